@@ -19,6 +19,8 @@ class Toolkit:
         libraries: directories with libcudart*.
         missing: headers and libraries that a torch extension may want and this toolkit lacks,
             e.g. ("cusparse.h",).
+        headers_version: the version that its cuda.h states; it differs from `version` where headers
+            and nvcc of two releases were mixed. None if there is no such header.
     """
 
     root: Path
@@ -28,6 +30,7 @@ class Toolkit:
     include: tuple[Path, ...] = ()
     libraries: tuple[Path, ...] = ()
     missing: tuple[str, ...] = ()
+    headers_version: str | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class TorchInstall:
         cxx11_abi: the value of _GLIBCXX_USE_CXX11_ABI it was built with; None if not known.
         architectures: what its CUDA kernels were compiled for, e.g. ("sm_80", "compute_90").
         installer: "pip", "conda", … as its metadata says; None if not known.
+        hip: "6.4", or None if it is no ROCm build.
     """
 
     root: Path
@@ -49,6 +53,7 @@ class TorchInstall:
     cxx11_abi: bool | None = None
     architectures: tuple[str, ...] = ()
     installer: str | None = None
+    hip: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,96 @@
+"""Reading files and running programs as every probe does: never raising, never hanging."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+#: Longer than any program asked here takes; a hanging one costs no more than this.
+TIMEOUT_SECONDS = 2.0
+
+
+def read_text(path: Path, limit: int = 1 << 20) -> str | None:
+    """The first `limit` bytes of a file as text, or None if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(limit).decode("utf-8", "replace")
+    except (OSError, ValueError):  # ValueError: a NUL byte in the path
+        return None
+
+
+def is_file(path: Path) -> bool:
+    """Whether this is a file, also where asking is refused or the path is no possible path."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def is_dir(path: Path) -> bool:
+    """Whether this is a directory, also where asking is refused or the path is no possible path."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def resolve(path: Path) -> Path:
+    """The path with symlinks followed as far as that is possible."""
+    try:
+        return path.resolve()
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+    ):  # RuntimeError: a loop of symlinks, before Python 3.13
+        return path
+
+
+def children(directory: Path, pattern: str = "*") -> list[Path]:
+    """What a directory holds that matches the pattern, sorted; nothing where it cannot be read."""
+    try:
+        return sorted(directory.glob(pattern))
+    except (OSError, ValueError):
+        return []
+
+
+def existing(directories: Iterable[Path]) -> tuple[Path, ...]:
+    """Those that are directories, each once under its first name, whatever links lead to it."""
+    seen: dict[Path, Path] = {}
+    for directory in directories:
+        if is_dir(directory):
+            seen.setdefault(resolve(directory), directory)
+    return tuple(seen.values())
+
+
+def search_path(env: Mapping[str, str]) -> list[Path]:
+    """The directories of PATH, and the system's default where PATH is not set at all."""
+    text = env.get("PATH", os.defpath)
+    return [Path(entry) for entry in text.split(os.pathsep) if entry]
+
+
+def on_path(env: Mapping[str, str], name: str) -> Iterator[Path]:
+    """Every executable file of this name on PATH, in its order."""
+    for directory in search_path(env):
+        path = directory / name
+        if is_file(path) and os.access(path, os.X_OK):
+            yield path
+
+
+def run(command: Sequence[str | os.PathLike[str]], env: Mapping[str, str]) -> str | None:
+    """What a program prints, in English; None if it cannot be run, fails or takes too long."""
+    try:
+        done = subprocess.run(
+            command,
+            env={**env, "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=TIMEOUT_SECONDS,
+            check=True,
+        )
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+    return done.stdout.decode("utf-8", "replace")

@@ -1,0 +1,70 @@
+"""Where a Python environment keeps its packages, also seen from inside pip's build isolation."""
+
+from __future__ import annotations
+
+import re
+import sys
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+
+from dcnbuild.environment.files import children, existing, is_dir, read_text
+
+
+def site_packages(
+    prefix: Path | None = None, env: Mapping[str, str] | None = None
+) -> tuple[Path, ...]:
+    """The directories that an environment imports packages from, in its order.
+
+    Args:
+        prefix: the environment, by default the one of this interpreter. A virtual environment made
+        with
+            --system-site-packages includes those of its base.
+        env: the environment variables; PYTHONPATH and HOME count only where this is given.
+    """
+    prefix = prefix or Path(sys.prefix)
+    directories = []
+    if env is not None:
+        directories += [Path(entry) for entry in env.get("PYTHONPATH", "").split(":") if entry]
+    config = read_text(prefix / "pyvenv.cfg")
+    directories += _own_directories(prefix)
+    if config is None or sees_system_packages(config):
+        directories += _user_directories(env)
+    if config is not None and sees_system_packages(config):
+        home = re.search(r"^home\s*=\s*(.+)$", config, re.MULTILINE)
+        if home:
+            directories += _own_directories(Path(home[1].strip()).parent)
+    return existing(directories)
+
+
+def sees_system_packages(config: str) -> bool:
+    """Whether a pyvenv.cfg lets its virtual environment see the packages of its base."""
+    return bool(re.search(r"(?mi)^include-system-site-packages\s*=\s*true\s*$", config))
+
+
+def _own_directories(prefix: Path) -> list[Path]:
+    directories = []
+    if prefix == Path(sys.prefix):
+        paths = sysconfig.get_paths()
+        directories += [Path(paths["purelib"]), Path(paths["platlib"])]
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    for lib in ("lib", "lib64"):
+        own = prefix / lib / version / "site-packages"
+        # another interpreter's environment: whatever Python it has
+        others = [] if is_dir(own) else children(prefix / lib, "python3*/site-packages")
+        directories += [own, *others]
+    # Debian's names for what apt and a system pip install
+    directories += [
+        prefix / "local/lib" / version / "dist-packages",
+        prefix / "lib/python3/dist-packages",
+        prefix / "Lib/site-packages",
+    ]
+    return directories
+
+
+def _user_directories(env: Mapping[str, str] | None) -> list[Path]:
+    if env is None or not env.get("HOME") or env.get("PYTHONNOUSERSITE"):
+        return []
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    base = env.get("PYTHONUSERBASE") or f"{env['HOME']}/.local"
+    return [Path(base) / "lib" / version / "site-packages"]

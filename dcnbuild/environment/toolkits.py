@@ -1,0 +1,228 @@
+"""Every CUDA toolkit on the machine, best first, and the CUDA_HOME that torch would guess."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from dcnbuild.environment import files
+from dcnbuild.environment.facts import Toolkit
+from dcnbuild.environment.site import site_packages
+
+#: What the CUDA headers of torch include and what linking wants. ATen/cuda/CUDAContextLight.h
+#: includes cuBLAS, cuSPARSE and cuSOLVER (read in torch 2.14.1); nvcc itself needs the rest (seen
+#: by leaving each one away).
+WANTED_HEADERS = (
+    "cuda_runtime.h",
+    "crt/host_config.h",
+    "thrust/complex.h",
+    "cublas_v2.h",
+    "cusparse.h",
+    "cusolverDn.h",
+)
+WANTED_LIBRARIES = ("libcudart.so", "libcudart_static.a", "libcudadevrt.a")
+WANTED_TOOLS = ("cicc", "ptxas")
+
+_SCRIPT_TARGET = re.compile(r"""[^\s"'=]*/nvcc(?:\.bin|\.real)?(?=["'\s]|$)""")
+
+
+def find_toolkits(
+    env: Mapping[str, str], prefix: Path | None = None, root: Path = Path("/")
+) -> list[Toolkit]:
+    """Every toolkit, in the order in which a build should prefer them.
+
+    The order: CUDA_HOME, CUDA_PATH, PATH, the Python environment's own packages, conda,
+    /usr/local/cuda, /usr/local/cuda-* (newest first), Debian's split layout, dcnbuild's own toolkit
+    cache. A toolkit that is met twice appears once, with all its `found_by`.
+
+    Args:
+        env: the environment variables.
+        prefix: the Python environment whose packages count; by default this interpreter's.
+        root: where the file system starts (another directory in tests).
+    """
+    found: dict[Path, Toolkit] = {}
+    for label, nvcc in _candidates(env, prefix, root):
+        real = real_nvcc(nvcc, env)
+        if real is None:
+            continue
+        if real in found:
+            known = found[real]
+            if label not in known.found_by:
+                found[real] = replace(known, found_by=(*known.found_by, label))
+            continue
+        toolkit = read_toolkit(real, env)
+        if toolkit is not None:
+            found[real] = replace(toolkit, found_by=(label,))
+    return list(found.values())
+
+
+def _candidates(
+    env: Mapping[str, str], prefix: Path | None, root: Path
+) -> Iterator[tuple[str, Path]]:
+    for variable in ("CUDA_HOME", "CUDA_PATH"):
+        if env.get(variable):
+            yield variable, Path(env[variable], "bin/nvcc")
+    for nvcc in files.on_path(env, "nvcc"):
+        yield f"PATH: {nvcc}", nvcc
+    for directory in site_packages(prefix, env):
+        for package in [
+            *_newest_first(directory / "nvidia", "cu[0-9]*"),
+            directory / "nvidia/cuda_nvcc",
+        ]:
+            yield f"pip: {package}", package / "bin/nvcc"
+    if env.get("CONDA_PREFIX"):
+        yield "conda", Path(env["CONDA_PREFIX"], "bin/nvcc")
+    for directory in [
+        root / "usr/local/cuda",
+        *_newest_first(root / "usr/local", "cuda-*"),
+        root / "opt/cuda",
+        root / "usr/lib/nvidia-cuda-toolkit",
+    ]:
+        yield str(directory), directory / "bin/nvcc"
+    cache = toolkit_cache(env)
+    for directory in _newest_first(cache, "*") if cache else []:
+        yield f"cache: {directory}", directory / "bin/nvcc"
+
+
+def toolkit_cache(env: Mapping[str, str]) -> Path | None:
+    """Where dcnbuild keeps toolkits that it laid out itself; None without a home directory."""
+    if env.get("XDG_CACHE_HOME"):
+        return Path(env["XDG_CACHE_HOME"], "dcnbuild/toolkits")
+    return Path(env["HOME"], ".cache/dcnbuild/toolkits") if env.get("HOME") else None
+
+
+def _newest_first(directory: Path, pattern: str) -> list[Path]:
+    def numbers(path: Path) -> list[int]:
+        return [int(number) for number in re.findall(r"\d{1,9}", path.name)]
+
+    return sorted(files.children(directory, pattern), key=numbers, reverse=True)
+
+
+def torch_cuda_home(env: Mapping[str, str], root: Path = Path("/")) -> tuple[Path, str] | None:
+    """The CUDA_HOME that `torch.utils.cpp_extension` settles on, and what it takes it from.
+
+    It believes CUDA_HOME, then CUDA_PATH, without a look inside; then it goes two directories up
+    from the first nvcc on PATH, following neither symlinks nor scripts; then it tries
+    /usr/local/cuda. None if all that fails.
+    Source: `_find_cuda_home` in torch 2.14.1.
+    """
+    for variable in ("CUDA_HOME", "CUDA_PATH"):
+        if env.get(variable):
+            return Path(env[variable]), variable
+    nvcc = next(files.on_path(env, "nvcc"), None)
+    if nvcc is not None:
+        return nvcc.parent.parent, f"PATH: {nvcc}"
+    default = root / "usr/local/cuda"
+    return (default, str(default)) if default.exists() else None
+
+
+def real_nvcc(path: Path, env: Mapping[str, str]) -> Path | None:
+    """The nvcc binary behind a path: symlinks and scripts that call another nvcc are followed.
+
+    None where there is no such file, or where the chain ends in something else (a compiler cache,
+    say).
+    """
+    for _ in range(8):  # a chain that is longer is a loop
+        path = files.resolve(path)
+        if not files.is_file(path) or not path.name.startswith("nvcc"):
+            return None
+        text = files.read_text(path, 1 << 16)
+        if text is None or not text.startswith("#!"):
+            return path
+        target = _script_target(text, path, env)
+        if target is None:
+            return path
+        path = target
+    return None
+
+
+def _script_target(script: str, path: Path, env: Mapping[str, str]) -> Path | None:
+    for line in reversed(script.splitlines()):
+        if line.lstrip().startswith("#"):
+            continue
+        own_directory = str(path.parent)
+        line = re.sub(r"\$\(dirname[^)]*\)+|`dirname[^`]*`|\$\{0%/\*\}", own_directory, line)
+        for match in _SCRIPT_TARGET.finditer(line):
+            text = re.sub(
+                r"\$\{?(\w+)\}?", lambda variable: env.get(variable[1], variable[0]), match[0]
+            )
+            target = Path(text)
+            if target.is_absolute() and files.is_file(target) and files.resolve(target) != path:
+                return target
+    return None
+
+
+def read_toolkit(nvcc: Path, env: Mapping[str, str]) -> Toolkit | None:
+    """The toolkit around a real nvcc; None if neither its files nor nvcc tell a version."""
+    root = nvcc.parent.parent
+    include = [root / "include", *files.children(root, "targets/*/include")]
+    libraries = [root / "lib64", root / "lib", *files.children(root, "targets/*/lib")]
+    tools = [nvcc.parent, root / "nvvm/bin"]
+    if root.name == "nvidia-cuda-toolkit":  # Debian: tools here, the rest where the system has it
+        root = root.parent.parent
+        include = [root / "include"]
+        libraries = [root / "lib/x86_64-linux-gnu", root / "lib/aarch64-linux-gnu", root / "lib"]
+    include = [path for path in files.existing(include) if files.is_file(path / "cuda_runtime.h")]
+    libraries = [path for path in files.existing(libraries) if files.children(path, "libcudart*")]
+    headers_version = _headers_version(include)
+    # nvcc before the headers: pip and conda can put headers of one release beside the nvcc of
+    # another
+    version = _version_file(nvcc.parent.parent) or _asked_version(nvcc, env) or headers_version
+    if version is None:
+        return None
+    places = [*include, *(path / "cccl" for path in include)]  # CUDA 13 moved thrust and cub
+    missing = [
+        *(name for name in WANTED_HEADERS if not _somewhere(places, name)),
+        *(name for name in WANTED_LIBRARIES if not _somewhere(libraries, name)),
+        *(name for name in WANTED_TOOLS if not _somewhere(tools, name)),
+    ]
+    return Toolkit(
+        root=root,
+        nvcc=nvcc,
+        version=version,
+        include=tuple(include),
+        libraries=tuple(libraries),
+        missing=tuple(missing),
+        headers_version=headers_version,
+    )
+
+
+def _somewhere(directories: list[Path], name: str) -> bool:
+    return any(files.is_file(directory / name) for directory in directories)
+
+
+def _version_file(root: Path) -> str | None:
+    text = files.read_text(root / "version.json")
+    if text is not None:
+        try:
+            parts = json.loads(text)
+            return _major_minor(parts.get("cuda_nvcc", parts["cuda"])["version"])
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return None
+    return _major_minor(files.read_text(root / "version.txt") or "")  # up to CUDA 11.0
+
+
+def _headers_version(include: list[Path]) -> str | None:
+    for directory in include:
+        for name, macro in (("cuda.h", "CUDA_VERSION"), ("cuda_runtime_api.h", "CUDART_VERSION")):
+            text = files.read_text(directory / name) or ""
+            match = re.search(rf"^#define\s+{macro}\s+(\d{{4,6}})\b", text, re.MULTILINE)
+            if match:
+                number = int(match[1])
+                return f"{number // 1000}.{number % 1000 // 10}"
+    return None
+
+
+def _asked_version(nvcc: Path, env: Mapping[str, str]) -> str | None:
+    output = files.run([os.fspath(nvcc), "--version"], env) or ""
+    match = re.search(r"release (\d+\.\d+)", output)
+    return match[1] if match else None
+
+
+def _major_minor(text: str) -> str | None:
+    match = re.search(r"\b(\d{1,3}\.\d{1,3})(?:\.|\b)", text)
+    return match[1] if match else None

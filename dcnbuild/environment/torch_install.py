@@ -1,0 +1,122 @@
+"""The installed torch, read from its files: importing it costs seconds and may fail."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from dcnbuild.architectures import sorted_names
+from dcnbuild.environment.elf import open_elf
+from dcnbuild.environment.facts import TorchInstall
+from dcnbuild.environment.files import children, is_file, read_text
+from dcnbuild.environment.site import site_packages
+
+#: What torch.cuda.get_arch_list() returns, as it stands among the constants of libtorch_python.so.
+_ARCH_FLAGS = re.compile(rb"\0 ?((?:(?:sm|compute)_\d{2,3}[af]?(?: |(?=\0)))+)\0")
+#: One function of libc10.so that takes a std::string, mangled for either C++ ABI (torch 1.8 and
+#: newer).
+_ABI_SYMBOLS = {
+    b"torchCheckFailEPKcS2_jRKNSt7__cxx1112basic_string": True,
+    b"torchCheckFailEPKcS2_jRKSs": False,
+}
+
+
+def find_torch(
+    prefix: Path | None = None, env: Mapping[str, str] | None = None
+) -> TorchInstall | None:
+    """The torch of a Python environment, by default this interpreter's; None if it has none.
+
+    Works inside pip's build isolation too, where site-packages is not on sys.path. For `env` see
+    `site_packages`.
+    """
+    for directory in site_packages(prefix, env):
+        install = read_torch(directory)
+        if install is not None:
+            return install
+    return None
+
+
+def read_torch(site_packages: Path) -> TorchInstall | None:
+    """The torch in one site-packages directory, also one installed there as editable."""
+    for root in (site_packages / "torch", *_editable_roots(site_packages)):
+        version_file = read_text(root / "version.py")
+        if version_file is None:
+            continue
+        values = _constants(version_file)
+        version = values.get("__version__")
+        if isinstance(version, str):
+            cuda = values.get("cuda")
+            return TorchInstall(
+                root=root,
+                version=version,
+                cuda=cuda if isinstance(cuda, str) else None,
+                cxx11_abi=_cxx11_abi(root),
+                architectures=_architectures(root) if cuda else (),
+                installer=_installer(site_packages, version),
+                hip=hip if isinstance(hip := values.get("hip"), str) else None,
+            )
+    return None
+
+
+def _constants(source: str) -> dict[str, object]:
+    """The names that a module's top level sets to literals; {} where it is no Python."""
+    try:
+        statements = ast.parse(source).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return {}
+    values: dict[str, object] = {}
+    for statement in statements:
+        if isinstance(statement, ast.Assign):
+            targets, value = statement.targets, statement.value
+        elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
+            targets, value = [statement.target], statement.value
+        else:
+            continue
+        if isinstance(value, ast.Constant):
+            values |= {target.id: value.value for target in targets if isinstance(target, ast.Name)}
+    return values
+
+
+def _editable_roots(site_packages: Path) -> Iterator[Path]:
+    for path_file in children(site_packages, "*.pth"):
+        for line in (read_text(path_file) or "").splitlines():
+            if line.strip() and not line.startswith(("#", "import ", "import\t")):
+                yield site_packages / line.strip() / "torch"
+    for finder in children(site_packages, "__editable___torch_*_finder.py"):
+        match = re.search(r"""["']torch["']\s*:\s*["']([^"']+)["']""", read_text(finder) or "")
+        if match:
+            yield Path(match[1])
+
+
+def _cxx11_abi(root: Path) -> bool | None:
+    with open_elf(root / "lib/libc10.so") as elf:
+        if elf is not None:
+            for symbol, abi in _ABI_SYMBOLS.items():
+                if elf.data.find(symbol) >= 0:
+                    return abi
+    cmake = read_text(root / "share/cmake/Torch/TorchConfig.cmake") or ""
+    match = re.search(r"_GLIBCXX_USE_CXX11_ABI=([01])", cmake)
+    return match[1] == "1" if match else None
+
+
+def _architectures(root: Path) -> tuple[str, ...]:
+    with open_elf(root / "lib/libtorch_python.so") as elf:
+        constants = elf.section(".rodata") if elf else None
+        if elf is None or constants is None:
+            return ()
+        start, end = constants.offset, constants.offset + constants.size
+        match = _ARCH_FLAGS.search(elf.data, start, end)
+        return sorted_names(match[1].decode().split()) if match else ()
+
+
+def _installer(site_packages: Path, version: str) -> str | None:
+    public = version.split("+")[0]
+    for metadata in children(site_packages, f"torch-{public}*.dist-info"):
+        name = (read_text(metadata / "INSTALLER") or "").strip()
+        if name:
+            return name
+    # <prefix>/lib/python3.x/site-packages: conda keeps its records in <prefix>/conda-meta
+    records = children(site_packages.parent.parent.parent / "conda-meta", "pytorch-*.json")
+    return "conda" if any(is_file(record) for record in records) else None
