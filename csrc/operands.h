@@ -1,0 +1,152 @@
+// From tensors to what kernels take: checks that keep every kernel inside its memory, the geometry,
+// strided views, and the choice of template by dtype. The messages users normally meet are Python's
+// (dcnbuild/ops/validate.py); these guard direct calls of the operators.
+#pragma once
+
+#include "deform_conv2d.h"
+#include "torch_api.h"
+
+namespace dcnbuild {
+
+/// The tensors and attributes of a forward or backward call.
+struct Operands {
+  const Tensor& input;
+  const Tensor& offset;
+  const std::optional<Tensor>& mask;
+  const Tensor& weight;
+};
+
+inline void check_sizes(const char* name, const Tensor& tensor,
+                        std::initializer_list<int64_t> expected) {
+  DCNBUILD_CHECK(tensor.dim() == static_cast<int64_t>(expected.size()), "deform_conv2d: ", name,
+                 " has ", tensor.dim(), " dimensions, expected ", expected.size());
+  int64_t dim = 0;
+  for (const int64_t size : expected) {
+    DCNBUILD_CHECK(tensor.size(dim) == size, "deform_conv2d: ", name, " has size ",
+                   tensor.size(dim), " in dimension ", dim, ", expected ", size);
+    ++dim;
+  }
+}
+
+inline bool is_half(ScalarType dtype) {
+  return dtype == ScalarType::Half || dtype == ScalarType::BFloat16;
+}
+
+inline Geometry make_geometry(const Operands& t, const IntList& stride, const IntList& padding,
+                              const IntList& dilation, int64_t groups, int64_t offset_groups) {
+  DCNBUILD_CHECK(t.input.dim() == 4 && t.weight.dim() == 4,
+                 "deform_conv2d: input and weight must have 4 dimensions, got ", t.input.dim(),
+                 " and ", t.weight.dim());
+  DCNBUILD_CHECK(stride.size() == 2 && padding.size() == 2 && dilation.size() == 2,
+                 "deform_conv2d: stride, padding and dilation must have 2 elements");
+  Geometry g{};
+  g.batch = t.input.size(0), g.channels = t.input.size(1), g.height = t.input.size(2),
+  g.width = t.input.size(3);
+  g.out_channels = t.weight.size(0), g.kernel_h = t.weight.size(2), g.kernel_w = t.weight.size(3);
+  g.stride_h = stride[0], g.stride_w = stride[1];
+  g.padding_h = padding[0], g.padding_w = padding[1];
+  g.dilation_h = dilation[0], g.dilation_w = dilation[1];
+  g.groups = groups, g.offset_groups = offset_groups;
+  DCNBUILD_CHECK(g.kernel_h > 0 && g.kernel_w > 0, "deform_conv2d: the kernel is empty");
+  DCNBUILD_CHECK(g.stride_h > 0 && g.stride_w > 0 && g.dilation_h > 0 && g.dilation_w > 0 &&
+                     g.padding_h >= 0 && g.padding_w >= 0,
+                 "deform_conv2d: stride and dilation must be positive, padding not negative");
+  DCNBUILD_CHECK(groups > 0 && offset_groups > 0 && g.channels > 0 && g.out_channels > 0 &&
+                     g.channels % groups == 0 && g.out_channels % groups == 0 &&
+                     g.channels % offset_groups == 0,
+                 "deform_conv2d: groups ", groups, " and offset groups ", offset_groups,
+                 " must divide the channels, which must not be zero");
+  const int64_t limit = int64_t(1) << 30;
+  DCNBUILD_CHECK(g.height < limit && g.width < limit && g.padding_h < limit && g.padding_w < limit,
+                 "deform_conv2d: height, width and padding must be below 2^30");
+  g.out_height =
+      (g.height + 2 * g.padding_h - g.dilation_h * (g.kernel_h - 1) - 1) / g.stride_h + 1;
+  g.out_width = (g.width + 2 * g.padding_w - g.dilation_w * (g.kernel_w - 1) - 1) / g.stride_w + 1;
+  DCNBUILD_CHECK(g.height + 2 * g.padding_h >= g.dilation_h * (g.kernel_h - 1) + 1 &&
+                     g.width + 2 * g.padding_w >= g.dilation_w * (g.kernel_w - 1) + 1,
+                 "deform_conv2d: the kernel is larger than the padded input");
+  check_sizes("weight", t.weight, {g.out_channels, g.channels_per_group(), g.kernel_h, g.kernel_w});
+  check_sizes("offset", t.offset,
+              {g.batch, 2 * offset_groups * g.taps(), g.out_height, g.out_width});
+  DCNBUILD_CHECK(t.weight.scalar_type() == t.input.scalar_type() &&
+                     same_device(t.weight, t.input) && same_device(t.offset, t.input),
+                 "deform_conv2d: input, offset and weight must be on one device, input and weight "
+                 "of one dtype");
+  const ScalarType offset_type = t.offset.scalar_type();
+  DCNBUILD_CHECK(offset_type == t.input.scalar_type() ||
+                     (is_half(t.input.scalar_type()) && offset_type == ScalarType::Float),
+                 "deform_conv2d: offset must have the input's dtype, or float32 for a half input");
+  if (t.mask) {
+    check_sizes("mask", *t.mask, {g.batch, offset_groups * g.taps(), g.out_height, g.out_width});
+    DCNBUILD_CHECK(t.mask->scalar_type() == offset_type && same_device(*t.mask, t.input),
+                   "deform_conv2d: mask must have the dtype and device of offset");
+  }
+  return g;
+}
+
+inline void check_bias(const std::optional<Tensor>& bias, const Tensor& input, const Geometry& g) {
+  if (!bias) return;
+  check_sizes("bias", *bias, {g.out_channels});
+  DCNBUILD_CHECK(bias->scalar_type() == input.scalar_type() && same_device(*bias, input),
+                 "deform_conv2d: bias must have the dtype and device of input");
+}
+
+inline void check_grad_output(const Tensor& grad_output, const Tensor& input, const Geometry& g) {
+  check_sizes("grad_output", grad_output, {g.batch, g.out_channels, g.out_height, g.out_width});
+  DCNBUILD_CHECK(
+      grad_output.scalar_type() == input.scalar_type() && same_device(grad_output, input),
+      "deform_conv2d: grad_output must have the dtype and device of input");
+}
+
+/// Whether torch would call the tensor channels_last, and not merely contiguous.
+inline bool is_channels_last(const Tensor& t) {
+  const int64_t c = t.size(1), h = t.size(2), w = t.size(3);
+  if (c == 1 || (h == 1 && w == 1)) return false;
+  return t.stride(1) == 1 && t.stride(3) == c && t.stride(2) == w * c &&
+         (t.size(0) <= 1 || t.stride(0) == h * w * c);
+}
+
+/// An uninitialised [n, c, h, w] tensor, channels_last on request.
+inline Tensor empty_image(int64_t n, int64_t c, int64_t h, int64_t w, bool channels_last,
+                          ScalarType dtype, const Tensor& like) {
+  if (!channels_last) return empty({n, c, h, w}, dtype, like);
+  return permuted(empty({n, h, w, c}, dtype, like), {0, 3, 1, 2});
+}
+
+template <typename T>
+View4<T> view4(const Tensor& t) {
+  return {static_cast<T*>(t.data_ptr()), t.stride(0), t.stride(1), t.stride(2), t.stride(3)};
+}
+
+template <typename T>
+View4<T> view4(const std::optional<Tensor>& t) {
+  return t ? view4<T>(*t) : View4<T>{nullptr, 0, 0, 0, 0};
+}
+
+template <typename T>
+struct Type {
+  using type = T;
+};
+
+/// Calls body(Type<scalar>, Type<offset>) for the pair of dtypes; `half_t` and `bfloat16_t` are the
+/// device's own types.
+template <typename half_t, typename bfloat16_t, typename F>
+void dispatch(const Tensor& input, const Tensor& offset, const F& body) {
+  const bool float_offset = offset.scalar_type() == ScalarType::Float;
+  switch (input.scalar_type()) {
+    case ScalarType::Double:
+      return body(Type<double>{}, Type<double>{});
+    case ScalarType::Float:
+      return body(Type<float>{}, Type<float>{});
+    case ScalarType::Half:
+      return float_offset ? body(Type<half_t>{}, Type<float>{})
+                          : body(Type<half_t>{}, Type<half_t>{});
+    case ScalarType::BFloat16:
+      return float_offset ? body(Type<bfloat16_t>{}, Type<float>{})
+                          : body(Type<bfloat16_t>{}, Type<bfloat16_t>{});
+    default:
+      DCNBUILD_CHECK(false, "deform_conv2d: input must be float64, float32, float16 or bfloat16");
+  }
+}
+
+}  // namespace dcnbuild

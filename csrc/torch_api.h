@@ -1,0 +1,133 @@
+// The one seam to torch: tensors, checks, memory, matrix products, threads, the CUDA stream and
+// registration. Every version #if is here. This flavour is the LibTorch stable ABI, target 2.10:
+// one build serves every torch from 2.10 on.
+#pragma once
+
+#include <torch/csrc/inductor/aoti_torch/c/shim.h>
+#include <torch/csrc/inductor/aoti_torch/generated/c_shim_cpu.h>
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+#include <torch/headeronly/util/BFloat16.h>
+#include <torch/headeronly/util/Half.h>
+#ifdef USE_CUDA
+#include <torch/csrc/inductor/aoti_torch/generated/c_shim_cuda.h>
+#include <torch/csrc/stable/accelerator.h>
+#endif
+
+#include <array>
+#include <cstdint>
+#include <initializer_list>
+#include <optional>
+#include <tuple>
+#include <vector>
+
+#define DCNBUILD_CHECK(...) STD_TORCH_CHECK(__VA_ARGS__)
+#define DCNBUILD_LIBRARY(ns, m) STABLE_TORCH_LIBRARY_FRAGMENT(ns, m)
+#define DCNBUILD_LIBRARY_IMPL(ns, key, m) STABLE_TORCH_LIBRARY_IMPL(ns, key, m)
+#define DCNBUILD_KERNEL(function) TORCH_BOX(&function)
+
+namespace dcnbuild {
+
+using torch::headeronly::BFloat16;
+using torch::headeronly::Half;
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+using IntList = std::vector<int64_t>;
+
+inline bool same_device(const Tensor& a, const Tensor& b) {
+  return a.is_cuda() == b.is_cuda() && a.get_device_index() == b.get_device_index();
+}
+
+/// An uninitialised contiguous tensor on the device of `like`.
+inline Tensor empty(const IntList& sizes, ScalarType dtype, const Tensor& like) {
+  return torch::stable::new_empty(like, sizes, dtype);
+}
+
+inline Tensor zeros(const IntList& sizes, ScalarType dtype, const Tensor& like) {
+  return torch::stable::new_zeros(like, sizes, dtype);
+}
+
+inline Tensor permuted(const Tensor& tensor, const IntList& dims) {
+  return torch::stable::permute(tensor, dims);
+}
+
+inline Tensor as_contiguous(const Tensor& tensor) { return torch::stable::contiguous(tensor); }
+
+inline Tensor cast(const Tensor& tensor, ScalarType dtype) {
+  return tensor.scalar_type() == dtype ? tensor : torch::stable::to(tensor, dtype);
+}
+
+/// The sum over `dims`, which are dropped.
+inline Tensor sum_over(const Tensor& tensor, const IntList& dims, ScalarType dtype) {
+  return torch::stable::sum(tensor, dims, false, dtype);
+}
+
+/// A matrix in memory that somebody else owns.
+template <typename T>
+struct Matrix {
+  T* data;
+  int64_t rows, columns, row_stride, column_stride;
+
+  Matrix transposed() const { return {data, columns, rows, column_stride, row_stride}; }
+};
+
+template <typename T>
+Tensor tensor_of(const Matrix<T>& matrix, const Tensor& device_of) {
+  const int64_t sizes[] = {matrix.rows, matrix.columns};
+  const int64_t strides[] = {matrix.row_stride, matrix.column_stride};
+  AtenTensorHandle handle = nullptr;
+  TORCH_ERROR_CODE_CHECK(aoti_torch_create_tensor_from_blob(
+      const_cast<std::remove_const_t<T>*>(matrix.data), 2, sizes, strides, 0,
+      torch::stable::detail::to<int32_t>(torch::stable::detail::from(
+          torch::headeronly::CppTypeToScalarType<std::remove_const_t<T>>::value)),
+      device_of.is_cuda() ? aoti_torch_device_type_cuda() : aoti_torch_device_type_cpu(),
+      device_of.get_device_index(), &handle));
+  return Tensor(handle);
+}
+
+/// out = a @ b, or out += a @ b. May be called from inside parallel_for (CPU); runs on the current
+/// stream (CUDA).
+template <typename T>
+void matrix_product(const Matrix<T>& out, const Matrix<const T>& a, const Matrix<const T>& b,
+                    bool accumulate, const Tensor& device_of) {
+  const Tensor out_tensor = tensor_of(out, device_of);
+  const Tensor a_tensor = tensor_of(a, device_of), b_tensor = tensor_of(b, device_of);
+  const double beta = accumulate ? 1.0 : 0.0;
+#ifdef USE_CUDA
+  if (device_of.is_cuda()) {
+    TORCH_ERROR_CODE_CHECK(aoti_torch_cuda_addmm_out(out_tensor.get(), out_tensor.get(),
+                                                     a_tensor.get(), b_tensor.get(), beta, 1.0));
+    return;
+  }
+#endif
+  TORCH_ERROR_CODE_CHECK(aoti_torch_cpu_addmm_out(out_tensor.get(), out_tensor.get(),
+                                                  a_tensor.get(), b_tensor.get(), beta, 1.0));
+}
+
+/// Calls body(begin, end) on torch's CPU threads, in static parts of at least `grain` items.
+template <typename F>
+void parallel_for(int64_t items, int64_t grain, const F& body) {
+  if (items > 0) torch::stable::parallel_for(0, items, grain, body);
+}
+
+inline int64_t thread_count() { return torch::stable::get_num_threads(); }
+
+#ifdef USE_CUDA
+/// Makes the tensor's GPU the current one for a scope, and names torch's current stream on it.
+class DeviceScope {
+ public:
+  explicit DeviceScope(const Tensor& tensor) : guard_(tensor.get_device_index()) {
+    TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(tensor.get_device_index(), &stream_));
+  }
+  void* stream() const { return stream_; }
+
+ private:
+  torch::stable::accelerator::DeviceGuard guard_;
+  void* stream_ = nullptr;
+};
+
+#define DCNBUILD_CUDA_CHECK(...) STD_CUDA_CHECK(__VA_ARGS__)
+#endif
+
+}  // namespace dcnbuild
