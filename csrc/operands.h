@@ -57,8 +57,11 @@ inline Geometry make_geometry(const Operands& t, const IntList& stride, const In
                  "deform_conv2d: groups ", groups, " and offset groups ", offset_groups,
                  " must divide the channels, which must not be zero");
   const int64_t limit = int64_t(1) << 30;
-  DCNBUILD_CHECK(g.height < limit && g.width < limit && g.padding_h < limit && g.padding_w < limit,
-                 "deform_conv2d: height, width and padding must be below 2^30");
+  DCNBUILD_CHECK(g.height < limit && g.width < limit &&
+                     g.height * g.width * offset_groups < 2 * limit - 1 && g.padding_h < limit &&
+                     g.padding_w < limit,
+                 "deform_conv2d: height, width and padding must be below 2^30, height * width * "
+                 "offset groups below 2^31");
   g.out_height =
       (g.height + 2 * g.padding_h - g.dilation_h * (g.kernel_h - 1) - 1) / g.stride_h + 1;
   g.out_width = (g.width + 2 * g.padding_w - g.dilation_w * (g.kernel_w - 1) - 1) / g.stride_w + 1;
@@ -96,6 +99,12 @@ inline void check_grad_output(const Tensor& grad_output, const Tensor& input, co
   DCNBUILD_CHECK(
       grad_output.scalar_type() == input.scalar_type() && same_device(grad_output, input),
       "deform_conv2d: grad_output must have the dtype and device of input");
+}
+
+/// The gradient of the bias: [n, o, h, w] summed to [o], half types in float32.
+inline Tensor sum_over_positions(const Tensor& grad_output) {
+  const ScalarType dtype = grad_output.scalar_type();
+  return cast(sum_over(grad_output, {0, 2, 3}, is_half(dtype) ? ScalarType::Float : dtype), dtype);
 }
 
 /// Whether torch would call the tensor channels_last, and not merely contiguous.
@@ -147,6 +156,60 @@ void dispatch(const Tensor& input, const Tensor& offset, const F& body) {
     default:
       DCNBUILD_CHECK(false, "deform_conv2d: input must be float64, float32, float16 or bfloat16");
   }
+}
+
+/// The gradients that a backward call was asked for, of input, offset, mask and weight.
+struct Gradients {
+  std::optional<Tensor> input, offset, mask, weight;
+
+  Gradients(const Operands& t, const std::vector<bool>& output_mask) {
+    DCNBUILD_CHECK(output_mask.size() == 5,
+                   "deform_conv2d_backward: output_mask must have 5 elements");
+    if (output_mask[0]) input.emplace(like(t.input));
+    if (output_mask[1]) offset.emplace(like(t.offset));
+    if (output_mask[2] && t.mask) mask.emplace(like(*t.mask));
+    if (output_mask[3])
+      weight.emplace(zeros({t.weight.size(0), t.weight.size(1), t.weight.size(2), t.weight.size(3)},
+                           t.weight.scalar_type(), t.weight));
+  }
+
+  /// What the operator returns: these, the gradient of the bias, and an empty tensor for each that
+  /// was not asked for (one of its own each: the outputs of an operator must not alias).
+  std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> outputs(const Tensor& grad_output,
+                                                             bool with_bias) const {
+    const auto or_none = [&](const std::optional<Tensor>& grad) {
+      return grad ? *grad : empty({0}, grad_output.scalar_type(), grad_output);
+    };
+    std::optional<Tensor> bias;
+    if (with_bias) bias = sum_over_positions(grad_output);
+    return {or_none(input), or_none(offset), or_none(mask), or_none(weight), or_none(bias)};
+  }
+
+ private:
+  static Tensor like(const Tensor& t) {
+    return empty_image(t.size(0), t.size(1), t.size(2), t.size(3), is_channels_last(t),
+                       t.scalar_type(), t);
+  }
+};
+
+/// The columns of one group in [group][position][tap][channel of the group], as a matrix with a row
+/// for each position.
+template <typename U>
+Matrix<U> column_block(const Geometry& g, U* columns, int64_t count, int64_t group) {
+  const int64_t size = g.taps() * g.channels_per_group();
+  return {columns + group * count * size, count, size, size, 1};
+}
+
+/// The weight as [tap][channel of the group][out channel]: each group's matrix is a block of its
+/// columns.
+inline Tensor weight_matrix(const Tensor& weight, ScalarType dtype) {
+  return as_contiguous(permuted(cast(weight, dtype), {2, 3, 1, 0}));
+}
+
+template <typename U>
+Matrix<U> weight_block(const Geometry& g, U* weights, int64_t group) {
+  return {weights + group * g.out_channels_per_group(), g.taps() * g.channels_per_group(),
+          g.out_channels_per_group(), g.out_channels, 1};
 }
 
 }  // namespace dcnbuild

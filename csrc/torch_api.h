@@ -63,6 +63,32 @@ inline Tensor sum_over(const Tensor& tensor, const IntList& dims, ScalarType dty
   return torch::stable::sum(tensor, dims, false, dtype);
 }
 
+inline Tensor selected(const Tensor& tensor, int64_t dim, int64_t index) {
+  return torch::stable::select(tensor, dim, index);
+}
+
+inline Tensor viewed(const Tensor& tensor, const IntList& sizes) {
+  return torch::stable::view(tensor, sizes);
+}
+
+/// to[...] = from, broadcast and cast as torch's copy_ does.
+inline void copy_into(Tensor to, const Tensor& from) { torch::stable::copy_(to, from); }
+
+/// The values of a one-dimensional tensor in ascending order, equal ones in their old order, and
+/// their old indices.
+inline std::tuple<Tensor, Tensor> stable_sort(const Tensor& values) {
+  using torch::stable::detail::from;
+  using torch::stable::detail::to;
+  std::array<StableIValue, 4> stack{from(values), from(std::optional<bool>(true)),
+                                    from(int64_t(-1)), from(false)};
+  TORCH_ERROR_CODE_CHECK(
+      torch_call_dispatcher("aten::sort", "stable", stack.data(), TORCH_ABI_VERSION));
+  return {to<Tensor>(stack[0]), to<Tensor>(stack[1])};
+}
+
+template <typename T>
+constexpr ScalarType dtype_of = torch::headeronly::CppTypeToScalarType<T>::value;
+
 /// A matrix in memory that somebody else owns.
 template <typename T>
 struct Matrix {
@@ -79,8 +105,8 @@ Tensor tensor_of(const Matrix<T>& matrix, const Tensor& device_of) {
   AtenTensorHandle handle = nullptr;
   TORCH_ERROR_CODE_CHECK(aoti_torch_create_tensor_from_blob(
       const_cast<std::remove_const_t<T>*>(matrix.data), 2, sizes, strides, 0,
-      torch::stable::detail::to<int32_t>(torch::stable::detail::from(
-          torch::headeronly::CppTypeToScalarType<std::remove_const_t<T>>::value)),
+      torch::stable::detail::to<int32_t>(
+          torch::stable::detail::from(dtype_of<std::remove_const_t<T>>)),
       device_of.is_cuda() ? aoti_torch_device_type_cuda() : aoti_torch_device_type_cpu(),
       device_of.get_device_index(), &handle));
   return Tensor(handle);

@@ -3,7 +3,7 @@
 #include <type_traits>
 
 #include "../operands.h"
-#include "kernels.h"
+#include "deform_conv2d_kernels.h"
 #include "layout.h"
 
 namespace dcnbuild::cpu {
@@ -17,8 +17,6 @@ constexpr int64_t kChunkBytes = 4 << 20;
 
 template <typename T>
 using acc_type = std::conditional_t<std::is_same_v<T, double>, double, float>;
-template <typename T>
-constexpr ScalarType dtype_of = torch::headeronly::CppTypeToScalarType<T>::value;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -48,25 +46,6 @@ void for_workers(int64_t items, const F& body) {
     for (int64_t worker = first; worker < last; ++worker)
       body(worker, workers, items * worker / workers, items * (worker + 1) / workers);
   });
-}
-
-/// The weight as [tap][channel of the group][out channel], in acc_t: group `index`'s matrix is a
-/// block of its columns.
-template <typename acc_t>
-Tensor weight_matrix(const Tensor& weight) {
-  return as_contiguous(permuted(cast(weight, dtype_of<acc_t>), {2, 3, 1, 0}));
-}
-
-template <typename U>
-Matrix<U> weight_block(const Geometry& g, U* weights, int64_t group) {
-  return {weights + group * g.out_channels_per_group(), g.taps() * g.channels_per_group(),
-          g.out_channels_per_group(), g.out_channels, 1};
-}
-
-template <typename U>
-Matrix<U> column_block(const Geometry& g, U* columns, int64_t count, int64_t group) {
-  const int64_t size = g.taps() * g.channels_per_group();
-  return {columns + group * count * size, count, size, size, 1};
 }
 
 template <typename U>
@@ -146,7 +125,7 @@ void forward(const Geometry& g, const Operands& t, const std::optional<Tensor>& 
              const Tensor& output) {
   using acc_t = acc_type<T>;
   const auto offset = view4<const offset_t>(t.offset), mask = view4<const offset_t>(t.mask);
-  const Tensor weights = weight_matrix<acc_t>(t.weight);
+  const Tensor weights = weight_matrix(t.weight, dtype_of<acc_t>);
   const auto* weight = static_cast<const acc_t*>(weights.data_ptr());
   const Tensor dense_bias = bias ? as_contiguous(*bias) : t.weight;
   const T* bias_data = bias ? static_cast<const T*>(dense_bias.data_ptr()) : nullptr;
@@ -174,17 +153,13 @@ void forward(const Geometry& g, const Operands& t, const std::optional<Tensor>& 
   }
 }
 
-struct Gradients {
-  std::optional<Tensor> input, offset, mask, weight;
-};
-
 template <typename T, typename offset_t>
 void backward(const Geometry& g, const Operands& t, const Tensor& grad_output, Gradients& grads) {
   using acc_t = acc_type<T>;
   const auto offset = view4<const offset_t>(t.offset), mask = view4<const offset_t>(t.mask);
   const auto grad_offset = view4<offset_t>(grads.offset), grad_mask = view4<offset_t>(grads.mask);
   const auto grad_out = view4<const T>(grad_output);
-  const Tensor weights = weight_matrix<acc_t>(t.weight);
+  const Tensor weights = weight_matrix(t.weight, dtype_of<acc_t>);
   const auto* weight = static_cast<const acc_t*>(weights.data_ptr());
   const bool through_columns = grads.input || grads.offset || grads.mask;
 
@@ -308,32 +283,13 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> deform_conv2d_backward(
   const Operands t{input, offset, mask, weight};
   const Geometry g = make_geometry(t, stride, padding, dilation, groups, offset_groups);
   check_grad_output(grad_output, input, g);
-  DCNBUILD_CHECK(output_mask.size() == 5,
-                 "deform_conv2d_backward: output_mask must have 5 elements");
-  Gradients grads;
-  const auto like = [](const Tensor& tensor) {
-    return empty_image(tensor.size(0), tensor.size(1), tensor.size(2), tensor.size(3),
-                       is_channels_last(tensor), tensor.scalar_type(), tensor);
-  };
-  if (output_mask[0]) grads.input.emplace(like(input));
-  if (output_mask[1]) grads.offset.emplace(like(offset));
-  if (output_mask[2] && mask) grads.mask.emplace(like(*mask));
-  if (output_mask[3])
-    grads.weight.emplace(zeros({weight.size(0), weight.size(1), weight.size(2), weight.size(3)},
-                               weight.scalar_type(), weight));
-  if (g.batch > 0 && g.channels > 0 && g.out_channels > 0)
+  Gradients grads(t, output_mask);
+  if (g.batch > 0)
     dispatch<Half, BFloat16>(input, offset, [&](auto scalar, auto offset_scalar) {
       backward<typename decltype(scalar)::type, typename decltype(offset_scalar)::type>(
           g, t, grad_output, grads);
     });
-  const Tensor none = empty({0}, input.scalar_type(), input);
-  return {grads.input.value_or(none), grads.offset.value_or(none), grads.mask.value_or(none),
-          grads.weight.value_or(none),
-          output_mask[4] ? cast(sum_over(grad_output, {0, 2, 3},
-                                         is_half(input.scalar_type()) ? ScalarType::Float
-                                                                      : input.scalar_type()),
-                                input.scalar_type())
-                         : none};
+  return grads.outputs(grad_output, output_mask[4]);
 }
 
 }  // namespace dcnbuild::cpu
