@@ -1,9 +1,45 @@
 """Deformable convolution v1 and v2 for modern PyTorch, and the toolkit that gets it built.
 
-Lazy on purpose (PEP 562): the doctor, the command line and the build backend import this package
-where torch is absent or broken, so nothing here may import torch before somebody asks for an operator.
+Lazy on purpose (PEP 562): the doctor, the command line and the build backend import this package where torch is absent or
+broken, so nothing here imports torch. The operators `torch.ops.dcnbuild.*` are registered as soon as torch is imported,
+before or after this package.
 """
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from dcnbuild._torch_import import when_torch_is_imported
 from dcnbuild._version import __version__
+
+if TYPE_CHECKING:
+    from dcnbuild import reference as reference
+    from dcnbuild.nn import DCN, DeformConv2d
+    from dcnbuild.ops.deform_conv2d import deform_conv2d
+
+__all__ = ["DCN", "DeformConv2d", "__version__", "deform_conv2d", "reference"]
+
+#: public name → the module that has it; the module itself where the names are the same.
+_HOMES = {
+    "DCN": "dcnbuild.nn",
+    "DeformConv2d": "dcnbuild.nn",
+    "deform_conv2d": "dcnbuild.ops.deform_conv2d",
+    "reference": "dcnbuild.reference",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dcnbuild' has no attribute {name!r}")
+    module = importlib.import_module(_HOMES[name])
+    value = module if name == "reference" else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})
+
+
+when_torch_is_imported("dcnbuild.ops.deform_conv2d")

@@ -57,6 +57,19 @@ def deform_conv2d(
     return output
 
 
+def _refuse_transforms(apply: Any) -> Any:
+    """The autograd kernel of a raw operator. torch.func cannot see through it, so it says so: no silent zero tangent."""
+
+    def kernel(*args: Any) -> Any:
+        if torch._C._are_functorch_transforms_active():
+            raise NotImplementedError(
+                "torch.ops.dcnbuild operators do not go through torch.func transforms: call dcnbuild.deform_conv2d, which does"
+            )
+        return apply(*args)
+
+    return kernel
+
+
 def _below_autograd(op: Any, *args: Any) -> Any:
     with torch._C._AutoDispatchBelowAutograd():
         return op(*args)
@@ -249,11 +262,11 @@ operator = registration.register(
     "deform_conv2d",
     reference=_reference_forward,
     fake=_fake_forward,
-    autograd=lambda *args: DeformConv2dFunction.apply(*args),
+    autograd=_refuse_transforms(DeformConv2dFunction.apply),
 )
 backward_operator = registration.register(
     "deform_conv2d_backward",
     reference=_reference_backward,
     fake=_fake_backward,
-    autograd=lambda *args: DeformConv2dBackwardFunction.apply(*args),
+    autograd=_refuse_transforms(DeformConv2dBackwardFunction.apply),
 )

@@ -1,0 +1,70 @@
+"""Imports a module once torch is there, whichever of the two is imported first."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+import warnings
+from collections.abc import Sequence
+from types import ModuleType
+
+
+def _import(module: str) -> None:
+    try:
+        importlib.import_module(module)
+    except Exception as error:
+        # `import torch` or `import dcnbuild` must not fail because of this; whoever needs the operators imports the
+        # module himself and gets the error then.
+        warnings.warn(f"dcnbuild could not register its operators: {error}", RuntimeWarning, stacklevel=3)
+
+
+class _ThenImport(importlib.abc.Loader):
+    """torch's own loader, and after it the module that waits."""
+
+    def __init__(self, loader: importlib.abc.Loader, module: str) -> None:
+        self.loader = loader
+        self.module = module
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        return self.loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        spec = module.__spec__
+        if spec is not None:
+            # torch must look as if nobody had been here.
+            spec.loader = self.loader
+        module.__loader__ = self.loader
+        self.loader.exec_module(module)
+        _import(self.module)
+
+
+class _TorchFinder(importlib.abc.MetaPathFinder):
+    """Sees the first import of torch, steps aside, and lets the others find it."""
+
+    def __init__(self, module: str) -> None:
+        self.module = module
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != "torch":
+            return None
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+        spec = importlib.util.find_spec("torch")
+        if spec is not None and spec.loader is not None:
+            spec.loader = _ThenImport(spec.loader, self.module)
+        return spec
+
+
+def when_torch_is_imported(module: str) -> None:
+    """Imports `module` now if torch is imported already, else right after it is."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        sys.meta_path.insert(0, _TorchFinder(module))
+    elif getattr(torch, "library", None) is not None:
+        _import(module)
+    # else torch is being imported at this moment, and something in it imports dcnbuild: too early to register.

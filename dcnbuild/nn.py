@@ -1,0 +1,144 @@
+"""Modules: `DeformConv2d`, which is given its offsets, and `DCN`, which predicts them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from dcnbuild.ops.arguments import pair
+from dcnbuild.ops.deform_conv2d import deform_conv2d
+
+
+class DeformConv2d(nn.Module):
+    """Deformable convolution v2 (v1 without a mask), with torchvision's arguments, defaults, initialisation and keys.
+
+    Args:
+        in_channels, out_channels: C and O; `groups` must divide both.
+        kernel_size, stride, padding, dilation: an int or (y, x), in pixels.
+        groups: blocks of channels that do not see each other.
+        bias: whether to add one.
+
+    Attributes:
+        weight: [O, C / groups, kh, kw], Kaiming-uniform with a = √5.
+        bias: [O], uniform in ±1/√fan_in, or None.
+
+    Raises:
+        ValueError, TypeError: groups do not divide the channels, or a size is no int or pair of ints.
+    """
+
+    bias: nn.Parameter | None
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] = 1,
+        padding: int | Sequence[int] = 0,
+        dilation: int | Sequence[int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        if groups < 1 or in_channels % groups or out_channels % groups:
+            raise ValueError(f"groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}")
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.kernel_size = pair("kernel_size", kernel_size, 1)
+        self.stride = pair("stride", stride, 1)
+        self.padding = pair("padding", padding, 0)
+        self.dilation = pair("dilation", dilation, 1)
+        self.groups = groups
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels // groups, *self.kernel_size))
+        if bias:
+            self.bias = nn.Parameter(torch.empty(out_channels))
+        else:
+            self.register_parameter("bias", None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Initialises weight and bias anew, as torch's and torchvision's convolutions do."""
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+        if self.bias is not None:
+            bound = 1 / math.sqrt(self.weight[0].numel())
+            nn.init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, input: Tensor, offset: Tensor, mask: Tensor | None = None) -> Tensor:
+        """See `dcnbuild.deform_conv2d`: input [N, C, H, W], offset [N, 2·G'·kh·kw, H', W'], mask [N, G'·kh·kw, H', W']."""
+        return deform_conv2d(
+            input,
+            offset,
+            self.weight,
+            self.bias,
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+            mask=mask,
+        )
+
+    def extra_repr(self) -> str:
+        parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"]
+        defaults = {"padding": (0, 0), "dilation": (1, 1), "groups": 1}
+        parts += [f"{name}={getattr(self, name)}" for name, value in defaults.items() if getattr(self, name) != value]
+        if self.bias is None:
+            parts.append("bias=False")
+        return ", ".join(parts)
+
+
+class DCN(DeformConv2d):
+    """A deformable convolution that predicts its own offsets and mask, like the `DCN` of CharlesShang/DCNv2.
+
+    `conv_offset`, a convolution of the same geometry (dilation included, which the old one forgot), makes 3·K·G' channels
+    from the input (2·K·G' for v1): the first two thirds are offsets, the last third goes through a sigmoid and is the mask.
+    It starts at zero, so that a new DCN is an ordinary convolution (times 1/2 with a mask).
+
+    Args:
+        in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias: as for `DeformConv2d`.
+        offset_groups: G', sets of offsets, each for its share of the input channels; must divide `in_channels`.
+        modulated: predict a mask too (v2).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] = 1,
+        padding: int | Sequence[int] = 0,
+        dilation: int | Sequence[int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        offset_groups: int = 1,
+        modulated: bool = True,
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        if offset_groups < 1 or in_channels % offset_groups:
+            raise ValueError(f"offset_groups={offset_groups} must divide in_channels={in_channels}")
+        self.offset_groups = offset_groups
+        self.modulated = modulated
+        taps = self.kernel_size[0] * self.kernel_size[1]
+        self.conv_offset = nn.Conv2d(
+            in_channels,
+            (3 if modulated else 2) * offset_groups * taps,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.dilation,
+        )
+        nn.init.zeros_(self.conv_offset.weight)
+        if self.conv_offset.bias is not None:
+            nn.init.zeros_(self.conv_offset.bias)
+
+    def forward(self, input: Tensor) -> Tensor:  # type: ignore[override]
+        """[N, C, H, W] → [N, O, H', W']."""
+        predicted = self.conv_offset(input)
+        if not self.modulated:
+            return super().forward(input, predicted)
+        split = 2 * predicted.shape[1] // 3
+        return super().forward(input, predicted[:, :split], predicted[:, split:].sigmoid())
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, offset_groups={self.offset_groups}, modulated={self.modulated}"
