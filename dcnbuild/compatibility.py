@@ -1,7 +1,7 @@
 """What goes with what: toolkits, compilers, GPU architectures, drivers, torch releases, Pythons.
 
-The only reader of compatibility.yaml; the doctor, the build and matrix.yaml ask here. A question to which
-the table has no answer gets None, and whoever asks then says nothing.
+The only reader of compatibility.yaml; the doctor, the build and matrix.yaml ask here. A question to
+which the table has no answer gets None, and whoever asks then says nothing.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class CudaRelease:
     driver: str
     minimum_driver: str
     source: str
+    clang: int | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def load(path: Path) -> Compatibility:
     return result
 
 
-_PLAIN = {"str": str, "int": int, "bool": bool, "str | None": str}
+_PLAIN = {"str": str, "int": int, "bool": bool, "str | None": str, "int | None": int}
 
 
 def _row(kind: type[Any], row: Any, name: str) -> Any:
@@ -177,10 +178,12 @@ def torch_exists(version: str) -> bool | None:
     return any(item[: len(wanted)] == wanted for item in known)
 
 
-def newest_gcc(toolkit: str) -> int | None:
-    """The newest gcc major that this toolkit's headers accept."""
+def newest_compiler(toolkit: str, kind: str) -> int | None:
+    """The newest major of a host compiler ("gcc" or "clang") that this toolkit accepts."""
     row = cuda_release(toolkit)
-    return row.gcc if row else None
+    if row is None or kind not in ("gcc", "clang"):
+        return None
+    return row.gcc if kind == "gcc" else row.clang
 
 
 def compiles_for(toolkit: str, name: str) -> bool | None:
@@ -239,7 +242,7 @@ def minimum_driver(cuda: str) -> str | None:
 
 
 def driver_runs(driver: str, cuda: str) -> bool | None:
-    """Whether a driver (e.g. "535.104.05") runs programs built with this CUDA; None if not known."""
+    """Whether a driver (e.g. "535.104.05") runs programs built with this CUDA; None: not known."""
     minimum = minimum_driver(cuda)
     if minimum is None or not numbers(driver):
         return None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -45,6 +46,7 @@ class TorchInstall:
         architectures: what its CUDA kernels were compiled for, e.g. ("sm_80", "compute_90").
         installer: "pip", "conda", … as its metadata says; None if not known.
         hip: "6.4", or None if it is no ROCm build.
+        channel: the conda channel it came from, e.g. "conda-forge"; None if it did not.
     """
 
     root: Path
@@ -54,6 +56,7 @@ class TorchInstall:
     architectures: tuple[str, ...] = ()
     installer: str | None = None
     hip: str | None = None
+    channel: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,3 +67,181 @@ class Compiler:
     kind: str
     version: str
     found_by: str = ""
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One NVIDIA GPU: `capability` is (9, 0); None if its driver did not say."""
+
+    name: str
+    capability: tuple[int, int] | None = None
+    memory_mib: int | None = None
+
+
+@dataclass(frozen=True)
+class Driver:
+    """The NVIDIA driver and what it drives.
+
+    Attributes:
+        version: "535.104.05", of the kernel module or as nvidia-smi tells it; None without one.
+        cuda: "12.2", the newest CUDA that it runs natively, as libcuda tells it. It says nothing
+            about toolkits that are installed.
+        found_by: where this was read, e.g. ("/proc/driver/nvidia/version", "libcuda").
+        gpus: the GPUs, whatever CUDA_VISIBLE_DEVICES says.
+        devices: how many NVIDIA display or compute devices are on the PCI bus, with a driver or
+            not; None where the bus cannot be read.
+        problem: what nvidia-smi or libcuda complained of, first line.
+    """
+
+    version: str | None = None
+    cuda: str | None = None
+    found_by: tuple[str, ...] = ()
+    gpus: tuple[Gpu, ...] = ()
+    devices: int | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Python:
+    """The Python environment that the facts are about.
+
+    Attributes:
+        version: "3.11.7".
+        executable: the interpreter.
+        prefix: the environment's directory; `base_prefix` differs from it in a virtual environment.
+        on_path: what `python`, or else `python3`, on PATH is.
+        has_headers: whether Python.h is there; None if its place is not known.
+        packages: name → version of the installed packages that bear on builds.
+        ninja: the ninja on PATH.
+        hidden_ninja: a ninja in the environment's own bin directory while none is on PATH.
+        constraints: what pip is told to constrain: ("PIP_CONSTRAINT: /x/c.txt", "setuptools<60").
+    """
+
+    version: str
+    executable: Path
+    prefix: Path
+    base_prefix: Path
+    on_path: Path | None = None
+    has_headers: bool | None = None
+    packages: Mapping[str, str] = field(default_factory=dict)
+    ninja: Path | None = None
+    hidden_ninja: Path | None = None
+    constraints: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class PathEntry:
+    """One entry of a variable that lists directories.
+
+    Attributes:
+        variable: "PATH", "LD_LIBRARY_PATH", "CPATH", …
+        text: the entry as it stands there.
+        exists: whether it is a directory; None if that could not be found out.
+        meant: the existing directory that was probably meant, where the entry does not exist.
+        cuda: the version of the toolkit whose directory it is.
+    """
+
+    variable: str
+    text: str
+    exists: bool | None
+    meant: Path | None = None
+    cuda: str | None = None
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Memory in bytes; `None` where it could not be read.
+
+    Attributes:
+        system: "Linux", "Windows", "Darwin".
+        architecture: "x86_64", "aarch64".
+        distribution: "debian 12", from os-release.
+        package_manager: "apt-get", "dnf", …, whichever is there.
+        root: whether this process is the superuser.
+        sudo_user: who called sudo, if somebody did.
+        cores: the processors that this process may use.
+        memory: what it may use in all, and `swap` beside it; containers' limits are respected.
+        temporary: the directory of temporary files, `temporary_free` the space left there.
+        wsl: whether this is Windows Subsystem for Linux.
+    """
+
+    system: str = ""
+    architecture: str = ""
+    distribution: str | None = None
+    package_manager: str | None = None
+    root: bool = False
+    sudo_user: str | None = None
+    cores: int | None = None
+    memory: int | None = None
+    swap: int | None = None
+    temporary: Path | None = None
+    temporary_free: int | None = None
+    wsl: bool = False
+
+
+@dataclass(frozen=True)
+class JitCache:
+    """One directory in which torch builds extensions at run time.
+
+    Attributes:
+        path: the extension's own directory.
+        lock_idle: seconds since anything in it changed, if it holds a lock file; else None.
+        writable: whether this user can write it.
+    """
+
+    path: Path
+    lock_idle: float | None = None
+    writable: bool = True
+
+
+@dataclass(frozen=True)
+class Library:
+    """A shared library with operators, read from the file.
+
+    Attributes:
+        path: the file.
+        readable: whether it is a 64-bit ELF file at all.
+        needed: the libraries it asks for by name, and `missing` those of them that are nowhere.
+        architectures: the GPU code inside it, e.g. ("sm_80", "compute_90").
+        python: the CPython that its file name is tagged for, e.g. "3.10"; None without a tag.
+        undefined: names it needs that the installed torch's libraries do not define, a few of them.
+        torch: the torch it was built for, where its builder noted that down.
+    """
+
+    path: Path
+    readable: bool = True
+    needed: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    architectures: tuple[str, ...] = ()
+    python: str | None = None
+    undefined: tuple[str, ...] = ()
+    torch: str | None = None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that the checks judge. What was not found is None or empty.
+
+    Attributes:
+        toolkits: best first, see `find_toolkits`.
+        guessed_cuda_home: the CUDA_HOME that torch would settle on, and what it would take it from.
+        compilers: see `find_compilers`; `nvcc_compiler` is the one that nvcc would call.
+        torch: the torch that `import torch` gets; `shadowed_torches` are others behind it.
+        variables: the environment variables that change builds and are set.
+        wants_cuda: whether CUDA code is to be built; None if nothing is built just now.
+    """
+
+    machine: Machine
+    python: Python
+    torch: TorchInstall | None = None
+    shadowed_torches: tuple[TorchInstall, ...] = ()
+    toolkits: tuple[Toolkit, ...] = ()
+    guessed_cuda_home: tuple[Path, str] | None = None
+    driver: Driver = Driver()
+    compilers: tuple[Compiler, ...] = ()
+    nvcc_compiler: Compiler | None = None
+    paths: tuple[PathEntry, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    jit_caches: tuple[JitCache, ...] = ()
+    libraries: tuple[Library, ...] = ()
+    wants_cuda: bool | None = None

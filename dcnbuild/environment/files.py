@@ -65,10 +65,14 @@ def existing(directories: Iterable[Path]) -> tuple[Path, ...]:
     return tuple(seen.values())
 
 
+def split_paths(text: str) -> list[Path]:
+    """The directories of a variable like LD_LIBRARY_PATH, without empty entries."""
+    return [Path(entry) for entry in text.split(os.pathsep) if entry]
+
+
 def search_path(env: Mapping[str, str]) -> list[Path]:
     """The directories of PATH, and the system's default where PATH is not set at all."""
-    text = env.get("PATH", os.defpath)
-    return [Path(entry) for entry in text.split(os.pathsep) if entry]
+    return split_paths(env.get("PATH", os.defpath))
 
 
 def on_path(env: Mapping[str, str], name: str) -> Iterator[Path]:
@@ -79,8 +83,16 @@ def on_path(env: Mapping[str, str], name: str) -> Iterator[Path]:
             yield path
 
 
-def run(command: Sequence[str | os.PathLike[str]], env: Mapping[str, str]) -> str | None:
-    """What a program prints, in English; None if it cannot be run, fails or takes too long."""
+def run(
+    command: Sequence[str | os.PathLike[str]],
+    env: Mapping[str, str],
+    timeout: float = TIMEOUT_SECONDS,
+    failing_too: bool = False,
+) -> str | None:
+    """What a program prints, in English; None if it cannot be run, takes too long or fails.
+
+    With `failing_too`, what it prints counts also where its exit status is not 0.
+    """
     try:
         done = subprocess.run(
             command,
@@ -88,8 +100,8 @@ def run(command: Sequence[str | os.PathLike[str]], env: Mapping[str, str]) -> st
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=TIMEOUT_SECONDS,
-            check=True,
+            timeout=timeout,
+            check=not failing_too,
         )
     except (OSError, ValueError, subprocess.SubprocessError):
         return None

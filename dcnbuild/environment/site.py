@@ -8,7 +8,7 @@ import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
-from dcnbuild.environment.files import children, existing, is_dir, read_text
+from dcnbuild.environment.files import children, existing, is_dir, read_text, split_paths
 
 
 def site_packages(
@@ -25,12 +25,13 @@ def site_packages(
     prefix = prefix or Path(sys.prefix)
     directories = []
     if env is not None:
-        directories += [Path(entry) for entry in env.get("PYTHONPATH", "").split(":") if entry]
+        directories += split_paths(env.get("PYTHONPATH", ""))
     config = read_text(prefix / "pyvenv.cfg")
-    directories += _own_directories(prefix)
-    if config is None or sees_system_packages(config):
+    if config is None:  # no virtual environment: the user's packages come before the system's
         directories += _user_directories(env)
+    directories += _own_directories(prefix)
     if config is not None and sees_system_packages(config):
+        directories += _user_directories(env)
         home = re.search(r"^home\s*=\s*(.+)$", config, re.MULTILINE)
         if home:
             directories += _own_directories(Path(home[1].strip()).parent)

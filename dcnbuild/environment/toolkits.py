@@ -168,10 +168,10 @@ def read_toolkit(nvcc: Path, env: Mapping[str, str]) -> Toolkit | None:
         libraries = [root / "lib/x86_64-linux-gnu", root / "lib/aarch64-linux-gnu", root / "lib"]
     include = [path for path in files.existing(include) if files.is_file(path / "cuda_runtime.h")]
     libraries = [path for path in files.existing(libraries) if files.children(path, "libcudart*")]
-    headers_version = _headers_version(include)
+    in_headers = headers_version(include)
     # nvcc before the headers: pip and conda can put headers of one release beside the nvcc of
     # another
-    version = _version_file(nvcc.parent.parent) or _asked_version(nvcc, env) or headers_version
+    version = _version_file(nvcc.parent.parent) or _asked_version(nvcc, env) or in_headers
     if version is None:
         return None
     places = [*include, *(path / "cccl" for path in include)]  # CUDA 13 moved thrust and cub
@@ -187,7 +187,7 @@ def read_toolkit(nvcc: Path, env: Mapping[str, str]) -> Toolkit | None:
         include=tuple(include),
         libraries=tuple(libraries),
         missing=tuple(missing),
-        headers_version=headers_version,
+        headers_version=in_headers,
     )
 
 
@@ -206,7 +206,8 @@ def _version_file(root: Path) -> str | None:
     return _major_minor(files.read_text(root / "version.txt") or "")  # up to CUDA 11.0
 
 
-def _headers_version(include: list[Path]) -> str | None:
+def headers_version(include: list[Path]) -> str | None:
+    """The CUDA version that the headers in these directories state; None if there are none."""
     for directory in include:
         for name, macro in (("cuda.h", "CUDA_VERSION"), ("cuda_runtime_api.h", "CUDART_VERSION")):
             text = files.read_text(directory / name) or ""

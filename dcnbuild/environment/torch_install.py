@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from dcnbuild.architectures import sorted_names
 from dcnbuild.environment.elf import open_elf
 from dcnbuild.environment.facts import TorchInstall
-from dcnbuild.environment.files import children, is_file, read_text
+from dcnbuild.environment.files import children, read_text
 from dcnbuild.environment.site import site_packages
 
 #: What torch.cuda.get_arch_list() returns, as it stands among the constants of libtorch_python.so.
@@ -31,11 +32,15 @@ def find_torch(
     Works inside pip's build isolation too, where site-packages is not on sys.path. For `env` see
     `site_packages`.
     """
-    for directory in site_packages(prefix, env):
-        install = read_torch(directory)
-        if install is not None:
-            return install
-    return None
+    return next(iter(find_torches(prefix, env)), None)
+
+
+def find_torches(
+    prefix: Path | None = None, env: Mapping[str, str] | None = None
+) -> list[TorchInstall]:
+    """Every torch of an environment; the first is the one that `import torch` gets."""
+    found = [read_torch(directory) for directory in site_packages(prefix, env)]
+    return [install for install in found if install is not None]
 
 
 def read_torch(site_packages: Path) -> TorchInstall | None:
@@ -55,6 +60,7 @@ def read_torch(site_packages: Path) -> TorchInstall | None:
                 cxx11_abi=_cxx11_abi(root),
                 architectures=_architectures(root) if cuda else (),
                 installer=_installer(site_packages, version),
+                channel=_conda_channel(site_packages),
                 hip=hip if isinstance(hip := values.get("hip"), str) else None,
             )
     return None
@@ -117,6 +123,21 @@ def _installer(site_packages: Path, version: str) -> str | None:
         name = (read_text(metadata / "INSTALLER") or "").strip()
         if name:
             return name
-    # <prefix>/lib/python3.x/site-packages: conda keeps its records in <prefix>/conda-meta
-    records = children(site_packages.parent.parent.parent / "conda-meta", "pytorch-*.json")
-    return "conda" if any(is_file(record) for record in records) else None
+    return "conda" if _conda_records(site_packages) else None
+
+
+def _conda_channel(site_packages: Path) -> str | None:
+    for record in _conda_records(site_packages):
+        try:
+            channel = json.loads(read_text(record) or "").get("channel")
+        except (ValueError, AttributeError, RecursionError):
+            continue
+        if isinstance(channel, str):  # "https://conda.anaconda.org/pytorch/linux-64" or a bare name
+            parts = channel.rstrip("/").split("/")
+            return parts[-2] if len(parts) > 1 and parts[-1].startswith("linux-") else parts[-1]
+    return None
+
+
+def _conda_records(site_packages: Path) -> list[Path]:
+    """conda's records of a torch in <prefix>/lib/python3.x/site-packages: <prefix>/conda-meta."""
+    return children(site_packages.parent.parent.parent / "conda-meta", "pytorch-[0-9]*.json")
