@@ -23,7 +23,7 @@ def find_compilers(env: Mapping[str, str]) -> list[Compiler]:
     """
     found: list[Compiler] = []
     seen: set[Path] = set()
-    for label, path in _candidates(env):
+    for label, path in candidates(env):
         real = files.resolve(path)
         if real in seen and label == "PATH":
             continue
@@ -60,7 +60,8 @@ def nvcc_host_compiler(
     return next((compiler for compiler in compilers if files.resolve(compiler.path) == real), None)
 
 
-def _candidates(env: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
+def candidates(env: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
+    """Every file that `find_compilers` asks, best first, and how it was met; no program is run."""
     for variable in ("CXX", "CC", "NVCC_CCBIN"):
         path = _named(env.get(variable, ""), env)
         if path is not None:

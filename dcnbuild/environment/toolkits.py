@@ -45,7 +45,7 @@ def find_toolkits(
         root: where the file system starts (another directory in tests).
     """
     found: dict[Path, Toolkit] = {}
-    for label, nvcc in _candidates(env, prefix, root):
+    for label, nvcc in candidates(env, prefix, root):
         real = real_nvcc(nvcc, env)
         if real is None:
             continue
@@ -60,9 +60,10 @@ def find_toolkits(
     return list(found.values())
 
 
-def _candidates(
-    env: Mapping[str, str], prefix: Path | None, root: Path
+def candidates(
+    env: Mapping[str, str], prefix: Path | None = None, root: Path = Path("/")
 ) -> Iterator[tuple[str, Path]]:
+    """Every place of an nvcc that `find_toolkits` looks at, best first; no program is run."""
     for variable in ("CUDA_HOME", "CUDA_PATH"):
         if env.get(variable):
             yield variable, Path(env[variable], "bin/nvcc")
