@@ -14,7 +14,11 @@ from dcnbuild.environment.libraries import own_libraries, read_library
 from dcnbuild.environment.machine import find_machine
 from dcnbuild.environment.paths import find_path_entries
 from dcnbuild.environment.python import find_python
-from dcnbuild.environment.toolkits import find_toolkits, torch_cuda_home
+from dcnbuild.environment.toolkits import (
+    find_package_headers,
+    find_toolkits,
+    torch_cuda_home,
+)
 from dcnbuild.environment.torch_install import find_torches
 
 #: The variables that change what is built, how, or what runs.
@@ -76,7 +80,8 @@ def collect(
             python=find_python(env, root),
             torch=torch,
             shadowed_torches=tuple(torches[1:]),
-            guessed_cuda_home=torch_cuda_home(env, root),
+            cuda_home=torch_cuda_home(env, root),
+            package_headers=tuple(find_package_headers(env, prefix)),
             paths=tuple(find_path_entries(env)),
             variables={name: env[name] for name in VARIABLES if env.get(name)},
             jit_caches=tuple(find_jit_caches(env)),

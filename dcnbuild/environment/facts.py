@@ -35,6 +35,35 @@ class Toolkit:
 
 
 @dataclass(frozen=True)
+class CudaHome:
+    """The CUDA_HOME that `torch.utils.cpp_extension` settles on.
+
+    Attributes:
+        path: the directory as torch would use it, not resolved.
+        taken_from: "CUDA_HOME", "CUDA_PATH", "PATH: /usr/local/bin/nvcc" or "/usr/local/cuda".
+        exists: whether it is a directory.
+        has_nvcc, has_headers: whether bin/nvcc and include/cuda_runtime.h are there.
+        meant: for a directory that does not exist, the one that was probably meant.
+    """
+
+    path: Path
+    taken_from: str
+    exists: bool = True
+    has_nvcc: bool = True
+    has_headers: bool = True
+    meant: Path | None = None
+
+
+@dataclass(frozen=True)
+class PackageHeaders:
+    """A directory of CUDA headers in a Python package, with the wanted ones that it holds."""
+
+    directory: Path
+    headers: tuple[str, ...]
+    version: str | None = None
+
+
+@dataclass(frozen=True)
 class TorchInstall:
     """An installed torch, read from its files.
 
@@ -205,7 +234,8 @@ class Library:
         architectures: the GPU code inside it, e.g. ("sm_80", "compute_90").
         python: the CPython that its file name is tagged for, e.g. "3.10"; None without a tag.
         undefined: names it needs that the installed torch's libraries do not define, a few of them.
-        torch: the torch it was built for, where its builder noted that down.
+        torch: the torch that it was built for, where its builder noted that down and the library
+            works with no other.
     """
 
     path: Path
@@ -224,7 +254,8 @@ class Facts:
 
     Attributes:
         toolkits: best first, see `find_toolkits`.
-        guessed_cuda_home: the CUDA_HOME that torch would settle on, and what it would take it from.
+        cuda_home: the CUDA_HOME that torch would settle on; None if it would find none.
+        package_headers: CUDA headers that the Python environment's packages bring.
         compilers: see `find_compilers`; `nvcc_compiler` is the one that nvcc would call.
         torch: the torch that `import torch` gets; `shadowed_torches` are others behind it.
         variables: the environment variables that change builds and are set.
@@ -236,7 +267,8 @@ class Facts:
     torch: TorchInstall | None = None
     shadowed_torches: tuple[TorchInstall, ...] = ()
     toolkits: tuple[Toolkit, ...] = ()
-    guessed_cuda_home: tuple[Path, str] | None = None
+    cuda_home: CudaHome | None = None
+    package_headers: tuple[PackageHeaders, ...] = ()
     driver: Driver = Driver()
     compilers: tuple[Compiler, ...] = ()
     nvcc_compiler: Compiler | None = None

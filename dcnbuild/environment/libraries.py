@@ -54,10 +54,10 @@ def read_library(
 
 
 def _noted_torch(path: Path) -> str | None:
-    """The torch that the build noted down beside the library, in `<name>.json`."""
+    """The torch in dcnbuild's build.json beside the library, unless it was built to serve any."""
     try:
-        note = json.loads(files.read_text(path.with_suffix(".json")) or "")
-        return str(note["torch"])
+        note = json.loads(files.read_text(path.with_name("build.json")) or "")
+        return None if note["flavour"] == "stable" else str(note["torch"])
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
 

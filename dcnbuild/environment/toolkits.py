@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from dcnbuild.environment import files
-from dcnbuild.environment.facts import Toolkit
+from dcnbuild.environment.facts import CudaHome, PackageHeaders, Toolkit
+from dcnbuild.environment.near import meant_directory
 from dcnbuild.environment.site import site_packages
 
 #: What the CUDA headers of torch include and what linking wants. ATen/cuda/CUDAContextLight.h
@@ -103,22 +104,53 @@ def _newest_first(directory: Path, pattern: str) -> list[Path]:
     return sorted(files.children(directory, pattern), key=numbers, reverse=True)
 
 
-def torch_cuda_home(env: Mapping[str, str], root: Path = Path("/")) -> tuple[Path, str] | None:
-    """The CUDA_HOME that `torch.utils.cpp_extension` settles on, and what it takes it from.
+def torch_cuda_home(env: Mapping[str, str], root: Path = Path("/")) -> CudaHome | None:
+    """The CUDA_HOME that `torch.utils.cpp_extension` settles on; None if it finds none.
 
     It believes CUDA_HOME, then CUDA_PATH, without a look inside; then it goes two directories up
     from the first nvcc on PATH, following neither symlinks nor scripts; then it tries
-    /usr/local/cuda. None if all that fails.
-    Source: `_find_cuda_home` in torch 2.14.1.
+    /usr/local/cuda. Source: `_find_cuda_home` in torch 2.14.1.
     """
     for variable in ("CUDA_HOME", "CUDA_PATH"):
         if env.get(variable):
-            return Path(env[variable]), variable
+            return _cuda_home(Path(env[variable]), variable)
     nvcc = next(files.on_path(env, "nvcc"), None)
     if nvcc is not None:
-        return nvcc.parent.parent, f"PATH: {nvcc}"
+        return _cuda_home(nvcc.parent.parent, f"PATH: {nvcc}")
     default = root / "usr/local/cuda"
-    return (default, str(default)) if default.exists() else None
+    return _cuda_home(default, str(default)) if files.is_dir(default) else None
+
+
+def _cuda_home(path: Path, taken_from: str) -> CudaHome:
+    exists = files.is_dir(path)
+    headers = [path / "include", *files.children(path, "targets/*/include")]
+    return CudaHome(
+        path=path,
+        taken_from=taken_from,
+        exists=exists,
+        has_nvcc=files.is_file(path / "bin/nvcc"),
+        has_headers=_somewhere(headers, "cuda_runtime.h"),
+        meant=None if exists else meant_directory(str(path)),
+    )
+
+
+def find_package_headers(
+    env: Mapping[str, str], prefix: Path | None = None
+) -> list[PackageHeaders]:
+    """The directories of CUDA headers that the environment's packages brought, torch's needs too.
+
+    CUDA 13's packages share nvidia/cu13/include; those of CUDA 11 and 12 have one directory each,
+    and only cuda_runtime's tells the version.
+    """
+    found = []
+    for site in site_packages(prefix, env):
+        runtime = headers_version([site / "nvidia/cuda_runtime/include"])
+        for directory in files.children(site, "nvidia/*/include"):
+            held = tuple(name for name in WANTED_HEADERS if files.is_file(directory / name))
+            if held:
+                version = headers_version([directory]) or runtime
+                found.append(PackageHeaders(directory, held, version))
+    return found
 
 
 def real_nvcc(path: Path, env: Mapping[str, str]) -> Path | None:
