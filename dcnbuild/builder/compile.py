@@ -1,0 +1,87 @@
+"""Compiles one library of a plan into a directory, and describes it. Both routes go through here."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from dcnbuild._version import __version__
+from dcnbuild.builder.commands import Step, library_steps
+from dcnbuild.builder.ninjafile import Progress, run_steps
+from dcnbuild.builder.plan import BuildPlan, CudaMode, plan_build
+from dcnbuild.builder.record import BuildRecord, LibraryRecord, file_digest
+from dcnbuild.builder.sources import Library, csrc_dir, library_file, source_hash
+from dcnbuild.environment.compilers import find_compilers
+from dcnbuild.environment.facts import TorchInstall
+from dcnbuild.environment.toolkits import find_toolkits
+
+
+def plan_here(torch: TorchInstall, env: Mapping[str, str], mode: CudaMode) -> BuildPlan:
+    """The plan for this machine. Raises FindingError as `plan_build` does."""
+    # The toolkit of pip's packages lies beside torch, which in build isolation is not where we run.
+    beside = {**env, "PYTHONPATH": f"{torch.root.parent}:{env.get('PYTHONPATH', '')}"}
+    toolkits = find_toolkits(beside) if mode != "off" and torch.cuda else []
+    return plan_build(torch, toolkits, find_compilers(env), env, mode)
+
+
+def compile_library(
+    library: Library,
+    plan: BuildPlan,
+    directory: Path,
+    env: Mapping[str, str],
+    progress: Progress,
+) -> tuple[LibraryRecord, str]:
+    """Compiles what is out of date, and returns the library's record and the build's output.
+
+    The library is `directory / library_file(library)`. Raises CompileError, or OSError where the
+    directory cannot be written.
+    """
+    csrc = csrc_dir()
+    steps = plan_steps(library, plan, csrc)
+    before = source_hash(csrc, library)
+    output = run_steps(directory, steps, env, progress)
+    path = directory / library_file(library)
+    cuda = plan.cuda if library == "cuda" else None
+    record = LibraryRecord(
+        source_hash=before,
+        size=path.stat().st_size,
+        digest=file_digest(path),
+        architectures=cuda.architectures if cuda else (),
+        commands=tuple(shlex.join(step.command) for step in steps),
+        toolkit=f"CUDA {cuda.toolkit.version} ({cuda.toolkit.root})" if cuda else None,
+    )
+    return record, output
+
+
+def plan_steps(library: Library, plan: BuildPlan, csrc: Path) -> tuple[Step, ...]:
+    """The commands of one library of a plan. The CUDA library needs a plan with CUDA."""
+    common = (library, csrc, plan.torch, plan.flavour, plan.compiler)
+    if library == "cpu":
+        return library_steps(*common)
+    if plan.cuda is None:
+        raise ValueError("this plan leaves CUDA out")
+    return library_steps(*common, plan.cuda.toolkit, plan.cuda.architectures, plan.cuda.host)
+
+
+def record_of(plan: BuildPlan, libraries: Mapping[Library, LibraryRecord]) -> BuildRecord:
+    """The build.json for libraries that were made by this plan."""
+    left_out = plan.cuda_left_out
+    return BuildRecord(
+        dcnbuild=__version__,
+        flavour=plan.flavour.name,
+        torch=plan.torch.version,
+        torch_cuda=plan.torch.cuda,
+        compiler=f"{plan.compiler.kind} {plan.compiler.version} ({plan.compiler.path})",
+        libraries=dict(libraries),
+        cuda_left_out=f"{left_out.title}: {left_out.cause}" if left_out else None,
+    )
+
+
+def describe(library: Library, plan: BuildPlan) -> str:
+    """What is being compiled, in a few words, for progress lines and errors."""
+    if library == "cpu" or plan.cuda is None:
+        return "the CPU kernels"
+    return (
+        f"the CUDA kernels (CUDA {plan.cuda.toolkit.version}: {' '.join(plan.cuda.architectures)})"
+    )

@@ -1,0 +1,143 @@
+"""Runs compile steps under ninja, and finds the line that matters when one fails."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from dcnbuild.builder.commands import Step
+
+#: Told (finished, total) as the steps go on.
+Progress = Callable[[int, int], None]
+
+_STATUS = re.compile(r"\[dcnbuild (\d+)/(\d+)\]")
+_ERROR = re.compile(
+    r"(fatal error|\berror\b ?[:#]|error :|: fatal:|undefined reference|undefined symbol"
+    r"|nvcc fatal|ptxas fatal|cannot find -l|No space left|Killed|Permission denied|not found$)",
+    re.IGNORECASE,
+)
+
+
+class CompileError(RuntimeError):
+    """A step failed. `first_error` is the compiler's own first complaint, `output` all that was said."""
+
+    def __init__(self, first_error: str, output: str) -> None:
+        super().__init__(first_error)
+        self.first_error = first_error
+        self.output = output
+
+
+def jobs(env: Mapping[str, str]) -> int:
+    """How many commands may run at once: MAX_JOBS, else the cores that this process may use.
+
+    Raises ValueError for a MAX_JOBS that is no positive number.
+    """
+    text = env.get("MAX_JOBS", "").strip()
+    if not text:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"MAX_JOBS is {text!r}, expected a positive number")
+    return int(text)
+
+
+def ninja_text(steps: Iterable[Step]) -> str:
+    """The build.ninja of these steps. A command that changed runs again, as ninja does of itself."""
+    lines = [
+        "rule run",
+        "  command = $run",
+        "  description = $out",
+        "rule run_with_depfile",
+        "  command = $run",
+        "  description = $out",
+        "  deps = gcc",
+        "  depfile = $dep",
+    ]
+    for step in steps:
+        rule = "run_with_depfile" if step.depfile else "run"
+        inputs = " ".join(map(_path, step.inputs))
+        lines.append(f"build {_path(step.output)}: {rule} {inputs}")
+        lines.append(f"  run = {_value(shlex.join(step.command))}")
+        if step.depfile:
+            lines.append(f"  dep = {_value(step.depfile)}")
+    return "\n".join([*lines, ""])
+
+
+def run_steps(
+    directory: Path, steps: Sequence[Step], env: Mapping[str, str], progress: Progress
+) -> str:
+    """Runs what is out of date in a build directory, and returns all output.
+
+    Raises CompileError if a command fails, OSError if the directory cannot be written.
+    """
+    (directory / "build.ninja").write_text(ninja_text(steps), encoding="utf-8")
+    progress(0, len(steps))
+    process = subprocess.Popen(
+        [ninja_binary(), "-v", f"-j{jobs(env)}"],
+        cwd=directory,
+        env={**env, "NINJA_STATUS": "[dcnbuild %f/%t] "},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+    )
+    assert process.stdout is not None
+    lines = []
+    try:
+        for line in process.stdout:
+            lines.append(line)
+            status = _STATUS.match(line)
+            if status:
+                progress(int(status[1]), int(status[2]))
+        process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    output = "".join(lines)
+    if process.returncode != 0:
+        raise CompileError(first_error(output), output)
+    return output
+
+
+def first_error(output: str) -> str:
+    """The first line of a failed build's output that says what is wrong."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    complaints = [
+        line for line in lines if not _STATUS.match(line) and not line.startswith("ninja:")
+    ]
+    for line in complaints:
+        # a failed command is printed too, and its flags may look like an error
+        if _ERROR.search(line) and not line.startswith(("FAILED:", "/")) or _is_error_at(line):
+            return line
+    return (complaints or lines or ["the build tool failed and printed nothing"])[0]
+
+
+def _is_error_at(line: str) -> bool:
+    """Whether a line is `/some/file.cpp:12:3: error: ...`, gcc's and nvcc's shapes both."""
+    return bool(re.match(r"\S+?(:\d+|\(\d+\)).*?(fatal error|error)\b", line))
+
+
+def ninja_binary() -> str:
+    """The ninja of the `ninja` package, else the one on PATH. Raises FileNotFoundError without one."""
+    try:
+        import ninja
+    except ImportError:
+        found = shutil.which("ninja")
+        if found is None:
+            raise FileNotFoundError("ninja is not installed: pip install ninja") from None
+        return found
+    return str(Path(ninja.BIN_DIR, "ninja"))
+
+
+def _path(text: str) -> str:
+    return re.sub(r"([$ :])", r"$\1", text)
+
+
+def _value(text: str) -> str:
+    return text.replace("$", "$$")

@@ -1,0 +1,113 @@
+"""build.json: what stands beside built libraries, and says how they came to be."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dcnbuild.builder.sources import Library, library_file
+
+FILE = "build.json"
+
+
+@dataclass(frozen=True)
+class LibraryRecord:
+    """One built library.
+
+    Attributes:
+        source_hash: `sources.source_hash` of what it was built from.
+        size: of the file, in bytes.
+        digest: blake2b of the file.
+        architectures: nvcc's names of what is inside; () for the CPU library.
+        commands: what was run.
+        toolkit: "CUDA 13.0 (/usr/local/cuda-13.0)"; None for the CPU library.
+    """
+
+    source_hash: str
+    size: int
+    digest: str
+    architectures: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    toolkit: str | None = None
+
+
+@dataclass(frozen=True)
+class BuildRecord:
+    """Everything in one build.json.
+
+    Attributes:
+        dcnbuild: the version that built it.
+        flavour: "stable" or "aten".
+        torch: the torch it was built with, e.g. "2.14.1+cu130".
+        torch_cuda: the CUDA of that torch, None for a CPU-only one.
+        compiler: "gcc 12.2.0 (/usr/bin/c++)".
+        libraries: what was built.
+        cuda_left_out: why there is no CUDA library, for people; None if there is one.
+    """
+
+    dcnbuild: str
+    flavour: str
+    torch: str
+    torch_cuda: str | None
+    compiler: str
+    libraries: dict[Library, LibraryRecord] = field(default_factory=dict)
+    cuda_left_out: str | None = None
+
+    def write(self, directory: Path) -> None:
+        """Writes build.json into a directory, whole or not at all."""
+        handle, name = tempfile.mkstemp(dir=directory, prefix=FILE)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(asdict(self), file, indent=1)
+            file.write("\n")
+        os.chmod(name, 0o644)
+        os.replace(name, directory / FILE)
+
+
+def read_record(directory: Path) -> BuildRecord | None:
+    """The build.json of a directory; None if there is none, or none that this version can read."""
+    try:
+        document = json.loads((directory / FILE).read_text(encoding="utf-8"))
+        libraries = {
+            name: LibraryRecord(**_with_tuples(values))
+            for name, values in document.pop("libraries").items()
+        }
+        return BuildRecord(**document, libraries=libraries)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+    }
+
+
+def file_digest(path: Path) -> str:
+    """The hash of a library's file that a record holds."""
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+
+
+def damage(directory: Path, library: Library, record: LibraryRecord, deep: bool) -> str | None:
+    """What is wrong with a library's file, or None: a build that was cut off leaves a short one.
+
+    Args:
+        directory: where the library and its record are.
+        library: which library.
+        record: what it should be.
+        deep: compare the content too, not the size alone.
+    """
+    path = directory / library_file(library)
+    try:
+        size = path.stat().st_size
+        if size != record.size:
+            return f"{path} has {size} bytes, expected {record.size}"
+        if deep and file_digest(path) != record.digest:
+            return f"{path} is not the file that was built: its hash differs"
+    except OSError as error:
+        return f"{path} cannot be read: {error.strerror}"
+    return None

@@ -1,0 +1,239 @@
+"""Which library serves which device, and why: prebuilt, then cached, then built now, then the reference.
+
+`dcnbuild.ops` calls `load_registered` when torch is there, and `ensure` when an operator is really executed on a
+device that no loaded library has kernels for. Only `ensure` compiles.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+from dcnbuild.builder import flavour, record, sources
+from dcnbuild.builder.sources import LIBRARIES, PACKAGE, Library, library_file
+from dcnbuild.doctor.finding import Finding, FindingError
+
+Route = Literal["prebuilt", "jit", "reference"]
+
+#: Where a wheel or an editable install puts its libraries.
+PREBUILT = PACKAGE / "lib"
+
+#: Set by dcnbuild.ops when it had to define the operators itself, since no CPU library could be loaded.
+schema_defined_in_python = False
+_SCHEMA_DEFINED = "DCNBUILD_SCHEMA_DEFINED"
+
+_lock = threading.RLock()
+
+
+@dataclass(frozen=True)
+class DeviceStatus:
+    """How one device type is served.
+
+    Attributes:
+        device: "cpu" or "cuda".
+        route: what serves it; None if nothing does yet, and the first execution decides.
+        library: the loaded library, if any.
+        architectures: nvcc's names of what is inside the library; () for the CPU.
+        rejected: (attempt, reason) of each attempt ("prebuilt", "cached", "build") that did not serve.
+    """
+
+    device: Library
+    route: Route | None = None
+    library: Path | None = None
+    architectures: tuple[str, ...] = ()
+    rejected: tuple[tuple[str, str], ...] = ()
+
+
+_status: dict[Library, DeviceStatus] = {name: DeviceStatus(name) for name in LIBRARIES}
+
+
+def forced_route() -> Route | None:
+    """What DCNBUILD_ROUTE says, None if it is not set. Raises ValueError for what is no route."""
+    text = os.environ.get("DCNBUILD_ROUTE")
+    if not text:
+        return None
+    route: Route
+    for route in get_args(Route):
+        if text == route:
+            return route
+    raise ValueError(f"DCNBUILD_ROUTE is {text!r}, expected one of {', '.join(get_args(Route))}")
+
+
+def status(device_type: str) -> DeviceStatus:
+    """How a device type is served at this moment. Raises ValueError for anything but "cpu" and "cuda"."""
+    return _status[_library(device_type)]
+
+
+def _library(device_type: str) -> Library:
+    for name in LIBRARIES:
+        if device_type == name:
+            return name
+    raise ValueError(
+        f"dcnbuild has kernels for {' and '.join(LIBRARIES)} tensors, got a {device_type!r} tensor"
+    )
+
+
+def load_registered() -> None:
+    """Loads the libraries that are built already, prebuilt or cached, and compiles nothing."""
+    import torch
+
+    with _lock:
+        _load_existing("cpu")
+        if torch.version.cuda:
+            _load_existing("cuda")
+
+
+def ensure(device_type: str) -> Route:
+    """Sees to it that a device type is served, building its library if need be, and returns the route.
+
+    Returns "prebuilt" or "jit" once a library is loaded, "reference" where there is none and the operator in
+    plain torch has to do: on the CPU if nothing can be compiled, with one RuntimeWarning that says why, and
+    anywhere if DCNBUILD_ROUTE asks for it.
+
+    Raises:
+        FindingError: no CUDA library can be had, or none on the route that DCNBUILD_ROUTE forces.
+        ValueError: a device type, DCNBUILD_ROUTE, DCNBUILD_CUDA or MAX_JOBS that is none.
+    """
+    library = _library(device_type)
+    with _lock:
+        if _status[library].route is None:
+            _load_existing(library)
+        if _status[library].route is None:
+            _build(library)
+        route = _status[library].route
+    assert route is not None  # or _build has raised
+    return route
+
+
+def _load_existing(library: Library) -> None:
+    """Tries the prebuilt and the cached library, and notes why each was not taken."""
+    forced = forced_route()
+    rejected: list[tuple[str, str]] = []
+    if forced == "reference":
+        reason = "DCNBUILD_ROUTE=reference"
+        _status[library] = DeviceStatus(
+            library,
+            "reference",
+            rejected=(("prebuilt", reason), ("cached", reason), ("build", reason)),
+        )
+        return
+    if forced == "jit":
+        rejected.append(("prebuilt", "DCNBUILD_ROUTE=jit"))
+    else:
+        if _take(library, "prebuilt", "prebuilt", _find_prebuilt(library), rejected):
+            return
+    if forced == "prebuilt":
+        rejected += [("cached", "DCNBUILD_ROUTE=prebuilt"), ("build", "DCNBUILD_ROUTE=prebuilt")]
+    else:
+        from dcnbuild.builder import jit
+
+        try:
+            cached = jit.find_cached(library, jit.running_torch(), os.environ)
+        except (FindingError, OSError) as error:
+            cached = str(error)
+        found = cached if isinstance(cached, str) else (cached.path, cached.record)
+        if _take(library, "jit", "cached", found, rejected):
+            return
+    _status[library] = DeviceStatus(library, rejected=tuple(rejected))
+
+
+def _find_prebuilt(library: Library) -> tuple[Path, record.LibraryRecord] | str:
+    """The prebuilt library of this installation, or why there is none to use."""
+    built = record.read_record(PREBUILT)
+    if built is None:
+        return f"nothing was built into {PREBUILT}"
+    found = built.libraries.get(library)
+    if found is None:
+        return f"built without CUDA: {built.cuda_left_out}"
+    import torch
+
+    if not flavour.loads_in(built.flavour, built.torch, str(torch.__version__)):
+        return f"built for torch {built.torch}, this is torch {torch.__version__}"
+    if found.source_hash != sources.source_hash(sources.csrc_dir(), library):
+        return "the sources have changed since it was built"
+    return record.damage(PREBUILT, library, found, deep=False) or (
+        PREBUILT / library_file(library),
+        found,
+    )
+
+
+def _take(
+    library: Library,
+    route: Route,
+    attempt: str,
+    found: tuple[Path, record.LibraryRecord] | str,
+    rejected: list[tuple[str, str]],
+) -> bool:
+    """Loads a library that was found and makes it the one that serves, or notes why not."""
+    if isinstance(found, str):
+        rejected.append((attempt, found))
+        return False
+    path, details = found
+    import torch
+
+    try:
+        with _schema_known():
+            torch.ops.load_library(path)
+    except OSError as error:
+        rejected.append((attempt, f"{path} cannot be loaded: {error}"))
+        return False
+    _status[library] = DeviceStatus(library, route, path, details.architectures, tuple(rejected))
+    return True
+
+
+@contextlib.contextmanager
+def _schema_known() -> Iterator[None]:
+    """Tells a library that is being loaded whether the operators are defined already."""
+    if not schema_defined_in_python:
+        yield
+        return
+    os.environ[_SCHEMA_DEFINED] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[_SCHEMA_DEFINED]
+
+
+def _build(library: Library) -> None:
+    """Builds and loads a library, or settles for the reference where that is allowed."""
+    rejected = list(_status[library].rejected)
+    if forced_route() == "prebuilt":
+        raise FindingError(_route_finding(library, rejected))
+    from dcnbuild.builder import jit
+
+    try:
+        entry = jit.build_cached(library, jit.running_torch(), os.environ)
+    except FindingError as error:
+        if library == "cuda" or forced_route() == "jit":
+            raise
+        reason = str(error)
+        warnings.warn(
+            "dcnbuild runs deform_conv2d as plain torch operations on the CPU, which is slow, since its "
+            f"own kernels cannot be had. {reason}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        first_line = reason.partition("\n")[0]
+        _status[library] = replace(
+            _status[library], route="reference", rejected=(*rejected, ("build", first_line))
+        )
+        return
+    if not _take(library, "jit", "build", (entry.path, entry.record), rejected):
+        raise FindingError(_route_finding(library, rejected))
+
+
+def _route_finding(library: Library, rejected: list[tuple[str, str]]) -> Finding:
+    return Finding(
+        id="no-library",
+        severity="error",
+        title=f"no library with {library} kernels",
+        cause="none of the routes to one could be taken.",
+        evidence=tuple(f"{route}: {reason}" for route, reason in rejected),
+        fix=("unset DCNBUILD_ROUTE", "dcnbuild info", "dcnbuild build"),
+    )
