@@ -1,0 +1,88 @@
+"""Built ahead of time: both libraries, for a wheel or an editable install."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from dcnbuild.builder.compile import compile_library, describe, plan_here, record_of
+from dcnbuild.builder.findings import build_failed
+from dcnbuild.builder.ninjafile import CompileError
+from dcnbuild.builder.plan import BuildPlan, cuda_mode
+from dcnbuild.builder.record import BuildRecord, LibraryRecord
+from dcnbuild.builder.requirements import require_torch
+from dcnbuild.builder.sources import LIBRARIES, Library, library_file
+from dcnbuild.doctor.finding import FindingError
+
+
+def build_prebuilt(target: Path, work: Path, env: Mapping[str, str]) -> BuildRecord:
+    """Builds the libraries into a directory, replacing what was there, and says what it does on stdout.
+
+    Args:
+        target: where the libraries and build.json go.
+        work: where objects are kept, so that the next build compiles only what has changed.
+        env: the environment variables; DCNBUILD_CUDA decides about the CUDA half.
+
+    Raises FindingError that says what is missing, or the compiler's first error and where the log is.
+    """
+    import filelock
+
+    torch = require_torch(env)
+    plan = plan_here(torch, env, cuda_mode(env))
+    print(f"dcnbuild: building for torch {torch.version} in {torch.root}", flush=True)
+    if plan.cuda_left_out:
+        reason = plan.cuda_left_out
+        print(f"dcnbuild: CUDA is left out. {FindingError(reason)}", flush=True)
+    objects = work / _work_key(plan)
+    objects.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(objects / "lock"):
+        built: dict[Library, LibraryRecord] = {}
+        for library in LIBRARIES:
+            if library == "cpu" or plan.cuda:
+                built[library] = _compile(library, plan, objects, env)
+        record = record_of(plan, built)
+        _install(objects, target, record)
+    return record
+
+
+def _work_key(plan: BuildPlan) -> str:
+    """Objects are kept apart by what ninja does not see: which compilers there are behind the paths."""
+    toolkit = plan.cuda.toolkit.version if plan.cuda else None
+    facts = (plan.torch.version, plan.torch.root, plan.compiler, toolkit)
+    return hashlib.blake2b(repr(facts).encode(), digest_size=6).hexdigest()
+
+
+def _compile(
+    library: Library, plan: BuildPlan, objects: Path, env: Mapping[str, str]
+) -> LibraryRecord:
+    what = describe(library, plan)
+    directory = objects / library
+    directory.mkdir(exist_ok=True)
+    log = directory / "build.log"
+
+    def progress(finished: int, total: int) -> None:
+        print(f"dcnbuild: compiling {what} [{finished}/{total}]", flush=True)
+
+    try:
+        record, output = compile_library(library, plan, directory, env, progress)
+    except CompileError as error:
+        log.write_text(error.output, encoding="utf-8")
+        raise FindingError(build_failed(what, error.first_error, log)) from error
+    log.write_text(output, encoding="utf-8")
+    return record
+
+
+def _install(objects: Path, target: Path, record: BuildRecord) -> None:
+    """Puts the libraries in place by renaming, since a running process may have the old ones loaded."""
+    target.mkdir(parents=True, exist_ok=True)
+    for library in LIBRARIES:
+        name = library_file(library)
+        if library in record.libraries:
+            copy = target / f"{name}.new"
+            shutil.copy2(objects / library / name, copy)
+            copy.replace(target / name)
+        else:
+            (target / name).unlink(missing_ok=True)
+    record.write(target)

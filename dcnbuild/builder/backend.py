@@ -1,0 +1,53 @@
+"""The PEP 517 and PEP 660 backend: setuptools, and the torch that the target environment has.
+
+The hooks are those of setuptools.build_meta; what they make is changed in setuptools_commands.py.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from setuptools import build_meta
+from setuptools.build_meta import (
+    build_editable,
+    build_sdist,
+    build_wheel,
+    get_requires_for_build_sdist,
+    prepare_metadata_for_build_editable,
+    prepare_metadata_for_build_wheel,
+)
+
+from dcnbuild.builder.requirements import torch_requirement_of_build
+from dcnbuild.doctor.finding import FindingError
+
+__all__ = [
+    "build_editable",
+    "build_sdist",
+    "build_wheel",
+    "get_requires_for_build_editable",
+    "get_requires_for_build_sdist",
+    "get_requires_for_build_wheel",
+    "prepare_metadata_for_build_editable",
+    "prepare_metadata_for_build_wheel",
+]
+
+Settings = dict[str, Any] | None
+
+
+def get_requires_for_build_wheel(config_settings: Settings = None) -> list[str]:
+    """What the build environment needs: torch only where the target environment has none."""
+    return [*build_meta.get_requires_for_build_wheel(config_settings), *_torch()]
+
+
+def get_requires_for_build_editable(config_settings: Settings = None) -> list[str]:
+    """As for a wheel."""
+    return [*build_meta.get_requires_for_build_editable(config_settings), *_torch()]
+
+
+def _torch() -> list[str]:
+    try:
+        return torch_requirement_of_build(os.environ)
+    except FindingError as error:
+        sys.exit(str(error))  # the front end shows this; a traceback would hide it

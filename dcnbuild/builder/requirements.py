@@ -1,0 +1,64 @@
+"""What a built dcnbuild asks for, and which torch a build is made with."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from dcnbuild.builder import findings
+from dcnbuild.builder.flavour import STABLE, flavour_of
+from dcnbuild.doctor.finding import FindingError
+from dcnbuild.environment.facts import TorchInstall
+from dcnbuild.environment.torch_install import find_torch, read_torch
+
+#: torch itself is added by `install_requirements`.
+BASE_REQUIREMENTS = (
+    "ninja>=1.10",
+    "packaging>=22",
+    "pyyaml>=6",
+    "rich>=12",
+    "filelock>=3.12",
+)
+
+
+def torch_to_build_with(env: Mapping[str, str]) -> TorchInstall | None:
+    """The torch that this interpreter imports, else the one of its environment; None if there is neither.
+
+    Inside pip's build isolation the environment's packages are hidden from the import system, but
+    `sys.prefix` still names it. Other front ends isolate with an environment of their own, where only a
+    torch that the build asked for is found.
+    """
+    for entry in sys.path:
+        found = read_torch(Path(entry or "."))
+        if found is not None:
+            return found
+    return find_torch(None, env)
+
+
+def torch_requirement_of_build(env: Mapping[str, str]) -> list[str]:
+    """What a build environment must have in addition: a torch, if there is none to build with.
+
+    Raises FindingError for a torch that no flavour serves: to ask for another would put that one into the
+    place of the one the user has.
+    """
+    torch = torch_to_build_with(env)
+    if torch is None:
+        return [STABLE.requirement]
+    flavour_of(torch.version)
+    return []
+
+
+def install_requirements(env: Mapping[str, str]) -> list[str]:
+    """The dependencies of what is built here: torch as its flavour asks, and ours."""
+    torch = torch_to_build_with(env)
+    flavour = flavour_of(torch.version) if torch else STABLE
+    return [flavour.requirement, *BASE_REQUIREMENTS]
+
+
+def require_torch(env: Mapping[str, str]) -> TorchInstall:
+    """The torch to build with. Raises FindingError if there is none."""
+    torch = torch_to_build_with(env)
+    if torch is None:
+        raise FindingError(findings.torch_missing(Path(sys.prefix)))
+    return torch

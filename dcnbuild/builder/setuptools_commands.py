@@ -1,0 +1,120 @@
+"""The setuptools commands that put compiled libraries and sources into wheels and editable installs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import ClassVar
+
+from setuptools import Command
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build import build
+from setuptools.command.egg_info import egg_info
+
+from dcnbuild.builder.aot import build_prebuilt
+from dcnbuild.builder.record import FILE
+from dcnbuild.builder.requirements import install_requirements
+from dcnbuild.builder.sources import LIBRARIES, library_file
+from dcnbuild.doctor.finding import FindingError
+
+#: What lies beside the package in a checkout, and inside it in a wheel: (there, in the wheel).
+SHIPPED = (("csrc", "dcnbuild/csrc"), ("matrix.yaml", "dcnbuild/matrix.yaml"))
+LIB = "dcnbuild/lib"
+
+
+class Build(build):
+    """`build`, with our libraries after the Python files."""
+
+    sub_commands: ClassVar = [("build_py", None), ("build_native", None)]
+
+    def run(self) -> None:
+        # What an earlier build left here would go into this wheel.
+        shutil.rmtree(Path(self.build_lib, "dcnbuild"), ignore_errors=True)
+        super().run()
+
+
+class BuildNative(Command):
+    """Compiles the libraries: into the build directory, or into the checkout for an editable install."""
+
+    description = "compile dcnbuild's CPU and CUDA kernels"
+    user_options: ClassVar = []
+    editable_mode: bool = False
+    build_lib: str | None
+
+    def initialize_options(self) -> None:
+        self.build_lib = None
+
+    def finalize_options(self) -> None:
+        self.set_undefined_options("build", ("build_lib", "build_lib"))
+
+    def run(self) -> None:
+        root = Path() if self.editable_mode else self._destination()
+        try:
+            build_prebuilt(root / LIB, Path("build", "objects").absolute(), os.environ)
+        except (FindingError, ValueError) as error:
+            sys.exit(f"dcnbuild: {error}")
+        if not self.editable_mode:
+            for source, name in SHIPPED:
+                _copy(Path(source), root / name)
+
+    def _destination(self) -> Path:
+        assert self.build_lib is not None  # set by finalize_options
+        return Path(self.build_lib)
+
+    def get_source_files(self) -> list[str]:
+        """What the sdist has to hold for this command."""
+        return [
+            str(path) for source, _ in SHIPPED for path in _files(Path(source)) if path.is_file()
+        ]
+
+    def get_outputs(self) -> list[str]:
+        """What `run` makes in the build directory."""
+        names = [f"{LIB}/{name}" for name in (*map(library_file, LIBRARIES), FILE)]
+        shipped = [
+            f"{name}/{path.relative_to(source)}" if path != Path(source) else name
+            for source, name in SHIPPED
+            for path in _files(Path(source))
+        ]
+        return [str(self._destination() / name) for name in (*names, *shipped)]
+
+    def get_output_mapping(self) -> dict[str, str]:
+        """For editable installs: where in the checkout each output stands."""
+        if not self.editable_mode:
+            return {}
+        names = (*map(library_file, LIBRARIES), FILE)
+        return {str(self._destination() / LIB / name): f"{LIB}/{name}" for name in names}
+
+
+class BdistWheel(bdist_wheel):
+    """A wheel for one platform and any Python 3: no library of ours includes a Python header."""
+
+    def finalize_options(self) -> None:
+        # asked by setuptools to tell a platform wheel from a pure one
+        self.distribution.has_ext_modules = lambda: True
+        super().finalize_options()
+
+    def get_tag(self) -> tuple[str, str, str]:
+        return "py3", "none", super().get_tag()[2]
+
+
+class EggInfo(egg_info):
+    """The metadata, with dependencies that name the torch which the libraries are built for."""
+
+    def finalize_options(self) -> None:
+        self.distribution.install_requires = install_requirements(os.environ)
+        self.distribution.metadata.install_requires = self.distribution.install_requires
+        super().finalize_options()
+
+
+def _files(source: Path) -> list[Path]:
+    return sorted(path for path in source.rglob("*") if path.is_file()) or [source]
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, target)
