@@ -18,7 +18,9 @@ def _import(module: str) -> None:
     except Exception as error:
         # `import torch` or `import dcnbuild` must not fail because of this; whoever needs the operators imports the
         # module himself and gets the error then.
-        warnings.warn(f"dcnbuild could not register its operators: {error}", RuntimeWarning, stacklevel=3)
+        warnings.warn(
+            f"dcnbuild could not register its operators: {error}", RuntimeWarning, stacklevel=3
+        )
 
 
 class _ThenImport(importlib.abc.Loader):

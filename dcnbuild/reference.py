@@ -30,7 +30,9 @@ class Taps(NamedTuple):
     def value(self) -> Tensor:
         """The bilinear samples, [N, C, K, P]."""
         tl, tr, bl, br = self.corners
-        return (1 - self.ly) * ((1 - self.lx) * tl + self.lx * tr) + self.ly * ((1 - self.lx) * bl + self.lx * br)
+        return (1 - self.ly) * ((1 - self.lx) * tl + self.lx * tr) + self.ly * (
+            (1 - self.lx) * bl + self.lx * br
+        )
 
     def derivatives(self) -> tuple[Tensor, Tensor]:
         """The derivatives of the samples by y and by x, each [N, C, K, P]."""
@@ -42,8 +44,7 @@ class Taps(NamedTuple):
 
 def per_channel(taps: Tensor, a: Attributes, channels: int) -> Tensor:
     """[N, offset groups * K, H', W'] → [N, C, K, P]: what each offset group shares, repeated for its channels."""
-    n, _, height, width = taps.shape
-    grouped = taps.reshape(n, a.offset_groups, -1, height * width)
+    grouped = taps.flatten(2).unflatten(1, (a.offset_groups, -1))
     return grouped.repeat_interleave(channels // a.offset_groups, dim=1)
 
 
@@ -51,6 +52,7 @@ def locate(input: Tensor, offset: Tensor, a: Attributes, kernel: tuple[int, int]
     """Finds the pixels around every sample of [N, C, H, W] `input`."""
     n, channels, height, width = input.shape
     out_h, out_w = offset.shape[2:]
+    taps = kernel[0] * kernel[1]
     options = {"dtype": offset.dtype, "device": offset.device}
     rows = torch.arange(out_h, **options) * a.stride[0] - a.padding[0]
     columns = torch.arange(out_w, **options) * a.stride[1] - a.padding[1]
@@ -59,9 +61,9 @@ def locate(input: Tensor, offset: Tensor, a: Attributes, kernel: tuple[int, int]
     shape = (*kernel, out_h, out_w)
     base_y = (rows[:, None] + tap_y[:, None, None, None]).expand(shape).reshape(-1, out_h, out_w)
     base_x = (columns + tap_x[:, None, None]).expand(shape).reshape(-1, out_h, out_w)
-    pairs = offset.reshape(n, a.offset_groups, -1, 2, out_h, out_w)
-    y = (base_y + pairs[:, :, :, 0]).reshape(n, -1, out_h, out_w)
-    x = (base_x + pairs[:, :, :, 1]).reshape(n, -1, out_h, out_w)
+    pairs = offset.unflatten(1, (a.offset_groups, -1, 2))
+    y = (base_y + pairs[:, :, :, 0]).flatten(1, 2)
+    x = (base_x + pairs[:, :, :, 1]).flatten(1, 2)
 
     inside = (y > -1) & (y < height) & (x > -1) & (x < width)
     nan = y.isnan() | x.isnan()
@@ -71,14 +73,17 @@ def locate(input: Tensor, offset: Tensor, a: Attributes, kernel: tuple[int, int]
     ly = torch.where(inside, y - y0, nowhere)
     lx = torch.where(inside, x - x0, nowhere)
 
-    pixels = input.reshape(n, channels, 1, height * width).expand(-1, -1, kernel[0] * kernel[1], -1)
+    pixels = input.flatten(2)[:, :, None].expand(-1, -1, taps, -1)
 
     def corner(down: int, right: int) -> Tensor:
         row, column = y0.long() + down, x0.long() + right
         valid = inside & (row >= 0) & (row < height) & (column >= 0) & (column < width)
         index = torch.where(valid, row * width + column, 0)
         if height * width == 0:
-            return input.new_zeros(()).expand(n, channels, kernel[0] * kernel[1], out_h * out_w)
+            # Nothing to gather from: the empty sum is zero, and still knows that it came from `input`.
+            return (
+                input.flatten(2).sum(2)[:, :, None, None].expand(n, channels, taps, out_h * out_w)
+            )
         value = pixels.gather(3, per_channel(index, a, channels))
         return torch.where(per_channel(valid, a, channels), value, 0)
 
@@ -91,14 +96,18 @@ def locate(input: Tensor, offset: Tensor, a: Attributes, kernel: tuple[int, int]
 
 def multiply(weight: Tensor, columns: Tensor, a: Attributes, size: tuple[int, int]) -> Tensor:
     """Convolves columns [N, C, K, P] with weight [O, C/groups, kh, kw]: [N, O, H', W']."""
-    n = columns.shape[0]
-    matrix = weight.reshape(a.groups, weight.shape[0] // a.groups, -1)
-    grouped = columns.reshape(n, a.groups, matrix.shape[2], columns.shape[3])
-    return (matrix @ grouped).reshape(n, weight.shape[0], *size)
+    matrix = weight.flatten(1).unflatten(0, (a.groups, -1))
+    grouped = columns.flatten(1, 2).unflatten(1, (a.groups, -1))
+    return (matrix @ grouped).reshape(columns.shape[0], weight.shape[0], *size)
 
 
 def forward(
-    input: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor, bias: Tensor | None, a: Attributes
+    input: Tensor,
+    offset: Tensor,
+    mask: Tensor | None,
+    weight: Tensor,
+    bias: Tensor | None,
+    a: Attributes,
 ) -> Tensor:
     """The operator, with the tensors of `torch.ops.dcnbuild.deform_conv2d`."""
     kernel = (weight.shape[2], weight.shape[3])
@@ -114,31 +123,48 @@ def forward(
 
 
 def offset_tangent(
-    input: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor, tangent: Tensor, a: Attributes
+    input: Tensor,
+    offset: Tensor,
+    mask: Tensor | None,
+    weight: Tensor,
+    tangent: Tensor,
+    a: Attributes,
 ) -> Tensor:
     """How the output moves when `offset` moves along `tangent` (forward-mode derivative), [N, O, H', W']."""
     kernel = (weight.shape[2], weight.shape[3])
     dtype = torch.promote_types(input.dtype, torch.float32)
     dy, dx = locate(input.to(dtype), offset.to(dtype), a, kernel).derivatives()
-    n, _, out_h, out_w = tangent.shape
-    pairs = tangent.to(dtype).reshape(n, -1, 2, out_h, out_w)
+    pairs = tangent.to(dtype).unflatten(1, (-1, 2))
     channels = input.shape[1]
-    columns = dy * per_channel(pairs[:, :, 0], a, channels) + dx * per_channel(pairs[:, :, 1], a, channels)
+    columns = dy * per_channel(pairs[:, :, 0], a, channels) + dx * per_channel(
+        pairs[:, :, 1], a, channels
+    )
     if mask is not None:
         columns = columns * per_channel(mask.to(dtype), a, channels)
-    return multiply(weight.to(dtype), columns, a, (out_h, out_w)).to(input.dtype)
+    return multiply(weight.to(dtype), columns, a, (tangent.shape[2], tangent.shape[3])).to(
+        input.dtype
+    )
 
 
 def backward(
-    grad_output: Tensor, input: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor, a: Attributes
+    grad_output: Tensor,
+    input: Tensor,
+    offset: Tensor,
+    mask: Tensor | None,
+    weight: Tensor,
+    a: Attributes,
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor]:
     """Gradients of input, offset, mask, weight and bias, by differentiating `forward`; differentiable itself."""
     bias = weight.new_zeros(weight.shape[0])
     if mask is None:
-        _, pull = torch.func.vjp(lambda x, o, w, b: forward(x, o, None, w, b, a), input, offset, weight, bias)
+        _, pull = torch.func.vjp(
+            lambda x, o, w, b: forward(x, o, None, w, b, a), input, offset, weight, bias
+        )
         grad_input, grad_offset, grad_weight, grad_bias = pull(grad_output)
         return grad_input, grad_offset, None, grad_weight, grad_bias
-    _, pull = torch.func.vjp(lambda x, o, m, w, b: forward(x, o, m, w, b, a), input, offset, mask, weight, bias)
+    _, pull = torch.func.vjp(
+        lambda x, o, m, w, b: forward(x, o, m, w, b, a), input, offset, mask, weight, bias
+    )
     grads: tuple[Tensor, Tensor, Tensor, Tensor, Tensor] = pull(grad_output)
     return grads
 

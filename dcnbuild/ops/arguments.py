@@ -34,7 +34,9 @@ def pair(name: str, value: int | Sequence[int], least: int) -> tuple[int, int]:
         isinstance(value, bool)
         or not isinstance(elements, Sequence)
         or len(elements) != 2
-        or not all(isinstance(element, int) and not isinstance(element, bool) for element in elements)
+        or not all(
+            isinstance(element, int) and not isinstance(element, bool) for element in elements
+        )
     ):
         raise TypeError(f"deform_conv2d: {name} must be an int or two ints, got {value!r}")
     if min(elements) < least:
@@ -85,17 +87,25 @@ def parse(
                 f"deform_conv2d: {name} has {tensor.dim()} dimensions {tuple(tensor.shape)}, expected {rank}"
             )
         if tensor.dtype not in FLOATING:
-            raise TypeError(f"deform_conv2d: {name} is {tensor.dtype}, expected float64, float32, float16 or bfloat16")
+            raise TypeError(
+                f"deform_conv2d: {name} is {tensor.dtype}, expected float64, float32, float16 or bfloat16"
+            )
         if tensor.device != input.device:
-            raise ValueError(f"deform_conv2d: {name} is on {tensor.device}, expected {input.device}, where input is")
+            raise ValueError(
+                f"deform_conv2d: {name} is on {tensor.device}, expected {input.device}, where input is"
+            )
         allowed = (input.dtype,)
         if name in ("offset", "mask") and input.dtype in HALF:
             allowed = (input.dtype, torch.float32)
         if tensor.dtype not in allowed:
             expected = " or ".join(map(str, allowed))
-            raise TypeError(f"deform_conv2d: {name} is {tensor.dtype}, expected {expected} for {input.dtype} input")
+            raise TypeError(
+                f"deform_conv2d: {name} is {tensor.dtype}, expected {expected} for {input.dtype} input"
+            )
     if mask is not None and mask.dtype != offset.dtype:
-        raise TypeError(f"deform_conv2d: mask is {mask.dtype}, expected {offset.dtype}, the dtype of offset")
+        raise TypeError(
+            f"deform_conv2d: mask is {mask.dtype}, expected {offset.dtype}, the dtype of offset"
+        )
 
     batch, channels, height, width = input.shape
     out_channels, per_group, *kernel = weight.shape
@@ -111,7 +121,9 @@ def parse(
         )
     groups = channels // per_group
     if out_channels % groups:
-        raise ValueError(f"deform_conv2d: {out_channels} output channels cannot be split into {groups} groups")
+        raise ValueError(
+            f"deform_conv2d: {out_channels} output channels cannot be split into {groups} groups"
+        )
     if offset.shape[1] == 0 or offset.shape[1] % (2 * taps):
         raise ValueError(
             f"deform_conv2d: offset has {offset.shape[1]} channels, expected a multiple of {2 * taps} (two for each of "
@@ -123,7 +135,11 @@ def parse(
             f"deform_conv2d: offset has {offset_groups} offset groups, which do not divide the {channels} channels of input"
         )
     attributes = Attributes(
-        pair("stride", stride, 1), pair("padding", padding, 0), pair("dilation", dilation, 1), groups, offset_groups
+        pair("stride", stride, 1),
+        pair("padding", padding, 0),
+        pair("dilation", dilation, 1),
+        groups,
+        offset_groups,
     )
     size = output_size(height, width, (kernel[0], kernel[1]), attributes)
     if size[0] <= 0 or size[1] <= 0:
@@ -131,9 +147,19 @@ def parse(
             f"deform_conv2d: the output would be {size[0]}x{size[1]} pixels: input of {height}x{width}, kernel of "
             f"{kernel[0]}x{kernel[1]}, {attributes}"
         )
-    _shape("offset", offset, (batch, 2 * offset_groups * taps, *size), "batch, 2 * offset groups * taps, output size")
+    _shape(
+        "offset",
+        offset,
+        (batch, 2 * offset_groups * taps, *size),
+        "batch, 2 * offset groups * taps, output size",
+    )
     if mask is not None:
-        _shape("mask", mask, (batch, offset_groups * taps, *size), "batch, offset groups * taps, output size")
+        _shape(
+            "mask",
+            mask,
+            (batch, offset_groups * taps, *size),
+            "batch, offset groups * taps, output size",
+        )
     if bias is not None:
         _shape("bias", bias, (out_channels,), "output channels")
     return attributes

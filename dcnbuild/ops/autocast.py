@@ -29,6 +29,16 @@ def autocast_arguments(
 
     def cast(tensor: Any, dtype: torch.dtype) -> Any:
         # What is no floating tensor is left for the checks to name.
-        return tensor.to(dtype) if isinstance(tensor, Tensor) and tensor.is_floating_point() else tensor
+        return (
+            tensor.to(dtype)
+            if isinstance(tensor, Tensor) and tensor.is_floating_point()
+            else tensor
+        )
 
-    return (cast(input, data), cast(offset, position), cast(mask, position), cast(weight, data), cast(bias, data))
+    return (
+        cast(input, data),
+        cast(offset, position),
+        cast(mask, position),
+        cast(weight, data),
+        cast(bias, data),
+    )

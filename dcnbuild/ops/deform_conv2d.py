@@ -80,7 +80,12 @@ class DeformConv2dFunction(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        input: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor, bias: Tensor | None, *attributes: Any
+        input: Tensor,
+        offset: Tensor,
+        mask: Tensor | None,
+        weight: Tensor,
+        bias: Tensor | None,
+        *attributes: Any,
     ) -> Tensor:
         output: Tensor = _below_autograd(operator, input, offset, mask, weight, bias, *attributes)
         return output
@@ -129,7 +134,9 @@ class DeformConv2dFunction(torch.autograd.Function):
         if t_offset is not None:
             parts.append(reference.offset_tangent(input, offset, mask, weight, t_offset, a))
         if t_bias is not None:
-            size = output_size(input.shape[2], input.shape[3], (weight.shape[2], weight.shape[3]), a)
+            size = output_size(
+                input.shape[2], input.shape[3], (weight.shape[2], weight.shape[3]), a
+            )
             parts.append(t_bias[:, None, None].expand(input.shape[0], -1, *size))
         return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0].clone()
 
@@ -143,7 +150,12 @@ class DeformConv2dBackwardFunction(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        grad_output: Tensor, input: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor, *rest: Any
+        grad_output: Tensor,
+        input: Tensor,
+        offset: Tensor,
+        mask: Tensor | None,
+        weight: Tensor,
+        *rest: Any,
     ) -> tuple[Tensor, ...]:
         grads: tuple[Tensor, ...] = _below_autograd(
             backward_operator, grad_output, input, offset, mask, weight, *rest
@@ -205,19 +217,31 @@ class DeformConv2dBackwardFunction(torch.autograd.Function):
         return tuple(result)
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[Any, ...], *args: Any) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+    def vmap(
+        info: Any, in_dims: tuple[Any, ...], *args: Any
+    ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
         return vmap.backward(DeformConv2dBackwardFunction.apply, info.batch_size, in_dims, args)
 
 
 def _reference_forward(
-    input: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor, bias: Tensor | None, *attributes: Any
+    input: Tensor,
+    offset: Tensor,
+    mask: Tensor | None,
+    weight: Tensor,
+    bias: Tensor | None,
+    *attributes: Any,
 ) -> Tensor:
     output = reference.forward(input, offset, mask, weight, bias, Attributes(*attributes))
     return output.contiguous(memory_format=reference.memory_format_of(input))
 
 
 def _reference_backward(
-    grad_output: Tensor, input: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor, *rest: Any
+    grad_output: Tensor,
+    input: Tensor,
+    offset: Tensor,
+    mask: Tensor | None,
+    weight: Tensor,
+    *rest: Any,
 ) -> tuple[Tensor, ...]:
     *attributes, output_mask, _ = rest
     tensors = (grad_output, input, offset, mask, weight)
@@ -230,9 +254,16 @@ def _reference_backward(
 
 
 def _fake_forward(
-    input: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor, bias: Tensor | None, *attributes: Any
+    input: Tensor,
+    offset: Tensor,
+    mask: Tensor | None,
+    weight: Tensor,
+    bias: Tensor | None,
+    *attributes: Any,
 ) -> Tensor:
-    size = output_size(input.shape[2], input.shape[3], (weight.shape[2], weight.shape[3]), Attributes(*attributes))
+    size = output_size(
+        input.shape[2], input.shape[3], (weight.shape[2], weight.shape[3]), Attributes(*attributes)
+    )
     return torch.empty(
         (input.shape[0], weight.shape[0], *size),
         dtype=input.dtype,
@@ -242,7 +273,12 @@ def _fake_forward(
 
 
 def _fake_backward(
-    grad_output: Tensor, input: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor, *rest: Any
+    grad_output: Tensor,
+    input: Tensor,
+    offset: Tensor,
+    mask: Tensor | None,
+    weight: Tensor,
+    *rest: Any,
 ) -> tuple[Tensor, ...]:
     output_mask = rest[5]
     shapes = (input, offset, mask, weight)

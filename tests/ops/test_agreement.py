@@ -1,0 +1,114 @@
+"""The operator against torchvision and against the plain-torch reference, forward and every gradient."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ops.cases import Case, assert_close, random_case, run
+
+import dcnbuild
+
+TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("block", range(10))
+def test_thousand_random_configurations(block: int, dtype: torch.dtype, device: str) -> None:
+    torchvision = pytest.importorskip("torchvision", reason="torchvision is not installed")
+    for seed in range(100 * block, 100 * (block + 1)):
+        case = random_case(seed)
+        tensors = case.tensors(seed, dtype, device)
+        actual = run(dcnbuild.deform_conv2d, case, tensors)
+        assert_close(
+            actual,
+            run(dcnbuild.reference.deform_conv2d, case, tensors),
+            TOLERANCE[dtype],
+            (seed, case),
+        )
+        assert_close(
+            actual,
+            run(torchvision.ops.deform_conv2d, case, tensors),
+            TOLERANCE[dtype],
+            (seed, case),
+        )
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.builds(
+        lambda unit, per, **rest: Case(
+            channels=rest["groups"] * rest["offset_groups"] * per,
+            out_channels=rest["groups"] * unit,
+            **rest,
+        ),
+        unit=st.integers(1, 20),
+        per=st.integers(1, 9),
+        batch=st.integers(0, 3),
+        size=st.tuples(st.integers(4, 24), st.integers(4, 24)),
+        kernel=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+        stride=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+        padding=st.tuples(st.integers(0, 4), st.integers(0, 4)),
+        dilation=st.tuples(st.integers(1, 2), st.integers(1, 2)),
+        groups=st.integers(1, 3),
+        offset_groups=st.integers(1, 3),
+        mask=st.booleans(),
+        bias=st.booleans(),
+    ).filter(lambda case: min(case.output_size) > 0),
+    st.integers(0, 2**31),
+    st.floats(0.0, 30.0),
+)
+def test_any_shape_agrees_with_the_reference(case: Case, seed: int, spread: float) -> None:
+    tensors = case.tensors(seed, torch.float64, spread=spread)
+    expected = run(dcnbuild.reference.deform_conv2d, case, tensors)
+    assert_close(run(dcnbuild.deform_conv2d, case, tensors), expected, 1e-12, case)
+
+
+@pytest.mark.parametrize("float_offset", [False, True], ids=["half_offset", "float_offset"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=["float16", "bfloat16"])
+def test_half_types_agree_with_float64_to_their_own_precision(
+    dtype: torch.dtype, float_offset: bool, device: str
+) -> None:
+    epsilon = torch.finfo(dtype).eps
+    for seed in range(40):
+        case = random_case(seed)
+        tensors = case.tensors(seed, dtype, device)
+        if float_offset:
+            tensors["offset"] = case.tensors(seed, torch.float32, device)["offset"]
+            if case.mask:
+                tensors["mask"] = case.tensors(seed, torch.float32, device)["mask"]
+        exact = {name: None if t is None else t.double() for name, t in tensors.items()}
+        actual = run(dcnbuild.deform_conv2d, case, tensors)
+        expected = run(dcnbuild.reference.deform_conv2d, case, exact, dtype)
+        for name, grad in actual.items():
+            wanted = (
+                torch.float32 if float_offset and name in ("grad_offset", "grad_mask") else dtype
+            )
+            assert grad.dtype == wanted, name
+        assert_close(
+            {name: t.double() for name, t in actual.items()}, expected, 8 * epsilon, (seed, case)
+        )
+
+
+def test_larger_than_one_tile(device: str) -> None:
+    """Enough positions and channels for several tiles and several images a pass."""
+    case = Case(batch=3, channels=64, out_channels=48, size=(37, 41), groups=2, offset_groups=4)
+    tensors = case.tensors(0, torch.float64, device)
+    expected = run(dcnbuild.reference.deform_conv2d, case, tensors)
+    assert_close(run(dcnbuild.deform_conv2d, case, tensors), expected, 1e-12)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_any_number_of_threads_agrees(threads: int) -> None:
+    before = torch.get_num_threads()
+    case = Case(batch=2, channels=16, out_channels=8, size=(20, 19))
+    tensors = case.tensors(0, torch.float64)
+    try:
+        torch.set_num_threads(threads)
+        actual = run(dcnbuild.deform_conv2d, case, tensors)
+        again = run(dcnbuild.deform_conv2d, case, tensors)
+    finally:
+        torch.set_num_threads(before)
+    assert_close(actual, run(dcnbuild.reference.deform_conv2d, case, tensors), 1e-12)
+    assert all(torch.equal(actual[name], again[name]) for name in actual), "not repeatable"
