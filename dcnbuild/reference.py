@@ -53,11 +53,14 @@ def locate(input: Tensor, offset: Tensor, a: Attributes, kernel: tuple[int, int]
     n, channels, height, width = input.shape
     out_h, out_w = offset.shape[2:]
     taps = kernel[0] * kernel[1]
-    options = {"dtype": offset.dtype, "device": offset.device}
-    rows = torch.arange(out_h, **options) * a.stride[0] - a.padding[0]
-    columns = torch.arange(out_w, **options) * a.stride[1] - a.padding[1]
-    tap_y = torch.arange(kernel[0], **options) * a.dilation[0]
-    tap_x = torch.arange(kernel[1], **options) * a.dilation[1]
+    rows = (
+        torch.arange(out_h, dtype=offset.dtype, device=offset.device) * a.stride[0] - a.padding[0]
+    )
+    columns = (
+        torch.arange(out_w, dtype=offset.dtype, device=offset.device) * a.stride[1] - a.padding[1]
+    )
+    tap_y = torch.arange(kernel[0], dtype=offset.dtype, device=offset.device) * a.dilation[0]
+    tap_x = torch.arange(kernel[1], dtype=offset.dtype, device=offset.device) * a.dilation[1]
     shape = (*kernel, out_h, out_w)
     base_y = (rows[:, None] + tap_y[:, None, None, None]).expand(shape).reshape(-1, out_h, out_w)
     base_x = (columns + tap_x[:, None, None]).expand(shape).reshape(-1, out_h, out_w)
@@ -157,14 +160,14 @@ def backward(
     """Gradients of input, offset, mask, weight and bias, by differentiating `forward`; differentiable itself."""
     bias = weight.new_zeros(weight.shape[0])
     if mask is None:
-        _, pull = torch.func.vjp(
+        pull = torch.func.vjp(
             lambda x, o, w, b: forward(x, o, None, w, b, a), input, offset, weight, bias
-        )
+        )[1]
         grad_input, grad_offset, grad_weight, grad_bias = pull(grad_output)
         return grad_input, grad_offset, None, grad_weight, grad_bias
-    _, pull = torch.func.vjp(
+    pull = torch.func.vjp(
         lambda x, o, m, w, b: forward(x, o, m, w, b, a), input, offset, mask, weight, bias
-    )
+    )[1]
     grads: tuple[Tensor, Tensor, Tensor, Tensor, Tensor] = pull(grad_output)
     return grads
 

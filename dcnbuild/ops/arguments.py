@@ -94,7 +94,7 @@ def parse(
             raise ValueError(
                 f"deform_conv2d: {name} is on {tensor.device}, expected {input.device}, where input is"
             )
-        allowed = (input.dtype,)
+        allowed: tuple[torch.dtype, ...] = (input.dtype,)
         if name in ("offset", "mask") and input.dtype in HALF:
             allowed = (input.dtype, torch.float32)
         if tensor.dtype not in allowed:

@@ -98,7 +98,7 @@ class DeformConv2dFunction(torch.autograd.Function):
         ctx.attributes = Attributes(*attributes)
 
     @staticmethod
-    def backward(ctx: Any, grad_output: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Any, ...]:
         input, offset, mask, weight = ctx.saved_tensors
         grads = DeformConv2dBackwardFunction.apply(
             grad_output,
@@ -178,10 +178,10 @@ class DeformConv2dBackwardFunction(torch.autograd.Function):
         present = [index for index, tensor in enumerate(saved) if tensor is not None]
 
         def gradients(*tensors: Tensor) -> tuple[Tensor, ...]:
-            arguments: list[Any] = [None] * len(saved)
-            for index, tensor in zip(present, tensors):
-                arguments[index] = tensor
-            grads = reference.backward(*arguments, ctx.attributes)
+            given: dict[int, Any] = dict(zip(present, tensors))
+            grads = reference.backward(
+                given[0], given[1], given[2], given.get(3), given[4], ctx.attributes
+            )
             return tuple(
                 grad if wanted and grad is not None else tensors[0].new_zeros(0)
                 for grad, wanted in zip(grads, ctx.output_mask)
@@ -190,9 +190,9 @@ class DeformConv2dBackwardFunction(torch.autograd.Function):
         return gradients, present, [saved[index] for index in present]
 
     @staticmethod
-    def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Any, ...]:  # type: ignore[override]
+    def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Any, ...]:
         gradients, present, tensors = DeformConv2dBackwardFunction._composition(ctx)
-        outputs, pull = torch.func.vjp(gradients, *tensors)
+        outputs, pull = torch.func.vjp(gradients, *tensors)[:2]
         filled = tuple(
             torch.zeros_like(output) if cotangent is None else cotangent
             for output, cotangent in zip(outputs, cotangents)
@@ -210,9 +210,9 @@ class DeformConv2dBackwardFunction(torch.autograd.Function):
             for index, tensor in zip(present, tensors)
         )
         # A Jacobian-vector product as two vector-Jacobian ones, because forward mode cannot be nested in eager code.
-        outputs, pull = torch.func.vjp(gradients, *tensors)
+        outputs, pull = torch.func.vjp(gradients, *tensors)[:2]
         zeros = tuple(torch.zeros_like(output) for output in outputs)
-        _, push = torch.func.vjp(pull, zeros)
+        push = torch.func.vjp(pull, zeros)[1]
         (result,) = push(directions)
         return tuple(result)
 
