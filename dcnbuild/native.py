@@ -11,7 +11,7 @@ import os
 import threading
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -20,6 +20,9 @@ from dcnbuild.builder.sources import LIBRARIES, PACKAGE, Library, library_file
 from dcnbuild.doctor.finding import Finding, FindingError
 
 Route = Literal["prebuilt", "jit", "reference"]
+#: What is tried, in this order; "cached" and "build" are the two ways of the route "jit".
+Attempt = Literal["prebuilt", "cached", "build", "reference"]
+ATTEMPTS: tuple[Attempt, ...] = get_args(Attempt)
 
 #: Where a wheel or an editable install puts its libraries.
 PREBUILT = PACKAGE / "lib"
@@ -39,15 +42,17 @@ class DeviceStatus:
         device: "cpu" or "cuda".
         route: what serves it; None if nothing does yet, and the first execution decides.
         library: the loaded library, if any.
+        attempt: how that route was come by: one of ATTEMPTS, None as long as nothing serves.
         architectures: nvcc's names of what is inside the library; () for the CPU.
-        rejected: (attempt, reason) of each attempt ("prebuilt", "cached", "build") that did not serve.
+        rejected: (attempt, reason) of each of ATTEMPTS that came before and did not serve.
     """
 
     device: Library
     route: Route | None = None
     library: Path | None = None
+    attempt: Attempt | None = None
     architectures: tuple[str, ...] = ()
-    rejected: tuple[tuple[str, str], ...] = ()
+    rejected: tuple[tuple[Attempt, str], ...] = ()
 
 
 _status: dict[Library, DeviceStatus] = {name: DeviceStatus(name) for name in LIBRARIES}
@@ -114,7 +119,7 @@ def ensure(device_type: str) -> Route:
 def _load_existing(library: Library) -> None:
     """Tries the prebuilt and the cached library, and notes why each was not taken."""
     forced = forced_route()
-    rejected: list[tuple[str, str]] = []
+    rejected: list[tuple[Attempt, str]] = []
     if forced == "reference":
         reason = "DCNBUILD_ROUTE=reference"
         _status[library] = DeviceStatus(
@@ -126,7 +131,7 @@ def _load_existing(library: Library) -> None:
     if forced == "jit":
         rejected.append(("prebuilt", "DCNBUILD_ROUTE=jit"))
     else:
-        if _take(library, "prebuilt", "prebuilt", _find_prebuilt(library), rejected):
+        if _take(library, "prebuilt", _find_prebuilt(library), rejected):
             return
     if forced == "prebuilt":
         rejected += [("cached", "DCNBUILD_ROUTE=prebuilt"), ("build", "DCNBUILD_ROUTE=prebuilt")]
@@ -138,7 +143,7 @@ def _load_existing(library: Library) -> None:
         except (FindingError, OSError) as error:
             cached = str(error)
         found = cached if isinstance(cached, str) else (cached.path, cached.record)
-        if _take(library, "jit", "cached", found, rejected):
+        if _take(library, "cached", found, rejected):
             return
     _status[library] = DeviceStatus(library, rejected=tuple(rejected))
 
@@ -165,10 +170,9 @@ def _find_prebuilt(library: Library) -> tuple[Path, record.LibraryRecord] | str:
 
 def _take(
     library: Library,
-    route: Route,
-    attempt: str,
+    attempt: Attempt,
     found: tuple[Path, record.LibraryRecord] | str,
-    rejected: list[tuple[str, str]],
+    rejected: list[tuple[Attempt, str]],
 ) -> bool:
     """Loads a library that was found and makes it the one that serves, or notes why not."""
     if isinstance(found, str):
@@ -183,7 +187,10 @@ def _take(
     except OSError as error:
         rejected.append((attempt, f"{path} cannot be loaded: {error}"))
         return False
-    _status[library] = DeviceStatus(library, route, path, details.architectures, tuple(rejected))
+    route: Route = "prebuilt" if attempt == "prebuilt" else "jit"
+    _status[library] = DeviceStatus(
+        library, route, path, attempt, details.architectures, tuple(rejected)
+    )
     return True
 
 
@@ -202,38 +209,40 @@ def _schema_known() -> Iterator[None]:
 
 def _build(library: Library) -> None:
     """Builds and loads a library, or settles for the reference where that is allowed."""
-    rejected = list(_status[library].rejected)
-    if forced_route() == "prebuilt":
-        raise FindingError(_route_finding(library, rejected))
     from dcnbuild.builder import jit
 
-    try:
-        entry = jit.build_cached(library, jit.running_torch(), os.environ)
-    except FindingError as error:
-        if library == "cuda" or forced_route() == "jit":
-            raise
-        reason = str(error)
-        warnings.warn(
-            "dcnbuild runs deform_conv2d as plain torch operations on the CPU, which is slow, since its "
-            f"own kernels cannot be had. {reason}",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        first_line = reason.partition("\n")[0]
-        _status[library] = replace(
-            _status[library], route="reference", rejected=(*rejected, ("build", first_line))
-        )
-        return
-    if not _take(library, "jit", "build", (entry.path, entry.record), rejected):
-        raise FindingError(_route_finding(library, rejected))
+    forced = forced_route()
+    rejected = list(_status[library].rejected)
+    finding = None
+    if forced != "prebuilt":
+        try:
+            entry = jit.build_cached(library, jit.running_torch(), os.environ)
+        except FindingError as error:
+            finding = error.finding
+        else:
+            if _take(library, "build", (entry.path, entry.record), rejected):
+                return
+    finding = finding or _no_library(library, rejected)
+    if library == "cuda" or forced is not None:
+        raise FindingError(finding)
+    warnings.warn(
+        "dcnbuild runs deform_conv2d as plain torch operations on the CPU, which is slow, "
+        f"since its compiled kernels cannot be had. {FindingError(finding)}",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    reason: tuple[Attempt, str] = ("build", f"{finding.title}: {finding.cause}")
+    _status[library] = DeviceStatus(
+        library, "reference", attempt="reference", rejected=(*_status[library].rejected, reason)
+    )
 
 
-def _route_finding(library: Library, rejected: list[tuple[str, str]]) -> Finding:
+def _no_library(library: Library, rejected: list[tuple[Attempt, str]]) -> Finding:
     return Finding(
         id="no-library",
         severity="error",
-        title=f"no library with {library} kernels",
-        cause="none of the routes to one could be taken.",
-        evidence=tuple(f"{route}: {reason}" for route, reason in rejected),
+        title=f"no library with kernels for {library}",
+        cause="none of the ways to one led anywhere.",
+        evidence=tuple(f"{attempt}: {reason}" for attempt, reason in rejected),
         fix=("unset DCNBUILD_ROUTE", "dcnbuild info", "dcnbuild build"),
     )

@@ -33,8 +33,10 @@ def build_prebuilt(target: Path, work: Path, env: Mapping[str, str]) -> BuildRec
     plan = plan_here(torch, env, cuda_mode(env))
     print(f"dcnbuild: building for torch {torch.version} in {torch.root}", flush=True)
     if plan.cuda_left_out:
-        reason = plan.cuda_left_out
-        print(f"dcnbuild: CUDA is left out. {FindingError(reason)}", flush=True)
+        print(
+            f"dcnbuild: the CUDA kernels are left out. {FindingError(plan.cuda_left_out)}",
+            flush=True,
+        )
     objects = work / _work_key(plan)
     objects.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(objects / "lock"):

@@ -50,8 +50,6 @@ def cuda_off(variable: str) -> Finding:
         severity="note",
         title="CUDA is switched off",
         cause=f"{variable} leaves the CUDA kernels out.",
-        evidence=(variable,),
-        fix=("unset DCNBUILD_CUDA",),
     )
 
 
@@ -143,7 +141,7 @@ def build_failed(what: str, first_error: str, log: Path | None) -> Finding:
         severity="error",
         title=f"compiling {what} failed",
         cause=first_error,
-        evidence=(f"full log: {log}" if log else "the log could not be written",),
+        evidence=(f"full log: {log}",) if log else (),
         fix=(f"dcnbuild doctor --log {log}",) if log else (),
     )
 

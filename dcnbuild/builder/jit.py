@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -19,7 +20,7 @@ from dcnbuild.builder.ninjafile import CompileError
 from dcnbuild.builder.plan import BuildPlan, cuda_mode
 from dcnbuild.builder.progress import ProgressLine
 from dcnbuild.builder.sources import Library, csrc_dir, library_file, source_hash
-from dcnbuild.doctor.finding import FindingError
+from dcnbuild.doctor.finding import Finding, FindingError
 from dcnbuild.environment import compilers, toolkits
 from dcnbuild.environment.facts import TorchInstall
 from dcnbuild.environment.files import resolve
@@ -121,21 +122,24 @@ def build_cached(
     """
     plan = make_plan(library, torch, env)
     key = "-".join(cache_key(library, torch, env))
-    failure: OSError | CompileError | None = None
-    for root in cache.writable_caches(env):
-        log = root / f"{key}.log"
-        try:
-            return _build_in(root, key, library, plan, env, log, force)
-        except (OSError, CompileError) as error:
-            if not _is_disk_error(error):
-                raise FindingError(_failed(library, plan, error, log)) from error
-            failure = error
+    log = failure = None
+    try:
+        for root in cache.writable_caches(env):
+            log = root / f"{key}.log"
+            try:
+                return _build_in(root, key, library, plan, env, log, force)
+            except (OSError, CompileError) as error:
+                if not _is_disk_error(error):
+                    raise
+                failure = error
             warnings.warn(
-                f"dcnbuild could not build in {root}: {error}. It tries another directory.",
+                f"dcnbuild cannot build in {root}: {failure}. It tries another directory.",
                 RuntimeWarning,
                 stacklevel=2,
             )
-    assert failure is not None  # writable_caches ends with a directory or an exception
+    except (OSError, CompileError) as error:
+        failure = error
+    assert failure is not None  # the loop ends with a return or an error
     raise FindingError(_failed(library, plan, failure, log)) from failure
 
 
@@ -165,7 +169,8 @@ def _build_in(
             try:
                 record, output = compile_library(library, plan, objects, env, progress.update)
             except CompileError as error:
-                log.write_text(error.output, encoding="utf-8")
+                with contextlib.suppress(OSError):  # a full disk; the compiler's error says more
+                    log.write_text(error.output, encoding="utf-8")
                 raise
             log.write_text(output, encoding="utf-8")
             (objects / library_file(library)).rename(directory / library_file(library))
@@ -182,10 +187,10 @@ def _is_disk_error(error: OSError | CompileError) -> bool:
 
 
 def _failed(
-    library: Library, plan: BuildPlan, error: OSError | CompileError, log: Path
-) -> findings.Finding:
-    text = error.first_error if isinstance(error, CompileError) else str(error)
-    return findings.build_failed(describe(library, plan), text, log if log.is_file() else None)
+    library: Library, plan: BuildPlan, error: OSError | CompileError, log: Path | None
+) -> Finding:
+    written = log if log and log.is_file() and isinstance(error, CompileError) else None
+    return findings.build_failed(describe(library, plan), str(error), written)
 
 
 def running_torch() -> TorchInstall:

@@ -39,7 +39,7 @@ class BuildNative(Command):
     """Compiles the libraries: into the build directory, or into the checkout for an editable install."""
 
     description = "compile dcnbuild's CPU and CUDA kernels"
-    user_options: ClassVar = []
+    user_options: ClassVar[list[tuple[str, str | None, str]]] = []
     editable_mode: bool = False
     build_lib: str | None
 
