@@ -149,7 +149,10 @@ def make_plan(library: Library, torch: TorchInstall, env: Mapping[str, str]) -> 
     if library == "cpu":
         return plan_here(torch, env, "off")
     installed = read_torch(torch.root.parent) or torch  # its architectures too
-    return plan_here(installed, env, "off" if mode == "off" else "on")
+    plan = plan_here(installed, env, "off" if mode == "off" else "on")
+    if plan.cuda_left_out is not None:
+        raise FindingError(plan.cuda_left_out)
+    return plan
 
 
 def _build_in(
