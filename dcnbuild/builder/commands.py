@@ -49,6 +49,7 @@ def library_steps(
     toolkit: Toolkit | None = None,
     architectures: Iterable[str] = (),
     host: Compiler | None = None,
+    threads: int = 1,
 ) -> tuple[Step, ...]:
     """Every command that makes one library, its link last.
 
@@ -61,6 +62,7 @@ def library_steps(
         toolkit: compiles CUDA.
         architectures: nvcc's names, PTX among them ("sm_90", "compute_90").
         host: what nvcc calls for the host side; None leaves that to nvcc and its variables.
+        threads: how many architectures one nvcc compiles at once.
     """
     includes = (f"-I{csrc}", "-isystem", str(torch.root / "include"))
     # Messages that hold __FILE__ say csrc/..., not where this build was made.
@@ -78,6 +80,7 @@ def library_steps(
             *(str(toolkit.nvcc), *flavour.flags, *NVCC_FLAGS, f"-Xcompiler={relative}"),
             *(("-ccbin", str(host.path)) if host else ()),
             *gencode_flags(architectures),
+            f"--threads={threads}",
             *includes,
         )
         runtime = (*(f"-L{path}" for path in toolkit.libraries), *CUDA_RUNTIME)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from dcnbuild._version import __version__
 from dcnbuild.builder.commands import Step, library_steps
-from dcnbuild.builder.ninjafile import Progress, run_steps
+from dcnbuild.builder.ninjafile import Progress, jobs, run_steps
 from dcnbuild.builder.plan import BuildPlan, CudaMode, plan_build
 from dcnbuild.builder.record import BuildRecord, LibraryRecord, file_digest
-from dcnbuild.builder.sources import Library, csrc_dir, library_file, source_hash
+from dcnbuild.builder.sources import Library, csrc_dir, library_file, library_sources, source_hash
 from dcnbuild.environment.compilers import find_compilers
 from dcnbuild.environment.facts import TorchInstall
 from dcnbuild.environment.toolkits import find_toolkits
@@ -38,9 +38,12 @@ def compile_library(
     directory cannot be written.
     """
     csrc = csrc_dir()
-    steps = plan_steps(library, plan, csrc)
+    at_once = jobs(env)
+    # nvcc takes most of the time, once per architecture, and there are few .cu files to share out
+    threads = max(1, at_once // len(library_sources(csrc, library))) if library == "cuda" else 1
+    steps = plan_steps(library, plan, csrc, threads)
     before = source_hash(csrc, library)
-    output = run_steps(directory, steps, env, progress)
+    output = run_steps(directory, steps, env, at_once // threads, progress)
     path = directory / library_file(library)
     cuda = plan.cuda if library == "cuda" else None
     record = LibraryRecord(
@@ -54,14 +57,17 @@ def compile_library(
     return record, output
 
 
-def plan_steps(library: Library, plan: BuildPlan, csrc: Path) -> tuple[Step, ...]:
+def plan_steps(
+    library: Library, plan: BuildPlan, csrc: Path, threads: int = 1
+) -> tuple[Step, ...]:
     """The commands of one library of a plan. The CUDA library needs a plan with CUDA."""
     common = (library, csrc, plan.torch, plan.flavour, plan.compiler)
     if library == "cpu":
         return library_steps(*common)
     if plan.cuda is None:
         raise ValueError("this plan leaves CUDA out")
-    return library_steps(*common, plan.cuda.toolkit, plan.cuda.architectures, plan.cuda.host)
+    cuda = plan.cuda
+    return library_steps(*common, cuda.toolkit, cuda.architectures, cuda.host, threads)
 
 
 def record_of(plan: BuildPlan, libraries: Mapping[Library, LibraryRecord]) -> BuildRecord:

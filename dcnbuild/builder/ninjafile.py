@@ -68,16 +68,20 @@ def ninja_text(steps: Iterable[Step]) -> str:
 
 
 def run_steps(
-    directory: Path, steps: Sequence[Step], env: Mapping[str, str], progress: Progress
+    directory: Path,
+    steps: Sequence[Step],
+    env: Mapping[str, str],
+    at_once: int,
+    progress: Progress,
 ) -> str:
-    """Runs what is out of date in a build directory, and returns all output.
+    """Runs what is out of date in a build directory, `at_once` commands at a time, and returns all output.
 
     Raises CompileError if a command fails, OSError if the directory cannot be written.
     """
     (directory / "build.ninja").write_text(ninja_text(steps), encoding="utf-8")
     progress(0, len(steps))
     process = subprocess.Popen(
-        [ninja_binary(), "-v", f"-j{jobs(env)}"],
+        [ninja_binary(), "-v", f"-j{at_once}"],
         cwd=directory,
         env={**env, "NINJA_STATUS": "[dcnbuild %f/%t] "},
         stdin=subprocess.DEVNULL,

@@ -1,0 +1,131 @@
+"""`nox` runs the tests, `nox -s lint` the linters, `nox -s bench` the benchmarks.
+
+All sessions share one environment, since each of its own would hold another 5 GB of torch. It is
+`.nox/shared`; where nox itself runs in an environment that has torch, that torch is used. Variables:
+
+DCNBUILD_NOX_TORCH   what to install in place of matrix.yaml's torch, e.g. "torch==2.10.0 torchvision==0.25.0"
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+SHARED = ROOT / ".nox" / "shared"
+PYTHON = SHARED / "bin" / "python"
+
+nox.options.sessions = ["tests"]
+nox.options.default_venv_backend = "none"  # the sessions share SHARED
+
+
+def environment(session: nox.Session) -> None:
+    """Makes the shared environment, with torch in it."""
+    if not PYTHON.exists():
+        session.run(sys.executable, "-m", "venv", str(SHARED), silent=True)
+    if _has_torch(sys.prefix):
+        # one line, read by Python at start-up: what is installed there can be imported here
+        site = SHARED / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
+        (site / "torch_of_nox.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+    elif not _has_torch(str(SHARED)):
+        pip(session, *os.environ.get("DCNBUILD_NOX_TORCH", _torch_of_matrix()).split())
+
+
+def _has_torch(prefix: str) -> bool:
+    pattern = f"lib/python3.{sys.version_info.minor}/site-packages/torch/version.py"
+    return (Path(prefix) / pattern).is_file()
+
+
+def _torch_of_matrix() -> str:
+    """The torch of matrix.yaml's first pair; read by eye, since nox brings no YAML reader."""
+    text = (ROOT / "matrix.yaml").read_text()
+    found = {
+        name: re.search(rf'^\s+{name}: "(.+)"', text, re.MULTILINE)
+        for name in ("torch", "torchvision")
+    }
+    return " ".join(f"{name}=={match[1]}" for name, match in found.items() if match)
+
+
+def pip(session: nox.Session, *arguments: str, env: dict[str, str] | None = None) -> None:
+    """Installs into the shared environment."""
+    session.run(str(PYTHON), "-m", "pip", "install", "--quiet", *arguments, env=env, external=True)
+
+
+def install(session: nox.Session) -> Path:
+    """Installs the package as users do, and returns where it went."""
+    environment(session)
+    pip(session, ".[demo,test]")
+    package = session.run(
+        str(PYTHON),
+        *("-I", "-c", "import dcnbuild; print(dcnbuild.__path__[0])"),
+        silent=True,
+        external=True,
+    )
+    return Path(str(package).strip())
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests on the installed package, then the operators' tests on the JIT route; or those named after --."""
+    package = install(session)
+    scratch = Path(session.create_tmp())
+    if session.posargs:
+        pytest(session, scratch, "--route", "prebuilt", *session.posargs)
+        return
+    pytest(session, scratch, "--route", "prebuilt", "tests")
+    # a copy of the package without its libraries, so that they must be compiled
+    copy = scratch / "without-libraries"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(
+        package, copy / "dcnbuild", ignore=lambda path, _: ["lib"] if Path(path) == package else []
+    )
+    pytest(session, scratch, "--route", "jit", "tests/ops", env={"PYTHONPATH": str(copy)})
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """ruff, mypy and clang-format; changes nothing."""
+    environment(session)
+    extras = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]
+    pip(session, *(name for name in extras["dev"] if not name.startswith("dcnbuild")))
+    sources = [str(path) for path in sorted((ROOT / "csrc").rglob("*.*"))]
+    for command in (
+        ("ruff", "check", "."),
+        ("ruff", "format", "--check", "."),
+        ("mypy",),
+        ("clang_format", "--dry-run", "--Werror", *sources),
+    ):
+        session.run(str(PYTHON), "-m", *command, external=True)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The benchmarks on the installed package; after --, the names of those to run."""
+    install(session)
+    scratch = Path(session.create_tmp())
+    scripts = sorted(path for path in (ROOT / "benchmarks").glob("*.py") if path.name[0] != "_")
+    with session.chdir(scratch):
+        for script in scripts:
+            if not session.posargs or script.stem in session.posargs:
+                session.run(str(PYTHON), "-I", str(script), external=True)
+
+
+def pytest(
+    session: nox.Session, scratch: Path, *arguments: str, env: dict[str, str] | None = None
+) -> None:
+    """Runs pytest where the checkout is not on sys.path, and no variable of the caller's chooses the route."""
+    paths = [str(ROOT / text) if (ROOT / text).exists() else text for text in arguments]
+    clean = {"PYTHONPATH": "", "DCNBUILD_ROUTE": "", "DCNBUILD_CACHE": str(scratch / "cache")}
+    with session.chdir(scratch):
+        session.run(
+            *(str(PYTHON), "-m", "pytest", f"--rootdir={ROOT}", f"-c{ROOT / 'pyproject.toml'}"),
+            *("-p", "no:cacheprovider", *paths),
+            env={**clean, **(env or {})},
+            external=True,
+        )

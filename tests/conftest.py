@@ -1,0 +1,81 @@
+"""Options and fixtures of all tests.
+
+`--route prebuilt|jit` says which library the operators have to run on. nox gives it; the run then fails if
+dcnbuild is imported from the checkout instead of the installed package, or if another route serves.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+ROUTES = ("prebuilt", "jit")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--route", choices=ROUTES, help="the route that the CPU operators must be served by"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # The reference in place of compiled kernels is never what a test meant to run.
+    config.addinivalue_line(
+        "filterwarnings", "error:dcnbuild runs deform_conv2d as plain torch:RuntimeWarning"
+    )
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    route = session.config.getoption("--route")
+    if route is None:
+        return
+    import dcnbuild
+    from dcnbuild import native
+
+    assert dcnbuild.__file__ is not None
+    if CHECKOUT / "dcnbuild" in Path(dcnbuild.__file__).resolve().parents:
+        raise pytest.UsageError(
+            f"--route tests an installed package, but dcnbuild comes from the checkout {CHECKOUT}"
+        )
+    import torch  # noqa: F401  registers the operators
+
+    served = native.ensure("cpu")
+    if served != route:
+        reasons = "; ".join(f"{name}: {why}" for name, why in native.status("cpu").rejected)
+        raise pytest.UsageError(f"--route {route}, but the CPU is served by {served} ({reasons})")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    route = session.config.getoption("--route")
+    if route is None:
+        return
+    from dcnbuild import native
+
+    for device in ("cpu", "cuda"):
+        served = native.status(device).route
+        if served not in (route, None):
+            raise pytest.UsageError(f"--route {route}, but {device} ended on {served}")
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    if config.getoption("--route") is None:
+        return []
+    from dcnbuild import native
+
+    return [
+        f"dcnbuild {device}: {native.status(device).route} {native.status(device).library}"
+        for device in ("cpu", "cuda")
+    ]
+
+
+@pytest.fixture(params=["cpu", "cuda"])
+def device(request: pytest.FixtureRequest) -> str:
+    """The device that a test's tensors are on; CUDA where there is a GPU."""
+    import torch
+
+    name: str = request.param
+    if name == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no GPU")
+    return name
