@@ -57,9 +57,7 @@ def compile_library(
     return record, output
 
 
-def plan_steps(
-    library: Library, plan: BuildPlan, csrc: Path, threads: int = 1
-) -> tuple[Step, ...]:
+def plan_steps(library: Library, plan: BuildPlan, csrc: Path, threads: int = 1) -> tuple[Step, ...]:
     """The commands of one library of a plan. The CUDA library needs a plan with CUDA."""
     common = (library, csrc, plan.torch, plan.flavour, plan.compiler)
     if library == "cpu":
