@@ -35,6 +35,7 @@ VARIABLES = (
     "CXXFLAGS",
     "DCNBUILD_CUDA",
     "FORCE_CUDA",
+    "HOME",
     "LDFLAGS",
     "LD_PRELOAD",
     "MAX_JOBS",
@@ -72,8 +73,9 @@ def collect(
         torches = find_torches(prefix, env)
         torch = torches[0] if torches else None
         package = Path(__file__).parent.parent
+        own = own_libraries(package)
         found_libraries = [
-            read_library(path, env, torch, root) for path in [*own_libraries(package), *libraries]
+            read_library(path, env, torch, path in own, root) for path in [*own, *libraries]
         ]
         return Facts(
             machine=find_machine(env, root),

@@ -139,6 +139,7 @@ class Python:
         executable: the interpreter.
         prefix: the environment's directory; `base_prefix` differs from it in a virtual environment.
         on_path: what `python`, or else `python3`, on PATH is.
+        is_active: whether it belongs to the active virtual environment; None if none is active.
         has_headers: whether Python.h is there; None if its place is not known.
         packages: name → version of the installed packages that bear on builds.
         ninja: the ninja on PATH.
@@ -151,6 +152,7 @@ class Python:
     prefix: Path
     base_prefix: Path
     on_path: Path | None = None
+    is_active: bool | None = None
     has_headers: bool | None = None
     packages: Mapping[str, str] = field(default_factory=dict)
     ninja: Path | None = None
@@ -168,6 +170,7 @@ class PathEntry:
         exists: whether it is a directory; None if that could not be found out.
         meant: the existing directory that was probably meant, where the entry does not exist.
         cuda: the version of the toolkit whose directory it is.
+        has_nvjitlink: whether libnvJitLink is in it, which torch's own libraries look for by name.
     """
 
     variable: str
@@ -175,6 +178,7 @@ class PathEntry:
     exists: bool | None
     meant: Path | None = None
     cuda: str | None = None
+    has_nvjitlink: bool = False
 
 
 @dataclass(frozen=True)
@@ -229,6 +233,7 @@ class Library:
 
     Attributes:
         path: the file.
+        own: whether it is dcnbuild's.
         readable: whether it is a 64-bit ELF file at all.
         needed: the libraries it asks for by name, and `missing` those of them that are nowhere.
         architectures: the GPU code inside it, e.g. ("sm_80", "compute_90").
@@ -239,6 +244,7 @@ class Library:
     """
 
     path: Path
+    own: bool = False
     readable: bool = True
     needed: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
@@ -259,6 +265,7 @@ class Facts:
         compilers: see `find_compilers`; `nvcc_compiler` is the one that nvcc would call.
         torch: the torch that `import torch` gets; `shadowed_torches` are others behind it.
         variables: the environment variables that change builds and are set.
+        wanted_torch: the torch that the user asks for, e.g. "2.5".
         wants_cuda: whether CUDA code is to be built; None if nothing is built just now.
     """
 
@@ -276,4 +283,5 @@ class Facts:
     variables: Mapping[str, str] = field(default_factory=dict)
     jit_caches: tuple[JitCache, ...] = ()
     libraries: tuple[Library, ...] = ()
+    wanted_torch: str | None = None
     wants_cuda: bool | None = None

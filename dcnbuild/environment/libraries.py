@@ -34,16 +34,26 @@ def read_library(
     path: Path,
     env: Mapping[str, str],
     torch: TorchInstall | None,
+    own: bool = False,
     root: Path = Path("/"),
 ) -> Library:
-    """One library, as it would meet the installed torch. `root` is where /lib and /etc start."""
+    """One library, as it would meet the installed torch.
+
+    Args:
+        path: the file.
+        env: the environment variables.
+        torch: the installed torch; without one nothing is said about names that are missing in it.
+        own: whether the library is dcnbuild's.
+        root: where /lib and /etc start.
+    """
     with open_elf(path) as elf:
         if elf is None:
-            return Library(path, readable=False)
+            return Library(path, own, readable=False)
     needed = needed_libraries(path)
     tag = re.search(r"\.cpython-(\d)(\d+)t?-", path.name)
     return Library(
         path=path,
+        own=own,
         needed=needed,
         missing=tuple(name for name in needed if not _is_found(name, path, env, torch, root)),
         architectures=cuda_architectures(path),

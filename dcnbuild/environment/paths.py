@@ -41,6 +41,7 @@ def _read_entry(variable: str, text: str) -> PathEntry:
         exists=exists,
         meant=meant_directory(text) if exists is False else None,
         cuda=_cuda_version(Path(text)) if exists else None,
+        has_nvjitlink=bool(exists and files.children(Path(text), "libnvJitLink.so*")),
     )
 
 

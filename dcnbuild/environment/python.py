@@ -32,6 +32,9 @@ def find_python(env: Mapping[str, str], root: Path = Path("/")) -> Python:
         on_path=next(
             (path for name in ("python", "python3") for path in files.on_path(env, name)), None
         ),
+        is_active=files.resolve(Path(env["VIRTUAL_ENV"])) == files.resolve(prefix)
+        if env.get("VIRTUAL_ENV")
+        else None,
         has_headers=_has_headers(),
         packages=package_versions(site_packages(prefix, env)),
         ninja=ninja,

@@ -1,0 +1,136 @@
+"""GPU architectures: of the GPUs, of torch, of the toolkit, and of TORCH_CUDA_ARCH_LIST."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dcnbuild import compatibility
+from dcnbuild.architectures import best_match, parse_arch_list, to_arch_list
+from dcnbuild.doctor import shell
+from dcnbuild.doctor.checks.shared import (
+    architecture_names,
+    build_toolkit,
+    builds_cuda,
+    describe_gpu,
+    describe_toolkit,
+    describe_torch,
+    wheel_fix,
+)
+from dcnbuild.doctor.registry import Verdict, check
+from dcnbuild.doctor.resolver import has_gpu
+from dcnbuild.environment.facts import Facts
+
+_VARIABLE = "TORCH_CUDA_ARCH_LIST"
+
+
+def _listed(facts: Facts) -> str | None:
+    """TORCH_CUDA_ARCH_LIST; None if it is not set or leaves the choice to torch."""
+    text = facts.variables.get(_VARIABLE, "").strip()
+    return None if text in ("", "native") else text
+
+
+@check("gpu-not-in-torch", "This torch has no code for the GPU")
+def gpu_not_in_torch(facts: Facts) -> Iterator[Verdict]:
+    torch = facts.torch
+    if torch is None or not torch.architectures:
+        return
+    for gpu in facts.driver.gpus:
+        if gpu.capability and best_match(torch.architectures, gpu.capability) is None:
+            yield Verdict(
+                "error",
+                f"torch {torch.version} was not compiled for the {gpu.name}: every CUDA call ends "
+                "in `no kernel image is available`.",
+                (
+                    describe_gpu(gpu),
+                    describe_torch(facts),
+                    f"compiled for: {architecture_names(torch.architectures)}",
+                ),
+                wheel_fix(facts),
+            )
+            return  # one pip line has to serve all GPUs
+
+
+@check("gpu-not-in-toolkit", "The CUDA toolkit cannot compile for the GPU")
+def gpu_not_in_toolkit(facts: Facts) -> Iterator[Verdict]:
+    toolkit = build_toolkit(facts)
+    row = compatibility.cuda_release(toolkit.version) if toolkit else None
+    if toolkit is None or row is None or not builds_cuda(facts):
+        return
+    names = [f"compute_{number}" for number in row.architectures]
+    for gpu in facts.driver.gpus:
+        if gpu.capability is None or best_match(names, gpu.capability) is not None:
+            continue
+        yield Verdict(
+            "error",
+            f"CUDA {toolkit.version} compiles for compute capability "
+            f"{row.architectures[0] // 10}.{row.architectures[0] % 10} and newer, which the "
+            f"{gpu.name} is not.",
+            (describe_gpu(gpu), describe_toolkit(toolkit)),
+            wheel_fix(facts),
+        )
+        return
+
+
+@check("arch-list-unknown", "TORCH_CUDA_ARCH_LIST names what cannot be compiled for", builds=True)
+def arch_list_unknown(facts: Facts) -> Iterator[Verdict]:
+    text, toolkit = _listed(facts), build_toolkit(facts)
+    if text is None or facts.wants_cuda is False:
+        return
+    try:
+        names = parse_arch_list(text)
+    except ValueError as error:
+        yield Verdict("error", f"{error}.", (f"{_VARIABLE}={text}",), _better_list(facts))
+        return
+    if toolkit is None:
+        return
+    unknown = [name for name in names if compatibility.compiles_for(toolkit.version, name) is False]
+    if unknown:
+        yield Verdict(
+            "error",
+            f"nvcc {toolkit.version} does not know {', '.join(unknown)}.",
+            (f"{_VARIABLE}={text}", describe_toolkit(toolkit)),
+            _better_list(facts),
+        )
+
+
+def _better_list(facts: Facts) -> tuple[str, ...]:
+    """The line that asks for what torch, toolkit and GPUs have in common, or for nothing."""
+    toolkit = build_toolkit(facts)
+    torch_names = facts.torch.architectures if facts.torch else ()
+    names = compatibility.common_architectures(torch_names, toolkit.version) if toolkit else []
+    if not names:
+        return (shell.unset_variable(facts, _VARIABLE),)
+    return (shell.set_variable(facts, _VARIABLE, to_arch_list(names)),)
+
+
+@check("arch-list-misses-gpu", "TORCH_CUDA_ARCH_LIST leaves this machine's GPU out")
+def arch_list_misses_gpu(facts: Facts) -> Iterator[Verdict]:
+    text = _listed(facts)
+    try:
+        names = parse_arch_list(text) if text else ()
+    except ValueError:  # arch-list-unknown says so
+        return
+    for gpu in facts.driver.gpus if names else ():
+        if gpu.capability and best_match(names, gpu.capability) is None:
+            capability = f"{gpu.capability[0]}.{gpu.capability[1]}"
+            yield Verdict(
+                "warning",
+                f"What is built with this list does not run on the {gpu.name}.",
+                (f"{_VARIABLE}={text}", describe_gpu(gpu)),
+                (shell.set_variable(facts, _VARIABLE, f"{text};{capability}"),),
+            )
+            return
+
+
+@check("arch-list-empty", "torch cannot guess a GPU architecture here")
+def arch_list_empty(facts: Facts) -> Iterator[Verdict]:
+    """cpp_extension ends in an IndexError then (pytorch/pytorch#137261, seen up to 2.14.1)."""
+    if _listed(facts) or has_gpu(facts) or not facts.toolkits or not builds_cuda(facts):
+        return
+    yield Verdict(
+        "note",
+        "torch.utils.cpp_extension takes the architectures of the GPUs it sees, and with none and "
+        "no TORCH_CUDA_ARCH_LIST it ends in `IndexError: list index out of range`.",
+        (f"{_VARIABLE} is not set", "no GPU"),
+        _better_list(facts),
+    )

@@ -1,0 +1,129 @@
+"""Host compilers against the CUDA toolkit and torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dcnbuild import compatibility
+from dcnbuild.compatibility import numbers
+from dcnbuild.doctor import shell
+from dcnbuild.doctor.checks.shared import (
+    build_toolkit,
+    builds_cuda,
+    describe_toolkit,
+    describe_torch,
+)
+from dcnbuild.doctor.registry import Verdict, check
+from dcnbuild.environment.facts import Compiler, Facts
+
+#: The first gcc major with what torch's headers use of a C++ standard: 9 by c10/util/C++17.h of
+#: torch 2.1 to 2.12; for C++20, <compare> of gcc 10.
+_FIRST_GCC = {17: 9, 20: 10}
+
+
+def _describe(compiler: Compiler) -> str:
+    return f"{compiler.kind} {compiler.version}: {compiler.path} (found by {compiler.found_by})"
+
+
+def _cxx(facts: Facts) -> Compiler | None:
+    """The compiler of .cpp files."""
+    return next((item for item in facts.compilers if item.found_by == "CXX"), None) or next(
+        (item for item in facts.compilers if "++" in item.path.name), None
+    )
+
+
+@check("compiler-missing", "No C++ compiler", builds=True)
+def compiler_missing(facts: Facts) -> Iterator[Verdict]:
+    if _cxx(facts) is None:
+        named = [
+            f"{name}={facts.variables[name]}" for name in ("CXX", "CC") if name in facts.variables
+        ]
+        yield Verdict(
+            "error",
+            "No C++ compiler was found, so nothing can be compiled here.",
+            (*named, "looked for CXX, c++, g++, clang++ and g++-N on PATH"),
+            shell.install(facts, "g++"),
+        )
+
+
+@check("gcc-too-new", "The C++ compiler is too new for nvcc", builds=True)
+def gcc_too_new(facts: Facts) -> Iterator[Verdict]:
+    toolkit, compiler = build_toolkit(facts), facts.nvcc_compiler
+    if toolkit is None or compiler is None or not builds_cuda(facts):
+        return
+    newest = compatibility.newest_compiler(toolkit.version, compiler.kind)
+    if newest is None or numbers(compiler.version)[0] <= newest:
+        return
+    older = [
+        item
+        for item in facts.compilers
+        if item.kind == compiler.kind
+        and "++" in item.path.name
+        and numbers(item.version)[0] <= newest
+    ]
+    if facts.wants_cuda and older and compiler.found_by == "PATH":
+        return  # dcnbuild's own build then hands the older one to nvcc
+    yield Verdict(
+        "error",
+        f"nvcc {toolkit.version} accepts {compiler.kind} up to {newest}, and would call "
+        f"{compiler.kind} {compiler.version}.",
+        (describe_toolkit(toolkit), _describe(compiler), *map(_describe, older)),
+        _use(facts, older[0]) if older else _install(facts, compiler.kind, newest),
+    )
+
+
+def _use(facts: Facts, cxx: Compiler) -> tuple[str, ...]:
+    """torch hands CC on to nvcc and compiles .cpp with CXX, so that both have to be set."""
+    name = cxx.path.name
+    c_name = name.replace("clang++", "clang") if cxx.kind == "clang" else name.replace("g++", "gcc")
+    return (
+        shell.set_variable(facts, "CC", cxx.path.with_name(c_name)),
+        shell.set_variable(facts, "CXX", cxx.path),
+        shell.set_variable(facts, "NVCC_CCBIN", cxx.path),
+    )
+
+
+def _install(facts: Facts, kind: str, major: int) -> tuple[str, ...]:
+    if kind != "gcc" or facts.machine.package_manager != "apt-get":
+        return ()
+    return (
+        *shell.install(facts, "g++", f"-{major}"),
+        shell.set_variable(facts, "CC", f"/usr/bin/gcc-{major}"),
+        shell.set_variable(facts, "CXX", f"/usr/bin/g++-{major}"),
+        shell.set_variable(facts, "NVCC_CCBIN", f"/usr/bin/g++-{major}"),
+    )
+
+
+@check("gcc-too-old", "The C++ compiler is too old for torch's headers", builds=True)
+def gcc_too_old(facts: Facts) -> Iterator[Verdict]:
+    compiler = _cxx(facts)
+    standard = compatibility.cxx_standard(facts.torch.version) if facts.torch else None
+    if compiler is None or compiler.kind != "gcc" or standard is None:
+        return
+    first = _FIRST_GCC.get(standard)
+    if first and numbers(compiler.version)[0] < first:
+        yield Verdict(
+            "error",
+            f"The headers of this torch need C++{standard}, and gcc has that from {first} on.",
+            (describe_torch(facts), _describe(compiler)),
+            shell.install(
+                facts, "g++", f"-{first}" if facts.machine.package_manager == "apt-get" else ""
+            ),
+        )
+
+
+@check("compilers-differ", "CC and CXX are different compilers")
+def compilers_differ(facts: Facts) -> Iterator[Verdict]:
+    """nvcc compiles the host half of a .cu with CC, everything else is compiled with CXX."""
+    named = {item.found_by: item for item in facts.compilers if item.found_by in ("CC", "CXX")}
+    if len(named) < 2:
+        return
+    c, cxx = named["CC"], named["CXX"]
+    if c.kind != cxx.kind or numbers(c.version)[:1] != numbers(cxx.version)[:1]:
+        yield Verdict(
+            "warning",
+            "torch compiles .cpp files with CXX and the host half of .cu files with CC, which are "
+            "different compilers here.",
+            (_describe(c), _describe(cxx)),
+            _use(facts, cxx),
+        )

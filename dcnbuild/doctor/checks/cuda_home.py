@@ -1,0 +1,120 @@
+"""CUDA_HOME: what is set, what torch would guess, and several toolkits that shadow each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from dcnbuild.doctor import shell
+from dcnbuild.doctor.checks.shared import (
+    build_toolkit,
+    builds_cuda,
+    describe_toolkit,
+    describe_torch,
+    fitting_toolkits,
+    same_minor,
+    torch_toolkit,
+)
+from dcnbuild.doctor.registry import Verdict, check
+from dcnbuild.environment.facts import CudaHome, Facts, Toolkit
+
+
+def _set_home(facts: Facts, meant: Path | None = None) -> tuple[str, ...]:
+    """The line that sets CUDA_HOME to what was meant, or else to the toolkit that fits best."""
+    toolkit = build_toolkit(facts)
+    root = meant or (toolkit.root if toolkit else None)
+    return (shell.set_variable(facts, "CUDA_HOME", root),) if root else ()
+
+
+def _was_set(home: CudaHome) -> bool:
+    return home.taken_from in ("CUDA_HOME", "CUDA_PATH")
+
+
+@check("cuda-home-wrong", "CUDA_HOME is no CUDA toolkit")
+def cuda_home_wrong(facts: Facts) -> Iterator[Verdict]:
+    home = facts.cuda_home
+    if home is None or not _was_set(home) or home.has_nvcc:
+        return
+    text = str(home.path)
+    if ":" in text:
+        cause = f"{home.taken_from} lists several paths or has a stray colon; it must be one."
+    elif not home.exists:
+        cause = f"{home.taken_from} names a directory that does not exist."
+    else:
+        cause = f"{home.taken_from} names a directory without bin/nvcc."
+    evidence = [f"{home.taken_from}={text}", f"not there: {text}/bin/nvcc"]
+    evidence += [describe_toolkit(toolkit) for toolkit in facts.toolkits[:1]]
+    fix = _set_home(facts, home.meant)
+    yield Verdict(
+        "error",
+        cause,
+        tuple(evidence),
+        fix or (shell.unset_variable(facts, home.taken_from),),
+    )
+
+
+@check("cuda-home-guess", "torch would guess a wrong CUDA_HOME")
+def cuda_home_guess(facts: Facts) -> Iterator[Verdict]:
+    home = facts.cuda_home
+    if home is None or _was_set(home) or home.has_headers or not builds_cuda(facts):
+        return
+    toolkit = torch_toolkit(facts)
+    if toolkit is None:
+        return
+    yield Verdict(
+        "warning",
+        f"The nvcc on PATH only leads to the real one, so torch.utils.cpp_extension takes "
+        f"CUDA_HOME={home.path}, where there are no CUDA headers.",
+        (
+            f"{home.taken_from} leads to {toolkit.nvcc}",
+            f"torch's guess: CUDA_HOME={home.path}",
+            f"not there: {home.path}/include/cuda_runtime.h",
+        ),
+        _set_home(facts),
+    )
+
+
+@check("cuda-home-disagrees", "CUDA_HOME and the nvcc on PATH are different toolkits")
+def cuda_home_disagrees(facts: Facts) -> Iterator[Verdict]:
+    home, used = facts.cuda_home, torch_toolkit(facts)
+    on_path = _first_on_path(facts)
+    if home is None or not _was_set(home) or used is None or on_path is None:
+        return
+    if same_minor(used.version, on_path.version):
+        return
+    yield Verdict(
+        "warning",
+        f"torch compiles with CUDA {used.version} from {home.taken_from}, while `nvcc -V` shows "
+        f"CUDA {on_path.version}.",
+        (f"{home.taken_from}={home.path}", describe_toolkit(used), describe_toolkit(on_path)),
+        (shell.prepend(facts, "PATH", [used.root / "bin"]),),
+    )
+
+
+@check("toolkits-shadowed", "A wrong CUDA toolkit comes first on PATH")
+def toolkits_shadowed(facts: Facts) -> Iterator[Verdict]:
+    """Only where a toolkit that fits torch is shadowed by one that does not."""
+    home, used = facts.cuda_home, torch_toolkit(facts)
+    fitting = fitting_toolkits(facts)
+    if home is None or _was_set(home) or used is None or not fitting or used in fitting:
+        return
+    yield Verdict(
+        "error" if facts.wants_cuda is None else "warning",
+        f"The first nvcc is CUDA {used.version}, and torch refuses to build with it; "
+        f"CUDA {fitting[0].version}, which fits, is also there.",
+        (describe_torch(facts), describe_toolkit(used), describe_toolkit(fitting[0])),
+        (
+            shell.set_variable(facts, "CUDA_HOME", fitting[0].root),
+            shell.prepend(facts, "PATH", [fitting[0].root / "bin"]),
+        ),
+    )
+
+
+def _first_on_path(facts: Facts) -> Toolkit | None:
+    """The toolkit whose nvcc a shell would call."""
+    for entry in facts.paths:
+        label = f"PATH: {Path(entry.text) / 'nvcc'}"
+        for toolkit in facts.toolkits if entry.variable == "PATH" else ():
+            if label in toolkit.found_by:
+                return toolkit
+    return None

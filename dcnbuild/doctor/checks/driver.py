@@ -1,0 +1,146 @@
+"""Driver and GPUs: whether they are there, and new enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dcnbuild import compatibility
+from dcnbuild.compatibility import numbers
+from dcnbuild.doctor import shell
+from dcnbuild.doctor.checks.shared import (
+    build_toolkit,
+    describe_gpu,
+    describe_toolkit,
+    describe_torch,
+    same_major,
+    smi_note,
+    wheel_fix,
+)
+from dcnbuild.doctor.registry import Verdict, check
+from dcnbuild.environment.facts import Driver, Facts
+
+
+def _driver_line(driver: Driver) -> str:
+    cuda = driver.cuda or (compatibility.cuda_of_driver(driver.version) if driver.version else None)
+    runs = f", runs up to CUDA {cuda}" if cuda else ""
+    return f"driver {driver.version or 'of unknown version'}{runs} ({', '.join(driver.found_by)})"
+
+
+@check("driver-mismatch", "The NVIDIA driver was updated, but not reloaded")
+def driver_mismatch(facts: Facts) -> Iterator[Verdict]:
+    problem = facts.driver.problem or ""
+    if "version mismatch" in problem.lower():
+        yield Verdict(
+            "error",
+            "The driver loaded in the kernel is another version than the driver's libraries.",
+            (problem,),
+            ("reboot",) if facts.machine.root else ("sudo reboot",),
+        )
+
+
+@check("driver-missing", "An NVIDIA GPU without a working driver")
+def driver_missing(facts: Facts) -> Iterator[Verdict]:
+    driver = facts.driver
+    if not driver.devices or driver.version or driver.gpus:
+        return
+    evidence = [f"NVIDIA devices on the PCI bus: {driver.devices}", "no loaded NVIDIA driver"]
+    if driver.problem:
+        evidence.append(driver.problem)
+    manager = facts.machine.package_manager
+    distribution = facts.machine.distribution or ""
+    sudo = "" if facts.machine.root else "sudo "
+    fix: tuple[str, ...] = ()
+    if distribution.startswith("ubuntu"):
+        fix = (f"{sudo}ubuntu-drivers install", f"{sudo}reboot")
+    elif manager == "apt-get":
+        fix = (f"{sudo}apt-get install nvidia-driver", f"{sudo}reboot")
+    yield Verdict(
+        "error",
+        "A GPU is in the machine, but no driver for it is loaded, so nothing can use it.",
+        tuple(evidence),
+        fix,
+    )
+
+
+@check("gpu-missing", "No NVIDIA GPU, no driver")
+def gpu_missing(facts: Facts) -> Iterator[Verdict]:
+    driver = facts.driver
+    if driver.devices or driver.version or driver.gpus or driver.cuda:
+        return
+    wanted = [describe_torch(facts)] if facts.torch and facts.torch.cuda else []
+    wanted += [describe_toolkit(toolkit) for toolkit in facts.toolkits[:1]]
+    if wanted:
+        yield Verdict(
+            "note",
+            "CUDA code can be compiled here, but not run: there is no NVIDIA GPU or driver.",
+            (
+                "no /proc/driver/nvidia/version, no libcuda.so.1, no nvidia-smi",
+                *((driver.problem,) if driver.problem else ()),
+                *wanted,
+            ),
+        )
+
+
+@check("driver-too-old", "The NVIDIA driver is too old for this torch")
+def driver_too_old(facts: Facts) -> Iterator[Verdict]:
+    driver, torch = facts.driver, facts.torch
+    if torch is None or torch.cuda is None:
+        return
+    minimum = compatibility.minimum_driver(torch.cuda)
+    if driver.version and compatibility.driver_runs(driver.version, torch.cuda) is False:
+        needs = f"CUDA {torch.cuda} needs driver {minimum} or newer"
+    elif driver.cuda and numbers(driver.cuda)[:1] < numbers(torch.cuda)[:1]:
+        needs = f"CUDA {torch.cuda} needs a driver for CUDA {numbers(torch.cuda)[0]}.x"
+    else:
+        return
+    yield Verdict(
+        "error",
+        f"torch was built with CUDA {torch.cuda}, which this driver cannot run.",
+        (_driver_line(driver), describe_torch(facts), needs),
+        wheel_fix(facts),
+    )
+
+
+@check("driver-older-than-toolkit", "The NVIDIA driver is older than the CUDA toolkit")
+def driver_older_than_toolkit(facts: Facts) -> Iterator[Verdict]:
+    toolkit, driver = build_toolkit(facts), facts.driver
+    if toolkit is None:
+        return
+    cuda = driver.cuda or (compatibility.cuda_of_driver(driver.version) if driver.version else None)
+    if cuda is None or numbers(cuda)[:2] >= numbers(toolkit.version)[:2]:
+        return
+    evidence = (_driver_line(driver), describe_toolkit(toolkit), *smi_note(facts, toolkit))
+    fitting = next(
+        (item for item in facts.toolkits if numbers(item.version)[:2] <= numbers(cuda)[:2]), None
+    )
+    fix = (shell.set_variable(facts, "CUDA_HOME", fitting.root),) if fitting else ()
+    if not same_major(cuda, toolkit.version):
+        yield Verdict(
+            "error",
+            f"What CUDA {toolkit.version} compiles does not run on a driver for CUDA {cuda}.",
+            evidence,
+            fix,
+        )
+    elif facts.variables.get("TORCH_CUDA_ARCH_LIST", "").upper().endswith("+PTX"):
+        yield Verdict(
+            "warning",
+            f"PTX from CUDA {toolkit.version} cannot be translated by a driver for CUDA {cuda}: "
+            "GPUs for which no machine code was compiled will refuse the library.",
+            (
+                *evidence,
+                f"TORCH_CUDA_ARCH_LIST={facts.variables['TORCH_CUDA_ARCH_LIST']}",
+            ),
+            fix,
+        )
+
+
+@check("gpu-hidden", "CUDA_VISIBLE_DEVICES hides every GPU")
+def gpu_hidden(facts: Facts) -> Iterator[Verdict]:
+    value = facts.variables.get("CUDA_VISIBLE_DEVICES")
+    if facts.driver.gpus and value is not None and value.strip().startswith("-1"):
+        yield Verdict(
+            "warning",
+            "torch sees no GPU, because CUDA_VISIBLE_DEVICES hides them all.",
+            (f"CUDA_VISIBLE_DEVICES={value}", *map(describe_gpu, facts.driver.gpus)),
+            (shell.unset_variable(facts, "CUDA_VISIBLE_DEVICES"),),
+        )

@@ -1,0 +1,87 @@
+"""What several checks ask of the facts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dcnbuild.compatibility import numbers
+from dcnbuild.doctor.resolver import resolve
+from dcnbuild.environment.facts import Facts, Gpu, Toolkit
+
+
+def builds_cuda(facts: Facts) -> bool:
+    """Whether CUDA code can be meant to be compiled: a CUDA torch is there, and nobody said no."""
+    return (
+        facts.torch is not None and facts.torch.cuda is not None and facts.wants_cuda is not False
+    )
+
+
+def same_major(first: str, second: str) -> bool:
+    """Whether two versions have the same first number."""
+    return numbers(first)[:1] == numbers(second)[:1]
+
+
+def same_minor(first: str, second: str) -> bool:
+    """Whether two versions have the same first two numbers."""
+    return numbers(first)[:2] == numbers(second)[:2]
+
+
+def fitting_toolkits(facts: Facts) -> list[Toolkit]:
+    """The toolkits of torch's CUDA major, best first."""
+    cuda = facts.torch.cuda if facts.torch else None
+    return [toolkit for toolkit in facts.toolkits if cuda and same_major(toolkit.version, cuda)]
+
+
+def build_toolkit(facts: Facts) -> Toolkit | None:
+    """The toolkit that dcnbuild's own build takes: the first that fits torch, else the first."""
+    return next(iter([*fitting_toolkits(facts), *facts.toolkits]), None)
+
+
+def torch_toolkit(facts: Facts) -> Toolkit | None:
+    """The toolkit whose nvcc `torch.utils.cpp_extension` would call."""
+    home = facts.cuda_home
+    if home is None:
+        return None
+    return next((item for item in facts.toolkits if home.taken_from in item.found_by), None)
+
+
+def describe_toolkit(toolkit: Toolkit) -> str:
+    """One line of evidence."""
+    return f"CUDA {toolkit.version}: {toolkit.root} (found by {', '.join(toolkit.found_by)})"
+
+
+def describe_torch(facts: Facts) -> str:
+    """One line of evidence."""
+    torch = facts.torch
+    assert torch is not None  # asked only where there is one
+    built = f"CUDA {torch.cuda}" if torch.cuda else f"ROCm {torch.hip}" if torch.hip else "CPU only"
+    return f"torch {torch.version} ({built}): {torch.root}"
+
+
+def describe_gpu(gpu: Gpu) -> str:
+    """One line of evidence."""
+    if gpu.capability is None:
+        return f"GPU: {gpu.name}"
+    return f"GPU: {gpu.name}, compute capability {gpu.capability[0]}.{gpu.capability[1]}"
+
+
+def architecture_names(names: Sequence[str]) -> str:
+    """Architectures for a line of evidence."""
+    return " ".join(names) or "none"
+
+
+def smi_note(facts: Facts, toolkit: Toolkit | None) -> tuple[str, ...]:
+    """What nvidia-smi's "CUDA Version" means, where it may mislead."""
+    cuda = facts.driver.cuda
+    if cuda is None or (toolkit is not None and same_minor(cuda, toolkit.version)):
+        return ()
+    return (
+        f'nvidia-smi\'s "CUDA Version: {cuda}" is the newest CUDA that the driver runs; '
+        "it does not mean that this toolkit is installed",
+    )
+
+
+def wheel_fix(facts: Facts, torch: str | None = None) -> tuple[str, ...]:
+    """The pip line for this machine, if one is known."""
+    line = resolve(facts, torch).line
+    return (line,) if line else ()

@@ -1,0 +1,159 @@
+"""The installed torch, and the packages that have to suit it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from dcnbuild import compatibility
+from dcnbuild.compatibility import numbers
+from dcnbuild.doctor import shell
+from dcnbuild.doctor.checks.shared import describe_gpu, describe_torch, wheel_fix
+from dcnbuild.doctor.registry import Verdict, check
+from dcnbuild.doctor.resolver import has_gpu, nearest_release, resolve
+from dcnbuild.environment.facts import Facts
+
+
+@check("torch-missing", "No torch in this Python environment", builds=True)
+def torch_missing(facts: Facts) -> Iterator[Verdict]:
+    if facts.torch is None:
+        yield Verdict(
+            "error",
+            "There is no torch that this Python could import.",
+            (f"Python {facts.python.version}: {facts.python.executable}",),
+            wheel_fix(facts) or (shell.pip(facts, "install torch"),),
+        )
+
+
+@check("torch-cpu-only", "torch is not compiled with GPU support", builds=True)
+def torch_cpu_only(facts: Facts) -> Iterator[Verdict]:
+    torch = facts.torch
+    if torch is None or torch.cuda or torch.hip:
+        return
+    if not has_gpu(facts) and not facts.wants_cuda:
+        return
+    gpus = tuple(map(describe_gpu, facts.driver.gpus)) or (
+        f"NVIDIA devices on the PCI bus: {facts.driver.devices or 0}",
+    )
+    same_version = wheel_fix(facts, torch.version.partition("+")[0])
+    fix = (same_version or wheel_fix(facts)) if has_gpu(facts) else ()
+    yield Verdict(
+        "error" if facts.wants_cuda else "warning",
+        "This torch was built for the CPU only: it cannot use a GPU, and nothing CUDA can be "
+        "compiled against it.",
+        (describe_torch(facts), *gpus),
+        # the same version number with another build: pip would call it satisfied
+        tuple(line.replace(" install ", " install --force-reinstall ", 1) for line in fix),
+    )
+
+
+@check("torch-from-conda", "torch from PyTorch's conda channel")
+def torch_from_conda(facts: Facts) -> Iterator[Verdict]:
+    torch = facts.torch
+    if torch is None or torch.channel != "pytorch":
+        return
+    yield Verdict(
+        "note",
+        "PyTorch's conda channel has had no release after 2.5: newer ones come as pip wheels.",
+        (describe_torch(facts), "conda channel: pytorch"),
+        ("conda remove pytorch torchvision torchaudio pytorch-cuda", *wheel_fix(facts)),
+    )
+
+
+@check("torch-shadowed", "Two torches in one environment")
+def torch_shadowed(facts: Facts) -> Iterator[Verdict]:
+    torch = facts.torch
+    if torch is None or not facts.shadowed_torches:
+        return
+    other = facts.shadowed_torches[0]
+    if other.version == torch.version:
+        return
+    user_site = "/.local/" in str(torch.root)
+    yield Verdict(
+        "warning",
+        f"`import torch` gets {torch.version}, and another one, {other.version}, lies behind it.",
+        (f"{torch.version}: {torch.root}", f"{other.version}: {other.root}"),
+        (shell.set_variable(facts, "PYTHONNOUSERSITE", "1"),) if user_site else (),
+    )
+
+
+@check("numpy2-old-torch", "numpy 2 with a torch that was built for numpy 1")
+def numpy2_old_torch(facts: Facts) -> Iterator[Verdict]:
+    numpy = facts.python.packages.get("numpy")
+    row = compatibility.torch_release(facts.torch.version) if facts.torch else None
+    if numpy and row and row.numpy == "<2" and numbers(numpy) >= (2,):
+        yield Verdict(
+            "error",
+            f"torch {row.release} was built for numpy 1: with numpy {numpy} its conversions fail.",
+            (describe_torch(facts), f"numpy {numpy}"),
+            (shell.pip(facts, 'install "numpy<2"'),),
+        )
+
+
+@check("setuptools-old-torch", "setuptools that torch cannot build extensions with")
+def setuptools_old_torch(facts: Facts) -> Iterator[Verdict]:
+    setuptools = facts.python.packages.get("setuptools")
+    row = compatibility.torch_release(facts.torch.version) if facts.torch else None
+    if not setuptools or row is None or row.setuptools is None:
+        return
+    from packaging.specifiers import SpecifierSet  # not worth its import where nothing is pinned
+    from packaging.version import InvalidVersion
+
+    try:
+        fits = SpecifierSet(row.setuptools).contains(setuptools, prereleases=True)
+    except InvalidVersion:
+        return
+    if not fits:
+        imports_it = numbers(row.release) < (2, 2)  # later ones only declare what they want
+        yield Verdict(
+            "error" if imports_it else "warning",
+            f"torch.utils.cpp_extension of torch {row.release} fails with setuptools {setuptools}."
+            if imports_it
+            else f"torch {row.release} does not want to be used with setuptools {setuptools}.",
+            (
+                describe_torch(facts),
+                f"setuptools {setuptools}",
+                f"works with setuptools{row.setuptools}",
+            ),
+            (shell.pip(facts, f'install "setuptools{row.setuptools}"'),),
+        )
+
+
+@check("torch-never-existed", "A torch version that never existed")
+def torch_never_existed(facts: Facts) -> Iterator[Verdict]:
+    wanted = facts.wanted_torch
+    if wanted is not None and compatibility.torch_exists(wanted) is False:
+        yield Verdict(
+            "error",
+            f"There never was a torch {wanted}; {nearest_release(wanted)}",
+            (f"asked for: torch {wanted}",),
+            wheel_fix(facts),
+        )
+
+
+@check("torch-not-for-this-machine", "The wanted torch has no wheel for this machine")
+def torch_not_for_this_machine(facts: Facts) -> Iterator[Verdict]:
+    wanted = facts.wanted_torch
+    if wanted is None or compatibility.torch_exists(wanted) is not True:
+        return
+    resolution = resolve(facts, wanted)
+    if resolution.line is None and resolution.rejected:
+        yield Verdict(
+            "error",
+            f"No wheel of torch {wanted} works here.",
+            tuple(resolution.reasons()),
+            _other_python(facts, wanted),
+        )
+
+
+def _other_python(facts: Facts, wanted: str) -> tuple[str, ...]:
+    """The lines that install it under another Python, if that is all it takes."""
+    row = compatibility.torch_release(wanted)
+    if row is None or row.supports_python(facts.python.version):
+        return ()
+    version = row.python[1]
+    directory = Path(f"torch-{wanted}")
+    python = replace(facts.python, version=version, executable=directory / "bin/python")
+    line = resolve(replace(facts, python=python), wanted).line
+    return (f"python{version} -m venv {directory}", line) if line else ()

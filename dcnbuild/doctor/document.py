@@ -1,0 +1,89 @@
+"""Writes docs/findings.md from the checks and the log rules.
+
+python -m dcnbuild.doctor.document          writes it
+python -m dcnbuild.doctor.document --check  exits with 1 if it is not what would be written
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from dcnbuild.doctor.examples import EXAMPLES
+from dcnbuild.doctor.finding import Finding
+from dcnbuild.doctor.logs import RULES, LogRule
+from dcnbuild.doctor.registry import all_checks
+
+PAGE = Path(__file__).parents[2] / "docs/findings.md"
+
+_HEAD = """\
+# Findings
+
+Everything that `dcnbuild doctor` can find, with an example of each. The ids are stable: they stand in the
+report, in `dcnbuild doctor --json` and in the errors of builds. An **error** stops builds or runs, a
+**warning** may hurt, a **note** explains.
+
+Written by `python -m dcnbuild.doctor.document` from the checks and log rules themselves; do not edit.
+"""
+
+
+def page() -> str:
+    """The whole text of docs/findings.md."""
+    parts = [_HEAD, "## On a machine: `dcnbuild doctor`\n"]
+    for check in all_checks():
+        finding = check.findings(EXAMPLES[check.id])[0]
+        builds = "\n\nAlso asked before something is compiled." if check.builds else ""
+        parts.append(f"### {check.id}\n\n{check.title}.{builds}\n\n{_block(_lines(finding))}")
+    parts.append("## In a build log: `dcnbuild doctor --log FILE`\n")
+    grouped: dict[str, list[LogRule]] = {}
+    for rule in RULES:
+        grouped.setdefault(rule.id, []).append(rule)
+    for id, rules in sorted(grouped.items()):
+        titles = "; ".join(dict.fromkeys(rule.title for rule in rules))
+        examples = dict.fromkeys(line for rule in rules for line in rule.example.splitlines())
+        parts.append(f"### {id} (log)\n\n{titles}. In the log:\n\n{_block(examples)}")
+    return "\n".join(parts)
+
+
+def _lines(finding: Finding) -> list[str]:
+    """A finding as the report shows it."""
+    lines = [f"{finding.severity}: {finding.title}", f"  {finding.cause}"]
+    lines += [f"    {line}" for line in finding.evidence]
+    if finding.fix:
+        lines += ["  to fix it:", *(f"    {line}" for line in finding.fix)]
+    return lines
+
+
+def _block(lines: Iterable[str]) -> str:
+    return "\n".join(["```text", *lines, "```", ""])
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Writes or checks the page; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="compare instead of writing")
+    arguments = parser.parse_args(argv)
+    wanted = page()
+    if not arguments.check:
+        temporary = PAGE.with_suffix(".md.new")
+        temporary.write_text(wanted, encoding="utf-8")
+        os.replace(temporary, PAGE)
+        return 0
+    found = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    if found == wanted:
+        return 0
+    sys.stdout.writelines(
+        difflib.unified_diff(
+            found.splitlines(True), wanted.splitlines(True), str(PAGE), "what would be written"
+        )
+    )
+    print(f"{PAGE} is out of date; run: python -m dcnbuild.doctor.document")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,21 @@
+"""The checks that a build asks before it compiles anything."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dcnbuild.doctor.finding import Finding
+from dcnbuild.doctor.registry import all_checks, examine
+from dcnbuild.environment.facts import Facts
+
+
+def preflight(facts: Facts, wants_cuda: bool) -> list[Finding]:
+    """What stands in the way of a build, errors first.
+
+    Args:
+        facts: as `collect` gives them.
+        wants_cuda: whether CUDA code is to be compiled. If it is not, nothing about toolkits and
+            GPUs is an obstacle, and nothing is said about them.
+    """
+    checks = [check for check in all_checks() if check.builds]
+    return examine(replace(facts, wants_cuda=wants_cuda), checks)

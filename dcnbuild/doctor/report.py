@@ -1,0 +1,179 @@
+"""The doctor's report: for people on a terminal, and as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from dcnbuild.compatibility import cuda_of_driver
+from dcnbuild.doctor.finding import Finding
+from dcnbuild.doctor.resolver import Resolution
+from dcnbuild.environment.facts import Facts
+
+SCHEMA = 1
+_COLOURS = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan"}
+
+
+def to_json(facts: Facts, findings: Sequence[Finding], resolution: Resolution | None) -> str:
+    """The report as JSON: schema, facts, findings, and the pip line where one was asked for."""
+    document: dict[str, Any] = {
+        "schema": SCHEMA,
+        "facts": plain(facts),
+        "findings": [finding.to_json() for finding in findings],
+    }
+    if resolution is not None:
+        document["pip"] = {
+            "line": resolution.line,
+            "problem": resolution.problem,
+            "rejected": [
+                {"wheel": wheel.label, "reason": reason} for wheel, reason in resolution.rejected
+            ],
+        }
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses, paths and tuples as what JSON has."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)
+        }
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+def summary(facts: Facts) -> list[tuple[str, str]]:
+    """What was found, a line each."""
+    python, torch, driver = facts.python, facts.torch, facts.driver
+    rows = [("Python", f"{python.version}  {python.executable}")]
+    if torch is None:
+        rows.append(("torch", "not installed"))
+    else:
+        built = (
+            torch.cuda and f"CUDA {torch.cuda}" or torch.hip and f"ROCm {torch.hip}" or "CPU only"
+        )
+        rows.append(("torch", f"{torch.version} ({built})  {torch.root}"))
+    for toolkit in facts.toolkits:
+        rows.append(("CUDA toolkit", f"{toolkit.version}  {toolkit.root}"))
+    if not facts.toolkits:
+        rows.append(("CUDA toolkit", "none"))
+    if facts.cuda_home is not None:
+        home = facts.cuda_home
+        rows.append(("CUDA_HOME for torch", f"{home.path}  (from {home.taken_from})"))
+    cuda = driver.cuda or (cuda_of_driver(driver.version) if driver.version else None)
+    runs = f", runs up to CUDA {cuda}" if cuda else ""
+    rows.append(("driver", f"{driver.version}{runs}" if driver.version or cuda else "none"))
+    for gpu in driver.gpus:
+        capability = "{}.{}".format(*gpu.capability) if gpu.capability else "unknown"
+        rows.append(("GPU", f"{gpu.name}, compute capability {capability}"))
+    if not driver.gpus:
+        rows.append(("GPU", "none"))
+    for compiler in facts.compilers:
+        used = ", called by nvcc" if compiler == facts.nvcc_compiler else ""
+        rows.append(("compiler", f"{compiler.kind} {compiler.version}  {compiler.path}{used}"))
+    if not facts.compilers:
+        rows.append(("compiler", "none"))
+    for library in facts.libraries:
+        inside = " ".join(library.architectures) or "no GPU code"
+        rows.append(("library", f"{library.path}  ({inside})"))
+    return rows
+
+
+def details(facts: Facts) -> list[tuple[str, str]]:
+    """What --verbose adds to the summary."""
+    rows = [(name, value) for name, value in sorted(facts.variables.items())]
+    for entry in facts.paths:
+        state = {True: "", False: "  (does not exist)", None: "  (cannot be read)"}[entry.exists]
+        cuda = f"  (CUDA {entry.cuda})" if entry.cuda else ""
+        rows.append((entry.variable, f"{entry.text}{cuda}{state}"))
+    for name, version in sorted(facts.python.packages.items()):
+        rows.append((name, version))
+    for source, requirement in facts.python.constraints:
+        rows.append((source, requirement))
+    machine = facts.machine
+    memory = f"{machine.memory / (1 << 30):.1f} GiB" if machine.memory else "unknown"
+    rows.append(("machine", f"{machine.distribution or machine.system} {machine.architecture}"))
+    rows.append(("cores, memory", f"{machine.cores}, {memory}"))
+    return rows
+
+
+def show(
+    facts: Facts | None,
+    findings: Sequence[Finding],
+    resolution: Resolution | None,
+    nothing: str,
+    verbose: bool = False,
+    file: IO[str] | None = None,
+) -> None:
+    """Prints the report for people: a table of facts, the findings, the pip line.
+
+    Args:
+        facts: for the table; None to leave it out.
+        findings: what was found.
+        resolution: the pip line, where one was asked for.
+        nothing: what to say where nothing was found.
+        verbose: whether the table holds everything.
+        file: where to print, by default standard output.
+    """
+    from rich.console import Console  # here: JSON does not pay for it
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(file=file, highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = 160  # a file has no width that paths would have to be folded to
+    if facts is not None:
+        table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column(style="dim", no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, text in [*summary(facts), *(details(facts) if verbose else [])]:
+            table.add_row(Text(name), Text(text))
+        console.print(table)
+        console.print()
+    for finding in findings:
+        heading = Text(f"{finding.severity}: ", style=_COLOURS[finding.severity])
+        heading.append(finding.title, style="bold").append(f"  [{finding.id}]", style="dim")
+        console.print(heading)
+        console.print(Text(f"  {finding.cause}"))
+        for line in finding.evidence:
+            console.print(Text(f"    {line}", style="dim"))
+        if finding.fix:
+            console.print(Text("  to fix it:"))
+            for line in finding.fix:
+                console.print(Text(f"    {line}", style="green"))
+        console.print()
+    if resolution is not None:
+        _show_resolution(console, resolution)
+    console.print(Text(_verdict(findings) or nothing))
+
+
+def _show_resolution(console: Any, resolution: Resolution) -> None:
+    from rich.text import Text
+
+    if resolution.wheel is not None and resolution.line is not None:
+        console.print(Text(f"the newest torch for this machine: {resolution.wheel.label}"))
+        console.print(Text(f"    {resolution.line}", style="green"))
+    else:
+        console.print(Text(f"no pip line: {resolution.problem}"))
+    for reason in resolution.reasons():
+        console.print(Text(f"    not {reason}", style="dim"))
+    console.print()
+
+
+def _verdict(findings: Sequence[Finding]) -> str:
+    """ "2 errors, 1 warning", or "" where nothing was found."""
+    counts = {
+        severity: sum(finding.severity == severity for finding in findings)
+        for severity in ("error", "warning", "note")
+    }
+    return ", ".join(
+        f"{count} {severity}{'s' * (count > 1)}" for severity, count in counts.items() if count
+    )

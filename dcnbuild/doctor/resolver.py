@@ -1,0 +1,180 @@
+"""The pip line: the newest torch wheel that this driver, these GPUs and this Python can use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dcnbuild import compatibility
+from dcnbuild.architectures import best_match
+from dcnbuild.compatibility import TorchRelease, numbers
+from dcnbuild.doctor.shell import pip
+from dcnbuild.environment.facts import Driver, Facts, Gpu
+
+INDEX = "https://download.pytorch.org/whl"
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """One torch wheel: `cuda` is None for the one without CUDA."""
+
+    torch: str
+    cuda: str | None
+    release: TorchRelease
+
+    @property
+    def tag(self) -> str:
+        """What its version ends in on PyTorch's wheel index: "cu130" or "cpu"."""
+        return f"cu{self.cuda.replace('.', '')}" if self.cuda else "cpu"
+
+    @property
+    def label(self) -> str:
+        """What people call it, e.g. "2.14.1 (CUDA 13.0)"."""
+        return f"{self.torch} ({f'CUDA {self.cuda}' if self.cuda else 'CPU'})"
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What to install, and why not something newer.
+
+    Attributes:
+        wheel: the newest wheel that works, None if none does or none can be told.
+        line: the command that installs it, None without a wheel.
+        rejected: (wheel, reason) for each wheel that was preferred to it, best first.
+        problem: why there is no wheel, one sentence; None if there is one.
+    """
+
+    wheel: Wheel | None = None
+    line: str | None = None
+    rejected: tuple[tuple[Wheel, str], ...] = ()
+    problem: str | None = None
+
+    def reasons(self) -> list[str]:
+        """Each reason once, with the wheels it holds for: "2.15.0 (CUDA 13.2): …"."""
+        grouped: dict[str, list[str]] = {}
+        for wheel, reason in self.rejected:
+            grouped.setdefault(reason, []).append(wheel.label)
+        return [f"{_shortened(labels)}: {reason}" for reason, labels in grouped.items()]
+
+
+def _shortened(labels: list[str]) -> str:
+    if len(labels) <= 3:
+        return ", ".join(labels)
+    return f"{labels[0]}, {labels[1]} … {labels[-1]} ({len(labels)} wheels)"
+
+
+def resolve(facts: Facts, torch: str | None = None) -> Resolution:
+    """The newest wheel for this machine and the line that installs it.
+
+    Args:
+        facts: driver, GPUs and Python count; what torch is installed does not.
+        torch: the wanted version or the beginning of one ("2.5", "2.5.1+cu121"); by default any.
+    """
+    if (facts.machine.system, facts.machine.architecture) != ("Linux", "x86_64"):
+        return Resolution(problem="the table of wheels covers Linux on x86-64 only.")
+    if torch is not None and compatibility.torch_exists(torch) is False:
+        return Resolution(problem=f"there never was a torch {torch}; {nearest_release(torch)}")
+    rejected: list[tuple[Wheel, str]] = []
+    for wheel in wheels(torch, wants_cuda=has_gpu(facts)):
+        reason = rejection(wheel, facts)
+        if reason is None:
+            return Resolution(wheel, install_line(facts, wheel), tuple(rejected))
+        rejected.append((wheel, reason))
+    if not rejected:
+        return Resolution(problem=f"torch {torch} is not in the table of wheels.")
+    return Resolution(rejected=tuple(rejected), problem="no torch wheel serves this machine.")
+
+
+def nearest_release(torch: str) -> str:
+    """What there is instead of a version that never was."""
+    same_major = [
+        row for row in compatibility.table().torch if numbers(row.release)[:1] == numbers(torch)[:1]
+    ]
+    if not same_major:
+        return f"the newest is {compatibility.table().torch[-1].newest}."
+    release = next((row for row in same_major if numbers(row.release) == numbers(torch)[:2]), None)
+    if release is not None:
+        return f"of {release.release} there are {', '.join(release.versions)}."
+    return f"the last {same_major[-1].release.split('.')[0]}.x is {same_major[-1].newest}."
+
+
+def has_gpu(facts: Facts) -> bool:
+    """Whether there is an NVIDIA GPU, with a driver or not."""
+    return bool(facts.driver.gpus or facts.driver.version or facts.driver.devices)
+
+
+def wheels(torch: str | None, wants_cuda: bool) -> Iterator[Wheel]:
+    """The wheels to try, best first: newest torch, of it the default CUDA, then newer ones first.
+
+    Of each minor release only the newest version, unless `torch` asks for another.
+    """
+    wanted, _, tag = (torch or "").partition("+")
+    for release in reversed(compatibility.table().torch):
+        versions = [
+            version
+            for version in reversed(release.versions)
+            if numbers(version)[: len(numbers(wanted))] == numbers(wanted)
+        ]
+        others = sorted(set(release.variants) - {release.default}, key=numbers, reverse=True)
+        variants = [release.default, *others] if wants_cuda else []
+        for cuda in [*variants, None] if tag or not wants_cuda else variants:
+            for version in versions[:1]:
+                wheel = Wheel(version, cuda, release)
+                if not tag or wheel.tag == tag:
+                    yield wheel
+
+
+def rejection(wheel: Wheel, facts: Facts) -> str | None:
+    """Why this machine cannot use a wheel; None if nothing speaks against it."""
+    if not wheel.release.supports_python(facts.python.version):
+        low, high = wheel.release.python
+        return f"needs Python {low} to {high}, this is {facts.python.version}"
+    if wheel.cuda is None:
+        return None
+    return _driver_rejection(wheel.cuda, facts.driver) or next(
+        (reason for gpu in facts.driver.gpus if (reason := _gpu_rejection(wheel, gpu))), None
+    )
+
+
+def _driver_rejection(cuda: str, driver: Driver) -> str | None:
+    if driver.version and compatibility.driver_runs(driver.version, cuda) is False:
+        minimum = compatibility.minimum_driver(cuda)
+        return f"needs driver {minimum} or newer, this is {driver.version}"
+    if not driver.version and driver.cuda and numbers(cuda)[:1] > numbers(driver.cuda)[:1]:
+        return f"needs a driver for CUDA {cuda}, this one runs CUDA {driver.cuda}"
+    return None
+
+
+def _gpu_rejection(wheel: Wheel, gpu: Gpu) -> str | None:
+    if gpu.capability is None or wheel.cuda is None:
+        return None
+    names = wheel.release.variants.get(wheel.cuda, ())
+    capability = f"{gpu.capability[0]}.{gpu.capability[1]}"
+    if not names:  # what the wheel holds is not known, but it is no more than its toolkit knows
+        toolkit = compatibility.cuda_release(wheel.cuda)
+        newest = toolkit.architectures[-1] if toolkit else None
+        if newest is None or gpu.capability[0] <= newest // 10:
+            return None
+        return f"CUDA {wheel.cuda} is older than the {gpu.name} (compute capability {capability})"
+    if best_match(names, gpu.capability) is None:
+        return f"has no code for the {gpu.name} (compute capability {capability})"
+    return None
+
+
+def install_line(facts: Facts, wheel: Wheel) -> str:
+    """The pip command that installs a wheel.
+
+    Source of the three forms: https://pytorch.org/get-started/previous-versions/.
+    """
+    packages = f"torch=={wheel.torch}"
+    options = ""
+    if wheel.cuda != wheel.release.default:
+        if numbers(wheel.torch) < (1, 11):
+            packages, options = f"{packages}+{wheel.tag}", f" -f {INDEX}/torch_stable.html"
+        elif numbers(wheel.torch) < (2, 0):
+            packages, options = f"{packages}+{wheel.tag}", f" --extra-index-url {INDEX}/{wheel.tag}"
+        else:
+            options = f" --index-url {INDEX}/{wheel.tag}"
+    if wheel.release.numpy:
+        packages += f' "numpy{wheel.release.numpy}"'
+    return pip(facts, f"install {packages}{options}")
