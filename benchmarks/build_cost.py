@@ -17,9 +17,11 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from dcnbuild.builder.compile import compile_library, plan_here
+from dcnbuild.builder.sources import LIBRARIES
 from dcnbuild.environment.torch_install import find_torch
 
 ARCHITECTURE = "9.0"
@@ -52,12 +54,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     figures = {}
     with tempfile.TemporaryDirectory() as scratch:
-        for library in ("cpu", "cuda"):
+        for library in LIBRARIES:
             directory = Path(scratch, library)
             directory.mkdir()
-            figures[f"dcnbuild {library}"] = cpu_seconds(
-                lambda: compile_library(library, plan, directory, environment, lambda *_: None)
-            )
+            build = partial(compile_library, library, plan, directory, environment, lambda *_: None)
+            figures[f"dcnbuild {library}"] = cpu_seconds(build)
         empty = Path(scratch, "empty.cu")
         empty.write_text("#include <torch/extension.h>\n")
         # The headers that a trimmed toolkit lacks (cusparse.h) come with torch's own packages.
