@@ -111,20 +111,15 @@ def run_steps(
 
 def first_error(output: str) -> str:
     """The first line of a failed build's output that says what is wrong."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    complaints = [
-        line for line in lines if not _STATUS.match(line) and not line.startswith("ninja:")
-    ]
-    for line in complaints:
-        # a failed command is printed too, and its flags may look like an error
-        if _ERROR.search(line) and not line.startswith(("FAILED:", "/")) or _is_error_at(line):
-            return line
-    return (complaints or lines or ["the build tool failed and printed nothing"])[0]
-
-
-def _is_error_at(line: str) -> bool:
-    """Whether a line is `/some/file.cpp:12:3: error: ...`, gcc's and nvcc's shapes both."""
-    return bool(re.match(r"\S+?(:\d+|\(\d+\)).*?(fatal error|error)\b", line))
+    complaints = []
+    lines = iter(output.splitlines())
+    for line in lines:
+        if line.startswith("FAILED:"):
+            next(lines, None)  # the command; its flags may look like an error
+        elif line.strip() and not _STATUS.match(line) and not line.startswith("ninja:"):
+            complaints.append(line.strip())
+    errors = (line for line in complaints if _ERROR.search(line))
+    return next(errors, complaints[0] if complaints else "the build tool failed and said nothing")
 
 
 def ninja_binary() -> str:

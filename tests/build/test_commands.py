@@ -1,0 +1,82 @@
+"""The commands that compile, as text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dcnbuild.builder.commands import Step, library_steps
+from dcnbuild.builder.flavour import STABLE
+from dcnbuild.environment.facts import Compiler, Toolkit, TorchInstall
+
+TORCH = TorchInstall(Path("/env/torch"), "2.14.1+cu130", "13.0")
+CXX = Compiler(Path("/usr/bin/c++"), "gcc", "12.2.0")
+TOOLKIT = Toolkit(Path("/cuda"), Path("/cuda/bin/nvcc"), "13.0", libraries=(Path("/cuda/lib64"),))
+
+
+@pytest.fixture
+def csrc(tmp_path: Path) -> Path:
+    for name in ("schema.h", "one.cpp", "cpu/one.cpp", "cpu/two.cpp", "cuda/one.cu"):
+        path = tmp_path / "csrc" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return tmp_path / "csrc"
+
+
+def cuda_steps(csrc: Path, host: Compiler | None = CXX) -> tuple[Step, ...]:
+    return library_steps(
+        "cuda", csrc, TORCH, STABLE, CXX, TOOLKIT, ("sm_80", "sm_90", "compute_90"), host
+    )
+
+
+def test_every_source_is_compiled_and_linked(csrc: Path) -> None:
+    *compiles, link = library_steps("cpu", csrc, TORCH, STABLE, CXX)
+    assert [Path(step.inputs[0]).relative_to(csrc).as_posix() for step in compiles] == [
+        "cpu/one.cpp",
+        "cpu/two.cpp",
+        "one.cpp",
+    ]
+    assert len({step.output for step in compiles}) == 3  # two of them are called one.cpp
+    assert link.inputs == tuple(step.output for step in compiles)
+    assert link.output == "dcnbuild_cpu.so"
+
+
+def test_cpu_flags(csrc: Path) -> None:
+    step = library_steps("cpu", csrc, TORCH, STABLE, CXX)[0]
+    assert step.command[0] == "/usr/bin/c++"
+    assert {
+        "-std=c++17",
+        "-DTORCH_TARGET_VERSION=0x020a000000000000",
+        "-fvisibility=hidden",
+    } <= set(step.command)
+    assert not any(flag.startswith("-march") or "Python" in flag for flag in step.command)
+    assert step.depfile in step.command
+
+
+def test_cuda_flags(csrc: Path) -> None:
+    compile_step, link = cuda_steps(csrc)
+    command = " ".join(compile_step.command)
+    assert compile_step.command[0] == "/cuda/bin/nvcc"
+    assert "-DUSE_CUDA" in compile_step.command
+    assert "-gencode=arch=compute_80,code=sm_80" in command
+    assert "-gencode=arch=compute_90,code=compute_90" in command
+    assert "-ccbin /usr/bin/c++" in command
+    assert link.command[0] == "/usr/bin/c++"
+    assert "-lcudart_static" in link.command
+    assert "-L/cuda/lib64" in link.command
+    assert "-lcudart" not in link.command
+
+
+def test_nvcc_finds_its_own_host_compiler_where_none_is_given(csrc: Path) -> None:
+    assert "-ccbin" not in cuda_steps(csrc, host=None)[0].command
+
+
+def test_no_library_has_a_run_path(csrc: Path) -> None:
+    for steps in (library_steps("cpu", csrc, TORCH, STABLE, CXX), cuda_steps(csrc)):
+        assert not any("rpath" in word for word in steps[-1].command)
+
+
+def test_cuda_needs_a_toolkit(csrc: Path) -> None:
+    with pytest.raises(ValueError, match="needs a toolkit, got None"):
+        library_steps("cuda", csrc, TORCH, STABLE, CXX)

@@ -1,0 +1,160 @@
+"""What is built from what, decided over made-up machines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dcnbuild.builder.flavour import STABLE, flavour_of, loads_in
+from dcnbuild.builder.plan import BuildPlan, cuda_mode, plan_build
+from dcnbuild.doctor.finding import FindingError
+from dcnbuild.environment.facts import Compiler, Toolkit, TorchInstall
+
+TORCH = TorchInstall(
+    Path("/env/torch"), "2.14.1+cu130", "13.0", True, ("sm_75", "sm_80", "sm_90", "sm_100")
+)
+CPU_TORCH = TorchInstall(Path("/env/torch"), "2.14.1+cpu", None)
+GCC = Compiler(Path("/usr/bin/c++"), "gcc", "12.2.0", "PATH")
+
+
+def toolkit(version: str, missing: tuple[str, ...] = ()) -> Toolkit:
+    root = Path(f"/usr/local/cuda-{version}")
+    return Toolkit(root, root / "bin/nvcc", version, ("PATH",), missing=missing)
+
+
+def plan(
+    torch: TorchInstall = TORCH,
+    toolkits: tuple[Toolkit, ...] = (toolkit("13.0"),),
+    compilers: tuple[Compiler, ...] = (GCC,),
+    mode: str = "auto",
+    **env: str,
+) -> BuildPlan:
+    return plan_build(torch, toolkits, compilers, env, cuda_mode({"DCNBUILD_CUDA": mode}))
+
+
+def test_torch_and_toolkit_share_architectures() -> None:
+    cuda = plan().cuda
+    assert cuda is not None
+    assert cuda.architectures == ("sm_75", "sm_80", "sm_90", "sm_100", "compute_100")
+    assert cuda.host == GCC
+
+
+def test_arch_list_decides_the_architectures() -> None:
+    cuda = plan(TORCH_CUDA_ARCH_LIST="8.0 9.0+PTX").cuda
+    assert cuda is not None
+    assert cuda.architectures == ("sm_80", "sm_90", "compute_90")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("9.9x", "9.9x"), ("3.5", "sm_35"), ("Hoper", "Hoper"), ("5.0", "sm_50")]
+)
+def test_arch_list_that_cannot_be_compiled_for(text: str, said: str) -> None:
+    with pytest.raises(FindingError, match=said) as caught:
+        plan(TORCH_CUDA_ARCH_LIST=text)
+    assert caught.value.finding.id == "arch-list-unknown"
+
+
+@pytest.mark.parametrize(
+    ("torch", "toolkits", "compilers", "id", "said"),
+    [
+        (CPU_TORCH, (toolkit("13.0"),), (GCC,), "torch-cpu-only", "2.14.1+cpu"),
+        (TORCH, (), (GCC,), "toolkit-missing", "CUDA 13.0"),
+        (TORCH, (toolkit("12.4"),), (GCC,), "cuda-mismatch", "/usr/local/cuda-12.4"),
+        (TORCH, (toolkit("13.0", ("cicc",)),), (GCC,), "toolkit-incomplete", "cicc"),
+        (
+            TORCH,
+            (toolkit("13.0"),),
+            (Compiler(Path("/usr/bin/c++"), "gcc", "19.1.0", "PATH"),),
+            "gcc-too-new",
+            "19.1.0",
+        ),
+    ],
+)
+def test_why_cuda_is_left_out(
+    torch: TorchInstall,
+    toolkits: tuple[Toolkit, ...],
+    compilers: tuple[Compiler, ...],
+    id: str,
+    said: str,
+) -> None:
+    result = plan(torch, toolkits, compilers)
+    assert result.cuda is None
+    assert result.cuda_left_out is not None
+    assert result.cuda_left_out.id == id
+    assert said in str(FindingError(result.cuda_left_out))
+    with pytest.raises(FindingError, match=said.replace("+", r"\+")):
+        plan(torch, toolkits, compilers, mode="on")
+
+
+def test_headers_that_we_do_not_use_may_be_missing() -> None:
+    assert plan(toolkits=(toolkit("13.0", ("cusparse.h", "cublas_v2.h")),)).cuda is not None
+
+
+def test_the_first_toolkit_of_torchs_major_is_taken() -> None:
+    cuda = plan(toolkits=(toolkit("12.4"), toolkit("13.2"), toolkit("13.0"))).cuda
+    assert cuda is not None
+    assert cuda.toolkit.version == "13.2"
+
+
+def test_cuda_can_be_switched_off() -> None:
+    result = plan(mode="off")
+    assert result.cuda is None
+    assert result.cuda_left_out is not None
+    assert result.cuda_left_out.id == "cuda-off"
+
+
+def test_mode_that_is_none() -> None:
+    with pytest.raises(ValueError, match="'yes', expected auto, on or off"):
+        cuda_mode({"DCNBUILD_CUDA": "yes"})
+
+
+def test_an_older_gcc_is_taken_for_nvcc_where_the_default_is_too_new() -> None:
+    newer = Compiler(Path("/usr/bin/c++"), "gcc", "15.1.0", "PATH")
+    older = Compiler(Path("/usr/bin/g++-13"), "gcc", "13.3.0", "PATH")
+    torch = TorchInstall(Path("/env/torch"), "2.10.0+cu128", "12.8", True, ("sm_90",))
+    result = plan(torch, (toolkit("12.4"),), (newer, older))
+    assert result.compiler == newer
+    assert result.cuda is not None
+    assert result.cuda.host == older
+
+
+def test_the_named_compiler_is_taken() -> None:
+    clang = Compiler(Path("/opt/clang++"), "clang", "18.1.0", "CXX")
+    assert plan(compilers=(clang, GCC), CXX="/opt/clang++").compiler == clang
+
+
+def test_a_named_compiler_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(FindingError, match="CXX=/opt/none"):
+        plan(compilers=(GCC,), CXX="/opt/none")
+
+
+def test_gcc_is_no_cxx_compiler() -> None:
+    """`gcc` compiles C++ but links without its library."""
+    gcc = Compiler(Path("/usr/bin/gcc"), "gcc", "12.2.0", "PATH")
+    with pytest.raises(FindingError, match="no C\\+\\+ compiler"):
+        plan(compilers=(gcc,))
+
+
+def test_a_ccbin_of_the_users_is_left_alone() -> None:
+    cuda = plan(NVCC_PREPEND_FLAGS="-ccbin /opt/g++").cuda
+    assert cuda is not None
+    assert cuda.host is None
+
+
+@pytest.mark.parametrize("version", ["2.10.0", "2.14.1+cu130", "2.16.0a0+git1234", "3.0.0"])
+def test_stable_flavour(version: str) -> None:
+    assert flavour_of(version) is STABLE
+    assert loads_in("stable", "2.14.1", version)
+
+
+@pytest.mark.parametrize("version", ["2.9.1", "1.13.1", "2.0.1+cu117"])
+def test_torch_without_a_flavour(version: str) -> None:
+    assert not loads_in("stable", "2.14.1", version)
+    with pytest.raises(FindingError, match=r"torch>=2\.10"):
+        flavour_of(version)
+
+
+def test_aten_libraries_are_tied_to_their_minor_version() -> None:
+    assert loads_in("aten", "2.5.1+cu124", "2.5.0+cpu")
+    assert not loads_in("aten", "2.5.1", "2.6.0")
