@@ -196,7 +196,17 @@ EXAMPLES: dict[str, Facts] = {
     "toolkit-incomplete": _broken(
         toolkits=(replace(_SMALL, missing=("cusparse.h", "cusolverDn.h")),)
     ),
-    "cuda-headers-mixed": _broken(toolkits=(replace(_SMALL, headers_version="12.8"),)),
+    "cuda-headers-mixed": _broken(
+        toolkits=(
+            replace(
+                toolkit("13.2", "CUDA_HOME"),
+                root=_SITE / "nvidia/cu13",
+                nvcc=_SITE / "nvidia/cu13/bin/nvcc",
+                include=(_SITE / "nvidia/cu13/include",),
+                headers_version="13.0",
+            ),
+        )
+    ),
     "gpu-not-in-torch": _broken(
         torch=torch("2.5.1+cu124", "12.4", *_CU121),
         driver=gpu_driver("580.95.05", "13.0", RTX_5090),

@@ -152,10 +152,15 @@ def _gpu_rejection(wheel: Wheel, gpu: Gpu) -> str | None:
     capability = f"{gpu.capability[0]}.{gpu.capability[1]}"
     if not names:  # what the wheel holds is not known, but it is no more than its toolkit knows
         toolkit = compatibility.cuda_release(wheel.cuda)
-        newest = toolkit.architectures[-1] if toolkit else None
-        if newest is None or gpu.capability[0] <= newest // 10:
+        if toolkit is None:
             return None
-        return f"CUDA {wheel.cuda} is older than the {gpu.name} (compute capability {capability})"
+        oldest, newest = toolkit.architectures[0], toolkit.architectures[-1]
+        if (
+            oldest <= gpu.capability[0] * 10 + gpu.capability[1]
+            and gpu.capability[0] <= newest // 10
+        ):
+            return None
+        return f"CUDA {wheel.cuda} does not know the {gpu.name} (compute capability {capability})"
     if best_match(names, gpu.capability) is None:
         return f"has no code for the {gpu.name} (compute capability {capability})"
     return None
@@ -177,4 +182,12 @@ def install_line(facts: Facts, wheel: Wheel) -> str:
             options = f" --index-url {INDEX}/{wheel.tag}"
     if wheel.release.numpy:
         packages += f' "numpy{wheel.release.numpy}"'
+    installed = facts.torch
+    if (
+        installed
+        and numbers(installed.version) == numbers(wheel.torch)
+        and installed.cuda != wheel.cuda
+    ):
+        # pip takes a version with another "+cu…" for the same, and would do nothing
+        packages = f"--force-reinstall {packages}"
     return pip(facts, f"install {packages}{options}")

@@ -7,11 +7,12 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
+from dcnbuild.compatibility import numbers
 from dcnbuild.environment.facts import Facts
 
 #: What the package managers call the packages that fixes install; {} is a version.
 _PACKAGES = {
-    "apt-get": {"g++": "g++{}", "python-dev": "python{}-dev", "driver": "nvidia-driver"},
+    "apt-get": {"g++": "g++{}", "python-dev": "python{}-dev"},
     "dnf": {"g++": "gcc-c++", "python-dev": "python{}-devel"},
     "yum": {"g++": "gcc-c++", "python-dev": "python{}-devel"},
     "zypper": {"g++": "gcc{}-c++", "python-dev": "python3-devel"},
@@ -44,8 +45,10 @@ def unset_variable(facts: Facts, name: str) -> str:
 
 def prepend(facts: Facts, name: str, directories: Iterable[Path]) -> str:
     """The line that puts directories before what a variable like PATH or CPATH lists already."""
-    listed = [entry.text for entry in facts.paths if entry.variable == name]
-    return set_variable(facts, name, ":".join([*map(str, directories), *listed]))
+    line = set_variable(facts, name, ":".join(map(str, directories)))
+    if not any(entry.variable == name for entry in facts.paths):
+        return line
+    return f"{line} ${name}" if _shell(facts) == "fish" else f'{line}:"${name}"'
 
 
 def without(facts: Facts, name: str, entry: str, instead: Path | None = None) -> str:
@@ -73,5 +76,40 @@ def install(facts: Facts, package: str, version: str = "") -> tuple[str, ...]:
     name = _PACKAGES.get(manager, {}).get(package)
     if name is None:
         return ()
-    sudo = "" if facts.machine.root else "sudo "
-    return (f"{sudo}{_INSTALL.get(manager, f'{manager} install')} {name.format(version)}",)
+    line = f"{_INSTALL.get(manager, f'{manager} install')} {name.format(version)}"
+    return (as_root(facts, line),)
+
+
+def as_root(facts: Facts, line: str) -> str:
+    """The line as it has to be typed to run as root."""
+    return line if facts.machine.root else f"sudo {line}"
+
+
+def install_toolkit(facts: Facts, cuda: str) -> tuple[str, ...]:
+    """The lines that install a toolkit of a version and make it the one in use.
+
+    pip has the nvcc of CUDA 13, beside torch's own libraries; linking with it needs two links more
+    (measured). Of older toolkits pip has no nvcc.
+    """
+    if numbers(cuda) >= (13,) and facts.torch is not None:
+        home = facts.torch.root.parent / f"nvidia/cu{numbers(cuda)[0]}"
+        return (
+            pip(facts, f'install "cuda-toolkit[nvcc,cccl]=={cuda}.*"'),
+            f"ln -sfn lib {home}/lib64",
+            f"ln -sf libcudart.so.{numbers(cuda)[0]} {home}/lib/libcudart.so",
+            set_variable(facts, "CUDA_HOME", home),
+        )
+    if facts.variables.get("CONDA_PREFIX"):
+        return (
+            f"conda install -c nvidia/label/cuda-{cuda}.0 cuda-toolkit",
+            set_variable(facts, "CUDA_HOME", facts.variables["CONDA_PREFIX"]),
+        )
+    home = Path(f"/usr/local/cuda-{cuda}")
+    if facts.machine.package_manager in ("apt-get", "dnf", "yum", "zypper"):
+        package = f"cuda-toolkit-{cuda.replace('.', '-')}"
+        line = f"{facts.machine.package_manager} install {package}"
+        return (
+            f"{as_root(facts, line)}  # from NVIDIA's package repository",
+            set_variable(facts, "CUDA_HOME", home),
+        )
+    return ()

@@ -14,8 +14,9 @@ from dcnbuild.environment.facts import TorchInstall
 from dcnbuild.environment.files import children, read_text
 from dcnbuild.environment.site import site_packages
 
-#: What torch.cuda.get_arch_list() returns, as it stands among the constants of libtorch_python.so.
-_ARCH_FLAGS = re.compile(rb"\0 ?((?:(?:sm|compute)_\d{2,3}[af]?(?: |(?=\0)))+)\0")
+#: What torch.cuda.get_arch_list() returns, as it stands among the constants of libtorch_python.so
+#: (seen in 1.13.1, 2.5.1, 2.8.0, 2.14.1 and 2.15.0). What comes before it can be other constants.
+_ARCH_FLAGS = re.compile(rb"sm_\d{2,3}[af]?(?: (?:sm|compute)_\d{2,3}[af]?)*(?= ?\0)")
 #: One function of libc10.so that takes a std::string, mangled for either C++ ABI (torch 1.8 and
 #: newer).
 _ABI_SYMBOLS = {
@@ -113,8 +114,8 @@ def _architectures(root: Path) -> tuple[str, ...]:
         if elf is None or constants is None:
             return ()
         start, end = constants.offset, constants.offset + constants.size
-        match = _ARCH_FLAGS.search(elf.data, start, end)
-        return sorted_names(match[1].decode().split()) if match else ()
+        lists = [match[0] for match in _ARCH_FLAGS.finditer(elf.data, start, end)]
+        return sorted_names(max(lists, key=len, default=b"").decode().split())
 
 
 def _installer(site_packages: Path, version: str) -> str | None:

@@ -106,9 +106,7 @@ def gcc_too_old(facts: Facts) -> Iterator[Verdict]:
             "error",
             f"The headers of this torch need C++{standard}, and gcc has that from {first} on.",
             (describe_torch(facts), _describe(compiler)),
-            shell.install(
-                facts, "g++", f"-{first}" if facts.machine.package_manager == "apt-get" else ""
-            ),
+            _install(facts, "gcc", first),
         )
 
 

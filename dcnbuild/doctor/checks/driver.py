@@ -34,7 +34,7 @@ def driver_mismatch(facts: Facts) -> Iterator[Verdict]:
             "error",
             "The driver loaded in the kernel is another version than the driver's libraries.",
             (problem,),
-            ("reboot",) if facts.machine.root else ("sudo reboot",),
+            (shell.as_root(facts, "reboot"),),
         )
 
 
@@ -46,19 +46,15 @@ def driver_missing(facts: Facts) -> Iterator[Verdict]:
     evidence = [f"NVIDIA devices on the PCI bus: {driver.devices}", "no loaded NVIDIA driver"]
     if driver.problem:
         evidence.append(driver.problem)
-    manager = facts.machine.package_manager
-    distribution = facts.machine.distribution or ""
-    sudo = "" if facts.machine.root else "sudo "
-    fix: tuple[str, ...] = ()
-    if distribution.startswith("ubuntu"):
-        fix = (f"{sudo}ubuntu-drivers install", f"{sudo}reboot")
-    elif manager == "apt-get":
-        fix = (f"{sudo}apt-get install nvidia-driver", f"{sudo}reboot")
+    ubuntu = (facts.machine.distribution or "").startswith("ubuntu")
+    lines = ("ubuntu-drivers install",) if ubuntu else ()
+    if not ubuntu and facts.machine.package_manager == "apt-get":
+        lines = ("apt-get install nvidia-driver",)
     yield Verdict(
         "error",
         "A GPU is in the machine, but no driver for it is loaded, so nothing can use it.",
         tuple(evidence),
-        fix,
+        tuple(shell.as_root(facts, line) for line in (*lines, "reboot")) if lines else (),
     )
 
 
@@ -113,7 +109,11 @@ def driver_older_than_toolkit(facts: Facts) -> Iterator[Verdict]:
     fitting = next(
         (item for item in facts.toolkits if numbers(item.version)[:2] <= numbers(cuda)[:2]), None
     )
-    fix = (shell.set_variable(facts, "CUDA_HOME", fitting.root),) if fitting else ()
+    fix: tuple[str, ...] = ()
+    if fitting:
+        fix = (shell.set_variable(facts, "CUDA_HOME", fitting.root),)
+    elif facts.torch and facts.torch.cuda and numbers(facts.torch.cuda) <= numbers(cuda):
+        fix = shell.install_toolkit(facts, facts.torch.cuda)
     if not same_major(cuda, toolkit.version):
         yield Verdict(
             "error",

@@ -74,8 +74,8 @@ def library_needs_missing(facts: Facts) -> Iterator[Verdict]:
         cuda = [name for name in library.missing if name.startswith("libcudart.so.")]
         because = ""
         if cuda and facts.torch:
-            runtime = ".".join(cuda[0].split(".")[2:])
-            because = f", the runtime of CUDA {runtime}; torch has CUDA {facts.torch.cuda}"
+            runtime = cuda[0].split(".")[2]
+            because = f", the runtime of CUDA {runtime}.x; torch has CUDA {facts.torch.cuda}"
         yield Verdict(
             "error",
             f"The library needs {', '.join(library.missing)}{because}: importing it fails.",
@@ -124,7 +124,8 @@ def dcnbuild_cpu_only(facts: Facts) -> Iterator[Verdict]:
         return
     yield Verdict(
         "warning",
-        "dcnbuild's library has no GPU code, so CUDA tensors take a slower way.",
+        "dcnbuild's libraries hold no GPU code: for CUDA tensors its kernels are compiled on first "
+        "use, or plain torch stands in for them.",
         tuple(str(library.path) for library in own),
         (
             shell.set_variable(facts, "DCNBUILD_CUDA", "on"),

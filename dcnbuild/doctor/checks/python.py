@@ -70,7 +70,7 @@ def sudo_python(facts: Facts) -> Iterator[Verdict]:
         f"Under sudo this is the system's Python, not the one that {machine.sudo_user} uses; "
         "builds and installs need no sudo.",
         (f"SUDO_USER={machine.sudo_user}", f"this Python: {python.executable}"),
-        ("exit  # leave the root shell, and run the command without sudo",),
+        ("python -m dcnbuild doctor  # without sudo",),
     )
 
 

@@ -77,7 +77,7 @@ def smi_note(facts: Facts, toolkit: Toolkit | None) -> tuple[str, ...]:
         return ()
     return (
         f'nvidia-smi\'s "CUDA Version: {cuda}" is the newest CUDA that the driver runs; '
-        "it does not mean that this toolkit is installed",
+        "it says nothing about installed toolkits",
     )
 
 

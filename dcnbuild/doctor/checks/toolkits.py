@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from dcnbuild.compatibility import numbers
 from dcnbuild.doctor import shell
@@ -28,37 +27,6 @@ _VITAL = ("cuda_runtime.h", "crt/host_config.h", "cicc", "ptxas")
 _LIBRARY_OF = {"cublas_v2.h": "cublas", "cusparse.h": "cusparse", "cusolverDn.h": "cusolver"}
 
 
-def install_toolkit(facts: Facts, cuda: str) -> tuple[str, ...]:
-    """The lines that install a toolkit of a version and make it the one in use.
-
-    pip has the nvcc of CUDA 13, beside torch's own libraries; linking with it needs two links more
-    (measured). Of older toolkits pip has no nvcc.
-    """
-    if numbers(cuda) >= (13,) and facts.torch is not None:
-        home = facts.torch.root.parent / f"nvidia/cu{numbers(cuda)[0]}"
-        return (
-            shell.pip(facts, f'install "cuda-toolkit[nvcc,cccl]=={cuda}.*"'),
-            f"ln -sfn lib {home}/lib64",
-            f"ln -sf libcudart.so.{numbers(cuda)[0]} {home}/lib/libcudart.so",
-            shell.set_variable(facts, "CUDA_HOME", home),
-        )
-    if facts.variables.get("CONDA_PREFIX"):
-        return (
-            f"conda install -c nvidia/label/cuda-{cuda}.0 cuda-toolkit",
-            shell.set_variable(facts, "CUDA_HOME", facts.variables["CONDA_PREFIX"]),
-        )
-    home = Path(f"/usr/local/cuda-{cuda}")
-    if facts.machine.package_manager in ("apt-get", "dnf", "yum", "zypper"):
-        sudo = "" if facts.machine.root else "sudo "
-        package = f"cuda-toolkit-{cuda.replace('.', '-')}"
-        line = f"{sudo}{facts.machine.package_manager} install {package}"
-        return (
-            f"{line}  # from NVIDIA's package repository",
-            shell.set_variable(facts, "CUDA_HOME", home),
-        )
-    return ()
-
-
 @check("toolkit-missing", "No CUDA toolkit", builds=True)
 def toolkit_missing(facts: Facts) -> Iterator[Verdict]:
     if facts.toolkits or not builds_cuda(facts) or not (facts.wants_cuda or has_gpu(facts)):
@@ -74,7 +42,7 @@ def toolkit_missing(facts: Facts) -> Iterator[Verdict]:
             "/usr/local/cuda*, /opt/cuda, /usr/lib/nvidia-cuda-toolkit",
             *smi_note(facts, None),
         ),
-        install_toolkit(facts, torch.cuda),
+        shell.install_toolkit(facts, torch.cuda),
     )
 
 
@@ -94,7 +62,7 @@ def cuda_mismatch(facts: Facts) -> Iterator[Verdict]:
             *map(describe_toolkit, facts.toolkits),
             *smi_note(facts, toolkit),
         ),
-        install_toolkit(facts, torch.cuda),
+        shell.install_toolkit(facts, torch.cuda),
     )
 
 
@@ -138,7 +106,7 @@ def toolkit_incomplete(facts: Facts) -> Iterator[Verdict]:
                 if _lent(toolkit, item.headers)
             ),
         ),
-        _complete(facts, toolkit) or install_toolkit(facts, toolkit.version),
+        _complete(facts, toolkit) or shell.install_toolkit(facts, toolkit.version),
     )
 
 
@@ -163,10 +131,10 @@ def _complete(facts: Facts, toolkit: Toolkit) -> tuple[str, ...]:
         )
     libraries = sorted({_LIBRARY_OF[name] for name in toolkit.missing})
     if str(toolkit.root).startswith("/usr/local/") and facts.machine.package_manager == "apt-get":
-        sudo = "" if facts.machine.root else "sudo "
         suffix = toolkit.version.replace(".", "-")
         names = " ".join(f"lib{library}-dev-{suffix}" for library in libraries)
-        return (f"{sudo}apt-get install {names}  # from NVIDIA's package repository",)
+        line = shell.as_root(facts, f"apt-get install {names}")
+        return (f"{line}  # from NVIDIA's package repository",)
     if numbers(toolkit.version) >= (13,):
         names = " ".join(f"nvidia-{library}" for library in libraries)
         return (shell.pip(facts, f"install {names}"),)
@@ -186,7 +154,7 @@ def cuda_headers_mixed(facts: Facts) -> Iterator[Verdict]:
                 describe_toolkit(toolkit),
                 f"{toolkit.include[0]}/cuda.h: CUDA {toolkit.headers_version}",
             ),
-            install_toolkit(facts, toolkit.headers_version)
+            shell.install_toolkit(facts, toolkit.headers_version)
             if numbers(toolkit.version) >= (13,)
             else (),
         )

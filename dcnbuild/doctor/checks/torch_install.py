@@ -43,8 +43,7 @@ def torch_cpu_only(facts: Facts) -> Iterator[Verdict]:
         "This torch was built for the CPU only: it cannot use a GPU, and nothing CUDA can be "
         "compiled against it.",
         (describe_torch(facts), *gpus),
-        # the same version number with another build: pip would call it satisfied
-        tuple(line.replace(" install ", " install --force-reinstall ", 1) for line in fix),
+        fix,
     )
 
 
