@@ -77,6 +77,7 @@ def collect(
         found_libraries = [
             read_library(path, env, torch, path in own, root) for path in [*own, *libraries]
         ]
+        nvcc = next((toolkit.nvcc for toolkit in toolkits.result()), None)
         return Facts(
             machine=find_machine(env, root),
             python=find_python(env, root),
@@ -91,5 +92,5 @@ def collect(
             driver=driver.result(),
             toolkits=tuple(toolkits.result()),
             compilers=tuple(compilers.result()),
-            nvcc_compiler=nvcc_host_compiler(env, compilers.result()),
+            nvcc_compiler=nvcc_host_compiler(env, compilers.result(), nvcc=nvcc),
         )

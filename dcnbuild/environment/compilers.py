@@ -35,14 +35,24 @@ def find_compilers(env: Mapping[str, str]) -> list[Compiler]:
 
 
 def nvcc_host_compiler(
-    env: Mapping[str, str], compilers: Sequence[Compiler], through_torch: bool = True
+    env: Mapping[str, str],
+    compilers: Sequence[Compiler],
+    through_torch: bool = True,
+    nvcc: Path | None = None,
 ) -> Compiler | None:
-    """Which of `find_compilers`' compilers nvcc would call, or None if that is not among them.
+    """Which compiler nvcc would call, or None if that is none of `compilers`.
 
     nvcc obeys -ccbin, which torch's extension builder passes when CC is set, and which
-    NVCC_PREPEND_FLAGS and NVCC_APPEND_FLAGS can hold; then NVCC_CCBIN; then it takes `gcc` from
-    PATH. (Source: the nvcc manual, and `nvcc --dryrun` of 13.0; for CC,
+    NVCC_PREPEND_FLAGS and NVCC_APPEND_FLAGS can hold; then NVCC_CCBIN; then it takes `gcc` from its
+    own directory, where Debian has a script that picks one that nvcc accepts, and from PATH.
+    (Source: the nvcc manual, `nvcc --dryrun` of 13.0, Debian's nvidia-cuda-toolkit 11.8; for CC,
     torch/utils/cpp_extension.py of 2.14.1.)
+
+    Args:
+        env: the environment variables.
+        compilers: as `find_compilers` found them.
+        through_torch: whether torch's extension builder calls nvcc.
+        nvcc: the nvcc binary; without it, its own directory is not looked at.
     """
     flags = f"{env.get('NVCC_PREPEND_FLAGS', '')} {env.get('NVCC_APPEND_FLAGS', '')}"
     in_flags = _CCBIN.findall(flags)
@@ -52,6 +62,8 @@ def nvcc_host_compiler(
         wanted = _named(env["CC"], env)
     elif env.get("NVCC_CCBIN"):
         wanted = _named(env["NVCC_CCBIN"], env)
+    elif nvcc is not None and files.is_file(nvcc.parent / "gcc"):
+        return _read_compiler(nvcc.parent / "gcc", "beside nvcc", env)
     else:
         wanted = next(files.on_path(env, "gcc"), None)
     if wanted is None:

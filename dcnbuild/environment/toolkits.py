@@ -157,7 +157,7 @@ def real_nvcc(path: Path, env: Mapping[str, str]) -> Path | None:
     """The nvcc binary behind a path: symlinks and scripts that call another nvcc are followed.
 
     None where there is no such file, or where the chain ends in something else (a compiler cache,
-    say).
+    say) or in nothing. A script that calls an nvcc in a way that is not understood counts as one.
     """
     for _ in range(8):  # a chain that is longer is a loop
         path = files.resolve(path)
@@ -166,27 +166,25 @@ def real_nvcc(path: Path, env: Mapping[str, str]) -> Path | None:
         text = files.read_text(path, 1 << 16)
         if text is None or not text.startswith("#!"):
             return path
-        target = _script_target(text, path, env)
-        if target is None:
+        targets = [target for target in _script_targets(text, path, env) if target != path]
+        if not targets:
             return path
-        path = target
+        path = next(filter(files.is_file, targets), targets[0])
     return None
 
 
-def _script_target(script: str, path: Path, env: Mapping[str, str]) -> Path | None:
+def _script_targets(script: str, path: Path, env: Mapping[str, str]) -> Iterator[Path]:
+    """The absolute paths of an nvcc in a script, last line first: it ends in calling it."""
     for line in reversed(script.splitlines()):
         if line.lstrip().startswith("#"):
             continue
-        own_directory = str(path.parent)
-        line = re.sub(r"\$\(dirname[^)]*\)+|`dirname[^`]*`|\$\{0%/\*\}", own_directory, line)
+        line = re.sub(r"\$\(dirname[^)]*\)+|`dirname[^`]*`|\$\{0%/\*\}", str(path.parent), line)
         for match in _SCRIPT_TARGET.finditer(line):
             text = re.sub(
                 r"\$\{?(\w+)\}?", lambda variable: env.get(variable[1], variable[0]), match[0]
             )
-            target = Path(text)
-            if target.is_absolute() and files.is_file(target) and files.resolve(target) != path:
-                return target
-    return None
+            if text.startswith(os.sep):
+                yield files.resolve(Path(text))
 
 
 def read_toolkit(nvcc: Path, env: Mapping[str, str]) -> Toolkit | None:
@@ -199,6 +197,7 @@ def read_toolkit(nvcc: Path, env: Mapping[str, str]) -> Toolkit | None:
         root = root.parent.parent
         include = [root / "include"]
         libraries = [root / "lib/x86_64-linux-gnu", root / "lib/aarch64-linux-gnu", root / "lib"]
+        tools.append(root / "bin")
     include = [path for path in files.existing(include) if files.is_file(path / "cuda_runtime.h")]
     libraries = [path for path in files.existing(libraries) if files.children(path, "libcudart*")]
     in_headers = headers_version(include)
