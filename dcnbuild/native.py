@@ -125,7 +125,8 @@ def _load_existing(library: Library) -> None:
         _status[library] = DeviceStatus(
             library,
             "reference",
-            rejected=(("prebuilt", reason), ("cached", reason), ("build", reason)),
+            attempt="reference",
+            rejected=tuple((attempt, reason) for attempt in ATTEMPTS[:-1]),
         )
         return
     if forced == "jit":

@@ -38,12 +38,12 @@ Settings = dict[str, Any] | None
 
 def get_requires_for_build_wheel(config_settings: Settings = None) -> list[str]:
     """What the build environment needs: torch only where the target environment has none."""
-    return [*build_meta.get_requires_for_build_wheel(config_settings), *_torch()]
+    return [*_torch(), *build_meta.get_requires_for_build_wheel(config_settings)]
 
 
 def get_requires_for_build_editable(config_settings: Settings = None) -> list[str]:
     """As for a wheel."""
-    return [*build_meta.get_requires_for_build_editable(config_settings), *_torch()]
+    return [*_torch(), *build_meta.get_requires_for_build_editable(config_settings)]
 
 
 def _torch() -> list[str]:

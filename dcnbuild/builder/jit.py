@@ -96,15 +96,15 @@ def find_cached(library: Library, torch: TorchInstall, env: Mapping[str, str]) -
     Where the compilers are gone, one that they left behind serves.
     """
     base, tools = cache_key(library, torch, env)
-    reasons = []
+    reason = ""
     for root in cache.cache_directories(env):
         entry = cache.find_entry(root, f"{base}-{tools}", library)
         if isinstance(entry, str) and tools == "none":
             entry = cache.find_any(root, base, library) or entry
         if isinstance(entry, cache.Entry):
             return entry
-        reasons.append(entry)
-    return "; ".join(reasons)
+        reason = reason or entry  # of the first place; the others only stand in for it
+    return reason
 
 
 def build_cached(

@@ -50,9 +50,15 @@ def torch_requirement_of_build(env: Mapping[str, str]) -> list[str]:
 
 
 def install_requirements(env: Mapping[str, str]) -> list[str]:
-    """The dependencies of what is built here: torch as its flavour asks, and ours."""
+    """The dependencies of what is built here: torch as its flavour asks, and ours.
+
+    Without a torch that can be built with (for an sdist, say), those of the stable flavour.
+    """
     torch = torch_to_build_with(env)
-    flavour = flavour_of(torch.version) if torch else STABLE
+    try:
+        flavour = flavour_of(torch.version) if torch else STABLE
+    except FindingError:
+        flavour = STABLE
     return [flavour.requirement, *BASE_REQUIREMENTS]
 
 
