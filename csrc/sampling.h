@@ -8,7 +8,7 @@
 
 #include <cstdint>
 
-#if defined(__CUDACC__) || defined(DCNBUILD_EMULATE_CUDA)
+#ifdef __CUDACC__
 #define DCNBUILD_HD __host__ __device__ __forceinline__
 #else
 #define DCNBUILD_HD inline __attribute__((always_inline))

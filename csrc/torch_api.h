@@ -71,6 +71,8 @@ inline Tensor viewed(const Tensor& tensor, const IntList& sizes) {
   return torch::stable::view(tensor, sizes);
 }
 
+inline void fill_zero(Tensor tensor) { torch::stable::zero_(tensor); }
+
 /// to[...] = from, broadcast and cast as torch's copy_ does.
 inline void copy_into(Tensor to, const Tensor& from) { torch::stable::copy_(to, from); }
 
@@ -98,18 +100,43 @@ struct Matrix {
   Matrix transposed() const { return {data, columns, rows, column_stride, row_stride}; }
 };
 
+/// Matrices of one shape, `distance` elements apart.
 template <typename T>
-Tensor tensor_of(const Matrix<T>& matrix, const Tensor& device_of) {
-  const int64_t sizes[] = {matrix.rows, matrix.columns};
-  const int64_t strides[] = {matrix.row_stride, matrix.column_stride};
+struct Matrices {
+  Matrix<T> first;
+  int64_t count, distance;
+
+  Matrices transposed() const { return {first.transposed(), count, distance}; }
+};
+
+namespace detail {
+
+template <typename T, size_t dimensions>
+Tensor tensor_of(T* data, const int64_t (&sizes)[dimensions], const int64_t (&strides)[dimensions],
+                 const Tensor& device_of) {
   AtenTensorHandle handle = nullptr;
   TORCH_ERROR_CODE_CHECK(aoti_torch_create_tensor_from_blob(
-      const_cast<std::remove_const_t<T>*>(matrix.data), 2, sizes, strides, 0,
+      const_cast<std::remove_const_t<T>*>(data), dimensions, sizes, strides, 0,
       torch::stable::detail::to<int32_t>(
           torch::stable::detail::from(dtype_of<std::remove_const_t<T>>)),
       device_of.is_cuda() ? aoti_torch_device_type_cuda() : aoti_torch_device_type_cpu(),
       device_of.get_device_index(), &handle));
   return Tensor(handle);
+}
+
+}  // namespace detail
+
+template <typename T>
+Tensor tensor_of(const Matrix<T>& m, const Tensor& device_of) {
+  return detail::tensor_of<T, 2>(m.data, {m.rows, m.columns}, {m.row_stride, m.column_stride},
+                                 device_of);
+}
+
+template <typename T>
+Tensor tensor_of(const Matrices<T>& m, const Tensor& device_of) {
+  const Matrix<T>& first = m.first;
+  return detail::tensor_of<T, 3>(first.data, {m.count, first.rows, first.columns},
+                                 {m.distance, first.row_stride, first.column_stride}, device_of);
 }
 
 /// out = a @ b, or out += a @ b. May be called from inside parallel_for (CPU); runs on the current
@@ -131,6 +158,25 @@ void matrix_product(const Matrix<T>& out, const Matrix<const T>& a, const Matrix
                                                   a_tensor.get(), b_tensor.get(), beta, 1.0));
 }
 
+/// The same for several matrices at once, in one call of torch.
+template <typename T>
+void matrix_products(const Matrices<T>& out, const Matrices<const T>& a, const Matrices<const T>& b,
+                     bool accumulate, const Tensor& device_of) {
+  if (out.count == 1) return matrix_product<T>(out.first, a.first, b.first, accumulate, device_of);
+  const Tensor out_tensor = tensor_of(out, device_of);
+  const Tensor a_tensor = tensor_of(a, device_of), b_tensor = tensor_of(b, device_of);
+  const double beta = accumulate ? 1.0 : 0.0;
+#ifdef USE_CUDA
+  if (device_of.is_cuda()) {
+    TORCH_ERROR_CODE_CHECK(aoti_torch_cuda_baddbmm_out(out_tensor.get(), out_tensor.get(),
+                                                       a_tensor.get(), b_tensor.get(), beta, 1.0));
+    return;
+  }
+#endif
+  TORCH_ERROR_CODE_CHECK(aoti_torch_cpu_baddbmm_out(out_tensor.get(), out_tensor.get(),
+                                                    a_tensor.get(), b_tensor.get(), beta, 1.0));
+}
+
 /// Calls body(begin, end) on torch's CPU threads, in static parts of at least `grain` items.
 template <typename F>
 void parallel_for(int64_t items, int64_t grain, const F& body) {
@@ -139,7 +185,20 @@ void parallel_for(int64_t items, int64_t grain, const F& body) {
 
 inline int64_t thread_count() { return torch::stable::get_num_threads(); }
 
-#ifdef USE_CUDA
+#if defined(DCNBUILD_EMULATE_CUDA)
+/// tests/emulator runs the CUDA half on CPU tensors, under a name of its own.
+struct DeviceScope {
+  explicit DeviceScope(const Tensor&) {}
+  void* stream() const { return nullptr; }
+};
+
+#define DCNBUILD_CUDA_CHECK(call)                                                 \
+  do {                                                                            \
+    const cudaError_t error = call;                                               \
+    DCNBUILD_CHECK(error == cudaSuccess, #call, ": ", cudaGetErrorString(error)); \
+  } while (0)
+#define DCNBUILD_CUDA_LIBRARY_IMPL(m) DCNBUILD_LIBRARY_IMPL(dcnbuild_emulated, CPU, m)
+#elif defined(USE_CUDA)
 /// Makes the tensor's GPU the current one for a scope, and names torch's current stream on it.
 class DeviceScope {
  public:
@@ -154,6 +213,7 @@ class DeviceScope {
 };
 
 #define DCNBUILD_CUDA_CHECK(...) STD_CUDA_CHECK(__VA_ARGS__)
+#define DCNBUILD_CUDA_LIBRARY_IMPL(m) DCNBUILD_LIBRARY_IMPL(dcnbuild, CUDA, m)
 #endif
 
 }  // namespace dcnbuild

@@ -1,4 +1,4 @@
-// How kernels are launched, and the vectors they load and store. No torch header.
+// How kernels are launched, and the vectors they load, store and add. No torch header.
 #pragma once
 
 #ifdef DCNBUILD_EMULATE_CUDA
@@ -7,29 +7,31 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
-
-#include <utility>
-
-namespace dcnbuild::cuda {
-
-/// kernel<<<blocks, threads, 0, stream>>>(args...), and the launch's own error. The one place with
-/// chevrons.
-template <typename... Parameters, typename... Args>
-cudaError_t launch(void (*kernel)(Parameters...), unsigned blocks, unsigned threads,
-                   cudaStream_t stream, Args&&... args) {
-  if (blocks == 0) return cudaSuccess;  // a zero-sized grid is an error
-  kernel<<<blocks, threads, 0, stream>>>(std::forward<Args>(args)...);
-  return cudaGetLastError();
-}
-
-}  // namespace dcnbuild::cuda
 #endif
 
 #include <cstdint>
+#include <utility>
+
+#include "../sampling.h"
+#include "plan.h"
 
 namespace dcnbuild::cuda {
 
-constexpr int kThreads = 256;
+/// kernel<<<blocks, kThreads, 0, stream>>>(args...), and the launch's own error. The one place with
+/// chevrons.
+template <typename... Parameters, typename... Args>
+cudaError_t launch(void (*kernel)(Parameters...), int64_t blocks, cudaStream_t stream,
+                   Args&&... args) {
+  if (blocks == 0) return cudaSuccess;  // a zero-sized grid is an error
+  if (blocks >= int64_t(1) << 31) return cudaErrorInvalidConfiguration;
+  const auto grid = static_cast<unsigned>(blocks);
+#ifdef DCNBUILD_EMULATE_CUDA
+  return emulator::launch(grid, kThreads, stream, kernel, std::forward<Args>(args)...);
+#else
+  kernel<<<grid, kThreads, 0, stream>>>(std::forward<Args>(args)...);
+  return cudaGetLastError();
+#endif
+}
 
 /// Half types are summed in float.
 template <typename T>
@@ -43,6 +45,10 @@ struct Accumulate<double> {
 template <typename T>
 using acc_type = typename Accumulate<T>::type;
 
+/// The blocks of a kernel that an SM must have room for: half the threads of an A100 or H100, which
+/// leaves a thread 64 registers.
+constexpr int kBlocksPerSM = 1024 / kThreads;
+
 /// `width` values that are loaded and stored by one instruction.
 template <typename T, int width>
 struct alignas(sizeof(T) * width) Pack {
@@ -52,14 +58,46 @@ struct alignas(sizeof(T) * width) Pack {
 template <typename T>
 constexpr int kVectorWidth = 16 / sizeof(T);
 
-/// Whether runs of `count` values, at multiples of the given strides from `base`, can be read in
-/// 16-byte vectors.
-template <typename T, typename... Strides>
-bool vectorizable(const T* base, Strides... multiples) {
-  constexpr int64_t width = kVectorWidth<T>;
-  return reinterpret_cast<uintptr_t>(base) % 16 == 0 && ((multiples % width == 0) && ...);
+template <typename T, int width>
+DCNBUILD_HD Pack<T, width> load(const T* from) {
+  return *reinterpret_cast<const Pack<T, width>*>(from);
 }
 
-constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+template <typename T, int width>
+DCNBUILD_HD void store(T* to, const Pack<T, width>& values) {
+  *reinterpret_cast<Pack<T, width>*>(to) = values;
+}
+
+/// Whether runs of values, at multiples of the given strides from `base`, can be read in 16-byte
+/// vectors.
+template <typename T, typename... Strides>
+bool vectorizable(const T* base, Strides... multiples) {
+  return reinterpret_cast<uintptr_t>(base) % 16 == 0 && ((multiples % kVectorWidth<T> == 0) && ...);
+}
+
+// Whether four neighbouring floats can be added to memory by one instruction. Elsewhere an addition
+// takes single floats, and the lanes of a warp must take neighbouring ones to fill a sector.
+#if defined(DCNBUILD_EMULATE_CUDA) || \
+    (defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900 && CUDART_VERSION >= 12010)
+#define DCNBUILD_VECTOR_ATOMICS 1
+#else
+#define DCNBUILD_VECTOR_ATOMICS 0
+#endif
+
+/// The width in which a kernel of vectors of `width` adds sums of acc_t to memory.
+template <typename acc_t, int width>
+constexpr int kAtomicWidth =
+    DCNBUILD_VECTOR_ATOMICS && sizeof(acc_t) == 4 && width % 4 == 0 ? 4 : 1;
+
+template <typename acc_t, int width>
+__device__ __forceinline__ void atomic_add(acc_t* to, const acc_t (&values)[width]) {
+#if DCNBUILD_VECTOR_ATOMICS
+  if constexpr (width == 4)
+    atomicAdd(reinterpret_cast<float4*>(to),
+              make_float4(values[0], values[1], values[2], values[3]));
+  else
+#endif
+    for (int j = 0; j < width; ++j) atomicAdd(to + j, values[j]);
+}
 
 }  // namespace dcnbuild::cuda

@@ -86,8 +86,9 @@ def test_half_types_agree_with_float64_to_their_own_precision(
                 torch.float32 if float_offset and name in ("grad_offset", "grad_mask") else dtype
             )
             assert grad.dtype == wanted, name
+        # CUDA's column gradients are half, and a mask's gradient is a sum of them that may cancel.
         assert_close(
-            {name: t.double() for name, t in actual.items()}, expected, 8 * epsilon, (seed, case)
+            {name: t.double() for name, t in actual.items()}, expected, 16 * epsilon, (seed, case)
         )
 
 

@@ -1,0 +1,142 @@
+// What tests need besides the operator: how grids are run, the plan functions, and small kernels
+// with the faults that the emulator must report.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include "../../csrc/cuda/launch.cuh"
+
+namespace py = pybind11;
+using namespace dcnbuild;
+using namespace dcnbuild::cuda;
+
+namespace {
+
+void configure(const std::string& order, uint64_t seed, int os_threads) {
+  emulator::Settings& settings = emulator::settings();
+  if (order == "forward")
+    settings.order = emulator::Order::forward;
+  else if (order == "reversed")
+    settings.order = emulator::Order::reversed;
+  else if (order == "shuffled")
+    settings.order = emulator::Order::shuffled;
+  else
+    throw py::value_error("order is " + order + ", expected forward, reversed or shuffled");
+  settings.seed = seed;
+  settings.os_threads = os_threads;
+}
+
+/// The blocks of each launch since the last call.
+std::vector<unsigned> take_launches() {
+  std::vector<unsigned> taken;
+  std::swap(taken, emulator::launches());
+  return taken;
+}
+
+void divergent_barrier() {
+  if (threadIdx.x % 2) __syncthreads();
+}
+void two_barriers() {
+  if (threadIdx.x % 2)
+    __syncthreads();
+  else
+    __syncthreads();
+}
+void divergent_shuffle() {
+  if (threadIdx.x % 2) __shfl_xor_sync(0xffffffffu, 1.0f, 1);
+}
+void nothing() {}
+
+/// Sums one number of each thread: through shared memory and barriers, shuffles, and one atomic
+/// addition for each warp.
+void sum_kernel(const float* values, float* sums) {
+  __shared__ float shared[kThreads];
+  const unsigned thread = threadIdx.x;
+  // What a neighbour wrote, so that a barrier that does not hold shows.
+  shared[thread] = values[blockIdx.x * kThreads + thread];
+  __syncthreads();
+  float sum = shared[kThreads - 1 - thread];
+  for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, step);
+  if (thread % 32 == 0) atomicAdd(sums + blockIdx.x, sum);
+}
+
+std::vector<float> block_sums(const std::vector<float>& values) {
+  std::vector<float> sums(values.size() / kThreads);
+  if (launch(sum_kernel, static_cast<int64_t>(sums.size()), nullptr, values.data(), sums.data()) !=
+      cudaSuccess)
+    throw std::runtime_error(emulator::last_error());
+  return sums;
+}
+
+/// The error of a launch, or nothing.
+std::string launch_error(const std::string& kernel, int64_t blocks) {
+  void (*function)() = kernel == "divergent_barrier"   ? divergent_barrier
+                       : kernel == "two_barriers"      ? two_barriers
+                       : kernel == "divergent_shuffle" ? divergent_shuffle
+                                                       : nothing;
+  return launch(function, blocks, nullptr) == cudaSuccess ? "" : emulator::last_error();
+}
+
+/// A launch that did not go through launch() of launch.cuh.
+std::string raw_launch_error(unsigned blocks, unsigned threads) {
+  return emulator::launch(blocks, threads, nullptr, nothing) == cudaSuccess
+             ? ""
+             : emulator::last_error();
+}
+
+}  // namespace
+
+PYBIND11_MODULE(dcnbuild_emulator, m) {
+  m.def("configure", configure, py::arg("order") = "forward", py::arg("seed") = 0,
+        py::arg("os_threads") = 1);
+  m.def("take_launches", take_launches);
+  m.def("block_sums", block_sums);
+  m.def("launch_error", launch_error);
+  m.def("raw_launch_error", raw_launch_error);
+
+  py::class_<Geometry>(m, "Geometry")
+      .def(py::init([](const py::kwargs& sizes) {
+        Geometry g{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1, 1};
+        const std::pair<const char*, int64_t*> fields[] = {{"batch", &g.batch},
+                                                           {"channels", &g.channels},
+                                                           {"height", &g.height},
+                                                           {"width", &g.width},
+                                                           {"out_channels", &g.out_channels},
+                                                           {"out_height", &g.out_height},
+                                                           {"out_width", &g.out_width},
+                                                           {"kernel_h", &g.kernel_h},
+                                                           {"kernel_w", &g.kernel_w},
+                                                           {"padding_h", &g.padding_h},
+                                                           {"padding_w", &g.padding_w},
+                                                           {"groups", &g.groups},
+                                                           {"offset_groups", &g.offset_groups}};
+        for (const auto& [name, value] : sizes) {
+          const auto* field =
+              std::find_if(std::begin(fields), std::end(fields),
+                           [&](const auto& f) { return name.cast<std::string>() == f.first; });
+          if (field == std::end(fields)) throw py::key_error(name.cast<std::string>());
+          *field->second = value.cast<int64_t>();
+        }
+        return g;
+      }))
+      .def("positions", &Geometry::positions)
+      .def("column_size", &Geometry::column_size);
+  py::class_<ChunkPlan>(m, "ChunkPlan")
+      .def_readonly("images", &ChunkPlan::images)
+      .def_readonly("positions", &ChunkPlan::positions);
+  py::class_<SampleGrid>(m, "SampleGrid")
+      .def_readonly("channels", &SampleGrid::channels)
+      .def_readonly("splits", &SampleGrid::splits)
+      .def_readonly("tiles", &SampleGrid::tiles)
+      .def("blocks", &SampleGrid::blocks);
+  m.def("plan_chunks", plan_chunks, py::arg("geometry"), py::arg("element_size") = 4,
+        py::arg("acc_size") = 4, py::arg("deterministic") = false,
+        py::arg("column_bytes") = kColumnBytes);
+  m.def("sort_bytes", sort_bytes);
+  m.def("sample_grid", sample_grid);
+  m.def("lanes_per_sample", lanes_per_sample);
+  m.def("fits_kernels", fits_kernels);
+  m.attr("column_bytes") = kColumnBytes;
+  m.attr("count_limit") = kCountLimit;
+  m.attr("samples_per_block") = kSamplesPerBlock;
+  m.attr("positions_per_block") = kPositionsPerBlock;
+}

@@ -1,0 +1,89 @@
+"""Compiles the CUDA half for the CPU, over the emulator: operator.cpp and bindings.cpp, into one Python module.
+
+    python tests/emulator/build.py [compiler flag ...]
+
+prints the module's path. Results are kept under build/emulator/, named by a hash of everything that goes in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+
+#: Floating-point contraction off: the same sums at every optimisation level.
+FLAGS = (
+    *("-std=c++17", "-O1", "-g1", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off"),
+    *("-Wall", "-Wextra", "-Wno-unknown-pragmas"),
+)
+TORCH_TARGET = "-DTORCH_TARGET_VERSION=0x020a000000000000"
+
+
+def compiler() -> str:
+    return os.environ.get("CXX", "c++")
+
+
+def includes() -> list[str]:
+    """Flags for the headers of torch, Python and pybind11; the emulator's own come first."""
+    import pybind11
+    import torch
+
+    paths = [
+        Path(torch.__file__).parent / "include",
+        sysconfig.get_paths()["include"],
+        pybind11.get_include(),
+    ]
+    return ["-DDCNBUILD_EMULATE_CUDA", TORCH_TARGET, f"-I{HERE}"] + [
+        flag for path in paths for flag in ("-isystem", str(path))
+    ]
+
+
+def source_hash(root: Path, command: Sequence[str]) -> str:
+    digest = hashlib.blake2b(" ".join(command).encode(), digest_size=8)
+    for directory in (root / "csrc", root / "tests" / "emulator"):
+        for path in sorted(directory.rglob("*")):
+            if path.suffix in (".h", ".cuh", ".cu", ".cpp"):
+                digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def build(flags: Sequence[str] = (), root: Path = ROOT) -> Path:
+    """The module, compiled with extra `flags` from the sources under `root` unless that was done before.
+
+    Raises CalledProcessError if the compiler fails; it has printed why.
+    """
+    import torch
+
+    libraries = Path(torch.__file__).parent / "lib"
+    command = [compiler(), *FLAGS, *flags, *includes()]
+    module = ROOT / "build" / "emulator" / f"dcnbuild_emulator-{source_hash(root, command)}.so"
+    if module.exists():
+        return module
+    module.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=module.parent) as scratch:
+        sources = [root / "tests" / "emulator" / name for name in ("operator.cpp", "bindings.cpp")]
+        objects = [Path(scratch, f"{source.stem}.o") for source in sources]
+        running = [
+            subprocess.Popen([*command, "-c", str(source), "-o", str(output)])
+            for source, output in zip(sources, objects)
+        ]
+        for process in running:
+            if process.wait() != 0:
+                raise subprocess.CalledProcessError(process.returncode, process.args)
+        made = Path(scratch, "module.so")
+        link = [compiler(), *flags, "-shared", *map(str, objects), "-o", str(made)]
+        subprocess.run([*link, f"-L{libraries}", "-ltorch_cpu"], check=True)
+        made.replace(module)
+    return module
+
+
+if __name__ == "__main__":
+    print(build(sys.argv[1:]))

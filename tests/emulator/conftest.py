@@ -1,0 +1,52 @@
+"""Runs the tests of this directory on the CUDA kernels, compiled for the CPU over the emulator.
+
+`dcnbuild.deform_conv2d` on CPU tensors then goes through csrc/cuda in place of csrc/cpu. DCNBUILD_EMULATOR names a module
+that was built before (with sanitizers, or from changed sources: see sanitize.py and mutate.py).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from emulator.build import build
+
+import dcnbuild.ops.deform_conv2d as ops
+
+
+@pytest.fixture(scope="session")
+def emulator() -> ModuleType:
+    """The compiled module: configure(), take_launches() and the plan functions (bindings.cpp)."""
+    path = Path(os.environ.get("DCNBUILD_EMULATOR") or build())
+    spec = importlib.util.spec_from_file_location("dcnbuild_emulator", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(autouse=True)
+def emulated(emulator: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Puts the emulated operator in the place of the CPU's, run in the plainest way."""
+    emulator.configure()
+    operators = torch.ops.dcnbuild_emulated
+    monkeypatch.setattr(ops, "operator", operators.deform_conv2d)
+    monkeypatch.setattr(ops, "backward_operator", operators.deform_conv2d_backward)
+    monkeypatch.delenv("DCNBUILD_COLUMN_BYTES", raising=False)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    emulator.take_launches()
+    yield
+    torch.set_num_threads(threads)
+    emulator.configure()
+
+
+@pytest.fixture
+def device() -> str:
+    """What the tests of tests/ops are given here."""
+    return "cpu"

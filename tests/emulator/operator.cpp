@@ -1,0 +1,7 @@
+// The whole CUDA half, kernels and torch side, as torch.ops.dcnbuild_emulated on CPU tensors.
+#include "../../csrc/cuda/deform_conv2d.cu"
+#include "../../csrc/schema.h"
+
+DCNBUILD_LIBRARY(dcnbuild_emulated, library) {
+  for (const char* schema : dcnbuild::kSchemas) library.def(schema);
+}
