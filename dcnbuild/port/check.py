@@ -1,0 +1,212 @@
+"""Compiles what was ported, and builds and imports it where there is a setup.py."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from dcnbuild.builder.plan import CudaPlan
+from dcnbuild.port.project import Project
+from dcnbuild.port.result import Build, FileResult, ProjectResult
+from dcnbuild.port.source import COMPILED_SUFFIXES, CPP_SUFFIXES
+from dcnbuild.port.toolchain import Toolchain, compile_command
+
+Progress = Callable[[str], None]
+#: Whether a source compiles, what the compiler said, and why it was not tried.
+Outcome = tuple[bool | None, str, str]
+
+_MISSING = re.compile(
+    r"fatal error: ([\w./+-]+): No such file|cannot open source file \"([^\"]+)\""
+)
+#: Headers that a port must have dealt with: their absence is a failure, not a foreign dependency.
+_OURS = re.compile(r"(?:TH|THC|THCUNN|THNN|ATen|c10|torch)/")
+_IMPORT = """\
+import importlib.util, json, sys
+import torch
+found = {}
+for name, path in json.loads(sys.argv[1]).items():
+    try:
+        spec = importlib.util.spec_from_file_location(name, path)
+        importlib.util.module_from_spec(spec)
+        found[name] = ""
+    except ImportError as error:
+        found[name] = str(error)
+        if "does not define module export function" in found[name]:  # operators only
+            try:
+                torch.ops.load_library(path)
+                found[name] = ""
+            except OSError as failure:
+                found[name] = str(failure)
+print(json.dumps(found))
+"""
+
+
+def check_project(
+    root: Path, result: ProjectResult, tools: Toolchain, jobs: int, progress: Progress
+) -> ProjectResult:
+    """The result with what compiles, and with the build of its setup.py.
+
+    Args:
+        root: the ported project, as it is on disk. It is not written to.
+        result: what was ported.
+        tools: what to compile with.
+        jobs: how many compilers at a time.
+        progress: is told what happens.
+    """
+    wanted = _affected(result)
+    built: set[PurePosixPath] = set()
+    build = None
+    with tempfile.TemporaryDirectory(prefix="dcnbuild-port-") as temporary:
+        if (root / "setup.py").is_file() and "ext_modules" in (root / "setup.py").read_text(
+            errors="replace"
+        ):
+            progress(f"building {root / 'setup.py'}")
+            build, built = _build(root, Path(temporary), tools, wanted)
+        rest = [path for path in wanted if path not in built]
+        found: dict[PurePosixPath, Outcome] = {p: (True, "", "") for p in wanted if p in built}
+        includes, macros = _include_directories(root, result), _macros(root)
+
+        def compile_one(path: PurePosixPath) -> Outcome:
+            progress(f"compiling {path}")
+            output = Path(temporary, path.name + ".o")
+            return _compile(root, path, output, tools, includes, macros)
+
+        with ThreadPoolExecutor(jobs) as pool:
+            found |= dict(zip(rest, pool.map(compile_one, rest), strict=True))
+    files = tuple(
+        file.with_compiles(*found[file.path]) if file.path in found else file
+        for file in result.files
+    )
+    return replace(result, files=files, build=build)
+
+
+def _affected(result: ProjectResult) -> list[PurePosixPath]:
+    """The sources that changed, or that include a file that did."""
+    texts = {f.path: f.new for f in result.files if f.path.suffix in CPP_SUFFIXES}
+    project = Project(texts)
+    changed = {file.path for file in result.changed}
+    return [
+        path
+        for path in texts
+        if path.suffix in COMPILED_SUFFIXES and ({path} | project.included(path)) & changed
+    ]
+
+
+def _compile(
+    root: Path,
+    path: PurePosixPath,
+    output: Path,
+    tools: Toolchain,
+    includes: Sequence[Path],
+    macros: Sequence[str],
+) -> Outcome:
+    if path.suffix == ".cu" and not isinstance(tools.cuda, CudaPlan):
+        return None, "", f"not tried: {tools.cuda.title}"
+    source = root / path
+    command = compile_command(tools, source, output, [source.parent, *includes], macros)
+    done = subprocess.run(
+        command, capture_output=True, text=True, errors="replace", env=dict(tools.environment)
+    )
+    output.unlink(missing_ok=True)
+    if done.returncode == 0:
+        return True, "", ""
+    said = done.stderr + done.stdout
+    missing = _MISSING.search(said)
+    header = next(filter(None, missing.groups()), "") if missing else ""
+    if header and not _OURS.match(header):
+        return None, "", f"not tried: it includes {header}, which is not installed here"
+    return False, _first_errors(said), ""
+
+
+def _first_errors(said: str) -> str:
+    """The lines that say what is wrong, or else the end of the output."""
+    lines = [line for line in said.splitlines() if re.search(r"\b(?:error|undefined)\b", line)]
+    return "\n".join((lines or said.splitlines()[-5:])[:5])
+
+
+def _include_directories(root: Path, result: ProjectResult) -> list[Path]:
+    """The project itself, what its setup.py names, and every directory with headers."""
+    headers = {".h", ".hh", ".hpp", ".hxx", ".cuh", ".inl", ".ipp"}
+    folders = {file.path.parent for file in result.files if file.path.suffix in headers}
+    roots = {root, root / "src", root / "csrc", root / "include"}
+    parents = {root / parent for folder in folders for parent in (folder, *folder.parents)}
+    return sorted(path for path in roots | parents if path.is_dir())
+
+
+def _macros(root: Path) -> list[str]:
+    """The macros that its setup.py defines: `('NAME', None)` in any list of it, and -DNAME flags."""
+    try:
+        tree = ast.parse((root / "setup.py").read_text(errors="replace"))
+    except (OSError, SyntaxError, ValueError):
+        return ["WITH_CUDA"]
+    found = {"WITH_CUDA": None}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Tuple) and len(node.elts) == 2:
+            name, value = node.elts
+            if (
+                isinstance(name, ast.Constant)
+                and isinstance(value, ast.Constant)
+                and re.fullmatch(r"[A-Z_][A-Z0-9_]*", str(name.value))
+            ):
+                text = str(name.value)
+                found[text if value.value is None else f"{text}={value.value!s}"] = None
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found |= dict.fromkeys(re.findall(r"^-D(\w+(?:=\w+)?)$", node.value))
+    return list(found)
+
+
+def _build(
+    root: Path, temporary: Path, tools: Toolchain, wanted: Iterable[PurePosixPath]
+) -> tuple[Build, set[PurePosixPath]]:
+    """Runs setup.py in a copy, and imports what it makes; also which sources came to objects."""
+    copy = temporary / "project"
+    shutil.copytree(root, copy, symlinks=True)
+    objects, libraries = temporary / "objects", temporary / "libraries"
+    done = subprocess.run(
+        [
+            *(sys.executable, "setup.py", "build_ext"),
+            *("--build-temp", str(objects), "--build-lib", str(libraries)),
+        ],
+        cwd=copy,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        env=dict(tools.environment),
+    )
+    made = [path.as_posix() for path in objects.rglob("*.o")]
+    built = {
+        path
+        for path in wanted
+        if any(name.endswith("/" + path.with_suffix(".o").as_posix()) for name in made)
+    }
+    said = done.stdout + done.stderr
+    if done.returncode:
+        return Build(False, {}, _first_errors(said)), built
+    modules = {path.name.split(".")[0]: str(path) for path in libraries.rglob("*.so")}
+    imported = subprocess.run(
+        [sys.executable, "-c", _IMPORT, json.dumps(modules)],
+        cwd=temporary,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        env=dict(tools.environment),
+    )
+    if imported.returncode:
+        return Build(True, dict.fromkeys(modules, imported.stderr[-500:])), built
+    if not modules:
+        return Build(False, {}, "setup.py made no extension module"), built
+    return Build(True, json.loads(imported.stdout)), built
+
+
+def checked(files: Iterable[FileResult]) -> list[FileResult]:
+    """The files that a compiler was called for."""
+    return [file for file in files if file.compiles is not None]

@@ -1,0 +1,125 @@
+"""`dcnbuild port PATH`: makes the sources of an old extension compile today."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from dcnbuild.doctor.finding import FindingError
+from dcnbuild.port.output import OutputError, default_out, write_copy, write_in_place
+from dcnbuild.port.project import Options, port_project
+from dcnbuild.port.report import diff, print_report
+from dcnbuild.port.result import ProjectResult
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `dcnbuild port`."""
+    parser.add_argument("path", type=Path, help="the extension's directory, or one of its files")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--out", type=Path, metavar="DIR", help="where the result goes (default: PATH-ported)"
+    )
+    where.add_argument(
+        "--in-place",
+        action="store_true",
+        help="write over the files; the old ones go to PATH-before-port",
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="--in-place even if git has uncommitted changes"
+    )
+    parser.add_argument(
+        "--fix-bugs", action="store_true", help="repair the known bugs that are otherwise reported"
+    )
+    parser.add_argument(
+        "--deprecated",
+        action="store_true",
+        help="rewrite deprecated forms even where nothing in the sources fails today",
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="compile what was ported; build and import it where there is a setup.py",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=int(os.environ.get("MAX_JOBS") or 1),
+        metavar="N",
+        help="compilers at a time in --check (default: MAX_JOBS, or 1); each wants some 3 GB",
+    )
+    parser.add_argument(
+        "--diff",
+        action="store_true",
+        help="print the changes; nothing is written unless --out or --in-place is given",
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 if all is ported (and compiles, with --check), 1 if something is left, 2 for wrong usage."""
+    source: Path = args.path
+    if not source.exists():
+        print(f"dcnbuild port: there is no {source}", file=sys.stderr)
+        return 2
+    try:
+        result = port_project(source, Options(args.fix_bugs, args.deprecated))
+        written = _write(source, args, result)
+        if args.check:
+            with _on_disk(source, written, result) as root:
+                result = _check(root, args.jobs, result)
+    except (OutputError, FindingError, OSError) as error:
+        print(f"dcnbuild port: {error}", file=sys.stderr)
+        return 2
+    if args.diff:
+        sys.stdout.writelines(diff(result.files))
+    if args.json:
+        report = {"out": str(written) if written else None, **result.to_json()}
+        print(json.dumps(report, indent=2))
+    else:
+        print_report(Console(stderr=args.diff), result, written)
+    return 0 if result.ok else 1
+
+
+def _write(source: Path, args: argparse.Namespace, result: ProjectResult) -> Path | None:
+    """Writes the result where it was asked for; the place, or None if nothing was written."""
+    if args.in_place:
+        backup = write_in_place(source, result.files, args.force)
+        if backup:
+            print(f"the old files are in {backup}", file=sys.stderr)
+        return source
+    if args.diff and args.out is None:
+        return None
+    out: Path = args.out or default_out(source.resolve())
+    write_copy(source, out, result.files)
+    return out
+
+
+@contextmanager
+def _on_disk(source: Path, written: Path | None, result: ProjectResult) -> Iterator[Path]:
+    """The directory of the ported project; a temporary one if it has not been written."""
+    if written is not None:
+        yield written if written.is_dir() else written.parent
+        return
+    with tempfile.TemporaryDirectory(prefix="dcnbuild-port-") as temporary:
+        out = Path(temporary, "ported")
+        write_copy(source, out, result.files)
+        yield out
+
+
+def _check(root: Path, jobs: int, result: ProjectResult) -> ProjectResult:
+    # what compiling needs to know of the machine is looked up only when it is asked for
+    from dcnbuild.port.check import check_project
+    from dcnbuild.port.toolchain import find_toolchain
+
+    tools = find_toolchain(os.environ, Path(sys.executable), jobs)
+    return check_project(
+        root.resolve(), result, tools, jobs, lambda text: print(text, file=sys.stderr)
+    )

@@ -1,0 +1,216 @@
+"""Whether an #if is true with every torch and CUDA that sources are ported to."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+from dcnbuild.port.tokens import Token
+
+#: What these macros are, as (lowest, highest), where sources that include torch 2 are compiled: its
+#: first release needs C++14, and its wheels are for CUDA 11.7 (metadata of torch 2.0.1).
+RANGES: dict[str, tuple[float, float]] = {
+    "CUDA_VERSION": (11000, math.inf),
+    "CUDART_VERSION": (11000, math.inf),
+    "__CUDACC_VER_MAJOR__": (11, math.inf),
+    "TORCH_VERSION_MAJOR": (2, math.inf),
+    "__cplusplus": (201402, math.inf),
+}
+#: Macros that torch 2 has (read in c10/util/Exception.h) and that old sources ask for.
+DEFINED = frozenset({"TORCH_CHECK", "TORCH_INTERNAL_ASSERT", "TORCH_WARN", "AT_ERROR"})
+#: Macros that were torch's own and are gone.
+GONE = frozenset(
+    {"AT_CHECK", "THCudaCheck", "THCudaCheckWarn", "THArgCheck", "THAssert", "THError"}
+)
+#: Macros of ROCm builds. Sources are ported for CUDA, and what is for ROCm stays as it is.
+ROCM = frozenset(
+    {"USE_ROCM", "__HIPCC__", "__HIP__", "__HIP_PLATFORM_HCC__", "__HIP_PLATFORM_AMD__"}
+    | {"__HIP_DEVICE_COMPILE__"}
+)
+#: `-DVERSION_GE_1_3`, as apex and its descendants pass it: whether torch is that new.
+_VERSION_FLAG = re.compile(r"(?:TORCH_|PYTORCH_)?VERSION_GE_(\d+)_(\d+)")
+#: Headers that `__has_include` may ask for and that no torch 2 has, but for two forwarders.
+_GONE_HEADER = re.compile(r"<(?:TH|THNN|THCUNN|THC)/(?!THCAtomics\.cuh|THCDeviceUtils\.cuh)")
+
+Interval = tuple[float, float]
+_UNKNOWN: Interval = (-math.inf, math.inf)
+
+
+def is_defined(name: str, own: frozenset[str] = frozenset()) -> bool | None:
+    """Whether a macro is defined; None if that depends on the build.
+
+    Args:
+        name: the macro.
+        own: the macros that the project defines itself.
+    """
+    if name in own:
+        return None
+    if name in DEFINED or name == "__cplusplus":
+        return True
+    if name in GONE or name in ROCM:
+        return False
+    flag = _VERSION_FLAG.fullmatch(name)
+    if flag:
+        return (int(flag[1]), int(flag[2])) <= (2, 0) or None
+    return None
+
+
+def evaluate(tokens: Sequence[Token], own: frozenset[str] = frozenset()) -> bool | None:
+    """The truth of an #if or #elif from the solid tokens behind its name; None if it depends."""
+    parser = _Parser(list(tokens), own)
+    try:
+        low, high = parser.conditional()
+    except (IndexError, ValueError, RecursionError):
+        return None
+    if parser.position < len(parser.tokens):
+        return None
+    return _truth((low, high))
+
+
+def _truth(value: Interval) -> bool | None:
+    low, high = value
+    if low == high == 0:
+        return False
+    return True if low > 0 or high < 0 else None
+
+
+def _interval(truth: bool | None) -> Interval:
+    return (0, 1) if truth is None else (int(truth), int(truth))
+
+
+class _Parser:
+    """Recursive descent over intervals; raises ValueError for what it does not know."""
+
+    def __init__(self, tokens: list[Token], own: frozenset[str]) -> None:
+        self.tokens = tokens
+        self.own = own
+        self.position = 0
+
+    def peek(self) -> str:
+        """The next token's text, "" at the end. Single "<" and ">" signs are not joined."""
+        return self.tokens[self.position].text if self.position < len(self.tokens) else ""
+
+    def take(self) -> str:
+        text = self.tokens[self.position].text
+        self.position += 1
+        return text
+
+    def expect(self, text: str) -> None:
+        if self.take() != text:
+            raise ValueError(text)
+
+    def conditional(self) -> Interval:
+        condition = self.disjunction()
+        if self.peek() != "?":
+            return condition
+        self.take()
+        yes = self.conditional()
+        self.expect(":")
+        no = self.conditional()
+        truth = _truth(condition)
+        return _UNKNOWN if truth is None else yes if truth else no
+
+    def disjunction(self) -> Interval:
+        value = self.conjunction()
+        while self.peek() == "||":
+            self.take()
+            sides = _truth(value), _truth(self.conjunction())
+            value = _interval(True if True in sides else None if None in sides else False)
+        return value
+
+    def conjunction(self) -> Interval:
+        value = self.comparison()
+        while self.peek() == "&&":
+            self.take()
+            sides = _truth(value), _truth(self.comparison())
+            value = _interval(False if False in sides else None if None in sides else True)
+        return value
+
+    def comparison(self) -> Interval:
+        left = self.sum()
+        while self.peek() in ("<", ">", "<=", ">=", "==", "!="):
+            operator = self.take()
+            left = _interval(_compare(operator, left, self.sum()))
+        return left
+
+    def sum(self) -> Interval:
+        left = self.product()
+        while self.peek() in ("+", "-"):
+            sign = 1 if self.take() == "+" else -1
+            ends = [sign * end for end in self.product()]
+            left = (left[0] + min(ends), left[1] + max(ends))
+        return left
+
+    def product(self) -> Interval:
+        left = self.unary()
+        while self.peek() in ("*", "/", "%"):
+            operator = self.take()
+            right = self.unary()
+            if operator == "*" and min(*left, *right) >= 0 and math.inf not in (*left, *right):
+                left = (left[0] * right[0], left[1] * right[1])
+            else:
+                left = _UNKNOWN
+        return left
+
+    def unary(self) -> Interval:
+        text = self.take()
+        if text == "!":
+            truth = _truth(self.unary())
+            return _interval(None if truth is None else not truth)
+        if text == "-":
+            low, high = self.unary()
+            return (-high, -low)
+        if text == "(":
+            value = self.conditional()
+            self.expect(")")
+            return value
+        if text == "defined":
+            bracket = self.peek() == "("
+            if bracket:
+                self.take()
+            name = self.take()
+            if bracket:
+                self.expect(")")
+            return _interval(is_defined(name, self.own))
+        return self.operand(text)
+
+    def operand(self, text: str) -> Interval:
+        if text[0].isdigit():
+            number = int(text.replace("'", "").rstrip("uUlL"), 0)
+            return (number, number)
+        if self.peek() == "(":  # a function-like macro, or __has_include
+            return self.call(text)
+        flag = _VERSION_FLAG.fullmatch(text)
+        if flag:
+            return _interval(is_defined(text, self.own))
+        return RANGES.get(text, _UNKNOWN)
+
+    def call(self, name: str) -> Interval:
+        argument, depth = "", 0
+        while True:
+            piece = self.take()
+            depth += (piece == "(") - (piece == ")")
+            argument += piece
+            if not depth:
+                break
+        gone = name == "__has_include" and _GONE_HEADER.match(argument[1:].strip())
+        return (0, 0) if gone else _UNKNOWN
+
+
+def _compare(operator: str, left: Interval, right: Interval) -> bool | None:
+    if operator in (">", ">="):
+        return _compare("<" if operator == ">" else "<=", right, left)
+    if operator == "!=":
+        equal = _compare("==", left, right)
+        return None if equal is None else not equal
+    if operator == "==":
+        if left[0] == left[1] == right[0] == right[1]:
+            return True
+        return False if left[1] < right[0] or right[1] < left[0] else None
+    strict = operator == "<"
+    if left[1] < right[0] or (not strict and left[1] == right[0]):
+        return True
+    if left[0] > right[1] or (strict and left[0] == right[1]):
+        return False
+    return None

@@ -1,0 +1,185 @@
+"""Ports one C++ or CUDA text: applies the rules, adds headers and helpers, lists what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from dcnbuild.port import includes
+from dcnbuild.port.code import Code
+from dcnbuild.port.edits import Edit, Revision, line_of, newline_of
+from dcnbuild.port.helpers import with_needs
+from dcnbuild.port.result import Change, Remark
+from dcnbuild.port.rule import Leftover, Rule, Scope
+from dcnbuild.port.rules import LEFTOVERS, RULES
+from dcnbuild.port.rules.headers import is_torch_h
+
+#: An edit can bring a further match with it (one call inside another); more rounds than these mean
+#: that a rule matches its own replacement.
+_ROUNDS = 50
+
+
+@dataclass(frozen=True)
+class PortedText:
+    """A text after porting, what was changed in it, and what is left for a human."""
+
+    text: str
+    changes: tuple[Change, ...]
+    remarks: tuple[Remark, ...]
+
+
+def port_text(
+    text: str,
+    scope: Scope,
+    rules: Sequence[Rule] = RULES,
+    *,
+    deprecated: bool = True,
+    fix_bugs: bool = False,
+) -> PortedText:
+    """Ports a C++ or CUDA source.
+
+    Args:
+        text: the source.
+        scope: what it needs to know of its project.
+        rules: which rules, in order.
+        deprecated: whether to rewrite what still compiles, too.
+        fix_bugs: whether to repair the bugs that are otherwise reported.
+    """
+    active = [
+        rule
+        for rule in rules
+        if rule.need == "broken"
+        or (rule.need == "deprecated" and deprecated)
+        or (rule.need == "bug" and fix_bugs)
+    ]
+    revision = Revision(text)
+    code = Code(text, scope.own)
+    lost_before = _th_headers(code)
+    changes: list[Change] = []
+    applied: list[Rule] = []
+    for rule in active:
+        for _ in range(_ROUNDS):
+            done = _apply(revision, rule.edits(code, scope), rule.id, changes)
+            if not done:
+                break
+            code = Code(revision.text, scope.own)
+            if rule not in applied:
+                applied.append(rule)
+        else:
+            raise RuntimeError(f"the rule {rule.id} matches its own replacement")
+    code = _add_helpers(revision, code, scope, applied, changes)
+    code = _add_headers(revision, code, scope, applied, changes, lost_before != _th_headers(code))
+    remarks = [*_leftovers(code, scope), *_bugs(code, scope, rules, fix_bugs)]
+    return PortedText(revision.text, tuple(changes), tuple(remarks))
+
+
+def finds(text: str, scope: Scope, need: str, rules: Sequence[Rule] = RULES) -> int:
+    """How many places rules of one need would change, and leftovers of that need name."""
+    code = Code(text, scope.own)
+    found = sum(len(rule.edits(code, scope)) for rule in rules if rule.need == need)
+    return found + sum(remark.need == need for remark in _leftovers(code, scope))
+
+
+def _apply(revision: Revision, edits: Iterable[Edit], rule: str, changes: list[Change]) -> bool:
+    before = revision.text
+    done = revision.apply(edits)
+    changes += [
+        Change(rule, line, before[edit.start : edit.end].strip(), edit.new.strip())
+        for edit, line in done
+    ]
+    return bool(done)
+
+
+def _th_headers(code: Code) -> list[str]:
+    return [i.header for i in code.layout.includes if is_torch_h(i.header[1:-1])]
+
+
+def _add_helpers(
+    revision: Revision,
+    code: Code,
+    scope: Scope,
+    applied: Sequence[Rule],
+    changes: list[Change],
+) -> Code:
+    """Writes the blocks that replacements call behind the includes, and the headers they need."""
+    helpers = with_needs([rule.helper for rule in applied if rule.helper])
+    helpers = [helper for helper in helpers if helper.guard not in revision.text]
+    if not helpers:
+        return code
+    names = "|".join(helper.name for helper in helpers)
+
+    def first_use() -> int:
+        return min(stream[index].start for stream, index in code.names(names))
+
+    for header in dict.fromkeys(header for helper in helpers for header in helper.headers):
+        if not includes.has(code, header, first_use(), scope.headers):
+            edit = includes.add(code, header, first_use())
+            _apply(revision, [edit], "add-include", changes)
+            code = Code(revision.text, scope.own)
+    at = includes.behind_includes(code, first_use())
+    block = "".join(f"\n{helper.guarded}" for helper in helpers)
+    edit = Edit(at, at, block.replace("\n", newline_of(revision.text)))
+    _apply(revision, [edit], "add-helper", changes)
+    return Code(revision.text, scope.own)
+
+
+def _add_headers(
+    revision: Revision,
+    code: Code,
+    scope: Scope,
+    applied: Sequence[Rule],
+    changes: list[Change],
+    lost: bool,
+) -> Code:
+    """Includes what the new names need, one header after another."""
+    names = [rule.emits for rule in applied if rule.emits]
+    wanted = includes.symbol_pattern(names)
+    for _ in range(_ROUNDS):
+        missing = includes.missing(code, wanted, scope.headers, lost)
+        if not missing:
+            return code
+        header, first = missing[0]
+        _apply(revision, [includes.add(code, header, first)], "add-include", changes)
+        code = Code(revision.text, scope.own)
+    raise RuntimeError(f"the header {header} stays missing")
+
+
+def _leftovers(code: Code, scope: Scope) -> Iterable[Remark]:
+    seen: set[int] = set()
+    for leftover in LEFTOVERS:
+        subjects: dict[str, set[int]] = {}
+        for stream, index in code.names(leftover.names):
+            token = stream[index]
+            following = stream[index + 1].text if index + 1 < len(stream) else ""
+            behind = stream[index - 1].text if index else ""
+            if (
+                token.text in scope.own
+                or token.start in seen
+                or behind in (".", "->")
+                or (leftover.following and following != leftover.following)
+            ):
+                continue
+            seen.add(token.start)
+            subjects.setdefault(token.text, set()).add(line_of(code.text, token.start))
+        yield from _remarks(leftover, subjects)
+
+
+def _remarks(leftover: Leftover, subjects: dict[str, set[int]]) -> Iterable[Remark]:
+    for subject, lines in subjects.items():
+        yield Remark(
+            leftover.id,
+            tuple(sorted(lines)),
+            subject,
+            leftover.reason,
+            leftover.advice,
+            leftover.need,
+        )
+
+
+def _bugs(code: Code, scope: Scope, rules: Sequence[Rule], fixed: bool) -> Iterable[Remark]:
+    for rule in rules:
+        edits = [] if fixed or rule.need != "bug" else rule.edits(code, scope)
+        if edits:
+            lines = tuple(sorted({line_of(code.text, edit.start) for edit in edits}))
+            advice = f"--fix-bugs writes {rule.replacement}"
+            yield Remark(rule.id, lines, rule.pattern, rule.why, advice, "bug")

@@ -1,0 +1,97 @@
+"""Text edits, and the way back from an edited text to the lines it came from."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Replace `text[start:end]` by `new`. `note` is told to the user beside the change."""
+
+    start: int
+    end: int
+    new: str
+    note: str = ""
+
+
+class Revision:
+    """A text under edit that knows, for each offset, which line of the first text it came from."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._original = text
+        # (offset in text, offset in the original): the pieces that were kept, in order
+        self._pieces: list[tuple[int, int]] = [(0, 0)]
+
+    @property
+    def changed(self) -> bool:
+        """Whether any edit made a difference."""
+        return self.text != self._original
+
+    def original_line(self, offset: int) -> int:
+        """The line number, from 1, of the first text that holds or precedes this offset."""
+        start, origin = self._pieces[bisect.bisect(self._pieces, (offset, len(self._original))) - 1]
+        return line_of(self._original, origin + offset - start)
+
+    def apply(self, edits: Iterable[Edit]) -> list[tuple[Edit, int]]:
+        """Makes the edits, and returns those that took effect with their line of the first text.
+
+        Of edits that overlap, the one that starts first wins, and of those the longest.
+        """
+        done: list[tuple[Edit, int]] = []
+        parts: list[str] = []
+        pieces: list[tuple[int, int]] = []
+        position = length = 0
+
+        def keep(until: int) -> None:
+            nonlocal length
+            pieces.append((length, self._origin(position)))
+            pieces.extend(
+                (length + at - position, origin)
+                for at, origin in self._pieces
+                if position < at < until
+            )
+            parts.append(self.text[position:until])
+            length += until - position
+
+        for edit in sorted(edits, key=lambda edit: (edit.start, -edit.end)):
+            unchanged = self.text[edit.start : edit.end] == edit.new
+            if edit.start < position or unchanged:
+                continue
+            keep(edit.start)
+            done.append((edit, self.original_line(edit.start)))
+            pieces.append((length, self._origin(edit.start)))
+            parts.append(edit.new)
+            length += len(edit.new)
+            position = edit.end
+        keep(len(self.text))
+        self.text, self._pieces = "".join(parts), pieces
+        return done
+
+    def _origin(self, offset: int) -> int:
+        start, origin = self._pieces[bisect.bisect(self._pieces, (offset, len(self._original))) - 1]
+        return min(origin + offset - start, len(self._original))
+
+
+def line_of(text: str, offset: int) -> int:
+    """The number, from 1, of the line that holds an offset."""
+    before = text[:offset]
+    return before.count("\n") + before.count("\r") - before.count("\r\n") + 1
+
+
+def newline_of(text: str) -> str:
+    """The line ending that most lines of a text have; "\\n" where there is none."""
+    windows = text.count("\r\n")
+    return "\r\n" if windows * 2 > text.count("\n") else "\n"
+
+
+def indent_of(text: str, offset: int) -> str:
+    """The white space that the line of this offset begins with."""
+    start = max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset)) + 1
+    end = start
+    while end < len(text) and text[end] in " \t":
+        end += 1
+    return text[start:end]

@@ -1,0 +1,171 @@
+"""Adds the headers of the names that rules bring in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from dcnbuild.port.code import Code
+from dcnbuild.port.edits import Edit, newline_of
+from dcnbuild.port.layout import Directive, Include, guard_lines
+
+#: Name → (its header, other headers that bring it too, as a regular expression).
+#: Source: the headers of torch 2.14.1.
+_TORCH = r"torch/(?:extension|torch|all|types|script|library|python|autograd)\.h"
+SYMBOLS: dict[str, tuple[str, str]] = {
+    r"TORCH_CHECK|TORCH_INTERNAL_ASSERT": (
+        "c10/util/Exception.h",
+        rf"{_TORCH}|ATen/.*|c10/cuda/.*|c10/core/.*|torch/csrc/.*",
+    ),
+    r"getCurrentCUDAStream|getCurrentDeviceProperties|getCurrentCUDABlasHandle|cublas\w+": (
+        "ATen/cuda/CUDAContext.h",
+        r"ATen/cuda/CUDAApplyUtils\.cuh",
+    ),
+    r"C10_CUDA_CHECK|C10_CUDA_CHECK_WARN|C10_CUDA_KERNEL_LAUNCH_CHECK": (
+        "c10/cuda/CUDAException.h",
+        r"ATen/cuda/CUDAContext\.h|ATen/cuda/Exceptions\.h|c10/cuda/CUDA(?:Guard|Stream)\.h",
+    ),
+    r"ceil_div|round_up": ("ATen/ceil_div.h", r"ATen/cuda/CUDAApplyUtils\.cuh"),
+    r"CUDACachingAllocator": ("c10/cuda/CUDACachingAllocator.h", r"(?!)"),
+    r"ThrustAllocator": ("ATen/cuda/ThrustAllocator.h", r"(?!)"),
+    r"OptionalCUDAGuard": ("c10/cuda/CUDAGuard.h", r"ATen/cuda/CUDAGuard\.h"),
+    r"device_of": ("ATen/DeviceGuard.h", rf"{_TORCH}|ATen/ATen\.h"),
+    r"gpuAtomicAdd|gpuAtomicAddNoReturn": (
+        "ATen/cuda/Atomic.cuh",
+        r"THC/THCAtomics\.cuh|ATen/cuda/CUDAApplyUtils\.cuh",
+    ),
+    r"AT_DISPATCH_\w+": ("ATen/Dispatch.h", rf"{_TORCH}|ATen/ATen\.h|ATen/Dispatch_v2\.h"),
+    r"runtime_error": ("stdexcept", rf"{_TORCH}|ATen/ATen\.h"),
+}
+#: What TH.h and THC.h brought in beside torch's own names, for files that lose them.
+STANDARD: dict[str, tuple[str, str]] = {
+    r"printf|fprintf|sprintf|stderr": ("cstdio", r"stdio\.h"),
+    r"malloc|free|exit|abs": ("cstdlib", r"stdlib\.h"),
+    r"memcpy|memset|strlen|strcmp": ("cstring", r"string\.h"),
+    r"sqrt|floor|ceil|exp|pow|round|fabs|log": ("cmath", r"math\.h"),
+    r"FLT_MAX|FLT_MIN|DBL_MAX|FLT_EPSILON": ("cfloat", r"float\.h"),
+    r"cudaStream_t|cudaError_t|cudaGetLastError": (
+        "cuda_runtime.h",
+        r"cuda_runtime_api\.h|(?:ATen|c10)/cuda/.*",
+    ),
+}
+
+
+def missing(code: Code, names: str, seen: frozenset[str], lost: bool) -> list[tuple[str, int]]:
+    """The headers that a text lacks, each with the offset where it is first needed.
+
+    Args:
+        code: the text.
+        names: a regular expression for the names that have come in.
+        seen: the headers that its project headers bring in.
+        lost: whether a header of TH or THC has been taken out of it.
+    """
+    wanted = [*SYMBOLS.items(), *(STANDARD.items() if lost else ())]
+    found = []
+    for symbols, (header, _) in wanted:
+        if not lost and not re.search(rf"\b(?:{names})\b", symbols):
+            continue
+        first = min((stream[i].start for stream, i in code.names(symbols)), default=None)
+        if first is None:
+            continue
+        if not has(code, header, first, seen):
+            found.append((header, first))
+    return found
+
+
+def _reaches(include: tuple[Directive, ...], use: tuple[Directive, ...]) -> bool:
+    """Whether code inside `use` has seen an include inside `include`."""
+    return use[: len(include)] == include or [_words(line) for line in include] == [
+        _words(line) for line in use[: len(include)]
+    ]
+
+
+def _words(line: Directive) -> list[str]:
+    return [line.name, *(token.text for token in line.tokens)]
+
+
+def add(code: Code, header: str, first: int) -> Edit:
+    """The edit that includes a header for code at offset `first`.
+
+    It goes behind the last #include before that code which is under the same conditions; where
+    there is none, conditions and all behind the last #include, or else to the top.
+    """
+    newline = newline_of(code.text)
+    line = f"#include <{header}>{newline}"
+    path = code.layout.path_at(first)
+    before = [i for i in code.layout.includes if i.directive.start < first and not _nested(code, i)]
+    same = [i for i in before if [_words(p) for p in i.path] == [_words(p) for p in path]]
+    if same:
+        return _behind(code, same[-1].directive, line, newline)
+    conditions = [p for p in path if p.name in ("if", "ifdef", "ifndef")]
+    if path and len(conditions) == len(path):
+        opening = "".join(code.text[p.start : p.end] for p in conditions)
+        line = opening + line + f"#endif{newline}" * len(conditions)
+    plain = [i for i in before if not i.path]
+    if plain:
+        return _behind(code, plain[-1].directive, line, newline)
+    return Edit(top := top_of(code), top, line)
+
+
+def _behind(code: Code, line: Directive, text: str, newline: str) -> Edit:
+    ended = code.text[: line.end].endswith(("\n", "\r"))
+    return Edit(line.end, line.end, text if ended else newline + text)
+
+
+def _nested(code: Code, include: Include) -> bool:
+    """Whether an include is inside braces, as in extern "C" { … }."""
+    start = include.directive.start
+    depth = 0
+    for token in code.live:
+        if token.start > start:
+            break
+        depth += (token.text == "{") - (token.text == "}")
+    return depth > 0
+
+
+def top_of(code: Code) -> int:
+    """Where a first #include belongs: behind a leading comment of its own and the include guard."""
+    guard = {line.start: line.end for line in guard_lines(code.layout.directives)}
+    top = behind_comment = 0
+    for token in code.tokens:
+        start = max(code.text.rfind(sign, 0, token.start) for sign in "\r\n") + 1
+        if token.kind == "comment" and not token.line:
+            behind_comment = token.end
+        elif token.kind == "space":
+            gap = code.text[behind_comment : token.end]
+            if behind_comment and not gap.strip() and gap.count("\n") > 1:
+                top = behind_comment + len(newline_of(code.text))
+        elif start in guard:
+            top = guard[start]
+        elif not token.line:
+            break
+    return top
+
+
+def behind_includes(code: Code, first: int) -> int:
+    """Where a block of code belongs that is used at offset `first`: behind the includes before it."""
+    ends = [
+        include.directive.end
+        for include in code.layout.includes
+        if include.directive.end <= first and not _nested(code, include)
+    ]
+    if not ends:
+        return top_of(code)
+    last = max(ends)
+    if not code.layout.path_at(last):
+        return last
+    # behind the #endif of the last include, if that comes before the use
+    return next((at for at, path in code.layout.branches if last < at <= first and not path), last)
+
+
+def has(code: Code, header: str, first: int, seen: frozenset[str]) -> bool:
+    """Whether code at offset `first` has seen a header or another one that brings it."""
+    others = next((o for h, o in (*SYMBOLS.values(), *STANDARD.values()) if h == header), r"(?!)")
+    path = code.layout.path_at(first)
+    there = {i.header[1:-1] for i in code.layout.includes if _reaches(i.path, path)} | seen
+    return any(name == header or re.fullmatch(others, name) for name in there)
+
+
+def symbol_pattern(emitted: Iterable[str]) -> str:
+    """The `names` of `missing` for the names that rules have brought in."""
+    return "|".join(sorted(set(emitted))) or "(?!)"

@@ -1,0 +1,188 @@
+"""What a file's preprocessor lines say: its includes, its macros, and which parts are dead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from dcnbuild.port.conditions import evaluate, is_defined
+from dcnbuild.port.tokens import Token
+
+
+@dataclass(frozen=True)
+class Directive:
+    """One preprocessor line: its name, the solid tokens behind the name, and the lines it takes.
+
+    `start` is where its first line begins, `end` where the next line begins.
+    """
+
+    name: str
+    tokens: tuple[Token, ...]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Include:
+    """One live #include.
+
+    Attributes:
+        header: with its quotes or angle brackets.
+        directive: the line.
+        path: the #if lines around it that may be true, outermost first, without include guards.
+    """
+
+    header: str
+    directive: Directive
+    path: tuple[Directive, ...]
+
+
+@dataclass(frozen=True)
+class Macro:
+    """One live #define: `parameters` is None for an object-like macro."""
+
+    name: str
+    parameters: tuple[str, ...] | None
+    body: tuple[Token, ...]
+
+
+@dataclass
+class Layout:
+    """The preprocessor's view of a file.
+
+    Attributes:
+        dead: spans (start, end) that no torch 2 build compiles.
+        branches: (offset, path): from that offset on, the code is inside those #if lines.
+    """
+
+    directives: list[Directive] = field(default_factory=list)
+    includes: list[Include] = field(default_factory=list)
+    macros: list[Macro] = field(default_factory=list)
+    dead: list[tuple[int, int]] = field(default_factory=list)
+    branches: list[tuple[int, tuple[Directive, ...]]] = field(default_factory=list)
+
+    def is_dead(self, offset: int) -> bool:
+        """Whether no torch 2 build compiles the code at that offset."""
+        return any(start <= offset < end for start, end in self.dead)
+
+    def path_at(self, offset: int) -> tuple[Directive, ...]:
+        """The #if, #elif and #else lines around an offset, outermost first."""
+        path: tuple[Directive, ...] = ()
+        for start, branch in self.branches:
+            if start > offset:
+                break
+            path = branch
+        return path
+
+
+@dataclass
+class _Level:
+    """One open #if: whether an earlier branch was surely taken, and how this one stands."""
+
+    line: Directive
+    taken: bool | None
+    now: bool | None
+    guard: bool
+
+
+def read_layout(text: str, tokens: Sequence[Token], own: frozenset[str] = frozenset()) -> Layout:
+    """The layout of a tokenized file.
+
+    Args:
+        text: the source.
+        tokens: its tokens.
+        own: the macros that the project defines, whose state is therefore not known.
+    """
+    layout = Layout(directives=_directives(text, tokens))
+    levels: list[_Level] = []
+    dead_since: int | None = None
+    guards = guard_lines(layout.directives)
+    for line in layout.directives:
+        dead = any(level.now is False for level in levels)
+        if line.name in ("if", "ifdef", "ifndef"):
+            truth = _truth(line, own)
+            guard = line in guards
+            levels.append(_Level(line, truth, None if guard else truth, guard))
+        elif line.name in ("elif", "elifdef", "elifndef", "else") and levels:
+            level = levels[-1]
+            truth = True if line.name == "else" else _truth(line, own)
+            level.line = line
+            level.now = False if level.taken else None if level.taken is None and truth else truth
+            level.taken = (
+                True if True in (level.taken, truth) else None if level.taken is None else truth
+            )
+        elif line.name == "endif" and levels:
+            levels.pop()
+        elif not dead:
+            _read_line(layout, line, tuple(level.line for level in levels if not level.guard))
+        now_dead = any(level.now is False for level in levels)
+        if now_dead and dead_since is None:
+            dead_since = line.end
+        elif not now_dead and dead_since is not None:
+            layout.dead.append((dead_since, line.start))
+            dead_since = None
+        layout.branches.append((line.end, tuple(lv.line for lv in levels if not lv.guard)))
+    if dead_since is not None:
+        layout.dead.append((dead_since, len(text)))
+    return layout
+
+
+def _directives(text: str, tokens: Sequence[Token]) -> list[Directive]:
+    lines = []
+    for number, group in groupby(tokens, key=lambda token: token.line):
+        if not number:
+            continue
+        members = list(group)
+        solid = tuple(token for token in members if token.solid)
+        start = max(text.rfind(sign, 0, members[0].start) for sign in "\r\n") + 1
+        end = members[-1].end
+        end += 2 if text.startswith("\r\n", end) else 1 if end < len(text) else 0
+        name = solid[1].text if len(solid) > 1 else ""
+        lines.append(Directive(name, solid[2:], start, end))
+    return lines
+
+
+def _truth(line: Directive, own: frozenset[str]) -> bool | None:
+    if line.name in ("if", "elif"):
+        return evaluate(line.tokens, own)
+    if not line.tokens:
+        return None
+    defined = is_defined(line.tokens[0].text, own)
+    return defined if line.name in ("ifdef", "elifdef") or defined is None else not defined
+
+
+def guard_lines(lines: Sequence[Directive]) -> list[Directive]:
+    """The `#pragma once`, or the `#ifndef X` and `#define X`, that a header begins with."""
+    found: list[Directive] = []
+    for index, line in enumerate(lines[:2]):
+        following = lines[index + 1] if index + 1 < len(lines) else None
+        if line.name == "pragma" and [token.text for token in line.tokens] == ["once"]:
+            found.append(line)
+        elif (
+            line.name == "ifndef"
+            and following is not None
+            and following.name == "define"
+            and len(line.tokens) == len(following.tokens) == 1
+            and line.tokens[0].text == following.tokens[0].text
+        ):
+            return [*found, line, following]
+        else:
+            break
+    return found
+
+
+def _read_line(layout: Layout, line: Directive, path: tuple[Directive, ...]) -> None:
+    if line.name == "include" and line.tokens and line.tokens[0].kind in ("header", "string"):
+        layout.includes.append(Include(line.tokens[0].text, line, path))
+    elif line.name == "define" and line.tokens:
+        layout.macros.append(_macro(line))
+
+
+def _macro(line: Directive) -> Macro:
+    name, rest = line.tokens[0], line.tokens[1:]
+    if not rest or rest[0].text != "(" or rest[0].start != name.end:
+        return Macro(name.text, None, rest)
+    end = next((i for i, token in enumerate(rest) if token.text == ")"), len(rest) - 1)
+    parameters = tuple(token.text for token in rest[1:end] if token.text != ",")
+    return Macro(name.text, parameters, rest[end + 1 :])

@@ -1,0 +1,183 @@
+"""Where old-style Functions are called: `F(setting)(x)` becomes `F.apply(x, setting)`."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+
+from dcnbuild.port.edits import Edit
+from dcnbuild.port.python.functions import is_old
+from dcnbuild.port.python.module import Module, PythonScope, Signature, dotted
+from dcnbuild.port.python.setup_script import without_statements
+from dcnbuild.port.rule import Rule
+
+
+def _names(module: Module, scope: PythonScope) -> dict[str, str]:
+    """What the ported Functions are called in this file → their own names."""
+    names = {name: name for name in scope.functions}
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                if alias.name in scope.functions and alias.asname:
+                    names[alias.asname] = alias.name
+    return names
+
+
+def _function(module: Module, node: ast.expr, names: dict[str, str]) -> str:
+    """The ported Function that an expression names, "" if none."""
+    last = dotted(node).split(".")[-1]
+    return names.get(last, "")
+
+
+def _calls(module: Module, scope: PythonScope) -> Iterable[Edit]:
+    """The first old call of a file, rewritten; the next is found when this one is done."""
+    names = _names(module, scope)
+    for node in ast.walk(module.tree):
+        if not isinstance(node, ast.Call):
+            continue
+        made = node.func
+        if isinstance(made, ast.Call):
+            name = _function(module, made.func, names)
+            edits = _apply(module, made, node, scope.functions[name]) if name else None
+            if edits:
+                yield from edits
+                return
+        name = _function(module, made, names) if not isinstance(made, ast.Call) else ""
+        edits = _variable(module, node, scope.functions[name]) if name else None
+        if edits:
+            yield from edits
+            return
+
+
+def _apply(
+    module: Module, made: ast.Call, call: ast.Call, signature: Signature
+) -> list[Edit] | None:
+    """`F(settings)(inputs)`, with `made` inside `call`."""
+    settings = _settings(module, made, signature)
+    inputs = _inputs(module, call, signature)
+    if settings is None or inputs is None:
+        return None
+    name = module.source(made.func)
+    arguments = ", ".join([*inputs, *settings])
+    opening = module.text.index("(", module.end(made))
+    first, last = opening + 1, module.end(call) - 1
+    if call.keywords or not inputs:
+        return [Edit(module.start(made), module.end(call), f"{name}.apply({arguments})")]
+    inside = module.text[first:last].rstrip()
+    separator = " " if inside.endswith(",") else ", "
+    edits = [Edit(module.start(made), opening, f"{name}.apply")]
+    if settings:
+        at = first + len(inside)
+        edits.append(Edit(at, at, separator + ", ".join(settings)))
+    return edits
+
+
+def _settings(module: Module, made: ast.Call, signature: Signature) -> list[str] | None:
+    """The settings of a call in order, as far as they are given; None if that cannot be said."""
+    if any(isinstance(a, ast.Starred) for a in made.args) or any(not k.arg for k in made.keywords):
+        return None
+    given = dict(zip(signature.settings, map(module.source, made.args), strict=False))
+    given |= {keyword.arg: module.source(keyword.value) for keyword in made.keywords if keyword.arg}
+    if len(made.args) > len(signature.settings) or not set(given) <= set(signature.settings):
+        return None
+    values, last = [], max((signature.settings.index(name) for name in given), default=-1)
+    for name in signature.settings[: last + 1]:
+        value = given.get(name, signature.defaults.get(name))
+        if value is None:
+            return None
+        values.append(value)
+    return values
+
+
+def _inputs(module: Module, call: ast.Call, signature: Signature) -> list[str] | None:
+    if any(not keyword.arg for keyword in call.keywords):
+        return None
+    values = [module.source(argument) for argument in call.args]
+    named = {keyword.arg: module.source(keyword.value) for keyword in call.keywords}
+    rest = signature.inputs[len(values) :]
+    if named and set(rest[: len(named)]) != set(named):
+        return None
+    return values + [named[name] for name in rest[: len(named)]]
+
+
+def _variable(module: Module, made: ast.Call, signature: Signature) -> list[Edit] | None:
+    """`f = F(settings)` and the `f(inputs)` behind it, in one function."""
+    statement = module.parents[made]
+    if not (
+        isinstance(statement, ast.Assign)
+        and statement.value is made
+        and len(statement.targets) == 1
+        and isinstance(statement.targets[0], ast.Name)
+    ):
+        return None
+    variable = statement.targets[0].id
+    around = next(
+        (
+            node
+            for node in module.ancestors(statement)
+            if isinstance(node, (ast.FunctionDef, ast.Lambda, ast.Module))
+        ),
+        module.tree,
+    )
+    settings = _settings(module, made, signature)
+    uses = [node for node in ast.walk(around) if isinstance(node, ast.Name) and node.id == variable]
+    calls = [
+        parent
+        for node in uses
+        if isinstance(parent := module.parents[node], ast.Call) and parent.func is node
+    ]
+    if settings is None or not calls or len(calls) + 1 != len(uses):
+        return None
+    if isinstance(around, ast.Module):
+        return None  # other files may call it
+    edits = [*without_statements(module, [statement])]
+    for call in calls:
+        inputs = _inputs(module, call, signature)
+        if inputs is None:
+            return None
+        name = module.source(made.func)
+        arguments = ", ".join([*inputs, *settings])
+        if call.keywords or not inputs:
+            edits.append(Edit(module.start(call), module.end(call), f"{name}.apply({arguments})"))
+            continue
+        edits.append(Edit(module.start(call.func), module.end(call.func), f"{name}.apply"))
+        last = module.end(call) - 1
+        at = len(module.text[:last].rstrip())
+        separator = " " if module.text[at - 1] == "," else ", "
+        if settings:
+            edits.append(Edit(at, at, separator + ", ".join(settings)))
+    return edits
+
+
+def unported_uses(module: Module, scope: PythonScope) -> Iterator[ast.Call]:
+    """Calls of a ported class as a constructor that are still there."""
+    names = _names(module, scope)
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call) and _function(module, node.func, names):
+            yield node
+
+
+def unported_classes(module: Module) -> Iterator[ast.ClassDef]:
+    """Old-style Functions that are still there."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.ClassDef) and is_old(node):
+            yield node
+
+
+RULES = (
+    Rule(
+        id="autograd-call",
+        need="broken",
+        gone="torch 1.5",
+        since="torch 0.4",
+        pattern="F(setting)(x), and f = F(setting); f(x)",
+        replacement="F.apply(x, setting)",
+        before="class F(Function):\n    def __init__(self, k=1):\n        self.k = k\n\n"
+        "    def forward(self, x):\n        return x * self.k\n\n\ny = F(k=3)(x)\n",
+        after="class F(Function):\n    @staticmethod\n    def forward(ctx, x, k=1):\n"
+        "        ctx.k = k\n        return x * ctx.k\n\n\ny = F.apply(x, 3)\n",
+        untouched=("y = F.apply(x, 3)\n", "class F(nn.Module):\n    pass\n\n\ny = F(3)(x)\n"),
+        rewrite=_calls,
+        language="Python",
+    ),
+)

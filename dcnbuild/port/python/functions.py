@@ -1,0 +1,98 @@
+"""Finds old-style autograd Functions: classes whose instances hold settings and are called."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dcnbuild.port.python.module import Module, Signature, dotted
+
+_BASES = frozenset(
+    {"Function", "autograd.Function", "torch.autograd.Function", "function.Function"}
+)
+
+
+@dataclass(frozen=True)
+class OldFunction:
+    """A class that is to be ported, and its methods."""
+
+    node: ast.ClassDef
+    init: ast.FunctionDef | None
+    forward: ast.FunctionDef
+    backward: ast.FunctionDef | None
+    others: tuple[ast.FunctionDef, ...]
+    signature: Signature
+
+
+def old_functions(module: Module) -> Iterator[OldFunction]:
+    """The old-style Functions of a file that can be ported."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.ClassDef) and is_old(node):
+            found = _read(module, node)
+            if found is not None:
+                yield found
+
+
+def is_old(node: ast.ClassDef) -> bool:
+    """Whether a class is an autograd Function whose forward is a plain method."""
+    forward = _method(node, "forward")
+    return (
+        any(dotted(base) in _BASES for base in node.bases)
+        and forward is not None
+        and not forward.decorator_list
+        and bool(forward.args.args)
+    )
+
+
+def _method(node: ast.ClassDef, name: str) -> ast.FunctionDef | None:
+    methods = [s for s in node.body if isinstance(s, ast.FunctionDef) and s.name == name]
+    return methods[-1] if methods else None
+
+
+def _read(module: Module, node: ast.ClassDef) -> OldFunction | None:
+    init, forward = _method(node, "__init__"), _method(node, "forward")
+    if forward is None:
+        return None
+    signature = _signature(module, init, forward)
+    if signature is None:
+        return None
+    methods = [s for s in node.body if isinstance(s, ast.FunctionDef)]
+    others = tuple(
+        method
+        for method in methods
+        if method.name not in ("__init__", "forward", "backward")
+        and not method.decorator_list
+        and method.args.args
+    )
+    return OldFunction(node, init, forward, _method(node, "backward"), others, signature)
+
+
+def _signature(
+    module: Module, init: ast.FunctionDef | None, forward: ast.FunctionDef
+) -> Signature | None:
+    """The settings and inputs; None for what cannot be put into one parameter list."""
+    inputs = tuple(argument.arg for argument in forward.args.args[1:])
+    if forward.args.kwonlyargs or forward.args.kwarg or forward.args.posonlyargs:
+        return None
+    variadic = forward.args.vararg is not None
+    if init is None:
+        return Signature((), {}, inputs, variadic)
+    arguments = init.args
+    plain = not (
+        arguments.vararg or arguments.kwarg or arguments.kwonlyargs or arguments.posonlyargs
+    )
+    if not plain or not arguments.args:
+        return None
+    settings = tuple(argument.arg for argument in arguments.args[1:])
+    values = arguments.defaults
+    defaults = {
+        name: module.source(value)
+        for name, value in zip(settings[len(settings) - len(values) :], values, strict=True)
+    }
+    clash = set(settings) & set(inputs)
+    returns = any(isinstance(child, (ast.Return, ast.Yield)) for child in ast.walk(init))
+    no_default = len(settings) > len(defaults) and forward.args.defaults
+    if clash or returns or no_default or (variadic and settings):
+        return None
+    return Signature(settings, defaults, inputs, variadic)

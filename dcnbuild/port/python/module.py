@@ -1,0 +1,134 @@
+"""One Python file: its text, its syntax tree, and where a node stands in the text."""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
+
+
+class Module:
+    """A parsed file. Raises SyntaxError for what this Python cannot parse, Python 2 among it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._skipped = 1 if text.startswith("\ufeff") else 0  # the parser wants no byte order mark
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about escapes in their strings, say
+            try:
+                self.tree = ast.parse(text[self._skipped :])
+            except (ValueError, RecursionError, MemoryError) as error:
+                raise SyntaxError(str(error)) from error
+
+    @cached_property
+    def _lines(self) -> list[tuple[int, str]]:
+        """Each line with the offset it starts at."""
+        lines, position = [], self._skipped
+        for match in _LINE.finditer(self.text, self._skipped):
+            lines.append((position, match[0]))
+            position = match.end()
+        return lines
+
+    def offset(self, line: int, column: int) -> int:
+        """The offset in the text of a line (from 1) and a column in UTF-8 bytes, as ast counts."""
+        start, text = self._lines[line - 1]
+        if text.isascii():
+            return start + column
+        return start + len(text.encode()[:column].decode(errors="replace"))
+
+    def start(self, node: ast.AST) -> int:
+        """Where a node begins; a decorated function or class at its first decorator."""
+        decorators = getattr(node, "decorator_list", None)
+        if decorators:
+            first = decorators[0]
+            at = self.offset(first.lineno, first.col_offset)
+            return self.text.rindex("@", 0, at)
+        return self.offset(node.lineno, node.col_offset)  # type: ignore[attr-defined]
+
+    def end(self, node: ast.AST) -> int:
+        """Where a node ends."""
+        return self.offset(node.end_lineno, node.end_col_offset)  # type: ignore[attr-defined]
+
+    def source(self, node: ast.AST) -> str:
+        """A node as it is written."""
+        return self.text[self.start(node) : self.end(node)]
+
+    @cached_property
+    def parents(self) -> dict[ast.AST, ast.AST]:
+        """Each node's parent."""
+        return {
+            child: parent
+            for parent in ast.walk(self.tree)
+            for child in ast.iter_child_nodes(parent)
+        }
+
+    def ancestors(self, node: ast.AST) -> Iterator[ast.AST]:
+        """A node's parent, its parent, and so on."""
+        while node in self.parents:
+            node = self.parents[node]
+            yield node
+
+    def statement(self, node: ast.AST) -> ast.stmt:
+        """The statement that a node is part of."""
+        for candidate in (node, *self.ancestors(node)):
+            if isinstance(candidate, ast.stmt):
+                return candidate
+        raise ValueError(f"{type(node).__name__} is part of no statement")
+
+    def block(self, statement: ast.stmt) -> list[ast.stmt]:
+        """The statements among which this one stands."""
+        parent = self.parents[statement]
+        for name in ("body", "orelse", "finalbody"):
+            block = getattr(parent, name, None)
+            if isinstance(block, list) and statement in block:
+                return block
+        raise ValueError("a statement that stands in no block")
+
+    def whole_lines(self, node: ast.stmt) -> tuple[int, int] | None:
+        """The span of the lines of a statement, if they hold nothing else; a comment may follow."""
+        start, end = self.start(node), self.end(node)
+        begin = max(self.text.rfind("\n", 0, start), self.text.rfind("\r", 0, start)) + 1
+        line = _LINE.match(self.text, end)
+        stop = line.end() if line else end
+        rest = self.text[end:stop].strip()
+        if self.text[begin:start].strip(" \t\f\ufeff") or (rest and not rest.startswith("#")):
+            return None
+        return begin, stop
+
+
+def dotted(node: ast.AST) -> str:
+    """`torch.cuda.is_available` for such a name; "" for anything else."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        prefix = dotted(node.value)
+        return f"{prefix}.{node.attr}" if prefix else ""
+    return ""
+
+
+@dataclass(frozen=True)
+class Signature:
+    """How an old-style Function is made: its settings with their defaults, and its inputs."""
+
+    settings: tuple[str, ...]
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    inputs: tuple[str, ...] = ()
+    variadic: bool = False
+
+
+@dataclass(frozen=True)
+class PythonScope:
+    """What a Python file needs to know of its project.
+
+    Attributes:
+        functions: autograd Functions that are being ported: name → signature.
+        new_standard: whether the project includes headers of torch that refuse C++17.
+    """
+
+    functions: Mapping[str, Signature] = field(default_factory=dict)
+    new_standard: bool = True

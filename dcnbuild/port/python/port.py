@@ -1,0 +1,198 @@
+"""Ports the Python files of a project."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from pathlib import PurePosixPath
+
+from dcnbuild.port.edits import Revision, line_of
+from dcnbuild.port.python import calls, functions, methods, setup_script, six
+from dcnbuild.port.python.module import Module, PythonScope, Signature, dotted
+from dcnbuild.port.result import Change, FileResult, Remark
+from dcnbuild.port.rule import Rule
+
+RULES: tuple[Rule, ...] = (
+    *setup_script.RULES,
+    *six.RULES,
+    *methods.RULES,
+    *calls.RULES,
+)
+#: A file without any of these has nothing to port.
+_TRIGGERS = re.compile(
+    r"torch\._six|torch\.utils\.ffi|cpp_extension|CUDAExtension|\bFunction\b|std=|is_available"
+)
+_ROUNDS = 500
+
+
+class PythonProject:
+    """The Python files of a project, and the Functions in them that are to be ported."""
+
+    def __init__(self, sources: Mapping[PurePosixPath, tuple[str, str]]) -> None:
+        self.sources = sources
+        self.modules: dict[PurePosixPath, Module | SyntaxError] = {}
+        signatures: dict[str, Signature] = {}
+        clashes: set[str] = set()
+        for path, (text, _) in sources.items():
+            try:
+                module = Module(text)
+            except SyntaxError as error:
+                self.modules[path] = error
+                continue
+            self.modules[path] = module
+            for function in functions.old_functions(module):
+                name = function.node.name
+                if signatures.setdefault(name, function.signature) != function.signature:
+                    clashes.add(name)
+        self.functions = {n: s for n, s in signatures.items() if n not in clashes}
+
+
+def port_python(
+    project: PythonProject, new_standard: bool, fix_bugs: bool = False
+) -> list[FileResult]:
+    """Ports all files of a project; those that neither change nor have remarks are left out."""
+    scope = PythonScope(project.functions, new_standard)
+    names = re.compile(rf"\b(?:{'|'.join(project.functions) or '(?!)'})\b")
+    results = []
+    for path, (text, encoding) in project.sources.items():
+        if not _TRIGGERS.search(text) and not names.search(text):
+            continue
+        module = project.modules[path]
+        if isinstance(module, SyntaxError):
+            remark = Remark(
+                "python-syntax",
+                (module.lineno or 1,),
+                "syntax",
+                f"Python cannot parse this file: {module.msg}",
+                "where it is Python 2, run 2to3 over it first",
+                "broken",
+            )
+            results.append(FileResult(path, text, text, encoding, remarks=(remark,)))
+            continue
+        new, changes = port_module(text, scope)
+        remarks = tuple(_remarks(Module(new), scope))
+        if changes or remarks:
+            results.append(FileResult(path, text, new, encoding, tuple(changes), remarks))
+    return results
+
+
+def port_module(
+    text: str, scope: PythonScope, rules: Sequence[Rule] = RULES
+) -> tuple[str, list[Change]]:
+    """Ports one file. Raises SyntaxError if it cannot be parsed."""
+    revision = Revision(text)
+    module = Module(text)
+    changes: list[Change] = []
+    for rule in rules:
+        if rule.rewrite is None:
+            raise ValueError(f"the Python rule {rule.id} has no rewrite")
+        for _ in range(_ROUNDS):
+            attempt = copy(revision)
+            done = attempt.apply(rule.rewrite(module, scope))
+            if not done:
+                break
+            try:
+                module = Module(attempt.text)
+            except SyntaxError:
+                break  # an unforeseen shape: what is left of it is in the remarks
+            changes += [
+                Change(rule.id, line, revision.text[e.start : e.end].strip(), e.new.strip())
+                for e, line in done
+            ]
+            revision = attempt
+        else:
+            raise RuntimeError(f"the rule {rule.id} matches its own replacement")
+    return revision.text, changes
+
+
+def _remarks(module: Module, scope: PythonScope) -> Iterator[Remark]:
+    """What is left in a ported file."""
+
+    def lines(nodes: Sequence[ast.AST]) -> tuple[int, ...]:
+        return tuple(sorted({line_of(module.text, module.start(node)) for node in nodes}))
+
+    ffi = [
+        node
+        for node in ast.walk(module.tree)
+        if (isinstance(node, ast.ImportFrom) and node.module == "torch.utils.ffi")
+        or (isinstance(node, ast.Import) and any(a.name == "torch.utils.ffi" for a in node.names))
+    ]
+    if ffi:
+        yield Remark(
+            "torch-utils-ffi",
+            lines(ffi),
+            "torch.utils.ffi",
+            "it went with torch 1.0; what it builds from C is built today with pybind11",
+            "a setup.py with CUDAExtension over the .cu files and a binding; where the kernels are"
+            " started by plain C functions, a *_binding.cpp for them is written beside the glue",
+            "broken",
+        )
+    for old in calls.unported_classes(module):
+        yield Remark(
+            "autograd-function",
+            lines([old]),
+            f"class {old.name}",
+            "its settings and inputs cannot be put into one parameter list safely",
+            "make forward and backward static methods that take ctx, and call F.apply(…)",
+            "broken",
+        )
+    for call in calls.unported_uses(module, scope):
+        yield Remark(
+            "autograd-call",
+            lines([call]),
+            module.source(call)[:60],
+            "this Function is made here and called elsewhere, or its settings are not plain",
+            f"call {dotted(call.func)}.apply(inputs, settings) where it is called",
+            "broken",
+        )
+    six_uses = [
+        node
+        for node in ast.walk(module.tree)
+        if (isinstance(node, ast.ImportFrom) and node.module == "torch._six")
+        or (isinstance(node, ast.Attribute) and dotted(node.value) == "torch._six")
+    ]
+    six_uses = [node for node in six_uses if not six.guarded(module, node)]
+    if six_uses:
+        yield Remark(
+            "torch-six",
+            lines(six_uses),
+            "torch._six",
+            "torch._six went with torch 2.0, and this name of it has no known successor",
+            "use the standard library's",
+            "broken",
+        )
+    yield from _flags_left(module, scope)
+
+
+def _flags_left(module: Module, scope: PythonScope) -> Iterator[Remark]:
+    if not setup_script.is_build_script(module):
+        return
+    left = setup_script.old_flags(module, scope)
+    if left:
+        yield Remark(
+            "cxx-standard",
+            tuple(sorted({line_of(module.text, module.start(node)) for node in left})),
+            "-std=…",
+            "torch's headers need a newer C++ standard, and this flag stands where it cannot just"
+            " be left out",
+            "drop the flag: torch adds the right one",
+            "broken",
+        )
+    asks = [
+        node
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call)
+        and dotted(node.func).startswith("torch.cuda.get_device_")
+        and "setup(" in module.text
+    ]
+    if asks:
+        yield Remark(
+            "build-asks-gpu",
+            tuple(sorted({line_of(module.text, module.start(node)) for node in asks})),
+            dotted(asks[0].func),
+            "the build asks the GPU of this machine, so that it fails where there is none",
+            "leave the architectures to TORCH_CUDA_ARCH_LIST",
+            "deprecated",
+        )

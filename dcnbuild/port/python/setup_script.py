@@ -1,0 +1,276 @@
+"""setup.py: C++ standard flags, architecture lists, and the question whether to build for CUDA."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+
+from dcnbuild.port.edits import Edit, newline_of
+from dcnbuild.port.python.module import Module, PythonScope, dotted
+from dcnbuild.port.rule import Rule
+
+_STANDARD = re.compile(r"(?:--?std=|/std:)(?:c|gnu)\+\+(\w\w)")
+#: Today's spelling of the drafts' names.
+_YEARS = {"0x": 11, "1y": 14, "1z": 17, "2a": 20, "2b": 23, "2c": 26}
+_ARCHITECTURE = re.compile(
+    r"(?:--?(?:gencode|generate-code|gpu-architecture|arch|gpu-code|code)[= ])?"
+    r"(?:arch=)?\"?(?:compute|sm|lto)_\d+[af]?(?:,\s*code=\\?\"?\[?(?:(?:compute|sm|lto)_\d+[af]?,?)+\]?\\?\"?)?"
+)
+_BARE = re.compile(r"--?(?:gencode|generate-code|gpu-architecture|arch)")
+_FLAG = re.compile(r"-|/|(?:arch|code)=|(?:sm|compute)_\d")
+#: nvcc 13 compiles for nothing older.
+_OLDEST = 75
+
+
+def is_build_script(module: Module) -> bool:
+    """Whether a file builds torch extensions, ahead of time or at run time."""
+    return any(
+        word in module.text for word in ("cpp_extension", "CUDAExtension", "torch.utils.ffi")
+    )
+
+
+def _text(node: ast.expr) -> str:
+    """The value of a string constant, "" for anything else."""
+    value = node.value if isinstance(node, ast.Constant) else None
+    return value if isinstance(value, str) else ""
+
+
+def _flags(module: Module, wanted: re.Pattern[str]) -> Iterator[ast.Constant]:
+    """String constants that are nothing but flags, the wanted among them."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Constant) and wanted.search(_text(node)):
+            flags = all(_FLAG.match(word) for word in _text(node).split())
+            if flags and not isinstance(module.parents[node], ast.JoinedStr):
+                yield node
+
+
+def _old_standard(text: str, new_standard: bool) -> bool:
+    match = _STANDARD.search(text)
+    if match is None:
+        return False
+    year = _YEARS.get(match[1]) or int(match[1])
+    return year < (20 if new_standard else 17)
+
+
+def old_flags(module: Module, scope: PythonScope) -> list[ast.Constant]:
+    """The -std flags of a build script that torch's headers refuse."""
+    return [
+        node for node in _flags(module, _STANDARD) if _old_standard(_text(node), scope.new_standard)
+    ]
+
+
+def _standard(module: Module, scope: PythonScope) -> Iterable[Edit]:
+    if is_build_script(module):
+        yield from _without(module, old_flags(module, scope), _STANDARD)
+
+
+def _architectures(module: Module, scope: PythonScope) -> Iterable[Edit]:
+    if not is_build_script(module):
+        return
+    nodes = list(_flags(module, _ARCHITECTURE))
+    numbers = [int(n) for node in nodes for n in re.findall(r"(?:sm|compute)_(\d+)", _text(node))]
+    if numbers and min(numbers) < _OLDEST:
+        bare = [node for node in _flags(module, _BARE) if _BARE.fullmatch(_text(node).strip())]
+        yield from _without(module, [*nodes, *bare], _ARCHITECTURE)
+
+
+def _without(
+    module: Module, nodes: Sequence[ast.Constant], flag: re.Pattern[str]
+) -> Iterator[Edit]:
+    """The edits that take flags out of the lists, calls and longer strings they stand in."""
+    whole = {node for node in nodes if not flag.sub("", _text(node)).strip(" -") or _bare(node)}
+    appends: dict[ast.stmt, None] = {}
+    for node in nodes:
+        parent = module.parents[node]
+        if node not in whole:
+            written = module.source(node)
+            new = re.sub(rf"\s*(?:{flag.pattern})", "", written)
+            yield Edit(module.start(node), module.end(node), new)
+        elif not isinstance(parent, (ast.List, ast.Tuple, ast.Set)):
+            appends.update(_append(module, node, whole))
+    yield from without_statements(module, list(appends))
+    for parent in dict.fromkeys(module.parents[node] for node in nodes if node in whole):
+        if isinstance(parent, (ast.List, ast.Tuple, ast.Set)):
+            yield from _without_elements(module, parent.elts, whole)
+
+
+def _bare(node: ast.Constant) -> bool:
+    return bool(_BARE.fullmatch(_text(node).strip()))
+
+
+def _append(module: Module, node: ast.Constant, whole: set[ast.Constant]) -> dict[ast.stmt, None]:
+    """The statement `flags.append(flag)`, also where the flag is one of two after an `if`."""
+    value: ast.AST = node
+    while isinstance(conditional := module.parents[value], ast.IfExp):
+        if conditional.body not in whole or conditional.orelse not in whole:
+            return {}
+        value = conditional
+    call = module.parents[value]
+    statement = module.parents[call] if isinstance(call, ast.Call) else None
+    if (
+        isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr == "append"
+        and isinstance(statement, ast.Expr)
+    ):
+        return {statement: None}
+    return {}
+
+
+def _without_elements(
+    module: Module, elements: Sequence[ast.expr], whole: set[ast.Constant]
+) -> Iterator[Edit]:
+    """Each run of flags in a list, with its commas."""
+    for is_flag, group in groupby(range(len(elements)), key=lambda i: elements[i] in whole):
+        run = list(group)
+        first, last = run[0], run[-1]
+        if not is_flag:
+            continue
+        if last + 1 < len(elements):
+            yield Edit(module.start(elements[first]), module.start(elements[last + 1]), "")
+        elif first:
+            yield Edit(module.end(elements[first - 1]), module.end(elements[last]), "")
+        else:
+            yield Edit(module.start(elements[first]), module.end(elements[last]), "")
+
+
+def without_statements(module: Module, statements: Sequence[ast.stmt]) -> Iterator[Edit]:
+    """The edits that take statements out; where nothing would stay in a block, `pass` does."""
+    for statement in statements:
+        block = module.block(statement)
+        span = module.whole_lines(statement)
+        if span is None or (statement is block[0] and all(s in statements for s in block)):
+            yield Edit(module.start(statement), module.end(statement), "pass")
+        else:
+            yield Edit(*span, "")
+
+
+_HELPER = '''\
+def _cuda_wanted():
+    """Whether to build the CUDA code: FORCE_CUDA=1 or =0 decides, else a GPU or a toolkit does."""
+    import os
+
+    import torch
+    from torch.utils.cpp_extension import CUDA_HOME
+
+    forced = os.environ.get("FORCE_CUDA", "")
+    if forced in ("0", "1"):
+        return forced == "1"
+    return torch.cuda.is_available() or (torch.version.cuda is not None and CUDA_HOME is not None)
+'''
+
+
+def _gate(module: Module, scope: PythonScope) -> Iterable[Edit]:
+    """`torch.cuda.is_available()` as the question whether to build for CUDA."""
+    if "CUDAExtension" not in module.text or "FORCE_CUDA" in module.text:
+        return
+    if not any(
+        isinstance(node, ast.Call) and dotted(node.func).split(".")[-1] == "setup"
+        for node in ast.walk(module.tree)
+    ):
+        return
+    calls = [
+        node
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call)
+        and dotted(node.func) in ("torch.cuda.is_available", "cuda.is_available")
+        and "hip" not in module.source(_condition(module, node))
+    ]
+    if not calls:
+        return
+    newline = newline_of(module.text)
+    yield from (Edit(module.start(call), module.end(call), "_cuda_wanted()") for call in calls)
+    at = _behind_imports(module)
+    yield Edit(at, at, f"{newline}{newline}{_HELPER}".replace("\n", newline))
+
+
+def _condition(module: Module, node: ast.expr) -> ast.AST:
+    """The whole boolean expression that a call is part of."""
+    whole: ast.AST = node
+    while isinstance(module.parents[whole], (ast.BoolOp, ast.UnaryOp, ast.Compare)):
+        whole = module.parents[whole]
+    return whole
+
+
+def _behind_imports(module: Module) -> int:
+    """Where the first imports of a file end, or its docstring, or the file begins."""
+    last: ast.stmt | None = None
+    for statement in module.tree.body:
+        docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+        if not docstring and not isinstance(statement, (ast.Import, ast.ImportFrom)):
+            break
+        last = statement
+    if last is None:
+        return 0
+    span = module.whole_lines(last)
+    return span[1] if span else module.end(last)
+
+
+RULES = (
+    Rule(
+        id="cxx-standard",
+        need="broken",
+        gone="C++11 in torch 1.5, C++14 in torch 2.1, C++17 in torch 2.13",
+        since="any",
+        pattern="extra_compile_args=['-std=c++14', …]",
+        replacement="extra_compile_args=[…]",
+        before="from torch.utils.cpp_extension import CppExtension\n"
+        "e = CppExtension('e', ['e.cpp'], extra_compile_args=['-O3', '-std=c++14'])\n",
+        after="from torch.utils.cpp_extension import CppExtension\n"
+        "e = CppExtension('e', ['e.cpp'], extra_compile_args=['-O3'])\n",
+        untouched=(
+            "from torch.utils.cpp_extension import CppExtension\nflags = ['-std=c++20']\n",
+            "from torch.utils.cpp_extension import CppExtension\n# flags = ['-std=c++14']\n",
+            "flags = ['-std=c++14']  # of another tool\n",
+        ),
+        why="Without the flag torch adds the standard that its own headers need.",
+        rewrite=_standard,
+        language="Python",
+    ),
+    Rule(
+        id="arch-list",
+        need="broken",
+        gone="CUDA 13 for what is older than sm_75",
+        since="torch 1.0",
+        pattern="'-gencode', 'arch=compute_60,code=sm_60'",
+        replacement="nothing: TORCH_CUDA_ARCH_LIST, or else the GPUs that are there, decide",
+        before="from torch.utils.cpp_extension import CUDAExtension\n"
+        "flags = ['-O2', '-gencode', 'arch=compute_60,code=sm_60', '-gencode=arch=compute_80,code=sm_80']\n",
+        after="from torch.utils.cpp_extension import CUDAExtension\nflags = ['-O2']\n",
+        untouched=(
+            "from torch.utils.cpp_extension import CUDAExtension\n"
+            "flags = ['-gencode=arch=compute_80,code=sm_80']\n",
+            "from torch.utils.cpp_extension import CUDAExtension\n# '-gencode=arch=compute_60,code=sm_60'\n",
+        ),
+        rewrite=_architectures,
+        language="Python",
+    ),
+    Rule(
+        id="cuda-gate",
+        need="broken",
+        gone="a machine without a GPU gets a build for the CPU only, without a word",
+        since="torch 1.0",
+        pattern="if torch.cuda.is_available(): … CUDAExtension",
+        replacement="if _cuda_wanted(): … CUDAExtension",
+        before="import torch\nfrom setuptools import setup\n"
+        "from torch.utils.cpp_extension import CUDAExtension\n\n"
+        "modules = [CUDAExtension('e', ['e.cu'])] if torch.cuda.is_available() else []\n"
+        "setup(name='e', ext_modules=modules)\n",
+        after="import torch\nfrom setuptools import setup\n"
+        f"from torch.utils.cpp_extension import CUDAExtension\n\n\n{_HELPER}\n"
+        "modules = [CUDAExtension('e', ['e.cu'])] if _cuda_wanted() else []\n"
+        "setup(name='e', ext_modules=modules)\n",
+        untouched=(
+            "import os, torch\nfrom setuptools import setup\n"
+            "from torch.utils.cpp_extension import CUDAExtension\n"
+            "if torch.cuda.is_available() or os.getenv('FORCE_CUDA') == '1':\n"
+            "    setup(ext_modules=[CUDAExtension('e', ['e.cu'])])\n",
+            "import torch\nif torch.cuda.is_available():\n    print('GPU')\n",
+        ),
+        why="A toolkit is enough to compile; FORCE_CUDA=1 or =0 settles it.",
+        rewrite=_gate,
+        language="Python",
+    ),
+)

@@ -1,0 +1,87 @@
+"""torch._six, which held what Python 2 and 3 had in common."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+
+from dcnbuild.port.edits import Edit, indent_of, newline_of
+from dcnbuild.port.python.module import Module, PythonScope, dotted
+from dcnbuild.port.rule import Rule
+
+#: Name → what binds it today, and what it is as an expression. Source: torch 1.13's torch/_six.py.
+_NAMES: dict[str, tuple[str, str]] = {
+    "string_classes": ("{name} = (str, bytes)", "(str, bytes)"),
+    "int_classes": ("{name} = int", "int"),
+    "container_abcs": ("import collections.abc as {name}", ""),
+    "inf": ("{name} = float('inf')", "float('inf')"),
+    "nan": ("{name} = float('nan')", "float('nan')"),
+    "builtins": ("import builtins as {name}", ""),
+    "queue": ("import queue as {name}", ""),
+    "PY2": ("{name} = False", "False"),
+    "PY3": ("{name} = True", "True"),
+    "PY37": ("{name} = True", "True"),
+    "imap": ("{name} = map", "map"),
+}
+
+
+def _six(module: Module, scope: PythonScope) -> Iterable[Edit]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "torch._six":
+            if guarded(module, node) or any(alias.name not in _NAMES for alias in node.names):
+                continue
+            start = module.start(node)
+            lines = [
+                _NAMES[alias.name][0].format(name=alias.asname or alias.name)
+                for alias in node.names
+            ]
+            separator = newline_of(module.text) + indent_of(module.text, start)
+            if module.whole_lines(node) is None:
+                separator = "; "
+            yield Edit(start, module.end(node), separator.join(lines))
+        elif isinstance(node, ast.Attribute) and dotted(node.value) == "torch._six":
+            expression = _NAMES.get(node.attr, ("", ""))[1]
+            if expression and not guarded(module, node):
+                yield Edit(module.start(node), module.end(node), expression)
+        elif isinstance(node, ast.Import) and not guarded(module, node):
+            for alias in node.names:
+                if alias.name == "torch._six" and alias.asname is None:
+                    yield Edit(module.start(alias), module.end(alias), "torch")
+
+
+def guarded(module: Module, node: ast.AST) -> bool:
+    """Whether the file knows that torch._six may not be there."""
+    child = node
+    for parent in module.ancestors(node):
+        if isinstance(parent, ast.Try) and child in parent.body and parent.handlers:
+            return True
+        if isinstance(parent, ast.ExceptHandler):
+            return True
+        if isinstance(parent, ast.If):
+            test = module.source(parent.test).lower()
+            if any(word in test for word in ("version", "major", "hasattr")):
+                return True
+        child = parent
+    return False
+
+
+RULES = (
+    Rule(
+        id="torch-six",
+        need="broken",
+        gone="torch 2.0",
+        since="any",
+        pattern="from torch._six import string_classes, container_abcs, inf, …",
+        replacement="what each of them was",
+        before="from torch._six import container_abcs, string_classes\n",
+        after="import collections.abc as container_abcs\nstring_classes = (str, bytes)\n",
+        untouched=(
+            "try:\n    from torch._six import inf\nexcept ImportError:\n    from math import inf\n",
+            "import torch\nif torch.__version__ < '2':\n    from torch._six import inf\n",
+            "# from torch._six import inf\n",
+            "text = 'from torch._six import inf'\n",
+        ),
+        rewrite=_six,
+        language="Python",
+    ),
+)

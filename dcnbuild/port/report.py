@@ -1,0 +1,93 @@
+"""The report: a table of files, what was done, what is left, and what compiles."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from dcnbuild.port.result import FileResult, ProjectResult, Remark
+
+_WORDS = {"broken": "fails", "deprecated": "old", "bug": "bug"}
+
+
+def print_report(console: Console, result: ProjectResult, out: Path | None) -> None:
+    """Prints what was done to a project, and where the result is."""
+    shown = [file for file in result.files if file.changed or file.remarks or file.note]
+    if shown:
+        console.print(_table(shown))
+    for file in shown:
+        _print_left(console, file)
+    if result.build is not None:
+        _print_build(console, result)
+    if result.deprecated:
+        console.print(
+            f"Nothing in these sources fails today, so {result.deprecated} deprecated forms were"
+            " left as they are; --deprecated rewrites them too."
+        )
+    count = len(result.changed)
+    done = f"{count} file{'s' * (count != 1)} changed" if count else "Nothing to change"
+    console.print(f"{done}{f': {out}' if out and count else ''}.", highlight=False, soft_wrap=True)
+
+
+def _table(files: list[FileResult]) -> Table:
+    table = Table(title=None, expand=False)
+    table.add_column("file", overflow="fold")
+    table.add_column("rules applied", overflow="fold")
+    table.add_column("left for you", overflow="fold")
+    table.add_column("compiles")
+    for file in files:
+        rules = ", ".join(
+            rule if times == 1 else f"{rule} ×{times}" for rule, times in file.rules().items()
+        )
+        left = ", ".join(f"{r.id} ({_WORDS[r.need]}) ×{len(r.lines)}" for r in file.remarks)
+        compiles = {True: "yes", False: "[red]no[/]", None: "–"}[file.compiles]
+        table.add_row(escape(str(file.path)), rules or "–", left or "–", compiles)
+    return table
+
+
+def _print_left(console: Console, file: FileResult) -> None:
+    for remark in file.remarks:
+        console.print(
+            f"{file.path}:{_lines(remark)} {remark.subject}", markup=False, soft_wrap=True
+        )
+        console.print(f"    why: {remark.reason or remark.id}", markup=False, soft_wrap=True)
+        console.print(f"    do:  {remark.advice}", markup=False, soft_wrap=True)
+    if file.output:
+        console.print(f"{file.path}: does not compile", markup=False, soft_wrap=True)
+        for line in file.output.splitlines():
+            console.print(f"    {line}", markup=False, soft_wrap=True)
+    if file.note:
+        console.print(f"{file.path}: {file.note}", markup=False, soft_wrap=True)
+
+
+def _lines(remark: Remark) -> str:
+    shown = [str(line) for line in remark.lines[:8]]
+    return ",".join(shown) + ("…" if len(remark.lines) > 8 else "")
+
+
+def _print_build(console: Console, result: ProjectResult) -> None:
+    build = result.build
+    if build is None:
+        return
+    if not build.built:
+        console.print(f"setup.py: does not build\n{build.output}", markup=False, soft_wrap=True)
+    for module, error in build.imported.items():
+        said = f"is not imported: {error}" if error else "is imported"
+        console.print(f"setup.py: {module} {said}", markup=False, soft_wrap=True)
+
+
+def diff(files: tuple[FileResult, ...]) -> Iterator[str]:
+    """The changes as a unified diff, line by line, with the line ends of the sources."""
+    for file in files:
+        if file.changed:
+            yield from difflib.unified_diff(
+                file.old.splitlines(keepends=True),
+                file.new.splitlines(keepends=True),
+                f"a/{file.path}",
+                f"b/{file.path}",
+            )

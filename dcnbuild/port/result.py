@@ -1,0 +1,153 @@
+"""What porting a file, or a project, comes to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+from typing import Any
+
+from dcnbuild.port.rule import Need
+
+
+@dataclass(frozen=True)
+class Change:
+    """One edit that was made: the rule, the line of the old file, and both texts."""
+
+    rule: str
+    line: int
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something that is left for the user.
+
+    Attributes:
+        id: of the rule or leftover.
+        lines: where it is in the ported file.
+        subject: the name or the piece of code in question.
+        reason: why it is a problem, or why it was not rewritten.
+        advice: what to do.
+        need: whether the code fails today, is deprecated, or has a bug.
+    """
+
+    id: str
+    lines: tuple[int, ...]
+    subject: str
+    reason: str
+    advice: str
+    need: Need
+
+
+@dataclass(frozen=True)
+class FileResult:
+    """One file of a project.
+
+    Attributes:
+        path: relative to the project.
+        old, new: its text before and after; `old` is "" for a file that porting adds.
+        encoding: how both are written.
+        changes: what was done.
+        remarks: what was not.
+        compiles: whether it compiles; None if that was not tried.
+        output: what the compiler said where it does not.
+        note: why it was not looked at, or not tried.
+    """
+
+    path: PurePosixPath
+    old: str
+    new: str
+    encoding: str = "utf-8"
+    changes: tuple[Change, ...] = ()
+    remarks: tuple[Remark, ...] = ()
+    compiles: bool | None = None
+    output: str = ""
+    note: str = ""
+
+    @property
+    def changed(self) -> bool:
+        """Whether the ported file differs."""
+        return self.old != self.new
+
+    def rules(self) -> dict[str, int]:
+        """How often each rule was applied."""
+        counts: dict[str, int] = {}
+        for change in self.changes:
+            counts[change.rule] = counts.get(change.rule, 0) + 1
+        return counts
+
+    def with_compiles(self, compiles: bool | None, output: str = "", note: str = "") -> FileResult:
+        """The same with what the compiler found."""
+        return replace(self, compiles=compiles, output=output, note=note or self.note)
+
+
+@dataclass(frozen=True)
+class Build:
+    """What building the ported project with its setup.py came to.
+
+    Attributes:
+        built: whether setup.py went through.
+        imported: module → "" if it was imported, else the error.
+        output: the end of what was printed, where it failed.
+    """
+
+    built: bool
+    imported: dict[str, str] = field(default_factory=dict)
+    output: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether all of it worked."""
+        return self.built and not any(self.imported.values())
+
+
+@dataclass(frozen=True)
+class ProjectResult:
+    """All files of a project that were changed, have remarks, or were compiled.
+
+    Attributes:
+        files: by path.
+        failing: whether anything in it fails today, so that deprecated forms were rewritten too.
+        deprecated: how many deprecated forms were left because nothing fails.
+        build: of its setup.py, if it was tried.
+    """
+
+    files: tuple[FileResult, ...]
+    failing: bool
+    deprecated: int = 0
+    build: Build | None = None
+
+    @property
+    def changed(self) -> tuple[FileResult, ...]:
+        """The files that differ."""
+        return tuple(result for result in self.files if result.changed)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing that fails today is left, and everything that was tried works."""
+        left = any(r.need == "broken" for result in self.files for r in result.remarks)
+        failed = any(result.compiles is False for result in self.files)
+        return not left and not failed and (self.build is None or self.build.ok)
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as data."""
+        return {
+            "ok": self.ok,
+            "failing": self.failing,
+            "deprecated_left": self.deprecated,
+            "files": [
+                {
+                    "path": str(result.path),
+                    "changed": result.changed,
+                    "rules": result.rules(),
+                    "changes": [vars(change) for change in result.changes],
+                    "left": [{**vars(r), "lines": list(r.lines)} for r in result.remarks],
+                    "compiles": result.compiles,
+                    "output": result.output,
+                    "note": result.note,
+                }
+                for result in self.files
+            ],
+            "build": None if self.build is None else {**vars(self.build), "ok": self.build.ok},
+        }

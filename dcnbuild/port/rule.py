@@ -1,0 +1,113 @@
+"""What a rule is: an entry that names an old form, what to write instead, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from dcnbuild.port.code import Code
+from dcnbuild.port.edits import Edit
+from dcnbuild.port.pattern import fill, parts_of
+
+#: "broken": does not compile, link or run today. "deprecated": still compiles, with a warning or
+#: with another meaning. "bug": compiles and does the wrong thing; only --fix-bugs changes it.
+Need = Literal["broken", "deprecated", "bug"]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a file needs to know of the project around it.
+
+    Attributes:
+        suffix: of the file, e.g. ".cu".
+        own: functions and macros that the file or the headers it includes define.
+        headers: the headers, without brackets, that it gets from the project's headers.
+        dispatchers: macros of the project that hand an argument on to AT_DISPATCH_*.
+        state_parameters: functions of the project that take a THCState*: name → its position.
+        checks: macros of the project that look at cudaGetLastError.
+    """
+
+    suffix: str = ".cu"
+    own: frozenset[str] = frozenset()
+    headers: frozenset[str] = frozenset()
+    dispatchers: frozenset[str] = frozenset()
+    state_parameters: Mapping[str, int] = field(default_factory=dict)
+    checks: frozenset[str] = frozenset()
+
+
+#: From (Code, Scope), or for a Python file from (Module, PythonScope), to what is to be changed.
+Rewrite = Callable[[Any, Any], Iterable[Edit]]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule, and its entry in docs/porting.md.
+
+    Attributes:
+        id: stable, kebab-case.
+        need: what happens to code that keeps the old form.
+        gone: since when it does, e.g. "torch 1.5"; for a bug, where it is met.
+        since: the first torch or CUDA that has the replacement.
+        pattern: the old form. Matched as `dcnbuild.port.pattern` says, unless there is a `rewrite`.
+        replacement: what is written instead; the same remark holds.
+        before, after: a small example; porting `before` gives `after`.
+        untouched: sources that look alike and stay as they are.
+        why: what else a reader should know.
+        rewrite: finds the edits where a pattern cannot say it.
+        emits: a name that the replacement brings in, if its header has to be included for it.
+        helper: the id of a block of code that the replacement calls, see `helpers`.
+        language: which files it is for.
+    """
+
+    id: str
+    need: Need
+    gone: str
+    since: str
+    pattern: str
+    replacement: str
+    before: str
+    after: str
+    untouched: tuple[str, ...] = ()
+    why: str = ""
+    rewrite: Rewrite | None = None
+    emits: str = ""
+    helper: str = ""
+    language: Literal["C++", "Python"] = "C++"
+
+    def edits(self, code: Code, scope: Scope) -> list[Edit]:
+        """What this rule changes in a C++ text."""
+        if self.rewrite is not None:
+            return list(self.rewrite(code, scope))
+        name = next(part for part in parts_of(self.pattern) if part.isidentifier())
+        if name in scope.own:
+            return []
+        return [
+            Edit(match.start, match.end, fill(self.replacement, code.text, match))
+            for match in code.find(self.pattern)
+        ]
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """Something that the tool finds and leaves to a human.
+
+    Attributes:
+        id: stable, kebab-case.
+        names: a regular expression for the identifiers that give it away.
+        reason: why it is not rewritten.
+        advice: what to do.
+        need: what happens to code that keeps it.
+        example: a line that has it.
+        untouched: lines that look alike and are not meant.
+        following: what has to stand behind the name.
+    """
+
+    id: str
+    names: str
+    reason: str
+    advice: str
+    need: Need
+    example: str
+    untouched: tuple[str, ...] = ()
+    following: str = ""

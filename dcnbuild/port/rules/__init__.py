@@ -1,0 +1,22 @@
+"""All rules, in the order in which they are applied."""
+
+from __future__ import annotations
+
+from dcnbuild.port.rule import Leftover, Rule
+from dcnbuild.port.rules import blas, bugs, cuda, errors, guards, headers, tensors, thc
+from dcnbuild.port.rules.leftovers import LEFTOVERS
+
+#: family → its rules. Headers come after the names that keep them needed, guards and bugs last.
+FAMILIES: dict[str, tuple[Rule, ...]] = {
+    "Errors and checks": errors.RULES,
+    "Matrix products": blas.RULES,
+    "The THC runtime": thc.RULES,
+    "Tensors": tensors.RULES,
+    "CUDA": cuda.RULES,
+    "Headers": headers.RULES,
+    "Device guards": guards.RULES,
+    "Bugs": bugs.RULES,
+}
+RULES: tuple[Rule, ...] = tuple(rule for rules in FAMILIES.values() for rule in rules)
+
+__all__ = ["FAMILIES", "LEFTOVERS", "RULES", "Leftover", "Rule"]

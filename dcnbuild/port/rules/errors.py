@@ -1,0 +1,172 @@
+"""Checks and error messages: AT_CHECK, AT_ERROR, AT_ASSERTM, THArgCheck and their printf formats."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from dcnbuild.port.code import Code
+from dcnbuild.port.edits import Edit
+from dcnbuild.port.pattern import arguments
+from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.tokens import Token
+
+_CHECKS = r"TORCH_CHECK|TORCH_INTERNAL_ASSERT|AT_ASSERTM|AT_CHECK"
+#: Conversions that print the same through operator<<. %x, %o, %e and %p do not.
+_CONVERSION = re.compile(r"%[-+ 0]*\d*(?:\.\d+)?(?:hh|h|ll|l|z|j|t)?([a-zA-Z%])")
+_SAME = frozenset("diufgsc")
+
+
+def _messages(code: Code, scope: Scope) -> Iterable[Edit]:
+    """Messages with as many conversions as arguments, taken apart."""
+    for stream, index in code.names(_CHECKS):
+        if index + 1 >= len(stream) or stream[index + 1].text != "(":
+            continue
+        found = arguments(stream, index + 2)
+        if found is None:
+            continue
+        for position, (start, end) in enumerate(found[0]):
+            literal = stream[start:end]
+            if position and literal and all(token.kind == "string" for token in literal):
+                edit = _split(code.text, stream, literal, found[0][position + 1 :])
+                if edit:
+                    yield edit
+                break
+
+
+def _split(
+    text: str, stream: Sequence[Token], literal: Sequence[Token], values: list[tuple[int, int]]
+) -> Edit | None:
+    if any(not token.text.startswith('"') for token in literal):
+        return None
+    joined = "".join(token.text[1:-1] for token in literal)
+    conversions = [match for match in _CONVERSION.finditer(joined) if match[1] != "%"]
+    if not conversions or len(conversions) != len(values):
+        return None
+    if any(match[1] not in _SAME for match in conversions):
+        return None
+    pieces, position = [], 0
+    for match, (start, end) in zip(conversions, values, strict=True):
+        pieces.append(joined[position : match.start()])
+        pieces.append(text[stream[start].start : stream[end - 1].end])
+        position = match.end()
+    pieces.append(joined[position:])
+    words = [
+        piece if number % 2 else '"' + piece.replace("%%", "%") + '"'
+        for number, piece in enumerate(pieces)
+        if number % 2 or piece
+    ]
+    last = stream[values[-1][1] - 1]
+    return Edit(literal[0].start, last.end, ", ".join(words))
+
+
+RULES = (
+    Rule(
+        id="at-check",
+        need="broken",
+        gone="torch 1.5",
+        since="torch 1.2",
+        pattern="AT_CHECK",
+        replacement="TORCH_CHECK",
+        before='#define CHECK_CUDA(x) AT_CHECK(x.is_cuda(), #x " must be a CUDA tensor")\n',
+        after='#define CHECK_CUDA(x) TORCH_CHECK(x.is_cuda(), #x " must be a CUDA tensor")\n',
+        untouched=(
+            "// AT_CHECK(x) was the old name\n",
+            'const char* name = "AT_CHECK";\n',
+            "#ifndef AT_CHECK\n#define AT_CHECK TORCH_CHECK\n#endif\nvoid f(int n) { AT_CHECK(n > 0); }\n",
+            "#ifndef TORCH_CHECK\n#define TORCH_CHECK AT_CHECK\n#endif\n",
+        ),
+        emits="TORCH_CHECK",
+    ),
+    Rule(
+        id="at-error",
+        need="deprecated",
+        gone="deprecated in torch 1.2",
+        since="torch 1.2",
+        pattern="AT_ERROR($$message)",
+        replacement="TORCH_CHECK(false, $$message)",
+        before='void f() { AT_ERROR("Not compiled with GPU support"); }\n',
+        after='void f() { TORCH_CHECK(false, "Not compiled with GPU support"); }\n',
+        untouched=('/* AT_ERROR("x"); */\n',),
+        emits="TORCH_CHECK",
+    ),
+    Rule(
+        id="at-assertm",
+        need="deprecated",
+        gone="deprecated in torch 1.2",
+        since="torch 1.2",
+        pattern="AT_ASSERTM",
+        replacement="TORCH_CHECK",
+        before='void f(int n) { AT_ASSERTM(n > 0, "n must be positive"); }\n',
+        after='void f(int n) { TORCH_CHECK(n > 0, "n must be positive"); }\n',
+        untouched=('auto s = "AT_ASSERTM(x)";\n',),
+        why="AT_ASSERTM tells the user that torch itself is at fault and asks for a bug report.",
+        emits="TORCH_CHECK",
+    ),
+    Rule(
+        id="th-arg-check",
+        need="broken",
+        gone="torch 1.11",
+        since="torch 1.2",
+        pattern="THArgCheck($condition, $number, $$message)",
+        replacement="TORCH_CHECK($condition, $$message)",
+        before='void f(at::Tensor x) { THArgCheck(x.is_contiguous(), 1, "x has to be contiguous"); }\n',
+        after='void f(at::Tensor x) { TORCH_CHECK(x.is_contiguous(), "x has to be contiguous"); }\n',
+        untouched=("// THArgCheck(a, 1, b);\n",),
+        emits="TORCH_CHECK",
+    ),
+    Rule(
+        id="th-error",
+        need="broken",
+        gone="torch 1.11",
+        since="torch 1.2",
+        pattern="THError($$message)",
+        replacement="TORCH_CHECK(false, $$message)",
+        before='void f(int n) { if (n < 0) THError("n is negative"); }\n',
+        after='void f(int n) { if (n < 0) TORCH_CHECK(false, "n is negative"); }\n',
+        untouched=('log("THError(x)");\n',),
+        emits="TORCH_CHECK",
+    ),
+    Rule(
+        id="th-assert",
+        need="broken",
+        gone="torch 1.11",
+        since="torch 1.2",
+        pattern="THAssert($$condition)",
+        replacement="TORCH_CHECK($$condition)",
+        before="void f(int n) { THAssert(n > 0); }\n",
+        after="void f(int n) { TORCH_CHECK(n > 0); }\n",
+        untouched=("#define THAssert(x) assert(x)\nvoid f(int n) { THAssert(n > 0); }\n",),
+        emits="TORCH_CHECK",
+    ),
+    Rule(
+        id="th-assert-message",
+        need="broken",
+        gone="torch 1.11",
+        since="torch 1.2",
+        pattern="THAssertMsg",
+        replacement="TORCH_CHECK",
+        before='void f(int n) { THAssertMsg(n > 0, "n must be positive"); }\n',
+        after='void f(int n) { TORCH_CHECK(n > 0, "n must be positive"); }\n',
+        untouched=("// THAssertMsg\n",),
+        emits="TORCH_CHECK",
+    ),
+    Rule(
+        id="printf-message",
+        need="deprecated",
+        gone="never worked",
+        since="torch 1.2",
+        pattern='TORCH_CHECK(condition, "%d of %d", a, b)',
+        replacement='TORCH_CHECK(condition, a, " of ", b)',
+        before='void f(int a, int b) { TORCH_CHECK(a == b, "%d is not %d.", a, b); }\n',
+        after='void f(int a, int b) { TORCH_CHECK(a == b, a, " is not ", b, "."); }\n',
+        untouched=(
+            'void f(int a) { TORCH_CHECK(a > 50, "50% of", a); }\n',
+            'void f(int a) { TORCH_CHECK(a > 0, "%x", a); }\n',
+            'void f(int a) { printf("%d", a); }\n',
+        ),
+        why="TORCH_CHECK strings its arguments together and knows no conversions, so that the text"
+        ' reads "%d is not %d.12".',
+        rewrite=_messages,
+    ),
+)

@@ -1,0 +1,141 @@
+"""Headers that are gone, and what takes their place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from dcnbuild.port.code import Code
+from dcnbuild.port.edits import Edit
+from dcnbuild.port.layout import Include
+from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.rules.thc import whole_line
+
+#: Header → what takes its place. Source: the files of torch 1.10's include/TH and include/THC, and
+#: of torch 2.14.1's include.
+REPLACEMENTS = {
+    "THC/THCThrustAllocator.cuh": "ATen/cuda/ThrustAllocator.h",
+    "THC/THCCachingAllocator.h": "c10/cuda/CUDACachingAllocator.h",
+    "THC/THCCachingHostAllocator.h": "ATen/cuda/CachingHostAllocator.h",
+    "THC/THCAtomics.cuh": "ATen/cuda/Atomic.cuh",
+    "THC/THCDeviceUtils.cuh": "ATen/cuda/DeviceUtils.cuh",
+}
+#: Any other header of THC: it brought in the stream, the device properties and the cuBLAS handle.
+_CUDA_CONTEXT = "ATen/cuda/CUDAContext.h"
+_THC = re.compile(r"(?:THC|THCUNN|THCS)/.*")
+_TH = re.compile(r"(?:TH|THNN|THS)/.*")
+#: These still stand in torch 2.14.1 as forwarders.
+_FORWARDERS = frozenset({"THC/THCAtomics.cuh", "THC/THCDeviceUtils.cuh"})
+#: What ATen/cuda/CUDAApplyUtils.cuh is there for; without them only its atomics are meant.
+_APPLY = r"CUDA_tensor_apply\w*|getApplyGrid|getApplyBlock|getApplyBlocksPerSM|TensorInfo|ceil_div"
+_ATOMICS = r"atomicAdd|gpuAtomicAdd\w*|fastAtomicAdd|atomicMin|atomicMax|AtomicFPOp|AtomicAdd\w*"
+
+
+def is_torch_h(header: str) -> bool:
+    """Whether a header (without brackets) is one of TH's or THC's."""
+    return bool(_THC.fullmatch(header) or _TH.fullmatch(header))
+
+
+def _includes(code: Code, wanted: str) -> list[Include]:
+    expression = re.compile(wanted)
+    return [i for i in code.layout.includes if expression.fullmatch(i.header[1:-1])]
+
+
+def _replace(code: Code, include: Include, header: str | None) -> Edit:
+    """Another header in this line, or no line at all."""
+    there = {other.header[1:-1] for other in code.layout.includes if not other.path}
+    if header is None or header in there:
+        token = include.directive.tokens[0]
+        first = code.text.rindex("#", 0, token.start)
+        return Edit(*whole_line(code.text, first, token.end), "")
+    token = include.directive.tokens[0]
+    return Edit(token.start, token.end, f"<{header}>")
+
+
+def _thc(code: Code, scope: Scope) -> Iterable[Edit]:
+    for include in _includes(code, _THC.pattern):
+        header = include.header[1:-1]
+        if header not in _FORWARDERS:
+            yield _replace(code, include, REPLACEMENTS.get(header, _CUDA_CONTEXT))
+            return  # one at a time: the next sees what this one brought in
+
+
+def _forwarders(code: Code, scope: Scope) -> Iterable[Edit]:
+    for include in _includes(code, "|".join(map(re.escape, sorted(_FORWARDERS)))):
+        yield _replace(code, include, REPLACEMENTS[include.header[1:-1]])
+        return
+
+
+def _th(code: Code, scope: Scope) -> Iterable[Edit]:
+    for include in _includes(code, _TH.pattern):
+        yield _replace(code, include, None)
+        return
+
+
+def _apply_utils(code: Code, scope: Scope) -> Iterable[Edit]:
+    if any(True for _ in code.names(_APPLY)) or not any(True for _ in code.names(_ATOMICS)):
+        return
+    for include in _includes(code, r"ATen/cuda/CUDAApplyUtils\.cuh"):
+        yield _replace(code, include, "ATen/cuda/Atomic.cuh")
+
+
+RULES = (
+    Rule(
+        id="thc-header",
+        need="broken",
+        gone="torch 1.11",
+        since="torch 1.0",
+        pattern="#include <THC/THC.h>, and the other headers of THC and THCUNN",
+        replacement="#include <ATen/cuda/CUDAContext.h>, or nothing where it is there already",
+        before="#include <THC/THC.h>\n#include <THC/THCGeneral.h>\n\nvoid f();\n",
+        after="#include <ATen/cuda/CUDAContext.h>\n\nvoid f();\n",
+        untouched=(
+            "// #include <THC/THC.h>\n",
+            "#if __has_include(<THC/THC.h>)\n#include <THC/THC.h>\n#endif\n",
+            "#if TORCH_VERSION_MAJOR < 2\n#include <THC/THC.h>\n#endif\n",
+        ),
+        why="THC.h also brought in other headers; those whose names the file uses are added.",
+        rewrite=_thc,
+    ),
+    Rule(
+        id="thc-forwarder",
+        need="deprecated",
+        gone="forwarders since torch 1.11",
+        since="torch 1.10",
+        pattern="#include <THC/THCAtomics.cuh>, <THC/THCDeviceUtils.cuh>",
+        replacement="#include <ATen/cuda/Atomic.cuh>, <ATen/cuda/DeviceUtils.cuh>",
+        before="#include <THC/THCAtomics.cuh>\n",
+        after="#include <ATen/cuda/Atomic.cuh>\n",
+        untouched=('const char* s = "#include <THC/THCAtomics.cuh>";\n',),
+        rewrite=_forwarders,
+    ),
+    Rule(
+        id="th-header",
+        need="broken",
+        gone="torch 1.11",
+        since="any",
+        pattern="#include <TH/TH.h>, and the other headers of TH and THNN",
+        replacement="nothing",
+        before="#include <TH/TH.h>\n#include <ATen/ATen.h>\n",
+        after="#include <ATen/ATen.h>\n",
+        untouched=('#include "THreads.h"\n', "// #include <TH/TH.h>\n"),
+        rewrite=_th,
+    ),
+    Rule(
+        id="cuda-apply-utils",
+        need="deprecated",
+        gone="internal",
+        since="torch 1.10",
+        pattern="#include <ATen/cuda/CUDAApplyUtils.cuh>",
+        replacement="#include <ATen/cuda/Atomic.cuh>",
+        before="#include <ATen/cuda/CUDAApplyUtils.cuh>\n"
+        "__device__ void f(float* p) { atomicAdd(p, 1.f); }\n",
+        after="#include <ATen/cuda/Atomic.cuh>\n__device__ void f(float* p) { atomicAdd(p, 1.f); }\n",
+        untouched=(
+            "#include <ATen/cuda/CUDAApplyUtils.cuh>\n"
+            "void f(Tensor x) { at::cuda::CUDA_tensor_apply1<float>(x, Fill()); }\n",
+        ),
+        why="Only where nothing of it but the atomics is used.",
+        rewrite=_apply_utils,
+    ),
+)

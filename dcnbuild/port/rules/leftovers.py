@@ -1,0 +1,66 @@
+"""What is found but left to a human, with the reason and what to do."""
+
+from __future__ import annotations
+
+from dcnbuild.port.rule import Leftover
+
+_TYPES = "Byte|Char|Short|Int|Long|Half|Float|Double|BFloat16"
+
+LEFTOVERS = (
+    Leftover(
+        id="th-tensor",
+        names=rf"TH(?:Cuda|C|S)?(?:{_TYPES})?(?:Tensor|Storage)(?:_\w*)?",
+        reason="TH and THC tensors went with torch 1.11, and what they resize, retain or free has no"
+        " one-to-one form",
+        advice="take at::Tensor instead: THCudaTensor_data(state, x) is x.data_ptr<float>(),"
+        " _size(state, x, i) is x.size(i), _nDimension is x.dim(), _resize2d is x.resize_({a, b}),"
+        " _fill is x.fill_(v)",
+        need="broken",
+        example="float* f(THCudaTensor* x) { return THCudaTensor_data(state, x); }\n",
+        untouched=("void f(at::Tensor x) {}  // was THCudaTensor\n",),
+    ),
+    Leftover(
+        id="th-blas",
+        names=rf"TH(?:Cuda|{_TYPES})Blas_\w+",
+        reason="this BLAS call of TH went with torch 1.8 and has no helper here",
+        advice="write it as an at:: operation, or call cuBLAS with at::cuda::getCurrentCUDABlasHandle()",
+        need="broken",
+        example="void f() { THCudaBlas_Sdot(state, n, x, 1, y, 1); }\n",
+        untouched=("// THCudaBlas_Sdot\n",),
+    ),
+    Leftover(
+        id="thc-other",
+        names=r"THC(?:State|uda[A-Z]\w*|Assert\w*|Numerics|CachingAllocator\w*|Allocator\w*"
+        r"|Generator\w*|Stream\w*|_\w+|[A-Z][a-z]\w*)|THNN_\w+|TH(?:Allocator|Generator|MemoryFile)\w*"
+        r"|TH(?:Alloc|Free|Realloc|Min|Max|ArgCheck|Error\w*|Assert\w*|Rand\w*)",
+        reason="this part of TH or THC went with torch 1.11 and no rule knows its successor here",
+        advice="look for the operation in at::, at::cuda:: or c10::cuda:: and call that",
+        need="broken",
+        example="int f() { return THCNumerics<float>::ge(a, b); }\n",
+        untouched=(
+            "int THREADS = 1, THRESHOLD = 2;\n",
+            "struct THCNumerics { };\n// THCNumerics<float>\n",
+        ),
+    ),
+    Leftover(
+        id="texture-reference",
+        names=r"cudaBindTexture\w*|cudaUnbindTexture|cudaGetTextureReference|textureReference",
+        reason="texture references went with CUDA 12",
+        advice="read through a const __restrict__ pointer, or make a texture object"
+        " (cudaCreateTextureObject)",
+        need="broken",
+        example="void f() { cudaBindTexture(0, tex, p, n); }\n",
+        untouched=("// cudaBindTexture\n",),
+    ),
+    Leftover(
+        id="cpu-cuda-type",
+        names=r"CUDA|CPU",
+        following="(",
+        reason="at::CUDA(kFloat) and at::CPU(kFloat) are deprecated, and what they are handed to"
+        " decides what to write",
+        advice="pass at::TensorOptions: at::device(at::kCUDA).dtype(at::kFloat)",
+        need="deprecated",
+        example="void f() { at::zeros({1}, at::CUDA(at::kFloat)); }\n",
+        untouched=("void f() { use(at::kCUDA); }\n",),
+    ),
+)

@@ -1,0 +1,227 @@
+"""Tensor methods: type(), data<T>(), packed accessors, and what AT_DISPATCH_* is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from dcnbuild.port.code import Code
+from dcnbuild.port.edits import Edit
+from dcnbuild.port.pattern import arguments, skip_angle
+from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.tokens import Token
+
+_DISPATCH = r"AT_DISPATCH_\w+"
+
+
+def _dispatch(code: Code, scope: Scope) -> Iterable[Edit]:
+    """The type argument of AT_DISPATCH_* and of the project's macros around it."""
+    wanted = "|".join([_DISPATCH, *sorted(scope.dispatchers)])
+    for stream, index in code.names(wanted):
+        if index + 1 >= len(stream) or stream[index + 1].text != "(":
+            continue
+        found = arguments(stream, index + 2)
+        if found is None:
+            continue
+        for start, end in found[0]:
+            words = stream[start:end]
+            if any(token.text in ("{", "[") for token in words):
+                break  # the lambda: what is dispatched stands before it
+            method = _type_call(words)
+            if method is not None:
+                yield Edit(method.start, method.end, "scalar_type")
+            elif len(words) == 1 and _is_type_variable(code, words[0]):
+                yield Edit(words[0].end, words[0].end, ".scalarType()")
+
+
+def _type_call(words: Sequence[Token]) -> Token | None:
+    """The `type` of an argument that ends in `.type()`."""
+    if len(words) < 5 or [token.text for token in words[-3:]] != ["type", "(", ")"]:
+        return None
+    return words[-3] if words[-4].text in (".", "->") else None
+
+
+def _is_type_variable(code: Code, name: Token) -> bool:
+    """Whether this is a local variable that was set to some tensor's `.type()`."""
+    function = code.function_at(name.start)
+    if name.kind != "name" or function is None:
+        return False
+    words = code.between(function.body[0], name.start)
+    for index, token in enumerate(words[:-1]):
+        if token.text == name.text and words[index + 1].text == "=" and index:
+            end = index + 2
+            while end < len(words) and words[end].text != ";":
+                end += 1
+            if _type_call(words[index + 2 : end]) is not None:
+                return True
+    return False
+
+
+def _data(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`.data<T>()`; a `long` in it is what int64 tensors hold."""
+    if "template data" in scope.own:
+        return
+    for stream, index in code.names("data"):
+        if not index or stream[index - 1].text not in (".", "->", "template"):
+            continue
+        if index + 1 >= len(stream) or stream[index + 1].text != "<":
+            continue
+        close = skip_angle(stream, index + 2)
+        if close is None or close == index + 2:
+            continue
+        if [token.text for token in stream[close + 1 : close + 3]] != ["(", ")"]:
+            continue
+        yield Edit(stream[index].start, stream[index].end, "data_ptr")
+        inside = stream[index + 2 : close]
+        if [token.text for token in inside] in (["long"], ["long", "long"], ["long", "int"]):
+            yield Edit(inside[0].start, inside[-1].end, "int64_t")
+
+
+def _long_data(code: Code, scope: Scope) -> Iterable[Edit]:
+    for match in [*code.find(".data_ptr<long>()"), *code.find(".data_ptr<long long>()")]:
+        yield Edit(match.start, match.end, code.text[match.start] + "data_ptr<int64_t>()")
+
+
+def _case_type(code: Code, scope: Scope) -> Iterable[Edit]:
+    """AT_PRIVATE_CASE_TYPE(enum, type, …), with torch 1.10's name in front or without."""
+    if "AT_PRIVATE_CASE_TYPE" in scope.own:
+        return
+    for stream, index in code.names("AT_PRIVATE_CASE_TYPE"):
+        found = arguments(stream, index + 2) if stream[index + 1].text == "(" else None
+        if found is None or len(found[0]) not in (3, 4):
+            continue
+        values = [
+            code.text[stream[start].start : stream[end - 1].end]
+            for start, end in found[0][-3:]
+            if end > start
+        ]
+        if len(values) == 3:
+            enum, type, body = values
+            new = f"case {enum}: {{ using scalar_t = {type}; return {body}(); }}"
+            yield Edit(stream[index].start, stream[found[1]].end, new)
+
+
+def _packed(code: Code, scope: Scope) -> Iterable[Edit]:
+    for old, new in (
+        ("packed_accessor", "generic_packed_accessor"),
+        ("PackedTensorAccessor", "GenericPackedTensorAccessor"),
+    ):
+        if old in scope.own:
+            continue
+        for stream, index in code.names(old):
+            if index + 1 < len(stream) and stream[index + 1].text == "<":
+                yield Edit(stream[index].start, stream[index].end, new)
+
+
+RULES = (
+    Rule(
+        id="type-scalar-type",
+        need="deprecated",
+        gone="deprecated in torch 1.3",
+        since="torch 1.0",
+        pattern=".type().scalarType()",
+        replacement=".scalar_type()",
+        before="bool f(at::Tensor x) { return x.type().scalarType() == at::kFloat; }\n",
+        after="bool f(at::Tensor x) { return x.scalar_type() == at::kFloat; }\n",
+        untouched=("// x.type().scalarType()\n", "auto t = x.type();\n"),
+    ),
+    Rule(
+        id="type-is-cuda",
+        need="deprecated",
+        gone="deprecated in torch 1.3",
+        since="torch 1.0",
+        pattern=".type().is_cuda()",
+        replacement=".is_cuda()",
+        before="#define CHECK_CUDA(x) TORCH_CHECK(x.type().is_cuda())\n",
+        after="#define CHECK_CUDA(x) TORCH_CHECK(x.is_cuda())\n",
+        untouched=(
+            'auto s = "x.type().is_cuda()";\n',
+            "bool f(T x) { return x.device().is_cuda(); }\n",
+        ),
+    ),
+    Rule(
+        id="type-is-sparse",
+        need="deprecated",
+        gone="deprecated in torch 1.3",
+        since="torch 1.0",
+        pattern=".type().is_sparse()",
+        replacement=".is_sparse()",
+        before="bool f(at::Tensor x) { return x.type().is_sparse(); }\n",
+        after="bool f(at::Tensor x) { return x.is_sparse(); }\n",
+        untouched=("// x.type().is_sparse()\n",),
+    ),
+    Rule(
+        id="dispatch-type",
+        need="broken",
+        gone="torch 2.6",
+        since="torch 1.0",
+        pattern='AT_DISPATCH_…(x.type(), "name", …)',
+        replacement='AT_DISPATCH_…(x.scalar_type(), "name", …)',
+        before='void f(at::Tensor x) { AT_DISPATCH_FLOATING_TYPES(x.type(), "f", [&] { g(x.type()); }); }\n',
+        after="void f(at::Tensor x) {"
+        ' AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "f", [&] { g(x.type()); }); }\n',
+        untouched=(
+            'void f(T x) { AT_DISPATCH_ALL_TYPES(x.scalar_type(), "x.type()", [&] {}); }\n',
+            '// AT_DISPATCH_ALL_TYPES(x.type(), "f", [&] {})\n',
+        ),
+        why="The macros of a project that hand an argument on to AT_DISPATCH_* count as well, and a"
+        " variable that holds `x.type()` is asked for its scalarType().",
+        rewrite=_dispatch,
+    ),
+    Rule(
+        id="private-case-type",
+        need="broken",
+        gone="torch 1.11",
+        since="any",
+        pattern="AT_PRIVATE_CASE_TYPE(enum, type, …)",
+        replacement="case enum: { using scalar_t = type; return …(); }",
+        before="#define CASES(...) AT_PRIVATE_CASE_TYPE(at::kFloat, float, __VA_ARGS__)\n",
+        after="#define CASES(...) case at::kFloat: { using scalar_t = float; return __VA_ARGS__(); }\n",
+        untouched=("// AT_PRIVATE_CASE_TYPE(a, b, c)\n",),
+        why="torch 1.10 had the same with a name in front; its own macros are private.",
+        rewrite=_case_type,
+    ),
+    Rule(
+        id="tensor-data",
+        need="deprecated",
+        gone="deprecated in torch 1.3",
+        since="torch 1.3",
+        pattern=".data<T>()",
+        replacement=".data_ptr<T>()",
+        before="float* f(at::Tensor x) { return x.data<float>() + *x.data<long>(); }\n",
+        after="float* f(at::Tensor x) { return x.data_ptr<float>() + *x.data_ptr<int64_t>(); }\n",
+        untouched=(
+            "float* f(std::vector<float>& v) { return v.data(); }\n",
+            "// x.data<float>()\n",
+            "struct Buffer { template <typename T> T* data() { return nullptr; } };\n"
+            "float* f(Buffer b) { return b.data<float>(); }\n",
+        ),
+        rewrite=_data,
+    ),
+    Rule(
+        id="tensor-data-long",
+        need="deprecated",
+        gone="fails where int64_t is not long",
+        since="torch 1.3",
+        pattern=".data_ptr<long>()",
+        replacement=".data_ptr<int64_t>()",
+        before="long f(at::Tensor x) { return *x.data_ptr<long>(); }\n",
+        after="long f(at::Tensor x) { return *x.data_ptr<int64_t>(); }\n",
+        untouched=("int f(at::Tensor x) { return *x.data_ptr<int>(); }\n",),
+        rewrite=_long_data,
+    ),
+    Rule(
+        id="packed-accessor",
+        need="deprecated",
+        gone="deprecated in torch 1.3",
+        since="torch 1.3",
+        pattern="packed_accessor<…>, PackedTensorAccessor<…>",
+        replacement="generic_packed_accessor<…>, GenericPackedTensorAccessor<…>",
+        before="void f(at::Tensor x) { g(x.packed_accessor<float, 2, at::RestrictPtrTraits, size_t>()); }\n",
+        after="void f(at::Tensor x) {"
+        " g(x.generic_packed_accessor<float, 2, at::RestrictPtrTraits, size_t>()); }\n",
+        untouched=("void f(at::Tensor x) { g(x.packed_accessor32<float, 2>()); }\n",),
+        why="The same thing under its new name. Where sizes are known to fit, packed_accessor32 makes"
+        " faster kernels: that is for you to decide.",
+        rewrite=_packed,
+    ),
+)

@@ -1,0 +1,252 @@
+"""The THC runtime: its state, stream, memory and small helpers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dcnbuild.port.code import Code
+from dcnbuild.port.edits import Edit
+from dcnbuild.port.pattern import arguments
+from dcnbuild.port.rule import Rule, Scope
+
+_GONE = "torch 1.11"
+
+
+def _ceil_div(code: Code, scope: Scope) -> Iterable[Edit]:
+    """THCCeilDiv; with `long` literals in it, both it and a std::min around it become int64_t."""
+    if "THCCeilDiv" in scope.own:
+        return
+    for stream, index in code.names("THCCeilDiv"):
+        if index + 1 >= len(stream) or stream[index + 1].text != "(":
+            continue
+        found = arguments(stream, index + 2)
+        if found is None:
+            continue
+        name = stream[index]
+        inside = stream[index + 2 : found[1]]
+        wide = any(token.kind == "number" and token.text[-1] in "lL" for token in inside)
+        yield Edit(name.start, name.end, "at::ceil_div<int64_t>" if wide else "at::ceil_div")
+        outer = stream[index - 4 : index] if index >= 4 else ()
+        if wide and [token.text for token in outer] in (
+            ["std", "::", "min", "("],
+            ["std", "::", "max", "("],
+        ):
+            yield Edit(outer[2].end, outer[2].end, "<int64_t>")
+
+
+def _parameters(code: Code, scope: Scope) -> Iterable[Edit]:
+    """THCState* parameters of the project's own functions, and what their callers pass."""
+    if not scope.state_parameters:
+        return
+    for stream, index in code.names(r"\w+"):
+        position = scope.state_parameters.get(stream[index].text)
+        if position is None or index + 1 >= len(stream) or stream[index + 1].text != "(":
+            continue
+        found = arguments(stream, index + 2)
+        if found is None or position >= len(found[0]):
+            continue
+        spans, close = found
+        start, end = spans[position]
+        words = [token.text for token in stream[start:end]]
+        if "THCState" not in words and words != ["state"]:
+            continue
+        if position + 1 < len(spans):
+            yield Edit(stream[start].start, stream[spans[position + 1][0]].start, "")
+        else:
+            first = stream[spans[position - 1][1]].start if position else stream[start].start
+            yield Edit(first, stream[close].start, "")
+
+
+def _state(code: Code, scope: Scope) -> Iterable[Edit]:
+    """Declarations of a THCState* that nothing uses any more."""
+    stream = code.live
+    names = {
+        stream[index + 2].text
+        for index, token in enumerate(stream[:-2])
+        if token.text == "THCState" and stream[index + 1].text == "*"
+    }
+    for name in names:
+        uses = [i for i, token in enumerate(stream) if token.text == name and token.kind == "name"]
+        statements = [_declaration(code, index) for index in uses]
+        if any(statement is None for statement in statements):
+            continue  # something unknown still takes it: that is left to a human as a whole
+        yield from (Edit(*span, "") for span in statements if span)
+
+
+def _declaration(code: Code, index: int) -> tuple[int, int] | None:
+    """The statement that declares the state at this name, with its line if nothing else is there."""
+    stream = code.live
+    if index < 2 or stream[index - 1].text != "*" or stream[index - 2].text != "THCState":
+        return None
+    first = index - 2
+    if first and stream[first - 1].text in ("extern", "static"):
+        first -= 1
+    last = index + 1
+    while last < len(stream) and stream[last].text != ";":
+        if stream[last].text in (",", "{", "}") or (last == index + 1 and stream[last].text != "="):
+            return None
+        last += 1
+    if last == len(stream):
+        return None
+    return whole_line(code.text, stream[first].start, stream[last].end)
+
+
+def whole_line(text: str, start: int, end: int) -> tuple[int, int]:
+    """The span widened to whole lines if only blanks and a // comment share its lines.
+
+    Where an empty line stood on both sides, one of them goes too.
+    """
+    begin = max(text.rfind("\n", 0, start), text.rfind("\r", 0, start)) + 1
+    stop = end
+    while stop < len(text) and text[stop] not in "\r\n":
+        stop += 1
+    rest = text[end:stop].strip()
+    if text[begin:start].strip() or (rest and not rest.startswith("//")):
+        return start, end
+    stop += 2 if text.startswith("\r\n", stop) else 1 if stop < len(text) else 0
+    before = text[:begin]
+    after = text[stop:]
+    blank_before = not before or before.endswith(("\n\n", "\n\r\n", "\r\r"))
+    if blank_before and after[:1] in ("\n", "\r"):
+        stop += 2 if after.startswith("\r\n") else 1
+    return begin, stop
+
+
+def _call(id: str, old: str, new: str, emits: str, before: str, after: str) -> Rule:
+    """A rule for one THC function that has an equivalent with the same meaning."""
+    name = old.split("(")[0].split(" ")[0]
+    return Rule(
+        id=id,
+        need="broken",
+        gone=_GONE,
+        since="torch 1.0",
+        pattern=old,
+        replacement=new,
+        before=before,
+        after=after,
+        untouched=(f"// {name}(state)\n", f'const char* s = "{name}(state)";\n'),
+        emits=emits,
+    )
+
+
+RULES = (
+    _call(
+        "thc-stream",
+        "THCState_getCurrentStream($$state)",
+        "at::cuda::getCurrentCUDAStream()",
+        "getCurrentCUDAStream",
+        "void f() { kernel<<<1, 32, 0, THCState_getCurrentStream(state)>>>(); }\n",
+        "void f() { kernel<<<1, 32, 0, at::cuda::getCurrentCUDAStream()>>>(); }\n",
+    ),
+    _call(
+        "thc-device-properties",
+        "THCState_getCurrentDeviceProperties($$state)",
+        "at::cuda::getCurrentDeviceProperties()",
+        "getCurrentDeviceProperties",
+        "int f() { return THCState_getCurrentDeviceProperties(state)->multiProcessorCount; }\n",
+        "int f() { return at::cuda::getCurrentDeviceProperties()->multiProcessorCount; }\n",
+    ),
+    _call(
+        "thc-blas-handle",
+        "THCState_getCurrentBlasHandle($$state)",
+        "at::cuda::getCurrentCUDABlasHandle()",
+        "getCurrentCUDABlasHandle",
+        "cublasHandle_t f() { return THCState_getCurrentBlasHandle(state); }\n",
+        "cublasHandle_t f() { return at::cuda::getCurrentCUDABlasHandle(); }\n",
+    ),
+    _call(
+        "thc-cuda-check",
+        "THCudaCheck($$call)",
+        "C10_CUDA_CHECK($$call)",
+        "C10_CUDA_CHECK",
+        "void f() { THCudaCheck(cudaGetLastError()); }\n",
+        "void f() { C10_CUDA_CHECK(cudaGetLastError()); }\n",
+    ),
+    _call(
+        "thc-cuda-check-warn",
+        "THCudaCheckWarn($$call)",
+        "C10_CUDA_CHECK_WARN($$call)",
+        "C10_CUDA_CHECK_WARN",
+        "void f(void* p) { THCudaCheckWarn(cudaFree(p)); }\n",
+        "void f(void* p) { C10_CUDA_CHECK_WARN(cudaFree(p)); }\n",
+    ),
+    _call(
+        "thc-malloc",
+        "THCudaMalloc($state, $size)",
+        "c10::cuda::CUDACachingAllocator::raw_alloc($size)",
+        "CUDACachingAllocator",
+        "void* f(size_t n) { return THCudaMalloc(state, n * sizeof(float)); }\n",
+        "void* f(size_t n) { return c10::cuda::CUDACachingAllocator::raw_alloc(n * sizeof(float)); }\n",
+    ),
+    _call(
+        "thc-free",
+        "THCudaFree($state, $pointer)",
+        "c10::cuda::CUDACachingAllocator::raw_delete($pointer)",
+        "CUDACachingAllocator",
+        "void f(void* p) { THCudaFree(state, p); }\n",
+        "void f(void* p) { c10::cuda::CUDACachingAllocator::raw_delete(p); }\n",
+    ),
+    _call(
+        "thc-thrust-allocator",
+        "THCThrustAllocator $name($$state);",
+        "at::cuda::ThrustAllocator $name;",
+        "ThrustAllocator",
+        "void f() { THCThrustAllocator allocator(state); }\n",
+        "void f() { at::cuda::ThrustAllocator allocator; }\n",
+    ),
+    _call(
+        "thc-round-up",
+        "THCRoundUp",
+        "at::round_up",
+        "round_up",
+        "int f(int n) { return THCRoundUp(n, 32); }\n",
+        "int f(int n) { return at::round_up(n, 32); }\n",
+    ),
+    Rule(
+        id="thc-ceil-div",
+        need="broken",
+        gone=_GONE,
+        since="torch 1.11",
+        pattern="THCCeilDiv(a, b)",
+        replacement="at::ceil_div(a, b)",
+        before="dim3 f(long n) { return dim3(std::min(THCCeilDiv(n, 512L), 4096L)); }\n",
+        after="dim3 f(long n) {"
+        " return dim3(std::min<int64_t>(at::ceil_div<int64_t>(n, 512L), 4096L)); }\n",
+        untouched=(
+            "template <typename T> T THCCeilDiv(T a, T b) { return (a + b - 1) / b; }\n"
+            "int f(int n) { return THCCeilDiv(n, 32); }\n",
+            "// THCCeilDiv(n, 32)\n",
+        ),
+        why="With `long` literals the types are spelled out: int64_t is not `long` everywhere.",
+        rewrite=_ceil_div,
+        emits="ceil_div",
+    ),
+    Rule(
+        id="thc-state-parameter",
+        need="broken",
+        gone=_GONE,
+        since="any",
+        pattern="f(THCState* state, …) and f(state, …)",
+        replacement="f(…)",
+        before="void launch(THCState* state, int n) { run(n); }\nvoid f(int n) { launch(state, n); }\n",
+        after="void launch(int n) { run(n); }\nvoid f(int n) { launch(n); }\n",
+        untouched=("void launch(int n) { run(n); }\nvoid f(int n) { launch(n); }\n",),
+        rewrite=_parameters,
+    ),
+    Rule(
+        id="thc-state",
+        need="broken",
+        gone=_GONE,
+        since="any",
+        pattern="extern THCState* state;",
+        replacement="nothing",
+        before="#include <vector>\n\nextern THCState *state;\n\nint f();\n",
+        after="#include <vector>\n\nint f();\n",
+        untouched=(
+            "// extern THCState *state;\n",
+            "extern THCState *state;\nvoid f(THCudaTensor* x) { g(state, x); }\n",
+        ),
+        why="Only where nothing is left that takes the state.",
+        rewrite=_state,
+    ),
+)

@@ -1,0 +1,105 @@
+"""Splits C++ and CUDA source text into tokens that add up to the text again, byte for byte."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+Kind = Literal["space", "comment", "string", "char", "number", "name", "punct", "header", "text"]
+
+_NEWLINE = r"(?:\r\n|\n|\r)"
+#: Longest first. "<" and ">" stay single: whether ">>" closes two template lists or shifts is for
+#: the reader of the tokens to say.
+_PUNCT = r"\.\.\.|->\*|->|::|\#\#|\+\+|--|&&|\|\||[-+*/%^&|!=]=|[<>]=(?!=)"
+_TOKEN = re.compile(
+    rf"""
+      (?P<space>(?:[ \t\f\v]|\\[ \t]*{_NEWLINE})+|{_NEWLINE})
+    | (?P<comment>//(?:\\{_NEWLINE}|[^\r\n])*|/\*.*?(?:\*/|\Z))
+    | (?P<string>(?:u8|[uUL])?R"(?P<delimiter>[^()\\\s]{{0,16}})\(.*?(?:\)(?P=delimiter)"|\Z)
+        |(?:u8|[uUL])?"(?:[^"\\\r\n]|\\(?:{_NEWLINE}|[^\r\n]))*")
+    | (?P<char>(?:u8|[uUL])?'(?:[^'\\\r\n]|\\(?:{_NEWLINE}|[^\r\n]))+')
+    | (?P<number>\.?[0-9](?:[eEpP][+-]|'?[0-9A-Za-z_]|\.)*)
+    | (?P<name>[^\W\d]\w*)
+    | (?P<punct>{_PUNCT}|.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_HEADER = re.compile(r"<[^>\r\n]+>")
+_REST_OF_LINE = re.compile(rf"(?:\\[ \t]*{_NEWLINE}|[^\r\n])*")
+
+
+class Token(NamedTuple):
+    """One piece of the text.
+
+    Attributes:
+        kind: what it is; "text" is the free text after #error and the like, "header" an <include>.
+        text: as it stands in the source.
+        start: its offset.
+        directive: the preprocessor directive it belongs to ("define", "include", …), or "".
+        line: the number of that directive in the file, so that two of them are never mixed up; 0
+            outside directives.
+    """
+
+    kind: Kind
+    text: str
+    start: int
+    directive: str = ""
+    line: int = 0
+
+    @property
+    def end(self) -> int:
+        """The offset just behind it."""
+        return self.start + len(self.text)
+
+    @property
+    def solid(self) -> bool:
+        """Whether it is anything but white space or a comment."""
+        return self.kind not in ("space", "comment")
+
+
+def tokenize(text: str) -> list[Token]:
+    """All tokens of a source; `"".join(token.text for token in tokens)` is the text.
+
+    Never fails: what is no C++ comes out as single signs.
+    """
+    return list(_tokens(text))
+
+
+def _tokens(text: str) -> Iterator[Token]:
+    position, directives = 0, 0
+    directive, line = "", 0
+    fresh = True  # nothing but white space and comments since the line began
+    named = False  # the directive's name has been read
+    while position < len(text):
+        match = _match(text, position, directive if named else "")
+        kind: Kind = match[0]
+        piece = match[1]
+        if kind == "space" and piece[0] in "\r\n":
+            directive, line, fresh, named = "", 0, True, False
+        elif kind == "punct" and piece == "#" and fresh and not line:
+            directives += 1
+            line, directive, named = directives, "#", False
+        yield Token(kind, piece, position, directive, line)
+        position += len(piece)
+        if kind in ("space", "comment"):
+            continue  # a comment before "#" does not keep it from being a directive
+        fresh = False
+        if kind == "name" and directive == "#":
+            directive, named = piece, True
+
+
+def _match(text: str, position: int, directive: str) -> tuple[Kind, str]:
+    if directive in ("include", "include_next", "import"):
+        header = _HEADER.match(text, position)
+        if header:
+            return "header", header[0]
+    elif directive in ("error", "warning"):
+        rest = _REST_OF_LINE.match(text, position)
+        if rest and rest[0]:
+            return "text", rest[0]
+    match = _TOKEN.match(text, position)
+    if match is None:  # cannot be: the last alternative takes any sign
+        raise AssertionError(f"no token at offset {position}")
+    kind = match.lastgroup if match.lastgroup != "delimiter" else "string"
+    return kind, match[0]  # type: ignore[return-value]

@@ -1,0 +1,118 @@
+"""What --check compiles with: the torch of this Python, its compiler, and a CUDA toolkit that fits."""
+
+from __future__ import annotations
+
+import sysconfig
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dcnbuild.architectures import gencode_flags
+from dcnbuild.builder.plan import CudaPlan, choose_compiler, plan_cuda
+from dcnbuild.doctor.finding import Finding, FindingError
+from dcnbuild.environment.compilers import find_compilers
+from dcnbuild.environment.facts import Compiler, TorchInstall
+from dcnbuild.environment.toolkits import find_toolkits
+from dcnbuild.environment.torch_install import find_torch
+from dcnbuild.versions import numbers
+
+#: First torch → the C++ standard that its headers need. Measured, see docs/porting.md.
+_STANDARDS = (((2, 13), 20), ((2, 1), 17), ((0,), 14))
+#: As torch.utils.cpp_extension passes them to nvcc (COMMON_NVCC_FLAGS of torch 2.14.1).
+_NVCC_FLAGS = (
+    "-D__CUDA_NO_HALF_OPERATORS__",
+    "-D__CUDA_NO_HALF_CONVERSIONS__",
+    "-D__CUDA_NO_BFLOAT16_CONVERSIONS__",
+    "-D__CUDA_NO_HALF2_OPERATORS__",
+    "--expt-relaxed-constexpr",
+)
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """The tools of a check.
+
+    Attributes:
+        torch: the torch whose headers are used.
+        compiler: the C++ compiler.
+        cuda: toolkit, architectures and host compiler, or the finding that says why not.
+        environment: the variables that compilers and setup.py run with.
+    """
+
+    torch: TorchInstall
+    compiler: Compiler
+    cuda: CudaPlan | Finding
+    environment: Mapping[str, str]
+
+    @property
+    def architecture(self) -> str:
+        """The one architecture that is compiled for: whether a source compiles hangs on no more."""
+        return self.cuda.architectures[0] if isinstance(self.cuda, CudaPlan) else ""
+
+
+def find_toolchain(env: Mapping[str, str], executable: Path, jobs: int) -> Toolchain:
+    """The tools at hand. Raises FindingError where there is no torch or no C++ compiler."""
+    torch = find_torch(env=env)
+    if torch is None:
+        raise FindingError(
+            Finding(
+                "torch-missing",
+                "error",
+                "--check needs torch",
+                f"{executable} has no torch, whose headers the ported files include",
+                fix=(f"{executable} -m pip install torch",),
+            )
+        )
+    compilers = find_compilers(env)
+    compiler = choose_compiler(compilers, env)
+    cuda = plan_cuda(torch, find_toolkits(env), compilers, compiler, env, "auto")
+    variables = {
+        **env,
+        "MAX_JOBS": str(jobs),
+        "PATH": f"{executable.parent}:{env.get('PATH', '')}",  # where its ninja is
+        "FORCE_CUDA": "1" if isinstance(cuda, CudaPlan) else "0",
+    }
+    if isinstance(cuda, CudaPlan):
+        variables["CUDA_HOME"] = str(cuda.toolkit.root)
+        major, minor = cuda.architectures[0].split("_")[1][:-1], cuda.architectures[0][-1]
+        variables.setdefault("TORCH_CUDA_ARCH_LIST", f"{major}.{minor}")
+        if cuda.toolkit.missing:  # torch's own packages hold the headers of its libraries
+            more = sorted(torch.root.parent.glob("nvidia/*/include"))
+            paths = [*map(str, more), *filter(None, [env.get("CPATH")])]
+            variables["CPATH"] = ":".join(paths)
+    return Toolchain(torch, compiler, cuda, variables)
+
+
+def compile_command(
+    tools: Toolchain, source: Path, output: Path, includes: Sequence[Path], macros: Sequence[str]
+) -> list[str]:
+    """The command that compiles one source to an object, as torch's own builds would.
+
+    Args:
+        tools: for a .cu file with a CudaPlan.
+        source, output: the files.
+        includes: directories of the project.
+        macros: e.g. "WITH_CUDA" or "N=3".
+    """
+    standard = next(s for since, s in _STANDARDS if numbers(tools.torch.version) >= since)
+    include = tools.torch.root / "include"
+    common = [
+        *(f"-I{path}" for path in includes),
+        *("-isystem", str(include)),
+        *("-isystem", str(include / "torch/csrc/api/include")),
+        *("-isystem", sysconfig.get_paths()["include"]),
+        *(
+            f"-D{macro}"
+            for macro in ("TORCH_EXTENSION_NAME=ported", "TORCH_API_INCLUDE_EXTENSION_H")
+        ),
+        *(f"-D{macro}" for macro in macros),
+        f"-std=c++{standard}",
+        *("-c", str(source), "-o", str(output)),
+    ]
+    if isinstance(tools.cuda, CudaPlan):
+        common = [*(f"-isystem{path}" for path in tools.cuda.toolkit.include), *common]
+    if source.suffix == ".cu" and isinstance(tools.cuda, CudaPlan):
+        host = ["-ccbin", str(tools.cuda.host.path)] if tools.cuda.host else []
+        flags = [*_NVCC_FLAGS, *gencode_flags([tools.architecture]), "-Xcompiler", "-fPIC"]
+        return [str(tools.cuda.toolkit.nvcc), *host, *flags, *common]
+    return [str(tools.compiler.path), "-fPIC", *common]
