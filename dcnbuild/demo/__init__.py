@@ -1,0 +1,1 @@
+"""`dcnbuild demo`: trains deformable offsets that align two frames of a real photograph."""
