@@ -18,7 +18,7 @@ from dcnbuild.doctor.finding import Finding
 from dcnbuild.doctor.logs import RULES, LogRule
 from dcnbuild.doctor.registry import all_checks
 
-PAGE = Path(__file__).parents[2] / "docs/findings.md"
+PAGE = Path("docs/findings.md")
 
 _HEAD = """\
 # Findings

@@ -142,7 +142,7 @@ def _fatbin_entries(data: mmap.mmap, section: Section) -> Iterator[str]:
         if magic != _FATBIN_MAGIC:
             at += 8  # padding between containers, which start at multiples of eight
             continue
-        entry, at = at + header_size, at + header_size + size
+        entry, at = at + header_size, at + max(header_size + size, 16)
         while entry + 48 <= min(at, end):
             kind, entry_header, payload, number, flags = struct.unpack_from(
                 "<H2xIQ12xI8xQ", data, entry
@@ -150,7 +150,4 @@ def _fatbin_entries(data: mmap.mmap, section: Section) -> Iterator[str]:
             if kind in (_KIND_PTX, _KIND_CUBIN) and 10 <= number < 1000:
                 suffix = "a" if flags & _FLAG_EXACT else "f" if flags & _FLAG_FAMILY else ""
                 yield f"{'sm' if kind == _KIND_CUBIN else 'compute'}_{number}{suffix}"
-            if entry_header + payload == 0:
-                break
-            entry += entry_header + payload
-        at = max(at, section.offset)
+            entry += max(entry_header + payload, 16)  # damaged files must not stop the walk

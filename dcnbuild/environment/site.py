@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dcnbuild.environment.files import children, existing, is_dir, read_text, split_paths
@@ -35,7 +35,16 @@ def site_packages(
         home = re.search(r"^home\s*=\s*(.+)$", config, re.MULTILINE)
         if home:
             directories += _own_directories(Path(home[1].strip()).parent)
-    return existing(directories)
+    return existing([*directories, *_path_file_entries(directories)])
+
+
+def _path_file_entries(directories: list[Path]) -> Iterator[Path]:
+    """The directories that *.pth files add: editable installs, environments laid over others."""
+    for directory in directories:
+        for path_file in children(directory, "*.pth"):
+            for line in (read_text(path_file) or "").splitlines():
+                if line.strip() and not line.startswith(("#", "import ", "import\t")):
+                    yield directory / line.strip()
 
 
 def sees_system_packages(config: str) -> bool:

@@ -46,7 +46,7 @@ def find_torches(
 
 def read_torch(site_packages: Path) -> TorchInstall | None:
     """The torch in one site-packages directory, also one installed there as editable."""
-    for root in (site_packages / "torch", *_editable_roots(site_packages)):
+    for root in _roots(site_packages):
         version_file = read_text(root / "version.py")
         if version_file is None:
             continue
@@ -86,12 +86,9 @@ def _constants(source: str) -> dict[str, object]:
     return values
 
 
-def _editable_roots(site_packages: Path) -> Iterator[Path]:
-    for path_file in children(site_packages, "*.pth"):
-        for line in (read_text(path_file) or "").splitlines():
-            if line.strip() and not line.startswith(("#", "import ", "import\t")):
-                yield site_packages / line.strip() / "torch"
-    for finder in children(site_packages, "__editable___torch_*_finder.py"):
+def _roots(site_packages: Path) -> Iterator[Path]:
+    yield site_packages / "torch"
+    for finder in children(site_packages, "__editable___torch_*_finder.py"):  # setuptools' way
         match = re.search(r"""["']torch["']\s*:\s*["']([^"']+)["']""", read_text(finder) or "")
         if match:
             yield Path(match[1])
