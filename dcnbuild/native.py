@@ -84,14 +84,18 @@ def _library(device_type: str) -> Library:
     )
 
 
-def load_registered() -> None:
-    """Loads the libraries that are built already, prebuilt or cached, and compiles nothing."""
+def load_registered(*, everything: bool = False) -> None:
+    """Loads the libraries that are built already, and compiles nothing.
+
+    A cached CUDA library is left for the first execution on a GPU unless `everything` is asked for: looking
+    for it means looking for toolkits, which an import should not pay for.
+    """
     import torch
 
     with _lock:
         _load_existing("cpu")
         if torch.version.cuda:
-            _load_existing("cuda")
+            _load_existing("cuda", cached=everything)
 
 
 def ensure(device_type: str) -> Route:
@@ -116,8 +120,10 @@ def ensure(device_type: str) -> Route:
     return route
 
 
-def _load_existing(library: Library) -> None:
-    """Tries the prebuilt and the cached library, and notes why each was not taken."""
+def _load_existing(library: Library, cached: bool = True) -> None:
+    """Tries the prebuilt and (if `cached`) the cached library, and notes why each was not taken."""
+    if _status[library].library is not None:
+        return
     forced = forced_route()
     rejected: list[tuple[Attempt, str]] = []
     if forced == "reference":
@@ -136,14 +142,14 @@ def _load_existing(library: Library) -> None:
             return
     if forced == "prebuilt":
         rejected += [("cached", "DCNBUILD_ROUTE=prebuilt"), ("build", "DCNBUILD_ROUTE=prebuilt")]
-    else:
-        from dcnbuild.builder import jit
+    elif cached:
+        from dcnbuild.builder import lookup
 
         try:
-            cached = jit.find_cached(library, jit.running_torch(), os.environ)
+            entry = lookup.find_cached(library, lookup.running_torch(), os.environ)
         except (FindingError, OSError) as error:
-            cached = str(error)
-        found = cached if isinstance(cached, str) else (cached.path, cached.record)
+            entry = str(error)
+        found = entry if isinstance(entry, str) else (entry.path, entry.record)
         if _take(library, "cached", found, rejected):
             return
     _status[library] = DeviceStatus(library, rejected=tuple(rejected))
@@ -210,14 +216,14 @@ def _schema_known() -> Iterator[None]:
 
 def _build(library: Library) -> None:
     """Builds and loads a library, or settles for the reference where that is allowed."""
-    from dcnbuild.builder import jit
+    from dcnbuild.builder import jit, lookup
 
     forced = forced_route()
     rejected = list(_status[library].rejected)
     finding = None
     if forced != "prebuilt":
         try:
-            entry = jit.build_cached(library, jit.running_torch(), os.environ)
+            entry = jit.build_cached(library, lookup.running_torch(), os.environ)
         except FindingError as error:
             finding = error.finding
         else:

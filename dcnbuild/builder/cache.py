@@ -7,7 +7,6 @@ put there by one rename. So a build that was killed leaves nothing that a later 
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
 import shutil
 import stat
@@ -54,12 +53,8 @@ def cache_directories(env: Mapping[str, str]) -> tuple[Path, ...]:
         places.append(Path(env["XDG_CACHE_HOME"], "dcnbuild/jit"))
     elif env.get("HOME"):
         places.append(Path(env["HOME"], ".cache/dcnbuild/jit"))
-    places.append(Path(tempfile.gettempdir(), f"dcnbuild-{_user()}"))
+    places.append(Path(tempfile.gettempdir(), f"dcnbuild-{os.getuid()}"))
     return tuple(places)
-
-
-def _user() -> str:
-    return str(os.getuid()) if hasattr(os, "getuid") else getpass.getuser()
 
 
 def check_private(directory: Path) -> None:
@@ -70,12 +65,11 @@ def check_private(directory: Path) -> None:
         raise UnusableCacheError(f"{directory}: {error.strerror}") from error
     if not stat.S_ISDIR(status.st_mode):
         raise UnusableCacheError(f"{directory} is no directory")
-    if hasattr(os, "geteuid"):
-        if status.st_uid != os.geteuid():
-            raise UnusableCacheError(f"{directory} belongs to another user")
-        if status.st_mode & 0o022:
-            mode = oct(stat.S_IMODE(status.st_mode))
-            raise UnusableCacheError(f"{directory} can be written by others (mode {mode})")
+    if status.st_uid != os.geteuid():
+        raise UnusableCacheError(f"{directory} belongs to another user")
+    if status.st_mode & 0o022:
+        mode = oct(stat.S_IMODE(status.st_mode))
+        raise UnusableCacheError(f"{directory} can be written by others (mode {mode})")
 
 
 def make_private(directory: Path) -> None:

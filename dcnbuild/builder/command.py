@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from dcnbuild.builder import jit
+from dcnbuild.builder import jit, lookup
 from dcnbuild.builder.plan import CudaMode, cuda_mode
 from dcnbuild.builder.sources import Library
 from dcnbuild.doctor.finding import FindingError
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
         env["DCNBUILD_CUDA"] = args.cuda
     try:
         mode = cuda_mode(env)
-        torch = jit.running_torch()
+        torch = lookup.running_torch()
         _build("cpu", torch, env, args.force)
         if mode != "off":
             _build_cuda(mode, torch, env, args.force)

@@ -7,27 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dcnbuild.architectures import gencode_flags
+from dcnbuild.builder.flags import CUDA_RUNTIME, CXX_FLAGS, LINK_FLAGS, NVCC_FLAGS
 from dcnbuild.builder.flavour import Flavour
 from dcnbuild.builder.sources import Library, library_file, library_sources
 from dcnbuild.environment.facts import Compiler, Toolkit, TorchInstall
-
-#: No -march: one binary for every machine of its kind.
-CXX_FLAGS = ("-O3", "-fPIC", "-fvisibility=hidden", "-fvisibility-inlines-hidden", "-Wall")
-NVCC_FLAGS = (
-    "-O3",
-    "-DUSE_CUDA",
-    "--expt-relaxed-constexpr",
-    "-Xcompiler=-fPIC,-fvisibility=hidden,-fvisibility-inlines-hidden",
-)
-LINK_FLAGS = (
-    "-shared",
-    # Name as needed only what is used, and fail here, not at import, if something is defined nowhere.
-    "-Wl,--as-needed,-z,defs",
-    # The static CUDA runtime inside must not stand in for the one that torch brings.
-    "-Wl,--exclude-libs,ALL",
-)
-#: The static CUDA runtime, so that no NVIDIA library is named as needed, and what it rests on.
-CUDA_RUNTIME = ("-lcudart_static", "-ldl", "-lrt", "-lpthread")
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from dcnbuild.builder import findings
 from dcnbuild.builder.sources import Library
-from dcnbuild.compatibility import numbers
 from dcnbuild.doctor.finding import FindingError
+from dcnbuild.versions import numbers
 
 FlavourName = Literal["stable", "aten"]
 
@@ -53,6 +52,9 @@ def flavour_of(torch_version: str) -> Flavour:
     """
     if numbers(torch_version)[:2] >= STABLE_TARGET:
         return STABLE
+    # here, since every `import dcnbuild` passes by and hardly any comes this far
+    from dcnbuild.builder import findings
+
     raise FindingError(findings.torch_too_old(torch_version, STABLE.requirement))
 
 

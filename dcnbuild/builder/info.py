@@ -30,6 +30,7 @@ def run(args: argparse.Namespace) -> int:
     # the operators register themselves as soon as torch is there; this is where a failure of it shows
     import dcnbuild.ops.deform_conv2d  # noqa: F401
 
+    native.load_registered(everything=True)
     report = {
         "schema": 1,
         "dcnbuild": __version__,
@@ -82,11 +83,11 @@ def _why_not(attempt: native.Attempt, status: native.DeviceStatus) -> str:
 
 
 def _what_a_build_would_do(status: native.DeviceStatus) -> str:
-    from dcnbuild.builder import jit
+    from dcnbuild.builder import jit, lookup
     from dcnbuild.builder.compile import describe
 
     try:
-        plan = jit.make_plan(status.device, jit.running_torch(), os.environ)
+        plan = jit.make_plan(status.device, lookup.running_torch(), os.environ)
     except (FindingError, ValueError) as error:
         return f"not possible: {str(error).partition(chr(10))[0]}"
     return f"not yet: compiles {describe(status.device, plan)} on first use, or now: dcnbuild build"

@@ -1,110 +1,27 @@
-"""Built just in time: the key of a cached library, the look-up, and the build into the cache."""
+"""Builds a library just in time, into the cache where `lookup` finds it."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
-import json
-import os
-import platform
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from dcnbuild.builder import cache, commands, findings
+from dcnbuild.builder import cache, findings
 from dcnbuild.builder.compile import compile_library, describe, plan_here, record_of
-from dcnbuild.builder.flavour import flavour_of
+from dcnbuild.builder.lookup import cache_key
 from dcnbuild.builder.ninjafile import CompileError
 from dcnbuild.builder.plan import BuildPlan, cuda_mode
 from dcnbuild.builder.progress import ProgressLine
-from dcnbuild.builder.sources import Library, csrc_dir, library_file, source_hash
+from dcnbuild.builder.sources import Library, library_file
 from dcnbuild.doctor.finding import Finding, FindingError
-from dcnbuild.environment import compilers, toolkits
 from dcnbuild.environment.facts import TorchInstall
-from dcnbuild.environment.files import resolve
 from dcnbuild.environment.torch_install import read_torch
 
-#: Variables that compilers read by themselves, so that they belong to the key.
-_COMPILER_VARIABLES = (
-    "CPATH",
-    "CPLUS_INCLUDE_PATH",
-    "LIBRARY_PATH",
-    "NVCC_PREPEND_FLAGS",
-    "NVCC_APPEND_FLAGS",
-)
 #: Errors of a disk rather than of the sources: another directory may do better.
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.EACCES}
-
-
-def cache_key(library: Library, torch: TorchInstall, env: Mapping[str, str]) -> tuple[str, str]:
-    """The two halves of an entry's name: what decides whether it may be loaded, and what compiled it.
-
-    The first holds sources, flags, torch and the machine, the second the identity of the compilers; "none"
-    where there is no compiler. No program is run for it.
-    """
-    flavour = flavour_of(torch.version)
-    contents = {
-        "library": library,
-        "sources": source_hash(csrc_dir(), library),
-        "flags": [
-            *flavour.flags,
-            *(commands.CXX_FLAGS if library == "cpu" else commands.NVCC_FLAGS),
-            *commands.LINK_FLAGS,
-        ],
-        "torch": [torch.version, torch.cuda, torch.cxx11_abi],
-        "machine": platform.machine(),
-        "variables": {name: env[name] for name in _COMPILER_VARIABLES if env.get(name)},
-        "architectures": env.get("TORCH_CUDA_ARCH_LIST", "") if library == "cuda" else "",
-    }
-    tools = [_identity(path) for path in _tools(library, env)]
-    return f"{library}-{_hash(contents)}", _hash(tools)[:8] if tools else "none"
-
-
-def _hash(value: object) -> str:
-    text = json.dumps(value, sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=10).hexdigest()
-
-
-def _identity(path: Path) -> tuple[str, int, int]:
-    status = path.stat()
-    return str(path), status.st_size, status.st_mtime_ns
-
-
-def _tools(library: Library, env: Mapping[str, str]) -> Iterator[Path]:
-    """The programs that would compile, or nothing if one of them is missing."""
-    wanted = {"CXX"} if library == "cpu" else {"CXX", "CC", "NVCC_CCBIN", "NVCC_PREPEND_FLAGS"}
-    found = list(compilers.candidates(env))
-    chosen = [resolve(path) for label, path in found if label in wanted]
-    default = [resolve(path) for label, path in found if label == "PATH" and "++" in path.name]
-    nvccs: list[Path] = []
-    if library == "cuda":
-        for _, path in toolkits.candidates(env):
-            real = toolkits.real_nvcc(path, env)
-            if real is not None and real not in nvccs:
-                nvccs.append(real)
-        if not nvccs:
-            return
-    if chosen or default:
-        yield from [*chosen, *default[:1], *nvccs]
-
-
-def find_cached(library: Library, torch: TorchInstall, env: Mapping[str, str]) -> cache.Entry | str:
-    """The cached library for this torch and these compilers, or why there is none.
-
-    Where the compilers are gone, one that they left behind serves.
-    """
-    base, tools = cache_key(library, torch, env)
-    reason = ""
-    for root in cache.cache_directories(env):
-        entry = cache.find_entry(root, f"{base}-{tools}", library)
-        if isinstance(entry, str) and tools == "none":
-            entry = cache.find_any(root, base, library) or entry
-        if isinstance(entry, cache.Entry):
-            return entry
-        reason = reason or entry  # of the first place; the others only stand in for it
-    return reason
 
 
 def build_cached(
@@ -194,16 +111,3 @@ def _failed(
 ) -> Finding:
     written = log if log and log.is_file() and isinstance(error, CompileError) else None
     return findings.build_failed(describe(library, plan), str(error), written)
-
-
-def running_torch() -> TorchInstall:
-    """The torch that is imported, with what the key needs of it."""
-    import torch
-
-    return TorchInstall(
-        root=Path(os.fspath(torch.__path__[0])),
-        version=str(torch.__version__),
-        cuda=torch.version.cuda,
-        cxx11_abi=torch.compiled_with_cxx11_abi(),
-        hip=torch.version.hip,
-    )

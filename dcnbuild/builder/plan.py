@@ -10,10 +10,10 @@ from dcnbuild import compatibility
 from dcnbuild.architectures import parse_arch_list
 from dcnbuild.builder import findings
 from dcnbuild.builder.flavour import Flavour, flavour_of
-from dcnbuild.compatibility import numbers
 from dcnbuild.doctor.finding import Finding, FindingError
 from dcnbuild.environment.compilers import nvcc_host_compiler
 from dcnbuild.environment.facts import Compiler, Toolkit, TorchInstall
+from dcnbuild.versions import numbers
 
 CudaMode = Literal["auto", "on", "off"]
 

@@ -20,7 +20,7 @@ from build_project import Project
 BUILD = """
 import ctypes, os
 from pathlib import Path
-from dcnbuild.builder import jit
+from dcnbuild.builder import jit, lookup
 from dcnbuild.environment.facts import TorchInstall
 import dcnbuild
 root = Path(dcnbuild.__file__).parent.parent / "torch"
@@ -29,7 +29,7 @@ entry = jit.build_cached("cpu", torch, os.environ)
 print(entry.path, ctypes.CDLL(str(entry.path)).answer())
 """
 #: Only looks.
-FIND = BUILD.replace("build_cached", "find_cached").replace(
+FIND = BUILD.replace("jit.build_cached", "lookup.find_cached").replace(
     "print(entry.path, ", "print(entry if isinstance(entry, str) else entry.path, "
 )
 
