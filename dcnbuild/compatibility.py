@@ -6,7 +6,6 @@ which the table has no answer gets None, and whoever asks then says nothing.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dcnbuild.architectures import capability, sorted_names
+from dcnbuild.versions import numbers
 
 TABLE = Path(__file__).with_name("compatibility.yaml")
 
@@ -72,12 +72,6 @@ class Compatibility:
 
     cuda: tuple[CudaRelease, ...]
     torch: tuple[TorchRelease, ...]
-
-
-def numbers(version: str) -> tuple[int, ...]:
-    """The numbers that a version starts with: "2.14.1+cu130" → (2, 14, 1); () if there are none."""
-    match = re.match(r"\d+(?:\.\d+)*", version)
-    return tuple(int(part) for part in match[0].split(".")) if match else ()
 
 
 @cache

@@ -1,0 +1,11 @@
+"""Version numbers, compared as numbers."""
+
+from __future__ import annotations
+
+import re
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """The numbers that a version starts with: "2.14.1+cu130" → (2, 14, 1); () if there are none."""
+    match = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(int(part) for part in match[0].split(".")) if match else ()
