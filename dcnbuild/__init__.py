@@ -15,15 +15,17 @@ from dcnbuild._version import __version__
 
 if TYPE_CHECKING:
     from dcnbuild import reference as reference
+    from dcnbuild.conversion import convert
     from dcnbuild.nn import DCN, DeformConv2d
     from dcnbuild.ops.deform_conv2d import deform_conv2d
 
-__all__ = ["DCN", "DeformConv2d", "__version__", "deform_conv2d", "reference"]
+__all__ = ["DCN", "DeformConv2d", "__version__", "convert", "deform_conv2d", "reference"]
 
 #: public name → the module that has it; the module itself where the names are the same.
 _HOMES = {
     "DCN": "dcnbuild.nn",
     "DeformConv2d": "dcnbuild.nn",
+    "convert": "dcnbuild.conversion",
     "deform_conv2d": "dcnbuild.ops.deform_conv2d",
     "reference": "dcnbuild.reference",
 }

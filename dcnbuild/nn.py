@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -98,12 +99,64 @@ class DeformConv2d(nn.Module):
         return ", ".join(parts)
 
 
-class DCN(DeformConv2d):
+class PredictsOffsets(DeformConv2d):
+    """A `DeformConv2d` with a convolution that predicts its offsets and mask; what `DCN` and the old modules share.
+
+    The predicting convolution has the module's own geometry and makes 3·K·G' channels from the input (2·K·G' for v1): the
+    first two thirds are offsets, the last third goes through a sigmoid and is the mask. It starts at zero. Its keys load
+    from checkpoints under any of `OFFSET_NAMES`, which are what the packages of old call it.
+    """
+
+    OFFSET_NAMES = ("conv_offset", "conv_offset_mask")
+
+    #: The attribute that holds the predicting convolution, one of OFFSET_NAMES.
+    offset_name = "conv_offset"
+
+    def add_offset_conv(self, offset_groups: int, modulated: bool) -> None:
+        """Adds the predicting convolution, at zero. Raises ValueError if the groups do not divide the channels."""
+        if offset_groups < 1 or self.in_channels % offset_groups:
+            raise ValueError(
+                f"offset_groups={offset_groups} must divide in_channels={self.in_channels}"
+            )
+        taps = self.kernel_size[0] * self.kernel_size[1]
+        conv = nn.Conv2d(
+            self.in_channels,
+            (3 if modulated else 2) * offset_groups * taps,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.dilation,
+        )
+        self.add_module(self.offset_name, conv)
+        self.init_offset()
+
+    def init_offset(self) -> None:
+        """Sets the predicting convolution to zero: an ordinary convolution, times 1/2 with a mask."""
+        for parameter in getattr(self, self.offset_name).parameters():
+            nn.init.zeros_(parameter)
+
+    def predict(self, input: Tensor, modulated: bool) -> tuple[Tensor, Tensor | None]:
+        """Offset [N, 2·K·G', H', W'] and mask [N, K·G', H', W'] (None unless modulated) for input [N, C, H, W]."""
+        predicted = getattr(self, self.offset_name)(input)
+        if not modulated:
+            return predicted, None
+        split = 2 * predicted.shape[1] // 3
+        return predicted[:, :split], predicted[:, split:].sigmoid()
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        for name in self.OFFSET_NAMES:
+            for key in [key for key in state_dict if key.startswith(f"{prefix}{name}.")]:
+                own = f"{prefix}{self.offset_name}.{key.rpartition('.')[2]}"
+                if own not in state_dict:
+                    state_dict[own] = state_dict.pop(key)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+class DCN(PredictsOffsets):
     """A deformable convolution that predicts its own offsets and mask, like the `DCN` of CharlesShang/DCNv2.
 
-    `conv_offset`, a convolution of the same geometry (dilation included, which the old one forgot), makes 3·K·G' channels
-    from the input (2·K·G' for v1): the first two thirds are offsets, the last third goes through a sigmoid and is the mask.
-    It starts at zero, so that a new DCN is an ordinary convolution (times 1/2 with a mask).
+    `conv_offset` predicts them (see `PredictsOffsets`). It has the module's dilation, which the old one forgot. A new DCN
+    is an ordinary convolution (times 1/2 with a mask).
 
     Args:
         in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias: as for `DeformConv2d`.
@@ -127,30 +180,13 @@ class DCN(DeformConv2d):
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias
         )
-        if offset_groups < 1 or in_channels % offset_groups:
-            raise ValueError(f"offset_groups={offset_groups} must divide in_channels={in_channels}")
         self.offset_groups = offset_groups
         self.modulated = modulated
-        taps = self.kernel_size[0] * self.kernel_size[1]
-        self.conv_offset = nn.Conv2d(
-            in_channels,
-            (3 if modulated else 2) * offset_groups * taps,
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            self.dilation,
-        )
-        nn.init.zeros_(self.conv_offset.weight)
-        if self.conv_offset.bias is not None:
-            nn.init.zeros_(self.conv_offset.bias)
+        self.add_offset_conv(offset_groups, modulated)
 
     def forward(self, input: Tensor) -> Tensor:  # type: ignore[override]
         """[N, C, H, W] → [N, O, H', W']."""
-        predicted = self.conv_offset(input)
-        if not self.modulated:
-            return super().forward(input, predicted)
-        split = 2 * predicted.shape[1] // 3
-        return super().forward(input, predicted[:, :split], predicted[:, split:].sigmoid())
+        return super().forward(input, *self.predict(input, self.modulated))
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, offset_groups={self.offset_groups}, modulated={self.modulated}"
