@@ -1,0 +1,95 @@
+"""What the old names share: one call of the convolution, and what modules from elsewhere lack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from dcnbuild.nn import DeformConv2d
+from dcnbuild.ops.arguments import pair
+from dcnbuild.ops.deform_conv2d import deform_conv2d
+
+Size = int | Sequence[int]
+
+
+def deform_conv(
+    input: Tensor,
+    offset: Tensor,
+    mask: Tensor | None,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Size,
+    padding: Size,
+    dilation: Size,
+    groups: int,
+    offset_groups: int,
+) -> Tensor:
+    """`dcnbuild.deform_conv2d`, and the two counts that it takes from the shapes must be those given here.
+
+    Raises ValueError if they are not, and what `dcnbuild.deform_conv2d` raises.
+    """
+    if input.dim() == weight.dim() == offset.dim() == 4:
+        if input.shape[1] != groups * weight.shape[1]:
+            raise ValueError(
+                f"input has {input.shape[1]} channels, expected {groups * weight.shape[1]}: groups={groups} times the "
+                f"{weight.shape[1]} channels that weight {tuple(weight.shape)} takes"
+            )
+        expected = 2 * offset_groups * weight.shape[2] * weight.shape[3]
+        if offset.shape[1] != expected:
+            raise ValueError(
+                f"offset has {offset.shape[1]} channels, expected {expected}: 2 x {offset_groups} offset groups x "
+                f"{weight.shape[2]}x{weight.shape[3]} taps"
+            )
+    return deform_conv2d(
+        input, offset, weight, bias, stride=stride, padding=padding, dilation=dilation, mask=mask
+    )
+
+
+class OldConvolution(DeformConv2d):
+    """A convolution that may have been pickled, or built, by another package's class of the same name."""
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        super().__setstate__(state)
+        self.adopt()
+
+    def adopt(self) -> list[str]:
+        """Brings attributes that another package set into the form that ours have, and says what that changed."""
+        for name, least in (("kernel_size", 1), ("stride", 1), ("padding", 0), ("dilation", 1)):
+            setattr(self, name, pair(name, getattr(self, name), least))
+        self.__dict__.setdefault("groups", 1)
+        if "bias" not in self.__dict__:
+            self._parameters.setdefault("bias", None)
+        conv = self._modules.get(getattr(self, "offset_name", ""))
+        if isinstance(conv, nn.Conv2d) and conv.dilation != self.dilation:
+            # DCNv2's own DCN forgot it, and read an offset map of another size as if it fitted.
+            before, conv.dilation = conv.dilation, self.dilation
+            return [f"dilation of the offset convolution {before} → {self.dilation}"]
+        return []
+
+
+def uniform_by_fan_in(module: DeformConv2d) -> None:
+    """The initialisation of DCNv2 and mmcv: weight uniform in ±1/√(C·kh·kw), whatever the groups, and bias zero."""
+    bound = (module.in_channels * module.kernel_size[0] * module.kernel_size[1]) ** -0.5
+    nn.init.uniform_(module.weight, -bound, bound)
+    if module.bias is not None:
+        nn.init.zeros_(module.bias)
+
+
+def kaiming(module: DeformConv2d) -> None:
+    """The initialisation of mmcv's v1 and detectron2's convolutions: Kaiming-uniform for a ReLU, and bias zero."""
+    nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")
+    if module.bias is not None:
+        nn.init.zeros_(module.bias)
+
+
+def with_one_dtype(
+    input: Tensor, offset: Tensor, *others: Tensor | None
+) -> tuple[Tensor | None, ...]:
+    """`input` and the others in the dtype of `offset`, as mmcv casts them; under autocast that is left to autocast."""
+    if torch.is_autocast_enabled(input.device.type):
+        return (input, *others)
+    return tuple(
+        tensor if tensor is None else tensor.type_as(offset) for tensor in (input, *others)
+    )
