@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv[0] not in COMMANDS:
         parser.error(f"unknown command {argv[0]!r}; there are: {', '.join(COMMANDS)}")
     module, text = COMMANDS[argv[0]]
-    command: Command = importlib.import_module(module)  # type: ignore[assignment]
+    command: Command = importlib.import_module(module)
     subparser = argparse.ArgumentParser(prog=f"dcnbuild {argv[0]}", description=text)
     command.add_arguments(subparser)
     return command.run(subparser.parse_args(argv[1:]))
