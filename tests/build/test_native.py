@@ -107,14 +107,14 @@ def test_the_reference_with_one_warning_where_nothing_can_be_compiled(
     assert result.returncode == 0, result.stderr
     assert result.stdout == "reference|reference|None\n"
     assert result.stderr.count("RuntimeWarning: dcnbuild runs deform_conv2d as plain torch") == 1
-    assert "no C++ compiler" in result.stderr
+    assert "No C++ compiler" in result.stderr
 
 
 def test_a_route_that_is_forced_is_taken_or_refused(
     without_libraries: Project, tmp_path: Path, no_programs: str
 ) -> None:
     env = without_libraries.env(DCNBUILD_CACHE=str(tmp_path / "cache"), PATH=no_programs)
-    for route, said in (("prebuilt", "DCNBUILD_ROUTE=prebuilt"), ("jit", "no C++ compiler")):
+    for route, said in (("prebuilt", "DCNBUILD_ROUTE=prebuilt"), ("jit", "No C++ compiler")):
         result = without_libraries.run(CALL + "call()\n", {**env, "DCNBUILD_ROUTE": route})
         assert result.returncode == 1
         assert "FindingError" in result.stderr

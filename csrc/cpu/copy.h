@@ -1,0 +1,130 @@
+// Copies between strided tensors and the dense buffers of a tile or an image, with conversion, by
+// words of 16 bytes. Included inside an instruction set's namespace.
+
+DCNBUILD_INLINE Vector<float, 16> load_word(const float* from) { return load<16>(from); }
+DCNBUILD_INLINE Vector<double, 16> load_word(const double* from) { return load<16>(from); }
+DCNBUILD_INLINE void store_word(float* to, Vector<float, 16> word) { store<16>(to, word); }
+DCNBUILD_INLINE void store_word(double* to, Vector<double, 16> word) { store<16>(to, word); }
+
+template <typename T>
+using Word = decltype(load_word(static_cast<const T*>(nullptr)));
+
+/// How many values of T a word holds: four, or two of double.
+template <typename T>
+constexpr int kWord = sizeof(T) == 8 ? 2 : 4;
+
+/// A word of `count` values, the rest zero.
+template <typename T>
+DCNBUILD_INLINE Word<T> load_part(const T* from, int64_t step, int64_t count) {
+  T values[kWord<T>] = {};
+  for (int64_t k = 0; k < count; ++k) values[k] = from[k * step];
+  return load_word(values);
+}
+
+template <typename T>
+DCNBUILD_INLINE void store_part(T* to, Word<T> word, int64_t count) {
+  T values[kWord<T>];
+  store_word(values, word);
+  for (int64_t k = 0; k < count; ++k) to[k] = values[k];
+}
+
+template <typename From, typename To>
+DCNBUILD_INLINE void copy_row(int64_t count, const From* from, int64_t step, To* to) {
+  constexpr int size = kWord<To>;
+  int64_t k = 0;
+  if (step == 1)
+    for (; k + size <= count; k += size) store_word(to + k, load_word(from + k));
+  for (; k + size <= count; k += size) store_word(to + k, load_part(from + k * step, step, size));
+  if (k < count) store_part(to + k, load_part(from + k * step, step, count - k), count - k);
+}
+
+#if defined(__clang__)
+#define DCNBUILD_SHUFFLE4(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#define DCNBUILD_SHUFFLE2(a, b, i, j) __builtin_shufflevector(a, b, i, j)
+#else
+#define DCNBUILD_SHUFFLE4(a, b, i, j, k, l) __builtin_shuffle(a, b, Vector<int32_t, 16>{i, j, k, l})
+#define DCNBUILD_SHUFFLE2(a, b, i, j) __builtin_shuffle(a, b, Vector<int64_t, 16>{i, j})
+#endif
+
+DCNBUILD_INLINE void transpose(Vector<float, 16> (&w)[4]) {
+  const auto a = DCNBUILD_SHUFFLE4(w[0], w[1], 0, 4, 1, 5),
+             b = DCNBUILD_SHUFFLE4(w[0], w[1], 2, 6, 3, 7);
+  const auto c = DCNBUILD_SHUFFLE4(w[2], w[3], 0, 4, 1, 5),
+             d = DCNBUILD_SHUFFLE4(w[2], w[3], 2, 6, 3, 7);
+  w[0] = DCNBUILD_SHUFFLE4(a, c, 0, 1, 4, 5);
+  w[1] = DCNBUILD_SHUFFLE4(a, c, 2, 3, 6, 7);
+  w[2] = DCNBUILD_SHUFFLE4(b, d, 0, 1, 4, 5);
+  w[3] = DCNBUILD_SHUFFLE4(b, d, 2, 3, 6, 7);
+}
+
+DCNBUILD_INLINE void transpose(Vector<double, 16> (&w)[2]) {
+  const auto a = DCNBUILD_SHUFFLE2(w[0], w[1], 0, 2), b = DCNBUILD_SHUFFLE2(w[0], w[1], 1, 3);
+  w[0] = a;
+  w[1] = b;
+}
+
+/// to[i * to_row + j] = from[j * from_row + i] for i < rows and j < columns, at most a word of
+/// each.
+template <typename From, typename To>
+DCNBUILD_INLINE void transpose_words(int64_t rows, int64_t columns, const From* from,
+                                     int64_t from_row, To* to, int64_t to_row) {
+  constexpr int size = kWord<To>;
+  Word<To> words[size];
+  if (rows == size && columns == size) {
+    for (int j = 0; j < size; ++j) words[j] = load_word(from + j * from_row);
+    transpose(words);
+    for (int i = 0; i < size; ++i) store_word(to + i * to_row, words[i]);
+  } else {
+    for (int j = 0; j < size; ++j)
+      words[j] = load_part(from + j * from_row, 1, j < columns ? rows : 0);
+    transpose(words);
+    for (int64_t i = 0; i < rows; ++i) store_part(to + i * to_row, words[i], columns);
+  }
+}
+
+/// The same for any rows and columns, in blocks whose narrower side stays in L1. Word by word along
+/// the rows of the side with the longer ones, so that a cache line of it is touched once only: such
+/// lines often fall into one set of the cache.
+template <typename From, typename To>
+DCNBUILD_INLINE void copy_transposed(int64_t rows, int64_t columns, const From* from,
+                                     int64_t from_row, To* to, int64_t to_row) {
+  constexpr int64_t block = 64, size = kWord<To>;
+  const auto part = [](int64_t total, int64_t at, int64_t most) {
+    return total - at < most ? total - at : most;
+  };
+  for (int64_t i0 = 0; i0 < rows; i0 += block)
+    for (int64_t j0 = 0; j0 < columns; j0 += block) {
+      const int64_t height = part(rows, i0, block), width = part(columns, j0, block);
+      const auto words = [&](int64_t i, int64_t j) {
+        transpose_words(part(height, i, size), part(width, j, size),
+                        from + (j0 + j) * from_row + i0 + i, from_row,
+                        to + (i0 + i) * to_row + j0 + j, to_row);
+      };
+      if (from_row > to_row) {
+        for (int64_t j = 0; j < width; j += size)
+          for (int64_t i = 0; i < height; i += size) words(i, j);
+      } else {
+        for (int64_t i = 0; i < height; i += size)
+          for (int64_t j = 0; j < width; j += size) words(i, j);
+      }
+    }
+}
+
+/// `Copy` for one pair of types.
+template <typename From, typename To>
+void copy(int64_t rows, int64_t columns, const void* in, int64_t in_i, int64_t in_j, void* out,
+          int64_t out_i, int64_t out_j) {
+  const From* from = static_cast<const From*>(in);
+  To* to = static_cast<To*>(out);
+  if (out_j != 1 && out_i == 1) {
+    copy<From, To>(columns, rows, in, in_j, in_i, out, out_j, out_i);
+  } else if (out_j != 1) {
+    for (int64_t i = 0; i < rows; ++i)
+      for (int64_t j = 0; j < columns; ++j)
+        store_part(to + i * out_i + j * out_j, load_part(from + i * in_i + j * in_j, 1, 1), 1);
+  } else if (in_j != 1 && in_i == 1) {
+    copy_transposed(rows, columns, from, in_j, to, out_i);
+  } else {
+    for (int64_t i = 0; i < rows; ++i) copy_row(columns, from + i * in_i, in_j, to + i * out_i);
+  }
+}

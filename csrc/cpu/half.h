@@ -1,0 +1,77 @@
+// float16 and bfloat16 as bits, and their conversions to and from float, four at a time, rounding
+// to nearest even. Included inside an instruction set's namespace.
+
+struct HalfBits {
+  uint16_t bits;
+};
+struct BFloat16Bits {
+  uint16_t bits;
+};
+
+using Floats = Vector<float, 16>;
+using Words = Vector<uint32_t, 16>;
+using Shorts = Vector<uint16_t, 8>;
+
+template <typename To, typename From>
+DCNBUILD_INLINE To bits_as(From from) {
+  static_assert(sizeof(To) == sizeof(From));
+  To to;
+  __builtin_memcpy(&to, &from, sizeof(to));
+  return to;
+}
+
+/// Four times the number whose bits are given.
+DCNBUILD_INLINE Floats floats_of(uint32_t bits) {
+  return bits_as<Floats>(Words{bits, bits, bits, bits});
+}
+
+/// `yes` in the lanes where a comparison holds, else `no`.
+template <typename Condition>
+DCNBUILD_INLINE Words choose(Condition condition, Words yes, Words no) {
+  const Words chosen = bits_as<Words>(condition);
+  return (chosen & yes) | (~chosen & no);
+}
+
+DCNBUILD_INLINE Words widened(const uint16_t* from) {
+  return __builtin_convertvector(bits_as<Shorts>(load<8>(from)), Words);
+}
+
+DCNBUILD_INLINE Floats load_word(const BFloat16Bits* from) {
+  return bits_as<Floats>(widened(&from->bits) << 16);
+}
+
+DCNBUILD_INLINE void store_word(BFloat16Bits* to, Floats value) {
+  const Words bits = bits_as<Words>(value), quiet = Words{} + 0x7fc0u;
+  const Words rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  store<8>(&to->bits, __builtin_convertvector(choose(value != value, quiet, rounded), Shorts));
+}
+
+#ifdef DCNBUILD_F16C
+DCNBUILD_INLINE Floats load_word(const HalfBits* from) {
+  return _mm_cvtph_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
+}
+
+DCNBUILD_INLINE void store_word(HalfBits* to, Floats value) {
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT));
+}
+#else
+DCNBUILD_INLINE Floats load_word(const HalfBits* from) {
+  const Words bits = widened(&from->bits), magnitude = (bits & 0x7fffu) << 13;
+  // 2^112 moves the exponent from float16's bias to float32's, and makes subnormal numbers normal.
+  const Words scaled = bits_as<Words>(bits_as<Floats>(magnitude) * floats_of(0x77800000u));
+  const Words special = bits_as<Words>(magnitude >= 0x0f800000u) & 0x7f800000u;  // infinity or NaN
+  return bits_as<Floats>(scaled | special | ((bits & 0x8000u) << 16));
+}
+
+DCNBUILD_INLINE void store_word(HalfBits* to, Floats value) {
+  const Words bits = bits_as<Words>(value), magnitude = bits & 0x7fffffffu;
+  const Words normal = (magnitude - (112u << 23) + 0xfffu + ((magnitude >> 13) & 1u)) >> 13;
+  // Added to 0.5, a number below 2^-14 loses the bits that float16's subnormals do not have.
+  const Floats half = floats_of(0x3f000000u);
+  const Words subnormal = bits_as<Words>(bits_as<Floats>(magnitude) + half) - bits_as<Words>(half);
+  const Words finite = choose(magnitude < (113u << 23), subnormal, normal);
+  const Words special = choose(magnitude > 0x7f800000u, Words{} + 0x7e00u, Words{} + 0x7c00u);
+  const Words narrow = choose(magnitude < 0x477ff000u, finite, special) | ((bits >> 16) & 0x8000u);
+  store<8>(&to->bits, __builtin_convertvector(narrow, Shorts));
+}
+#endif

@@ -1,0 +1,42 @@
+// Vectors of one instruction set, through the compilers' vector extensions, and what is done with
+// them. Included once for each instruction set, inside its namespace: see kernels_table.h.
+
+#define DCNBUILD_INLINE inline __attribute__((always_inline))
+
+template <typename T, int bytes = DCNBUILD_VECTOR_BYTES>
+struct VectorOf {
+  typedef T type __attribute__((vector_size(bytes)));
+  typedef T unaligned __attribute__((vector_size(bytes), aligned(alignof(T)), may_alias));
+  static constexpr int lanes = bytes / sizeof(T);
+};
+
+template <typename T, int bytes = DCNBUILD_VECTOR_BYTES>
+using Vector = typename VectorOf<T, bytes>::type;
+
+template <typename T, int bytes = DCNBUILD_VECTOR_BYTES>
+constexpr int kLanes = VectorOf<T, bytes>::lanes;
+
+template <int bytes = DCNBUILD_VECTOR_BYTES, typename T>
+DCNBUILD_INLINE Vector<T, bytes> load(const T* from) {
+  return *reinterpret_cast<const typename VectorOf<T, bytes>::unaligned*>(from);
+}
+
+template <int bytes = DCNBUILD_VECTOR_BYTES, typename T>
+DCNBUILD_INLINE void store(T* to, Vector<T, bytes> v) {
+  *reinterpret_cast<typename VectorOf<T, bytes>::unaligned*>(to) = v;
+}
+
+/// The sum of a vector's lanes, halving it until it is 16 bytes wide.
+template <typename T, int bytes>
+DCNBUILD_INLINE T sum_of_lanes(Vector<T, bytes> v) {
+  T lanes[kLanes<T, bytes>];
+  store<bytes>(lanes, v);
+  if constexpr (bytes > 16) {
+    return sum_of_lanes<T, bytes / 2>(load<bytes / 2>(lanes) +
+                                      load<bytes / 2>(lanes + kLanes<T, bytes> / 2));
+  } else if constexpr (sizeof(T) == 4) {
+    return (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]);
+  } else {
+    return lanes[0] + lanes[1];
+  }
+}
