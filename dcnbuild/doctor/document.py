@@ -6,13 +6,11 @@ python -m dcnbuild.doctor.document --check  exits with 1 if it is not what would
 
 from __future__ import annotations
 
-import argparse
-import difflib
-import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from dcnbuild import pages
 from dcnbuild.doctor.examples import EXAMPLES
 from dcnbuild.doctor.finding import Finding
 from dcnbuild.doctor.logs import RULES, LogRule
@@ -62,28 +60,5 @@ def _block(lines: Iterable[str]) -> str:
     return "\n".join(["```text", *lines, "```", ""])
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Writes or checks the page; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="compare instead of writing")
-    arguments = parser.parse_args(argv)
-    wanted = page()
-    if not arguments.check:
-        temporary = PAGE.with_suffix(".md.new")
-        temporary.write_text(wanted, encoding="utf-8")
-        os.replace(temporary, PAGE)
-        return 0
-    found = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
-    if found == wanted:
-        return 0
-    sys.stdout.writelines(
-        difflib.unified_diff(
-            found.splitlines(True), wanted.splitlines(True), str(PAGE), "what would be written"
-        )
-    )
-    print(f"{PAGE} is out of date; run: python -m dcnbuild.doctor.document")
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(pages.main(PAGE, page, "dcnbuild.doctor.document"))
