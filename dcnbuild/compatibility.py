@@ -7,7 +7,7 @@ which the table has no answer gets None, and whoever asks then says nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -103,18 +103,18 @@ _PLAIN = {"str": str, "int": int, "bool": bool, "str | None": str, "int | None":
 
 
 def _row(kind: type[Any], row: Any, name: str) -> Any:
-    where = f"{kind.__name__} {row.get(name) if isinstance(row, dict) else row!r}"
     fields = kind.__dataclass_fields__
     if not isinstance(row, dict) or not set(row) <= set(fields):
-        raise CompatibilityError(f"{where}: expected only the fields {', '.join(fields)}")
+        raise CompatibilityError(f"{row!r}: expected only the fields {', '.join(fields)}")
+    where = f"{kind.__name__} {row.get(name)}"
+    missing = [key for key, field in fields.items() if field.default is MISSING and key not in row]
+    if missing:
+        raise CompatibilityError(f"{where}: without {', '.join(missing)}")
     for field, value in row.items():
         plain = _PLAIN.get(fields[field].type)
         if plain is not None and type(value) is not plain:
             raise CompatibilityError(f"{where}: {field} is {value!r}, expected a {plain.__name__}")
-    try:
-        return kind(**{field: _frozen(value) for field, value in row.items()})
-    except TypeError as error:
-        raise CompatibilityError(f"{where}: {error}") from error
+    return kind(**{field: _frozen(value) for field, value in row.items()})
 
 
 def _frozen(value: Any) -> Any:

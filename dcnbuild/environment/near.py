@@ -19,7 +19,10 @@ def meant_directory(text: str) -> Path | None:
     Mends quotes and blanks around the entry, a `~` that no shell has expanded, lib against lib64,
     and misspelt names; a name that differs in a digit is another version, not a misspelling.
     """
-    cleaned = os.path.expanduser(text.strip(" \t\"'")).rstrip(" \t\"'")
+    try:
+        cleaned = os.path.expanduser(text.strip(" \t\"'")).rstrip(" \t\"'")
+    except ValueError:  # characters that no path can have
+        return None
     if not cleaned.startswith(os.sep) or "\0" in cleaned:
         return None
     found = Path(os.sep)
