@@ -12,7 +12,7 @@ from dcnbuild.builder.findings import build_failed
 from dcnbuild.builder.ninjafile import CompileError
 from dcnbuild.builder.plan import BuildPlan, cuda_mode
 from dcnbuild.builder.record import BuildRecord, LibraryRecord
-from dcnbuild.builder.requirements import require_torch
+from dcnbuild.builder.requirements import torch_to_build_with
 from dcnbuild.builder.sources import LIBRARIES, Library, library_file
 from dcnbuild.doctor.finding import FindingError
 
@@ -29,9 +29,8 @@ def build_prebuilt(target: Path, work: Path, env: Mapping[str, str]) -> BuildRec
     """
     import filelock
 
-    torch = require_torch(env)
-    plan = plan_here(torch, env, cuda_mode(env))
-    print(f"dcnbuild: building for torch {torch.version} in {torch.root}", flush=True)
+    plan = plan_here(torch_to_build_with(env), env, cuda_mode(env))
+    print(f"dcnbuild: building for torch {plan.torch.version} in {plan.torch.root}", flush=True)
     if plan.cuda_left_out:
         print(
             f"dcnbuild: the CUDA kernels are left out. {FindingError(plan.cuda_left_out)}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from dcnbuild._version import __version__
@@ -12,17 +13,16 @@ from dcnbuild.builder.ninjafile import Progress, jobs, run_steps
 from dcnbuild.builder.plan import BuildPlan, CudaMode, plan_build
 from dcnbuild.builder.record import BuildRecord, LibraryRecord, file_digest
 from dcnbuild.builder.sources import Library, csrc_dir, library_file, library_sources, source_hash
-from dcnbuild.environment.compilers import find_compilers
+from dcnbuild.environment.collect import collect
 from dcnbuild.environment.facts import TorchInstall
-from dcnbuild.environment.toolkits import find_toolkits
 
 
-def plan_here(torch: TorchInstall, env: Mapping[str, str], mode: CudaMode) -> BuildPlan:
-    """The plan for this machine. Raises FindingError as `plan_build` does."""
-    # The toolkit of pip's packages lies beside torch, which in build isolation is not where we run.
-    beside = {**env, "PYTHONPATH": f"{torch.root.parent}:{env.get('PYTHONPATH', '')}"}
-    toolkits = find_toolkits(beside) if mode != "off" and torch.cuda else []
-    return plan_build(torch, toolkits, find_compilers(env), env, mode)
+def plan_here(torch: TorchInstall | None, env: Mapping[str, str], mode: CudaMode) -> BuildPlan:
+    """The plan for this machine and this torch. Raises FindingError as `plan_build` does."""
+    if torch is not None:
+        # The toolkit of pip's packages lies beside torch, which in build isolation is not where we run.
+        env = {**env, "PYTHONPATH": f"{torch.root.parent}:{env.get('PYTHONPATH', '')}"}
+    return plan_build(replace(collect(env), torch=torch), mode)
 
 
 def compile_library(

@@ -1,24 +1,28 @@
-"""What is built from what: pure decisions over the probes' facts."""
+"""What is built from what: pure decisions over the facts of a machine.
+
+What stands in the way is judged by the doctor's checks, so that a build stops with the same finding.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from dcnbuild import compatibility
-from dcnbuild.architectures import parse_arch_list
+from dcnbuild.architectures import parse_arch_list, sorted_names
 from dcnbuild.builder import findings
 from dcnbuild.builder.flavour import Flavour, flavour_of
+from dcnbuild.doctor.checks.shared import build_toolkit, fitting_toolkits
 from dcnbuild.doctor.finding import Finding, FindingError
-from dcnbuild.environment.compilers import nvcc_host_compiler
-from dcnbuild.environment.facts import Compiler, Toolkit, TorchInstall
+from dcnbuild.doctor.preflight import preflight
+from dcnbuild.environment.facts import Compiler, Facts, Toolkit, TorchInstall
 from dcnbuild.versions import numbers
 
 CudaMode = Literal["auto", "on", "off"]
 
 #: What compiling our CUDA half takes of a toolkit; the rest of what a toolkit may lack is not used.
-NEEDED = ("cuda_runtime.h", "crt/host_config.h", "libcudart_static.a", "cicc", "ptxas")
+NEEDED = frozenset({"cuda_runtime.h", "crt/host_config.h", "libcudart_static.a", "cicc", "ptxas"})
 
 
 @dataclass(frozen=True)
@@ -51,27 +55,21 @@ def cuda_mode(env: Mapping[str, str]) -> CudaMode:
     raise ValueError(f"DCNBUILD_CUDA is {text!r}, expected auto, on or off")
 
 
-def plan_build(
-    torch: TorchInstall,
-    toolkits: Sequence[Toolkit],
-    compilers: Sequence[Compiler],
-    env: Mapping[str, str],
-    mode: CudaMode,
-) -> BuildPlan:
+def plan_build(facts: Facts, mode: CudaMode) -> BuildPlan:
     """Decides flavour, compilers, toolkit and architectures.
 
     Args:
-        torch: what to compile against.
-        toolkits: as `find_toolkits` found them, best first.
-        compilers: as `find_compilers` found them, best first.
-        env: the environment variables.
+        facts: about this machine, with the torch to build against.
         mode: "on" needs the CUDA half, "auto" makes it where that is possible.
 
     Raises FindingError if nothing can be built, or no CUDA half with mode "on".
     """
+    _stop(preflight(facts, wants_cuda=False))
+    torch = facts.torch
+    assert torch is not None  # or torch-missing has stopped it
     flavour = flavour_of(torch.version)
-    compiler = choose_compiler(compilers, env)
-    cuda = plan_cuda(torch, toolkits, compilers, compiler, env, mode)
+    compiler = choose_compiler(facts)
+    cuda = plan_cuda(facts, torch, compiler, mode)
     if isinstance(cuda, CudaPlan):
         return BuildPlan(torch, flavour, compiler, cuda, None)
     if mode == "on":
@@ -79,102 +77,96 @@ def plan_build(
     return BuildPlan(torch, flavour, compiler, None, cuda)
 
 
-def choose_compiler(compilers: Sequence[Compiler], env: Mapping[str, str]) -> Compiler:
+def _stop(found: list[Finding]) -> None:
+    for finding in found:
+        if finding.severity == "error":
+            raise FindingError(finding)
+
+
+def choose_compiler(facts: Facts) -> Compiler:
     """The C++ compiler that CXX names, else the first on PATH. Raises FindingError without one."""
-    if env.get("CXX"):
-        named = [compiler for compiler in compilers if compiler.found_by == "CXX"]
-        if not named:
-            raise FindingError(findings.compiler_missing(f"CXX={env['CXX']}"))
-        return named[0]
-    for compiler in compilers:
-        if _compiles_cxx(compiler) and compiler.found_by == "PATH":
+    named = facts.variables.get("CXX")
+    for compiler in facts.compilers:
+        # `gcc` compiles C++ too, but links without its library
+        if compiler.found_by == "CXX" or (not named and _is_default_cxx(compiler)):
             return compiler
-    raise FindingError(findings.compiler_missing())
+    raise FindingError(findings.cxx_missing(named))
+
+
+def _is_default_cxx(compiler: Compiler) -> bool:
+    return compiler.found_by == "PATH" and "++" in compiler.path.name
 
 
 def plan_cuda(
-    torch: TorchInstall,
-    toolkits: Sequence[Toolkit],
-    compilers: Sequence[Compiler],
-    compiler: Compiler,
-    env: Mapping[str, str],
-    mode: CudaMode,
+    facts: Facts, torch: TorchInstall, compiler: Compiler, mode: CudaMode
 ) -> CudaPlan | Finding:
     """How to compile the CUDA half, or why it cannot be.
 
-    Raises FindingError for a TORCH_CUDA_ARCH_LIST that cannot be read: that is a mistake in any mode.
+    Raises FindingError for a TORCH_CUDA_ARCH_LIST that cannot be compiled for: that is a mistake in any mode.
     """
     if mode == "off":
-        return findings.cuda_off("DCNBUILD_CUDA=off")
-    if torch.cuda is None:
-        return findings.torch_without_cuda(torch)
-    if not toolkits:
-        return findings.toolkit_missing(torch)
-    matching = [
-        toolkit for toolkit in toolkits if numbers(toolkit.version)[:1] == numbers(torch.cuda)[:1]
+        return findings.cuda_off()
+    if torch.hip:
+        return findings.torch_for_rocm(torch)
+    toolkit = choose_toolkit(facts)
+    host = choose_host(facts, toolkit, compiler)
+    judged = replace(
+        facts,
+        toolkits=(toolkit,) if toolkit else (),
+        nvcc_compiler=host or facts.nvcc_compiler,
+    )
+    obstacles = [
+        finding for finding in preflight(judged, wants_cuda=True) if finding.severity == "error"
     ]
-    if not matching:
-        return findings.cuda_mismatch(torch, toolkits)
-    complete = [toolkit for toolkit in matching if not set(toolkit.missing) & set(NEEDED)]
-    if not complete:
-        return findings.toolkit_incomplete(matching, NEEDED)
-    toolkit = complete[0]
-    architectures = choose_architectures(torch, toolkit, env)
+    if obstacles:
+        if obstacles[0].id == "arch-list-unknown":
+            raise FindingError(obstacles[0])
+        return obstacles[0]
+    assert toolkit is not None  # or toolkit-missing is an obstacle
+    if "libcudart_static.a" in toolkit.missing:
+        return findings.static_runtime_missing(toolkit)
+    architectures = choose_architectures(facts, torch, toolkit)
     if not architectures:
         return findings.no_common_architecture(torch, toolkit)
-    host = choose_host(toolkit, compilers, compiler, env)
-    if isinstance(host, Finding):
-        return host
     return CudaPlan(toolkit, architectures, host)
 
 
-def choose_architectures(
-    torch: TorchInstall, toolkit: Toolkit, env: Mapping[str, str]
-) -> tuple[str, ...]:
+def choose_toolkit(facts: Facts) -> Toolkit | None:
+    """The first toolkit of torch's CUDA major that has what we need, else the first that comes near."""
+    complete = [item for item in fitting_toolkits(facts) if not NEEDED & set(item.missing)]
+    return complete[0] if complete else build_toolkit(facts)
+
+
+def choose_architectures(facts: Facts, torch: TorchInstall, toolkit: Toolkit) -> tuple[str, ...]:
     """What TORCH_CUDA_ARCH_LIST asks for; unset, what torch and the toolkit share, with PTX.
 
-    Raises FindingError if the variable names what is no architecture, or none that this toolkit knows.
+    "native" stands for this machine's GPUs.
     """
-    text = env.get("TORCH_CUDA_ARCH_LIST", "").strip()
-    if not text:
-        return tuple(compatibility.common_architectures(torch.architectures, toolkit.version))
-    try:
-        names = parse_arch_list(text)
-    except ValueError as error:
-        raise FindingError(findings.bad_arch_list(text, str(error))) from error
-    unknown = [name for name in names if compatibility.compiles_for(toolkit.version, name) is False]
-    if unknown:
-        reason = f"CUDA {toolkit.version} in {toolkit.root} does not know {', '.join(unknown)}"
-        raise FindingError(findings.bad_arch_list(text, reason))
-    return names
+    text = facts.variables.get("TORCH_CUDA_ARCH_LIST", "").strip()
+    gpus = [gpu.capability for gpu in facts.driver.gpus if gpu.capability]
+    if text == "native" and gpus:
+        return sorted_names(f"sm_{major}{minor}" for major, minor in gpus)
+    if text and text != "native":
+        return parse_arch_list(text)
+    return tuple(compatibility.common_architectures(torch.architectures, toolkit.version))
 
 
-def choose_host(
-    toolkit: Toolkit,
-    compilers: Sequence[Compiler],
-    compiler: Compiler,
-    env: Mapping[str, str],
-) -> Compiler | Finding | None:
-    """The host compiler to give to nvcc: what the user named, else the newest default that it accepts.
+def choose_host(facts: Facts, toolkit: Toolkit | None, compiler: Compiler) -> Compiler | None:
+    """The host compiler to give to nvcc: what the user named, else the first default that it accepts.
 
-    None where NVCC_PREPEND_FLAGS or NVCC_APPEND_FLAGS names one: a second -ccbin would fight with it.
+    None where nvcc is told already, by its flags or (Debian) by a gcc beside it: a second -ccbin would
+    fight with that. Where nothing is accepted, the default, for the checks to judge.
     """
-    flags = f"{env.get('NVCC_PREPEND_FLAGS', '')} {env.get('NVCC_APPEND_FLAGS', '')}"
-    if "-ccbin" in flags or "--compiler-bindir" in flags:
+    flags = [facts.variables.get(f"NVCC_{where}_FLAGS", "") for where in ("PREPEND", "APPEND")]
+    if any("-ccbin" in text or "--compiler-bindir" in text for text in flags):
         return None
-    if env.get("CC") or env.get("NVCC_CCBIN"):
-        named = nvcc_host_compiler(env, compilers)
-        candidates = [named] if named else [compiler]
-    else:
-        candidates = [compiler, *(other for other in compilers if _compiles_cxx(other))]
-    for candidate in candidates:
-        newest = compatibility.newest_compiler(toolkit.version, candidate.kind)
+    if facts.variables.get("CC") or facts.variables.get("NVCC_CCBIN"):
+        return facts.nvcc_compiler or compiler
+    if facts.nvcc_compiler and facts.nvcc_compiler.found_by == "beside nvcc":
+        return None
+    for candidate in (compiler, *filter(_is_default_cxx, facts.compilers)):
+        version = toolkit.version if toolkit else ""
+        newest = compatibility.newest_compiler(version, candidate.kind)
         if newest is None or numbers(candidate.version)[0] <= newest:
             return candidate
-    newest_gcc = compatibility.newest_compiler(toolkit.version, "gcc")
-    return findings.host_compiler_too_new(toolkit, newest_gcc, candidates)
-
-
-def _compiles_cxx(compiler: Compiler) -> bool:
-    """Whether this is the C++ driver: `gcc` compiles C++ too, but links without its library."""
-    return "++" in compiler.path.name
+    return compiler

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from dcnbuild.builder import findings
 from dcnbuild.builder.flavour import STABLE, flavour_of
 from dcnbuild.doctor.finding import FindingError
 from dcnbuild.environment.facts import TorchInstall
@@ -60,11 +59,3 @@ def install_requirements(env: Mapping[str, str]) -> list[str]:
     except FindingError:
         flavour = STABLE
     return [flavour.requirement, *BASE_REQUIREMENTS]
-
-
-def require_torch(env: Mapping[str, str]) -> TorchInstall:
-    """The torch to build with. Raises FindingError if there is none."""
-    torch = torch_to_build_with(env)
-    if torch is None:
-        raise FindingError(findings.torch_missing(Path(sys.prefix)))
-    return torch

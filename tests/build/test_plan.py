@@ -9,7 +9,16 @@ import pytest
 from dcnbuild.builder.flavour import STABLE, flavour_of, loads_in
 from dcnbuild.builder.plan import BuildPlan, cuda_mode, plan_build
 from dcnbuild.doctor.finding import FindingError
-from dcnbuild.environment.facts import Compiler, Toolkit, TorchInstall
+from dcnbuild.environment.facts import (
+    Compiler,
+    Driver,
+    Facts,
+    Gpu,
+    Machine,
+    Python,
+    Toolkit,
+    TorchInstall,
+)
 
 TORCH = TorchInstall(
     Path("/env/torch"), "2.14.1+cu130", "13.0", True, ("sm_75", "sm_80", "sm_90", "sm_100")
@@ -24,13 +33,25 @@ def toolkit(version: str, missing: tuple[str, ...] = ()) -> Toolkit:
 
 
 def plan(
-    torch: TorchInstall = TORCH,
+    torch: TorchInstall | None = TORCH,
     toolkits: tuple[Toolkit, ...] = (toolkit("13.0"),),
     compilers: tuple[Compiler, ...] = (GCC,),
     mode: str = "auto",
-    **env: str,
+    gpus: tuple[Gpu, ...] = (),
+    nvcc_compiler: Compiler | None = None,
+    **variables: str,
 ) -> BuildPlan:
-    return plan_build(torch, toolkits, compilers, env, cuda_mode({"DCNBUILD_CUDA": mode}))
+    facts = Facts(
+        machine=Machine("Linux", "x86_64", package_manager="apt-get"),
+        python=Python("3.11.7", Path("/env/bin/python"), Path("/env"), Path("/usr")),
+        torch=torch,
+        toolkits=toolkits,
+        compilers=compilers,
+        nvcc_compiler=nvcc_compiler or (compilers[0] if compilers else None),
+        driver=Driver(gpus=gpus),
+        variables=variables,
+    )
+    return plan_build(facts, cuda_mode({"DCNBUILD_CUDA": mode}))
 
 
 def test_torch_and_toolkit_share_architectures() -> None:
@@ -59,7 +80,7 @@ def test_arch_list_that_cannot_be_compiled_for(text: str, said: str) -> None:
     ("torch", "toolkits", "compilers", "id", "said"),
     [
         (CPU_TORCH, (toolkit("13.0"),), (GCC,), "torch-cpu-only", "2.14.1+cpu"),
-        (TORCH, (), (GCC,), "toolkit-missing", "CUDA 13.0"),
+        (TORCH, (), (GCC,), "toolkit-missing", "No nvcc was found"),
         (TORCH, (toolkit("12.4"),), (GCC,), "cuda-mismatch", "/usr/local/cuda-12.4"),
         (TORCH, (toolkit("13.0", ("cicc",)),), (GCC,), "toolkit-incomplete", "cicc"),
         (
@@ -85,6 +106,49 @@ def test_why_cuda_is_left_out(
     assert said in str(FindingError(result.cuda_left_out))
     with pytest.raises(FindingError, match=said.replace("+", r"\+")):
         plan(torch, toolkits, compilers, mode="on")
+
+
+def test_torch_for_rocm_has_no_cuda_half() -> None:
+    torch = TorchInstall(Path("/env/torch"), "2.14.1+rocm6.4", None, hip="6.4")
+    result = plan(torch)
+    assert result.cuda is None
+    assert result.cuda_left_out is not None
+    assert result.cuda_left_out.id == "torch-for-rocm"
+
+
+def test_the_static_runtime_is_needed() -> None:
+    result = plan(toolkits=(toolkit("13.0", ("libcudart_static.a",)),))
+    assert result.cuda_left_out is not None
+    assert "libcudart_static.a" in result.cuda_left_out.cause
+
+
+def test_without_torch_nothing_is_planned() -> None:
+    with pytest.raises(FindingError) as caught:
+        plan(torch=None)
+    assert caught.value.finding.id == "torch-missing"
+
+
+def test_a_complete_toolkit_comes_before_an_incomplete_one() -> None:
+    cuda = plan(toolkits=(toolkit("13.0", ("cicc",)), toolkit("13.2"))).cuda
+    assert cuda is not None
+    assert cuda.toolkit.version == "13.2"
+
+
+def test_native_architectures_are_those_of_the_gpus() -> None:
+    gpus = (Gpu("a", (9, 0)), Gpu("b", (12, 0)), Gpu("c", (9, 0)))
+    cuda = plan(gpus=gpus, TORCH_CUDA_ARCH_LIST="native").cuda
+    assert cuda is not None
+    assert cuda.architectures == ("sm_90", "sm_120")
+
+
+def test_native_without_a_gpu_is_as_if_unset() -> None:
+    assert plan(TORCH_CUDA_ARCH_LIST="native") == plan()
+
+
+def test_debians_nvcc_keeps_its_own_host_compiler() -> None:
+    cuda = plan(nvcc_compiler=Compiler(Path("/x/gcc"), "gcc", "12.2.0", "beside nvcc")).cuda
+    assert cuda is not None
+    assert cuda.host is None
 
 
 def test_headers_that_we_do_not_use_may_be_missing() -> None:
@@ -132,7 +196,7 @@ def test_a_named_compiler_that_is_not_there_is_an_error() -> None:
 def test_gcc_is_no_cxx_compiler() -> None:
     """`gcc` compiles C++ but links without its library."""
     gcc = Compiler(Path("/usr/bin/gcc"), "gcc", "12.2.0", "PATH")
-    with pytest.raises(FindingError, match="no C\\+\\+ compiler"):
+    with pytest.raises(FindingError, match="No C\\+\\+ compiler"):
         plan(compilers=(gcc,))
 
 
