@@ -60,5 +60,10 @@ def _block(lines: Iterable[str]) -> str:
     return "\n".join(["```text", *lines, "```", ""])
 
 
+def main(argv: list[str] | None = None) -> int:
+    """Writes or checks the page; returns the exit status."""
+    return pages.main(PAGE, page, "dcnbuild.doctor.document", argv)
+
+
 if __name__ == "__main__":
-    sys.exit(pages.main(PAGE, page, "dcnbuild.doctor.document"))
+    sys.exit(main())

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from dcnbuild.builder.plan import CudaPlan
 from dcnbuild.port.project import Project
-from dcnbuild.port.result import Build, FileResult, ProjectResult
+from dcnbuild.port.result import Build, ProjectResult
 from dcnbuild.port.source import COMPILED_SUFFIXES, CPP_SUFFIXES
 from dcnbuild.port.toolchain import Toolchain, compile_command
 
@@ -205,8 +205,3 @@ def _build(
     if not modules:
         return Build(False, {}, "setup.py made no extension module"), built
     return Build(True, json.loads(imported.stdout)), built
-
-
-def checked(files: Iterable[FileResult]) -> list[FileResult]:
-    """The files that a compiler was called for."""
-    return [file for file in files if file.compiles is not None]

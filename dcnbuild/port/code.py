@@ -177,7 +177,7 @@ def _function_before(code: Code, brace: int) -> Function | None:
     specifiers = frozenset(token.text for token in stream[first : opening - 1])
     if "=" in specifiers or specifiers & {"return", "new", "else"}:
         return None
-    parameters = tuple(_parameters(code.text, stream, opening + 1, index))
+    parameters = tuple(parameters_of(code.text, stream, opening + 1, index))
     return Function(name.text, parameters, stream[first].start, (0, 0), specifiers)
 
 
@@ -220,7 +220,10 @@ def _opening(stream: Sequence[Token], close: int) -> int | None:
     return None
 
 
-def _parameters(text: str, stream: Sequence[Token], index: int, close: int) -> Iterator[Parameter]:
+def parameters_of(
+    text: str, stream: Sequence[Token], index: int, close: int
+) -> Iterator[Parameter]:
+    """The parameters between the brackets of a function; `index` is behind the opening one."""
     while index < close:
         end = skip(stream, index, stop_at_comma=True)
         end = close if end is None else min(end, close)

@@ -51,9 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs",
         type=int,
-        default=int(os.environ.get("MAX_JOBS") or 1),
         metavar="N",
-        help="compilers at a time in --check (default: MAX_JOBS, or 1); each wants some 3 GB",
+        help="compilers at a time in --check (default: MAX_JOBS, or the cores); each wants 3 GB",
     )
     parser.add_argument(
         "--diff",
@@ -75,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         if args.check:
             with _on_disk(source, written, result) as root:
                 result = _check(root, args.jobs, result)
-    except (OutputError, FindingError, OSError) as error:
+    except (OutputError, FindingError, ValueError, OSError) as error:
         print(f"dcnbuild port: {error}", file=sys.stderr)
         return 2
     if args.diff:
@@ -114,12 +113,14 @@ def _on_disk(source: Path, written: Path | None, result: ProjectResult) -> Itera
         yield out
 
 
-def _check(root: Path, jobs: int, result: ProjectResult) -> ProjectResult:
+def _check(root: Path, at_once: int | None, result: ProjectResult) -> ProjectResult:
     # what compiling needs to know of the machine is looked up only when it is asked for
+    from dcnbuild.builder.ninjafile import jobs
     from dcnbuild.port.check import check_project
     from dcnbuild.port.toolchain import find_toolchain
 
-    tools = find_toolchain(os.environ, Path(sys.executable), jobs)
+    at_once = at_once or jobs(os.environ)
+    tools = find_toolchain(os.environ, Path(sys.executable), at_once)
     return check_project(
-        root.resolve(), result, tools, jobs, lambda text: print(text, file=sys.stderr)
+        root.resolve(), result, tools, at_once, lambda text: print(text, file=sys.stderr)
     )

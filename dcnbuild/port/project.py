@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from dcnbuild.port.binding import bindings
 from dcnbuild.port.code import Code
 from dcnbuild.port.cpp import finds, port_text
 from dcnbuild.port.python.port import PythonProject, port_python
@@ -170,6 +171,8 @@ def port_project(root: Path, options: Options = Options()) -> ProjectResult:
         results.append(
             FileResult(path, text, ported.text, encoding, ported.changes, ported.remarks)
         )
+    texts = {result.path: result.new for result in results if result.path in cpp}
+    results += bindings(texts)
     results += port_python(PythonProject(python), needs_new_standard(project), options.fix_bugs)
     relevant = [r for r in results if r.changed or r.remarks or r.note or r.path in cpp]
     return ProjectResult(tuple(sorted(relevant, key=lambda r: r.path)), failing, left)
@@ -182,8 +185,3 @@ def needs_new_standard(project: Project) -> bool:
         for code in project.codes.values()
         for include in code.layout.includes
     )
-
-
-def compiled_sources(files: Sequence[FileResult], suffixes: frozenset[str]) -> list[FileResult]:
-    """Those that a compiler is called for."""
-    return [result for result in files if result.path.suffix in suffixes]

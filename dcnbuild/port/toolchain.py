@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dcnbuild.architectures import gencode_flags
+from dcnbuild.architectures import capability, gencode_flags
 from dcnbuild.builder.plan import CudaPlan, choose_compiler, plan_cuda
 from dcnbuild.doctor.finding import Finding, FindingError
-from dcnbuild.environment.compilers import find_compilers
+from dcnbuild.doctor.preflight import preflight
+from dcnbuild.environment.collect import collect
 from dcnbuild.environment.facts import Compiler, TorchInstall
-from dcnbuild.environment.toolkits import find_toolkits
-from dcnbuild.environment.torch_install import find_torch
 from dcnbuild.versions import numbers
 
 #: First torch → the C++ standard that its headers need. Measured, see docs/porting.md.
@@ -50,36 +49,38 @@ class Toolchain:
         return self.cuda.architectures[0] if isinstance(self.cuda, CudaPlan) else ""
 
 
-def find_toolchain(env: Mapping[str, str], executable: Path, jobs: int) -> Toolchain:
-    """The tools at hand. Raises FindingError where there is no torch or no C++ compiler."""
-    torch = find_torch(env=env)
-    if torch is None:
-        raise FindingError(
-            Finding(
-                "torch-missing",
-                "error",
-                "--check needs torch",
-                f"{executable} has no torch, whose headers the ported files include",
-                fix=(f"{executable} -m pip install torch",),
-            )
-        )
-    compilers = find_compilers(env)
-    compiler = choose_compiler(compilers, env)
-    cuda = plan_cuda(torch, find_toolkits(env), compilers, compiler, env, "auto")
+def find_toolchain(env: Mapping[str, str], executable: Path, at_once: int) -> Toolchain:
+    """The tools at hand.
+
+    Args:
+        env: the environment variables.
+        executable: the Python whose torch counts, and which runs setup.py.
+        at_once: how many compilers setup.py may start.
+
+    Raises FindingError where there is no torch or no C++ compiler.
+    """
+    facts = collect(env)
+    for finding in preflight(facts, wants_cuda=False):
+        if finding.severity == "error":
+            raise FindingError(finding)
+    torch = facts.torch
+    assert torch is not None  # or torch-missing has stopped it
+    compiler = choose_compiler(facts)
+    cuda = plan_cuda(facts, torch, compiler, "auto")
     variables = {
         **env,
-        "MAX_JOBS": str(jobs),
+        "MAX_JOBS": str(at_once),
         "PATH": f"{executable.parent}:{env.get('PATH', '')}",  # where its ninja is
         "FORCE_CUDA": "1" if isinstance(cuda, CudaPlan) else "0",
     }
     if isinstance(cuda, CudaPlan):
         variables["CUDA_HOME"] = str(cuda.toolkit.root)
-        major, minor = cuda.architectures[0].split("_")[1][:-1], cuda.architectures[0][-1]
-        variables.setdefault("TORCH_CUDA_ARCH_LIST", f"{major}.{minor}")
-        if cuda.toolkit.missing:  # torch's own packages hold the headers of its libraries
-            more = sorted(torch.root.parent.glob("nvidia/*/include"))
-            paths = [*map(str, more), *filter(None, [env.get("CPATH")])]
-            variables["CPATH"] = ":".join(paths)
+        number = ".".join(map(str, capability(cuda.architectures[0])))
+        variables.setdefault("TORCH_CUDA_ARCH_LIST", number)
+        # torch's own packages hold the headers of its libraries, where the toolkit lacks them
+        more = map(str, sorted(torch.root.parent.glob("nvidia/*/include")))
+        if cuda.toolkit.missing:
+            variables["CPATH"] = ":".join([*more, *filter(None, [env.get("CPATH")])])
     return Toolchain(torch, compiler, cuda, variables)
 
 

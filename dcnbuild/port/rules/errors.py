@@ -60,6 +60,19 @@ def _split(
     return Edit(literal[0].start, last.end, ", ".join(words))
 
 
+def _before_else(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`if (a) TORCH_CHECK(…); else …`: the macro is an if itself, and would take the else."""
+    stream = code.live
+    for index, token in enumerate(stream):
+        if token.text != "TORCH_CHECK" or stream[index + 1 : index + 2] == []:
+            continue
+        found = arguments(stream, index + 2) if stream[index + 1].text == "(" else None
+        if found is None or [t.text for t in stream[found[1] + 1 : found[1] + 3]] != [";", "else"]:
+            continue
+        end = stream[found[1] + 1].end
+        yield Edit(token.start, end, "{ " + code.text[token.start : end] + " }")
+
+
 RULES = (
     Rule(
         id="at-check",
@@ -150,6 +163,19 @@ RULES = (
         after='void f(int n) { TORCH_CHECK(n > 0, "n must be positive"); }\n',
         untouched=("// THAssertMsg\n",),
         emits="TORCH_CHECK",
+    ),
+    Rule(
+        id="check-before-else",
+        need="broken",
+        gone="since TORCH_CHECK is an if statement",
+        since="any",
+        pattern="if (a) TORCH_CHECK(…); else …",
+        replacement="if (a) { TORCH_CHECK(…); } else …",
+        before='void f(int n) { if (n < 0) TORCH_CHECK(false, "n < 0"); else g(n); }\n',
+        after='void f(int n) { if (n < 0) { TORCH_CHECK(false, "n < 0"); } else g(n); }\n',
+        untouched=('void f(int n) { if (n < 0) { TORCH_CHECK(false, "n < 0"); } else g(n); }\n',),
+        why="AT_ERROR and AT_ASSERTM were statements of their own.",
+        rewrite=_before_else,
     ),
     Rule(
         id="printf-message",

@@ -29,6 +29,7 @@ _FORWARDERS = frozenset({"THC/THCAtomics.cuh", "THC/THCDeviceUtils.cuh"})
 #: What ATen/cuda/CUDAApplyUtils.cuh is there for; without them only its atomics are meant.
 _APPLY = r"CUDA_tensor_apply\w*|getApplyGrid|getApplyBlock|getApplyBlocksPerSM|TensorInfo|ceil_div"
 _ATOMICS = r"atomicAdd|gpuAtomicAdd\w*|fastAtomicAdd|atomicMin|atomicMax|AtomicFPOp|AtomicAdd\w*"
+_PYBIND = r"torch/(?:extension|python|csrc/utils/pybind)\.h|pybind11/.*"
 
 
 def is_torch_h(header: str) -> bool:
@@ -77,6 +78,18 @@ def _apply_utils(code: Code, scope: Scope) -> Iterable[Edit]:
         return
     for include in _includes(code, r"ATen/cuda/CUDAApplyUtils\.cuh"):
         yield _replace(code, include, "ATen/cuda/Atomic.cuh")
+
+
+def _extension(code: Code, scope: Scope) -> Iterable[Edit]:
+    """torch/torch.h in a file that binds Python, with nothing else that brings pybind11."""
+    if not any(True for _ in code.names("PYBIND11_MODULE|TORCH_EXTENSION_NAME|pybind11")):
+        return
+    there = {include.header[1:-1] for include in code.layout.includes} | scope.headers
+    if any(re.fullmatch(_PYBIND, header) for header in there):
+        return
+    for include in _includes(code, r"torch/torch\.h"):
+        yield _replace(code, include, "torch/extension.h")
+        return
 
 
 RULES = (
@@ -137,5 +150,22 @@ RULES = (
         ),
         why="Only where nothing of it but the atomics is used.",
         rewrite=_apply_utils,
+    ),
+    Rule(
+        id="torch-extension-header",
+        need="deprecated",
+        gone="needs a macro that only torch's own builds define",
+        since="torch 1.0",
+        pattern="#include <torch/torch.h> in a file with PYBIND11_MODULE",
+        replacement="#include <torch/extension.h>",
+        before="#include <torch/torch.h>\nPYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {}\n",
+        after="#include <torch/extension.h>\nPYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {}\n",
+        untouched=(
+            "#include <torch/torch.h>\nat::Tensor f();\n",
+            "#include <torch/torch.h>\n#include <pybind11/pybind11.h>\n"
+            "PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {}\n",
+        ),
+        why="torch/torch.h brings pybind11 only with TORCH_API_INCLUDE_EXTENSION_H.",
+        rewrite=_extension,
     ),
 )

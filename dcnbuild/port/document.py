@@ -1,0 +1,89 @@
+"""Writes docs/porting.md from the rules.
+
+python -m dcnbuild.port.document          writes it
+python -m dcnbuild.port.document --check  exits with 1 if it is not what would be written
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from dcnbuild import pages
+from dcnbuild.port import binding
+from dcnbuild.port.python import port
+from dcnbuild.port.rule import Leftover, Rule
+from dcnbuild.port.rules import FAMILIES, LEFTOVERS
+
+PAGE = Path("docs/porting.md")
+
+_HEAD = """\
+# Porting old extensions
+
+`dcnbuild port PATH` makes the sources of an old CUDA extension compile with the torch and CUDA of today.
+The result goes to a new directory, `PATH-ported` or what `--out` names; `--in-place` writes over the files and
+keeps the old ones in `PATH-before-port`. `--diff` shows the changes, `--check` compiles them, and builds and
+imports the result where there is a setup.py, `--json` gives the report as data.
+
+```shell
+dcnbuild port path/to/old/DCNv2 --check
+pip install --no-build-isolation path/to/old/DCNv2-ported
+```
+
+`--no-build-isolation`, because an old setup.py imports torch and says so nowhere.
+
+What it goes by:
+
+- Rules match tokens. Comments and strings are never touched; the bodies of macros are code like any other.
+  What a project defines itself (its own `AT_CHECK`, say) is its own and stays.
+- `#if` branches that no torch 2 and CUDA 11 or newer compiles, and those for ROCm, stay as they are.
+- Line ends, encoding and layout stay. Names that come in bring their `#include`.
+- A **broken** form does not compile, link or run today. A **deprecated** one still compiles; it is rewritten
+  only in projects where something is broken, or with `--deprecated`: sources that are modern stay as they are,
+  byte for byte. A **bug** is reported, and repaired with `--fix-bugs`.
+- Running it twice changes nothing more.
+
+The C++ standards in `cxx-standard` are measured: torch 2.14.1's `torch/extension.h` stops with an error below
+C++20, and 2.1 to 2.12 want C++17.
+
+Written by `python -m dcnbuild.port.document` from the rules themselves; do not edit.
+"""
+
+
+def page() -> str:
+    """The whole text of docs/porting.md."""
+    parts = [_HEAD]
+    families = {**FAMILIES, "Python": port.RULES, "torch.utils.ffi": (binding.RULE,)}
+    for family, rules in families.items():
+        parts.append(f"## {family}\n")
+        parts += [_rule(rule) for rule in rules]
+    parts.append("## Left to you\n\nFound and reported with file and line, not rewritten.\n")
+    parts += [_leftover(leftover) for leftover in LEFTOVERS]
+    return "\n".join(parts)
+
+
+def _rule(rule: Rule) -> str:
+    language = "python" if rule.language == "Python" else "cpp"
+    why = f"\n{rule.why}\n" if rule.why else ""
+    return (
+        f"### {rule.id}\n\n"
+        f"- {rule.need}; gone: {rule.gone}; the replacement is in: {rule.since}\n"
+        f"- from: `{rule.pattern}`\n- to: `{rule.replacement}`\n{why}\n"
+        f"```{language}\n{rule.before}```\n\nbecomes\n\n```{language}\n{rule.after}```\n"
+    )
+
+
+def _leftover(leftover: Leftover) -> str:
+    return (
+        f"### {leftover.id}\n\n{leftover.reason[0].upper()}{leftover.reason[1:]}."
+        f" What to do: {leftover.advice}.\n\n```cpp\n{leftover.example}```\n"
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Writes or checks the page; returns the exit status."""
+    return pages.main(PAGE, page, "dcnbuild.port.document", argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
