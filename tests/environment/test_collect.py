@@ -30,7 +30,8 @@ def test_this_machine_takes_well_under_a_second() -> None:
         start = time.perf_counter()
         collect(os.environ)
         took.append(time.perf_counter() - start)
-    assert min(took) < 0.6
+    busy = os.getloadavg()[0] / (os.cpu_count() or 1)
+    assert min(took) < 0.5 * max(1.0, busy)
 
 
 def test_torch_is_never_imported() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dcnbuild.compatibility import numbers
 from dcnbuild.doctor import shell
 from dcnbuild.doctor.checks.shared import describe_torch
 from dcnbuild.doctor.registry import Verdict, check
@@ -81,15 +80,20 @@ def pip_constraint(facts: Facts) -> Iterator[Verdict]:
     if torch is None or not facts.python.constraints:
         return
     from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.version import InvalidVersion, Version
 
+    try:
+        version = Version(torch.version)
+    except InvalidVersion:
+        return
     for source, text in facts.python.constraints:
         try:
             requirement = Requirement(text)
         except InvalidRequirement:
             continue
-        if requirement.name != "torch" or requirement.url or not numbers(torch.version):
+        if requirement.name != "torch" or requirement.url:
             continue
-        if not requirement.specifier.contains(torch.version, prereleases=True):
+        if not requirement.specifier.contains(version, prereleases=True):
             yield Verdict(
                 "warning",
                 f"pip is constrained to {text}, but torch {torch.version} is installed: an isolated "

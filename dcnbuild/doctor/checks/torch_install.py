@@ -97,10 +97,10 @@ def setuptools_old_torch(facts: Facts) -> Iterator[Verdict]:
     if not setuptools or row is None or row.setuptools is None:
         return
     from packaging.specifiers import SpecifierSet  # not worth its import where nothing is pinned
-    from packaging.version import InvalidVersion
+    from packaging.version import InvalidVersion, Version
 
     try:
-        fits = SpecifierSet(row.setuptools).contains(setuptools, prereleases=True)
+        fits = SpecifierSet(row.setuptools).contains(Version(setuptools), prereleases=True)
     except InvalidVersion:
         return
     if not fits:

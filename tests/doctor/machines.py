@@ -1,0 +1,39 @@
+"""Facts to judge, as changes of a machine in good order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from dcnbuild.doctor.examples import HEALTHY
+from dcnbuild.doctor.finding import Finding
+from dcnbuild.doctor.registry import all_checks, examine
+from dcnbuild.environment.facts import Facts
+
+
+def broken(**changes: Any) -> Facts:
+    """The machine in good order with these fields instead."""
+    return replace(HEALTHY, **changes)
+
+
+def machine(**changes: Any) -> Facts:
+    return broken(machine=replace(HEALTHY.machine, **changes))
+
+
+def python(**changes: Any) -> Facts:
+    return broken(python=replace(HEALTHY.python, **changes))
+
+
+def variables(**changes: str) -> dict[str, str]:
+    return {**HEALTHY.variables, **changes}
+
+
+def found(facts: Facts, id: str) -> list[Finding]:
+    """The findings of one check."""
+    return examine(facts, [check for check in all_checks() if check.id == id])
+
+
+def one(facts: Facts, id: str) -> Finding:
+    """The only finding of one check."""
+    (finding,) = found(facts, id)
+    return finding

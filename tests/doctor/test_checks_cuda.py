@@ -1,0 +1,296 @@
+"""Toolkits, CUDA_HOME and architectures: what is found, what not, and the line that fixes it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from doctor.machines import broken, found, machine, one, variables
+
+from dcnbuild.doctor.examples import HEALTHY, RTX_5090, V100, gpu_driver, toolkit, torch
+from dcnbuild.environment.facts import CudaHome, Driver, Facts, PackageHeaders, PathEntry, Toolkit
+
+CU13 = "/home/ada/venv/lib/python3.11/site-packages/nvidia/cu13"
+
+
+def home(path: str, taken_from: str = "CUDA_HOME", **fields: bool) -> CudaHome:
+    return replace(CudaHome(Path(path), taken_from), **fields)  # type: ignore[arg-type]
+
+
+def test_no_toolkit_for_a_cuda_torch() -> None:
+    nothing = broken(toolkits=(), cuda_home=None)
+    finding = one(nothing, "toolkit-missing")
+    assert finding.severity == "warning"
+    assert finding.fix == (
+        'python -m pip install "cuda-toolkit[nvcc,cccl]==13.0.*"',
+        f"ln -sfn lib {CU13}/lib64",
+        f"ln -sf libcudart.so.13 {CU13}/lib/libcudart.so",
+        f"export CUDA_HOME={CU13}",
+    )
+    assert one(replace(nothing, wants_cuda=True), "toolkit-missing").severity == "error"
+
+
+def test_older_toolkits_come_from_elsewhere() -> None:
+    facts = broken(toolkits=(), cuda_home=None, torch=torch("2.5.1", "12.4"))
+    assert one(facts, "toolkit-missing").fix == (
+        "sudo apt-get install cuda-toolkit-12-4  # from NVIDIA's package repository",
+        "export CUDA_HOME=/usr/local/cuda-12.4",
+    )
+    conda = replace(facts, variables=variables(CONDA_PREFIX="/opt/conda"))
+    assert one(conda, "toolkit-missing").fix == (
+        "conda install -c nvidia/label/cuda-12.4.0 cuda-toolkit",
+        "export CUDA_HOME=/opt/conda",
+    )
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        HEALTHY,
+        broken(toolkits=(), torch=torch("2.14.1+cpu", None)),
+        broken(toolkits=(), torch=None),
+        broken(toolkits=(), driver=Driver(devices=0)),  # a machine that only runs CPU code
+        broken(toolkits=(), wants_cuda=False),
+    ],
+)
+def test_where_no_toolkit_is_missed(facts: Facts) -> None:
+    assert found(facts, "toolkit-missing") == []
+
+
+def test_another_major_version() -> None:
+    facts = broken(toolkits=(toolkit("12.4"), toolkit("11.8")))
+    finding = one(facts, "cuda-mismatch")
+    assert finding.severity == "error"
+    assert "refuses extensions compiled with CUDA 12.4" in finding.cause
+    assert sum(line.startswith("CUDA 1") for line in finding.evidence) == 2
+    assert any('"CUDA Version: 13.0"' in line for line in finding.evidence)
+    for good in (
+        broken(toolkits=(toolkit("12.4"), toolkit("13.2"))),
+        broken(toolkits=()),
+        broken(toolkits=(toolkit("12.4"),), torch=None),
+        broken(toolkits=(toolkit("12.4"),), wants_cuda=False),
+    ):
+        assert found(good, "cuda-mismatch") == []
+
+
+def test_another_minor_version_is_only_a_note() -> None:
+    facts = broken(toolkits=(toolkit("13.2"),))
+    assert one(facts, "cuda-minor-mismatch").severity == "note"
+    assert found(broken(toolkits=(toolkit("12.4"),)), "cuda-minor-mismatch") == []
+    assert found(broken(toolkits=(toolkit("13.2"),), torch=None), "cuda-minor-mismatch") == []
+
+
+def incomplete(*missing: str, version: str = "13.0") -> Toolkit:
+    return replace(toolkit(version, "CUDA_HOME"), missing=missing)
+
+
+def test_a_toolkit_without_cusparse_takes_torchs_headers() -> None:
+    lender = PackageHeaders(Path(f"{CU13}/include"), ("cusparse.h", "cublas_v2.h"), "13.0")
+    facts = broken(toolkits=(incomplete("cusparse.h"),), package_headers=(lender,))
+    finding = one(facts, "toolkit-incomplete")
+    assert finding.severity == "warning"
+    assert "missing: cusparse.h" in finding.evidence
+    assert f"in {CU13}/include (CUDA 13.0): cusparse.h" in finding.evidence
+    assert finding.fix == (f"export CPATH={CU13}/include",)
+    with_cpath = replace(facts, paths=(PathEntry("CPATH", "/opt/include", True),))
+    assert one(with_cpath, "toolkit-incomplete").fix == (f'export CPATH={CU13}/include:"$CPATH"',)
+
+
+def test_headers_of_another_cuda_are_linked_and_not_put_on_cpath() -> None:
+    lender = PackageHeaders(Path(f"{CU13}/include"), ("cusparse.h",), "13.2")
+    facts = broken(toolkits=(incomplete("cusparse.h"),), package_headers=(lender,))
+    assert one(facts, "toolkit-incomplete").fix == (
+        f"cp -rsn {CU13}/include/. /usr/local/cuda-13.0/include/",
+    )
+
+
+def test_headers_that_nobody_lends_are_installed() -> None:
+    facts = broken(toolkits=(incomplete("cusparse.h", "cublas_v2.h", version="12.4"),))
+    facts = replace(facts, torch=torch("2.5.1", "12.4"))
+    assert one(facts, "toolkit-incomplete").fix == (
+        "sudo apt-get install libcublas-dev-12-4 libcusparse-dev-12-4"
+        "  # from NVIDIA's package repository",
+    )
+    pip = replace(incomplete("cusparse.h"), root=Path(CU13))
+    assert one(broken(toolkits=(pip,)), "toolkit-incomplete").fix == (
+        "python -m pip install nvidia-cusparse",
+    )
+
+
+@pytest.mark.parametrize("vital", ["cicc", "ptxas", "cuda_runtime.h", "crt/host_config.h"])
+def test_without_these_nothing_compiles(vital: str) -> None:
+    facts = broken(toolkits=(incomplete("cusparse.h", vital),))
+    finding = one(facts, "toolkit-incomplete")
+    assert finding.severity == "error"
+    assert vital in finding.cause
+    assert finding.fix[0].startswith("python -m pip install")
+
+
+def test_what_dcnbuild_does_not_include_does_not_stop_its_build() -> None:
+    facts = broken(toolkits=(incomplete("cusparse.h"),), wants_cuda=True)
+    assert found(facts, "toolkit-incomplete") == []
+    facts = broken(toolkits=(incomplete("cicc"),), wants_cuda=True)
+    assert one(facts, "toolkit-incomplete").severity == "error"
+
+
+def test_headers_of_another_release_beside_nvcc() -> None:
+    mixed = replace(toolkit("13.2"), headers_version="13.0")
+    finding = one(broken(toolkits=(mixed,)), "cuda-headers-mixed")
+    assert finding.cause == "nvcc 13.2 refuses the headers of CUDA 13.0."
+    unknown = replace(mixed, headers_version=None)
+    assert found(broken(toolkits=(unknown,)), "cuda-headers-mixed") == []
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (home("/usr/lcoal/cuda", exists=False, has_nvcc=False), "does not exist"),
+        (home("/usr/local", has_nvcc=False), "without bin/nvcc"),
+        (home(":/usr/local/cuda", exists=False, has_nvcc=False), "stray colon"),
+        (home("/a:/b", "CUDA_PATH", exists=False, has_nvcc=False), "CUDA_PATH lists several"),
+    ],
+)
+def test_cuda_home_is_wrong(given: CudaHome, said: str) -> None:
+    finding = one(broken(cuda_home=given), "cuda-home-wrong")
+    assert said in finding.cause
+    assert finding.fix == ("export CUDA_HOME=/usr/local/cuda-13.0",)
+
+
+def test_cuda_home_was_meant_to_be_another_or_is_to_be_unset() -> None:
+    meant = replace(
+        home("/usr/lcoal/cuda", exists=False, has_nvcc=False), meant=Path("/usr/local/cuda")
+    )
+    assert one(broken(cuda_home=meant), "cuda-home-wrong").fix == (
+        "export CUDA_HOME=/usr/local/cuda",
+    )
+    alone = broken(cuda_home=home("/x", exists=False, has_nvcc=False), toolkits=())
+    assert one(alone, "cuda-home-wrong").fix == ("unset CUDA_HOME",)
+
+
+@pytest.mark.parametrize("guess", [None, home("/usr", "PATH: /usr/bin/nvcc", has_nvcc=False)])
+def test_cuda_home_that_nobody_has_set_is_not_wrong(guess: CudaHome | None) -> None:
+    assert found(broken(cuda_home=guess), "cuda-home-wrong") == []
+
+
+WRAPPER = "PATH: /usr/local/bin/nvcc"
+
+
+def test_the_wrapper_that_misleads_torch() -> None:
+    facts = broken(
+        cuda_home=home("/usr/local", WRAPPER, has_headers=False),
+        toolkits=(toolkit("13.0", WRAPPER, "/usr/local/cuda-13.0"),),
+    )
+    finding = one(facts, "cuda-home-guess")
+    assert finding.evidence == (
+        f"{WRAPPER} leads to /usr/local/cuda-13.0/bin/nvcc",
+        "torch's guess: CUDA_HOME=/usr/local",
+        "not there: /usr/local/include/cuda_runtime.h",
+    )
+    assert finding.fix == ("export CUDA_HOME=/usr/local/cuda-13.0",)
+    good = replace(facts, cuda_home=home("/usr/local", WRAPPER))
+    assert found(good, "cuda-home-guess") == []
+    cpu = replace(facts, torch=torch("2.14.1+cpu", None))
+    assert found(cpu, "cuda-home-guess") == []
+
+
+def test_cuda_home_and_path_are_different_toolkits() -> None:
+    facts = broken(
+        toolkits=(
+            toolkit("13.0", "CUDA_HOME"),
+            toolkit("12.4", "PATH: /usr/local/cuda-12.4/bin/nvcc"),
+        ),
+        paths=(PathEntry("PATH", "/usr/local/cuda-12.4/bin", True, cuda="12.4"),),
+    )
+    finding = one(facts, "cuda-home-disagrees")
+    assert "`nvcc -V` shows CUDA 12.4" in finding.cause
+    assert finding.fix == ('export PATH=/usr/local/cuda-13.0/bin:"$PATH"',)
+    assert found(replace(facts, paths=()), "cuda-home-disagrees") == []
+
+
+def test_a_toolkit_that_fits_behind_one_that_does_not() -> None:
+    label = "PATH: /usr/local/cuda-11.8/bin/nvcc"
+    facts = broken(
+        cuda_home=home("/usr/local/cuda-11.8", label),
+        toolkits=(toolkit("11.8", label), toolkit("13.0", "/usr/local/cuda-13.0")),
+    )
+    finding = one(facts, "toolkits-shadowed")
+    assert finding.fix[0] == "export CUDA_HOME=/usr/local/cuda-13.0"
+    assert found(facts, "cuda-mismatch") == []
+    for good in (
+        replace(facts, toolkits=(toolkit("13.2", label), toolkit("13.0", "/usr/local/cuda-13.0"))),
+        replace(facts, toolkits=(toolkit("11.8", label),)),
+        replace(facts, cuda_home=home("/usr/local/cuda-13.0")),
+    ):
+        assert found(good, "toolkits-shadowed") == []
+
+
+def test_a_gpu_that_the_toolkit_has_dropped() -> None:
+    facts = broken(driver=gpu_driver("580.95.05", "13.0", V100))
+    finding = one(facts, "gpu-not-in-toolkit")
+    assert "compute capability 7.5 and newer" in finding.cause
+    assert finding.fix[0].endswith("/cu126")
+    older = broken(toolkits=(toolkit("12.4"),), driver=gpu_driver("580.95.05", "13.0", RTX_5090))
+    assert found(older, "gpu-not-in-toolkit") == []  # its PTX runs there
+    assert found(broken(toolkits=(toolkit("99.0"),)), "gpu-not-in-toolkit") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("7.0;8.6", "nvcc 13.0 does not know sm_70."),
+        ("8.6+PTX;Volta", "nvcc 13.0 does not know sm_70, compute_70."),
+        ("sm_86", "'sm_86' is no GPU architecture (expected e.g. '8.6', '9.0+PTX' or 'Ampere')."),
+    ],
+)
+def test_an_arch_list_that_cannot_be(text: str, said: str) -> None:
+    finding = one(broken(variables=variables(TORCH_CUDA_ARCH_LIST=text)), "arch-list-unknown")
+    assert finding.cause == said
+    assert finding.fix == ("export TORCH_CUDA_ARCH_LIST='7.5;8.0;8.6;9.0;10.0;12.0+PTX'",)
+
+
+@pytest.mark.parametrize("text", ["8.9", "8.6;8.9+PTX", "native", "", "Ada"])
+def test_arch_lists_that_are_right(text: str) -> None:
+    facts = broken(variables=variables(TORCH_CUDA_ARCH_LIST=text))
+    assert found(facts, "arch-list-unknown") == []
+    assert found(facts, "arch-list-misses-gpu") == []
+    assert found(replace(facts, wants_cuda=False), "arch-list-unknown") == []
+
+
+def test_an_arch_list_without_the_gpu() -> None:
+    facts = broken(variables=variables(TORCH_CUDA_ARCH_LIST="9.0;10.0"))
+    assert one(facts, "arch-list-misses-gpu").fix == ("export TORCH_CUDA_ARCH_LIST='9.0;10.0;8.9'",)
+    without_gpu = replace(facts, driver=Driver())
+    assert found(without_gpu, "arch-list-misses-gpu") == []
+
+
+def test_where_torch_ends_in_an_index_error() -> None:
+    facts = broken(driver=Driver(devices=0))
+    assert one(facts, "arch-list-empty").severity == "note"
+    for good in (
+        HEALTHY,
+        replace(facts, variables=variables(TORCH_CUDA_ARCH_LIST="8.6")),
+        replace(facts, toolkits=()),
+        replace(facts, torch=torch("2.14.1+cpu", None)),
+        replace(facts, driver=Driver(devices=1)),
+    ):
+        assert found(good, "arch-list-empty") == []
+
+
+@pytest.mark.parametrize(
+    ("shell", "line"),
+    [
+        ("/bin/bash", "export CUDA_HOME=/usr/local/cuda-13.0"),
+        ("/usr/bin/zsh", "export CUDA_HOME=/usr/local/cuda-13.0"),
+        ("/usr/bin/fish", "set -gx CUDA_HOME /usr/local/cuda-13.0"),
+        ("/bin/tcsh", "setenv CUDA_HOME /usr/local/cuda-13.0"),
+    ],
+)
+def test_lines_for_the_shell_in_use(shell: str, line: str) -> None:
+    facts = broken(cuda_home=home("/usr/local", has_nvcc=False), variables=variables(SHELL=shell))
+    assert one(facts, "cuda-home-wrong").fix == (line,)
+
+
+def test_no_sudo_for_root() -> None:
+    facts = replace(machine(root=True), toolkits=(), torch=torch("2.5.1", "12.4"))
+    assert one(facts, "toolkit-missing").fix[0].startswith("apt-get install cuda-toolkit-12-4")

@@ -1,0 +1,89 @@
+"""What holds for every check: it finds its example, nothing on a good machine, nothing on no facts."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dcnbuild.doctor.examples import EXAMPLES, HEALTHY
+from dcnbuild.doctor.finding import Finding
+from dcnbuild.doctor.registry import Check, Verdict, all_checks, check, examine
+from dcnbuild.environment.facts import Facts, Machine, Python
+
+CHECKS = all_checks()
+#: Nothing but the interpreter that runs.
+UNKNOWN = Facts(
+    machine=Machine(), python=Python("3.11.9", Path("python"), Path("/usr"), Path("/usr"))
+)
+every_check = pytest.mark.parametrize("check", CHECKS, ids=[check.id for check in CHECKS])
+
+
+def example(check: Check) -> Finding:
+    return check.findings(EXAMPLES[check.id])[0]
+
+
+def test_every_check_has_an_example_and_every_example_a_check() -> None:
+    assert set(EXAMPLES) == {check.id for check in CHECKS}
+
+
+def test_a_machine_in_good_order_gets_nothing() -> None:
+    assert examine(HEALTHY) == []
+
+
+def test_where_nothing_is_known_only_what_is_absent_is_said() -> None:
+    assert {finding.id for finding in examine(UNKNOWN)} == {"torch-missing", "compiler-missing"}
+
+
+@every_check
+def test_it_finds_its_example(check: Check) -> None:
+    assert example(check).id == check.id
+
+
+@every_check
+def test_the_finding_says_all_it_has_to(check: Check) -> None:
+    finding = example(check)
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", finding.id)
+    assert finding.severity in ("error", "warning", "note")
+    assert finding.title == check.title
+    assert not finding.title.endswith(".")
+    assert finding.cause.endswith(".")
+    assert "\n" not in finding.cause
+    assert finding.evidence
+    assert all(line.strip() for line in (*finding.evidence, *finding.fix))
+
+
+@every_check
+@pytest.mark.parametrize("shell", ["/bin/bash", "/bin/sh"])
+def test_the_fix_can_be_pasted(check: Check, shell: str) -> None:
+    """The lines are what the shell can parse, whatever they do."""
+    lines = "\n".join(example(check).fix)
+    parsed = subprocess.run([shell, "-n"], input=lines, capture_output=True, text=True, check=False)
+    assert parsed.returncode == 0, parsed.stderr
+
+
+@every_check
+def test_it_is_pure(check: Check) -> None:
+    facts = EXAMPLES[check.id]
+    assert check.findings(facts) == check.findings(replace(facts))
+
+
+def test_examples_are_not_about_many_things_at_once() -> None:
+    """An example that breaks more than it means to shows a check that is too eager."""
+    for id, facts in EXAMPLES.items():
+        found = [finding.id for finding in examine(facts)]
+        assert id in found
+        assert len(found) <= 3, f"{id}: {found}"
+
+
+def test_errors_come_first() -> None:
+    facts = replace(EXAMPLES["gpu-missing"], compilers=())
+    assert [finding.severity for finding in examine(facts)] == ["error", "note", "note"]
+
+
+def test_an_id_can_be_taken_only_once() -> None:
+    with pytest.raises(ValueError, match="two checks are called 'gcc-too-new'"):
+        check("gcc-too-new", "again")(lambda facts: [Verdict("note", "No.")])

@@ -1,0 +1,125 @@
+"""The report for people and the JSON."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from doctor.machines import broken
+
+from dcnbuild.doctor.examples import EXAMPLES, HEALTHY, torch
+from dcnbuild.doctor.finding import Finding
+from dcnbuild.doctor.registry import examine
+from dcnbuild.doctor.report import details, plain, show, summary, to_json
+from dcnbuild.doctor.resolver import Resolution, resolve
+from dcnbuild.environment.facts import Driver, Facts, Gpu, Library, PathEntry
+
+LONG = Finding(
+    "some-id",
+    "error",
+    "Something [is] wrong",
+    "A cause in one sentence.",
+    (f"/a/{'very/' * 60}long/path",),
+    (f"export PATH={'x' * 300}",),
+)
+
+
+def printed(
+    facts: Facts | None,
+    findings: list[Finding],
+    resolution: Resolution | None = None,
+    verbose: bool = False,
+) -> str:
+    file = io.StringIO()
+    show(facts, findings, resolution, "nothing found.", verbose, file)
+    return file.getvalue()
+
+
+def test_a_machine_in_good_order() -> None:
+    text = printed(HEALTHY, [])
+    assert text.endswith("\nnothing found.\n")
+    for part in ("2.14.1+cu130 (CUDA 13.0)", "580.95.05, runs up to CUDA 13.0", "RTX 4090", "8.9"):
+        assert part in text
+
+
+def test_a_fix_is_never_broken_over_lines() -> None:
+    lines = printed(None, [LONG]).splitlines()
+    assert f"    {LONG.fix[0]}" in lines
+    assert f"    {LONG.evidence[0]}" in lines
+    assert "error: Something [is] wrong  [some-id]" in lines
+
+
+def test_no_colour_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    assert "\x1b" not in printed(HEALTHY, [LONG])
+
+
+def test_the_last_line_counts() -> None:
+    findings = [LONG, replace(LONG, severity="warning"), replace(LONG, severity="warning")]
+    assert printed(None, findings).splitlines()[-1] == "1 error, 2 warnings"
+
+
+def test_every_example_can_be_shown() -> None:
+    for facts in EXAMPLES.values():
+        text = printed(facts, examine(facts), resolve(facts, facts.wanted_torch), verbose=True)
+        assert "nothing found" not in text
+
+
+def test_the_pip_line_and_why_nothing_newer() -> None:
+    facts = broken(driver=Driver("535.104.05", "12.2", (), (Gpu("RTX 4090", (8, 9)),)))
+    text = printed(facts, [], resolve(facts))
+    assert "the newest torch for this machine: 2.14.1 (CUDA 12.6)" in text
+    assert "not 2.15.0 (CUDA 13.2), 2.14.1 (CUDA 13.0)" in text
+    assert "no pip line: there never was a torch 1.16" in printed(facts, [], resolve(facts, "1.16"))
+
+
+def test_what_the_summary_says_of_what_is_missing() -> None:
+    facts = broken(torch=None, toolkits=(), cuda_home=None, compilers=(), driver=Driver())
+    rows = summary(facts)
+    assert ("torch", "not installed") in rows
+    assert [value for name, value in rows if value == "none"] == ["none"] * 4
+    rocm = broken(torch=torch("2.5.1", None, hip="6.2"), libraries=(Library(Path("/x.so")),))
+    assert any("ROCm 6.2" in value for _, value in summary(rocm))
+    assert any("no GPU code" in value for _, value in summary(rocm))
+
+
+def test_verbose_tells_the_state_of_each_path() -> None:
+    facts = broken(
+        paths=(
+            PathEntry("PATH", "/a", False),
+            PathEntry("PATH", "/b", None),
+            PathEntry("CPATH", "/c", True, cuda="13.0"),
+        )
+    )
+    rows = dict.fromkeys(details(facts))
+    assert ("PATH", "/a  (does not exist)") in rows
+    assert ("PATH", "/b  (cannot be read)") in rows
+    assert ("CPATH", "/c  (CUDA 13.0)") in rows
+
+
+def test_the_schema_of_the_json() -> None:
+    facts = EXAMPLES["cuda-mismatch"]
+    document = json.loads(to_json(facts, examine(facts), None))
+    assert set(document) == {"schema", "facts", "findings"}
+    assert document["schema"] == 1
+    assert set(document["findings"][0]) == {
+        "id", "severity", "title", "cause", "evidence", "fix",
+    }  # fmt: skip
+    assert document["facts"]["torch"]["architectures"][0] == "sm_75"
+    assert document["facts"]["toolkits"][0]["root"] == "/usr/local/cuda-11.8"
+    assert set(document["facts"]) == set(Facts.__dataclass_fields__)
+
+
+def test_the_pip_line_in_the_json() -> None:
+    document = json.loads(to_json(HEALTHY, [], resolve(HEALTHY)))
+    assert set(document["pip"]) == {"line", "problem", "rejected"}
+    assert re.fullmatch(r"python -m pip install torch==\d+\.\d+\.\d+.*", document["pip"]["line"])
+
+
+def test_every_fact_has_a_json_form() -> None:
+    for facts in EXAMPLES.values():
+        assert json.loads(json.dumps(plain(facts))) == plain(facts)

@@ -1,0 +1,146 @@
+"""The pip line: driver x GPU x Python x wanted torch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from doctor.machines import broken, machine, python
+
+from dcnbuild.compatibility import table
+from dcnbuild.doctor.examples import HEALTHY, RTX_4090, RTX_5090, V100, gpu_driver, torch
+from dcnbuild.doctor.resolver import Resolution, rejection, resolve, wheels
+from dcnbuild.environment.facts import Driver, Facts, Gpu
+
+INDEX = "https://download.pytorch.org/whl"
+K80 = Gpu("Tesla K80", (3, 7), 11441)
+H100 = Gpu("NVIDIA H100", (9, 0), 81559)
+
+
+def on(driver: str, cuda: str, *gpus: Gpu, version: str = "3.11.9") -> Facts:
+    return replace(python(version=version), driver=gpu_driver(driver, cuda, *gpus), torch=None)
+
+
+def line(facts: Facts, wanted: str | None = None) -> str | None:
+    return resolve(facts, wanted).line
+
+
+@pytest.mark.parametrize(
+    ("facts", "wanted", "expected"),
+    [
+        (on("610.43.02", "13.3", RTX_4090), None, "torch==2.15.0"),
+        (on("580.65.06", "13.0", RTX_5090), None, "torch==2.15.0"),
+        (on("535.104.05", "12.2", RTX_4090), None, f"torch==2.14.1 --index-url {INDEX}/cu126"),
+        (on("580.65.06", "13.0", V100), None, f"torch==2.14.1 --index-url {INDEX}/cu126"),
+        (on("470.82.01", "11.4", V100), None, f"torch==2.7.1 --index-url {INDEX}/cu118"),
+        (on("470.82.01", "11.4", K80), None, f"torch==2.7.1 --index-url {INDEX}/cu118"),
+        (on("570.124.06", "12.8", RTX_5090), None, f"torch==2.11.0 --index-url {INDEX}/cu128"),
+        (on("570.124.06", "12.8", RTX_5090, V100), None, "torch==2.10.0"),
+        (on("610.43.02", "13.3", RTX_4090, version="3.10.2"), None, "torch==2.14.1"),
+        (on("610.43.02", "13.3", RTX_4090, version="3.9.1"), None, "torch==2.8.0"),
+        (on("610.43.02", "13.3", RTX_4090), "2.5", "torch==2.5.1"),
+        (on("610.43.02", "13.3", RTX_4090), "2.5.0", "torch==2.5.0"),
+        (on("610.43.02", "13.3", RTX_4090), "2.5+cu118", f"torch==2.5.1 --index-url {INDEX}/cu118"),
+        (on("610.43.02", "13.3", RTX_4090), "2.5+cpu", f"torch==2.5.1 --index-url {INDEX}/cpu"),
+        (
+            on("460.27.04", "11.2", Gpu("NVIDIA GeForce RTX 3090", (8, 6)), version="3.8.1"),
+            "1.12",
+            f'torch==1.12.1+cu116 "numpy<2" --extra-index-url {INDEX}/cu116',
+        ),
+        (
+            on("440.33.01", "10.2", V100, version="3.7.1"),
+            "1.6.0+cu101",
+            f'torch==1.6.0+cu101 "numpy<2" -f {INDEX}/torch_stable.html',
+        ),
+        (on("440.33.01", "10.2", V100, version="3.7.1"), "1.6", 'torch==1.6.0 "numpy<2"'),
+        (
+            broken(driver=Driver(devices=0), torch=None),
+            None,
+            f"torch==2.15.0 --index-url {INDEX}/cpu",
+        ),
+    ],
+)
+def test_the_newest_wheel_that_works(facts: Facts, wanted: str | None, expected: str) -> None:
+    assert line(facts, wanted) == f"python -m pip install {expected}"
+
+
+def test_each_nearer_candidate_is_rejected_with_a_reason() -> None:
+    resolution = resolve(on("535.104.05", "12.2", RTX_4090))
+    assert [(wheel.label, reason) for wheel, reason in resolution.rejected] == [
+        (label, "needs driver 580 or newer, this is 535.104.05")
+        for label in ("2.15.0 (CUDA 13.2)", "2.14.1 (CUDA 13.0)", "2.14.1 (CUDA 13.2)")
+    ]
+    assert resolution.reasons() == [
+        "2.15.0 (CUDA 13.2), 2.14.1 (CUDA 13.0), 2.14.1 (CUDA 13.2): "
+        "needs driver 580 or newer, this is 535.104.05"
+    ]
+
+
+def test_many_candidates_with_one_reason_are_told_shortly() -> None:
+    reasons = resolve(on("470.82.01", "11.4", K80)).reasons()
+    assert len(reasons) == 2
+    assert all("…" in reason for reason in reasons)
+
+
+def test_no_wheel_is_better_than_a_wrong_one() -> None:
+    resolution = resolve(on("610.43.02", "13.3", H100), "1.5")
+    assert resolution.line is None
+    assert resolution.problem == "no torch wheel serves this machine."
+    assert "Python" in resolution.reasons()[0]
+    older = resolve(on("610.43.02", "13.3", H100, version="3.8.1"), "1.5")
+    assert "does not know the NVIDIA H100" in older.reasons()[0]
+
+
+@pytest.mark.parametrize("facts", [machine(architecture="aarch64"), machine(system="Windows")])
+def test_nothing_is_said_of_other_platforms(facts: Facts) -> None:
+    assert resolve(facts) == Resolution(problem="the table of wheels covers Linux on x86-64 only.")
+
+
+@pytest.mark.parametrize("wanted", ["1.16", "2.14.5"])
+def test_versions_that_never_were(wanted: str) -> None:
+    assert str(resolve(HEALTHY, wanted).problem).startswith(f"there never was a torch {wanted}")
+
+
+def test_versions_that_are_not_in_the_table() -> None:
+    assert resolve(HEALTHY, "99.0").problem == "torch 99.0 is not in the table of wheels."
+
+
+def test_pip_would_take_another_build_of_the_same_version_for_done() -> None:
+    installed = replace(on("535.104.05", "12.2"), torch=torch("2.14.1+cu130", "13.0"))
+    assert "install --force-reinstall torch==2.14.1 --index-url" in str(line(installed))
+    same = replace(installed, torch=torch("2.14.1+cu126", "12.6"))
+    assert "--force-reinstall" not in str(line(same))
+
+
+def test_the_pip_of_this_python_even_where_another_is_first_on_path() -> None:
+    facts = python(on_path=HEALTHY.python.base_prefix / "bin/python3")
+    assert str(line(facts)).startswith("/home/ada/venv/bin/python -m pip install ")
+
+
+def test_a_driver_of_which_only_the_cuda_version_is_known() -> None:
+    facts = broken(driver=Driver(None, "12.4", ("libcuda",), (RTX_4090,)))
+    assert str(line(facts)).endswith("/cu126")
+    assert "needs a driver for CUDA 13" in resolve(facts).reasons()[0]
+
+
+def test_a_gpu_without_a_driver_yet_gets_the_newest() -> None:
+    assert str(line(broken(driver=Driver(devices=1), torch=None))).endswith("torch==2.15.0")
+
+
+@pytest.mark.parametrize("release", [row.release for row in table().torch])
+@pytest.mark.parametrize("driver", ["440.33.01", "470.82.01", "535.104.05", "580.65.06"])
+@pytest.mark.parametrize("gpu", [K80, V100, RTX_4090, RTX_5090])
+def test_what_is_chosen_is_never_rejected(release: str, driver: str, gpu: Gpu) -> None:
+    """And nothing that was rejected would have been accepted."""
+    facts = on(driver, "", gpu, version=table().torch[0].python[0])
+    row = next(row for row in table().torch if row.release == release)
+    facts = replace(facts, python=replace(facts.python, version=row.python[1]))
+    resolution = resolve(facts, row.newest)
+    if resolution.wheel is not None:
+        assert rejection(resolution.wheel, facts) is None
+        assert resolution.wheel.torch == row.newest
+    for wheel, reason in resolution.rejected:
+        assert rejection(wheel, facts) == reason
+    tried = list(wheels(row.newest, wants_cuda=True))
+    assert len(tried) == len(row.variants)
+    assert tried[0].cuda == row.default
