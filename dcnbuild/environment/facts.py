@@ -171,6 +171,7 @@ class PathEntry:
         meant: the existing directory that was probably meant, where the entry does not exist.
         cuda: the version of the toolkit whose directory it is.
         has_nvjitlink: whether libnvJitLink is in it, which torch's own libraries look for by name.
+        headers: the CUDA headers that torch extensions want and that are in it.
     """
 
     variable: str
@@ -179,6 +180,7 @@ class PathEntry:
     meant: Path | None = None
     cuda: str | None = None
     has_nvjitlink: bool = False
+    headers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

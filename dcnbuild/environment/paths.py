@@ -10,17 +10,11 @@ from pathlib import Path
 from dcnbuild.environment import files
 from dcnbuild.environment.facts import PathEntry
 from dcnbuild.environment.near import meant_directory
-from dcnbuild.environment.toolkits import headers_version
+from dcnbuild.environment.toolkits import headers_version, held_headers
 
-#: Variables that list directories, with what is looked for in them.
-VARIABLES = (
-    "PATH",
-    "LD_LIBRARY_PATH",
-    "LIBRARY_PATH",
-    "CPATH",
-    "C_INCLUDE_PATH",
-    "CPLUS_INCLUDE_PATH",
-)
+#: Variables that list directories: of headers, and all of them.
+INCLUDE_VARIABLES = ("CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH")
+VARIABLES = ("PATH", "LD_LIBRARY_PATH", "LIBRARY_PATH", *INCLUDE_VARIABLES)
 
 
 def find_path_entries(env: Mapping[str, str]) -> list[PathEntry]:
@@ -42,6 +36,7 @@ def _read_entry(variable: str, text: str) -> PathEntry:
         meant=meant_directory(text) if exists is False else None,
         cuda=_cuda_version(Path(text)) if exists else None,
         has_nvjitlink=bool(exists and files.children(Path(text), "libnvJitLink.so*")),
+        headers=held_headers(Path(text)) if exists and variable in INCLUDE_VARIABLES else (),
     )
 
 

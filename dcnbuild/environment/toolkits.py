@@ -146,11 +146,16 @@ def find_package_headers(
     for site in site_packages(prefix, env):
         runtime = headers_version([site / "nvidia/cuda_runtime/include"])
         for directory in files.children(site, "nvidia/*/include"):
-            held = tuple(name for name in WANTED_HEADERS if files.is_file(directory / name))
+            held = held_headers(directory)
             if held:
                 version = headers_version([directory]) or runtime
                 found.append(PackageHeaders(directory, held, version))
     return found
+
+
+def held_headers(directory: Path) -> tuple[str, ...]:
+    """Those of `WANTED_HEADERS` that are in a directory."""
+    return tuple(name for name in WANTED_HEADERS if files.is_file(directory / name))
 
 
 def real_nvcc(path: Path, env: Mapping[str, str]) -> Path | None:

@@ -97,6 +97,14 @@ def test_a_toolkit_without_cusparse_takes_torchs_headers() -> None:
     assert one(with_cpath, "toolkit-incomplete").fix == (f'export CPATH={CU13}/include:"$CPATH"',)
 
 
+def test_what_cpath_fills_in_is_not_missing() -> None:
+    facts = broken(toolkits=(incomplete("cusparse.h", "cublas_v2.h"),))
+    entry = PathEntry("CPATH", f"{CU13}/include", True, headers=("cusparse.h", "cublas_v2.h"))
+    assert found(replace(facts, paths=(entry,)), "toolkit-incomplete") == []
+    half = replace(facts, paths=(replace(entry, headers=("cublas_v2.h",)),))
+    assert "missing: cusparse.h" in one(half, "toolkit-incomplete").evidence
+
+
 def test_headers_of_another_cuda_are_linked_and_not_put_on_cpath() -> None:
     lender = PackageHeaders(Path(f"{CU13}/include"), ("cusparse.h",), "13.2")
     facts = broken(toolkits=(incomplete("cusparse.h"),), package_headers=(lender,))

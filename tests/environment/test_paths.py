@@ -90,6 +90,15 @@ def test_the_toolkit_that_an_entry_belongs_to(tmp_path: Path) -> None:
     ]
 
 
+def test_headers_count_only_where_the_compiler_looks_for_them(tmp_path: Path) -> None:
+    write(tmp_path / "cusparse.h")
+    entries = find_path_entries({"CPATH": str(tmp_path), "PATH": str(tmp_path)})
+    assert {entry.variable: entry.headers for entry in entries} == {
+        "PATH": (),
+        "CPATH": ("cusparse.h",),
+    }
+
+
 def test_variables_that_are_not_set_or_empty() -> None:
     assert find_path_entries({}) == []
     assert find_path_entries({"PATH": "", "LD_LIBRARY_PATH": "::"}) == []

@@ -16,10 +16,10 @@ from dcnbuild.doctor.checks.shared import (
 )
 from dcnbuild.doctor.registry import Verdict, check
 from dcnbuild.environment.facts import Facts, PathEntry
+from dcnbuild.environment.paths import INCLUDE_VARIABLES
 
 #: Entries about CUDA matter here; for others a missing directory is common and harmless.
 _ABOUT_CUDA = re.compile(r"cuda|cudnn|nvcc|tensorrt", re.IGNORECASE)
-_HEADERS = ("CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH")
 
 
 @check("path-missing", "A path that does not exist")
@@ -69,7 +69,7 @@ def cpath_other_toolkit(facts: Facts) -> Iterator[Verdict]:
     toolkit = build_toolkit(facts)
     if toolkit is None or not builds_cuda(facts):
         return
-    for variable in _HEADERS:
+    for variable in INCLUDE_VARIABLES:
         entry = _first(facts, variable)
         if entry is None or entry.cuda is None or same_minor(entry.cuda, toolkit.version):
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from dcnbuild.compatibility import numbers
 from dcnbuild.doctor import shell
@@ -85,8 +86,13 @@ def cuda_minor_mismatch(facts: Facts) -> Iterator[Verdict]:
 def toolkit_incomplete(facts: Facts) -> Iterator[Verdict]:
     toolkit = torch_toolkit(facts) if facts.wants_cuda is None else None
     toolkit = toolkit or build_toolkit(facts)
-    if toolkit is None or not toolkit.missing or not builds_cuda(facts):
+    if toolkit is None or not builds_cuda(facts):
         return
+    filled_in = {name for entry in facts.paths for name in entry.headers}
+    missing = tuple(name for name in toolkit.missing if name not in filled_in)
+    if not missing:
+        return
+    toolkit = replace(toolkit, missing=missing)
     vital = [name for name in toolkit.missing if name in _VITAL]
     if facts.wants_cuda is not None and not vital:
         return  # dcnbuild's own sources include none of the others
