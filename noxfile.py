@@ -93,7 +93,7 @@ def lint(session: nox.Session) -> None:
     """ruff, mypy and clang-format; changes nothing."""
     environment(session)
     extras = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]
-    pip(session, *(name for name in extras["dev"] if not name.startswith("dcnbuild")))
+    pip(session, *extras["lint"])
     sources = [str(path) for path in sorted((ROOT / "csrc").rglob("*.*"))]
     for command in (
         ("ruff", "check", "."),
