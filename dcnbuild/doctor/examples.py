@@ -175,6 +175,7 @@ EXAMPLES: dict[str, Facts] = {
             has_headers=False,
         )
     ),
+    "cuda-home-unset": _broken(cuda_home=None, toolkits=(toolkit("13.0", "/usr/local/cuda-13.0"),)),
     "cuda-home-guess": _broken(
         cuda_home=CudaHome(
             Path("/usr/local"), "PATH: /usr/local/bin/nvcc", has_nvcc=True, has_headers=False
@@ -213,6 +214,13 @@ EXAMPLES: dict[str, Facts] = {
     ),
     "gpu-not-in-toolkit": _broken(driver=gpu_driver("580.95.05", "13.0", V100)),
     "arch-list-unknown": _broken(variables=_variables(TORCH_CUDA_ARCH_LIST="7.0;8.6+PTX")),
+    "arch-list-unknown-to-torch": _broken(
+        torch=torch(
+            "2.5.1+cu124", "12.4", *_CU121, listable=("7.5", "8.0", "8.6", "8.9", "9.0", "Ampere")
+        ),
+        toolkits=(toolkit("12.8", "CUDA_HOME"),),
+        variables=_variables(TORCH_CUDA_ARCH_LIST="8.9;12.0"),
+    ),
     "arch-list-misses-gpu": _broken(variables=_variables(TORCH_CUDA_ARCH_LIST="9.0")),
     "arch-list-empty": _broken(driver=Driver(devices=0)),
     "compiler-missing": _broken(compilers=(), nvcc_compiler=None),

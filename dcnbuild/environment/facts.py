@@ -76,6 +76,8 @@ class TorchInstall:
         installer: "pip", "conda", … as its metadata says; None if not known.
         hip: "6.4", or None if it is no ROCm build.
         channel: the conda channel it came from, e.g. "conda-forge"; None if it did not.
+        listable: the names that its cpp_extension accepts in TORCH_CUDA_ARCH_LIST, e.g. ("8.6",
+            "Ampere"), each also with "+PTX"; () if they could not be read.
     """
 
     root: Path
@@ -86,6 +88,7 @@ class TorchInstall:
     installer: str | None = None
     hip: str | None = None
     channel: str | None = None
+    listable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

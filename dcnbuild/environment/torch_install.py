@@ -62,6 +62,7 @@ def read_torch(site_packages: Path) -> TorchInstall | None:
                 architectures=_architectures(root) if cuda else (),
                 installer=_installer(site_packages, version),
                 channel=_conda_channel(site_packages),
+                listable=_listable(root) if cuda else (),
                 hip=hip if isinstance(hip := values.get("hip"), str) else None,
             )
     return None
@@ -113,6 +114,18 @@ def _architectures(root: Path) -> tuple[str, ...]:
         start, end = constants.offset, constants.offset + constants.size
         lists = [match[0] for match in _ARCH_FLAGS.finditer(elf.data, start, end)]
         return sorted_names(max(lists, key=len, default=b"").decode().split())
+
+
+def _listable(root: Path) -> tuple[str, ...]:
+    source = read_text(root / "utils/cpp_extension.py") or ""
+    numbers = re.search(r"\bsupported_arches = \[([^\]]*)\]", source)
+    generations = re.search(r"\bnamed_arches = .*?\]\)", source, re.DOTALL)
+    if numbers is None or generations is None:
+        return ()
+    return (
+        *re.findall(r"'(\d+\.\d[af]?)'", numbers[1]),
+        *re.findall(r"\('([^']+)',", generations[0]),
+    )
 
 
 def _installer(site_packages: Path, version: str) -> str | None:

@@ -181,6 +181,22 @@ def test_cuda_home_that_nobody_has_set_is_not_wrong(guess: CudaHome | None) -> N
     assert found(broken(cuda_home=guess), "cuda-home-wrong") == []
 
 
+def test_cuda_home_is_not_set_and_nothing_to_guess_from() -> None:
+    facts = broken(cuda_home=None, toolkits=(toolkit("13.0", "/usr/local/cuda-13.0"),))
+    finding = one(facts, "cuda-home-unset")
+    assert finding.fix == ("export CUDA_HOME=/usr/local/cuda-13.0",)
+    empty = replace(facts, cuda_home=home("/usr/local/cuda", "/usr/local/cuda", has_nvcc=False))
+    assert "/usr/local/cuda has no nvcc" in one(empty, "cuda-home-unset").evidence
+    for good in (
+        HEALTHY,
+        replace(facts, toolkits=()),
+        replace(facts, torch=torch("2.14.1+cpu", None)),
+        replace(facts, cuda_home=home("/usr/local/cuda", "/usr/local/cuda")),
+        replace(facts, cuda_home=home("/nowhere", has_nvcc=False)),  # cuda-home-wrong says it
+    ):
+        assert found(good, "cuda-home-unset") == []
+
+
 WRAPPER = "PATH: /usr/local/bin/nvcc"
 
 
@@ -255,6 +271,31 @@ def test_an_arch_list_that_cannot_be(text: str, said: str) -> None:
     finding = one(broken(variables=variables(TORCH_CUDA_ARCH_LIST=text)), "arch-list-unknown")
     assert finding.cause == said
     assert finding.fix == ("export TORCH_CUDA_ARCH_LIST='7.5;8.0;8.6;9.0;10.0;12.0+PTX'",)
+
+
+@pytest.mark.parametrize(
+    ("text", "unknown"),
+    [
+        ("8.6;8.9+PTX", None),
+        ("Ampere 8.9", None),
+        ("native", None),
+        ("", None),
+        ("8.6;10.0", "10.0"),
+        ("8.6,8.9", "8.6,8.9"),  # torch knows no commas
+        ("Blackwell", "Blackwell"),
+        ("8.9+ptx", "8.9+ptx"),
+    ],
+)
+def test_what_torch_itself_does_not_know(text: str, unknown: str | None) -> None:
+    listable = ("8.0", "8.6", "8.9", "9.0", "Ampere")
+    facts = broken(
+        torch=torch("2.5.1", "12.4", listable=listable),
+        variables=variables(TORCH_CUDA_ARCH_LIST=text),
+    )
+    findings = found(facts, "arch-list-unknown-to-torch")
+    assert [unknown in finding.cause for finding in findings if unknown] == [True] * bool(unknown)
+    unread = replace(facts, torch=torch("2.5.1", "12.4"))
+    assert found(unread, "arch-list-unknown-to-torch") == []
 
 
 @pytest.mark.parametrize("text", ["8.9", "8.6;8.9+PTX", "native", "", "Ada"])

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from dcnbuild.environment.torch_install import find_torch
+
 _PROGRAM = """
 import json, os, sys
 import torch
@@ -20,6 +22,13 @@ for env in json.loads(sys.argv[1]):
         os.environ.pop(name, None)
     os.environ.update(env)
     homes.append(cpp_extension._find_cuda_home())
+refused = []
+for name in [*json.loads(sys.argv[2]), "4.2", "Voodoo"]:
+    os.environ["TORCH_CUDA_ARCH_LIST"] = name
+    try:
+        cpp_extension._get_cuda_arch_flags()
+    except ValueError:
+        refused.append(name)
 flags = torch._C._cuda_getArchFlags() if torch.version.cuda else None
 print(json.dumps({
     "version": torch.__version__,
@@ -28,6 +37,7 @@ print(json.dumps({
     "architectures": sorted((flags or "").split()),
     "file": torch.__file__,
     "homes": homes,
+    "refused": refused,
 }))
 """
 
@@ -56,9 +66,16 @@ def environments(wrapped_nvcc: Any) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="session")
 def torch_itself(environments: list[dict[str, str]]) -> dict[str, Any]:
-    """Version, CUDA, ABI, architectures, file, and CUDA_HOME in each of `environments`."""
+    """Version, CUDA, ABI, architectures, file, CUDA_HOME in each of `environments`, refused names."""
+    found = find_torch()
     asked = subprocess.run(
-        [sys.executable, "-c", _PROGRAM, json.dumps(environments)],
+        [
+            sys.executable,
+            "-c",
+            _PROGRAM,
+            json.dumps(environments),
+            json.dumps(found.listable if found else []),
+        ],
         capture_output=True,
         text=True,
         check=True,

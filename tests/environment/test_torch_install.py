@@ -112,6 +112,16 @@ def test_the_architectures_stand_in_libtorch_python(
     assert set(torch.architectures) == (set(expected.split()) or {"sm_99"})
 
 
+def test_what_the_installed_torch_accepts_in_an_arch_list(torch_itself: dict[str, Any]) -> None:
+    """Each name against torch's own function, which raises for what it does not know."""
+    torch = find_torch()
+    assert torch is not None
+    if not torch.cuda:
+        pytest.skip("this torch has no CUDA")
+    assert {"8.6", "9.0a", "Ampere"} <= set(torch.listable)
+    assert torch_itself["refused"] == ["4.2", "Voodoo"]
+
+
 def test_who_installed_it(tmp_path: Path) -> None:
     torch_install(tmp_path, "2.5.1+cu124", "12.4")
     write(tmp_path / "torch-2.5.1+cu124.dist-info/INSTALLER", "uv\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from dcnbuild import compatibility
@@ -89,6 +90,24 @@ def arch_list_unknown(facts: Facts) -> Iterator[Verdict]:
             "error",
             f"nvcc {toolkit.version} does not know {', '.join(unknown)}.",
             (f"{_VARIABLE}={text}", describe_toolkit(toolkit)),
+            _better_list(facts),
+        )
+
+
+@check("arch-list-unknown-to-torch", "TORCH_CUDA_ARCH_LIST names what this torch does not know")
+def arch_list_unknown_to_torch(facts: Facts) -> Iterator[Verdict]:
+    """For builds through torch.utils.cpp_extension, which splits at semicolons and blanks only."""
+    torch, text = facts.torch, _listed(facts)
+    if torch is None or text is None or not torch.listable:
+        return
+    entries = [entry for entry in re.split(r"[; ]", text) if entry]
+    unknown = [entry for entry in entries if entry.removesuffix("+PTX") not in torch.listable]
+    if unknown:
+        yield Verdict(
+            "warning",
+            f"torch {torch.version} ends in `ValueError: Unknown CUDA arch ({unknown[0]})` where "
+            "extensions are built with torch.utils.cpp_extension.",
+            (f"{_VARIABLE}={text}", f"torch knows: {' '.join(torch.listable)}"),
             _better_list(facts),
         )
 

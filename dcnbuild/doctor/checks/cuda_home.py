@@ -53,6 +53,23 @@ def cuda_home_wrong(facts: Facts) -> Iterator[Verdict]:
     )
 
 
+@check("cuda-home-unset", "torch finds no CUDA_HOME")
+def cuda_home_unset(facts: Facts) -> Iterator[Verdict]:
+    """There is a toolkit, but not where torch looks for one."""
+    home, toolkit = facts.cuda_home, build_toolkit(facts)
+    if toolkit is None or not builds_cuda(facts):
+        return
+    if home is not None and (home.has_nvcc or _was_set(home)):
+        return
+    tried = f"{home.path} has no nvcc" if home else "no nvcc on PATH, no /usr/local/cuda"
+    yield Verdict(
+        "warning",
+        "CUDA_HOME is not set, and torch.utils.cpp_extension does not find the toolkit by itself.",
+        (tried, describe_toolkit(toolkit)),
+        _set_home(facts),
+    )
+
+
 @check("cuda-home-guess", "torch would guess a wrong CUDA_HOME")
 def cuda_home_guess(facts: Facts) -> Iterator[Verdict]:
     home = facts.cuda_home
