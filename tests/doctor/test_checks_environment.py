@@ -203,7 +203,7 @@ def test_each_missing_entry_is_told_once() -> None:
         PathEntry("PATH", "/home/ada/.cargo/bin", False),
         PathEntry("LD_LIBRARY_PATH", "/usr/local/nvidia/lib64", False),  # NVIDIA's own images
         PathEntry("PATH", "/usr/local/cuda/bin", True),
-        PathEntry("PATH", "/root/cuda/bin", None),
+        PathEntry("PATH", "/locked/cuda/bin", None),
     ],
 )
 def test_entries_that_alarm_nobody(entry: PathEntry) -> None:
