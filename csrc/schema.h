@@ -14,6 +14,15 @@ constexpr const char* kSchemas[] = {
     // (five flags) leaves out come
     // back with zero elements.
     R"schema(deform_conv2d_backward(Tensor grad_output, Tensor input, Tensor offset, Tensor? mask, Tensor weight, int[2] stride, int[2] padding, int[2] dilation, int groups, int offset_groups, bool[5] output_mask, bool deterministic) -> (Tensor, Tensor, Tensor, Tensor, Tensor))schema",
+    // input [N, O*group_size^2, H, W]; rois [R, 5] as image, x1, y1, x2, y2;
+    // trans [R, 2*classes, part_size, part_size] as x, y per class; output [R, O, pooled_size,
+    // pooled_size]. The backward operator gives the gradients of input and trans.
+    R"schema(deform_psroi_pool(Tensor input, Tensor rois, Tensor? trans, float spatial_scale, int group_size, int pooled_size, int part_size, int sample_per_part, float trans_std) -> Tensor)schema",
+    R"schema(deform_psroi_pool_backward(Tensor grad_output, Tensor input, Tensor rois, Tensor? trans, float spatial_scale, int group_size, int pooled_size, int part_size, int sample_per_part, float trans_std, bool[2] output_mask, bool deterministic) -> (Tensor, Tensor))schema",
+    // input [N, C, H, W]; rois [R, 5] as image, x1, y1, x2, y2; offset [R, 2, h, w] as x, y;
+    // output [R, C, h, w]. The backward operator gives the gradients of input and offset.
+    R"schema(deform_roi_pool(Tensor input, Tensor rois, Tensor? offset, int[2] output_size, float spatial_scale, int sampling_ratio, float gamma) -> Tensor)schema",
+    R"schema(deform_roi_pool_backward(Tensor grad_output, Tensor input, Tensor rois, Tensor? offset, int[2] output_size, float spatial_scale, int sampling_ratio, float gamma, bool[2] output_mask, bool deterministic) -> (Tensor, Tensor))schema",
 };
 
 }  // namespace dcnbuild

@@ -18,8 +18,19 @@ if TYPE_CHECKING:
     from dcnbuild.conversion import convert
     from dcnbuild.nn import DCN, DeformConv2d
     from dcnbuild.ops.deform_conv2d import deform_conv2d
+    from dcnbuild.ops.deform_psroi_pool import deform_psroi_pool
+    from dcnbuild.ops.deform_roi_pool import deform_roi_pool
 
-__all__ = ["DCN", "DeformConv2d", "__version__", "convert", "deform_conv2d", "reference"]
+__all__ = [
+    "DCN",
+    "DeformConv2d",
+    "__version__",
+    "convert",
+    "deform_conv2d",
+    "deform_psroi_pool",
+    "deform_roi_pool",
+    "reference",
+]
 
 #: public name → the module that has it; the module itself where the names are the same.
 _HOMES = {
@@ -27,6 +38,8 @@ _HOMES = {
     "DeformConv2d": "dcnbuild.nn",
     "convert": "dcnbuild.conversion",
     "deform_conv2d": "dcnbuild.ops.deform_conv2d",
+    "deform_psroi_pool": "dcnbuild.ops.deform_psroi_pool",
+    "deform_roi_pool": "dcnbuild.ops.deform_roi_pool",
     "reference": "dcnbuild.reference",
 }
 
@@ -44,4 +57,4 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *_HOMES})
 
 
-when_torch_is_imported("dcnbuild.ops.deform_conv2d")
+when_torch_is_imported("dcnbuild.ops.operators")

@@ -12,6 +12,7 @@ from dcnbuild import reference
 from dcnbuild.ops import registration, vmap
 from dcnbuild.ops.arguments import Attributes, output_size, parse
 from dcnbuild.ops.autocast import autocast_arguments
+from dcnbuild.ops.transforms import below_autograd, pull_back, push_forward, refuse_transforms
 
 
 def deform_conv2d(
@@ -57,24 +58,6 @@ def deform_conv2d(
     return output
 
 
-def _refuse_transforms(apply: Any) -> Any:
-    """The autograd kernel of a raw operator. torch.func cannot see through it, so it says so: no silent zero tangent."""
-
-    def kernel(*args: Any) -> Any:
-        if torch._C._are_functorch_transforms_active():
-            raise NotImplementedError(
-                "torch.ops.dcnbuild operators do not go through torch.func transforms: call dcnbuild.deform_conv2d, which does"
-            )
-        return apply(*args)
-
-    return kernel
-
-
-def _below_autograd(op: Any, *args: Any) -> Any:
-    with torch._C._AutoDispatchBelowAutograd():
-        return op(*args)
-
-
 class DeformConv2dFunction(torch.autograd.Function):
     """The derivatives of `torch.ops.dcnbuild.deform_conv2d`: reverse, forward, and both of either."""
 
@@ -87,7 +70,7 @@ class DeformConv2dFunction(torch.autograd.Function):
         bias: Tensor | None,
         *attributes: Any,
     ) -> Tensor:
-        output: Tensor = _below_autograd(operator, input, offset, mask, weight, bias, *attributes)
+        output: Tensor = below_autograd(operator, input, offset, mask, weight, bias, *attributes)
         return output
 
     @staticmethod
@@ -157,7 +140,7 @@ class DeformConv2dBackwardFunction(torch.autograd.Function):
         weight: Tensor,
         *rest: Any,
     ) -> tuple[Tensor, ...]:
-        grads: tuple[Tensor, ...] = _below_autograd(
+        grads: tuple[Tensor, ...] = below_autograd(
             backward_operator, grad_output, input, offset, mask, weight, *rest
         )
         return grads
@@ -192,29 +175,16 @@ class DeformConv2dBackwardFunction(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Any, ...]:
         gradients, present, tensors = DeformConv2dBackwardFunction._composition(ctx)
-        outputs, pull = torch.func.vjp(gradients, *tensors)[:2]
-        filled = tuple(
-            torch.zeros_like(output) if cotangent is None else cotangent
-            for output, cotangent in zip(outputs, cotangents)
-        )
+        grads = pull_back(gradients, tensors, cotangents)
         result: list[Any] = [None] * 12
-        for index, grad in zip(present, pull(filled)):
+        for index, grad in zip(present, grads):
             result[index] = grad
         return tuple(result)
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> tuple[Tensor, ...]:
         gradients, present, tensors = DeformConv2dBackwardFunction._composition(ctx)
-        directions = tuple(
-            torch.zeros_like(tensor) if tangents[index] is None else tangents[index]
-            for index, tensor in zip(present, tensors)
-        )
-        # A Jacobian-vector product as two vector-Jacobian ones, because forward mode cannot be nested in eager code.
-        outputs, pull = torch.func.vjp(gradients, *tensors)[:2]
-        zeros = tuple(torch.zeros_like(output) for output in outputs)
-        push = torch.func.vjp(pull, zeros)[1]
-        (result,) = push(directions)
-        return tuple(result)
+        return tuple(push_forward(gradients, tensors, [tangents[index] for index in present]))
 
     @staticmethod
     def vmap(
@@ -298,11 +268,11 @@ operator = registration.register(
     "deform_conv2d",
     reference=_reference_forward,
     fake=_fake_forward,
-    autograd=_refuse_transforms(DeformConv2dFunction.apply),
+    autograd=refuse_transforms(DeformConv2dFunction.apply),
 )
 backward_operator = registration.register(
     "deform_conv2d_backward",
     reference=_reference_backward,
     fake=_fake_backward,
-    autograd=_refuse_transforms(DeformConv2dBackwardFunction.apply),
+    autograd=refuse_transforms(DeformConv2dBackwardFunction.apply),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from typing import Any
@@ -23,8 +24,9 @@ def schemas() -> list[str]:
     return re.findall(r'R"schema\((.*?)\)schema"', (csrc_dir() / "schema.h").read_text(), re.DOTALL)
 
 
+@functools.cache
 def load_or_define() -> None:
-    """Loads what is compiled already; without a CPU library, defines the operators from the same schemas."""
+    """Loads what is compiled already; without a CPU library, defines the operators from the same schemas. Once."""
     native.load_registered()
     if native.status("cpu").library is None:
         for schema in schemas():

@@ -1,0 +1,91 @@
+"""Deformable position-sensitive RoI pooling v2."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dcnbuild.ops.pool_arguments import (
+    autocast_arguments,
+    check_integer,
+    check_number,
+    check_tensors,
+)
+from dcnbuild.ops.pool_derivatives import register_pooling
+from dcnbuild.reference_pooling import Pooling
+
+NAME = "deform_psroi_pool"
+
+
+def pooling(
+    spatial_scale: float,
+    group_size: int,
+    pooled_size: int,
+    part_size: int,
+    sample_per_part: int,
+    trans_std: float,
+) -> Pooling:
+    """The attributes of the operator's schema as a `Pooling`."""
+    size, parts = (pooled_size, pooled_size), (part_size, part_size)
+    return Pooling(True, size, parts, group_size, sample_per_part, spatial_scale, trans_std)
+
+
+def deform_psroi_pool(
+    input: Tensor,
+    rois: Tensor,
+    trans: Tensor | None = None,
+    *,
+    spatial_scale: float,
+    pooled_size: int,
+    group_size: int = 1,
+    part_size: int | None = None,
+    sample_per_part: int = 4,
+    trans_std: float = 0.0,
+) -> Tensor:
+    """Deformable PS-RoI pooling (Dai et al., "Deformable Convolutional Networks", 2017, section 2.2), as in DCNv2.
+
+    A RoI is rounded to whole coordinates, [round(x1), round(x2) + 1) · spatial_scale − 0.5, at least 0.1 pixels long, and
+    divided into pooled_size² bins, each of which may be moved by its part's `trans` · trans_std · the RoI's size. Its value
+    is the mean over sample_per_part² bilinear samples, at multiples of the bin's size / sample_per_part from its beginning.
+
+    Conventions. A sample counts when −0.5 ≤ y ≤ H − 0.5 (x alike) and is clamped to the outermost pixels; a bin with none is
+    zero, with zero gradients. The derivative of a sample by its position is zero where it is clamped and on a pixel. RoIs
+    are constants. A NaN in `trans`, a RoI that is not finite or has 2^30 pixels or more, and on devices other than the
+    CPU one of an image that is not there, give NaN, also in the gradient of `trans`, and leave that of the input alone.
+
+    Args:
+        input: [N, O · group_size², H, W]; float64, float32, float16 or bfloat16, in any memory layout. Bin (i, j) of
+            output channel o reads channel (o · group_size + i · group_size // pooled_size) · group_size + (the same of j).
+        rois: [R, 5] as image, x1, y1, x2, y2; of the input's dtype, or float32 for a half input.
+        trans: [R, 2 · classes, part_size, part_size], per class x and y; classes divide O, each for its share of the
+            output channels. Of the dtype of `rois`. None to move nothing.
+        spatial_scale: from the RoIs' coordinates to the input's pixels.
+        pooled_size: bins along each axis.
+        group_size: see `input`.
+        part_size: cells of `trans` along each axis; pooled_size if None.
+        sample_per_part: samples of a bin along each axis.
+        trans_std: from `trans` to shares of the RoI's size.
+
+    Returns:
+        [R, O, pooled_size, pooled_size] of the input's dtype, summed in float32 for half types; channels_last if the
+        input is.
+
+    Raises:
+        TypeError, ValueError: an argument does not fit; the message names it, what was given and what was expected.
+        dcnbuild.doctor.finding.FindingError: there are no compiled kernels for a CUDA input and none can be built.
+    """
+    if torch.is_autocast_enabled(input.device.type if isinstance(input, Tensor) else "cpu"):
+        input, rois, trans = autocast_arguments(input, rois, trans)
+    attributes = (
+        check_number(NAME, "spatial_scale", spatial_scale, positive=True),
+        check_integer(NAME, "group_size", group_size, 1),
+        check_integer(NAME, "pooled_size", pooled_size, 1),
+        check_integer(NAME, "part_size", pooled_size if part_size is None else part_size, 1),
+        check_integer(NAME, "sample_per_part", sample_per_part, 1),
+        check_number(NAME, "trans_std", trans_std, positive=False),
+    )
+    check_tensors(NAME, input, rois, "trans", trans, pooling(*attributes))
+    return _call(input, rois, trans, *attributes)
+
+
+_call = register_pooling(NAME, pooling)

@@ -1,0 +1,86 @@
+"""Deformable RoI pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dcnbuild.ops.pool_arguments import (
+    autocast_arguments,
+    check_integer,
+    check_number,
+    check_tensors,
+)
+from dcnbuild.ops.pool_derivatives import register_pooling
+from dcnbuild.reference_pooling import Pooling
+
+NAME = "deform_roi_pool"
+
+
+def pooling(
+    output_size: Sequence[int], spatial_scale: float, sampling_ratio: int, gamma: float
+) -> Pooling:
+    """The attributes of the operator's schema as a `Pooling`."""
+    size = (output_size[0], output_size[1])
+    return Pooling(False, size, size, 1, max(sampling_ratio, 0), spatial_scale, gamma)
+
+
+def deform_roi_pool(
+    input: Tensor,
+    rois: Tensor,
+    offset: Tensor | None = None,
+    *,
+    output_size: int | Sequence[int],
+    spatial_scale: float = 1.0,
+    sampling_ratio: int = 0,
+    gamma: float = 0.1,
+) -> Tensor:
+    """Deformable RoI pooling (Dai et al., "Deformable Convolutional Networks", 2017, section 2.2), as in mmcv.
+
+    A RoI, [x1, x2] · spatial_scale − 0.5, is divided into output_size bins, each of which may be moved by its `offset` ·
+    gamma · the RoI's size. Its value is the mean over a grid of bilinear samples in the middles of its cells; sampling_ratio
+    samples along each axis, or if that is zero as many as the bin has pixels, rounded up.
+
+    Conventions. A sample in −1 ≤ y ≤ H (x alike) is clamped to the outermost pixels, others count as zeros; a bin without
+    samples (a RoI of size zero with sampling_ratio 0) is zero, with zero gradients. The derivative of a sample by its
+    position is zero where it is clamped, and looks to the right and below on a pixel. (mmcv's is not zero where it is
+    clamped.) RoIs are constants. A NaN in `offset`, a RoI that is not finite or has 2^30 pixels or more, and on devices
+    other than the CPU one of an image that is not there, give NaN, also in the gradient of `offset`, and leave that of the
+    input alone.
+
+    Args:
+        input: [N, C, H, W]; float64, float32, float16 or bfloat16, in any memory layout.
+        rois: [R, 5] as image, x1, y1, x2, y2; of the input's dtype, or float32 for a half input.
+        offset: [R, 2, rows, columns], x and y of each bin, of the dtype of `rois`. None to move nothing.
+        output_size: bins per RoI, an int or (rows, columns).
+        spatial_scale: from the RoIs' coordinates to the input's pixels.
+        sampling_ratio: samples of a bin along each axis; 0 or less to follow its size.
+        gamma: from `offset` to shares of the RoI's size.
+
+    Returns:
+        [R, C, rows, columns] of the input's dtype, summed in float32 for half types; channels_last if the input is.
+
+    Raises:
+        TypeError, ValueError: an argument does not fit; the message names it, what was given and what was expected.
+        dcnbuild.doctor.finding.FindingError: there are no compiled kernels for a CUDA input and none can be built.
+    """
+    if torch.is_autocast_enabled(input.device.type if isinstance(input, Tensor) else "cpu"):
+        input, rois, offset = autocast_arguments(input, rois, offset)
+    sizes = [output_size, output_size] if isinstance(output_size, int) else output_size
+    if not isinstance(sizes, Sequence) or len(sizes) != 2:
+        raise TypeError(f"{NAME}: output_size must be an int or two ints, got {output_size!r}")
+    if isinstance(sampling_ratio, int) and sampling_ratio < 0:
+        sampling_ratio = 0
+    attributes = (
+        [check_integer(NAME, "output_size", size, 1) for size in sizes],
+        check_number(NAME, "spatial_scale", spatial_scale, positive=True),
+        check_integer(NAME, "sampling_ratio", sampling_ratio, 0),
+        check_number(NAME, "gamma", gamma, positive=False),
+    )
+    check_tensors(NAME, input, rois, "offset", offset, pooling(*attributes))
+    return _call(input, rois, offset, *attributes)
+
+
+_call = register_pooling(NAME, pooling)

@@ -1,0 +1,9 @@
+"""Every operator: importing this registers all of `torch.ops.dcnbuild`."""
+
+from __future__ import annotations
+
+from dcnbuild.ops.deform_conv2d import deform_conv2d
+from dcnbuild.ops.deform_psroi_pool import deform_psroi_pool
+from dcnbuild.ops.deform_roi_pool import deform_roi_pool
+
+__all__ = ["deform_conv2d", "deform_psroi_pool", "deform_roi_pool"]
