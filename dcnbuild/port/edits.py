@@ -39,7 +39,8 @@ class Revision:
     def apply(self, edits: Iterable[Edit]) -> list[tuple[Edit, int]]:
         """Makes the edits, and returns those that took effect with their line of the first text.
 
-        Of edits that overlap, the one that starts first wins, and of those the longest.
+        Of edits that overlap, the one that starts first wins, and of those the longest; what is
+        inserted at its start comes before it.
         """
         done: list[tuple[Edit, int]] = []
         parts: list[str] = []
@@ -57,7 +58,7 @@ class Revision:
             parts.append(self.text[position:until])
             length += until - position
 
-        for edit in sorted(edits, key=lambda edit: (edit.start, -edit.end)):
+        for edit in sorted(edits, key=lambda e: (e.start, e.start < e.end, -e.end)):
             unchanged = self.text[edit.start : edit.end] == edit.new
             if edit.start < position or unchanged:
                 continue
@@ -83,9 +84,9 @@ def line_of(text: str, offset: int) -> int:
 
 
 def newline_of(text: str) -> str:
-    """The line ending that most lines of a text have; "\\n" where there is none."""
+    """The line ending that at least half of a text's lines have; "\\n" where there is none."""
     windows = text.count("\r\n")
-    return "\r\n" if windows * 2 > text.count("\n") else "\n"
+    return "\r\n" if windows and windows * 2 >= text.count("\n") else "\n"
 
 
 def indent_of(text: str, offset: int) -> str:

@@ -53,10 +53,10 @@ class Project:
     @cached_property
     def checks(self) -> frozenset[str]:
         """Its macros and functions that look at the error of a launch."""
-        looks = {"cudaGetLastError", "cudaPeekAtLastError"}
+        looks = {"cudaGetLastError", "cudaPeekAtLastError", "C10_CUDA_KERNEL_LAUNCH_CHECK"}
         found = set()
         for code in self.codes.values():
-            if "LastError" not in code.text:
+            if not any(name in code.text for name in looks):
                 continue
             found |= {
                 macro.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import tokenize
@@ -49,13 +50,13 @@ def read_source(path: Path) -> tuple[str, str]:
         raise Unreadable(f"{len(data):,} bytes: taken for a generated file")
     if b"\0" in data:
         raise Unreadable("no text")
-    encodings = ["utf-8", "latin-1"]
+    encodings = ["utf-8-sig" if data.startswith(codecs.BOM_UTF8) else "utf-8", "latin-1"]
     if path.suffix in PYTHON_SUFFIXES:
         try:
             declared = tokenize.detect_encoding(io.BytesIO(data).readline)[0]
         except SyntaxError:
             declared = "utf-8"
-        encodings.insert(0, "utf-8" if declared == "utf-8-sig" else declared)
+        encodings.insert(0, declared)
     for encoding in encodings:
         try:
             text = data.decode(encoding)

@@ -86,7 +86,7 @@ def _without(
         parent = module.parents[node]
         if node not in whole:
             written = module.source(node)
-            new = re.sub(rf"\s*(?:{flag.pattern})", "", written)
+            new = re.sub(rf"(?<=['\"])(?:{flag.pattern})\s*|\s*(?:{flag.pattern})", "", written)
             yield Edit(module.start(node), module.end(node), new)
         elif not isinstance(parent, (ast.List, ast.Tuple, ast.Set)):
             appends.update(_append(module, node, whole))
@@ -183,7 +183,7 @@ def _gate(module: Module, scope: PythonScope) -> Iterable[Edit]:
     newline = newline_of(module.text)
     yield from (Edit(module.start(call), module.end(call), "_cuda_wanted()") for call in calls)
     at = _behind_imports(module)
-    yield Edit(at, at, f"{newline}{newline}{_HELPER}".replace("\n", newline))
+    yield Edit(at, at, f"\n\n{_HELPER}".replace("\n", newline))
 
 
 def _condition(module: Module, node: ast.expr) -> ast.AST:

@@ -31,6 +31,8 @@ def _atomic_add(code: Code, scope: Scope) -> Iterable[Edit]:
         if any(token.text == "__CUDA_ARCH__" for line in path for token in line.tokens):
             continue
         start, end = whole_line(code.text, function.start, function.body[1] + 1)
+        if start and code.text[start - 1] not in "\r\n":
+            continue  # other code shares its line, where no #if can stand
         guard = "#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 600"
         text = code.text[start:end]
         last = "" if text.endswith(("\n", "\r")) else newline

@@ -1,0 +1,1 @@
+int scale_forward_cuda(float factor, THCudaTensor *input, THCudaTensor *output);
