@@ -1,0 +1,169 @@
+"""What the lines around a place in a log say about the machine: versions, paths, system.
+
+Nothing is guessed: what the log does not show is None.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePosixPath, PureWindowsPath
+
+from dcnbuild.doctor.logs.patterns import START
+from dcnbuild.doctor.logs.text import Log
+
+#: How far from the deciding line a version is looked for. Farther ones belong to something else.
+REACH = 400
+
+_TOOLKIT = re.compile(
+    r"(?:/|\\)cuda[-/\\]v?(\d{1,2}\.\d)(?=[/\\\"'\s:.]|$)"
+    r"|CUDA[/\\]v(\d{1,2}\.\d)"
+    r"|release (\d{1,2}\.\d), V\d"
+    r"|CUDA_HOME=['\"]?\S{0,200}?cuda-(\d{1,2}\.\d)"
+    r"|required version by CUDA (\d{1,2}\.\d)"
+)
+_TORCH = re.compile(
+    r"\btorch(?:-|==| )(\d\.\d{1,2}\.\d{1,2}(?:\+\w{2,8})?)(?![\w.]*\.(?:cpp|cu|h))"
+    r"|[Pp]y[Tt]orch(?: version)?:? ?(\d\.\d{1,2}(?:\.\d{1,2})?(?:\+\w{2,8})?)"
+)
+_PYTHON = re.compile(
+    r"[Pp]ython-?(3\.\d{1,2})(?!\d)|cpython-(3)(\d{1,2})|\bcp(3)(\d{1,2})-|Python(3)(\d{1,2})\b"
+)
+_GCC = re.compile(
+    r"/c\+\+/(\d{1,2})(?=[/.])"
+    r"|gcc version (\d{1,2})\."
+    r"|\b(?:gcc|g\+\+)(?:\.exe)? \([^)]{1,80}\) (\d{1,2})\.\d"
+    r"|/gcc/[\w-]{1,40}/(\d{1,2})[./]"
+    r"|\bg(?:cc|\+\+)-(\d{1,2})\b"
+    r"|installed version of \S{1,100} \((\d{1,2})\."
+)
+_NVCC = re.compile(r"(?:^|[\s\"'=])(/[^\s'\"]{0,200}/nvcc)(?=[\s'\"]|$)")
+_ANY_CONDA = re.compile(r"[/\\](?:ana|mini)?(?:conda|forge)\d?[/\\]|conda-linux-gnu", re.IGNORECASE)
+_WINDOWS = re.compile(
+    r"[A-Za-z]:\\(?!n)\w|\bcl\.exe|\bMSVC\b|win-amd64|WinError|\bfatal error C\d{4}|\bLNK\d{4}"
+)
+#: A source file that a compiler names at the start of its message.
+_SOURCE = re.compile(
+    rf"{START}(?P<path>(?:[A-Za-z]:)?[^\s:()\"'<>|=,;`]{{1,300}}?\.(?:cu|cuh|cpp|cc|cxx|c|h|hpp))"
+    r"(?:[:,]\d|\(\d|: fatal error|: error)"
+)
+_NOT_OURS = re.compile(
+    r"(?:site|dist)-packages|[/\\]torch[/\\]include[/\\]|^/usr/|[/\\]include[/\\]c\+\+"
+)
+#: Directories inside a project; what lies above them is the project.
+_INNER = {"src", "csrc", "source", "cuda", "cpu", "cpp", "ops", "lib", "include", "kernels", "gpu"}
+_PROJECT = re.compile(
+    r"(?:Processing|Obtaining file://|cd) ?((?:[A-Za-z]:)?[/\\~][^\s'\";]{1,200})"
+)
+#: pip copies a project here before it builds it, and deletes the copy.
+_COPY = re.compile(r"pip-req-build|pip-install-|pip-build|[/\\]builds-v0[/\\]|[/\\]\.tmp\w{6}")
+
+
+#: The properties of a Context that templates may name.
+SHOWN = frozenset(("toolkit", "torch", "python", "gcc", "nvcc_path", "source", "where", "project"))
+
+
+@dataclass(frozen=True)
+class Context:
+    """The surroundings of one line of a log."""
+
+    log: Log
+    line: int
+
+    def first(self, pattern: re.Pattern[str], reach: int = REACH) -> re.Match[str] | None:
+        """The match nearest to the line: on it, else above it, else below it."""
+        above = range(self.line, max(-1, self.line - reach), -1)
+        below = range(self.line + 1, min(len(self.log), self.line + reach))
+        for numbers in (above, below):
+            for number in numbers:
+                found = pattern.search(self.log.text(number))
+                if found:
+                    return found
+        return None
+
+    def _group(self, pattern: re.Pattern[str]) -> str | None:
+        found = self.first(pattern)
+        return ".".join(group for group in found.groups() if group) if found else None
+
+    @cached_property
+    def toolkit(self) -> str | None:
+        """The CUDA toolkit in use, "11.8"."""
+        return self._group(_TOOLKIT)
+
+    @cached_property
+    def torch(self) -> str | None:
+        """The version of torch, "2.1.0+cu118"."""
+        return self._group(_TORCH)
+
+    @cached_property
+    def python(self) -> str | None:
+        """The version of Python, "3.11"."""
+        return self._group(_PYTHON)
+
+    @cached_property
+    def gcc(self) -> str | None:
+        """The major version of gcc, "12"."""
+        return self._group(_GCC)
+
+    @cached_property
+    def nvcc_path(self) -> str | None:
+        """The nvcc that was run, with its directory."""
+        return self._group(_NVCC)
+
+    @cached_property
+    def conda(self) -> bool:
+        """Whether a conda environment is in use."""
+        return self.first(_ANY_CONDA, reach=60) is not None
+
+    @cached_property
+    def windows(self) -> bool:
+        """Whether the build ran on Windows."""
+        return self.first(_WINDOWS, reach=60) is not None
+
+    @cached_property
+    def source(self) -> str | None:
+        """The source file that the compiler's message is about.
+
+        Where that is a header of torch or of the system: the nearest file of the project that the
+        lines around it (included from, in expansion of macro) name.
+        """
+        named = None
+        for number in (self.line, *range(self.line + 1, self.line + 9), *self._above(12)):
+            found = _SOURCE.search(self.log.text(number))
+            if found and not _NOT_OURS.search(found.group("path")):
+                return found.group("path")
+            if found and number == self.line:
+                named = found.group("path")
+            if found is None and number == self.line:
+                return None
+        return named
+
+    @cached_property
+    def where(self) -> str:
+        """The source file that the compiler's message is about, or "the source"."""
+        return self.source or "the source"
+
+    def _above(self, lines: int) -> range:
+        return range(self.line - 1, max(-1, self.line - 1 - lines), -1)
+
+    @cached_property
+    def project(self) -> str:
+        """The directory to hand to `dcnbuild port`: "." where the log shows none that lasts."""
+        found = self.first(_PROJECT)
+        if found and not _COPY.search(found.group(1)):
+            return _quoted(found.group(1))
+        if self.source is None or _COPY.search(self.source) or "site-packages" in self.source:
+            return "."
+        path: PurePosixPath | PureWindowsPath = PurePosixPath(self.source).parent
+        if "\\" in self.source:
+            path = PureWindowsPath(self.source).parent
+        if not path.is_absolute():
+            return "."
+        while path.name.lower() in _INNER and path.parent != path:
+            path = path.parent
+        return _quoted(str(path))
+
+
+def _quoted(path: str) -> str:
+    return f'"{path}"' if re.search(r"[\s()&]", path) else path

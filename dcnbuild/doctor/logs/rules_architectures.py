@@ -1,0 +1,160 @@
+"""GPU architectures that nvcc or torch are asked for and do not have."""
+
+from __future__ import annotations
+
+import re
+
+from dcnbuild.doctor.logs import known
+from dcnbuild.doctor.logs.commands import ASK_GPUS, cuda_home, export, install_toolkit, pip_torch
+from dcnbuild.doctor.logs.rule import Hit, LogRule
+
+_NAMED = re.compile(r"(?:sm|compute|lto)_\d{2,3}[af]?")
+
+_DISTRIBUTION_NVCC = "/usr/bin/nvcc"
+
+
+def _architecture(hit: Hit) -> int:
+    return known.number(hit["name"]) or 0
+
+
+def _dropped(hit: Hit) -> bool:
+    """Whether the architecture is one that newer toolkits have dropped (not one they lack yet)."""
+    number, toolkit = _architecture(hit), hit.get("toolkit")
+    newest = known.newest_architecture(toolkit) if toolkit else None
+    if newest is not None:
+        return number < newest
+    return known.last_toolkit(number) is not None
+
+
+def _architecture_cause(hit: Hit) -> str:
+    number, toolkit = _architecture(hit), hit.get("toolkit")
+    if not _NAMED.fullmatch(hit["name"]):
+        return f"There is no architecture {hit['name']}: it is written compute_86, sm_86 or sm_90a."
+    nvcc = f"The nvcc in use (CUDA {toolkit})" if toolkit else "The nvcc in use"
+    if toolkit is None and hit.get("nvcc_path") == _DISTRIBUTION_NVCC:
+        nvcc = f"{_DISTRIBUTION_NVCC}, the distribution's nvcc,"
+    if _dropped(hit):
+        last = known.last_toolkit(number)
+        tail = f": CUDA {last} was the last that does" if last else ""
+        return f"{nvcc} no longer compiles for {hit['name']}{tail}."
+    first = known.first_toolkit(number)
+    tail = f": that takes CUDA {first} or newer" if first else ""
+    return f"{nvcc} does not know {hit['name']} yet{tail}."
+
+
+def _architecture_fix(hit: Hit) -> tuple[str, ...]:
+    number, toolkit = _architecture(hit), hit.get("toolkit")
+    if not _NAMED.fullmatch(hit["name"]):
+        return ("grep -rnE 'gencode|arch=' setup.py", 'echo "$TORCH_CUDA_ARCH_LIST $NVCC_FLAGS"')
+    lines: tuple[str, ...]
+    if _dropped(hit):
+        lines = (ASK_GPUS, "dcnbuild port {project}  # when setup.py itself lists architectures")
+        return tuple(line.replace("{project}", hit["project"]) for line in lines)
+    first = known.first_toolkit(number)
+    lines = (install_toolkit(hit, first), *cuda_home(hit, first)) if first else ("nvcc --version",)
+    newest = known.newest_architecture(toolkit) if toolkit else None
+    if newest:
+        lines += (
+            "# or keep this nvcc and let the driver translate:",
+            export(hit, "TORCH_CUDA_ARCH_LIST", known.listed(newest) + "+PTX"),
+        )
+    return lines
+
+
+def _unknown_cause(hit: Hit) -> str:
+    name, torch = hit["name"], hit.get("torch")
+    this = f"torch {torch}" if torch else "This torch"
+    if not name:
+        return "TORCH_CUDA_ARCH_LIST has an empty entry (a separator too many)."
+    if "{" in name:
+        return f"{this} does not know an architecture that it is asked to compile for."
+    if not re.fullmatch(r"\d{1,2}\.\d[af]?(?:\+PTX)?", name):
+        return f'TORCH_CUDA_ARCH_LIST has "{name}", which is not written as torch wants it ("8.6").'
+    return (
+        f"{this} does not know compute capability {name}: the GPU, or the list, is newer than it."
+    )
+
+
+def _unknown_fix(hit: Hit) -> tuple[str, ...]:
+    name = hit["name"]
+    digits = re.fullmatch(r"(?:sm_|compute_)?(\d{2,3})[af]?", name)
+    if digits:
+        return (export(hit, "TORCH_CUDA_ARCH_LIST", known.listed(int(digits[1]))),)
+    number = known.number(name)
+    if number is None:
+        return (export(hit, "TORCH_CUDA_ARCH_LIST", known.arch_list(hit.get("toolkit"))),)
+    wheel = known.torch_with_kernels_for(number)
+    # what torch has long known and the driver can translate for the newer GPU
+    fallback = "9.0+PTX" if number >= 100 else "8.6+PTX" if number > 86 else "7.5+PTX"
+    upgrade = f"# or torch {wheel[1]} or newer:" if wheel else "# or a newer torch:"
+    return (
+        export(hit, "TORCH_CUDA_ARCH_LIST", fallback),
+        upgrade,
+        pip_torch(wheel[0]) if wheel else "pip install --upgrade torch",
+    )
+
+
+def _is_index_error(hit: Hit) -> bool:
+    """The same function raises for unknown architectures too."""
+    first, *rest = hit.log.near(hit.line, after=6)
+    if "arch_list[-1]" in first:
+        return True
+    below = "\n".join(rest)
+    return "list index out of range" in below and "arch_list[-1]" not in below
+
+
+def _empty_fix(hit: Hit) -> tuple[str, ...]:
+    return (
+        export(hit, "TORCH_CUDA_ARCH_LIST", known.arch_list(hit.get("toolkit")))
+        + "  # the GPUs that will run it",
+    )
+
+
+RULES = (
+    LogRule(
+        id="unsupported-gpu-arch",
+        title="nvcc does not compile for this architecture",
+        patterns=(
+            (
+                "nsupported gpu architecture",
+                r"[Uu]nsupported gpu architecture '?(?P<name>[\w.]+)",
+            ),
+            (
+                "is not defined for option",
+                r"Value '(?P<name>(?:sm|compute)_\w+)' is not defined for option "
+                r"'(?:gpu-(?:architecture|code|name)|arch)'",
+            ),
+            ("is not supported", r"SM version '?(?P<name>sm_\d+\w?)'? is not supported"),
+        ),
+        unless=r"\bwarning ?:",
+        cause=_architecture_cause,
+        fix=_architecture_fix,
+        example="nvcc fatal   : Unsupported gpu architecture 'compute_86'",
+    ),
+    LogRule(
+        id="unknown-cuda-arch",
+        title="torch does not know this architecture",
+        patterns=(
+            (
+                "Unknown CUDA arch",
+                r"Unknown CUDA arch \((?P<name>[^)]{0,40})\) or GPU not supported",
+            ),
+        ),
+        cause=_unknown_cause,
+        fix=_unknown_fix,
+        example="ValueError: Unknown CUDA arch (8.9) or GPU not supported",
+    ),
+    LogRule(
+        id="arch-list-empty",
+        title="No architectures to compile for",
+        patterns=(
+            ("arch_list[-1]", r"arch_list\[-1\] \+= ?['\"]\+PTX"),
+            ("_get_cuda_arch_flags", r"_get_cuda_arch_flags"),
+        ),
+        cause="No GPU is visible and TORCH_CUDA_ARCH_LIST is not set, so that torch has no "
+        "architecture to compile for (it ends in an IndexError).",
+        fix=_empty_fix,
+        when=_is_index_error,
+        example="    arch_list[-1] += '+PTX'",
+    ),
+)

@@ -1,0 +1,184 @@
+"""A build log as lines: decoded, free of colours and wrappers, safe to search."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+
+from dcnbuild.doctor.logs.locales import to_english
+
+#: Longer lines are cut into overlapping pieces, so that no pattern ever runs over megabytes.
+LONGEST_LINE = 2000
+OVERLAP = 300
+
+_ESCAPE = re.compile(
+    r"(?:\x1b|\\x1b|\\033|\\u001b|\\e|␛|\^\[)\[[0-9;?]*[A-Za-z]"  # as bytes, or as a log spells them
+    r"|\x1b\][^\x07\x1b]{0,500}(?:\x07|\x1b\\)"  # a title or a link
+    r"|\x1b[@-Z\\-_]"
+)
+#: What is left of gcc's colours where the escape character itself was lost on the way.
+_COLOUR_REST = re.compile(r"\[(?:\d{1,2}(?:;\d{1,3})*)?m(?:\[K)|\[\d{1,2}(?:;\d{1,3})*m|\[K")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u200b\u200e\u200f\ufeff]+")
+#: JSON's way to write what is not ASCII.
+_ESCAPED_LETTER = re.compile(
+    r"\\u([0-9a-cA-C][0-9a-fA-F]{3}|[efEF][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2})"
+)
+#: Escaped line ends are real ones, unless the line holds a Windows path such as `C:\new\nvcc`.
+_WINDOWS_PATH = re.compile(r"(?<![A-Za-z])[A-Za-z]:\\(?![\\n])")
+_ESCAPED_LINE_END = re.compile(r"(?<!\\)(?:\\\\)?(?:\\r)?\\n")
+_ESCAPED_LINE_END_BESIDE_PATHS = re.compile(r"(?<!\\)(?:\\r)?\\n(?=[\s\"'/\[A-Z])")
+
+_ESCAPED_QUOTE = re.compile(r"\\(['\"])")
+
+#: What tools put before a line of another tool: tried again and again at the start of the line.
+_PREFIX = re.compile(
+    r"\s+"
+    r"|\{\"log\": ?\""  # docker's files
+    r"|[│┃║|▌>]+(?=\s|$)"
+    r"|\#+(?=\s)"
+    r"|\#\d{1,4}\s\d{1,6}\.\d{1,6}\s"  # docker's build steps
+    r"|\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d(?::\d\d)?(?:[.,]\d{1,9})?"
+    r"(?:Z|\s?[+-]\d\d:?\d\d|\sUTC)?\]?:?(?=\s)"
+    r"|\[?\d\d:\d\d:\d\d(?:[.,]\d{1,9})?\]?:?(?=\s)"
+    r"|\[[A-Za-z][\w.-]{0,40}-?\d{0,6}\](?=\s)"  # launchers: [python-1], [rank0]
+    r"|\[?(?:rank|pid=|PID:?\s?)\d{1,8}\]?:?(?=\s)"
+    r"|\([\w\s]{0,40}pid=\d{1,9}[^)]{0,60}\)"
+    r"|[\w.-]{1,40}\s{0,20}\|(?=\s)"  # docker compose
+    r"|(?:INFO|ERROR|WARNING|DEBUG|stderr|stdout|STDERR|STDOUT)"
+    r"(?:\s\d\d-\d\d|\s?\[[^\]]{1,80}\]|:(?=\s{2,}))"
+    r"|[IWEF]\d{4}(?=\s\d\d:\d\d)"  # torch's and glog's own prefix, up to its bracket
+    r"|\d{1,9}\s[\w./-]{1,120}\.py:\d{1,6}\]"
+)
+_TOOL_WORDS = re.compile(r"(?:error|warning|note|fatal):", re.IGNORECASE)
+
+
+def decode(data: bytes) -> str:
+    """The text of a log file, whatever encoding its machine used.
+
+    PowerShell's `>` writes UTF-16, a Chinese Windows GB18030; whatever cannot be decoded becomes
+    U+FFFD, so this never raises.
+    """
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", errors="replace")
+    head = data[:4000]
+    if head.count(0) > len(head) // 4:
+        return data.decode("utf-16-be" if head[:1] == b"\0" else "utf-16-le", errors="replace")
+    text = data.decode("utf-8", errors="replace")
+    if text.count("\ufffd") > 4:
+        chinese = data.decode("gb18030", errors="replace")
+        if chinese.count("\ufffd") == 0:
+            return chinese
+    return text
+
+
+def split_lines(text: str) -> list[str]:
+    """The lines of a log; progress bars, escaped line ends and huge lines are cut up.
+
+    Args:
+        text: the whole log.
+
+    Returns:
+        Lines of at most LONGEST_LINE characters, colours removed, wrappers still in place.
+    """
+    if "\x1b" in text or "[" in text and ("^[[" in text or "\\x1b[" in text or "␛[" in text):
+        text = _ESCAPE.sub("", text)
+    if "\\u" in text:
+        text = _ESCAPED_LETTER.sub(lambda found: chr(int(found[1], 16)), text)
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    lines = text.split("\n")
+    if "\\n" in text:
+        lines = [part for line in lines for part in _escaped_lines(line)]
+    if any(len(line) > LONGEST_LINE for line in lines):
+        lines = [piece for line in lines for piece in _pieces(line)]
+    return lines
+
+
+def _escaped_lines(line: str) -> list[str]:
+    if line.count("\\n") < 2:
+        return [line]
+    if _WINDOWS_PATH.search(line):
+        return _ESCAPED_LINE_END_BESIDE_PATHS.split(line)
+    return _ESCAPED_LINE_END.split(line)
+
+
+def _pieces(line: str) -> list[str]:
+    if len(line) <= LONGEST_LINE:
+        return [line]
+    step = LONGEST_LINE - OVERLAP
+    return [line[start : start + LONGEST_LINE] for start in range(0, len(line) - OVERLAP, step)]
+
+
+def clean(line: str) -> str:
+    """A line without what terminals, pip, docker, launchers and loggers put around it.
+
+    What is returned is a part of the line as it was, in its own language.
+    """
+    if "[" in line:
+        line = _COLOUR_REST.sub("", line)
+        if "\\" in line or "^[" in line:
+            line = _ESCAPE.sub("", line)
+    line = _CONTROL.sub("", line)
+    if "\\" in line:
+        line = _ESCAPED_QUOTE.sub(r"\1", line)
+    start = 0
+    for _ in range(12):
+        found = _PREFIX.match(line, start)
+        if found is None or found.end() == start or _TOOL_WORDS.match(line, start):
+            break
+        start = found.end()
+    return line[start:].rstrip(" \t│┃║|")
+
+
+#: What pip, setup.py, Visual Studio and CMake say at the end of a build that went well.
+_GOOD_END = (
+    "Successfully installed",
+    "Successfully built",
+    "Finished processing dependencies",
+    "Build succeeded",
+    "[100%] Built target",
+)
+
+
+class Log:
+    """A log whose lines are cleaned when they are asked for.
+
+    Attributes:
+        lines: the lines as `split_lines` cut them.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.lines = split_lines(text)
+        self._clean: dict[int, str] = {}
+        self._english: dict[int, str] = {}
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def text(self, number: int) -> str:
+        """Line `number`, cleaned, in its own language; "" outside the log."""
+        if not 0 <= number < len(self.lines):
+            return ""
+        if number not in self._clean:
+            self._clean[number] = clean(self.lines[number])
+        return self._clean[number]
+
+    def english(self, number: int) -> str:
+        """Line `number`, cleaned, with the known phrases of localised tools in English."""
+        if number not in self._english:
+            self._english[number] = to_english(self.text(number))
+        return self._english[number]
+
+    @cached_property
+    def good_end(self) -> int:
+        """The number of the last line that says that a build came to a good end, else -1."""
+        for number in range(len(self.lines) - 1, -1, -1):
+            line = self.lines[number]
+            if any(word in line for word in _GOOD_END):
+                return number
+        return -1
+
+    def near(self, number: int, before: int = 0, after: int = 0) -> list[str]:
+        """The English lines from `before` lines above `number` to `after` below it."""
+        first, last = max(0, number - before), min(len(self.lines) - 1, number + after)
+        return [self.english(index) for index in range(first, last + 1)]

@@ -1,0 +1,113 @@
+"""Build logs in tests/doctor/cases: the root cause is found first, in whatever state the log arrives.
+
+A case is a log `cases/<symptom>/<name>.log`; `expected.yaml` beside it says which finding must come first (null for none) and
+what its cause and its fix must mention.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dcnbuild.doctor.logs import RULES, read_log
+
+CASES = Path(__file__).parent / "cases"
+LOGS = sorted(CASES.rglob("*.log"))
+NAMES = [str(path.relative_to(CASES).with_suffix("")) for path in LOGS]
+
+
+def expected(path: Path) -> dict[str, Any]:
+    """What is expected of one log."""
+    entry: dict[str, Any] = yaml.safe_load((path.parent / "expected.yaml").read_text())[path.stem]
+    return entry
+
+
+def first(log: str | bytes) -> str | None:
+    findings = read_log(log)
+    return findings[0].id if findings else None
+
+
+@pytest.mark.parametrize("path", LOGS, ids=NAMES)
+def test_the_root_cause_comes_first(path: Path) -> None:
+    wanted = expected(path)
+    findings = read_log(path.read_bytes())
+    if wanted["first"] is None:
+        assert findings == []
+        return
+    assert findings and findings[0].id == wanted["first"]
+    found = findings[0]
+    for words in wanted.get("cause", ()):
+        assert words in found.cause
+    for words in wanted.get("fix", ()):
+        assert words in "\n".join(found.fix)
+    assert found.evidence
+
+
+def test_there_are_enough_cases() -> None:
+    failing = [path for path in LOGS if expected(path)["first"] is not None]
+    assert len(failing) >= 60
+    assert len(LOGS) - len(failing) >= 10
+    every = {
+        name
+        for path in CASES.iterdir()
+        for name in yaml.safe_load((path / "expected.yaml").read_text())
+    }
+    assert every == {path.stem for path in LOGS}
+
+
+def coloured(text: str) -> str:
+    return "".join(f"\x1b[01;31m\x1b[K{line}\x1b[m\x1b[K\n" for line in text.splitlines())
+
+
+def crlf(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\n", "\r\n")
+
+
+def timestamped(text: str) -> str:
+    return "".join(f"2026-11-23T10:11:12.3456789Z {line}\n" for line in text.splitlines())
+
+
+def in_noise(text: str) -> str:
+    compiled = "".join(
+        f"[{i}/4000] c++ -O3 -fPIC -Iinclude -c src/part{i}.cpp -o part{i}.o\n" for i in range(4000)
+    )
+    return compiled + text + "\n" + compiled
+
+
+@pytest.mark.parametrize(
+    "wrap", [coloured, crlf, timestamped, in_noise], ids=lambda wrap: wrap.__name__
+)
+def test_the_state_of_the_log_does_not_matter(wrap: Any) -> None:
+    changed = []
+    for path in LOGS:
+        text = path.read_text(errors="replace")
+        if first(wrap(text)) != expected(path)["first"]:
+            changed.append(str(path.relative_to(CASES)))
+    # A few shapes hang on their line breaks or their position; they may not be more than that.
+    assert len(changed) <= len(LOGS) // 50, changed
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.one_of(st.text(max_size=400), st.binary(max_size=400)))
+def test_garbage_never_raises(log: str | bytes) -> None:
+    read_log(log)
+
+
+def test_pieces_of_real_logs_never_raise() -> None:
+    rng = random.Random(0)
+    for path in LOGS:
+        data = path.read_bytes()
+        start = rng.randrange(len(data) + 1)
+        read_log(data[start:])
+        read_log(data[:start])
+
+
+def test_every_rule_recognises_its_own_example() -> None:
+    missed = [rule.id for rule in RULES if first(rule.example) != rule.id]
+    assert missed == []
