@@ -1,0 +1,27 @@
+"""docs/porting.md is what the rules are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dcnbuild.port import document
+from dcnbuild.port.python.port import RULES as PYTHON_RULES
+from dcnbuild.port.rules import LEFTOVERS, RULES
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def test_the_page_in_the_repository_is_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(CHECKOUT)
+    assert document.main(["--check"]) == 0
+
+
+def test_every_rule_has_its_entry() -> None:
+    page = document.page()
+    for rule in (*RULES, *PYTHON_RULES):
+        assert f"\n### {rule.id}\n" in page
+        assert f"\n{rule.before}```" in page and f"\n{rule.after}```" in page
+    for leftover in LEFTOVERS:
+        assert f"\n### {leftover.id}\n" in page and leftover.advice in page
