@@ -116,10 +116,41 @@ _KNOWN: tuple[tuple[Callable[[str], bool], type[nn.Module]], ...] = (
     (_is_exactly("detectron2.layers.deform_conv"), detectron2.ModulatedDeformConv),
     (_ends_in_dcn_v2, dcn_v2.DCNv2),
     (_ends_in_dcn_v2, dcn_v2.DCN),
+    (_ends_in_dcn_v2, dcn_v2.DCNv2Pooling),
+    (_ends_in_dcn_v2, dcn_v2.DCNPooling),
+    (_is_exactly("mmcv.ops.deform_roi_pool"), mmcv.DeformRoIPool),
+    (_is_exactly("mmcv.ops.deform_roi_pool"), mmcv.DeformRoIPoolPack),
+    (_is_exactly("mmcv.ops.deform_roi_pool"), mmcv.ModulatedDeformRoIPoolPack),
 )
 
-#: Attributes without which a module of the right name is another one.
-_NEEDED = ("weight", "kernel_size", "stride", "padding", "dilation")
+_PSROI = (
+    "spatial_scale",
+    "pooled_size",
+    "output_dim",
+    "no_trans",
+    "group_size",
+    "part_size",
+    "sample_per_part",
+    "trans_std",
+)
+_ROI = ("output_size", "spatial_scale", "sampling_ratio", "gamma")
+
+#: A class of ours and the attributes that its instances use: without them, a module of the right name is another one.
+_NEEDED: tuple[tuple[type[nn.Module], tuple[str, ...]], ...] = (
+    (DeformConv2d, ("weight", "kernel_size", "stride", "padding", "dilation")),
+    (dcn_v2.DCN, ("conv_offset_mask", "deformable_groups")),
+    (dcn_v2.DCNv2, ("deformable_groups",)),
+    (mmcv.DeformConv2d, ("deform_groups",)),
+    (mmcv.ModulatedDeformConv2d, ("deform_groups",)),
+    (mmcv.DeformConv2dPack, ("conv_offset",)),
+    (mmcv.ModulatedDeformConv2dPack, ("conv_offset",)),
+    (detectron2.DeformConv, ("deformable_groups", "norm", "activation")),
+    (detectron2.ModulatedDeformConv, ("deformable_groups", "norm", "activation")),
+    (dcn_v2.DCNv2Pooling, _PSROI),
+    (mmcv.DeformRoIPool, _ROI),
+    (mmcv.DeformRoIPoolPack, ("output_channels", "offset_fc")),
+    (mmcv.ModulatedDeformRoIPoolPack, ("mask_fc",)),
+)
 
 
 def _ours_for(kind: type) -> type[nn.Module] | None:
@@ -145,19 +176,16 @@ def _target(module: nn.Module) -> type[nn.Module] | str | None:
     if ours is None:
         base = next(_known_bases(kind), None)
         return f"a subclass of {qualified(base)} may compute something else" if base else None
-    missing = [name for name in (*_NEEDED, *_own_needs(ours)) if not hasattr(module, name)]
+    needed = dict.fromkeys(
+        name for base, names in _NEEDED if issubclass(ours, base) for name in names
+    )
+    missing = [name for name in needed if not hasattr(module, name)]
     if missing:
         return f"it has no {', '.join(missing)}"
     theirs, expected = (_arguments(cls.forward) for cls in (kind, ours))
     if len(theirs) != len(expected):
         return f"its forward takes ({', '.join(theirs)}), expected ({', '.join(expected)})"
     return ours
-
-
-def _own_needs(ours: type[nn.Module]) -> tuple[str, ...]:
-    if issubclass(ours, dcn_v2.DCN | mmcv.DeformConv2dPack | mmcv.ModulatedDeformConv2dPack):
-        return (ours.offset_name,)
-    return ()
 
 
 def _known_bases(kind: type) -> Iterator[type]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from dcnbuild.compat.shared import OldConvolution, Size, deform_conv, uniform_by_fan_in
+from dcnbuild.compat.shared import (
+    OldConvolution,
+    Size,
+    check_output_dim,
+    deform_conv,
+    fully_connected,
+    uniform_by_fan_in,
+)
 from dcnbuild.nn import PredictsOffsets
+from dcnbuild.ops.deform_psroi_pool import deform_psroi_pool
 
-__all__ = ["DCN", "DCNv2", "dcn_v2_conv"]
+__all__ = ["DCN", "DCNPooling", "DCNv2", "DCNv2Pooling", "dcn_v2_conv", "dcn_v2_pooling"]
 
 
 def dcn_v2_conv(
@@ -105,3 +113,137 @@ class DCN(PredictsOffsets, DCNv2):
         offset, mask = self.predict(input, modulated=True)
         assert mask is not None
         return DCNv2.forward(self, input, offset, mask)
+
+
+def dcn_v2_pooling(
+    input: Tensor,
+    rois: Tensor,
+    offset: Tensor,
+    spatial_scale: float,
+    pooled_size: int,
+    output_dim: int,
+    no_trans: bool,
+    group_size: int = 1,
+    part_size: int | None = None,
+    sample_per_part: int = 4,
+    trans_std: float = 0.0,
+) -> Tensor:
+    """Deformable PS-RoI pooling, see `dcnbuild.deform_psroi_pool`.
+
+    Args:
+        offset: `trans` there; not looked at if `no_trans`.
+        output_dim: the output's channels; the input must have output_dim · group_size².
+
+    Raises ValueError if it has not, and what `dcnbuild.deform_psroi_pool` raises.
+    """
+    check_output_dim(input, output_dim, group_size)
+    return deform_psroi_pool(
+        input,
+        rois,
+        None if no_trans else offset,
+        spatial_scale=spatial_scale,
+        pooled_size=pooled_size,
+        group_size=group_size,
+        part_size=part_size,
+        sample_per_part=sample_per_part,
+        trans_std=trans_std,
+    )
+
+
+class DCNv2Pooling(nn.Module):
+    """Deformable PS-RoI pooling that is given its offsets; arguments as for `dcn_v2_pooling`."""
+
+    def __init__(
+        self,
+        spatial_scale: float,
+        pooled_size: int,
+        output_dim: int,
+        no_trans: bool,
+        group_size: int = 1,
+        part_size: int | None = None,
+        sample_per_part: int = 4,
+        trans_std: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.spatial_scale = spatial_scale
+        self.pooled_size = pooled_size
+        self.output_dim = output_dim
+        self.no_trans = no_trans
+        self.group_size = group_size
+        self.part_size = pooled_size if part_size is None else part_size
+        self.sample_per_part = sample_per_part
+        self.trans_std = trans_std
+
+    def _pool(self, input: Tensor, rois: Tensor, offset: Tensor | None) -> Tensor:
+        return dcn_v2_pooling(
+            input,
+            rois,
+            input if offset is None else offset,
+            self.spatial_scale,
+            self.pooled_size,
+            self.output_dim,
+            offset is None,
+            self.group_size,
+            self.part_size,
+            self.sample_per_part,
+            self.trans_std,
+        )
+
+    def forward(self, input: Tensor, rois: Tensor, offset: Tensor) -> Tensor:
+        """[N, C, H, W], [R, 5] and [R, 2 · classes, part_size, part_size] → [R, output_dim, pooled_size, pooled_size]."""
+        return self._pool(input, rois, None if self.no_trans else offset)
+
+
+class DCNPooling(DCNv2Pooling):
+    """Deformable PS-RoI pooling that predicts its offsets and a mask from what it pools without them.
+
+    Args:
+        deform_fc_dim: width of the two hidden layers of `offset_mask_fc`, which is not there if `no_trans`.
+        Others as for `dcn_v2_pooling`; offsets need part_size to be pooled_size.
+
+    Raises ValueError if part_size is another.
+    """
+
+    def __init__(
+        self,
+        spatial_scale: float,
+        pooled_size: int,
+        output_dim: int,
+        no_trans: bool,
+        group_size: int = 1,
+        part_size: int | None = None,
+        sample_per_part: int = 4,
+        trans_std: float = 0.0,
+        deform_fc_dim: int = 1024,
+    ) -> None:
+        super().__init__(
+            spatial_scale,
+            pooled_size,
+            output_dim,
+            no_trans,
+            group_size,
+            part_size,
+            sample_per_part,
+            trans_std,
+        )
+        self.deform_fc_dim = deform_fc_dim
+        if no_trans:
+            return
+        if self.part_size != pooled_size:
+            raise ValueError(
+                f"DCNPooling predicts {pooled_size}x{pooled_size} offsets: part_size must be {pooled_size} too, "
+                f"got {part_size}"
+            )
+        bins = pooled_size**2
+        self.offset_mask_fc = fully_connected(
+            bins * output_dim, deform_fc_dim, deform_fc_dim, 3 * bins
+        )
+
+    def forward(self, input: Tensor, rois: Tensor) -> Tensor:  # type: ignore[override]
+        """[N, C, H, W] and [R, 5] → [R, output_dim, pooled_size, pooled_size]."""
+        pooled = self._pool(input, rois, None)
+        if self.no_trans:
+            return pooled
+        size = (3, self.pooled_size, self.pooled_size)
+        predicted = self.offset_mask_fc(pooled.flatten(1)).unflatten(1, size)
+        return self._pool(input, rois, predicted[:, :2]) * predicted[:, 2:].sigmoid()

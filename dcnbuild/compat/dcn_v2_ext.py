@@ -5,9 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-import dcnbuild.ops.deform_conv2d  # noqa: F401  registers the operators
+import dcnbuild.ops.operators  # noqa: F401  registers them
+from dcnbuild import reference_pooling
+from dcnbuild.compat.shared import check_output_dim
+from dcnbuild.ops import deform_psroi_pool
 
-__all__ = ["dcn_v2_backward", "dcn_v2_forward"]
+__all__ = [
+    "dcn_v2_backward",
+    "dcn_v2_forward",
+    "dcn_v2_psroi_pooling_backward",
+    "dcn_v2_psroi_pooling_forward",
+]
 
 
 def _check_kernel(weight: Tensor, kernel_h: int, kernel_w: int) -> None:
@@ -70,3 +78,55 @@ def dcn_v2_backward(
             *([True] * 5, torch.are_deterministic_algorithms_enabled()),
         )
     )
+
+
+@torch.no_grad()
+def dcn_v2_psroi_pooling_forward(
+    input: Tensor,
+    bbox: Tensor,
+    trans: Tensor,
+    no_trans: int,
+    spatial_scale: float,
+    output_dim: int,
+    group_size: int,
+    pooled_size: int,
+    part_size: int,
+    sample_per_part: int,
+    trans_std: float,
+) -> tuple[Tensor, Tensor]:
+    """Deformable PS-RoI pooling: the output and how many samples of each of its elements lie in the image.
+
+    The counts are computed by `dcnbuild.reference_pooling`; the backward call does without them.
+    """
+    check_output_dim(input, output_dim, group_size)
+    attributes = (spatial_scale, group_size, pooled_size, part_size, sample_per_part, trans_std)
+    moved = None if no_trans else trans
+    output: Tensor = torch.ops.dcnbuild.deform_psroi_pool(input, bbox, moved, *attributes)
+    p = deform_psroi_pool.pooling(*attributes)
+    return output, reference_pooling.counts(input, bbox, moved, p)
+
+
+@torch.no_grad()
+def dcn_v2_psroi_pooling_backward(
+    out_grad: Tensor,
+    input: Tensor,
+    bbox: Tensor,
+    trans: Tensor,
+    top_count: Tensor,
+    no_trans: int,
+    spatial_scale: float,
+    output_dim: int,
+    group_size: int,
+    pooled_size: int,
+    part_size: int,
+    sample_per_part: int,
+    trans_std: float,
+) -> tuple[Tensor, Tensor]:
+    """The gradients of input and trans (zeros if `no_trans`); the samples are counted anew, not taken from `top_count`."""
+    check_output_dim(input, output_dim, group_size)
+    grad_input, grad_trans = torch.ops.dcnbuild.deform_psroi_pool_backward(
+        *(out_grad, input, bbox, None if no_trans else trans),
+        *(spatial_scale, group_size, pooled_size, part_size, sample_per_part, trans_std),
+        *([True, not no_trans], torch.are_deterministic_algorithms_enabled()),
+    )
+    return grad_input, torch.zeros_like(trans) if no_trans else grad_trans

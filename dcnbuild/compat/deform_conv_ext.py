@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-import dcnbuild.ops.deform_conv2d  # noqa: F401  registers the operators
+import dcnbuild.ops.operators  # noqa: F401  registers them
 
 #: which of the gradients of input, offset, mask, weight and bias a call asks for
 _V1_FLAGS = {

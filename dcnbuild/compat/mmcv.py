@@ -8,6 +8,12 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
+from dcnbuild.compat.mmcv_roi_pool import (
+    DeformRoIPool,
+    DeformRoIPoolPack,
+    ModulatedDeformRoIPoolPack,
+    deform_roi_pool,
+)
 from dcnbuild.compat.shared import (
     OldConvolution,
     Size,
@@ -21,9 +27,13 @@ from dcnbuild.nn import PredictsOffsets
 __all__ = [
     "DeformConv2d",
     "DeformConv2dPack",
+    "DeformRoIPool",
+    "DeformRoIPoolPack",
     "ModulatedDeformConv2d",
     "ModulatedDeformConv2dPack",
+    "ModulatedDeformRoIPoolPack",
     "deform_conv2d",
+    "deform_roi_pool",
     "modulated_deform_conv2d",
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -93,3 +94,23 @@ def with_one_dtype(
     return tuple(
         tensor if tensor is None else tensor.type_as(offset) for tensor in (input, *others)
     )
+
+
+def fully_connected(*widths: int) -> nn.Sequential:
+    """Linear layers of these widths with ReLUs between them, the last at zero: what predicts a pooling's offsets or mask."""
+    layers: list[nn.Module] = []
+    for into, out in itertools.pairwise(widths):
+        layers += [nn.Linear(into, out), nn.ReLU(inplace=True)]
+    layers.pop()
+    for parameter in layers[-1].parameters():
+        nn.init.zeros_(parameter)
+    return nn.Sequential(*layers)
+
+
+def check_output_dim(input: Tensor, output_dim: int, group_size: int) -> None:
+    """Raises ValueError if `input` has not the channels that DCNv2's pooling says it has."""
+    if input.dim() == 4 and input.shape[1] != output_dim * group_size**2:
+        raise ValueError(
+            f"input has {input.shape[1]} channels, expected {output_dim * group_size**2}: output_dim={output_dim} times "
+            f"group_size={group_size} squared"
+        )

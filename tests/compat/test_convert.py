@@ -129,8 +129,9 @@ def test_the_report_says_what_was_done(old: types.SimpleNamespace) -> None:
     Other.__name__ = Other.__qualname__ = "DCN"
     Other.__module__ = "archs.dcn.dcn_v2"
     odd = Other()
-    for name in ("weight", "kernel_size", "stride", "padding", "dilation", "conv_offset_mask"):
+    for name in ("weight", "kernel_size", "stride", "padding", "dilation"):
         setattr(odd, name, 1)
+    odd.conv_offset_mask = odd.deformable_groups = 1
     scripted = torch.jit.script(torchvision.ops.DeformConv2d(2, 2, 3))
     model = nn.Sequential(
         old.dcn_v2.DCN(4, 4, 3, 1, 2, 2), Mine(2, 2, 3), Other(), odd, scripted, nn.ReLU()
