@@ -1,6 +1,7 @@
 // The operators' schemas: their one home. The CPU library registers them; where there is no library
 // yet, Python reads the raw strings below and registers the same text
-// (dcnbuild/ops/registration.py), so keep one raw string with this delimiter each, and write none here.
+// (dcnbuild/ops/registration.py), so keep one raw string with this delimiter each, and write none
+// here.
 #pragma once
 
 namespace dcnbuild {
