@@ -3,7 +3,8 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include "../../csrc/cuda/launch.cuh"
+#include "../../csrc/cuda/columns.cuh"
+#include "../../csrc/cuda/sorted_scatter.cuh"
 
 namespace py = pybind11;
 using namespace dcnbuild;
@@ -83,14 +84,56 @@ std::string raw_launch_error(unsigned blocks, unsigned threads) {
              : emulator::last_error();
 }
 
+/// Memory of many gigabytes of which only what is touched exists; zeros at first.
+template <typename T>
+struct Sparse {
+  explicit Sparse(int64_t count) : size(count * sizeof(T)) {
+    void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) throw std::runtime_error("no address space for a sparse buffer");
+    data = static_cast<T*>(memory);
+  }
+  ~Sparse() { munmap(data, size); }
+  size_t size;
+  T* data;
+};
+
+/// One sample with a gradient of one, at the last pixel of an image of more than 2^31 elements:
+/// what the default and the deterministic route leave there, and what the column is.
+std::vector<float> gradient_beyond_32_bits() {
+  Geometry g{1, 4096, 1024, 1024, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1, 1};
+  const int64_t elements = g.channels * g.height * g.width;
+  Sparse<float> image(elements), grad_image(elements), sorted_image(elements);
+  image.data[elements - 1] = 3;
+  std::vector<float> columns(g.channels), grad_columns(g.channels), dots(2);
+  grad_columns.back() = 1;
+  const float offset[2] = {1023, 1023};
+  Chunk<float, float> chunk{
+      Shape(g), image.data, elements, g.channels, {offset, 2, 1, 1, 1}, {nullptr, 0, 0, 0, 0},
+      0,        1};
+  const Destinations<float, float> to{columns.data(), grad_image.data, {}, {}};
+  int32_t keys[4];
+  float weights[4];
+  const int64_t order[4] = {0, 1, 2, 3};
+  std::vector<float> partial(g.channels);
+  if (column_gradients(chunk, grad_columns.data(), to, nullptr) != cudaSuccess ||
+      corner_keys(chunk, keys, weights, nullptr) != cudaSuccess ||
+      scatter_sorted<float>(chunk.shape, 1, {keys, order, weights, 4}, grad_columns.data(),
+                            sorted_image.data, partial.data(), nullptr) != cudaSuccess)
+    throw std::runtime_error(emulator::last_error());
+  return {columns.back(), grad_image.data[elements - 1], sorted_image.data[elements - 1]};
+}
+
 }  // namespace
 
 PYBIND11_MODULE(dcnbuild_emulator, m) {
   m.def("configure", configure, py::arg("order") = "forward", py::arg("seed") = 0,
         py::arg("os_threads") = 1);
+  m.def("fail_launch", [](const std::string& why) { emulator::settings().fail_next = why; });
   m.def("take_launches", take_launches);
   m.def("block_sums", block_sums);
   m.def("launch_error", launch_error);
+  m.def("gradient_beyond_32_bits", gradient_beyond_32_bits);
   m.def("raw_launch_error", raw_launch_error);
 
   py::class_<Geometry>(m, "Geometry")

@@ -48,10 +48,9 @@ def includes() -> list[str]:
 
 def source_hash(root: Path, command: Sequence[str]) -> str:
     digest = hashlib.blake2b(" ".join(command).encode(), digest_size=8)
-    for directory in (root / "csrc", root / "tests" / "emulator"):
-        for path in sorted(directory.rglob("*")):
-            if path.suffix in (".h", ".cuh", ".cu", ".cpp"):
-                digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
+    for pattern in ("csrc/*.h", "csrc/cuda/*", "tests/emulator/*.h", "tests/emulator/*.cpp"):
+        for path in sorted(root.glob(pattern)):
+            digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
     return digest.hexdigest()
 
 

@@ -2,8 +2,8 @@
 // C++ compiler and run thread by thread.
 //
 // Every CUDA thread of a block is a fiber; __syncthreads and shuffles switch to the next one. The
-// threads of a block run in one of several orders (forward, reversed, shuffled by a seed), and so do
-// the blocks, which may also be dealt out to OS threads. What a GPU leaves undefined is an error
+// threads of a block run in one of several orders (forward, reversed, shuffled by a seed), and so
+// do the blocks, which may also be dealt out to OS threads. What a GPU leaves undefined is an error
 // here: a barrier or shuffle that some of its threads never reach, a launch with no blocks.
 //
 // It checks the code that the C++ compiler made of the kernels, not nvcc's.
@@ -17,6 +17,7 @@
 #include <string>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 
 #include "scheduler.h"
 
@@ -26,7 +27,8 @@
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
 // A block runs on one OS thread from beginning to end, so its shared memory can be that thread's.
-#define __shared__ static thread_local
+// With nothing to initialise, or the check whether that was done would look like a race.
+#define __shared__ static thread_local __constinit
 
 #define threadIdx (::emulator::thread_index())
 #define blockIdx (::emulator::block_index())
@@ -59,8 +61,8 @@ inline T atomic_add(T* to, T value) {
     std::memcpy(&before, &old, sizeof(T));
     const T after = before + value;
     std::memcpy(&wanted, &after, sizeof(T));
-  } while (!__atomic_compare_exchange_n(bits, &old, wanted, false, __ATOMIC_RELAXED,
-                                        __ATOMIC_RELAXED));
+  } while (
+      !__atomic_compare_exchange_n(bits, &old, wanted, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
   return before;
 }
 
@@ -68,13 +70,16 @@ inline T atomic_add(T* to, T value) {
 template <typename... Parameters, typename... Args>
 cudaError_t launch(unsigned blocks, unsigned threads, cudaStream_t /*stream*/,
                    void (*kernel)(Parameters...), Args&&... args) {
+  if (!settings().fail_next.empty()) {
+    last_error() = std::exchange(settings().fail_next, "");
+    return cudaErrorLaunchFailure;
+  }
   const std::tuple<std::decay_t<Parameters>...> parameters(std::forward<Args>(args)...);
   if (blocks == 0 || threads == 0 || threads > 1024) {
     last_error() = "invalid configuration argument";
     return cudaErrorInvalidConfiguration;
   }
-  const std::string error =
-      run_grid(blocks, threads, [&] { std::apply(kernel, parameters); });
+  const std::string error = run_grid(blocks, threads, [&] { std::apply(kernel, parameters); });
   if (error.empty()) return cudaSuccess;
   last_error() = error;
   return cudaErrorLaunchFailure;

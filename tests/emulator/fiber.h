@@ -87,9 +87,15 @@ dcnbuild_switch_stack:
 #include <ucontext.h>
 #endif
 
+#if defined(__SANITIZE_THREAD__)
+#define EMULATOR_UNSEEN_BY_TSAN __attribute__((no_sanitize("thread")))
+#else
+#define EMULATOR_UNSEEN_BY_TSAN
+#endif
+
 #ifdef EMULATOR_SWITCH_STACK
-extern "C" __attribute__((visibility("hidden"))) void dcnbuild_switch_stack(void** save,
-                                                                            void* load);
+extern "C"
+    __attribute__((visibility("hidden"))) void dcnbuild_switch_stack(void** save, void* load);
 #endif
 
 namespace emulator {
@@ -106,7 +112,7 @@ class Context {
   Context& operator=(const Context&) = delete;
 
   /// Leaves `from`, which is running, for `to`.
-  static void swap(Context& from, Context& to) {
+  EMULATOR_UNSEEN_BY_TSAN static void swap(Context& from, Context& to) {
 #if defined(__SANITIZE_THREAD__)
     // Not a synchronisation: what one CUDA thread wrote, another sees after a barrier only.
     __tsan_switch_to_fiber(to.tsan_, __tsan_switch_to_fiber_no_sync);
@@ -183,7 +189,8 @@ class Fiber : public Context {
 #endif
 #ifdef EMULATOR_SWITCH_STACK
     // What a switch pops: the saved registers, then the address that it returns to.
-    auto* top = reinterpret_cast<uintptr_t*>(static_cast<char*>(const_cast<void*>(stack_)) + kStack);
+    auto* top =
+        reinterpret_cast<uintptr_t*>(static_cast<char*>(const_cast<void*>(stack_)) + kStack);
 #if defined(__x86_64__)
     top -= 8;
     top[6] = reinterpret_cast<uintptr_t>(main);  // leaves the stack aligned as after a call

@@ -1,5 +1,5 @@
-// Runs the threads of a block as fibers, and the blocks of a grid one after another or on several OS
-// threads.
+// Runs the threads of a block as fibers, and the blocks of a grid one after another or on several
+// OS threads.
 #pragma once
 
 #include <algorithm>
@@ -25,6 +25,7 @@ struct Settings {
   Order order = Order::forward;
   uint64_t seed = 0;
   int os_threads = 1;
+  std::string fail_next;  // the next launch fails with this message, if there is one
 };
 
 inline Settings& settings() {
@@ -71,15 +72,19 @@ inline void observe(void*) {}
 
 /// The threads of one block at a time. One for each OS thread, kept from block to block.
 class Block {
+  // State that CUDA threads share with the scheduler; see publish() for what orders them.
+  static constexpr auto relaxed = std::memory_order_relaxed;
+
  public:
   unsigned index = 0;
 
-  unsigned running() const { return running_; }
+  unsigned running() const { return running_.load(relaxed); }
 
   /// Runs `threads` fibers of body to their end; returns what went wrong, or nothing.
   std::string run(unsigned block, unsigned threads, const std::function<void()>& body) {
     index = block;
     body_ = &body;
+    count_ = threads;
     while (threads_.size() < threads) threads_.push_back(std::make_unique<Thread>());
     const std::vector<unsigned> order = ordered(threads, block);
     publish(this);
@@ -88,12 +93,11 @@ class Block {
       threads_[t]->posts.store(0, relaxed);
       threads_[t]->fiber.start(&Block::fiber_main);
     }
-    count_ = threads;
     for (;;) {
       progress_.store(false, relaxed);
       for (const unsigned t : order) {
         if (threads_[t]->state.load(relaxed) != State::ready) continue;
-        running_ = t;
+        running_.store(t, relaxed);
         Context::swap(scheduler_, threads_[t]->fiber);
       }
       observe(this);
@@ -110,7 +114,7 @@ class Block {
   }
 
   void wait_for_block(int line) {
-    Thread& self = *threads_[running_];
+    Thread& self = *threads_[running()];
     self.line.store(line, relaxed);
     self.state.store(State::at_barrier, relaxed);
     progress_.store(true, relaxed);
@@ -122,7 +126,7 @@ class Block {
   /// Gives `bits` to the warp and takes what thread (own lane ^ lane_mask) gave. All threads of
   /// `mask` must come, each with the same mask.
   uint64_t exchange(unsigned mask, uint64_t bits, int lane_mask, int line) {
-    const unsigned me = running_, warp = me & ~31u, lane = me & 31u;
+    const unsigned me = running(), warp = me & ~31u, lane = me & 31u;
     Thread& self = *threads_[me];
     const unsigned post = self.posts.load(relaxed);
     // Two slots: a thread can be one exchange ahead of another, never two.
@@ -143,8 +147,6 @@ class Block {
 
  private:
   enum class State { ready, at_barrier, done };
-  static constexpr auto relaxed = std::memory_order_relaxed;
-
   struct Thread {
     Fiber fiber;
     std::atomic<State> state{State::done};
@@ -184,23 +186,26 @@ class Block {
   }
 
   const std::function<void()>* body_ = nullptr;
-  unsigned running_ = 0, count_ = 0;
+  std::atomic<unsigned> running_{0};
+  unsigned count_ = 0;
   char barrier_ = 0;
   std::atomic<bool> progress_{false};
   Context scheduler_;
   std::vector<std::unique_ptr<Thread>> threads_;
 };
 
-inline Block*& current_block() {
-  static thread_local Block* block = nullptr;
+inline std::atomic<Block*>& block_of_os_thread() {
+  static thread_local std::atomic<Block*> block{nullptr};
   return block;
 }
 
+inline Block* current_block() { return block_of_os_thread().load(std::memory_order_relaxed); }
+
 inline void Block::fiber_main() {
   Block& block = *current_block();
-  Thread& self = *block.threads_[block.running_];
-  self.fiber.begun();
   observe(&block);
+  Thread& self = *block.threads_[block.running()];
+  self.fiber.begun();
   (*block.body_)();
   self.state.store(State::done, relaxed);
   block.progress_.store(true, relaxed);
@@ -216,7 +221,7 @@ inline std::string run_grid(unsigned blocks, unsigned threads, const std::functi
   std::mutex mutex;
   std::string error;
   const auto work = [&](Block& block) {
-    current_block() = &block;
+    block_of_os_thread().store(&block, std::memory_order_relaxed);
     for (size_t i; (i = next.fetch_add(1)) < order.size();) {
       const std::string message = block.run(order[i], threads, body);
       if (message.empty()) continue;

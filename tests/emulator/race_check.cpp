@@ -1,0 +1,131 @@
+// Every kernel on two OS threads, for ThreadSanitizer: a race ends the program with its report. The
+// results must also be those of one OS thread. No torch library: it is not built for the sanitizer.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <numeric>
+#include <random>
+#include <vector>
+
+#include "../../csrc/cuda/columns.cuh"
+#include "../../csrc/cuda/layout.cuh"
+#include "../../csrc/cuda/sorted_scatter.cuh"
+
+using namespace dcnbuild;
+using namespace dcnbuild::cuda;
+
+namespace {
+
+void check(cudaError_t error) {
+  if (error == cudaSuccess) return;
+  std::fprintf(stderr, "launch failed: %s\n", cudaGetErrorString(error));
+  std::exit(1);
+}
+
+template <typename T>
+std::vector<T> random_values(int64_t count, double scale, unsigned seed) {
+  std::mt19937 generator(seed);
+  std::uniform_real_distribution<double> uniform(-scale, scale);
+  std::vector<T> values(count);
+  for (T& value : values) value = static_cast<T>(uniform(generator));
+  return values;
+}
+
+template <typename T>
+View4<T> contiguous(T* data, int64_t channels, int64_t height, int64_t width) {
+  return {data, channels * height * width, height * width, width, 1};
+}
+
+template <typename T>
+View4<T> channels_last(T* data, int64_t channels, int64_t height, int64_t width) {
+  return {data, channels * height * width, 1, width * channels, channels};
+}
+
+/// Runs every kernel on one call and returns all that they wrote.
+template <typename T>
+std::vector<double> run(const Geometry& g) {
+  using acc_t = acc_type<T>;
+  const int64_t pixels = g.height * g.width, rows = g.batch * g.positions();
+  const int64_t samples = g.taps() * g.offset_groups;
+  const auto input = random_values<T>(g.batch * g.channels * pixels, 1, 1);
+  const auto offset = random_values<T>(g.batch * 2 * samples * g.positions(), 2, 2);
+  const auto mask = random_values<T>(g.batch * samples * g.positions(), 1, 3);
+  const auto grad_columns = random_values<T>(rows * g.column_size(), 1, 4);
+
+  std::vector<T> image(input.size()), columns(grad_columns.size()), same_columns(columns.size());
+  std::vector<T> grad_offset(offset.size()), grad_mask(mask.size()), grad_input(input.size());
+  std::vector<acc_t> grad_image(input.size()), sorted_image(input.size()), sum(columns.size());
+
+  const CopyShape shape{int(g.channels), int(pixels), int(g.width), 0, 0};
+  const auto nchw = contiguous(input.data(), g.channels, g.height, g.width);
+  const auto nhwc = channels_last(image.data(), g.channels, g.height, g.width);
+  check(copy_layout<T, T>(g.batch, shape, nchw, nhwc, nullptr));
+
+  Chunk<T, T> chunk{Shape(g), image.data(), g.channels * pixels, g.channels, {}, {}, 0, int(rows)};
+  chunk.offset = contiguous(offset.data(), 2 * samples, g.out_height, g.out_width);
+  chunk.mask = contiguous(mask.data(), samples, g.out_height, g.out_width);
+  check(gather_columns(chunk, columns.data(), nullptr));
+  const Destinations<T, T> to{
+      same_columns.data(), grad_image.data(),
+      contiguous(grad_offset.data(), 2 * samples, g.out_height, g.out_width),
+      contiguous(grad_mask.data(), samples, g.out_height, g.out_width)};
+  check(column_gradients(chunk, grad_columns.data(), to, nullptr));
+
+  std::vector<int32_t> keys(4 * chunk.samples()), sorted(keys.size());
+  std::vector<int64_t> order(keys.size());
+  std::vector<acc_t> weights(keys.size());
+  check(corner_keys(chunk, keys.data(), weights.data(), nullptr));
+  std::iota(order.begin(), order.end(), int64_t(0));
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return keys[a] < keys[b]; });
+  std::transform(order.begin(), order.end(), sorted.begin(), [&](int64_t i) { return keys[i]; });
+  const SortedCorners<acc_t> corners{sorted.data(), order.data(), weights.data(), int(keys.size())};
+  std::vector<acc_t> partial(corners.tiles() * g.channels_per_offset_group());
+  check(scatter_sorted(chunk.shape, chunk.count, corners, grad_columns.data(), sorted_image.data(),
+                       partial.data(), nullptr));
+  check(accumulate(int64_t(columns.size()), columns.data(), sum.data(), nullptr));
+  check(copy_layout<acc_t, T>(
+      g.batch, shape, channels_last<const acc_t>(grad_image.data(), g.channels, g.height, g.width),
+      contiguous(grad_input.data(), g.channels, g.height, g.width), nullptr));
+
+  std::vector<double> all;
+  const auto append = [&](const auto& values) {
+    for (const auto& value : values) all.push_back(static_cast<double>(value));
+  };
+  append(columns), append(same_columns), append(grad_offset), append(grad_mask), append(grad_input),
+      append(sorted_image), append(sum);
+  return all;
+}
+
+template <typename T>
+bool compare(const char* name, const Geometry& g, double tolerance) {
+  emulator::settings() = {};
+  const std::vector<double> alone = run<T>(g);
+  double worst = 0;
+  for (const uint64_t seed : {1, 2}) {
+    emulator::settings() = {emulator::Order::shuffled, seed, 2, ""};
+    const std::vector<double> together = run<T>(g);
+    for (size_t i = 0; i < alone.size(); ++i) {
+      const double error = std::abs(together[i] - alone[i]);
+      if (!(error <= worst)) worst = error;
+    }
+  }
+  const bool good = worst <= tolerance;
+  std::printf("%s: %s, largest difference %g\n", name, good ? "ok" : "WRONG", worst);
+  return good;
+}
+
+Geometry geometry(int64_t batch, int64_t channels, int64_t groups, int64_t offset_groups) {
+  return {batch, channels, 6, 5, 4, 6, 5, 3, 3, 1, 1, 1, 1, 1, 1, groups, offset_groups};
+}
+
+}  // namespace
+
+int main() {
+  bool good = compare<float>("vectors of float", geometry(1, 16, 1, 1), 1e-4);
+  good &= compare<float>("odd channels, several images", geometry(2, 3, 1, 1), 1e-4);
+  good &= compare<float>("groups", geometry(1, 16, 2, 2), 1e-4);
+  good &= compare<double>("double", geometry(1, 4, 1, 2), 1e-12);
+  good &= compare<__half>("half", geometry(1, 16, 1, 1), 3e-2);
+  return good ? 0 : 1;
+}

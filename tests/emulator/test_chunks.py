@@ -1,0 +1,122 @@
+"""What the torch side does with chunks: boundaries, workspace, launches, errors, and the option."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import pytest
+import torch
+from ops.cases import Case, assert_close, run
+from torch import Tensor
+
+import dcnbuild
+
+CASE = Case(batch=3, channels=8, out_channels=6, size=(6, 5), groups=2, offset_groups=2)
+
+
+def column_bytes(case: Case, positions: int, dtype: torch.dtype) -> str:
+    taps = case.kernel[0] * case.kernel[1]
+    return str(positions * taps * case.channels * dtype.itemsize)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("positions", [1, 2, 7, 29, 30, 31, 59, 60, 61, 90, 91, 1000])
+def test_every_chunk_size_agrees(
+    positions: int, layout: torch.memory_format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Around one position, one image (30 positions), two and all three images."""
+    monkeypatch.setenv("DCNBUILD_COLUMN_BYTES", column_bytes(CASE, positions, torch.float64))
+    tensors = CASE.tensors(0)
+    tensors["input"] = tensors["input"].contiguous(memory_format=layout)
+    expected = run(dcnbuild.reference.deform_conv2d, CASE, tensors)
+    assert_close(run(dcnbuild.deform_conv2d, CASE, tensors), expected, 1e-12)
+    torch.use_deterministic_algorithms(True)
+    try:
+        assert_close(run(dcnbuild.deform_conv2d, CASE, tensors), expected, 1e-12)
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("value", ["0", "-5", "16 MB", "1e9", "", "99999999999999"])
+def test_a_wrong_option_is_explained(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DCNBUILD_COLUMN_BYTES", value)
+    tensors = CASE.tensors(0)
+    with pytest.raises(RuntimeError, match="DCNBUILD_COLUMN_BYTES.*from 1 to"):
+        dcnbuild.deform_conv2d(**tensors, **CASE.attributes())
+
+
+def peak_bytes(function, *args) -> int:  # type: ignore[no-untyped-def]
+    """The most memory that torch's allocator held at one time beyond what there was before."""
+    with torch.profiler.profile(
+        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
+    ) as profile:
+        result = function(*args)
+    held = peak = 0
+    events = [e for e in profile.profiler.kineto_results.events() if e.name() == "[memory]"]
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        held += event.nbytes()
+        peak = max(peak, held)
+    assert peak > 0
+    outputs = [result] if isinstance(result, Tensor) else list(result)
+    return peak - sum(t.numel() * t.element_size() for t in outputs)
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+def test_workspace_does_not_grow_with_the_batch(
+    dtype: torch.dtype, deterministic: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bound = 1 << 15
+    monkeypatch.setenv("DCNBUILD_COLUMN_BYTES", str(bound))
+    for size in (4, 14):  # several images in a chunk, and several chunks in an image
+        peaks = []
+        for batch in (4, 16):
+            case = Case(batch=batch, channels=16, out_channels=16, size=(size, size))
+            t = case.tensors(0, dtype)
+            arguments = (t["input"], t["offset"], t["mask"], t["weight"])
+            attributes = (case.stride, case.padding, case.dilation, 1, 1)
+            operators = torch.ops.dcnbuild_emulated
+            forward = peak_bytes(operators.deform_conv2d, *arguments, t["bias"], *attributes)
+            upstream = torch.ones(batch, 16, size, size, dtype=dtype)
+            backward = peak_bytes(
+                *(operators.deform_conv2d_backward, upstream, *arguments, *attributes),
+                *([True, True, True, True, False], deterministic),
+            )
+            weight = t["weight"].numel()
+            image = 16 * size * size
+            assert forward <= 4 * bound + image * dtype.itemsize + weight * dtype.itemsize
+            weights = weight * (4 + 2 * dtype.itemsize)  # its matrix, and the sum of its gradient
+            assert backward <= 4 * bound + image * (4 + dtype.itemsize) + weights
+            peaks.append((forward, backward))
+        assert size == 4 or peaks[0] == peaks[1]
+
+
+def test_small_images_launch_few_kernels(emulator: ModuleType) -> None:
+    case = Case(batch=64, channels=16, out_channels=16, size=(7, 7))
+    tensors = case.tensors(0, torch.float32)
+    dcnbuild.deform_conv2d(**tensors, **case.attributes())
+    launches = emulator.take_launches()
+    assert len(launches) == 3, "layout in, gather, layout out"
+    assert min(launches) >= 100
+
+
+def test_no_copy_that_a_layout_avoids(emulator: ModuleType) -> None:
+    case = Case(batch=2, channels=16, out_channels=16, size=(9, 9))
+    tensors = case.tensors(0, torch.float32)
+    tensors["input"] = tensors["input"].contiguous(memory_format=torch.channels_last)
+    tensors = {name: t.requires_grad_() for name, t in tensors.items() if t is not None}
+    output = dcnbuild.deform_conv2d(**tensors, **case.attributes())
+    assert len(emulator.take_launches()) == 1, (
+        "gather only: input and output are used where they lie"
+    )
+    upstream = torch.ones_like(output)
+    output.backward(upstream)
+    assert len(emulator.take_launches()) == 1, "one kernel for every gradient"
+
+
+def test_a_failed_launch_raises(emulator: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    emulator.fail_launch("out of memory")
+    tensors = CASE.tensors(0)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        dcnbuild.deform_conv2d(**tensors, **CASE.attributes())
+    dcnbuild.deform_conv2d(**tensors, **CASE.attributes())
