@@ -229,16 +229,18 @@ _CLOSING = re.compile(
     r"(?:\u300d|[ \u00a0\u202f]?\u00bb(?![^\s\u00ab\u00bb]{1,200}\u00ab)|(?<=\S)\u00ab)"
 )
 
-#: A line that holds none of these has nothing to translate; it saves the work on English logs.
+#: An ASCII line without any of these has nothing to translate; it saves the work on English logs.
 _FOREIGN = re.compile(
-    r"[^\x00-\u024f\u2000-\u206f\u2500-\u25ff]|Fehler|Warnung|Datei|nicht |erreur|attention ?:"
-    r"|aviso|nota: |Aucun |No existe|no se |Kann |Befehl|Das |Berechtigung|fatal: |Signal "
+    r"Fehler|Warnung|Datei|nicht |Verweis|Modul |Prozedur|keinen Typ|Bezeichner|passende|Das |Kann |Befehl"
+    r"|Kommando|Berechtigung|Zugriff|Anmerkung|Es steht|beendet|geschrieben|erreur|attention ?:"
+    r"|Aucun |commande|ne nomme|fonction correspondant|Permission non|aviso|nota: |No existe|No queda"
+    r"|No se |no se |no nombra|error fatal|error interno|Permiso|Processus|Ne peut|non d"
 )
 
 
 def to_english(line: str) -> str:
     """The line with every known phrase of a localised tool in English, the rest as it was."""
-    if not _FOREIGN.search(line):
+    if line.isascii() and not _FOREIGN.search(line):
         return line
     line = _OPENING.sub("\u2018", _CLOSING.sub("\u2019", line))
     for part, pattern, english in _REORDERED:

@@ -24,7 +24,7 @@ _ESCAPED_LETTER = re.compile(
     r"\\u([0-9a-cA-C][0-9a-fA-F]{3}|[efEF][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2})"
 )
 #: Escaped line ends are real ones, unless the line holds a Windows path such as `C:\new\nvcc`.
-_WINDOWS_PATH = re.compile(r"(?<![A-Za-z])[A-Za-z]:\\(?![\\n])")
+_WINDOWS_PATH = re.compile(r"(?<![A-Za-z])[A-Za-z]:\\(?!\\|n(?:[^a-z]|$))")
 _ESCAPED_LINE_END = re.compile(r"(?<!\\)(?:\\\\)?(?:\\r)?\\n")
 _ESCAPED_LINE_END_BESIDE_PATHS = re.compile(r"(?<!\\)(?:\\r)?\\n(?=[\s\"'/\[A-Z])")
 

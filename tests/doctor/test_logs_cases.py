@@ -1,0 +1,125 @@
+"""More about the logs under cases/: further causes, evidence, and what may be wrapped around them.
+
+`cases/<symptom>/expected.yaml` gives for each log: `first`, the id of the first finding (null for a
+clean log); `then`, the ids after it; and texts that its cause, fix and evidence have to hold.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dcnbuild.doctor.logs import RULES, read_log
+
+CASES = Path(__file__).with_name("cases")
+
+
+def _cases() -> list[Any]:
+    found = []
+    for table in sorted(CASES.glob("*/expected.yaml")):
+        for name, expected in yaml.safe_load(table.read_text(encoding="utf-8")).items():
+            path = table.parent / f"{name}.log"
+            found.append(pytest.param(path, expected, id=f"{table.parent.name}/{name}"))
+    return found
+
+
+ALL = _cases()
+
+
+def _text(path: Path) -> str:
+    return path.read_bytes().decode("utf-8")
+
+
+def _first(text: str | bytes) -> str | None:
+    findings = read_log(text)
+    return findings[0].id if findings else None
+
+
+def test_every_rule_has_a_case() -> None:
+    shown = {case.values[1]["first"] for case in ALL}
+    shown |= {other for case in ALL for other in case.values[1].get("then", [])}
+    assert {rule.id for rule in RULES} - shown == set()
+
+
+@pytest.mark.parametrize(("path", "expected"), ALL)
+def test_further_causes_follow_and_the_evidence_decides(
+    path: Path, expected: dict[str, Any]
+) -> None:
+    findings = read_log(path.read_bytes())
+    wanted = [expected["first"], *expected.get("then", [])] if expected["first"] else []
+    assert [finding.id for finding in findings] == wanted
+    if "evidence" in expected:
+        assert expected["evidence"] in findings[0].evidence
+
+
+@pytest.mark.parametrize(("path", "expected"), ALL)
+def test_evidence_is_verbatim_and_templates_are_filled(
+    path: Path, expected: dict[str, Any]
+) -> None:
+    text = _text(path)
+    unescaped = text.replace("\\n", "\n").replace('\\"', '"').replace("\\'", "'")
+    for finding in read_log(_text(path)):
+        assert finding.evidence
+        assert all(line in text or line in unescaped for line in finding.evidence)
+        for line in (finding.cause, *finding.fix):
+            assert "None" not in line and "{project}" not in line and "bound method" not in line
+
+
+def _each_line(make: Callable[[str], str]) -> Callable[[str], str]:
+    return lambda text: "".join(f"{make(line)}\n" for line in text.split("\n"))
+
+
+_NOISE = (
+    "[1/2] /usr/local/cuda/bin/nvcc -I/usr/include -gencode=arch=compute_80,code=sm_80 -c a.cu\n"
+    "/usr/include/ATen/core/TensorBody.h:262:30: note: declared here\n"
+    "  262 |   DeprecatedTypeProperties & type() const {\n"
+    "a.cpp:80:20: warning: ‘at::DeprecatedTypeProperties& at::Tensor::type() const’ is deprecated\n"
+)
+WRAPPERS: dict[str, Callable[[str], str]] = {
+    "colours": _each_line(lambda line: f"\x1b[01m\x1b[K{line[:3]}\x1b[m\x1b[K{line[3:]}\x1b[0m"),
+    "colours that lost their escape": lambda text: text.replace("error: ", "[01;31m[Kerror: [m[K"),
+    "CRLF": lambda text: text.replace("\n", "\r\n"),
+    "CI timestamps": _each_line(lambda line: f"2026-03-02T09:14:07.1031554Z {line}"),
+    "logging timestamps": _each_line(lambda line: f"[2026-03-02 09:14:07,103] {line}"),
+    "docker build": _each_line(lambda line: f"#14 74.52 {line}"),
+    "docker compose": _each_line(lambda line: f"web-1  | {line}"),
+    "quoted": _each_line(lambda line: f"> {line}"),
+    "uv's box": _each_line(lambda line: f"  │ {line}"),
+    "pip's box": lambda text: (
+        "  × python setup.py develop did not run successfully.\n  │ exit code: 1\n"
+        + "".join(f"      {line}\n" for line in text.split("\n"))
+        + "      [end of output]\n"
+    ),
+    "noise around it": lambda text: _NOISE * 100 + text + _NOISE * 100,
+}
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+@pytest.mark.parametrize(("path", "expected"), ALL)
+def test_wrappers_change_nothing(path: Path, expected: dict[str, Any], wrapper: str) -> None:
+    assert _first(WRAPPERS[wrapper](_text(path))) == expected["first"]
+
+
+@pytest.mark.parametrize(("path", "expected"), ALL)
+def test_encodings_change_nothing(path: Path, expected: dict[str, Any]) -> None:
+    assert _first(_text(path).encode("utf-16")) == expected["first"]
+
+
+def test_the_deciding_line_alone_is_enough_for_plain_causes() -> None:
+    for name in ("thc-headers", "at-check", "unsupported-gpu-arch", "no-space", "glibcxx"):
+        for case in ALL:
+            path, expected = case.values
+            if expected["first"] != name:
+                continue
+            evidence = read_log(_text(path))[0].evidence[0]
+            assert _first(evidence) == name
+
+
+def test_a_docker_json_file_is_read() -> None:
+    line = 'src/thc.cu(7): error: identifier "THCudaCheck" is undefined'
+    assert _first(json.dumps({"log": line + "\n", "stream": "stderr"}) + "\n") == "thcudacheck"
