@@ -116,6 +116,16 @@ def bench(session: nox.Session) -> None:
                 session.run(str(PYTHON), "-I", str(script), external=True)
 
 
+@nox.session
+def port_archives(session: nox.Session) -> None:
+    """Ports real old extensions from their source archives, and builds them; after --, the names of some."""
+    install(session)
+    pip(session, "unearth")
+    script = ROOT / "tests" / "port" / "archives.py"
+    with session.chdir(session.create_tmp()):
+        session.run(str(PYTHON), str(script), *session.posargs, external=True)
+
+
 def pytest(
     session: nox.Session, scratch: Path, *arguments: str, env: dict[str, str] | None = None
 ) -> None:

@@ -51,7 +51,12 @@ print(json.dumps(found))
 
 
 def check_project(
-    root: Path, result: ProjectResult, tools: Toolchain, jobs: int, progress: Progress
+    root: Path,
+    result: ProjectResult,
+    tools: Toolchain,
+    jobs: int,
+    progress: Progress,
+    setup: bool = True,
 ) -> ProjectResult:
     """The result with what compiles, and with the build of its setup.py.
 
@@ -61,14 +66,13 @@ def check_project(
         tools: what to compile with.
         jobs: how many compilers at a time.
         progress: is told what happens.
+        setup: whether to build its setup.py, if there is one.
     """
     wanted = _affected(result)
     built: set[PurePosixPath] = set()
     build = None
     with tempfile.TemporaryDirectory(prefix="dcnbuild-port-") as temporary:
-        if (root / "setup.py").is_file() and "ext_modules" in (root / "setup.py").read_text(
-            errors="replace"
-        ):
+        if setup and _builds_extensions(root / "setup.py"):
             progress(f"building {root / 'setup.py'}")
             build, built = _build(root, Path(temporary), tools, wanted)
         rest = [path for path in wanted if path not in built]
@@ -87,6 +91,10 @@ def check_project(
         for file in result.files
     )
     return replace(result, files=files, build=build)
+
+
+def _builds_extensions(script: Path) -> bool:
+    return script.is_file() and "ext_modules" in script.read_text(errors="replace")
 
 
 def _affected(result: ProjectResult) -> list[PurePosixPath]:

@@ -1,0 +1,124 @@
+"""Ports real old extensions from their source archives, and compiles, links and imports the result.
+
+    python tests/port/archives.py [NAME …]      all archives, or those named
+
+Needs `unearth`, which fetches a source archive without running its setup.py. A source counts if it does not
+compile before; 95 of 100 of these have to compile after, and each that does not has its reason in the report. Modern archives keep their sources byte for byte. None of the operators in these archives that
+are ours too has a CPU implementation, so that none of them can be run here against ours.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from pip._internal.models.index import PyPI
+from unearth import PackageFinder
+
+from dcnbuild.builder.ninjafile import jobs
+from dcnbuild.port.check import check_project
+from dcnbuild.port.output import write_copy
+from dcnbuild.port.project import port_project
+from dcnbuild.port.result import ProjectResult
+from dcnbuild.port.toolchain import Toolchain, find_toolchain
+
+#: How many of the sources that fail before have to compile after.
+WANTED = 0.95
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One archive: `modern` if its sources compile as they are, `builds` if its setup.py has to work."""
+
+    requirement: str
+    modern: bool = False
+    builds: bool = False
+
+
+ARCHIVES = (
+    Archive("DCNv2==0.4", builds=True),
+    Archive("warp_rnnt==0.4.0"),
+    Archive("neural_renderer_pytorch==1.1.3", builds=True),
+    Archive("modulated_deform_conv==1.0.2", builds=True),
+    Archive("torch-encoding==1.2.1"),
+    Archive("inplace-abn==1.0.12", modern=True),
+    Archive("mmcv-full==1.0.4"),
+    Archive("DCNv4==1.0.0.post2", modern=True),
+    Archive("torch-scatter==2.1.2", modern=True),
+    Archive("tvdcn==1.1.0", modern=True),
+)
+
+
+def fetch(requirement: str, directory: Path) -> Path:
+    """Unpacks a source archive from the index that pip uses."""
+    named = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "get", "global.index-url"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    index = os.environ.get("PIP_INDEX_URL") or named.stdout.strip() or PyPI.simple_url
+    finder = PackageFinder(index_urls=[index], no_binary=[":all:"])
+    best = finder.find_best_match(requirement, allow_prereleases=True).best
+    if best is None:
+        raise SystemExit(f"there is no source archive of {requirement}")
+    finder.download_and_unpack(best.link, directory)
+    return directory
+
+
+def try_archive(archive: Archive, work: Path, tools: Toolchain) -> tuple[int, int, list[str]]:
+    """How many sources failed before, how many of them compile after, and what is wrong."""
+    old = fetch(archive.requirement, work / "old")
+    result = port_project(old)
+    write_copy(old, work / "new", result.files)
+    sources = [file for file in result.changed if file.path.suffix != ".py"]
+    if archive.modern:
+        return 0, 0, [f"{file.path} was changed" for file in sources]
+    again = port_project(work / "new")
+    problems = [f"{file.path} changes again" for file in again.changed]
+
+    def check(root: Path, setup: bool) -> ProjectResult:
+        return check_project(root, result, tools, jobs(os.environ), print, setup)
+
+    before = check(old, setup=False)
+    after = check(work / "new", setup=True)
+    failed = {file.path for file in before.files if file.compiles is False}
+    compiles = {file.path for file in after.files if file.compiles}
+    for file in after.files:
+        if file.compiles is False:
+            problems.append(f"{file.path} does not compile:\n{file.output}")
+        if file.note:
+            print(f"    {file.path}: {file.note}")
+    lost = [p for p in compiles ^ {f.path for f in before.files if f.compiles} if p not in compiles]
+    problems += [f"{path} compiled before and does not after" for path in lost]
+    if archive.builds and (after.build is None or not after.build.ok):
+        problems.append(f"setup.py does not build or import: {after.build}")
+    return len(failed), len(failed & compiles), problems
+
+
+def main(names: list[str]) -> int:
+    """Tries the archives and prints what came of them; 1 if that is not enough."""
+    tools = find_toolchain(os.environ, Path(sys.executable), jobs(os.environ))
+    failed = compiling = 0
+    problems: list[str] = []
+    for archive in ARCHIVES:
+        if names and archive.requirement.split("==")[0] not in names:
+            continue
+        print(archive.requirement, flush=True)
+        with tempfile.TemporaryDirectory() as work:
+            before, after, found = try_archive(archive, Path(work), tools)
+        failed, compiling = failed + before, compiling + after
+        problems += [f"{archive.requirement}: {problem}" for problem in found]
+        print(f"    {after} of {before} that failed compile, {len(found)} problems", flush=True)
+    print(f"{compiling} of {failed} sources that failed compile")
+    print(*problems, sep="\n")
+    broken = [problem for problem in problems if "does not compile:" not in problem]
+    return int(bool(broken) or compiling < WANTED * failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,120 @@
+"""--check: what compiles, what does not and why, and a setup.py that is built and imported."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from dcnbuild.builder.plan import CudaPlan
+from dcnbuild.cli import main
+from dcnbuild.doctor.finding import Finding
+from dcnbuild.environment.facts import Compiler, Toolkit, TorchInstall
+from dcnbuild.port.check import check_project
+from dcnbuild.port.output import write_copy
+from dcnbuild.port.project import port_project
+from dcnbuild.port.result import ProjectResult
+from dcnbuild.port.toolchain import Toolchain, compile_command, find_toolchain
+
+GOOD = '#include <c10/util/Exception.h>\n#include "mine.h"\nint f(int n) { AT_CHECK(n > LEAST); return n; }\n'
+
+
+def checked(tmp_path: Path, **sources: str) -> ProjectResult:
+    root = tmp_path / "old"
+    for name, text in sources.items():
+        path = root / name.replace("__", "/").replace("_dot_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    result = port_project(root)
+    write_copy(root, tmp_path / "new", result.files)
+    tools = find_toolchain(os.environ, Path(sys.executable), 1)
+    return check_project(tmp_path / "new", result, tools, 1, lambda text: None)
+
+
+def test_what_compiles_and_what_does_not(tmp_path: Path) -> None:
+    result = checked(
+        tmp_path,
+        include__mine_dot_h="#define LEAST 0\n",
+        good_dot_cpp=GOOD,
+        bad_dot_cpp=GOOD.replace("return n", "return none"),
+        glue_dot_cpp=GOOD + "void g(THCudaTensor* x);\n",
+        foreign_dot_cpp='#include "parrots/x.h"\n' + GOOD,
+        same_dot_cpp="int g() { return 1; }\n",
+    )
+    files = {str(file.path): file for file in result.files}
+    assert {name: file.compiles for name, file in files.items()} == {
+        **{"good.cpp": True, "bad.cpp": False, "glue.cpp": False, "foreign.cpp": None},
+        **{"same.cpp": None, "include/mine.h": None},  # nothing changed for these
+    }
+    assert "none" in files["bad.cpp"].output and "error" in files["bad.cpp"].output
+    assert (
+        files["foreign.cpp"].note
+        == "not tried: it includes parrots/x.h, which is not installed here"
+    )
+    assert not result.ok
+
+
+def test_the_table_says_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.cpp").write_text(GOOD.replace('#include "mine.h"\n', "").replace("LEAST", "0"))
+    assert main(["port", str(tmp_path / "a.cpp"), "--diff", "--check", "--json"]) == 0
+    said = capsys.readouterr().out
+    report = json.loads(said[said.index("\n{\n") :])
+    assert [(file["path"], file["compiles"]) for file in report["files"]] == [("a.cpp", True)]
+
+
+TORCH = TorchInstall(root=Path("/t/torch"), version="2.12.0+cu130", cuda="13.0")
+GCC = Compiler(Path("/usr/bin/g++"), "gcc", "12.2.0")
+NVCC = Toolkit(Path("/c"), Path("/c/bin/nvcc"), "13.0", include=(Path("/c/include"),))
+
+
+def test_commands() -> None:
+    plan = CudaPlan(NVCC, ("sm_80", "sm_90"), GCC)
+    tools = Toolchain(TORCH, GCC, plan, {})
+    cuda = compile_command(tools, Path("a.cu"), Path("a.o"), [Path("inc")], ["WITH_CUDA"])
+    assert cuda[:3] == ["/c/bin/nvcc", "-ccbin", "/usr/bin/g++"]
+    assert {"-Iinc", "-DWITH_CUDA", "-std=c++17", "-DTORCH_EXTENSION_NAME=ported"} <= set(cuda)
+    assert [word for word in cuda if "compute_" in word] == ["-gencode=arch=compute_80,code=sm_80"]
+    cpp = compile_command(tools, Path("a.cpp"), Path("a.o"), [], [])
+    assert cpp[0] == "/usr/bin/g++" and "-isystem/c/include" in cpp
+    newer = Toolchain(TorchInstall(TORCH.root, "2.14.1", None), GCC, plan, {})
+    assert "-std=c++20" in compile_command(newer, Path("a.cpp"), Path("a.o"), [], [])
+
+
+def test_cuda_sources_without_a_toolkit_are_not_tried(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/a.cu").write_text(GOOD)
+    result = port_project(tmp_path / "old")
+    write_copy(tmp_path / "old", tmp_path / "new", result.files)
+    no_toolkit = Finding("toolkit-missing", "error", "There is no CUDA toolkit", "none was found")
+    tools = Toolchain(TORCH, GCC, no_toolkit, {})
+    (file,) = check_project(tmp_path / "new", result, tools, 1, lambda text: None).files
+    assert (file.compiles, file.note) == (None, "not tried: There is no CUDA toolkit")
+
+
+SETUP = """\
+import torch
+from setuptools import setup
+from torch.utils.cpp_extension import BuildExtension, CppExtension, CUDAExtension
+
+extension = CppExtension("old_ext", ["src/a.cpp", "src/b.cpp"], extra_compile_args=["-std=c++14", "-O0"])
+setup(name="old_ext", ext_modules=[extension], cmdclass={"build_ext": BuildExtension})
+"""
+
+
+@pytest.mark.slow
+def test_a_setup_script_is_built_and_imported(tmp_path: Path) -> None:
+    binding = (
+        "#include <torch/torch.h>\nint f(int n);\n"
+        'PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) { m.def("f", &f); }\n'
+    )
+    plain = GOOD.replace('#include "mine.h"\n', "").replace("LEAST", "0")
+    result = checked(tmp_path, setup_dot_py=SETUP, src__a_dot_cpp=binding, src__b_dot_cpp=plain)
+    assert result.build is not None
+    assert (result.build.built, result.build.imported) == (True, {"old_ext": ""}), result.build
+    assert {str(f.path): f.compiles for f in result.files if f.path.suffix == ".cpp"} == {
+        **{"src/a.cpp": True, "src/b.cpp": True}
+    }
+    assert result.ok
