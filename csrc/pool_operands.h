@@ -135,8 +135,9 @@ struct PoolGradients {
   }
 
   std::tuple<Tensor, Tensor> outputs(const Tensor& device_of) const {
-    const Tensor none = empty({0}, device_of.scalar_type(), device_of);
-    return {input ? *input : none, offset ? *offset : none};
+    // Two outputs of an operator must not share memory, not even of no elements.
+    const auto none = [&] { return empty({0}, device_of.scalar_type(), device_of); };
+    return {input ? *input : none(), offset ? *offset : none()};
   }
 
  private:

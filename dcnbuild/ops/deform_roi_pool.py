@@ -48,7 +48,7 @@ def deform_roi_pool(
     position is zero where it is clamped, and looks to the right and below on a pixel. (mmcv's is not zero where it is
     clamped.) RoIs are constants. A NaN in `offset`, a RoI that is not finite or has 2^30 pixels or more, and on devices
     other than the CPU one of an image that is not there, give NaN, also in the gradient of `offset`, and leave that of the
-    input alone.
+    input alone. Second derivatives with sampling_ratio 0 look at the RoIs, and cannot be traced by torch.compile.
 
     Args:
         input: [N, C, H, W]; float64, float32, float16 or bfloat16, in any memory layout.

@@ -28,7 +28,8 @@ def check_number(function: str, name: str, value: Any, positive: bool) -> float:
     """A finite float; raises TypeError or ValueError."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{function}: {name} must be a float, got {value!r}")
-    if not math.isfinite(value) or (positive and value <= 0):
+    # By comparisons, which Dynamo traces for a symbolic float.
+    if not -math.inf < value < math.inf or (positive and value <= 0):
         kind = "positive and finite" if positive else "finite"
         raise ValueError(f"{function}: {name} must be {kind}, got {value}")
     return float(value)
