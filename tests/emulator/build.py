@@ -41,8 +41,9 @@ def includes() -> list[str]:
         sysconfig.get_paths()["include"],
         pybind11.get_include(),
     ]
-    return ["-DDCNBUILD_EMULATE_CUDA", TORCH_TARGET, f"-I{HERE}"] + [
-        flag for path in paths for flag in ("-isystem", str(path))
+    return [
+        *("-DDCNBUILD_EMULATE_CUDA", TORCH_TARGET, f"-I{HERE}"),
+        *(flag for path in paths for flag in ("-isystem", str(path))),
     ]
 
 
@@ -82,6 +83,13 @@ def build(flags: Sequence[str] = (), root: Path = ROOT) -> Path:
         subprocess.run([*link, f"-L{libraries}", "-ltorch_cpu"], check=True)
         made.replace(module)
     return module
+
+
+def build_race_check(output: Path, root: Path = ROOT) -> None:
+    """race_check.cpp of `root` with ThreadSanitizer. Raises CalledProcessError if the compiler fails."""
+    source = root / "tests" / "emulator" / "race_check.cpp"
+    command = [compiler(), *FLAGS, "-fsanitize=thread", *includes()]
+    subprocess.run([*command, str(source), "-pthread", "-o", str(output)], check=True)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def test_every_chunk_size_agrees(
 def test_a_wrong_option_is_explained(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DCNBUILD_COLUMN_BYTES", value)
     tensors = CASE.tensors(0)
-    with pytest.raises(RuntimeError, match="DCNBUILD_COLUMN_BYTES.*from 1 to"):
+    with pytest.raises(RuntimeError, match=r"DCNBUILD_COLUMN_BYTES.*from 1 to"):
         dcnbuild.deform_conv2d(**tensors, **CASE.attributes())
 
 

@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 import torch
-from ops.cases import Case, assert_close, random_case, run
+from ops.cases import assert_close, random_case, run
 from ops.test_agreement import (  # noqa: F401
     test_half_types_agree_with_float64_to_their_own_precision,
     test_larger_than_one_tile,
