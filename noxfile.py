@@ -103,9 +103,9 @@ def lint(session: nox.Session) -> None:
         ("ruff", "check", "."),
         ("ruff", "format", "--check", "."),
         ("mypy",),
-        ("clang_format", "--dry-run", "--Werror", *sources),
+        ("clang-format", "--dry-run", "--Werror", *sources),
     ):
-        session.run(str(PYTHON), "-m", *command, external=True)
+        session.run(str(SHARED / "bin" / command[0]), *command[1:], external=True)
 
 
 @nox.session
