@@ -49,10 +49,13 @@ def library_steps(
     """
     includes = (f"-I{csrc}", "-isystem", str(torch.root / "include"))
     # Messages that hold __FILE__ say csrc/..., not where this build was made.
-    relative = f"-fmacro-prefix-map={csrc}=csrc"
+    relative = (
+        f"-fmacro-prefix-map={csrc}=csrc",
+        f"-fmacro-prefix-map={torch.root.parent}=site-packages",
+    )
     if library == "cpu":
         compile_command: tuple[str, ...] = (
-            *(str(compiler.path), *flavour.flags, *CXX_FLAGS, relative),
+            *(str(compiler.path), *flavour.flags, *CXX_FLAGS, *relative),
             *includes,
         )
         runtime: tuple[str, ...] = ()
@@ -60,7 +63,8 @@ def library_steps(
         if toolkit is None:
             raise ValueError("the CUDA library needs a toolkit, got None")
         compile_command = (
-            *(str(toolkit.nvcc), *flavour.flags, *NVCC_FLAGS, f"-Xcompiler={relative}"),
+            *(str(toolkit.nvcc), *flavour.flags, *NVCC_FLAGS),
+            *(f"-Xcompiler={flag}" for flag in relative),
             *(("-ccbin", str(host.path)) if host else ()),
             *gencode_flags(architectures),
             f"--threads={threads}",
