@@ -56,6 +56,7 @@ def collect(
     libraries: Iterable[Path] = (),
     prefix: Path | None = None,
     root: Path = Path("/"),
+    package: Path = Path(__file__).parent.parent,
 ) -> Facts:
     """The facts about this machine, in well under a second.
 
@@ -64,6 +65,7 @@ def collect(
         libraries: extension libraries to look into, besides dcnbuild's own.
         prefix: the Python environment whose torch counts; by default this interpreter's.
         root: where the file system starts (another directory in tests).
+        package: the dcnbuild whose own libraries count.
     """
     # the three that wait for other programs, beside each other
     with ThreadPoolExecutor(max_workers=3) as pool:
@@ -72,7 +74,6 @@ def collect(
         compilers = pool.submit(find_compilers, env)
         torches = find_torches(prefix, env)
         torch = torches[0] if torches else None
-        package = Path(__file__).parent.parent
         own = own_libraries(package)
         found_libraries = [
             read_library(path, env, torch, path in own, root) for path in [*own, *libraries]

@@ -135,4 +135,5 @@ def collect_from(top: Path, **env: str) -> Facts:
         "HOME": str(top),
         "SHELL": "/bin/bash",
     }
-    return collect({**usual, **env}, prefix=top / "prefix", root=top)
+    # Not the library of the dcnbuild that runs these tests: it is of another machine.
+    return collect({**usual, **env}, prefix=top / "prefix", root=top, package=top / "dcnbuild")
