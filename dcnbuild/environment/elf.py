@@ -95,7 +95,7 @@ def open_elf(path: Path) -> Iterator[Elf | None]:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             try:
                 elf = Elf(data)
-            except (ValueError, struct.error):
+            except (ValueError, OverflowError, struct.error):
                 elf = None
             yield elf
     except (OSError, ValueError):  # ValueError: an empty file cannot be mapped

@@ -113,7 +113,7 @@ def test_who_waits_says_so_and_takes_over_from_the_killed(
     first.kill()
     first.wait()
     slow_compiler.with_name("slow").unlink()
-    out, err = second.communicate(timeout=60)
+    out, err = second.communicate(timeout=300)
     assert out.endswith(" 42\n"), err
     assert "waiting for another process" in err
 
@@ -122,7 +122,7 @@ def test_an_interrupted_build_leaves_nothing(tiny: Project, slow_compiler: Path)
     process = tiny.start(BUILD, tiny.env(CXX=str(slow_compiler)))
     _wait_for(slow_compiler.with_name("started"))
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert "KeyboardInterrupt" in err
     assert not list(tiny.cache.glob("*.tmp"))
     slow_compiler.with_name("slow").unlink()
