@@ -163,6 +163,10 @@ def test_macro_bodies_are_code_and_their_names_are_not() -> None:
             "void f(int n);\nvoid g() { f(s, 1); }\n",
         ),
         (
+            "template <typename T> void f(THCState *s, T n);\nvoid g() { f<float>(state, 1); }\n",
+            "template <typename T> void f(T n);\nvoid g() { f<float>(1); }\n",
+        ),
+        (
             "void f(int n, THCState *state);\nvoid g(THCState *state) { f(1, state); }\n",
             "void f(int n);\nvoid g() { f(1); }\n",
         ),

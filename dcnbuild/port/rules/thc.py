@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import arguments
+from dcnbuild.port.pattern import arguments, skip_angle
 from dcnbuild.port.rule import Rule, Scope
 
 _GONE = "torch 1.11"
@@ -40,9 +40,15 @@ def _parameters(code: Code, scope: Scope) -> Iterable[Edit]:
         return
     for stream, index in code.names(r"\w+"):
         position = scope.state_parameters.get(stream[index].text)
-        if position is None or index + 1 >= len(stream) or stream[index + 1].text != "(":
+        if position is None or index + 1 >= len(stream):
             continue
-        found = arguments(stream, index + 2)
+        opening: int | None = index + 1
+        if stream[index + 1].text == "<":  # launch<float>(state, …)
+            close_angle = skip_angle(stream, index + 2)
+            opening = close_angle + 1 if close_angle else None
+        if opening is None or opening >= len(stream) or stream[opening].text != "(":
+            continue
+        found = arguments(stream, opening + 1)
         if found is None or position >= len(found[0]):
             continue
         spans, close = found
