@@ -14,6 +14,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "info": ("dcnbuild.builder.info", "which library serves which device, and why"),
     "build": ("dcnbuild.builder.command", "compile the kernels now, into the cache"),
     "doctor": ("dcnbuild.doctor.command", "what is wrong with this machine or a build log"),
+    "toolkit": (
+        "dcnbuild.toolkit.command",
+        "which CUDA toolkits there are, and one more without root",
+    ),
     "port": ("dcnbuild.port.command", "make the sources of an old extension compile today"),
     "demo": ("dcnbuild.demo.command", "align two frames of a real photograph"),
 }

@@ -1,0 +1,56 @@
+"""Running the package managers' own programs, with their output kept for the error."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from dcnbuild.doctor.finding import Finding, FindingError
+
+
+def run(command: Sequence[str | Path], cwd: Path, env: Mapping[str, str], what: str) -> str:
+    """Runs a program to its end and returns its output.
+
+    Args:
+        command: the program and its arguments.
+        cwd: where it runs.
+        env: its environment variables.
+        what: what it was to do, for the error: "downloading CUDA 12.4".
+
+    Raises FindingError with the last lines of its output if it fails or is not there.
+    """
+    try:
+        done = subprocess.run(
+            [*map(str, command)],
+            cwd=cwd,
+            env={**env, "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+    except OSError as error:
+        raise failed(what, f"{command[0]} cannot be run: {error.strerror}") from error
+    output = done.stdout.decode("utf-8", "replace")
+    if done.returncode != 0:
+        lines = [line for line in output.splitlines() if line.strip()]
+        telling = [line for line in lines if line.startswith(("E:", "ERROR:"))]
+        cause = (telling or lines or ["it said nothing"])[-1].strip()
+        raise failed(what, f"{Path(command[0]).name}: {cause}", tuple(lines[-4:]))
+    return output
+
+
+def failed(
+    what: str, cause: str, evidence: tuple[str, ...] = (), fix: tuple[str, ...] = ()
+) -> FindingError:
+    """The error of a toolkit that could not be had."""
+    return FindingError(
+        Finding(
+            id="toolkit-install-failed",
+            severity="error",
+            title=f"{what} failed",
+            cause=cause,
+            evidence=evidence,
+            fix=fix,
+        )
+    )

@@ -1,0 +1,158 @@
+"""Puts a toolkit into the user's cache, where builds find it after every other."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from dcnbuild.doctor.finding import FindingError
+from dcnbuild.doctor.logs import read_log
+from dcnbuild.environment.elf import cuda_architectures
+from dcnbuild.environment.facts import Toolkit
+from dcnbuild.environment.toolkits import find_toolkits, read_toolkit, toolkit_cache
+from dcnbuild.toolkit import debian, pypi, recipes
+from dcnbuild.toolkit.commands import failed, run
+from dcnbuild.versions import numbers
+
+#: A kernel, a launch and a call of the runtime: needs cicc, ptxas, fatbinary, the headers, the host compiler and
+#: the static runtime.
+_PROBE = """\
+#include <cuda_fp16.h>
+__global__ void scale(float* values, float by) { values[threadIdx.x] *= by; }
+extern "C" int run(float* values) {
+  scale<<<1, 32>>>(values, 2.0f);
+  return static_cast<int>(cudaGetLastError());
+}
+"""
+
+Say = Callable[[str], None]
+
+
+def find(version: str, env: Mapping[str, str]) -> Toolkit | None:
+    """The best toolkit of this version on the machine ("13.0", or "13" for any minor); None without one."""
+    wanted = numbers(version)
+    if not wanted:
+        raise ValueError(f"not a CUDA version: {version!r} (expected e.g. '13.0' or '12')")
+    matching = (
+        toolkit
+        for toolkit in find_toolkits(env)
+        if numbers(toolkit.version)[: len(wanted)] == wanted[:2]
+    )
+    return next(matching, None)
+
+
+def install(
+    version: str, env: Mapping[str, str], say: Say = print, *, math_headers: bool = False
+) -> Toolkit:
+    """Installs a toolkit into the cache, or returns the one that stands there.
+
+    It is laid out beside its place, compiles a small kernel, and is then renamed: a toolkit in the cache is whole.
+    What was downloaded is kept until then, so that a second try goes on where the first was cut off.
+
+    Args:
+        version: "13.0".
+        env: the environment variables; XDG_CACHE_HOME or HOME decides where the cache is.
+        say: told what is being done.
+        math_headers: for CUDA 13, see `pypi.fetch`.
+
+    Raises FindingError where it cannot be had, ValueError for what is no version, OSError where the cache
+    cannot be written.
+    """
+    import filelock
+
+    if len(numbers(version)) != 2:
+        raise ValueError(f"not a CUDA version: {version!r} (expected major.minor, e.g. '13.0')")
+    cache = toolkit_cache(env)
+    if cache is None:
+        raise failed(f"installing CUDA {version}", "there is no HOME to keep it under")
+    if not recipes.from_pypi(version) and version not in recipes.DEBIAN:
+        raise nothing_provides(version)
+    place = cache / f"cuda-{version}"
+    work = cache.parent / "toolkit-downloads" / place.name
+    cache.mkdir(parents=True, exist_ok=True)
+    work.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(work.parent / f"{place.name}.lock"):
+        standing = _read(place, env)
+        if standing is not None:
+            return standing
+        staging = work / "staging"
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        say(f"downloading the packages of CUDA {version} into {work}")
+        if recipes.from_pypi(version):
+            made_of = pypi.fetch(version, work, staging, env, math_headers)
+        else:
+            made_of = debian.fetch(version, recipes.DEBIAN[version], work, staging, env)
+        (staging / "dcnbuild-toolkit.txt").write_text(f"{made_of}\n", encoding="utf-8")
+        say("compiling a small kernel with it")
+        verify(staging, env)
+        staging.rename(place)
+        shutil.rmtree(work)
+    toolkit = _read(place, env)
+    assert toolkit is not None  # verify has compiled with it
+    return toolkit
+
+
+def _read(place: Path, env: Mapping[str, str]) -> Toolkit | None:
+    nvcc = place / "bin/nvcc"
+    if not nvcc.is_file():
+        return None
+    toolkit = read_toolkit(nvcc, env)
+    return replace(toolkit, found_by=(f"cache: {place}",)) if toolkit else None
+
+
+def verify(root: Path, env: Mapping[str, str]) -> tuple[str, ...]:
+    """Compiles and links a small kernel, and returns the architectures inside what comes out.
+
+    Raises FindingError with what the compiler said.
+    """
+    work = root / "verify"
+    work.mkdir(exist_ok=True)
+    try:
+        source = work / "probe.cu"
+        source.write_text(_PROBE, encoding="utf-8")
+        library = work / "probe.so"
+        clean = {
+            name: value
+            for name, value in env.items()
+            if name not in ("NVCC_PREPEND_FLAGS", "NVCC_APPEND_FLAGS", "CPATH", "CUDA_HOME")
+        }
+        try:
+            run(
+                [
+                    *(root / "bin/nvcc", "-shared", "-Xcompiler=-fPIC", "-cudart=static"),
+                    *("-o", library, source),
+                ],
+                work,
+                clean,
+                "compiling a small kernel",
+            )
+        except FindingError as error:
+            causes = read_log("\n".join(error.finding.evidence))
+            raise FindingError(causes[0] if causes else error.finding) from error
+        found = cuda_architectures(library)
+        if not found:
+            raise failed("compiling a small kernel", f"nvcc in {root} made a library without code")
+        return found
+    finally:
+        shutil.rmtree(work)
+
+
+def nothing_provides(version: str) -> FindingError:
+    """No package source that is known here has this toolkit."""
+    nearest = [name for name in recipes.DEBIAN if numbers(name)[:1] == numbers(version)[:1]]
+    fix = tuple(f"dcnbuild toolkit install {name}" for name in nearest)
+    return failed(
+        f"installing CUDA {version}",
+        f"no packages of it are known; there are {recipes.available()}"
+        + ("; any minor version of torch's CUDA major will do" if nearest else ""),
+        fix=fix,
+    )
+
+
+def cache_of(env: Mapping[str, str]) -> str:
+    """Where toolkits are kept, for people."""
+    return os.fspath(toolkit_cache(env) or "nowhere: no HOME")

@@ -1,0 +1,246 @@
+"""Installing toolkits from packages made here, with a compiler that is really there.
+
+The packages' nvcc is a script that calls the machine's, so that what is laid out compiles without a download.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from dcnbuild.doctor.finding import FindingError
+from dcnbuild.environment.toolkits import find_toolkits
+from dcnbuild.toolkit import command, debian, install, recipes
+from dcnbuild.toolkit.recipes import DebianRecipe
+
+VERSION = "13.97"  # that nobody has
+
+
+@pytest.fixture(scope="module")
+def nvcc() -> Path:
+    """A real nvcc of CUDA 13."""
+    toolkits = [item for item in find_toolkits(os.environ) if item.version.startswith("13.")]
+    if not toolkits:
+        pytest.skip("no CUDA 13 toolkit on this machine")
+    return toolkits[0].nvcc
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    """A home of its own, and pip that sees nothing but tmp_path/index."""
+    (tmp_path / "index").mkdir()
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path / "home"),
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(tmp_path / "index"),
+        "PIP_CONFIG_FILE": os.devnull,
+    }
+
+
+def wheel(index: Path, name: str, contents: dict[str, str], metadata: str = "") -> None:
+    """Writes a wheel as NVIDIA's are: files under nvidia/cu13, programs executable."""
+    info = f"{name}-{VERSION}.1.dist-info"
+    contents = {
+        **contents,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {VERSION}.1\n{metadata}",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/RECORD": "",
+    }
+    with zipfile.ZipFile(index / f"{name}-{VERSION}.1-py3-none-any.whl", "w") as archive:
+        for path, text in contents.items():
+            entry = zipfile.ZipInfo(path)
+            entry.external_attr = (0o755 if "/bin/" in path else 0o644) << 16
+            archive.writestr(entry, text)
+
+
+def nvcc_wheel(index: Path, script: str) -> None:
+    """The wheel that holds nvcc and a runtime library under its versioned name only."""
+    version = json.dumps({"cuda": {"version": f"{VERSION}.1"}})
+    contents = {"bin/nvcc": script, "version.json": version, "lib/libcudart.so.13": ""}
+    wheel(index, "nvidia_nvcc", {f"nvidia/cu13/{name}": text for name, text in contents.items()})
+
+
+def packages(index: Path, nvcc: Path) -> None:
+    requires = (
+        'Provides-Extra: nvcc\nProvides-Extra: cccl\nRequires-Dist: nvidia_nvcc; extra == "nvcc"\n'
+    )
+    wheel(index, "cuda_toolkit", {}, requires)
+    nvcc_wheel(index, f'#!/bin/sh\nexec {nvcc} "$@"\n')
+
+
+def test_from_pypi(nvcc: Path, env: dict[str, str], tmp_path: Path) -> None:
+    packages(tmp_path / "index", nvcc)
+    said: list[str] = []
+    toolkit = install.install(VERSION, env, said.append)
+    place = tmp_path / "home/.cache/dcnbuild/toolkits" / f"cuda-{VERSION}"
+    assert (place / "lib/libcudart.so").resolve().name == "libcudart.so.13"
+    assert (place / "lib64/libcudart.so.13").is_file()
+    assert "nvidia_nvcc" in (place / "dcnbuild-toolkit.txt").read_text()
+    assert [text.split()[0] for text in said] == ["downloading", "compiling"]
+    assert not list((tmp_path / "home/.cache/dcnbuild/toolkit-downloads").glob("*/*"))
+    assert not (place / "verify").exists()
+    # what stands there is not made again: there is nothing left to make it of
+    shutil.rmtree(tmp_path / "index")
+    assert install.install(VERSION, env, said.append).root == toolkit.root
+    assert len(said) == 2
+
+
+def test_a_second_try_goes_on_with_what_was_downloaded(
+    nvcc: Path, env: dict[str, str], tmp_path: Path
+) -> None:
+    packages(tmp_path / "index", nvcc)
+    nvcc_wheel(tmp_path / "index", "#!/bin/sh\necho 'nvcc fatal : broken'; exit 1\n")
+    with pytest.raises(FindingError, match="broken"):
+        install.install(VERSION, env, lambda text: None)
+    cache = tmp_path / "home/.cache/dcnbuild"
+    assert not list((cache / "toolkits").iterdir()), "half a toolkit stands in the cache"
+    kept = cache / f"toolkit-downloads/cuda-{VERSION}"
+    assert len(list(kept.glob("*.whl"))) == 2
+    # the download is mended in place, and the index gone: only what was kept can serve
+    nvcc_wheel(kept, f'#!/bin/sh\nexec {nvcc} "$@"\n')
+    env["PIP_FIND_LINKS"] = str(kept)
+    shutil.rmtree(tmp_path / "index")
+    assert install.install(VERSION, env, lambda text: None).version == VERSION
+
+
+def test_a_version_that_nobody_packs_says_what_there_is(env: dict[str, str]) -> None:
+    with pytest.raises(FindingError, match=r"12\.4, 11\.8 from Debian") as caught:
+        install.install("12.1", env, lambda text: None)
+    assert caught.value.finding.fix == ("dcnbuild toolkit install 12.4",)
+    with pytest.raises(FindingError, match="no packages of it are known") as caught:
+        install.install("10.2", env, lambda text: None)
+    assert caught.value.finding.fix == ()
+
+
+def test_what_pip_lacks_is_told_by_pip(env: dict[str, str]) -> None:
+    with pytest.raises(FindingError, match=rf"cuda-toolkit.*{VERSION}"):
+        install.install(VERSION, env, lambda text: None)
+
+
+@pytest.mark.parametrize("text", ["", "new", "13", "13.0.1"])
+def test_what_is_no_version(text: str, env: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="not a CUDA version"):
+        install.install(text, env)
+
+
+def deb(directory: Path, package: str, contents: dict[str, str]) -> None:
+    root = directory / package
+    for path, text in {
+        "DEBIAN/control": f"Package: {package}\nVersion: 1\nArchitecture: amd64\n"
+        "Maintainer: test <t@example.org>\nDescription: test\n",
+        **contents,
+    }.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+        if "/bin/" in path:
+            (root / path).chmod(0o755)
+    subprocess.run(
+        ["dpkg-deb", "--build", "-Znone", root, directory / f"{package}_1_amd64.deb"],
+        check=True,
+        capture_output=True,
+    )
+
+
+def test_debian_packages_are_laid_out_as_nvidia_does(
+    tmp_path: Path, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shutil.which("dpkg-deb") is None:
+        pytest.skip("no dpkg-deb")
+    archive = tmp_path / "archive"
+    recipe = DebianRecipe(suite="trixie", runtime="libcudart12", host=11)
+    files: dict[str, dict[str, str]] = {
+        package: {f"usr/share/doc/{package}/copyright": ""}
+        for package in (*recipe.packages, *recipe.host_packages)
+    }
+    files["nvidia-cuda-toolkit"] |= {
+        "usr/bin/nvcc": "a wrapper",
+        "usr/bin/ptxas": "ptxas",
+        "usr/lib/nvidia-cuda-toolkit/bin/nvcc": "the real one",
+        "usr/lib/nvidia-cuda-toolkit/bin/cicc": "",
+        "usr/lib/nvidia-cuda-toolkit/bin/gcc": "a script with absolute paths",
+        "usr/lib/nvidia-cuda-toolkit/libdevice/libdevice.10.bc": "",
+    }
+    files["libnvvm4"]["usr/lib/x86_64-linux-gnu/libnvvm.so.4.0.0"] = ""
+    files["nvidia-cuda-dev"] |= {
+        "usr/include/cuda.h": "",
+        "usr/lib/x86_64-linux-gnu/libcudart_static.a": "",
+        "usr/lib/x86_64-linux-gnu/libcublas_static.a": "a gigabyte",
+        "usr/lib/x86_64-linux-gnu/stubs/libcuda.so": "",
+    }
+    files["gcc-11"] = {"usr/bin/gcc-11": "#!/bin/sh\necho gcc 11 got $1\n"}
+    for package, contents in files.items():
+        deb(archive, package, contents)
+    # an apt-get that takes its packages from that directory and notes how it was asked
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    script = (
+        f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n'
+        f'for name; do :; done\ntest "$name" = update || cp {archive}/"$name"_1_amd64.deb .\n'
+    )
+    (tools / "apt-get").write_text(script)
+    (tools / "apt-get").chmod(0o755)
+    env["PATH"] = f"{tools}:{env['PATH']}"
+    monkeypatch.setenv("PATH", env["PATH"])
+    monkeypatch.setattr(
+        debian.apt_sources,
+        "debian_archive",
+        lambda: debian.apt_sources.AptSource("http://m.example/debian", ("bookworm",), ("main",)),
+    )
+    staging, downloads = tmp_path / "staging", tmp_path / "downloads"
+    staging.mkdir()
+    downloads.mkdir()
+    made_of = debian.fetch("12.4", recipe, downloads, staging, env)
+    assert "nvidia-cuda-toolkit_1_amd64" in made_of
+    laid_out = {str(path.relative_to(staging)) for path in staging.rglob("*") if not path.is_dir()}
+    assert laid_out == {
+        *("bin/nvcc", "bin/nvcc.profile", "bin/ptxas", "bin/gcc", "bin/g++"),
+        *("nvvm/bin/cicc", "nvvm/libdevice/libdevice.10.bc", "nvvm/lib64/libnvvm.so.4.0.0"),
+        *("include/cuda.h", "lib64/libcudart_static.a", "lib64/stubs/libcuda.so"),
+        "host/usr/bin/gcc-11",
+    }
+    assert (staging / "bin/nvcc").read_text() == "the real one"
+    assert os.access(staging / "bin/ptxas", os.X_OK)
+    called = subprocess.run([staging / "bin/gcc", "-c"], capture_output=True, text=True, check=True)
+    assert called.stdout == "gcc 11 got -c\n"
+    line = (downloads / "apt/sources/debian.list").read_text()
+    assert "http://m.example/debian trixie main contrib non-free" in line
+    asked = (tmp_path / "asked").read_text()
+    assert f"Dir::State::Lists={downloads}/apt/lists" in asked, "the system's lists were touched"
+
+
+def test_without_apt(tmp_path: Path) -> None:
+    with pytest.raises(FindingError, match="there is no apt-get"):
+        debian.fetch("12.4", recipes.DEBIAN["12.4"], tmp_path, tmp_path, {"PATH": str(tmp_path)})
+
+
+def test_command(
+    nvcc: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import argparse
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        parser = argparse.ArgumentParser()
+        command.add_arguments(parser)
+        status = command.run(parser.parse_args(words))
+        return status, *capsys.readouterr()
+
+    status, out, _ = run("list")
+    assert status == 0
+    assert str(nvcc.parent.parent) in out
+    assert "12.4, 11.8 from Debian's packages" in out
+    version = next(item.version for item in find_toolkits(os.environ) if item.nvcc == nvcc)
+    assert run("path", version)[:2] == (0, f"{nvcc.parent.parent}\n")
+    assert run("path", "9.2")[0] == 1
+    status, out, err = run("install", "9.2")
+    assert (status, out) == (1, "")
+    assert "no packages of it are known" in err
