@@ -144,3 +144,24 @@ def test_what_is_chosen_is_never_rejected(release: str, driver: str, gpu: Gpu) -
     tried = list(wheels(row.newest, wants_cuda=True))
     assert len(tried) == len(row.variants)
     assert tried[0].cuda == row.default
+
+
+@pytest.mark.parametrize(
+    ("constraint", "expected"),
+    [
+        ("torch<=2.14.1", "torch==2.14.1"),
+        ("torch==2.5.1", "torch==2.5.1"),
+        ("torch<2", "torch==1.13.1"),
+        ("torchvision<=0.20", "torch==2.15.0"),
+        ("torch @ file:///torch.whl", "torch==2.15.0"),
+        ("no constraint <<", "torch==2.15.0"),
+    ],
+)
+def test_the_line_is_one_that_the_constraints_of_pip_allow(constraint: str, expected: str) -> None:
+    source = "/etc/pip.conf: /etc/constraints.txt"
+    facts = on("610.43.02", "13.3", RTX_4090)
+    facts = replace(facts, python=replace(facts.python, constraints=((source, constraint),)))
+    found = resolve(facts)
+    assert found.line is not None and f"install {expected}" in found.line
+    if "2.15.0" not in expected:
+        assert found.reasons()[0].endswith(f"pip is told {constraint} ({source})")

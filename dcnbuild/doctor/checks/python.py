@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dcnbuild.doctor import shell
 from dcnbuild.doctor.checks.shared import describe_torch
 from dcnbuild.doctor.registry import Verdict, check
+from dcnbuild.doctor.resolver import forbids
 from dcnbuild.environment.facts import Facts
 
 
@@ -79,21 +80,8 @@ def pip_constraint(facts: Facts) -> Iterator[Verdict]:
     torch = facts.torch
     if torch is None or not facts.python.constraints:
         return
-    from packaging.requirements import InvalidRequirement, Requirement
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        version = Version(torch.version)
-    except InvalidVersion:
-        return
     for source, text in facts.python.constraints:
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement:
-            continue
-        if requirement.name != "torch" or requirement.url:
-            continue
-        if not requirement.specifier.contains(version, prereleases=True):
+        if forbids(text, torch.version):
             yield Verdict(
                 "warning",
                 f"pip is constrained to {text}, but torch {torch.version} is installed: an isolated "
