@@ -22,6 +22,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("dcnbuild.demo.command", "align two frames of a real photograph"),
 }
 
+#: What the commands import of dcnbuild's own requirements: module → project. A checkout on PYTHONPATH may lack them.
+OWN_REQUIREMENTS = {
+    "packaging": "packaging",
+    "yaml": "pyyaml",
+    "rich": "rich",
+    "filelock": "filelock",
+}
+
 
 class Command(Protocol):
     """What a command's module provides."""
@@ -50,10 +58,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv[0] not in COMMANDS:
         parser.error(f"unknown command {argv[0]!r}; there are: {', '.join(COMMANDS)}")
     module, text = COMMANDS[argv[0]]
-    command: Command = importlib.import_module(module)
-    subparser = argparse.ArgumentParser(prog=f"dcnbuild {argv[0]}", description=text)
-    command.add_arguments(subparser)
-    return command.run(subparser.parse_args(argv[1:]))
+    try:
+        command: Command = importlib.import_module(module)
+        subparser = argparse.ArgumentParser(prog=f"dcnbuild {argv[0]}", description=text)
+        command.add_arguments(subparser)
+        return command.run(subparser.parse_args(argv[1:]))
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in OWN_REQUIREMENTS:
+            raise
+        print(
+            f"dcnbuild {argv[0]}: {sys.executable} has no module {error.name}, which dcnbuild needs. "
+            f"Install what it asks for:\n\n    {sys.executable} -m pip install "
+            + " ".join(OWN_REQUIREMENTS.values()),
+            file=sys.stderr,
+        )
+        return 2
 
 
 if __name__ == "__main__":

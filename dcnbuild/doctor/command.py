@@ -43,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         print(f"dcnbuild doctor: {error}", file=sys.stderr)
+    except ModuleNotFoundError:  # of a requirement of ours, which dcnbuild.cli knows how to install
+        raise
     except Exception:  # a doctor that crashes says so, and leaves 1 to what it finds
         traceback.print_exc()
         print("dcnbuild doctor could not do its work; this is a bug in it.", file=sys.stderr)

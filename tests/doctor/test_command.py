@@ -235,3 +235,19 @@ def test_the_exit_status_is_about_errors_only(
 
     assert main(["doctor"]) == (1 if id == "torch-missing" else 0)
     assert f"[{id}]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("missing", ["yaml", "rich", "packaging"])
+def test_what_a_bare_python_lacks_is_named_with_the_line_that_installs_it(
+    missing: str, tmp_path: Path
+) -> None:
+    """A checkout on PYTHONPATH, in a Python without dcnbuild's requirements."""
+    (tmp_path / f"{missing}.py").write_text(
+        f"raise ModuleNotFoundError('No module named {missing}', name={missing!r})\n"
+    )
+    done = run("--torch", "2.5", env={"PYTHONPATH": f"{tmp_path}:{IMPORTS['PYTHONPATH']}"})
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert f"no module {missing}" in done.stderr
+    assert "python -m pip install packaging pyyaml rich" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from dcnbuild.doctor.finding import Finding
 from dcnbuild.doctor.logs.registry import RULES
@@ -75,24 +75,30 @@ class _Reading:
         """Looks at every line that a rule may match."""
         seen: set[str] = set()
         wrapped = 0
-        for number in _candidates(self.log):
+        candidates = _candidates(self.log)
+        possible = _possible_rules(self.log, candidates)
+        for number in candidates:
             raw = self.log.lines[number]
             if raw in seen:
                 continue
-            index = self._first_match([number])
+            index = self._first_match([number], possible)
             unclear = index is None or RULES[index].level is Level.UNKNOWN
             if unclear and "rror" in raw and wrapped < WRAPPED_LINES:
                 wrapped += 1
-                self._first_match([number, number + 1, number + 2], Level.SYMPTOM)
+                numbers = [number, number + 1, number + 2]
+                self._first_match(numbers, range(len(RULES)), Level.SYMPTOM)
             if index is None:
                 seen.add(raw)
         return self.found
 
-    def _first_match(self, numbers: list[int], deepest: Level = Level.UNKNOWN) -> int | None:
-        """Notes the first rule that recognises a line, or some lines joined."""
+    def _first_match(
+        self, numbers: list[int], possible: Iterable[int], deepest: Level = Level.UNKNOWN
+    ) -> int | None:
+        """Notes the first of the possible rules that recognises a line, or some lines joined."""
         texts = [self.log.english(number) for number in numbers]
         joined = " ".join(texts)
-        for index, rule in enumerate(RULES):
+        for index in possible:
+            rule = RULES[index]
             if rule.level > deepest:
                 break
             match = rule.match(joined)
@@ -125,6 +131,16 @@ def _candidates(log: Log) -> list[int]:
         foreign = [line for line in different if not line.isascii()]
         wanted.update([line for line in foreign if _FOREIGN_SCRIPT.search(line)])
     return [number for number, line in enumerate(log.lines) if line in wanted]
+
+
+def _possible_rules(log: Log, numbers: list[int]) -> list[int]:
+    """The places in RULES of those that can match one of these lines, since a literal part of them is there.
+
+    Most rules are ruled out for the whole log at once, which a log of nothing but errors would otherwise
+    ask of every line.
+    """
+    everything = "\n".join({log.english(number) for number in numbers})
+    return [index for index, rule in enumerate(RULES) if rule.may_match(everything)]
 
 
 def _spoken(hits: list[Hit]) -> list[Hit]:

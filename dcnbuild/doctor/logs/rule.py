@@ -109,6 +109,10 @@ class LogRule:
         object.__setattr__(self, "_compiled", compiled)
         object.__setattr__(self, "_unless", re.compile(self.unless) if self.unless else None)
 
+    def may_match(self, text: str) -> bool:
+        """Whether any line of `text` can match: False if no pattern's literal part is in it."""
+        return any(needle in text for needle, _ in self._compiled)
+
     def match(self, text: str) -> re.Match[str] | None:
         """The match of the first pattern that recognises a cleaned English line, else None."""
         for needle, pattern in self._compiled:
