@@ -74,7 +74,7 @@ def install(session: nox.Session) -> Path:
 def tests(session: nox.Session) -> None:
     """All tests on the installed package, then the operators' tests on the JIT route; or those named after --."""
     package = install(session)
-    scratch = Path(session.create_tmp())
+    scratch = Path(session.create_tmp()).resolve()
     if session.posargs:
         pytest(session, scratch, "--route", "prebuilt", *session.posargs)
         return
@@ -112,7 +112,7 @@ def lint(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """The benchmarks on the installed package; after --, the names of those to run."""
     install(session)
-    scratch = Path(session.create_tmp())
+    scratch = Path(session.create_tmp()).resolve()
     scripts = sorted(path for path in (ROOT / "benchmarks").glob("*.py") if path.name[0] != "_")
     with session.chdir(scratch):
         for script in scripts:
