@@ -13,6 +13,7 @@
 #ifdef USE_CUDA
 #include <torch/csrc/inductor/aoti_torch/generated/c_shim_cuda.h>
 #include <torch/csrc/stable/accelerator.h>
+#include <torch/csrc/stable/macros.h>
 #endif
 
 #include <array>
@@ -48,8 +49,13 @@ inline Tensor zeros(const IntList& sizes, ScalarType dtype, const Tensor& like) 
   return torch::stable::new_zeros(like, sizes, dtype);
 }
 
+// By the dispatcher: headers before 2.14 have no torch::stable::permute.
 inline Tensor permuted(const Tensor& tensor, const IntList& dims) {
-  return torch::stable::permute(tensor, dims);
+  std::array<StableIValue, 2> stack{torch::stable::detail::from(tensor),
+                                    torch::stable::detail::from(dims)};
+  TORCH_ERROR_CODE_CHECK(
+      torch_call_dispatcher("aten::permute", "", stack.data(), TORCH_ABI_VERSION));
+  return torch::stable::detail::to<Tensor>(stack[0]);
 }
 
 inline Tensor as_contiguous(const Tensor& tensor) { return torch::stable::contiguous(tensor); }
