@@ -148,6 +148,8 @@ def _leftovers(code: Code, scope: Scope) -> Iterable[Remark]:
     seen: set[int] = set()
     for leftover in LEFTOVERS:
         subjects: dict[str, set[int]] = {}
+        if leftover.where and not any(True for _ in code.names(leftover.where)):
+            continue
         for stream, index in code.names(leftover.names):
             token = stream[index]
             following = stream[index + 1].text if index + 1 < len(stream) else ""
@@ -155,7 +157,7 @@ def _leftovers(code: Code, scope: Scope) -> Iterable[Remark]:
             if (
                 token.text in scope.own
                 or token.start in seen
-                or behind in (".", "->")
+                or (behind in (".", "->")) != leftover.members
                 or (leftover.following and following != leftover.following)
             ):
                 continue

@@ -13,7 +13,7 @@ from dcnbuild.port.layout import Directive, Include, guard_lines
 #: Source: the headers of torch 2.14.1.
 _TORCH = r"torch/(?:extension|torch|all|types|script|library|python|autograd)\.h"
 SYMBOLS: dict[str, tuple[str, str]] = {
-    r"TORCH_CHECK|TORCH_INTERNAL_ASSERT": (
+    r"TORCH_CHECK|TORCH_CHECK_INDEX|TORCH_INTERNAL_ASSERT|TORCH_WARN": (
         "c10/util/Exception.h",
         rf"{_TORCH}|ATen/.*|c10/cuda/.*|c10/core/.*|torch/csrc/.*",
     ),
@@ -25,7 +25,15 @@ SYMBOLS: dict[str, tuple[str, str]] = {
         "c10/cuda/CUDAException.h",
         r"ATen/cuda/CUDAContext\.h|ATen/cuda/Exceptions\.h|c10/cuda/CUDA(?:Guard|Stream)\.h",
     ),
+    r"TORCH_CUDABLAS_CHECK": ("ATen/cuda/Exceptions.h", r"ATen/cuda/CUDAContext\.h"),
     r"ceil_div|round_up": ("ATen/ceil_div.h", r"ATen/cuda/CUDAApplyUtils\.cuh"),
+    r"device_count": ("c10/cuda/CUDAFunctions.h", r"ATen/cuda/CUDAContext\.h|c10/cuda/CUDA\w+\.h"),
+    r"DeprecatedTypeProperties": (
+        "ATen/core/DeprecatedTypeProperties.h",
+        rf"{_TORCH}|ATen/ATen\.h|ATen/core/Tensor\.h",
+    ),
+    r"plus": ("cuda/std/functional", r"(?!)"),
+    r"maximum|minimum": ("cuda/functional", r"(?!)"),
     r"CUDACachingAllocator": ("c10/cuda/CUDACachingAllocator.h", r"(?!)"),
     r"ThrustAllocator": ("ATen/cuda/ThrustAllocator.h", r"(?!)"),
     r"OptionalCUDAGuard": ("c10/cuda/CUDAGuard.h", r"ATen/cuda/CUDAGuard\.h"),

@@ -101,6 +101,8 @@ class Leftover:
         example: a line that has it.
         untouched: lines that look alike and are not meant.
         following: what has to stand behind the name.
+        members: whether members are meant, behind "." or "->", and nothing else is.
+        where: a name that the file has to hold as well, as a regular expression.
     """
 
     id: str
@@ -111,3 +113,5 @@ class Leftover:
     example: str
     untouched: tuple[str, ...] = ()
     following: str = ""
+    members: bool = False
+    where: str = ""

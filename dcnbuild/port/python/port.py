@@ -9,13 +9,14 @@ from copy import copy
 from pathlib import PurePosixPath
 
 from dcnbuild.port.edits import Revision, line_of
-from dcnbuild.port.python import calls, functions, methods, setup_script, six
+from dcnbuild.port.python import calls, environment, functions, methods, setup_script, six
 from dcnbuild.port.python.module import Module, PythonScope, Signature, dotted
 from dcnbuild.port.result import Change, FileResult, Remark
 from dcnbuild.port.rule import Rule
 
 RULES: tuple[Rule, ...] = (
     *setup_script.RULES,
+    *environment.RULES,
     *six.RULES,
     *methods.RULES,
     *calls.RULES,
@@ -23,6 +24,7 @@ RULES: tuple[Rule, ...] = (
 #: A file without any of these has nothing to port.
 _TRIGGERS = re.compile(
     r"torch\._six|torch\.utils\.ffi|cpp_extension|CUDAExtension|\bFunction\b|std=|is_available"
+    r"|TORCH_CUDA_ARCH_LIST|distutils"
 )
 _ROUNDS = 500
 

@@ -21,7 +21,7 @@ _ARCHITECTURE = re.compile(
 _BARE = re.compile(r"--?(?:gencode|generate-code|gpu-architecture|arch)")
 _FLAG = re.compile(r"-|/|(?:arch|code)=|(?:sm|compute)_\d")
 #: nvcc 13 compiles for nothing older.
-_OLDEST = 75
+OLDEST = 75
 
 
 def is_build_script(module: Module) -> bool:
@@ -31,7 +31,7 @@ def is_build_script(module: Module) -> bool:
     )
 
 
-def _text(node: ast.expr) -> str:
+def text_of(node: ast.expr) -> str:
     """The value of a string constant, "" for anything else."""
     value = node.value if isinstance(node, ast.Constant) else None
     return value if isinstance(value, str) else ""
@@ -40,8 +40,8 @@ def _text(node: ast.expr) -> str:
 def _flags(module: Module, wanted: re.Pattern[str]) -> Iterator[ast.Constant]:
     """String constants that are nothing but flags, the wanted among them."""
     for node in ast.walk(module.tree):
-        if isinstance(node, ast.Constant) and wanted.search(_text(node)):
-            flags = all(_FLAG.match(word) for word in _text(node).split())
+        if isinstance(node, ast.Constant) and wanted.search(text_of(node)):
+            flags = all(_FLAG.match(word) for word in text_of(node).split())
             if flags and not isinstance(module.parents[node], ast.JoinedStr):
                 yield node
 
@@ -57,7 +57,9 @@ def _old_standard(text: str, new_standard: bool) -> bool:
 def old_flags(module: Module, scope: PythonScope) -> list[ast.Constant]:
     """The -std flags of a build script that torch's headers refuse."""
     return [
-        node for node in _flags(module, _STANDARD) if _old_standard(_text(node), scope.new_standard)
+        node
+        for node in _flags(module, _STANDARD)
+        if _old_standard(text_of(node), scope.new_standard)
     ]
 
 
@@ -70,9 +72,9 @@ def _architectures(module: Module, scope: PythonScope) -> Iterable[Edit]:
     if not is_build_script(module):
         return
     nodes = list(_flags(module, _ARCHITECTURE))
-    numbers = [int(n) for node in nodes for n in re.findall(r"(?:sm|compute)_(\d+)", _text(node))]
-    if numbers and min(numbers) < _OLDEST:
-        bare = [node for node in _flags(module, _BARE) if _BARE.fullmatch(_text(node).strip())]
+    numbers = [int(n) for node in nodes for n in re.findall(r"(?:sm|compute)_(\d+)", text_of(node))]
+    if numbers and min(numbers) < OLDEST:
+        bare = [node for node in _flags(module, _BARE) if _BARE.fullmatch(text_of(node).strip())]
         yield from _without(module, [*nodes, *bare], _ARCHITECTURE)
 
 
@@ -80,7 +82,7 @@ def _without(
     module: Module, nodes: Sequence[ast.Constant], flag: re.Pattern[str]
 ) -> Iterator[Edit]:
     """The edits that take flags out of the lists, calls and longer strings they stand in."""
-    whole = {node for node in nodes if not flag.sub("", _text(node)).strip(" -") or _bare(node)}
+    whole = {node for node in nodes if not flag.sub("", text_of(node)).strip(" -") or _bare(node)}
     appends: dict[ast.stmt, None] = {}
     for node in nodes:
         parent = module.parents[node]
@@ -97,7 +99,7 @@ def _without(
 
 
 def _bare(node: ast.Constant) -> bool:
-    return bool(_BARE.fullmatch(_text(node).strip()))
+    return bool(_BARE.fullmatch(text_of(node).strip()))
 
 
 def _append(module: Module, node: ast.Constant, whole: set[ast.Constant]) -> dict[ast.stmt, None]:

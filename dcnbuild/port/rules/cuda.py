@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, newline_of
+from dcnbuild.port.pattern import arguments, skip_angle
 from dcnbuild.port.rule import Rule, Scope
 from dcnbuild.port.rules.thc import whole_line
 
@@ -38,6 +39,72 @@ def _atomic_add(code: Code, scope: Scope) -> Iterable[Edit]:
         last = "" if text.endswith(("\n", "\r")) else newline
         yield Edit(start, start, f"{guard}  // newer GPUs have their own{newline}")
         yield Edit(end, end, f"{last}#endif{newline}")
+
+
+def _functor_base(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`struct F : public thrust::unary_function<A, B> {`, where nothing asks for what it defines."""
+    stream = code.live
+    for index, token in enumerate(stream):
+        words = [t.text for t in stream[index - 2 : index]] if index >= 2 else []
+        if token.text not in ("unary_function", "binary_function") or words != ["thrust", "::"]:
+            continue
+        first = index - 2
+        while stream[first - 1].text in ("::", "public", "private"):
+            first -= 1
+        close = skip_angle(stream, index + 2)
+        alone = first and stream[first - 1].text == ":" and close is not None
+        if not alone or close is None or stream[close + 1].text != "{":
+            continue
+        if any(True for _ in code.names("(?:first_|second_)?argument_type|result_type")):
+            continue
+        yield Edit(stream[first - 2].end, stream[close].end, "")
+
+
+def _symbol_by_name(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`cudaMemcpyToSymbol("table", …)` for a symbol that this file defines."""
+    for stream, index in code.names("cudaMemcpyToSymbol|cudaMemcpyFromSymbol|cudaGetSymbolAddress"):
+        found = arguments(stream, index + 2) if stream[index + 1 : index + 2] else None
+        place = 0 if stream[index].text == "cudaMemcpyToSymbol" else 1
+        if found is None or len(found[0]) <= place:
+            continue
+        start, end = found[0][place]
+        name = stream[start].text.strip('"')
+        text = stream[start]
+        alone = end == start + 1 and text.kind == "string" and text.text == f'"{name}"'
+        if alone and name.isidentifier() and any(t.text == name for t in code.live):
+            yield Edit(text.start, text.end, name)
+
+
+def _renamed(old: str, new: str) -> Rule:
+    return Rule(
+        id=old.removeprefix("cuda").replace("Thread", "thread-").lower().replace("cache", "cache-"),
+        need="broken",
+        gone="CUDA 13",
+        since="CUDA 4",
+        pattern=old,
+        replacement=new,
+        before=f"void f() {{ {old}(); }}\n",
+        after=f"void f() {{ {new}(); }}\n",
+        untouched=(f"// {old}()\n",),
+    )
+
+
+def _cub(old: str, new: str) -> Rule:
+    return Rule(
+        id=f"cub-{old.lower()}",
+        need="broken",
+        gone="CUDA 13",
+        since="CUDA 12.9",
+        pattern=f"cub::{old}()",
+        replacement=f"{new}{{}}",
+        before=f"__device__ int f(int x) {{ return Reduce(tmp).Reduce(x, cub::{old}()); }}\n",
+        after=f"__device__ int f(int x) {{ return Reduce(tmp).Reduce(x, {new}{{}}); }}\n",
+        untouched=(
+            f"__device__ int f(R r, int x) {{ return r.{old}(x); }}\n",
+            f"// cub::{old}()\n",
+        ),
+        emits=new.split("::")[-1].split("<")[0],
+    )
 
 
 def _warp(old: str, new: str) -> Rule:
@@ -73,6 +140,47 @@ RULES = (
         after="void f() { cudaDeviceSynchronize(); }\n",
         untouched=("// cudaThreadSynchronize()\n",),
     ),
+    _renamed("cudaThreadExit", "cudaDeviceReset"),
+    _renamed("cudaThreadSetLimit", "cudaDeviceSetLimit"),
+    _renamed("cudaThreadGetLimit", "cudaDeviceGetLimit"),
+    _renamed("cudaThreadSetCacheConfig", "cudaDeviceSetCacheConfig"),
+    _renamed("cudaThreadGetCacheConfig", "cudaDeviceGetCacheConfig"),
+    Rule(
+        id="symbol-by-name",
+        need="broken",
+        gone="CUDA 5, at run time",
+        since="CUDA 4",
+        pattern='cudaMemcpyToSymbol("table", …)',
+        replacement="cudaMemcpyToSymbol(table, …)",
+        before='__constant__ float table[4];\nvoid f(float* p) { cudaMemcpyToSymbol("table", p, 16); }\n',
+        after="__constant__ float table[4];\nvoid f(float* p) { cudaMemcpyToSymbol(table, p, 16); }\n",
+        untouched=(
+            'void f(float* p) { cudaMemcpyToSymbol("elsewhere", p, 16); }\n',
+            '__constant__ float table[4];\nvoid f() { log("table"); }\n',
+        ),
+        why="It compiles, takes the text for the symbol and fails when it is called.",
+        rewrite=_symbol_by_name,
+    ),
+    Rule(
+        id="thrust-functor-base",
+        need="broken",
+        gone="CUDA 13",
+        since="any",
+        pattern="struct F : public thrust::unary_function<A, B> { … }",
+        replacement="struct F { … }",
+        before="struct F : public thrust::unary_function<int, int> {\n  int n;\n};\n",
+        after="struct F {\n  int n;\n};\n",
+        untouched=(
+            "struct F : public thrust::unary_function<int, int> {\n  result_type n;\n};\n",
+            "struct F : public mine::unary_function<int, int> {};\n",
+        ),
+        why="The base only named the types of argument and result, which thrust finds out itself.",
+        rewrite=_functor_base,
+    ),
+    # "::" in front, since `using namespace at` brings another `cuda`
+    _cub("Sum", "::cuda::std::plus<>"),
+    _cub("Max", "::cuda::maximum<>"),
+    _cub("Min", "::cuda::minimum<>"),
     *(_warp(old, new) for old, new in _WARP.items()),
     Rule(
         id="atomic-add-double",

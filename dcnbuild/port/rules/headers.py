@@ -32,6 +32,28 @@ _ATOMICS = r"atomicAdd|gpuAtomicAdd\w*|fastAtomicAdd|atomicMin|atomicMax|AtomicF
 _PYBIND = r"torch/(?:extension|python|csrc/utils/pybind)\.h|pybind11/.*"
 
 
+#: Headers of ATen and c10 that moved. Source: torch 0.4.1 to 1.13 against torch 2.14.1's include.
+_CUDA_GENERATOR = "ATen/cuda/CUDAGeneratorImpl.h"
+MOVED = {
+    "ATen/cuda/CUDAGuard.h": "c10/cuda/CUDAGuard.h",
+    "ATen/cuda/CUDAMultiStreamGuard.h": "c10/cuda/CUDAGuard.h",
+    "ATen/cuda/CUDAStream.h": "c10/cuda/CUDAStream.h",
+    "ATen/cuda/CUDACachingAllocator.h": "c10/cuda/CUDACachingAllocator.h",
+    "ATen/CUDAGenerator.h": _CUDA_GENERATOR,
+    "ATen/CUDAGeneratorImpl.h": _CUDA_GENERATOR,
+    "ATen/CPUGenerator.h": "ATen/CPUGeneratorImpl.h",
+    "ATen/cuda/Array.h": "ATen/core/Array.h",
+    **dict.fromkeys(("ATen/Half.h", "ATen/core/Half.h"), "c10/util/Half.h"),
+    **dict.fromkeys(("ATen/Error.h", "ATen/core/Error.h"), "c10/util/Exception.h"),
+    **dict.fromkeys(("ATen/optional.h", "ATen/core/optional.h"), "c10/util/Optional.h"),
+    "ATen/core/ArrayRef.h": "c10/util/ArrayRef.h",
+    "ATen/core/Backend.h": "c10/core/Backend.h",
+    "ATen/core/TensorOptions.h": "c10/core/TensorOptions.h",
+    "ATen/core/TensorMethods.h": "ATen/core/Tensor.h",
+    **dict.fromkeys(("ATen/Type.h", "ATen/core/Type.h"), "ATen/core/DeprecatedTypeProperties.h"),
+}
+
+
 def is_torch_h(header: str) -> bool:
     """Whether a header (without brackets) is one of TH's or THC's."""
     return bool(_THC.fullmatch(header) or _TH.fullmatch(header))
@@ -64,6 +86,12 @@ def _thc(code: Code, scope: Scope) -> Iterable[Edit]:
 def _forwarders(code: Code, scope: Scope) -> Iterable[Edit]:
     for include in _includes(code, "|".join(map(re.escape, sorted(_FORWARDERS)))):
         yield _replace(code, include, REPLACEMENTS[include.header[1:-1]])
+        return
+
+
+def _moved(code: Code, scope: Scope) -> Iterable[Edit]:
+    for include in _includes(code, "|".join(map(re.escape, MOVED))):
+        yield _replace(code, include, MOVED[include.header[1:-1]])
         return
 
 
@@ -133,6 +161,21 @@ RULES = (
         after="#include <ATen/ATen.h>\n",
         untouched=('#include "THreads.h"\n', "// #include <TH/TH.h>\n"),
         rewrite=_th,
+    ),
+    Rule(
+        id="moved-header",
+        need="broken",
+        gone="after torch 0.4 to 1.13, not in torch 2.14.1",
+        since="torch 1.8",
+        pattern="#include <ATen/cuda/CUDAGuard.h>, <ATen/Type.h>, <ATen/Error.h>, <ATen/CUDAGenerator.h>, …",
+        replacement="where their contents are today",
+        before="#include <ATen/cuda/CUDAGuard.h>\n#include <ATen/core/Half.h>\n",
+        after="#include <c10/cuda/CUDAGuard.h>\n#include <c10/util/Half.h>\n",
+        untouched=(
+            "#include <ATen/cuda/CUDAContext.h>\n#include <ATen/Dispatch.h>\n",
+            "// #include <ATen/Type.h>\n",
+        ),
+        rewrite=_moved,
     ),
     Rule(
         id="cuda-apply-utils",

@@ -53,6 +53,30 @@ LEFTOVERS = (
         untouched=("// cudaBindTexture\n",),
     ),
     Leftover(
+        id="texture-template",
+        names="texture",
+        following="<",
+        where=r"cudaReadMode\w+|cudaTextureType\w+|cudaAddressMode\w+|tex1Dfetch|tex[123]D",
+        reason="texture references went with CUDA 12",
+        advice="read through a const __restrict__ pointer, or make a texture object"
+        " (cudaCreateTextureObject)",
+        need="broken",
+        example="texture<float, 2, cudaReadModeElementType> tex;\n",
+        untouched=("bool f(int texture) { return texture < 3; }\n", "// texture<float, 2> tex;\n"),
+    ),
+    Leftover(
+        id="device-property",
+        names="clockRate|memoryClockRate|deviceOverlap|computeMode|kernelExecTimeoutEnabled"
+        "|singleToDoublePrecisionPerfRatio|cooperativeMultiDeviceLaunch",
+        members=True,
+        where="cudaDeviceProp|getCurrentDeviceProperties|getDeviceProperties",
+        reason="CUDA 13 has taken this member out of cudaDeviceProp",
+        advice="ask cudaDeviceGetAttribute(&value, cudaDevAttr…, device), which newer and older CUDA have",
+        need="broken",
+        example="int f(cudaDeviceProp p) { return p.clockRate; }\n",
+        untouched=("int f(Timer t) { return t.clockRate; }\n",),
+    ),
+    Leftover(
         id="cpu-cuda-type",
         names=r"CUDA|CPU",
         following="(",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from dcnbuild.port.code import Code
@@ -11,6 +12,7 @@ from dcnbuild.port.rule import Rule, Scope
 from dcnbuild.port.tokens import Token
 
 _DISPATCH = r"AT_DISPATCH_\w+"
+_TYPE = re.compile(r"\bat ?:: ?(?:Type|DeprecatedTypeProperties)\b")
 
 
 def _dispatch(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -41,10 +43,12 @@ def _type_call(words: Sequence[Token]) -> Token | None:
 
 
 def _is_type_variable(code: Code, name: Token) -> bool:
-    """Whether this is a local variable that was set to some tensor's `.type()`."""
+    """Whether this is an at::Type& parameter, or a variable that was set to some `.type()`."""
     function = code.function_at(name.start)
     if name.kind != "name" or function is None:
         return False
+    if any(p.name == name.text and _TYPE.search(p.type) for p in function.parameters):
+        return True
     words = code.between(function.body[0], name.start)
     for index, token in enumerate(words[:-1]):
         if token.text == name.text and words[index + 1].text == "=" and index:

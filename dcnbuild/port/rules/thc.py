@@ -177,6 +177,14 @@ RULES = (
         "void f(void* p) { C10_CUDA_CHECK_WARN(cudaFree(p)); }\n",
     ),
     _call(
+        "thc-cublas-check",
+        "THCublasCheck($$call)",
+        "TORCH_CUDABLAS_CHECK($$call)",
+        "TORCH_CUDABLAS_CHECK",
+        "void f(cublasHandle_t h) { THCublasCheck(cublasSetStream(h, 0)); }\n",
+        "void f(cublasHandle_t h) { TORCH_CUDABLAS_CHECK(cublasSetStream(h, 0)); }\n",
+    ),
+    _call(
         "thc-malloc",
         "THCudaMalloc($state, $size)",
         "c10::cuda::CUDACachingAllocator::raw_alloc($size)",
