@@ -60,7 +60,7 @@ def pip(session: nox.Session, *arguments: str, env: dict[str, str] | None = None
 def install(session: nox.Session) -> Path:
     """Installs the package as users do, and returns where it went."""
     environment(session)
-    pip(session, ".[demo,test]")
+    pip(session, ".[examples,test]")
     package = session.run(
         str(PYTHON),
         *("-I", "-c", "import dcnbuild; print(dcnbuild.__path__[0])"),
