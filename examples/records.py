@@ -44,9 +44,13 @@ def commit() -> str:
         return "unknown"
 
 
+#: Taken at the start: the checkout may move on while an example runs.
+COMMIT = commit()
+
+
 def write_record(path: Path, results: Mapping[str, Any]) -> None:
     """Writes results as JSON beside the commit and the command line that made them, whole or not at all."""
-    record = {"commit": commit(), "arguments": sys.argv[1:], **results}
+    record = {"commit": COMMIT, "arguments": sys.argv[1:], **results}
     temporary = path.with_suffix(".json.new")
     temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     temporary.replace(path)
