@@ -12,6 +12,15 @@ import torch
 from torch import Tensor
 
 
+def autocast_enabled(input: Any) -> bool:
+    """Whether autocast is on where `input` is; what is no tensor is left for the checks to name.
+
+    torch raises if it is asked about a device that it has no autocast for, such as "meta".
+    """
+    device = input.device.type if isinstance(input, Tensor) else "cpu"
+    return device in ("cpu", "cuda") and torch.is_autocast_enabled(device)
+
+
 def autocast_arguments(
     input: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor, bias: Tensor | None
 ) -> tuple[Any, ...]:

@@ -9,10 +9,16 @@ import torch
 from torch import Tensor
 
 from dcnbuild import reference
-from dcnbuild.ops import registration, vmap
+from dcnbuild.ops import onnx, registration, vmap
 from dcnbuild.ops.arguments import Attributes, output_size, parse
-from dcnbuild.ops.autocast import autocast_arguments
-from dcnbuild.ops.transforms import below_autograd, pull_back, push_forward, refuse_transforms
+from dcnbuild.ops.autocast import autocast_arguments, autocast_enabled
+from dcnbuild.ops.transforms import (
+    below_autograd,
+    pull_back,
+    push_forward,
+    refuse_transforms,
+    tracing_operators,
+)
 
 
 def deform_conv2d(
@@ -49,11 +55,11 @@ def deform_conv2d(
         TypeError, ValueError: an argument does not fit; the message names it, what was given and what was expected.
         dcnbuild.doctor.finding.FindingError: there are no compiled kernels for a CUDA input and none can be built.
     """
-    if torch.is_autocast_enabled(input.device.type if isinstance(input, Tensor) else "cpu"):
+    if autocast_enabled(input):
         input, offset, mask, weight, bias = autocast_arguments(input, offset, mask, weight, bias)
     attributes = parse(input, offset, weight, bias, stride, padding, dilation, mask)
-    # Dynamo traces the operator; torch.func needs the autograd.Function itself (docs/architecture.md, "Two routes").
-    call = operator if torch.compiler.is_compiling() else DeformConv2dFunction.apply
+    # Tracers see the operator; torch.func needs the autograd.Function itself (docs/architecture.md, "Two routes").
+    call = operator if tracing_operators() else DeformConv2dFunction.apply
     output: Tensor = call(input, offset, mask, weight, bias, *attributes)
     return output
 
@@ -269,10 +275,12 @@ operator = registration.register(
     reference=_reference_forward,
     fake=_fake_forward,
     autograd=refuse_transforms(DeformConv2dFunction.apply),
+    onnx=onnx.deform_conv2d,
 )
 backward_operator = registration.register(
     "deform_conv2d_backward",
     reference=_reference_backward,
     fake=_fake_backward,
     autograd=refuse_transforms(DeformConv2dBackwardFunction.apply),
+    onnx=onnx.refusal("deform_conv2d_backward", "ONNX has no gradients of DeformConv."),
 )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
+from dcnbuild.ops.autocast import autocast_enabled
 from dcnbuild.ops.pool_arguments import (
     autocast_arguments,
     check_integer,
@@ -74,7 +74,7 @@ def deform_psroi_pool(
         TypeError, ValueError: an argument does not fit; the message names it, what was given and what was expected.
         dcnbuild.doctor.finding.FindingError: there are no compiled kernels for a CUDA input and none can be built.
     """
-    if torch.is_autocast_enabled(input.device.type if isinstance(input, Tensor) else "cpu"):
+    if autocast_enabled(input):
         input, rois, trans = autocast_arguments(input, rois, trans)
     attributes = (
         check_number(NAME, "spatial_scale", spatial_scale, positive=True),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
+from dcnbuild.ops.autocast import autocast_enabled
 from dcnbuild.ops.pool_arguments import (
     autocast_arguments,
     check_integer,
@@ -66,7 +66,7 @@ def deform_roi_pool(
         TypeError, ValueError: an argument does not fit; the message names it, what was given and what was expected.
         dcnbuild.doctor.finding.FindingError: there are no compiled kernels for a CUDA input and none can be built.
     """
-    if torch.is_autocast_enabled(input.device.type if isinstance(input, Tensor) else "cpu"):
+    if autocast_enabled(input):
         input, rois, offset = autocast_arguments(input, rois, offset)
     sizes = [output_size, output_size] if isinstance(output_size, int) else output_size
     if not isinstance(sizes, Sequence) or len(sizes) != 2:

@@ -14,10 +14,21 @@ import torch
 from torch import Tensor
 
 from dcnbuild import reference_pooling
-from dcnbuild.ops import pool_vmap, registration
-from dcnbuild.ops.transforms import below_autograd, pull_back, push_forward, refuse_transforms
+from dcnbuild.ops import onnx, pool_vmap, registration
+from dcnbuild.ops.transforms import (
+    below_autograd,
+    pull_back,
+    push_forward,
+    refuse_transforms,
+    tracing_operators,
+)
 from dcnbuild.reference import memory_format_of
 from dcnbuild.reference_pooling import Pooling
+
+NOT_IN_ONNX = (
+    "ONNX has no RoI pooling whose bins move. Export the model up to the pooling, and pool its features outside; "
+    "RoIAlign (torchvision.ops.roi_align) is what ONNX has, for a model trained with it."
+)
 
 
 def register_pooling(name: str, pooling_of: Callable[..., Pooling]) -> Callable[..., Tensor]:
@@ -30,6 +41,9 @@ def register_pooling(name: str, pooling_of: Callable[..., Pooling]) -> Callable[
         What the public function calls, with the operator's arguments.
     """
 
+    stem = "".join(word.title() for word in name.split("_"))
+
+    @_named(f"{stem}Function")
     class Pool(torch.autograd.Function):
         """The derivatives of the pooling: reverse, forward, and both of either."""
 
@@ -84,6 +98,7 @@ def register_pooling(name: str, pooling_of: Callable[..., Pooling]) -> Callable[
         def vmap(info: Any, in_dims: tuple[Any, ...], *args: Any) -> tuple[Tensor, int]:
             return pool_vmap.forward(Pool.apply, info.batch_size, in_dims, args)
 
+    @_named(f"{stem}BackwardFunction")
     class PoolBackward(torch.autograd.Function):
         """The backward operator, and its derivatives through `dcnbuild.reference_pooling`."""
 
@@ -187,20 +202,34 @@ def register_pooling(name: str, pooling_of: Callable[..., Pooling]) -> Callable[
         reference=reference_forward,
         fake=fake_forward,
         autograd=refuse_transforms(Pool.apply),
+        onnx=onnx.refusal(name, NOT_IN_ONNX),
     )
     backward_operator = registration.register(
         f"{name}_backward",
         reference=reference_backward,
         fake=fake_backward,
         autograd=refuse_transforms(PoolBackward.apply),
+        onnx=onnx.refusal(f"{name}_backward", NOT_IN_ONNX),
     )
 
     def call(*args: Any) -> Tensor:
-        # Dynamo traces the operator; torch.func needs the Function itself (docs/architecture.md, "Two routes").
-        output: Tensor = (operator if torch.compiler.is_compiling() else Pool.apply)(*args)
+        # Tracers see the operator; torch.func needs the Function itself (docs/architecture.md, "Two routes").
+        output: Tensor = (operator if tracing_operators() else Pool.apply)(*args)
         return output
 
     return call
+
+
+def _named(name: str) -> Callable[[type], Any]:
+    """Gives an autograd Function the name that profilers, tracebacks and grad_fn show."""
+
+    def rename(function: Any) -> Any:
+        node = function._backward_cls
+        function.__name__ = function.__qualname__ = name
+        node.__name__ = node.__qualname__ = f"{name}Backward"
+        return function
+
+    return rename
 
 
 def _refuse_tangent(name: str, tangent: Tensor | None) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dcnbuild import native
 from dcnbuild.builder.sources import csrc_dir
+from dcnbuild.ops.onnx import exporting
 
 NAMESPACE = "dcnbuild"
 
@@ -40,6 +41,7 @@ def register(
     reference: Callable[..., Any],
     fake: Callable[..., Any],
     autograd: Callable[..., Any],
+    onnx: Callable[..., Any],
 ) -> torch._ops.OpOverloadPacket:
     """Gives a defined operator everything that is not a compiled kernel, and returns it.
 
@@ -48,6 +50,7 @@ def register(
         reference: takes the operator's arguments, for the CPU where nothing can be compiled.
         fake: takes the operator's arguments, returns empty outputs; for tracing.
         autograd: takes the operator's arguments, called above the kernels; differentiable.
+        onnx: takes the operator's arguments, called in place of `autograd` by torch.onnx.export.
     """
     operator: torch._ops.OpOverloadPacket = getattr(getattr(torch.ops, NAMESPACE), name)
 
@@ -57,7 +60,10 @@ def register(
         device = next(arg.device.type for arg in args if isinstance(arg, Tensor))
         return reference(*args) if native.ensure(device) == "reference" else operator(*args)
 
+    def above_kernels(*args: Any) -> Any:
+        return onnx(*args) if exporting() else autograd(*args)
+
     _library.impl(name, kernel_of_no_library, "CompositeExplicitAutograd")
-    _library.impl(name, autograd, "Autograd")
+    _library.impl(name, above_kernels, "Autograd")
     torch.library.register_fake(f"{NAMESPACE}::{name}", fake, lib=_library)
     return operator

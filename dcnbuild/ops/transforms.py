@@ -9,6 +9,11 @@ import torch
 from torch import Tensor
 
 
+def tracing_operators() -> bool:
+    """Whether torch.compile, torch.export or torch.jit.trace records a graph of operators."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+
+
 def below_autograd(operator: Any, *args: Any) -> Any:
     """Calls an operator's kernel."""
     with torch._C._AutoDispatchBelowAutograd():

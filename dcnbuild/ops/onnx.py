@@ -1,0 +1,82 @@
+"""What `torch.onnx.export` makes of the operators: ONNX's own DeformConv, or an error that says what ONNX lacks.
+
+The exporter runs an exported program's operators once more, to take them apart. Then the kernels here stand in for those of
+autograd (dcnbuild/ops/registration.py), so that there is nothing to pass and a program exported beforehand serves as well.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dcnbuild.ops.arguments import Attributes, output_size
+
+#: The first opset with DeformConv.
+OPSET = 19
+
+
+def exporting() -> bool:
+    """Whether `torch.onnx.export` is at work. Does not import torch.onnx, which takes a while."""
+    onnx = sys.modules.get("torch.onnx")
+    return onnx is not None and onnx.is_in_onnx_export()
+
+
+def deform_conv2d(
+    input: Tensor,
+    offset: Tensor,
+    mask: Tensor | None,
+    weight: Tensor,
+    bias: Tensor | None,
+    *attributes: Any,
+) -> Tensor:
+    """The operator as a DeformConv node of ONNX, https://onnx.ai/onnx/operators/onnx__DeformConv.html.
+
+    DeformConv has one type for everything, and the kernels sum half types in float32 and let their positions be float32: so
+    the node is float32 for half types, between casts.
+
+    Raises:
+        NotImplementedError: this exporter or this torch cannot write the node.
+    """
+    tensors = (input, weight, offset, bias, mask)
+    # The exporter of old runs the model on real tensors.
+    if not hasattr(torch.onnx, "ops") or torch._guards.detect_fake_mode(tensors) is None:
+        raise NotImplementedError(
+            "dcnbuild: deform_conv2d becomes ONNX's DeformConv with torch.onnx.export(..., dynamo=True) of torch 2.8 or "
+            f"later; this is torch {torch.__version__}, or dynamo=False"
+        )
+    a = Attributes(*attributes)
+    dtype = torch.promote_types(input.dtype, torch.float32)
+    kernel = (int(weight.shape[2]), int(weight.shape[3]))
+    output = torch.onnx.ops.symbolic(
+        "DeformConv",
+        [None if t is None else t.to(dtype) for t in tensors],
+        {
+            "kernel_shape": kernel,
+            "strides": a.stride,
+            "pads": a.padding * 2,
+            "dilations": a.dilation,
+            "group": int(a.groups),
+            "offset_group": int(a.offset_groups),
+        },
+        dtype=dtype,
+        shape=(
+            input.shape[0],
+            weight.shape[0],
+            *output_size(input.shape[2], input.shape[3], kernel, a),
+        ),
+        version=OPSET,
+    )
+    return output.to(input.dtype)
+
+
+def refusal(name: str, reason: str) -> Callable[..., Any]:
+    """A kernel that says why an operator cannot be written as ONNX."""
+
+    def kernel(*args: Any) -> Any:
+        raise NotImplementedError(f"dcnbuild: {name} cannot be exported to ONNX: {reason}")
+
+    return kernel

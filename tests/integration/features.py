@@ -1,0 +1,49 @@
+"""What a torch may lack, and the mark that skips a test for want of it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+
+import pytest
+import torch
+
+
+def _has(path: str) -> bool:
+    """Whether torch has what a dotted path names."""
+    module, _, name = path.rpartition(".")
+    try:
+        return hasattr(importlib.import_module(module), name)
+    except ImportError:
+        return False
+
+
+def _compiles() -> bool:
+    try:
+        from torch._dynamo.eval_frame import check_if_dynamo_supported
+
+        check_if_dynamo_supported()
+    except (ImportError, RuntimeError):
+        return False
+    return True
+
+
+#: feature → whether this torch has it; what is a feature to a user may be several names of torch's.
+FEATURES: dict[str, Callable[[], bool]] = {
+    "torch.compile for this Python": _compiles,
+    "torch.export with Dim.AUTO": lambda: (
+        _has("torch.export.Dim") and hasattr(torch.export.Dim, "AUTO")
+    ),
+    "AOTInductor packages": lambda: _has("torch._inductor.aoti_compile_and_package"),
+    "torch.onnx.ops": lambda: _has("torch.onnx.ops.symbolic"),
+    "torch.amp.GradScaler": lambda: _has("torch.amp.GradScaler"),
+    "fully_shard": lambda: _has("torch.distributed.fsdp.fully_shard"),
+    "flop formulas": lambda: _has("torch.utils.flop_counter.register_flop_formula"),
+}
+
+
+def needs(feature: str) -> pytest.MarkDecorator:
+    """Skips where this torch lacks a feature of FEATURES."""
+    return pytest.mark.skipif(
+        not FEATURES[feature](), reason=f"torch {torch.__version__} lacks {feature}"
+    )
