@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from dcnbuild._torch_import import when_torch_is_imported
+from dcnbuild._torch_import import when_imported
 from dcnbuild._version import __version__
 
 if TYPE_CHECKING:
@@ -44,17 +44,20 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'dcnbuild' has no attribute {name!r}")
-    module = importlib.import_module(_HOMES[name])
-    value = module if name == "reference" else getattr(module, name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # or a type checker would take every name for one of ours
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'dcnbuild' has no attribute {name!r}")
+        module = importlib.import_module(_HOMES[name])
+        value = module if name == "reference" else getattr(module, name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_HOMES})
 
 
-when_torch_is_imported("dcnbuild.ops.operators")
+when_imported("torch", "dcnbuild.ops.operators", complete="library")
+when_imported("torch.utils.flop_counter", "dcnbuild.ops.flops", complete="register_flop_formula")

@@ -1,4 +1,4 @@
-"""Imports a module once torch is there, whichever of the two is imported first."""
+"""Imports a module of ours once one of torch's is there, whichever of the two is imported first."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _import(module: str) -> None:
 
 
 class _ThenImport(importlib.abc.Loader):
-    """torch's own loader, and after it the module that waits."""
+    """The awaited module's own loader, and after it the module that waits."""
 
     def __init__(self, loader: importlib.abc.Loader, module: str) -> None:
         self.loader = loader
@@ -36,37 +36,43 @@ class _ThenImport(importlib.abc.Loader):
     def exec_module(self, module: ModuleType) -> None:
         spec = module.__spec__
         if spec is not None:
-            # torch must look as if nobody had been here.
+            # The awaited module must look as if nobody had been here.
             spec.loader = self.loader
         module.__loader__ = self.loader
         self.loader.exec_module(module)
         _import(self.module)
 
 
-class _TorchFinder(importlib.abc.MetaPathFinder):
-    """Sees the first import of torch, steps aside, and lets the others find it."""
+class _Finder(importlib.abc.MetaPathFinder):
+    """Sees the first import of a module, steps aside, and lets the others find it."""
 
-    def __init__(self, module: str) -> None:
+    def __init__(self, awaited: str, module: str) -> None:
+        self.awaited = awaited
         self.module = module
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != "torch":
+        if fullname != self.awaited:
             return None
         if self in sys.meta_path:
             sys.meta_path.remove(self)
-        spec = importlib.util.find_spec("torch")
+        spec = importlib.util.find_spec(self.awaited)
         if spec is not None and spec.loader is not None:
             spec.loader = _ThenImport(spec.loader, self.module)
         return spec
 
 
-def when_torch_is_imported(module: str) -> None:
-    """Imports `module` now if torch is imported already, else right after it is."""
-    torch = sys.modules.get("torch")
-    if torch is None:
-        sys.meta_path.insert(0, _TorchFinder(module))
-    elif getattr(torch, "library", None) is not None:
+def when_imported(awaited: str, module: str, *, complete: str) -> None:
+    """Imports `module` now if `awaited` is imported already, else right after it is.
+
+    Args:
+        awaited, module: full names.
+        complete: an attribute that `awaited` has once it is far enough for `module`.
+    """
+    loaded = sys.modules.get(awaited)
+    if loaded is None:
+        sys.meta_path.insert(0, _Finder(awaited, module))
+    elif getattr(loaded, complete, None) is not None:
         _import(module)
-    # else torch is being imported at this moment, and something in it imports dcnbuild: too early to register.
+    # else it is being imported at this moment, and something in it imports dcnbuild: too early to register.
