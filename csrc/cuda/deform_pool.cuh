@@ -21,9 +21,12 @@ struct PoolCall {
 
 /// An element of the output.
 struct PoolPlace {
-  int64_t roi;
-  int channel, ph, pw;
+  int roi, channel, ph, pw;
 };
+
+/// Double precision takes more registers than kBlocksPerSM leaves.
+template <typename scalar_t>
+constexpr int kPoolBlocksPerSM = sizeof(acc_type<scalar_t>) == 8 ? 2 : kBlocksPerSM;
 
 /// The blocks that one RoI's outputs fill.
 inline int64_t blocks_per_roi(const PoolGeometry& g) {
@@ -37,7 +40,7 @@ __device__ __forceinline__ bool pool_place(const PoolCall<scalar_t, position_t>&
   const auto channels = static_cast<unsigned>(call.g.out_channels);
   const auto bins = static_cast<unsigned>(call.g.bins()),
              width = static_cast<unsigned>(call.g.pooled_w);
-  place.roi = blockIdx.x / blocks;
+  place.roi = static_cast<int>(blockIdx.x / blocks);
   const unsigned local = (blockIdx.x % blocks) * kThreads + threadIdx.x;
   if (local >= channels * bins) return false;
   const bool channels_fastest = call.input.c < call.input.w;
@@ -122,13 +125,14 @@ __global__ void __launch_bounds__(kThreads)
   *output_at(output, place) = static_cast<scalar_t>(result);
 }
 
-/// Adds a bin's share of the input's gradient to `sums`, with or without atomics.
-template <bool atomic, typename scalar_t, typename position_t>
-__device__ __forceinline__ void add_input_gradient(const PoolCall<scalar_t, position_t>& call,
-                                                   const PoolPlace& place,
-                                                   const Bin<acc_type<scalar_t>>& bin,
-                                                   acc_type<scalar_t> upstream,
-                                                   const View4<acc_type<scalar_t>>& sums) {
+/// Calls add(row of the image, distance of the pixel from the channel's first, value) for a bin's
+/// share of the input's gradient.
+template <typename scalar_t, typename position_t, typename F>
+__device__ __forceinline__ void input_gradient(const PoolCall<scalar_t, position_t>& call,
+                                               const Bin<acc_type<scalar_t>>& bin,
+                                               acc_type<scalar_t> upstream,
+                                               const View4<acc_type<scalar_t>>& sums,
+                                               const F& add) {
   using acc_t = acc_type<scalar_t>;
   PoolSample<acc_t> s;
   SampleWalk<acc_t> count(call.g, bin);
@@ -136,20 +140,13 @@ __device__ __forceinline__ void add_input_gradient(const PoolCall<scalar_t, posi
     while (count.next(s)) {
     }
   upstream /= count.divisor();
-  acc_t* plane = channel_of(call, sums, bin.image, place);
-  const auto add = [&](int64_t pixel, acc_t value) {
-    if constexpr (atomic)
-      atomicAdd(plane + pixel, value);
-    else
-      plane[pixel] += value;
-  };
   SampleWalk<acc_t> walk(call.g, bin);
   while (walk.next(s)) {
     const PoolCorners<acc_t> at(s, sums);
-    add(at.tl, upstream * s.y.h() * s.x.h());
-    add(at.tr, upstream * s.y.h() * s.x.l);
-    add(at.bl, upstream * s.y.l * s.x.h());
-    add(at.br, upstream * s.y.l * s.x.l);
+    add(s.y.low, at.tl, upstream * s.y.h() * s.x.h());
+    add(s.y.low, at.tr, upstream * s.y.h() * s.x.l);
+    add(s.y.high, at.bl, upstream * s.y.l * s.x.h());
+    add(s.y.high, at.br, upstream * s.y.l * s.x.l);
   }
 }
 
@@ -163,72 +160,94 @@ __global__ void __launch_bounds__(kThreads)
   if (!pool_place(call, blocks, place)) return;
   const Bin<acc_t> bin = bin_at(call, place);
   if (bin.image < 0) return;
-  add_input_gradient<true>(call, place, bin, static_cast<acc_t>(*output_at(grad_output, place)),
-                           sums);
+  acc_t* plane = channel_of(call, sums, bin.image, place);
+  input_gradient(call, bin, static_cast<acc_t>(*output_at(grad_output, place)), sums,
+                 [&](int32_t, int64_t pixel, acc_t value) { atomicAdd(plane + pixel, value); });
 }
 
-/// The same in an order that never changes: a thread owns an output channel of an image, and goes
-/// through all RoIs. Slow, since the threads are few.
+/// Whether a sample of the bin may touch a row of the image.
+template <typename acc_t>
+DCNBUILD_HD bool may_touch(const Bin<acc_t>& bin, int row) {
+  const acc_t first = bin.y.origin + (acc_t(bin.y.first) + bin.shift) * bin.y.step,
+              last = bin.y.origin + (acc_t(bin.y.last - 1) + bin.shift) * bin.y.step;
+  const acc_t before = acc_t(row) - acc_t(1), after = acc_t(row) + acc_t(1);
+  return (first >= before || last >= before) && (first <= after || last <= after);
+}
+
+/// The same in an order that never changes: a thread owns a row of the channels that an output
+/// channel reads in an image, and looks through all RoIs for what falls on it.
 template <typename scalar_t, typename position_t>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kPoolBlocksPerSM<scalar_t>)
     pool_input_gradient_in_order_kernel(const PoolCall<scalar_t, position_t> call,
                                         const View4<const scalar_t> grad_output,
                                         const View4<acc_type<scalar_t>> sums) {
   using acc_t = acc_type<scalar_t>;
   const int64_t index = int64_t(blockIdx.x) * kThreads + threadIdx.x;
-  if (index >= call.g.batch * call.g.out_channels) return;
-  const int64_t image = index / call.g.out_channels;
-  PoolPlace place{0, static_cast<int>(index - image * call.g.out_channels), 0, 0};
-  for (; place.roi < call.g.rois; ++place.roi)
+  if (index >= call.g.batch * call.g.height * call.g.out_channels) return;
+  const int64_t line = index / call.g.out_channels;
+  const int image = static_cast<int>(line / call.g.height);
+  const int row = static_cast<int>(line - image * call.g.height);
+  PoolPlace place{0, static_cast<int>(index - line * call.g.out_channels), 0, 0};
+  for (; place.roi < call.g.rois; ++place.roi) {
+    // Of another image, as bin_at would find too, but for each bin.
+    const auto of_image = static_cast<acc_t>(call.rois.data[place.roi * call.rois.roi]);
+    if (!(of_image >= acc_t(image) && of_image < acc_t(image + 1))) continue;
     for (place.ph = 0; place.ph < call.g.pooled_h; ++place.ph)
       for (place.pw = 0; place.pw < call.g.pooled_w; ++place.pw) {
         const Bin<acc_t> bin = bin_at(call, place);
-        if (bin.image != image) continue;
-        add_input_gradient<false>(call, place, bin,
-                                  static_cast<acc_t>(*output_at(grad_output, place)), sums);
+        if (bin.image != image || !may_touch(bin, row)) continue;
+        acc_t* plane = channel_of(call, sums, image, place);
+        input_gradient(call, bin, static_cast<acc_t>(*output_at(grad_output, place)), sums,
+                       [&](int32_t of_row, int64_t pixel, acc_t value) {
+                         if (of_row == row) plane[pixel] += value;
+                       });
       }
+  }
 }
 
 /// The first bin whose offset is that of `cell` or a later one.
-DCNBUILD_HD int64_t first_bin_of(int64_t cell, int64_t cells, int64_t pooled) {
-  return (cell * pooled + cells - 1) / cells;
+DCNBUILD_HD unsigned first_bin_of(unsigned cell, unsigned cells, unsigned pooled) {
+  return (cell * pooled + cells - 1) / cells;  // of numbers up to 2^15
 }
 
 /// The gradient of one pair of offsets by one block: its threads share out the channels and bins
 /// that read it, and add up in shared memory. Deterministic, without atomics.
 template <typename scalar_t, typename position_t>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kPoolBlocksPerSM<scalar_t>)
     pool_offset_gradient_kernel(const PoolCall<scalar_t, position_t> call,
                                 const View4<const scalar_t> grad_output,
                                 const View4<position_t> grad_offset) {
   using acc_t = acc_type<scalar_t>;
   __shared__ acc_t sums_y[kThreads], sums_x[kThreads];
   const PoolGeometry& g = call.g;
-  unsigned rest = blockIdx.x;
-  const int64_t cell_w = rest % static_cast<unsigned>(g.offset_cells_w);
-  rest /= static_cast<unsigned>(g.offset_cells_w);
-  const int64_t cell_h = rest % static_cast<unsigned>(g.offset_cells_h);
-  rest /= static_cast<unsigned>(g.offset_cells_h);
-  const int64_t offset_class = rest % static_cast<unsigned>(g.offset_classes);
-  const int64_t roi = rest / static_cast<unsigned>(g.offset_classes);
+  const auto cells_h = static_cast<unsigned>(g.offset_cells_h),
+             cells_w = static_cast<unsigned>(g.offset_cells_w);
+  const unsigned row = blockIdx.x / cells_w, cell_w = blockIdx.x - row * cells_w;
+  const unsigned map = row / cells_h, cell_h = row - map * cells_h;
+  const auto classes = static_cast<unsigned>(g.offset_classes);
+  const unsigned roi = map / classes, offset_class = map - roi * classes;
 
-  const int64_t ph_begin = first_bin_of(cell_h, g.offset_cells_h, g.pooled_h),
-                ph_end = first_bin_of(cell_h + 1, g.offset_cells_h, g.pooled_h),
-                pw_begin = first_bin_of(cell_w, g.offset_cells_w, g.pooled_w),
-                pw_end = first_bin_of(cell_w + 1, g.offset_cells_w, g.pooled_w);
-  const int64_t bins = (ph_end - ph_begin) * (pw_end - pw_begin);
-  const int64_t channels = g.class_channels();
+  const auto pooled_h = static_cast<unsigned>(g.pooled_h),
+             pooled_w = static_cast<unsigned>(g.pooled_w);
+  const unsigned ph_begin = first_bin_of(cell_h, cells_h, pooled_h),
+                 pw_begin = first_bin_of(cell_w, cells_w, pooled_w);
+  const unsigned width = first_bin_of(cell_w + 1, cells_w, pooled_w) - pw_begin;
+  const unsigned bins = (first_bin_of(cell_h + 1, cells_h, pooled_h) - ph_begin) * width;
+  const auto channels = static_cast<unsigned>(g.class_channels());
   acc_t sum_y(0), sum_x(0);
-  for (int64_t i = threadIdx.x; i < channels * bins; i += kThreads) {
-    const int64_t bin_index = i / channels;
-    const PoolPlace place{roi, static_cast<int>(offset_class * channels + i - bin_index * channels),
-                          static_cast<int>(ph_begin + bin_index / (pw_end - pw_begin)),
-                          static_cast<int>(pw_begin + bin_index % (pw_end - pw_begin))};
+  for (unsigned i = threadIdx.x; i < channels * bins; i += kThreads) {
+    const unsigned bin_index = i / channels, bin_row = bin_index / width;
+    const PoolPlace place{static_cast<int>(roi),
+                          static_cast<int>(offset_class * channels + i - bin_index * channels),
+                          static_cast<int>(ph_begin + bin_row),
+                          static_cast<int>(pw_begin + bin_index - bin_row * width)};
     const Bin<acc_t> bin = bin_at(call, place);
     if (bin.image < 0) {
       sum_y = sum_x = not_a_number<acc_t>();
       continue;
     }
+    const acc_t scale =
+        static_cast<acc_t>(*output_at(grad_output, place)) * static_cast<acc_t>(g.offset_scale);
     const scalar_t* plane = channel_of(call, call.input, bin.image, place);
     acc_t dy(0), dx(0);
     SampleWalk<acc_t> walk(g, bin);
@@ -240,10 +259,8 @@ __global__ void __launch_bounds__(kThreads)
       dy += s.x.h() * (bl - tl) + s.x.l * (br - tr);
       dx += s.y.h() * (tr - tl) + s.y.l * (br - bl);
     }
-    const acc_t scale = static_cast<acc_t>(*output_at(grad_output, place)) *
-                        static_cast<acc_t>(g.offset_scale) / walk.divisor();
-    sum_y += scale * bin.y.roi_size * dy;
-    sum_x += scale * bin.x.roi_size * dx;
+    sum_y += scale / walk.divisor() * bin.y.roi_size * dy;
+    sum_x += scale / walk.divisor() * bin.x.roi_size * dx;
   }
   sums_y[threadIdx.x] = sum_y, sums_x[threadIdx.x] = sum_x;
   for (int half = kThreads / 2; half > 0; half /= 2) {
@@ -276,8 +293,8 @@ cudaError_t pool_input_gradient(const PoolCall<scalar_t, position_t>& call,
                                 cudaStream_t stream) {
   if (deterministic)
     return launch(pool_input_gradient_in_order_kernel<scalar_t, position_t>,
-                  ceil_div(call.g.batch * call.g.out_channels, kThreads), stream, call, grad_output,
-                  sums);
+                  ceil_div(call.g.batch * call.g.height * call.g.out_channels, kThreads), stream,
+                  call, grad_output, sums);
   const int64_t blocks = blocks_per_roi(call.g);
   return launch(pool_input_gradient_kernel<scalar_t, position_t>, call.g.rois * blocks, stream,
                 call, static_cast<unsigned>(blocks), grad_output, sums);

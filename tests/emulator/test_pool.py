@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -45,6 +46,28 @@ def test_random_configurations(block: int, deterministic: bool, emulator: Module
         assert_close(actual, expected, 1e-11, (seed, case))
         reference = reference_pooling.forward(**tensors, p=case.pooling)
         torch.testing.assert_close(actual["output"], reference, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("case", KINDS.values(), ids=KINDS)
+def test_the_deterministic_route_has_the_same_bits_in_every_order(
+    case: PoolCase, emulator: ModuleType
+) -> None:
+    many = replace(case, rois=12)
+    tensors = many.tensors(0, torch.float32)
+    orders = [("forward", 0), ("reversed", 0), *(("shuffled", seed) for seed in range(3))]
+
+    def gradients(deterministic: bool) -> list[Tensor]:
+        found = []
+        for order, seed in orders:
+            emulator.configure(order, seed)
+            results = _results(torch.ops.dcnbuild_emulated, many, tensors, deterministic)
+            found.append(torch.cat([results["grad_input"].ravel(), results["grad_offset"].ravel()]))
+        return found
+
+    first, *others = gradients(True)
+    assert all(torch.equal(first, other) for other in others)
+    first, *others = gradients(False)
+    assert not all(torch.equal(first, other) for other in others), "or this could not fail"
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
