@@ -1,7 +1,7 @@
 """A small network in the manner of EDVR: features, alignment from coarse to fine, reconstruction with a global residual.
 
 It exists twice. With `deformable=True` a neighbour's features are read where the shake has moved them, by a deformable
-convolution. With False, two ordinary convolutions stand in its place, with as many parameters and the same nominal
+convolution. With False, two ordinary convolutions stand in its place, with as many parameters and no smaller a
 receptive field. Everything else is the same.
 """
 
@@ -20,9 +20,9 @@ TAPS = 9
 SEARCH = ((1, 33), (2, 17))
 #: The offset of a tap is the displacement that was found, and at most this many pixels of the level that are learned.
 LEARNED_OFFSET = 1.0
-#: The convolution that predicts them learns this much more slowly than the others: as fast, its offsets would run away in
-#: the first steps, before the features mean anything.
-OFFSET_RATE = 0.02
+#: What predicts offsets and mask counts for this much, and so learns that much more slowly. At the full rate both run away in
+#: the first steps, before the features mean anything: offsets to their limit, or the mask to zero, and neither comes back.
+RATE = 0.02
 
 
 def convolution(inputs: int, outputs: int, stride: int = 1, scale: float = 1.0) -> nn.Conv2d:
@@ -149,7 +149,8 @@ class Alignment(nn.Module):
         predicted = self.predict(seen)
         if not self.deformable:
             return activate(neighbour + self.convolve(activate(predicted))), seen, displacement
-        learned = LEARNED_OFFSET * torch.tanh(OFFSET_RATE * predicted[:, : 2 * TAPS])
+        predicted = RATE * predicted
+        learned = LEARNED_OFFSET * torch.tanh(predicted[:, : 2 * TAPS])
         offset = displacement.repeat(1, TAPS, 1, 1) + learned
         mask = 2 * predicted[:, 2 * TAPS :].sigmoid()
         return activate(self.convolve(neighbour, offset, mask)), seen, displacement
@@ -172,7 +173,7 @@ class AlignmentNetwork(nn.Module):
         self.alignments = nn.ModuleList(
             Alignment(deformable, reach, window) for reach, window in SEARCH
         )
-        self.fuse = convolution(CHANNELS * (neighbours + 1), CHANNELS)
+        self.fuse = convolution(CHANNELS * (1 + len(SEARCH) * neighbours), CHANNELS)
         self.reconstruct = nn.Sequential(ResidualBlock(), ResidualBlock())
         self.last = convolution(CHANNELS, 4, scale=0.1)
 
@@ -190,8 +191,9 @@ class AlignmentNetwork(nn.Module):
         seen = torch.zeros_like(quarter[batch:])
         displacement = torch.zeros_like(seen[:, :2])
         fine, coarse = self.alignments
-        _, seen, displacement = coarse(*split(quarter, batch), seen, displacement)
-        aligned, _, _ = fine(*split(half, batch), twice(seen), 2 * twice(displacement))
+        small, seen, displacement = coarse(*split(quarter, batch), seen, displacement)
+        large, _, _ = fine(*split(half, batch), twice(seen), 2 * twice(displacement))
+        aligned = torch.cat([large, twice(small)], dim=1)
         together = torch.cat([half[:batch], aligned.unflatten(0, (batch, count)).flatten(1, 2)], 1)
         # No activation behind the last layer: what has to be added to the frame has both signs.
         change = self.last(self.reconstruct(activate(self.fuse(together))))
