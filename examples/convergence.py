@@ -108,7 +108,7 @@ def draw(losses: dict[str, list[float]]) -> Figure:
     )
     axis.set_yscale("log")
     axis.set(xlabel="step", ylabel="mean squared error", title="Four networks, one task")
-    axis.legend()
+    figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
