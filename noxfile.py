@@ -14,6 +14,7 @@ import shutil
 import sys
 import sysconfig
 from pathlib import Path
+from typing import Any
 
 import nox
 
@@ -57,17 +58,22 @@ def pip(session: nox.Session, *arguments: str, env: dict[str, str] | None = None
     session.run(str(PYTHON), "-m", "pip", "install", "--quiet", *arguments, env=env, external=True)
 
 
+_installed: list[Path] = []
+
+
 def install(session: nox.Session) -> Path:
-    """Installs the package as users do, and returns where it went."""
-    environment(session)
-    pip(session, ".[examples,test]")
-    package = session.run(
-        str(PYTHON),
-        *("-I", "-c", "import dcnbuild; print(dcnbuild.__path__[0])"),
-        silent=True,
-        external=True,
-    )
-    return Path(str(package).strip())
+    """Installs the package as users do, once in a run of nox, and returns where it went."""
+    if not _installed:
+        environment(session)
+        pip(session, ".[examples,test]")
+        package = session.run(
+            str(PYTHON),
+            *("-I", "-c", "import dcnbuild; print(dcnbuild.__path__[0])"),
+            silent=True,
+            external=True,
+        )
+        _installed.append(Path(str(package).strip()))
+    return _installed[0]
 
 
 @nox.session
@@ -121,13 +127,29 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def compile_report(session: nox.Session) -> None:
+    """What nvcc makes of the CUDA kernels, and whether it keeps to the limits; after --, architectures as sm_90."""
+    install(session)
+    pip(session, "nvidia-cuda-cuobjdump", "nvidia-cuda-nvdisasm")
+    run_script(session, "tests/nvcc/report.py", *session.posargs)
+
+
+def run_script(session: nox.Session, path: str, *arguments: str, **options: Any) -> str:
+    """Runs a script of the repository, which may import from tests/, where the checkout is not on sys.path."""
+    command = (str(PYTHON), str(ROOT / path), *arguments)
+    with session.chdir(session.create_tmp()):
+        output = session.run(
+            *command, env={"PYTHONPATH": str(ROOT / "tests")}, external=True, **options
+        )
+    return str(output)
+
+
+@nox.session
 def port_archives(session: nox.Session) -> None:
     """Ports real old extensions from their source archives, and builds them; after --, the names of some."""
     install(session)
     pip(session, "unearth")
-    script = ROOT / "tests" / "port" / "archives.py"
-    with session.chdir(session.create_tmp()):
-        session.run(str(PYTHON), str(script), *session.posargs, external=True)
+    run_script(session, "tests/port/archives.py", *session.posargs)
 
 
 def pytest(

@@ -1,0 +1,59 @@
+"""What every compiled kernel must keep to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from nvcc.kernel import Kernel
+
+#: All that kernels.cu instantiates.
+KERNELS = frozenset(
+    {
+        *("gather_columns_kernel", "column_gradients_kernel", "corner_keys_kernel"),
+        *("sum_tiles_kernel", "join_tiles_kernel", "copy_layout_kernel", "accumulate_kernel"),
+        *("pool_kernel", "pool_input_gradient_kernel", "pool_input_gradient_in_order_kernel"),
+        "pool_offset_gradient_kernel",
+    }
+)
+#: Those that load vectors of channels.
+VECTOR_KERNELS = ("gather_columns_kernel", "column_gradients_kernel", "sum_tiles_kernel")
+LEAST_OCCUPANCY = 0.5
+#: Of poolings in float64, which take more registers (kPoolBlocksPerSM of csrc/cuda/deform_pool.cuh).
+LEAST_OCCUPANCY_OF_DOUBLE_POOLS = 0.25
+#: What the two kernels that do the work load at least in vectors: the corners of a sample.
+CORNERS = 4
+
+
+def violations(kernels: Sequence[Kernel]) -> list[str]:
+    """The limits that the kernels of one architecture break, in words."""
+    found = [text for kernel in kernels for text in _violations(kernel)]
+    base_names = {kernel.base_name for kernel in kernels}
+    found += [f"{name} was not compiled" for name in sorted(KERNELS - base_names)]
+    vectors = {kernel.base_name for kernel in kernels if kernel.loads_vectors}
+    return found + [
+        f"{name} has no vector version" for name in VECTOR_KERNELS if name not in vectors
+    ]
+
+
+def _violations(kernel: Kernel) -> Iterator[str]:
+    if kernel.spills or kernel.stack:
+        yield f"{kernel.name} spills {kernel.spills} bytes and has a stack of {kernel.stack}"
+    double = kernel.arguments[0] == "double"
+    pool = kernel.base_name.startswith("pool")
+    least = LEAST_OCCUPANCY_OF_DOUBLE_POOLS if pool and double else LEAST_OCCUPANCY
+    occupancy = kernel.occupancy()
+    if occupancy is not None and occupancy < least:
+        yield f"{kernel.name} can fill only {occupancy:.0%} of a multiprocessor"
+    if kernel.count("LDL", "STL"):
+        yield f"{kernel.name} uses local memory"
+    if not kernel.loads_vectors:
+        return
+    walks = kernel.base_name != "sum_tiles_kernel"
+    if kernel.count("LDG.E.128") < (CORNERS if walks else 1):
+        yield f"{kernel.name} does not load 16 bytes at once"
+    if walks and not kernel.count("STG.E.128"):
+        yield f"{kernel.name} does not store 16 bytes at once"
+    if kernel.base_name == "column_gradients_kernel" and not double:
+        wide = any("F32x4" in name for name in kernel.atomics())
+        if wide != (kernel.compute_capability >= 90):
+            yield f"{kernel.name} adds to memory {'four floats' if wide else 'one float'} at once"
