@@ -123,7 +123,8 @@ def bench(session: nox.Session) -> None:
     with session.chdir(scratch):
         for script in scripts:
             if not session.posargs or script.stem in session.posargs:
-                session.run(str(PYTHON), "-I", str(script), external=True)
+                codes = (0, NO_GPU) if script.name == "gpu.py" else (0,)
+                session.run(str(PYTHON), "-I", str(script), success_codes=codes, external=True)
 
 
 @nox.session
@@ -132,6 +133,23 @@ def compile_report(session: nox.Session) -> None:
     install(session)
     pip(session, "nvidia-cuda-cuobjdump", "nvidia-cuda-nvdisasm")
     run_script(session, "tests/nvcc/report.py", *session.posargs)
+
+
+#: The exit status of `nox -s gpu` where there is no GPU.
+NO_GPU = 3
+
+
+@nox.session
+def gpu(session: nox.Session) -> None:
+    """What only a GPU can show: tests, compute-sanitizer if installed, benchmark. Exits with 3 where there is none."""
+    environment(session)
+    script = "tests/gpu/everything.py"
+    found = run_script(session, script, "--look", silent=True, success_codes=(0, NO_GPU))
+    if found.startswith("no GPU"):
+        print(found)
+        raise SystemExit(NO_GPU)
+    install(session)
+    run_script(session, script, "--json", str(ROOT / "out" / "gpu.json"))
 
 
 def run_script(session: nox.Session, path: str, *arguments: str, **options: Any) -> str:

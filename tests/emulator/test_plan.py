@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+
+def load_model() -> ModuleType:
+    path = Path(__file__).resolve().parents[2] / "benchmarks" / "gpu_model.py"
+    spec = importlib.util.spec_from_file_location("gpu_model", path)
+    assert spec is not None and spec.loader is not None
+    module = sys.modules["gpu_model"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+gpu_model = load_model()
 
 MIB = 1 << 20
 
@@ -127,3 +142,28 @@ def test_lanes(vectors: int, lanes: int, emulator: ModuleType) -> None:
 )
 def test_what_32_bits_hold(sizes: dict[str, int], fits: bool, emulator: ModuleType) -> None:
     assert emulator.fits_kernels(emulator.Geometry(**sizes)) is fits
+
+
+@pytest.mark.parametrize("size", [7, 14, 28, 64, 128])
+@pytest.mark.parametrize("dtype", ["float32", "half"])
+def test_the_model_counts_the_chunks_of_the_plan(
+    dtype: str, size: int, emulator: ModuleType
+) -> None:
+    layer = gpu_model.Layer(batch=8, channels=256, height=size, width=size, out_channels=256)
+    g = emulator.Geometry(
+        batch=8, channels=256, height=size, width=size, out_channels=256,
+        out_height=size, out_width=size, kernel_h=3, kernel_w=3,
+    )  # fmt: skip
+    plan = emulator.plan_chunks(g, gpu_model.element_size(dtype), 4, False)
+    passes, parts = -(-8 // plan.images), -(-size * size // plan.positions)
+    assert gpu_model.chunks(layer, dtype) == passes * parts
+
+
+def test_the_deterministic_route_is_within_four_times_by_the_model() -> None:
+    for gpu in gpu_model.GPUS:
+        for batch, channels, size in [(1, 64, 128), (8, 256, 64), (64, 512, 7), (16, 8, 200)]:
+            layer = gpu_model.Layer(batch, channels, size, size, channels)
+            for dtype in ("float32", "tf32", "half"):
+                times = gpu_model.estimate(layer, gpu, dtype)
+                slow = times["dcnbuild backward, deterministic"]
+                assert slow <= 4 * times["dcnbuild backward"], (gpu, layer, dtype)
