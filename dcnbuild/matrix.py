@@ -1,7 +1,8 @@
 """The pairs of torch and CUDA that are built and tested: the only reader of matrix.yaml.
 
-A row is checked twice: its fields on their own, and against what compatibility.yaml knows (a CUDA that this
-torch never came with, a Python without wheels, a toolkit of another major).
+A row is checked twice: its fields on their own, and against what compatibility.yaml knows about torch's wheels (a
+CUDA that this torch never came with, a Python without wheels). Whether toolkit and compiler go with it is for the
+build to find out, and for the doctor to say.
 """
 
 from __future__ import annotations
@@ -266,15 +267,6 @@ def _contradictions(pair: Pair) -> Iterable[tuple[str, str]]:
         return
     if pair.toolkit is None or pair.toolkit_from is None:
         yield "id", "a torch with CUDA needs toolkit and toolkit_from"
-    elif numbers(pair.toolkit)[:1] != numbers(pair.cuda)[:1]:
-        yield (
-            "toolkit",
-            f"toolkit is {pair.toolkit}, torch's CUDA {pair.cuda} takes its own major only",
-        )
-    elif pair.gcc is not None:
-        newest = compatibility.newest_compiler(pair.toolkit, "gcc")
-        if newest is not None and pair.gcc > newest:
-            yield "gcc", f"gcc is {pair.gcc}, CUDA {pair.toolkit} takes {newest} at most"
 
 
 def wheel_variant(cuda: str | None) -> str:
