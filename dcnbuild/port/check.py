@@ -57,6 +57,7 @@ def check_project(
     jobs: int,
     progress: Progress,
     setup: bool = True,
+    everything: bool = False,
 ) -> ProjectResult:
     """The result with what compiles, and with the build of its setup.py.
 
@@ -67,14 +68,16 @@ def check_project(
         jobs: how many compilers at a time.
         progress: is told what happens.
         setup: whether to build its setup.py, if there is one.
+        everything: whether to compile the sources that porting did not touch, too.
     """
-    wanted = _affected(result)
+    wanted = _affected(result, everything)
     built: set[PurePosixPath] = set()
     build = None
     with tempfile.TemporaryDirectory(prefix="dcnbuild-port-") as temporary:
         if setup and _builds_extensions(root / "setup.py"):
             progress(f"building {root / 'setup.py'}")
             build, built = _build(root, Path(temporary), tools, wanted)
+            build = replace(build, variables=dict(tools.added))
         rest = [path for path in wanted if path not in built]
         found: dict[PurePosixPath, Outcome] = {p: (True, "", "") for p in wanted if p in built}
         includes, macros = _include_directories(root, result), _macros(root)
@@ -97,15 +100,16 @@ def _builds_extensions(script: Path) -> bool:
     return script.is_file() and "ext_modules" in script.read_text(errors="replace")
 
 
-def _affected(result: ProjectResult) -> list[PurePosixPath]:
-    """The sources that changed, or that include a file that did."""
+def _affected(result: ProjectResult, everything: bool) -> list[PurePosixPath]:
+    """The sources that changed, or that include a file that did; or all sources."""
     texts = {f.path: f.new for f in result.files if f.path.suffix in CPP_SUFFIXES}
     project = Project(texts)
     changed = {file.path for file in result.changed}
     return [
         path
         for path in texts
-        if path.suffix in COMPILED_SUFFIXES and ({path} | project.included(path)) & changed
+        if path.suffix in COMPILED_SUFFIXES
+        and (everything or ({path} | project.included(path)) & changed)
     ]
 
 

@@ -133,6 +133,8 @@ def _add_headers(
 ) -> Code:
     """Includes what the new names need, one header after another."""
     names = [rule.emits for rule in applied if rule.emits]
+    if applied:  # a header of ATen that an old source has it from may no longer bring it
+        names.append("getCurrentCUDAStream")
     wanted = includes.symbol_pattern(names)
     for _ in range(_ROUNDS):
         missing = includes.missing(code, wanted, scope.headers, lost)

@@ -30,7 +30,10 @@ dcnbuild port path/to/old/DCNv2 --check
 pip install --no-build-isolation path/to/old/DCNv2-ported
 ```
 
-`--no-build-isolation`, because an old setup.py imports torch and says so nowhere.
+`--no-build-isolation`, because an old setup.py imports torch and says so nowhere. Where `--check` could build
+the result, it ends with this line as it fits the machine: `CUDA_HOME` where another nvcc would be found, `CPATH`
+where the toolkit lacks headers (`cusparse.h`, say) that torch's own CUDA packages hold, and `TORCH_CUDA_ARCH_LIST`
+and `FORCE_CUDA` for a machine without a GPU.
 
 What it goes by:
 

@@ -199,9 +199,24 @@ void ported_blas_gemv(
     _CPU,
 )
 
+_SCALAR_TYPE = Helper(
+    "ported_scalar_type",
+    """\
+// What torch's own detail::scalar_type was: the dtype, of x.scalar_type() and x.type() alike.
+inline at::ScalarType ported_scalar_type(at::ScalarType type) { return type; }
+inline at::ScalarType ported_scalar_type(const at::DeprecatedTypeProperties& type) {
+  return type.scalarType();
+}
+""",
+    ("ATen/core/DeprecatedTypeProperties.h",),
+)
+
 HELPERS: dict[str, Helper] = {
     helper.name: helper
-    for helper in (_BASE, *_cublas("S", "float"), *_cublas("D", "double"), _CPU_GEMM, _CPU_GEMV)
+    for helper in (
+        *(_BASE, *_cublas("S", "float"), *_cublas("D", "double")),
+        *(_CPU_GEMM, _CPU_GEMV, _SCALAR_TYPE),
+    )
 }
 
 

@@ -17,9 +17,13 @@ SYMBOLS: dict[str, tuple[str, str]] = {
         "c10/util/Exception.h",
         rf"{_TORCH}|ATen/.*|c10/cuda/.*|c10/core/.*|torch/csrc/.*",
     ),
-    r"getCurrentCUDAStream|getCurrentDeviceProperties|getCurrentCUDABlasHandle|cublas\w+": (
+    r"getCurrentDeviceProperties|getCurrentCUDABlasHandle|cublas\w+": (
         "ATen/cuda/CUDAContext.h",
-        r"ATen/cuda/CUDAApplyUtils\.cuh",
+        r"ATen/cuda/CUDA(?:ApplyUtils\.cuh|Event\.h)",
+    ),
+    r"getCurrentCUDAStream": (
+        "ATen/cuda/CUDAContext.h",
+        r"ATen/cuda/CUDA(?:ApplyUtils\.cuh|Event\.h)|c10/cuda/CUDA(?:Stream|Guard|Event)\.h",
     ),
     r"C10_CUDA_CHECK|C10_CUDA_CHECK_WARN|C10_CUDA_KERNEL_LAUNCH_CHECK": (
         "c10/cuda/CUDAException.h",
@@ -70,13 +74,13 @@ def missing(code: Code, names: str, seen: frozenset[str], lost: bool) -> list[tu
     """
     wanted = [*SYMBOLS.items(), *(STANDARD.items() if lost else ())]
     found = []
-    for symbols, (header, _) in wanted:
+    for symbols, (header, others) in wanted:
         if not lost and not re.search(rf"\b(?:{names})\b", symbols):
             continue
         first = min((stream[i].start for stream, i in code.names(symbols)), default=None)
         if first is None:
             continue
-        if not has(code, header, first, seen):
+        if not has(code, header, first, seen, others):
             found.append((header, first))
     return found
 
@@ -166,9 +170,13 @@ def behind_includes(code: Code, first: int) -> int:
     return next((at for at, path in code.layout.branches if last < at <= first and not path), last)
 
 
-def has(code: Code, header: str, first: int, seen: frozenset[str]) -> bool:
-    """Whether code at offset `first` has seen a header or another one that brings it."""
-    others = next((o for h, o in (*SYMBOLS.values(), *STANDARD.values()) if h == header), r"(?!)")
+def has(code: Code, header: str, first: int, seen: frozenset[str], others: str = "") -> bool:
+    """Whether code at offset `first` has seen a header, or another one that brings the same.
+
+    `others` is a regular expression for the latter; without it, those of any name of the header.
+    """
+    known = [o for h, o in (*SYMBOLS.values(), *STANDARD.values()) if h == header]
+    others = others or "|".join(known) or "(?!)"
     path = code.layout.path_at(first)
     there = {i.header[1:-1] for i in code.layout.includes if _reaches(i.path, path)} | seen
     return any(name == header or re.fullmatch(others, name) for name in there)

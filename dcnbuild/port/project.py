@@ -131,10 +131,12 @@ class Project:
             for include in self.codes[other].layout.includes
             if not include.path
         }
+        written = {include.header[1:-1] for include in self.codes[path].layout.includes}
         return Scope(
             suffix=path.suffix,
             own=own,
             headers=frozenset(headers),
+            own_headers=frozenset(h for h in written if self._resolve(path, h) is not None),
             dispatchers=self.dispatchers,
             state_parameters=self.state_parameters,
             checks=self.checks,

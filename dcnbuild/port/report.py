@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from dcnbuild.port.result import FileResult, ProjectResult, Remark
+from dcnbuild.port.result import Build, FileResult, ProjectResult, Remark
 
 _WORDS = {"broken": "fails", "deprecated": "old", "bug": "bug"}
 
@@ -23,7 +24,7 @@ def print_report(console: Console, result: ProjectResult, out: Path | None) -> N
     for file in shown:
         _print_left(console, file)
     if result.build is not None:
-        _print_build(console, result)
+        _print_build(console, result, out)
     if result.deprecated:
         console.print(
             f"Nothing in these sources fails today, so {result.deprecated} deprecated forms were"
@@ -70,7 +71,7 @@ def _lines(remark: Remark) -> str:
     return ",".join(shown) + ("…" if len(remark.lines) > 8 else "")
 
 
-def _print_build(console: Console, result: ProjectResult) -> None:
+def _print_build(console: Console, result: ProjectResult, out: Path | None) -> None:
     build = result.build
     if build is None:
         return
@@ -79,6 +80,17 @@ def _print_build(console: Console, result: ProjectResult) -> None:
     for module, error in build.imported.items():
         said = f"is not imported: {error}" if error else "is imported"
         console.print(f"setup.py: {module} {said}", markup=False, soft_wrap=True)
+    if build.ok and out is not None:
+        console.print(
+            f"Install it with\n\n    {install_line(build, out)}\n", markup=False, soft_wrap=True
+        )
+
+
+def install_line(build: Build, out: Path) -> str:
+    """The shell line that installs a ported project the way it was built here."""
+    variables = [f"{name}={shlex.quote(value)}" for name, value in build.variables.items()]
+    target = str(out) if out.is_absolute() else f"./{out}"  # or pip looks for it on its index
+    return " ".join([*variables, "pip install --no-build-isolation", shlex.quote(target)])
 
 
 def diff(files: tuple[FileResult, ...]) -> Iterator[str]:

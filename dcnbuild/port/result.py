@@ -90,11 +90,13 @@ class Build:
         built: whether setup.py went through.
         imported: module → "" if it was imported, else the error.
         output: the end of what was printed, where it failed.
+        variables: the environment variables that it was built with and that the user had not set.
     """
 
     built: bool
     imported: dict[str, str] = field(default_factory=dict)
     output: str = ""
+    variables: dict[str, str] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:

@@ -23,6 +23,7 @@ class Scope:
         suffix: of the file, e.g. ".cu".
         own: functions and macros that the file or the headers it includes define.
         headers: the headers, without brackets, that it gets from the project's headers.
+        own_headers: those that it includes itself, as it writes them, and the project has.
         dispatchers: macros of the project that hand an argument on to AT_DISPATCH_*.
         state_parameters: functions of the project that take a THCState*: name → its position.
         checks: macros of the project that look at cudaGetLastError.
@@ -31,6 +32,7 @@ class Scope:
     suffix: str = ".cu"
     own: frozenset[str] = frozenset()
     headers: frozenset[str] = frozenset()
+    own_headers: frozenset[str] = frozenset()
     dispatchers: frozenset[str] = frozenset()
     state_parameters: Mapping[str, int] = field(default_factory=dict)
     checks: frozenset[str] = frozenset()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sysconfig
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dcnbuild.architectures import capability, gencode_flags
@@ -36,12 +36,14 @@ class Toolchain:
         compiler: the C++ compiler.
         cuda: toolkit, architectures and host compiler, or the finding that says why not.
         environment: the variables that compilers and setup.py run with.
+        added: those of them that decide about the build and that the user had not set.
     """
 
     torch: TorchInstall
     compiler: Compiler
     cuda: CudaPlan | Finding
     environment: Mapping[str, str]
+    added: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def architecture(self) -> str:
@@ -81,7 +83,9 @@ def find_toolchain(env: Mapping[str, str], executable: Path, at_once: int) -> To
         more = map(str, sorted(torch.root.parent.glob("nvidia/*/include")))
         if cuda.toolkit.missing:
             variables["CPATH"] = ":".join([*more, *filter(None, [env.get("CPATH")])])
-    return Toolchain(torch, compiler, cuda, variables)
+    decide = ("CUDA_HOME", "CPATH", "TORCH_CUDA_ARCH_LIST", "FORCE_CUDA")
+    added = {n: variables[n] for n in decide if n in variables and variables[n] != env.get(n)}
+    return Toolchain(torch, compiler, cuda, variables, added)
 
 
 def compile_command(

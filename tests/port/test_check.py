@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from dcnbuild.builder.plan import CudaPlan
 from dcnbuild.cli import main
@@ -16,7 +17,8 @@ from dcnbuild.environment.facts import Compiler, Toolkit, TorchInstall
 from dcnbuild.port.check import check_project
 from dcnbuild.port.output import write_copy
 from dcnbuild.port.project import port_project
-from dcnbuild.port.result import ProjectResult
+from dcnbuild.port.report import install_line, print_report
+from dcnbuild.port.result import Build, ProjectResult
 from dcnbuild.port.toolchain import Toolchain, compile_command, find_toolchain
 
 GOOD = '#include <c10/util/Exception.h>\n#include "mine.h"\nint f(int n) { AT_CHECK(n > LEAST); return n; }\n'
@@ -81,6 +83,22 @@ def test_commands() -> None:
     assert cpp[0] == "/usr/bin/g++" and "-isystem/c/include" in cpp
     newer = Toolchain(TorchInstall(TORCH.root, "2.14.1", None), GCC, plan, {})
     assert "-std=c++20" in compile_command(newer, Path("a.cpp"), Path("a.o"), [], [])
+
+
+def test_the_line_that_installs_the_result() -> None:
+    build = Build(True, variables={"CUDA_HOME": "/opt/cuda 13", "FORCE_CUDA": "1"})
+    line = "CUDA_HOME='/opt/cuda 13' FORCE_CUDA=1 pip install --no-build-isolation"
+    assert install_line(build, Path("old-ported")) == f"{line} ./old-ported"
+    assert install_line(build, Path("/a/b")) == f"{line} /a/b"
+
+
+@pytest.mark.parametrize(("built", "said"), [(True, 1), (False, 0)])
+def test_it_is_printed_where_the_build_went_through(
+    built: bool, said: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = ProjectResult((), False, build=Build(built, {"old_ext": ""}))
+    print_report(Console(width=200), result, Path("old-ported"))
+    assert capsys.readouterr().out.count("pip install --no-build-isolation ./old-ported") == said
 
 
 def test_cuda_sources_without_a_toolkit_are_not_tried(tmp_path: Path) -> None:

@@ -34,10 +34,32 @@ from port.support import port_cpp
         ("#include <THCUNN/common.h>\n", "#include <ATen/cuda/CUDAContext.h>\n"),
         ("#include <TH/TH.h>\nint i;\n", "int i;\n"),
         ("#include <THCustom/mine.h>\n", "#include <THCustom/mine.h>\n"),
+        ('#include "THC.h"\nint i;\n', "#include <ATen/cuda/CUDAContext.h>\nint i;\n"),
+        ('#include "TH.h"\nint i;\n', "int i;\n"),
+        ("#include <ATen/Type.h>\n", "#include <ATen/core/DeprecatedTypeProperties.h>\n"),
+        (
+            "#include <c10/cuda/CUDAGuard.h>\n#include <ATen/cuda/CUDAGuard.h>\nint i;\n",
+            "#include <c10/cuda/CUDAGuard.h>\nint i;\n",
+        ),
     ],
 )
 def test_headers_that_are_gone(before: str, after: str) -> None:
     assert port_cpp(before).text == after
+
+
+def test_a_header_of_the_project_stays_whatever_its_name() -> None:
+    text = '#include "THC.h"\nint i;\n'
+    assert port_cpp(text, THC__h="#pragma once\n").text == text
+
+
+def test_a_header_that_torchs_others_once_brought_comes_with_the_first_change() -> None:
+    use = "auto f(at::Tensor x) { AT_CHECK(x.dim() == 1); return at::cuda::getCurrentCUDAStream(); }\n"
+    before = f"#include <ATen/ATen.h>\n#include <ATen/cuda/detail/TensorInfo.cuh>\n{use}"
+    assert "#include <ATen/cuda/CUDAContext.h>\n" in port_cpp(before).text
+    stream = before.replace("detail/TensorInfo.cuh", "CUDAEvent.h")
+    assert "CUDAContext.h" not in port_cpp(stream).text
+    modern = before.replace("AT_CHECK", "TORCH_CHECK")
+    assert port_cpp(modern, deprecated=False).text == modern
 
 
 CHECK = "void f() { THCudaCheck(g()); }\n"

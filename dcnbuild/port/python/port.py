@@ -9,13 +9,22 @@ from copy import copy
 from pathlib import PurePosixPath
 
 from dcnbuild.port.edits import Revision, line_of
-from dcnbuild.port.python import calls, environment, functions, methods, setup_script, six
+from dcnbuild.port.python import (
+    calls,
+    cuda_gate,
+    environment,
+    functions,
+    methods,
+    setup_script,
+    six,
+)
 from dcnbuild.port.python.module import Module, PythonScope, Signature, dotted
 from dcnbuild.port.result import Change, FileResult, Remark
 from dcnbuild.port.rule import Rule
 
 RULES: tuple[Rule, ...] = (
     *setup_script.RULES,
+    *cuda_gate.RULES,
     *environment.RULES,
     *six.RULES,
     *methods.RULES,

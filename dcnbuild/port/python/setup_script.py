@@ -1,4 +1,4 @@
-"""setup.py: C++ standard flags, architecture lists, and the question whether to build for CUDA."""
+"""setup.py: flags for the C++ standard, the C++ ABI and architectures."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from dcnbuild.port.edits import Edit, newline_of
-from dcnbuild.port.python.module import Module, PythonScope, dotted
+from dcnbuild.port.edits import Edit
+from dcnbuild.port.python.module import Module, PythonScope
 from dcnbuild.port.rule import Rule
 
 _STANDARD = re.compile(r"(?:--?std=|/std:)(?:c|gnu)\+\+(\w\w)")
@@ -66,6 +66,15 @@ def old_flags(module: Module, scope: PythonScope) -> list[ast.Constant]:
 def _standard(module: Module, scope: PythonScope) -> Iterable[Edit]:
     if is_build_script(module):
         yield from _without(module, old_flags(module, scope), _STANDARD)
+
+
+_ABI = re.compile(r"-D_GLIBCXX_USE_CXX11_ABI=0")
+
+
+def _abi(module: Module, scope: PythonScope) -> Iterable[Edit]:
+    if is_build_script(module):
+        nodes = [node for node in _flags(module, _ABI) if _ABI.fullmatch(text_of(node).strip())]
+        yield from _without(module, nodes, _ABI)
 
 
 def _architectures(module: Module, scope: PythonScope) -> Iterable[Edit]:
@@ -149,67 +158,6 @@ def without_statements(module: Module, statements: Sequence[ast.stmt]) -> Iterat
             yield Edit(*span, "")
 
 
-_HELPER = '''\
-def _cuda_wanted():
-    """Whether to build the CUDA code: FORCE_CUDA=1 or =0 decides, else a GPU or a toolkit does."""
-    import os
-
-    import torch
-    from torch.utils.cpp_extension import CUDA_HOME
-
-    forced = os.environ.get("FORCE_CUDA", "")
-    if forced in ("0", "1"):
-        return forced == "1"
-    return torch.cuda.is_available() or (torch.version.cuda is not None and CUDA_HOME is not None)
-'''
-
-
-def _gate(module: Module, scope: PythonScope) -> Iterable[Edit]:
-    """`torch.cuda.is_available()` as the question whether to build for CUDA."""
-    if "CUDAExtension" not in module.text or "FORCE_CUDA" in module.text:
-        return
-    if not any(
-        isinstance(node, ast.Call) and dotted(node.func).split(".")[-1] == "setup"
-        for node in ast.walk(module.tree)
-    ):
-        return
-    calls = [
-        node
-        for node in ast.walk(module.tree)
-        if isinstance(node, ast.Call)
-        and dotted(node.func) in ("torch.cuda.is_available", "cuda.is_available")
-        and "hip" not in module.source(_condition(module, node))
-    ]
-    if not calls:
-        return
-    newline = newline_of(module.text)
-    yield from (Edit(module.start(call), module.end(call), "_cuda_wanted()") for call in calls)
-    at = _behind_imports(module)
-    yield Edit(at, at, f"\n\n{_HELPER}".replace("\n", newline))
-
-
-def _condition(module: Module, node: ast.expr) -> ast.AST:
-    """The whole boolean expression that a call is part of."""
-    whole: ast.AST = node
-    while isinstance(module.parents[whole], (ast.BoolOp, ast.UnaryOp, ast.Compare)):
-        whole = module.parents[whole]
-    return whole
-
-
-def _behind_imports(module: Module) -> int:
-    """Where the first imports of a file end, or its docstring, or the file begins."""
-    last: ast.stmt | None = None
-    for statement in module.tree.body:
-        docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-        if not docstring and not isinstance(statement, (ast.Import, ast.ImportFrom)):
-            break
-        last = statement
-    if last is None:
-        return 0
-    span = module.whole_lines(last)
-    return span[1] if span else module.end(last)
-
-
 RULES = (
     Rule(
         id="cxx-standard",
@@ -232,6 +180,24 @@ RULES = (
         language="Python",
     ),
     Rule(
+        id="cxx11-abi",
+        need="broken",
+        gone="torch 2.6, whose wheels have the new ABI",
+        since="torch 1.3",
+        pattern="extra_compile_args=['-D_GLIBCXX_USE_CXX11_ABI=0', …]",
+        replacement="extra_compile_args=[…]",
+        before="from torch.utils.cpp_extension import CppExtension\n"
+        "flags = ['-O3', '-D_GLIBCXX_USE_CXX11_ABI=0']\n",
+        after="from torch.utils.cpp_extension import CppExtension\nflags = ['-O3']\n",
+        untouched=(
+            "from torch.utils.cpp_extension import CppExtension\nflags = ['-DUSE_ABI=0']\n",
+            "flags = ['-D_GLIBCXX_USE_CXX11_ABI=0']  # of another tool\n",
+        ),
+        why="It builds, and fails at import with an undefined symbol. An older torch adds the flag itself.",
+        rewrite=_abi,
+        language="Python",
+    ),
+    Rule(
         id="arch-list",
         need="broken",
         gone="CUDA 13 for what is older than sm_75",
@@ -247,32 +213,6 @@ RULES = (
             "from torch.utils.cpp_extension import CUDAExtension\n# '-gencode=arch=compute_60,code=sm_60'\n",
         ),
         rewrite=_architectures,
-        language="Python",
-    ),
-    Rule(
-        id="cuda-gate",
-        need="broken",
-        gone="a machine without a GPU gets a build for the CPU only, without a word",
-        since="torch 1.0",
-        pattern="if torch.cuda.is_available(): … CUDAExtension",
-        replacement="if _cuda_wanted(): … CUDAExtension",
-        before="import torch\nfrom setuptools import setup\n"
-        "from torch.utils.cpp_extension import CUDAExtension\n\n"
-        "modules = [CUDAExtension('e', ['e.cu'])] if torch.cuda.is_available() else []\n"
-        "setup(name='e', ext_modules=modules)\n",
-        after="import torch\nfrom setuptools import setup\n"
-        f"from torch.utils.cpp_extension import CUDAExtension\n\n\n{_HELPER}\n"
-        "modules = [CUDAExtension('e', ['e.cu'])] if _cuda_wanted() else []\n"
-        "setup(name='e', ext_modules=modules)\n",
-        untouched=(
-            "import os, torch\nfrom setuptools import setup\n"
-            "from torch.utils.cpp_extension import CUDAExtension\n"
-            "if torch.cuda.is_available() or os.getenv('FORCE_CUDA') == '1':\n"
-            "    setup(ext_modules=[CUDAExtension('e', ['e.cu'])])\n",
-            "import torch\nif torch.cuda.is_available():\n    print('GPU')\n",
-        ),
-        why="A toolkit is enough to compile; FORCE_CUDA=1 or =0 settles it.",
-        rewrite=_gate,
         language="Python",
     ),
 )

@@ -88,6 +88,18 @@ def _context_stream(code: Code, scope: Scope) -> Iterable[Edit]:
         yield Edit(stream[first].start, stream[index].end, new)
 
 
+def _scalar_type(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`::detail::scalar_type(type)`, which macros copied from torch's own call."""
+    for stream, index in code.names("scalar_type"):
+        qualified = _words(stream, index - 2, 2) == ["detail", "::"]
+        if index < 2 or not qualified or _words(stream, index + 1, 1) != ["("]:
+            continue
+        first = index - 2
+        while first and stream[first - 1].text in ("::", "at", "torch", "c10"):
+            first -= 1
+        yield Edit(stream[first].start, stream[index].end, "ported_scalar_type")
+
+
 def _item(old: str, type: str) -> Rule:
     return Rule(
         id="tensor-" + old[2:].lower().replace("c", "to-c-", 1),
@@ -149,6 +161,26 @@ RULES = (
         ),
         rewrite=_context_stream,
         emits="getCurrentCUDAStream|device_count",
+    ),
+    Rule(
+        id="detail-scalar-type",
+        need="broken",
+        gone="torch 2.6",
+        since="torch 1.3",
+        pattern="::detail::scalar_type(type)",
+        replacement="ported_scalar_type(type)",
+        before="#define SWITCH(TYPE) switch (::detail::scalar_type(TYPE))\n"
+        "void f(at::Tensor x) { SWITCH(x.type()) { default: g(); } }\n",
+        after="#define SWITCH(TYPE) switch (ported_scalar_type(TYPE))\n"
+        "void f(at::Tensor x) { SWITCH(x.type()) { default: g(); } }\n",
+        untouched=(
+            "auto f(at::Tensor x) { return x.scalar_type(); }\n",
+            "// ::detail::scalar_type(type)\n",
+        ),
+        why="Macros that were copied from torch's AT_DISPATCH_* call it, and are given x.type() and"
+        " x.scalar_type() alike.",
+        rewrite=_scalar_type,
+        helper="ported_scalar_type",
     ),
     Rule(
         id="dispatch-all-and-half",

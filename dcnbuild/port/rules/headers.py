@@ -22,12 +22,15 @@ REPLACEMENTS = {
 }
 #: Any other header of THC: it brought in the stream, the device properties and the cuBLAS handle.
 _CUDA_CONTEXT = "ATen/cuda/CUDAContext.h"
-_THC = re.compile(r"(?:THC|THCUNN|THCS)/.*")
-_TH = re.compile(r"(?:TH|THNN|THS)/.*")
+_THC = re.compile(r"(?:THC|THCUNN|THCS)/.*|THC(?:General|Blas|Tensor)?\.h")
+_TH = re.compile(r"(?:TH|THNN|THS)/.*|TH(?:General|Blas|Tensor)?\.h")
 #: These still stand in torch 2.14.1 as forwarders.
 _FORWARDERS = frozenset({"THC/THCAtomics.cuh", "THC/THCDeviceUtils.cuh"})
 #: What ATen/cuda/CUDAApplyUtils.cuh is there for; without them only its atomics are meant.
-_APPLY = r"CUDA_tensor_apply\w*|getApplyGrid|getApplyBlock|getApplyBlocksPerSM|TensorInfo|ceil_div"
+_APPLY = (
+    r"CUDA_tensor_apply\w*|getApply\w+|(?:get)?TensorInfo|canUse32BitIndexMath|IndexToOffset"
+    r"|ceil_div|ATenCeilDiv|TensorArg\w*|AT_APPLY_\w+"
+)
 _ATOMICS = r"atomicAdd|gpuAtomicAdd\w*|fastAtomicAdd|atomicMin|atomicMax|AtomicFPOp|AtomicAdd\w*"
 _PYBIND = r"torch/(?:extension|python|csrc/utils/pybind)\.h|pybind11/.*"
 
@@ -59,9 +62,15 @@ def is_torch_h(header: str) -> bool:
     return bool(_THC.fullmatch(header) or _TH.fullmatch(header))
 
 
-def _includes(code: Code, wanted: str) -> list[Include]:
+def _includes(code: Code, scope: Scope, wanted: str) -> list[Include]:
+    """The includes of torch's headers of such a name; what the project has itself is its own."""
     expression = re.compile(wanted)
-    return [i for i in code.layout.includes if expression.fullmatch(i.header[1:-1])]
+    return [
+        include
+        for include in code.layout.includes
+        if expression.fullmatch(include.header[1:-1])
+        and include.header[1:-1] not in scope.own_headers
+    ]
 
 
 def _replace(code: Code, include: Include, header: str | None) -> Edit:
@@ -76,7 +85,7 @@ def _replace(code: Code, include: Include, header: str | None) -> Edit:
 
 
 def _thc(code: Code, scope: Scope) -> Iterable[Edit]:
-    for include in _includes(code, _THC.pattern):
+    for include in _includes(code, scope, _THC.pattern):
         header = include.header[1:-1]
         if header not in _FORWARDERS:
             yield _replace(code, include, REPLACEMENTS.get(header, _CUDA_CONTEXT))
@@ -84,19 +93,19 @@ def _thc(code: Code, scope: Scope) -> Iterable[Edit]:
 
 
 def _forwarders(code: Code, scope: Scope) -> Iterable[Edit]:
-    for include in _includes(code, "|".join(map(re.escape, sorted(_FORWARDERS)))):
+    for include in _includes(code, scope, "|".join(map(re.escape, sorted(_FORWARDERS)))):
         yield _replace(code, include, REPLACEMENTS[include.header[1:-1]])
         return
 
 
 def _moved(code: Code, scope: Scope) -> Iterable[Edit]:
-    for include in _includes(code, "|".join(map(re.escape, MOVED))):
+    for include in _includes(code, scope, "|".join(map(re.escape, MOVED))):
         yield _replace(code, include, MOVED[include.header[1:-1]])
         return
 
 
 def _th(code: Code, scope: Scope) -> Iterable[Edit]:
-    for include in _includes(code, _TH.pattern):
+    for include in _includes(code, scope, _TH.pattern):
         yield _replace(code, include, None)
         return
 
@@ -104,7 +113,7 @@ def _th(code: Code, scope: Scope) -> Iterable[Edit]:
 def _apply_utils(code: Code, scope: Scope) -> Iterable[Edit]:
     if any(True for _ in code.names(_APPLY)) or not any(True for _ in code.names(_ATOMICS)):
         return
-    for include in _includes(code, r"ATen/cuda/CUDAApplyUtils\.cuh"):
+    for include in _includes(code, scope, r"ATen/cuda/CUDAApplyUtils\.cuh"):
         yield _replace(code, include, "ATen/cuda/Atomic.cuh")
 
 
@@ -115,7 +124,7 @@ def _extension(code: Code, scope: Scope) -> Iterable[Edit]:
     there = {include.header[1:-1] for include in code.layout.includes} | scope.headers
     if any(re.fullmatch(_PYBIND, header) for header in there):
         return
-    for include in _includes(code, r"torch/torch\.h"):
+    for include in _includes(code, scope, r"torch/torch\.h"):
         yield _replace(code, include, "torch/extension.h")
         return
 
@@ -132,6 +141,7 @@ RULES = (
         after="#include <ATen/cuda/CUDAContext.h>\n\nvoid f();\n",
         untouched=(
             "// #include <THC/THC.h>\n",
+            '#include "THCMine.h"\n#include "THCudaThings.h"\n',
             "#if __has_include(<THC/THC.h>)\n#include <THC/THC.h>\n#endif\n",
             "#if TORCH_VERSION_MAJOR < 2\n#include <THC/THC.h>\n#endif\n",
         ),
@@ -190,6 +200,8 @@ RULES = (
         untouched=(
             "#include <ATen/cuda/CUDAApplyUtils.cuh>\n"
             "void f(Tensor x) { at::cuda::CUDA_tensor_apply1<float>(x, Fill()); }\n",
+            "#include <ATen/cuda/CUDAApplyUtils.cuh>\n__device__ void f(float* p) { atomicAdd(p, 1.f); }\n"
+            "int n = at::cuda::ATenCeilDiv(3, 2);\n",
         ),
         why="Only where nothing of it but the atomics is used.",
         rewrite=_apply_utils,
