@@ -82,6 +82,11 @@ def install(session: nox.Session) -> Path:
     return _installed[0]
 
 
+WORKERS = min(4, os.cpu_count() or 1)
+#: A test file stays with one worker, since its fixtures compile.
+PARALLEL = ("-n", str(WORKERS), "--dist", "loadfile")
+
+
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests on the installed package, then the operators' tests on the JIT route; or those named after --."""
@@ -90,14 +95,15 @@ def tests(session: nox.Session) -> None:
     if session.posargs:
         pytest(session, scratch, "--route", "prebuilt", *session.posargs)
         return
-    pytest(session, scratch, "--route", "prebuilt", "tests")
+    pytest(session, scratch, *PARALLEL, "--route", "prebuilt", "tests")
     # a copy of the package without its libraries, so that they must be compiled
     copy = scratch / "without-libraries"
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(
         package, copy / "dcnbuild", ignore=lambda path, _: ["lib"] if Path(path) == package else []
     )
-    pytest(session, scratch, "--route", "jit", "tests/ops", env={"PYTHONPATH": str(copy)})
+    arguments = (*PARALLEL, "--route", "jit", "tests/ops")
+    pytest(session, scratch, *arguments, env={"PYTHONPATH": str(copy)})
 
 
 @nox.session
@@ -228,6 +234,8 @@ def pytest(
     """Runs pytest where the checkout is not on sys.path, and no variable of the caller's chooses the route."""
     paths = [str(ROOT / text) if (ROOT / text).exists() else text for text in arguments]
     clean = {"PYTHONPATH": "", "DCNBUILD_ROUTE": "", "DCNBUILD_CACHE": str(scratch / "cache")}
+    if "-n" in arguments:  # as many threads as cores, over all workers
+        clean["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // WORKERS))
     with session.chdir(scratch):
         session.run(
             *(str(PYTHON), "-m", "pytest", f"--rootdir={ROOT}", f"-c{ROOT / 'pyproject.toml'}"),

@@ -10,6 +10,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -109,13 +110,17 @@ def test_who_waits_says_so_and_takes_over_from_the_killed(
     first = tiny.start(BUILD, env)
     _wait_for(slow_compiler.with_name("started"))
     second = tiny.start(BUILD, env)
-    time.sleep(2.0)
+    assert second.stderr is not None
+    too_long = threading.Timer(300, second.kill)
+    too_long.start()
+    said = next((line for line in second.stderr if "waiting for another process" in line), None)
+    too_long.cancel()
     first.kill()
     first.wait()
     slow_compiler.with_name("slow").unlink()
     out, err = second.communicate(timeout=300)
+    assert said is not None, err
     assert out.endswith(" 42\n"), err
-    assert "waiting for another process" in err
 
 
 def test_an_interrupted_build_leaves_nothing(tiny: Project, slow_compiler: Path) -> None:
