@@ -115,7 +115,7 @@ def lint(session: nox.Session) -> None:
     sys.path.insert(0, str(ROOT))
     from dcnbuild.builder.requirements import BASE_REQUIREMENTS
 
-    pip(session, *extras["lint"], *extras["demo"], *BASE_REQUIREMENTS, "nox")
+    pip(session, *extras["lint"], *extras["demo"], *BASE_REQUIREMENTS, "nox", "pytest")
     sources = [str(path) for path in sorted((ROOT / "csrc").rglob("*.*"))]
     for command in (
         ("ruff", "check", "."),
