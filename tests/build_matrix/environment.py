@@ -8,13 +8,16 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from build_matrix import checks, processes
 from build_matrix.pythons import find_python
 from build_matrix.settings import Settings
+from dcnbuild.doctor.preflight import preflight
 from dcnbuild.environment import files
+from dcnbuild.environment.collect import collect
 from dcnbuild.environment.facts import Toolkit
 from dcnbuild.environment.torch_install import read_torch
 from dcnbuild.matrix import Pair
@@ -84,6 +87,7 @@ class Environment:
         self._install_torch()
         self._check_torch()
         self._find_compilers()
+        self._ask_the_doctor()
 
     def _install_torch(self) -> None:
         pair = self.pair
@@ -156,6 +160,17 @@ class Environment:
             if found is None:
                 raise NotTried(f"no {name} on PATH and none in {root / 'host'}")
             self._env[variable] = str(found)
+
+    def _ask_the_doctor(self) -> None:
+        """Judges the row's own toolkit and compiler: a build would take another one that fits, if there is any."""
+        if self.toolkit is None:
+            return
+        facts = collect(self._env, prefix=self.directory / "env")
+        torch = read_torch(Path(self.facts["site"]))
+        own = tuple(item for item in facts.toolkits if item.root == self.toolkit.root)
+        for finding in preflight(replace(facts, torch=torch, toolkits=own), wants_cuda=True):
+            if finding.severity == "error":
+                raise Failed(f"{finding.title}: {finding.cause}", finding.to_json())
 
     # --- running programs ---
 

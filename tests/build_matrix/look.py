@@ -20,6 +20,7 @@ def torch_facts() -> dict[str, Any]:
 
     return {
         "torch": str(torch.__version__),
+        "site": str(Path(torch.__file__).parents[1]),
         "cuda": torch.version.cuda,
         "python": platform.python_version(),
         "gpu": torch.cuda.is_available(),

@@ -170,6 +170,9 @@ class Row:
         if "cuda" not in found:
             return
         self.result.toolkit = self.result.toolkit or found["cuda"]["toolkit"]
+        compiled_by = str(found["cuda"]["toolkit"])
+        if architectures is not None and f"CUDA {self.pair.toolkit} " not in compiled_by:
+            raise Failed(f"compiled by {compiled_by}, the row names CUDA {self.pair.toolkit}")
         build.architectures = tuple(found["cuda"]["architectures"])
         expected = tuple(found["cuda"]["recorded"]) if architectures is None else architectures
         if build.architectures != expected or not expected:
