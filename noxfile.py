@@ -126,6 +126,15 @@ def lint(session: nox.Session) -> None:
         session.run(str(SHARED / "bin" / command[0]), *command[1:], external=True)
 
 
+@nox.session(venv_backend="venv")
+def docs(session: nox.Session) -> None:
+    """The documentation site, into site/; a warning is an error. In an environment of its own, since it needs no torch."""
+    extras = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]
+    session.install("--quiet", *extras["docs"])
+    # The theme advertises its successor at every build; that is no warning about these pages.
+    session.run("mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
+
+
 @nox.session
 def bench(session: nox.Session) -> None:
     """The benchmarks on the installed package; after --, the names of those to run."""

@@ -1,0 +1,86 @@
+"""What the pages say about the examples' results is what the records beside the figures say, and the README's first screen serves."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+from typing import Any
+
+import pytest
+from docs.blocks import CHECKOUT
+
+FIGURES = CHECKOUT / "docs" / "figures"
+#: record → page.
+RECORDS = {
+    "align_frames": "align-frames",
+    "convergence": "convergence",
+    "psnr_pitfall": "psnr",
+    "sync_batchnorm": "sync-batchnorm",
+}
+
+
+def record(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((FIGURES / f"{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def page(name: str) -> str:
+    return (CHECKOUT / "docs" / "notes" / f"{RECORDS[name]}.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_figure_and_commit(name: str) -> None:
+    commit = record(name)["commit"]
+    assert re.fullmatch("[0-9a-f]{10}", commit), "made by files that were not committed"
+    assert f"Made by commit `{commit}`" in page(name)
+    (figure,) = re.findall(r"!\[.+\]\(\.\./figures/(.+?)\)", page(name))
+    assert (FIGURES / figure).read_bytes().startswith(b"\x89PNG")
+
+
+def test_align_frames() -> None:
+    found = record("align_frames")
+    assert len(found["seeds"]) == 3
+    margins = [seed["deformable"] - seed["plain"] for seed in found["seeds"]]
+    assert statistics.median(margins) >= 2
+    for seed, margin in zip(found["seeds"], margins, strict=True):
+        row = [seed["seed"], *(f"{seed[kind]:.2f}" for kind in ("noisy", "plain", "deformable"))]
+        assert "| " + " | ".join(map(str, [*row, f"{margin:.2f}"])) + " |" in page("align_frames")
+        assert seed["plain seconds"] + seed["deformable seconds"] < 180
+        assert f"{seed['plain parameters']} (plain)" in page("align_frames")
+        assert f"{seed['deformable parameters']} parameters" in page("align_frames")
+    assert f"**{statistics.median(margins):.2f} dB**" in page("align_frames")
+
+
+def test_convergence() -> None:
+    found = record("convergence")
+    for name, losses in found["losses"].items():
+        end, first = sum(losses[-10:]) / 10, found["gradients"][name][0]
+        assert f"| {name} | {end:.4f} | {first:.0e} |" in page("convergence")
+
+
+def test_psnr_pitfall() -> None:
+    found = record("psnr_pitfall")
+    for name, line in found["psnr"].items():
+        assert f"| {name} | {line[found['noise'].index(32)]:.2f} dB |" in page("psnr_pitfall")
+
+
+def test_sync_batchnorm() -> None:
+    found, text = record("sync_batchnorm"), page("sync_batchnorm")
+    for row in found["half"]:
+        numbers = f"{row['gamma']:.3f} | {row['expected gamma']:.3f} | {row['beta']:+.3f}"
+        assert f"| {row['batch']} × 2 × 2 | {numbers} |" in text
+    for batch in (1, 16, 256):
+        ordinary, together = (
+            found["gaps"][name][found["batches"].index(batch)]
+            for name in ("ordinary", "synchronised to joined")
+        )
+        assert f"| {batch} | {ordinary:.3f} | {together:.0e} |" in text
+    for gradient in found["gradients"].values():
+        assert f"{gradient:.0e}" in text
+
+
+def test_the_first_screen_of_the_readme() -> None:
+    screen = "".join((CHECKOUT / "README.md").read_text(encoding="utf-8").splitlines(True)[:25])
+    for needed in ("pip install", "from dcnbuild import", "dcnbuild doctor", "dcnbuild port"):
+        assert needed in screen
