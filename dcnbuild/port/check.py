@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 import shutil
@@ -15,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from dcnbuild.builder.plan import CudaPlan
+from dcnbuild.port.build_flags import BuildFlags, build_flags
 from dcnbuild.port.project import Project
 from dcnbuild.port.result import Build, ProjectResult
 from dcnbuild.port.source import COMPILED_SUFFIXES, CPP_SUFFIXES
@@ -80,12 +80,12 @@ def check_project(
             build = replace(build, variables=dict(tools.added))
         rest = [path for path in wanted if path not in built]
         found: dict[PurePosixPath, Outcome] = {p: (True, "", "") for p in wanted if p in built}
-        includes, macros = _include_directories(root, result), _macros(root)
+        includes, flags = _include_directories(root, result), build_flags(root)
 
         def compile_one(path: PurePosixPath) -> Outcome:
             progress(f"compiling {path}")
             output = Path(temporary, path.name + ".o")
-            return _compile(root, path, output, tools, includes, macros)
+            return _compile(root, path, output, tools, includes, flags)
 
         with ThreadPoolExecutor(jobs) as pool:
             found |= dict(zip(rest, pool.map(compile_one, rest), strict=True))
@@ -119,12 +119,12 @@ def _compile(
     output: Path,
     tools: Toolchain,
     includes: Sequence[Path],
-    macros: Sequence[str],
+    flags: BuildFlags,
 ) -> Outcome:
     if path.suffix == ".cu" and not isinstance(tools.cuda, CudaPlan):
         return None, "", f"not tried: {tools.cuda.title}"
     source = root / path
-    command = compile_command(tools, source, output, [source.parent, *includes], macros)
+    command = compile_command(tools, source, output, [source.parent, *includes], flags)
     done = subprocess.run(
         command, capture_output=True, text=True, errors="replace", env=dict(tools.environment)
     )
@@ -152,28 +152,6 @@ def _include_directories(root: Path, result: ProjectResult) -> list[Path]:
     roots = {root, root / "src", root / "csrc", root / "include"}
     parents = {root / parent for folder in folders for parent in (folder, *folder.parents)}
     return sorted(path for path in roots | parents if path.is_dir())
-
-
-def _macros(root: Path) -> list[str]:
-    """The macros that its setup.py defines: `('NAME', None)` in any list of it, and -DNAME flags."""
-    try:
-        tree = ast.parse((root / "setup.py").read_text(errors="replace"))
-    except (OSError, SyntaxError, ValueError):
-        return ["WITH_CUDA"]
-    found = {"WITH_CUDA": None}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Tuple) and len(node.elts) == 2:
-            name, value = node.elts
-            if (
-                isinstance(name, ast.Constant)
-                and isinstance(value, ast.Constant)
-                and re.fullmatch(r"[A-Z_][A-Z0-9_]*", str(name.value))
-            ):
-                text = str(name.value)
-                found[text if value.value is None else f"{text}={value.value!s}"] = None
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            found |= dict.fromkeys(re.findall(r"^-D(\w+(?:=\w+)?)$", node.value))
-    return list(found)
 
 
 def _build(

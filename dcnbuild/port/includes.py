@@ -36,6 +36,7 @@ SYMBOLS: dict[str, tuple[str, str]] = {
         "ATen/core/DeprecatedTypeProperties.h",
         rf"{_TORCH}|ATen/ATen\.h|ATen/core/Tensor\.h",
     ),
+    r"numeric_limits": ("ATen/cuda/NumericLimits.cuh", r"(?!)"),
     r"plus": ("cuda/std/functional", r"(?!)"),
     r"maximum|minimum": ("cuda/functional", r"(?!)"),
     r"CUDACachingAllocator": ("c10/cuda/CUDACachingAllocator.h", r"(?!)"),

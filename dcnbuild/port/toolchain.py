@@ -13,6 +13,7 @@ from dcnbuild.doctor.finding import Finding, FindingError
 from dcnbuild.doctor.preflight import preflight
 from dcnbuild.environment.collect import collect
 from dcnbuild.environment.facts import Compiler, TorchInstall
+from dcnbuild.port.build_flags import BuildFlags
 from dcnbuild.versions import numbers
 
 #: First torch → the C++ standard that its headers need. Measured, see docs/porting.md.
@@ -89,7 +90,7 @@ def find_toolchain(env: Mapping[str, str], executable: Path, at_once: int) -> To
 
 
 def compile_command(
-    tools: Toolchain, source: Path, output: Path, includes: Sequence[Path], macros: Sequence[str]
+    tools: Toolchain, source: Path, output: Path, includes: Sequence[Path], flags: BuildFlags
 ) -> list[str]:
     """The command that compiles one source to an object, as torch's own builds would.
 
@@ -97,7 +98,7 @@ def compile_command(
         tools: for a .cu file with a CudaPlan.
         source, output: the files.
         includes: directories of the project.
-        macros: e.g. "WITH_CUDA" or "N=3".
+        flags: of the project's build scripts.
     """
     standard = next(s for since, s in _STANDARDS if numbers(tools.torch.version) >= since)
     include = tools.torch.root / "include"
@@ -110,7 +111,7 @@ def compile_command(
             f"-D{macro}"
             for macro in ("TORCH_EXTENSION_NAME=ported", "TORCH_API_INCLUDE_EXTENSION_H")
         ),
-        *(f"-D{macro}" for macro in macros),
+        *(f"-D{macro}" for macro in flags.macros),
         f"-std=c++{standard}",
         *("-c", str(source), "-o", str(output)),
     ]
@@ -118,6 +119,7 @@ def compile_command(
         common = [*(f"-isystem{path}" for path in tools.cuda.toolkit.include), *common]
     if source.suffix == ".cu" and isinstance(tools.cuda, CudaPlan):
         host = ["-ccbin", str(tools.cuda.host.path)] if tools.cuda.host else []
-        flags = [*_NVCC_FLAGS, *gencode_flags([tools.architecture]), "-Xcompiler", "-fPIC"]
-        return [str(tools.cuda.toolkit.nvcc), *host, *flags, *common]
+        architecture = gencode_flags([tools.architecture])
+        more = [*_NVCC_FLAGS, *flags.nvcc, *architecture, "-Xcompiler", "-fPIC"]
+        return [str(tools.cuda.toolkit.nvcc), *host, *more, *common]
     return [str(tools.compiler.path), "-fPIC", *common]

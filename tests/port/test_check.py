@@ -14,6 +14,7 @@ from dcnbuild.builder.plan import CudaPlan
 from dcnbuild.cli import main
 from dcnbuild.doctor.finding import Finding
 from dcnbuild.environment.facts import Compiler, Toolkit, TorchInstall
+from dcnbuild.port.build_flags import BuildFlags, build_flags
 from dcnbuild.port.check import check_project
 from dcnbuild.port.output import write_copy
 from dcnbuild.port.project import port_project
@@ -72,17 +73,21 @@ GCC = Compiler(Path("/usr/bin/g++"), "gcc", "12.2.0")
 NVCC = Toolkit(Path("/c"), Path("/c/bin/nvcc"), "13.0", include=(Path("/c/include"),))
 
 
+FLAGS = BuildFlags(("WITH_CUDA",), ("--expt-extended-lambda",))
+
+
 def test_commands() -> None:
     plan = CudaPlan(NVCC, ("sm_80", "sm_90"), GCC)
     tools = Toolchain(TORCH, GCC, plan, {})
-    cuda = compile_command(tools, Path("a.cu"), Path("a.o"), [Path("inc")], ["WITH_CUDA"])
+    cuda = compile_command(tools, Path("a.cu"), Path("a.o"), [Path("inc")], FLAGS)
     assert cuda[:3] == ["/c/bin/nvcc", "-ccbin", "/usr/bin/g++"]
     assert {"-Iinc", "-DWITH_CUDA", "-std=c++17", "-DTORCH_EXTENSION_NAME=ported"} <= set(cuda)
     assert [word for word in cuda if "compute_" in word] == ["-gencode=arch=compute_80,code=sm_80"]
-    cpp = compile_command(tools, Path("a.cpp"), Path("a.o"), [], [])
+    assert "--expt-extended-lambda" in cuda
+    cpp = compile_command(tools, Path("a.cpp"), Path("a.o"), [], BuildFlags(()))
     assert cpp[0] == "/usr/bin/g++" and "-isystem/c/include" in cpp
     newer = Toolchain(TorchInstall(TORCH.root, "2.14.1", None), GCC, plan, {})
-    assert "-std=c++20" in compile_command(newer, Path("a.cpp"), Path("a.o"), [], [])
+    assert "-std=c++20" in compile_command(newer, Path("a.cpp"), Path("a.o"), [], BuildFlags(()))
 
 
 def test_the_line_that_installs_the_result() -> None:
@@ -99,6 +104,23 @@ def test_it_is_printed_where_the_build_went_through(
     result = ProjectResult((), False, build=Build(built, {"old_ext": ""}))
     print_report(Console(width=200), result, Path("old-ported"))
     assert capsys.readouterr().out.count("pip install --no-build-isolation ./old-ported") == said
+
+
+def test_what_the_build_scripts_pass_is_passed(tmp_path: Path) -> None:
+    (tmp_path / "setup.py").write_text(
+        "macros = [('WITH_X', None), ('N', '3'), ('no macro', 1)]\n"
+        "flags = ['-DY', '-DZ=2', '-O3', '-U__CUDA_NO_HALF_OPERATORS__']\n"
+    )
+    (tmp_path / "jit.py").write_text(
+        "from torch.utils.cpp_extension import load\n"
+        "e = load('e', ['e.cu'], extra_cuda_cflags=['--expt-extended-lambda'])\n"
+    )
+    (tmp_path / "other.py").write_text("x = '-DNOT_OURS'\n")
+    (tmp_path / "python2.py").write_text("print 'cpp_extension', '-DNOT_READ'\n")
+    assert build_flags(tmp_path) == BuildFlags(
+        ("WITH_CUDA", "WITH_X", "N=3", "Y", "Z=2"),
+        ("--expt-extended-lambda", "-U__CUDA_NO_HALF_OPERATORS__"),
+    )
 
 
 def test_cuda_sources_without_a_toolkit_are_not_tried(tmp_path: Path) -> None:

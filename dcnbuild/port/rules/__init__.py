@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from dcnbuild.port.rule import Leftover, Rule
-from dcnbuild.port.rules import aten, blas, bugs, cuda, errors, guards, headers, tensors, thc
+from dcnbuild.port.rules import (
+    aten,
+    blas,
+    bugs,
+    cuda,
+    errors,
+    guards,
+    headers,
+    numerics,
+    tensors,
+    thc,
+)
 from dcnbuild.port.rules.leftovers import LEFTOVERS
 
 #: family → its rules. Headers come after the names that keep them needed, guards and bugs last.
 FAMILIES: dict[str, tuple[Rule, ...]] = {
     "Errors and checks": errors.RULES,
     "Matrix products": blas.RULES,
-    "The THC runtime": thc.RULES,
+    "The THC runtime": (*thc.RULES, *numerics.RULES),
     "Tensors": (*tensors.RULES, *aten.RULES),
     "CUDA": cuda.RULES,
     "Headers": headers.RULES,

@@ -36,7 +36,7 @@ LEFTOVERS = (
         reason="this part of TH or THC went with torch 1.11 and no rule knows its successor here",
         advice="look for the operation in at::, at::cuda:: or c10::cuda:: and call that",
         need="broken",
-        example="int f() { return THCNumerics<float>::ge(a, b); }\n",
+        example="int f() { return THCNumerics<float>::cinv(a); }\n",
         untouched=(
             "int THREADS = 1, THRESHOLD = 2;\n",
             "struct THCNumerics { };\n// THCNumerics<float>\n",
