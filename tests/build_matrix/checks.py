@@ -12,15 +12,15 @@ from dcnbuild.doctor.logs import read_log
 from dcnbuild.doctor.registry import all_checks
 
 #: The tests of a row, and pytest's -k. On the prebuilt route one of each kind: agreement with the reference and
-#: torchvision in both precisions, edge cases, derivatives, transforms, the fake kernels and a compiled graph,
-#: modules, refusals. `nox -s tests` runs all of them on one pair.
+#: torchvision in both precisions, edge cases, derivatives, transforms, a compiled graph, modules, refusals.
+#: `nox -s tests` runs all of them on one pair, opcheck too, which takes longer than these together.
 PREBUILT_TESTS = (
     (
         *("test_agreement.py", "test_edge_cases.py", "test_gradcheck.py", "test_modules.py"),
         *("test_transforms.py", "test_bad_input.py", "test_pool_agreement.py"),
     ),
     "(cpu-0-float or cuda-0-float or not thousand) and not any_shape and not layouts "
-    "and not (opcheck and v1)",
+    "and not opcheck",
 )
 #: On the JIT route, where the same sources were compiled once more: that they compute right at all.
 JIT_TESTS = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -12,11 +13,13 @@ from pathlib import Path
 import pytest
 
 from build_matrix import checks, pythons, report, results, wheel_check
+from build_matrix.environment import Environment, Failed
 from build_matrix.processes import MARK, end_leftovers, run
 from build_matrix.results import Build, Result
 from build_matrix.settings import CHECKOUT, Settings
 from dcnbuild import matrix, native
 from dcnbuild.builder.record import read_record
+from dcnbuild.environment.toolkits import read_toolkit
 
 
 def test_a_program_is_timed_logged_and_marked(tmp_path: Path) -> None:
@@ -54,6 +57,49 @@ def test_interpreters(tmp_path: Path) -> None:
     # a program of the right name that is another Python, as pyenv's shims can be
     (tmp_path / "python3.98").symlink_to(sys.executable)
     assert pythons.find_python("3.98", {"PATH": str(tmp_path)}) is None
+
+
+@pytest.mark.parametrize(
+    ("version", "compiler", "expected"),
+    [("12.4", "12.2.0", "cuda-mismatch"), ("13.0", "99.1.0", "gcc-too-new"), ("13.0", "12.2.0", None)],
+    ids=["toolkit", "compiler", "neither"],
+)  # fmt: skip
+def test_a_row_with_a_wrong_toolkit_or_compiler_fails_with_the_finding(
+    tmp_path: Path, version: str, compiler: str, expected: str | None
+) -> None:
+    """Whatever else the machine has: a build would pass over what does not fit."""
+    cuda, site, gxx = tmp_path / "cuda", tmp_path / "site", tmp_path / "g++-99"
+    contents = {
+        cuda / "bin/nvcc": "",
+        cuda / "bin/ptxas": "",
+        cuda / "nvvm/bin/cicc": "",
+        cuda / "version.json": json.dumps({"cuda": {"version": f"{version}.1"}}),
+        cuda / "include/cuda_runtime.h": "",
+        cuda / "include/crt/host_config.h": "",
+        cuda / "lib64/libcudart_static.a": "",
+        site / "torch/version.py": "__version__ = '2.14.1+cu130'\ncuda = '13.0'\n",
+        gxx: f"#!/bin/sh\necho 'g++ (Test) {compiler}'\n",
+    }
+    for path, text in contents.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o755)
+    toolkit = read_toolkit(cuda / "bin/nvcc", os.environ)
+    assert toolkit is not None
+    environment = Environment(
+        matrix.pairs()[0], Settings(tmp_path, {}), tmp_path, lambda text: None
+    )
+    environment.toolkit = toolkit
+    environment.facts = {"site": str(site)}
+    paths = {"PATH": os.environ["PATH"], "CUDA_HOME": str(cuda), "CC": str(gxx), "CXX": str(gxx)}
+    environment._env.update(paths)
+    if expected is None:
+        environment._ask_the_doctor()
+        return
+    with pytest.raises(Failed) as caught:
+        environment._ask_the_doctor()
+    assert caught.value.finding is not None
+    assert caught.value.finding["id"] == expected
 
 
 JUNIT = """<testsuites><testsuite>
