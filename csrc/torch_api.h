@@ -1,101 +1,33 @@
 // The one seam to torch: tensors, checks, memory, matrix products, threads, the CUDA stream and
-// registration. Every version #if is here. This flavour is the LibTorch stable ABI, target 2.10:
-// one build serves every torch from 2.10 on.
+// registration. Which of the two flavours lies below is decided here, and nowhere else:
+//
+//   torch_stable.h  the LibTorch stable ABI; one build serves every torch from its target (2.10) on
+//   torch_aten.h    ATen, for torch 2.0 to 2.9; a build serves the torch release it was made with
 #pragma once
-
-#include <torch/csrc/inductor/aoti_torch/c/shim.h>
-#include <torch/csrc/inductor/aoti_torch/generated/c_shim_cpu.h>
-#include <torch/csrc/stable/library.h>
-#include <torch/csrc/stable/ops.h>
-#include <torch/csrc/stable/tensor.h>
-#include <torch/headeronly/util/BFloat16.h>
-#include <torch/headeronly/util/Half.h>
-#ifdef USE_CUDA
-#include <torch/csrc/inductor/aoti_torch/generated/c_shim_cuda.h>
-#include <torch/csrc/stable/accelerator.h>
-#include <torch/csrc/stable/macros.h>
-#endif
 
 #include <array>
 #include <cstdint>
 #include <initializer_list>
 #include <optional>
 #include <tuple>
+#include <type_traits>
 #include <vector>
 
-#define DCNBUILD_CHECK(...) STD_TORCH_CHECK(__VA_ARGS__)
-#define DCNBUILD_LIBRARY(ns, m) STABLE_TORCH_LIBRARY_FRAGMENT(ns, m)
-#define DCNBUILD_LIBRARY_IMPL(ns, key, m) STABLE_TORCH_LIBRARY_IMPL(ns, key, m)
-#define DCNBUILD_KERNEL(function) TORCH_BOX(&function)
+namespace dcnbuild {
+using IntList = std::vector<int64_t>;
+}  // namespace dcnbuild
+
+#ifdef TORCH_TARGET_VERSION
+#include "torch_stable.h"
+#else
+#include "torch_aten.h"
+#endif
 
 namespace dcnbuild {
 
-using torch::headeronly::BFloat16;
-using torch::headeronly::Half;
-using torch::headeronly::ScalarType;
-using torch::stable::Tensor;
-using IntList = std::vector<int64_t>;
-
-inline bool same_device(const Tensor& a, const Tensor& b) {
-  return a.is_cuda() == b.is_cuda() && a.get_device_index() == b.get_device_index();
-}
-
-/// An uninitialised contiguous tensor on the device of `like`.
-inline Tensor empty(const IntList& sizes, ScalarType dtype, const Tensor& like) {
-  return torch::stable::new_empty(like, sizes, dtype);
-}
-
-inline Tensor zeros(const IntList& sizes, ScalarType dtype, const Tensor& like) {
-  return torch::stable::new_zeros(like, sizes, dtype);
-}
-
-// By the dispatcher: headers before 2.14 have no torch::stable::permute.
-inline Tensor permuted(const Tensor& tensor, const IntList& dims) {
-  std::array<StableIValue, 2> stack{torch::stable::detail::from(tensor),
-                                    torch::stable::detail::from(dims)};
-  TORCH_ERROR_CODE_CHECK(
-      torch_call_dispatcher("aten::permute", "", stack.data(), TORCH_ABI_VERSION));
-  return torch::stable::detail::to<Tensor>(stack[0]);
-}
-
-inline Tensor as_contiguous(const Tensor& tensor) { return torch::stable::contiguous(tensor); }
-
 inline Tensor cast(const Tensor& tensor, ScalarType dtype) {
-  return tensor.scalar_type() == dtype ? tensor : torch::stable::to(tensor, dtype);
+  return tensor.scalar_type() == dtype ? tensor : converted(tensor, dtype);
 }
-
-/// The sum over `dims`, which are dropped.
-inline Tensor sum_over(const Tensor& tensor, const IntList& dims, ScalarType dtype) {
-  return torch::stable::sum(tensor, dims, false, dtype);
-}
-
-inline Tensor selected(const Tensor& tensor, int64_t dim, int64_t index) {
-  return torch::stable::select(tensor, dim, index);
-}
-
-inline Tensor viewed(const Tensor& tensor, const IntList& sizes) {
-  return torch::stable::view(tensor, sizes);
-}
-
-inline void fill_zero(Tensor tensor) { torch::stable::zero_(tensor); }
-
-/// to[...] = from, broadcast and cast as torch's copy_ does.
-inline void copy_into(Tensor to, const Tensor& from) { torch::stable::copy_(to, from); }
-
-/// The values of a one-dimensional tensor in ascending order, equal ones in their old order, and
-/// their old indices.
-inline std::tuple<Tensor, Tensor> stable_sort(const Tensor& values) {
-  using torch::stable::detail::from;
-  using torch::stable::detail::to;
-  std::array<StableIValue, 4> stack{from(values), from(std::optional<bool>(true)),
-                                    from(int64_t(-1)), from(false)};
-  TORCH_ERROR_CODE_CHECK(
-      torch_call_dispatcher("aten::sort", "stable", stack.data(), TORCH_ABI_VERSION));
-  return {to<Tensor>(stack[0]), to<Tensor>(stack[1])};
-}
-
-template <typename T>
-constexpr ScalarType dtype_of = torch::headeronly::CppTypeToScalarType<T>::value;
 
 /// A matrix in memory that somebody else owns.
 template <typename T>
@@ -115,34 +47,16 @@ struct Matrices {
   Matrices transposed() const { return {first.transposed(), count, distance}; }
 };
 
-namespace detail {
-
-template <typename T, size_t dimensions>
-Tensor tensor_of(T* data, const int64_t (&sizes)[dimensions], const int64_t (&strides)[dimensions],
-                 const Tensor& device_of) {
-  AtenTensorHandle handle = nullptr;
-  TORCH_ERROR_CODE_CHECK(aoti_torch_create_tensor_from_blob(
-      const_cast<std::remove_const_t<T>*>(data), dimensions, sizes, strides, 0,
-      torch::stable::detail::to<int32_t>(
-          torch::stable::detail::from(dtype_of<std::remove_const_t<T>>)),
-      device_of.is_cuda() ? aoti_torch_device_type_cuda() : aoti_torch_device_type_cpu(),
-      device_of.get_device_index(), &handle));
-  return Tensor(handle);
-}
-
-}  // namespace detail
-
 template <typename T>
 Tensor tensor_of(const Matrix<T>& m, const Tensor& device_of) {
-  return detail::tensor_of<T, 2>(m.data, {m.rows, m.columns}, {m.row_stride, m.column_stride},
-                                 device_of);
+  return tensor_over<T, 2>(m.data, {m.rows, m.columns}, {m.row_stride, m.column_stride}, device_of);
 }
 
 template <typename T>
 Tensor tensor_of(const Matrices<T>& m, const Tensor& device_of) {
   const Matrix<T>& first = m.first;
-  return detail::tensor_of<T, 3>(first.data, {m.count, first.rows, first.columns},
-                                 {m.distance, first.row_stride, first.column_stride}, device_of);
+  return tensor_over<T, 3>(first.data, {m.count, first.rows, first.columns},
+                           {m.distance, first.row_stride, first.column_stride}, device_of);
 }
 
 /// out = a @ b, or out += a @ b. May be called from inside parallel_for (CPU); runs on the current
@@ -150,18 +64,8 @@ Tensor tensor_of(const Matrices<T>& m, const Tensor& device_of) {
 template <typename T>
 void matrix_product(const Matrix<T>& out, const Matrix<const T>& a, const Matrix<const T>& b,
                     bool accumulate, const Tensor& device_of) {
-  const Tensor out_tensor = tensor_of(out, device_of);
-  const Tensor a_tensor = tensor_of(a, device_of), b_tensor = tensor_of(b, device_of);
-  const double beta = accumulate ? 1.0 : 0.0;
-#ifdef USE_CUDA
-  if (device_of.is_cuda()) {
-    TORCH_ERROR_CODE_CHECK(aoti_torch_cuda_addmm_out(out_tensor.get(), out_tensor.get(),
-                                                     a_tensor.get(), b_tensor.get(), beta, 1.0));
-    return;
-  }
-#endif
-  TORCH_ERROR_CODE_CHECK(aoti_torch_cpu_addmm_out(out_tensor.get(), out_tensor.get(),
-                                                  a_tensor.get(), b_tensor.get(), beta, 1.0));
+  addmm_into(tensor_of(out, device_of), tensor_of(a, device_of), tensor_of(b, device_of),
+             accumulate);
 }
 
 /// The same for several matrices at once, in one call of torch.
@@ -169,27 +73,9 @@ template <typename T>
 void matrix_products(const Matrices<T>& out, const Matrices<const T>& a, const Matrices<const T>& b,
                      bool accumulate, const Tensor& device_of) {
   if (out.count == 1) return matrix_product<T>(out.first, a.first, b.first, accumulate, device_of);
-  const Tensor out_tensor = tensor_of(out, device_of);
-  const Tensor a_tensor = tensor_of(a, device_of), b_tensor = tensor_of(b, device_of);
-  const double beta = accumulate ? 1.0 : 0.0;
-#ifdef USE_CUDA
-  if (device_of.is_cuda()) {
-    TORCH_ERROR_CODE_CHECK(aoti_torch_cuda_baddbmm_out(out_tensor.get(), out_tensor.get(),
-                                                       a_tensor.get(), b_tensor.get(), beta, 1.0));
-    return;
-  }
-#endif
-  TORCH_ERROR_CODE_CHECK(aoti_torch_cpu_baddbmm_out(out_tensor.get(), out_tensor.get(),
-                                                    a_tensor.get(), b_tensor.get(), beta, 1.0));
+  baddbmm_into(tensor_of(out, device_of), tensor_of(a, device_of), tensor_of(b, device_of),
+               accumulate);
 }
-
-/// Calls body(begin, end) on torch's CPU threads, in static parts of at least `grain` items.
-template <typename F>
-void parallel_for(int64_t items, int64_t grain, const F& body) {
-  if (items > 0) torch::stable::parallel_for(0, items, grain, body);
-}
-
-inline int64_t thread_count() { return torch::stable::get_num_threads(); }
 
 #if defined(DCNBUILD_EMULATE_CUDA)
 /// tests/emulator runs the CUDA half on CPU tensors, under a name of its own.
@@ -205,20 +91,6 @@ struct DeviceScope {
   } while (0)
 #define DCNBUILD_CUDA_LIBRARY_IMPL(m) DCNBUILD_LIBRARY_IMPL(dcnbuild_emulated, CPU, m)
 #elif defined(USE_CUDA)
-/// Makes the tensor's GPU the current one for a scope, and names torch's current stream on it.
-class DeviceScope {
- public:
-  explicit DeviceScope(const Tensor& tensor) : guard_(tensor.get_device_index()) {
-    TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(tensor.get_device_index(), &stream_));
-  }
-  void* stream() const { return stream_; }
-
- private:
-  torch::stable::accelerator::DeviceGuard guard_;
-  void* stream_ = nullptr;
-};
-
-#define DCNBUILD_CUDA_CHECK(...) STD_CUDA_CHECK(__VA_ARGS__)
 #define DCNBUILD_CUDA_LIBRARY_IMPL(m) DCNBUILD_LIBRARY_IMPL(dcnbuild, CUDA, m)
 #endif
 

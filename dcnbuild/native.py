@@ -96,6 +96,28 @@ def load_registered(*, everything: bool = False) -> None:
         _load_existing("cpu")
         if torch.version.cuda:
             _load_existing("cuda", cached=everything)
+        if _status["cpu"].route is None:
+            _warn_of_another_torch()
+
+
+def _warn_of_another_torch() -> None:
+    """Says so where the libraries that were installed are of no use to the torch that is running."""
+    built = record.read_record(PREBUILT)
+    refused = _refusal(built) if built else None
+    if refused and forced_route() in (None, "prebuilt"):
+        warnings.warn(
+            f"dcnbuild's compiled kernels were {refused}: they are compiled again on first use, or now by "
+            "`dcnbuild build`, unless dcnbuild is built from its sources with this torch (`pip install .`).",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+def _refusal(built: record.BuildRecord) -> str | None:
+    """Why the running torch cannot load what was built, or None."""
+    import torch
+
+    return flavour.refusal(built, str(torch.__version__), torch.compiled_with_cxx11_abi())
 
 
 def ensure(device_type: str) -> Route:
@@ -163,10 +185,9 @@ def _find_prebuilt(library: Library) -> tuple[Path, record.LibraryRecord] | str:
     found = built.libraries.get(library)
     if found is None:
         return f"built without CUDA: {built.cuda_left_out}"
-    import torch
-
-    if not flavour.loads_in(built.flavour, built.torch, str(torch.__version__)):
-        return f"built for torch {built.torch}, this is torch {torch.__version__}"
+    refused = _refusal(built)
+    if refused:
+        return refused
     if found.source_hash != sources.source_hash(sources.csrc_dir(), library):
         return "the sources have changed since it was built"
     return record.damage(PREBUILT, library, found, deep=False) or (

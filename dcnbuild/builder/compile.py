@@ -76,6 +76,7 @@ def record_of(plan: BuildPlan, libraries: Mapping[Library, LibraryRecord]) -> Bu
         flavour=plan.flavour.name,
         torch=plan.torch.version,
         torch_cuda=plan.torch.cuda,
+        torch_cxx11_abi=plan.torch.cxx11_abi,
         compiler=f"{plan.compiler.kind} {plan.compiler.version} ({plan.compiler.path})",
         libraries=dict(libraries),
         cuda_left_out=f"{left_out.title}: {left_out.cause}" if left_out else None,

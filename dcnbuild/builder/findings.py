@@ -14,7 +14,7 @@ def torch_too_old(version: str, requirement: str) -> Finding:
         id="torch-too-old",
         severity="error",
         title="torch is too old",
-        cause=f"This dcnbuild is compiled against {requirement}, and the environment has {version}.",
+        cause=f"dcnbuild needs {requirement}, and the environment has {version}.",
         evidence=(f"torch {version}",),
         fix=(f"pip install '{requirement}'",),
     )

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from dcnbuild.builder.sources import Library
 from dcnbuild.doctor.finding import FindingError
 from dcnbuild.versions import numbers
+
+if TYPE_CHECKING:
+    from dcnbuild.builder.record import BuildRecord
+    from dcnbuild.environment.facts import TorchInstall
 
 FlavourName = Literal["stable", "aten"]
 
 #: The oldest torch whose headers know TORCH_TARGET_VERSION, and so the target of the stable flavour.
 #: Measured: a library built for it loads in 2.10.0, 2.14.1 and 2.15.0, and not in 2.9.1.
 STABLE_TARGET = (2, 10)
+#: The oldest torch that the ATen flavour is compiled and tested with.
+OLDEST = (2, 0)
+OLDEST_REQUIREMENT = f"torch>={OLDEST[0]}.{OLDEST[1]}"
 
 
 @dataclass(frozen=True)
@@ -21,7 +29,7 @@ class Flavour:
     """One way of compiling the host side.
 
     Attributes:
-        name: "stable" for the LibTorch stable ABI.
+        name: "stable" for the LibTorch stable ABI, "aten" for the C++ interface of one torch release.
         requirement: what a wheel of this flavour asks for, e.g. "torch>=2.10".
         flags: what every compiler gets for it.
         link: the torch libraries that each of our libraries is linked with.
@@ -45,21 +53,56 @@ STABLE = Flavour(
 )
 
 
-def flavour_of(torch_version: str) -> Flavour:
-    """The flavour that is compiled for a torch, e.g. "2.14.1+cu130".
+def flavour_of(torch: TorchInstall) -> Flavour:
+    """The flavour that is compiled for a torch.
 
     Raises FindingError for a torch that no flavour serves.
     """
-    if numbers(torch_version)[:2] >= STABLE_TARGET:
+    release = numbers(torch.version)[:2]
+    if release >= STABLE_TARGET:
         return STABLE
+    if release >= OLDEST:
+        return _aten(torch)
     # here, since every `import dcnbuild` passes by and hardly any comes this far
     from dcnbuild.builder import findings
 
-    raise FindingError(findings.torch_too_old(torch_version, STABLE.requirement))
+    raise FindingError(findings.torch_too_old(torch.version, OLDEST_REQUIREMENT))
 
 
-def loads_in(flavour: str, built_with: str, running: str) -> bool:
-    """Whether a library of this flavour, built with one torch, can be loaded into another."""
+def _aten(torch: TorchInstall) -> Flavour:
+    # The headers of 2.0 say C++14 and compile as C++17, which is what all later ones need.
+    abi = () if torch.cxx11_abi is None else (f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.cxx11_abi)}",)
+    return Flavour(
+        name="aten",
+        requirement=requirement("aten", torch.version),
+        flags=("-std=c++17", *abi),
+        link={
+            "cpu": ("torch_cpu", "c10"),
+            "cuda": ("torch_cuda", "torch_cpu", "c10_cuda", "c10"),
+        },
+    )
+
+
+def requirement(flavour: str, built_with: str) -> str:
+    """What a library of this flavour, built with one torch, asks for: "torch>=2.5,<2.6"."""
     if flavour == STABLE.name:
-        return numbers(running)[:2] >= STABLE_TARGET
-    return numbers(running)[:2] == numbers(built_with)[:2]
+        return STABLE.requirement
+    major, minor = numbers(built_with)[:2]
+    # Without this, pip would find 2.6.0a0 older than 2.6, and put another torch in its place.
+    before_release = ".dev0" if re.match(r"[\d.]+(a|b|rc|\.?dev)\d", built_with) else ""
+    return f"torch>={major}.{minor}{before_release},<{major}.{minor + 1}"
+
+
+def refusal(built: BuildRecord, version: str, cxx11_abi: bool) -> str | None:
+    """Why libraries cannot be loaded into the torch of this version and C++ ABI; None if they can."""
+    this = f"this is torch {version}"
+    if built.flavour == STABLE.name:
+        fits = numbers(version)[:2] >= STABLE_TARGET
+    else:
+        fits = numbers(version)[:2] == numbers(built.torch)[:2]
+        if fits and built.torch_cxx11_abi not in (None, cxx11_abi):
+            this += f" with _GLIBCXX_USE_CXX11_ABI={int(cxx11_abi)}"
+            fits = False
+    if fits:
+        return None
+    return f"built with torch {built.torch} for {requirement(built.flavour, built.torch)}, {this}"

@@ -35,7 +35,7 @@ def cache_key(library: Library, torch: TorchInstall, env: Mapping[str, str]) -> 
     The first holds sources, flags, torch and the machine, the second the identity of the compilers; "none"
     where there is no compiler. No program is run for it.
     """
-    flavour = flavour_of(torch.version)
+    flavour = flavour_of(torch)
     contents = {
         "library": library,
         "sources": source_hash(csrc_dir(), library),

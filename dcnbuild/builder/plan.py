@@ -67,7 +67,7 @@ def plan_build(facts: Facts, mode: CudaMode) -> BuildPlan:
     _stop(preflight(facts, wants_cuda=False))
     torch = facts.torch
     assert torch is not None  # or torch-missing has stopped it
-    flavour = flavour_of(torch.version)
+    flavour = flavour_of(torch)
     compiler = choose_compiler(facts)
     cuda = plan_cuda(facts, torch, compiler, mode)
     if isinstance(cuda, CudaPlan):

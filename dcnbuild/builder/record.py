@@ -45,6 +45,7 @@ class BuildRecord:
         flavour: "stable" or "aten".
         torch: the torch it was built with, e.g. "2.14.1+cu130".
         torch_cuda: the CUDA of that torch, None for a CPU-only one.
+        torch_cxx11_abi: the value of _GLIBCXX_USE_CXX11_ABI that torch was built with, None if not known.
         compiler: "gcc 12.2.0 (/usr/bin/c++)".
         libraries: what was built.
         cuda_left_out: why there is no CUDA library, for people; None if there is one.
@@ -57,6 +58,7 @@ class BuildRecord:
     compiler: str
     libraries: dict[Library, LibraryRecord] = field(default_factory=dict)
     cuda_left_out: str | None = None
+    torch_cxx11_abi: bool | None = None
 
     def write(self, directory: Path) -> None:
         """Writes build.json into a directory, whole or not at all."""

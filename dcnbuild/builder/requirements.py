@@ -44,7 +44,7 @@ def torch_requirement_of_build(env: Mapping[str, str]) -> list[str]:
     torch = torch_to_build_with(env)
     if torch is None:
         return [STABLE.requirement]
-    flavour_of(torch.version)
+    flavour_of(torch)
     return []
 
 
@@ -55,7 +55,7 @@ def install_requirements(env: Mapping[str, str]) -> list[str]:
     """
     torch = torch_to_build_with(env)
     try:
-        flavour = flavour_of(torch.version) if torch else STABLE
+        flavour = flavour_of(torch) if torch else STABLE
     except FindingError:
         flavour = STABLE
     return [flavour.requirement, *BASE_REQUIREMENTS]

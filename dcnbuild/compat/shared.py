@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from dcnbuild.nn import DeformConv2d
 from dcnbuild.ops.arguments import pair
 from dcnbuild.ops.deform_conv2d import deform_conv2d
+from dcnbuild.ops.torch_versions import is_autocast_enabled
 
 Size = int | Sequence[int]
 
@@ -89,7 +89,7 @@ def with_one_dtype(
     input: Tensor, offset: Tensor, *others: Tensor | None
 ) -> tuple[Tensor | None, ...]:
     """`input` and the others in the dtype of `offset`, as mmcv casts them; under autocast that is left to autocast."""
-    if torch.is_autocast_enabled(input.device.type):
+    if is_autocast_enabled(input.device.type):
         return (input, *others)
     return tuple(
         tensor if tensor is None else tensor.type_as(offset) for tensor in (input, *others)

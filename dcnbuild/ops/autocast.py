@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dcnbuild.ops.torch_versions import get_autocast_dtype, is_autocast_enabled
+
 
 def autocast_enabled(input: Any) -> bool:
     """Whether autocast is on where `input` is; what is no tensor is left for the checks to name.
@@ -18,7 +20,7 @@ def autocast_enabled(input: Any) -> bool:
     torch raises if it is asked about a device that it has no autocast for, such as "meta".
     """
     device = input.device.type if isinstance(input, Tensor) else "cpu"
-    return device in ("cpu", "cuda") and torch.is_autocast_enabled(device)
+    return device in ("cpu", "cuda") and is_autocast_enabled(device)
 
 
 def autocast_arguments(
@@ -34,7 +36,7 @@ def autocast_arguments(
     if any(t.dtype == torch.float64 for t in floating):
         data = position = torch.float64
     else:
-        data, position = torch.get_autocast_dtype(input.device.type), torch.float32
+        data, position = get_autocast_dtype(input.device.type), torch.float32
 
     def cast(tensor: Any, dtype: torch.dtype) -> Any:
         # What is no floating tensor is left for the checks to name.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dcnbuild.ops.arguments import FLOATING, HALF
+from dcnbuild.ops.torch_versions import get_autocast_dtype, is_compiling
 from dcnbuild.reference_pooling import Pooling
 
 #: The most bins, cells, groups or samples along one axis.
@@ -97,7 +98,7 @@ def check_tensors(
                 f"{function}: {offset_name} has shape {tuple(offset.shape)}, expected {expected_shape} "
                 "(RoIs, 2 * classes, rows, columns)"
             )
-    if rois.device.type == "cpu" and not torch.compiler.is_compiling():
+    if rois.device.type == "cpu" and not is_compiling():
         _check_images(function, rois, input.shape[0])
 
 
@@ -119,7 +120,7 @@ def autocast_arguments(input: Any, rois: Any, offset: Any) -> tuple[Any, Any, An
     if any(t.dtype == torch.float64 for t in tensors):
         data = position = torch.float64
     else:
-        data, position = torch.get_autocast_dtype(input.device.type), torch.float32
+        data, position = get_autocast_dtype(input.device.type), torch.float32
 
     def cast(tensor: Any, dtype: torch.dtype) -> Any:
         floating = isinstance(tensor, Tensor) and tensor.is_floating_point()

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from dcnbuild import native
 from dcnbuild.builder.sources import csrc_dir
+from dcnbuild.ops import torch_versions
 from dcnbuild.ops.onnx import exporting
 
 NAMESPACE = "dcnbuild"
 
 #: Keeps the registrations alive; a Library that is collected takes them with it.
-_library = torch.library.Library(NAMESPACE, "FRAGMENT")
+_library = torch_versions.fragment(NAMESPACE)
 
 
 def schemas() -> list[str]:
@@ -65,5 +66,5 @@ def register(
 
     _library.impl(name, kernel_of_no_library, "CompositeExplicitAutograd")
     _library.impl(name, above_kernels, "Autograd")
-    torch.library.register_fake(f"{NAMESPACE}::{name}", fake, lib=_library)
+    torch_versions.register_fake(_library, name, fake)
     return operator

@@ -8,15 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dcnbuild.ops.torch_versions import dispatch_below_autograd, is_compiling
+
 
 def tracing_operators() -> bool:
     """Whether torch.compile, torch.export or torch.jit.trace records a graph of operators."""
-    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+    return is_compiling() or torch.jit.is_tracing()
 
 
 def below_autograd(operator: Any, *args: Any) -> Any:
     """Calls an operator's kernel."""
-    with torch._C._AutoDispatchBelowAutograd():
+    with dispatch_below_autograd():
         return operator(*args)
 
 

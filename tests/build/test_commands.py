@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dcnbuild.builder.commands import Step, library_steps
-from dcnbuild.builder.flavour import STABLE
+from dcnbuild.builder.flavour import STABLE, flavour_of
 from dcnbuild.environment.facts import Compiler, Toolkit, TorchInstall
 
 TORCH = TorchInstall(Path("/env/torch"), "2.14.1+cu130", "13.0")
@@ -52,6 +52,17 @@ def test_cpu_flags(csrc: Path) -> None:
     } <= set(step.command)
     assert not any(flag.startswith("-march") or "Python" in flag for flag in step.command)
     assert step.depfile in step.command
+
+
+def test_aten_flags(csrc: Path) -> None:
+    torch = TorchInstall(Path("/env/torch"), "2.5.1+cu124", "12.4", cxx11_abi=False)
+    flavour = flavour_of(torch)
+    *compiles, link = library_steps("cpu", csrc, torch, flavour, CXX)
+    assert all("-D_GLIBCXX_USE_CXX11_ABI=0" in step.command for step in compiles)
+    assert {"-ltorch_cpu", "-lc10"} <= set(link.command)
+    compile_step, link = library_steps("cuda", csrc, torch, flavour, CXX, TOOLKIT, ("sm_80",), CXX)
+    assert {"-std=c++17", "-D_GLIBCXX_USE_CXX11_ABI=0"} <= set(compile_step.command)
+    assert {"-ltorch_cuda", "-lc10_cuda", "-lc10"} <= set(link.command)
 
 
 def test_cuda_flags(csrc: Path) -> None:

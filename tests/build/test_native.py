@@ -10,6 +10,7 @@ import pytest
 from build_project import Project
 
 from dcnbuild import native
+from dcnbuild.builder.record import BuildRecord, LibraryRecord
 
 #: A call that an ordinary convolution can check: all offsets are zero.
 CALL = """
@@ -97,6 +98,26 @@ def test_a_prebuilt_library_that_cannot_be_loaded_is_passed_over(
     library.write_bytes(b"\x7fELF" + bytes(library.stat().st_size - 4))  # right size, wrong content
     result = without_libraries.run(CALL + "call()\nsay()\n", env)
     assert result.stdout.startswith("cached|jit|"), result.stderr
+
+
+def test_prebuilt_libraries_of_another_torch_are_refused_in_one_sentence(
+    without_libraries: Project, tmp_path: Path
+) -> None:
+    import torch
+
+    minor = 4 if torch.__version__.startswith("2.5.") else 5
+    prebuilt = without_libraries.root / "dcnbuild" / "lib"
+    prebuilt.mkdir()
+    (prebuilt / "dcnbuild_cpu.so").write_bytes(b"never opened")
+    library = LibraryRecord(source_hash="", size=12, digest="")
+    record = BuildRecord("0.1.0", "aten", f"2.{minor}.1", None, "gcc", {"cpu": library})
+    record.write(prebuilt)
+    env = without_libraries.env(DCNBUILD_CACHE=str(tmp_path / "cache"))
+    result = without_libraries.run(CALL + "say()\n", env)
+    assert result.stdout == "None|None|None\n", result.stderr
+    assert result.stderr.count("RuntimeWarning: dcnbuild's compiled kernels were built with") == 1
+    wanted = f"torch 2.{minor}.1 for torch>=2.{minor},<2.{minor + 1}"
+    assert f"{wanted}, this is torch {torch.__version__}: they are compiled" in result.stderr
 
 
 def test_the_reference_with_one_warning_where_nothing_can_be_compiled(

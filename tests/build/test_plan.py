@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
-from dcnbuild.builder.flavour import STABLE, flavour_of, loads_in
+from dcnbuild.builder.flavour import STABLE, flavour_of, refusal
 from dcnbuild.builder.plan import BuildPlan, cuda_mode, plan_build
+from dcnbuild.builder.record import BuildRecord
 from dcnbuild.doctor.finding import FindingError
 from dcnbuild.environment.facts import (
     Compiler,
@@ -208,17 +211,67 @@ def test_a_ccbin_of_the_users_is_left_alone() -> None:
 
 @pytest.mark.parametrize("version", ["2.10.0", "2.14.1+cu130", "2.16.0a0+git1234", "3.0.0"])
 def test_stable_flavour(version: str) -> None:
-    assert flavour_of(version) is STABLE
-    assert loads_in("stable", "2.14.1", version)
+    assert flavour_of(torch_of(version)) is STABLE
+    assert refusal(built("stable", "2.14.1"), version, cxx11_abi=True) is None
 
 
-@pytest.mark.parametrize("version", ["2.9.1", "1.13.1", "2.0.1+cu117"])
+@pytest.mark.parametrize(
+    ("version", "requirement"),
+    [
+        ("2.0.1+cu117", "torch>=2.0,<2.1"),
+        ("2.5.1", "torch>=2.5,<2.6"),
+        ("2.9.1+cpu", "torch>=2.9,<2.10"),
+        ("2.6.0a0+git1234", "torch>=2.6.dev0,<2.7"),
+        ("2.7.0.dev20250101+cu128", "torch>=2.7.dev0,<2.8"),
+    ],
+)
+def test_aten_flavour_is_tied_to_its_minor_release(version: str, requirement: str) -> None:
+    flavour = flavour_of(torch_of(version))
+    assert (flavour.name, flavour.requirement) == ("aten", requirement)
+    assert SpecifierSet(requirement.removeprefix("torch")).contains(version, prereleases=True)
+
+
+@pytest.mark.parametrize("abi", [True, False])
+def test_aten_flavour_has_the_cxx_abi_of_its_torch(abi: bool) -> None:
+    flags = flavour_of(torch_of("2.6.0", abi)).flags
+    assert f"-D_GLIBCXX_USE_CXX11_ABI={int(abi)}" in flags
+    assert not any("TORCH_TARGET_VERSION" in flag for flag in flags)
+
+
+@pytest.mark.parametrize("version", ["1.13.1", "1.8.0+cu111"])
 def test_torch_without_a_flavour(version: str) -> None:
-    assert not loads_in("stable", "2.14.1", version)
-    with pytest.raises(FindingError, match=r"torch>=2\.10"):
-        flavour_of(version)
+    with pytest.raises(FindingError, match=rf"torch>=2\.0.*{re.escape(version)}"):
+        flavour_of(torch_of(version))
 
 
-def test_aten_libraries_are_tied_to_their_minor_version() -> None:
-    assert loads_in("aten", "2.5.1+cu124", "2.5.0+cpu")
-    assert not loads_in("aten", "2.5.1", "2.6.0")
+@pytest.mark.parametrize(
+    ("flavour", "built_with", "version", "abi", "said"),
+    [
+        ("stable", "2.14.1+cu130", "2.9.1", True, "torch>=2.10, this is torch 2.9.1"),
+        ("aten", "2.5.1+cu124", "2.6.0", False, "torch>=2.5,<2.6, this is torch 2.6.0"),
+        ("aten", "2.5.1+cu124", "2.4.1", False, "built with torch 2.5.1+cu124"),
+        ("aten", "2.9.1", "2.14.1", False, "torch>=2.9,<2.10, this is torch 2.14.1"),
+        ("aten", "2.5.1+cu124", "2.5.1", True, "2.5.1 with _GLIBCXX_USE_CXX11_ABI=1"),
+    ],
+)
+def test_library_of_another_torch(
+    flavour: str, built_with: str, version: str, abi: bool, said: str
+) -> None:
+    reason = refusal(built(flavour, built_with, abi=False), version, abi)
+    assert reason is not None
+    assert said in reason
+
+
+def test_aten_library_serves_its_minor_release() -> None:
+    assert refusal(built("aten", "2.5.1+cu124", abi=False), "2.5.0+cpu", cxx11_abi=False) is None
+    assert refusal(built("aten", "2.5.1+cu124", abi=None), "2.5.1", cxx11_abi=True) is None
+
+
+def torch_of(version: str, abi: bool | None = None) -> TorchInstall:
+    return TorchInstall(Path("/env/torch"), version, None, abi)
+
+
+def built(flavour: str, torch: str, abi: bool | None = True) -> BuildRecord:
+    return BuildRecord(
+        "0.1.0", flavour, torch, None, "gcc 12.2.0 (/usr/bin/c++)", torch_cxx11_abi=abi
+    )

@@ -16,6 +16,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from dcnbuild.builder.flavour import Flavour, flavour_of
+from dcnbuild.builder.lookup import running_torch
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 
@@ -24,11 +27,15 @@ FLAGS = (
     *("-std=c++17", "-O1", "-g1", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off"),
     *("-Wall", "-Wextra", "-Wno-unknown-pragmas"),
 )
-TORCH_TARGET = "-DTORCH_TARGET_VERSION=0x020a000000000000"
 
 
 def compiler() -> str:
     return os.environ.get("CXX", "c++")
+
+
+def flavour() -> Flavour:
+    """How the torch that is here is compiled against."""
+    return flavour_of(running_torch())
 
 
 def includes() -> list[str]:
@@ -42,7 +49,7 @@ def includes() -> list[str]:
         pybind11.get_include(),
     ]
     return [
-        *("-DDCNBUILD_EMULATE_CUDA", TORCH_TARGET, f"-I{HERE}"),
+        *("-DDCNBUILD_EMULATE_CUDA", *flavour().flags, f"-I{HERE}"),
         *(flag for path in paths for flag in ("-isystem", str(path))),
     ]
 
@@ -80,7 +87,9 @@ def build(flags: Sequence[str] = (), root: Path = ROOT) -> Path:
                 raise subprocess.CalledProcessError(process.returncode, process.args)
         made = Path(scratch, "module.so")
         link = [compiler(), *flags, "-shared", *map(str, objects), "-o", str(made)]
-        subprocess.run([*link, f"-L{libraries}", "-ltorch_cpu"], check=True)
+        subprocess.run(
+            [*link, f"-L{libraries}", *(f"-l{name}" for name in flavour().link["cpu"])], check=True
+        )
         made.replace(module)
     return module
 

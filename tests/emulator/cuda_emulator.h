@@ -9,8 +9,15 @@
 // It checks the code that the C++ compiler made of the kernels, not nvcc's.
 #pragma once
 
+#ifdef TORCH_TARGET_VERSION
 #include <torch/headeronly/util/BFloat16.h>
 #include <torch/headeronly/util/Half.h>
+namespace half_types = torch::headeronly;
+#else  // as in csrc/torch_api.h; no more of torch than these two types
+#include <c10/util/BFloat16.h>
+#include <c10/util/Half.h>
+namespace half_types = c10;
+#endif
 
 #include <atomic>
 #include <cstring>
@@ -33,8 +40,8 @@
 #define threadIdx (::emulator::thread_index())
 #define blockIdx (::emulator::block_index())
 
-using __half = torch::headeronly::Half;
-using __nv_bfloat16 = torch::headeronly::BFloat16;
+using __half = half_types::Half;
+using __nv_bfloat16 = half_types::BFloat16;
 
 struct float4 {
   float x, y, z, w;

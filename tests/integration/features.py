@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
+
+from dcnbuild.ops import torch_versions
 
 
 def _has(path: str) -> bool:
@@ -28,8 +31,13 @@ def _compiles() -> bool:
     return True
 
 
-#: feature → whether this torch has it; what is a feature to a user may be several names of torch's.
+#: feature → whether this torch has it; what is a feature to a user may be several names of torch's. The operators' own
+#: are those of docs/torch-versions.md.
 FEATURES: dict[str, Callable[[], bool]] = {
+    **{
+        feature.name: partial(torch_versions.has, feature.name)
+        for feature in torch_versions.FEATURES
+    },
     "torch.compile for this Python": _compiles,
     "torch.export with Dim.AUTO": lambda: (
         _has("torch.export.Dim") and hasattr(torch.export.Dim, "AUTO")
@@ -47,3 +55,7 @@ def needs(feature: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(
         not FEATURES[feature](), reason=f"torch {torch.__version__} lacks {feature}"
     )
+
+
+#: Whether shapes are dynamic, for tests that compile a whole function.
+DYNAMIC = [False, pytest.param(True, marks=needs("torch.compile(dynamic=True)"))]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from integration.features import DYNAMIC, needs
 from ops.cases import assert_close
 from ops.pooling_cases import ADAPTIVE, CASES, PSROI, ROI, PoolCase, gradients
 from torch import Tensor
@@ -13,6 +14,7 @@ from torch import Tensor
 KINDS = {"psroi": PSROI, "roi": ROI, "adaptive": ADAPTIVE}
 
 
+@needs("torch.library.opcheck")
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_opcheck(case: PoolCase, device: str) -> None:
     tensors = list(case.tensors(device=device).values())
@@ -31,7 +33,8 @@ def test_opcheck(case: PoolCase, device: str) -> None:
         )
 
 
-@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
+@needs("torch.compile(fullgraph=True)")
+@pytest.mark.parametrize("dynamic", DYNAMIC, ids=["static", "dynamic"])
 @pytest.mark.parametrize("case", [PSROI, ROI], ids=["psroi", "roi"])
 def test_compile_without_graph_breaks(case: PoolCase, dynamic: bool, device: str) -> None:
     torch._dynamo.reset()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from integration.features import DYNAMIC, needs
 from ops.cases import Case, assert_close, run
 from torch import Tensor
 
@@ -114,6 +115,7 @@ def test_forward_mode_through_the_raw_operator_is_right_or_raises() -> None:
     torch.testing.assert_close(tangent, expected, rtol=0, atol=1e-12)
 
 
+@needs("torch.library.opcheck")
 @pytest.mark.parametrize("optional", [True, False], ids=["v2", "v1"])
 def test_opcheck(optional: bool, device: str) -> None:
     inputs = [t.requires_grad_() for t in tensors(device=device)]
@@ -127,7 +129,8 @@ def test_opcheck(optional: bool, device: str) -> None:
         torch.library.opcheck(torch.ops.dcnbuild.deform_conv2d_backward.default, backward)
 
 
-@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
+@needs("torch.compile(fullgraph=True)")
+@pytest.mark.parametrize("dynamic", DYNAMIC, ids=["static", "dynamic"])
 def test_compile_without_graph_breaks(dynamic: bool, device: str) -> None:
     torch._dynamo.reset()
     compiled = torch.compile(

@@ -1,0 +1,96 @@
+"""What releases of torch have and lack: the one module that knows, for the operators, their tests and docs/torch-versions.md.
+
+What stands here under a name of torch's is torch's own where the running torch has it, and does the same where it has not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from dcnbuild.builder.flavour import OLDEST, OLDEST_REQUIREMENT
+from dcnbuild.versions import numbers
+
+RELEASE = numbers(str(torch.__version__))[:2]
+if RELEASE < OLDEST:
+    raise ImportError(f"dcnbuild needs {OLDEST_REQUIREMENT}, and this is torch {torch.__version__}")
+
+
+@dataclass(frozen=True)
+class Feature:
+    """Something that works from one release of torch on.
+
+    Attributes:
+        name: names it in the table and in the reasons of skipped tests.
+        since: the first release that has it.
+        before: what older ones do.
+    """
+
+    name: str
+    since: tuple[int, int]
+    before: str
+
+
+FEATURES = (
+    Feature(
+        "torch.compile(fullgraph=True)",
+        (2, 1),
+        "the graph breaks where a function of dcnbuild is called",
+    ),
+    Feature("torch.compile(dynamic=True)", (2, 1), "static shapes only, one graph for each"),
+    Feature("torch.library.opcheck", (2, 4), "the operators are tested without it"),
+    Feature("torch.onnx.export(dynamo=True)", (2, 8), "the export raises and says so"),
+)
+
+
+def has(name: str) -> bool:
+    """Whether the running torch has a feature of the table. Raises KeyError for one that is not there."""
+    return {feature.name: feature.since <= RELEASE for feature in FEATURES}[name]
+
+
+def fragment(namespace: str) -> torch.library.Library:
+    """A library that defines and implements operators in a namespace that others may add to as well."""
+    # 2.0 knows no fragments; its "DEF" differs in that a namespace can have one only, and this is ours.
+    return torch.library.Library(namespace, "FRAGMENT" if RELEASE >= (2, 1) else "DEF")
+
+
+def register_fake(library: torch.library.Library, name: str, fake: Callable[..., Any]) -> None:
+    """Gives an operator of the library its fake kernel: shapes and dtypes, no data."""
+    if RELEASE >= (2, 4):
+        torch.library.register_fake(f"{library.ns}::{name}", fake, lib=library)
+    else:
+        library.impl(name, fake, "Meta")
+
+
+@contextlib.contextmanager
+def _dispatch_below_autograd() -> Iterator[None]:
+    guard = torch._C._AutoDispatchBelowAutograd()  # in force as long as it lives
+    try:
+        yield
+    finally:
+        del guard
+
+
+def _is_autocast_enabled(device_type: str) -> bool:
+    if device_type == "cpu":
+        return torch.is_autocast_cpu_enabled()
+    return device_type == "cuda" and torch.is_autocast_enabled()
+
+
+def _get_autocast_dtype(device_type: str) -> torch.dtype:
+    cpu = device_type == "cpu"
+    return torch.get_autocast_cpu_dtype() if cpu else torch.get_autocast_gpu_dtype()
+
+
+# Dynamo knows torch's functions by their identity, so these are aliases and no wrappers.
+is_autocast_enabled = torch.is_autocast_enabled if RELEASE >= (2, 4) else _is_autocast_enabled
+get_autocast_dtype = torch.get_autocast_dtype if RELEASE >= (2, 4) else _get_autocast_dtype
+dispatch_below_autograd: Callable[[], AbstractContextManager[Any]] = (
+    torch._C._AutoDispatchBelowAutograd if RELEASE >= (2, 1) else _dispatch_below_autograd
+)
+is_compiling = torch.compiler.is_compiling if RELEASE >= (2, 3) else torch._utils.is_compiling
