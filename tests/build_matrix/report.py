@@ -10,10 +10,12 @@ from dcnbuild.matrix import Pair, wheel_variant
 _HEAD = """\
 # What was built and tested
 
-Each row is a pair of matrix.yaml: a fresh environment with that torch, dcnbuild built in it ahead of time (AOT,
-`pip install`) and just in time (JIT, `dcnbuild build`), its libraries loaded, and a part of tests/ops run on both. On a
-machine without a GPU the CUDA half is compiled, loaded, and its kernels asked of torch's dispatcher, but not run ("no
-GPU"). What ran on which tests is in tests/build_matrix/checks.py. The JIT build is for one architecture.
+Each row is a pair of matrix.yaml: a fresh environment with that torch (or one that sees the same torch, where the
+machine has it installed), dcnbuild built in it ahead of time (AOT, `pip install`) and just in time (JIT, `dcnbuild
+build`), its libraries loaded, and a part of tests/ops run on both. On a machine without a GPU the CUDA half is compiled,
+loaded, and its kernels asked of torch's dispatcher, but not run ("no GPU"). Which tests are run is in
+tests/build_matrix/checks.py. The architectures, the CPU seconds of compiling and the megabytes of both libraries are
+those of the AOT build; the JIT build is for one architecture.
 
 Written by `nox -s build_matrix -- --record` and `nox -s wheel_matrix -- --record`, from docs/matrix.json; a row that
 is run again replaces its line. Do not edit.
