@@ -25,6 +25,7 @@ _ELEMENTS = {
     "bool": ("bool", False),
 }
 _SCALARS = frozenset({"float", "double", "int", "long", "long long", "int64_t", "bool", "size_t"})
+_GLUE = frozenset({".c", ".cc", ".cpp"})
 _RETURNS = _SCALARS | {"void"}
 _QUALIFIERS = frozenset({"const", "__restrict__", "__restrict", "extern", "static", "inline"})
 
@@ -62,11 +63,11 @@ def bindings(texts: Mapping[PurePosixPath, str]) -> Iterator[FileResult]:
     """A new `*_binding.cpp` beside each header that declares launchers for C glue.
 
     Args:
-        texts: the project's C, C++ and CUDA files, ported. It counts as an ffi project if a .c file
-            of it takes TH tensors.
+        texts: the project's C, C++ and CUDA files, ported. It counts as an ffi project if a C or C++
+            file of it takes TH tensors.
     """
     codes = {path: Code(text) for path, text in texts.items()}
-    glue = [p for p, code in codes.items() if p.suffix == ".c" and _takes_th_tensors(code)]
+    glue = [p for p, code in codes.items() if p.suffix in _GLUE and _takes_th_tensors(code)]
     if not glue:
         return
     kernels = {
@@ -179,6 +180,6 @@ RULE = Rule(
     replacement="a new file HEADER_binding.cpp",
     before=_EXAMPLE,
     after=binding("scale.h", list(launchers(Code(_EXAMPLE)))),
-    why="The glue itself (*.c files that take THCudaTensor*) is left to you: the binding offers what"
+    why="The glue itself (the C files that take THCudaTensor*) is left to you: the binding offers what"
     " the glue called, on tensors. Allocate the outputs in Python.",
 )

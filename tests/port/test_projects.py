@@ -86,6 +86,19 @@ def test_ffi_glue_is_left_with_reasons_and_gets_a_binding() -> None:
     assert "ScaleForward(" not in binding.new  # a kernel is started, not called
 
 
+def test_glue_may_be_cpp(tmp_path: Path) -> None:
+    (tmp_path / "k.h").write_text("void run_cuda(float* x, int n, cudaStream_t stream);\n")
+    (tmp_path / "k.cu").write_text("void run_cuda(float* x, int n, cudaStream_t stream) {}\n")
+    glue = "void run(THCudaTensor* x) { run_cuda(THCudaTensor_data(state, x), 1, 0); }\n"
+    (tmp_path / "glue.cpp").write_text(glue)
+    (added,) = [f for f in port_project(tmp_path).files if f.old == "" and f.new]
+    assert str(added.path) == "k_binding.cpp" and "bound_run_cuda" in added.new
+    (tmp_path / "glue.cpp").write_text(
+        "void run(at::Tensor x) { run_cuda(x.data<float>(), 1, 0); }\n"
+    )
+    assert not [f for f in port_project(tmp_path).files if f.old == "" and f.new]
+
+
 def test_a_project_file_is_found_by_the_end_of_its_path() -> None:
     project = Project(
         {
