@@ -37,8 +37,8 @@ class SliceWorker {
       : call_(call),
         slice_(slice),
         grad_weight_(grad_weight),
-        locator_(call.g, call.offset, call.mask, slice.first_group, slice.groups,
-                 call.tiling.largest(), true),
+        taps_(call.g, call.offset, call.mask, slice.first_group, slice.groups,
+              call.tiling.largest()),
         tap_stride_(slice.channels() - width() + round_up(width(), kernels<T>().lanes)),
         taps_at_once_(taps_at_once<T>(call.g, call.tiling.largest(), tap_stride_)),
         columns_(call.tiling.largest() * column_row()),
@@ -54,31 +54,29 @@ class SliceWorker {
     const Geometry& g = call_.g;
     n_ = n;
     if (!call_.input_in_place)
-      load_rows(g, call_.input, n, 0, g.height, slice_.begin, slice_.channels(), image_.data());
+      for (int64_t y = 0; y < g.height; ++y)
+        load_row(g, call_.input, n, y, slice_.begin, slice_.runs, image_.data());
     if (!call_.grad_input) return;
     if (!call_.grad_in_place) {
       std::fill_n(grad_image_.data(), pixels() * slice_.channels(), T(0));
       return;
     }
     for (int64_t i = 0; i < pixels(); ++i)
-      std::fill_n(grad_image() + i * call_.grad_input.w, slice_.channels(), T(0));
+      std::fill_n(own(call_.grad_input) + i * call_.grad_input.w, slice_.channels(), T(0));
   }
 
   /// The gradients of a tile's offsets and masks, as far as this slice's channels go, to
   /// `gradients` [block][tap][run]; the rest is added up here.
   void run(const Tile& tile, TapGradients<T>* gradients) {
     const Geometry& g = call_.g;
-    locator_.locate(n_, tile);
+    const Taps<T> taps = taps_.load(n_, tile);
     load_grad_output(tile);
     for (int64_t tap = 0; tap < g.taps(); tap += taps_at_once_) {
       const int64_t last = std::min(tap + taps_at_once_, g.taps());
-      const Samples<T> samples = this->samples(tile, tap, last);
+      const Samples<T> samples = this->samples(tile, taps, tap, last);
       if (call_.through_columns) {
         column_gradients(tile.positions(), tap, last);
-        kernels<T>().differentiate({samples, locator_.fractions(), gradients,
-                                    call_.grad_input ? grad_image() : nullptr,
-                                    call_.grad_in_place ? call_.grad_input.w : slice_.channels(),
-                                    margin_.data() + slice_.channels()});
+        kernels<T>().differentiate({samples, gradients, grad_image()});
       } else {
         kernels<T>().gather(samples);
       }
@@ -89,8 +87,8 @@ class SliceWorker {
   /// Hands the image's gradient over.
   void end() {
     if (call_.grad_input && !call_.grad_in_place)
-      store_rows(call_.g, call_.grad_input, n_, 0, call_.g.height, slice_.begin, slice_.channels(),
-                 grad_image_.data());
+      for (int64_t y = 0; y < call_.g.height; ++y)
+        store_row(call_.g, call_.grad_input, n_, y, slice_.begin, slice_.runs, grad_image_.data());
   }
 
  private:
@@ -101,26 +99,32 @@ class SliceWorker {
   int64_t width() const { return std::min(slice_.channels(), call_.g.channels_per_group()); }
   int64_t weight_groups() const { return slice_.channels() / width(); }
 
-  T* grad_image() const {
-    return call_.grad_in_place ? reinterpret_cast<T*>(call_.grad_input.at(n_, slice_.begin, 0, 0))
-                               : grad_image_.data();
+  /// The slice's first channel of the image, in a tensor that the kernels work in.
+  T* own(const Strided<T>& tensor) const {
+    return reinterpret_cast<T*>(tensor.at(n_, slice_.begin, 0, 0));
   }
 
-  Samples<T> samples(const Tile& tile, int64_t first_tap, int64_t last_tap) const {
-    const T* image = call_.input_in_place
-                         ? reinterpret_cast<const T*>(call_.input.at(n_, slice_.begin, 0, 0))
-                         : image_.data();
+  Pixels<const T> image() const {
+    if (call_.input_in_place) return {own(call_.input), call_.input.w, 0, margin_.data()};
+    return {image_.data(), 0, pixels(), margin_.data()};
+  }
+
+  Pixels<T> grad_image() const {
+    T* sink = margin_.data() + slice_.channels();
+    if (!call_.grad_input) return {};
+    if (call_.grad_in_place) return {own(call_.grad_input), call_.grad_input.w, 0, sink};
+    return {grad_image_.data(), 0, pixels(), sink};
+  }
+
+  Samples<T> samples(const Tile& tile, const Taps<T>& taps, int64_t first_tap,
+                     int64_t last_tap) const {
     return {tile.positions(),
-            call_.g.taps(),
-            slice_.groups,
             first_tap,
             last_tap,
-            locator_.blocks(),
+            taps,
             slice_.runs.data(),
             static_cast<int64_t>(slice_.runs.size()),
-            image,
-            call_.input_in_place ? call_.input.w : slice_.channels(),
-            margin_.data(),
+            image(),
             columns_.data(),
             column_row(),
             tap_stride_};
@@ -128,16 +132,11 @@ class SliceWorker {
 
   /// grad_tile = [position][padded out channel].
   void load_grad_output(const Tile& tile) {
-    const Strided<T>& from = call_.grad_output;
     const int64_t outs = call_.g.out_channels_per_group();
     for (int64_t i = 0; i < weight_groups(); ++i) {
       const int64_t group = first_weight_group() + i;
-      for (int64_t row = 0; row < tile.rows; ++row)
-        from.load(
-            tile.columns, outs, from.at(n_, group * outs, tile.row + row, tile.column), from.w,
-            from.c,
-            grad_tile_.data() + row * tile.columns * call_.out_row() + group * call_.out_padded,
-            call_.out_row(), 1);
+      load_tile(call_.grad_output, n_, group * outs, outs, tile,
+                grad_tile_.data() + group * call_.out_padded, call_.out_row(), 1);
     }
   }
 
@@ -178,7 +177,7 @@ class SliceWorker {
   const BackwardCall<T>& call_;
   const Slice slice_;
   T* const grad_weight_;
-  Locator<T> locator_;
+  TileTaps<T> taps_;
   int64_t tap_stride_, taps_at_once_;
   Buffer<T> columns_, grad_tile_;
   Buffer<T> margin_;  // a pixel of zeros, and one for what would be added outside the image

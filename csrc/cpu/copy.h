@@ -28,14 +28,31 @@ DCNBUILD_INLINE void store_part(T* to, Word<T> word, int64_t count) {
   for (int64_t k = 0; k < count; ++k) to[k] = values[k];
 }
 
+/// to[i * to_row + j] = from[i * from_row + j]. Short, so that many rows are on their way from
+/// memory at a time.
 template <typename From, typename To>
-DCNBUILD_INLINE void copy_row(int64_t count, const From* from, int64_t step, To* to) {
+DCNBUILD_NOINLINE void copy_rows(int64_t rows, int64_t columns, const From* from, int64_t from_row,
+                                 To* to, int64_t to_row) {
   constexpr int size = kWord<To>;
-  int64_t k = 0;
-  if (step == 1)
-    for (; k + size <= count; k += size) store_word(to + k, load_word(from + k));
-  for (; k + size <= count; k += size) store_word(to + k, load_part(from + k * step, step, size));
-  if (k < count) store_part(to + k, load_part(from + k * step, step, count - k), count - k);
+  for (int64_t i = 0; i < rows; ++i, from += from_row, to += to_row) {
+    int64_t j = 0;
+    if constexpr (__is_same(From, To))
+      for (; j + kLanes<To> <= columns; j += kLanes<To>) store(to + j, load(from + j));
+    for (; j + size <= columns; j += size) store_word(to + j, load_word(from + j));
+    if (j < columns) store_part(to + j, load_part(from + j, 1, columns - j), columns - j);
+  }
+}
+
+/// to[i * to_row + j] = from[i * from_row + j * step].
+template <typename From, typename To>
+DCNBUILD_NOINLINE void copy_strided(int64_t rows, int64_t columns, const From* from,
+                                    int64_t from_row, int64_t step, To* to, int64_t to_row) {
+  constexpr int size = kWord<To>;
+  for (int64_t i = 0; i < rows; ++i, from += from_row, to += to_row)
+    for (int64_t j = 0; j < columns; j += size) {
+      const int64_t count = columns - j < size ? columns - j : size;
+      store_part(to + j, load_part(from + j * step, step, count), count);
+    }
 }
 
 #if defined(__clang__)
@@ -86,8 +103,8 @@ DCNBUILD_INLINE void transpose_words(int64_t rows, int64_t columns, const From* 
 /// the rows of the side with the longer ones, so that a cache line of it is touched once only: such
 /// lines often fall into one set of the cache.
 template <typename From, typename To>
-DCNBUILD_INLINE void copy_transposed(int64_t rows, int64_t columns, const From* from,
-                                     int64_t from_row, To* to, int64_t to_row) {
+DCNBUILD_NOINLINE void copy_transposed(int64_t rows, int64_t columns, const From* from,
+                                       int64_t from_row, To* to, int64_t to_row) {
   constexpr int64_t block = 64, size = kWord<To>;
   const auto part = [](int64_t total, int64_t at, int64_t most) {
     return total - at < most ? total - at : most;
@@ -124,7 +141,9 @@ void copy(int64_t rows, int64_t columns, const void* in, int64_t in_i, int64_t i
         store_part(to + i * out_i + j * out_j, load_part(from + i * in_i + j * in_j, 1, 1), 1);
   } else if (in_j != 1 && in_i == 1) {
     copy_transposed(rows, columns, from, in_j, to, out_i);
+  } else if (in_j == 1) {
+    copy_rows(rows, columns, from, in_i, to, out_i);
   } else {
-    for (int64_t i = 0; i < rows; ++i) copy_row(columns, from + i * in_i, in_j, to + i * out_i);
+    copy_strided(rows, columns, from, in_i, in_j, to, out_i);
   }
 }

@@ -1,4 +1,4 @@
-// The forward pass: images brought into pixel-major order a few at a time, tiles dealt out to the
+// The forward pass: images brought into the kernels' order a few at a time, tiles dealt out to the
 // threads; of each tile, some taps at a time are gathered into columns and multiplied.
 #pragma once
 
@@ -8,7 +8,7 @@
 
 namespace dcnbuild::cpu {
 
-/// Bytes of images brought into pixel-major order at once, one image at least.
+/// Bytes of images brought into the kernels' order at once, one image at least.
 constexpr int64_t kImageBytes = 4 << 20;
 
 /// Everything that all threads read in a forward pass.
@@ -28,22 +28,20 @@ class ForwardWorker {
  public:
   explicit ForwardWorker(const ForwardCall<T>& call)
       : call_(call),
-        locator_(call.g, call.offset, call.mask, 0, call.g.offset_groups, call.tiling.largest(),
-                 false),
+        taps_(call.g, call.offset, call.mask, 0, call.g.offset_groups, call.tiling.largest()),
         columns_(call.tiling.largest() * column_row()),
         tile_(call.tiling.largest() * call.out_row) {}
 
-  void run(int64_t n, const Tile& tile, const T* image, int64_t pixel) {
+  void run(int64_t n, const Tile& tile, const Pixels<const T>& image) {
     const Geometry& g = call_.g;
-    locator_.locate(n, tile);
+    const Taps<T> taps = taps_.load(n, tile);
     for (int64_t i = 0; i < tile.positions(); ++i)
       std::copy_n(call_.bias.data(), call_.out_row, tile_.data() + i * call_.out_row);
     for (int64_t tap = 0; tap < g.taps(); tap += call_.taps_at_once) {
       const int64_t last = std::min(tap + call_.taps_at_once, g.taps());
-      kernels<T>().gather({tile.positions(), g.taps(), g.offset_groups, tap, last,
-                           locator_.blocks(), call_.runs.data(),
-                           static_cast<int64_t>(call_.runs.size()), image, pixel,
-                           call_.zeros.data(), columns_.data(), column_row(), g.channels});
+      kernels<T>().gather({tile.positions(), tap, last, taps, call_.runs.data(),
+                           static_cast<int64_t>(call_.runs.size()), image, columns_.data(),
+                           column_row(), g.channels});
       multiply(tile.positions(), tap, last);
     }
     store(n, tile);
@@ -67,17 +65,14 @@ class ForwardWorker {
 
   void store(int64_t n, const Tile& tile) {
     const Geometry& g = call_.g;
-    const Strided<T>& out = call_.output;
     const int64_t outs = g.out_channels_per_group(), padded = call_.out_row / g.groups;
-    for (int64_t row = 0; row < tile.rows; ++row)
-      for (int64_t group = 0; group < g.groups; ++group)
-        out.store(tile.columns, outs,
-                  tile_.data() + row * tile.columns * call_.out_row + group * padded, call_.out_row,
-                  1, out.at(n, group * outs, tile.row + row, tile.column), out.w, out.c);
+    for (int64_t group = 0; group < g.groups; ++group)
+      store_tile(call_.output, n, group * outs, outs, tile, tile_.data() + group * padded,
+                 call_.out_row, 1);
   }
 
   const ForwardCall<T>& call_;
-  Locator<T> locator_;
+  TileTaps<T> taps_;
   Buffer<T> columns_, tile_;
 };
 
@@ -129,8 +124,8 @@ void forward(const Geometry& g, const Operands& t, const std::optional<Tensor>& 
       on_workers(threads, [&](int64_t) {
         rows.work([&](int64_t i) {
           const int64_t y = i % g.height;
-          load_rows(g, call.input, first + i / g.height, y, y + 1, 0, g.channels,
-                    copies.data() + i / g.height * pixels * g.channels);
+          load_row(g, call.input, first + i / g.height, y, 0, call.runs,
+                   copies.data() + i / g.height * pixels * g.channels);
         });
       });
     }
@@ -139,9 +134,11 @@ void forward(const Geometry& g, const Operands& t, const std::optional<Tensor>& 
       ForwardWorker<T> worker(call);
       tiles.work([&](int64_t i) {
         const int64_t at = i / tiling.count(), n = first + at;
-        const T* image = in_place ? reinterpret_cast<const T*>(call.input.at(n, 0, 0, 0))
-                                  : copies.data() + at * pixels * g.channels;
-        worker.run(n, tiling[i % tiling.count()], image, in_place ? call.input.w : g.channels);
+        const T* own = reinterpret_cast<const T*>(call.input.at(n, 0, 0, 0));
+        const T* copy = copies.data() + at * pixels * g.channels;
+        worker.run(n, tiling[i % tiling.count()],
+                   in_place ? Pixels<const T>{own, call.input.w, 0, call.zeros.data()}
+                            : Pixels<const T>{copy, 0, pixels, call.zeros.data()});
       });
     });
   }

@@ -12,24 +12,9 @@ using Floats = Vector<float, 16>;
 using Words = Vector<uint32_t, 16>;
 using Shorts = Vector<uint16_t, 8>;
 
-template <typename To, typename From>
-DCNBUILD_INLINE To bits_as(From from) {
-  static_assert(sizeof(To) == sizeof(From));
-  To to;
-  __builtin_memcpy(&to, &from, sizeof(to));
-  return to;
-}
-
 /// Four times the number whose bits are given.
 DCNBUILD_INLINE Floats floats_of(uint32_t bits) {
   return bits_as<Floats>(Words{bits, bits, bits, bits});
-}
-
-/// `yes` in the lanes where a comparison holds, else `no`.
-template <typename Condition>
-DCNBUILD_INLINE Words choose(Condition condition, Words yes, Words no) {
-  const Words chosen = bits_as<Words>(condition);
-  return (chosen & yes) | (~chosen & no);
 }
 
 DCNBUILD_INLINE Words widened(const uint16_t* from) {

@@ -1,6 +1,8 @@
 // Images with their channels innermost, as the kernels take them.
 #pragma once
 
+#include <vector>
+
 #include "strided.h"
 
 namespace dcnbuild::cpu {
@@ -13,22 +15,23 @@ bool is_pixel_major(const Tensor& t) {
          (t.size(2) == 1 || t.stride(2) == t.size(3) * t.stride(3));
 }
 
-/// Channels [begin, begin + count) of rows [first, last) of image n, to dense pixels of `count`.
+/// Row y of image n to a copy of the image, and back: runs of channels one after the other, each
+/// with its channels innermost, so that what a tile samples of a run lies close together. Channels
+/// count from `begin`.
 template <typename T>
-void load_rows(const Geometry& g, const Strided<T>& from, int64_t n, int64_t first, int64_t last,
-               int64_t begin, int64_t count, T* image) {
-  for (int64_t y = first; y < last; ++y)
-    from.load(g.width, count, from.at(n, begin, y, 0), from.w, from.c, image + y * g.width * count,
-              count, 1);
+void load_row(const Geometry& g, const Strided<T>& from, int64_t n, int64_t y, int64_t begin,
+              const std::vector<Run>& runs, T* image) {
+  for (const Run& run : runs)
+    from.load(g.width, run.count, from.at(n, begin + run.begin, y, 0), from.w, from.c,
+              image + g.width * (run.begin * g.height + y * run.count), run.count, 1);
 }
 
-/// And back.
 template <typename T>
-void store_rows(const Geometry& g, const Strided<T>& to, int64_t n, int64_t first, int64_t last,
-                int64_t begin, int64_t count, const T* image) {
-  for (int64_t y = first; y < last; ++y)
-    to.store(g.width, count, image + y * g.width * count, count, 1, to.at(n, begin, y, 0), to.w,
-             to.c);
+void store_row(const Geometry& g, const Strided<T>& to, int64_t n, int64_t y, int64_t begin,
+               const std::vector<Run>& runs, const T* image) {
+  for (const Run& run : runs)
+    to.store(g.width, run.count, image + g.width * (run.begin * g.height + y * run.count),
+             run.count, 1, to.at(n, begin + run.begin, y, 0), to.w, to.c);
 }
 
 }  // namespace dcnbuild::cpu

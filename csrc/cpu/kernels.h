@@ -10,40 +10,22 @@ namespace dcnbuild::cpu {
 /// Output positions that are located together, one vector lane each.
 constexpr int kBlock = 8;
 
-/// One tap of one offset group for kBlock positions: where its four neighbours lie (row * width +
-/// column of the image, -1 outside; top left, top right, bottom left, bottom right) and their
-/// bilinear weights times the mask.
-template <typename T>
-struct TapBlock {
-  int32_t pixel[4][kBlock];
-  T weight[4][kBlock];
-};
-
-/// The distances from the top left neighbour and the mask, which only gradients need.
-template <typename T>
-struct TapFractions {
-  T ly[kBlock], lx[kBlock], mask[kBlock];
-};
-
 /// Gradients of a tap's offset (y, x) and mask.
 template <typename T>
 struct TapGradients {
   T y[kBlock], x[kBlock], mask[kBlock];
 };
 
-/// Locates the taps of a tile. Results are [position / kBlock][tap][offset group].
+/// The offsets and masks of a tile, and where its taps are before the offsets.
 template <typename T>
-struct Locate {
-  int64_t positions, taps, offset_groups;
-  /// [tap][offset group][y offset, x offset, mask][padded positions]; without a mask, the planes of
-  /// ones are there too.
-  const T* offsets;
+struct Taps {
+  int64_t taps;
+  const T* offsets;          // [offset group][tap][y, x][padded position]
+  const T* masks;            // [offset group][tap][padded position]
   int64_t padded_positions;  // a multiple of kBlock
   /// The coordinates of tap (0, 0) of each position, and the distance of each tap from it.
   const T *row, *column, *tap_row, *tap_column;
-  int64_t height, width;
-  TapBlock<T>* blocks;
-  TapFractions<T>* fractions;  // or null
+  int64_t height, width;  // of the image
 };
 
 /// A run of channels that share an offset group.
@@ -51,17 +33,26 @@ struct Run {
   int64_t offset_group, begin, count;
 };
 
-/// Taps [first_tap, last_tap) of a tile, an image with its channels innermost, and the tile's
-/// columns, [position][tap - first_tap][channel].
+/// An image with its channels innermost, or its gradient.
+template <typename T>
+struct Pixels {
+  T* first;
+  int64_t step;  // from one pixel to the next
+  /// If not 0, runs of channels lie one after the other, each dense and of so many pixels, and
+  /// `step` is not used.
+  int64_t run_pixels;
+  T* outside;  // a pixel that stands for all that lie outside
+};
+
+/// Taps [first_tap, last_tap) of a tile, the image they sample, and the tile's columns,
+/// [position][tap - first_tap][channel].
 template <typename T>
 struct Samples {
-  int64_t positions, taps, offset_groups, first_tap, last_tap;
-  const TapBlock<T>* blocks;
+  int64_t positions, first_tap, last_tap;
+  Taps<T> taps;
   const Run* runs;
   int64_t run_count;
-  const T* image;
-  int64_t pixel;   // from one pixel to the next
-  const T* zeros;  // a pixel of zeros, read in place of all that lies outside
+  Pixels<const T> image;  // zeros outside
   T* columns;
   int64_t column_row, column_tap;  // from one position and one tap to the next
 };
@@ -71,12 +62,8 @@ struct Samples {
 template <typename T>
 struct Differentiate {
   Samples<T> samples;
-  const TapFractions<T>* fractions;
   TapGradients<T>* gradients;  // [position / kBlock][tap][run]
-  /// The image's gradient, laid out with pixels of `grad_pixel`; or null.
-  T* grad_image;
-  int64_t grad_pixel;
-  T* sink;  // a pixel that takes whatever would go outside
+  Pixels<T> grad_image;  // what goes outside is never read; `first` is null if nothing is wanted
 };
 
 /// C = A B, or C += A B, for B and C in panels of one vector's lanes:
@@ -101,7 +88,6 @@ using Copy = void (*)(int64_t rows, int64_t columns, const void* in, int64_t in_
 template <typename T>
 struct Kernels {
   int64_t lanes;
-  void (*locate)(const Locate<T>&);
   void (*gather)(const Samples<T>&);
   void (*differentiate)(const Differentiate<T>&);
   void (*multiply)(const Product<T>&);

@@ -20,14 +20,15 @@ namespace dcnbuild::cpu::DCNBUILD_ISA {
 #include "half.h"
 #include "copy.h"
 #include "gemm.h"
-#include "sample_kernels.h"
+#include "taps.h"
+#include "gather.h"
+#include "differentiate.h"
 // clang-format on
 
 template <typename T>
 constexpr Kernels<T> kernels() {
   Kernels<T> k{};
   k.lanes = kLanes<T>;
-  k.locate = locate<T>;
   k.gather = gather<T>;
   k.differentiate = differentiate<T>;
   k.multiply = multiply<T>;

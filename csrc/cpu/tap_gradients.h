@@ -35,45 +35,43 @@ class TapGradientSums {
   void store(const Strided<T>& grad_offset, const Strided<T>& grad_mask, int64_t n, int64_t image,
              const Tile& tile, int64_t index) const {
     if (!grad_offset && !grad_mask) return;
-    T planes[3][kTilePositions];
-    for (int64_t group = 0; group < g_.offset_groups; ++group)
-      for (int64_t k = 0; k < g_.taps(); ++k) {
-        add_up(image, index, tile.positions(), group, k, planes);
-        const int64_t channel = group * g_.taps() + k;
-        if (grad_offset) {
-          store_plane(grad_offset, n, 2 * channel, tile, planes[0]);
-          store_plane(grad_offset, n, 2 * channel + 1, tile, planes[1]);
-        }
-        if (grad_mask) store_plane(grad_mask, n, channel, tile, planes[2]);
-      }
+    const int64_t taps = g_.taps();
+    const Buffer<T> offsets(2 * taps * kTilePositions), masks(taps * kTilePositions);
+    for (int64_t group = 0; group < g_.offset_groups; ++group) {
+      add_up(image, index, tile.positions(), group, offsets.data(), masks.data());
+      if (grad_offset)
+        store_tile(grad_offset, n, 2 * group * taps, 2 * taps, tile, offsets.data(), 1,
+                   kTilePositions);
+      if (grad_mask)
+        store_tile(grad_mask, n, group * taps, taps, tile, masks.data(), 1, kTilePositions);
+    }
   }
 
  private:
   static constexpr int64_t kBytes = 4 << 20;
 
-  void add_up(int64_t image, int64_t index, int64_t positions, int64_t group, int64_t k,
-              T (&planes)[3][kTilePositions]) const {
+  /// One offset group's sums as [tap][y, x][position] and [tap][position].
+  void add_up(int64_t image, int64_t index, int64_t positions, int64_t group, T* offsets,
+              T* masks) const {
+    const auto put = [](bool first, T& sum, T part) { sum = first ? part : sum + part; };
     bool first = true;
     for (size_t i = 0; i < slices_.size(); ++i) {
       const Slice& slice = slices_[i];
       const int64_t run = group - slice.first_group;
       if (run < 0 || run >= slice.groups) continue;
-      const TapGradients<T>* from =
-          part(image, static_cast<int64_t>(i), index) + k * slice.groups + run;
-      for (int64_t p = 0; p < positions; p += kBlock, from += g_.taps() * slice.groups)
-        for (int lane = 0; lane < kBlock; ++lane) {
-          planes[0][p + lane] = first ? from->y[lane] : planes[0][p + lane] + from->y[lane];
-          planes[1][p + lane] = first ? from->x[lane] : planes[1][p + lane] + from->x[lane];
-          planes[2][p + lane] = first ? from->mask[lane] : planes[2][p + lane] + from->mask[lane];
+      const TapGradients<T>* from = part(image, static_cast<int64_t>(i), index) + run;
+      for (int64_t p = 0; p < positions; p += kBlock)
+        for (int64_t k = 0; k < g_.taps(); ++k, from += slice.groups) {
+          T *y = offsets + 2 * k * kTilePositions + p, *x = y + kTilePositions,
+            *mask = masks + k * kTilePositions + p;
+          for (int lane = 0; lane < kBlock; ++lane) {
+            put(first, y[lane], from->y[lane]);
+            put(first, x[lane], from->x[lane]);
+            put(first, mask[lane], from->mask[lane]);
+          }
         }
       first = false;
     }
-  }
-
-  static void store_plane(const Strided<T>& to, int64_t n, int64_t c, const Tile& tile,
-                          const T* plane) {
-    to.store(tile.rows, tile.columns, plane, tile.columns, 1, to.at(n, c, tile.row, tile.column),
-             to.h, to.w);
   }
 
   const Geometry& g_;

@@ -2,6 +2,7 @@
 // them. Included once for each instruction set, inside its namespace: see kernels_table.h.
 
 #define DCNBUILD_INLINE inline __attribute__((always_inline))
+#define DCNBUILD_NOINLINE __attribute__((noinline))
 
 template <typename T, int bytes = DCNBUILD_VECTOR_BYTES>
 struct VectorOf {
@@ -22,8 +23,22 @@ DCNBUILD_INLINE Vector<T, bytes> load(const T* from) {
 }
 
 template <int bytes = DCNBUILD_VECTOR_BYTES, typename T>
-DCNBUILD_INLINE void store(T* to, Vector<T, bytes> v) {
+DCNBUILD_INLINE void store(T* to, const Vector<T, bytes>& v) {
   *reinterpret_cast<typename VectorOf<T, bytes>::unaligned*>(to) = v;
+}
+
+template <typename To, typename From>
+DCNBUILD_INLINE To bits_as(From from) {
+  static_assert(sizeof(To) == sizeof(From));
+  To to;
+  __builtin_memcpy(&to, &from, sizeof(to));
+  return to;
+}
+
+/// `yes` in the lanes where a comparison of lanes of the same size holds, else `no`.
+template <typename Condition, typename V>
+DCNBUILD_INLINE V choose(Condition condition, V yes, V no) {
+  return bits_as<V>((condition & bits_as<Condition>(yes)) | (~condition & bits_as<Condition>(no)));
 }
 
 /// The sum of a vector's lanes, halving it until it is 16 bytes wide.

@@ -113,3 +113,20 @@ def test_any_number_of_threads_agrees(threads: int) -> None:
         torch.set_num_threads(before)
     assert_close(actual, run(dcnbuild.reference.deform_conv2d, case, tensors), 1e-12)
     assert all(torch.equal(actual[name], again[name]) for name in actual), "not repeatable"
+
+
+@pytest.mark.parametrize(
+    "layout", [torch.contiguous_format, torch.channels_last], ids=["NCHW", "NHWC"]
+)
+def test_expanded_upstream_gradient(layout: torch.memory_format, device: str) -> None:
+    """As `.sum().backward()` has it: one number seen as a whole image."""
+    case = Case(batch=2, channels=16, out_channels=8, size=(20, 19))
+    tensors = case.tensors(0, torch.float64, device)
+    tensors["input"] = tensors["input"].contiguous(memory_format=layout)
+    leaves = {name: t.requires_grad_() for name, t in tensors.items()}
+    output = dcnbuild.deform_conv2d(**leaves, **case.attributes())
+    one = torch.ones((), dtype=output.dtype, device=device)
+    wanted = list(leaves.values())
+    expanded = torch.autograd.grad(output, wanted, one.expand_as(output), retain_graph=True)
+    dense = torch.autograd.grad(output, wanted, torch.ones_like(output))
+    assert_close(dict(zip(leaves, expanded)), dict(zip(leaves, dense)), 1e-12, case)

@@ -1,0 +1,56 @@
+// Bilinear sampling of a tile into columns, with vector lanes over channels. Included inside an
+// instruction set's namespace.
+
+/// The four neighbours of one sample and their weights.
+template <typename T>
+struct Corners {
+  const T* pixel[4];
+  T weight[4];
+};
+
+template <typename T>
+DCNBUILD_INLINE Corners<T> corners_of(const TapBlock<T>& block, int lane) {
+  Corners<T> corners;
+  for (int which = 0; which < 4; ++which) {
+    corners.pixel[which] = pointer<const T>(block.pixel[which][lane]);
+    corners.weight[which] = block.weight[which][lane];
+  }
+  return corners;
+}
+
+template <typename T>
+DCNBUILD_INLINE T* column_of(const Samples<T>& s, int64_t position, int64_t tap, const Run& run) {
+  return s.columns + position * s.column_row + (tap - s.first_tap) * s.column_tap + run.begin;
+}
+
+/// column[c] for as many channels as fill vectors of `bytes`, then of half as many; returns the
+/// first channel left.
+template <int bytes, typename T>
+DCNBUILD_INLINE int64_t gather_run(const Corners<T>& at, int64_t c, int64_t count, T* column) {
+  for (; c + kLanes<T, bytes> <= count; c += kLanes<T, bytes>) {
+    Vector<T, bytes> sum = at.weight[0] * load<bytes>(at.pixel[0] + c);
+    for (int which = 1; which < 4; ++which)
+      sum += at.weight[which] * load<bytes>(at.pixel[which] + c);
+    store<bytes>(column + c, sum);
+  }
+  if constexpr (bytes > 16) c = gather_run<bytes / 2>(at, c, count, column);
+  return c;
+}
+
+/// columns = modulated samples of the tile (equation 1 of Zhu et al., Deformable ConvNets v2,
+/// before the weights).
+template <typename T>
+void gather(const Samples<T>& s) {
+  for_tap_blocks<false>(
+      s, {}, [&](int64_t first, int positions, int64_t tap, int64_t r, const TapBlock<T>& block) {
+        const Run run = s.runs[r];
+        T* column = column_of(s, first, tap, run);
+        for (int lane = 0; lane < positions; ++lane, column += s.column_row) {
+          const Corners<T> at = corners_of(block, lane);
+          int64_t c = gather_run<DCNBUILD_VECTOR_BYTES>(at, 0, run.count, column);
+          for (; c < run.count; ++c)
+            column[c] = at.weight[0] * at.pixel[0][c] + at.weight[1] * at.pixel[1][c] +
+                        at.weight[2] * at.pixel[2][c] + at.weight[3] * at.pixel[3][c];
+        }
+      });
+}

@@ -1,0 +1,140 @@
+// Where the taps of a tile fall: samples are located with vector lanes over positions. Included
+// inside an instruction set's namespace. The convention is sampling.h's.
+
+/// Where a run's first channel lies in an image's pixels, as numbers for vectors to calculate with.
+struct PixelAddresses {
+  int64_t first;    // address of the image's first pixel
+  int64_t outside;  // address of what stands for every pixel outside
+  int64_t step;     // bytes from one pixel to the next
+
+  template <typename T>
+  static DCNBUILD_INLINE PixelAddresses of(const Pixels<T>& pixels, const Run& run) {
+    const bool dense = pixels.run_pixels != 0;
+    return {reinterpret_cast<int64_t>(pixels.first + run.begin * (dense ? pixels.run_pixels : 1)),
+            reinterpret_cast<int64_t>(pixels.outside),
+            (dense ? run.count : pixels.step) * static_cast<int64_t>(sizeof(T))};
+  }
+};
+
+/// One tap of one run of channels at kBlock positions: the addresses of its four neighbours (top
+/// left, top right, bottom left, bottom right) in the image and in its gradient, their bilinear
+/// weights times the mask, the distances from the top left one and the mask.
+template <typename T>
+struct TapBlock {
+  int64_t pixel[4][kBlock], grad_pixel[4][kBlock];
+  T weight[4][kBlock];
+  T ly[kBlock], lx[kBlock], mask[kBlock];
+};
+
+template <typename T>
+DCNBUILD_INLINE T* pointer(int64_t address) {
+  return reinterpret_cast<T*>(address);
+}
+
+/// Positions located by one vector.
+template <typename T>
+constexpr int kLocated = kLanes<T> < kBlock ? kLanes<T> : kBlock;
+
+/// One coordinate of several samples.
+template <typename T>
+struct Axis {
+  using V = Vector<T, kLocated<T> * sizeof(T)>;
+  using I = Vector<int32_t, kLocated<T> * sizeof(int32_t)>;
+  V distance;  // from the neighbour before, in [0, 1]; NaN outside if the position is NaN
+  I before;    // that neighbour, -1 to size - 1
+  I has_before, has_after;  // whether it and the next lie in the image
+};
+
+/// `sample_at` of sampling.h for one axis; `inside` says that both are.
+template <typename T, typename Condition>
+DCNBUILD_INLINE Axis<T> axis_at(typename Axis<T>::V position, Condition inside,
+                                typename Axis<T>::V outside, int32_t size) {
+  using V = typename Axis<T>::V;
+  using I = typename Axis<T>::I;
+  // No NaN, infinity or huge number is converted to an integer.
+  const V valid = choose(inside, position, V{});
+  I before = __builtin_convertvector(valid + T(1), I) - 1;
+  // For a position just below an integer, position + 1 may round up to the next one.
+  before += __builtin_convertvector(__builtin_convertvector(before, V) > valid, I);
+  const I is_inside = __builtin_convertvector(inside, I);
+  return {choose(inside, valid - __builtin_convertvector(before, V), outside), before,
+          is_inside & (before >= 0), is_inside & (before + 1 < size)};
+}
+
+/// Addresses of the neighbours of several samples.
+template <typename T>
+DCNBUILD_INLINE void address_neighbours(const Axis<T>& row, const Axis<T>& column, int64_t width,
+                                        const PixelAddresses& at, int lane,
+                                        int64_t (&pixel)[4][kBlock]) {
+  using A = Vector<int64_t, kLocated<T> * sizeof(int64_t)>;
+  const A top = __builtin_convertvector(row.has_before, A),
+          bottom = __builtin_convertvector(row.has_after, A),
+          left = __builtin_convertvector(column.has_before, A),
+          right = __builtin_convertvector(column.has_after, A);
+  const A first =
+      __builtin_convertvector(row.before * static_cast<int32_t>(width) + column.before, A) *
+          at.step +
+      at.first;
+  const A inside[4] = {top & left, top & right, bottom & left, bottom & right};
+  const int64_t steps[4] = {0, at.step, width * at.step, (width + 1) * at.step};
+  for (int corner = 0; corner < 4; ++corner)
+    store<sizeof(A)>(pixel[corner] + lane,
+                     ((first + steps[corner]) & inside[corner]) | (at.outside & ~inside[corner]));
+}
+
+/// Locates one tap of one offset group at kLocated positions, those from `lane` of the block on.
+template <bool gradients, typename T>
+DCNBUILD_INLINE void locate_lanes(const Taps<T>& t, int64_t tap, int64_t group, int64_t first,
+                                  int lane, const PixelAddresses& image,
+                                  const PixelAddresses& grad_image, TapBlock<T>& block) {
+  using V = typename Axis<T>::V;
+  constexpr int bytes = sizeof(V);
+  const int64_t plane = group * t.taps + tap, position = first + lane;
+  const T* offset = t.offsets + 2 * plane * t.padded_positions + position;
+  const int32_t height = static_cast<int32_t>(t.height), width = static_cast<int32_t>(t.width);
+  const V y = load<bytes>(t.row + position) + t.tap_row[tap] + load<bytes>(offset);
+  const V x = load<bytes>(t.column + position) + t.tap_column[tap] +
+              load<bytes>(offset + t.padded_positions);
+  const V mask = load<bytes>(t.masks + plane * t.padded_positions + position);
+  const auto inside =
+      (y > T(-1)) & (y < static_cast<T>(height)) & (x > T(-1)) & (x < static_cast<T>(width));
+  const V outside = choose((y != y) | (x != x), y + x, V{});
+  const Axis<T> row = axis_at<T>(y, inside, outside, height);
+  const Axis<T> column = axis_at<T>(x, inside, outside, width);
+  address_neighbours(row, column, t.width, image, lane, block.pixel);
+  const V above = (T(1) - row.distance) * mask, below = row.distance * mask;
+  const V left = T(1) - column.distance, right = column.distance;
+  const V weights[4] = {above * left, above * right, below * left, below * right};
+  for (int corner = 0; corner < 4; ++corner)
+    store<bytes>(block.weight[corner] + lane, weights[corner]);
+  if constexpr (gradients) {
+    address_neighbours(row, column, t.width, grad_image, lane, block.grad_pixel);
+    store<bytes>(block.ly + lane, row.distance);
+    store<bytes>(block.lx + lane, column.distance);
+    store<bytes>(block.mask + lane, mask);
+  }
+}
+
+/// Calls body(first position, positions, tap, index of the run, block) for every run of channels of
+/// a tile, kBlock positions and tap. A block is located right before it is used and never leaves
+/// L1; nor do, with few channels in a run, the pixels around a tile. Without `gradients`, a block
+/// holds only what sampling needs.
+template <bool gradients, typename T, typename F>
+DCNBUILD_INLINE void for_tap_blocks(const Samples<T>& s, const Pixels<T>& grad_image,
+                                    const F& body) {
+  TapBlock<T> block;
+  for (int64_t r = 0; r < s.run_count; ++r) {
+    const PixelAddresses image = PixelAddresses::of(s.image, s.runs[r]),
+                         gradient = PixelAddresses::of(grad_image, s.runs[r]);
+    for (int64_t first = 0; first < s.positions; first += kBlock) {
+      const int64_t left = s.positions - first;
+      const int positions = left < kBlock ? static_cast<int>(left) : kBlock;
+      for (int64_t tap = s.first_tap; tap < s.last_tap; ++tap) {
+        for (int lane = 0; lane < kBlock; lane += kLocated<T>)
+          locate_lanes<gradients>(s.taps, tap, s.runs[r].offset_group, first, lane, image, gradient,
+                                  block);
+        body(first, positions, tap, r, block);
+      }
+    }
+  }
+}

@@ -1,0 +1,79 @@
+"""The CPU kernels of every instruction set that this CPU has, not only of the best one, against the reference."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+PROBE = """
+import ctypes, sys
+import torch
+from ops.cases import Case, assert_close, random_case, run
+import dcnbuild
+from dcnbuild import native
+
+native.ensure("cpu")
+isa = ctypes.CDLL(str(native.status("cpu").library)).dcnbuild_cpu_isa
+isa.restype = ctypes.c_char_p
+if isa() is None:
+    sys.exit(77)
+print(isa().decode())
+# Channels that fill whole vectors, part of one, and neither; one offset group and several.
+cases = [random_case(seed) for seed in range(30)] + [
+    Case(batch=2, channels=channels, out_channels=21, size=(19, 23), offset_groups=groups)
+    for channels, groups in ((48, 1), (48, 6), (35, 5), (3, 1))
+]
+tolerances = {torch.float32: 1e-5, torch.float64: 1e-12, torch.float16: 16e-3, torch.bfloat16: 0.125}
+for seed, case in enumerate(cases):
+    for dtype, tolerance in tolerances.items():
+        tensors = case.tensors(seed, dtype)
+        exact = {name: None if t is None else t.double() for name, t in tensors.items()}
+        actual = run(dcnbuild.deform_conv2d, case, tensors)
+        expected = (
+            run(dcnbuild.reference.deform_conv2d, case, exact, dtype)
+            if dtype.itemsize == 2
+            else run(dcnbuild.reference.deform_conv2d, case, tensors)
+        )
+        assert_close({name: t.to(expected[name]) for name, t in actual.items()}, expected, tolerance, (seed, case, dtype))
+"""
+
+
+@pytest.mark.parametrize("name", ["generic", "avx2", "avx512"])
+def test_agrees_with_the_reference(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE],
+        env={
+            **os.environ,
+            "DCNBUILD_CPU_ISA": name,
+            "PYTHONPATH": os.pathsep.join(
+                [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+            ),
+        },
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode == 77:
+        pytest.skip(f"this CPU has no {name}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.strip() == name
+
+
+def test_unknown_name_says_what_is_known() -> None:
+    code = (
+        "import torch, dcnbuild\n"
+        "dcnbuild.deform_conv2d(torch.ones(1, 1, 3, 3), torch.zeros(1, 18, 1, 1), torch.ones(1, 1, 3, 3))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "DCNBUILD_CPU_ISA": "sse9"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0
+    assert "DCNBUILD_CPU_ISA is sse9, expected one of" in done.stderr
