@@ -234,7 +234,9 @@ __global__ void __launch_bounds__(kThreads, kPoolBlocksPerSM<scalar_t>)
   const unsigned width = first_bin_of(cell_w + 1, cells_w, pooled_w) - pw_begin;
   const unsigned bins = (first_bin_of(cell_h + 1, cells_h, pooled_h) - ph_begin) * width;
   const auto channels = static_cast<unsigned>(g.class_channels());
-  acc_t sum_y(0), sum_x(0);
+  // In shared memory all along: registers are what this kernel has least of.
+  acc_t &sum_y = sums_y[threadIdx.x], &sum_x = sums_x[threadIdx.x];
+  sum_y = sum_x = acc_t(0);
   for (unsigned i = threadIdx.x; i < channels * bins; i += kThreads) {
     const unsigned bin_index = i / channels, bin_row = bin_index / width;
     const PoolPlace place{static_cast<int>(roi),
@@ -262,7 +264,6 @@ __global__ void __launch_bounds__(kThreads, kPoolBlocksPerSM<scalar_t>)
     sum_y += scale / walk.divisor() * bin.y.roi_size * dy;
     sum_x += scale / walk.divisor() * bin.x.roi_size * dx;
   }
-  sums_y[threadIdx.x] = sum_y, sums_x[threadIdx.x] = sum_x;
   for (int half = kThreads / 2; half > 0; half /= 2) {
     __syncthreads();
     if (static_cast<int>(threadIdx.x) < half) {
