@@ -149,6 +149,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def sanitize(session: nox.Session) -> None:
+    """The emulated CUDA kernels under the sanitizers; "address" or "thread" after -- for one of them."""
+    install(session)
+    run_script(session, "tests/emulator/sanitize.py", *session.posargs)
+
+
+@nox.session
 def compile_report(session: nox.Session) -> None:
     """What nvcc makes of the CUDA kernels, and whether it keeps to the limits; after --, architectures as sm_90."""
     install(session)

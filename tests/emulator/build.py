@@ -21,11 +21,17 @@ from dcnbuild.builder.lookup import running_torch
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+BUILT = ROOT / "build" / "emulator"
 
 #: Floating-point contraction off: the same sums at every optimisation level.
 FLAGS = (
     *("-std=c++17", "-O1", "-g1", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off"),
     *("-Wall", "-Wextra", "-Wno-unknown-pragmas"),
+)
+THREAD_FLAGS = ("-fsanitize=thread",)
+ADDRESS_FLAGS = (
+    "-fsanitize=address,undefined,float-cast-overflow",
+    *("-fno-sanitize-recover=all", "-fno-omit-frame-pointer"),
 )
 
 
@@ -62,8 +68,8 @@ def source_hash(root: Path, command: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
-def build(flags: Sequence[str] = (), root: Path = ROOT) -> Path:
-    """The module, compiled with extra `flags` from the sources under `root` unless that was done before.
+def build(flags: Sequence[str] = (), root: Path = ROOT, into: Path = BUILT) -> Path:
+    """The module in `into`, compiled with extra `flags` from the sources under `root` unless it is there already.
 
     Raises CalledProcessError if the compiler fails; it has printed why.
     """
@@ -71,7 +77,7 @@ def build(flags: Sequence[str] = (), root: Path = ROOT) -> Path:
 
     libraries = Path(torch.__file__).parent / "lib"
     command = [compiler(), *FLAGS, *flags, *includes()]
-    module = ROOT / "build" / "emulator" / f"dcnbuild_emulator-{source_hash(root, command)}.so"
+    module = into / f"dcnbuild_emulator-{source_hash(root, command)}.so"
     if module.exists():
         return module
     module.parent.mkdir(parents=True, exist_ok=True)
@@ -94,10 +100,10 @@ def build(flags: Sequence[str] = (), root: Path = ROOT) -> Path:
     return module
 
 
-def build_race_check(output: Path, root: Path = ROOT) -> None:
-    """race_check.cpp of `root` with ThreadSanitizer. Raises CalledProcessError if the compiler fails."""
+def build_race_check(output: Path, flags: Sequence[str], root: Path = ROOT) -> None:
+    """race_check.cpp of `root` with the flags of a sanitizer. Raises CalledProcessError if the compiler fails."""
     source = root / "tests" / "emulator" / "race_check.cpp"
-    command = [compiler(), *FLAGS, "-fsanitize=thread", *includes()]
+    command = [compiler(), *FLAGS, *flags, *includes()]
     subprocess.run([*command, str(source), "-pthread", "-o", str(output)], check=True)
 
 

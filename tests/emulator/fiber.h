@@ -103,13 +103,19 @@ namespace emulator {
 /// One side of a switch: the context that is left or entered.
 class Context {
  public:
-  Context() {
+  Context() = default;
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+
+  /// Makes this the context of the calling thread itself.
+  void adopt_thread() {
 #if defined(__SANITIZE_THREAD__)
     tsan_ = __tsan_get_current_fiber();
 #endif
+#if defined(__SANITIZE_ADDRESS__)
+    stack_ = nullptr, fake_stack_ = nullptr;
+#endif
   }
-  Context(const Context&) = delete;
-  Context& operator=(const Context&) = delete;
 
   /// Leaves `from`, which is running, for `to`.
   EMULATOR_UNSEEN_BY_TSAN static void swap(Context& from, Context& to) {

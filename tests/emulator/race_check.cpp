@@ -1,5 +1,5 @@
-// Every kernel on two OS threads, for ThreadSanitizer: a race ends the program with its report. The
-// results must also be those of one OS thread. No torch library: it is not built for the sanitizer.
+// Every kernel on one OS thread and on two, for the sanitizers: whatever they find ends the program
+// with its report. The results must also be the same. No torch library: it is not built for them.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "../../csrc/cuda/columns.cuh"
+#include "../../csrc/cuda/deform_pool.cuh"
 #include "../../csrc/cuda/layout.cuh"
 #include "../../csrc/cuda/sorted_scatter.cuh"
 
@@ -41,7 +42,17 @@ View4<T> channels_last(T* data, int64_t channels, int64_t height, int64_t width)
   return {data, channels * height * width, 1, width * channels, channels};
 }
 
-/// Runs every kernel on one call and returns all that they wrote.
+template <typename... Vectors>
+std::vector<double> joined(const Vectors&... vectors) {
+  std::vector<double> all;
+  const auto append = [&](const auto& values) {
+    for (const auto& value : values) all.push_back(static_cast<double>(value));
+  };
+  (append(vectors), ...);
+  return all;
+}
+
+/// Runs every kernel of a convolution on one call and returns all that they wrote.
 template <typename T>
 std::vector<double> run(const Geometry& g) {
   using acc_t = acc_type<T>;
@@ -88,17 +99,44 @@ std::vector<double> run(const Geometry& g) {
       g.batch, shape, channels_last<const acc_t>(grad_image.data(), g.channels, g.height, g.width),
       contiguous(grad_input.data(), g.channels, g.height, g.width), nullptr));
 
-  std::vector<double> all;
-  const auto append = [&](const auto& values) {
-    for (const auto& value : values) all.push_back(static_cast<double>(value));
-  };
-  append(columns), append(same_columns), append(grad_offset), append(grad_mask), append(grad_input),
-      append(sorted_image), append(sum);
-  return all;
+  return joined(columns, same_columns, grad_offset, grad_mask, grad_input, sorted_image, sum);
 }
 
+/// The same for a pooling, whose RoIs lie one upon another.
 template <typename T>
-bool compare(const char* name, const Geometry& g, double tolerance) {
+std::vector<double> run(const PoolGeometry& g) {
+  using acc_t = acc_type<T>;
+  const int64_t cells = g.offset_cells_h * g.offset_cells_w;
+  const auto input = random_values<T>(g.batch * g.channels * g.height * g.width, 1, 1);
+  const auto offset = random_values<T>(g.rois * 2 * g.offset_classes * cells, 1, 2);
+  const auto upstream = random_values<T>(g.rois * g.out_channels * g.bins(), 1, 3);
+  std::vector<T> rois;
+  for (int64_t roi = 0; roi < g.rois; ++roi)
+    for (const int64_t field : {roi % g.batch, int64_t(1), int64_t(0), g.width + 1, g.height})
+      rois.push_back(static_cast<T>(static_cast<double>(field)));
+
+  const PoolCall<T, T> call{
+      g,
+      contiguous(input.data(), g.channels, g.height, g.width),
+      {rois.data(), 5, 1},
+      contiguous(offset.data(), 2 * g.offset_classes, g.offset_cells_h, g.offset_cells_w)};
+  std::vector<T> output(upstream.size()), grad_offset(offset.size());
+  std::vector<acc_t> sums(input.size()), sums_in_order(input.size());
+  const auto grad = contiguous(upstream.data(), g.out_channels, g.pooled_h, g.pooled_w);
+  check(
+      cuda::pool(call, contiguous(output.data(), g.out_channels, g.pooled_h, g.pooled_w), nullptr));
+  for (auto* to : {&sums, &sums_in_order})
+    check(pool_input_gradient(call, grad, contiguous(to->data(), g.channels, g.height, g.width),
+                              to == &sums_in_order, nullptr));
+  check(pool_offset_gradient(
+      call, grad,
+      contiguous(grad_offset.data(), 2 * g.offset_classes, g.offset_cells_h, g.offset_cells_w),
+      nullptr));
+  return joined(output, sums, sums_in_order, grad_offset);
+}
+
+template <typename T, typename Shape>
+bool compare(const char* name, const Shape& g, double tolerance) {
   emulator::settings() = {};
   const std::vector<double> alone = run<T>(g);
   double worst = 0;
@@ -119,6 +157,18 @@ Geometry geometry(int64_t batch, int64_t channels, int64_t groups, int64_t offse
   return {batch, channels, 6, 5, 4, 6, 5, 3, 3, 1, 1, 1, 1, 1, 1, groups, offset_groups};
 }
 
+/// With more outputs for each RoI than a block has threads.
+PoolGeometry pooling(bool position_sensitive) {
+  PoolGeometry g{};
+  g.batch = 2, g.height = 9, g.width = 8, g.rois = 5;
+  g.group_size = position_sensitive ? 2 : 1, g.offset_classes = g.group_size;
+  g.out_channels = 40, g.channels = g.out_channels * g.group_size * g.group_size;
+  g.pooled_h = g.pooled_w = g.offset_cells_h = g.offset_cells_w = 3;
+  g.samples = 2, g.spatial_scale = 1, g.offset_scale = 0.1;
+  g.position_sensitive = position_sensitive;
+  return g;
+}
+
 }  // namespace
 
 int main() {
@@ -127,5 +177,7 @@ int main() {
   good &= compare<float>("groups", geometry(1, 16, 2, 2), 1e-4);
   good &= compare<double>("double", geometry(1, 4, 1, 2), 1e-12);
   good &= compare<__half>("half", geometry(1, 16, 1, 1), 3e-2);
+  good &= compare<float>("PS-RoI pooling", pooling(true), 1e-4);
+  good &= compare<double>("RoI pooling", pooling(false), 1e-12);
   return good ? 0 : 1;
 }

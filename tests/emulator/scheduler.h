@@ -70,7 +70,8 @@ inline void publish(void*) {}
 inline void observe(void*) {}
 #endif
 
-/// The threads of one block at a time. One for each OS thread, kept from block to block.
+/// The threads of one block at a time. One for each OS thread, kept from launch to launch, since
+/// fibers are costly to make.
 class Block {
   // State that CUDA threads share with the scheduler; see publish() for what orders them.
   static constexpr auto relaxed = std::memory_order_relaxed;
@@ -82,6 +83,7 @@ class Block {
 
   /// Runs `threads` fibers of body to their end; returns what went wrong, or nothing.
   std::string run(unsigned block, unsigned threads, const std::function<void()>& body) {
+    scheduler_.adopt_thread();
     index = block;
     body_ = &body;
     count_ = threads;
@@ -235,12 +237,12 @@ inline std::string run_grid(unsigned blocks, unsigned threads, const std::functi
     work(block);
     return error;
   }
+  static std::vector<std::unique_ptr<Block>> kept;
+  while (kept.size() < static_cast<size_t>(settings().os_threads))
+    kept.push_back(std::make_unique<Block>());
   std::vector<std::thread> workers;
   for (int i = 0; i < settings().os_threads; ++i)
-    workers.emplace_back([&] {
-      Block block;
-      work(block);
-    });
+    workers.emplace_back([&work, &block = *kept[i]] { work(block); });
   for (std::thread& worker : workers) worker.join();
   return error;
 }

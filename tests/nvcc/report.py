@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from nvcc.kernel import Kernel
 from nvcc.limits import violations
@@ -77,9 +79,10 @@ def main(wanted: Sequence[str]) -> int:
             )
             return 2
         known = architectures(toolkit)
-        reports = {
-            name: compile_kernels(toolkit, name) for name in wanted or known if name in known
-        }
+        names = [name for name in wanted or known if name in known]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            compiled = pool.map(partial(compile_kernels, toolkit), names)
+            reports = dict(zip(names, compiled))
         for table in (summary(reports), details(reports)):
             print(f"CUDA {toolkit.version}\n\n{table}\n")
         for architecture, kernels in reports.items():

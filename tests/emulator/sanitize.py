@@ -1,0 +1,78 @@
+"""The emulated kernels under the sanitizers; exits with 0 only if there is no report.
+
+    python tests/emulator/sanitize.py [address [pytest argument ...] | thread | quick]
+
+"address" is AddressSanitizer and UndefinedBehaviorSanitizer with float-cast-overflow, on the tests of this directory;
+"thread" is ThreadSanitizer on race_check.cpp, with two OS threads; "quick" is race_check.cpp under each of them, and
+without an argument it is the first two.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from build import ADDRESS_FLAGS, HERE, ROOT, THREAD_FLAGS, build, build_race_check, compiler
+
+#: What a sanitizer makes too slow and other tests reach as well.
+TOO_SLOW = "not workspace and not larger_than_one_tile and not double_backward and not forward_mode"
+
+
+def address_environment(module: Path) -> dict[str, str]:
+    """Variables under which Python can load `module`, which was built with ADDRESS_FLAGS."""
+    runtimes = [
+        subprocess.run(
+            [compiler(), f"-print-file-name=lib{name}.so"],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
+        for name in ("asan", "ubsan")
+    ]
+    return {
+        **os.environ,
+        "DCNBUILD_EMULATOR": str(module),
+        "LD_PRELOAD": " ".join(runtimes),
+        # Python itself leaks at its end.
+        "ASAN_OPTIONS": "detect_leaks=0",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+    }
+
+
+def address(arguments: Sequence[str]) -> int:
+    environment = address_environment(build(ADDRESS_FLAGS))
+    chosen = arguments or [str(HERE), "-k", TOO_SLOW]
+    command = [sys.executable, "-m", "pytest", f"--rootdir={ROOT}", f"-c{ROOT / 'pyproject.toml'}"]
+    return subprocess.run([*command, "-q", *chosen], env=environment).returncode
+
+
+def race_check(flags: Sequence[str]) -> int:
+    with tempfile.TemporaryDirectory() as scratch:
+        program = Path(scratch, "race_check")
+        build_race_check(program, flags)
+        return subprocess.run([str(program)]).returncode
+
+
+def main(arguments: Sequence[str]) -> int:
+    which, *rest = arguments or ["all"]
+    if which not in ("all", "address", "thread", "quick") or (rest and which != "address"):
+        print(__doc__, file=sys.stderr)
+        return 2
+    runs: list[Callable[[], int]] = []
+    if which != "address":
+        runs.append(lambda: race_check(THREAD_FLAGS))
+    if which == "quick":
+        runs.append(lambda: race_check(ADDRESS_FLAGS))
+    if which in ("all", "address"):
+        runs.append(lambda: address(rest))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return max(pool.map(lambda run: abs(run()), runs))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
