@@ -156,11 +156,29 @@ def sanitize(session: nox.Session) -> None:
 
 
 @nox.session
+def mutation(session: nox.Session) -> None:
+    """Seeds faults into the CUDA kernels and checks that each is noticed; after --, words of their names."""
+    install(session)
+    run_script(session, "tests/emulator/mutate.py", *session.posargs)
+
+
+@nox.session
 def compile_report(session: nox.Session) -> None:
     """What nvcc makes of the CUDA kernels, and whether it keeps to the limits; after --, architectures as sm_90."""
     install(session)
     pip(session, "nvidia-cuda-cuobjdump", "nvidia-cuda-nvdisasm")
     run_script(session, "tests/nvcc/report.py", *session.posargs)
+
+
+@nox.session
+def kernel_checks(session: nox.Session) -> None:
+    """What CI runs of the three sessions above, on the package that `nox` installed: all of mutation, a part of the others."""
+    if not any(SHARED.glob("lib/python3.*/site-packages/dcnbuild-*.dist-info")):
+        install(session)
+    pip(session, "nvidia-cuda-cuobjdump", "nvidia-cuda-nvdisasm")
+    run_script(session, "tests/nvcc/report.py", "sm_80", "sm_90", "sm_120")
+    run_script(session, "tests/emulator/sanitize.py", "quick")
+    run_script(session, "tests/emulator/mutate.py")
 
 
 #: The exit status of `nox -s gpu` where there is no GPU.

@@ -1,0 +1,215 @@
+"""The faults that mutate.py seeds into the kernels, and for each the check that must notice it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Fault:
+    """In `file` (below csrc/), `old` becomes `new`.
+
+    Attributes:
+        old: a whole expression, or whole statements, which end in ";". It stands once in the file, or else once in `within`.
+        new: the same; empty statements are none.
+        check: an expression for pytest's -k, which chooses tests of this directory; or THREAD or ADDRESS.
+        within: a text that stands once in the file.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    check: str
+    within: str = ""
+
+
+def seeded(text: str, fault: Fault, number: int) -> str:
+    """The text of a source with one fault in it. Raises ValueError if it has no such place, or several."""
+    place = fault.within or fault.old
+    if text.count(place) != 1 or place.count(fault.old) != 1:
+        raise ValueError(f"{fault.name}: csrc/{fault.file} has {text.count(place)} times {place!r}")
+    if fault.old.endswith(";"):
+        either = f"{{ if (dcnbuild_fault == {number}) {{ {fault.new} }} else {{ {fault.old} }} }}"
+    else:
+        either = f"(dcnbuild_fault == {number} ? ({fault.new}) : ({fault.old}))"
+    return text.replace(place, place.replace(fault.old, either))
+
+
+#: race_check.cpp with ThreadSanitizer, and with AddressSanitizer and UndefinedBehaviorSanitizer.
+THREAD, ADDRESS = "thread", "address"
+RANDOM = "test_operator and test_random_configurations and float64 and 0]"
+POOLS = "test_pool and test_random_configurations and 0-"
+CHUNKS = "test_every_chunk_size_agrees"
+ORDER = "test_same_bits_in_every_order"
+
+FAULTS = (
+    Fault(
+        "barrier after the shared taps dropped",
+        *("cuda/chunk.cuh", "__syncthreads();", "", RANDOM),
+    ),
+    Fault(
+        "barrier before the offset gradients dropped",
+        *("cuda/columns.cuh", "__syncthreads();", "", RANDOM),
+    ),
+    Fault(
+        "barrier of the layout copy dropped",
+        *("cuda/layout.cuh", "__syncthreads();", "", RANDOM),
+    ),
+    Fault(
+        "atomic addition made plain",
+        *("cuda/launch.cuh", "atomicAdd(to + j, values[j]);", "to[j] += values[j];", THREAD),
+    ),
+    Fault(
+        "atomic addition of vectors made plain",
+        "cuda/launch.cuh",
+        "atomicAdd(reinterpret_cast<float4*>(to),\n"
+        "              make_float4(values[0], values[1], values[2], values[3]));",
+        "for (int j = 0; j < 4; ++j) to[j] += values[j];",
+        THREAD,
+    ),
+    Fault(
+        "two tiles write one pixel",
+        *("cuda/sorted_scatter.cuh", "corners.continues(begin)", "false", THREAD),
+        within="bool earlier = corners.continues(begin);",
+    ),
+    Fault(
+        "padding_w for padding_h",
+        "cuda/chunk.cuh",
+        "at.out_y * s.stride_h - s.padding_h + tap_y * s.dilation_h",
+        "at.out_y * s.stride_h - s.padding_w + tap_y * s.dilation_h",
+        RANDOM,
+    ),
+    Fault(
+        "one position too many",
+        *("cuda/chunk.cuh", "at.position < chunk.count", "at.position <= chunk.count", ADDRESS),
+    ),
+    Fault(
+        "bilinear weights turned round",
+        *("sampling.h", "(corner & 1) ? lx : hx()", "(corner & 1) ? hx() : lx", RANDOM),
+    ),
+    Fault(
+        "truncation for floor",
+        "sampling.h",
+        "if (acc_t(sample.y0) > y) --sample.y0;",
+        "sample.y0 = static_cast<int32_t>(y);",
+        RANDOM,
+    ),
+    Fault(
+        "mask ignored in the columns",
+        *("cuda/chunk.cuh", "sample.weight(which) * mask", "sample.weight(which)", RANDOM),
+    ),
+    Fault(
+        "mask ignored in the gradient of the offset",
+        "cuda/columns.cuh",
+        "mask * value_dx(sample, dot[0], dot[1], dot[2], dot[3])",
+        "value_dx(sample, dot[0], dot[1], dot[2], dot[3])",
+        RANDOM,
+    ),
+    Fault(
+        "x read for y",
+        *("cuda/chunk.cuh", "offset[0]", "offset[chunk.offset.c]", RANDOM),
+    ),
+    Fault(
+        "index in 32 bits",
+        "cuda/chunk.cuh",
+        "view.data + at.image * view.n + channel * view.c",
+        "view.data + at.image * view.n + int(channel * view.c)",
+        "test_far_elements and offset",
+    ),
+    Fault(
+        "pixel of a large image in 32 bits",
+        "cuda/columns.cuh",
+        "image + int64_t(tap.corner[which]) * shape.channels + channel",
+        "image + int(unsigned(tap.corner[which]) * unsigned(shape.channels)) + channel",
+        "test_gradient_of_a_large_image",
+    ),
+    Fault(
+        "NaN passes for inside",
+        "sampling.h",
+        "y > acc_t(-1) && y < acc_t(height)",
+        "!(y <= acc_t(-1)) && !(y >= acc_t(height))",
+        "nan or outside",
+    ),
+    Fault(
+        "exactly -1 taken for inside",
+        *("sampling.h", "x > acc_t(-1)", "x >= acc_t(-1)", "test_outside_is_zero"),
+    ),
+    Fault(
+        "the chunk's begin ignored",
+        "cuda/chunk.cuh",
+        *("unsigned(chunk.begin) + unsigned(position)", "unsigned(position)", CHUNKS),
+    ),
+    Fault(
+        "every image read from the first",
+        "cuda/columns.cuh",
+        "chunk.image + tap.image * chunk.image_stride + channel",
+        "chunk.image + channel",
+        CHUNKS,
+    ),
+    Fault(
+        "image gradient not cleared between passes",
+        "cuda/buffers.h",
+        *("fill_zero(*buffer_);", "if (first == 0) fill_zero(*buffer_);", CHUNKS),
+    ),
+    Fault(
+        "a long run joined from one tile only",
+        "cuda/sorted_scatter.cuh",
+        "tile < tiles && corners.keys[tile * kTileEntries] == corners.keys[begin]",
+        "tile < at.tile + 1",
+        "test_all_samples_on_one_pixel",
+    ),
+    Fault(
+        "vectors of channels that do not divide",
+        *("cuda/launch.cuh", "(multiples % kVectorWidth<T> == 0) && ...", "true", RANDOM),
+    ),
+    Fault(
+        "atomics on the deterministic route",
+        *("cuda/deform_conv2d.cu", "deterministic", "false", ORDER),
+        within="g, t, grad_output, grads, deterministic, static_cast",
+    ),
+    Fault(
+        "last step of the reduction left out",
+        *("cuda/columns.cuh", "step > 0", "step > 1", RANDOM),
+    ),
+    Fault(
+        "empty grid launched",
+        *("cuda/launch.cuh", "if (blocks == 0) return cudaSuccess;", "", "empty"),
+    ),
+    Fault(
+        "launch error dropped",
+        "cuda/deform_conv2d.cu",
+        "DCNBUILD_CUDA_CHECK(gather_columns(chunk, column, stream));",
+        "(void)gather_columns(chunk, column, stream);",
+        "test_a_failed_launch_raises",
+        within="DCNBUILD_CUDA_CHECK(gather_columns(chunk, column, stream));\n      if (bias",
+    ),
+    Fault(
+        "gradient of the weight of the last chunk only",
+        *("cuda/deform_conv2d.cu", "true", "false", CHUNKS),
+        within="columns.transposed(), grad_output, true,",
+    ),
+    Fault(
+        "pooling: atomic addition made plain",
+        "cuda/deform_pool.cuh",
+        *("atomicAdd(plane + pixel, value);", "plane[pixel] += value;", THREAD),
+    ),
+    Fault(
+        "pooling: barriers of the reduction dropped",
+        *("cuda/deform_pool.cuh", "__syncthreads();", "", POOLS),
+    ),
+    Fault(
+        "pooling: divided by samples outside the image too",
+        "deform_pool.h",
+        "geometry_.position_sensitive ? acc_t(counted_) : bin_.samples",
+        "bin_.samples",
+        POOLS,
+    ),
+    Fault(
+        "pooling: offsets of x and y exchanged",
+        "cuda/deform_pool.cuh",
+        "offset_x = static_cast<acc_t>(at[0]), offset_y = static_cast<acc_t>(at[call.offset.c]);",
+        "offset_y = static_cast<acc_t>(at[0]), offset_x = static_cast<acc_t>(at[call.offset.c]);",
+        POOLS,
+    ),
+)
