@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 import torch
-from integration.features import needs
+from integration.features import DYNAMIC, needs
 from integration.models import Aligned, assert_same, gradients, image
 
 import dcnbuild
 
-pytestmark = needs("torch.compile for this Python")
+pytestmark = [needs("torch.compile for this Python"), needs("torch.compile(fullgraph=True)")]
 
 SHAPES = [(2, 3, 9, 8), (3, 3, 12, 7), (2, 3, 5, 6)]
 
 
-@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
+@pytest.mark.parametrize("dynamic", DYNAMIC, ids=["static", "dynamic"])
 @pytest.mark.parametrize("modulated", [True, False], ids=["v2", "v1"])
 def test_networks(modulated: bool, dynamic: bool) -> None:
     """One graph each, and with dynamic shapes one for all sizes."""

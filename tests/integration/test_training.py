@@ -35,6 +35,8 @@ def test_parametrize() -> None:
 
 @pytest.mark.parametrize("name", ["weight_norm", "spectral_norm", "orthogonal"])
 def test_torch_s_own_parametrisations(name: str) -> None:
+    if not hasattr(parametrizations, name):
+        pytest.skip(f"torch {torch.__version__} lacks parametrizations.{name}")
     torch.manual_seed(0)
     layer = dcnbuild.DeformConv2d(3, 4, 3, padding=1)
     getattr(parametrizations, name)(layer)
