@@ -47,8 +47,8 @@ def psnr_cast_too_late(image: Image, reference: Image) -> float:
 
 
 def torchmetrics_psnr(image: Image, reference: Image) -> float:
-    tensors = (torch.from_numpy(array.astype(np.float32)) for array in (image, reference))
-    return psnr_of_torchmetrics(*tensors, data_range=PEAK).item()
+    preds, target = (torch.from_numpy(array.astype(np.float32)) for array in (image, reference))
+    return psnr_of_torchmetrics(preds, target, data_range=PEAK).item()
 
 
 def skimage_psnr(image: Image, reference: Image) -> float:
