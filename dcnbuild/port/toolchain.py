@@ -115,11 +115,12 @@ def compile_command(
         f"-std=c++{standard}",
         *("-c", str(source), "-o", str(output)),
     ]
-    if isinstance(tools.cuda, CudaPlan):
-        common = [*(f"-isystem{path}" for path in tools.cuda.toolkit.include), *common]
     if source.suffix == ".cu" and isinstance(tools.cuda, CudaPlan):
         host = ["-ccbin", str(tools.cuda.host.path)] if tools.cuda.host else []
         architecture = gencode_flags([tools.architecture])
         more = [*_NVCC_FLAGS, *flags.nvcc, *architecture, "-Xcompiler", "-fPIC"]
         return [str(tools.cuda.toolkit.nvcc), *host, *more, *common]
-    return [str(tools.compiler.path), "-fPIC", *common]
+    toolkit = (
+        tools.cuda.toolkit.include if isinstance(tools.cuda, CudaPlan) else ()
+    )  # nvcc has its own
+    return [str(tools.compiler.path), "-fPIC", *(f"-isystem{path}" for path in toolkit), *common]

@@ -84,6 +84,7 @@ def test_commands() -> None:
     assert {"-Iinc", "-DWITH_CUDA", "-std=c++17", "-DTORCH_EXTENSION_NAME=ported"} <= set(cuda)
     assert [word for word in cuda if "compute_" in word] == ["-gencode=arch=compute_80,code=sm_80"]
     assert "--expt-extended-lambda" in cuda
+    assert not any(word.startswith("-isystem/") for word in cuda)  # nvcc wants two words
     cpp = compile_command(tools, Path("a.cpp"), Path("a.o"), [], BuildFlags(()))
     assert cpp[0] == "/usr/bin/g++" and "-isystem/c/include" in cpp
     newer = Toolchain(TorchInstall(TORCH.root, "2.14.1", None), GCC, plan, {})

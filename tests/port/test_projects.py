@@ -11,10 +11,11 @@ from dcnbuild.port.output import write_copy
 from dcnbuild.port.project import Options, Project, port_project
 from dcnbuild.port.result import ProjectResult
 
-OLD = ("warp_batch", "roi_ops", "shift_conv")
+OLD = ("warp_batch", "roi_ops", "shift_conv", "early_aten")
 #: What no ported file may hold outside comments and strings.
 GONE = (
-    r"THC\w*|TH[A-Z]\w*|AT_CHECK|AT_ERROR|AT_ASSERTM|data(?=<)|cudaThreadSynchronize|lazyInitCUDA"
+    r"THC\w*|TH[A-Z]\w*|AT_(?:CHECK|ERROR|ASSERTM|WARN)|data(?=<)|cudaThread\w+|lazyInitCUDA|toC\w+"
+    r"|ScalarConvert|globalContext|Type|__shfl_xor"
 )
 
 
