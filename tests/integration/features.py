@@ -31,6 +31,15 @@ def _compiles() -> bool:
     return True
 
 
+def _half_autocast_on_cpu() -> bool:
+    try:
+        with torch.autocast("cpu", torch.float16):
+            return torch_versions.is_autocast_enabled("cpu")
+    except RuntimeError:  # of torch 2.0, which stays switched on
+        torch.set_autocast_cpu_enabled(False)
+        return False
+
+
 #: feature → whether this torch has it; what is a feature to a user may be several names of torch's. The operators' own
 #: are those of docs/torch-versions.md.
 FEATURES: dict[str, Callable[[], bool]] = {
@@ -44,6 +53,7 @@ FEATURES: dict[str, Callable[[], bool]] = {
     ),
     "AOTInductor packages": lambda: _has("torch._inductor.aoti_compile_and_package"),
     "torch.onnx.ops": lambda: _has("torch.onnx.ops.symbolic"),
+    "float16 autocast on the CPU": _half_autocast_on_cpu,
     "torch.amp.GradScaler": lambda: _has("torch.amp.GradScaler"),
     "fully_shard": lambda: _has("torch.distributed.fsdp.fully_shard"),
     "flop formulas": lambda: _has("torch.utils.flop_counter.register_flop_formula"),
@@ -55,6 +65,13 @@ def needs(feature: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(
         not FEATURES[feature](), reason=f"torch {torch.__version__} lacks {feature}"
     )
+
+
+def needs_autocast(device: str, dtype: torch.dtype) -> None:
+    """Skips where autocast does not take a dtype on a device: float16 on the CPU, in torch 2.0 and 2.1 among others."""
+    feature = "float16 autocast on the CPU"
+    if (device, dtype) == ("cpu", torch.float16) and not FEATURES[feature]():
+        pytest.skip(f"torch {torch.__version__} lacks {feature}")
 
 
 #: Whether shapes are dynamic, for tests that compile a whole function.

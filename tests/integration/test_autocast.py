@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 import torch
-from integration.features import needs
+from integration.features import needs, needs_autocast
 from integration.models import Aligned, image
 from torch import Tensor
 
@@ -19,6 +19,7 @@ DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
 @pytest.mark.parametrize("dtype", HALF, ids=["float16", "bfloat16"])
 def test_no_mixture_raises(dtype: torch.dtype, device: str) -> None:
     """All 1024 mixtures of five tensors and four dtypes."""
+    needs_autocast(device, dtype)
     tensors = (
         image(1, 2, 4, 3).to(device),
         image(1, 8, 3, 2, seed=2).to(device),
@@ -40,6 +41,7 @@ def test_no_mixture_raises(dtype: torch.dtype, device: str) -> None:
 
 @pytest.mark.parametrize("dtype", HALF, ids=["float16", "bfloat16"])
 def test_no_mixture_raises_in_the_poolings(dtype: torch.dtype, device: str) -> None:
+    needs_autocast(device, dtype)
     x = image(1, 4, 8, 8).to(device)
     rois = torch.tensor([[0, 1.0, 1.0, 6.0, 5.0]], device=device)
     offset = torch.full((1, 2, 2, 2), 0.5, device=device)
@@ -62,6 +64,7 @@ def test_why_offsets_stay_float32(dtype: torch.dtype, device: str) -> None:
 
     The image is a ramp, so that the output is the position itself (in sixty-fourths, which both types hold).
     """
+    needs_autocast(device, dtype)
     ramp = (torch.arange(64.0, device=device) / 64).expand(1, 1, 1, 64)
     offset = torch.zeros(1, 2, 1, 64, device=device)
     offset[0, 1] = 40.1875  # along x

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from integration.features import DYNAMIC, needs
+from integration.features import DYNAMIC, needs, needs_autocast
 from integration.models import Aligned, assert_same, gradients, image
 
 import dcnbuild
@@ -43,6 +43,7 @@ def test_inductor() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=["float16", "bfloat16"])
 def test_under_autocast(dtype: torch.dtype) -> None:
+    needs_autocast("cpu", dtype)
     torch._dynamo.reset()
     model, x = Aligned(), image(2, 3, 9, 8)
     compiled = torch.compile(model, fullgraph=True, backend="aot_eager")

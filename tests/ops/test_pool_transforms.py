@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from integration.features import DYNAMIC, needs
+from integration.features import DYNAMIC, needs, needs_autocast
 from ops.cases import assert_close
 from ops.pooling_cases import ADAPTIVE, CASES, PSROI, ROI, PoolCase, gradients
 from torch import Tensor
@@ -140,6 +140,7 @@ def test_the_raw_operator_refuses_transforms(transform: str) -> None:
 def test_autocast_keeps_positions_in_float32(
     case: PoolCase, dtype: torch.dtype, device: str
 ) -> None:
+    needs_autocast(device, dtype)
     t = case.tensors(0, torch.float32, device)
     leaves: Any = [t["input"].requires_grad_(), t["rois"], t["offset"].requires_grad_()]  # type: ignore[union-attr]
     exact = case.operate(*leaves)

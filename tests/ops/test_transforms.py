@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from integration.features import DYNAMIC, needs
+from integration.features import DYNAMIC, needs, needs_autocast
 from ops.cases import Case, assert_close, run
 from torch import Tensor
 
@@ -143,6 +143,7 @@ def test_compile_without_graph_breaks(dynamic: bool, device: str) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=["float16", "bfloat16"])
 def test_autocast_keeps_offsets_in_float32(dtype: torch.dtype, device: str) -> None:
+    needs_autocast(device, dtype)
     inputs = [t.requires_grad_() for t in tensors(dtype=torch.float32, device=device)]
     exact = call(*inputs)
     with torch.autocast(device, dtype):
