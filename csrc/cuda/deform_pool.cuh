@@ -162,7 +162,7 @@ __global__ void __launch_bounds__(kThreads)
   if (bin.image < 0) return;
   acc_t* plane = channel_of(call, sums, bin.image, place);
   input_gradient(call, bin, static_cast<acc_t>(*output_at(grad_output, place)), sums,
-                 [&](int32_t, int64_t pixel, acc_t value) { atomicAdd(plane + pixel, value); });
+                 [&](int32_t, int64_t pixel, acc_t value) { atomic_add(plane + pixel, value); });
 }
 
 /// Whether a sample of the bin may touch a row of the image.

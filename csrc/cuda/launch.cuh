@@ -89,6 +89,24 @@ template <typename acc_t, int width>
 constexpr int kAtomicWidth =
     DCNBUILD_VECTOR_ATOMICS && sizeof(acc_t) == 4 && width % 4 == 0 ? 4 : 1;
 
+/// atomicAdd, which takes no double before sm_60: there by comparing and swapping.
+template <typename acc_t>
+__device__ __forceinline__ void atomic_add(acc_t* to, acc_t value) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 600
+  if constexpr (sizeof(acc_t) == 8) {
+    auto* bits = reinterpret_cast<unsigned long long*>(to);
+    unsigned long long found = *bits, expected;
+    do {
+      expected = found;
+      found = atomicCAS(bits, expected,
+                        static_cast<unsigned long long>(__double_as_longlong(
+                            value + __longlong_as_double(static_cast<long long>(expected)))));
+    } while (found != expected);
+  } else
+#endif
+    atomicAdd(to, value);
+}
+
 template <typename acc_t, int width>
 __device__ __forceinline__ void atomic_add(acc_t* to, const acc_t (&values)[width]) {
 #if DCNBUILD_VECTOR_ATOMICS
@@ -97,7 +115,7 @@ __device__ __forceinline__ void atomic_add(acc_t* to, const acc_t (&values)[widt
               make_float4(values[0], values[1], values[2], values[3]));
   else
 #endif
-    for (int j = 0; j < width; ++j) atomicAdd(to + j, values[j]);
+    for (int j = 0; j < width; ++j) atomic_add(to + j, values[j]);
 }
 
 }  // namespace dcnbuild::cuda
