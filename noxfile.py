@@ -145,7 +145,10 @@ def bench(session: nox.Session) -> None:
         for script in scripts:
             if not session.posargs or script.stem in session.posargs:
                 codes = (0, NO_GPU) if script.name == "gpu.py" else (0,)
-                session.run(str(PYTHON), "-I", str(script), success_codes=codes, external=True)
+                # not -I, since a script may import its neighbours
+                session.run(
+                    *(str(PYTHON), "-E", "-s", str(script)), success_codes=codes, external=True
+                )
 
 
 @nox.session
