@@ -89,7 +89,7 @@ class Block {
     count_ = threads;
     while (threads_.size() < threads) threads_.push_back(std::make_unique<Thread>());
     const std::vector<unsigned> order = ordered(threads, block);
-    publish(this);
+    publish(&begin_);
     for (unsigned t = 0; t < threads; ++t) {
       threads_[t]->state.store(State::ready, relaxed);
       threads_[t]->posts.store(0, relaxed);
@@ -102,7 +102,7 @@ class Block {
         running_.store(t, relaxed);
         Context::swap(scheduler_, threads_[t]->fiber);
       }
-      observe(this);
+      observe(&end_);
       const unsigned done = in_state(State::done), waiting = in_state(State::at_barrier);
       if (done == threads) return "";
       if (waiting == threads) {
@@ -190,7 +190,9 @@ class Block {
   const std::function<void()>* body_ = nullptr;
   std::atomic<unsigned> running_{0};
   unsigned count_ = 0;
-  char barrier_ = 0;
+  // What is published at: two addresses, so that the end of one thread does not order another's
+  // begin.
+  char barrier_ = 0, begin_ = 0, end_ = 0;
   std::atomic<bool> progress_{false};
   Context scheduler_;
   std::vector<std::unique_ptr<Thread>> threads_;
@@ -205,13 +207,13 @@ inline Block* current_block() { return block_of_os_thread().load(std::memory_ord
 
 inline void Block::fiber_main() {
   Block& block = *current_block();
-  observe(&block);
+  observe(&block.begin_);
   Thread& self = *block.threads_[block.running()];
   self.fiber.begun();
   (*block.body_)();
   self.state.store(State::done, relaxed);
   block.progress_.store(true, relaxed);
-  publish(&block);
+  publish(&block.end_);
   Context::swap(self.fiber, block.scheduler_);
 }
 
