@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from port.support import PROJECTS
 from rich.console import Console
 
 from dcnbuild.builder.plan import CudaPlan
@@ -159,3 +160,15 @@ def test_a_setup_script_is_built_and_imported(tmp_path: Path) -> None:
         **{"src/a.cpp": True, "src/b.cpp": True}
     }
     assert result.ok
+
+
+@pytest.mark.slow
+def test_a_ported_cuda_source_compiles(tmp_path: Path) -> None:
+    tools = find_toolchain(os.environ, Path(sys.executable), 1)
+    if not isinstance(tools.cuda, CudaPlan):
+        pytest.skip(f"no CUDA toolkit: {tools.cuda.title}")
+    old = PROJECTS / "early_aten"
+    result = port_project(old)
+    write_copy(old, tmp_path / "new", result.files)
+    (file,) = check_project(tmp_path / "new", result, tools, 1, lambda text: None).files
+    assert (file.compiles, file.output, file.remarks) == (True, "", ())
