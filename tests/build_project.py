@@ -47,9 +47,10 @@ class Project:
         }
 
     def start(self, script: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-        """Starts Python on a script."""
+        """Starts Python on a script, where Ctrl-C interrupts it: what a shell starts in the background ignores that."""
+        heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         return subprocess.Popen(
-            [sys.executable, "-c", script],
+            [sys.executable, "-c", heed + script],
             env=dict(env if env is not None else self.env()),
             cwd=self.root / "home",
             stdout=subprocess.PIPE,

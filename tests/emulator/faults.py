@@ -58,7 +58,7 @@ FAULTS = (
     ),
     Fault(
         "atomic addition made plain",
-        *("cuda/launch.cuh", "atomicAdd(to + j, values[j]);", "to[j] += values[j];", THREAD),
+        *("cuda/launch.cuh", "atomic_add(to + j, values[j]);", "to[j] += values[j];", THREAD),
     ),
     Fault(
         "atomic addition of vectors made plain",

@@ -133,6 +133,8 @@ def test_kill_and_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     done = torch.load(checkpoint, weights_only=True)["step"]
     assert 0 < done < steps
 
+    # TensorBoard reads its files in the order of their names, which begin with the second they were made in
+    time.sleep(1.1)
     torch.set_num_threads(1)
     for out in ("killed", "whole"):
         run_here(align_frames.main, tmp_path, monkeypatch, *options, "--out", out)
