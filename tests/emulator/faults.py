@@ -192,7 +192,7 @@ FAULTS = (
     Fault(
         "pooling: atomic addition made plain",
         "cuda/deform_pool.cuh",
-        *("atomicAdd(plane + pixel, value);", "plane[pixel] += value;", THREAD),
+        *("atomic_add(plane + pixel, value);", "plane[pixel] += value;", THREAD),
     ),
     Fault(
         "pooling: barriers of the reduction dropped",
