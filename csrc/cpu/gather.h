@@ -37,20 +37,33 @@ DCNBUILD_INLINE int64_t gather_run(const Corners<T>& at, int64_t c, int64_t coun
   return c;
 }
 
+/// The columns of a block of positions for one tap; `fixed` is the number of channels where the
+/// compiler is to know it, so that a sample is a straight line of code, else 0.
+template <int64_t fixed, typename T>
+DCNBUILD_INLINE void gather_block(const TapBlock<T>& block, int positions, int64_t channels,
+                                  T* column, int64_t column_row) {
+  const int64_t count = fixed ? fixed : channels;
+  for (int lane = 0; lane < positions; ++lane, column += column_row) {
+    const Corners<T> at = corners_of(block, lane);
+    int64_t c = gather_run<DCNBUILD_VECTOR_BYTES>(at, 0, count, column);
+    for (; c < count; ++c)
+      column[c] = at.weight[0] * at.pixel[0][c] + at.weight[1] * at.pixel[1][c] +
+                  at.weight[2] * at.pixel[2][c] + at.weight[3] * at.pixel[3][c];
+  }
+}
+
 /// columns = modulated samples of the tile (equation 1 of Zhu et al., Deformable ConvNets v2,
 /// before the weights).
 template <typename T>
 void gather(const Samples<T>& s) {
+  constexpr int64_t few = kLanes<T, 32>;
   for_tap_blocks<false>(
       s, {}, [&](int64_t first, int positions, int64_t tap, int64_t r, const TapBlock<T>& block) {
         const Run run = s.runs[r];
         T* column = column_of(s, first, tap, run);
-        for (int lane = 0; lane < positions; ++lane, column += s.column_row) {
-          const Corners<T> at = corners_of(block, lane);
-          int64_t c = gather_run<DCNBUILD_VECTOR_BYTES>(at, 0, run.count, column);
-          for (; c < run.count; ++c)
-            column[c] = at.weight[0] * at.pixel[0][c] + at.weight[1] * at.pixel[1][c] +
-                        at.weight[2] * at.pixel[2][c] + at.weight[3] * at.pixel[3][c];
-        }
+        if (run.count == few)
+          gather_block<few>(block, positions, few, column, s.column_row);
+        else
+          gather_block<0>(block, positions, run.count, column, s.column_row);
       });
 }

@@ -122,18 +122,22 @@ DCNBUILD_INLINE void locate_lanes(const Taps<T>& t, int64_t tap, int64_t group, 
 template <bool gradients, typename T, typename F>
 DCNBUILD_INLINE void for_tap_blocks(const Samples<T>& s, const Pixels<T>& grad_image,
                                     const F& body) {
-  TapBlock<T> block;
+  TapBlock<T> blocks[2];
   for (int64_t r = 0; r < s.run_count; ++r) {
     const PixelAddresses image = PixelAddresses::of(s.image, s.runs[r]),
                          gradient = PixelAddresses::of(grad_image, s.runs[r]);
     for (int64_t first = 0; first < s.positions; first += kBlock) {
       const int64_t left = s.positions - first;
       const int positions = left < kBlock ? static_cast<int>(left) : kBlock;
-      for (int64_t tap = s.first_tap; tap < s.last_tap; ++tap) {
+      const auto locate = [&](int64_t tap) {
         for (int lane = 0; lane < kBlock; lane += kLocated<T>)
           locate_lanes<gradients>(s.taps, tap, s.runs[r].offset_group, first, lane, image, gradient,
-                                  block);
-        body(first, positions, tap, r, block);
+                                  blocks[tap & 1]);
+      };
+      locate(s.first_tap);
+      for (int64_t tap = s.first_tap; tap < s.last_tap; ++tap) {
+        if (tap + 1 < s.last_tap) locate(tap + 1);
+        body(first, positions, tap, r, blocks[tap & 1]);
       }
     }
   }
