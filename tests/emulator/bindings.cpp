@@ -129,7 +129,10 @@ std::vector<float> gradient_beyond_32_bits() {
 PYBIND11_MODULE(dcnbuild_emulator, m) {
   m.def("configure", configure, py::arg("order") = "forward", py::arg("seed") = 0,
         py::arg("os_threads") = 1);
-  m.def("fail_launch", [](const std::string& why) { emulator::settings().fail_next = why; });
+  m.def("fail_launch", [](const std::string& why, int64_t after) {
+    emulator::settings().failure = why;
+    emulator::settings().launches_before_failure = after;
+  });
   m.def("take_launches", take_launches);
   m.def("block_sums", block_sums);
   m.def("launch_error", launch_error);

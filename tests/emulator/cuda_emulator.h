@@ -77,8 +77,8 @@ inline T atomic_add(T* to, T value) {
 template <typename... Parameters, typename... Args>
 cudaError_t launch(unsigned blocks, unsigned threads, cudaStream_t /*stream*/,
                    void (*kernel)(Parameters...), Args&&... args) {
-  if (!settings().fail_next.empty()) {
-    last_error() = std::exchange(settings().fail_next, "");
+  if (!settings().failure.empty() && settings().launches_before_failure-- == 0) {
+    last_error() = std::exchange(settings().failure, "");
     return cudaErrorLaunchFailure;
   }
   const std::tuple<std::decay_t<Parameters>...> parameters(std::forward<Args>(args)...);

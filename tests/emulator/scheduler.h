@@ -25,7 +25,8 @@ struct Settings {
   Order order = Order::forward;
   uint64_t seed = 0;
   int os_threads = 1;
-  std::string fail_next;  // the next launch fails with this message, if there is one
+  std::string failure;                  // a launch is to fail with this message, if there is one,
+  int64_t launches_before_failure = 0;  // after so many that do not
 };
 
 inline Settings& settings() {

@@ -114,9 +114,19 @@ def test_no_copy_that_a_layout_avoids(emulator: ModuleType) -> None:
     assert len(emulator.take_launches()) == 1, "one kernel for every gradient"
 
 
-def test_a_failed_launch_raises(emulator: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    emulator.fail_launch("out of memory")
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_every_launch_that_fails_raises(emulator: ModuleType, deterministic: bool) -> None:
+    """Forward and backward, each launch in turn."""
     tensors = CASE.tensors(0)
-    with pytest.raises(RuntimeError, match="out of memory"):
-        dcnbuild.deform_conv2d(**tensors, **CASE.attributes())
-    dcnbuild.deform_conv2d(**tensors, **CASE.attributes())
+    torch.use_deterministic_algorithms(deterministic)
+    try:
+        run(dcnbuild.deform_conv2d, CASE, tensors)
+        launches = len(emulator.take_launches())
+        assert launches >= 4
+        for before in range(launches):
+            emulator.fail_launch("out of memory", before)
+            with pytest.raises(RuntimeError, match="out of memory"):
+                run(dcnbuild.deform_conv2d, CASE, tensors)
+        run(dcnbuild.deform_conv2d, CASE, tensors)
+    finally:
+        torch.use_deterministic_algorithms(False)
