@@ -201,8 +201,9 @@ def _forward(
         output, inside = _pool_some(data, images, y, x, offsets, (p.samples, p.samples), p)
         return output.to(input.dtype), inside
     # RoIs with the same number of samples together.
-    rows = (y.size / p.pooled[0]).ceil().clamp_min(0).long().tolist()
-    columns = (x.size / p.pooled[1]).ceil().clamp_min(0).long().tolist()
+    # int() of each, since torch 2.0 has no tolist() of a tensor that a transform has wrapped.
+    rows = [int(size) for size in (y.size / p.pooled[0]).ceil().clamp_min(0)]
+    columns = [int(size) for size in (x.size / p.pooled[1]).ceil().clamp_min(0)]
     out_channels = input.shape[1] // p.group_size**2
     classes = 1 if offset is None else offset.shape[1] // 2
     output = data.new_zeros(rois.shape[0], out_channels, *p.pooled)

@@ -49,16 +49,17 @@ class Case:
         generator = torch.Generator().manual_seed(seed)
 
         def normal(*shape: int) -> Tensor:
-            return torch.randn(*shape, generator=generator, dtype=torch.float64).to(device, dtype)
+            return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
         taps = self.kernel[0] * self.kernel[1] * self.offset_groups
-        return {
+        tensors = {
             "input": normal(self.batch, self.channels, *self.size),
             "offset": normal(self.batch, 2 * taps, *self.output_size) * spread,
             "weight": normal(self.out_channels, self.channels // self.groups, *self.kernel),
             "bias": normal(self.out_channels) if self.bias else None,
             "mask": normal(self.batch, taps, *self.output_size).sigmoid() if self.mask else None,
         }
+        return {name: t if t is None else t.to(device, dtype) for name, t in tensors.items()}
 
     def attributes(self) -> dict[str, tuple[int, int]]:
         return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
@@ -124,7 +125,7 @@ def worst(actual: dict[str, Tensor], expected: dict[str, Tensor]) -> dict[str, f
         assert actual[name].shape == reference.shape, name
         if reference.numel() == 0:
             continue
-        scale = reference.abs().max().clamp_min(torch.finfo(reference.dtype).tiny)
+        scale = reference.double().abs().max().clamp_min(torch.finfo(reference.dtype).tiny)
         error = ((actual[name].to(reference) - reference).abs().max() / scale).item()
         errors[name] = error if error == error else float("inf")
     return errors
