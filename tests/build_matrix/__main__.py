@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from build_matrix import processes, report, results
 from build_matrix.results import Result
-from build_matrix.row import Row
+from build_matrix.row import KEPT, Row
 from build_matrix.settings import CHECKOUT, Settings, default_work
 from dcnbuild import matrix
 from dcnbuild.builder.flavour import STABLE_TARGET
@@ -57,7 +57,9 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         "--jobs", type=int, default=1, metavar="N", help="rows at once (default: 1)"
     )
     parser.add_argument(
-        "--keep", action="store_true", help="leave the environments of the rows where they are"
+        "--keep",
+        action="store_true",
+        help="leave each row's environment where it is until that row runs again",
     )
     parser.add_argument(
         "--resume", action="store_true", help="skip rows that have passed with these very sources"
@@ -175,7 +177,9 @@ def _run(chosen: Sequence[Pair], settings: Settings, resume: bool) -> list[Resul
 def _clear_leftovers(work: Path) -> None:
     """What a run that was killed has left: its programs, and the environments they were filling."""
     processes.end_leftovers(work)
-    shutil.rmtree(work / "rows", ignore_errors=True)
+    for row in (work / "rows").glob("*"):
+        if not (row / KEPT).exists():
+            shutil.rmtree(row, ignore_errors=True)
 
 
 def _one(pair: Pair, settings: Settings, resume: bool) -> Result:

@@ -19,6 +19,10 @@ from dcnbuild.matrix import Pair
 from dcnbuild.versions import numbers
 
 
+#: A file that says that a row's directory is to stay until that row runs again.
+KEPT = "kept"
+
+
 class Row:
     """Goes through a row's steps."""
 
@@ -71,6 +75,7 @@ class Row:
 
     def _keep_or_remove(self) -> None:
         if self.settings.keep:
+            (self.directory / KEPT).touch()
             self.result.log = str(self.directory)
             return
         if self.result.verdict == "failed":  # the logs are small

@@ -151,6 +151,19 @@ def test_resuming_after_kill_9(tmp_path: Path) -> None:
     assert end_leftovers(work) == 0, "a program of the killed run is still running"
 
 
+def test_what_is_to_be_kept_outlives_other_runs(tmp_path: Path) -> None:
+    first = MISSING_PYTHON.format(id="first", minor=missing_minor())
+    second = MISSING_PYTHON.format(id="second", minor=missing_minor())
+    (tmp_path / "list.yaml").write_text(f"pairs:\n{first}{second}")
+    rows = tmp_path / ".cache/dcnbuild/matrix/rows"
+    run(tmp_path, "--matrix", "list.yaml", "--pair", "first", "--keep")
+    assert (rows / "first").is_dir()
+    run(tmp_path, "--matrix", "list.yaml", "--pair", "second")
+    assert [row.name for row in rows.iterdir()] == ["first"]
+    run(tmp_path, "--matrix", "list.yaml", "--pair", "first")
+    assert not list(rows.iterdir())
+
+
 def test_a_result_of_other_sources_is_out_of_date(tmp_path: Path) -> None:
     text = MISSING_PYTHON.format(id="first", minor=missing_minor())
     (tmp_path / "list.yaml").write_text(f"pairs:\n{text}")
