@@ -61,6 +61,14 @@ DCNBUILD_INLINE Axis<T> axis_at(typename Axis<T>::V position, Condition inside,
           is_inside & (before >= 0), is_inside & (before + 1 < size)};
 }
 
+/// The same where every sample has both neighbours in the image: most of them, and in fewer steps.
+template <typename T>
+DCNBUILD_INLINE Axis<T> interior_axis(typename Axis<T>::V position) {
+  using I = typename Axis<T>::I;
+  const I before = __builtin_convertvector(position, I);
+  return {position - __builtin_convertvector(before, typename Axis<T>::V), before, ~I{}, ~I{}};
+}
+
 /// Addresses of the neighbours of several samples.
 template <typename T>
 DCNBUILD_INLINE void address_neighbours(const Axis<T>& row, const Axis<T>& column, int64_t width,
@@ -82,6 +90,28 @@ DCNBUILD_INLINE void address_neighbours(const Axis<T>& row, const Axis<T>& colum
                      ((first + steps[corner]) & inside[corner]) | (at.outside & ~inside[corner]));
 }
 
+/// Weights and addresses of several samples that have been located.
+template <bool gradients, typename T>
+DCNBUILD_INLINE void store_taps(const Axis<T>& row, const Axis<T>& column,
+                                const typename Axis<T>::V& mask, int64_t width, int lane,
+                                const PixelAddresses& image, const PixelAddresses& grad_image,
+                                TapBlock<T>& block) {
+  using V = typename Axis<T>::V;
+  constexpr int bytes = sizeof(V);
+  address_neighbours(row, column, width, image, lane, block.pixel);
+  const V above = (T(1) - row.distance) * mask, below = row.distance * mask;
+  const V left = T(1) - column.distance, right = column.distance;
+  const V weights[4] = {above * left, above * right, below * left, below * right};
+  for (int corner = 0; corner < 4; ++corner)
+    store<bytes>(block.weight[corner] + lane, weights[corner]);
+  if constexpr (gradients) {
+    address_neighbours(row, column, width, grad_image, lane, block.grad_pixel);
+    store<bytes>(block.ly + lane, row.distance);
+    store<bytes>(block.lx + lane, column.distance);
+    store<bytes>(block.mask + lane, mask);
+  }
+}
+
 /// Locates one tap of one offset group at kLocated positions, those from `lane` of the block on.
 template <bool gradients, typename T>
 DCNBUILD_INLINE void locate_lanes(const Taps<T>& t, int64_t tap, int64_t group, int64_t first,
@@ -96,23 +126,19 @@ DCNBUILD_INLINE void locate_lanes(const Taps<T>& t, int64_t tap, int64_t group, 
   const V x = load<bytes>(t.column + position) + t.tap_column[tap] +
               load<bytes>(offset + t.padded_positions);
   const V mask = load<bytes>(t.masks + plane * t.padded_positions + position);
+  const auto interior = (y >= T(0)) & (y < static_cast<T>(height - 1)) & (x >= T(0)) &
+                        (x < static_cast<T>(width - 1));
+  if (all_lanes(interior)) {
+    store_taps<gradients>(interior_axis<T>(y), interior_axis<T>(x), mask, t.width, lane, image,
+                          grad_image, block);
+    return;
+  }
   const auto inside =
       (y > T(-1)) & (y < static_cast<T>(height)) & (x > T(-1)) & (x < static_cast<T>(width));
   const V outside = choose((y != y) | (x != x), y + x, V{});
-  const Axis<T> row = axis_at<T>(y, inside, outside, height);
-  const Axis<T> column = axis_at<T>(x, inside, outside, width);
-  address_neighbours(row, column, t.width, image, lane, block.pixel);
-  const V above = (T(1) - row.distance) * mask, below = row.distance * mask;
-  const V left = T(1) - column.distance, right = column.distance;
-  const V weights[4] = {above * left, above * right, below * left, below * right};
-  for (int corner = 0; corner < 4; ++corner)
-    store<bytes>(block.weight[corner] + lane, weights[corner]);
-  if constexpr (gradients) {
-    address_neighbours(row, column, t.width, grad_image, lane, block.grad_pixel);
-    store<bytes>(block.ly + lane, row.distance);
-    store<bytes>(block.lx + lane, column.distance);
-    store<bytes>(block.mask + lane, mask);
-  }
+  store_taps<gradients>(axis_at<T>(y, inside, outside, height),
+                        axis_at<T>(x, inside, outside, width), mask, t.width, lane, image,
+                        grad_image, block);
 }
 
 /// Calls body(first position, positions, tap, index of the run, block) for every run of channels of

@@ -41,6 +41,15 @@ DCNBUILD_INLINE V choose(Condition condition, V yes, V no) {
   return bits_as<V>((condition & bits_as<Condition>(yes)) | (~condition & bits_as<Condition>(no)));
 }
 
+/// Whether a comparison holds in every lane.
+template <typename Condition>
+DCNBUILD_INLINE bool all_lanes(Condition condition) {
+  const auto words = bits_as<Vector<int64_t, sizeof(Condition)>>(condition);
+  int64_t all = words[0];
+  for (int i = 1; i < kLanes<int64_t, sizeof(Condition)>; ++i) all &= words[i];
+  return all == -1;
+}
+
 /// The sum of a vector's lanes, halving it until it is 16 bytes wide.
 template <typename T, int bytes>
 DCNBUILD_INLINE T sum_of_lanes(Vector<T, bytes> v) {
