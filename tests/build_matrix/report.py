@@ -15,7 +15,8 @@ machine has it installed), dcnbuild built in it ahead of time (AOT, `pip install
 build`), its libraries loaded, and a part of tests/ops run on both. On a machine without a GPU the CUDA half is compiled,
 loaded, and its kernels asked of torch's dispatcher, but not run ("no GPU"). Which tests are run is in
 tests/build_matrix/checks.py. The architectures, the CPU seconds of compiling and the megabytes of both libraries are
-those of the AOT build; the JIT build is for one architecture.
+those of the AOT build; the JIT build is for one architecture. Most rows were built for the oldest and the newest
+architecture that their torch and toolkit share (`--few-architectures`), the others for all of them.
 
 Written by `nox -s build_matrix -- --record` and `nox -s wheel_matrix -- --record`, from docs/matrix.json; a row that
 is run again replaces its line. Do not edit.

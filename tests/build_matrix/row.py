@@ -18,7 +18,6 @@ from dcnbuild.doctor.finding import FindingError
 from dcnbuild.matrix import Pair
 from dcnbuild.versions import numbers
 
-
 #: A file that says that a row's directory is to stay until that row runs again.
 KEPT = "kept"
 
