@@ -100,6 +100,8 @@ def try_archive(archive: Archive, work: Path, tools: Toolchain) -> tuple[int, in
             print(f"    {file.path}: {file.note}")
     lost = [p for p in compiles ^ {f.path for f in before.files if f.compiles} if p not in compiles]
     problems += [f"{path} compiled before and does not after" for path in lost]
+    if after.build is not None:
+        print(f"    setup.py: {'builds and imports' if after.build.ok else after.build}")
     if archive.builds and (after.build is None or not after.build.ok):
         problems.append(f"setup.py does not build or import: {after.build}")
     if archive.module:
