@@ -240,9 +240,11 @@ def last_line(text: str) -> str:
 
 
 def pip_error(text: str) -> str:
-    """pip's own last word on why it failed."""
+    """pip's own last word on why it failed; and whether it could ask, which that word leaves out."""
     errors = [line for line in text.splitlines() if line.startswith("ERROR:")]
-    return errors[-1].removeprefix("ERROR: ") if errors else last_line(text)
+    error = errors[-1].removeprefix("ERROR: ") if errors else last_line(text)
+    unreached = re.search(r"after connection broken by '(\w+)", text)
+    return f"{error} (an index could not be reached: {unreached[1]})" if unreached else error
 
 
 def build_failed(what: str, text: str) -> Failed:

@@ -65,7 +65,7 @@ def _wheel(row: Result) -> list[str]:
     build = row.builds["wheel"]
     return [
         *(row.id, row.python or "", build.verdict, _tests(build), _gpu(build)),
-        *(" ".join(build.architectures), _megabytes(build), row.date, row.commit),
+        *(" ".join(build.architectures), _megabytes(build), build.date, build.commit),
     ]
 
 
@@ -77,7 +77,8 @@ def cells(row: Result) -> list[str]:
     return [
         *(row.id, row.python or "", ", ".join(filter(None, (toolkit, compiler)))),
         *(_verdict(aot, row), _verdict(jit, row), _tests(aot), _gpu(aot)),
-        *(" ".join(aot.architectures), f"{aot.cpu_seconds:.0f}", _megabytes(aot)),
+        " ".join(aot.architectures),
+        *(f"{aot.cpu_seconds:.0f}" if aot.cpu_seconds else "", _megabytes(aot)),
     ]
 
 

@@ -26,6 +26,7 @@ class Build:
         sizes: bytes of each library file.
         cpu_tests: passed, failed and skipped for a reason other than "no GPU".
         gpu_tests: the same of the tests on a GPU; None where there is none.
+        date, commit: as of the row that it was made in, beside which other rows' builds may be recorded.
     """
 
     verdict: Verdict = "not tried"
@@ -34,6 +35,8 @@ class Build:
     sizes: Mapping[str, int] = field(default_factory=dict)
     cpu_tests: tuple[int, int, int] | None = None
     gpu_tests: tuple[int, int, int] | None = None
+    date: str = ""
+    commit: str = ""
 
 
 @dataclass

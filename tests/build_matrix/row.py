@@ -57,6 +57,8 @@ class Row:
         result.seconds = round(time.monotonic() - started, 1)
         result.cpu_seconds = round(self.environment.cpu_seconds, 1)
         result.date = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M")
+        for build in result.builds.values():
+            build.date, build.commit = result.date, result.commit
         self._keep_or_remove()
         return result
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from build_matrix import checks, pythons, report, results, wheel_check
-from build_matrix.environment import Environment, Failed
+from build_matrix.environment import Environment, Failed, pip_error
 from build_matrix.processes import MARK, end_leftovers, run
 from build_matrix.results import Build, Result
 from build_matrix.settings import CHECKOUT, Settings
@@ -164,7 +164,7 @@ RESULT = Result(
     builds={
         "aot": Build("passed", 101.6, ("sm_75", "compute_90"), {"cpu": 10**6, "cuda": 2 * 10**6}, (300, 0, 2)),
         "jit": Build("passed", 60.0, ("compute_90",), {"cpu": 10**6}, (40, 0, 0), (40, 0, 0)),
-        "wheel": Build("passed", 0.0, ("sm_70",), {"cpu": 10**6}, (300, 0, 0)),
+        "wheel": Build("passed", 0.0, ("sm_70",), {"cpu": 10**6}, (300, 0, 0), None, "2026-11-25 23:00", "fedcba9876"),
     },
     date="2026-11-26 01:00",
     commit="0123456789",
@@ -207,15 +207,27 @@ def test_no_path_of_a_machine_is_published() -> None:
     assert published.reason.startswith("the build failed: …/a.h:3: error: no member 'b'")
 
 
+def test_why_pip_found_nothing() -> None:
+    text = "Collecting torch\nERROR: Could not find a version\nERROR: No matching distribution\n"
+    assert pip_error(text) == "No matching distribution"
+    broken = (
+        "WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError('<...\n"
+    )
+    assert pip_error(broken + text) == (
+        "No matching distribution (an index could not be reached: NewConnectionError)"
+    )
+    assert pip_error("Killed\n\n") == "Killed"
+
+
 def test_the_page() -> None:
     page = report.markdown([RESULT, MISSING, FAILED], matrix.pairs())
     lines = [line for line in page.splitlines() if line.startswith("| torch-")]
     assert lines == [
-        "| torch-2.5.1-cu124 |  |  | failed | failed |  |  |  | 0 |  |  |  |",
-        "| torch-2.12.1-cu132 |  |  | not tried | not tried |  |  |  | 0 |  |  |  |",
+        "| torch-2.5.1-cu124 |  |  | failed | failed |  |  |  |  |  |  |  |",
+        "| torch-2.12.1-cu132 |  |  | not tried | not tried |  |  |  |  |  |  |  |",
         "| torch-2.14.1-cu130 | 3.11.7 | 13.0, gcc 12.2.0 | passed | passed | 300 passed, 2 skipped | no GPU "
         "| sm_75 compute_90 | 102 | 3.0 | 2026-11-26 01:00 | 0123456789 |",
-        "| torch-2.14.1-cu130 | 3.11.7 | passed | 300 passed | no GPU | sm_70 | 1.0 | 2026-11-26 01:00 | 0123456789 |",
+        "| torch-2.14.1-cu130 | 3.11.7 | passed | 300 passed | no GPU | sm_70 | 1.0 | 2026-11-25 23:00 | fedcba9876 |",
     ]
     assert "- **torch-2.5.1-cu124** (failed): the build failed: a b (finding: gcc-too-new)" in page
     assert "- **torch-2.12.1-cu132** (not tried): no Python 3.12 on this machine" in page
