@@ -24,9 +24,9 @@ struct PoolPlace {
   int roi, channel, ph, pw;
 };
 
-/// Double precision takes more registers than kBlocksPerSM leaves.
-template <typename scalar_t>
-constexpr int kPoolBlocksPerSM = sizeof(acc_type<scalar_t>) == 8 ? 2 : kBlocksPerSM;
+/// kBlocksPerSM, or as few as leave double precision the registers that it takes.
+template <typename scalar_t, int of_double>
+constexpr int kPoolBlocksPerSM = sizeof(acc_type<scalar_t>) == 8 ? of_double : kBlocksPerSM;
 
 /// The blocks that one RoI's outputs fill.
 inline int64_t blocks_per_roi(const PoolGeometry& g) {
@@ -100,7 +100,7 @@ __device__ __forceinline__ acc_t not_a_number() {
 }
 
 template <typename scalar_t, typename position_t>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kBlocksPerSM)
     pool_kernel(const PoolCall<scalar_t, position_t> call, const unsigned blocks,
                 const View4<scalar_t> output) {
   using acc_t = acc_type<scalar_t>;
@@ -177,7 +177,7 @@ DCNBUILD_HD bool may_touch(const Bin<acc_t>& bin, int row) {
 /// The same in an order that never changes: a thread owns a row of the channels that an output
 /// channel reads in an image, and looks through all RoIs for what falls on it.
 template <typename scalar_t, typename position_t>
-__global__ void __launch_bounds__(kThreads, kPoolBlocksPerSM<scalar_t>)
+__global__ void __launch_bounds__(kThreads, kPoolBlocksPerSM<scalar_t, 2>)
     pool_input_gradient_in_order_kernel(const PoolCall<scalar_t, position_t> call,
                                         const View4<const scalar_t> grad_output,
                                         const View4<acc_type<scalar_t>> sums) {
@@ -213,7 +213,7 @@ DCNBUILD_HD unsigned first_bin_of(unsigned cell, unsigned cells, unsigned pooled
 /// The gradient of one pair of offsets by one block: its threads share out the channels and bins
 /// that read it, and add up in shared memory. Deterministic, without atomics.
 template <typename scalar_t, typename position_t>
-__global__ void __launch_bounds__(kThreads, kPoolBlocksPerSM<scalar_t>)
+__global__ void __launch_bounds__(kThreads, kPoolBlocksPerSM<scalar_t, 3>)
     pool_offset_gradient_kernel(const PoolCall<scalar_t, position_t> call,
                                 const View4<const scalar_t> grad_output,
                                 const View4<position_t> grad_offset) {
