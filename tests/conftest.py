@@ -9,6 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same examples in every run, so that a commit that has passed passes again. To look for new ones:
+# pytest --hypothesis-profile=default
+settings.register_profile("same", derandomize=True)
+settings.load_profile("same")
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 ROUTES = ("prebuilt", "jit")

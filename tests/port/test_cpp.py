@@ -176,6 +176,11 @@ def test_the_state(before: str, after: str) -> None:
     assert text(before) == after
 
 
+def test_a_state_declared_in_parentheses_is_no_statement_to_take_away() -> None:
+    before = "void f() { for (THCState *s = g(); i < 3; i++) {} }\n"
+    assert text(before) == before
+
+
 def test_a_state_that_is_still_needed_stays_and_is_named() -> None:
     before = "extern THCState *state;\nvoid f(T* x) { THCudaTensor_free(state, x); }\n"
     result = port_cpp(before)

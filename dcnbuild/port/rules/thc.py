@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import arguments, skip_angle
 from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.tokens import Token
 
 _GONE = "torch 1.11"
 
@@ -87,6 +88,8 @@ def _declaration(code: Code, index: int) -> tuple[int, int] | None:
     first = index - 2
     if first and stream[first - 1].text in ("extern", "static"):
         first -= 1
+    if _in_parentheses(stream, first):
+        return None
     last = index + 1
     while last < len(stream) and stream[last].text != ";":
         if stream[last].text in (",", "{", "}") or (last == index + 1 and stream[last].text != "="):
@@ -95,6 +98,18 @@ def _declaration(code: Code, index: int) -> tuple[int, int] | None:
     if last == len(stream):
         return None
     return whole_line(code.text, stream[first].start, stream[last].end)
+
+
+def _in_parentheses(stream: Sequence[Token], index: int) -> bool:
+    """Whether a parenthesis is open here since the statement began: then it is no declaration to take away."""
+    depth = 0
+    for token in reversed(stream[:index]):
+        if token.text in (";", "{", "}"):
+            break
+        depth += (token.text == ")") - (token.text == "(")
+        if depth < 0:
+            return True
+    return False
 
 
 def whole_line(text: str, start: int, end: int) -> tuple[int, int]:
