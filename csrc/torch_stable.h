@@ -107,32 +107,24 @@ Tensor tensor_over(T* data, const int64_t (&sizes)[dimensions],
   return Tensor(handle);
 }
 
+/// The shim of this name for the device of a tensor.
+#ifdef USE_CUDA
+#define DCNBUILD_SHIM(name, tensor) \
+  ((tensor).is_cuda() ? aoti_torch_cuda_##name : aoti_torch_cpu_##name)
+#else
+#define DCNBUILD_SHIM(name, tensor) aoti_torch_cpu_##name
+#endif
+
 /// out = a @ b, or out += a @ b, for matrices.
 inline void addmm_into(const Tensor& out, const Tensor& a, const Tensor& b, bool accumulate) {
-  const double beta = accumulate ? 1.0 : 0.0;
-#ifdef USE_CUDA
-  if (out.is_cuda()) {
-    TORCH_ERROR_CODE_CHECK(
-        aoti_torch_cuda_addmm_out(out.get(), out.get(), a.get(), b.get(), beta, 1.0));
-    return;
-  }
-#endif
-  TORCH_ERROR_CODE_CHECK(
-      aoti_torch_cpu_addmm_out(out.get(), out.get(), a.get(), b.get(), beta, 1.0));
+  TORCH_ERROR_CODE_CHECK(DCNBUILD_SHIM(addmm_out, out)(out.get(), out.get(), a.get(), b.get(),
+                                                       accumulate ? 1.0 : 0.0, 1.0));
 }
 
 /// The same for batches of matrices.
 inline void baddbmm_into(const Tensor& out, const Tensor& a, const Tensor& b, bool accumulate) {
-  const double beta = accumulate ? 1.0 : 0.0;
-#ifdef USE_CUDA
-  if (out.is_cuda()) {
-    TORCH_ERROR_CODE_CHECK(
-        aoti_torch_cuda_baddbmm_out(out.get(), out.get(), a.get(), b.get(), beta, 1.0));
-    return;
-  }
-#endif
-  TORCH_ERROR_CODE_CHECK(
-      aoti_torch_cpu_baddbmm_out(out.get(), out.get(), a.get(), b.get(), beta, 1.0));
+  TORCH_ERROR_CODE_CHECK(DCNBUILD_SHIM(baddbmm_out, out)(out.get(), out.get(), a.get(), b.get(),
+                                                         accumulate ? 1.0 : 0.0, 1.0));
 }
 
 /// Calls body(begin, end) on torch's CPU threads, in static parts of at least `grain` items.

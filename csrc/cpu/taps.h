@@ -142,9 +142,9 @@ DCNBUILD_INLINE void locate_lanes(const Taps<T>& t, int64_t tap, int64_t group, 
 }
 
 /// Calls body(first position, positions, tap, index of the run, block) for every run of channels of
-/// a tile, kBlock positions and tap. A block is located right before it is used and never leaves
-/// L1; nor do, with few channels in a run, the pixels around a tile. Without `gradients`, a block
-/// holds only what sampling needs.
+/// a tile, kBlock positions and tap. A block is located one tap ahead, so that what was stored as
+/// vectors is not read back as scalars at once, and never leaves L1; nor do, with few channels in a
+/// run, the pixels around a tile. Without `gradients`, a block holds only what sampling needs.
 template <bool gradients, typename T, typename F>
 DCNBUILD_INLINE void for_tap_blocks(const Samples<T>& s, const Pixels<T>& grad_image,
                                     const F& body) {

@@ -1,4 +1,4 @@
-"""What autocast does to a call of deform_conv2d.
+"""What autocast does to the arguments of the operators.
 
 `torch.library.register_autocast` knows one dtype for all inputs, but offsets are positions: in float16 a position beyond
 1024 pixels has no fraction left and in bfloat16 one beyond 128. So data becomes half and offset and mask stay float32.
@@ -26,30 +26,29 @@ def autocast_enabled(input: Any) -> bool:
 def autocast_arguments(
     input: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor, bias: Tensor | None
 ) -> tuple[Any, ...]:
-    """The arguments with the dtypes that autocast asks for on the input's device.
+    """The arguments of a convolution with the dtypes that autocast asks for on the input's device."""
+    (input, weight, bias), (offset, mask) = autocast((input, weight, bias), (offset, mask))
+    return input, offset, mask, weight, bias
 
-    Input, weight and bias become the autocast dtype, offset and mask float32; if any of them is float64, all become
-    float64, since autocast never lowers that.
+
+def autocast(
+    data: tuple[Any, ...], positions: tuple[Any, ...]
+) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Arguments with the dtypes that autocast asks for on the device of the first of `data`.
+
+    Data becomes the autocast dtype, and what says where to sample float32; if any of them is float64, all become
+    float64, since autocast never lowers that. What is no floating tensor is left for the checks to name.
     """
-    tensors = (input, offset, mask, weight, bias)
-    floating = [t for t in tensors if isinstance(t, Tensor) and t.is_floating_point()]
-    if any(t.dtype == torch.float64 for t in floating):
-        data = position = torch.float64
+    if any(_is_floating(t) and t.dtype == torch.float64 for t in (*data, *positions)):
+        dtype = position_dtype = torch.float64
     else:
-        data, position = get_autocast_dtype(input.device.type), torch.float32
+        dtype, position_dtype = get_autocast_dtype(data[0].device.type), torch.float32
+    return _cast(data, dtype), _cast(positions, position_dtype)
 
-    def cast(tensor: Any, dtype: torch.dtype) -> Any:
-        # What is no floating tensor is left for the checks to name.
-        return (
-            tensor.to(dtype)
-            if isinstance(tensor, Tensor) and tensor.is_floating_point()
-            else tensor
-        )
 
-    return (
-        cast(input, data),
-        cast(offset, position),
-        cast(mask, position),
-        cast(weight, data),
-        cast(bias, data),
-    )
+def _cast(arguments: tuple[Any, ...], dtype: torch.dtype) -> tuple[Any, ...]:
+    return tuple(t.to(dtype) if _is_floating(t) else t for t in arguments)
+
+
+def _is_floating(argument: Any) -> bool:
+    return isinstance(argument, Tensor) and argument.is_floating_point()

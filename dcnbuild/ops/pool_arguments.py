@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from dcnbuild.ops.arguments import FLOATING, HALF
-from dcnbuild.ops.torch_versions import get_autocast_dtype, is_compiling
+from dcnbuild.ops.autocast import autocast
+from dcnbuild.ops.torch_versions import is_compiling
 from dcnbuild.reference_pooling import Pooling
 
 #: The most bins, cells, groups or samples along one axis.
@@ -115,15 +116,6 @@ def _check_images(function: str, rois: Tensor, batch: int) -> None:
 
 
 def autocast_arguments(input: Any, rois: Any, offset: Any) -> tuple[Any, Any, Any]:
-    """What autocast makes of a call: input in its dtype, positions in float32; all float64 if one is."""
-    tensors = [t for t in (input, rois, offset) if isinstance(t, Tensor) and t.is_floating_point()]
-    if any(t.dtype == torch.float64 for t in tensors):
-        data = position = torch.float64
-    else:
-        data, position = get_autocast_dtype(input.device.type), torch.float32
-
-    def cast(tensor: Any, dtype: torch.dtype) -> Any:
-        floating = isinstance(tensor, Tensor) and tensor.is_floating_point()
-        return tensor.to(dtype) if floating else tensor
-
-    return cast(input, data), cast(rois, position), cast(offset, position)
+    """What autocast makes of a pooling's arguments."""
+    (input,), (rois, offset) = autocast((input,), (rois, offset))
+    return input, rois, offset
