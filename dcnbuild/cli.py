@@ -1,25 +1,40 @@
-"""`dcnbuild COMMAND`: finds the module that holds a command and hands over to it."""
+"""`dcnbuild COMMAND`: finds the module that holds a command and hands over to it.
+
+Every command ends with one of these statuses: 0 done; 1 the answer is no (an error was found, something is left over);
+2 wrong usage, or it could not do its work; 130 after Ctrl-C; 141 if whoever read its output left.
+"""
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
+import traceback
+import warnings
 from collections.abc import Sequence
 from typing import Protocol
+
+from dcnbuild import printable
 
 #: command → (module, one line of help). A module is imported only when its command is run, so that
 #: the doctor starts without torch and a broken part breaks nothing but itself.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "info": ("dcnbuild.builder.info", "which library serves which device, and why"),
+    "info": ("dcnbuild.builder.info", "say which library serves which device, and why"),
     "build": ("dcnbuild.builder.command", "compile the kernels now, into the cache"),
-    "doctor": ("dcnbuild.doctor.command", "what is wrong with this machine or a build log"),
+    "doctor": ("dcnbuild.doctor.command", "find what is wrong with this machine or a build log"),
     "toolkit": (
         "dcnbuild.toolkit.command",
-        "which CUDA toolkits there are, and one more without root",
+        "list the CUDA toolkits that builds find, or install one without root",
     ),
     "port": ("dcnbuild.port.command", "make the sources of an old extension compile today"),
     "demo": ("dcnbuild.demo.command", "align two frames of a real photograph"),
+}
+#: Commands without a module of that kind: command → one line of help.
+OTHERS = {
+    "compat": "run a script in which the names of the old packages are dcnbuild's",
+    "completion": "print a script that completes these commands in bash, zsh or tcsh",
+    "help": "show the options of a command",
 }
 
 #: What the commands import of dcnbuild's own requirements: module → project. A checkout on PYTHONPATH may lack them.
@@ -29,6 +44,9 @@ OWN_REQUIREMENTS = {
     "rich": "rich",
     "filelock": "filelock",
 }
+
+INTERRUPTED = 128 + signal.SIGINT
+NOBODY_READS = 128 + signal.SIGPIPE
 
 
 class Command(Protocol):
@@ -40,39 +58,138 @@ class Command(Protocol):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit status; 2 for a usage error."""
+    """Runs one command and returns its exit status, see above.
+
+    Raises SystemExit where argparse does: for --help and for wrong usage.
+    """
     argv = list(sys.argv[1:] if argv is None else argv)
-    parser = argparse.ArgumentParser(prog="dcnbuild", description=__doc__)
-    width = max(map(len, COMMANDS))
-    parser.usage = "dcnbuild COMMAND [options]\n\n" + "\n".join(
-        f"  {name:{width}}  {text}" for name, (_, text) in COMMANDS.items()
-    )
+    if argv[:1] == ["compat"]:
+        # The script that it runs owns the output, Ctrl-C and its exceptions, as if Python had been called.
+        from dcnbuild.compat.__main__ import main as run_script
+
+        return run_script(argv[1:])
+    name = f"dcnbuild {argv[0]}" if argv and argv[0] in COMMANDS else "dcnbuild"
+    with printable.streams(), warnings.catch_warnings():
+        # each command that needs the operators says itself why there are none
+        warnings.filterwarnings("ignore", "dcnbuild could not register", RuntimeWarning)
+        try:
+            return _guarded(name, argv)
+        except printable.OutputError as error:
+            return _output_lost(name, error)
+
+
+def _guarded(name: str, argv: list[str]) -> int:
+    """Runs a command; whatever ends it becomes one line on standard error and a status."""
+    try:
+        try:
+            return _dispatch(argv)
+        finally:
+            # here, where a full disk can still be reported
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _fail(f"{name}: interrupted", INTERRUPTED)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in OWN_REQUIREMENTS:
+            return _fail(f"{name}: {error}")
+        return _fail(
+            f"{name}: {sys.executable} has no module {error.name}, which dcnbuild needs. "
+            f"Install what it asks for:\n\n    {sys.executable} -m pip install "
+            + " ".join(OWN_REQUIREMENTS.values())
+        )
+    except RecursionError:
+        return _fail(f"{name}: what it was given is nested too deeply")
+    except MemoryError:
+        return _fail(f"{name}: there is not enough memory")
+    except (OSError, ValueError, ImportError) as error:  # what the user gave, or the machine lacks
+        return _fail(f"{name}: {error}")
+    except printable.OutputError:
+        raise
+    except Exception as error:
+        from dcnbuild.doctor.finding import FindingError
+
+        if isinstance(error, FindingError):
+            return _fail(f"{name}: {error}")
+        traceback.print_exc()
+        return _fail(f"{name} could not do its work; this is a bug in it.")
+
+
+def _fail(message: str, status: int = 2) -> int:
+    print(message, file=sys.stderr, flush=True)
+    return status
+
+
+def _output_lost(name: str, error: printable.OutputError) -> int:
+    error.stream.discard()
+    if error.closed_pipe:  # `| head`: whoever reads has seen enough
+        return NOBODY_READS
+    try:
+        return _fail(f"{name}: {error}")
+    except printable.OutputError as again:
+        again.stream.discard()
+        return 2
+
+
+def _dispatch(argv: list[str]) -> int:
+    if argv[:1] == ["help"]:
+        argv = [*argv[1:2], "--help"]
     if not argv or argv[0] in ("-h", "--help"):
-        parser.print_usage(sys.stdout if argv else sys.stderr)
+        print(_usage(), file=sys.stdout if argv else sys.stderr)
         return 0 if argv else 2
-    if argv[0] == "--version":
+    if argv[0] in ("-V", "--version"):
         from dcnbuild._version import __version__
 
         print(f"dcnbuild {__version__}")
         return 0
+    if argv[0] == "compat":
+        from dcnbuild.compat.__main__ import main as run_script
+
+        return run_script(argv[1:])  # its --help
+    if argv[0] == "completion":
+        return _print_completion(argv[1:])
     if argv[0] not in COMMANDS:
-        parser.error(f"unknown command {argv[0]!r}; there are: {', '.join(COMMANDS)}")
+        known = ", ".join((*COMMANDS, *OTHERS))
+        return _fail(f"dcnbuild: there is no command {argv[0]!r}; there are: {known}")
     module, text = COMMANDS[argv[0]]
-    try:
+    command: Command = importlib.import_module(module)
+    parser = argparse.ArgumentParser(prog=f"dcnbuild {argv[0]}", description=text)
+    command.add_arguments(parser)
+    return command.run(parser.parse_args(argv[1:]))
+
+
+def _usage() -> str:
+    lines = {name: text for name, (_, text) in COMMANDS.items()} | OTHERS
+    width = max(map(len, lines))
+    return "\n".join(
+        [
+            "usage: dcnbuild COMMAND [options]",
+            "",
+            *(f"  {name:{width}}  {text}" for name, text in lines.items()),
+            "",
+            "dcnbuild help COMMAND shows a command's options, dcnbuild --version the version.",
+        ]
+    )
+
+
+def _print_completion(argv: list[str]) -> int:
+    """Prints a static script: completing a word then starts no Python."""
+    parser = argparse.ArgumentParser(
+        prog="dcnbuild completion",
+        description='Prints a completion script. For bash: eval "$(dcnbuild completion bash)"',
+    )
+    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    shell = parser.parse_args(argv).shell
+    import shtab
+
+    everything = argparse.ArgumentParser(prog="dcnbuild")
+    commands = everything.add_subparsers(dest="command")
+    for name, (module, text) in COMMANDS.items():
         command: Command = importlib.import_module(module)
-        subparser = argparse.ArgumentParser(prog=f"dcnbuild {argv[0]}", description=text)
-        command.add_arguments(subparser)
-        return command.run(subparser.parse_args(argv[1:]))
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in OWN_REQUIREMENTS:
-            raise
-        print(
-            f"dcnbuild {argv[0]}: {sys.executable} has no module {error.name}, which dcnbuild needs. "
-            f"Install what it asks for:\n\n    {sys.executable} -m pip install "
-            + " ".join(OWN_REQUIREMENTS.values()),
-            file=sys.stderr,
-        )
-        return 2
+        command.add_arguments(commands.add_parser(name, help=text, description=text))
+    for name, text in OTHERS.items():
+        commands.add_parser(name, help=text, description=text)
+    print(shtab.complete(everything, shell))
+    return 0
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from dcnbuild.console import console
+
 
 @contextmanager
 def training_bar(steps: int) -> Iterator[Callable[[float], None]]:
@@ -18,7 +20,7 @@ def training_bar(steps: int) -> Iterator[Callable[[float], None]]:
         TextColumn("{task.fields[quality]}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns) as bar:
+    with Progress(*columns, console=console()) as bar:
         task = bar.add_task("training", total=steps, quality="")
 
         def after_step(psnr: float) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import traceback
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,25 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Examines and reports: 0 if nothing is wrong, 1 with errors, 2 if it could not do its work."""
-    try:
-        return _run(args)
-    except BrokenPipeError:  # whoever reads has seen enough; Python would complain at its end, too
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        print(f"dcnbuild doctor: {error}", file=sys.stderr)
-    except ModuleNotFoundError:  # of a requirement of ours, which dcnbuild.cli knows how to install
-        raise
-    except Exception:  # a doctor that crashes says so, and leaves 1 to what it finds
-        traceback.print_exc()
-        print("dcnbuild doctor could not do its work; this is a bug in it.", file=sys.stderr)
-    return 2
-
-
-def _run(args: argparse.Namespace) -> int:
+    """Examines and reports: 0 if nothing is wrong, 1 with errors."""
     log = None
     if args.log is not None:
-        log = sys.stdin.buffer.read() if args.log == "-" else Path(args.log).read_bytes()
+        log = _read_standard_input() if args.log == "-" else Path(args.log).read_bytes()
     facts = replace(collect(os.environ, args.library), wanted_torch=args.torch)
     findings = examine(facts) if log is None else _read_log(log, facts)
     resolution = _resolution(args, facts) if log is None else None
@@ -65,6 +49,12 @@ def _run(args: argparse.Namespace) -> int:
     else:
         report.show(None, findings, None, "no known cause of a failure in this log.")
     return int(any(finding.severity == "error" for finding in findings))
+
+
+def _read_standard_input() -> bytes:
+    if sys.stdin is None:
+        raise ValueError("--log - reads standard input, which is closed")
+    return sys.stdin.buffer.read()
 
 
 def _resolution(args: argparse.Namespace, facts: Facts) -> Resolution | None:

@@ -123,20 +123,16 @@ def show(
         verbose: whether the table holds everything.
         file: where to print, by default standard output.
     """
-    from rich.console import Console  # here: JSON does not pay for it
-    from rich.table import Table
-    from rich.text import Text
+    from rich.text import Text  # here: JSON does not pay for it
 
-    console = Console(file=file, highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        console.width = 160  # a file has no width that paths would have to be folded to
+    from dcnbuild.console import console as make_console
+
+    console = make_console(file=file, soft_wrap=True)
     if facts is not None:
-        table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        table.add_column(style="dim", no_wrap=True)
-        table.add_column(overflow="fold")
-        for name, text in [*summary(facts), *(details(facts) if verbose else [])]:
-            table.add_row(Text(name), Text(text))
-        console.print(table)
+        rows = [*summary(facts), *(details(facts) if verbose else [])]
+        width = max(len(name) for name, _ in rows)
+        for name, text in rows:
+            console.print(Text(f"{name:{width}}  ", style="dim").append(text, style="not dim"))
         console.print()
     for finding in findings:
         heading = Text(f"{finding.severity}: ", style=_COLOURS[finding.severity])

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
-
+from dcnbuild.console import console
 from dcnbuild.doctor.finding import FindingError
 from dcnbuild.port.output import OutputError, default_out, write_copy, write_in_place
 from dcnbuild.port.project import Options, port_project
@@ -83,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         report = {"out": str(written) if written else None, **result.to_json()}
         print(json.dumps(report, indent=2))
     else:
-        print_report(Console(stderr=args.diff), result, written)
+        print_report(console(stderr=args.diff), result, written)
     return 0 if result.ok else 1
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from dcnbuild.port.result import Build, FileResult, ProjectResult, Remark
 
@@ -46,8 +46,8 @@ def _table(files: list[FileResult]) -> Table:
             rule if times == 1 else f"{rule} ×{times}" for rule, times in file.rules().items()
         )
         left = ", ".join(f"{r.id} ({_WORDS[r.need]}) ×{len(r.lines)}" for r in file.remarks)
-        compiles = {True: "yes", False: "[red]no[/]", None: "–"}[file.compiles]
-        table.add_row(escape(str(file.path)), rules or "–", left or "–", compiles)
+        compiles = {True: "yes", False: Text("no", style="red"), None: "–"}[file.compiles]
+        table.add_row(str(file.path), rules or "–", left or "–", compiles)
     return table
 
 
