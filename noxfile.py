@@ -273,6 +273,7 @@ def pytest(
     clean = {"PYTHONPATH": "", "DCNBUILD_ROUTE": "", "DCNBUILD_CACHE": str(scratch / "cache")}
     if "-n" in arguments:  # as many threads as cores, over all workers
         clean["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // WORKERS))
+    _lend_toolkits(scratch / "cache")
     with session.chdir(scratch):
         session.run(
             *(str(PYTHON), "-m", "pytest", f"--rootdir={ROOT}", f"-c{ROOT / 'pyproject.toml'}"),
@@ -280,3 +281,12 @@ def pytest(
             env={**clean, **(env or {})},
             external=True,
         )
+
+
+def _lend_toolkits(cache: Path) -> None:
+    """The tests have a cache of their own, and the CUDA toolkits of the user's."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dcnbuild"
+    toolkits = Path(os.environ.get("DCNBUILD_CACHE") or home) / "toolkits"
+    cache.mkdir(exist_ok=True)
+    if toolkits.is_dir() and not (cache / "toolkits").exists():
+        (cache / "toolkits").symlink_to(toolkits.absolute())

@@ -71,8 +71,18 @@ def split_paths(text: str) -> list[Path]:
 
 
 def search_path(env: Mapping[str, str]) -> list[Path]:
-    """The directories of PATH, and the system's default where PATH is not set at all."""
-    return split_paths(env.get("PATH", os.defpath))
+    """The directories of PATH, and the system's default where PATH is not set at all.
+
+    Without "", "." and whatever else depends on the directory that a command happens to run in: a tree that somebody
+    unpacked there must not choose the programs.
+    """
+    return [path for path in split_paths(env.get("PATH", os.defpath)) if path.is_absolute()]
+
+
+def of_search_path(env: Mapping[str, str]) -> dict[str, str]:
+    """The variables for a program of ours, whose own helpers are not taken from the current directory either."""
+    # an empty PATH means the current directory, so it has one entry that is no directory
+    return {**env, "PATH": os.pathsep.join(map(str, search_path(env))) or os.devnull}
 
 
 def on_path(env: Mapping[str, str], name: str) -> Iterator[Path]:
@@ -96,7 +106,7 @@ def run(
     try:
         done = subprocess.run(
             command,
-            env={**env, "LC_ALL": "C"},
+            env={**of_search_path(env), "LC_ALL": "C"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

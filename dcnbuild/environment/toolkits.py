@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from dcnbuild.environment import files
+from dcnbuild.environment import files, trust
+from dcnbuild.environment.cache import cache_home
 from dcnbuild.environment.facts import CudaHome, PackageHeaders, Toolkit
 from dcnbuild.environment.near import meant_directory
 from dcnbuild.environment.site import site_packages
@@ -64,7 +65,46 @@ def find_toolkits(
 def candidates(
     env: Mapping[str, str], prefix: Path | None = None, root: Path = Path("/")
 ) -> Iterator[tuple[str, Path]]:
-    """Every place of an nvcc that `find_toolkits` looks at, best first; no program is run."""
+    """Every place of an nvcc that `find_toolkits` looks at, best first; no program is run.
+
+    A place that nobody named is left out where another user could have put something: see `distrusted`.
+    """
+    for label, nvcc in _named(env, prefix):
+        yield label, nvcc
+    for label, nvcc in _unnamed(env, root):
+        if files.is_file(nvcc) and _why_distrusted(nvcc, env) is None:
+            yield label, nvcc
+
+
+def distrusted(env: Mapping[str, str], root: Path = Path("/")) -> list[tuple[Path, str]]:
+    """The toolkits that are passed over, and why: another user could have put something there.
+
+    Each is (its directory, the reason). CUDA_HOME takes one all the same: then it is the user's choice.
+    """
+    reasons = (
+        (nvcc.parent.parent, _why_distrusted(nvcc, env))
+        for _, nvcc in _unnamed(env, root)
+        if files.is_file(nvcc)
+    )
+    return [(directory, reason) for directory, reason in reasons if reason]
+
+
+def _why_distrusted(nvcc: Path, env: Mapping[str, str]) -> str | None:
+    """Why another user could decide what runs when this nvcc is called, or None."""
+    cache = toolkit_cache(env)
+    toolkit = nvcc.parent.parent
+    called = [
+        nvcc,
+        *(toolkit / name for name in ("include", "lib", "lib64") if files.is_dir(toolkit / name)),
+        *files.children(nvcc.parent),
+        *files.children(toolkit / "nvvm/bin"),
+    ]
+    reasons = (trust.untrusted(path, ours=cache) for path in called)
+    return next(filter(None, reasons), None)
+
+
+def _named(env: Mapping[str, str], prefix: Path | None) -> Iterator[tuple[str, Path]]:
+    """Where the variables and the Python environment point: that is the user's choice."""
     for variable in ("CUDA_HOME", "CUDA_PATH"):
         if env.get(variable):
             yield variable, Path(env[variable], "bin/nvcc")
@@ -78,6 +118,10 @@ def candidates(
             yield f"pip: {package}", package / "bin/nvcc"
     if env.get("CONDA_PREFIX"):
         yield "conda", Path(env["CONDA_PREFIX"], "bin/nvcc")
+
+
+def _unnamed(env: Mapping[str, str], root: Path) -> Iterator[tuple[str, Path]]:
+    """Where toolkits usually are."""
     for directory in [
         root / "usr/local/cuda",
         *_newest_first(root / "usr/local", "cuda-*"),
@@ -92,9 +136,8 @@ def candidates(
 
 def toolkit_cache(env: Mapping[str, str]) -> Path | None:
     """Where dcnbuild keeps toolkits that it laid out itself; None without a home directory."""
-    if env.get("XDG_CACHE_HOME"):
-        return Path(env["XDG_CACHE_HOME"], "dcnbuild/toolkits")
-    return Path(env["HOME"], ".cache/dcnbuild/toolkits") if env.get("HOME") else None
+    home = cache_home(env)
+    return home / "toolkits" if home else None
 
 
 def _newest_first(directory: Path, pattern: str) -> list[Path]:
@@ -256,6 +299,8 @@ def headers_version(include: list[Path]) -> str | None:
 
 
 def _asked_version(nvcc: Path, env: Mapping[str, str]) -> str | None:
+    if trust.writable_by_others(nvcc):
+        return None  # even if the user named it: looking is not running
     output = files.run([os.fspath(nvcc), "--version"], env) or ""
     match = re.search(r"release (\d+\.\d+)", output)
     return match[1] if match else None

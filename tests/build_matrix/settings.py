@@ -13,6 +13,7 @@ from pathlib import Path
 from dcnbuild.builder.ninjafile import jobs
 from dcnbuild.builder.record import file_digest
 from dcnbuild.builder.sources import csrc_dir, source_hash
+from dcnbuild.environment.cache import cache_home
 from dcnbuild.matrix import Pair
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -89,10 +90,7 @@ class Settings:
 
 def default_work(env: Mapping[str, str]) -> Path:
     """The user's cache."""
-    return (
-        Path(env.get("XDG_CACHE_HOME") or Path(env.get("HOME", "/tmp"), ".cache"))
-        / "dcnbuild/matrix"
-    )
+    return (cache_home(env) or Path("/tmp/dcnbuild")) / "matrix"
 
 
 def commit_of(checkout: Path) -> str:
