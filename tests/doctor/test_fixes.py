@@ -1,0 +1,301 @@
+"""Fixes: whatever the values, the shell that a line is pasted into gets back exactly what was meant."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dcnbuild.doctor import fixes, quoting
+from dcnbuild.doctor.examples import HEALTHY
+from dcnbuild.doctor.fix import Fix, Target, render
+from dcnbuild.doctor.quoting import Shell, UnquotableError
+
+SHELLS: tuple[Shell, ...] = ("sh", "fish", "csh", "cmd", "powershell")
+#: What people and attackers put into names, more often than chance would.
+_NASTY = st.sampled_from(
+    (
+        *("'", '"', "\\", "!", "%", "$(id)", "`id`", ";", "&&", "|", "\n", "\r", "\x1b[2J", "\x9b"),
+        *("~", "=", "-", "#", "\u202e", "\u2028", "\u2019", "{a,b}", "*", "?", "<", ">", "^"),
+        *("(", ")", "%PATH%", "$HOME", "ü", " "),
+    )
+)
+VALUES = st.lists(st.one_of(st.text(max_size=8), _NASTY), max_size=6).map("".join)
+
+
+def target(shell: Shell, **fields: object) -> Target:
+    system = "Windows" if shell in ("cmd", "powershell") else "Linux"
+    return Target(shell, system, **fields)  # type: ignore[arg-type]
+
+
+def split(line: str, shell: Shell) -> list[str]:
+    """The words that a shell makes of a line, by the rules of its manual.
+
+    Raises ValueError for anything that the shell would replace, run or redirect.
+    """
+    if shell == "sh":
+        lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+        lexer.whitespace_split, lexer.commenters = True, ""
+        words = list(lexer)
+        if words != shlex.split(line):
+            raise ValueError(f"an operator in {line!r}")
+        return words
+    words, word, i = [], None, 0
+    quotes = {"fish": "'", "csh": "'", "cmd": '"', "powershell": "'\u2018\u2019\u201a\u201b"}[shell]
+    while i < len(line):
+        character = line[i]
+        if character == " ":
+            words, word, i = (words if word is None else [*words, word]), None, i + 1
+        elif character in quotes:
+            word, i = (word or "") + "", i + 1
+            while i < len(line):
+                if shell == "fish" and line[i] == "\\" and line[i + 1] in "\\'":
+                    word, i = word + line[i + 1], i + 2
+                elif shell == "powershell" and line[i] in quotes and line[i + 1 : i + 2] == line[i]:
+                    word, i = word + line[i], i + 2
+                elif (
+                    shell == "cmd"
+                    and line[i] == "\\"
+                    and set(line[i : line.find('"', i)]) == {"\\"}
+                ):
+                    run = line.find('"', i) - i  # before a quotation mark, two stand for one
+                    assert run % 2 == 0
+                    word, i = word + "\\" * (run // 2), i + run
+                elif line[i] in quotes:
+                    break
+                elif (shell == "csh" and line[i] == "!") or (shell == "cmd" and line[i] in "%!"):
+                    raise ValueError(f"{line[i]} in {line!r}")
+                else:
+                    word, i = word + line[i], i + 1
+            else:
+                raise ValueError(f"an open quote in {line!r}")
+            i += 1
+        elif shell == "csh" and character == "\\":
+            word, i = (word or "") + line[i + 1], i + 2
+        elif character.isascii() and (character.isalnum() or character in "@+:,./_-=%\\"):
+            if (
+                character in "%="
+                and (word is None or shell in ("fish", "cmd"))
+                and character != "="
+            ):
+                raise ValueError(f"{character} in {line!r}")
+            word, i = (word or "") + character, i + 1
+        else:
+            raise ValueError(f"{character} in {line!r}")
+    return words if word is None else [*words, word]
+
+
+@given(shell=st.sampled_from(SHELLS), value=VALUES)
+def test_a_value_comes_back_as_it_was(shell: Shell, value: str) -> None:
+    (line,) = fixes.command("ls", "-d", value).lines(target(shell))
+    if line.startswith(("#", "rem")):
+        with pytest.raises(UnquotableError):
+            quoting.argument(value, shell)
+        assert not set(line) & set("\n\r;&|$`'\"\\<>(){}*?!%^~\x1b\x9b\u202e\u2028")
+    else:
+        assert split(line, shell) == ["ls", "-d", value]
+
+
+@given(value=VALUES)
+def test_only_what_is_not_text_is_refused_in_sh(value: str) -> None:
+    """A rule that refused everything would pass the test above."""
+    (line,) = fixes.command("ls", value).lines(target("sh"))
+    assert line.startswith("#") != value.isprintable()
+
+
+@given(shell=st.sampled_from(SHELLS), value=VALUES)
+def test_a_variable_gets_the_value(shell: Shell, value: str) -> None:
+    (line,) = fixes.set_env("CUDA_HOME", value).lines(target(shell))
+    if line.startswith(("#", "rem")):
+        return
+    if shell == "cmd":  # set takes all between NAME= and the last quotation mark
+        text = line.removeprefix("set ")
+        text = text[1:-1] if text.startswith('"') else text
+        assert text == f"CUDA_HOME={value}" and not set(value) & set('%!"\n')
+    elif shell == "powershell":
+        assert split(line.removeprefix("$env:CUDA_HOME = "), shell) == [value]
+    else:
+        words = split(line, shell)
+        name = ["CUDA_HOME", value] if shell in ("fish", "csh") else [f"CUDA_HOME={value}"]
+        assert words[-len(name) :] == name
+
+
+@pytest.mark.parametrize("program", ["bash", "dash", "zsh", "fish", "tcsh"])
+def test_the_shells_that_are_here_agree(program: str) -> None:
+    if shutil.which(program) is None:
+        pytest.skip(f"no {program}")
+    shell: Shell = {"fish": "fish", "tcsh": "csh"}.get(program, "sh")  # type: ignore[assignment]
+    values = [
+        "a'b!c",
+        "$(id)",
+        "`id`;id",
+        "\\",
+        "a\\'b",
+        "!!",
+        "{a,b}*",
+        "=ls",
+        "%1",
+        "~root",
+        "ü",
+        "",
+    ]
+    (line,) = fixes.command("printf", "[%s]", *values).lines(target(shell))
+    flags = ["-i"] if program == "bash" else []  # interactive: history is replaced there
+    result = subprocess.run(
+        [program, *flags, "-c", line], capture_output=True, text=True, check=True
+    )
+    assert result.stdout == "".join(f"[{value}]" for value in values)
+
+
+@pytest.mark.parametrize("path", ["-rf", "--help", "", "a\nb", "a\x1b[0m", "\u202egnp"])
+@pytest.mark.parametrize("shell", SHELLS)
+def test_what_cannot_be_named_safely_is_told_in_words(path: str, shell: Shell) -> None:
+    (line,) = fixes.remove(path).lines(target(shell))
+    assert line.startswith("rem by hand" if shell == "cmd" else "# by hand")
+    assert line.isprintable()
+
+
+@given(shell=st.sampled_from(SHELLS), text=VALUES)
+def test_a_comment_does_nothing(shell: Shell, text: str) -> None:
+    """zsh and csh read on behind a # that was typed: no character may be left that they act upon."""
+    line = fixes.say(text).lines(target(shell))[0]
+    words = line.removeprefix("#").removeprefix("rem")
+    assert all(character.isalnum() or character in " .,:/+=@_-" for character in words)
+
+
+@pytest.mark.parametrize(
+    "requirement",
+    [
+        "a;touch x",
+        "--index-url=x",
+        "$(id)",
+        "-r x",
+        "../x",
+        "git+https://x/y",
+        "a b",
+        "a==1;id",
+        "a @ file:///x",
+    ],
+)
+def test_only_requirements_are_installed(requirement: str) -> None:
+    assert fixes.pip_install(requirement).lines(Target())[0].startswith("# by hand")
+
+
+@pytest.mark.parametrize(
+    "requirement",
+    [
+        "numpy<2",
+        "torch==2.5.1",
+        "setuptools>=40,<70",
+        "cuda-toolkit[nvcc,cccl]==13.0.*",
+        "a_b.c~=1",
+    ],
+)
+def test_requirements_are_installed(requirement: str) -> None:
+    (line,) = fixes.pip_install(requirement).lines(Target())
+    assert shlex.split(line) == ["pip", "install", requirement]
+
+
+@pytest.mark.parametrize("name", ["A B", "A;id", "1A", "", "A=B", "Ä"])
+def test_only_names_of_variables_are_set(name: str) -> None:
+    for fix in (fixes.set_env(name, "x"), fixes.unset_env(name), fixes.prepend(name, "/x")):
+        assert fix.lines(Target())[0].startswith("# by hand")
+
+
+TOOLKITS = {
+    ("ubuntu 24.04", "12.4"): "dcnbuild toolkit install 12.4",
+    ("ubuntu 24.04", "12.1"): "dcnbuild toolkit install 12.4",
+    ("ubuntu 24.04", "11.3"): "dcnbuild toolkit install 11.8",
+    ("ubuntu 24.04", "12.8"): "sudo apt-get install cuda-toolkit-12-8",
+    (
+        "ubuntu 26.04",
+        "12.8",
+    ): "# install CUDA 12.8 from https://developer.nvidia.com/cuda-12-8-0-download-archive",
+    ("arch", "13.0"): "dcnbuild toolkit install 13.0",
+    (
+        "arch",
+        "12.4",
+    ): "# install CUDA 12.4 from https://developer.nvidia.com/cuda-12-4-0-download-archive",
+    ("fedora 42", "13.2"): "dcnbuild toolkit install 13.2",
+}
+MANAGERS = {"ubuntu": "apt-get", "debian": "apt-get", "arch": "pacman", "fedora": "dnf"}
+
+
+@pytest.mark.parametrize(("wanted", "line"), TOOLKITS.items(), ids=lambda item: str(item))
+def test_a_toolkit_is_installed_from_where_there_is_one(wanted: tuple[str, str], line: str) -> None:
+    distribution, version = wanted
+    manager = MANAGERS[distribution.split()[0]]
+    lines = fixes.install_toolkit(version).lines(Target(manager=manager, distribution=distribution))
+    assert line in lines
+    assert lines[-1].startswith("export CUDA_HOME=")
+
+
+def test_conda_gets_condas_toolkit_and_gcc() -> None:
+    conda = Target(conda=True, manager="apt-get")
+    assert fixes.install_toolkit("12.4").lines(conda)[0] == (
+        "conda install -c nvidia/label/cuda-12.4.0 cuda-toolkit"
+    )
+    assert fixes.use_gcc(12).lines(conda) == (
+        "conda install -c conda-forge gcc_linux-64=12 gxx_linux-64=12",
+        'export CC="$CONDA_PREFIX/bin/x86_64-conda-linux-gnu-gcc"',
+        'export CXX="$CONDA_PREFIX/bin/x86_64-conda-linux-gnu-g++"',
+        'export NVCC_CCBIN="$CONDA_PREFIX/bin/x86_64-conda-linux-gnu-g++"',
+    )
+
+
+@pytest.mark.parametrize(
+    ("manager", "distribution", "major", "first", "cxx"),
+    [
+        ("apt-get", "debian 12", 11, "sudo apt-get install g++-11", "/usr/bin/g++-11"),
+        ("dnf", "fedora 42", 14, "sudo dnf install gcc14-c++", "/usr/bin/g++-14"),
+        (
+            "dnf",
+            "rocky 9",
+            12,
+            "sudo dnf install gcc-toolset-12-gcc-c++",
+            "/opt/rh/gcc-toolset-12/root/usr/bin/g++",
+        ),
+        ("zypper", "opensuse-tumbleweed", 13, "sudo zypper install gcc13-c++", "/usr/bin/g++-13"),
+        ("pacman", "arch", 14, "sudo pacman -S gcc14", "/usr/bin/g++-14"),
+        (
+            "pacman",
+            "arch",
+            12,
+            "# gcc12 is in the AUR, and takes an AUR helper such as yay",
+            "/usr/bin/g++-12",
+        ),
+    ],
+)
+def test_gcc_by_distribution(
+    manager: str, distribution: str, major: int, first: str, cxx: str
+) -> None:
+    lines = fixes.use_gcc(major).lines(Target(manager=manager, distribution=distribution))
+    assert (lines[0], lines[-1]) == (first, f"export NVCC_CCBIN={cxx}")
+
+
+def test_windows_gets_no_line_of_bash() -> None:
+    every = [
+        fixes.set_env("A", "b c"), fixes.unset_env("A"), fixes.prepend("PATH", r"C:\x"), fixes.ask_gpus(),
+        fixes.install_toolkit("12.4"), fixes.use_toolkit("12.4"), fixes.rebuild(), fixes.remove("x", recursive=True),
+        fixes.make_directory("x"), fixes.set_env_from("A", "b"), fixes.command("reboot", root=True),
+    ]  # fmt: skip
+    for shell in ("cmd", "powershell"):
+        text = "\n".join(render(every, target(shell)))
+        for word in ("export", "sudo", "rm -", "/usr/", "$(", "mkdir -p"):
+            assert word not in text
+
+
+def test_fixes_are_equal_by_their_arguments() -> None:
+    assert fixes.set_env("A", "b") == fixes.set_env("A", "b") != fixes.set_env("A", "c")
+    assert isinstance(fixes.rebuild(), Fix)
+
+
+def test_this_machine_is_the_target() -> None:
+    here = Target.of(HEALTHY)
+    assert (here.shell, here.manager, here.distribution) == ("sh", "apt-get", "ubuntu 24.04")
+    assert fixes.pip_install("ninja").lines(here) == ("python -m pip install ninja",)
+    assert fixes.use_toolkit().lines(here)[0] == "export CUDA_HOME=/usr/local/cuda-13.0"
