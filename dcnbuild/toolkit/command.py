@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from dcnbuild.doctor.finding import FindingError
 from dcnbuild.environment.toolkits import find_toolkits
@@ -14,7 +16,7 @@ from dcnbuild.toolkit import install, recipes
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="list|install|path")
-    actions.add_parser("list", help="every toolkit that a build would find, best first")
+    actions.add_parser("list", help="list every toolkit that a build would find, best first")
     installing = actions.add_parser(
         "install", help=f"put one into your cache, without root: {recipes.available()}"
     )
@@ -38,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
         if args.action == "install":
             found = install.install(args.version, env, _say, math_headers=args.math_headers)
             print(found.root)
+            _say(f"to build with it rather than with another:\n\n    {_export(found.root, env)}\n")
             return 0
         toolkit = install.find(args.version, env)
         if toolkit is None:
@@ -48,6 +51,13 @@ def run(args: argparse.Namespace) -> int:
     except (FindingError, ValueError, OSError) as error:
         _say(str(error))
         return 1
+
+
+def _export(root: Path, env: Mapping[str, str]) -> str:
+    """The line that makes a toolkit the one in use, for the user's shell."""
+    shell = os.path.basename(env.get("SHELL", "sh"))
+    verb = {"fish": "set -gx CUDA_HOME ", "csh": "setenv CUDA_HOME ", "tcsh": "setenv CUDA_HOME "}
+    return verb.get(shell, "export CUDA_HOME=") + shlex.quote(str(root))
 
 
 def _say(text: str) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dcnbuild.doctor.finding import Finding, FindingError
+from dcnbuild.environment import files
 
 
 def run(command: Sequence[str | Path], cwd: Path, env: Mapping[str, str], what: str) -> str:
@@ -22,7 +25,7 @@ def run(command: Sequence[str | Path], cwd: Path, env: Mapping[str, str], what: 
     """
     try:
         done = subprocess.run(
-            [*map(str, command)],
+            [program(str(command[0]), env), *map(str, command[1:])],
             cwd=cwd,
             env={**env, "LC_ALL": "C"},
             stdin=subprocess.DEVNULL,
@@ -38,6 +41,17 @@ def run(command: Sequence[str | Path], cwd: Path, env: Mapping[str, str], what: 
         cause = (telling or lines or ["it said nothing"])[-1].strip()
         raise failed(what, f"{Path(command[0]).name}: {cause}", tuple(lines[-4:]))
     return output
+
+
+def program(name: str, env: Mapping[str, str]) -> str:
+    """The program's place on PATH, found as everywhere in dcnbuild: never in the current directory.
+
+    Raises FileNotFoundError where there is none.
+    """
+    found = name if "/" in name else next(files.on_path(env, name), None)
+    if found is None:
+        raise FileNotFoundError(errno.ENOENT, "it is not on PATH", name)
+    return os.fspath(found)
 
 
 def failed(

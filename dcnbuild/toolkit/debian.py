@@ -6,16 +6,16 @@ NVIDIA's own installer puts it, under one directory, with a profile that is rela
 
 from __future__ import annotations
 
+import os
 import re
-import shutil
 import subprocess
 import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dcnbuild.environment import files
-from dcnbuild.toolkit import apt_sources
-from dcnbuild.toolkit.commands import failed, run
+from dcnbuild.toolkit import apt_sources, archive
+from dcnbuild.toolkit.commands import failed, program, run
 from dcnbuild.toolkit.recipes import DebianRecipe
 
 #: Where a package's file goes; what matches none of these is left out (profilers, GUIs, gigabytes of libraries).
@@ -39,6 +39,8 @@ _LAYOUT = tuple(
         (r"usr/lib/[^/]+/(stubs/libcuda\.so)$", r"lib64/\1"),
     )
 )
+#: 'http://…/x_1_amd64.deb' x_1_amd64.deb 1234 SHA256:0123…
+_URI_LINE = re.compile(r"^'[^']*' ([^\s/]+) \d+ (SHA256|SHA512):([0-9a-f]+)$", re.MULTILINE)
 #: A gcc finds its own parts relative to itself.
 _HOST_LAYOUT = ((re.compile(r"(usr/(?:bin|lib/gcc|include)/.+)"), r"host/\1"),)
 
@@ -65,38 +67,41 @@ def fetch(
     Raises FindingError where apt, dpkg or a Debian archive is missing, or if a download fails.
     """
     what = f"downloading CUDA {version}"
-    archive = apt_sources.debian_archive()
+    mirror = apt_sources.debian_archive()
     for tool in ("apt-get", "dpkg-deb"):
         if next(files.on_path(env, tool), None) is None:
             raise failed(what, f"this toolkit comes from Debian's packages, and there is no {tool}")
-    if archive is None:
+    if mirror is None:
         raise failed(
             what,
             "this toolkit comes from Debian's packages, and apt's sources name no Debian archive",
             ("looked in /etc/apt/sources.list and /etc/apt/sources.list.d",),
         )
-    options = _private_lists(archive, recipe.suite, downloads)
+    options = _private_lists(mirror, recipe.suite, downloads)
     run(["apt-get", *options, "update"], downloads, env, f"asking for Debian's {recipe.suite}")
-    wanted = [*recipe.packages, *recipe.host_packages]
-    for package in wanted:  # one by one: what is there is kept, and apt checks its hash
-        run(["apt-get", *options, "download", package], downloads, env, f"{what}: {package}")
-    for package in recipe.packages:
-        _unpack(_newest(downloads, package), _LAYOUT, staging, what)
-    for package in recipe.host_packages:
-        _unpack(_newest(downloads, package), _HOST_LAYOUT, staging, what)
+    listed = _listed([*recipe.packages, *recipe.host_packages], options, downloads, env, what)
+    for package, (name, algorithm, digest) in listed.items():
+        if not archive.matches(downloads / name, algorithm, digest):
+            (downloads / name).unlink(missing_ok=True)
+            run(["apt-get", *options, "download", package], downloads, env, f"{what}: {package}")
+            archive.check_hash(downloads / name, algorithm, digest, what)
+    for layout, packages in ((_LAYOUT, recipe.packages), (_HOST_LAYOUT, recipe.host_packages)):
+        for package in packages:
+            name = listed[package][0]
+            archive.refuse(_unpack(downloads / name, layout, staging, what), name, what)
     (staging / "bin/nvcc.profile").write_text(_PROFILE, encoding="utf-8")
     if recipe.host is not None:
         _finish_host(staging, recipe.host)
-    names = [_newest(downloads, package).stem for package in wanted]
+    names = [Path(name).stem for name, _, _ in listed.values()]
     return f"Debian {recipe.suite}: {' '.join(names)}"
 
 
-def _private_lists(archive: apt_sources.AptSource, suite: str, downloads: Path) -> list[str]:
+def _private_lists(mirror: apt_sources.AptSource, suite: str, downloads: Path) -> list[str]:
     """apt options that leave the system's lists alone, so that no root is needed."""
     for name in ("sources", "lists/partial", "archives/partial"):
         (downloads / "apt" / name).mkdir(parents=True, exist_ok=True)
     apt = downloads / "apt"
-    (apt / "sources/debian.list").write_text(apt_sources.line_for(archive, suite))
+    (apt / "sources/debian.list").write_text(apt_sources.line_for(mirror, suite))
     settings = {
         "Dir::Etc::sourcelist": "/dev/null",
         "Dir::Etc::sourceparts": apt / "sources",
@@ -106,43 +111,91 @@ def _private_lists(archive: apt_sources.AptSource, suite: str, downloads: Path) 
         "Dir::Cache::srcpkgcache": "",
         "APT::Sandbox::User": "",
         "Acquire::Languages": "none",
+        # whatever the machine's own settings allow
+        "APT::Get::AllowUnauthenticated": "false",
+        "Acquire::AllowInsecureRepositories": "false",
+        "Acquire::AllowWeakRepositories": "false",
     }
     return ["-q", *(f"-o{name}={value}" for name, value in settings.items())]
 
 
-def _newest(downloads: Path, package: str) -> Path:
-    found = files.children(downloads, f"{package}_*.deb")
-    if not found:
-        raise failed("downloading", f"apt-get said it downloaded {package}, and there is no file")
-    return max(found, key=lambda path: path.stat().st_mtime)
+def _listed(
+    packages: Sequence[str], options: list[str], downloads: Path, env: Mapping[str, str], what: str
+) -> dict[str, tuple[str, str, str]]:
+    """By package: the file that apt would download, the hash algorithm and the hash.
+
+    They are from the archive's Packages file, whose own hash is in a Release file that apt has checked the signature of.
+    """
+    asked = run(["apt-get", *options, "--print-uris", "download", *packages], downloads, env, what)
+    found = {
+        name.partition("_")[0]: (name, algorithm.lower(), digest)
+        for name, algorithm, digest in _URI_LINE.findall(asked)
+    }
+    missing = [package for package in packages if package not in found]
+    if missing:
+        raise failed(what, f"apt-get lists no file with its hash for {', '.join(missing)}")
+    return {package: found[package] for package in packages}
 
 
 def _unpack(
     package: Path, layout: Sequence[tuple[re.Pattern[str], str]], target: Path, what: str
-) -> None:
-    """Unpacks those files of a .deb that the layout names, to where it says."""
+) -> list[str]:
+    """Unpacks those files of a .deb that the layout names, to where it says.
+
+    Returns the members that were left out because they lead outside of the target.
+    """
+    refused = []
     with subprocess.Popen(
-        ["dpkg-deb", "--fsys-tarfile", str(package)], stdout=subprocess.PIPE
+        [program("dpkg-deb", os.environ), "--fsys-tarfile", str(package)], stdout=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
-        with tarfile.open(fileobj=process.stdout, mode="r|") as archive:
-            for member in archive:
+        with tarfile.open(fileobj=process.stdout, mode="r|") as members:
+            for member in members:
                 place = _place(member.name.removeprefix("./"), layout)
                 if place is None:
                     continue
-                path = target / place
-                path.parent.mkdir(parents=True, exist_ok=True)
-                if member.issym():
-                    path.unlink(missing_ok=True)
-                    path.symlink_to(member.linkname)
-                elif member.isreg():
-                    source = archive.extractfile(member)
-                    assert source is not None
-                    with path.open("wb") as file:
-                        shutil.copyfileobj(source, file)
-                    path.chmod(0o755 if member.mode & 0o111 else 0o644)
+                try:
+                    _write(members, member, place, layout, target)
+                except archive.UnsafeMemberError as error:
+                    refused.append(str(error))
     if process.returncode != 0:
         raise failed(what, f"dpkg-deb could not read {package}")
+    return refused
+
+
+def _write(
+    members: tarfile.TarFile,
+    member: tarfile.TarInfo,
+    place: str,
+    layout: Sequence[tuple[re.Pattern[str], str]],
+    target: Path,
+) -> None:
+    """Writes one member; directories come with their files, and devices and pipes are no part of a toolkit."""
+    if member.issym():
+        leads_to = _follow(member, place, layout)
+        if leads_to is not None:
+            archive.write_link(target, place, leads_to)
+    elif member.islnk():
+        original = _place(member.linkname.removeprefix("./"), layout)
+        if original is None:
+            raise archive.UnsafeMemberError(f"{place} is a hard link to {member.linkname}")
+        archive.write_copy(target, place, original)
+    elif member.isreg():
+        source = members.extractfile(member)
+        assert source is not None
+        archive.write_file(target, place, source, bool(member.mode & 0o111))
+
+
+def _follow(
+    member: tarfile.TarInfo, place: str, layout: Sequence[tuple[re.Pattern[str], str]]
+) -> str | None:
+    """Where a link leads once the files are laid out; None if it leads to what is no part of the toolkit."""
+    directory = os.path.dirname(member.name.removeprefix("./"))
+    meant = os.path.normpath(os.path.join("/", directory, member.linkname)).lstrip("/")
+    laid_out = _place(meant, layout)
+    if laid_out is not None:
+        return os.path.relpath(laid_out, os.path.dirname(place) or ".")
+    return None if member.linkname.startswith("/") else member.linkname
 
 
 def _place(name: str, layout: Sequence[tuple[re.Pattern[str], str]]) -> str | None:
@@ -164,7 +217,8 @@ def _finish_host(toolkit: Path, major: int) -> None:
     for link in (toolkit / "host/usr/lib/gcc").glob(f"*/{major}/*.so"):
         if link.is_symlink() and not link.exists():
             # ../../../x86_64-linux-gnu/libstdc++.so.6: relative to /usr/lib/gcc, where this is not
-            found = Path("/usr/lib", *Path(link.readlink()).parts[3:])
+            parts = link.readlink().parts[3:]
             link.unlink()
-            if found.exists():
+            found = Path("/usr/lib", *parts)
+            if ".." not in parts and found.exists():
                 link.symlink_to(found)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dcnbuild.doctor.finding import FindingError
 from dcnbuild.doctor.logs import read_log
@@ -16,6 +20,9 @@ from dcnbuild.environment.toolkits import find_toolkits, read_toolkit, toolkit_c
 from dcnbuild.toolkit import debian, pypi, recipes
 from dcnbuild.toolkit.commands import failed, run
 from dcnbuild.versions import numbers
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 #: A kernel, a launch and a call of the runtime: needs cicc, ptxas, fatbinary, the headers, the host compiler and
 #: the static runtime.
@@ -28,14 +35,18 @@ extern "C" int run(float* values) {
 }
 """
 
+#: In a toolkit's directory: what it held when it was installed.
+_FILES = "dcnbuild-toolkit.files"
+_NUMBER = r"(?:0|[1-9][0-9]{0,3})"
+
 Say = Callable[[str], None]
 
 
 def find(version: str, env: Mapping[str, str]) -> Toolkit | None:
     """The best toolkit of this version on the machine ("13.0", or "13" for any minor); None without one."""
-    wanted = numbers(version)
-    if not wanted:
+    if not re.fullmatch(rf"{_NUMBER}(\.{_NUMBER}){{0,2}}", version):
         raise ValueError(f"not a CUDA version: {version!r} (expected e.g. '13.0' or '12')")
+    wanted = numbers(version)
     matching = (
         toolkit
         for toolkit in find_toolkits(env)
@@ -63,7 +74,7 @@ def install(
     """
     import filelock
 
-    if len(numbers(version)) != 2:
+    if not re.fullmatch(rf"{_NUMBER}\.{_NUMBER}", version):
         raise ValueError(f"not a CUDA version: {version!r} (expected major.minor, e.g. '13.0')")
     cache = toolkit_cache(env)
     if cache is None:
@@ -74,31 +85,102 @@ def install(
     work = cache.parent / "toolkit-downloads" / place.name
     cache.mkdir(parents=True, exist_ok=True)
     work.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(work.parent / f"{place.name}.lock"):
+    lock = filelock.FileLock(work.parent / f"{place.name}.lock")
+    with _held(lock, lambda: say(f"waiting for another process that installs CUDA {version}")):
         standing = _read(place, env)
         if standing is not None:
             return standing
+        _make_room(place, say)
+        _check_writable(cache)
         staging = work / "staging"
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
-        say(f"downloading the packages of CUDA {version} into {work}")
-        if recipes.from_pypi(version):
-            made_of = pypi.fetch(version, work, staging, env, math_headers)
-        else:
-            made_of = debian.fetch(version, recipes.DEBIAN[version], work, staging, env)
-        (staging / "dcnbuild-toolkit.txt").write_text(f"{made_of}\n", encoding="utf-8")
-        say("compiling a small kernel with it")
-        verify(staging, env)
-        staging.rename(place)
+        try:
+            say(f"downloading the packages of CUDA {version} into {work}")
+            if recipes.from_pypi(version):
+                made_of = pypi.fetch(version, work, staging, env, math_headers)
+            else:
+                made_of = debian.fetch(version, recipes.DEBIAN[version], work, staging, env)
+            (staging / "dcnbuild-toolkit.txt").write_text(f"{made_of}\n", encoding="utf-8")
+            say("compiling a small kernel with it")
+            verify(staging, env)
+            _list_files(staging)
+            staging.rename(place)
+        finally:  # after Ctrl-C too: what was downloaded stays, what was unpacked goes
+            shutil.rmtree(staging, ignore_errors=True)
         shutil.rmtree(work)
     toolkit = _read(place, env)
-    assert toolkit is not None  # verify has compiled with it
+    if toolkit is None:
+        raise failed(f"installing CUDA {version}", f"{place}/bin/nvcc does not tell its version")
     return toolkit
 
 
+@contextmanager
+def _held(lock: BaseFileLock, waiting: Callable[[], None]) -> Iterator[None]:
+    """Holds a lock; calls `waiting` first where another process has it."""
+    from filelock import Timeout
+
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        waiting()
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _make_room(place: Path, say: Say) -> None:
+    """Moves what stands in a toolkit's place and is none out of the way, before anything is downloaded."""
+    if not os.path.lexists(place):
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f"{place.name}-", dir=_aside_of(place)))
+    place.rename(aside / place.name)
+    say(f"{place} is no whole toolkit; it was moved to {aside / place.name}, which you may delete")
+
+
+def _aside_of(place: Path) -> Path:
+    """Where broken toolkits go: beside the cache, which every build searches."""
+    aside = place.parent.parent / "toolkits-broken"
+    aside.mkdir(exist_ok=True)
+    return aside
+
+
+def _check_writable(cache: Path) -> None:
+    """Raises OSError now for what would fail only after the download."""
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=cache):
+        pass
+
+
+def _list_files(toolkit: Path) -> None:
+    """Writes down what a whole toolkit holds: a size and a path a line."""
+    files = sorted(path for path in toolkit.rglob("*") if path.is_file())
+    listed = ((path.stat().st_size, str(path.relative_to(toolkit))) for path in files)
+    lines = (f"{size} {name}\n" for size, name in listed if "\n" not in name)
+    (toolkit / _FILES).write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
+
+
+def _is_whole(toolkit: Path) -> bool:
+    """Whether all that was installed is still there; toolkits without a list count as whole."""
+    try:
+        text = (toolkit / _FILES).read_text(encoding="utf-8", errors="surrogateescape")
+    except FileNotFoundError:
+        return True
+    for line in text.removesuffix("\n").split("\n"):
+        size, _, name = line.partition(" ")
+        try:
+            if str((toolkit / name).stat().st_size) != size:
+                return False
+        except OSError:
+            return False
+    return True
+
+
 def _read(place: Path, env: Mapping[str, str]) -> Toolkit | None:
+    """The toolkit that stands there whole, or None."""
     nvcc = place / "bin/nvcc"
-    if not nvcc.is_file():
+    if not nvcc.is_file() or not os.access(nvcc, os.X_OK) or not _is_whole(place):
         return None
     toolkit = read_toolkit(nvcc, env)
     return replace(toolkit, found_by=(f"cache: {place}",)) if toolkit else None

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sys
 import zipfile
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
 
 from dcnbuild.environment.toolkits import find_package_headers
+from dcnbuild.toolkit import archive
 from dcnbuild.toolkit.commands import failed, run
 from dcnbuild.versions import numbers
 
 #: The libraries whose headers ATen's CUDA headers include: extras of the package `cuda-toolkit`.
 _MATH = ("cublas", "cusolver", "cusparse")
+#: Names and versions, as they may stand in a requirements file.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
 
 
 def fetch(
@@ -29,24 +34,15 @@ def fetch(
         env: the environment variables.
         math_headers: download the cuBLAS, cuSPARSE and cuSOLVER wheels too (about 1 GB), and keep their headers.
 
-    Raises FindingError where pip is missing or finds no such version.
+    Raises FindingError where pip is missing or finds no such version, or where a wheel is not what the index lists.
     """
     what = f"downloading CUDA {version}"
     extras = ",".join(("nvcc", "cccl", *(_MATH if math_headers else ())))
     requirement = f"cuda-toolkit[{extras}]=={version}.*"
-    run(
-        [
-            *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
-            *("--only-binary", ":all:", "--dest", downloads, requirement),
-        ],
-        downloads,
-        env,
-        what,
-    )
     root = f"nvidia/cu{numbers(version)[0]}/"
-    wheels = sorted(downloads.glob("*.whl"))
+    wheels = _download(requirement, downloads, env, what)
     for wheel in wheels:
-        _unpack(wheel, root, staging)
+        archive.refuse(_unpack(wheel, root, staging), wheel.name, what)
     if not (staging / "bin/nvcc").is_file():
         raise failed(what, f"the packages of {requirement} hold no {root}bin/nvcc")
     _complete(staging)
@@ -55,26 +51,73 @@ def fetch(
     return f"PyPI: {' '.join(names)}"
 
 
-def _unpack(wheel: Path, root: str, target: Path) -> None:
-    """Unpacks a wheel's files under `root`; of cuBLAS and the like only the headers."""
+def _download(requirement: str, downloads: Path, env: Mapping[str, str], what: str) -> list[Path]:
+    """Downloads what a requirement needs; every wheel has the hash that the index lists for it.
+
+    pip resolves first, and its report states the hashes; with them it downloads. What else lies in `downloads`, of an
+    earlier try, is not looked at.
+    """
+    pip = (sys.executable, "-m", "pip")
+    quiet = ("--quiet", "--disable-pip-version-check", "--no-input", "--only-binary", ":all:")
+    report, pinned = downloads / "report.json", downloads / "requirements.txt"
+    resolve = ("install", "--dry-run", "--ignore-installed", "--report", report)
+    run([*pip, *resolve, *quiet, requirement], downloads, env, what)
+    expected = _hashes(report, what)
+    lines = (f"{name} --hash=sha256:{digest}" for name, (_, digest) in expected.items())
+    pinned.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    download = ("download", "--no-deps", "--require-hashes", "--dest", downloads, "-r", pinned)
+    run([*pip, *download, *quiet], downloads, env, what)
+    for wheel, digest in expected.values():
+        archive.check_hash(downloads / wheel, "sha256", digest, what)
+    return sorted(downloads / wheel for wheel, _ in expected.values())
+
+
+def _hashes(report: Path, what: str) -> dict[str, tuple[str, str]]:
+    """Of pip's report: "name==version" → (the wheel's file name, its SHA-256)."""
+    try:
+        document = json.loads(report.read_text(encoding="utf-8"))
+        found = {}
+        for item in document["install"]:
+            name, version = item["metadata"]["name"], item["metadata"]["version"]
+            wheel = PurePosixPath(unquote(urlsplit(item["download_info"]["url"]).path)).name
+            digest = item["download_info"]["archive_info"]["hashes"]["sha256"]
+            if not _NAME.fullmatch(name) or not _NAME.fullmatch(version):
+                raise ValueError(f"no name and version: {name!r} {version!r}")
+            found[f"{name}=={version}"] = wheel, digest
+        return found
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise failed(
+            what, "pip's report names no wheels with their hashes", (str(error),)
+        ) from error
+
+
+def _unpack(wheel: Path, root: str, target: Path) -> list[str]:
+    """Unpacks a wheel's files under `root`; of cuBLAS and the like only the headers.
+
+    Returns the members that were left out because they lead outside of the target.
+    """
     headers_only = re.match(r"nvidia_(cublas|cusolver|cusparse|nvjitlink|cuda_nvrtc)-", wheel.name)
-    with zipfile.ZipFile(wheel) as archive:
-        for info in archive.infolist():
+    refused = []
+    with zipfile.ZipFile(wheel) as members:
+        for info in members.infolist():
             name = info.filename.removeprefix(root)
-            if name == info.filename or info.is_dir() or ".." in name.split("/"):
+            if name == info.filename or info.is_dir():
                 continue
             if headers_only and not name.startswith("include/"):
                 continue
-            path = target / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with archive.open(info) as source, path.open("wb") as file:
-                shutil.copyfileobj(source, file)
-            path.chmod(0o755 if info.external_attr >> 16 & 0o111 else 0o644)
+            with members.open(info) as source:
+                try:
+                    executable = bool(info.external_attr >> 16 & 0o111)
+                    archive.write_file(target, name, source, executable)
+                except archive.UnsafeMemberError as error:
+                    refused.append(str(error))
+    return refused
 
 
 def _complete(toolkit: Path) -> None:
     """Adds the names that linkers look for: the packages have lib/ and versioned libraries only."""
-    for library in toolkit.glob("lib/libcudart.so.*"):
+    for library in sorted(toolkit.glob("lib/libcudart.so.*"))[:1]:
+        (toolkit / "lib/libcudart.so").unlink(missing_ok=True)
         (toolkit / "lib/libcudart.so").symlink_to(library.name)
     if not (toolkit / "lib64").exists():
         (toolkit / "lib64").symlink_to("lib")

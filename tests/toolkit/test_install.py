@@ -5,6 +5,7 @@ The packages' nvcc is a script that calls the machine's, so that what is laid ou
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ import pytest
 
 from dcnbuild.doctor.finding import FindingError
 from dcnbuild.environment.toolkits import find_toolkits
-from dcnbuild.toolkit import command, debian, install, recipes
+from dcnbuild.toolkit import command, debian, install, pypi, recipes
 from dcnbuild.toolkit.recipes import DebianRecipe
 
 VERSION = "13.97"  # that nobody has
@@ -124,10 +125,121 @@ def test_what_pip_lacks_is_told_by_pip(env: dict[str, str]) -> None:
         install.install(VERSION, env, lambda text: None)
 
 
-@pytest.mark.parametrize("text", ["", "new", "13", "13.0.1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "new",
+        "13",
+        "13.0.1",
+        "13.0; id",
+        "13.0\n",
+        " 13.0",
+        "13.0/../x",
+        "013.0",
+        "१३.०",
+        "-r.0",
+    ],
+)
 def test_what_is_no_version(text: str, env: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="not a CUDA version"):
         install.install(text, env)
+    if text not in ("13", "13.0.1"):
+        with pytest.raises(ValueError, match="not a CUDA version"):
+            install.find(text, env)
+
+
+def test_a_toolkit_that_lost_a_part_is_replaced(
+    env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fetch(version: str, downloads: Path, staging: Path, *others: object) -> str:
+        nvcc_wheel(downloads, "#!/bin/sh\n# nvcc\n")
+        assert pypi._unpack(next(downloads.glob("*.whl")), "nvidia/cu13/", staging) == []
+        return "a wheel"
+
+    monkeypatch.setattr(install.pypi, "fetch", fetch)
+    monkeypatch.setattr(install, "verify", lambda *arguments: ("sm_90",))
+    place = install.install(VERSION, env, lambda text: None).root
+    for lose in (
+        lambda: (place / "bin/nvcc").unlink(),
+        lambda: (place / "lib/libcudart.so.13").unlink(),
+        lambda: (place / "bin/nvcc").write_text("#!/bin/sh\n"),
+        lambda: (shutil.rmtree(place), place.symlink_to("nowhere")),
+    ):
+        lose()
+        said: list[str] = []
+        assert install.install(VERSION, env, said.append).root == place
+        assert "is no whole toolkit" in said[0] and "downloading" in said[1]
+    assert len(list((tmp_path / "home/.cache/dcnbuild/toolkits-broken").glob("*/*"))) == 4
+    assert len(list(place.parent.iterdir())) == 1
+    (place / "mine").touch()  # a file of the user's makes no toolkit less whole
+    assert install.install(VERSION, env, said.append).root == place
+
+
+def test_a_place_that_cannot_be_written_is_found_before_the_download(
+    env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(install.tempfile, "TemporaryDirectory", refuse)
+    monkeypatch.setattr(install.pypi, "fetch", lambda *arguments: pytest.fail("downloaded"))
+    with pytest.raises(PermissionError):
+        install.install(VERSION, env, lambda text: None)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_nothing_unpacked_is_left_behind(
+    error: type[BaseException], env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(version: str, downloads: Path, staging: Path, *others: object) -> str:
+        (downloads / "kept.whl").touch()
+        (staging / "bin").mkdir()
+        raise error
+
+    monkeypatch.setattr(install.pypi, "fetch", stop)
+    with pytest.raises(error):
+        install.install(VERSION, env, lambda text: None)
+    cache = tmp_path / "home/.cache/dcnbuild"
+    assert [path.name for path in (cache / f"toolkit-downloads/cuda-{VERSION}").iterdir()] == [
+        "kept.whl"
+    ]
+    assert not list((cache / "toolkits").iterdir())
+
+
+def test_a_wheel_that_is_not_the_listed_one(
+    nvcc: Path, env: dict[str, str], tmp_path: Path
+) -> None:
+    """An index with hashes, as PyPI is; the file behind one of them was exchanged."""
+    packages(tmp_path / "index", nvcc)
+    simple = tmp_path / "simple"
+    for wheel_ in (tmp_path / "index").glob("*.whl"):
+        project = simple / wheel_.name.partition("-")[0].replace("_", "-")
+        project.mkdir(parents=True)
+        digest = hashlib.sha256(wheel_.read_bytes()).hexdigest()
+        (project / "index.html").write_text(
+            f'<!DOCTYPE html><a href="{wheel_.as_uri()}#sha256={digest}">{wheel_.name}</a>'
+        )
+    env |= {"PIP_INDEX_URL": simple.as_uri()}
+    del env["PIP_NO_INDEX"], env["PIP_FIND_LINKS"]
+    assert install.install(VERSION, env, lambda text: None).version == VERSION
+    shutil.rmtree(tmp_path / "home")
+    nvcc_wheel(tmp_path / "index", "#!/bin/sh\ntouch harm\n")
+    with pytest.raises(FindingError, match=r"(?i)hash"):
+        install.install(VERSION, env, lambda text: None)
+
+
+def test_a_planted_wheel_beside_the_downloads_is_not_unpacked(
+    nvcc: Path, env: dict[str, str], tmp_path: Path
+) -> None:
+    packages(tmp_path / "index", nvcc)
+    downloads, staging = tmp_path / "downloads", tmp_path / "staging"
+    downloads.mkdir()
+    staging.mkdir()
+    wheel(downloads, "nvidia_planted", {"nvidia/cu13/bin/planted": ""})
+    pypi.fetch(VERSION, downloads, staging, env, False)
+    assert not (staging / "bin/planted").exists()
+    assert (staging / "bin/nvcc").exists()
 
 
 def deb(directory: Path, package: str, contents: dict[str, str]) -> None:
@@ -182,6 +294,10 @@ def test_debian_packages_are_laid_out_as_nvidia_does(
     tools.mkdir()
     script = (
         f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n'
+        'case "$*" in *--print-uris*)\n'
+        f"cd {archive}; echo Reading...; for file in *.deb; do\n"
+        """echo "'http://m.example/$file' $file 12 SHA256:$(sha256sum < $file | cut -c -64)"\n"""
+        "done; exit;; esac\n"
         f'for name; do :; done\ntest "$name" = update || cp {archive}/"$name"_1_amd64.deb .\n'
     )
     (tools / "apt-get").write_text(script)
@@ -213,6 +329,31 @@ def test_debian_packages_are_laid_out_as_nvidia_does(
     assert "http://m.example/debian trixie main contrib non-free" in line
     asked = (tmp_path / "asked").read_text()
     assert f"Dir::State::Lists={downloads}/apt/lists" in asked, "the system's lists were touched"
+    # what is there and has its hash is not downloaded again; what has another is, and is checked then
+    (tmp_path / "asked").unlink()
+    (downloads / "libcub-dev_1_amd64.deb").write_bytes(b"damaged")
+    debian.fetch("12.4", recipe, downloads, fresh(staging), env)
+    asked = (tmp_path / "asked").read_text()
+    assert [line.split()[-1] for line in asked.splitlines() if " download " in line][1:] == [
+        "libcub-dev"
+    ]
+    (tools / "apt-get").write_text(script.replace("cp ", "cut -c -99 ").replace(" .\n", " > x\n"))
+    (downloads / "libcub-dev_1_amd64.deb").unlink()
+    with pytest.raises((FindingError, OSError), match="libcub-dev_1_amd64"):
+        debian.fetch("12.4", recipe, downloads, fresh(staging), env)
+    lying = script.replace("cut -c -64", "cut -c -64 | tr 0-9 1")
+    (tools / "apt-get").write_text(lying)
+    with pytest.raises(FindingError, match="not what the index lists"):
+        debian.fetch("12.4", recipe, downloads, fresh(staging), env)
+    (tools / "apt-get").write_text(script.replace("SHA256:", "MD5Sum:"))
+    with pytest.raises(FindingError, match="lists no file with its hash for nvidia-cuda-toolkit"):
+        debian.fetch("12.4", recipe, downloads, fresh(staging), env)
+
+
+def fresh(directory: Path) -> Path:
+    shutil.rmtree(directory)
+    directory.mkdir()
+    return directory
 
 
 def test_without_apt(tmp_path: Path) -> None:
@@ -241,6 +382,7 @@ def test_command(
     version = next(item.version for item in find_toolkits(os.environ) if item.nvcc == nvcc)
     assert run("path", version)[:2] == (0, f"{nvcc.parent.parent}\n")
     assert run("path", "9.2")[0] == 1
+    assert run("path", "13; id")[0] == 1
     status, out, err = run("install", "9.2")
     assert (status, out) == (1, "")
     assert "no packages of it are known" in err

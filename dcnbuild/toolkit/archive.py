@@ -1,0 +1,118 @@
+"""Laying out what packages hold: nothing is ever written outside of the toolkit's directory.
+
+Every member is resolved before it is written: through the links that stand there already, whichever package brought
+them. Owners, setuid bits, devices and pipes of an archive count for nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from dcnbuild.toolkit.commands import failed
+
+
+class UnsafeMemberError(ValueError):
+    """A member that cannot be written within the directory; its text says which and why."""
+
+
+def write_file(target: Path, name: str, source: IO[bytes], executable: bool) -> None:
+    """Writes a member as a new file, in place of what has its name.
+
+    Raises UnsafeMemberError.
+    """
+    path = _place(target, name)
+    with path.open("xb") as file:
+        shutil.copyfileobj(source, file)
+    path.chmod(0o755 if executable else 0o644)
+
+
+def write_link(target: Path, name: str, leads_to: str) -> None:
+    """Makes a symbolic link, relative and within the directory.
+
+    Raises UnsafeMemberError.
+    """
+    path = _place(target, name)
+    if leads_to[:1] in ("", "/") or not _is_inside(path.parent / leads_to, target):
+        raise UnsafeMemberError(f"{name} is a link to {leads_to}")
+    path.symlink_to(leads_to)
+
+
+def write_copy(target: Path, name: str, of: str) -> None:
+    """A hard link: a copy of a member that was written before.
+
+    Raises UnsafeMemberError.
+    """
+    original = target / of
+    if not _is_inside(original, target) or not original.is_file():
+        raise UnsafeMemberError(f"{name} is a hard link to {of}, which is not there")
+    path = _place(target, name)
+    shutil.copy(original, path)
+
+
+def _place(target: Path, name: str) -> Path:
+    """Where a member goes, its directory made, and nothing standing there."""
+    parts = PurePosixPath(name).parts
+    if not parts or PurePosixPath(name).is_absolute() or ".." in parts or "\0" in name:
+        raise UnsafeMemberError(f"{name!r} leads outside")
+    directory = target.joinpath(*parts[:-1])
+    if not _is_inside(directory, target):
+        raise UnsafeMemberError(f"{name} leads outside, behind a link")
+    path = directory / parts[-1]
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)  # or a link would be followed
+    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+        raise UnsafeMemberError(f"{name}: another member stands in its way") from error
+    return path
+
+
+def _is_inside(path: Path, target: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(target.resolve())
+    except (OSError, RuntimeError, ValueError):
+        # a loop of links (RuntimeError before Python 3.13), or a NUL byte
+        return False
+
+
+def check_hash(path: Path, algorithm: str, expected: str, what: str) -> None:
+    """Compares a downloaded file with the hash that the index states.
+
+    Raises FindingError where they differ.
+    """
+    with path.open("rb") as file:
+        found = _hash(file, algorithm)
+    if found != expected.lower():
+        raise failed(
+            what,
+            f"{path.name} is not what the index lists",
+            (f"expected {algorithm} {expected}", f"found {algorithm} {found}", str(path)),
+        )
+
+
+def matches(path: Path, algorithm: str, expected: str) -> bool:
+    """Whether a file is there and has this hash."""
+    try:
+        with path.open("rb") as file:
+            return _hash(file, algorithm) == expected.lower()
+    except OSError:
+        return False
+
+
+def _hash(file: IO[bytes], algorithm: str) -> str:
+    digest = hashlib.new(algorithm)
+    while block := file.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def refuse(members: list[str], package: str, what: str) -> None:
+    """Raises FindingError if a package holds members that lead outside of the toolkit."""
+    if members:
+        raise failed(
+            what,
+            f"{package} holds files that cannot be written within the toolkit",
+            tuple(members[:4]),
+        )
