@@ -126,7 +126,9 @@ def _listed(
 
     They are from the archive's Packages file, whose own hash is in a Release file that apt has checked the signature of.
     """
-    asked = run(["apt-get", *options, "--print-uris", "download", *packages], downloads, env, what)
+    # elsewhere than in `downloads`: apt lists no file that is there already
+    elsewhere = downloads / "apt"
+    asked = run(["apt-get", *options, "--print-uris", "download", *packages], elsewhere, env, what)
     found = {
         name.partition("_")[0]: (name, algorithm.lower(), digest)
         for name, algorithm, digest in _URI_LINE.findall(asked)
