@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from dcnbuild import plain_yaml
 from dcnbuild.architectures import capability, sorted_names
 from dcnbuild.versions import numbers
 
@@ -82,20 +83,20 @@ def table() -> Compatibility:
 
 def load(path: Path) -> Compatibility:
     """Reads and checks a table. Raises CompatibilityError that says which row is wrong, and how."""
-    import yaml  # here: whoever only compares versions does not pay for it
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
-    except yaml.YAMLError as error:
-        raise CompatibilityError(f"{path} is no YAML: {error}") from error
+        document = plain_yaml.load(path)
+    except plain_yaml.PlainYamlError as error:
+        raise CompatibilityError(str(error)) from error
     if not isinstance(document, dict) or set(document) != {"cuda", "torch"}:
         raise CompatibilityError(f"{path}: expected the two lists 'cuda' and 'torch'")
-    result = Compatibility(
-        tuple(_row(CudaRelease, row, "version") for row in document["cuda"]),
-        tuple(_row(TorchRelease, row, "release") for row in document["torch"]),
-    )
-    _check(result)
+    try:
+        result = Compatibility(
+            tuple(_row(CudaRelease, row, "version") for row in document["cuda"]),
+            tuple(_row(TorchRelease, row, "release") for row in document["torch"]),
+        )
+        _check(result)
+    except (TypeError, AttributeError) as error:  # a list where a text belongs, deep in a row
+        raise CompatibilityError(f"{path}: a value of the wrong kind: {error}") from error
     return result
 
 

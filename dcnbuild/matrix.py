@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from dcnbuild import compatibility
+from dcnbuild import compatibility, plain_yaml
 from dcnbuild.builder.flavour import STABLE_TARGET, FlavourName
 from dcnbuild.versions import numbers
 
@@ -68,14 +68,10 @@ def load(path: Path) -> tuple[Pair, ...]:
     """Reads and checks a list of pairs. Raises MatrixError."""
     import yaml  # here: whoever only imports the types does not pay for it
 
-    text = path.read_text(encoding="utf-8")
     try:
-        document = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark else 1
-        problem = getattr(error, "problem", None) or error
-        raise MatrixError(f"{path}:{line}: no YAML: {problem}") from error
+        document = plain_yaml.compose(path)
+    except plain_yaml.PlainYamlError as error:
+        raise MatrixError(str(error)) from error
     rows = _entry(path, document, "pairs")
     if not isinstance(rows, yaml.SequenceNode) or not rows.value:
         raise _wrong(path, rows, "pairs", "expected a list of pairs, one after each '-'")

@@ -7,5 +7,6 @@ import re
 
 def numbers(version: str) -> tuple[int, ...]:
     """The numbers that a version starts with: "2.14.1+cu130" → (2, 14, 1); () if there are none."""
-    match = re.match(r"\d+(?:\.\d+)*", version)
+    # as long as a date with its time; int() refuses thousands of digits
+    match = re.match(r"[0-9]{1,18}(?:\.[0-9]{1,18})*", version)
     return tuple(int(part) for part in match[0].split(".")) if match else ()

@@ -79,7 +79,7 @@ def read_record(directory: Path) -> BuildRecord | None:
             for name, values in document.pop("libraries").items()
         }
         return BuildRecord(**document, libraries=libraries)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 

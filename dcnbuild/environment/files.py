@@ -12,8 +12,10 @@ TIMEOUT_SECONDS = 2.0
 
 
 def read_text(path: Path, limit: int = 1 << 20) -> str | None:
-    """The first `limit` bytes of a file as text, or None if it cannot be read."""
+    """The first `limit` bytes of a file as text, or None if it cannot be read or is no file."""
     try:
+        if not path.is_file():  # opening a pipe would wait for somebody to write
+            return None
         with path.open("rb") as file:
             return file.read(limit).decode("utf-8", "replace")
     except (OSError, ValueError):  # ValueError: a NUL byte in the path

@@ -50,12 +50,13 @@ def read_library(
         if elf is None:
             return Library(path, own, readable=False)
     needed = needed_libraries(path)
+    searched = _searched(path, env, torch, root)
     tag = re.search(r"\.cpython-(\d)(\d+)t?-", path.name)
     return Library(
         path=path,
         own=own,
         needed=needed,
-        missing=tuple(name for name in needed if not _is_found(name, path, env, torch, root)),
+        missing=tuple(name for name in needed if not _is_found(name, searched)),
         architectures=cuda_architectures(path),
         python=f"{tag[1]}.{tag[2]}" if tag else None,
         undefined=_undefined(path, torch),
@@ -87,15 +88,20 @@ def _undefined(path: Path, torch: TorchInstall | None) -> tuple[str, ...]:
     return tuple(sorted(open_names)[:_MOST_UNDEFINED]) if present else ()
 
 
-def _is_found(
-    name: str, path: Path, env: Mapping[str, str], torch: TorchInstall | None, root: Path
-) -> bool:
+def _searched(
+    path: Path, env: Mapping[str, str], torch: TorchInstall | None, root: Path
+) -> tuple[Path, ...]:
+    """Where the loader looks for what a library needs."""
     directories = [*run_paths(path), *files.split_paths(env.get("LD_LIBRARY_PATH", ""))]
     if torch is not None:  # `import torch` has loaded what is in these by the time it is needed
         packages = torch.root.parent
         directories += [torch.root / "lib", *files.children(packages, "nvidia/*/lib")]
         directories += [packages.parent.parent]  # conda: <prefix>/lib
-    return any(files.is_file(directory / name) for directory in [*directories, *_system(root)])
+    return files.existing([*directories, *_system(root)])
+
+
+def _is_found(name: str, directories: tuple[Path, ...]) -> bool:
+    return any(files.is_file(directory / name) for directory in directories)
 
 
 def _system(root: Path) -> list[Path]:

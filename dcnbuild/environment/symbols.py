@@ -12,6 +12,7 @@ from dcnbuild.environment.elf import Elf, open_elf
 
 _STB_WEAK = 2
 _SYMBOL = struct.Struct("<IBBHQQ")
+_HASH_HEADER, _WORD, _NUMBER = struct.Struct("<4I"), struct.Struct("<Q"), struct.Struct("<I")
 
 
 def undefined_symbols(path: Path) -> tuple[str, ...]:
@@ -22,11 +23,14 @@ def undefined_symbols(path: Path) -> tuple[str, ...]:
         if elf is None or table is None or texts is None:
             return ()
         names = []
-        end = min(table.offset + table.size, len(elf.data)) - _SYMBOL.size + 1
-        for at in range(table.offset + _SYMBOL.size, end, _SYMBOL.size):
-            name, info, _, section, _, _ = _SYMBOL.unpack_from(elf.data, at)
-            if section == 0 and info >> 4 != _STB_WEAK:
-                names.append(elf.text(texts.offset + name))
+        try:
+            last = table.end - _SYMBOL.size
+            for at in range(table.offset + _SYMBOL.size, last + 1, _SYMBOL.size):
+                name, info, _, section, _, _ = elf.read(_SYMBOL, at, table)
+                if section == 0 and info >> 4 != _STB_WEAK:
+                    names.append(elf.text(name, texts))
+        except ValueError:  # damaged
+            return ()
         return tuple(names)
 
 
@@ -37,12 +41,8 @@ def defined_among(path: Path, names: tuple[str, ...]) -> set[str] | None:
             return None
         try:
             return {name for name in names if _defines(elf, name)}
-        except (_NoTable, struct.error):
+        except ValueError:  # no table, or damaged
             return None
-
-
-class _NoTable(Exception):
-    """The library has no .gnu.hash section."""
 
 
 def gnu_hash(name: str) -> int:
@@ -57,23 +57,24 @@ def _defines(elf: Elf, name: str) -> bool:
     hashes, table = elf.section(".gnu.hash"), elf.section(".dynsym")
     texts = elf.section(".dynstr")
     if hashes is None or table is None or texts is None:
-        raise _NoTable
-    buckets, first, bloom_words, shift = struct.unpack_from("<4I", elf.data, hashes.offset)
+        raise ValueError("no .gnu.hash section")
+    buckets, first, bloom_words, shift = elf.read(_HASH_HEADER, hashes.offset, hashes)
     if not buckets or not bloom_words:
-        raise _NoTable
+        raise ValueError("an empty .gnu.hash section")
     value = gnu_hash(name)
-    bloom_at = hashes.offset + 16
-    (word,) = struct.unpack_from("<Q", elf.data, bloom_at + value // 64 % bloom_words * 8)
+    bloom_at = hashes.offset + _HASH_HEADER.size
+    (word,) = elf.read(_WORD, bloom_at + value // 64 % bloom_words * 8, hashes)
     if not (word >> value % 64 & word >> (value >> shift) % 64 & 1):
         return False
     buckets_at = bloom_at + bloom_words * 8
-    (index,) = struct.unpack_from("<I", elf.data, buckets_at + value % buckets * 4)
+    (index,) = elf.read(_NUMBER, buckets_at + value % buckets * 4, hashes)
     chains_at = buckets_at + buckets * 4
+    wanted = name.encode() + b"\0"
     while index >= first:
-        (chained,) = struct.unpack_from("<I", elf.data, chains_at + (index - first) * 4)
+        (chained,) = elf.read(_NUMBER, chains_at + (index - first) * 4, hashes)
         if chained | 1 == value | 1:
-            symbol = _SYMBOL.unpack_from(elf.data, table.offset + index * _SYMBOL.size)
-            if symbol[3] != 0 and elf.text(texts.offset + symbol[0]) == name:
+            symbol = elf.read(_SYMBOL, table.offset + index * _SYMBOL.size, table)
+            if symbol[3] != 0 and elf.holds(texts.offset + symbol[0], wanted):
                 return True
         if chained & 1:  # the end of the chain
             break

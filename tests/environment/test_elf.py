@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import struct
 import subprocess
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import pytest
 from environment.trees import compile_library, write
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from dcnbuild.environment import files
 from dcnbuild.environment.elf import cuda_architectures, needed_libraries, open_elf, run_paths
+from dcnbuild.environment.libraries import read_library
 from dcnbuild.environment.symbols import defined_among, gnu_hash, undefined_symbols
 
 MAGIC = 0xBA55ED50
@@ -90,6 +96,117 @@ def test_what_is_no_elf_file(tmp_path: Path, content: bytes) -> None:
     assert cuda_architectures(path) == needed_libraries(path) == run_paths(path) == ()
     assert undefined_symbols(path) == ()
     assert not defined_among(path, ("f",))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A small library with everything that is read: needs, run paths, symbols, GPU code."""
+    directory = tmp_path_factory.mktemp("whole")
+    data = write(directory / "fatbin.bin", fatbin(entry(2, 75)) + fatbin(entry(1, 90)))
+    source = (
+        f'__asm__(".section .nv_fatbin,\\"a\\"\\n.incbin \\"{data}\\"\\n.text\\n");'
+        "int g(void); int f(void) { return g(); }"
+    )
+    path = compile_library(directory / "lib.so", source, "-lm", "-Wl,-rpath,$ORIGIN/x:/y", "-s")
+    return path.read_bytes()
+
+
+def read_everything(path: Path, content: bytes) -> None:
+    """Reads a damaged library by all that reads libraries; nothing may be raised."""
+    path.write_bytes(content)
+    assert all(name.startswith(("sm_", "compute_")) for name in cuda_architectures(path))
+    for texts in (needed_libraries(path), undefined_symbols(path)):
+        assert sum(map(len, texts)) <= 4 * len(content) + (1 << 16)
+    run_paths(path)
+    assert (defined_among(path, ("f", "g", "nothing")) or set()) <= {"f", "g", "nothing"}
+    read_library(path, {}, None)
+
+
+NUMBERS = st.sampled_from(
+    [0, 1, 7, 63, 64, 255, 256, 1 << 16, (1 << 32) - 1, 1 << 63, (1 << 64) - 1]
+)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damage_anywhere_ends_in_an_answer(
+    whole: bytes, tmp_path: Path, data: st.DataObject
+) -> None:
+    content = bytearray(whole)
+    (table,) = struct.unpack_from("<Q", whole, 40)
+    places = st.one_of(
+        st.integers(0, 64), st.integers(table, len(whole) - 1), st.integers(0, len(whole) - 1)
+    )
+    for at in data.draw(st.lists(places, max_size=6)):
+        number = data.draw(st.one_of(NUMBERS, st.integers(0, (1 << 64) - 1)))
+        size = data.draw(st.sampled_from([1, 2, 4, 8]))
+        content[at : at + size] = (number % (1 << 8 * size)).to_bytes(size, "little")
+    length = data.draw(st.one_of(st.just(len(content)), st.integers(0, len(content))))
+    read_everything(tmp_path / "damaged.so", bytes(content[:length]))
+
+
+def test_every_number_of_the_headers_at_its_limits(whole: bytes, tmp_path: Path) -> None:
+    (table, count) = struct.unpack_from("<40xQ12xH", whole)
+    assert count > 10
+    places = [*range(32, 64, 2), *range(table, table + count * 64, 8)]
+    for at in places:
+        for value in (0xFF, 0x00, 0x7F):
+            content = bytearray(whole)
+            content[at : at + 8] = bytes([value]) * len(content[at : at + 8])
+            read_everything(tmp_path / "damaged.so", bytes(content))
+
+
+def elf_of(sections: list[tuple[int, int, int, int, int]], body: bytes) -> bytes:
+    """An ELF file: header, body, and section headers of (name, type, offset, size, link)."""
+    table = 64 + len(body)
+    header = b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack(
+        "<HHIQQQIHHHHHH", 3, 62, 1, 0, 0, table, 0, 64, 0, 0, 64, len(sections), 0
+    )  # fmt: skip
+    rows = (
+        struct.pack("<IIQQQQIIQQ", name, kind, 0, 0, offset, size, link, 0, 8, 16)
+        for name, kind, offset, size, link in sections
+    )
+    return header + body + b"".join(rows)
+
+
+@pytest.mark.parametrize("kind", [1, 6, 11])
+def test_memory_is_proportional_to_the_file(kind: int, tmp_path: Path) -> None:
+    """Each section's name, each entry's text and each symbol's is all the rest of the file."""
+    text = b"a" * (1 << 17)
+    entries = struct.pack("<QQ", 1, 0) * 4000 + struct.pack("<IBBHQQ", 0, 16, 0, 0, 0, 0) * 2000
+    names = 64 + len(entries)
+    body = entries + text + b"\0"
+    sections = [(0, 3, names, len(text) + 1, 0)] + [(1, kind, 64, 64000, 0)] * 2000
+    path = write(tmp_path / "lib.so", elf_of(sections, body))
+    tracemalloc.start()
+    try:
+        read_everything(path, path.read_bytes())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 * path.stat().st_size
+
+
+def test_texts_that_overlap_are_not_kept_without_end(tmp_path: Path) -> None:
+    text = b"a" * 60000 + b"\0"
+    body = text + b"".join(struct.pack("<QQ", 1, at) for at in range(3000))
+    path = write(
+        tmp_path / "lib.so",
+        elf_of([(0, 3, 64, len(text), 0), (0, 6, 64 + len(text), 48000, 0)], body),
+    )
+    assert needed_libraries(path) == ()
+
+
+@pytest.mark.parametrize("offset", [64, 10**11, (1 << 64) - 1])
+def test_a_section_that_reaches_beyond_the_file(offset: int, tmp_path: Path) -> None:
+    path = write(tmp_path / "lib.so", elf_of([(0, 0, 0, 0, 0), (0, 6, offset, 10**6, 0)], b""))
+    assert not read_library(path, {}, None).readable
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "lib.so")
+    assert not read_library(tmp_path / "lib.so", {}, None).readable
+    assert files.read_text(tmp_path / "lib.so") is None
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

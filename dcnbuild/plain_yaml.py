@@ -1,0 +1,77 @@
+"""YAML as dcnbuild's own files are written: small, flat and without references.
+
+A file of a few hundred bytes can stand for gigabytes (an anchor in a list in a list …) or be nested deeper than Python
+recurses. Such a file is refused while it is still a stream of events.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+_LARGEST = 4 << 20
+_DEEPEST = 16
+
+
+class PlainYamlError(ValueError):
+    """No YAML of this kind.
+
+    Attributes:
+        line: where, counted from 1.
+        problem: what is wrong there.
+    """
+
+    def __init__(self, path: Path, line: int, problem: str) -> None:
+        super().__init__(f"{path}:{line}: no YAML: {problem}")
+        self.line = line
+        self.problem = problem
+
+
+def load(path: Path) -> Any:
+    """The file's content as lists, dicts and plain values. Raises PlainYamlError, and OSError."""
+    import yaml
+
+    return _read(path, yaml.load, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def compose(path: Path) -> Any:
+    """The file's content as yaml.Node, which know their lines. Raises PlainYamlError, and OSError."""
+    import yaml
+
+    return _read(path, yaml.compose, yaml.SafeLoader)
+
+
+def _read(path: Path, read: Any, loader: Any) -> Any:
+    import yaml
+
+    with path.open("rb") as file:
+        content = file.read(_LARGEST + 1)
+    if len(content) > _LARGEST:
+        raise PlainYamlError(path, 1, f"larger than {_LARGEST} bytes")
+    try:
+        text = content.decode("utf-8")
+        _check(path, text)
+        return read(text, Loader=loader)
+    except PlainYamlError:
+        raise
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = str(getattr(error, "problem", None) or error)
+        raise PlainYamlError(path, mark.line + 1 if mark else 1, problem) from error
+    except ValueError as error:  # no UTF-8; a date or a number that is none
+        raise PlainYamlError(path, 1, str(error)) from error
+
+
+def _check(path: Path, text: str) -> None:
+    import yaml
+
+    depth = 0
+    for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        if getattr(event, "anchor", None) is not None:  # of an alias too
+            raise PlainYamlError(path, event.start_mark.line + 1, "anchors are not taken here")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _DEEPEST:
+            raise PlainYamlError(path, event.start_mark.line + 1, "nested too deeply")
