@@ -33,7 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 #: Commands without a module of that kind: command → one line of help.
 OTHERS = {
     "compat": "run a script in which the names of the old packages are dcnbuild's",
-    "completion": "print a script that completes these commands in bash, zsh or tcsh",
+    "completion": "print a script that completes these commands in your shell",
     "help": "show the options of a command",
 }
 
@@ -43,6 +43,7 @@ OWN_REQUIREMENTS = {
     "yaml": "pyyaml",
     "rich": "rich",
     "filelock": "filelock",
+    "shtab": "shtab",
 }
 
 INTERRUPTED = 128 + signal.SIGINT
@@ -132,7 +133,7 @@ def _output_lost(name: str, error: printable.OutputError) -> int:
 
 def _dispatch(argv: list[str]) -> int:
     if argv[:1] == ["help"]:
-        argv = [*argv[1:2], "--help"]
+        argv = [*(name for name in argv[1:2] if name != "help"), "--help"]
     if not argv or argv[0] in ("-h", "--help"):
         print(_usage(), file=sys.stdout if argv else sys.stderr)
         return 0 if argv else 2
@@ -175,19 +176,24 @@ def _print_completion(argv: list[str]) -> int:
     """Prints a static script: completing a word then starts no Python."""
     parser = argparse.ArgumentParser(
         prog="dcnbuild completion",
-        description='Prints a completion script. For bash: eval "$(dcnbuild completion bash)"',
+        description='Prints a completion script. For bash, in ~/.bashrc: eval "$(dcnbuild completion bash)"',
     )
-    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    parser.add_argument("shell", help="bash, zsh, tcsh, and with a newer shtab fish")
     shell = parser.parse_args(argv).shell
     import shtab
 
+    if shell not in shtab.SUPPORTED_SHELLS:
+        parser.error(
+            f"no completion for {shell!r}; there is for {', '.join(shtab.SUPPORTED_SHELLS)}"
+        )
     everything = argparse.ArgumentParser(prog="dcnbuild")
     commands = everything.add_subparsers(dest="command")
     for name, (module, text) in COMMANDS.items():
         command: Command = importlib.import_module(module)
         command.add_arguments(commands.add_parser(name, help=text, description=text))
-    for name, text in OTHERS.items():
-        commands.add_parser(name, help=text, description=text)
+    others = {name: commands.add_parser(name, help=text) for name, text in OTHERS.items()}
+    others["help"].add_argument("command", choices=(*COMMANDS, *OTHERS))
+    others["completion"].add_argument("shell", choices=shtab.SUPPORTED_SHELLS)
     print(shtab.complete(everything, shell))
     return 0
 

@@ -67,11 +67,12 @@ def _check(path: Path, text: str) -> None:
 
     depth = 0
     for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        line = event.start_mark.line + 1 if event.start_mark else 1
         if getattr(event, "anchor", None) is not None:  # of an alias too
-            raise PlainYamlError(path, event.start_mark.line + 1, "anchors are not taken here")
+            raise PlainYamlError(path, line, "anchors are not taken here")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > _DEEPEST:
-            raise PlainYamlError(path, event.start_mark.line + 1, "nested too deeply")
+            raise PlainYamlError(path, line, "nested too deeply")

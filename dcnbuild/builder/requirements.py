@@ -18,6 +18,7 @@ BASE_REQUIREMENTS = (
     "pyyaml>=6",
     "rich>=12",
     "filelock>=3.12",
+    "shtab>=1.6",  # `dcnbuild completion`: writes static scripts, so that completing starts no Python
 )
 
 

@@ -73,6 +73,9 @@ def _at_least(lowest: int) -> Callable[[str], int]:
 def run(args: argparse.Namespace) -> int:
     """Aligns, prints what came of it and writes the picture; 1 if something it needs is not there."""
     started = time.perf_counter()
+    _say(
+        "loading torch and a photograph; all in all the demo takes about half a minute of CPU time"
+    )
     try:
         import torch
 
@@ -112,6 +115,7 @@ def run(args: argparse.Namespace) -> int:
     )
     miss = (offset - pair.offset).norm(dim=1).mean()
     print(f"offsets: {miss:.2f} pixels from the true ones on average")
+    _say("comparing with torchvision")
     compared = comparison.compare_with_torchvision(frame, offset.to(device), model.weight)
     print(f"time: {compared}")
     try:
@@ -122,8 +126,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _say(message: str) -> None:
+    """Tells at once what takes a while, on standard error: what came of it goes to standard output."""
+    print(f"dcnbuild demo: {message}", file=sys.stderr, flush=True)
+
+
 def _fail(message: str) -> int:
-    print(f"dcnbuild demo: {message}", file=sys.stderr)
+    _say(message)
     return 1
 
 

@@ -12,6 +12,7 @@ from dcnbuild.compatibility import cuda_of_driver
 from dcnbuild.doctor.finding import Finding
 from dcnbuild.doctor.resolver import Resolution
 from dcnbuild.environment.facts import Facts
+from dcnbuild.printable import one_line
 
 SCHEMA = 1
 _COLOURS = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan"}
@@ -132,7 +133,9 @@ def show(
         rows = [*summary(facts), *(details(facts) if verbose else [])]
         width = max(len(name) for name, _ in rows)
         for name, text in rows:
-            console.print(Text(f"{name:{width}}  ", style="dim").append(text, style="not dim"))
+            console.print(
+                Text(f"{name:{width}}  ", style="dim").append(one_line(text), style="not dim")
+            )
         console.print()
     for finding in findings:
         heading = Text(f"{finding.severity}: ", style=_COLOURS[finding.severity])

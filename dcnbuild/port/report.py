@@ -46,7 +46,9 @@ def _table(files: list[FileResult]) -> Table:
             rule if times == 1 else f"{rule} ×{times}" for rule, times in file.rules().items()
         )
         left = ", ".join(f"{r.id} ({_WORDS[r.need]}) ×{len(r.lines)}" for r in file.remarks)
-        compiles = {True: "yes", False: Text("no", style="red"), None: "–"}[file.compiles]
+        compiles = {True: Text("yes"), False: Text("no", style="red"), None: Text("–")}[
+            file.compiles
+        ]
         table.add_row(str(file.path), rules or "–", left or "–", compiles)
     return table
 

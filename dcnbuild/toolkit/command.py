@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dcnbuild.doctor.finding import FindingError
 from dcnbuild.environment.toolkits import find_toolkits
+from dcnbuild.printable import one_line
 from dcnbuild.toolkit import install, recipes
 
 
@@ -66,8 +67,8 @@ def _say(text: str) -> None:
 
 def _list(env: Mapping[str, str]) -> int:
     for toolkit in find_toolkits(env):
-        print(f"CUDA {toolkit.version}: {toolkit.root}")
-        print(f"  found by: {', '.join(toolkit.found_by)}")
+        print(one_line(f"CUDA {toolkit.version}: {toolkit.root}"))
+        print(one_line(f"  found by: {', '.join(toolkit.found_by)}"))
         if toolkit.missing:
             print(f"  lacks: {', '.join(toolkit.missing)}")
     print(f"\ndcnbuild toolkit install VERSION: {recipes.available()}")

@@ -123,3 +123,12 @@ def test_the_pip_line_in_the_json() -> None:
 def test_every_fact_has_a_json_form() -> None:
     for facts in EXAMPLES.values():
         assert json.loads(json.dumps(plain(facts))) == plain(facts)
+
+
+def test_lines_are_not_padded_and_no_value_makes_a_line_of_its_own() -> None:
+    """What is piped into a file has no width to fill."""
+    variables = {"LONG": "x" * 300, "FORGED": "a\nerror: it is\x1b[31m"}
+    lines = printed(replace(HEALTHY, variables=variables), [], None, True).splitlines()
+    assert [line for line in lines if line != line.rstrip()] == []
+    assert any(line.endswith("x" * 300) for line in lines)
+    assert any(line.endswith("a\\u000aerror: it is\\u001b[31m") for line in lines)
