@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec
 
@@ -40,10 +40,8 @@ class Target:
     def of(cls, facts: Facts) -> Target:
         """This machine."""
         machine = facts.machine
-        named = os.path.basename(facts.variables.get("SHELL", ""))
-        shell = _SHELLS.get(named, "cmd" if machine.system == "Windows" else "sh")
         return cls(
-            shell,
+            shell_of(facts.variables, machine.system),
             machine.system,
             machine.package_manager,
             machine.distribution,
@@ -56,6 +54,12 @@ class Target:
     def windows(self) -> bool:
         """Whether paths and programs are those of Windows."""
         return self.system == "Windows"
+
+
+def shell_of(variables: Mapping[str, str], system: str = "Linux") -> Shell:
+    """The shell of whoever has these environment variables."""
+    named = os.path.basename(variables.get("SHELL", ""))
+    return _SHELLS.get(named, "cmd" if system == "Windows" else "sh")
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 from dcnbuild.doctor.finding import FindingError
-from dcnbuild.environment.toolkits import find_toolkits
+from dcnbuild.doctor.fix import Target, shell_of
+from dcnbuild.doctor.fixes import set_env
+from dcnbuild.environment.toolkits import distrusted, find_toolkits
 from dcnbuild.printable import one_line
 from dcnbuild.toolkit import install, recipes
 
@@ -41,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
         if args.action == "install":
             found = install.install(args.version, env, _say, math_headers=args.math_headers)
             print(found.root)
-            _say(f"to build with it rather than with another:\n\n    {_export(found.root, env)}\n")
+            lines = set_env("CUDA_HOME", found.root).lines(Target(shell_of(env)))
+            _say("to build with it rather than with another:\n\n    " + "\n    ".join(lines) + "\n")
             return 0
         toolkit = install.find(args.version, env)
         if toolkit is None:
@@ -54,13 +55,6 @@ def run(args: argparse.Namespace) -> int:
         return 1
 
 
-def _export(root: Path, env: Mapping[str, str]) -> str:
-    """The line that makes a toolkit the one in use, for the user's shell."""
-    shell = os.path.basename(env.get("SHELL", "sh"))
-    verb = {"fish": "set -gx CUDA_HOME ", "csh": "setenv CUDA_HOME ", "tcsh": "setenv CUDA_HOME "}
-    return verb.get(shell, "export CUDA_HOME=") + shlex.quote(str(root))
-
-
 def _say(text: str) -> None:
     print(f"dcnbuild: {text}", file=sys.stderr, flush=True)
 
@@ -71,6 +65,9 @@ def _list(env: Mapping[str, str]) -> int:
         print(one_line(f"  found by: {', '.join(toolkit.found_by)}"))
         if toolkit.missing:
             print(f"  lacks: {', '.join(toolkit.missing)}")
+    for directory, reason in distrusted(env):
+        print(one_line(f"passed over: {directory}"))
+        print(one_line(f"  {reason}"))
     print(f"\ndcnbuild toolkit install VERSION: {recipes.available()}")
     print(f"  kept in {install.cache_of(env)}")
     return 0

@@ -27,7 +27,7 @@ def run(command: Sequence[str | Path], cwd: Path, env: Mapping[str, str], what: 
         done = subprocess.run(
             [program(str(command[0]), env), *map(str, command[1:])],
             cwd=cwd,
-            env={**env, "LC_ALL": "C"},
+            env={**files.of_search_path(env), "LC_ALL": "C"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from dcnbuild.doctor.finding import FindingError
 from dcnbuild.doctor.logs import read_log
+from dcnbuild.environment import trust
 from dcnbuild.environment.elf import cuda_architectures
 from dcnbuild.environment.facts import Toolkit
 from dcnbuild.environment.toolkits import find_toolkits, read_toolkit, toolkit_cache
@@ -65,7 +66,7 @@ def install(
 
     Args:
         version: "13.0".
-        env: the environment variables; XDG_CACHE_HOME or HOME decides where the cache is.
+        env: the environment variables; DCNBUILD_CACHE, XDG_CACHE_HOME or HOME decides where the cache is.
         say: told what is being done.
         math_headers: for CUDA 13, see `pypi.fetch`.
 
@@ -85,6 +86,7 @@ def install(
     work = cache.parent / "toolkit-downloads" / place.name
     cache.mkdir(parents=True, exist_ok=True)
     work.mkdir(parents=True, exist_ok=True)
+    _refuse_shared(cache, version)
     lock = filelock.FileLock(work.parent / f"{place.name}.lock")
     with _held(lock, lambda: say(f"waiting for another process that installs CUDA {version}")):
         standing = _read(place, env)
@@ -113,6 +115,18 @@ def install(
     if toolkit is None:
         raise failed(f"installing CUDA {version}", f"{place}/bin/nvcc does not tell its version")
     return toolkit
+
+
+def _refuse_shared(cache: Path, version: str) -> None:
+    """Raises FindingError for a cache in which another user could exchange the compiler that is run from there."""
+    for directory in (cache, cache.parent):
+        reason = trust.untrusted(directory)
+        if reason:
+            raise failed(
+                f"installing CUDA {version}",
+                f"a toolkit there could be exchanged by others: {reason}",
+                ("DCNBUILD_CACHE names another directory for dcnbuild's cache.",),
+            )
 
 
 @contextmanager
@@ -180,6 +194,8 @@ def _is_whole(toolkit: Path) -> bool:
 def _read(place: Path, env: Mapping[str, str]) -> Toolkit | None:
     """The toolkit that stands there whole, or None."""
     nvcc = place / "bin/nvcc"
+    if trust.untrusted(nvcc):
+        return None
     if not nvcc.is_file() or not os.access(nvcc, os.X_OK) or not _is_whole(place):
         return None
     toolkit = read_toolkit(nvcc, env)

@@ -386,3 +386,41 @@ def test_command(
     status, out, err = run("install", "9.2")
     assert (status, out) == (1, "")
     assert "no packages of it are known" in err
+
+
+def test_a_cache_that_others_can_write(env: dict[str, str], tmp_path: Path) -> None:
+    nvcc = tmp_path / f"shared/toolkits/cuda-{VERSION}/bin/nvcc"
+    nvcc.parent.mkdir(parents=True)
+    nvcc.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\necho release {VERSION}\n")
+    for path in (nvcc, *list(nvcc.parents)[:5]):
+        path.chmod(0o777)
+    env["DCNBUILD_CACHE"] = str(tmp_path / "shared")
+    with pytest.raises(FindingError, match="can be written by others"):
+        install.install(VERSION, env, lambda text: None)
+    assert install.find(VERSION, env) is None
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("shell", "line"),
+    [
+        ("/bin/bash", "export CUDA_HOME='/opt/a b'"),
+        ("/usr/bin/fish", "set -gx CUDA_HOME '/opt/a b'"),
+        ("/bin/tcsh", "setenv CUDA_HOME '/opt/a b'"),
+    ],
+)
+def test_the_line_that_uses_it(
+    shell: str, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from dcnbuild.cli import main
+    from dcnbuild.environment.facts import Toolkit
+
+    root = Path("/opt/a b")
+    monkeypatch.setenv("SHELL", shell)
+    monkeypatch.setattr(
+        install, "install", lambda *arguments, **options: Toolkit(root, root / "bin/nvcc", VERSION)
+    )
+    assert main(["toolkit", "install", VERSION]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "/opt/a b\n", "for CUDA_HOME=$(dcnbuild toolkit install ...)"
+    assert f"\n    {line}\n" in captured.err
