@@ -73,9 +73,7 @@ def _at_least(lowest: int) -> Callable[[str], int]:
 def run(args: argparse.Namespace) -> int:
     """Aligns, prints what came of it and writes the picture; 1 if something it needs is not there."""
     started = time.perf_counter()
-    _say(
-        "loading torch and a photograph; all in all the demo takes about half a minute of CPU time"
-    )
+    _say("loading torch and a photograph")
     try:
         import torch
 

@@ -87,6 +87,13 @@ def command(words: list[str]) -> None:
 def dcnbuild(arguments: list[str]) -> None:
     if arguments in (["--help"], ["--version"]):
         return
+    if arguments[:1] in (["help"], ["completion"], ["compat"]) and len(arguments) == 2:
+        command, of = arguments
+        if command == "help" and of not in COMMANDS:
+            raise Wrong(f"dcnbuild has no command {of}")
+        if command == "completion" and of not in ("bash", "zsh", "tcsh"):
+            raise Wrong(f"there is no completion for {of}")
+        return
     if not arguments or arguments[0] not in COMMANDS:
         raise Wrong(f"dcnbuild has no command {arguments[:1]}")
     parse(f"dcnbuild {arguments[0]}", COMMANDS[arguments[0]][0], arguments[1:])
