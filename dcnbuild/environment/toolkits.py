@@ -29,6 +29,8 @@ WANTED_HEADERS = (
 WANTED_LIBRARIES = ("libcudart.so", "libcudart_static.a", "libcudadevrt.a")
 WANTED_TOOLS = ("cicc", "ptxas")
 
+#: Of a script that a person wrote; the line of data behind a self-extracting one costs more than it can tell.
+_LONGEST_LINE = 2048
 _SCRIPT_TARGET = re.compile(r"""[^\s"'=]*/nvcc(?:\.bin|\.real)?(?=["'\s]|$)""")
 
 
@@ -224,7 +226,7 @@ def real_nvcc(path: Path, env: Mapping[str, str]) -> Path | None:
 def _script_targets(script: str, path: Path, env: Mapping[str, str]) -> Iterator[Path]:
     """The absolute paths of an nvcc in a script, last line first: it ends in calling it."""
     for line in reversed(script.splitlines()):
-        if line.lstrip().startswith("#"):
+        if line.lstrip().startswith("#") or len(line) > _LONGEST_LINE:
             continue
         line = re.sub(r"\$\(dirname[^)]*\)+|`dirname[^`]*`|\$\{0%/\*\}", str(path.parent), line)
         for match in _SCRIPT_TARGET.finditer(line):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -372,3 +373,15 @@ def test_dcnbuild_cache_moves_toolkits_too(tmp_path: Path) -> None:
     del variables["XDG_CACHE_HOME"]
     assert toolkit_cache(variables) == Path("/h/.cache/dcnbuild/toolkits")
     assert toolkit_cache({"PATH": "/bin"}) is None
+
+
+@pytest.mark.parametrize(
+    "data", ["a" * 65000, "$(dirname" * 7000, "`dirname" * 8000, "/nvcc" * 13000]
+)
+def test_data_in_a_script_is_not_searched_for_long(data: str, tmp_path: Path) -> None:
+    """As a self-extracting program has it: by CPU time, with a bound that only a quadratic search breaks."""
+    root = toolkit(tmp_path / "cuda-13.0", "13.0")
+    script(tmp_path / "bin/nvcc", f'exec {root}/bin/nvcc "$@"\nexit\n{data}')
+    started = time.process_time()
+    assert real_nvcc(tmp_path / "bin/nvcc", {}) == root / "bin/nvcc"
+    assert time.process_time() - started < 1
