@@ -127,7 +127,9 @@ NUMBERS = st.sampled_from(
 )
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data())
 def test_damage_anywhere_ends_in_an_answer(
     whole: bytes, tmp_path: Path, data: st.DataObject
