@@ -46,7 +46,7 @@ def test_a_wrong_option_is_explained(value: str, monkeypatch: pytest.MonkeyPatch
 
 
 def peak_bytes(function, *args) -> int:  # type: ignore[no-untyped-def]
-    """The most memory that torch's allocator held at one time beyond what there was before."""
+    """The most memory that torch's allocator held at one time beyond the results and what there was before."""
     with torch.profiler.profile(
         activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
     ) as profile:
@@ -56,9 +56,29 @@ def peak_bytes(function, *args) -> int:  # type: ignore[no-untyped-def]
     for event in sorted(events, key=lambda event: event.start_ns()):
         held += event.nbytes()
         peak = max(peak, held)
-    assert peak > 0
+    assert events and peak > 0
     outputs = [result] if isinstance(result, Tensor) else list(result)
     return peak - sum(t.numel() * t.element_size() for t in outputs)
+
+
+def scratch_of_products(rows: int, channels: int, taps: int, dtype: torch.dtype) -> int:
+    """The most bytes that torch's own matrix product takes for the shapes of one chunk, whatever lies transposed.
+
+    It depends on the processor: oneDNN packs bfloat16 operands for AMX in memory of torch's allocator. That is the
+    library's workspace, as cuBLAS has one on a GPU, so the operator's bound is given on top of it.
+    """
+    most = 0
+    weights = channels * taps
+    # columns by weights; upstream by weights; upstream by columns, which is the weights' gradient
+    shapes = [(rows, weights, channels), (rows, channels, weights), (channels, rows, weights)]
+    for m, k, n in shapes:
+        a, b = torch.ones(m, k, dtype=dtype), torch.ones(k, n, dtype=dtype)
+        for left in (a, a.t().contiguous().t()):
+            for right in (b, b.t().contiguous().t()):
+                for swap in (False, True):
+                    pair = (right.t(), left.t()) if swap else (left, right)
+                    most = max(most, peak_bytes(torch.mm, *pair))
+    return most
 
 
 @pytest.mark.parametrize("deterministic", [False, True])
@@ -68,6 +88,7 @@ def test_workspace_does_not_grow_with_the_batch(
 ) -> None:
     bound = 1 << 15
     monkeypatch.setenv("DCNBUILD_COLUMN_BYTES", str(bound))
+    scratch = scratch_of_products(bound // (9 * 16 * dtype.itemsize), 16, 9, dtype)
     for size in (4, 14):  # several images in a chunk, and several chunks in an image
         peaks = []
         for batch in (4, 16):
@@ -84,9 +105,10 @@ def test_workspace_does_not_grow_with_the_batch(
             )
             weight = t["weight"].numel()
             image = 16 * size * size
-            assert forward <= 4 * bound + image * dtype.itemsize + weight * dtype.itemsize
+            ours = 4 * bound + image * dtype.itemsize + weight * dtype.itemsize
+            assert forward <= ours + scratch
             weights = weight * (4 + 2 * dtype.itemsize)  # its matrix, and the sum of its gradient
-            assert backward <= 4 * bound + image * (4 + dtype.itemsize) + weights
+            assert backward <= 4 * bound + image * (4 + dtype.itemsize) + weights + scratch
             peaks.append((forward, backward))
         assert size == 4 or peaks[0] == peaks[1]
 
