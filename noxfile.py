@@ -89,7 +89,7 @@ PARALLEL = ("-n", str(WORKERS), "--dist", "loadfile")
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests on the installed package, then the operators' tests on the JIT route; or those named after --."""
+    """All tests on the installed package, then the operators' on the JIT route as on a lesser CPU; or those named after --."""
     package = install(session)
     scratch = Path(session.create_tmp()).resolve()
     if session.posargs:
@@ -102,8 +102,22 @@ def tests(session: nox.Session) -> None:
     shutil.copytree(
         package, copy / "dcnbuild", ignore=lambda path, _: ["lib"] if Path(path) == package else []
     )
-    arguments = (*PARALLEL, "--route", "jit", "tests/ops")
-    pytest(session, scratch, *arguments, env={"PYTHONPATH": str(copy)})
+    arguments = (*PARALLEL, "--route", "jit", "tests/ops", "tests/emulator")
+    pytest(session, scratch, *arguments, env={"PYTHONPATH": str(copy), **lesser_cpu()})
+
+
+def lesser_cpu() -> dict[str, str]:
+    """Variables that make dcnbuild, torch and oneDNN run as on a CPU one step below this one.
+
+    So one machine stands for two: AVX2 where there is AVX-512 (and AMX), else no vectors of 256 bits at all.
+    """
+    cpu = Path("/proc/cpuinfo")
+    if cpu.is_file() and re.search(r"^flags\s*:.*\bavx512bw\b", cpu.read_text(), re.MULTILINE):
+        levels = ("avx2", "avx2", "AVX2")
+    else:
+        levels = ("generic", "default", "SSE41")
+    names = ("DCNBUILD_CPU_ISA", "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA")
+    return dict(zip(names, levels))
 
 
 @nox.session
