@@ -1,0 +1,45 @@
+"""Compiled modules: whose they are and how that project is installed today (modules.yaml)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from dcnbuild.knowledge.rows import read
+
+
+@dataclass(frozen=True)
+class Project:
+    """One row; the fields are described at the head of modules.yaml."""
+
+    modules: tuple[str, ...]
+    project: str
+    repository: str
+    install: tuple[tuple[str, ...], ...]
+    wheels: bool
+    source: str
+    source_dir: str = ""
+    environment: tuple[str, ...] = ()
+    note: str = ""
+
+
+def rows() -> tuple[Project, ...]:
+    """Every row."""
+    return read("modules.yaml", Project)
+
+
+def find(module: str) -> list[Project]:
+    """The projects that have a compiled module of this name, e.g. "mmcv._ext", "amp_C".
+
+    An exact name is preferred to a pattern. A module inside a package that the table knows by its
+    last part, like "models.ops.MultiScaleDeformableAttention", is found by that part.
+    """
+    name = module.strip().strip("\"'")
+    for wanted in (name, name.rpartition(".")[2]):
+        exact = [row for row in rows() if wanted in row.modules]
+        fitting = exact or [
+            row for row in rows() if any(fnmatchcase(wanted, item) for item in row.modules)
+        ]
+        if fitting:
+            return fitting
+    return []

@@ -1,0 +1,152 @@
+"""That every table is sound: sorted, unique, small, with a source in each row, naming nobody's server."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dcnbuild import knowledge
+from dcnbuild.knowledge import modules, owners, replacements, rows, sonames
+from dcnbuild.knowledge.store import Table
+
+FOLDER = Path(knowledge.__file__).parent
+TABLES = {
+    "cuda": knowledge.cuda.TABLE,
+}
+
+
+@pytest.fixture(params=sorted(TABLES))
+def table(request: pytest.FixtureRequest) -> Table:
+    return TABLES[request.param]
+
+
+def test_rows_are_sorted_and_unique_and_their_releases_were_read(table: Table) -> None:
+    entries = list(table.entries())
+    assert len(entries) > 1000
+    keys = [
+        (entry.name.rpartition(entry_separator(entry.kind, table))[2], entry.scope)
+        for entry in entries
+    ]
+    assert keys == sorted(set(keys))
+    order = table.releases
+    for entry in entries:
+        assert order.index(entry.first) <= order.index(entry.last)
+        assert entry.removed is None or order.index(entry.removed) > order.index(entry.last)
+        assert entry.source
+
+
+def entry_separator(kind: str, table: Table) -> str:
+    return "/" if kind == "header" else table.separator
+
+
+def test_every_name_of_a_table_is_found_by_itself(table: Table) -> None:
+    entries = [entry for entry in table.entries() if entry.kind != "header"]
+    for entry in entries[:: max(1, len(entries) // 300)]:
+        assert entry in table.find(entry.name)
+
+
+def test_a_table_reads_few_members_for_one_name(table: Table) -> None:
+    fresh = Table(table.path, table.separator)
+    fresh.find("no_such_name_in_any_table")
+    fresh.find("zzz")
+    assert fresh._members.cache_info().misses <= 2
+
+
+def test_the_tables_are_small() -> None:
+    """A wheel is compressed like these, so that the text may count as what it is compressed to."""
+    generated = sum(path.stat().st_size for path in FOLDER.glob("*.zip"))
+    written = sum(path.stat().st_size for path in FOLDER.glob("*.yaml"))
+    assert generated + written // 3 < 1_000_000
+
+
+def test_no_table_names_a_registry() -> None:
+    hosts = re.compile(
+        r"pypi\.|pythonhosted|anaconda\.(org|com)|conda\.|ngc\.nvidia|artifactory", re.IGNORECASE
+    )
+    for path in FOLDER.glob("*.yaml"):
+        assert not hosts.search(path.read_text(encoding="utf-8")), path.name
+    for path in FOLDER.glob("*.zip"):
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.namelist():
+                assert not hosts.search(archive.read(member).decode()), (path.name, member)
+
+
+def test_every_written_row_has_a_source() -> None:
+    assert len(modules.rows()) > 40
+    assert len(owners.rows()) > 40
+    assert len(sonames.rows()) > 60
+    for row in (*modules.rows(), *owners.rows(), *sonames.rows(), *replacements.rows()):
+        assert row.source
+
+
+def test_every_pattern_of_a_symbols_owner_compiles() -> None:
+    for row in owners.rows():
+        for pattern in row.names:
+            re.compile(pattern)
+
+
+def test_no_module_or_soname_is_claimed_twice() -> None:
+    names = [name for row in modules.rows() for name in row.modules]
+    assert len(names) == len(set(names))
+    names = [name for row in sonames.rows() for name in row.sonames]
+    assert len(names) == len(set(names))
+
+
+def test_a_replacement_is_for_a_name_of_its_table_and_its_names_exist_today() -> None:
+    for row in replacements.rows():
+        table = TABLES[row.table]
+        for name in row.names:
+            assert table.find(name) or table.find_header(name), f"{row.table} has no {name}"
+        today = re.match(r"[A-Za-z_][\w:]*", row.use)
+        if today and "::" in today[0] and row.table == "cuda":
+            assert any(entry.removed is None for entry in table.find(today[0])), row.use
+
+
+def test_install_commands_are_lists_of_arguments() -> None:
+    for row in modules.rows():
+        for command in row.install:
+            assert command[0] in ("pip", "python", "mim", "dcnbuild", "conda"), command
+            assert all(isinstance(item, str) and item.strip() == item for item in command)
+            assert not any(re.search(r"[;&|<>$`]", item) for item in command if ">=" not in item)
+
+
+def test_a_bad_row_is_refused_with_its_file_and_field(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "_FOLDER", tmp_path)
+    for row, wanted in (
+        ({"modules": ["a"], "colour": "red", "source": "x"}, "expected only the fields"),
+        ({"modules": ["a"]}, "has no source"),
+        ({"modules": ["a"], "source": "x"}, "missing"),
+    ):
+        rows.read.cache_clear()
+        (tmp_path / "modules.yaml").write_text(yaml.safe_dump([row]), encoding="utf-8")
+        with pytest.raises(rows.KnowledgeError, match=f"modules.yaml.*{wanted}"):
+            modules.rows()
+    rows.read.cache_clear()
+
+
+def test_libraries_of_the_installed_nvidia_wheels_are_known_by_their_names() -> None:
+    """Measured here: the file lists of what is installed."""
+    seen = 0
+    for distribution in metadata.distributions():
+        package = (distribution.metadata["Name"] or "").lower()
+        if not re.match(r"nvidia-(cu|nccl|nvj|nvtx)", package):
+            continue
+        for path in distribution.files or ():
+            if re.fullmatch(r"lib\w+\.so\.\d+", path.name) and not path.name.startswith(
+                "libcheckpoint"
+            ):
+                found = sonames.find(path.name)
+                if not found:
+                    continue
+                seen += 1
+                wanted = {re.split(r"[<>=!]", item)[0] for row in found for item in row.pip}
+                assert package in wanted, f"{path.name} is in {package}, the table says {wanted}"
+    if not seen:
+        pytest.skip("no nvidia-* wheel is installed")

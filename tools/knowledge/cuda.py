@@ -1,0 +1,62 @@
+"""The table of CUDA's headers, functions, macros, types, enumerators and struct members."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tools.knowledge import toolkits
+from tools.knowledge.lifetimes import Release, Row, read_header, rows
+from tools.knowledge.table import Source, write
+
+#: What is nobody's business but the library's own.
+_PRIVATE_PATH = re.compile(
+    r"/(?:detail|__detail|ptx|impl|dispatch|nvtxDetail)/|/detail\.|^(?:CL|Openmp|Openacc|fatbinary)"
+    r"|^(?:generated_\w+|\w*Typedefs|cupti_\w+_cbid|nvperf_\w+)\.h$|^cuda/std/__cccl/"
+)
+_PRIVATE_SCOPE = re.compile(r"(?:^|::)(?:\w*detail\w*|_\w*|\w+_ns|\w*impl)(?:::|$)|@")
+
+
+def generate(cache: Path, target: Path) -> None:
+    """Reads every release and writes the table."""
+    releases: dict[str, Release] = {}
+    sources: list[Source] = []
+    for name in toolkits.RELEASES:
+        releases[name] = release = Release()
+        for component, archive in toolkits.archives(name, cache).items():
+            sources.append(Source(name, component, archive.name))
+            for path, text in archive.texts(r"/include/"):
+                _header(release, path, text, component)
+        release.resolve_macros()
+    write(target, list(toolkits.RELEASES), sources, [row for row in rows(releases) if _kept(row)])
+
+
+def _header(release: Release, path: str, text: str, component: str) -> None:
+    name = path.partition("/include/")[2]
+    if name.startswith("cccl/"):
+        folder, name = "include/cccl", name.removeprefix("cccl/")
+    else:
+        folder = "include"
+    if component == "cuda-cccl" and name.endswith(".inl"):
+        return
+    public = _public(name)
+    if not _PRIVATE_PATH.search(public):
+        release.add_header(name, folder, component)
+        read_header(release, public, text, component)
+
+
+def _public(name: str) -> str:
+    """What to include for libcu++'s own headers: cuda/std/functional for cuda/std/__functional/invoke.h."""
+    name = name.replace("cuda/std/detail/libcxx/include/", "cuda/std/")
+    return re.sub(r"^(cuda(?:/std)?)/__([a-z_]+)/.*", r"\1/\2", name)
+
+
+def _kept(row: Row) -> bool:
+    if row.kind == "header":
+        return "/__" not in row.header and not row.key.startswith("__")
+    if _PRIVATE_SCOPE.search(row.scope):
+        return False
+    if row.component == "cuda-cccl":
+        nested = row.scope[:1].islower() and re.search(r"::[A-Z]", row.scope)
+        return not (row.key.startswith("_") or row.kind == "member" or row.key.isupper() or nested)
+    return not re.match(r"_[A-Z]|__cuda_|__nv_|__internal|__CU|___", row.key)
