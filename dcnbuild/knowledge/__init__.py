@@ -9,7 +9,32 @@ read when they are first asked, and of the large ones only the part that holds t
 that no table holds gives an empty list: whoever asks then says nothing.
 """
 
-from dcnbuild.knowledge import cuda, headers, modules, owners, sonames
+from dcnbuild.knowledge import (
+    compilers,
+    cuda,
+    headers,
+    modules,
+    numpy,
+    owners,
+    python,
+    setuptools,
+    sonames,
+    torch_cpp,
+    torch_python,
+)
 from dcnbuild.knowledge.entry import Entry
 
-__all__ = ["Entry", "cuda", "headers", "modules", "owners", "sonames"]
+__all__ = [
+    "Entry",
+    "compilers",
+    "cuda",
+    "headers",
+    "modules",
+    "numpy",
+    "owners",
+    "python",
+    "setuptools",
+    "sonames",
+    "torch_cpp",
+    "torch_python",
+]

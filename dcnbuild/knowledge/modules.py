@@ -1,16 +1,15 @@
-"""Compiled modules: whose they are and how that project is installed today (modules.yaml)."""
+"""Compiled modules: whose they are and how that project is installed today (modules.json)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
-from dcnbuild.knowledge.rows import read
+from dcnbuild.knowledge.rows import fits, read
 
 
 @dataclass(frozen=True)
 class Project:
-    """One row; the fields are described at the head of modules.yaml."""
+    """One row; the fields are described at the head of tools/knowledge/written/modules.yaml."""
 
     modules: tuple[str, ...]
     project: str
@@ -25,7 +24,7 @@ class Project:
 
 def rows() -> tuple[Project, ...]:
     """Every row."""
-    return read("modules.yaml", Project)
+    return read("modules.json", Project)
 
 
 def find(module: str) -> list[Project]:
@@ -38,7 +37,7 @@ def find(module: str) -> list[Project]:
     for wanted in (name, name.rpartition(".")[2]):
         exact = [row for row in rows() if wanted in row.modules]
         fitting = exact or [
-            row for row in rows() if any(fnmatchcase(wanted, item) for item in row.modules)
+            row for row in rows() if any(fits(wanted, item) for item in row.modules)
         ]
         if fitting:
             return fitting

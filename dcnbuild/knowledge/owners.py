@@ -1,4 +1,4 @@
-"""To whom a symbol belongs, and which release brought a symbol version: owners.yaml, symbol_versions.yaml."""
+"""To whom a symbol belongs, and which release brought a symbol version: owners.json, symbol_versions.json."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dcnbuild.knowledge.rows import read
 
 @dataclass(frozen=True)
 class Owner:
-    """One row; the fields are described at the head of owners.yaml."""
+    """One row; the fields are described at the head of tools/knowledge/written/owners.yaml."""
 
     names: tuple[str, ...]
     owner: str
@@ -24,7 +24,7 @@ class Owner:
 
 @dataclass(frozen=True)
 class SymbolVersions:
-    """The versions of one prefix; the fields are described at the head of symbol_versions.yaml."""
+    """The versions of one prefix; the fields are described at the head of tools/knowledge/written/symbol_versions.yaml."""
 
     prefix: str
     owner: str
@@ -44,8 +44,8 @@ class NeededRelease:
 
 
 def rows() -> tuple[Owner, ...]:
-    """Every row of owners.yaml."""
-    return read("owners.yaml", Owner)
+    """Every row of owners.json."""
+    return read("owners.json", Owner)
 
 
 def of_symbol(symbol: str) -> Owner | None:
@@ -110,7 +110,7 @@ def of_version(version: str) -> NeededRelease | None:
         return NeededRelease(
             "glibc", number, "libc.so.6", "glibc's symbol versions are its releases"
         )
-    for row in read("symbol_versions.yaml", SymbolVersions):
+    for row in read("symbol_versions.json", SymbolVersions):
         if row.prefix == prefix and number in row.versions:
             return NeededRelease(row.owner, row.versions[number], row.library, row.source)
     return None

@@ -1,4 +1,4 @@
-"""What stands for a name today: replacements.yaml, merged into the entries that lookups return."""
+"""What stands for a name today: replacements.json, merged into the entries that lookups return."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dcnbuild.knowledge.rows import read
 
 @dataclass(frozen=True)
 class Replacement:
-    """One row of replacements.yaml.
+    """One row of replacements.json.
 
     Attributes:
         table: the table that holds the name: "cuda", "torch_cpp", "torch_python", "numpy", "python".
@@ -48,4 +48,4 @@ def _by_name(table: str) -> dict[str, Replacement]:
 
 def rows() -> tuple[Replacement, ...]:
     """Every row."""
-    return read("replacements.yaml", Replacement)
+    return read("replacements.json", Replacement)

@@ -1,7 +1,12 @@
-"""Reads the tables that people wrote: YAML lists of rows, each with its source."""
+"""Reads the tables that people wrote: lists of rows, each with its source.
+
+They are written in YAML, in tools/knowledge/written; what is shipped is their JSON form.
+"""
 
 from __future__ import annotations
 
+import json
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,10 +25,7 @@ def read(file: str, kind: type[_Row]) -> tuple[_Row, ...]:
 
     A field of `kind` may be left out in the file where it has a default; lists become tuples.
     """
-    import yaml  # here: whoever asks only the generated tables does not pay for it
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    document = yaml.load((_FOLDER / file).read_text(encoding="utf-8"), Loader=loader)
+    document = json.loads((_FOLDER / file).read_text(encoding="utf-8"))
     return tuple(_row(file, kind, row) for row in document)
 
 
@@ -43,3 +45,11 @@ def _frozen(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(_frozen(item) for item in value)
     return value
+
+
+def fits(name: str, pattern: str) -> bool:
+    """Whether a name is one that a row lists; * in the row stands for any characters."""
+    start, star, _ = pattern.partition("*")
+    if not star:
+        return name == pattern
+    return name.startswith(start) and fnmatchcase(name, pattern)

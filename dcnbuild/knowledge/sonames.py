@@ -1,17 +1,16 @@
-"""Which package holds a shared library: sonames.yaml."""
+"""Which package holds a shared library: sonames.json."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
-from dcnbuild.knowledge.rows import read
+from dcnbuild.knowledge.rows import fits, read
 
 
 @dataclass(frozen=True)
 class Library:
-    """One row; the fields are described at the head of sonames.yaml."""
+    """One row; the fields are described at the head of tools/knowledge/written/sonames.yaml."""
 
     sonames: tuple[str, ...]
     what: str
@@ -26,7 +25,7 @@ class Library:
 
 def rows() -> tuple[Library, ...]:
     """Every row."""
-    return read("sonames.yaml", Library)
+    return read("sonames.json", Library)
 
 
 def find(soname: str) -> list[Library]:
@@ -51,7 +50,7 @@ def of_link_name(name: str) -> list[Library]:
         row
         for row in rows()
         if any(
-            fnmatchcase(f"lib{stem}", re.split(r"\.(?:so|dylib)\b", item)[0])
+            fits(f"lib{stem}", re.split(r"\.(?:so|dylib)\b", item)[0])
             for item in row.sonames
         )
     ]
@@ -60,6 +59,6 @@ def of_link_name(name: str) -> list[Library]:
 def _holds(row: Library, name: str) -> bool:
     lower = name.lower()
     return any(
-        fnmatchcase(name, item) or (item.endswith(".dll") and fnmatchcase(lower, item.lower()))
+        fits(lower, item.lower()) if item.endswith(".dll") else fits(name, item)
         for item in row.sonames
     )

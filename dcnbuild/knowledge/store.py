@@ -13,12 +13,14 @@ left out.
 from __future__ import annotations
 
 import bisect
+import io
 import json
 import re
 import zipfile
 from collections.abc import Callable, Iterator
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 from dcnbuild.knowledge.entry import Entry
 
@@ -60,11 +62,15 @@ class Table:
         self._members = lru_cache(maxsize=None)(self._rows)
 
     @cached_property
-    def _meta(self) -> dict:  # type: ignore[type-arg]
-        with zipfile.ZipFile(self.path) as archive:
-            meta = json.loads(archive.read(META))
-            meta["members"] = [name for name in archive.namelist() if name != META]
-        return meta  # type: ignore[no-any-return]
+    def _archive(self) -> zipfile.ZipFile:
+        """The archive, in memory: its directory is read once, and no file stays open."""
+        return zipfile.ZipFile(io.BytesIO(self.path.read_bytes()))
+
+    @cached_property
+    def _meta(self) -> dict[str, Any]:
+        meta: dict[str, Any] = json.loads(self._archive.read(META))
+        meta["members"] = [name for name in self._archive.namelist() if name != META]
+        return meta
 
     @property
     def releases(self) -> tuple[str, ...]:
@@ -122,8 +128,7 @@ class Table:
         return found
 
     def _rows(self, member: str) -> list[str]:
-        with zipfile.ZipFile(self.path) as archive:
-            return archive.read(member).decode().split("\n")
+        return self._archive.read(member).decode().split("\n")
 
     def _entry(self, fields: list[str]) -> Entry:
         key, scope, letter, place, first, last, parameters, changes = [*fields, "", ""][:8]

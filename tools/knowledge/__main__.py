@@ -4,10 +4,12 @@ Developers run it from the repository's top, with a Python that has pip and PyYA
 
     python -m tools.knowledge                # all tables: about 7 GB of downloads, an hour
     python -m tools.knowledge cuda           # one
+    python -m tools.knowledge sonames owners modules symbol_versions replacements   # after an edit in written/
     python -m tools.knowledge --cache DIR    # keep what was read, so that the next run downloads nothing
 
-A new release of CUDA goes into RELEASES of tools/knowledge/toolkits.py; one of torch is taken from
-dcnbuild/compatibility.yaml.
+A new release of CUDA goes into RELEASES of tools/knowledge/toolkits.py, one of numpy or setuptools into
+those of its module; torch's are taken from dcnbuild/compatibility.yaml. CPython is read from what pyenv
+installed.
 """
 
 from __future__ import annotations
@@ -17,13 +19,34 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tools.knowledge import cuda, torch_cpp, torch_python
+from tools.knowledge import (
+    cpython_names,
+    cuda,
+    host_compilers,
+    numpy_names,
+    setuptools_names,
+    torch_cpp,
+    torch_python,
+    written_tables,
+)
 
 TABLES: dict[str, Callable[[Path, Path], None]] = {
+    "modules": written_tables.generate,
+    "owners": written_tables.generate,
+    "replacements": written_tables.generate,
+    "sonames": written_tables.generate,
+    "symbol_versions": written_tables.generate,
+    "compilers": host_compilers.generate,
     "cuda": cuda.generate,
+    "numpy": numpy_names.generate,
+    "numpy_c": numpy_names.generate_c,
+    "python": cpython_names.generate,
+    "python_c": cpython_names.generate_c,
+    "setuptools": setuptools_names.generate,
     "torch_cpp": torch_cpp.generate,
     "torch_python": torch_python.generate,
 }
+_JSON = ("compilers", "modules", "owners", "replacements", "sonames", "symbol_versions")
 _TARGET = Path(__file__).resolve().parents[2] / "dcnbuild" / "knowledge"
 
 
@@ -44,7 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"no such table: {', '.join(sorted(unknown))}")
     with tempfile.TemporaryDirectory(prefix="dcnbuild-knowledge-") as folder:
         for name in arguments.tables or TABLES:
-            path = _TARGET / f"{name}.zip"
+            suffix = "json" if name in _JSON else "zip"
+            path = _TARGET / f"{name}.{suffix}"
             TABLES[name](arguments.cache or Path(folder), path)
             print(f"{path}: {path.stat().st_size} bytes")
     return 0

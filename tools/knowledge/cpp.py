@@ -211,7 +211,7 @@ class _Scanner:
         for name in names:
             if _is_name(name):
                 if scope.typedef:
-                    yield self._declared(name, "type")
+                    yield self._declared(name, "type", target=scope.name)
                 elif self._class():
                     yield self._declared(name, "member")
 
@@ -242,8 +242,9 @@ class _Scanner:
         if words[0] == "typedef":
             pointer = re.search(r"\( (?:\w+ )?\* (\w+)", " ".join(words))
             name = pointer[1] if pointer else next((w for w in reversed(words) if _is_name(w)), "")
+            target = words[2] if words[1:2] == ["struct"] and len(words) == 4 else ""
             if name:
-                yield self._declared(name, "type")
+                yield self._declared(name, "type", target=target)
         elif words[0] == "using":
             if "=" in words:
                 target = "".join(words[words.index("=") + 1 :]) if len(words) < 12 else ""
@@ -266,8 +267,10 @@ class _Scanner:
             yield from self._variables(words)
 
     def _function(self, words: list[str]) -> Iterator[Declaration]:
-        found = _function_name(words, "class" if self._class() else "")
+        found = _function_name(words)
         if found is None:
+            if len(words) > 3 and words[1] == "(" and words[-2] == ")" and _is_name(words[-1]):
+                yield self._declared(words[-1], "variable")  # PyAPI_DATA(PyTypeObject) PyFrame_Type
             return
         at, parameters = found
         if at >= 2 and words[at - 1] == "::":
@@ -382,11 +385,10 @@ def _enumerators(body: list[str]) -> Iterator[str]:
             expected = False
 
 
-def _function_name(words: list[str], where: str) -> tuple[int, list[str]] | None:
+def _function_name(words: list[str]) -> tuple[int, list[str]] | None:
     """(index of the name, tokens between its parentheses) of a function's head."""
     at = 0
     depth = 0
-    fallback = None
     while at < len(words):
         word = words[at]
         if word == "operator":
@@ -398,24 +400,22 @@ def _function_name(words: list[str], where: str) -> tuple[int, list[str]] | None
         elif word == "(":
             end = _skip(words, at)
             name = words[at - 1] if at else ""
-            if not depth and name and _is_name(name):
-                inner = words[at + 1 : end - 1]
-                before = words[at - 2] if at >= 2 else ""
-                if before and before != "~" and (_is_name(before) or before in _TYPE_ENDS):
-                    if not (name.isupper() and "(" in words[end:]):
-                        return at - 1, inner
-                elif fallback is None and before == "" and where == "" and name.isupper():
-                    fallback = None
+            before = words[at - 2] if at >= 2 else ""
+            typed = before and before != "~" and (_is_name(before) or before in _TYPE_ENDS or before == "::")
+            macro = name.isupper() and "(" in words[end:]
+            if not depth and name and _is_name(name) and typed and not macro:
+                return at - 1, words[at + 1 : end - 1]
             at = end
             continue
         elif word == ":" and not depth:
             break
         at += 1
-    return fallback
+    return None
 
 
+#: What a return type can end with; ")" as in decltype(...) and PyAPI_FUNC(...).
 _TYPE_ENDS = frozenset(
-    "> * & void int char bool float double long short unsigned signed auto const constexpr static inline".split()
+    "> * & ) void int char bool float double long short unsigned signed auto const constexpr".split()
 )
 
 

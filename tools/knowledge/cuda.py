@@ -27,7 +27,7 @@ def generate(cache: Path, target: Path) -> None:
             sources.append(Source(name, component, archive.name))
             for path, text in archive.texts(r"/include/"):
                 _header(release, path, text, component)
-        release.resolve_macros()
+        release.resolve_names()
     write(target, list(toolkits.RELEASES), sources, [row for row in rows(releases) if _kept(row)])
 
 
@@ -53,10 +53,13 @@ def _public(name: str) -> str:
 
 def _kept(row: Row) -> bool:
     if row.kind == "header":
-        return "/__" not in row.header and not row.key.startswith("__")
+        return "/__" not in row.header and "/detail/" not in row.header and row.key[:2] != "__"
     if _PRIVATE_SCOPE.search(row.scope):
         return False
     if row.component == "cuda-cccl":
-        nested = row.scope[:1].islower() and re.search(r"::[A-Z]", row.scope)
+        top, _, inner = row.scope.replace("cuda::std", "std").partition("::")
+        if top not in ("cub", "thrust", "cuda", "std", "nv", "cooperative_groups", "nvcuda"):
+            return row.kind == "macro" and not row.key.startswith("_")
+        nested = row.kind == "type" and inner and row.key.endswith(("_type", "iterator", "pointer"))
         return not (row.key.startswith("_") or row.kind == "member" or row.key.isupper() or nested)
     return not re.match(r"_[A-Z]|__cuda_|__nv_|__internal|__CU|___", row.key)

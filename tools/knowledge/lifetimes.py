@@ -76,15 +76,27 @@ class Release:
         directory, _, name = path.rpartition("/")
         self.add(directory, name, Found("header", path, component, None, folder))
 
-    def resolve_macros(self) -> None:
-        """A macro that only renames a function is that function: cuCtxCreate is cuCtxCreate_v4."""
-        for (scope, name), found in self.names.items():
-            if found.kind == "macro" and found.text.startswith("->"):
-                target = self.names.get((scope, found.text[2:]))
-                found.text = ""
-                if target is not None and target.kind == "function":
-                    found.kind, found.parameters = "function", target.parameters
-                    found.text = target.text
+    def resolve_names(self) -> None:
+        """Gives what stands for something else the nature of that.
+
+        A macro that only renames a function is that function (cuCtxCreate is cuCtxCreate_v4); the
+        members of `typedef struct _frame PyFrameObject` are PyFrameObject's.
+        """
+        own_names = {
+            found.text[2:]: name
+            for (_, name), found in self.names.items()
+            if found.kind == "type" and found.text.startswith("->_")
+        }
+        for (scope, name), found in list(self.names.items()):
+            if found.kind == "member" and scope in own_names:
+                del self.names[scope, name]
+                self.add(own_names[scope], name, found)
+            if not found.text.startswith("->"):
+                continue
+            target = self.names.get((scope, found.text[2:]))
+            found.text = ""
+            if found.kind == "macro" and target is not None and target.kind == "function":
+                found.kind, found.parameters, found.text = "function", target.parameters, target.text
 
 
 @lru_cache(maxsize=200_000)
@@ -98,7 +110,8 @@ def read_header(release: Release, path: str, text: str, component: str) -> None:
     for item in _declared(text):
         if item.kind == "macro" and (_GUARD.search(item.name) or item.target == item.name):
             continue
-        note = f"->{item.target}" if item.kind == "macro" and item.target else item.signature
+        renames = item.target and item.kind in ("macro", "type")
+        note = f"->{item.target}" if renames else item.signature
         own.add(item.scope, item.name, Found(item.kind, path, component, item.parameters, note))
     for (scope, name), found in own.names.items():
         release.add(scope, name, found)

@@ -44,7 +44,7 @@ def generate(cache: Path, target: Path) -> None:
                 sources.append(Source(row.release, "torch for Linux", linux.name))
                 for path, text in linux.texts(r"/include/TH"):
                     _header(release, path, text, "torch for Linux")
-        release.resolve_macros()
+        release.resolve_names()
     names = [row.release for row in table().torch]
     write(target, names, sources, [row for row in rows(releases) if _kept(row)])
 
