@@ -49,10 +49,7 @@ def of_link_name(name: str) -> list[Library]:
     return [
         row
         for row in rows()
-        if any(
-            fits(f"lib{stem}", re.split(r"\.(?:so|dylib)\b", item)[0])
-            for item in row.sonames
-        )
+        if any(fits(f"lib{stem}", re.split(r"\.(?:so|dylib)\b", item)[0]) for item in row.sonames)
     ]
 
 

@@ -123,9 +123,9 @@ def test_headers_of_torch() -> None:
 @pytest.mark.parametrize(
     ("name", "removed"),
     [
-        # torch's release notes: 1.1 (utils.ffi in favour of cpp_extension), 2.0 (torch._six, symeig)
+        # torch's release notes: 1.8 (torch.rfft), 2.0 (torch._six)
         ("torch._six", "2.0"),
-        ("torch.symeig", "2.0"),
+        ("torch.rfft", "1.8"),
         ("torch.cuda.amp.custom_fwd", None),
         ("torch.utils.cpp_extension.CUDAExtension", None),
         ("torch.Tensor.type", None),

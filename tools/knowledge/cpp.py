@@ -34,10 +34,7 @@ _NAMESPACE_MACROS: Mapping[str, str] = {
     "__BEGIN_DECLS": "",
 }
 _NOT_NAMES = frozenset(
-    "if for while switch return sizeof alignof decltype noexcept operator throw new delete const constexpr "
-    "static inline virtual explicit friend typename template class struct enum union public private "
-    "protected default void int char bool float double long short unsigned signed auto volatile extern "
-    "typedef using namespace static_assert requires concept this override final mutable".split()
+    ["if", "for", "while", "switch", "return", "sizeof", "alignof", "decltype", "noexcept", "operator", "throw", "new", "delete", "const", "constexpr", "static", "inline", "virtual", "explicit", "friend", "typename", "template", "class", "struct", "enum", "union", "public", "private", "protected", "default", "void", "int", "char", "bool", "float", "double", "long", "short", "unsigned", "signed", "auto", "volatile", "extern", "typedef", "using", "namespace", "static_assert", "requires", "concept", "this", "override", "final", "mutable"]
 )
 _ATTRIBUTE = re.compile(
     r"__attribute__$|__declspec$|alignas$|__align__$|__launch_bounds__$|__CUDA_DEPRECATED|CUDART_DEPRECATED|"
@@ -146,7 +143,7 @@ class _Scanner:
         words = _without_template(statement)
         if not words or self._scope_of(words) is not None or words[0] == "extern":
             return False
-        if "=" in words and "operator" not in words:
+        if _assigned(words) and "operator" not in words:
             return True
         return ")" not in words and self._visible()
 
@@ -353,6 +350,16 @@ def _without_template(words: list[str]) -> list[str]:
     return words
 
 
+def _assigned(words: list[str]) -> bool:
+    """Whether an = stands outside of brackets, where no default argument is."""
+    depth = 0
+    for word in words:
+        depth += (word == "(") - (word == ")")
+        if word == "=" and not depth:
+            return True
+    return False
+
+
 def _before_base(words: list[str]) -> list[str]:
     """The head of a class up to its base classes and without template arguments."""
     head: list[str] = []
@@ -401,7 +408,11 @@ def _function_name(words: list[str]) -> tuple[int, list[str]] | None:
             end = _skip(words, at)
             name = words[at - 1] if at else ""
             before = words[at - 2] if at >= 2 else ""
-            typed = before and before != "~" and (_is_name(before) or before in _TYPE_ENDS or before == "::")
+            typed = (
+                before
+                and before != "~"
+                and (_is_name(before) or before in _TYPE_ENDS or before == "::")
+            )
             macro = name.isupper() and "(" in words[end:]
             if not depth and name and _is_name(name) and typed and not macro:
                 return at - 1, words[at + 1 : end - 1]
@@ -415,7 +426,7 @@ def _function_name(words: list[str]) -> tuple[int, list[str]] | None:
 
 #: What a return type can end with; ")" as in decltype(...) and PyAPI_FUNC(...).
 _TYPE_ENDS = frozenset(
-    "> * & ) void int char bool float double long short unsigned signed auto const constexpr".split()
+    [">", "*", "&", ")", "void", "int", "char", "bool", "float", "double", "long", "short", "unsigned", "signed", "auto", "const", "constexpr"]
 )
 
 

@@ -16,7 +16,9 @@ from tools.knowledge.table import Source, write
 
 #: A directory with one installation for each release, as pyenv makes it.
 PYTHONS = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser() / "versions"
-_PRIVATE = re.compile(r"(?:^|/)(?:test|tests|idlelib|lib2to3|turtledemo|site-packages|tkinter|curses|turtle\.py|pydoc_data|ensurepip|lib-dynload|__pycache__|config-\S+|encodings)(?:/|$)")
+_PRIVATE = re.compile(
+    r"(?:^|/)(?:test|tests|idlelib|lib2to3|turtledemo|site-packages|tkinter|curses|turtle\.py|pydoc_data|ensurepip|lib-dynload|__pycache__|config-\S+|encodings)(?:/|$)"
+)
 
 
 def installations() -> dict[str, tuple[str, Path]]:

@@ -96,7 +96,11 @@ class Release:
             target = self.names.get((scope, found.text[2:]))
             found.text = ""
             if found.kind == "macro" and target is not None and target.kind == "function":
-                found.kind, found.parameters, found.text = "function", target.parameters, target.text
+                found.kind, found.parameters, found.text = (
+                    "function",
+                    target.parameters,
+                    target.text,
+                )
 
 
 @lru_cache(maxsize=200_000)

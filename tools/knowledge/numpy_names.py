@@ -27,9 +27,7 @@ _PUBLIC = re.compile(
 def archives(cache: Path) -> dict[str, Archive]:
     """The newest wheel of each minor release."""
     return {
-        release: fetch(
-            Wheel("numpy", f"{release}.*", python, "macosx_13_0_x86_64"), cache, _KEEP
-        )
+        release: fetch(Wheel("numpy", f"{release}.*", python, "macosx_13_0_x86_64"), cache, _KEEP)
         for release, python in RELEASES.items()
     }
 
@@ -61,7 +59,7 @@ def _deprecated(text: str) -> list[str]:
     found = re.findall(r"^\s*from builtins import ([\w, ]+)$", text, re.MULTILINE)
     names = [name.strip() for line in found for name in line.split(",")]
     if "__deprecated_attrs__.update" in text and "__former_attrs__" not in text:
-        names += re.findall(r"^\s*\(\"(\w+)\", ", text, re.MULTILINE) + ["long", "unicode"]
+        names += [*re.findall(r"^\s*\(\"(\w+)\", ", text, re.MULTILINE), "long", "unicode"]
     return names
 
 

@@ -6,7 +6,7 @@ import ast
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 
 
 @dataclass
@@ -20,7 +20,7 @@ class Module:
     exported: tuple[str, ...] | None = None
 
 
-@lru_cache(maxsize=None)
+@cache
 def read(text: str, name: str, package: bool) -> Module | None:
     """What a module defines; None where this Python cannot parse it.
 

@@ -38,10 +38,7 @@ KEEP = r"\.(h|hpp|cuh|inl|hxx)$|(?:^|/)include/(?:cccl/)?(?:cuda|nv)/[^.]*$"
 
 def archives(release: str, cache: Path) -> dict[str, Archive]:
     """The components of a release, by their name without "nvidia-" and "-cu12"."""
-    if release == "11.7":
-        pins = dict(_ELEVEN_SEVEN)
-    else:
-        pins = _pins(release, cache)
+    pins = dict(_ELEVEN_SEVEN) if release == "11.7" else _pins(release, cache)
     wanted = [*COMPONENTS, *(LARGE if release in LARGE_RELEASES else ())]
     suffix = "" if release.startswith("13") else f"-cu{release.split('.')[0]}"
     return {

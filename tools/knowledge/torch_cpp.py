@@ -11,15 +11,20 @@ from tools.knowledge.lifetimes import Release, Row, read_header, rows
 from tools.knowledge.table import Source, write
 
 _ROOT = re.compile(r"^torch/(?:lib/)?include/(?:torch/csrc/api/include/)?")
+#: Headers whose names are listed; of what torch brings along (protobuf, fmt …) nothing is.
+_OURS = re.compile(r"^(?:ATen|c10|torch|TH\w*|caffe2/core)/")
 #: Headers whose names are torch's own business; that they exist is still recorded.
 _PRIVATE = re.compile(
-    r"^torch/csrc/(?:jit/(?:tensorexpr|passes|codegen|mobile|backends|frontend|runtime|ir)|lazy|distributed|"
-    r"dynamo|inductor(?!/aoti_torch/c)|functorch|onnx|profiler|monitor|deploy|export)/|^ATen/(?:native|functorch|cpu|core/boxing)/"
-    r"|^ATen/(?:\w+(?:Functions_inl|Functions|NativeFunctions|MetaFunctions|MethodOperators|Operators)|RedispatchFunctions|NativeMetaFunctions)\.h$"
-    r"|^c10/(?:test|mobile|hip|xpu|metal)/|/(?:mps|hip|xpu|miopen|vulkan|metal|detail|templates)/|^caffe2/|^nvfuser/"
-    r"|^ATen/(?:mps|hip|xpu|miopen|vulkan|metal)/"
+    r"^torch/csrc/(?:jit|lazy|distributed|dynamo|inductor(?!/aoti_torch/c)|functorch|onnx|profiler|monitor|deploy|export|"
+    r"autograd/(?:generated|functions|utils|profiler\w*)|utils/pythoncapi_compat|fx|instruction_counter|mtia|multiprocessing|tensor)\b"
+    r"|^ATen/(?:native|functorch|cpu|core/boxing|core/dispatch|cuda/tunable|templates|quantized|xpu|mps|hip|miopen|vulkan|metal)/"
+    r"|^ATen/(?:\w+Functions_inl|\w+Functions|RegistrationDeclarations|VmapGeneratedPlumbing|MethodOperators|Operators|"
+    r"TypeDefault|(?:Sparse|Quantized|Mkldnn|Vulkan|MPS)?(?:CPU|CUDA|HIP|Meta)?Type)\.h$"
+    r"|^c10/(?:test|mobile|hip|xpu|metal)/|/(?:mps|hip|xpu|miopen|vulkan|metal|detail|templates)/|^caffe2/(?!core/)"
 )
-_ALWAYS = re.compile(r"^ATen/Functions\.h$|^ATen/native/cuda/(?:KernelUtils|Loops)\.cuh$")
+_ALWAYS = re.compile(
+    r"^ATen/Functions\.h$|^torch/csrc/jit/(?:api/module|custom_operator|runtime/custom_operator|script/module)\.h$|^ATen/native/cuda/(?:KernelUtils|Loops)\.cuh$"
+)
 _PRIVATE_SCOPE = re.compile(
     r"(?:^|::)(?:\w*detail\w*|_\w+|impl|\w*[iI]nternal|native|meta|redispatch|_ops|compositeimplicit\w*)(?:::|$)"
 )
@@ -52,6 +57,8 @@ def generate(cache: Path, target: Path) -> None:
 def _header(release: Release, path: str, text: str, component: str) -> None:
     name = _ROOT.sub("", path)
     private = _PRIVATE.search(name) and not _ALWAYS.search(name)
+    if not _OURS.match(name):
+        return
     if "/ops/" not in name:
         release.add_header(name, "include", component)
     if not private:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from dcnbuild.compatibility import table
@@ -24,6 +25,14 @@ _NO_MEMBERS = re.compile(
 )
 #: Stubs of what is written in C++, and the Python names that they stand for.
 _STUBS = {"torch._C._VariableFunctions": "torch", "torch._C._nn": "torch._C._nn"}
+#: Private modules from which old code imports.
+_PRIVATE_BUT_USED = (
+    "torch._six",
+    "torch._utils",
+    "torch._tensor",
+    "torch._tensor_str",
+    "torch._ops",
+)
 _TENSOR_BASES = ("_TensorBase", "TensorBase")
 
 
@@ -45,7 +54,14 @@ def generate(cache: Path, target: Path) -> None:
         _stubs(release, modules)
         add_names(release, modules, "torch", _with_names, lambda name: not _NO_MEMBERS.search(name))
     names = [row.release for row in table().torch]
-    write(target, names, sources, [row for row in rows(releases) if _kept(row)])
+    found = [_read_from(releases, row) for row in rows(releases) if _kept(row)]
+    write(target, names, sources, found)
+
+
+def _read_from(releases: dict[str, Release], row: Row) -> Row:
+    """Counts a name that stubs were the first to list to these: before them nothing could list it."""
+    first = releases[row.first].names[row.scope, row.key].component
+    return replace(row, component="torch stubs") if first == "torch stubs" else row
 
 
 def _as_public(modules: dict[str, Module]) -> dict[str, Module]:
@@ -75,8 +91,10 @@ def _stubs(release: Release, modules: dict[str, Module]) -> None:
 
 
 def _with_names(name: str) -> bool:
-    return not name.startswith("torch._C") and not _MODULE_ONLY.search(name)
+    if name.startswith("torch._C") or _MODULE_ONLY.search(name):
+        return False
+    return "._" not in name or name in _PRIVATE_BUT_USED
 
 
 def _kept(row: Row) -> bool:
-    return bool(row.scope or row.key == "torch")
+    return not re.match(r"torch\._(?:vendor|native|inductor|dynamo|numpy)\.", f"{row.scope}.")

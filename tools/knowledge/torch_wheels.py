@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dcnbuild.compatibility import TorchRelease, table
+from dcnbuild.compatibility import TorchRelease
 from dcnbuild.versions import numbers
 from tools.knowledge.wheels import Archive, Wheel, fetch
 
