@@ -26,15 +26,65 @@ _NAMESPACE_MACROS: Mapping[str, str] = {
     "_LIBCUDACXX_END_NAMESPACE_CUDA": "}",
     "_CCCL_BEGIN_NAMESPACE_CUDA": "namespace cuda {",
     "_CCCL_END_NAMESPACE_CUDA": "}",
-    "_CCCL_BEGIN_NV_FUNC_SCOPE": "",
     "_CG_BEGIN_NAMESPACE": "namespace cooperative_groups {",
     "_CG_END_NAMESPACE": "}",
-    "PYBIND11_NAMESPACE": "pybind11",
-    "PYBIND11_NAMESPACE_BEGIN": "namespace",
-    "__BEGIN_DECLS": "",
 }
 _NOT_NAMES = frozenset(
-    ["if", "for", "while", "switch", "return", "sizeof", "alignof", "decltype", "noexcept", "operator", "throw", "new", "delete", "const", "constexpr", "static", "inline", "virtual", "explicit", "friend", "typename", "template", "class", "struct", "enum", "union", "public", "private", "protected", "default", "void", "int", "char", "bool", "float", "double", "long", "short", "unsigned", "signed", "auto", "volatile", "extern", "typedef", "using", "namespace", "static_assert", "requires", "concept", "this", "override", "final", "mutable"]
+    [
+        "if",
+        "for",
+        "while",
+        "switch",
+        "return",
+        "sizeof",
+        "alignof",
+        "decltype",
+        "noexcept",
+        "operator",
+        "throw",
+        "new",
+        "delete",
+        "const",
+        "constexpr",
+        "static",
+        "inline",
+        "virtual",
+        "explicit",
+        "friend",
+        "typename",
+        "template",
+        "class",
+        "struct",
+        "enum",
+        "union",
+        "public",
+        "private",
+        "protected",
+        "default",
+        "void",
+        "int",
+        "char",
+        "bool",
+        "float",
+        "double",
+        "long",
+        "short",
+        "unsigned",
+        "signed",
+        "auto",
+        "volatile",
+        "extern",
+        "typedef",
+        "using",
+        "namespace",
+        "static_assert",
+        "requires",
+        "concept",
+        "this",
+        "override",
+        "final",
+        "mutable",
+    ]
 )
 _ATTRIBUTE = re.compile(
     r"__attribute__$|__declspec$|alignas$|__align__$|__launch_bounds__$|__CUDA_DEPRECATED|CUDART_DEPRECATED|"
@@ -426,7 +476,25 @@ def _function_name(words: list[str]) -> tuple[int, list[str]] | None:
 
 #: What a return type can end with; ")" as in decltype(...) and PyAPI_FUNC(...).
 _TYPE_ENDS = frozenset(
-    [">", "*", "&", ")", "void", "int", "char", "bool", "float", "double", "long", "short", "unsigned", "signed", "auto", "const", "constexpr"]
+    [
+        ">",
+        "*",
+        "&",
+        ")",
+        "void",
+        "int",
+        "char",
+        "bool",
+        "float",
+        "double",
+        "long",
+        "short",
+        "unsigned",
+        "signed",
+        "auto",
+        "const",
+        "constexpr",
+    ]
 )
 
 

@@ -14,8 +14,14 @@ KEEP = (
     r"|^torch/(?:_C/|_six\.py|_tensor\.py|_utils\.py|_jit_internal\.py|__init__\.py|_\w+\.py$)"
     r"|^torch/(?!testing/|include/|test/)(?:[a-z]\w*/)*(?:[a-z]\w*|__init__)\.pyi?$"
 )
-#: macOS wheels have no THC; these two are the last release with it and the first without.
-LINUX = (Wheel("torch", "1.10.2", python="3.9"), Wheel("torch", "1.11.0", python="3.9"))
+#: macOS wheels have no THC, and those for Linux are large: these show when most of it went.
+LINUX = (
+    Wheel("torch", "1.0.1", python="3.7"),
+    Wheel("torch", "1.4.0", python="3.8"),
+    Wheel("torch", "1.7.1", python="3.8"),
+    Wheel("torch", "1.10.2", python="3.9"),
+    Wheel("torch", "1.11.0", python="3.9"),
+)
 KEEP_CUDA = r"^torch/(?:lib/)?include/(?:TH\w*|c10/cuda|ATen/cuda)/.*\.(?:h|hpp|cuh)$"
 
 

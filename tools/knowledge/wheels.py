@@ -14,7 +14,10 @@ from email import message_from_string
 from pathlib import Path
 
 LINUX = "manylinux_2_39_x86_64"
-_LINUX_TAGS = (*tuple(f"manylinux_2_{minor}" for minor in range(39, 4, -1)), *("manylinux2014", "manylinux2010", "manylinux1"))
+_LINUX_TAGS = (
+    *tuple(f"manylinux_2_{minor}" for minor in range(39, 4, -1)),
+    *("manylinux2014", "manylinux2010", "manylinux1"),
+)
 
 
 @dataclass(frozen=True)
