@@ -174,3 +174,11 @@ def test_what_is_shipped_of_the_written_tables_is_what_was_written() -> None:
         assert shipped == written_tables.text_of(path.stem), (
             f"{path.name} was edited: run python -m tools.knowledge {path.stem}"
         )
+
+
+def test_the_package_stands_below_those_that_read_it() -> None:
+    for path in FOLDER.glob("*.py"):
+        imported = re.findall(
+            r"^\s*(?:from|import) dcnbuild\.?(\w*)", path.read_text(), re.MULTILINE
+        )
+        assert set(imported) <= {"knowledge", "versions", ""}, path.name
