@@ -19,6 +19,8 @@ _RANK = {
     "name": 5,
     "macro": 6,
 }
+_MOST_OVERLOADS = 3
+_MANY = "many"
 _GUARD = re.compile(r"(?:_H|_HPP|_CUH|_INC|_INCLUDED|_H_INCLUDED)_*$", re.IGNORECASE)
 
 
@@ -47,8 +49,9 @@ class Found:
                 min(self.parameters[0], other.parameters[0]),
                 max(self.parameters[1], other.parameters[1]),
             )
-        if other.text != self.text:
-            self.text = ""  # overloads, which cannot be compared
+        if other.text != self.text:  # overloads are compared as one text
+            texts = {*self.text.split(" / "), *other.text.split(" / ")} - {""}
+            self.text = " / ".join(sorted(texts)) if len(texts) <= _MOST_OVERLOADS else _MANY
 
 
 def _distance(header: str) -> tuple[int, int, str]:
@@ -155,7 +158,7 @@ def _row(key: tuple[str, str], items: list[tuple[str, Found]]) -> Row:
     changes: list[tuple[str, str]] = []
     if kind in ("function", "header", "member") and len(set(kinds)) == 1:
         texts = [(release, item.text) for release, item in items]
-        if all(text for _, text in texts):
+        if all(text and _MANY not in text for _, text in texts):
             for release, text in texts:
                 if not changes or changes[-1][1] != text:
                     changes.append((release, text))

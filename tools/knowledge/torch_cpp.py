@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from dcnbuild.compatibility import table
@@ -50,6 +51,9 @@ def generate(cache: Path, target: Path) -> None:
                 for path, text in linux.texts(r"/include/TH"):
                     _header(release, path, text, "torch for Linux")
         release.resolve_names()
+        for (scope, name), found in list(release.names.items()):
+            if scope == "at::TensorBase":  # at::Tensor derives from it since 1.10
+                release.add("at::Tensor", name, replace(found))
     names = [row.release for row in table().torch]
     write(target, names, sources, [row for row in rows(releases) if _kept(row)])
 
