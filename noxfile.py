@@ -228,6 +228,13 @@ def run_script(session: nox.Session, path: str, *arguments: str, **options: Any)
 
 
 @nox.session
+def doctor_cases(session: nox.Session) -> None:
+    """How often the doctor's first finding is right, case by case; after --, other directories of cases."""
+    install(session)
+    run_script(session, "tests/doctor/outside/score.py", *session.posargs)
+
+
+@nox.session
 def port_archives(session: nox.Session) -> None:
     """Ports real old extensions from their source archives, and builds them; after --, the names of some."""
     install(session)
