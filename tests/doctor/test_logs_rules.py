@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dcnbuild.doctor.logs import RULES, read_log
-from dcnbuild.doctor.logs.locales import PHRASES, to_english
+from dcnbuild.doctor.parse.locales import PHRASES, to_english
 from dcnbuild.doctor.logs.reader import WORDS
 from dcnbuild.doctor.logs.rule import Level, LogRule
-from dcnbuild.doctor.logs.text import LONGEST_LINE, clean, split_lines
+from dcnbuild.doctor.parse.text import LONGEST_LINE, clean, split_lines
 from dcnbuild.environment.facts import Facts, Machine, Python, Toolkit
 
 THC = "src/a.cu:4:10: fatal error: THC/THC.h: No such file or directory"

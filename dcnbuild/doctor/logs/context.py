@@ -6,12 +6,15 @@ Nothing is guessed: what the log does not show is None.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import PurePosixPath, PureWindowsPath
 
-from dcnbuild.doctor.logs.patterns import START
-from dcnbuild.doctor.logs.text import Log
+from dcnbuild.doctor.fixes import Target
+from dcnbuild.doctor.parse.patterns import START
+from dcnbuild.doctor.parse.text import Log
+from dcnbuild.doctor.quoting import Shell
+from dcnbuild.environment.facts import Facts
 
 #: How far from the deciding line a version is looked for. Farther ones belong to something else.
 REACH = 400
@@ -43,6 +46,29 @@ _ANY_CONDA = re.compile(r"[/\\](?:ana|mini)?(?:conda|forge)\d?[/\\]|conda-linux-
 _WINDOWS = re.compile(
     r"[A-Za-z]:\\(?!n)\w|\bcl\.exe|\bMSVC\b|win-amd64|WinError|\bfatal error C\d{4}|\bLNK\d{4}"
 )
+_POWERSHELL = re.compile(r"^PS [A-Z]:\\|The term '.{1,80}' is not recognized|CategoryInfo")
+_MAC = re.compile(r"macosx-\d|/opt/homebrew|\(mach-o|arm64-apple|x86_64-apple|/Users/\w|Xcode|\bclang: error")
+_WSL = re.compile(r"microsoft-standard-WSL|/usr/lib/wsl|\bWSL2?\b|/mnt/[c-e]/", re.IGNORECASE)
+_JETSON = re.compile(r"\bJetson|JetPack|\bOrin\b|\bXavier\b|-tegra\b|\bL4T\b|/home/nvidia/|tegra", re.IGNORECASE)
+_CONTAINER = re.compile(
+    r"^#\d{1,4} |[Dd]ocker|root@[0-9a-f]{12}|^Step \d+/\d+ :|nvidia-container|/workspace/|podman|kaniko|apptainer"
+    r"|buildkit|/\.dockerenv|container"
+)
+_UV = re.compile(r"\buv (?:pip|sync|add|run|build)\b|builds-v0|build backend returned|[/\\]uv[/\\]|^Resolved \d+ packages in")
+#: What shows which package manager a Linux has: (pattern, manager, distribution).
+_MANAGERS = tuple(
+    (re.compile(pattern), manager, distribution)
+    for pattern, manager, distribution in (
+        (r"\.el[789]\b|red-hat-linux|redhat-linux|Rocky|CentOS|AlmaLinux|Red Hat|\byum \w", "dnf", None),
+        (r"\.fc[34]\d\b|Fedora|\bdnf \w", "dnf", "fedora"),
+        (r"suse-linux|openSUSE|\bzypper\b", "zypper", None),
+        (r"\bpacman\b|Arch Linux|pc-linux-gnu", "pacman", None),
+        (r"alpine|\bapk add\b|musl", "apk", None),
+    )
+)
+_UBUNTU = re.compile(r"[Uu]buntu[ -]?(?:\d\.\d{1,2}-\w{1,10}~)?(2\d\.04)|ubuntu(2\d)04")
+#: Directories of a user, which tell one machine from another.
+_HOMES = re.compile(r"(/home/[\w.-]+|/Users/[\w.-]+|[A-Z]:\\Users\\[\w.-]+)")
 #: A source file that a compiler names at the start of its message.
 _SOURCE = re.compile(
     rf"{START}(?P<path>(?:[A-Za-z]:)?[^\s:()\"'<>|=,;`]{{1,300}}?\.(?:cu|cuh|cpp|cc|cxx|c|h|hpp))"
@@ -60,8 +86,17 @@ _PROJECT = re.compile(
 _COPY = re.compile(r"pip-req-build|pip-install-|pip-build|[/\\]builds-v0[/\\]|[/\\]\.tmp\w{6}")
 
 
+_ROOT = re.compile(r"^#\d{1,4} \d|root@|^Step \d+/\d+ :|/root/|^# ")
+_BUILT = re.compile(
+    r"Failed to build [`']([\w.-]+)|Building (?:wheel|editable) for ([\w.-]+)"
+    r"|╰─> ([A-Za-z][\w.-]+)$|^Collecting ([\w.-]+)|`([\w.-]+)@|[Ff]ailed building (?:wheel|editable) for ([\w.-]+)"
+)
+_LOCAL = re.compile(r"^(?:Processing|Obtaining) (?:file://)?(?:\.|/|[A-Za-z]:)")
+
 #: The properties of a Context that templates may name.
-SHOWN = frozenset(("toolkit", "torch", "python", "gcc", "nvcc_path", "source", "where", "project"))
+SHOWN = frozenset(
+    ("toolkit", "torch", "python", "gcc", "nvcc_path", "source", "where", "project", "package")
+)
 
 
 @dataclass(frozen=True)
@@ -122,6 +157,75 @@ class Context:
         return self.first(_WINDOWS, reach=60) is not None
 
     @cached_property
+    def mac(self) -> bool:
+        """Whether the build ran on macOS."""
+        return self.first(_MAC, reach=60) is not None
+
+    @cached_property
+    def wsl(self) -> bool:
+        """Whether it ran in Windows' Linux."""
+        return self.first(_WSL) is not None
+
+    @cached_property
+    def jetson(self) -> bool:
+        """Whether it ran on one of NVIDIA's boards."""
+        return self.first(_JETSON) is not None
+
+    @cached_property
+    def container(self) -> bool:
+        """Whether it ran in a container, or in the build of an image."""
+        return self.first(_CONTAINER) is not None
+
+    @cached_property
+    def uv(self) -> bool:
+        """Whether uv and not pip installs."""
+        return self.first(_UV, reach=60) is not None
+
+    def target(self, facts: Facts | None) -> Target:
+        """Where a fix is pasted: this machine where the log may be of it, else the log's machine."""
+        if facts is not None and self._here(facts):
+            return replace(Target.of(facts), conda=self.conda or Target.of(facts).conda)
+        shell: Shell = "sh"
+        if self.windows:
+            shell = "powershell" if self.first(_POWERSHELL) else "cmd"
+            return Target(shell, "Windows", conda=self.conda)
+        if self.mac:
+            return Target("sh", "Darwin", "brew", conda=self.conda)
+        manager, distribution = "apt-get", None
+        for pattern, name, release in _MANAGERS:
+            if self.first(pattern, reach=60):
+                manager, distribution = name, release
+                break
+        else:
+            found = self.first(_UBUNTU)
+            distribution = f"ubuntu {found[1] or found[2] + '.04'}" if found else None
+        root = self.first(_ROOT) is not None
+        return Target(shell, "Linux", manager, distribution, root, self.conda)
+
+    def _here(self, facts: Facts) -> bool:
+        """Whether nothing shows that the log is of another machine than the facts."""
+        if self.windows != (facts.machine.system == "Windows"):
+            return False
+        own = f"{facts.python.executable} {facts.python.prefix} {facts.variables.get('HOME', '')}"
+        found = self.first(_HOMES)
+        return found is None or found[1] in own
+
+    @cached_property
+    def package(self) -> str:
+        """The package that was being built, "." for a directory and where the log does not show it."""
+        for number in (*self._above(200, with_line=True), *range(self.line, self.line + 40)):
+            line = self.log.text(number)
+            if _LOCAL.match(line):
+                return "."
+            found = _BUILT.search(line)
+            # pip -v indents what it collects for the build environment itself
+            raw = self.log.lines[number] if number < len(self.log) else ""
+            if found and not raw.startswith("  Collecting"):
+                name = next(group for group in found.groups() if group)
+                return "." if name in ("collected", "wheel") else name
+        return "."
+
+    @cached_property
     def source(self) -> str | None:
         """The source file that the compiler's message is about.
 
@@ -144,15 +248,16 @@ class Context:
         """The source file that the compiler's message is about, or "the source"."""
         return self.source or "the source"
 
-    def _above(self, lines: int) -> range:
-        return range(self.line - 1, max(-1, self.line - 1 - lines), -1)
+    def _above(self, lines: int, with_line: bool = False) -> range:
+        first = self.line if with_line else self.line - 1
+        return range(first, max(-1, first - lines), -1)
 
     @cached_property
     def project(self) -> str:
         """The directory to hand to `dcnbuild port`: "." where the log shows none that lasts."""
         found = self.first(_PROJECT)
         if found and not _COPY.search(found.group(1)):
-            return _quoted(found.group(1))
+            return found.group(1)
         if self.source is None or _COPY.search(self.source) or "site-packages" in self.source:
             return "."
         path: PurePosixPath | PureWindowsPath = PurePosixPath(self.source).parent
@@ -162,8 +267,4 @@ class Context:
             return "."
         while path.name.lower() in _INNER and path.parent != path:
             path = path.parent
-        return _quoted(str(path))
-
-
-def _quoted(path: str) -> str:
-    return f'"{path}"' if re.search(r"[\s()&]", path) else path
+        return str(path)

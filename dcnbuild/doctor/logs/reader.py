@@ -9,22 +9,36 @@ from collections.abc import Iterable, Iterator
 from dcnbuild.doctor.finding import Finding
 from dcnbuild.doctor.logs.registry import RULES
 from dcnbuild.doctor.logs.rule import Hit, Level
-from dcnbuild.doctor.logs.text import Log, decode
+from dcnbuild.doctor.parse import Log, Reading, Record, decode
+from dcnbuild.doctor.parse.outcome import Outcome
 from dcnbuild.environment.facts import Facts
 
 #: A line without any of these can match no rule and is not looked at: every literal part of every
-#: pattern contains one of them. A short list keeps the reading of megabytes fast.
+#: shape and pattern contains one of them. A short list keeps the reading of megabytes fast.
 WORDS = (
-    *("rror", "fatal", "ailed", "illed", "died", "denied", "KILL", "signal", "dumped", "stopped"),
-    *("ot found", "o such", "annot ", "nable to", "ould ", "o module", "o version", "must be"),
-    *("ndefined", "declared", "defined", "nresolved", "nknown", "nrecognized", "nsufficient"),
-    *("is not", "does not", "has no", "required", "requires", "removed", "upported", "match"),
-    *("vailable", "ompatib", "compiled with", "too old", "failure", "exhausted", "exceeded"),
-    *("No space", "ut of memory", "bad_alloc", "137", "[Errno", "no suitable", "size changed"),
-    *("NVIDIA driver", "CUDA-capable", "invalid device", "mplemented", "lock file", "baton"),
-    *("pkg_resources", "nvToolsExt", "CUDA_ARCHITECTURES", "_get_cuda_arch_flags", "arch_list["),
-    *("not loaded", "Couldn't", "cannot import", "non-zero", "multiple ", "CUDA compiler"),
-    *("CMakeCUDACompilerId", "missing and no known"),
+    *("rror", "ERROR", "fatal", "FATAL", "ailed", "ailure", "illed", "died", "denied", "KILL", "SIG"),
+    *("signal", "dumped", "stopped", "ot found", "o such", "annot ", "an't ", "nable to", "ould "),
+    *("o module", "o version", "must be", "ndefined", "declared", "defined", "nresolved", "nknown"),
+    *("nrecognized", "nsufficient", "is not", "does not", "did not", "has no", "no instance", "no suitable"),
+    *("no matching", "incomplete", "o matching", "no member", "no type", "no template", "named", "required"),
+    *("requires", "removed", "upported", "match", "vailable", "ompatib", "ompatible", "conflict", "ambiguous"),
+    *("compiled with", "too old", "exhausted", "exceeded", "No space", "ut of memory", "bad_alloc", "137"),
+    *("[Errno", "size changed", "NVIDIA driver", "CUDA-capable", "invalid", "mplemented", "lock file"),
+    *("baton", "pkg_resources", "nvToolsExt", "CUDA_ARCHITECTURES", "_get_cuda_arch_flags", "arch_list["),
+    *("not loaded", "Couldn't", "cannot import", "non-zero", "multiple ", "uplicate", "CUDA compiler"),
+    *("CMakeCUDACompilerId", "no known", "xception", "Exit", "Warning", "Impossible", "egmentation"),
+    *("nstruction", "NVML", "NVRM", "modprobe", "Key ", "dkms", "Nouveau", "No devices", "NCCL", "busy"),
+    *("relocation", "bytecode", "generated with", "hidden symbol", "referenced from", "DSO ", "ecompile"),
+    *("insuffic", "too many", "Too many", "too few", "too long", "too short", "incorrect", "E: ", "***"),
+    *("panicked", "terminate", "exit", "Exit", "symbol", "library", "rchitecture", "static TLS", "ELF"),
+    *("executable stack", "code signature", "PyInit_", "DLL", "WinError", "LNK", "C1083", "nmet ", "broken"),
+    *("NO_PUBKEY", "not signed", "lock ", "dpkg", "target", "generator", "NOTFOUND", "By not", "links to"),
+    *("submodule", "ownership", "git-lfs", "Remote", "manifest", "select device", "nvidia-container", "CDI"),
+    *("runtime", "_STATUS_", "illegal", "assert", "triggered", "toolchain", "resources", "ECC", "not yet"),
+    *("display", "ordinal", "image", "device function", "OMP", "MKL", "shared memory", "argument", "option"),
+    *("solution", "solving", "Unsatisfiable", "nothing provides", "Conflict", "calling a", "reference to"),
+    *("conda init", "resolve", "onnection", "timed out", "Proxy", "certificate", "CERTIFICATE", "HASHES"),
+    *("forward compat", "provided by", "setup.py", "project", "layout", "built for", "expected"),
 )
 #: The same for tools that do not speak English (see locales.py): a few stems, and the scripts of
 #: Chinese, Japanese and Russian.
@@ -38,8 +52,17 @@ REFUSALS = 30
 #: So many error lines that match nothing are tried again together with the two lines below them,
 #: since terminals and CMake wrap messages.
 WRAPPED_LINES = 3000
+#: A terminal that wrapped a line and was copied from leaves the rest of the row, as blanks.
+_REST_OF_ROW = re.compile(r"(?<=\S) {20,}(?=\S)")
 
 _QUOTED_CODE = re.compile(r"(?:raise|warnings\.warn|logger\.\w+|return|assert)\b[ (]")
+#: A warning of Python, of a program that goes on.
+_WARNING = re.compile(r"\b[A-Z]\w*Warning: |^(?:\[?W(?:ARNING|arning)?\]?|WARN)[:\[\s]")
+#: A line that a program wrote while it ran, and not while something was built.
+_RAN = re.compile(r"Traceback \(most|^File \"")
+_BUILDS = re.compile(
+    r"setup\.py|<string>\", line|pip-build-env|pyproject_hooks|build_meta|_in_process|cpp_extension\.py|pip/_"
+)
 
 Matches = dict[int, list[Hit]]
 
@@ -58,11 +81,11 @@ def read_log(text: str | bytes, facts: Facts | None = None) -> list[Finding]:
         out. [] when the log shows no failure. Never raises.
     """
     log = Log(text if isinstance(text, str) else decode(text))
-    found = {index: _spoken(hits) for index, hits in _Reading(log, facts).run().items()}
+    found = _standing(log, _Pass(log, facts).run())
     return [RULES[index].finding(hits[0], hits[1:]) for index, hits in _ranked(found)]
 
 
-class _Reading:
+class _Pass:
     """One pass over a log: what was found, by the rule's place in RULES."""
 
     def __init__(self, log: Log, facts: Facts | None) -> None:
@@ -70,47 +93,65 @@ class _Reading:
         self.facts = facts
         self.found: Matches = {}
         self._refused: Counter[int] = Counter()
+        self._candidates = _candidates(log)
+        everything = "\n".join({log.english(number) for number in self._candidates})
+        self._reading = Reading(log, everything)
+        self._possible = [index for index, rule in enumerate(RULES) if rule.may_match(everything)]
 
     def run(self) -> Matches:
         """Looks at every line that a rule may match."""
         seen: set[str] = set()
         wrapped = 0
-        candidates = _candidates(self.log)
-        possible = _possible_rules(self.log, candidates)
-        for number in candidates:
+        raised = self._reading.raised
+        for number in sorted({*self._candidates, *raised}):
             raw = self.log.lines[number]
             if raw in seen:
                 continue
-            index = self._first_match([number], possible)
+            text = self.log.english(number)
+            records = self._reading.records(text)
+            if number in raised:
+                records = (*records, raised[number])
+            index = self._judge(number, text, records)
             unclear = index is None or RULES[index].level is Level.UNKNOWN
             if unclear and "rror" in raw and wrapped < WRAPPED_LINES:
                 wrapped += 1
-                numbers = [number, number + 1, number + 2]
-                self._first_match(numbers, range(len(RULES)), Level.SYMPTOM)
+                self._unwrap(number, text)
             if index is None:
                 seen.add(raw)
         return self.found
 
-    def _first_match(
-        self, numbers: list[int], possible: Iterable[int], deepest: Level = Level.UNKNOWN
+    def _unwrap(self, number: int, text: str) -> None:
+        """Reads a line anew as a part of a longer one that a terminal or CMake has wrapped."""
+        below = [self.log.english(number + 1), self.log.english(number + 2)]
+        joined = _REST_OF_ROW.sub("", text)
+        for attempt in (joined, " ".join((text, *below)), "".join((text, *below))):
+            if attempt != text:
+                records = self._reading.records(attempt)
+                if self._judge(number, attempt, records, Level.SYMPTOM) is not None:
+                    return
+
+    def _judge(
+        self,
+        number: int,
+        text: str,
+        records: Iterable[Record],
+        deepest: Level = Level.UNKNOWN,
     ) -> int | None:
-        """Notes the first of the possible rules that recognises a line, or some lines joined."""
-        texts = [self.log.english(number) for number in numbers]
-        joined = " ".join(texts)
-        for index in possible:
+        """Notes the first of the possible rules that a line, or some lines joined, bear out."""
+        records = tuple(records)
+        for index in self._possible:
             rule = RULES[index]
             if rule.level > deepest:
                 break
-            match = rule.match(joined)
-            if match is None or self._refused[index] == REFUSALS:
+            if not records and not rule.patterns:
+                continue
+            found = rule.match(text, records)
+            if found is None or self._refused[index] == REFUSALS:
                 continue
             hits = self.found.get(index, [])
             if len(hits) == HITS_PER_RULE:
                 return index
-            # the line that the match begins on
-            starts = [len(" ".join(texts[:count])) + (count > 0) for count in range(len(texts))]
-            line = max(n for n, start in zip(numbers, starts) if start <= match.start())
-            hit = Hit(self.log, line, match, self.facts)
+            hit = Hit(self.log, number, found[0], self.facts, found[1])
             if rule.when is None or rule.when(hit):
                 self.found[index] = [*hits, hit]
                 return index
@@ -133,19 +174,29 @@ def _candidates(log: Log) -> list[int]:
     return [number for number, line in enumerate(log.lines) if line in wanted]
 
 
-def _possible_rules(log: Log, numbers: list[int]) -> list[int]:
-    """The places in RULES of those that can match one of these lines, since a literal part of them is there.
+def _standing(log: Log, found: Matches) -> Matches:
+    """The hits that nothing takes back: no later success, and a warning only where something failed."""
+    outcome = Outcome(log)
+    standing: Matches = {}
+    for index, hits in found.items():
+        spoken = [hit for hit in hits if not _QUOTED_CODE.match(log.text(hit.line))] or hits
+        kept = [hit for hit in spoken if not outcome.moot(hit.line, _ran(hit))]
+        if kept:
+            standing[index] = kept
+    failed = any(not _warned(hit) for hits in standing.values() for hit in hits)
+    if failed:
+        return standing
+    return {index: hits for index, hits in standing.items() if RULES[index].warns}
 
-    Most rules are ruled out for the whole log at once, which a log of nothing but errors would otherwise
-    ask of every line.
-    """
-    everything = "\n".join({log.english(number) for number in numbers})
-    return [index for index, rule in enumerate(RULES) if rule.may_match(everything)]
+
+def _warned(hit: Hit) -> bool:
+    return bool(_WARNING.search(hit.text))
 
 
-def _spoken(hits: list[Hit]) -> list[Hit]:
-    """The hits without those in code that a traceback quotes, unless there are no others."""
-    return [hit for hit in hits if not _QUOTED_CODE.match(hit.log.text(hit.line))] or hits
+def _ran(hit: Hit) -> bool:
+    """Whether the line comes from a program that ran, not from a build."""
+    above = hit.around(before=25)
+    return bool(_RAN.search(above)) and not _BUILDS.search(above)
 
 
 def _ranked(found: Matches) -> Iterator[tuple[int, list[Hit]]]:
@@ -169,6 +220,6 @@ def _ranked(found: Matches) -> Iterator[tuple[int, list[Hit]]]:
 def _order(item: tuple[int, list[Hit]]) -> tuple[bool, int]:
     """Errors before warnings, then as the log has them; what is unknown as the registry has it."""
     index, hits = item
-    said = hits[0].log.english(hits[0].line)
+    said = hits[0].text
     aside = RULES[index].severity != "error" or "Warning" in said or "warning:" in said
     return aside, index if RULES[index].level is Level.UNKNOWN else hits[0].line

@@ -1,17 +1,18 @@
-"""What a log rule is: patterns, a cause and a fix; and what it gets to see of the log."""
+"""What a log rule is: records that it judges, a cause and a fix; and what it gets to see of the log."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
 
 from dcnbuild.doctor.finding import Finding, Severity
+from dcnbuild.doctor.fixes import Fix, render
 from dcnbuild.doctor.logs.context import SHOWN, Context
-from dcnbuild.doctor.logs.patterns import Pattern
-from dcnbuild.doctor.logs.text import Log
+from dcnbuild.doctor.parse import Log, Record
+from dcnbuild.doctor.parse.patterns import Pattern
 from dcnbuild.environment.facts import Facts
 
 LONGEST_EVIDENCE = 400
@@ -30,9 +31,9 @@ class Level(IntEnum):
 
 @dataclass(frozen=True)
 class Hit:
-    """A place in a log where a pattern of a rule matched.
+    """A place in a log that a rule judges.
 
-    Indexing gives a named group of the match, or else a property of the surroundings (`toolkit`,
+    Indexing gives an entity of the record, or else a property of the surroundings (`toolkit`,
     `python`, `project`, …; see Context), or "": templates are filled from it. `facts` are those of
     this machine, which fixes may name things of; causes rest on the log alone.
     """
@@ -41,6 +42,7 @@ class Hit:
     line: int
     match: re.Match[str]
     facts: Facts | None = None
+    kind: str = ""
 
     @cached_property
     def context(self) -> Context:
@@ -49,12 +51,21 @@ class Hit:
 
     def __getitem__(self, name: str) -> str:
         if name in self.match.re.groupindex:
-            return self.match.group(name) or ""
+            return (self.match.group(name) or "").strip()
         return str(getattr(self.context, name) or "") if name in SHOWN else ""
 
     def get(self, name: str) -> str | None:
         """Like indexing, with None for what is not there or empty."""
         return self[name] or None
+
+    @property
+    def text(self) -> str:
+        """The whole line, cleaned and in English."""
+        return self.log.english(self.line)
+
+    def around(self, before: int = 0, after: int = 0) -> str:
+        """The lines around the hit, as one text."""
+        return "\n".join(self.log.near(self.line, before, after))
 
     def evidence(self) -> str:
         """The line as the log has it, shortened around the match where it is very long."""
@@ -67,7 +78,7 @@ class Hit:
 
 
 Text = str | Callable[[Hit], str]
-Lines = tuple[str, ...] | Callable[[Hit], Iterable[str]]
+Fixes = tuple[Fix, ...] | Callable[[Hit], Iterable[Fix]]
 
 
 @dataclass(frozen=True)
@@ -77,55 +88,78 @@ class LogRule:
     Attributes:
         id: the finding's id; several rules may share one.
         title: a few words.
-        patterns: any of them makes the rule match; see Pattern.
-        cause: one sentence, a template over the Hit or a function of it.
-        fix: commands in order, templates over the Hit or a function of it.
-        example: a line or two that this rule recognises, for docs/findings.md and the tests.
+        kinds: the kinds of records that the rule judges; see `dcnbuild.doctor.parse`.
+        where: what entities of such a record have to be: name of the entity → a regular expression
+            for all of it, or for its last part ("c10::Half" also matches as "Half").
+        patterns: wordings that belong to this rule alone.
+        cause: one sentence.
+        fix: what mends it.
+        example: a log whose first finding this is.
         severity: see Finding.
         level: see Level.
         unless: a line that matches this is not meant.
-        when: says whether the surroundings of a match bear it out.
+        when: says whether the surroundings bear it out.
         explains: ids of findings that follow from this one and are not reported beside it.
         context: how many lines after the deciding one belong to the evidence.
+        warns: whether it counts in a Python warning of a program that went on, too.
     """
 
     id: str
     title: str
-    patterns: tuple[Pattern, ...]
     cause: Text
-    fix: Lines
+    fix: Fixes
     example: str
+    kinds: tuple[str, ...] = ()
+    where: Mapping[str, str] = field(default_factory=dict)
+    patterns: tuple[Pattern, ...] = ()
     severity: Severity = "error"
     level: Level = Level.CAUSE
     unless: str | None = None
     when: Callable[[Hit], bool] | None = None
     explains: tuple[str, ...] = ()
     context: int = 0
-    _compiled: tuple[tuple[str, re.Pattern[str]], ...] = field(init=False, repr=False, default=())
+    warns: bool = False
+    _patterns: tuple[tuple[str, re.Pattern[str]], ...] = field(init=False, repr=False, default=())
+    _where: tuple[tuple[str, re.Pattern[str]], ...] = field(init=False, repr=False, default=())
     _unless: re.Pattern[str] | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         compiled = tuple((needle, re.compile(pattern)) for needle, pattern in self.patterns)
-        object.__setattr__(self, "_compiled", compiled)
+        object.__setattr__(self, "_patterns", compiled)
+        wanted = tuple((name, re.compile(pattern)) for name, pattern in self.where.items())
+        object.__setattr__(self, "_where", wanted)
         object.__setattr__(self, "_unless", re.compile(self.unless) if self.unless else None)
 
     def may_match(self, text: str) -> bool:
         """Whether any line of `text` can match: False if no pattern's literal part is in it."""
-        return any(needle in text for needle, _ in self._compiled)
+        return bool(self.kinds) or any(needle in text for needle, _ in self._patterns)
 
-    def match(self, text: str) -> re.Match[str] | None:
-        """The match of the first pattern that recognises a cleaned English line, else None."""
-        for needle, pattern in self._compiled:
-            if needle in text:
-                found = pattern.search(text)
-                if found and not (self._unless and self._unless.search(text)):
-                    return found
-        return None
+    def match(self, text: str, records: Iterable[Record]) -> tuple[re.Match[str], str] | None:
+        """The match, and the record's kind, if the rule is about a cleaned English line, else None."""
+        found = next((record for record in records if self._judges(record)), None)
+        match = found.match if found else None
+        if match is None:
+            for needle, pattern in self._patterns:
+                match = pattern.search(text) if needle in text else None
+                if match:
+                    break
+        if match is None or (self._unless and self._unless.search(text)):
+            return None
+        return match, found.kind if found else ""
+
+    def _judges(self, record: Record) -> bool:
+        if record.kind not in self.kinds:
+            return False
+        return all(
+            pattern.fullmatch(record[name])
+            or pattern.fullmatch(record[name].rpartition("::")[2])
+            for name, pattern in self._where
+        )
 
     def finding(self, hit: Hit, more: Iterable[Hit] = ()) -> Finding:
         """What to report about a hit; `more` are further hits of the same rule."""
         cause = self.cause(hit) if callable(self.cause) else self.cause.format_map(hit)
-        fix = self.fix(hit) if callable(self.fix) else (line.format_map(hit) for line in self.fix)
+        fixes = self.fix(hit) if callable(self.fix) else self.fix
         evidence = [hit.evidence()]
         evidence += [hit.log.text(hit.line + step).strip() for step in range(1, self.context + 1)]
         for other in more:
@@ -137,5 +171,5 @@ class LogRule:
             title=self.title,
             cause=cause,
             evidence=tuple(dict.fromkeys(filter(None, evidence))),
-            fix=tuple(filter(None, fix)),
+            fix=render(fixes, hit.context.target(hit.facts)),
         )

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 
+from collections.abc import Iterator
+
+from dcnbuild.doctor import fixes
+from dcnbuild.doctor.fixes import Fix
 from dcnbuild.doctor.logs import known
-from dcnbuild.doctor.logs.commands import ASK_GPUS, cuda_home, export, install_toolkit, pip_torch
 from dcnbuild.doctor.logs.rule import Hit, LogRule
+from dcnbuild.doctor.logs.rules_source import port
 
 _NAMED = re.compile(r"(?:sm|compute|lto)_\d{2,3}[af]?")
 
@@ -42,23 +46,28 @@ def _architecture_cause(hit: Hit) -> str:
     return f"{nvcc} does not know {hit['name']} yet{tail}."
 
 
-def _architecture_fix(hit: Hit) -> tuple[str, ...]:
+def _architecture_fix(hit: Hit) -> Iterator[Fix]:
     number, toolkit = _architecture(hit), hit.get("toolkit")
     if not _NAMED.fullmatch(hit["name"]):
-        return ("grep -rnE 'gencode|arch=' setup.py", 'echo "$TORCH_CUDA_ARCH_LIST $NVCC_FLAGS"')
-    lines: tuple[str, ...]
+        yield fixes.command("grep", "-nE", "gencode|arch=", operands=("setup.py",))
+        yield fixes.command("printenv", "TORCH_CUDA_ARCH_LIST")
+        return
     if _dropped(hit):
-        lines = (ASK_GPUS, "dcnbuild port {project}  # when setup.py itself lists architectures")
-        return tuple(line.replace("{project}", hit["project"]) for line in lines)
+        yield fixes.ask_gpus()
+        yield fixes.say("where setup.py itself lists architectures:")
+        yield port(hit)
+        return
     first = known.first_toolkit(number)
-    lines = (install_toolkit(hit, first), *cuda_home(hit, first)) if first else ("nvcc --version",)
+    if first is None:
+        yield fixes.command("nvcc", "--version")
+        return
+    yield fixes.install_toolkit(first)
+    yield fixes.say("or, where it is installed already:")
+    yield fixes.use_toolkit(first)
     newest = known.newest_architecture(toolkit) if toolkit else None
     if newest:
-        lines += (
-            "# or keep this nvcc and let the driver translate:",
-            export(hit, "TORCH_CUDA_ARCH_LIST", known.listed(newest) + "+PTX"),
-        )
-    return lines
+        yield fixes.say("or keep this nvcc and let the driver translate:")
+        yield fixes.set_env(_LIST, known.listed(newest) + "+PTX")
 
 
 def _unknown_cause(hit: Hit) -> str:
@@ -75,23 +84,22 @@ def _unknown_cause(hit: Hit) -> str:
     )
 
 
-def _unknown_fix(hit: Hit) -> tuple[str, ...]:
+def _unknown_fix(hit: Hit) -> Iterator[Fix]:
     name = hit["name"]
     digits = re.fullmatch(r"(?:sm_|compute_)?(\d{2,3})[af]?", name)
     if digits:
-        return (export(hit, "TORCH_CUDA_ARCH_LIST", known.listed(int(digits[1]))),)
+        yield fixes.set_env(_LIST, known.listed(int(digits[1])))
+        return
     number = known.number(name)
     if number is None:
-        return (export(hit, "TORCH_CUDA_ARCH_LIST", known.arch_list(hit.get("toolkit"))),)
+        yield fixes.set_env(_LIST, known.arch_list(hit.get("toolkit")))
+        return
     wheel = known.torch_with_kernels_for(number)
     # what torch has long known and the driver can translate for the newer GPU
     fallback = "9.0+PTX" if number >= 100 else "8.6+PTX" if number > 86 else "7.5+PTX"
-    upgrade = f"# or torch {wheel[1]} or newer:" if wheel else "# or a newer torch:"
-    return (
-        export(hit, "TORCH_CUDA_ARCH_LIST", fallback),
-        upgrade,
-        pip_torch(wheel[0]) if wheel else "pip install --upgrade torch",
-    )
+    yield fixes.set_env(_LIST, fallback)
+    yield fixes.say(f"or torch {wheel[1]} or newer:" if wheel else "or a newer torch:")
+    yield fixes.install_torch(cuda=wheel[0]) if wheel else fixes.install_torch()
 
 
 def _is_index_error(hit: Hit) -> bool:
@@ -103,12 +111,17 @@ def _is_index_error(hit: Hit) -> bool:
     return "list index out of range" in below and "arch_list[-1]" not in below
 
 
-def _empty_fix(hit: Hit) -> tuple[str, ...]:
-    return (
-        export(hit, "TORCH_CUDA_ARCH_LIST", known.arch_list(hit.get("toolkit")))
-        + "  # the GPUs that will run it",
-    )
+def _empty_fix(hit: Hit) -> Iterator[Fix]:
+    named = re.search(r"\b([A-Z]{2,20}_CUDA_ARCH(?:ITECTURES|S|_LIST)|CUDAARCHS)\b", hit.text)
+    yield fixes.say("the GPUs that will run it:")
+    if named and named[1] != _LIST:
+        plain = known.arch_list(hit.get("toolkit")).removesuffix("+PTX").replace(".", "")
+        yield fixes.set_env(named[1], plain.split(";")[-1])
+    else:
+        yield fixes.set_env(_LIST, known.arch_list(hit.get("toolkit")))
 
+
+_LIST = "TORCH_CUDA_ARCH_LIST"
 
 RULES = (
     LogRule(
@@ -156,5 +169,32 @@ RULES = (
         fix=_empty_fix,
         when=_is_index_error,
         example="    arch_list[-1] += '+PTX'",
+    ),
+    LogRule(
+        id="arch-list-empty",
+        title="No architectures to compile for",
+        patterns=(
+            ("compute capability", r"Error: .{0,40}(?:[Uu]nknown|[Cc]ould not (?:detect|determine)|[Ff]ailed to (?:detect|determine)).{0,20}compute capabilit.{0,200}"),
+            ("ARCH", r"Error: .{0,200}\b(?:set|specify|define)\b.{0,60}(?:TORCH_CUDA_ARCH_LIST|\w+_CUDA_ARCHITECTURES|\w+_CUDA_ARCHS).{0,60}"),
+        ),
+        cause="The build asks which GPUs to compile for, and sees none on this machine.",
+        fix=_empty_fix,
+        example="OSError: Unknown compute capability. Specify the target compute capabilities in the "
+        "TCNN_CUDA_ARCHITECTURES environment variable",
+    ),
+    LogRule(
+        id="unknown-cuda-arch",
+        title="torch does not know this architecture",
+        patterns=(("base 10", r"invalid literal for int\(\) with base 10: '(?P<name>\d{2,3}[af])'"),),
+        cause=lambda hit: (
+            f"The list of architectures holds sm_{hit['name']}, which the torch.utils.cpp_extension, or the setup.py, "
+            "in use cannot read: without a list of its own it takes torch's."
+        ),
+        fix=lambda hit: (
+            fixes.ask_gpus(),
+            fixes.say("without a GPU in sight, by hand:"),
+            fixes.set_env(_LIST, known.listed(int(hit["name"][:-1]))),
+        ),
+        example="ValueError: invalid literal for int() with base 10: '90a'",
     ),
 )

@@ -1,12 +1,154 @@
-"""The host compiler is missing, or only half there."""
+"""The host compiler: missing, half there, too new or too old for CUDA, torch and the C++ standard."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
-from dcnbuild.doctor.logs.commands import install_gcc
-from dcnbuild.doctor.logs.patterns import QUOTE, SHELL, Pattern
+from dcnbuild.compatibility import cxx_standard, newest_compiler
+from dcnbuild.doctor import fixes
+from dcnbuild.doctor.fixes import Fix
+from dcnbuild.doctor.logs import names
 from dcnbuild.doctor.logs.rule import Hit, LogRule
+from dcnbuild.doctor.logs.rules_source import port
+from dcnbuild.doctor.parse.patterns import QUOTE
+
+# -- too new, too old ------------------------------------------------------------------------------------
+
+
+def _newest(hit: Hit) -> int | None:
+    """The newest gcc that goes: what the message says, else what the toolkit in the log takes."""
+    if hit["newest"]:
+        return int(hit["newest"])
+    if hit["below"]:
+        return int(hit["below"]) - 1
+    toolkit = hit["cuda"] or hit["toolkit"]
+    return newest_compiler(toolkit, "gcc") if toolkit else None
+
+
+def _too_new_cause(hit: Hit) -> str:
+    toolkit, newest = hit["cuda"] or hit["toolkit"], _newest(hit)
+    compiler = f"gcc {hit['version'] or hit['gcc']}".strip()
+    if compiler == "gcc":
+        compiler = "The gcc that nvcc uses, or the glibc beside it,"
+    cuda = f"CUDA {toolkit}" if toolkit else "this CUDA toolkit"
+    return f"{compiler} is newer than {cuda} accepts" + (f" (gcc {newest} at most)." if newest else ".")
+
+
+def _too_new_fix(hit: Hit) -> Iterator[Fix]:
+    newest = _newest(hit)
+    if newest is not None:
+        yield fixes.use_gcc(newest)
+    elif "parameter packs" in hit.text:
+        yield fixes.use_gcc(10)
+        yield fixes.say("gcc 10 is the last that CUDA before 11.7 takes; or a newer CUDA toolkit")
+    else:
+        yield fixes.command("gcc", "--version")
+        yield fixes.command("nvcc", "--version")
+
+
+def _too_old_cause(hit: Hit) -> str:
+    wanted, have = hit["wanted"], hit["version"] or hit["gcc"]
+    what = f"gcc {have}" if have else "The compiler in use"
+    why = f": -std={hit['standard']} is unknown to it" if hit["standard"] else ""
+    return f"{what} is too old for this torch{why}" + (f" (gcc {wanted} is needed)." if wanted else ".")
+
+
+def _too_old_fix(hit: Hit) -> Iterator[Fix]:
+    standard = cxx_standard(hit["torch"]) if hit["torch"] else None
+    # gcc 9 knows C++17 in full, gcc 11 what torch uses of C++20
+    wanted = hit["wanted"] or ("11" if standard == 20 or "2" in hit["standard"][3:4] else "9")
+    yield fixes.use_gcc(int(wanted))
+
+
+def _fails_after(hit: Hit) -> bool:
+    return any(": error: " in line for line in hit.log.near(hit.line, after=1500))
+
+
+# -- the C++ standard ------------------------------------------------------------------------------------------
+
+#: Names of the standard library, by the C++ standard that brought them.
+_STANDARD_OF = {
+    14: r"(?:enable_if|decay|conditional|remove_\w+|add_\w+|make_\w+|underlying_type|common_type|result_of)_t"
+    r"|index_sequence|make_index_sequence|make_unique|integer_sequence|shared_timed_mutex",
+    17: r"optional|nullopt|variant|visit|monostate|get_if|holds_alternative|string_view|any|any_cast|void_t|apply"
+    r"|conjunction|disjunction|negation|byte|clamp|invoke|invoke_result_t|invoke_result|is_\w+_v|\w+_v|filesystem"
+    r"|scoped_lock|as_const|size|data|in_place_t|in_place|not_fn|reduce|uncaught_exceptions|is_invocable\w*",
+    20: r"(?:strong|weak|partial)_ordering|remove_cvref_t|remove_cvref|bit_cast|span|source_location|type_identity_t"
+    r"|same_as|convertible_to|is_constant_evaluated|ranges|views|ssize|to_address|integral|floating_point|lerp|midpoint"
+    r"|invocable|jthread|latch|barrier|counting_semaphore|erase_if|identity|bit_width|popcount|countl_zero|format",
+}
+_STD_NAMES = "|".join(reversed(_STANDARD_OF.values()))
+_FLAG = re.compile(r"[-/]std[=:](?:c|gnu)\+\+(\d\w)\b")
+
+
+def _given(hit: Hit) -> re.Match[str] | None:
+    """The flag that the compiler was given, on one of the lines above."""
+    for number in range(hit.line, max(-1, hit.line - 80), -1):
+        found = _FLAG.search(hit.log.text(number))
+        if found:
+            return found
+    return None
+
+
+def _standard(hit: Hit) -> int | None:
+    """The newest standard that the errors from the line on ask for."""
+    text = hit.around(after=3000)
+    found = {int(number) for number in re.findall(r"only available (?:from|with) C\+\+(\d\d)", text)}
+    if hit["standard"]:
+        found.add(int(hit["standard"][-2:]))
+    missing = re.findall(rf"\W({_STD_NAMES})\W.{{0,40}}(?:\Wstd\W|has no member)", text)
+    for name in {*missing, names.split(hit["name"])[1]}:
+        # the newest standard first: remove_cvref_t would pass for one of C++14's as well
+        fitting = [n for n, all_of_it in reversed(_STANDARD_OF.items()) if re.fullmatch(all_of_it, name)]
+        found.update(fitting[:1])
+    return max(found, default=None)
+
+
+def _standard_cause(hit: Hit) -> str:
+    standard, given = _standard(hit), _given(hit)
+    flag = f", but the build asks for {given.group(0)}" if given else ""
+    if given and standard and given.group(1) == str(standard):
+        flag = ""
+    return f"The headers need C++{standard or 'of a newer standard'}{flag}."
+
+
+def _standard_fix(hit: Hit) -> Iterator[Fix]:
+    standard = _standard(hit) or 17
+    yield port(hit)
+    if hit.context.windows:
+        yield fixes.set_env("CL", f"/std:c++{standard} /Zc:__cplusplus")
+        yield fixes.set_env("NVCC_APPEND_FLAGS", f"-std=c++{standard}")
+        return
+    yield fixes.say("or by hand, the old -std flag of setup.py:")
+    script = rf"s/-std=(c|gnu)\+\+1[0-9z]/-std=c++{standard}/g"
+    yield fixes.command("sed", "-i", "-E", script, operands=("setup.py",))
+
+
+def _of_standard(hit: Hit) -> bool:
+    """A name of `std` that a newer standard has; not one whose header is not included."""
+    scope, name = names.split(hit["name"], hit["owner"])
+    if scope != "std" or not re.fullmatch(_STD_NAMES, name):
+        return False
+    return names.header_of(name, "std") is None
+
+
+# -- missing -----------------------------------------------------------------------------------------------------------
+
+_COMPILER = (
+    r"(?:.{0,250}/)?(?:x86_64-linux-gnu-|aarch64-linux-gnu-)?(?:g\+\+|gcc|c\+\+|clang\+\+|clang|cc|cc1plus|gfortran)"
+    r"(?:-\d{1,2}(?:\.\d){0,2})?"
+)
+_CONDA_COMPILER = r".{0,300}conda\w{0,20}-linux-gnu-(?:cc|gcc|c\+\+|g\+\+)"
+_CC1PLUS = (
+    ("cannot exec", rf"cannot execute {QUOTE}?(?P<name>cc1plus){QUOTE}?"),
+    ("error trying to exec", rf"error trying to exec {QUOTE}(?P<name>cc1plus){QUOTE}"),
+    ("cannot exec", rf"cannot exec {QUOTE}(?P<name>cc1plus){QUOTE}"),
+)
+
+
+def _is_conda(hit: Hit) -> bool:
+    return "conda" in hit.match.group() or hit.context.conda
 
 
 def _missing_cause(hit: Hit) -> str:
@@ -15,86 +157,204 @@ def _missing_cause(hit: Hit) -> str:
         return "gcc is installed without g++, so that it cannot compile C++ (it finds no cc1plus)."
     if hit["header"]:
         return f"The C++ compiler has no standard library: it finds no <{hit['header']}>."
-    return f"There is no {name or 'C++ compiler'} on this machine."
+    return f"There is no {name or 'C or C++ compiler (gcc, g++)'} on this machine."
 
 
-def _missing_fix(hit: Hit) -> tuple[str, ...]:
+def _missing_fix(hit: Hit) -> Iterator[Fix]:
     found = re.fullmatch(r".*?g(?:cc|\+\+)-(\d{1,2})(?:\.\d)*", hit["name"])
     if found:
-        return (
-            install_gcc(hit, found[1]),
-            "unset CC CXX NVCC_PREPEND_FLAGS  # or take another one",
-        )
-    if hit["name"] == "cc1plus" and hit["gcc"]:
-        return (install_gcc(hit, hit["gcc"]),)
-    return ("sudo apt-get install build-essential",)
-
-
-def _is_conda(hit: Hit) -> bool:
-    return "conda" in hit.match.group() or hit.context.conda
-
-
-_COMPILER = r"(?P<name>(?:/[^\s'\"]{0,200}/)?(?:x86_64-linux-gnu-|aarch64-linux-gnu-)?(?:g\+\+|gcc|c\+\+|clang\+\+|clang|cc)(?:-\d{1,2}(?:\.\d){0,2})?)"
-
-_CONDA_COMPILER = r"(?P<name>[^\s'\"]{0,300}?conda\w{0,20}-linux-gnu-(?:cc|gcc|c\+\+|g\+\+))"
-
-_CC1PLUS = (
-    ("cannot exec", rf"cannot execute {QUOTE}?(?P<name>cc1plus){QUOTE}?"),
-    ("error trying to exec", rf"error trying to exec {QUOTE}(?P<name>cc1plus){QUOTE}"),
-    ("cannot exec", rf"cannot exec {QUOTE}(?P<name>cc1plus){QUOTE}"),
-)
-
-
-def _absent(compiler: str) -> tuple[Pattern, ...]:
-    """Patterns for "this compiler does not exist" from shells, distutils, Python and nvcc."""
-    return (
-        ("not found", rf"{SHELL}{compiler}: (?:command )?not found"),
-        ("not found", rf"^{compiler}: command not found"),
-        ("No such file", rf"{SHELL}{compiler}: No such file"),
-        ("No such file", rf"^{compiler}: No such file or directory"),
-        ("unable to execute", rf"unable to execute '{compiler}'"),
-        ("failed: No such", rf"command '{compiler}' failed: No such"),
-        ("No such file", rf"FileNotFoundError.{{0,60}}: '{compiler}'"),
-        ("Cannot find compiler", rf"Cannot find compiler '{compiler}' in PATH"),
-    )
+        yield fixes.use_gcc(int(found[1]))
+        yield fixes.say("or unset the variables that name it:")
+        yield fixes.unset_env("CC")
+        yield fixes.unset_env("CXX")
+    elif hit["name"] == "cc1plus" and hit["gcc"]:
+        yield fixes.use_gcc(int(hit["gcc"]))
+    elif hit.context.mac:
+        yield fixes.command("xcode-select", "--install")
+    elif hit.context.target(hit.facts).manager in (None, "apt-get"):
+        yield fixes.command("apt-get", "install", "-y", "build-essential", root=True)
+    else:
+        yield fixes.system_install("g++")
 
 
 RULES = (
     LogRule(
-        id="conda-compiler",
-        title="conda's compiler is missing or half there",
-        patterns=(*_absent(_CONDA_COMPILER), *_CC1PLUS),
-        when=_is_conda,
+        id="gcc-too-new",
+        title="gcc is too new for this CUDA",
+        kinds=("undeclared-name",),
+        where={"name": r"_Float(?:16|32|64|128)x?|__float128|__Float32x4_t|__SVFloat32_t|__builtin_\w+|__bf16|_Float\w+"},
+        patterns=(
+            ("nsupported GNU version", r"nsupported GNU version!(?: gcc versions? later than (?P<newest>\d+))?"),
+            (
+                "maximum required version by CUDA",
+                r"installed version of \S+ \((?P<version>\d+)[\d.]*\) is greater than the maximum "
+                r"required version by CUDA (?P<cuda>\d+\.\d+)(?:.{0,120}<(?P<below>\d+)\.)?",
+            ),
+            ("error: parameter packs", r"/c\+\+/(?P<version>\d+)/.{0,60}error: parameter packs not expanded with"),
+            ("error: parameter packs", r"error: parameter packs not expanded with"),
+            (
+                "is undefined",
+                r"/(?:c\+\+|gcc/[\w-]+)/(?P<version>\d+)[\d./].{0,80}error: identifier \"__\w+\" is",
+            ),
+        ),
+        cause=_too_new_cause,
+        fix=_too_new_fix,
+        explains=("nvcc-host-compiler", "glibc-too-new"),
+        example="/usr/local/cuda-11.8/bin/../targets/x86_64-linux/include/crt/host_config.h:132:2: "
+        "error: #error -- unsupported GNU version! gcc versions later than 11 are not supported!",
+    ),
+    LogRule(
+        id="clang-too-new",
+        title="clang does not fit this CUDA",
+        patterns=(("nsupported clang version", r"nsupported clang version!.{0,40}?(?P<below>\d+)"),),
+        cause=lambda hit: f"CUDA {hit['toolkit']} ".strip() + f" accepts clang below {hit['below']} only.",
+        fix=(fixes.use_compiler("/usr/bin/gcc", "/usr/bin/g++"),),
+        example="crt/host_config.h:151:2: error: -- unsupported clang version! "
+        "clang version must be less than 16 and greater than 3.2 .",
+    ),
+    LogRule(
+        id="glibc-too-new",
+        title="glibc is too new for this CUDA",
+        patterns=(
+            (
+                "specification is incompatible",
+                r"specification is incompatible with that of previous function "
+                r"\"(?P<name>(?:cospi|sinpi|rsqrt|\w+pi)f?)\"",
+            ),
+            (
+                "exception specifi",
+                r"mathcalls\S{0,60}error: (?:declaration of|exception specification).{0,80}?"
+                r"(?P<name>(?:cospi|sinpi|rsqrt|tanpi|acospi)f?)\b.{0,120}exception specifi",
+            ),
+        ),
         cause=lambda hit: (
-            "conda's gcc is installed without its g++, so that it cannot compile C++."
-            if hit["name"] == "cc1plus"
-            else f"The environment names {hit['name']} as compiler, which is not installed in it."
+            f"glibc {'2.43' if 'rsqrt' in hit['name'] else '2.41'} and newer declare {hit['name']} in a way that the "
+            f"headers of {'CUDA ' + hit['toolkit'] if hit['toolkit'] else 'this CUDA toolkit'} contradict."
         ),
         fix=(
-            "conda install -c conda-forge gxx_linux-64",
-            "conda deactivate && conda activate "
-            '"$CONDA_DEFAULT_ENV"  # sets CC and CXX; without them: unset CC CXX',
+            fixes.command("ldd", "--version"),
+            fixes.say("a CUDA toolkit that knows this glibc, the newest, or a container with an older system:"),
+            fixes.dcnbuild("toolkit", "list"),
+        ),
+        example="/usr/include/bits/mathcalls.h(79): error: exception specification is incompatible "
+        'with that of previous function "cospi" (declared at line 2601 of crt/math_functions.h)',
+    ),
+    LogRule(
+        id="gcc-too-old",
+        title="gcc is too old",
+        patterns=(
+            ("too old version of GCC", r"too old version of GCC\. We need GCC (?P<wanted>\d+)"),
+            (
+                "error: ",
+                r"\b(?:cc1plus|cc1|gcc|g\+\+|cc|c\+\+)(?:-\d+)?: (?:fatal )?error: .{0,80}?"
+                rf"{QUOTE}-std=(?P<standard>(?:c|gnu)\+\+\w{{2}}){QUOTE}",
+            ),
+            (
+                "minimum required version by CUDA",
+                r"installed version of \S+ \((?P<version>\d+)[\d.]*\) is less than the minimum "
+                r"required version by CUDA (?P<cuda>\d+\.\d+) \((?P<wanted>\d+)",
+            ),
+            ("may be ABI-incompatible", r"Your compiler \(.{1,80}?(?P<version>\d[\d.]*)?\) may be ABI-incomp"),
+            ("GCC", r"(?i:requires? (?:at least )?GCC|GCC version (?:must be )?(?:at least|>=)) ?(?P<wanted>\d+)"),
+        ),
+        when=lambda hit: "ABI-incomp" not in hit.match.group() or _fails_after(hit),
+        cause=_too_old_cause,
+        fix=_too_old_fix,
+        explains=("cxx-standard",),
+        example="torch/include/c10/util/C++17.h:13:2: error: #error \"You're trying to build PyTorch "
+        'with a too old version of GCC. We need GCC 9 or later."',
+    ),
+    LogRule(
+        id="cxx-standard",
+        title="The C++ standard is too old for the headers",
+        patterns=(
+            (
+                "#error",
+                r"#error:? +\W{0,3}.{0,80}?(?P<standard>C\+\+(?:11|14|17|20|23))\b.{0,60}"
+                r"(?:compatible compiler|required|to (?:compile|use|build)|or (?:later|newer))",
+            ),
+            ("error", r"error.{0,60}requires (?:at least )?(?P<standard>C\+\+(?:14|17|20))"),
+            ("only available", r"only available (?:with|from) (?:-std=)?(?P<standard>[cC]\+\+\d\d)"),
+            (
+                "#error",
+                r"#error This file requires compiler and library support.{0,40}"
+                r"ISO (?P<standard>C\+\+ 20(?:11|14|17))",
+            ),
+        ),
+        unless=r"\bwarning\b",
+        explains=("torch-api-changed",),
+        cause=_standard_cause,
+        fix=_standard_fix,
+        example="torch/csrc/api/include/torch/all.h:4:2: error: #error C++17 or later compatible "
+        "compiler is required to use PyTorch.",
+    ),
+    LogRule(
+        id="cxx-standard",
+        title="The C++ standard is too old for the headers",
+        kinds=("undeclared-name",),
+        when=_of_standard,
+        unless=r"\bwarning\b",
+        explains=("torch-api-changed",),
+        cause=_standard_cause,
+        fix=_standard_fix,
+        example="torch/all.h:9:20: error: 'optional' is not a member of 'std'",
+    ),
+    LogRule(
+        id="conda-compiler",
+        title="conda's compiler is missing or half there",
+        kinds=("missing-command",),
+        where={"name": _CONDA_COMPILER},
+        cause="The environment names {name} as compiler, which is not installed in it.",
+        fix=lambda hit: (
+            fixes.conda_install("gxx_linux-64"),
+            fixes.say("deactivate and activate the environment, which sets CC and CXX; or go without them:"),
+            fixes.unset_env("CC"),
+            fixes.unset_env("CXX"),
         ),
         explains=("compiler-missing", "nvcc-host-compiler"),
         example="/bin/sh: 1: /home/user/miniconda3/envs/dcn/bin/x86_64-conda-linux-gnu-c++: not found",
     ),
     LogRule(
+        id="conda-compiler",
+        title="conda's compiler is missing or half there",
+        patterns=_CC1PLUS,
+        when=_is_conda,
+        cause="conda's gcc is installed without its g++, so that it cannot compile C++.",
+        fix=(fixes.conda_install("gxx_linux-64"),),
+        explains=("compiler-missing", "nvcc-host-compiler"),
+        example="x86_64-conda-linux-gnu-cc: fatal error: cannot execute 'cc1plus': execvp: No such file or directory",
+    ),
+    LogRule(
+        id="compiler-missing",
+        title="No C++ compiler",
+        kinds=("missing-command",),
+        where={"name": _COMPILER},
+        cause=_missing_cause,
+        fix=_missing_fix,
+        explains=("nvcc-host-compiler",),
+        example="error: command 'x86_64-linux-gnu-g++' failed: No such file or directory",
+    ),
+    LogRule(
         id="compiler-missing",
         title="No C++ compiler",
         patterns=(
-            *_absent(_COMPILER),
             *_CC1PLUS,
             (
                 "No such file",
                 r"fatal error: (?P<header>iostream|algorithm|cstdlib|cstdint|cmath|string|vector"
-                r"|cstddef|utility): No such file",
+                r"|cstddef|utility|memory|cassert|functional): No such file",
             ),
-            ("could be found", r"No CMAKE_C(?:XX)?_COMPILER could be found(?P<name>)"),
+            ("file not found", r"fatal error: '(?P<header>iostream|algorithm|cstdlib|cstdint|cmath|string|vector)' file"),
+            ("could be found", r"No CMAKE_C(?:XX)?_COMPILER could be found"),
+            ("compiler", r"(?i:(?:failed to|could not|unable to|cannot) find (?:a |the |any )?(?:suitable )?C(?:\+\+|/C\+\+)? compiler)"),
+            ("ompiler", r"(?i:no acceptable C compiler found|no C compiler found)"),
+            ("annot find compiler", r"Cannot find compiler '(?P<name>(?!cl)[^']{1,100})' in PATH"),
+            ("Unknown compiler", r"ERROR: Unknown compiler\(s\): \[\["),
         ),
         when=lambda hit: not (hit["name"] == "cc1plus" and _is_conda(hit)),
         cause=_missing_cause,
         fix=_missing_fix,
         explains=("nvcc-host-compiler",),
-        example="error: command 'x86_64-linux-gnu-g++' failed: No such file or directory",
+        example="RuntimeError: Failed to find C compiler. Please specify via CC environment variable.",
     ),
 )

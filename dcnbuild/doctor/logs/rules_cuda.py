@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
+from dcnbuild.doctor import fixes
+from dcnbuild.doctor.fixes import Fix
 from dcnbuild.doctor.logs import known
-from dcnbuild.doctor.logs.commands import cuda_home, install_toolkit, pip_torch
-from dcnbuild.doctor.logs.patterns import QUOTE, SHELL
+from dcnbuild.doctor.logs.advice import ASK_TORCH
 from dcnbuild.doctor.logs.rule import Hit, LogRule
+
+_VERSIONS = r"(?P<cuda>\d+\.\d+)"
 
 
 def _mismatch_versions(hit: Hit) -> tuple[str, str]:
@@ -20,23 +24,30 @@ def _mismatch_versions(hit: Hit) -> tuple[str, str]:
 def _mismatch_cause(hit: Hit) -> str:
     toolkit, torch = _mismatch_versions(hit)
     against = f"torch was built for CUDA {torch}" if torch else "torch was built for another CUDA"
-    return f"The nvcc in use is CUDA {toolkit}, but {against}."
+    return f"The nvcc in use is {('CUDA ' + toolkit) if toolkit else 'of one CUDA'}, but {against}."
 
 
-def _mismatch_fix(hit: Hit) -> tuple[str, ...]:
+def _mismatch_fix(hit: Hit) -> Iterator[Fix]:
     toolkit, torch = _mismatch_versions(hit)
-    lines: tuple[str, ...] = ()
     if torch:
-        lines += (install_toolkit(hit, torch), *cuda_home(hit, torch))
-    release = known.torch_for_cuda(toolkit)
+        yield fixes.install_toolkit(torch)
+        yield fixes.say("or, where that toolkit is installed already:")
+        yield fixes.use_toolkit(torch)
+    else:
+        yield ASK_TORCH
+        yield fixes.use_toolkit()
+    release = known.torch_for_cuda(toolkit) if toolkit else None
     if release:
-        lines += (f"# or the torch for CUDA {toolkit}:", pip_torch(toolkit, release))
-    return lines or ('python -c "import torch; print(torch.version.cuda)"', *cuda_home(hit))
+        yield fixes.say(f"or the torch for CUDA {toolkit}:")
+        yield fixes.install_torch(release, toolkit)
+    if "DeepSpeed" in hit.text:
+        yield fixes.say("DeepSpeed goes on in spite of it with:")
+        yield fixes.set_env("DS_SKIP_CUDA_CHECK", "1")
 
 
 def _home(hit: Hit) -> str | None:
     """The CUDA_HOME that was meant by a broken one, as far as it can be told."""
-    path = hit["nvcc"].replace("\\\\", "\\")
+    path = _nvcc(hit).replace("\\\\", "\\")
     home = re.sub(r"[/\\]bin[/\\]nvcc(?:\.exe)?$", "", path)
     parts = [part.strip("\"' =") for part in re.split(r":(?![\\/]{1,2}\w+ Files)|;", home)]
     if hit.context.windows:
@@ -48,11 +59,21 @@ def _home(hit: Hit) -> str | None:
     return None
 
 
+def _nvcc(hit: Hit) -> str:
+    """nvcc as it was called."""
+    name = hit["name"] or "nvcc"
+    return hit["path"] + name if hit["path"].endswith(("/", "\\")) else name
+
+
+_BROKEN = re.compile(r"^[:;]|.:/|[\"'=]|bin[/\\]nvcc[/\\]bin|bin[/\\]bin|lib64[/\\]bin")
+
+
 def _nvcc_cause(hit: Hit) -> str:
-    nvcc, home = hit["nvcc"], _home(hit)
+    nvcc, home = _nvcc(hit), _home(hit)
     if "/" not in nvcc and "\\" not in nvcc:
         return (
-            "nvcc is not on PATH: no CUDA toolkit is installed, or its bin directory is not there."
+            "nvcc is not on PATH: no CUDA toolkit is installed (torch's wheels bring none), or its bin "
+            "directory is not there."
         )
     if nvcc[:1] in ":;" or re.search(r"(?<=.):/", nvcc):
         return f'CUDA_HOME is a list of paths, or begins or ends with ":", so that "{nvcc}" is run.'
@@ -63,23 +84,30 @@ def _nvcc_cause(hit: Hit) -> str:
     return f"There is no {nvcc}: CUDA_HOME points where no CUDA toolkit is."
 
 
-def _nvcc_fix(hit: Hit) -> tuple[str, ...]:
-    nvcc, home = hit["nvcc"], _home(hit)
-    broken = bool(
-        re.search(r"^[:;]|.:/|[\"'=]|bin[/\\]nvcc[/\\]bin|bin[/\\]bin|lib64[/\\]bin", nvcc)
-    )
-    if home and broken and not hit.context.windows:
-        return (f"export CUDA_HOME={home}", 'export PATH="$CUDA_HOME/bin:$PATH"')
+def find_toolkit(hit: Hit, version: str | None = None) -> Iterator[Fix]:
+    """Looks for an installed toolkit and makes it the one in use; installs one where there is none."""
     if hit.context.windows:
-        return ("where nvcc", *cuda_home(hit, hit.get("toolkit")))
-    return ("ls -d /usr/local/cuda*", *cuda_home(hit, None), "nvcc --version")
+        yield fixes.command("where", "nvcc")
+    elif not hit.context.mac:
+        yield fixes.command("sh", "-c", "ls -d /usr/local/cuda*")
+    yield fixes.use_toolkit(version)
+    if hit.context.container:
+        yield fixes.say("an image whose name ends in -runtime or -base has no nvcc: build in the -devel one")
+    yield fixes.say("where no toolkit is installed, for the CUDA that torch names:")
+    yield ASK_TORCH
+    if not hit.context.windows:
+        yield fixes.dcnbuild("toolkit", "install", version or "13.0")
 
 
-#: Every way of a shell, Python, distutils and CMake to say that there is no nvcc.
-_NVCC = r"(?P<nvcc>[^\s'\"]{0,300}?nvcc(?:\.exe)?)"
+def _nvcc_fix(hit: Hit) -> Iterator[Fix]:
+    nvcc, home = _nvcc(hit), _home(hit)
+    if home and _BROKEN.search(nvcc) and not hit.context.windows:
+        yield fixes.use_toolkit(root=home)
+        return
+    yield from find_toolkit(hit, hit.get("toolkit") if hit.context.windows else None)
 
-_NVCC_QUOTED = r"'(?P<nvcc>[^'\n]{0,300}?nvcc(?:\.exe)?)'"
 
+_MISSING_NVCC = r"(?:[^\n]{0,300}[/\\])?nvcc(?:\.exe)?"
 
 RULES = (
     LogRule(
@@ -89,17 +117,17 @@ RULES = (
             ("is not set", r"(?:CUDA_HOME|CUDA_PATH) environment variable is not set"),
             ("CUDA was not found", r"CUDA was not found on the system, please set the CUDA_HOME"),
             ("is not set", r"[Ee]rror.{0,60}CUDA_HOME is not set"),
+            ("oolkit", r"(?:No CUDA toolkit found|CUDA toolkit (?:was )?not found|[Cc]ould not find (?:a |the )?CUDA toolkit)"),
+            ("CUDA_HOME", r"(?:MissingCUDAException|CUDA_HOME does not exist|CUDA_HOME (?:is|was) not (?:found|defined))"),
+            ("vailable", r"Error: C(?:uda|UDA) is not availa(?:ble|bel)"),
         ),
+        unless=r"^-- |Warning: ",
         cause="torch found no CUDA toolkit: CUDA_HOME is not set and no nvcc is on PATH (torch's "
-        "wheels bring the runtime, not the compiler).",
+        "wheels bring the runtime, not the compiler), or torch sees no GPU or is a CPU build.",
         fix=lambda hit: (
-            "ls -d /usr/local/cuda*" if not hit.context.windows else "where nvcc",
-            *cuda_home(hit),
-            *(
-                ("conda install -c nvidia cuda-toolkit  # if none is installed",)
-                if hit.context.conda
-                else ()
-            ),
+            *find_toolkit(hit),
+            *((fixes.say("where no GPU is visible while it builds:"), fixes.set_env("FORCE_CUDA", "1"))
+              if "vaila" in hit.match.group() else ()),
         ),
         explains=("nvcc-not-found",),
         example="OSError: CUDA_HOME environment variable is not set. "
@@ -109,25 +137,26 @@ RULES = (
         id="cuda-mismatch",
         title="nvcc and torch disagree about CUDA",
         patterns=(
+            ("mismatches the version", rf"detected CUDA version \({_VERSIONS}\) mismatches the version"),
             (
                 "mismatches the version",
-                r"detected CUDA version \((?P<cuda>\d+\.\d+)\) mismatches the version",
-            ),
-            (
-                "mismatches the version",
-                r"detected CUDA version \(%s\) mismatches.{0,200}?'(?P<cuda>\d+\.\d+)'"
-                r", '(?P<torch_cuda>\d+\.\d+)'",
-            ),
-            (
-                "mismatches the version",
-                r"detected CUDA version \(\{0\}\) mismatches.{0,200}?'(?P<cuda>\d+\.\d+)'"
-                r", '(?P<torch_cuda>\d+\.\d+)'",
+                rf"detected CUDA version \((?:%s|\{{0\}})\) mismatches.{{0,200}}?'{_VERSIONS}', '(?P<torch_cuda>\d+\.\d+)'",
             ),
             (
                 "does not match",
                 r"Cuda extensions are being compiled with a version of Cuda that does not match",
             ),
+            (
+                "does not match",
+                rf"[Ii]nstalled CUDA version {_VERSIONS} does not match the version torch was compiled with (?P<torch_cuda>\d+\.\d+)",
+            ),
+            (
+                "match",
+                rf"(?i:nvcc|toolkit|system)[^\n]{{0,40}}?CUDA[^\n]{{0,20}}?{_VERSIONS}[^\n]{{0,80}}?(?:does not|doesn't|mis)[^\n]{{0,5}}match"
+                r"[^\n]{0,60}?(?P<torch_cuda>\d+\.\d+)",
+            ),
         ),
+        unless=r"\bwarning\b|Warning: ",
         cause=_mismatch_cause,
         fix=_mismatch_fix,
         example="The detected CUDA version (11.8) mismatches the version that was used to compile "
@@ -136,29 +165,34 @@ RULES = (
     LogRule(
         id="nvcc-not-found",
         title="nvcc is not where it is looked for",
-        patterns=(
-            ("unable to execute", rf"unable to execute {_NVCC_QUOTED}"),
-            ("not found", rf"{SHELL}{_NVCC}: (?:command )?not found"),
-            ("No such file", rf"{SHELL}{_NVCC}: No such file"),
-            ("not found", rf"command not found: {_NVCC}"),
-            ("not found", rf"^{_NVCC}: command not found"),
-            ("No such file", rf"No such file or directory:? ?{_NVCC_QUOTED}"),
-            ("[Errno 20]", rf"Not a directory:? ?{_NVCC_QUOTED}"),
-            ("failed: No", rf"command {_NVCC_QUOTED} failed: (?:No such|Not a dir)"),
-            ("nvcc not found", rf"nvcc not found at {_NVCC_QUOTED}"),
-            (
-                "is not recognized",
-                rf"{QUOTE}(?P<nvcc>nvcc){QUOTE} is not recognized as an internal",
-            ),
-            ("Failed to find", r"Failed to find (?P<nvcc>nvcc)\b"),
-            ("ould not find nvcc", r"ould not find (?P<nvcc>nvcc)\b"),
-            ("annot find nvcc", r"annot find (?P<nvcc>nvcc)\b"),
-            ("could be found", r"No CMAKE_CUDA_COMPILER could be found(?P<nvcc>)"),
-            ("not found or", r"CUDA_TOOLKIT_ROOT_DIR not found or specified(?P<nvcc>)"),
-        ),
+        kinds=("missing-command",),
+        where={"name": _MISSING_NVCC},
         unless=r"^-- |\bwarning\b ?:",
         cause=_nvcc_cause,
         fix=_nvcc_fix,
         example="/bin/sh: 1: :/usr/local/cuda/bin/nvcc: not found",
+    ),
+    LogRule(
+        id="nvcc-not-found",
+        title="nvcc is not where it is looked for",
+        patterns=(
+            ("not found", r"(?:^|[\s/])(?:ba|da|z)?sh: (?:line )?(?:\d+: )?(?P<name>[^\s'\"]{0,300}?nvcc): (?:command )?not found"),
+            ("o such", r"(?:^|[\s/])(?:ba|da|z)?sh: (?:line )?(?:\d+: )?(?P<name>[^\s'\"]{0,300}?nvcc): No such"),
+            ("o such", r"No such file or directory:? ?'(?P<name>[^'\n]{0,300}?nvcc(?:\.exe)?)'"),
+            ("[Errno 20]", r"Not a directory:? ?'(?P<name>[^'\n]{0,300}?nvcc(?:\.exe)?)'"),
+            ("failed: No", r"command '(?P<name>[^'\n]{0,300}?nvcc(?:\.exe)?)' failed: (?:No such|Not a dir)"),
+            ("nvcc not found", r"nvcc not found at '(?P<name>[^'\n]{0,300}?nvcc)'"),
+            ("Failed to find", r"Failed to find (?P<name>nvcc)\b"),
+            ("ould not find nvcc", r"ould not find (?P<name>nvcc)\b"),
+            ("annot find nvcc", r"annot find (?P<name>nvcc)\b"),
+            ("nvcc was not found", r"(?P<name>nvcc) was not found"),
+            ("could be found", r"No CMAKE_CUDA_COMPILER could be found"),
+            ("not found or", r"CUDA_TOOLKIT_ROOT_DIR not found or specified"),
+            ("CUDAToolkit", r"Could(?: NOT|n't) find (?:the )?CUDAToolkit|Failed to find the CUDA [Tt]oolkit"),
+        ),
+        unless=r"^-- |\bwarning\b ?:",
+        cause=_nvcc_cause,
+        fix=_nvcc_fix,
+        example="Failed to find nvcc.",
     ),
 )

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
-from dcnbuild.doctor.logs.commands import cuda_home
-from dcnbuild.doctor.logs.patterns import missing_header
+from dcnbuild.doctor import fixes
+from dcnbuild.doctor.fixes import Fix
+from dcnbuild.doctor.logs.advice import system_package
 from dcnbuild.doctor.logs.rule import Hit, LogRule
+from dcnbuild.doctor.logs.rules_source import whose
+from dcnbuild.versions import numbers
 
 #: Header of the toolkit → its package, as NVIDIA's repositories name it for apt and for conda.
 #: Source: the package lists of the "CUDA Installation Guide for Linux".
@@ -16,7 +20,9 @@ PACKAGES = {
     "cusolver": ("libcusolver-dev", "libcusolver-dev"),
     "curand": ("libcurand-dev", "libcurand-dev"),
     "cufft": ("libcufft-dev", "libcufft-dev"),
+    "cufile": ("libcufile-dev", "libcufile-dev"),
     "nvjpeg": ("libnvjpeg-dev", "libnvjpeg-dev"),
+    "nvJitLink": ("libnvjitlink-dev", "libnvjitlink-dev"),
     "npp": ("libnpp-dev", "libnpp-dev"),
     "cuda_profiler_api": ("cuda-profiler-api", "cuda-profiler-api"),
     "cupti": ("cuda-cupti-dev", "cuda-cupti"),
@@ -26,178 +32,261 @@ PACKAGES = {
     "nvtx": ("cuda-nvtx", "cuda-nvtx"),
     "thrust/": ("cuda-cccl", "cuda-cccl"),
     "cub/": ("cuda-cccl", "cuda-cccl"),
-    "cuda/std": ("cuda-cccl", "cuda-cccl"),
+    "cuda/": ("cuda-cccl", "cuda-cccl"),
     "nv/": ("cuda-cccl", "cuda-cccl"),
     "crt/": ("cuda-nvcc", "cuda-nvcc"),
-    "cuda": ("cuda-cudart-dev", "cuda-cudart-dev"),
+    "": ("cuda-cudart-dev", "cuda-cudart-dev"),
+}
+_CUDA_HEADERS = (
+    r"(?:cuda(?:_runtime|_runtime_api|_fp\d+|_bf16|_profiler_api|_occupancy|_device_runtime_api|_awbarrier\w*"
+    r"|_texture_types|_surface_types|_pipeline\w*|GL|_gl_interop|_egl_interop|Typedefs|Profiler)?\.(?:h|hpp)"
+    r"|cusparse\w*\.h|cublas\w*\.h|cusolver\w*\.h|curand\w*\.h|cufft\w*\.h|cufile\w*\.h|nvToolsExt\w*\.h|nvtx\d?/[\w./]+"
+    r"|nvrtc\w*\.h|nvml\.h|nvjpeg\w*\.h|nvJitLink\w*\.h|npp\w*\.h|cupti\w*\.h|crt/[\w.]+|thrust/[\w./]+|cub/[\w./]+"
+    r"|cuda/(?:std/)?[\w./]+|nv/target|cooperative_groups[\w./]*|device_launch_parameters\.h|driver_types\.h"
+    r"|vector_types\.h|vector_functions\.h|device_functions\.h|host_defines\.h|texture_\w+\.h|surface_\w+\.h"
+    r"|library_types\.h|builtin_types\.h|math_constants\.h|math_functions\.h|mma\.h|fatbinary\w*\.h)"
+)
+#: Header → the first CUDA that has it.
+_SINCE = {"cuda_fp8": "11.8", "cuda_fp4": "12.8", "cuda_fp6": "12.8", "cuda_bf16": "11.0", "cub/": "11.0"}
+#: Header → (the first CUDA that has it no longer, what stands for it).
+_GONE = {
+    "nvToolsExt": ("13.0", "nvtx3/nvToolsExt.h: NVTX 3 is header-only, no library is linked"),
+    "texture_fetch_functions": ("12.0", "cudaTextureObject_t, whose functions need no header"),
+    "cuda_texture_types": ("12.0", "cudaTextureObject_t, whose functions need no header"),
+    "cuda_surface_types": ("12.0", "cudaSurfaceObject_t, whose functions need no header"),
+    "device_functions": ("13.0", "cuda_runtime.h"),
+    "math_functions": ("13.0", "cuda_runtime.h"),
+    "host_defines": ("13.0", "crt/host_defines.h, by way of cuda_runtime.h"),
 }
 
-_CUDA_HEADERS = (
-    r"(?:cuda(?:_runtime|_runtime_api|_fp\d+|_bf16|_profiler_api|_occupancy|_device_runtime_api"
-    r"|_texture_types|GL|_gl_interop)?\.(?:h|hpp)|cusparse\w*\.h|cublas\w*\.h|cusolver\w*\.h"
-    r"|curand\w*\.h|cufft\w*\.h|nvToolsExt\w*\.h|nvtx\d?/[\w./]+|nvrtc\.h|nvml\.h|nvjpeg\.h|npp\w*\.h"
-    r"|cupti\w*\.h|crt/[\w.]+|thrust/[\w./]+|cub/[\w./]+|cuda/(?:std/)?[\w./]+|nv/target"
-    r"|cooperative_groups[\w./]*|device_launch_parameters\.h|driver_types\.h|vector_types\.h"
-    r"|device_functions\.h|host_defines\.h|helper_cuda\.h)"
-)
-
-#: Header of something else → the line that brings it.
+_SUBMODULES = "submodules"
+#: Header of something else → how it is got: its package of Debian, "pip NAME", or git's submodules.
 #: Source: the Debian and Ubuntu packages of these names, and the projects' own build notes.
 OTHERS = {
-    "glm/": "git submodule update --init --recursive  # or: sudo apt-get install libglm-dev",
-    "cutlass/": "git submodule update --init --recursive",
-    "cute/": "git submodule update --init --recursive",
-    "third_party/": "git submodule update --init --recursive",
-    "tiny-cuda-nn/": "git submodule update --init --recursive",
-    "pybind11/": "pip install pybind11",
-    "numpy/": "pip install numpy",
-    "Eigen/": "sudo apt-get install libeigen3-dev",
-    "eigen3/": "sudo apt-get install libeigen3-dev",
-    "opencv2/": "sudo apt-get install libopencv-dev",
-    "boost/": "sudo apt-get install libboost-all-dev",
-    "sparsehash/": "sudo apt-get install libsparsehash-dev",
-    "google/dense_hash_map": "sudo apt-get install libsparsehash-dev",
-    "GL/": "sudo apt-get install libgl1-mesa-dev",
-    "EGL/": "sudo apt-get install libegl1-mesa-dev",
-    "X11/": "sudo apt-get install libx11-dev",
-    "gtest/": "sudo apt-get install libgtest-dev",
-    "omp.h": "sudo apt-get install libomp-dev",
-    "mpi.h": "sudo apt-get install libopenmpi-dev",
-    "nccl.h": "sudo apt-get install libnccl-dev",
-    "zlib.h": "sudo apt-get install zlib1g-dev",
-    "png.h": "sudo apt-get install libpng-dev",
-    "jpeglib.h": "sudo apt-get install libjpeg-dev",
-    "ffi.h": "sudo apt-get install libffi-dev",
-    "cblas.h": "sudo apt-get install libopenblas-dev",
-    "lapacke.h": "sudo apt-get install liblapacke-dev",
-    "stdio.h": "sudo apt-get install libc6-dev",
-    "stdlib.h": "sudo apt-get install libc6-dev",
-    "limits.h": "sudo apt-get install libc6-dev",
-    "bits/": "sudo apt-get install libc6-dev",
-}
+    "glm/": _SUBMODULES, "cutlass/": _SUBMODULES, "cute/": _SUBMODULES, "third_party/": _SUBMODULES,
+    "tiny-cuda-nn/": _SUBMODULES, "cub/cub": _SUBMODULES, "composable_kernel": _SUBMODULES, "ck/": _SUBMODULES,
+    "fmt/": "libfmt-dev", "json/json": "libjsoncpp-dev", "nlohmann/": "nlohmann-json3-dev",
+    "pybind11/": "pip pybind11", "nanobind/": "pip nanobind", "numpy/": "pip numpy", "nanoflann": "libnanoflann-dev",
+    "Eigen/": "libeigen3-dev", "eigen3/": "libeigen3-dev", "unsupported/Eigen": "libeigen3-dev",
+    "opencv2/": "libopencv-dev", "opencv4/": "libopencv-dev", "boost/": "libboost-all-dev",
+    "sparsehash/": "libsparsehash-dev", "google/dense_hash_map": "libsparsehash-dev",
+    "google/protobuf": "libprotobuf-dev", "gflags/": "libgflags-dev", "glog/": "libgoogle-glog-dev",
+    "GL/glew": "libglew-dev", "GLFW/": "libglfw3-dev", "GL/": "libgl1-mesa-dev", "EGL/": "libegl1-mesa-dev",
+    "GLES": "libgles2-mesa-dev", "X11/": "libx11-dev", "vulkan/": "libvulkan-dev", "SDL": "libsdl2-dev",
+    "gtest/": "libgtest-dev", "benchmark/": "libbenchmark-dev", "omp.h": "libomp-dev", "mpi.h": "libopenmpi-dev",
+    "nccl.h": "libnccl-dev", "NvInfer": "libnvinfer-dev", "zlib.h": "zlib1g-dev", "zstd.h": "libzstd-dev",
+    "lz4": "liblz4-dev", "bzlib.h": "libbz2-dev", "lzma.h": "liblzma-dev", "png.h": "libpng-dev",
+    "jpeglib.h": "libjpeg-dev", "turbojpeg": "libturbojpeg0-dev", "tiff": "libtiff-dev", "webp/": "libwebp-dev",
+    "libav": "libavcodec-dev libavformat-dev libavutil-dev libswscale-dev", "ffi.h": "libffi-dev",
+    "openssl/": "libssl-dev", "curl/": "libcurl4-openssl-dev", "sqlite3.h": "libsqlite3-dev",
+    "cblas.h": "libopenblas-dev", "lapacke.h": "liblapacke-dev", "mkl": "libmkl-dev", "fftw3": "libfftw3-dev",
+    "hdf5": "libhdf5-dev", "sndfile": "libsndfile1-dev", "portaudio": "portaudio19-dev", "alsa/": "libasound2-dev",
+    "numa.h": "libnuma-dev", "numaif.h": "libnuma-dev", "rdma/": "librdmacm-dev", "infiniband/": "libibverbs-dev",
+    "libaio.h": "libaio-dev", "uuid/": "uuid-dev", "readline/": "libreadline-dev", "ncurses": "libncurses-dev",
+    "tbb/": "libtbb-dev", "gmp": "libgmp-dev", "mpfr": "libmpfr-dev", "CGAL": "libcgal-dev", "pcl/": "libpcl-dev",
+    "embree": "libembree-dev", "assimp/": "libassimp-dev", "OpenEXR/": "libopenexr-dev", "geos": "libgeos-dev",
+    "gdal": "libgdal-dev", "proj": "libproj-dev", "libusb": "libusb-1.0-0-dev", "udev": "libudev-dev",
+    "glib.h": "libglib2.0-dev", "gtk/": "libgtk-3-dev", "yaml-cpp/": "libyaml-cpp-dev",
+    "hip/": "hip-dev", "CL/": "opencl-headers", "linux/": "linux-libc-dev", "asm/": "linux-libc-dev",
+    "stdio.h": "libc6-dev", "stdlib.h": "libc6-dev", "limits.h": "libc6-dev", "bits/": "libc6-dev",
+    "gnu/stubs-32": "libc6-dev-i386", "sys/cdefs": "libc6-dev", "features.h": "libc6-dev",
+}  # fmt: skip
 
 
-def _package(header: str) -> tuple[str, str]:
-    return next(names for start, names in PACKAGES.items() if header.startswith(start))
+def _row(header: str, table: dict[str, tuple[str, str]]) -> tuple[str, str]:
+    return next(value for start, value in table.items() if header.startswith(start))
 
 
-def _cuda_header_cause(hit: Hit) -> str:
-    toolkit, header = hit.get("toolkit"), hit["header"]
-    which = f"The CUDA {toolkit} toolkit in use" if toolkit else "The CUDA toolkit in use"
+# -- headers of the CUDA toolkit ---------------------------------------------------------------------
+
+
+def _moved(hit: Hit) -> bool:
+    """Whether it is a header of Thrust, CUB or libcu++, which CUDA 13 keeps in a directory of its own."""
+    header, toolkit = hit["header"], hit["toolkit"]
+    if not re.match(r"(?:thrust|cub|cuda|nv)/", header) or (toolkit and numbers(toolkit) < (13,)):
+        return False
+    return bool(toolkit) or bool(re.search(r"\.(?:cpp|cc|cxx|c)$", hit["source"]))
+
+
+def _gone(hit: Hit) -> tuple[str, str] | None:
+    found = next((row for start, row in _GONE.items() if hit["header"].startswith(start)), None)
+    toolkit = hit["toolkit"]
+    if found is None or "/" in hit["header"] or (toolkit and numbers(toolkit) < numbers(found[0])):
+        return None
+    return found
+
+
+def _since(hit: Hit) -> str | None:
+    """The first CUDA with the header, where the toolkit in use is older."""
+    first = next((cuda for start, cuda in _SINCE.items() if hit["header"].startswith(start)), None)
+    return first if first and hit["toolkit"] and numbers(hit["toolkit"]) < numbers(first) else None
+
+
+def _cuda_cause(hit: Hit) -> str:
+    header, toolkit = hit["header"], hit["toolkit"]
+    if _since(hit):
+        return f"{hit['where']} includes {header}, which CUDA has since {_since(hit)} only; this is {toolkit}."
     if header in ("cuda.h", "cuda_runtime.h", "cuda_runtime_api.h"):
         return f"No CUDA toolkit is on the include path of {hit['where']}: {header} is not found."
+    which = f"The CUDA {toolkit} toolkit in use" if toolkit else "The CUDA toolkit in use"
     return (
         f"{which} has no {header}: it is not a full toolkit (conda's cuda-nvcc, a distribution's "
         "nvcc and a trimmed image lack the libraries' headers), or CUDA_HOME names another one."
     )
 
 
-def _cuda_header_fix(hit: Hit) -> tuple[str, ...]:
-    toolkit, header = hit.get("toolkit"), hit["header"]
-    if header.startswith("cu") and header in ("cuda.h", "cuda_runtime.h", "cuda_runtime_api.h"):
-        if hit.context.windows:
-            return ("where nvcc", *cuda_home(hit, toolkit))
-        return (
-            "nvcc -dryrun -E -x cu /dev/null 2>&1 | grep TOP=  # the real root of the nvcc on PATH",
-            *cuda_home(hit, toolkit),
-            'export CPATH="$CUDA_HOME/include${CPATH:+:$CPATH}"',
-        )
-    apt, conda = _package(header) if not _is_generic(header) else ("cuda-toolkit", "cuda-toolkit")
-    if hit.context.conda or hit.context.windows:
+def _cuda_fix(hit: Hit) -> Iterator[Fix]:
+    toolkit, header = hit["toolkit"], hit["header"]
+    if _since(hit):
+        yield fixes.install_toolkit(_since(hit) or "")
+        return
+    if header in ("cuda.h", "cuda_runtime.h", "cuda_runtime_api.h"):
+        if not hit.context.windows:
+            yield fixes.command("sh", "-c", "ls -d /usr/local/cuda*")
+        yield fixes.use_toolkit(toolkit or None)
+        return
+    apt, conda = _row(header, PACKAGES)
+    if hit.context.conda:
         channel = f"nvidia/label/cuda-{toolkit}.0" if toolkit else "nvidia"
-        lines: tuple[str, ...] = (f"conda install -c {channel} {conda}",)
-    elif toolkit:
-        lines = (
-            f"sudo apt-get install {apt}-{toolkit.replace('.', '-')}"
-            "  # from NVIDIA's package repository",
-        )
-    else:
-        lines = ("nvcc --version", f"apt-cache search '^{apt}'  # install that version's package")
-    if toolkit and toolkit.startswith("13."):
-        lines += (
-            "# or take the headers that torch's own wheel brought, when it is the same version:",
-            "export CPATH=\"$(python -c 'import sysconfig; "
-            'print(sysconfig.get_path("purelib"))\')/nvidia/cu13/include"',
-        )
-    return lines
-
-
-def _is_generic(header: str) -> bool:
-    return not any(header.startswith(start) for start in PACKAGES)
-
-
-def _cudnn_fix(hit: Hit) -> tuple[str, ...]:
-    if hit.context.conda:
-        return ("conda install -c conda-forge cudnn",)
-    major = (hit.get("toolkit") or "").split(".")[0]
-    if major in ("12", "13"):
-        return (f"sudo apt-get install cudnn9-cuda-{major}  # from NVIDIA's package repository",)
-    return ("sudo apt-get install libcudnn8-dev  # from NVIDIA's package repository",)
-
-
-def _python_header_fix(hit: Hit) -> tuple[str, ...]:
-    python = hit.get("python")
+        yield fixes.conda_install(conda, channel=channel)
+        yield fixes.use_toolkit(toolkit or None)
+        return
     if hit.context.windows:
-        return ("# run the Python installer again, Modify, with the development files",)
+        yield fixes.use_toolkit(toolkit or None)
+        return
+    if toolkit:
+        yield fixes.say("from the package repository of NVIDIA:")
+        yield from system_package(hit, f"{apt}-{toolkit.replace('.', '-')}", header)
+    yield fixes.use_toolkit(toolkit or None)
+    if numbers(toolkit or "0") >= (13,):
+        yield fixes.say("or the headers that came with torch:")
+        yield fixes.set_env_from("CPATH", "python", "-c", _TORCHS_HEADERS)
+
+
+_TORCHS_HEADERS = "import sysconfig; print(sysconfig.get_path('purelib') + '/nvidia/cu13/include')"
+
+
+def _moved_fix(hit: Hit) -> Iterator[Fix]:
+    maker, toolkit = whose(hit), hit["toolkit"]
+    home = f"/usr/local/cuda-{toolkit}" if toolkit else "/usr/local/cuda"
+    if not hit.context.windows:
+        yield fixes.prepend("CPLUS_INCLUDE_PATH", f"{home}/include/cccl")
+    if maker.kind != "package":
+        yield fixes.say("for good: in setup.py, include_dirs=[CUDA_HOME + /include/cccl]; in CMake link CCCL::CCCL")
+    yield fixes.say("or include it in .cu files only, where nvcc finds it by itself")
+
+
+def _gone_fix(hit: Hit) -> Iterator[Fix]:
+    found, maker = _gone(hit), whose(hit)
+    assert found is not None
+    if maker.kind == "own" and hit["source"] and not hit.context.windows and "nvToolsExt" in hit["header"]:
+        name = hit["header"]
+        yield fixes.command("sed", "-i", f"s|<{name}>|<nvtx3/{name}>|", operands=(hit["source"],))
+    yield fixes.say(f"{hit['header']} becomes {found[1]}")
+    yield fixes.say(f"or build with a CUDA before {found[0]}")
+
+
+# -- headers of others --------------------------------------------------------------------------------
+
+
+def _cudnn_fix(hit: Hit) -> Iterator[Fix]:
+    major = hit["toolkit"].split(".")[0]
     if hit.context.conda:
-        return (f"conda install python={python or '3'}  # its headers come with it",)
-    if python:
-        return (
-            f"sudo apt-get install python{python}-dev"
-            "  # Fedora, RHEL: sudo dnf install python3-devel",
-        )
-    return ("sudo apt-get install python3-dev  # Fedora, RHEL: sudo dnf install python3-devel",)
+        yield fixes.conda_install("cudnn")
+    elif major in ("12", "13"):
+        yield fixes.say("from the package repository of NVIDIA:")
+        yield from system_package(hit, f"cudnn9-cuda-{major}", "cudnn.h")
+    else:
+        yield fixes.say("from the package repository of NVIDIA:")
+        yield from system_package(hit, "libcudnn8-dev", "cudnn.h")
 
 
-def _other_fix(hit: Hit) -> tuple[str, ...]:
+def _python_fix(hit: Hit) -> Iterator[Fix]:
+    python = hit["python"]
+    if hit.context.windows:
+        yield fixes.say("run the Python installer again, Modify, with the development files")
+    elif hit.context.conda:
+        yield fixes.conda_install(f"python={python or '3'}")
+    elif hit.context.target(hit.facts).manager == "apt-get":
+        yield from system_package(hit, f"python{python or '3'}-dev", "Python.h")
+    else:
+        yield fixes.system_install("python-dev", python or "3")
+
+
+def _other_fix(hit: Hit) -> Iterator[Fix]:
     header = hit["header"]
-    for start, line in OTHERS.items():
+    for start, how in OTHERS.items():
         if header.startswith(start) or f"/{start}" in header:
-            return (line,)
-    name = re.sub(r"[^\w./+-]", "", header)
-    return (
-        "git submodule update --init --recursive",
-        f"apt-file search /{name}  # which package brings it",
-    )
+            break
+    else:
+        start = how = ""
+    if how == _SUBMODULES or not how:
+        yield fixes.command("git", "submodule", "update", "--init", "--recursive")
+    if how.startswith("pip "):
+        yield fixes.pip_install(how.removeprefix("pip "))
+    elif how and how != _SUBMODULES:
+        for package in how.split():
+            yield from system_package(hit, package, header)
+    elif not how:
+        yield fixes.say("or the package that brings it:")
+        yield fixes.command("apt-file", "search", operands=(f"/{header}",))
 
+
+def _crypt_fix(hit: Hit) -> Iterator[Fix]:
+    if hit.context.conda:
+        yield fixes.conda_install("libxcrypt")
+        yield fixes.command("sh", "-c", 'cp "$CONDA_PREFIX/include/crypt.h" "$(python -c \'import sysconfig; print(sysconfig.get_path("include"))\')"')
+    else:
+        yield from system_package(hit, "libcrypt-dev", "crypt.h")
+
+
+_INCLUDES = "{where} includes {header}, which "
 
 RULES = (
     LogRule(
+        id="cccl-moved",
+        title="Thrust and CUB have a directory of their own in CUDA 13",
+        kinds=("missing-header",),
+        where={"header": r"(?:thrust|cub|cuda|nv)/[\w./]+"},
+        when=_moved,
+        cause=lambda hit: (
+            f"{hit['where']} includes {hit['header']}, which CUDA 13 keeps in include/cccl of the toolkit: nvcc looks "
+            "there for .cu files, the C++ compiler does not for others."
+        ),
+        fix=_moved_fix,
+        example="[1/1] c++ -I/usr/local/cuda-13.0/include -c csrc/sorter.cpp\n"
+        "csrc/sorter.cpp:2:10: fatal error: thrust/host_vector.h: No such file or directory",
+    ),
+    LogRule(
+        id="cuda-header-removed",
+        title="A header of CUDA is gone",
+        kinds=("missing-header",),
+        where={"header": _CUDA_HEADERS},
+        when=lambda hit: _gone(hit) is not None,
+        cause=lambda hit: (
+            f"{hit['where']} includes {hit['header']}, which CUDA {(_gone(hit) or ('',))[0].removesuffix('.0')} removed: "
+            f"today it is {(_gone(hit) or ('', ''))[1]}."
+        ),
+        fix=_gone_fix,
+        example="src/profile.cpp:3:10: fatal error: nvToolsExt.h: No such file or directory",
+    ),
+    LogRule(
         id="cuda-header-missing",
         title="A header of CUDA is missing",
-        patterns=missing_header(_CUDA_HEADERS),
+        kinds=("missing-header",),
+        where={"header": _CUDA_HEADERS},
         unless=r"^-- ",
-        cause=_cuda_header_cause,
-        fix=_cuda_header_fix,
+        cause=_cuda_cause,
+        fix=_cuda_fix,
         example="torch/include/ATen/cuda/CUDAContext.h:6:10: fatal error: cusparse.h: "
         "No such file or directory",
     ),
     LogRule(
-        id="cuda-headers-mixed",
-        title="Headers of two CUDA releases are mixed",
-        patterns=(
-            (
-                "CUDA toolkit headers are incompatible",
-                r"CUDA compiler and CUDA toolkit headers are incompatible",
-            ),
-        ),
-        cause="nvcc and the CUDA headers that it finds are of different releases: CPATH, "
-        "CPLUS_INCLUDE_PATH or an -I flag leads to another toolkit.",
-        fix=(
-            'echo "$CPATH" "$CPLUS_INCLUDE_PATH"',
-            "unset CPATH C_INCLUDE_PATH CPLUS_INCLUDE_PATH",
-        ),
-        example='cuda/std/__cccl/cuda_toolkit.h:41:6: error: #error "CUDA compiler and CUDA toolkit '
-        'headers are incompatible, please check your include paths"',
-    ),
-    LogRule(
         id="cudnn-header-missing",
         title="cuDNN's headers are missing",
-        patterns=missing_header(r"cudnn\w*\.h"),
-        cause=lambda hit: (
-            f"{hit['where']} includes {hit['header']}, and cuDNN's headers are not "
-            "installed (torch's wheels bring the library only)."
-        ),
+        kinds=("missing-header",),
+        where={"header": r"cudnn\w*\.h"},
+        cause=_INCLUDES + "is a header of cuDNN that is not installed (torch's wheels bring the library only).",
         fix=_cudnn_fix,
         example="torch/include/ATen/cudnn/cudnn-wrapper.h:3:10: fatal error: cudnn.h: "
         "No such file or directory",
@@ -205,65 +294,47 @@ RULES = (
     LogRule(
         id="python-h-missing",
         title="Python's headers are missing",
-        patterns=missing_header(r"(?:[Pp]ython|pyconfig|patchlevel)\.h"),
+        kinds=("missing-header",),
+        where={"header": r"(?:[Pp]ython|pyconfig|patchlevel)\.h"},
         cause=lambda hit: (
             f"The headers of Python{' ' + hit['python'] if hit['python'] else ''} are not installed: "
             f"{hit['header']} is not found."
         ),
-        fix=_python_header_fix,
+        fix=_python_fix,
         example="torch/csrc/python_headers.h:12:10: fatal error: Python.h: No such file or directory",
     ),
     LogRule(
         id="crypt-h-missing",
         title="crypt.h is missing",
-        patterns=missing_header(r"crypt\.h"),
+        kinds=("missing-header",),
+        where={"header": r"crypt\.h"},
         cause="Python.h of this Python includes crypt.h, which the compiler in use does not have "
         "(conda's compiler has its own system headers).",
-        fix=lambda hit: (
-            (
-                "conda install -c conda-forge libxcrypt",
-                'export CPATH="$CONDA_PREFIX/include${CPATH:+:$CPATH}"',
-            )
-            if hit.context.conda
-            else ("sudo apt-get install libcrypt-dev",)
-        ),
+        fix=_crypt_fix,
         example="include/python3.8/Python.h:44:10: fatal error: crypt.h: No such file or directory",
     ),
     LogRule(
-        id="msvc-sdk-missing",
-        title="The Windows SDK is not found",
-        patterns=(
-            (
-                "error C1083",
-                r"C1083\s?:.{0,60}?(?P<header>crtdefs|corecrt|stddef|stdio|stdlib|io|float"
-                r"|vcruntime|Windows|basetsd|ctype|string|math)\.h",
-            ),
-            (
-                "error LNK1104",
-                r"LNK1104.{0,60}?(?P<header>kernel32|ucrt|msvcrt|msvcprt|libcpmt)\.lib",
-            ),
-        ),
-        cause="cl.exe runs without the paths of the Windows SDK and the C runtime.",
+        id="torch-headers-missing",
+        title="torch's headers are not on the include path",
+        kinds=("missing-header",),
+        where={"header": r"torch/(?:extension|torch|types|script|library|all)\.h"},
+        cause="The compiler was not given torch's include directories, so that {where} finds no {header}.",
         fix=(
-            '"%ProgramFiles(x86)%\\Microsoft Visual Studio\\Installer\\vs_installer.exe"'
-            "  & rem add: Desktop development with C++, Windows SDK",
-            "rem then build in the x64 Native Tools Command Prompt, with:",
-            "set DISTUTILS_USE_SDK=1",
+            fixes.set_env_from(
+                "CPLUS_INCLUDE_PATH",
+                *("python", "-c", "import torch.utils.cpp_extension as e; print(':'.join(e.include_paths()))"),
+            ),
         ),
-        example="C:\\Python38\\include\\pyconfig.h(59): fatal error C1083: Cannot open include file: "
-        "'io.h': No such file or directory",
+        example="src/box.cpp:1:10: fatal error: torch/extension.h: No such file or directory",
     ),
     LogRule(
         id="header-missing",
         title="A header is missing",
-        patterns=(
-            *missing_header(r"[\w./+-]{2,120}\.(?:h|hpp|cuh|hxx|inl|inc)"),
-            ("fatal error: ", r"fatal error: (?P<header>(?:[\w.+-]+/)+\w+): No such file"),
-        ),
-        cause=lambda hit: (
-            f"{hit['where']} includes {hit['header']}, which is not on this machine or "
-            "not on the include path."
-        ),
+        kinds=("missing-header",),
+        where={"header": r"[\w./+-]{2,120}\.(?:h|hpp|cuh|hxx|inl|inc)|(?:[\w.+-]+/)+\w+"},
+        unless=r"^-- |\bwarning\b ?:",
+        when=lambda hit: "error" in hit.text or "C1083" in hit.text,
+        cause=_INCLUDES + "is not on this machine or not on the include path.",
         fix=_other_fix,
         example="cuda_rasterizer/forward.h:18:10: fatal error: glm/glm.hpp: No such file or directory",
     ),

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 
+from collections.abc import Iterator
+
+from dcnbuild.doctor import fixes
+from dcnbuild.doctor.fixes import Fix
 from dcnbuild.doctor.logs import known
-from dcnbuild.doctor.logs.commands import cuda_home, export
-from dcnbuild.doctor.logs.patterns import SHELL
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
+from dcnbuild.doctor.logs.rules_source import port
+from dcnbuild.doctor.parse.patterns import SHELL
 
 _FATAL = r"\bfatal\s{0,4}:\s{0,4}"
 
@@ -18,11 +22,12 @@ def _std_cause(hit: Hit) -> str:
     return f"{nvcc} is too old to know -std={hit['name']}."
 
 
-def _std_fix(hit: Hit) -> tuple[str, ...]:
-    lines: tuple[str, ...] = ("nvcc --version", *cuda_home(hit))
+def _std_fix(hit: Hit) -> Iterator[Fix]:
+    yield fixes.command("nvcc", "--version")
+    yield fixes.use_toolkit()
     if hit.get("nvcc_path") == "/usr/bin/nvcc":
-        lines += ("# /usr/bin/nvcc is the distribution's: sudo apt-get remove nvidia-cuda-toolkit",)
-    return lines
+        yield fixes.say("/usr/bin/nvcc is the one of the distribution:")
+        yield fixes.command("apt-get", "remove", "nvidia-cuda-toolkit", root=True)
 
 
 def _option_cause(hit: Hit) -> str:
@@ -32,11 +37,17 @@ def _option_cause(hit: Hit) -> str:
     )
 
 
-def _assembler_fix(hit: Hit) -> tuple[str, ...]:
+def _assembler_fix(hit: Hit) -> Iterator[Fix]:
     target = re.search(r"\.target sm_(\d{2,3})\w? or higher", hit.match.group())
-    if target is None:
-        return ()
-    return (export(hit, "TORCH_CUDA_ARCH_LIST", known.listed(int(target[1])) + "+PTX"),)
+    if target is not None:
+        yield fixes.set_env("TORCH_CUDA_ARCH_LIST", known.listed(int(target[1])) + "+PTX")
+
+
+#: Temporary files in a directory of one's own.
+OTHER_TMP = (
+    fixes.command("df", "-h", "/tmp", "."),
+    fixes.set_env_from("TMPDIR", "mktemp", "-d", "-p", "."),
+)
 
 
 def _dashed(hit: Hit) -> str:
@@ -67,7 +78,8 @@ RULES = (
         ),
         cause=_option_cause,
         fix=lambda hit: (
-            f"grep -rn -e '{_dashed(hit)}' setup.py  # make it: -Xcompiler {_dashed(hit)}",
+            fixes.command("grep", "-n", "-e", _dashed(hit), operands=("setup.py",)),
+            fixes.say(f"make it: -Xcompiler {_dashed(hit)}"),
         ),
         example="nvcc fatal   : Unknown option '-fopenmp'",
     ),
@@ -76,7 +88,7 @@ RULES = (
         title="nvcc is given two C++ standards",
         patterns=(("fatal", rf"{_FATAL}redefinition of argument '(?P<name>[\w-]+)'"),),
         cause="nvcc is given the option {name} twice, once by the project and once by torch.",
-        fix=("dcnbuild port {project}  # drops the project's own -std flag",),
+        fix=lambda hit: (port(hit),),
         example="nvcc fatal   : redefinition of argument 'std'",
     ),
     LogRule(
@@ -94,8 +106,8 @@ RULES = (
             + ": a path with a space in it, an empty variable, or an option without its value."
         ),
         fix=(
-            'echo "CUDA_HOME=[$CUDA_HOME] CFLAGS=[$CFLAGS] NVCC_FLAGS=[$NVCC_FLAGS] PWD=[$PWD]"',
-            "# build in a directory whose path has no spaces",
+            fixes.command("printenv", "CUDA_HOME", "CFLAGS", "NVCC_FLAGS", "NVCC_APPEND_FLAGS", "PWD"),
+            fixes.say("build in a directory whose path has no spaces"),
         ),
         example="nvcc fatal   : A single input file is required for a non-link phase when an "
         "outputfile is specified",
@@ -120,8 +132,8 @@ RULES = (
         cause="The nvcc in use finds no {name}: the CUDA toolkit that it belongs to is incomplete, "
         "or nvcc was copied or linked out of it.",
         fix=lambda hit: (
-            "nvcc -dryrun -E -x cu /dev/null 2>&1 | grep TOP=  # where it looks",
-            *cuda_home(hit, hit.get("toolkit")),
+            fixes.command("nvcc", "-dryrun", "-E", "-x", "cu", "/dev/null"),
+            fixes.use_toolkit(hit.get("toolkit")),
         ),
         example="sh: 1: cicc: not found",
     ),
@@ -140,7 +152,7 @@ RULES = (
             ("Failed to create", rf"{_FATAL}Failed to create (?P<name>.{{1,80}})"),
         ),
         cause="nvcc cannot write {name}: the directory is missing, full, or not yours.",
-        fix=('mkdir -p "$HOME/tmp" && export TMPDIR="$HOME/tmp"', 'df -h "$TMPDIR" .'),
+        fix=OTHER_TMP,
         example="nvcc fatal   : Could not open output file '/tmp/tmpxft_00001a2b_00000000-6_a.ii'",
     ),
     LogRule(
@@ -161,8 +173,8 @@ RULES = (
         ),
         cause="nvcc could not run, or does not take, the C++ compiler that it was told to use.",
         fix=(
-            "g++ --version",
-            'export CC=gcc CXX=g++ NVCC_PREPEND_FLAGS="-ccbin $(command -v g++)"',
+            fixes.command("g++", "--version"),
+            fixes.use_compiler("/usr/bin/gcc", "/usr/bin/g++"),
         ),
         example="nvcc fatal   : Failed to preprocess host compiler properties.",
     ),
@@ -191,7 +203,7 @@ RULES = (
             ("nvcc fatal", r"nvcc fatal(?P<name>)"),
         ),
         cause=lambda hit: f"nvcc refused to go on: {hit['name'].strip() or 'it does not say why'}",
-        fix=("nvcc --version", "dcnbuild doctor"),
+        fix=(fixes.command("nvcc", "--version"), fixes.dcnbuild("doctor")),
         example="nvcc fatal   : Option '--ptx (-ptx)' is not allowed when compiling for multiple "
         "GPU code instances",
     ),

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
-from dcnbuild.doctor.logs.patterns import START
+from dcnbuild.doctor import fixes
+from dcnbuild.doctor.fixes import Fix
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
+from dcnbuild.doctor.logs.rules_nvcc import OTHER_TMP
+from dcnbuild.doctor.parse.patterns import START
 
 
-def _memory_fix(hit: Hit) -> tuple[str, ...]:
+def _memory_fix(hit: Hit) -> Iterator[Fix]:
     jobs = hit.context.first(re.compile(r"\bninja .{0,20}-j ?(\d+)|MAX_JOBS=(\d+)"), reach=2000)
     count = next((int(group) for group in jobs.groups() if group), 0) if jobs else 0
-    wanted = max(1, count // 2) if count > 2 else 1
-    if hit.context.windows:
-        return (f"set MAX_JOBS={wanted}",)
-    lines: tuple[str, ...] = (f"export MAX_JOBS={wanted}", "free -h")
+    wanted = str(max(1, count // 2) if count > 2 else 1)
     if hit.context.first(re.compile(r"[Cc][Mm]ake"), reach=200):
-        lines = (f"export CMAKE_BUILD_PARALLEL_LEVEL={wanted}", *lines)
-    return lines
+        yield fixes.set_env("CMAKE_BUILD_PARALLEL_LEVEL", wanted)
+    yield fixes.set_env("MAX_JOBS", wanted)
+    if not hit.context.windows:
+        yield fixes.command("free", "-h")
 
 
 def _memory_cause(hit: Hit) -> str:
@@ -26,15 +29,17 @@ def _memory_cause(hit: Hit) -> str:
     return f"The machine ran out of memory: {which} was killed (each job takes gigabytes)."
 
 
-def _space_fix(hit: Hit) -> tuple[str, ...]:
+def _space_fix(hit: Hit) -> Iterator[Fix]:
     path = re.search(r"(/(?:tmp|var/tmp|dev/shm))\b", hit.log.text(hit.line))
-    if path is None and re.search(r"tmpxft|pip-|/T/", " ".join(hit.log.near(hit.line, 5, 5))):
-        path = re.search("(/tmp)", "/tmp")
-    if path:
-        return (f"df -h {path[1]}", 'mkdir -p "$HOME/tmp" && export TMPDIR="$HOME/tmp"')
     if hit.context.windows:
-        return (r"set TMP=D:\tmp", r"set TEMP=D:\tmp", "pip cache purge")
-    return ('df -h . "$HOME" "${TMPDIR:-/tmp}"', "pip cache purge")
+        yield fixes.set_env("TMP", r"D:\tmp")
+        yield fixes.set_env("TEMP", r"D:\tmp")
+        yield fixes.pip("cache", "purge")
+    elif path or re.search(r"tmpxft|pip-|/T/", " ".join(hit.log.near(hit.line, 5, 5))):
+        yield from OTHER_TMP
+    else:
+        yield fixes.command("df", "-h", ".", "/tmp")
+        yield fixes.pip("cache", "purge")
 
 
 def _permission_cause(hit: Hit) -> str:
@@ -44,18 +49,22 @@ def _permission_cause(hit: Hit) -> str:
     return f"This user may not open or write {path or 'what the build writes'}."
 
 
-def _permission_fix(hit: Hit) -> tuple[str, ...]:
+def _permission_fix(hit: Hit) -> Iterator[Fix]:
     path = hit["path"].strip()
     if "torch_extensions" in path:
-        return ('export TORCH_EXTENSIONS_DIR="$HOME/.cache/torch_extensions_$USER"',)
-    if re.search(r"site-packages|dist-packages|/usr/(?:local/)?(?:lib|bin)|/opt/", path):
-        return ("python3 -m venv ~/venv", ". ~/venv/bin/activate")
-    if hit.context.windows:
-        return ("rem end the Pythons that have the module loaded, then build again",)
-    if re.search(r"(?:^|/)(?:build|dist|[\w.-]+\.egg-info)(?:/|$)", path):
-        return ('sudo chown -R "$(id -un)" build dist *.egg-info  # left by a build with sudo',)
-    where = path.rpartition("/")[0] or "."
-    return (f"ls -ld {where}", "# build in a directory of your own, and without sudo")
+        yield fixes.set_env_from("TORCH_EXTENSIONS_DIR", "sh", "-c", 'echo "$HOME/.cache/torch_extensions_$(id -un)"')
+    elif re.search(r"site-packages|dist-packages|/usr/(?:local/)?(?:lib|bin)|/opt/", path):
+        yield fixes.command("python3", "-m", "venv", "venv")
+        yield fixes.say("then activate it, and install into it")
+    elif hit.context.windows:
+        yield fixes.say("end the Pythons that have the module loaded, then build again")
+    elif re.search(r"(?:^|/)(?:build|dist|[\w.-]+\.egg-info)(?:/|$)", path):
+        yield fixes.say("left by a build with sudo:")
+        yield fixes.command("sh", "-c", 'chown -R "$SUDO_UID" build dist *.egg-info', root=True)
+    else:
+        where = path.rpartition("/")[0] or "."
+        yield fixes.command("ls", "-ld", operands=(where,))
+        yield fixes.say("build in a directory of your own, and without sudo")
 
 
 def _lock_cause(hit: Hit) -> str:
@@ -67,18 +76,18 @@ def _lock_cause(hit: Hit) -> str:
     )
 
 
-def _lock_fix(hit: Hit) -> tuple[str, ...]:
+def _lock_fix(hit: Hit) -> Iterator[Fix]:
+    yield fixes.say("while no build is running:")
     if hit["path"]:
-        return (f"rm {hit['path']}",)
+        yield fixes.remove(hit["path"])
+        return
     found = hit.context.first(
         re.compile(r"Using (\S+torch_extensions\S*) as PyTorch extensions root")
     )
-    root = (
-        found.group(1).rstrip(".")
-        if found
-        else '"${TORCH_EXTENSIONS_DIR:-$HOME/.cache/torch_extensions}"'
-    )
-    return (f"find {root} -name lock -delete  # while no build is running",)
+    if found:
+        yield fixes.command("find", found.group(1).rstrip("."), "-name", "lock", "-delete")
+    else:
+        yield fixes.command("sh", "-c", 'find "${TORCH_EXTENSIONS_DIR:-$HOME/.cache/torch_extensions}" -name lock -delete')
 
 
 _NO_SPACE = (
@@ -195,8 +204,9 @@ RULES = (
         ),
         cause="A compiler crashed: {what}",
         fix=(
-            "export MAX_JOBS=1  # memory is the most frequent reason",
-            "g++ --version; nvcc --version",
+            fixes.say("memory is the most frequent reason:"),
+            fixes.set_env("MAX_JOBS", "1"),
+            fixes.command("g++", "--version"),
         ),
         example="src/kernel.cu:88:1: internal compiler error: Segmentation fault",
     ),

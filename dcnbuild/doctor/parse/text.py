@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from functools import cached_property
 
-from dcnbuild.doctor.logs.locales import to_english
+from dcnbuild.doctor.parse.locales import to_english
 
 #: Longer lines are cut into overlapping pieces, so that no pattern ever runs over megabytes.
 LONGEST_LINE = 2000
@@ -130,16 +129,6 @@ def clean(line: str) -> str:
     return line[start:].rstrip(" \t│┃║|")
 
 
-#: What pip, setup.py, Visual Studio and CMake say at the end of a build that went well.
-_GOOD_END = (
-    "Successfully installed",
-    "Successfully built",
-    "Finished processing dependencies",
-    "Build succeeded",
-    "[100%] Built target",
-)
-
-
 class Log:
     """A log whose lines are cleaned when they are asked for.
 
@@ -168,15 +157,6 @@ class Log:
         if number not in self._english:
             self._english[number] = to_english(self.text(number))
         return self._english[number]
-
-    @cached_property
-    def good_end(self) -> int:
-        """The number of the last line that says that a build came to a good end, else -1."""
-        for number in range(len(self.lines) - 1, -1, -1):
-            line = self.lines[number]
-            if any(word in line for word in _GOOD_END):
-                return number
-        return -1
 
     def near(self, number: int, before: int = 0, after: int = 0) -> list[str]:
         """The English lines from `before` lines above `number` to `after` below it."""

@@ -1,0 +1,82 @@
+"""Whose a file is: that decides who can mend it.
+
+Example: `owner("/env/lib/python3.11/site-packages/torch/lib/libtorch_cuda.so")` is torch's, and nobody
+helps it by rebuilding the current directory.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["own", "package", "torch", "nvidia", "toolkit", "conda", "python", "system", "unknown"]
+
+_INSTALLED = re.compile(
+    r"(?:site|dist)-packages[/\\](?P<module>[A-Za-z_]\w*)|[/\\](?P<egg>[A-Za-z_]\w*)-[\d.]+(?:-py3\.\d+)?\S*\.egg[/\\]"
+)
+_FETCHED = re.compile(
+    r"(?:pip-install-\w+|pip-wheel-\w+)[/\\](?P<name>[A-Za-z][\w.-]*?)_[0-9a-f]{4,64}[/\\]"
+    r"|(?:git-v0[/\\]checkouts|sdists-v\d+)[/\\]"
+)
+_SYSTEM = re.compile(r"^(?:/usr/|/lib|/etc/|[A-Z]:\\Windows)", re.IGNORECASE)
+_TOOLKIT = re.compile(r"[/\\]cuda(?:-\d+\.\d+)?[/\\]|GPU Computing Toolkit|targets/\w+-linux/include")
+_CONDA = re.compile(r"(?:conda|mamba|forge)\d?[/\\](?:envs[/\\][\w.-]+[/\\])?(?:lib|include|bin)[/\\]", re.IGNORECASE)
+_PYTHON = re.compile(r"[/\\]include[/\\]python3\.\d+|[/\\]lib[/\\]python3\.\d+[/\\](?!site-packages)")
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who made a file; `name` is the package as pip calls it, where it is one."""
+
+    kind: Kind
+    name: str = ""
+
+
+#: Module → the name that its package has on PyPI, where they differ.
+PACKAGES = {
+    "cv2": "opencv-python", "yaml": "pyyaml", "Cython": "cython", "PIL": "pillow", "skimage": "scikit-image",
+    "sklearn": "scikit-learn", "git": "gitpython", "attr": "attrs", "dateutil": "python-dateutil",
+    "google": "protobuf", "OpenSSL": "pyopenssl", "Crypto": "pycryptodome", "skbuild": "scikit-build",
+    "scikit_build_core": "scikit-build-core", "hatchling": "hatchling", "flit_core": "flit-core",
+    "poetry": "poetry-core", "mesonpy": "meson-python", "setuptools_scm": "setuptools-scm",
+    "flash_attn": "flash-attn", "torch_scatter": "torch-scatter", "torch_sparse": "torch-sparse",
+    "torch_cluster": "torch-cluster", "torch_spline_conv": "torch-spline-conv", "pyg_lib": "pyg-lib",
+    "usb": "pyusb", "serial": "pyserial", "fitz": "pymupdf", "magic": "python-magic", "bs4": "beautifulsoup4",
+    "pytorch_lightning": "pytorch-lightning", "lightning_fabric": "lightning", "mmcv": "mmcv",
+    "causal_conv1d": "causal-conv1d", "mamba_ssm": "mamba-ssm", "transformer_engine": "transformer-engine",
+    "tensorrt": "tensorrt", "pycuda": "pycuda", "cupy": "cupy-cuda12x", "numba": "numba", "dlib": "dlib",
+    "deep_gemm": "deep-gemm", "vllm": "vllm", "onnxruntime": "onnxruntime-gpu", "faiss": "faiss-cpu",
+}  # fmt: skip
+
+
+def package_of(module: str) -> str:
+    """The name on PyPI of the package that brings a module: "cv2.dnn" → "opencv-python"."""
+    first = module.split(".")[0]
+    return PACKAGES.get(first, first.replace("_", "-"))
+
+
+def owner(path: str) -> Owner:
+    """Whose file this is."""
+    installed = _INSTALLED.search(path)
+    if installed:
+        module = installed["module"] or installed["egg"]
+        if module in ("torch", "functorch", "torchgen", "caffe2"):
+            return Owner("torch", "torch")
+        if module == "nvidia":
+            return Owner("nvidia", "nvidia")
+        return Owner("package", package_of(module))
+    if re.search(r"[/\\]torch[/\\](?:include|lib)[/\\]|libtorch[/\\]", path):
+        return Owner("torch", "torch")
+    fetched = _FETCHED.search(path)
+    if fetched:
+        return Owner("package", (fetched["name"] or "").replace("_", "-"))
+    if _TOOLKIT.search(path):
+        return Owner("toolkit")
+    if _CONDA.search(path):
+        return Owner("conda")
+    if _PYTHON.search(path):
+        return Owner("python")
+    if _SYSTEM.search(path):
+        return Owner("system")
+    return Owner("own" if path else "unknown")

@@ -1,0 +1,72 @@
+"""From a log to records: what each message says, whichever tool says it and however it is wrapped.
+
+`Log` gives the lines, cleaned and in English; `Reading.records` what they say; `tracebacks` how
+Python programs ended. Nothing here knows why a build failed: that is `dcnbuild.doctor.logs`.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+
+from dcnbuild.doctor.parse import binaries, compilers, python, runtime, tools
+from dcnbuild.doctor.parse.record import Record, Shape
+from dcnbuild.doctor.parse.text import Log, decode
+
+__all__ = ["SHAPES", "Log", "Reading", "Record", "Shape", "decode"]
+
+SHAPES: tuple[Shape, ...] = (
+    *compilers.SHAPES,
+    *binaries.SHAPES,
+    *python.SHAPES,
+    *tools.SHAPES,
+    *runtime.SHAPES,
+)
+
+_TRACEBACK = "Traceback (most recent call last)"
+_RAISED = re.compile(r"(?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?:: ?(?P<text>.*)|$)")
+#: Further lines of a traceback are looked for so far down.
+_DEEPEST = 400
+
+
+class Reading:
+    """The records of one log; each line is read once."""
+
+    def __init__(self, log: Log, candidates: str) -> None:
+        self.log = log
+        self._shapes = [shape for shape in SHAPES if shape.needle in candidates]
+        self._known: dict[str, tuple[Record, ...]] = {}
+
+    def records(self, text: str) -> tuple[Record, ...]:
+        """What a cleaned English line says, in the order of `SHAPES`; one record for each kind."""
+        if text not in self._known:
+            found: dict[str, Record] = {}
+            for shape in self._shapes:
+                if shape.kind not in found and shape.needle in text:
+                    record = shape.record(text)
+                    if record is not None:
+                        found[shape.kind] = record
+            self._known[text] = tuple(found.values())
+        return self._known[text]
+
+    @cached_property
+    def raised(self) -> dict[int, Record]:
+        """The lines that end a traceback, whatever their exception is called."""
+        found = {}
+        for number, line in enumerate(self.log.lines):
+            column = line.find(_TRACEBACK)
+            if column >= 0:
+                end = self._end(number, column)
+                match = _RAISED.match(self.log.english(end)) if end is not None else None
+                if end is not None and match:
+                    found[end] = Record("exception", "python", match)
+        return found
+
+    def _end(self, start: int, column: int) -> int | None:
+        """The line below the frames of the traceback that starts at `column` of a line."""
+        for number in range(start + 1, min(len(self.log), start + _DEEPEST)):
+            line = self.log.lines[number]
+            text = line[column:]
+            if text.strip() and not text[0].isspace():
+                return None if _TRACEBACK in text else number
+        return None

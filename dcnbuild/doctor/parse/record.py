@@ -1,0 +1,60 @@
+"""A record: what one message of a tool says, without saying why."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Record:
+    """One message.
+
+    Attributes:
+        kind: what sort of message it is, e.g. "undeclared-name"; see `shapes`.
+        tool: who says it, e.g. "gcc"; "" where several tools say it alike.
+        match: where it stands in its line. The named groups are the entities: `name`, `owner`,
+            `header`, `library`, `symbol`, `option`, `module`, `path`, `version`, ….
+    """
+
+    kind: str
+    tool: str
+    match: re.Match[str]
+
+    def __getitem__(self, entity: str) -> str:
+        if entity not in self.match.re.groupindex:
+            return ""
+        return (self.match.group(entity) or "").strip()
+
+    @property
+    def entities(self) -> dict[str, str]:
+        """The entities that the message names."""
+        return {name: self[name] for name in self.match.re.groupindex if self[name]}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How one tool words one kind of message.
+
+    Attributes:
+        kind, tool: of the records.
+        needle: a literal part of every such message; looked for first, which keeps reading fast.
+        pattern: a regular expression over the cleaned line in English; it is linear, which a test
+            holds it to.
+    """
+
+    kind: str
+    tool: str
+    needle: str
+    pattern: str
+    compiled: re.Pattern[str] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "compiled", re.compile(self.pattern))
+
+    def record(self, line: str) -> Record | None:
+        """The message in a cleaned English line, if it is of this shape."""
+        if self.needle not in line:
+            return None
+        match = self.compiled.search(line)
+        return Record(self.kind, self.tool, match) if match else None
