@@ -2,7 +2,7 @@
 
 A row has the fields of LogRule. `patterns` maps a literal part to a regular expression; `around` and
 `without` are regular expressions that the lines nearby must and must not hold; `machine` names a kind
-of machine (see Context). A fix is a list: the name of a function of `dcnbuild.doctor.fixes` (or of
+of machine (see Context); the line above has to name the entity `twice`, too. A fix is a list: the name of a function of `dcnbuild.doctor.fixes` (or of
 _VERBS) and its arguments, in which `{name}` stands for an entity of the record; an argument whose
 entity is empty drops the line.
 """
@@ -32,7 +32,7 @@ _NEAR = (40, 25)
 _VERBS: dict[str, Callable[..., Iterable[Fix]]] = {
     "run": lambda hit, *words: (fixes.command(*words),),
     "sudo": lambda hit, *words: (fixes.command(*words, root=True),),
-    "on": lambda hit, *words: (fixes.command(*words[:-1], operands=words[-1:]),),
+    "of": lambda hit, *words: (fixes.command(*words[:-1], operands=words[-1:]),),
     "install": lambda hit, *packages: (advice.install(hit, *packages),),
     "upgrade": lambda hit, *packages: (fixes.pip_install(*packages, options=("--upgrade",)),),
     "build": lambda hit: (advice.build(hit),),
@@ -78,13 +78,15 @@ def _on(machine: str, hit: Hit) -> bool:
 
 def _conditions(row: dict[str, Any]) -> Callable[[Hit], bool] | None:
     around, without = (row.pop(name, None) for name in ("around", "without"))
-    machine = row.pop("machine", None)
-    if not (around or without or machine):
+    machine, twice = row.pop("machine", None), row.pop("twice", None)
+    if not (around or without or machine or twice):
         return None
     wanted, unwanted = (re.compile(text) if text else None for text in (around, without))
 
     def when(hit: Hit) -> bool:
         if machine and not _on(machine, hit):
+            return False
+        if twice and hit[twice] not in hit.log.english(hit.line - 1):
             return False
         text = hit.around(*_NEAR)
         return bool((wanted is None or wanted.search(text)) and not (unwanted and unwanted.search(text)))

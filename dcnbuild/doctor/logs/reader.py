@@ -21,7 +21,7 @@ WORDS = (
     *("o module", "o version", "must be", "ndefined", "declared", "defined", "nresolved", "nknown"),
     *("nrecognized", "nsufficient", "is not", "does not", "did not", "has no", "no instance", "no suitable"),
     *("no matching", "incomplete", "o matching", "no member", "no type", "no template", "named", "required"),
-    *("requires", "removed", "upported", "match", "vailable", "ompatib", "ompatible", "conflict", "ambiguous"),
+    *("requires", "removed", "upported", "match", "availa", "ompatib", "ompatible", "conflict", "ambiguous"),
     *("compiled with", "too old", "exhausted", "exceeded", "No space", "ut of memory", "bad_alloc", "137"),
     *("[Errno", "size changed", "NVIDIA driver", "CUDA-capable", "invalid", "mplemented", "lock file"),
     *("baton", "pkg_resources", "nvToolsExt", "CUDA_ARCHITECTURES", "_get_cuda_arch_flags", "arch_list["),

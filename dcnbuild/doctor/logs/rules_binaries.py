@@ -203,7 +203,7 @@ def _library_fix(hit: Hit) -> Iterator[Fix]:
 def _driver_fix(hit: Hit) -> Iterator[Fix]:
     yield fixes.command("nvidia-smi")
     if hit.context.wsl:
-        yield fixes.say("WSL has the driver of Windows here; install none inside:")
+        yield fixes.say("WSL has the driver of Windows here, install none inside:")
         yield fixes.prepend("LD_LIBRARY_PATH", "/usr/lib/wsl/lib")
     else:
         yield fixes.say("in a container: docker run --gpus all, with nvidia-container-toolkit on the host")
@@ -265,11 +265,11 @@ def _dll_fix(hit: Hit) -> Iterator[Fix]:
     if _of_torch_dll(hit):
         yield from _REDIST
         if "fbgemm" in hit["library"]:
-            yield fixes.say("fbgemm.dll of torch 2.4.0 also needs libomp140.x86_64.dll; torch 2.4.1 brings it:")
+            yield fixes.say("fbgemm.dll of torch 2.4.0 also needs libomp140.x86_64.dll, torch 2.4.1 brings it:")
         yield fixes.pip_install("torch", options=("--upgrade",))
         return
     yield ASK_TORCH
-    yield fixes.say("import torch before the extension; then, if it still fails, rebuild:")
+    yield fixes.say("import torch before the extension, then, if it still fails, rebuild:")
     yield from _reinstall(hit, _loader(hit))
 
 

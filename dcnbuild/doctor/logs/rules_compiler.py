@@ -41,7 +41,7 @@ def _too_new_fix(hit: Hit) -> Iterator[Fix]:
         yield fixes.use_gcc(newest)
     elif "parameter packs" in hit.text:
         yield fixes.use_gcc(10)
-        yield fixes.say("gcc 10 is the last that CUDA before 11.7 takes; or a newer CUDA toolkit")
+        yield fixes.say("gcc 10 is the last that CUDA before 11.7 takes, or a newer CUDA toolkit")
     else:
         yield fixes.command("gcc", "--version")
         yield fixes.command("nvcc", "--version")
@@ -282,7 +282,7 @@ RULES = (
             ),
         ),
         unless=r"\bwarning\b",
-        explains=("torch-api-changed",),
+        explains=("torch-api-changed", "warning-as-error"),
         cause=_standard_cause,
         fix=_standard_fix,
         example="torch/csrc/api/include/torch/all.h:4:2: error: #error C++17 or later compatible "
@@ -294,7 +294,7 @@ RULES = (
         kinds=("undeclared-name",),
         when=_of_standard,
         unless=r"\bwarning\b",
-        explains=("torch-api-changed",),
+        explains=("torch-api-changed", "warning-as-error"),
         cause=_standard_cause,
         fix=_standard_fix,
         example="torch/all.h:9:20: error: 'optional' is not a member of 'std'",
@@ -307,7 +307,7 @@ RULES = (
         cause="The environment names {name} as compiler, which is not installed in it.",
         fix=lambda hit: (
             fixes.conda_install("gxx_linux-64"),
-            fixes.say("deactivate and activate the environment, which sets CC and CXX; or go without them:"),
+            fixes.say("deactivate and activate the environment, which sets CC and CXX, or go without them:"),
             fixes.unset_env("CC"),
             fixes.unset_env("CXX"),
         ),
@@ -348,6 +348,10 @@ RULES = (
             ("could be found", r"No CMAKE_C(?:XX)?_COMPILER could be found"),
             ("compiler", r"(?i:(?:failed to|could not|unable to|cannot) find (?:a |the |any )?(?:suitable )?C(?:\+\+|/C\+\+)? compiler)"),
             ("ompiler", r"(?i:no acceptable C compiler found|no C compiler found)"),
+            (
+                "No such file",
+                r"^(?P<name>(?:\S{0,200}/)?(?:g\+\+|gcc|c\+\+|clang\+\+|clang|cc)(?:-\d{1,2}(?:\.\d){0,2})?): No such file or directory",
+            ),
             ("annot find compiler", r"Cannot find compiler '(?P<name>(?!cl)[^']{1,100})' in PATH"),
             ("Unknown compiler", r"ERROR: Unknown compiler\(s\): \[\["),
         ),

@@ -119,7 +119,7 @@ RULES = (
             ("is not set", r"[Ee]rror.{0,60}CUDA_HOME is not set"),
             ("oolkit", r"(?:No CUDA toolkit found|CUDA toolkit (?:was )?not found|[Cc]ould not find (?:a |the )?CUDA toolkit)"),
             ("CUDA_HOME", r"(?:MissingCUDAException|CUDA_HOME does not exist|CUDA_HOME (?:is|was) not (?:found|defined))"),
-            ("vailable", r"Error: C(?:uda|UDA) is not availa(?:ble|bel)"),
+            ("availa", r"Error: C(?:uda|UDA) is not availa(?:ble|bel)"),
         ),
         unless=r"^-- |Warning: ",
         cause="torch found no CUDA toolkit: CUDA_HOME is not set and no nvcc is on PATH (torch's "

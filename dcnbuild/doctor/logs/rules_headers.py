@@ -172,7 +172,7 @@ def _moved_fix(hit: Hit) -> Iterator[Fix]:
     if not hit.context.windows:
         yield fixes.prepend("CPLUS_INCLUDE_PATH", f"{home}/include/cccl")
     if maker.kind != "package":
-        yield fixes.say("for good: in setup.py, include_dirs=[CUDA_HOME + /include/cccl]; in CMake link CCCL::CCCL")
+        yield fixes.say("for good: in setup.py, include_dirs=[CUDA_HOME + /include/cccl], in CMake link CCCL::CCCL")
     yield fixes.say("or include it in .cu files only, where nvcc finds it by itself")
 
 

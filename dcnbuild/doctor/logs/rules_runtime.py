@@ -20,14 +20,14 @@ _FRAME = re.compile(r"File \"([^\"]{1,300})\", line \d+")
 def new_driver(hit: Hit) -> Iterator[Fix]:
     """A newer driver: on the host, where the log is of a container or of WSL."""
     if hit.context.wsl:
-        yield fixes.say("the newest driver for Windows, from nvidia.com; WSL has none of its own")
+        yield fixes.say("the newest driver for Windows, from nvidia.com, WSL has none of its own")
     elif hit.context.windows:
         yield fixes.say("the newest driver from nvidia.com, then restart")
     elif hit.context.container:
-        yield fixes.say("the newest driver on the host, not in the container; then restart the host")
+        yield fixes.say("the newest driver on the host, not in the container, then restart the host")
     else:
         yield fixes.command("ubuntu-drivers", "install", root=True)
-        yield fixes.say("or the newest driver from NVIDIA; then restart")
+        yield fixes.say("or the newest driver from NVIDIA, then restart")
 
 
 def _found_version(hit: Hit) -> str | None:
@@ -70,7 +70,7 @@ def _no_gpu_cause(hit: Hit) -> str:
 def _no_gpu_fix(hit: Hit) -> Iterator[Fix]:
     yield fixes.command("nvidia-smi", "-L")
     yield ASK_TORCH
-    yield fixes.say("CUDA_VISIBLE_DEVICES: an empty value hides every GPU; a uuid, also of MIG, as nvidia-smi -L has it:")
+    yield fixes.say("CUDA_VISIBLE_DEVICES: an empty value hides every GPU, a uuid, also of MIG, as nvidia-smi -L has it:")
     yield fixes.command("printenv", "CUDA_VISIBLE_DEVICES")
     yield fixes.unset_env("CUDA_VISIBLE_DEVICES")
     if not hit.context.windows:

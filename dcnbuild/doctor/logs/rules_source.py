@@ -98,7 +98,7 @@ def _include_fix(hit: Hit) -> Iterator[Fix]:
         yield fixes.say(f"put at the top of {source or 'the file'}: include {header}")
         return
     name = maker.name or "the project"
-    yield fixes.say(f"{name}: a newer release may have it; without one, include it in every file:")
+    yield fixes.say(f"{name}: a newer release may have it, without one, include it in every file:")
     yield fixes.set_env("CXXFLAGS", f"-include {header}")
     yield fixes.set_env("NVCC_APPEND_FLAGS", f"-include {header}")
 
@@ -114,7 +114,8 @@ def _gone_cause(hit: Hit) -> str:
     found, (scope, name) = _gone(hit), names.split(hit["name"], _owner_of(hit))
     assert found is not None
     full = f"{scope}::{name}" if scope else name
-    return f"{hit['where']} uses {full}, which is gone since {found.since}: today it is {found.today}."
+    toolkit = f" (this is {hit['toolkit']})" if found.since.startswith("CUDA") and hit["toolkit"] else ""
+    return f"{hit['where']} uses {full}, which is gone since {found.since}{toolkit}: today it is {found.today}."
 
 
 def _gone_fix(hit: Hit) -> Iterator[Fix]:
@@ -200,7 +201,7 @@ def _python_fix(hit: Hit) -> Iterator[Fix]:
         yield fixes.pip_install("cython>=3.0.11", options=("--upgrade",))
         yield fixes.say("then let it generate the C files anew: delete the old .c and .cpp files and build")
     else:
-        yield fixes.say("a newer release of the source; it names the Pythons that it is for")
+        yield fixes.say("a newer release of the source, it names the Pythons that it is for")
     yield fixes.say(f"or an older Python, {before}:")
     yield fixes.command("conda", "create", "-n", f"py{before.replace('.', '')}", f"python={before}")
 
@@ -338,7 +339,7 @@ RULES = (
             ("cannot convert", r"cannot convert .{0,40}at::DeprecatedTypeProperties.{0,60}ScalarType"),
             ("could not convert", r"could not convert .{0,200}at::DeprecatedTypeProperties"),
         ),
-        when=lambda hit: "DeprecatedTypeProperties" in hit.around(),
+        when=lambda hit: "DeprecatedTypeProperties" in hit.around(after=2),
         unless=ASIDE,
         cause=lambda hit: (
             f"{hit['where']} dispatches over x.type(), which AT_DISPATCH macros no longer take (since torch 2.6)."

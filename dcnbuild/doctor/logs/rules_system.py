@@ -183,6 +183,7 @@ RULES = (
             ("Waited on lock file", r"Waited on lock file \"?(?P<path>[^\s\"]+)"),
             ("baton.wait()", r"\bbaton\.wait\(\)"),
         ),
+        warns=True,
         cause=_lock_cause,
         fix=_lock_fix,
         example='  File "/opt/conda/lib/python3.8/site-packages/torch/utils/file_baton.py", line 42 '
@@ -201,6 +202,10 @@ RULES = (
                 r"(?P<what>(?:Segmentation fault|Aborted).{0,20}\(core dumped\).{0,60})",
             ),
             ("fatal error C1001", r"fatal error C1001:(?P<what>.{0,80})"),
+        ),
+        when=lambda hit: (
+            "core dumped" not in hit.match.group()
+            or bool(re.search(r"nvcc|cc1plus|g\+\+|ninja|cicc|ptxas|make", hit.around(before=6, after=3)))
         ),
         cause="A compiler crashed: {what}",
         fix=(

@@ -63,7 +63,7 @@ def _exception_fix(hit: Hit) -> Iterator[Fix]:
 
 
 _LOUDER = (
-    fixes.say("the log ends before the message that says why; to see it:"),
+    fixes.say("the log ends before the message that says why, to see it:"),
     fixes.set_env("MAX_JOBS", "1"),
     fixes.pip("install", "-v", "--no-build-isolation", "."),
 )
@@ -138,7 +138,7 @@ RULES = (
         unless=ASIDE + r"|subprocess-exited-with-error|legacy-install-failure|metadata-generation-failed"
         r"|failed with exit (?:code|status)|Failed building|not a git repository|ninja: (?:error: )?build stopped"
         r"|ld returned \d|dependency resolver does not currently|did not run successfully"
-        r"|Failed to build installable|Command errored out",
+        r"|Failed to build installable|Command errored out|Error (?:compiling|building) |Command '\[",
         cause=lambda hit: (
             f"{hit['tool'] + ': ' if hit['tool'] else 'The line that stops it says: '}{hit['text'] or hit.text}"
         ),

@@ -26,7 +26,7 @@ _DONE = re.compile(
 )
 #: The last line of pytest and of CTest where nothing failed.
 _TESTS = re.compile(
-    r"^=*\s?\d+ passed(?!.*(?:failed|error)).* in [\d.]+ ?s|^100% tests passed"
+    r"^=*\s?\d+ passed(?!.*\b(?:failed|errors?)\b).* in [\d.]+ ?s|^100% tests passed"
 )
 _VERSION = re.compile(r"-\d[\w.+!]*$")
 #: What was being built at a line: what stands above it, or what pip says below it.
