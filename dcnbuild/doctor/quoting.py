@@ -15,10 +15,6 @@ The rules, from the shells' manuals:
 from __future__ import annotations
 
 import re
-<<<<<<< HEAD
-=======
-import unicodedata
->>>>>>> 694cf79 (Judge a log by records and entities: parse messages of every tool, ask whose file failed, make fixes of arguments)
 from typing import Literal
 
 Shell = Literal["sh", "fish", "csh", "cmd", "powershell"]
@@ -32,17 +28,9 @@ _PLAIN: dict[Shell, re.Pattern[str]] = {
     "cmd": re.compile(r"[\w+:./\\-]+", re.ASCII),
     "powershell": re.compile(r"[\w./\\][\w+:./\\=-]*|-[\w=-]*", re.ASCII),
 }
-<<<<<<< HEAD
 _REFUSED_BY_CMD = re.compile(r'[%!"]')
 _POWERSHELL_QUOTES = re.compile("(['\u2018\u2019\u201a\u201b])")
 _TWICE = r"\1\1"
-=======
-#: Control characters, invisible marks (such as those that turn the direction of text), what cannot be
-#: encoded, line and paragraph separators.
-_REFUSED_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-_REFUSED_BY_CMD = re.compile(r'[%!"]')
-_POWERSHELL_QUOTES = re.compile("(['\u2018\u2019\u201a\u201b])")
->>>>>>> 694cf79 (Judge a log by records and entities: parse messages of every tool, ask whose file failed, make fixes of arguments)
 
 
 class UnquotableError(ValueError):
@@ -51,12 +39,7 @@ class UnquotableError(ValueError):
 
 def quote(text: str, shell: Shell) -> str:
     """The text as one word of the shell. Raises UnquotableError."""
-<<<<<<< HEAD
     _refuse(text, shell)
-=======
-    if any(unicodedata.category(character) in _REFUSED_CATEGORIES for character in text):
-        raise UnquotableError(f"{text}: control or invisible characters")
->>>>>>> 694cf79 (Judge a log by records and entities: parse messages of every tool, ask whose file failed, make fixes of arguments)
     if _PLAIN[shell].fullmatch(text):
         return text
     if shell == "fish":
@@ -65,7 +48,6 @@ def quote(text: str, shell: Shell) -> str:
         parts = re.findall(r"[!'\\]|[^!'\\]+", text)
         return "".join(f"\\{part}" if part in "!'\\" else f"'{part}'" for part in parts) or "''"
     if shell == "cmd":
-<<<<<<< HEAD
         backslashes = len(text) - len(text.rstrip("\\"))  # programs take \" for a quotation mark
         return f'"{text}{backslashes * chr(92)}"'
     if shell == "powershell":
@@ -81,17 +63,6 @@ def _refuse(text: str, shell: Shell) -> None:
         raise UnquotableError(f"{text}: cmd.exe replaces percent, quotation and exclamation marks")
 
 
-=======
-        if _REFUSED_BY_CMD.search(text):
-            raise UnquotableError(f"{text}: cmd.exe replaces percent, quotation and exclamation marks")
-        backslashes = len(text) - len(text.rstrip("\\"))  # programs take \" for a quotation mark
-        return f'"{text}{backslashes * chr(92)}"'
-    if shell == "powershell":
-        return "'" + _POWERSHELL_QUOTES.sub(r"\1\1", text) + "'"
-    return "'" + text.replace("'", "'\\''") + "'"
-
-
->>>>>>> 694cf79 (Judge a log by records and entities: parse messages of every tool, ask whose file failed, make fixes of arguments)
 def argument(text: str, shell: Shell) -> str:
     """The text as an argument of a program. Raises UnquotableError."""
     if shell == "powershell" and ('"' in text or (" " in text and text.endswith("\\"))):
@@ -106,7 +77,6 @@ def operand(text: str, shell: Shell) -> str:
     return argument(text, shell)
 
 
-<<<<<<< HEAD
 def assignment(name: str, value: str, shell: Shell, after: str = "") -> str:
     """The line that sets an environment variable; `after` is put behind the value as it is.
 
@@ -123,8 +93,6 @@ def assignment(name: str, value: str, shell: Shell, after: str = "") -> str:
     return f"{verb}{quote(value, shell)}{after}"
 
 
-=======
->>>>>>> 694cf79 (Judge a log by records and entities: parse messages of every tool, ask whose file failed, make fixes of arguments)
 def variable_name(text: str) -> str:
     """The name of an environment variable. Raises UnquotableError."""
     if not re.fullmatch(r"[A-Za-z_]\w*", text, re.ASCII):

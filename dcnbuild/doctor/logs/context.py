@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import PurePosixPath, PureWindowsPath
 
-from dcnbuild.doctor.fixes import Target
+from dcnbuild.doctor.fix import Target
 from dcnbuild.doctor.parse.patterns import START
 from dcnbuild.doctor.parse.text import Log
 from dcnbuild.doctor.quoting import Shell

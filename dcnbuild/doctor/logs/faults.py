@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.fixes import Fix
+from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.logs import advice
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
 from dcnbuild.doctor.logs.rules_cuda import find_toolkit

@@ -9,7 +9,7 @@ from enum import IntEnum
 from functools import cached_property
 
 from dcnbuild.doctor.finding import Finding, Severity
-from dcnbuild.doctor.fixes import Fix, render
+from dcnbuild.doctor.fix import Fix, render
 from dcnbuild.doctor.logs.context import SHOWN, Context
 from dcnbuild.doctor.parse import Log, Record
 from dcnbuild.doctor.parse.patterns import Pattern

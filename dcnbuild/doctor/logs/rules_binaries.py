@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import PureWindowsPath
 
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.fixes import Fix
+from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.logs import libraries
 from dcnbuild.doctor.logs.advice import ASK_TORCH, install, rebuild, system_package
 from dcnbuild.doctor.logs.owner import Owner, owner

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from dcnbuild.compatibility import cxx_standard, newest_compiler
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.fixes import Fix
+from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.logs import names
 from dcnbuild.doctor.logs.rule import Hit, LogRule
 from dcnbuild.doctor.logs.rules_source import port

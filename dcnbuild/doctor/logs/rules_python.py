@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from dcnbuild.compatibility import table, torch_release
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.fixes import Fix
+from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.logs import extensions
 from dcnbuild.doctor.logs.advice import ASK_TORCH, build, install
 from dcnbuild.doctor.logs.owner import owner, package_of

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from dcnbuild.compatibility import cuda_release
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.fixes import Fix
+from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.logs import known
 from dcnbuild.doctor.logs.advice import ASK_TORCH, rebuild
 from dcnbuild.doctor.logs.rule import Hit, LogRule

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.fixes import Fix
+from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
 from dcnbuild.doctor.logs.rules_nvcc import OTHER_TMP
 from dcnbuild.doctor.parse.patterns import START
