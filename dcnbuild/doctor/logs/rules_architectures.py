@@ -11,6 +11,7 @@ from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.logs import known
 from dcnbuild.doctor.logs.rule import Hit, LogRule
 from dcnbuild.doctor.logs.rules_source import port
+from dcnbuild.versions import numbers
 
 _NAMED = re.compile(r"(?:sm|compute|lto)_\d{2,3}[af]?")
 
@@ -25,6 +26,9 @@ def _dropped(hit: Hit) -> bool:
     """Whether the architecture is one that newer toolkits have dropped (not one they lack yet)."""
     number, toolkit = _architecture(hit), hit.get("toolkit")
     newest = known.newest_architecture(toolkit) if toolkit else None
+    first = known.first_toolkit(number)
+    if toolkit and first and numbers(first) > numbers(toolkit):
+        return False
     if newest is not None:
         return number < newest
     return known.last_toolkit(number) is not None

@@ -68,12 +68,16 @@ def _no_gpu_cause(hit: Hit) -> str:
 
 
 def _no_gpu_fix(hit: Hit) -> Iterator[Fix]:
+    if hit.context.wsl:
+        yield fixes.say("under WSL the driver is that of Windows: update it there, and install none inside")
+    elif hit.context.container:
+        yield fixes.say("start the container with its GPUs, docker run --gpus all, with nvidia-container-toolkit on the host")
     yield fixes.command("nvidia-smi", "-L")
     yield ASK_TORCH
-    yield fixes.say("CUDA_VISIBLE_DEVICES: an empty value hides every GPU, a uuid, also of MIG, as nvidia-smi -L has it:")
+    yield fixes.say("an empty CUDA_VISIBLE_DEVICES hides every GPU, a uuid, also of MIG, is to be as nvidia-smi -L has it:")
     yield fixes.command("printenv", "CUDA_VISIBLE_DEVICES")
     yield fixes.unset_env("CUDA_VISIBLE_DEVICES")
-    if not hit.context.windows:
+    if not (hit.context.windows or hit.context.container or hit.context.wsl):
         yield fixes.say("in a container: docker run --gpus all, with nvidia-container-toolkit on the host")
 
 
