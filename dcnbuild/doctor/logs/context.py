@@ -47,7 +47,7 @@ _WINDOWS = re.compile(
     r"[A-Za-z]:\\(?!n)\w|\bcl\.exe|\bMSVC\b|win-amd64|WinError|\bfatal error C\d{4}|\bLNK\d{4}"
 )
 _POWERSHELL = re.compile(r"^PS [A-Z]:\\|The term '.{1,80}' is not recognized|CategoryInfo")
-_MAC = re.compile(r"macosx-\d|/opt/homebrew|\(mach-o|arm64-apple|x86_64-apple|/Users/\w|Xcode|\bclang: error")
+_MAC = re.compile(r"macosx-\d|/opt/homebrew|\(mach-o|arm64-apple|x86_64-apple|/Users/\w|Xcode|xcrun: |CommandLineTools|\bclang: error")
 _WSL = re.compile(r"microsoft-standard-WSL|/usr/lib/wsl|\bWSL2?\b|/mnt/[c-e]/", re.IGNORECASE)
 _JETSON = re.compile(r"\bJetson|JetPack|\bOrin\b|\bXavier\b|-tegra\b|\bL4T\b|/home/nvidia/|tegra", re.IGNORECASE)
 _CONTAINER = re.compile(

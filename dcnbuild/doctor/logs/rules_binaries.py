@@ -582,6 +582,8 @@ _REFERENCES = (
 
 def _reference(hit: Hit) -> tuple[str, str] | None:
     symbol = hit["symbol"].removeprefix("__imp_")
+    if "THPVariable" in symbol:
+        symbol = "THPVariable"
     return next(((has, how) for start, has, how in _REFERENCES if re.match(start, symbol)), None)
 
 

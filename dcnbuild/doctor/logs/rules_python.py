@@ -132,6 +132,8 @@ def _torch_version_cause(hit: Hit) -> str:
     wanted = _exact(hit)
     known = [version for row in table().torch for version in row.versions]
     public = wanted.split("+")[0]
+    if hit.context.mac and "+cu" in wanted:
+        return f"There is no torch with CUDA for macOS, and so no torch {wanted}."
     if public in known:
         python, row = hit["python"], torch_release(public)
         if python and row and not row.supports_python(python):
@@ -145,6 +147,8 @@ def _torch_version_cause(hit: Hit) -> str:
 
 def _torch_version_fix(hit: Hit) -> Iterator[Fix]:
     public, _, local = _exact(hit).partition("+")
+    if hit.context.mac:
+        local = ""
     row = torch_release(public)
     if row is None or public not in row.versions:
         yield fixes.install_torch()

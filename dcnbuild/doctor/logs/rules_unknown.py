@@ -21,6 +21,8 @@ _CARRIERS = re.compile(
 
 
 def _in_traceback(hit: Hit) -> bool:
+    if hit["text"] and hit["name"].endswith(("Error", "Exception")) and hit.text.startswith(hit["name"]):
+        return True
     lines = hit.log.near(hit.line, before=30)
     return any(line.startswith(("Traceback (most", 'File "')) for line in lines)
 
@@ -126,7 +128,7 @@ RULES = (
             + f": {hit['text'] or ' '.join(hit.log.near(hit.line, after=3)[1:]).strip()}"
         ),
         fix=lambda hit: (
-            (fixes.command("sh", "-c", 'sed -n "1,$1p" "$2"', "sh", hit["line"], hit["path"]),) if hit["path"] else ()
+            (fixes.command("sed", "-n", f"1,{hit['line']}p", operands=(hit["path"],)),) if hit["path"] else ()
         ),
         example="CMake Error at CMakeLists.txt:31 (message):\n  Unsupported platform",
     ),

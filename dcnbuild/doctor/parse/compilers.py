@@ -137,6 +137,7 @@ SHAPES = (
     # an option that the compiler does not take
     Shape("unknown-option", "gcc", "unrecognized", rf"(?:unrecognized command.line option|unrecognized argument in option) {Q}(?P<option>[^\"'‘’]{{1,200}}){Q}"),
     Shape("unknown-option", "clang", "unsupported option", r"unsupported option '(?P<option>[^']{1,200})'(?: for target '(?P<target>[^']+)')?"),
+    Shape("unknown-option", "clang", "does not support", r"compiler does not support '(?P<option>-[^']{1,200})'"),
     Shape("unknown-option", "clang", "unknown argument", r"unknown argument:? '(?P<option>[^']{1,200})'"),
     Shape("unknown-option", "clang", "invalid value", r"invalid value '(?P<name>[^']{1,60})' in '(?P<option>-?[^']{1,200})'"),
     Shape("unknown-option", "gcc", "bad value", rf"bad value {Q}(?P<name>[^\"'‘’]{{1,60}}){Q} for {Q}(?P<option>[^\"'‘’]{{1,60}}){Q}"),

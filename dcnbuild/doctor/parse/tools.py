@@ -44,7 +44,7 @@ SHAPES = (
     Shape("not-a-project", "", "setup.py", r"can't open file '?(?P<path>[^'\n]{0,300}setup\.py)'?: \[Errno 2\]"),
     Shape("bad-metadata", "setuptools", "project.license", r"(?P<text>.{0,60}project\.license.{0,200})"),
     Shape("bad-metadata", "setuptools", "nvalid", r"(?P<text>(?:invalid pyproject\.toml config|[Ii]nvalid version: '[^']{1,60}'|Invalid dist-info|InvalidRequirement|InvalidVersion).{0,200})"),
-    Shape("bad-metadata", "setuptools", "in setup command", r"error in \S{1,60} setup command: (?P<text>.{1,200})"),
+    Shape("bad-metadata", "setuptools", " setup command", r"error in \S{1,60} setup command: (?P<text>.{1,200})"),
     Shape("bad-metadata", "setuptools", "flat-layout", r"(?P<text>Multiple top-level packages discovered in a flat-layout.{0,200})"),
     Shape("no-output-directory", "setuptools", "could not create", rf"could not create {Q}(?P<path>[^'\n]{{1,300}}){Q}: No such file"),
     Shape("certificate", "", "CERTIFICATE_VERIFY_FAILED", r"CERTIFICATE_VERIFY_FAILED\]?(?P<text>.{0,120})"),
