@@ -10,9 +10,21 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dcnbuild.knowledge import Entry, cuda
+from dcnbuild.versions import numbers
+
 _TABLE = Path(__file__).with_name("names.yaml")
 #: Headers of C, whose names are declared outside of `std` too.
 _C_HEADERS = re.compile(r"c(?:stdint|string|stdio|stdlib|math|assert|float|limits|stddef)|unistd\.h")
+
+
+#: Headers of CUDA that others include for people.
+_PUBLIC = {
+    "driver_types.h": "cuda_runtime.h", "vector_types.h": "cuda_runtime.h", "vector_functions.h": "cuda_runtime.h",
+    "cuda_runtime_api.h": "cuda_runtime.h", "cublas_api.h": "cublas_v2.h", "device_types.h": "cuda_runtime.h",
+    "library_types.h": "cuda_runtime.h", "crt/math_functions.h": "cuda_runtime.h", "crt/device_functions.h": "cuda_runtime.h",
+    "cuda_device_runtime_api.h": "cuda_runtime.h", "texture_types.h": "cuda_runtime.h", "surface_types.h": "cuda_runtime.h",
+}  # fmt: skip
 
 
 class Gone(NamedTuple):
@@ -59,7 +71,8 @@ def header_of(name: str, owner: str = "") -> str | None:
             fits = owner.split("::")[0] in ("", "at", "c10", "torch", "cooperative_groups", "cg")
         if fits:
             return header
-    return None
+    here = [entry for entry in _entries(name, owner) if not entry.removed and entry.kind != "member"]
+    return _PUBLIC.get(here[0].header, here[0].header) or None if here else None
 
 
 def gone(name: str, owner: str = "") -> Gone | None:
@@ -70,14 +83,53 @@ def gone(name: str, owner: str = "") -> Gone | None:
         found = table.get(scope, {}).get(name)
         if found:
             return Gone(*found)
+    entries = _entries(name, owner)
+    if not entries or not all(entry.removed for entry in entries):
+        return None
+    entry = entries[0]
+    today = entry.replacement
+    return Gone(_release(entry.removed or ""), "nothing, drop it" if today == "" else today or "")
+
+
+def added(name: str, owner: str, toolkit: str) -> str | None:
+    """The first CUDA that has a name, where that is newer than the toolkit in use."""
+    entries = _entries(*reversed(split(name, owner)))
+    since = [entry.added for entry in entries if entry.added]
+    if not toolkit or not since or len(since) < len(entries):
+        return None
+    first = min(since, key=numbers)
+    return first if numbers(first) > numbers(toolkit) else None
+
+
+def changed(name: str, toolkit: str = "") -> Gone | None:
+    """Since when a function takes other arguments, and which; None for one that is not known to.
+
+    Args:
+        name: of the function, with or without the ending of a version ("_v2").
+        toolkit: the CUDA in use, "12.4"; of later changes nothing is said.
+    """
+    name = re.sub(r"_v\d+$", "", split(name)[1])
+    found = _table()["changed"].get(name)
+    if found:
+        return Gone(*found)
+    for entry in _entries(name, ""):
+        past = [item for item in entry.changes[1:] if not toolkit or numbers(item[0]) <= numbers(toolkit)]
+        if entry.kind == "function" and past:
+            release, signature = past[-1]
+            return Gone(_release(release), entry.replacement or f"it takes ({signature})")
     return None
 
 
-def changed(name: str) -> Gone | None:
-    """Since when a function takes other arguments, and which; None for one that is not known to."""
-    name = re.sub(r"_v\d+$", "", split(name)[1])
-    found = _table()["changed"].get(name)
-    return Gone(*found) if found else None
+def _entries(name: str, owner: str) -> list[Entry]:
+    """What the table of CUDA has of a name in exactly this namespace or class."""
+    if owner and not re.match(r"(?:cub|thrust|cuda|cu|nv)", owner):
+        return []
+    full = f"{owner}::{name}" if owner else name
+    return [entry for entry in cuda.find(full) if entry.scope.endswith(owner) and bool(entry.scope) == bool(owner)]
+
+
+def _release(version: str) -> str:
+    return f"CUDA {version.removesuffix('.0')}"
 
 
 def without_in_python(name: str) -> str | None:

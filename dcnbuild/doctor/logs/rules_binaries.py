@@ -45,12 +45,10 @@ def _cuda_of_log(hit: Hit) -> str:
     return found[1] if found else hit["toolkit"].split(".")[0]
 
 
-def _wheel(hit: Hit, name: str) -> str:
-    """The package on PyPI that brings a library for the CUDA of this log, without any version."""
-    found = libraries.library(name)
-    package = re.split(r"[<>=]", found.package)[0]
-    cuda = _cuda_of_log(hit)
-    return re.sub(r"-cu\d+$", f"-cu{cuda}", package) if cuda in ("11", "12") else package
+def _wheel(hit: Hit, package: str) -> str:
+    """The package on PyPI for the CUDA of this log: "nvidia-nccl-cu13" → "nvidia-nccl-cu12"."""
+    cuda = _cuda_of_log(hit) or "12"
+    return f"{re.sub(r'-cu[0-9]+$', '', package)}-cu{cuda}" if cuda in ("11", "12") else package
 
 
 # -- a symbol that the loader does not find -----------------------------------------------------------
@@ -67,7 +65,7 @@ def _abi(symbol: str) -> str | None:
 
 def _symbol_cause(hit: Hit) -> str:
     symbol, provider = hit["symbol"], libraries.library_of(hit["symbol"])
-    if provider == "libcudart.so" and not re.match(r"cuda[A-Z]", symbol):
+    if provider == "libcudart" and not re.match(r"cuda[A-Z]", symbol):
         provider = ""
     loader = _loader(hit)
     library = re.split(r"[/\\]", hit["library"])[-1] or "The extension"
@@ -118,14 +116,15 @@ def _symbol_fix(hit: Hit) -> Iterator[Fix]:
     if provider and loader.kind in ("torch", "nvidia", "package") and not libraries.of_torch(symbol) and not symbol.startswith("__cuda"):
         yield fixes.unset_env("LD_LIBRARY_PATH")
         yield fixes.unset_env("LD_PRELOAD")
-        if libraries.library(provider).origin == "nvidia":
+        package = libraries.package_of(symbol)
+        if package.startswith("nvidia-"):
             yield fixes.say("where that does not help, the library of the version that torch asks for:")
-            yield fixes.pip_install(_wheel(hit, provider), options=("--upgrade", "--force-reinstall"))
-            yield fixes.command("pip", "check")
-        elif provider == "libcuda.so.1":
+            yield fixes.pip_install(_wheel(hit, package), options=("--upgrade", "--force-reinstall"))
+            yield fixes.pip("check")
+        elif provider.startswith("libcuda.so"):
             yield fixes.command("nvidia-smi")
             yield fixes.say("the driver is older than what uses it: a newer driver, or a build for an older CUDA")
-        elif provider == "libstdc++.so.6" and hit.context.conda:
+        elif provider.startswith("libstdc++") and hit.context.conda:
             yield fixes.conda_install("libstdcxx-ng")
         return
     if loader.kind == "torch":
@@ -139,7 +138,7 @@ def _symbol_fix(hit: Hit) -> Iterator[Fix]:
 
 def _reinstall(hit: Hit, loader: Owner) -> Iterator[Fix]:
     """What was built for another torch, built for this one."""
-    yield from rebuild(hit, hit["library"] or (f"site-packages/{loader.name.replace('-', '_')}/" if loader.kind == "package" else ""))
+    yield from rebuild(hit, _for_loader(hit, loader))
     if loader.name.startswith(("torch-", "pyg-")):
         yield fixes.say("or its wheel for this torch and CUDA, from the page that its project names: data.pyg.org/whl")
     elif loader.kind == "package":
@@ -152,50 +151,60 @@ def _reinstall(hit: Hit, loader: Owner) -> Iterator[Fix]:
 def _library_cause(hit: Hit) -> str:
     found, loader = libraries.library(hit["name"]), _loader(hit)
     who = {"torch": "torch", "package": loader.name}.get(loader.kind, "What is imported")
-    if found.origin == "driver":
+    if found.owner == "driver":
         return f"{found.name} is a part of the NVIDIA driver, which is not installed here, or not handed into the container."
-    if found.origin == "nvidia":
-        cuda = f"was built for CUDA {found.cuda}, whose" if found.cuda else "needs"
-        version = re.search(r"\.so\.(\d{1,2}\.\d)", found.name)
-        if version and found.name.startswith("libcudart"):
-            cuda = f"was built for CUDA {version[1]}, whose"
-        tail = " is not found here" if found.cuda else ", which is not found here"
-        return f"{who} {cuda} {found.name}{tail}."
-    return f"The shared library {found.name} is not on this machine or not on the loader's path."
+    if found.owner == "cuda":
+        version = re.search(r"libcudart\.so\.(\d{1,2}\.\d)", found.name)
+        cuda = version[1] if version else str(found.cuda or "")
+        if cuda:
+            return f"{who} was built for CUDA {cuda}, whose {found.name} is not found here."
+        return f"{who} needs {found.name} ({found.what}), which is not found here."
+    what = f" ({found.what})" if found.what else ""
+    return f"The shared library {found.name}{what} is not on this machine or not on the loader's path."
+
+
+def _for_loader(hit: Hit, loader: Owner) -> str:
+    """A path in what was being loaded, which says whose it is."""
+    module = loader.name.replace("-", "_")
+    return hit["library"] or (f"site-packages/{module}/" if loader.kind == "package" else "")
 
 
 def _library_fix(hit: Hit) -> Iterator[Fix]:
-    found, loader = libraries.library(hit["name"]), _loader(hit)
-    if found.origin == "driver":
+    found, loader = libraries.library(hit["name"], _cuda_of_log(hit)), _loader(hit)
+    if found.owner == "driver":
         yield from _driver_fix(hit)
-    elif found.origin == "nvidia":
+    elif found.owner == "cuda":
         yield ASK_TORCH
-        if loader.kind == "torch":
-            yield install(hit, found.package)
+        if loader.kind == "torch" and found.pip:
+            yield install(hit, found.pip)
             yield fixes.say("or torch anew, with all that it needs:")
             yield fixes.pip("install", "--force-reinstall", "torch")
             return
         yield fixes.say("built for this torch and its CUDA:")
-        yield from rebuild(hit, hit["library"] or (f"site-packages/{loader.name.replace('-', '_')}/" if loader.kind == "package" else ""))
-        if not found.cuda or found.cuda >= 11:
+        yield from rebuild(hit, _for_loader(hit, loader))
+        if found.pip:
             yield fixes.say("or the library that it asks for, beside the others:")
-            yield install(hit, found.package)
-        if found.name.startswith("libcudnn"):
-            yield fixes.say("or, for the whole system: the package libcudnn8 or cudnn9-cuda-12 of NVIDIA")
+            yield install(hit, found.pip)
+        elif hit.context.conda and found.conda:
+            yield fixes.conda_install(found.conda)
+        if "cudnn" in found.name:
+            yield fixes.say(f"or, for the whole system, the package {found.apt} of NVIDIA")
         else:
             version = re.search(r"\.so\.(\d{1,2}\.\d)", found.name)
             home = f"/usr/local/cuda-{version[1]}" if version else "/usr/local/cuda"
             yield fixes.say("or, where a toolkit that has it is installed:")
             yield fixes.prepend("LD_LIBRARY_PATH", f"{home}/lib64")
-    elif found.origin == "pypi":
-        yield install(hit, found.package)
-    elif found.origin == "debian":
-        yield from system_package(hit, found.package, found.name)
-    elif re.match(r"libpython3", found.name):
+    elif found.owner == "python" or re.match(r"libpython3", found.name):
         version = re.search(r"(3\.\d+)", found.name)
         yield fixes.say("where the Python is conda's or uv's, its own lib directory:")
         yield fixes.set_env_from("LD_LIBRARY_PATH", "python", "-c", "import sysconfig; print(sysconfig.get_config_var('LIBDIR'))")
         yield from system_package(hit, f"libpython{version[1] if version else '3'}", found.name)
+    elif hit.context.conda and found.conda:
+        yield fixes.conda_install(found.conda)
+    elif found.apt:
+        yield from system_package(hit, found.apt, found.name)
+    elif found.pip:
+        yield install(hit, found.pip)
     else:
         yield fixes.command("apt-file", "search", operands=(found.name,))
 
@@ -435,7 +444,7 @@ LOAD_RULES = (
         id="libc10-not-found",
         title="torch's libraries are not found",
         kinds=("missing-shared-library",),
-        when=lambda hit: libraries.library(hit["name"]).origin == "torch",
+        when=lambda hit: libraries.library(hit["name"]).owner == "torch" or bool(re.search(r"libcaffe2|libATen|torch_cuda_c", hit["name"])),
         cause=_c10_cause,
         fix=_c10_fix,
         example="ImportError: libc10.so: cannot open shared object file: No such file or directory",
@@ -444,7 +453,7 @@ LOAD_RULES = (
         id="libcudart-not-found",
         title="A CUDA library is not found",
         kinds=("missing-shared-library",),
-        when=lambda hit: libraries.library(hit["name"]).origin == "nvidia",
+        when=lambda hit: libraries.library(hit["name"]).owner == "cuda",
         cause=_library_cause,
         fix=_library_fix,
         explains=("compiler-crash",),

@@ -282,7 +282,7 @@ RULES = (
             ),
         ),
         unless=r"\bwarning\b",
-        explains=("torch-api-changed", "warning-as-error"),
+        explains=("torch-api-changed", "warning-as-error", "missing-include"),
         cause=_standard_cause,
         fix=_standard_fix,
         example="torch/csrc/api/include/torch/all.h:4:2: error: #error C++17 or later compatible "
@@ -294,7 +294,7 @@ RULES = (
         kinds=("undeclared-name",),
         when=_of_standard,
         unless=r"\bwarning\b",
-        explains=("torch-api-changed", "warning-as-error"),
+        explains=("torch-api-changed", "warning-as-error", "missing-include"),
         cause=_standard_cause,
         fix=_standard_fix,
         example="torch/all.h:9:20: error: 'optional' is not a member of 'std'",

@@ -39,7 +39,7 @@ def whose(hit: Hit) -> Owner:
 
 def _today(name: str, scope: str = "") -> str:
     found = names.gone(name, scope)
-    return f"; today it is {found.today}" if found else ""
+    return f"; today it is {found.today}" if found and found.today else ""
 
 
 def _replace(hit: Hit, name: str, scope: str, today: str) -> Iterator[Fix]:
@@ -115,7 +115,8 @@ def _gone_cause(hit: Hit) -> str:
     assert found is not None
     full = f"{scope}::{name}" if scope else name
     toolkit = f" (this is {hit['toolkit']})" if found.since.startswith("CUDA") and hit["toolkit"] else ""
-    return f"{hit['where']} uses {full}, which is gone since {found.since}{toolkit}: today it is {found.today}."
+    today = f": today it is {found.today}" if found.today else ""
+    return f"{hit['where']} uses {full}, which is gone since {found.since}{toolkit}{today}."
 
 
 def _gone_fix(hit: Hit) -> Iterator[Fix]:
@@ -143,24 +144,24 @@ _CALLED = re.compile(r"\b((?:cu|cuda|nvrtc|cudnn|cublas|cusparse|_?Py|at::|torch
 
 def _called(hit: Hit) -> str:
     """The function that the message is about: named in it, or called in the quoted source below it."""
-    if hit["name"] and names.changed(hit["name"]):
+    if hit["name"] and names.changed(hit["name"], hit["toolkit"]):
         return re.sub(r"_v\d+$", "", hit["name"])
     for found in _CALLED.finditer(hit.around(before=1, after=3)):
-        if names.changed(found[1]):
+        if names.changed(found[1], hit["toolkit"]):
             return re.sub(r"_v\d+$", "", found[1])
     return ""
 
 
 def _changed_cause(hit: Hit) -> str:
     name = _called(hit)
-    found = names.changed(name)
+    found = names.changed(name, hit["toolkit"])
     assert found is not None
     return f"{hit['where']} calls {name} as before {found.since}: {found.today}."
 
 
 def _changed_fix(hit: Hit) -> Iterator[Fix]:
     name = _called(hit)
-    found = names.changed(name)
+    found = names.changed(name, hit["toolkit"])
     assert found is not None
     yield from _replace(hit, name, "", "")
     yield fixes.say(f"{name}: {found.today}")
@@ -393,6 +394,20 @@ RULES = (
         title="The C++ standard no longer has this name",
         example="src/a.cpp:9:8: error: ‘random_shuffle’ is not a member of ‘std’",
         **_is_gone_from("C++"),  # type: ignore[arg-type]
+    ),
+    LogRule(
+        id="cuda-too-old-for-source",
+        title="The source is newer than the CUDA toolkit",
+        kinds=("undeclared-name",),
+        when=lambda hit: names.added(hit["name"], _owner_of(hit), hit["toolkit"]) is not None,
+        unless=ASIDE,
+        cause=lambda hit: (
+            f"{hit['where']} uses {hit['name']}, which CUDA has since "
+            f"{names.added(hit['name'], _owner_of(hit), hit['toolkit'])} only; this is {hit['toolkit']}."
+        ),
+        fix=lambda hit: (fixes.install_toolkit(names.added(hit["name"], _owner_of(hit), hit["toolkit"]) or ""),),
+        example='/usr/local/cuda-11.8/bin/nvcc -c g.cu\n'
+        'g.cu(7): error: identifier "cudaGraphConditionalHandle" is undefined',
     ),
     LogRule(
         id="missing-include",
