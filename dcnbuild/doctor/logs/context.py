@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import PurePosixPath, PureWindowsPath
 
 from dcnbuild.doctor.fix import Target
-from dcnbuild.doctor.parse.patterns import START
+from dcnbuild.doctor.parse.patterns import LETTER, START
 from dcnbuild.doctor.parse.text import Log
 from dcnbuild.doctor.quoting import Shell
 from dcnbuild.environment.facts import Facts
@@ -71,7 +71,7 @@ _UBUNTU = re.compile(r"[Uu]buntu[ -]?(?:\d\.\d{1,2}-\w{1,10}~)?(2\d\.04)|ubuntu(
 _HOMES = re.compile(r"(/home/[\w.-]+|/Users/[\w.-]+|[A-Z]:\\Users\\[\w.-]+)")
 #: A source file that a compiler names at the start of its message.
 _SOURCE = re.compile(
-    rf"{START}(?P<path>(?:[A-Za-z]:)?[^\s:()\"'<>|=,;`]{{1,300}}?\.(?:cu|cuh|cpp|cc|cxx|c|h|hpp))"
+    rf"{START}(?P<path>(?:[A-Za-z]:)?{LETTER}{{1,300}}?\.(?:cu|cuh|cpp|cc|cxx|c|h|hpp))"
     r"(?:[:,]\d|\(\d|: fatal error|: error)"
 )
 _NOT_OURS = re.compile(

@@ -119,20 +119,22 @@ class LogRule:
     explains: tuple[str, ...] = ()
     context: int = 0
     warns: bool = False
-    _patterns: tuple[tuple[str, re.Pattern[str]], ...] = field(init=False, repr=False, default=())
-    _where: tuple[tuple[str, re.Pattern[str]], ...] = field(init=False, repr=False, default=())
-    _unless: re.Pattern[str] | None = field(init=False, repr=False, default=None)
 
-    def __post_init__(self) -> None:
-        compiled = tuple((needle, re.compile(pattern)) for needle, pattern in self.patterns)
-        object.__setattr__(self, "_patterns", compiled)
-        wanted = tuple((name, re.compile(pattern)) for name, pattern in self.where.items())
-        object.__setattr__(self, "_where", wanted)
-        object.__setattr__(self, "_unless", re.compile(self.unless) if self.unless else None)
+    @cached_property
+    def _patterns(self) -> tuple[tuple[str, re.Pattern[str]], ...]:
+        return tuple((needle, re.compile(pattern)) for needle, pattern in self.patterns)
+
+    @cached_property
+    def _where(self) -> tuple[tuple[str, re.Pattern[str]], ...]:
+        return tuple((name, re.compile(pattern)) for name, pattern in self.where.items())
+
+    @cached_property
+    def _unless(self) -> re.Pattern[str] | None:
+        return re.compile(self.unless) if self.unless else None
 
     def may_match(self, text: str) -> bool:
         """Whether any line of `text` can match: False if no pattern's literal part is in it."""
-        return bool(self.kinds) or any(needle in text for needle, _ in self._patterns)
+        return bool(self.kinds) or any(needle in text for needle, _ in self.patterns)
 
     def match(self, text: str, records: Iterable[Record]) -> tuple[re.Match[str], str] | None:
         """The match, and the record's kind, if the rule is about a cleaned English line, else None."""

@@ -270,7 +270,7 @@ RULES = (
         patterns=(
             (
                 "#error",
-                r"#error:? +\W{0,3}.{0,80}?(?P<standard>C\+\+(?:11|14|17|20|23))\b.{0,60}"
+                r"#error:? {1,4}\W{0,3}.{0,80}?(?P<standard>C\+\+(?:11|14|17|20|23))\b.{0,60}"
                 r"(?:compatible compiler|required|to (?:compile|use|build)|or (?:later|newer))",
             ),
             ("error", r"error.{0,60}requires (?:at least )?(?P<standard>C\+\+(?:14|17|20))"),

@@ -152,8 +152,7 @@ RULES = (
             ),
             (
                 "match",
-                rf"(?i:nvcc|toolkit|system)[^\n]{{0,40}}?CUDA[^\n]{{0,20}}?{_VERSIONS}[^\n]{{0,80}}?(?:does not|doesn't|mis)[^\n]{{0,5}}match"
-                r"[^\n]{0,60}?(?P<torch_cuda>\d+\.\d+)",
+                rf"CUDA (?:version )?{_VERSIONS}[^\d\n]{{0,80}}(?:does not|doesn't) match[^\d\n]{{0,60}}(?P<torch_cuda>\d+\.\d+)",
             ),
         ),
         unless=r"\bwarning\b|Warning: ",

@@ -9,7 +9,7 @@ from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
 from dcnbuild.doctor.logs.rules_nvcc import OTHER_TMP
-from dcnbuild.doctor.parse.patterns import START
+from dcnbuild.doctor.parse.patterns import LETTER, START
 
 
 def _memory_fix(hit: Hit) -> Iterator[Fix]:
@@ -160,7 +160,7 @@ RULES = (
             ),
             (
                 "ermission denied",
-                rf"{START}(?P<path>[/~.][^\s:']{{1,200}})['\"]?: Permission denied",
+                rf"{START}(?P<path>[/~.]{LETTER}{{1,200}})['\"]?: Permission denied",
             ),
             (
                 "Access is denied",

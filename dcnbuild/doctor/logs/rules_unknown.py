@@ -167,7 +167,7 @@ RULES = (
             ("non-zero", r"returned (?:a )?non-zero (?:exit status|code) ?[1-9]"),
             ("***", r"^(?:g?make|ninja)(?:\[\d+\])?: \*\*\* .+"),
             ("errors occurred", r"Configuring incomplete, errors occurred"),
-            ("errors detected", r"\d+ errors? detected in the compilation of"),
+            ("errors detected", r"(?<!\d)\d{1,9} errors? detected in the compilation of"),
         ),
         kinds=("exit-status", "exception"),
         unless=ASIDE + r"|[Ww]arning: ",

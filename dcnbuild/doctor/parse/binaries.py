@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dcnbuild.doctor.parse.patterns import QUOTE as Q
-from dcnbuild.doctor.parse.patterns import START
+from dcnbuild.doctor.parse.patterns import LETTER, START
 from dcnbuild.doctor.parse.record import Shape
 
 #: A shared library with its path.
-_LIBRARY = rf"{START}(?P<library>[^\s:'\"()]{{1,300}}?\.(?:so|dylib|pyd|dll)[\w.]{{0,20}})"
-_NEEDED = rf"{START}(?P<name>(?:@rpath/|/[^\s:'\"]{{0,300}}/)?[\w+.-]{{1,80}}?\.(?:so|dylib)[\w.]{{0,20}})"
+_LIBRARY = rf"{START}(?P<library>(?:[A-Za-z]:)?{LETTER}{{1,300}}?\.(?:so|dylib|pyd|dll)[\w.]{{0,20}})"
+_NEEDED = rf"{START}(?P<name>(?:@rpath/|/(?:{LETTER}{{0,300}}/)?)?[\w+.-]{{1,80}}?\.(?:so|dylib)[\w.]{{0,20}})"
 _FOR = r"(?: \(required by (?P<user>[^)\s]{1,300})\)?)?"
-_BY = rf"(?:{START}(?P<library>[^\s:'\"]{{1,300}}?\.so[\w.]{{0,20}}): )?"
+_BY = rf"(?:{START}(?P<library>{LETTER}{{1,300}}?\.so[\w.]{{0,20}}): )?"
 
 SHAPES = (
     # -lfoo that is nowhere
@@ -41,13 +41,13 @@ SHAPES = (
     Shape("multiple-definition", "msvc", "LNK2005", r"LNK2005: \"?(?P<symbol>.{1,200}?)\"? .{0,60}already defined in (?P<object>\S{1,200})"),
     # files of another kind
     Shape("lto-version", "gcc", "generated with LTO", rf"bytecode stream in file {Q}(?P<path>[^\"'‘’]{{1,300}}){Q} generated with LTO version (?P<have>[\d.]+) instead of the expected (?P<want>[\d.]+)"),
-    Shape("wrong-format", "ld", "file in wrong format", r"(?P<path>[^\s:]{1,300}): (?:error adding symbols: )?file in wrong format"),
+    Shape("wrong-format", "ld", "file in wrong format", rf"{START}(?P<path>{LETTER}{{1,300}}): (?:error adding symbols: )?file in wrong format"),
     Shape("wrong-format", "ld", "skipping incompatible", r"skipping incompatible (?P<path>[^\s:]{1,300}) when searching for -l(?P<name>[\w.+-]+)"),
-    Shape("wrong-format", "ld", "is incompatible with", r"(?P<path>[^\s:]{1,300}\.(?:o|so|a)[\w.]*)[^\n]{0,40} is incompatible with (?P<want>[\w-]{3,40})"),
+    Shape("wrong-format", "ld", "is incompatible with", rf"{START}(?P<path>{LETTER}{{1,300}})[^\n]{0,40} is incompatible with (?P<want>[\w-]{3,40})"),
     Shape("wrong-format", "ld64", "built for", r"(?:file|library) .{0,300}built for (?P<have>[\w ,'-]{3,60}) which is not the architecture being linked \((?P<want>\w+)\)"),
-    Shape("not-pic", "ld", "recompile with -fPIC", r"(?P<path>[^\s:]{1,300}): relocation \w+ against .{1,300}recompile with -fPIC"),
+    Shape("not-pic", "ld", "recompile with -fPIC", rf"{START}(?P<path>{LETTER}{{1,300}}): relocation \w+ against .{1,300}recompile with -fPIC"),
     Shape("relocation-overflow", "ld", "relocation truncated", r"relocation truncated to fit: \w+"),
-    Shape("dso-missing", "ld", "DSO missing", r"(?P<path>[^\s:]{1,300}): error adding symbols: DSO missing from command line"),
+    Shape("dso-missing", "ld", "DSO missing", rf"{START}(?P<path>{LETTER}{{1,300}}): error adding symbols: DSO missing from command line"),
     # a shared library that the loader does not find
     Shape("missing-shared-library", "Linux", "cannot open shared object", rf"{_NEEDED}: cannot open shared object file"),
     Shape("missing-shared-library", "Linux", "=> not found", rf"{_NEEDED} => not found"),
@@ -65,7 +65,8 @@ SHAPES = (
     Shape("undefined-symbol", "Linux", "undefined symbol", r"undefined symbol:? ?[`'\"‘]?(?P<symbol>[_A-Za-z][^\s,'\"’]{1,400})(?:, version (?P<version>[\w.+-]+))?"),
     Shape("undefined-symbol", "Linux", "symbol lookup error", rf"symbol lookup error: {_LIBRARY}: undefined symbol: (?P<symbol>[^\s,'\"]{{1,400}})"),
     Shape("undefined-symbol", "Linux", "not defined in file", r"symbol (?P<symbol>\w{1,300}),? version \S+ not defined in file (?P<version>\S+) with link time reference"),
-    Shape("undefined-symbol", "macOS", "ymbol not found", rf"(?:{_LIBRARY}.{{0,60}}?)?[Ss]ymbol not found:? (?:\(?in flat namespace\)? )?['(]?(?P<symbol>[_A-Za-z]\w{{1,400}})"),
+    Shape("undefined-symbol", "macOS", "ymbol not found", r"dlopen\((?P<library>[^\s,()'\"]{1,300}),.{0,120}?[Ss]ymbol not found:? (?:\(?in flat namespace\)? )?['(]?(?P<symbol>[_A-Za-z]\w{1,400})"),
+    Shape("undefined-symbol", "macOS", "ymbol not found", r"[Ss]ymbol not found:? (?:\(?in flat namespace\)? )?['(]?(?P<symbol>[_A-Za-z]\w{1,400})"),
     Shape("undefined-symbol", "Windows", "rocedure entry point", r"[Pp]rocedure entry point (?P<symbol>\S{1,300}) could not be located in the dynamic link library (?P<library>\S{1,300})"),
     # a library that is there and of another version, machine or format
     Shape("missing-version", "Linux", "not found", rf"{_BY}version {Q}(?P<version>(?:GLIBCXX|CXXABI|GLIBC|GCC|OMP|OPENSSL|NCURSES\w*|CURL_OPENSSL|lib\w+\.so)_?[\w.]{{1,20}}){Q} not found{_FOR}"),
@@ -77,8 +78,8 @@ SHAPES = (
     Shape("not-loadable", "Linux", "cannot read file data", rf"{_LIBRARY}: (?P<text>cannot read file data.{{0,60}})"),
     Shape("wrong-machine", "macOS", "incompatible architecture", r"(?:\((?:mach-o file, but is an )?)?incompatible architecture \(have '(?P<have>[\w, -]+)', need '(?P<want>[\w, -]+)'"),
     Shape("wrong-machine", "macOS", "wrong architecture", r"mach-o, but wrong architecture"),
-    Shape("wrong-machine", "Windows", "is not a valid Win32", r"(?P<path>\S{0,300}) ?is not a valid Win32 application"),
-    Shape("wrong-machine", "Linux", "Exec format error", r"(?:(?P<before>[^\s:'\"]{1,300}): )?(?:cannot execute binary file: )?(?:\[Errno 8\] )?Exec format error(?:: '?(?P<path>[^'\n]{1,300}))?"),
+    Shape("wrong-machine", "Windows", "is not a valid Win32", r"(?<!\S)(?P<path>\S{0,300}) is not a valid Win32 application"),
+    Shape("wrong-machine", "Linux", "Exec format error", r"(?:(?<!\S)(?P<before>[^\s:'\"]{1,300}): )?(?:cannot execute binary file: )?(?:\[Errno 8\] )?Exec format error(?:: '?(?P<path>[^'\n]{1,300}))?"),
     Shape("no-init-function", "", "PyInit_", r"does not define (?:module export|init) function \(?(?P<symbol>PyInit_\w+)"),
     Shape("code-signature", "macOS", "code signature", rf"{_LIBRARY}.{{0,300}}code signature (?:invalid|.{{0,60}}not valid)"),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dcnbuild.doctor.parse.patterns import QUOTE as Q
-from dcnbuild.doctor.parse.patterns import START
+from dcnbuild.doctor.parse.patterns import LETTER, START
 from dcnbuild.doctor.parse.record import Shape
 
 #: A name in quotation marks, perhaps qualified; a signature's return type and arguments are left out.
@@ -26,7 +26,7 @@ SHAPES = (
             ("gcc", "has no member named", rf"{_OWNER} (?:\{{aka {Q}(?:const |struct |class )*(?P<alias>[\w:]{{1,200}}).{{0,200}}\}} )?has no member named {_NAME}"),
             ("gcc", "undeclared", rf"{_NAME} ?undeclared"),
             ("gcc", "implicit declaration", rf"implicit declaration of function {_NAME}"),
-            ("gcc", "is not a template", rf"{Q}?(?P<name>\w+){Q}? is not a template"),
+            ("gcc", "is not a template", rf"(?<!\w)(?P<name>\w{{1,120}}){Q}? is not a template"),
             ("clang", "undeclared identifier", rf"use of undeclared identifier {_NAME}"),
             ("clang", "undeclared function", rf"call to undeclared (?:library )?function {_NAME}"),
             ("clang", "unknown type name", rf"unknown type name {_NAME}"),
@@ -156,7 +156,7 @@ SHAPES = (
         "compile-error",
         "",
         "error",
-        rf"{START}(?P<path>(?:[A-Za-z]:)?[^\s:()'\"]{{1,200}}?\.(?:cu|cuh|cpp|cc|cxx|c|h|hpp|hxx|inl|inc|mm|pyx))(?::\d+|\(\d+(?:,\d+)?\))"
+        rf"{START}(?P<path>(?:[A-Za-z]:)?{LETTER}{{1,200}}?\.(?:cu|cuh|cpp|cc|cxx|c|h|hpp|hxx|inl|inc|mm|pyx))(?::\d+|\(\d+(?:,\d+)?\))"
         r".{0,12}(?:fatal |catastrophic )?error\b.{0,8}?: ?(?P<text>.{3,300})",
     ),
 )

@@ -13,6 +13,9 @@ QUOTE = r"[\"'`\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb\u2039\u203a]"
 #: Where a path or a word can begin. A pattern that starts with a run of characters starts with this,
 #: or a long run would be searched again from each of its characters.
 START = r"(?<![^\s:'\"(<>=\[])"
+#: One letter of a path after START: none of those behind which another path can begin, so that a run of
+#: them is read once.
+LETTER = r"[^\s:'\"(<>=\[]"
 
 
 #: A line of these kinds tells of something without being why the build stopped.

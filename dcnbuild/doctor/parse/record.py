@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,11 @@ class Shape:
     tool: str
     needle: str
     pattern: str
-    compiled: re.Pattern[str] = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "compiled", re.compile(self.pattern))
+    @cached_property
+    def compiled(self) -> re.Pattern[str]:
+        """The pattern; compiled when a log has the needle."""
+        return re.compile(self.pattern)
 
     def record(self, line: str) -> Record | None:
         """The message in a cleaned English line, if it is of this shape."""
