@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from dcnbuild.doctor.logs import RULES, read_log
 from dcnbuild.doctor.parse.locales import PHRASES, to_english
 from dcnbuild.doctor.logs.reader import WORDS
-from dcnbuild.doctor.logs.rule import Level, LogRule
+from dcnbuild.doctor.logs.rule import Level
+from dcnbuild.doctor.parse import SHAPES
 from dcnbuild.doctor.parse.text import LONGEST_LINE, clean, split_lines
 from dcnbuild.environment.facts import Facts, Machine, Python, Toolkit
 
@@ -21,10 +23,22 @@ THC = "src/a.cu:4:10: fatal error: THC/THC.h: No such file or directory"
 GCC = "/usr/local/cuda-11.8/include/crt/host_config.h:132:2: error: #error -- unsupported GNU version! gcc versions later than 11 are not supported!"
 
 
-@pytest.mark.parametrize("rule", RULES, ids=[f"{rule.id}-{rule.level.name}" for rule in RULES])
-def test_every_literal_part_is_seen_by_the_first_look(rule: LogRule) -> None:
-    for needle, _ in rule.patterns:
-        assert any(word in needle for word in WORDS), needle
+def test_every_literal_part_is_seen_by_the_first_look() -> None:
+    needles = [needle for rule in RULES for needle, _ in rule.patterns]
+    needles += [shape.needle for shape in SHAPES]
+    assert [needle for needle in needles if not any(word in needle for word in WORDS)] == []
+
+
+def test_every_literal_part_is_in_what_it_stands_for() -> None:
+    """A needle that a pattern does not need would hide messages from it."""
+    for rule in RULES:
+        found = [needle for needle, pattern in rule.patterns if re.search(pattern, rule.example)]
+        assert all(needle in rule.example for needle in found[:1]), (rule.id, found)
+
+
+def test_every_kind_that_a_rule_judges_is_parsed() -> None:
+    kinds = {shape.kind for shape in SHAPES}
+    assert {kind for rule in RULES for kind in rule.kinds} <= kinds
 
 
 def test_explained_ids_exist() -> None:

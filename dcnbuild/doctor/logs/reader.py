@@ -9,36 +9,29 @@ from collections.abc import Iterable, Iterator
 from dcnbuild.doctor.finding import Finding
 from dcnbuild.doctor.logs.registry import RULES
 from dcnbuild.doctor.logs.rule import Hit, Level
-from dcnbuild.doctor.parse import Log, Reading, Record, decode
+from dcnbuild.doctor.parse import SHAPES, Log, Reading, Record, decode
 from dcnbuild.doctor.parse.outcome import Outcome
 from dcnbuild.environment.facts import Facts
 
-#: A line without any of these can match no rule and is not looked at: every literal part of every
-#: shape and pattern contains one of them. A short list keeps the reading of megabytes fast.
-WORDS = (
-    *("rror", "ERROR", "fatal", "FATAL", "ailed", "ailure", "illed", "died", "denied", "KILL", "SIG"),
-    *("signal", "dumped", "stopped", "ot found", "o such", "annot ", "an't ", "nable to", "ould "),
-    *("o module", "o version", "must be", "ndefined", "declared", "defined", "nresolved", "nknown"),
-    *("nrecognized", "nsufficient", "is not", "does not", "did not", "has no", "no instance", "no suitable"),
-    *("no matching", "incomplete", "o matching", "no member", "no type", "no template", "named", "required"),
-    *("requires", "removed", "upported", "match", "availa", "ompatib", "ompatible", "conflict", "ambiguous"),
-    *("compiled with", "too old", "exhausted", "exceeded", "No space", "ut of memory", "bad_alloc", "137"),
-    *("[Errno", "size changed", "NVIDIA driver", "CUDA-capable", "invalid", "mplemented", "lock file"),
-    *("baton", "pkg_resources", "nvToolsExt", "CUDA_ARCHITECTURES", "_get_cuda_arch_flags", "arch_list["),
-    *("not loaded", "Couldn't", "cannot import", "non-zero", "multiple ", "uplicate", "CUDA compiler"),
-    *("CMakeCUDACompilerId", "no known", "xception", "Exit", "Warning", "Impossible", "egmentation"),
-    *("nstruction", "NVML", "NVRM", "modprobe", "Key ", "dkms", "Nouveau", "No devices", "NCCL", "busy"),
-    *("relocation", "bytecode", "generated with", "hidden symbol", "referenced from", "DSO ", "ecompile"),
-    *("insuffic", "too many", "Too many", "too few", "too long", "too short", "incorrect", "E: ", "***"),
-    *("panicked", "terminate", "exit", "Exit", "symbol", "library", "rchitecture", "static TLS", "ELF"),
-    *("executable stack", "code signature", "PyInit_", "DLL", "WinError", "LNK", "C1083", "nmet ", "broken"),
-    *("NO_PUBKEY", "not signed", "lock ", "dpkg", "target", "generator", "NOTFOUND", "By not", "links to"),
-    *("submodule", "ownership", "git-lfs", "Remote", "manifest", "select device", "nvidia-container", "CDI"),
-    *("runtime", "_STATUS_", "illegal", "assert", "triggered", "toolchain", "resources", "ECC", "not yet"),
-    *("display", "ordinal", "image", "device function", "OMP", "MKL", "shared memory", "argument", "option"),
-    *("solution", "solving", "Unsatisfiable", "nothing provides", "Conflict", "calling a", "reference to"),
-    *("conda init", "resolve", "onnection", "timed out", "Proxy", "certificate", "CERTIFICATE", "HASHES"),
-    *("forward compat", "provided by", "setup.py", "project", "layout", "built for", "expected"),
+#: Stems that many messages have in common: most literal parts of shapes and patterns contain one.
+_STEMS = (
+    *("rror", "ERROR", "fatal", "FATAL", "ailed", "ailure", "illed", "died", "denied", "KILL", "dumped"),
+    *("ot found", "o such", "annot ", "nable to", "o module", "o version", "ndefined", "declared", "nresolved"),
+    *("nknown", "nrecognized", "nsufficient", "is not", "does not", "did not", "has no", "no instance"),
+    *("no suitable", "no matching", "incomplete", "no member", "upported", "ompatib", "conflict", "ambiguous"),
+    *("xception", "Warning", "egmentation", "exhausted", "exceeded", "No space", "ut of memory", "137"),
+)
+#: A line without any of these can match no rule and is not looked at: the stems, and the literal parts
+#: that contain none of them. A short list keeps the reading of megabytes fast.
+WORDS = _STEMS + tuple(
+    dict.fromkeys(
+        needle
+        for needle in (
+            *(shape.needle for shape in SHAPES),
+            *(needle for rule in RULES for needle, _ in rule.patterns),
+        )
+        if not any(stem in needle for stem in _STEMS)
+    )
 )
 #: The same for tools that do not speak English (see locales.py): a few stems, and the scripts of
 #: Chinese, Japanese and Russian.

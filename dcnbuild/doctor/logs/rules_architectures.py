@@ -179,7 +179,7 @@ RULES = (
         title="No architectures to compile for",
         patterns=(
             ("compute capability", r"Error: .{0,40}(?:[Uu]nknown|[Cc]ould not (?:detect|determine)|[Ff]ailed to (?:detect|determine)).{0,20}compute capabilit.{0,200}"),
-            ("ARCH", r"Error: .{0,200}\b(?:set|specify|define)\b.{0,60}(?:TORCH_CUDA_ARCH_LIST|\w+_CUDA_ARCHITECTURES|\w+_CUDA_ARCHS).{0,60}"),
+            ("CUDA_ARCH", r"Error: .{0,200}\b(?:set|specify|define)\b.{0,60}(?:TORCH_CUDA_ARCH_LIST|\w+_CUDA_ARCHITECTURES|\w+_CUDA_ARCHS).{0,60}"),
         ),
         cause="The build asks which GPUs to compile for, and sees none on this machine.",
         fix=_empty_fix,

@@ -117,9 +117,9 @@ RULES = (
             ("is not set", r"(?:CUDA_HOME|CUDA_PATH) environment variable is not set"),
             ("CUDA was not found", r"CUDA was not found on the system, please set the CUDA_HOME"),
             ("is not set", r"[Ee]rror.{0,60}CUDA_HOME is not set"),
-            ("oolkit", r"(?:No CUDA toolkit found|CUDA toolkit (?:was )?not found|[Cc]ould not find (?:a |the )?CUDA toolkit)"),
+            ("CUDA toolkit", r"(?:No CUDA toolkit found|CUDA toolkit (?:was )?not found|[Cc]ould not find (?:a |the )?CUDA toolkit)"),
             ("CUDA_HOME", r"(?:MissingCUDAException|CUDA_HOME does not exist|CUDA_HOME (?:is|was) not (?:found|defined))"),
-            ("availa", r"Error: C(?:uda|UDA) is not availa(?:ble|bel)"),
+            ("is not availa", r"Error: C(?:uda|UDA) is not availa(?:ble|bel)"),
         ),
         unless=r"^-- |Warning: ",
         cause="torch found no CUDA toolkit: CUDA_HOME is not set and no nvcc is on PATH (torch's "
@@ -151,7 +151,7 @@ RULES = (
                 rf"[Ii]nstalled CUDA version {_VERSIONS} does not match the version torch was compiled with (?P<torch_cuda>\d+\.\d+)",
             ),
             (
-                "match",
+                "n't match",
                 rf"CUDA (?:version )?{_VERSIONS}[^\d\n]{{0,80}}(?:does not|doesn't) match[^\d\n]{{0,60}}(?P<torch_cuda>\d+\.\d+)",
             ),
         ),

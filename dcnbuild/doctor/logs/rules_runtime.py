@@ -241,7 +241,7 @@ RULES = (
             ("Torch not compiled with CUDA", r"Torch not compiled with CUDA enabled"),
             ("not built with CUDA", r"PyTorch (?:was|is) not (?:built|compiled) with CUDA"),
             ("has no attribute", r"module 'torch\._C' has no attribute '_cuda_\w+'"),
-            ("backend", r"Could not run '(?!torchvision)[\w:.]{1,80}' with arguments from the 'CUDA' backend"),
+            ("Could not run", r"Could not run '(?!torchvision)[\w:.]{1,80}' with arguments from the 'CUDA' backend"),
         ),
         cause="The installed torch is a CPU-only build, without CUDA.",
         fix=lambda hit: (

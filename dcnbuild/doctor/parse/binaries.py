@@ -45,13 +45,16 @@ SHAPES = (
     Shape("wrong-format", "ld", "skipping incompatible", r"skipping incompatible (?P<path>[^\s:]{1,300}) when searching for -l(?P<name>[\w.+-]+)"),
     Shape("wrong-format", "ld", "is incompatible with", rf"{START}(?P<path>{LETTER}{{1,300}})[^\n]{0,40} is incompatible with (?P<want>[\w-]{3,40})"),
     Shape("wrong-format", "ld64", "built for", r"(?:file|library) .{0,300}built for (?P<have>[\w ,'-]{3,60}) which is not the architecture being linked \((?P<want>\w+)\)"),
-    Shape("not-pic", "ld", "recompile with -fPIC", rf"{START}(?P<path>{LETTER}{{1,300}}): relocation \w+ against .{1,300}recompile with -fPIC"),
+    Shape("not-pic", "ld", "recompile with -fPIC", rf"(?<!\S)(?P<path>\S{{1,300}}): relocation \w+ against .{1,300}recompile with -fPIC"),
     Shape("relocation-overflow", "ld", "relocation truncated", r"relocation truncated to fit: \w+"),
     Shape("dso-missing", "ld", "DSO missing", rf"{START}(?P<path>{LETTER}{{1,300}}): error adding symbols: DSO missing from command line"),
     # a shared library that the loader does not find
     Shape("missing-shared-library", "Linux", "cannot open shared object", rf"{_NEEDED}: cannot open shared object file"),
     Shape("missing-shared-library", "Linux", "=> not found", rf"{_NEEDED} => not found"),
-    Shape("missing-shared-library", "", "load", r"(?:Could not|[Uu]nable to|[Ff]ailed to|Cannot) (?:dynamically )?load (?:library |the library |shared library )['\"]?(?P<name>(?:/\S{0,300}/)?lib[\w+.-]{1,80}\.(?:so|dylib)[\w.]{0,20})"),
+    *(
+        Shape("missing-shared-library", "", needle, r"(?:Could not|[Uu]nable to|[Ff]ailed to|Cannot) (?:dynamically )?load (?:library |the library |shared library )['\"]?(?P<name>(?:/\S{0,300}/)?lib[\w+.-]{1,80}\.(?:so|dylib)[\w.]{0,20})")
+        for needle in ("Could not load", "Could not dynamically", "nable to load", "ailed to load", "Cannot load")
+    ),
     Shape("missing-shared-library", "", "Unable to load any of", r"Unable to load any of \{(?P<name>lib[\w+.-]{1,80}\.so[\w.]{0,20})"),
     Shape("missing-shared-library", "macOS", "ibrary not loaded", rf"[Ll]ibrary not loaded:? .{{0,100}}?{_NEEDED}"),
     Shape("missing-shared-library", "macOS", "no such file", rf"dlopen\({_LIBRARY}.{{0,300}}\(no such file\)"),
@@ -73,7 +76,9 @@ SHAPES = (
     Shape("not-loadable", "Linux", "failed to map segment", rf"{_LIBRARY}: failed to map segment from shared object(?P<text>.{{0,60}})"),
     Shape("not-loadable", "Linux", "executable stack", rf"{_LIBRARY}: cannot enable executable stack(?P<text>.{{0,60}})"),
     Shape("not-loadable", "Linux", "static TLS", rf"{_LIBRARY}: cannot allocate memory in static TLS(?P<text>.{{0,60}})"),
-    Shape("not-loadable", "Linux", "ELF", rf"{_LIBRARY}: (?P<text>(?:invalid ELF header|wrong ELF class.{{0,40}}|ELF load command.{{0,60}}))"),
+    Shape("not-loadable", "Linux", "ELF header", rf"{_LIBRARY}: (?P<text>invalid ELF header)"),
+    Shape("not-loadable", "Linux", "wrong ELF class", rf"{_LIBRARY}: (?P<text>wrong ELF class.{{0,40}})"),
+    Shape("not-loadable", "Linux", "ELF load command", rf"{_LIBRARY}: (?P<text>ELF load command.{{0,60}})"),
     Shape("not-loadable", "Linux", "file too short", rf"{_LIBRARY}: (?P<text>file too short)"),
     Shape("not-loadable", "Linux", "cannot read file data", rf"{_LIBRARY}: (?P<text>cannot read file data.{{0,60}})"),
     Shape("wrong-machine", "macOS", "incompatible architecture", r"(?:\((?:mach-o file, but is an )?)?incompatible architecture \(have '(?P<have>[\w, -]+)', need '(?P<want>[\w, -]+)'"),

@@ -149,7 +149,7 @@ SHAPES = (
     Shape("static-assert", "", "tatic assert", r"[Ss]tatic assert(?:ion)? failed(?:: | with |: \(|\s)?(?P<text>.{0,300})"),
     Shape("static-assert", "msvc", "C2338", r"C2338\s?:\s?(?P<text>.{0,300})"),
     Shape("warning-as-error", "gcc", "-Werror=", r"error: (?P<text>.{1,300}?) \[-Werror=(?P<option>[\w+=-]{1,60})\]"),
-    Shape("warning-as-error", "gcc", "[-W", r"error: (?P<text>.{1,300}?) \[-W(?P<option>(?!error)[\w+=-]{1,60})\]"),
+    Shape("warning-as-error", "gcc", "error: ", r"error: (?P<text>.{1,300}?) \[-W(?P<option>(?!error)[\w+=-]{1,60})\]"),
     Shape("warning-as-error", "clang", "-Werror,", r"error: (?P<text>.{1,300}?) \[-Werror,-W(?P<option>[\w+=-]{1,60})\]"),
     # anything else that a compiler calls an error: file, place and text
     Shape(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dcnbuild.doctor.parse.record import Shape
 
+#: How a program says with what status another one ended.
+_EXIT = r"(?:returned non-zero exit status|exited with (?:code|status)|failed with exit (?:code|status)|[Ee]xit code:?|did not run successfully|returned error code) ?(?P<code>-?[1-9]\d{0,9})?"
+
 SHAPES = (
     Shape("cuda-error", "cuda", "Error ", r"\b(?:Error|error|CUDA failure|code|Code)[ =:]{1,3}(?P<code>\d{1,3})(?: ?[:(-] ?(?P<text>[a-zA-Z][^\n)]{3,120}))"),
     Shape("cuda-error", "cuda", "CUDA error", r"CUDA error(?: \d+)?[ :(-]{1,4}(?:\d{1,3}[ :-]{1,3})?(?P<text>[a-zA-Z][^\n]{3,160})"),
@@ -54,7 +57,10 @@ SHAPES = (
     Shape("crash", "system", "egmentation fault", r"(?P<text>Segmentation fault(?: \(core dumped\))?)"),
     Shape("crash", "system", "core dumped", r"(?P<text>(?:Aborted|Illegal instruction|Bus error|Floating point exception).{0,20}\(core dumped\))"),
     Shape("crash", "system", "llegal instruction", r"(?P<text>[Ii]llegal instruction)"),
-    Shape("crash", "system", "SIG", r"(?:died with <Signals\.|[Ss]ignal: ?|signal \d+ \(|received )(?P<name>SIG(?:SEGV|ABRT|ILL|BUS|FPE))"),
+    *(
+        Shape("crash", "system", name, rf"(?:died with <Signals\.|[Ss]ignal: ?|signal \d+ \(|received )(?P<name>{name})")
+        for name in ("SIGSEGV", "SIGABRT", "SIGILL", "SIGBUS", "SIGFPE")
+    ),
     # how a tool ended that said no more
     Shape(
         "failed-command",
@@ -69,6 +75,9 @@ SHAPES = (
     Shape("failed-command", "", "FATAL", r"^FATAL(?: ERROR)?: (?P<text>.{3,300})"),
     Shape("failed-command", "", "panicked at", r"thread '.{1,60}' panicked at (?P<text>.{1,300})"),
     Shape("failed-command", "", "terminate called", r"terminate called (?:after throwing an instance of|without) (?P<text>.{1,200})"),
-    Shape("exit-status", "", "exit", r"(?:returned non-zero exit status|exited with (?:code|status)|failed with exit (?:code|status)|[Ee]xit code:?|did not run successfully|returned error code) ?(?P<code>-?[1-9]\d{0,9})?"),
+    *(
+        Shape("exit-status", "", needle, _EXIT)
+        for needle in ("non-zero exit", "exited with", "failed with exit", "xit code", "did not run", "returned error")
+    ),
     Shape("exit-status", "make", "***", r"^(?:g?make|ninja)(?:\[\d+\])?: \*\*\* (?P<text>.{1,300})"),
 )
