@@ -64,10 +64,18 @@ def _fixes(rows: list[Any], hit: Hit) -> Iterator[Fix]:
         if empty and verb != "say":
             continue
         words = [_filled(argument, hit) for argument in arguments]
+        if any(_would_be_an_option(*pair) for pair in zip(arguments, words, strict=True)):
+            continue
         if verb in _VERBS:
             yield from _VERBS[verb](hit, *words)
         else:
             yield getattr(fixes, verb)(*words)
+
+
+def _would_be_an_option(argument: Any, word: str) -> bool:
+    """Whether a name out of a log would be taken for an option of the program."""
+    name = _ENTITY.fullmatch(str(argument))
+    return name is not None and name[1] != "option" and word.startswith("-")
 
 
 def _on(machine: str, hit: Hit) -> bool:

@@ -8,7 +8,7 @@ from dcnbuild.doctor.parse.record import Shape
 
 #: A shared library with its path.
 _LIBRARY = rf"{START}(?P<library>(?:[A-Za-z]:)?{LETTER}{{1,300}}?\.(?:so|dylib|pyd|dll)[\w.]{{0,20}})"
-_NEEDED = rf"{START}(?P<name>(?:@rpath/|/(?:{LETTER}{{0,300}}/)?)?[\w+.-]{{1,80}}?\.(?:so|dylib)[\w.]{{0,20}})"
+_NEEDED = rf"{START}(?P<name>(?:@rpath/|/(?:{LETTER}{{0,300}}/)?)?[\w+.-]{{1,80}}?\.(?:so|dylib)(?:\.\w{{1,12}}){{0,4}})"
 _FOR = r"(?: \(required by (?P<user>[^)\s]{1,300})\)?)?"
 _BY = rf"(?:{START}(?P<library>{LETTER}{{1,300}}?\.so[\w.]{{0,20}}): )?"
 
@@ -43,16 +43,16 @@ SHAPES = (
     Shape("lto-version", "gcc", "generated with LTO", rf"bytecode stream in file {Q}(?P<path>[^\"'‘’]{{1,300}}){Q} generated with LTO version (?P<have>[\d.]+) instead of the expected (?P<want>[\d.]+)"),
     Shape("wrong-format", "ld", "file in wrong format", rf"{START}(?P<path>{LETTER}{{1,300}}): (?:error adding symbols: )?file in wrong format"),
     Shape("wrong-format", "ld", "skipping incompatible", r"skipping incompatible (?P<path>[^\s:]{1,300}) when searching for -l(?P<name>[\w.+-]+)"),
-    Shape("wrong-format", "ld", "is incompatible with", rf"{START}(?P<path>{LETTER}{{1,300}})[^\n]{0,40} is incompatible with (?P<want>[\w-]{3,40})"),
+    Shape("wrong-format", "ld", "is incompatible with", rf"{START}(?P<path>{LETTER}{{1,300}})[^\n]{{0,40}} is incompatible with (?P<want>[\w-]{{3,40}})"),
     Shape("wrong-format", "ld64", "built for", r"(?:file|library) .{0,300}built for (?P<have>[\w ,'-]{3,60}) which is not the architecture being linked \((?P<want>\w+)\)"),
-    Shape("not-pic", "ld", "recompile with -fPIC", rf"(?<!\S)(?P<path>\S{{1,300}}): relocation \w+ against .{1,300}recompile with -fPIC"),
+    Shape("not-pic", "ld", "recompile with -fPIC", rf"(?<!\S)(?P<path>\S{{1,300}}): relocation \w+ against .{{1,300}}recompile with -fPIC"),
     Shape("relocation-overflow", "ld", "relocation truncated", r"relocation truncated to fit: \w+"),
     Shape("dso-missing", "ld", "DSO missing", rf"{START}(?P<path>{LETTER}{{1,300}}): error adding symbols: DSO missing from command line"),
     # a shared library that the loader does not find
     Shape("missing-shared-library", "Linux", "cannot open shared object", rf"{_NEEDED}: cannot open shared object file"),
     Shape("missing-shared-library", "Linux", "=> not found", rf"{_NEEDED} => not found"),
     *(
-        Shape("missing-shared-library", "", needle, r"(?:Could not|[Uu]nable to|[Ff]ailed to|Cannot) (?:dynamically )?load (?:library |the library |shared library )['\"]?(?P<name>(?:/\S{0,300}/)?lib[\w+.-]{1,80}\.(?:so|dylib)[\w.]{0,20})")
+        Shape("missing-shared-library", "", needle, r"(?:Could not|[Uu]nable to|[Ff]ailed to|Cannot) (?:dynamically )?load (?:library |the library |shared library )['\"]?(?P<name>(?:/\S{0,300}/)?lib[\w+.-]{1,80}?\.(?:so|dylib)(?:\.\w{1,12}){0,4})")
         for needle in ("Could not load", "Could not dynamically", "nable to load", "ailed to load", "Cannot load")
     ),
     Shape("missing-shared-library", "", "Unable to load any of", r"Unable to load any of \{(?P<name>lib[\w+.-]{1,80}\.so[\w.]{0,20})"),
