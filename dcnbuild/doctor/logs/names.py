@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dcnbuild.knowledge import Entry, cuda
+from dcnbuild.knowledge import Entry, cuda, torch_cpp
 from dcnbuild.versions import numbers
 
 _TABLE = Path(__file__).with_name("names.yaml")
@@ -72,6 +72,9 @@ def header_of(name: str, owner: str = "") -> str | None:
         if fits:
             return header
     here = [entry for entry in _entries(name, owner) if not entry.removed and entry.kind != "member"]
+    if not here and re.match(r"(?:at|c10|torch)\b", owner):
+        # a name that moved from one of torch's namespaces to another, with a using declaration in a header
+        here = [entry for entry in torch_cpp.find(name) if not entry.removed and entry.kind != "member"]
     return _PUBLIC.get(here[0].header, here[0].header) or None if here else None
 
 
@@ -87,8 +90,13 @@ def gone(name: str, owner: str = "") -> Gone | None:
     if not entries or not all(entry.removed for entry in entries):
         return None
     entry = entries[0]
+    product = "torch" if re.match(_TORCH, entry.header) else "CUDA"
+    elsewhere = torch_cpp.find(name) if product == "torch" else []
+    if any(other.removed is None and other.kind != "member" for other in elsewhere):
+        return None  # it moved to another namespace, and only its header is not included
     today = entry.replacement
-    return Gone(_release(entry.removed or ""), "nothing, drop it" if today == "" else today or "")
+    since = f"{product} {(entry.removed or '').removesuffix('.0') if product == 'CUDA' else entry.removed}"
+    return Gone(since, "nothing, drop it" if today == "" else today or "")
 
 
 def added(name: str, owner: str, toolkit: str) -> str | None:
@@ -122,10 +130,17 @@ def changed(name: str, toolkit: str = "") -> Gone | None:
 
 def _entries(name: str, owner: str) -> list[Entry]:
     """What the table of CUDA has of a name in exactly this namespace or class."""
-    if owner and not re.match(r"(?:cub|thrust|cuda|cu|nv)", owner):
+    if re.match(r"std\b", owner):
         return []
     full = f"{owner}::{name}" if owner else name
-    return [entry for entry in cuda.find(full) if entry.scope.endswith(owner) and bool(entry.scope) == bool(owner)]
+    found = [] if re.match(r"(?:at|c10|torch|caffe2)\b", owner) else cuda.find(full)
+    if not found and not re.match(r"(?:cub|thrust|cuda|cu|nv)", owner):
+        found = torch_cpp.find(full)
+    return [entry for entry in found if entry.scope == owner]
+
+
+#: Headers of torch.
+_TORCH = r"(?:ATen|c10|torch|caffe2|TH[CS]?)/"
 
 
 def _release(version: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dcnbuild.doctor.logs import (
     faults,
+    rules_api,
     rules_architectures,
     rules_binaries,
     rules_compiler,
@@ -22,6 +23,7 @@ from dcnbuild.doctor.logs.rule import LogRule
 _ALL: tuple[LogRule, ...] = (
     *rules_system.RULES,
     *rules_windows.RULES,
+    *rules_api.RULES,
     *faults.RULES,
     *rules_source.RULES,
     *rules_headers.RULES,
