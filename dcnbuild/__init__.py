@@ -16,6 +16,7 @@ from dcnbuild._version import __version__
 if TYPE_CHECKING:
     from dcnbuild import reference as reference
     from dcnbuild.conversion import convert
+    from dcnbuild.doctor.logs.reader import explain
     from dcnbuild.nn import DCN, DeformConv2d
     from dcnbuild.ops.deform_conv2d import deform_conv2d
     from dcnbuild.ops.deform_psroi_pool import deform_psroi_pool
@@ -29,6 +30,7 @@ __all__ = [
     "deform_conv2d",
     "deform_psroi_pool",
     "deform_roi_pool",
+    "explain",
     "reference",
 ]
 
@@ -40,6 +42,7 @@ _HOMES = {
     "deform_conv2d": "dcnbuild.ops.deform_conv2d",
     "deform_psroi_pool": "dcnbuild.ops.deform_psroi_pool",
     "deform_roi_pool": "dcnbuild.ops.deform_roi_pool",
+    "explain": "dcnbuild.doctor.logs.reader",
     "reference": "dcnbuild.reference",
 }
 

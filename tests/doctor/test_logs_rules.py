@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dcnbuild.doctor.logs import RULES, read_log
-from dcnbuild.doctor.parse.locales import PHRASES, to_english
 from dcnbuild.doctor.logs.reader import WORDS
 from dcnbuild.doctor.logs.rule import Level
 from dcnbuild.doctor.parse import SHAPES
+from dcnbuild.doctor.parse.locales import PHRASES, to_english
 from dcnbuild.doctor.parse.text import LONGEST_LINE, clean, split_lines
 from dcnbuild.environment.facts import Facts, Machine, Python, Toolkit
 

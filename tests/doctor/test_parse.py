@@ -43,14 +43,18 @@ def test_a_member_that_a_class_lacks(line: str) -> None:
     "line",
     [
         "a.cpp:5:14: error: ‘symeig’ is not a member of ‘at’",
-        "a.cpp:5:14: Fehler: »symeig« ist kein Element von »at«".replace("ist kein Element von", "is not a member of"),
+        "a.cpp:5:14: Fehler: »symeig« ist kein Element von »at«".replace(
+            "ist kein Element von", "is not a member of"
+        ),
         "a.cpp:5:14: error: no member named 'symeig' in namespace 'at'",
         'a.cu(5): error: namespace "at" has no member "symeig"',
         "a.cpp(5): error C2039: 'symeig': is not a member of 'at'",
     ],
 )
 def test_a_name_that_a_namespace_lacks(line: str) -> None:
-    assert found(line, "undeclared-name") | {"name": "symeig", "owner": "at"} == found(line, "undeclared-name")
+    assert found(line, "undeclared-name") | {"name": "symeig", "owner": "at"} == found(
+        line, "undeclared-name"
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,7 +110,10 @@ def test_a_library_that_the_linker_does_not_find(line: str) -> None:
         ("a.o: undefined reference to `f(int)'", "f(int)"),
         ("ld.lld: error: undefined symbol: f(int)", "f(int)"),
         ('  "_f", referenced from:', "_f"),
-        ('a.obj : error LNK2019: unresolved external symbol "void f(int)" (?f@@YAXH@Z) referenced in g', "void f(int)"),
+        (
+            'a.obj : error LNK2019: unresolved external symbol "void f(int)" (?f@@YAXH@Z) referenced in g',
+            "void f(int)",
+        ),
     ],
 )
 def test_a_function_that_the_linker_does_not_find(line: str, symbol: str) -> None:
@@ -202,10 +209,17 @@ def test_further_kinds(line: str, kind: str, entities: dict[str, str]) -> None:
     assert found(line, kind) | entities == found(line, kind)
 
 
-@pytest.mark.parametrize("name", ["KeyError", "a.b.Oops", "NoKernels", "torch.AcceleratorError", "SomethingWentWrong"])
+@pytest.mark.parametrize(
+    "name", ["KeyError", "a.b.Oops", "NoKernels", "torch.AcceleratorError", "SomethingWentWrong"]
+)
 @pytest.mark.parametrize("before", ["", "      ", "2026-01-01T10:00:00Z ", "(pid=7)   "])
 def test_a_traceback_ends_in_an_exception_of_any_name(name: str, before: str) -> None:
-    lines = ["Traceback (most recent call last):", '  File "a.py", line 1, in <module>', "    f()", f"{name}: so it is"]
+    lines = [
+        "Traceback (most recent call last):",
+        '  File "a.py", line 1, in <module>',
+        "    f()",
+        f"{name}: so it is",
+    ]
     log = Log("".join(f"{before}{line}\n" for line in lines))
     ((number, record),) = Reading(log, "").raised.items()
     assert number == 3
@@ -213,7 +227,9 @@ def test_a_traceback_ends_in_an_exception_of_any_name(name: str, before: str) ->
 
 
 def test_successes_take_back_what_failed_before() -> None:
-    log = Log("error: x\nSuccessfully installed a-1.0\nerror: y\n===== 3 passed, 1 xfailed in 0.1s =====\n")
+    log = Log(
+        "error: x\nSuccessfully installed a-1.0\nerror: y\n===== 3 passed, 1 xfailed in 0.1s =====\n"
+    )
     assert Outcome(log).moot(0, ran=False)
     assert Outcome(log).moot(2, ran=True)
     again = Log("Building wheel for b (setup.py)\nerror: x\nSuccessfully installed a-1.0\n")
@@ -229,6 +245,7 @@ _PIECES = ("(", "'", '"', "/a", "a.so", "a ", "1.", "‘a’", "a::", "error: ",
 
 def test_no_pattern_is_super_linear() -> None:
     """Four times the length costs about four times the time; what is quick at full length is not measured."""
+
     def cost(pattern: re.Pattern[str], line: str) -> float:
         start = time.process_time()
         pattern.search(line)

@@ -19,7 +19,9 @@ _SEARCH = {
     "brew": ("brew", "search"),
 }
 
-ASK_TORCH = fixes.command("python", "-c", "import torch; print(torch.__version__, torch.version.cuda)")
+ASK_TORCH = fixes.command(
+    "python", "-c", "import torch; print(torch.__version__, torch.version.cuda)"
+)
 
 
 def system_package(hit: Hit, package: str, file: str) -> Iterator[Fix]:
@@ -50,7 +52,9 @@ def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
 def uv_reinstall(package: str) -> Iterator[Fix]:
     """The same for an environment of uv."""
     options = ("--no-build-isolation", "--no-cache", "--reinstall-package", package)
-    yield fixes.command("uv", "pip", "install", *options, "--no-binary", package, operands=(package,))
+    yield fixes.command(
+        "uv", "pip", "install", *options, "--no-binary", package, operands=(package,)
+    )
 
 
 def install(hit: Hit, *packages: str, isolated: bool = False) -> Fix:

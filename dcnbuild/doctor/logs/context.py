@@ -47,19 +47,29 @@ _WINDOWS = re.compile(
     r"[A-Za-z]:\\(?!n)\w|\bcl\.exe|\bMSVC\b|win-amd64|WinError|\bfatal error C\d{4}|\bLNK\d{4}"
 )
 _POWERSHELL = re.compile(r"^PS [A-Z]:\\|The term '.{1,80}' is not recognized|CategoryInfo")
-_MAC = re.compile(r"macosx-\d|/opt/homebrew|\(mach-o|arm64-apple|x86_64-apple|/Users/\w|Xcode|xcrun: |CommandLineTools|\bclang: error")
+_MAC = re.compile(
+    r"macosx-\d|/opt/homebrew|\(mach-o|arm64-apple|x86_64-apple|/Users/\w|Xcode|xcrun: |CommandLineTools|\bclang: error"
+)
 _WSL = re.compile(r"microsoft-standard-WSL|/usr/lib/wsl|\bWSL2?\b|/mnt/[c-e]/", re.IGNORECASE)
-_JETSON = re.compile(r"\bJetson|JetPack|\bOrin\b|\bXavier\b|-tegra\b|\bL4T\b|/home/nvidia/|tegra", re.IGNORECASE)
+_JETSON = re.compile(
+    r"\bJetson|JetPack|\bOrin\b|\bXavier\b|-tegra\b|\bL4T\b|/home/nvidia/|tegra", re.IGNORECASE
+)
 _CONTAINER = re.compile(
     r"^#\d{1,4} |[Dd]ocker|root@[0-9a-f]{12}|^Step \d+/\d+ :|nvidia-container|/workspace/|podman|kaniko|apptainer"
     r"|buildkit|/\.dockerenv|container"
 )
-_UV = re.compile(r"\buv (?:pip|sync|add|run|build)\b|builds-v0|build backend returned|[/\\]uv[/\\]|^Resolved \d+ packages in")
+_UV = re.compile(
+    r"\buv (?:pip|sync|add|run|build)\b|builds-v0|build backend returned|[/\\]uv[/\\]|^Resolved \d+ packages in"
+)
 #: What shows which package manager a Linux has: (pattern, manager, distribution).
 _MANAGERS = tuple(
     (re.compile(pattern), manager, distribution)
     for pattern, manager, distribution in (
-        (r"\.el[789]\b|red-hat-linux|redhat-linux|Rocky|CentOS|AlmaLinux|Red Hat|\byum \w", "dnf", None),
+        (
+            r"\.el[789]\b|red-hat-linux|redhat-linux|Rocky|CentOS|AlmaLinux|Red Hat|\byum \w",
+            "dnf",
+            None,
+        ),
         (r"\.fc[34]\d\b|Fedora|\bdnf \w", "dnf", "fedora"),
         (r"suse-linux|openSUSE|\bzypper\b", "zypper", None),
         (r"\bpacman\b|Arch Linux|pc-linux-gnu", "pacman", None),

@@ -53,11 +53,20 @@ def find(module: str, frame: str = "") -> Extension | None:
     module = module.strip(".")
     last = module.split(".")[-1]
     compiled = bool(_COMPILED.fullmatch(last))
-    known = modules.find(_NAMES.get(last, module)) if last not in ("_C", "csrc") or "." in module else []
+    known = (
+        modules.find(_NAMES.get(last, module))
+        if last not in ("_C", "csrc") or "." in module
+        else []
+    )
     if not known and compiled and frame:
         # "_C" alone: the packages that the file lies in name it
         parts = [part.lower() for part in re.split(r"[/\\]", frame)]
-        known = [row for row in modules.rows() for name in row.modules if name.lower() in {f"{part}.{last.lower()}" for part in parts}]
+        known = [
+            row
+            for row in modules.rows()
+            for name in row.modules
+            if name.lower() in {f"{part}.{last.lower()}" for part in parts}
+        ]
     if known:
         row = known[0]
         package = next((words[-1] for words in row.install if words[:2] == ("pip", "install")), "")

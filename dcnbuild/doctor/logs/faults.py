@@ -97,7 +97,9 @@ def _conditions(row: dict[str, Any]) -> Callable[[Hit], bool] | None:
         if twice and hit[twice] not in hit.log.english(hit.line - 1):
             return False
         text = hit.around(*_NEAR)
-        return bool((wanted is None or wanted.search(text)) and not (unwanted and unwanted.search(text)))
+        return bool(
+            (wanted is None or wanted.search(text)) and not (unwanted and unwanted.search(text))
+        )
 
     return when
 

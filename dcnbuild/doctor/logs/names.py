@@ -15,7 +15,9 @@ from dcnbuild.versions import numbers
 
 _TABLE = Path(__file__).with_name("names.yaml")
 #: Headers of C, whose names are declared outside of `std` too.
-_C_HEADERS = re.compile(r"c(?:stdint|string|stdio|stdlib|math|assert|float|limits|stddef)|unistd\.h")
+_C_HEADERS = re.compile(
+    r"c(?:stdint|string|stdio|stdlib|math|assert|float|limits|stddef)|unistd\.h"
+)
 
 
 #: Headers of CUDA that others include for people.
@@ -71,10 +73,14 @@ def header_of(name: str, owner: str = "") -> str | None:
             fits = owner.split("::")[0] in ("", "at", "c10", "torch", "cooperative_groups", "cg")
         if fits:
             return header
-    here = [entry for entry in _entries(name, owner) if not entry.removed and entry.kind != "member"]
+    here = [
+        entry for entry in _entries(name, owner) if not entry.removed and entry.kind != "member"
+    ]
     if not here and re.match(r"(?:at|c10|torch)\b", owner):
         # a name that moved from one of torch's namespaces to another, with a using declaration in a header
-        here = [entry for entry in torch_cpp.find(name) if not entry.removed and entry.kind != "member"]
+        here = [
+            entry for entry in torch_cpp.find(name) if not entry.removed and entry.kind != "member"
+        ]
     return _PUBLIC.get(here[0].header, here[0].header) or None if here else None
 
 
@@ -121,7 +127,11 @@ def changed(name: str, toolkit: str = "") -> Gone | None:
     if found:
         return Gone(*found)
     for entry in _entries(name, ""):
-        past = [item for item in entry.changes[1:] if not toolkit or numbers(item[0]) <= numbers(toolkit)]
+        past = [
+            item
+            for item in entry.changes[1:]
+            if not toolkit or numbers(item[0]) <= numbers(toolkit)
+        ]
         if entry.kind == "function" and past:
             release, signature = past[-1]
             return Gone(_release(release), entry.replacement or f"it takes ({signature})")

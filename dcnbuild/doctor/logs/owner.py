@@ -10,7 +10,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["own", "package", "torch", "nvidia", "toolkit", "conda", "python", "system", "unknown"]
+Kind = Literal[
+    "own", "package", "torch", "nvidia", "toolkit", "conda", "python", "system", "unknown"
+]
 
 _INSTALLED = re.compile(
     r"(?:site|dist)-packages[/\\](?P<module>[A-Za-z_]\w*)|[/\\](?P<egg>[A-Za-z_]\w*)-[\d.]+(?:-py3\.\d+)?\S*\.egg[/\\]"
@@ -20,9 +22,16 @@ _FETCHED = re.compile(
     r"|(?:git-v0[/\\]checkouts|sdists-v\d+)[/\\]"
 )
 _SYSTEM = re.compile(r"^(?:/usr/|/lib|/etc/|[A-Z]:\\Windows)", re.IGNORECASE)
-_TOOLKIT = re.compile(r"[/\\]cuda(?:-\d+\.\d+)?[/\\]|GPU Computing Toolkit|targets/\w+-linux/include")
-_CONDA = re.compile(r"(?:conda|mamba|forge)\d?[/\\](?:envs[/\\][\w.-]+[/\\])?(?:lib|include|bin)[/\\]", re.IGNORECASE)
-_PYTHON = re.compile(r"[/\\]include[/\\]python3\.\d+|[/\\]lib[/\\]python3\.\d+[/\\](?!site-packages)")
+_TOOLKIT = re.compile(
+    r"[/\\]cuda(?:-\d+\.\d+)?[/\\]|GPU Computing Toolkit|targets/\w+-linux/include"
+)
+_CONDA = re.compile(
+    r"(?:conda|mamba|forge)\d?[/\\](?:envs[/\\][\w.-]+[/\\])?(?:lib|include|bin)[/\\]",
+    re.IGNORECASE,
+)
+_PYTHON = re.compile(
+    r"[/\\]include[/\\]python3\.\d+|[/\\]lib[/\\]python3\.\d+[/\\](?!site-packages)"
+)
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,60 @@ from dcnbuild.environment.facts import Facts
 
 #: Stems that many messages have in common: most literal parts of shapes and patterns contain one.
 _STEMS = (
-    *("rror", "ERROR", "fatal", "FATAL", "ailed", "ailure", "illed", "died", "denied", "KILL", "dumped"),
-    *("ot found", "o such", "annot ", "nable to", "o module", "o version", "ndefined", "declared", "nresolved"),
-    *("nknown", "nrecognized", "nsufficient", "is not", "does not", "did not", "has no", "no instance"),
-    *("no suitable", "no matching", "incomplete", "no member", "upported", "ompatib", "conflict", "ambiguous"),
-    *("xception", "Warning", "egmentation", "exhausted", "exceeded", "No space", "ut of memory", "137"),
+    *(
+        "rror",
+        "ERROR",
+        "fatal",
+        "FATAL",
+        "ailed",
+        "ailure",
+        "illed",
+        "died",
+        "denied",
+        "KILL",
+        "dumped",
+    ),
+    *(
+        "ot found",
+        "o such",
+        "annot ",
+        "nable to",
+        "o module",
+        "o version",
+        "ndefined",
+        "declared",
+        "nresolved",
+    ),
+    *(
+        "nknown",
+        "nrecognized",
+        "nsufficient",
+        "is not",
+        "does not",
+        "did not",
+        "has no",
+        "no instance",
+    ),
+    *(
+        "no suitable",
+        "no matching",
+        "incomplete",
+        "no member",
+        "upported",
+        "ompatib",
+        "conflict",
+        "ambiguous",
+    ),
+    *(
+        "xception",
+        "Warning",
+        "egmentation",
+        "exhausted",
+        "exceeded",
+        "No space",
+        "ut of memory",
+        "137",
+    ),
 )
 #: A line without any of these can match no rule and is not looked at: the stems, and the literal parts
 #: that contain none of them. A short list keeps the reading of megabytes fast.
@@ -76,6 +125,22 @@ def read_log(text: str | bytes, facts: Facts | None = None) -> list[Finding]:
     log = Log(text if isinstance(text, str) else decode(text))
     found = _standing(log, _Pass(log, facts).run())
     return [RULES[index].finding(hits[0], hits[1:]) for index, hits in _ranked(found)]
+
+
+def explain(log_text: str | bytes) -> list[Finding]:
+    """What went wrong in a build or a run, from what its tools printed.
+
+    Example: `dcnbuild.explain(open("build.log").read())[0].fix` are the lines that mend the first fault.
+
+    Args:
+        log_text: the log, as text or as the bytes of its file; of any machine, not just this one.
+
+    Returns:
+        Findings, the root cause first; [] where the log shows no failure. Each has `id`, `severity`
+        ("error", "warning", "note"), `title`, `cause`, `evidence` and `fix`; see docs/findings.md.
+        It raises nothing, imports no torch and looks at nothing but the log.
+    """
+    return read_log(log_text)
 
 
 class _Pass:

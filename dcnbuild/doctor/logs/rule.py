@@ -153,8 +153,7 @@ class LogRule:
         if record.kind not in self.kinds:
             return False
         return all(
-            pattern.fullmatch(record[name])
-            or pattern.fullmatch(record[name].rpartition("::")[2])
+            pattern.fullmatch(record[name]) or pattern.fullmatch(record[name].rpartition("::")[2])
             for name, pattern in self._where
         )
 

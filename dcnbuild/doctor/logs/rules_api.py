@@ -42,7 +42,13 @@ def _gone(hit: Hit, entry: Entry) -> bool:
     """Whether the name is gone; else it is not there yet."""
     if not (entry.removed and entry.added):
         return bool(entry.removed)
-    version = hit["torch"] if _product(hit) == "torch" else hit["python"] if _product(hit) == "Python" else ""
+    version = (
+        hit["torch"]
+        if _product(hit) == "torch"
+        else hit["python"]
+        if _product(hit) == "Python"
+        else ""
+    )
     return not version or numbers(version) >= numbers(entry.removed)
 
 
@@ -89,7 +95,9 @@ def _fix(hit: Hit) -> Iterator[Fix]:
                 yield fixes.pip("index", "versions", operands=(asker,))
     else:
         yield fixes.command("python", "--version")
-        yield fixes.say(f"or a Python {'before ' + str(entry.removed) if gone else 'of ' + str(entry.added) + ' or newer'}")
+        yield fixes.say(
+            f"or a Python {'before ' + str(entry.removed) if gone else 'of ' + str(entry.added) + ' or newer'}"
+        )
 
 
 RULES = (

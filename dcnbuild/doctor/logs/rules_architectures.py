@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-
 from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes
@@ -178,8 +177,14 @@ RULES = (
         id="arch-list-empty",
         title="No architectures to compile for",
         patterns=(
-            ("compute capability", r"Error: .{0,40}(?:[Uu]nknown|[Cc]ould not (?:detect|determine)|[Ff]ailed to (?:detect|determine)).{0,20}compute capabilit.{0,200}"),
-            ("CUDA_ARCH", r"Error: .{0,200}\b(?:set|specify|define)\b.{0,60}(?:TORCH_CUDA_ARCH_LIST|\w+_CUDA_ARCHITECTURES|\w+_CUDA_ARCHS).{0,60}"),
+            (
+                "compute capability",
+                r"Error: .{0,40}(?:[Uu]nknown|[Cc]ould not (?:detect|determine)|[Ff]ailed to (?:detect|determine)).{0,20}compute capabilit.{0,200}",
+            ),
+            (
+                "CUDA_ARCH",
+                r"Error: .{0,200}\b(?:set|specify|define)\b.{0,60}(?:TORCH_CUDA_ARCH_LIST|\w+_CUDA_ARCHITECTURES|\w+_CUDA_ARCHS).{0,60}",
+            ),
         ),
         cause="The build asks which GPUs to compile for, and sees none on this machine.",
         fix=_empty_fix,
@@ -189,7 +194,9 @@ RULES = (
     LogRule(
         id="unknown-cuda-arch",
         title="torch does not know this architecture",
-        patterns=(("base 10", r"invalid literal for int\(\) with base 10: '(?P<name>\d{2,3}[af])'"),),
+        patterns=(
+            ("base 10", r"invalid literal for int\(\) with base 10: '(?P<name>\d{2,3}[af])'"),
+        ),
         cause=lambda hit: (
             f"The list of architectures holds sm_{hit['name']}, which the torch.utils.cpp_extension, or the setup.py, "
             "in use cannot read: without a list of its own it takes torch's."

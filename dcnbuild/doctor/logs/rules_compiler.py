@@ -32,7 +32,9 @@ def _too_new_cause(hit: Hit) -> str:
     if compiler == "gcc":
         compiler = "The gcc that nvcc uses, or the glibc beside it,"
     cuda = f"CUDA {toolkit}" if toolkit else "this CUDA toolkit"
-    return f"{compiler} is newer than {cuda} accepts" + (f" (gcc {newest} at most)." if newest else ".")
+    return f"{compiler} is newer than {cuda} accepts" + (
+        f" (gcc {newest} at most)." if newest else "."
+    )
 
 
 def _too_new_fix(hit: Hit) -> Iterator[Fix]:
@@ -51,7 +53,9 @@ def _too_old_cause(hit: Hit) -> str:
     wanted, have = hit["wanted"], hit["version"] or hit["gcc"]
     what = f"gcc {have}" if have else "The compiler in use"
     why = f": -std={hit['standard']} is unknown to it" if hit["standard"] else ""
-    return f"{what} is too old for this torch{why}" + (f" (gcc {wanted} is needed)." if wanted else ".")
+    return f"{what} is too old for this torch{why}" + (
+        f" (gcc {wanted} is needed)." if wanted else "."
+    )
 
 
 def _too_old_fix(hit: Hit) -> Iterator[Fix]:
@@ -94,13 +98,17 @@ def _given(hit: Hit) -> re.Match[str] | None:
 def _standard(hit: Hit) -> int | None:
     """The newest standard that the errors from the line on ask for."""
     text = hit.around(after=3000)
-    found = {int(number) for number in re.findall(r"only available (?:from|with) C\+\+(\d\d)", text)}
+    found = {
+        int(number) for number in re.findall(r"only available (?:from|with) C\+\+(\d\d)", text)
+    }
     if hit["standard"]:
         found.add(int(hit["standard"][-2:]))
     missing = re.findall(rf"\W({_STD_NAMES})\W.{{0,40}}(?:\Wstd\W|has no member)", text)
     for name in {*missing, names.split(hit["name"])[1]}:
         # the newest standard first: remove_cvref_t would pass for one of C++14's as well
-        fitting = [n for n, all_of_it in reversed(_STANDARD_OF.items()) if re.fullmatch(all_of_it, name)]
+        fitting = [
+            n for n, all_of_it in reversed(_STANDARD_OF.items()) if re.fullmatch(all_of_it, name)
+        ]
         found.update(fitting[:1])
     return max(found, default=None)
 
@@ -182,15 +190,23 @@ RULES = (
         id="gcc-too-new",
         title="gcc is too new for this CUDA",
         kinds=("undeclared-name",),
-        where={"name": r"_Float(?:16|32|64|128)x?|__float128|__Float32x4_t|__SVFloat32_t|__builtin_\w+|__bf16|_Float\w+"},
+        where={
+            "name": r"_Float(?:16|32|64|128)x?|__float128|__Float32x4_t|__SVFloat32_t|__builtin_\w+|__bf16|_Float\w+"
+        },
         patterns=(
-            ("nsupported GNU version", r"nsupported GNU version!(?: gcc versions? later than (?P<newest>\d+))?"),
+            (
+                "nsupported GNU version",
+                r"nsupported GNU version!(?: gcc versions? later than (?P<newest>\d+))?",
+            ),
             (
                 "maximum required version by CUDA",
                 r"installed version of \S+ \((?P<version>\d+)[\d.]*\) is greater than the maximum "
                 r"required version by CUDA (?P<cuda>\d+\.\d+)(?:.{0,120}<(?P<below>\d+)\.)?",
             ),
-            ("error: parameter packs", r"/c\+\+/(?P<version>\d+)/.{0,60}error: parameter packs not expanded with"),
+            (
+                "error: parameter packs",
+                r"/c\+\+/(?P<version>\d+)/.{0,60}error: parameter packs not expanded with",
+            ),
             ("error: parameter packs", r"error: parameter packs not expanded with"),
             (
                 "is undefined",
@@ -206,8 +222,12 @@ RULES = (
     LogRule(
         id="clang-too-new",
         title="clang does not fit this CUDA",
-        patterns=(("nsupported clang version", r"nsupported clang version!.{0,40}?(?P<below>\d+)"),),
-        cause=lambda hit: f"CUDA {hit['toolkit']} ".strip() + f" accepts clang below {hit['below']} only.",
+        patterns=(
+            ("nsupported clang version", r"nsupported clang version!.{0,40}?(?P<below>\d+)"),
+        ),
+        cause=lambda hit: (
+            f"CUDA {hit['toolkit']} ".strip() + f" accepts clang below {hit['below']} only."
+        ),
         fix=(fixes.use_compiler("/usr/bin/gcc", "/usr/bin/g++"),),
         example="crt/host_config.h:151:2: error: -- unsupported clang version! "
         "clang version must be less than 16 and greater than 3.2 .",
@@ -233,7 +253,9 @@ RULES = (
         ),
         fix=(
             fixes.command("ldd", "--version"),
-            fixes.say("a CUDA toolkit that knows this glibc, the newest, or a container with an older system:"),
+            fixes.say(
+                "a CUDA toolkit that knows this glibc, the newest, or a container with an older system:"
+            ),
             fixes.dcnbuild("toolkit", "list"),
         ),
         example="/usr/include/bits/mathcalls.h(79): error: exception specification is incompatible "
@@ -254,7 +276,10 @@ RULES = (
                 r"installed version of \S+ \((?P<version>\d+)[\d.]*\) is less than the minimum "
                 r"required version by CUDA (?P<cuda>\d+\.\d+) \((?P<wanted>\d+)",
             ),
-            ("may be ABI-incompatible", r"Your compiler \(.{1,80}?(?P<version>\d[\d.]*)?\) may be ABI-incomp"),
+            (
+                "may be ABI-incompatible",
+                r"Your compiler \(.{1,80}?(?P<version>\d[\d.]*)?\) may be ABI-incomp",
+            ),
             ("GCC version", r"GCC version (?:must be )?(?:at least|>=) ?(?P<wanted>\d+)"),
             ("equires GCC", r"[Rr]equires GCC (?:>= ?)?(?P<wanted>\d+)"),
         ),
@@ -275,7 +300,10 @@ RULES = (
                 r"(?:compatible compiler|required|to (?:compile|use|build)|or (?:later|newer))",
             ),
             ("error", r"error.{0,60}requires (?:at least )?(?P<standard>C\+\+(?:14|17|20))"),
-            ("only available", r"only available (?:with|from) (?:-std=)?(?P<standard>[cC]\+\+\d\d)"),
+            (
+                "only available",
+                r"only available (?:with|from) (?:-std=)?(?P<standard>[cC]\+\+\d\d)",
+            ),
             (
                 "#error",
                 r"#error This file requires compiler and library support.{0,40}"
@@ -308,7 +336,9 @@ RULES = (
         cause="The environment names {name} as compiler, which is not installed in it.",
         fix=lambda hit: (
             fixes.conda_install("gxx_linux-64"),
-            fixes.say("deactivate and activate the environment, which sets CC and CXX, or go without them:"),
+            fixes.say(
+                "deactivate and activate the environment, which sets CC and CXX, or go without them:"
+            ),
             fixes.unset_env("CC"),
             fixes.unset_env("CXX"),
         ),
@@ -345,10 +375,19 @@ RULES = (
                 r"fatal error: (?P<header>iostream|algorithm|cstdlib|cstdint|cmath|string|vector"
                 r"|cstddef|utility|memory|cassert|functional): No such file",
             ),
-            ("file not found", r"fatal error: '(?P<header>iostream|algorithm|cstdlib|cstdint|cmath|string|vector)' file"),
+            (
+                "file not found",
+                r"fatal error: '(?P<header>iostream|algorithm|cstdlib|cstdint|cmath|string|vector)' file",
+            ),
             ("could be found", r"No CMAKE_C(?:XX)?_COMPILER could be found"),
-            ("C compiler", r"(?i:(?:(?:failed to|could not|unable to|cannot) find|no acceptable|no) (?:a |the |any )?(?:suitable |working )?C compiler)"),
-            ("C++ compiler", r"(?i:(?:failed to|could not|unable to|cannot) find (?:a |the |any )?(?:suitable |working )?C(?:/C)?\+\+ compiler)"),
+            (
+                "C compiler",
+                r"(?i:(?:(?:failed to|could not|unable to|cannot) find|no acceptable|no) (?:a |the |any )?(?:suitable |working )?C compiler)",
+            ),
+            (
+                "C++ compiler",
+                r"(?i:(?:failed to|could not|unable to|cannot) find (?:a |the |any )?(?:suitable |working )?C(?:/C)?\+\+ compiler)",
+            ),
             (
                 "No such file",
                 r"^(?P<name>(?:\S{0,200}/)?(?:g\+\+|gcc|c\+\+|clang\+\+|clang|cc)(?:-\d{1,2}(?:\.\d){0,2})?): No such file or directory",

@@ -92,7 +92,9 @@ def find_toolkit(hit: Hit, version: str | None = None) -> Iterator[Fix]:
         yield fixes.command("sh", "-c", "ls -d /usr/local/cuda*")
     yield fixes.use_toolkit(version)
     if hit.context.container:
-        yield fixes.say("an image whose name ends in -runtime or -base has no nvcc: build in the -devel one")
+        yield fixes.say(
+            "an image whose name ends in -runtime or -base has no nvcc: build in the -devel one"
+        )
     yield fixes.say("where no toolkit is installed, for the CUDA that torch names:")
     yield ASK_TORCH
     if not hit.context.windows:
@@ -117,8 +119,14 @@ RULES = (
             ("is not set", r"(?:CUDA_HOME|CUDA_PATH) environment variable is not set"),
             ("CUDA was not found", r"CUDA was not found on the system, please set the CUDA_HOME"),
             ("is not set", r"[Ee]rror.{0,60}CUDA_HOME is not set"),
-            ("CUDA toolkit", r"(?:No CUDA toolkit found|CUDA toolkit (?:was )?not found|[Cc]ould not find (?:a |the )?CUDA toolkit)"),
-            ("CUDA_HOME", r"(?:MissingCUDAException|CUDA_HOME does not exist|CUDA_HOME (?:is|was) not (?:found|defined))"),
+            (
+                "CUDA toolkit",
+                r"(?:No CUDA toolkit found|CUDA toolkit (?:was )?not found|[Cc]ould not find (?:a |the )?CUDA toolkit)",
+            ),
+            (
+                "CUDA_HOME",
+                r"(?:MissingCUDAException|CUDA_HOME does not exist|CUDA_HOME (?:is|was) not (?:found|defined))",
+            ),
             ("is not availa", r"Error: C(?:uda|UDA) is not availa(?:ble|bel)"),
         ),
         unless=r"^-- |Warning: ",
@@ -126,8 +134,14 @@ RULES = (
         "wheels bring the runtime, not the compiler), or torch sees no GPU or is a CPU build.",
         fix=lambda hit: (
             *find_toolkit(hit),
-            *((fixes.say("where no GPU is visible while it builds:"), fixes.set_env("FORCE_CUDA", "1"))
-              if "vaila" in hit.match.group() else ()),
+            *(
+                (
+                    fixes.say("where no GPU is visible while it builds:"),
+                    fixes.set_env("FORCE_CUDA", "1"),
+                )
+                if "vaila" in hit.match.group()
+                else ()
+            ),
         ),
         explains=("nvcc-not-found",),
         example="OSError: CUDA_HOME environment variable is not set. "
@@ -137,7 +151,10 @@ RULES = (
         id="cuda-mismatch",
         title="nvcc and torch disagree about CUDA",
         patterns=(
-            ("mismatches the version", rf"detected CUDA version \({_VERSIONS}\) mismatches the version"),
+            (
+                "mismatches the version",
+                rf"detected CUDA version \({_VERSIONS}\) mismatches the version",
+            ),
             (
                 "mismatches the version",
                 rf"detected CUDA version \((?:%s|\{{0\}})\) mismatches.{{0,200}}?'{_VERSIONS}', '(?P<torch_cuda>\d+\.\d+)'",
@@ -175,11 +192,20 @@ RULES = (
         id="nvcc-not-found",
         title="nvcc is not where it is looked for",
         patterns=(
-            ("not found", r"(?:^|[\s/])(?:ba|da|z)?sh: (?:line )?(?:\d+: )?(?P<name>[^\s'\"]{0,300}?nvcc): (?:command )?not found"),
-            ("o such", r"(?:^|[\s/])(?:ba|da|z)?sh: (?:line )?(?:\d+: )?(?P<name>[^\s'\"]{0,300}?nvcc): No such"),
+            (
+                "not found",
+                r"(?:^|[\s/])(?:ba|da|z)?sh: (?:line )?(?:\d+: )?(?P<name>[^\s'\"]{0,300}?nvcc): (?:command )?not found",
+            ),
+            (
+                "o such",
+                r"(?:^|[\s/])(?:ba|da|z)?sh: (?:line )?(?:\d+: )?(?P<name>[^\s'\"]{0,300}?nvcc): No such",
+            ),
             ("o such", r"No such file or directory:? ?'(?P<name>[^'\n]{0,300}?nvcc(?:\.exe)?)'"),
             ("[Errno 20]", r"Not a directory:? ?'(?P<name>[^'\n]{0,300}?nvcc(?:\.exe)?)'"),
-            ("failed: No", r"command '(?P<name>[^'\n]{0,300}?nvcc(?:\.exe)?)' failed: (?:No such|Not a dir)"),
+            (
+                "failed: No",
+                r"command '(?P<name>[^'\n]{0,300}?nvcc(?:\.exe)?)' failed: (?:No such|Not a dir)",
+            ),
             ("nvcc not found", r"nvcc not found at '(?P<name>[^'\n]{0,300}?nvcc)'"),
             ("Failed to find", r"Failed to find (?P<name>nvcc)\b"),
             ("ould not find nvcc", r"ould not find (?P<name>nvcc)\b"),
@@ -187,7 +213,10 @@ RULES = (
             ("nvcc was not found", r"(?P<name>nvcc) was not found"),
             ("could be found", r"No CMAKE_CUDA_COMPILER could be found"),
             ("not found or", r"CUDA_TOOLKIT_ROOT_DIR not found or specified"),
-            ("CUDAToolkit", r"Could(?: NOT|n't) find (?:the )?CUDAToolkit|Failed to find the CUDA [Tt]oolkit"),
+            (
+                "CUDAToolkit",
+                r"Could(?: NOT|n't) find (?:the )?CUDAToolkit|Failed to find the CUDA [Tt]oolkit",
+            ),
         ),
         unless=r"^-- |\bwarning\b ?:",
         cause=_nvcc_cause,

@@ -47,7 +47,13 @@ _CUDA_HEADERS = (
     r"|library_types\.h|builtin_types\.h|math_constants\.h|math_functions\.h|mma\.h|fatbinary\w*\.h)"
 )
 #: Header → the first CUDA that has it.
-_SINCE = {"cuda_fp8": "11.8", "cuda_fp4": "12.8", "cuda_fp6": "12.8", "cuda_bf16": "11.0", "cub/": "11.0"}
+_SINCE = {
+    "cuda_fp8": "11.8",
+    "cuda_fp4": "12.8",
+    "cuda_fp6": "12.8",
+    "cuda_bf16": "11.0",
+    "cub/": "11.0",
+}
 #: Header → (the first CUDA that has it no longer, what stands for it).
 _GONE = {
     "nvToolsExt": ("13.0", "nvtx3/nvToolsExt.h: NVTX 3 is header-only, no library is linked"),
@@ -172,14 +178,21 @@ def _moved_fix(hit: Hit) -> Iterator[Fix]:
     if not hit.context.windows:
         yield fixes.prepend("CPLUS_INCLUDE_PATH", f"{home}/include/cccl")
     if maker.kind != "package":
-        yield fixes.say("for good: in setup.py, include_dirs=[CUDA_HOME + /include/cccl], in CMake link CCCL::CCCL")
+        yield fixes.say(
+            "for good: in setup.py, include_dirs=[CUDA_HOME + /include/cccl], in CMake link CCCL::CCCL"
+        )
     yield fixes.say("or include it in .cu files only, where nvcc finds it by itself")
 
 
 def _gone_fix(hit: Hit) -> Iterator[Fix]:
     found, maker = _gone(hit), whose(hit)
     assert found is not None
-    if maker.kind == "own" and hit["source"] and not hit.context.windows and "nvToolsExt" in hit["header"]:
+    if (
+        maker.kind == "own"
+        and hit["source"]
+        and not hit.context.windows
+        and "nvToolsExt" in hit["header"]
+    ):
         name = hit["header"]
         yield fixes.command("sed", "-i", f"s|<{name}>|<nvtx3/{name}>|", operands=(hit["source"],))
     yield fixes.say(f"{hit['header']} becomes {found[1]}")
@@ -235,7 +248,11 @@ def _other_fix(hit: Hit) -> Iterator[Fix]:
 def _crypt_fix(hit: Hit) -> Iterator[Fix]:
     if hit.context.conda:
         yield fixes.conda_install("libxcrypt")
-        yield fixes.command("sh", "-c", 'cp "$CONDA_PREFIX/include/crypt.h" "$(python -c \'import sysconfig; print(sysconfig.get_path("include"))\')"')
+        yield fixes.command(
+            "sh",
+            "-c",
+            'cp "$CONDA_PREFIX/include/crypt.h" "$(python -c \'import sysconfig; print(sysconfig.get_path("include"))\')"',
+        )
     else:
         yield from system_package(hit, "libcrypt-dev", "crypt.h")
 
@@ -286,7 +303,8 @@ RULES = (
         title="cuDNN's headers are missing",
         kinds=("missing-header",),
         where={"header": r"cudnn\w*\.h"},
-        cause=_INCLUDES + "is a header of cuDNN that is not installed (torch's wheels bring the library only).",
+        cause=_INCLUDES
+        + "is a header of cuDNN that is not installed (torch's wheels bring the library only).",
         fix=_cudnn_fix,
         example="torch/include/ATen/cudnn/cudnn-wrapper.h:3:10: fatal error: cudnn.h: "
         "No such file or directory",
@@ -322,7 +340,11 @@ RULES = (
         fix=(
             fixes.set_env_from(
                 "CPLUS_INCLUDE_PATH",
-                *("python", "-c", "import torch.utils.cpp_extension as e; print(':'.join(e.include_paths()))"),
+                *(
+                    "python",
+                    "-c",
+                    "import torch.utils.cpp_extension as e; print(':'.join(e.include_paths()))",
+                ),
             ),
         ),
         example="src/box.cpp:1:10: fatal error: torch/extension.h: No such file or directory",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-
 from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes
@@ -106,7 +105,9 @@ RULES = (
             + ": a path with a space in it, an empty variable, or an option without its value."
         ),
         fix=(
-            fixes.command("printenv", "CUDA_HOME", "CFLAGS", "NVCC_FLAGS", "NVCC_APPEND_FLAGS", "PWD"),
+            fixes.command(
+                "printenv", "CUDA_HOME", "CFLAGS", "NVCC_FLAGS", "NVCC_APPEND_FLAGS", "PWD"
+            ),
             fixes.say("build in a directory whose path has no spaces"),
         ),
         example="nvcc fatal   : A single input file is required for a non-link phase when an "

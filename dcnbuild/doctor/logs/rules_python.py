@@ -24,7 +24,9 @@ _ISOLATED = re.compile(
 _DIRECT = re.compile(
     r"File \"setup\.py\"|python3? setup\.py|setup\.py egg_info|Preparing metadata \(setup\.py\)|pip-setuptools-caller"
 )
-_SETUP = re.compile(r"setup\.py|<string>\", line|egg_info|\bpip\b|subprocess-exited-with-error|build_meta")
+_SETUP = re.compile(
+    r"setup\.py|<string>\", line|egg_info|\bpip\b|subprocess-exited-with-error|build_meta"
+)
 _EDITABLE = re.compile(r"editable|pip install (?:-v )?-e")
 _FRAME = re.compile(r"File \"([^\"]{1,300})\", line \d+")
 
@@ -37,7 +39,9 @@ def _isolated(hit: Hit) -> bool:
         return True
     for start, line in enumerate(lines[:-1]):
         # Python runs setup.py itself: its frame is the first of the traceback
-        if line.startswith("Traceback (most") and re.match(r'File "[^"]*setup\.py"', lines[start + 1]):
+        if line.startswith("Traceback (most") and re.match(
+            r'File "[^"]*setup\.py"', lines[start + 1]
+        ):
             return False
     return not _DIRECT.search(around) and bool(_SETUP.search(around))
 
@@ -67,7 +71,9 @@ def _compiled(hit: Hit) -> extensions.Extension | None:
     name, frame = hit["module"] or hit["name"], _frame(hit)
     if hit.kind == "missing-import":
         if not re.fullmatch(r"_C\w*|_ext|\w+_cuda|\w+_ext|\w+_cpp|C", hit["name"]):
-            return extensions.find(f"{hit['module']}.{hit['name']}", frame) if hit["partial"] else None
+            return (
+                extensions.find(f"{hit['module']}.{hit['name']}", frame) if hit["partial"] else None
+            )
         name = f"{hit['module']}.{hit['name']}"
     return extensions.find(name, frame)
 
@@ -86,7 +92,11 @@ def _extension_cause(hit: Hit) -> str:
     assert found is not None
     name = hit["module"] if hit.kind == "missing-module" else hit["name"]
     frame = owner(_frame(hit))
-    where = f"the installed {found.project or frame.name} has none" if frame.kind == "package" else "it was not built here"
+    where = (
+        f"the installed {found.project or frame.name} has none"
+        if frame.kind == "package"
+        else "it was not built here"
+    )
     return (
         f"{name} is the compiled part of {found.project or 'the project'}, and {where}: it was installed without "
         "its ops, or not compiled for this Python, torch and CUDA."
@@ -96,7 +106,9 @@ def _extension_cause(hit: Hit) -> str:
 def _extension_fix(hit: Hit) -> Iterator[Fix]:
     found = _compiled(hit)
     assert found is not None
-    yield fixes.say("a CUDA toolkit has to be there while it is built: nvcc, CUDA_HOME, and a torch with CUDA:")
+    yield fixes.say(
+        "a CUDA toolkit has to be there while it is built: nvcc, CUDA_HOME, and a torch with CUDA:"
+    )
     yield ASK_TORCH
     yield from extensions.build(found, hit, _frame(hit))
 
@@ -158,13 +170,37 @@ def _torch_version_fix(hit: Hit) -> Iterator[Fix]:
         yield fixes.command("conda", "create", "-n", name, f"python={row.python[1]}")
         yield fixes.command("conda", "activate", name)
     found = re.fullmatch(r"cu(\d+)(\d)", local)
-    yield fixes.install_torch(public, "cpu" if local == "cpu" else f"{found[1]}.{found[2]}" if found else None)
+    yield fixes.install_torch(
+        public, "cpu" if local == "cpu" else f"{found[1]}.{found[2]}" if found else None
+    )
 
 
 #: Packages whose name says for which CUDA they are, and the endings that exist.
 _BY_CUDA = {
-    "spconv": ("cu102", "cu113", "cu114", "cu116", "cu117", "cu118", "cu120", "cu121", "cu124", "cu126"),
-    "cumm": ("cu102", "cu113", "cu114", "cu116", "cu117", "cu118", "cu120", "cu121", "cu124", "cu126"),
+    "spconv": (
+        "cu102",
+        "cu113",
+        "cu114",
+        "cu116",
+        "cu117",
+        "cu118",
+        "cu120",
+        "cu121",
+        "cu124",
+        "cu126",
+    ),
+    "cumm": (
+        "cu102",
+        "cu113",
+        "cu114",
+        "cu116",
+        "cu117",
+        "cu118",
+        "cu120",
+        "cu121",
+        "cu124",
+        "cu126",
+    ),
     "cupy": ("cuda11x", "cuda12x", "cuda13x"),
     "nvidia-dali": ("cuda110", "cuda120", "cuda130"),
 }
@@ -187,13 +223,19 @@ def _package_cause(hit: Hit) -> str:
     text = hit.around(before=6, after=2)
     if re.search(r"CERTIFICATE_VERIFY|SSLError|certificate", text):
         return f"pip does not reach its index: the certificate of the connection is not trusted, so that it finds no {name}."
-    if re.search(r"NewConnectionError|ConnectTimeout|ProxyError|Name or service|name resolution|timed out", text):
+    if re.search(
+        r"NewConnectionError|ConnectTimeout|ProxyError|Name or service|name resolution|timed out",
+        text,
+    ):
         return f"pip does not reach its index (see the warnings above), so that it finds no {name}."
     if sibling:
         return f"There is no {name}: of packages that are named after a CUDA, {sibling} is the newest that fits."
     return (
         f"pip finds no {name} for this Python"
-        + (_offered(hit) or ": the name is wrong, it has no wheel for this system, or pip does not reach its index")
+        + (
+            _offered(hit)
+            or ": the name is wrong, it has no wheel for this system, or pip does not reach its index"
+        )
         + "."
     )
 
@@ -213,11 +255,15 @@ def _package_fix(hit: Hit) -> Iterator[Fix]:
 
 def _conflict_cause(hit: Hit) -> str:
     pairs = re.findall(
-        r"(?:The user requested |^)?([\w.-]+ [\d.+\w]+ (?:depends on|requires) [\w.<>=!~ ,-]+)", hit.around(after=12), re.M
+        r"(?:The user requested |^)?([\w.-]+ [\d.+\w]+ (?:depends on|requires) [\w.<>=!~ ,-]+)",
+        hit.around(after=12),
+        re.M,
     )
     named = hit["name"] or hit["text"]
     what = f": {named}" if named else ""
-    return f"The versions that are asked for conflict{what}" + (f" ({'; '.join(pairs[:3])})." if pairs else ".")
+    return f"The versions that are asked for conflict{what}" + (
+        f" ({'; '.join(pairs[:3])})." if pairs else "."
+    )
 
 
 def _conflict_fix(hit: Hit) -> Iterator[Fix]:
@@ -226,7 +272,11 @@ def _conflict_fix(hit: Hit) -> Iterator[Fix]:
     if torch and re.search(r"torchvision|torchaudio", text):
         minor = int(torch[1].split(".")[1]) + 15
         yield fixes.say("torchvision and torchaudio that go together with this torch:")
-        yield fixes.pip_install(f"torch=={torch[1]}.{torch[2]}", f"torchvision==0.{minor}.*", f"torchaudio=={torch[1]}.*")
+        yield fixes.pip_install(
+            f"torch=={torch[1]}.{torch[2]}",
+            f"torchvision==0.{minor}.*",
+            f"torchaudio=={torch[1]}.*",
+        )
         yield fixes.say("or all of them without a version, so that pip chooses:")
         yield fixes.pip_install("torch", "torchvision")
         return
@@ -244,7 +294,10 @@ RULES = (
             ("cannot import name", r"ImportError: cannot import name '?create_extension"),
         ),
         cause="The project builds with torch.utils.ffi, which torch removed in 1.0.",
-        fix=lambda hit: (port(hit), fixes.say("it says what is left to do: a pybind11 module for the C glue")),
+        fix=lambda hit: (
+            port(hit),
+            fixes.say("it says what is left to do: a pybind11 module for the C glue"),
+        ),
         example="ImportError: torch.utils.ffi is deprecated. Please use cpp extensions instead.",
     ),
     LogRule(
@@ -259,7 +312,10 @@ RULES = (
         id="legacy-autograd",
         title="Autograd function without staticmethod",
         patterns=(
-            ("Error: Legacy autograd function", r"Legacy autograd function with non-static forward method is deprecated"),
+            (
+                "Error: Legacy autograd function",
+                r"Legacy autograd function with non-static forward method is deprecated",
+            ),
         ),
         unless=r"Warning",
         cause="An autograd.Function of the project has a non-static forward, which torch has refused since 1.5.",
@@ -356,7 +412,11 @@ RULES = (
         when=_in_build,
         cause=lambda hit: (
             f"The build imports {hit['module']}, which "
-            + ("is not in the environment that pip builds in." if _isolated(hit) else "is not installed.")
+            + (
+                "is not in the environment that pip builds in."
+                if _isolated(hit)
+                else "is not installed."
+            )
         ),
         fix=_module_fix,
         example='  File "setup.py", line 5, in <module>\n'
@@ -373,7 +433,7 @@ RULES = (
             fixes.command("python", "-c", "import sys; print(sys.executable)"),
             install(hit, package_of(hit["module"])),
         ),
-        example="Traceback (most recent call last):\n  File \"train.py\", line 3, in <module>\n"
+        example='Traceback (most recent call last):\n  File "train.py", line 3, in <module>\n'
         "ModuleNotFoundError: No module named 'einops'",
     ),
 )

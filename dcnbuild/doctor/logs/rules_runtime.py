@@ -24,7 +24,9 @@ def new_driver(hit: Hit) -> Iterator[Fix]:
     elif hit.context.windows:
         yield fixes.say("the newest driver from nvidia.com, then restart")
     elif hit.context.container:
-        yield fixes.say("the newest driver on the host, not in the container, then restart the host")
+        yield fixes.say(
+            "the newest driver on the host, not in the container, then restart the host"
+        )
     else:
         yield fixes.command("ubuntu-drivers", "install", root=True)
         yield fixes.say("or the newest driver from NVIDIA, then restart")
@@ -39,7 +41,9 @@ def _found_version(hit: Hit) -> str | None:
 def _driver_cause(hit: Hit) -> str:
     runs = _found_version(hit)
     if runs:
-        return f"The NVIDIA driver runs CUDA {runs} at most, and this torch was built for a newer one."
+        return (
+            f"The NVIDIA driver runs CUDA {runs} at most, and this torch was built for a newer one."
+        )
     return "The NVIDIA driver is older than the CUDA that the program was built with."
 
 
@@ -55,35 +59,53 @@ def _driver_fix(hit: Hit) -> Iterator[Fix]:
     yield from new_driver(hit)
     release = cuda_release(wheel[0])
     oldest = f", which needs driver {release.minimum_driver}" if release else ""
-    yield fixes.say(f"or keep the driver, with the newest torch for CUDA {runs.split('.')[0]}{oldest}:")
+    yield fixes.say(
+        f"or keep the driver, with the newest torch for CUDA {runs.split('.')[0]}{oldest}:"
+    )
     yield fixes.install_torch(wheel[1], wheel[0])
 
 
 def _no_gpu_cause(hit: Hit) -> str:
-    visible = re.search(r"CUDA_VISIBLE_DEVICES[ =:'\"]{1,4}([\w,-]*)", hit.around(before=60, after=10))
+    visible = re.search(
+        r"CUDA_VISIBLE_DEVICES[ =:'\"]{1,4}([\w,-]*)", hit.around(before=60, after=10)
+    )
     if visible:
-        what = "names a MIG instance that is not there" if "MIG" in visible[1] else "hides every GPU, or names one that is not there"
+        what = (
+            "names a MIG instance that is not there"
+            if "MIG" in visible[1]
+            else "hides every GPU, or names one that is not there"
+        )
         return f"No GPU is visible to the program: CUDA_VISIBLE_DEVICES={visible[1]} {what}."
     return "No NVIDIA driver or GPU is visible to the program, or the installed torch is a CPU-only one."
 
 
 def _no_gpu_fix(hit: Hit) -> Iterator[Fix]:
     if hit.context.wsl:
-        yield fixes.say("under WSL the driver is that of Windows: update it there, and install none inside")
+        yield fixes.say(
+            "under WSL the driver is that of Windows: update it there, and install none inside"
+        )
     elif hit.context.container:
-        yield fixes.say("start the container with its GPUs, docker run --gpus all, with nvidia-container-toolkit on the host")
+        yield fixes.say(
+            "start the container with its GPUs, docker run --gpus all, with nvidia-container-toolkit on the host"
+        )
     yield fixes.command("nvidia-smi", "-L")
     yield ASK_TORCH
-    yield fixes.say("an empty CUDA_VISIBLE_DEVICES hides every GPU, a uuid, also of MIG, is to be as nvidia-smi -L has it:")
+    yield fixes.say(
+        "an empty CUDA_VISIBLE_DEVICES hides every GPU, a uuid, also of MIG, is to be as nvidia-smi -L has it:"
+    )
     yield fixes.command("printenv", "CUDA_VISIBLE_DEVICES")
     yield fixes.unset_env("CUDA_VISIBLE_DEVICES")
     if not (hit.context.windows or hit.context.container or hit.context.wsl):
-        yield fixes.say("in a container: docker run --gpus all, with nvidia-container-toolkit on the host")
+        yield fixes.say(
+            "in a container: docker run --gpus all, with nvidia-container-toolkit on the host"
+        )
 
 
 def _capability(hit: Hit) -> int:
     """The GPU's capability as a number, 0 if the log does not show it."""
-    found = re.search(r"sm_(\d{2,3})\b|(?:arch|capability)[ =(]{1,3}(\d{1,2})\.(\d)", hit.match.group())
+    found = re.search(
+        r"sm_(\d{2,3})\b|(?:arch|capability)[ =(]{1,3}(\d{1,2})\.(\d)", hit.match.group()
+    )
     if found is None:
         for line in hit.log.near(hit.line, before=30, after=30):
             found = re.search(r"CUDA capability sm_(\d{2,3})", line)
@@ -121,7 +143,9 @@ def _used(hit: Hit) -> str:
     """The file of the package whose kernel was launched: the last frame that is not torch's."""
     for line in reversed(hit.log.near(hit.line, before=40)):
         found = _FRAME.search(line)
-        if found and not re.search(r"[/\\]torch[/\\]|[/\\]lib[/\\]python3\.\d+[/\\](?!site)", found[1]):
+        if found and not re.search(
+            r"[/\\]torch[/\\]|[/\\]lib[/\\]python3\.\d+[/\\](?!site)", found[1]
+        ):
             return found[1]
     return ""
 
@@ -145,7 +169,10 @@ RULES = (
         id="driver-too-old",
         title="The NVIDIA driver is too old",
         patterns=(
-            ("driver on your system is too old", r"is too old \(found version (?P<found>\d{4,5})\)"),
+            (
+                "driver on your system is too old",
+                r"is too old \(found version (?P<found>\d{4,5})\)",
+            ),
             ("driver on your system is too old", r"NVIDIA driver on your system is too old"),
             ("driver version is insufficient", r"CUDA driver version is insufficient"),
             ("cudaErrorInsufficientDriver", r"cudaErrorInsufficientDriver"),
@@ -194,7 +221,10 @@ RULES = (
             ("cudaErrorNoKernelImageForDevice", r"cudaErrorNoKernelImageForDevice"),
             ("CUDA_ERROR_NO_BINARY_FOR_GPU", r"CUDA_ERROR_NO_BINARY_FOR_GPU"),
             ("device kernel image is invalid", r"device kernel image is invalid"),
-            ("o GPU supported architecture", r"[Nn]o GPU supported architecture|not (?:built|compiled) for (?:this|your) GPU"),
+            (
+                "o GPU supported architecture",
+                r"[Nn]o GPU supported architecture|not (?:built|compiled) for (?:this|your) GPU",
+            ),
         ),
         when=_is_missing_kernel,
         cause="The compiled kernels hold no code for the architecture of this GPU.",
@@ -218,7 +248,10 @@ RULES = (
         id="ptx-toolchain",
         title="The PTX is newer than the driver",
         patterns=(
-            ("PTX was compiled with an unsupported", r"PTX was compiled with an unsupported toolchain"),
+            (
+                "PTX was compiled with an unsupported",
+                r"PTX was compiled with an unsupported toolchain",
+            ),
             ("cudaErrorUnsupportedPtxVersion", r"cudaErrorUnsupportedPtxVersion"),
             ("CUDA_ERROR_UNSUPPORTED_PTX_VERSION", r"CUDA_ERROR_UNSUPPORTED_PTX_VERSION"),
         ),
@@ -241,13 +274,19 @@ RULES = (
             ("Torch not compiled with CUDA", r"Torch not compiled with CUDA enabled"),
             ("not built with CUDA", r"PyTorch (?:was|is) not (?:built|compiled) with CUDA"),
             ("has no attribute", r"module 'torch\._C' has no attribute '_cuda_\w+'"),
-            ("Could not run", r"Could not run '(?!torchvision)[\w:.]{1,80}' with arguments from the 'CUDA' backend"),
+            (
+                "Could not run",
+                r"Could not run '(?!torchvision)[\w:.]{1,80}' with arguments from the 'CUDA' backend",
+            ),
         ),
         cause="The installed torch is a CPU-only build, without CUDA.",
         fix=lambda hit: (
             fixes.say("its CUDA Version is the newest that the driver runs:"),
             fixes.command("nvidia-smi"),
-            fixes.install_torch(known.torch_for_cuda(hit["toolkit"]) if hit["toolkit"] else None, hit["toolkit"] or "12.8"),
+            fixes.install_torch(
+                known.torch_for_cuda(hit["toolkit"]) if hit["toolkit"] else None,
+                hit["toolkit"] or "12.8",
+            ),
         ),
         explains=("not-compiled-with-gpu",),
         example="AssertionError: Torch not compiled with CUDA enabled",

@@ -114,7 +114,9 @@ def _gone_cause(hit: Hit) -> str:
     found, (scope, name) = _gone(hit), names.split(hit["name"], _owner_of(hit))
     assert found is not None
     full = f"{scope}::{name}" if scope else name
-    toolkit = f" (this is {hit['toolkit']})" if found.since.startswith("CUDA") and hit["toolkit"] else ""
+    toolkit = (
+        f" (this is {hit['toolkit']})" if found.since.startswith("CUDA") and hit["toolkit"] else ""
+    )
     today = f": today it is {found.today}" if found.today else ""
     return f"{hit['where']} uses {full}, which is gone since {found.since}{toolkit}{today}."
 
@@ -139,7 +141,9 @@ def _is_gone_from(product: str) -> dict[str, object]:
 
 # -- a function that takes other arguments ------------------------------------------------------------------
 
-_CALLED = re.compile(r"\b((?:cu|cuda|nvrtc|cudnn|cublas|cusparse|_?Py|at::|torch::)[A-Za-z_]\w{3,60})\s*\(")
+_CALLED = re.compile(
+    r"\b((?:cu|cuda|nvrtc|cudnn|cublas|cusparse|_?Py|at::|torch::)[A-Za-z_]\w{3,60})\s*\("
+)
 
 
 def _called(hit: Hit) -> str:
@@ -171,7 +175,9 @@ def _changed_fix(hit: Hit) -> Iterator[Fix]:
 
 
 def _python_name(hit: Hit) -> str:
-    return next((hit[key] for key in ("owner", "name", "header") if names.without_in_python(hit[key])), "")
+    return next(
+        (hit[key] for key in ("owner", "name", "header") if names.without_in_python(hit[key])), ""
+    )
 
 
 def _python_cause(hit: Hit) -> str:
@@ -195,12 +201,18 @@ def _python_fix(hit: Hit) -> Iterator[Fix]:
     since = names.without_in_python(_python_name(hit)) or "3.11"
     before = f"{since.split('.')[0]}.{int(since.split('.')[1]) - 1}"
     if "torch" in _bound(hit):
-        first = {"3.11": "torch 1.13 or newer", "3.12": "torch 2.2 or newer", "3.13": "torch 2.5 or newer"}
+        first = {
+            "3.11": "torch 1.13 or newer",
+            "3.12": "torch 2.2 or newer",
+            "3.13": "torch 2.5 or newer",
+        }
         yield fixes.say(f"{first.get(since, 'a newer torch')} knows this Python:")
         yield fixes.install_torch()
     elif "Cython" in _bound(hit):
         yield fixes.pip_install("cython>=3.0.11", options=("--upgrade",))
-        yield fixes.say("then let it generate the C files anew: delete the old .c and .cpp files and build")
+        yield fixes.say(
+            "then let it generate the C files anew: delete the old .c and .cpp files and build"
+        )
     else:
         yield fixes.say("a newer release of the source, it names the Pythons that it is for")
     yield fixes.say(f"or an older Python, {before}:")
@@ -221,11 +233,15 @@ def _sides_cause(hit: Hit) -> str:
 
 def _sides_fix(hit: Hit) -> Iterator[Fix]:
     if "__host__" in hit["want"] and "__device__" in hit["have"]:
-        yield fixes.say(f"mark {hit['caller'].split('(')[0]} __device__ only, or guard the call by __CUDA_ARCH__")
+        yield fixes.say(
+            f"mark {hit['caller'].split('(')[0]} __device__ only, or guard the call by __CUDA_ARCH__"
+        )
     elif "constexpr" in hit["have"]:
         yield fixes.set_env("NVCC_APPEND_FLAGS", "--expt-relaxed-constexpr")
     else:
-        yield fixes.say(f"mark {hit['name'].split('(')[0]} __host__ __device__, or use its CUDA counterpart")
+        yield fixes.say(
+            f"mark {hit['name'].split('(')[0]} __host__ __device__, or use its CUDA counterpart"
+        )
 
 
 # -- torch ------------------------------------------------------------------------------------------------------------
@@ -258,7 +274,10 @@ def _cuda_name(hit: Hit) -> bool:
     scope, name = names.split(hit["name"], _owner_of(hit))
     return bool(
         re.match(r"(?:cub|thrust|cuda|cooperative_groups|nvtx3?|cudaDeviceProp)(?:::|$)", scope)
-        or re.match(r"(?:cuda[A-Z]|cu[A-Z][a-z]|CU_|cublas|cusparse|cudnn|cufft|curand|nvrtc|nvml|__nv_)\w", name)
+        or re.match(
+            r"(?:cuda[A-Z]|cu[A-Z][a-z]|CU_|cublas|cusparse|cudnn|cufft|curand|nvrtc|nvml|__nv_)\w",
+            name,
+        )
     )
 
 
@@ -285,7 +304,10 @@ RULES = (
         kinds=("missing-header",),
         where={"header": _TH_HEADER},
         cause=_th_cause,
-        fix=lambda hit: (port(hit), fixes.say("or build with the last torch that had them: torch 1.10")),
+        fix=lambda hit: (
+            port(hit),
+            fixes.say("or build with the last torch that had them: torch 1.10"),
+        ),
         explains=("thcudacheck", "th-api-removed"),
         example="src/cuda/dcn_v2_cuda.cu:4:10: fatal error: THC/THC.h: No such file or directory",
     ),
@@ -337,7 +359,10 @@ RULES = (
         kinds=("wrong-type", "wrong-arguments"),
         patterns=(
             ("no suitable", r"no suitable .{1,80}(?:from|exists).{0,80}DeprecatedTypeProperties"),
-            ("cannot convert", r"cannot convert .{0,40}at::DeprecatedTypeProperties.{0,60}ScalarType"),
+            (
+                "cannot convert",
+                r"cannot convert .{0,40}at::DeprecatedTypeProperties.{0,60}ScalarType",
+            ),
             ("could not convert", r"could not convert .{0,200}at::DeprecatedTypeProperties"),
         ),
         when=lambda hit: "DeprecatedTypeProperties" in hit.around(after=2),
@@ -345,7 +370,10 @@ RULES = (
         cause=lambda hit: (
             f"{hit['where']} dispatches over x.type(), which AT_DISPATCH macros no longer take (since torch 2.6)."
         ),
-        fix=lambda hit: (port(hit), fixes.say("AT_DISPATCH of x.type() becomes one of x.scalar_type()")),
+        fix=lambda hit: (
+            port(hit),
+            fixes.say("AT_DISPATCH of x.type() becomes one of x.scalar_type()"),
+        ),
         example="dcn_v2_cuda.cu(65): error: no suitable conversion function from "
         '"const at::DeprecatedTypeProperties" to "c10::ScalarType" exists',
     ),
@@ -405,8 +433,10 @@ RULES = (
             f"{hit['where']} uses {hit['name']}, which CUDA has since "
             f"{names.added(hit['name'], _owner_of(hit), hit['toolkit'])} only; this is {hit['toolkit']}."
         ),
-        fix=lambda hit: (fixes.install_toolkit(names.added(hit["name"], _owner_of(hit), hit["toolkit"]) or ""),),
-        example='/usr/local/cuda-11.8/bin/nvcc -c g.cu\n'
+        fix=lambda hit: (
+            fixes.install_toolkit(names.added(hit["name"], _owner_of(hit), hit["toolkit"]) or ""),
+        ),
+        example="/usr/local/cuda-11.8/bin/nvcc -c g.cu\n"
         'g.cu(7): error: identifier "cudaGraphConditionalHandle" is undefined',
     ),
     LogRule(
@@ -461,8 +491,12 @@ RULES = (
         ),
         fix=(
             fixes.install_torch(),
-            fixes.say("or check out a release of the source for this torch. Which Python has which torch:"),
-            fixes.command("python", "-c", "import sys, torch; print(sys.executable, torch.__version__)"),
+            fixes.say(
+                "or check out a release of the source for this torch. Which Python has which torch:"
+            ),
+            fixes.command(
+                "python", "-c", "import sys, torch; print(sys.executable, torch.__version__)"
+            ),
         ),
         example="csrc/deform_attn.cu:6:10: fatal error: ATen/ceil_div.h: No such file or directory",
     ),

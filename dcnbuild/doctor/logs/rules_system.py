@@ -52,7 +52,9 @@ def _permission_cause(hit: Hit) -> str:
 def _permission_fix(hit: Hit) -> Iterator[Fix]:
     path = hit["path"].strip()
     if "torch_extensions" in path:
-        yield fixes.set_env_from("TORCH_EXTENSIONS_DIR", "sh", "-c", 'echo "$HOME/.cache/torch_extensions_$(id -un)"')
+        yield fixes.set_env_from(
+            "TORCH_EXTENSIONS_DIR", "sh", "-c", 'echo "$HOME/.cache/torch_extensions_$(id -un)"'
+        )
     elif re.search(r"site-packages|dist-packages|/usr/(?:local/)?(?:lib|bin)|/opt/", path):
         yield fixes.command("python3", "-m", "venv", "venv")
         yield fixes.say("then activate it, and install into it")
@@ -87,7 +89,11 @@ def _lock_fix(hit: Hit) -> Iterator[Fix]:
     if found:
         yield fixes.command("find", found.group(1).rstrip("."), "-name", "lock", "-delete")
     else:
-        yield fixes.command("sh", "-c", 'find "${TORCH_EXTENSIONS_DIR:-$HOME/.cache/torch_extensions}" -name lock -delete')
+        yield fixes.command(
+            "sh",
+            "-c",
+            'find "${TORCH_EXTENSIONS_DIR:-$HOME/.cache/torch_extensions}" -name lock -delete',
+        )
 
 
 _NO_SPACE = (
@@ -205,7 +211,11 @@ RULES = (
         ),
         when=lambda hit: (
             "core dumped" not in hit.match.group()
-            or bool(re.search(r"nvcc|cc1plus|g\+\+|ninja|cicc|ptxas|make", hit.around(before=6, after=3)))
+            or bool(
+                re.search(
+                    r"nvcc|cc1plus|g\+\+|ninja|cicc|ptxas|make", hit.around(before=6, after=3)
+                )
+            )
         ),
         cause="A compiler crashed: {what}",
         fix=(

@@ -21,7 +21,11 @@ _CARRIERS = re.compile(
 
 
 def _in_traceback(hit: Hit) -> bool:
-    if hit["text"] and hit["name"].endswith(("Error", "Exception")) and hit.text.startswith(hit["name"]):
+    if (
+        hit["text"]
+        and hit["name"].endswith(("Error", "Exception"))
+        and hit.text.startswith(hit["name"])
+    ):
         return True
     lines = hit.log.near(hit.line, before=30)
     return any(line.startswith(("Traceback (most", 'File "')) for line in lines)
@@ -56,7 +60,9 @@ def _exception_cause(hit: Hit) -> str:
 
 def _package_fix(found: Owner) -> Iterator[Fix]:
     if found.kind == "package" and found.name:
-        yield fixes.say(f"a newer release of {found.name}, or one that fits this torch, CUDA and Python:")
+        yield fixes.say(
+            f"a newer release of {found.name}, or one that fits this torch, CUDA and Python:"
+        )
         yield fixes.pip("index", "versions", operands=(found.name,))
 
 
@@ -73,7 +79,8 @@ _LOUDER = (
 
 def _nothing_above(hit: Hit) -> bool:
     return not any(
-        re.search(r"\b(?:error|fatal)\b|Error\b", line) for line in hit.log.near(hit.line, before=60)[:-1]
+        re.search(r"\b(?:error|fatal)\b|Error\b", line)
+        for line in hit.log.near(hit.line, before=60)[:-1]
     )
 
 
@@ -128,7 +135,9 @@ RULES = (
             + f": {hit['text'] or ' '.join(hit.log.near(hit.line, after=3)[1:]).strip()}"
         ),
         fix=lambda hit: (
-            (fixes.command("sed", "-n", f"1,{hit['line']}p", operands=(hit["path"],)),) if hit["path"] else ()
+            (fixes.command("sed", "-n", f"1,{hit['line']}p", operands=(hit["path"],)),)
+            if hit["path"]
+            else ()
         ),
         example="CMake Error at CMakeLists.txt:31 (message):\n  Unsupported platform",
     ),
@@ -137,7 +146,8 @@ RULES = (
         title="A tool stopped with an error",
         level=Level.UNKNOWN,
         kinds=("docker-error", "ninja-error", "failed-command"),
-        unless=ASIDE + r"|subprocess-exited-with-error|legacy-install-failure|metadata-generation-failed"
+        unless=ASIDE
+        + r"|subprocess-exited-with-error|legacy-install-failure|metadata-generation-failed"
         r"|failed with exit (?:code|status)|Failed building|not a git repository|ninja: (?:error: )?build stopped"
         r"|ld returned \d|dependency resolver does not currently|did not run successfully"
         r"|Failed to build installable|Command errored out|Error (?:compiling|building) |Command '\[",

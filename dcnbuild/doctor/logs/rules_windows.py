@@ -14,7 +14,9 @@ def _versions_cause(hit: Hit) -> str:
     if hit["first"]:
         return f"{toolkit} takes Visual Studio {hit['first']} to {hit['last']} only."
     if hit["cuda"]:
-        return f"The installed Visual C++ wants CUDA {hit['cuda']} or newer, and {toolkit} is older."
+        return (
+            f"The installed Visual C++ wants CUDA {hit['cuda']} or newer, and {toolkit} is older."
+        )
     return f"{toolkit} does not take the installed version of Visual C++."
 
 
@@ -56,7 +58,10 @@ RULES = (
         patterns=(
             ("error C", r"\b(?:fatal )?error (?P<code>C\d{4})\s?: ?(?P<what>.{0,160})"),
             ("error LNK", r"\b(?:fatal )?error (?P<code>LNK\d{4})\s?: ?(?P<what>.{0,160})"),
-            ("failed with exit", r"(?P<what>(?:cl|link)\.exe'?) failed with exit (?:status|code) \d+"),
+            (
+                "failed with exit",
+                r"(?P<what>(?:cl|link)\.exe'?) failed with exit (?:status|code) \d+",
+            ),
         ),
         unless=r"\bwarning ",
         cause=lambda hit: (

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dcnbuild.doctor.parse.patterns import QUOTE as Q
 from dcnbuild.doctor.parse.patterns import LETTER, START
+from dcnbuild.doctor.parse.patterns import QUOTE as Q
 from dcnbuild.doctor.parse.record import Shape
 
 #: A name in quotation marks, perhaps qualified; a signature's return type and arguments are left out.
@@ -23,14 +23,22 @@ SHAPES = (
             ("gcc", "in namespace", rf"{_NAME} in (?:namespace )?{_OWNER} does not name"),
             ("gcc", "does not name a", rf"{_NAME} (?:in {_OWNER} )?does not name a"),
             ("gcc", "is not a member of", rf"{_NAME} is not a member of {_OWNER}"),
-            ("gcc", "has no member named", rf"{_OWNER} (?:\{{aka {Q}(?:const |struct |class )*(?P<alias>[\w:]{{1,200}}).{{0,200}}\}} )?has no member named {_NAME}"),
+            (
+                "gcc",
+                "has no member named",
+                rf"{_OWNER} (?:\{{aka {Q}(?:const |struct |class )*(?P<alias>[\w:]{{1,200}}).{{0,200}}\}} )?has no member named {_NAME}",
+            ),
             ("gcc", "undeclared", rf"{_NAME} ?undeclared"),
             ("gcc", "implicit declaration", rf"implicit declaration of function {_NAME}"),
             ("gcc", "is not a template", rf"(?<!\w)(?P<name>\w{{1,120}}){Q}? is not a template"),
             ("clang", "undeclared identifier", rf"use of undeclared identifier {_NAME}"),
             ("clang", "undeclared function", rf"call to undeclared (?:library )?function {_NAME}"),
             ("clang", "unknown type name", rf"unknown type name {_NAME}"),
-            ("clang", "named", rf"no (?:member|type|template) named {_NAME} in (?:namespace )?{_OWNER}"),
+            (
+                "clang",
+                "named",
+                rf"no (?:member|type|template) named {_NAME} in (?:namespace )?{_OWNER}",
+            ),
             ("clang", "named", rf"no (?:member|type|template) named {_NAME}"),
             ("nvcc", "is undefined", rf"identifier {_NAME} is undefined"),
             (
@@ -46,9 +54,16 @@ SHAPES = (
         )
     ),
     # a header that is nowhere
-    Shape("missing-header", "gcc", "o such file", rf"(?:^|[\s:]){_HEADER}\s?[:：] ?[Nn]o such file"),
+    Shape(
+        "missing-header", "gcc", "o such file", rf"(?:^|[\s:]){_HEADER}\s?[:：] ?[Nn]o such file"
+    ),
     Shape("missing-header", "clang", "file not found", rf"{Q}{_HEADER}{Q} file not found"),
-    Shape("missing-header", "nvcc", "cannot open source file", rf"cannot open source file {Q}{_HEADER}{Q}"),
+    Shape(
+        "missing-header",
+        "nvcc",
+        "cannot open source file",
+        rf"cannot open source file {Q}{_HEADER}{Q}",
+    ),
     Shape("missing-header", "msvc", "C1083", rf"C1083\s?:.{{0,60}}?{Q}{_HEADER}{Q}"),
     # a source file that is nowhere
     Shape(
@@ -69,29 +84,79 @@ SHAPES = (
         "no such file",
         r"error: no such file or directory: '(?P<path>[^']{1,300})'",
     ),
-    Shape("missing-source", "nvcc", "ould not open input", r"ould not open input file '?(?P<path>[^\s']{1,300})"),
-    Shape("missing-source", "nvcc", "fatal", r"fatal\s{1,4}: '?(?P<path>[^\s']{1,300}\.cu)'?: No such file"),
-    Shape("missing-source", "msvc", "C1083", r"C1083: Cannot open source file: '(?P<path>[^']{1,300})'"),
+    Shape(
+        "missing-source",
+        "nvcc",
+        "ould not open input",
+        r"ould not open input file '?(?P<path>[^\s']{1,300})",
+    ),
+    Shape(
+        "missing-source",
+        "nvcc",
+        "fatal",
+        r"fatal\s{1,4}: '?(?P<path>[^\s']{1,300}\.cu)'?: No such file",
+    ),
+    Shape(
+        "missing-source",
+        "msvc",
+        "C1083",
+        r"C1083: Cannot open source file: '(?P<path>[^']{1,300})'",
+    ),
     # a call that no function takes
-    Shape("wrong-arguments", "gcc", "arguments to function", rf"too (?:few|many) arguments to function {_FUNCTION}"),
-    Shape("wrong-arguments", "gcc", "no matching function", rf"no matching function for call to {_FUNCTION}"),
-    Shape("wrong-arguments", "gcc", "no matching", rf"no matching (?:member function|constructor|conversion).{{0,40}}?{_FUNCTION}"),
+    Shape(
+        "wrong-arguments",
+        "gcc",
+        "arguments to function",
+        rf"too (?:few|many) arguments to function {_FUNCTION}",
+    ),
+    Shape(
+        "wrong-arguments",
+        "gcc",
+        "no matching function",
+        rf"no matching function for call to {_FUNCTION}",
+    ),
+    Shape(
+        "wrong-arguments",
+        "gcc",
+        "no matching",
+        rf"no matching (?:member function|constructor|conversion).{{0,40}}?{_FUNCTION}",
+    ),
     Shape(
         "wrong-arguments",
         "nvcc",
         "no instance of",
         rf"no instance of (?:overloaded function|function template|constructor|function) {_FUNCTION}",
     ),
-    Shape("wrong-arguments", "nvcc", "in function call", r"error: too (?:few|many) arguments in function call"),
-    Shape("wrong-arguments", "clang", "to function call", r"error: too (?:few|many) arguments to function call"),
+    Shape(
+        "wrong-arguments",
+        "nvcc",
+        "in function call",
+        r"error: too (?:few|many) arguments in function call",
+    ),
+    Shape(
+        "wrong-arguments",
+        "clang",
+        "to function call",
+        r"error: too (?:few|many) arguments to function call",
+    ),
     Shape("wrong-arguments", "msvc", "C2660", rf"C2660\s?:.{{0,10}}?{_FUNCTION}"),
     Shape("wrong-arguments", "msvc", "C2661", rf"C2661\s?:.{{0,10}}?{_FUNCTION}"),
     Shape("wrong-arguments", "msvc", "C2672", rf"C2672\s?:.{{0,10}}?{_FUNCTION}"),
     # a value of a type that the callee does not take
     Shape("wrong-type", "gcc", "cannot convert", rf"cannot convert {_TYPES}"),
-    Shape("wrong-type", "gcc", "could not convert", rf"could not convert {Q}[^\"'‘’“”]{{1,300}}{Q} from {_TYPES}"),
+    Shape(
+        "wrong-type",
+        "gcc",
+        "could not convert",
+        rf"could not convert {Q}[^\"'‘’“”]{{1,300}}{Q} from {_TYPES}",
+    ),
     Shape("wrong-type", "gcc", "invalid conversion", rf"invalid conversion from {_TYPES}"),
-    Shape("wrong-type", "gcc", "incompatible pointer", r"incompatible pointer type|from incompatible pointer"),
+    Shape(
+        "wrong-type",
+        "gcc",
+        "incompatible pointer",
+        r"incompatible pointer type|from incompatible pointer",
+    ),
     Shape("wrong-type", "nvcc", "is incompatible with", rf"(?:argument|value) of type {_TYPES}"),
     Shape(
         "wrong-type",
@@ -129,28 +194,93 @@ SHAPES = (
         rf"identifier {_NAME} is undefined in device code",
     ),
     # a name that stands for several things, or an operator that is there twice
-    Shape("ambiguous", "gcc", "is ambiguous", rf"(?:call of overloaded|reference to|call to) {_FUNCTION}.{{0,60}}is ambiguous"),
+    Shape(
+        "ambiguous",
+        "gcc",
+        "is ambiguous",
+        rf"(?:call of overloaded|reference to|call to) {_FUNCTION}.{{0,60}}is ambiguous",
+    ),
     Shape("ambiguous", "nvcc", "is ambiguous", rf"{_NAME} is ambiguous"),
-    Shape("ambiguous", "nvcc", "more than one", rf"more than one (?:instance of overloaded function|operator|conversion function).{{0,20}}?{Q}(?P<name>[^\"]{{1,200}}){Q}"),
+    Shape(
+        "ambiguous",
+        "nvcc",
+        "more than one",
+        rf"more than one (?:instance of overloaded function|operator|conversion function).{{0,20}}?{Q}(?P<name>[^\"]{{1,200}}){Q}",
+    ),
     Shape("ambiguous", "msvc", "C2872", rf"C2872\s?:.{{0,10}}?{_NAME}"),
     Shape("ambiguous", "msvc", "C2668", rf"C2668\s?:.{{0,10}}?{_FUNCTION}"),
     # an option that the compiler does not take
-    Shape("unknown-option", "gcc", "unrecognized", rf"(?:unrecognized command.line option|unrecognized argument in option) {Q}(?P<option>[^\"'‘’]{{1,200}}){Q}"),
-    Shape("unknown-option", "clang", "unsupported option", r"unsupported option '(?P<option>[^']{1,200})'(?: for target '(?P<target>[^']+)')?"),
-    Shape("unknown-option", "clang", "does not support", r"compiler does not support '(?P<option>-[^']{1,200})'"),
-    Shape("unknown-option", "clang", "unknown argument", r"unknown argument:? '(?P<option>[^']{1,200})'"),
-    Shape("unknown-option", "clang", "invalid value", r"invalid value '(?P<name>[^']{1,60})' in '(?P<option>-?[^']{1,200})'"),
-    Shape("unknown-option", "gcc", "bad value", rf"bad value {Q}(?P<name>[^\"'‘’]{{1,60}}){Q} for {Q}(?P<option>[^\"'‘’]{{1,60}}){Q}"),
-    Shape("unknown-option", "nvcc", "nknown option", r"nvcc.{0,20}[Uu]nknown option ['\"]?(?P<option>-?[\w=+.:/-]{1,100})"),
+    Shape(
+        "unknown-option",
+        "gcc",
+        "unrecognized",
+        rf"(?:unrecognized command.line option|unrecognized argument in option) {Q}(?P<option>[^\"'‘’]{{1,200}}){Q}",
+    ),
+    Shape(
+        "unknown-option",
+        "clang",
+        "unsupported option",
+        r"unsupported option '(?P<option>[^']{1,200})'(?: for target '(?P<target>[^']+)')?",
+    ),
+    Shape(
+        "unknown-option",
+        "clang",
+        "does not support",
+        r"compiler does not support '(?P<option>-[^']{1,200})'",
+    ),
+    Shape(
+        "unknown-option",
+        "clang",
+        "unknown argument",
+        r"unknown argument:? '(?P<option>[^']{1,200})'",
+    ),
+    Shape(
+        "unknown-option",
+        "clang",
+        "invalid value",
+        r"invalid value '(?P<name>[^']{1,60})' in '(?P<option>-?[^']{1,200})'",
+    ),
+    Shape(
+        "unknown-option",
+        "gcc",
+        "bad value",
+        rf"bad value {Q}(?P<name>[^\"'‘’]{{1,60}}){Q} for {Q}(?P<option>[^\"'‘’]{{1,60}}){Q}",
+    ),
+    Shape(
+        "unknown-option",
+        "nvcc",
+        "nknown option",
+        r"nvcc.{0,20}[Uu]nknown option ['\"]?(?P<option>-?[\w=+.:/-]{1,100})",
+    ),
     Shape("unknown-option", "msvc", "D8021", r"D8021\s?:.{0,60}?'(?P<option>[^']{1,200})'"),
     # what a header or a source itself refuses
     Shape("hash-error", "", "#error", r"#error:? +(?P<text>[^\n]{3,300})"),
     Shape("hash-error", "msvc", "C1189", r"C1189\s?:.{0,12}?#error:?\s+(?P<text>[^\n]{3,300})"),
-    Shape("static-assert", "", "tatic assert", r"[Ss]tatic assert(?:ion)? failed(?:: | with |: \(|\s)?(?P<text>.{0,300})"),
+    Shape(
+        "static-assert",
+        "",
+        "tatic assert",
+        r"[Ss]tatic assert(?:ion)? failed(?:: | with |: \(|\s)?(?P<text>.{0,300})",
+    ),
     Shape("static-assert", "msvc", "C2338", r"C2338\s?:\s?(?P<text>.{0,300})"),
-    Shape("warning-as-error", "gcc", "-Werror=", r"error: (?P<text>.{1,300}?) \[-Werror=(?P<option>[\w+=-]{1,60})\]"),
-    Shape("warning-as-error", "gcc", "error: ", r"error: (?P<text>.{1,300}?) \[-W(?P<option>(?!error)[\w+=-]{1,60})\]"),
-    Shape("warning-as-error", "clang", "-Werror,", r"error: (?P<text>.{1,300}?) \[-Werror,-W(?P<option>[\w+=-]{1,60})\]"),
+    Shape(
+        "warning-as-error",
+        "gcc",
+        "-Werror=",
+        r"error: (?P<text>.{1,300}?) \[-Werror=(?P<option>[\w+=-]{1,60})\]",
+    ),
+    Shape(
+        "warning-as-error",
+        "gcc",
+        "error: ",
+        r"error: (?P<text>.{1,300}?) \[-W(?P<option>(?!error)[\w+=-]{1,60})\]",
+    ),
+    Shape(
+        "warning-as-error",
+        "clang",
+        "-Werror,",
+        r"error: (?P<text>.{1,300}?) \[-Werror,-W(?P<option>[\w+=-]{1,60})\]",
+    ),
     # anything else that a compiler calls an error: file, place and text
     Shape(
         "compile-error",
