@@ -9,19 +9,11 @@ from __future__ import annotations
 import re
 from functools import cached_property
 
-from dcnbuild.doctor.parse import binaries, compilers, python, runtime, tools
 from dcnbuild.doctor.parse.record import Record, Shape
+from dcnbuild.doctor.parse.shapes import SHAPES
 from dcnbuild.doctor.parse.text import Log, decode
 
 __all__ = ["SHAPES", "Log", "Reading", "Record", "Shape", "decode"]
-
-SHAPES: tuple[Shape, ...] = (
-    *compilers.SHAPES,
-    *binaries.SHAPES,
-    *python.SHAPES,
-    *tools.SHAPES,
-    *runtime.SHAPES,
-)
 
 _TRACEBACK = "Traceback (most recent call last)"
 _RAISED = re.compile(r"(?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?:: ?(?P<text>.*)|$)")
