@@ -9,7 +9,7 @@ from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.logs.advice import ASK_TORCH, install
 from dcnbuild.doctor.logs.owner import owner
-from dcnbuild.doctor.logs.rule import Hit, LogRule
+from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import Entry, numpy, python, torch_python
 from dcnbuild.versions import numbers
 
@@ -100,15 +100,5 @@ def _fix(hit: Hit) -> Iterator[Fix]:
         )
 
 
-RULES = (
-    LogRule(
-        id="python-api-changed",
-        title="The installed release has another Python interface",
-        kinds=("missing-attribute", "missing-import", "missing-module"),
-        when=lambda hit: _entry(hit) is not None,
-        unless=r"[Ww]arning|Error caught was",
-        cause=_cause,
-        fix=_fix,
-        example="AttributeError: module 'numpy' has no attribute 'int'.",
-    ),
-)
+def _python_api_changed_when(hit: Hit) -> bool:
+    return _entry(hit) is not None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.logs import known
-from dcnbuild.doctor.logs.rule import Hit, LogRule
+from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.logs.rules_source import port
 from dcnbuild.versions import numbers
 
@@ -126,86 +126,17 @@ def _empty_fix(hit: Hit) -> Iterator[Fix]:
 
 _LIST = "TORCH_CUDA_ARCH_LIST"
 
-RULES = (
-    LogRule(
-        id="unsupported-gpu-arch",
-        title="nvcc does not compile for this architecture",
-        patterns=(
-            (
-                "nsupported gpu architecture",
-                r"[Uu]nsupported gpu architecture '?(?P<name>[\w.]+)",
-            ),
-            (
-                "is not defined for option",
-                r"Value '(?P<name>(?:sm|compute)_\w+)' is not defined for option "
-                r"'(?:gpu-(?:architecture|code|name)|arch)'",
-            ),
-            ("is not supported", r"SM version '?(?P<name>sm_\d+\w?)'? is not supported"),
-        ),
-        unless=r"\bwarning ?:",
-        cause=_architecture_cause,
-        fix=_architecture_fix,
-        example="nvcc fatal   : Unsupported gpu architecture 'compute_86'",
-    ),
-    LogRule(
-        id="unknown-cuda-arch",
-        title="torch does not know this architecture",
-        patterns=(
-            (
-                "Unknown CUDA arch",
-                r"Unknown CUDA arch \((?P<name>[^)]{0,40})\) or GPU not supported",
-            ),
-        ),
-        cause=_unknown_cause,
-        fix=_unknown_fix,
-        example="ValueError: Unknown CUDA arch (8.9) or GPU not supported",
-    ),
-    LogRule(
-        id="arch-list-empty",
-        title="No architectures to compile for",
-        patterns=(
-            ("arch_list[-1]", r"arch_list\[-1\] \+= ?['\"]\+PTX"),
-            ("_get_cuda_arch_flags", r"_get_cuda_arch_flags"),
-        ),
-        cause="No GPU is visible and TORCH_CUDA_ARCH_LIST is not set, so that torch has no "
-        "architecture to compile for (it ends in an IndexError).",
-        fix=_empty_fix,
-        when=_is_index_error,
-        example="    arch_list[-1] += '+PTX'",
-    ),
-    LogRule(
-        id="arch-list-empty",
-        title="No architectures to compile for",
-        patterns=(
-            (
-                "compute capability",
-                r"Error: .{0,40}(?:[Uu]nknown|[Cc]ould not (?:detect|determine)|[Ff]ailed to (?:detect|determine)).{0,20}compute capabilit.{0,200}",
-            ),
-            (
-                "CUDA_ARCH",
-                r"Error: .{0,200}\b(?:set|specify|define)\b.{0,60}(?:TORCH_CUDA_ARCH_LIST|\w+_CUDA_ARCHITECTURES|\w+_CUDA_ARCHS).{0,60}",
-            ),
-        ),
-        cause="The build asks which GPUs to compile for, and sees none on this machine.",
-        fix=_empty_fix,
-        example="OSError: Unknown compute capability. Specify the target compute capabilities in the "
-        "TCNN_CUDA_ARCHITECTURES environment variable",
-    ),
-    LogRule(
-        id="unknown-cuda-arch",
-        title="torch does not know this architecture",
-        patterns=(
-            ("base 10", r"invalid literal for int\(\) with base 10: '(?P<name>\d{2,3}[af])'"),
-        ),
-        cause=lambda hit: (
-            f"The list of architectures holds sm_{hit['name']}, which the torch.utils.cpp_extension, or the setup.py, "
-            "in use cannot read: without a list of its own it takes torch's."
-        ),
-        fix=lambda hit: (
-            fixes.ask_gpus(),
-            fixes.say("without a GPU in sight, by hand:"),
-            fixes.set_env(_LIST, known.listed(int(hit["name"][:-1]))),
-        ),
-        example="ValueError: invalid literal for int() with base 10: '90a'",
-    ),
-)
+
+def _unknown_cuda_arch_cause(hit: Hit) -> str:
+    return (
+        f"The list of architectures holds sm_{hit['name']}, which the torch.utils.cpp_extension, or the setup.py, "
+        "in use cannot read: without a list of its own it takes torch's."
+    )
+
+
+def _unknown_cuda_arch_fix(hit: Hit) -> Iterable[Fix]:
+    return (
+        fixes.ask_gpus(),
+        fixes.say("without a GPU in sight, by hand:"),
+        fixes.set_env(_LIST, known.listed(int(hit["name"][:-1]))),
+    )

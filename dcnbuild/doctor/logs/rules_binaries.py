@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import PureWindowsPath
 
 from dcnbuild.doctor import fixes
@@ -422,121 +422,6 @@ def _version_rule(id: str, title: str, version: str, example: str, **text: objec
     )
 
 
-LOAD_RULES = (
-    LogRule(
-        id="undefined-symbol",
-        title="A compiled module does not fit what loads it",
-        kinds=("undefined-symbol",),
-        unless=r"\bld\b.{0,20}warning|\bwarning ?:|nvlink|: error: undefined symbol",
-        cause=_symbol_cause,
-        fix=_symbol_fix,
-        example="ImportError: /home/user/dcn/_ext.cpython-38-x86_64-linux-gnu.so: undefined symbol: "
-        "_ZN3c106detail14torchCheckFailEPKcS2_jRKNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEE",
-    ),
-    _version_rule(
-        "glibcxx",
-        "libstdc++ is too old",
-        r"GLIBCXX_.*",
-        "ImportError: /opt/conda/lib/libstdc++.so.6: version `GLIBCXX_3.4.30' not found "
-        "(required by /home/user/.cache/torch_extensions/upfirdn2d/upfirdn2d.so)",
-        cause=_glibcxx_cause,
-        fix=_glibcxx_fix,
-    ),
-    _version_rule(
-        "cxxabi",
-        "libstdc++ is too old (CXXABI)",
-        r"(?:CXXABI|GCC)_.*",
-        "OSError: /lib64/libstdc++.so.6: version `CXXABI_1.3.11' not found "
-        "(required by /home/user/env/lib/python3.8/site-packages/torch/lib/libtorch.so)",
-        cause=_glibcxx_cause,
-        fix=_glibcxx_fix,
-    ),
-    _version_rule(
-        "glibc",
-        "The system's C library is too old",
-        r"GLIBC_.*",
-        "ImportError: /lib/x86_64-linux-gnu/libc.so.6: version `GLIBC_2.32' not found "
-        "(required by /home/user/env/lib/python3.9/site-packages/flash_attn_2_cuda.so)",
-        cause=lambda hit: (
-            f"{hit['user'] or 'The binary'} was built on a newer system: it needs {hit['version']}, "
-            "which the C library of this one does not have."
-        ),
-        fix=lambda hit: (
-            fixes.command("ldd", "--version"),
-            fixes.say("build it on this system instead of taking the binary:"),
-            *rebuild(hit, hit["user"]),
-        ),
-    ),
-    _version_rule(
-        "library-version",
-        "A shared library is of another version",
-        r"(?!GLIBC|CXXABI|GCC).*",
-        "ImportError: /opt/conda/lib/libcurl.so.4: version `CURL_OPENSSL_4' not found (required by /usr/bin/cmake)",
-        cause="{user} was made for another version of {library}: that one has no {version}.",
-        fix=(fixes.unset_env("LD_LIBRARY_PATH"), fixes.unset_env("LD_PRELOAD")),
-    ),
-    LogRule(
-        id="libc10-not-found",
-        title="torch's libraries are not found",
-        kinds=("missing-shared-library",),
-        when=lambda hit: (
-            libraries.library(hit["name"]).owner == "torch"
-            or bool(re.search(r"libcaffe2|libATen|torch_cuda_c", hit["name"]))
-        ),
-        cause=_c10_cause,
-        fix=_c10_fix,
-        example="ImportError: libc10.so: cannot open shared object file: No such file or directory",
-    ),
-    LogRule(
-        id="libcudart-not-found",
-        title="A CUDA library is not found",
-        kinds=("missing-shared-library",),
-        when=lambda hit: libraries.library(hit["name"]).owner == "cuda",
-        cause=_library_cause,
-        fix=_library_fix,
-        explains=("compiler-crash",),
-        example="ImportError: libcudart.so.10.1: cannot open shared object file: "
-        "No such file or directory",
-    ),
-    LogRule(
-        id="library-not-found",
-        title="A shared library is not found",
-        kinds=("missing-shared-library",),
-        unless=r"Could not load dynamic library|ld\.so: ",
-        cause=_library_cause,
-        fix=_library_fix,
-        explains=("compiler-crash",),
-        example="ImportError: libGL.so.1: cannot open shared object file: No such file or directory",
-    ),
-    LogRule(
-        id="dll-load-failed",
-        title="A DLL is not found",
-        kinds=("missing-dll",),
-        cause=_dll_cause,
-        fix=_dll_fix,
-        example="ImportError: DLL load failed while importing _C: The specified procedure could not be found.",
-    ),
-    LogRule(
-        id="library-unloadable",
-        title="A shared library cannot be loaded",
-        kinds=("not-loadable",),
-        cause=_unloadable_cause,
-        fix=_unloadable_fix,
-        example="ImportError: /tmp/torch_extensions/ops/ops.so: failed to map segment from shared object: "
-        "Operation not permitted",
-    ),
-    LogRule(
-        id="wrong-architecture",
-        title="A program or library is for another CPU",
-        kinds=("wrong-machine", "wrong-format"),
-        unless=r"skipping incompatible",
-        cause=_machine_cause,
-        fix=_machine_fix,
-        example="OSError: [Errno 8] Exec format error: '/usr/local/cuda/bin/nvcc'",
-    ),
-)
-
-
 # -- the linker -------------------------------------------------------------------------------------------------------
 
 #: -lNAME → the package of Debian that has it.
@@ -700,85 +585,70 @@ def _reference_fix(hit: Hit) -> Iterator[Fix]:
     yield fixes.rebuild()
 
 
-LINK_RULES = (
-    LogRule(
-        id="nvtx-removed",
-        title="The library nvToolsExt is gone",
-        kinds=("missing-library", "cmake-target"),
-        where={"name": r"nvToolsExt\w*|CUDA::nvToolsExt"},
-        when=lambda hit: "CUDA::" not in hit.text,
-        cause="CUDA 12.9 and 13 have no library {name} any more: NVTX 3 is header-only.",
-        fix=lambda hit: (
-            fixes.command("grep", "-rn", "nvToolsExt", operands=(hit["project"],)),
-            fixes.say("drop -lnvToolsExt, and include nvtx3/nvToolsExt.h"),
-            fixes.say("or build with CUDA 12.8, the last that has it"),
-        ),
-        example="/usr/bin/ld: cannot find -lnvToolsExt: No such file or directory",
-    ),
-    LogRule(
-        id="library-missing",
-        title="The linker does not find a library",
-        kinds=("missing-library",),
-        unless=r"kernel32|ucrt|msvcrt|msvcprt|libcpmt",
-        cause=_link_cause,
-        fix=_link_fix,
-        example="/usr/bin/ld: cannot find -lcudart: No such file or directory",
-    ),
-    LogRule(
-        id="library-missing",
-        title="The linker does not find a library",
-        kinds=("missing-file",),
-        cause=lambda hit: (
-            f"The linker finds no {hit['path']}"
-            + (
-                ": conda's linker looks for the system's libraries inside of conda."
-                if re.search("conda|compiler_compat|sysroot", hit.text)
-                else "."
-            )
-        ),
-        fix=lambda hit: (
-            (
-                fixes.conda_install("gxx_linux-64"),
-                fixes.say("or the linker of the system:"),
-                fixes.set_env("LDFLAGS", "-B/usr/bin"),
-            )
-            if re.search("conda|compiler_compat|sysroot", hit.text)
-            else (fixes.command("ls", "-l", operands=(hit["path"],)),)
-        ),
-        example="/opt/conda/compiler_compat/ld: cannot find /lib64/libpthread.so.0: No such file or directory",
-    ),
-    LogRule(
-        id="conda-sysroot",
-        title="conda's linker knows an older C library",
-        kinds=("undefined-reference",),
-        where={"symbol": r".*@@?(?:GLIBC|GLIBCXX|CXXABI)_[\d.]+.*"},
-        cause="The library that is linked needs {symbol}, and the linker's own C or C++ library (conda's sysroot, "
-        "with glibc 2.17) does not have it.",
-        fix=lambda hit: (
-            fixes.conda_install("sysroot_linux-64>=2.28", "gxx_linux-64"),
-            fixes.say("or the compiler of the system in place of the one of conda:"),
-            fixes.use_compiler("/usr/bin/gcc", "/usr/bin/g++"),
-        ),
-        example="bin/ld: libtorch/lib/libtorch_cpu.so: undefined reference to `memcpy@GLIBC_2.14'",
-    ),
-    LogRule(
-        id="undefined-reference",
-        title="The linker does not find a function",
-        kinds=("undefined-reference",),
-        cause=_reference_cause,
-        fix=_reference_fix,
-        example="kernel.o: in function `launch': kernel.cpp:(.text+0x1c): undefined reference to "
-        "`deform_conv_cuda_forward(at::Tensor)'",
-    ),
-    LogRule(
-        id="pyd-in-use",
-        title="The compiled module is in use",
-        patterns=(("LNK1104", r"LNK1104.{0,60}?[\"'“‘](?P<name>[^\"'”’]+\.pyd)"),),
-        cause="The linker cannot replace {name}, because a running Python has it loaded.",
-        fix=lambda hit: (fixes.command("tasklist", "/M", PureWindowsPath(hit["name"]).name),),
-        example="LINK : fatal error LNK1104: cannot open file "
-        "'build\\lib.win-amd64-cpython-310\\_ext.cp310-win_amd64.pyd'",
-    ),
-)
+def _nvtx_removed_when(hit: Hit) -> bool:
+    return "CUDA::" not in hit.text
 
-RULES = (*LINK_RULES, *LOAD_RULES)
+
+def _nvtx_removed_fix(hit: Hit) -> Iterable[Fix]:
+    return (
+        fixes.command("grep", "-rn", "nvToolsExt", operands=(hit["project"],)),
+        fixes.say("drop -lnvToolsExt, and include nvtx3/nvToolsExt.h"),
+        fixes.say("or build with CUDA 12.8, the last that has it"),
+    )
+
+
+def _library_missing_cause(hit: Hit) -> str:
+    return f"The linker finds no {hit['path']}" + (
+        ": conda's linker looks for the system's libraries inside of conda."
+        if re.search("conda|compiler_compat|sysroot", hit.text)
+        else "."
+    )
+
+
+def _library_missing_fix(hit: Hit) -> Iterable[Fix]:
+    return (
+        (
+            fixes.conda_install("gxx_linux-64"),
+            fixes.say("or the linker of the system:"),
+            fixes.set_env("LDFLAGS", "-B/usr/bin"),
+        )
+        if re.search("conda|compiler_compat|sysroot", hit.text)
+        else (fixes.command("ls", "-l", operands=(hit["path"],)),)
+    )
+
+
+def _conda_sysroot_fix(hit: Hit) -> Iterable[Fix]:
+    return (
+        fixes.conda_install("sysroot_linux-64>=2.28", "gxx_linux-64"),
+        fixes.say("or the compiler of the system in place of the one of conda:"),
+        fixes.use_compiler("/usr/bin/gcc", "/usr/bin/g++"),
+    )
+
+
+def _pyd_in_use_fix(hit: Hit) -> Iterable[Fix]:
+    return (fixes.command("tasklist", "/M", PureWindowsPath(hit["name"]).name),)
+
+
+def _glibc_cause(hit: Hit) -> str:
+    return (
+        f"{hit['user'] or 'The binary'} was built on a newer system: it needs {hit['version']}, "
+        "which the C library of this one does not have."
+    )
+
+
+def _glibc_fix(hit: Hit) -> Iterable[Fix]:
+    return (
+        fixes.command("ldd", "--version"),
+        fixes.say("build it on this system instead of taking the binary:"),
+        *rebuild(hit, hit["user"]),
+    )
+
+
+def _libc10_not_found_when(hit: Hit) -> bool:
+    return libraries.library(hit["name"]).owner == "torch" or bool(
+        re.search(r"libcaffe2|libATen|torch_cuda_c", hit["name"])
+    )
+
+
+def _libcudart_not_found_when(hit: Hit) -> bool:
+    return libraries.library(hit["name"]).owner == "cuda"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from dcnbuild.compatibility import cxx_standard, newest_compiler
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.logs import names
-from dcnbuild.doctor.logs.rule import Hit, LogRule
+from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.logs.rules_source import port
 from dcnbuild.doctor.parse.patterns import QUOTE
 
@@ -185,220 +185,31 @@ def _missing_fix(hit: Hit) -> Iterator[Fix]:
         yield fixes.system_install("g++")
 
 
-RULES = (
-    LogRule(
-        id="gcc-too-new",
-        title="gcc is too new for this CUDA",
-        kinds=("undeclared-name",),
-        where={
-            "name": r"_Float(?:16|32|64|128)x?|__float128|__Float32x4_t|__SVFloat32_t|__builtin_\w+|__bf16|_Float\w+"
-        },
-        patterns=(
-            (
-                "nsupported GNU version",
-                r"nsupported GNU version!(?: gcc versions? later than (?P<newest>\d+))?",
-            ),
-            (
-                "maximum required version by CUDA",
-                r"installed version of \S+ \((?P<version>\d+)[\d.]*\) is greater than the maximum "
-                r"required version by CUDA (?P<cuda>\d+\.\d+)(?:.{0,120}<(?P<below>\d+)\.)?",
-            ),
-            (
-                "error: parameter packs",
-                r"/c\+\+/(?P<version>\d+)/.{0,60}error: parameter packs not expanded with",
-            ),
-            ("error: parameter packs", r"error: parameter packs not expanded with"),
-            (
-                "is undefined",
-                r"/(?:c\+\+|gcc/[\w-]+)/(?P<version>\d+)[\d./].{0,80}error: identifier \"__\w+\" is",
-            ),
+def _clang_too_new_cause(hit: Hit) -> str:
+    return f"CUDA {hit['toolkit']} ".strip() + f" accepts clang below {hit['below']} only."
+
+
+def _glibc_too_new_cause(hit: Hit) -> str:
+    return (
+        f"glibc {'2.43' if 'rsqrt' in hit['name'] else '2.41'} and newer declare {hit['name']} in a way that the "
+        f"headers of {'CUDA ' + hit['toolkit'] if hit['toolkit'] else 'this CUDA toolkit'} contradict."
+    )
+
+
+def _gcc_too_old_when(hit: Hit) -> bool:
+    return "ABI-incomp" not in hit.match.group() or _fails_after(hit)
+
+
+def _conda_compiler_fix(hit: Hit) -> Iterable[Fix]:
+    return (
+        fixes.conda_install("gxx_linux-64"),
+        fixes.say(
+            "deactivate and activate the environment, which sets CC and CXX, or go without them:"
         ),
-        cause=_too_new_cause,
-        fix=_too_new_fix,
-        explains=("nvcc-host-compiler", "glibc-too-new"),
-        example="/usr/local/cuda-11.8/bin/../targets/x86_64-linux/include/crt/host_config.h:132:2: "
-        "error: #error -- unsupported GNU version! gcc versions later than 11 are not supported!",
-    ),
-    LogRule(
-        id="clang-too-new",
-        title="clang does not fit this CUDA",
-        patterns=(
-            ("nsupported clang version", r"nsupported clang version!.{0,40}?(?P<below>\d+)"),
-        ),
-        cause=lambda hit: (
-            f"CUDA {hit['toolkit']} ".strip() + f" accepts clang below {hit['below']} only."
-        ),
-        fix=(fixes.use_compiler("/usr/bin/gcc", "/usr/bin/g++"),),
-        example="crt/host_config.h:151:2: error: -- unsupported clang version! "
-        "clang version must be less than 16 and greater than 3.2 .",
-    ),
-    LogRule(
-        id="glibc-too-new",
-        title="glibc is too new for this CUDA",
-        patterns=(
-            (
-                "specification is incompatible",
-                r"specification is incompatible with that of previous function "
-                r"\"(?P<name>(?:cospi|sinpi|rsqrt|\w+pi)f?)\"",
-            ),
-            (
-                "exception specifi",
-                r"mathcalls\S{0,60}error: (?:declaration of|exception specification).{0,80}?"
-                r"(?P<name>(?:cospi|sinpi|rsqrt|tanpi|acospi)f?)\b.{0,120}exception specifi",
-            ),
-        ),
-        cause=lambda hit: (
-            f"glibc {'2.43' if 'rsqrt' in hit['name'] else '2.41'} and newer declare {hit['name']} in a way that the "
-            f"headers of {'CUDA ' + hit['toolkit'] if hit['toolkit'] else 'this CUDA toolkit'} contradict."
-        ),
-        fix=(
-            fixes.command("ldd", "--version"),
-            fixes.say(
-                "a CUDA toolkit that knows this glibc, the newest, or a container with an older system:"
-            ),
-            fixes.dcnbuild("toolkit", "list"),
-        ),
-        example="/usr/include/bits/mathcalls.h(79): error: exception specification is incompatible "
-        'with that of previous function "cospi" (declared at line 2601 of crt/math_functions.h)',
-    ),
-    LogRule(
-        id="gcc-too-old",
-        title="gcc is too old",
-        patterns=(
-            ("too old version of GCC", r"too old version of GCC\. We need GCC (?P<wanted>\d+)"),
-            (
-                "error: ",
-                r"\b(?:cc1plus|cc1|gcc|g\+\+|cc|c\+\+)(?:-\d+)?: (?:fatal )?error: .{0,80}?"
-                rf"{QUOTE}-std=(?P<standard>(?:c|gnu)\+\+\w{{2}}){QUOTE}",
-            ),
-            (
-                "minimum required version by CUDA",
-                r"installed version of \S+ \((?P<version>\d+)[\d.]*\) is less than the minimum "
-                r"required version by CUDA (?P<cuda>\d+\.\d+) \((?P<wanted>\d+)",
-            ),
-            (
-                "may be ABI-incompatible",
-                r"Your compiler \(.{1,80}?(?P<version>\d[\d.]*)?\) may be ABI-incomp",
-            ),
-            ("GCC version", r"GCC version (?:must be )?(?:at least|>=) ?(?P<wanted>\d+)"),
-            ("equires GCC", r"[Rr]equires GCC (?:>= ?)?(?P<wanted>\d+)"),
-        ),
-        when=lambda hit: "ABI-incomp" not in hit.match.group() or _fails_after(hit),
-        cause=_too_old_cause,
-        fix=_too_old_fix,
-        explains=("cxx-standard",),
-        example="torch/include/c10/util/C++17.h:13:2: error: #error \"You're trying to build PyTorch "
-        'with a too old version of GCC. We need GCC 9 or later."',
-    ),
-    LogRule(
-        id="cxx-standard",
-        title="The C++ standard is too old for the headers",
-        patterns=(
-            (
-                "#error",
-                r"#error:? {1,4}\W{0,3}.{0,80}?(?P<standard>C\+\+(?:11|14|17|20|23))\b.{0,60}"
-                r"(?:compatible compiler|required|to (?:compile|use|build)|or (?:later|newer))",
-            ),
-            ("error", r"error.{0,60}requires (?:at least )?(?P<standard>C\+\+(?:14|17|20))"),
-            (
-                "only available",
-                r"only available (?:with|from) (?:-std=)?(?P<standard>[cC]\+\+\d\d)",
-            ),
-            (
-                "#error",
-                r"#error This file requires compiler and library support.{0,40}"
-                r"ISO (?P<standard>C\+\+ 20(?:11|14|17))",
-            ),
-        ),
-        unless=r"\bwarning\b",
-        explains=("torch-api-changed", "warning-as-error", "missing-include"),
-        cause=_standard_cause,
-        fix=_standard_fix,
-        example="torch/csrc/api/include/torch/all.h:4:2: error: #error C++17 or later compatible "
-        "compiler is required to use PyTorch.",
-    ),
-    LogRule(
-        id="cxx-standard",
-        title="The C++ standard is too old for the headers",
-        kinds=("undeclared-name",),
-        when=_of_standard,
-        unless=r"\bwarning\b",
-        explains=("torch-api-changed", "warning-as-error", "missing-include"),
-        cause=_standard_cause,
-        fix=_standard_fix,
-        example="torch/all.h:9:20: error: 'optional' is not a member of 'std'",
-    ),
-    LogRule(
-        id="conda-compiler",
-        title="conda's compiler is missing or half there",
-        kinds=("missing-command",),
-        where={"name": _CONDA_COMPILER},
-        cause="The environment names {name} as compiler, which is not installed in it.",
-        fix=lambda hit: (
-            fixes.conda_install("gxx_linux-64"),
-            fixes.say(
-                "deactivate and activate the environment, which sets CC and CXX, or go without them:"
-            ),
-            fixes.unset_env("CC"),
-            fixes.unset_env("CXX"),
-        ),
-        explains=("compiler-missing", "nvcc-host-compiler"),
-        example="/bin/sh: 1: /home/user/miniconda3/envs/dcn/bin/x86_64-conda-linux-gnu-c++: not found",
-    ),
-    LogRule(
-        id="conda-compiler",
-        title="conda's compiler is missing or half there",
-        patterns=_CC1PLUS,
-        when=_is_conda,
-        cause="conda's gcc is installed without its g++, so that it cannot compile C++.",
-        fix=(fixes.conda_install("gxx_linux-64"),),
-        explains=("compiler-missing", "nvcc-host-compiler"),
-        example="x86_64-conda-linux-gnu-cc: fatal error: cannot execute 'cc1plus': execvp: No such file or directory",
-    ),
-    LogRule(
-        id="compiler-missing",
-        title="No C++ compiler",
-        kinds=("missing-command",),
-        where={"name": _COMPILER},
-        cause=_missing_cause,
-        fix=_missing_fix,
-        explains=("nvcc-host-compiler",),
-        example="error: command 'x86_64-linux-gnu-g++' failed: No such file or directory",
-    ),
-    LogRule(
-        id="compiler-missing",
-        title="No C++ compiler",
-        patterns=(
-            *_CC1PLUS,
-            (
-                "No such file",
-                r"fatal error: (?P<header>iostream|algorithm|cstdlib|cstdint|cmath|string|vector"
-                r"|cstddef|utility|memory|cassert|functional): No such file",
-            ),
-            (
-                "file not found",
-                r"fatal error: '(?P<header>iostream|algorithm|cstdlib|cstdint|cmath|string|vector)' file",
-            ),
-            ("could be found", r"No CMAKE_C(?:XX)?_COMPILER could be found"),
-            (
-                "C compiler",
-                r"(?i:(?:(?:failed to|could not|unable to|cannot) find|no acceptable|no) (?:a |the |any )?(?:suitable |working )?C compiler)",
-            ),
-            (
-                "C++ compiler",
-                r"(?i:(?:failed to|could not|unable to|cannot) find (?:a |the |any )?(?:suitable |working )?C(?:/C)?\+\+ compiler)",
-            ),
-            (
-                "No such file",
-                r"^(?P<name>(?:\S{0,200}/)?(?:g\+\+|gcc|c\+\+|clang\+\+|clang|cc)(?:-\d{1,2}(?:\.\d){0,2})?): No such file or directory",
-            ),
-            ("annot find compiler", r"Cannot find compiler '(?P<name>(?!cl)[^']{1,100})' in PATH"),
-            ("Unknown compiler", r"ERROR: Unknown compiler\(s\): \[\["),
-        ),
-        when=lambda hit: not (hit["name"] == "cc1plus" and _is_conda(hit)),
-        cause=_missing_cause,
-        fix=_missing_fix,
-        explains=("nvcc-host-compiler",),
-        example="RuntimeError: Failed to find C compiler. Please specify via CC environment variable.",
-    ),
-)
+        fixes.unset_env("CC"),
+        fixes.unset_env("CXX"),
+    )
+
+
+def _compiler_missing_when(hit: Hit) -> bool:
+    return not (hit["name"] == "cc1plus" and _is_conda(hit))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.logs import known
 from dcnbuild.doctor.logs.advice import ASK_TORCH
-from dcnbuild.doctor.logs.rule import Hit, LogRule
+from dcnbuild.doctor.logs.rule import Hit
 
 _VERSIONS = r"(?P<cuda>\d+\.\d+)"
 
@@ -111,116 +111,16 @@ def _nvcc_fix(hit: Hit) -> Iterator[Fix]:
 
 _MISSING_NVCC = r"(?:[^\n]{0,300}[/\\])?nvcc(?:\.exe)?"
 
-RULES = (
-    LogRule(
-        id="cuda-home-unset",
-        title="CUDA_HOME is not set",
-        patterns=(
-            ("is not set", r"(?:CUDA_HOME|CUDA_PATH) environment variable is not set"),
-            ("CUDA was not found", r"CUDA was not found on the system, please set the CUDA_HOME"),
-            ("is not set", r"[Ee]rror.{0,60}CUDA_HOME is not set"),
+
+def _cuda_home_unset_fix(hit: Hit) -> Iterable[Fix]:
+    return (
+        *find_toolkit(hit),
+        *(
             (
-                "CUDA toolkit",
-                r"(?:No CUDA toolkit found|CUDA toolkit (?:was )?not found|[Cc]ould not find (?:a |the )?CUDA toolkit)",
-            ),
-            (
-                "CUDA_HOME",
-                r"(?:MissingCUDAException|CUDA_HOME does not exist|CUDA_HOME (?:is|was) not (?:found|defined))",
-            ),
-            ("is not availa", r"Error: C(?:uda|UDA) is not availa(?:ble|bel)"),
+                fixes.say("where no GPU is visible while it builds:"),
+                fixes.set_env("FORCE_CUDA", "1"),
+            )
+            if "vaila" in hit.match.group()
+            else ()
         ),
-        unless=r"^-- |Warning: ",
-        cause="torch found no CUDA toolkit: CUDA_HOME is not set and no nvcc is on PATH (torch's "
-        "wheels bring the runtime, not the compiler), or torch sees no GPU or is a CPU build.",
-        fix=lambda hit: (
-            *find_toolkit(hit),
-            *(
-                (
-                    fixes.say("where no GPU is visible while it builds:"),
-                    fixes.set_env("FORCE_CUDA", "1"),
-                )
-                if "vaila" in hit.match.group()
-                else ()
-            ),
-        ),
-        explains=("nvcc-not-found",),
-        example="OSError: CUDA_HOME environment variable is not set. "
-        "Please set it to your CUDA install root.",
-    ),
-    LogRule(
-        id="cuda-mismatch",
-        title="nvcc and torch disagree about CUDA",
-        patterns=(
-            (
-                "mismatches the version",
-                rf"detected CUDA version \({_VERSIONS}\) mismatches the version",
-            ),
-            (
-                "mismatches the version",
-                rf"detected CUDA version \((?:%s|\{{0\}})\) mismatches.{{0,200}}?'{_VERSIONS}', '(?P<torch_cuda>\d+\.\d+)'",
-            ),
-            (
-                "does not match",
-                r"Cuda extensions are being compiled with a version of Cuda that does not match",
-            ),
-            (
-                "does not match",
-                rf"[Ii]nstalled CUDA version {_VERSIONS} does not match the version torch was compiled with (?P<torch_cuda>\d+\.\d+)",
-            ),
-            (
-                "n't match",
-                rf"CUDA (?:version )?{_VERSIONS}[^\d\n]{{0,80}}(?:does not|doesn't) match[^\d\n]{{0,60}}(?P<torch_cuda>\d+\.\d+)",
-            ),
-        ),
-        unless=r"\bwarning\b|Warning: ",
-        cause=_mismatch_cause,
-        fix=_mismatch_fix,
-        example="The detected CUDA version (11.8) mismatches the version that was used to compile "
-        "PyTorch (13.0). Please make sure to use the same CUDA versions.",
-    ),
-    LogRule(
-        id="nvcc-not-found",
-        title="nvcc is not where it is looked for",
-        kinds=("missing-command",),
-        where={"name": _MISSING_NVCC},
-        unless=r"^-- |\bwarning\b ?:",
-        cause=_nvcc_cause,
-        fix=_nvcc_fix,
-        example="/bin/sh: 1: :/usr/local/cuda/bin/nvcc: not found",
-    ),
-    LogRule(
-        id="nvcc-not-found",
-        title="nvcc is not where it is looked for",
-        patterns=(
-            (
-                "not found",
-                r"(?:^|[\s/])(?:ba|da|z)?sh: (?:line )?(?:\d+: )?(?P<name>[^\s'\"]{0,300}?nvcc): (?:command )?not found",
-            ),
-            (
-                "o such",
-                r"(?:^|[\s/])(?:ba|da|z)?sh: (?:line )?(?:\d+: )?(?P<name>[^\s'\"]{0,300}?nvcc): No such",
-            ),
-            ("o such", r"No such file or directory:? ?'(?P<name>[^'\n]{0,300}?nvcc(?:\.exe)?)'"),
-            ("[Errno 20]", r"Not a directory:? ?'(?P<name>[^'\n]{0,300}?nvcc(?:\.exe)?)'"),
-            (
-                "failed: No",
-                r"command '(?P<name>[^'\n]{0,300}?nvcc(?:\.exe)?)' failed: (?:No such|Not a dir)",
-            ),
-            ("nvcc not found", r"nvcc not found at '(?P<name>[^'\n]{0,300}?nvcc)'"),
-            ("Failed to find", r"Failed to find (?P<name>nvcc)\b"),
-            ("ould not find nvcc", r"ould not find (?P<name>nvcc)\b"),
-            ("annot find nvcc", r"annot find (?P<name>nvcc)\b"),
-            ("nvcc was not found", r"(?P<name>nvcc) was not found"),
-            ("could be found", r"No CMAKE_CUDA_COMPILER could be found"),
-            ("not found or", r"CUDA_TOOLKIT_ROOT_DIR not found or specified"),
-            (
-                "CUDAToolkit",
-                r"Could(?: NOT|n't) find (?:the )?CUDAToolkit|Failed to find the CUDA [Tt]oolkit",
-            ),
-        ),
-        unless=r"^-- |\bwarning\b ?:",
-        cause=_nvcc_cause,
-        fix=_nvcc_fix,
-        example="Failed to find nvcc.",
-    ),
-)
+    )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.logs.advice import system_package
-from dcnbuild.doctor.logs.rule import Hit, LogRule
+from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.logs.rules_source import whose
 from dcnbuild.versions import numbers
 
@@ -228,11 +228,10 @@ def _python_fix(hit: Hit) -> Iterator[Fix]:
 
 def _other_fix(hit: Hit) -> Iterator[Fix]:
     header = hit["header"]
-    for start, how in OTHERS.items():
-        if header.startswith(start) or f"/{start}" in header:
-            break
-    else:
-        start = how = ""
+    fitting = (
+        how for start, how in OTHERS.items() if header.startswith(start) or f"/{start}" in header
+    )
+    how = next(fitting, "")
     if how == _SUBMODULES or not how:
         yield fixes.command("git", "submodule", "update", "--init", "--recursive")
     if how.startswith("pip "):
@@ -259,105 +258,31 @@ def _crypt_fix(hit: Hit) -> Iterator[Fix]:
 
 _INCLUDES = "{where} includes {header}, which "
 
-RULES = (
-    LogRule(
-        id="cccl-moved",
-        title="Thrust and CUB have a directory of their own in CUDA 13",
-        kinds=("missing-header",),
-        where={"header": r"(?:thrust|cub|cuda|nv)/[\w./]+"},
-        when=_moved,
-        cause=lambda hit: (
-            f"{hit['where']} includes {hit['header']}, which CUDA 13 keeps in include/cccl of the toolkit: nvcc looks "
-            "there for .cu files, the C++ compiler does not for others."
-        ),
-        fix=_moved_fix,
-        example="[1/1] c++ -I/usr/local/cuda-13.0/include -c csrc/sorter.cpp\n"
-        "csrc/sorter.cpp:2:10: fatal error: thrust/host_vector.h: No such file or directory",
-    ),
-    LogRule(
-        id="cuda-header-removed",
-        title="A header of CUDA is gone",
-        kinds=("missing-header",),
-        where={"header": _CUDA_HEADERS},
-        when=lambda hit: _gone(hit) is not None,
-        cause=lambda hit: (
-            f"{hit['where']} includes {hit['header']}, which CUDA {(_gone(hit) or ('',))[0].removesuffix('.0')} removed: "
-            f"today it is {(_gone(hit) or ('', ''))[1]}."
-        ),
-        fix=_gone_fix,
-        example="src/profile.cpp:3:10: fatal error: nvToolsExt.h: No such file or directory",
-    ),
-    LogRule(
-        id="cuda-header-missing",
-        title="A header of CUDA is missing",
-        kinds=("missing-header",),
-        where={"header": _CUDA_HEADERS},
-        unless=r"^-- ",
-        cause=_cuda_cause,
-        fix=_cuda_fix,
-        example="torch/include/ATen/cuda/CUDAContext.h:6:10: fatal error: cusparse.h: "
-        "No such file or directory",
-    ),
-    LogRule(
-        id="cudnn-header-missing",
-        title="cuDNN's headers are missing",
-        kinds=("missing-header",),
-        where={"header": r"cudnn\w*\.h"},
-        cause=_INCLUDES
-        + "is a header of cuDNN that is not installed (torch's wheels bring the library only).",
-        fix=_cudnn_fix,
-        example="torch/include/ATen/cudnn/cudnn-wrapper.h:3:10: fatal error: cudnn.h: "
-        "No such file or directory",
-    ),
-    LogRule(
-        id="python-h-missing",
-        title="Python's headers are missing",
-        kinds=("missing-header",),
-        where={"header": r"(?:[Pp]ython|pyconfig|patchlevel)\.h"},
-        cause=lambda hit: (
-            f"The headers of Python{' ' + hit['python'] if hit['python'] else ''} are not installed: "
-            f"{hit['header']} is not found."
-        ),
-        fix=_python_fix,
-        example="torch/csrc/python_headers.h:12:10: fatal error: Python.h: No such file or directory",
-    ),
-    LogRule(
-        id="crypt-h-missing",
-        title="crypt.h is missing",
-        kinds=("missing-header",),
-        where={"header": r"crypt\.h"},
-        cause="Python.h of this Python includes crypt.h, which the compiler in use does not have "
-        "(conda's compiler has its own system headers).",
-        fix=_crypt_fix,
-        example="include/python3.8/Python.h:44:10: fatal error: crypt.h: No such file or directory",
-    ),
-    LogRule(
-        id="torch-headers-missing",
-        title="torch's headers are not on the include path",
-        kinds=("missing-header",),
-        where={"header": r"torch/(?:extension|torch|types|script|library|all)\.h"},
-        cause="The compiler was not given torch's include directories, so that {where} finds no {header}.",
-        fix=(
-            fixes.set_env_from(
-                "CPLUS_INCLUDE_PATH",
-                *(
-                    "python",
-                    "-c",
-                    "import torch.utils.cpp_extension as e; print(':'.join(e.include_paths()))",
-                ),
-            ),
-        ),
-        example="src/box.cpp:1:10: fatal error: torch/extension.h: No such file or directory",
-    ),
-    LogRule(
-        id="header-missing",
-        title="A header is missing",
-        kinds=("missing-header",),
-        where={"header": r"[\w./+-]{2,120}\.(?:h|hpp|cuh|hxx|inl|inc)|(?:[\w.+-]+/)+\w+"},
-        unless=r"^-- |\bwarning\b ?:",
-        when=lambda hit: "error" in hit.text or "C1083" in hit.text,
-        cause=_INCLUDES + "is not on this machine or not on the include path.",
-        fix=_other_fix,
-        example="cuda_rasterizer/forward.h:18:10: fatal error: glm/glm.hpp: No such file or directory",
-    ),
-)
+
+def _cccl_moved_cause(hit: Hit) -> str:
+    return (
+        f"{hit['where']} includes {hit['header']}, which CUDA 13 keeps in include/cccl of the toolkit: nvcc looks "
+        "there for .cu files, the C++ compiler does not for others."
+    )
+
+
+def _cuda_header_removed_when(hit: Hit) -> bool:
+    return _gone(hit) is not None
+
+
+def _cuda_header_removed_cause(hit: Hit) -> str:
+    return (
+        f"{hit['where']} includes {hit['header']}, which CUDA {(_gone(hit) or ('',))[0].removesuffix('.0')} removed: "
+        f"today it is {(_gone(hit) or ('', ''))[1]}."
+    )
+
+
+def _python_h_missing_cause(hit: Hit) -> str:
+    return (
+        f"The headers of Python{' ' + hit['python'] if hit['python'] else ''} are not installed: "
+        f"{hit['header']} is not found."
+    )
+
+
+def _header_missing_when(hit: Hit) -> bool:
+    return "error" in hit.text or "C1083" in hit.text

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.logs import known
-from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
+from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.logs.rules_source import port
-from dcnbuild.doctor.parse.patterns import SHELL
 
 _FATAL = r"\bfatal\s{0,4}:\s{0,4}"
 
@@ -53,159 +52,35 @@ def _dashed(hit: Hit) -> str:
     return "-" + hit["name"].lstrip("-")
 
 
-RULES = (
-    LogRule(
-        id="nvcc-std-value",
-        title="nvcc does not know this C++ standard",
-        patterns=(
-            (
-                "is not defined for option",
-                r"Value '(?P<name>(?:c|gnu)\+\+\w+)' is not defined for option 'std",
-            ),
-        ),
-        unless=r"\bwarning ?:",
-        cause=_std_cause,
-        fix=_std_fix,
-        example="nvcc fatal   : Value 'c++17' is not defined for option 'std'",
-    ),
-    LogRule(
-        id="nvcc-unknown-option",
-        title="nvcc does not know this option",
-        patterns=(
-            ("nknown option", rf"nvcc {_FATAL}Unknown option '(?P<name>[^']+)'"),
-            ("nknown option", r"nvcc.{0,10}[Uu]nknown option ['\"]?(?P<name>-?[\w=+-]+)"),
-        ),
-        cause=_option_cause,
-        fix=lambda hit: (
-            fixes.command("grep", "-n", "-e", _dashed(hit), operands=("setup.py",)),
-            fixes.say(f"make it: -Xcompiler {_dashed(hit)}"),
-        ),
-        example="nvcc fatal   : Unknown option '-fopenmp'",
-    ),
-    LogRule(
-        id="nvcc-std-twice",
-        title="nvcc is given two C++ standards",
-        patterns=(("fatal", rf"{_FATAL}redefinition of argument '(?P<name>[\w-]+)'"),),
-        cause="nvcc is given the option {name} twice, once by the project and once by torch.",
-        fix=lambda hit: (port(hit),),
-        example="nvcc fatal   : redefinition of argument 'std'",
-    ),
-    LogRule(
-        id="nvcc-arguments",
-        title="nvcc's command line is torn apart",
-        patterns=(
-            ("fatal", rf"{_FATAL}A single input file is required(?P<name>)"),
-            ("fatal", rf"{_FATAL}Don't know what to do with '(?P<name>[^']*)'"),
-            ("fatal", rf"{_FATAL}'(?P<name>[^']*)' is not in 'keyword=value' format"),
-            ("fatal", rf"{_FATAL}No input files specified(?P<name>)"),
-        ),
-        cause=lambda hit: (
-            "nvcc's command line is torn apart"
-            + (f' at "{hit["name"]}"' if hit["name"] else "")
-            + ": a path with a space in it, an empty variable, or an option without its value."
-        ),
-        fix=(
-            fixes.command(
-                "printenv", "CUDA_HOME", "CFLAGS", "NVCC_FLAGS", "NVCC_APPEND_FLAGS", "PWD"
-            ),
-            fixes.say("build in a directory whose path has no spaces"),
-        ),
-        example="nvcc fatal   : A single input file is required for a non-link phase when an "
-        "outputfile is specified",
-    ),
-    LogRule(
-        id="toolkit-incomplete",
-        title="The CUDA toolkit lacks parts of nvcc",
-        patterns=(
-            (
-                "not found",
-                rf"{SHELL}(?P<name>\S{{0,200}}?\b(?:cicc|cudafe\+\+|ptxas|fatbinary"
-                r"|nvlink|bin2c))(?:\.exe)?: (?:command )?not found",
-            ),
-            (
-                "No such file",
-                rf"{SHELL}(?P<name>\S{{0,200}}?\b(?:cicc|cudafe\+\+"
-                r"|ptxas|fatbinary|nvlink)): No such file",
-            ),
-            ("fatal", r"(?P<name>libdevice) library not specified"),
-            ("is not recognized", r"'(?P<name>(?:cicc|cudafe\+\+|ptxas|fatbinary))' is not recogn"),
-        ),
-        cause="The nvcc in use finds no {name}: the CUDA toolkit that it belongs to is incomplete, "
-        "or nvcc was copied or linked out of it.",
-        fix=lambda hit: (
-            fixes.command("nvcc", "-dryrun", "-E", "-x", "cu", "/dev/null"),
-            fixes.use_toolkit(hit.get("toolkit")),
-        ),
-        example="sh: 1: cicc: not found",
-    ),
-    LogRule(
-        id="nvcc-temporary-files",
-        title="nvcc cannot write its temporary files",
-        patterns=(
-            (
-                "ould not open output file",
-                r"Could not open (?:output|input) file '?(?P<name>\S{0,200}?tmpxft\w*)",
-            ),
-            (
-                "Could not open output file",
-                rf"{_FATAL}Could not open output file '(?P<name>[^']+)'",
-            ),
-            ("Failed to create", rf"{_FATAL}Failed to create (?P<name>.{{1,80}})"),
-        ),
-        cause="nvcc cannot write {name}: the directory is missing, full, or not yours.",
-        fix=OTHER_TMP,
-        example="nvcc fatal   : Could not open output file '/tmp/tmpxft_00001a2b_00000000-6_a.ii'",
-    ),
-    LogRule(
-        id="nvcc-host-compiler",
-        title="nvcc's host compiler does not run",
-        level=Level.SYMPTOM,
-        patterns=(
-            ("Failed to preprocess", r"Failed to preprocess host compiler properties"),
-            (
-                "fatal",
-                rf"{_FATAL}(?:Unsupported host compiler|The version .{{0,60}}host compiler"
-                r"|Host compiler targets unsupported)",
-            ),
-            (
-                "does not exist",
-                r"compiler specified via option --compiler-bindir .{1,200} does not",
-            ),
-        ),
-        cause="nvcc could not run, or does not take, the C++ compiler that it was told to use.",
-        fix=(
-            fixes.command("g++", "--version"),
-            fixes.use_compiler("/usr/bin/gcc", "/usr/bin/g++"),
-        ),
-        example="nvcc fatal   : Failed to preprocess host compiler properties.",
-    ),
-    LogRule(
-        id="ptxas-error",
-        title="The assembler of the GPU refuses the code",
-        level=Level.SYMPTOM,
-        patterns=(
-            ("error", r"ptxas (?:/.{1,200}?; )?error\s{0,4}:\s{0,4}(?P<name>.{3,160})"),
-            ("fatal", r"ptxas (?:/.{1,200}?; )?fatal\s{0,4}:\s{0,4}(?P<name>.{3,160})"),
-            ("nvlink error", r"nvlink error\s{0,4}:\s{0,4}(?P<name>.{3,160})"),
-        ),
-        unless="ptxas info",
-        cause="ptxas stopped: {name}",
-        fix=_assembler_fix,
-        example="ptxas error   : Entry function '_Z4kernelPf' uses too much shared data "
-        "(0x10000 bytes, 0xc000 max)",
-    ),
-    LogRule(
-        id="nvcc-fatal",
-        title="nvcc stopped",
-        level=Level.SYMPTOM,
-        patterns=(
-            ("fatal", rf"nvcc(?:\.exe)? {_FATAL}(?P<name>.{{3,200}})"),
-            ("nvcc error", r"nvcc error\s{0,4}:\s{0,4}(?P<name>.{3,200})"),
-            ("nvcc fatal", r"nvcc fatal(?P<name>)"),
-        ),
-        cause=lambda hit: f"nvcc refused to go on: {hit['name'].strip() or 'it does not say why'}",
-        fix=(fixes.command("nvcc", "--version"), fixes.dcnbuild("doctor")),
-        example="nvcc fatal   : Option '--ptx (-ptx)' is not allowed when compiling for multiple "
-        "GPU code instances",
-    ),
-)
+def _nvcc_unknown_option_fix(hit: Hit) -> Iterable[Fix]:
+    return (
+        fixes.command("grep", "-n", "-e", _dashed(hit), operands=("setup.py",)),
+        fixes.say(f"make it: -Xcompiler {_dashed(hit)}"),
+    )
+
+
+def _nvcc_std_twice_fix(hit: Hit) -> Iterable[Fix]:
+    return (port(hit),)
+
+
+def _nvcc_arguments_cause(hit: Hit) -> str:
+    return (
+        "nvcc's command line is torn apart"
+        + (f' at "{hit["name"]}"' if hit["name"] else "")
+        + ": a path with a space in it, an empty variable, or an option without its value."
+    )
+
+
+def _toolkit_incomplete_fix(hit: Hit) -> Iterable[Fix]:
+    return (
+        fixes.command("nvcc", "-dryrun", "-E", "-x", "cu", "/dev/null"),
+        fixes.use_toolkit(hit.get("toolkit")),
+    )
+
+
+def _nvcc_temporary_files_fix(hit: Hit) -> Iterable[Fix]:
+    return OTHER_TMP
+
+
+def _nvcc_fatal_cause(hit: Hit) -> str:
+    return f"nvcc refused to go on: {hit['name'].strip() or 'it does not say why'}"

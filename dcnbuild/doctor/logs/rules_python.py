@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from dcnbuild.compatibility import table, torch_release
 from dcnbuild.doctor import fixes
@@ -11,7 +11,7 @@ from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.logs import extensions
 from dcnbuild.doctor.logs.advice import ASK_TORCH, build, install
 from dcnbuild.doctor.logs.owner import owner, package_of
-from dcnbuild.doctor.logs.rule import Hit, LogRule
+from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.logs.rules_source import port
 
 #: A traceback that runs in pip's, uv's or build's own environment holds one of these.
@@ -284,156 +284,37 @@ def _conflict_fix(hit: Hit) -> Iterator[Fix]:
     yield fixes.pip("check")
 
 
-RULES = (
-    LogRule(
-        id="torch-utils-ffi",
-        title="torch.utils.ffi is gone",
-        patterns=(
-            ("Error: torch.utils.ffi", r"ImportError: torch\.utils\.ffi is deprecated"),
-            ("No module named", r"No module named '?torch\.utils\.ffi"),
-            ("cannot import name", r"ImportError: cannot import name '?create_extension"),
-        ),
-        cause="The project builds with torch.utils.ffi, which torch removed in 1.0.",
-        fix=lambda hit: (
-            port(hit),
-            fixes.say("it says what is left to do: a pybind11 module for the C glue"),
-        ),
-        example="ImportError: torch.utils.ffi is deprecated. Please use cpp extensions instead.",
-    ),
-    LogRule(
-        id="torch-six",
-        title="torch._six is gone",
-        patterns=(("No module named", r"No module named '?torch\._six"),),
-        cause="The project imports torch._six, which torch removed in 2.0.",
-        fix=lambda hit: (port(hit),),
-        example="ModuleNotFoundError: No module named 'torch._six'",
-    ),
-    LogRule(
-        id="legacy-autograd",
-        title="Autograd function without staticmethod",
-        patterns=(
-            (
-                "Error: Legacy autograd function",
-                r"Legacy autograd function with non-static forward method is deprecated",
-            ),
-        ),
-        unless=r"Warning",
-        cause="An autograd.Function of the project has a non-static forward, which torch has refused since 1.5.",
-        fix=lambda hit: (port(hit),),
-        example="RuntimeError: Legacy autograd function with non-static forward method is "
-        "deprecated. Please use new-style autograd function with static forward method.",
-    ),
-    LogRule(
-        id="build-isolation",
-        title="torch is not visible in the build environment",
-        kinds=("missing-module",),
-        where={"module": r"torch(?:\.utils(?:\.cpp_extension)?)?"},
-        unless=r"[Ww]arning|Error caught was|Skipping|skipping",
-        when=_isolated,
-        cause="pip builds in an environment of its own, which has no torch: the project's setup.py "
-        "imports torch without asking for it.",
-        fix=_isolation_fix,
-        example="× Getting requirements to build wheel did not run successfully.\n"
-        "ModuleNotFoundError: No module named 'torch'",
-    ),
-    LogRule(
-        id="torch-missing",
-        title="This Python has no torch",
-        kinds=("missing-module",),
-        where={"module": r"torch(?:\.utils(?:\.cpp_extension)?)?"},
-        unless=r"[Ww]arning|Error caught was|Skipping|skipping",
-        cause="The Python that runs the build has no torch: it is another one than meant (sudo, cron "
-        "and IDEs choose their own), or torch is not installed.",
-        fix=(
-            fixes.command("python", "-c", "import sys; print(sys.executable)"),
-            fixes.install_torch(),
-            fixes.pip("install", "--no-build-isolation", "."),
-        ),
-        example="ModuleNotFoundError: No module named 'torch'",
-    ),
-    LogRule(
-        id="pkg-resources",
-        title="setuptools is too new for this torch",
-        kinds=("missing-module", "missing-import"),
-        where={"module": r"pkg_resources.*"},
-        unless=r"[Ww]arning",
-        cause="What is built, or its torch, imports pkg_resources, which the installed setuptools no longer has.",
-        fix=_pkg_resources_fix,
-        example="ModuleNotFoundError: No module named 'pkg_resources'",
-    ),
-    LogRule(
-        id="torch-version-unavailable",
-        title="There is no such torch here",
-        kinds=("no-distribution",),
-        where={"name": "torch", "wanted": r"=.*"},
-        cause=_torch_version_cause,
-        fix=_torch_version_fix,
-        example="ERROR: Could not find a version that satisfies the requirement torch==1.16 "
-        "(from versions: 2.13.0, 2.14.1)",
-    ),
-    LogRule(
-        id="package-not-found",
-        title="There is no such package",
-        kinds=("no-distribution",),
-        when=lambda hit: bool(hit["name"]) and "conda" not in hit.text,
-        unless=r"PackagesNotFound|nothing provides|does not exist \(perhaps",
-        cause=_package_cause,
-        fix=_package_fix,
-        example="ERROR: Could not find a version that satisfies the requirement setuptools>=40.8.0 "
-        "(from versions: none)",
-    ),
-    LogRule(
-        id="version-conflict",
-        title="The wanted versions do not go together",
-        kinds=("version-conflict",),
-        cause=_conflict_cause,
-        fix=_conflict_fix,
-        explains=("package-not-found", "torch-version-unavailable"),
-        example="ERROR: Cannot install torch==2.6.0 and torchvision==0.22.0 because these package versions have "
-        "conflicting dependencies.",
-    ),
-    LogRule(
-        id="extension-not-built",
-        title="The compiled part of a package is missing",
-        kinds=("missing-module", "missing-import", "undefined-name"),
-        when=lambda hit: _compiled(hit) is not None,
-        unless=r"Error caught was|Skipping",
-        cause=_extension_cause,
-        fix=_extension_fix,
-        explains=("not-compiled-with-gpu",),
-        example="ModuleNotFoundError: No module named 'mmcv._ext'",
-    ),
-    LogRule(
-        id="build-dependency-missing",
-        title="A module that the build needs is missing",
-        kinds=("missing-module",),
-        where={"module": r"(?!torch\b|distutils|setuptools|pkg_resources).*"},
-        unless=r"Warning|warning|Error caught was|Skipping",
-        when=_in_build,
-        cause=lambda hit: (
-            f"The build imports {hit['module']}, which "
-            + (
-                "is not in the environment that pip builds in."
-                if _isolated(hit)
-                else "is not installed."
-            )
-        ),
-        fix=_module_fix,
-        example='  File "setup.py", line 5, in <module>\n'
-        "ModuleNotFoundError: No module named 'Cython'",
-    ),
-    LogRule(
-        id="module-missing",
-        title="A Python module is missing",
-        kinds=("missing-module",),
-        where={"module": r"(?!torch\b|distutils|setuptools|pkg_resources).*"},
-        unless=r"Warning|warning|Error caught was|Skipping",
-        cause="The program imports {module}, which is not installed in the Python that runs it.",
-        fix=lambda hit: (
-            fixes.command("python", "-c", "import sys; print(sys.executable)"),
-            install(hit, package_of(hit["module"])),
-        ),
-        example='Traceback (most recent call last):\n  File "train.py", line 3, in <module>\n'
-        "ModuleNotFoundError: No module named 'einops'",
-    ),
-)
+def _torch_utils_ffi_fix(hit: Hit) -> Iterable[Fix]:
+    return (
+        port(hit),
+        fixes.say("it says what is left to do: a pybind11 module for the C glue"),
+    )
+
+
+def _torch_six_fix(hit: Hit) -> Iterable[Fix]:
+    return (port(hit),)
+
+
+def _legacy_autograd_fix(hit: Hit) -> Iterable[Fix]:
+    return (port(hit),)
+
+
+def _package_not_found_when(hit: Hit) -> bool:
+    return bool(hit["name"]) and "conda" not in hit.text
+
+
+def _extension_not_built_when(hit: Hit) -> bool:
+    return _compiled(hit) is not None
+
+
+def _build_dependency_missing_cause(hit: Hit) -> str:
+    return f"The build imports {hit['module']}, which " + (
+        "is not in the environment that pip builds in." if _isolated(hit) else "is not installed."
+    )
+
+
+def _module_missing_fix(hit: Hit) -> Iterable[Fix]:
+    return (
+        fixes.command("python", "-c", "import sys; print(sys.executable)"),
+        install(hit, package_of(hit["module"])),
+    )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from dcnbuild.compatibility import cuda_release
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.logs import known
 from dcnbuild.doctor.logs.advice import ASK_TORCH, rebuild
-from dcnbuild.doctor.logs.rule import Hit, LogRule
+from dcnbuild.doctor.logs.rule import Hit
 
 #: What a newer driver is installed with.
 _LIST = "TORCH_CUDA_ARCH_LIST"
@@ -164,131 +164,23 @@ def _is_missing_kernel(hit: Hit) -> bool:
     return not re.search(r"^\s*(?:#|//|\*)", hit.log.text(hit.line))
 
 
-RULES = (
-    LogRule(
-        id="driver-too-old",
-        title="The NVIDIA driver is too old",
-        patterns=(
-            (
-                "driver on your system is too old",
-                r"is too old \(found version (?P<found>\d{4,5})\)",
-            ),
-            ("driver on your system is too old", r"NVIDIA driver on your system is too old"),
-            ("driver version is insufficient", r"CUDA driver version is insufficient"),
-            ("cudaErrorInsufficientDriver", r"cudaErrorInsufficientDriver"),
-            ("unsatisfied condition: cuda>=", r"unsatisfied condition: cuda>=(?P<cuda>[\d.]+)"),
+def _ptx_toolchain_fix(hit: Hit) -> Iterable[Fix]:
+    return (
+        fixes.say("its CUDA Version is the newest toolkit whose PTX the driver translates:"),
+        fixes.command("nvidia-smi"),
+        *new_driver(hit),
+        fixes.say("or rebuild with machine code for this GPU, which needs no translation:"),
+        fixes.ask_gpus(),
+        *rebuild(hit, _used(hit)),
+    )
+
+
+def _cpu_only_torch_fix(hit: Hit) -> Iterable[Fix]:
+    return (
+        fixes.say("its CUDA Version is the newest that the driver runs:"),
+        fixes.command("nvidia-smi"),
+        fixes.install_torch(
+            known.torch_for_cuda(hit["toolkit"]) if hit["toolkit"] else None,
+            hit["toolkit"] or "12.8",
         ),
-        warns=True,
-        cause=_driver_cause,
-        fix=_driver_fix,
-        explains=("ptx-toolchain", "docker-gpu"),
-        example="UserWarning: CUDA initialization: The NVIDIA driver on your system is too old "
-        "(found version 10010). Please update your GPU driver",
-    ),
-    LogRule(
-        id="no-driver",
-        title="No NVIDIA driver or GPU in sight",
-        kinds=("no-gpu",),
-        patterns=(("no CUDA-capable device", r"no CUDA-capable device is detected"),),
-        unless=r"UserWarning|\bwarning\b",
-        cause=_no_gpu_cause,
-        fix=_no_gpu_fix,
-        example="RuntimeError: Found no NVIDIA driver on your system. Please check that you have an "
-        "NVIDIA GPU and installed a driver",
-    ),
-    LogRule(
-        id="gpu-newer-than-torch",
-        title="torch was not compiled for this GPU",
-        patterns=(
-            (
-                "is not compatible with the current PyTorch",
-                r"(?P<gpu>\b(?:NVIDIA|GeForce|Tesla|Quadro|TITAN)\b[\w ().-]{0,60}?)? ?with CUDA capability sm_(?P<sm>\d{2,3}) "
-                r"is not compatible with the current PyTorch",
-            ),
-        ),
-        warns=True,
-        cause=_gpu_cause,
-        fix=_gpu_fix,
-        explains=("no-kernel-image", "invalid-device-function"),
-        example="NVIDIA GeForce RTX 5090 with CUDA capability sm_120 is not compatible with the "
-        "current PyTorch installation.",
-    ),
-    LogRule(
-        id="no-kernel-image",
-        title="The module has no code for this GPU",
-        patterns=(
-            ("no kernel image is available", r"no kernel image is available"),
-            ("cudaErrorNoKernelImageForDevice", r"cudaErrorNoKernelImageForDevice"),
-            ("CUDA_ERROR_NO_BINARY_FOR_GPU", r"CUDA_ERROR_NO_BINARY_FOR_GPU"),
-            ("device kernel image is invalid", r"device kernel image is invalid"),
-            (
-                "o GPU supported architecture",
-                r"[Nn]o GPU supported architecture|not (?:built|compiled) for (?:this|your) GPU",
-            ),
-        ),
-        when=_is_missing_kernel,
-        cause="The compiled kernels hold no code for the architecture of this GPU.",
-        fix=_rebuild_fix,
-        example="RuntimeError: CUDA error: no kernel image is available for execution on the device",
-    ),
-    LogRule(
-        id="invalid-device-function",
-        title="The module's kernels do not fit this GPU or runtime",
-        patterns=(
-            ("invalid device function", r"invalid device function"),
-            ("cudaErrorInvalidDeviceFunction", r"cudaErrorInvalidDeviceFunction"),
-        ),
-        when=_is_missing_kernel,
-        cause="A kernel was compiled for another GPU architecture, or with another CUDA release "
-        "than the runtime that launches it.",
-        fix=_rebuild_fix,
-        example="error in modulated_deformable_im2col_cuda: invalid device function",
-    ),
-    LogRule(
-        id="ptx-toolchain",
-        title="The PTX is newer than the driver",
-        patterns=(
-            (
-                "PTX was compiled with an unsupported",
-                r"PTX was compiled with an unsupported toolchain",
-            ),
-            ("cudaErrorUnsupportedPtxVersion", r"cudaErrorUnsupportedPtxVersion"),
-            ("CUDA_ERROR_UNSUPPORTED_PTX_VERSION", r"CUDA_ERROR_UNSUPPORTED_PTX_VERSION"),
-        ),
-        cause="The module holds PTX of a CUDA toolkit that is newer than the NVIDIA driver, which "
-        "therefore cannot translate it.",
-        fix=lambda hit: (
-            fixes.say("its CUDA Version is the newest toolkit whose PTX the driver translates:"),
-            fixes.command("nvidia-smi"),
-            *new_driver(hit),
-            fixes.say("or rebuild with machine code for this GPU, which needs no translation:"),
-            fixes.ask_gpus(),
-            *rebuild(hit, _used(hit)),
-        ),
-        example="RuntimeError: CUDA error: the provided PTX was compiled with an unsupported toolchain.",
-    ),
-    LogRule(
-        id="cpu-only-torch",
-        title="The installed torch has no CUDA",
-        patterns=(
-            ("Torch not compiled with CUDA", r"Torch not compiled with CUDA enabled"),
-            ("not built with CUDA", r"PyTorch (?:was|is) not (?:built|compiled) with CUDA"),
-            ("has no attribute", r"module 'torch\._C' has no attribute '_cuda_\w+'"),
-            (
-                "Could not run",
-                r"Could not run '(?!torchvision)[\w:.]{1,80}' with arguments from the 'CUDA' backend",
-            ),
-        ),
-        cause="The installed torch is a CPU-only build, without CUDA.",
-        fix=lambda hit: (
-            fixes.say("its CUDA Version is the newest that the driver runs:"),
-            fixes.command("nvidia-smi"),
-            fixes.install_torch(
-                known.torch_for_cuda(hit["toolkit"]) if hit["toolkit"] else None,
-                hit["toolkit"] or "12.8",
-            ),
-        ),
-        explains=("not-compiled-with-gpu",),
-        example="AssertionError: Torch not compiled with CUDA enabled",
-    ),
-)
+    )

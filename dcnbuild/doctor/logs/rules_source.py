@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.logs import names
 from dcnbuild.doctor.logs.owner import Owner, owner
-from dcnbuild.doctor.logs.rule import Hit, LogRule
-from dcnbuild.doctor.parse.patterns import ASIDE
+from dcnbuild.doctor.logs.rule import Hit
 
 _TH_HEADER = r"TH[CS]?(?:UNN|NN)?/[\w./-]+\.(?:h|cuh|hpp)"
 _TH_NAME = (
@@ -129,14 +129,15 @@ def _gone_fix(hit: Hit) -> Iterator[Fix]:
         yield fixes.say(f"or build with a release before {found.since}")
 
 
-def _is_gone_from(product: str) -> dict[str, object]:
-    return {
-        "kinds": ("undeclared-name",),
-        "when": lambda hit: (found := _gone(hit)) is not None and found.since.startswith(product),
-        "unless": ASIDE,
-        "cause": _gone_cause,
-        "fix": _gone_fix,
-    }
+def _is_gone_from(hit: Hit, product: str) -> bool:
+    found = _gone(hit)
+    return found is not None and found.since.startswith(product)
+
+
+gone_from_cuda = partial(_is_gone_from, product="CUDA")
+gone_from_cudnn = partial(_is_gone_from, product="cuDNN")
+gone_from_torch = partial(_is_gone_from, product="torch")
+gone_from_cxx = partial(_is_gone_from, product="C++")
 
 
 # -- a function that takes other arguments ------------------------------------------------------------------
@@ -297,207 +298,82 @@ def _cuda_fix(hit: Hit) -> Iterator[Fix]:
     yield fixes.say("or build with the CUDA release that the project was made for")
 
 
-RULES = (
-    LogRule(
-        id="thc-headers",
-        title="THC headers are gone",
-        kinds=("missing-header",),
-        where={"header": _TH_HEADER},
-        cause=_th_cause,
-        fix=lambda hit: (
-            port(hit),
-            fixes.say("or build with the last torch that had them: torch 1.10"),
-        ),
-        explains=("thcudacheck", "th-api-removed"),
-        example="src/cuda/dcn_v2_cuda.cu:4:10: fatal error: THC/THC.h: No such file or directory",
-    ),
-    LogRule(
-        id="thcudacheck",
-        title="THCudaCheck is gone",
-        kinds=("undeclared-name",),
-        where={"name": "THCudaCheck(?:Warn)?"},
-        unless=ASIDE,
-        cause=_th_cause,
-        fix=lambda hit: (port(hit), fixes.say("THCudaCheck becomes C10_CUDA_CHECK")),
-        example='dcn_v2_cuda.cu(107): error: identifier "THCudaCheck" is undefined',
-    ),
-    LogRule(
-        id="th-api-removed",
-        title="TH and THC functions are gone",
-        kinds=("undeclared-name",),
-        where={"name": _TH_NAME},
-        unless=ASIDE,
-        cause=_th_cause,
-        fix=lambda hit: (port(hit),),
-        example='dcn_v2_cuda.cu(72): error: identifier "THCState_getCurrentStream" is undefined',
-    ),
-    LogRule(
-        id="th-api-removed",
-        title="TH and THC functions are gone",
-        kinds=("undefined-reference",),
-        where={"symbol": rf".{{0,80}}?(?<![A-Za-z0-9])(?:__imp_)?{_TH_NAME}.{{0,200}}"},
-        unless=ASIDE,
-        cause=lambda hit: (
-            f"What is linked calls {hit['symbol']} of the TH and THC libraries, which torch removed in 1.11."
-        ),
-        fix=lambda hit: (port(hit),),
-        example="vision.o: undefined reference to `THCudaBlas_Sgemm'",
-    ),
-    LogRule(
-        id="at-check",
-        title="AT_CHECK is gone",
-        kinds=("undeclared-name",),
-        where={"name": "AT_CHECK"},
-        unless=ASIDE,
-        cause=lambda hit: f"{hit['where']} uses AT_CHECK, which torch removed in 1.5.",
-        fix=lambda hit: (port(hit), fixes.say("AT_CHECK becomes TORCH_CHECK")),
-        example="src/vision.cpp:14:3: error: 'AT_CHECK' was not declared in this scope",
-    ),
-    LogRule(
-        id="type-dispatch",
-        title="Dispatch over x.type()",
-        kinds=("wrong-type", "wrong-arguments"),
-        patterns=(
-            ("no suitable", r"no suitable .{1,80}(?:from|exists).{0,80}DeprecatedTypeProperties"),
-            (
-                "cannot convert",
-                r"cannot convert .{0,40}at::DeprecatedTypeProperties.{0,60}ScalarType",
-            ),
-            ("could not convert", r"could not convert .{0,200}at::DeprecatedTypeProperties"),
-        ),
-        when=lambda hit: "DeprecatedTypeProperties" in hit.around(after=2),
-        unless=ASIDE,
-        cause=lambda hit: (
-            f"{hit['where']} dispatches over x.type(), which AT_DISPATCH macros no longer take (since torch 2.6)."
-        ),
-        fix=lambda hit: (
-            port(hit),
-            fixes.say("AT_DISPATCH of x.type() becomes one of x.scalar_type()"),
-        ),
-        example="dcn_v2_cuda.cu(65): error: no suitable conversion function from "
-        '"const at::DeprecatedTypeProperties" to "c10::ScalarType" exists',
-    ),
-    LogRule(
-        id="torch-too-old-for-python",
-        title="The sources are older than this Python",
-        kinds=("incomplete-type", "undeclared-name", "wrong-arguments", "missing-header"),
-        when=lambda hit: bool(_python_name(hit)),
-        unless=ASIDE,
-        cause=_python_cause,
-        fix=_python_fix,
-        example="torch/include/pybind11/cast.h:446:36: error: invalid use of incomplete type ‘PyFrameObject’ "
-        "{aka ‘struct _frame’}",
-    ),
-    LogRule(
-        id="cuda-api-changed",
-        title="A function of CUDA takes other arguments now",
-        kinds=("wrong-arguments", "wrong-type"),
-        when=lambda hit: bool(_called(hit)),
-        unless=ASIDE,
-        cause=_changed_cause,
-        fix=_changed_fix,
-        example="decode.cpp:44:24: error: too few arguments to function ‘CUresult cuCtxCreate_v4(CUctx_st**, "
-        "CUctxCreateParams*, unsigned int, CUdevice)’",
-    ),
-    LogRule(
-        id="cuda-api-removed",
-        title="CUDA function is gone",
-        example='kernel.cu(31): error: identifier "cudaThreadSynchronize" is undefined',
-        **_is_gone_from("CUDA"),  # type: ignore[arg-type]
-    ),
-    LogRule(
-        id="cuda-api-removed",
-        title="CUDA function is gone",
-        example='conv.cpp(31): error: identifier "cudnnGetConvolutionForwardAlgorithm" is undefined',
-        **_is_gone_from("cuDNN"),  # type: ignore[arg-type]
-    ),
-    LogRule(
-        id="torch-api-changed",
-        title="torch lacks what the source uses",
-        example="src/nms.cpp:21:14: error: 'getType' is not a member of 'at'",
-        **_is_gone_from("torch"),  # type: ignore[arg-type]
-    ),
-    LogRule(
-        id="cxx-removed",
-        title="The C++ standard no longer has this name",
-        example="src/a.cpp:9:8: error: ‘random_shuffle’ is not a member of ‘std’",
-        **_is_gone_from("C++"),  # type: ignore[arg-type]
-    ),
-    LogRule(
-        id="cuda-too-old-for-source",
-        title="The source is newer than the CUDA toolkit",
-        kinds=("undeclared-name",),
-        when=lambda hit: names.added(hit["name"], _owner_of(hit), hit["toolkit"]) is not None,
-        unless=ASIDE,
-        cause=lambda hit: (
-            f"{hit['where']} uses {hit['name']}, which CUDA has since "
-            f"{names.added(hit['name'], _owner_of(hit), hit['toolkit'])} only; this is {hit['toolkit']}."
-        ),
-        fix=lambda hit: (
-            fixes.install_toolkit(names.added(hit["name"], _owner_of(hit), hit["toolkit"]) or ""),
-        ),
-        example="/usr/local/cuda-11.8/bin/nvcc -c g.cu\n"
-        'g.cu(7): error: identifier "cudaGraphConditionalHandle" is undefined',
-    ),
-    LogRule(
-        id="missing-include",
-        title="An #include is missing",
-        kinds=("undeclared-name",),
-        when=lambda hit: _missing_header(hit) is not None,
-        unless=ASIDE,
-        cause=_include_cause,
-        fix=_include_fix,
-        example="src/raster.h:9:47: error: ‘uintptr_t’ is not a member of ‘std’",
-    ),
-    LogRule(
-        id="host-device-call",
-        title="Code of the host and of the GPU do not go together",
-        kinds=("host-device-call",),
-        unless=ASIDE,
-        cause=_sides_cause,
-        fix=_sides_fix,
-        example='act.cu(5): error: calling a __device__ function("__expf") from a __host__ __device__ '
-        'function("fast_exp") is not allowed',
-    ),
-    LogRule(
-        id="torch-api-changed",
-        title="torch lacks what the source uses",
-        kinds=("undeclared-name",),
-        when=_is_torch,
-        unless=ASIDE + r"|[/\\]torch[/\\]include[/\\]",
-        cause=_member_cause,
-        fix=_member_fix,
-        example="src/nms.cpp:21:14: error: 'newStorage' is not a member of 'at'",
-    ),
-    LogRule(
-        id="cuda-api-removed",
-        title="CUDA function is gone",
-        kinds=("undeclared-name",),
-        when=_cuda_name,
-        unless=ASIDE,
-        cause=_cuda_cause,
-        fix=_cuda_fix,
-        example='sort.cu(9): error: namespace "cub" has no member "DeviceQuickSort"',
-    ),
-    LogRule(
-        id="torch-too-old-for-source",
-        title="Source is newer than torch",
-        kinds=("missing-header",),
-        where={"header": r"(?:ATen|c10|torch)/(?!extension\.h|torch\.h|types\.h)[\w./-]+"},
-        cause=lambda hit: (
-            f"{hit['where']} includes {hit['header']}, which the torch it is compiled against "
-            f"{'(' + hit['torch'] + ') ' if hit['torch'] else ''}does not have: "
-            "the source is written for another, usually newer, torch."
-        ),
-        fix=(
-            fixes.install_torch(),
-            fixes.say(
-                "or check out a release of the source for this torch. Which Python has which torch:"
-            ),
-            fixes.command(
-                "python", "-c", "import sys, torch; print(sys.executable, torch.__version__)"
-            ),
-        ),
-        example="csrc/deform_attn.cu:6:10: fatal error: ATen/ceil_div.h: No such file or directory",
-    ),
-)
+def _thc_headers_fix(hit: Hit) -> Iterable[Fix]:
+    return (
+        port(hit),
+        fixes.say("or build with the last torch that had them: torch 1.10"),
+    )
+
+
+def _thcudacheck_fix(hit: Hit) -> Iterable[Fix]:
+    return (port(hit), fixes.say("THCudaCheck becomes C10_CUDA_CHECK"))
+
+
+def _th_api_removed_fix(hit: Hit) -> Iterable[Fix]:
+    return (port(hit),)
+
+
+def _th_api_removed_cause(hit: Hit) -> str:
+    return f"What is linked calls {hit['symbol']} of the TH and THC libraries, which torch removed in 1.11."
+
+
+def _th_api_removed_fix_2(hit: Hit) -> Iterable[Fix]:
+    return (port(hit),)
+
+
+def _at_check_cause(hit: Hit) -> str:
+    return f"{hit['where']} uses AT_CHECK, which torch removed in 1.5."
+
+
+def _at_check_fix(hit: Hit) -> Iterable[Fix]:
+    return (port(hit), fixes.say("AT_CHECK becomes TORCH_CHECK"))
+
+
+def _type_dispatch_when(hit: Hit) -> bool:
+    return "DeprecatedTypeProperties" in hit.around(after=2)
+
+
+def _type_dispatch_cause(hit: Hit) -> str:
+    return f"{hit['where']} dispatches over x.type(), which AT_DISPATCH macros no longer take (since torch 2.6)."
+
+
+def _type_dispatch_fix(hit: Hit) -> Iterable[Fix]:
+    return (
+        port(hit),
+        fixes.say("AT_DISPATCH of x.type() becomes one of x.scalar_type()"),
+    )
+
+
+def _torch_too_old_for_python_when(hit: Hit) -> bool:
+    return bool(_python_name(hit))
+
+
+def _cuda_api_changed_when(hit: Hit) -> bool:
+    return bool(_called(hit))
+
+
+def _cuda_too_old_for_source_when(hit: Hit) -> bool:
+    return names.added(hit["name"], _owner_of(hit), hit["toolkit"]) is not None
+
+
+def _cuda_too_old_for_source_cause(hit: Hit) -> str:
+    return (
+        f"{hit['where']} uses {hit['name']}, which CUDA has since "
+        f"{names.added(hit['name'], _owner_of(hit), hit['toolkit'])} only; this is {hit['toolkit']}."
+    )
+
+
+def _cuda_too_old_for_source_fix(hit: Hit) -> Iterable[Fix]:
+    return (fixes.install_toolkit(names.added(hit["name"], _owner_of(hit), hit["toolkit"]) or ""),)
+
+
+def _missing_include_when(hit: Hit) -> bool:
+    return _missing_header(hit) is not None
+
+
+def _torch_too_old_for_source_cause(hit: Hit) -> str:
+    return (
+        f"{hit['where']} includes {hit['header']}, which the torch it is compiled against "
+        f"{'(' + hit['torch'] + ') ' if hit['torch'] else ''}does not have: "
+        "the source is written for another, usually newer, torch."
+    )

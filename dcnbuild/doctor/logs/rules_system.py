@@ -7,9 +7,8 @@ from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fix import Fix
-from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
+from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.logs.rules_nvcc import OTHER_TMP
-from dcnbuild.doctor.parse.patterns import LETTER, START
 
 
 def _memory_fix(hit: Hit) -> Iterator[Fix]:
@@ -106,123 +105,8 @@ _NO_SPACE = (
     "source-missing",
 )
 
-RULES = (
-    LogRule(
-        id="no-space",
-        title="The disk is full",
-        patterns=(
-            ("No space left on device", r"No space left on device"),
-            ("[Errno 28]", r"\[Errno 28\]"),
-            ("is not enough space", r"There is not enough space on the disk"),
-            ("Disk quota exceeded", r"Disk quota exceeded"),
-            ("[Errno 2]", r"No usable temporary directory found"),
-        ),
-        cause="The disk (or the quota) that the build writes to is full.",
-        fix=_space_fix,
-        explains=_NO_SPACE,
-        example="/tmp/tmpxft_00003e1a_00000000-6.cudafe1.cpp: catastrophic error: error while "
-        "writing generated C++ file: No space left on device",
-    ),
-    LogRule(
-        id="out-of-memory",
-        title="Out of memory",
-        patterns=(
-            ("Killed", r"Killed signal terminated program \w+"),
-            ("Killed", r"internal compiler error: Killed \(program \w+\)"),
-            ("Killed", r"terminated (?:with|by) signal 9(?: \[Killed\])?"),
-            ("Killed", r"^(?:\S+: (?:line )?\d+: +)?\d*\s*Killed(?:\s+.*)?$"),
-            ("signal 9", r"(?:'[\w+]+' )?died due to signal 9"),
-            ("signal 9", r"(?:terminated|killed) (?:with|by) signal 9|exit(?: code|ed)?:? -9\b"),
-            ("SIGKILL", r"\bSIGKILL\b"),
-            ("exit code 137", r"exit code 137"),
-            ("exit code: 137", r"exit code: 137"),
-            ("status 137", r"exit status 137"),
-            ("virtual memory exhausted", r"virtual memory exhausted"),
-            ("Cannot allocate memory", r"Cannot allocate memory"),
-            ("out of memory allocating", r"(?:cc1plus|cc1): out of memory allocating"),
-            ("LLVM ERROR: out of memory", r"LLVM ERROR: out of memory"),
-            (
-                "Memory allocation failure",
-                r"(?:nvcc|ptxas|nvlink)\b.{0,40}Memory allocation failure",
-            ),
-            ("std::bad_alloc", r"what\(\):\s+std::bad_alloc|instance of 'std::bad_alloc'"),
-            ("fatal error C1060", r"fatal error C1060"),
-            ("Out of memory: Kill", r"Out of memory: Kill(?:ed)? process"),
-        ),
-        unless=r"CUDA out of memory|CUDA error",
-        cause=_memory_cause,
-        fix=_memory_fix,
-        explains=("nvcc-fatal", "compiler-crash", "ptxas-error"),
-        example="c++: fatal error: Killed signal terminated program cc1plus",
-    ),
-    LogRule(
-        id="permission-denied",
-        title="Permission denied",
-        patterns=(
-            ("ermission denied", r"\[Errno 13\] Permission denied(?:: '?(?P<path>[^'\n]+))?"),
-            (
-                "ermission denied",
-                r"(?:create|remove|open|copy|write|unlink|output to|file) '?(?P<path>[^':]{1,200})'?: .{0,20}Permission denied",
-            ),
-            (
-                "ermission denied",
-                rf"{START}(?P<path>[/~.]{LETTER}{{1,200}})['\"]?: Permission denied",
-            ),
-            (
-                "Access is denied",
-                r"(?:WinError 5\]|error:).{0,10}Access is denied(?:: '?(?P<path>[^'\n]+))?",
-            ),
-            ("[Errno 30]", r"\[Errno 30\] Read-only file system(?:: '?(?P<path>[^'\n]+))?"),
-            ("[Errno 1]", r"\[Errno 1\] Operation not permitted(?:: '?(?P<path>[^'\n]+))?"),
-        ),
-        unless=r"[Ww]arning|WARNING|^find: |^cat: |^ls: ",
-        cause=_permission_cause,
-        fix=_permission_fix,
-        example="PermissionError: [Errno 13] Permission denied: '/tmp/torch_extensions/fused'",
-    ),
-    LogRule(
-        id="lock-wait",
-        title="Waiting for a lock that nobody holds",
-        patterns=(
-            ("file_baton", r"file_baton\.py\"?,? (?:line \d+,? )?in wait"),
-            ("file_baton", r"file_baton\.py.{0,20}\bwait\b"),
-            ("Waited on lock file", r"Waited on lock file \"?(?P<path>[^\s\"]+)"),
-            ("baton.wait()", r"\bbaton\.wait\(\)"),
-        ),
-        warns=True,
-        cause=_lock_cause,
-        fix=_lock_fix,
-        example='  File "/opt/conda/lib/python3.8/site-packages/torch/utils/file_baton.py", line 42 '
-        "in wait",
-    ),
-    LogRule(
-        id="compiler-crash",
-        title="A compiler crashed",
-        level=Level.SYMPTOM,
-        patterns=(
-            ("internal compiler error", r"internal compiler error: (?P<what>(?!Killed).{0,120})"),
-            ("died due to signal", r"(?P<what>'[\w+.]+' died due to signal (?!9\b)\d+.{0,30})"),
-            ("died with status", r"(?P<what>'[\w+.]+' died with status 0x[\dA-F]+.{0,40})"),
-            (
-                "core dumped",
-                r"(?P<what>(?:Segmentation fault|Aborted).{0,20}\(core dumped\).{0,60})",
-            ),
-            ("fatal error C1001", r"fatal error C1001:(?P<what>.{0,80})"),
-        ),
-        when=lambda hit: (
-            "core dumped" not in hit.match.group()
-            or bool(
-                re.search(
-                    r"nvcc|cc1plus|g\+\+|ninja|cicc|ptxas|make", hit.around(before=6, after=3)
-                )
-            )
-        ),
-        cause="A compiler crashed: {what}",
-        fix=(
-            fixes.say("memory is the most frequent reason:"),
-            fixes.set_env("MAX_JOBS", "1"),
-            fixes.command("g++", "--version"),
-        ),
-        example="src/kernel.cu:88:1: internal compiler error: Segmentation fault",
-    ),
-)
+
+def _compiler_crash_when(hit: Hit) -> bool:
+    return "core dumped" not in hit.match.group() or bool(
+        re.search(r"nvcc|cc1plus|g\+\+|ninja|cicc|ptxas|make", hit.around(before=6, after=3))
+    )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fix import Fix
-from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
+from dcnbuild.doctor.logs.rule import Hit
 
 
 def _versions_cause(hit: Hit) -> str:
@@ -35,49 +35,21 @@ def _versions_fix(hit: Hit) -> Iterator[Fix]:
         yield fixes.command("nvcc", "--version")
 
 
-RULES = (
-    LogRule(
-        id="msvc-unsupported",
-        title="Visual Studio and CUDA do not fit",
-        patterns=(
-            (
-                "nsupported Microsoft Visual Studio",
-                r"nsupported Microsoft Visual Studio version!(?:.{0,60}between (?P<first>\d{4}) and (?P<last>\d{4}))?",
-            ),
-            ("STL1002", r"STL1002(?:.{0,60}expected CUDA (?P<cuda>\d+\.\d+))?"),
-        ),
-        cause=_versions_cause,
-        fix=_versions_fix,
-        example="crt/host_config.h(153): fatal error C1189: #error:  -- unsupported Microsoft Visual "
-        "Studio version! Only the versions between 2017 and 2019 (inclusive) are supported!",
-    ),
-    LogRule(
-        id="msvc",
-        title="cl.exe or link.exe stopped",
-        level=Level.SYMPTOM,
-        patterns=(
-            ("error C", r"\b(?:fatal )?error (?P<code>C\d{4})\s?: ?(?P<what>.{0,160})"),
-            ("error LNK", r"\b(?:fatal )?error (?P<code>LNK\d{4})\s?: ?(?P<what>.{0,160})"),
-            (
-                "failed with exit",
-                r"(?P<what>(?:cl|link)\.exe'?) failed with exit (?:status|code) \d+",
-            ),
-        ),
-        unless=r"\bwarning ",
-        cause=lambda hit: (
-            f"Visual C++ stopped with {hit['code']}: {hit['what']}"
-            if hit["code"]
-            else f"{hit['what'].strip(chr(39))} failed, and the C-numbered error that says why stands "
-            "above this part of the log."
-        ),
-        fix=lambda hit: (
-            ()
-            if hit["code"]
-            else (
-                fixes.set_env("MAX_JOBS", "1"),
-                fixes.pip("install", "-v", "--no-build-isolation", "."),
-            )
-        ),
-        example="error: command 'C:\\\\VS\\\\bin\\\\HostX86\\\\x64\\\\cl.exe' failed with exit code 2",
-    ),
-)
+def _msvc_cause(hit: Hit) -> str:
+    return (
+        f"Visual C++ stopped with {hit['code']}: {hit['what']}"
+        if hit["code"]
+        else f"{hit['what'].strip(chr(39))} failed, and the C-numbered error that says why stands "
+        "above this part of the log."
+    )
+
+
+def _msvc_fix(hit: Hit) -> Iterable[Fix]:
+    return (
+        ()
+        if hit["code"]
+        else (
+            fixes.set_env("MAX_JOBS", "1"),
+            fixes.pip("install", "-v", "--no-build-isolation", "."),
+        )
+    )

@@ -27,9 +27,7 @@ def read() -> tuple[Shape, ...]:
             macros[fields[0].strip("%")] = fields[1]
         else:
             kind, tool, needle, pattern = fields
-            shapes.append(
-                Shape(kind, tool.strip("-"), needle.replace("␣", " "), expanded(pattern))
-            )
+            shapes.append(Shape(kind, tool.strip("-"), needle.replace("␣", " "), expanded(pattern)))
     return tuple(shapes)
 
 

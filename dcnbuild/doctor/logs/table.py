@@ -1,6 +1,7 @@
-"""The rules that are plain rows: reads faults.yaml.
+"""Reads rules.yaml: every rule is a row, and what takes code names a function.
 
-A row has the fields of LogRule. `patterns` maps a literal part to a regular expression; `around` and
+A row has the fields of LogRule. `when`, `cause` and `fix` can be "=module.function", a function of a Hit in
+this package. `patterns` pairs a literal part with a regular expression; `around` and
 `without` are regular expressions that the lines nearby must and must not hold; `machine` names a kind
 of machine (see Context); the line above has to name the entity `twice`, too. A fix is a list: the name of a function of `dcnbuild.doctor.fixes` (or of
 _VERBS) and its arguments, in which `{name}` stands for an entity of the record; an argument whose
@@ -9,6 +10,7 @@ entity is empty drops the line.
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -23,7 +25,7 @@ from dcnbuild.doctor.logs.rules_cuda import find_toolkit
 from dcnbuild.doctor.logs.rules_runtime import new_driver
 from dcnbuild.doctor.logs.rules_source import port
 
-_TABLE = Path(__file__).with_name("faults.yaml")
+_TABLE = Path(__file__).with_name("rules.yaml")
 _ENTITY = re.compile(r"\{(\w+)\}")
 #: So many lines above and below belong to the surroundings of a line.
 _NEAR = (40, 25)
@@ -104,23 +106,34 @@ def _conditions(row: dict[str, Any]) -> Callable[[Hit], bool] | None:
     return when
 
 
+def _function(value: Any) -> Any:
+    """What "=module.function" names; any other value is itself."""
+    if not (isinstance(value, str) and value.startswith("=")):
+        return value
+    module, _, name = value[1:].partition(".")
+    return getattr(importlib.import_module(f"dcnbuild.doctor.logs.{module}"), name)
+
+
 def _rule(row: dict[str, Any]) -> LogRule:
-    when = _conditions(row)
-    row["fix"] = partial(_fixes, row.get("fix") or [])
-    row["patterns"] = tuple((row.get("patterns") or {}).items())
+    conditions = _conditions(row)
+    row["when"] = _function(row.get("when")) or conditions
+    row["cause"] = _function(row["cause"])
+    fix = _function(row.get("fix") or [])
+    row["fix"] = fix if callable(fix) else partial(_fixes, fix)
+    patterns = row.get("patterns") or ()
+    row["patterns"] = tuple(
+        patterns.items() if isinstance(patterns, dict) else map(tuple, patterns)
+    )
     for name in ("kinds", "explains"):
         row[name] = tuple(row.get(name) or ())
     row["level"] = Level[row.get("level", "CAUSE")]
-    return LogRule(when=when, **row)
+    return LogRule(**row)
 
 
 def read() -> tuple[LogRule, ...]:
-    """The rules of faults.yaml, in its order."""
+    """Every rule, in the order of the table."""
     import yaml  # here: only whoever reads a log pays for it
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     rows = yaml.load(_TABLE.read_text(encoding="utf-8"), Loader=loader)
     return tuple(_rule(dict(row)) for row in rows)
-
-
-RULES = read()
