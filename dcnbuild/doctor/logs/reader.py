@@ -248,7 +248,7 @@ def _standing(log: Log, found: Matches) -> Matches:
 
 
 def _warned(hit: Hit) -> bool:
-    return bool(_WARNING.search(hit.text))
+    return bool(_WARNING.search(hit.text)) or hit.text.startswith(("warn(", "warnings.warn("))
 
 
 def _ran(hit: Hit) -> bool:

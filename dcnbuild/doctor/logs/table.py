@@ -20,6 +20,7 @@ from typing import Any
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.logs import advice
+from dcnbuild.doctor.logs.owner import package_of
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
 from dcnbuild.doctor.logs.rules_cuda import find_toolkit
 from dcnbuild.doctor.logs.rules_runtime import new_driver
@@ -44,6 +45,7 @@ _VERBS: dict[str, Callable[..., Iterable[Fix]]] = {
     "toolkit": lambda hit, version=None: find_toolkit(hit, version),
     "driver": lambda hit: new_driver(hit),
     "port": lambda hit: (port(hit),),
+    "show": lambda hit, module: (fixes.pip("show", operands=(package_of(module),)),),
     "ask_torch": lambda hit: (advice.ASK_TORCH,),
 }
 
