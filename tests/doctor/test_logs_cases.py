@@ -41,8 +41,13 @@ def _first(text: str | bytes) -> str | None:
 
 
 def test_every_rule_has_a_case() -> None:
+    """Here, or among the cases from outside."""
     shown = {case.values[1]["first"] for case in ALL}
     shown |= {other for case in ALL for other in case.values[1].get("then", [])}
+    outside = CASES.with_name("outside")
+    logs = [case["log"] for case in json.loads((outside / "variants.json").read_text("utf-8"))]
+    logs += [path.read_bytes() for path in (outside / "given").glob("*.log")]
+    shown |= {_first(log) for log in logs}
     assert {rule.id for rule in RULES} - shown == set()
 
 
@@ -102,7 +107,10 @@ WRAPPERS: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("wrapper", WRAPPERS)
 @pytest.mark.parametrize(("path", "expected"), ALL)
 def test_wrappers_change_nothing(path: Path, expected: dict[str, Any], wrapper: str) -> None:
-    assert _first(WRAPPERS[wrapper](_text(path))) == expected["first"]
+    wanted = {expected["first"]}
+    if wrapper == "pip's box" and expected["first"] is None:
+        wanted.add("build-stopped")  # the box says itself that what is in it failed
+    assert _first(WRAPPERS[wrapper](_text(path))) in wanted
 
 
 @pytest.mark.parametrize(("path", "expected"), ALL)

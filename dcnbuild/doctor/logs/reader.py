@@ -263,14 +263,16 @@ def _ranked(found: Matches) -> Iterator[tuple[int, list[Hit]]]:
     deepest = min(levels, default=Level.UNKNOWN)
     explained = {name for index in found for name in RULES[index].explains}
     reported: set[str] = set()
+    failed = False
     for index, hits in sorted(found.items(), key=_order):
         rule = RULES[index]
         if rule.severity == "error" and rule.level > deepest:
             continue
         if rule.id in explained or rule.id in reported:
             continue
-        if rule.level is not Level.CAUSE and reported:
+        if rule.level is not Level.CAUSE and failed:
             continue
+        failed |= rule.severity == "error"
         reported.add(rule.id)
         yield index, hits
 
@@ -279,5 +281,8 @@ def _order(item: tuple[int, list[Hit]]) -> tuple[bool, int]:
     """Errors before warnings, then as the log has them; what is unknown as the registry has it."""
     index, hits = item
     said = hits[0].text
-    aside = RULES[index].severity != "error" or "Warning" in said or "warning:" in said
-    return aside, index if RULES[index].level is Level.UNKNOWN else hits[0].line
+    rule = RULES[index]
+    aside = rule.severity != "error" or "Warning" in said or "warning:" in said
+    if rule.id == "build-stopped":  # it says less than any warning
+        return True, len(hits[0].log)
+    return aside, index if rule.level is Level.UNKNOWN else hits[0].line

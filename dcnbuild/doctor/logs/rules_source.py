@@ -32,7 +32,11 @@ def _owner_of(hit: Hit) -> str:
 def whose(hit: Hit) -> Owner:
     """Whose file the message is about: what pip fetched counts as its package's."""
     found = owner(hit["source"])
-    if found.kind == "own" and hit["package"] != ".":
+    source = hit["source"]
+    of_checkout = re.match(r"/|[A-Za-z]:", source) and not re.search(
+        r"pip-|[/\\]builds-v0[/\\]|[/\\]\.tmp", source
+    )
+    if found.kind == "own" and hit["package"] != "." and not of_checkout:
         return Owner("package", hit["package"])
     return found
 
