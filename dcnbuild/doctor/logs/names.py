@@ -45,6 +45,12 @@ def _table() -> dict[str, Any]:
     return table
 
 
+def table(section: str) -> dict[str, Any]:
+    """A section of names.yaml, e.g. "headers"."""
+    found: dict[str, Any] = _table()[section]
+    return found
+
+
 @cache
 def _headers() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}

@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from dcnbuild.doctor.logs import names
+
 Kind = Literal[
     "own", "package", "torch", "nvidia", "toolkit", "conda", "python", "system", "unknown"
 ]
@@ -42,27 +44,11 @@ class Owner:
     name: str = ""
 
 
-#: Module → the name that its package has on PyPI, where they differ.
-PACKAGES = {
-    "cv2": "opencv-python", "yaml": "pyyaml", "Cython": "cython", "PIL": "pillow", "skimage": "scikit-image",
-    "sklearn": "scikit-learn", "git": "gitpython", "attr": "attrs", "dateutil": "python-dateutil",
-    "google": "protobuf", "OpenSSL": "pyopenssl", "Crypto": "pycryptodome", "skbuild": "scikit-build",
-    "scikit_build_core": "scikit-build-core", "hatchling": "hatchling", "flit_core": "flit-core",
-    "poetry": "poetry-core", "mesonpy": "meson-python", "setuptools_scm": "setuptools-scm",
-    "flash_attn": "flash-attn", "torch_scatter": "torch-scatter", "torch_sparse": "torch-sparse",
-    "torch_cluster": "torch-cluster", "torch_spline_conv": "torch-spline-conv", "pyg_lib": "pyg-lib",
-    "usb": "pyusb", "serial": "pyserial", "fitz": "pymupdf", "magic": "python-magic", "bs4": "beautifulsoup4",
-    "pytorch_lightning": "pytorch-lightning", "lightning_fabric": "lightning", "mmcv": "mmcv",
-    "causal_conv1d": "causal-conv1d", "mamba_ssm": "mamba-ssm", "transformer_engine": "transformer-engine",
-    "tensorrt": "tensorrt", "pycuda": "pycuda", "cupy": "cupy-cuda12x", "numba": "numba", "dlib": "dlib",
-    "deep_gemm": "deep-gemm", "vllm": "vllm", "onnxruntime": "onnxruntime-gpu", "faiss": "faiss-cpu",
-}  # fmt: skip
-
-
 def package_of(module: str) -> str:
     """The name on PyPI of the package that brings a module: "cv2.dnn" → "opencv-python"."""
     first = module.split(".")[0]
-    return PACKAGES.get(first, first.replace("_", "-"))
+    found: str = names.table("modules").get(first, first.replace("_", "-"))
+    return found
 
 
 def owner(path: str) -> Owner:

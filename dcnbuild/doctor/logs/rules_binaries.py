@@ -8,7 +8,7 @@ from pathlib import PureWindowsPath
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fix import Fix
-from dcnbuild.doctor.logs import libraries
+from dcnbuild.doctor.logs import libraries, names
 from dcnbuild.doctor.logs.advice import ASK_TORCH, install, rebuild, system_package
 from dcnbuild.doctor.logs.owner import Owner, owner
 from dcnbuild.doctor.logs.rule import Hit, LogRule
@@ -424,19 +424,6 @@ def _version_rule(id: str, title: str, version: str, example: str, **text: objec
 
 # -- the linker -------------------------------------------------------------------------------------------------------
 
-#: -lNAME → the package of Debian that has it.
-_DEVELOPMENT = {
-    "GL": "libgl1-mesa-dev", "EGL": "libegl1-mesa-dev", "glfw": "libglfw3-dev", "GLEW": "libglew-dev", "X11": "libx11-dev",
-    "z": "zlib1g-dev", "png": "libpng-dev", "jpeg": "libjpeg-dev", "omp": "libomp-dev", "gomp": "libgomp1", "c": "libc6-dev",
-    "m": "libc6-dev", "pthread": "libc6-dev", "dl": "libc6-dev", "rt": "libc6-dev", "stdc++": "g++", "gcc_s": "libgcc-s1",
-    "gfortran": "gfortran", "openblas": "libopenblas-dev", "lapack": "liblapack-dev", "blas": "libblas-dev",
-    "cblas": "libatlas-base-dev", "tbb": "libtbb-dev", "uuid": "uuid-dev", "crypt": "libcrypt-dev", "ssl": "libssl-dev",
-    "crypto": "libssl-dev", "aio": "libaio-dev", "numa": "libnuma-dev", "ffi": "libffi-dev", "sqlite3": "libsqlite3-dev",
-    "nccl": "libnccl-dev", "cudnn": "libcudnn8-dev", "ibverbs": "libibverbs-dev", "mpi": "libopenmpi-dev", "bz2": "libbz2-dev",
-    "lzma": "liblzma-dev", "zstd": "libzstd-dev", "fftw3": "libfftw3-dev", "hdf5": "libhdf5-dev", "sndfile": "libsndfile1-dev",
-    "asound": "libasound2-dev", "avcodec": "libavcodec-dev", "opencv_core": "libopencv-dev", "protobuf": "libprotobuf-dev",
-    "glog": "libgoogle-glog-dev", "gflags": "libgflags-dev", "boost_system": "libboost-all-dev", "nvinfer": "libnvinfer-dev",
-}  # fmt: skip
 _CUDA = re.compile(
     r"(?:cudart|cudart_static|cublas|cublasLt|cusparse|cusolver|curand|cufft|nvrtc|cudadevrt|nvJitLink|cupti|cufile|nvjpeg|npp\w+|culibos|nvptxcompiler_static)"
 )
@@ -494,8 +481,8 @@ def _link_fix(hit: Hit) -> Iterator[Fix]:
         yield fixes.conda_install("gxx_linux-64")
         yield fixes.say("or the linker of the system in place of the one that conda brings:")
         yield fixes.set_env("LDFLAGS", "-B/usr/bin")
-    elif name in _DEVELOPMENT:
-        yield from system_package(hit, _DEVELOPMENT[name], f"lib{name}.so")
+    elif name in names.table("link_names"):
+        yield from system_package(hit, names.table("link_names")[name], f"lib{name}.so")
     elif hit.context.mac and name in ("omp", "gomp"):
         yield fixes.command("brew", "install", "libomp")
     else:

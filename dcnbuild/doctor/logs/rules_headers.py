@@ -7,36 +7,12 @@ from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fix import Fix
+from dcnbuild.doctor.logs import names
 from dcnbuild.doctor.logs.advice import system_package
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.logs.rules_source import whose
 from dcnbuild.versions import numbers
 
-#: Header of the toolkit → its package, as NVIDIA's repositories name it for apt and for conda.
-#: Source: the package lists of the "CUDA Installation Guide for Linux".
-PACKAGES = {
-    "cusparse": ("libcusparse-dev", "libcusparse-dev"),
-    "cublas": ("libcublas-dev", "libcublas-dev"),
-    "cusolver": ("libcusolver-dev", "libcusolver-dev"),
-    "curand": ("libcurand-dev", "libcurand-dev"),
-    "cufft": ("libcufft-dev", "libcufft-dev"),
-    "cufile": ("libcufile-dev", "libcufile-dev"),
-    "nvjpeg": ("libnvjpeg-dev", "libnvjpeg-dev"),
-    "nvJitLink": ("libnvjitlink-dev", "libnvjitlink-dev"),
-    "npp": ("libnpp-dev", "libnpp-dev"),
-    "cuda_profiler_api": ("cuda-profiler-api", "cuda-profiler-api"),
-    "cupti": ("cuda-cupti-dev", "cuda-cupti"),
-    "nvrtc": ("cuda-nvrtc-dev", "cuda-nvrtc-dev"),
-    "nvml": ("cuda-nvml-dev", "cuda-nvml-dev"),
-    "nvToolsExt": ("cuda-nvtx", "cuda-nvtx"),
-    "nvtx": ("cuda-nvtx", "cuda-nvtx"),
-    "thrust/": ("cuda-cccl", "cuda-cccl"),
-    "cub/": ("cuda-cccl", "cuda-cccl"),
-    "cuda/": ("cuda-cccl", "cuda-cccl"),
-    "nv/": ("cuda-cccl", "cuda-cccl"),
-    "crt/": ("cuda-nvcc", "cuda-nvcc"),
-    "": ("cuda-cudart-dev", "cuda-cudart-dev"),
-}
 _CUDA_HEADERS = (
     r"(?:cuda(?:_runtime|_runtime_api|_fp\d+|_bf16|_profiler_api|_occupancy|_device_runtime_api|_awbarrier\w*"
     r"|_texture_types|_surface_types|_pipeline\w*|GL|_gl_interop|_egl_interop|Typedefs|Profiler)?\.(?:h|hpp)"
@@ -66,37 +42,6 @@ _GONE = {
 }
 
 _SUBMODULES = "submodules"
-#: Header of something else → how it is got: its package of Debian, "pip NAME", or git's submodules.
-#: Source: the Debian and Ubuntu packages of these names, and the projects' own build notes.
-OTHERS = {
-    "glm/": _SUBMODULES, "cutlass/": _SUBMODULES, "cute/": _SUBMODULES, "third_party/": _SUBMODULES,
-    "tiny-cuda-nn/": _SUBMODULES, "cub/cub": _SUBMODULES, "composable_kernel": _SUBMODULES, "ck/": _SUBMODULES,
-    "fmt/": "libfmt-dev", "json/json": "libjsoncpp-dev", "nlohmann/": "nlohmann-json3-dev",
-    "pybind11/": "pip pybind11", "nanobind/": "pip nanobind", "numpy/": "pip numpy", "nanoflann": "libnanoflann-dev",
-    "Eigen/": "libeigen3-dev", "eigen3/": "libeigen3-dev", "unsupported/Eigen": "libeigen3-dev",
-    "opencv2/": "libopencv-dev", "opencv4/": "libopencv-dev", "boost/": "libboost-all-dev",
-    "sparsehash/": "libsparsehash-dev", "google/dense_hash_map": "libsparsehash-dev",
-    "google/protobuf": "libprotobuf-dev", "gflags/": "libgflags-dev", "glog/": "libgoogle-glog-dev",
-    "GL/glew": "libglew-dev", "GLFW/": "libglfw3-dev", "GL/": "libgl1-mesa-dev", "EGL/": "libegl1-mesa-dev",
-    "GLES": "libgles2-mesa-dev", "X11/": "libx11-dev", "vulkan/": "libvulkan-dev", "SDL": "libsdl2-dev",
-    "gtest/": "libgtest-dev", "benchmark/": "libbenchmark-dev", "omp.h": "libomp-dev", "mpi.h": "libopenmpi-dev",
-    "nccl.h": "libnccl-dev", "NvInfer": "libnvinfer-dev", "zlib.h": "zlib1g-dev", "zstd.h": "libzstd-dev",
-    "lz4": "liblz4-dev", "bzlib.h": "libbz2-dev", "lzma.h": "liblzma-dev", "png.h": "libpng-dev",
-    "jpeglib.h": "libjpeg-dev", "turbojpeg": "libturbojpeg0-dev", "tiff": "libtiff-dev", "webp/": "libwebp-dev",
-    "libav": "libavcodec-dev libavformat-dev libavutil-dev libswscale-dev", "ffi.h": "libffi-dev",
-    "openssl/": "libssl-dev", "curl/": "libcurl4-openssl-dev", "sqlite3.h": "libsqlite3-dev",
-    "cblas.h": "libopenblas-dev", "lapacke.h": "liblapacke-dev", "mkl": "libmkl-dev", "fftw3": "libfftw3-dev",
-    "hdf5": "libhdf5-dev", "sndfile": "libsndfile1-dev", "portaudio": "portaudio19-dev", "alsa/": "libasound2-dev",
-    "numa.h": "libnuma-dev", "numaif.h": "libnuma-dev", "rdma/": "librdmacm-dev", "infiniband/": "libibverbs-dev",
-    "libaio.h": "libaio-dev", "uuid/": "uuid-dev", "readline/": "libreadline-dev", "ncurses": "libncurses-dev",
-    "tbb/": "libtbb-dev", "gmp": "libgmp-dev", "mpfr": "libmpfr-dev", "CGAL": "libcgal-dev", "pcl/": "libpcl-dev",
-    "embree": "libembree-dev", "assimp/": "libassimp-dev", "OpenEXR/": "libopenexr-dev", "geos": "libgeos-dev",
-    "gdal": "libgdal-dev", "proj": "libproj-dev", "libusb": "libusb-1.0-0-dev", "udev": "libudev-dev",
-    "glib.h": "libglib2.0-dev", "gtk/": "libgtk-3-dev", "yaml-cpp/": "libyaml-cpp-dev",
-    "hip/": "hip-dev", "CL/": "opencl-headers", "linux/": "linux-libc-dev", "asm/": "linux-libc-dev",
-    "stdio.h": "libc6-dev", "stdlib.h": "libc6-dev", "limits.h": "libc6-dev", "bits/": "libc6-dev",
-    "gnu/stubs-32": "libc6-dev-i386", "sys/cdefs": "libc6-dev", "features.h": "libc6-dev",
-}  # fmt: skip
 
 
 def _row(header: str, table: dict[str, tuple[str, str]]) -> tuple[str, str]:
@@ -151,7 +96,7 @@ def _cuda_fix(hit: Hit) -> Iterator[Fix]:
             yield fixes.command("sh", "-c", "ls -d /usr/local/cuda*")
         yield fixes.use_toolkit(toolkit or None)
         return
-    apt, conda = _row(header, PACKAGES)
+    apt, conda = _row(header, names.table("cuda_headers"))
     if hit.context.conda:
         channel = f"nvidia/label/cuda-{toolkit}.0" if toolkit else "nvidia"
         yield fixes.conda_install(conda, channel=channel)
@@ -229,7 +174,9 @@ def _python_fix(hit: Hit) -> Iterator[Fix]:
 def _other_fix(hit: Hit) -> Iterator[Fix]:
     header = hit["header"]
     fitting = (
-        how for start, how in OTHERS.items() if header.startswith(start) or f"/{start}" in header
+        how
+        for start, how in names.table("headers").items()
+        if header.startswith(start) or f"/{start}" in header
     )
     how = next(fitting, "")
     if how == _SUBMODULES or not how:
