@@ -11,7 +11,6 @@ from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.logs import names
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.logs.rules_source import port
-from dcnbuild.doctor.parse.patterns import QUOTE
 
 # -- too new, too old ------------------------------------------------------------------------------------
 
@@ -142,17 +141,6 @@ def _of_standard(hit: Hit) -> bool:
 
 
 # -- missing -----------------------------------------------------------------------------------------------------------
-
-_COMPILER = (
-    r"(?:.{0,250}/)?(?:x86_64-linux-gnu-|aarch64-linux-gnu-)?(?:g\+\+|gcc|c\+\+|clang\+\+|clang|cc|cc1plus|gfortran)"
-    r"(?:-\d{1,2}(?:\.\d){0,2})?"
-)
-_CONDA_COMPILER = r".{0,300}conda\w{0,20}-linux-gnu-(?:cc|gcc|c\+\+|g\+\+)"
-_CC1PLUS = (
-    ("cannot exec", rf"cannot execute {QUOTE}?(?P<name>cc1plus){QUOTE}?"),
-    ("error trying to exec", rf"error trying to exec {QUOTE}(?P<name>cc1plus){QUOTE}"),
-    ("cannot exec", rf"cannot exec {QUOTE}(?P<name>cc1plus){QUOTE}"),
-)
 
 
 def _is_conda(hit: Hit) -> bool:

@@ -11,8 +11,6 @@ from dcnbuild.doctor.logs import known
 from dcnbuild.doctor.logs.advice import ASK_TORCH
 from dcnbuild.doctor.logs.rule import Hit
 
-_VERSIONS = r"(?P<cuda>\d+\.\d+)"
-
 
 def _mismatch_versions(hit: Hit) -> tuple[str, str]:
     """(CUDA of the toolkit, CUDA of torch), "" where the log is cut off before it."""
@@ -107,9 +105,6 @@ def _nvcc_fix(hit: Hit) -> Iterator[Fix]:
         yield fixes.use_toolkit(root=home)
         return
     yield from find_toolkit(hit, hit.get("toolkit") if hit.context.windows else None)
-
-
-_MISSING_NVCC = r"(?:[^\n]{0,300}[/\\])?nvcc(?:\.exe)?"
 
 
 def _cuda_home_unset_fix(hit: Hit) -> Iterable[Fix]:

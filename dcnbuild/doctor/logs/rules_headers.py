@@ -11,35 +11,8 @@ from dcnbuild.doctor.logs import names
 from dcnbuild.doctor.logs.advice import system_package
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.logs.rules_source import whose
+from dcnbuild.knowledge import Entry, headers
 from dcnbuild.versions import numbers
-
-_CUDA_HEADERS = (
-    r"(?:cuda(?:_runtime|_runtime_api|_fp\d+|_bf16|_profiler_api|_occupancy|_device_runtime_api|_awbarrier\w*"
-    r"|_texture_types|_surface_types|_pipeline\w*|GL|_gl_interop|_egl_interop|Typedefs|Profiler)?\.(?:h|hpp)"
-    r"|cusparse\w*\.h|cublas\w*\.h|cusolver\w*\.h|curand\w*\.h|cufft\w*\.h|cufile\w*\.h|nvToolsExt\w*\.h|nvtx\d?/[\w./]+"
-    r"|nvrtc\w*\.h|nvml\.h|nvjpeg\w*\.h|nvJitLink\w*\.h|npp\w*\.h|cupti\w*\.h|crt/[\w.]+|thrust/[\w./]+|cub/[\w./]+"
-    r"|cuda/(?:std/)?[\w./]+|nv/target|cooperative_groups[\w./]*|device_launch_parameters\.h|driver_types\.h"
-    r"|vector_types\.h|vector_functions\.h|device_functions\.h|host_defines\.h|texture_\w+\.h|surface_\w+\.h"
-    r"|library_types\.h|builtin_types\.h|math_constants\.h|math_functions\.h|mma\.h|fatbinary\w*\.h)"
-)
-#: Header → the first CUDA that has it.
-_SINCE = {
-    "cuda_fp8": "11.8",
-    "cuda_fp4": "12.8",
-    "cuda_fp6": "12.8",
-    "cuda_bf16": "11.0",
-    "cub/": "11.0",
-}
-#: Header → (the first CUDA that has it no longer, what stands for it).
-_GONE = {
-    "nvToolsExt": ("13.0", "nvtx3/nvToolsExt.h: NVTX 3 is header-only, no library is linked"),
-    "texture_fetch_functions": ("12.0", "cudaTextureObject_t, whose functions need no header"),
-    "cuda_texture_types": ("12.0", "cudaTextureObject_t, whose functions need no header"),
-    "cuda_surface_types": ("12.0", "cudaSurfaceObject_t, whose functions need no header"),
-    "device_functions": ("13.0", "cuda_runtime.h"),
-    "math_functions": ("13.0", "cuda_runtime.h"),
-    "host_defines": ("13.0", "crt/host_defines.h, by way of cuda_runtime.h"),
-}
 
 _SUBMODULES = "submodules"
 
@@ -51,25 +24,50 @@ def _row(header: str, table: dict[str, tuple[str, str]]) -> tuple[str, str]:
 # -- headers of the CUDA toolkit ---------------------------------------------------------------------
 
 
+def _entry(hit: Hit) -> Entry | None:
+    """What the table of CUDA has of the header, by its whole name."""
+    return next(
+        (entry for entry in headers.find(hit["header"]) if entry.name == hit["header"]), None
+    )
+
+
 def _moved(hit: Hit) -> bool:
-    """Whether it is a header of Thrust, CUB or libcu++, which CUDA 13 keeps in a directory of its own."""
-    header, toolkit = hit["header"], hit["toolkit"]
-    if not re.match(r"(?:thrust|cub|cuda|nv)/", header) or (toolkit and numbers(toolkit) < (13,)):
+    """Whether the toolkit keeps the header in another directory since some release (Thrust, CUB, libcu++)."""
+    entry, toolkit = _entry(hit), hit["toolkit"]
+    known = entry.changes[1:] if entry else ()
+    since = (
+        known[-1][0]
+        if known
+        else "13.0"
+        if re.match(r"(?:thrust|cub|cuda|nv)/", hit["header"])
+        else None
+    )
+    if since is None or (toolkit and numbers(toolkit) < numbers(since)):
         return False
     return bool(toolkit) or bool(re.search(r"\.(?:cpp|cc|cxx|c)$", hit["source"]))
 
 
 def _gone(hit: Hit) -> tuple[str, str] | None:
-    found = next((row for start, row in _GONE.items() if hit["header"].startswith(start)), None)
-    toolkit = hit["toolkit"]
-    if found is None or "/" in hit["header"] or (toolkit and numbers(toolkit) < numbers(found[0])):
+    """(the first CUDA without the header, what stands for it); None where the toolkit should have it."""
+    entry, toolkit = _entry(hit), hit["toolkit"]
+    if (
+        entry is None
+        or entry.removed is None
+        or (toolkit and numbers(toolkit) < numbers(entry.removed))
+    ):
         return None
-    return found
+    today = entry.replacement or _TODAY.get(entry.name, "nothing, drop it")
+    return entry.removed, today
+
+
+#: Headers that CUDA removed → what stands for them, where the table does not say.
+_TODAY = {"nvToolsExt.h": "nvtx3/nvToolsExt.h: NVTX 3 is header-only, no library is linked"}
 
 
 def _since(hit: Hit) -> str | None:
     """The first CUDA with the header, where the toolkit in use is older."""
-    first = next((cuda for start, cuda in _SINCE.items() if hit["header"].startswith(start)), None)
+    entry = _entry(hit)
+    first = entry.added if entry else None
     return first if first and hit["toolkit"] and numbers(hit["toolkit"]) < numbers(first) else None
 
 
@@ -201,9 +199,6 @@ def _crypt_fix(hit: Hit) -> Iterator[Fix]:
         )
     else:
         yield from system_package(hit, "libcrypt-dev", "crypt.h")
-
-
-_INCLUDES = "{where} includes {header}, which "
 
 
 def _cccl_moved_cause(hit: Hit) -> str:

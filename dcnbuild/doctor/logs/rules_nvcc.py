@@ -11,8 +11,6 @@ from dcnbuild.doctor.logs import known
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.logs.rules_source import port
 
-_FATAL = r"\bfatal\s{0,4}:\s{0,4}"
-
 
 def _std_cause(hit: Hit) -> str:
     toolkit, path = hit.get("toolkit"), hit.get("nvcc_path")

@@ -12,12 +12,6 @@ from dcnbuild.doctor.logs import names
 from dcnbuild.doctor.logs.owner import Owner, owner
 from dcnbuild.doctor.logs.rule import Hit
 
-_TH_HEADER = r"TH[CS]?(?:UNN|NN)?/[\w./-]+\.(?:h|cuh|hpp)"
-_TH_NAME = (
-    r"_?(?:TH(?!CudaCheck\b)(?:C|Cuda|Float|Double|Long|Int|Short|Byte|Char|Half|Bool|Tensor|Blas"
-    r"|ArgCheck|Assert|Error|Alloc|Free|Generator|Vector|NN)\w*|lazyInitCUDA)"
-)
-
 
 def port(hit: Hit) -> Fix:
     """The line that rewrites the project."""

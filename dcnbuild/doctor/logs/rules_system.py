@@ -95,17 +95,6 @@ def _lock_fix(hit: Hit) -> Iterator[Fix]:
         )
 
 
-_NO_SPACE = (
-    "ptxas-error",
-    "nvcc-fatal",
-    "compiler-crash",
-    "nvcc-temporary-files",
-    "undefined-reference",
-    "multiple-definition",
-    "source-missing",
-)
-
-
 def _compiler_crash_when(hit: Hit) -> bool:
     return "core dumped" not in hit.match.group() or bool(
         re.search(r"nvcc|cc1plus|g\+\+|ninja|cicc|ptxas|make", hit.around(before=6, after=3))

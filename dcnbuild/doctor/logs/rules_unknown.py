@@ -12,11 +12,6 @@ from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.logs.rules_source import whose
 
 _FRAME = re.compile(r"File \"([^\"]{1,300})\", line (\d+)")
-#: Exceptions that tell of another failure, which stands above them.
-_CARRIERS = re.compile(
-    r"CalledProcessError|(?:Compile|Link|Distutils\w*|Build\w*|Installation|Subprocess)Error|SystemExit"
-    r"|Error (?:compiling|building)|ChildFailedError|KeyboardInterrupt|BrokenPipeError|MetadataGenerationFailed"
-)
 
 
 def _in_traceback(hit: Hit) -> bool:
