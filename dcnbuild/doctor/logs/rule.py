@@ -81,6 +81,16 @@ Text = str | Callable[[Hit], str]
 Fixes = tuple[Fix, ...] | Callable[[Hit], Iterable[Fix]]
 
 
+#: A part of a template that is left out where the entity in it is empty: "It is missing[: {path}]."
+_OPTIONAL = re.compile(r"\[([^\[\]{}]*\{(\w+)\}[^\[\]{}]*)\]")
+
+
+def filled(template: str, hit: Hit) -> str:
+    """The template with the hit's entities in place of `{name}`, and without `[…{name}…]` where it is empty."""
+    kept = _OPTIONAL.sub(lambda part: part[1] if hit[part[2]] else "", template)
+    return kept.format_map(hit)
+
+
 @dataclass(frozen=True)
 class LogRule:
     """One way a build fails, as logs show it.
@@ -92,7 +102,7 @@ class LogRule:
         where: what entities of such a record have to be: name of the entity → a regular expression
             for all of it, or for its last part ("c10::Half" also matches as "Half").
         patterns: wordings that belong to this rule alone.
-        cause: one sentence.
+        cause: one sentence, a template for `filled` or a function.
         fix: what mends it.
         example: a log whose first finding this is.
         severity: see Finding.
@@ -159,7 +169,7 @@ class LogRule:
 
     def finding(self, hit: Hit, more: Iterable[Hit] = ()) -> Finding:
         """What to report about a hit; `more` are further hits of the same rule."""
-        cause = self.cause(hit) if callable(self.cause) else self.cause.format_map(hit)
+        cause = self.cause(hit) if callable(self.cause) else filled(self.cause, hit)
         fixes = self.fix(hit) if callable(self.fix) else self.fix
         evidence = [hit.evidence()]
         evidence += [hit.log.text(hit.line + step).strip() for step in range(1, self.context + 1)]

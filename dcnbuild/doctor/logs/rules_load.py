@@ -46,19 +46,18 @@ def _library_fix(hit: Hit) -> Iterator[Fix]:
         yield from _driver_fix(hit)
     elif found.owner == "cuda":
         yield ASK_TORCH
-        if loader.kind == "torch" and found.pip:
-            yield install(hit, found.pip)
-            yield fixes.say("or torch anew, with all that it needs:")
-            yield fixes.pip("install", "--force-reinstall", "torch")
-            return
-        yield fixes.say("built for this torch and its CUDA:")
-        yield from rebuild(hit, for_loader(hit, loader))
+        if loader.kind in ("package", "own"):
+            yield fixes.say("built for this torch and its CUDA:")
+            yield from rebuild(hit, for_loader(hit, loader))
         if found.pip:
-            yield fixes.say("or the library that it asks for, beside the others:")
+            yield fixes.say("the library that is asked for, beside the others:")
             yield install(hit, found.pip)
         elif hit.context.conda and found.conda:
             yield fixes.conda_install(found.conda)
-        if "cudnn" in found.name:
+        if loader.kind == "torch":
+            yield fixes.say("or torch anew, with all that it needs:")
+            yield fixes.pip("install", "--force-reinstall", "torch")
+        elif "cudnn" in found.name:
             yield fixes.say(f"or, for the whole system, the package {found.apt} of NVIDIA")
         else:
             version = re.search(r"\.so\.(\d{1,2}\.\d)", found.name)
@@ -283,3 +282,33 @@ def _libc10_not_found_when(hit: Hit) -> bool:
 
 def _libcudart_not_found_when(hit: Hit) -> bool:
     return libraries.library(hit["name"]).owner == "cuda"
+
+
+# -- packages that say themselves what they were built for ----------------------------------------------------
+
+_BUILT_FOR = re.compile(
+    r"PyTorch (?P<version>[\d.]+\S*)[^\n]{0,60}?\(you have (?P<have>[^)]{1,60})\)"
+)
+
+
+def built_for_cause(hit: Hit) -> str:
+    """The package, what it was built for, and what is there, as far as its message says."""
+    name = (hit["name"] or "A package").replace("xFormers", "xformers")
+    found = _BUILT_FOR.search(hit.around(before=3, after=3))
+    if found:
+        return f"{name} was built for torch {found['version']}, and the installed torch is {found['have']}."
+    version = f" (built for {hit['version']})" if hit["version"] else ""
+    return f"{name} was built for another torch than the one that loads it{version}."
+
+
+def built_for_fix(hit: Hit) -> Iterator[Fix]:
+    """The package for this torch, or the torch for this package."""
+    name = (hit["name"] or "xformers").replace("xFormers", "xformers")
+    found = _BUILT_FOR.search(hit.around(before=3, after=3))
+    yield ASK_TORCH
+    yield fixes.say(f"the release of {name} that was built for this torch:")
+    yield fixes.pip_install(name, options=("--upgrade", "--force-reinstall", "--no-deps"))
+    cuda = re.search(r"\+cu(\d{2})(\d)", found["version"]) if found else None
+    if found and cuda:
+        yield fixes.say(f"or the torch that it was built for, {found['version']}:")
+        yield fixes.install_torch(found["version"].split("+")[0], f"{cuda[1]}.{cuda[2]}")

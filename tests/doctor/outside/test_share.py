@@ -11,6 +11,7 @@ import pytest
 from doctor.outside import score
 
 from dcnbuild import explain
+from dcnbuild.doctor.logs import RULES
 
 VARIANTS: list[dict[str, Any]] = json.loads(
     Path(__file__).with_name("variants.json").read_text(encoding="utf-8")
@@ -56,3 +57,127 @@ def test_variants(case: dict[str, Any]) -> None:
     text = "\n".join((first.id, first.title, first.cause, *first.fix))
     assert first.severity == "error"
     assert [pattern for pattern in case["must_match"] if not re.search(pattern, text)] == []
+
+
+def test_causes_have_no_holes() -> None:
+    """What a message does not name is left out with the words around it."""
+    logs = [case["log"] for case in VARIANTS] + [rule.example for rule in RULES]
+    logs += [(score.GIVEN / f"{name}.log").read_bytes() for name in score.names(score.GIVEN)]
+    hole = re.compile(r"(?<![\w)>])\(\s*\)| [,;.](?: |$)|: ?[.;)](?![./])|:\s*$|[^\s]  +[^\s]")
+    causes = {finding.cause for log in logs for finding in explain(log)[:1]}
+    assert [cause for cause in causes if hole.search(cause)] == []
+
+
+#: The programs that fixes may call, beside those of a shell. Each is of a package that the fix, or the log, names.
+PROGRAMS = frozenset(
+    [
+        "apt-cache",
+        "apt-file",
+        "apt-get",
+        "apt-key",
+        "apt-mark",
+        "apk",
+        "as",
+        "brew",
+        "cmake",
+        "codesign",
+        "compute-sanitizer",
+        "conda",
+        "dcnbuild",
+        "df",
+        "dkms",
+        "dmesg",
+        "dnf",
+        "docker",
+        "dpkg",
+        "file",
+        "findmnt",
+        "findstr",
+        "free",
+        "g++",
+        "gcc",
+        "git",
+        "grep",
+        "ldd",
+        "ls",
+        "lsmod",
+        "mim",
+        "mkdir",
+        "modprobe",
+        "mokutil",
+        "ninja",
+        "nvcc",
+        "nvidia-ctk",
+        "nvidia-cuda-mps-control",
+        "nvidia-smi",
+        "pacman",
+        "patchelf",
+        "pip",
+        "printenv",
+        "python",
+        "python3",
+        "rm",
+        "rmdir",
+        "rmmod",
+        "rocminfo",
+        "sed",
+        "set",
+        "sh",
+        "sudo",
+        "systemctl",
+        "tasklist",
+        "ubuntu-drivers",
+        "ulimit",
+        "uname",
+        "unset",
+        "uv",
+        "vcvarsall.bat",
+        "where",
+        "winget",
+        "xcode-select",
+        "zypper",
+        "cd",
+        "export",
+        "yum",
+        "rustup",
+        "yay",
+        "cl",
+    ]
+)
+
+
+def test_fixes_call_programs_that_exist() -> None:
+    logs = [case["log"] for case in VARIANTS] + [rule.example for rule in RULES]
+    for log in logs:
+        for line in (line for finding in explain(log) for line in finding.fix):
+            words = line.replace("sudo ", "").split()
+            if words[0] in ("#", "rem", ".") or "=" in words[0]:
+                continue
+            assert words[0].rpartition("/")[2] in PROGRAMS, line
+
+
+def test_what_port_has_no_rule_for_is_not_promised() -> None:
+    for name in ("at::symeig", "cub::TransformInputIterator"):
+        scope, _, last = name.rpartition("::")
+        (finding,) = explain(f"a.cpp:1:1: error: ‘{last}’ is not a member of ‘{scope}’\n")
+        assert not any("port" in line for line in finding.fix)
+    (finding,) = explain('a.cu(1): error: identifier "cudaThreadSynchronize" is undefined\n')
+    assert any(line.startswith("dcnbuild port") for line in finding.fix)
+
+
+def test_fixes_are_for_the_machine_of_the_log() -> None:
+    def fix(log: str) -> str:
+        return "\n".join(explain(log)[0].fix)
+
+    missing = "error: command 'g++' failed: No such file or directory\n"
+    assert "apt-get install" in fix(missing)
+    assert "dnf install" in fix(f"Rocky Linux release 9.3\n{missing}")
+    assert "apk add" in fix(f"fetch https://dl-cdn.alpinelinux.org\n{missing}")
+    assert "sudo" not in fix(f"root@0123456789ab:/workspace# pip install .\n{missing}")
+    isolated = "Preparing metadata (pyproject.toml)\nModuleNotFoundError: No module named 'torch'\n"
+    assert "\npip install --no-build-isolation" in fix(isolated)
+    assert "uv pip install --no-build-isolation" in fix(f"Resolved 3 packages in 9ms\n{isolated}")
+    unset = "OSError: CUDA_HOME environment variable is not set.\n"
+    assert "export CUDA_HOME=" in fix(unset)
+    assert 'set "CUDA_HOME=' in fix(f"C:\\src> python setup.py install\n{unset}")
+    assert "$env:CUDA_HOME" in fix(f"PS C:\\src> python setup.py install\n{unset}")
