@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from dcnbuild._torch_import import when_imported
 from dcnbuild.compat.names import (
     DEFAULT_NAMES,
     EXTENSIONS,
@@ -71,6 +72,9 @@ def install(*names: str, without: Iterable[str] = ()) -> None:
     if not any(isinstance(finder, _OldNames) for finder in sys.meta_path):
         sys.meta_path.insert(0, _OldNames())
         sys.meta_path.append(_Parents())
+    if "mmcv.ops" in wanted:
+        # Its registry has DCN and DCNv2 once mmcv.ops is imported, which build_conv_layer alone would not do.
+        when_imported("mmcv.cnn", "mmcv.ops", complete="build_conv_layer")
 
 
 def _refuse_if_taken(name: str) -> None:
