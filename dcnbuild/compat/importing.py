@@ -108,7 +108,7 @@ def _ours_for(name: str) -> str | None:
     """The full name of the module of ours that stands in for `name` as things are, or None."""
     if any(ends_in(name, end) for end in _left_alone):
         return None
-    if name in _installed or _is_extension_of_what_runs(name):
+    if name in _installed or _is_below(name, _installed) or _is_extension_of_what_runs(name):
         return lookup(name)
     if name.partition(".")[0] in THEIR_OWN:
         return None
@@ -153,7 +153,10 @@ class _Parents(importlib.abc.MetaPathFinder):
     ) -> importlib.machinery.ModuleSpec | None:
         # A copy of DCNv2 is often a git submodule that was never checked out.
         copied = "DCNv2.dcn_v2" in _installed and ends_in(fullname, "DCNv2")
-        return _spec(fullname) if copied or _is_parent(fullname, _installed) else None
+        asked_for = {name for name in _installed if name in ON_REQUEST or name not in MODULES}
+        below = _is_below(fullname, asked_for) and _has_stand_ins_below(fullname)
+        around = _is_parent(fullname, asked_for)
+        return _spec(fullname) if copied or around or below else None
 
 
 def _found_by_others(
@@ -177,13 +180,19 @@ def _is_parent(name: str, of: Iterable[str]) -> bool:
     return any(other.startswith(f"{name}.") for other in of)
 
 
+def _is_below(name: str, packages: Iterable[str]) -> bool:
+    return any(name.startswith(f"{package}.") for package in packages)
+
+
+def _has_stand_ins_below(name: str) -> bool:
+    """Whether it ends in a package of MODULES: mmdet.ops.dcn in "dcn", mmdet.ops.dcn.modules in "dcn.modules"."""
+    parts = name.split(".")
+    return any(_is_parent(".".join(parts[start:]), MODULES) for start in range(len(parts)))
+
+
 def _spec(name: str) -> importlib.machinery.ModuleSpec:
-    # A package, if modules below it have stand-ins: mmdet.ops.dcn has those of "dcn".
-    ends = [known for known in MODULES if ends_in(name, known)]
-    is_package = _is_parent(name, _installed) or any(_is_parent(end, MODULES) for end in ends)
-    return importlib.machinery.ModuleSpec(
-        name, _Loader(), is_package=is_package or ends_in(name, "DCNv2")
-    )
+    is_package = _is_parent(name, _installed) or _has_stand_ins_below(name)
+    return importlib.machinery.ModuleSpec(name, _Loader(), is_package=is_package)
 
 
 class _Loader(importlib.abc.Loader):

@@ -50,7 +50,7 @@ MODULES = {
 #: they are given. The others are what `install()` and `python -m dcnbuild.compat` install.
 ON_REQUEST = frozenset(
     name for name in MODULES if name.startswith(("mmcv.", "detectron2.", "maskrcnn_benchmark."))
-) | {"DCNv2", "_ext", "_backend", "DCN", "dcn", "deform_conv_v2"}
+) | {"DCNv2", "_ext", "_backend", "DCN", "DCN.dcn_v2", "dcn", "deform_conv_v2"}
 
 DEFAULT_NAMES = tuple(name for name in MODULES if name not in ON_REQUEST)
 

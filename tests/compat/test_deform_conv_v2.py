@@ -44,7 +44,9 @@ def _original(module: DeformConv2d, x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("modulation", [False, True])
-@pytest.mark.parametrize(("kernel", "padding", "stride"), [(3, 1, 1), (3, 1, 2), (5, 2, 1), (5, 1, 3)])
+@pytest.mark.parametrize(
+    ("kernel", "padding", "stride"), [(3, 1, 1), (3, 1, 2), (5, 2, 1), (5, 1, 3)]
+)
 def test_it_computes_what_the_original_does(
     kernel: int, padding: int, stride: int, modulation: bool
 ) -> None:
