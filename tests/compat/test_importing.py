@@ -233,3 +233,50 @@ def test_a_script_may_ask_for_more_names(tmp_path: Path) -> None:
     assert failed.returncode == 2 and "nowhere.py" in failed.stderr
     script.write_text("raise SystemExit(3)\n")
     assert python(tmp_path, *runner, script).returncode == 3
+
+
+#: Asks for names in the processes that it starts, and imports no torch, which would take seconds in each.
+SPAWNING = """
+import importlib.util, multiprocessing, sys, threading
+
+def work(queue, how):
+    spec = importlib.util.find_spec("dcn_v2")
+    queue.put((how, type(spec.loader).__module__ if spec else None, __name__, sys.argv[1:]))
+
+if __name__ == "__main__":
+    for how in sys.argv[1].split(","):
+        context = multiprocessing.get_context(how)
+        queue = context.Queue()
+        process = context.Process(target=work, args=(queue, how))
+        process.start()
+        print(*queue.get(timeout=300))
+        process.join()
+"""
+
+
+def test_processes_that_a_script_starts_have_the_names(tmp_path: Path) -> None:
+    package = tmp_path / "tools"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "train.py").write_text(SPAWNING)
+    (package / "again.py").write_text(
+        "from .train import work\n" + SPAWNING.replace("def work", "def other")
+    )
+    runner = ("-m", "dcnbuild.compat")
+    ours = "dcnbuild.compat.importing __mp_main__ ['spawn,forkserver']"
+    expected = f"spawn {ours}\nforkserver {ours}"
+    assert output_of(tmp_path, *runner, package / "train.py", "spawn,forkserver") == expected
+    said = output_of(tmp_path, *runner, "-m", "tools.again", "spawn")  # with a relative import
+    assert said == "spawn dcnbuild.compat.importing tools.train ['spawn']"
+    # Without the runner, a child says why it cannot be one.
+    alone = python(tmp_path, "-m", "dcnbuild.compat.child")
+    assert "DCNBUILD_COMPAT_RUN is not set" in alone.stderr
+
+
+def test_the_runner_leaves_names_to_the_repository(tmp_path: Path) -> None:
+    (tmp_path / "dcn_v2.py").write_text("DCN = 'its own'\n")
+    (tmp_path / "script.py").write_text(
+        "import importlib.util as u; from dcn_v2 import DCN; print(DCN, u.find_spec('dcn_v2_ext') is not None)\n"
+    )
+    arguments = ("-m", "dcnbuild.compat", "--not", "dcn_v2", "script.py")
+    assert output_of(tmp_path, *arguments) == "its own True"

@@ -240,12 +240,14 @@ def test_larger_maps_are_read_as_they_lie_in_memory() -> None:
     x = torch.randn(2, 3, 4, 4, dtype=torch.float64)
     both = torch.randn(2, 27, 8, 9, dtype=torch.float64, requires_grad=True)
     module = mmdet.ModulatedDeformConv(3, 5, 3, padding=1).double()
-    with pytest.warns(
-        UserWarning, match=r"offset has shape \(2, 18, 8, 9\), expected \(2, 18, 4, 4\)"
+    with (
+        pytest.warns(
+            UserWarning, match=r"offset has shape \(2, 18, 8, 9\), expected \(2, 18, 4, 4\)"
+        ),
+        warnings.catch_warnings(),
     ):
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "mask has shape")
-            actual = module(x, both[:, :18], both[:, 18:].sigmoid())
+        warnings.filterwarnings("ignore", "mask has shape")
+        actual = module(x, both[:, :18], both[:, 18:].sigmoid())
     offset = torch.stack([image[:18].reshape(-1)[: 18 * 16].view(18, 4, 4) for image in both])
     mask = torch.stack([image[18:].reshape(-1)[: 9 * 16].view(9, 4, 4) for image in both]).sigmoid()
     expected = dcnbuild.deform_conv2d(x, offset, module.weight, module.bias, padding=1, mask=mask)
