@@ -134,13 +134,13 @@ class _OldNames(importlib.abc.MetaPathFinder):
         if name is None:
             return None
         theirs = _found_by_others(fullname, path)
-        if theirs is None or theirs.origin is None and theirs.submodule_search_locations is None:
+        if theirs is None:
             return _spec(fullname)
-        if theirs.submodule_search_locations is None and not theirs.origin.endswith(".py"):
-            return _spec(fullname)  # an extension, built or not: ours
-        is_file = theirs.submodule_search_locations is None
-        if is_file and can_replace(importlib.import_module(name), _source(theirs)):
-            return _spec(fullname)
+        if theirs.submodule_search_locations is None:
+            source = _source(theirs)
+            # Without a source it is an extension that was built, whenever and for whatever torch: ours.
+            if source is None or can_replace(importlib.import_module(name), source):
+                return _spec(fullname)
         theirs.loader = _Merging(theirs.loader, name)
         return theirs
 
@@ -170,10 +170,11 @@ def _found_by_others(
     return None
 
 
-def _source(spec: importlib.machinery.ModuleSpec) -> str:
+def _source(spec: importlib.machinery.ModuleSpec) -> str | None:
     loader = spec.loader
-    source = loader.get_source(spec.name) if isinstance(loader, importlib.abc.InspectLoader) else ""
-    return source or ""
+    if isinstance(loader, importlib.abc.InspectLoader):
+        return loader.get_source(spec.name)
+    return None
 
 
 def _is_parent(name: str, of: Iterable[str]) -> bool:
@@ -254,7 +255,7 @@ def _in_the_place_of_ours(name: str) -> Iterator[None]:
 
 def _same_function(theirs: Any, mine: Any) -> bool:
     """Whether `theirs` is the `apply` of an autograd.Function that takes as many arguments as our function."""
-    function = getattr(theirs, "__self__", None)
+    function: Any = getattr(theirs, "__self__", None)
     if getattr(theirs, "__name__", None) != "apply" or not hasattr(function, "forward"):
         return False
     context_and_arguments = inspect.signature(function.forward).parameters

@@ -14,6 +14,7 @@ import json
 import os
 import sys
 from dataclasses import asdict, dataclass
+from importlib.abc import InspectLoader
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -109,7 +110,8 @@ def _load(run: Run) -> tuple[CodeType, str]:
     spec = importlib.util.find_spec(run.target)
     if spec is not None and spec.submodule_search_locations is not None:
         spec = importlib.util.find_spec(f"{run.target}.__main__")
-    code = spec.loader.get_code(spec.name) if spec and hasattr(spec.loader, "get_code") else None
+    loader = spec.loader if spec else None
+    code = loader.get_code(spec.name) if spec and isinstance(loader, InspectLoader) else None
     if spec is None or code is None:
         raise ImportError(f"there is no module {run.target} that can be run")
     return code, spec.parent or ""
