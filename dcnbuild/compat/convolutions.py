@@ -115,12 +115,11 @@ class OldConvolution(DeformConv2d):
         self.__dict__.setdefault("groups", 1)
         if "bias" not in self.__dict__:
             self._parameters.setdefault("bias", None)
-        if not isinstance(self, PredictsOffsets):
+        found = next((name for name in PredictsOffsets.OFFSET_NAMES if name in self._modules), None)
+        if found is None:
             return []
-        self.offset_name = next(
-            (name for name in self.OFFSET_NAMES if name in self._modules), self.offset_name
-        )
-        conv = self._modules.get(self.offset_name)
+        setattr(self, "offset_name", found)  # noqa: B010  an attribute of PredictsOffsets
+        conv = self._modules[found]
         if isinstance(conv, nn.Conv2d) and conv.dilation != self.dilation:
             # DCNv2's own DCN forgot it, and read an offset map of another size as if it fitted.
             before, conv.dilation = conv.dilation, self.dilation

@@ -99,6 +99,7 @@ class _Mmcv(OldConvolution):
     """What mmcv's modules share: they compute in the dtype of the offset."""
 
     groups_name = "deform_groups"
+    deform_groups: int
     # mmcv and mmdetection treat them as a Conv2d, and look at these.
     transposed = False
     output_padding = (0,)
