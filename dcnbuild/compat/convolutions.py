@@ -27,7 +27,10 @@ def constructor(arguments: str) -> Any:
     signature = signature_of(f"self, {arguments}")
 
     def __init__(*args: Any, **kwargs: Any) -> None:
-        bound = signature.bind(*args, **kwargs)
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{type(args[0]).__name__}: {error}") from None
         bound.apply_defaults()
         given = bound.arguments
         given.update(given.pop("renamed", {}))

@@ -42,6 +42,7 @@ MODULES = {
     "detectron2._C": "larger_ext",
     "detectron2.layers.deform_conv": "detectron2",
     "maskrcnn_benchmark._C": "larger_ext",
+    "_C": "larger_ext",  # of what is built like them: cvpods._C, dl_lib._C
     # 4uiiurz1/pytorch-deform-conv-v2, which needs no extension
     "deform_conv_v2": "deform_conv_v2",
 }
@@ -50,7 +51,7 @@ MODULES = {
 #: they are given. The others are what `install()` and `python -m dcnbuild.compat` install.
 ON_REQUEST = frozenset(
     name for name in MODULES if name.startswith(("mmcv.", "detectron2.", "maskrcnn_benchmark."))
-) | {"DCNv2", "_ext", "_backend", "DCN", "DCN.dcn_v2", "dcn", "deform_conv_v2"}
+) | {"DCNv2", "_ext", "_backend", "DCN", "DCN.dcn_v2", "_C", "dcn", "deform_conv_v2"}
 
 DEFAULT_NAMES = tuple(name for name in MODULES if name not in ON_REQUEST)
 

@@ -12,7 +12,9 @@ import importlib.util
 import io
 import json
 import os
+import runpy
 import sys
+import zipfile
 from dataclasses import asdict, dataclass
 from importlib.abc import InspectLoader
 from importlib.machinery import ModuleSpec
@@ -56,6 +58,9 @@ class _MainSpec(ModuleSpec):
 
 def run_as_main(run: Run) -> None:
     """Runs it as `__main__`. The names must be installed. Raises what the script raises, and ImportError for no module."""
+    if not run.is_module and zipfile.is_zipfile(run.target):
+        runpy.run_path(run.target, run_name="__main__")  # what it spawns has no names
+        return
     os.environ[VARIABLE] = json.dumps(asdict(run))
     code, package = _load(run)
     main = ModuleType("__main__")

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from dcnbuild.ops.arguments import Attributes, output_size, pair
+from dcnbuild.ops.torch_versions import is_compiling
 
 Size = int | Sequence[int]
 
@@ -91,6 +92,8 @@ def back_to_all(grad: Tensor, like: Tensor) -> Tensor:
 
 
 def _warn(name: str, tensor: Tensor, expected: tuple[int, ...], whose: str) -> None:
+    if is_compiling():  # a warning would break the graph
+        return
     warnings.warn(
         f"{name} has shape {tuple(tensor.shape)}, expected {expected}: {whose} first values are read, as they lie in memory, "
         "which is what the operator that dcnbuild stands in for does",

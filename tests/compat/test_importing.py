@@ -89,6 +89,7 @@ def output_of(tmp_path: Path, *arguments: str | Path) -> str:
         ("mmcv.ops", "from mmcv.ops import ModulatedDeformConv2dPack, deform_conv2d"),
         ("mmcv.ops", "from mmcv.ops.deform_conv import DeformConv2d"),
         ("detectron2._C", "from detectron2._C import deform_conv_forward, nms_rotated"),
+        ("cvpods._C", "from cvpods import _C; _C.modulated_deform_conv_forward, _C.nms"),
         ("detectron2.layers.deform_conv", "from detectron2.layers.deform_conv import ModulatedDeformConv"),
         ("deform_conv_v2", "from deform_conv_v2 import DeformConv2d; DeformConv2d(2, 2).p_conv"),
     ],

@@ -192,6 +192,8 @@ def test_detectron2_applies_norm_and_activation() -> None:
 def test_deformable_groups_is_still_understood_by_mmcv() -> None:
     with pytest.warns(DeprecationWarning, match="deform_groups"):
         assert mmcv.ModulatedDeformConv2dPack(4, 4, 3, deformable_groups=2).deform_groups == 2
+    with pytest.raises(TypeError, match="DCNv2: missing a required argument: 'padding'"):
+        dcn_v2.DCNv2(4, 4, 3, 1)
     with pytest.raises(TypeError, match="colour"):
         mmcv.DeformConv2d(4, 4, 3, colour=2)
 

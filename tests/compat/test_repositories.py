@@ -261,6 +261,16 @@ def test_larger_maps_are_read_as_they_lie_in_memory() -> None:
         mmdet.DeformConv(3, 5, 3, padding=1).double()(x, both[:, :18])
 
 
+def test_larger_maps_compile_to_one_graph() -> None:
+    module = mmdet.ModulatedDeformConv(3, 5, 3, padding=1)
+    arguments = (torch.randn(1, 3, 4, 4), torch.randn(1, 18, 6, 5), torch.rand(1, 9, 6, 5))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = module(*arguments)
+    compiled = torch.compile(module, fullgraph=True, backend="eager")
+    assert torch.equal(compiled(*arguments), expected)
+
+
 def test_offsets_for_more_rois_are_read_from_the_beginning() -> None:
     """DCNv2's test script has offsets for 20 RoIs, and two of them."""
     torch.manual_seed(0)
