@@ -65,14 +65,15 @@ def install(*names: str, without: Iterable[str] = ()) -> None:
             raise ValueError(
                 f"dcnbuild has no module to stand in for {name!r}; there are: {', '.join(MODULES)}"
             )
-    for name in wanted - _installed:
+    new = wanted - _installed
+    for name in new:
         _refuse_if_taken(name)
     _installed.update(wanted)
     _left_alone.update(without)
     if not any(isinstance(finder, _OldNames) for finder in sys.meta_path):
         sys.meta_path.insert(0, _OldNames())
         sys.meta_path.append(_Parents())
-    if "mmcv.ops" in wanted:
+    if "mmcv.ops" in new:
         # Its registry has DCN and DCNv2 once mmcv.ops is imported, which build_conv_layer alone would not do.
         when_imported("mmcv.cnn", "mmcv.ops", complete="build_conv_layer")
 
