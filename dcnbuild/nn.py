@@ -104,7 +104,8 @@ class PredictsOffsets(DeformConv2d):
 
     The predicting convolution has the module's own geometry and makes 3·K·G' channels from the input (2·K·G' for v1): the
     first two thirds are offsets, the last third goes through a sigmoid and is the mask. It starts at zero. Its keys load
-    from checkpoints under any of `OFFSET_NAMES`, which are what the packages of old call it.
+    from checkpoints under any of `OFFSET_NAMES`, which are what old packages call it, and under the name that mmdetection
+    before 1.0 gave it beside the module: `conv2_offset.weight` for a module `conv2`.
     """
 
     OFFSET_NAMES = ("conv_offset", "conv_offset_mask")
@@ -144,8 +145,9 @@ class PredictsOffsets(DeformConv2d):
         return predicted[:, :split], predicted[:, split:].sigmoid()
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        for name in self.OFFSET_NAMES:
-            for key in [key for key in state_dict if key.startswith(f"{prefix}{name}.")]:
+        beside = [f"{prefix[:-1]}_offset."] if prefix else []
+        for start in (*(f"{prefix}{name}." for name in self.OFFSET_NAMES), *beside):
+            for key in [start + kind for kind in ("weight", "bias") if start + kind in state_dict]:
                 own = f"{prefix}{self.offset_name}.{key.rpartition('.')[2]}"
                 if own not in state_dict:
                     state_dict[own] = state_dict.pop(key)
