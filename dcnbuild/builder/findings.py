@@ -88,3 +88,27 @@ def build_failed(what: str, first_error: str, log: Path | None) -> Finding:
         evidence=(f"full log: {log}",) if log else (),
         fix=(f"dcnbuild doctor --log {log}",) if log else (),
     )
+
+
+def no_place(what: str, reasons: str) -> Finding:
+    """Neither the user's cache nor a temporary directory can hold a library that could be loaded."""
+    return Finding(
+        id="no-cache-directory",
+        severity="error",
+        title=f"no directory to keep {what} in",
+        cause="A directory is needed that only you can write, and in which programs may run.",
+        evidence=tuple(reasons.split("; ")),
+        fix=("export DCNBUILD_CACHE=/a/directory/of/yours",),
+    )
+
+
+def does_not_load(what: str, path: Path, said: str) -> Finding:
+    """A library that was built here and now, and the loader's complaint."""
+    return Finding(
+        id="library-does-not-load",
+        severity="error",
+        title=f"{what} were compiled and cannot be loaded",
+        cause=said,
+        evidence=(f"library: {path}",),
+        fix=("dcnbuild doctor",),
+    )

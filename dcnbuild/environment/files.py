@@ -38,6 +38,14 @@ def is_dir(path: Path) -> bool:
         return False
 
 
+def mounted_noexec(path: Path) -> bool:
+    """Whether the file system of a file or directory forbids to execute and to load what is on it."""
+    try:
+        return bool(os.statvfs(path).f_flag & getattr(os, "ST_NOEXEC", 0))
+    except (OSError, ValueError):
+        return False
+
+
 def resolve(path: Path) -> Path:
     """The path with symlinks followed as far as that is possible."""
     try:
