@@ -126,7 +126,9 @@ def test_pythons_headers(has_headers: bool | None, says: int) -> None:
 
 def test_another_environment_is_active() -> None:
     facts = python(is_active=False, executable=Path("/usr/bin/python3"))
-    assert one(facts, "venv-mismatch").fix == ("/home/ada/venv/bin/python -m pip install dcnbuild",)
+    assert one(facts, "venv-mismatch").fix == (
+        "/home/ada/venv/bin/python -m pip install -v .  # in the checkout of dcnbuild",
+    )
     for is_active in (True, None):
         assert found(python(is_active=is_active), "venv-mismatch") == []
 

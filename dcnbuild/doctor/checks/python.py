@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from dcnbuild.doctor import shell
@@ -55,7 +56,8 @@ def venv_mismatch(facts: Facts) -> Iterator[Verdict]:
         "A virtual environment is active, but this Python belongs to another one: what is "
         "installed with it does not reach the active one.",
         (f"VIRTUAL_ENV={active}", f"this Python: {python.executable} (prefix {python.prefix})"),
-        (f"{active}/bin/python -m pip install dcnbuild",),
+        # there is no release on PyPI yet
+        (f"{shlex.quote(active)}/bin/python -m pip install -v .  # in the checkout of dcnbuild",),
     )
 
 
