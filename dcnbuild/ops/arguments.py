@@ -11,6 +11,9 @@ from torch import Tensor
 FLOATING = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 HALF = (torch.float16, torch.bfloat16)
 
+#: Sides of images, and whatever else is counted along one axis, are below this; kSideLimit of csrc/sampling.h.
+SIDE_LIMIT = 2**30
+
 
 class Attributes(NamedTuple):
     """The integers of a call, per axis as (y, x)."""
