@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_variadic
 
-from dcnbuild.ops.arguments import SIDE_LIMIT, Attributes, output_size, parse
+from dcnbuild.ops.arguments import SIDE_LIMIT, Attributes, check_dense, output_size, parse
 
 
 class Taps(NamedTuple):
@@ -112,9 +113,7 @@ def locate(input: Tensor, offset: Tensor, a: Attributes, kernel: tuple[int, int]
         value = pixels.gather(3, per_channel(index, channels))
         return torch.where(per_channel(valid, channels), value, 0)
 
-    return Taps(
-        (corner(0, 0), corner(0, 1), corner(1, 0), corner(1, 1)), ly, lx, ~inside & ~nan
-    )
+    return Taps((corner(0, 0), corner(0, 1), corner(1, 0), corner(1, 1)), ly, lx, ~inside & ~nan)
 
 
 def multiply(weight: Tensor, columns: Tensor, a: Attributes, size: tuple[int, int]) -> Tensor:
@@ -199,9 +198,20 @@ def deform_conv2d(
     mask: Tensor | None = None,
 ) -> Tensor:
     """`dcnbuild.deform_conv2d` in plain torch, on any device: same arguments, same results, any order of derivative."""
+    if has_torch_function_variadic(input, offset, weight, bias, mask):
+        return handle_torch_function(
+            deform_conv2d, (input, offset, weight, bias, mask), input, offset, weight, bias,
+            stride=stride, padding=padding, dilation=dilation, mask=mask,
+        )  # fmt: skip
     attributes = parse(input, offset, weight, bias, stride, padding, dilation, mask)
-    output = forward(input, offset, mask, weight, bias, attributes)
-    return output.contiguous(memory_format=memory_format_of(input))
+    tensors = {"input": input, "offset": offset, "mask": mask, "weight": weight, "bias": bias}
+    for name, tensor in tensors.items():
+        if tensor is not None:
+            check_dense("deform_conv2d", name, tensor)
+    wider = bias is not None and bias.dtype != input.dtype
+    output = forward(input, offset, mask, weight, None if wider else bias, attributes)
+    output = output.contiguous(memory_format=memory_format_of(input))
+    return output + bias[:, None, None] if wider and bias is not None else output
 
 
 def memory_format_of(tensor: Tensor) -> torch.memory_format:

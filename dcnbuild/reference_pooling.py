@@ -159,20 +159,23 @@ def _pool_some(
     def each_channel(t: Tensor) -> Tensor:
         return t.repeat_interleave(per_class, dim=1)
 
+    counted = each_channel(both)
+
     def corner(row: Tensor, column: Tensor) -> Tensor:
         index = each_channel(row)[..., :, None] * width + each_channel(column)[..., None, :]
         if height * width == 0 or input.shape[0] == 0:
             # Nothing to read: the empty sum is zero, and still knows that it came from `input`.
             return input.sum().expand(index.shape)
         image = images.clamp_min(0)[:, None, None, None, None, None]
-        flat = input.flatten(2)
-        return flat[image, plane[None, ..., None, None], index]
+        pixels = input.flatten(2)[image, plane[None, ..., None, None], index]
+        # A sample outside is a constant zero, whatever the pixel is that stands in for it.
+        return torch.where(counted, pixels, 0)
 
     wy, wx = each_channel(down.distance)[..., :, None], each_channel(right.distance)[..., None, :]
     value = (1 - wy) * (
         (1 - wx) * corner(down.low, right.low) + wx * corner(down.low, right.high)
     ) + wy * ((1 - wx) * corner(down.high, right.low) + wx * corner(down.high, right.high))
-    total = torch.where(each_channel(both), value, 0).sum((-1, -2))
+    total = torch.where(counted, value, 0).sum((-1, -2))
     divisor = inside if p.position_sensitive else torch.full_like(inside, counts[0] * counts[1])
     output = total / each_channel(divisor.clamp_min(1))
     # NaN that knows where it came from, so that the gradient of the offset is NaN too, and that of the input untouched.

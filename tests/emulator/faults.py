@@ -146,7 +146,11 @@ FAULTS = (
     Fault(
         "pooling: the last pixel of a wide image not clamped",
         "deform_pool.h",
-        *("side.low = last, side.l = acc_t(0);", "side.l = acc_t(0);", "test_pool and test_beyond_2_24"),
+        *(
+            "side.low = last, side.l = acc_t(0);",
+            "side.l = acc_t(0);",
+            "test_pool and test_beyond_2_24",
+        ),
     ),
     Fault(
         "the chunk's begin ignored",

@@ -28,7 +28,7 @@ SETS: tuple[tuple[str, ...], ...] = (
     ("offset", "mask", "input", "weight"),
     tuple(WILD),
 )
-CASES = (
+SHAPES = (
     Case(channels=12, out_channels=5, size=(5, 6), groups=1, offset_groups=2),
     Case(channels=2, out_channels=2, size=(4, 5), kernel=(1, 2), padding=(0, 1), groups=2),
     Case(channels=3, out_channels=4, size=(4, 4), mask=False),
@@ -53,14 +53,16 @@ def wild_call(case: Case, wild: tuple[str, ...], seed: int, dtype: torch.dtype) 
     return tensors
 
 
-def results_of(namespace: Any, case: Case, tensors: dict[str, Any]) -> dict[str, Tensor]:
+def results_of(
+    namespace: Any, case: Case, tensors: dict[str, Any], deterministic: bool = False
+) -> dict[str, Tensor]:
     """Output and gradients by the raw operators of a namespace, such as torch.ops.dcnbuild."""
     given = [tensors[name] for name in ("input", "offset", "mask", "weight")]
     attributes = (case.stride, case.padding, case.dilation, case.groups, case.offset_groups)
     wanted = [True, True, case.mask, True, True]
     output = namespace.deform_conv2d(*given, tensors["bias"], *attributes)
     grads = namespace.deform_conv2d_backward(
-        tensors["grad_output"], *given, *attributes, wanted, False
+        tensors["grad_output"], *given, *attributes, wanted, deterministic
     )
     names = ("grad_input", "grad_offset", "grad_mask", "grad_weight", "grad_bias")
     return {"output": output, **dict(zip(names, grads))}
