@@ -10,6 +10,7 @@ from torch.overrides import handle_torch_function, has_torch_function_variadic
 from dcnbuild.ops.arguments import integer, pair
 from dcnbuild.ops.autocast import autocast_enabled
 from dcnbuild.ops.pool_arguments import (
+    LIMIT,
     autocast_arguments,
     check_integer,
     check_number,
@@ -86,7 +87,7 @@ def deform_roi_pool(
     attributes = (
         [
             check_integer(NAME, "output_size", s, 1)
-            for s in pair("output_size", output_size, 1, NAME)
+            for s in pair("output_size", output_size, -LIMIT, NAME)
         ],
         check_number(NAME, "spatial_scale", spatial_scale, positive=True),
         check_integer(
