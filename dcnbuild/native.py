@@ -100,7 +100,9 @@ def forced_route() -> Route | None:
     for route in get_args(Route):
         if text == route:
             return route
-    raise ValueError(f"DCNBUILD_ROUTE is {text!r}, expected one of {', '.join(get_args(Route))}")
+    raise ValueError(
+        f"DCNBUILD_ROUTE is {text!r}, expected one of {', '.join(get_args(Route))}, or unset"
+    )
 
 
 def status(device_type: str) -> DeviceStatus:
@@ -125,6 +127,10 @@ def load_registered(*, everything: bool = False) -> None:
     """
     import torch
 
+    try:
+        forced_route()
+    except ValueError:
+        return  # the first execution raises it: once, and where somebody reads it
     with _lock:
         _load_existing("cpu")
         if torch.version.cuda:
