@@ -153,6 +153,7 @@ EXAMPLES: dict[str, Facts] = {
     "gpu-hidden": _broken(variables=_variables(CUDA_VISIBLE_DEVICES="-1")),
     "torch-missing": _broken(torch=None),
     "torch-cpu-only": _broken(torch=torch("2.14.1+cpu", None)),
+    "torch-for-rocm": _broken(torch=torch("2.8.0+rocm6.4", None, hip="6.4")),
     "torch-from-conda": _broken(
         torch=torch("2.5.1", "12.1", *_CU121, installer="conda", channel="pytorch")
     ),

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from dcnbuild.doctor import quoting
-from dcnbuild.doctor.fix import Target, makes_fix
+from dcnbuild.doctor.fix import Fix, Target, makes_fix
 from dcnbuild.doctor.quoting import UnquotableError
-from dcnbuild.environment.facts import Compiler
+from dcnbuild.environment.facts import Compiler, Facts
 from dcnbuild.toolkit import recipes
 from dcnbuild.versions import numbers
 
@@ -158,6 +159,12 @@ def _python(target: Target) -> list[str]:
 
 
 @makes_fix
+def on(target: Target, facts: Facts, fix: Fix) -> Iterator[str]:
+    """Does it with the Python of other facts, e.g. in a new environment."""
+    yield from fix.strict(replace(target, facts=facts))
+
+
+@makes_fix
 def pip(target: Target, *words: str | Path, operands: Iterable[str | Path] = ()) -> Iterator[str]:
     """Runs pip for the Python that the fix is about."""
     python = _python(target)
@@ -166,12 +173,14 @@ def pip(target: Target, *words: str | Path, operands: Iterable[str | Path] = ())
 
 
 @makes_fix
-def pip_install(target: Target, *requirements: str, options: Iterable[str] = ()) -> Iterator[str]:
-    """Installs requirements such as "numpy<2"; refused is what is none."""
+def pip_install(
+    target: Target, *requirements: str, options: Iterable[str] = (), index: Iterable[str] = ()
+) -> Iterator[str]:
+    """Installs requirements such as "numpy<2"; refused is what is none. `index` are options that come last."""
     for text in requirements:
         if not _REQUIREMENT.fullmatch(text):
             raise UnquotableError(f"{text}: no requirement that pip could install")
-    yield from pip("install", *options, operands=requirements).strict(target)
+    yield from pip("install", *options, *requirements, *index).strict(target)
 
 
 @makes_fix
@@ -184,7 +193,7 @@ def install_torch(
     # pip takes a version with another "+cu…" for the same, and would do nothing
     options = ("--upgrade", "--force-reinstall") if tag else ("--upgrade",)
     index = ("--index-url", f"{INDEX}/{tag}") if tag else ()
-    yield from pip_install(package, options=(*options, *index)).strict(target)
+    yield from pip_install(package, options=options, index=index).strict(target)
 
 
 @makes_fix
@@ -225,7 +234,8 @@ def system_install(target: Target, package: str, version: str = "") -> Iterator[
 @makes_fix
 def install_gcc(target: Target, major: int) -> Iterator[str]:
     """Installs gcc and g++ of a major version, and makes builds use them."""
-    if target.conda or target.manager in (None, "apk"):
+    fedora = (target.distribution or "").startswith("fedora")
+    if target.conda or target.manager in (None, "apk") or (fedora and major < 13):
         packages = (f"gcc_linux-64={major}", f"gxx_linux-64={major}")
         yield from conda_install(*packages).strict(target)
         prefix = "$CONDA_PREFIX/bin/x86_64-conda-linux-gnu"
@@ -236,7 +246,7 @@ def install_gcc(target: Target, major: int) -> Iterator[str]:
             f"gcc{major} is in the AUR, and takes an AUR helper such as yay", target.shell
         )
         yield from command("yay", "-S", f"gcc{major}").strict(target)
-    elif target.manager in ("dnf", "yum") and not (target.distribution or "").startswith("fedora"):
+    elif target.manager in ("dnf", "yum") and not fedora:
         package = f"gcc-toolset-{major}-gcc-c++"  # of Red Hat's AppStream
         yield from system_install(package).strict(target)
         root = f"/opt/rh/gcc-toolset-{major}/root/usr/bin"
@@ -311,7 +321,7 @@ def install_toolkit(target: Target, version: str) -> Iterator[str]:
         yield from _archive(target, version)
         yield from use_toolkit(version).strict(target)
         return
-    ours = _recipe(target, version)
+    ours = recipe(target, version)
     if ours is not None:
         yield from dcnbuild("toolkit", "install", ours).strict(target)
         yield from set_env_from("CUDA_HOME", *_dcnbuild(target), "toolkit", "path", ours).lines(
@@ -336,7 +346,7 @@ def install_toolkit(target: Target, version: str) -> Iterator[str]:
     yield _set(target, "CUDA_HOME", f"/usr/local/cuda-{version}")
 
 
-def _recipe(target: Target, version: str) -> str | None:
+def recipe(target: Target, version: str) -> str | None:
     """The toolkit that `dcnbuild toolkit install` has for a torch of this CUDA version."""
     if target.system != "Linux":
         return None

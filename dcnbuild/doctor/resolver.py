@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from dcnbuild import compatibility
 from dcnbuild.architectures import best_match
 from dcnbuild.compatibility import TorchRelease, numbers
-from dcnbuild.doctor.shell import pip
+from dcnbuild.doctor.fix import Fix, Target
+from dcnbuild.doctor.fixes import INDEX, pip_install
 from dcnbuild.environment.facts import Driver, Facts, Gpu
-
-INDEX = "https://download.pytorch.org/whl"
 
 
 @dataclass(frozen=True)
@@ -39,12 +38,13 @@ class Resolution:
 
     Attributes:
         wheel: the newest wheel that works, None if none does or none can be told.
-        line: the command that installs it, None without a wheel.
+        fix: what installs it, None without a wheel; `line` is the command.
         rejected: (wheel, reason) for each wheel that was preferred to it, best first.
         problem: why there is no wheel, one sentence; None if there is one.
     """
 
     wheel: Wheel | None = None
+    fix: Fix | None = None
     line: str | None = None
     rejected: tuple[tuple[Wheel, str], ...] = ()
     problem: str | None = None
@@ -78,7 +78,9 @@ def resolve(facts: Facts, torch: str | None = None) -> Resolution:
     for wheel in wheels(torch, wants_cuda=has_gpu(facts)):
         reason = rejection(wheel, facts)
         if reason is None:
-            return Resolution(wheel, install_line(facts, wheel), tuple(rejected))
+            fix = install_fix(facts, wheel)
+            (line,) = fix.lines(Target.of(facts))
+            return Resolution(wheel, fix, line, tuple(rejected))
         rejected.append((wheel, reason))
     if not rejected:
         return Resolution(problem=f"torch {torch} is not in the table of wheels.")
@@ -183,28 +185,54 @@ def _gpu_rejection(wheel: Wheel, gpu: Gpu) -> str | None:
     return None
 
 
-def install_line(facts: Facts, wheel: Wheel) -> str:
-    """The pip command that installs a wheel.
+def install_fix(facts: Facts, wheel: Wheel) -> Fix:
+    """The pip command that installs a wheel, and what has to go along with it.
 
+    torchvision and torchaudio are compiled against one torch: those that are installed are exchanged too.
     Source of the three forms: https://pytorch.org/get-started/previous-versions/.
     """
-    packages = f"torch=={wheel.torch}"
-    options = ""
+    package = f"torch=={wheel.torch}"
+    index: list[str] = []
     if wheel.cuda != wheel.release.default:
         if numbers(wheel.torch) < (1, 11):
-            packages, options = f"{packages}+{wheel.tag}", f" -f {INDEX}/torch_stable.html"
+            package += f"+{wheel.tag}"
+            index += ["-f", f"{INDEX}/torch_stable.html"]
         elif numbers(wheel.torch) < (2, 0):
-            packages, options = f"{packages}+{wheel.tag}", f" --extra-index-url {INDEX}/{wheel.tag}"
+            package += f"+{wheel.tag}"
+            index += ["--extra-index-url", f"{INDEX}/{wheel.tag}"]
         else:
-            options = f" --index-url {INDEX}/{wheel.tag}"
-    if wheel.release.numpy:
-        packages += f' "numpy{wheel.release.numpy}"'
+            index += ["--index-url", f"{INDEX}/{wheel.tag}"]
     installed = facts.torch
+    options: tuple[str, ...] = ()
     if (
         installed
         and numbers(installed.version) == numbers(wheel.torch)
         and installed.cuda != wheel.cuda
     ):
         # pip takes a version with another "+cu…" for the same, and would do nothing
-        packages = f"--force-reinstall {packages}"
-    return pip(facts, f"install {packages}{options}")
+        options = ("--force-reinstall",)
+    numpy = [f"numpy{wheel.release.numpy}"] if wheel.release.numpy else []
+    packages = (package, *companions(facts, wheel.torch), *numpy)
+    return pip_install(*packages, options=options, index=tuple(index))
+
+
+def companions(facts: Facts, torch: str) -> list[str]:
+    """The requirements that bring the installed torchvision and torchaudio to a version of torch."""
+    installed = facts.python.packages
+    vision = companion_release("torchvision", torch)
+    named = [f"torchvision=={vision}.*"] if vision and "torchvision" in installed else []
+    return [*named, *(["torchaudio"] if "torchaudio" in installed else [])]
+
+
+def companion_release(package: str, torch: str) -> str | None:
+    """The release of torchvision or torchaudio for a torch: "2.5.1" → "0.20" and "2.5"; None if not known.
+
+    Source: the tables in the README of pytorch/vision (0.15 for torch 2.0, one more for each release) and
+    pytorch/audio (torch's own number, up to 2.8; later ones are not bound to one torch).
+    """
+    release = numbers(torch)[:2]
+    if len(release) != 2 or release < (2, 0) or release >= (3, 0):
+        return None
+    if package == "torchvision":
+        return f"0.{release[1] + 15}"
+    return f"2.{release[1]}" if release <= (2, 8) else None

@@ -17,9 +17,12 @@ INDEX = "https://download.pytorch.org/whl"
 def test_a_driver_that_is_too_old_for_torch() -> None:
     finding = one(broken(driver=gpu_driver("535.104.05", "12.2")), "driver-too-old")
     assert finding.severity == "error"
-    assert finding.fix == (
-        f"python -m pip install --force-reinstall torch==2.14.1 --index-url {INDEX}/cu126",
+    assert finding.fix[0] == (
+        f"python -m pip install --force-reinstall torch==2.14.1 --index-url {INDEX}/cu126"
     )
+    assert (
+        finding.fix[-1] == "export CUDA_HOME=/usr/local/cuda-12.6"
+    )  # 13.0 does not fit that torch
     assert "CUDA 13.0 needs driver 580 or newer" in finding.evidence
 
 
@@ -210,7 +213,7 @@ def test_a_torch_for_another_python() -> None:
     assert "needs Python 3.7 to 3.11, this is 3.13.0" in finding.evidence[0]
     assert finding.fix == (
         "python3.11 -m venv torch-1.13.1",
-        'torch-1.13.1/bin/python -m pip install torch==1.13.1 "numpy<2"',
+        "torch-1.13.1/bin/python -m pip install torch==1.13.1 'numpy<2'",
     )
 
 

@@ -52,8 +52,15 @@ def test_a_gcc_that_nvcc_refuses_and_no_other() -> None:
         "export CC=/usr/bin/gcc-12",
     )
     assert one(replace(facts, wants_cuda=True), "gcc-too-new").severity == "error"
-    fedora = replace(facts, machine=replace(HEALTHY.machine, package_manager="dnf"))
-    assert one(fedora, "gcc-too-new").fix == ()
+    fedora = replace(HEALTHY.machine, package_manager="dnf", distribution="fedora 42")
+    assert (
+        one(replace(facts, machine=fedora), "gcc-too-new").fix[0]
+        == (
+            "conda install -c conda-forge gcc_linux-64=12 gxx_linux-64=12"  # Fedora has no gcc 12 beside its own
+        )
+    )
+    arch = replace(HEALTHY.machine, package_manager="pacman", distribution="arch")
+    assert "yay -S gcc12" in one(replace(facts, machine=arch), "gcc-too-new").fix
 
 
 def test_a_clang_that_nvcc_refuses() -> None:
@@ -71,7 +78,7 @@ def test_a_clang_that_nvcc_refuses() -> None:
     [
         compilers(gcc("12.4.0")),
         compilers(gcc("13.3.0"), cuda="12.4"),
-        compilers(gcc("99.0"), cuda="99.0"),
+        replace(compilers(gcc("99.0"), cuda="99.0"), torch=torch("99.0", "99.0"), driver=Driver()),
         replace(compilers(gcc("13.3.0")), nvcc_compiler=None),
         replace(compilers(gcc("13.3.0")), torch=torch("2.5.1+cpu", None)),
     ],

@@ -45,14 +45,14 @@ def line(facts: Facts, wanted: str | None = None) -> str | None:
         (
             on("460.27.04", "11.2", Gpu("NVIDIA GeForce RTX 3090", (8, 6)), version="3.8.1"),
             "1.12",
-            f'torch==1.12.1+cu116 "numpy<2" --extra-index-url {INDEX}/cu116',
+            f"torch==1.12.1+cu116 'numpy<2' --extra-index-url {INDEX}/cu116",
         ),
         (
             on("440.33.01", "10.2", V100, version="3.7.1"),
             "1.6.0+cu101",
-            f'torch==1.6.0+cu101 "numpy<2" -f {INDEX}/torch_stable.html',
+            f"torch==1.6.0+cu101 'numpy<2' -f {INDEX}/torch_stable.html",
         ),
-        (on("440.33.01", "10.2", V100, version="3.7.1"), "1.6", 'torch==1.6.0 "numpy<2"'),
+        (on("440.33.01", "10.2", V100, version="3.7.1"), "1.6", "torch==1.6.0 'numpy<2'"),
         (
             broken(driver=Driver(devices=0), torch=None),
             None,

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from dcnbuild import compatibility
 from dcnbuild.compatibility import numbers
-from dcnbuild.doctor import shell
-from dcnbuild.doctor.checks.shared import describe_gpu, describe_torch, wheel_fix
+from dcnbuild.doctor import fixes
+from dcnbuild.doctor.checks.shared import describe_gpu, describe_torch
+from dcnbuild.doctor.fix import Fix
+from dcnbuild.doctor.outcome import torch_fix
 from dcnbuild.doctor.registry import Verdict, check
 from dcnbuild.doctor.resolver import has_gpu, nearest_release, resolve
 from dcnbuild.environment.facts import Facts
@@ -22,7 +24,7 @@ def torch_missing(facts: Facts) -> Iterator[Verdict]:
             "error",
             "There is no torch that this Python could import.",
             (f"Python {facts.python.version}: {facts.python.executable}",),
-            wheel_fix(facts) or (shell.pip(facts, "install torch"),),
+            torch_fix(facts) or (fixes.pip_install("torch"),),
         )
 
 
@@ -36,14 +38,28 @@ def torch_cpu_only(facts: Facts) -> Iterator[Verdict]:
     gpus = tuple(map(describe_gpu, facts.driver.gpus)) or (
         f"NVIDIA devices on the PCI bus: {facts.driver.devices or 0}",
     )
-    same_version = wheel_fix(facts, torch.version.partition("+")[0])
-    fix = (same_version or wheel_fix(facts)) if has_gpu(facts) else ()
     yield Verdict(
         "error" if facts.wants_cuda else "warning",
         "This torch was built for the CPU only: it cannot use a GPU, and nothing CUDA can be "
         "compiled against it.",
         (describe_torch(facts), *gpus),
-        fix,
+        torch_fix(facts),
+    )
+
+
+@check("torch-for-rocm", "torch for ROCm on a machine with an NVIDIA GPU", builds=True)
+def torch_for_rocm(facts: Facts) -> Iterator[Verdict]:
+    torch = facts.torch
+    if torch is None or not torch.hip or facts.wants_cuda is False:
+        return
+    if not (has_gpu(facts) or facts.wants_cuda):
+        return
+    yield Verdict(
+        "error",
+        f"torch {torch.version} was built for ROCm {torch.hip}: it cannot use an NVIDIA GPU, and "
+        "nothing CUDA can be compiled against it.",
+        (describe_torch(facts), *map(describe_gpu, facts.driver.gpus)),
+        torch_fix(facts),
     )
 
 
@@ -56,7 +72,12 @@ def torch_from_conda(facts: Facts) -> Iterator[Verdict]:
         "note",
         "PyTorch's conda channel has had no release after 2.5: newer ones come as pip wheels.",
         (describe_torch(facts), "conda channel: pytorch"),
-        ("conda remove pytorch torchvision torchaudio pytorch-cuda", *wheel_fix(facts)),
+        (
+            fixes.command(
+                "conda", "remove", "pytorch", "torchvision", "torchaudio", "pytorch-cuda"
+            ),
+            *filter(None, [resolve(facts).fix]),
+        ),
     )
 
 
@@ -73,7 +94,7 @@ def torch_shadowed(facts: Facts) -> Iterator[Verdict]:
         "warning",
         f"`import torch` gets {torch.version}, and another one, {other.version}, lies behind it.",
         (f"{torch.version}: {torch.root}", f"{other.version}: {other.root}"),
-        (shell.set_variable(facts, "PYTHONNOUSERSITE", "1"),) if user_site else (),
+        (fixes.set_env("PYTHONNOUSERSITE", "1"),) if user_site else (),
     )
 
 
@@ -86,7 +107,7 @@ def numpy2_old_torch(facts: Facts) -> Iterator[Verdict]:
             "error",
             f"torch {row.release} was built for numpy 1: with numpy {numpy} its conversions fail.",
             (describe_torch(facts), f"numpy {numpy}"),
-            (shell.pip(facts, 'install "numpy<2"'),),
+            (fixes.pip_install("numpy<2"),),
         )
 
 
@@ -115,7 +136,7 @@ def setuptools_old_torch(facts: Facts) -> Iterator[Verdict]:
                 f"setuptools {setuptools}",
                 f"works with setuptools{row.setuptools}",
             ),
-            (shell.pip(facts, f'install "setuptools{row.setuptools}"'),),
+            (fixes.pip_install(f"setuptools{row.setuptools}"),),
         )
 
 
@@ -127,7 +148,7 @@ def torch_never_existed(facts: Facts) -> Iterator[Verdict]:
             "error",
             f"There never was a torch {wanted}; {nearest_release(wanted)}",
             (f"asked for: torch {wanted}",),
-            wheel_fix(facts),
+            tuple(filter(None, [resolve(facts).fix])),
         )
 
 
@@ -146,7 +167,7 @@ def torch_not_for_this_machine(facts: Facts) -> Iterator[Verdict]:
         )
 
 
-def _other_python(facts: Facts, wanted: str) -> tuple[str, ...]:
+def _other_python(facts: Facts, wanted: str) -> tuple[Fix, ...]:
     """The lines that install it under another Python, if that is all it takes."""
     row = compatibility.torch_release(wanted)
     if row is None or row.supports_python(facts.python.version):
@@ -154,5 +175,14 @@ def _other_python(facts: Facts, wanted: str) -> tuple[str, ...]:
     version = row.python[1]
     directory = Path(f"torch-{wanted}")
     python = replace(facts.python, version=version, executable=directory / "bin/python")
-    line = resolve(replace(facts, python=python), wanted).line
-    return (f"python{version} -m venv {directory}", line) if line else ()
+    # a line and no fix, since it is of another Python than the target's
+    other = replace(facts, python=python)
+    wheel = resolve(other, wanted)
+    return (
+        (
+            fixes.command(f"python{version}", "-m", "venv", operands=(directory,)),
+            fixes.on(other, wheel.fix),
+        )
+        if wheel.fix
+        else ()
+    )
