@@ -10,7 +10,10 @@ from dcnbuild.architectures import best_match
 from dcnbuild.compatibility import TorchRelease, numbers
 from dcnbuild.doctor.fix import Fix, Target
 from dcnbuild.doctor.fixes import INDEX, pip_install
+from dcnbuild.doctor.wish import Wish, parse_wish
 from dcnbuild.environment.facts import Driver, Facts, Gpu
+
+JETSON = "https://docs.nvidia.com/deeplearning/frameworks/install-pytorch-jetson-platform/"
 
 
 @dataclass(frozen=True)
@@ -68,36 +71,27 @@ def resolve(facts: Facts, torch: str | None = None) -> Resolution:
 
     Args:
         facts: driver, GPUs and Python count; what torch is installed does not.
-        torch: the wanted version or the beginning of one ("2.5", "2.5.1+cu121"); by default any.
+        torch: which one is wanted, as `parse_wish` takes it; by default any.
+
+    Raises ValueError for a text that asks for nothing.
     """
+    if facts.machine.jetson is not None:
+        return Resolution(problem=f"a Jetson takes the wheels of NVIDIA: {JETSON}")
     if (facts.machine.system, facts.machine.architecture) != ("Linux", "x86_64"):
         return Resolution(problem="the table of wheels covers Linux on x86-64 only.")
-    if torch is not None and compatibility.torch_exists(torch) is False:
-        return Resolution(problem=f"there never was a torch {torch}; {nearest_release(torch)}")
+    wish = parse_wish(torch) if torch is not None else Wish()
+    problem = wish.unknown()
+    if problem:
+        return Resolution(problem=problem)
     rejected: list[tuple[Wheel, str]] = []
-    for wheel in wheels(torch, wants_cuda=has_gpu(facts)):
+    for wheel in wheels(wish, facts):
         reason = rejection(wheel, facts)
         if reason is None:
             fix = install_fix(facts, wheel)
             (line,) = fix.lines(Target.of(facts))
             return Resolution(wheel, fix, line, tuple(rejected))
         rejected.append((wheel, reason))
-    if not rejected:
-        return Resolution(problem=f"torch {torch} is not in the table of wheels.")
     return Resolution(rejected=tuple(rejected), problem="no torch wheel serves this machine.")
-
-
-def nearest_release(torch: str) -> str:
-    """What there is instead of a version that never was."""
-    same_major = [
-        row for row in compatibility.table().torch if numbers(row.release)[:1] == numbers(torch)[:1]
-    ]
-    if not same_major:
-        return f"the newest is {compatibility.table().torch[-1].newest}."
-    release = next((row for row in same_major if numbers(row.release) == numbers(torch)[:2]), None)
-    if release is not None:
-        return f"of {release.release} there are {', '.join(release.versions)}."
-    return f"the last {same_major[-1].release.split('.')[0]}.x is {same_major[-1].newest}."
 
 
 def has_gpu(facts: Facts) -> bool:
@@ -105,25 +99,27 @@ def has_gpu(facts: Facts) -> bool:
     return bool(facts.driver.gpus or facts.driver.version or facts.driver.devices)
 
 
-def wheels(torch: str | None, wants_cuda: bool) -> Iterator[Wheel]:
+def wheels(wish: Wish, facts: Facts) -> Iterator[Wheel]:
     """The wheels to try, best first: newest torch, of it the default CUDA, then newer ones first.
 
-    Of each minor release only the newest version, unless `torch` asks for another.
+    Of each minor release only the newest version that is meant. Without a GPU it is a machine that builds for
+    others if it has nvcc or a torch for CUDA: then with CUDA too, of the major that the toolkits are.
     """
-    wanted, _, tag = (torch or "").partition("+")
+    majors = {numbers(toolkit.version)[:1] for toolkit in facts.toolkits}
+    builds = bool(majors or (facts.torch and facts.torch.cuda))
     for release in reversed(compatibility.table().torch):
-        versions = [
-            version
-            for version in reversed(release.versions)
-            if numbers(version)[: len(numbers(wanted))] == numbers(wanted)
-        ]
         others = sorted(set(release.variants) - {release.default}, key=numbers, reverse=True)
-        variants = [release.default, *others] if wants_cuda else []
-        for cuda in [*variants, None] if tag or not wants_cuda else variants:
-            for version in versions[:1]:
-                wheel = Wheel(version, cuda, release)
-                if not tag or wheel.tag == tag:
-                    yield wheel
+        variants: list[str | None] = [release.default, *others]
+        if not has_gpu(facts):
+            variants.sort(key=lambda cuda: bool(majors) and numbers(cuda or "")[:1] not in majors)
+        if wish.tag is not None:
+            variants = [
+                cuda for cuda in [*variants, None] if Wheel("", cuda, release).tag == wish.tag
+            ]
+        elif not has_gpu(facts) and not builds:
+            variants = [None]
+        for version in wish.versions(release)[:1]:
+            yield from (Wheel(version, cuda, release) for cuda in variants)
 
 
 def rejection(wheel: Wheel, facts: Facts) -> str | None:

@@ -122,7 +122,7 @@ def test_hidden_gpus() -> None:
 
 def test_torch_is_not_there() -> None:
     assert one(broken(torch=None), "torch-missing").fix == ("python -m pip install torch==2.15.0",)
-    alone = broken(torch=None, driver=Driver(devices=0))
+    alone = broken(torch=None, driver=Driver(devices=0), toolkits=())
     assert one(alone, "torch-missing").fix == (
         f"python -m pip install torch==2.15.0 --index-url {INDEX}/cpu",
     )
@@ -202,7 +202,7 @@ def test_the_torch_of_the_notes() -> None:
     assert one(broken(wanted_torch="2.14.7"), "torch-never-existed").cause.endswith(
         "of 2.14 there are 2.14.0, 2.14.1."
     )
-    for wanted in (None, "2.14", "99.0", "rubbish"):
+    for wanted in (None, "2.14", "latest", "cu126", "rubbish"):
         assert found(broken(wanted_torch=wanted), "torch-never-existed") == []
 
 

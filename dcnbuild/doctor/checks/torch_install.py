@@ -13,7 +13,8 @@ from dcnbuild.doctor.checks.shared import describe_gpu, describe_torch
 from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.outcome import torch_fix
 from dcnbuild.doctor.registry import Verdict, check
-from dcnbuild.doctor.resolver import has_gpu, nearest_release, resolve
+from dcnbuild.doctor.resolver import Wheel, has_gpu, resolve
+from dcnbuild.doctor.wish import Wish, parse_wish
 from dcnbuild.environment.facts import Facts
 
 
@@ -140,49 +141,56 @@ def setuptools_old_torch(facts: Facts) -> Iterator[Verdict]:
         )
 
 
-@check("torch-never-existed", "A torch version that never existed")
+def _wish(facts: Facts) -> Wish | None:
+    """Which torch is asked for; None for none, and for a text that the command line refuses."""
+    try:
+        return None if facts.wanted_torch is None else parse_wish(facts.wanted_torch)
+    except ValueError:
+        return None
+
+
+@check("torch-never-existed", "No such torch")
 def torch_never_existed(facts: Facts) -> Iterator[Verdict]:
-    wanted = facts.wanted_torch
-    if wanted is not None and compatibility.torch_exists(wanted) is False:
+    wish = _wish(facts)
+    problem = wish.unknown() if wish else None
+    if problem:
         yield Verdict(
             "error",
-            f"There never was a torch {wanted}; {nearest_release(wanted)}",
-            (f"asked for: torch {wanted}",),
+            problem[0].upper() + problem[1:],
+            (f"asked for: {wish}",),
             tuple(filter(None, [resolve(facts).fix])),
         )
 
 
 @check("torch-not-for-this-machine", "The wanted torch has no wheel for this machine")
 def torch_not_for_this_machine(facts: Facts) -> Iterator[Verdict]:
-    wanted = facts.wanted_torch
-    if wanted is None or compatibility.torch_exists(wanted) is not True:
+    wanted, wish = facts.wanted_torch, _wish(facts)
+    if wanted is None or wish is None or wish.unknown():
         return
     resolution = resolve(facts, wanted)
     if resolution.line is None and resolution.rejected:
         yield Verdict(
             "error",
-            f"No wheel of torch {wanted} works here.",
+            f"No wheel of {wish} works here.",
             tuple(resolution.reasons()),
-            _other_python(facts, wanted),
+            _other_python(facts, wanted, resolution.rejected[0][0]),
         )
 
 
-def _other_python(facts: Facts, wanted: str) -> tuple[Fix, ...]:
+def _other_python(facts: Facts, wanted: str, wheel: Wheel) -> tuple[Fix, ...]:
     """The lines that install it under another Python, if that is all it takes."""
-    row = compatibility.torch_release(wanted)
-    if row is None or row.supports_python(facts.python.version):
+    if wheel.release.supports_python(facts.python.version):
         return ()
-    version = row.python[1]
-    directory = Path(f"torch-{wanted}")
+    version = wheel.release.python[1]
+    directory = Path(f"torch-{wheel.torch}")
     python = replace(facts.python, version=version, executable=directory / "bin/python")
-    # a line and no fix, since it is of another Python than the target's
     other = replace(facts, python=python)
-    wheel = resolve(other, wanted)
+    fix = resolve(other, wanted).fix
     return (
         (
             fixes.command(f"python{version}", "-m", "venv", operands=(directory,)),
-            fixes.on(other, wheel.fix),
+            fixes.on(other, fix),
         )
-        if wheel.fix
+        if fix
         else ()
     )
