@@ -11,7 +11,7 @@ from dcnbuild.architectures import best_match
 from dcnbuild.compatibility import numbers
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fix import Fix, Target
-from dcnbuild.doctor.resolver import Resolution, has_gpu, resolve
+from dcnbuild.doctor.resolver import JETSON, Resolution, has_gpu, resolve
 from dcnbuild.environment.facts import Facts, Gpu, Toolkit
 from dcnbuild.toolkit.recipes import DEBIAN
 
@@ -71,6 +71,8 @@ def torch_fix(facts: Facts) -> tuple[Fix, ...]:
     """What installs that torch, if one is known, and puts a toolkit in use that fits it, where
     toolkits are in use at all."""
     resolution = new_torch(facts)
+    if resolution is not None and facts.machine.jetson is not None:
+        return (fixes.say(f"a Jetson takes the wheels of NVIDIA: {JETSON}"),)
     if resolution is None or resolution.fix is None:
         return ()
     toolkit = chosen_toolkit(facts)
@@ -127,6 +129,8 @@ def toolkit_fix(facts: Facts) -> tuple[Fix, ...]:
         if fix and facts.variables.get("CUDA_HOME") == str(toolkit.root):
             return fix
         return (fixes.set_env("CUDA_HOME", toolkit.root), *fix)
+    if cuda and facts.machine.jetson is not None:
+        return (fixes.command("apt-get", "install", "nvidia-jetpack", root=True),)
     return (fixes.install_toolkit(cuda),) if cuda else ()
 
 

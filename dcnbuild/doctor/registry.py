@@ -13,6 +13,7 @@ from dcnbuild.environment.facts import Facts
 #: The modules of `dcnbuild.doctor.checks`, in the order of their findings: what comes first is
 #: more often the cause of what comes after.
 MODULES = (
+    "surroundings",
     "driver",
     "torch_install",
     "cuda_home",

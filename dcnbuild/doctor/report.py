@@ -27,6 +27,7 @@ def to_json(facts: Facts, findings: Sequence[Finding], resolution: Resolution | 
     }
     if resolution is not None:
         document["pip"] = {
+            "asked": resolution.asked,
             "line": resolution.line,
             "problem": resolution.problem,
             "rejected": [
@@ -101,7 +102,9 @@ def details(facts: Facts) -> list[tuple[str, str]]:
         rows.append((source, requirement))
     machine = facts.machine
     memory = f"{machine.memory / (1 << 30):.1f} GiB" if machine.memory else "unknown"
-    rows.append(("machine", f"{machine.distribution or machine.system} {machine.architecture}"))
+    kind = f", in a container ({machine.container})" if machine.container else ", WSL" * machine.wsl
+    named = f"{machine.distribution or machine.system} {machine.architecture}{kind}"
+    rows.append(("machine", f"Jetson, {named}" if machine.jetson else named))
     rows.append(("cores, memory", f"{machine.cores}, {memory}"))
     return rows
 
@@ -158,10 +161,14 @@ def _show_resolution(console: Any, resolution: Resolution) -> None:
     from rich.text import Text
 
     if resolution.wheel is not None and resolution.line is not None:
-        console.print(Text(f"the newest torch for this machine: {resolution.wheel.label}"))
+        console.print(
+            Text(
+                f"{resolution.asked or 'the newest torch'} on this machine: {resolution.wheel.label}"
+            )
+        )
         console.print(Text(f"    {resolution.line}", style="green"))
     else:
-        console.print(Text(f"no pip line: {resolution.problem}"))
+        console.print(Text(f"no pip line for {resolution.asked or 'torch'}: {resolution.problem}"))
     for reason in resolution.reasons():
         console.print(Text(f"    not {reason}", style="dim"))
     console.print()

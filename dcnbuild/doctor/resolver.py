@@ -44,6 +44,7 @@ class Resolution:
         fix: what installs it, None without a wheel; `line` is the command.
         rejected: (wheel, reason) for each wheel that was preferred to it, best first.
         problem: why there is no wheel, one sentence; None if there is one.
+        asked: what was understood of the wish for a torch, None without one.
     """
 
     wheel: Wheel | None = None
@@ -51,6 +52,7 @@ class Resolution:
     line: str | None = None
     rejected: tuple[tuple[Wheel, str], ...] = ()
     problem: str | None = None
+    asked: str | None = None
 
     def reasons(self) -> list[str]:
         """Each reason once, with the wheels it holds for: "2.15.0 (CUDA 13.2): …"."""
@@ -80,18 +82,19 @@ def resolve(facts: Facts, torch: str | None = None) -> Resolution:
     if (facts.machine.system, facts.machine.architecture) != ("Linux", "x86_64"):
         return Resolution(problem="the table of wheels covers Linux on x86-64 only.")
     wish = parse_wish(torch) if torch is not None else Wish()
-    problem = wish.unknown()
+    problem, asked = wish.unknown(), str(wish) if torch is not None else None
     if problem:
-        return Resolution(problem=problem)
+        return Resolution(problem=problem, asked=asked)
     rejected: list[tuple[Wheel, str]] = []
     for wheel in wheels(wish, facts):
         reason = rejection(wheel, facts)
         if reason is None:
             fix = install_fix(facts, wheel)
             (line,) = fix.lines(Target.of(facts))
-            return Resolution(wheel, fix, line, tuple(rejected))
+            return Resolution(wheel, fix, line, tuple(rejected), asked=asked)
         rejected.append((wheel, reason))
-    return Resolution(rejected=tuple(rejected), problem="no torch wheel serves this machine.")
+    problem = "no torch wheel serves this machine."
+    return Resolution(rejected=tuple(rejected), problem=problem, asked=asked)
 
 
 def has_gpu(facts: Facts) -> bool:

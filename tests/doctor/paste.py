@@ -18,7 +18,14 @@ from dcnbuild.toolkit.recipes import DEBIAN
 
 CACHE = Path("/home/ada/.cache/dcnbuild/toolkits")
 #: Sets nothing that the checks look at.
-_HARMLESS = ("reboot", "ubuntu-drivers", "mkdir", "python -m dcnbuild doctor")
+_HARMLESS = (
+    "systemctl",
+    "nvidia-smi",
+    "reboot",
+    "ubuntu-drivers",
+    "mkdir",
+    "python -m dcnbuild doctor",
+)
 
 
 def paste(facts: Facts, lines: tuple[str, ...]) -> Facts:

@@ -284,7 +284,26 @@ def test_a_gpu_that_the_toolkit_has_dropped() -> None:
 def test_an_arch_list_that_cannot_be(text: str, said: str) -> None:
     finding = one(broken(variables=variables(TORCH_CUDA_ARCH_LIST=text)), "arch-list-unknown")
     assert finding.cause == said
-    assert finding.fix == ("export TORCH_CUDA_ARCH_LIST='7.5;8.0;8.6;9.0;10.0;12.0+PTX'",)
+    everything = "'7.5;8.0;8.6;9.0;10.0;12.0+PTX'"
+    meant = "8.6" if text == "sm_86" else everything
+    assert finding.fix == (f"export TORCH_CUDA_ARCH_LIST={meant}",)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("86", "8.6"),
+        ("sm_86", "8.6"),
+        ("compute_89", "8.9"),
+        ("80;86", "'8.0;8.6'"),
+        ("120+PTX", "'8.9;12.0+PTX'"),  # and what the GPU that is there takes
+        ("9.0a,100", "'8.9;9.0a;10.0'"),
+        ("8.6,rubbish", "'7.5;8.0;8.6;9.0;10.0;12.0+PTX'"),
+    ],
+)
+def test_other_spellings_of_an_arch_list(text: str, meant: str) -> None:
+    facts = broken(variables=variables(TORCH_CUDA_ARCH_LIST=text))
+    assert one(facts, "arch-list-unknown").fix == (f"export TORCH_CUDA_ARCH_LIST={meant}",)
 
 
 @pytest.mark.parametrize(

@@ -109,15 +109,39 @@ def test_no_gpu_is_told_to_those_who_have_cuda() -> None:
     assert found(without_cuda, "gpu-missing") == []
 
 
-def test_hidden_gpus() -> None:
-    for value in ("-1", " -1"):
-        facts = broken(variables=variables(CUDA_VISIBLE_DEVICES=value))
-        assert one(facts, "gpu-hidden").fix == ("unset CUDA_VISIBLE_DEVICES",)
-    for facts in (
-        broken(variables=variables(CUDA_VISIBLE_DEVICES="0,1")),
-        broken(variables=variables(CUDA_VISIBLE_DEVICES="-1"), driver=Driver()),
-    ):
-        assert found(facts, "gpu-hidden") == []
+TWO = gpu_driver("580.95.05", "13.0", RTX_5090, RTX_5090)
+
+
+@pytest.mark.parametrize(
+    ("value", "severity"),
+    [
+        ("-1", "warning"),
+        (" -1", "warning"),
+        ("", "warning"),
+        ("none", "warning"),
+        ("NoDevFiles", "warning"),
+        ("2", "warning"),
+        ("cuda:0", "warning"),
+        ("all", "warning"),
+        ("0 1", "warning"),
+        ("0,0", "warning"),
+        ("0,2", "note"),
+        ("0,-1,1", "note"),
+        ("1,", "note"),
+        ("0", None),
+        ("1,0", None),
+        (" 0 , 1 ", None),
+        ("GPU-8932f937", None),
+        ("MIG-GPU-8932f937/1/0", None),
+    ],
+)
+def test_hidden_gpus(value: str, severity: str | None) -> None:
+    facts = broken(variables=variables(CUDA_VISIBLE_DEVICES=value), driver=TWO)
+    findings = found(facts, "gpu-hidden")
+    assert [item.severity for item in findings] == [severity] * bool(severity)
+    assert all(item.fix == ("unset CUDA_VISIBLE_DEVICES",) for item in findings)
+    assert found(replace(facts, driver=Driver()), "gpu-hidden") == []
+    assert found(broken(driver=TWO), "gpu-hidden") == []
 
 
 def test_torch_is_not_there() -> None:

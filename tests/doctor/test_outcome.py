@@ -29,6 +29,8 @@ from dcnbuild.environment.facts import CudaHome, Facts, PackageHeaders, PathEntr
 LEFT = {
     "driver-mismatch": "takes a reboot",
     "driver-missing": "takes a reboot",
+    "cuda-not-initialised": "takes the driver to start",
+    "mig-without-instance": "takes nvidia-smi",
     "disk-full": "the space is the user's to make",
     "library-unreadable": "the file is the user's",
     "library-other-python": "the library is the user's to build",

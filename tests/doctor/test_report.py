@@ -72,9 +72,9 @@ def test_every_example_can_be_shown() -> None:
 def test_the_pip_line_and_why_nothing_newer() -> None:
     facts = broken(driver=Driver("535.104.05", "12.2", (), (Gpu("RTX 4090", (8, 9)),)))
     text = printed(facts, [], resolve(facts))
-    assert "the newest torch for this machine: 2.14.1 (CUDA 12.6)" in text
+    assert "the newest torch on this machine: 2.14.1 (CUDA 12.6)" in text
     assert "not 2.15.0 (CUDA 13.2), 2.14.1 (CUDA 13.0)" in text
-    assert "no pip line: there never was a torch 1.16" in printed(facts, [], resolve(facts, "1.16"))
+    assert "no pip line for torch ==1.16.*: there never was a torch 1.16" in printed(facts, [], resolve(facts, "1.16"))
 
 
 def test_what_the_summary_says_of_what_is_missing() -> None:
@@ -116,7 +116,7 @@ def test_the_schema_of_the_json() -> None:
 
 def test_the_pip_line_in_the_json() -> None:
     document = json.loads(to_json(HEALTHY, [], resolve(HEALTHY)))
-    assert set(document["pip"]) == {"line", "problem", "rejected"}
+    assert set(document["pip"]) == {"asked", "line", "problem", "rejected"}
     assert re.fullmatch(r"python -m pip install torch==\d+\.\d+\.\d+.*", document["pip"]["line"])
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from dcnbuild import compatibility
-from dcnbuild.architectures import best_match, parse_arch_list, to_arch_list
+from dcnbuild.architectures import best_match, capability, parse_arch_list, to_arch_list
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks.shared import (
     architecture_names,
@@ -112,13 +112,41 @@ def arch_list_unknown_to_torch(facts: Facts) -> Iterator[Verdict]:
 
 
 def _better_list(facts: Facts) -> tuple[Fix, ...]:
-    """The line that asks for what torch, toolkit and GPUs have in common, or for nothing."""
+    """Asks for what was meant; else for what torch, toolkit and GPUs have in common, or for nothing."""
     toolkit = build_toolkit(facts)
+    meant = _meant(_listed(facts) or "")
+    for gpu in facts.driver.gpus if meant else ():
+        if gpu.capability and best_match(meant, gpu.capability) is None:
+            meant = (*meant, f"sm_{gpu.capability[0]}{gpu.capability[1]}")
+    if meant and not (
+        toolkit
+        and any(compatibility.compiles_for(toolkit.version, item) is False for item in meant)
+    ):
+        listable = facts.torch.listable if facts.torch else ()
+        if not listable or all("{}.{}".format(*capability(name)) in listable for name in meant):
+            return (fixes.set_env(_VARIABLE, to_arch_list(meant)),)
     torch_names = facts.torch.architectures if facts.torch else ()
     names = compatibility.common_architectures(torch_names, toolkit.version) if toolkit else []
     if not names:
         return (fixes.unset_env(_VARIABLE),)
     return (fixes.set_env(_VARIABLE, to_arch_list(names)),)
+
+
+def _meant(text: str) -> tuple[str, ...]:
+    """The architectures of a list in other spellings: "86", "sm_86", "compute_86", "8.6,9.0"; () if one is none."""
+    entries = [
+        re.sub(
+            r"^(?:sm_?|compute_?)?(\d{1,2})\.?(\d)(?=[af]?(?:\+ptx)?$)",
+            r"\1.\2",
+            entry,
+            flags=re.IGNORECASE,
+        )
+        for entry in re.split(r"[;,\s]+", text.strip())
+    ]
+    try:
+        return parse_arch_list(";".join(entries))
+    except ValueError:
+        return ()
 
 
 @check("arch-list-misses-gpu", "TORCH_CUDA_ARCH_LIST leaves this machine's GPU out")

@@ -47,6 +47,24 @@ def compiler_missing(facts: Facts) -> Iterator[Verdict]:
         )
 
 
+@check("compiler-variable-wrong", "CC, CXX or NVCC_CCBIN names no compiler")
+def compiler_variable_wrong(facts: Facts) -> Iterator[Verdict]:
+    """Builds take what it names, and end in `No such file or directory`."""
+    found = {item.found_by for item in facts.compilers}
+    wrong = [
+        name
+        for name in ("CC", "CXX", "NVCC_CCBIN")
+        if facts.variables.get(name) and name not in found
+    ]
+    if wrong:
+        yield Verdict(
+            "error",
+            f"{' and '.join(wrong)} name{'s' * (len(wrong) == 1)} no compiler that runs.",
+            tuple(f"{name}={facts.variables[name]}" for name in wrong),
+            tuple(map(fixes.unset_env, wrong)),
+        )
+
+
 @check("gcc-too-new", "The C++ compiler is too new for nvcc", builds=True)
 def gcc_too_new(facts: Facts) -> Iterator[Verdict]:
     nvcc, toolkit, compiler = nvcc_version(facts), chosen_toolkit(facts), facts.nvcc_compiler

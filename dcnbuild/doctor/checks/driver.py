@@ -9,7 +9,6 @@ from dcnbuild.compatibility import numbers
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks.shared import (
     build_toolkit,
-    describe_gpu,
     describe_toolkit,
     describe_torch,
     smi_note,
@@ -27,32 +26,46 @@ def _driver_line(driver: Driver) -> str:
 
 @check("driver-mismatch", "The NVIDIA driver was updated, but not reloaded")
 def driver_mismatch(facts: Facts) -> Iterator[Verdict]:
-    problem = facts.driver.problem or ""
+    problem, machine = facts.driver.problem or "", facts.machine
+    fix = (fixes.command("reboot", root=True),)
+    if machine.container:
+        fix = (fixes.say("reboot the host of this container"),)
+    elif machine.wsl:
+        fix = (fixes.say("in Windows, in PowerShell: wsl --shutdown"),)
     if "version mismatch" in problem.lower():
         yield Verdict(
             "error",
             "The driver loaded in the kernel is another version than the driver's libraries.",
             (problem,),
-            (fixes.command("reboot", root=True),),
+            fix,
         )
 
 
 @check("driver-missing", "An NVIDIA GPU without a working driver")
 def driver_missing(facts: Facts) -> Iterator[Verdict]:
-    driver = facts.driver
-    if not driver.devices or driver.version or driver.gpus:
+    driver, machine = facts.driver, facts.machine
+    if not driver.devices or driver.version or driver.gpus or machine.container or machine.wsl:
         return
     evidence = [f"NVIDIA devices on the PCI bus: {driver.devices}", "no loaded NVIDIA driver"]
     if driver.problem:
         evidence.append(driver.problem)
-    ubuntu = (facts.machine.distribution or "").startswith("ubuntu")
+    ubuntu = (machine.distribution or "").startswith("ubuntu")
     words = ("ubuntu-drivers", "install") if ubuntu else ("apt-get", "install", "nvidia-driver")
-    known = ubuntu or facts.machine.package_manager == "apt-get"
+    fix = [fixes.command(*words, root=True)] if machine.package_manager == "apt-get" else []
+    if machine.secure_boot:
+        evidence.append("Secure Boot is on: the kernel loads signed modules only")
+        fix.append(
+            fixes.command("update-secureboot-policy", "--enroll-key", root=True)
+            if ubuntu
+            else fixes.say(
+                "enrol the key of the driver's modules with mokutil --import, or switch Secure Boot off"
+            )
+        )
     yield Verdict(
         "error",
         "A GPU is in the machine, but no driver for it is loaded, so nothing can use it.",
         tuple(evidence),
-        (fixes.command(*words, root=True), fixes.command("reboot", root=True)) if known else (),
+        (*fix, fixes.command("reboot", root=True)) if fix else (),
     )
 
 
@@ -60,6 +73,8 @@ def driver_missing(facts: Facts) -> Iterator[Verdict]:
 def gpu_missing(facts: Facts) -> Iterator[Verdict]:
     driver = facts.driver
     if driver.devices or driver.version or driver.gpus or driver.cuda:
+        return
+    if facts.machine.container or facts.machine.wsl:  # another check says why
         return
     wanted = [describe_torch(facts)] if facts.torch and facts.torch.cuda else []
     wanted += [describe_toolkit(toolkit) for toolkit in facts.toolkits[:1]]
@@ -119,16 +134,4 @@ def driver_older_than_toolkit(facts: Facts) -> Iterator[Verdict]:
                 f"TORCH_CUDA_ARCH_LIST={facts.variables['TORCH_CUDA_ARCH_LIST']}",
             ),
             fix,
-        )
-
-
-@check("gpu-hidden", "CUDA_VISIBLE_DEVICES hides every GPU")
-def gpu_hidden(facts: Facts) -> Iterator[Verdict]:
-    value = facts.variables.get("CUDA_VISIBLE_DEVICES")
-    if facts.driver.gpus and value is not None and value.strip().startswith("-1"):
-        yield Verdict(
-            "warning",
-            "torch sees no GPU, because CUDA_VISIBLE_DEVICES hides them all.",
-            (f"CUDA_VISIBLE_DEVICES={value}", *map(describe_gpu, facts.driver.gpus)),
-            (fixes.unset_env("CUDA_VISIBLE_DEVICES"),),
         )

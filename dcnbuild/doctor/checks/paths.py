@@ -17,7 +17,7 @@ from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.outcome import same_major, same_minor
 from dcnbuild.doctor.registry import Verdict, check
 from dcnbuild.environment.facts import Facts, PathEntry
-from dcnbuild.environment.paths import INCLUDE_VARIABLES
+from dcnbuild.environment.paths import INCLUDE_VARIABLES, PRELOAD
 
 #: Entries about CUDA matter here; for others a missing directory is common and harmless.
 _ABOUT_CUDA = re.compile(r"cuda|cudnn|nvcc|tensorrt", re.IGNORECASE)
@@ -27,7 +27,11 @@ _ABOUT_CUDA = re.compile(r"cuda|cudnn|nvcc|tensorrt", re.IGNORECASE)
 def path_missing(facts: Facts) -> Iterator[Verdict]:
     seen = set()
     for entry in facts.paths:
-        if entry.exists is not False or (entry.variable, entry.text) in seen:
+        if (
+            entry.exists is not False
+            or (entry.variable, entry.text) in seen
+            or entry.variable == PRELOAD
+        ):
             continue
         seen.add((entry.variable, entry.text))
         if entry.meant is None and not _ABOUT_CUDA.search(entry.text):
@@ -38,6 +42,26 @@ def path_missing(facts: Facts) -> Iterator[Verdict]:
             f"{entry.variable} names {entry.text}, which does not exist{meant}.",
             (f"{entry.variable}: {entry.text}",),
             (_without(facts, entry.variable, entry.text, entry.meant),),
+        )
+
+
+@check("preload-missing", "LD_PRELOAD names a library that is not there")
+def preload_missing(facts: Facts) -> Iterator[Verdict]:
+    """The loader complains in the output of every program, and tools that read versions there go wrong."""
+    missing = [
+        entry.text for entry in facts.paths if entry.variable == PRELOAD and entry.exists is False
+    ]
+    if missing:
+        kept = [
+            entry.text
+            for entry in facts.paths
+            if entry.variable == PRELOAD and entry.text not in missing
+        ]
+        yield Verdict(
+            "warning",
+            "Every program that starts complains that it cannot be preloaded.",
+            tuple(f"{PRELOAD}: {text} does not exist" for text in missing),
+            (fixes.set_list(PRELOAD, kept),),
         )
 
 

@@ -46,6 +46,13 @@ def toolkit_missing(facts: Facts) -> Iterator[Verdict]:
             "looked at CUDA_HOME, CUDA_PATH, PATH, the environment's packages, CONDA_PREFIX, "
             "/usr/local/cuda*, /opt/cuda, /usr/lib/nvidia-cuda-toolkit",
             *smi_note(facts, None),
+            *(
+                [
+                    "this is a container: images tagged -base and -runtime have no nvcc, those tagged -devel have"
+                ]
+                if facts.machine.container
+                else []
+            ),
         ),
         toolkit_fix(facts),
     )

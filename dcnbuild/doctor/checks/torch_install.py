@@ -11,9 +11,10 @@ from dcnbuild.compatibility import numbers
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks.shared import describe_gpu, describe_torch
 from dcnbuild.doctor.fix import Fix
+from dcnbuild.doctor.fixes import INDEX
 from dcnbuild.doctor.outcome import torch_fix
 from dcnbuild.doctor.registry import Verdict, check
-from dcnbuild.doctor.resolver import Wheel, has_gpu, resolve
+from dcnbuild.doctor.resolver import Wheel, companion_release, has_gpu, resolve
 from dcnbuild.doctor.wish import Wish, parse_wish
 from dcnbuild.environment.facts import Facts
 
@@ -112,6 +113,65 @@ def numpy2_old_torch(facts: Facts) -> Iterator[Verdict]:
         )
 
 
+@check("torchvision-stale", "torchvision or torchaudio of another torch")
+def torchvision_stale(facts: Facts) -> Iterator[Verdict]:
+    """They are compiled against one torch; `operator torchvision::nms does not exist` is one way it shows."""
+    torch, packages = facts.torch, facts.python.packages
+    stale = {
+        name: (packages[name], wanted)
+        for name in ("torchvision", "torchaudio")
+        if torch and name in packages and (wanted := companion_release(name, torch.version))
+        if numbers(packages[name])[:2] != numbers(wanted)
+    }
+    if torch is None or not stale:
+        return
+    tag = torch.version.partition("+")[2]
+    known = tag == "cpu" or tag.startswith("cu")
+    yield Verdict(
+        "error",
+        f"{' and '.join(stale)} of another torch: importing "
+        f"{'them' if len(stale) > 1 else 'it'} fails beside torch {torch.version}.",
+        (
+            describe_torch(facts),
+            *(
+                f"{name} {there}, and {wanted} goes with it"
+                for name, (there, wanted) in stale.items()
+            ),
+        ),
+        torch_fix(facts)
+        or (
+            fixes.pip_install(
+                f"torch=={torch.version.partition('+')[0]}",
+                *(f"{name}=={wanted}.*" for name, (_, wanted) in stale.items()),
+                index=("--index-url", f"{INDEX}/{tag}") if known else (),
+            ),
+        ),
+    )
+
+
+def _setuptools(facts: Facts) -> str:
+    """The requirement that both torch and Python are content with."""
+    row = compatibility.torch_release(facts.torch.version) if facts.torch else None
+    bounds = [row.setuptools] if row and row.setuptools else []
+    if numbers(facts.python.version) >= (3, 12):
+        bounds.append(">=66.1")
+    return f"setuptools{','.join(bounds)}"
+
+
+@check("setuptools-old-python", "setuptools that this Python cannot run")
+def setuptools_old_python(facts: Facts) -> Iterator[Verdict]:
+    """Python 3.12 has no pkgutil.ImpImporter any more, which pkg_resources took until setuptools 66.1."""
+    setuptools, python = facts.python.packages.get("setuptools"), facts.python
+    if setuptools and numbers(python.version) >= (3, 12) and numbers(setuptools) < (66, 1):
+        yield Verdict(
+            "error",
+            f"pkg_resources of setuptools {setuptools} fails under Python {python.version} with "
+            "`module 'pkgutil' has no attribute 'ImpImporter'`.",
+            (f"Python {python.version}: {python.executable}", f"setuptools {setuptools}"),
+            (fixes.pip_install(_setuptools(facts)),),
+        )
+
+
 @check("setuptools-old-torch", "setuptools that torch cannot build extensions with")
 def setuptools_old_torch(facts: Facts) -> Iterator[Verdict]:
     setuptools = facts.python.packages.get("setuptools")
@@ -137,7 +197,7 @@ def setuptools_old_torch(facts: Facts) -> Iterator[Verdict]:
                 f"setuptools {setuptools}",
                 f"works with setuptools{row.setuptools}",
             ),
-            (fixes.pip_install(f"setuptools{row.setuptools}"),),
+            (fixes.pip_install(_setuptools(facts)),),
         )
 
 
