@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 from dcnbuild.compatibility import TorchRelease, numbers, table
 
@@ -38,14 +39,13 @@ class Wish:
 
     def versions(self, release: TorchRelease) -> list[str]:
         """The versions of a release that are meant, newest first."""
-        if not self.specifier:
-            return list(reversed(release.versions))
-        from packaging.specifiers import SpecifierSet  # costs its import only where it is needed
-
-        return [item for item in reversed(release.versions) if item in SpecifierSet(self.specifier)]
+        meant = _satisfying(self.specifier)
+        return [item for item in reversed(release.versions) if item in meant]
 
     def unknown(self) -> str | None:
         """Why no wheel of the table can be meant: one sentence; None if some can."""
+        if self == Wish():
+            return None
         matching = [row for row in table().torch if self.versions(row)]
         if not matching:
             return f"{self._never()}; {self._nearest()}"
@@ -80,6 +80,17 @@ class Wish:
         if not same_major or same_major[-1] == rows[-1]:
             return f"the newest is {rows[-1].newest}."
         return f"the last {wanted[0]}.x is {same_major[-1].newest}."
+
+
+@cache
+def _satisfying(specifier: str) -> frozenset[str]:
+    """The versions of the table that a specifier allows."""
+    versions = [version for row in table().torch for version in row.versions]
+    if not specifier:
+        return frozenset(versions)
+    from packaging.specifiers import SpecifierSet  # costs its import only where it is needed
+
+    return frozenset(SpecifierSet(specifier).filter(versions))
 
 
 def parse_wish(text: str) -> Wish:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -132,9 +133,13 @@ def test_pasting_leaves_no_error_on_any_combination() -> None:
         )
 
 
+@cache
+def reports() -> list[tuple[str, ...]]:
+    return [lines(examine(facts)) for facts in machines()]
+
+
 def test_one_report_names_one_toolkit_and_one_torch() -> None:
-    for facts in machines():
-        said = lines(examine(facts))
+    for said in reports():
         homes = {line for line in said if line.startswith("export CUDA_HOME")}
         torches = {line for line in said if " torch==" in line}
         assert len(homes) <= 1 and len(torches) <= 1, said
@@ -142,8 +147,8 @@ def test_one_report_names_one_toolkit_and_one_torch() -> None:
 
 def test_nothing_is_written_into_a_toolkit() -> None:
     """Headers of one CUDA in the toolkit of another make nvcc refuse every file."""
-    for facts in machines():
-        for line in lines(examine(facts)):
+    for said in reports():
+        for line in said:
             assert not re.search(r"\b(cp|ln|mv|install -m)\b .*/cuda", line), line
 
 
