@@ -137,7 +137,8 @@ def toolkit_fix(facts: Facts) -> tuple[Fix, ...]:
 def nvcc_version(facts: Facts) -> str | None:
     """The version of the nvcc that there will be; None without one, or where it brings its own gcc."""
     toolkit, cuda = chosen_toolkit(facts), torch_cuda(facts)
-    if toolkit is not None or cuda is None or not facts.toolkits:
+    installs = facts.toolkits or facts.wants_cuda or has_gpu(facts)
+    if toolkit is not None or cuda is None or not installs:
         return toolkit.version if toolkit else None
     recipe = fixes.recipe(Target.of(facts), cuda)
     if recipe and recipe in DEBIAN and DEBIAN[recipe].host is not None:

@@ -63,6 +63,14 @@ def test_a_gcc_that_nvcc_refuses_and_no_other() -> None:
     assert "yay -S gcc12" in one(replace(facts, machine=arch), "gcc-too-new").fix
 
 
+def test_a_gcc_that_the_toolkit_to_be_installed_will_refuse() -> None:
+    """Both findings' fixes are pasted at once."""
+    facts = replace(compilers(gcc("14.2.0")), toolkits=(), cuda_home=None)
+    finding = one(facts, "gcc-too-new")
+    assert finding.severity == "warning" and "not installed yet" in finding.evidence[0]
+    assert found(replace(facts, driver=Driver()), "gcc-too-new") == []
+
+
 def test_a_clang_that_nvcc_refuses() -> None:
     clang = Compiler(Path("/usr/bin/clang++-18"), "clang", "18.1.8", "NVCC_CCBIN")
     older = Compiler(Path("/usr/bin/clang++-14"), "clang", "14.0.0", "PATH")
@@ -80,7 +88,7 @@ def test_a_clang_that_nvcc_refuses() -> None:
         compilers(gcc("13.3.0"), cuda="12.4"),
         replace(compilers(gcc("99.0"), cuda="99.0"), torch=torch("99.0", "99.0"), driver=Driver()),
         replace(compilers(gcc("13.3.0")), nvcc_compiler=None),
-        replace(compilers(gcc("13.3.0")), torch=torch("2.5.1+cpu", None)),
+        replace(compilers(gcc("13.3.0")), torch=torch("2.5.1+cpu", None), driver=Driver()),
     ],
 )
 def test_where_no_gcc_is_too_new(facts: Facts) -> None:

@@ -98,9 +98,9 @@ LENDER = PackageHeaders(Path("/home/ada/venv/nvidia/cusparse/include"), ("cuspar
 
 def machines() -> list[Facts]:
     found = []
-    for kits, home, installed, driver in product(
-        TOOLKITS.values(), HOMES.values(), TORCHES.values(), DRIVERS.values()
-    ):
+    combinations = product(TOOLKITS.values(), HOMES.values(), TORCHES.values(), DRIVERS.values())
+    for number, (kits, home, installed, driver) in enumerate(combinations):
+        new = "15.1.0" if number % 5 in (1, 3) else "11.4.0"  # 5 divides no number of choices
         paths = [PathEntry("PATH", "/usr/bin", True)]
         paths[:0] = [
             PathEntry("PATH", f"{kit.root}/bin", True, cuda=kit.version)
@@ -115,7 +115,7 @@ def machines() -> list[Facts]:
             broken(
                 toolkits=kits, cuda_home=guess, torch=installed, driver=driver, paths=tuple(paths),
                 variables=variables, package_headers=(LENDER,),
-                compilers=(gcc("11.4.0"), gcc("11.4.0", "gcc")), nvcc_compiler=gcc("11.4.0", "gcc"),
+                compilers=(gcc(new), gcc(new, "gcc")), nvcc_compiler=gcc(new, "gcc"),
             )
         )  # fmt: skip
     return found

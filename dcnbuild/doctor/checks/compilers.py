@@ -68,7 +68,7 @@ def compiler_variable_wrong(facts: Facts) -> Iterator[Verdict]:
 @check("gcc-too-new", "The C++ compiler is too new for nvcc", builds=True)
 def gcc_too_new(facts: Facts) -> Iterator[Verdict]:
     nvcc, toolkit, compiler = nvcc_version(facts), chosen_toolkit(facts), facts.nvcc_compiler
-    if nvcc is None or compiler is None or not builds_cuda(facts):
+    if nvcc is None or compiler is None or facts.wants_cuda is False:
         return
     newest = compatibility.newest_compiler(nvcc, compiler.kind)
     if newest is None or numbers(compiler.version)[0] <= newest:
@@ -83,7 +83,7 @@ def gcc_too_new(facts: Facts) -> Iterator[Verdict]:
     if facts.wants_cuda and older and compiler.found_by == "PATH":
         return  # dcnbuild's own build then hands the older one to nvcc
     yield Verdict(
-        "error",
+        "error" if builds_cuda(facts) and (facts.toolkits or facts.wants_cuda) else "warning",
         f"nvcc {nvcc} accepts {compiler.kind} up to {newest}, and would call "
         f"{compiler.kind} {compiler.version}.",
         (
