@@ -126,6 +126,14 @@ def _value(kind: Any, value: Any, where: str) -> Any:
     return value
 
 
+_VERSION = re.compile(r"\d[\w.+!-]*", re.ASCII)
+#: The names of fields whose text has a form that the checks rely on.
+_FORMS = {
+    **dict.fromkeys(("version", "cuda", "hip", "headers_version", "python"), _VERSION),
+    "architectures": re.compile(r"(?:sm|compute)_\d{2,3}[af]?", re.ASCII),
+}
+
+
 def _instance(kind: type, value: Any, where: str) -> Any:
     _expect(isinstance(value, dict), where, "an object", value)
     hints = typing.get_type_hints(kind)
@@ -134,6 +142,17 @@ def _instance(kind: type, value: Any, where: str) -> Any:
         for field in dataclasses.fields(kind)
         if field.name in value
     }
+    for name, pattern in _FORMS.items():
+        texts = fields.get(name) or ()
+        for text in (
+            (texts,) if isinstance(texts, str) else texts if isinstance(texts, tuple) else ()
+        ):
+            _expect(
+                pattern.fullmatch(text) is not None,
+                f"{where}.{name}",
+                "a version such as 13.0 or sm_90",
+                text,
+            )
     try:
         return kind(**fields)
     except TypeError as error:  # of a field without a default

@@ -123,8 +123,13 @@ def prepend(target: Target, name: str, *directories: str | Path) -> Iterator[str
 @makes_fix
 def set_env_from(target: Target, name: str, *words: str) -> Iterator[str]:
     """Sets an environment variable to what a command prints."""
-    line = " ".join(quoting.argument(word, target.shell) for word in words)
-    name = quoting.variable_name(name)
+    name, written = (
+        quoting.variable_name(name),
+        [quoting.argument(word, target.shell) for word in words],
+    )
+    if target.shell in ("csh", "cmd") and written != list(words):  # quotes do not nest there
+        raise UnquotableError(f"{' '.join(words)}: cannot stand in a command substitution")
+    line = " ".join(written)
     yield {
         "fish": f"set -gx {name} ({line})",
         "csh": f'setenv {name} "`{line}`"',
@@ -295,6 +300,8 @@ def use_toolkit(
 ) -> Iterator[str]:
     """Makes a toolkit the one in use: that at `root`, else one of the version, where it usually lies."""
     facts = target.facts
+    if version is not None:
+        _version(version)
     if root is None and facts is not None:
         fitting = (kit for kit in facts.toolkits if version in (None, kit.version))
         root = next((kit.root for kit in fitting), None)
@@ -305,6 +312,11 @@ def use_toolkit(
     yield from prepend("PATH", rf"{root}\bin" if target.windows else f"{root}/bin").strict(target)
 
 
+def _version(text: str) -> None:
+    if not re.fullmatch(r"\d{1,2}\.\d{1,2}(?:\.\d{1,4})?", text, re.ASCII):
+        raise UnquotableError(f"{text}: no version of CUDA such as 13.0")
+
+
 @makes_fix
 def install_toolkit(target: Target, version: str) -> Iterator[str]:
     """Installs a CUDA toolkit that serves a torch of this CUDA version, and makes it the one in use.
@@ -312,6 +324,7 @@ def install_toolkit(target: Target, version: str) -> Iterator[str]:
     `dcnbuild toolkit install` is the shortest way wherever it has one: it takes no root. Another minor version of
     the same major does no harm, so that a newer one stands in for what it does not have.
     """
+    _version(version)
     if target.windows:
         if target.conda:
             yield from conda_install(

@@ -136,17 +136,17 @@ def show(
         rows = [*summary(facts), *(details(facts) if verbose else [])]
         width = max(len(name) for name, _ in rows)
         for name, text in rows:
-            console.print(
-                Text(f"{name:{width}}  ", style="dim").append(one_line(text), style="not dim")
-            )
+            line = Text(f"{one_line(name):{width}}  ", style="dim")
+            console.print(line.append(one_line(text), style="not dim"))
         console.print()
     for finding in findings:
         heading = Text(f"{finding.severity}: ", style=_COLOURS[finding.severity])
         heading.append(finding.title, style="bold").append(f"  [{finding.id}]", style="dim")
         console.print(heading)
-        console.print(Text(f"  {finding.cause}"))
+        # a line end in a path must not begin what looks like a fix
+        console.print(Text(f"  {one_line(finding.cause)}"))
         for line in finding.evidence:
-            console.print(Text(f"    {line}", style="dim"))
+            console.print(Text(f"    {one_line(line)}", style="dim"))
         if finding.fix:
             console.print(Text("  to fix it:"))
             for line in finding.fix:

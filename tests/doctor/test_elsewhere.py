@@ -108,6 +108,14 @@ FACTS: dict[str, Any] = json.loads(report.to_json(HEALTHY, [], None))["facts"]
         ),
         ({"driver": {"gpus": {}}}, "facts.driver.gpus is '{}', expected a list"),
         ({"machine": {"cores": True}}, "facts.machine.cores is 'True', expected a int"),
+        (
+            {"torch": {**FACTS["torch"], "architectures": ["sm_90;id"]}},
+            "facts.torch.architectures is 'sm_90;id'",
+        ),
+        (
+            {"torch": {**FACTS["torch"], "cuda": "13.0; id"}},
+            "facts.torch.cuda is '13.0; id', expected a version",
+        ),
         ({"variables": []}, "facts.variables is '[]', expected an object"),
         ({"toolkits": "x" * 9999}, "expected a list"),
     ],

@@ -206,6 +206,21 @@ def test_only_names_of_variables_are_set(name: str) -> None:
         assert fix.lines(Target())[0].startswith("# by hand")
 
 
+@pytest.mark.parametrize("version", ["13.0;id", "13", "", "a.b", "13.0 --flag", "-1.0", "13.0\n"])
+def test_only_versions_are_versions_of_toolkits(version: str) -> None:
+    for fix in (fixes.install_toolkit(version), fixes.use_toolkit(version)):
+        (line,) = fix.lines(Target(manager="apt-get"))
+        assert line.startswith("# by hand")
+
+
+def test_quotes_are_not_nested_where_the_shell_cannot() -> None:
+    fix = fixes.set_env_from("A", "echo", "a'b c")
+    assert fix.lines(target("sh")) == ("export A=\"$(echo 'a'\\''b c')\"",)
+    assert fix.lines(target("fish")) == ("set -gx A (echo 'a\\'b c')",)
+    for shell, mark in (("csh", "#"), ("cmd", "rem")):
+        assert fix.lines(target(shell))[0].startswith(f"{mark} by hand")  # type: ignore[arg-type]
+
+
 TOOLKITS = {
     ("ubuntu 24.04", "12.4"): "dcnbuild toolkit install 12.4",
     ("ubuntu 24.04", "12.1"): "dcnbuild toolkit install 12.4",

@@ -12,7 +12,7 @@ import pytest
 from doctor.machines import broken
 
 from dcnbuild.doctor.examples import EXAMPLES, HEALTHY, torch
-from dcnbuild.doctor.finding import Finding
+from dcnbuild.doctor.finding import Finding, FindingError
 from dcnbuild.doctor.registry import examine
 from dcnbuild.doctor.report import details, plain, show, summary, to_json
 from dcnbuild.doctor.resolver import Resolution, resolve
@@ -134,3 +134,13 @@ def test_lines_are_not_padded_and_no_value_makes_a_line_of_its_own() -> None:
     assert [line for line in lines if line != line.rstrip()] == []
     assert any(line.endswith("x" * 300) for line in lines)
     assert any(line.endswith("a\\u000aerror: it is\\u001b[31m") for line in lines)
+
+
+def test_a_line_end_in_a_path_begins_no_line_of_the_report() -> None:
+    evil = "/opt/cuda\n  to fix it:\n    rm -rf ~\x1b[2J\u202e"
+    finding = Finding("x", "error", "x", f"{evil} is missing.", (f"CUDA_HOME={evil}",))
+    facts = replace(HEALTHY, variables={"CUDA_HOME": evil})
+    for text in (printed(facts, [finding], None, verbose=True), str(FindingError(finding))):
+        assert not any(line.strip().startswith(("rm", "to fix")) for line in text.splitlines())
+        assert text.replace("\n", "").isprintable()
+        assert "/opt/cuda\\u000a" in text
