@@ -337,12 +337,12 @@ def install_toolkit(target: Target, version: str) -> Iterator[str]:
     ours = recipe(target, version)
     if ours is not None:
         yield from dcnbuild("toolkit", "install", ours).strict(target)
-        yield from set_env_from("CUDA_HOME", *_dcnbuild(target), "toolkit", "path", ours).lines(
-            target
-        )
+        # `toolkit path` could name another of this version, which may be the one that lacks something
+        again = set_env_from("CUDA_HOME", *_dcnbuild(target), "toolkit", "install", ours)
+        yield from again.strict(target)
         return
     if target.conda:
-        yield from conda_install("cuda-toolkit", channel=f"nvidia/label/cuda-{version}.0").lines(
+        yield from conda_install("cuda-toolkit", channel=f"nvidia/label/cuda-{version}.0").strict(
             target
         )
         prefix = target.facts.variables.get("CONDA_PREFIX") if target.facts else None
@@ -407,6 +407,6 @@ def remove(target: Target, path: str | Path, recursive: bool = False) -> Iterato
 @makes_fix
 def make_directory(target: Target, path: str | Path) -> Iterator[str]:
     """Creates a directory."""
-    yield from command("mkdir", *(() if target.windows else ("-p",)), operands=(path,)).lines(
+    yield from command("mkdir", *(() if target.windows else ("-p",)), operands=(path,)).strict(
         target
     )

@@ -136,8 +136,8 @@ def show(
         rows = [*summary(facts), *(details(facts) if verbose else [])]
         width = max(len(name) for name, _ in rows)
         for name, text in rows:
-            line = Text(f"{one_line(name):{width}}  ", style="dim")
-            console.print(line.append(one_line(text), style="not dim"))
+            row = Text(f"{one_line(name):{width}}  ", style="dim")
+            console.print(row.append(one_line(text), style="not dim"))
         console.print()
     for finding in findings:
         heading = Text(f"{finding.severity}: ", style=_COLOURS[finding.severity])

@@ -49,7 +49,7 @@ def _run(facts: Facts, line: str) -> Facts:
     words = [word for word in shlex.split(line) if word != "sudo"]
     if words[0] == "export":
         name, _, value = words[1].partition("=")
-        asked = re.fullmatch(r"\$\(dcnbuild toolkit path ([\d.]+)\)", value)
+        asked = re.fullmatch(r"\$\(dcnbuild toolkit install ([\d.]+)\)", value)
         if asked:
             value = str(CACHE / f"cuda-{asked[1]}")
             assert any(str(kit.root) == value for kit in facts.toolkits), f"no {value} for {line}"

@@ -24,7 +24,7 @@ def test_no_toolkit_for_a_cuda_torch() -> None:
     assert finding.severity == "warning"
     assert finding.fix == (
         "dcnbuild toolkit install 13.0",
-        'export CUDA_HOME="$(dcnbuild toolkit path 13.0)"',
+        'export CUDA_HOME="$(dcnbuild toolkit install 13.0)"',
     )
     assert one(replace(nothing, wants_cuda=True), "toolkit-missing").severity == "error"
 
@@ -33,7 +33,7 @@ def test_older_toolkits_come_from_elsewhere() -> None:
     facts = broken(toolkits=(), cuda_home=None, torch=torch("2.5.1", "12.4"))
     assert one(facts, "toolkit-missing").fix == (
         "dcnbuild toolkit install 12.4",
-        'export CUDA_HOME="$(dcnbuild toolkit path 12.4)"',
+        'export CUDA_HOME="$(dcnbuild toolkit install 12.4)"',
     )
     conda = replace(facts, variables=variables(CONDA_PREFIX="/opt/conda"))
     assert one(conda, "toolkit-missing").fix == (

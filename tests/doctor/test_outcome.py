@@ -161,5 +161,5 @@ def test_what_a_rejected_toolkit_lacks_is_not_mended() -> None:
     assert "toolkit-incomplete" not in [item.id for item in findings]
     assert lines(findings) == (
         "dcnbuild toolkit install 12.4",
-        'export CUDA_HOME="$(dcnbuild toolkit path 12.4)"',
+        'export CUDA_HOME="$(dcnbuild toolkit install 12.4)"',
     )

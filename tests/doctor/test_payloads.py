@@ -50,7 +50,7 @@ _SHOW = frozenset(
 )
 #: What lines of ours have that is no plain word: they hold no value from outside.
 _OURS = re.compile(
-    r':"\$\w+"|"\$\((?:python|\S+) -m dcnbuild toolkit path [\d.]+\)"|"\$\(dcnbuild toolkit path [\d.]+\)"'
+    r':"\$\w+"|"\$\((?:python|\S+) -m dcnbuild toolkit install [\d.]+\)"|"\$\(dcnbuild toolkit install [\d.]+\)"'
     r'|"\$CONDA_PREFIX/bin/x86_64-conda-linux-gnu-\w[\w+]*"'
 )
 
