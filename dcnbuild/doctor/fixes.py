@@ -317,63 +317,64 @@ def _version(text: str) -> None:
         raise UnquotableError(f"{text}: no version of CUDA such as 13.0")
 
 
+def toolkit_source(target: Target, version: str) -> tuple[str, str]:
+    """Where a toolkit for a torch of this CUDA version comes from, and which version it will be.
+
+    "dcnbuild", "conda", "repository" (NVIDIA's, of packages) or "archive" (NVIDIA's, of installers). The first is the
+    shortest wherever it is possible: it takes no root. Another minor version of the same major does no harm, so that
+    a newer one stands in for what a source does not have.
+    """
+    wanted = numbers(version)[:2]
+    if target.system == "Linux" and recipes.from_pypi(version):
+        return "dcnbuild", version
+    if target.conda:
+        return "conda", version
+    if (target.distribution or "").startswith("debian"):  # the recipes take Debian's own archive
+        known = [name for name in recipes.DEBIAN if numbers(name)[:1] == wanted[:1]]
+        newer = [name for name in known if numbers(name) >= wanted]
+        if newer:
+            return "dcnbuild", min(newer, key=numbers)
+    first = _FIRST_IN_REPOSITORY.get(target.distribution or "")
+    if first is not None and first[:1] <= wanted[:1]:
+        stands_in = first > wanted
+        return "repository", ".".join(map(str, first)) if stands_in else version
+    return "archive", version
+
+
 @makes_fix
 def install_toolkit(target: Target, version: str) -> Iterator[str]:
-    """Installs a CUDA toolkit that serves a torch of this CUDA version, and makes it the one in use.
-
-    `dcnbuild toolkit install` is the shortest way wherever it has one: it takes no root. Another minor version of
-    the same major does no harm, so that a newer one stands in for what it does not have.
-    """
+    """Installs a CUDA toolkit that serves a torch of this CUDA version, and makes it the one in use."""
     _version(version)
-    if target.windows:
-        if target.conda:
-            yield from conda_install(
-                "cuda-toolkit", channel=f"nvidia/label/cuda-{version}.0"
-            ).strict(target)
-            return
-        yield from _archive(target, version)
-        yield from use_toolkit(version).strict(target)
-        return
-    ours = recipe(target, version)
-    if ours is not None:
-        yield from dcnbuild("toolkit", "install", ours).strict(target)
+    source, version = toolkit_source(target, version)
+    package = f"cuda-toolkit-{version.replace('.', '-')}"
+    if source == "dcnbuild":
+        yield from dcnbuild("toolkit", "install", version).strict(target)
         # `toolkit path` could name another of this version, which may be the one that lacks something
-        again = set_env_from("CUDA_HOME", *_dcnbuild(target), "toolkit", "install", ours)
+        again = set_env_from("CUDA_HOME", *_dcnbuild(target), "toolkit", "install", version)
         yield from again.strict(target)
         return
-    if target.conda:
-        yield from conda_install("cuda-toolkit", channel=f"nvidia/label/cuda-{version}.0").strict(
-            target
-        )
+    if source == "conda":
+        channel = f"nvidia/label/cuda-{version}.0"
+        yield from conda_install("cuda-toolkit", channel=channel).strict(target)
         prefix = target.facts.variables.get("CONDA_PREFIX") if target.facts else None
         if prefix:
             yield _set(target, "CUDA_HOME", prefix)
         return
-    first = _FIRST_IN_REPOSITORY.get(target.distribution or "")
-    if first is not None and numbers(version) >= first:
+    if source == "repository":
         yield quoting.comment("from the package repository of NVIDIA:", target.shell)
-        package = f"cuda-toolkit-{version.replace('.', '-')}"
+        yield from system_install(package).strict(target)
+    elif target.manager == "apt-get" and target.distribution is None:
+        if version in recipes.DEBIAN:
+            yield quoting.comment("on Debian:", target.shell)
+            yield from dcnbuild("toolkit", "install", version).strict(target)
+        yield quoting.comment("on Ubuntu, from the package repository of NVIDIA:", target.shell)
         yield from system_install(package).strict(target)
     else:
         yield from _archive(target, version)
-    yield _set(target, "CUDA_HOME", f"/usr/local/cuda-{version}")
-
-
-def recipe(target: Target, version: str) -> str | None:
-    """The toolkit that `dcnbuild toolkit install` has for a torch of this CUDA version."""
-    if target.system != "Linux":
-        return None
-    if recipes.from_pypi(version):
-        return version
-    if target.conda or target.manager != "apt-get":
-        return None
-    wanted = numbers(version)[:2]
-    fitting = [
-        name
-        for name in recipes.DEBIAN
-        if numbers(name)[:1] == wanted[:1] and numbers(name) >= wanted
-    ]
-    return min(fitting, key=numbers, default=None)
+    if target.windows:
+        yield from use_toolkit(version).strict(target)
+    else:
+        yield _set(target, "CUDA_HOME", f"/usr/local/cuda-{version}")
 
 
 def _archive(target: Target, version: str) -> Iterator[str]:

@@ -140,10 +140,10 @@ def nvcc_version(facts: Facts) -> str | None:
     installs = facts.toolkits or facts.wants_cuda or has_gpu(facts)
     if toolkit is not None or cuda is None or not installs:
         return toolkit.version if toolkit else None
-    recipe = fixes.recipe(Target.of(facts), cuda)
-    if recipe and recipe in DEBIAN and DEBIAN[recipe].host is not None:
+    source, version = fixes.toolkit_source(Target.of(facts), cuda)
+    if source == "dcnbuild" and version in DEBIAN and DEBIAN[version].host is not None:
         return None
-    return recipe or cuda
+    return version
 
 
 def first_on_path(facts: Facts) -> Toolkit | None:

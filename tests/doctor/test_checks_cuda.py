@@ -32,6 +32,12 @@ def test_no_toolkit_for_a_cuda_torch() -> None:
 def test_older_toolkits_come_from_elsewhere() -> None:
     facts = broken(toolkits=(), cuda_home=None, torch=torch("2.5.1", "12.4"))
     assert one(facts, "toolkit-missing").fix == (
+        "# from the package repository of NVIDIA:",
+        "sudo apt-get install cuda-toolkit-12-5",  # Ubuntu 24.04 has no 12.4 there
+        "export CUDA_HOME=/usr/local/cuda-12.5",
+    )
+    debian = replace(facts, machine=replace(HEALTHY.machine, distribution="debian 12"))
+    assert one(debian, "toolkit-missing").fix == (
         "dcnbuild toolkit install 12.4",
         'export CUDA_HOME="$(dcnbuild toolkit install 12.4)"',
     )

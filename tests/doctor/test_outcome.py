@@ -14,6 +14,7 @@ from doctor.paste import paste
 
 from dcnbuild.doctor.examples import (
     EXAMPLES,
+    HEALTHY,
     RTX_4090,
     RTX_5090,
     V100,
@@ -100,6 +101,7 @@ def machines() -> list[Facts]:
     found = []
     combinations = product(TOOLKITS.values(), HOMES.values(), TORCHES.values(), DRIVERS.values())
     for number, (kits, home, installed, driver) in enumerate(combinations):
+        system = "debian 12" if number % 11 < 5 else "ubuntu 24.04"
         new = "15.1.0" if number % 5 in (1, 3) else "11.4.0"  # 5 divides no number of choices
         paths = [PathEntry("PATH", "/usr/bin", True)]
         paths[:0] = [
@@ -114,7 +116,7 @@ def machines() -> list[Facts]:
         found.append(
             broken(
                 toolkits=kits, cuda_home=guess, torch=installed, driver=driver, paths=tuple(paths),
-                variables=variables, package_headers=(LENDER,),
+                variables=variables, package_headers=(LENDER,), machine=replace(HEALTHY.machine, distribution=system),
                 compilers=(gcc(new), gcc(new, "gcc")), nvcc_compiler=gcc(new, "gcc"),
             )
         )  # fmt: skip
@@ -160,6 +162,7 @@ def test_what_a_rejected_toolkit_lacks_is_not_mended() -> None:
     assert [item.id for item in findings if item.severity == "error"] == ["cuda-mismatch"]
     assert "toolkit-incomplete" not in [item.id for item in findings]
     assert lines(findings) == (
-        "dcnbuild toolkit install 12.4",
-        'export CUDA_HOME="$(dcnbuild toolkit install 12.4)"',
+        "# from the package repository of NVIDIA:",
+        "sudo apt-get install cuda-toolkit-12-5",
+        "export CUDA_HOME=/usr/local/cuda-12.5",
     )
