@@ -16,10 +16,10 @@ from dcnbuild.environment.facts import Facts, Library
 def _rebuild(library: Library) -> tuple[Fix, ...]:
     """How to build it anew, where that is known: dcnbuild's own."""
     if library.own:
-        return (
-            fixes.pip_install(
-                "dcnbuild", options=("--force-reinstall", "--no-deps", "--no-cache-dir")
-            ),
+        options = ("--force-reinstall", "--no-deps", "--no-cache-dir")
+        return (  # there is no release on PyPI yet
+            fixes.say("in the checkout of dcnbuild:"),
+            fixes.pip("install", "-v", *options, "."),
         )
     return ()
 
