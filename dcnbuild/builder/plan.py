@@ -128,8 +128,6 @@ def plan_cuda(
     """
     if mode == "off":
         return findings.cuda_off()
-    if torch.hip:
-        return findings.torch_for_rocm(torch)
     toolkit = choose_toolkit(facts)
     host = choose_host(facts, toolkit, compiler)
     judged = replace(

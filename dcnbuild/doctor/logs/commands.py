@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from dcnbuild.doctor import fixes
+from dcnbuild.doctor.fix import Target
 from dcnbuild.doctor.logs.rule import Hit
-from dcnbuild.doctor.shell import set_variable
 
 #: The line that asks the GPUs of this machine for their capabilities.
 ASK_GPUS = (
@@ -24,7 +25,7 @@ def export(hit: Hit, name: str, value: str) -> str:
     if hit.context.windows:
         return f"set {name}={value}"
     if hit.facts is not None:
-        return set_variable(hit.facts, name, value)
+        return fixes.set_env(name, value).lines(Target.of(hit.facts))[0]
     return f'export {name}="{value}"' if set(value) & set(" ;$()'*") else f"export {name}={value}"
 
 
