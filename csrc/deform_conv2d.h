@@ -6,6 +6,10 @@
 
 namespace dcnbuild {
 
+/// Sides of the padded image are below this: kernels count positions in 32 bits, with room to add a
+/// block to any count.
+constexpr int64_t kPaddedLimit = (int64_t(1) << 31) - (1 << 16);
+
 /// The shape of one deformable convolution; all counts in elements.
 struct Geometry {
   int64_t batch, channels, height, width;       // input

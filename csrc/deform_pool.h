@@ -4,11 +4,12 @@
 // Both average, over every bin of a RoI, a grid of bilinear samples that a learned offset moves as
 // a whole. They differ in the numbers of a Bin, all of which locate_bin computes.
 //
-// Convention (tests/ops/test_deform_pool_edges.py): a sample counts within `margin` of the
+// Convention (tests/ops/test_pool_edges.py): a sample counts within `margin` of the
 // outermost pixels, both ends included, and is clamped onto them; where it is clamped, its
 // derivative by position is zero. A RoI that is not finite, of 2^30 pixels or more, or of an image
 // that is not there, and a NaN offset, give a NaN value and a NaN gradient of the offset, and touch
-// no pixel.
+// no pixel. Positions are acc_t, and clamped once more as integers, since float does not hold every
+// integer beyond 2^24.
 #pragma once
 
 #include <cstdint>
@@ -88,12 +89,18 @@ DCNBUILD_HD acc_t round_half_away(acc_t value) {
   return value < acc_t(0) ? -rounded : rounded;
 }
 
-/// value in [low, high] as an integer; value is not NaN.
+/// value in [low, high] as an integer; low for NaN.
 template <typename acc_t>
 DCNBUILD_HD int32_t clamped(acc_t value, int32_t low, int32_t high) {
-  if (value <= acc_t(low)) return low;
+  if (!(value > acc_t(low))) return low;
   if (value >= acc_t(high)) return high;
   return static_cast<int32_t>(value);
+}
+
+/// What a few operations on a number may lose of it, relative to it: 16 units in the last place.
+template <typename acc_t>
+DCNBUILD_HD constexpr acc_t rounding() {
+  return acc_t(16) / acc_t(sizeof(acc_t) == 8 ? int64_t(1) << 52 : int64_t(1) << 23);
 }
 
 /// Whether a RoI with these ends can be placed; false for NaN.
@@ -132,12 +139,17 @@ DCNBUILD_HD bool locate_axis(const PoolGeometry& g, acc_t begin, acc_t end, acc_
   axis.step = count > 0 ? size / static_cast<acc_t>(count) : acc_t(0);
   axis.first = 0, axis.last = pixels > 0 ? count : 0;
   if (axis.step > acc_t(0)) {
-    // Most samples of a large RoI lie outside: start with one that may not. One more at each end
-    // makes up for rounding; every sample is looked at once more.
+    // Most samples of a large RoI lie outside: start with one that may not. A few more at each end
+    // make up for rounding; every sample is looked at once more.
+    const acc_t end = static_cast<acc_t>(pixels - 1);
+    const acc_t far = (axis.origin < acc_t(0) ? -axis.origin : axis.origin) + end;
+    // An infinite origin leaves nothing inside, and needs no slack.
+    const acc_t slack =
+        acc_t(2) + (far - far == acc_t(0) ? far * rounding<acc_t>() / axis.step : acc_t(0));
     const acc_t before = (-bin.margin - axis.origin) / axis.step;
-    const acc_t after = (static_cast<acc_t>(pixels - 1) + bin.margin - axis.origin) / axis.step;
-    axis.first = clamped(before - acc_t(2), 0, axis.last);
-    axis.last = clamped(after + acc_t(3), axis.first, axis.last);
+    const acc_t after = (end + bin.margin - axis.origin) / axis.step;
+    axis.first = clamped(before - slack, 0, axis.last);
+    axis.last = clamped(after + acc_t(1) + slack, axis.first, axis.last);
   }
   return true;
 }
@@ -146,11 +158,15 @@ DCNBUILD_HD bool locate_axis(const PoolGeometry& g, acc_t begin, acc_t end, acc_
 template <typename acc_t>
 DCNBUILD_HD bool locate_side(acc_t at, int64_t pixels, acc_t margin, bool position_sensitive,
                              PoolSide<acc_t>& side) {
-  const acc_t end = static_cast<acc_t>(pixels - 1);
-  if (!(at >= -margin && at <= end + margin)) return false;
-  const acc_t inside = at < acc_t(0) ? acc_t(0) : (at > end ? end : at);
-  side.low = static_cast<int32_t>(inside);
-  side.l = inside - static_cast<acc_t>(side.low);
+  if (!(at >= -margin && at < static_cast<acc_t>(kSideLimit))) return false;
+  const acc_t position = at < acc_t(0) ? acc_t(0) : at;
+  side.low = static_cast<int32_t>(position);
+  side.l = position - static_cast<acc_t>(side.low);
+  const int32_t last = static_cast<int32_t>(pixels - 1), beyond = side.low - last;
+  if (beyond >= 0) {
+    if (at >= acc_t(0) && !(static_cast<acc_t>(beyond) + side.l <= margin)) return false;
+    side.low = last, side.l = acc_t(0);
+  }
   // On a pixel PS-RoI pooling has no second one, so that its derivative there is zero, while RoI
   // pooling's looks to the next. The last pixel, and a clamped position, have no next.
   const bool next = side.l > acc_t(0) || (!position_sensitive && at >= acc_t(0));
@@ -159,6 +175,13 @@ DCNBUILD_HD bool locate_side(acc_t at, int64_t pixels, acc_t margin, bool positi
 }
 
 }  // namespace pool
+
+/// The image that a RoI's first field names, -1 if there is none.
+template <typename acc_t>
+DCNBUILD_HD int64_t image_of(const PoolGeometry& g, acc_t number) {
+  if (!(number >= acc_t(0) && number < static_cast<acc_t>(g.batch))) return -1;
+  return static_cast<int64_t>(number);
+}
 
 /// The samples of bin (ph, pw) of a RoI, moved by (offset_y, offset_x).
 template <typename acc_t, typename T>
@@ -170,14 +193,14 @@ DCNBUILD_HD Bin<acc_t> locate_bin(const PoolGeometry& g, const RoiView<T>& rois,
   bin.image = -1;
   bin.shift = g.position_sensitive ? acc_t(0) : acc_t(0.5);
   bin.margin = g.position_sensitive ? acc_t(0.5) : acc_t(1);
-  const acc_t image = field(0);
+  const int64_t image = image_of(g, field(0));
   int32_t rows = 0, columns = 0;
-  if (image >= acc_t(0) && image < static_cast<acc_t>(g.batch) &&
+  if (image >= 0 &&
       pool::locate_axis(g, field(2), field(4), offset_y, g.pooled_h, ph, g.height, bin, bin.y,
                         rows) &&
       pool::locate_axis(g, field(1), field(3), offset_x, g.pooled_w, pw, g.width, bin, bin.x,
                         columns))
-    bin.image = static_cast<int64_t>(image);
+    bin.image = image;
   bin.samples = static_cast<acc_t>(rows) * static_cast<acc_t>(columns);
   return bin;
 }

@@ -1,29 +1,31 @@
 // From tensors to what kernels take: checks that keep every kernel inside its memory, the geometry,
 // strided views, and the choice of template by dtype. The messages users normally meet are Python's
-// (dcnbuild/ops/validate.py); these guard direct calls of the operators.
+// (dcnbuild/ops/arguments.py); these guard direct calls of the operators.
 #pragma once
 
 #include "deform_conv2d.h"
+#include "sampling.h"
 #include "torch_api.h"
 
 namespace dcnbuild {
 
-/// The tensors and attributes of a forward or backward call.
+/// The tensors of a forward or backward call, and the operator's name for messages.
 struct Operands {
+  const char* name;
   const Tensor& input;
   const Tensor& offset;
   const std::optional<Tensor>& mask;
   const Tensor& weight;
 };
 
-inline void check_sizes(const char* name, const Tensor& tensor,
+inline void check_sizes(const char* function, const char* name, const Tensor& tensor,
                         std::initializer_list<int64_t> expected) {
-  DCNBUILD_CHECK(tensor.dim() == static_cast<int64_t>(expected.size()), "deform_conv2d: ", name,
+  DCNBUILD_CHECK(tensor.dim() == static_cast<int64_t>(expected.size()), function, ": ", name,
                  " has ", tensor.dim(), " dimensions, expected ", expected.size());
   int64_t dim = 0;
   for (const int64_t size : expected) {
-    DCNBUILD_CHECK(tensor.size(dim) == size, "deform_conv2d: ", name, " has size ",
-                   tensor.size(dim), " in dimension ", dim, ", expected ", size);
+    DCNBUILD_CHECK(tensor.size(dim) == size, function, ": ", name, " has size ", tensor.size(dim),
+                   " in dimension ", dim, ", expected ", size);
     ++dim;
   }
 }
@@ -32,13 +34,34 @@ inline bool is_half(ScalarType dtype) {
   return dtype == ScalarType::Half || dtype == ScalarType::BFloat16;
 }
 
+/// That value is in [least, kSideLimit), so that two such numbers can be multiplied.
+inline void check_range(const char* function, const char* what, int64_t value, int64_t least) {
+  DCNBUILD_CHECK(value >= least && value < kSideLimit, function, ": ", what, " is ", value,
+                 ", expected ", least, " to 2^30 - 1");
+}
+
+/// The product of numbers that are not negative. Raises where it is not below `limit`, which may be
+/// up to 2^62, or does not fit an integer.
+inline int64_t checked_product(const char* function, const char* what, int64_t limit,
+                               std::initializer_list<int64_t> factors) {
+  int64_t product = 1;
+  for (const int64_t factor : factors)
+    DCNBUILD_CHECK(!__builtin_mul_overflow(product, factor, &product) && product < limit, function,
+                   ": ", what, " are too many, expected fewer than ", limit);
+  return product;
+}
+
+/// Elements of a tensor, real or expanded; leaves room for their bytes and for padding.
+constexpr int64_t kElementLimit = int64_t(1) << 55;
+
+/// Checks every number before it is multiplied by another.
 inline Geometry make_geometry(const Operands& t, const IntList& stride, const IntList& padding,
                               const IntList& dilation, int64_t groups, int64_t offset_groups) {
-  DCNBUILD_CHECK(t.input.dim() == 4 && t.weight.dim() == 4,
-                 "deform_conv2d: input and weight must have 4 dimensions, got ", t.input.dim(),
-                 " and ", t.weight.dim());
-  DCNBUILD_CHECK(stride.size() == 2 && padding.size() == 2 && dilation.size() == 2,
-                 "deform_conv2d: stride, padding and dilation must have 2 elements");
+  DCNBUILD_CHECK(t.input.dim() == 4 && t.weight.dim() == 4, t.name,
+                 ": input and weight must have 4 dimensions, got ", t.input.dim(), " and ",
+                 t.weight.dim());
+  DCNBUILD_CHECK(stride.size() == 2 && padding.size() == 2 && dilation.size() == 2, t.name,
+                 ": stride, padding and dilation must have 2 elements");
   Geometry g{};
   g.batch = t.input.size(0), g.channels = t.input.size(1), g.height = t.input.size(2),
   g.width = t.input.size(3);
@@ -47,58 +70,83 @@ inline Geometry make_geometry(const Operands& t, const IntList& stride, const In
   g.padding_h = padding[0], g.padding_w = padding[1];
   g.dilation_h = dilation[0], g.dilation_w = dilation[1];
   g.groups = groups, g.offset_groups = offset_groups;
-  DCNBUILD_CHECK(g.kernel_h > 0 && g.kernel_w > 0, "deform_conv2d: the kernel is empty");
-  DCNBUILD_CHECK(g.stride_h > 0 && g.stride_w > 0 && g.dilation_h > 0 && g.dilation_w > 0 &&
-                     g.padding_h >= 0 && g.padding_w >= 0,
-                 "deform_conv2d: stride and dilation must be positive, padding not negative");
-  DCNBUILD_CHECK(groups > 0 && offset_groups > 0 && g.channels > 0 && g.out_channels > 0 &&
-                     g.channels % groups == 0 && g.out_channels % groups == 0 &&
-                     g.channels % offset_groups == 0,
-                 "deform_conv2d: groups ", groups, " and offset groups ", offset_groups,
-                 " must divide the channels, which must not be zero");
-  const int64_t limit = int64_t(1) << 30;
-  DCNBUILD_CHECK(g.height < limit && g.width < limit &&
-                     g.height * g.width * offset_groups < 2 * limit - 1 && g.padding_h < limit &&
-                     g.padding_w < limit,
-                 "deform_conv2d: height, width and padding must be below 2^30, height * width * "
-                 "offset groups below 2^31");
-  g.out_height =
-      (g.height + 2 * g.padding_h - g.dilation_h * (g.kernel_h - 1) - 1) / g.stride_h + 1;
-  g.out_width = (g.width + 2 * g.padding_w - g.dilation_w * (g.kernel_w - 1) - 1) / g.stride_w + 1;
-  DCNBUILD_CHECK(g.height + 2 * g.padding_h >= g.dilation_h * (g.kernel_h - 1) + 1 &&
-                     g.width + 2 * g.padding_w >= g.dilation_w * (g.kernel_w - 1) + 1,
-                 "deform_conv2d: the kernel is larger than the padded input");
-  check_sizes("weight", t.weight, {g.out_channels, g.channels_per_group(), g.kernel_h, g.kernel_w});
-  check_sizes("offset", t.offset,
+  check_range(t.name, "the number of input channels", g.channels, 1);
+  check_range(t.name, "the input's height", g.height, 0);
+  check_range(t.name, "the input's width", g.width, 0);
+  check_range(t.name, "the number of output channels", g.out_channels, 0);
+  check_range(t.name, "the kernel's height", g.kernel_h, 1);
+  check_range(t.name, "the kernel's width", g.kernel_w, 1);
+  for (const int64_t value : stride) check_range(t.name, "stride", value, 1);
+  for (const int64_t value : padding) check_range(t.name, "padding", value, 0);
+  for (const int64_t value : dilation) check_range(t.name, "dilation", value, 1);
+  check_range(t.name, "groups", groups, 1);
+  check_range(t.name, "offset_groups", offset_groups, 1);
+  DCNBUILD_CHECK(
+      g.channels % groups == 0 && g.out_channels % groups == 0 && g.channels % offset_groups == 0,
+      t.name, ": groups ", groups, " and offset groups ", offset_groups, " must divide the ",
+      g.channels, " input channels, groups the ", g.out_channels, " output channels");
+  checked_product(t.name, "the kernel's taps", kSideLimit, {g.kernel_h, g.kernel_w});
+  checked_product(t.name, "the input's pixels times offset groups", (int64_t(1) << 31) - 1,
+                  {g.height, g.width, offset_groups});
+  checked_product(t.name, "the input's elements", kElementLimit,
+                  {g.batch, g.channels, g.height, g.width});
+  checked_product(t.name, "the weight's elements", kElementLimit,
+                  {g.out_channels, g.channels, g.taps()});
+  const int64_t padded_h = g.height + 2 * g.padding_h, padded_w = g.width + 2 * g.padding_w;
+  DCNBUILD_CHECK(padded_h < kPaddedLimit && padded_w < kPaddedLimit, t.name,
+                 ": the padded input has ", padded_h, "x", padded_w,
+                 " pixels, expected sides below 2^31 - 2^16");
+  const int64_t reach_h = g.dilation_h * (g.kernel_h - 1) + 1,
+                reach_w = g.dilation_w * (g.kernel_w - 1) + 1;
+  DCNBUILD_CHECK(padded_h >= reach_h && padded_w >= reach_w, t.name, ": the kernel reaches over ",
+                 reach_h, "x", reach_w, " pixels, more than the padded input's ", padded_h, "x",
+                 padded_w);
+  g.out_height = (padded_h - reach_h) / g.stride_h + 1;
+  g.out_width = (padded_w - reach_w) / g.stride_w + 1;
+  checked_product(t.name, "the output's elements", kElementLimit,
+                  {g.batch, g.out_channels, g.out_height, g.out_width});
+  checked_product(t.name, "the offset's elements", kElementLimit,
+                  {g.batch, 2 * offset_groups * g.taps(), g.out_height, g.out_width});
+  check_sizes(t.name, "weight", t.weight,
+              {g.out_channels, g.channels_per_group(), g.kernel_h, g.kernel_w});
+  check_sizes(t.name, "offset", t.offset,
               {g.batch, 2 * offset_groups * g.taps(), g.out_height, g.out_width});
   DCNBUILD_CHECK(t.weight.scalar_type() == t.input.scalar_type() &&
                      same_device(t.weight, t.input) && same_device(t.offset, t.input),
-                 "deform_conv2d: input, offset and weight must be on one device, input and weight "
-                 "of one dtype");
+                 t.name,
+                 ": input, offset and weight must be on one device, input and weight of one dtype");
   const ScalarType offset_type = t.offset.scalar_type();
   DCNBUILD_CHECK(offset_type == t.input.scalar_type() ||
                      (is_half(t.input.scalar_type()) && offset_type == ScalarType::Float),
-                 "deform_conv2d: offset must have the input's dtype, or float32 for a half input");
+                 t.name, ": offset must have the input's dtype, or float32 for a half input");
   if (t.mask) {
-    check_sizes("mask", *t.mask, {g.batch, offset_groups * g.taps(), g.out_height, g.out_width});
-    DCNBUILD_CHECK(t.mask->scalar_type() == offset_type && same_device(*t.mask, t.input),
-                   "deform_conv2d: mask must have the dtype and device of offset");
+    check_sizes(t.name, "mask", *t.mask,
+                {g.batch, offset_groups * g.taps(), g.out_height, g.out_width});
+    DCNBUILD_CHECK(t.mask->scalar_type() == offset_type && same_device(*t.mask, t.input), t.name,
+                   ": mask must have the dtype and device of offset");
   }
   return g;
 }
 
-inline void check_bias(const std::optional<Tensor>& bias, const Tensor& input, const Geometry& g) {
+inline void check_bias(const std::optional<Tensor>& bias, const Operands& t, const Geometry& g) {
   if (!bias) return;
-  check_sizes("bias", *bias, {g.out_channels});
-  DCNBUILD_CHECK(bias->scalar_type() == input.scalar_type() && same_device(*bias, input),
-                 "deform_conv2d: bias must have the dtype and device of input");
+  check_sizes(t.name, "bias", *bias, {g.out_channels});
+  DCNBUILD_CHECK(bias->scalar_type() == t.input.scalar_type() && same_device(*bias, t.input),
+                 t.name, ": bias must have the dtype and device of input");
 }
 
-inline void check_grad_output(const Tensor& grad_output, const Tensor& input, const Geometry& g) {
-  check_sizes("grad_output", grad_output, {g.batch, g.out_channels, g.out_height, g.out_width});
+inline void check_grad_output(const Tensor& grad_output, const Operands& t, const Geometry& g) {
+  check_sizes(t.name, "grad_output", grad_output,
+              {g.batch, g.out_channels, g.out_height, g.out_width});
   DCNBUILD_CHECK(
-      grad_output.scalar_type() == input.scalar_type() && same_device(grad_output, input),
-      "deform_conv2d: grad_output must have the dtype and device of input");
+      grad_output.scalar_type() == t.input.scalar_type() && same_device(grad_output, t.input),
+      t.name, ": grad_output must have the dtype and device of input");
+}
+
+inline void check_dtype(const char* function, const Tensor& input) {
+  const ScalarType dtype = input.scalar_type();
+  DCNBUILD_CHECK(dtype == ScalarType::Double || dtype == ScalarType::Float || is_half(dtype),
+                 function, ": input must be float64, float32, float16 or bfloat16");
 }
 
 /// The gradient of the bias: [n, o, h, w] summed to [o], half types in float32.
@@ -138,9 +186,10 @@ struct Type {
 };
 
 /// Calls body(Type<scalar>, Type<offset>) for the pair of dtypes; `half_t` and `bfloat16_t` are the
-/// device's own types.
+/// device's own types. Raises for a dtype that is not served.
 template <typename half_t, typename bfloat16_t, typename F>
-void dispatch(const Tensor& input, const Tensor& offset, const F& body) {
+void dispatch(const char* function, const Tensor& input, const Tensor& offset, const F& body) {
+  check_dtype(function, input);
   const bool float_offset = offset.scalar_type() == ScalarType::Float;
   switch (input.scalar_type()) {
     case ScalarType::Double:
@@ -150,11 +199,9 @@ void dispatch(const Tensor& input, const Tensor& offset, const F& body) {
     case ScalarType::Half:
       return float_offset ? body(Type<half_t>{}, Type<float>{})
                           : body(Type<half_t>{}, Type<half_t>{});
-    case ScalarType::BFloat16:
+    default:
       return float_offset ? body(Type<bfloat16_t>{}, Type<float>{})
                           : body(Type<bfloat16_t>{}, Type<bfloat16_t>{});
-    default:
-      DCNBUILD_CHECK(false, "deform_conv2d: input must be float64, float32, float16 or bfloat16");
   }
 }
 
@@ -163,14 +210,19 @@ struct Gradients {
   std::optional<Tensor> input, offset, mask, weight;
 
   Gradients(const Operands& t, const std::vector<bool>& output_mask) {
-    DCNBUILD_CHECK(output_mask.size() == 5,
-                   "deform_conv2d_backward: output_mask must have 5 elements");
+    DCNBUILD_CHECK(output_mask.size() == 5, t.name, ": output_mask must have 5 elements");
     if (output_mask[0]) input.emplace(like(t.input));
     if (output_mask[1]) offset.emplace(like(t.offset));
     if (output_mask[2] && t.mask) mask.emplace(like(*t.mask));
     if (output_mask[3])
       weight.emplace(zeros({t.weight.size(0), t.weight.size(1), t.weight.size(2), t.weight.size(3)},
                            t.weight.scalar_type(), t.weight));
+  }
+
+  /// Makes all of them zero: those of an output without elements.
+  void clear() const {
+    for (const std::optional<Tensor>* grad : {&input, &offset, &mask, &weight})
+      if (*grad) fill_zero(**grad);
   }
 
   /// What the operator returns: these, the gradient of the bias, and an empty tensor for each that

@@ -1,6 +1,6 @@
 // From tensors to what the pooling kernels take: checks that keep every kernel inside its memory,
-// and the geometry. The messages users normally meet are Python's (dcnbuild/ops/pooling.py); these
-// guard direct calls of the operators.
+// and the geometry. The messages users normally meet are Python's (dcnbuild/ops/pool_arguments.py);
+// these guard direct calls of the operators.
 #pragma once
 
 #include "deform_pool.h"
@@ -29,6 +29,7 @@ inline bool has_sizes(const Tensor& tensor, std::initializer_list<int64_t> expec
 inline void complete_geometry(const PoolOperands& t, PoolGeometry& g) {
   DCNBUILD_CHECK(t.input.dim() == 4 && t.rois.dim() == 2 && t.rois.size(1) == 5, t.name,
                  ": input must have 4 dimensions, rois 2 of which the second is 5");
+  check_dtype(t.name, t.input);
   g.batch = t.input.size(0), g.channels = t.input.size(1), g.height = t.input.size(2),
   g.width = t.input.size(3), g.rois = t.rois.size(0);
   const int64_t limit = 1 << 15;
@@ -39,17 +40,25 @@ inline void complete_geometry(const PoolOperands& t, PoolGeometry& g) {
                  t.name, ": sizes must be from 1 to 32768, samples from 0");
   DCNBUILD_CHECK(g.spatial_scale > 0 && g.spatial_scale < 1e30 && g.offset_scale == g.offset_scale,
                  t.name, ": the spatial scale must be positive, the offsets' scale a number");
+  check_range(t.name, "the number of input channels", g.channels, 1);
   g.out_channels = g.channels / (g.group_size * g.group_size);
-  DCNBUILD_CHECK(g.channels > 0 && g.out_channels * g.group_size * g.group_size == g.channels,
-                 t.name, ": ", g.channels, " channels are no multiple of the group size ",
-                 g.group_size, " squared");
-  const int64_t huge = int64_t(1) << 31;
-  DCNBUILD_CHECK(g.height < huge / 2 && g.width < huge / 2 && g.out_channels * g.bins() < huge / 2,
-                 t.name, ": height, width and the output of a RoI must be below 2^30");
+  DCNBUILD_CHECK(g.out_channels * g.group_size * g.group_size == g.channels, t.name, ": ",
+                 g.channels, " channels are no multiple of the group size ", g.group_size,
+                 " squared");
+  check_range(t.name, "the input's height", g.height, 0);
+  check_range(t.name, "the input's width", g.width, 0);
+  checked_product(t.name, "the input's elements", kElementLimit,
+                  {g.batch, g.channels, g.height, g.width});
+  checked_product(t.name, "the outputs of a RoI", kSideLimit,
+                  {g.out_channels, g.pooled_h, g.pooled_w});
+  checked_product(t.name, "the output's elements", kElementLimit,
+                  {g.rois, g.out_channels, g.pooled_h, g.pooled_w});
   g.offset_classes = t.offset && t.offset->dim() == 4 ? t.offset->size(1) / 2 : 1;
   DCNBUILD_CHECK(g.offset_classes > 0 && g.out_channels % g.offset_classes == 0, t.name, ": ",
                  g.offset_classes, " classes of offsets do not divide the ", g.out_channels,
                  " output channels");
+  checked_product(t.name, "the offsets", kElementLimit,
+                  {g.rois, 2 * g.offset_classes, g.offset_cells_h, g.offset_cells_w});
   const ScalarType position = t.rois.scalar_type();
   DCNBUILD_CHECK((position == t.input.scalar_type() ||
                   (is_half(t.input.scalar_type()) && position == ScalarType::Float)) &&

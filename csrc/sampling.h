@@ -1,9 +1,15 @@
 // Bilinear sampling and its derivatives, one definition for CPU and GPU. No torch header.
 //
-// Convention (tests/ops/test_edge_cases.py): a sample counts when -1 < y < height and -1 < x <
-// width, and pixels outside the image are zero. At exactly -1, beyond the image, at infinity: value
-// and every gradient are zero. A NaN coordinate gives a NaN value and NaN gradients of offset and
-// mask, and touches no pixel.
+// Convention (tests/ops/test_edge_cases.py, tests/ops/test_not_finite.py): a sample counts when
+// -1 < y < height and -1 < x < width, and pixels outside the image are zero. At exactly -1, beyond
+// the image, at infinity: the value is zero, and the gradients of offset and mask are zero whatever
+// the weight, the mask and the upstream gradient are. A NaN coordinate gives a NaN value and NaN
+// gradients of offset and mask, and touches no pixel. Everything else is IEEE arithmetic on the sum
+// over the four neighbours of (bilinear weight * mask) * pixel.
+//
+// A coordinate is rounded once, to acc_t, when the offset is added to the tap's place. From there
+// on it is compared with the image's sides as an integer: float does not hold every integer beyond
+// 2^24.
 #pragma once
 
 #include <cstdint>
@@ -16,12 +22,15 @@
 
 namespace dcnbuild {
 
+/// Sides of images, and whatever else is counted along one axis, are below this.
+constexpr int64_t kSideLimit = int64_t(1) << 30;
+
 /// Where one tap of the kernel falls: the pixel above and to the left, the distances to it, and
 /// which of the four neighbours lie in the image (bit 0 top left, 1 top right, 2 bottom left, 3
 /// bottom right).
 template <typename acc_t>
 struct Sample {
-  acc_t ly, lx;  // distance from (y0, x0), in [0, 1]
+  acc_t ly, lx;  // distance from (y0, x0), in [0, 1]; NaN for a NaN coordinate
   int32_t y0, x0;
   int32_t corners;
 
@@ -31,6 +40,8 @@ struct Sample {
     return ((corner & 2) ? ly : hy()) * ((corner & 1) ? lx : hx());
   }
   DCNBUILD_HD bool has(int corner) const { return (corners >> corner) & 1; }
+  /// Whether it is a constant zero, which passes nothing on to offset and mask.
+  DCNBUILD_HD bool outside() const { return corners == 0 && ly == ly; }
   DCNBUILD_HD int32_t y(int corner) const { return y0 + (corner >> 1); }
   DCNBUILD_HD int32_t x(int corner) const { return x0 + (corner & 1); }
 };
@@ -41,18 +52,18 @@ DCNBUILD_HD Sample<acc_t> sample_at(acc_t y, acc_t x, int64_t height, int64_t wi
   Sample<acc_t> sample{acc_t(0), acc_t(0), 0, 0, 0};
   // The comparisons are false for NaN, so that no NaN, infinity or huge number is ever converted to
   // an integer.
-  if (y > acc_t(-1) && y < acc_t(height) && x > acc_t(-1) && x < acc_t(width)) {
-    // y + 1 is positive, so truncation is floor.
-    sample.y0 = static_cast<int32_t>(y + acc_t(1)) - 1;
-    sample.x0 = static_cast<int32_t>(x + acc_t(1)) - 1;
-    // For y just below an integer, y + 1 may round up to the next one; step back, so that ly stays
-    // in [0, 1].
-    if (acc_t(sample.y0) > y) --sample.y0;
-    if (acc_t(sample.x0) > x) --sample.x0;
-    sample.ly = y - acc_t(sample.y0);
-    sample.lx = x - acc_t(sample.x0);
-    const bool top = sample.y0 >= 0, bottom = sample.y0 + 1 < height;
-    const bool left = sample.x0 >= 0, right = sample.x0 + 1 < width;
+  const acc_t limit = static_cast<acc_t>(kSideLimit);
+  if (y > acc_t(-1) && y < limit && x > acc_t(-1) && x < limit) {
+    // Truncation is floor, but for what lies between -1 and 0.
+    int32_t y0 = static_cast<int32_t>(y), x0 = static_cast<int32_t>(x);
+    if (acc_t(y0) > y) --y0;
+    if (acc_t(x0) > x) --x0;
+    if (y0 >= height || x0 >= width) return sample;
+    sample.y0 = y0, sample.x0 = x0;
+    sample.ly = y - acc_t(y0);
+    sample.lx = x - acc_t(x0);
+    const bool top = y0 >= 0, bottom = y0 + 1 < height;
+    const bool left = x0 >= 0, right = x0 + 1 < width;
     sample.corners =
         (top && left) | (top && right) << 1 | (bottom && left) << 2 | (bottom && right) << 3;
   } else if (y != y || x != x) {
@@ -61,19 +72,27 @@ DCNBUILD_HD Sample<acc_t> sample_at(acc_t y, acc_t x, int64_t height, int64_t wi
   return sample;
 }
 
-/// Derivatives of the sampled value, from the four corner values (or their products with an
-/// upstream gradient, summed over channels: everything here is linear in them).
+// Derivatives of a modulated sample, from its four corners' products with the upstream gradient,
+// summed over channels. The terms stay apart until the last sum, so that what is not finite comes
+// out as in the reference.
+
+/// By the mask.
 template <typename acc_t>
 DCNBUILD_HD acc_t value(const Sample<acc_t>& s, acc_t tl, acc_t tr, acc_t bl, acc_t br) {
   return s.hy() * (s.hx() * tl + s.lx * tr) + s.ly * (s.hx() * bl + s.lx * br);
 }
+/// By y, with the mask.
 template <typename acc_t>
-DCNBUILD_HD acc_t value_dy(const Sample<acc_t>& s, acc_t tl, acc_t tr, acc_t bl, acc_t br) {
-  return s.hx() * (bl - tl) + s.lx * (br - tr);
+DCNBUILD_HD acc_t value_dy(const Sample<acc_t>& s, acc_t mask, acc_t tl, acc_t tr, acc_t bl,
+                           acc_t br) {
+  return mask * (s.hx() * bl + s.lx * br) - mask * (s.hx() * tl + s.lx * tr);
 }
+/// By x, with the mask.
 template <typename acc_t>
-DCNBUILD_HD acc_t value_dx(const Sample<acc_t>& s, acc_t tl, acc_t tr, acc_t bl, acc_t br) {
-  return s.hy() * (tr - tl) + s.ly * (br - bl);
+DCNBUILD_HD acc_t value_dx(const Sample<acc_t>& s, acc_t mask, acc_t tl, acc_t tr, acc_t bl,
+                           acc_t br) {
+  const acc_t above = s.hy() * mask, below = s.ly * mask;
+  return (above * tr + below * br) - (above * tl + below * bl);
 }
 
 /// The coordinate, along one axis, that a tap reads before the offset is added.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dcnbuild import reference as reference
     from dcnbuild.conversion import convert
     from dcnbuild.doctor.logs.reader import explain
+    from dcnbuild.errors import ArgumentError, ArgumentTypeError
     from dcnbuild.nn import DCN, DeformConv2d
     from dcnbuild.ops.deform_conv2d import deform_conv2d
     from dcnbuild.ops.deform_psroi_pool import deform_psroi_pool
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DCN",
+    "ArgumentError",
+    "ArgumentTypeError",
     "DeformConv2d",
     "__version__",
     "convert",
@@ -36,6 +39,8 @@ __all__ = [
 
 #: public name → the module that has it; the module itself where the names are the same.
 _HOMES = {
+    "ArgumentError": "dcnbuild.errors",
+    "ArgumentTypeError": "dcnbuild.errors",
     "DCN": "dcnbuild.nn",
     "DeformConv2d": "dcnbuild.nn",
     "convert": "dcnbuild.conversion",
@@ -59,8 +64,15 @@ if not TYPE_CHECKING:  # or a type checker would take every name for one of ours
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted(__all__)
 
 
 when_imported("torch", "dcnbuild.ops.operators", complete="library")
 when_imported("torch.utils.flop_counter", "dcnbuild.ops.flops", complete="register_flop_formula")
+for _awaited, _table in (
+    ("fvcore.nn.flop_count", "_DEFAULT_SUPPORTED_OPS"),
+    ("mmengine.analysis.complexity_analysis", "_DEFAULT_SUPPORTED_FLOP_OPS"),
+    ("ptflops.pytorch_ops", "MODULES_MAPPING"),
+    ("thop.profile", "register_hooks"),
+):
+    when_imported(_awaited, f"dcnbuild.ops.counters.{_awaited.partition('.')[0]}", complete=_table)

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from dcnbuild import printable
+from dcnbuild.own_requirements import RUN
 
 #: command → (module, one line of help). A module is imported only when its command is run, so that
 #: the doctor starts without torch and a broken part breaks nothing but itself.
@@ -35,15 +36,6 @@ OTHERS = {
     "compat": "run a script in which the names of the old packages are dcnbuild's",
     "completion": "print a script that completes these commands in your shell",
     "help": "show the options of a command",
-}
-
-#: What the commands import of dcnbuild's own requirements: module → project. A checkout on PYTHONPATH may lack them.
-OWN_REQUIREMENTS = {
-    "packaging": "packaging",
-    "yaml": "pyyaml",
-    "rich": "rich",
-    "filelock": "filelock",
-    "shtab": "shtab",
 }
 
 INTERRUPTED = 128 + signal.SIGINT
@@ -91,12 +83,12 @@ def _guarded(name: str, argv: list[str]) -> int:
         return _fail(f"{name}: interrupted", INTERRUPTED)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        if missing not in OWN_REQUIREMENTS:
+        if missing not in {item.module for item in RUN}:
             return _fail(f"{name}: {error}")
         return _fail(
             f"{name}: {sys.executable} has no module {error.name}, which dcnbuild needs. "
             f"Install what it asks for:\n\n    {sys.executable} -m pip install "
-            + " ".join(OWN_REQUIREMENTS.values())
+            + " ".join(item.project for item in RUN)
         )
     except RecursionError:
         return _fail(f"{name}: what it was given is nested too deeply")

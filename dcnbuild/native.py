@@ -10,14 +10,17 @@ import contextlib
 import os
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
-from dcnbuild.builder import flavour, record, sources
+from dcnbuild.builder import flavour, notes, record, sources
 from dcnbuild.builder.sources import LIBRARIES, PACKAGE, Library, library_file
 from dcnbuild.doctor.finding import Finding, FindingError
+
+if TYPE_CHECKING:
+    from dcnbuild.builder import cache
 
 Route = Literal["prebuilt", "jit", "reference"]
 #: What is tried, in this order; "cached" and "build" are the two ways of the route "jit".
@@ -32,6 +35,36 @@ schema_defined_in_python = False
 _SCHEMA_DEFINED = "DCNBUILD_SCHEMA_DEFINED"
 
 _lock = threading.RLock()
+#: Held while modules are imported for a build. A fork waits for that moment: in its child, the import would never end.
+_importing = threading.Lock()
+#: A fork in the middle of an import that the build waits for does not wait for the build.
+_LONGEST_IMPORT_SECONDS = 5.0
+
+
+_this_thread = threading.local()
+
+
+def _before_fork() -> None:
+    _this_thread.keeps_imports_out = _importing.acquire(timeout=_LONGEST_IMPORT_SECONDS)
+
+
+def _after_fork_in_parent() -> None:
+    if _this_thread.keeps_imports_out:
+        _importing.release()
+
+
+def _after_fork_in_child() -> None:
+    """Of all threads only the one that forked is in the child: what another one held would never be let go of."""
+    global _lock, _importing
+    _lock = threading.RLock()
+    _importing = threading.Lock()
+
+
+os.register_at_fork(
+    before=_before_fork,
+    after_in_parent=_after_fork_in_parent,
+    after_in_child=_after_fork_in_child,
+)
 
 
 @dataclass(frozen=True)
@@ -67,7 +100,9 @@ def forced_route() -> Route | None:
     for route in get_args(Route):
         if text == route:
             return route
-    raise ValueError(f"DCNBUILD_ROUTE is {text!r}, expected one of {', '.join(get_args(Route))}")
+    raise ValueError(
+        f"DCNBUILD_ROUTE is {text!r}, expected one of {', '.join(get_args(Route))}, or unset"
+    )
 
 
 def status(device_type: str) -> DeviceStatus:
@@ -92,12 +127,18 @@ def load_registered(*, everything: bool = False) -> None:
     """
     import torch
 
+    try:
+        forced_route()
+    except ValueError:
+        return  # the first execution raises it: once, and where somebody reads it
     with _lock:
         _load_existing("cpu")
         if torch.version.cuda:
             _load_existing("cuda", cached=everything)
         if _status["cpu"].route is None:
             _warn_of_another_torch()
+        if _status["cuda"].library is None and forced_route() in (None, "prebuilt"):
+            notes.cuda_left_out(PREBUILT, os.environ)
 
 
 def _warn_of_another_torch() -> None:
@@ -160,21 +201,38 @@ def _load_existing(library: Library, cached: bool = True) -> None:
     if forced == "jit":
         rejected.append(("prebuilt", "DCNBUILD_ROUTE=jit"))
     else:
-        if _take(library, "prebuilt", _find_prebuilt(library), rejected):
+        prebuilt = _find_prebuilt(library)
+        refused = prebuilt if isinstance(prebuilt, str) else _load(library, "prebuilt", *prebuilt)
+        if refused is None:
             return
+        rejected.append(("prebuilt", refused))
     if forced == "prebuilt":
         rejected += [("cached", "DCNBUILD_ROUTE=prebuilt"), ("build", "DCNBUILD_ROUTE=prebuilt")]
     elif cached:
-        from dcnbuild.builder import lookup
-
-        try:
-            entry = lookup.find_cached(library, lookup.running_torch(), os.environ)
-        except (FindingError, OSError) as error:
-            entry = str(error)
-        found = entry if isinstance(entry, str) else (entry.path, entry.record)
-        if _take(library, "cached", found, rejected):
+        refused = _load_cached(library, rejected)
+        if refused is None:
             return
+        rejected.append(("cached", refused))
     _status[library] = DeviceStatus(library, rejected=tuple(rejected))
+
+
+def _load_cached(library: Library, rejected: list[tuple[Attempt, str]]) -> str | None:
+    """Loads the first library of the cache that can be loaded, or returns why there is none."""
+    from dcnbuild.builder import lookup
+
+    reasons = []
+    try:
+        for entry in lookup.cached_entries(library, lookup.running_torch(), os.environ):
+            if isinstance(entry, str):
+                reasons.append(entry)
+                continue
+            refused = _load(library, "cached", entry.path, entry.record, rejected)
+            if refused is None:
+                return None
+            reasons.insert(0, refused)
+    except (FindingError, OSError) as error:
+        reasons.append(str(error))
+    return reasons[0]  # one that does not load, else of the first place
 
 
 def _find_prebuilt(library: Library) -> tuple[Path, record.LibraryRecord] | str:
@@ -196,30 +254,26 @@ def _find_prebuilt(library: Library) -> tuple[Path, record.LibraryRecord] | str:
     )
 
 
-def _take(
+def _load(
     library: Library,
     attempt: Attempt,
-    found: tuple[Path, record.LibraryRecord] | str,
-    rejected: list[tuple[Attempt, str]],
-) -> bool:
-    """Loads a library that was found and makes it the one that serves, or notes why not."""
-    if isinstance(found, str):
-        rejected.append((attempt, found))
-        return False
-    path, details = found
+    path: Path,
+    details: record.LibraryRecord,
+    rejected: Iterable[tuple[Attempt, str]] = (),
+) -> str | None:
+    """Loads a library and makes it the one that serves, or returns what the loader said."""
     import torch
 
     try:
         with _schema_known():
             torch.ops.load_library(path)
     except OSError as error:
-        rejected.append((attempt, f"{path} cannot be loaded: {error}"))
-        return False
+        return f"{path} cannot be loaded: {error}"
     route: Route = "prebuilt" if attempt == "prebuilt" else "jit"
     _status[library] = DeviceStatus(
         library, route, path, attempt, details.architectures, tuple(rejected)
     )
-    return True
+    return None
 
 
 @contextlib.contextmanager
@@ -237,20 +291,23 @@ def _schema_known() -> Iterator[None]:
 
 def _build(library: Library) -> None:
     """Builds and loads a library, or settles for the reference where that is allowed."""
-    from dcnbuild.builder import jit, lookup
+    with _importing:
+        from dcnbuild.builder import jit, lookup
 
+        jit.import_the_rest()
     forced = forced_route()
     rejected = list(_status[library].rejected)
-    finding = None
+    finding = _no_library(library, rejected)
     if forced != "prebuilt":
+
+        def load(entry: cache.Entry) -> str | None:
+            return _load(library, "build", entry.path, entry.record, rejected)
+
         try:
-            entry = jit.build_cached(library, lookup.running_torch(), os.environ)
+            jit.build_cached(library, lookup.running_torch(), os.environ, load=load)
+            return
         except FindingError as error:
             finding = error.finding
-        else:
-            if _take(library, "build", (entry.path, entry.record), rejected):
-                return
-    finding = finding or _no_library(library, rejected)
     if library == "cuda" or forced is not None:
         raise FindingError(finding)
     warnings.warn(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import has_torch_function_unary
 
-from dcnbuild.ops.arguments import pair
+from dcnbuild.errors import ArgumentError, ArgumentTypeError
+from dcnbuild.ops.arguments import integer, pair, refuse_keywords
 from dcnbuild.ops.deform_conv2d import deform_conv2d
 
 
@@ -27,10 +29,11 @@ class DeformConv2d(nn.Module):
         bias: [O], uniform in ±1/√fan_in, or None.
 
     Raises:
-        ValueError, TypeError: groups do not divide the channels, or a size is no int or pair of ints.
+        dcnbuild.ArgumentError: groups do not divide the channels, or a size is no int or pair of ints.
     """
 
-    bias: nn.Parameter | None
+    if TYPE_CHECKING:  # or TorchScript would read it
+        bias: nn.Parameter | None
 
     def __init__(
         self,
@@ -42,10 +45,24 @@ class DeformConv2d(nn.Module):
         dilation: int | Sequence[int] = 1,
         groups: int = 1,
         bias: bool = True,
+        **unknown: NoReturn,
     ) -> None:
         super().__init__()
-        if groups < 1 or in_channels % groups or out_channels % groups:
-            raise ValueError(
+        refuse_keywords(
+            type(self).__name__,
+            unknown,
+            "the number of offset groups follows from the offset's channels",
+        )
+        in_channels = integer(type(self).__name__, "in_channels", in_channels)
+        out_channels = integer(type(self).__name__, "out_channels", out_channels)
+        groups = integer(type(self).__name__, "groups", groups)
+        if groups < 1 or in_channels < 1 or out_channels < 0:
+            raise ArgumentError(
+                f"{type(self).__name__}: in_channels={in_channels} and groups={groups} must be at least 1, "
+                f"out_channels={out_channels} not negative"
+            )
+        if in_channels % groups or out_channels % groups:
+            raise ArgumentError(
                 f"groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}"
             )
         self.in_channels = in_channels
@@ -66,6 +83,8 @@ class DeformConv2d(nn.Module):
 
     def reset_parameters(self) -> None:
         """Initialises weight and bias anew, as torch's and torchvision's convolutions do."""
+        if self.weight.numel() == 0:
+            return
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
         if self.bias is not None:
             bound = 1 / math.sqrt(self.weight[0].numel())
@@ -99,12 +118,21 @@ class DeformConv2d(nn.Module):
         return ", ".join(parts)
 
 
+def split_prediction(predicted: Tensor, modulated: bool) -> tuple[Tensor, Tensor | None]:
+    """[N, 3·K·G', H', W'] (2·K·G' unless modulated) as offset and mask."""
+    if not modulated:
+        return predicted, None
+    split = 2 * predicted.shape[1] // 3
+    return predicted[:, :split], predicted[:, split:].sigmoid()
+
+
 class PredictsOffsets(DeformConv2d):
     """A `DeformConv2d` with a convolution that predicts its offsets and mask; what `DCN` and the old modules share.
 
     The predicting convolution has the module's own geometry and makes 3·K·G' channels from the input (2·K·G' for v1): the
     first two thirds are offsets, the last third goes through a sigmoid and is the mask. It starts at zero. Its keys load
-    from checkpoints under any of `OFFSET_NAMES`, which are what the packages of old call it.
+    from checkpoints under any of `OFFSET_NAMES`, which are what old packages call it, and under the name that mmdetection
+    before 1.0 gave it beside the module: `conv2_offset.weight` for a module `conv2`.
     """
 
     OFFSET_NAMES = ("conv_offset", "conv_offset_mask")
@@ -113,9 +141,10 @@ class PredictsOffsets(DeformConv2d):
     offset_name = "conv_offset"
 
     def add_offset_conv(self, offset_groups: int, modulated: bool) -> None:
-        """Adds the predicting convolution, at zero. Raises ValueError if the groups do not divide the channels."""
+        """Adds the predicting convolution, at zero. Raises ArgumentError if the groups do not divide the channels."""
+        offset_groups = integer(type(self).__name__, "offset_groups", offset_groups)
         if offset_groups < 1 or self.in_channels % offset_groups:
-            raise ValueError(
+            raise ArgumentError(
                 f"offset_groups={offset_groups} must divide in_channels={self.in_channels}"
             )
         taps = self.kernel_size[0] * self.kernel_size[1]
@@ -137,15 +166,25 @@ class PredictsOffsets(DeformConv2d):
 
     def predict(self, input: Tensor, modulated: bool) -> tuple[Tensor, Tensor | None]:
         """Offset [N, 2·K·G', H', W'] and mask [N, K·G', H', W'] (None unless modulated) for input [N, C, H, W]."""
-        predicted = getattr(self, self.offset_name)(input)
-        if not modulated:
-            return predicted, None
-        split = 2 * predicted.shape[1] // 3
-        return predicted[:, :split], predicted[:, split:].sigmoid()
+        self.check_input(input)
+        return split_prediction(getattr(self, self.offset_name)(input), modulated)
+
+    def check_input(self, input: Any) -> None:
+        """Raises ArgumentError for what the predicting convolution would refuse in its own name, or take for one image."""
+        name = type(self).__name__
+        if not isinstance(input, Tensor):
+            if has_torch_function_unary(input):  # torch.fx traces
+                return
+            raise ArgumentTypeError(f"{name}: input must be a tensor, got {type(input).__name__}")
+        if input.dim() != 4 or input.shape[1] != self.in_channels:
+            raise ArgumentError(
+                f"{name}: input has shape {tuple(input.shape)}, expected (batch, {self.in_channels}, height, width)"
+            )
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        for name in self.OFFSET_NAMES:
-            for key in [key for key in state_dict if key.startswith(f"{prefix}{name}.")]:
+        beside = [f"{prefix[:-1]}_offset."] if prefix else []
+        for start in (*(f"{prefix}{name}." for name in self.OFFSET_NAMES), *beside):
+            for key in [start + kind for kind in ("weight", "bias") if start + kind in state_dict]:
                 own = f"{prefix}{self.offset_name}.{key.rpartition('.')[2]}"
                 if own not in state_dict:
                     state_dict[own] = state_dict.pop(key)
@@ -176,17 +215,32 @@ class DCN(PredictsOffsets):
         bias: bool = True,
         offset_groups: int = 1,
         modulated: bool = True,
+        **unknown: NoReturn,
     ) -> None:
+        refuse_keywords(type(self).__name__, unknown, "it is offset_groups here")
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias
         )
-        self.offset_groups = offset_groups
+        self.offset_groups = integer(type(self).__name__, "offset_groups", offset_groups)
         self.modulated = modulated
         self.add_offset_conv(offset_groups, modulated)
 
     def forward(self, input: Tensor) -> Tensor:  # type: ignore[override]
         """[N, C, H, W] → [N, O, H', W']."""
-        return super().forward(input, *self.predict(input, self.modulated))
+        if not torch.jit.is_scripting():
+            self.check_input(input)
+        # Spelt out for TorchScript, which knows no super() and no attribute by a name that is not written down.
+        offset, mask = split_prediction(self.conv_offset(input), self.modulated)  # type: ignore[operator]
+        return deform_conv2d(
+            input,
+            offset,
+            self.weight,
+            self.bias,
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+            mask=mask,
+        )
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, offset_groups={self.offset_groups}, modulated={self.modulated}"

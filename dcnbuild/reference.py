@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_variadic
 
-from dcnbuild.ops.arguments import Attributes, output_size, parse
+from dcnbuild.ops.arguments import SIDE_LIMIT, Attributes, check_dense, output_size, parse
 
 
 class Taps(NamedTuple):
@@ -20,32 +21,53 @@ class Taps(NamedTuple):
 
     Attributes:
         corners: top left, top right, bottom left and bottom right pixel, each [N, C, K, P]; zero outside the image.
-        ly, lx: distance from the top left pixel, [N, C or 1, K, P]; 0 outside the image, NaN for a NaN coordinate.
+        ly, lx: distance from the top left pixel, [N, G', K, P]; 0 outside the image, NaN for a NaN coordinate.
+        outside: [N, G', K, P]; True for a sample that is a constant zero, and passes nothing on to offset and mask.
     """
 
     corners: tuple[Tensor, Tensor, Tensor, Tensor]
     ly: Tensor
     lx: Tensor
+    outside: Tensor
 
-    def value(self) -> Tensor:
-        """The bilinear samples, [N, C, K, P]."""
-        tl, tr, bl, br = self.corners
-        return (1 - self.ly) * ((1 - self.lx) * tl + self.lx * tr) + self.ly * (
-            (1 - self.lx) * bl + self.lx * br
+    def columns(self, mask: Tensor | None) -> Tensor:
+        """The bilinear samples times `mask` [N, G', K, P], [N, C, K, P]. The mask multiplies the bilinear weights."""
+        if mask is None:
+            above, below = 1 - self.ly, self.ly
+        else:
+            mask = torch.where(self.outside, mask.detach(), mask)
+            above, below = (1 - self.ly) * mask, self.ly * mask
+        return self._sum(
+            above * (1 - self.lx), above * self.lx, below * (1 - self.lx), below * self.lx
         )
 
-    def derivatives(self) -> tuple[Tensor, Tensor]:
-        """The derivatives of the samples by y and by x, each [N, C, K, P]."""
-        tl, tr, bl, br = self.corners
-        dy = (1 - self.lx) * (bl - tl) + self.lx * (br - tr)
-        dx = (1 - self.ly) * (tr - tl) + self.ly * (br - bl)
-        return dy, dx
+    def tangent(self, dy: Tensor, dx: Tensor, mask: Tensor | None) -> Tensor:
+        """How the columns move when the samples move along (`dy`, `dx`), each [N, G', K, P]."""
+        dy, dx = torch.where(self.outside, 0, dy), torch.where(self.outside, 0, dx)
+        if mask is not None:
+            dy, dx = dy * mask, dx * mask
+        hy, hx = 1 - self.ly, 1 - self.lx
+        return self._sum(
+            -dy * hx - hy * dx, hy * dx - dy * self.lx, dy * hx - self.ly * dx, dy * self.lx + self.ly * dx
+        )  # fmt: skip
+
+    def _sum(self, *weights: Tensor) -> Tensor:
+        """The sum over the corners of weight [N, G', K, P] times pixel."""
+        channels = self.corners[0].shape[1]
+        tl, tr, bl, br = (
+            per_channel(weight, channels) * pixel for weight, pixel in zip(weights, self.corners)
+        )
+        return (tl + tr) + (bl + br)
 
 
-def per_channel(taps: Tensor, a: Attributes, channels: int) -> Tensor:
-    """[N, offset groups * K, H', W'] → [N, C, K, P]: what each offset group shares, repeated for its channels."""
-    grouped = taps.flatten(2).unflatten(1, (a.offset_groups, -1))
-    return grouped.repeat_interleave(channels // a.offset_groups, dim=1)
+def per_channel(taps: Tensor, channels: int) -> Tensor:
+    """[N, G', K, P] → [N, C, K, P]: what each offset group shares, repeated for its channels."""
+    return taps.repeat_interleave(channels // taps.shape[1], dim=1)
+
+
+def grouped(taps: Tensor, a: Attributes) -> Tensor:
+    """[N, G' · K, H', W'] → [N, G', K, P]."""
+    return taps.flatten(2).unflatten(1, (a.offset_groups, -1))
 
 
 def locate(input: Tensor, offset: Tensor, a: Attributes, kernel: tuple[int, int]) -> Taps:
@@ -53,25 +75,26 @@ def locate(input: Tensor, offset: Tensor, a: Attributes, kernel: tuple[int, int]
     n, channels, height, width = input.shape
     out_h, out_w = offset.shape[2:]
     taps = kernel[0] * kernel[1]
-    rows = (
-        torch.arange(out_h, dtype=offset.dtype, device=offset.device) * a.stride[0] - a.padding[0]
-    )
-    columns = (
-        torch.arange(out_w, dtype=offset.dtype, device=offset.device) * a.stride[1] - a.padding[1]
-    )
-    tap_y = torch.arange(kernel[0], dtype=offset.dtype, device=offset.device) * a.dilation[0]
-    tap_x = torch.arange(kernel[1], dtype=offset.dtype, device=offset.device) * a.dilation[1]
+    # Whole numbers up to the addition of the offset, so that a coordinate is rounded once.
+    device = offset.device
+    rows = torch.arange(out_h, device=device) * a.stride[0] - a.padding[0]
+    columns = torch.arange(out_w, device=device) * a.stride[1] - a.padding[1]
+    tap_y = torch.arange(kernel[0], device=device) * a.dilation[0]
+    tap_x = torch.arange(kernel[1], device=device) * a.dilation[1]
     shape = (*kernel, out_h, out_w)
-    base_y = (rows[:, None] + tap_y[:, None, None, None]).expand(shape).reshape(-1, out_h, out_w)
-    base_x = (columns + tap_x[:, None, None]).expand(shape).reshape(-1, out_h, out_w)
-    pairs = offset.unflatten(1, (a.offset_groups, -1, 2))
-    y = (base_y + pairs[:, :, :, 0]).flatten(1, 2)
-    x = (base_x + pairs[:, :, :, 1]).flatten(1, 2)
+    base_y = (rows[:, None] + tap_y[:, None, None, None]).expand(shape).reshape(taps, -1)
+    base_x = (columns + tap_x[:, None, None]).expand(shape).reshape(taps, -1)
+    pairs = offset.flatten(2).unflatten(1, (a.offset_groups, -1, 2))
+    y = base_y.to(offset.dtype) + pairs[:, :, :, 0]
+    x = base_x.to(offset.dtype) + pairs[:, :, :, 1]
 
-    inside = (y > -1) & (y < height) & (x > -1) & (x < width)
+    # Compared as whole numbers: float32 does not hold every one beyond 2^24.
+    placed = (y > -1) & (y < SIDE_LIMIT) & (x > -1) & (x < SIDE_LIMIT)
+    y0 = torch.where(placed, y, 0).detach().floor()
+    x0 = torch.where(placed, x, 0).detach().floor()
+    row, column = y0.long(), x0.long()
+    inside = placed & (row < height) & (column < width)
     nan = y.isnan() | x.isnan()
-    y0 = torch.where(inside, y, 0).detach().floor()
-    x0 = torch.where(inside, x, 0).detach().floor()
     nowhere = torch.where(nan, y + x, 0)
     ly = torch.where(inside, y - y0, nowhere)
     lx = torch.where(inside, x - x0, nowhere)
@@ -79,29 +102,25 @@ def locate(input: Tensor, offset: Tensor, a: Attributes, kernel: tuple[int, int]
     pixels = input.flatten(2)[:, :, None].expand(-1, -1, taps, -1)
 
     def corner(down: int, right: int) -> Tensor:
-        row, column = y0.long() + down, x0.long() + right
-        valid = inside & (row >= 0) & (row < height) & (column >= 0) & (column < width)
-        index = torch.where(valid, row * width + column, 0)
+        r, c = row + down, column + right
+        valid = inside & (r >= 0) & (r < height) & (c >= 0) & (c < width)
+        index = torch.where(valid, r * width + c, 0)
         if height * width == 0:
             # Nothing to gather from: the empty sum is zero, and still knows that it came from `input`.
             return (
                 input.flatten(2).sum(2)[:, :, None, None].expand(n, channels, taps, out_h * out_w)
             )
-        value = pixels.gather(3, per_channel(index, a, channels))
-        return torch.where(per_channel(valid, a, channels), value, 0)
+        value = pixels.gather(3, per_channel(index, channels))
+        return torch.where(per_channel(valid, channels), value, 0)
 
-    return Taps(
-        (corner(0, 0), corner(0, 1), corner(1, 0), corner(1, 1)),
-        per_channel(ly, a, channels),
-        per_channel(lx, a, channels),
-    )
+    return Taps((corner(0, 0), corner(0, 1), corner(1, 0), corner(1, 1)), ly, lx, ~inside & ~nan)
 
 
 def multiply(weight: Tensor, columns: Tensor, a: Attributes, size: tuple[int, int]) -> Tensor:
     """Convolves columns [N, C, K, P] with weight [O, C/groups, kh, kw]: [N, O, H', W']."""
-    matrix = weight.flatten(1).unflatten(0, (a.groups, -1))
-    grouped = columns.flatten(1, 2).unflatten(1, (a.groups, -1))
-    return (matrix @ grouped).reshape(columns.shape[0], weight.shape[0], *size)
+    matrix = weight.flatten(1).unflatten(0, (a.groups, weight.shape[0] // a.groups))
+    blocks = columns.flatten(1, 2).unflatten(1, (a.groups, -1))
+    return (matrix @ blocks).reshape(columns.shape[0], weight.shape[0], *size)
 
 
 def forward(
@@ -115,9 +134,8 @@ def forward(
     """The operator, with the tensors of `torch.ops.dcnbuild.deform_conv2d`."""
     kernel = (weight.shape[2], weight.shape[3])
     dtype = torch.promote_types(input.dtype, torch.float32)
-    columns = locate(input.to(dtype), offset.to(dtype), a, kernel).value()
-    if mask is not None:
-        columns = columns * per_channel(mask.to(dtype), a, input.shape[1])
+    modulation = None if mask is None else grouped(mask.to(dtype), a)
+    columns = locate(input.to(dtype), offset.to(dtype), a, kernel).columns(modulation)
     size = output_size(input.shape[2], input.shape[3], kernel, a)
     output = multiply(weight.to(dtype), columns, a, size)
     if bias is not None:
@@ -136,14 +154,11 @@ def offset_tangent(
     """How the output moves when `offset` moves along `tangent` (forward-mode derivative), [N, O, H', W']."""
     kernel = (weight.shape[2], weight.shape[3])
     dtype = torch.promote_types(input.dtype, torch.float32)
-    dy, dx = locate(input.to(dtype), offset.to(dtype), a, kernel).derivatives()
-    pairs = tangent.to(dtype).unflatten(1, (-1, 2))
-    channels = input.shape[1]
-    columns = dy * per_channel(pairs[:, :, 0], a, channels) + dx * per_channel(
-        pairs[:, :, 1], a, channels
+    pairs = tangent.to(dtype).flatten(2).unflatten(1, (a.offset_groups, -1, 2))
+    modulation = None if mask is None else grouped(mask.to(dtype), a)
+    columns = locate(input.to(dtype), offset.to(dtype), a, kernel).tangent(
+        pairs[:, :, :, 0], pairs[:, :, :, 1], modulation
     )
-    if mask is not None:
-        columns = columns * per_channel(mask.to(dtype), a, channels)
     return multiply(weight.to(dtype), columns, a, (tangent.shape[2], tangent.shape[3])).to(
         input.dtype
     )
@@ -183,9 +198,20 @@ def deform_conv2d(
     mask: Tensor | None = None,
 ) -> Tensor:
     """`dcnbuild.deform_conv2d` in plain torch, on any device: same arguments, same results, any order of derivative."""
+    if has_torch_function_variadic(input, offset, weight, bias, mask):
+        return handle_torch_function(
+            deform_conv2d, (input, offset, weight, bias, mask), input, offset, weight, bias,
+            stride=stride, padding=padding, dilation=dilation, mask=mask,
+        )  # fmt: skip
     attributes = parse(input, offset, weight, bias, stride, padding, dilation, mask)
-    output = forward(input, offset, mask, weight, bias, attributes)
-    return output.contiguous(memory_format=memory_format_of(input))
+    tensors = {"input": input, "offset": offset, "mask": mask, "weight": weight, "bias": bias}
+    for name, tensor in tensors.items():
+        if tensor is not None:
+            check_dense("deform_conv2d", name, tensor)
+    wider = bias is not None and bias.dtype != input.dtype
+    output = forward(input, offset, mask, weight, None if wider else bias, attributes)
+    output = output.contiguous(memory_format=memory_format_of(input))
+    return output + bias[:, None, None] if wider and bias is not None else output
 
 
 def memory_format_of(tensor: Tensor) -> torch.memory_format:

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from dcnbuild.ops.arguments import SIDE_LIMIT
+
 
 class Pooling(NamedTuple):
     """The attributes of a pooling, of either kind.
@@ -91,15 +93,19 @@ class Side(NamedTuple):
 
 def _side(at: Tensor, pixels: int, p: Pooling) -> Side:
     """Clamps positions onto the outermost pixels. No derivative where they are clamped."""
-    inside = (at >= -p.margin) & (at <= pixels - 1 + p.margin) & (pixels > 0)
-    clamped = at < 0
-    position = torch.where(inside & ~clamped, at, 0).clamp_max(max(pixels - 1, 0))
-    low = position.detach().floor()
-    distance = position - low
+    last = max(pixels - 1, 0)
+    before = at < 0
+    placed = (at >= -p.margin) & (at < SIDE_LIMIT) & (pixels > 0)
+    floor = torch.where(placed & ~before, at, 0).detach().floor()
+    # Compared and clamped as whole numbers: float32 does not hold every one beyond 2^24.
+    low = floor.long()
+    beyond = low - last
+    inside = placed & ((beyond < 0) | before | (beyond + (at - floor) <= p.margin))
+    distance = torch.where(inside & ~before & (beyond < 0), at - floor, 0)
     # On a pixel PS-RoI pooling has no second one, so that its derivative is zero; RoI pooling looks to the next.
-    following = (distance > 0) if p.position_sensitive else ~clamped
-    high = torch.minimum(low + following, torch.full_like(low, max(pixels - 1, 0)))
-    return Side(low.long(), high.long(), distance, inside)
+    following = (distance > 0) if p.position_sensitive else ~before
+    low = low.clamp_max(last)
+    return Side(low, (low + following).clamp_max(last), distance, inside)
 
 
 def _samples(count: int, first: Tensor, size: Tensor, p: Pooling) -> Tensor:
@@ -153,26 +159,28 @@ def _pool_some(
     def each_channel(t: Tensor) -> Tensor:
         return t.repeat_interleave(per_class, dim=1)
 
+    counted = each_channel(both)
+
     def corner(row: Tensor, column: Tensor) -> Tensor:
         index = each_channel(row)[..., :, None] * width + each_channel(column)[..., None, :]
         if height * width == 0 or input.shape[0] == 0:
             # Nothing to read: the empty sum is zero, and still knows that it came from `input`.
             return input.sum().expand(index.shape)
         image = images.clamp_min(0)[:, None, None, None, None, None]
-        flat = input.flatten(2)
-        return flat[image, plane[None, ..., None, None], index]
+        pixels = input.flatten(2)[image, plane[None, ..., None, None], index]
+        # A sample outside is a constant zero, whatever the pixel is that stands in for it.
+        return torch.where(counted, pixels, 0)
 
     wy, wx = each_channel(down.distance)[..., :, None], each_channel(right.distance)[..., None, :]
     value = (1 - wy) * (
         (1 - wx) * corner(down.low, right.low) + wx * corner(down.low, right.high)
     ) + wy * ((1 - wx) * corner(down.high, right.low) + wx * corner(down.high, right.high))
-    total = torch.where(each_channel(both), value, 0).sum((-1, -2))
+    total = torch.where(counted, value, 0).sum((-1, -2))
     divisor = inside if p.position_sensitive else torch.full_like(inside, counts[0] * counts[1])
     output = total / each_channel(divisor.clamp_min(1))
-    # NaN that knows where it came from, so that the gradient of the offset is NaN too.
-    nan = torch.where(lost, math.nan, 0).to(output.dtype)
-    where = torch.where(lost, first_y + first_x, 0)
-    return output + each_channel(where * nan), inside
+    # NaN that knows where it came from, so that the gradient of the offset is NaN too, and that of the input untouched.
+    nan = torch.where(lost, first_y + first_x, 0) * torch.where(lost, math.nan, 0).to(output.dtype)
+    return torch.where(each_channel(lost), each_channel(nan), output), inside
 
 
 def forward(input: Tensor, rois: Tensor, offset: Tensor | None, p: Pooling) -> Tensor:

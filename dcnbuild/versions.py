@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 
+@lru_cache(maxsize=4096)
 def numbers(version: str) -> tuple[int, ...]:
     """The numbers that a version starts with: "2.14.1+cu130" → (2, 14, 1); () if there are none."""
     # as long as a date with its time; int() refuses thousands of digits

@@ -188,7 +188,7 @@ PoolCall<T, position_t> make_call(const PoolGeometry& g, const PoolOperands& t) 
 
 Tensor pool(const PoolOperands& t, const PoolGeometry& g) {
   const Tensor output = empty_pooled(t, g);
-  dispatch<Half, BFloat16>(t.input, t.rois, [&](auto scalar, auto position) {
+  dispatch<Half, BFloat16>(t.name, t.input, t.rois, [&](auto scalar, auto position) {
     using T = typename decltype(scalar)::type;
     forward(make_call<T, typename decltype(position)::type>(g, t), view4<T>(output));
   });
@@ -200,7 +200,7 @@ std::tuple<Tensor, Tensor> pool_backward(const PoolOperands& t, const PoolGeomet
                                          const std::vector<bool>& output_mask) {
   check_grad_pooled(t, g, grad_output, output_mask);
   PoolGradients grads(t, output_mask);
-  dispatch<Half, BFloat16>(t.input, t.rois, [&](auto scalar, auto position) {
+  dispatch<Half, BFloat16>(t.name, t.input, t.rois, [&](auto scalar, auto position) {
     using T = typename decltype(scalar)::type;
     using position_t = typename decltype(position)::type;
     const auto call = make_call<T, position_t>(g, t);

@@ -30,16 +30,25 @@ DCNBUILD_INLINE int64_t differentiate_run(const Corners<T>& at, T* const (&grad_
   return c;
 }
 
-/// The gradients of a tap's offset and mask for kBlock positions, from its neighbours' sums.
+/// The gradients of a tap's offset and mask for kBlock positions, from its neighbours' sums: those
+/// of sampling.h.
 template <typename T>
 DCNBUILD_INLINE void tap_gradients(const TapBlock<T>& f, const T (&sums)[4][kBlock],
                                    TapGradients<T>& out) {
-  for (int lane = 0; lane < kBlock; ++lane) {
-    const T tl = sums[0][lane], tr = sums[1][lane], bl = sums[2][lane], br = sums[3][lane];
-    const T ly = f.ly[lane], lx = f.lx[lane], hy = T(1) - ly, hx = T(1) - lx, m = f.mask[lane];
-    out.y[lane] = m * (hx * (bl - tl) + lx * (br - tr));
-    out.x[lane] = m * (hy * (tr - tl) + ly * (br - bl));
-    out.mask[lane] = hy * (hx * tl + lx * tr) + ly * (hx * bl + lx * br);
+  using V = typename Axis<T>::V;
+  constexpr int bytes = sizeof(V);
+  for (int lane = 0; lane < kBlock; lane += kLocated<T>) {
+    const V tl = load<bytes>(sums[0] + lane), tr = load<bytes>(sums[1] + lane),
+            bl = load<bytes>(sums[2] + lane), br = load<bytes>(sums[3] + lane);
+    const V ly = load<bytes>(f.ly + lane), lx = load<bytes>(f.lx + lane),
+            m = load<bytes>(f.mask + lane);
+    const V hy = T(1) - ly, hx = T(1) - lx;
+    const V above = hx * tl + lx * tr, below = hx * bl + lx * br;
+    const auto counts = load<bytes>(f.counts + lane) != V{};
+    store<bytes>(out.y + lane, choose(counts, m * below - m * above, V{}));
+    store<bytes>(out.x + lane,
+                 choose(counts, (hy * m * tr + ly * m * br) - (hy * m * tl + ly * m * bl), V{}));
+    store<bytes>(out.mask + lane, choose(counts, hy * above + ly * below, V{}));
   }
 }
 

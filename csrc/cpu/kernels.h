@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "../sampling.h"
+
 namespace dcnbuild::cpu {
 
 /// Output positions that are located together, one vector lane each.
@@ -24,7 +26,7 @@ struct Taps {
   const T* masks;            // [offset group][tap][padded position]
   int64_t padded_positions;  // a multiple of kBlock
   /// The coordinates of tap (0, 0) of each position, and the distance of each tap from it.
-  const T *row, *column, *tap_row, *tap_column;
+  const int32_t *row, *column, *tap_row, *tap_column;
   int64_t height, width;  // of the image
 };
 

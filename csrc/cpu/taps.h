@@ -24,6 +24,7 @@ struct TapBlock {
   int64_t pixel[4][kBlock], grad_pixel[4][kBlock];
   T weight[4][kBlock];
   T ly[kBlock], lx[kBlock], mask[kBlock];
+  T counts[kBlock];  // 0 for a sample outside, which passes nothing on to offset and mask; else 1
 };
 
 template <typename T>
@@ -45,20 +46,24 @@ struct Axis {
   I has_before, has_after;  // whether it and the next lie in the image
 };
 
-/// `sample_at` of sampling.h for one axis; `inside` says that both are.
-template <typename T, typename Condition>
-DCNBUILD_INLINE Axis<T> axis_at(typename Axis<T>::V position, Condition inside,
-                                typename Axis<T>::V outside, int32_t size) {
+/// The whole number at or below a position that is greater than -1 and fits.
+template <typename T>
+DCNBUILD_INLINE typename Axis<T>::I floor_of(typename Axis<T>::V position) {
   using V = typename Axis<T>::V;
   using I = typename Axis<T>::I;
-  // No NaN, infinity or huge number is converted to an integer.
-  const V valid = choose(inside, position, V{});
-  I before = __builtin_convertvector(valid + T(1), I) - 1;
-  // For a position just below an integer, position + 1 may round up to the next one.
-  before += __builtin_convertvector(__builtin_convertvector(before, V) > valid, I);
-  const I is_inside = __builtin_convertvector(inside, I);
-  return {choose(inside, valid - __builtin_convertvector(before, V), outside), before,
-          is_inside & (before >= 0), is_inside & (before + 1 < size)};
+  const I whole = __builtin_convertvector(position, I);
+  // Truncation is floor, but for what lies between -1 and 0.
+  return whole + __builtin_convertvector(__builtin_convertvector(whole, V) > position, I);
+}
+
+/// `sample_at` of sampling.h for one axis; `inside` says that both are, in either width of lanes.
+template <typename T, typename Condition>
+DCNBUILD_INLINE Axis<T> axis_at(typename Axis<T>::V position, typename Axis<T>::I before,
+                                typename Axis<T>::I inside, Condition wide_inside,
+                                typename Axis<T>::V outside, int32_t size) {
+  using V = typename Axis<T>::V;
+  return {choose(wide_inside, position - __builtin_convertvector(before, V), outside), before,
+          inside & (before >= 0), inside & (before + 1 < size)};
 }
 
 /// The same where every sample has both neighbours in the image: most of them, and in fewer steps.
@@ -94,8 +99,8 @@ DCNBUILD_INLINE void address_neighbours(const Axis<T>& row, const Axis<T>& colum
 template <bool gradients, typename T>
 DCNBUILD_INLINE void store_taps(const Axis<T>& row, const Axis<T>& column,
                                 const typename Axis<T>::V& mask, int64_t width, int lane,
-                                const PixelAddresses& image, const PixelAddresses& grad_image,
-                                TapBlock<T>& block) {
+                                const typename Axis<T>::V& counts, const PixelAddresses& image,
+                                const PixelAddresses& grad_image, TapBlock<T>& block) {
   using V = typename Axis<T>::V;
   constexpr int bytes = sizeof(V);
   address_neighbours(row, column, width, image, lane, block.pixel);
@@ -109,6 +114,7 @@ DCNBUILD_INLINE void store_taps(const Axis<T>& row, const Axis<T>& column,
     store<bytes>(block.ly + lane, row.distance);
     store<bytes>(block.lx + lane, column.distance);
     store<bytes>(block.mask + lane, mask);
+    store<bytes>(block.counts + lane, counts);
   }
 }
 
@@ -118,27 +124,37 @@ DCNBUILD_INLINE void locate_lanes(const Taps<T>& t, int64_t tap, int64_t group, 
                                   int lane, const PixelAddresses& image,
                                   const PixelAddresses& grad_image, TapBlock<T>& block) {
   using V = typename Axis<T>::V;
+  using I = typename Axis<T>::I;
   constexpr int bytes = sizeof(V);
   const int64_t plane = group * t.taps + tap, position = first + lane;
   const T* offset = t.offsets + 2 * plane * t.padded_positions + position;
   const int32_t height = static_cast<int32_t>(t.height), width = static_cast<int32_t>(t.width);
-  const V y = load<bytes>(t.row + position) + t.tap_row[tap] + load<bytes>(offset);
-  const V x = load<bytes>(t.column + position) + t.tap_column[tap] +
+  // Whole numbers first, so that a coordinate is rounded once.
+  const V y = __builtin_convertvector(load<sizeof(I)>(t.row + position) + t.tap_row[tap], V) +
+              load<bytes>(offset);
+  const V x = __builtin_convertvector(load<sizeof(I)>(t.column + position) + t.tap_column[tap], V) +
               load<bytes>(offset + t.padded_positions);
   const V mask = load<bytes>(t.masks + plane * t.padded_positions + position);
   const auto interior = (y >= T(0)) & (y < static_cast<T>(height - 1)) & (x >= T(0)) &
                         (x < static_cast<T>(width - 1));
   if (all_lanes(interior)) {
-    store_taps<gradients>(interior_axis<T>(y), interior_axis<T>(x), mask, t.width, lane, image,
-                          grad_image, block);
+    store_taps<gradients>(interior_axis<T>(y), interior_axis<T>(x), mask, t.width, lane, V{} + T(1),
+                          image, grad_image, block);
     return;
   }
-  const auto inside =
-      (y > T(-1)) & (y < static_cast<T>(height)) & (x > T(-1)) & (x < static_cast<T>(width));
-  const V outside = choose((y != y) | (x != x), y + x, V{});
-  store_taps<gradients>(axis_at<T>(y, inside, outside, height),
-                        axis_at<T>(x, inside, outside, width), mask, t.width, lane, image,
-                        grad_image, block);
+  // No NaN, infinity or huge number is converted to an integer.
+  constexpr T limit = static_cast<T>(kSideLimit);
+  auto placed = (y > T(-1)) & (y < limit) & (x > T(-1)) & (x < limit);
+  const V valid_y = choose(placed, y, V{}), valid_x = choose(placed, x, V{});
+  const I y0 = floor_of<T>(valid_y), x0 = floor_of<T>(valid_x);
+  const I inside = __builtin_convertvector(placed, I) & (y0 < height) & (x0 < width);
+  const auto wide_inside = __builtin_convertvector(inside, decltype(placed));
+  const auto lost = (y != y) | (x != x);
+  const V outside = choose(lost, y + x, V{});
+  store_taps<gradients>(axis_at<T>(valid_y, y0, inside, wide_inside, outside, height),
+                        axis_at<T>(valid_x, x0, inside, wide_inside, outside, width), mask, t.width,
+                        lane, choose(wide_inside | lost, V{} + T(1), V{}), image, grad_image,
+                        block);
 }
 
 /// Calls body(first position, positions, tap, index of the run, block) for every run of channels of

@@ -65,8 +65,14 @@ int64_t taps_at_once(const Geometry& g, int64_t positions, int64_t channels) {
 /// The number of threads that a call is worth.
 inline int64_t worker_count(const Geometry& g) {
   constexpr int64_t least = 1 << 19;  // multiplications for which waking a thread pays
-  const int64_t work = g.batch * g.positions() * g.taps() * g.channels_per_group() * g.out_channels;
-  return std::clamp<int64_t>(work / least, 1, thread_count());
+  // In floating point: the product of sizes that are each allowed may be beyond every integer.
+  const double work = static_cast<double>(g.batch) * static_cast<double>(g.positions()) *
+                      static_cast<double>(g.taps() * g.channels_per_group()) *
+                      static_cast<double>(g.out_channels);
+  const int64_t threads = thread_count();
+  return work / least >= static_cast<double>(threads)
+             ? threads
+             : std::max<int64_t>(static_cast<int64_t>(work / least), 1);
 }
 
 /// Deals items out to whichever worker asks, in ever smaller runs.
@@ -132,21 +138,21 @@ class TileTaps {
         padded_(round_up(positions, kBlock)),
         offsets_(2 * planes_ * padded_, T(0)),
         masks_(planes_ * padded_, T(1)),
-        rows_(padded_, T(0)),
-        columns_(padded_, T(0)),
+        rows_(padded_, 0),
+        columns_(padded_, 0),
         tap_rows_(g.taps()),
         tap_columns_(g.taps()) {
     for (int64_t k = 0; k < g.taps(); ++k) {
-      tap_rows_[k] = static_cast<T>(k / g.kernel_w * g.dilation_h);
-      tap_columns_[k] = static_cast<T>(k % g.kernel_w * g.dilation_w);
+      tap_rows_[k] = static_cast<int32_t>(k / g.kernel_w * g.dilation_h);
+      tap_columns_[k] = static_cast<int32_t>(k % g.kernel_w * g.dilation_w);
     }
   }
 
   Taps<T> load(int64_t n, const Tile& tile) {
     for (int64_t i = 0, row = 0; row < tile.rows; ++row)
       for (int64_t column = 0; column < tile.columns; ++column, ++i) {
-        rows_[i] = static_cast<T>((tile.row + row) * g_.stride_h - g_.padding_h);
-        columns_[i] = static_cast<T>((tile.column + column) * g_.stride_w - g_.padding_w);
+        rows_[i] = static_cast<int32_t>((tile.row + row) * g_.stride_h - g_.padding_h);
+        columns_[i] = static_cast<int32_t>((tile.column + column) * g_.stride_w - g_.padding_w);
       }
     load_tile(offset_, n, 2 * first_, 2 * planes_, tile, offsets_.data(), 1, padded_);
     if (mask_) load_tile(mask_, n, first_, planes_, tile, masks_.data(), 1, padded_);
@@ -158,7 +164,8 @@ class TileTaps {
   const Geometry& g_;
   const Strided<T>&offset_, &mask_;
   int64_t first_, planes_, padded_;
-  Buffer<T> offsets_, masks_, rows_, columns_, tap_rows_, tap_columns_;
+  Buffer<T> offsets_, masks_;
+  Buffer<int32_t> rows_, columns_, tap_rows_, tap_columns_;
 };
 
 }  // namespace dcnbuild::cpu

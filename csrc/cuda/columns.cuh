@@ -23,7 +23,7 @@ struct Corners {
     }
   }
 
-  /// The modulated sample. A corner outside counts too, times zero, so that a NaN weight shows.
+  /// The modulated sample. A corner outside counts too, times zero, so that a NaN mask shows.
   __device__ __forceinline__ Pack<scalar_t, width> blend(
       const acc_type<scalar_t> (&weight)[4]) const {
     Pack<scalar_t, width> out;
@@ -164,15 +164,18 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerSM)
   const SampleIndex at = samples.at(chunk, thread);
   const auto [sample, mask] = locate_tap(chunk, at);
   const acc_t(&dot)[4] = all_dots[thread];
+  const bool outside = sample.outside();
   if (to.offset.data) {
     offset_t* out = element(to.offset, at, 2 * int64_t(at.channel));
-    out[0] = static_cast<offset_t>(mask * value_dy(sample, dot[0], dot[1], dot[2], dot[3]));
-    out[to.offset.c] =
-        static_cast<offset_t>(mask * value_dx(sample, dot[0], dot[1], dot[2], dot[3]));
+    const acc_t dy = value_dy(sample, mask, dot[0], dot[1], dot[2], dot[3]),
+                dx = value_dx(sample, mask, dot[0], dot[1], dot[2], dot[3]);
+    out[0] = static_cast<offset_t>(outside ? acc_t(0) : dy);
+    out[to.offset.c] = static_cast<offset_t>(outside ? acc_t(0) : dx);
   }
-  if (to.mask.data)
-    *element(to.mask, at, at.channel) =
-        static_cast<offset_t>(value(sample, dot[0], dot[1], dot[2], dot[3]));
+  if (to.mask.data) {
+    const acc_t dm = value(sample, dot[0], dot[1], dot[2], dot[3]);
+    *element(to.mask, at, at.channel) = static_cast<offset_t>(outside ? acc_t(0) : dm);
+  }
 }
 
 /// Whether a chunk and buffers of columns can be walked in 16-byte vectors of channels.

@@ -199,13 +199,15 @@ void backward(const Geometry& g, const Operands& t, const Tensor& grad_output, G
 Tensor deform_conv2d(Tensor input, Tensor offset, std::optional<Tensor> mask, Tensor weight,
                      std::optional<Tensor> bias, IntList stride, IntList padding, IntList dilation,
                      int64_t groups, int64_t offset_groups) {
-  const Operands t{input, offset, mask, weight};
+  const Operands t{"deform_conv2d", input, offset, mask, weight};
   const Geometry g = make_geometry(t, stride, padding, dilation, groups, offset_groups);
-  check_bias(bias, input, g);
+  check_dtype(t.name, input);
+  check_bias(bias, t, g);
   const DeviceScope device(input);
   const Tensor output = empty_image(g.batch, g.out_channels, g.out_height, g.out_width,
                                     is_channels_last(input), input.scalar_type(), input);
-  dispatch<__half, __nv_bfloat16>(input, offset, [&](auto scalar, auto offset_scalar) {
+  if (output.numel() == 0) return output;
+  dispatch<__half, __nv_bfloat16>(t.name, input, offset, [&](auto scalar, auto offset_scalar) {
     forward<typename decltype(scalar)::type, typename decltype(offset_scalar)::type>(
         g, t, bias, output, static_cast<cudaStream_t>(device.stream()));
   });
@@ -216,12 +218,17 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> deform_conv2d_backward(
     Tensor grad_output, Tensor input, Tensor offset, std::optional<Tensor> mask, Tensor weight,
     IntList stride, IntList padding, IntList dilation, int64_t groups, int64_t offset_groups,
     std::vector<bool> output_mask, bool deterministic) {
-  const Operands t{input, offset, mask, weight};
+  const Operands t{"deform_conv2d_backward", input, offset, mask, weight};
   const Geometry g = make_geometry(t, stride, padding, dilation, groups, offset_groups);
-  check_grad_output(grad_output, input, g);
+  check_dtype(t.name, input);
+  check_grad_output(grad_output, t, g);
   const DeviceScope device(input);
   Gradients grads(t, output_mask);
-  dispatch<__half, __nv_bfloat16>(input, offset, [&](auto scalar, auto offset_scalar) {
+  if (grad_output.numel() == 0) {
+    grads.clear();
+    return grads.outputs(grad_output, output_mask[4]);
+  }
+  dispatch<__half, __nv_bfloat16>(t.name, input, offset, [&](auto scalar, auto offset_scalar) {
     backward<typename decltype(scalar)::type, typename decltype(offset_scalar)::type>(
         g, t, grad_output, grads, deterministic, static_cast<cudaStream_t>(device.stream()));
   });

@@ -15,7 +15,7 @@ PoolCall<T, position_t> make_call(const PoolGeometry& g, const PoolOperands& t) 
 Tensor pool_on_device(const PoolOperands& t, const PoolGeometry& g) {
   const DeviceScope device(t.input);
   const Tensor output = empty_pooled(t, g);
-  dispatch<__half, __nv_bfloat16>(t.input, t.rois, [&](auto scalar, auto position) {
+  dispatch<__half, __nv_bfloat16>(t.name, t.input, t.rois, [&](auto scalar, auto position) {
     using T = typename decltype(scalar)::type;
     DCNBUILD_CUDA_CHECK(pool(make_call<T, typename decltype(position)::type>(g, t),
                              view4<T>(output), static_cast<cudaStream_t>(device.stream())));
@@ -31,7 +31,7 @@ std::tuple<Tensor, Tensor> pool_backward_on_device(const PoolOperands& t, const 
   const DeviceScope device(t.input);
   const auto stream = static_cast<cudaStream_t>(device.stream());
   PoolGradients grads(t, output_mask);
-  dispatch<__half, __nv_bfloat16>(t.input, t.rois, [&](auto scalar, auto position) {
+  dispatch<__half, __nv_bfloat16>(t.name, t.input, t.rois, [&](auto scalar, auto position) {
     using T = typename decltype(scalar)::type;
     using position_t = typename decltype(position)::type;
     const auto call = make_call<T, position_t>(g, t);

@@ -170,7 +170,9 @@ template <typename acc_t>
 DCNBUILD_HD bool may_touch(const Bin<acc_t>& bin, int row) {
   const acc_t first = bin.y.origin + (acc_t(bin.y.first) + bin.shift) * bin.y.step,
               last = bin.y.origin + (acc_t(bin.y.last - 1) + bin.shift) * bin.y.step;
-  const acc_t before = acc_t(row) - acc_t(1), after = acc_t(row) + acc_t(1);
+  // More than a pixel where acc_t does not hold every row.
+  const acc_t slack = acc_t(1) + acc_t(row) * pool::rounding<acc_t>();
+  const acc_t before = acc_t(row) - slack, after = acc_t(row) + slack;
   return (first >= before || last >= before) && (first <= after || last <= after);
 }
 
@@ -190,8 +192,8 @@ __global__ void __launch_bounds__(kThreads, kPoolBlocksPerSM<scalar_t, 2>)
   PoolPlace place{0, static_cast<int>(index - line * call.g.out_channels), 0, 0};
   for (; place.roi < call.g.rois; ++place.roi) {
     // Of another image, as bin_at would find too, but for each bin.
-    const auto of_image = static_cast<acc_t>(call.rois.data[place.roi * call.rois.roi]);
-    if (!(of_image >= acc_t(image) && of_image < acc_t(image + 1))) continue;
+    if (image_of(call.g, static_cast<acc_t>(call.rois.data[place.roi * call.rois.roi])) != image)
+      continue;
     for (place.ph = 0; place.ph < call.g.pooled_h; ++place.ph)
       for (place.pw = 0; place.pw < call.g.pooled_w; ++place.pw) {
         const Bin<acc_t> bin = bin_at(call, place);

@@ -17,7 +17,7 @@ constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 constexpr int64_t kColumnBytes = 16 << 20;
 
 /// Samples are counted in 32 bits inside the kernels, with room to add a block to any count.
-constexpr int64_t kCountLimit = (int64_t(1) << 31) - (1 << 16);
+constexpr int64_t kCountLimit = kPaddedLimit;
 
 /// How a batch is cut up: passes of whole images, whose layout copies share a buffer, and in each
 /// pass chunks of `positions` of every image. A pass of several images is one chunk.

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import shutil
-from collections.abc import Mapping
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dcnbuild.builder.compile import compile_library, describe, plan_here, record_of
 from dcnbuild.builder.findings import build_failed
+from dcnbuild.builder.locking import locked
 from dcnbuild.builder.ninjafile import CompileError
 from dcnbuild.builder.plan import BuildPlan, cuda_mode
 from dcnbuild.builder.record import BuildRecord, LibraryRecord
 from dcnbuild.builder.requirements import torch_to_build_with
 from dcnbuild.builder.sources import LIBRARIES, Library, library_file
 from dcnbuild.doctor.finding import FindingError
+
+_WATCH_SECONDS = 1.0
 
 
 def build_prebuilt(target: Path, work: Path, env: Mapping[str, str]) -> BuildRecord:
@@ -27,25 +35,41 @@ def build_prebuilt(target: Path, work: Path, env: Mapping[str, str]) -> BuildRec
 
     Raises FindingError that says what is missing, or the compiler's first error and where the log is.
     """
-    import filelock
-
     plan = plan_here(torch_to_build_with(env), env, cuda_mode(env))
     print(f"dcnbuild: building for torch {plan.torch.version} in {plan.torch.root}", flush=True)
-    if plan.cuda_left_out:
-        print(
-            f"dcnbuild: the CUDA kernels are left out. {FindingError(plan.cuda_left_out)}",
-            flush=True,
-        )
+    for note in plan.notes:
+        print(f"dcnbuild: {note}", flush=True)
     objects = work / _work_key(plan)
     objects.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(objects / "lock"):
+    with locked(objects / "lock"), ending_with_the_parent():
         built: dict[Library, LibraryRecord] = {}
         for library in LIBRARIES:
             if library == "cpu" or plan.cuda:
                 built[library] = _compile(library, plan, objects, env)
         record = record_of(plan, built)
         _install(objects, target, record)
+    print(f"dcnbuild: built {' and '.join(describe(library, plan) for library in built)}")
+    if plan.cuda_left_out:  # in the last lines, where it is seen
+        print(f"dcnbuild: WITHOUT the CUDA kernels. {FindingError(plan.cuda_left_out)}")
+    sys.stdout.flush()
     return record
+
+
+@contextlib.contextmanager
+def ending_with_the_parent() -> Iterator[None]:
+    """Ends this process, a build backend, when the front end that started it is killed: nobody waits for it then."""
+    parent, done = os.getppid(), threading.Event()
+
+    def watch() -> None:
+        while not done.wait(_WATCH_SECONDS):
+            if os.getppid() != parent:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
 
 
 def _work_key(plan: BuildPlan) -> str:

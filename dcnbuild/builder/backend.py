@@ -6,9 +6,23 @@ The hooks are those of setuptools.build_meta; what they make is changed in setup
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from typing import Any
 
+from dcnbuild.own_requirements import BUILD, unmet
+
+_UNMET = unmet(BUILD)
+if (
+    _UNMET
+):  # without build isolation; what follows would end in a traceback of setuptools or of an import
+    sys.exit(
+        f"dcnbuild cannot be built with {sys.executable}: it has {', '.join(_UNMET.values())}. "
+        "Install what the build needs, then try again:\n\n"
+        f"    {shlex.quote(sys.executable)} -m pip install {shlex.join(map(str, BUILD))}\n"
+    )
+
+# ruff: noqa: E402  what is missing must be said before it is imported
 from setuptools import build_meta
 from setuptools.build_meta import (
     build_editable,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 
-from dcnbuild.builder import jit, lookup
+from dcnbuild.builder import cache, jit, lookup
 from dcnbuild.builder.plan import CudaMode, cuda_mode
 from dcnbuild.builder.sources import Library
 from dcnbuild.doctor.finding import FindingError
@@ -54,5 +55,30 @@ def _build_cuda(mode: CudaMode, torch: TorchInstall, env: dict[str, str], force:
 
 
 def _build(library: Library, torch: TorchInstall, env: dict[str, str], force: bool) -> None:
-    entry = jit.build_cached(library, torch, env, force=force)
+    """Builds one, and has it loaded by a process of its own: this one may have another of the same name loaded."""
+    entry = jit.build_cached(library, torch, env, force=force, load=loads_in_a_child)
     print(f"{library}: {entry.path}", *entry.record.architectures)
+
+
+def loads_in_a_child(entry: cache.Entry) -> str | None:
+    """Why a new Python cannot load a library into torch; None if it can."""
+    # the operators are not registered from Python there, so that the library does it all; CUDA's needs the schemas
+    script = (
+        "import sys, torch, traceback\n"
+        "try:\n"
+        "    [torch.ops.load_library(path) for path in sys.argv[1:]]\n"
+        "except OSError as error:\n"
+        "    sys.exit(str(error))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(entry.path)],
+        cwd=entry.directory,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+    )
+    if done.returncode == 0:
+        return None
+    return (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,8 +52,8 @@ def compile_library(
         size=path.stat().st_size,
         digest=file_digest(path),
         architectures=cuda.architectures if cuda else (),
-        commands=tuple(shlex.join(step.command) for step in steps),
-        toolkit=f"CUDA {cuda.toolkit.version} ({cuda.toolkit.root})" if cuda else None,
+        commands=portable_commands(steps, plan, csrc),
+        toolkit=f"CUDA {cuda.toolkit.version}" if cuda else None,
     )
     return record, output
 
@@ -68,6 +69,24 @@ def plan_steps(library: Library, plan: BuildPlan, csrc: Path, threads: int = 1) 
     return library_steps(*common, cuda.toolkit, cuda.architectures, cuda.host, threads)
 
 
+def portable_commands(steps: Iterable[Step], plan: BuildPlan, csrc: Path) -> tuple[str, ...]:
+    """What was run, in words that are the same wherever the same is built: a wheel's record names no directory here."""
+    names = {str(csrc): "csrc", str(plan.torch.root.parent): "site-packages"}
+    names[str(plan.compiler.path)] = plan.compiler.path.name
+    if plan.cuda:
+        names[str(plan.cuda.toolkit.nvcc)] = plan.cuda.toolkit.nvcc.name
+        names[str(plan.cuda.toolkit.root)] = "cuda"
+        names |= {str(path): f"cuda/{path.name}" for path in plan.cuda.toolkit.libraries}
+        if plan.cuda.host:
+            names[str(plan.cuda.host.path)] = plan.cuda.host.path.name
+    longest_first = sorted(names, key=len, reverse=True)
+    pattern = re.compile("|".join(rf"{re.escape(name)}(?![\w.+-])" for name in longest_first))
+    return tuple(
+        shlex.join(pattern.sub(lambda match: names[match[0]], word) for word in step.command)
+        for step in steps
+    )
+
+
 def record_of(plan: BuildPlan, libraries: Mapping[Library, LibraryRecord]) -> BuildRecord:
     """The build.json for libraries that were made by this plan."""
     left_out = plan.cuda_left_out
@@ -77,7 +96,7 @@ def record_of(plan: BuildPlan, libraries: Mapping[Library, LibraryRecord]) -> Bu
         torch=plan.torch.version,
         torch_cuda=plan.torch.cuda,
         torch_cxx11_abi=plan.torch.cxx11_abi,
-        compiler=f"{plan.compiler.kind} {plan.compiler.version} ({plan.compiler.path})",
+        compiler=f"{plan.compiler.kind} {plan.compiler.version} ({plan.compiler.path.name})",
         libraries=dict(libraries),
         cuda_left_out=f"{left_out.title}: {left_out.cause}" if left_out else None,
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from dcnbuild.doctor.finding import Finding
+from dcnbuild.doctor.fix import Target
+from dcnbuild.doctor.fixes import ask_gpus, dcnbuild, pip_install, unset_env
 from dcnbuild.environment.facts import Toolkit, TorchInstall
 
 
@@ -16,7 +18,7 @@ def torch_too_old(version: str, requirement: str) -> Finding:
         title="torch is too old",
         cause=f"dcnbuild needs {requirement}, and the environment has {version}.",
         evidence=(f"torch {version}",),
-        fix=(f"pip install '{requirement}'",),
+        fix=pip_install(requirement).lines(Target()),
     )
 
 
@@ -30,7 +32,7 @@ def cxx_missing(named: str | None) -> Finding:
         if named
         else "No C++ compiler was found, so nothing can be compiled here.",
         evidence=() if named else ("looked for c++, g++, clang++ and g++-N on PATH",),
-        fix=("unset CXX",) if named else (),
+        fix=unset_env("CXX").lines(Target()) if named else (),
     )
 
 
@@ -41,17 +43,6 @@ def cuda_off() -> Finding:
         severity="note",
         title="CUDA is switched off",
         cause="DCNBUILD_CUDA=off leaves the CUDA kernels out.",
-    )
-
-
-def torch_for_rocm(torch: TorchInstall) -> Finding:
-    """There is a GPU backend, but not CUDA's."""
-    return Finding(
-        id="torch-for-rocm",
-        severity="error",
-        title="torch for ROCm",
-        cause=f"torch {torch.version} was built for ROCm {torch.hip}, and the kernels are CUDA's.",
-        evidence=(f"torch {torch.version} in {torch.root}",),
     )
 
 
@@ -74,7 +65,7 @@ def no_common_architecture(torch: TorchInstall, toolkit: Toolkit) -> Finding:
         title="No GPU architecture in common",
         cause=f"CUDA {toolkit.version} compiles for none of the architectures of torch {torch.version}.",
         evidence=(f"torch: {' '.join(torch.architectures)}", f"toolkit: {toolkit.root}"),
-        fix=("export TORCH_CUDA_ARCH_LIST=9.0  # your GPU's compute capability",),
+        fix=ask_gpus().lines(Target()),
     )
 
 
@@ -86,5 +77,29 @@ def build_failed(what: str, first_error: str, log: Path | None) -> Finding:
         title=f"compiling {what} failed",
         cause=first_error,
         evidence=(f"full log: {log}",) if log else (),
-        fix=(f"dcnbuild doctor --log {log}",) if log else (),
+        fix=dcnbuild("doctor", "--log", operands=(log,)).lines(Target()) if log else (),
+    )
+
+
+def no_place(what: str, reasons: str) -> Finding:
+    """Neither the user's cache nor a temporary directory can hold a library that could be loaded."""
+    return Finding(
+        id="no-cache-directory",
+        severity="error",
+        title=f"no directory to keep {what} in",
+        cause="A directory is needed that only you can write, and in which programs may run.",
+        evidence=tuple(reasons.split("; ")),
+        fix=("export DCNBUILD_CACHE=/a/directory/of/yours",),
+    )
+
+
+def does_not_load(what: str, path: Path, said: str) -> Finding:
+    """A library that was built here and now, and the loader's complaint."""
+    return Finding(
+        id="library-does-not-load",
+        severity="error",
+        title=f"{what} were compiled and cannot be loaded",
+        cause=said,
+        evidence=(f"library: {path}",),
+        fix=("dcnbuild doctor",),
     )

@@ -54,9 +54,23 @@ def _prebuilt() -> dict[str, Any] | None:
     return document
 
 
+def _no_cuda_in_torch() -> str | None:
+    """Why torch has no CUDA tensors at all, or None if it has."""
+    import torch
+
+    if torch.version.cuda:
+        return None
+    if torch.version.hip:
+        return f"torch {torch.__version__} is built for ROCm, and the kernels are CUDA's"
+    return f"torch {torch.__version__} is built without CUDA, so there are no CUDA tensors"
+
+
 def _device(status: native.DeviceStatus) -> dict[str, Any]:
     """One device as the report holds it; `not_taken` says for each other attempt why not."""
     reasons: dict[str, str] = dict(status.rejected)
+    no_cuda = _no_cuda_in_torch() if status.device == "cuda" else None
+    if no_cuda and status.attempt is None:
+        reasons = dict.fromkeys(native.ATTEMPTS, no_cuda)
     for attempt in native.ATTEMPTS:
         if attempt != status.attempt and attempt not in reasons:
             reasons[attempt] = _why_not(attempt, status)
@@ -97,6 +111,10 @@ def _lines(report: dict[str, Any]) -> list[str]:
     cuda = f"CUDA {report['torch_cuda']}" if report["torch_cuda"] else "no CUDA"
     lines = [f"dcnbuild {report['dcnbuild']} with torch {report['torch']} ({cuda})"]
     for device in report["devices"]:
+        reasons = set(device["not_taken"].values())
+        if device["attempt"] is None and len(reasons) == 1:  # torch itself has no such device
+            lines += ["", f"{device['device']}: none. {reasons.pop()}"]
+            continue
         lines += ["", f"{device['device']}: {_served_by(device)}"]
         if device["architectures"]:
             lines.append(f"  architectures: {' '.join(device['architectures'])}")
@@ -117,7 +135,17 @@ def _lines(report: dict[str, Any]) -> list[str]:
         ]
         if prebuilt["cuda_left_out"]:
             lines.append(f"  without CUDA: {prebuilt['cuda_left_out']}")
+            if _switched_off(prebuilt):
+                lines += [
+                    "  If you asked for CUDA since, pip took that wheel from its cache; this builds a new one:",
+                    "    DCNBUILD_CUDA=on pip install --no-cache-dir --force-reinstall --no-deps SOURCE",
+                ]
     return lines
+
+
+def _switched_off(prebuilt: dict[str, Any]) -> bool:
+    """Whether CUDA was left out on demand. pip does not know of the demand: it keeps wheels by where they come from."""
+    return "DCNBUILD_CUDA=off" in prebuilt["cuda_left_out"]
 
 
 def _served_by(device: dict[str, Any]) -> str:

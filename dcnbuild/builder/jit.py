@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import shutil
+import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from dcnbuild.builder import cache, findings
+from dcnbuild.builder import cache, findings, lookup
 from dcnbuild.builder.compile import compile_library, describe, plan_here, record_of
-from dcnbuild.builder.lookup import cache_key
 from dcnbuild.builder.ninjafile import CompileError
 from dcnbuild.builder.plan import BuildPlan, cuda_mode
 from dcnbuild.builder.progress import ProgressLine
@@ -24,29 +24,50 @@ from dcnbuild.environment.torch_install import read_torch
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.EACCES}
 
 
+#: What the loader says where it may not map a file for execution: a mount option that statvfs hides, or a policy.
+_FORBIDDEN = ("failed to map segment", "Operation not permitted", "Permission denied")
+
+#: Loads a library, or says what the loader said.
+Load = Callable[[cache.Entry], str | None]
+
+
+class _DoesNotLoad(Exception):
+    """A library that was built just now is refused by the loader; its text says why."""
+
+
 def build_cached(
-    library: Library, torch: TorchInstall, env: Mapping[str, str], *, force: bool = False
+    library: Library,
+    torch: TorchInstall,
+    env: Mapping[str, str],
+    *,
+    force: bool = False,
+    load: Load = lambda entry: None,
 ) -> cache.Entry:
     """Builds a library into the cache and returns it; another process's build of the same serves too.
+
+    An entry that is whole and that `load` refuses was made for another machine which shares the cache, say. It stays,
+    and another is built beside it.
 
     Args:
         library: which one.
         torch: the torch that will load it.
         env: the environment variables.
         force: build it even if it is there.
+        load: loads the library, or returns why it cannot be loaded. By default nothing is loaded.
 
-    Raises FindingError that says what is missing, or the compiler's first error and where the log is.
+    Raises FindingError that says what is missing, the compiler's first error and where the log is, or what the loader
+    said.
     """
     plan = make_plan(library, torch, env)
-    key = "-".join(cache_key(library, torch, env))
+    keys = lookup.entry_names(library, torch, env)
     log = failure = None
     try:
         for root in cache.writable_caches(env):
-            log = root / f"{key}.log"
+            log = root / f"{keys[-1]}.log"
             try:
-                return _build_in(root, key, library, plan, env, log, force)
-            except (OSError, CompileError) as error:
-                if not _is_disk_error(error):
+                return _build_in(root, keys, library, plan, env, log, force, load)
+            except (OSError, CompileError, _DoesNotLoad) as error:
+                if not _another_place_may_do(error):
                     raise
                 failure = error
             warnings.warn(
@@ -54,10 +75,18 @@ def build_cached(
                 RuntimeWarning,
                 stacklevel=2,
             )
-    except (OSError, CompileError) as error:
-        failure = error
+    except (OSError, CompileError, _DoesNotLoad) as error:
+        failure = failure if failure and isinstance(error, cache.UnusableCacheError) else error
     assert failure is not None  # the loop ends with a return or an error
     raise FindingError(_failed(library, plan, failure, log)) from failure
+
+
+def import_the_rest() -> None:
+    """Imports what a build would import on its way, so that a fork of another thread cannot fall into it."""
+    with contextlib.suppress(ImportError):
+        import ninja  # noqa: F401
+    if sys.stderr.isatty():
+        import rich.progress  # noqa: F401
 
 
 def make_plan(library: Library, torch: TorchInstall, env: Mapping[str, str]) -> BuildPlan:
@@ -74,40 +103,85 @@ def make_plan(library: Library, torch: TorchInstall, env: Mapping[str, str]) -> 
 
 def _build_in(
     root: Path,
-    key: str,
+    keys: tuple[str, ...],
     library: Library,
     plan: BuildPlan,
     env: Mapping[str, str],
     log: Path,
     force: bool,
+    load: Load,
 ) -> cache.Entry:
+    """Takes or builds the entry in one cache directory that loads here: the ordinary one, or this machine's own."""
+    said = ""
     with ProgressLine(describe(library, plan)) as progress:
+        built = False
 
         def build(directory: Path) -> None:
-            objects = directory / "objects"
-            objects.mkdir()
-            try:
-                record, output = compile_library(library, plan, objects, env, progress.update)
-            except CompileError as error:
-                with contextlib.suppress(OSError):  # a full disk; the compiler's error says more
-                    log.write_text(error.output, encoding="utf-8")
-                raise
-            log.write_text(output, encoding="utf-8")
-            (objects / library_file(library)).rename(directory / library_file(library))
-            shutil.rmtree(objects)
-            record_of(plan, {library: record}).write(directory)
+            nonlocal built
+            _compile_into(directory, library, plan, env, log, progress)
+            built = True
 
-        return cache.build_entry(root, key, library, build, force=force, waiting=progress.waiting)
+        own, ordinary = keys
+        # the ordinary one; if it stood there and does not load, this machine's own; if that does not load, a new one
+        for key, anew in ((ordinary, force), (own, force), (own, True)):
+            entry = cache.build_entry(
+                root, key, library, build, force=anew, waiting=progress.waiting
+            )
+            said = load(entry) or ""
+            if not said:
+                return entry
+            if built:
+                break
+        raise _DoesNotLoad(said, entry.path)
 
 
-def _is_disk_error(error: OSError | CompileError) -> bool:
+def _compile_into(
+    directory: Path,
+    library: Library,
+    plan: BuildPlan,
+    env: Mapping[str, str],
+    log: Path,
+    progress: ProgressLine,
+) -> None:
+    for note in plan.notes:
+        print(f"dcnbuild: {note}", file=sys.stderr, flush=True)
+    objects = directory / "objects"
+    objects.mkdir()
+    try:
+        record, output = compile_library(library, plan, objects, env, progress.update)
+    except CompileError as error:
+        with contextlib.suppress(OSError):  # a full disk; the compiler's error says more
+            log.write_text(error.output, encoding="utf-8")
+        raise
+    log.write_text(output, encoding="utf-8")
+    (objects / library_file(library)).rename(directory / library_file(library))
+    shutil.rmtree(objects)
+    record_of(plan, {library: record}).write(directory)
+
+
+def _another_place_may_do(error: OSError | CompileError | _DoesNotLoad) -> bool:
     if isinstance(error, CompileError):
         return "No space left on device" in error.output or "Disk quota" in error.output
+    if isinstance(error, _DoesNotLoad):
+        return any(text in error.args[0] for text in _FORBIDDEN)
     return error.errno in _DISK_ERRORS
 
 
 def _failed(
-    library: Library, plan: BuildPlan, error: OSError | CompileError, log: Path | None
+    library: Library,
+    plan: BuildPlan,
+    error: OSError | CompileError | _DoesNotLoad,
+    log: Path | None,
 ) -> Finding:
+    what = describe(library, plan)
+    if isinstance(error, cache.UnusableCacheError):
+        return findings.no_place(what, str(error))
+    if isinstance(error, _DoesNotLoad):
+        from dcnbuild.doctor.logs import (
+            read_log,
+        )  # every rule, which a build that works does not need
+
+        said, path = error.args
+        return next(iter(read_log(said)), findings.does_not_load(what, path, said))
     written = log if log and log.is_file() and isinstance(error, CompileError) else None
-    return findings.build_failed(describe(library, plan), str(error), written)
+    return findings.build_failed(what, str(error), written)

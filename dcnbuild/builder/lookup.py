@@ -15,7 +15,7 @@ from pathlib import Path
 from dcnbuild.builder import cache, flags
 from dcnbuild.builder.flavour import flavour_of
 from dcnbuild.builder.sources import Library, csrc_dir, source_hash
-from dcnbuild.environment import compilers, toolkits
+from dcnbuild.environment import compilers, files, toolkits
 from dcnbuild.environment.facts import TorchInstall
 from dcnbuild.environment.files import resolve
 
@@ -45,7 +45,7 @@ def cache_key(library: Library, torch: TorchInstall, env: Mapping[str, str]) -> 
             *flags.LINK_FLAGS,
         ],
         "torch": [torch.version, torch.cuda, torch.cxx11_abi],
-        "machine": platform.machine(),
+        "machine": [platform.machine(), _c_library()],
         "variables": {name: env[name] for name in _COMPILER_VARIABLES if env.get(name)},
         "architectures": env.get("TORCH_CUDA_ARCH_LIST", "") if library == "cuda" else "",
     }
@@ -81,17 +81,55 @@ def _tools(library: Library, env: Mapping[str, str]) -> Iterator[Path]:
         yield from [*chosen, *default[:1], *nvccs]
 
 
-def find_cached(library: Library, torch: TorchInstall, env: Mapping[str, str]) -> cache.Entry | str:
-    """The cached library for this torch and these compilers, or why there is none.
+def entry_names(library: Library, torch: TorchInstall, env: Mapping[str, str]) -> tuple[str, str]:
+    """The names of a library's entries, the one to prefer first: this machine's own, then the ordinary one.
+
+    This machine has one of its own only where it could not load the ordinary one.
+    """
+    ordinary = "-".join(cache_key(library, torch, env))
+    return f"{ordinary}-{_hash(_loader())[:8]}", ordinary
+
+
+def _c_library() -> str:
+    try:
+        return os.confstr("CS_GNU_LIBC_VERSION") or ""
+    except (ValueError, OSError):  # another C library than GNU's
+        return ""
+
+
+def _loader() -> list[object]:
+    """What decides whether this machine can load a library that another one built, as far as can be told."""
+    loaded = {}
+    for line in (files.read_text(Path("/proc/self/maps"), 1 << 22) or "").splitlines():
+        name = line.rpartition("/")[2]
+        if name.startswith(("libstdc++.", "libc.", "libm.")):
+            path = Path(line[line.index("/") :])
+            loaded[name] = path.stat().st_size if path.exists() else 0
+    system = files.read_text(Path("/etc/os-release")) or ""
+    return [_c_library(), loaded, system]
+
+
+def cached_entries(
+    library: Library, torch: TorchInstall, env: Mapping[str, str]
+) -> Iterator[cache.Entry | str]:
+    """The cached libraries for this torch and these compilers, best first, and why others are none.
 
     Where the compilers are gone, one that they left behind serves.
     """
     base, tools = cache_key(library, torch, env)
-    reason = ""
+    names = entry_names(library, torch, env)
     for root in cache.cache_directories(env):
-        entry = cache.find_entry(root, f"{base}-{tools}", library)
-        if isinstance(entry, str) and tools == "none":
-            entry = cache.find_any(root, base, library) or entry
+        found = [cache.find_entry(root, name, library) for name in names]
+        yield from [entry for entry in found if isinstance(entry, cache.Entry)]
+        yield from found[-1:] if isinstance(found[-1], str) else []
+        if tools == "none":
+            yield from cache.find_all(root, base, library)
+
+
+def find_cached(library: Library, torch: TorchInstall, env: Mapping[str, str]) -> cache.Entry | str:
+    """The first of `cached_entries`, or why there is none; it may turn out that it cannot be loaded."""
+    reason = ""
+    for entry in cached_entries(library, torch, env):
         if isinstance(entry, cache.Entry):
             return entry
         reason = reason or entry  # of the first place; the others only stand in for it

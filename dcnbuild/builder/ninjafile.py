@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from dcnbuild.builder import supervisor
 from dcnbuild.builder.commands import Step
+from dcnbuild.environment import files
 
 #: Told (finished, total) as the steps go on.
 Progress = Callable[[int, int], None]
@@ -76,33 +78,41 @@ def run_steps(
 ) -> str:
     """Runs what is out of date in a build directory, `at_once` commands at a time, and returns all output.
 
+    If this process is interrupted or killed, all that it started ends with it (supervisor.py).
+
     Raises CompileError if a command fails, OSError if the directory cannot be written.
     """
     (directory / "build.ninja").write_text(ninja_text(steps), encoding="utf-8")
     progress(0, len(steps))
-    process = subprocess.Popen(
-        [ninja_binary(), "-v", f"-j{at_once}"],
+    command = [ninja_binary(env), "-v", f"-j{at_once}"]
+    if sys.executable:  # empty where Python is embedded in another program
+        watch = [sys.executable, "-I", "-S", supervisor.__file__, str(os.getpid())]
+        command = [*watch, *command]
+    lines = []
+    with subprocess.Popen(
+        command,
         cwd=directory,
-        env={**env, "NINJA_STATUS": "[dcnbuild %f/%t] "},
-        stdin=subprocess.DEVNULL,
+        env={**files.of_search_path(env), "NINJA_STATUS": "[dcnbuild %f/%t] "},
+        stdin=subprocess.PIPE,  # closed when this process ends in any way
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
         errors="replace",
-    )
-    assert process.stdout is not None
-    lines = []
-    try:
-        for line in process.stdout:
-            lines.append(line)
-            status = _STATUS.match(line)
-            if status:
-                progress(int(status[1]), int(status[2]))
-        process.wait()
-    except BaseException:
-        process.terminate()
-        process.wait()
-        raise
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            for line in process.stdout:
+                lines.append(line)
+                status = _STATUS.match(line)
+                if status:
+                    progress(int(status[1]), int(status[2]))
+            process.wait()
+        except BaseException:
+            process.stdin.close()
+            if not sys.executable:
+                process.terminate()
+            process.wait()
+            raise
     output = "".join(lines)
     if process.returncode != 0:
         raise CompileError(first_error(output), output)
@@ -122,15 +132,15 @@ def first_error(output: str) -> str:
     return next(errors, complaints[0] if complaints else "the build tool failed and said nothing")
 
 
-def ninja_binary() -> str:
+def ninja_binary(env: Mapping[str, str]) -> str:
     """The ninja of the `ninja` package, else the one on PATH. Raises FileNotFoundError without one."""
     try:
         import ninja
     except ImportError:
-        found = shutil.which("ninja")
+        found = next(files.on_path(env, "ninja"), None)
         if found is None:
             raise FileNotFoundError("ninja is not installed: pip install ninja") from None
-        return found
+        return str(found)
     return str(Path(ninja.BIN_DIR, "ninja"))
 
 

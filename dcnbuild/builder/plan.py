@@ -36,13 +36,17 @@ class CudaPlan:
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """How both libraries are compiled; with no `cuda`, `cuda_left_out` says why."""
+    """How both libraries are compiled; with no `cuda`, `cuda_left_out` says why.
+
+    `notes` says what the user asked for and does not get.
+    """
 
     torch: TorchInstall
     flavour: Flavour
     compiler: Compiler
     cuda: CudaPlan | None
     cuda_left_out: Finding | None
+    notes: tuple[str, ...] = ()
 
 
 def cuda_mode(env: Mapping[str, str]) -> CudaMode:
@@ -71,10 +75,28 @@ def plan_build(facts: Facts, mode: CudaMode) -> BuildPlan:
     compiler = choose_compiler(facts)
     cuda = plan_cuda(facts, torch, compiler, mode)
     if isinstance(cuda, CudaPlan):
-        return BuildPlan(torch, flavour, compiler, cuda, None)
+        return BuildPlan(torch, flavour, compiler, cuda, None, _notes(facts, cuda.toolkit))
     if mode == "on":
         raise FindingError(cuda)
     return BuildPlan(torch, flavour, compiler, None, cuda)
+
+
+def _notes(facts: Facts, chosen: Toolkit) -> tuple[str, ...]:
+    """Which toolkit is taken instead of the one that a variable names."""
+    for variable in ("CUDA_HOME", "CUDA_PATH"):
+        named = facts.variables.get(variable)
+        if not named or variable in chosen.found_by:
+            continue
+        there = [toolkit for toolkit in facts.toolkits if variable in toolkit.found_by]
+        why = (
+            f"is CUDA {there[0].version}, which does not go with this torch or lacks files"
+            if there
+            else "has no nvcc that works"
+        )
+        return (
+            f"{variable}={named} {why}; the CUDA {chosen.version} in {chosen.root} is used instead",
+        )
+    return ()
 
 
 def _stop(found: list[Finding]) -> None:
@@ -106,8 +128,6 @@ def plan_cuda(
     """
     if mode == "off":
         return findings.cuda_off()
-    if torch.hip:
-        return findings.torch_for_rocm(torch)
     toolkit = choose_toolkit(facts)
     host = choose_host(facts, toolkit, compiler)
     judged = replace(

@@ -24,8 +24,8 @@ class LibraryRecord:
         size: of the file, in bytes.
         digest: blake2b of the file.
         architectures: nvcc's names of what is inside; () for the CPU library.
-        commands: what was run.
-        toolkit: "CUDA 13.0 (/usr/local/cuda-13.0)"; None for the CPU library.
+        commands: what was run, without the directories of this machine (`compile.portable_commands`).
+        toolkit: "CUDA 13.0"; None for the CPU library.
     """
 
     source_hash: str
@@ -46,7 +46,7 @@ class BuildRecord:
         torch: the torch it was built with, e.g. "2.14.1+cu130".
         torch_cuda: the CUDA of that torch, None for a CPU-only one.
         torch_cxx11_abi: the value of _GLIBCXX_USE_CXX11_ABI that torch was built with, None if not known.
-        compiler: "gcc 12.2.0 (/usr/bin/c++)".
+        compiler: "gcc 12.2.0 (c++)".
         libraries: what was built.
         cuda_left_out: why there is no CUDA library, for people; None if there is one.
     """

@@ -10,16 +10,7 @@ from dcnbuild.builder.flavour import STABLE, flavour_of
 from dcnbuild.doctor.finding import FindingError
 from dcnbuild.environment.facts import TorchInstall
 from dcnbuild.environment.torch_install import find_torch, read_torch
-
-#: torch itself is added by `install_requirements`.
-BASE_REQUIREMENTS = (
-    "ninja>=1.10",
-    "packaging>=22",
-    "pyyaml>=6",
-    "rich>=12",
-    "filelock>=3.12",
-    "shtab>=1.6",  # `dcnbuild completion`: writes static scripts, so that completing starts no Python
-)
+from dcnbuild.own_requirements import RUN
 
 
 def torch_to_build_with(env: Mapping[str, str]) -> TorchInstall | None:
@@ -59,4 +50,4 @@ def install_requirements(env: Mapping[str, str]) -> list[str]:
         flavour = flavour_of(torch) if torch else STABLE
     except FindingError:
         flavour = STABLE
-    return [flavour.requirement, *BASE_REQUIREMENTS]
+    return [flavour.requirement, *map(str, RUN)]

@@ -1,14 +1,14 @@
-"""`python -m dcnbuild.compat [--install NAME] script.py ...`: runs a script with the old names installed."""
+"""`python -m dcnbuild.compat [--install NAME] [--not NAME] script.py ...`: runs a script with the old names installed."""
 
 from __future__ import annotations
 
 import argparse
-import runpy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from dcnbuild.compat.importing import DEFAULT_NAMES, install, mmcv_extension
+from dcnbuild.compat.running import Run, run_as_main, script_path
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -16,35 +16,41 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m dcnbuild.compat",
         description=f"Runs a script in which the old names are dcnbuild's: {', '.join(DEFAULT_NAMES)}, and mmcv.ops "
-        "where mmcv has no compiled operators.",
+        "where mmcv has no compiled operators. Processes that the script spawns have them too.",
     )
     parser.add_argument(
         "--install",
         action="append",
         default=[],
         metavar="NAME",
-        help="another import name, such as _ext or basicsr.ops.dcn.deform_conv_ext; may be repeated",
+        help="another import name, such as _ext or detectron2.layers.deform_conv; may be repeated",
+    )
+    parser.add_argument(
+        "--not",
+        action="append",
+        default=[],
+        dest="without",
+        metavar="NAME",
+        help="a name to leave to the repository, such as DCNv2.dcn_v2; may be repeated",
     )
     parser.add_argument("-m", dest="module", action="store_true", help="the script is a module")
     parser.add_argument("script", help="what to run")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="its arguments")
     args = parser.parse_args(argv)
-    if not args.module and not Path(args.script).exists():
+    path = None if args.module else script_path(args.script)
+    if not args.module and path is None:
         parser.error(f"there is no {args.script}")
 
     names = (*DEFAULT_NAMES, *([] if mmcv_extension() else ["mmcv.ops"]), *args.install)
     try:
-        install(*names)
+        install(*names, without=args.without)
     except ValueError as error:
         parser.error(str(error))
+    # What python does with a script: its directory is where imports are looked for first.
+    sys.path[0] = str(Path.cwd() if path is None else path.resolve().parent)
     sys.argv = [args.script, *args.arguments]
-    if args.module:
-        sys.path[0] = str(Path.cwd())
-        runpy.run_module(args.script, run_name="__main__", alter_sys=True)
-    else:
-        # What python does with a script: its directory is where imports are looked for first.
-        sys.path[0] = str(Path(args.script).resolve().parent)
-        runpy.run_path(args.script, run_name="__main__")
+    target = args.script if path is None else str(path)
+    run_as_main(Run(target, args.module, names, tuple(args.without)))
     return 0
 
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from dcnbuild.compat.shared import (
-    OldConvolution,
-    Size,
-    check_output_dim,
-    deform_conv,
-    fully_connected,
-    uniform_by_fan_in,
-)
-from dcnbuild.nn import PredictsOffsets
+from dcnbuild.compat.convolutions import V2, PackedV2, constructor
+from dcnbuild.compat.shared import Size, check_output_dim, deform_conv, fully_connected
+from dcnbuild.compat.surplus import first_of_all
 from dcnbuild.ops.deform_psroi_pool import deform_psroi_pool
 
 __all__ = ["DCN", "DCNPooling", "DCNv2", "DCNv2Pooling", "dcn_v2_conv", "dcn_v2_pooling"]
+
+_ARGUMENTS = (
+    "in_channels, out_channels, kernel_size, stride, padding, dilation=1, deformable_groups=1"
+)
 
 
 def dcn_v2_conv(
@@ -35,7 +33,7 @@ def dcn_v2_conv(
     )
 
 
-class DCNv2(OldConvolution):
+class DCNv2(V2):
     """Deformable convolution v2 that is given its offset and mask.
 
     Args:
@@ -44,75 +42,25 @@ class DCNv2(OldConvolution):
         deformable_groups: sets of offsets, each for its share of the input channels.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Size,
-        stride: Size,
-        padding: Size,
-        dilation: Size = 1,
-        deformable_groups: int = 1,
-    ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation)
-        self.deformable_groups = deformable_groups
-
-    def reset_parameters(self) -> None:
-        uniform_by_fan_in(self)
+    __init__ = constructor(_ARGUMENTS)
 
     def forward(self, input: Tensor, offset: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]
         """[N, C, H, W], offset [N, 2·G'·kh·kw, H', W'] and mask [N, G'·kh·kw, H', W'] → [N, O, H', W']."""
-        return dcn_v2_conv(
-            input,
-            offset,
-            mask,
-            self.weight,
-            self.bias,
-            self.stride,
-            self.padding,
-            self.dilation,
-            self.deformable_groups,
-        )
-
-    def extra_repr(self) -> str:
-        return f"{super().extra_repr()}, deformable_groups={self.deformable_groups}"
+        return self.convolve(input, offset, mask)
 
 
-class DCN(PredictsOffsets, DCNv2):
+class DCN(PackedV2, DCNv2):
     """Deformable convolution v2 that predicts offset and mask with `conv_offset_mask`; arguments as for `DCNv2`.
 
     `conv_offset_mask` has the module's dilation, which the original forgot; its weights have the same shape with it.
     """
 
     offset_name = "conv_offset_mask"
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Size,
-        stride: Size,
-        padding: Size,
-        dilation: Size = 1,
-        deformable_groups: int = 1,
-    ) -> None:
-        DCNv2.__init__(
-            self,
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            deformable_groups,
-        )
-        self.add_offset_conv(deformable_groups, modulated=True)
+    __init__ = constructor(_ARGUMENTS)
 
     def forward(self, input: Tensor) -> Tensor:  # type: ignore[override]
         """[N, C, H, W] → [N, O, H', W']."""
-        offset, mask = self.predict(input, modulated=True)
-        assert mask is not None
-        return DCNv2.forward(self, input, offset, mask)
+        return self.convolve(input, *self.predict(input, modulated=True))
 
 
 def dcn_v2_pooling(
@@ -131,12 +79,16 @@ def dcn_v2_pooling(
     """Deformable PS-RoI pooling, see `dcnbuild.deform_psroi_pool`.
 
     Args:
-        offset: `trans` there; not looked at if `no_trans`.
+        offset: `trans` there; not looked at if `no_trans`. One for more RoIs, or of more cells, is read from its
+            beginning, with a warning (surplus.py).
         output_dim: the output's channels; the input must have output_dim · group_size².
 
     Raises ValueError if it has not, and what `dcnbuild.deform_psroi_pool` raises.
     """
     check_output_dim(input, output_dim, group_size)
+    if not no_trans:
+        cells = pooled_size if part_size is None else part_size
+        offset = first_of_all("offset", offset, rois, (cells, cells))
     return deform_psroi_pool(
         input,
         rois,

@@ -8,6 +8,7 @@ from torch import Tensor
 import dcnbuild.ops.operators  # noqa: F401  registers them
 from dcnbuild import reference_pooling
 from dcnbuild.compat.shared import check_output_dim
+from dcnbuild.compat.surplus import back_to_all, back_to_full, first_of_all, first_of_both
 from dcnbuild.ops import deform_psroi_pool
 
 __all__ = [
@@ -42,11 +43,12 @@ def dcn_v2_forward(
     dilation_w: int,
     deformable_group: int,
 ) -> Tensor:
-    """Deformable convolution v2: [N, O, H', W']. Raises ValueError if weight has another kernel size."""
+    """Deformable convolution v2: [N, O, H', W']; a larger offset or mask as in surplus.py. Raises ValueError if weight has another kernel size."""
     _check_kernel(weight, kernel_h, kernel_w)
+    sizes = ([stride_h, stride_w], [pad_h, pad_w], [dilation_h, dilation_w])
+    offset, mask = first_of_both(offset, mask, input, weight, *sizes)
     output: Tensor = torch.ops.dcnbuild.deform_conv2d(
-        *(input, offset, mask, weight, bias),
-        *([stride_h, stride_w], [pad_h, pad_w], [dilation_h, dilation_w], 1, deformable_group),
+        *(input, offset, mask, weight, bias, *sizes, 1, deformable_group)
     )
     return output
 
@@ -71,13 +73,13 @@ def dcn_v2_backward(
 ) -> list[Tensor]:
     """The gradients of input, offset, mask, weight and bias. Raises ValueError if weight has another kernel size."""
     _check_kernel(weight, kernel_h, kernel_w)
-    return list(
-        torch.ops.dcnbuild.deform_conv2d_backward(
-            *(grad_output, input, offset, mask, weight),
-            *([stride_h, stride_w], [pad_h, pad_w], [dilation_h, dilation_w], 1, deformable_group),
-            *([True] * 5, torch.are_deterministic_algorithms_enabled()),
-        )
+    sizes = ([stride_h, stride_w], [pad_h, pad_w], [dilation_h, dilation_w])
+    first_offset, first_mask = first_of_both(offset, mask, input, weight, *sizes)
+    grads = torch.ops.dcnbuild.deform_conv2d_backward(
+        *(grad_output, input, first_offset, first_mask, weight, *sizes, 1, deformable_group),
+        *([True] * 5, torch.are_deterministic_algorithms_enabled()),
     )
+    return [grads[0], back_to_full(grads[1], offset), back_to_full(grads[2], mask), *grads[3:]]
 
 
 @torch.no_grad()
@@ -100,7 +102,7 @@ def dcn_v2_psroi_pooling_forward(
     """
     check_output_dim(input, output_dim, group_size)
     attributes = (spatial_scale, group_size, pooled_size, part_size, sample_per_part, trans_std)
-    moved = None if no_trans else trans
+    moved = None if no_trans else first_of_all("trans", trans, bbox, (part_size, part_size))
     output: Tensor = torch.ops.dcnbuild.deform_psroi_pool(input, bbox, moved, *attributes)
     p = deform_psroi_pool.pooling(*attributes)
     return output, reference_pooling.counts(input, bbox, moved, p)
@@ -124,9 +126,10 @@ def dcn_v2_psroi_pooling_backward(
 ) -> tuple[Tensor, Tensor]:
     """The gradients of input and trans (zeros if `no_trans`); the samples are counted anew, not taken from `top_count`."""
     check_output_dim(input, output_dim, group_size)
+    moved = None if no_trans else first_of_all("trans", trans, bbox, (part_size, part_size))
     grad_input, grad_trans = torch.ops.dcnbuild.deform_psroi_pool_backward(
-        *(out_grad, input, bbox, None if no_trans else trans),
+        *(out_grad, input, bbox, moved),
         *(spatial_scale, group_size, pooled_size, part_size, sample_per_part, trans_std),
         *([True, not no_trans], torch.are_deterministic_algorithms_enabled()),
     )
-    return grad_input, torch.zeros_like(trans) if no_trans else grad_trans
+    return grad_input, torch.zeros_like(trans) if no_trans else back_to_all(grad_trans, trans)

@@ -12,6 +12,20 @@ import torch
 from torch import Tensor
 
 import dcnbuild.ops.operators  # noqa: F401  registers them
+from dcnbuild.compat.surplus import back_to_full, first_of_both
+
+__all__ = [
+    "deform_conv_backward_input",
+    "deform_conv_backward_input_cuda",
+    "deform_conv_backward_parameters",
+    "deform_conv_backward_parameters_cuda",
+    "deform_conv_forward",
+    "deform_conv_forward_cuda",
+    "modulated_deform_conv_backward",
+    "modulated_deform_conv_cuda_backward",
+    "modulated_deform_conv_cuda_forward",
+    "modulated_deform_conv_forward",
+]
 
 #: which of the gradients of input, offset, mask, weight and bias a call asks for
 _V1_FLAGS = {
@@ -134,10 +148,12 @@ def modulated_deform_conv_forward(
     deformable_group: int,
     with_bias: bool,
 ) -> None:
-    """Deformable convolution v2 into `output`."""
+    """Deformable convolution v2 into `output`; a larger offset or mask as in surplus.py."""
+    sizes = ([stride_h, stride_w], [pad_h, pad_w], [dilation_h, dilation_w])
+    offset, mask = first_of_both(offset, mask, input, weight, *sizes)
     result = torch.ops.dcnbuild.deform_conv2d(
-        *(input, offset, mask, weight, bias if with_bias else None),
-        *([stride_h, stride_w], [pad_h, pad_w], [dilation_h, dilation_w], group, deformable_group),
+        *(input, offset, mask, weight, bias if with_bias else None, *sizes),
+        *(group, deformable_group),
     )
     output.resize_(result.shape).copy_(result)
 
@@ -171,13 +187,15 @@ def modulated_deform_conv_backward(
 ) -> None:
     """The gradients of input, offset and mask, into `grad_input`, `grad_offset` and `grad_mask`; those of weight and bias
     are added to `grad_weight` and `grad_bias`."""
+    sizes = ([stride_h, stride_w], [pad_h, pad_w], [dilation_h, dilation_w])
+    first_offset, first_mask = first_of_both(offset, mask, input, weight, *sizes)
     grads = torch.ops.dcnbuild.deform_conv2d_backward(
-        *(grad_output, input, offset, mask, weight),
-        *([stride_h, stride_w], [pad_h, pad_w], [dilation_h, dilation_w], group, deformable_group),
+        *(grad_output, input, first_offset, first_mask, weight, *sizes, group, deformable_group),
         *([True, True, True, True, with_bias], torch.are_deterministic_algorithms_enabled()),
     )
-    for into, grad in zip((grad_input, grad_offset, grad_mask), grads):
-        into.copy_(grad)
+    grad_input.copy_(grads[0])
+    grad_offset.copy_(back_to_full(grads[1], offset))
+    grad_mask.copy_(back_to_full(grads[2], mask))
     grad_weight.add_(grads[3])
     if with_bias:
         grad_bias.add_(grads[4])

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from dcnbuild.compat.shared import OldConvolution, Size, kaiming
+from dcnbuild.compat.convolutions import LIKE_CONV2D, V2, OldConvolution, constructor
+from dcnbuild.compat.shared import Size, kaiming
 from dcnbuild.compat.shared import deform_conv as _deform_conv
 
 __all__ = ["DeformConv", "ModulatedDeformConv", "deform_conv", "modulated_deform_conv"]
@@ -53,37 +54,14 @@ class _Convolution(OldConvolution):
     norm: nn.Module | None
     activation: Callable[[Tensor], Tensor] | None
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Size,
-        stride: Size,
-        padding: Size,
-        dilation: Size,
-        groups: int,
-        deformable_groups: int,
-        bias: bool,
-        norm: nn.Module | None,
-        activation: Callable[[Tensor], Tensor] | None,
-    ) -> None:
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias
-        )
-        self.deformable_groups = deformable_groups
-        self.norm = norm
-        self.activation = activation
-
     def reset_parameters(self) -> None:
         kaiming(self)
 
-    def _finish(self, x: Tensor) -> Tensor:
+    def convolve(self, x: Tensor, offset: Tensor, mask: Tensor | None = None) -> Tensor:
+        x = super().convolve(x, offset, mask)
         if self.norm is not None:
             x = self.norm(x)
         return x if self.activation is None else self.activation(x)
-
-    def extra_repr(self) -> str:
-        return f"{super().extra_repr()}, deformable_groups={self.deformable_groups}"
 
 
 class DeformConv(_Convolution):
@@ -98,95 +76,19 @@ class DeformConv(_Convolution):
     Raises ValueError for a bias, or groups that do not divide the channels.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Size,
-        stride: Size = 1,
-        padding: Size = 0,
-        dilation: Size = 1,
-        groups: int = 1,
-        deformable_groups: int = 1,
-        bias: bool = False,
-        norm: nn.Module | None = None,
-        activation: Callable[[Tensor], Tensor] | None = None,
-    ) -> None:
-        if bias:
-            raise ValueError("DeformConv has no bias: bias must be False, as in detectron2")
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            groups,
-            deformable_groups,
-            False,
-            norm,
-            activation,
-        )
+    allows_bias = False
+    __init__ = constructor(
+        f"{LIKE_CONV2D}, deformable_groups=1, bias=False, norm=None, activation=None"
+    )
 
     def forward(self, x: Tensor, offset: Tensor) -> Tensor:  # type: ignore[override]
         """x [N, C, H, W], offset [N, 2·deformable_groups·kh·kw, H', W'] → [N, O, H', W']."""
-        x = deform_conv(
-            x,
-            offset,
-            self.weight,
-            self.stride,
-            self.padding,
-            self.dilation,
-            self.groups,
-            self.deformable_groups,
-        )
-        return self._finish(x)
+        return self.convolve(x, offset)
 
 
-class ModulatedDeformConv(_Convolution):
+class ModulatedDeformConv(_Convolution, V2):
     """Deformable convolution v2; arguments as for `DeformConv`, with a bias."""
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Size,
-        stride: Size = 1,
-        padding: Size = 0,
-        dilation: Size = 1,
-        groups: int = 1,
-        deformable_groups: int = 1,
-        bias: bool = True,
-        norm: nn.Module | None = None,
-        activation: Callable[[Tensor], Tensor] | None = None,
-    ) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            groups,
-            deformable_groups,
-            bias,
-            norm,
-            activation,
-        )
-        self.with_bias = bias
-
-    def forward(self, x: Tensor, offset: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]
-        """x [N, C, H, W], offset and mask [N, 2·… and deformable_groups·kh·kw, H', W'] → [N, O, H', W']."""
-        x = modulated_deform_conv(
-            x,
-            offset,
-            mask,
-            self.weight,
-            self.bias,
-            self.stride,
-            self.padding,
-            self.dilation,
-            self.groups,
-            self.deformable_groups,
-        )
-        return self._finish(x)
+    __init__ = constructor(
+        f"{LIKE_CONV2D}, deformable_groups=1, bias=True, norm=None, activation=None"
+    )

@@ -1,77 +1,81 @@
-"""Puts the modules of dcnbuild.compat under the import names of old."""
+"""Puts the modules of dcnbuild.compat under the import names of old packages.
+
+Where a repository has a file of that name, ours takes its place only if it has all that the file has (source.py). Else the
+file is executed, with our raw calls for its extension, and then its functions are replaced: they serve its classes.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import inspect
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-#: old import name → the module of dcnbuild.compat that answers to it. A dotted name that is not listed is looked up by its
-#: last part, so that a copy inside a repository is found too: lib.models.DCNv2.dcn_v2.
-MODULES = {
-    "dcn_v2": "dcn_v2",
-    "DCNv2": "dcn_v2",
-    "DCNv2.dcn_v2": "dcn_v2",
-    "dcn_v2_ext": "dcn_v2_ext",
-    "_ext": "dcn_v2_ext",
-    "deform_conv_cuda": "deform_conv_ext",
-    "deform_conv_ext": "deform_conv_ext",
-    "mmcv.ops": "mmcv",
-    "mmcv.ops.deform_conv": "mmcv",
-    "mmcv.ops.modulated_deform_conv": "mmcv",
-    "mmcv.ops.deform_roi_pool": "mmcv",
-    "detectron2.layers.deform_conv": "detectron2",
-}
+from dcnbuild._torch_import import when_imported
+from dcnbuild.compat.names import (
+    DEFAULT_NAMES,
+    EXTENSIONS,
+    MODULES,
+    ON_REQUEST,
+    THEIR_OWN,
+    ends_in,
+    lookup,
+)
+from dcnbuild.compat.source import can_replace
 
-#: Names that no other package is likely to want: what `python -m dcnbuild.compat` installs.
-DEFAULT_NAMES = ("dcn_v2", "DCNv2.dcn_v2", "dcn_v2_ext", "deform_conv_cuda", "deform_conv_ext")
-
-#: What a copy of DCNv2 inside a repository ends in, at whatever depth.
-_COPY = "DCNv2.dcn_v2"
+__all__ = ["DEFAULT_NAMES", "MODULES", "install", "mmcv_extension"]
 
 _installed: set[str] = set()
+_left_alone: set[str] = set()
+#: Modules of repositories that are being executed in the place of ours.
+_executing: list[str] = []
 
 
-def install(*names: str) -> None:
+def install(*names: str, without: Iterable[str] = ()) -> None:
     """Lets `import NAME` and `from NAME import ...` find dcnbuild's modules, for each old import name.
 
-    "DCNv2.dcn_v2" also stands for every copy of that directory inside a repository (`from .DCNv2.dcn_v2 import DCN`).
-    Generic names such as "_ext" are installed only if they are given.
-    Installing a name again changes nothing.
+    A name that is installed without being asked for, such as "deform_conv_cuda" or "DCNv2.dcn_v2", also stands for every
+    copy inside a repository (`from . import deform_conv_cuda`). Generic names such as "_ext" are installed only if they are
+    given, and stand for themselves. Installing a name again changes nothing.
 
     Args:
-        names: keys of `MODULES`, or dotted names with a key as their last part; DEFAULT_NAMES if there are none.
+        names: keys of `MODULES`, or dotted names that end in one; DEFAULT_NAMES if there are none.
+        without: names to leave to whoever has them, together with every dotted name that ends in one.
 
     Raises:
         ValueError: a name that dcnbuild has nothing for.
         ImportError: a module of that name is imported already, or is mmcv.ops and works: it is left alone, and so is
             everything else that was asked for.
     """
+    without = set(without)
     wanted = set(names or DEFAULT_NAMES)
     if "mmcv.ops" in wanted:
-        # Where mmcv's classes say that they live, and their pickles look for them.
-        wanted |= {name for name in MODULES if name.startswith("mmcv.ops.")}
+        # Its own Python stays where it is there; it needs the extension, and classes must be found where pickles look.
+        wanted |= {name for name in MODULES if name.startswith("mmcv.")}
+    wanted -= without
     for name in wanted:
-        if _find(name) is None:
+        if lookup(name) is None:
             raise ValueError(
                 f"dcnbuild has no module to stand in for {name!r}; there are: {', '.join(MODULES)}"
             )
-    for name in wanted - _installed:
+    new = wanted - _installed
+    for name in new:
         _refuse_if_taken(name)
     _installed.update(wanted)
+    _left_alone.update(without)
     if not any(isinstance(finder, _OldNames) for finder in sys.meta_path):
         sys.meta_path.insert(0, _OldNames())
         sys.meta_path.append(_Parents())
-
-
-def _find(name: str) -> str | None:
-    module = MODULES.get(name) or MODULES.get(name.rpartition(".")[2])
-    return f"dcnbuild.compat.{module}" if module else None
+    if "mmcv.ops" in new:
+        # Its registry has DCN and DCNv2 once mmcv.ops is imported, which build_conv_layer alone would not do.
+        when_imported("mmcv.cnn", "mmcv.ops", complete="build_conv_layer")
 
 
 def _refuse_if_taken(name: str) -> None:
@@ -101,14 +105,45 @@ def mmcv_extension() -> Path | None:
     return None
 
 
+def _ours_for(name: str) -> str | None:
+    """The full name of the module of ours that stands in for `name` as things are, or None."""
+    if any(ends_in(name, end) for end in _left_alone):
+        return None
+    if name in _installed or _is_below(name, _installed) or _is_extension_of_what_runs(name):
+        return lookup(name)
+    if name.partition(".")[0] in THEIR_OWN:
+        return None
+    ends = _installed - ON_REQUEST
+    return lookup(name) if any(ends_in(name, end) for end in ends) else None
+
+
+def _is_extension_of_what_runs(name: str) -> bool:
+    """Whether a repository's file that is being executed asks for its extension: `_ext`, or one beside or above it."""
+    parent, _, last = name.rpartition(".")
+    return last in EXTENSIONS and any(
+        not parent or running.startswith(f"{parent}.") for running in _executing
+    )
+
+
 class _OldNames(importlib.abc.MetaPathFinder):
     """First in sys.meta_path: finds what is installed, before a repository's own, whose extension is not built."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        copied = _COPY in _installed and fullname.endswith(f".{_COPY}")
-        return _spec(fullname) if copied or fullname in _installed else None
+        name = _ours_for(fullname)
+        if name is None:
+            return None
+        theirs = _found_by_others(fullname, path)
+        if theirs is None:
+            return _spec(fullname)
+        if theirs.submodule_search_locations is None:
+            source = _source(theirs)
+            # Without a source it is an extension that was built, whenever and for whatever torch: ours.
+            if source is None or can_replace(importlib.import_module(name), source):
+                return _spec(fullname)
+        theirs.loader = _Merging(theirs.loader, name)
+        return theirs
 
 
 class _Parents(importlib.abc.MetaPathFinder):
@@ -117,16 +152,48 @@ class _Parents(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        copied = _COPY in _installed and f".{fullname}".endswith(".DCNv2")
-        return _spec(fullname) if copied or _is_parent(fullname, _installed) else None
+        # A copy of DCNv2 is often a git submodule that was never checked out.
+        copied = "DCNv2.dcn_v2" in _installed and ends_in(fullname, "DCNv2")
+        asked_for = {name for name in _installed if name in ON_REQUEST or name not in MODULES}
+        below = _is_below(fullname, asked_for) and _has_stand_ins_below(fullname)
+        around = _is_parent(fullname, asked_for)
+        return _spec(fullname) if copied or around or below else None
+
+
+def _found_by_others(
+    name: str, path: Sequence[str] | None
+) -> importlib.machinery.ModuleSpec | None:
+    for finder in sys.meta_path:
+        if not isinstance(finder, _OldNames | _Parents):
+            spec = finder.find_spec(name, path, None)
+            if spec is not None:
+                return spec
+    return None
+
+
+def _source(spec: importlib.machinery.ModuleSpec) -> str | None:
+    loader = spec.loader
+    if isinstance(loader, importlib.abc.InspectLoader):
+        return loader.get_source(spec.name)
+    return None
 
 
 def _is_parent(name: str, of: Iterable[str]) -> bool:
     return any(other.startswith(f"{name}.") for other in of)
 
 
+def _is_below(name: str, packages: Iterable[str]) -> bool:
+    return any(name.startswith(f"{package}.") for package in packages)
+
+
+def _has_stand_ins_below(name: str) -> bool:
+    """Whether it ends in a package of MODULES: mmdet.ops.dcn in "dcn", mmdet.ops.dcn.modules in "dcn.modules"."""
+    parts = name.split(".")
+    return any(_is_parent(".".join(parts[start:]), MODULES) for start in range(len(parts)))
+
+
 def _spec(name: str) -> importlib.machinery.ModuleSpec:
-    is_package = _is_parent(name, {*_installed, *MODULES}) or name.endswith(".DCNv2")
+    is_package = _is_parent(name, _installed) or _has_stand_ins_below(name)
     return importlib.machinery.ModuleSpec(name, _Loader(), is_package=is_package)
 
 
@@ -137,9 +204,60 @@ class _Loader(importlib.abc.Loader):
         """None: an ordinary module will do."""
 
     def exec_module(self, module: ModuleType) -> None:
-        ours = _find(module.__name__)
+        ours = _ours_for(module.__name__)
         if ours is not None:
             names = vars(importlib.import_module(ours))
+            kept = {"__getattr__"}  # larger_ext says by it what it has not
             module.__dict__.update(
-                {key: value for key, value in names.items() if not key.startswith("__")}
+                {k: value for k, value in names.items() if not k.startswith("__") or k in kept}
             )
+
+
+class _Merging(importlib.abc.Loader):
+    """Executes a repository's own file, with our raw calls as its extension, and replaces its functions by ours.
+
+    Its classes find the functions by name, so they compute with ours: `dcn_v2_conv`, `modulated_deform_conv`. A package
+    also gets the names that it lacks.
+    """
+
+    def __init__(self, loader: Any, ours: str) -> None:
+        self.loader = loader
+        self.ours = ours
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        # None also for a directory without __init__.py, which has a loader that has nothing to execute.
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        if self.loader is not None and hasattr(self.loader, "exec_module"):
+            with _in_the_place_of_ours(module.__name__):
+                self.loader.exec_module(module)
+        ours = importlib.import_module(self.ours)
+        for name in ours.__all__:
+            mine, theirs = getattr(ours, name), getattr(module, name, None)
+            lacking = theirs is None and hasattr(module, "__path__")
+            if lacking or _same_function(theirs, mine):
+                setattr(module, name, mine)
+
+
+@contextlib.contextmanager
+def _in_the_place_of_ours(name: str) -> Iterator[None]:
+    before = set(sys.modules)
+    _executing.append(name)
+    try:
+        yield
+    finally:
+        _executing.pop()
+        for added in set(sys.modules) - before:
+            # Nobody else has asked for a generic name.
+            if added.rpartition(".")[2] in EXTENSIONS and _ours_for(added) is None:
+                del sys.modules[added]
+
+
+def _same_function(theirs: Any, mine: Any) -> bool:
+    """Whether `theirs` is the `apply` of an autograd.Function that takes as many arguments as our function."""
+    function: Any = getattr(theirs, "__self__", None)
+    if getattr(theirs, "__name__", None) != "apply" or not hasattr(function, "forward"):
+        return False
+    context_and_arguments = inspect.signature(function.forward).parameters
+    return len(context_and_arguments) - 1 == len(inspect.signature(mine).parameters)

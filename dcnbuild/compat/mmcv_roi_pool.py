@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dcnbuild.compat.shared import Size, fully_connected
+from dcnbuild.compat.surplus import first_of_all
 from dcnbuild.ops import deform_roi_pool as operator
 from dcnbuild.ops.arguments import pair
 
@@ -19,9 +20,14 @@ def deform_roi_pool(
     sampling_ratio: int = 0,
     gamma: float = 0.1,
 ) -> Tensor:
-    """Deformable RoI pooling, see `dcnbuild.deform_roi_pool`; no offset may also be an empty tensor."""
+    """Deformable RoI pooling, see `dcnbuild.deform_roi_pool`; no offset may also be an empty tensor.
+
+    An offset for more RoIs, or of more cells, is read from its beginning, with a warning (surplus.py).
+    """
     if offset is not None and offset.numel() == 0 and rois.shape[0] > 0:
         offset = None
+    if offset is not None:
+        offset = first_of_all("offset", offset, rois, pair("output_size", output_size, 1))
     return operator.deform_roi_pool(
         input,
         rois,

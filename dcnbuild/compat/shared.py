@@ -1,14 +1,15 @@
-"""What the old names share: one call of the convolution, and what modules from elsewhere lack."""
+"""What the old names share: one call of the convolution, initialisations, and small helpers."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
+from dcnbuild.compat.surplus import first_of_both
 from dcnbuild.nn import DeformConv2d
-from dcnbuild.ops.arguments import pair
 from dcnbuild.ops.deform_conv2d import deform_conv2d
 from dcnbuild.ops.torch_versions import is_autocast_enabled
 
@@ -29,7 +30,8 @@ def deform_conv(
 ) -> Tensor:
     """`dcnbuild.deform_conv2d`, and the two counts that it takes from the shapes must be those given here.
 
-    Raises ValueError if they are not, and what `dcnbuild.deform_conv2d` raises.
+    With a mask, offset and mask may be larger than the output: their first values are taken, with a warning (surplus.py).
+    Raises ValueError if a count does not fit, and what `dcnbuild.deform_conv2d` raises.
     """
     if input.dim() == weight.dim() == offset.dim() == 4:
         if input.shape[1] != groups * weight.shape[1]:
@@ -43,35 +45,20 @@ def deform_conv(
                 f"offset has {offset.shape[1]} channels, expected {expected}: 2 x {offset_groups} offset groups x "
                 f"{weight.shape[2]}x{weight.shape[3]} taps"
             )
+        if mask is not None:
+            offset, mask = first_of_both(offset, mask, input, weight, stride, padding, dilation)
     return deform_conv2d(
         input, offset, weight, bias, stride=stride, padding=padding, dilation=dilation, mask=mask
     )
 
 
-class OldConvolution(DeformConv2d):
-    """A convolution that may have been pickled, or built, by another package's class of the same name."""
-
-    def __setstate__(self, state: dict[str, object]) -> None:
-        super().__setstate__(state)
-        self.adopt()
-
-    def adopt(self) -> list[str]:
-        """Brings attributes that another package set into the form that ours have, and says what that changed."""
-        for name, least in (("kernel_size", 1), ("stride", 1), ("padding", 0), ("dilation", 1)):
-            setattr(self, name, pair(name, getattr(self, name), least))
-        self.__dict__.setdefault("groups", 1)
-        if "bias" not in self.__dict__:
-            self._parameters.setdefault("bias", None)
-        conv = self._modules.get(getattr(self, "offset_name", ""))
-        if isinstance(conv, nn.Conv2d) and conv.dilation != self.dilation:
-            # DCNv2's own DCN forgot it, and read an offset map of another size as if it fitted.
-            before, conv.dilation = conv.dilation, self.dilation
-            return [f"dilation of the offset convolution {before} → {self.dilation}"]
-        return []
+def as_function(call: Callable[..., Any]) -> Any:
+    """What code asks for that calls `SomeFunction.apply`: an object whose `apply` is `call`."""
+    return type(call.__name__, (), {"apply": staticmethod(call), "__doc__": call.__doc__})
 
 
 def uniform_by_fan_in(module: DeformConv2d) -> None:
-    """The initialisation of DCNv2 and mmcv: weight uniform in ±1/√(C·kh·kw), whatever the groups, and bias zero."""
+    """The initialisation of DCNv2, mmdetection and mmcv: weight uniform in ±1/√(C·kh·kw), whatever the groups, bias zero."""
     bound = (module.in_channels * module.kernel_size[0] * module.kernel_size[1]) ** -0.5
     nn.init.uniform_(module.weight, -bound, bound)
     if module.bias is not None:

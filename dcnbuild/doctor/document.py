@@ -6,9 +6,11 @@ python -m dcnbuild.doctor.document --check  exits with 1 if it is not what would
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from dcnbuild import pages
 from dcnbuild.doctor.examples import EXAMPLES
@@ -27,6 +29,36 @@ report, in `dcnbuild doctor --json` and in the errors of builds. An **error** st
 
 Written by `python -m dcnbuild.doctor.document` from the checks and log rules themselves; do not edit.
 """
+
+
+def explain(id: str) -> dict[str, Any]:
+    """A finding as `dcnbuild doctor --explain` shows it. Raises ValueError for an id that no finding has."""
+    parts = [
+        {
+            "where": "on a machine",
+            "title": check.title,
+            "means": " ".join((check.judge.__doc__ or "").split()),
+            "example": _lines(check.findings(EXAMPLES[id])[0]),
+        }
+        for check in all_checks()
+        if check.id == id
+    ]
+    parts += [
+        {
+            "where": "in a log",
+            "title": rule.title,
+            "means": rule.cause if isinstance(rule.cause, str) and "{" not in rule.cause else "",
+            "example": rule.example.splitlines(),
+        }
+        for rule in RULES
+        if rule.id == id
+    ]
+    if not parts:
+        known = sorted({*EXAMPLES, *(rule.id for rule in RULES)})
+        near = difflib.get_close_matches(id, known, 3)
+        hint = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(known)}"
+        raise ValueError(f"--explain {id}: no such finding; {hint}")
+    return {"id": id, "parts": parts}
 
 
 def page() -> str:

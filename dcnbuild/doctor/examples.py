@@ -63,6 +63,7 @@ def gpu_driver(version: str, cuda: str, *gpus: Gpu) -> Driver:
 RTX_4090 = Gpu("NVIDIA GeForce RTX 4090", (8, 9), 24564)
 RTX_5090 = Gpu("NVIDIA GeForce RTX 5090", (12, 0), 32607)
 V100 = Gpu("Tesla V100-SXM2-16GB", (7, 0), 16384)
+A100 = Gpu("NVIDIA A100-SXM4-80GB", (8, 0), 81920)
 _CU130 = ("sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120")
 _CU121 = ("sm_50", "sm_60", "sm_70", "sm_75", "sm_80", "sm_86", "sm_90")
 
@@ -150,9 +151,20 @@ EXAMPLES: dict[str, Facts] = {
         toolkits=(toolkit("13.0", "CUDA_HOME"),),
         driver=gpu_driver("535.104.05", "12.2"),
     ),
+    "container-without-gpu": _broken(
+        machine=_machine(container="docker"), driver=Driver("580.95.05", devices=1)
+    ),
+    "wsl-without-gpu": _broken(machine=_machine(wsl=True), driver=Driver()),
+    "cuda-not-initialised": _broken(
+        driver=Driver("580.95.05", "13.0", ("libcuda",), devices=8, error=802)
+    ),
+    "mig-without-instance": _broken(
+        driver=Driver("580.95.05", "13.0", ("libcuda", "nvidia-smi"), (A100,), devices=1, mig=1)
+    ),
     "gpu-hidden": _broken(variables=_variables(CUDA_VISIBLE_DEVICES="-1")),
     "torch-missing": _broken(torch=None),
     "torch-cpu-only": _broken(torch=torch("2.14.1+cpu", None)),
+    "torch-for-rocm": _broken(torch=torch("2.8.0+rocm6.4", None, hip="6.4")),
     "torch-from-conda": _broken(
         torch=torch("2.5.1", "12.1", *_CU121, installer="conda", channel="pytorch")
     ),
@@ -161,6 +173,12 @@ EXAMPLES: dict[str, Facts] = {
         shadowed_torches=(HEALTHY.torch,) if HEALTHY.torch else (),
     ),
     "numpy2-old-torch": _broken(torch=torch("2.1.2+cu121", "12.1", *_CU121)),
+    "torchvision-stale": _broken(
+        python=_python(packages={**HEALTHY.python.packages, "torchvision": "0.20.1"})
+    ),
+    "setuptools-old-python": _broken(
+        python=_python(version="3.12.4", packages={"setuptools": "65.5.0"})
+    ),
     "setuptools-old-torch": _broken(
         torch=torch("2.0.1+cu117", "11.7"), python=_python(packages={"setuptools": "82.0.0"})
     ),
@@ -224,6 +242,7 @@ EXAMPLES: dict[str, Facts] = {
     "arch-list-misses-gpu": _broken(variables=_variables(TORCH_CUDA_ARCH_LIST="9.0")),
     "arch-list-empty": _broken(driver=Driver(devices=0)),
     "compiler-missing": _broken(compilers=(), nvcc_compiler=None),
+    "compiler-variable-wrong": _broken(variables=_variables(CXX="/opt/gcc-9/bin/g++")),
     "gcc-too-new": _broken(
         torch=torch("2.5.1+cu121", "12.1", *_CU121),
         toolkits=(toolkit("12.1", "CUDA_HOME"),),
@@ -255,6 +274,9 @@ EXAMPLES: dict[str, Facts] = {
                 Path("/usr/local/cuda-10.1/lib64"),
             ),
         )
+    ),
+    "preload-missing": _broken(
+        paths=(*HEALTHY.paths, PathEntry("LD_PRELOAD", "/usr/lib/libtcmalloc.so.4", False))
     ),
     "paths-mix-toolkits": _broken(
         paths=(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from dcnbuild.printable import one_line
+
 Severity = Literal["error", "warning", "note"]
 
 
@@ -43,5 +45,5 @@ class FindingError(RuntimeError):
         lines = [f"{finding.title}: {finding.cause}", *(f"  {line}" for line in finding.evidence)]
         if finding.fix:
             lines += ["to fix it:", *(f"  {line}" for line in finding.fix)]
-        super().__init__("\n".join(lines))
+        super().__init__("\n".join(map(one_line, lines)))
         self.finding = finding

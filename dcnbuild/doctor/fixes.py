@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from dcnbuild.doctor import quoting
-from dcnbuild.doctor.fix import Target, makes_fix
+from dcnbuild.doctor.fix import Fix, Target, makes_fix
 from dcnbuild.doctor.quoting import UnquotableError
-from dcnbuild.environment.facts import Compiler
+from dcnbuild.environment.facts import Compiler, Facts
 from dcnbuild.toolkit import recipes
 from dcnbuild.versions import numbers
 
@@ -122,8 +123,13 @@ def prepend(target: Target, name: str, *directories: str | Path) -> Iterator[str
 @makes_fix
 def set_env_from(target: Target, name: str, *words: str) -> Iterator[str]:
     """Sets an environment variable to what a command prints."""
-    line = " ".join(quoting.argument(word, target.shell) for word in words)
-    name = quoting.variable_name(name)
+    name, written = (
+        quoting.variable_name(name),
+        [quoting.argument(word, target.shell) for word in words],
+    )
+    if target.shell in ("csh", "cmd") and written != list(words):  # quotes do not nest there
+        raise UnquotableError(f"{' '.join(words)}: cannot stand in a command substitution")
+    line = " ".join(written)
     yield {
         "fish": f"set -gx {name} ({line})",
         "csh": f'setenv {name} "`{line}`"',
@@ -158,6 +164,12 @@ def _python(target: Target) -> list[str]:
 
 
 @makes_fix
+def on(target: Target, facts: Facts, fix: Fix) -> Iterator[str]:
+    """Does it with the Python of other facts, e.g. in a new environment."""
+    yield from fix.strict(replace(target, facts=facts))
+
+
+@makes_fix
 def pip(target: Target, *words: str | Path, operands: Iterable[str | Path] = ()) -> Iterator[str]:
     """Runs pip for the Python that the fix is about."""
     python = _python(target)
@@ -166,12 +178,14 @@ def pip(target: Target, *words: str | Path, operands: Iterable[str | Path] = ())
 
 
 @makes_fix
-def pip_install(target: Target, *requirements: str, options: Iterable[str] = ()) -> Iterator[str]:
-    """Installs requirements such as "numpy<2"; refused is what is none."""
+def pip_install(
+    target: Target, *requirements: str, options: Iterable[str] = (), index: Iterable[str] = ()
+) -> Iterator[str]:
+    """Installs requirements such as "numpy<2"; refused is what is none. `index` are options that come last."""
     for text in requirements:
         if not _REQUIREMENT.fullmatch(text):
             raise UnquotableError(f"{text}: no requirement that pip could install")
-    yield from pip("install", *options, operands=requirements).strict(target)
+    yield from pip("install", *options, *requirements, *index).strict(target)
 
 
 @makes_fix
@@ -184,7 +198,7 @@ def install_torch(
     # pip takes a version with another "+cu…" for the same, and would do nothing
     options = ("--upgrade", "--force-reinstall") if tag else ("--upgrade",)
     index = ("--index-url", f"{INDEX}/{tag}") if tag else ()
-    yield from pip_install(package, options=(*options, *index)).strict(target)
+    yield from pip_install(package, options=options, index=index).strict(target)
 
 
 @makes_fix
@@ -225,7 +239,8 @@ def system_install(target: Target, package: str, version: str = "") -> Iterator[
 @makes_fix
 def install_gcc(target: Target, major: int) -> Iterator[str]:
     """Installs gcc and g++ of a major version, and makes builds use them."""
-    if target.conda or target.manager in (None, "apk"):
+    fedora = (target.distribution or "").startswith("fedora")
+    if target.conda or target.manager in (None, "apk") or (fedora and major < 13):
         packages = (f"gcc_linux-64={major}", f"gxx_linux-64={major}")
         yield from conda_install(*packages).strict(target)
         prefix = "$CONDA_PREFIX/bin/x86_64-conda-linux-gnu"
@@ -236,7 +251,7 @@ def install_gcc(target: Target, major: int) -> Iterator[str]:
             f"gcc{major} is in the AUR, and takes an AUR helper such as yay", target.shell
         )
         yield from command("yay", "-S", f"gcc{major}").strict(target)
-    elif target.manager in ("dnf", "yum") and not (target.distribution or "").startswith("fedora"):
+    elif target.manager in ("dnf", "yum") and not fedora:
         package = f"gcc-toolset-{major}-gcc-c++"  # of Red Hat's AppStream
         yield from system_install(package).strict(target)
         root = f"/opt/rh/gcc-toolset-{major}/root/usr/bin"
@@ -285,6 +300,8 @@ def use_toolkit(
 ) -> Iterator[str]:
     """Makes a toolkit the one in use: that at `root`, else one of the version, where it usually lies."""
     facts = target.facts
+    if version is not None:
+        _version(version)
     if root is None and facts is not None:
         fitting = (kit for kit in facts.toolkits if version in (None, kit.version))
         root = next((kit.root for kit in fitting), None)
@@ -295,62 +312,69 @@ def use_toolkit(
     yield from prepend("PATH", rf"{root}\bin" if target.windows else f"{root}/bin").strict(target)
 
 
+def _version(text: str) -> None:
+    if not re.fullmatch(r"\d{1,2}\.\d{1,2}(?:\.\d{1,4})?", text, re.ASCII):
+        raise UnquotableError(f"{text}: no version of CUDA such as 13.0")
+
+
+def toolkit_source(target: Target, version: str) -> tuple[str, str]:
+    """Where a toolkit for a torch of this CUDA version comes from, and which version it will be.
+
+    "dcnbuild", "conda", "repository" (NVIDIA's, of packages) or "archive" (NVIDIA's, of installers). The first is the
+    shortest wherever it is possible: it takes no root. Another minor version of the same major does no harm, so that
+    a newer one stands in for what a source does not have.
+    """
+    wanted = numbers(version)[:2]
+    if target.system == "Linux" and recipes.from_pypi(version):
+        return "dcnbuild", version
+    if target.conda:
+        return "conda", version
+    if (target.distribution or "").startswith("debian"):  # the recipes take Debian's own archive
+        known = [name for name in recipes.DEBIAN if numbers(name)[:1] == wanted[:1]]
+        newer = [name for name in known if numbers(name) >= wanted]
+        if newer:
+            return "dcnbuild", min(newer, key=numbers)
+    first = _FIRST_IN_REPOSITORY.get(target.distribution or "")
+    if first is not None and first[:1] <= wanted[:1]:
+        stands_in = first > wanted
+        return "repository", ".".join(map(str, first)) if stands_in else version
+    return "archive", version
+
+
 @makes_fix
 def install_toolkit(target: Target, version: str) -> Iterator[str]:
-    """Installs a CUDA toolkit that serves a torch of this CUDA version, and makes it the one in use.
-
-    `dcnbuild toolkit install` is the shortest way wherever it has one: it takes no root. Another minor version of
-    the same major does no harm, so that a newer one stands in for what it does not have.
-    """
-    if target.windows:
-        if target.conda:
-            yield from conda_install(
-                "cuda-toolkit", channel=f"nvidia/label/cuda-{version}.0"
-            ).strict(target)
-            return
-        yield from _archive(target, version)
-        yield from use_toolkit(version).strict(target)
+    """Installs a CUDA toolkit that serves a torch of this CUDA version, and makes it the one in use."""
+    _version(version)
+    source, version = toolkit_source(target, version)
+    package = f"cuda-toolkit-{version.replace('.', '-')}"
+    if source == "dcnbuild":
+        yield from dcnbuild("toolkit", "install", version).strict(target)
+        # `toolkit path` could name another of this version, which may be the one that lacks something
+        again = set_env_from("CUDA_HOME", *_dcnbuild(target), "toolkit", "install", version)
+        yield from again.strict(target)
         return
-    ours = _recipe(target, version)
-    if ours is not None:
-        yield from dcnbuild("toolkit", "install", ours).strict(target)
-        yield from set_env_from("CUDA_HOME", *_dcnbuild(target), "toolkit", "path", ours).lines(
-            target
-        )
-        return
-    if target.conda:
-        yield from conda_install("cuda-toolkit", channel=f"nvidia/label/cuda-{version}.0").lines(
-            target
-        )
+    if source == "conda":
+        channel = f"nvidia/label/cuda-{version}.0"
+        yield from conda_install("cuda-toolkit", channel=channel).strict(target)
         prefix = target.facts.variables.get("CONDA_PREFIX") if target.facts else None
         if prefix:
             yield _set(target, "CUDA_HOME", prefix)
         return
-    first = _FIRST_IN_REPOSITORY.get(target.distribution or "")
-    if first is not None and numbers(version) >= first:
+    if source == "repository":
         yield quoting.comment("from the package repository of NVIDIA:", target.shell)
-        package = f"cuda-toolkit-{version.replace('.', '-')}"
+        yield from system_install(package).strict(target)
+    elif target.manager == "apt-get" and target.distribution is None:
+        if version in recipes.DEBIAN:
+            yield quoting.comment("on Debian:", target.shell)
+            yield from dcnbuild("toolkit", "install", version).strict(target)
+        yield quoting.comment("on Ubuntu, from the package repository of NVIDIA:", target.shell)
         yield from system_install(package).strict(target)
     else:
         yield from _archive(target, version)
-    yield _set(target, "CUDA_HOME", f"/usr/local/cuda-{version}")
-
-
-def _recipe(target: Target, version: str) -> str | None:
-    """The toolkit that `dcnbuild toolkit install` has for a torch of this CUDA version."""
-    if target.system != "Linux":
-        return None
-    if recipes.from_pypi(version):
-        return version
-    if target.conda or target.manager != "apt-get":
-        return None
-    wanted = numbers(version)[:2]
-    fitting = [
-        name
-        for name in recipes.DEBIAN
-        if numbers(name)[:1] == wanted[:1] and numbers(name) >= wanted
-    ]
-    return min(fitting, key=numbers, default=None)
+    if target.windows:
+        yield from use_toolkit(version).strict(target)
+    else:
+        yield _set(target, "CUDA_HOME", f"/usr/local/cuda-{version}")
 
 
 def _archive(target: Target, version: str) -> Iterator[str]:
@@ -384,6 +408,6 @@ def remove(target: Target, path: str | Path, recursive: bool = False) -> Iterato
 @makes_fix
 def make_directory(target: Target, path: str | Path) -> Iterator[str]:
     """Creates a directory."""
-    yield from command("mkdir", *(() if target.windows else ("-p",)), operands=(path,)).lines(
+    yield from command("mkdir", *(() if target.windows else ("-p",)), operands=(path,)).strict(
         target
     )

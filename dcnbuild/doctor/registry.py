@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from dcnbuild.doctor.finding import Finding, Severity
+from dcnbuild.doctor.fix import Fix, Target, render
 from dcnbuild.environment.facts import Facts
 
 #: The modules of `dcnbuild.doctor.checks`, in the order of their findings: what comes first is
 #: more often the cause of what comes after.
 MODULES = (
+    "surroundings",
     "driver",
     "torch_install",
     "cuda_home",
@@ -28,12 +30,12 @@ _ORDER: dict[Severity, int] = {"error": 0, "warning": 1, "note": 2}
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check found; the fields are Finding's, id and title are the check's own."""
+    """What a check found; the fields are Finding's, id and title are the check's own, the fix is not yet written down."""
 
     severity: Severity
     cause: str
     evidence: tuple[str, ...] = ()
-    fix: tuple[str, ...] = ()
+    fix: tuple[Fix, ...] = ()
 
 
 Judge = Callable[[Facts], Iterable[Verdict]]
@@ -59,7 +61,12 @@ class Check:
         """What this check finds."""
         return [
             Finding(
-                self.id, verdict.severity, self.title, verdict.cause, verdict.evidence, verdict.fix
+                self.id,
+                verdict.severity,
+                self.title,
+                verdict.cause,
+                verdict.evidence,
+                render(verdict.fix, Target.of(facts)),
             )
             for verdict in self.judge(facts)
         ]

@@ -27,6 +27,7 @@ def to_json(facts: Facts, findings: Sequence[Finding], resolution: Resolution | 
     }
     if resolution is not None:
         document["pip"] = {
+            "asked": resolution.asked,
             "line": resolution.line,
             "problem": resolution.problem,
             "rejected": [
@@ -101,7 +102,9 @@ def details(facts: Facts) -> list[tuple[str, str]]:
         rows.append((source, requirement))
     machine = facts.machine
     memory = f"{machine.memory / (1 << 30):.1f} GiB" if machine.memory else "unknown"
-    rows.append(("machine", f"{machine.distribution or machine.system} {machine.architecture}"))
+    kind = f", in a container ({machine.container})" if machine.container else ", WSL" * machine.wsl
+    named = f"{machine.distribution or machine.system} {machine.architecture}{kind}"
+    rows.append(("machine", f"Jetson, {named}" if machine.jetson else named))
     rows.append(("cores, memory", f"{machine.cores}, {memory}"))
     return rows
 
@@ -133,17 +136,17 @@ def show(
         rows = [*summary(facts), *(details(facts) if verbose else [])]
         width = max(len(name) for name, _ in rows)
         for name, text in rows:
-            console.print(
-                Text(f"{name:{width}}  ", style="dim").append(one_line(text), style="not dim")
-            )
+            row = Text(f"{one_line(name):{width}}  ", style="dim")
+            console.print(row.append(one_line(text), style="not dim"))
         console.print()
     for finding in findings:
         heading = Text(f"{finding.severity}: ", style=_COLOURS[finding.severity])
         heading.append(finding.title, style="bold").append(f"  [{finding.id}]", style="dim")
         console.print(heading)
-        console.print(Text(f"  {finding.cause}"))
+        # a line end in a path must not begin what looks like a fix
+        console.print(Text(f"  {one_line(finding.cause)}"))
         for line in finding.evidence:
-            console.print(Text(f"    {line}", style="dim"))
+            console.print(Text(f"    {one_line(line)}", style="dim"))
         if finding.fix:
             console.print(Text("  to fix it:"))
             for line in finding.fix:
@@ -158,10 +161,14 @@ def _show_resolution(console: Any, resolution: Resolution) -> None:
     from rich.text import Text
 
     if resolution.wheel is not None and resolution.line is not None:
-        console.print(Text(f"the newest torch for this machine: {resolution.wheel.label}"))
+        console.print(
+            Text(
+                f"{resolution.asked or 'the newest torch'} on this machine: {resolution.wheel.label}"
+            )
+        )
         console.print(Text(f"    {resolution.line}", style="green"))
     else:
-        console.print(Text(f"no pip line: {resolution.problem}"))
+        console.print(Text(f"no pip line for {resolution.asked or 'torch'}: {resolution.problem}"))
     for reason in resolution.reasons():
         console.print(Text(f"    not {reason}", style="dim"))
     console.print()

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from dcnbuild import compatibility
 from dcnbuild.architectures import best_match
 from dcnbuild.compatibility import TorchRelease, numbers
-from dcnbuild.doctor.shell import pip
+from dcnbuild.doctor.fix import Fix, Target
+from dcnbuild.doctor.fixes import INDEX, pip_install
+from dcnbuild.doctor.wish import Wish, parse_wish
 from dcnbuild.environment.facts import Driver, Facts, Gpu
 
-INDEX = "https://download.pytorch.org/whl"
+JETSON = "https://docs.nvidia.com/deeplearning/frameworks/install-pytorch-jetson-platform/"
 
 
 @dataclass(frozen=True)
@@ -39,15 +41,18 @@ class Resolution:
 
     Attributes:
         wheel: the newest wheel that works, None if none does or none can be told.
-        line: the command that installs it, None without a wheel.
+        fix: what installs it, None without a wheel; `line` is the command.
         rejected: (wheel, reason) for each wheel that was preferred to it, best first.
         problem: why there is no wheel, one sentence; None if there is one.
+        asked: what was understood of the wish for a torch, None without one.
     """
 
     wheel: Wheel | None = None
+    fix: Fix | None = None
     line: str | None = None
     rejected: tuple[tuple[Wheel, str], ...] = ()
     problem: str | None = None
+    asked: str | None = None
 
     def reasons(self) -> list[str]:
         """Each reason once, with the wheels it holds for: "2.15.0 (CUDA 13.2): …"."""
@@ -68,34 +73,28 @@ def resolve(facts: Facts, torch: str | None = None) -> Resolution:
 
     Args:
         facts: driver, GPUs and Python count; what torch is installed does not.
-        torch: the wanted version or the beginning of one ("2.5", "2.5.1+cu121"); by default any.
+        torch: which one is wanted, as `parse_wish` takes it; by default any.
+
+    Raises ValueError for a text that asks for nothing.
     """
+    if facts.machine.jetson is not None:
+        return Resolution(problem=f"a Jetson takes the wheels of NVIDIA: {JETSON}")
     if (facts.machine.system, facts.machine.architecture) != ("Linux", "x86_64"):
         return Resolution(problem="the table of wheels covers Linux on x86-64 only.")
-    if torch is not None and compatibility.torch_exists(torch) is False:
-        return Resolution(problem=f"there never was a torch {torch}; {nearest_release(torch)}")
+    wish = parse_wish(torch) if torch is not None else Wish()
+    problem, asked = wish.unknown(), str(wish) if torch is not None else None
+    if problem:
+        return Resolution(problem=problem, asked=asked)
     rejected: list[tuple[Wheel, str]] = []
-    for wheel in wheels(torch, wants_cuda=has_gpu(facts)):
+    for wheel in wheels(wish, facts):
         reason = rejection(wheel, facts)
         if reason is None:
-            return Resolution(wheel, install_line(facts, wheel), tuple(rejected))
+            fix = install_fix(facts, wheel)
+            (line,) = fix.lines(Target.of(facts))
+            return Resolution(wheel, fix, line, tuple(rejected), asked=asked)
         rejected.append((wheel, reason))
-    if not rejected:
-        return Resolution(problem=f"torch {torch} is not in the table of wheels.")
-    return Resolution(rejected=tuple(rejected), problem="no torch wheel serves this machine.")
-
-
-def nearest_release(torch: str) -> str:
-    """What there is instead of a version that never was."""
-    same_major = [
-        row for row in compatibility.table().torch if numbers(row.release)[:1] == numbers(torch)[:1]
-    ]
-    if not same_major:
-        return f"the newest is {compatibility.table().torch[-1].newest}."
-    release = next((row for row in same_major if numbers(row.release) == numbers(torch)[:2]), None)
-    if release is not None:
-        return f"of {release.release} there are {', '.join(release.versions)}."
-    return f"the last {same_major[-1].release.split('.')[0]}.x is {same_major[-1].newest}."
+    problem = "no torch wheel serves this machine."
+    return Resolution(rejected=tuple(rejected), problem=problem, asked=asked)
 
 
 def has_gpu(facts: Facts) -> bool:
@@ -103,25 +102,27 @@ def has_gpu(facts: Facts) -> bool:
     return bool(facts.driver.gpus or facts.driver.version or facts.driver.devices)
 
 
-def wheels(torch: str | None, wants_cuda: bool) -> Iterator[Wheel]:
+def wheels(wish: Wish, facts: Facts) -> Iterator[Wheel]:
     """The wheels to try, best first: newest torch, of it the default CUDA, then newer ones first.
 
-    Of each minor release only the newest version, unless `torch` asks for another.
+    Of each minor release only the newest version that is meant. Without a GPU it is a machine that builds for
+    others if it has nvcc or a torch for CUDA: then with CUDA too, of the major that the toolkits are.
     """
-    wanted, _, tag = (torch or "").partition("+")
+    majors = {numbers(toolkit.version)[:1] for toolkit in facts.toolkits}
+    builds = bool(majors or (facts.torch and facts.torch.cuda))
     for release in reversed(compatibility.table().torch):
-        versions = [
-            version
-            for version in reversed(release.versions)
-            if numbers(version)[: len(numbers(wanted))] == numbers(wanted)
-        ]
         others = sorted(set(release.variants) - {release.default}, key=numbers, reverse=True)
-        variants = [release.default, *others] if wants_cuda else []
-        for cuda in [*variants, None] if tag or not wants_cuda else variants:
-            for version in versions[:1]:
-                wheel = Wheel(version, cuda, release)
-                if not tag or wheel.tag == tag:
-                    yield wheel
+        variants: list[str | None] = [release.default, *others]
+        if not has_gpu(facts):
+            variants.sort(key=lambda cuda: bool(majors) and numbers(cuda or "")[:1] not in majors)
+        if wish.tag is not None:
+            variants = [
+                cuda for cuda in [*variants, None] if Wheel("", cuda, release).tag == wish.tag
+            ]
+        elif not has_gpu(facts) and not builds:
+            variants = [None]
+        for version in wish.versions(release)[:1]:
+            yield from (Wheel(version, cuda, release) for cuda in variants)
 
 
 def rejection(wheel: Wheel, facts: Facts) -> str | None:
@@ -183,28 +184,54 @@ def _gpu_rejection(wheel: Wheel, gpu: Gpu) -> str | None:
     return None
 
 
-def install_line(facts: Facts, wheel: Wheel) -> str:
-    """The pip command that installs a wheel.
+def install_fix(facts: Facts, wheel: Wheel) -> Fix:
+    """The pip command that installs a wheel, and what has to go along with it.
 
+    torchvision and torchaudio are compiled against one torch: those that are installed are exchanged too.
     Source of the three forms: https://pytorch.org/get-started/previous-versions/.
     """
-    packages = f"torch=={wheel.torch}"
-    options = ""
+    package = f"torch=={wheel.torch}"
+    index: list[str] = []
     if wheel.cuda != wheel.release.default:
         if numbers(wheel.torch) < (1, 11):
-            packages, options = f"{packages}+{wheel.tag}", f" -f {INDEX}/torch_stable.html"
+            package += f"+{wheel.tag}"
+            index += ["-f", f"{INDEX}/torch_stable.html"]
         elif numbers(wheel.torch) < (2, 0):
-            packages, options = f"{packages}+{wheel.tag}", f" --extra-index-url {INDEX}/{wheel.tag}"
+            package += f"+{wheel.tag}"
+            index += ["--extra-index-url", f"{INDEX}/{wheel.tag}"]
         else:
-            options = f" --index-url {INDEX}/{wheel.tag}"
-    if wheel.release.numpy:
-        packages += f' "numpy{wheel.release.numpy}"'
+            index += ["--index-url", f"{INDEX}/{wheel.tag}"]
     installed = facts.torch
+    options: tuple[str, ...] = ()
     if (
         installed
         and numbers(installed.version) == numbers(wheel.torch)
         and installed.cuda != wheel.cuda
     ):
         # pip takes a version with another "+cu…" for the same, and would do nothing
-        packages = f"--force-reinstall {packages}"
-    return pip(facts, f"install {packages}{options}")
+        options = ("--force-reinstall",)
+    numpy = [f"numpy{wheel.release.numpy}"] if wheel.release.numpy else []
+    packages = (package, *companions(facts, wheel.torch), *numpy)
+    return pip_install(*packages, options=options, index=tuple(index))
+
+
+def companions(facts: Facts, torch: str) -> list[str]:
+    """The requirements that bring the installed torchvision and torchaudio to a version of torch."""
+    installed = facts.python.packages
+    vision = companion_release("torchvision", torch)
+    named = [f"torchvision=={vision}.*"] if vision and "torchvision" in installed else []
+    return [*named, *(["torchaudio"] if "torchaudio" in installed else [])]
+
+
+def companion_release(package: str, torch: str) -> str | None:
+    """The release of torchvision or torchaudio for a torch: "2.5.1" → "0.20" and "2.5"; None if not known.
+
+    Source: the tables in the README of pytorch/vision (0.15 for torch 2.0, one more for each release) and
+    pytorch/audio (torch's own number, up to 2.8; later ones are not bound to one torch).
+    """
+    release = numbers(torch)[:2]
+    if len(release) != 2 or release < (2, 0) or release >= (3, 0):
+        return None
+    if package == "torchvision":
+        return f"0.{release[1] + 15}"
+    return f"2.{release[1]}" if release <= (2, 8) else None

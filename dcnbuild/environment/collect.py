@@ -50,6 +50,9 @@ VARIABLES = (
     "VIRTUAL_ENV",
 )
 
+#: Of these an empty value says something, too.
+_EMPTY = {"CUDA_VISIBLE_DEVICES"}
+
 
 def collect(
     env: Mapping[str, str],
@@ -87,7 +90,9 @@ def collect(
             cuda_home=torch_cuda_home(env, root),
             package_headers=tuple(find_package_headers(env, prefix)),
             paths=tuple(find_path_entries(env)),
-            variables={name: env[name] for name in VARIABLES if env.get(name)},
+            variables={
+                name: env[name] for name in VARIABLES if env.get(name) or name in _EMPTY & set(env)
+            },
             jit_caches=tuple(find_jit_caches(env)),
             libraries=tuple(found_libraries),
             driver=driver.result(),

@@ -12,7 +12,7 @@ from dcnbuild.environment import files
 from dcnbuild.environment.facts import Driver, Gpu
 
 _CHILD = Path(__file__).with_name("libcuda_child.py")
-_SMI_FIELDS = "driver_version,name,memory.total,compute_cap"
+_SMI_FIELDS = "driver_version,name,memory.total,compute_cap,mig.mode.current"
 _NVIDIA_VENDOR = "0x10de"
 #: PCI classes of display controllers, 3D controllers included.
 _DISPLAY_CLASS = "0x03"
@@ -34,21 +34,24 @@ def find_driver(env: Mapping[str, str], root: Path = Path("/")) -> Driver:
     cuda: str | None = None
     gpus: tuple[Gpu, ...] = ()
     problem: str | None = None
+    error: int | None = None
+    mig = 0
     if _has_libcuda(env, root):
         answer = parse_libcuda(
             files.run([sys.executable, "-I", "-S", str(_CHILD)], env, timeout=_SECONDS)
         )
         if answer is not None:
-            cuda, gpus, problem = answer
+            cuda, gpus, problem, error = answer
             found_by.append("libcuda")
     if version is None or not gpus:
         smi = _ask_smi(env, root)
         if smi is not None:
-            smi_version, smi_gpus, smi_problem = smi
+            smi_version, smi_gpus, smi_problem, mig = smi
             version, gpus = version or smi_version, gpus or smi_gpus
             problem = smi_problem or problem
             found_by.append("nvidia-smi")
-    return Driver(version, cuda, tuple(found_by), gpus, _pci_devices(root), problem)
+    devices = _pci_devices(root)
+    return Driver(version, cuda, tuple(found_by), gpus, devices, problem, error, mig)
 
 
 def _kernel_version(root: Path) -> tuple[str, str] | None:
@@ -79,11 +82,14 @@ def _has_libcuda(env: Mapping[str, str], root: Path) -> bool:
     )
 
 
-def parse_libcuda(output: str | None) -> tuple[str | None, tuple[Gpu, ...], str | None] | None:
-    """CUDA version, GPUs and complaint in what the child printed; None if that is not there."""
+def parse_libcuda(
+    output: str | None,
+) -> tuple[str | None, tuple[Gpu, ...], str | None, int | None] | None:
+    """CUDA version, GPUs, complaint and its CUresult in what the child printed; None if that is not there."""
     try:
         answer = json.loads(output or "")
-        number, error = int(answer["cuda"]), answer["error"]
+        number = int(answer["cuda"])
+        error = None if answer["error"] is None else int(answer["error"])
         gpus = tuple(
             Gpu(
                 str(gpu["name"]),
@@ -96,20 +102,23 @@ def parse_libcuda(output: str | None) -> tuple[str | None, tuple[Gpu, ...], str 
         return None
     cuda = f"{number // 1000}.{number % 1000 // 10}" if number > 0 else None
     # 100 is CUDA_ERROR_NO_DEVICE: a driver without a GPU, which the empty list says already
-    problem = f"cuInit failed with error {error}" if error not in (None, 100) else None
-    return cuda, gpus, problem
+    if error in (None, 100):
+        return cuda, gpus, None, None
+    return cuda, gpus, f"cuInit failed with error {error}", error
 
 
 def _ask_smi(
     env: Mapping[str, str], root: Path
-) -> tuple[str | None, tuple[Gpu, ...], str | None] | None:
+) -> tuple[str | None, tuple[Gpu, ...], str | None, int] | None:
     places = [root / "usr/bin/nvidia-smi", root / "usr/lib/wsl/lib/nvidia-smi"]
     program = next(files.on_path(env, "nvidia-smi"), None) or next(
         filter(files.is_file, places), None
     )
     if program is None:
         return None
-    for fields in (_SMI_FIELDS, _SMI_FIELDS.rpartition(",")[0]):  # old ones know no compute_cap
+    known = _SMI_FIELDS.split(",")
+    for count in (5, 4, 3):  # old ones know neither MIG nor compute_cap
+        fields = ",".join(known[:count])
         query = [str(program), f"--query-gpu={fields}", "--format=csv,noheader,nounits"]
         output = files.run(query, env, timeout=_SECONDS, failing_too=True)
         if output is None or "is not a valid field" not in output:
@@ -117,14 +126,15 @@ def _ask_smi(
     return parse_smi(output or "")
 
 
-def parse_smi(output: str) -> tuple[str | None, tuple[Gpu, ...], str | None]:
-    """Driver version, GPUs and complaint in the output of an nvidia-smi query for `_SMI_FIELDS`."""
-    version, gpus = None, []
+def parse_smi(output: str) -> tuple[str | None, tuple[Gpu, ...], str | None, int]:
+    """Driver version, GPUs, complaint and how many GPUs are in MIG mode, as nvidia-smi prints `_SMI_FIELDS`."""
+    version, gpus, mig = None, [], 0
     for line in output.splitlines():
         cells = [cell.strip() for cell in line.split(",")]
         if len(cells) < 3 or not re.fullmatch(r"\d{3}\.\d+(\.\d+)?", cells[0], re.ASCII):
             continue
         version = cells[0]
+        mig += len(cells) > 4 and cells[4] == "Enabled"
         capability = (
             re.fullmatch(r"(\d{1,2})\.(\d)", cells[3], re.ASCII) if len(cells) > 3 else None
         )
@@ -136,9 +146,16 @@ def parse_smi(output: str) -> tuple[str | None, tuple[Gpu, ...], str | None]:
             )
         )
     if gpus:
-        return version, tuple(gpus), None
-    first_line = next((line.strip() for line in output.splitlines() if line.strip()), None)
-    return None, (), first_line
+        return version, tuple(gpus), None, mig
+    first_line = next(
+        (
+            line.strip()
+            for line in output.splitlines()
+            if line.strip() and "ld.so: object" not in line
+        ),
+        None,
+    )
+    return None, (), first_line, 0
 
 
 def _pci_devices(root: Path) -> int | None:

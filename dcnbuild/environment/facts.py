@@ -123,6 +123,8 @@ class Driver:
         devices: how many NVIDIA display or compute devices are on the PCI bus, with a driver or
             not; None where the bus cannot be read.
         problem: what nvidia-smi or libcuda complained of, first line.
+        error: the CUresult with which libcuda refused to start, e.g. 802.
+        mig: how many GPUs are in MIG mode, as nvidia-smi tells it.
     """
 
     version: str | None = None
@@ -131,6 +133,8 @@ class Driver:
     gpus: tuple[Gpu, ...] = ()
     devices: int | None = None
     problem: str | None = None
+    error: int | None = None
+    mig: int = 0
 
 
 @dataclass(frozen=True)
@@ -201,6 +205,9 @@ class Machine:
         memory: what it may use in all, and `swap` beside it; containers' limits are respected.
         temporary: the directory of temporary files, `temporary_free` the space left there.
         wsl: whether this is Windows Subsystem for Linux.
+        container: "docker", "podman", "kubernetes" …, if this is one.
+        jetson: the release of its system, "R36 (release), REVISION: 4.3", if this is one.
+        secure_boot: whether the firmware loads signed kernel modules only; None if it did not say.
     """
 
     system: str = ""
@@ -215,6 +222,9 @@ class Machine:
     temporary: Path | None = None
     temporary_free: int | None = None
     wsl: bool = False
+    container: str | None = None
+    jetson: str | None = None
+    secure_boot: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,14 @@ def is_dir(path: Path) -> bool:
         return False
 
 
+def mounted_noexec(path: Path) -> bool:
+    """Whether the file system of a file or directory forbids to execute and to load what is on it."""
+    try:
+        return bool(os.statvfs(path).f_flag & getattr(os, "ST_NOEXEC", 0))
+    except (OSError, ValueError):
+        return False
+
+
 def resolve(path: Path) -> Path:
     """The path with symlinks followed as far as that is possible."""
     try:
@@ -103,7 +111,7 @@ def run(
 ) -> str | None:
     """What a program prints, in English; None if it cannot be run, takes too long or fails.
 
-    With `failing_too`, what it prints counts also where its exit status is not 0.
+    With `failing_too`, what it prints counts also where its exit status is not 0, and its complaints count too.
     """
     try:
         done = subprocess.run(
@@ -111,7 +119,8 @@ def run(
             env={**of_search_path(env), "LC_ALL": "C"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            # the loader's complaints, e.g. of LD_PRELOAD, are no part of what a program says of itself
+            stderr=subprocess.STDOUT if failing_too else subprocess.DEVNULL,
             timeout=timeout,
             check=not failing_too,
         )

@@ -39,6 +39,9 @@ def find_machine(env: Mapping[str, str], root: Path = Path("/")) -> Machine:
         swap=meminfo.get("SwapTotal"),
         temporary=temporary,
         temporary_free=_free_space(temporary),
+        container=_container(env, root),
+        jetson=_first_line(root / "etc/nv_tegra_release"),
+        secure_boot=_secure_boot(root),
         wsl="microsoft" in (files.read_text(root / "proc/version") or "").lower(),
     )
 
@@ -53,6 +56,35 @@ def parse_os_release(text: str) -> str | None:
     """ID and VERSION_ID of an os-release, "ubuntu 22.04"."""
     found = dict(re.findall(r"""^(ID|VERSION_ID)=["']?([^"'\n]*)""", text, re.MULTILINE))
     return f"{found.get('ID', '')} {found.get('VERSION_ID', '')}".strip() or None
+
+
+def _container(env: Mapping[str, str], root: Path) -> str | None:
+    """What kind of container this is, by the marks that the runtimes leave."""
+    if env.get("KUBERNETES_SERVICE_HOST"):
+        return "kubernetes"
+    if files.is_file(root / ".dockerenv"):
+        return "docker"
+    if files.is_file(root / "run/.containerenv"):
+        return "podman"
+    for name in ("APPTAINER_CONTAINER", "SINGULARITY_CONTAINER"):
+        if env.get(name):
+            return "apptainer"
+    groups = files.read_text(root / "proc/1/cgroup") or ""
+    found = re.search(r"\b(docker|kubepods|containerd|lxc|libpod)\b", groups)
+    return found[1] if found else None
+
+
+def _first_line(path: Path) -> str | None:
+    """E.g. of /etc/nv_tegra_release, "# R36 (release), REVISION: 4.3, …"."""
+    text = files.read_text(path, 400)
+    return text.strip("# \n").partition("\n")[0] if text else None
+
+
+def _secure_boot(root: Path) -> bool | None:
+    """The last byte of the firmware's variable."""
+    variables = files.children(root / "sys/firmware/efi/efivars", "SecureBoot-*")
+    text = files.read_text(variables[0]) if variables else None
+    return text.endswith("\x01") if text else None
 
 
 def _memory_limit(root: Path) -> int | None:

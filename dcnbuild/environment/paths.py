@@ -15,16 +15,27 @@ from dcnbuild.environment.toolkits import headers_version, held_headers
 #: Variables that list directories: of headers, and all of them.
 INCLUDE_VARIABLES = ("CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH")
 VARIABLES = ("PATH", "LD_LIBRARY_PATH", "LIBRARY_PATH", *INCLUDE_VARIABLES)
+#: Lists libraries, which are files, separated by colons or blanks (ld.so(8)).
+PRELOAD = "LD_PRELOAD"
 
 
 def find_path_entries(env: Mapping[str, str]) -> list[PathEntry]:
-    """Every entry of `VARIABLES` in its order, empty ones left out."""
-    return [
+    """Every entry of `VARIABLES` in its order, empty ones left out, then the libraries of LD_PRELOAD."""
+    entries = [
         _read_entry(variable, text)
         for variable in VARIABLES
         for text in env.get(variable, "").split(os.pathsep)
         if text
     ]
+    preloaded = re.split(r"[:\s]+", env.get(PRELOAD, ""))
+    return [*entries, *(PathEntry(PRELOAD, text, _is_there(text)) for text in preloaded if text)]
+
+
+def _is_there(library: str) -> bool | None:
+    """Whether a library that is named with its directory exists; None where the loader searches for it, or $LIB."""
+    if "/" not in library or "$" in library:
+        return None
+    return files.is_file(Path(library))
 
 
 def _read_entry(variable: str, text: str) -> PathEntry:

@@ -14,7 +14,17 @@ from dcnbuild.environment.facts import Python
 from dcnbuild.environment.site import site_packages
 
 #: Packages whose version decides whether a build works.
-PACKAGES = ("setuptools", "numpy", "pip", "packaging", "wheel", "ninja", "torchvision", "pybind11")
+PACKAGES = (
+    "setuptools",
+    "numpy",
+    "pip",
+    "packaging",
+    "wheel",
+    "ninja",
+    "torchvision",
+    "torchaudio",
+    "pybind11",
+)
 #: Packages for which a pip constraint can break a build.
 CONSTRAINED = re.compile(r"^(torch|torchvision|setuptools|numpy|ninja)(?=[\s=<>!~;\[@]|$)", re.I)
 

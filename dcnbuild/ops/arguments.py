@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import operator
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from dcnbuild.errors import ArgumentError, ArgumentTypeError
+
 FLOATING = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 HALF = (torch.float16, torch.bfloat16)
+
+#: Sides of images, and whatever else is counted along one axis, are below this; kSideLimit of csrc/sampling.h.
+SIDE_LIMIT = 2**30
 
 
 class Attributes(NamedTuple):
@@ -22,26 +28,84 @@ class Attributes(NamedTuple):
     offset_groups: int
 
 
-def pair(name: str, value: int | Sequence[int], least: int) -> tuple[int, int]:
-    """An int or two of them as (y, x), none below `least`.
+def integer(function: str, name: str, value: Any, meaning: str = "an int") -> int:
+    """An int, or what `operator.index` makes one of, such as a numpy integer; no bool. Raises ArgumentTypeError."""
+    if isinstance(value, int | torch.SymInt) and not isinstance(value, bool):
+        return value  # type: ignore[return-value]
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise ArgumentTypeError(f"{function}: {name} must be {meaning}, got {value!r}") from None
+
+
+def pair(name: str, value: Any, least: int, function: str = "deform_conv2d") -> tuple[int, int]:
+    """An int or two of them as (y, x), each from `least` to 2^30 - 1.
 
     Raises:
-        TypeError: not an int nor a sequence of two ints.
-        ValueError: an element is below `least`.
+        ArgumentTypeError: not an int nor two ints.
+        ArgumentError: an element is out of range.
     """
-    elements = (value, value) if isinstance(value, int) else value
-    if (
-        isinstance(value, bool)
-        or not isinstance(elements, Sequence)
-        or len(elements) != 2
-        or not all(
-            isinstance(element, int) and not isinstance(element, bool) for element in elements
+    if isinstance(value, int):
+        elements: tuple[Any, ...] = (value, value)
+    elif isinstance(value, str) or not hasattr(value, "__len__"):
+        elements = (value, value)
+    else:
+        try:
+            elements = tuple(value)
+        except TypeError:  # an array without dimensions
+            elements = (value, value)
+    meaning = "an int or two ints"
+    if len(elements) != 2:
+        raise ArgumentTypeError(f"{function}: {name} must be {meaning}, got {value!r}")
+    y, x = elements
+    if not (type(y) is int and type(x) is int):
+        try:
+            y, x = integer(function, name, y), integer(function, name, x)
+        except ArgumentTypeError:
+            raise ArgumentTypeError(
+                f"{function}: {name} must be {meaning}, got {value!r}"
+            ) from None
+    if y < least or x < least:
+        raise ArgumentError(f"{function}: {name} must be at least {least}, got {value!r}")
+    if y >= SIDE_LIMIT or x >= SIDE_LIMIT:
+        raise ArgumentError(f"{function}: {name} must be below 2^30, got {value!r}")
+    return y, x
+
+
+#: What else people call the number of offset groups, and where it comes from.
+_OFFSET_GROUPS = ("deformable_groups", "deform_groups", "num_deformable_groups", "n_offset_grps")
+
+
+def refuse_keywords(what: str, unknown: Mapping[str, Any], groups_hint: str) -> None:
+    """Raises ArgumentTypeError for keywords that `what` does not have; `groups_hint` says where offset groups go."""
+    for name in unknown:
+        hint = f": {groups_hint}" if name in _OFFSET_GROUPS else ""
+        raise ArgumentTypeError(f"{what} got an unexpected keyword argument {name!r}{hint}")
+
+
+def check_dense(function: str, name: str, tensor: Tensor) -> None:
+    """Raises ArgumentTypeError for a tensor whose elements are not laid out by strides on a CPU or a GPU."""
+    if tensor.device.type not in ("cpu", "cuda", "meta"):
+        raise ArgumentTypeError(
+            f"{function}: {name} is on {tensor.device}, expected a CPU or CUDA tensor; move it with .to(), or build "
+            "kernels for that device"
         )
-    ):
-        raise TypeError(f"deform_conv2d: {name} must be an int or two ints, got {value!r}")
-    if min(elements) < least:
-        raise ValueError(f"deform_conv2d: {name} must be at least {least}, got {value!r}")
-    return elements[0], elements[1]
+    kind = None
+    if tensor.is_nested:
+        kind = "a nested tensor"
+    elif tensor.is_quantized:
+        kind = f"quantized ({tensor.dtype})"
+    elif tensor.layout is not torch.strided:
+        kind = f"of layout {tensor.layout}"
+    if kind is not None:
+        remedy = {
+            "a nested tensor": "pass the tensors of .unbind() one by one, or .to_padded_tensor(0)"
+        }.get(kind, ".dequantize()" if tensor.is_quantized else ".to_dense()")
+        raise ArgumentTypeError(
+            f"{function}: {name} is {kind}, expected a strided tensor: {remedy}"
+        )
 
 
 def output_size(height: int, width: int, kernel: tuple[int, int], a: Attributes) -> tuple[int, int]:
@@ -52,11 +116,43 @@ def output_size(height: int, width: int, kernel: tuple[int, int], a: Attributes)
     )
 
 
-def _shape(name: str, tensor: Tensor, expected: tuple[int, ...], meaning: str) -> None:
+def _shape(
+    name: str, tensor: Tensor, expected: tuple[int, ...], meaning: str, hint: str = ""
+) -> None:
     if tuple(tensor.shape) != expected:
-        raise ValueError(
-            f"deform_conv2d: {name} has shape {tuple(tensor.shape)}, expected {expected} ({meaning})"
+        raise ArgumentError(
+            f"deform_conv2d: {name} has shape {tuple(tensor.shape)}, expected {expected} ({meaning}){hint}"
         )
+
+
+def _mask_hint(channels: int, taps: int, mask: Tensor | None) -> str:
+    """What to do about an offset that still has the mask in it."""
+    if mask is not None or channels == 0 or channels % (3 * taps):
+        return ""
+    split = 2 * channels // 3
+    return (
+        f"; if it is offset and mask in one, as a convolution predicts them, split off the mask: "
+        f"offset, mask = t[:, :{split}], t[:, {split}:].sigmoid()"
+    )
+
+
+def _padding_hint(input: Tensor, offset: Tensor, kernel: tuple[int, int], a: Attributes) -> str:
+    """Which padding the size of the offset would fit."""
+    fitting = []
+    for axis in (0, 1):
+        reach = a.dilation[axis] * (kernel[axis] - 1) + 1
+        least = (offset.shape[2 + axis] - 1) * a.stride[axis] + reach - input.shape[2 + axis]
+        fitting.append(max(-(-least // 2), 0))
+    padding = (fitting[0], fitting[1])
+    size = output_size(input.shape[2], input.shape[3], kernel, a._replace(padding=padding))
+    if padding == a.padding or size != tuple(offset.shape[2:]):
+        return ""
+    return f"; the offset would fit padding={padding}, and padding is {a.padding}"
+
+
+def _widens(bias: Tensor, input: Tensor) -> bool:
+    """Whether adding the bias makes the output of its own, wider dtype, as in torchvision."""
+    return torch.promote_types(input.dtype, bias.dtype) == bias.dtype
 
 
 def parse(
@@ -72,67 +168,70 @@ def parse(
     """Checks a call and returns its attributes; groups follow from the shapes, as in torchvision.
 
     Raises:
-        TypeError: something is not a tensor, not of a floating dtype, or dtypes do not go together.
-        ValueError: a shape, device or number does not fit; the message names it, what was given and what was expected.
+        ArgumentTypeError: something is not a tensor, not of a floating dtype, or dtypes do not go together.
+        ArgumentError: a shape, device or number does not fit; the message names it, what was given and what was expected.
     """
     tensors = {"input": input, "offset": offset, "mask": mask, "weight": weight, "bias": bias}
     for name, tensor in tensors.items():
         if tensor is None and name in ("mask", "bias"):
             continue
         if not isinstance(tensor, Tensor):
-            raise TypeError(f"deform_conv2d: {name} must be a tensor, got {type(tensor).__name__}")
+            raise ArgumentTypeError(
+                f"deform_conv2d: {name} must be a tensor, got {type(tensor).__name__}"
+            )
         rank = 1 if name == "bias" else 4
         if tensor.dim() != rank:
-            raise ValueError(
+            raise ArgumentError(
                 f"deform_conv2d: {name} has {tensor.dim()} dimensions {tuple(tensor.shape)}, expected {rank}"
             )
         if tensor.dtype not in FLOATING:
-            raise TypeError(
+            raise ArgumentTypeError(
                 f"deform_conv2d: {name} is {tensor.dtype}, expected float64, float32, float16 or bfloat16"
             )
         if tensor.device != input.device:
-            raise ValueError(
+            raise ArgumentError(
                 f"deform_conv2d: {name} is on {tensor.device}, expected {input.device}, where input is"
             )
         allowed: tuple[torch.dtype, ...] = (input.dtype,)
         if name in ("offset", "mask") and input.dtype in HALF:
             allowed = (input.dtype, torch.float32)
-        if tensor.dtype not in allowed:
+        if tensor.dtype not in allowed and not (name == "bias" and _widens(tensor, input)):
             expected = " or ".join(map(str, allowed))
-            raise TypeError(
+            raise ArgumentTypeError(
                 f"deform_conv2d: {name} is {tensor.dtype}, expected {expected} for {input.dtype} input"
             )
     if mask is not None and mask.dtype != offset.dtype:
-        raise TypeError(
+        raise ArgumentTypeError(
             f"deform_conv2d: mask is {mask.dtype}, expected {offset.dtype}, the dtype of offset"
         )
 
     batch, channels, height, width = input.shape
     out_channels, per_group, *kernel = weight.shape
     taps = kernel[0] * kernel[1]
-    if channels == 0 or out_channels == 0 or per_group == 0 or taps == 0:
-        raise ValueError(
+    if channels == 0 or per_group == 0 or taps == 0:
+        raise ArgumentError(
             f"deform_conv2d: input {tuple(input.shape)} and weight {tuple(weight.shape)} must have at least one "
-            "channel and one tap"
+            "input channel and one tap"
         )
     if channels % per_group:
-        raise ValueError(
+        raise ArgumentError(
             f"deform_conv2d: weight takes {per_group} channels per group, which does not divide the {channels} channels of input"
         )
     groups = channels // per_group
     if out_channels % groups:
-        raise ValueError(
+        raise ArgumentError(
             f"deform_conv2d: {out_channels} output channels cannot be split into {groups} groups"
         )
     if offset.shape[1] == 0 or offset.shape[1] % (2 * taps):
-        raise ValueError(
+        raise ArgumentError(
             f"deform_conv2d: offset has {offset.shape[1]} channels, expected a multiple of {2 * taps} (two for each of "
-            f"the {kernel[0]}x{kernel[1]} taps, times the offset groups)"
+            f"the {kernel[0]}x{kernel[1]} taps, times the offset groups){_mask_hint(offset.shape[1], taps, mask)}"
         )
     offset_groups = offset.shape[1] // (2 * taps)
     if channels % offset_groups:
-        raise ValueError(
+        raise ArgumentError(
             f"deform_conv2d: offset has {offset_groups} offset groups, which do not divide the {channels} channels of input"
+            f"{_mask_hint(offset.shape[1], taps, mask)}"
         )
     attributes = Attributes(
         pair("stride", stride, 1),
@@ -143,16 +242,16 @@ def parse(
     )
     size = output_size(height, width, (kernel[0], kernel[1]), attributes)
     if size[0] <= 0 or size[1] <= 0:
-        raise ValueError(
+        raise ArgumentError(
             f"deform_conv2d: the output would be {size[0]}x{size[1]} pixels: input of {height}x{width}, kernel of "
             f"{kernel[0]}x{kernel[1]}, {attributes}"
         )
-    _shape(
-        "offset",
-        offset,
-        (batch, 2 * offset_groups * taps, *size),
-        "batch, 2 * offset groups * taps, output size",
-    )
+    expected_offset = (batch, 2 * offset_groups * taps, *size)
+    if tuple(offset.shape) != expected_offset:
+        hint = _padding_hint(input, offset, (kernel[0], kernel[1]), attributes)
+        _shape(
+            "offset", offset, expected_offset, "batch, 2 * offset groups * taps, output size", hint
+        )
     if mask is not None:
         _shape(
             "mask",

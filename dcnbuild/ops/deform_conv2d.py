@@ -7,11 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from dcnbuild import reference
 from dcnbuild.ops import onnx, registration, vmap
 from dcnbuild.ops.arguments import Attributes, output_size, parse
 from dcnbuild.ops.autocast import autocast_arguments, autocast_enabled
+from dcnbuild.ops.scripting import declare, scripted
 from dcnbuild.ops.transforms import (
     below_autograd,
     pull_back,
@@ -21,6 +23,7 @@ from dcnbuild.ops.transforms import (
 )
 
 
+@declare
 def deform_conv2d(
     input: Tensor,
     offset: Tensor,
@@ -37,31 +40,42 @@ def deform_conv2d(
     y(p) = Σ_k w_k · x(p + p_k + Δp_k) · Δm_k (Zhu et al., "Deformable ConvNets v2", 2019, equation 1; Dai et al.,
     "Deformable Convolutional Networks", 2017, without the mask). A sample counts when -1 < y < H and -1 < x < W, with
     zeros outside the image; at exactly -1 or at infinity its value and gradients are zero. NaN in an offset or mask shows
-    in that output and in the gradients of offset, mask, weight and bias.
+    in that output and in the gradients of offset, mask and weight (docs/pytorch.md, "What is not finite").
 
     Args:
         input: [N, C, H, W]; float64, float32, float16 or bfloat16, in any memory layout.
         offset: [N, 2 · offset groups · kh · kw, H', W'] in pixels, per offset group y0, x0, y1, x1, …; of the input's
             dtype, or float32 for a half input. The number of offset groups follows from the shape and must divide C.
         weight: [O, C / groups, kh, kw] of the input's dtype; the number of groups follows from the shape.
-        bias: [O] of the input's dtype, or None.
+        bias: [O] of the input's dtype, or of a wider one, which then is the output's; or None.
         stride, padding, dilation: an int or (y, x), in pixels.
         mask: [N, offset groups · kh · kw, H', W'] of the dtype of `offset`, or None for v1.
 
     Returns:
-        [N, O, H', W'] of the input's dtype; channels_last if the input is.
+        [N, O, H', W'] of the input's dtype; channels_last if the input is. O may be zero.
 
     Raises:
-        TypeError, ValueError: an argument does not fit; the message names it, what was given and what was expected.
+        dcnbuild.ArgumentError: an argument does not fit; the message names it, what was given and what was expected.
         dcnbuild.doctor.finding.FindingError: there are no compiled kernels for a CUDA input and none can be built.
     """
-    if autocast_enabled(input):
-        input, offset, mask, weight, bias = autocast_arguments(input, offset, mask, weight, bias)
-    attributes = parse(input, offset, weight, bias, stride, padding, dilation, mask)
-    # Tracers see the operator; torch.func needs the autograd.Function itself (docs/architecture.md, "Two routes").
-    call = operator if tracing_operators() else DeformConv2dFunction.apply
-    output: Tensor = call(input, offset, mask, weight, bias, *attributes)
-    return output
+    if not torch.jit.is_scripting():
+        if has_torch_function_variadic(input, offset, weight, bias, mask):
+            # Symbolic tracing by torch.fx, modes, and subclasses that see torch's functions.
+            return handle_torch_function(
+                deform_conv2d, (input, offset, weight, bias, mask), input, offset, weight, bias,
+                stride=stride, padding=padding, dilation=dilation, mask=mask,
+            )  # fmt: skip
+        if autocast_enabled(input):
+            input, offset, mask, weight, bias = autocast_arguments(
+                input, offset, mask, weight, bias
+            )
+        attributes = parse(input, offset, weight, bias, stride, padding, dilation, mask)
+        # Tracers see the operator; torch.func needs the autograd.Function itself (docs/architecture.md, "Two routes").
+        call = operator if tracing_operators() else DeformConv2dFunction.apply
+        if bias is None or bias.dtype == input.dtype:
+            return call(input, offset, mask, weight, bias, *attributes)
+        return call(input, offset, mask, weight, None, *attributes) + bias[:, None, None]
+    return scripted(input, offset, weight, bias, stride, padding, dilation, mask)  # type: ignore[arg-type]
 
 
 class DeformConv2dFunction(torch.autograd.Function):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from dcnbuild.ops.autocast import autocast_enabled
 from dcnbuild.ops.pool_arguments import (
@@ -71,9 +72,24 @@ def deform_psroi_pool(
         input is.
 
     Raises:
-        TypeError, ValueError: an argument does not fit; the message names it, what was given and what was expected.
+        dcnbuild.ArgumentError: an argument does not fit; the message names it, what was given and what was expected.
         dcnbuild.doctor.finding.FindingError: there are no compiled kernels for a CUDA input and none can be built.
     """
+    if has_torch_function_variadic(input, rois, trans):
+        # Symbolic tracing by torch.fx, modes, and subclasses that see torch's functions.
+        return handle_torch_function(
+            deform_psroi_pool,
+            (input, rois, trans),
+            input,
+            rois,
+            trans,
+            spatial_scale=spatial_scale,
+            pooled_size=pooled_size,
+            group_size=group_size,
+            part_size=part_size,
+            sample_per_part=sample_per_part,
+            trans_std=trans_std,
+        )
     if autocast_enabled(input):
         input, rois, trans = autocast_arguments(input, rois, trans)
     attributes = (

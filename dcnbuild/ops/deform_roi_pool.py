@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_variadic
 
+from dcnbuild.ops.arguments import integer, pair
 from dcnbuild.ops.autocast import autocast_enabled
 from dcnbuild.ops.pool_arguments import (
+    LIMIT,
     autocast_arguments,
     check_integer,
     check_number,
@@ -63,20 +66,33 @@ def deform_roi_pool(
         [R, C, rows, columns] of the input's dtype, summed in float32 for half types; channels_last if the input is.
 
     Raises:
-        TypeError, ValueError: an argument does not fit; the message names it, what was given and what was expected.
+        dcnbuild.ArgumentError: an argument does not fit; the message names it, what was given and what was expected.
         dcnbuild.doctor.finding.FindingError: there are no compiled kernels for a CUDA input and none can be built.
     """
+    if has_torch_function_variadic(input, rois, offset):
+        # Symbolic tracing by torch.fx, modes, and subclasses that see torch's functions.
+        return handle_torch_function(
+            deform_roi_pool,
+            (input, rois, offset),
+            input,
+            rois,
+            offset,
+            output_size=output_size,
+            spatial_scale=spatial_scale,
+            sampling_ratio=sampling_ratio,
+            gamma=gamma,
+        )
     if autocast_enabled(input):
         input, rois, offset = autocast_arguments(input, rois, offset)
-    sizes = [output_size, output_size] if isinstance(output_size, int) else output_size
-    if not isinstance(sizes, Sequence) or len(sizes) != 2:
-        raise TypeError(f"{NAME}: output_size must be an int or two ints, got {output_size!r}")
-    if isinstance(sampling_ratio, int) and sampling_ratio < 0:
-        sampling_ratio = 0
     attributes = (
-        [check_integer(NAME, "output_size", size, 1) for size in sizes],
+        [
+            check_integer(NAME, "output_size", s, 1)
+            for s in pair("output_size", output_size, -LIMIT, NAME)
+        ],
         check_number(NAME, "spatial_scale", spatial_scale, positive=True),
-        check_integer(NAME, "sampling_ratio", sampling_ratio, 0),
+        check_integer(
+            NAME, "sampling_ratio", max(integer(NAME, "sampling_ratio", sampling_ratio), 0), 0
+        ),
         check_number(NAME, "gamma", gamma, positive=False),
     )
     check_tensors(NAME, input, rois, "offset", offset, pooling(*attributes))

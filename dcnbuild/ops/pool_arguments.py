@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dcnbuild.ops.arguments import FLOATING, HALF
+from dcnbuild.errors import ArgumentError, ArgumentTypeError
+from dcnbuild.ops.arguments import FLOATING, HALF, integer
 from dcnbuild.ops.autocast import autocast
 from dcnbuild.ops.torch_versions import is_compiling
 from dcnbuild.reference_pooling import Pooling
@@ -18,22 +19,25 @@ LIMIT = 32768
 
 
 def check_integer(function: str, name: str, value: Any, least: int) -> int:
-    """An int from `least` to LIMIT; raises TypeError or ValueError."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{function}: {name} must be an int, got {value!r}")
+    """An int from `least` to LIMIT; raises ArgumentTypeError or ArgumentError."""
+    value = integer(function, name, value)
     if not least <= value <= LIMIT:
-        raise ValueError(f"{function}: {name} must be from {least} to {LIMIT}, got {value}")
+        raise ArgumentError(f"{function}: {name} must be from {least} to {LIMIT}, got {value}")
     return value
 
 
 def check_number(function: str, name: str, value: Any, positive: bool) -> float:
-    """A finite float; raises TypeError or ValueError."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{function}: {name} must be a float, got {value!r}")
+    """A finite float, of whatever has one; raises ArgumentTypeError or ArgumentError."""
+    given = value
+    if not isinstance(value, int | float | torch.SymInt | torch.SymFloat):
+        # numpy's float32 and the like
+        value = float(value) if hasattr(type(value), "__float__") else None
+    if value is None or isinstance(value, bool):
+        raise ArgumentTypeError(f"{function}: {name} must be a float, got {given!r}")
     # By comparisons, which Dynamo traces for a symbolic float.
     if not -math.inf < value < math.inf or (positive and value <= 0):
         kind = "positive and finite" if positive else "finite"
-        raise ValueError(f"{function}: {name} must be {kind}, got {value}")
+        raise ArgumentError(f"{function}: {name} must be {kind}, got {value}")
     return float(value)
 
 
@@ -43,59 +47,63 @@ def check_tensors(
     """Checks the tensors of a call against its attributes.
 
     Raises:
-        TypeError: something is not a tensor, not of a floating dtype, or dtypes do not go together.
-        ValueError: a shape, device or the image number of a RoI (on the CPU only: elsewhere that would wait for the device)
+        ArgumentTypeError: something is not a tensor, not of a floating dtype, or dtypes do not go together.
+        ArgumentError: a shape, device or the image number of a RoI (on the CPU only: elsewhere that would wait for the device)
             does not fit.
     """
     for name, tensor, rank in (("input", input, 4), ("rois", rois, 2), (offset_name, offset, 4)):
         if tensor is None and name == offset_name:
             continue
         if not isinstance(tensor, Tensor):
-            raise TypeError(f"{function}: {name} must be a tensor, got {type(tensor).__name__}")
+            raise ArgumentTypeError(
+                f"{function}: {name} must be a tensor, got {type(tensor).__name__}"
+            )
         if tensor.dim() != rank:
-            raise ValueError(
+            raise ArgumentError(
                 f"{function}: {name} has {tensor.dim()} dimensions {tuple(tensor.shape)}, expected {rank}"
             )
         if tensor.dtype not in FLOATING:
-            raise TypeError(
+            raise ArgumentTypeError(
                 f"{function}: {name} is {tensor.dtype}, expected float64, float32, float16 or bfloat16"
             )
         if tensor.device != input.device:
-            raise ValueError(
+            raise ArgumentError(
                 f"{function}: {name} is on {tensor.device}, expected {input.device}, where input is"
             )
     allowed = (input.dtype, torch.float32) if input.dtype in HALF else (input.dtype,)
     if rois.dtype not in allowed:
         expected = " or ".join(map(str, allowed))
-        raise TypeError(
+        raise ArgumentTypeError(
             f"{function}: rois is {rois.dtype}, expected {expected} for {input.dtype} input"
         )
     if offset is not None and offset.dtype != rois.dtype:
-        raise TypeError(
+        raise ArgumentTypeError(
             f"{function}: {offset_name} is {offset.dtype}, expected {rois.dtype}, the dtype of rois"
         )
     if rois.shape[1] != 5:
-        raise ValueError(
+        raise ArgumentError(
             f"{function}: rois has shape {tuple(rois.shape)}, expected (RoIs, 5): image, x1, y1, x2, y2"
         )
     channels = input.shape[1]
     if channels == 0 or channels % p.group_size**2:
-        raise ValueError(
+        raise ArgumentError(
             f"{function}: input has {channels} channels, expected a positive multiple of "
             f"{p.group_size**2} (group_size={p.group_size}, squared)"
         )
     if offset is not None:
         out_channels, given = channels // p.group_size**2, offset.shape[1]
         if not p.position_sensitive and given != 2:
-            raise ValueError(f"{function}: {offset_name} has {given} channels, expected 2: x and y")
+            raise ArgumentError(
+                f"{function}: {offset_name} has {given} channels, expected 2: x and y"
+            )
         if given == 0 or given % 2 or out_channels % (given // 2):
-            raise ValueError(
+            raise ArgumentError(
                 f"{function}: {offset_name} has {given} channels, expected 2 for each class, and classes that divide the "
                 f"{out_channels} output channels"
             )
         expected_shape = (rois.shape[0], given, *p.cells)
         if tuple(offset.shape) != expected_shape:
-            raise ValueError(
+            raise ArgumentError(
                 f"{function}: {offset_name} has shape {tuple(offset.shape)}, expected {expected_shape} "
                 "(RoIs, 2 * classes, rows, columns)"
             )
@@ -110,7 +118,7 @@ def _check_images(function: str, rois: Tensor, batch: int) -> None:
     wrong = ~((images >= 0) & (images < batch))
     if bool(wrong.any()):
         index = int(wrong.nonzero()[0])
-        raise ValueError(
+        raise ArgumentError(
             f"{function}: RoI {index} is of image {images[index].item():g}, expected 0 to {batch - 1}"
         )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -12,10 +13,15 @@ from torch import Tensor
 
 from dcnbuild import native
 from dcnbuild.builder.sources import csrc_dir
+from dcnbuild.errors import ArgumentError, ArgumentTypeError
 from dcnbuild.ops import torch_versions
+from dcnbuild.ops.arguments import check_dense
 from dcnbuild.ops.onnx import exporting
 
 NAMESPACE = "dcnbuild"
+
+#: Whether this thread has come through `kernel_of_no_library` and calls the operator again.
+_calling = threading.local()
 
 #: Keeps the registrations alive; a Library that is collected takes them with it.
 _library = torch_versions.fragment(NAMESPACE)
@@ -54,17 +60,45 @@ def register(
         onnx: takes the operator's arguments, called in place of `autograd` by torch.onnx.export.
     """
     operator: torch._ops.OpOverloadPacket = getattr(getattr(torch.ops, NAMESPACE), name)
+    names = [argument.name for argument in operator.default._schema.arguments]
+
+    def check_tensors(args: Sequence[Any]) -> torch.device:
+        """The device that all tensors are on. Raises ArgumentError where they are not, or no kernel could serve one."""
+        tensors = {name: arg for name, arg in zip(names, args) if isinstance(arg, Tensor)}
+        first = next(iter(tensors.values())).device
+        for argument, tensor in tensors.items():
+            check_dense(name, argument, tensor)
+            if tensor.device != first:
+                raise ArgumentError(
+                    f"{name}: {argument} is on {tensor.device}, expected {first}, where {next(iter(tensors))} is"
+                )
+        return first
 
     def kernel_of_no_library(*args: Any) -> Any:
         # Reached only for a device that no loaded library has a kernel for: this is the first real execution there, and
         # the one moment when compiling is allowed. Afterwards the library's kernel takes precedence over this one.
-        device = next(arg.device.type for arg in args if isinstance(arg, Tensor))
-        return reference(*args) if native.ensure(device) == "reference" else operator(*args)
+        device = check_tensors(args).type
+        if native.ensure(device) == "reference":
+            return reference(*args)
+        if getattr(_calling, "again", False):
+            raise ArgumentTypeError(
+                f"{name}: no kernel takes these tensors: {[type(arg).__name__ for arg in args]}"
+            )
+        _calling.again = True
+        try:
+            return operator(*args)
+        finally:
+            _calling.again = False
+
+    def checked_fake(*args: Any) -> Any:
+        # A meta tensor beside others comes here too: what is returned must not pass for a result.
+        check_tensors(args)
+        return fake(*args)
 
     def above_kernels(*args: Any) -> Any:
         return onnx(*args) if exporting() else autograd(*args)
 
     _library.impl(name, kernel_of_no_library, "CompositeExplicitAutograd")
     _library.impl(name, above_kernels, "Autograd")
-    torch_versions.register_fake(_library, name, fake)
+    torch_versions.register_fake(_library, name, checked_fake)
     return operator

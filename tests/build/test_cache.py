@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 from build_project import Project
 
+from dcnbuild.builder.record import file_digest
+
 #: Builds the tiny library and prints its path and what it answers.
 BUILD = """
 import ctypes, os
@@ -131,6 +133,103 @@ def test_an_interrupted_build_leaves_nothing(tiny: Project, slow_compiler: Path)
     assert "KeyboardInterrupt" in err
     assert not list(tiny.cache.glob("*.tmp"))
     slow_compiler.with_name("slow").unlink()
+
+
+def _living(text: str) -> list[int]:
+    """The processes that have this text in their command."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (path / "cmdline").read_bytes()
+            zombie = (path / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        except OSError:
+            continue
+        if text.encode() in command and not zombie and int(path.name) != os.getpid():
+            found.append(int(path.name))
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_compilers_end_with_the_process_that_builds(
+    tiny: Project, slow_compiler: Path, number: signal.Signals, stubborn: bool
+) -> None:
+    """Those that ignore SIGTERM too, and what they have started."""
+    if stubborn:
+        text = slow_compiler.read_text()
+        slow_compiler.write_text(text.replace("touch", "trap '' TERM INT\n(sleep 1000) &\ntouch"))
+    process = tiny.start(BUILD, tiny.env(CXX=str(slow_compiler)))
+    _wait_for(slow_compiler.with_name("started"))
+    assert _living(str(slow_compiler))
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    deadline = time.monotonic() + 60
+    while _living(str(slow_compiler)):
+        assert time.monotonic() < deadline, (
+            "compilers go on without the process that asked for them"
+        )
+        time.sleep(0.1)
+
+
+#: As BUILD, and loads what it gets.
+BUILD_AND_LOAD = BUILD.replace(
+    "import dcnbuild\n",
+    """import dcnbuild
+def load(entry):
+    try:
+        ctypes.CDLL(str(entry.path))
+    except OSError as error:
+        return str(error)
+""",
+).replace("os.environ)\nprint", "os.environ, load=load)\nprint")
+
+
+def test_an_entry_that_cannot_be_loaded_here_is_built_beside(tiny: Project) -> None:
+    """As a machine with another C library leaves one in a home that both use."""
+    path = built(tiny.run(BUILD_AND_LOAD))
+    foreign = b"\x7fELF of another machine"
+    path.write_bytes(foreign)
+    record = json.loads((path.parent / "build.json").read_text())
+    record["libraries"]["cpu"] |= {"size": len(foreign), "digest": file_digest(path)}
+    (path.parent / "build.json").write_text(json.dumps(record))
+
+    second = tiny.run(BUILD_AND_LOAD)
+    own = built(second)
+    assert own.parent.name.startswith(f"{path.parent.name}-")
+    assert "compiling" in second.stderr
+    assert path.read_bytes() == foreign  # the other machine's
+
+    third = tiny.run(BUILD_AND_LOAD)
+    assert (built(third), third.stderr) == (own, "")
+    assert built(tiny.run(FIND)) == own
+
+
+def test_a_fresh_library_that_cannot_be_loaded_is_an_error_with_the_reason(tiny: Project) -> None:
+    said = "libc.so.6: version `GLIBC_2.99' not found"
+    result = tiny.run(
+        BUILD_AND_LOAD.replace("str(error)", "error").replace(
+            "    try:\n", f"    return {said!r}\n    try:\n"
+        )
+    )
+    assert result.returncode == 1
+    assert "GLIBC_2.99" in result.stderr.partition("FindingError")[2]
+    assert result.stderr.count("compiling the CPU kernels, once") == 1
+
+
+def test_where_the_system_forbids_to_load_another_directory_is_tried(
+    tiny: Project, tmp_path: Path
+) -> None:
+    """A mount option or a policy that nothing tells beforehand."""
+    said = "failed to map segment from shared object: Operation not permitted"
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    script = BUILD_AND_LOAD.replace(
+        "    try:\n", f"    if '.cache' in str(entry.path): return {said!r}\n    try:\n"
+    )
+    result = tiny.run(script, tiny.env(TMPDIR=str(temporary)))
+    assert temporary in built(result).parents
+    assert "RuntimeWarning: dcnbuild cannot build in" in result.stderr
+    assert "Operation not permitted" in result.stderr
 
 
 def _wait_for(path: Path) -> None:
@@ -271,8 +370,10 @@ def test_a_file_size_limit_stops_nothing_but_this_build(tiny: Project) -> None:
     built(tiny.run(BUILD))
 
 
-@pytest.mark.parametrize("option", ["size=16k", "ro"])
-def test_a_full_or_read_only_disk(tiny: Project, tmp_path: Path, option: str) -> None:
+@pytest.mark.parametrize("option", ["size=16k", "ro", "noexec"])
+def test_a_full_or_read_only_disk_or_one_that_nothing_may_be_loaded_from(
+    tiny: Project, tmp_path: Path, option: str
+) -> None:
     """On a file system of its own, mounted for one process."""
     disk, temporary = tmp_path / "disk", tmp_path / "temporary"
     disk.mkdir()

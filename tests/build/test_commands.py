@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dcnbuild.builder.commands import Step, library_steps
+from dcnbuild.builder.compile import plan_steps, portable_commands, record_of
 from dcnbuild.builder.flavour import STABLE, flavour_of
+from dcnbuild.builder.plan import BuildPlan, CudaPlan
+from dcnbuild.builder.record import LibraryRecord
+from dcnbuild.builder.sources import Library
 from dcnbuild.environment.facts import Compiler, Toolkit, TorchInstall
 
 TORCH = TorchInstall(Path("/env/torch"), "2.14.1+cu130", "13.0")
@@ -91,3 +96,39 @@ def test_no_library_has_a_run_path(csrc: Path) -> None:
 def test_cuda_needs_a_toolkit(csrc: Path) -> None:
     with pytest.raises(ValueError, match="needs a toolkit, got None"):
         library_steps("cuda", csrc, TORCH, STABLE, CXX)
+
+
+def test_libraries_are_hardened(csrc: Path) -> None:
+    for steps in (library_steps("cpu", csrc, TORCH, STABLE, CXX), cuda_steps(csrc)):
+        *compiles, link = steps
+        assert all("-fstack-protector-strong" in " ".join(step.command) for step in compiles)
+        assert "-Wl,-z,relro,-z,now" in link.command
+
+
+@pytest.mark.parametrize("library", ["cpu", "cuda"])
+def test_a_record_is_the_same_wherever_the_same_is_built(csrc: Path, library: Library) -> None:
+    """Two checkouts, two environments, two places of the same toolkit and compilers."""
+    records = []
+    for place in (Path("/home/ada/one"), Path("/tmp/pip-req-build-x/two/deeper")):
+        torch = TorchInstall(place / "lib/python3.11/site-packages/torch", "2.14.1+cu130", "13.0")
+        root = place / "cuda"
+        toolkit = Toolkit(root, root / "bin/nvcc", "13.0", libraries=(root / "lib64",))
+        compiler = Compiler(place / "bin/c++", "gcc", "12.2.0")
+        cuda = CudaPlan(toolkit, ("sm_80",), compiler)
+        plan = BuildPlan(torch, STABLE, compiler, cuda, None)
+        # library_steps looks at the sources, which are in one place here
+        steps = plan_steps(library, plan, csrc)
+        moved = [
+            replace(
+                step, command=tuple(w.replace(str(csrc), f"{place}/csrc") for w in step.command)
+            )
+            for step in steps
+        ]
+        commands = portable_commands(moved, plan, place / "csrc")
+        assert str(place) not in " ".join(commands)
+        record = record_of(plan, {library: LibraryRecord("", 0, "", commands=commands)})
+        records.append(record)
+    assert records[0] == records[1]
+    assert "-Isite-packages" in commands[0] or "-isystem site-packages/torch/include" in commands[0]
+    assert "-c csrc/" in commands[0]
+    assert records[0].compiler == "gcc 12.2.0 (c++)"

@@ -181,7 +181,8 @@ def test_info_tells_what_serves_and_why_nothing_else(
         "reference": "not needed: cached serves",
     }
     assert cuda["attempt"] is None
-    assert "CUDA is switched off" in cuda["not_taken"]["build"]
+    reason = "CUDA is switched off" if report["torch_cuda"] else "is built without CUDA"
+    assert reason in cuda["not_taken"]["build"]
     text = without_libraries.run(script.format(""), env).stdout
     assert f"cpu: cached {cpu['library']}" in text
 

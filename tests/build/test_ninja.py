@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -109,3 +111,26 @@ def test_text_of_a_step_without_depfile() -> None:
     assert "build out: run in\n  run = cp in out\n" in ninja_text(
         [Step("out", ("in",), ("cp", "in", "out"))]
     )
+
+
+def test_a_backend_ends_with_its_front_end(tmp_path: Path) -> None:
+    """Neither the one that waits nor what it compiles goes on when pip is killed."""
+    backend = (
+        "import os, time; from pathlib import Path; from dcnbuild.builder import aot\n"
+        "with aot.ending_with_the_parent():\n"
+        "    Path('pid').write_text(str(os.getpid()))\n"
+        "    time.sleep(600)\n"
+    )
+    script = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {backend!r}])"
+    front_end = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "pid").is_file() or not (tmp_path / "pid").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process = Path("/proc", (tmp_path / "pid").read_text())
+    assert process.exists()
+    front_end.kill()
+    front_end.wait()
+    while process.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

@@ -160,6 +160,7 @@ def test_wheel_contents(checkout: Path, wheel: Path) -> None:
         "dcnbuild/lib/build.json",
         "dcnbuild/lib/dcnbuild_cpu.so",
     }
+    assert {f"{info}/licenses/LICENSE", f"{info}/licenses/NOTICE"} <= names
     assert all(name.startswith(("dcnbuild/", f"{info}/")) for name in names)
 
 
@@ -196,6 +197,12 @@ def test_wheel_says_why_it_has_no_cuda(wheel: Path, tmp_path: Path) -> None:
     assert record.cuda_left_out is not None
     assert "DCNBUILD_CUDA=off" in record.cuda_left_out
     _check_library(lib / "dcnbuild_cpu.so")
+    assert "BIND_NOW" in run(["readelf", "-d", lib / "dcnbuild_cpu.so"], lib)
+    assert "GNU_RELRO" in run(["readelf", "-lW", lib / "dcnbuild_cpu.so"], lib)
+    assert "__stack_chk_fail" in run(["readelf", "-Ws", lib / "dcnbuild_cpu.so"], lib)
+    text = (lib / "build.json").read_text()
+    assert str(tmp_path.parents[1]) not in text  # where it was built
+    assert sys.prefix not in text
 
 
 def _check_library(library: Path) -> None:

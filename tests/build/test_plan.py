@@ -275,3 +275,22 @@ def built(flavour: str, torch: str, abi: bool | None = True) -> BuildRecord:
     return BuildRecord(
         "0.1.0", flavour, torch, None, "gcc 12.2.0 (/usr/bin/c++)", torch_cxx11_abi=abi
     )
+
+
+@pytest.mark.parametrize("variable", ["CUDA_HOME", "CUDA_PATH"])
+def test_a_named_toolkit_that_is_not_taken_is_told_of(variable: str) -> None:
+    (note,) = plan(**{variable: "/nonexistent"}).notes
+    assert f"{variable}=/nonexistent has no nvcc that works" in note
+    assert "the CUDA 13.0 in /usr/local/cuda-13.0 is used instead" in note
+    named = Toolkit(Path("/old"), Path("/old/bin/nvcc"), "12.4", (variable,))
+    (note,) = plan(toolkits=(named, toolkit("13.0")), **{variable: "/old"}).notes
+    assert f"{variable}=/old is CUDA 12.4" in note
+
+
+def test_a_named_toolkit_that_is_taken_is_no_news() -> None:
+    root = Path("/named")
+    named = Toolkit(root, root / "bin/nvcc", "13.0", ("CUDA_HOME",))
+    result = plan(toolkits=(named, toolkit("13.2")), CUDA_HOME="/named")
+    assert result.cuda is not None
+    assert (result.cuda.toolkit, result.notes) == (named, ())
+    assert plan().notes == ()

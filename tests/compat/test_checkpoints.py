@@ -15,6 +15,7 @@ from torch import nn
 
 import dcnbuild
 from dcnbuild.compat import dcn_v2, mmcv
+from dcnbuild.compat.checkpoints import with_own_keys
 
 MAKERS = {
     "dcnbuild.DCN": lambda: dcnbuild.DCN(4, 6, 3, padding=2, dilation=2, offset_groups=2),
@@ -44,6 +45,33 @@ def test_every_checkpoint_loads_into_every_module(source: str, target: str, nest
     assert list(state) == keys, "the checkpoint itself was changed"
     x = torch.randn(2, 4, 7, 6)
     torch.testing.assert_close(new(x), old(x))
+
+
+def test_keys_beside_the_module_load() -> None:
+    """mmdetection before 1.0: conv2_offset.weight for conv2. A module that is really called so keeps its own."""
+
+    class Block(nn.Module):
+        def __init__(self, has_sibling: bool) -> None:
+            super().__init__()
+            self.conv2 = mmcv.DeformConv2dPack(2, 3, 3, padding=1)
+            if has_sibling:
+                self.conv2_offset = nn.Conv2d(2, 18, 3)
+
+    new = nn.Sequential(Block(False))
+    values = {key: torch.randn_like(value) for key, value in new.state_dict().items()}
+    old = {key.replace("conv2.conv_offset", "conv2_offset"): v for key, v in values.items()}
+    assert "0.conv2_offset.weight" in old
+    keys = list(old)
+    assert str(new.load_state_dict(with_own_keys(old, new))) == "<All keys matched successfully>"
+    assert all(torch.equal(value, values[key]) for key, value in new.state_dict().items())
+    assert list(old) == keys
+    both = nn.Sequential(Block(True))
+    state = both.state_dict()
+    assert with_own_keys(state, both).keys() == state.keys()
+    # mmcv 1.x hands every module the whole dictionary.
+    whole = dict(old)
+    Block(False).conv2._load_from_state_dict(whole, "0.conv2.", {}, True, [], [], [])
+    assert whole.keys() == values.keys()
 
 
 def test_a_checkpoint_of_another_kind_is_refused() -> None:

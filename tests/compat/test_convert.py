@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import types
+import warnings
 from typing import Any
 
 import pytest
@@ -147,6 +149,140 @@ def test_the_report_says_what_was_done(old: types.SimpleNamespace) -> None:
     assert "TorchScript" in left[3]
     assert count == "1 converted, 4 left"
     assert type(model[1]) is Mine
+
+
+FAMILY = (
+    *(
+        "basicsr.ops.dcn.deform_conv",
+        "mmdet.ops.dcn.deform_conv",
+        "assets.ops.dcn.modules.deform_conv",
+    ),
+    *("maskrcnn_benchmark.layers.dcn.deform_conv_module", "a.repository.nobody.knows"),
+)
+
+
+def _copy(module: str, name: str, forward: Any, **parts: Any) -> Any:
+    """An instance of a class of that name, with the attributes of mmdetection 1.x: ints where ours have pairs."""
+    kind = type(name, (nn.Module,), {"forward": forward, "__module__": module})
+    made: Any = kind()
+    made.in_channels, made.out_channels, made.kernel_size = 4, 6, (3, 3)
+    made.stride, made.padding, made.dilation, made.groups, made.deformable_groups = 1, 1, 1, 1, 2
+    made.weight = nn.Parameter(torch.randn(6, 4, 3, 3))
+    for key, value in parts.items():
+        setattr(made, key, value)
+    return made
+
+
+@pytest.mark.parametrize("module", FAMILY)
+def test_the_family_of_mmdetection_is_known_wherever_it_lies(module: str) -> None:
+    torch.manual_seed(0)
+    x, offset, mask = torch.randn(1, 4, 5, 6), torch.randn(1, 36, 5, 6), torch.rand(1, 18, 5, 6)
+    v1, v2 = nn.Conv2d(4, 36, 3, padding=1), nn.Conv2d(4, 54, 3, padding=1)
+    bias = nn.Parameter(torch.randn(6))
+    model = nn.ModuleList(
+        [
+            _copy(module, "DeformConv", lambda self, x, offset: 1 / 0),
+            _copy(module, "DeformConvPack", lambda self, x: 1 / 0, conv_offset=v1),
+            _copy(module, "ModulatedDeformConv", lambda self, x, offset, mask: 1 / 0, bias=bias),
+            # maskrcnn_benchmark's has another name for it.
+            _copy(
+                module,
+                "ModulatedDeformConvPack",
+                lambda self, x: 1 / 0,
+                conv_offset_mask=v2,
+                bias=bias,
+            ),
+        ]
+    )
+    state = list(model.state_dict())
+    assert str(dcnbuild.convert(model)).endswith("4 converted, 0 left")
+    assert list(model.state_dict()) == state
+    given = {"padding": 1, "mask": None}
+    for made, arguments, used, has_mask in (
+        (model[0], (x, offset), offset, None),
+        (model[1], (x,), v1(x), None),
+        (model[2], (x, offset, mask), offset, mask),
+        (model[3], (x,), v2(x)[:, :36], v2(x)[:, 36:].sigmoid()),
+    ):
+        given["mask"] = has_mask
+        expected = torchvision.ops.deform_conv2d(x, used, made.weight, made.bias, **given)
+        torch.testing.assert_close(made(*arguments), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_old_poolings_are_known() -> None:
+    from dcnbuild.compat import mmdet
+
+    model = nn.ModuleList()
+    for kind, arguments in (
+        (mmdet.DeformRoIPooling, (1.0, 3, 4, False)),
+        (mmdet.DeformRoIPoolingPack, (1.0, 3, 4, False)),
+        (mmdet.ModulatedDeformRoIPoolingPack, (1.0, 3, 4, False)),
+        (mmdet.DeformRoIPoolingPack, (1.0, 3, 4, True)),  # has no layers then
+        (dcn_v2.DCNPooling, (1.0, 3, 4, True)),
+    ):
+        made = kind(*arguments)
+        count = len(inspect.signature(kind.forward).parameters)
+        forward = [None, None, lambda s, a: 0, lambda s, a, b: 0, lambda s, a, b, c: 0][count]
+        made.__class__ = type(
+            kind.__name__, (nn.Module,), {"forward": forward, "__module__": "old"}
+        )
+        model.append(made)
+    assert str(dcnbuild.convert(model)).endswith("5 converted, 0 left")
+
+
+def test_what_was_left_is_named_with_the_reason() -> None:
+    """A copy with more than ours would be computed wrongly; what only looks deformable is no reason to be silent."""
+    one, calls = (lambda self, x: x), (lambda self, x: torchvision.ops.deform_conv2d(x, x, x))
+    conv = nn.Conv2d(4, 54, 3, padding=1)
+    cases: dict[str, Any] = {
+        "it has gate besides": _copy(
+            "a", "ModulatedDeformConvPack", one, conv_offset=conv, gate=nn.ReLU()
+        ),
+        "extra_offset_mask is on": _copy(
+            "a", "ModulatedDeformConvPack", one, conv_offset=conv, extra_offset_mask=True
+        ),
+        "nothing called DCNv3": _copy("a", "DCNv3", one),
+        "nothing called SparseDeformConvV9": _copy("a", "SparseDeformConvV9", one),
+        "calls torchvision.ops.deform_conv.deform_conv2d itself": _copy("a", "Plain", calls),
+        "it has no weight, kernel_size": type(
+            "DCNv2", (nn.Module,), {"forward": one, "__module__": "a"}
+        )(),
+    }
+    model = nn.ModuleList(cases.values())
+    report = dcnbuild.convert(model)
+    reasons = {left.path: left.reason for left in report.left}
+    assert not report.converted and list(reasons) and len(reasons) == len(cases)
+    for index, reason in enumerate(cases):
+        assert reason in reasons[str(index)]
+
+
+def test_a_block_around_a_module_is_not_named(old: types.SimpleNamespace) -> None:
+    """CenterNet's DeformConv is a block of DCN, BatchNorm and ReLU; its forward says self.deform_conv."""
+
+    class DeformConv(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.actf = nn.Sequential(nn.BatchNorm2d(4), nn.ReLU())
+            self.deform_conv = old.dcn_v2.DCN(4, 4, 3, 1, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            result: Tensor = self.actf(self.deform_conv(x))
+            return result
+
+    class DeformableTransformer(nn.Module):
+        pass
+
+    report = dcnbuild.convert(nn.Sequential(DeformConv(), DeformableTransformer()))
+    assert [done.path for done in report.converted] == ["0.deform_conv"] and not report.left
+
+
+def test_weight_norm_is_no_reason_to_leave_a_module() -> None:
+    made = _copy("a", "DeformConv", lambda self, x, offset: 1 / 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the old one, with weight_g and weight_v
+        torch.nn.utils.weight_norm(made)
+    assert len(dcnbuild.convert(nn.Sequential(made)).converted) == 1
+    assert made(torch.randn(1, 4, 5, 5), torch.zeros(1, 36, 5, 5)).shape == (1, 6, 5, 5)
 
 
 def test_nothing_to_do() -> None:

@@ -1,15 +1,52 @@
-"""Old import names: unmodified code finds dcnbuild's modules, and nothing that is there already is covered up."""
+"""Old import names: unmodified code finds dcnbuild's modules, and nothing that is there already is covered up.
+
+Most of it runs in this process, with the state of the import system put back afterwards: a new one costs seconds each.
+"""
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from dcnbuild.compat.importing import MODULES
+import dcnbuild.compat
+from dcnbuild.compat import importing
+from dcnbuild.compat.importing import MODULES, install
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty directory on sys.path, and no old names; all that is imported in the test is forgotten after it."""
+    meta_path, modules = list(sys.meta_path), set(sys.modules)
+    monkeypatch.setattr(importing, "_installed", set())
+    monkeypatch.setattr(importing, "_left_alone", set())
+    monkeypatch.syspath_prepend(str(tmp_path))
+    sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
+    yield tmp_path
+    sys.dont_write_bytecode = before
+    sys.meta_path[:] = meta_path
+    for name in set(sys.modules) - modules:
+        if name.partition(".")[0] not in ("dcnbuild", "torch", "torchvision"):
+            del sys.modules[name]
+
+
+def run(code: str) -> dict[str, object]:
+    """What is defined once the code has run."""
+    namespace: dict[str, object] = {}
+    exec(code, namespace)
+    return namespace
+
+
+def write(path: Path, text: str = "") -> None:
+    """Writes a file, and makes the directories above it packages."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    importlib.invalidate_caches()
 
 
 def python(tmp_path: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -19,7 +56,6 @@ def python(tmp_path: Path, *arguments: str | Path) -> subprocess.CompletedProces
         env=os.environ,
         capture_output=True,
         text=True,
-        timeout=300,
     )
 
 
@@ -41,120 +77,98 @@ def output_of(tmp_path: Path, *arguments: str | Path) -> str:
         ("_ext", "import _ext as _backend; _backend.dcn_v2_forward"),
         ("deform_conv_cuda", "import deform_conv_cuda; deform_conv_cuda.modulated_deform_conv_cuda_forward"),
         ("mmdet.ops.dcn.deform_conv_cuda", "from mmdet.ops.dcn.deform_conv_cuda import deform_conv_forward_cuda"),
+        ("x.deform_pool_cuda", "from x.deform_pool_cuda import deform_psroi_pooling_cuda_forward"),
         ("basicsr.ops.dcn.deform_conv_ext", "from basicsr.ops.dcn.deform_conv_ext import deform_conv_forward"),
+        ("mmdet.ops.dcn", "from mmdet.ops.dcn import DeformConvPack, ModulatedDeformRoIPoolingPack, deform_conv"),
+        ("basicsr.ops.dcn", "from basicsr.ops.dcn.deform_conv import ModulatedDeformConvPack, modulated_deform_conv"),
+        ("assets.ops.dcn", "from assets.ops.dcn.functions.deform_pool import DeformRoIPoolingFunction as F; F.apply"),
+        ("m.layers.dcn", "from m.layers.dcn.deform_conv_module import DeformConv"),
+        ("DCN", "from DCN import DCN, DCNv2, dcn_v2_conv"),
+        ("DCN.dcn_v2", "from DCN.dcn_v2 import DCN; DCN(2, 2, 3)"),
+        ("modulated_deform_conv", "from modulated_deform_conv import ModulatedDeformConv2dPack as DCN, modulated_deform_conv2d"),
         ("mmcv.ops", "from mmcv.ops import ModulatedDeformConv2dPack, deform_conv2d"),
         ("mmcv.ops", "from mmcv.ops.deform_conv import DeformConv2d"),
+        ("detectron2._C", "from detectron2._C import deform_conv_forward, nms_rotated"),
+        ("cvpods._C", "from cvpods import _C; _C.modulated_deform_conv_forward, _C.nms"),
         ("detectron2.layers.deform_conv", "from detectron2.layers.deform_conv import ModulatedDeformConv"),
+        ("deform_conv_v2", "from deform_conv_v2 import DeformConv2d; DeformConv2d(2, 2).p_conv"),
     ],
 )  # fmt: skip
-def test_names_import_after_install(name: str, statement: str, tmp_path: Path) -> None:
-    code = f"import dcnbuild.compat; dcnbuild.compat.install({name!r}); {statement}; print('there')"
-    assert output_of(tmp_path, "-c", code) == "there"
+def test_names_import_after_install(name: str, statement: str, repository: Path) -> None:
+    install(name)
+    run(statement)
 
 
-def test_a_repository_with_its_own_unbuilt_copy_imports(tmp_path: Path) -> None:
-    networks = tmp_path / "lib" / "models" / "networks"
-    (networks / "DCNv2").mkdir(parents=True)
-    (networks / "DCNv2" / "dcn_v2.py").write_text("import _ext as _backend\n")
-    (networks / "pose_dla.py").write_text("from .DCNv2.dcn_v2 import DCN\n")
+def test_a_repository_with_its_own_unbuilt_copy_imports(repository: Path) -> None:
+    networks = repository / "lib" / "models" / "networks"
+    write(networks / "DCNv2" / "dcn_v2.py", "import _ext as _backend\n")
+    write(networks / "pose_dla.py", "from .DCNv2.dcn_v2 import DCN\n")
     # No directory at all: a submodule that was never checked out.
-    (tmp_path / "net.py").write_text("from DCNv2.dcn_v2 import DCN\nimport DCNv2\n")
-    code = """
-import dcnbuild.compat
-dcnbuild.compat.install("DCNv2.dcn_v2")
-from lib.models.networks.pose_dla import DCN
-import net
-assert net.DCN is DCN
-print(DCN.__module__)
-"""
-    assert output_of(tmp_path, "-c", code) == "dcnbuild.compat.dcn_v2"
+    write(repository / "net.py", "from DCNv2.dcn_v2 import DCN\nimport DCNv2\n")
+    install("DCNv2.dcn_v2")
+    found = run("from lib.models.networks.pose_dla import DCN\nimport net\nsame = net.DCN is DCN")
+    assert found["same"] and found["DCN"] is dcnbuild.compat.dcn_v2.DCN
 
 
-def test_a_directory_called_dcnv2_keeps_its_other_modules(tmp_path: Path) -> None:
-    (tmp_path / "DCNv2").mkdir()
-    (tmp_path / "DCNv2" / "helper.py").write_text("VALUE = 7\n")
-    (tmp_path / "DCNv2" / "dcn_v2.py").write_text("import _ext\n")
-    code = """
-import dcnbuild.compat
-dcnbuild.compat.install()
-from DCNv2.dcn_v2 import DCN
-from DCNv2.helper import VALUE
-print(VALUE)
-"""
-    assert output_of(tmp_path, "-c", code) == "7"
+def test_a_directory_called_dcnv2_keeps_its_other_modules(repository: Path) -> None:
+    write(repository / "DCNv2" / "helper.py", "VALUE = 7\n")
+    write(repository / "DCNv2" / "dcn_v2.py", "import _ext\n")
+    install()
+    assert run("from DCNv2.dcn_v2 import DCN\nfrom DCNv2.helper import VALUE")["VALUE"] == 7
 
 
-def test_generic_names_are_left_unless_given(tmp_path: Path) -> None:
-    code = """
-import importlib, dcnbuild.compat
-dcnbuild.compat.install()
-for name in ("_ext", "mmcv", "mmcv.ops", "detectron2", "mmdet", "lib", "_backend"):
-    try:
-        importlib.import_module(name)
-        print("found", name)
-    except ModuleNotFoundError:
-        pass
-print("done")
-"""
-    assert output_of(tmp_path, "-c", code) == "done"
+def test_generic_names_are_left_unless_given(repository: Path) -> None:
+    install()
+    for name in (
+        "_ext",
+        "mmcv",
+        "mmcv.ops",
+        "detectron2",
+        "mmdet",
+        "lib",
+        "_backend",
+        "DCN",
+        "dcn",
+    ):
+        with pytest.raises(ModuleNotFoundError):
+            importlib.import_module(name)
 
 
-def test_an_imported_module_is_never_covered(tmp_path: Path) -> None:
-    (tmp_path / "dcn_v2.py").write_text("DCN = 'the original'\n")
-    code = """
-import sys, dcn_v2, dcnbuild.compat
-try:
-    dcnbuild.compat.install("deform_conv_ext", "dcn_v2")
-except ImportError as error:
-    print(error)
-import dcn_v2
-try:
-    import deform_conv_ext
-except ModuleNotFoundError:
-    print(dcn_v2.DCN)
-"""
-    refusal, after = output_of(tmp_path, "-c", code).splitlines()
-    assert "dcn_v2 is imported already" in refusal and "dcn_v2.py" in refusal
-    assert after == "the original"
+def test_an_imported_module_is_never_covered(repository: Path) -> None:
+    write(repository / "dcn_v2.py", "DCN = 'the original'\n")
+    run("import dcn_v2")
+    with pytest.raises(ImportError, match=r"dcn_v2 is imported already, from .*dcn_v2\.py"):
+        install("deform_conv_ext", "dcn_v2")
+    with pytest.raises(ModuleNotFoundError):
+        run("import deform_conv_ext")
+    assert run("from dcn_v2 import DCN")["DCN"] == "the original"
 
 
-def test_installing_twice_changes_nothing(tmp_path: Path) -> None:
-    code = """
-import sys, dcnbuild.compat
-dcnbuild.compat.install("dcn_v2", "DCNv2.dcn_v2")
-import dcn_v2
-before = list(sys.meta_path)
-dcnbuild.compat.install("dcn_v2", "DCNv2.dcn_v2")
-print(sys.modules["dcn_v2"] is dcn_v2, sys.meta_path == before)
-"""
-    assert output_of(tmp_path, "-c", code) == "True True"
+def test_installing_twice_changes_nothing(repository: Path) -> None:
+    install("dcn_v2", "DCNv2.dcn_v2", "mmcv.ops")
+    before, meta_path = run("import dcn_v2")["dcn_v2"], list(sys.meta_path)
+    install("dcn_v2", "DCNv2.dcn_v2", "mmcv.ops")
+    assert sys.modules["dcn_v2"] is before and sys.meta_path == meta_path
 
 
-def test_a_working_mmcv_is_left_alone(tmp_path: Path) -> None:
-    package = tmp_path / "mmcv"
-    package.mkdir()
-    (package / "__init__.py").write_text("")
-    code = """
-import sys, dcnbuild.compat
-try:
-    dcnbuild.compat.install("mmcv.ops")
-    import mmcv, mmcv.ops
-    print("installed beside", mmcv.__file__ is not None, mmcv.ops.DeformConv2d.__name__)
-except ImportError as error:
-    print("refused:", error)
-"""
-    assert output_of(tmp_path, "-c", code) == "installed beside True DeformConv2d"
-    (package / "_ext.abi3.so").write_text("")
-    refusal = output_of(tmp_path, "-c", code)
-    assert refusal.startswith("refused:") and "dcnbuild.convert" in refusal
+def test_a_working_mmcv_is_left_alone(repository: Path) -> None:
+    write(repository / "mmcv" / "__init__.py")
+    install("mmcv.ops")
+    found = run("import mmcv, mmcv.ops\nfile, name = mmcv.__file__, mmcv.ops.DeformConv2d.__name__")
+    assert found["file"] is not None and found["name"] == "DeformConv2d"
 
 
-def test_unknown_names_are_explained(tmp_path: Path) -> None:
-    done = python(
-        tmp_path, "-c", "import dcnbuild.compat; dcnbuild.compat.install('torchvision.ops')"
-    )
-    assert "ValueError" in done.stderr and "'torchvision.ops'" in done.stderr
-    assert all(name in done.stderr for name in MODULES)
+def test_a_built_mmcv_is_not_replaced(repository: Path) -> None:
+    write(repository / "mmcv" / "__init__.py")
+    write(repository / "mmcv" / "_ext.abi3.so")
+    with pytest.raises(ImportError, match=r"dcnbuild\.convert"):
+        install("mmcv.ops")
+
+
+def test_unknown_names_are_explained(repository: Path) -> None:
+    with pytest.raises(ValueError, match=r"'torchvision\.ops'") as error:
+        install("torchvision.ops")
+    assert all(name in str(error.value) for name in MODULES)
 
 
 #: A script of the old style, word for word as such scripts are: it knows nothing of dcnbuild.
@@ -220,3 +234,50 @@ def test_a_script_may_ask_for_more_names(tmp_path: Path) -> None:
     assert failed.returncode == 2 and "nowhere.py" in failed.stderr
     script.write_text("raise SystemExit(3)\n")
     assert python(tmp_path, *runner, script).returncode == 3
+
+
+#: Asks for names in the processes that it starts, and imports no torch, which would take seconds in each.
+SPAWNING = """
+import importlib.util, multiprocessing, sys, threading
+
+def work(queue, how):
+    spec = importlib.util.find_spec("dcn_v2")
+    queue.put((how, type(spec.loader).__module__ if spec else None, __name__, sys.argv[1:]))
+
+if __name__ == "__main__":
+    for how in sys.argv[1].split(","):
+        context = multiprocessing.get_context(how)
+        queue = context.Queue()
+        process = context.Process(target=work, args=(queue, how))
+        process.start()
+        print(*queue.get(timeout=300))
+        process.join()
+"""
+
+
+def test_processes_that_a_script_starts_have_the_names(tmp_path: Path) -> None:
+    package = tmp_path / "tools"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "train.py").write_text(SPAWNING)
+    (package / "again.py").write_text(
+        "from .train import work\n" + SPAWNING.replace("def work", "def other")
+    )
+    runner = ("-m", "dcnbuild.compat")
+    ours = "dcnbuild.compat.importing __mp_main__ ['spawn,forkserver']"
+    expected = f"spawn {ours}\nforkserver {ours}"
+    assert output_of(tmp_path, *runner, package / "train.py", "spawn,forkserver") == expected
+    said = output_of(tmp_path, *runner, "-m", "tools.again", "spawn")  # with a relative import
+    assert said == "spawn dcnbuild.compat.importing tools.train ['spawn']"
+    # Without the runner, a child says why it cannot be one.
+    alone = python(tmp_path, "-m", "dcnbuild.compat.child")
+    assert "DCNBUILD_COMPAT_RUN is not set" in alone.stderr
+
+
+def test_the_runner_leaves_names_to_the_repository(tmp_path: Path) -> None:
+    (tmp_path / "dcn_v2.py").write_text("DCN = 'its own'\n")
+    (tmp_path / "script.py").write_text(
+        "import importlib.util as u; from dcn_v2 import DCN; print(DCN, u.find_spec('dcn_v2_ext') is not None)\n"
+    )
+    arguments = ("-m", "dcnbuild.compat", "--not", "dcn_v2", "script.py")
+    assert output_of(tmp_path, *arguments) == "its own True"

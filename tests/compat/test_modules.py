@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import dcnbuild
-from dcnbuild.compat import dcn_v2, detectron2, mmcv
+from dcnbuild.compat import dcn_v2, detectron2, mmcv, mmdet, modulated_deform_conv
 from dcnbuild.compat import torchvision as compat_torchvision
 
 REQUIRED = inspect.Parameter.empty
@@ -36,6 +36,11 @@ SIGNATURES: dict[Any, dict[str, Any]] = {
     compat_torchvision.deform_conv2d: {
         "input": REQUIRED, "offset": REQUIRED, "weight": REQUIRED, "bias": None, "stride": 1, "padding": 0, "dilation": 1,
         "mask": None},
+    mmdet.DeformConv: {**WITH_DEFAULTS, "deformable_groups": 1, "bias": False},
+    mmdet.DeformConvPack: {**WITH_DEFAULTS, "deformable_groups": 1, "bias": False},
+    mmdet.ModulatedDeformConv: {**WITH_DEFAULTS, "deformable_groups": 1, "bias": True},
+    mmdet.ModulatedDeformConvPack: {**WITH_DEFAULTS, "deformable_groups": 1, "bias": True},
+    modulated_deform_conv.DCN: {**WITH_DEFAULTS, "deform_groups": 1, "deformable_groups": None, "bias": True},
     detectron2.DeformConv: {**WITH_DEFAULTS, "deformable_groups": 1, "bias": False, "norm": None, "activation": None},
     detectron2.ModulatedDeformConv: {
         **WITH_DEFAULTS, "deformable_groups": 1, "bias": True, "norm": None, "activation": None},
@@ -187,12 +192,29 @@ def test_detectron2_applies_norm_and_activation() -> None:
 def test_deformable_groups_is_still_understood_by_mmcv() -> None:
     with pytest.warns(DeprecationWarning, match="deform_groups"):
         assert mmcv.ModulatedDeformConv2dPack(4, 4, 3, deformable_groups=2).deform_groups == 2
+    with pytest.raises(TypeError, match="DCNv2: missing a required argument: 'padding'"):
+        dcn_v2.DCNv2(4, 4, 3, 1)
     with pytest.raises(TypeError, match="colour"):
         mmcv.DeformConv2d(4, 4, 3, colour=2)
 
 
-@pytest.mark.parametrize("make", [mmcv.DeformConv2d, detectron2.DeformConv])
+def test_tteepes_package_takes_either_name() -> None:
+    module = modulated_deform_conv.DCN(4, 4, 3, padding=1, deformable_groups=2)
+    assert module.deform_groups == 2 and module(torch.zeros(1, 4, 5, 5)).shape == (1, 4, 5, 5)
+    assert "conv_offset.weight" in module.state_dict()
+
+
+def test_a_subclass_with_other_arguments_shows_them() -> None:
+    class Own(mmcv.ModulatedDeformConv2d):
+        def __init__(self, width: int) -> None:
+            super().__init__(width, width, 3)
+
+    assert list(inspect.signature(Own).parameters) == ["width"] and Own(4).out_channels == 4
+
+
+@pytest.mark.parametrize("make", [mmcv.DeformConv2d, detectron2.DeformConv, mmdet.DeformConv])
 def test_v1_has_no_bias(make: Any) -> None:
+    assert make(4, 4, 3).bias is None
     with pytest.raises(ValueError, match="bias"):
         make(4, 4, 3, bias=True)
 

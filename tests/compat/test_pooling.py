@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from typing import Any
 
 import pytest
@@ -11,7 +12,15 @@ from ops.pooling_cases import naive_psroi_pool, naive_roi_pool
 from torch import Tensor, nn
 
 import dcnbuild
-from dcnbuild.compat import dcn_v2, dcn_v2_ext, deform_conv_ext, mmcv
+from dcnbuild.compat import (
+    dcn_v2,
+    dcn_v2_ext,
+    deform_conv_ext,
+    deform_pool_ext,
+    larger_ext,
+    mmcv,
+    mmdet,
+)
 
 
 def _inputs(channels: int = 4) -> tuple[Tensor, Tensor]:
@@ -129,6 +138,113 @@ def test_raw_psroi_calls(no_trans: int) -> None:
     )  # fmt: skip
     wanted = torch.autograd.grad(again, leaves, upstream, allow_unused=True, materialize_grads=True)
     assert all(torch.equal(grad, other) for grad, other in zip(grads, wanted))
+
+
+def test_raw_pooling_calls_of_mmdetection() -> None:
+    """Results are written, gradients are added; offsets for more RoIs get zeros behind those that were read."""
+    x, rois = _inputs()
+    trans = torch.randn(5, 2, 3, 3, dtype=torch.float64)
+    attributes = (0, 1.0, 4, 1, 3, 3, 2, 0.1)
+    leaves = [x.clone().requires_grad_(), trans.clone().requires_grad_()]
+    expected = dcnbuild.deform_psroi_pool(
+        leaves[0], rois, leaves[1][:3],
+        spatial_scale=1.0, pooled_size=3, sample_per_part=2, trans_std=0.1,
+    )  # fmt: skip
+    upstream = torch.randn_like(expected)
+    wanted = torch.autograd.grad(expected, leaves, upstream)
+    out, counts = x.new_empty(0), x.new_empty(0)
+    with pytest.warns(UserWarning, match="trans has shape"):
+        deform_pool_ext.deform_psroi_pooling_cuda_forward(x, rois, trans, out, counts, *attributes)
+        grads = [torch.ones_like(x), torch.ones_like(trans)]
+        deform_pool_ext.deform_psroi_pooling_cuda_backward(
+            upstream, x, rois, trans, counts, *grads, *attributes
+        )
+    torch.testing.assert_close(out, expected.detach(), rtol=0, atol=1e-12)
+    assert counts.shape == out.shape
+    for total, grad in zip(grads, wanted):
+        torch.testing.assert_close(total, grad + 1, rtol=0, atol=1e-10)
+
+
+def test_raw_pooling_calls_of_mmcv() -> None:
+    x, rois = _inputs()
+    sizes = {
+        "pooled_height": 3,
+        "pooled_width": 2,
+        "spatial_scale": 0.5,
+        "sampling_ratio": 2,
+        "gamma": 0.2,
+    }
+    for offset in (torch.randn(3, 2, 3, 2, dtype=torch.float64), x.new_zeros(0)):
+        leaves = [x.clone().requires_grad_(), offset.clone().requires_grad_()]
+        given = leaves[1] if offset.numel() else None
+        expected = mmcv.deform_roi_pool(leaves[0], rois, given, (3, 2), 0.5, 2, 0.2)
+        upstream = torch.randn_like(expected)
+        wanted = torch.autograd.grad(
+            expected, leaves, upstream, allow_unused=True, materialize_grads=True
+        )
+        out = x.new_empty(0)
+        larger_ext.deform_roi_pool_forward(x, rois, offset, out, **sizes)
+        grads = [torch.zeros_like(x), torch.zeros_like(offset)]
+        larger_ext.deform_roi_pool_backward(upstream, x, rois, offset, *grads, **sizes)
+        assert torch.equal(out, expected.detach())
+        assert all(torch.equal(grad, other) for grad, other in zip(grads, wanted))
+
+
+def test_old_packs_have_as_many_layers_as_they_are_told() -> None:
+    """mmdetection 1.x: PS-RoI pooling by other names, and layers that can be counted."""
+    x, rois = _inputs()
+    module = mmdet.ModulatedDeformRoIPoolingPack(
+        1.0,
+        (3, 3),
+        4,
+        False,
+        1,
+        None,
+        2,
+        0.1,
+        num_offset_fcs=2,
+        num_mask_fcs=3,
+        deform_fc_channels=8,
+    ).double()
+    keys = {key.rpartition(".")[0] for key in module.state_dict()}
+    assert keys == {"offset_fc.0", "offset_fc.2", "mask_fc.0", "mask_fc.2", "mask_fc.4"}
+    _disturb(module)
+    still = naive_psroi_pool(x, rois, None, 1.0, 1, 3, 3, 2, 0.1)
+    offset = module.offset_fc(still.flatten(1)).view(3, 2, 3, 3).detach()
+    expected = naive_psroi_pool(x, rois, offset, 1.0, 1, 3, 3, 2, 0.1)
+    expected = expected * module.mask_fc(still.flatten(1)).view(3, 1, 3, 3)
+    torch.testing.assert_close(module(x, rois), expected, rtol=0, atol=1e-12)
+    with pytest.raises(ValueError, match="the same one twice"):
+        mmdet.DeformRoIPooling(1.0, (3, 2), 4, False)
+
+
+def test_raw_calls_with_larger_maps() -> None:
+    """The gradient of what was read, and zeros behind it, in each image."""
+    torch.manual_seed(0)
+    x, weight, bias = torch.randn(2, 3, 4, 5), torch.randn(6, 3, 3, 3), torch.randn(6)
+    offset, mask = torch.randn(2, 18, 6, 6), torch.rand(2, 9, 6, 6)
+    leaves = [t.clone().requires_grad_() for t in (x, offset, mask, weight, bias)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = dcn_v2.dcn_v2_conv(*leaves, 1, 1, 1, 1)
+        upstream = torch.randn_like(expected)
+        wanted = torch.autograd.grad(expected, leaves, upstream)
+        v2 = (3, 3, 1, 1, 1, 1, 1, 1)
+        output = dcn_v2_ext.dcn_v2_forward(x, weight, bias, offset, mask, *v2, 1)
+        grads = dcn_v2_ext.dcn_v2_backward(x, weight, bias, offset, mask, upstream, *v2, 1)
+        into, buffer = x.new_empty(0), x.new_empty(0)
+        deform_conv_ext.modulated_deform_conv_forward(
+            x, weight, bias, buffer, offset, mask, into, buffer, *v2, 1, 1, True
+        )
+        sums = [torch.zeros_like(t) for t in (x, offset, mask, weight, bias)]
+        deform_conv_ext.modulated_deform_conv_backward(
+            x, weight, bias, buffer, offset, mask, buffer,
+            sums[0], sums[3], sums[4], sums[1], sums[2], upstream, *v2, 1, 1, True,
+        )  # fmt: skip
+    assert torch.equal(output, expected.detach()) and torch.equal(into, output)
+    assert not wanted[1][:, -1, -1, -1].any() and wanted[1].any()
+    for other in (grads, sums):
+        assert all(torch.equal(grad, right) for grad, right in zip(other, wanted))
 
 
 def test_raw_convolution_calls() -> None:

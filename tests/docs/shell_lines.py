@@ -30,7 +30,7 @@ OTHERS: dict[str, str] = {
     "which": r"(-a )?\w+",
     "ls": r"(-d )?/usr/local/cuda\*?",
     "source": r"~/\.bashrc",
-    "uv": r"pip install \.",
+    "uv": r"pip install (\.|--no-build-isolation \.|[\w>=. ']+)",
     "tensorboard": r"--logdir \S+",
     "git": r"(clone|diff|status)( \S+)*",
     "cd": r"\S+",

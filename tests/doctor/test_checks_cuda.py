@@ -23,10 +23,8 @@ def test_no_toolkit_for_a_cuda_torch() -> None:
     finding = one(nothing, "toolkit-missing")
     assert finding.severity == "warning"
     assert finding.fix == (
-        'python -m pip install "cuda-toolkit[nvcc,cccl]==13.0.*"',
-        f"ln -sfn lib {CU13}/lib64",
-        f"ln -sf libcudart.so.13 {CU13}/lib/libcudart.so",
-        f"export CUDA_HOME={CU13}",
+        "dcnbuild toolkit install 13.0",
+        'export CUDA_HOME="$(dcnbuild toolkit install 13.0)"',
     )
     assert one(replace(nothing, wants_cuda=True), "toolkit-missing").severity == "error"
 
@@ -34,8 +32,14 @@ def test_no_toolkit_for_a_cuda_torch() -> None:
 def test_older_toolkits_come_from_elsewhere() -> None:
     facts = broken(toolkits=(), cuda_home=None, torch=torch("2.5.1", "12.4"))
     assert one(facts, "toolkit-missing").fix == (
-        "sudo apt-get install cuda-toolkit-12-4  # from NVIDIA's package repository",
-        "export CUDA_HOME=/usr/local/cuda-12.4",
+        "# from the package repository of NVIDIA:",
+        "sudo apt-get install cuda-toolkit-12-5",  # Ubuntu 24.04 has no 12.4 there
+        "export CUDA_HOME=/usr/local/cuda-12.5",
+    )
+    debian = replace(facts, machine=replace(HEALTHY.machine, distribution="debian 12"))
+    assert one(debian, "toolkit-missing").fix == (
+        "dcnbuild toolkit install 12.4",
+        'export CUDA_HOME="$(dcnbuild toolkit install 12.4)"',
     )
     conda = replace(facts, variables=variables(CONDA_PREFIX="/opt/conda"))
     assert one(conda, "toolkit-missing").fix == (
@@ -105,11 +109,12 @@ def test_what_cpath_fills_in_is_not_missing() -> None:
     assert "missing: cusparse.h" in one(half, "toolkit-incomplete").evidence
 
 
-def test_headers_of_another_cuda_are_linked_and_not_put_on_cpath() -> None:
+def test_headers_of_another_cuda_are_never_mixed_into_a_toolkit() -> None:
     lender = PackageHeaders(Path(f"{CU13}/include"), ("cusparse.h",), "13.2")
     facts = broken(toolkits=(incomplete("cusparse.h"),), package_headers=(lender,))
     assert one(facts, "toolkit-incomplete").fix == (
-        f"cp -rsn {CU13}/include/. /usr/local/cuda-13.0/include/",
+        "# from the package repository of NVIDIA:",
+        "sudo apt-get install libcusparse-dev-13-0",
     )
 
 
@@ -117,12 +122,22 @@ def test_headers_that_nobody_lends_are_installed() -> None:
     facts = broken(toolkits=(incomplete("cusparse.h", "cublas_v2.h", version="12.4"),))
     facts = replace(facts, torch=torch("2.5.1", "12.4"))
     assert one(facts, "toolkit-incomplete").fix == (
-        "sudo apt-get install libcublas-dev-12-4 libcusparse-dev-12-4"
-        "  # from NVIDIA's package repository",
+        "# from the package repository of NVIDIA:",
+        "sudo apt-get install libcublas-dev-12-4 libcusparse-dev-12-4",
     )
     pip = replace(incomplete("cusparse.h"), root=Path(CU13))
     assert one(broken(toolkits=(pip,)), "toolkit-incomplete").fix == (
-        "python -m pip install nvidia-cusparse",
+        "python -m pip install 'cuda-toolkit[nvcc,cccl,cusparse]==13.0.*'",
+    )
+    cache = Path("/home/ada/.cache/dcnbuild/toolkits/cuda-13.0")
+    ours = replace(incomplete("cusparse.h"), root=cache, found_by=(f"cache: {cache}", "CUDA_HOME"))
+    assert one(broken(toolkits=(ours,)), "toolkit-incomplete").fix == (
+        f"rm -rf {cache}",
+        "dcnbuild toolkit install --math-headers 13.0",
+    )
+    whole = (incomplete("cusparse.h"), toolkit("13.2", "/usr/local/cuda-13.2"))
+    assert one(broken(toolkits=whole), "toolkit-incomplete").fix == (
+        "export CUDA_HOME=/usr/local/cuda-13.2",
     )
 
 
@@ -132,7 +147,7 @@ def test_without_these_nothing_compiles(vital: str) -> None:
     finding = one(facts, "toolkit-incomplete")
     assert finding.severity == "error"
     assert vital in finding.cause
-    assert finding.fix[0].startswith("python -m pip install")
+    assert finding.fix[0] == "dcnbuild toolkit install 13.0"
 
 
 def test_what_dcnbuild_does_not_include_does_not_stop_its_build() -> None:
@@ -170,8 +185,13 @@ def test_cuda_home_was_meant_to_be_another_or_is_to_be_unset() -> None:
         home("/usr/lcoal/cuda", exists=False, has_nvcc=False), meant=Path("/usr/local/cuda")
     )
     assert one(broken(cuda_home=meant), "cuda-home-wrong").fix == (
-        "export CUDA_HOME=/usr/local/cuda",
+        "export CUDA_HOME=/usr/local/cuda-13.0",  # what fits torch, and where that link leads
     )
+    older = replace(meant, meant=Path("/usr/local/cuda-12.1"))
+    facts = broken(
+        cuda_home=older, toolkits=(toolkit("12.4"), toolkit("12.1")), torch=torch("2.5.1", "12.1")
+    )
+    assert one(facts, "cuda-home-wrong").fix == ("export CUDA_HOME=/usr/local/cuda-12.1",)
     alone = broken(cuda_home=home("/x", exists=False, has_nvcc=False), toolkits=())
     assert one(alone, "cuda-home-wrong").fix == ("unset CUDA_HOME",)
 
@@ -253,7 +273,7 @@ def test_a_gpu_that_the_toolkit_has_dropped() -> None:
     facts = broken(driver=gpu_driver("580.95.05", "13.0", V100))
     finding = one(facts, "gpu-not-in-toolkit")
     assert "compute capability 7.5 and newer" in finding.cause
-    assert finding.fix[0].endswith("/cu126")
+    assert finding.fix[0].endswith("/cu126") and len(finding.fix) > 1  # and a toolkit for that one
     older = broken(toolkits=(toolkit("12.4"),), driver=gpu_driver("580.95.05", "13.0", RTX_5090))
     assert found(older, "gpu-not-in-toolkit") == []  # its PTX runs there
     assert found(broken(toolkits=(toolkit("99.0"),)), "gpu-not-in-toolkit") == []
@@ -270,7 +290,26 @@ def test_a_gpu_that_the_toolkit_has_dropped() -> None:
 def test_an_arch_list_that_cannot_be(text: str, said: str) -> None:
     finding = one(broken(variables=variables(TORCH_CUDA_ARCH_LIST=text)), "arch-list-unknown")
     assert finding.cause == said
-    assert finding.fix == ("export TORCH_CUDA_ARCH_LIST='7.5;8.0;8.6;9.0;10.0;12.0+PTX'",)
+    everything = "'7.5;8.0;8.6;9.0;10.0;12.0+PTX'"
+    meant = "8.6" if text == "sm_86" else everything
+    assert finding.fix == (f"export TORCH_CUDA_ARCH_LIST={meant}",)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("86", "8.6"),
+        ("sm_86", "8.6"),
+        ("compute_89", "8.9"),
+        ("80;86", "'8.0;8.6'"),
+        ("120+PTX", "'8.9;12.0+PTX'"),  # and what the GPU that is there takes
+        ("9.0a,100", "'8.9;9.0a;10.0'"),
+        ("8.6,rubbish", "'7.5;8.0;8.6;9.0;10.0;12.0+PTX'"),
+    ],
+)
+def test_other_spellings_of_an_arch_list(text: str, meant: str) -> None:
+    facts = broken(variables=variables(TORCH_CUDA_ARCH_LIST=text))
+    assert one(facts, "arch-list-unknown").fix == (f"export TORCH_CUDA_ARCH_LIST={meant}",)
 
 
 @pytest.mark.parametrize(
@@ -341,5 +380,5 @@ def test_lines_for_the_shell_in_use(shell: str, line: str) -> None:
 
 
 def test_no_sudo_for_root() -> None:
-    facts = replace(machine(root=True), toolkits=(), torch=torch("2.5.1", "12.4"))
-    assert one(facts, "toolkit-missing").fix[0].startswith("apt-get install cuda-toolkit-12-4")
+    facts = replace(machine(root=True), toolkits=(), torch=torch("2.8.0", "12.8"))
+    assert one(facts, "toolkit-missing").fix[1].startswith("apt-get install cuda-toolkit-12-8")

@@ -17,9 +17,12 @@ INDEX = "https://download.pytorch.org/whl"
 def test_a_driver_that_is_too_old_for_torch() -> None:
     finding = one(broken(driver=gpu_driver("535.104.05", "12.2")), "driver-too-old")
     assert finding.severity == "error"
-    assert finding.fix == (
-        f"python -m pip install --force-reinstall torch==2.14.1 --index-url {INDEX}/cu126",
+    assert finding.fix[0] == (
+        f"python -m pip install --force-reinstall torch==2.14.1 --index-url {INDEX}/cu126"
     )
+    assert (
+        finding.fix[-1] == "export CUDA_HOME=/usr/local/cuda-12.6"
+    )  # 13.0 does not fit that torch
     assert "CUDA 13.0 needs driver 580 or newer" in finding.evidence
 
 
@@ -106,20 +109,44 @@ def test_no_gpu_is_told_to_those_who_have_cuda() -> None:
     assert found(without_cuda, "gpu-missing") == []
 
 
-def test_hidden_gpus() -> None:
-    for value in ("-1", " -1"):
-        facts = broken(variables=variables(CUDA_VISIBLE_DEVICES=value))
-        assert one(facts, "gpu-hidden").fix == ("unset CUDA_VISIBLE_DEVICES",)
-    for facts in (
-        broken(variables=variables(CUDA_VISIBLE_DEVICES="0,1")),
-        broken(variables=variables(CUDA_VISIBLE_DEVICES="-1"), driver=Driver()),
-    ):
-        assert found(facts, "gpu-hidden") == []
+TWO = gpu_driver("580.95.05", "13.0", RTX_5090, RTX_5090)
+
+
+@pytest.mark.parametrize(
+    ("value", "severity"),
+    [
+        ("-1", "warning"),
+        (" -1", "warning"),
+        ("", "warning"),
+        ("none", "warning"),
+        ("NoDevFiles", "warning"),
+        ("2", "warning"),
+        ("cuda:0", "warning"),
+        ("all", "warning"),
+        ("0 1", "warning"),
+        ("0,0", "warning"),
+        ("0,2", "note"),
+        ("0,-1,1", "note"),
+        ("1,", "note"),
+        ("0", None),
+        ("1,0", None),
+        (" 0 , 1 ", None),
+        ("GPU-8932f937", None),
+        ("MIG-GPU-8932f937/1/0", None),
+    ],
+)
+def test_hidden_gpus(value: str, severity: str | None) -> None:
+    facts = broken(variables=variables(CUDA_VISIBLE_DEVICES=value), driver=TWO)
+    findings = found(facts, "gpu-hidden")
+    assert [item.severity for item in findings] == [severity] * bool(severity)
+    assert all(item.fix == ("unset CUDA_VISIBLE_DEVICES",) for item in findings)
+    assert found(replace(facts, driver=Driver()), "gpu-hidden") == []
+    assert found(broken(driver=TWO), "gpu-hidden") == []
 
 
 def test_torch_is_not_there() -> None:
     assert one(broken(torch=None), "torch-missing").fix == ("python -m pip install torch==2.15.0",)
-    alone = broken(torch=None, driver=Driver(devices=0))
+    alone = broken(torch=None, driver=Driver(devices=0), toolkits=())
     assert one(alone, "torch-missing").fix == (
         f"python -m pip install torch==2.15.0 --index-url {INDEX}/cpu",
     )
@@ -199,7 +226,7 @@ def test_the_torch_of_the_notes() -> None:
     assert one(broken(wanted_torch="2.14.7"), "torch-never-existed").cause.endswith(
         "of 2.14 there are 2.14.0, 2.14.1."
     )
-    for wanted in (None, "2.14", "99.0", "rubbish"):
+    for wanted in (None, "2.14", "latest", "cu126", "rubbish"):
         assert found(broken(wanted_torch=wanted), "torch-never-existed") == []
 
 
@@ -210,7 +237,7 @@ def test_a_torch_for_another_python() -> None:
     assert "needs Python 3.7 to 3.11, this is 3.13.0" in finding.evidence[0]
     assert finding.fix == (
         "python3.11 -m venv torch-1.13.1",
-        'torch-1.13.1/bin/python -m pip install torch==1.13.1 "numpy<2"',
+        "torch-1.13.1/bin/python -m pip install torch==1.13.1 'numpy<2'",
     )
 
 

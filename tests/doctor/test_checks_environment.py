@@ -52,8 +52,23 @@ def test_a_gcc_that_nvcc_refuses_and_no_other() -> None:
         "export CC=/usr/bin/gcc-12",
     )
     assert one(replace(facts, wants_cuda=True), "gcc-too-new").severity == "error"
-    fedora = replace(facts, machine=replace(HEALTHY.machine, package_manager="dnf"))
-    assert one(fedora, "gcc-too-new").fix == ()
+    fedora = replace(HEALTHY.machine, package_manager="dnf", distribution="fedora 42")
+    assert (
+        one(replace(facts, machine=fedora), "gcc-too-new").fix[0]
+        == (
+            "conda install -c conda-forge gcc_linux-64=12 gxx_linux-64=12"  # Fedora has no gcc 12 beside its own
+        )
+    )
+    arch = replace(HEALTHY.machine, package_manager="pacman", distribution="arch")
+    assert "yay -S gcc12" in one(replace(facts, machine=arch), "gcc-too-new").fix
+
+
+def test_a_gcc_that_the_toolkit_to_be_installed_will_refuse() -> None:
+    """Both findings' fixes are pasted at once."""
+    facts = replace(compilers(gcc("14.2.0")), toolkits=(), cuda_home=None)
+    finding = one(facts, "gcc-too-new")
+    assert finding.severity == "warning" and "not installed yet" in finding.evidence[0]
+    assert found(replace(facts, driver=Driver()), "gcc-too-new") == []
 
 
 def test_a_clang_that_nvcc_refuses() -> None:
@@ -71,9 +86,9 @@ def test_a_clang_that_nvcc_refuses() -> None:
     [
         compilers(gcc("12.4.0")),
         compilers(gcc("13.3.0"), cuda="12.4"),
-        compilers(gcc("99.0"), cuda="99.0"),
+        replace(compilers(gcc("99.0"), cuda="99.0"), torch=torch("99.0", "99.0"), driver=Driver()),
         replace(compilers(gcc("13.3.0")), nvcc_compiler=None),
-        replace(compilers(gcc("13.3.0")), torch=torch("2.5.1+cpu", None)),
+        replace(compilers(gcc("13.3.0")), torch=torch("2.5.1+cpu", None), driver=Driver()),
     ],
 )
 def test_where_no_gcc_is_too_new(facts: Facts) -> None:
@@ -126,7 +141,10 @@ def test_pythons_headers(has_headers: bool | None, says: int) -> None:
 
 def test_another_environment_is_active() -> None:
     facts = python(is_active=False, executable=Path("/usr/bin/python3"))
-    assert one(facts, "venv-mismatch").fix == ("/home/ada/venv/bin/python -m pip install dcnbuild",)
+    assert one(facts, "venv-mismatch").fix == (
+        "# in the checkout of dcnbuild:",
+        "/home/ada/venv/bin/python -m pip install -v .",
+    )
     for is_active in (True, None):
         assert found(python(is_active=is_active), "venv-mismatch") == []
 
@@ -324,7 +342,7 @@ def test_what_a_library_can_lack(fields: dict[str, object], id: str) -> None:
     finding = one(library(**fields), id)
     assert any("/x/_C.so" in line for line in finding.evidence)
     own = one(library(**{**fields, "own": True}), id)
-    assert not own.fix or "dcnbuild" in own.fix[-1]
+    assert not own.fix or "dcnbuild" in own.fix[-2]
 
 
 @pytest.mark.parametrize(

@@ -206,10 +206,33 @@ def test_only_names_of_variables_are_set(name: str) -> None:
         assert fix.lines(Target())[0].startswith("# by hand")
 
 
+@pytest.mark.parametrize("version", ["13.0;id", "13", "", "a.b", "13.0 --flag", "-1.0", "13.0\n"])
+def test_only_versions_are_versions_of_toolkits(version: str) -> None:
+    for fix in (fixes.install_toolkit(version), fixes.use_toolkit(version)):
+        (line,) = fix.lines(Target(manager="apt-get"))
+        assert line.startswith("# by hand")
+
+
+def test_quotes_are_not_nested_where_the_shell_cannot() -> None:
+    fix = fixes.set_env_from("A", "echo", "a'b c")
+    assert fix.lines(target("sh")) == ("export A=\"$(echo 'a'\\''b c')\"",)
+    assert fix.lines(target("fish")) == ("set -gx A (echo 'a\\'b c')",)
+    for shell, mark in (("csh", "#"), ("cmd", "rem")):
+        assert fix.lines(target(shell))[0].startswith(f"{mark} by hand")  # type: ignore[arg-type]
+
+
 TOOLKITS = {
-    ("ubuntu 24.04", "12.4"): "dcnbuild toolkit install 12.4",
-    ("ubuntu 24.04", "12.1"): "dcnbuild toolkit install 12.4",
-    ("ubuntu 24.04", "11.3"): "dcnbuild toolkit install 11.8",
+    ("ubuntu 24.04", "12.4"): "sudo apt-get install cuda-toolkit-12-5",  # there is no 12.4 for it
+    ("ubuntu 24.04", "12.1"): "sudo apt-get install cuda-toolkit-12-5",
+    ("ubuntu 22.04", "12.1"): "sudo apt-get install cuda-toolkit-12-1",
+    (
+        "ubuntu 24.04",
+        "11.3",
+    ): "# install CUDA 11.3 from https://developer.nvidia.com/cuda-11-3-0-download-archive",
+    ("debian 12", "12.4"): "dcnbuild toolkit install 12.4",
+    ("debian 13", "12.1"): "dcnbuild toolkit install 12.4",
+    ("debian 13", "11.3"): "dcnbuild toolkit install 11.8",
+    ("debian 12", "12.8"): "sudo apt-get install cuda-toolkit-12-8",
     ("ubuntu 24.04", "12.8"): "sudo apt-get install cuda-toolkit-12-8",
     (
         "ubuntu 26.04",
@@ -232,6 +255,19 @@ def test_a_toolkit_is_installed_from_where_there_is_one(wanted: tuple[str, str],
     lines = fixes.install_toolkit(version).lines(Target(manager=manager, distribution=distribution))
     assert line in lines
     assert lines[-1].startswith("export CUDA_HOME=")
+
+
+def test_where_the_distribution_is_not_known_both_ways_are_told() -> None:
+    lines = fixes.install_toolkit("12.4").lines(Target(manager="apt-get"))
+    assert lines[1::2] == (
+        "dcnbuild toolkit install 12.4",
+        "sudo apt-get install cuda-toolkit-12-4",
+    )
+    assert lines[::2] == (
+        "# on Debian:",
+        "# on Ubuntu, from the package repository of NVIDIA:",
+        "export CUDA_HOME=/usr/local/cuda-12.4",
+    )
 
 
 def test_conda_gets_condas_toolkit_and_gcc() -> None:

@@ -12,7 +12,7 @@ import pytest
 from doctor.machines import broken
 
 from dcnbuild.doctor.examples import EXAMPLES, HEALTHY, torch
-from dcnbuild.doctor.finding import Finding
+from dcnbuild.doctor.finding import Finding, FindingError
 from dcnbuild.doctor.registry import examine
 from dcnbuild.doctor.report import details, plain, show, summary, to_json
 from dcnbuild.doctor.resolver import Resolution, resolve
@@ -72,9 +72,11 @@ def test_every_example_can_be_shown() -> None:
 def test_the_pip_line_and_why_nothing_newer() -> None:
     facts = broken(driver=Driver("535.104.05", "12.2", (), (Gpu("RTX 4090", (8, 9)),)))
     text = printed(facts, [], resolve(facts))
-    assert "the newest torch for this machine: 2.14.1 (CUDA 12.6)" in text
+    assert "the newest torch on this machine: 2.14.1 (CUDA 12.6)" in text
     assert "not 2.15.0 (CUDA 13.2), 2.14.1 (CUDA 13.0)" in text
-    assert "no pip line: there never was a torch 1.16" in printed(facts, [], resolve(facts, "1.16"))
+    assert "no pip line for torch ==1.16.*: there never was a torch 1.16" in printed(
+        facts, [], resolve(facts, "1.16")
+    )
 
 
 def test_what_the_summary_says_of_what_is_missing() -> None:
@@ -116,7 +118,7 @@ def test_the_schema_of_the_json() -> None:
 
 def test_the_pip_line_in_the_json() -> None:
     document = json.loads(to_json(HEALTHY, [], resolve(HEALTHY)))
-    assert set(document["pip"]) == {"line", "problem", "rejected"}
+    assert set(document["pip"]) == {"asked", "line", "problem", "rejected"}
     assert re.fullmatch(r"python -m pip install torch==\d+\.\d+\.\d+.*", document["pip"]["line"])
 
 
@@ -132,3 +134,13 @@ def test_lines_are_not_padded_and_no_value_makes_a_line_of_its_own() -> None:
     assert [line for line in lines if line != line.rstrip()] == []
     assert any(line.endswith("x" * 300) for line in lines)
     assert any(line.endswith("a\\u000aerror: it is\\u001b[31m") for line in lines)
+
+
+def test_a_line_end_in_a_path_begins_no_line_of_the_report() -> None:
+    evil = "/opt/cuda\n  to fix it:\n    rm -rf ~\x1b[2J\u202e"
+    finding = Finding("x", "error", "x", f"{evil} is missing.", (f"CUDA_HOME={evil}",))
+    facts = replace(HEALTHY, variables={"CUDA_HOME": evil})
+    for text in (printed(facts, [finding], None, verbose=True), str(FindingError(finding))):
+        assert not any(line.strip().startswith(("rm", "to fix")) for line in text.splitlines())
+        assert text.replace("\n", "").isprintable()
+        assert "/opt/cuda\\u000a" in text

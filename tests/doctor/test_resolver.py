@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from doctor.machines import broken, machine, python
+from doctor.machines import broken, machine, one, python
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dcnbuild.compatibility import table
-from dcnbuild.doctor.examples import HEALTHY, RTX_4090, RTX_5090, V100, gpu_driver, torch
+from dcnbuild.doctor.examples import HEALTHY, RTX_4090, RTX_5090, V100, gpu_driver, toolkit, torch
 from dcnbuild.doctor.resolver import Resolution, rejection, resolve, wheels
+from dcnbuild.doctor.wish import parse_wish
 from dcnbuild.environment.facts import Driver, Facts, Gpu
 
 INDEX = "https://download.pytorch.org/whl"
@@ -19,6 +22,10 @@ H100 = Gpu("NVIDIA H100", (9, 0), 81559)
 
 def on(driver: str, cuda: str, *gpus: Gpu, version: str = "3.11.9") -> Facts:
     return replace(python(version=version), driver=gpu_driver(driver, cuda, *gpus), torch=None)
+
+
+#: No driver and no GPU, but a toolkit.
+BUILDER = broken(driver=Driver(devices=0), torch=None)
 
 
 def line(facts: Facts, wanted: str | None = None) -> str | None:
@@ -45,19 +52,34 @@ def line(facts: Facts, wanted: str | None = None) -> str | None:
         (
             on("460.27.04", "11.2", Gpu("NVIDIA GeForce RTX 3090", (8, 6)), version="3.8.1"),
             "1.12",
-            f'torch==1.12.1+cu116 "numpy<2" --extra-index-url {INDEX}/cu116',
+            f"torch==1.12.1+cu116 'numpy<2' --extra-index-url {INDEX}/cu116",
         ),
         (
             on("440.33.01", "10.2", V100, version="3.7.1"),
             "1.6.0+cu101",
-            f'torch==1.6.0+cu101 "numpy<2" -f {INDEX}/torch_stable.html',
+            f"torch==1.6.0+cu101 'numpy<2' -f {INDEX}/torch_stable.html",
         ),
-        (on("440.33.01", "10.2", V100, version="3.7.1"), "1.6", 'torch==1.6.0 "numpy<2"'),
+        (on("440.33.01", "10.2", V100, version="3.7.1"), "1.6", "torch==1.6.0 'numpy<2'"),
         (
-            broken(driver=Driver(devices=0), torch=None),
+            broken(driver=Driver(devices=0), torch=None, toolkits=()),
             None,
             f"torch==2.15.0 --index-url {INDEX}/cpu",
         ),
+        # a Docker build or a login node: no GPU, but what a build for one needs
+        (BUILDER, None, "torch==2.15.0"),
+        (BUILDER, "2.5", "torch==2.5.1"),
+        (BUILDER, "2.5.1+cu121", f"torch==2.5.1 --index-url {INDEX}/cu121"),
+        (BUILDER, "cpu", f"torch==2.15.0 --index-url {INDEX}/cpu"),
+        (
+            replace(BUILDER, toolkits=(toolkit("12.4"),)),
+            "2.14",
+            f"torch==2.14.1 --index-url {INDEX}/cu126",
+        ),
+        (replace(BUILDER, toolkits=(), torch=torch("2.5.1", "12.4")), "2.5.0", "torch==2.5.0"),
+        (replace(BUILDER, toolkits=()), "cu126", f"torch==2.14.1 --index-url {INDEX}/cu126"),
+        (on("610.43.02", "13.3", RTX_4090), ">=2.4,<2.8", "torch==2.7.1"),
+        (on("610.43.02", "13.3", RTX_4090), "latest", "torch==2.15.0"),
+        (on("535.104.05", "12.2", RTX_4090), "cu121", f"torch==2.5.1 --index-url {INDEX}/cu121"),
     ],
 )
 def test_the_newest_wheel_that_works(facts: Facts, wanted: str | None, expected: str) -> None:
@@ -101,8 +123,94 @@ def test_versions_that_never_were(wanted: str) -> None:
     assert str(resolve(HEALTHY, wanted).problem).startswith(f"there never was a torch {wanted}")
 
 
-def test_versions_that_are_not_in_the_table() -> None:
-    assert resolve(HEALTHY, "99.0").problem == "torch 99.0 is not in the table of wheels."
+@pytest.mark.parametrize(
+    ("wanted", "problem"),
+    [
+        ("99.0", "there is no torch 99.0 in the table of wheels; the newest is 2.15.0."),
+        ("2.16", "there is no torch 2.16 in the table of wheels; the newest is 2.15.0."),
+        ("1.99", "there never was a torch 1.99; the last 1.x is 1.13.1."),
+        (">=3", "no torch of the table of wheels is >=3; the newest is 2.15.0."),
+        (
+            "2.5.1+cu130",
+            "there is no torch ==2.5.1 for CUDA 13.0 in the table of wheels; there are cpu, cu118, cu121, cu124.",
+        ),
+    ],
+)
+def test_versions_that_are_not_in_the_table(wanted: str, problem: str) -> None:
+    assert resolve(HEALTHY, wanted).problem == problem
+    assert one(broken(wanted_torch=wanted), "torch-never-existed").severity == "error"
+
+
+@pytest.mark.parametrize(
+    ("text", "understood"),
+    [
+        ("2.5", "torch ==2.5.*"),
+        ("v2.5.1", "torch ==2.5.1"),
+        ("torch==2.5.1", "torch ==2.5.1"),
+        ("PyTorch 2.5", "torch ==2.5.*"),
+        ("2", "torch ==2.*"),
+        ("2.5.1+cu121", "torch ==2.5.1 for CUDA 12.1"),
+        ("2.5 cu121", "torch ==2.5.* for CUDA 12.1"),
+        ("latest", "the newest torch"),
+        ("Latest+cpu", "the newest torch without CUDA"),
+        ("cu126", "the newest torch for CUDA 12.6"),
+        ("CUDA 12.6", "the newest torch for CUDA 12.6"),
+        ("cuda12.6", "the newest torch for CUDA 12.6"),
+        (">=2", "torch >=2"),
+        ("torch>=2.1, <2.4", "torch <2.4,>=2.1"),
+        ("~=2.5.0", "torch ~=2.5.0"),
+        ("2.5.*", "torch ==2.5.*"),
+    ],
+)
+def test_what_is_asked_for(text: str, understood: str) -> None:
+    assert str(parse_wish(text)) == understood
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "abc",
+        "",
+        " ",
+        "+",
+        "2.5+",
+        "2.5+abc",
+        "nightly",
+        "==",
+        ">=x",
+        "2..5",
+        "1.2.3.4.5",
+        "rocm6.2",
+        "$(id)",
+        "²",
+    ],
+)
+def test_what_asks_for_nothing(text: str) -> None:
+    with pytest.raises(ValueError, match=r"expected e\.g\. 2\.5\.1") as caught:
+        parse_wish(text)
+    assert text in str(caught.value)
+
+
+@given(st.text(max_size=12))
+def test_any_text_is_understood_or_refused(text: str) -> None:
+    try:
+        wish = parse_wish(text)
+    except ValueError:
+        return
+    assert parse_wish(f"{wish.specifier or 'latest'}{'+' + wish.tag if wish.tag else ''}") == wish
+
+
+@pytest.mark.parametrize("torch_wheel", ["2.5.1", "2.0.1", "2.14.1"])
+def test_torchvision_and_torchaudio_go_along(torch_wheel: str) -> None:
+    """They are compiled against one torch: left behind, `import torchvision` fails."""
+    packages = {"torchvision": "0.16.0", "torchaudio": "2.1.0"}
+    facts = replace(
+        on("610.43.02", "13.3", RTX_4090), python=python(packages=packages, version="3.10.1").python
+    )
+    vision = {"2.5.1": "0.20", "2.0.1": "0.15", "2.14.1": "0.29"}[torch_wheel]
+    assert f"torch=={torch_wheel} 'torchvision=={vision}.*' torchaudio" in str(
+        line(facts, torch_wheel)
+    )
 
 
 def test_pip_would_take_another_build_of_the_same_version_for_done() -> None:
@@ -141,7 +249,7 @@ def test_what_is_chosen_is_never_rejected(release: str, driver: str, gpu: Gpu) -
         assert resolution.wheel.torch == row.newest
     for wheel, reason in resolution.rejected:
         assert rejection(wheel, facts) == reason
-    tried = list(wheels(row.newest, wants_cuda=True))
+    tried = list(wheels(parse_wish(row.newest), facts))
     assert len(tried) == len(row.variants)
     assert tried[0].cuda == row.default
 

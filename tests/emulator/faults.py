@@ -91,8 +91,8 @@ FAULTS = (
     Fault(
         "truncation for floor",
         "sampling.h",
-        "if (acc_t(sample.y0) > y) --sample.y0;",
-        "sample.y0 = static_cast<int32_t>(y);",
+        "if (acc_t(y0) > y) --y0;",
+        "",
         RANDOM,
     ),
     Fault(
@@ -102,8 +102,8 @@ FAULTS = (
     Fault(
         "mask ignored in the gradient of the offset",
         "cuda/columns.cuh",
-        "mask * value_dx(sample, dot[0], dot[1], dot[2], dot[3])",
-        "value_dx(sample, dot[0], dot[1], dot[2], dot[3])",
+        "value_dx(sample, mask, dot[0], dot[1], dot[2], dot[3])",
+        "value_dx(sample, acc_t(1), dot[0], dot[1], dot[2], dot[3])",
         RANDOM,
     ),
     Fault(
@@ -127,13 +127,30 @@ FAULTS = (
     Fault(
         "NaN passes for inside",
         "sampling.h",
-        "y > acc_t(-1) && y < acc_t(height)",
-        "!(y <= acc_t(-1)) && !(y >= acc_t(height))",
+        "y > acc_t(-1) && y < limit",
+        "!(y <= acc_t(-1)) && !(y >= limit)",
         "nan or outside",
     ),
     Fault(
         "exactly -1 taken for inside",
         *("sampling.h", "x > acc_t(-1)", "x >= acc_t(-1)", "test_outside_is_zero"),
+    ),
+    Fault(
+        "a sample outside passes on what is not finite",
+        *("cuda/columns.cuh", "sample.outside()", "false", "test_not_finite"),
+    ),
+    Fault(
+        "position compared with a rounded side",
+        *("sampling.h", "x0 >= width", "x >= acc_t(width)", "test_beyond_2_24"),
+    ),
+    Fault(
+        "pooling: the last pixel of a wide image not clamped",
+        "deform_pool.h",
+        *(
+            "side.low = last, side.l = acc_t(0);",
+            "side.l = acc_t(0);",
+            "test_pool and test_beyond_2_24",
+        ),
     ),
     Fault(
         "the chunk's begin ignored",

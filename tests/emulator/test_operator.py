@@ -7,6 +7,7 @@ from types import ModuleType
 import pytest
 import torch
 from ops.cases import assert_close, random_case, run
+from ops.not_finite_cases import SETS, SHAPES, assert_same, results_of, wild_call
 from ops.test_agreement import (  # noqa: F401
     test_half_types_agree_with_float64_to_their_own_precision,
     test_larger_than_one_tile,
@@ -47,3 +48,16 @@ def test_random_configurations(
         assert all(actual[name].dtype == dtype for name in actual)
         wide = {name: t.double() for name, t in actual.items()}
         assert_close(wide, expected, TOLERANCE[dtype], (seed, case))
+
+
+@pytest.mark.parametrize("wild", SETS, ids="+".join)
+def test_not_finite(wild: tuple[str, ...], emulator: ModuleType) -> None:
+    """Every NaN and infinity where the CPU's kernels have it; on the deterministic route too."""
+    for number, case in enumerate(SHAPES):
+        for seed in range(2):
+            emulator.configure(ORDERS[seed], seed)
+            tensors = wild_call(case, wild, seed, torch.float64)
+            expected = results_of(torch.ops.dcnbuild, case, tensors)
+            for deterministic in (False, True):
+                actual = results_of(torch.ops.dcnbuild_emulated, case, tensors, deterministic)
+                assert_same(actual, expected, 1e-11, (number, seed, deterministic))

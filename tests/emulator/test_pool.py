@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from ops.cases import assert_close
-from ops.pooling_cases import ADAPTIVE, PSROI, ROI, PoolCase, random_case
+from ops.pooling_cases import ADAPTIVE, PSROI, ROI, PoolCase, pool_far_right, random_case
 from torch import Tensor
 
 from dcnbuild import reference_pooling
@@ -114,3 +114,15 @@ def test_nothing_to_pool_launches_nothing(emulator: ModuleType) -> None:
     result = _results(torch.ops.dcnbuild_emulated, ROI, tensors, False)
     assert result["output"].shape == (0, 4, 3, 2) and (result["grad_input"] == 0).all()
     assert not emulator.take_launches()
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_beyond_2_24_pixels(deterministic: bool) -> None:
+    def call(case: PoolCase, *tensors: Any) -> tuple[Tensor, Tensor]:
+        operators = torch.ops.dcnbuild_emulated
+        output = getattr(operators, case.operator)(*tensors, *case.attributes)
+        backward = getattr(operators, f"{case.operator}_backward")
+        ones, wanted = torch.ones_like(output), [True, False]
+        return output, backward(ones, *tensors, *case.attributes, wanted, deterministic)[0]
+
+    pool_far_right(call)

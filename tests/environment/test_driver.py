@@ -79,7 +79,7 @@ def test_devices_on_the_pci_bus(tmp_path: Path) -> None:
     ],
 )
 def test_lines_of_nvidia_smi(output: str, version: str, gpus: tuple[Gpu, ...]) -> None:
-    assert parse_smi(output) == (version, gpus, None)
+    assert parse_smi(output) == (version, gpus, None, 0)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,15 @@ def test_lines_of_nvidia_smi(output: str, version: str, gpus: tuple[Gpu, ...]) -
     ],
 )
 def test_complaints_of_nvidia_smi(output: str) -> None:
-    assert parse_smi(output) == (None, (), output.splitlines()[0])
+    assert parse_smi(output) == (None, (), output.splitlines()[0], 0)
+    preload = "ERROR: ld.so: object '/x.so' from LD_PRELOAD cannot be preloaded: ignored.\n"
+    assert parse_smi(preload + output) == parse_smi(output)
+
+
+def test_gpus_in_mig_mode() -> None:
+    line = "580.95.05, NVIDIA A100-SXM4-80GB, 81920, 8.0, {}\n"
+    output = line.format("Enabled") + line.format("Disabled") + line.format("[N/A]")
+    assert parse_smi(output)[3] == 1
 
 
 def test_nvidia_smi_is_asked_where_the_rest_is_silent(tmp_path: Path) -> None:

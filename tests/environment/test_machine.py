@@ -106,3 +106,40 @@ def test_a_cache_that_is_not_writable(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_no_cache_yet(tmp_path: Path) -> None:
     assert find_jit_caches({"HOME": str(tmp_path)}) == []
     assert find_jit_caches({}) == []
+
+
+@pytest.mark.parametrize(
+    ("files", "env", "container"),
+    [
+        ({}, {}, None),
+        ({".dockerenv": ""}, {}, "docker"),
+        ({"run/.containerenv": ""}, {}, "podman"),
+        ({".dockerenv": ""}, {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, "kubernetes"),
+        ({}, {"APPTAINER_CONTAINER": "/x.sif"}, "apptainer"),
+        ({"proc/1/cgroup": "12:pids:/docker/0123456789ab\n"}, {}, "docker"),
+        ({"proc/1/cgroup": "0::/init.scope\n"}, {}, None),
+    ],
+)
+def test_containers(
+    tmp_path: Path, files: dict[str, str], env: dict[str, str], container: str | None
+) -> None:
+    for name, text in files.items():
+        write(tmp_path / name, text)
+    assert find_machine(env, tmp_path).container == container
+
+
+def test_jetson_and_secure_boot(tmp_path: Path) -> None:
+    assert (find_machine({}, tmp_path).jetson, find_machine({}, tmp_path).secure_boot) == (
+        None,
+        None,
+    )
+    write(
+        tmp_path / "etc/nv_tegra_release",
+        "# R36 (release), REVISION: 4.3, GCID: 38968081\n# KERNEL\n",
+    )
+    variable = tmp_path / "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+    for last, expected in (("\x01", True), ("\x00", False)):
+        write(variable, f"\x06\x00\x00\x00{last}")
+        found = find_machine({}, tmp_path)
+        assert found.jetson == "R36 (release), REVISION: 4.3, GCID: 38968081"
+        assert found.secure_boot is expected

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from integration.features import needs
@@ -76,3 +78,60 @@ def test_flops_of_groups_and_of_half_a_backward() -> None:
     offset.requires_grad_()
     ours = counted(lambda: layer(x, offset).sum().backward())
     assert ours["dcnbuild.deform_conv2d_backward"] == 2 * forward
+
+
+class Counted(nn.Module):
+    """A convolution that predicts offsets, and a layer of ours that is given them; 626,688 multiply-accumulates."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offset = nn.Conv2d(8, 18, 3, padding=1, bias=False)
+        self.layer = dcnbuild.DeformConv2d(8, 16, 3, padding=1, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x, self.offset(x))
+
+
+EXPECTED = 18 * 72 * 16 * 16 + 16 * 72 * 16 * 16
+
+
+def by_thop(model: nn.Module, x: torch.Tensor) -> float:
+    thop = pytest.importorskip("thop", reason="thop is not installed")
+    return float(thop.profile(model, (x,), verbose=False)[0])
+
+
+def by_ptflops(model: nn.Module, x: torch.Tensor, backend: str = "pytorch") -> float:
+    ptflops = pytest.importorskip("ptflops", reason="ptflops is not installed")
+    quiet = {"as_strings": False, "print_per_layer_stat": False, "verbose": False}
+    count = ptflops.get_model_complexity_info
+    return float(count(model, tuple(x.shape[1:]), backend=backend, **quiet)[0])
+
+
+def by_ptflops_aten(model: nn.Module, x: torch.Tensor) -> float:
+    return by_ptflops(model, x, "aten")
+
+
+def by_fvcore(model: nn.Module, x: torch.Tensor) -> float:
+    nn_of_fvcore = pytest.importorskip("fvcore.nn", reason="fvcore is not installed")
+    analysis = nn_of_fvcore.FlopCountAnalysis(model, x).unsupported_ops_warnings(False)
+    return float(analysis.total())
+
+
+def by_mmengine(model: nn.Module, x: torch.Tensor) -> float:
+    analysis = pytest.importorskip("mmengine.analysis", reason="mmengine is not installed")
+    return float(analysis.get_model_complexity_info(model, None, x)["flops"])
+
+
+@pytest.mark.filterwarnings("ignore")  # theirs
+@pytest.mark.parametrize(
+    "count",
+    [by_thop, by_ptflops, by_ptflops_aten, by_fvcore, by_mmengine],
+    ids=lambda f: f.__name__,
+)
+def test_other_counters(count: Callable[[nn.Module, torch.Tensor], float]) -> None:
+    x = image(1, 8, 16, 16)
+    assert count(Counted(), x) == pytest.approx(
+        EXPECTED, rel=0.02
+    )  # ptflops counts a ReLU and the like
+    both = nn.Sequential(dcnbuild.DCN(8, 16, 3, padding=1, bias=False, modulated=False))
+    assert count(both, x) == pytest.approx(EXPECTED, rel=0.02)

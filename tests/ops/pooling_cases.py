@@ -227,3 +227,25 @@ def gradients(function: Any, tensors: dict[str, Tensor | None]) -> dict[str, Ten
         "output": output.detach(),
         **{f"grad_{name}": grad for name, grad in zip(wanted, grads)},
     }
+
+
+def pool_far_right(call: Any) -> None:
+    """Pools around the last pixel of a row of 2^24 + 4, which float32 rounds to the pixel behind it.
+
+    `call(case, input, rois, offset)` returns the output and, for an upstream gradient of ones, that of the input.
+    """
+    width = 2**24 + 4
+    image = torch.zeros(1, 2, 1, width)
+    image[0, 0, 0, -4:] = 1.0
+    image[0, 1, 0, 0] = 100.0  # what lies behind the first channel's last pixel
+    rois = torch.tensor([[0.0, width - 8.0, 0.0, width + 8.0, 1.0]])
+    for case in (
+        PoolCase("deform_roi_pool", ([1, 1], 1.0, 16, 0.1)),
+        PoolCase("deform_roi_pool", ([1, 1], 1.0, 0, 0.1)),
+        PoolCase("deform_psroi_pool", (1.0, 1, 1, 1, 16, 0.1)),
+    ):
+        output, grad = call(case, image, rois, None)
+        assert 0 < output[0, 0].item() <= 1 and output[0, 1].item() == 0, case
+        # What a channel's samples get stays in its row.
+        assert grad[0, 0].sum().item() == grad[0, 1].sum().item() > 0, case
+        assert (grad[0, :, 0, : width - 16] == 0).all(), case

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from ops.cases import Case
@@ -40,7 +41,6 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], None], type[Exception], tuple[
     "channels not divided": (
         _to("weight", lambda t: torch.cat([t, t[:, :1]], 1)), ValueError, ("weight", "3 channels", "4 channels of input")),
     "output channels not divided": (_to("weight", lambda t: t[:5]), ValueError, ("5 output channels", "2 groups")),
-    "no output channels": (_to("weight", lambda t: t[:0]), ValueError, ("weight", "(0, 2, 3, 3)", "at least one")),
     "no taps": (_to("weight", lambda t: t[..., :0]), ValueError, ("weight", "(6, 2, 3, 0)", "at least one")),
     "no channels": (_to("input", lambda t: t[:, :0]), ValueError, ("input", "(2, 0, 7, 6)", "at least one")),
     "offset channels odd": (_to("offset", lambda t: t[:, :-1]), ValueError, ("offset", "35 channels", "multiple of 18")),
@@ -78,8 +78,23 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], None], type[Exception], tuple[
     "fractional padding": (_set(padding=0.5), TypeError, ("padding", "0.5", "two ints")),
     "string padding": (_set(padding="same"), TypeError, ("padding", "same", "two ints")),
     "boolean stride": (_set(stride=True), TypeError, ("stride", "True", "two ints")),
+    "padding beyond every integer": (_set(padding=2**63), ValueError, ("padding", "below 2^30", str(2**63))),
+    "dilation that overflows": (_set(dilation=(1, 2**62)), ValueError, ("dilation", "below 2^30", str(2**62))),
+    "stride that is a boolean of numpy's": (_set(stride=np.bool_(True)), TypeError, ("stride", "two ints")),
+    "padding that is a fraction of numpy's": (_set(padding=np.float32(1)), TypeError, ("padding", "two ints")),
+    "mask left in the offset": (
+        lambda call: call.update(offset=torch.cat([call["offset"], call["mask"]], 1), mask=None),
+        ValueError, ("split off the mask", "t[:, :36]", "t[:, 36:].sigmoid()")),
+    "mask left in the offset of one group": (
+        lambda call: call.update(offset=torch.cat([call["offset"][:, :18], call["mask"][:, :9]], 1), mask=None),
+        ValueError, ("27 channels", "split off the mask", "t[:, :18]")),
+    "padding forgotten": (_set(padding=0), ValueError, ("offset", "(2, 36, 7, 6)", "would fit padding=(1, 1)", "padding is (0, 0)")),
     "output of size zero": (_set(padding=0, dilation=4), ValueError, ("output would be -1x-2", "7x6", "3x3")),
 }  # fmt: skip
+
+
+#: Integers whose products overflow.
+EXTREME = (2**30, 2**31, 2**62, 2**63 - 1, -(2**63))
 
 
 def _good_call(device: str) -> dict[str, Any]:
@@ -102,6 +117,52 @@ def test_wrong_calls_are_explained(wrong: str, function: str, device: str) -> No
         target(**call)
     for word in words:
         assert word in str(caught.value)
+    # Callers of torch's, torchvision's and mmcv's operators catch a RuntimeError.
+    assert isinstance(caught.value, dcnbuild.ArgumentError)
+    assert isinstance(caught.value, RuntimeError) and isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    "number", [np.int64(1), np.uint8(1), np.array(1), torch.tensor(1), [1, np.int32(1)], np.array([1, 1])], ids=repr
+)  # fmt: skip
+def test_whole_numbers_of_every_kind(number: Any, device: str) -> None:
+    call = _good_call(device)
+    expected = dcnbuild.deform_conv2d(**call)
+    call.update(padding=number, stride=number, dilation=number)
+    assert torch.equal(dcnbuild.deform_conv2d(**call), expected)
+
+
+@pytest.mark.parametrize("function", ["operator", "reference"])
+@pytest.mark.parametrize(
+    ("dtype", "wider"),
+    [(torch.float32, torch.float64), (torch.float16, torch.float32), (torch.bfloat16, torch.float32)],
+)  # fmt: skip
+def test_a_wider_bias_widens_the_output(
+    dtype: torch.dtype, wider: torch.dtype, function: str, device: str
+) -> None:
+    """As in torchvision, which adds the bias at the end."""
+    target = dcnbuild.deform_conv2d if function == "operator" else dcnbuild.reference.deform_conv2d
+    call = {n: t.to(dtype) if torch.is_tensor(t) else t for n, t in _good_call(device).items()}
+    bias = call.pop("bias").to(wider) / 3
+    without = target(**call)
+    bias.requires_grad_()
+    output = target(**call, bias=bias)
+    assert output.dtype == wider
+    assert torch.equal(output, without + bias[:, None, None])
+    output.sum().backward()
+    assert bias.grad is not None and bias.grad.dtype == wider
+
+
+@pytest.mark.parametrize("function", ["operator", "reference"])
+def test_no_output_channels(function: str, device: str) -> None:
+    target = dcnbuild.deform_conv2d if function == "operator" else dcnbuild.reference.deform_conv2d
+    call = _good_call(device)
+    call.update(weight=call["weight"][:0], bias=call["bias"][:0])
+    leaves = [call[n].requires_grad_() for n in ("input", "offset", "mask", "weight", "bias")]
+    output = target(**call)
+    assert output.shape == (2, 0, 7, 6)
+    for leaf, grad in zip(leaves, torch.autograd.grad(output.sum(), leaves)):
+        assert grad.shape == leaf.shape and (grad == 0).all()
 
 
 @pytest.mark.parametrize(
@@ -135,6 +196,13 @@ def test_the_raw_operator_guards_its_memory(name: str, value: torch.Tensor) -> N
         ([1, 1], [1, 1], [1, 1], 2, -2),
         ([1, 1], [1, 1], [1, 1], 4, 2),
         ([1, 1], [1, 1], [9, 9], 2, 2),
+        *(([1, 1], [n, 1], [1, 1], 2, 2) for n in EXTREME),
+        *(([1, 1], [1, n], [1, 1], 2, 2) for n in EXTREME),
+        *(([1, 1], [1, 1], [n, 1], 2, 2) for n in EXTREME),
+        *(([n, 1], [1, 1], [1, 1], 2, 2) for n in EXTREME),
+        *(([1, 1], [1, 1], [1, 1], n, 2) for n in EXTREME),
+        *(([1, 1], [1, 1], [1, 1], 2, n) for n in EXTREME),
+        ([1, 1], [2**30 - 1, 1], [2**30 - 1, 1], 2, 2),
     ],
 )
 def test_the_raw_operator_guards_its_attributes(attributes: tuple[Any, ...]) -> None:
@@ -143,3 +211,97 @@ def test_the_raw_operator_guards_its_attributes(attributes: tuple[Any, ...]) -> 
         torch.ops.dcnbuild.deform_conv2d(
             *(call[n] for n in ("input", "offset", "mask", "weight", "bias")), *attributes
         )
+
+
+def _raw_calls() -> dict[str, tuple[list[Any], tuple[str, ...]]]:
+    """Every raw operator with a good call, and the names of the arguments that are tensors, by position."""
+    x, offset, mask = torch.randn(2, 4, 7, 6), torch.randn(2, 36, 7, 6), torch.rand(2, 18, 7, 6)
+    weight, bias, grad = torch.randn(6, 2, 3, 3), torch.randn(6), torch.randn(2, 6, 7, 6)
+    attributes = ([1, 1], [1, 1], [1, 1], 2, 2)
+    rois, shift = torch.tensor([[0, 1.0, 1, 4, 4]]), torch.randn(1, 2, 2, 2)
+    pooled, psroi, roi = torch.randn(1, 4, 2, 2), (1.0, 1, 2, 2, 2, 0.1), ([2, 2], 1.0, 2, 0.1)
+    conv = ("input", "offset", "mask", "weight")
+    return {
+        "deform_conv2d": ([x, offset, mask, weight, bias, *attributes], (*conv, "bias")),
+        "deform_conv2d_backward": (
+            [grad, x, offset, mask, weight, *attributes, [True] * 5, False], ("grad_output", *conv)),
+        "deform_psroi_pool": ([x, rois, shift, *psroi], ("input", "rois", "trans")),
+        "deform_psroi_pool_backward": (
+            [pooled, x, rois, shift, *psroi, [True] * 2, False], ("grad_output", "input", "rois", "trans")),
+        "deform_roi_pool": ([x, rois, shift, *roi], ("input", "rois", "offset")),
+        "deform_roi_pool_backward": (
+            [pooled, x, rois, shift, *roi, [True] * 2, False], ("grad_output", "input", "rois", "offset")),
+    }  # fmt: skip
+
+
+OPERATORS = [
+    (name, index) for name, (_, tensors) in _raw_calls().items() for index in range(len(tensors))
+]
+
+
+def _spoilt(operator: str, index: int, spoil: Callable[[torch.Tensor], Any]) -> str:
+    """What a raw operator says if one of its tensors is spoilt."""
+    arguments, _ = _raw_calls()[operator]
+    call = getattr(torch.ops.dcnbuild, operator)
+    call(*arguments)
+    arguments[index] = spoil(arguments[index])
+    with pytest.raises(RuntimeError) as caught:
+        call(*arguments)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("operator", "index"), OPERATORS)
+def test_raw_operators_refuse_other_layouts_and_devices(operator: str, index: int) -> None:
+    name = _raw_calls()[operator][1][index]
+    for spoil, words in (
+        (lambda t: t.to_sparse(), ("torch.sparse_coo", ".to_dense()")),
+        (lambda t: t.to_mkldnn(), ("torch._mkldnn", ".to_dense()")),
+        (lambda t: torch.quantize_per_tensor(t, 0.1, 0, torch.qint8), ("quantized", ".dequantize()")),
+        (lambda t: t.to("meta"), ("meta", "cpu")),
+    ):  # fmt: skip
+        message = _spoilt(operator, index, spoil)
+        for word in (f"{operator}: ", *words):
+            assert word in message
+        # Of a meta tensor in the first place the others are told that they are elsewhere.
+        assert name in message or index == 0
+
+
+@pytest.mark.parametrize(("operator", "index"), OPERATORS)
+def test_raw_operators_speak_in_their_own_name(operator: str, index: int) -> None:
+    assert f"{operator}: " in _spoilt(operator, index, lambda t: t.int())
+    assert f"{operator}: " in _spoilt(operator, index, lambda t: t[None])
+
+
+@pytest.mark.parametrize("layout", ["to_sparse", "to_mkldnn"])
+@pytest.mark.parametrize("name", ["input", "offset", "mask", "weight", "bias"])
+def test_functions_refuse_other_layouts(name: str, layout: str) -> None:
+    call = _good_call("cpu")
+    call[name] = getattr(call[name], layout)()
+    for function in (dcnbuild.deform_conv2d, dcnbuild.reference.deform_conv2d):
+        with pytest.raises(dcnbuild.ArgumentError, match=f"deform_conv2d: {name} is of layout"):
+            function(**call)
+
+
+@pytest.mark.parametrize("name", ["input", "offset", "mask", "weight", "bias"])
+def test_functions_refuse_a_meta_tensor_beside_others(name: str) -> None:
+    call = _good_call("cpu")
+    call[name] = call[name].to("meta")
+    with pytest.raises(dcnbuild.ArgumentError, match="where input is"):
+        dcnbuild.deform_conv2d(**call)
+
+
+def test_sizes_whose_product_overflows() -> None:
+    """Expanded tensors have any size without any memory."""
+    x = torch.zeros(1).expand(2**24, 4, 2**20, 2**10)
+    weight, offset = torch.zeros(6, 4, 1, 1), torch.zeros(1).expand(2**24, 2, 2**20, 2**10)
+    with pytest.raises(RuntimeError, match="deform_conv2d: the input's elements are too many"):
+        torch.ops.dcnbuild.deform_conv2d(
+            x, offset, None, weight, None, [1, 1], [0, 0], [1, 1], 1, 1
+        )
+    rois = torch.zeros(1).expand(2**40, 5)
+    for name, attributes in (
+        ("deform_roi_pool", ([2**15, 2**14], 1.0, 1, 0.1)),
+        ("deform_psroi_pool", (1.0, 1, 2**14, 1, 1, 0.1)),
+    ):
+        with pytest.raises(RuntimeError, match=f"{name}: .* too many"):
+            getattr(torch.ops.dcnbuild, name)(torch.zeros(1, 1, 3, 3), rois, None, *attributes)

@@ -223,3 +223,28 @@ def test_deterministic_algorithms_are_honoured(device: str) -> None:
         torch.use_deterministic_algorithms(False)
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert_close({name: t.double() for name, t in first.items()}, expected, 1e-5)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_beyond_2_24_pixels(name: str, device: str) -> None:
+    """Where float32 does not hold every whole number, the position is rounded, and then exact: up to the last pixel."""
+    width = 2**24 + 61  # which float32 rounds to the last pixel
+    image = (torch.arange(width, device=device) % 97).float().reshape(1, 1, 1, width)
+    positions = torch.tensor([2**24 - 1, 2**24, 2**24 + 2, 2**24 + 58, width - 1, width + 1])
+    offset = torch.zeros(len(positions), 2, 1, 1, device=device)
+    offset[:, 1, 0, 0] = positions
+    one = torch.ones(1, 1, 1, 1, device=device)
+    images = image.expand(len(positions), -1, -1, -1)
+    read = FUNCTIONS[name](images, offset.requires_grad_(), one, stride=(1, width))
+    whole = [float(int(p) % 97) for p in positions[:-1]]
+    assert read.flatten().tolist() == [*whole, 0.0]
+    (grad,) = torch.autograd.grad(read.sum(), offset)
+    # Each looks to the next pixel, and the last one to none.
+    slopes = [float((int(p) + 1) % 97 - int(p) % 97) for p in positions[:-2]]
+    assert grad[:, 1].flatten().tolist() == [*slopes, -whole[-1], 0.0]
+    # By the geometry alone: the last tap starts at 2^24.
+    taps = torch.tensor([0.0, 0.0, 1.0], device=device).reshape(1, 1, 1, 3)
+    zeros = torch.zeros(1, 6, 1, 61, device=device)
+    far = FUNCTIONS[name](image, zeros, taps, dilation=(1, 2**23))
+    rounded = (torch.arange(61) + 2**24).float().long()  # half to even
+    assert torch.equal(far.flatten().cpu(), (rounded % 97).float() * (rounded < width))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from ops.cases import Case
@@ -108,3 +109,49 @@ def test_wrong_constructions_are_explained(arguments: dict[str, object], word: s
         )  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="offset_groups=3"):
         dcnbuild.DCN(4, 4, 3, offset_groups=3)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (torch.zeros(2, 3, 5), ("(2, 3, 5)", "(batch, 3, height, width)")),  # a Conv2d takes it for one image
+        (torch.zeros(1, 4, 5, 5), ("(1, 4, 5, 5)", "(batch, 3, height, width)")),
+        ([1.0], ("must be a tensor", "list")),
+    ],
+)  # fmt: skip
+def test_dcn_checks_its_input_itself(wrong: object, words: tuple[str, ...]) -> None:
+    with pytest.raises(dcnbuild.ArgumentError, match="DCN: input") as caught:
+        dcnbuild.DCN(3, 4, 3)(wrong)  # type: ignore[arg-type]
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["deformable_groups", "deform_groups", "n_offset_grps"])
+def test_other_names_of_the_offset_groups(name: str) -> None:
+    with pytest.raises(TypeError, match="offset_groups here"):
+        dcnbuild.DCN(4, 4, 3, **{name: 2})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="follows from the offset's channels"):
+        dcnbuild.DeformConv2d(4, 4, 3, **{name: 2})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'padd'$"):
+        dcnbuild.DCN(4, 4, 3, padd=2)  # type: ignore[arg-type]
+
+
+def test_whole_numbers_of_numpy() -> None:
+    one, four = np.int64(1), np.int32(4)
+    for layer in (
+        dcnbuild.DCN(
+            four, four, np.int64(3), padding=one, stride=one, groups=one, offset_groups=one
+        ),
+        dcnbuild.DCN(4, 4, np.array([3, 3]), padding=(one, 1)),
+    ):
+        assert repr(layer) == repr(dcnbuild.DCN(4, 4, 3, padding=1))
+        assert layer(torch.zeros(1, 4, 5, 5)).shape == (1, 4, 5, 5)
+
+
+def test_no_output_channels_at_all() -> None:
+    assert dcnbuild.DCN(4, 0, 3, padding=1)(torch.zeros(1, 4, 5, 5)).shape == (1, 0, 5, 5)
+
+
+def test_public_names() -> None:
+    assert dir(dcnbuild) == sorted(dcnbuild.__all__)
+    assert all(getattr(dcnbuild, name) is not None for name in dir(dcnbuild))

@@ -6,9 +6,18 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from ops.pooling_cases import ADAPTIVE, CASES, PSROI, ROI, PoolCase, gradients
+from ops.pooling_cases import (
+    ADAPTIVE,
+    CASES,
+    PSROI,
+    ROI,
+    PoolCase,
+    gradients,
+    pool_far_right,
+)
 from torch import Tensor
 
 import dcnbuild
@@ -352,3 +361,41 @@ def test_the_raw_operators_read_no_image_that_is_not_there(
             torch.ones_like(output), *t.values(), *case.attributes, [True, True], deterministic
         )
         assert grads[0].isfinite().all() and grads[1][3].isnan().all()
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_beyond_2_24_pixels(function: str) -> None:
+    def call(case: PoolCase, input: Tensor, rois: Tensor, offset: None) -> tuple[Tensor, Tensor]:
+        output = getattr(case, function)(input.requires_grad_(), rois, offset)
+        return output.detach(), torch.autograd.grad(output.sum(), input)[0]
+
+    pool_far_right(call)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("case", KINDS.values(), ids=KINDS)
+def test_a_roi_without_a_place_has_no_part_in_the_gradient_of_the_input(
+    case: PoolCase, function: str, device: str
+) -> None:
+    """Neither its share of the upstream gradient, nor what is not finite in that."""
+    tensors = case.tensors(0, device=device)
+    rois, x = tensors["rois"], tensors["input"]
+    assert rois is not None and x is not None
+    rois[1, 1] = math.inf
+    leaf = x.detach().requires_grad_()
+    output = getattr(case, function)(leaf, rois, tensors["offset"])
+    for value in (1.0, math.nan):
+        upstream = torch.zeros_like(output)
+        upstream[1] = value
+        (grad,) = torch.autograd.grad(output, leaf, upstream, retain_graph=True)
+        assert (grad == 0).all()
+
+
+@pytest.mark.parametrize("kind", ["psroi", "roi"])
+def test_whole_numbers_of_every_kind(kind: str) -> None:
+    call, good = _good_call(kind, "cpu")
+    expected = call(**good)
+    for make in (np.int64, np.int32, torch.tensor):
+        wrapped = {n: make(v) if type(v) is int else v for n, v in good.items()}
+        wrapped["spatial_scale"] = np.float32(good["spatial_scale"])
+        assert torch.equal(call(**wrapped), expected)

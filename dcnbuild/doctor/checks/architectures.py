@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 from dcnbuild import compatibility
-from dcnbuild.architectures import best_match, parse_arch_list, to_arch_list
-from dcnbuild.doctor import shell
+from dcnbuild.architectures import best_match, capability, parse_arch_list, to_arch_list
+from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks.shared import (
     architecture_names,
     build_toolkit,
@@ -15,8 +15,9 @@ from dcnbuild.doctor.checks.shared import (
     describe_gpu,
     describe_toolkit,
     describe_torch,
-    wheel_fix,
 )
+from dcnbuild.doctor.fix import Fix
+from dcnbuild.doctor.outcome import toolkit_fix, torch_fix, unserved_gpu
 from dcnbuild.doctor.registry import Verdict, check
 from dcnbuild.doctor.resolver import has_gpu
 from dcnbuild.environment.facts import Facts
@@ -33,22 +34,20 @@ def _listed(facts: Facts) -> str | None:
 @check("gpu-not-in-torch", "This torch has no code for the GPU")
 def gpu_not_in_torch(facts: Facts) -> Iterator[Verdict]:
     torch = facts.torch
-    if torch is None or not torch.architectures:
+    gpu = unserved_gpu(facts)
+    if torch is None or gpu is None:
         return
-    for gpu in facts.driver.gpus:
-        if gpu.capability and best_match(torch.architectures, gpu.capability) is None:
-            yield Verdict(
-                "error",
-                f"torch {torch.version} was not compiled for the {gpu.name}: every CUDA call ends "
-                "in `no kernel image is available`.",
-                (
-                    describe_gpu(gpu),
-                    describe_torch(facts),
-                    f"compiled for: {architecture_names(torch.architectures)}",
-                ),
-                wheel_fix(facts),
-            )
-            return  # one pip line has to serve all GPUs
+    yield Verdict(
+        "error",
+        f"torch {torch.version} was not compiled for the {gpu.name}: every CUDA call ends "
+        "in `no kernel image is available`.",
+        (
+            describe_gpu(gpu),
+            describe_torch(facts),
+            f"compiled for: {architecture_names(torch.architectures)}",
+        ),
+        torch_fix(facts),  # one pip line has to serve all GPUs
+    )
 
 
 @check("gpu-not-in-toolkit", "The CUDA toolkit cannot compile for the GPU")
@@ -67,7 +66,7 @@ def gpu_not_in_toolkit(facts: Facts) -> Iterator[Verdict]:
             f"{row.architectures[0] // 10}.{row.architectures[0] % 10} and newer, which the "
             f"{gpu.name} is not.",
             (describe_gpu(gpu), describe_toolkit(toolkit)),
-            wheel_fix(facts),
+            (*torch_fix(facts), *toolkit_fix(facts)),
         )
         return
 
@@ -112,14 +111,42 @@ def arch_list_unknown_to_torch(facts: Facts) -> Iterator[Verdict]:
         )
 
 
-def _better_list(facts: Facts) -> tuple[str, ...]:
-    """The line that asks for what torch, toolkit and GPUs have in common, or for nothing."""
+def _better_list(facts: Facts) -> tuple[Fix, ...]:
+    """Asks for what was meant; else for what torch, toolkit and GPUs have in common, or for nothing."""
     toolkit = build_toolkit(facts)
+    meant = _meant(_listed(facts) or "")
+    for gpu in facts.driver.gpus if meant else ():
+        if gpu.capability and best_match(meant, gpu.capability) is None:
+            meant = (*meant, f"sm_{gpu.capability[0]}{gpu.capability[1]}")
+    if meant and not (
+        toolkit
+        and any(compatibility.compiles_for(toolkit.version, item) is False for item in meant)
+    ):
+        listable = facts.torch.listable if facts.torch else ()
+        if not listable or all("{}.{}".format(*capability(name)) in listable for name in meant):
+            return (fixes.set_env(_VARIABLE, to_arch_list(meant)),)
     torch_names = facts.torch.architectures if facts.torch else ()
     names = compatibility.common_architectures(torch_names, toolkit.version) if toolkit else []
     if not names:
-        return (shell.unset_variable(facts, _VARIABLE),)
-    return (shell.set_variable(facts, _VARIABLE, to_arch_list(names)),)
+        return (fixes.unset_env(_VARIABLE),)
+    return (fixes.set_env(_VARIABLE, to_arch_list(names)),)
+
+
+def _meant(text: str) -> tuple[str, ...]:
+    """The architectures of a list in other spellings: "86", "sm_86", "compute_86", "8.6,9.0"; () if one is none."""
+    entries = [
+        re.sub(
+            r"^(?:sm_?|compute_?)?(\d{1,2})\.?(\d)(?=[af]?(?:\+ptx)?$)",
+            r"\1.\2",
+            entry,
+            flags=re.IGNORECASE,
+        )
+        for entry in re.split(r"[;,\s]+", text.strip())
+    ]
+    try:
+        return parse_arch_list(";".join(entries))
+    except ValueError:
+        return ()
 
 
 @check("arch-list-misses-gpu", "TORCH_CUDA_ARCH_LIST leaves this machine's GPU out")
@@ -136,7 +163,7 @@ def arch_list_misses_gpu(facts: Facts) -> Iterator[Verdict]:
                 "warning",
                 f"What is built with this list does not run on the {gpu.name}.",
                 (f"{_VARIABLE}={text}", describe_gpu(gpu)),
-                (shell.set_variable(facts, _VARIABLE, f"{text};{capability}"),),
+                (fixes.set_env(_VARIABLE, f"{text};{capability}"),),
             )
             return
 

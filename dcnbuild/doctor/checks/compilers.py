@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 from dcnbuild import compatibility
 from dcnbuild.compatibility import numbers
-from dcnbuild.doctor import shell
+from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks.shared import (
-    build_toolkit,
     builds_cuda,
     describe_toolkit,
     describe_torch,
 )
+from dcnbuild.doctor.fix import Fix
+from dcnbuild.doctor.outcome import chosen_toolkit, nvcc_version
 from dcnbuild.doctor.registry import Verdict, check
 from dcnbuild.environment.facts import Compiler, Facts
 
@@ -42,16 +43,34 @@ def compiler_missing(facts: Facts) -> Iterator[Verdict]:
             "error",
             "No C++ compiler was found, so nothing can be compiled here.",
             (*named, "looked for CXX, c++, g++, clang++ and g++-N on PATH"),
-            shell.install(facts, "g++"),
+            (fixes.system_install("g++"),),
+        )
+
+
+@check("compiler-variable-wrong", "CC, CXX or NVCC_CCBIN names no compiler")
+def compiler_variable_wrong(facts: Facts) -> Iterator[Verdict]:
+    """Builds take what it names, and end in `No such file or directory`."""
+    found = {item.found_by for item in facts.compilers}
+    wrong = [
+        name
+        for name in ("CC", "CXX", "NVCC_CCBIN")
+        if facts.variables.get(name) and name not in found
+    ]
+    if wrong:
+        yield Verdict(
+            "error",
+            f"{' and '.join(wrong)} name{'s' * (len(wrong) == 1)} no compiler that runs.",
+            tuple(f"{name}={facts.variables[name]}" for name in wrong),
+            tuple(map(fixes.unset_env, wrong)),
         )
 
 
 @check("gcc-too-new", "The C++ compiler is too new for nvcc", builds=True)
 def gcc_too_new(facts: Facts) -> Iterator[Verdict]:
-    toolkit, compiler = build_toolkit(facts), facts.nvcc_compiler
-    if toolkit is None or compiler is None or not builds_cuda(facts):
+    nvcc, toolkit, compiler = nvcc_version(facts), chosen_toolkit(facts), facts.nvcc_compiler
+    if nvcc is None or compiler is None or facts.wants_cuda is False:
         return
-    newest = compatibility.newest_compiler(toolkit.version, compiler.kind)
+    newest = compatibility.newest_compiler(nvcc, compiler.kind)
     if newest is None or numbers(compiler.version)[0] <= newest:
         return
     older = [
@@ -64,34 +83,26 @@ def gcc_too_new(facts: Facts) -> Iterator[Verdict]:
     if facts.wants_cuda and older and compiler.found_by == "PATH":
         return  # dcnbuild's own build then hands the older one to nvcc
     yield Verdict(
-        "error",
-        f"nvcc {toolkit.version} accepts {compiler.kind} up to {newest}, and would call "
+        "error" if builds_cuda(facts) and (facts.toolkits or facts.wants_cuda) else "warning",
+        f"nvcc {nvcc} accepts {compiler.kind} up to {newest}, and would call "
         f"{compiler.kind} {compiler.version}.",
-        (describe_toolkit(toolkit), _describe(compiler), *map(_describe, older)),
-        _use(facts, older[0]) if older else _install(facts, compiler.kind, newest),
+        (
+            describe_toolkit(toolkit)
+            if toolkit
+            else f"CUDA {nvcc}, which fits torch: not installed yet",
+            _describe(compiler),
+            *map(_describe, older),
+        ),
+        (_use(older[0]),) if older else _install(compiler.kind, newest),
     )
 
 
-def _use(facts: Facts, cxx: Compiler) -> tuple[str, ...]:
-    """torch hands CC on to nvcc and compiles .cpp with CXX, so that both have to be set."""
-    name = cxx.path.name
-    c_name = name.replace("clang++", "clang") if cxx.kind == "clang" else name.replace("g++", "gcc")
-    return (
-        shell.set_variable(facts, "CC", cxx.path.with_name(c_name)),
-        shell.set_variable(facts, "CXX", cxx.path),
-        shell.set_variable(facts, "NVCC_CCBIN", cxx.path),
-    )
+def _use(cxx: Compiler) -> Fix:
+    return fixes.use_compiler(fixes.c_compiler(cxx), cxx.path)
 
 
-def _install(facts: Facts, kind: str, major: int) -> tuple[str, ...]:
-    if kind != "gcc" or facts.machine.package_manager != "apt-get":
-        return ()
-    return (
-        *shell.install(facts, "g++", f"-{major}"),
-        shell.set_variable(facts, "CC", f"/usr/bin/gcc-{major}"),
-        shell.set_variable(facts, "CXX", f"/usr/bin/g++-{major}"),
-        shell.set_variable(facts, "NVCC_CCBIN", f"/usr/bin/g++-{major}"),
-    )
+def _install(kind: str, major: int) -> tuple[Fix, ...]:
+    return (fixes.install_gcc(major),) if kind == "gcc" else ()
 
 
 @check("gcc-too-old", "The C++ compiler is too old for torch's headers", builds=True)
@@ -106,7 +117,7 @@ def gcc_too_old(facts: Facts) -> Iterator[Verdict]:
             "error",
             f"The headers of this torch need C++{standard}, and gcc has that from {first} on.",
             (describe_torch(facts), _describe(compiler)),
-            _install(facts, "gcc", first),
+            _install("gcc", first),
         )
 
 
@@ -123,5 +134,5 @@ def compilers_differ(facts: Facts) -> Iterator[Verdict]:
             "torch compiles .cpp files with CXX and the host half of .cu files with CC, which are "
             "different compilers here.",
             (_describe(c), _describe(cxx)),
-            _use(facts, cxx),
+            (_use(cxx),),
         )

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
-from dcnbuild.doctor import shell
+from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks.shared import (
     build_toolkit,
     builds_cuda,
     describe_toolkit,
     describe_torch,
     fitting_toolkits,
+)
+from dcnbuild.doctor.outcome import (
+    chosen_toolkit,
+    first_on_path,
     same_minor,
+    toolkit_fix,
     torch_toolkit,
 )
 from dcnbuild.doctor.registry import Verdict, check
-from dcnbuild.environment.facts import CudaHome, Facts, Toolkit
-
-
-def _set_home(facts: Facts, meant: Path | None = None) -> tuple[str, ...]:
-    """The line that sets CUDA_HOME to what was meant, or else to the toolkit that fits best."""
-    toolkit = build_toolkit(facts)
-    root = meant or (toolkit.root if toolkit else None)
-    return (shell.set_variable(facts, "CUDA_HOME", root),) if root else ()
+from dcnbuild.environment.facts import CudaHome, Facts
 
 
 def _was_set(home: CudaHome) -> bool:
@@ -44,12 +41,14 @@ def cuda_home_wrong(facts: Facts) -> Iterator[Verdict]:
         cause = f"{home.taken_from} names a directory without bin/nvcc."
     evidence = [f"{home.taken_from}={text}", f"not there: {text}/bin/nvcc"]
     evidence += [describe_toolkit(toolkit) for toolkit in facts.toolkits[:1]]
-    fix = _set_home(facts, home.meant)
+    fix = toolkit_fix(facts) if facts.toolkits else ()
+    if home.meant and not fix:
+        fix = (fixes.set_env(home.taken_from, home.meant),)
     yield Verdict(
         "error",
         cause,
         tuple(evidence),
-        fix or (shell.unset_variable(facts, home.taken_from),),
+        fix or (fixes.unset_env(home.taken_from),),
     )
 
 
@@ -57,7 +56,7 @@ def cuda_home_wrong(facts: Facts) -> Iterator[Verdict]:
 def cuda_home_unset(facts: Facts) -> Iterator[Verdict]:
     """There is a toolkit, but not where torch looks for one."""
     home, toolkit = facts.cuda_home, build_toolkit(facts)
-    if toolkit is None or not builds_cuda(facts):
+    if toolkit is None or not builds_cuda(facts) or chosen_toolkit(facts) is None:
         return
     if home is not None and (home.has_nvcc or _was_set(home)):
         return
@@ -66,7 +65,7 @@ def cuda_home_unset(facts: Facts) -> Iterator[Verdict]:
         "warning",
         "CUDA_HOME is not set, and torch.utils.cpp_extension does not find the toolkit by itself.",
         (tried, describe_toolkit(toolkit)),
-        _set_home(facts),
+        toolkit_fix(facts),
     )
 
 
@@ -87,24 +86,24 @@ def cuda_home_guess(facts: Facts) -> Iterator[Verdict]:
             f"torch's guess: CUDA_HOME={home.path}",
             f"not there: {home.path}/include/cuda_runtime.h",
         ),
-        _set_home(facts),
+        toolkit_fix(facts),
     )
 
 
 @check("cuda-home-disagrees", "CUDA_HOME and the nvcc on PATH are different toolkits")
 def cuda_home_disagrees(facts: Facts) -> Iterator[Verdict]:
     home, used = facts.cuda_home, torch_toolkit(facts)
-    on_path = _first_on_path(facts)
+    on_path = first_on_path(facts)
     if home is None or not _was_set(home) or used is None or on_path is None:
         return
-    if same_minor(used.version, on_path.version):
-        return
+    if same_minor(used.version, on_path.version) or chosen_toolkit(facts) is None:
+        return  # without one that fits, cuda-mismatch says what to install
     yield Verdict(
         "warning",
         f"torch compiles with CUDA {used.version} from {home.taken_from}, while `nvcc -V` shows "
         f"CUDA {on_path.version}.",
         (f"{home.taken_from}={home.path}", describe_toolkit(used), describe_toolkit(on_path)),
-        (shell.prepend(facts, "PATH", [used.root / "bin"]),),
+        toolkit_fix(facts),
     )
 
 
@@ -120,18 +119,5 @@ def toolkits_shadowed(facts: Facts) -> Iterator[Verdict]:
         f"The first nvcc is CUDA {used.version}, and torch refuses to build with it; "
         f"CUDA {fitting[0].version}, which fits, is also there.",
         (describe_torch(facts), describe_toolkit(used), describe_toolkit(fitting[0])),
-        (
-            shell.set_variable(facts, "CUDA_HOME", fitting[0].root),
-            shell.prepend(facts, "PATH", [fitting[0].root / "bin"]),
-        ),
+        toolkit_fix(facts),
     )
-
-
-def _first_on_path(facts: Facts) -> Toolkit | None:
-    """The toolkit whose nvcc a shell would call."""
-    for entry in facts.paths:
-        label = f"PATH: {Path(entry.text) / 'nvcc'}"
-        for toolkit in facts.toolkits if entry.variable == "PATH" else ():
-            if label in toolkit.found_by:
-                return toolkit
-    return None

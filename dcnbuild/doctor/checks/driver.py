@@ -6,16 +6,14 @@ from collections.abc import Iterator
 
 from dcnbuild import compatibility
 from dcnbuild.compatibility import numbers
-from dcnbuild.doctor import shell
+from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks.shared import (
     build_toolkit,
-    describe_gpu,
     describe_toolkit,
     describe_torch,
-    same_major,
     smi_note,
-    wheel_fix,
 )
+from dcnbuild.doctor.outcome import driver_refuses, same_major, toolkit_fix, torch_fix
 from dcnbuild.doctor.registry import Verdict, check
 from dcnbuild.environment.facts import Driver, Facts
 
@@ -28,33 +26,46 @@ def _driver_line(driver: Driver) -> str:
 
 @check("driver-mismatch", "The NVIDIA driver was updated, but not reloaded")
 def driver_mismatch(facts: Facts) -> Iterator[Verdict]:
-    problem = facts.driver.problem or ""
+    problem, machine = facts.driver.problem or "", facts.machine
+    fix = (fixes.command("reboot", root=True),)
+    if machine.container:
+        fix = (fixes.say("reboot the host of this container"),)
+    elif machine.wsl:
+        fix = (fixes.say("in Windows, in PowerShell: wsl --shutdown"),)
     if "version mismatch" in problem.lower():
         yield Verdict(
             "error",
             "The driver loaded in the kernel is another version than the driver's libraries.",
             (problem,),
-            (shell.as_root(facts, "reboot"),),
+            fix,
         )
 
 
 @check("driver-missing", "An NVIDIA GPU without a working driver")
 def driver_missing(facts: Facts) -> Iterator[Verdict]:
-    driver = facts.driver
-    if not driver.devices or driver.version or driver.gpus:
+    driver, machine = facts.driver, facts.machine
+    if not driver.devices or driver.version or driver.gpus or machine.container or machine.wsl:
         return
     evidence = [f"NVIDIA devices on the PCI bus: {driver.devices}", "no loaded NVIDIA driver"]
     if driver.problem:
         evidence.append(driver.problem)
-    ubuntu = (facts.machine.distribution or "").startswith("ubuntu")
-    lines = ("ubuntu-drivers install",) if ubuntu else ()
-    if not ubuntu and facts.machine.package_manager == "apt-get":
-        lines = ("apt-get install nvidia-driver",)
+    ubuntu = (machine.distribution or "").startswith("ubuntu")
+    words = ("ubuntu-drivers", "install") if ubuntu else ("apt-get", "install", "nvidia-driver")
+    fix = [fixes.command(*words, root=True)] if machine.package_manager == "apt-get" else []
+    if machine.secure_boot:
+        evidence.append("Secure Boot is on: the kernel loads signed modules only")
+        fix.append(
+            fixes.command("update-secureboot-policy", "--enroll-key", root=True)
+            if ubuntu
+            else fixes.say(
+                "enrol the key of the driver's modules with mokutil --import, or switch Secure Boot off"
+            )
+        )
     yield Verdict(
         "error",
         "A GPU is in the machine, but no driver for it is loaded, so nothing can use it.",
         tuple(evidence),
-        tuple(shell.as_root(facts, line) for line in (*lines, "reboot")) if lines else (),
+        (*fix, fixes.command("reboot", root=True)) if fix else (),
     )
 
 
@@ -62,6 +73,8 @@ def driver_missing(facts: Facts) -> Iterator[Verdict]:
 def gpu_missing(facts: Facts) -> Iterator[Verdict]:
     driver = facts.driver
     if driver.devices or driver.version or driver.gpus or driver.cuda:
+        return
+    if facts.machine.container or facts.machine.wsl:  # another check says why
         return
     wanted = [describe_torch(facts)] if facts.torch and facts.torch.cuda else []
     wanted += [describe_toolkit(toolkit) for toolkit in facts.toolkits[:1]]
@@ -80,20 +93,17 @@ def gpu_missing(facts: Facts) -> Iterator[Verdict]:
 @check("driver-too-old", "The NVIDIA driver is too old for this torch")
 def driver_too_old(facts: Facts) -> Iterator[Verdict]:
     driver, torch = facts.driver, facts.torch
-    if torch is None or torch.cuda is None:
+    if torch is None or torch.cuda is None or not driver_refuses(facts):
         return
     minimum = compatibility.minimum_driver(torch.cuda)
-    if driver.version and compatibility.driver_runs(driver.version, torch.cuda) is False:
-        needs = f"CUDA {torch.cuda} needs driver {minimum} or newer"
-    elif driver.cuda and numbers(driver.cuda)[:1] < numbers(torch.cuda)[:1]:
+    needs = f"CUDA {torch.cuda} needs driver {minimum} or newer"
+    if driver.version is None:
         needs = f"CUDA {torch.cuda} needs a driver for CUDA {numbers(torch.cuda)[0]}.x"
-    else:
-        return
     yield Verdict(
         "error",
         f"torch was built with CUDA {torch.cuda}, which this driver cannot run.",
         (_driver_line(driver), describe_torch(facts), needs),
-        wheel_fix(facts),
+        torch_fix(facts),
     )
 
 
@@ -106,14 +116,7 @@ def driver_older_than_toolkit(facts: Facts) -> Iterator[Verdict]:
     if cuda is None or numbers(cuda)[:2] >= numbers(toolkit.version)[:2]:
         return
     evidence = (_driver_line(driver), describe_toolkit(toolkit), *smi_note(facts, toolkit))
-    fitting = next(
-        (item for item in facts.toolkits if numbers(item.version)[:2] <= numbers(cuda)[:2]), None
-    )
-    fix: tuple[str, ...] = ()
-    if fitting:
-        fix = (shell.set_variable(facts, "CUDA_HOME", fitting.root),)
-    elif facts.torch and facts.torch.cuda and numbers(facts.torch.cuda) <= numbers(cuda):
-        fix = shell.install_toolkit(facts, facts.torch.cuda)
+    fix = toolkit_fix(facts)
     if not same_major(cuda, toolkit.version):
         yield Verdict(
             "error",
@@ -131,16 +134,4 @@ def driver_older_than_toolkit(facts: Facts) -> Iterator[Verdict]:
                 f"TORCH_CUDA_ARCH_LIST={facts.variables['TORCH_CUDA_ARCH_LIST']}",
             ),
             fix,
-        )
-
-
-@check("gpu-hidden", "CUDA_VISIBLE_DEVICES hides every GPU")
-def gpu_hidden(facts: Facts) -> Iterator[Verdict]:
-    value = facts.variables.get("CUDA_VISIBLE_DEVICES")
-    if facts.driver.gpus and value is not None and value.strip().startswith("-1"):
-        yield Verdict(
-            "warning",
-            "torch sees no GPU, because CUDA_VISIBLE_DEVICES hides them all.",
-            (f"CUDA_VISIBLE_DEVICES={value}", *map(describe_gpu, facts.driver.gpus)),
-            (shell.unset_variable(facts, "CUDA_VISIBLE_DEVICES"),),
         )

@@ -6,16 +6,21 @@ from collections.abc import Iterator
 
 from dcnbuild.architectures import best_match
 from dcnbuild.compatibility import numbers
-from dcnbuild.doctor import shell
+from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks.shared import architecture_names, describe_gpu, describe_torch
+from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.registry import Verdict, check
 from dcnbuild.environment.facts import Facts, Library
 
 
-def _rebuild(facts: Facts, library: Library) -> tuple[str, ...]:
+def _rebuild(library: Library) -> tuple[Fix, ...]:
     """How to build it anew, where that is known: dcnbuild's own."""
     if library.own:
-        return (shell.pip(facts, "install --force-reinstall --no-deps --no-cache-dir dcnbuild"),)
+        options = ("--force-reinstall", "--no-deps", "--no-cache-dir")
+        return (  # there is no release on PyPI yet
+            fixes.say("in the checkout of dcnbuild:"),
+            fixes.pip("install", "-v", *options, "."),
+        )
     return ()
 
 
@@ -39,7 +44,7 @@ def library_other_python(facts: Facts) -> Iterator[Verdict]:
                 f"The library was built for Python {library.python}, and this is "
                 f"{facts.python.version}: importing it fails.",
                 (str(library.path), f"Python: {facts.python.executable}"),
-                _rebuild(facts, library),
+                _rebuild(library),
             )
 
 
@@ -62,7 +67,7 @@ def library_other_torch(facts: Facts) -> Iterator[Verdict]:
                 *(f"not in this torch: {name}" for name in library.undefined),
                 describe_torch(facts),
             ),
-            _rebuild(facts, library),
+            _rebuild(library),
         )
 
 
@@ -83,7 +88,7 @@ def library_needs_missing(facts: Facts) -> Iterator[Verdict]:
                 str(library.path),
                 "looked in its run path, LD_LIBRARY_PATH, torch's directories and the system's",
             ),
-            _rebuild(facts, library),
+            _rebuild(library),
         )
 
 
@@ -103,12 +108,10 @@ def gpu_not_in_library(facts: Facts) -> Iterator[Verdict]:
                         describe_gpu(gpu),
                     ),
                     (
-                        shell.set_variable(
-                            facts,
-                            "TORCH_CUDA_ARCH_LIST",
-                            f"{gpu.capability[0]}.{gpu.capability[1]}",
+                        fixes.set_env(
+                            "TORCH_CUDA_ARCH_LIST", f"{gpu.capability[0]}.{gpu.capability[1]}"
                         ),
-                        *_rebuild(facts, library),
+                        *_rebuild(library),
                     ),
                 )
                 break
@@ -128,7 +131,7 @@ def dcnbuild_cpu_only(facts: Facts) -> Iterator[Verdict]:
         "use, or plain torch stands in for them.",
         tuple(str(library.path) for library in own),
         (
-            shell.set_variable(facts, "DCNBUILD_CUDA", "on"),
-            *_rebuild(facts, own[0]),
+            fixes.set_env("DCNBUILD_CUDA", "on"),
+            *_rebuild(own[0]),
         ),
     )

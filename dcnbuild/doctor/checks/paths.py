@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from dcnbuild.compatibility import numbers
-from dcnbuild.doctor import shell
+from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks.shared import (
     build_toolkit,
     builds_cuda,
     describe_toolkit,
-    same_major,
-    same_minor,
 )
+from dcnbuild.doctor.fix import Fix
+from dcnbuild.doctor.outcome import same_major, same_minor
 from dcnbuild.doctor.registry import Verdict, check
 from dcnbuild.environment.facts import Facts, PathEntry
-from dcnbuild.environment.paths import INCLUDE_VARIABLES
+from dcnbuild.environment.paths import INCLUDE_VARIABLES, PRELOAD
 
 #: Entries about CUDA matter here; for others a missing directory is common and harmless.
 _ABOUT_CUDA = re.compile(r"cuda|cudnn|nvcc|tensorrt", re.IGNORECASE)
@@ -26,7 +27,11 @@ _ABOUT_CUDA = re.compile(r"cuda|cudnn|nvcc|tensorrt", re.IGNORECASE)
 def path_missing(facts: Facts) -> Iterator[Verdict]:
     seen = set()
     for entry in facts.paths:
-        if entry.exists is not False or (entry.variable, entry.text) in seen:
+        if (
+            entry.exists is not False
+            or (entry.variable, entry.text) in seen
+            or entry.variable == PRELOAD
+        ):
             continue
         seen.add((entry.variable, entry.text))
         if entry.meant is None and not _ABOUT_CUDA.search(entry.text):
@@ -36,7 +41,27 @@ def path_missing(facts: Facts) -> Iterator[Verdict]:
             "warning",
             f"{entry.variable} names {entry.text}, which does not exist{meant}.",
             (f"{entry.variable}: {entry.text}",),
-            (shell.without(facts, entry.variable, entry.text, entry.meant),),
+            (_without(facts, entry.variable, entry.text, entry.meant),),
+        )
+
+
+@check("preload-missing", "LD_PRELOAD names a library that is not there")
+def preload_missing(facts: Facts) -> Iterator[Verdict]:
+    """The loader complains in the output of every program, and tools that read versions there go wrong."""
+    missing = [
+        entry.text for entry in facts.paths if entry.variable == PRELOAD and entry.exists is False
+    ]
+    if missing:
+        kept = [
+            entry.text
+            for entry in facts.paths
+            if entry.variable == PRELOAD and entry.text not in missing
+        ]
+        yield Verdict(
+            "warning",
+            "Every program that starts complains that it cannot be preloaded.",
+            tuple(f"{PRELOAD}: {text} does not exist" for text in missing),
+            (fixes.set_list(PRELOAD, kept),),
         )
 
 
@@ -55,8 +80,15 @@ def paths_mix_toolkits(facts: Facts) -> Iterator[Verdict]:
             f"nvcc is of CUDA {program.cuda}, and {variable} brings the libraries of "
             f"CUDA {library.cuda}.",
             (f"PATH: {program.text}", f"{variable}: {library.text}"),
-            (shell.without(facts, variable, library.text),),
+            (_without(facts, variable, library.text),),
         )
+
+
+def _without(facts: Facts, name: str, entry: str, instead: Path | None = None) -> Fix:
+    """Takes an entry out of a variable like PATH, or puts another in its place."""
+    texts = [other.text for other in facts.paths if other.variable == name]
+    named = (instead if text == entry else text for text in texts)
+    return fixes.set_list(name, tuple(text for text in named if text is not None))
 
 
 def _first(facts: Facts, variable: str) -> PathEntry | None:
@@ -78,7 +110,7 @@ def cpath_other_toolkit(facts: Facts) -> Iterator[Verdict]:
             f"The headers in {variable} come before the toolkit's own, and nvcc {toolkit.version} "
             f"refuses those of CUDA {entry.cuda}.",
             (f"{variable}: {entry.text} (CUDA {entry.cuda})", describe_toolkit(toolkit)),
-            (shell.without(facts, variable, entry.text),),
+            (_without(facts, variable, entry.text),),
         )
 
 
@@ -96,5 +128,5 @@ def libraries_older_than_torch(facts: Facts) -> Iterator[Verdict]:
             f"CUDA {entry.cuda} first: `import torch` can fail with "
             "`undefined symbol: __nvJitLink…`.",
             (f"LD_LIBRARY_PATH: {entry.text}",),
-            (shell.without(facts, "LD_LIBRARY_PATH", entry.text),),
+            (_without(facts, "LD_LIBRARY_PATH", entry.text),),
         )

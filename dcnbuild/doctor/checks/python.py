@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dcnbuild.doctor import shell
+from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks.shared import describe_torch
 from dcnbuild.doctor.registry import Verdict, check
 from dcnbuild.doctor.resolver import forbids
@@ -22,14 +22,14 @@ def ninja_missing(facts: Facts) -> Iterator[Verdict]:
             "warning",
             "ninja is installed in this Python environment, but not on PATH, where torch looks.",
             (f"ninja: {python.hidden_ninja}",),
-            (shell.prepend(facts, "PATH", [python.hidden_ninja.parent]),),
+            (fixes.prepend("PATH", python.hidden_ninja.parent),),
         )
         return
     yield Verdict(
         "warning",
         "torch.utils.cpp_extension.load needs ninja.",
         ("no ninja on PATH",),
-        (shell.pip(facts, "install ninja"),),
+        (fixes.pip_install("ninja"),),
     )
 
 
@@ -41,7 +41,7 @@ def python_h_missing(facts: Facts) -> Iterator[Verdict]:
             "warning",
             "Extensions that include torch/extension.h need Python.h, which is not installed.",
             (f"Python {facts.python.version}: {facts.python.base_prefix}", "no Python.h"),
-            shell.install(facts, "python-dev", version),
+            (fixes.system_install("python-dev", version),),
         )
 
 
@@ -55,7 +55,10 @@ def venv_mismatch(facts: Facts) -> Iterator[Verdict]:
         "A virtual environment is active, but this Python belongs to another one: what is "
         "installed with it does not reach the active one.",
         (f"VIRTUAL_ENV={active}", f"this Python: {python.executable} (prefix {python.prefix})"),
-        (f"{active}/bin/python -m pip install dcnbuild",),
+        (  # there is no release on PyPI yet
+            fixes.say("in the checkout of dcnbuild:"),
+            fixes.command(f"{active}/bin/python", "-m", "pip", "install", "-v", "."),
+        ),
     )
 
 
@@ -70,7 +73,7 @@ def sudo_python(facts: Facts) -> Iterator[Verdict]:
         f"Under sudo this is the system's Python, not the one that {machine.sudo_user} uses; "
         "builds and installs need no sudo.",
         (f"SUDO_USER={machine.sudo_user}", f"this Python: {python.executable}"),
-        ("python -m dcnbuild doctor  # without sudo",),
+        (fixes.say("without sudo:"), fixes.command("python", "-m", "dcnbuild", "doctor")),
     )
 
 
@@ -87,7 +90,5 @@ def pip_constraint(facts: Facts) -> Iterator[Verdict]:
                 f"pip is constrained to {text}, but torch {torch.version} is installed: an isolated "
                 "build compiles against the other one.",
                 (source, text, describe_torch(facts)),
-                (shell.unset_variable(facts, "PIP_CONSTRAINT"),)
-                if source.startswith("PIP_CONSTRAINT")
-                else (),
+                (fixes.unset_env("PIP_CONSTRAINT"),) if source.startswith("PIP_CONSTRAINT") else (),
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dcnbuild.compatibility import numbers
-from dcnbuild.doctor import shell
+from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks.shared import describe_torch
 from dcnbuild.doctor.registry import Verdict, check
 from dcnbuild.environment.facts import Facts
@@ -39,7 +39,7 @@ def too_many_jobs(facts: Facts) -> Iterator[Verdict]:
             f"MAX_JOBS={text}" if text else f"MAX_JOBS is not set: {machine.cores} cores + 2",
             f"memory: {machine.memory / _GIB:.1f} GiB, swap: {(machine.swap or 0) / _GIB:.1f} GiB",
         ),
-        (shell.set_variable(facts, "MAX_JOBS", str(fitting)),),
+        (fixes.set_env("MAX_JOBS", str(fitting)),),
     )
 
 
@@ -54,7 +54,7 @@ def disk_full(facts: Facts) -> Iterator[Verdict]:
         f"Compilers and pip write to {machine.temporary}, where "
         f"{machine.temporary_free / (1 << 20):.0f} MiB are free.",
         (f"{machine.temporary}: {machine.temporary_free / (1 << 20):.0f} MiB free",),
-        (f"mkdir -p {home}/tmp", shell.set_variable(facts, "TMPDIR", f"{home}/tmp"))
+        (fixes.make_directory(f"{home}/tmp"), fixes.set_env("TMPDIR", f"{home}/tmp"))
         if home
         else (),
     )
@@ -75,7 +75,7 @@ def jit_lock(facts: Facts) -> Iterator[Verdict]:
                     f"{cache.path}/lock: idle for {cache.lock_idle / 60:.0f} minutes",
                     describe_torch(facts),
                 ),
-                (f"rm {cache.path}/lock",),
+                (fixes.remove(cache.path / "lock"),),
             )
 
 
@@ -88,6 +88,6 @@ def jit_cache_not_writable(facts: Facts) -> Iterator[Verdict]:
                 "warning",
                 "Extensions that torch compiles at run time cannot be built in this directory.",
                 (f"not writable: {cache.path}",),
-                (shell.set_variable(facts, "TORCH_EXTENSIONS_DIR", f"{home}/torch_extensions"),),
+                (fixes.set_env("TORCH_EXTENSIONS_DIR", f"{home}/torch_extensions"),),
             )
             return  # one new directory serves them all

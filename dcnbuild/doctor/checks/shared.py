@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dcnbuild.compatibility import numbers
-from dcnbuild.doctor.resolver import resolve
+from dcnbuild.doctor.outcome import same_major, same_minor
 from dcnbuild.environment.facts import Facts, Gpu, Toolkit
 
 
@@ -14,16 +13,6 @@ def builds_cuda(facts: Facts) -> bool:
     return (
         facts.torch is not None and facts.torch.cuda is not None and facts.wants_cuda is not False
     )
-
-
-def same_major(first: str, second: str) -> bool:
-    """Whether two versions have the same first number."""
-    return numbers(first)[:1] == numbers(second)[:1]
-
-
-def same_minor(first: str, second: str) -> bool:
-    """Whether two versions have the same first two numbers."""
-    return numbers(first)[:2] == numbers(second)[:2]
 
 
 def fitting_toolkits(facts: Facts) -> list[Toolkit]:
@@ -35,14 +24,6 @@ def fitting_toolkits(facts: Facts) -> list[Toolkit]:
 def build_toolkit(facts: Facts) -> Toolkit | None:
     """The toolkit that dcnbuild's own build takes: the first that fits torch, else the first."""
     return next(iter([*fitting_toolkits(facts), *facts.toolkits]), None)
-
-
-def torch_toolkit(facts: Facts) -> Toolkit | None:
-    """The toolkit whose nvcc `torch.utils.cpp_extension` would call."""
-    home = facts.cuda_home
-    if home is None:
-        return None
-    return next((item for item in facts.toolkits if home.taken_from in item.found_by), None)
 
 
 def describe_toolkit(toolkit: Toolkit) -> str:
@@ -79,9 +60,3 @@ def smi_note(facts: Facts, toolkit: Toolkit | None) -> tuple[str, ...]:
         f'nvidia-smi\'s "CUDA Version: {cuda}" is the newest CUDA that the driver runs; '
         "it says nothing about installed toolkits",
     )
-
-
-def wheel_fix(facts: Facts, torch: str | None = None) -> tuple[str, ...]:
-    """The pip line for this machine, if one is known."""
-    line = resolve(facts, torch).line
-    return (line,) if line else ()

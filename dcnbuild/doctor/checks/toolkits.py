@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from pathlib import Path
 
 from dcnbuild.compatibility import numbers
-from dcnbuild.doctor import shell
+from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks.shared import (
     build_toolkit,
     builds_cuda,
     describe_toolkit,
     describe_torch,
     fitting_toolkits,
+    smi_note,
+)
+from dcnbuild.doctor.fix import Fix
+from dcnbuild.doctor.outcome import (
+    VITAL,
+    chosen_toolkit,
     same_major,
     same_minor,
-    smi_note,
+    toolkit_fix,
     torch_toolkit,
 )
 from dcnbuild.doctor.registry import Verdict, check
 from dcnbuild.doctor.resolver import has_gpu
 from dcnbuild.environment.facts import Facts, Toolkit
 
-#: Without these nothing compiles; without the others only what includes them fails.
-_VITAL = ("cuda_runtime.h", "crt/host_config.h", "cicc", "ptxas")
 #: header → the library whose development package brings it.
 _LIBRARY_OF = {"cublas_v2.h": "cublas", "cusparse.h": "cusparse", "cusolverDn.h": "cusolver"}
 
@@ -42,8 +46,15 @@ def toolkit_missing(facts: Facts) -> Iterator[Verdict]:
             "looked at CUDA_HOME, CUDA_PATH, PATH, the environment's packages, CONDA_PREFIX, "
             "/usr/local/cuda*, /opt/cuda, /usr/lib/nvidia-cuda-toolkit",
             *smi_note(facts, None),
+            *(
+                [
+                    "this is a container: images tagged -base and -runtime have no nvcc, those tagged -devel have"
+                ]
+                if facts.machine.container
+                else []
+            ),
         ),
-        shell.install_toolkit(facts, torch.cuda),
+        toolkit_fix(facts),
     )
 
 
@@ -63,7 +74,7 @@ def cuda_mismatch(facts: Facts) -> Iterator[Verdict]:
             *map(describe_toolkit, facts.toolkits),
             *smi_note(facts, toolkit),
         ),
-        shell.install_toolkit(facts, torch.cuda),
+        toolkit_fix(facts),
     )
 
 
@@ -86,16 +97,16 @@ def cuda_minor_mismatch(facts: Facts) -> Iterator[Verdict]:
 def toolkit_incomplete(facts: Facts) -> Iterator[Verdict]:
     toolkit = torch_toolkit(facts) if facts.wants_cuda is None else None
     toolkit = toolkit or build_toolkit(facts)
-    if toolkit is None or not builds_cuda(facts):
-        return
+    if toolkit is None or toolkit not in fitting_toolkits(facts) or not builds_cuda(facts):
+        return  # what another check rejects is not mended
     filled_in = {name for entry in facts.paths for name in entry.headers}
     missing = tuple(name for name in toolkit.missing if name not in filled_in)
-    if not missing:
-        return
-    toolkit = replace(toolkit, missing=missing)
-    vital = [name for name in toolkit.missing if name in _VITAL]
-    if facts.wants_cuda is not None and not vital:
+    vital = [name for name in missing if name in VITAL]
+    if not missing or (facts.wants_cuda is not None and not vital):
         return  # dcnbuild's own sources include none of the others
+    lenders = [
+        (item, [name for name in item.headers if name in missing]) for item in facts.package_headers
+    ]
     yield Verdict(
         "error" if vital else "warning",
         f"CUDA {toolkit.version} in {toolkit.root} lacks {', '.join(vital)}: nothing compiles."
@@ -104,47 +115,53 @@ def toolkit_incomplete(facts: Facts) -> Iterator[Verdict]:
         f"CUDA {toolkit.version} in {toolkit.root}.",
         (
             describe_toolkit(toolkit),
-            f"missing: {', '.join(toolkit.missing)}",
+            f"missing: {', '.join(missing)}",
             *(
-                f"in {item.directory} (CUDA {item.version}): "
-                f"{', '.join(_lent(toolkit, item.headers))}"
-                for item in facts.package_headers
-                if _lent(toolkit, item.headers)
+                f"in {item.directory} (CUDA {item.version}): {', '.join(names)}"
+                for item, names in lenders
+                if names
             ),
         ),
-        _complete(facts, toolkit) or shell.install_toolkit(facts, toolkit.version),
+        toolkit_fix(facts)
+        if chosen_toolkit(facts) != toolkit
+        else _complete(facts, toolkit, missing),
     )
 
 
-def _lent(toolkit: Toolkit, headers: tuple[str, ...]) -> list[str]:
-    return [name for name in headers if name in toolkit.missing]
-
-
-def _complete(facts: Facts, toolkit: Toolkit) -> tuple[str, ...]:
-    """The lines that bring what is missing, if it is only headers of libraries."""
-    if not set(toolkit.missing) <= set(_LIBRARY_OF):
-        return ()
-    lenders = [item for item in facts.package_headers if _lent(toolkit, item.headers)]
-    lent = {name for item in lenders for name in _lent(toolkit, item.headers)}
-    if lent == set(toolkit.missing):
-        if all(item.version and same_minor(item.version, toolkit.version) for item in lenders):
-            return (shell.prepend(facts, "CPATH", [item.directory for item in lenders]),)
-        # on CPATH they would come before the toolkit's own, and nvcc refuses those of another CUDA
-        return tuple(
-            f"cp -rsn {item.directory}/. {toolkit.include[0]}/"
-            for item in lenders
-            if toolkit.include
-        )
-    libraries = sorted({_LIBRARY_OF[name] for name in toolkit.missing})
+def _complete(facts: Facts, toolkit: Toolkit, missing: tuple[str, ...]) -> tuple[Fix, ...]:
+    """What brings the headers of libraries to a toolkit, all of its own version."""
+    lent: dict[str, Path] = {
+        name: item.directory
+        for item in facts.package_headers
+        if item.version and same_minor(item.version, toolkit.version)
+        for name in item.headers
+    }
+    if set(missing) <= set(lent):
+        return (fixes.prepend("CPATH", *sorted({lent[name] for name in missing})),)
+    whole = next(
+        (item for item in fitting_toolkits(facts) if not set(item.missing) & set(missing)), None
+    )
+    if whole is not None:
+        return (fixes.set_env("CUDA_HOME", whole.root),)
+    libraries = sorted({_LIBRARY_OF[name] for name in missing if name in _LIBRARY_OF})
+    suffix = toolkit.version.replace(".", "-")
     if str(toolkit.root).startswith("/usr/local/") and facts.machine.package_manager == "apt-get":
-        suffix = toolkit.version.replace(".", "-")
-        names = " ".join(f"lib{library}-dev-{suffix}" for library in libraries)
-        line = shell.as_root(facts, f"apt-get install {names}")
-        return (f"{line}  # from NVIDIA's package repository",)
+        names = [f"lib{library}-dev-{suffix}" for library in libraries]
+        return (
+            fixes.say("from the package repository of NVIDIA:"),
+            fixes.command("apt-get", "install", operands=names, root=True),
+        )
     if numbers(toolkit.version) >= (13,):
-        names = " ".join(f"nvidia-{library}" for library in libraries)
-        return (shell.pip(facts, f"install {names}"),)
-    return ()
+        version = f"=={toolkit.version}.*"
+        wanted = ",".join(("nvcc", "cccl", *libraries))
+        if toolkit.root.parent.name == "nvidia":  # made of pip's packages, which bring the others
+            return (fixes.pip_install(f"cuda-toolkit[{wanted}]{version}"),)
+        if any(label.startswith("cache: ") for label in toolkit.found_by):
+            return (
+                fixes.remove(toolkit.root, recursive=True),
+                fixes.dcnbuild("toolkit", "install", "--math-headers", toolkit.version),
+            )
+    return (fixes.install_toolkit(toolkit.version),)
 
 
 @check("cuda-headers-mixed", "nvcc and the CUDA headers beside it differ", builds=True)
@@ -160,7 +177,5 @@ def cuda_headers_mixed(facts: Facts) -> Iterator[Verdict]:
                 describe_toolkit(toolkit),
                 f"{toolkit.include[0]}/cuda.h: CUDA {toolkit.headers_version}",
             ),
-            shell.install_toolkit(facts, toolkit.headers_version)
-            if numbers(toolkit.version) >= (13,)
-            else (),
+            toolkit_fix(facts),
         )

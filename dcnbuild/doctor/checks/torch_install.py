@@ -8,10 +8,14 @@ from pathlib import Path
 
 from dcnbuild import compatibility
 from dcnbuild.compatibility import numbers
-from dcnbuild.doctor import shell
-from dcnbuild.doctor.checks.shared import describe_gpu, describe_torch, wheel_fix
+from dcnbuild.doctor import fixes
+from dcnbuild.doctor.checks.shared import describe_gpu, describe_torch
+from dcnbuild.doctor.fix import Fix
+from dcnbuild.doctor.fixes import INDEX
+from dcnbuild.doctor.outcome import torch_fix
 from dcnbuild.doctor.registry import Verdict, check
-from dcnbuild.doctor.resolver import has_gpu, nearest_release, resolve
+from dcnbuild.doctor.resolver import Wheel, companion_release, has_gpu, resolve
+from dcnbuild.doctor.wish import Wish, parse_wish
 from dcnbuild.environment.facts import Facts
 
 
@@ -22,7 +26,7 @@ def torch_missing(facts: Facts) -> Iterator[Verdict]:
             "error",
             "There is no torch that this Python could import.",
             (f"Python {facts.python.version}: {facts.python.executable}",),
-            wheel_fix(facts) or (shell.pip(facts, "install torch"),),
+            torch_fix(facts) or (fixes.pip_install("torch"),),
         )
 
 
@@ -36,14 +40,28 @@ def torch_cpu_only(facts: Facts) -> Iterator[Verdict]:
     gpus = tuple(map(describe_gpu, facts.driver.gpus)) or (
         f"NVIDIA devices on the PCI bus: {facts.driver.devices or 0}",
     )
-    same_version = wheel_fix(facts, torch.version.partition("+")[0])
-    fix = (same_version or wheel_fix(facts)) if has_gpu(facts) else ()
     yield Verdict(
         "error" if facts.wants_cuda else "warning",
         "This torch was built for the CPU only: it cannot use a GPU, and nothing CUDA can be "
         "compiled against it.",
         (describe_torch(facts), *gpus),
-        fix,
+        torch_fix(facts),
+    )
+
+
+@check("torch-for-rocm", "torch for ROCm on a machine with an NVIDIA GPU", builds=True)
+def torch_for_rocm(facts: Facts) -> Iterator[Verdict]:
+    torch = facts.torch
+    if torch is None or not torch.hip or facts.wants_cuda is False:
+        return
+    if not (has_gpu(facts) or facts.wants_cuda):
+        return
+    yield Verdict(
+        "error",
+        f"torch {torch.version} was built for ROCm {torch.hip}: it cannot use an NVIDIA GPU, and "
+        "nothing CUDA can be compiled against it.",
+        (describe_torch(facts), *map(describe_gpu, facts.driver.gpus)),
+        torch_fix(facts),
     )
 
 
@@ -56,7 +74,12 @@ def torch_from_conda(facts: Facts) -> Iterator[Verdict]:
         "note",
         "PyTorch's conda channel has had no release after 2.5: newer ones come as pip wheels.",
         (describe_torch(facts), "conda channel: pytorch"),
-        ("conda remove pytorch torchvision torchaudio pytorch-cuda", *wheel_fix(facts)),
+        (
+            fixes.command(
+                "conda", "remove", "pytorch", "torchvision", "torchaudio", "pytorch-cuda"
+            ),
+            *filter(None, [resolve(facts).fix]),
+        ),
     )
 
 
@@ -73,7 +96,7 @@ def torch_shadowed(facts: Facts) -> Iterator[Verdict]:
         "warning",
         f"`import torch` gets {torch.version}, and another one, {other.version}, lies behind it.",
         (f"{torch.version}: {torch.root}", f"{other.version}: {other.root}"),
-        (shell.set_variable(facts, "PYTHONNOUSERSITE", "1"),) if user_site else (),
+        (fixes.set_env("PYTHONNOUSERSITE", "1"),) if user_site else (),
     )
 
 
@@ -86,7 +109,66 @@ def numpy2_old_torch(facts: Facts) -> Iterator[Verdict]:
             "error",
             f"torch {row.release} was built for numpy 1: with numpy {numpy} its conversions fail.",
             (describe_torch(facts), f"numpy {numpy}"),
-            (shell.pip(facts, 'install "numpy<2"'),),
+            (fixes.pip_install("numpy<2"),),
+        )
+
+
+@check("torchvision-stale", "torchvision or torchaudio of another torch")
+def torchvision_stale(facts: Facts) -> Iterator[Verdict]:
+    """They are compiled against one torch; `operator torchvision::nms does not exist` is one way it shows."""
+    torch, packages = facts.torch, facts.python.packages
+    stale = {
+        name: (packages[name], wanted)
+        for name in ("torchvision", "torchaudio")
+        if torch and name in packages and (wanted := companion_release(name, torch.version))
+        if numbers(packages[name])[:2] != numbers(wanted)
+    }
+    if torch is None or not stale:
+        return
+    tag = torch.version.partition("+")[2]
+    known = tag == "cpu" or tag.startswith("cu")
+    yield Verdict(
+        "error",
+        f"{' and '.join(stale)} of another torch: importing "
+        f"{'them' if len(stale) > 1 else 'it'} fails beside torch {torch.version}.",
+        (
+            describe_torch(facts),
+            *(
+                f"{name} {there}, and {wanted} goes with it"
+                for name, (there, wanted) in stale.items()
+            ),
+        ),
+        torch_fix(facts)
+        or (
+            fixes.pip_install(
+                f"torch=={torch.version.partition('+')[0]}",
+                *(f"{name}=={wanted}.*" for name, (_, wanted) in stale.items()),
+                index=("--index-url", f"{INDEX}/{tag}") if known else (),
+            ),
+        ),
+    )
+
+
+def _setuptools(facts: Facts) -> str:
+    """The requirement that both torch and Python are content with."""
+    row = compatibility.torch_release(facts.torch.version) if facts.torch else None
+    bounds = [row.setuptools] if row and row.setuptools else []
+    if numbers(facts.python.version) >= (3, 12):
+        bounds.append(">=66.1")
+    return f"setuptools{','.join(bounds)}"
+
+
+@check("setuptools-old-python", "setuptools that this Python cannot run")
+def setuptools_old_python(facts: Facts) -> Iterator[Verdict]:
+    """Python 3.12 has no pkgutil.ImpImporter any more, which pkg_resources took until setuptools 66.1."""
+    setuptools, python = facts.python.packages.get("setuptools"), facts.python
+    if setuptools and numbers(python.version) >= (3, 12) and numbers(setuptools) < (66, 1):
+        yield Verdict(
+            "error",
+            f"pkg_resources of setuptools {setuptools} fails under Python {python.version} with "
+            "`module 'pkgutil' has no attribute 'ImpImporter'`.",
+            (f"Python {python.version}: {python.executable}", f"setuptools {setuptools}"),
+            (fixes.pip_install(_setuptools(facts)),),
         )
 
 
@@ -115,44 +197,60 @@ def setuptools_old_torch(facts: Facts) -> Iterator[Verdict]:
                 f"setuptools {setuptools}",
                 f"works with setuptools{row.setuptools}",
             ),
-            (shell.pip(facts, f'install "setuptools{row.setuptools}"'),),
+            (fixes.pip_install(_setuptools(facts)),),
         )
 
 
-@check("torch-never-existed", "A torch version that never existed")
+def _wish(facts: Facts) -> Wish | None:
+    """Which torch is asked for; None for none, and for a text that the command line refuses."""
+    try:
+        return None if facts.wanted_torch is None else parse_wish(facts.wanted_torch)
+    except ValueError:
+        return None
+
+
+@check("torch-never-existed", "No such torch")
 def torch_never_existed(facts: Facts) -> Iterator[Verdict]:
-    wanted = facts.wanted_torch
-    if wanted is not None and compatibility.torch_exists(wanted) is False:
+    wish = _wish(facts)
+    problem = wish.unknown() if wish else None
+    if problem:
         yield Verdict(
             "error",
-            f"There never was a torch {wanted}; {nearest_release(wanted)}",
-            (f"asked for: torch {wanted}",),
-            wheel_fix(facts),
+            problem[0].upper() + problem[1:],
+            (f"asked for: {wish}",),
+            tuple(filter(None, [resolve(facts).fix])),
         )
 
 
 @check("torch-not-for-this-machine", "The wanted torch has no wheel for this machine")
 def torch_not_for_this_machine(facts: Facts) -> Iterator[Verdict]:
-    wanted = facts.wanted_torch
-    if wanted is None or compatibility.torch_exists(wanted) is not True:
+    wanted, wish = facts.wanted_torch, _wish(facts)
+    if wanted is None or wish is None or wish.unknown():
         return
     resolution = resolve(facts, wanted)
     if resolution.line is None and resolution.rejected:
         yield Verdict(
             "error",
-            f"No wheel of torch {wanted} works here.",
+            f"No wheel of {wish} works here.",
             tuple(resolution.reasons()),
-            _other_python(facts, wanted),
+            _other_python(facts, wanted, resolution.rejected[0][0]),
         )
 
 
-def _other_python(facts: Facts, wanted: str) -> tuple[str, ...]:
+def _other_python(facts: Facts, wanted: str, wheel: Wheel) -> tuple[Fix, ...]:
     """The lines that install it under another Python, if that is all it takes."""
-    row = compatibility.torch_release(wanted)
-    if row is None or row.supports_python(facts.python.version):
+    if wheel.release.supports_python(facts.python.version):
         return ()
-    version = row.python[1]
-    directory = Path(f"torch-{wanted}")
+    version = wheel.release.python[1]
+    directory = Path(f"torch-{wheel.torch}")
     python = replace(facts.python, version=version, executable=directory / "bin/python")
-    line = resolve(replace(facts, python=python), wanted).line
-    return (f"python{version} -m venv {directory}", line) if line else ()
+    other = replace(facts, python=python)
+    fix = resolve(other, wanted).fix
+    return (
+        (
+            fixes.command(f"python{version}", "-m", "venv", operands=(directory,)),
+            fixes.on(other, fix),
+        )
+        if fix
+        else ()
+    )

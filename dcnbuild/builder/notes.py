@@ -1,0 +1,42 @@
+"""What an installation tells once, since pip hides what its build has said."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+from dcnbuild.builder.record import FILE, file_digest, read_record
+from dcnbuild.environment.cache import cache_home
+
+#: There is a GPU of NVIDIA's where one of these is; asking CUDA itself would forbid that this process forks.
+GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg")
+
+
+def cuda_left_out(prebuilt: Path, env: Mapping[str, str]) -> None:
+    """Warns where there is a GPU and an installation without CUDA kernels, once for each build, and says why.
+
+    Nothing is said to who has asked for it with DCNBUILD_CUDA=off.
+    """
+    built = read_record(prebuilt)
+    if built is None or not built.cuda_left_out or "DCNBUILD_CUDA=off" in built.cuda_left_out:
+        return
+    if not any(map(os.path.exists, GPU_DEVICES)):
+        return
+    home = cache_home(env)
+    said = home / "said" / f"no-cuda-{file_digest(prebuilt / FILE)}" if home else None
+    if said and said.exists():
+        return
+    warnings.warn(
+        f"dcnbuild was installed without its CUDA kernels: {built.cuda_left_out} They are compiled on first use on a "
+        "GPU if that is possible by then. `dcnbuild doctor` says what is missing, `dcnbuild build --cuda on` compiles "
+        "them now. This is said once.",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    if said:
+        with contextlib.suppress(OSError):  # it is said again, then
+            said.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            said.touch()

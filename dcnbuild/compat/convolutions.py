@@ -1,0 +1,193 @@
+"""The old convolution modules: what they share. What differs between packages are their arguments, given as text."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dcnbuild.compat.shared import deform_conv, uniform_by_fan_in
+from dcnbuild.nn import DeformConv2d, PredictsOffsets
+from dcnbuild.ops.arguments import pair
+
+#: What most packages' modules begin with.
+LIKE_CONV2D = "in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1"
+
+
+def signature_of(arguments: str) -> inspect.Signature:
+    """The signature that a `def` with these arguments has; defaults are literals."""
+    return inspect.signature(eval(f"lambda {arguments}: None", {"__builtins__": {}}))
+
+
+def constructor(arguments: str) -> Any:
+    """An `__init__` with these arguments, which it hands to `set_up` by name: defaults, order and names in one line."""
+    signature = signature_of(f"self, {arguments}")
+
+    def __init__(*args: Any, **kwargs: Any) -> None:
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{type(args[0]).__name__}: {error}") from None
+        bound.apply_defaults()
+        given = bound.arguments
+        given.update(given.pop("renamed", {}))
+        given.pop("self").set_up(**given)
+
+    __init__.__signature__ = signature  # type: ignore[attr-defined]
+    return __init__
+
+
+class OldConvolution(DeformConv2d):
+    """A convolution of an old package. It may have been pickled, or built, by that package's class of the same name.
+
+    Attributes:
+        groups_name: the attribute that holds the number of sets of offsets.
+        both_names: "deformable_groups" is an argument too, and not an old name that is warned of.
+        allows_bias: false for the v1 modules, which have none.
+    """
+
+    groups_name = "deformable_groups"
+    both_names = False
+    allows_bias = True
+
+    def set_up(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any,
+        padding: Any,
+        dilation: Any,
+        groups: int = 1,
+        bias: bool = True,
+        **others: Any,
+    ) -> None:
+        """The constructor's body; `others` are the package's own arguments, and become attributes of the same name."""
+        offset_groups = self._offset_groups(others)
+        if bias and not self.allows_bias:
+            raise ValueError(
+                f"{type(self).__name__} has no bias: bias must be False, as in its package"
+            )
+        DeformConv2d.__init__(
+            self, in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias
+        )
+        named = {self.groups_name: offset_groups, "with_bias": bias, **others}
+        for name, value in named.items():
+            setattr(self, name, value)
+
+    def _offset_groups(self, others: dict[str, Any]) -> int:
+        """Takes the number of sets of offsets out of the arguments; mmcv's had another name before mmcv 1.0."""
+        count = others.pop(self.groups_name)
+        renamed = others.pop("deformable_groups", None)
+        if renamed is not None:
+            if not self.both_names:
+                message = f"deformable_groups is called {self.groups_name}"
+                warnings.warn(message, DeprecationWarning, stacklevel=4)
+            count = renamed
+        known = {"im2col_step", "norm", "activation"}
+        if not set(others) <= known:
+            raise TypeError(
+                f"unexpected keyword arguments {', '.join(sorted(set(others) - known))}"
+            )
+        return int(count)
+
+    def reset_parameters(self) -> None:
+        uniform_by_fan_in(self)
+
+    def convolve(self, x: Tensor, offset: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The operator with this module's weight, bias, sizes and counts."""
+        return deform_conv(
+            *(x, offset, mask, self.weight, self.bias, self.stride, self.padding, self.dilation),
+            *(self.groups, getattr(self, self.groups_name)),
+        )
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, {self.groups_name}={getattr(self, self.groups_name)}"
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        super().__setstate__(state)
+        self.adopt()
+
+    def adopt(self) -> list[str]:
+        """Brings attributes that another package set into the form that ours have, and says what that changed."""
+        for name, least in (("kernel_size", 1), ("stride", 1), ("padding", 0), ("dilation", 1)):
+            setattr(self, name, pair(name, getattr(self, name), least))
+        self.__dict__.setdefault("groups", 1)
+        if "bias" not in self.__dict__:
+            self._parameters.setdefault("bias", None)
+        found = next((name for name in PredictsOffsets.OFFSET_NAMES if name in self._modules), None)
+        if found is None:
+            return []
+        setattr(self, "offset_name", found)  # noqa: B010  an attribute of PredictsOffsets
+        conv = self._modules[found]
+        if isinstance(conv, nn.Conv2d) and conv.dilation != self.dilation:
+            # DCNv2's own DCN forgot it, and read an offset map of another size as if it fitted.
+            before, conv.dilation = conv.dilation, self.dilation
+            return [f"dilation of the offset convolution {before} → {self.dilation}"]
+        return []
+
+
+class PaddedV1(OldConvolution):
+    """v1 as mmdetection and mmcv have it: no bias, and small images are padded."""
+
+    allows_bias = False
+
+    def forward(self, x: Tensor, offset: Tensor) -> Tensor:  # type: ignore[override]
+        """x [N, C, H, W], offset [N, 2·G'·kh·kw, H', W'] → [N, O, H', W'].
+
+        An image smaller than the kernel is padded with zeros below and to the right, and the output cut, as in mmcv.
+        """
+        down = max(self.kernel_size[0] - x.shape[2], 0)
+        right = max(self.kernel_size[1] - x.shape[3], 0)
+        if not down and not right:
+            return self.convolve(x, offset)
+        out = self.convolve(F.pad(x, (0, right, 0, down)), F.pad(offset, (0, right, 0, down)))
+        return out[:, :, : out.shape[2] - down, : out.shape[3] - right]
+
+
+class V2(OldConvolution):
+    """v2: given offset and mask."""
+
+    def init_weights(self) -> None:
+        """Initialises weight and bias anew."""
+        self.reset_parameters()
+
+    def forward(self, x: Tensor, offset: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]
+        """x [N, C, H, W], offset [N, 2·G'·kh·kw, H', W'] and mask [N, G'·kh·kw, H', W'] → [N, O, H', W']."""
+        return self.convolve(x, offset, mask)
+
+
+class PackedV1(PredictsOffsets, PaddedV1):
+    """v1 that predicts its offset with `conv_offset`."""
+
+    _version = 2
+
+    def set_up(self, *args: Any, **kwargs: Any) -> None:
+        super().set_up(*args, **kwargs)
+        self.add_offset_conv(getattr(self, self.groups_name), modulated=False)
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        """[N, C, H, W] → [N, O, H', W']."""
+        return self.convolve(x, *self.predict(x, modulated=False))
+
+
+class PackedV2(PredictsOffsets, V2):
+    """v2 that predicts offset and mask."""
+
+    _version = 2
+
+    def set_up(self, *args: Any, **kwargs: Any) -> None:
+        super().set_up(*args, **kwargs)
+        self.add_offset_conv(getattr(self, self.groups_name), modulated=True)
+
+    def init_weights(self) -> None:
+        super().init_weights()
+        if self.offset_name in self._modules:
+            self.init_offset()
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        """[N, C, H, W] → [N, O, H', W']."""
+        return self.convolve(x, *self.predict(x, modulated=True))

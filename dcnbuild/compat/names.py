@@ -1,0 +1,79 @@
+"""The import names of old packages, and the module of dcnbuild.compat that answers to each: data only."""
+
+from __future__ import annotations
+
+#: old import name → the module of dcnbuild.compat. A dotted name that is not listed is looked up by what it ends in, so
+#: that a copy inside a repository is found too: lib.models.DCNv2.dcn_v2, basicsr.ops.dcn.deform_conv.
+MODULES = {
+    # CharlesShang/DCNv2 and its forks
+    "dcn_v2": "dcn_v2",
+    "DCNv2": "dcn_v2",
+    "DCNv2.dcn_v2": "dcn_v2",
+    "dcn_v2_ext": "dcn_v2_ext",
+    "dcn_v2_cuda": "dcn_v2_ext",
+    "_ext": "dcn_v2_ext",
+    "_backend": "dcn_v2_ext",
+    # tteepe/DCNv2, which is mmcv's module under DCNv2's names
+    "DCN": "modulated_deform_conv",
+    "DCN.dcn_v2": "modulated_deform_conv",
+    "modulated_deform_conv": "modulated_deform_conv",
+    # mmdetection 1.x and what copied its ops/dcn: BasicSR, EDVR, SOLO, TTFNet, AlphaPose, DB, maskrcnn_benchmark, …
+    "dcn": "mmdet",
+    "dcn.deform_conv": "mmdet",
+    "dcn.modules.deform_conv": "mmdet",
+    "dcn.functions.deform_conv": "mmdet",
+    "dcn.deform_conv_module": "mmdet",
+    "dcn.deform_conv_func": "mmdet",
+    "dcn.deform_pool": "mmdet",
+    "dcn.modules.deform_pool": "mmdet",
+    "dcn.functions.deform_pool": "mmdet",
+    "dcn.deform_pool_module": "mmdet",
+    "dcn.deform_pool_func": "mmdet",
+    "deform_conv_cuda": "deform_conv_ext",
+    "deform_conv_ext": "deform_conv_ext",
+    "deform_pool_cuda": "deform_pool_ext",
+    "deform_pool_ext": "deform_pool_ext",
+    # mmcv, detectron2 and maskrcnn_benchmark, whose extensions have more than the deformable operators
+    "mmcv.ops": "mmcv",
+    "mmcv.ops.deform_conv": "mmcv",
+    "mmcv.ops.modulated_deform_conv": "mmcv",
+    "mmcv.ops.deform_roi_pool": "mmcv",
+    "mmcv._ext": "larger_ext",
+    "detectron2._C": "larger_ext",
+    "detectron2.layers.deform_conv": "detectron2",
+    "maskrcnn_benchmark._C": "larger_ext",
+    "_C": "larger_ext",  # of what is built like them: cvpods._C, dl_lib._C
+    # 4uiiurz1/pytorch-deform-conv-v2, which needs no extension
+    "deform_conv_v2": "deform_conv_v2",
+}
+
+#: Names that other packages are likely to want too, or that belong to a package which is more than this: installed only if
+#: they are given. The others are what `install()` and `python -m dcnbuild.compat` install.
+ON_REQUEST = frozenset(
+    name for name in MODULES if name.startswith(("mmcv.", "detectron2.", "maskrcnn_benchmark."))
+) | {"DCNv2", "_ext", "_backend", "DCN", "DCN.dcn_v2", "_C", "dcn", "deform_conv_v2"}
+
+DEFAULT_NAMES = tuple(name for name in MODULES if name not in ON_REQUEST)
+
+#: Raw extensions that a repository's own file may import while it is executed in the place of ours.
+EXTENSIONS = frozenset(
+    name for name, module in MODULES.items() if "." not in name and module.endswith("_ext")
+)
+
+#: Packages whose modules are never taken for a copy: what they have is theirs, unless it is asked for by its full name.
+THEIR_OWN = frozenset({"dcnbuild", "detectron2", "mmcv", "torch", "torchvision"})
+
+
+def lookup(name: str) -> str | None:
+    """The full name of our module for an old import name, or for a dotted name that ends in one; None without one."""
+    parts = name.split(".")
+    for start in range(len(parts)):
+        module = MODULES.get(".".join(parts[start:]))
+        if module is not None:
+            return f"dcnbuild.compat.{module}"
+    return None
+
+
+def ends_in(name: str, end: str) -> bool:
+    """Whether a dotted name is `end`, or ends in it as a whole part."""
+    return name == end or name.endswith(f".{end}")

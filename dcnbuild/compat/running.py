@@ -1,0 +1,130 @@
+"""Runs a script with the old names installed, in this process and in the ones that it spawns.
+
+A process that multiprocessing spawns, or that a fork server makes, imports the parent's main module again. It asks
+`__main__.__spec__` for the name of that module, and finds it to be `dcnbuild.compat.child`, which installs the names and
+runs the script. What to install is in the environment, which children inherit: nothing of multiprocessing is changed, so
+torch.multiprocessing, DataLoader, joblib's loky and detectron2's launch are served alike.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import os
+import runpy
+import sys
+import zipfile
+from dataclasses import asdict, dataclass
+from importlib.abc import InspectLoader
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+from dcnbuild.compat.importing import install
+
+#: Holds a `Run` as JSON, in the environment of a script and of its children.
+VARIABLE = "DCNBUILD_COMPAT_RUN"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What to run, and with which names.
+
+    Attributes:
+        target: a script's absolute path, or a module's full name.
+        is_module: which of the two.
+        names, without: as for `install`.
+    """
+
+    target: str
+    is_module: bool
+    names: tuple[str, ...]
+    without: tuple[str, ...]
+
+
+class _MainSpec(ModuleSpec):
+    """A spec that has the name of `dcnbuild.compat.child`, and the package that the script or module lies in."""
+
+    def __init__(self, origin: str, package: str) -> None:
+        super().__init__("dcnbuild.compat.child", None, origin=origin)
+        self._package = package
+
+    @property
+    def parent(self) -> str:
+        return self._package
+
+
+def run_as_main(run: Run) -> None:
+    """Runs it as `__main__`. The names must be installed. Raises what the script raises, and ImportError for no module."""
+    if not run.is_module and zipfile.is_zipfile(run.target):
+        runpy.run_path(run.target, run_name="__main__")  # what it spawns has no names
+        return
+    os.environ[VARIABLE] = json.dumps(asdict(run))
+    code, package = _load(run)
+    main = ModuleType("__main__")
+    _prepare(vars(main), code, package)
+    sys.modules["__main__"] = main
+    exec(code, vars(main))
+
+
+def run_in_child(namespace: dict[str, Any]) -> None:
+    """Installs the names, and runs the parent's script in `namespace`, under the `__name__` that is in it.
+
+    Raises ImportError in a process that no `python -m dcnbuild.compat` started.
+    """
+    text = os.environ.get(VARIABLE)
+    if text is None:
+        raise ImportError(
+            f"dcnbuild.compat.child is for processes that a script under `python -m dcnbuild.compat` starts: {VARIABLE} is "
+            "not set"
+        )
+    fields = json.loads(text)
+    run = Run(
+        fields["target"], fields["is_module"], tuple(fields["names"]), tuple(fields["without"])
+    )
+    install(*run.names, without=run.without)
+    code, package = _load(run)
+    name = namespace["__name__"]
+    namespace.clear()
+    namespace["__name__"] = name
+    _prepare(namespace, code, package)
+    exec(code, namespace)
+
+
+def _prepare(namespace: dict[str, Any], code: CodeType, package: str) -> None:
+    import builtins
+
+    namespace.update(
+        __builtins__=builtins,
+        __file__=code.co_filename,
+        __cached__=None,
+        __doc__=None,
+        __loader__=None,
+        __package__=package,
+        __spec__=_MainSpec(code.co_filename, package),
+    )
+
+
+def _load(run: Run) -> tuple[CodeType, str]:
+    """The code to run, and the package it lies in, "" for none."""
+    if not run.is_module:
+        with io.open_code(run.target) as file:
+            return compile(file.read(), run.target, "exec"), ""
+    spec = importlib.util.find_spec(run.target)
+    if spec is not None and spec.submodule_search_locations is not None:
+        spec = importlib.util.find_spec(f"{run.target}.__main__")
+    loader = spec.loader if spec else None
+    code = loader.get_code(spec.name) if spec and isinstance(loader, InspectLoader) else None
+    if spec is None or code is None:
+        raise ImportError(f"there is no module {run.target} that can be run")
+    return code, spec.parent or ""
+
+
+def script_path(given: str) -> Path | None:
+    """The file to run for a script or a directory with a `__main__.py`; None if there is none."""
+    path = Path(given).absolute()
+    if path.is_dir():
+        path = path / "__main__.py"
+    return path if path.is_file() else None

@@ -1,0 +1,79 @@
+"""Reads a repository's own file, without running it: can our module of the same name stand in for it?"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+_FunctionDef = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def can_replace(ours: ModuleType, source: str) -> bool:
+    """Whether `ours` has every class and function of the file, with the arguments that the file gives them.
+
+    `from dcn_v2 import DCN_sep` must find the file's own class; a class that is registered by a decorator, or takes an
+    argument that ours does not take, must be the file's own too. Private names and classes of `autograd.Function` are not
+    asked for, nor anything below `if`. A file that only hands on what it imports is no file to replace.
+    """
+    try:
+        body = ast.parse(source).body
+    except (SyntaxError, ValueError):  # of Python 2: ours is better than an error
+        return True
+    defined = [node for node in body if isinstance(node, ast.ClassDef | _FunctionDef)]
+    if not defined and _hands_on(body, ours):
+        return False
+    return all(_has(ours, node) for node in defined if not _is_private(node)) and all(
+        hasattr(ours, name) for name in _aliases(body)
+    )
+
+
+def _is_private(node: ast.ClassDef | _FunctionDef) -> bool:
+    is_function = isinstance(node, ast.ClassDef) and any(
+        ast.unparse(base).rpartition(".")[2] == "Function" for base in node.bases
+    )
+    return node.name.startswith("_") or is_function
+
+
+def _hands_on(body: list[ast.stmt], ours: ModuleType) -> bool:
+    return any(
+        hasattr(ours, alias.asname or alias.name) or alias.name == "*"
+        for node in body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    )
+
+
+def _aliases(body: list[ast.stmt]) -> Iterator[str]:
+    """Names bound to a class or to a Function's `apply`: `dcn_v2_conv = _DCNv2.apply`."""
+    for node in body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name | ast.Attribute):
+            for target in node.targets:
+                if isinstance(target, ast.Name) and not target.id.startswith("_"):
+                    yield target.id
+
+
+def _has(ours: ModuleType, node: ast.ClassDef | _FunctionDef) -> bool:
+    mine = getattr(ours, node.name, None)
+    if mine is None or node.decorator_list:
+        return False
+    if isinstance(node, _FunctionDef):
+        return _accepts(mine, node, skip=0)
+    methods = {each.name: each for each in node.body if isinstance(each, _FunctionDef)}
+    if "__init__" in methods and not _accepts(mine, methods["__init__"], skip=1):
+        return False
+    if "forward" not in methods:
+        return True
+    theirs = [a.arg for a in (*methods["forward"].args.posonlyargs, *methods["forward"].args.args)]
+    return len(theirs) == len(inspect.signature(mine.forward).parameters)
+
+
+def _accepts(mine: Any, node: _FunctionDef, skip: int) -> bool:
+    """Whether ours takes the arguments of the file's function, by position and by name."""
+    theirs = [a.arg for a in (*node.args.posonlyargs, *node.args.args)][skip:]
+    parameters = inspect.signature(mine).parameters
+    positional = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    by_name = {a.arg for a in node.args.kwonlyargs}
+    return positional[: len(theirs)] == theirs and by_name <= set(parameters)

@@ -1,0 +1,290 @@
+"""A repository's own files: ours where they have all of it, else the file, with our extension and our functions."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from compat.test_importing import repository, run, write  # noqa: F401  a fixture
+from torch import nn
+
+import dcnbuild
+from dcnbuild.compat import dcn_v2, mmdet
+from dcnbuild.compat.importing import install
+from dcnbuild.compat.source import can_replace
+
+#: Written like the file ops/dcn/deform_conv.py of old projects: a Function that knows no CPU, its `apply`, and modules.
+OPS_DCN = """
+import math
+import torch
+from torch import nn
+from torch.autograd import Function
+from torch.nn.modules.utils import _pair
+from . import deform_conv_cuda
+
+class ModulatedDeformConvFunction(Function):
+    @staticmethod
+    def forward(ctx, input, offset, mask, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, deformable_groups=1):
+        if not input.is_cuda:
+            raise NotImplementedError
+        deform_conv_cuda.modulated_deform_conv_cuda_forward()
+
+modulated_deform_conv = ModulatedDeformConvFunction.apply
+
+class ModulatedDeformConv(nn.Module):
+    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1,
+                 deformable_groups=1, bias=True):
+        super().__init__()
+        self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, _pair(kernel_size)
+        self.stride, self.padding, self.dilation = stride, padding, dilation
+        self.groups, self.deformable_groups, self.with_bias = groups, deformable_groups, bias
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels // groups, *self.kernel_size))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+
+    def forward(self, x, offset, mask):
+        return modulated_deform_conv(x, offset, mask, self.weight, self.bias, self.stride, self.padding, self.dilation,
+                                     self.groups, self.deformable_groups)
+"""
+
+MORE = {
+    "one class more": "class ModulatedDeformConvAlign(ModulatedDeformConv):\n    pass\n",
+    "registered": "@(lambda kind: kind)\nclass ModulatedDeformConvPack(ModulatedDeformConv):\n    pass\n",
+    "one argument more": (
+        "class ModulatedDeformConvPack(ModulatedDeformConv):\n"
+        "    def __init__(self, *args, extra_offset_mask=False, **kwargs):\n        super().__init__(*args, **kwargs)\n"
+    ),
+    "another forward": (
+        "class ModulatedDeformConvPack(ModulatedDeformConv):\n    def forward(self, x, fea):\n        return x\n"
+    ),
+    "a function more": "def initialise(module):\n    pass\n",
+    "another name": "DCNv2Pack = ModulatedDeformConv\n",
+}
+
+
+def _arguments() -> tuple[torch.Tensor, ...]:
+    torch.manual_seed(0)
+    return torch.randn(1, 4, 6, 5), torch.randn(1, 18, 6, 5), torch.rand(1, 9, 6, 5)
+
+
+@pytest.mark.parametrize("package", ["ops.dcn", "mmdet.ops.dcn", "a.b.models.ops.dcn"])
+def test_ours_stands_in_for_a_file_that_it_covers(package: str, repository: Path) -> None:  # noqa: F811
+    directory = repository / Path(*package.split("."))
+    write(
+        directory / "__init__.py",
+        "from .deform_conv import ModulatedDeformConv\nfrom . import deform_pool_cuda\n",
+    )
+    write(directory / "deform_conv.py", OPS_DCN)
+    install()
+    module: Any = importlib.import_module(package)
+    assert module.ModulatedDeformConv is mmdet.ModulatedDeformConv
+    assert module.deform_pool_cuda.deform_psroi_pooling_cuda_forward
+    assert module.ModulatedDeformConv(4, 6, 3, padding=1)(*_arguments()).shape == (1, 6, 6, 5)
+
+
+@pytest.mark.parametrize("more", MORE)
+def test_a_file_with_more_is_executed_with_our_functions(more: str, repository: Path) -> None:  # noqa: F811
+    write(repository / "ops" / "dcn" / "deform_conv.py", OPS_DCN + MORE[more])
+    install()
+    module: Any = importlib.import_module("ops.dcn.deform_conv")
+    assert module.ModulatedDeformConv.__module__ == "ops.dcn.deform_conv"
+    conv, arguments = module.ModulatedDeformConv(4, 6, 3, padding=1), _arguments()
+    expected = dcnbuild.deform_conv2d(
+        arguments[0], arguments[1], conv.weight, conv.bias, padding=1, mask=arguments[2]
+    )
+    torch.testing.assert_close(conv(*arguments), expected)  # on the CPU, which the file refuses
+    assert str(dcnbuild.convert(nn.Sequential(conv))).endswith("1 converted, 0 left")
+
+
+def test_a_fork_of_dcn_v2_keeps_its_class_and_gets_an_extension(repository: Path) -> None:  # noqa: F811
+    source = """
+import _ext as _backend
+from torch.autograd import Function
+class _DCNv2(Function):
+    @staticmethod
+    def forward(ctx, input, offset, mask, weight, bias, stride, padding, dilation, deformable_groups):
+        return _backend.dcn_v2_forward
+dcn_v2_conv = _DCNv2.apply
+class DCN_sep:
+    uses = staticmethod(lambda *args: dcn_v2_conv(*args))
+"""
+    write(repository / "nets" / "DCNv2" / "dcn_v2.py", source)
+    install()
+    found: Any = importlib.import_module("nets.DCNv2.dcn_v2")
+    assert found.DCN_sep.__module__ == "nets.DCNv2.dcn_v2"
+    assert found.dcn_v2_conv is dcn_v2.dcn_v2_conv
+    assert found._backend.dcn_v2_forward.__module__ == "dcnbuild.compat.dcn_v2_ext"
+    # A generic name is there for that file alone.
+    assert "_ext" not in sys.modules
+    with pytest.raises(ModuleNotFoundError):
+        run("import _ext")
+
+
+def test_an_extension_of_another_package_is_not_taken_for_the_file_s(repository: Path) -> None:  # noqa: F811
+    write(repository / "other" / "__init__.py", "from . import _ext\n")
+    write(repository / "other" / "_ext.py", "VALUE = 3\n")
+    write(
+        repository / "nets" / "dcn_v2.py",
+        "import other\nfrom . import _ext\nclass More:\n    pass\n",
+    )
+    install()
+    found: Any = importlib.import_module("nets.dcn_v2")
+    assert found.other._ext.VALUE == 3 and found._ext.dcn_v2_forward
+
+
+def test_names_can_be_left_to_the_repository(repository: Path) -> None:  # noqa: F811
+    write(repository / "nets" / "DCNv2" / "dcn_v2.py", "DCN = 'its own'\n")
+    write(repository / "mine" / "dcn_v2.py", "DCN = 'another'\n")
+    install(without=["DCNv2.dcn_v2"])
+    assert run("from nets.DCNv2.dcn_v2 import DCN")["DCN"] == "its own"
+    assert run("from dcn_v2 import DCN")["DCN"] is dcn_v2.DCN
+    install(without=["dcn_v2"])
+    assert run("from mine.dcn_v2 import DCN")["DCN"] == "another"
+    assert run("import deform_conv_cuda")["deform_conv_cuda"]
+
+
+def test_a_file_that_hands_on_is_executed(repository: Path) -> None:  # noqa: F811
+    write(repository / "m" / "modulated_deform_conv.py", "import _ext\n")
+    write(
+        repository / "m" / "dcn_v2.py",
+        "from .modulated_deform_conv import ModulatedDeformConv2dPack as DCN\n",
+    )
+    install()
+    # DCNv2's own DCN has no default for stride and padding.
+    assert run("from m.dcn_v2 import DCN\nmodule = DCN(2, 2, 3)")["module"]
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("", True),
+        ("print 'python 2'", True),
+        (
+            "class DCN:\n    def __init__(self, in_channels, out_channels, kernel_size, stride, padding): pass",
+            True,
+        ),
+        (
+            "class DCN:\n    def __init__(self, in_channels, out_channels, size, stride, padding): pass",
+            False,
+        ),
+        ("class DCN:\n    def forward(self, input): pass\nclass _Private: pass", True),
+        ("class DCN:\n    def forward(self, input, feature): pass", False),
+        ("class DCNv2Function(Function): pass", True),
+        ("class Other(nn.Module): pass", False),
+        ("if __name__ == '__main__':\n    class Other: pass", True),
+        ("import math\nlogger = math.log(2)\nepsilon = 1e-6", True),
+        ("from .other import DCN", False),
+    ],
+)
+def test_what_can_be_replaced(source: str, expected: bool) -> None:
+    assert can_replace(dcn_v2, source) is expected
+
+
+#: Like mmcv without its extension: Python that loads its operators by name, and registers its classes.
+MMCV = {
+    "__init__.py": "",
+    "registry.py": "REGISTRY = {}\n",
+    "utils.py": (
+        "import importlib\n"
+        "def load_ext(name, functions):\n"
+        "    module = importlib.import_module('mmcv.' + name)\n"
+        "    assert all(hasattr(module, each) for each in functions)\n"
+        "    return module\n"
+    ),
+    "cnn/__init__.py": (
+        "from ..registry import REGISTRY\ndef build_conv_layer(kind, *args):\n    return REGISTRY[kind](*args)\n"
+    ),
+    "ops/__init__.py": "from .nms import nms\nfrom .modulated_deform_conv import ModulatedDeformConv2dPack\n",
+    "ops/nms.py": (
+        "from ..utils import load_ext\next = load_ext('_ext', ['nms'])\ndef nms(*args):\n    return ext.nms(*args)\n"
+    ),
+    "ops/modulated_deform_conv.py": (
+        "from torch.autograd import Function\nfrom ..utils import load_ext\nfrom ..registry import REGISTRY\n"
+        "ext = load_ext('_ext', ['modulated_deform_conv_forward', 'modulated_deform_conv_backward'])\n"
+        "class ModulatedDeformConv2dFunction(Function):\n    @staticmethod\n"
+        "    def forward(ctx, x, offset, mask, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, deform_groups=1):\n"
+        "        pass\n"
+        "modulated_deform_conv2d = ModulatedDeformConv2dFunction.apply\n"
+        "class ModulatedDeformConv2dPack:\n    compute = staticmethod(lambda *args: modulated_deform_conv2d(*args))\n"
+        "    def __init__(self, *args):\n        self.args = args\n    def forward(self, x, more):\n        pass\n"
+        "REGISTRY['DCNv2'] = ModulatedDeformConv2dPack\n"
+    ),
+}
+
+
+def test_mmcv_without_its_extension_keeps_its_python(repository: Path) -> None:  # noqa: F811
+    for name, text in MMCV.items():
+        write(repository / "mmcv" / name, text)
+    install("mmcv.ops")
+    # Importing mmcv.cnn is enough for its registry.
+    built: Any = run("from mmcv.cnn import build_conv_layer\nbuilt = build_conv_layer('DCNv2', 4)")[
+        "built"
+    ]
+    assert type(built).__module__ == "mmcv.ops.modulated_deform_conv" and built.args == (4,)
+    x, offset, mask = _arguments()
+    assert built.compute(x, offset, mask, torch.ones(2, 4, 3, 3), None, 1, 1).shape == (1, 2, 6, 5)
+    nms: Any = run("from mmcv.ops import nms")["nms"]
+    with pytest.raises(
+        NotImplementedError, match=r"nms: dcnbuild stands in .* deformable operators only"
+    ):
+        nms()
+
+
+def test_larger_maps_are_read_as_they_lie_in_memory() -> None:
+    """DyHead hands a level's offsets, a slice of a larger tensor, to the next smaller level."""
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 4, 4, dtype=torch.float64)
+    both = torch.randn(2, 27, 8, 9, dtype=torch.float64, requires_grad=True)
+    module = mmdet.ModulatedDeformConv(3, 5, 3, padding=1).double()
+    with (
+        pytest.warns(
+            UserWarning, match=r"offset has shape \(2, 18, 8, 9\), expected \(2, 18, 4, 4\)"
+        ),
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", "mask has shape")
+        actual = module(x, both[:, :18], both[:, 18:].sigmoid())
+    offset = torch.stack([image[:18].reshape(-1)[: 18 * 16].view(18, 4, 4) for image in both])
+    mask = torch.stack([image[18:].reshape(-1)[: 9 * 16].view(9, 4, 4) for image in both]).sigmoid()
+    expected = dcnbuild.deform_conv2d(x, offset, module.weight, module.bias, padding=1, mask=mask)
+    assert torch.equal(actual, expected)
+    grads = [torch.autograd.grad(out.sum(), both)[0] for out in (actual, expected)]
+    assert torch.equal(*grads)
+    with pytest.raises(ValueError, match="offset has shape"), warnings.catch_warnings():
+        warnings.simplefilter("error")  # a map that is smaller in one direction is no larger one
+        module(x, both[:, :18, :, :3], both[:, 18:, :, :3].sigmoid())
+    with pytest.raises(ValueError, match="offset has shape"):  # mmcv's v1 checks it
+        mmdet.DeformConv(3, 5, 3, padding=1).double()(x, both[:, :18])
+
+
+def test_larger_maps_compile_to_one_graph() -> None:
+    module = mmdet.ModulatedDeformConv(3, 5, 3, padding=1)
+    arguments = (torch.randn(1, 3, 4, 4), torch.randn(1, 18, 6, 5), torch.rand(1, 9, 6, 5))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = module(*arguments)
+    compiled = torch.compile(module, fullgraph=True, backend="eager")
+    assert torch.equal(compiled(*arguments), expected)
+
+
+def test_offsets_for_more_rois_are_read_from_the_beginning() -> None:
+    """DCNv2's test script has offsets for 20 RoIs, and two of them."""
+    torch.manual_seed(0)
+    x, rois = torch.randn(2, 4, 9, 9), torch.tensor([[0.0, 1, 1, 6, 7], [1, 0, 2, 5, 8]])
+    pool = dcn_v2.DCNv2Pooling(1.0, 3, 4, False, trans_std=0.1)
+    offset = torch.randn(20, 2, 3, 3)
+    with pytest.warns(
+        UserWarning, match=r"offset has shape \(20, 2, 3, 3\), expected \(2, 2, 3, 3\)"
+    ):
+        actual = pool(x, rois, offset)
+    assert torch.equal(actual, pool(x, rois, offset[:2]))
+    with pytest.warns(UserWarning, match="first values are read"):
+        larger = torch.randn(2, 2, 4, 4)
+        actual = pool(x, rois, larger)
+    assert torch.equal(actual, pool(x, rois, larger.flatten()[:36].view(2, 2, 3, 3)))
+    with pytest.raises(ValueError, match="trans has shape"):
+        pool(x, rois, offset[:1])
