@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from dcnbuild.compatibility import cuda_release, table
+from dcnbuild.versions import numbers
 
 
 def number(name: str) -> int | None:
@@ -24,6 +25,16 @@ def listed(architecture: int) -> str:
 def first_toolkit(architecture: int) -> str | None:
     """The oldest CUDA release that compiles for an architecture."""
     return next((row.version for row in table().cuda if architecture in row.architectures), None)
+
+
+def first_toolkit_for(name: str) -> str | None:
+    """The same for an architecture by its name; those with a letter came later: "sm_90a" → "12.0"."""
+    found = re.search(r"_(\d{2,3})([af])$", name)
+    first = first_toolkit(number(name) or 0)
+    if found is None or first is None:
+        return first
+    least = "12.9" if found[2] == "f" else "12.0"
+    return max(first, least, key=numbers)
 
 
 def last_toolkit(architecture: int) -> str | None:

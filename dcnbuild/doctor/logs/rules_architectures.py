@@ -25,7 +25,7 @@ def _dropped(hit: Hit) -> bool:
     """Whether the architecture is one that newer toolkits have dropped (not one they lack yet)."""
     number, toolkit = _architecture(hit), hit.get("toolkit")
     newest = known.newest_architecture(toolkit) if toolkit else None
-    first = known.first_toolkit(number)
+    first = known.first_toolkit_for(hit["name"])
     if toolkit and first and numbers(first) > numbers(toolkit):
         return False
     if newest is not None:
@@ -44,7 +44,7 @@ def _architecture_cause(hit: Hit) -> str:
         last = known.last_toolkit(number)
         tail = f": CUDA {last} was the last that does" if last else ""
         return f"{nvcc} no longer compiles for {hit['name']}{tail}."
-    first = known.first_toolkit(number)
+    first = known.first_toolkit_for(hit["name"])
     tail = f": that takes CUDA {first} or newer" if first else ""
     return f"{nvcc} does not know {hit['name']} yet{tail}."
 
@@ -60,7 +60,7 @@ def _architecture_fix(hit: Hit) -> Iterator[Fix]:
         yield fixes.say("where setup.py itself lists architectures:")
         yield port(hit)
         return
-    first = known.first_toolkit(number)
+    first = known.first_toolkit_for(hit["name"])
     if first is None:
         yield fixes.command("nvcc", "--version")
         return
