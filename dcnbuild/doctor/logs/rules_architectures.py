@@ -50,7 +50,7 @@ def _architecture_cause(hit: Hit) -> str:
 
 
 def _architecture_fix(hit: Hit) -> Iterator[Fix]:
-    number, toolkit = _architecture(hit), hit.get("toolkit")
+    toolkit = hit.get("toolkit")
     if not _NAMED.fullmatch(hit["name"]):
         yield fixes.command("grep", "-nE", "gencode|arch=", operands=("setup.py",))
         yield fixes.command("printenv", "TORCH_CUDA_ARCH_LIST")

@@ -259,7 +259,7 @@ def _conflict_cause(hit: Hit) -> str:
         hit.around(after=12),
         re.M,
     )
-    named = hit["name"] or hit["text"]
+    named = (hit["name"] or hit["text"]).rstrip(" .:")
     what = f": {named}" if named else ""
     return f"The versions that are asked for conflict{what}" + (
         f" ({'; '.join(pairs[:3])})." if pairs else "."
