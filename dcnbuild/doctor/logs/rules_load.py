@@ -66,7 +66,7 @@ def _library_fix(hit: Hit) -> Iterator[Fix]:
             yield fixes.prepend("LD_LIBRARY_PATH", f"{home}/lib64")
     elif found.owner == "python" or re.match(r"libpython3", found.name):
         version = re.search(r"(3\.\d+)", found.name)
-        yield fixes.say("where the Python is conda's or uv's, its own lib directory:")
+        yield fixes.say("where the Python is that of conda or uv, its own lib directory:")
         yield fixes.set_env_from(
             "LD_LIBRARY_PATH",
             "python",

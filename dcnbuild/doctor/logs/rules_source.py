@@ -338,7 +338,7 @@ def _type_dispatch_cause(hit: Hit) -> str:
 def _type_dispatch_fix(hit: Hit) -> Iterable[Fix]:
     return (
         port(hit),
-        fixes.say("AT_DISPATCH of x.type() becomes one of x.scalar_type()"),
+        fixes.say("in AT_DISPATCH macros x.type becomes x.scalar_type"),
     )
 
 
