@@ -29,7 +29,7 @@ class PortedText:
 
 
 def port_text(
-    text: str,
+    source: Code,
     scope: Scope,
     rules: Sequence[Rule] = RULES,
     *,
@@ -39,7 +39,7 @@ def port_text(
     """Ports a C++ or CUDA source.
 
     Args:
-        text: the source.
+        source: the text.
         scope: what it needs to know of its project.
         rules: which rules, in order.
         deprecated: whether to rewrite what still compiles, too.
@@ -52,32 +52,47 @@ def port_text(
         or (rule.need == "deprecated" and deprecated)
         or (rule.need == "bug" and fix_bugs)
     ]
-    revision = Revision(text)
-    code = Code(text, scope.own)
+    revision = Revision(source.text)
+    code = source.with_own(scope.own)
     lost_before = _th_headers(code)
     changes: list[Change] = []
     applied: list[Rule] = []
+    failed: list[Remark] = []
     for rule in active:
-        for _ in range(_ROUNDS):
-            done = _apply(revision, rule.edits(code, scope), rule.id, changes)
-            if not done:
-                break
-            code = Code(revision.text, scope.own)
-            if rule not in applied:
-                applied.append(rule)
-        else:
-            raise RuntimeError(f"the rule {rule.id} matches its own replacement")
+        try:
+            for _ in range(_ROUNDS):
+                done = _apply(revision, rule.edits(code, scope), rule.id, changes)
+                if not done:
+                    break
+                code = Code(revision.text, scope.own)
+                if rule not in applied:
+                    applied.append(rule)
+            else:
+                failed.append(not_understood(rule.id, f"it still applies after {_ROUNDS} rounds"))
+        except Exception as error:
+            failed.append(not_understood(rule.id, repr(error)))
     code = _add_helpers(revision, code, scope, applied, changes)
     code = _add_headers(revision, code, scope, applied, changes, lost_before != _th_headers(code))
-    remarks = [*_leftovers(code, scope), *_bugs(code, scope, rules, fix_bugs)]
+    remarks = [*failed, *_leftovers(code, scope), *_bugs(code, scope, rules, fix_bugs)]
     return PortedText(revision.text, tuple(changes), tuple(remarks))
 
 
-def finds(text: str, scope: Scope, need: str, rules: Sequence[Rule] = RULES) -> int:
+def not_understood(rule: str, reason: str) -> Remark:
+    """The remark for a rule that does not understand a file; the others go on."""
+    advice = "port by hand what it is for, or send the file in with a report"
+    return Remark("rule-failed", (1,), rule, f"the rule gave up: {reason}", advice, "broken")
+
+
+def finds(source: Code, scope: Scope, need: str, rules: Sequence[Rule] = RULES) -> int:
     """How many places rules of one need would change, and leftovers of that need name."""
-    code = Code(text, scope.own)
-    found = sum(len(rule.edits(code, scope)) for rule in rules if rule.need == need)
-    return found + sum(remark.need == need for remark in _leftovers(code, scope))
+    code = source.with_own(scope.own)
+    found = sum(remark.need == need for remark in _leftovers(code, scope))
+    for rule in rules:
+        try:
+            found += len(rule.edits(code, scope)) if rule.need == need else 0
+        except Exception:  # named when it is applied
+            found += rule.need == "broken"
+    return found
 
 
 def _apply(revision: Revision, edits: Iterable[Edit], rule: str, changes: list[Change]) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
-from dcnbuild.port.edits import Edit, newline_of
+from dcnbuild.port.edits import Edit, line_start, newline_of
 from dcnbuild.port.layout import Directive, Include, guard_lines
 
 #: Name → (its header, other headers that bring it too, as a regular expression).
@@ -127,13 +127,8 @@ def _behind(code: Code, line: Directive, text: str, newline: str) -> Edit:
 
 def _nested(code: Code, include: Include) -> bool:
     """Whether an include is inside braces, as in extern "C" { … }."""
-    start = include.directive.start
-    depth = 0
-    for token in code.live:
-        if token.start > start:
-            break
-        depth += (token.text == "{") - (token.text == "}")
-    return depth > 0
+    before = code.live.at(include.directive.start) - 1
+    return before >= 0 and (code.live[before].text == "{" or code.live.around[before] >= 0)
 
 
 def top_of(code: Code) -> int:
@@ -141,7 +136,7 @@ def top_of(code: Code) -> int:
     guard = {line.start: line.end for line in guard_lines(code.layout.directives)}
     top = behind_comment = 0
     for token in code.tokens:
-        start = max(code.text.rfind(sign, 0, token.start) for sign in "\r\n") + 1
+        start = line_start(code.text, token.start)
         if token.kind == "comment" and not token.line:
             behind_comment = token.end
         elif token.kind == "space":

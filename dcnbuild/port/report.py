@@ -23,6 +23,9 @@ def print_report(console: Console, result: ProjectResult, out: Path | None) -> N
         console.print(_table(shown))
     for file in shown:
         _print_left(console, file)
+    for skipped in result.skipped:
+        done = "copied, not looked into" if skipped.copied else "left out"
+        console.print(f"{skipped.path}: {done}: {skipped.reason}", markup=False, soft_wrap=True)
     if result.build is not None:
         _print_build(console, result, out)
     if result.deprecated:

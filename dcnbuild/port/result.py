@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from dcnbuild.port.rule import Need
+from dcnbuild.port.source import Skipped
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class FileResult:
         compiles: whether it compiles; None if that was not tried.
         output: what the compiler said where it does not.
         note: why it was not looked at, or not tried.
+        read: whether it was looked at.
     """
 
     path: PurePosixPath
@@ -64,11 +66,12 @@ class FileResult:
     compiles: bool | None = None
     output: str = ""
     note: str = ""
+    read: bool = True
 
     @property
     def changed(self) -> bool:
-        """Whether the ported file differs."""
-        return self.old != self.new
+        """Whether the ported file differs, in its text or in its encoding."""
+        return self.old != self.new or bool(self.changes)
 
     def rules(self) -> dict[str, int]:
         """How often each rule was applied."""
@@ -113,12 +116,14 @@ class ProjectResult:
         failing: whether anything in it fails today, so that deprecated forms were rewritten too.
         deprecated: how many deprecated forms were left because nothing fails.
         build: of its setup.py, if it was tried.
+        skipped: what of the tree was not looked at, with paths relative to it.
     """
 
     files: tuple[FileResult, ...]
     failing: bool
     deprecated: int = 0
     build: Build | None = None
+    skipped: tuple[Skipped, ...] = ()
 
     @property
     def changed(self) -> tuple[FileResult, ...]:
@@ -127,9 +132,9 @@ class ProjectResult:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing that fails today is left, and everything that was tried works."""
+        """Whether every source was read, nothing that fails today is left, and what was tried works."""
         left = any(r.need == "broken" for result in self.files for r in result.remarks)
-        failed = any(result.compiles is False for result in self.files)
+        failed = any(result.compiles is False or not result.read for result in self.files)
         return not left and not failed and (self.build is None or self.build.ok)
 
     def to_json(self) -> dict[str, Any]:
@@ -138,6 +143,9 @@ class ProjectResult:
             "ok": self.ok,
             "failing": self.failing,
             "deprecated_left": self.deprecated,
+            "skipped": [
+                {"path": str(s.path), "reason": s.reason, "copied": s.copied} for s in self.skipped
+            ],
             "files": [
                 {
                     "path": str(result.path),

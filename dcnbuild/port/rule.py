@@ -85,8 +85,9 @@ class Rule:
         if name in scope.own:
             return []
         return [
-            Edit(match.start, match.end, fill(self.replacement, code.text, match))
+            edit
             for match in code.find(self.pattern)
+            for edit in fill(self.replacement, code.text, match)
         ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-from dcnbuild.port.edits import Edit
+from dcnbuild.port.edits import Edit, disjoint
 from dcnbuild.port.python.functions import is_old
 from dcnbuild.port.python.module import Module, PythonScope, Signature, dotted
 from dcnbuild.port.python.setup_script import without_statements
@@ -30,7 +30,11 @@ def _function(module: Module, node: ast.expr, names: dict[str, str]) -> str:
 
 
 def _calls(module: Module, scope: PythonScope) -> Iterable[Edit]:
-    """The first old call of a file, rewritten; the next is found when this one is done."""
+    """The old calls of a file, rewritten; one inside another is found when that is done."""
+    return disjoint(_call_edits(module, scope))
+
+
+def _call_edits(module: Module, scope: PythonScope) -> Iterator[list[Edit]]:
     names = _names(module, scope)
     for node in ast.walk(module.tree):
         if not isinstance(node, ast.Call):
@@ -40,13 +44,12 @@ def _calls(module: Module, scope: PythonScope) -> Iterable[Edit]:
             name = _function(module, made.func, names)
             edits = _apply(module, made, node, scope.functions[name]) if name else None
             if edits:
-                yield from edits
-                return
+                yield edits
+                continue
         name = _function(module, made, names) if not isinstance(made, ast.Call) else ""
         edits = _variable(module, node, scope.functions[name]) if name else None
         if edits:
-            yield from edits
-            return
+            yield edits
 
 
 def _apply(
@@ -119,6 +122,8 @@ def _variable(module: Module, made: ast.Call, signature: Signature) -> list[Edit
         ),
         module.tree,
     )
+    if isinstance(around, ast.Module):
+        return None  # other files may call it
     settings = _settings(module, made, signature)
     uses = [node for node in ast.walk(around) if isinstance(node, ast.Name) and node.id == variable]
     calls = [
@@ -128,8 +133,6 @@ def _variable(module: Module, made: ast.Call, signature: Signature) -> list[Edit
     ]
     if settings is None or not calls or len(calls) + 1 != len(uses):
         return None
-    if isinstance(around, ast.Module):
-        return None  # other files may call it
     edits = [*without_statements(module, [statement])]
     for call in calls:
         inputs = _inputs(module, call, signature)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from pathlib import PurePosixPath
 
+from dcnbuild.port.cpp import not_understood
 from dcnbuild.port.edits import Revision, line_of
 from dcnbuild.port.python import (
     calls,
@@ -82,8 +83,8 @@ def port_python(
             )
             results.append(FileResult(path, text, text, encoding, remarks=(remark,)))
             continue
-        new, changes = port_module(text, scope)
-        remarks = tuple(_remarks(Module(new), scope))
+        new, changes, failed = port_module(text, scope)
+        remarks = (*failed, *_remarks(Module(new), scope))
         if changes or remarks:
             results.append(FileResult(path, text, new, encoding, tuple(changes), remarks))
     return results
@@ -91,31 +92,38 @@ def port_python(
 
 def port_module(
     text: str, scope: PythonScope, rules: Sequence[Rule] = RULES
-) -> tuple[str, list[Change]]:
-    """Ports one file. Raises SyntaxError if it cannot be parsed."""
+) -> tuple[str, list[Change], list[Remark]]:
+    """Ports one file: its text, what was changed, and which rules gave up.
+
+    Raises SyntaxError if it cannot be parsed.
+    """
     revision = Revision(text)
     module = Module(text)
     changes: list[Change] = []
+    failed: list[Remark] = []
     for rule in rules:
         if rule.rewrite is None:
             raise ValueError(f"the Python rule {rule.id} has no rewrite")
         for _ in range(_ROUNDS):
             attempt = copy(revision)
-            done = attempt.apply(rule.rewrite(module, scope))
-            if not done:
-                break
             try:
+                done = attempt.apply(rule.rewrite(module, scope))
+                if not done:
+                    break
                 module = Module(attempt.text)
             except SyntaxError:
                 break  # an unforeseen shape: what is left of it is in the remarks
+            except Exception as error:
+                failed.append(not_understood(rule.id, repr(error)))
+                break
             changes += [
                 Change(rule.id, line, revision.text[e.start : e.end].strip(), e.new.strip())
                 for e, line in done
             ]
             revision = attempt
         else:
-            raise RuntimeError(f"the rule {rule.id} matches its own replacement")
-    return revision.text, changes
+            failed.append(not_understood(rule.id, f"it still applies after {_ROUNDS} rounds"))
+    return revision.text, changes, failed
 
 
 def _remarks(module: Module, scope: PythonScope) -> Iterator[Remark]:

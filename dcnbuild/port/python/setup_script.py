@@ -149,10 +149,11 @@ def _without_elements(
 
 def without_statements(module: Module, statements: Sequence[ast.stmt]) -> Iterator[Edit]:
     """The edits that take statements out; where nothing would stay in a block, `pass` does."""
+    gone = set(map(id, statements))
     for statement in statements:
         block = module.block(statement)
         span = module.whole_lines(statement)
-        if span is None or (statement is block[0] and all(s in statements for s in block)):
+        if span is None or (statement is block[0] and all(id(s) in gone for s in block)):
             yield Edit(module.start(statement), module.end(statement), "pass")
         else:
             yield Edit(*span, "")

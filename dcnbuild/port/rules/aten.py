@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import arguments
 from dcnbuild.port.rule import Rule, Scope
-from dcnbuild.port.tokens import Token
+from dcnbuild.port.stream import Stream
 
 _READ = "deprecated in torch 1.3, not in torch 2.14.1"
 #: `.toCFloat()` and its like → the type to ask item() for.
@@ -23,7 +23,7 @@ _ITEMS = {
 _FACTORIES = {"tensor": "empty", "zeros": "zeros", "ones": "ones"}
 
 
-def _words(stream: Sequence[Token], start: int, count: int) -> list[str]:
+def _words(stream: Stream, start: int, count: int) -> list[str]:
     return [token.text for token in stream[max(start, 0) : start + count]]
 
 
@@ -65,14 +65,10 @@ def _type_factories(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(stream[first].start, close.end, new)
 
 
-def _backend(stream: Sequence[Token], close: int) -> int | None:
+def _backend(stream: Stream, close: int) -> int | None:
     """The "(" of `CUDA(type)` or `CPU(type)` that ends at this ")"."""
-    depth = 0
-    for index in range(close, max(close - 12, 0), -1):
-        depth += (stream[index].text == ")") - (stream[index].text == "(")
-        if not depth:
-            return index if index and stream[index - 1].text in ("CUDA", "CPU") else None
-    return None
+    opening = stream.partner[close] if close > 0 else -1
+    return opening if opening > 0 and stream[opening - 1].text in ("CUDA", "CPU") else None
 
 
 def _context_stream(code: Code, scope: Scope) -> Iterable[Edit]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, newline_of
-from dcnbuild.port.pattern import arguments, skip_angle
+from dcnbuild.port.pattern import arguments, follows, skip_angle
 from dcnbuild.port.rule import Rule, Scope
 from dcnbuild.port.rules.thc import whole_line
 
@@ -49,11 +49,11 @@ def _functor_base(code: Code, scope: Scope) -> Iterable[Edit]:
         if token.text not in ("unary_function", "binary_function") or words != ["thrust", "::"]:
             continue
         first = index - 2
-        while stream[first - 1].text in ("::", "public", "private"):
+        while first and stream[first - 1].text in ("::", "public", "private"):
             first -= 1
         close = skip_angle(stream, index + 2)
         alone = first and stream[first - 1].text == ":" and close is not None
-        if not alone or close is None or stream[close + 1].text != "{":
+        if not alone or close is None or not follows(stream, close, "{"):
             continue
         if any(True for _ in code.names("(?:first_|second_)?argument_type|result_type")):
             continue
@@ -63,7 +63,7 @@ def _functor_base(code: Code, scope: Scope) -> Iterable[Edit]:
 def _symbol_by_name(code: Code, scope: Scope) -> Iterable[Edit]:
     """`cudaMemcpyToSymbol("table", …)` for a symbol that this file defines."""
     for stream, index in code.names("cudaMemcpyToSymbol|cudaMemcpyFromSymbol|cudaGetSymbolAddress"):
-        found = arguments(stream, index + 2) if stream[index + 1 : index + 2] else None
+        found = arguments(stream, index + 2) if follows(stream, index, "(") else None
         place = 0 if stream[index].text == "cudaMemcpyToSymbol" else 1
         if found is None or len(found[0]) <= place:
             continue
@@ -71,7 +71,7 @@ def _symbol_by_name(code: Code, scope: Scope) -> Iterable[Edit]:
         name = stream[start].text.strip('"')
         text = stream[start]
         alone = end == start + 1 and text.kind == "string" and text.text == f'"{name}"'
-        if alone and name.isidentifier() and any(t.text == name for t in code.live):
+        if alone and name in code.live.places:
             yield Edit(text.start, text.end, name)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import arguments
+from dcnbuild.port.pattern import arguments, follows
 from dcnbuild.port.rule import Rule, Scope
 from dcnbuild.port.tokens import Token
 
@@ -26,8 +26,10 @@ def _messages(code: Code, scope: Scope) -> Iterable[Edit]:
         if found is None:
             continue
         for position, (start, end) in enumerate(found[0]):
+            if not position or start == end or stream[start].kind != "string":
+                continue
             literal = stream[start:end]
-            if position and literal and all(token.kind == "string" for token in literal):
+            if all(token.kind == "string" for token in literal):
                 edit = _split(code.text, stream, literal, found[0][position + 1 :])
                 if edit:
                     yield edit
@@ -64,12 +66,12 @@ def _before_else(code: Code, scope: Scope) -> Iterable[Edit]:
     """`if (a) TORCH_CHECK(…); else …`: the macro is an if itself, and would take the else."""
     stream = code.live
     for index, token in enumerate(stream):
-        if token.text != "TORCH_CHECK" or stream[index + 1 : index + 2] == []:
+        if token.text != "TORCH_CHECK" or not follows(stream, index, "("):
             continue
-        found = arguments(stream, index + 2) if stream[index + 1].text == "(" else None
-        if found is None or [t.text for t in stream[found[1] + 1 : found[1] + 3]] != [";", "else"]:
+        close = stream.partner[index + 1]
+        if close < 0 or not follows(stream, close, ";", "else"):
             continue
-        end = stream[found[1] + 1].end
+        end = stream[close + 1].end
         yield Edit(token.start, end, "{ " + code.text[token.start : end] + " }")
 
 
