@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -59,6 +59,7 @@ class Layout:
     Attributes:
         dead: spans (start, end) that no torch 2 build compiles.
         branches: (offset, path): from that offset on, the code is inside those #if lines.
+        arms: where each #if, #elif or #else line begins → the spans of all branches of that #if.
     """
 
     directives: list[Directive] = field(default_factory=list)
@@ -66,11 +67,17 @@ class Layout:
     macros: list[Macro] = field(default_factory=list)
     dead: list[tuple[int, int]] = field(default_factory=list)
     branches: list[tuple[int, tuple[Directive, ...]]] = field(default_factory=list)
+    arms: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
 
     def is_dead(self, offset: int) -> bool:
         """Whether no torch 2 build compiles the code at that offset."""
         at = bisect.bisect(self.dead, offset, key=lambda span: span[0])
         return at > 0 and offset < self.dead[at - 1][1]
+
+    def alternatives(self, offset: int) -> Iterator[tuple[int, int]]:
+        """The spans that are compiled instead of the code at an offset, where its #if goes that way."""
+        for line in self.path_at(offset):
+            yield from (s for s in self.arms.get(line.start, ()) if not s[0] <= offset < s[1])
 
     def path_at(self, offset: int) -> tuple[Directive, ...]:
         """The #if, #elif and #else lines around an offset, outermost first."""
@@ -86,6 +93,12 @@ class _Level:
     taken: bool | None
     now: bool | None
     guard: bool
+    arms: list[tuple[int, int]] = field(default_factory=list)
+
+    def next_arm(self, layout: Layout, end: int) -> None:
+        """Closes the branch that this level is in, at the line that ends it."""
+        self.arms.append((self.line.end, end))
+        layout.arms[self.line.start] = self.arms
 
 
 def read_layout(text: str, tokens: Sequence[Token], own: frozenset[str] = frozenset()) -> Layout:
@@ -112,6 +125,7 @@ def read_layout(text: str, tokens: Sequence[Token], own: frozenset[str] = frozen
         elif line.name in ("elif", "elifdef", "elifndef", "else") and levels:
             level = levels[-1]
             truth = True if line.name == "else" else _truth(line, own)
+            level.next_arm(layout, line.start)
             level.line = line
             dead -= level.now is False
             level.now = False if level.taken else None if level.taken is None and truth else truth
@@ -120,6 +134,7 @@ def read_layout(text: str, tokens: Sequence[Token], own: frozenset[str] = frozen
                 True if True in (level.taken, truth) else None if level.taken is None else truth
             )
         elif line.name == "endif" and levels:
+            levels[-1].next_arm(layout, line.start)
             dead -= levels.pop().now is False
         else:
             if not was_dead:

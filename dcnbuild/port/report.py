@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dcnbuild.printable import one_line
 from dcnbuild.port.result import Build, FileResult, ProjectResult, Remark
 
 _WORDS = {"broken": "fails", "deprecated": "old", "bug": "bug"}
@@ -25,7 +26,7 @@ def print_report(console: Console, result: ProjectResult, out: Path | None) -> N
         _print_left(console, file)
     for skipped in result.skipped:
         done = "copied, not looked into" if skipped.copied else "left out"
-        console.print(f"{skipped.path}: {done}: {skipped.reason}", markup=False, soft_wrap=True)
+        console.print(f"{one_line(str(skipped.path))}: {done}: {skipped.reason}", markup=False, soft_wrap=True)
     if result.build is not None:
         _print_build(console, result, out)
     if result.deprecated:
@@ -52,23 +53,23 @@ def _table(files: list[FileResult]) -> Table:
         compiles = {True: Text("yes"), False: Text("no", style="red"), None: Text("–")}[
             file.compiles
         ]
-        table.add_row(str(file.path), rules or "–", left or "–", compiles)
+        table.add_row(one_line(str(file.path)), rules or "–", left or "–", compiles)
     return table
 
 
 def _print_left(console: Console, file: FileResult) -> None:
+    path = one_line(str(file.path))
     for remark in file.remarks:
-        console.print(
-            f"{file.path}:{_lines(remark)} {remark.subject}", markup=False, soft_wrap=True
-        )
+        subject = one_line(remark.subject)
+        console.print(f"{path}:{_lines(remark)} {subject}", markup=False, soft_wrap=True)
         console.print(f"    why: {remark.reason or remark.id}", markup=False, soft_wrap=True)
         console.print(f"    do:  {remark.advice}", markup=False, soft_wrap=True)
     if file.output:
-        console.print(f"{file.path}: does not compile", markup=False, soft_wrap=True)
+        console.print(f"{path}: does not compile", markup=False, soft_wrap=True)
         for line in file.output.splitlines():
             console.print(f"    {line}", markup=False, soft_wrap=True)
     if file.note:
-        console.print(f"{file.path}: {file.note}", markup=False, soft_wrap=True)
+        console.print(f"{path}: {file.note}", markup=False, soft_wrap=True)
 
 
 def _lines(remark: Remark) -> str:
@@ -105,6 +106,6 @@ def diff(files: tuple[FileResult, ...]) -> Iterator[str]:
             yield from difflib.unified_diff(
                 file.old.splitlines(keepends=True),
                 file.new.splitlines(keepends=True),
-                f"a/{file.path}",
-                f"b/{file.path}",
+                f"a/{one_line(str(file.path))}",
+                f"b/{one_line(str(file.path))}",
             )

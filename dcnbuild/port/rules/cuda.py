@@ -120,8 +120,11 @@ def _warp(old: str, new: str) -> Rule:
         after=f"__device__ int f(int x) {{ return {new}(0xffffffffu, {value}); }}\n",
         untouched=(
             f"#if CUDA_VERSION >= 9000\n#define F {new}\n#else\n#define F(m, x) {old}(x)\n#endif\n",
+            f"#ifdef OLD_CUDA\n#define F(x) {old}(x)\n#else\n#define F(x) {new}(~0u, x)\n#endif\n",
+            f"#ifdef MY_LIBRARY_WITH_HIP\n#define F(x) {old}(x)\n#endif\n",
             f"// {old}(x)\n",
         ),
+        either=True,
         why="The mask names the lanes that take part: all of them, which is what the old form meant."
         if old == "__shfl"
         else "",
