@@ -13,6 +13,7 @@ from dcnbuild.port.result import Change, Remark
 from dcnbuild.port.rule import Leftover, Rule, Scope
 from dcnbuild.port.rules import LEFTOVERS, RULES
 from dcnbuild.port.rules.headers import is_torch_h
+from dcnbuild.port.stream import Stream
 
 #: An edit can bring a further match with it (one call inside another); more rounds than these mean
 #: that a rule matches its own replacement.
@@ -176,11 +177,17 @@ def _leftovers(code: Code, scope: Scope) -> Iterable[Remark]:
                 or token.start in seen
                 or (behind in (".", "->")) != leftover.members
                 or (leftover.following and following != leftover.following)
+                or (leftover.behind and _two(stream, index) not in leftover.behind)
             ):
                 continue
             seen.add(token.start)
             subjects.setdefault(token.text, set()).add(line_of(code.text, token.start))
         yield from _remarks(leftover, subjects)
+
+
+def _two(stream: Stream, index: int) -> str:
+    """The two tokens before a name."""
+    return "".join(token.text for token in stream[max(index - 2, 0) : index])
 
 
 def _remarks(leftover: Leftover, subjects: dict[str, set[int]]) -> Iterable[Remark]:

@@ -17,6 +17,7 @@ SYMBOLS: dict[str, tuple[str, str]] = {
         "c10/util/Exception.h",
         rf"{_TORCH}|ATen/.*|c10/cuda/.*|c10/core/.*|torch/csrc/.*",
     ),
+    r"TORCH_D?CHECK_(?:EQ|NE|LT|LE|GT|GE|NOTNULL)": ("c10/util/Logging.h", rf"{_TORCH}|ATen/.*"),
     r"getCurrentDeviceProperties|getCurrentCUDABlasHandle|cublas\w+": (
         "ATen/cuda/CUDAContext.h",
         r"ATen/cuda/CUDA(?:ApplyUtils\.cuh|Event\.h)",
@@ -25,6 +26,7 @@ SYMBOLS: dict[str, tuple[str, str]] = {
         "ATen/cuda/CUDAContext.h",
         r"ATen/cuda/CUDA(?:ApplyUtils\.cuh|Event\.h)|c10/cuda/CUDA(?:Stream|Guard|Event)\.h",
     ),
+    r"AT_CUDA_CHECK": ("ATen/cuda/Exceptions.h", r"ATen/cuda/.*"),
     r"C10_CUDA_CHECK|C10_CUDA_CHECK_WARN|C10_CUDA_KERNEL_LAUNCH_CHECK": (
         "c10/cuda/CUDAException.h",
         r"ATen/cuda/CUDAContext\.h|ATen/cuda/Exceptions\.h|c10/cuda/CUDA(?:Guard|Stream)\.h",
@@ -37,11 +39,17 @@ SYMBOLS: dict[str, tuple[str, str]] = {
         rf"{_TORCH}|ATen/ATen\.h|ATen/core/Tensor\.h",
     ),
     r"numeric_limits": ("ATen/cuda/NumericLimits.cuh", r"(?!)"),
-    r"plus": ("cuda/std/functional", r"(?!)"),
+    r"plus|minus|divides|equal_to|not_equal_to": ("cuda/std/functional", r"(?!)"),
+    **{
+        name: (f"thrust/iterator/{name}.h", r"(?!)")
+        for name in (
+            *("counting_iterator", "constant_iterator", "discard_iterator", "transform_iterator"),
+        )
+    },
     r"maximum|minimum": ("cuda/functional", r"(?!)"),
     r"CUDACachingAllocator": ("c10/cuda/CUDACachingAllocator.h", r"(?!)"),
     r"ThrustAllocator": ("ATen/cuda/ThrustAllocator.h", r"(?!)"),
-    r"OptionalCUDAGuard": ("c10/cuda/CUDAGuard.h", r"ATen/cuda/CUDAGuard\.h"),
+    r"OptionalCUDAGuard|CUDAGuard": ("c10/cuda/CUDAGuard.h", r"ATen/cuda/CUDAGuard\.h"),
     r"device_of": ("ATen/DeviceGuard.h", rf"{_TORCH}|ATen/ATen\.h"),
     r"gpuAtomicAdd|gpuAtomicAddNoReturn": (
         "ATen/cuda/Atomic.cuh",
@@ -74,9 +82,10 @@ def missing(code: Code, names: str, seen: frozenset[str], lost: bool) -> list[tu
         lost: whether a header of TH or THC has been taken out of it.
     """
     wanted = [*SYMBOLS.items(), *(STANDARD.items() if lost else ())]
+    asked = re.compile(names)
     found = []
     for symbols, (header, others) in wanted:
-        if not lost and not re.search(rf"\b(?:{names})\b", symbols):
+        if not lost and not any(map(asked.fullmatch, symbols.split("|"))):
             continue
         first = min((stream[i].start for stream, i in code.names(symbols)), default=None)
         if first is None:

@@ -150,6 +150,23 @@ def arguments(stream: Stream, index: int) -> tuple[list[tuple[int, int]], int] |
         index = end + 1
 
 
+def template_arguments(text: str, stream: Stream, opening: int) -> list[str]:
+    """The arguments of a template list, as written; `opening` is the index of its "<"."""
+    close = stream.angles.get(opening)
+    found: list[str] = []
+    index = start = opening + 1
+    while close is not None and index <= close:
+        jump = stream.angles.get(index, stream.partner[index])
+        if jump > index:
+            index = jump
+        elif index == close or stream[index].text == ",":
+            if index > start:
+                found.append(text[stream[start].start : stream[index - 1].end])
+            start = index + 1
+        index += 1
+    return found
+
+
 def fill(replacement: str, text: str, match: Match) -> list[Edit]:
     """The edits that make a match the replacement; what variables stand for is left where it is.
 

@@ -119,6 +119,7 @@ class Leftover:
         untouched: lines that look alike and are not meant.
         following: what has to stand behind the name.
         members: whether members are meant, behind "." or "->", and nothing else is.
+        behind: what the name has to stand behind, e.g. "at::".
         where: a name that the file has to hold as well, as a regular expression.
     """
 
@@ -132,3 +133,4 @@ class Leftover:
     following: str = ""
     members: bool = False
     where: str = ""
+    behind: tuple[str, ...] = ()

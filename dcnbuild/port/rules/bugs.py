@@ -133,6 +133,63 @@ def _exits(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(stream[index].start, stream[close].end, text)
 
 
+def _gradients(code: Code, scope: Scope) -> Iterable[Edit]:
+    """A gradient whose elements are walked by pointer, though it may be expanded or transposed."""
+    newline = newline_of(code.text)
+    for function in code.functions:
+        if {"__global__", "__device__"} & function.specifiers or not _BACKWARD.search(function.name):
+            continue
+        first, last = code.live.at(function.body[0]), code.live.at(function.body[1])
+        for parameter in function.parameters:
+            if not parameter.is_tensor or not _GRADIENT.fullmatch(parameter.name):
+                continue
+            places = [i for i in code.live.places[parameter.name] if first <= i < last]
+            if not places or any(_is_made_sure(code.live, i) for i in places):
+                continue
+            if not any(_walks(code.live, i, first, last) for i in places):
+                continue
+            at = function.body[0]
+            indent = indent_of(code.text, code.live[first].start)
+            gap = newline + indent if "\n" in code.text[at : code.live[first].start] else " "
+            named = [t for t in code.live[code.live.at(function.start) : first] if t.kind == "name"]
+            name = next(token for token in reversed(named) if token.text == parameter.name)
+            yield Edit(name.end, name.end, "_")
+            new = f"{gap}const at::Tensor {parameter.name} = {parameter.name}_.contiguous();"
+            yield Edit(at, at, new)
+
+
+_BACKWARD = re.compile(r"(?i)backward|bwd|bprop|grad")
+_GRADIENT = re.compile(
+    r"(?i)d_?(?:out|y|top)\w*|(?:grad|diff)_?(?:out|output|outputs|top|y|z|h|loss)\w*"
+    r"|(?:out|output|top|y)_?(?:grad|diff)\w*"
+)
+_DATA = ("data", "data_ptr", "const_data_ptr", "packed_accessor")
+
+
+def _is_made_sure(stream: Stream, index: int) -> bool:
+    """Whether a tensor is made contiguous, assigned, or handed to a check here."""
+    if follows(stream, index, ".", "contiguous") or follows(stream, index, ".", "is_contiguous"):
+        return True
+    around = stream.around[index]
+    called = stream[around - 1].text if around > 0 and stream[around].text == "(" else ""
+    return follows(stream, index, "=") or "CHECK" in called.upper() or "CONTIGUOUS" in called.upper()
+
+
+def _walks(stream: Stream, index: int, first: int, last: int) -> bool:
+    """Whether the elements of a tensor, or of a slice of it, are taken by pointer."""
+    if follows(stream, index, ".") and stream[index + 2].text in _DATA:
+        return True
+    sliced = follows(stream, index, ".", "select") or follows(stream, index, "[")
+    made = sliced and index > 1 and stream[index - 1].text == "="
+    if not made:
+        return sliced and any(
+            token.text in _DATA for token in stream[index : max(stream.ends[index], index)][:20]
+        )
+    places = stream.places.get(stream[index - 2].text, [])
+    inside = [i for i in places if index < i < last]
+    return any(follows(stream, i, ".") and stream[i + 2].text in _DATA for i in inside)
+
+
 RULES = (
     Rule(
         id="pad-h-twice",
@@ -185,6 +242,29 @@ RULES = (
         why="exit() takes the user's Python process down with it.",
         rewrite=_exits,
         emits="runtime_error",
+    ),
+    Rule(
+        id="gradient-not-contiguous",
+        need="bug",
+        gone="the ancestors of DCNv2",
+        since="any",
+        pattern="a gradient of the output whose data_ptr() is read in a backward function",
+        replacement="const at::Tensor grad_output = grad_output_.contiguous(); in front",
+        before="void f_backward(const at::Tensor& grad_output, at::Tensor grad_input) {\n"
+        "  g(grad_output.data_ptr<float>());\n}\n",
+        after="void f_backward(const at::Tensor& grad_output_, at::Tensor grad_input) {\n"
+        "  const at::Tensor grad_output = grad_output_.contiguous();\n"
+        "  g(grad_output.data_ptr<float>());\n}\n",
+        untouched=(
+            "void f_backward(at::Tensor grad_output) {\n  CHECK_INPUT(grad_output);\n"
+            "  g(grad_output.data_ptr<float>());\n}\n",
+            "void f_backward(at::Tensor grad_output) {\n  auto grad = grad_output.contiguous();\n"
+            "  g(grad.data_ptr<float>());\n}\n",
+            "void f_backward(at::Tensor grad_output) {\n  h(grad_output * 2);\n}\n",
+        ),
+        why="What .sum().backward() hands over is one number expanded to a shape: read as if it were"
+        " contiguous, memory behind it comes in, and gradients are random or NaN.",
+        rewrite=_gradients,
     ),
     Rule(
         id="unchecked-launch",

@@ -11,6 +11,7 @@ from dcnbuild.port.pattern import arguments, follows
 from dcnbuild.port.rule import Rule, Scope
 from dcnbuild.port.tokens import Token
 
+_TORCH = re.compile(r"(?:torch|ATen|c10)/")
 _CHECKS = r"TORCH_CHECK|TORCH_INTERNAL_ASSERT|AT_ASSERTM|AT_CHECK"
 #: Conversions that print the same through operator<<. %x, %o, %e and %p do not.
 _CONVERSION = re.compile(r"%[-+ 0]*\d*(?:\.\d+)?(?:hh|h|ll|l|z|j|t)?([a-zA-Z%])")
@@ -62,6 +63,17 @@ def _split(
     return Edit(literal[0].start, last.end, ", ".join(words))
 
 
+def _comparisons(code: Code, scope: Scope) -> Iterable[Edit]:
+    """CHECK_EQ and its like, which torch's logging header had without a prefix."""
+    there = scope.headers | {include.header[1:-1] for include in code.layout.includes}
+    if any("glog" in header for header in there) or not any(map(_TORCH.match, there)):
+        return
+    for stream, index in code.names(r"D?CHECK_(?:EQ|NE|LT|LE|GT|GE|NOTNULL)"):
+        name = stream[index]
+        if name.text not in scope.own and follows(stream, index, "("):
+            yield Edit(name.start, name.start, "TORCH_")
+
+
 def _before_else(code: Code, scope: Scope) -> Iterable[Edit]:
     """`if (a) TORCH_CHECK(…); else …`: the macro is an if itself, and would take the else."""
     stream = code.live
@@ -92,6 +104,25 @@ RULES = (
             "#ifndef TORCH_CHECK\n#define TORCH_CHECK AT_CHECK\n#endif\n",
         ),
         emits="TORCH_CHECK",
+    ),
+    Rule(
+        id="check-comparison",
+        need="broken",
+        gone="torch 1.13",
+        since="torch 1.13",
+        pattern="CHECK_EQ, CHECK_NE, CHECK_LT, …, DCHECK_EQ, CHECK_NOTNULL",
+        replacement="TORCH_CHECK_EQ, …",
+        before="#include <ATen/ATen.h>\nvoid f(int n) { CHECK_GT(n, 0); }\n",
+        after="#include <ATen/ATen.h>\nvoid f(int n) { TORCH_CHECK_GT(n, 0); }\n",
+        untouched=(
+            "#include <ATen/ATen.h>\n#include <glog/logging.h>\nvoid f(int n) { CHECK_GT(n, 0); }\n",
+            "#include <ATen/ATen.h>\n#define CHECK_GT(a, b) check((a) > (b))\n"
+            "void f(int n) { CHECK_GT(n, 0); }\n",
+            "void f(int n) { CHECK_GT(n, 0); }  // of another library\n",
+        ),
+        why="They were in torch's own logging header, as long as no glog was there.",
+        rewrite=_comparisons,
+        emits="TORCH_CHECK_EQ",
     ),
     Rule(
         id="at-warn",

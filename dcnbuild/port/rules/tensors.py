@@ -31,7 +31,7 @@ def _dispatch(code: Code, scope: Scope) -> Iterable[Edit]:
             method = _type_call(stream[max(start, end - 5) : end])
             if method is not None:
                 yield Edit(method.start, method.end, "scalar_type")
-            elif end == start + 1 and _is_type_variable(code, stream[start]):
+            elif end == start + 1 and is_type_variable(code, stream[start]):
                 yield Edit(stream[start].end, stream[start].end, ".scalarType()")
 
 
@@ -42,7 +42,7 @@ def _type_call(words: Sequence[Token]) -> Token | None:
     return words[-3] if words[-4].text in (".", "->") else None
 
 
-def _is_type_variable(code: Code, name: Token) -> bool:
+def is_type_variable(code: Code, name: Token) -> bool:
     """Whether this is an at::Type& parameter, or a variable that was set to some `.type()`."""
     function = code.function_at(name.start)
     if name.kind != "name" or function is None:
