@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from dcnbuild import pages
-from dcnbuild.port import binding
+from dcnbuild.port import binding, scripts
 from dcnbuild.port.python import port
 from dcnbuild.port.rule import Leftover, Rule
 from dcnbuild.port.rules import FAMILIES, LEFTOVERS
@@ -61,7 +61,12 @@ Written by `python -m dcnbuild.port.document` from the rules themselves; do not 
 def page() -> str:
     """The whole text of docs/porting.md."""
     parts = [_HEAD]
-    families = {**FAMILIES, "Python": port.RULES, "torch.utils.ffi": (binding.RULE,)}
+    families = {
+        **FAMILIES,
+        "Python": port.RULES,
+        "Build scripts": scripts.RULES,
+        "torch.utils.ffi": (binding.RULE,),
+    }
     for family, rules in families.items():
         parts.append(f"## {family}\n")
         parts += [_rule(rule) for rule in rules]

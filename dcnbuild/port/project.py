@@ -15,12 +15,14 @@ from dcnbuild.port.python.port import PythonProject, port_python
 from dcnbuild.port.result import Change, FileResult, ProjectResult
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.rules import RULES
+from dcnbuild.port.scripts import port_scripts
 from dcnbuild.port.source import (
     COMPILED_SUFFIXES,
     CPP_SUFFIXES,
     PYTHON_SUFFIXES,
     Skipped,
     Unreadable,
+    is_script,
     is_source,
     read_source,
     survey,
@@ -193,13 +195,16 @@ def port_project(
     """
     sources, unread, skipped = _read(root, progress)
     cpp, python = (
-        {path: found for path, found in sources.items() if (path.suffix in suffixes)}
+        {path: found for path, found in sources.items() if path.suffix in suffixes}
         for suffixes in (CPP_SUFFIXES, PYTHON_SUFFIXES)
     )
+    scripts = {path: found for path, found in sources.items() if is_script(path)}
     project = Project({path: text for path, (text, _) in cpp.items()})
     ported, failing, left = _port_cpp(project, cpp, options, progress)
     results = [*unread, *ported, *bindings({result.path: result.new for result in ported})]
-    results += port_python(PythonProject(python), needs_new_standard(project), options.fix_bugs)
+    new_standard = needs_new_standard(project)
+    results += port_python(PythonProject(python), new_standard, options.fix_bugs)
+    results += port_scripts(scripts, new_standard)
     relevant = [r for r in results if r.changed or r.remarks or r.note or r.path in cpp]
     files = tuple(sorted(relevant, key=lambda r: r.path))
     return ProjectResult(files, failing, left, skipped=tuple(skipped))

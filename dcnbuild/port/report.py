@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dcnbuild.printable import one_line
 from dcnbuild.port.result import Build, FileResult, ProjectResult, Remark
+from dcnbuild.printable import one_line
 
 _WORDS = {"broken": "fails", "deprecated": "old", "bug": "bug"}
 
@@ -26,7 +26,9 @@ def print_report(console: Console, result: ProjectResult, out: Path | None) -> N
         _print_left(console, file)
     for skipped in result.skipped:
         done = "copied, not looked into" if skipped.copied else "left out"
-        console.print(f"{one_line(str(skipped.path))}: {done}: {skipped.reason}", markup=False, soft_wrap=True)
+        console.print(
+            f"{one_line(str(skipped.path))}: {done}: {skipped.reason}", markup=False, soft_wrap=True
+        )
     if result.build is not None:
         _print_build(console, result, out)
     if result.deprecated:

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 
 from dcnbuild.port.edits import Edit, disjoint, indent_of, line_start, newline_of
-from dcnbuild.port.python.functions import OldFunction, old_functions
+from dcnbuild.port.python.functions import OldFunction, old_functions, starred
 from dcnbuild.port.python.module import Module, PythonScope
 from dcnbuild.port.rule import Rule
 
@@ -112,6 +112,15 @@ def _first_statement(method: ast.FunctionDef) -> ast.stmt:
 
 def _renames(module: Module, function: OldFunction, method: ast.FunctionDef) -> Iterator[Edit]:
     """`self` becomes `ctx`, or the class where the class is meant."""
+    items = starred(module, method) if not method.args.args else None
+    if items is not None:  # def backward(*args): args[0] is self
+        at = module.text.index("*", module.start(method))
+        yield Edit(at, at, "ctx, ")
+        for item, number in items.items():
+            name = module.source(item.value)
+            new = "ctx" if number == 0 else f"{name}[{number - 1}]"
+            yield Edit(module.start(item), module.end(item), new)
+        return
     own = method.args.args[0]
     helpers = {other.name for other in function.others}
     on_class = {

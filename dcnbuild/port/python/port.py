@@ -33,7 +33,7 @@ RULES: tuple[Rule, ...] = (
 )
 #: A file without any of these has nothing to port.
 _TRIGGERS = re.compile(
-    r"torch\._six|torch\.utils\.ffi|cpp_extension|CUDAExtension|\bFunction\b|std=|is_available"
+    r"nvcc|ext_modules|torch\._six|torch\.utils\.ffi|cpp_extension|CUDAExtension|\bFunction\b|std=|is_available"
     r"|TORCH_CUDA_ARCH_LIST|distutils"
 )
 _ROUNDS = 500

@@ -137,7 +137,9 @@ def _gradients(code: Code, scope: Scope) -> Iterable[Edit]:
     """A gradient whose elements are walked by pointer, though it may be expanded or transposed."""
     newline = newline_of(code.text)
     for function in code.functions:
-        if {"__global__", "__device__"} & function.specifiers or not _BACKWARD.search(function.name):
+        if {"__global__", "__device__"} & function.specifiers or not _BACKWARD.search(
+            function.name
+        ):
             continue
         first, last = code.live.at(function.body[0]), code.live.at(function.body[1])
         for parameter in function.parameters:
@@ -172,7 +174,9 @@ def _is_made_sure(stream: Stream, index: int) -> bool:
         return True
     around = stream.around[index]
     called = stream[around - 1].text if around > 0 and stream[around].text == "(" else ""
-    return follows(stream, index, "=") or "CHECK" in called.upper() or "CONTIGUOUS" in called.upper()
+    return (
+        follows(stream, index, "=") or "CHECK" in called.upper() or "CONTIGUOUS" in called.upper()
+    )
 
 
 def _walks(stream: Stream, index: int, first: int, last: int) -> bool:

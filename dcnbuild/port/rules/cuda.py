@@ -225,7 +225,10 @@ RULES = (
         "  cub::TransformInputIterator<float, Twice, std::vector<float, A>> it(n, Twice());\n}\n",
         after="void f(int n) {\n  thrust::counting_iterator<int> all(0);\n"
         "  thrust::transform_iterator<Twice, std::vector<float, A>, float> it(n, Twice());\n}\n",
-        untouched=("mine::CountingInputIterator<int> all(0);\n", "// cub::CountingInputIterator<int>\n"),
+        untouched=(
+            "mine::CountingInputIterator<int> all(0);\n",
+            "// cub::CountingInputIterator<int>\n",
+        ),
         rewrite=_iterators,
         emits="counting_iterator|constant_iterator|discard_iterator|transform_iterator",
     ),
