@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from dcnbuild import pages
-from dcnbuild.port import binding, scripts
+from dcnbuild.port import ffi, scripts
 from dcnbuild.port.python import port
 from dcnbuild.port.rule import Leftover, Rule
 from dcnbuild.port.rules import FAMILIES, LEFTOVERS
@@ -65,7 +65,7 @@ def page() -> str:
         **FAMILIES,
         "Python": port.RULES,
         "Build scripts": scripts.RULES,
-        "torch.utils.ffi": (binding.RULE,),
+        "torch.utils.ffi": (ffi.RULE,),
     }
     for family, rules in families.items():
         parts.append(f"## {family}\n")

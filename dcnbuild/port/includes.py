@@ -17,6 +17,7 @@ SYMBOLS: dict[str, tuple[str, str]] = {
         "c10/util/Exception.h",
         rf"{_TORCH}|ATen/.*|c10/cuda/.*|c10/core/.*|torch/csrc/.*",
     ),
+    r"Tensor": ("torch/extension.h", rf"{_TORCH}|ATen/ATen\.h|ATen/(?:core/)?Tensor\.h"),
     r"TORCH_D?CHECK_(?:EQ|NE|LT|LE|GT|GE|NOTNULL)": ("c10/util/Logging.h", rf"{_TORCH}|ATen/.*"),
     r"getCurrentDeviceProperties|getCurrentCUDABlasHandle|cublas\w+": (
         "ATen/cuda/CUDAContext.h",

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from dcnbuild.port.binding import bindings
 from dcnbuild.port.code import Code
 from dcnbuild.port.cpp import PortedText, finds, not_understood, port_text
+from dcnbuild.port.ffi import WRITTEN, port_ffi, ported_source, project_file
 from dcnbuild.port.python.port import PythonProject, port_python
 from dcnbuild.port.result import Change, FileResult, ProjectResult
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.rules import RULES
+from dcnbuild.port.rules.th_tensors import TYPES as TH_TENSOR
 from dcnbuild.port.scripts import port_scripts
 from dcnbuild.port.source import (
     COMPILED_SUFFIXES,
@@ -130,9 +131,16 @@ class Project:
         compiled = [path for path in self.texts if path.suffix in COMPILED_SUFFIXES]
         for_this = [path for path in compiled if not self._is_foreign(path)]
         found = set(for_this)
+        if any(self.ported_to(path) != path for path in for_this):  # build.py names its headers
+            found |= {p for p in self.texts if any(True for _ in self.codes[p].names(TH_TENSOR))}
         for path in for_this:
             found |= self.included(path)
         return found if compiled else set(self.texts)
+
+    def ported_to(self, path: PurePosixPath) -> PurePosixPath:
+        """What a file is called when it is ported: C glue that takes tensors becomes C++."""
+        glue = path.suffix == ".c" and any(True for _ in self.codes[path].names(TH_TENSOR))
+        return ported_source(path) if glue else path
 
     def _is_foreign(self, path: PurePosixPath) -> bool:
         return any(_FOREIGN.match(i.header[1:-1]) for i in self.codes[path].layout.includes)
@@ -201,10 +209,17 @@ def port_project(
     scripts = {path: found for path, found in sources.items() if is_script(path)}
     project = Project({path: text for path, (text, _) in cpp.items()})
     ported, failing, left = _port_cpp(project, cpp, options, progress)
-    results = [*unread, *ported, *bindings({result.path: result.new for result in ported})]
+    scripts_in_python = PythonProject(python)
+    added = port_ffi(scripts_in_python.modules, {result.path: result.new for result in ported})
     new_standard = needs_new_standard(project)
-    results += port_python(PythonProject(python), new_standard, options.fix_bugs)
+    results = [*unread, *ported, *added]
+    setup = PurePosixPath("setup.py")
+    done = bool(added) or WRITTEN in sources.get(setup, ("", ""))[0]
+    results += port_python(scripts_in_python, new_standard, done, options.fix_bugs)
     results += port_scripts(scripts, new_standard)
+    if any(result.changed for result in results) and not (root / "pyproject.toml").exists():
+        new = {result.path: result.new for result in results}
+        results += project_file(new.get(setup, sources.get(setup, ("", ""))[0]))
     relevant = [r for r in results if r.changed or r.remarks or r.note or r.path in cpp]
     files = tuple(sorted(relevant, key=lambda r: r.path))
     return ProjectResult(files, failing, left, skipped=tuple(skipped))
@@ -249,7 +264,9 @@ def _port_cpp(
     for path, (_, encoding) in sources.items():
         progress(f"looking for what fails: {len(scopes):,} of {len(sources):,}")
         scopes[path] = project.scope(path)
-        if path in project.reached and not failing:
+        target = project.ported_to(path)
+        done = target != path and target in sources
+        if path in project.reached and not failing and not done:
             failing = bool(_wide(encoding) or finds(project.codes[path], scopes[path], "broken"))
     deprecated = failing or options.deprecated
     results: list[FileResult] = []
@@ -257,11 +274,12 @@ def _port_cpp(
     for path, (text, encoding) in sources.items():
         progress(f"porting: {len(results):,} of {len(sources):,}")
         code = project.codes[path]
-        if path not in project.reached:
+        target = project.ported_to(path)
+        if path not in project.reached or target in sources and target != path:
             results.append(FileResult(path, text, text, encoding))
             continue
         # torch's headers are C++: in a .c file nothing that a rule writes would compile
-        rules = () if path.suffix == ".c" else RULES
+        rules = () if target.suffix == ".c" else RULES
         try:
             ported = port_text(
                 code, scopes[path], rules, deprecated=deprecated, fix_bugs=options.fix_bugs
@@ -274,7 +292,11 @@ def _port_cpp(
         if _wide(encoding):  # gcc, clang and nvcc read nothing of the kind
             changes = (Change("source-encoding", 1, encoding, "utf-8"), *changes)
             encoding = "utf-8"
-        results.append(FileResult(path, text, ported.text, encoding, changes, ported.remarks))
+        if target != path:
+            note = f"it stays as it is: its port is {target.name}"
+            results.append(FileResult(path, text, text, note=note))
+        old = text if target == path else ""
+        results.append(FileResult(target, old, ported.text, encoding, changes, ported.remarks))
     return results, failing, left
 
 

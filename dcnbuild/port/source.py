@@ -10,7 +10,7 @@ import stat
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 CPP_SUFFIXES = frozenset(
     {".c", ".cc", ".cpp", ".cxx", ".cu", ".cuh", ".h", ".hh", ".hpp", ".hxx", ".inl", ".ipp"}
@@ -59,12 +59,12 @@ class Skipped:
     copied: bool = False
 
 
-def is_script(path: Path) -> bool:
+def is_script(path: PurePath) -> bool:
     """Whether a file is a build script in a language other than Python."""
     return path.name in _SCRIPT_NAMES or path.suffix in _SCRIPT_SUFFIXES
 
 
-def is_source(path: Path) -> bool:
+def is_source(path: PurePath) -> bool:
     """Whether a file is C, C++, CUDA, Python or a build script, by its name."""
     return path.suffix in CPP_SUFFIXES | PYTHON_SUFFIXES or is_script(path)
 

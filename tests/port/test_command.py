@@ -183,7 +183,7 @@ def test_diff_writes_nothing(project: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_json(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (project / "glue.cpp").write_text("void f(THCudaTensor* x) {}\n")
+    (project / "glue.cpp").write_text("void f(THCudaTensor** x) {}\n")
     assert main(["port", str(project), "--json"]) == 1
     report = json.loads(capsys.readouterr().out)
     assert report["out"] == str(project.with_name("old-ported"))
@@ -199,7 +199,7 @@ def test_json(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_what_is_left_is_said(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (project / "glue.cpp").write_text("\nvoid f(THCudaTensor* x) {}\n")
+    (project / "glue.cpp").write_text("\nvoid f(THCudaTensor** x) {}\n")
     assert main(["port", str(project)]) == 1
     said = capsys.readouterr().out
     assert "glue.cpp:2 THCudaTensor" in said

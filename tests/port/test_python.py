@@ -163,7 +163,9 @@ def test_backward_with_a_star(body: str, expected: str | None) -> None:
         assert not result.remarks
 
 
-@pytest.mark.parametrize("method", ["def forward(*args)", "def forward(self, x, /)", "def forward()"])
+@pytest.mark.parametrize(
+    "method", ["def forward(*args)", "def forward(self, x, /)", "def forward()"]
+)
 def test_a_function_of_an_unforeseen_shape_is_named(method: str) -> None:
     text = f"from torch.autograd import Function\n\n\nclass F(Function):\n    {method}:\n        pass\n"
     (result,) = port_files(module=text).values()

@@ -62,7 +62,7 @@ class PythonProject:
 
 
 def port_python(
-    project: PythonProject, new_standard: bool, fix_bugs: bool = False
+    project: PythonProject, new_standard: bool, ffi_done: bool = False, fix_bugs: bool = False
 ) -> list[FileResult]:
     """Ports all files of a project; those that neither change nor have remarks are left out."""
     scope = PythonScope(project.functions, new_standard)
@@ -84,7 +84,8 @@ def port_python(
             results.append(FileResult(path, text, text, encoding, remarks=(remark,)))
             continue
         new, changes, failed = port_module(text, scope)
-        remarks = (*failed, *_remarks(Module(new), scope))
+        left = _remarks(Module(new), scope)
+        remarks = (*failed, *(r for r in left if not (ffi_done and r.id == "torch-utils-ffi")))
         if changes or remarks:
             results.append(FileResult(path, text, new, encoding, tuple(changes), remarks))
     return results
@@ -144,8 +145,7 @@ def _remarks(module: Module, scope: PythonScope) -> Iterator[Remark]:
             lines(ffi),
             "torch.utils.ffi",
             "it went with torch 1.0; what it builds from C is built today with pybind11",
-            "a setup.py with CUDAExtension over the .cu files and a binding; where the kernels are"
-            " started by plain C functions, a *_binding.cpp for them is written beside the glue",
+            "a setup.py with CUDAExtension over the sources and a PYBIND11_MODULE for their functions",
             "broken",
         )
     for old in calls.unported_classes(module):

@@ -16,7 +16,7 @@ LEFTOVERS = (
         " _size(state, x, i) is x.size(i), _nDimension is x.dim(), _resize2d is x.resize_({a, b}),"
         " _fill is x.fill_(v)",
         need="broken",
-        example="float* f(THCudaTensor* x) { return THCudaTensor_data(state, x); }\n",
+        example="void f(THCudaTensor** x) { THCudaTensor_unfold(state, x[0], x[1], 1, 2, 3); }\n",
         untouched=("void f(at::Tensor x) {}  // was THCudaTensor\n",),
     ),
     Leftover(
