@@ -9,6 +9,7 @@ from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, Revision, line_of, newline_of
 from dcnbuild.port.helpers import with_needs
+from dcnbuild.port.lifetimes import gone_headers, gone_names
 from dcnbuild.port.result import Change, Remark
 from dcnbuild.port.rule import Leftover, Rule, Scope
 from dcnbuild.port.rules import LEFTOVERS, RULES
@@ -164,6 +165,7 @@ def _add_headers(
 
 def _leftovers(code: Code, scope: Scope) -> Iterable[Remark]:
     seen: set[int] = set()
+    named: set[str] = set()
     for leftover in LEFTOVERS:
         subjects: dict[str, set[int]] = {}
         if leftover.where and not any(True for _ in code.names(leftover.where)):
@@ -183,6 +185,10 @@ def _leftovers(code: Code, scope: Scope) -> Iterable[Remark]:
             seen.add(token.start)
             subjects.setdefault(token.text, set()).add(line_of(code.text, token.start))
         yield from _remarks(leftover, subjects)
+        named |= set(subjects)
+    for remark in (*gone_names(code, scope), *gone_headers(code, scope)):
+        if remark.subject.rpartition("::")[2] not in named:
+            yield remark
 
 
 def _two(stream: Stream, index: int) -> str:
