@@ -44,7 +44,7 @@ def test_what_compiles_and_what_does_not(tmp_path: Path) -> None:
         include__mine_dot_h="#define LEAST 0\n",
         good_dot_cpp=GOOD,
         bad_dot_cpp=GOOD.replace("return n", "return none"),
-        glue_dot_cpp=GOOD + "void g(THCudaTensor* x);\n",
+        glue_dot_cpp=GOOD + "void g(THCudaTensor** x);\n",
         foreign_dot_cpp='#include "parrots/x.h"\n' + GOOD,
         same_dot_cpp="int g() { return 1; }\n",
     )
