@@ -38,6 +38,11 @@ _FOREIGN = re.compile(
     r"hip/|rocm|hipcub|musa|mublas|torch_(?:musa|npu|mlu|xpu|mps)/|acl/|cnrt|cnnl|sycl/|level_zero/"
     r"|(?:\w*_)?(?:hip|npu|mlu|musa|xpu|sycl|mps)_helper\.h|Metal/"
 )
+#: Functions of DCNv1 and DCNv2 and of their poolings, as the copies call them.
+_SERVED = re.compile(
+    r"(?:modulated_)?deform_conv\w*_(?:forward|backward)\w*|dcn_v2_\w*(?:forward|backward)\w*"
+    r"|deform_(?:psroi|roi)_pool\w*_(?:forward|backward)\w*"
+)
 Progress = Callable[[str], None]
 #: No parameter list has so many tokens.
 _FAR = 1000
@@ -121,6 +126,12 @@ class Project:
                     seen.add(found)
                     waiting.append(found)
         return seen
+
+    @cached_property
+    def served(self) -> tuple[str, ...]:
+        """Its functions that dcnbuild's operators replace, whatever the copy is called."""
+        names = {f.name for path in self.reached for f in self.codes[path].functions}
+        return tuple(sorted(name for name in names if _SERVED.fullmatch(name)))
 
     @cached_property
     def reached(self) -> set[PurePosixPath]:
@@ -222,7 +233,9 @@ def port_project(
         results += project_file(new.get(setup, sources.get(setup, ("", ""))[0]))
     relevant = [r for r in results if r.changed or r.remarks or r.note or r.path in cpp]
     files = tuple(sorted(relevant, key=lambda r: r.path))
-    return ProjectResult(files, failing, left, skipped=tuple(skipped))
+    return ProjectResult(
+        files, failing, left, skipped=tuple(skipped), served=project.served if failing else ()
+    )
 
 
 def _read(

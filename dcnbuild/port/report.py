@@ -29,6 +29,13 @@ def print_report(console: Console, result: ProjectResult, out: Path | None) -> N
         console.print(
             f"{one_line(str(skipped.path))}: {done}: {skipped.reason}", markup=False, soft_wrap=True
         )
+    if result.served:
+        console.print(
+            f"{', '.join(map(one_line, result.served[:3]))}: dcnbuild's own operators do the same, and need"
+            " no port. `dcnbuild compat SCRIPT` runs a script with them under the old names;"
+            " see docs/coming-from.md.",
+            markup=False,
+        )
     if result.build is not None:
         _print_build(console, result, out)
     if result.deprecated:

@@ -117,6 +117,7 @@ class ProjectResult:
         deprecated: how many deprecated forms were left because nothing fails.
         build: of its setup.py, if it was tried.
         skipped: what of the tree was not looked at, with paths relative to it.
+        served: functions in it that dcnbuild's own operators replace.
     """
 
     files: tuple[FileResult, ...]
@@ -124,6 +125,7 @@ class ProjectResult:
     deprecated: int = 0
     build: Build | None = None
     skipped: tuple[Skipped, ...] = ()
+    served: tuple[str, ...] = ()
 
     @property
     def changed(self) -> tuple[FileResult, ...]:
@@ -143,6 +145,7 @@ class ProjectResult:
             "ok": self.ok,
             "failing": self.failing,
             "deprecated_left": self.deprecated,
+            "served": list(self.served),
             "skipped": [
                 {"path": str(s.path), "reason": s.reason, "copied": s.copied} for s in self.skipped
             ],

@@ -89,6 +89,22 @@ def test_an_ffi_project_becomes_one_that_pip_installs() -> None:
     assert "'_ext.scale'" in setup and sources in setup and "[('WITH_CUDA', None)]" in setup
 
 
+@pytest.mark.parametrize(
+    ("name", "served"),
+    [
+        ("modulated_deform_conv_cuda_forward", True),
+        ("deform_conv_backward_input_cuda", True),
+        ("dcn_v2_psroi_pooling_cuda_forward", True),
+        ("deform_psroi_pooling_cuda_backward", True),
+        ("deform_lines_forward", False),
+    ],
+)
+def test_a_copy_of_dcnv2_is_told_of_the_operators(tmp_path: Path, name: str, served: bool) -> None:
+    (tmp_path / "a.cpp").write_text(f"void {name}(int n) {{ AT_CHECK(n); }}\n")
+    result = port_project(tmp_path)
+    assert result.served == ((name,) if served else ())
+
+
 def test_where_there_is_a_setup_py_the_build_script_is_named(tmp_path: Path) -> None:
     shutil.copytree(PROJECTS / "ffi_scale", tmp_path / "old")
     (tmp_path / "old/setup.py").write_text("from setuptools import setup\nsetup()\n")
