@@ -104,8 +104,9 @@ def _print_build(console: Console, result: ProjectResult, out: Path | None) -> N
 def install_line(build: Build, out: Path) -> str:
     """The shell line that installs a ported project the way it was built here."""
     variables = [f"{name}={shlex.quote(value)}" for name, value in build.variables.items()]
-    target = str(out) if out.is_absolute() else f"./{out}"  # or pip looks for it on its index
-    return " ".join([*variables, "pip install --no-build-isolation", shlex.quote(target)])
+    start = "" if out.is_absolute() else "./"  # or pip looks for it on its index
+    targets = [shlex.quote(f"{start}{out / folder}") for folder in build.folders]
+    return " ".join([*variables, "pip install --no-build-isolation", *targets])
 
 
 def diff(files: tuple[FileResult, ...]) -> Iterator[str]:

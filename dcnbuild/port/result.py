@@ -94,12 +94,24 @@ class Build:
         imported: module → "" if it was imported, else the error.
         output: the end of what was printed, where it failed.
         variables: the environment variables that it was built with and that the user had not set.
+        folders: where the setup.py is, or each of them where there are several.
     """
 
     built: bool
     imported: dict[str, str] = field(default_factory=dict)
     output: str = ""
     variables: dict[str, str] = field(default_factory=dict)
+    folders: tuple[str, ...] = (".",)
+
+    def and_also(self, other: Build) -> Build:
+        """What two of them came to together."""
+        return Build(
+            self.built and other.built,
+            self.imported | other.imported,
+            "\n".join(filter(None, (self.output, other.output))),
+            self.variables,
+            self.folders + other.folders,
+        )
 
     @property
     def ok(self) -> bool:
