@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -13,6 +14,9 @@ from dcnbuild.port.python.module import Module, dotted
 from dcnbuild.port.result import Change, FileResult
 from dcnbuild.port.rule import Rule
 
+_DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
+#: A path that can stand in an #include as it is.
+_PLAIN = re.compile(r"[\w./+-]+")
 _BINDING = """\
 // Written by `dcnbuild port` in place of torch.utils.ffi.
 #include <torch/extension.h>
@@ -22,8 +26,8 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {{
 {functions}}}
 """
 WRITTEN = "Written by `dcnbuild port` from the arguments of"
-_SETUP = '''\
-"""{written} {scripts}."""
+_SETUP = """\
+# {written} {scripts!r}.
 
 from setuptools import find_packages, setup
 from torch.utils.cpp_extension import BuildExtension, CppExtension, CUDAExtension
@@ -38,7 +42,7 @@ setup(
 {extensions}    ],
     cmdclass={{"build_ext": BuildExtension}},
 )
-'''
+"""
 _EXTENSION = """\
         {kind}(
             {name!r},
@@ -77,7 +81,7 @@ def extensions(python: Mapping[PurePosixPath, Module | SyntaxError]) -> Iterator
             if isinstance(node, ast.Call) and dotted(node.func).endswith("create_extension"):
                 given = {k.arg: _strings(module, k.value) for k in node.keywords if k.arg}
                 names = _strings(module, node.args[0]) if node.args else given.get("name", ())
-                if names:
+                if names and _DOTTED.fullmatch(names[0]):
                     yield Extension(
                         path,
                         names[0],
@@ -152,6 +156,8 @@ def port_ffi(
         if len(roots) > 1 or not sources or None in (*sources, *kernels):
             return []
         headers = [path for name in extension.headers if (path := _found(folder, name, texts))]
+        if not all(_PLAIN.fullmatch(str(path)) and path.is_relative_to(folder) for path in headers):
+            return []
         parts = [path for path in dict.fromkeys((*sources, *kernels)) if path is not None]
         binding = folder / f"{extension.name.split('.')[-1]}_binding.cpp"
         functions = _functions(headers, parts, texts)

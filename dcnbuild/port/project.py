@@ -221,7 +221,10 @@ def port_project(
     project = Project({path: text for path, (text, _) in cpp.items()})
     ported, failing, left = _port_cpp(project, cpp, options, progress)
     scripts_in_python = PythonProject(python)
-    added = port_ffi(scripts_in_python.modules, {result.path: result.new for result in ported})
+    try:
+        added = port_ffi(scripts_in_python.modules, {result.path: result.new for result in ported})
+    except Exception:  # then the build script is named
+        added = []
     new_standard = needs_new_standard(project)
     results = [*unread, *ported, *added]
     setup = PurePosixPath("setup.py")

@@ -23,9 +23,11 @@ _STANDARDS = re.compile(
     r"((?:-std=|/std:|std=)(?:c|gnu)\+\+|(?:CMAKE_)?(?:CXX|CUDA)_STANDARD[ \t]+\"?|cxx_std_)(0x|1y|1z|2a|\d\d)\b"
 )
 _YEARS = {"0x": 11, "1y": 14, "1z": 17, "2a": 20}
-_ABI = re.compile(r"[ \t]*-D_?_?GLIBCXX_USE_CXX11_ABI=0\b")
+_ABI = re.compile(r"(?<![ \t])[ \t]*-D_?_?GLIBCXX_USE_CXX11_ABI=0\b")
 #: A script that asks which CUDA there is may give old architectures to an old one only.
-_ASKS = re.compile(r"(?i)CUDA_?VERSION|CUDAToolkit_VERSION|CUDA_COMPILER_VERSION|nvcc\S*\s+--?[vV]")
+_ASKS = re.compile(
+    r"(?i)CUDA_?VERSION|CUDAToolkit_VERSION|CUDA_COMPILER_VERSION|nvcc\S{0,40}\s+--?[vV]"
+)
 
 
 def raised_architectures(text: str) -> str:

@@ -6,6 +6,7 @@ import codecs
 import contextlib
 import io
 import os
+import re
 import stat
 import tokenize
 from collections.abc import Iterator
@@ -24,11 +25,11 @@ _SCRIPT_SUFFIXES = frozenset({".sh", ".bash", ".mk", ".make", ".cmake"})
 _VERSION_CONTROL = frozenset({".git", ".hg", ".svn"})
 #: Directories of packages that are not the project's own. They are copied as they are.
 _FOREIGN = frozenset({"site-packages", "dist-packages", "node_modules", "__pycache__"})
-#: What setuptools makes beside a setup.py: directory → how each name in it begins or ends.
+#: What setuptools makes beside a setup.py: directory → what each name in it looks like.
 _MADE = {
-    "build": (("lib", "temp.", "bdist.", "scripts-"), ()),
-    "dist": ((), (".whl", ".egg", ".tar.gz", ".zip")),
-    ".eggs": (("README.txt",), (".egg",)),
+    "build": re.compile(r"lib|(?:lib|temp|bdist)\..+|scripts-.+"),
+    "dist": re.compile(r".+\.(?:whl|egg|tar\.gz)"),
+    ".eggs": re.compile(r"README\.txt|.+\.egg"),
 }
 #: Larger files are data.
 LARGEST = 20_000_000
@@ -131,10 +132,9 @@ def _is_made(path: Path) -> bool:
     names = os.listdir(path)
     if path.name.endswith(".egg-info"):
         return "PKG-INFO" in names
-    if not names or path.name not in _MADE:
+    if path.name not in _MADE or not any("." in name for name in names):
         return False
-    first, last = _MADE[path.name]
-    return all(name.startswith(first) or name.endswith(last) for name in names)
+    return all(map(_MADE[path.name].fullmatch, names))
 
 
 def survey(root: Path) -> Iterator[Path | Skipped]:

@@ -121,6 +121,28 @@ def test_a_package_around_the_build_script_gives_the_module_its_name(tmp_path: P
     assert "'scale._ext.scale'" in setup and "package_dir={\"\": 'lib'}" in setup
 
 
+@pytest.mark.parametrize(
+    "script",
+    [
+        "create_extension('../../x', headers=['src/scale_cuda.h'], sources=['src/scale_cuda.c'])",
+        "create_extension('_ext.x', sources=['../../etc/x.c'], headers=['/etc/x.h'])",
+        "create_extension(*names, **others)",
+        "create_extension(name='_ext.x', sources=sources + ['src/scale_cuda.c'], extra_objects=[f'{x}.o'])",
+        "create_extension()",
+    ],
+)
+def test_a_build_script_that_is_not_understood_is_named(tmp_path: Path, script: str) -> None:
+    shutil.copytree(PROJECTS / "ffi_scale", tmp_path / "old")
+    (tmp_path / "old/build.py").write_text(
+        f"from torch.utils.ffi import create_extension\n{script}\n"
+    )
+    result = port_project(tmp_path / "old")
+    assert {str(f.path) for f in result.files if f.old == "" and f.new} == {
+        "src/scale_cuda_glue.cpp"
+    }
+    assert not result.ok
+
+
 def test_what_no_rule_knows_of_th_tensors_is_named(tmp_path: Path) -> None:
     (tmp_path / "glue.cpp").write_text(
         "void run(THCudaTensor* x) { THCudaTensor_unfold(state, x, x, 0, 1, 2); }\n"

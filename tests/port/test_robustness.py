@@ -171,7 +171,8 @@ def test_what_is_no_source_is_said(tmp_path: Path, data: bytes) -> None:
 def test_which_files_are_looked_at(tmp_path: Path) -> None:
     looked_at = [
         *("Makefile", "a.cu", "b/c.hpp", "b/make.sh", "b/setup.py", "build/y.cu", "csrc/build/x.h"),
-        *("csrc/dist/x.h", "csrc/x.egg-info/x.py", "venv/x.py"),
+        *("csrc/dist/x.h", "csrc/x.egg-info/x.py", "d/build/lib/x.h", "d/dist/x.py", "d/setup.py"),
+        "venv/x.py",
     ]
     left_out = [
         *(".git/x.cpp", "b/.svn/x.cpp", "environment/pyvenv.cfg", "environment/lib/x.py"),

@@ -1,4 +1,4 @@
-"""Written by `dcnbuild port` from the arguments of build.py."""
+# Written by `dcnbuild port` from the arguments of 'build.py'.
 
 from setuptools import find_packages, setup
 from torch.utils.cpp_extension import BuildExtension, CppExtension, CUDAExtension
