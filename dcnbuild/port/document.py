@@ -72,7 +72,7 @@ def page() -> str:
         **FAMILIES,
         "Python": port.RULES,
         "Build scripts": scripts.RULES,
-        "torch.utils.ffi": (ffi.RULE,),
+        "torch.utils.ffi": ffi.RULES,
     }
     for family, rules in families.items():
         parts.append(f"## {family}\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from dcnbuild.port.code import Code
@@ -208,7 +208,8 @@ def project_file(setup: str) -> list[FileResult]:
     needed = ["setuptools", *(_NEEDED[name] for name in sorted(imported & set(_NEEDED)))]
     requires = ", ".join(f'"{name}"' for name in needed)
     text = _PROJECT.format(requires=requires)
-    return [_new(PurePosixPath("pyproject.toml"), text, "what setup.py imports")]
+    path, rule = PurePosixPath("pyproject.toml"), REQUIREMENTS.id
+    return [replace(_new(path, text, ""), changes=(Change(rule, 1, "", requires),))]
 
 
 def _new(path: PurePosixPath, text: str, what: str) -> FileResult:
@@ -287,3 +288,16 @@ RULE = Rule(
     why="Glue in C (X.c) is ported to C++ beside it (X_glue.cpp), since torch's headers are C++. Where there is a"
     " setup.py already, you add the extension to it.",
 )
+REQUIREMENTS = Rule(
+    id="build-requirements",
+    need="broken",
+    gone="pip 19, which builds in an environment of its own",
+    since="pip 10",
+    pattern="a setup.py that imports torch, in an old project without a pyproject.toml",
+    replacement="a new pyproject.toml",
+    before="from torch.utils.cpp_extension import CUDAExtension\n",
+    after=_PROJECT.format(requires='"setuptools", "torch"'),
+    why="Without it `pip install` ends in `No module named 'torch'` unless it is told --no-build-isolation.",
+    language="Python",
+)
+RULES = (RULE, REQUIREMENTS)

@@ -217,7 +217,11 @@ def port_project(
         {path: found for path, found in sources.items() if path.suffix in suffixes}
         for suffixes in (CPP_SUFFIXES, PYTHON_SUFFIXES)
     )
-    scripts = {path: found for path, found in sources.items() if is_script(path)}
+    scripts = {  # those in hidden directories are for machines that test many versions
+        path: found
+        for path, found in sources.items()
+        if is_script(path) and not any(part.startswith(".") for part in path.parts)
+    }
     project = Project({path: text for path, (text, _) in cpp.items()})
     ported, failing, left = _port_cpp(project, cpp, options, progress)
     scripts_in_python = PythonProject(python)
@@ -230,8 +234,8 @@ def port_project(
     setup = PurePosixPath("setup.py")
     done = bool(added) or WRITTEN in sources.get(setup, ("", ""))[0]
     results += port_python(scripts_in_python, new_standard, done, options.fix_bugs)
-    results += port_scripts(scripts, new_standard)
-    if any(result.changed for result in results) and not (root / "pyproject.toml").exists():
+    results += port_scripts(scripts, new_standard, failing or options.deprecated)
+    if failing and root.is_dir() and not (root / "pyproject.toml").exists():
         new = {result.path: result.new for result in results}
         results += project_file(new.get(setup, sources.get(setup, ("", ""))[0]))
     relevant = [r for r in results if r.changed or r.remarks or r.note or r.path in cpp]

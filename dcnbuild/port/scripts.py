@@ -76,13 +76,14 @@ def _ported(line: str, new_standard: bool) -> Iterator[tuple[str, str]]:
 
 
 def port_scripts(
-    scripts: Mapping[PurePosixPath, tuple[str, str]], new_standard: bool
+    scripts: Mapping[PurePosixPath, tuple[str, str]], new_standard: bool, rewrite: bool = True
 ) -> Iterator[FileResult]:
     """The scripts that are changed, or in which something is left.
 
     Args:
         scripts: path → text and encoding.
         new_standard: whether the project includes headers of torch that refuse C++17.
+        rewrite: whether to change them; else they are only named, as those that ask for a version.
     """
     for path, (text, encoding) in scripts.items():
         edits: list[tuple[str, Edit]] = []
@@ -94,7 +95,7 @@ def port_scripts(
             position += len(line)
         if not edits:
             continue
-        if _ASKS.search(text):
+        if _ASKS.search(text) or not rewrite:
             lines = tuple(sorted({int(edit.note) for _, edit in edits}))
             yield FileResult(path, text, text, encoding, remarks=(_left(lines),))
             continue
@@ -113,7 +114,7 @@ def _left(lines: tuple[int, ...]) -> Remark:
         "script-flags",
         lines,
         "flags that today's compilers refuse",
-        "the script asks which CUDA there is, and may pass them to an old one only",
+        "the script may be for an older CUDA or torch: it asks which there is, or the sources are modern",
         f"with CUDA 13, pass no architecture below sm_{OLDEST}; with torch 2.13, -std=c++{STANDARD}",
         "deprecated",
     )

@@ -299,6 +299,21 @@ def test_sources_that_compile_today_stay_unless_asked_for(tmp_path: Path) -> Non
     assert {str(file.path) for file in result.changed} == {"old.cpp", "deprecated.cpp"}
 
 
+def test_scripts_of_a_modern_project_are_only_named(tmp_path: Path) -> None:
+    for name in ("Makefile", ".github/env.sh"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("nvcc -arch=sm_35\n")
+    (tmp_path / "setup.py").write_text("import torch\n")
+    (tmp_path / "a.cpp").write_text("void f();\n")
+    result = port_project(tmp_path)
+    assert result.changed == () and result.ok
+    named = {str(f.path): [r.id for r in f.remarks] for f in result.files if f.remarks}
+    assert named == {"Makefile": ["script-flags"]}
+    (tmp_path / "a.cpp").write_text("void f(int n) { AT_CHECK(n); }\n")
+    changed = {str(file.path) for file in port_project(tmp_path).changed}
+    assert changed == {"a.cpp", "Makefile", "pyproject.toml"}
+
+
 def test_a_modern_project_stays_byte_for_byte() -> None:
     result = port_project(PROJECTS / "modern", Options(fix_bugs=True, deprecated=True))
     assert result.changed == () and result.ok
