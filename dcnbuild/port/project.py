@@ -233,8 +233,9 @@ def port_project(
     results = [*unread, *ported, *added]
     setup = PurePosixPath("setup.py")
     done = bool(added) or WRITTEN in sources.get(setup, ("", ""))[0]
-    results += port_python(scripts_in_python, new_standard, done, options.fix_bugs)
-    results += port_scripts(scripts, new_standard, failing or options.deprecated)
+    old = failing or options.deprecated
+    results += port_python(scripts_in_python, new_standard, done, old)
+    results += port_scripts(scripts, new_standard, old)
     if failing and root.is_dir() and not (root / "pyproject.toml").exists():
         new = {result.path: result.new for result in results}
         results += project_file(new.get(setup, sources.get(setup, ("", ""))[0]))

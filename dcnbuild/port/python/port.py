@@ -62,9 +62,17 @@ class PythonProject:
 
 
 def port_python(
-    project: PythonProject, new_standard: bool, ffi_done: bool = False, fix_bugs: bool = False
+    project: PythonProject, new_standard: bool, ffi_done: bool = False, deprecated: bool = True
 ) -> list[FileResult]:
-    """Ports all files of a project; those that neither change nor have remarks are left out."""
+    """Ports all files of a project; those that neither change nor have remarks are left out.
+
+    Args:
+        project: the files.
+        new_standard: whether its sources include headers of torch that refuse C++17.
+        ffi_done: whether a setup.py takes the place of scripts that call torch.utils.ffi.
+        deprecated: whether to rewrite what still works, too.
+    """
+    rules = [rule for rule in RULES if deprecated or rule.need != "deprecated"]
     scope = PythonScope(project.functions, new_standard)
     names = re.compile(rf"\b(?:{'|'.join(project.functions) or '(?!)'})\b")
     results = []
@@ -83,7 +91,7 @@ def port_python(
             )
             results.append(FileResult(path, text, text, encoding, remarks=(remark,)))
             continue
-        new, changes, failed = port_module(text, scope)
+        new, changes, failed = port_module(text, scope, rules)
         left = _remarks(Module(new), scope)
         remarks = (*failed, *(r for r in left if not (ffi_done and r.id == "torch-utils-ffi")))
         if changes or remarks:
