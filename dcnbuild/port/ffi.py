@@ -92,6 +92,13 @@ def extensions(python: Mapping[PurePosixPath, Module | SyntaxError]) -> Iterator
                     )
 
 
+def headers_of(
+    python: Mapping[PurePosixPath, Module | SyntaxError],
+) -> frozenset[PurePosixPath]:
+    """The headers that the project's build scripts bind."""
+    return frozenset(e.script.parent / name for e in extensions(python) for name in e.headers)
+
+
 def _strings(module: Module, node: ast.AST, seen: frozenset[str] = frozenset()) -> tuple[str, ...]:
     """The texts in an expression, those of the variables in it too, whatever is put in front of them."""
     found: list[str] = []

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.cpp import PortedText, finds, not_understood, port_text
-from dcnbuild.port.ffi import WRITTEN, port_ffi, ported_source, project_file
+from dcnbuild.port.ffi import WRITTEN, headers_of, port_ffi, ported_source, project_file
 from dcnbuild.port.python.port import PythonProject, port_python
 from dcnbuild.port.result import Change, FileResult, ProjectResult
 from dcnbuild.port.rule import Scope
@@ -57,10 +57,18 @@ class Options:
 
 
 class Project:
-    """The C++ and CUDA files of a project, by their path relative to its root."""
+    """The C++ and CUDA files of a project, by their path relative to its root.
 
-    def __init__(self, texts: Mapping[PurePosixPath, str]) -> None:
+    Args:
+        texts: path → text.
+        bound: headers that a build script names, whether or not a source includes them.
+    """
+
+    def __init__(
+        self, texts: Mapping[PurePosixPath, str], bound: frozenset[PurePosixPath] = frozenset()
+    ) -> None:
         self.texts = texts
+        self.bound = bound
         self.codes = {path: Code(text) for path, text in texts.items()}
         self._resolved: dict[PurePosixPath, dict[str, PurePosixPath | None]] = {}
 
@@ -142,9 +150,8 @@ class Project:
         compiled = [path for path in self.texts if path.suffix in COMPILED_SUFFIXES]
         for_this = [path for path in compiled if not self._is_foreign(path)]
         found = set(for_this)
-        if any(self.ported_to(path) != path for path in for_this):  # build.py names its headers
-            found |= {p for p in self.texts if any(True for _ in self.codes[p].names(TH_TENSOR))}
-        for path in for_this:
+        found |= self.bound & set(self.texts)
+        for path in tuple(found):
             found |= self.included(path)
         return found if compiled else set(self.texts)
 
@@ -222,9 +229,10 @@ def port_project(
         for path, found in sources.items()
         if is_script(path) and not any(part.startswith(".") for part in path.parts)
     }
-    project = Project({path: text for path, (text, _) in cpp.items()})
-    ported, failing, left = _port_cpp(project, cpp, options, progress)
     scripts_in_python = PythonProject(python)
+    bound = headers_of(scripts_in_python.modules)
+    project = Project({path: text for path, (text, _) in cpp.items()}, bound)
+    ported, failing, left = _port_cpp(project, cpp, options, progress)
     try:
         added = port_ffi(scripts_in_python.modules, {result.path: result.new for result in ported})
     except Exception:  # then the build script is named

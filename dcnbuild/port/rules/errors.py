@@ -11,7 +11,9 @@ from dcnbuild.port.pattern import arguments, follows
 from dcnbuild.port.rule import Rule, Scope
 from dcnbuild.port.tokens import Token
 
-_TORCH = re.compile(r"(?:torch|ATen|c10)/")
+#: What tells a source that uses torch.
+_TORCH = r"at|torch|c10|AT_[A-Z_]+|TORCH_[A-Z_]+|TH\w+"
+_TORCH_HEADER = re.compile(r"(?:torch|ATen|c10|THC?)/")
 _CHECKS = r"TORCH_CHECK|TORCH_INTERNAL_ASSERT|AT_ASSERTM|AT_CHECK"
 #: Conversions that print the same through operator<<. %x, %o, %e and %p do not.
 _CONVERSION = re.compile(r"%[-+ 0]*\d*(?:\.\d+)?(?:hh|h|ll|l|z|j|t)?([a-zA-Z%])")
@@ -66,7 +68,8 @@ def _split(
 def _comparisons(code: Code, scope: Scope) -> Iterable[Edit]:
     """CHECK_EQ and its like, which torch's logging header had without a prefix."""
     there = scope.headers | {include.header[1:-1] for include in code.layout.includes}
-    if any("glog" in header for header in there) or not any(map(_TORCH.match, there)):
+    uses = any(map(_TORCH_HEADER.match, there)) or any(True for _ in code.names(_TORCH))
+    if not uses or any("glog" in header for header in there):
         return
     for stream, index in code.names(r"D?CHECK_(?:EQ|NE|LT|LE|GT|GE|NOTNULL)"):
         name = stream[index]
