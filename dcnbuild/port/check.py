@@ -17,7 +17,7 @@ from dcnbuild.builder.plan import CudaPlan
 from dcnbuild.port.build_flags import BuildFlags, build_flags
 from dcnbuild.port.project import Project
 from dcnbuild.port.result import Build, ProjectResult
-from dcnbuild.port.source import COMPILED_SUFFIXES, CPP_SUFFIXES
+from dcnbuild.port.source import COMPILED_SUFFIXES, CPP_SUFFIXES, find_sources
 from dcnbuild.port.toolchain import Toolchain, compile_command
 
 Progress = Callable[[str], None]
@@ -67,17 +67,20 @@ def check_project(
         tools: what to compile with.
         jobs: how many compilers at a time.
         progress: is told what happens.
-        setup: whether to build its setup.py, if there is one.
+        setup: whether to build its setup.py, and those in its directories, where there are any.
         everything: whether to compile the sources that porting did not touch, too.
     """
     wanted = _affected(result, everything)
     built: set[PurePosixPath] = set()
     build = None
     with tempfile.TemporaryDirectory(prefix="dcnbuild-port-") as temporary:
-        if setup and _builds_extensions(root / "setup.py"):
-            progress(f"building {root / 'setup.py'}")
-            build, built = _build(root, Path(temporary), tools, wanted)
-            build = replace(build, variables=dict(tools.added))
+        scripts = [p for p in find_sources(root) if p.name == "setup.py" and _builds_extensions(p)]
+        for number, script in enumerate(sorted(scripts) if setup else []):
+            progress(f"running {script}")
+            folder = script.parent.relative_to(root)
+            one, made = _build(root, Path(temporary, str(number)), tools, wanted, folder)
+            one = replace(one, variables=dict(tools.added), folders=(str(folder),))
+            build, built = build.and_also(one) if build else one, built | made
         rest = [path for path in wanted if path not in built]
         found: dict[PurePosixPath, Outcome] = {p: (True, "", "") for p in wanted if p in built}
         includes, flags = _include_directories(root, result), build_flags(root)
@@ -109,6 +112,7 @@ def _affected(result: ProjectResult, everything: bool) -> list[PurePosixPath]:
         path
         for path in texts
         if path.suffix in COMPILED_SUFFIXES
+        and (project.ported_to(path) == path or project.ported_to(path) not in texts)
         and (everything or ({path} | project.included(path)) & changed)
     ]
 
@@ -155,9 +159,13 @@ def _include_directories(root: Path, result: ProjectResult) -> list[Path]:
 
 
 def _build(
-    root: Path, temporary: Path, tools: Toolchain, wanted: Iterable[PurePosixPath]
+    root: Path,
+    temporary: Path,
+    tools: Toolchain,
+    wanted: Iterable[PurePosixPath],
+    folder: Path,
 ) -> tuple[Build, set[PurePosixPath]]:
-    """Runs setup.py in a copy, and imports what it makes; also which sources came to objects."""
+    """Runs a folder's setup.py in a copy, and imports what it makes; also which sources came to objects."""
     copy = temporary / "project"
     shutil.copytree(root, copy, symlinks=True)
     objects, libraries = temporary / "objects", temporary / "libraries"
@@ -166,7 +174,7 @@ def _build(
             *(sys.executable, "setup.py", "build_ext"),
             *("--build-temp", str(objects), "--build-lib", str(libraries)),
         ],
-        cwd=copy,
+        cwd=copy / folder,
         capture_output=True,
         text=True,
         errors="replace",
@@ -176,7 +184,11 @@ def _build(
     built = {
         path
         for path in wanted
-        if any(name.endswith("/" + path.with_suffix(".o").as_posix()) for name in made)
+        if path.is_relative_to(folder)
+        and any(
+            name.endswith("/" + path.relative_to(folder).with_suffix(".o").as_posix())
+            for name in made
+        )
     }
     said = done.stdout + done.stderr
     if done.returncode:

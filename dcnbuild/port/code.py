@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import bisect
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-from dcnbuild.port.layout import Directive, Layout, read_layout
+from dcnbuild.port.layout import Layout, read_layout
 from dcnbuild.port.pattern import Match, find, parts_of, skip
+from dcnbuild.port.stream import Stream
 from dcnbuild.port.tokens import Token, tokenize
 
 _NO_FUNCTION = frozenset({"if", "for", "while", "switch", "catch", "return", "sizeof", "decltype"})
@@ -52,7 +54,17 @@ class Code:
     def __init__(self, text: str, own: frozenset[str] = frozenset()) -> None:
         self.text = text
         self.own = own
-        self.tokens: list[Token] = tokenize(text)
+
+    @cached_property
+    def tokens(self) -> list[Token]:
+        """All of its tokens."""
+        return tokenize(self.text)
+
+    def with_own(self, own: frozenset[str]) -> Code:
+        """The same text, of which more is known."""
+        known = Code(self.text, own)
+        known.__dict__["tokens"] = self.tokens
+        return known
 
     @cached_property
     def layout(self) -> Layout:
@@ -60,15 +72,17 @@ class Code:
         return read_layout(self.text, self.tokens, self.own)
 
     @cached_property
-    def live(self) -> list[Token]:
+    def live(self) -> Stream:
         """The solid tokens outside preprocessor lines that some torch 2 build compiles."""
         layout = self.layout
-        return [t for t in self.tokens if t.solid and not t.line and not layout.is_dead(t.start)]
+        return Stream(
+            t for t in self.tokens if t.solid and not t.line and not layout.is_dead(t.start)
+        )
 
     @cached_property
-    def streams(self) -> list[Sequence[Token]]:
+    def streams(self) -> list[Stream]:
         """What rules look at: the live code, and the body of each live macro."""
-        return [self.live, *(macro.body for macro in self.layout.macros if macro.body)]
+        return [self.live, *(Stream(macro.body) for macro in self.layout.macros if macro.body)]
 
     def find(self, pattern: str) -> Iterator[Match]:
         """Matches of a pattern in all streams."""
@@ -76,7 +90,7 @@ class Code:
             for stream in self.streams:
                 yield from find(pattern, stream)
 
-    def names(self, expression: str) -> Iterator[tuple[Sequence[Token], int]]:
+    def names(self, expression: str) -> Iterator[tuple[Stream, int]]:
         """Name tokens that match a regular expression as a whole, as (stream, index)."""
         wanted = re.compile(expression)
         if wanted.search(self.text):
@@ -88,7 +102,11 @@ class Code:
     @cached_property
     def functions(self) -> list[Function]:
         """Its function definitions, those of classes too, in order."""
-        return list(_functions(self))
+        return sorted(_functions(self), key=lambda function: function.body)
+
+    @cached_property
+    def _bodies(self) -> list[int]:
+        return [function.body[0] for function in self.functions]
 
     @cached_property
     def defined(self) -> frozenset[str]:
@@ -106,55 +124,64 @@ class Code:
 
     def function_at(self, offset: int) -> Function | None:
         """The function whose body holds this offset."""
-        return next((f for f in self.functions if f.body[0] <= offset < f.body[1]), None)
+        at = bisect.bisect(self._bodies, offset) - 1
+        found = self.functions[at] if at >= 0 else None
+        return found if found and offset < found.body[1] else None
 
     def between(self, start: int, end: int) -> list[Token]:
         """The live tokens from one offset to another."""
-        return [token for token in self.live if start <= token.start < end]
+        return self.live[self.live.at(start) : self.live.at(end)]
+
+
+@dataclass(frozen=True)
+class _Brace:
+    """An open brace; what is open around it hangs on it, so that an #if keeps it all in one word."""
+
+    around: _Brace | None
+    function: Function | None
+    start: int
+
+    @property
+    def inside(self) -> bool:
+        """Whether it or a brace around it is a function's."""
+        return self._inside
+
+    def __post_init__(self) -> None:
+        inside = self.function is not None or (self.around is not None and self.around.inside)
+        object.__setattr__(self, "_inside", inside)
+
+    _inside: bool = False
 
 
 def _functions(code: Code) -> Iterator[Function]:
     """Finds function bodies. Each branch of an #if begins with the braces its #if began with."""
-    stream = code.live
-    lines = [d for d in code.layout.directives if d.name in ("if", "ifdef", "ifndef", *_NEXT)]
-    lines += [d for d in code.layout.directives if d.name == "endif"]
-    lines.sort(key=lambda line: line.start)
-    saved: list[list[tuple[str, int]]] = []
-    braces: list[tuple[str, int]] = []  # (what it opens, index of "{")
-    found: dict[int, Function] = {}
-    for index, token in enumerate(stream):
-        while lines and lines[0].start < token.start:
-            _branch(lines.pop(0), saved, braces)
+    lines = [d for d in code.layout.directives if d.name in (*_OPENS, *_NEXT, "endif")]
+    saved: list[_Brace | None] = []
+    brace: _Brace | None = None
+    done: set[int] = set()
+    number = 0
+    for index, token in enumerate(code.live):
+        while number < len(lines) and lines[number].start < token.start:
+            name = lines[number].name
+            number += 1
+            if name in _OPENS:
+                saved.append(brace)
+            elif name in _NEXT and saved:
+                brace = saved[-1]
+            elif saved:
+                saved.pop()
         if token.text == "{":
-            inside = any(kind == "function" for kind, _ in braces)
-            function = None if inside else _function_before(code, index)
-            if function is not None:
-                found[index] = function
-            braces.append(("function" if function else "block", index))
-        elif token.text == "}" and braces:
-            opened = braces.pop()[1]
-            if opened in found:
-                function = found.pop(opened)
-                body = (stream[opened].end, token.start)
-                yield Function(
-                    function.name, function.parameters, function.start, body, function.specifiers
-                )
+            inside = brace is not None and brace.inside
+            brace = _Brace(brace, None if inside else _function_before(code, index), token.end)
+        elif token.text == "}" and brace is not None:
+            if brace.function is not None and brace.start not in done:
+                done.add(brace.start)
+                yield replace(brace.function, body=(brace.start, token.start))
+            brace = brace.around
 
 
+_OPENS = ("if", "ifdef", "ifndef")
 _NEXT = ("elif", "else", "elifdef", "elifndef")
-
-
-def _branch(
-    line: Directive, saved: list[list[tuple[str, int]]], braces: list[tuple[str, int]]
-) -> None:
-    if line.name == "endif":
-        if saved:
-            saved.pop()
-    elif line.name in _NEXT:
-        if saved:
-            braces[:] = saved[-1]
-    else:
-        saved.append(list(braces))
 
 
 def _function_before(code: Code, brace: int) -> Function | None:
@@ -181,7 +208,7 @@ def _function_before(code: Code, brace: int) -> Function | None:
     return Function(name.text, parameters, stream[first].start, (0, 0), specifiers)
 
 
-def _close_of_parameters(stream: Sequence[Token], index: int) -> int | None:
+def _close_of_parameters(stream: Stream, index: int) -> int | None:
     """The ")" of the parameters before a body, over `const`, `-> type` and initialisers."""
     steps = 0
     while index >= 0 and steps < 200:
@@ -207,22 +234,15 @@ def _close_of_parameters(stream: Sequence[Token], index: int) -> int | None:
     return None
 
 
-def _opening(stream: Sequence[Token], close: int) -> int | None:
-    """The index of the "(" that a ")" closes."""
-    depth = 0
-    for index in range(close, -1, -1):
-        text = stream[index].text
-        depth += (text == ")") - (text == "(")
-        if not depth:
-            return index
-        if text in (";", "{", "}") and stream[index].kind == "punct":
-            return None
-    return None
+def _opening(stream: Stream, close: int) -> int | None:
+    """The index of the "(" that a ")" closes, where no statement ends between them."""
+    opening = stream.partner[close]
+    if opening < 0 or stream.ends[opening + 1] >= 0:
+        return None
+    return opening
 
 
-def parameters_of(
-    text: str, stream: Sequence[Token], index: int, close: int
-) -> Iterator[Parameter]:
+def parameters_of(text: str, stream: Stream, index: int, close: int) -> Iterator[Parameter]:
     """The parameters between the brackets of a function; `index` is behind the opening one."""
     while index < close:
         end = skip(stream, index, stop_at_comma=True)

@@ -7,7 +7,8 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write over the files; the old ones go to PATH-before-port",
     )
     parser.add_argument(
-        "--force", action="store_true", help="--in-place even if git has uncommitted changes"
+        "--force", action="store_true", help="--in-place even over changes that are not in git"
     )
     parser.add_argument(
         "--fix-bugs", action="store_true", help="repair the known bugs that are otherwise reported"
@@ -45,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--check",
         action="store_true",
-        help="compile what was ported; build and import it where there is a setup.py",
+        help="compile what was ported; where there is a setup.py, run it, and import what it builds",
     )
     parser.add_argument(
         "--jobs",
@@ -68,9 +69,11 @@ def run(args: argparse.Namespace) -> int:
         print(f"dcnbuild port: there is no {source}", file=sys.stderr)
         return 2
     try:
-        result = port_project(source, Options(args.fix_bugs, args.deprecated))
-        written = _write(source, args, result)
+        options = Options(args.fix_bugs, args.deprecated)
+        result = port_project(source, options, _progress())
+        written, lost = _write(source, args, result)
         if args.check:
+            _warn_of_setup(source)
             with _on_disk(source, written, result) as root:
                 result = _check(root, args.jobs, result)
     except (OutputError, FindingError, ValueError, OSError) as error:
@@ -83,21 +86,45 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(report, indent=2))
     else:
         print_report(console(stderr=args.diff), result, written)
-    return 0 if result.ok else 1
+    for path, reason in lost.items():
+        print(f"dcnbuild port: {path} is not in the copy: {reason}", file=sys.stderr)
+    return 0 if result.ok and not lost else 1
 
 
-def _write(source: Path, args: argparse.Namespace, result: ProjectResult) -> Path | None:
-    """Writes the result where it was asked for; the place, or None if nothing was written."""
+def _progress(every: float = 2.0) -> Callable[[str], None]:
+    """Prints to stderr how far it has come, every few seconds."""
+    last = time.monotonic()
+
+    def progress(text: str) -> None:
+        nonlocal last
+        if time.monotonic() - last > every:
+            last = time.monotonic()
+            print(text, file=sys.stderr, flush=True)
+
+    return progress
+
+
+def _warn_of_setup(source: Path) -> None:
+    if (source / "setup.py").is_file():
+        print(
+            f"--check compiles the sources, and runs {source / 'setup.py'} as pip would",
+            file=sys.stderr,
+        )
+
+
+def _write(
+    source: Path, args: argparse.Namespace, result: ProjectResult
+) -> tuple[Path | None, dict[Path, str]]:
+    """Writes the result where it was asked for; the place if any, and what could not be copied."""
     if args.in_place:
         backup = write_in_place(source, result.files, args.force)
         if backup:
             print(f"the old files are in {backup}", file=sys.stderr)
-        return source
+        return source, {}
     if args.diff and args.out is None:
-        return None
+        return None, {}
     out: Path = args.out or default_out(source.resolve())
-    write_copy(source, out, result.files)
-    return out
+    return out, write_copy(source, out, result.files)
 
 
 @contextmanager

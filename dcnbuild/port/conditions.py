@@ -23,10 +23,10 @@ DEFINED = frozenset({"TORCH_CHECK", "TORCH_INTERNAL_ASSERT", "TORCH_WARN", "AT_E
 GONE = frozenset(
     {"AT_CHECK", "THCudaCheck", "THCudaCheckWarn", "THArgCheck", "THAssert", "THError"}
 )
-#: Macros of ROCm builds. Sources are ported for CUDA, and what is for ROCm stays as it is.
-ROCM = frozenset(
-    {"USE_ROCM", "__HIPCC__", "__HIP__", "__HIP_PLATFORM_HCC__", "__HIP_PLATFORM_AMD__"}
-    | {"__HIP_DEVICE_COMPILE__"}
+#: Macros of builds for other platforms, a project's own among them: USE_ROCM, MMCV_WITH_HIP, __MUSACC__.
+#: Sources are ported for CUDA and the CPU, and what is for another platform stays as it is.
+OTHER_PLATFORM = re.compile(
+    r"(?:\w*_)?(?:ROCM|HIP|HIPCC|HIPIFY|MUSA|MUSACC|MLU|NPU|ASCEND|SYCL|XPU|HCC)(?:_\w*)?"
 )
 #: `-DVERSION_GE_1_3`, as apex and its descendants pass it: whether torch is that new.
 _VERSION_FLAG = re.compile(r"(?:TORCH_|PYTORCH_)?VERSION_GE_(\d+)_(\d+)")
@@ -48,7 +48,7 @@ def is_defined(name: str, own: frozenset[str] = frozenset()) -> bool | None:
         return None
     if name in DEFINED or name == "__cplusplus":
         return True
-    if name in GONE or name in ROCM:
+    if name in GONE or OTHER_PLATFORM.fullmatch(name):
         return False
     flag = _VERSION_FLAG.fullmatch(name)
     if flag:
@@ -184,7 +184,7 @@ class _Parser:
         flag = _VERSION_FLAG.fullmatch(text)
         if flag:
             return _interval(is_defined(text, self.own))
-        return RANGES.get(text, _UNKNOWN)
+        return (0, 0) if OTHER_PLATFORM.fullmatch(text) else RANGES.get(text, _UNKNOWN)
 
     def call(self, name: str) -> Interval:
         argument, depth = "", 0

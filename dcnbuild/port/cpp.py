@@ -9,10 +9,12 @@ from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, Revision, line_of, newline_of
 from dcnbuild.port.helpers import with_needs
+from dcnbuild.port.lifetimes import gone_headers, gone_names
 from dcnbuild.port.result import Change, Remark
 from dcnbuild.port.rule import Leftover, Rule, Scope
 from dcnbuild.port.rules import LEFTOVERS, RULES
 from dcnbuild.port.rules.headers import is_torch_h
+from dcnbuild.port.stream import Stream
 
 #: An edit can bring a further match with it (one call inside another); more rounds than these mean
 #: that a rule matches its own replacement.
@@ -29,7 +31,7 @@ class PortedText:
 
 
 def port_text(
-    text: str,
+    source: Code,
     scope: Scope,
     rules: Sequence[Rule] = RULES,
     *,
@@ -39,7 +41,7 @@ def port_text(
     """Ports a C++ or CUDA source.
 
     Args:
-        text: the source.
+        source: the text.
         scope: what it needs to know of its project.
         rules: which rules, in order.
         deprecated: whether to rewrite what still compiles, too.
@@ -52,32 +54,47 @@ def port_text(
         or (rule.need == "deprecated" and deprecated)
         or (rule.need == "bug" and fix_bugs)
     ]
-    revision = Revision(text)
-    code = Code(text, scope.own)
+    revision = Revision(source.text)
+    code = source.with_own(scope.own)
     lost_before = _th_headers(code)
     changes: list[Change] = []
     applied: list[Rule] = []
+    failed: list[Remark] = []
     for rule in active:
-        for _ in range(_ROUNDS):
-            done = _apply(revision, rule.edits(code, scope), rule.id, changes)
-            if not done:
-                break
-            code = Code(revision.text, scope.own)
-            if rule not in applied:
-                applied.append(rule)
-        else:
-            raise RuntimeError(f"the rule {rule.id} matches its own replacement")
+        try:
+            for _ in range(_ROUNDS):
+                done = _apply(revision, rule.edits(code, scope), rule.id, changes)
+                if not done:
+                    break
+                code = Code(revision.text, scope.own)
+                if rule not in applied:
+                    applied.append(rule)
+            else:
+                failed.append(not_understood(rule.id, f"it still applies after {_ROUNDS} rounds"))
+        except Exception as error:
+            failed.append(not_understood(rule.id, repr(error)))
     code = _add_helpers(revision, code, scope, applied, changes)
     code = _add_headers(revision, code, scope, applied, changes, lost_before != _th_headers(code))
-    remarks = [*_leftovers(code, scope), *_bugs(code, scope, rules, fix_bugs)]
+    remarks = [*failed, *_leftovers(code, scope), *_bugs(code, scope, rules, fix_bugs)]
     return PortedText(revision.text, tuple(changes), tuple(remarks))
 
 
-def finds(text: str, scope: Scope, need: str, rules: Sequence[Rule] = RULES) -> int:
+def not_understood(rule: str, reason: str) -> Remark:
+    """The remark for a rule that does not understand a file; the others go on."""
+    advice = "port by hand what it is for, or send the file in with a report"
+    return Remark("rule-failed", (1,), rule, f"the rule gave up: {reason}", advice, "broken")
+
+
+def finds(source: Code, scope: Scope, need: str, rules: Sequence[Rule] = RULES) -> int:
     """How many places rules of one need would change, and leftovers of that need name."""
-    code = Code(text, scope.own)
-    found = sum(len(rule.edits(code, scope)) for rule in rules if rule.need == need)
-    return found + sum(remark.need == need for remark in _leftovers(code, scope))
+    code = source.with_own(scope.own)
+    found = sum(remark.need == need for remark in _leftovers(code, scope))
+    for rule in rules:
+        try:
+            found += len(rule.edits(code, scope)) if rule.need == need else 0
+        except Exception:  # named when it is applied
+            found += rule.need == "broken"
+    return found
 
 
 def _apply(revision: Revision, edits: Iterable[Edit], rule: str, changes: list[Change]) -> bool:
@@ -148,6 +165,7 @@ def _add_headers(
 
 def _leftovers(code: Code, scope: Scope) -> Iterable[Remark]:
     seen: set[int] = set()
+    named: set[str] = set()
     for leftover in LEFTOVERS:
         subjects: dict[str, set[int]] = {}
         if leftover.where and not any(True for _ in code.names(leftover.where)):
@@ -161,11 +179,21 @@ def _leftovers(code: Code, scope: Scope) -> Iterable[Remark]:
                 or token.start in seen
                 or (behind in (".", "->")) != leftover.members
                 or (leftover.following and following != leftover.following)
+                or (leftover.behind and _two(stream, index) not in leftover.behind)
             ):
                 continue
             seen.add(token.start)
             subjects.setdefault(token.text, set()).add(line_of(code.text, token.start))
         yield from _remarks(leftover, subjects)
+        named |= set(subjects)
+    for remark in (*gone_names(code, scope), *gone_headers(code, scope)):
+        if remark.subject.rpartition("::")[2] not in named:
+            yield remark
+
+
+def _two(stream: Stream, index: int) -> str:
+    """The two tokens before a name."""
+    return "".join(token.text for token in stream[max(index - 2, 0) : index])
 
 
 def _remarks(leftover: Leftover, subjects: dict[str, set[int]]) -> Iterable[Remark]:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from dcnbuild import pages
-from dcnbuild.port import binding
+from dcnbuild.port import ffi, scripts
 from dcnbuild.port.python import port
 from dcnbuild.port.rule import Leftover, Rule
 from dcnbuild.port.rules import FAMILIES, LEFTOVERS
@@ -39,8 +39,15 @@ What it goes by:
 
 - Rules match tokens. Comments and strings are never touched; the bodies of macros are code like any other.
   What a project defines itself (its own `AT_CHECK`, say) is its own and stays.
+- A name that no rule knows and that torch or CUDA has no longer (`dcnbuild.knowledge`) is named as `gone-name`.
 - `#if` branches that no torch 2 and CUDA 11 or newer compiles, and those for ROCm, stay as they are.
-- Line ends, encoding and layout stay. Names that come in bring their `#include`.
+- What no source reaches (a header that nobody includes, a branch for ROCm, MUSA or another platform) neither
+  makes a project old nor is rewritten.
+- Nothing of the tree is run, by git neither; `--check` alone runs its setup.py, and says so. The copy holds every
+  file but version control, Python environments and what a setup.py has made; the report names what is left out.
+- Exit status 0 says that every source was read and that no form known to fail is left; 1 that something is left
+  or could not be read, 2 that nothing was done. A rule that does not understand a file is named; the others go on.
+- UTF-16 is written as UTF-8, which compilers read. Otherwise line ends, encoding and layout stay. Names that come in bring their `#include`.
 - A **broken** form does not compile, link or run today. A **deprecated** one still compiles; it is rewritten
   only in projects where something is broken, or with `--deprecated`: sources that are modern stay as they are,
   byte for byte. A **bug** is reported, and repaired with `--fix-bugs`.
@@ -61,7 +68,12 @@ Written by `python -m dcnbuild.port.document` from the rules themselves; do not 
 def page() -> str:
     """The whole text of docs/porting.md."""
     parts = [_HEAD]
-    families = {**FAMILIES, "Python": port.RULES, "torch.utils.ffi": (binding.RULE,)}
+    families = {
+        **FAMILIES,
+        "Python": port.RULES,
+        "Build scripts": scripts.RULES,
+        "torch.utils.ffi": ffi.RULES,
+    }
     for family, rules in families.items():
         parts.append(f"## {family}\n")
         parts += [_rule(rule) for rule in rules]

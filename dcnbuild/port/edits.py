@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 @dataclass(frozen=True)
@@ -46,15 +50,13 @@ class Revision:
         parts: list[str] = []
         pieces: list[tuple[int, int]] = []
         position = length = 0
+        starts = [at for at, _ in self._pieces]
 
         def keep(until: int) -> None:
             nonlocal length
             pieces.append((length, self._origin(position)))
-            pieces.extend(
-                (length + at - position, origin)
-                for at, origin in self._pieces
-                if position < at < until
-            )
+            inside = slice(bisect.bisect(starts, position), bisect.bisect_left(starts, until))
+            pieces.extend((length + at - position, origin) for at, origin in self._pieces[inside])
             parts.append(self.text[position:until])
             length += until - position
 
@@ -77,10 +79,35 @@ class Revision:
         return min(origin + offset - start, len(self._original))
 
 
+def disjoint(groups: Iterable[Sequence[Edit]]) -> Iterator[Edit]:
+    """The edits of those groups that share no text with a group before them: one is made as a whole."""
+    taken: list[tuple[int, int]] = []
+    for group in groups:
+        if not group:
+            continue
+        span = min(edit.start for edit in group), max(edit.end for edit in group)
+        at = bisect.bisect(taken, span)
+        free = (not at or taken[at - 1][1] <= span[0]) and (
+            at == len(taken) or span[1] <= taken[at][0]
+        )
+        if free:
+            taken.insert(at, span)
+            yield from group
+
+
+@lru_cache(maxsize=16)
+def _line_starts(text: str) -> list[int]:
+    return [0, *(match.end() for match in _LINE_END.finditer(text))]
+
+
 def line_of(text: str, offset: int) -> int:
     """The number, from 1, of the line that holds an offset."""
-    before = text[:offset]
-    return before.count("\n") + before.count("\r") - before.count("\r\n") + 1
+    return bisect.bisect(_line_starts(text), offset)
+
+
+def line_start(text: str, offset: int) -> int:
+    """Where the line of an offset begins."""
+    return _line_starts(text)[line_of(text, offset) - 1]
 
 
 def newline_of(text: str) -> str:
@@ -91,8 +118,7 @@ def newline_of(text: str) -> str:
 
 def indent_of(text: str, offset: int) -> str:
     """The white space that the line of this offset begins with."""
-    start = max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset)) + 1
-    end = start
+    start = end = line_start(text, offset)
     while end < len(text) and text[end] in " \t":
         end += 1
     return text[start:end]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
-from dcnbuild.port.edits import Edit, newline_of
+from dcnbuild.port.edits import Edit, line_start, newline_of
 from dcnbuild.port.layout import Directive, Include, guard_lines
 
 #: Name → (its header, other headers that bring it too, as a regular expression).
@@ -17,6 +17,8 @@ SYMBOLS: dict[str, tuple[str, str]] = {
         "c10/util/Exception.h",
         rf"{_TORCH}|ATen/.*|c10/cuda/.*|c10/core/.*|torch/csrc/.*",
     ),
+    r"Tensor": ("torch/extension.h", rf"{_TORCH}|ATen/ATen\.h|ATen/(?:core/)?Tensor\.h"),
+    r"TORCH_D?CHECK_(?:EQ|NE|LT|LE|GT|GE|NOTNULL)": ("c10/util/Logging.h", rf"{_TORCH}|ATen/.*"),
     r"getCurrentDeviceProperties|getCurrentCUDABlasHandle|cublas\w+": (
         "ATen/cuda/CUDAContext.h",
         r"ATen/cuda/CUDA(?:ApplyUtils\.cuh|Event\.h)",
@@ -25,6 +27,7 @@ SYMBOLS: dict[str, tuple[str, str]] = {
         "ATen/cuda/CUDAContext.h",
         r"ATen/cuda/CUDA(?:ApplyUtils\.cuh|Event\.h)|c10/cuda/CUDA(?:Stream|Guard|Event)\.h",
     ),
+    r"AT_CUDA_CHECK": ("ATen/cuda/Exceptions.h", r"ATen/cuda/.*"),
     r"C10_CUDA_CHECK|C10_CUDA_CHECK_WARN|C10_CUDA_KERNEL_LAUNCH_CHECK": (
         "c10/cuda/CUDAException.h",
         r"ATen/cuda/CUDAContext\.h|ATen/cuda/Exceptions\.h|c10/cuda/CUDA(?:Guard|Stream)\.h",
@@ -37,11 +40,17 @@ SYMBOLS: dict[str, tuple[str, str]] = {
         rf"{_TORCH}|ATen/ATen\.h|ATen/core/Tensor\.h",
     ),
     r"numeric_limits": ("ATen/cuda/NumericLimits.cuh", r"(?!)"),
-    r"plus": ("cuda/std/functional", r"(?!)"),
+    r"plus|minus|divides|equal_to|not_equal_to": ("cuda/std/functional", r"(?!)"),
+    **{
+        name: (f"thrust/iterator/{name}.h", r"(?!)")
+        for name in (
+            *("counting_iterator", "constant_iterator", "discard_iterator", "transform_iterator"),
+        )
+    },
     r"maximum|minimum": ("cuda/functional", r"(?!)"),
     r"CUDACachingAllocator": ("c10/cuda/CUDACachingAllocator.h", r"(?!)"),
     r"ThrustAllocator": ("ATen/cuda/ThrustAllocator.h", r"(?!)"),
-    r"OptionalCUDAGuard": ("c10/cuda/CUDAGuard.h", r"ATen/cuda/CUDAGuard\.h"),
+    r"OptionalCUDAGuard|CUDAGuard": ("c10/cuda/CUDAGuard.h", r"ATen/cuda/CUDAGuard\.h"),
     r"device_of": ("ATen/DeviceGuard.h", rf"{_TORCH}|ATen/ATen\.h"),
     r"gpuAtomicAdd|gpuAtomicAddNoReturn": (
         "ATen/cuda/Atomic.cuh",
@@ -74,9 +83,10 @@ def missing(code: Code, names: str, seen: frozenset[str], lost: bool) -> list[tu
         lost: whether a header of TH or THC has been taken out of it.
     """
     wanted = [*SYMBOLS.items(), *(STANDARD.items() if lost else ())]
+    asked = re.compile(names)
     found = []
     for symbols, (header, others) in wanted:
-        if not lost and not re.search(rf"\b(?:{names})\b", symbols):
+        if not lost and not any(map(asked.fullmatch, symbols.split("|"))):
             continue
         first = min((stream[i].start for stream, i in code.names(symbols)), default=None)
         if first is None:
@@ -127,13 +137,8 @@ def _behind(code: Code, line: Directive, text: str, newline: str) -> Edit:
 
 def _nested(code: Code, include: Include) -> bool:
     """Whether an include is inside braces, as in extern "C" { … }."""
-    start = include.directive.start
-    depth = 0
-    for token in code.live:
-        if token.start > start:
-            break
-        depth += (token.text == "{") - (token.text == "}")
-    return depth > 0
+    before = code.live.at(include.directive.start) - 1
+    return before >= 0 and (code.live[before].text == "{" or code.live.around[before] >= 0)
 
 
 def top_of(code: Code) -> int:
@@ -141,7 +146,7 @@ def top_of(code: Code) -> int:
     guard = {line.start: line.end for line in guard_lines(code.layout.directives)}
     top = behind_comment = 0
     for token in code.tokens:
-        start = max(code.text.rfind(sign, 0, token.start) for sign in "\r\n") + 1
+        start = line_start(code.text, token.start)
         if token.kind == "comment" and not token.line:
             behind_comment = token.end
         elif token.kind == "space":

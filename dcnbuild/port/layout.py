@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import bisect
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
 from dcnbuild.port.conditions import evaluate, is_defined
+from dcnbuild.port.edits import line_start
 from dcnbuild.port.tokens import Token
+
+#: How many #if lines around a place are kept in mind: C++ asks compilers for 256 in all.
+_DEEPEST = 256
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ class Layout:
     Attributes:
         dead: spans (start, end) that no torch 2 build compiles.
         branches: (offset, path): from that offset on, the code is inside those #if lines.
+        arms: where each #if, #elif or #else line begins → the spans of all branches of that #if.
     """
 
     directives: list[Directive] = field(default_factory=list)
@@ -61,19 +67,22 @@ class Layout:
     macros: list[Macro] = field(default_factory=list)
     dead: list[tuple[int, int]] = field(default_factory=list)
     branches: list[tuple[int, tuple[Directive, ...]]] = field(default_factory=list)
+    arms: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
 
     def is_dead(self, offset: int) -> bool:
         """Whether no torch 2 build compiles the code at that offset."""
-        return any(start <= offset < end for start, end in self.dead)
+        at = bisect.bisect(self.dead, offset, key=lambda span: span[0])
+        return at > 0 and offset < self.dead[at - 1][1]
+
+    def alternatives(self, offset: int) -> Iterator[tuple[int, int]]:
+        """The spans that are compiled instead of the code at an offset, where its #if goes that way."""
+        for line in self.path_at(offset):
+            yield from (s for s in self.arms.get(line.start, ()) if not s[0] <= offset < s[1])
 
     def path_at(self, offset: int) -> tuple[Directive, ...]:
         """The #if, #elif and #else lines around an offset, outermost first."""
-        path: tuple[Directive, ...] = ()
-        for start, branch in self.branches:
-            if start > offset:
-                break
-            path = branch
-        return path
+        at = bisect.bisect(self.branches, offset, key=lambda branch: branch[0])
+        return self.branches[at - 1][1] if at else ()
 
 
 @dataclass
@@ -84,6 +93,12 @@ class _Level:
     taken: bool | None
     now: bool | None
     guard: bool
+    arms: list[tuple[int, int]] = field(default_factory=list)
+
+    def next_arm(self, layout: Layout, end: int) -> None:
+        """Closes the branch that this level is in, at the line that ends it."""
+        self.arms.append((self.line.end, end))
+        layout.arms[self.line.start] = self.arms
 
 
 def read_layout(text: str, tokens: Sequence[Token], own: frozenset[str] = frozenset()) -> Layout:
@@ -96,33 +111,42 @@ def read_layout(text: str, tokens: Sequence[Token], own: frozenset[str] = frozen
     """
     layout = Layout(directives=_directives(text, tokens))
     levels: list[_Level] = []
+    path: tuple[Directive, ...] = ()
+    dead = 0  # how many of the levels are not compiled
     dead_since: int | None = None
     guards = guard_lines(layout.directives)
     for line in layout.directives:
-        dead = any(level.now is False for level in levels)
+        was_dead = dead > 0
         if line.name in ("if", "ifdef", "ifndef"):
             truth = _truth(line, own)
             guard = line in guards
             levels.append(_Level(line, truth, None if guard else truth, guard))
+            dead += levels[-1].now is False
         elif line.name in ("elif", "elifdef", "elifndef", "else") and levels:
             level = levels[-1]
             truth = True if line.name == "else" else _truth(line, own)
+            level.next_arm(layout, line.start)
             level.line = line
+            dead -= level.now is False
             level.now = False if level.taken else None if level.taken is None and truth else truth
+            dead += level.now is False
             level.taken = (
                 True if True in (level.taken, truth) else None if level.taken is None else truth
             )
         elif line.name == "endif" and levels:
-            levels.pop()
-        elif not dead:
-            _read_line(layout, line, tuple(level.line for level in levels if not level.guard))
-        now_dead = any(level.now is False for level in levels)
-        if now_dead and dead_since is None:
+            levels[-1].next_arm(layout, line.start)
+            dead -= levels.pop().now is False
+        else:
+            if not was_dead:
+                _read_line(layout, line, path)
+            continue
+        path = tuple(level.line for level in levels[:_DEEPEST] if not level.guard)
+        if dead and dead_since is None:
             dead_since = line.end
-        elif not now_dead and dead_since is not None:
+        elif not dead and dead_since is not None:
             layout.dead.append((dead_since, line.start))
             dead_since = None
-        layout.branches.append((line.end, tuple(lv.line for lv in levels if not lv.guard)))
+        layout.branches.append((line.end, path))
     if dead_since is not None:
         layout.dead.append((dead_since, len(text)))
     return layout
@@ -135,7 +159,7 @@ def _directives(text: str, tokens: Sequence[Token]) -> list[Directive]:
             continue
         members = list(group)
         solid = tuple(token for token in members if token.solid)
-        start = max(text.rfind(sign, 0, members[0].start) for sign in "\r\n") + 1
+        start = line_start(text, members[0].start)
         end = members[-1].end
         end += 2 if text.startswith("\r\n", end) else 1 if end < len(text) else 0
         name = solid[1].text if len(solid) > 1 else ""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from dcnbuild.port.git import GitError, unrecorded
 from dcnbuild.port.result import FileResult
-from dcnbuild.port.source import SKIPPED
+from dcnbuild.port.source import why_skipped
 
 
 class OutputError(Exception):
@@ -22,11 +22,14 @@ def default_out(source: Path) -> Path:
     return source.with_name(f"{source.stem if source.is_file() else source.name}-ported")
 
 
-def write_copy(source: Path, out: Path, files: Sequence[FileResult]) -> None:
+def write_copy(source: Path, out: Path, files: Sequence[FileResult]) -> dict[Path, str]:
     """Copies a project, or one file, to a directory that does not exist yet, with the new texts.
 
-    The copy is put together beside its place and renamed at the end. Version control and build
-    directories are left out. Raises OutputError.
+    The copy is put together beside its place and renamed at the end. It holds every file but what
+    `source.why_skipped` leaves out. Raises OutputError.
+
+    Returns:
+        what could not be copied, relative to the source, and why.
     """
     source, out = source.resolve(), out.resolve()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -36,10 +39,15 @@ def write_copy(source: Path, out: Path, files: Sequence[FileResult]) -> None:
     if out == source or (source.is_dir() and out.is_relative_to(source)):
         raise OutputError(f"{out} is inside {source}: name a directory outside it with --out")
     out.parent.mkdir(parents=True, exist_ok=True)
+    failed: dict[Path, str] = {}
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
         copy = Path(temporary, "copy")
         if source.is_dir():
-            shutil.copytree(source, copy, symlinks=True, ignore=_ignored)
+            try:
+                shutil.copytree(source, copy, symlinks=True, ignore=_left_out)
+            except shutil.Error as error:  # at the end, when everything else has been copied
+                for name, _, reason in error.args[0]:
+                    failed[Path(name).relative_to(source)] = reason.split(": ")[0]
         else:
             copy.mkdir()
             shutil.copy2(source, copy / source.name)
@@ -49,10 +57,12 @@ def write_copy(source: Path, out: Path, files: Sequence[FileResult]) -> None:
         if out.exists():
             out.rmdir()
         copy.rename(out)
+    return failed
 
 
-def _ignored(directory: str, names: list[str]) -> set[str]:
-    return {name for name in names if name in SKIPPED or name.endswith(".egg-info")}
+def _left_out(directory: str, names: list[str]) -> set[str]:
+    found = {name: why_skipped(Path(directory, name)) for name in names}
+    return {name for name, skipped in found.items() if skipped and not skipped.copied}
 
 
 def write_in_place(source: Path, files: Sequence[FileResult], force: bool) -> Path | None:
@@ -61,7 +71,7 @@ def write_in_place(source: Path, files: Sequence[FileResult], force: bool) -> Pa
     Args:
         source: the project or the file.
         files: what came out.
-        force: whether to go on where git has changes that are not committed.
+        force: whether to go on where git has not recorded all changes.
 
     Returns:
         the directory that holds the old files, or None if nothing had to be written. Raises
@@ -72,11 +82,16 @@ def write_in_place(source: Path, files: Sequence[FileResult], force: bool) -> Pa
     if not changed:
         return None
     if not force:
-        dirty = uncommitted(base)
+        try:
+            dirty = unrecorded(base)
+        except GitError as error:
+            raise OutputError(
+                f"whether git has all of {base} cannot be told ({error}): --force goes on"
+            ) from error
         if dirty:
             shown = ", ".join(dirty[:3]) + (", …" if len(dirty) > 3 else "")
             raise OutputError(
-                f"{base} has changes that are not committed ({shown}): commit or stash them, or say"
+                f"{base} has changes that are not in git ({shown}): commit or stash them, or say"
                 " --force"
             )
     backup = _backup_directory(base)
@@ -107,21 +122,6 @@ def _backup_directory(base: Path) -> Path:
         except OSError as error:
             raise OutputError(f"no backup can be made beside {base}: {error}") from error
     raise OutputError(f"too many backups beside {base}: remove some of {base.name}-before-port-*")
-
-
-def uncommitted(base: Path) -> list[str]:
-    """What git says is changed or untracked below a directory; [] without git or a repository."""
-    try:
-        found = subprocess.run(
-            ["git", "-C", str(base), "status", "--porcelain", "--", "."],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return [line[3:] for line in found.stdout.splitlines()] if found.returncode == 0 else []
 
 
 def _replace(path: Path, result: FileResult) -> None:

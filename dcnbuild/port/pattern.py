@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from dcnbuild.port.tokens import Token, tokenize
+from dcnbuild.port.edits import Edit
+from dcnbuild.port.stream import CLOSING, OPENING, Stream
+from dcnbuild.port.tokens import tokenize
 
-OPENING = {"(": ")", "[": "]", "{": "}"}
-CLOSING = frozenset(OPENING.values())
 _VARIABLE = re.compile(r"\$\$?\w+")
 
 
@@ -44,8 +44,8 @@ def parts_of(pattern: str) -> tuple[str, ...]:
     return tuple(parts)
 
 
-def find(pattern: str, stream: Sequence[Token]) -> Iterator[Match]:
-    """Matches in a stream of solid tokens, left to right, none inside another."""
+def find(pattern: str, stream: Stream) -> Iterator[Match]:
+    """Matches in a stream of solid tokens, left to right, those inside others too."""
     parts = parts_of(pattern)
     index = 0
     while index < len(stream):
@@ -58,10 +58,10 @@ def find(pattern: str, stream: Sequence[Token]) -> Iterator[Match]:
             continue
         first, last = stream[index], stream[end - 1]
         yield Match(first.start, last.end, captures, first.text == "->")
-        index = end
+        index += 1
 
 
-def _starts(stream: Sequence[Token], index: int, part: str) -> bool:
+def _starts(stream: Stream, index: int, part: str) -> bool:
     text = stream[index].text
     if text != part:
         return part == "." and text == "->"
@@ -72,7 +72,7 @@ def _starts(stream: Sequence[Token], index: int, part: str) -> bool:
 
 
 def _match(
-    stream: Sequence[Token],
+    stream: Stream,
     index: int,
     parts: Sequence[str],
     captures: dict[str, tuple[int, int]],
@@ -98,58 +98,42 @@ def _match(
     return index
 
 
-def skip(stream: Sequence[Token], index: int, stop_at_comma: bool = False) -> int | None:
+def follows(stream: Stream, index: int, *texts: str) -> bool:
+    """Whether these tokens stand behind the one at `index`."""
+    there = stream[index + 1 : index + 1 + len(texts)]
+    return [token.text for token in there] == list(texts)
+
+
+def skip(stream: Stream, index: int, stop_at_comma: bool = False) -> int | None:
     """The index of the bracket that closes the level of `index`, or of a comma of that level.
 
     None if the level is not closed, or a statement ends first.
     """
-    closers: list[str] = []
     while index < len(stream):
         text = stream[index].text if stream[index].kind == "punct" else ""
         if text in OPENING:
-            closers.append(OPENING[text])
-        elif text in CLOSING:
-            if not closers:
-                return index
-            if closers.pop() != text:
+            index = stream.partner[index]
+            if index < 0:
                 return None
-        elif not closers and text == ";":
+        elif text in CLOSING or (text == "," and stop_at_comma):
+            return index
+        elif text == ";":
             return None
-        elif not closers and stop_at_comma:
-            if text == ",":
-                return index
-            if text == "<" and index and stream[index - 1].kind == "name":
-                close = skip_angle(stream, index + 1)
-                following = stream[close + 1].text if close and close + 1 < len(stream) else ""
-                if close and following in ("(", "::", "{"):
-                    index = close
+        elif text == "<" and stop_at_comma and index and stream[index - 1].kind == "name":
+            close = skip_angle(stream, index + 1)
+            following = stream[close + 1].text if close and close + 1 < len(stream) else ""
+            if close and following in ("(", "::", "{"):
+                index = close
         index += 1
     return None
 
 
-def skip_angle(stream: Sequence[Token], index: int) -> int | None:
-    """The index of the ">" that closes the template list which `index` is in, if it is one."""
-    depth = 1
-    while index < len(stream):
-        text = stream[index].text
-        if text == "<":
-            depth += 1
-        elif text == ">":
-            depth -= 1
-            if not depth:
-                return index
-        elif text == "(":
-            close = skip(stream, index + 1)
-            if close is None:
-                return None
-            index = close
-        elif text in (";", "{", "}", ")", "]", "&&", "||"):
-            return None
-        index += 1
-    return None
+def skip_angle(stream: Stream, index: int) -> int | None:
+    """The index of the ">" that closes the template list which begins at `index`, if it is one."""
+    return stream.angles.get(index - 1)
 
 
-def arguments(stream: Sequence[Token], index: int) -> tuple[list[tuple[int, int]], int] | None:
+def arguments(stream: Stream, index: int) -> tuple[list[tuple[int, int]], int] | None:
     """The arguments behind an opening bracket, as (start, end) indices, and the closing bracket.
 
     `index` is that of the first token behind the bracket. None if the bracket is never closed.
@@ -166,22 +150,52 @@ def arguments(stream: Sequence[Token], index: int) -> tuple[list[tuple[int, int]
         index = end + 1
 
 
-def fill(replacement: str, text: str, match: Match) -> str:
-    """The replacement for a match, its variables filled in from the text."""
-    out, position = "", 0
-    for variable in [*_VARIABLE.finditer(replacement), None]:
-        out += replacement[position : variable.start() if variable else len(replacement)]
-        if variable is None:
-            break
-        position = variable.end()
-        start, end = match.captures[variable[0].lstrip("$")]
+def template_arguments(text: str, stream: Stream, opening: int) -> list[str]:
+    """The arguments of a template list, as written; `opening` is the index of its "<"."""
+    close = stream.angles.get(opening)
+    found: list[str] = []
+    index = start = opening + 1
+    while close is not None and index <= close:
+        jump = stream.angles.get(index, stream.partner[index])
+        if jump > index:
+            index = jump
+        elif index == close or stream[index].text == ",":
+            if index > start:
+                found.append(text[stream[start].start : stream[index - 1].end])
+            start = index + 1
+        index += 1
+    return found
+
+
+def fill(replacement: str, text: str, match: Match) -> list[Edit]:
+    """The edits that make a match the replacement; what variables stand for is left where it is.
+
+    So a match inside what a variable stands for can be replaced at the same time.
+    """
+    edits: list[Edit] = []
+    position, new, at = match.start, "", 0
+    variables = _VARIABLE.findall(replacement)
+    spans = [match.captures[variable.lstrip("$")] for variable in variables]
+    in_order = spans == sorted(spans)
+    for variable, (start, end) in zip(variables, spans, strict=True):
+        found = replacement.index(variable, at)
+        new += replacement[at:found]
+        at = found + len(variable)
         value = text[start:end]
         if not value.strip():  # nothing was there: drop the comma before it
-            out = re.sub(r",\s*$", "", out)
-        elif "\n" in value[: -len(value.lstrip())] or text[start - 1] == out[-1:]:
-            out = out.rstrip(" ") + value
+            new = re.sub(r",\s*$", "", new)
+            continue
+        if "\n" in value[: -len(value.lstrip())] or text[start - 1] == new[-1:]:
+            new = new.rstrip(" ")
         else:
-            out += value.lstrip() if value[0].isspace() else value
-    if match.arrow and out.startswith("."):
-        out = "->" + out[1:]
-    return out
+            start = end - len(value.lstrip())
+        if in_order:
+            edits.append(Edit(position, start, new))
+            position, new = end, ""
+        else:
+            new += text[start:end]
+    edits.append(Edit(position, match.end, new + replacement[at:]))
+    first = edits[0]
+    if match.arrow and first.new.startswith("."):
+        edits[0] = Edit(first.start, first.end, "->" + first.new[1:])
+    return edits

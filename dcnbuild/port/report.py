@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dcnbuild.port.result import Build, FileResult, ProjectResult, Remark
+from dcnbuild.printable import one_line
 
 _WORDS = {"broken": "fails", "deprecated": "old", "bug": "bug"}
 
@@ -23,6 +24,18 @@ def print_report(console: Console, result: ProjectResult, out: Path | None) -> N
         console.print(_table(shown))
     for file in shown:
         _print_left(console, file)
+    for skipped in result.skipped:
+        done = "copied, not looked into" if skipped.copied else "left out"
+        console.print(
+            f"{one_line(str(skipped.path))}: {done}: {skipped.reason}", markup=False, soft_wrap=True
+        )
+    if result.served:
+        console.print(
+            f"{', '.join(map(one_line, result.served[:3]))}: dcnbuild's own operators do the same, and need"
+            " no port. `dcnbuild compat SCRIPT` runs a script with them under the old names;"
+            " see docs/coming-from.md.",
+            markup=False,
+        )
     if result.build is not None:
         _print_build(console, result, out)
     if result.deprecated:
@@ -49,23 +62,23 @@ def _table(files: list[FileResult]) -> Table:
         compiles = {True: Text("yes"), False: Text("no", style="red"), None: Text("–")}[
             file.compiles
         ]
-        table.add_row(str(file.path), rules or "–", left or "–", compiles)
+        table.add_row(one_line(str(file.path)), rules or "–", left or "–", compiles)
     return table
 
 
 def _print_left(console: Console, file: FileResult) -> None:
+    path = one_line(str(file.path))
     for remark in file.remarks:
-        console.print(
-            f"{file.path}:{_lines(remark)} {remark.subject}", markup=False, soft_wrap=True
-        )
+        subject = one_line(remark.subject)
+        console.print(f"{path}:{_lines(remark)} {subject}", markup=False, soft_wrap=True)
         console.print(f"    why: {remark.reason or remark.id}", markup=False, soft_wrap=True)
         console.print(f"    do:  {remark.advice}", markup=False, soft_wrap=True)
     if file.output:
-        console.print(f"{file.path}: does not compile", markup=False, soft_wrap=True)
+        console.print(f"{path}: does not compile", markup=False, soft_wrap=True)
         for line in file.output.splitlines():
             console.print(f"    {line}", markup=False, soft_wrap=True)
     if file.note:
-        console.print(f"{file.path}: {file.note}", markup=False, soft_wrap=True)
+        console.print(f"{path}: {file.note}", markup=False, soft_wrap=True)
 
 
 def _lines(remark: Remark) -> str:
@@ -91,8 +104,9 @@ def _print_build(console: Console, result: ProjectResult, out: Path | None) -> N
 def install_line(build: Build, out: Path) -> str:
     """The shell line that installs a ported project the way it was built here."""
     variables = [f"{name}={shlex.quote(value)}" for name, value in build.variables.items()]
-    target = str(out) if out.is_absolute() else f"./{out}"  # or pip looks for it on its index
-    return " ".join([*variables, "pip install --no-build-isolation", shlex.quote(target)])
+    start = "" if out.is_absolute() else "./"  # or pip looks for it on its index
+    targets = [shlex.quote(f"{start}{out / folder}") for folder in build.folders]
+    return " ".join([*variables, "pip install --no-build-isolation", *targets])
 
 
 def diff(files: tuple[FileResult, ...]) -> Iterator[str]:
@@ -102,6 +116,6 @@ def diff(files: tuple[FileResult, ...]) -> Iterator[str]:
             yield from difflib.unified_diff(
                 file.old.splitlines(keepends=True),
                 file.new.splitlines(keepends=True),
-                f"a/{file.path}",
-                f"b/{file.path}",
+                f"a/{one_line(str(file.path))}",
+                f"b/{one_line(str(file.path))}",
             )

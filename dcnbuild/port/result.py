@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from dcnbuild.port.rule import Need
+from dcnbuild.port.source import Skipped
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class FileResult:
         compiles: whether it compiles; None if that was not tried.
         output: what the compiler said where it does not.
         note: why it was not looked at, or not tried.
+        read: whether it was looked at.
     """
 
     path: PurePosixPath
@@ -64,11 +66,12 @@ class FileResult:
     compiles: bool | None = None
     output: str = ""
     note: str = ""
+    read: bool = True
 
     @property
     def changed(self) -> bool:
-        """Whether the ported file differs."""
-        return self.old != self.new
+        """Whether the ported file differs, in its text or in its encoding."""
+        return self.old != self.new or bool(self.changes)
 
     def rules(self) -> dict[str, int]:
         """How often each rule was applied."""
@@ -91,12 +94,24 @@ class Build:
         imported: module → "" if it was imported, else the error.
         output: the end of what was printed, where it failed.
         variables: the environment variables that it was built with and that the user had not set.
+        folders: where the setup.py is, or each of them where there are several.
     """
 
     built: bool
     imported: dict[str, str] = field(default_factory=dict)
     output: str = ""
     variables: dict[str, str] = field(default_factory=dict)
+    folders: tuple[str, ...] = (".",)
+
+    def and_also(self, other: Build) -> Build:
+        """What two of them came to together."""
+        return Build(
+            self.built and other.built,
+            self.imported | other.imported,
+            "\n".join(filter(None, (self.output, other.output))),
+            self.variables,
+            self.folders + other.folders,
+        )
 
     @property
     def ok(self) -> bool:
@@ -113,12 +128,16 @@ class ProjectResult:
         failing: whether anything in it fails today, so that deprecated forms were rewritten too.
         deprecated: how many deprecated forms were left because nothing fails.
         build: of its setup.py, if it was tried.
+        skipped: what of the tree was not looked at, with paths relative to it.
+        served: functions in it that dcnbuild's own operators replace.
     """
 
     files: tuple[FileResult, ...]
     failing: bool
     deprecated: int = 0
     build: Build | None = None
+    skipped: tuple[Skipped, ...] = ()
+    served: tuple[str, ...] = ()
 
     @property
     def changed(self) -> tuple[FileResult, ...]:
@@ -127,9 +146,9 @@ class ProjectResult:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing that fails today is left, and everything that was tried works."""
+        """Whether every source was read, nothing that fails today is left, and what was tried works."""
         left = any(r.need == "broken" for result in self.files for r in result.remarks)
-        failed = any(result.compiles is False for result in self.files)
+        failed = any(result.compiles is False or not result.read for result in self.files)
         return not left and not failed and (self.build is None or self.build.ok)
 
     def to_json(self) -> dict[str, Any]:
@@ -138,6 +157,10 @@ class ProjectResult:
             "ok": self.ok,
             "failing": self.failing,
             "deprecated_left": self.deprecated,
+            "served": list(self.served),
+            "skipped": [
+                {"path": str(s.path), "reason": s.reason, "copied": s.copied} for s in self.skipped
+            ],
             "files": [
                 {
                     "path": str(result.path),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import bisect
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -60,6 +62,8 @@ class Rule:
         emits: a name that the replacement brings in, if its header has to be included for it.
         helper: the id of a block of code that the replacement calls, see `helpers`.
         language: which files it is for.
+        either: whether code that has the new form in another branch of an #if is left alone: it tells
+            the two apart by a macro of its own.
     """
 
     id: str
@@ -76,6 +80,7 @@ class Rule:
     emits: str = ""
     helper: str = ""
     language: Literal["C++", "Python"] = "C++"
+    either: bool = False
 
     def edits(self, code: Code, scope: Scope) -> list[Edit]:
         """What this rule changes in a C++ text."""
@@ -84,10 +89,20 @@ class Rule:
         name = next(part for part in parts_of(self.pattern) if part.isidentifier())
         if name in scope.own:
             return []
+        new = parts_of(self.replacement)[0]
+        there = [m.start() for m in re.finditer(rf"\b{new}\b", code.text)] if self.either else []
         return [
-            Edit(match.start, match.end, fill(self.replacement, code.text, match))
+            edit
             for match in code.find(self.pattern)
+            if not there or not _any_in(there, code.layout.alternatives(match.start))
+            for edit in fill(self.replacement, code.text, match)
         ]
+
+
+def _any_in(offsets: Sequence[int], spans: Iterable[tuple[int, int]]) -> bool:
+    """Whether any of some offsets, in order, lies in any of some spans."""
+    firsts = ((bisect.bisect_left(offsets, start), end) for start, end in spans)
+    return any(at < len(offsets) and offsets[at] < end for at, end in firsts)
 
 
 @dataclass(frozen=True)
@@ -104,6 +119,7 @@ class Leftover:
         untouched: lines that look alike and are not meant.
         following: what has to stand behind the name.
         members: whether members are meant, behind "." or "->", and nothing else is.
+        behind: what the name has to stand behind, e.g. "at::".
         where: a name that the file has to hold as well, as a regular expression.
     """
 
@@ -117,3 +133,4 @@ class Leftover:
     following: str = ""
     members: bool = False
     where: str = ""
+    behind: tuple[str, ...] = ()

@@ -1,82 +1,177 @@
-"""Reads source files so that they can be written back byte for byte, and finds them."""
+"""Finds a project's source files, and reads them so that they can be written back byte for byte."""
 
 from __future__ import annotations
 
 import codecs
+import contextlib
 import io
 import os
+import re
+import stat
 import tokenize
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePath
 
 CPP_SUFFIXES = frozenset(
     {".c", ".cc", ".cpp", ".cxx", ".cu", ".cuh", ".h", ".hh", ".hpp", ".hxx", ".inl", ".ipp"}
+    | {".inc", ".tcc", ".tpp", ".txx"}
 )
 #: What a compiler is called for; the rest are headers.
 COMPILED_SUFFIXES = frozenset({".c", ".cc", ".cpp", ".cxx", ".cu"})
 PYTHON_SUFFIXES = frozenset({".py"})
-#: Directories that hold no sources of the project's own.
-SKIPPED = frozenset(
-    {
-        ".git",
-        ".hg",
-        ".svn",
-        "__pycache__",
-        "build",
-        "dist",
-        ".eggs",
-        ".tox",
-        ".nox",
-        ".venv",
-        "venv",
-    }
-)
-#: Larger files are generated ones.
-LARGEST = 2_000_000
+_SCRIPT_NAMES = frozenset({"Makefile", "makefile", "GNUmakefile", "CMakeLists.txt"})
+_SCRIPT_SUFFIXES = frozenset({".sh", ".bash", ".mk", ".make", ".cmake"})
+_VERSION_CONTROL = frozenset({".git", ".hg", ".svn"})
+#: Directories of packages that are not the project's own. They are copied as they are.
+_FOREIGN = frozenset({"site-packages", "dist-packages", "node_modules", "__pycache__"})
+#: What setuptools makes beside a setup.py: directory → what each name in it looks like.
+_MADE = {
+    "build": re.compile(r"lib|(?:lib|temp|bdist)\..+|scripts-.+"),
+    "dist": re.compile(r".+\.(?:whl|egg|tar\.gz)"),
+    ".eggs": re.compile(r"README\.txt|.+\.egg"),
+}
+#: Larger files are data.
+LARGEST = 20_000_000
+_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFBLK: "a device",
+    stat.S_IFCHR: "a device",
+}
+_BOMS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 
 
 class Unreadable(Exception):
     """A file that is no text, or too large; its message says which."""
 
 
+@dataclass(frozen=True)
+class Skipped:
+    """A file or directory of a tree that is not looked at: why, and whether a copy holds it."""
+
+    path: Path
+    reason: str
+    copied: bool = False
+
+
+def is_script(path: PurePath) -> bool:
+    """Whether a file is a build script in a language other than Python."""
+    return path.name in _SCRIPT_NAMES or path.suffix in _SCRIPT_SUFFIXES
+
+
+def is_source(path: PurePath) -> bool:
+    """Whether a file is C, C++, CUDA, Python or a build script, by its name."""
+    return path.suffix in CPP_SUFFIXES | PYTHON_SUFFIXES or is_script(path)
+
+
 def read_source(path: Path) -> tuple[str, str]:
     """The text of a file with its own line ends, and the encoding that gives the bytes back.
 
-    A Python file is read as its coding line says; others as UTF-8, or as Latin-1 where they are not
-    that: Latin-1 maps every byte to one sign and back. Raises Unreadable.
+    A Python file is read as its coding line says, UTF-16 and UTF-32 by their byte order mark or by
+    where their zero bytes are; others as UTF-8, or as Latin-1 where they are not that: Latin-1 maps
+    every byte to one sign and back. Raises Unreadable, and OSError.
     """
     data = path.read_bytes()
     if len(data) > LARGEST:
-        raise Unreadable(f"{len(data):,} bytes: taken for a generated file")
-    if b"\0" in data:
-        raise Unreadable("no text")
-    encodings = ["utf-8-sig" if data.startswith(codecs.BOM_UTF8) else "utf-8", "latin-1"]
+        raise Unreadable(f"{len(data):,} bytes are more than a source has")
+    encodings = [*_wide(data), "utf-8-sig" if data.startswith(codecs.BOM_UTF8) else "utf-8"]
     if path.suffix in PYTHON_SUFFIXES:
-        try:
-            declared = tokenize.detect_encoding(io.BytesIO(data).readline)[0]
-        except SyntaxError:
-            declared = "utf-8"
-        encodings.insert(0, declared)
-    for encoding in encodings:
+        with contextlib.suppress(SyntaxError):
+            encodings.insert(0, tokenize.detect_encoding(io.BytesIO(data).readline)[0])
+    for encoding in [*encodings, "latin-1"]:
         try:
             text = data.decode(encoding)
-            if text.encode(encoding) == data:
-                return text, encoding
         except (UnicodeError, LookupError):
             continue
+        wide = encoding.startswith(("utf-16", "utf-32"))
+        if not wide and text.encode(encoding) != data:
+            continue
+        controls = sum(map(text.count, "\0\1\2\3\4\5\6\7\x0e\x0f\x10\x11\x12\x13\x14\x15\x16"))
+        if controls * 100 > len(text):
+            raise Unreadable("it holds binary data")
+        return text, encoding
     raise AssertionError("Latin-1 reads every byte")
 
 
-def find_sources(root: Path) -> Iterator[Path]:
-    """The C++, CUDA and Python files of a project, sorted; symlinks are left out."""
+def _wide(data: bytes) -> list[str]:
+    """The encodings with more than one byte a sign that these bytes may be in."""
+    for mark, encoding in _BOMS.items():
+        if data.startswith(mark):
+            return [encoding]
+    sample = data[:4096]
+    even, odd = sample[::2].count(0), sample[1::2].count(0)
+    most = len(sample) // 2 * 0.8
+    if most and (even > most) != (odd > most):
+        return ["utf-16-be" if even > most else "utf-16-le"]
+    return []
+
+
+def why_skipped(path: Path) -> Skipped | None:
+    """Why a directory, or a file that is no regular one, is not looked at; None if it is."""
+    mode = path.lstat().st_mode
+    if not stat.S_ISDIR(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode))
+        return Skipped(path, kind) if kind else None
+    if path.name in _VERSION_CONTROL:
+        return Skipped(path, "version control")
+    if (path / "pyvenv.cfg").is_file() or (path / "conda-meta").is_dir():
+        return Skipped(path, "a Python environment")
+    if (path.parent / "setup.py").is_file() and _is_made(path):
+        return Skipped(path, "made by setup.py")
+    return Skipped(path, "not this project's code", True) if path.name in _FOREIGN else None
+
+
+def _is_made(path: Path) -> bool:
+    """Whether a directory beside a setup.py holds only what setuptools puts there."""
+    names = os.listdir(path)
+    if path.name.endswith(".egg-info"):
+        return "PKG-INFO" in names
+    if path.name not in _MADE or not any("." in name for name in names):
+        return False
+    return all(map(_MADE[path.name].fullmatch, names))
+
+
+def survey(root: Path) -> Iterator[Path | Skipped]:
+    """The sources of a tree in order, and what of it is not looked at; links are not followed."""
     if root.is_file():
         yield root
         return
-    for directory, names, files in os.walk(root):
-        names[:] = sorted(
-            name for name in names if name not in SKIPPED and not name.endswith(".egg-info")
-        )
+    errors: list[OSError] = []
+    for directory, names, files in os.walk(root, onerror=errors.append):
+        kept = []
+        for name in sorted(names):
+            skipped = _try_skipped(Path(directory, name))
+            if skipped is None:
+                kept.append(name)
+            elif skipped.path.name != "__pycache__":
+                yield skipped
+        names[:] = kept
         for name in sorted(files):
             path = Path(directory, name)
-            if path.suffix in CPP_SUFFIXES | PYTHON_SUFFIXES and not path.is_symlink():
+            if path.is_symlink():
+                continue
+            skipped = _try_skipped(path)
+            if skipped is not None:
+                yield skipped
+            elif is_source(path):
                 yield path
+    for error in errors:
+        yield Skipped(Path(error.filename), error.strerror or "it cannot be read")
+
+
+def _try_skipped(path: Path) -> Skipped | None:
+    try:
+        return why_skipped(path)
+    except OSError as error:
+        return Skipped(path, error.strerror or "it cannot be read")
+
+
+def find_sources(root: Path) -> Iterator[Path]:
+    """The C++, CUDA and Python files of a project, and its build scripts."""
+    return (found for found in survey(root) if isinstance(found, Path))

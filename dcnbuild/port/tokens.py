@@ -12,19 +12,34 @@ _NEWLINE = r"(?:\r\n|\n|\r)"
 #: Longest first. "<" and ">" stay single: whether ">>" closes two template lists or shifts is for
 #: the reader of the tokens to say.
 _PUNCT = r"\.\.\.|->\*|->|::|\#\#|\+\+|--|&&|\|\||[-+*/%^&|!=]=|[<>]=(?!=)"
-_TOKEN = re.compile(
-    rf"""
+_STRING = rf"""
+      (?P<string>(?:u8|[uUL])?R"(?P<delimiter>[^()\\\s]{{0,16}})\(.*?(?:\)(?P=delimiter)"|\Z)
+        |(?:u8|[uUL])?"(?:[^"\\\r\n]|\\(?:{_NEWLINE}|[^\r\n]))*") |"""
+_CHAR = rf"""
+      (?P<char>(?:u8|[uUL])?'(?:[^'\\\r\n]|\\(?:{_NEWLINE}|[^\r\n]))*') |"""
+
+
+def _expression(quoted: str) -> re.Pattern[str]:
+    return re.compile(
+        rf"""
       (?P<space>(?:[ \t\f\v]|\\[ \t]*{_NEWLINE})+|{_NEWLINE})
     | (?P<comment>//(?:\\{_NEWLINE}|[^\r\n])*|/\*.*?(?:\*/|\Z))
-    | (?P<string>(?:u8|[uUL])?R"(?P<delimiter>[^()\\\s]{{0,16}})\(.*?(?:\)(?P=delimiter)"|\Z)
-        |(?:u8|[uUL])?"(?:[^"\\\r\n]|\\(?:{_NEWLINE}|[^\r\n]))*")
-    | (?P<char>(?:u8|[uUL])?'(?:[^'\\\r\n]|\\(?:{_NEWLINE}|[^\r\n]))+')
-    | (?P<number>\.?[0-9](?:[eEpP][+-]|'?[0-9A-Za-z_]|\.)*)
+    | {quoted}
+      (?P<number>\.?[0-9](?:[eEpP][+-]|'?[0-9A-Za-z_]|\.)*)
     | (?P<name>[^\W\d]\w*)
     | (?P<punct>{_PUNCT}|.)
     """,
-    re.VERBOSE | re.DOTALL,
-)
+        re.VERBOSE | re.DOTALL,
+    )
+
+
+#: Which quotes are known to be open to the end of their line → what else may stand there.
+_TOKENS = {
+    "": _expression(_STRING + _CHAR),
+    '"': _expression(_CHAR),
+    "'": _expression(_STRING),
+    "\"'": _expression(""),
+}
 _HEADER = re.compile(r"<[^>\r\n]+>")
 _REST_OF_LINE = re.compile(rf"(?:\\[ \t]*{_NEWLINE}|[^\r\n])*")
 
@@ -71,15 +86,23 @@ def _tokens(text: str) -> Iterator[Token]:
     directive, line = "", 0
     fresh = True  # nothing but white space and comments since the line began
     named = False  # the directive's name has been read
+    # A quote that nothing closes is looked for once a line: each further one would search as far.
+    unclosed = {'"': 0, "'": 0}
+    expression = _TOKENS[""]
     while position < len(text):
-        match = _match(text, position, directive if named else "")
-        kind: Kind = match[0]
-        piece = match[1]
+        kind, piece = _match(expression, text, position, directive if named else "")
         if kind == "space" and piece[0] in "\r\n":
             directive, line, fresh, named = "", 0, True, False
+            expression = _TOKENS[""]
         elif kind == "punct" and piece == "#" and fresh and not line:
             directives += 1
             line, directive, named = directives, "#", False
+        elif kind == "punct" and piece in unclosed:
+            if unclosed[piece] <= position:
+                rest = _REST_OF_LINE.match(text, position)
+                unclosed[piece] = rest.end() if rest else position
+            open_here = (quote for quote in unclosed if unclosed[quote] > position)
+            expression = _TOKENS["".join(open_here)]
         yield Token(kind, piece, position, directive, line)
         position += len(piece)
         if kind in ("space", "comment"):
@@ -89,7 +112,9 @@ def _tokens(text: str) -> Iterator[Token]:
             directive, named = piece, True
 
 
-def _match(text: str, position: int, directive: str) -> tuple[Kind, str]:
+def _match(
+    expression: re.Pattern[str], text: str, position: int, directive: str
+) -> tuple[Kind, str]:
     if directive in ("include", "include_next", "import"):
         header = _HEADER.match(text, position)
         if header:
@@ -98,7 +123,7 @@ def _match(text: str, position: int, directive: str) -> tuple[Kind, str]:
         rest = _REST_OF_LINE.match(text, position)
         if rest and rest[0]:
             return "text", rest[0]
-    match = _TOKEN.match(text, position)
+    match = expression.match(text, position)
     if match is None:  # cannot be: the last alternative takes any sign
         raise AssertionError(f"no token at offset {position}")
     kind = match.lastgroup if match.lastgroup != "delimiter" else "string"

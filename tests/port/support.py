@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
+from dcnbuild.port.code import Code
 from dcnbuild.port.cpp import PortedText, port_text
 from dcnbuild.port.project import Project
 from dcnbuild.port.python.module import PythonScope
@@ -26,7 +27,8 @@ def port_cpp(
 ) -> PortedText:
     """Ports a text with these rules, or with all."""
     scope = scope_of(text, **others)
-    return port_text(text, scope, rules or RULES, deprecated=deprecated, fix_bugs=fix_bugs)
+    code = Code(text)
+    return port_text(code, scope, rules or RULES, deprecated=deprecated, fix_bugs=fix_bugs)
 
 
 def port_py(text: str, new_standard: bool = True) -> str:

@@ -44,7 +44,7 @@ def test_what_compiles_and_what_does_not(tmp_path: Path) -> None:
         include__mine_dot_h="#define LEAST 0\n",
         good_dot_cpp=GOOD,
         bad_dot_cpp=GOOD.replace("return n", "return none"),
-        glue_dot_cpp=GOOD + "void g(THCudaTensor* x);\n",
+        glue_dot_cpp=GOOD + "void g(THCudaTensor** x);\n",
         foreign_dot_cpp='#include "parrots/x.h"\n' + GOOD,
         same_dot_cpp="int g() { return 1; }\n",
     )
@@ -146,20 +146,32 @@ setup(name="old_ext", ext_modules=[extension], cmdclass={"build_ext": BuildExten
 """
 
 
+BINDING = """\
+#include <torch/torch.h>
+int g(int n) { AT_CHECK(n > 0); return n; }
+PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) { m.def("g", &g); }
+"""
+
+
 @pytest.mark.slow
 def test_a_setup_script_is_built_and_imported(tmp_path: Path) -> None:
-    binding = (
-        "#include <torch/torch.h>\nint f(int n);\n"
-        'PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) { m.def("f", &f); }\n'
-    )
     plain = GOOD.replace('#include "mine.h"\n', "").replace("LEAST", "0")
-    result = checked(tmp_path, setup_dot_py=SETUP, src__a_dot_cpp=binding, src__b_dot_cpp=plain)
+    result = checked(tmp_path, setup_dot_py=SETUP, src__a_dot_cpp=BINDING, src__b_dot_cpp=plain)
     assert result.build is not None
     assert (result.build.built, result.build.imported) == (True, {"old_ext": ""}), result.build
     assert {str(f.path): f.compiles for f in result.files if f.path.suffix == ".cpp"} == {
         **{"src/a.cpp": True, "src/b.cpp": True}
     }
     assert result.ok
+
+
+@pytest.mark.slow
+def test_setup_scripts_in_directories_are_built_where_they_are(tmp_path: Path) -> None:
+    setup = SETUP.replace("old_ext", "inner_ext").replace(', "src/b.cpp"', "")
+    result = checked(tmp_path, ops__one__setup_dot_py=setup, ops__one__src__a_dot_cpp=BINDING)
+    assert result.build is not None and result.ok, result
+    assert result.build.imported == {"inner_ext": ""}
+    assert install_line(result.build, Path("new")).endswith(" ./new/ops/one")
 
 
 @pytest.mark.slow

@@ -26,8 +26,8 @@ def project(tmp_path: Path) -> Path:
     (root / "src/a.cpp").write_bytes(OLD)
     (root / "src/a.cpp").chmod(0o755)
     (root / "data.bin").write_bytes(b"\0\1")
-    (root / "build").mkdir()
-    (root / "build/a.cpp").write_bytes(OLD)
+    (root / "docker/build").mkdir(parents=True)
+    (root / "docker/build/Dockerfile").write_bytes(b"FROM scratch")
     (root / "link").symlink_to("data.bin")
     return root
 
@@ -45,7 +45,10 @@ def test_the_default_is_a_new_directory(project: Path, capsys: pytest.CaptureFix
     assert main(["port", str(project)]) == 0
     out = project.with_name("old-ported")
     assert snapshot(project) == before
-    assert snapshot(out) == {"src/a.cpp": NEW, "data.bin": b"\0\1", "link": b"\0\1"}
+    assert snapshot(out) == {
+        **{"src/a.cpp": NEW, "docker/build/Dockerfile": b"FROM scratch"},
+        **{"data.bin": b"\0\1", "link": b"\0\1"},
+    }
     assert (out / "link").is_symlink()
     assert os.access(out / "src/a.cpp", os.X_OK)
     assert "at-check" in capsys.readouterr().out
@@ -147,6 +150,28 @@ def test_uncommitted_changes_are_not_mixed_with(
     assert (project / "src/a.cpp").read_bytes() == NEW
 
 
+def test_what_a_repository_names_is_not_run(project: Path, tmp_path: Path) -> None:
+    git(project, "init", "-q")
+    git(project, "add", "-A")
+    git(project, "commit", "-qm", "old")
+    run = tmp_path / "run.sh"
+    run.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\ncat\n")
+    run.chmod(0o755)
+    for name in (
+        *("core.fsmonitor", "core.pager", "core.editor", "core.sshCommand", "diff.external"),
+        *("filter.x.clean", "filter.x.smudge", "filter.x.process", "diff.x.command"),
+    ):
+        git(project, "config", name, str(run))
+    git(project, "config", "core.hooksPath", str(tmp_path))
+    (tmp_path / "post-index-change").symlink_to(run)
+    (project / ".gitattributes").write_text("* filter=x diff=x\n")
+    (project / "data.bin").touch()  # so that git has to read it again
+    assert main(["port", str(project), "--in-place"]) == 2  # .gitattributes is untracked
+    (project / ".git/info/exclude").write_text(".gitattributes\n")
+    assert main(["port", str(project), "--in-place"]) == 0
+    assert not (tmp_path / "ran").exists()
+
+
 def test_diff_writes_nothing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = snapshot(project.parent)
     assert main(["port", str(project), "--diff"]) == 0
@@ -158,7 +183,7 @@ def test_diff_writes_nothing(project: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_json(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (project / "glue.cpp").write_text("void f(THCudaTensor* x) {}\n")
+    (project / "glue.cpp").write_text("void f(THCudaTensor** x) {}\n")
     assert main(["port", str(project), "--json"]) == 1
     report = json.loads(capsys.readouterr().out)
     assert report["out"] == str(project.with_name("old-ported"))
@@ -174,7 +199,7 @@ def test_json(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_what_is_left_is_said(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (project / "glue.cpp").write_text("\nvoid f(THCudaTensor* x) {}\n")
+    (project / "glue.cpp").write_text("\nvoid f(THCudaTensor** x) {}\n")
     assert main(["port", str(project)]) == 1
     said = capsys.readouterr().out
     assert "glue.cpp:2 THCudaTensor" in said

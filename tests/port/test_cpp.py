@@ -182,11 +182,11 @@ def test_a_state_declared_in_parentheses_is_no_statement_to_take_away() -> None:
 
 
 def test_a_state_that_is_still_needed_stays_and_is_named() -> None:
-    before = "extern THCState *state;\nvoid f(T* x) { THCudaTensor_free(state, x); }\n"
+    before = "extern THCState *state;\nvoid f(T* x) { THCudaTensor_unfold(state, x); }\n"
     result = port_cpp(before)
     assert result.text == before
     assert {remark.subject: remark.lines for remark in result.remarks} == {
-        "THCudaTensor_free": (2,),
+        "THCudaTensor_unfold": (2,),
         "THCState": (1,),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -73,31 +74,82 @@ def test_comments_of_the_old_names_stay() -> None:
     )
 
 
-def test_ffi_glue_is_left_with_reasons_and_gets_a_binding() -> None:
+def test_an_ffi_project_becomes_one_that_pip_installs() -> None:
     result = port_project(PROJECTS / "ffi_scale")
     files = {str(file.path): file for file in result.files}
-    glue = files["src/scale_cuda.c"]
-    assert not glue.changed and not result.ok
-    assert {r.subject: r.lines for r in glue.remarks}["THCudaTensor_data"] == (7, 8)
-    assert all(remark.reason and remark.advice for remark in glue.remarks)
-    binding = files["src/scale_kernel_binding.cpp"]
-    assert binding.old == ""
-    assert '#include "scale_kernel.h"' in binding.new
-    assert 'm.def("ScaleForwardLauncher", &bound_ScaleForwardLauncher' in binding.new
-    assert "ScaleForward(" not in binding.new  # a kernel is started, not called
+    assert result.ok
+    assert not files["src/scale_cuda.c"].changed
+    glue = files["src/scale_cuda_glue.cpp"].new
+    assert "int scale_forward_cuda(float factor, at::Tensor input, at::Tensor output) {" in glue
+    assert "float *in = input.data_ptr<float>();" in glue
+    assert "at::Tensor input, at::Tensor output);" in files["src/scale_cuda.h"].new
+    assert 'm.def("scale_forward_cuda", &scale_forward_cuda);' in files["scale_binding.cpp"].new
+    setup = files["setup.py"].new
+    sources = "['src/scale_cuda_glue.cpp', 'src/scale_kernel.cu', 'scale_binding.cpp']"
+    assert "'_ext.scale'" in setup and sources in setup and "[('WITH_CUDA', None)]" in setup
 
 
-def test_glue_may_be_cpp(tmp_path: Path) -> None:
-    (tmp_path / "k.h").write_text("void run_cuda(float* x, int n, cudaStream_t stream);\n")
-    (tmp_path / "k.cu").write_text("void run_cuda(float* x, int n, cudaStream_t stream) {}\n")
-    glue = "void run(THCudaTensor* x) { run_cuda(THCudaTensor_data(state, x), 1, 0); }\n"
-    (tmp_path / "glue.cpp").write_text(glue)
-    (added,) = [f for f in port_project(tmp_path).files if f.old == "" and f.new]
-    assert str(added.path) == "k_binding.cpp" and "bound_run_cuda" in added.new
-    (tmp_path / "glue.cpp").write_text(
-        "void run(at::Tensor x) { run_cuda(x.data<float>(), 1, 0); }\n"
+@pytest.mark.parametrize(
+    ("name", "served"),
+    [
+        ("modulated_deform_conv_cuda_forward", True),
+        ("deform_conv_backward_input_cuda", True),
+        ("dcn_v2_psroi_pooling_cuda_forward", True),
+        ("deform_psroi_pooling_cuda_backward", True),
+        ("deform_lines_forward", False),
+    ],
+)
+def test_a_copy_of_dcnv2_is_told_of_the_operators(tmp_path: Path, name: str, served: bool) -> None:
+    (tmp_path / "a.cpp").write_text(f"void {name}(int n) {{ AT_CHECK(n); }}\n")
+    result = port_project(tmp_path)
+    assert result.served == ((name,) if served else ())
+
+
+def test_where_there_is_a_setup_py_the_build_script_is_named(tmp_path: Path) -> None:
+    shutil.copytree(PROJECTS / "ffi_scale", tmp_path / "old")
+    (tmp_path / "old/setup.py").write_text("from setuptools import setup\nsetup()\n")
+    result = port_project(tmp_path / "old")
+    (script,) = [file for file in result.files if file.path.name == "build.py"]
+    assert [remark.id for remark in script.remarks] == ["torch-utils-ffi"] and not result.ok
+
+
+def test_a_package_around_the_build_script_gives_the_module_its_name(tmp_path: Path) -> None:
+    package = tmp_path / "old/lib/scale"
+    shutil.copytree(PROJECTS / "ffi_scale", package)
+    (package / "__init__.py").write_text("from ._ext import scale\n")
+    setup = {str(f.path): f.new for f in port_project(tmp_path / "old").files}["setup.py"]
+    assert "'scale._ext.scale'" in setup and "package_dir={\"\": 'lib'}" in setup
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "create_extension('../../x', headers=['src/scale_cuda.h'], sources=['src/scale_cuda.c'])",
+        "create_extension('_ext.x', sources=['../../etc/x.c'], headers=['/etc/x.h'])",
+        "create_extension(*names, **others)",
+        "create_extension(name='_ext.x', sources=sources + ['src/scale_cuda.c'], extra_objects=[f'{x}.o'])",
+        "create_extension()",
+    ],
+)
+def test_a_build_script_that_is_not_understood_is_named(tmp_path: Path, script: str) -> None:
+    shutil.copytree(PROJECTS / "ffi_scale", tmp_path / "old")
+    (tmp_path / "old/build.py").write_text(
+        f"from torch.utils.ffi import create_extension\n{script}\n"
     )
-    assert not [f for f in port_project(tmp_path).files if f.old == "" and f.new]
+    result = port_project(tmp_path / "old")
+    assert {str(f.path) for f in result.files if f.old == "" and f.new} == {
+        "src/scale_cuda_glue.cpp"
+    }
+    assert not result.ok
+
+
+def test_what_no_rule_knows_of_th_tensors_is_named(tmp_path: Path) -> None:
+    (tmp_path / "glue.cpp").write_text(
+        "void run(THCudaTensor* x) { THCudaTensor_unfold(state, x, x, 0, 1, 2); }\n"
+    )
+    (file,) = port_project(tmp_path).files
+    assert "void run(at::Tensor x)" in file.new
+    assert {r.subject for r in file.remarks} == {"THCudaTensor_unfold"}
 
 
 def test_a_project_file_is_found_by_the_end_of_its_path() -> None:

@@ -99,6 +99,79 @@ def test_a_function_with_settings_and_helpers_works_again() -> None:
     assert port_py(ported) == ported
 
 
+KEPT = """\
+class F(Function):
+    def __init__(self, a, b=1):
+        self.a, self.b = a, b
+
+    def forward(self, x):
+        return x * self.a + self.b
+
+
+class M:
+    def __init__(self, a, b):
+        {made}
+
+    def forward(self, x):
+        return self.f(x)
+"""
+
+
+@pytest.mark.parametrize(
+    ("made", "kept", "call"),
+    [
+        ("self.a = a; self.f = F(a)", "self.a = a; pass", "x, self.a"),
+        ("self.f = F(self.a, b=2)", "pass", "x, self.a, 2"),
+        ("self.f = F(a, b + 1)", "self.f = (a, b + 1)", "x, *self.f"),
+        ("self.f = F(a)", "self.f = (a,)", "x, *self.f"),
+        ("self.a = a; a = 2; self.f = F(a)", "self.a = a; a = 2; self.f = (a,)", "x, *self.f"),
+        ("self.a = a; self.f = F(self.a); self.a = 2", None, "x, *self.f"),
+    ],
+)
+def test_a_function_kept_on_self(made: str, kept: str | None, call: str) -> None:
+    ported = port_py(KEPT.format(made=made))
+    assert f"        return F.apply({call})\n" in ported
+    assert kept is None or f"    def __init__(self, a, b):\n        {kept}\n" in ported
+
+
+@pytest.mark.parametrize(
+    "use", ["g(self.f)", "self.f.a", "self.f(*x)", "[self.f]", "self.f(x, y=1)", "self.f(**x)"]
+)
+def test_a_function_on_self_that_is_used_otherwise_is_named(use: str) -> None:
+    text = KEPT.format(made="self.f = F(a)").replace("self.f(x)", use)
+    (result,) = port_files(module="from torch.autograd import Function\n" + text).values()
+    assert "self.f = F(a)" in result.new or "*self.f" in result.new
+    assert "*self.f" in result.new or "autograd-call" in {remark.id for remark in result.remarks}
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("return args[1] * args[0].a", "return args[0] * ctx.a, None, None"),
+        ("a = args[0]\n        return args[2]", "a = ctx\n        return args[1], None, None"),
+        ("return args[1:]", None),
+        ("self, grad = args\n        return grad", None),
+    ],
+)
+def test_backward_with_a_star(body: str, expected: str | None) -> None:
+    text = KEPT.split("\n\n\n")[0] + f"\n\n    def backward(*args):\n        {body}\n"
+    (result,) = port_files(module="from torch.autograd import Function\n" + text).values()
+    if expected is None:
+        assert [remark.id for remark in result.remarks] == ["autograd-function"]
+    else:
+        assert f"    def backward(ctx, *args):\n        {expected}\n" in result.new
+        assert not result.remarks
+
+
+@pytest.mark.parametrize(
+    "method", ["def forward(*args)", "def forward(self, x, /)", "def forward()"]
+)
+def test_a_function_of_an_unforeseen_shape_is_named(method: str) -> None:
+    text = f"from torch.autograd import Function\n\n\nclass F(Function):\n    {method}:\n        pass\n"
+    (result,) = port_files(module=text).values()
+    assert [remark.id for remark in result.remarks] == ["autograd-function"]
+
+
 @pytest.mark.parametrize(
     ("returned", "expected"),
     [
@@ -128,8 +201,8 @@ def test_calls_in_other_files_follow_and_what_cannot_is_said() -> None:
         "        self.scale = scale\n\n    def forward(self, x, rois):\n        return x\n",
         module="from .functions import Pool as P\n\n\n"
         "def pool(x, rois):\n    return P(scale=2, size=7)(x, rois=rois)\n\n\n"
-        "class M:\n    def __init__(self):\n        self.pool = P(7)\n\n"
-        "    def forward(self, x, rois):\n        return self.pool(x, rois)\n",
+        "class M:\n    def __init__(self):\n        self.pools = [P(7)]\n\n"
+        "    def forward(self, x, rois):\n        return self.pools[0](x, rois)\n",
     )
     assert "    return P.apply(x, rois, 7, 2)\n" in results["module"].new
     (remark,) = results["module"].remarks

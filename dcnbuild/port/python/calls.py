@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-from dcnbuild.port.edits import Edit
+from dcnbuild.port.edits import Edit, disjoint
 from dcnbuild.port.python.functions import is_old
 from dcnbuild.port.python.module import Module, PythonScope, Signature, dotted
 from dcnbuild.port.python.setup_script import without_statements
@@ -30,7 +30,11 @@ def _function(module: Module, node: ast.expr, names: dict[str, str]) -> str:
 
 
 def _calls(module: Module, scope: PythonScope) -> Iterable[Edit]:
-    """The first old call of a file, rewritten; the next is found when this one is done."""
+    """The old calls of a file, rewritten; one inside another is found when that is done."""
+    return disjoint(_call_edits(module, scope))
+
+
+def _call_edits(module: Module, scope: PythonScope) -> Iterator[list[Edit]]:
     names = _names(module, scope)
     for node in ast.walk(module.tree):
         if not isinstance(node, ast.Call):
@@ -40,13 +44,15 @@ def _calls(module: Module, scope: PythonScope) -> Iterable[Edit]:
             name = _function(module, made.func, names)
             edits = _apply(module, made, node, scope.functions[name]) if name else None
             if edits:
-                yield from edits
-                return
+                yield edits
+                continue
         name = _function(module, made, names) if not isinstance(made, ast.Call) else ""
-        edits = _variable(module, node, scope.functions[name]) if name else None
+        edits = None
+        if name:
+            signature = scope.functions[name]
+            edits = _variable(module, node, signature) or _attribute(module, node, signature)
         if edits:
-            yield from edits
-            return
+            yield edits
 
 
 def _apply(
@@ -119,6 +125,8 @@ def _variable(module: Module, made: ast.Call, signature: Signature) -> list[Edit
         ),
         module.tree,
     )
+    if isinstance(around, ast.Module):
+        return None  # other files may call it
     settings = _settings(module, made, signature)
     uses = [node for node in ast.walk(around) if isinstance(node, ast.Name) and node.id == variable]
     calls = [
@@ -128,8 +136,6 @@ def _variable(module: Module, made: ast.Call, signature: Signature) -> list[Edit
     ]
     if settings is None or not calls or len(calls) + 1 != len(uses):
         return None
-    if isinstance(around, ast.Module):
-        return None  # other files may call it
     edits = [*without_statements(module, [statement])]
     for call in calls:
         inputs = _inputs(module, call, signature)
@@ -147,6 +153,75 @@ def _variable(module: Module, made: ast.Call, signature: Signature) -> list[Edit
         if settings:
             edits.append(Edit(at, at, separator + ", ".join(settings)))
     return edits
+
+
+def _attribute(module: Module, made: ast.Call, signature: Signature) -> list[Edit] | None:
+    """`self.f = F(settings)` in a class, and `self.f(inputs)` in its methods.
+
+    The settings go to the calls where they are constants or attributes that nothing else sets; else
+    the attribute keeps them, so that they are what they were when it was made.
+    """
+    statement = module.parents[made]
+    if not (isinstance(statement, ast.Assign) and len(statement.targets) == 1):
+        return None
+    target = statement.targets[0]
+    method = next((n for n in module.ancestors(made) if isinstance(n, ast.FunctionDef)), None)
+    around = next((n for n in module.ancestors(made) if isinstance(n, ast.ClassDef)), None)
+    settings = _settings(module, made, signature)
+    if (
+        around is None
+        or method is None
+        or settings is None
+        or not dotted(target).startswith("self.")
+    ):
+        return None
+    uses = [n for n in ast.walk(around) if dotted(n) == dotted(target) and n is not target]
+    calls = [
+        parent
+        for use in uses
+        if isinstance(parent := module.parents[use], ast.Call) and parent.func is use
+    ]
+    inputs = [_inputs(module, call, signature) for call in calls]
+    if not calls or len(calls) < len(uses) or None in inputs:
+        return None
+    name, kept = module.source(made.func), [_lasting(module, s, method, around) for s in settings]
+    edits: list[Edit] = []
+    if None not in kept:
+        edits += without_statements(module, [statement])
+        settings = [setting for setting in kept if setting]
+    else:
+        values = ", ".join(settings) + ("," if len(settings) == 1 else "")
+        edits.append(Edit(module.start(made), module.end(made), f"({values})"))
+        settings = [f"*{module.source(target)}"]
+    for call, given in zip(calls, inputs, strict=True):
+        arguments = ", ".join([*(given or ()), *settings])
+        edits.append(Edit(module.start(call), module.end(call), f"{name}.apply({arguments})"))
+    return edits
+
+
+def _lasting(
+    module: Module, setting: str, method: ast.FunctionDef, around: ast.ClassDef
+) -> str | None:
+    """What a setting is called in any method: a constant, or an attribute that is set once."""
+    value = ast.parse(setting.strip(), mode="eval").body
+    if isinstance(value, ast.Constant):
+        return setting
+    set_here = [n for n in ast.walk(around) if isinstance(n, ast.Attribute) and _is_set(n)]
+    names = [dotted(node) for node in set_here]
+    if dotted(value).startswith("self.") and names.count(dotted(value)) <= 1:
+        return setting
+    for node in set_here if isinstance(value, ast.Name) else ():
+        assigned = module.parents[node]
+        plain = isinstance(assigned, ast.Assign) and module.source(assigned.value) == setting
+        if plain and assigned in ast.walk(method) and names.count(dotted(node)) == 1:
+            again = [n for n in ast.walk(method) if isinstance(n, ast.Name) and n.id == setting]
+            if all(isinstance(n.ctx, ast.Load) for n in again):
+                return dotted(node)
+    return None
+
+
+def _is_set(node: ast.Attribute) -> bool:
+    return not isinstance(node.ctx, ast.Load) and dotted(node).startswith("self.")
 
 
 def unported_uses(module: Module, scope: PythonScope) -> Iterator[ast.Call]:

@@ -73,7 +73,7 @@ def _behind_imports(module: Module) -> int:
 RULES = (
     Rule(
         id="cuda-gate",
-        need="broken",
+        need="deprecated",
         gone="a machine without a GPU gets a build for the CPU only, without a word",
         since="torch 1.0",
         pattern="if torch.cuda.is_available(): … CUDAExtension",

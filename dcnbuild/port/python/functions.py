@@ -41,7 +41,6 @@ def is_old(node: ast.ClassDef) -> bool:
         any(dotted(base) in _BASES for base in node.bases)
         and forward is not None
         and not forward.decorator_list
-        and bool(forward.args.args)
     )
 
 
@@ -57,6 +56,11 @@ def _read(module: Module, node: ast.ClassDef) -> OldFunction | None:
     signature = _signature(module, init, forward)
     if signature is None:
         return None
+    backward = _method(node, "backward")
+    if not forward.args.args or (
+        backward and not backward.args.args and not starred(module, backward)
+    ):
+        return None
     methods = [s for s in node.body if isinstance(s, ast.FunctionDef)]
     others = tuple(
         method
@@ -65,7 +69,24 @@ def _read(module: Module, node: ast.ClassDef) -> OldFunction | None:
         and not method.decorator_list
         and method.args.args
     )
-    return OldFunction(node, init, forward, _method(node, "backward"), others, signature)
+    return OldFunction(node, init, forward, backward, others, signature)
+
+
+def starred(module: Module, method: ast.FunctionDef) -> dict[ast.Subscript, int] | None:
+    """For `def backward(*args)`, each `args[n]` with its n; None where args is used in another way."""
+    if method.args.vararg is None:
+        return None
+    found: dict[ast.Subscript, int] = {}
+    for node in ast.walk(method):
+        if not isinstance(node, ast.Name) or node.id != method.args.vararg.arg:
+            continue
+        item = module.parents[node]
+        index = item.slice if isinstance(item, ast.Subscript) and item.value is node else None
+        number = index.value if isinstance(index, ast.Constant) else None
+        if not isinstance(item, ast.Subscript) or type(number) is not int:
+            return None
+        found[item] = number
+    return found
 
 
 def _signature(

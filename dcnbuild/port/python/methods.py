@@ -6,20 +6,19 @@ import ast
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from dcnbuild.port.edits import Edit, indent_of, newline_of
-from dcnbuild.port.python.functions import OldFunction, old_functions
+from dcnbuild.port.edits import Edit, disjoint, indent_of, line_start, newline_of
+from dcnbuild.port.python.functions import OldFunction, old_functions, starred
 from dcnbuild.port.python.module import Module, PythonScope
 from dcnbuild.port.rule import Rule
 
 
 def _port_class(module: Module, scope: PythonScope) -> Iterable[Edit]:
-    """All edits of the first old-style Function of a file."""
-    for function in old_functions(module):
-        if function.node.name not in scope.functions:
-            continue
-        edits = list(_edits(module, function))
-        yield from edits
-        return
+    """The edits of each old-style Function of a file."""
+    return disjoint(
+        list(_edits(module, function))
+        for function in old_functions(module)
+        if function.node.name in scope.functions
+    )
 
 
 def _edits(module: Module, function: OldFunction) -> Iterator[Edit]:
@@ -113,6 +112,15 @@ def _first_statement(method: ast.FunctionDef) -> ast.stmt:
 
 def _renames(module: Module, function: OldFunction, method: ast.FunctionDef) -> Iterator[Edit]:
     """`self` becomes `ctx`, or the class where the class is meant."""
+    items = starred(module, method) if not method.args.args else None
+    if items is not None:  # def backward(*args): args[0] is self
+        at = module.text.index("*", module.start(method))
+        yield Edit(at, at, "ctx, ")
+        for item, number in items.items():
+            name = module.source(item.value)
+            new = "ctx" if number == 0 else f"{name}[{number - 1}]"
+            yield Edit(module.start(item), module.end(item), new)
+        return
     own = method.args.args[0]
     helpers = {other.name for other in function.others}
     on_class = {
@@ -191,14 +199,14 @@ def _without_init(module: Module, function: OldFunction) -> Iterator[Edit]:
     body = function.node.body
     index = body.index(init)
     if index + 1 < len(body):
-        start = max(module.text.rfind(sign, 0, module.start(init)) for sign in "\r\n") + 1
+        start = line_start(module.text, module.start(init))
         following = module.start(body[index + 1])
-        end = max(module.text.rfind(sign, 0, following) for sign in "\r\n") + 1
+        end = line_start(module.text, following)
         between = module.text[module.end(init) : end]
         comment = between.find("#")
         if comment >= 0:  # a comment above the next method stays
             at = module.end(init) + comment
-            end = max(module.text.rfind(sign, 0, at) for sign in "\r\n") + 1
+            end = line_start(module.text, at)
         yield Edit(start, end, "")
     else:
         yield Edit(

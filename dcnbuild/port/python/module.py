@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import bisect
 import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
+
+from dcnbuild.port.edits import line_start
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
 
@@ -17,6 +21,7 @@ class Module:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self._columns: dict[int, list[int]] = {}  # where each sign of a line begins, in bytes
         self._skipped = 1 if text.startswith("\ufeff") else 0  # the parser wants no byte order mark
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about escapes in their strings, say
@@ -37,9 +42,11 @@ class Module:
     def offset(self, line: int, column: int) -> int:
         """The offset in the text of a line (from 1) and a column in UTF-8 bytes, as ast counts."""
         start, text = self._lines[line - 1]
-        if text.isascii():
-            return start + column
-        return start + len(text.encode()[:column].decode(errors="replace"))
+        if line not in self._columns:
+            widths = [len(sign.encode(errors="replace")) for sign in text]
+            self._columns[line] = [] if text.isascii() else [0, *accumulate(widths)]
+        columns = self._columns[line]
+        return start + (bisect.bisect_left(columns, column) if columns else column)
 
     def start(self, node: ast.AST) -> int:
         """Where a node begins; a decorated function or class at its first decorator."""
@@ -92,7 +99,7 @@ class Module:
     def whole_lines(self, node: ast.stmt) -> tuple[int, int] | None:
         """The span of the lines of a statement, if they hold nothing else; a comment may follow."""
         start, end = self.start(node), self.end(node)
-        begin = max(self.text.rfind("\n", 0, start), self.text.rfind("\r", 0, start)) + 1
+        begin = line_start(self.text, start)
         line = _LINE.match(self.text, end)
         stop = line.end() if line else end
         rest = self.text[end:stop].strip()
@@ -103,12 +110,11 @@ class Module:
 
 def dotted(node: ast.AST) -> str:
     """`torch.cuda.is_available` for such a name; "" for anything else."""
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute):
-        prefix = dotted(node.value)
-        return f"{prefix}.{node.attr}" if prefix else ""
-    return ""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
 
 
 @dataclass(frozen=True)

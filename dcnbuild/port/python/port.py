@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from pathlib import PurePosixPath
 
+from dcnbuild.port.cpp import not_understood
 from dcnbuild.port.edits import Revision, line_of
 from dcnbuild.port.python import (
     calls,
@@ -32,7 +33,7 @@ RULES: tuple[Rule, ...] = (
 )
 #: A file without any of these has nothing to port.
 _TRIGGERS = re.compile(
-    r"torch\._six|torch\.utils\.ffi|cpp_extension|CUDAExtension|\bFunction\b|std=|is_available"
+    r"nvcc|ext_modules|torch\._six|torch\.utils\.ffi|cpp_extension|CUDAExtension|\bFunction\b|std=|is_available"
     r"|TORCH_CUDA_ARCH_LIST|distutils"
 )
 _ROUNDS = 500
@@ -61,9 +62,17 @@ class PythonProject:
 
 
 def port_python(
-    project: PythonProject, new_standard: bool, fix_bugs: bool = False
+    project: PythonProject, new_standard: bool, ffi_done: bool = False, deprecated: bool = True
 ) -> list[FileResult]:
-    """Ports all files of a project; those that neither change nor have remarks are left out."""
+    """Ports all files of a project; those that neither change nor have remarks are left out.
+
+    Args:
+        project: the files.
+        new_standard: whether its sources include headers of torch that refuse C++17.
+        ffi_done: whether a setup.py takes the place of scripts that call torch.utils.ffi.
+        deprecated: whether to rewrite what still works, too.
+    """
+    rules = [rule for rule in RULES if deprecated or rule.need != "deprecated"]
     scope = PythonScope(project.functions, new_standard)
     names = re.compile(rf"\b(?:{'|'.join(project.functions) or '(?!)'})\b")
     results = []
@@ -82,8 +91,9 @@ def port_python(
             )
             results.append(FileResult(path, text, text, encoding, remarks=(remark,)))
             continue
-        new, changes = port_module(text, scope)
-        remarks = tuple(_remarks(Module(new), scope))
+        new, changes, failed = port_module(text, scope, rules)
+        left = _remarks(Module(new), scope)
+        remarks = (*failed, *(r for r in left if not (ffi_done and r.id == "torch-utils-ffi")))
         if changes or remarks:
             results.append(FileResult(path, text, new, encoding, tuple(changes), remarks))
     return results
@@ -91,31 +101,38 @@ def port_python(
 
 def port_module(
     text: str, scope: PythonScope, rules: Sequence[Rule] = RULES
-) -> tuple[str, list[Change]]:
-    """Ports one file. Raises SyntaxError if it cannot be parsed."""
+) -> tuple[str, list[Change], list[Remark]]:
+    """Ports one file: its text, what was changed, and which rules gave up.
+
+    Raises SyntaxError if it cannot be parsed.
+    """
     revision = Revision(text)
     module = Module(text)
     changes: list[Change] = []
+    failed: list[Remark] = []
     for rule in rules:
         if rule.rewrite is None:
             raise ValueError(f"the Python rule {rule.id} has no rewrite")
         for _ in range(_ROUNDS):
             attempt = copy(revision)
-            done = attempt.apply(rule.rewrite(module, scope))
-            if not done:
-                break
             try:
+                done = attempt.apply(rule.rewrite(module, scope))
+                if not done:
+                    break
                 module = Module(attempt.text)
             except SyntaxError:
                 break  # an unforeseen shape: what is left of it is in the remarks
+            except Exception as error:
+                failed.append(not_understood(rule.id, repr(error)))
+                break
             changes += [
                 Change(rule.id, line, revision.text[e.start : e.end].strip(), e.new.strip())
                 for e, line in done
             ]
             revision = attempt
         else:
-            raise RuntimeError(f"the rule {rule.id} matches its own replacement")
-    return revision.text, changes
+            failed.append(not_understood(rule.id, f"it still applies after {_ROUNDS} rounds"))
+    return revision.text, changes, failed
 
 
 def _remarks(module: Module, scope: PythonScope) -> Iterator[Remark]:
@@ -136,8 +153,7 @@ def _remarks(module: Module, scope: PythonScope) -> Iterator[Remark]:
             lines(ffi),
             "torch.utils.ffi",
             "it went with torch 1.0; what it builds from C is built today with pybind11",
-            "a setup.py with CUDAExtension over the .cu files and a binding; where the kernels are"
-            " started by plain C functions, a *_binding.cpp for them is written beside the glue",
+            "a setup.py with CUDAExtension over the sources and a PYBIND11_MODULE for their functions",
             "broken",
         )
     for old in calls.unported_classes(module):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.python.module import Module, PythonScope
 from dcnbuild.port.rule import Rule
+from dcnbuild.port.scripts import OLDEST, raised_architectures, raised_standard
 
 _STANDARD = re.compile(r"(?:--?std=|/std:)(?:c|gnu)\+\+(\w\w)")
 #: Today's spelling of the drafts' names.
@@ -20,8 +21,6 @@ _ARCHITECTURE = re.compile(
 )
 _BARE = re.compile(r"--?(?:gencode|generate-code|gpu-architecture|arch)")
 _FLAG = re.compile(r"-|/|(?:arch|code)=|(?:sm|compute)_\d")
-#: nvcc 13 compiles for nothing older.
-OLDEST = 75
 
 
 def is_build_script(module: Module) -> bool:
@@ -66,6 +65,21 @@ def old_flags(module: Module, scope: PythonScope) -> list[ast.Constant]:
 def _standard(module: Module, scope: PythonScope) -> Iterable[Edit]:
     if is_build_script(module):
         yield from _without(module, old_flags(module, scope), _STANDARD)
+    elif _calls_compilers(module) and scope.new_standard:
+        yield from _raised(module, old_flags(module, scope), raised_standard)
+
+
+def _calls_compilers(module: Module) -> bool:
+    """Whether a file passes flags to compilers without torch's help: there none may just go."""
+    return any(word in module.text for word in ("nvcc", "ext_modules", "extra_compile_args"))
+
+
+def _raised(
+    module: Module, nodes: Iterable[ast.Constant], newer: Callable[[str], str]
+) -> Iterator[Edit]:
+    for node in nodes:
+        written = module.source(node)
+        yield Edit(module.start(node), module.end(node), newer(written))
 
 
 _ABI = re.compile(r"-D_GLIBCXX_USE_CXX11_ABI=0")
@@ -78,9 +92,17 @@ def _abi(module: Module, scope: PythonScope) -> Iterable[Edit]:
 
 
 def _architectures(module: Module, scope: PythonScope) -> Iterable[Edit]:
-    if not is_build_script(module):
-        return
+    commands = [
+        node
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Constant) and "nvcc " in text_of(node)
+    ]
+    yield from _raised(module, commands, raised_architectures)
     nodes = list(_flags(module, _ARCHITECTURE))
+    if not is_build_script(module):
+        if _calls_compilers(module):
+            yield from _raised(module, nodes, raised_architectures)
+        return
     numbers = [int(n) for node in nodes for n in re.findall(r"(?:sm|compute)_(\d+)", text_of(node))]
     if numbers and min(numbers) < OLDEST:
         bare = [node for node in _flags(module, _BARE) if _BARE.fullmatch(text_of(node).strip())]
@@ -97,7 +119,9 @@ def _without(
         parent = module.parents[node]
         if node not in whole:
             written = module.source(node)
-            new = re.sub(rf"(?<=['\"])(?:{flag.pattern})\s*|\s*(?:{flag.pattern})", "", written)
+            new = re.sub(
+                rf"(?<=['\"])(?:{flag.pattern})\s*|(?<!\s)\s*(?:{flag.pattern})", "", written
+            )
             yield Edit(module.start(node), module.end(node), new)
         elif not isinstance(parent, (ast.List, ast.Tuple, ast.Set)):
             appends.update(_append(module, node, whole))
@@ -149,10 +173,11 @@ def _without_elements(
 
 def without_statements(module: Module, statements: Sequence[ast.stmt]) -> Iterator[Edit]:
     """The edits that take statements out; where nothing would stay in a block, `pass` does."""
+    gone = set(map(id, statements))
     for statement in statements:
         block = module.block(statement)
         span = module.whole_lines(statement)
-        if span is None or (statement is block[0] and all(s in statements for s in block)):
+        if span is None or (statement is block[0] and all(id(s) in gone for s in block)):
             yield Edit(module.start(statement), module.end(statement), "pass")
         else:
             yield Edit(*span, "")

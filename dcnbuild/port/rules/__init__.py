@@ -13,6 +13,7 @@ from dcnbuild.port.rules import (
     headers,
     numerics,
     tensors,
+    th_tensors,
     thc,
 )
 from dcnbuild.port.rules.leftovers import LEFTOVERS
@@ -21,7 +22,7 @@ from dcnbuild.port.rules.leftovers import LEFTOVERS
 FAMILIES: dict[str, tuple[Rule, ...]] = {
     "Errors and checks": errors.RULES,
     "Matrix products": blas.RULES,
-    "The THC runtime": (*thc.RULES, *numerics.RULES),
+    "The THC runtime": (*th_tensors.RULES, *thc.RULES, *numerics.RULES),
     "Tensors": (*tensors.RULES, *aten.RULES),
     "CUDA": cuda.RULES,
     "Headers": headers.RULES,

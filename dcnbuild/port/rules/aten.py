@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import arguments
+from dcnbuild.port.pattern import arguments, follows
 from dcnbuild.port.rule import Rule, Scope
-from dcnbuild.port.tokens import Token
+from dcnbuild.port.rules.tensors import is_type_variable
+from dcnbuild.port.stream import Stream
 
 _READ = "deprecated in torch 1.3, not in torch 2.14.1"
 #: `.toCFloat()` and its like → the type to ask item() for.
@@ -20,10 +21,13 @@ _ITEMS = {
     "toCByte": "uint8_t",
 }
 #: Factories of at::Type → the method of a tensor, and the function, of the same meaning.
+#: What at:: had with a type in front of the sizes, until torch 1.0.
+_TYPE_FIRST = ("zeros", "ones", "empty", "rand", "randn", "full", "arange", "linspace", "eye")
+_SPACES = ("at", "torch")
 _FACTORIES = {"tensor": "empty", "zeros": "zeros", "ones": "ones"}
 
 
-def _words(stream: Sequence[Token], start: int, count: int) -> list[str]:
+def _words(stream: Stream, start: int, count: int) -> list[str]:
     return [token.text for token in stream[max(start, 0) : start + count]]
 
 
@@ -65,14 +69,36 @@ def _type_factories(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(stream[first].start, close.end, new)
 
 
-def _backend(stream: Sequence[Token], close: int) -> int | None:
+def _type_first(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`at::zeros(type, sizes)`: the type of a tensor, of at::CUDA(…) or of a variable stands first."""
+    for stream, index in code.names("|".join(_TYPE_FIRST)):
+        if _words(stream, index - 1, 1) != ["::"] or not follows(stream, index, "("):
+            continue
+        found = arguments(stream, index + 2)
+        if found is None or len(found[0]) < 2 or _words(stream, index - 2, 1)[0] not in _SPACES:
+            continue
+        (start, end), rest = found[0][0], found[0][1:]
+        type = code.text[stream[start].start : stream[end - 1].end]
+        opening = _backend(stream, end - 1)
+        if opening is not None:
+            device = "at::kCUDA" if stream[opening - 1].text == "CUDA" else "at::kCPU"
+            inside = code.text[stream[opening].end : stream[end - 1].start]
+            options = f"at::device({device}).dtype({inside})"
+        elif end - start > 4 and _words(stream, end - 4, 4)[1:] == ["type", "(", ")"]:
+            options = code.text[stream[start].start : stream[end - 3].start] + "options()"
+        elif end == start + 1 and is_type_variable(code, stream[start]):
+            options = f"{type}.options()"
+        else:
+            continue
+        last = stream[found[1]]
+        yield Edit(stream[start].start, stream[rest[0][0]].start, "")
+        yield Edit(last.start, last.start, f", {options}")
+
+
+def _backend(stream: Stream, close: int) -> int | None:
     """The "(" of `CUDA(type)` or `CPU(type)` that ends at this ")"."""
-    depth = 0
-    for index in range(close, max(close - 12, 0), -1):
-        depth += (stream[index].text == ")") - (stream[index].text == "(")
-        if not depth:
-            return index if index and stream[index - 1].text in ("CUDA", "CPU") else None
-    return None
+    opening = stream.partner[close] if close > 0 else -1
+    return opening if opening > 0 and stream[opening - 1].text in ("CUDA", "CPU") else None
 
 
 def _context_stream(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -131,6 +157,25 @@ RULES = (
             "auto f(Net& net) { return net.zeros({3}) + net.type(1).zeros({3}); }\n",
         ),
         rewrite=_type_factories,
+    ),
+    Rule(
+        id="type-first",
+        need="broken",
+        gone="torch 1.0",
+        since="torch 1.0",
+        pattern="at::zeros(at::CUDA(at::kFloat), sizes), at::ones(x.type(), sizes), …",
+        replacement="at::zeros(sizes, at::device(at::kCUDA).dtype(at::kFloat)), at::ones(sizes, x.options())",
+        before="auto f(at::Tensor x) {"
+        " return at::zeros(torch::CUDA(at::kInt), {x.size(0), 2}) + at::ones(x.type(), {2}); }\n",
+        after="auto f(at::Tensor x) {"
+        " return at::zeros({x.size(0), 2}, at::device(at::kCUDA).dtype(at::kInt))"
+        " + at::ones({2}, x.options()); }\n",
+        untouched=(
+            "auto f(at::Tensor x) { return at::zeros({2}, x.options()); }\n",
+            "auto f(at::Tensor x) { return mine::zeros(x.type(), {2}); }\n",
+            "// at::zeros(x.type(), {2})\n",
+        ),
+        rewrite=_type_first,
     ),
     Rule(
         id="at-type",

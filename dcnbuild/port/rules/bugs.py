@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, indent_of, newline_of
+from dcnbuild.port.pattern import follows
 from dcnbuild.port.rule import Rule, Scope
 from dcnbuild.port.rules.guards import launches
+from dcnbuild.port.stream import Stream
 from dcnbuild.port.tokens import Token
 
 #: pad_h, padH, pad_height, h_pad, ph … and their partner for the other direction.
@@ -56,80 +58,56 @@ def _silent_checks(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(stream[found[0]].start, stream[found[1]].end, _LAUNCH_CHECK)
 
 
-def _silent(stream: Sequence[Token], index: int) -> tuple[int, int] | None:
+def _silent(stream: Stream, index: int) -> tuple[int, int] | None:
     """The first and last token of a check whose only answer is to print or to exit."""
-    words = [token.text for token in stream]
     first = index
-    while first and words[first - 1] not in (";", "{", "}", ")"):
+    while first and stream[first - 1].text not in (";", "{", "}", ")"):
         first -= 1
-    if words[index + 1 : index + 4] != ["(", ")", ";"] or "=" not in words[first:index]:
+    equal = next((i for i in range(first, index) if stream[i].text == "="), None)
+    if not follows(stream, index, "(", ")", ";", "if", "(") or not equal:
         return None
-    variable = words[words.index("=", first) - 1]
-    test = index + 4
-    if words[test : test + 2] != ["if", "("] or words[test + 5 : test + 6] != [")"]:
+    variable = stream[equal - 1].text
+    test = index + 6
+    compared = [token.text for token in stream[test : test + 3]]
+    body = test + 4
+    if sorted(compared) != sorted([variable, "!=", "cudaSuccess"]) or body >= len(stream):
         return None
-    compared = words[test + 2 : test + 5]
-    if sorted(compared) != sorted([variable, "!=", "cudaSuccess"]):
-        return None
-    body = test + 6
-    if body >= len(words):
-        return None
-    if words[body] == "{":
-        close = _closing(words, body)
-        end = close
-        inside = stream[body + 1 : close] if close is not None else ()
-    else:
-        end = next((i for i in range(body, len(words)) if words[i] == ";"), None)
-        inside = stream[body:end] if end is not None else ()
-    names = {token.text for token in inside if token.kind == "name"}
+    end = stream.partner[body] if stream[body].text == "{" else stream.ends[body]
+    names = {token.text for token in stream[body:end] if token.kind == "name"}
     answers = {"throw", "return", "TORCH_CHECK", "AT_ERROR", "AT_ASSERTM", "AT_ASSERT", "THError"}
-    if end is None or not names & _PRINT or names & answers:
+    if end < 0 or stream[test + 3].text != ")" or not names & _PRINT or names & answers:
         return None
-    used_later = variable in words[end + 1 : _end_of_block(words, end + 1)]
-    return None if used_later else (first, end)
-
-
-def _closing(words: Sequence[str], index: int) -> int | None:
-    depth = 0
-    for position in range(index, len(words)):
-        depth += (words[position] == "{") - (words[position] == "}")
-        if not depth:
-            return position
-    return None
-
-
-def _end_of_block(words: Sequence[str], index: int) -> int:
-    depth = 0
-    for position in range(index, len(words)):
-        depth += (words[position] == "{") - (words[position] == "}")
-        if depth < 0:
-            return position
-    return len(words)
+    around = stream.around[first]
+    last = stream.partner[around] if around >= 0 else len(stream)
+    return None if stream.used(variable, end + 1, last) else (first, end)
 
 
 def _unchecked(code: Code, scope: Scope) -> Iterable[Edit]:
     """Launches behind which nothing in the function looks at the error."""
     newline = newline_of(code.text)
+    stream = code.live
     for function in code.functions:
         if {"__global__", "__device__"} & function.specifiers:
             continue
-        words = code.between(*function.body)
-        for index in launches(words):
-            depth, end = 0, index
-            while end < len(words) and (words[end].text != ";" or depth):
-                depth += words[end].text in ("(", "{", "[")
-                depth -= words[end].text in (")", "}", "]")
-                end += 1
-            rest = words[end:]
-            if end == len(words) or any(
-                _LOOKS.fullmatch(t.text) or t.text in scope.checks for t in rest if t.kind == "name"
-            ):
+        first, last = stream.at(function.body[0]), stream.at(function.body[1])
+        starts = [first + index for index in launches(stream[first:last])]
+        if not starts:
+            continue
+        looks = max(
+            (
+                index
+                for index in range(starts[0], last)
+                if stream[index].kind == "name"
+                and (_LOOKS.fullmatch(stream[index].text) or stream[index].text in scope.checks)
+            ),
+            default=-1,
+        )
+        for index in starts:
+            end = stream.ends[index]
+            if end < 0 or end < looks or _is_lone_statement(stream, index):
                 continue
-            at = words[end].end
-            if _is_lone_statement(words, index):
-                continue
-            indent = indent_of(code.text, _statement(words, index).start)
-            yield Edit(at, at, f"{newline}{indent}{_LAUNCH_CHECK}")
+            indent = indent_of(code.text, _statement(stream, index).start)
+            yield Edit(stream[end].end, stream[end].end, f"{newline}{indent}{_LAUNCH_CHECK}")
 
 
 def _statement(words: Sequence[Token], index: int) -> Token:
@@ -148,19 +126,72 @@ def _is_lone_statement(words: Sequence[Token], index: int) -> bool:
 def _exits(code: Code, scope: Scope) -> Iterable[Edit]:
     """`exit(…)` where a CUDA error is dealt with."""
     for stream, index in code.names("exit|abort"):
-        if index + 1 >= len(stream) or stream[index + 1].text != "(":
-            continue
-        close = index + 2
-        while close < len(stream) and stream[close].text != ")":
-            close += 1
+        close = stream.partner[index + 1] if follows(stream, index, "(") else -1
         near = {token.text for token in stream[max(0, index - 60) : index]}
-        if close < len(stream) and near & {
-            "cudaSuccess",
-            "cudaGetErrorString",
-            "CUDNN_STATUS_SUCCESS",
-        }:
+        if close > 0 and near & {"cudaSuccess", "cudaGetErrorString", "CUDNN_STATUS_SUCCESS"}:
             text = 'throw std::runtime_error("a CUDA call failed, see above")'
             yield Edit(stream[index].start, stream[close].end, text)
+
+
+def _gradients(code: Code, scope: Scope) -> Iterable[Edit]:
+    """A gradient whose elements are walked by pointer, though it may be expanded or transposed."""
+    newline = newline_of(code.text)
+    for function in code.functions:
+        if {"__global__", "__device__"} & function.specifiers or not _BACKWARD.search(
+            function.name
+        ):
+            continue
+        first, last = code.live.at(function.body[0]), code.live.at(function.body[1])
+        for parameter in function.parameters:
+            if not parameter.is_tensor or not _GRADIENT.fullmatch(parameter.name):
+                continue
+            places = [i for i in code.live.places[parameter.name] if first <= i < last]
+            if not places or any(_is_made_sure(code.live, i) for i in places):
+                continue
+            if not any(_walks(code.live, i, first, last) for i in places):
+                continue
+            at = function.body[0]
+            indent = indent_of(code.text, code.live[first].start)
+            gap = newline + indent if "\n" in code.text[at : code.live[first].start] else " "
+            named = [t for t in code.live[code.live.at(function.start) : first] if t.kind == "name"]
+            name = next(token for token in reversed(named) if token.text == parameter.name)
+            yield Edit(name.end, name.end, "_")
+            new = f"{gap}const at::Tensor {parameter.name} = {parameter.name}_.contiguous();"
+            yield Edit(at, at, new)
+
+
+_BACKWARD = re.compile(r"(?i)backward|bwd|bprop|grad")
+_GRADIENT = re.compile(
+    r"(?i)d_?(?:out|y|top)\w*|(?:grad|diff)_?(?:out|output|outputs|top|y|z|h|loss)\w*"
+    r"|(?:out|output|top|y)_?(?:grad|diff)\w*"
+)
+_DATA = ("data", "data_ptr", "const_data_ptr", "packed_accessor")
+
+
+def _is_made_sure(stream: Stream, index: int) -> bool:
+    """Whether a tensor is made contiguous, assigned, or handed to a check here."""
+    if follows(stream, index, ".", "contiguous") or follows(stream, index, ".", "is_contiguous"):
+        return True
+    around = stream.around[index]
+    called = stream[around - 1].text if around > 0 and stream[around].text == "(" else ""
+    return (
+        follows(stream, index, "=") or "CHECK" in called.upper() or "CONTIGUOUS" in called.upper()
+    )
+
+
+def _walks(stream: Stream, index: int, first: int, last: int) -> bool:
+    """Whether the elements of a tensor, or of a slice of it, are taken by pointer."""
+    if follows(stream, index, ".") and stream[index + 2].text in _DATA:
+        return True
+    sliced = follows(stream, index, ".", "select") or follows(stream, index, "[")
+    made = sliced and index > 1 and stream[index - 1].text == "="
+    if not made:
+        return sliced and any(
+            token.text in _DATA for token in stream[index : max(stream.ends[index], index)][:20]
+        )
+    places = stream.places.get(stream[index - 2].text, [])
+    inside = [i for i in places if index < i < last]
+    return any(follows(stream, i, ".") and stream[i + 2].text in _DATA for i in inside)
 
 
 RULES = (
@@ -215,6 +246,29 @@ RULES = (
         why="exit() takes the user's Python process down with it.",
         rewrite=_exits,
         emits="runtime_error",
+    ),
+    Rule(
+        id="gradient-not-contiguous",
+        need="bug",
+        gone="the ancestors of DCNv2",
+        since="any",
+        pattern="a gradient of the output whose data_ptr() is read in a backward function",
+        replacement="const at::Tensor grad_output = grad_output_.contiguous(); in front",
+        before="void f_backward(const at::Tensor& grad_output, at::Tensor grad_input) {\n"
+        "  g(grad_output.data_ptr<float>());\n}\n",
+        after="void f_backward(const at::Tensor& grad_output_, at::Tensor grad_input) {\n"
+        "  const at::Tensor grad_output = grad_output_.contiguous();\n"
+        "  g(grad_output.data_ptr<float>());\n}\n",
+        untouched=(
+            "void f_backward(at::Tensor grad_output) {\n  CHECK_INPUT(grad_output);\n"
+            "  g(grad_output.data_ptr<float>());\n}\n",
+            "void f_backward(at::Tensor grad_output) {\n  auto grad = grad_output.contiguous();\n"
+            "  g(grad.data_ptr<float>());\n}\n",
+            "void f_backward(at::Tensor grad_output) {\n  h(grad_output * 2);\n}\n",
+        ),
+        why="What .sum().backward() hands over is one number expanded to a shape: read as if it were"
+        " contiguous, memory behind it comes in, and gradients are random or NaN.",
+        rewrite=_gradients,
     ),
     Rule(
         id="unchecked-launch",

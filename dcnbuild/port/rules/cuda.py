@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, newline_of
-from dcnbuild.port.pattern import arguments, skip_angle
+from dcnbuild.port.pattern import arguments, follows, skip_angle, template_arguments
 from dcnbuild.port.rule import Rule, Scope
 from dcnbuild.port.rules.thc import whole_line
 
@@ -49,11 +49,11 @@ def _functor_base(code: Code, scope: Scope) -> Iterable[Edit]:
         if token.text not in ("unary_function", "binary_function") or words != ["thrust", "::"]:
             continue
         first = index - 2
-        while stream[first - 1].text in ("::", "public", "private"):
+        while first and stream[first - 1].text in ("::", "public", "private"):
             first -= 1
         close = skip_angle(stream, index + 2)
         alone = first and stream[first - 1].text == ":" and close is not None
-        if not alone or close is None or stream[close + 1].text != "{":
+        if not alone or close is None or not follows(stream, close, "{"):
             continue
         if any(True for _ in code.names("(?:first_|second_)?argument_type|result_type")):
             continue
@@ -63,7 +63,7 @@ def _functor_base(code: Code, scope: Scope) -> Iterable[Edit]:
 def _symbol_by_name(code: Code, scope: Scope) -> Iterable[Edit]:
     """`cudaMemcpyToSymbol("table", …)` for a symbol that this file defines."""
     for stream, index in code.names("cudaMemcpyToSymbol|cudaMemcpyFromSymbol|cudaGetSymbolAddress"):
-        found = arguments(stream, index + 2) if stream[index + 1 : index + 2] else None
+        found = arguments(stream, index + 2) if follows(stream, index, "(") else None
         place = 0 if stream[index].text == "cudaMemcpyToSymbol" else 1
         if found is None or len(found[0]) <= place:
             continue
@@ -71,8 +71,34 @@ def _symbol_by_name(code: Code, scope: Scope) -> Iterable[Edit]:
         name = stream[start].text.strip('"')
         text = stream[start]
         alone = end == start + 1 and text.kind == "string" and text.text == f'"{name}"'
-        if alone and name.isidentifier() and any(t.text == name for t in code.live):
+        if alone and name in code.live.places:
             yield Edit(text.start, text.end, name)
+
+
+#: Iterators of cub that CUDA 13 has dropped → thrust's, and the order of its template arguments.
+_ITERATORS = {
+    "CountingInputIterator": ("counting_iterator", (0,)),
+    "ConstantInputIterator": ("constant_iterator", (0,)),
+    "DiscardOutputIterator": ("discard_iterator", ()),
+    "TransformInputIterator": ("transform_iterator", (1, 2, 0)),
+}
+
+
+def _iterators(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`cub::TransformInputIterator<Value, Operation, Iterator>` and its like."""
+    for stream, index in code.names("|".join(_ITERATORS)):
+        words = [token.text for token in stream[max(index - 2, 0) : index]]
+        close = skip_angle(stream, index + 2) if follows(stream, index, "<") else None
+        if words != ["cub", "::"] or close is None:
+            continue
+        name, order = _ITERATORS[stream[index].text]
+        given = template_arguments(code.text, stream, index + 1)
+        if len(given) <= max(order, default=-1):
+            continue
+        chosen = ", ".join(given[place] for place in order)
+        first = index - 3 if index > 2 and stream[index - 3].text == "::" else index - 2
+        new = f"thrust::{name}<{chosen}>"
+        yield Edit(stream[first].start, stream[close].end, new)
 
 
 def _renamed(old: str, new: str) -> Rule:
@@ -95,10 +121,10 @@ def _cub(old: str, new: str) -> Rule:
         need="broken",
         gone="CUDA 13",
         since="CUDA 12.9",
-        pattern=f"cub::{old}()",
-        replacement=f"{new}{{}}",
+        pattern=f"cub::{old}",
+        replacement=new,
         before=f"__device__ int f(int x) {{ return Reduce(tmp).Reduce(x, cub::{old}()); }}\n",
-        after=f"__device__ int f(int x) {{ return Reduce(tmp).Reduce(x, {new}{{}}); }}\n",
+        after=f"__device__ int f(int x) {{ return Reduce(tmp).Reduce(x, {new}()); }}\n",
         untouched=(
             f"__device__ int f(R r, int x) {{ return r.{old}(x); }}\n",
             f"// cub::{old}()\n",
@@ -120,8 +146,11 @@ def _warp(old: str, new: str) -> Rule:
         after=f"__device__ int f(int x) {{ return {new}(0xffffffffu, {value}); }}\n",
         untouched=(
             f"#if CUDA_VERSION >= 9000\n#define F {new}\n#else\n#define F(m, x) {old}(x)\n#endif\n",
+            f"#ifdef OLD_CUDA\n#define F(x) {old}(x)\n#else\n#define F(x) {new}(~0u, x)\n#endif\n",
+            f"#ifdef MY_LIBRARY_WITH_HIP\n#define F(x) {old}(x)\n#endif\n",
             f"// {old}(x)\n",
         ),
+        either=True,
         why="The mask names the lanes that take part: all of them, which is what the old form meant."
         if old == "__shfl"
         else "",
@@ -181,6 +210,28 @@ RULES = (
     _cub("Sum", "::cuda::std::plus<>"),
     _cub("Max", "::cuda::maximum<>"),
     _cub("Min", "::cuda::minimum<>"),
+    _cub("Equality", "::cuda::std::equal_to<>"),
+    _cub("Inequality", "::cuda::std::not_equal_to<>"),
+    _cub("Difference", "::cuda::std::minus<>"),
+    _cub("Division", "::cuda::std::divides<>"),
+    Rule(
+        id="cub-iterator",
+        need="broken",
+        gone="CUDA 13",
+        since="CUDA 9",
+        pattern="cub::CountingInputIterator<T>, cub::TransformInputIterator<V, Op, It>, …",
+        replacement="thrust::counting_iterator<T>, thrust::transform_iterator<Op, It, V>, …",
+        before="void f(int n) {\n  cub::CountingInputIterator<int> all(0);\n"
+        "  cub::TransformInputIterator<float, Twice, std::vector<float, A>> it(n, Twice());\n}\n",
+        after="void f(int n) {\n  thrust::counting_iterator<int> all(0);\n"
+        "  thrust::transform_iterator<Twice, std::vector<float, A>, float> it(n, Twice());\n}\n",
+        untouched=(
+            "mine::CountingInputIterator<int> all(0);\n",
+            "// cub::CountingInputIterator<int>\n",
+        ),
+        rewrite=_iterators,
+        emits="counting_iterator|constant_iterator|discard_iterator|transform_iterator",
+    ),
     *(_warp(old, new) for old, new in _WARP.items()),
     Rule(
         id="atomic-add-double",

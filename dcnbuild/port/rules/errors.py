@@ -7,10 +7,13 @@ from collections.abc import Iterable, Sequence
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import arguments
+from dcnbuild.port.pattern import arguments, follows
 from dcnbuild.port.rule import Rule, Scope
 from dcnbuild.port.tokens import Token
 
+#: What tells a source that uses torch.
+_TORCH = r"at|torch|c10|AT_[A-Z_]+|TORCH_[A-Z_]+|TH\w+"
+_TORCH_HEADER = re.compile(r"(?:torch|ATen|c10|THC?)/")
 _CHECKS = r"TORCH_CHECK|TORCH_INTERNAL_ASSERT|AT_ASSERTM|AT_CHECK"
 #: Conversions that print the same through operator<<. %x, %o, %e and %p do not.
 _CONVERSION = re.compile(r"%[-+ 0]*\d*(?:\.\d+)?(?:hh|h|ll|l|z|j|t)?([a-zA-Z%])")
@@ -26,8 +29,10 @@ def _messages(code: Code, scope: Scope) -> Iterable[Edit]:
         if found is None:
             continue
         for position, (start, end) in enumerate(found[0]):
+            if not position or start == end or stream[start].kind != "string":
+                continue
             literal = stream[start:end]
-            if position and literal and all(token.kind == "string" for token in literal):
+            if all(token.kind == "string" for token in literal):
                 edit = _split(code.text, stream, literal, found[0][position + 1 :])
                 if edit:
                     yield edit
@@ -60,16 +65,28 @@ def _split(
     return Edit(literal[0].start, last.end, ", ".join(words))
 
 
+def _comparisons(code: Code, scope: Scope) -> Iterable[Edit]:
+    """CHECK_EQ and its like, which torch's logging header had without a prefix."""
+    there = scope.headers | {include.header[1:-1] for include in code.layout.includes}
+    uses = any(map(_TORCH_HEADER.match, there)) or any(True for _ in code.names(_TORCH))
+    if not uses or any("glog" in header for header in there):
+        return
+    for stream, index in code.names(r"D?CHECK_(?:EQ|NE|LT|LE|GT|GE|NOTNULL)"):
+        name = stream[index]
+        if name.text not in scope.own and follows(stream, index, "("):
+            yield Edit(name.start, name.start, "TORCH_")
+
+
 def _before_else(code: Code, scope: Scope) -> Iterable[Edit]:
     """`if (a) TORCH_CHECK(…); else …`: the macro is an if itself, and would take the else."""
     stream = code.live
     for index, token in enumerate(stream):
-        if token.text != "TORCH_CHECK" or stream[index + 1 : index + 2] == []:
+        if token.text != "TORCH_CHECK" or not follows(stream, index, "("):
             continue
-        found = arguments(stream, index + 2) if stream[index + 1].text == "(" else None
-        if found is None or [t.text for t in stream[found[1] + 1 : found[1] + 3]] != [";", "else"]:
+        close = stream.partner[index + 1]
+        if close < 0 or not follows(stream, close, ";", "else"):
             continue
-        end = stream[found[1] + 1].end
+        end = stream[close + 1].end
         yield Edit(token.start, end, "{ " + code.text[token.start : end] + " }")
 
 
@@ -90,6 +107,25 @@ RULES = (
             "#ifndef TORCH_CHECK\n#define TORCH_CHECK AT_CHECK\n#endif\n",
         ),
         emits="TORCH_CHECK",
+    ),
+    Rule(
+        id="check-comparison",
+        need="broken",
+        gone="torch 1.13",
+        since="torch 1.13",
+        pattern="CHECK_EQ, CHECK_NE, CHECK_LT, …, DCHECK_EQ, CHECK_NOTNULL",
+        replacement="TORCH_CHECK_EQ, …",
+        before="#include <ATen/ATen.h>\nvoid f(int n) { CHECK_GT(n, 0); }\n",
+        after="#include <ATen/ATen.h>\nvoid f(int n) { TORCH_CHECK_GT(n, 0); }\n",
+        untouched=(
+            "#include <ATen/ATen.h>\n#include <glog/logging.h>\nvoid f(int n) { CHECK_GT(n, 0); }\n",
+            "#include <ATen/ATen.h>\n#define CHECK_GT(a, b) check((a) > (b))\n"
+            "void f(int n) { CHECK_GT(n, 0); }\n",
+            "void f(int n) { CHECK_GT(n, 0); }  // of another library\n",
+        ),
+        why="They were in torch's own logging header, as long as no glog was there.",
+        rewrite=_comparisons,
+        emits="TORCH_CHECK_EQ",
     ),
     Rule(
         id="at-warn",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.layout import Include
 from dcnbuild.port.rule import Rule, Scope
 from dcnbuild.port.rules.thc import whole_line
+from dcnbuild.port.source import COMPILED_SUFFIXES
 
 #: Header → what takes its place. Source: the files of torch 1.10's include/TH and include/THC, and
 #: of torch 2.14.1's include.
@@ -73,48 +75,50 @@ def _includes(code: Code, scope: Scope, wanted: str) -> list[Include]:
     ]
 
 
-def _replace(code: Code, include: Include, header: str | None) -> Edit:
-    """Another header in this line, or no line at all."""
+def _replace(code: Code, lines: Iterable[tuple[Include, str | None]]) -> Iterator[Edit]:
+    """Another header in each of these lines, or no line at all where that is included already."""
     there = {other.header[1:-1] for other in code.layout.includes if not other.path}
-    if header is None or header in there:
+    for include, header in lines:
         token = include.directive.tokens[0]
-        first = code.text.rindex("#", 0, token.start)
-        return Edit(*whole_line(code.text, first, token.end), "")
-    token = include.directive.tokens[0]
-    return Edit(token.start, token.end, f"<{header}>")
+        if header is None or header in there:
+            first = code.text.rindex("#", 0, token.start)
+            yield Edit(*whole_line(code.text, first, token.end), "")
+        else:
+            yield Edit(token.start, token.end, f"<{header}>")
+            if not include.path:
+                there.add(header)
 
 
 def _thc(code: Code, scope: Scope) -> Iterable[Edit]:
-    for include in _includes(code, scope, _THC.pattern):
-        header = include.header[1:-1]
-        if header not in _FORWARDERS:
-            yield _replace(code, include, REPLACEMENTS.get(header, _CUDA_CONTEXT))
-            return  # one at a time: the next sees what this one brought in
+    return _replace(
+        code,
+        [
+            (include, REPLACEMENTS.get(include.header[1:-1], _CUDA_CONTEXT))
+            for include in _includes(code, scope, _THC.pattern)
+            if include.header[1:-1] not in _FORWARDERS
+        ],
+    )
 
 
-def _forwarders(code: Code, scope: Scope) -> Iterable[Edit]:
-    for include in _includes(code, scope, "|".join(map(re.escape, sorted(_FORWARDERS)))):
-        yield _replace(code, include, REPLACEMENTS[include.header[1:-1]])
-        return
+def _by_table(table: Mapping[str, str]) -> Callable[[Code, Scope], Iterable[Edit]]:
+    """The rewrite that puts each header of a table in another's place."""
 
+    def rewrite(code: Code, scope: Scope) -> Iterable[Edit]:
+        found = _includes(code, scope, "|".join(map(re.escape, table)))
+        return _replace(code, [(include, table[include.header[1:-1]]) for include in found])
 
-def _moved(code: Code, scope: Scope) -> Iterable[Edit]:
-    for include in _includes(code, scope, "|".join(map(re.escape, MOVED))):
-        yield _replace(code, include, MOVED[include.header[1:-1]])
-        return
+    return rewrite
 
 
 def _th(code: Code, scope: Scope) -> Iterable[Edit]:
-    for include in _includes(code, scope, _TH.pattern):
-        yield _replace(code, include, None)
-        return
+    return _replace(code, [(include, None) for include in _includes(code, scope, _TH.pattern)])
 
 
 def _apply_utils(code: Code, scope: Scope) -> Iterable[Edit]:
     if any(True for _ in code.names(_APPLY)) or not any(True for _ in code.names(_ATOMICS)):
         return
-    for include in _includes(code, scope, r"ATen/cuda/CUDAApplyUtils\.cuh"):
-        yield _replace(code, include, "ATen/cuda/Atomic.cuh")
+    found = _includes(code, scope, r"ATen/cuda/CUDAApplyUtils\.cuh")
+    yield from _replace(code, [(include, "ATen/cuda/Atomic.cuh") for include in found])
 
 
 def _extension(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -124,9 +128,29 @@ def _extension(code: Code, scope: Scope) -> Iterable[Edit]:
     there = {include.header[1:-1] for include in code.layout.includes} | scope.headers
     if any(re.fullmatch(_PYBIND, header) for header in there):
         return
-    for include in _includes(code, scope, r"torch/torch\.h"):
-        yield _replace(code, include, "torch/extension.h")
+    found = _includes(code, scope, r"torch/torch\.h")
+    yield from _replace(code, [(include, "torch/extension.h") for include in found])
+
+
+#: Headers that do not bring those of torch's CUDA side.
+_WITHOUT_CUDA = re.compile(
+    r"torch/(?:extension|torch|all|types|script|library|python)\.h|ATen/(?:ATen|Dispatch|Functions|Tensor)\.h"
+    r"|(?:c10/(?:util|core|macros)|cub|thrust|pybind11|sys)/.*|(?:cuda|cublas|curand|driver_types|vector_)\w*\.\w+"
+    r"|math_constants\.h|device_launch_parameters\.h|[a-z]\w*|(?:math|std\w+|time|float|limits|assert|string)\.h"
+)
+#: Names of torch's CUDA side that files used to get from torch/extension.h or THC.h.
+_CUDA_NAMES = r"getCurrentCUDAStream|CUDAGuard|OptionalCUDAGuard|C10_CUDA_\w+|AT_CUDA_CHECK"
+
+
+def _missing(code: Code, scope: Scope) -> Iterable[Edit]:
+    """Names of torch's CUDA side in a source whose headers are all known not to bring them."""
+    if scope.suffix not in COMPILED_SUFFIXES or not any(True for _ in code.names(_CUDA_NAMES)):
         return
+    seen = scope.headers | {include.header[1:-1] for include in code.layout.includes}
+    if not all(h in scope.own_headers or _WITHOUT_CUDA.fullmatch(h) for h in seen):
+        return
+    for header, first in includes.missing(code, _CUDA_NAMES, scope.headers, False)[:1]:
+        yield includes.add(code, header, first)
 
 
 RULES = (
@@ -158,7 +182,7 @@ RULES = (
         before="#include <THC/THCAtomics.cuh>\n",
         after="#include <ATen/cuda/Atomic.cuh>\n",
         untouched=('const char* s = "#include <THC/THCAtomics.cuh>";\n',),
-        rewrite=_forwarders,
+        rewrite=_by_table({header: REPLACEMENTS[header] for header in _FORWARDERS}),
     ),
     Rule(
         id="th-header",
@@ -185,7 +209,7 @@ RULES = (
             "#include <ATen/cuda/CUDAContext.h>\n#include <ATen/Dispatch.h>\n",
             "// #include <ATen/Type.h>\n",
         ),
-        rewrite=_moved,
+        rewrite=_by_table(MOVED),
     ),
     Rule(
         id="cuda-apply-utils",
@@ -205,6 +229,25 @@ RULES = (
         ),
         why="Only where nothing of it but the atomics is used.",
         rewrite=_apply_utils,
+    ),
+    Rule(
+        id="missing-header",
+        need="broken",
+        gone="torch 1.11, whose torch/extension.h brings nothing of CUDA",
+        since="torch 1.1",
+        pattern="at::cuda::getCurrentCUDAStream(), CUDAGuard, AT_CUDA_CHECK, … without their header",
+        replacement="#include <ATen/cuda/CUDAContext.h>, <c10/cuda/CUDAGuard.h>, …",
+        before="#include <torch/extension.h>\ncudaStream_t f() { return at::cuda::getCurrentCUDAStream(); }\n",
+        after="#include <torch/extension.h>\n#include <ATen/cuda/CUDAContext.h>\n"
+        "cudaStream_t f() { return at::cuda::getCurrentCUDAStream(); }\n",
+        untouched=(
+            "#include <torch/extension.h>\n#include <c10/cuda/CUDAStream.h>\n"
+            "cudaStream_t f() { return at::cuda::getCurrentCUDAStream(); }\n",
+            "#include <torch/extension.h>\n#include <other/library.h>\n"
+            "cudaStream_t f() { return at::cuda::getCurrentCUDAStream(); }\n",
+        ),
+        why="Only where every header that the source includes is known not to bring them.",
+        rewrite=_missing,
     ),
     Rule(
         id="torch-extension-header",

@@ -16,7 +16,7 @@ LEFTOVERS = (
         " _size(state, x, i) is x.size(i), _nDimension is x.dim(), _resize2d is x.resize_({a, b}),"
         " _fill is x.fill_(v)",
         need="broken",
-        example="float* f(THCudaTensor* x) { return THCudaTensor_data(state, x); }\n",
+        example="void f(THCudaTensor** x) { THCudaTensor_unfold(state, x[0], x[1], 1, 2, 3); }\n",
         untouched=("void f(at::Tensor x) {}  // was THCudaTensor\n",),
     ),
     Leftover(
@@ -75,6 +75,33 @@ LEFTOVERS = (
         need="broken",
         example="int f(cudaDeviceProp p) { return p.clockRate; }\n",
         untouched=("int f(Timer t) { return t.clockRate; }\n",),
+    ),
+    Leftover(
+        id="aten-function",
+        names="symeig|eig|lstsq|solve|gesv|potr[fsi]|pstrf|btrifact|btrisolve|matrix_rank|trtrs|qr|cholesky",
+        behind=("at::", "torch::"),
+        following="(",
+        reason="torch has this function no longer, and its successor returns something else",
+        advice="call its successor in linalg: at::linalg_eigh for symeig, linalg_eig for eig, linalg_lstsq,"
+        " linalg_solve for solve and gesv, linalg_cholesky for potrf and cholesky, linalg_qr, linalg_lu_factor"
+        " for btrifact, linalg_matrix_rank, linalg_solve_triangular for trtrs",
+        need="broken",
+        example="auto f(at::Tensor x) { return at::symeig(x, true); }\n",
+        untouched=(
+            "auto f(Matrix x) { return x.solve(1) + mine::qr(x); }\n",
+            "auto f(at::Tensor x) { return at::linalg_qr(x); }\n",
+        ),
+    ),
+    Leftover(
+        id="generator",
+        names="CUDAGenerator|CPUGenerator",
+        reason="generators are at::Generator with an implementation since torch 1.6, handed over by value",
+        advice="take std::optional<at::Generator>, and ask"
+        " at::get_generator_or_default<at::CUDAGeneratorImpl>(generator,"
+        " at::cuda::detail::getDefaultCUDAGenerator())",
+        need="broken",
+        example="auto f(at::Generator* g) { return at::check_generator<at::CUDAGenerator>(g); }\n",
+        untouched=("auto f(at::CUDAGeneratorImpl* g) { return g; }\n", "// CUDAGenerator\n"),
     ),
     Leftover(
         id="cpu-cuda-type",

@@ -8,7 +8,7 @@ from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import arguments, skip_angle
 from dcnbuild.port.rule import Rule, Scope
-from dcnbuild.port.tokens import Token
+from dcnbuild.port.stream import Stream
 
 #: Source: the members of THCNumerics in torch 1.10's THC/THCNumerics.cuh.
 _OPERATORS = {
@@ -22,7 +22,7 @@ _FUNCTIONS = frozenset(
 _LIMITS = {"min": "lowest", "max": "max"}
 
 
-def _member(stream: Sequence[Token], index: int) -> tuple[int, int] | None:
+def _member(stream: Stream, index: int) -> tuple[int, int] | None:
     """For `Name<…>::member(`, the indices of the ">" and of the member; None for another shape."""
     if [token.text for token in stream[index + 1 : index + 2]] != ["<"]:
         return None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import bisect
 import re
 from collections.abc import Iterable, Sequence
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import arguments, skip_angle
+from dcnbuild.port.pattern import arguments, follows, skip_angle
 from dcnbuild.port.rule import Rule, Scope
 from dcnbuild.port.tokens import Token
 
@@ -25,14 +26,13 @@ def _dispatch(code: Code, scope: Scope) -> Iterable[Edit]:
         if found is None:
             continue
         for start, end in found[0]:
-            words = stream[start:end]
-            if any(token.text in ("{", "[") for token in words):
+            if start < end and stream[start].text in ("{", "["):
                 break  # the lambda: what is dispatched stands before it
-            method = _type_call(words)
+            method = _type_call(stream[max(start, end - 5) : end])
             if method is not None:
                 yield Edit(method.start, method.end, "scalar_type")
-            elif len(words) == 1 and _is_type_variable(code, words[0]):
-                yield Edit(words[0].end, words[0].end, ".scalarType()")
+            elif end == start + 1 and is_type_variable(code, stream[start]):
+                yield Edit(stream[start].end, stream[start].end, ".scalarType()")
 
 
 def _type_call(words: Sequence[Token]) -> Token | None:
@@ -42,21 +42,20 @@ def _type_call(words: Sequence[Token]) -> Token | None:
     return words[-3] if words[-4].text in (".", "->") else None
 
 
-def _is_type_variable(code: Code, name: Token) -> bool:
+def is_type_variable(code: Code, name: Token) -> bool:
     """Whether this is an at::Type& parameter, or a variable that was set to some `.type()`."""
     function = code.function_at(name.start)
     if name.kind != "name" or function is None:
         return False
     if any(p.name == name.text and _TYPE.search(p.type) for p in function.parameters):
         return True
-    words = code.between(function.body[0], name.start)
-    for index, token in enumerate(words[:-1]):
-        if token.text == name.text and words[index + 1].text == "=" and index:
-            end = index + 2
-            while end < len(words) and words[end].text != ";":
-                end += 1
-            if _type_call(words[index + 2 : end]) is not None:
-                return True
+    stream = code.live
+    places = stream.places.get(name.text, [])
+    first, last = stream.at(function.body[0]), stream.at(name.start)
+    for index in places[bisect.bisect(places, first) : bisect.bisect_left(places, last)]:
+        end = stream.ends[index]
+        if stream[index + 1].text == "=" and end > 0 and _type_call(stream[end - 5 : end]):
+            return True
     return False
 
 
@@ -90,7 +89,7 @@ def _case_type(code: Code, scope: Scope) -> Iterable[Edit]:
     if "AT_PRIVATE_CASE_TYPE" in scope.own:
         return
     for stream, index in code.names("AT_PRIVATE_CASE_TYPE"):
-        found = arguments(stream, index + 2) if stream[index + 1].text == "(" else None
+        found = arguments(stream, index + 2) if follows(stream, index, "(") else None
         if found is None or len(found[0]) not in (3, 4):
             continue
         values = [

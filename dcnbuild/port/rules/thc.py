@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import bisect
+import re
+from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
-from dcnbuild.port.edits import Edit
+from dcnbuild.port.edits import Edit, line_start
 from dcnbuild.port.pattern import arguments, skip_angle
 from dcnbuild.port.rule import Rule, Scope
-from dcnbuild.port.tokens import Token
+from dcnbuild.port.stream import Stream
 
 _GONE = "torch 1.11"
+_BLANKS = re.compile(r"[^\S\r\n]*")
+#: Nothing but blanks and a comment up to the end of the line.
+_REST = re.compile(r"[^\S\r\n]*(?://[^\r\n]*)?(?=[\r\n]|\Z)")
 
 
 def _ceil_div(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -24,10 +29,11 @@ def _ceil_div(code: Code, scope: Scope) -> Iterable[Edit]:
         if found is None:
             continue
         name = stream[index]
-        inside = stream[index + 2 : found[1]]
-        wide = any(token.kind == "number" and token.text[-1] in "lL" for token in inside)
+        longs = stream.long_numbers
+        at = bisect.bisect(longs, index)
+        wide = at < len(longs) and longs[at] < found[1]
         yield Edit(name.start, name.end, "at::ceil_div<int64_t>" if wide else "at::ceil_div")
-        outer = stream[index - 4 : index] if index >= 4 else ()
+        outer = stream[max(index - 4, 0) : index]
         if wide and [token.text for token in outer] in (
             ["std", "::", "min", "("],
             ["std", "::", "max", "("],
@@ -73,8 +79,7 @@ def _state(code: Code, scope: Scope) -> Iterable[Edit]:
         if token.text == "THCState" and stream[index + 1].text == "*"
     }
     for name in names:
-        uses = [i for i, token in enumerate(stream) if token.text == name and token.kind == "name"]
-        statements = [_declaration(code, index) for index in uses]
+        statements = [_declaration(code, index) for index in stream.places.get(name, [])]
         if any(statement is None for statement in statements):
             continue  # something unknown still takes it: that is left to a human as a whole
         yield from (Edit(*span, "") for span in statements if span)
@@ -100,16 +105,10 @@ def _declaration(code: Code, index: int) -> tuple[int, int] | None:
     return whole_line(code.text, stream[first].start, stream[last].end)
 
 
-def _in_parentheses(stream: Sequence[Token], index: int) -> bool:
+def _in_parentheses(stream: Stream, index: int) -> bool:
     """Whether a parenthesis is open here since the statement began: then it is no declaration to take away."""
-    depth = 0
-    for token in reversed(stream[:index]):
-        if token.text in (";", "{", "}"):
-            break
-        depth += (token.text == ")") - (token.text == "(")
-        if depth < 0:
-            return True
-    return False
+    around = stream.around[index]
+    return around >= 0 and stream[around].text == "("
 
 
 def whole_line(text: str, start: int, end: int) -> tuple[int, int]:
@@ -117,19 +116,15 @@ def whole_line(text: str, start: int, end: int) -> tuple[int, int]:
 
     Where an empty line stood on both sides, one of them goes too.
     """
-    begin = max(text.rfind("\n", 0, start), text.rfind("\r", 0, start)) + 1
-    stop = end
-    while stop < len(text) and text[stop] not in "\r\n":
-        stop += 1
-    rest = text[end:stop].strip()
-    if text[begin:start].strip() or (rest and not rest.startswith("//")):
+    begin = line_start(text, start)
+    rest = _REST.match(text, end)
+    if _BLANKS.match(text, begin).end() < start or rest is None:  # type: ignore[union-attr]
         return start, end
+    stop = rest.end()
     stop += 2 if text.startswith("\r\n", stop) else 1 if stop < len(text) else 0
-    before = text[:begin]
-    after = text[stop:]
-    blank_before = not before or before.endswith(("\n\n", "\n\r\n", "\r\r"))
-    if blank_before and after[:1] in ("\n", "\r"):
-        stop += 2 if after.startswith("\r\n") else 1
+    blank_before = not begin or text.endswith(("\n\n", "\n\r\n", "\r\r"), 0, begin)
+    if blank_before and text[stop : stop + 1] in ("\n", "\r"):
+        stop += 2 if text.startswith("\r\n", stop) else 1
     return begin, stop
 
 

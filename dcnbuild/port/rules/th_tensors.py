@@ -1,0 +1,180 @@
+"""Tensors of TH and THC in C glue: their types, what is asked of them and what is done to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from dcnbuild.port.code import Code
+from dcnbuild.port.edits import Edit
+from dcnbuild.port.pattern import arguments, follows
+from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.rules.thc import whole_line
+
+#: Element type of TH → (C++ type, at::ScalarType). "" is what THCudaTensor has.
+_ELEMENTS = {
+    **{"": ("float", "at::kFloat"), "Float": ("float", "at::kFloat")},
+    **{"Double": ("double", "at::kDouble"), "Half": ("at::Half", "at::kHalf")},
+    **{"Byte": ("uint8_t", "at::kByte"), "Char": ("int8_t", "at::kChar")},
+    **{"Short": ("int16_t", "at::kShort"), "Int": ("int", "at::kInt")},
+    "Long": ("int64_t", "at::kLong"),
+}
+TYPES = rf"TH(?:Cuda)?(?:{'|'.join(filter(None, _ELEMENTS))})?Tensor"
+#: Function behind "…Tensor_", without its state → what to write. {0} is its first argument, {a} the
+#: others in a row, {type} and {options} those of the elements. Source: TH/generic/THTensor*.h of torch 0.4.
+_FUNCTIONS = {
+    "data": "{0}.data_ptr<{type}>()",
+    "size": "{0}.size({1})",
+    "stride": "{0}.stride({1})",
+    "nDimension": "{0}.dim()",
+    **dict.fromkeys(("nElement", "numel"), "{0}.numel()"),
+    "storageOffset": "{0}.storage_offset()",
+    "isContiguous": "{0}.is_contiguous()",
+    "isSameSizeAs": "({0}.sizes() == {1}.sizes())",
+    "resizeAs": "{0}.resize_as_({1})",
+    **{f"resize{n}d": "{0}.resize_({{{a}}})" for n in range(1, 6)},
+    **{f"newWithSize{n}d": "at::empty({{{all}}}, {options})" for n in range(1, 5)},
+    "new": "at::empty({{0}}, {options})",
+    "newContiguous": "{0}.contiguous()",
+    "newClone": "{0}.clone()",
+    "newSelect": "{0}.select({1}, {2})",
+    "newNarrow": "{0}.narrow({1}, {2}, {3})",
+    "newTranspose": "{0}.transpose({1}, {2})",
+    "select": "{0} = {1}.select({2}, {3})",
+    "narrow": "{0} = {1}.narrow({2}, {3}, {4})",
+    "transpose": "{0} = {1}.transpose({2}, {3})",
+    "fill": "{0}.fill_({1})",
+    "zero": "{0}.zero_()",
+    "copy": "{0}.copy_({1})",
+    "add": "at::add_out({0}, {1}, at::scalar_tensor({2}, {1}.options()))",
+    "mul": "at::mul_out({0}, {1}, at::scalar_tensor({2}, {1}.options()))",
+    "cadd": "at::add_out({0}, {1}, {3}, {2})",
+    "cmul": "at::mul_out({0}, {1}, {2})",
+    "sumall": "{0}.sum().item<double>()",
+    "addmm": "at::addmm_out({0}, {2}, {4}, {5}, {1}, {3})",
+    "addmv": "at::addmv_out({0}, {2}, {4}, {5}, {1}, {3})",
+    "addr": "at::addr_out({0}, {2}, {4}, {5}, {1}, {3})",
+    "get1d": "{0}.data_ptr<{type}>()[{1} * {0}.stride(0)]",
+}
+#: They count references, which at::Tensor does itself.
+_DROPPED = frozenset({"free", "retain"})
+
+
+def _calls(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`THCudaTensor_size(state, x, 0)` and its like; those inside others are found when they are done."""
+    for stream, index in code.names(rf"{TYPES}_\w+"):
+        head, _, function = stream[index].text.partition("_")
+        found = arguments(stream, index + 2) if follows(stream, index, "(") else None
+        if found is None:
+            continue
+        on_gpu = head.startswith("THCuda")
+        spans, close = found[0][int(on_gpu) :], stream[found[1]]
+        values = [code.text[stream[a].start : stream[b - 1].end] for a, b in spans if b > a]
+        if function in _DROPPED and follows(stream, found[1], ";"):
+            yield Edit(*whole_line(code.text, stream[index].start, stream[found[1] + 1].end), "")
+        elif function in _FUNCTIONS:
+            new = _filled(_FUNCTIONS[function], head, values, on_gpu)
+            if new:
+                yield Edit(stream[index].start, close.end, new)
+
+
+def _filled(form: str, head: str, values: Sequence[str], on_gpu: bool) -> str:
+    name = head.removeprefix("THCuda").removeprefix("TH").removesuffix("Tensor")
+    type, scalar = _ELEMENTS[name]
+    options = f"at::device({'at::kCUDA' if on_gpu else 'at::kCPU'}).dtype({scalar})"
+    rest = ", ".join(values[1:])
+    try:
+        return form.format(*values, a=rest, all=", ".join(values), type=type, options=options)
+    except IndexError:  # fewer arguments than it has
+        return ""
+
+
+def _types(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`THCudaTensor *x` as a parameter or a variable, and what treats it as a pointer."""
+    names: set[str] = set()
+    for stream, index in code.names(TYPES):
+        if follows(stream, index, "*") and not follows(stream, index + 1, "*"):
+            end = stream[index + 1].end
+            first = index - 1 if index and stream[index - 1].text == "const" else index
+            following = stream[index + 2] if index + 2 < len(stream) else None
+            named = following is not None and following.kind == "name"
+            glued = named and following is not None and following.start == end
+            yield Edit(stream[first].start, end, "at::Tensor " if glued else "at::Tensor")
+            if named and following is not None:
+                names.add(following.text)
+    yield from _fields(code, names)
+
+
+def _fields(code: Code, names: set[str]) -> Iterable[Edit]:
+    """`x->size[i]`, `x->nDimension`, and `x == NULL`."""
+    stream = code.live
+    for index in (i for name in names for i in stream.places.get(name, ())):
+        if follows(stream, index, "->", "nDimension"):
+            yield Edit(stream[index].end, stream[index + 2].end, ".dim()")
+        elif follows(stream, index, "->", "size", "[") or follows(
+            stream, index, "->", "stride", "["
+        ):
+            close = stream.partner[index + 3]
+            if close > 0:
+                field = stream[index + 2].text
+                yield Edit(stream[index].end, stream[index + 3].end, f".{field}(")
+                yield Edit(stream[close].start, stream[close].end, ")")
+        for sign, new in (("==", "!{}.defined()"), ("!=", "{}.defined()")):
+            if any(follows(stream, index, sign, null) for null in ("NULL", "nullptr", "0")):
+                text = new.format(stream[index].text)
+                yield Edit(stream[index].start, stream[index + 2].end, text)
+
+
+def _same_gpu(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`THCAssertSameGPU(THCudaTensor_checkGPU(state, n, a, b));`"""
+    for stream, index in code.names("THCAssertSameGPU|THAssert"):
+        close = stream.partner[index + 1] if follows(stream, index, "(") else -1
+        inside = stream[index + 2].text if close > 0 else ""
+        if inside.endswith("Tensor_checkGPU") and follows(stream, close, ";"):
+            yield Edit(*whole_line(code.text, stream[index].start, stream[close + 1].end), "")
+
+
+RULES = (
+    Rule(
+        id="th-tensor-gpu",
+        need="broken",
+        gone="torch 1.11",
+        since="any",
+        pattern="THCAssertSameGPU(THCudaTensor_checkGPU(state, n, a, b));",
+        replacement="nothing",
+        before="void f() {\n  THCAssertSameGPU(THCudaTensor_checkGPU(state, 2, a, b));\n  g();\n}\n",
+        after="void f() {\n  g();\n}\n",
+        untouched=("// THCAssertSameGPU(THCudaTensor_checkGPU(state, 2, a, b));\n",),
+        rewrite=_same_gpu,
+    ),
+    Rule(
+        id="th-tensor-call",
+        need="broken",
+        gone="torch 1.11",
+        since="torch 1.3",
+        pattern="THCudaTensor_size(state, x, 0), THFloatTensor_data(x), THCudaTensor_resize2d(state, x, a, b), …",
+        replacement="x.size(0), x.data_ptr<float>(), x.resize_({a, b}), …",
+        before="int f() {\n  g(THCudaTensor_data(state, x), THIntTensor_size(y, 1));\n"
+        "  THCudaLongTensor_resize2d(state, z, 2, n);\n  THCudaTensor_free(state, x);\n  return 1;\n}\n",
+        after="int f() {\n  g(x.data_ptr<float>(), y.size(1));\n  z.resize_({2, n});\n  return 1;\n}\n",
+        untouched=(
+            "int f() { return THCudaTensor_unfold(state, x, y, 1, 2, 3); }\n",
+            "// THCudaTensor_size(state, x, 0)\n",
+        ),
+        rewrite=_calls,
+    ),
+    Rule(
+        id="th-tensor-type",
+        need="broken",
+        gone="torch 1.11",
+        since="torch 1.0",
+        pattern="THCudaTensor *x, THLongTensor *x; x->size[0]; x == NULL",
+        replacement="at::Tensor x; x.size(0); !x.defined()",
+        before="#include <torch/extension.h>\n"
+        "long f(THCudaTensor *x, THIntTensor* y) { return y == NULL ? x->size[0] : x->nDimension; }\n",
+        after="#include <torch/extension.h>\n"
+        "long f(at::Tensor x, at::Tensor y) { return !y.defined() ? x.size(0) : x.dim(); }\n",
+        untouched=("// THCudaTensor *x\n", "void f(THCudaTensor** all) { g(all); }\n"),
+        rewrite=_types,
+        emits="Tensor",
+    ),
+)

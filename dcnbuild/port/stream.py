@@ -1,0 +1,122 @@
+"""A run of tokens with its brackets matched, so that no reader has to look for a partner."""
+
+from __future__ import annotations
+
+import bisect
+from functools import cached_property
+
+from dcnbuild.port.tokens import Token
+
+OPENING = {"(": ")", "[": "]", "{": "}"}
+CLOSING = frozenset(OPENING.values())
+
+
+class Stream(list[Token]):
+    """Solid tokens. Each table is made once, in one pass, and is as long as the stream."""
+
+    @cached_property
+    def _brackets(self) -> tuple[list[int], list[int]]:
+        """For each bracket its partner or -1, and for each token the bracket it stands in or -1."""
+        partner, around = [-1] * len(self), [-1] * len(self)
+        waiting: list[int] = []
+        counts = dict.fromkeys(CLOSING, 0)
+        for index, token in enumerate(self):
+            text = token.text if token.kind == "punct" else ""
+            if text in CLOSING:
+                # what was opened since and not closed has no partner
+                while waiting:
+                    wanted = OPENING[self[waiting[-1]].text]
+                    if wanted == text or counts[text] == 0:
+                        break
+                    counts[wanted] -= 1
+                    waiting.pop()
+                if waiting and OPENING[self[waiting[-1]].text] == text:
+                    opening = waiting.pop()
+                    counts[text] -= 1
+                    partner[opening], partner[index] = index, opening
+                else:  # it closes nothing: what is open around it cannot be told from here on
+                    waiting.clear()
+                    counts = dict.fromkeys(CLOSING, 0)
+            around[index] = waiting[-1] if waiting else -1
+            if text in OPENING:
+                waiting.append(index)
+                counts[OPENING[text]] += 1
+        return partner, around
+
+    @property
+    def partner(self) -> list[int]:
+        """The index of each bracket's partner; -1 where it has none, and for other tokens."""
+        return self._brackets[0]
+
+    @property
+    def around(self) -> list[int]:
+        """The index of the innermost bracket that is open at each token; -1 outside all."""
+        return self._brackets[1]
+
+    @cached_property
+    def angles(self) -> dict[int, int]:
+        """The "<" that may open a template list, and the ">" that closes it."""
+        found: dict[int, int] = {}
+        levels: list[list[int]] = [[]]  # the "<" of each open bracket
+        for index, token in enumerate(self):
+            text = token.text
+            if text == "<":
+                levels[-1].append(index)
+            elif text == ">":
+                if levels[-1]:
+                    found[levels[-1].pop()] = index
+            elif text in OPENING and token.kind == "punct" and self.partner[index] > 0:
+                if text == "{":
+                    levels[-1].clear()
+                levels.append([])
+            elif text in CLOSING and token.kind == "punct" and self.partner[index] >= 0:
+                levels.pop()
+            elif text in ("(", ")", "[", "]", "{", "}", ";", "&&", "||"):
+                levels[-1].clear()
+        return found
+
+    @cached_property
+    def ends(self) -> list[int]:
+        """For each token the ";" that ends its statement, over brackets that open on the way; -1
+        where a bracket closes first."""
+        found = [-1] * (len(self) + 1)
+        for index in range(len(self) - 1, -1, -1):
+            text = self[index].text if self[index].kind == "punct" else ""
+            if text == ";":
+                found[index] = index
+            elif text in OPENING:
+                partner = self.partner[index]
+                found[index] = found[partner + 1] if partner >= 0 else -1
+            elif text not in CLOSING:
+                found[index] = found[index + 1]
+        return found
+
+    @cached_property
+    def places(self) -> dict[str, list[int]]:
+        """Each name's indices, in order."""
+        found: dict[str, list[int]] = {}
+        for index, token in enumerate(self):
+            if token.kind == "name":
+                found.setdefault(token.text, []).append(index)
+        return found
+
+    def used(self, name: str, start: int, end: int) -> bool:
+        """Whether a name stands anywhere from one index to another."""
+        places = self.places.get(name, [])
+        at = bisect.bisect_left(places, start)
+        return at < len(places) and places[at] < end
+
+    @cached_property
+    def long_numbers(self) -> list[int]:
+        """The indices of the numbers like 512L."""
+        numbers = (index for index, token in enumerate(self) if token.kind == "number")
+        return [index for index in numbers if self[index].text[-1] in "lL"]
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """The offset of each token."""
+        return [token.start for token in self]
+
+    def at(self, offset: int) -> int:
+        """The index of the first token that starts at an offset or behind it."""
+        return bisect.bisect_left(self.starts, offset)

@@ -1,0 +1,3 @@
+if(CUDA_VERSION VERSION_LESS 11)
+  set(CUDA_ARCH_LIST 35)
+endif()
