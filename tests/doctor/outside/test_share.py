@@ -12,6 +12,9 @@ from doctor.outside import score
 
 from dcnbuild import explain
 from dcnbuild.doctor.logs import RULES
+from dcnbuild.port.code import Code
+from dcnbuild.port.rule import Scope
+from dcnbuild.port.rules import RULES as PORT_RULES
 
 VARIANTS: list[dict[str, Any]] = json.loads(
     Path(__file__).with_name("variants.json").read_text(encoding="utf-8")
@@ -156,13 +159,21 @@ def test_fixes_call_programs_that_exist() -> None:
             assert words[0].rpartition("/")[2] in PROGRAMS, line
 
 
-def test_what_port_has_no_rule_for_is_not_promised() -> None:
-    for name in ("at::symeig", "cub::TransformInputIterator"):
-        scope, _, last = name.rpartition("::")
-        (finding,) = explain(f"a.cpp:1:1: error: ‘{last}’ is not a member of ‘{scope}’\n")
-        assert not any("port" in line for line in finding.fix)
-    (finding,) = explain('a.cu(1): error: identifier "cudaThreadSynchronize" is undefined\n')
-    assert any(line.startswith("dcnbuild port") for line in finding.fix)
+@pytest.mark.parametrize(
+    ("line", "source"),
+    [
+        ("a.cpp:1:1: error: ‘symeig’ is not a member of ‘at’", "auto x = at::symeig(y);"),
+        ('a.cu(1): error: namespace "cub" has no member "GridBarrier"', "cub::GridBarrier b;"),
+        ('a.cu(1): error: class "cudaDeviceProp" has no member "clockRate"', "int f(cudaDeviceProp p) { return p.clockRate; }"),
+        ('a.cu(1): error: identifier "cudaThreadSynchronize" is undefined', "void f() { cudaThreadSynchronize(); }"),
+        ("a.cpp:1:1: error: ‘AT_CHECK’ was not declared in this scope", 'void f(int x) { AT_CHECK(x, "x"); }'),
+        ('a.cu(1): error: namespace "cub" has no member "Max"', "auto m = cub::Max();"),
+    ],
+)  # fmt: skip
+def test_port_is_promised_where_it_changes_the_name(line: str, source: str) -> None:
+    changes = any(list(rule.edits(Code(source), Scope())) for rule in PORT_RULES)
+    (finding,) = explain(f"{line}\n")
+    assert any(text.startswith("dcnbuild port") for text in finding.fix) == changes
 
 
 def test_fixes_are_for_the_machine_of_the_log() -> None:
