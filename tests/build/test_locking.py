@@ -6,13 +6,12 @@ import errno
 import fcntl
 import os
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from no_locks import failing
 
-from dcnbuild import native
-from dcnbuild.builder import locking
+from dcnbuild import locking, native
 
 
 @pytest.fixture
@@ -21,19 +20,6 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(path))
     return path
-
-
-def failing(code: int, below: Path | None) -> Callable[[int, int], None]:
-    """A flock that fails on files below a directory, or on all."""
-    real = fcntl.flock
-
-    def flock(descriptor: int, operation: int) -> None:
-        name = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
-        if below is None or below in name.parents:
-            raise OSError(code, os.strerror(code))
-        real(descriptor, operation)
-
-    return flock
 
 
 def test_a_lock_keeps_all_others_out_and_lets_go(tmp_path: Path, temporary: Path) -> None:

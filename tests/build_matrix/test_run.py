@@ -11,13 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from build_matrix.processes import end_leftovers
 from build_matrix.pythons import find_python
 from build_matrix.results import Result, from_json, to_json, write
 from build_matrix.settings import CHECKOUT, Settings
 from dcnbuild import matrix
+from dcnbuild.locking import locked
 
 MISSING_PYTHON = """\
   - id: {id}
@@ -180,7 +180,7 @@ def test_two_runs_at_once_do_not_meet(tmp_path: Path) -> None:
     (tmp_path / "list.yaml").write_text(f"pairs:\n{text}")
     work = tmp_path / ".cache/dcnbuild/matrix"
     work.mkdir(parents=True)
-    with FileLock(work / "lock"):
+    with locked(work / "lock"):
         done = run(tmp_path, "--matrix", "list.yaml")
     assert done.returncode == 2
     assert f"another run works in {work}" in done.stderr

@@ -5,6 +5,8 @@ The packages' nvcc is a script that calls the machine's, so that what is laid ou
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -12,8 +14,10 @@ import shutil
 import subprocess
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+from no_locks import failing
 
 from dcnbuild.doctor.finding import FindingError
 from dcnbuild.environment.toolkits import find_toolkits
@@ -149,9 +153,10 @@ def test_what_is_no_version(text: str, env: dict[str, str]) -> None:
             install.find(text, env)
 
 
-def test_a_toolkit_that_lost_a_part_is_replaced(
-    env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def without_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Installs from one wheel, and does not try its compiler."""
+
     def fetch(version: str, downloads: Path, staging: Path, *others: object) -> str:
         nvcc_wheel(downloads, "#!/bin/sh\n# nvcc\n")
         assert pypi._unpack(next(downloads.glob("*.whl")), "nvidia/cu13/", staging) == []
@@ -159,6 +164,56 @@ def test_a_toolkit_that_lost_a_part_is_replaced(
 
     monkeypatch.setattr(install.pypi, "fetch", fetch)
     monkeypatch.setattr(install, "verify", lambda *arguments: ("sm_90",))
+
+
+@pytest.mark.usefixtures("without_compiling")
+@pytest.mark.parametrize("umask", [0, 0o002, 0o077])
+def test_what_is_installed_can_be_written_by_nobody_else(
+    umask: int, env: dict[str, str], tmp_path: Path
+) -> None:
+    before = os.umask(umask)
+    try:
+        toolkit = install.install(VERSION, env, lambda text: None)
+    finally:
+        os.umask(before)
+    made = [path for path in (tmp_path / "home").rglob("*") if not path.is_symlink()]
+    assert toolkit.nvcc in made
+    assert [path for path in made if path.stat().st_mode & 0o022] == []
+    assert install.find(VERSION, env) == toolkit
+
+
+@pytest.mark.usefixtures("without_compiling")
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS])
+def test_a_cache_without_locks(
+    code: int, env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another machine may be installing the same: its downloads are left alone."""
+    monkeypatch.setattr(fcntl, "flock", failing(code, tmp_path / "home"))
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    downloads = tmp_path / "home/.cache/dcnbuild/toolkit-downloads"
+    other = downloads / f"cuda-{VERSION}-another/staging"
+    other.mkdir(parents=True, mode=0o700)
+    toolkit = install.install(VERSION, env, lambda text: None)
+    assert [path.parent for path in downloads.glob("*/*")] == [other.parent]
+    assert list((tmp_path / "temporary").glob("*/*.lock")), "nothing stood in for the lock"
+
+    fetch = install.pypi.fetch
+
+    def slow_fetch(*arguments: Any) -> str:
+        made_of = fetch(*arguments)
+        away.rename(toolkit.root)  # the other machine is done first
+        return made_of
+
+    away = tmp_path / "away"
+    toolkit.root.rename(away)
+    monkeypatch.setattr(install.pypi, "fetch", slow_fetch)
+    assert install.install(VERSION, env, lambda text: None) == toolkit
+    assert [path.parent for path in downloads.glob("*/*")] == [other.parent]
+
+
+@pytest.mark.usefixtures("without_compiling")
+def test_a_toolkit_that_lost_a_part_is_replaced(env: dict[str, str], tmp_path: Path) -> None:
     place = install.install(VERSION, env, lambda text: None).root
     for lose in (
         lambda: (place / "bin/nvcc").unlink(),
