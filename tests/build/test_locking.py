@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from no_locks import failing
 
-from dcnbuild import locking, native
+from dcnbuild import fork_locks, locking
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_fork_while_another_thread_builds() -> None:
     held, done = threading.Event(), threading.Event()
 
     def build() -> None:
-        with native._lock:
+        with fork_locks.building:
             held.set()
             done.wait(60)
 
@@ -97,10 +97,10 @@ def test_fork_while_another_thread_builds() -> None:
     held.wait()
     child = os.fork()
     if child == 0:
-        free = native._lock.acquire(timeout=5) and native._importing.acquire(timeout=5)
+        free = fork_locks.building.acquire(timeout=5) and fork_locks.importing.acquire(timeout=5)
         os._exit(0 if free else 1)
     status = os.waitpid(child, 0)[1]
-    assert not native._lock.acquire(blocking=False)  # the parent's is held still
+    assert not fork_locks.building.acquire(blocking=False)  # the parent's is held still
     done.set()
     thread.join()
     assert status == 0
@@ -111,7 +111,7 @@ def test_fork_waits_for_the_imports_of_a_build() -> None:
     order: list[str] = []
 
     def build() -> None:
-        with native._importing:
+        with fork_locks.importing:
             importing.set()
             threading.Event().wait(0.5)
             order.append("imported")
@@ -126,4 +126,4 @@ def test_fork_waits_for_the_imports_of_a_build() -> None:
     os.waitpid(child, 0)
     thread.join()
     assert order == ["imported", "forked"]
-    assert not native._importing.locked()
+    assert not fork_locks.importing.locked()
