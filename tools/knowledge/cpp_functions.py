@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tools.knowledge.cpp_words import is_name, skip
+from tools.knowledge.cpp_words import BUILT_IN_TYPES, is_name, skip
 
 
 def function_name(words: list[str]) -> tuple[int, list[str]] | None:
@@ -40,27 +40,7 @@ def function_name(words: list[str]) -> tuple[int, list[str]] | None:
 
 
 #: What a return type can end with; ")" as in decltype(...) and PyAPI_FUNC(...).
-_TYPE_ENDS = frozenset(
-    [
-        ">",
-        "*",
-        "&",
-        ")",
-        "void",
-        "int",
-        "char",
-        "bool",
-        "float",
-        "double",
-        "long",
-        "short",
-        "unsigned",
-        "signed",
-        "auto",
-        "const",
-        "constexpr",
-    ]
-)
+_TYPE_ENDS = BUILT_IN_TYPES | {">", "*", "&", ")", "const", "constexpr"}
 
 
 def parameters_of(tokens: list[str]) -> tuple[tuple[int, int], str]:

@@ -22,7 +22,23 @@ _NAMESPACE_MACROS: Mapping[str, str] = {
     "_CG_BEGIN_NAMESPACE": "namespace cooperative_groups {",
     "_CG_END_NAMESPACE": "}",
 }
-_NOT_NAMES = frozenset(
+#: Words that stand for a type.
+BUILT_IN_TYPES = frozenset(
+    [
+        "void",
+        "int",
+        "char",
+        "bool",
+        "float",
+        "double",
+        "long",
+        "short",
+        "unsigned",
+        "signed",
+        "auto",
+    ]
+)
+_NOT_NAMES = BUILT_IN_TYPES | frozenset(
     [
         "if",
         "for",
@@ -54,17 +70,6 @@ _NOT_NAMES = frozenset(
         "private",
         "protected",
         "default",
-        "void",
-        "int",
-        "char",
-        "bool",
-        "float",
-        "double",
-        "long",
-        "short",
-        "unsigned",
-        "signed",
-        "auto",
         "volatile",
         "extern",
         "typedef",
