@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from hang import HANG
 from no_locks import failing
 
 from dcnbuild import fork_locks, locking
@@ -27,9 +28,13 @@ def test_a_lock_keeps_all_others_out_and_lets_go(tmp_path: Path, temporary: Path
     waited = []
     with locking.locked(path) as scope:
         assert scope == "all"
-        release = threading.Timer(1.0, lambda: locking._close(next(iter(locking._held))))
-        release.start()
-        with locking.locked(path, lambda: waited.append(1)):
+        (held,) = locking._held
+
+        def let_go() -> None:
+            waited.append(1)
+            locking._close(held)
+
+        with locking.locked(path, let_go):
             pass
     assert waited == [1]
     assert not locking._held
@@ -90,14 +95,16 @@ def test_fork_while_another_thread_builds() -> None:
     def build() -> None:
         with fork_locks.building:
             held.set()
-            done.wait(60)
+            done.wait(HANG)
 
     thread = threading.Thread(target=build)
     thread.start()
     held.wait()
     child = os.fork()
     if child == 0:
-        free = fork_locks.building.acquire(timeout=5) and fork_locks.importing.acquire(timeout=5)
+        free = fork_locks.building.acquire(blocking=False) and fork_locks.importing.acquire(
+            blocking=False
+        )
         os._exit(0 if free else 1)
     status = os.waitpid(child, 0)[1]
     assert not fork_locks.building.acquire(blocking=False)  # the parent's is held still
@@ -106,7 +113,8 @@ def test_fork_while_another_thread_builds() -> None:
     assert status == 0
 
 
-def test_fork_waits_for_the_imports_of_a_build() -> None:
+def test_fork_waits_for_the_imports_of_a_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fork_locks, "_LONGEST_IMPORT_SECONDS", HANG)
     importing = threading.Event()
     order: list[str] = []
 
