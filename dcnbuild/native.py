@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from dcnbuild import fork_locks
 from dcnbuild.builder import flavour, notes, record, sources
 from dcnbuild.builder.sources import LIBRARIES, PACKAGE, Library, library_file
-from dcnbuild.doctor.finding import Finding, FindingError
+from dcnbuild.doctor.finding import FindingError
 
 if TYPE_CHECKING:
     from dcnbuild.builder import cache
@@ -33,38 +33,6 @@ PREBUILT = PACKAGE / "lib"
 #: Set by dcnbuild.ops when it had to define the operators itself, since no CPU library could be loaded.
 schema_defined_in_python = False
 _SCHEMA_DEFINED = "DCNBUILD_SCHEMA_DEFINED"
-
-_lock = threading.RLock()
-#: Held while modules are imported for a build. A fork waits for that moment: in its child, the import would never end.
-_importing = threading.Lock()
-#: A fork in the middle of an import that the build waits for does not wait for the build.
-_LONGEST_IMPORT_SECONDS = 5.0
-
-
-_this_thread = threading.local()
-
-
-def _before_fork() -> None:
-    _this_thread.keeps_imports_out = _importing.acquire(timeout=_LONGEST_IMPORT_SECONDS)
-
-
-def _after_fork_in_parent() -> None:
-    if _this_thread.keeps_imports_out:
-        _importing.release()
-
-
-def _after_fork_in_child() -> None:
-    """Of all threads only the one that forked is in the child: what another one held would never be let go of."""
-    global _lock, _importing
-    _lock = threading.RLock()
-    _importing = threading.Lock()
-
-
-os.register_at_fork(
-    before=_before_fork,
-    after_in_parent=_after_fork_in_parent,
-    after_in_child=_after_fork_in_child,
-)
 
 
 @dataclass(frozen=True)
@@ -131,7 +99,7 @@ def load_registered(*, everything: bool = False) -> None:
         forced_route()
     except ValueError:
         return  # the first execution raises it: once, and where somebody reads it
-    with _lock:
+    with fork_locks.building:
         _load_existing("cpu")
         if torch.version.cuda:
             _load_existing("cuda", cached=everything)
@@ -173,7 +141,7 @@ def ensure(device_type: str) -> Route:
         ValueError: a device type, DCNBUILD_ROUTE, DCNBUILD_CUDA or MAX_JOBS that is none.
     """
     library = _library(device_type)
-    with _lock:
+    with fork_locks.building:
         if _status[library].route is None:
             _load_existing(library)
         if _status[library].route is None:
@@ -291,13 +259,13 @@ def _schema_known() -> Iterator[None]:
 
 def _build(library: Library) -> None:
     """Builds and loads a library, or settles for the reference where that is allowed."""
-    with _importing:
-        from dcnbuild.builder import jit, lookup
+    with fork_locks.importing:
+        from dcnbuild.builder import findings, jit, lookup
 
         jit.import_the_rest()
     forced = forced_route()
     rejected = list(_status[library].rejected)
-    finding = _no_library(library, rejected)
+    finding = findings.no_library(library, rejected)
     if forced != "prebuilt":
 
         def load(entry: cache.Entry) -> str | None:
@@ -319,15 +287,4 @@ def _build(library: Library) -> None:
     reason: tuple[Attempt, str] = ("build", f"{finding.title}: {finding.cause}")
     _status[library] = DeviceStatus(
         library, "reference", attempt="reference", rejected=(*_status[library].rejected, reason)
-    )
-
-
-def _no_library(library: Library, rejected: list[tuple[Attempt, str]]) -> Finding:
-    return Finding(
-        id="no-library",
-        severity="error",
-        title=f"no library with kernels for {library}",
-        cause="none of the ways to one led anywhere.",
-        evidence=tuple(f"{attempt}: {reason}" for attempt, reason in rejected),
-        fix=("unset DCNBUILD_ROUTE", "dcnbuild info", "dcnbuild build"),
     )

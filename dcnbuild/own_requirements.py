@@ -37,7 +37,6 @@ RUN = (
     OwnRequirement("packaging", "packaging", "22"),
     PYYAML,
     OwnRequirement("rich", "rich", "12"),
-    OwnRequirement("filelock", "filelock", "3.12"),
     # `dcnbuild completion`: writes static scripts, so that completing starts no Python
     OwnRequirement("shtab", "shtab", "1.6"),
 )

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from hang import HANG
+
 import dcnbuild
 
 PACKAGE = Path(dcnbuild.__file__).parent
@@ -63,7 +65,7 @@ class Project:
     ) -> subprocess.CompletedProcess[str]:
         """Runs a script to its end."""
         process = self.start(script, env)
-        out, err = process.communicate(timeout=300)
+        out, err = process.communicate(timeout=HANG)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 

@@ -6,9 +6,12 @@ dcnbuild is imported from the checkout instead of the installed package, or if a
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from cpu_seconds import cpu_seconds
 from hypothesis import settings
 
 # The same examples in every run, so that a commit that has passed passes again. To look for new ones:
@@ -74,6 +77,13 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         f"dcnbuild {device}: {native.status(device).route} {native.status(device).library}"
         for device in ("cpu", "cuda")
     ]
+
+
+@pytest.fixture(scope="session")
+def importing_torch() -> float:
+    """What `import torch` costs here, in CPU seconds: the measure of what else is cheap."""
+    command = [sys.executable, "-c", "import torch"]
+    return cpu_seconds(lambda: subprocess.run(command, check=True))
 
 
 @pytest.fixture(params=["cpu", "cuda"])

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from dcnbuild.builder.compile import compile_library, describe, plan_here, record_of
 from dcnbuild.builder.findings import build_failed
-from dcnbuild.builder.locking import locked
 from dcnbuild.builder.ninjafile import CompileError
 from dcnbuild.builder.plan import BuildPlan, cuda_mode
 from dcnbuild.builder.record import BuildRecord, LibraryRecord
 from dcnbuild.builder.requirements import torch_to_build_with
 from dcnbuild.builder.sources import LIBRARIES, Library, library_file
 from dcnbuild.doctor.finding import FindingError
+from dcnbuild.locking import locked
 
 _WATCH_SECONDS = 1.0
 

@@ -18,11 +18,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dcnbuild.builder.locking import locked
 from dcnbuild.builder.record import FILE, LibraryRecord, damage, read_record
 from dcnbuild.builder.sources import Library, library_file
 from dcnbuild.environment import files, trust
-from dcnbuild.environment.cache import cache_home
+from dcnbuild.environment.cache import cache_home, close_to_others, make_directory
+from dcnbuild.locking import locked
 
 #: A half-built entry: <key>.<random>.tmp
 _PARTIAL = ".tmp"
@@ -92,9 +92,7 @@ def check_private(directory: Path) -> None:
 def make_private(directory: Path) -> None:
     """Makes a cache directory, mode 0700 like its parents, or raises UnusableCacheError if it cannot be written."""
     try:
-        for missing in reversed([path for path in directory.parents if not path.exists()]):
-            missing.mkdir(mode=0o700, exist_ok=True)
-        directory.mkdir(mode=0o700, exist_ok=True)
+        make_directory(directory)
     except OSError as error:
         raise UnusableCacheError(f"{directory}: {error.strerror}") from error
     check_private(directory)
@@ -212,7 +210,7 @@ def build_entry(
         partial = Path(tempfile.mkdtemp(dir=root, prefix=f"{key}.", suffix=_PARTIAL))
         try:
             build(partial)
-            _close_to_others(partial)
+            close_to_others(partial)
             _put_in_place(partial, root / key)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -220,12 +218,6 @@ def build_entry(
     if isinstance(entry, str):
         raise OSError(entry)
     return entry
-
-
-def _close_to_others(directory: Path) -> None:
-    """Whatever the umask is: what a group can write would not be trusted."""
-    for path in directory.rglob("*"):
-        path.chmod(path.stat().st_mode & ~0o022)
 
 
 def _remove_partial(root: Path, key: str, age: float) -> None:

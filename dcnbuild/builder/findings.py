@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from dcnbuild.doctor.finding import Finding
@@ -102,4 +103,16 @@ def does_not_load(what: str, path: Path, said: str) -> Finding:
         cause=said,
         evidence=(f"library: {path}",),
         fix=("dcnbuild doctor",),
+    )
+
+
+def no_library(library: str, rejected: Iterable[tuple[str, str]]) -> Finding:
+    """No attempt gave a library that loads; `rejected` has (attempt, reason) of each."""
+    return Finding(
+        id="no-library",
+        severity="error",
+        title=f"no library with kernels for {library}",
+        cause="none of the ways to one led anywhere.",
+        evidence=tuple(f"{attempt}: {reason}" for attempt, reason in rejected),
+        fix=("unset DCNBUILD_ROUTE", "dcnbuild info", "dcnbuild build"),
     )

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dcnbuild.builder.record import FILE, file_digest, read_record
-from dcnbuild.environment.cache import cache_home
+from dcnbuild.environment.cache import cache_home, make_directory
 
 #: There is a GPU of NVIDIA's where one of these is; asking CUDA itself would forbid that this process forks.
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg")
@@ -38,5 +38,5 @@ def cuda_left_out(prebuilt: Path, env: Mapping[str, str]) -> None:
     )
     if said:
         with contextlib.suppress(OSError):  # it is said again, then
-            said.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_directory(said.parent)
             said.touch()

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dcnbuild.doctor.finding import FindingError
 from dcnbuild.doctor.logs import read_log
 from dcnbuild.environment import trust
+from dcnbuild.environment.cache import close_to_others, make_directory
 from dcnbuild.environment.elf import cuda_architectures
 from dcnbuild.environment.facts import Toolkit
 from dcnbuild.environment.toolkits import find_toolkits, read_toolkit, toolkit_cache
+from dcnbuild.locking import locked
 from dcnbuild.toolkit import debian, pypi, recipes
 from dcnbuild.toolkit.commands import failed, run
 from dcnbuild.versions import numbers
-
-if TYPE_CHECKING:
-    from filelock import BaseFileLock
 
 #: A kernel, a launch and a call of the runtime: needs cicc, ptxas, fatbinary, the headers, the host compiler and
 #: the static runtime.
@@ -73,8 +71,6 @@ def install(
     Raises FindingError where it cannot be had, ValueError for what is no version, OSError where the cache
     cannot be written.
     """
-    import filelock
-
     if not re.fullmatch(rf"{_NUMBER}\.{_NUMBER}", version):
         raise ValueError(f"not a CUDA version: {version!r} (expected major.minor, e.g. '13.0')")
     cache = toolkit_cache(env)
@@ -83,12 +79,19 @@ def install(
     if not recipes.from_pypi(version) and version not in recipes.DEBIAN:
         raise nothing_provides(version)
     place = cache / f"cuda-{version}"
-    work = cache.parent / "toolkit-downloads" / place.name
-    cache.mkdir(parents=True, exist_ok=True)
-    work.mkdir(parents=True, exist_ok=True)
-    _refuse_shared(cache, version)
-    lock = filelock.FileLock(work.parent / f"{place.name}.lock")
-    with _held(lock, lambda: say(f"waiting for another process that installs CUDA {version}")):
+    downloads = cache.parent / "toolkit-downloads"
+    for directory in (cache, downloads):
+        make_directory(directory)
+        _refuse_shared(directory, version)
+
+    def waiting() -> None:
+        say(f"waiting for another process that installs CUDA {version}")
+
+    with locked(downloads / f"{place.name}.lock", waiting) as kept_out:
+        # where the lock does not keep other machines out, each has its own
+        work = downloads / (place.name if kept_out == "all" else f"{place.name}-{_machine()}")
+        make_directory(work)
+        _refuse_shared(work, version)
         standing = _read(place, env)
         if standing is not None:
             return standing
@@ -96,7 +99,7 @@ def install(
         _check_writable(cache)
         staging = work / "staging"
         shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir(parents=True)
+        make_directory(staging)
         try:
             say(f"downloading the packages of CUDA {version} into {work}")
             if recipes.from_pypi(version):
@@ -107,7 +110,8 @@ def install(
             say("compiling a small kernel with it")
             verify(staging, env)
             _list_files(staging)
-            staging.rename(place)
+            close_to_others(staging)
+            _put_in_place(staging, place, env)
         finally:  # after Ctrl-C too: what was downloaded stays, what was unpacked goes
             shutil.rmtree(staging, ignore_errors=True)
         shutil.rmtree(work)
@@ -117,32 +121,29 @@ def install(
     return toolkit
 
 
-def _refuse_shared(cache: Path, version: str) -> None:
-    """Raises FindingError for a cache in which another user could exchange the compiler that is run from there."""
-    for directory in (cache, cache.parent):
-        reason = trust.untrusted(directory)
-        if reason:
-            raise failed(
-                f"installing CUDA {version}",
-                f"a toolkit there could be exchanged by others: {reason}",
-                ("DCNBUILD_CACHE names another directory for dcnbuild's cache.",),
-            )
+def _refuse_shared(directory: Path, version: str) -> None:
+    """Raises FindingError for a directory in which another user could exchange the compiler that is run from there."""
+    reason = trust.untrusted(directory)
+    if reason:
+        raise failed(
+            f"installing CUDA {version}",
+            f"a toolkit there could be exchanged by others: {reason}",
+            ("DCNBUILD_CACHE names another directory for dcnbuild's cache.",),
+        )
 
 
-@contextmanager
-def _held(lock: BaseFileLock, waiting: Callable[[], None]) -> Iterator[None]:
-    """Holds a lock; calls `waiting` first where another process has it."""
-    from filelock import Timeout
+def _machine() -> str:
+    """This machine's name, as a part of a file's name."""
+    return re.sub(r"[^\w.-]", "_", platform.node())
 
+
+def _put_in_place(staging: Path, place: Path, env: Mapping[str, str]) -> None:
+    """Renames a toolkit to its place; one that another machine has put there meanwhile serves as well."""
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        waiting()
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+        staging.rename(place)
+    except OSError:
+        if _read(place, env) is None:
+            raise
 
 
 def _make_room(place: Path, say: Say) -> None:
@@ -157,7 +158,7 @@ def _make_room(place: Path, say: Say) -> None:
 def _aside_of(place: Path) -> Path:
     """Where broken toolkits go: beside the cache, which every build searches."""
     aside = place.parent.parent / "toolkits-broken"
-    aside.mkdir(exist_ok=True)
+    make_directory(aside)
     return aside
 
 

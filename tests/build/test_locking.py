@@ -6,13 +6,13 @@ import errno
 import fcntl
 import os
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hang import HANG
+from no_locks import failing
 
-from dcnbuild import native
-from dcnbuild.builder import locking
+from dcnbuild import fork_locks, locking
 
 
 @pytest.fixture
@@ -23,27 +23,18 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def failing(code: int, below: Path | None) -> Callable[[int, int], None]:
-    """A flock that fails on files below a directory, or on all."""
-    real = fcntl.flock
-
-    def flock(descriptor: int, operation: int) -> None:
-        name = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
-        if below is None or below in name.parents:
-            raise OSError(code, os.strerror(code))
-        real(descriptor, operation)
-
-    return flock
-
-
 def test_a_lock_keeps_all_others_out_and_lets_go(tmp_path: Path, temporary: Path) -> None:
     path = tmp_path / "lock"
     waited = []
     with locking.locked(path) as scope:
         assert scope == "all"
-        release = threading.Timer(1.0, lambda: locking._close(next(iter(locking._held))))
-        release.start()
-        with locking.locked(path, lambda: waited.append(1)):
+        (held,) = locking._held
+
+        def let_go() -> None:
+            waited.append(1)
+            locking._close(held)
+
+        with locking.locked(path, let_go):
             pass
     assert waited == [1]
     assert not locking._held
@@ -102,30 +93,33 @@ def test_fork_while_another_thread_builds() -> None:
     held, done = threading.Event(), threading.Event()
 
     def build() -> None:
-        with native._lock:
+        with fork_locks.building:
             held.set()
-            done.wait(60)
+            done.wait(HANG)
 
     thread = threading.Thread(target=build)
     thread.start()
     held.wait()
     child = os.fork()
     if child == 0:
-        free = native._lock.acquire(timeout=5) and native._importing.acquire(timeout=5)
+        free = fork_locks.building.acquire(blocking=False) and fork_locks.importing.acquire(
+            blocking=False
+        )
         os._exit(0 if free else 1)
     status = os.waitpid(child, 0)[1]
-    assert not native._lock.acquire(blocking=False)  # the parent's is held still
+    assert not fork_locks.building.acquire(blocking=False)  # the parent's is held still
     done.set()
     thread.join()
     assert status == 0
 
 
-def test_fork_waits_for_the_imports_of_a_build() -> None:
+def test_fork_waits_for_the_imports_of_a_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fork_locks, "_LONGEST_IMPORT_SECONDS", HANG)
     importing = threading.Event()
     order: list[str] = []
 
     def build() -> None:
-        with native._importing:
+        with fork_locks.importing:
             importing.set()
             threading.Event().wait(0.5)
             order.append("imported")
@@ -140,4 +134,4 @@ def test_fork_waits_for_the_imports_of_a_build() -> None:
     os.waitpid(child, 0)
     thread.join()
     assert order == ["imported", "forked"]
-    assert not native._importing.locked()
+    assert not fork_locks.importing.locked()

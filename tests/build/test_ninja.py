@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from hang import HANG, wait_until
 
 from dcnbuild.builder.commands import Step
 from dcnbuild.builder.ninjafile import CompileError, first_error, jobs, ninja_text, run_steps
@@ -119,18 +120,14 @@ def test_a_backend_ends_with_its_front_end(tmp_path: Path) -> None:
         "import os, time; from pathlib import Path; from dcnbuild.builder import aot\n"
         "with aot.ending_with_the_parent():\n"
         "    Path('pid').write_text(str(os.getpid()))\n"
-        "    time.sleep(600)\n"
+        f"    time.sleep({2 * HANG})\n"
     )
     script = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {backend!r}])"
     front_end = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path)
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "pid").is_file() or not (tmp_path / "pid").read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    process = Path("/proc", (tmp_path / "pid").read_text())
+    pid = tmp_path / "pid"
+    wait_until(lambda: pid.is_file() and pid.read_text(), "the backend does not start")
+    process = Path("/proc", pid.read_text())
     assert process.exists()
     front_end.kill()
     front_end.wait()
-    while process.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(lambda: not process.exists(), "the backend goes on")

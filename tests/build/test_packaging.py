@@ -169,7 +169,7 @@ def test_metadata_asks_for_the_torch_of_the_flavour(wheel: Path) -> None:
         text = archive.read(_dist_info(archive, "METADATA")).decode()
     requirements = re.findall(r"^Requires-Dist: (.+)$", text, re.MULTILINE)
     plain = {re.split(r"[<>=]", item)[0] for item in requirements if "extra" not in item}
-    assert plain == {"torch", "ninja", "packaging", "pyyaml", "rich", "filelock", "shtab"}
+    assert plain == {"torch", "ninja", "packaging", "pyyaml", "rich", "shtab"}
     (asked,) = (found for item in requirements if (found := Requirement(item)).name == "torch")
     assert asked.specifier == SpecifierSet(_expected_of_torch())
     assert "Requires-Python: >=3.10" in text

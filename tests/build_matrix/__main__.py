@@ -17,8 +17,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from build_matrix import processes, report, results
 from build_matrix.results import Result
 from build_matrix.row import KEPT, Row
@@ -26,6 +24,7 @@ from build_matrix.settings import CHECKOUT, Settings, default_work
 from dcnbuild import matrix
 from dcnbuild.builder.flavour import STABLE_TARGET
 from dcnbuild.environment.toolkits import find_toolkits
+from dcnbuild.locking import locked
 from dcnbuild.matrix import Pair
 from dcnbuild.versions import numbers
 
@@ -141,7 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     try:
         found = _run(chosen, settings, args.resume)
-    except Timeout:
+    except _AnotherRunError:
         print(
             f"build_matrix: another run works in {work}; wait for it, or give --work another directory",
             file=sys.stderr,
@@ -157,10 +156,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if all(result.verdict == "passed" for result in found) else 1
 
 
+class _AnotherRunError(Exception):
+    """Another run works in the same directory."""
+
+
 def _run(chosen: Sequence[Pair], settings: Settings, resume: bool) -> list[Result]:
     settings.work.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(settings.work / "lock")
-    with lock.acquire(timeout=0):
+
+    def give_up() -> None:
+        raise _AnotherRunError
+
+    with locked(settings.work / "lock", give_up):
         _clear_leftovers(settings.work)
         settings.copy_sources()
         with ThreadPoolExecutor(max_workers=settings.parallel) as pool:

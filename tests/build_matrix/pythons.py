@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from hang import HANG
+
 from dcnbuild.environment import files
 
 _ASK = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
@@ -18,7 +20,7 @@ def find_python(version: str, env: Mapping[str, str]) -> Path | None:
     Looked at: the one that runs this, PATH, and what pyenv and uv have installed.
     """
     for path in _candidates(version, env):
-        said = files.run([os.fspath(path), "-I", "-c", _ASK], env, timeout=20)
+        said = files.run([os.fspath(path), "-I", "-c", _ASK], env, timeout=HANG)
         if said is not None and said.split()[-1:] == [version]:
             return path
     return None

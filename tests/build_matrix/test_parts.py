@@ -7,10 +7,10 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from hang import HANG, wait_until
 
 from build_matrix import checks, pythons, report, results, wheel_check
 from build_matrix.environment import Environment, Failed, pip_error
@@ -32,14 +32,13 @@ def test_a_program_is_timed_logged_and_marked(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_run_left_running_is_ended(tmp_path: Path) -> None:
-    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    sleep = [sys.executable, "-c", f"import time; time.sleep({2 * HANG})"]
     ours = subprocess.Popen(sleep, env={**os.environ, MARK: str(tmp_path / "rows/a")})
     other = subprocess.Popen(sleep, env={**os.environ, MARK: f"{tmp_path}2/rows/a"})
     try:
-        deadline = time.monotonic() + 20
-        while not end_leftovers(tmp_path) and time.monotonic() < deadline:
-            time.sleep(0.05)  # until it runs with its own environment
-        assert ours.wait(timeout=20) == -9
+        # until it runs with its own environment
+        wait_until(lambda: end_leftovers(tmp_path), "nothing is ended")
+        assert ours.wait(timeout=HANG) == -9
         assert other.poll() is None
     finally:
         for process in (ours, other):

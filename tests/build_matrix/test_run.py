@@ -7,17 +7,17 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
+from hang import HANG, wait_until
 
 from build_matrix.processes import end_leftovers
 from build_matrix.pythons import find_python
 from build_matrix.results import Result, from_json, to_json, write
 from build_matrix.settings import CHECKOUT, Settings
 from dcnbuild import matrix
+from dcnbuild.locking import locked
 
 MISSING_PYTHON = """\
   - id: {id}
@@ -54,7 +54,7 @@ def start(tmp_path: Path, *arguments: str, **env: str) -> subprocess.Popen[str]:
 
 def run(tmp_path: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     process = start(tmp_path, *arguments, **env)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=HANG)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
@@ -131,9 +131,8 @@ def test_resuming_after_kill_9(tmp_path: Path) -> None:
     arguments = ("--matrix", "list.yaml", "--json", "out.json", "--resume")
     process = start(tmp_path, *arguments)
     work = tmp_path / ".cache/dcnbuild/matrix"
-    deadline = time.monotonic() + 60
-    while not (work / "rows/first/env").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    begun = work / "rows/first/env"
+    wait_until(lambda: begun.exists() or process.poll() is not None, "no row is begun")
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     assert (work / "rows/first").is_dir()
@@ -180,7 +179,7 @@ def test_two_runs_at_once_do_not_meet(tmp_path: Path) -> None:
     (tmp_path / "list.yaml").write_text(f"pairs:\n{text}")
     work = tmp_path / ".cache/dcnbuild/matrix"
     work.mkdir(parents=True)
-    with FileLock(work / "lock"):
+    with locked(work / "lock"):
         done = run(tmp_path, "--matrix", "list.yaml")
     assert done.returncode == 2
     assert f"another run works in {work}" in done.stderr

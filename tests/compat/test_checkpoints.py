@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from hang import HANG
 from torch import nn
 
 import dcnbuild
@@ -144,7 +145,7 @@ def _python(code: str, *arguments: str | Path) -> str:
         env=os.environ,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=HANG,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hang import HANG
 
 import dcnbuild.compat
 from dcnbuild.compat import importing
@@ -237,7 +238,7 @@ def test_a_script_may_ask_for_more_names(tmp_path: Path) -> None:
 
 
 #: Asks for names in the processes that it starts, and imports no torch, which would take seconds in each.
-SPAWNING = """
+SPAWNING = f"""
 import importlib.util, multiprocessing, sys, threading
 
 def work(queue, how):
@@ -250,7 +251,7 @@ if __name__ == "__main__":
         queue = context.Queue()
         process = context.Process(target=work, args=(queue, how))
         process.start()
-        print(*queue.get(timeout=300))
+        print(*queue.get(timeout={HANG}))
         process.join()
 """
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 import yaml
 from docs.blocks import CHECKOUT, Block, all_blocks, blocks_of
+from hang import HANG
 
 from dcnbuild.doctor import document as findings_document
 from dcnbuild.port import document as porting_document
@@ -51,7 +52,7 @@ def test_python(page: str, tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=HANG,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

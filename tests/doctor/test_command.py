@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cpu_seconds import cpu_seconds
 from environment.trees import compile_library, script, toolkit, write
 
 import dcnbuild
@@ -135,20 +134,10 @@ def test_without_an_environment(env: dict[str, str]) -> None:
     assert run(env=env).stdout
 
 
-def test_it_takes_less_than_a_second() -> None:
-    """On a machine that is busy with other things, what it computes is measured instead."""
+def test_it_costs_less_than_half_of_importing_torch(importing_torch: float) -> None:
     env = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
     run(env=env)  # reads the files once, as any machine has them that builds something
-    took, computed = [], []
-    for _ in range(3):
-        start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-        run(env=env)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        took.append(time.perf_counter() - start)
-        computed.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
-    assert min(computed) < 0.8
-    busy = os.getloadavg()[0] / (os.cpu_count() or 1)
-    assert min(took) < max(1.0, busy)
+    assert min(cpu_seconds(lambda: run(env=env)) for _ in range(3)) < importing_torch / 2
 
 
 def test_neither_torch_nor_numpy_is_imported() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hang import HANG
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -27,7 +28,7 @@ def run_example(directory: Path, *arguments: str, launcher: tuple[str, ...] = ()
     """
     command = [sys.executable, *launcher, str(EXAMPLES / arguments[0]), *arguments[1:]]
     done = subprocess.run(
-        command, cwd=directory, env=environment(), capture_output=True, text=True, timeout=300
+        command, cwd=directory, env=environment(), capture_output=True, text=True, timeout=HANG
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

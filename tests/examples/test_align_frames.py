@@ -15,6 +15,7 @@ import shaken_frames
 import torch
 from alignment_network import AlignmentNetwork
 from examples.support import EXAMPLES, environment, record, run_here
+from hang import wait_until
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -125,9 +126,9 @@ def test_kill_and_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     checkpoint = tmp_path / "killed" / "plain-seed0.pt"
     command = [sys.executable, str(EXAMPLES / "align_frames.py"), *options, "--out", "killed"]
     with subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE) as run:
-        deadline = time.monotonic() + 120
-        while not checkpoint.exists() and run.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until(
+            lambda: checkpoint.exists() or run.poll() is not None, "no checkpoint is written"
+        )
         run.send_signal(signal.SIGKILL)
         assert run.wait() == -signal.SIGKILL
     done = torch.load(checkpoint, weights_only=True)["step"]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hang import HANG
 from integration.features import needs
 from torch import nn
 
@@ -92,7 +93,7 @@ def test_the_package_runs_in_cpp(folder: Path) -> None:
         env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=HANG,
     )
     assert done.returncode == 0, done.stderr
     with torch.no_grad():

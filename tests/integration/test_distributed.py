@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from hang import HANG
 from integration.features import needs
 from integration.models import Aligned, assert_same, gradients, image
 
@@ -34,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     said = []
     try:
-        said = [process.communicate(timeout=300)[0] for process in workers]
+        said = [process.communicate(timeout=HANG)[0] for process in workers]
     finally:
         for process in workers:
             process.kill()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from hang import HANG
 from integration.features import needs
 from integration.models import Aligned, image
 from torch import Tensor, nn
@@ -53,7 +54,7 @@ data = torch.load("data.pt")
 print(torch.equal(torch.export.load("model.pt2").module()(data["input"]), data["output"]))
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=HANG
     )
     assert done.stdout.strip() == "True", done.stderr
 

@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hang import HANG
 
 import dcnbuild
 
@@ -45,7 +46,7 @@ def complaints(checker: str) -> tuple[str, dict[str, set[int]]]:
             env={**os.environ, "MYPYPATH": "" if installed else str(package)},
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=HANG,
         )
     said = done.stdout + done.stderr
     assert done.returncode == 1, said  # there is a file that has to be refused

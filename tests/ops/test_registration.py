@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hang import HANG
 
 CALL = """
 import torch, dcnbuild
@@ -26,7 +27,7 @@ def python(code: str, tmp_path: Path, **environment: str) -> subprocess.Complete
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=HANG,
     )
 
 

@@ -7,89 +7,19 @@ can be read, whatever they include. What it does not see: names that macros make
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tools.knowledge.cpp_functions import function_name, parameters_of
 from tools.knowledge.cpp_lines import read
-
-#: Macros that open and close namespaces, and what they stand for.
-_NAMESPACE_MACROS: Mapping[str, str] = {
-    "THRUST_NAMESPACE_BEGIN": "namespace thrust {",
-    "THRUST_NAMESPACE_END": "}",
-    "CUB_NAMESPACE_BEGIN": "namespace cub {",
-    "CUB_NAMESPACE_END": "}",
-    "_LIBCUDACXX_BEGIN_NAMESPACE_STD": "namespace cuda :: std {",
-    "_LIBCUDACXX_END_NAMESPACE_STD": "}",
-    "_CCCL_BEGIN_NAMESPACE_CUDA_STD": "namespace cuda :: std {",
-    "_CCCL_END_NAMESPACE_CUDA_STD": "}",
-    "_LIBCUDACXX_BEGIN_NAMESPACE_CUDA": "namespace cuda {",
-    "_LIBCUDACXX_END_NAMESPACE_CUDA": "}",
-    "_CCCL_BEGIN_NAMESPACE_CUDA": "namespace cuda {",
-    "_CCCL_END_NAMESPACE_CUDA": "}",
-    "_CG_BEGIN_NAMESPACE": "namespace cooperative_groups {",
-    "_CG_END_NAMESPACE": "}",
-}
-_NOT_NAMES = frozenset(
-    [
-        "if",
-        "for",
-        "while",
-        "switch",
-        "return",
-        "sizeof",
-        "alignof",
-        "decltype",
-        "noexcept",
-        "operator",
-        "throw",
-        "new",
-        "delete",
-        "const",
-        "constexpr",
-        "static",
-        "inline",
-        "virtual",
-        "explicit",
-        "friend",
-        "typename",
-        "template",
-        "class",
-        "struct",
-        "enum",
-        "union",
-        "public",
-        "private",
-        "protected",
-        "default",
-        "void",
-        "int",
-        "char",
-        "bool",
-        "float",
-        "double",
-        "long",
-        "short",
-        "unsigned",
-        "signed",
-        "auto",
-        "volatile",
-        "extern",
-        "typedef",
-        "using",
-        "namespace",
-        "static_assert",
-        "requires",
-        "concept",
-        "this",
-        "override",
-        "final",
-        "mutable",
-    ]
-)
-_ATTRIBUTE = re.compile(
-    r"__attribute__$|__declspec$|alignas$|__align__$|__launch_bounds__$|__CUDA_DEPRECATED|CUDART_DEPRECATED|"
-    r"\w*DEPRECATED\w*$|\w*_NONNULL$|\w*_ALIGN\w*$|_CCCL_\w+$|_LIBCUDACXX_\w+$|requires$|__builtin_align__$|"
-    r"__nv_\w+__$|C10_\w+_ATTR$|\w*ANNOTATE\w*$|\w*_VISIBILITY\w*$"
+from tools.knowledge.cpp_words import (
+    assigned,
+    before_base,
+    enumerators,
+    is_name,
+    plain,
+    specialised,
+    without_template,
 )
 
 
@@ -122,7 +52,7 @@ def declarations(text: str) -> Iterator[Declaration]:
         yield Declaration(
             "", macro.name, "macro", macro.parameters, "", target[1] if target else ""
         )
-    yield from _Scanner(_plain(header.tokens)).run()
+    yield from _Scanner(plain(header.tokens)).run()
 
 
 @dataclass
@@ -190,10 +120,10 @@ class _Scanner:
 
     def _is_initializer(self, statement: list[str]) -> bool:
         """Whether a brace after this opens a value, as in `int x = {1}` or `int x{1};`."""
-        words = _without_template(statement)
+        words = without_template(statement)
         if not words or self._scope_of(words) is not None or words[0] == "extern":
             return False
-        if _assigned(words) and "operator" not in words:
+        if assigned(words) and "operator" not in words:
             return True
         return ")" not in words and self._visible()
 
@@ -212,16 +142,16 @@ class _Scanner:
             rest = words[1:]
             scoped = kind == "enum" and rest[:1] in (["class"], ["struct"])
             rest = rest[1:] if scoped else rest
-            head = _before_base(rest)
+            head = before_base(rest)
             if ")" in head[-1:] or "=" in head:
                 return None
-            name = next((word for word in reversed(head) if _is_name(word)), "")
+            name = next((word for word in reversed(head) if is_name(word)), "")
             where = ("enum class" if scoped else "enum") if kind == "enum" else "class"
             return _Scope(name, where, kind != "class" or where != "class", typedef)
         return None
 
     def _open(self, statement: list[str]) -> Iterator[Declaration]:
-        words = _without_template(statement)
+        words = without_template(statement)
         scope = self._scope_of(words)
         if scope is None:
             if self._is_initializer(statement):
@@ -233,13 +163,13 @@ class _Scanner:
                 self.at += 1
             return
         visible = self._visible()
-        if visible and scope.kind != "namespace" and scope.name and not _specialised(words):
+        if visible and scope.kind != "namespace" and scope.name and not specialised(words):
             yield self._declared(scope.name, "type")
         if scope.kind in ("enum", "enum class"):
             body = self._group("{", "}")[1:-1]
             where = scope.name if scope.kind == "enum class" else ""
             if visible:
-                for name in _enumerators(body):
+                for name in enumerators(body):
                     yield self._declared(name, "enumerator", inside=where)
             yield from self._close(scope)
         else:
@@ -256,7 +186,7 @@ class _Scanner:
         if not self._visible():
             return
         for name in names:
-            if _is_name(name):
+            if is_name(name):
                 if scope.typedef:
                     yield self._declared(name, "type", target=scope.name)
                 elif self._class():
@@ -283,24 +213,24 @@ class _Scanner:
     # ---- statements
 
     def _statement(self, statement: list[str]) -> Iterator[Declaration]:
-        words = _without_template(statement)
+        words = without_template(statement)
         if not words or not self._visible():
             return
         if words[0] == "typedef":
             pointer = re.search(r"\( (?:\w+ )?\* (\w+)", " ".join(words))
-            name = pointer[1] if pointer else next((w for w in reversed(words) if _is_name(w)), "")
+            name = pointer[1] if pointer else next((w for w in reversed(words) if is_name(w)), "")
             target = words[2] if words[1:2] == ["struct"] and len(words) == 4 else ""
             if name:
                 yield self._declared(name, "type", target=target)
         elif words[0] == "using":
             if "=" in words:
                 target = "".join(words[words.index("=") + 1 :]) if len(words) < 12 else ""
-                if _is_name(words[1]):
+                if is_name(words[1]):
                     yield self._declared(words[1], "type", target=target)
-            elif words[1:2] != ["namespace"] and _is_name(words[-1]):
+            elif words[1:2] != ["namespace"] and is_name(words[-1]):
                 yield self._declared(words[-1], "name", target="".join(words[1:]))
         elif words[0] == "namespace":
-            if "=" in words and _is_name(words[1]):
+            if "=" in words and is_name(words[1]):
                 yield self._declared(words[1], "name", target="".join(words[3:]))
         elif words[0] in ("friend", "static_assert", "extern") and words[1:2] == ['"']:
             yield from self._statement(words[3:] if words[2:3] == ['"'] else words[2:])
@@ -314,15 +244,15 @@ class _Scanner:
             yield from self._variables(words)
 
     def _function(self, words: list[str]) -> Iterator[Declaration]:
-        found = _function_name(words)
+        found = function_name(words)
         if found is None:
-            if len(words) > 3 and words[1] == "(" and words[-2] == ")" and _is_name(words[-1]):
+            if len(words) > 3 and words[1] == "(" and words[-2] == ")" and is_name(words[-1]):
                 yield self._declared(words[-1], "variable")  # PyAPI_DATA(PyTypeObject) PyFrame_Type
             return
         at, parameters = found
         if at >= 2 and words[at - 1] == "::":
             return  # a definition of what was declared in a class
-        count, types = _parameters(parameters)
+        count, types = parameters_of(parameters)
         kind = "member" if self._class() else "function"
         if self._class() and words[at] == self.scopes[-1].name:
             return  # a constructor
@@ -344,194 +274,5 @@ class _Scanner:
                 if last:
                     yield self._declared(last, kind)
                     return
-            elif _is_name(word) and depth <= 0:
+            elif is_name(word) and depth <= 0:
                 last = word
-
-
-def _is_name(word: str) -> bool:
-    return (word[0].isalpha() or word[0] == "_") and word not in _NOT_NAMES
-
-
-def _plain(tokens: list[str]) -> list[str]:
-    """Tokens without attributes and their brackets, and with namespaces that macros open."""
-    changes = {word for word in set(tokens) if word in _NAMESPACE_MACROS or _ATTRIBUTE.match(word)}
-    result: list[str] = []
-    start = 0
-    while True:
-        at = next((at for at in range(start, len(tokens)) if tokens[at] in changes), len(tokens))
-        result.extend(tokens[start:at])
-        if at == len(tokens):
-            return result
-        opened = _NAMESPACE_MACROS.get(tokens[at])
-        start = at + 1
-        if opened is not None:
-            result.extend(opened.split())
-        elif tokens[start : start + 1] == ["("]:
-            start = _skip(tokens, start)
-
-
-def _skip(words: list[str], at: int) -> int:
-    """The place behind the bracket that opens at `at`."""
-    depth = 0
-    while at < len(words):
-        depth += (words[at] == "(") - (words[at] == ")")
-        at += 1
-        if not depth:
-            break
-    return at
-
-
-def _without_template(words: list[str]) -> list[str]:
-    """A statement without `template <...>`."""
-    while words[:1] == ["template"]:
-        if words[1:2] != ["<"]:
-            return []
-        depth = 0
-        at = 1
-        while at < len(words):
-            if words[at] == "(":
-                at = _skip(words, at)
-                continue
-            depth += (words[at] == "<") - (words[at] == ">")
-            at += 1
-            if not depth:
-                break
-        words = words[at:]
-    return words
-
-
-def _assigned(words: list[str]) -> bool:
-    """Whether an = stands outside of brackets, where no default argument is."""
-    depth = 0
-    for word in words:
-        depth += (word == "(") - (word == ")")
-        if word == "=" and not depth:
-            return True
-    return False
-
-
-def _before_base(words: list[str]) -> list[str]:
-    """The head of a class up to its base classes and without template arguments."""
-    head: list[str] = []
-    depth = 0
-    for word in words:
-        depth += (word == "<") - (word == ">")
-        if word == ":" and not depth:
-            break
-        if not depth and word not in ("final", ">"):
-            head.append(word)
-    return head
-
-
-def _specialised(words: list[str]) -> bool:
-    head = words[: words.index(":")] if ":" in words else words
-    return "<" in head
-
-
-def _enumerators(body: list[str]) -> Iterator[str]:
-    expected = True
-    depth = 0
-    for token in body:
-        depth += (token in "({") - (token in ")}")
-        if token == "," and not depth:
-            expected = True
-        elif expected and _is_name(token):
-            yield token
-            expected = False
-        elif expected and token not in ("(", ")"):
-            expected = False
-
-
-def _function_name(words: list[str]) -> tuple[int, list[str]] | None:
-    """(index of the name, tokens between its parentheses) of a function's head."""
-    at = 0
-    depth = 0
-    while at < len(words):
-        word = words[at]
-        if word == "operator":
-            return None
-        if word == "<" and at and _is_name(words[at - 1]):
-            depth += 1
-        elif word == ">" and depth:
-            depth -= 1
-        elif word == "(":
-            end = _skip(words, at)
-            name = words[at - 1] if at else ""
-            before = words[at - 2] if at >= 2 else ""
-            typed = (
-                before
-                and before != "~"
-                and (_is_name(before) or before in _TYPE_ENDS or before == "::")
-            )
-            macro = name.isupper() and "(" in words[end:]
-            if not depth and name and _is_name(name) and typed and not macro:
-                return at - 1, words[at + 1 : end - 1]
-            at = end
-            continue
-        elif word == ":" and not depth:
-            break
-        at += 1
-    return None
-
-
-#: What a return type can end with; ")" as in decltype(...) and PyAPI_FUNC(...).
-_TYPE_ENDS = frozenset(
-    [
-        ">",
-        "*",
-        "&",
-        ")",
-        "void",
-        "int",
-        "char",
-        "bool",
-        "float",
-        "double",
-        "long",
-        "short",
-        "unsigned",
-        "signed",
-        "auto",
-        "const",
-        "constexpr",
-    ]
-)
-
-
-def _parameters(tokens: list[str]) -> tuple[tuple[int, int], str]:
-    """((least, most) arguments, the types as a text)."""
-    parts: list[list[str]] = [[]]
-    depth = 0
-    for token in tokens:
-        if token in ("(", "{", "<"):
-            depth += 1
-        elif token in (")", "}", ">"):
-            depth -= 1
-        if token == "," and depth <= 0:
-            parts.append([])
-        else:
-            parts[-1].append(token)
-    parts = [part for part in parts if part and part != ["void"]]
-    least = 0
-    types = []
-    variadic = False
-    for part in parts:
-        if part[-1] == "." or part[:1] == ["."]:
-            variadic = True
-            continue
-        default = "=" in part or any("DEFAULT" in word or word == "__dv" for word in part)
-        least += not default
-        types.append(_type(part))
-    most = 99 if variadic else len(parts)
-    return (least, most), ", ".join(types)
-
-
-def _type(part: list[str]) -> str:
-    for stop in ("=", "__dv"):
-        if stop in part:
-            part = part[: part.index(stop)]
-    part = [word for word in part if word not in ("struct", "enum", "[]")]
-    names = [word for word in part if word[0].isalpha() or word[0] == "_"]
-    if len([word for word in names if word != "const"]) > 1 and _is_name(part[-1]):
-        part = part[:-1]
-    return re.sub(r" ?([*&<>,]|::) ?", r"\1", " ".join(part))

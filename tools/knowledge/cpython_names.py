@@ -9,9 +9,9 @@ import subprocess
 from pathlib import Path
 
 from dcnbuild.versions import numbers
-from tools.knowledge.lifetimes import Release, Row, read_header, rows
+from tools.knowledge.lifetimes import Release, read_header, rows
 from tools.knowledge.python_names import public
-from tools.knowledge.python_table import add, add_names, module_name, modules_of
+from tools.knowledge.python_table import add, add_names, is_public_row, module_name, modules_of
 from tools.knowledge.table import Source, write
 
 #: A directory with one installation for each release, as pyenv makes it.
@@ -58,7 +58,7 @@ def generate(cache: Path, target: Path) -> None:
         if "__getattr__" in modules["collections"].names:  # 3.7 to 3.9 hand out the old names by it
             for key in public(modules, "_collections_abc"):
                 add(release, f"collections.{key}", "class", "CPython")
-    write(target, list(releases), sources, [row for row in rows(releases) if _kept(row)])
+    write(target, list(releases), sources, [row for row in rows(releases) if is_public_row(row)])
 
 
 def _written_in_c(python: Path) -> dict[str, list[str]]:
@@ -83,10 +83,6 @@ def _written_in_c(python: Path) -> dict[str, list[str]]:
 
 def _is_public(name: str) -> bool:
     return not any(part.startswith("_") for part in name.split("."))
-
-
-def _kept(row: Row) -> bool:
-    return row.kind == "module" or not row.key.startswith("_")
 
 
 def generate_c(cache: Path, target: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tools.knowledge.lifetimes import Release, Row, read_header, rows
-from tools.knowledge.python_table import add, add_names, module_name, modules_of
+from tools.knowledge.lifetimes import Release, read_header, rows
+from tools.knowledge.python_table import add, add_names, is_public_row, module_name, modules_of
 from tools.knowledge.table import Source, write
 from tools.knowledge.wheels import Archive, Wheel, fetch
 
@@ -48,7 +48,7 @@ def generate(cache: Path, target: Path) -> None:
         add_names(release, modules, "numpy", _PUBLIC.fullmatch, re.compile("numpy").fullmatch)
         for key in _deprecated(texts["numpy/__init__.py"]):
             add(release, f"numpy.{key}", "attribute", "numpy")
-    write(target, list(RELEASES), sources, [row for row in rows(releases) if _kept(row)])
+    write(target, list(RELEASES), sources, [row for row in rows(releases) if is_public_row(row)])
 
 
 def _deprecated(text: str) -> list[str]:
@@ -61,10 +61,6 @@ def _deprecated(text: str) -> list[str]:
     if "__deprecated_attrs__.update" in text and "__former_attrs__" not in text:
         names += [*re.findall(r"^\s*\(\"(\w+)\", ", text, re.MULTILINE), "long", "unicode"]
     return names
-
-
-def _kept(row: Row) -> bool:
-    return row.kind == "module" or not row.key.startswith("_")
 
 
 def generate_c(cache: Path, target: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 
-from tools.knowledge.lifetimes import Found, Release
+from tools.knowledge.lifetimes import Found, Release, Row
 from tools.knowledge.python_names import Module, public, read
 
 
@@ -76,3 +76,8 @@ def add_names(
             for key in members:
                 if not key.startswith("_"):
                     add(release, f"{name}.{owner}.{key}", "member", component)
+
+
+def is_public_row(row: Row) -> bool:
+    """Whether a row belongs into a table of public names; modules do, since they were chosen before."""
+    return row.kind == "module" or not row.key.startswith("_")

@@ -41,9 +41,9 @@ def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[S
 
     Args:
         path: the lock's file, in a directory that only this user can write.
-        waiting: called once if another process holds it.
+        waiting: called once if another process holds it. What it raises ends the waiting.
 
-    Raises OSError if the file cannot be made.
+    Raises OSError if the file cannot be made, and what `waiting` raises.
     """
     places: list[tuple[Scope, Path]] = [("all", path)]
     stand_in = _stand_in(path)
