@@ -236,7 +236,11 @@ def test_a_script_may_ask_for_more_names(tmp_path: Path) -> None:
     script.write_text("import sys; print(sys.argv)\n")
     assert output_of(tmp_path, *runner, "-m", "script", "-m") == str([str(script), "-m"])
     absent = python(tmp_path, *runner, "-m", "script.nowhere")
-    assert absent.returncode == 1 and absent.stderr.count("\n") == 1 and "script.nowhere" in absent.stderr
+    assert (
+        absent.returncode == 1
+        and absent.stderr.count("\n") == 1
+        and "script.nowhere" in absent.stderr
+    )
     script.write_text("raise SystemExit(3)\n")
     assert python(tmp_path, *runner, script).returncode == 3
 
