@@ -6,10 +6,11 @@
 //
 // Convention (tests/ops/test_pool_edges.py): a sample counts within `margin` of the
 // outermost pixels, both ends included, and is clamped onto them; where it is clamped, its
-// derivative by position is zero. A RoI that is not finite, of 2^30 pixels or more, or of an image
-// that is not there, and a NaN offset, give a NaN value and a NaN gradient of the offset, and touch
-// no pixel. Positions are acc_t, and clamped once more as integers, since float does not hold every
-// integer beyond 2^24.
+// derivative by position is zero. A sample that does not count, and one whose derivative is zero,
+// pass nothing on to the offset, whatever the pixels and the upstream gradient are. A RoI that is
+// not finite, of 2^30 pixels or more, or of an image that is not there, and a NaN offset, give a
+// NaN value and a NaN gradient of the offset, and touch no pixel. Positions are acc_t, and clamped
+// once more as integers, since float does not hold every integer beyond 2^24.
 #pragma once
 
 #include <cstdint>
@@ -70,6 +71,8 @@ struct PoolSide {
   acc_t l;
 
   DCNBUILD_HD acc_t h() const { return acc_t(1) - l; }
+  /// Whether the sample's value has a derivative along the axis; where not, nothing is passed on.
+  DCNBUILD_HD bool moves() const { return high != low; }
 };
 
 template <typename acc_t>

@@ -1,4 +1,4 @@
-"""YAML as dcnbuild's own files are written: small, flat and without references.
+"""YAML as dcnbuild's own files are written: small, flat, without references and tags.
 
 A file of a few hundred bytes can stand for gigabytes (an anchor in a list in a list …) or be nested deeper than Python
 recurses. Such a file is refused while it is still a stream of events.
@@ -70,6 +70,8 @@ def _check(path: Path, text: str) -> None:
         line = event.start_mark.line + 1 if event.start_mark else 1
         if getattr(event, "anchor", None) is not None:  # of an alias too
             raise PlainYamlError(path, line, "anchors are not taken here")
+        if getattr(event, "tag", None) is not None:  # what yaml makes of `!!bool x` is a KeyError
+            raise PlainYamlError(path, line, "tags are not taken here")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):

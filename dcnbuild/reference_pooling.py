@@ -92,7 +92,7 @@ class Side(NamedTuple):
 
 
 def _side(at: Tensor, pixels: int, p: Pooling) -> Side:
-    """Clamps positions onto the outermost pixels. No derivative where they are clamped."""
+    """Clamps positions onto the outermost pixels. No derivative where there is no pixel to go on to."""
     last = max(pixels - 1, 0)
     before = at < 0
     placed = (at >= -p.margin) & (at < SIDE_LIMIT) & (pixels > 0)
@@ -101,11 +101,11 @@ def _side(at: Tensor, pixels: int, p: Pooling) -> Side:
     low = floor.long()
     beyond = low - last
     inside = placed & ((beyond < 0) | before | (beyond + (at - floor) <= p.margin))
-    distance = torch.where(inside & ~before & (beyond < 0), at - floor, 0)
     # On a pixel PS-RoI pooling has no second one, so that its derivative is zero; RoI pooling looks to the next.
-    following = (distance > 0) if p.position_sensitive else ~before
+    following = ~before & (beyond < 0) & ((at > floor) | (not p.position_sensitive))
+    distance = torch.where(inside & following, at - floor, 0)
     low = low.clamp_max(last)
-    return Side(low, (low + following).clamp_max(last), distance, inside)
+    return Side(low, low + following, distance, inside)
 
 
 def _samples(count: int, first: Tensor, size: Tensor, p: Pooling) -> Tensor:

@@ -22,6 +22,7 @@ template <typename acc_t>
 struct PoolTap {
   int64_t pixel;
   acc_t value, dy, dx;
+  bool moves_y, moves_x;  // false: the derivative is zero, whatever the pixel holds
 };
 
 /// The pixels of a bin; `placed` is false for one that has no place.
@@ -30,6 +31,7 @@ struct BinTaps {
   std::vector<PoolTap<acc_t>> taps;
   acc_t roi_height = 0, roi_width = 0;
   int64_t image = -1;
+  bool moves_y = false, moves_x = false;  // of any tap
   bool placed() const { return image >= 0; }
 };
 
@@ -55,17 +57,20 @@ struct PoolCall {
     const Bin<acc_t> bin = locate_bin<acc_t>(g, rois, roi, offset_y, offset_x, ph, pw);
     bin_taps.image = bin.image;
     bin_taps.roi_height = bin.y.roi_size, bin_taps.roi_width = bin.x.roi_size;
+    bin_taps.moves_y = bin_taps.moves_x = false;
     bin_taps.taps.clear();
     if (!bin_taps.placed()) return;
     SampleWalk<acc_t> walk(g, bin);
     PoolSample<acc_t> s;
     while (walk.next(s)) {
+      const bool y = s.y.moves(), x = s.x.moves();
+      bin_taps.moves_y |= y, bin_taps.moves_x |= x;
       const int64_t top = s.y.low * input.h, bottom = s.y.high * input.h, left = s.x.low * input.w,
                     right = s.x.high * input.w;
-      bin_taps.taps.push_back({top + left, s.y.h() * s.x.h(), -s.x.h(), -s.y.h()});
-      bin_taps.taps.push_back({top + right, s.y.h() * s.x.l, -s.x.l, s.y.h()});
-      bin_taps.taps.push_back({bottom + left, s.y.l * s.x.h(), s.x.h(), -s.y.l});
-      bin_taps.taps.push_back({bottom + right, s.y.l * s.x.l, s.x.l, s.y.l});
+      bin_taps.taps.push_back({top + left, s.y.h() * s.x.h(), -s.x.h(), -s.y.h(), y, x});
+      bin_taps.taps.push_back({top + right, s.y.h() * s.x.l, -s.x.l, s.y.h(), y, x});
+      bin_taps.taps.push_back({bottom + left, s.y.l * s.x.h(), s.x.h(), -s.y.l, y, x});
+      bin_taps.taps.push_back({bottom + right, s.y.l * s.x.l, s.x.l, s.y.l, y, x});
     }
     const acc_t share = acc_t(1) / walk.divisor();
     for (PoolTap<acc_t>& tap : bin_taps.taps) tap.value *= share, tap.dy *= share, tap.dx *= share;
@@ -162,10 +167,12 @@ void offset_gradient(const PoolCall<T, position_t>& call, const View4<const T>& 
             acc_t dy = 0, dx = 0;
             for (const PoolTap<acc_t>& tap : bin.taps) {
               const acc_t pixel = static_cast<acc_t>(plane[tap.pixel]);
-              dy += tap.dy * pixel, dx += tap.dx * pixel;
+              if (tap.moves_y) dy += tap.dy * pixel;
+              if (tap.moves_x) dx += tap.dx * pixel;
             }
             const acc_t upstream = static_cast<acc_t>(grad[c * grad_output.c]);
-            sum_y += upstream * dy, sum_x += upstream * dx;
+            if (bin.moves_y) sum_y += upstream * dy;
+            if (bin.moves_x) sum_x += upstream * dx;
           }
           acc_t* sum = sums.data() + 2 * k * cells + g.offset_cell_h(ph) * g.offset_cells_w +
                        g.offset_cell_w(pw);

@@ -254,17 +254,18 @@ __global__ void __launch_bounds__(kThreads, kPoolBlocksPerSM<scalar_t, 3>)
         static_cast<acc_t>(*output_at(grad_output, place)) * static_cast<acc_t>(g.offset_scale);
     const scalar_t* plane = channel_of(call, call.input, bin.image, place);
     acc_t dy(0), dx(0);
+    bool moves_y = false, moves_x = false;
     SampleWalk<acc_t> walk(g, bin);
     PoolSample<acc_t> s;
     while (walk.next(s)) {
       const PoolCorners<acc_t> at(s, call.input);
       const auto tl = static_cast<acc_t>(plane[at.tl]), tr = static_cast<acc_t>(plane[at.tr]),
                  bl = static_cast<acc_t>(plane[at.bl]), br = static_cast<acc_t>(plane[at.br]);
-      dy += s.x.h() * (bl - tl) + s.x.l * (br - tr);
-      dx += s.y.h() * (tr - tl) + s.y.l * (br - bl);
+      if (s.y.moves()) dy += s.x.h() * (bl - tl) + s.x.l * (br - tr), moves_y = true;
+      if (s.x.moves()) dx += s.y.h() * (tr - tl) + s.y.l * (br - bl), moves_x = true;
     }
-    sum_y += scale / walk.divisor() * bin.y.roi_size * dy;
-    sum_x += scale / walk.divisor() * bin.x.roi_size * dx;
+    if (moves_y) sum_y += scale / walk.divisor() * bin.y.roi_size * dy;
+    if (moves_x) sum_x += scale / walk.divisor() * bin.x.roi_size * dx;
   }
   for (int half = kThreads / 2; half > 0; half /= 2) {
     __syncthreads();

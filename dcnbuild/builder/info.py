@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints it; 1 without a torch to serve."""
+    """Prints it; 1 without a torch to serve. Raises ValueError for a DCNBUILD_ROUTE that is none."""
     try:
         import torch
     except (ImportError, OSError) as error:
@@ -30,6 +30,7 @@ def run(args: argparse.Namespace) -> int:
     # the operators register themselves as soon as torch is there; this is where a failure of it shows
     import dcnbuild.ops.deform_conv2d  # noqa: F401
 
+    native.forced_route()  # every call would raise for a wrong one, as this does
     native.load_registered(everything=True)
     report = {
         "schema": 1,

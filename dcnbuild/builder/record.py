@@ -72,6 +72,8 @@ class BuildRecord:
 
 def read_record(directory: Path) -> BuildRecord | None:
     """The build.json of a directory; None if there is none, or none that this version can read."""
+    if not (directory / FILE).is_file():  # opening a pipe would wait for somebody to write
+        return None
     try:
         document = json.loads((directory / FILE).read_text(encoding="utf-8"))
         libraries = {
@@ -104,6 +106,8 @@ def damage(directory: Path, library: Library, record: LibraryRecord, deep: bool)
         deep: compare the content too, not the size alone.
     """
     path = directory / library_file(library)
+    if path.exists() and not path.is_file():
+        return f"{path} is no file"
     try:
         size = path.stat().st_size
         if size != record.size:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from typing import Any
+from typing import Any, NoReturn
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dcnbuild.compat.shared import deform_conv, uniform_by_fan_in
@@ -47,11 +46,14 @@ class OldConvolution(DeformConv2d):
         groups_name: the attribute that holds the number of sets of offsets.
         both_names: "deformable_groups" is an argument too, and not an old name that is warned of.
         allows_bias: false for the v1 modules, which have none.
+        one_dtype, pad_small: as for `shared.deform_conv`.
     """
 
     groups_name = "deformable_groups"
     both_names = False
     allows_bias = True
+    one_dtype = False
+    pad_small = False
 
     def set_up(
         self,
@@ -102,6 +104,15 @@ class OldConvolution(DeformConv2d):
         return deform_conv(
             *(x, offset, mask, self.weight, self.bias, self.stride, self.padding, self.dilation),
             *(self.groups, getattr(self, self.groups_name)),
+            one_dtype=self.one_dtype,
+            pad_small=self.pad_small,
+        )
+
+    def __prepare_scriptable__(self) -> NoReturn:
+        """What `torch.jit.script` calls first; it would name an annotation."""
+        raise NotImplementedError(
+            f"TorchScript cannot compile {type(self).__module__}.{type(self).__name__}: take torch.jit.trace or "
+            "torch.export, or build dcnbuild.DCN or dcnbuild.DeformConv2d in its place and load its state_dict"
         )
 
     def extra_repr(self) -> str:
@@ -134,18 +145,11 @@ class PaddedV1(OldConvolution):
     """v1 as mmdetection and mmcv have it: no bias, and small images are padded."""
 
     allows_bias = False
+    pad_small = True
 
     def forward(self, x: Tensor, offset: Tensor) -> Tensor:  # type: ignore[override]
-        """x [N, C, H, W], offset [N, 2·G'·kh·kw, H', W'] → [N, O, H', W'].
-
-        An image smaller than the kernel is padded with zeros below and to the right, and the output cut, as in mmcv.
-        """
-        down = max(self.kernel_size[0] - x.shape[2], 0)
-        right = max(self.kernel_size[1] - x.shape[3], 0)
-        if not down and not right:
-            return self.convolve(x, offset)
-        out = self.convolve(F.pad(x, (0, right, 0, down)), F.pad(offset, (0, right, 0, down)))
-        return out[:, :, : out.shape[2] - down, : out.shape[3] - right]
+        """x [N, C, H, W], offset [N, 2·G'·kh·kw, H', W'] → [N, O, H', W']."""
+        return self.convolve(x, offset)
 
 
 class V2(OldConvolution):
@@ -161,9 +165,10 @@ class V2(OldConvolution):
 
 
 class PackedV1(PredictsOffsets, PaddedV1):
-    """v1 that predicts its offset with `conv_offset`."""
+    """v1 that predicts its offset with `conv_offset`, and pads nothing."""
 
     _version = 2
+    pad_small = False
 
     def set_up(self, *args: Any, **kwargs: Any) -> None:
         super().set_up(*args, **kwargs)

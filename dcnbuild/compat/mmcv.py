@@ -21,7 +21,7 @@ from dcnbuild.compat.mmcv_roi_pool import (
     ModulatedDeformRoIPoolPack,
     deform_roi_pool,
 )
-from dcnbuild.compat.shared import Size, as_function, deform_conv, kaiming, with_one_dtype
+from dcnbuild.compat.shared import Size, as_function, deform_conv, kaiming
 
 __all__ = [
     "DeformConv2d",
@@ -60,11 +60,9 @@ def deform_conv2d(
     """
     if bias:
         raise ValueError("deform_conv2d has no bias: bias must be False, as in mmcv")
-    cast_input, cast_weight = with_one_dtype(input, offset, weight)
-    assert cast_input is not None and cast_weight is not None
     return deform_conv(
-        *(cast_input, offset, None, cast_weight, None),
-        *(stride, padding, dilation, groups, deform_groups),
+        *(input, offset, None, weight, None, stride, padding, dilation, groups, deform_groups),
+        one_dtype=True,
     )
 
 
@@ -81,13 +79,9 @@ def modulated_deform_conv2d(
     deform_groups: int = 1,
 ) -> Tensor:
     """Deformable convolution v2, in the dtype of `offset`."""
-    cast_input, cast_mask, cast_weight, cast_bias = with_one_dtype(
-        input, offset, mask, weight, bias
-    )
-    assert cast_input is not None and cast_weight is not None
     return deform_conv(
-        *(cast_input, offset, cast_mask, cast_weight, cast_bias),
-        *(stride, padding, dilation, groups, deform_groups),
+        *(input, offset, mask, weight, bias, stride, padding, dilation, groups, deform_groups),
+        one_dtype=True,
     )
 
 
@@ -99,18 +93,11 @@ class _Mmcv(OldConvolution):
     """What mmcv's modules share: they compute in the dtype of the offset."""
 
     groups_name = "deform_groups"
+    one_dtype = True
     deform_groups: int
     # mmcv and mmdetection treat them as a Conv2d, and look at these.
     transposed = False
     output_padding = (0,)
-
-    def convolve(self, x: Tensor, offset: Tensor, mask: Tensor | None = None) -> Tensor:
-        cast_x, cast_mask, weight, bias = with_one_dtype(x, offset, mask, self.weight, self.bias)
-        assert cast_x is not None and weight is not None
-        return deform_conv(
-            *(cast_x, offset, cast_mask, weight, bias, self.stride, self.padding, self.dilation),
-            *(self.groups, self.deform_groups),
-        )
 
 
 class DeformConv2d(_Mmcv, PaddedV1):

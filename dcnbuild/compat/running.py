@@ -57,12 +57,19 @@ class _MainSpec(ModuleSpec):
 
 
 def run_as_main(run: Run) -> None:
-    """Runs it as `__main__`. The names must be installed. Raises what the script raises, and ImportError for no module."""
+    """Runs it as `__main__`. The names must be installed. Raises what the script raises, and SystemExit for no module."""
     if not run.is_module and zipfile.is_zipfile(run.target):
         runpy.run_path(run.target, run_name="__main__")  # what it spawns has no names
         return
     os.environ[VARIABLE] = json.dumps(asdict(run))
-    code, package = _load(run)
+    try:
+        code, package = _load(run)
+    except ImportError as error:
+        if not _is_absent(run.target, error):
+            raise  # by a package that was imported to look into it
+        sys.exit(f"{sys.executable}: {error}")  # as `python -m` says it
+    if run.is_module:
+        sys.argv[0] = code.co_filename
     main = ModuleType("__main__")
     _prepare(vars(main), code, package)
     sys.modules["__main__"] = main
@@ -118,8 +125,16 @@ def _load(run: Run) -> tuple[CodeType, str]:
     loader = spec.loader if spec else None
     code = loader.get_code(spec.name) if spec and isinstance(loader, InspectLoader) else None
     if spec is None or code is None:
-        raise ImportError(f"there is no module {run.target} that can be run")
+        raise ModuleNotFoundError(
+            f"there is no module {run.target} that can be run", name=run.target
+        )
     return code, spec.parent or ""
+
+
+def _is_absent(target: str, error: ImportError) -> bool:
+    """Whether it is the module to run, or a package that it would lie in, that is not there."""
+    missing = error.name or ""
+    return isinstance(error, ModuleNotFoundError) and f"{target}.".startswith(f"{missing}.")
 
 
 def script_path(given: str) -> Path | None:

@@ -6,12 +6,14 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from dcnbuild.compat.surplus import first_of_both
 from dcnbuild.nn import DeformConv2d
+from dcnbuild.ops.autocast import autocast_enabled
 from dcnbuild.ops.deform_conv2d import deform_conv2d
-from dcnbuild.ops.torch_versions import is_autocast_enabled
 
 Size = int | Sequence[int]
 
@@ -27,12 +29,35 @@ def deform_conv(
     dilation: Size,
     groups: int,
     offset_groups: int,
+    one_dtype: bool = False,
+    pad_small: bool = False,
 ) -> Tensor:
     """`dcnbuild.deform_conv2d`, and the two counts that it takes from the shapes must be those given here.
 
     With a mask, offset and mask may be larger than the output: their first values are taken, with a warning (surplus.py).
+    torch.fx traces the call as one, since shapes decide what is done here.
+
+    Args:
+        one_dtype: compute in the dtype of `offset`, as mmcv does.
+        pad_small: pad an image smaller than the kernel with zeros below and to the right, and cut the output, as mmcv's and
+            mmdetection's v1 do.
+
     Raises ValueError if a count does not fit, and what `dcnbuild.deform_conv2d` raises.
     """
+    if has_torch_function_variadic(input, offset, mask, weight, bias):
+        return handle_torch_function(
+            deform_conv, (input, offset, mask, weight, bias), input, offset, mask, weight, bias,
+            stride, padding, dilation, groups, offset_groups, one_dtype=one_dtype, pad_small=pad_small,
+        )  # fmt: skip
+    if one_dtype:
+        input, mask, weight, bias = _with_one_dtype(input, offset, mask, weight, bias)
+    down = right = 0
+    if pad_small and input.dim() == weight.dim() == offset.dim() == 4:
+        down = max(weight.shape[2] - input.shape[2], 0)
+        right = max(weight.shape[3] - input.shape[3], 0)
+    if down or right:
+        edges = (0, right, 0, down)
+        input, offset = F.pad(input, edges), F.pad(offset, edges)
     if input.dim() == weight.dim() == offset.dim() == 4:
         if input.shape[1] != groups * weight.shape[1]:
             raise ValueError(
@@ -47,9 +72,19 @@ def deform_conv(
             )
         if mask is not None:
             offset, mask = first_of_both(offset, mask, input, weight, stride, padding, dilation)
-    return deform_conv2d(
+    output = deform_conv2d(
         input, offset, weight, bias, stride=stride, padding=padding, dilation=dilation, mask=mask
     )
+    if not down and not right:
+        return output
+    return output[:, :, : output.shape[2] - down, : output.shape[3] - right]
+
+
+def _with_one_dtype(input: Tensor, offset: Tensor, *others: Tensor | None) -> tuple[Any, ...]:
+    """`input` and the others in the dtype of `offset`; under autocast that is left to autocast."""
+    if autocast_enabled(input):
+        return (input, *others)
+    return tuple(t if t is None else t.type_as(offset) for t in (input, *others))
 
 
 def as_function(call: Callable[..., Any]) -> Any:
@@ -70,17 +105,6 @@ def kaiming(module: DeformConv2d) -> None:
     nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")
     if module.bias is not None:
         nn.init.zeros_(module.bias)
-
-
-def with_one_dtype(
-    input: Tensor, offset: Tensor, *others: Tensor | None
-) -> tuple[Tensor | None, ...]:
-    """`input` and the others in the dtype of `offset`, as mmcv casts them; under autocast that is left to autocast."""
-    if is_autocast_enabled(input.device.type):
-        return (input, *others)
-    return tuple(
-        tensor if tensor is None else tensor.type_as(offset) for tensor in (input, *others)
-    )
 
 
 def fully_connected(*widths: int) -> nn.Sequential:

@@ -14,8 +14,8 @@ _FunctionDef = ast.FunctionDef | ast.AsyncFunctionDef
 def can_replace(ours: ModuleType, source: str) -> bool:
     """Whether `ours` has every class and function of the file, with the arguments that the file gives them.
 
-    `from dcn_v2 import DCN_sep` must find the file's own class; a class that is registered by a decorator, or takes an
-    argument that ours does not take, must be the file's own too. Private names and classes of `autograd.Function` are not
+    `from dcn_v2 import DCN_sep` must find the file's own class; a class that is registered, by a decorator or a call, or takes
+    an argument that ours does not take, must be the file's own too. Private names and classes of `autograd.Function` are not
     asked for, nor anything below `if`. A file that only hands on what it imports is no file to replace.
     """
     try:
@@ -24,6 +24,8 @@ def can_replace(ours: ModuleType, source: str) -> bool:
         return True
     defined = [node for node in body if isinstance(node, ast.ClassDef | _FunctionDef)]
     if not defined and _hands_on(body, ours):
+        return False
+    if any(_registers(statement, {node.name for node in defined}) for statement in body):
         return False
     return all(_has(ours, node) for node in defined if not _is_private(node)) and all(
         hasattr(ours, name) for name in _aliases(body)
@@ -35,6 +37,17 @@ def _is_private(node: ast.ClassDef | _FunctionDef) -> bool:
         ast.unparse(base).rpartition(".")[2] == "Function" for base in node.bases
     )
     return node.name.startswith("_") or is_function
+
+
+def _registers(statement: ast.stmt, names: set[str]) -> bool:
+    """Whether it gives one of the file's classes to something: `LAYERS.register("DCN", DCN)`, `LAYERS["DCN"] = DCN`."""
+    gives = isinstance(statement, ast.Expr) or (
+        isinstance(statement, ast.Assign)
+        and any(isinstance(target, ast.Subscript) for target in statement.targets)
+    )
+    return gives and any(
+        isinstance(node, ast.Name) and node.id in names for node in ast.walk(statement)
+    )
 
 
 def _hands_on(body: list[ast.stmt], ours: ModuleType) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import torch
@@ -30,13 +30,13 @@ class Attributes(NamedTuple):
 
 def integer(function: str, name: str, value: Any, meaning: str = "an int") -> int:
     """An int, or what `operator.index` makes one of, such as a numpy integer; no bool. Raises ArgumentTypeError."""
-    if isinstance(value, int | torch.SymInt) and not isinstance(value, bool):
+    if type(value) is int or isinstance(value, torch.SymInt):
         return value  # type: ignore[return-value]
     try:
-        if isinstance(value, bool):
+        if isinstance(value, bool) or getattr(value, "dtype", None) is torch.bool:
             raise TypeError
-        return operator.index(value)
-    except TypeError:
+        return int(operator.index(value))  # int() takes an enumeration's name away
+    except (TypeError, RuntimeError):  # RuntimeError: a tensor without storage
         raise ArgumentTypeError(f"{function}: {name} must be {meaning}, got {value!r}") from None
 
 
@@ -47,10 +47,10 @@ def pair(name: str, value: Any, least: int, function: str = "deform_conv2d") -> 
         ArgumentTypeError: not an int nor two ints.
         ArgumentError: an element is out of range.
     """
-    if isinstance(value, int):
+    if type(value) is int:
         elements: tuple[Any, ...] = (value, value)
-    elif isinstance(value, str) or not hasattr(value, "__len__"):
-        elements = (value, value)
+    elif isinstance(value, str | bytes | Set | Mapping) or not hasattr(value, "__len__"):
+        elements = (value, value)  # which `integer` refuses: text, or two ints in no order
     else:
         try:
             elements = tuple(value)
@@ -179,6 +179,10 @@ def parse(
             raise ArgumentTypeError(
                 f"deform_conv2d: {name} must be a tensor, got {type(tensor).__name__}"
             )
+        if tensor.is_nested or tensor.layout is not torch.strided:
+            check_dense(
+                "deform_conv2d", name, tensor
+            )  # before its shape, which a nested one has not
         rank = 1 if name == "bias" else 4
         if tensor.dim() != rank:
             raise ArgumentError(

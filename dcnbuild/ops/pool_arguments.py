@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dcnbuild.errors import ArgumentError, ArgumentTypeError
-from dcnbuild.ops.arguments import FLOATING, HALF, integer
+from dcnbuild.ops.arguments import FLOATING, HALF, check_dense, integer
 from dcnbuild.ops.autocast import autocast
 from dcnbuild.ops.torch_versions import is_compiling
 from dcnbuild.reference_pooling import Pooling
@@ -29,16 +29,31 @@ def check_integer(function: str, name: str, value: Any, least: int) -> int:
 def check_number(function: str, name: str, value: Any, positive: bool) -> float:
     """A finite float, of whatever has one; raises ArgumentTypeError or ArgumentError."""
     given = value
-    if not isinstance(value, int | float | torch.SymInt | torch.SymFloat):
-        # numpy's float32 and the like
-        value = float(value) if hasattr(type(value), "__float__") else None
-    if value is None or isinstance(value, bool):
+    if not isinstance(value, float | torch.SymInt | torch.SymFloat):
+        value = _as_float(value)
+    if value is None:
         raise ArgumentTypeError(f"{function}: {name} must be a float, got {given!r}")
     # By comparisons, which Dynamo traces for a symbolic float.
     if not -math.inf < value < math.inf or (positive and value <= 0):
         kind = "positive and finite" if positive else "finite"
         raise ArgumentError(f"{function}: {name} must be {kind}, got {value}")
     return float(value)
+
+
+def _as_float(value: Any) -> float | None:
+    """A float of what is a number, such as numpy's float32; None for a bool, text and more than one number."""
+    if (
+        isinstance(value, bool)
+        or getattr(value, "dtype", None) in (torch.bool, bool)
+        or not hasattr(type(value), "__float__")
+    ):
+        return None
+    try:
+        return float(value)
+    except OverflowError:  # an int
+        return math.inf
+    except (TypeError, ValueError, RuntimeError):  # an array; a tensor without storage
+        return None
 
 
 def check_tensors(
@@ -58,6 +73,8 @@ def check_tensors(
             raise ArgumentTypeError(
                 f"{function}: {name} must be a tensor, got {type(tensor).__name__}"
             )
+        if tensor.is_nested or tensor.layout is not torch.strided:
+            check_dense(function, name, tensor)  # before its shape, which a nested one has not
         if tensor.dim() != rank:
             raise ArgumentError(
                 f"{function}: {name} has {tensor.dim()} dimensions {tuple(tensor.shape)}, expected {rank}"

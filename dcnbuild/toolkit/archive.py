@@ -6,8 +6,11 @@ them. Owners, setuid bits, devices and pipes of an archive count for nothing.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -18,13 +21,32 @@ class UnsafeMemberError(ValueError):
     """A member that cannot be written within the directory; its text says which and why."""
 
 
+#: What a file system says to a name that it cannot have, as opposed to a full or broken disk.
+_NO_NAME = {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ELOOP}
+
+
+@contextlib.contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Raises UnsafeMemberError for a name that the file system refuses."""
+    try:
+        yield
+    except ValueError as error:  # a NUL byte
+        if isinstance(error, UnsafeMemberError):
+            raise
+        raise UnsafeMemberError(f"{name[:80]!r}: {error}") from error
+    except OSError as error:
+        if error.errno not in _NO_NAME:
+            raise
+        raise UnsafeMemberError(f"{name[:80]!r}: {error.strerror}") from error
+
+
 def write_file(target: Path, name: str, source: IO[bytes], executable: bool) -> None:
     """Writes a member as a new file, in place of what has its name.
 
     Raises UnsafeMemberError.
     """
     path = _place(target, name)
-    with path.open("xb") as file:
+    with _named(name), path.open("xb") as file:
         shutil.copyfileobj(source, file)
     path.chmod(0o755 if executable else 0o644)
 
@@ -37,7 +59,8 @@ def write_link(target: Path, name: str, leads_to: str) -> None:
     path = _place(target, name)
     if leads_to[:1] in ("", "/") or not _is_inside(path.parent / leads_to, target):
         raise UnsafeMemberError(f"{name} is a link to {leads_to}")
-    path.symlink_to(leads_to)
+    with _named(leads_to):
+        path.symlink_to(leads_to)
 
 
 def write_copy(target: Path, name: str, of: str) -> None:
@@ -48,6 +71,8 @@ def write_copy(target: Path, name: str, of: str) -> None:
     original = target / of
     if not _is_inside(original, target) or not original.is_file():
         raise UnsafeMemberError(f"{name} is a hard link to {of}, which is not there")
+    if PurePosixPath(name) == PurePosixPath(of):
+        return  # to itself: making room for it would delete it
     path = _place(target, name)
     shutil.copy(original, path)
 
@@ -62,8 +87,9 @@ def _place(target: Path, name: str) -> Path:
         raise UnsafeMemberError(f"{name} leads outside, behind a link")
     path = directory / parts[-1]
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)  # or a link would be followed
+        with _named(name):
+            directory.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)  # or a link would be followed
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         raise UnsafeMemberError(f"{name}: another member stands in its way") from error
     return path

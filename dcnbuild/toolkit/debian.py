@@ -151,17 +151,21 @@ def _unpack(
         [program("dpkg-deb", os.environ), "--fsys-tarfile", str(package)], stdout=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
-        with tarfile.open(fileobj=process.stdout, mode="r|") as members:
-            for member in members:
-                place = _place(member.name.removeprefix("./"), layout)
-                if place is None:
-                    continue
-                try:
-                    _write(members, member, place, layout, target)
-                except archive.UnsafeMemberError as error:
-                    refused.append(str(error))
-    if process.returncode != 0:
-        raise failed(what, f"dpkg-deb could not read {package}")
+        damage = ""
+        try:
+            with tarfile.open(fileobj=process.stdout, mode="r|") as members:
+                for member in members:
+                    place = _place(member.name.removeprefix("./"), layout)
+                    if place is None:
+                        continue
+                    try:
+                        _write(members, member, place, layout, target)
+                    except archive.UnsafeMemberError as error:
+                        refused.append(str(error))
+        except tarfile.TarError as error:
+            damage = str(error)
+    if process.returncode != 0 or damage:
+        raise failed(what, f"dpkg-deb could not read {package}", (damage,) if damage else ())
     return refused
 
 

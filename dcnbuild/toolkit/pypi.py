@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import lzma
 import re
 import shutil
 import sys
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -42,7 +44,12 @@ def fetch(
     root = f"nvidia/cu{numbers(version)[0]}/"
     wheels = _download(requirement, downloads, env, what)
     for wheel in wheels:
-        archive.refuse(_unpack(wheel, root, staging), wheel.name, what)
+        try:
+            refused = _unpack(wheel, root, staging)
+        # of zipfile and its decompressors: damage, a password, a method that this Python has not
+        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError) as error:
+            raise failed(what, f"{wheel} cannot be unpacked", (str(error),)) from error
+        archive.refuse(refused, wheel.name, what)
     if not (staging / "bin/nvcc").is_file():
         raise failed(what, f"the packages of {requirement} hold no {root}bin/nvcc")
     _complete(staging)

@@ -170,3 +170,18 @@ def test_two_builders_without_a_lock_do_not_break_each_other(
     assert entry.path.read_bytes() == b"library"
     assert going_on.is_dir()
     assert not abandoned.exists()
+
+
+@pytest.mark.parametrize("replaced", [FILE, "dcnbuild_cpu.so"])
+@pytest.mark.parametrize("by", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_not_waited_for(
+    root: Path, replaced: str, by: Callable[[Path], None]
+) -> None:
+    path = root / "key" / replaced
+    path.unlink()
+    by(path)
+    if replaced != FILE:  # which is compared first
+        record = LibraryRecord("hash", path.stat().st_size, "")
+        BuildRecord("0.1.0", "stable", "2.14.1", None, "gcc", {"cpu": record}).write(path.parent)
+    assert isinstance(cache.find_entry(root, "key", "cpu"), str)
+    assert list(cache.find_all(root, "key", "cpu")) == []

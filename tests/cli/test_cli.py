@@ -68,6 +68,18 @@ def test_what_ends_a_command_is_one_line(
     assert captured.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("arguments", [["info"], ["info", "--json"]])
+def test_a_wrong_route_is_said_by_info(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not the reasons for which each route of the usual order is taken or not."""
+    monkeypatch.setenv("DCNBUILD_ROUTE", "\x1bnonsense")
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1
+    assert "DCNBUILD_ROUTE is '\\x1bnonsense', expected one of prebuilt, jit, reference" in err
+
+
 def test_a_bug_is_called_one(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

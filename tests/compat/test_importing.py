@@ -233,6 +233,14 @@ def test_a_script_may_ask_for_more_names(tmp_path: Path) -> None:
     assert output_of(tmp_path, *runner, "-m", "script", "x") == "dcn_v2_forward x"
     failed = python(tmp_path, *runner, "nowhere.py")
     assert failed.returncode == 2 and "nowhere.py" in failed.stderr
+    script.write_text("import sys; print(sys.argv)\n")
+    assert output_of(tmp_path, *runner, "-m", "script", "-m") == str([str(script), "-m"])
+    absent = python(tmp_path, *runner, "-m", "script.nowhere")
+    assert (
+        absent.returncode == 1
+        and absent.stderr.count("\n") == 1
+        and "script.nowhere" in absent.stderr
+    )
     script.write_text("raise SystemExit(3)\n")
     assert python(tmp_path, *runner, script).returncode == 3
 

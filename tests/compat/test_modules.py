@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import pickle
 from typing import Any
 
 import pytest
@@ -230,6 +231,55 @@ def test_counts_that_do_not_fit_the_tensors_are_explained() -> None:
         )
     with pytest.raises(ValueError, match="offset_groups=3"):
         dcn_v2.DCN(4, 6, 3, 1, 1, deformable_groups=3)
+
+
+#: Modules that predict their offsets, and such as are given them.
+PREDICTING = [
+    dcn_v2.DCN, mmcv.DeformConv2dPack, mmcv.ModulatedDeformConv2dPack, mmdet.DeformConvPack,
+    mmdet.ModulatedDeformConvPack, modulated_deform_conv.DCN,
+]  # fmt: skip
+GIVEN = [
+    dcn_v2.DCNv2, mmcv.DeformConv2d, mmcv.ModulatedDeformConv2d, mmdet.DeformConv, mmdet.ModulatedDeformConv,
+    detectron2.DeformConv, detectron2.ModulatedDeformConv,
+]  # fmt: skip
+
+
+class _Around(nn.Module):
+    """A model with an old module somewhere inside."""
+
+    def __init__(self, module: Any) -> None:
+        super().__init__()
+        self.body = nn.ModuleList([nn.Conv2d(3, 4, 1), module(4, 4, 3, 1, 1)])
+        self.given = module in GIVEN
+        self.modulated = module in GIVEN and len(inspect.signature(module.forward).parameters) == 4
+        self.offset, self.mask = nn.Conv2d(4, 18, 3, padding=1), nn.Conv2d(4, 9, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.body[0](x)
+        offset = (self.offset(x),) if self.given else ()
+        mask = (self.mask(x).sigmoid(),) if self.modulated else ()
+        return torch.relu(self.body[1](x, *offset, *mask))
+
+
+@pytest.mark.parametrize("module", PREDICTING + GIVEN, ids=lambda m: f"{m.__module__}.{m.__name__}")
+def test_old_modules_are_traced_by_fx_and_take_meta_tensors(module: Any) -> None:
+    model, x = _Around(module), torch.rand(1, 3, 6, 5)
+    expected = model(x)
+    traced = torch.fx.symbolic_trace(model)
+    assert torch.equal(traced(x), expected)
+    traced(x).sum().backward()
+    assert model.body[1].weight.grad is not None
+    assert torch.equal(pickle.loads(pickle.dumps(traced))(x), expected)
+    on_meta = model.to("meta")(x.to("meta"))
+    assert on_meta.is_meta and on_meta.shape == expected.shape
+
+
+@pytest.mark.parametrize(
+    "module", [mmdet.DeformConv, mmcv.DeformConv2d, mmcv.ModulatedDeformConv2dPack]
+)
+def test_torchscript_is_told_what_to_do_instead(module: Any) -> None:
+    with pytest.raises(NotImplementedError, match=r"cannot compile .*torch.jit.trace"):
+        torch.jit.script(_Around(module))
 
 
 def test_torchvision_names_are_our_own() -> None:

@@ -178,6 +178,11 @@ def test_a_file_that_hands_on_is_executed(repository: Path) -> None:  # noqa: F8
         ("if __name__ == '__main__':\n    class Other: pass", True),
         ("import math\nlogger = math.log(2)\nepsilon = 1e-6", True),
         ("from .other import DCN", False),
+        # A class that the file gives to something must be there when that is asked.
+        ("class DCN: pass\nLAYERS.register_module('DCN', module=DCN)", False),
+        ("class DCN: pass\nLAYERS['DCN'] = DCN", False),
+        ("class DCN: pass\nLAYERS.update(DCN=DCN)", False),
+        ("class DCN: pass\nprint('DCN')\nsizes['a'] = 1", True),
     ],
 )
 def test_what_can_be_replaced(source: str, expected: bool) -> None:

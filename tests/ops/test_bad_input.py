@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 from typing import Any
 
@@ -280,6 +281,72 @@ def test_functions_refuse_other_layouts(name: str, layout: str) -> None:
     for function in (dcnbuild.deform_conv2d, dcnbuild.reference.deform_conv2d):
         with pytest.raises(dcnbuild.ArgumentError, match=f"deform_conv2d: {name} is of layout"):
             function(**call)
+
+
+@pytest.mark.parametrize("layout", [torch.strided, torch.jagged])
+@pytest.mark.parametrize("name", ["input", "offset", "mask", "weight", "bias"])
+def test_functions_refuse_nested_tensors(name: str, layout: torch.layout) -> None:
+    """They have no shape to be compared with anything."""
+    call = _good_call("cpu")
+    if layout is torch.jagged and call[name].dim() < 2:
+        pytest.skip("a jagged tensor has two dimensions at least")
+    call[name] = torch.nested.nested_tensor([call[name][0]], layout=layout)
+    for function in (dcnbuild.deform_conv2d, dcnbuild.reference.deform_conv2d):
+        with pytest.raises(dcnbuild.ArgumentError, match=f"deform_conv2d: {name} is a nested"):
+            function(**call)
+
+
+@pytest.mark.parametrize("spoil", [
+    torch.Tensor.to_sparse, torch.Tensor.to_mkldnn, lambda t: torch.nested.nested_tensor([t[0]]),
+])  # fmt: skip
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_poolings_refuse_other_layouts(index: int, spoil: Callable[..., torch.Tensor]) -> None:
+    tensors = [torch.zeros(1, 4, 6, 6), torch.tensor([[0.0, 0, 0, 5, 5]]), torch.zeros(1, 2, 2, 2)]
+    tensors[index] = spoil(tensors[index])
+    for call in (
+        lambda: dcnbuild.deform_roi_pool(*tensors, output_size=2),
+        lambda: dcnbuild.deform_psroi_pool(*tensors, pooled_size=2, spatial_scale=1.0),
+    ):
+        with pytest.raises(dcnbuild.ArgumentError, match="expected a strided tensor"):
+            call()
+
+
+@pytest.mark.parametrize("number", [
+    {1, 2}, {1: 1, 2: 2}, b"12", "12", True, torch.tensor(True), np.bool_(True),
+    torch.tensor(1, device="meta"), np.array([1.0, 1.0]), (1, 1, 1),
+])  # fmt: skip
+def test_what_is_no_pair_of_ints(number: Any) -> None:
+    for name in ("kernel_size", "stride", "padding", "dilation"):
+        with pytest.raises(dcnbuild.ArgumentTypeError, match=name):
+            dcnbuild.DCN(4, 4, **{"kernel_size": 3, name: number})
+
+
+@pytest.mark.parametrize("number", [
+    np.array([1.0]), np.array([1.0, 1.0]), torch.ones(2), torch.tensor(1.0, device="meta"), True,
+    torch.tensor(True), np.bool_(True), "1", None, 1j, 10**400, float("nan"),
+])  # fmt: skip
+def test_what_is_no_float(number: Any) -> None:
+    x, rois = torch.zeros(1, 4, 6, 6), torch.tensor([[0.0, 0, 0, 5, 5]])
+    for name in ("spatial_scale", "gamma"):
+        with pytest.raises(dcnbuild.ArgumentError, match=name):
+            dcnbuild.deform_roi_pool(x, rois, output_size=1, **{name: number})
+
+
+def test_integers_of_other_kinds_become_ints() -> None:
+    class Size(enum.IntEnum):
+        ONE = 1
+
+    layer = dcnbuild.DCN(Size.ONE, np.int8(1), torch.tensor(3), Size.ONE, np.array([1, 1]))
+    sizes = (
+        layer.in_channels,
+        layer.out_channels,
+        *layer.kernel_size,
+        *layer.stride,
+        *layer.padding,
+    )
+    assert [(type(size), size) for size in sizes] == [
+        (int, size) for size in (1, 1, 3, 3, 1, 1, 1, 1)
+    ]
 
 
 @pytest.mark.parametrize("name", ["input", "offset", "mask", "weight", "bias"])

@@ -391,6 +391,31 @@ def test_a_roi_without_a_place_has_no_part_in_the_gradient_of_the_input(
         assert (grad == 0).all()
 
 
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("what", ["upstream", "pixels"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_sample_without_a_derivative_passes_nothing_on(
+    what: str, value: float, function: str, device: str
+) -> None:
+    """Along x the samples of one RoI lie inside, those of the others outside or where they are clamped; along y inside."""
+    psroi = PoolCase("deform_psroi_pool", (1.0, 1, 1, 1, 1, 1.0), 1)
+    roi = PoolCase("deform_roi_pool", ([1, 1], 1.0, 1, 0.5), 1)
+    for case, inside, others, rows in (
+        (psroi, (1, 1), [(0, 0), (3, 3), (-1, -1), (4, 4), (900, 910)], (1, 1)),
+        (roi, (0, 2), [(-1.5, 0.5), (2.5, 4.5), (2.75, 4.75), (-90, -80)], (0, 2)),
+    ):
+        for columns in (inside, *others):
+            x = torch.full((1, 2, 3, 3), value if what == "pixels" else 1.0, device=device)
+            rois = torch.tensor([[0.0, columns[0], rows[0], columns[1], rows[1]]], device=device)
+            offset = torch.zeros(1, 2, 1, 1, device=device, requires_grad=True)
+            output = getattr(case, function)(x, rois, offset)
+            upstream = torch.full_like(output, value if what == "upstream" else 1.0)
+            (grad,) = torch.autograd.grad(output, offset, upstream)
+            assert grad[0, 0].isnan() == (columns == inside), (case.operator, columns)
+            counts = columns in (inside, others[0], others[1])
+            assert grad[0, 1].isnan() == counts, (case.operator, columns)
+
+
 @pytest.mark.parametrize("kind", ["psroi", "roi"])
 def test_whole_numbers_of_every_kind(kind: str) -> None:
     call, good = _good_call(kind, "cpu")
