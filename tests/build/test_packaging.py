@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ from packaging.specifiers import SpecifierSet
 
 from dcnbuild import native
 from dcnbuild.builder.record import read_record
+from dcnbuild.own_requirements import BUILD
 
 ROOT = Path(__file__).resolve().parents[2]
 NVIDIA = re.compile(r"lib(cu|nv)")
@@ -271,13 +273,13 @@ ASK = "from dcnbuild.builder import backend; print(backend.get_requires_for_buil
 
 
 def ask(python: Path, checkout: Path, tmp_path: Path) -> str:
-    import setuptools
-
     overlay = tmp_path / "overlay"
     overlay.mkdir()
-    origin = Path(setuptools.__file__).parents[1]
-    for path in [*origin.glob("setuptools*"), origin / "_distutils_hack"]:
-        (overlay / path.name).symlink_to(path)
+    for requirement in BUILD:  # what pip puts there
+        files = importlib.metadata.files(requirement.project) or ()
+        for name in {file.parts[0] for file in files if file.parts[0] != ".."}:
+            place = importlib.metadata.distribution(requirement.project).locate_file(name)
+            (overlay / name).symlink_to(str(place))
     hide = "sys.path[:] = [entry for entry in sys.path if 'site-packages' not in entry]"
     script = f"import sys; {hide}; sys.path.append({str(overlay)!r}); {ASK}"
     return run([python, "-c", script], checkout).strip().splitlines()[-1]

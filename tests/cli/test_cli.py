@@ -194,7 +194,7 @@ def test_a_script_that_compat_runs_is_left_alone(
     script.write_text("import sys\nprint(sys.argv[1:], '\\x1b[1m')\nraise KeyboardInterrupt\n")
     import dcnbuild.compat.__main__ as compat
 
-    monkeypatch.setattr(compat, "install", lambda *names: None)
+    monkeypatch.setattr(compat, "install", lambda *names, without=(): None)
     monkeypatch.setattr(sys, "argv", ["dcnbuild"])
     monkeypatch.setattr(sys, "path", list(sys.path))
     with pytest.raises(KeyboardInterrupt):
