@@ -70,6 +70,19 @@ def test_the_list_that_pip_reads_is_ours() -> None:
                 assert all(f'"{item}"' in line for item in BUILD)
 
 
+def test_every_action_of_a_workflow_is_named_by_its_commit() -> None:
+    """A tag can be moved to other code; a commit cannot."""
+    uses = [
+        line.strip()
+        for workflow in (ROOT / ".github" / "workflows").glob("*.yml")
+        for line in workflow.read_text().splitlines()
+        if re.match(r"\s*(?:- )?uses:", line)
+    ]
+    assert uses
+    named = re.compile(r"(?:- )?uses: [\w.-]+(?:/[\w.-]+)+@[0-9a-f]{40} # v\d[\d.]*")
+    assert [line for line in uses if not named.fullmatch(line)] == []
+
+
 def test_every_module_that_the_package_imports_is_required() -> None:
     """Beside Python's own, torch's family, what an extra brings, and counters that import dcnbuild's hooks themselves."""
     known = {item.module for item in RUN} | {"torch", "dcnbuild", "setuptools"}
