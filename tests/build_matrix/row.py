@@ -177,7 +177,7 @@ class Row:
             return
         self.result.toolkit = self.result.toolkit or found["cuda"]["toolkit"]
         compiled_by = str(found["cuda"]["toolkit"])
-        if architectures is not None and f"CUDA {self.pair.toolkit} " not in compiled_by:
+        if architectures is not None and compiled_by != f"CUDA {self.pair.toolkit}":
             raise Failed(f"compiled by {compiled_by}, the row names CUDA {self.pair.toolkit}")
         build.architectures = tuple(found["cuda"]["architectures"])
         expected = tuple(found["cuda"]["recorded"]) if architectures is None else architectures
