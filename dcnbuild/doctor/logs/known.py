@@ -43,6 +43,21 @@ def last_toolkit(architecture: int) -> str | None:
     return rows[-1].version if rows and rows[-1] != table().cuda[-1] else None
 
 
+def last_before(since: str) -> str:
+    """The release before one at which a name went: "CUDA 12" → ", the last is CUDA 11.8"."""
+    product, _, version = since.partition(" ")
+    rows = table().cuda if product == "CUDA" else table().torch
+    all_of_it = [getattr(row, "newest", None) or getattr(row, "version", "") for row in rows]
+    older = [item for item in all_of_it if numbers(item) < numbers(version)]
+    return f", the last is {product} {older[-1]}" if older else ""
+
+
+def toolkit_for_gcc(gcc: int, above: str) -> str | None:
+    """The first CUDA release newer than `above` that accepts a gcc; None if there is none."""
+    fitting = (row.version for row in table().cuda if row.gcc >= gcc)
+    return next((item for item in fitting if numbers(item) > numbers(above or "0")), None)
+
+
 def newest_architecture(toolkit: str) -> int | None:
     """The newest architecture that a CUDA release compiles for."""
     row = cuda_release(toolkit)

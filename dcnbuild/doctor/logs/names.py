@@ -99,6 +99,9 @@ def gone(name: str, owner: str = "") -> Gone | None:
         if found:
             return Gone(*found)
     entries = _entries(name, owner)
+    like = next((row for row in _table()["gone_like"] if re.fullmatch(row[0], name)), None)
+    if like and not owner and not any(entry.removed is None for entry in entries):
+        return Gone(like[1], re.sub(like[0], like[2], name))
     if not entries or not all(entry.removed for entry in entries):
         return None
     entry = entries[0]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dcnbuild.compatibility import cxx_standard, newest_compiler
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fix import Fix
-from dcnbuild.doctor.logs import names
+from dcnbuild.doctor.logs import known, names
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.logs.rules_source import port
 
@@ -22,7 +22,15 @@ def _newest(hit: Hit) -> int | None:
     if hit["below"]:
         return int(hit["below"]) - 1
     toolkit = hit["cuda"] or hit["toolkit"]
-    return newest_compiler(toolkit, "gcc") if toolkit else None
+    newest = newest_compiler(toolkit, "gcc") if toolkit else None
+    have = hit["version"] or hit["gcc"]
+    # where nvcc accepts a gcc by its number it may still not parse its headers
+    return min(newest or 99, int(have) - 1) if have and _unparsed(hit) else newest
+
+
+def _unparsed(hit: Hit) -> bool:
+    """Whether nvcc failed on a header of gcc, and not on its version number."""
+    return "GNU version" not in hit.text and "by CUDA" not in hit.text
 
 
 def _too_new_cause(hit: Hit) -> str:
@@ -37,15 +45,25 @@ def _too_new_cause(hit: Hit) -> str:
 
 
 def _too_new_fix(hit: Hit) -> Iterator[Fix]:
-    newest = _newest(hit)
+    newest, have = _newest(hit), hit["version"] or hit["gcc"]
     if newest is not None:
         yield fixes.use_gcc(newest)
     elif "parameter packs" in hit.text:
         yield fixes.use_gcc(10)
-        yield fixes.say("gcc 10 is the last that CUDA before 11.7 takes, or a newer CUDA toolkit")
+        yield fixes.say("gcc 10 is the last that CUDA before 11.7 takes")
     else:
         yield fixes.command("gcc", "--version")
         yield fixes.command("nvcc", "--version")
+    toolkit = known.toolkit_for_gcc(
+        int(have or 0) + _unparsed(hit), hit["cuda"] or hit["toolkit"]
+    )
+    if have and toolkit:
+        yield fixes.say(f"or keep gcc {have}, with a newer CUDA toolkit, {toolkit} or newer:")
+        yield fixes.use_toolkit(toolkit)
+    elif newest is None or not have:
+        yield fixes.say("or a newer CUDA toolkit, which accepts a newer gcc")
+    if "intrin.h" in hit.text:
+        yield fixes.say("or keep immintrin.h and what includes it out of .cu files")
 
 
 def _too_old_cause(hit: Hit) -> str:

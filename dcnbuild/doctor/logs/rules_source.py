@@ -8,7 +8,7 @@ from functools import partial
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fix import Fix
-from dcnbuild.doctor.logs import names
+from dcnbuild.doctor.logs import advice, known, names
 from dcnbuild.doctor.logs.owner import Owner, owner
 from dcnbuild.doctor.logs.rule import Hit
 
@@ -124,7 +124,7 @@ def _gone_fix(hit: Hit) -> Iterator[Fix]:
     assert found is not None
     yield from _replace(hit, name, scope, found.today)
     if found.since.startswith(("CUDA", "torch")):
-        yield fixes.say(f"or build with a release before {found.since}")
+        yield fixes.say(f"or build with a release before {found.since}{known.last_before(found.since)}")
 
 
 def _is_gone_from(hit: Hit, product: str) -> bool:
@@ -193,7 +193,14 @@ def _bound(hit: Hit) -> str:
     text = hit.around(before=12, after=3)
     if re.search(r"torch[/\\]include|pybind11", text):
         return "the torch (its pybind11)" if "torch" in text else "pybind11"
-    return "what Cython generated" if "__pyx" in text or "Pyx" in text else "the source"
+    return "what Cython generated" if _CYTHON.search(text) else "the source"
+
+
+#: What shows that Cython wrote a C file: its own names, and names of Python that hardly anything else uses.
+_CYTHON = re.compile(
+    r"__pyx|Pyx|cython|longintrepr|ob_digit|tp_print|curexc_|use_tracing|exc_type|_PyGen_Send|_PyUnicode_Ready"
+    r"|_PyThreadState_UncheckedGet|_PyLong_AsByteArray|_PyObject_GetBuiltin|ma_version_tag|\w\.c:\d{4,5}:"
+)
 
 
 def _python_fix(hit: Hit) -> Iterator[Fix]:
@@ -208,10 +215,12 @@ def _python_fix(hit: Hit) -> Iterator[Fix]:
         yield fixes.say(f"{first.get(since, 'a newer torch')} knows this Python:")
         yield fixes.install_torch()
     elif "Cython" in _bound(hit):
+        if hit["package"]:
+            yield fixes.say("a newer release, whose C files a newer Cython wrote:")
+            yield fixes.pip_install(hit["package"], options=("--upgrade",))
+        yield fixes.say("or write the C files anew, delete the old .c or .cpp file and build:")
         yield fixes.pip_install("cython>=3.0.11", options=("--upgrade",))
-        yield fixes.say(
-            "then let it generate the C files anew: delete the old .c and .cpp files and build"
-        )
+        yield advice.build(hit)
     else:
         yield fixes.say("a newer release of the source, it names the Pythons that it is for")
     yield fixes.say(f"or an older Python, {before}:")
