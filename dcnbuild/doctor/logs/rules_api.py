@@ -7,14 +7,15 @@ from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fix import Fix
-from dcnbuild.doctor.logs.advice import ASK_TORCH, install
+from dcnbuild.doctor.logs.advice import ASK_TORCH, build, install
 from dcnbuild.doctor.logs.owner import owner
 from dcnbuild.doctor.logs.rule import Hit
-from dcnbuild.knowledge import Entry, numpy, python, torch_python
+from dcnbuild.knowledge import Entry, numpy, python, setuptools, torch_python
 from dcnbuild.versions import numbers
 
 #: Other rules know more of these.
-_LEFT_OUT = re.compile(r"torch\._six|torch\.utils\.ffi|distutils|setuptools|pkg_resources|torch$")
+_LEFT_OUT = re.compile(r"torch\._six|torch\.utils\.ffi|distutils|setuptools$|pkg_resources|torch$")
+_TABLES = {"torch": torch_python, "numpy": numpy, "setuptools": setuptools}
 _FRAME = re.compile(r"File \"([^\"]{1,300})\", line \d+")
 
 
@@ -29,13 +30,14 @@ def _entry(hit: Hit) -> Entry | None:
     if not name or _LEFT_OUT.match(name) or hit["partial"] or "circular import" in hit.text:
         return None
     top = name.split(".")[0]
-    table = {"torch": torch_python, "numpy": numpy}.get(top, python)
+    table = _TABLES.get(top, python)
     found = [entry for entry in table.find(name) if entry.name == name]
     return next((entry for entry in found if entry.removed or entry.added), None)
 
 
 def _product(hit: Hit) -> str:
-    return {"torch": "torch", "numpy": "numpy"}.get(_name(hit).split(".")[0], "Python")
+    top = _name(hit).split(".")[0]
+    return top if top in _TABLES else "Python"
 
 
 def _gone(hit: Hit, entry: Entry) -> bool:
@@ -81,9 +83,11 @@ def _fix(hit: Hit) -> Iterator[Fix]:
         yield fixes.pip_install(asker, options=("--upgrade",))
     elif gone:
         yield fixes.command("grep", "-rn", entry.name.rpartition(".")[2], operands=(".",))
-    if product == "numpy":
-        yield fixes.say("or the other numpy:")
-        yield install(hit, f"numpy<{entry.removed}" if gone else f"numpy>={entry.added}")
+    if product in ("numpy", "setuptools"):
+        yield fixes.say(f"or the other {product}:")
+        yield install(hit, f"{product}<{entry.removed}" if gone else f"{product}>={entry.added}")
+        if product == "setuptools":
+            yield build(hit)
     elif product == "torch":
         yield ASK_TORCH
         if gone:

@@ -10,6 +10,7 @@ from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.logs import known
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.logs.rules_source import port
+from dcnbuild.versions import numbers
 
 
 def _std_cause(hit: Hit) -> str:
@@ -18,9 +19,18 @@ def _std_cause(hit: Hit) -> str:
     return f"{nvcc} is too old to know -std={hit['name']}."
 
 
+#: The first CUDA whose nvcc knows a C++ standard, and the standard before it.
+#: Source: the release notes of CUDA 9.0, 11.0 and 12.0.
+_FIRST_WITH = {"14": ("9.0", "11"), "17": ("11.0", "14"), "20": ("12.0", "17")}
+
+
 def _std_fix(hit: Hit) -> Iterator[Fix]:
+    standard = {"1y": "14", "1z": "17", "2a": "20"}.get(hit["name"][-2:], hit["name"][-2:])
+    first, lower = _FIRST_WITH.get(standard, ("13.0", "17"))
+    yield fixes.say(f"CUDA {first} is the first that knows it, with such a toolkit or a newer one:")
+    yield fixes.use_toolkit(first if numbers(first) >= (11,) else None)
     yield fixes.command("nvcc", "--version")
-    yield fixes.use_toolkit()
+    yield fixes.say(f"or, where the source allows it, compile the .cu files with -std=c++{lower}")
     if hit.get("nvcc_path") == "/usr/bin/nvcc":
         yield fixes.say("/usr/bin/nvcc is the one of the distribution:")
         yield fixes.command("apt-get", "remove", "nvidia-cuda-toolkit", root=True)
@@ -34,9 +44,19 @@ def _option_cause(hit: Hit) -> str:
 
 
 def _assembler_fix(hit: Hit) -> Iterator[Fix]:
-    target = re.search(r"\.target sm_(\d{2,3})\w? or higher", hit.match.group())
-    if target is not None:
-        yield fixes.set_env("TORCH_CUDA_ARCH_LIST", known.listed(int(target[1])) + "+PTX")
+    wanted = re.search(r"\d{2,3}", hit["arch"] or "")
+    if wanted is not None:
+        yield fixes.say(f"compile for {hit['arch']} and newer only, older GPUs cannot run it:")
+        yield fixes.set_env("TORCH_CUDA_ARCH_LIST", known.listed(int(wanted[0])) + "+PTX")
+    else:
+        yield fixes.say("compile only for the architectures that the kernel was written for:")
+        yield fixes.ask_gpus()
+        yield fixes.say(
+            "code for sm_90a or sm_100a runs on that architecture alone, wgmma on sm_90a, tcgen05 on sm_100a"
+        )
+    yield fixes.say("or a newer CUDA toolkit, whose ptxas knows newer instructions:")
+    yield fixes.command("nvcc", "--version")
+    yield fixes.say("or guard the code: if defined __CUDA_ARCH__ and __CUDA_ARCH__ at least that")
 
 
 #: Temporary files in a directory of one's own.

@@ -318,3 +318,47 @@ def _module_missing_fix(hit: Hit) -> Iterable[Fix]:
         fixes.command("python", "-c", "import sys; print(sys.executable)"),
         install(hit, package_of(hit["module"])),
     )
+
+
+# -- wheels ---------------------------------------------------------------------------------------------
+
+
+def _of_tag(tag: str) -> str:
+    """The Python of a wheel's tag: "cp310" → "3.10", "" for one that names none."""
+    found = re.match(r"cp(3)(\d{1,2})", tag)
+    return f"{found[1]}.{found[2]}" if found else ""
+
+
+def _running(hit: Hit) -> str:
+    """The Python that the log shows beside the wheel's, "" if it shows none."""
+    text = hit.around(before=30, after=10).replace(hit["name"], "")
+    found = re.search(r"\b[Pp]ython[ -]?(3\.\d{1,2})|cp(3)(\d{1,2})\b", text)
+    return (found[1] or f"{found[2]}.{found[3]}") if found else ""
+
+
+def wheel_cause(hit: Hit) -> str:
+    """What the wheel's name says that it is for."""
+    python, have = _of_tag(hit["python"]), _running(hit)
+    parts = [f"Python {python}" if python else "", hit["platform"]]
+    meant = " and ".join(filter(None, parts)) or "another Python or system"
+    this = f" than this Python {have}" if have and have != python else ""
+    return f"{hit['name']} is for {meant}: another Python, CPU or system{this}."
+
+
+def wheel_fix(hit: Hit) -> Iterator[Fix]:
+    """The matching wheel, or the Python that the wheel is for."""
+    python, have = _of_tag(hit["python"]), _running(hit)
+    tag = f"cp{have.replace('.', '')}" if have else "cp and the version of your Python"
+    yield fixes.command(
+        "python", "-c", "import sys, sysconfig; print(sys.version, sysconfig.get_platform())"
+    )
+    yield fixes.say(f"take the matching wheel, whose name has {tag} and this platform")
+    if re.search(r"-(?:win|linux|macosx|manylinux)", "-" + hit["platform"]):
+        yield fixes.say(
+            "linux_x86_64 is for Linux on Intel and AMD, aarch64 and arm64 for ARM, win_amd64 for Windows"
+        )
+    if python:
+        yield fixes.say(f"or make an environment with Python {python}, for which this wheel is:")
+        yield fixes.command("conda", "create", "-n", f"py{python.replace('.', '')}", f"python={python}")
+    yield fixes.say("an old pip knows fewer platforms, such as manylinux_2_28:")
+    yield fixes.pip_install("pip", options=("--upgrade",))

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator
 from dcnbuild.compatibility import cuda_release
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fix import Fix
-from dcnbuild.doctor.logs import known
+from dcnbuild.doctor.logs import extensions, known
 from dcnbuild.doctor.logs.advice import ASK_TORCH, rebuild
+from dcnbuild.doctor.logs.owner import owner
 from dcnbuild.doctor.logs.rule import Hit
+from dcnbuild.knowledge import modules
 
-#: What a newer driver is installed with.
 _LIST = "TORCH_CUDA_ARCH_LIST"
 _FRAME = re.compile(r"File \"([^\"]{1,300})\", line \d+")
 
@@ -184,3 +185,27 @@ def _cpu_only_torch_fix(hit: Hit) -> Iterable[Fix]:
             hit["toolkit"] or "12.8",
         ),
     )
+
+
+def not_compiled_cause(hit: Hit) -> str:
+    """Whose compiled part has no CUDA, as far as the traceback shows it."""
+    found = owner(_used(hit))
+    what = found.name if found.kind == "package" else "The extension"
+    return f"{what} was compiled without its CUDA part: its setup.py saw no GPU or no nvcc when it was built."
+
+
+def not_compiled_fix(hit: Hit) -> Iterator[Fix]:
+    """Builds it with CUDA, in the way of its own project where the table has it."""
+    yield fixes.command("nvcc", "--version")
+    frame = _used(hit)
+    found = owner(frame)
+    rows = modules.find(found.name.replace("-", "_")) if found.kind == "package" else []
+    if not rows:
+        yield fixes.say("for a setup.py that asks torch.cuda.is_available:")
+        yield fixes.set_env("FORCE_CUDA", "1")
+        yield from rebuild(hit, frame)
+        return
+    yield fixes.pip("uninstall", "-y", operands=(found.name,))
+    yield fixes.say("without an older wheel out of the cache of pip:")
+    yield fixes.pip("cache", "remove", operands=(found.name,))
+    yield from extensions.build(extensions.Extension(rows[0].project, found.name, rows[0]), hit, frame)
