@@ -11,6 +11,7 @@ from dcnbuild.doctor.logs.registry import RULES
 from dcnbuild.doctor.logs.rule import Hit, Level
 from dcnbuild.doctor.parse import SHAPES, Log, Reading, Record, decode
 from dcnbuild.doctor.parse.outcome import Outcome
+from dcnbuild.doctor.parse.quoted import quoted
 from dcnbuild.environment.facts import Facts
 
 #: Stems that many messages have in common: most literal parts of shapes and patterns contain one.
@@ -229,7 +230,9 @@ def _candidates(log: Log) -> list[int]:
     if not everything.isascii():
         foreign = [line for line in different if not line.isascii()]
         wanted.update([line for line in foreign if _FOREIGN_SCRIPT.search(line)])
-    return [number for number, line in enumerate(log.lines) if line in wanted]
+    shown = quoted(log)
+    lines = enumerate(log.lines)
+    return [number for number, line in lines if line in wanted and number not in shown]
 
 
 def _standing(log: Log, found: Matches) -> Matches:

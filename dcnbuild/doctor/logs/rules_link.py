@@ -8,7 +8,7 @@ from pathlib import PureWindowsPath
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fix import Fix
-from dcnbuild.doctor.logs import names
+from dcnbuild.doctor.logs import libraries, names
 from dcnbuild.doctor.logs.advice import ASK_TORCH, system_package
 from dcnbuild.doctor.logs.rule import Hit
 
@@ -89,6 +89,11 @@ _REFERENCES = (
         "the device link",
         "relocatable device code wants nvcc -dlink, or CUDA_SEPARABLE_COMPILATION",
     ),
+    (
+        r"(?:\w+ )?(?:c10|at)::cuda::",
+        "libc10_cuda and libtorch_cuda",
+        "CUDAExtension links them, CppExtension does not, and the torch has to be one with CUDA",
+    ),
     (r"cublas[A-Z]", "libcublas", "add -lcublas"),
     (r"cusparse[A-Z]", "libcusparse", "add -lcusparse"),
     (r"cusolver[A-Z]", "libcusolver", "add -lcusolver"),
@@ -153,6 +158,13 @@ def _reference_fix(hit: Hit) -> Iterator[Fix]:
         yield fixes.say(
             "compile with -D_GLIBCXX_USE_CXX11_ABI=0 where it prints False, =1 where True"
         )
+    elif not known and "::" not in symbol.split("(")[0]:
+        name = re.sub(r"^_Z\d+|\W.*", "", libraries.demangle(symbol))
+        yield fixes.command("grep", "-rn", "-e", name, operands=(".",))
+        yield fixes.say(
+            "the .cu or .cpp file that defines it has to be among the sources, a .cu file with CUDAExtension"
+        )
+        yield fixes.say("where a file of C defines it, declare it extern C in C++")
     if hit.context.windows:
         yield fixes.command("findstr", "/n", "sources", operands=("setup.py",))
     else:

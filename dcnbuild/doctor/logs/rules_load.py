@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fix import Fix
-from dcnbuild.doctor.logs import libraries
+from dcnbuild.doctor.logs import libraries, names
 from dcnbuild.doctor.logs.advice import ASK_TORCH, install, rebuild, system_package
 from dcnbuild.doctor.logs.owner import owner
 from dcnbuild.doctor.logs.rule import Hit
@@ -26,6 +26,10 @@ GCC_OF_GLIBCXX = {
 def _library_cause(hit: Hit) -> str:
     found, loader = libraries.library(hit["name"]), loader_of(hit)
     who = {"torch": "torch", "package": loader.name}.get(loader.kind, "What is imported")
+    if loader.kind == "unknown":
+        around = hit.around(before=14, after=4)
+        rows = names.table("built_for").items()
+        who = next((name for name, row in rows if re.search(row["shows"], around)), who)
     if found.owner == "driver":
         return f"{found.name} is a part of the NVIDIA driver, which is not installed here, or not handed into the container."
     if found.owner == "cuda":
@@ -40,13 +44,41 @@ def _library_cause(hit: Hit) -> str:
     )
 
 
+def _releases(hit: Hit) -> Iterator[Fix]:
+    """The releases of a package for each CUDA, where it is one that is built for one CUDA."""
+    around = hit.around(before=14, after=4)
+    for package, row in names.table("built_for").items():
+        if re.search(row["shows"], around):
+            for cuda, requirement in row.items():
+                if cuda != "shows":
+                    yield fixes.say(f"the release of {package} for CUDA {cuda}:")
+                    yield install(hit, requirement)
+            return
+
+
+def cuda_dll_fix(hit: Hit) -> Iterator[Fix]:
+    """The CUDA or the release of the package that a DLL of CUDA tells of."""
+    number = hit["number"][:2]
+    major = number if number in ("11", "12", "13") else "12"
+    yield fixes.say(f"a program on PATH sees it: CUDA {major}, or the library of the wheels:")
+    if "cudnn" in hit["name"]:
+        yield install(hit, f"nvidia-cudnn-cu12=={hit['number'][:1]}.*")
+    else:
+        yield fixes.use_toolkit()
+    yield from _releases(hit)
+    yield fixes.say("in Python, import torch first: it brings the DLLs of its own CUDA")
+    yield ASK_TORCH
+
+
 def _library_fix(hit: Hit) -> Iterator[Fix]:
     found, loader = libraries.library(hit["name"], cuda_of_log(hit)), loader_of(hit)
     if found.owner == "driver":
         yield from _driver_fix(hit)
     elif found.owner == "cuda":
         yield ASK_TORCH
-        if loader.kind in ("package", "own"):
+        releases = list(_releases(hit))
+        yield from releases
+        if loader.kind in ("package", "own") and not releases:
             yield fixes.say("built for this torch and its CUDA:")
             yield from rebuild(hit, for_loader(hit, loader))
         if found.pip:
@@ -81,7 +113,8 @@ def _library_fix(hit: Hit) -> Iterator[Fix]:
     elif found.pip:
         yield install(hit, found.pip)
     else:
-        yield fixes.command("apt-file", "search", operands=(found.name,))
+        releases = list(_releases(hit))
+        yield from releases or [fixes.command("apt-file", "search", operands=(found.name,))]
 
 
 def _driver_fix(hit: Hit) -> Iterator[Fix]:

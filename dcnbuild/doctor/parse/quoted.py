@@ -1,0 +1,45 @@
+"""Lines that show another text: a history, a difference, a document, a list of tests. Nothing failed there.
+
+`git log` prints "Fix error: command 'gcc' failed", and no compiler stopped.
+"""
+
+from __future__ import annotations
+
+import re
+
+from dcnbuild.doctor.parse.text import Log
+
+#: One line that says of itself that it quotes.
+_LINE = re.compile(
+    r"^[*|\\/_ ]*(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,40} (?:\([^)]*\) )?\S"  # git log --oneline
+    r"|^stash@\{\d+\}: "
+    r"|^[\w./-]+\.(?:md|rst|html|ipynb|ya?ml|json|tsv|csv|py|toml)[:-]\d+[:-](?!.*\berror: )"  # grep -n
+    r"|^<(?:Module|Package|Dir|Class|Function|TestCaseFunction|DoctestItem) "  # pytest --collect-only
+    r"|^\S+::\S.*(?:PASSED|SKIPPED|XFAIL|XPASS)\b|^\S+\.py::\S.*\]$|\.\.\. (?:ok|skipped\b.*)$"
+    r"|^[-*+] (?:[Ff]ix|[Aa]dd|[Hh]andle|[Ww]ork around|[Ii]mprove|[Ss]upport|[Rr]emove|[Ee]xplain|[Dd]etect)(?:e[ds]|s)?\b"
+    r"|\babout \d+ (?:minute|hour|day|month|year)s? ago$"  # gh issue list
+)
+#: (what begins a passage, what each of its lines looks like)
+_PASSAGES = (
+    (re.compile(r"^commit [0-9a-f]{6,40}\b"), re.compile(r"^(?:Author|Date|Merge|Commit\w*|AuthorDate): |^ {4}|^\s*$")),
+    (re.compile(r"^@@ -\d+(?:,\d+)? \+\d+"), re.compile(r"^[-+ ]|^\\ No newline|^\s*$")),
+    (
+        re.compile(
+            r"^[^\n$#%>]{0,80}[$#%>] ?(?:git (?:--no-pager )?(?:log|show|diff|blame|stash list|grep|shortlog|tag)\b"
+            r"|gh (?:issue|pr|release) |(?:cat|head|tail|less|more|bat)\b[^|>]*\.(?:md|rst|html|py|cpp|cu|h|ya?ml)\s*$"
+            r"|(?:grep|rg|ag)\b(?![^|]*\.(?:log|txt|err|out)\b)[^|]*$|[^|]*pytest .*--co)"
+        ),
+        re.compile(r"^(?!\S{0,80}[$#%>] |\(\w[\w.-]*\) \S*[$#%>] )"),
+    ),
+)  # fmt: skip
+
+
+def quoted(log: Log) -> set[int]:
+    """The numbers of the lines that quote."""
+    found, inside = set(), None
+    for number, line in enumerate(log.lines):
+        begins = next((more for begin, more in _PASSAGES if begin.match(line)), None)
+        inside = begins or (inside if inside is not None and inside.match(line) else None)
+        if inside is not None or _LINE.search(line.strip()):
+            found.add(number)
+    return found
