@@ -54,9 +54,7 @@ def _too_new_fix(hit: Hit) -> Iterator[Fix]:
     else:
         yield fixes.command("gcc", "--version")
         yield fixes.command("nvcc", "--version")
-    toolkit = known.toolkit_for_gcc(
-        int(have or 0) + _unparsed(hit), hit["cuda"] or hit["toolkit"]
-    )
+    toolkit = known.toolkit_for_gcc(int(have or 0) + _unparsed(hit), hit["cuda"] or hit["toolkit"])
     if have and toolkit:
         yield fixes.say(f"or keep gcc {have}, with a newer CUDA toolkit, {toolkit} or newer:")
         yield fixes.use_toolkit(toolkit)

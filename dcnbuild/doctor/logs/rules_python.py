@@ -359,6 +359,8 @@ def wheel_fix(hit: Hit) -> Iterator[Fix]:
         )
     if python:
         yield fixes.say(f"or make an environment with Python {python}, for which this wheel is:")
-        yield fixes.command("conda", "create", "-n", f"py{python.replace('.', '')}", f"python={python}")
+        yield fixes.command(
+            "conda", "create", "-n", f"py{python.replace('.', '')}", f"python={python}"
+        )
     yield fixes.say("an old pip knows fewer platforms, such as manylinux_2_28:")
     yield fixes.pip_install("pip", options=("--upgrade",))

@@ -208,4 +208,6 @@ def not_compiled_fix(hit: Hit) -> Iterator[Fix]:
     yield fixes.pip("uninstall", "-y", operands=(found.name,))
     yield fixes.say("without an older wheel out of the cache of pip:")
     yield fixes.pip("cache", "remove", operands=(found.name,))
-    yield from extensions.build(extensions.Extension(rows[0].project, found.name, rows[0]), hit, frame)
+    yield from extensions.build(
+        extensions.Extension(rows[0].project, found.name, rows[0]), hit, frame
+    )

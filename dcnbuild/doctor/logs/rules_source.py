@@ -124,7 +124,9 @@ def _gone_fix(hit: Hit) -> Iterator[Fix]:
     assert found is not None
     yield from _replace(hit, name, scope, found.today)
     if found.since.startswith(("CUDA", "torch")):
-        yield fixes.say(f"or build with a release before {found.since}{known.last_before(found.since)}")
+        yield fixes.say(
+            f"or build with a release before {found.since}{known.last_before(found.since)}"
+        )
 
 
 def _is_gone_from(hit: Hit, product: str) -> bool:
