@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dcnbuild.knowledge import Entry, cuda, torch_cpp
+from dcnbuild.knowledge import Entry, cuda, python, torch_cpp
 from dcnbuild.versions import numbers
 
 _TABLE = Path(__file__).with_name("names.yaml")
@@ -82,7 +82,7 @@ def header_of(name: str, owner: str = "") -> str | None:
     here = [
         entry for entry in _entries(name, owner) if not entry.removed and entry.kind != "member"
     ]
-    if not here and re.match(r"(?:at|c10|torch)\b", owner):
+    if not here and re.fullmatch(r"(?:at|c10|torch)(?:::[a-z]\w*)*", owner):
         # a name that moved from one of torch's namespaces to another, with a using declaration in a header
         here = [
             entry for entry in torch_cpp.find(name) if not entry.removed and entry.kind != "member"
@@ -169,6 +169,8 @@ def _release(version: str) -> str:
 def without_in_python(name: str) -> str | None:
     """The Python whose C API no longer has, or no longer shows, a name: "PyFrameObject" → "3.11"."""
     found: str | None = _table()["python"].get(split(name)[1])
+    if found is None and re.match(r"_?Py[A-Z_]", name):
+        found = next((entry.removed for entry in python.C_TABLE.find(name)), None)
     return found
 
 

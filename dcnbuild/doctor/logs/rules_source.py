@@ -11,6 +11,7 @@ from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.logs import advice, known, names
 from dcnbuild.doctor.logs.owner import Owner, owner
 from dcnbuild.doctor.logs.rule import Hit
+from dcnbuild.knowledge import numpy
 
 
 def port(hit: Hit) -> Fix:
@@ -225,8 +226,17 @@ def _python_fix(hit: Hit) -> Iterator[Fix]:
         yield advice.build(hit)
     else:
         yield fixes.say("a newer release of the source, it names the Pythons that it is for")
+        if hit["package"]:
+            yield fixes.pip_install(hit["package"], options=("--upgrade",))
     yield fixes.say(f"or an older Python, {before}:")
     yield fixes.command("conda", "create", "-n", f"py{before.replace('.', '')}", f"python={before}")
+
+
+def gone_from_numpy(hit: Hit) -> bool:
+    """Whether a name of numpy's C interface, or a member of its PyArray_Descr, is gone."""
+    if hit["owner"] or not re.match(r"_?(?:Py|NPY|npy)", hit["name"]):
+        return "PyArray_Descr" in f"{hit['owner']} {hit['alias']}"
+    return any(entry.removed for entry in numpy.C_TABLE.find(hit["name"]))
 
 
 # -- host and device ---------------------------------------------------------------------------------------------

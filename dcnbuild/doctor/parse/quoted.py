@@ -13,7 +13,7 @@ from dcnbuild.doctor.parse.text import Log
 _LINE = re.compile(
     r"^[*|\\/_ ]*(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,40} (?:\([^)]*\) )?\S"  # git log --oneline
     r"|^stash@\{\d+\}: "
-    r"|^[\w./-]+\.(?:md|rst|html|ipynb|ya?ml|json|tsv|csv|py|toml)[:-]\d+[:-](?!.*\berror: )"  # grep -n
+    r"|^[\w./-]+\.(?:md|rst|html|ipynb|ya?ml|json|tsv|csv|toml)[:-]\d+[:-](?! ?(?:fatal )?error: )"  # grep -n
     r"|^<(?:Module|Package|Dir|Class|Function|TestCaseFunction|DoctestItem) "  # pytest --collect-only
     r"|^\S+::\S.*(?:PASSED|SKIPPED|XFAIL|XPASS)\b|^\S+\.py::\S.*\]$|\.\.\. (?:ok|skipped\b.*)$"
     r"|^[-*+] (?:[Ff]ix|[Aa]dd|[Hh]andle|[Ww]ork around|[Ii]mprove|[Ss]upport|[Rr]emove|[Ee]xplain|[Dd]etect)(?:e[ds]|s)?\b"
