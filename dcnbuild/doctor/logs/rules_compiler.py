@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from dcnbuild.compatibility import cxx_standard, newest_compiler
 from dcnbuild.doctor import fixes
@@ -189,10 +189,6 @@ def _missing_fix(hit: Hit) -> Iterator[Fix]:
         yield fixes.system_install("g++")
 
 
-def _clang_too_new_cause(hit: Hit) -> str:
-    return f"CUDA {hit['toolkit']} ".strip() + f" accepts clang below {hit['below']} only."
-
-
 def _glibc_too_new_cause(hit: Hit) -> str:
     return (
         f"glibc {'2.43' if 'rsqrt' in hit['name'] else '2.41'} and newer declare {hit['name']} in a way that the "
@@ -202,17 +198,6 @@ def _glibc_too_new_cause(hit: Hit) -> str:
 
 def _gcc_too_old_when(hit: Hit) -> bool:
     return "ABI-incomp" not in hit.match.group() or _fails_after(hit)
-
-
-def _conda_compiler_fix(hit: Hit) -> Iterable[Fix]:
-    return (
-        fixes.conda_install("gxx_linux-64"),
-        fixes.say(
-            "deactivate and activate the environment, which sets CC and CXX, or go without them:"
-        ),
-        fixes.unset_env("CC"),
-        fixes.unset_env("CXX"),
-    )
 
 
 def _compiler_missing_when(hit: Hit) -> bool:

@@ -201,13 +201,6 @@ def _crypt_fix(hit: Hit) -> Iterator[Fix]:
         yield from system_package(hit, "libcrypt-dev", "crypt.h")
 
 
-def _cccl_moved_cause(hit: Hit) -> str:
-    return (
-        f"{hit['where']} includes {hit['header']}, which CUDA 13 keeps in include/cccl of the toolkit: nvcc looks "
-        "there for .cu files, the C++ compiler does not for others."
-    )
-
-
 def _cuda_header_removed_when(hit: Hit) -> bool:
     return _gone(hit) is not None
 
@@ -216,13 +209,6 @@ def _cuda_header_removed_cause(hit: Hit) -> str:
     return (
         f"{hit['where']} includes {hit['header']}, which CUDA {(_gone(hit) or ('',))[0].removesuffix('.0')} removed: "
         f"today it is {(_gone(hit) or ('', ''))[1]}."
-    )
-
-
-def _python_h_missing_cause(hit: Hit) -> str:
-    return (
-        f"The headers of Python{' ' + hit['python'] if hit['python'] else ''} are not installed: "
-        f"{hit['header']} is not found."
     )
 
 

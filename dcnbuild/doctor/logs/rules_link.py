@@ -176,14 +176,6 @@ def _nvtx_removed_when(hit: Hit) -> bool:
     return "CUDA::" not in hit.text
 
 
-def _nvtx_removed_fix(hit: Hit) -> Iterable[Fix]:
-    return (
-        fixes.command("grep", "-rn", "nvToolsExt", operands=(hit["project"],)),
-        fixes.say("drop -lnvToolsExt, and include nvtx3/nvToolsExt.h"),
-        fixes.say("or build with CUDA 12.8, the last that has it"),
-    )
-
-
 def _library_missing_cause(hit: Hit) -> str:
     return f"The linker finds no {hit['path']}" + (
         ": conda's linker looks for the system's libraries inside of conda."
@@ -201,14 +193,6 @@ def _library_missing_fix(hit: Hit) -> Iterable[Fix]:
         )
         if re.search("conda|compiler_compat|sysroot", hit.text)
         else (fixes.command("ls", "-l", operands=(hit["path"],)),)
-    )
-
-
-def _conda_sysroot_fix(hit: Hit) -> Iterable[Fix]:
-    return (
-        fixes.conda_install("sysroot_linux-64>=2.28", "gxx_linux-64"),
-        fixes.say("or the compiler of the system in place of the one of conda:"),
-        fixes.use_compiler("/usr/bin/gcc", "/usr/bin/g++"),
     )
 
 

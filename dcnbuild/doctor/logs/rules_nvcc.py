@@ -9,7 +9,6 @@ from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.logs import known
 from dcnbuild.doctor.logs.rule import Hit
-from dcnbuild.doctor.logs.rules_source import port
 from dcnbuild.versions import numbers
 
 
@@ -74,18 +73,6 @@ def _nvcc_unknown_option_fix(hit: Hit) -> Iterable[Fix]:
     return (
         fixes.command("grep", "-n", "-e", _dashed(hit), operands=("setup.py",)),
         fixes.say(f"make it: -Xcompiler {_dashed(hit)}"),
-    )
-
-
-def _nvcc_std_twice_fix(hit: Hit) -> Iterable[Fix]:
-    return (port(hit),)
-
-
-def _nvcc_arguments_cause(hit: Hit) -> str:
-    return (
-        "nvcc's command line is torn apart"
-        + (f' at "{hit["name"]}"' if hit["name"] else "")
-        + ": a path with a space in it, an empty variable, or an option without its value."
     )
 
 

@@ -12,7 +12,6 @@ from dcnbuild.doctor.logs import extensions
 from dcnbuild.doctor.logs.advice import ASK_TORCH, build, install
 from dcnbuild.doctor.logs.owner import owner, package_of
 from dcnbuild.doctor.logs.rule import Hit
-from dcnbuild.doctor.logs.rules_source import port
 
 #: A traceback that runs in pip's, uv's or build's own environment holds one of these.
 _ISOLATED = re.compile(
@@ -282,21 +281,6 @@ def _conflict_fix(hit: Hit) -> Iterator[Fix]:
         return
     yield fixes.say("ask for one of them without a version, or for versions of one time:")
     yield fixes.pip("check")
-
-
-def _torch_utils_ffi_fix(hit: Hit) -> Iterable[Fix]:
-    return (
-        port(hit),
-        fixes.say("it says what is left to do: a pybind11 module for the C glue"),
-    )
-
-
-def _torch_six_fix(hit: Hit) -> Iterable[Fix]:
-    return (port(hit),)
-
-
-def _legacy_autograd_fix(hit: Hit) -> Iterable[Fix]:
-    return (port(hit),)
 
 
 def _package_not_found_when(hit: Hit) -> bool:

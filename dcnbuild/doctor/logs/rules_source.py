@@ -317,50 +317,8 @@ def _cuda_fix(hit: Hit) -> Iterator[Fix]:
     yield fixes.say("or build with the CUDA release that the project was made for")
 
 
-def _thc_headers_fix(hit: Hit) -> Iterable[Fix]:
-    return (
-        port(hit),
-        fixes.say("or build with the last torch that had them: torch 1.10"),
-    )
-
-
-def _thcudacheck_fix(hit: Hit) -> Iterable[Fix]:
-    return (port(hit), fixes.say("THCudaCheck becomes C10_CUDA_CHECK"))
-
-
-def _th_api_removed_fix(hit: Hit) -> Iterable[Fix]:
-    return (port(hit),)
-
-
-def _th_api_removed_cause(hit: Hit) -> str:
-    return f"What is linked calls {hit['symbol']} of the TH and THC libraries, which torch removed in 1.11."
-
-
-def _th_api_removed_fix_2(hit: Hit) -> Iterable[Fix]:
-    return (port(hit),)
-
-
-def _at_check_cause(hit: Hit) -> str:
-    return f"{hit['where']} uses AT_CHECK, which torch removed in 1.5."
-
-
-def _at_check_fix(hit: Hit) -> Iterable[Fix]:
-    return (port(hit), fixes.say("AT_CHECK becomes TORCH_CHECK"))
-
-
 def _type_dispatch_when(hit: Hit) -> bool:
     return "DeprecatedTypeProperties" in hit.around(after=2)
-
-
-def _type_dispatch_cause(hit: Hit) -> str:
-    return f"{hit['where']} dispatches over x.type(), which AT_DISPATCH macros no longer take (since torch 2.6)."
-
-
-def _type_dispatch_fix(hit: Hit) -> Iterable[Fix]:
-    return (
-        port(hit),
-        fixes.say("in AT_DISPATCH macros x.type becomes x.scalar_type"),
-    )
 
 
 def _torch_too_old_for_python_when(hit: Hit) -> bool:
@@ -388,11 +346,3 @@ def _cuda_too_old_for_source_fix(hit: Hit) -> Iterable[Fix]:
 
 def _missing_include_when(hit: Hit) -> bool:
     return _missing_header(hit) is not None
-
-
-def _torch_too_old_for_source_cause(hit: Hit) -> str:
-    return (
-        f"{hit['where']} includes {hit['header']}, which the torch it is compiled against "
-        f"{'(' + hit['torch'] + ') ' if hit['torch'] else ''}does not have: "
-        "the source is written for another, usually newer, torch."
-    )

@@ -86,19 +86,8 @@ def _last_above(hit: Hit) -> str:
     return ""
 
 
-def _compile_error_cause(hit: Hit) -> str:
-    return f"{hit['path']} does not compile: {hit['text']}"
-
-
 def _compile_error_fix(hit: Hit) -> Iterable[Fix]:
     return _package_fix(whose(hit))
-
-
-def _crash_fix(hit: Hit) -> Iterable[Fix]:
-    return (
-        fixes.command("python", "-X", "faulthandler", "YOUR_SCRIPT.py"),
-        fixes.rebuild(),
-    )
 
 
 def _cmake_error_cause(hit: Hit) -> str:
