@@ -16,61 +16,13 @@ from dcnbuild.environment.facts import Facts
 
 #: Stems that many messages have in common: most literal parts of shapes and patterns contain one.
 _STEMS = (
-    *(
-        "rror",
-        "ERROR",
-        "fatal",
-        "FATAL",
-        "ailed",
-        "ailure",
-        "illed",
-        "died",
-        "denied",
-        "KILL",
-        "dumped",
-    ),
-    *(
-        "ot found",
-        "o such",
-        "annot ",
-        "nable to",
-        "o module",
-        "o version",
-        "ndefined",
-        "declared",
-        "nresolved",
-    ),
-    *(
-        "nknown",
-        "nrecognized",
-        "nsufficient",
-        "is not",
-        "does not",
-        "did not",
-        "has no",
-        "no instance",
-    ),
-    *(
-        "no suitable",
-        "no matching",
-        "incomplete",
-        "no member",
-        "upported",
-        "ompatib",
-        "conflict",
-        "ambiguous",
-    ),
-    *(
-        "xception",
-        "Warning",
-        "egmentation",
-        "exhausted",
-        "exceeded",
-        "No space",
-        "ut of memory",
-        "137",
-    ),
-)
+    "rror", "ERROR", "fatal", "FATAL", "ailed", "ailure", "illed", "died", "denied", "KILL",
+    "dumped", "ot found", "o such", "annot ", "nable to", "o module", "o version", "ndefined",
+    "declared", "nresolved", "nknown", "nrecognized", "nsufficient", "is not", "does not",
+    "did not", "has no", "no instance", "no suitable", "no matching", "incomplete", "no member",
+    "upported", "ompatib", "conflict", "ambiguous", "xception", "Warning", "egmentation",
+    "exhausted", "exceeded", "No space", "ut of memory", "137",
+)  # fmt: skip
 #: A line without any of these can match no rule and is not looked at: the stems, and the literal parts
 #: that contain none of them. A short list keeps the reading of megabytes fast.
 WORDS = _STEMS + tuple(

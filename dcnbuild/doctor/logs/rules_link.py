@@ -77,58 +77,12 @@ def _link_fix(hit: Hit) -> Iterator[Fix]:
         yield fixes.command("apt-file", "search", operands=(f"lib{name}.so",))
 
 
-_REFERENCES = (
-    # (what the symbol begins with, what has it, what to do)
-    (
-        r"cuda[A-Z]\w|__cuda(?:Register|Pop|Push)(?!Linked)",
-        "libcudart",
-        "link it with nvcc, or add -lcudart",
-    ),
-    (
-        r"__cudaRegisterLinkedBinary|__fatbinwrap",
-        "the device link",
-        "relocatable device code wants nvcc -dlink, or CUDA_SEPARABLE_COMPILATION",
-    ),
-    (
-        r"(?:\w+ )?(?:c10|at)::cuda::",
-        "libc10_cuda and libtorch_cuda",
-        "CUDAExtension links them, CppExtension does not, and the torch has to be one with CUDA",
-    ),
-    (r"cublas[A-Z]", "libcublas", "add -lcublas"),
-    (r"cusparse[A-Z]", "libcusparse", "add -lcusparse"),
-    (r"cusolver[A-Z]", "libcusolver", "add -lcusolver"),
-    (r"cufft[A-Z]", "libcufft", "add -lcufft"),
-    (r"curand[A-Z]", "libcurand", "add -lcurand"),
-    (r"cudnn[A-Z]", "libcudnn", "add -lcudnn"),
-    (r"nccl[A-Z]", "libnccl", "add -lnccl"),
-    (r"nvrtc[A-Z]", "libnvrtc", "add -lnvrtc"),
-    (r"nvtx[A-Z]", "libnvToolsExt", "NVTX 3 is header-only: include nvtx3/nvToolsExt.h"),
-    (
-        r"cu[A-Z][a-z]\w+(?:_v\d)?$",
-        "libcuda, the driver",
-        "add -lcuda, with CUDA_HOME/lib64/stubs on the path of the linker",
-    ),
-    (r"omp_|GOMP_|__kmpc", "OpenMP", "add -fopenmp to the compiler's and the linker's options"),
-    (r"pthread_", "libpthread", "add -lpthread"),
-    (r"dl(?:open|sym|close|error)$", "libdl", "add -ldl"),
-    (
-        r"_?Py[A-Z]",
-        "libpython",
-        "the Python that is linked is another than the one whose headers are used",
-    ),
-    (
-        r"(?:__imp_)?\??\w*THPVariable|THP",
-        "torch_python",
-        "add torch_python to the libraries; CppExtension does",
-    ),
-)
-
-
 def _reference(hit: Hit) -> tuple[str, str] | None:
     symbol = hit["symbol"].removeprefix("__imp_")
     if "THPVariable" in symbol:
         symbol = "THPVariable"
-    return next(((has, how) for start, has, how in _REFERENCES if re.match(start, symbol)), None)
+    rows = names.table("references").items()
+    return next(((has, how) for start, (has, how) in rows if re.match(start, symbol)), None)
 
 
 def _reference_cause(hit: Hit) -> str:
