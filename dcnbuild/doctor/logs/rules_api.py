@@ -102,7 +102,3 @@ def _fix(hit: Hit) -> Iterator[Fix]:
         yield fixes.say(
             f"or a Python {'before ' + str(entry.removed) if gone else 'of ' + str(entry.added) + ' or newer'}"
         )
-
-
-def _python_api_changed_when(hit: Hit) -> bool:
-    return _entry(hit) is not None

@@ -201,10 +201,6 @@ def _crypt_fix(hit: Hit) -> Iterator[Fix]:
         yield from system_package(hit, "libcrypt-dev", "crypt.h")
 
 
-def _cuda_header_removed_when(hit: Hit) -> bool:
-    return _gone(hit) is not None
-
-
 def _cuda_header_removed_cause(hit: Hit) -> str:
     return (
         f"{hit['where']} includes {hit['header']}, which CUDA {(_gone(hit) or ('',))[0].removesuffix('.0')} removed: "

@@ -287,10 +287,6 @@ def _package_not_found_when(hit: Hit) -> bool:
     return bool(hit["name"]) and "conda" not in hit.text
 
 
-def _extension_not_built_when(hit: Hit) -> bool:
-    return _compiled(hit) is not None
-
-
 def _build_dependency_missing_cause(hit: Hit) -> str:
     return f"The build imports {hit['module']}, which " + (
         "is not in the environment that pip builds in." if _isolated(hit) else "is not installed."

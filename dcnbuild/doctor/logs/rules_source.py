@@ -321,14 +321,6 @@ def _type_dispatch_when(hit: Hit) -> bool:
     return "DeprecatedTypeProperties" in hit.around(after=2)
 
 
-def _torch_too_old_for_python_when(hit: Hit) -> bool:
-    return bool(_python_name(hit))
-
-
-def _cuda_api_changed_when(hit: Hit) -> bool:
-    return bool(_called(hit))
-
-
 def _cuda_too_old_for_source_when(hit: Hit) -> bool:
     return names.added(hit["name"], _owner_of(hit), hit["toolkit"]) is not None
 
@@ -342,7 +334,3 @@ def _cuda_too_old_for_source_cause(hit: Hit) -> str:
 
 def _cuda_too_old_for_source_fix(hit: Hit) -> Iterable[Fix]:
     return (fixes.install_toolkit(names.added(hit["name"], _owner_of(hit), hit["toolkit"]) or ""),)
-
-
-def _missing_include_when(hit: Hit) -> bool:
-    return _missing_header(hit) is not None
