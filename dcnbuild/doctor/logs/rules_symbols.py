@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fix import Fix
-from dcnbuild.doctor.logs import libraries
+from dcnbuild.doctor.logs import libraries, names
 from dcnbuild.doctor.logs.advice import install, rebuild
 from dcnbuild.doctor.logs.owner import Owner, owner
 from dcnbuild.doctor.logs.rule import Hit
@@ -137,6 +137,10 @@ def _symbol_fix(hit: Hit) -> Iterator[Fix]:
     yield fixes.command(
         "python", "-c", "import torch; print(torch.__version__, torch.compiled_with_cxx11_abi())"
     )
+    rows = names.table("references").items()
+    known = next((how for start, (_, how) in rows if re.match(start, symbol)), None)
+    if known and loader.kind != "package" and not libraries.of_torch(symbol):
+        yield fixes.say(f"in setup.py: {known}")
     yield from reinstall(hit, loader)
 
 
