@@ -182,9 +182,9 @@ def _candidates(log: Log) -> list[int]:
     if not everything.isascii():
         foreign = [line for line in different if not line.isascii()]
         wanted.update([line for line in foreign if _FOREIGN_SCRIPT.search(line)])
-    shown = quoted(log)
-    lines = enumerate(log.lines)
-    return [number for number, line in lines if line in wanted and number not in shown]
+    found = [number for number, line in enumerate(log.lines) if line in wanted]
+    shown = quoted(log, found)
+    return [number for number in found if number not in shown]
 
 
 def _standing(log: Log, found: Matches) -> Matches:

@@ -34,12 +34,22 @@ _PASSAGES = (
 )  # fmt: skip
 
 
-def quoted(log: Log) -> set[int]:
-    """The numbers of the lines that quote."""
-    found, inside = set(), None
-    for number, line in enumerate(log.lines):
+#: A line without any of these begins no passage.
+_BEGINS = re.compile(
+    r"^commit |^@@ -|[$#%>] ?(?:git|gh|cat|head|tail|less|more|bat|grep|rg|ag) |pytest ", re.M
+)
+
+
+def quoted(log: Log, candidates: list[int]) -> set[int]:
+    """Those of the candidates' line numbers that quote."""
+    lines = log.lines
+    found = {number for number in candidates if _LINE.search(lines[number].strip())}
+    if not any(_BEGINS.search(line) for line in set(lines)):
+        return found
+    inside = None
+    for number, line in enumerate(lines):
         begins = next((more for begin, more in _PASSAGES if begin.match(line)), None)
         inside = begins or (inside if inside is not None and inside.match(line) else None)
-        if inside is not None or _LINE.search(line.strip()):
+        if inside is not None:
             found.add(number)
     return found
