@@ -34,7 +34,7 @@ _PACKAGES = {
     "apk": {"g++": "g++", "python-dev": "python3-dev"},
 }
 #: The first toolkit in NVIDIA's package repository for a distribution, as far as it was looked up. Source:
-#: https://developer.download.nvidia.com/compute/cuda/repos/; for Ubuntu 24.04 also Jimver/cuda-toolkit#375.
+#: what that repository lists; for Ubuntu 24.04 also Jimver/cuda-toolkit#375.
 _FIRST_IN_REPOSITORY = {"ubuntu 22.04": (11, 7), "ubuntu 24.04": (12, 5), "debian 12": (12, 4)}
 _REQUIREMENT = re.compile(
     r"[A-Za-z0-9][\w.-]*(?:\[[\w,.-]+\])?(?:[=<>!~]=?[\w.*+!,<>=~ -]+)?", re.ASCII
