@@ -34,7 +34,12 @@ MISSING_PYTHON = """\
 
 
 def start(tmp_path: Path, *arguments: str, **env: str) -> subprocess.Popen[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
+    """In a home of its own: no variable says where else the cache is."""
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("XDG_", "DCNBUILD_"))
+    }
     return subprocess.Popen(
         [sys.executable, "-m", "build_matrix", *arguments],
         cwd=tmp_path,

@@ -197,6 +197,9 @@ def test_a_script_that_compat_runs_is_left_alone(
     monkeypatch.setattr(compat, "install", lambda *names, without=(): None)
     monkeypatch.setattr(sys, "argv", ["dcnbuild"])
     monkeypatch.setattr(sys, "path", list(sys.path))
+    # what a script changes of its process is put back here, where other tests go on in it
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+    monkeypatch.setenv("DCNBUILD_COMPAT_RUN", "")
     with pytest.raises(KeyboardInterrupt):
         main(["compat", str(script), "--lr", "1"])
     assert capsys.readouterr().out == "['--lr', '1'] \x1b[1m\n"
