@@ -165,6 +165,12 @@ __global__ void __launch_bounds__(kThreads)
                  [&](int32_t, int64_t pixel, acc_t value) { atomic_add(plane + pixel, value); });
 }
 
+/// Whether nothing was added to what began as minus zero.
+template <typename acc_t>
+DCNBUILD_HD bool is_minus_zero(acc_t value) {
+  return value == acc_t(0) && copysign(acc_t(1), value) < acc_t(0);
+}
+
 /// Whether a sample of the bin may touch a row of the image.
 template <typename acc_t>
 DCNBUILD_HD bool may_touch(const Bin<acc_t>& bin, int row) {
@@ -215,7 +221,7 @@ DCNBUILD_HD unsigned first_bin_of(unsigned cell, unsigned cells, unsigned pooled
 /// The gradient of one pair of offsets by one block: its threads share out the channels and bins
 /// that read it, and add up in shared memory. Deterministic, without atomics.
 template <typename scalar_t, typename position_t>
-__global__ void __launch_bounds__(kThreads, kPoolBlocksPerSM<scalar_t, 3>)
+__global__ void __launch_bounds__(kThreads, kPoolBlocksPerSM<scalar_t, 2>)
     pool_offset_gradient_kernel(const PoolCall<scalar_t, position_t> call,
                                 const View4<const scalar_t> grad_output,
                                 const View4<position_t> grad_offset) {
@@ -253,19 +259,21 @@ __global__ void __launch_bounds__(kThreads, kPoolBlocksPerSM<scalar_t, 3>)
     const acc_t scale =
         static_cast<acc_t>(*output_at(grad_output, place)) * static_cast<acc_t>(g.offset_scale);
     const scalar_t* plane = channel_of(call, call.input, bin.image, place);
-    acc_t dy(0), dx(0);
-    bool moves_y = false, moves_x = false;
+    // A sample without a second pixel passes nothing on, as in deform_pool.h. Minus zero says that
+    // none had one, since a difference of pixels is never minus zero; neither a flag for each axis
+    // nor the sample's own positions would fit into the registers.
+    acc_t dy(-0.0), dx(-0.0);
     SampleWalk<acc_t> walk(g, bin);
     PoolSample<acc_t> s;
     while (walk.next(s)) {
       const PoolCorners<acc_t> at(s, call.input);
       const auto tl = static_cast<acc_t>(plane[at.tl]), tr = static_cast<acc_t>(plane[at.tr]),
                  bl = static_cast<acc_t>(plane[at.bl]), br = static_cast<acc_t>(plane[at.br]);
-      if (s.y.moves()) dy += s.x.h() * (bl - tl) + s.x.l * (br - tr), moves_y = true;
-      if (s.x.moves()) dx += s.y.h() * (tr - tl) + s.y.l * (br - bl), moves_x = true;
+      dy += at.tl != at.bl ? s.x.h() * (bl - tl) + s.x.l * (br - tr) : acc_t(-0.0);
+      dx += at.tl != at.tr ? s.y.h() * (tr - tl) + s.y.l * (br - bl) : acc_t(-0.0);
     }
-    if (moves_y) sum_y += scale / walk.divisor() * bin.y.roi_size * dy;
-    if (moves_x) sum_x += scale / walk.divisor() * bin.x.roi_size * dx;
+    if (!is_minus_zero(dy)) sum_y += scale / walk.divisor() * bin.y.roi_size * dy;
+    if (!is_minus_zero(dx)) sum_x += scale / walk.divisor() * bin.x.roi_size * dx;
   }
   for (int half = kThreads / 2; half > 0; half /= 2) {
     __syncthreads();

@@ -21,7 +21,7 @@ LEAST_OCCUPANCY = 0.5
 #: Those that take more registers in float64 (kPoolBlocksPerSM of csrc/cuda/deform_pool.cuh).
 LEAST_OCCUPANCY_OF_DOUBLE = {
     "pool_input_gradient_in_order_kernel": 0.25,
-    "pool_offset_gradient_kernel": 0.375,
+    "pool_offset_gradient_kernel": 0.25,
 }
 #: What the two kernels that do the work load at least in vectors: the corners of a sample.
 CORNERS = 4
