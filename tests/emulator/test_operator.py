@@ -69,3 +69,16 @@ def test_not_finite(wild: tuple[str, ...], emulator: ModuleType) -> None:
             for deterministic in (False, True):
                 actual = results_of(torch.ops.dcnbuild_emulated, case, tensors, deterministic)
                 assert_same(actual, expected, 1e-11, (number, seed, deterministic))
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_not_finite_mask_of_samples_outside(deterministic: bool) -> None:
+    """No pixel is read, so that nothing reaches offset and mask, and infinity times nothing is no NaN."""
+    image, one = torch.ones(1, 1, 3, 3, dtype=torch.float64), torch.ones(1, 1, 1, 1).double()
+    offset, mask = torch.full((1, 2, 3, 3), 100.0).double(), torch.full_like(image, torch.inf)
+    _, grad_offset, grad_mask, *_ = torch.ops.dcnbuild_emulated.deform_conv2d_backward(
+        *(image, image, offset, mask, one, (1, 1), (0, 0), (1, 1), 1, 1),
+        *([True, True, True, True, False], deterministic),
+    )
+    assert torch.equal(grad_offset, torch.zeros_like(offset))
+    assert torch.equal(grad_mask, torch.zeros_like(mask))
