@@ -174,32 +174,14 @@ def _torch_version_fix(hit: Hit) -> Iterator[Fix]:
     )
 
 
+#: spconv and cumm are released together, for the same CUDAs.
+_SPCONV_CUDAS = (
+    *("cu102", "cu113", "cu114", "cu116", "cu117", "cu118", "cu120", "cu121", "cu124", "cu126"),
+)
 #: Packages whose name says for which CUDA they are, and the endings that exist.
 _BY_CUDA = {
-    "spconv": (
-        "cu102",
-        "cu113",
-        "cu114",
-        "cu116",
-        "cu117",
-        "cu118",
-        "cu120",
-        "cu121",
-        "cu124",
-        "cu126",
-    ),
-    "cumm": (
-        "cu102",
-        "cu113",
-        "cu114",
-        "cu116",
-        "cu117",
-        "cu118",
-        "cu120",
-        "cu121",
-        "cu124",
-        "cu126",
-    ),
+    "spconv": _SPCONV_CUDAS,
+    "cumm": _SPCONV_CUDAS,
     "cupy": ("cuda11x", "cuda12x", "cuda13x"),
     "nvidia-dali": ("cuda110", "cuda120", "cuda130"),
 }
