@@ -1,6 +1,7 @@
-"""Lines that show another text: a history, a difference, a document, a list of tests. Nothing failed there.
+"""Lines that show another text: a source line, a history, a difference, a document, a list of tests.
 
-`git log` prints "Fix error: command 'gcc' failed", and no compiler stopped.
+Nothing failed there: `git log` prints "Fix error: command 'gcc' failed", and no compiler stopped; a compiler that
+warns of `CHECK(x.is_cuda(), "x must be a CUDA tensor")` prints that line, and no tensor was refused.
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ _PASSAGES = (
     ),
 )  # fmt: skip
 
+#: A source line as gcc and clang show it below a message, behind its number: "   24 |   CHECK(x);".
+_NUMBERED_SOURCE = re.compile(r"^.{0,80}?(?:^|(?<=\s))\d{1,6} \|(?:\s|$)")
+#: What stands below a source line that a compiler shows without its number.
+_CARETS = re.compile(r"^(?=.*\^)[\s|~^]+$")
 
 #: A line without any of these begins no passage.
 _BEGINS = re.compile(
@@ -43,7 +48,13 @@ _BEGINS = re.compile(
 def quoted(log: Log, candidates: list[int]) -> set[int]:
     """Those of the candidates' line numbers that quote."""
     lines = log.lines
-    found = {number for number in candidates if _LINE.search(lines[number].strip())}
+    found = {
+        number
+        for number in candidates
+        if _LINE.search(lines[number].strip())
+        or _NUMBERED_SOURCE.match(lines[number])
+        or _under_carets(log, number)
+    }
     if not any(_BEGINS.search(line) for line in set(lines)):
         return found
     inside = None
@@ -53,3 +64,9 @@ def quoted(log: Log, candidates: list[int]) -> set[int]:
         if inside is not None:
             found.add(number)
     return found
+
+
+def _under_carets(log: Log, number: int) -> bool:
+    """Whether a compiler shows the line; a traceback's own lines tell what ran, and stay."""
+    shown = _CARETS.match(log.text(number + 1)) is not None
+    return shown and not log.text(number - 1).startswith('File "')
