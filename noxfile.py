@@ -129,7 +129,7 @@ def lint(session: nox.Session) -> None:
     extras = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]
     # What the code imports, for mypy to look into, without compiling the package for it.
     sys.path.insert(0, str(ROOT))
-    from dcnbuild.own_requirements import RUN
+    from dcnbuild.base.own_requirements import RUN
 
     pip(session, *extras["lint"], *extras["demo"], *map(str, RUN), "nox", "pytest")
     sources = [str(path) for path in sorted((ROOT / "csrc").rglob("*.*"))]

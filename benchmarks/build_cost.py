@@ -22,7 +22,7 @@ from pathlib import Path
 
 from dcnbuild.builder.compile import compile_library, plan_here
 from dcnbuild.builder.sources import LIBRARIES
-from dcnbuild.environment.torch_install import find_torch
+from dcnbuild.machine.torch_install import find_torch
 
 ARCHITECTURE = "9.0"
 

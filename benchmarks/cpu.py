@@ -24,7 +24,7 @@ from _cpu_cases import CASES, FUNCTIONS, PASSES, best_times, measure
 from torch.nn import functional
 
 import dcnbuild
-from dcnbuild import native
+from dcnbuild.builder import native
 
 EVERYONE = list(FUNCTIONS)
 Figures = dict[str, float]

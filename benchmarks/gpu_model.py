@@ -39,7 +39,7 @@ INSTRUCTIONS = {
     "half": {"gather": 224 / 8, "gradients": (292 + 2 * 130) / 8, "ordered sum": 4 * 195 / 8}
     | {"im2col": 114, "col2im": 693, "offset gradients": 2 * 377},
 }
-#: kColumnBytes of csrc/cuda/plan.h.
+#: kColumnBytes of csrc/deform_conv2d/cuda/plan.h.
 COLUMN_BYTES = 16 << 20
 #: Bytes that the deterministic route moves for each of its entries in four passes of a radix sort: key and 64-bit index.
 SORT_BYTES = 4 * 2 * (4 + 8)

@@ -28,7 +28,7 @@ dcnbuild.deform_conv2d(x, offset, weight, padding=1)
 called = time.perf_counter()
 dcnbuild.deform_conv2d(x, offset, weight, padding=1)
 again = time.perf_counter()
-from dcnbuild import native
+from dcnbuild.builder import native
 print(json.dumps({"route": native.status("cpu").route, "import": imported - start, "first call": called - imported,
                   "second call": again - called}))
 """

@@ -10,14 +10,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from dcnbuild._torch_import import when_imported
 from dcnbuild._version import __version__
+from dcnbuild.base.when_imported import when_imported
 
 if TYPE_CHECKING:
     from dcnbuild import reference as reference
-    from dcnbuild.conversion import convert
+    from dcnbuild.compat.convert import convert
     from dcnbuild.doctor.logs.reader import explain
-    from dcnbuild.errors import ArgumentError, ArgumentTypeError
+    from dcnbuild.errors import ArgumentError, ArgumentTypeError, Finding, FindingError
     from dcnbuild.nn import DCN, DeformConv2d
     from dcnbuild.ops.deform_conv2d import deform_conv2d
     from dcnbuild.ops.deform_psroi_pool import deform_psroi_pool
@@ -28,6 +28,8 @@ __all__ = [
     "ArgumentError",
     "ArgumentTypeError",
     "DeformConv2d",
+    "Finding",
+    "FindingError",
     "__version__",
     "convert",
     "deform_conv2d",
@@ -42,8 +44,10 @@ _HOMES = {
     "ArgumentError": "dcnbuild.errors",
     "ArgumentTypeError": "dcnbuild.errors",
     "DCN": "dcnbuild.nn",
+    "Finding": "dcnbuild.errors",
+    "FindingError": "dcnbuild.errors",
     "DeformConv2d": "dcnbuild.nn",
-    "convert": "dcnbuild.conversion",
+    "convert": "dcnbuild.compat.convert",
     "deform_conv2d": "dcnbuild.ops.deform_conv2d",
     "deform_psroi_pool": "dcnbuild.ops.deform_psroi_pool",
     "deform_roi_pool": "dcnbuild.ops.deform_roi_pool",
@@ -68,11 +72,11 @@ def __dir__() -> list[str]:
 
 
 when_imported("torch", "dcnbuild.ops.operators", complete="library")
-when_imported("torch.utils.flop_counter", "dcnbuild.ops.flops", complete="register_flop_formula")
+when_imported("torch.utils.flop_counter", "dcnbuild.flops.torch", complete="register_flop_formula")
 for _awaited, _table in (
     ("fvcore.nn.flop_count", "_DEFAULT_SUPPORTED_OPS"),
     ("mmengine.analysis.complexity_analysis", "_DEFAULT_SUPPORTED_FLOP_OPS"),
     ("ptflops.pytorch_ops", "MODULES_MAPPING"),
     ("thop.profile", "register_hooks"),
 ):
-    when_imported(_awaited, f"dcnbuild.ops.counters.{_awaited.partition('.')[0]}", complete=_table)
+    when_imported(_awaited, f"dcnbuild.flops.{_awaited.partition('.')[0]}", complete=_table)

@@ -14,9 +14,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from dcnbuild import compatibility, plain_yaml
+from dcnbuild.base import plain_yaml
+from dcnbuild.base.versions import numbers
 from dcnbuild.builder.flavour import STABLE_TARGET, FlavourName
-from dcnbuild.versions import numbers
+from dcnbuild.machine import compatibility
 
 Tier = Literal["ci", "full", "extended"]
 TIERS: tuple[Tier, ...] = get_args(Tier)

@@ -20,6 +20,9 @@ settings.register_profile("same", derandomize=True)
 settings.load_profile("same")
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+sys.path.append(
+    str(CHECKOUT)
+)  # tools/; last, so that an installed dcnbuild is found before the checkout's
 ROUTES = ("prebuilt", "jit")
 
 
@@ -41,7 +44,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if route is None:
         return
     import dcnbuild
-    from dcnbuild import native
+    from dcnbuild.builder import native
 
     assert dcnbuild.__file__ is not None
     if CHECKOUT / "dcnbuild" in Path(dcnbuild.__file__).resolve().parents:
@@ -60,7 +63,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     route = session.config.getoption("--route")
     if route is None:
         return
-    from dcnbuild import native
+    from dcnbuild.builder import native
 
     for device in ("cpu", "cuda"):
         served = native.status(device).route
@@ -71,7 +74,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_report_header(config: pytest.Config) -> list[str]:
     if config.getoption("--route") is None:
         return []
-    from dcnbuild import native
+    from dcnbuild.builder import native
 
     return [
         f"dcnbuild {device}: {native.status(device).route} {native.status(device).library}"

@@ -19,10 +19,11 @@ from PIL import Image
 from torch.nn import functional
 
 import dcnbuild
-from dcnbuild import native
+from dcnbuild.builder import native
+from dcnbuild.cli import demo as command
 from dcnbuild.cli import main
-from dcnbuild.demo import align, command, comparison, figure, frames
-from dcnbuild.doctor.finding import Finding, FindingError
+from dcnbuild.demo import align, comparison, figure, frames
+from dcnbuild.errors import Finding, FindingError
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,8 @@ from dcnbuild.builder.plan import BuildPlan, cuda_mode
 from dcnbuild.builder.record import BuildRecord, LibraryRecord
 from dcnbuild.builder.requirements import torch_to_build_with
 from dcnbuild.builder.sources import LIBRARIES, Library, library_file
-from dcnbuild.doctor.finding import FindingError
-from dcnbuild.locking import locked
+from dcnbuild.errors import FindingError
+from dcnbuild.machine.locking import locked
 
 _WATCH_SECONDS = 1.0
 

@@ -10,7 +10,7 @@ import shlex
 import sys
 from typing import Any
 
-from dcnbuild.own_requirements import BUILD, unmet
+from dcnbuild.base.own_requirements import BUILD, unmet
 
 _UNMET = unmet(BUILD)
 if (
@@ -34,7 +34,7 @@ from setuptools.build_meta import (
 )
 
 from dcnbuild.builder.requirements import torch_requirement_of_build
-from dcnbuild.doctor.finding import FindingError
+from dcnbuild.errors import FindingError
 
 __all__ = [
     "build_editable",

@@ -20,9 +20,9 @@ from pathlib import Path
 
 from dcnbuild.builder.record import FILE, LibraryRecord, damage, read_record
 from dcnbuild.builder.sources import Library, library_file
-from dcnbuild.environment import files, trust
-from dcnbuild.environment.cache import cache_home, close_to_others, make_directory
-from dcnbuild.locking import locked
+from dcnbuild.machine import files, trust
+from dcnbuild.machine.cache import cache_home, close_to_others, make_directory
+from dcnbuild.machine.locking import locked
 
 #: A half-built entry: <key>.<random>.tmp
 _PARTIAL = ".tmp"

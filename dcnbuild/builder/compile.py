@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from dcnbuild._version import __version__
-from dcnbuild.builder.commands import Step, library_steps
 from dcnbuild.builder.ninjafile import Progress, jobs, run_steps
 from dcnbuild.builder.plan import BuildPlan, CudaMode, plan_build
 from dcnbuild.builder.record import BuildRecord, LibraryRecord, file_digest
 from dcnbuild.builder.sources import Library, csrc_dir, library_file, library_sources, source_hash
-from dcnbuild.environment.collect import collect
-from dcnbuild.environment.facts import TorchInstall
+from dcnbuild.builder.steps import Step, library_steps
+from dcnbuild.machine.collect import collect
+from dcnbuild.machine.facts import TorchInstall
 
 
 def plan_here(torch: TorchInstall | None, env: Mapping[str, str], mode: CudaMode) -> BuildPlan:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from dcnbuild.doctor.finding import Finding
 from dcnbuild.doctor.fix import Target
 from dcnbuild.doctor.fixes import ask_gpus, dcnbuild, pip_install, unset_env
-from dcnbuild.environment.facts import Toolkit, TorchInstall
+from dcnbuild.errors import Finding
+from dcnbuild.machine.facts import Toolkit, TorchInstall
 
 
 def torch_too_old(version: str, requirement: str) -> Finding:

@@ -6,13 +6,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from dcnbuild.base.versions import numbers
 from dcnbuild.builder.sources import Library
-from dcnbuild.doctor.finding import FindingError
-from dcnbuild.versions import numbers
+from dcnbuild.errors import FindingError
 
 if TYPE_CHECKING:
     from dcnbuild.builder.record import BuildRecord
-    from dcnbuild.environment.facts import TorchInstall
+    from dcnbuild.machine.facts import TorchInstall
 
 FlavourName = Literal["stable", "aten"]
 

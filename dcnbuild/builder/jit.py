@@ -16,9 +16,9 @@ from dcnbuild.builder.ninjafile import CompileError
 from dcnbuild.builder.plan import BuildPlan, cuda_mode
 from dcnbuild.builder.progress import ProgressLine
 from dcnbuild.builder.sources import Library, library_file
-from dcnbuild.doctor.finding import Finding, FindingError
-from dcnbuild.environment.facts import TorchInstall
-from dcnbuild.environment.torch_install import read_torch
+from dcnbuild.errors import Finding, FindingError
+from dcnbuild.machine.facts import TorchInstall
+from dcnbuild.machine.torch_install import read_torch
 
 #: Errors of a disk rather than of the sources: another directory may do better.
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.EACCES}

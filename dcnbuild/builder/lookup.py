@@ -15,9 +15,9 @@ from pathlib import Path
 from dcnbuild.builder import cache, flags
 from dcnbuild.builder.flavour import flavour_of
 from dcnbuild.builder.sources import Library, csrc_dir, source_hash
-from dcnbuild.environment import compilers, files, toolkits
-from dcnbuild.environment.facts import TorchInstall
-from dcnbuild.environment.files import resolve
+from dcnbuild.machine import compilers, files, toolkits
+from dcnbuild.machine.facts import TorchInstall
+from dcnbuild.machine.files import resolve
 
 #: Variables that compilers read by themselves, so that they belong to the key.
 _COMPILER_VARIABLES = (

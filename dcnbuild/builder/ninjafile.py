@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from dcnbuild.builder import supervisor
-from dcnbuild.builder.commands import Step
-from dcnbuild.environment import files
+from dcnbuild.builder.steps import Step
+from dcnbuild.machine import files
 
 #: Told (finished, total) as the steps go on.
 Progress = Callable[[int, int], None]

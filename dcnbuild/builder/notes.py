@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dcnbuild.builder.record import FILE, file_digest, read_record
-from dcnbuild.environment.cache import cache_home, make_directory
+from dcnbuild.machine.cache import cache_home, make_directory
 
 #: There is a GPU of NVIDIA's where one of these is; asking CUDA itself would forbid that this process forks.
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg")

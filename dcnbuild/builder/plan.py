@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from dcnbuild import compatibility
-from dcnbuild.architectures import parse_arch_list, sorted_names
+from dcnbuild.base.versions import numbers
 from dcnbuild.builder import findings
 from dcnbuild.builder.flavour import Flavour, flavour_of
-from dcnbuild.doctor.checks.shared import build_toolkit, fitting_toolkits
-from dcnbuild.doctor.finding import Finding, FindingError
 from dcnbuild.doctor.preflight import preflight
-from dcnbuild.environment.facts import Compiler, Facts, Toolkit, TorchInstall
-from dcnbuild.versions import numbers
+from dcnbuild.errors import Finding, FindingError
+from dcnbuild.machine import compatibility
+from dcnbuild.machine.architectures import parse_arch_list, sorted_names
+from dcnbuild.machine.facts import Compiler, Facts, Toolkit, TorchInstall
+from dcnbuild.machine.toolkit_choice import build_toolkit, fitting_toolkits
 
 CudaMode = Literal["auto", "on", "off"]
 

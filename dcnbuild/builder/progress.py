@@ -61,7 +61,7 @@ class ProgressLine:
 def _start_bar() -> Any:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from dcnbuild.console import console
+    from dcnbuild.base.console import console
 
     bar = Progress(
         TextColumn("{task.description}", markup=False),

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from dcnbuild.base.own_requirements import RUN
 from dcnbuild.builder.flavour import STABLE, flavour_of
-from dcnbuild.doctor.finding import FindingError
-from dcnbuild.environment.facts import TorchInstall
-from dcnbuild.environment.torch_install import find_torch, read_torch
-from dcnbuild.own_requirements import RUN
+from dcnbuild.errors import FindingError
+from dcnbuild.machine.facts import TorchInstall
+from dcnbuild.machine.torch_install import find_torch, read_torch
 
 
 def torch_to_build_with(env: Mapping[str, str]) -> TorchInstall | None:

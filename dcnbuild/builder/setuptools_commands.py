@@ -17,7 +17,7 @@ from dcnbuild.builder.aot import build_prebuilt
 from dcnbuild.builder.record import FILE
 from dcnbuild.builder.requirements import install_requirements
 from dcnbuild.builder.sources import LIBRARIES, library_file
-from dcnbuild.doctor.finding import FindingError
+from dcnbuild.errors import FindingError
 
 #: What lies beside the package in a checkout, and inside it in a wheel: (there, in the wheel).
 SHIPPED = (("csrc", "dcnbuild/csrc"), ("matrix.yaml", "dcnbuild/matrix.yaml"))

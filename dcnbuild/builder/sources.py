@@ -14,8 +14,8 @@ LIBRARIES: tuple[Library, ...] = ("cpu", "cuda")
 PACKAGE = Path(__file__).resolve().parents[1]
 
 _GLOBS: dict[Library, tuple[str, ...]] = {
-    "cpu": ("*.cpp", "cpu/*.cpp"),
-    "cuda": ("cuda/*.cu",),
+    "cpu": ("*.cpp", "**/cpu/*.cpp"),
+    "cuda": ("**/cuda/*.cu",),
 }
 
 
@@ -45,12 +45,12 @@ def library_sources(csrc: Path, library: Library) -> tuple[Path, ...]:
 
 
 def source_hash(csrc: Path, library: Library) -> str:
-    """A hash over every file that a library can include: all of csrc/ but the other device's directory."""
+    """A hash over every file that a library can include: all of csrc/ but the other device's directories."""
     digest = hashlib.blake2b(digest_size=16)
     others = {other for other in LIBRARIES if other != library}
     for path in sorted(csrc.rglob("*")):
         name = path.relative_to(csrc)
-        if name.parts[0] in others or not path.is_file():
+        if others.intersection(name.parts) or not path.is_file():
             continue
         content = path.read_bytes()
         digest.update(f"{name.as_posix()}\0{len(content)}\0".encode())

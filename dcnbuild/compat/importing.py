@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from dcnbuild._torch_import import when_imported
+from dcnbuild.base.when_imported import when_imported
 from dcnbuild.compat.names import (
     DEFAULT_NAMES,
     EXTENSIONS,

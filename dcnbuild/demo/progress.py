@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from dcnbuild.console import console
+from dcnbuild.base.console import console
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dcnbuild.doctor.finding import Finding, FindingError
+from dcnbuild.errors import Finding, FindingError
 
 __all__ = ["Finding", "FindingError", "check"]
 
@@ -31,7 +31,7 @@ def check(torch: str | None = None, *, wants_cuda: bool | None = None) -> list[F
     from dcnbuild.doctor.preflight import preflight
     from dcnbuild.doctor.registry import examine
     from dcnbuild.doctor.wish import parse_wish
-    from dcnbuild.environment.collect import collect
+    from dcnbuild.machine.collect import collect
 
     if torch is not None:
         parse_wish(torch)

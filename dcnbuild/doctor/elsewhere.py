@@ -13,8 +13,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from dcnbuild.compatibility import cuda_of_driver
-from dcnbuild.environment.facts import Driver, Facts, Gpu
+from dcnbuild.machine import compatibility
+from dcnbuild.machine.compatibility import cuda_of_driver
+from dcnbuild.machine.facts import Driver, Facts, Gpu
 
 #: What is part of a GPU's name on a box and not in the table.
 _BRANDS = re.compile(
@@ -49,7 +50,7 @@ def _names() -> dict[str, tuple[str, str]]:
     """A plain spelling → (name, capability)."""
     import yaml
 
-    text = (Path(__file__).parent.parent / "gpus.yaml").read_text(encoding="utf-8")
+    text = compatibility.TABLE.with_name("gpus.yaml").read_text(encoding="utf-8")
     rows: dict[str, list[str]] = yaml.safe_load(text)
     return {_plain(name): (name, number) for number, names in rows.items() for name in names}
 

@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec
 
 from dcnbuild.doctor import quoting
 from dcnbuild.doctor.quoting import Shell, UnquotableError
-from dcnbuild.environment.facts import Facts
+from dcnbuild.machine.facts import Facts
 
 _SHELLS: dict[str, Shell] = {"fish": "fish", "csh": "csh", "tcsh": "csh", "pwsh": "powershell"}
 

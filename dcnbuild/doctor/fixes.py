@@ -15,12 +15,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from dcnbuild.base.versions import numbers
 from dcnbuild.doctor import quoting
 from dcnbuild.doctor.fix import Fix, Target, makes_fix
 from dcnbuild.doctor.quoting import UnquotableError
-from dcnbuild.environment.facts import Compiler, Facts
-from dcnbuild.toolkit import recipes
-from dcnbuild.versions import numbers
+from dcnbuild.machine import recipes
+from dcnbuild.machine.facts import Compiler, Facts
 
 INDEX = "https://download.pytorch.org/whl"
 _INSTALL = {"pacman": ("pacman", "-S"), "apk": ("apk", "add")}

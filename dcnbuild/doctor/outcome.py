@@ -6,27 +6,17 @@ fixes from top to bottom leaves one torch, and one toolkit that fits it.
 
 from __future__ import annotations
 
-from dcnbuild import compatibility
-from dcnbuild.architectures import best_match
-from dcnbuild.compatibility import numbers
+from dcnbuild.base.versions import numbers, same_major, same_minor
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fix import Fix, Target
 from dcnbuild.doctor.resolver import JETSON, Resolution, has_gpu, resolve
-from dcnbuild.environment.facts import Facts, Gpu, Toolkit
-from dcnbuild.toolkit.recipes import DEBIAN
+from dcnbuild.machine import compatibility
+from dcnbuild.machine.architectures import best_match
+from dcnbuild.machine.facts import Facts, Gpu, Toolkit
+from dcnbuild.machine.recipes import DEBIAN
 
 #: Without these nothing compiles; without the others only what includes them fails.
 VITAL = ("cuda_runtime.h", "crt/host_config.h", "cicc", "ptxas")
-
-
-def same_major(first: str, second: str) -> bool:
-    """Whether two versions have the same first number."""
-    return numbers(first)[:1] == numbers(second)[:1]
-
-
-def same_minor(first: str, second: str) -> bool:
-    """Whether two versions have the same first two numbers."""
-    return numbers(first)[:2] == numbers(second)[:2]
 
 
 def driver_refuses(facts: Facts) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dcnbuild.doctor.finding import Finding
 from dcnbuild.doctor.registry import all_checks, examine
-from dcnbuild.environment.facts import Facts
+from dcnbuild.errors import Finding
+from dcnbuild.machine.facts import Facts
 
 
 def preflight(facts: Facts, wants_cuda: bool) -> list[Finding]:

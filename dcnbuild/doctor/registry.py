@@ -6,9 +6,9 @@ import importlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from dcnbuild.doctor.finding import Finding, Severity
 from dcnbuild.doctor.fix import Fix, Target, render
-from dcnbuild.environment.facts import Facts
+from dcnbuild.errors import Finding, Severity
+from dcnbuild.machine.facts import Facts
 
 #: The modules of `dcnbuild.doctor.checks`, in the order of their findings: what comes first is
 #: more often the cause of what comes after.

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from dcnbuild.compatibility import cuda_of_driver
-from dcnbuild.doctor.finding import Finding
+from dcnbuild.base.printable import one_line
 from dcnbuild.doctor.resolver import Resolution
-from dcnbuild.environment.facts import Facts
-from dcnbuild.printable import one_line
+from dcnbuild.errors import Finding
+from dcnbuild.machine.compatibility import cuda_of_driver
+from dcnbuild.machine.facts import Facts
 
 SCHEMA = 1
 _COLOURS = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan"}
@@ -129,7 +129,7 @@ def show(
     """
     from rich.text import Text  # here: JSON does not pay for it
 
-    from dcnbuild.console import console as make_console
+    from dcnbuild.base.console import console as make_console
 
     console = make_console(file=file, soft_wrap=True)
     if facts is not None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dcnbuild import compatibility
-from dcnbuild.architectures import best_match
-from dcnbuild.compatibility import TorchRelease, numbers
 from dcnbuild.doctor.fix import Fix, Target
 from dcnbuild.doctor.fixes import INDEX, pip_install
 from dcnbuild.doctor.wish import Wish, parse_wish
-from dcnbuild.environment.facts import Driver, Facts, Gpu
+from dcnbuild.machine import compatibility
+from dcnbuild.machine.architectures import best_match
+from dcnbuild.machine.compatibility import TorchRelease, numbers
+from dcnbuild.machine.facts import Driver, Facts, Gpu
 
 JETSON = "https://docs.nvidia.com/deeplearning/frameworks/install-pytorch-jetson-platform/"
 

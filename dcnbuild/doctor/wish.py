@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from dcnbuild.compatibility import TorchRelease, numbers, table
+from dcnbuild.machine.compatibility import TorchRelease, numbers, table
 
 EXPECTED = "expected e.g. 2.5.1, 2.5, '>=2.4,<2.8', 2.5.1+cu121, cu126, cpu or latest"
 _ANY = {"latest", "newest", "stable", "any"}

@@ -1,11 +1,11 @@
-"""Which host systems a toolkit's headers are written for; gcc and clang are dcnbuild.compatibility's."""
+"""Which host systems a toolkit's headers are written for; gcc and clang are dcnbuild.machine.compatibility's."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dcnbuild.base.versions import numbers
 from dcnbuild.knowledge.rows import read
-from dcnbuild.versions import numbers
 
 #: The first glibc that declares functions of the C23 mathematics which CUDA's headers declare as well
 #: (sinpi, cospi …), and the first that declares rsqrt. Source: NEWS of glibc 2.41 and 2.42.

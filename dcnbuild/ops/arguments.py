@@ -14,7 +14,7 @@ from dcnbuild.errors import ArgumentError, ArgumentTypeError
 FLOATING = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 HALF = (torch.float16, torch.bfloat16)
 
-#: Sides of images, and whatever else is counted along one axis, are below this; kSideLimit of csrc/sampling.h.
+#: Sides of images, and whatever else is counted along one axis, are below this; kSideLimit of csrc/common/sampling.h.
 SIDE_LIMIT = 2**30
 
 

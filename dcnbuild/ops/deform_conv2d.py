@@ -56,7 +56,7 @@ def deform_conv2d(
 
     Raises:
         dcnbuild.ArgumentError: an argument does not fit; the message names it, what was given and what was expected.
-        dcnbuild.doctor.finding.FindingError: there are no compiled kernels for a CUDA input and none can be built.
+        dcnbuild.FindingError: there are no compiled kernels for a CUDA input and none can be built.
     """
     if not torch.jit.is_scripting():
         if has_torch_function_variadic(input, offset, weight, bias, mask):

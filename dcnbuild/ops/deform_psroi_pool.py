@@ -73,7 +73,7 @@ def deform_psroi_pool(
 
     Raises:
         dcnbuild.ArgumentError: an argument does not fit; the message names it, what was given and what was expected.
-        dcnbuild.doctor.finding.FindingError: there are no compiled kernels for a CUDA input and none can be built.
+        dcnbuild.FindingError: there are no compiled kernels for a CUDA input and none can be built.
     """
     if has_torch_function_variadic(input, rois, trans):
         # Symbolic tracing by torch.fx, modes, and subclasses that see torch's functions.

@@ -67,7 +67,7 @@ def deform_roi_pool(
 
     Raises:
         dcnbuild.ArgumentError: an argument does not fit; the message names it, what was given and what was expected.
-        dcnbuild.doctor.finding.FindingError: there are no compiled kernels for a CUDA input and none can be built.
+        dcnbuild.FindingError: there are no compiled kernels for a CUDA input and none can be built.
     """
     if has_torch_function_variadic(input, rois, offset):
         # Symbolic tracing by torch.fx, modes, and subclasses that see torch's functions.

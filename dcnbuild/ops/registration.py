@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dcnbuild import native
+from dcnbuild.builder import native
 from dcnbuild.builder.sources import csrc_dir
 from dcnbuild.errors import ArgumentError, ArgumentTypeError
 from dcnbuild.ops import torch_versions

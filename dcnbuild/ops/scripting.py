@@ -26,7 +26,7 @@ def scripted(
     dilation: BroadcastingList2[int],
     mask: Optional[Tensor],  # noqa: UP045
 ) -> Tensor:
-    """`dcnbuild.deform_conv2d` without its checks; those of csrc/operands.h remain, and name what does not fit."""
+    """`dcnbuild.deform_conv2d` without its checks; those of csrc/deform_conv2d/operands.h remain, and name what does not fit."""
     if input.dim() != 4 or offset.dim() != 4 or weight.dim() != 4 or weight.numel() == 0:
         raise ValueError(
             "deform_conv2d: input, offset and weight must have 4 dimensions, and the weight elements"

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
+from dcnbuild.base.versions import numbers
 from dcnbuild.builder.flavour import OLDEST, OLDEST_REQUIREMENT
-from dcnbuild.versions import numbers
 
 RELEASE = numbers(str(torch.__version__))[:2]
 if RELEASE < OLDEST:

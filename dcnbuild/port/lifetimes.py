@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from dcnbuild import knowledge
+from dcnbuild.base.versions import numbers
 from dcnbuild.knowledge.entry import Entry
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import line_of
@@ -18,7 +19,6 @@ from dcnbuild.port.pattern import follows
 from dcnbuild.port.result import Remark
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.stream import Stream
-from dcnbuild.versions import numbers
 
 #: What sources are ported to. The tables know newer releases, too.
 TODAY = {"torch": (2, 14), "CUDA": (13, 0)}

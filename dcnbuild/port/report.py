@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dcnbuild.base.printable import one_line
 from dcnbuild.port.result import Build, FileResult, ProjectResult, Remark
-from dcnbuild.printable import one_line
 
 _WORDS = {"broken": "fails", "deprecated": "old", "bug": "bug"}
 

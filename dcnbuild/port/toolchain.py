@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dcnbuild.architectures import capability, gencode_flags
+from dcnbuild.base.versions import numbers
 from dcnbuild.builder.plan import CudaPlan, choose_compiler, plan_cuda
-from dcnbuild.doctor.finding import Finding, FindingError
 from dcnbuild.doctor.preflight import preflight
-from dcnbuild.environment.collect import collect
-from dcnbuild.environment.facts import Compiler, TorchInstall
+from dcnbuild.errors import Finding, FindingError
+from dcnbuild.machine.architectures import capability, gencode_flags
+from dcnbuild.machine.collect import collect
+from dcnbuild.machine.facts import Compiler, TorchInstall
 from dcnbuild.port.build_flags import BuildFlags
-from dcnbuild.versions import numbers
 
 #: First torch → the C++ standard that its headers need. Measured, see docs/porting.md.
 _STANDARDS = (((2, 13), 20), ((2, 1), 17), ((0,), 14))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dcnbuild.environment import files
+from dcnbuild.machine import files
 
 _SUITES = "buster bullseye bookworm trixie forky duke sid stable testing unstable oldstable"
 _KEYRING = Path("usr/share/keyrings/debian-archive-keyring.gpg")

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from dcnbuild.toolkit.commands import failed
+from dcnbuild.toolkit.programs import failed
 
 
 class UnsafeMemberError(ValueError):

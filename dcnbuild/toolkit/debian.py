@@ -13,10 +13,10 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dcnbuild.environment import files
+from dcnbuild.machine import files
+from dcnbuild.machine.recipes import DebianRecipe
 from dcnbuild.toolkit import apt_sources, archive
-from dcnbuild.toolkit.commands import failed, program, run
-from dcnbuild.toolkit.recipes import DebianRecipe
+from dcnbuild.toolkit.programs import failed, program, run
 
 #: Where a package's file goes; what matches none of these is left out (profilers, GUIs, gigabytes of libraries).
 _LAYOUT = tuple(

@@ -11,17 +11,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from dcnbuild.doctor.finding import FindingError
+from dcnbuild.base.versions import numbers
 from dcnbuild.doctor.logs import read_log
-from dcnbuild.environment import trust
-from dcnbuild.environment.cache import close_to_others, make_directory
-from dcnbuild.environment.elf import cuda_architectures
-from dcnbuild.environment.facts import Toolkit
-from dcnbuild.environment.toolkits import find_toolkits, read_toolkit, toolkit_cache
-from dcnbuild.locking import locked
-from dcnbuild.toolkit import debian, pypi, recipes
-from dcnbuild.toolkit.commands import failed, run
-from dcnbuild.versions import numbers
+from dcnbuild.errors import FindingError
+from dcnbuild.machine import recipes, trust
+from dcnbuild.machine.cache import close_to_others, make_directory
+from dcnbuild.machine.elf import cuda_architectures
+from dcnbuild.machine.facts import Toolkit
+from dcnbuild.machine.locking import locked
+from dcnbuild.machine.toolkits import find_toolkits, read_toolkit, toolkit_cache
+from dcnbuild.toolkit import debian, pypi
+from dcnbuild.toolkit.programs import failed, run
 
 #: A kernel, a launch and a call of the runtime: needs cicc, ptxas, fatbinary, the headers, the host compiler and
 #: the static runtime.

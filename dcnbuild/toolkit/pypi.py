@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from dcnbuild.environment.toolkits import find_package_headers
+from dcnbuild.base.versions import numbers
+from dcnbuild.machine.toolkits import find_package_headers
 from dcnbuild.toolkit import archive
-from dcnbuild.toolkit.commands import failed, run
-from dcnbuild.versions import numbers
+from dcnbuild.toolkit.programs import failed, run
 
 #: The libraries whose headers ATen's CUDA headers include: extras of the package `cuda-toolkit`.
 _MATH = ("cublas", "cusolver", "cusparse")

@@ -22,11 +22,11 @@ from build_matrix.results import Result
 from build_matrix.row import KEPT, Row
 from build_matrix.settings import CHECKOUT, Settings, default_work
 from dcnbuild import matrix
+from dcnbuild.base.versions import numbers
 from dcnbuild.builder.flavour import STABLE_TARGET
-from dcnbuild.environment.toolkits import find_toolkits
-from dcnbuild.locking import locked
+from dcnbuild.machine.locking import locked
+from dcnbuild.machine.toolkits import find_toolkits
 from dcnbuild.matrix import Pair
-from dcnbuild.versions import numbers
 
 DATA = CHECKOUT / "docs/matrix.json"
 PAGE = CHECKOUT / "docs/matrix.md"

@@ -16,10 +16,10 @@ from build_matrix import checks, processes
 from build_matrix.pythons import find_python
 from build_matrix.settings import Settings
 from dcnbuild.doctor.preflight import preflight
-from dcnbuild.environment import files
-from dcnbuild.environment.collect import collect
-from dcnbuild.environment.facts import Toolkit
-from dcnbuild.environment.torch_install import read_torch
+from dcnbuild.machine import files
+from dcnbuild.machine.collect import collect
+from dcnbuild.machine.facts import Toolkit
+from dcnbuild.machine.torch_install import read_torch
 from dcnbuild.matrix import Pair
 from dcnbuild.toolkit import install
 

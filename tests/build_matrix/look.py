@@ -35,9 +35,9 @@ def library_facts(devices: list[str]) -> dict[str, Any]:
     """
     import torch
 
-    from dcnbuild import native
+    from dcnbuild.builder import native
     from dcnbuild.builder.record import read_record
-    from dcnbuild.environment.elf import cuda_architectures
+    from dcnbuild.machine.elf import cuda_architectures
 
     native.load_registered(everything=True)
     libraries = {}

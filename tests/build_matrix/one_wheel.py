@@ -18,9 +18,9 @@ from build_matrix import wheel_check
 from build_matrix.environment import Environment, Failed, NotTried, build_failed
 from build_matrix.settings import Settings, default_work
 from dcnbuild import matrix
+from dcnbuild.base.versions import numbers
 from dcnbuild.builder.flavour import STABLE_TARGET
-from dcnbuild.doctor.finding import FindingError
-from dcnbuild.versions import numbers
+from dcnbuild.errors import FindingError
 
 #: Megabytes that the wheel may have, with every architecture in it.
 LARGEST = 12

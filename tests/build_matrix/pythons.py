@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hang import HANG
 
-from dcnbuild.environment import files
+from dcnbuild.machine import files
 
 _ASK = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
 

@@ -11,12 +11,12 @@ from build_matrix import checks
 from build_matrix.environment import Environment, Failed, NotTried, build_failed, last_line
 from build_matrix.results import Build, Result
 from build_matrix.settings import Settings
-from dcnbuild import compatibility
-from dcnbuild.architectures import sorted_names, to_arch_list
+from dcnbuild.base.versions import numbers
 from dcnbuild.builder.flavour import STABLE_TARGET
-from dcnbuild.doctor.finding import FindingError
+from dcnbuild.errors import FindingError
+from dcnbuild.machine import compatibility
+from dcnbuild.machine.architectures import sorted_names, to_arch_list
 from dcnbuild.matrix import Pair
-from dcnbuild.versions import numbers
 
 #: A file that says that a row's directory is to stay until that row runs again.
 KEPT = "kept"

@@ -13,7 +13,7 @@ from pathlib import Path
 from dcnbuild.builder.ninjafile import jobs
 from dcnbuild.builder.record import file_digest
 from dcnbuild.builder.sources import csrc_dir, source_hash
-from dcnbuild.environment.cache import cache_home
+from dcnbuild.machine.cache import cache_home
 from dcnbuild.matrix import Pair
 
 CHECKOUT = Path(__file__).resolve().parents[2]

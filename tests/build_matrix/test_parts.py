@@ -17,9 +17,10 @@ from build_matrix.environment import Environment, Failed, pip_error
 from build_matrix.processes import MARK, end_leftovers, run
 from build_matrix.results import Build, Result
 from build_matrix.settings import CHECKOUT, Settings
-from dcnbuild import matrix, native
+from dcnbuild import matrix
+from dcnbuild.builder import native
 from dcnbuild.builder.record import read_record
-from dcnbuild.environment.toolkits import read_toolkit
+from dcnbuild.machine.toolkits import read_toolkit
 
 
 def test_a_program_is_timed_logged_and_marked(tmp_path: Path) -> None:

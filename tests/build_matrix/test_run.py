@@ -17,7 +17,7 @@ from build_matrix.pythons import find_python
 from build_matrix.results import Result, from_json, to_json, write
 from build_matrix.settings import CHECKOUT, Settings
 from dcnbuild import matrix
-from dcnbuild.locking import locked
+from dcnbuild.machine.locking import locked
 
 MISSING_PYTHON = """\
   - id: {id}

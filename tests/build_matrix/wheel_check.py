@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from dcnbuild.environment.elf import needed_libraries, run_paths
-from dcnbuild.environment.symbols import undefined_symbols
+from dcnbuild.machine.elf import needed_libraries, run_paths
+from dcnbuild.machine.symbols import undefined_symbols
 
 #: What it may name as needed: torch, which is there by then, and what PEP 600 counts on everywhere.
 ALLOWED = re.compile(

@@ -15,7 +15,7 @@ import pytest
 import dcnbuild
 from dcnbuild import cli
 from dcnbuild.cli import main
-from dcnbuild.doctor.finding import Finding, FindingError
+from dcnbuild.errors import Finding, FindingError
 
 FINDING = FindingError(Finding("no-nvcc", "error", "no nvcc", "none was found."))
 

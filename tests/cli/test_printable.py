@@ -13,8 +13,8 @@ import pytest
 from rich.table import Table
 
 import dcnbuild
-from dcnbuild.console import console
-from dcnbuild.printable import OutputError, one_line, printable, streams
+from dcnbuild.base.console import console
+from dcnbuild.base.printable import OutputError, one_line, printable, streams
 
 #: A colour, a title, C1's CSI and OSC, a bidi override, a line separator, a byte that is no UTF-8, a hidden tag.
 HOSTILE = "a\x1b[31m\x1b]0;x\x07b\x9bc\x9d\u202e\u2028\udc80\U000e0041\r[red]z[/]"

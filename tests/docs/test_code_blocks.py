@@ -21,9 +21,9 @@ import yaml
 from docs.blocks import CHECKOUT, Block, all_blocks, blocks_of
 from hang import HANG
 
-from dcnbuild.doctor import document as findings_document
-from dcnbuild.port import document as porting_document
 from docs import shell_lines
+from tools.docs import findings as findings_document
+from tools.docs import porting as porting_document
 
 BLOCKS = all_blocks()
 GENERATED = {

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from doctor.machines import broken, found, machine, one, python, variables
 
-from dcnbuild.doctor.examples import HEALTHY, gcc, gpu_driver, toolkit, torch
-from dcnbuild.environment.facts import (
+from dcnbuild.machine.facts import (
     Compiler,
     Driver,
     Facts,
@@ -18,6 +17,7 @@ from dcnbuild.environment.facts import (
     Library,
     PathEntry,
 )
+from tools.docs.example_machines import HEALTHY, gcc, gpu_driver, toolkit, torch
 
 GIB = 1 << 30
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 from cpu_seconds import cpu_seconds
-from environment.trees import compile_library, script, toolkit, write
+from machine.trees import compile_library, script, toolkit, write
 
 import dcnbuild
-from dcnbuild.doctor import command
-from dcnbuild.doctor.examples import EXAMPLES, HEALTHY
-from dcnbuild.environment.facts import Facts
-from dcnbuild.environment.torch_install import find_torch
+from dcnbuild.cli import doctor as command
+from dcnbuild.machine.facts import Facts
+from dcnbuild.machine.torch_install import find_torch
+from tools.docs.example_machines import EXAMPLES, HEALTHY
 
 assert dcnbuild.__file__ is not None
 IMPORTS = {"PYTHONPATH": str(Path(dcnbuild.__file__).parents[1])}
@@ -316,7 +316,7 @@ def test_a_finding_is_explained(id: str, capsys: pytest.CaptureFixture[str]) -> 
 
 def test_findings_from_code(monkeypatch: pytest.MonkeyPatch) -> None:
     import dcnbuild.doctor
-    from dcnbuild.environment import collect as probes
+    from dcnbuild.machine import collect as probes
 
     monkeypatch.setattr(probes, "collect", lambda *arguments: EXAMPLES["cuda-mismatch"])
     assert next(item.id for item in dcnbuild.doctor.check()) == "cuda-mismatch"

@@ -17,7 +17,7 @@ from dcnbuild.doctor.logs.rule import Level
 from dcnbuild.doctor.parse import SHAPES
 from dcnbuild.doctor.parse.locales import PHRASES, to_english
 from dcnbuild.doctor.parse.text import LONGEST_LINE, clean, split_lines
-from dcnbuild.environment.facts import Facts, Machine, Python, Toolkit
+from dcnbuild.machine.facts import Facts, Machine, Python, Toolkit
 
 THC = "src/a.cu:4:10: fatal error: THC/THC.h: No such file or directory"
 GCC = "/usr/local/cuda-11.8/include/crt/host_config.h:132:2: error: #error -- unsupported GNU version! gcc versions later than 11 are not supported!"

@@ -3,8 +3,8 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include "../../csrc/cuda/columns.cuh"
-#include "../../csrc/cuda/sorted_scatter.cuh"
+#include "deform_conv2d/cuda/columns.cuh"
+#include "deform_conv2d/cuda/sorted_scatter.cuh"
 
 namespace py = pybind11;
 using namespace dcnbuild;

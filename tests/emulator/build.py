@@ -44,8 +44,8 @@ def flavour() -> Flavour:
     return flavour_of(running_torch())
 
 
-def includes() -> list[str]:
-    """Flags for the headers of torch, Python and pybind11; the emulator's own come first."""
+def includes(root: Path) -> list[str]:
+    """Flags for the headers of `root`, torch, Python and pybind11; the emulator's own come first."""
     import pybind11
     import torch
 
@@ -55,14 +55,14 @@ def includes() -> list[str]:
         pybind11.get_include(),
     ]
     return [
-        *("-DDCNBUILD_EMULATE_CUDA", *flavour().flags, f"-I{HERE}"),
+        *("-DDCNBUILD_EMULATE_CUDA", *flavour().flags, f"-I{HERE}", f"-I{root / 'csrc'}"),
         *(flag for path in paths for flag in ("-isystem", str(path))),
     ]
 
 
 def source_hash(root: Path, command: Sequence[str]) -> str:
     digest = hashlib.blake2b(" ".join(command).encode(), digest_size=8)
-    for pattern in ("csrc/*.h", "csrc/cuda/*", "tests/emulator/*.h", "tests/emulator/*.cpp"):
+    for pattern in ("csrc/**/*.*", "tests/emulator/*.h", "tests/emulator/*.cpp"):
         for path in sorted(root.glob(pattern)):
             digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
     return digest.hexdigest()
@@ -76,7 +76,7 @@ def build(flags: Sequence[str] = (), root: Path = ROOT, into: Path = BUILT) -> P
     import torch
 
     libraries = Path(torch.__file__).parent / "lib"
-    command = [compiler(), *FLAGS, *flags, *includes()]
+    command = [compiler(), *FLAGS, *flags, *includes(root)]
     module = into / f"dcnbuild_emulator-{source_hash(root, command)}.so"
     if module.exists():
         return module
@@ -103,7 +103,7 @@ def build(flags: Sequence[str] = (), root: Path = ROOT, into: Path = BUILT) -> P
 def build_race_check(output: Path, flags: Sequence[str], root: Path = ROOT) -> None:
     """race_check.cpp of `root` with the flags of a sanitizer. Raises CalledProcessError if the compiler fails."""
     source = root / "tests" / "emulator" / "race_check.cpp"
-    command = [compiler(), *FLAGS, *flags, *includes()]
+    command = [compiler(), *FLAGS, *flags, *includes(root)]
     subprocess.run([*command, str(source), "-pthread", "-o", str(output)], check=True)
 
 

@@ -13,7 +13,7 @@
 #include <torch/headeronly/util/BFloat16.h>
 #include <torch/headeronly/util/Half.h>
 namespace half_types = torch::headeronly;
-#else  // as in csrc/torch_api.h; no more of torch than these two types
+#else  // as in csrc/common/torch_api.h; no more of torch than these two types
 #include <c10/util/BFloat16.h>
 #include <c10/util/Half.h>
 namespace half_types = c10;

@@ -1,7 +1,7 @@
 // The whole CUDA half, kernels and torch side, as torch.ops.dcnbuild_emulated on CPU tensors.
-#include "../../csrc/cuda/deform_conv2d.cu"
-#include "../../csrc/cuda/deform_pool.cu"
-#include "../../csrc/schema.h"
+#include "deform_conv2d/cuda/deform_conv2d.cu"
+#include "deform_pool/cuda/deform_pool.cu"
+#include "schema.h"
 
 DCNBUILD_LIBRARY(dcnbuild_emulated, library) {
   for (const char* schema : dcnbuild::kSchemas) library.def(schema);

@@ -7,10 +7,10 @@
 #include <random>
 #include <vector>
 
-#include "../../csrc/cuda/columns.cuh"
-#include "../../csrc/cuda/deform_pool.cuh"
-#include "../../csrc/cuda/layout.cuh"
-#include "../../csrc/cuda/sorted_scatter.cuh"
+#include "deform_conv2d/cuda/columns.cuh"
+#include "deform_conv2d/cuda/layout.cuh"
+#include "deform_conv2d/cuda/sorted_scatter.cuh"
+#include "deform_pool/cuda/kernels.cuh"
 
 using namespace dcnbuild;
 using namespace dcnbuild::cuda;

@@ -16,9 +16,9 @@ from integration.features import needs
 from torch import nn
 
 import dcnbuild
-from dcnbuild import native
+from dcnbuild.base.versions import numbers
+from dcnbuild.builder import native
 from dcnbuild.builder.flavour import STABLE_TARGET
-from dcnbuild.versions import numbers
 
 pytestmark = [pytest.mark.slow, needs("AOTInductor packages")]
 

@@ -181,4 +181,4 @@ def test_the_package_stands_below_those_that_read_it() -> None:
         imported = re.findall(
             r"^\s*(?:from|import) dcnbuild\.?(\w*)", path.read_text(), re.MULTILINE
         )
-        assert set(imported) <= {"knowledge", "versions", ""}, path.name
+        assert set(imported) <= {"knowledge", "base", ""}, path.name

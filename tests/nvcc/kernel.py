@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-#: Threads of every block: kThreads of csrc/cuda/plan.h.
+#: Threads of every block: kThreads of csrc/deform_conv2d/cuda/plan.h.
 THREADS = 256
 
 

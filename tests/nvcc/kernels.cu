@@ -1,8 +1,8 @@
 // Every kernel in every dtype, and nothing else, for reading what nvcc makes of them.
-#include "../../csrc/cuda/columns.cuh"
-#include "../../csrc/cuda/deform_pool.cuh"
-#include "../../csrc/cuda/layout.cuh"
-#include "../../csrc/cuda/sorted_scatter.cuh"
+#include "deform_conv2d/cuda/columns.cuh"
+#include "deform_conv2d/cuda/layout.cuh"
+#include "deform_conv2d/cuda/sorted_scatter.cuh"
+#include "deform_pool/cuda/kernels.cuh"
 
 namespace dcnbuild::cuda {
 

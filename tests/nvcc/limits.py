@@ -18,7 +18,7 @@ KERNELS = frozenset(
 #: Those that load vectors of channels.
 VECTOR_KERNELS = ("gather_columns_kernel", "column_gradients_kernel", "sum_tiles_kernel")
 LEAST_OCCUPANCY = 0.5
-#: Those that take more registers in float64 (kPoolBlocksPerSM of csrc/cuda/deform_pool.cuh).
+#: Those that take more registers in float64 (kPoolBlocksPerSM of csrc/deform_pool/cuda/kernels.cuh).
 LEAST_OCCUPANCY_OF_DOUBLE = {
     "pool_input_gradient_in_order_kernel": 0.25,
     "pool_offset_gradient_kernel": 0.25,

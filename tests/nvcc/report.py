@@ -18,7 +18,7 @@ from nvcc.kernel import Kernel
 from nvcc.limits import violations
 from nvcc.toolchain import architectures, compile_kernels, disassembler
 
-from dcnbuild.environment.toolkits import find_toolkits
+from dcnbuild.machine.toolkits import find_toolkits
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -17,11 +17,12 @@ from pathlib import Path
 
 from nvcc.kernel import Kernel, parse_ptxas, parse_sass
 
-from dcnbuild.environment.facts import Toolkit
-from dcnbuild.environment.site import site_packages
+from dcnbuild.machine.facts import Toolkit
+from dcnbuild.machine.site import site_packages
 
 SOURCE = Path(__file__).with_name("kernels.cu")
-FLAGS = ("-std=c++17", "-O3", "--expt-relaxed-constexpr", "-cubin", "-Xptxas", "-v")
+CSRC = Path(__file__).resolve().parents[2] / "csrc"
+FLAGS = (f"-I{CSRC}", "-std=c++17", "-O3", "--expt-relaxed-constexpr", "-cubin", "-Xptxas", "-v")
 
 
 def disassembler(toolkit: Toolkit) -> Path | None:

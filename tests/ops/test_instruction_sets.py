@@ -19,7 +19,7 @@ from ops import not_finite_cases as wild
 from ops.cases import Case, assert_close, random_case, run
 import dcnbuild
 from dcnbuild.ops import deform_conv2d as ops
-from dcnbuild import native
+from dcnbuild.builder import native
 
 native.ensure("cpu")
 isa = ctypes.CDLL(str(native.status("cpu").library)).dcnbuild_cpu_isa

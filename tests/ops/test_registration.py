@@ -114,7 +114,7 @@ def test_tracing_never_compiles_and_the_first_execution_does(tmp_path: Path) -> 
         + """
 from pathlib import Path
 from torch._subclasses.fake_tensor import FakeTensorMode
-from dcnbuild import native
+from dcnbuild.builder import native
 cache = Path(__import__("os").environ["DCNBUILD_CACHE"])
 built = lambda: sorted(path.name for path in cache.rglob("*.so"))
 with FakeTensorMode() as mode:
@@ -136,8 +136,8 @@ def test_cuda_never_falls_back_silently(tmp_path: Path) -> None:
     """Where no CUDA library can be had, asking for one raises with the reason; DCNBUILD_ROUTE=reference opts in."""
     code = """
 import torch, dcnbuild
-from dcnbuild import native
-from dcnbuild.doctor.finding import FindingError
+from dcnbuild.builder import native
+from dcnbuild.errors import FindingError
 try:
     print("served by", native.ensure("cuda"))
 except FindingError as error:

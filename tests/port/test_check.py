@@ -13,8 +13,8 @@ from rich.console import Console
 
 from dcnbuild.builder.plan import CudaPlan
 from dcnbuild.cli import main
-from dcnbuild.doctor.finding import Finding
-from dcnbuild.environment.facts import Compiler, Toolkit, TorchInstall
+from dcnbuild.errors import Finding
+from dcnbuild.machine.facts import Compiler, Toolkit, TorchInstall
 from dcnbuild.port.build_flags import BuildFlags, build_flags
 from dcnbuild.port.check import check_project
 from dcnbuild.port.output import write_copy

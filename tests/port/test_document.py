@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dcnbuild.port import document
 from dcnbuild.port.python.port import RULES as PYTHON_RULES
 from dcnbuild.port.rules import LEFTOVERS, RULES
+from tools.docs import porting as document
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 

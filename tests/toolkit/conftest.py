@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dcnbuild.environment.toolkits import find_toolkits
+from dcnbuild.machine.toolkits import find_toolkits
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dcnbuild.doctor.finding import FindingError
+from dcnbuild.errors import FindingError
 from dcnbuild.toolkit import archive, debian, pypi
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from dcnbuild.doctor.finding import FindingError
-from dcnbuild.toolkit import debian, recipes
-from dcnbuild.toolkit.recipes import DebianRecipe
+from dcnbuild.errors import FindingError
+from dcnbuild.machine import recipes
+from dcnbuild.machine.recipes import DebianRecipe
+from dcnbuild.toolkit import debian
 
 
 def deb(directory: Path, package: str, contents: dict[str, str]) -> None:

@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 from no_locks import failing
 
-from dcnbuild.doctor.finding import FindingError
-from dcnbuild.environment.toolkits import find_toolkits
-from dcnbuild.toolkit import command, install, pypi
+from dcnbuild.cli import toolkit as command
+from dcnbuild.errors import FindingError
+from dcnbuild.machine.toolkits import find_toolkits
+from dcnbuild.toolkit import install, pypi
 
 VERSION = "13.97"  # that nobody has
 
@@ -325,7 +326,7 @@ def test_the_line_that_uses_it(
     shell: str, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from dcnbuild.cli import main
-    from dcnbuild.environment.facts import Toolkit
+    from dcnbuild.machine.facts import Toolkit
 
     root = Path("/opt/a b")
     monkeypatch.setenv("SHELL", shell)

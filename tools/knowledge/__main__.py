@@ -8,7 +8,7 @@ Developers run it from the repository's top, with a Python that has pip and PyYA
     python -m tools.knowledge --cache DIR    # keep what was read, so that the next run downloads nothing
 
 A new release of CUDA goes into RELEASES of tools/knowledge/toolkits.py, one of numpy or setuptools into
-those of its module; torch's are taken from dcnbuild/compatibility.yaml. CPython is read from what pyenv
+those of its module; torch's are taken from dcnbuild/machine/compatibility.yaml. CPython is read from what pyenv
 installed.
 """
 

@@ -8,7 +8,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from dcnbuild.versions import numbers
+from dcnbuild.base.versions import numbers
 from tools.knowledge.lifetimes import Release, read_header, rows
 from tools.knowledge.python_names import public
 from tools.knowledge.python_table import add, add_names, is_public_row, module_name, modules_of

@@ -1,6 +1,6 @@
 """Which host systems each toolkit's headers are written for: Microsoft's compiler and glibc.
 
-gcc and clang are in dcnbuild/compatibility.yaml.
+gcc and clang are in dcnbuild/machine/compatibility.yaml.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from dcnbuild.compatibility import table
+from dcnbuild.machine.compatibility import table
 from tools.knowledge import torch_wheels
 from tools.knowledge.lifetimes import Release, Row, read_header, rows
 from tools.knowledge.table import Source, write

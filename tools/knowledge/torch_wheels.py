@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dcnbuild.compatibility import TorchRelease
-from dcnbuild.versions import numbers
+from dcnbuild.base.versions import numbers
+from dcnbuild.machine.compatibility import TorchRelease
 from tools.knowledge.wheels import Archive, Wheel, fetch
 
 #: Headers, of ATen/ops one for each operator; Python files of public modules, and of few private ones.

@@ -5,12 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from dcnbuild import compatibility
-from dcnbuild.architectures import best_match, capability, parse_arch_list, to_arch_list
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks.shared import (
     architecture_names,
-    build_toolkit,
     builds_cuda,
     describe_gpu,
     describe_toolkit,
@@ -20,7 +17,10 @@ from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.outcome import toolkit_fix, torch_fix, unserved_gpu
 from dcnbuild.doctor.registry import Verdict, check
 from dcnbuild.doctor.resolver import has_gpu
-from dcnbuild.environment.facts import Facts
+from dcnbuild.machine import compatibility
+from dcnbuild.machine.architectures import best_match, capability, parse_arch_list, to_arch_list
+from dcnbuild.machine.facts import Facts
+from dcnbuild.machine.toolkit_choice import build_toolkit
 
 _VARIABLE = "TORCH_CUDA_ARCH_LIST"
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dcnbuild import compatibility
-from dcnbuild.compatibility import numbers
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks.shared import (
     builds_cuda,
@@ -15,7 +13,9 @@ from dcnbuild.doctor.checks.shared import (
 from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.outcome import chosen_toolkit, nvcc_version
 from dcnbuild.doctor.registry import Verdict, check
-from dcnbuild.environment.facts import Compiler, Facts
+from dcnbuild.machine import compatibility
+from dcnbuild.machine.compatibility import numbers
+from dcnbuild.machine.facts import Compiler, Facts
 
 #: The first gcc major with what torch's headers use of a C++ standard: 9 by c10/util/C++17.h of
 #: torch 2.1 to 2.12; for C++20, <compare> of gcc 10.

@@ -4,23 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dcnbuild.base.versions import same_minor
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks.shared import (
-    build_toolkit,
-    builds_cuda,
-    describe_toolkit,
-    describe_torch,
-    fitting_toolkits,
-)
-from dcnbuild.doctor.outcome import (
-    chosen_toolkit,
-    first_on_path,
-    same_minor,
-    toolkit_fix,
-    torch_toolkit,
-)
+from dcnbuild.doctor.checks.shared import builds_cuda, describe_toolkit, describe_torch
+from dcnbuild.doctor.outcome import chosen_toolkit, first_on_path, toolkit_fix, torch_toolkit
 from dcnbuild.doctor.registry import Verdict, check
-from dcnbuild.environment.facts import CudaHome, Facts
+from dcnbuild.machine.facts import CudaHome, Facts
+from dcnbuild.machine.toolkit_choice import build_toolkit, fitting_toolkits
 
 
 def _was_set(home: CudaHome) -> bool:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dcnbuild import compatibility
-from dcnbuild.compatibility import numbers
+from dcnbuild.base.versions import same_major
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks.shared import (
-    build_toolkit,
-    describe_toolkit,
-    describe_torch,
-    smi_note,
-)
-from dcnbuild.doctor.outcome import driver_refuses, same_major, toolkit_fix, torch_fix
+from dcnbuild.doctor.checks.shared import describe_toolkit, describe_torch, smi_note
+from dcnbuild.doctor.outcome import driver_refuses, toolkit_fix, torch_fix
 from dcnbuild.doctor.registry import Verdict, check
-from dcnbuild.environment.facts import Driver, Facts
+from dcnbuild.machine import compatibility
+from dcnbuild.machine.compatibility import numbers
+from dcnbuild.machine.facts import Driver, Facts
+from dcnbuild.machine.toolkit_choice import build_toolkit
 
 
 def _driver_line(driver: Driver) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dcnbuild.architectures import best_match
-from dcnbuild.compatibility import numbers
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks.shared import architecture_names, describe_gpu, describe_torch
 from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.registry import Verdict, check
-from dcnbuild.environment.facts import Facts, Library
+from dcnbuild.machine.architectures import best_match
+from dcnbuild.machine.compatibility import numbers
+from dcnbuild.machine.facts import Facts, Library
 
 
 def _rebuild(library: Library) -> tuple[Fix, ...]:

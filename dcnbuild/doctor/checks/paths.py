@@ -6,18 +6,15 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from dcnbuild.compatibility import numbers
+from dcnbuild.base.versions import same_major, same_minor
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks.shared import (
-    build_toolkit,
-    builds_cuda,
-    describe_toolkit,
-)
+from dcnbuild.doctor.checks.shared import builds_cuda, describe_toolkit
 from dcnbuild.doctor.fix import Fix
-from dcnbuild.doctor.outcome import same_major, same_minor
 from dcnbuild.doctor.registry import Verdict, check
-from dcnbuild.environment.facts import Facts, PathEntry
-from dcnbuild.environment.paths import INCLUDE_VARIABLES, PRELOAD
+from dcnbuild.machine.compatibility import numbers
+from dcnbuild.machine.facts import Facts, PathEntry
+from dcnbuild.machine.paths import INCLUDE_VARIABLES, PRELOAD
+from dcnbuild.machine.toolkit_choice import build_toolkit
 
 #: Entries about CUDA matter here; for others a missing directory is common and harmless.
 _ABOUT_CUDA = re.compile(r"cuda|cudnn|nvcc|tensorrt", re.IGNORECASE)

@@ -8,7 +8,7 @@ from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks.shared import describe_torch
 from dcnbuild.doctor.registry import Verdict, check
 from dcnbuild.doctor.resolver import forbids
-from dcnbuild.environment.facts import Facts
+from dcnbuild.machine.facts import Facts
 
 
 @check("ninja-missing", "No ninja on PATH")

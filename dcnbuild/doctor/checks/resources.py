@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dcnbuild.compatibility import numbers
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks.shared import describe_torch
 from dcnbuild.doctor.registry import Verdict, check
-from dcnbuild.environment.facts import Facts
+from dcnbuild.machine.compatibility import numbers
+from dcnbuild.machine.facts import Facts
 
 _GIB = 1 << 30
 #: Memory of one g++ on a file that includes torch/extension.h: 1.6 GB (measured, torch 2.14.1; nvcc

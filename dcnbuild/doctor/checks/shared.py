@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dcnbuild.doctor.outcome import same_major, same_minor
-from dcnbuild.environment.facts import Facts, Gpu, Toolkit
+from dcnbuild.base.versions import same_minor
+from dcnbuild.machine.facts import Facts, Gpu, Toolkit
 
 
 def builds_cuda(facts: Facts) -> bool:
@@ -13,17 +13,6 @@ def builds_cuda(facts: Facts) -> bool:
     return (
         facts.torch is not None and facts.torch.cuda is not None and facts.wants_cuda is not False
     )
-
-
-def fitting_toolkits(facts: Facts) -> list[Toolkit]:
-    """The toolkits of torch's CUDA major, best first."""
-    cuda = facts.torch.cuda if facts.torch else None
-    return [toolkit for toolkit in facts.toolkits if cuda and same_major(toolkit.version, cuda)]
-
-
-def build_toolkit(facts: Facts) -> Toolkit | None:
-    """The toolkit that dcnbuild's own build takes: the first that fits torch, else the first."""
-    return next(iter([*fitting_toolkits(facts), *facts.toolkits]), None)
 
 
 def describe_toolkit(toolkit: Toolkit) -> str:

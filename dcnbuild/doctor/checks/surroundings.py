@@ -9,7 +9,7 @@ from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks.shared import describe_gpu, describe_toolkit, describe_torch
 from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.registry import Verdict, check
-from dcnbuild.environment.facts import Facts
+from dcnbuild.machine.facts import Facts
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 #: How each runtime hands GPUs to a container. Source: NVIDIA Container Toolkit's and the runtimes' manuals.

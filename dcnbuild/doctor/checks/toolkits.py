@@ -5,28 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from dcnbuild.compatibility import numbers
+from dcnbuild.base.versions import same_major, same_minor
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks.shared import (
-    build_toolkit,
-    builds_cuda,
-    describe_toolkit,
-    describe_torch,
-    fitting_toolkits,
-    smi_note,
-)
+from dcnbuild.doctor.checks.shared import builds_cuda, describe_toolkit, describe_torch, smi_note
 from dcnbuild.doctor.fix import Fix
-from dcnbuild.doctor.outcome import (
-    VITAL,
-    chosen_toolkit,
-    same_major,
-    same_minor,
-    toolkit_fix,
-    torch_toolkit,
-)
+from dcnbuild.doctor.outcome import VITAL, chosen_toolkit, toolkit_fix, torch_toolkit
 from dcnbuild.doctor.registry import Verdict, check
 from dcnbuild.doctor.resolver import has_gpu
-from dcnbuild.environment.facts import Facts, Toolkit
+from dcnbuild.machine.compatibility import numbers
+from dcnbuild.machine.facts import Facts, Toolkit
+from dcnbuild.machine.toolkit_choice import build_toolkit, fitting_toolkits
 
 #: header → the library whose development package brings it.
 _LIBRARY_OF = {"cublas_v2.h": "cublas", "cusparse.h": "cusparse", "cusolverDn.h": "cusolver"}

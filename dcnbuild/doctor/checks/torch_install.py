@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from dcnbuild import compatibility
-from dcnbuild.compatibility import numbers
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks.shared import describe_gpu, describe_torch
 from dcnbuild.doctor.fix import Fix
@@ -16,7 +14,9 @@ from dcnbuild.doctor.outcome import torch_fix
 from dcnbuild.doctor.registry import Verdict, check
 from dcnbuild.doctor.resolver import Wheel, companion_release, has_gpu, resolve
 from dcnbuild.doctor.wish import Wish, parse_wish
-from dcnbuild.environment.facts import Facts
+from dcnbuild.machine import compatibility
+from dcnbuild.machine.compatibility import numbers
+from dcnbuild.machine.facts import Facts
 
 
 @check("torch-missing", "No torch in this Python environment", builds=True)

@@ -14,7 +14,7 @@ from dcnbuild.doctor.fix import Target
 from dcnbuild.doctor.parse.patterns import LETTER, START
 from dcnbuild.doctor.parse.text import Log
 from dcnbuild.doctor.quoting import Shell
-from dcnbuild.environment.facts import Facts
+from dcnbuild.machine.facts import Facts
 
 #: How far from the deciding line a version is looked for. Farther ones belong to something else.
 REACH = 400

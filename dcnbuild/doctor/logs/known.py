@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
-from dcnbuild.compatibility import cuda_release, table
-from dcnbuild.versions import numbers
+from dcnbuild.base.versions import numbers
+from dcnbuild.machine.compatibility import cuda_release, table
 
 
 def number(name: str) -> int | None:

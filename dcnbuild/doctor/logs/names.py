@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dcnbuild.base.versions import numbers
 from dcnbuild.knowledge import Entry, cuda, python, torch_cpp
-from dcnbuild.versions import numbers
 
 _TABLE = Path(__file__).with_name("names.yaml")
 #: Headers of C, whose names are declared outside of `std` too.

@@ -6,13 +6,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from dcnbuild.doctor.finding import Finding
 from dcnbuild.doctor.logs.registry import RULES
 from dcnbuild.doctor.logs.rule import Hit, Level
 from dcnbuild.doctor.parse import SHAPES, Log, Reading, Record, decode
 from dcnbuild.doctor.parse.outcome import Outcome
 from dcnbuild.doctor.parse.quoted import quoted
-from dcnbuild.environment.facts import Facts
+from dcnbuild.errors import Finding
+from dcnbuild.machine.facts import Facts
 
 #: Stems that many messages have in common: most literal parts of shapes and patterns contain one.
 _STEMS = (

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
 
-from dcnbuild.doctor.finding import Finding, Severity
 from dcnbuild.doctor.fix import Fix, render
 from dcnbuild.doctor.logs.context import SHOWN, Context
 from dcnbuild.doctor.parse import Log, Record
 from dcnbuild.doctor.parse.patterns import Pattern
-from dcnbuild.environment.facts import Facts
+from dcnbuild.errors import Finding, Severity
+from dcnbuild.machine.facts import Facts
 
 LONGEST_EVIDENCE = 400
 

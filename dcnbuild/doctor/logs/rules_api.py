@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from dcnbuild.base.versions import numbers
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.logs.advice import ASK_TORCH, build, install
 from dcnbuild.doctor.logs.owner import owner
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import Entry, numpy, python, setuptools, torch_python
-from dcnbuild.versions import numbers
 
 #: Other rules know more of these.
 _LEFT_OUT = re.compile(r"torch\._six|torch\.utils\.ffi|distutils|setuptools$|pkg_resources|torch$")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from dcnbuild.compatibility import cxx_standard, newest_compiler
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.logs import known, names
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.logs.rules_source import port
+from dcnbuild.machine.compatibility import cxx_standard, newest_compiler
 
 # -- too new, too old ------------------------------------------------------------------------------------
 

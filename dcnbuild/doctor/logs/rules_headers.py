@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from dcnbuild.base.versions import numbers
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.logs import names
@@ -12,7 +13,6 @@ from dcnbuild.doctor.logs.advice import system_package
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.logs.rules_source import whose
 from dcnbuild.knowledge import Entry, headers
-from dcnbuild.versions import numbers
 
 _SUBMODULES = "submodules"
 

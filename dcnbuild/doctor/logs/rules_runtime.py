@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from dcnbuild.compatibility import cuda_release
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fix import Fix
 from dcnbuild.doctor.logs import extensions, known
@@ -13,6 +12,7 @@ from dcnbuild.doctor.logs.advice import ASK_TORCH, rebuild
 from dcnbuild.doctor.logs.owner import owner
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import modules
+from dcnbuild.machine.compatibility import cuda_release
 
 _LIST = "TORCH_CUDA_ARCH_LIST"
 _FRAME = re.compile(r"File \"([^\"]{1,300})\", line \d+")

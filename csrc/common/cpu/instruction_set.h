@@ -1,0 +1,45 @@
+// The kernels of one instruction set. kernels_<name>.cpp includes this once, after it has told the
+// compiler the instruction set and defined
+//   DCNBUILD_ISA           its name, which is also a namespace, so that no function of one
+//                          instruction set can be linked in place of another's;
+//   DCNBUILD_VECTOR_BYTES  the width of its vectors;
+//   DCNBUILD_GEMM_ROWS     the rows of a GEMM block, by two vectors, that its registers hold;
+//   DCNBUILD_F16C          if it converts float16.
+// For the same reason nothing in here calls a function template of the standard library.
+#pragma once
+
+#if defined(__GNUC__) && !defined(__clang__)
+// Vectors are passed between inlined functions only.
+#pragma GCC diagnostic ignored "-Wpsabi"
+#endif
+
+namespace dcnbuild::cpu::DCNBUILD_ISA {
+
+// clang-format off: each needs those before it.
+#include "common/cpu/vector.h"
+#include "common/cpu/half.h"
+#include "common/cpu/copy.h"
+#include "common/cpu/gemm.h"
+#include "deform_conv2d/cpu/taps.h"
+#include "deform_conv2d/cpu/gather.h"
+#include "deform_conv2d/cpu/differentiate.h"
+// clang-format on
+
+template <typename T>
+constexpr Kernels<T> kernels() {
+  Kernels<T> k{};
+  k.lanes = kLanes<T>;
+  k.gather = gather<T>;
+  k.differentiate = differentiate<T>;
+  k.multiply = multiply<T>;
+  k.copy = copy<T, T>;
+  if constexpr (sizeof(T) == 4) {
+    k.from_half = copy<HalfBits, T>;
+    k.from_bfloat16 = copy<BFloat16Bits, T>;
+    k.to_half = copy<T, HalfBits>;
+    k.to_bfloat16 = copy<T, BFloat16Bits>;
+  }
+  return k;
+}
+
+}  // namespace dcnbuild::cpu::DCNBUILD_ISA

@@ -1,0 +1,59 @@
+// The inner kernels of every operator on the CPU, in a table for each instruction set. Plain data
+// and no templates of functions, so that every instruction set can include it. No torch header.
+#pragma once
+
+#include <cstdint>
+
+#include "deform_conv2d/cpu/kernels.h"
+
+namespace dcnbuild::cpu {
+
+/// C = A B, or C += A B, for B and C in panels of one vector's lanes:
+/// C[i][panel][lane] = sum over o < outer, k < inner of A[i][o][k] * B[panel][o][k][lane].
+template <typename T>
+struct Product {
+  int64_t rows, panels, outer, inner;
+  const T* a;
+  int64_t a_row, a_outer, a_inner;
+  const T* b;
+  int64_t b_panel, b_outer, b_inner;
+  T* c;
+  int64_t c_row;  // panels of C lie side by side
+  bool accumulate;
+};
+
+/// out[i * out_i + j * out_j] = in[i * in_i + j * in_j], converted.
+using Copy = void (*)(int64_t rows, int64_t columns, const void* in, int64_t in_i, int64_t in_j,
+                      void* out, int64_t out_i, int64_t out_j);
+
+/// One instruction set's kernels for float or double.
+template <typename T>
+struct Kernels {
+  int64_t lanes;
+  void (*gather)(const Samples<T>&);
+  void (*differentiate)(const Differentiate<T>&);
+  void (*multiply)(const Product<T>&);
+  Copy copy;                      // T to T
+  Copy from_half, from_bfloat16;  // to T; null for double
+  Copy to_half, to_bfloat16;      // from T; null for double
+};
+
+/// Everything one instruction set has.
+struct KernelTable {
+  const char* name;
+  Kernels<float> float_kernels;
+  Kernels<double> double_kernels;
+};
+
+/// The tables that were compiled in. A table may be called only where `selected_table` would take
+/// it.
+extern const KernelTable generic_table;
+#if defined(__x86_64__)
+extern const KernelTable avx2_table, avx512_table;
+#endif
+
+/// The best table that this CPU runs, or the one that DCNBUILD_CPU_ISA names (generic, avx2,
+/// avx512). Throws std::runtime_error if that is unknown or cannot run here.
+const KernelTable& selected_table();
+
+}  // namespace dcnbuild::cpu

@@ -1,0 +1,121 @@
+// How kernels are launched, and the vectors they load, store and add. No torch header.
+#pragma once
+
+#ifdef DCNBUILD_EMULATE_CUDA
+#include "cuda_emulator.h"  // tests/emulator: the same source, run on the CPU
+#else
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+#endif
+
+#include <cstdint>
+#include <utility>
+
+#include "common/cuda/blocks.h"
+#include "common/sampling.h"
+
+namespace dcnbuild::cuda {
+
+/// kernel<<<blocks, kThreads, 0, stream>>>(args...), and the launch's own error. The one place with
+/// chevrons.
+template <typename... Parameters, typename... Args>
+cudaError_t launch(void (*kernel)(Parameters...), int64_t blocks, cudaStream_t stream,
+                   Args&&... args) {
+  if (blocks == 0) return cudaSuccess;  // a zero-sized grid is an error
+  if (blocks >= int64_t(1) << 31) return cudaErrorInvalidConfiguration;
+  const auto grid = static_cast<unsigned>(blocks);
+#ifdef DCNBUILD_EMULATE_CUDA
+  return emulator::launch(grid, kThreads, stream, kernel, std::forward<Args>(args)...);
+#else
+  kernel<<<grid, kThreads, 0, stream>>>(std::forward<Args>(args)...);
+  return cudaGetLastError();
+#endif
+}
+
+/// Half types are summed in float.
+template <typename T>
+struct Accumulate {
+  using type = float;
+};
+template <>
+struct Accumulate<double> {
+  using type = double;
+};
+template <typename T>
+using acc_type = typename Accumulate<T>::type;
+
+/// The blocks of a kernel that an SM must have room for: half the threads of an A100 or H100, which
+/// leaves a thread 64 registers.
+constexpr int kBlocksPerSM = 1024 / kThreads;
+
+/// `width` values that are loaded and stored by one instruction.
+template <typename T, int width>
+struct alignas(sizeof(T) * width) Pack {
+  T values[width];
+};
+
+template <typename T>
+constexpr int kVectorWidth = 16 / sizeof(T);
+
+template <typename T, int width>
+DCNBUILD_HD Pack<T, width> load(const T* from) {
+  return *reinterpret_cast<const Pack<T, width>*>(from);
+}
+
+template <typename T, int width>
+DCNBUILD_HD void store(T* to, const Pack<T, width>& values) {
+  *reinterpret_cast<Pack<T, width>*>(to) = values;
+}
+
+/// Whether runs of values, at multiples of the given strides from `base`, can be read in 16-byte
+/// vectors.
+template <typename T, typename... Strides>
+bool vectorizable(const T* base, Strides... multiples) {
+  return reinterpret_cast<uintptr_t>(base) % 16 == 0 && ((multiples % kVectorWidth<T> == 0) && ...);
+}
+
+// Whether four neighbouring floats can be added to memory by one instruction. Elsewhere an addition
+// takes single floats, and the lanes of a warp must take neighbouring ones to fill a sector.
+#if defined(DCNBUILD_EMULATE_CUDA) || \
+    (defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900 && CUDART_VERSION >= 12010)
+#define DCNBUILD_VECTOR_ATOMICS 1
+#else
+#define DCNBUILD_VECTOR_ATOMICS 0
+#endif
+
+/// The width in which a kernel of vectors of `width` adds sums of acc_t to memory.
+template <typename acc_t, int width>
+constexpr int kAtomicWidth =
+    DCNBUILD_VECTOR_ATOMICS && sizeof(acc_t) == 4 && width % 4 == 0 ? 4 : 1;
+
+/// atomicAdd, which takes no double before sm_60: there by comparing and swapping.
+template <typename acc_t>
+__device__ __forceinline__ void atomic_add(acc_t* to, acc_t value) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 600
+  if constexpr (sizeof(acc_t) == 8) {
+    auto* bits = reinterpret_cast<unsigned long long*>(to);
+    unsigned long long found = *bits, expected;
+    do {
+      expected = found;
+      found = atomicCAS(bits, expected,
+                        static_cast<unsigned long long>(__double_as_longlong(
+                            value + __longlong_as_double(static_cast<long long>(expected)))));
+    } while (found != expected);
+  } else
+#endif
+    atomicAdd(to, value);
+}
+
+template <typename acc_t, int width>
+__device__ __forceinline__ void atomic_add(acc_t* to, const acc_t (&values)[width]) {
+#if DCNBUILD_VECTOR_ATOMICS
+  if constexpr (width == 4)
+    atomicAdd(reinterpret_cast<float4*>(to),
+              make_float4(values[0], values[1], values[2], values[3]));
+  else
+#endif
+    for (int j = 0; j < width; ++j) atomic_add(to + j, values[j]);
+}
+
+}  // namespace dcnbuild::cuda

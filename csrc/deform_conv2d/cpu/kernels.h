@@ -1,0 +1,70 @@
+// What goes in and out of deform_conv2d's inner kernels on the CPU. Plain data, so that every
+// instruction set can include it. No torch header.
+#pragma once
+
+#include <cstdint>
+
+#include "common/sampling.h"
+
+namespace dcnbuild::cpu {
+
+/// Output positions that are located together, one vector lane each.
+constexpr int kBlock = 8;
+
+/// Gradients of a tap's offset (y, x) and mask.
+template <typename T>
+struct TapGradients {
+  T y[kBlock], x[kBlock], mask[kBlock];
+};
+
+/// The offsets and masks of a tile, and where its taps are before the offsets.
+template <typename T>
+struct Taps {
+  int64_t taps;
+  const T* offsets;          // [offset group][tap][y, x][padded position]
+  const T* masks;            // [offset group][tap][padded position]
+  int64_t padded_positions;  // a multiple of kBlock
+  /// The coordinates of tap (0, 0) of each position, and the distance of each tap from it.
+  const int32_t *row, *column, *tap_row, *tap_column;
+  int64_t height, width;  // of the image
+};
+
+/// A run of channels that share an offset group.
+struct Run {
+  int64_t offset_group, begin, count;
+};
+
+/// An image with its channels innermost, or its gradient.
+template <typename T>
+struct Pixels {
+  T* first;
+  int64_t step;  // from one pixel to the next
+  /// If not 0, runs of channels lie one after the other, each dense and of so many pixels, and
+  /// `step` is not used.
+  int64_t run_pixels;
+  T* outside;  // a pixel that stands for all that lie outside
+};
+
+/// Taps [first_tap, last_tap) of a tile, the image they sample, and the tile's columns,
+/// [position][tap - first_tap][channel].
+template <typename T>
+struct Samples {
+  int64_t positions, first_tap, last_tap;
+  Taps<T> taps;
+  const Run* runs;
+  int64_t run_count;
+  Pixels<const T> image;  // zeros outside
+  T* columns;
+  int64_t column_row, column_tap;  // from one position and one tap to the next
+};
+
+/// The backward pass over the same: reads the columns' gradients and leaves the columns themselves
+/// in their place.
+template <typename T>
+struct Differentiate {
+  Samples<T> samples;
+  TapGradients<T>* gradients;  // [position / kBlock][tap][run]
+  Pixels<T> grad_image;  // what goes outside is never read; `first` is null if nothing is wanted
+};
+
+}  // namespace dcnbuild::cpu

@@ -1,0 +1,50 @@
+// How the backward pass is shared out: whole images where memory allows as many at once as there
+// are threads, else slices of an image's channels. A slice's gradients of input and weight belong
+// to it alone, so that they need no locks and do not depend on timing; the gradients of offset and
+// mask are sums over channels, which are added up slice by slice, in order.
+#pragma once
+
+#include <vector>
+
+#include "common/cpu/strided.h"
+
+namespace dcnbuild::cpu {
+
+/// Channels [begin, end) of an image and the offset groups they lie in.
+struct Slice {
+  int64_t begin, end;
+  int64_t first_group, groups;  // offset groups
+  std::vector<Run> runs;        // channels relative to `begin`, offset groups to `first_group`
+  int64_t channels() const { return end - begin; }
+};
+
+/// The channels in at most `count` slices of nearly equal size, each a multiple of `unit` but for
+/// the last.
+inline std::vector<Slice> make_slices(const Geometry& g, int64_t count, int64_t unit) {
+  const int64_t units = ceil_div(g.channels, unit), per_group = g.channels_per_offset_group();
+  count = std::min(count, units);
+  std::vector<Slice> slices;
+  for (int64_t i = 0; i < count; ++i) {
+    Slice slice{};
+    slice.begin = i * units / count * unit;
+    slice.end = std::min((i + 1) * units / count * unit, g.channels);
+    slice.first_group = slice.begin / per_group;
+    slice.groups = ceil_div(slice.end, per_group) - slice.first_group;
+    for (int64_t group = 0; group < slice.groups; ++group) {
+      const int64_t first = (slice.first_group + group) * per_group;
+      const int64_t begin = std::max(first, slice.begin),
+                    end = std::min(first + per_group, slice.end);
+      slice.runs.push_back({group, begin - slice.begin, end - begin});
+    }
+    slices.push_back(slice);
+  }
+  return slices;
+}
+
+/// The smallest slice worth cutting: whole weight groups, or panels of channels where there is but
+/// one group.
+inline int64_t slice_unit(const Geometry& g, int64_t lanes) {
+  return g.groups > 1 ? g.channels_per_group() : lanes;
+}
+
+}  // namespace dcnbuild::cpu

@@ -1,0 +1,171 @@
+// How a call is cut into tiles of output positions, and the taps of one tile.
+#pragma once
+
+#include <atomic>
+
+#include "common/cpu/strided.h"
+
+namespace dcnbuild::cpu {
+
+/// A rectangle of output positions, taken row by row.
+struct Tile {
+  int64_t row, column, rows, columns;
+  int64_t positions() const { return rows * columns; }
+};
+
+/// The tiles of an image's output, nearly equal in size. They are nearly square because the pixels
+/// that a tile samples are then fewest, and stay in L2.
+class Tiling {
+ public:
+  Tiling(const Geometry& g, int64_t positions)
+      : height_(g.out_height),
+        width_(g.out_width),
+        across_(ceil_div(g.out_width, kWidth)),
+        columns_(ceil_div(g.out_width, across_)),
+        down_(ceil_div(g.out_height, std::max<int64_t>(1, positions / columns_))),
+        rows_(ceil_div(g.out_height, down_)) {}
+
+  int64_t count() const { return across_ * down_; }
+  int64_t largest() const { return rows_ * columns_; }
+  Tile operator[](int64_t i) const {
+    const int64_t row = i / across_ * height_ / down_,
+                  next_row = (i / across_ + 1) * height_ / down_;
+    const int64_t column = i % across_ * width_ / across_,
+                  next_column = (i % across_ + 1) * width_ / across_;
+    return {row, column, next_row - row, next_column - column};
+  }
+
+ private:
+  static constexpr int64_t kWidth = 16;  // a cache line of float
+  int64_t height_, width_, across_, columns_, down_, rows_;
+};
+
+/// The most positions of a tile: a multiple of every instruction set's GEMM block, and enough to
+/// make little of the weights' way from L3.
+constexpr int64_t kTilePositions = 96;
+
+/// The positions of a tile whose columns, at least one tap of them, fit into half of a core's L2.
+template <typename T>
+int64_t tile_positions(const Geometry& g, int64_t channels) {
+  constexpr int64_t bytes = 256 << 10;
+  const int64_t share = g.batch * g.positions() / (4 * thread_count());
+  const int64_t fitting = bytes / (channels * static_cast<int64_t>(sizeof(T)));
+  return std::clamp<int64_t>(std::min(share, fitting), 24, kTilePositions);
+}
+
+/// How many of the taps are gathered and multiplied at a time: as many as keep their columns and a
+/// panel of weights in L1 and L2, in nearly equal parts.
+template <typename T>
+int64_t taps_at_once(const Geometry& g, int64_t positions, int64_t channels) {
+  constexpr int64_t bytes = 128 << 10;
+  const int64_t fitting = bytes / (positions * channels * static_cast<int64_t>(sizeof(T)));
+  return ceil_div(g.taps(), ceil_div(g.taps(), std::clamp<int64_t>(fitting, 1, g.taps())));
+}
+
+/// The number of threads that a call is worth.
+inline int64_t worker_count(const Geometry& g) {
+  constexpr int64_t least = 1 << 19;  // multiplications for which waking a thread pays
+  // In floating point: the product of sizes that are each allowed may be beyond every integer.
+  const double work = static_cast<double>(g.batch) * static_cast<double>(g.positions()) *
+                      static_cast<double>(g.taps() * g.channels_per_group()) *
+                      static_cast<double>(g.out_channels);
+  const int64_t threads = thread_count();
+  return work / least >= static_cast<double>(threads)
+             ? threads
+             : std::max<int64_t>(static_cast<int64_t>(work / least), 1);
+}
+
+/// Deals items out to whichever worker asks, in ever smaller runs.
+class Claims {
+ public:
+  Claims(int64_t items, int64_t workers) : items_(items), workers_(workers) {}
+
+  /// Calls body(item) for a run of items until none is left.
+  template <typename F>
+  void work(const F& body) {
+    for (int64_t begin = next_.load(); begin < items_;) {
+      const int64_t end = begin + std::max<int64_t>(1, (items_ - begin) / (4 * workers_));
+      if (!next_.compare_exchange_weak(begin, end)) continue;
+      for (int64_t item = begin; item < end; ++item) body(item);
+      begin = next_.load();
+    }
+  }
+
+ private:
+  const int64_t items_, workers_;
+  std::atomic<int64_t> next_{0};
+};
+
+/// Calls body() on each of several workers.
+template <typename F>
+void on_workers(int64_t workers, const F& body) {
+  parallel_for(workers, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t worker = begin; worker < end; ++worker) body(worker);
+  });
+}
+
+/// Channels [first, first + count) of a tile of image n, to an array whose positions lie `position`
+/// and whose channels `channel` apart. Row by row: the other order, a channel's rows one after
+/// another, took four times as long for many channels.
+template <typename T>
+void load_tile(const Strided<T>& from, int64_t n, int64_t first, int64_t count, const Tile& tile,
+               T* to, int64_t position, int64_t channel) {
+  for (int64_t row = 0; row < tile.rows; ++row, to += tile.columns * position)
+    from.load(tile.columns, count, from.at(n, first, tile.row + row, tile.column), from.w, from.c,
+              to, position, channel);
+}
+
+/// And back.
+template <typename T>
+void store_tile(const Strided<T>& to, int64_t n, int64_t first, int64_t count, const Tile& tile,
+                const T* from, int64_t position, int64_t channel) {
+  for (int64_t row = 0; row < tile.rows; ++row, from += tile.columns * position)
+    to.store(tile.columns, count, from, position, channel,
+             to.at(n, first, tile.row + row, tile.column), to.w, to.c);
+}
+
+/// Offsets and masks of offset groups [first_group, first_group + groups), a tile at a time.
+template <typename T>
+class TileTaps {
+ public:
+  TileTaps(const Geometry& g, const Strided<T>& offset, const Strided<T>& mask, int64_t first_group,
+           int64_t groups, int64_t positions)
+      : g_(g),
+        offset_(offset),
+        mask_(mask),
+        first_(first_group * g.taps()),
+        planes_(groups * g.taps()),
+        padded_(round_up(positions, kBlock)),
+        offsets_(2 * planes_ * padded_, T(0)),
+        masks_(planes_ * padded_, T(1)),
+        rows_(padded_, 0),
+        columns_(padded_, 0),
+        tap_rows_(g.taps()),
+        tap_columns_(g.taps()) {
+    for (int64_t k = 0; k < g.taps(); ++k) {
+      tap_rows_[k] = static_cast<int32_t>(k / g.kernel_w * g.dilation_h);
+      tap_columns_[k] = static_cast<int32_t>(k % g.kernel_w * g.dilation_w);
+    }
+  }
+
+  Taps<T> load(int64_t n, const Tile& tile) {
+    for (int64_t i = 0, row = 0; row < tile.rows; ++row)
+      for (int64_t column = 0; column < tile.columns; ++column, ++i) {
+        rows_[i] = static_cast<int32_t>((tile.row + row) * g_.stride_h - g_.padding_h);
+        columns_[i] = static_cast<int32_t>((tile.column + column) * g_.stride_w - g_.padding_w);
+      }
+    load_tile(offset_, n, 2 * first_, 2 * planes_, tile, offsets_.data(), 1, padded_);
+    if (mask_) load_tile(mask_, n, first_, planes_, tile, masks_.data(), 1, padded_);
+    return {g_.taps(),       offsets_.data(),  masks_.data(),       padded_,   rows_.data(),
+            columns_.data(), tap_rows_.data(), tap_columns_.data(), g_.height, g_.width};
+  }
+
+ private:
+  const Geometry& g_;
+  const Strided<T>&offset_, &mask_;
+  int64_t first_, planes_, padded_;
+  Buffer<T> offsets_, masks_;
+  Buffer<int32_t> rows_, columns_, tap_rows_, tap_columns_;
+};
+
+}  // namespace dcnbuild::cpu

@@ -1,0 +1,213 @@
+// The two kernels that do the work: columns from an image, and gradients from column gradients. No
+// torch header.
+#pragma once
+
+#include "deform_conv2d/cuda/chunk.cuh"
+
+namespace dcnbuild::cuda {
+
+/// A vector of channels at the four corners of a sample; zero outside the image.
+template <typename scalar_t, int width>
+struct Corners {
+  Pack<scalar_t, width> values[4];
+
+  template <typename offset_t>
+  __device__ __forceinline__ Corners(const Chunk<scalar_t, offset_t>& chunk,
+                                     const SharedTap<acc_type<scalar_t>>& tap, int channel) {
+    const scalar_t* image = chunk.image + tap.image * chunk.image_stride + channel;
+#pragma unroll
+    for (int which = 0; which < 4; ++which) {
+      values[which] = Pack<scalar_t, width>{};
+      if (tap.corner[which] >= 0)
+        values[which] = load<scalar_t, width>(image + tap.corner[which] * chunk.pixel);
+    }
+  }
+
+  /// The modulated sample. A corner outside counts too, times zero, so that a NaN mask shows.
+  __device__ __forceinline__ Pack<scalar_t, width> blend(
+      const acc_type<scalar_t> (&weight)[4]) const {
+    Pack<scalar_t, width> out;
+#pragma unroll
+    for (int j = 0; j < width; ++j) {
+      acc_type<scalar_t> sum = 0;
+#pragma unroll
+      for (int which = 0; which < 4; ++which)
+        sum += weight[which] * static_cast<acc_type<scalar_t>>(values[which].values[j]);
+      out.values[j] = static_cast<scalar_t>(sum);
+    }
+    return out;
+  }
+};
+
+/// columns = modulated samples of the chunk.
+template <typename scalar_t, typename offset_t, int width>
+__global__ void __launch_bounds__(kThreads, kBlocksPerSM)
+    gather_columns_kernel(const Chunk<scalar_t, offset_t> chunk, const SampleGrid grid,
+                          const int lanes, scalar_t* __restrict__ columns) {
+  __shared__ SharedTap<acc_type<scalar_t>> taps[kSamplesPerBlock];
+  const BlockSamples<scalar_t, offset_t> samples(chunk, grid);
+  const int thread = threadIdx.x;
+  share_taps(chunk, samples, taps);
+  for (int i = thread / lanes; i < samples.count(); i += kThreads / lanes) {
+    const SharedTap<acc_type<scalar_t>>& tap = taps[i];
+    if (tap.column < 0) continue;
+    for (int c = thread % lanes * width; c < chunk.shape.per_offset_group; c += lanes * width) {
+      const int channel = tap.channel + c;
+      const Corners<scalar_t, width> corners(chunk, tap, channel);
+      store(columns + column_index(chunk.shape, chunk.count, tap.column, channel),
+            corners.blend(tap.weight));
+    }
+  }
+}
+
+/// What the gradient kernel writes; what has no data is left out.
+template <typename scalar_t, typename offset_t>
+struct Destinations {
+  scalar_t* columns;             // as gather_columns, for the gradient of the weight
+  acc_type<scalar_t>* image;     // [image][height][width][channel], added to
+  View4<offset_t> offset, mask;  // at the chunk's first image
+};
+
+/// One lane's share of a sample: the dot products of column gradient and corner over its channels,
+/// and the columns themselves.
+template <int width, typename scalar_t, typename offset_t>
+__device__ __forceinline__ void walk_channels(const Chunk<scalar_t, offset_t>& chunk,
+                                              const SharedTap<acc_type<scalar_t>>& tap, int lane,
+                                              int lanes, const scalar_t* __restrict__ grad_columns,
+                                              scalar_t* columns, bool with_dots,
+                                              acc_type<scalar_t> (&dots)[4]) {
+  using acc_t = acc_type<scalar_t>;
+  for (int c = lane * width; c < chunk.shape.per_offset_group; c += lanes * width) {
+    const int channel = tap.channel + c;
+    const int64_t column = column_index(chunk.shape, chunk.count, tap.column, channel);
+    const Corners<scalar_t, width> corners(chunk, tap, channel);
+    if (with_dots) {
+      const auto grad = load<scalar_t, width>(grad_columns + column);
+#pragma unroll
+      for (int j = 0; j < width; ++j)
+#pragma unroll
+        for (int which = 0; which < 4; ++which)
+          dots[which] += static_cast<acc_t>(grad.values[j]) *
+                         static_cast<acc_t>(corners.values[which].values[j]);
+    }
+    if (columns) store(columns + column, corners.blend(tap.weight));
+  }
+}
+
+/// One lane's share of a sample: its column gradients, added to the image gradient.
+template <int width, typename scalar_t, typename offset_t>
+__device__ __forceinline__ void scatter_channels(const Chunk<scalar_t, offset_t>& chunk,
+                                                 const SharedTap<acc_type<scalar_t>>& tap, int lane,
+                                                 int lanes,
+                                                 const scalar_t* __restrict__ grad_columns,
+                                                 acc_type<scalar_t>* image) {
+  using acc_t = acc_type<scalar_t>;
+  const Shape& shape = chunk.shape;
+  image += int64_t(tap.image) * shape.height * shape.width * shape.channels;
+  for (int c = lane * width; c < shape.per_offset_group; c += lanes * width) {
+    const int channel = tap.channel + c;
+    const auto grad =
+        load<scalar_t, width>(grad_columns + column_index(shape, chunk.count, tap.column, channel));
+#pragma unroll
+    for (int which = 0; which < 4; ++which) {
+      if (tap.corner[which] < 0) continue;
+      acc_t values[width];
+#pragma unroll
+      for (int j = 0; j < width; ++j)
+        values[j] = tap.weight[which] * static_cast<acc_t>(grad.values[j]);
+      atomic_add(image + int64_t(tap.corner[which]) * shape.channels + channel, values);
+    }
+  }
+}
+
+/// From the gradient of the columns: the gradients of offset, mask and image, and the columns
+/// themselves, in one walk over the samples. Offsets and masks get four dot products over channels,
+/// one for each corner, reduced among the lanes of a sample before anything is written.
+template <typename scalar_t, typename offset_t, int width>
+__global__ void __launch_bounds__(kThreads, kBlocksPerSM)
+    column_gradients_kernel(const Chunk<scalar_t, offset_t> chunk, const SampleGrid grid,
+                            const int lanes, const scalar_t* __restrict__ grad_columns,
+                            const Destinations<scalar_t, offset_t> to) {
+  using acc_t = acc_type<scalar_t>;
+  __shared__ SharedTap<acc_t> taps[kSamplesPerBlock];
+  __shared__ acc_t all_dots[kSamplesPerBlock][4];
+  const BlockSamples<scalar_t, offset_t> samples(chunk, grid);
+  const int thread = threadIdx.x, lane = thread % lanes;
+  share_taps(chunk, samples, taps);
+
+  const bool with_dots = to.offset.data || to.mask.data;
+  // The lanes of one sample: all of them, and no others, shuffle together.
+  const unsigned together = (0xffffffffu >> (32 - lanes)) << (thread % 32 - lane);
+  for (int i = thread / lanes; i < samples.count(); i += kThreads / lanes) {
+    const SharedTap<acc_t>& tap = taps[i];
+    if (tap.column < 0) continue;
+    acc_t dots[4] = {};
+    if (with_dots || to.columns)
+      walk_channels<width>(chunk, tap, lane, lanes, grad_columns, to.columns, with_dots, dots);
+    if (with_dots) {
+      for (int step = lanes / 2; step > 0; step /= 2)
+#pragma unroll
+        for (int which = 0; which < 4; ++which)
+          dots[which] += __shfl_xor_sync(together, dots[which], step);
+      if (lane == 0)
+#pragma unroll
+        for (int which = 0; which < 4; ++which) all_dots[i][which] = dots[which];
+    }
+    if (to.image)
+      scatter_channels<kAtomicWidth<acc_t, width>>(chunk, tap, lane, lanes, grad_columns, to.image);
+  }
+  if (!with_dots) return;
+  __syncthreads();
+
+  if (thread >= samples.count() || taps[thread].column < 0) return;
+  // Located once more: cheaper than keeping it in registers all the way.
+  const SampleIndex at = samples.at(chunk, thread);
+  const auto [sample, mask] = locate_tap(chunk, at);
+  const acc_t(&dot)[4] = all_dots[thread];
+  const bool outside = sample.outside();
+  if (to.offset.data) {
+    offset_t* out = element(to.offset, at, 2 * int64_t(at.channel));
+    const acc_t dy = value_dy(sample, mask, dot[0], dot[1], dot[2], dot[3]),
+                dx = value_dx(sample, mask, dot[0], dot[1], dot[2], dot[3]);
+    out[0] = static_cast<offset_t>(outside ? acc_t(0) : dy);
+    out[to.offset.c] = static_cast<offset_t>(outside ? acc_t(0) : dx);
+  }
+  if (to.mask.data) {
+    const acc_t dm = value(sample, dot[0], dot[1], dot[2], dot[3]);
+    *element(to.mask, at, at.channel) = static_cast<offset_t>(outside ? acc_t(0) : dm);
+  }
+}
+
+/// Whether a chunk and buffers of columns can be walked in 16-byte vectors of channels.
+template <typename scalar_t, typename offset_t, typename... Columns>
+bool use_vectors(const Chunk<scalar_t, offset_t>& chunk, const Columns*... columns) {
+  return vectorizable(chunk.image, chunk.image_stride, chunk.pixel, chunk.shape.per_offset_group,
+                      chunk.shape.per_group) &&
+         (vectorizable(columns) && ...);
+}
+
+template <typename scalar_t, typename offset_t>
+cudaError_t gather_columns(const Chunk<scalar_t, offset_t>& chunk, scalar_t* columns,
+                           cudaStream_t stream) {
+  constexpr int width = kVectorWidth<scalar_t>;
+  const SampleGrid grid = sample_grid(chunk.count, chunk.shape.sample_channels());
+  const bool vectors = use_vectors(chunk, columns);
+  const auto kernel = vectors ? gather_columns_kernel<scalar_t, offset_t, width>
+                              : gather_columns_kernel<scalar_t, offset_t, 1>;
+  const int lanes = lanes_per_sample(chunk.shape.per_offset_group / (vectors ? width : 1));
+  return launch(kernel, grid.blocks(), stream, chunk, grid, lanes, columns);
+}
+
+template <typename scalar_t, typename offset_t>
+cudaError_t column_gradients(const Chunk<scalar_t, offset_t>& chunk, const scalar_t* grad_columns,
+                             const Destinations<scalar_t, offset_t>& to, cudaStream_t stream) {
+  constexpr int width = kVectorWidth<scalar_t>;
+  const SampleGrid grid = sample_grid(chunk.count, chunk.shape.sample_channels());
+  const bool vectors = use_vectors(chunk, grad_columns, to.columns, to.image);
+  const auto kernel = vectors ? column_gradients_kernel<scalar_t, offset_t, width>
+                              : column_gradients_kernel<scalar_t, offset_t, 1>;
+  const int lanes = lanes_per_sample(chunk.shape.per_offset_group / (vectors ? width : 1));
+  return launch(kernel, grid.blocks(), stream, chunk, grid, lanes, grad_columns, to);
+}
+
+}  // namespace dcnbuild::cuda

@@ -1,0 +1,243 @@
+// deform_conv2d on CUDA: the loop over chunks, and GEMMs through torch.
+//
+// Beyond its outputs and tensors of the weight's size, a call allocates at most 4 * column_bytes()
+// (see plan_chunks), and one image each of input and grad_input where those are larger: whatever
+// the batch.
+#include <cstdlib>
+
+#include "deform_conv2d/cuda/buffers.h"
+#include "deform_conv2d/cuda/columns.cuh"
+#include "deform_conv2d/cuda/sorted_scatter.cuh"
+
+namespace dcnbuild::cuda {
+namespace {
+
+/// Bytes of columns in a chunk: kColumnBytes, or what the environment says.
+int64_t column_bytes() {
+  const char* text = std::getenv("DCNBUILD_COLUMN_BYTES");
+  if (text == nullptr) return kColumnBytes;
+  char* end = nullptr;
+  const long long bytes = std::strtoll(text, &end, 10);
+  DCNBUILD_CHECK(end != text && *end == '\0' && bytes > 0 && bytes <= int64_t(1) << 32,
+                 "DCNBUILD_COLUMN_BYTES is \"", text,
+                 "\", expected the bytes of a chunk's columns, from 1 to 4294967296");
+  return bytes;
+}
+
+template <typename T>
+ChunkPlan plan_call(const Geometry& g, bool deterministic) {
+  DCNBUILD_CHECK(fits_kernels(g),
+                 "deform_conv2d: image, padding or kernel is too large for the CUDA kernels: "
+                 "height * width and the padded sides must be below 2^31");
+  return plan_chunks(g, sizeof(T), sizeof(acc_type<T>), deterministic, column_bytes());
+}
+
+/// Calls body(first image, images) for each pass.
+template <typename F>
+void for_passes(const Geometry& g, const ChunkPlan& plan, const F& body) {
+  for (int64_t first = 0; first < g.batch; first += plan.images)
+    body(first, std::min(plan.images, g.batch - first));
+}
+
+/// Calls body(range) for the chunks of a pass.
+template <typename T, typename offset_t, typename F>
+void for_chunks(const Geometry& g, const ChunkPlan& plan, int64_t first, int64_t images,
+                Chunk<T, offset_t>& chunk, const F& body) {
+  for (int64_t begin = 0; begin < g.positions(); begin += plan.positions) {
+    const ChunkRange range{first, images, begin, std::min(plan.positions, g.positions() - begin)};
+    chunk.begin = static_cast<int>(begin), chunk.count = static_cast<int>(range.rows());
+    body(range);
+  }
+}
+
+template <typename T, typename offset_t>
+Chunk<T, offset_t> chunk_at(const Geometry& g, const Operands& t, int64_t first) {
+  Chunk<T, offset_t> chunk{Shape(g), nullptr, 0, 0, {}, {}, 0, 0};
+  chunk.offset = at_image(view4<const offset_t>(t.offset), first);
+  chunk.mask = at_image(view4<const offset_t>(t.mask), first);
+  return chunk;
+}
+
+template <typename U>
+Matrices<U> column_blocks(const Geometry& g, U* columns, int64_t rows) {
+  return {column_block(g, columns, rows, 0), g.groups, rows * g.taps() * g.channels_per_group()};
+}
+
+template <typename U>
+Matrices<U> weight_blocks(const Geometry& g, U* weights) {
+  return {weight_block(g, weights, 0), g.groups, g.out_channels_per_group()};
+}
+
+template <typename T, typename offset_t>
+void forward(const Geometry& g, const Operands& t, const std::optional<Tensor>& bias,
+             const Tensor& output, cudaStream_t stream) {
+  const ChunkPlan plan = plan_call<T>(g, false);
+  const Tensor weights = weight_matrix(t.weight, dtype_of<T>);
+  const Tensor columns = empty({plan.chunk_positions() * g.column_size()}, dtype_of<T>, t.input);
+  T* column = static_cast<T*>(columns.data_ptr());
+  const ChannelsLast<T> images(g, plan, t.input, stream);
+  const MapRows<T> out(g, plan, output, stream);
+  const Tensor dense_bias = bias ? as_contiguous(*bias) : t.weight;
+  if (bias && !out.buffer()) copy_into(output, viewed(dense_bias, {1, g.out_channels, 1, 1}));
+  for_passes(g, plan, [&](int64_t first, int64_t count) {
+    auto chunk = chunk_at<T, offset_t>(g, t, first);
+    images.load(first, count, chunk);
+    for_chunks(g, plan, first, count, chunk, [&](const ChunkRange& range) {
+      DCNBUILD_CUDA_CHECK(gather_columns(chunk, column, stream));
+      if (bias && out.buffer()) copy_into(*out.buffer(), viewed(dense_bias, {1, g.out_channels}));
+      matrix_products<T>(out.rows(range), column_blocks<const T>(g, column, range.rows()),
+                         weight_blocks(g, static_cast<const T*>(weights.data_ptr())),
+                         bias.has_value(), t.input);
+      out.store(range);
+    });
+  });
+}
+
+/// The gradient of the weight, [tap][channel of the group][out channel] in acc_t, summed over
+/// chunks. A GEMM of half types writes half, so its product goes through `part`.
+template <typename T>
+class GradWeight {
+  using acc_t = acc_type<T>;
+  static constexpr bool native = std::is_same_v<T, acc_t>;
+
+ public:
+  GradWeight(const Geometry& g, const Tensor& like, cudaStream_t stream)
+      : geometry_(g),
+        sum_(zeros({g.kernel_h, g.kernel_w, g.channels_per_group(), g.out_channels},
+                   dtype_of<acc_t>, like)),
+        part_(empty({native ? 0 : sum_.numel()}, dtype_of<T>, like)),
+        stream_(stream) {}
+
+  void add(const Matrices<const T>& columns, const Matrices<const T>& grad_output) const {
+    acc_t* sum = static_cast<acc_t*>(sum_.data_ptr());
+    if constexpr (native) {
+      matrix_products<T>(weight_blocks(geometry_, sum), columns.transposed(), grad_output, true,
+                         sum_);
+    } else {
+      T* part = static_cast<T*>(part_.data_ptr());
+      matrix_products<T>(weight_blocks(geometry_, part), columns.transposed(), grad_output, false,
+                         sum_);
+      DCNBUILD_CUDA_CHECK(accumulate<T>(sum_.numel(), part, sum, stream_));
+    }
+  }
+
+  void store(const Tensor& grad_weight) const {
+    copy_into(grad_weight, permuted(sum_, {3, 2, 0, 1}));
+  }
+
+ private:
+  const Geometry& geometry_;
+  Tensor sum_, part_;
+  cudaStream_t stream_;
+};
+
+/// The gradient of the images from that of the columns, in an order that never changes.
+template <typename T, typename offset_t>
+void scatter_in_order(const Chunk<T, offset_t>& chunk, const T* grad_columns,
+                      acc_type<T>* grad_images, const Tensor& like, cudaStream_t stream) {
+  using acc_t = acc_type<T>;
+  const int64_t count = 4 * chunk.samples();
+  const Tensor keys = empty({count}, ScalarType::Int, like);
+  const Tensor weights = empty({count}, dtype_of<acc_t>, like);
+  auto* weight = static_cast<acc_t*>(weights.data_ptr());
+  DCNBUILD_CUDA_CHECK(corner_keys(chunk, static_cast<int32_t*>(keys.data_ptr()), weight, stream));
+  const auto [sorted, order] = stable_sort(keys);
+  const SortedCorners<acc_t> corners{static_cast<const int32_t*>(sorted.data_ptr()),
+                                     static_cast<const int64_t*>(order.data_ptr()), weight,
+                                     static_cast<int>(count)};
+  const Tensor partial =
+      empty({corners.tiles(), chunk.shape.per_offset_group}, dtype_of<acc_t>, like);
+  DCNBUILD_CUDA_CHECK(scatter_sorted(chunk.shape, chunk.count, corners, grad_columns, grad_images,
+                                     static_cast<acc_t*>(partial.data_ptr()), stream));
+}
+
+template <typename T, typename offset_t>
+void backward(const Geometry& g, const Operands& t, const Tensor& grad_output, Gradients& grads,
+              bool deterministic, cudaStream_t stream) {
+  const ChunkPlan plan = plan_call<T>(g, deterministic);
+  const bool through_columns = grads.input || grads.offset || grads.mask;
+  const int64_t column_count = plan.chunk_positions() * g.column_size();
+  const Tensor weights = weight_matrix(t.weight, dtype_of<T>);
+  const Tensor columns = empty({grads.weight ? column_count : 0}, dtype_of<T>, t.input);
+  const Tensor grad_columns = empty({through_columns ? column_count : 0}, dtype_of<T>, t.input);
+  T* column = grads.weight ? static_cast<T*>(columns.data_ptr()) : nullptr;
+  T* grad_column = static_cast<T*>(grad_columns.data_ptr());
+  const ChannelsLast<T> images(g, plan, t.input, stream);
+  const GradImages<T> grad_images(g, plan, grads.input, stream);
+  const MapRows<const T> grad_out(g, plan, grad_output, stream);
+  std::optional<GradWeight<T>> grad_weight;
+  if (grads.weight) grad_weight.emplace(g, t.input, stream);
+  for_passes(g, plan, [&](int64_t first, int64_t count) {
+    auto chunk = chunk_at<T, offset_t>(g, t, first);
+    images.load(first, count, chunk);
+    acc_type<T>* grad_image = grad_images.begin(first);
+    const Destinations<T, offset_t> to{column, deterministic ? nullptr : grad_image,
+                                       at_image(view4<offset_t>(grads.offset), first),
+                                       at_image(view4<offset_t>(grads.mask), first)};
+    for_chunks(g, plan, first, count, chunk, [&](const ChunkRange& range) {
+      grad_out.load(range);
+      if (through_columns) {
+        matrix_products<T>(column_blocks(g, grad_column, range.rows()), grad_out.rows(range),
+                           weight_blocks(g, static_cast<const T*>(weights.data_ptr())).transposed(),
+                           false, t.input);
+        DCNBUILD_CUDA_CHECK(column_gradients(chunk, grad_column, to, stream));
+      } else if (grads.weight) {
+        DCNBUILD_CUDA_CHECK(gather_columns(chunk, column, stream));
+      }
+      if (grad_weight)
+        grad_weight->add(column_blocks<const T>(g, column, range.rows()), grad_out.rows(range));
+      if (grad_image && deterministic)
+        scatter_in_order(chunk, grad_column, grad_image, t.input, stream);
+    });
+    grad_images.store(first, count);
+  });
+  if (grad_weight) grad_weight->store(*grads.weight);
+}
+
+}  // namespace
+
+Tensor deform_conv2d(Tensor input, Tensor offset, std::optional<Tensor> mask, Tensor weight,
+                     std::optional<Tensor> bias, IntList stride, IntList padding, IntList dilation,
+                     int64_t groups, int64_t offset_groups) {
+  const Operands t{"deform_conv2d", input, offset, mask, weight};
+  const Geometry g = make_geometry(t, stride, padding, dilation, groups, offset_groups);
+  check_dtype(t.name, input);
+  check_bias(bias, t, g);
+  const DeviceScope device(input);
+  const Tensor output = empty_image(g.batch, g.out_channels, g.out_height, g.out_width,
+                                    is_channels_last(input), input.scalar_type(), input);
+  if (output.numel() == 0) return output;
+  dispatch<__half, __nv_bfloat16>(t.name, input, offset, [&](auto scalar, auto offset_scalar) {
+    forward<typename decltype(scalar)::type, typename decltype(offset_scalar)::type>(
+        g, t, bias, output, static_cast<cudaStream_t>(device.stream()));
+  });
+  return output;
+}
+
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> deform_conv2d_backward(
+    Tensor grad_output, Tensor input, Tensor offset, std::optional<Tensor> mask, Tensor weight,
+    IntList stride, IntList padding, IntList dilation, int64_t groups, int64_t offset_groups,
+    std::vector<bool> output_mask, bool deterministic) {
+  const Operands t{"deform_conv2d_backward", input, offset, mask, weight};
+  const Geometry g = make_geometry(t, stride, padding, dilation, groups, offset_groups);
+  check_dtype(t.name, input);
+  check_grad_output(grad_output, t, g);
+  const DeviceScope device(input);
+  Gradients grads(t, output_mask);
+  if (grad_output.numel() == 0) {
+    grads.clear();
+    return grads.outputs(grad_output, output_mask[4]);
+  }
+  dispatch<__half, __nv_bfloat16>(t.name, input, offset, [&](auto scalar, auto offset_scalar) {
+    backward<typename decltype(scalar)::type, typename decltype(offset_scalar)::type>(
+        g, t, grad_output, grads, deterministic, static_cast<cudaStream_t>(device.stream()));
+  });
+  return grads.outputs(grad_output, output_mask[4]);
+}
+
+}  // namespace dcnbuild::cuda
+
+DCNBUILD_CUDA_LIBRARY_IMPL(library) {
+  library.impl("deform_conv2d", DCNBUILD_KERNEL(dcnbuild::cuda::deform_conv2d));
+  library.impl("deform_conv2d_backward", DCNBUILD_KERNEL(dcnbuild::cuda::deform_conv2d_backward));
+}

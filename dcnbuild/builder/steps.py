@@ -1,0 +1,99 @@
+"""The compile and link commands of both routes, as a pure function of the facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dcnbuild.builder.flags import CUDA_RUNTIME, CXX_FLAGS, LINK_FLAGS, NVCC_FLAGS
+from dcnbuild.builder.flavour import Flavour
+from dcnbuild.builder.sources import Library, library_file, library_sources
+from dcnbuild.machine.architectures import gencode_flags
+from dcnbuild.machine.facts import Compiler, Toolkit, TorchInstall
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command: `output` is relative to the build directory, in which it runs."""
+
+    output: str
+    inputs: tuple[str, ...]
+    command: tuple[str, ...]
+    depfile: str | None = None
+
+
+def library_steps(
+    library: Library,
+    csrc: Path,
+    torch: TorchInstall,
+    flavour: Flavour,
+    compiler: Compiler,
+    toolkit: Toolkit | None = None,
+    architectures: Iterable[str] = (),
+    host: Compiler | None = None,
+    threads: int = 1,
+) -> tuple[Step, ...]:
+    """Every command that makes one library, its link last.
+
+    Args:
+        library: "cpu", or "cuda", which needs a toolkit and architectures.
+        csrc: the sources.
+        torch: the torch to compile against.
+        flavour: how to compile against it.
+        compiler: compiles C++ and links.
+        toolkit: compiles CUDA.
+        architectures: nvcc's names, PTX among them ("sm_90", "compute_90").
+        host: what nvcc calls for the host side; None leaves that to nvcc and its variables.
+        threads: how many architectures one nvcc compiles at once.
+    """
+    includes = (f"-I{csrc}", "-isystem", str(torch.root / "include"))
+    # Messages that hold __FILE__ say csrc/..., not where this build was made.
+    relative = (
+        f"-fmacro-prefix-map={csrc}=csrc",
+        f"-fmacro-prefix-map={torch.root.parent}=site-packages",
+    )
+    if library == "cpu":
+        compile_command: tuple[str, ...] = (
+            *(str(compiler.path), *flavour.flags, *CXX_FLAGS, *relative),
+            *includes,
+        )
+        runtime: tuple[str, ...] = ()
+    else:
+        if toolkit is None:
+            raise ValueError("the CUDA library needs a toolkit, got None")
+        compile_command = (
+            *(str(toolkit.nvcc), *flavour.flags, *NVCC_FLAGS),
+            *(f"-Xcompiler={flag}" for flag in relative),
+            *(("-ccbin", str(host.path)) if host else ()),
+            *gencode_flags(architectures),
+            f"--threads={threads}",
+            *includes,
+        )
+        runtime = (*(f"-L{path}" for path in toolkit.libraries), *CUDA_RUNTIME)
+    compiles = []
+    for source in library_sources(csrc, library):
+        name = source.relative_to(csrc).as_posix().replace("/", "_")
+        compiles.append(
+            Step(
+                output=f"{name}.o",
+                inputs=(str(source),),
+                command=(
+                    *(*compile_command, "-MD", "-MF", f"{name}.d"),
+                    *("-c", str(source), "-o", f"{name}.o"),
+                ),
+                depfile=f"{name}.d",
+            )
+        )
+    objects = tuple(step.output for step in compiles)
+    link = Step(
+        output=library_file(library),
+        inputs=objects,
+        command=(
+            *(str(compiler.path), *LINK_FLAGS, *objects, "-o", library_file(library)),
+            f"-L{torch.root / 'lib'}",
+            *(f"-l{name}" for name in flavour.link[library]),
+            *runtime,
+        ),
+    )
+    return (*compiles, link)

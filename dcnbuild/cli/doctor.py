@@ -1,0 +1,143 @@
+"""`dcnbuild doctor`: what is wrong with this machine or a build log, and the lines that fix it."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from dcnbuild.doctor import report
+from dcnbuild.doctor.registry import examine
+from dcnbuild.doctor.resolver import Resolution, resolve
+from dcnbuild.doctor.wish import parse_wish
+from dcnbuild.errors import Finding
+from dcnbuild.machine.collect import collect
+from dcnbuild.machine.facts import Facts
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the doctor's options."""
+    parser.add_argument(
+        "library",
+        nargs="*",
+        type=Path,
+        help="extension libraries (.so) to look into, besides dcnbuild's own",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a report")
+    parser.add_argument(
+        "--log", metavar="FILE", help="read a failed build's output, - for standard input"
+    )
+    parser.add_argument(
+        "--torch",
+        metavar="WHICH",
+        help="the pip line for this torch, or why there is none: 2.5.1, 2.5, '>=2.4,<2.8', 2.5.1+cu121, cu126, cpu, "
+        "latest",
+    )
+    parser.add_argument(
+        "--gpu",
+        metavar="NAME",
+        help="answer for this GPU and not for the one here, e.g. 'RTX 5090' or 12.0",
+    )
+    parser.add_argument(
+        "--driver", metavar="VERSION", help="answer for this NVIDIA driver, e.g. 570 or 535.104.05"
+    )
+    parser.add_argument(
+        "--facts", metavar="FILE", help="judge the machine that somebody's --json report is about"
+    )
+    parser.add_argument(
+        "--share",
+        action="store_true",
+        help="leave out names, home directories, tokens and addresses, so that the report can be posted; "
+        "read it before you post it",
+    )
+    parser.add_argument(
+        "--explain", metavar="ID", help="what a finding means, with an example; then exit"
+    )
+    parser.add_argument("--verbose", action="store_true", help="show every fact, and the pip line")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Examines and reports: 0 if nothing is wrong, 1 with errors. Raises ValueError for wrong arguments."""
+    if args.explain is not None:
+        return _explain(args.explain, args.json)
+    if args.torch is not None:
+        parse_wish(args.torch)  # a text that asks for nothing ends here
+    log = None
+    if args.log is not None:
+        log = _read_standard_input() if args.log == "-" else Path(args.log).read_bytes()
+    facts = _facts(args)
+    findings = examine(facts) if log is None else _read_log(log, facts)
+    resolution = _resolution(args, facts) if log is None else None
+    output = io.StringIO()
+    stream = output if args.share else None
+    if args.json:
+        print(report.to_json(facts, findings, resolution), file=stream)
+    elif log is None:
+        report.show(facts, findings, resolution, "nothing found.", args.verbose, stream)
+    else:
+        nothing = "no known cause of a failure in this log."
+        report.show(None, findings, None, nothing, file=stream)
+    if args.share:
+        from dcnbuild.doctor.share import shareable
+
+        sys.stdout.write(shareable(output.getvalue(), os.environ, platform.node()))
+    return _status(findings)
+
+
+def _status(findings: Sequence[Finding]) -> int:
+    return int(any(finding.severity == "error" for finding in findings))
+
+
+def _facts(args: argparse.Namespace) -> Facts:
+    if args.facts is None:
+        facts = collect(os.environ, args.library)
+    else:
+        from dcnbuild.doctor.elsewhere import facts_from_json
+
+        facts = facts_from_json(Path(args.facts).read_text(encoding="utf-8"), args.facts)
+    if args.gpu is not None or args.driver is not None:
+        from dcnbuild.doctor.elsewhere import with_gpu
+
+        facts = with_gpu(facts, args.gpu, args.driver)
+    return replace(facts, wanted_torch=args.torch)
+
+
+def _read_standard_input() -> bytes:
+    if sys.stdin is None:
+        raise ValueError("--log - reads standard input, which is closed")
+    return sys.stdin.buffer.read()
+
+
+def _resolution(args: argparse.Namespace, facts: Facts) -> Resolution | None:
+    """The pip line where somebody wants to know it."""
+    asked = args.torch or args.gpu or args.driver
+    if asked or args.verbose or facts.torch is None:
+        return resolve(facts, args.torch)
+    return None
+
+
+def _read_log(log: bytes, facts: Facts) -> list[Finding]:
+    from dcnbuild.doctor.logs import read_log  # its many patterns only where there is a log
+
+    return read_log(log, facts)
+
+
+def _explain(id: str, as_json: bool) -> int:
+    from tools.docs.findings import explain  # all rules and examples
+
+    explanation = explain(id)
+    if as_json:
+        print(json.dumps(explanation, indent=2, ensure_ascii=False))
+        return 0
+    for part in explanation["parts"]:
+        print(f"{id} ({part['where']}): {part['title']}")
+        print(f"  {part['means']}\n" if part["means"] else "")
+        print("\n".join(f"    {line}" for line in part["example"]))
+        print()
+    return 0

@@ -1,0 +1,152 @@
+"""`dcnbuild port PATH`: makes the sources of an old extension compile today."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dcnbuild.base.console import console
+from dcnbuild.errors import FindingError
+from dcnbuild.port.output import OutputError, default_out, write_copy, write_in_place
+from dcnbuild.port.project import Options, port_project
+from dcnbuild.port.report import diff, print_report
+from dcnbuild.port.result import ProjectResult
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `dcnbuild port`."""
+    parser.add_argument("path", type=Path, help="the extension's directory, or one of its files")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--out", type=Path, metavar="DIR", help="where the result goes (default: PATH-ported)"
+    )
+    where.add_argument(
+        "--in-place",
+        action="store_true",
+        help="write over the files; the old ones go to PATH-before-port",
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="--in-place even over changes that are not in git"
+    )
+    parser.add_argument(
+        "--fix-bugs", action="store_true", help="repair the known bugs that are otherwise reported"
+    )
+    parser.add_argument(
+        "--deprecated",
+        action="store_true",
+        help="rewrite deprecated forms even where nothing in the sources fails today",
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="compile what was ported; where there is a setup.py, run it, and import what it builds",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="compilers at a time in --check (default: MAX_JOBS, or the cores); each wants 3 GB",
+    )
+    parser.add_argument(
+        "--diff",
+        action="store_true",
+        help="print the changes; nothing is written unless --out or --in-place is given",
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 if all is ported (and compiles, with --check), 1 if something is left, 2 for wrong usage."""
+    source: Path = args.path
+    if not source.exists():
+        print(f"dcnbuild port: there is no {source}", file=sys.stderr)
+        return 2
+    try:
+        options = Options(args.fix_bugs, args.deprecated)
+        result = port_project(source, options, _progress())
+        written, lost = _write(source, args, result)
+        if args.check:
+            _warn_of_setup(source)
+            with _on_disk(source, written, result) as root:
+                result = _check(root, args.jobs, result)
+    except (OutputError, FindingError, ValueError, OSError) as error:
+        print(f"dcnbuild port: {error}", file=sys.stderr)
+        return 2
+    if args.diff:
+        sys.stdout.writelines(diff(result.files))
+    if args.json:
+        report = {"out": str(written) if written else None, **result.to_json()}
+        print(json.dumps(report, indent=2))
+    else:
+        print_report(console(stderr=args.diff), result, written)
+    for path, reason in lost.items():
+        print(f"dcnbuild port: {path} is not in the copy: {reason}", file=sys.stderr)
+    return 0 if result.ok and not lost else 1
+
+
+def _progress(every: float = 2.0) -> Callable[[str], None]:
+    """Prints to stderr how far it has come, every few seconds."""
+    last = time.monotonic()
+
+    def progress(text: str) -> None:
+        nonlocal last
+        if time.monotonic() - last > every:
+            last = time.monotonic()
+            print(text, file=sys.stderr, flush=True)
+
+    return progress
+
+
+def _warn_of_setup(source: Path) -> None:
+    if (source / "setup.py").is_file():
+        print(
+            f"--check compiles the sources, and runs {source / 'setup.py'} as pip would",
+            file=sys.stderr,
+        )
+
+
+def _write(
+    source: Path, args: argparse.Namespace, result: ProjectResult
+) -> tuple[Path | None, dict[Path, str]]:
+    """Writes the result where it was asked for; the place if any, and what could not be copied."""
+    if args.in_place:
+        backup = write_in_place(source, result.files, args.force)
+        if backup:
+            print(f"the old files are in {backup}", file=sys.stderr)
+        return source, {}
+    if args.diff and args.out is None:
+        return None, {}
+    out: Path = args.out or default_out(source.resolve())
+    return out, write_copy(source, out, result.files)
+
+
+@contextmanager
+def _on_disk(source: Path, written: Path | None, result: ProjectResult) -> Iterator[Path]:
+    """The directory of the ported project; a temporary one if it has not been written."""
+    if written is not None:
+        yield written if written.is_dir() else written.parent
+        return
+    with tempfile.TemporaryDirectory(prefix="dcnbuild-port-") as temporary:
+        out = Path(temporary, "ported")
+        write_copy(source, out, result.files)
+        yield out
+
+
+def _check(root: Path, at_once: int | None, result: ProjectResult) -> ProjectResult:
+    # what compiling needs to know of the machine is looked up only when it is asked for
+    from dcnbuild.builder.ninjafile import jobs
+    from dcnbuild.port.check import check_project
+    from dcnbuild.port.toolchain import find_toolchain
+
+    at_once = at_once or jobs(os.environ)
+    tools = find_toolchain(os.environ, Path(sys.executable), at_once)
+    return check_project(
+        root.resolve(), result, tools, at_once, lambda text: print(text, file=sys.stderr)
+    )

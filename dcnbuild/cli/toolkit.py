@@ -1,0 +1,74 @@
+"""`dcnbuild toolkit list|install VERSION|path VERSION`: CUDA toolkits on this machine, and one more."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping
+
+from dcnbuild.base.printable import one_line
+from dcnbuild.doctor.fix import Target, shell_of
+from dcnbuild.doctor.fixes import set_env
+from dcnbuild.errors import FindingError
+from dcnbuild.machine import recipes
+from dcnbuild.machine.toolkits import distrusted, find_toolkits
+from dcnbuild.toolkit import install
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="list|install|path")
+    actions.add_parser("list", help="list every toolkit that a build would find, best first")
+    installing = actions.add_parser(
+        "install", help=f"put one into your cache, without root: {recipes.available()}"
+    )
+    installing.add_argument("version", help="e.g. 13.0")
+    installing.add_argument(
+        "--math-headers",
+        action="store_true",
+        help="CUDA 13: download cuBLAS, cuSPARSE and cuSOLVER too (1 GB) and keep their headers, which other "
+        "extensions than dcnbuild may include; copied from torch's own packages where those are of this version",
+    )
+    path = actions.add_parser("path", help="print the CUDA_HOME of one that is there")
+    path.add_argument("version", help="e.g. 13.0, or 13 for any 13.x")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs one action; 1 if the toolkit is not there or cannot be had."""
+    env = dict(os.environ)
+    try:
+        if args.action == "list":
+            return _list(env)
+        if args.action == "install":
+            found = install.install(args.version, env, _say, math_headers=args.math_headers)
+            print(found.root)
+            lines = set_env("CUDA_HOME", found.root).lines(Target(shell_of(env)))
+            _say("to build with it rather than with another:\n\n    " + "\n    ".join(lines) + "\n")
+            return 0
+        toolkit = install.find(args.version, env)
+        if toolkit is None:
+            _say(f"no CUDA {args.version} on this machine; dcnbuild toolkit install {args.version}")
+            return 1
+        print(toolkit.root)
+        return 0
+    except (FindingError, ValueError, OSError) as error:
+        _say(str(error))
+        return 1
+
+
+def _say(text: str) -> None:
+    print(f"dcnbuild: {text}", file=sys.stderr, flush=True)
+
+
+def _list(env: Mapping[str, str]) -> int:
+    for toolkit in find_toolkits(env):
+        print(one_line(f"CUDA {toolkit.version}: {toolkit.root}"))
+        print(one_line(f"  found by: {', '.join(toolkit.found_by)}"))
+        if toolkit.missing:
+            print(f"  lacks: {', '.join(toolkit.missing)}")
+    for directory, reason in distrusted(env):
+        print(one_line(f"passed over: {directory}"))
+        print(one_line(f"  {reason}"))
+    print(f"\ndcnbuild toolkit install VERSION: {recipes.available()}")
+    print(f"  kept in {install.cache_of(env)}")
+    return 0

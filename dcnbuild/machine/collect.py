@@ -1,0 +1,102 @@
+"""All probes at once: the facts about this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from dcnbuild.machine.compilers import find_compilers, nvcc_host_compiler
+from dcnbuild.machine.driver import find_driver
+from dcnbuild.machine.facts import Facts
+from dcnbuild.machine.jit_caches import find_jit_caches
+from dcnbuild.machine.libraries import own_libraries, read_library
+from dcnbuild.machine.paths import find_path_entries
+from dcnbuild.machine.python import find_python
+from dcnbuild.machine.system import find_machine
+from dcnbuild.machine.toolkits import (
+    find_package_headers,
+    find_toolkits,
+    torch_cuda_home,
+)
+from dcnbuild.machine.torch_install import find_torches
+
+#: The variables that change what is built, how, or what runs.
+VARIABLES = (
+    "CC",
+    "CFLAGS",
+    "CONDA_PREFIX",
+    "CPPFLAGS",
+    "CUDAHOSTCXX",
+    "CUDA_HOME",
+    "CUDA_PATH",
+    "CUDA_VISIBLE_DEVICES",
+    "CXX",
+    "CXXFLAGS",
+    "DCNBUILD_CUDA",
+    "FORCE_CUDA",
+    "HOME",
+    "LDFLAGS",
+    "LD_PRELOAD",
+    "MAX_JOBS",
+    "NVCC_APPEND_FLAGS",
+    "NVCC_CCBIN",
+    "NVCC_PREPEND_FLAGS",
+    "PIP_NO_BUILD_ISOLATION",
+    "PYTHONPATH",
+    "SHELL",
+    "TORCH_CUDA_ARCH_LIST",
+    "TORCH_EXTENSIONS_DIR",
+    "VIRTUAL_ENV",
+)
+
+#: Of these an empty value says something, too.
+_EMPTY = {"CUDA_VISIBLE_DEVICES"}
+
+
+def collect(
+    env: Mapping[str, str],
+    libraries: Iterable[Path] = (),
+    prefix: Path | None = None,
+    root: Path = Path("/"),
+    package: Path = Path(__file__).parent.parent,
+) -> Facts:
+    """The facts about this machine, in well under a second.
+
+    Args:
+        env: the environment variables.
+        libraries: extension libraries to look into, besides dcnbuild's own.
+        prefix: the Python environment whose torch counts; by default this interpreter's.
+        root: where the file system starts (another directory in tests).
+        package: the dcnbuild whose own libraries count.
+    """
+    # the three that wait for other programs, beside each other
+    with ThreadPoolExecutor(max_workers=3) as pool:
+        driver = pool.submit(find_driver, env, root)
+        toolkits = pool.submit(find_toolkits, env, prefix, root)
+        compilers = pool.submit(find_compilers, env)
+        torches = find_torches(prefix, env)
+        torch = torches[0] if torches else None
+        own = own_libraries(package)
+        found_libraries = [
+            read_library(path, env, torch, path in own, root) for path in [*own, *libraries]
+        ]
+        nvcc = next((toolkit.nvcc for toolkit in toolkits.result()), None)
+        return Facts(
+            machine=find_machine(env, root),
+            python=find_python(env, root),
+            torch=torch,
+            shadowed_torches=tuple(torches[1:]),
+            cuda_home=torch_cuda_home(env, root),
+            package_headers=tuple(find_package_headers(env, prefix)),
+            paths=tuple(find_path_entries(env)),
+            variables={
+                name: env[name] for name in VARIABLES if env.get(name) or name in _EMPTY & set(env)
+            },
+            jit_caches=tuple(find_jit_caches(env)),
+            libraries=tuple(found_libraries),
+            driver=driver.result(),
+            toolkits=tuple(toolkits.result()),
+            compilers=tuple(compilers.result()),
+            nvcc_compiler=nvcc_host_compiler(env, compilers.result(), nvcc=nvcc),
+        )

@@ -1,0 +1,220 @@
+"""What a shared library says about itself: the libraries it needs and the GPU code inside it.
+
+Reads 64-bit little-endian ELF files, which is what Linux on x86-64 and Arm64 has; anything else
+reads as None or empty, and so does a damaged file: every offset, length and count is compared with
+the file before it is used. Files are mapped, not loaded: only the pages that are looked at cost
+anything, and what is kept of them is never larger than a few times the file.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dcnbuild.machine.architectures import sorted_names
+
+_SHT_NULL, _SHT_DYNAMIC, _SHT_NOBITS = 0, 6, 8
+_DT_NULL, _DT_NEEDED, _DT_RPATH, _DT_RUNPATH = 0, 1, 15, 29
+#: e_shoff, e_shentsize, e_shnum, e_shstrndx; sh_name, sh_type, sh_flags, sh_offset, sh_size, sh_link; d_tag, d_val.
+_HEADER = struct.Struct("<40xQ10xHHH")
+_SECTION = struct.Struct("<IIQ8xQQI20x")
+_ENTRY = struct.Struct("<QQ")
+#: More than any real library has: a larger number is damage.
+_MOST_DYNAMIC = 4096
+_LONGEST_TEXT = 1 << 16
+
+#: Starts each container in the .nv_fatbin section.
+_FATBIN_MAGIC = struct.pack("<I", 0xBA55ED50)
+_CONTAINER = struct.Struct("<6xHQ")
+_FATBIN_ENTRY = struct.Struct("<H2xIQ12xI8xQ")
+_KIND_PTX, _KIND_CUBIN = 1, 2
+#: Bits of an entry's flags. Measured on the output of nvcc 13.0 for sm_75 to sm_121a, compressed
+#: and not.
+_FLAG_EXACT, _FLAG_FAMILY = 1 << 20, 1 << 21
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section: its type, and where its name and its bytes are in the file."""
+
+    name_at: int
+    type: int
+    offset: int
+    size: int
+    link: int
+
+    @property
+    def end(self) -> int:
+        """The file offset behind it."""
+        return self.offset + self.size
+
+
+class Elf:
+    """A mapped ELF file; `sections` in the file's order, all of them inside the file.
+
+    Attributes:
+        needed: the texts of its DT_NEEDED entries.
+        run_paths: those of DT_RUNPATH and DT_RPATH.
+
+    Raises ValueError for what is no 64-bit little-endian ELF file, and for one that is damaged.
+    """
+
+    def __init__(self, data: mmap.mmap | bytes) -> None:
+        if data[:6] != b"\x7fELF\x02\x01":
+            raise ValueError("not a 64-bit little-endian ELF file")
+        self.data = data
+        # Texts may overlap, so that a small file could hold gigabytes of them; no real one comes near this.
+        self._unread_text = 4 * len(data) + (1 << 16)
+        self.sections = self._read_sections()
+        entries = list(self._dynamic())
+        self.needed = self._dynamic_texts(entries, _DT_NEEDED)
+        self.run_paths = self._dynamic_texts(entries, _DT_RUNPATH, _DT_RPATH)
+
+    def _read_sections(self) -> list[Section]:
+        table, entry_size, count, names_index = self.read(_HEADER, 0)
+        if count and entry_size < _SECTION.size:
+            raise ValueError(f"section headers of {entry_size} bytes")
+        rows = [self.read(_SECTION, table + i * entry_size) for i in range(count)]
+        names_at = rows[names_index][3] if names_index < len(rows) else None
+        sections = []
+        for name, kind, _, offset, size, link in rows:
+            if kind in (_SHT_NULL, _SHT_NOBITS):
+                offset = size = 0
+            elif offset + size > len(self.data):
+                raise ValueError("a section reaches beyond the file")
+            at = len(self.data) if names_at is None else names_at + name
+            sections.append(Section(at, kind, offset, size, link))
+        return sections
+
+    def read(
+        self, layout: struct.Struct, at: int, section: Section | None = None
+    ) -> tuple[Any, ...]:
+        """The numbers at a file offset. Raises ValueError where they are not inside the section, or the file."""
+        start, end = (section.offset, section.end) if section else (0, len(self.data))
+        if not start <= at <= end - layout.size:
+            raise ValueError(f"nothing to read at {at}")
+        return layout.unpack_from(self.data, at)
+
+    def section(self, name: str) -> Section | None:
+        """The section of this name, or None."""
+        wanted = name.encode() + b"\0"
+        return next((item for item in self.sections if self.holds(item.name_at, wanted)), None)
+
+    def holds(self, at: int, content: bytes) -> bool:
+        """Whether the file has these bytes at an offset."""
+        return 0 <= at < len(self.data) and self.data[at : at + len(content)] == content
+
+    def text(self, offset: int, section: Section) -> str:
+        """The NUL-terminated text at an offset into a section.
+
+        Raises ValueError where it does not end there, or is longer than any name.
+        """
+        start = section.offset + offset
+        end = (
+            self.data.find(b"\0", start, min(section.end, start + _LONGEST_TEXT))
+            if offset >= 0
+            else -1
+        )
+        self._unread_text -= max(end - start, 0)
+        if end < 0 or self._unread_text < 0:
+            raise ValueError(f"no text at {start}")
+        return self.data[start:end].decode("utf-8", "replace")
+
+    def _dynamic(self) -> Iterator[tuple[int, str]]:
+        """(tag, text) of the entries that hold a text, of the one section that a file has of them."""
+        section = next((item for item in self.sections if item.type == _SHT_DYNAMIC), None)
+        if section is None or section.link >= len(self.sections):
+            return
+        if section.size > _MOST_DYNAMIC * _ENTRY.size:
+            raise ValueError(f"a dynamic section of {section.size} bytes")
+        texts = self.sections[section.link]
+        for at in range(section.offset, section.end - _ENTRY.size + 1, _ENTRY.size):
+            tag, value = self.read(_ENTRY, at)
+            if tag == _DT_NULL:
+                return
+            if tag in (_DT_NEEDED, _DT_RUNPATH, _DT_RPATH):
+                yield tag, self.text(value, texts)
+
+    @staticmethod
+    def _dynamic_texts(entries: list[tuple[int, str]], *tags: int) -> tuple[str, ...]:
+        return tuple(text for tag in tags for found, text in entries if found == tag)
+
+
+@contextmanager
+def open_elf(path: Path) -> Iterator[Elf | None]:
+    """Maps a file; gives None where it cannot be read, is no such ELF file or is damaged."""
+    try:
+        if not path.is_file():  # opening a pipe would wait for somebody to write
+            yield None
+            return
+        with path.open("rb") as file:
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (
+        OSError,
+        ValueError,
+    ):  # ValueError: an empty file cannot be mapped, nor is a NUL part of a path
+        yield None
+        return
+    with data:
+        try:
+            elf = Elf(data)
+        except (ValueError, OverflowError):
+            elf = None
+        yield elf
+
+
+def needed_libraries(path: Path) -> tuple[str, ...]:
+    """The names in the library's DT_NEEDED entries, e.g. `("libc10.so", "libc.so.6")`."""
+    with open_elf(path) as elf:
+        return elf.needed if elf else ()
+
+
+def run_paths(path: Path) -> tuple[Path, ...]:
+    """The directories of DT_RUNPATH and DT_RPATH, with `$ORIGIN` replaced by the file's own."""
+    with open_elf(path) as elf:
+        texts = elf.run_paths if elf else ()
+    origin = str(path.resolve().parent)
+    return tuple(
+        Path(entry.replace("${ORIGIN}", origin).replace("$ORIGIN", origin))
+        for text in texts
+        for entry in text.split(":")
+        if entry
+    )
+
+
+def cuda_architectures(path: Path) -> tuple[str, ...]:
+    """The GPU architectures inside a shared library, e.g. `("sm_75", "sm_90", "compute_120")`.
+
+    Read from the fatbin containers in its .nv_fatbin section; `()` if it holds no GPU code. The
+    containers' layout was measured on files compiled for the purpose; each entry's header names its
+    architecture, also where its code is compressed.
+    """
+    with open_elf(path) as elf:
+        section = elf.section(".nv_fatbin") if elf else None
+        if elf is None or section is None:
+            return ()
+        return sorted_names(_fatbin_entries(elf.data, section))
+
+
+def _fatbin_entries(data: mmap.mmap | bytes, section: Section) -> Iterator[str]:
+    """Each step goes forward by a header at least, so that damage ends the walk and does not stop it."""
+    at = section.offset
+    while (at := data.find(_FATBIN_MAGIC, at, section.end)) >= 0 and at + 16 <= section.end:
+        if (
+            at - section.offset
+        ) % 8:  # containers start at multiples of eight, with padding between
+            at += 1
+            continue
+        header_size, size = _CONTAINER.unpack_from(data, at)
+        entry, at = at + header_size, at + max(header_size + size, 16)
+        while entry + 48 <= min(at, section.end):
+            kind, entry_header, payload, number, flags = _FATBIN_ENTRY.unpack_from(data, entry)
+            if kind in (_KIND_PTX, _KIND_CUBIN) and 10 <= number < 1000:
+                suffix = "a" if flags & _FLAG_EXACT else "f" if flags & _FLAG_FAMILY else ""
+                yield f"{'sm' if kind == _KIND_CUBIN else 'compute'}_{number}{suffix}"
+            entry += max(entry_header + payload, 16)

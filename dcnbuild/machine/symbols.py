@@ -1,0 +1,82 @@
+"""Which of the names that a library needs another library defines, by its own hash table.
+
+A lookup costs a few reads, whatever the library's size: torch's define hundreds of thousands.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+from dcnbuild.machine.elf import Elf, open_elf
+
+_STB_WEAK = 2
+_SYMBOL = struct.Struct("<IBBHQQ")
+_HASH_HEADER, _WORD, _NUMBER = struct.Struct("<4I"), struct.Struct("<Q"), struct.Struct("<I")
+
+
+def undefined_symbols(path: Path) -> tuple[str, ...]:
+    """The names that a library needs from others, weak ones left out."""
+    with open_elf(path) as elf:
+        table = elf.section(".dynsym") if elf else None
+        texts = elf.section(".dynstr") if elf else None
+        if elf is None or table is None or texts is None:
+            return ()
+        names = []
+        try:
+            last = table.end - _SYMBOL.size
+            for at in range(table.offset + _SYMBOL.size, last + 1, _SYMBOL.size):
+                name, info, _, section, _, _ = elf.read(_SYMBOL, at, table)
+                if section == 0 and info >> 4 != _STB_WEAK:
+                    names.append(elf.text(name, texts))
+        except ValueError:  # damaged
+            return ()
+        return tuple(names)
+
+
+def defined_among(path: Path, names: tuple[str, ...]) -> set[str] | None:
+    """Those of the names that a library defines; None if its GNU hash table cannot be read."""
+    with open_elf(path) as elf:
+        if elf is None:
+            return None
+        try:
+            return {name for name in names if _defines(elf, name)}
+        except ValueError:  # no table, or damaged
+            return None
+
+
+def gnu_hash(name: str) -> int:
+    """The hash of a symbol in .gnu.hash sections. Source: glibc, elf/dl-lookup.c."""
+    value = 5381
+    for byte in name.encode():
+        value = (value * 33 + byte) & 0xFFFFFFFF
+    return value
+
+
+def _defines(elf: Elf, name: str) -> bool:
+    hashes, table = elf.section(".gnu.hash"), elf.section(".dynsym")
+    texts = elf.section(".dynstr")
+    if hashes is None or table is None or texts is None:
+        raise ValueError("no .gnu.hash section")
+    buckets, first, bloom_words, shift = elf.read(_HASH_HEADER, hashes.offset, hashes)
+    if not buckets or not bloom_words:
+        raise ValueError("an empty .gnu.hash section")
+    value = gnu_hash(name)
+    bloom_at = hashes.offset + _HASH_HEADER.size
+    (word,) = elf.read(_WORD, bloom_at + value // 64 % bloom_words * 8, hashes)
+    if not (word >> value % 64 & word >> (value >> shift) % 64 & 1):
+        return False
+    buckets_at = bloom_at + bloom_words * 8
+    (index,) = elf.read(_NUMBER, buckets_at + value % buckets * 4, hashes)
+    chains_at = buckets_at + buckets * 4
+    wanted = name.encode() + b"\0"
+    while index >= first:
+        (chained,) = elf.read(_NUMBER, chains_at + (index - first) * 4, hashes)
+        if chained | 1 == value | 1:
+            symbol = elf.read(_SYMBOL, table.offset + index * _SYMBOL.size, table)
+            if symbol[3] != 0 and elf.holds(texts.offset + symbol[0], wanted):
+                return True
+        if chained & 1:  # the end of the chain
+            break
+        index += 1
+    return False

@@ -1,0 +1,327 @@
+"""The build backend as front ends use it: what is asked for, what is in the files, what an install does."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from dcnbuild.base.own_requirements import BUILD
+from dcnbuild.builder import native
+from dcnbuild.builder.record import read_record
+
+ROOT = Path(__file__).resolve().parents[2]
+NVIDIA = re.compile(r"lib(cu|nv)")
+
+
+def run(command: Sequence[str | Path], cwd: Path, **env: str) -> str:
+    """Runs a program with a clean environment and returns its output; fails with that output."""
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if name != "PYTHONPATH" and not name.startswith("DCNBUILD_")
+    }
+    done = subprocess.run(
+        [*map(str, command)],
+        cwd=cwd,
+        env={**clean, **env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode != 0:
+        raise AssertionError(f"{command} ended with {done.returncode}:\n{done.stdout}")
+    return done.stdout
+
+
+def needed(library: Path) -> list[str]:
+    """The libraries that a library names as needed."""
+    return re.findall(r"\(NEEDED\).*\[(.+)\]", run(["readelf", "-d", library], library.parent))
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the checkout as git would give it, with what builds leave behind in a used one."""
+    copy = tmp_path_factory.mktemp("checkout") / "dcnbuild"
+    ignored = shutil.ignore_patterns(
+        ".git",
+        ".nox",
+        ".venv",
+        "build",
+        "lib",
+        "*.egg-info",
+        "__pycache__",
+        ".*_cache",
+        ".hypothesis",
+    )
+    shutil.copytree(ROOT, copy, ignore=lambda path, names: _not_tests(path, ignored(path, names)))
+    for stale in (
+        "dcnbuild/lib",
+        f"build/lib.{sys.platform}/dcnbuild/lib",
+        "build/lib/dcnbuild/lib",
+    ):
+        (copy / stale).mkdir(parents=True)
+        (copy / stale / "dcnbuild_cuda.so").write_text("of an earlier build")
+    return copy
+
+
+def _not_tests(path: str, names: set[str]) -> set[str]:
+    """tests/build is no build directory."""
+    return names - {"build"} if Path(path).name == "tests" else names
+
+
+@pytest.fixture(scope="session")
+def sdist(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("sdist")
+    script = f"from dcnbuild.builder import backend; print(backend.build_sdist({str(out)!r}))"
+    run([sys.executable, "-c", script], checkout)
+    return next(out.glob("*.tar.gz"))
+
+
+@pytest.fixture(scope="session")
+def unpacked(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("unpacked")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(directory, filter="data")
+    return next(directory.iterdir())
+
+
+@pytest.fixture(scope="session")
+def wheel(unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from the unpacked sdist, into which a used checkout's leftovers were put back."""
+    out = tmp_path_factory.mktemp("wheel")
+    for stale in ("dcnbuild/lib", "build/lib/dcnbuild/lib"):
+        (unpacked / stale).mkdir(parents=True)
+        (unpacked / stale / "dcnbuild_cuda.so").write_text("of an earlier build")
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        out,
+        ".",
+    ]
+    run(command, unpacked, DCNBUILD_CUDA="off")
+    return next(out.glob("*.whl"))
+
+
+def test_sdist_holds_what_a_build_needs_and_no_library(checkout: Path, sdist: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {
+        "pyproject.toml",
+        "matrix.yaml",
+        "noxfile.py",
+        "csrc/schema.h",
+        "csrc/deform_conv2d/cpu/deform_conv2d.cpp",
+        "csrc/deform_conv2d/cuda/deform_conv2d.cu",
+        "dcnbuild/builder/backend.py",
+        "dcnbuild/machine/compatibility.yaml",
+        "tests/conftest.py",
+    } <= names
+    sources = {
+        f"csrc/{path.relative_to(checkout / 'csrc')}" for path in (checkout / "csrc").rglob("*.*")
+    }
+    assert sources <= names
+    assert not [name for name in names if name.endswith((".so", ".o")) or "__pycache__" in name]
+
+
+def test_wheel_is_for_this_platform_and_any_python(wheel: Path) -> None:
+    assert re.fullmatch(r"dcnbuild-[\d.]+-py3-none-linux_\w+\.whl", wheel.name)
+    with zipfile.ZipFile(wheel) as archive:
+        text = archive.read(_dist_info(archive, "WHEEL")).decode()
+    assert "Root-Is-Purelib: false" in text
+    assert re.search(r"^Tag: py3-none-linux_\w+$", text, re.MULTILINE)
+
+
+def test_wheel_contents(checkout: Path, wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        info = _dist_info(archive, "WHEEL").partition("/")[0]
+    sources = {
+        f"dcnbuild/csrc/{path.relative_to(checkout / 'csrc')}"
+        for path in (checkout / "csrc").rglob("*.*")
+    }
+    assert sources <= names
+    assert {
+        "dcnbuild/matrix.yaml",
+        "dcnbuild/machine/compatibility.yaml",
+        "dcnbuild/py.typed",
+    } <= names
+    assert {name for name in names if name.startswith("dcnbuild/lib/")} == {
+        "dcnbuild/lib/build.json",
+        "dcnbuild/lib/dcnbuild_cpu.so",
+    }
+    assert {f"{info}/licenses/LICENSE", f"{info}/licenses/NOTICE"} <= names
+    assert all(name.startswith(("dcnbuild/", f"{info}/")) for name in names)
+
+
+def test_metadata_asks_for_the_torch_of_the_flavour(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        text = archive.read(_dist_info(archive, "METADATA")).decode()
+    requirements = re.findall(r"^Requires-Dist: (.+)$", text, re.MULTILINE)
+    plain = {re.split(r"[<>=]", item)[0] for item in requirements if "extra" not in item}
+    assert plain == {"torch", "ninja", "packaging", "pyyaml", "rich", "shtab"}
+    (asked,) = (found for item in requirements if (found := Requirement(item)).name == "torch")
+    assert asked.specifier == SpecifierSet(_expected_of_torch())
+    assert "Requires-Python: >=3.10" in text
+    assert "Dynamic: requires-dist" in text
+
+
+def _expected_of_torch() -> str:
+    import torch
+
+    major, minor = map(int, str(torch.__version__).split(".")[:2])
+    return ">=2.10" if (major, minor) >= (2, 10) else f">={major}.{minor},<{major}.{minor + 1}"
+
+
+def _dist_info(archive: zipfile.ZipFile, name: str) -> str:
+    return next(item for item in archive.namelist() if item.endswith(f".dist-info/{name}"))
+
+
+def test_wheel_says_why_it_has_no_cuda(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    lib = tmp_path / "dcnbuild" / "lib"
+    record = read_record(lib)
+    assert record is not None
+    assert set(record.libraries) == {"cpu"}
+    assert record.cuda_left_out is not None
+    assert "DCNBUILD_CUDA=off" in record.cuda_left_out
+    _check_library(lib / "dcnbuild_cpu.so")
+    assert "BIND_NOW" in run(["readelf", "-d", lib / "dcnbuild_cpu.so"], lib)
+    assert "GNU_RELRO" in run(["readelf", "-lW", lib / "dcnbuild_cpu.so"], lib)
+    assert "__stack_chk_fail" in run(["readelf", "-Ws", lib / "dcnbuild_cpu.so"], lib)
+    text = (lib / "build.json").read_text()
+    assert str(tmp_path.parents[1]) not in text  # where it was built
+    assert sys.prefix not in text
+
+
+def _check_library(library: Path) -> None:
+    names = needed(library)
+    assert "libtorch_cpu.so" in names
+    assert not [name for name in names if NVIDIA.match(name) or "python" in name]
+    dynamic = run(["readelf", "-d", library], library.parent)
+    assert "RPATH" not in dynamic
+    assert "RUNPATH" not in dynamic
+    assert str(ROOT).encode() not in library.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["dcnbuild_cpu.so", "dcnbuild_cuda.so"])
+def test_installed_library_names_no_nvidia_library(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    record = read_record(native.PREBUILT)
+    if record is None and request.config.getoption("--route") != "prebuilt":
+        pytest.skip("the package that is tested has no prebuilt library")
+    assert record is not None
+    if name == "dcnbuild_cuda.so" and record.cuda_left_out:
+        pytest.skip(f"built without CUDA: {record.cuda_left_out}")
+    _check_library(native.PREBUILT / name)
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Path:
+    """A virtual environment that sees this one's packages through a path file, as nox makes it."""
+    run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], tmp_path)
+    site = tmp_path / f"env/lib/python3.{sys.version_info.minor}/site-packages"
+    import torch
+
+    paths = {
+        str(Path(torch.__file__).parents[1]),
+        *(path for path in sys.path if "site-packages" in path),
+    }
+    (site / "others.pth").write_text("\n".join(sorted(paths)) + "\n")
+    return tmp_path / "env"
+
+
+def test_editable_install_builds_into_the_checkout(
+    unpacked: Path, wheel: Path, environment: Path, tmp_path: Path
+) -> None:
+    """After the wheel, in the same tree."""
+    python = environment / "bin" / "python"
+    command = [python, "-m", "pip", "install", "--no-deps", "--no-build-isolation", "-e", ".", "-v"]
+    output = run(command, unpacked, DCNBUILD_CUDA="off")
+    assert re.search(r"compiling the CPU kernels \[0/\d+\]", output)
+    assert {path.name for path in (unpacked / "dcnbuild" / "lib").iterdir()} == {
+        "build.json",
+        "dcnbuild_cpu.so",
+    }
+    # The environment around this one may have dcnbuild installed; the editable install's finder goes first.
+    script = (
+        "import sys; sys.meta_path.sort(key=lambda finder: 'editable' not in repr(finder).lower());"
+        "import torch, dcnbuild; from dcnbuild import native; status = native.status('cpu');"
+        "print(status.route, status.library)"
+    )
+    library = unpacked / "dcnbuild" / "lib" / "dcnbuild_cpu.so"
+    assert run([python, "-c", script], tmp_path).strip() == f"prebuilt {library}"
+
+
+#: What the backend asks for beyond the static build requirements, from inside pip's isolation: an
+#: interpreter whose sys.path has only what the front end put there, and whose prefix is the target.
+ASK = "from dcnbuild.builder import backend; print(backend.get_requires_for_build_wheel())"
+
+
+def ask(python: Path, checkout: Path, tmp_path: Path) -> str:
+    overlay = tmp_path / "overlay"
+    overlay.mkdir()
+    for requirement in BUILD:  # what pip puts there
+        files = importlib.metadata.files(requirement.project) or ()
+        for name in {file.parts[0] for file in files if file.parts[0] != ".."}:
+            place = importlib.metadata.distribution(requirement.project).locate_file(name)
+            (overlay / name).symlink_to(str(place))
+    hide = "sys.path[:] = [entry for entry in sys.path if 'site-packages' not in entry]"
+    script = f"import sys; {hide}; sys.path.append({str(overlay)!r}); {ASK}"
+    return run([python, "-c", script], checkout).strip().splitlines()[-1]
+
+
+def test_torch_of_the_environment_is_not_asked_for_again(
+    environment: Path, checkout: Path, tmp_path: Path
+) -> None:
+    assert ask(environment / "bin" / "python", checkout, tmp_path) == "[]"
+
+
+def test_torch_is_asked_for_where_there_is_none(checkout: Path, tmp_path: Path) -> None:
+    run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], tmp_path)
+    assert ask(tmp_path / "env/bin/python", checkout, tmp_path) == "['torch>=2.10']"
+
+
+def test_a_torch_that_is_too_old_is_not_replaced(checkout: Path, tmp_path: Path) -> None:
+    run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], tmp_path)
+    torch = tmp_path / f"env/lib/python3.{sys.version_info.minor}/site-packages/torch"
+    torch.mkdir()
+    (torch / "version.py").write_text("__version__ = '1.13.1+cu117'\ncuda = '11.7'\n")
+    with pytest.raises(AssertionError, match="torch is too old") as caught:
+        ask(tmp_path / "env/bin/python", checkout, tmp_path)
+    assert "Traceback" not in str(caught.value)
+    assert "1.13.1+cu117" in str(caught.value)
+
+
+def test_cuda_on_without_a_fitting_toolkit_ends_with_what_was_looked_for(
+    checkout: Path, tmp_path: Path
+) -> None:
+    """With a torch whose CUDA no toolkit has, for setuptools to build against."""
+    torch = tmp_path / "torch"
+    torch.mkdir()
+    (torch / "version.py").write_text("__version__ = '2.14.1+cu99'\ncuda = '99.0'\n")
+    script = f"from dcnbuild.builder import backend; backend.build_wheel({str(tmp_path)!r})"
+    with pytest.raises(AssertionError, match=r"CUDA 99\.0") as caught:
+        run([sys.executable, "-c", script], checkout, PYTHONPATH=str(tmp_path), DCNBUILD_CUDA="on")
+    message = str(caught.value)
+    assert "(found by" in message or "looked at CUDA_HOME, CUDA_PATH, PATH" in message
+    assert "Traceback" not in message
+    assert not list(tmp_path.glob("*.whl"))

@@ -1,0 +1,109 @@
+"""Writes docs/porting.md from the rules.
+
+python -m tools.docs.porting          writes it
+python -m tools.docs.porting --check  exits with 1 if it is not what would be written
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from dcnbuild.port import ffi, scripts
+from dcnbuild.port.python import port
+from dcnbuild.port.rule import Leftover, Rule
+from dcnbuild.port.rules import FAMILIES, LEFTOVERS
+from tools.docs import page as pages
+
+PAGE = Path("docs/porting.md")
+
+_HEAD = """\
+# Porting old extensions
+
+`dcnbuild port PATH` makes the sources of an old CUDA extension compile with the torch and CUDA of today.
+The result goes to a new directory, `PATH-ported` or what `--out` names; `--in-place` writes over the files and
+keeps the old ones in `PATH-before-port`. `--diff` shows the changes, `--check` compiles them, and builds and
+imports the result where there is a setup.py, `--json` gives the report as data.
+
+```shell
+dcnbuild port path/to/old/DCNv2 --check
+pip install --no-build-isolation path/to/old/DCNv2-ported
+```
+
+`--no-build-isolation`, because an old setup.py imports torch and says so nowhere. Where `--check` could build
+the result, it ends with this line as it fits the machine: `CUDA_HOME` where another nvcc would be found, `CPATH`
+where the toolkit lacks headers (`cusparse.h`, say) that torch's own CUDA packages hold, and `TORCH_CUDA_ARCH_LIST`
+and `FORCE_CUDA` for a machine without a GPU.
+
+What it goes by:
+
+- Rules match tokens. Comments and strings are never touched; the bodies of macros are code like any other.
+  What a project defines itself (its own `AT_CHECK`, say) is its own and stays.
+- A name that no rule knows and that torch or CUDA has no longer (`dcnbuild.knowledge`) is named as `gone-name`.
+- `#if` branches that no torch 2 and CUDA 11 or newer compiles, and those for ROCm, stay as they are.
+- What no source reaches (a header that nobody includes, a branch for ROCm, MUSA or another platform) neither
+  makes a project old nor is rewritten.
+- Nothing of the tree is run, by git neither; `--check` alone runs its setup.py, and says so. The copy holds every
+  file but version control, Python environments and what a setup.py has made; the report names what is left out.
+- Exit status 0 says that every source was read and that no form known to fail is left; 1 that something is left
+  or could not be read, 2 that nothing was done. A rule that does not understand a file is named; the others go on.
+- UTF-16 is written as UTF-8, which compilers read. Otherwise line ends, encoding and layout stay. Names that come in bring their `#include`.
+- A **broken** form does not compile, link or run today. A **deprecated** one still compiles; it is rewritten
+  only in projects where something is broken, or with `--deprecated`: sources that are modern stay as they are,
+  byte for byte. A **bug** is reported, and repaired with `--fix-bugs`.
+- Running it twice changes nothing more.
+
+The C++ standards in `cxx-standard` are measured: torch 2.14.1's `torch/extension.h` stops with an error below
+C++20, and 2.1 to 2.12 want C++17.
+
+Of ten old and newer projects from their source archives (`nox -s port_archives`: DCNv2 0.4, mmcv-full 1.0.4,
+neural_renderer_pytorch 1.1.3, torch-encoding 1.2.1 and others), all 22 sources that did not compile with torch 2.14.1
+and CUDA 13.0 did so afterwards (November 2026). DCNv2 0.4 is installed with pip there and imported, and its kernels,
+with `--fix-bugs`, agree with dcnbuild's operator within 1.2e-6.
+
+Written by `python -m tools.docs.porting` from the rules themselves; do not edit.
+"""
+
+
+def page() -> str:
+    """The whole text of docs/porting.md."""
+    parts = [_HEAD]
+    families = {
+        **FAMILIES,
+        "Python": port.RULES,
+        "Build scripts": scripts.RULES,
+        "torch.utils.ffi": ffi.RULES,
+    }
+    for family, rules in families.items():
+        parts.append(f"## {family}\n")
+        parts += [_rule(rule) for rule in rules]
+    parts.append("## Left to you\n\nFound and reported with file and line, not rewritten.\n")
+    parts += [_leftover(leftover) for leftover in LEFTOVERS]
+    return "\n".join(parts)
+
+
+def _rule(rule: Rule) -> str:
+    language = "python" if rule.language == "Python" else "cpp"
+    why = f"\n{rule.why}\n" if rule.why else ""
+    return (
+        f"### {rule.id}\n\n"
+        f"- {rule.need}; gone: {rule.gone}; the replacement is in: {rule.since}\n"
+        f"- from: `{rule.pattern}`\n- to: `{rule.replacement}`\n{why}\n"
+        f"```{language}\n{rule.before}```\n\nbecomes\n\n```{language}\n{rule.after}```\n"
+    )
+
+
+def _leftover(leftover: Leftover) -> str:
+    return (
+        f"### {leftover.id}\n\n{leftover.reason[0].upper()}{leftover.reason[1:]}."
+        f" What to do: {leftover.advice}.\n\n```cpp\n{leftover.example}```\n"
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Writes or checks the page; returns the exit status."""
+    return pages.main(PAGE, page, "tools.docs.porting", argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
