@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -67,7 +68,13 @@ def parse(
         ArgumentTypeError: something is not a tensor, not of a floating dtype, or dtypes do not go together.
         ArgumentError: a shape, device or number does not fit; the message names it, what was given and what was expected.
     """
-    tensors = {"input": input, "offset": offset, "mask": mask, "weight": weight, "bias": bias}
+    tensors: dict[str, Any] = {
+        "input": input,
+        "offset": offset,
+        "mask": mask,
+        "weight": weight,
+        "bias": bias,
+    }
     for name, tensor in tensors.items():
         if tensor is None and name in ("mask", "bias"):
             continue
