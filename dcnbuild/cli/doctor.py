@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dcnbuild.doctor import report
-from dcnbuild.doctor.registry import examine
+from dcnbuild.doctor.checks import examine
 from dcnbuild.doctor.resolver import Resolution, resolve
 from dcnbuild.doctor.wish import parse_wish
 from dcnbuild.errors import Finding

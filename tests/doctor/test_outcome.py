@@ -12,7 +12,10 @@ import pytest
 from doctor.machines import broken
 from doctor.paste import paste
 
-from dcnbuild.doctor.examples import (
+from dcnbuild.doctor.checks import examine
+from dcnbuild.errors import Finding
+from dcnbuild.machine.facts import CudaHome, Facts, PackageHeaders, PathEntry, Toolkit
+from tools.docs.example_machines import (
     EXAMPLES,
     HEALTHY,
     RTX_4090,
@@ -23,9 +26,6 @@ from dcnbuild.doctor.examples import (
     toolkit,
     torch,
 )
-from dcnbuild.doctor.registry import examine
-from dcnbuild.errors import Finding
-from dcnbuild.machine.facts import CudaHome, Facts, PackageHeaders, PathEntry, Toolkit
 
 #: What a paste cannot mend, and why.
 LEFT = {

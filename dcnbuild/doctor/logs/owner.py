@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from dcnbuild.doctor.logs import names
+from dcnbuild.doctor.logs.lookups import names
 
 Kind = Literal[
     "own", "package", "torch", "nvidia", "toolkit", "conda", "python", "system", "unknown"
@@ -42,6 +42,11 @@ class Owner:
 
     kind: Kind
     name: str = ""
+
+    @property
+    def package(self) -> str:
+        """The name of a package, "" for any other owner."""
+        return self.name if self.kind == "package" else ""
 
 
 def package_of(module: str) -> str:

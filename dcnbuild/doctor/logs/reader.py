@@ -6,11 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from dcnbuild.doctor.logs.registry import RULES
 from dcnbuild.doctor.logs.rule import Hit, Level
+from dcnbuild.doctor.logs.rule_table import RULES
 from dcnbuild.doctor.parse import SHAPES, Log, Reading, Record, decode
-from dcnbuild.doctor.parse.outcome import Outcome
 from dcnbuild.doctor.parse.quoted import quoted
+from dcnbuild.doctor.parse.success import Outcome
 from dcnbuild.errors import Finding
 from dcnbuild.machine.facts import Facts
 
@@ -162,7 +162,7 @@ class _Pass:
             hits = self.found.get(index, [])
             if len(hits) == HITS_PER_RULE:
                 return index
-            hit = Hit(self.log, number, found[0], self.facts, found[1])
+            hit = Hit(self.log, number, found[0], self.facts, found[1], rule.let)
             if rule.when is None or rule.when(hit):
                 self.found[index] = [*hits, hit]
                 return index

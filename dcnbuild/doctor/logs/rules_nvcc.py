@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from dcnbuild.base.versions import numbers
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.fix import Fix
+from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs import known
 from dcnbuild.doctor.logs.rule import Hit
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.fix import Fix
+from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.logs.rules_nvcc import OTHER_TMP
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.fix import Fix
+from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.rule import Hit
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.fix import Fix
+from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.owner import owner
 from dcnbuild.knowledge import modules
 

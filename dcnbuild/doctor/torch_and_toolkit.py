@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dcnbuild.base.versions import numbers, same_major, same_minor
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.fix import Fix, Target
+from dcnbuild.doctor.fixes.fix import Fix, Target
 from dcnbuild.doctor.resolver import JETSON, Resolution, has_gpu, resolve
 from dcnbuild.machine import compatibility
 from dcnbuild.machine.architectures import best_match

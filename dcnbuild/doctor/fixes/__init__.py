@@ -16,9 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from dcnbuild.base.versions import numbers
-from dcnbuild.doctor import quoting
-from dcnbuild.doctor.fix import Fix, Target, makes_fix
-from dcnbuild.doctor.quoting import UnquotableError
+from dcnbuild.doctor.fixes import quoting
+from dcnbuild.doctor.fixes.fix import Fix, Target, makes_fix
+from dcnbuild.doctor.fixes.quoting import UnquotableError
 from dcnbuild.machine import recipes
 from dcnbuild.machine.facts import Compiler, Facts
 

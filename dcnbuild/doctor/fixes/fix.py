@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec
 
-from dcnbuild.doctor import quoting
-from dcnbuild.doctor.quoting import Shell, UnquotableError
+from dcnbuild.doctor.fixes import quoting
+from dcnbuild.doctor.fixes.quoting import Shell, UnquotableError
 from dcnbuild.machine.facts import Facts
 
 _SHELLS: dict[str, Shell] = {"fish": "fish", "csh": "csh", "tcsh": "csh", "pwsh": "powershell"}
