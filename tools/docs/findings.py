@@ -1,73 +1,53 @@
-"""Writes docs/findings.md from the checks and the log rules.
+"""Writes docs/findings.md and dcnbuild/doctor/examples.json from the checks and the log rules.
 
-python -m tools.docs.findings          writes it
-python -m tools.docs.findings --check  exits with 1 if it is not what would be written
+python -m tools.docs.findings          writes them
+python -m tools.docs.findings --check  exits with 1 if they are not what would be written
 """
 
 from __future__ import annotations
 
-import difflib
+import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from dcnbuild.doctor.checks import all_checks
+from dcnbuild.doctor.explain import pasting_lines
+from dcnbuild.doctor.fixes import effects
 from dcnbuild.doctor.logs import RULES, LogRule
 from dcnbuild.errors import Finding
 from tools.docs import page as pages
 from tools.docs.example_machines import EXAMPLES
 
 PAGE = Path("docs/findings.md")
+EXAMPLES_FILE = Path("dcnbuild/doctor/examples.json")
 
 _HEAD = """\
 # Findings
 
 Everything that `dcnbuild doctor` can find, with an example of each. The ids are stable: they stand in the
 report, in `dcnbuild doctor --json` and in the errors of builds. An **error** stops builds or runs, a
-**warning** may hurt, a **note** explains.
+**warning** may hurt, a **note** explains. What pasting a fix does is said for all of its lines, on whichever machine:
+at most that.
 
 Written by `python -m tools.docs.findings` from the checks and log rules themselves; do not edit.
 """
 
 
-def explain(id: str) -> dict[str, Any]:
-    """A finding as `dcnbuild doctor --explain` shows it. Raises ValueError for an id that no finding has."""
-    parts = [
-        {
-            "where": "on a machine",
-            "title": check.title,
-            "means": " ".join((check.judge.__doc__ or "").split()),
-            "example": _lines(check.findings(EXAMPLES[id])[0]),
-        }
-        for check in all_checks()
-        if check.id == id
-    ]
-    parts += [
-        {
-            "where": "in a log",
-            "title": rule.title,
-            "means": rule.cause if isinstance(rule.cause, str) and "{" not in rule.cause else "",
-            "example": rule.example.splitlines(),
-        }
-        for rule in RULES
-        if rule.id == id
-    ]
-    if not parts:
-        known = sorted({*EXAMPLES, *(rule.id for rule in RULES)})
-        near = difflib.get_close_matches(id, known, 3)
-        hint = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(known)}"
-        raise ValueError(f"--explain {id}: no such finding; {hint}")
-    return {"id": id, "parts": parts}
+def machine_examples() -> str:
+    """The whole text of dcnbuild/doctor/examples.json, which `dcnbuild doctor --explain` reads."""
+    shown = {check.id: _lines(check.findings(EXAMPLES[check.id])[0]) for check in all_checks()}
+    return json.dumps(shown, indent=1, ensure_ascii=False) + "\n"
 
 
 def page() -> str:
     """The whole text of docs/findings.md."""
     parts = [_HEAD, "## On a machine: `dcnbuild doctor`\n"]
     for check in all_checks():
-        finding = check.findings(EXAMPLES[check.id])[0]
+        lines = _lines(check.findings(EXAMPLES[check.id])[0])
         builds = "\n\nAlso asked before something is compiled." if check.builds else ""
-        parts.append(f"### {check.id}\n\n{check.title}.{builds}\n\n{_block(_lines(finding))}")
+        safety = f"\n\nPasting its fix {pasting_lines(lines)}." if "  to fix it:" in lines else ""
+        parts.append(f"### {check.id}\n\n{check.title}.{builds}{safety}\n\n{_block(lines)}")
     parts.append("## In a build log: `dcnbuild doctor --log FILE`\n")
     grouped: dict[str, list[LogRule]] = {}
     for rule in RULES:
@@ -75,7 +55,12 @@ def page() -> str:
     for id, rules in sorted(grouped.items()):
         titles = "; ".join(dict.fromkeys(rule.title for rule in rules))
         examples = dict.fromkeys(line for rule in rules for line in rule.example.splitlines())
-        parts.append(f"### {id} (log)\n\n{titles}. In the log:\n\n{_block(examples)}")
+        safety = effects.worst(
+            found for rule in rules for step in rule.steps for found in effects.of_step(step)
+        )
+        parts.append(
+            f"### {id} (log)\n\n{titles}. Pasting its fix {safety}. In the log:\n\n{_block(examples)}"
+        )
     return "\n".join(parts)
 
 
@@ -94,7 +79,11 @@ def _block(lines: Iterable[str]) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Writes or checks the page; returns the exit status."""
-    return pages.main(PAGE, page, "tools.docs.findings", argv)
+    module = "tools.docs.findings"
+    return max(
+        pages.main(EXAMPLES_FILE, machine_examples, module, argv),
+        pages.main(PAGE, page, module, argv),
+    )
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ class LogRule:
         patterns: wordings that belong to this rule alone.
         cause: one sentence: see `templates`; or pairs of a condition and a sentence, and one for the rest; or a function.
         let: names of the rule's own; see `templates.first`.
-        fix: what mends it.
+        fix: what mends it; `steps` is the row that says so.
         example: a log whose first finding this is.
         severity: see Finding.
         level: see Level.
@@ -121,6 +121,7 @@ class LogRule:
     cause: Text
     fix: Fixes
     example: str
+    steps: list[Any] = field(default_factory=list)
     let: Mapping[str, Any] = field(default_factory=dict)
     kinds: tuple[str, ...] = ()
     where: Mapping[str, str] = field(default_factory=dict)

@@ -82,7 +82,8 @@ def _rule(row: dict[str, Any]) -> LogRule:
     row["when"] = _conditions(row)
     if isinstance(row["cause"], str) and row["cause"].startswith("="):
         row["cause"] = look_up(row["cause"][1:])
-    row["fix"] = partial(_fixes, row.get("fix") or [])
+    row["steps"] = row.get("fix") or []
+    row["fix"] = partial(_fixes, row["steps"])
     patterns = row.get("patterns") or ()
     row["patterns"] = tuple(
         patterns.items() if isinstance(patterns, dict) else map(tuple, patterns)
