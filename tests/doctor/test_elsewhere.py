@@ -23,7 +23,9 @@ from dcnbuild.machine.facts import Driver, Facts
 from tools.docs.example_machines import EXAMPLES, HEALTHY
 
 assert dcnbuild.__file__ is not None
-GPUS = yaml.safe_load((Path(dcnbuild.__file__).parent / "machine/gpus.yaml").read_text(encoding="utf-8"))
+GPUS = yaml.safe_load(
+    (Path(dcnbuild.__file__).parent / "machine/gpus.yaml").read_text(encoding="utf-8")
+)
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,9 @@ WORDS = _STEMS + tuple(
 FOREIGN_WORDS = ("Fehler", "nicht ", "Berechtigung", "erreur", "Aucun", "No existe", "Get\u00f6tet")
 _FOREIGN_SCRIPT = re.compile(r"[\u0400-\u04ff\u3040-\u9fff]")
 
+_NO_DIGITS = dict.fromkeys(map(ord, "0123456789"))
+_WANTED = tuple((word, word.translate(_NO_DIGITS)) for word in (*WORDS, *FOREIGN_WORDS))
+
 #: Of one rule so many matches are kept: the first decides, the others are further evidence.
 HITS_PER_RULE = 3
 #: After so many matches that their surroundings did not bear out, a rule is not asked any more.
@@ -107,7 +110,10 @@ class _Pass:
         self._candidates = _candidates(log)
         everything = "\n".join({log.english(number) for number in self._candidates})
         self._reading = Reading(log, everything)
-        self._possible = [index for index, rule in enumerate(RULES) if rule.may_match(everything)]
+        kinds = self._reading.kinds
+        self._possible = [
+            index for index, rule in enumerate(RULES) if rule.may_match(everything, kinds)
+        ]
 
     def run(self) -> Matches:
         """Looks at every line that a rule may match."""
@@ -175,9 +181,11 @@ def _candidates(log: Log) -> list[int]:
     # logs repeat themselves: each different line is looked at once, for words that are there at all
     different = set(log.lines)
     everything = "\n".join(different)
+    # most lines differ in a number only, and hold the same words without it
+    shapes = "\n".join(set(everything.translate(_NO_DIGITS).split("\n")))
     wanted: set[str] = set()
-    for word in (*WORDS, *FOREIGN_WORDS):
-        if word in everything:
+    for word, without_digits in _WANTED:
+        if without_digits in shapes:
             wanted.update([line for line in different if word in line])
     if not everything.isascii():
         foreign = [line for line in different if not line.isascii()]

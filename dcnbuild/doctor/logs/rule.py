@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
@@ -57,8 +57,8 @@ class Hit:
             return templates.first(self.let[name], self)
         if name in self.match.re.groupindex:
             return (self.match.group(name) or "").strip()
-        if name in _SPECIAL:
-            return _SPECIAL[name](self)
+        if name in SPECIAL:
+            return SPECIAL[name](self)
         return str(getattr(self.context, name) or "") if name in SHOWN else ""
 
     @property
@@ -84,7 +84,8 @@ Text = str | list[Any] | Callable[[Hit], str]
 Fixes = Callable[[Hit], Iterable[Fix]]
 
 
-_SPECIAL: dict[str, Callable[[Hit], str]] = {
+#: Names of every hit, beside entities and surroundings.
+SPECIAL: dict[str, Callable[[Hit], str]] = {
     "LINE": lambda hit: hit.text,
     "MATCH": lambda hit: hit.match.group(),
     "KIND": lambda hit: hit.kind,
@@ -146,9 +147,11 @@ class LogRule:
     def _unless(self) -> re.Pattern[str] | None:
         return re.compile(self.unless) if self.unless else None
 
-    def may_match(self, text: str) -> bool:
-        """Whether any line of `text` can match: False if no pattern's literal part is in it."""
-        return bool(self.kinds) or any(needle in text for needle, _ in self.patterns)
+    def may_match(self, text: str, kinds: Set[str]) -> bool:
+        """Whether any line of `text`, whose records are of these kinds at most, can match."""
+        return not kinds.isdisjoint(self.kinds) or any(
+            needle in text for needle, _ in self.patterns
+        )
 
     def match(self, text: str, records: Iterable[Record]) -> tuple[re.Match[str], str] | None:
         """The match, and the record's kind, if the rule is about a cleaned English line, else None."""

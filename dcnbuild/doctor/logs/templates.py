@@ -57,21 +57,20 @@ def look_up(name: str) -> Any:
 
 
 @cache
-def _alternatives(condition: str) -> tuple[tuple[re.Match[str], ...], ...]:
-    parsed = tuple(
+def parsed(condition: str) -> tuple[tuple[re.Match[str], ...], ...]:
+    """A condition: alternatives of parts, each a match of (not, name, sign, regex)."""
+    found = tuple(
         tuple(_CONDITION.fullmatch(part.strip()) for part in option.split(" and "))
         for option in condition.split(" or ")
     )
-    if any(part is None for option in parsed for part in option):
+    if any(part is None for option in found for part in option):
         raise ValueError(f"{condition}: no condition of rules.yaml")
-    return parsed  # type: ignore[return-value]
+    return found  # type: ignore[return-value]
 
 
 def holds(condition: str, hit: Hit) -> bool:
     """Whether the log bears a condition out."""
-    return any(
-        all(_holds(part, hit) for part in option) for option in _alternatives(str(condition))
-    )
+    return any(all(_holds(part, hit) for part in option) for option in parsed(str(condition)))
 
 
 def _holds(part: re.Match[str], hit: Hit) -> bool:

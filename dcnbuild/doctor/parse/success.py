@@ -16,6 +16,7 @@ _WORDS = (
     *("Successfully ", "Finished processing", "Build succeeded", "[100%] Built target"),
     *(" passed", "tests passed", "Installed ", "writing image sha256", "naming to "),
 )
+_TELLING = re.compile("|".join(map(re.escape, _WORDS)))
 #: What the tools that build and install say at the end; `names` are the packages that it is about.
 _DONE = re.compile(
     r"^Successfully (?:installed|built|uninstalled)(?P<names>(?: [\w.+!-]+)+)"
@@ -60,8 +61,9 @@ class Outcome:
     @cached_property
     def _successes(self) -> list[_Success]:
         found = []
+        telling = {line for line in set(self.log.lines) if _TELLING.search(line)}
         for number, raw in enumerate(self.log.lines):
-            if not any(word in raw for word in _WORDS):
+            if raw not in telling:
                 continue
             line = self.log.text(number)
             done, tests = _DONE.search(line), _TESTS.search(line)
