@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from dcnbuild.doctor.logs.lookups import names
+from dcnbuild.doctor.logs.lookups import tables
 
 Kind = Literal[
     "own", "package", "torch", "nvidia", "toolkit", "conda", "python", "system", "unknown"
@@ -52,7 +52,7 @@ class Owner:
 def package_of(module: str) -> str:
     """The name on PyPI of the package that brings a module: "cv2.dnn" → "opencv-python"."""
     first = module.split(".")[0]
-    found: str = names.table("modules").get(first, first.replace("_", "-"))
+    found: str = tables.rows("modules").get(first, first.replace("_", "-"))
     return found
 
 

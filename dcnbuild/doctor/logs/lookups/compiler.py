@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from dcnbuild.doctor.logs.lookups import names, versions
+from dcnbuild.doctor.logs.lookups import names, tables, versions
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.machine.compatibility import cxx_standard, newest_compiler
 
@@ -44,12 +44,12 @@ def least(hit: Hit) -> str:
 
 
 def _names_of(standard: int) -> str:
-    found: str = names.table("standards")[standard]
+    found: str = tables.rows("standards")[standard]
     return found
 
 
 def _all_names() -> str:
-    return "|".join(reversed(names.table("standards").values()))
+    return "|".join(reversed(tables.rows("standards").values()))
 
 
 def standard(hit: Hit) -> int | None:
@@ -64,7 +64,7 @@ def standard(hit: Hit) -> int | None:
     for name in {*missing, names.split(hit["name"])[1]}:
         # the newest standard first: remove_cvref_t would pass for one of C++14's as well
         fitting = [
-            n for n in reversed(names.table("standards")) if re.fullmatch(_names_of(n), name)
+            n for n in reversed(tables.rows("standards")) if re.fullmatch(_names_of(n), name)
         ]
         found.update(fitting[:1])
     return max(found, default=None)

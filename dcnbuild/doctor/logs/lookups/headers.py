@@ -10,7 +10,7 @@ from dcnbuild.base.versions import numbers
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.fix_verbs import system_package
-from dcnbuild.doctor.logs.lookups import names
+from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import Entry
 from dcnbuild.knowledge import headers as known
@@ -55,7 +55,7 @@ def gone(hit: Hit) -> Gone | None:
     entry = _entry(hit)
     if entry is None or entry.removed is None or _older(hit, entry.removed):
         return None
-    today = names.table("headers_today").get(entry.name, "nothing, drop it")
+    today = tables.rows("headers_today").get(entry.name, "nothing, drop it")
     return Gone(entry.removed, entry.replacement or today)
 
 
@@ -67,7 +67,7 @@ def since(hit: Hit) -> str | None:
 
 def package(hit: Hit) -> Packages:
     """What brings the header of a library of CUDA."""
-    rows = names.table("cuda_headers").items()
+    rows = tables.rows("cuda_headers").items()
     return Packages(*next(row for start, row in rows if hit["header"].startswith(start)))
 
 
@@ -76,7 +76,7 @@ def other_fix(hit: Hit) -> Iterator[Fix]:
     header = hit["header"]
     fitting = (
         how
-        for start, how in names.table("headers").items()
+        for start, how in tables.rows("headers").items()
         if header.startswith(start) or f"/{start}" in header
     )
     how = next(fitting, "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from dcnbuild.doctor.logs.lookups import libraries, names
+from dcnbuild.doctor.logs.lookups import libraries, tables
 
 
 class Reference(NamedTuple):
@@ -16,9 +16,9 @@ class Reference(NamedTuple):
 
 
 def reference(symbol: str) -> Reference | None:
-    """The row of names.yaml for a symbol."""
+    """The row of tables.yaml for a symbol."""
     symbol = "THPVariable" if "THPVariable" in symbol else symbol.removeprefix("__imp_")
-    rows = names.table("references").items()
+    rows = tables.rows("references").items()
     return next((Reference(*row) for start, row in rows if re.match(start, symbol)), None)
 
 
@@ -29,5 +29,5 @@ def function(symbol: str) -> str:
 
 def package(name: str) -> str:
     """Debian's package for `-lNAME`, "" where it is not known."""
-    found: str = names.table("link_names").get(name, "")
+    found: str = tables.rows("link_names").get(name, "")
     return found

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.fix_verbs import install
-from dcnbuild.doctor.logs.lookups import libraries, names, symbols
+from dcnbuild.doctor.logs.lookups import libraries, symbols, tables
 from dcnbuild.doctor.logs.rule import Hit
 
 
@@ -19,20 +19,20 @@ def library(hit: Hit) -> libraries.Library:
 
 def gcc_of_glibcxx(minor: str) -> str:
     """The gcc whose libstdc++ brought GLIBCXX_3.4.MINOR."""
-    found: str = names.table("gcc_of_glibcxx").get(int(minor or 0), "")
+    found: str = tables.rows("gcc_of_glibcxx").get(int(minor or 0), "")
     return found
 
 
 def built_for(hit: Hit) -> str:
     """The package that is built for one CUDA and that the log shows, "" without one."""
-    around, rows = hit.around(before=14, after=4), names.table("built_for").items()
+    around, rows = hit.around(before=14, after=4), tables.rows("built_for").items()
     return next((package for package, row in rows if re.search(row["shows"], around)), "")
 
 
 def releases(hit: Hit) -> Iterator[Fix]:
     """Its releases for each CUDA."""
     package = built_for(hit)
-    for cuda, requirement in names.table("built_for").get(package, {}).items():
+    for cuda, requirement in tables.rows("built_for").get(package, {}).items():
         if cuda != "shows":
             yield fixes.say(f"the release of {package} for CUDA {cuda}:")
             yield install(hit, requirement)

@@ -1,32 +1,22 @@
 """What is known of a name that a source uses: its header, when it went, what stands for it.
 
-Asks the generated tables of CUDA's and torch's releases, and names.yaml, which has what no header says.
+Asks the generated tables of CUDA's and torch's releases, and tables.yaml, which has what no header says.
 """
 
 from __future__ import annotations
 
 import re
 from functools import cache
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from dcnbuild.base.versions import numbers
+from dcnbuild.doctor.logs.lookups.tables import rows
 from dcnbuild.knowledge import Entry, cuda, python, torch_cpp
 
-_TABLE = Path(__file__).with_name("names.yaml")
 #: Headers of C, whose names are declared outside of `std` too.
 _C_HEADERS = re.compile(
     r"c(?:stdint|string|stdio|stdlib|math|assert|float|limits|stddef)|unistd\.h"
 )
-
-
-#: Headers of CUDA that others include for people.
-_PUBLIC = {
-    "driver_types.h": "cuda_runtime.h", "vector_types.h": "cuda_runtime.h", "vector_functions.h": "cuda_runtime.h",
-    "cuda_runtime_api.h": "cuda_runtime.h", "cublas_api.h": "cublas_v2.h", "device_types.h": "cuda_runtime.h",
-    "library_types.h": "cuda_runtime.h", "crt/math_functions.h": "cuda_runtime.h", "crt/device_functions.h": "cuda_runtime.h",
-    "cuda_device_runtime_api.h": "cuda_runtime.h", "texture_types.h": "cuda_runtime.h", "surface_types.h": "cuda_runtime.h",
-}  # fmt: skip
 
 
 class Gone(NamedTuple):
@@ -37,24 +27,9 @@ class Gone(NamedTuple):
 
 
 @cache
-def _table() -> dict[str, Any]:
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    table: dict[str, Any] = yaml.load(_TABLE.read_text(encoding="utf-8"), Loader=loader)
-    return table
-
-
-def table(section: str) -> dict[str, Any]:
-    """A section of names.yaml, e.g. "headers"."""
-    found: dict[str, Any] = _table()[section]
-    return found
-
-
-@cache
 def _headers() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for header, names in _table()["include"].items():
+    for header, names in rows("include").items():
         for name in names:
             found.setdefault(name, []).append(header)
     return found
@@ -87,19 +62,19 @@ def header_of(name: str, owner: str = "") -> str | None:
         here = [
             entry for entry in torch_cpp.find(name) if not entry.removed and entry.kind != "member"
         ]
-    return _PUBLIC.get(here[0].header, here[0].header) or None if here else None
+    return rows("public").get(here[0].header, here[0].header) or None if here else None
 
 
 def gone(name: str, owner: str = "") -> Gone | None:
     """Since when a name is gone; None for one that is not known to be."""
     owner, name = split(name, owner)
-    table = _table()["gone"]
+    table = rows("gone")
     for scope in (owner, owner.split("::")[0]):
         found = table.get(scope, {}).get(name)
         if found:
             return Gone(*found)
     entries = _entries(name, owner)
-    like = next((row for row in _table()["gone_like"] if re.fullmatch(row[0], name)), None)
+    like = next((row for row in rows("gone_like") if re.fullmatch(row[0], name)), None)
     if like and not owner and not any(entry.removed is None for entry in entries):
         return Gone(like[1], re.sub(like[0], like[2], name))
     if not entries or not all(entry.removed for entry in entries):
@@ -132,7 +107,7 @@ def changed(name: str, toolkit: str = "") -> Gone | None:
         toolkit: the CUDA in use, "12.4"; of later changes nothing is said.
     """
     name = re.sub(r"_v\d+$", "", split(name)[1])
-    found = _table()["changed"].get(name)
+    found = rows("changed").get(name)
     if found:
         return Gone(*found)
     for entry in _entries(name, ""):
@@ -168,7 +143,7 @@ def _release(version: str) -> str:
 
 def without_in_python(name: str) -> str | None:
     """The Python whose C API no longer has, or no longer shows, a name: "PyFrameObject" → "3.11"."""
-    found: str | None = _table()["python"].get(split(name)[1])
+    found: str | None = rows("python").get(split(name)[1])
     if found is None and re.match(r"_?Py[A-Z_]", name):
         found = next((entry.removed for entry in python.C_TABLE.find(name)), None)
     return found

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
-from dcnbuild.doctor.logs.lookups import extensions, names
+from dcnbuild.doctor.logs.lookups import extensions, tables
 from dcnbuild.doctor.logs.lookups.traceback import last
 from dcnbuild.doctor.logs.owner import Owner
 from dcnbuild.doctor.logs.rule import Hit
@@ -133,7 +133,7 @@ def torch_version_fix(hit: Hit) -> Iterator[Fix]:
 def sibling(name: str) -> str:
     """For "spconv-cu128", the newest that there is: "spconv-cu126"."""
     stem, _, ending = name.rpartition("-")
-    known = names.table("named_after_cuda").get(stem, [])
+    known = tables.rows("named_after_cuda").get(stem, [])
     if not known or ending in known:
         return ""
     digits = "".join(filter(str.isdigit, ending))
