@@ -16,6 +16,7 @@ from doctor.reading import CASES, findings, first
 from doctor.reading import expected as expected_in
 
 from dcnbuild.doctor.logs import RULES
+from dcnbuild.doctor.parse.text import split_lines
 
 
 def _cases() -> list[Any]:
@@ -107,6 +108,36 @@ def test_wrappers_and_encodings_change_nothing(path: Path, expected: dict[str, A
         del found["pip's box"]  # the box says itself that what is in it failed
     wrong = {wrapper: id for wrapper, id in found.items() if id != expected["first"]}
     assert wrong == {}
+
+
+def _broken_at(width: int, text: str) -> str:
+    """As a terminal of this width shows it, copied."""
+    pieces = (
+        line[start : start + width]
+        for line in text.split("\n")
+        for start in range(0, max(1, len(line)), width)
+    )
+    return "\n".join(pieces)
+
+
+@pytest.mark.parametrize(("width", "most"), [(80, 15), (100, 5), (120, 6)])
+def test_logs_that_a_terminal_broke_are_read(width: int, most: int) -> None:
+    """Two lines of the full width tell; what breaks a single line is left as it is."""
+    wrong = []
+    for case in ALL:
+        path, expected = case.values
+        broken = _broken_at(width, _text(path))
+        full = {line for line in broken.split("\n") if len(line) == width}
+        if first(broken) != expected["first"]:
+            wrong.append((path, len(full)))
+    assert len(wrong) <= most, wrong
+    assert len([path for path, full in wrong if full > 1]) <= 1, wrong
+
+
+def test_lines_of_one_length_by_chance_stay() -> None:
+    error = "a.cpp:3:5: error: ‘AT_CHECK’ was not declared in this scope"
+    text = "\n".join([error.ljust(80, "x"), "=" * 80, "compilation terminated."])
+    assert split_lines(text) == text.split("\n")
 
 
 def test_the_deciding_line_alone_is_enough_for_plain_causes() -> None:

@@ -35,8 +35,10 @@ def value(name: str, hit: Hit) -> str:
     code = _CODE.fullmatch(name)
     if code:
         module, function, arguments, attributes = code.groups()
-        given = [hit[item.strip()] for item in (arguments or "").split(",") if item.strip()]
-        found: Any = look_up(f"{module}.{function}")(*(given or [hit]))
+        ask = look_up(f"{module}.{function}")
+        found: Any = (
+            ask(hit) if not arguments else ask(*map(hit.__getitem__, arguments.split(", ")))
+        )
         for attribute in filter(None, attributes.split(".")):
             found = getattr(found, attribute, None)
         return str(found) if found else ""
