@@ -105,18 +105,21 @@ def split_lines(text: str) -> list[str]:
 def _unwrapped(lines: list[str]) -> list[str]:
     """The lines of a terminal that broke them at its width: no line is longer, and what is broken is as long."""
     width = max(map(len, lines))
-    full = {line for line in lines if len(line) == width and not _RULER.search(line)}
+    broken = {
+        number
+        for number, line in enumerate(lines[:-1])
+        # a line that begins as the one below it has a logger's or docker's prefix, and is whole
+        if len(line) == width and line[:4] != lines[number + 1][:4] and not _RULER.search(line)
+    }
     least = 2 if width in _USUAL_WIDTHS else 3
-    if not 60 <= width <= 260 or len(full) < least:
+    if not 60 <= width <= 260 or len({lines[number] for number in broken}) < least:
         return lines
     whole: list[str] = []
-    goes_on = False
-    for line in lines:
-        if goes_on and len(whole[-1]) + len(line) <= LONGEST_LINE:
+    for number, line in enumerate(lines):
+        if number - 1 in broken and len(whole[-1]) + len(line) <= LONGEST_LINE:
             whole[-1] += line
         else:
             whole.append(line)
-        goes_on = line in full
     return whole
 
 
