@@ -17,10 +17,10 @@ import dcnbuild
 from dcnbuild.doctor import report
 from dcnbuild.doctor.checks import examine
 from dcnbuild.doctor.elsewhere import facts_from_json, find_gpu, with_gpu
+from dcnbuild.doctor.examples import EXAMPLES, HEALTHY
 from dcnbuild.doctor.resolver import resolve
 from dcnbuild.doctor.share import shareable
 from dcnbuild.machine.facts import Driver, Facts
-from tools.docs.example_machines import EXAMPLES, HEALTHY
 
 assert dcnbuild.__file__ is not None
 GPUS = yaml.safe_load(

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from dcnbuild.doctor.checks import examine
+from dcnbuild.doctor.examples import EXAMPLES
 from dcnbuild.machine.facts import Facts
-from tools.docs.example_machines import EXAMPLES
 
 PAYLOADS = (
     ";touch pwned;",

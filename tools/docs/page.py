@@ -24,7 +24,7 @@ def main(
     parser.add_argument("--check", action="store_true", help="compare instead of writing")
     wanted = text()
     if not parser.parse_args(argv).check:
-        temporary = page.with_suffix(f"{page.suffix}.new")
+        temporary = page.with_suffix(".md.new")
         temporary.write_text(wanted, encoding="utf-8")
         temporary.replace(page)
         return 0
