@@ -3,7 +3,7 @@
 All sessions share one environment, since each of its own would hold another 5 GB of torch. It is
 `.nox/shared`; where nox itself runs in an environment that has torch, that torch is used. Variables:
 
-DCNBUILD_NOX_TORCH   what to install in place of matrix.toml's first torch, e.g. "torch==2.10.0 torchvision==0.25.0"
+DCNBUILD_NOX_TORCH   what to install in place of matrix.yaml's first torch, e.g. "torch==2.10.0 torchvision==0.25.0"
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _has_torch(prefix: str) -> bool:
 
 
 def _torch_of_matrix() -> str:
-    """The torch of matrix.toml's first pair."""
+    """The torch of matrix.yaml's first pair."""
     first = matrix.PAIRS[0]
     return f"torch=={first.torch} torchvision=={first.torchvision}"
 
@@ -237,7 +237,7 @@ def port_archives(session: nox.Session) -> None:
 
 @nox.session
 def build_matrix(session: nox.Session) -> None:
-    """Builds and tests pairs of matrix.toml (after --: --pair, --tier, --list, --help)."""
+    """Builds and tests pairs of matrix.yaml (after --: --pair, --tier, --list, --help)."""
     chosen = matrix.options(session)
     if chosen.list:
         matrix.print_list(chosen.pairs if chosen.pair or chosen.tier else matrix.PAIRS)
@@ -265,7 +265,7 @@ def wheel_matrix(session: nox.Session) -> None:
 @nox.session(venv_backend="venv")
 @nox.parametrize("python,pair", [nox.param(it.python, it, id=it.id) for it in matrix.PAIRS])
 def matrix_row(session: nox.Session, pair: matrix.Pair) -> None:
-    """One pair of matrix.toml, in an environment of its own."""
+    """One pair of matrix.yaml, in an environment of its own."""
     matrix.row(session, pair, SHARED)
 
 

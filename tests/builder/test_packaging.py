@@ -125,7 +125,7 @@ def test_sdist_holds_what_a_build_needs_and_no_library(checkout: Path, sdist: Pa
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {
         "pyproject.toml",
-        "matrix.toml",
+        "matrix.yaml",
         "noxfile.py",
         "csrc/schema.h",
         "csrc/deform_conv2d/cpu/deform_conv2d.cpp",

@@ -20,7 +20,7 @@ from tools.build_matrix.pairs import load
 from tools.build_matrix.results import Build, Result
 from tools.build_matrix.row import copy_sources
 
-PAIRS = load(CHECKOUT / "matrix.toml")
+PAIRS = load(CHECKOUT / "matrix.yaml")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""matrix.toml: what stands in it, and what is said about one that is wrong."""
+"""matrix.yaml: what stands in it, and what is said about one that is wrong."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import CHECKOUT
 
 from dcnbuild.base.versions import numbers
@@ -13,11 +14,10 @@ from dcnbuild.builder.flavour import STABLE_TARGET
 from dcnbuild.machine.compatibility import common_architectures, newest_compiler, torch_release
 from tools.build_matrix.pairs import Pair, contradictions, load, select
 
-PAIRS = load(CHECKOUT / "matrix.toml")
+PAIRS = load(CHECKOUT / "matrix.yaml")
 ROW = """\
-pairs = [
-  { torch = "2.14.1", torchvision = "0.29.1", cuda = "13.0", toolkit = "13.0", python = "3.11", tier = "ci", download = 2800 },
-]
+pairs:
+  - {"torch": "2.14.1", "torchvision": "0.29.1", "cuda": "13.0", "toolkit": "13.0", "python": "3.11", "tier": "ci", "download": 2800}
 """
 
 ASKED_FOR = """
@@ -27,7 +27,7 @@ ASKED_FOR = """
 
 
 def read(tmp_path: Path, text: str) -> tuple[Pair, ...]:
-    path = tmp_path / "matrix.toml"
+    path = tmp_path / "matrix.yaml"
     path.write_text(text)
     return load(path)
 
@@ -61,6 +61,12 @@ def test_every_pair_can_be_compiled_for(pair: Pair) -> None:
         assert (pair.gcc or 0) <= (newest_compiler(pair.toolkit, "gcc") or 0)
 
 
+def test_it_is_yaml() -> None:
+    """Read line by line, since nox brings no YAML reader; one that has it reads the same."""
+    rows = yaml.safe_load((CHECKOUT / "matrix.yaml").read_text(encoding="utf-8"))["pairs"]
+    assert [Pair(**{**row, "pins": tuple(row.get("pins", ()))}) for row in rows] == list(PAIRS)
+
+
 def test_a_row(tmp_path: Path) -> None:
     (pair,) = read(tmp_path, ROW)
     assert pair == Pair(
@@ -73,38 +79,41 @@ def test_a_row(tmp_path: Path) -> None:
         toolkit="13.0",
     )
     assert pair.id == "torch-2.14.1-cu130"
-    (cpu,) = read(tmp_path, ROW.replace('cuda = "13.0", toolkit = "13.0", ', ""))
+    (cpu,) = read(tmp_path, ROW.replace('"cuda": "13.0", "toolkit": "13.0", ', ""))
     assert (cpu.id, cpu.on_pypi) == ("torch-2.14.1-cpu", False)
 
 
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ('tier = "ci"', 'tier = "fast"', "tier is 'fast', expected one of ci, full, extended"),
+        ('"tier": "ci"', '"tier": "fast"', "tier is 'fast', expected one of ci, full, extended"),
         ('"3.11"', "3.10", "python is 3.1, expected a version in quotes such as '13.0'"),
-        ('torch = "2.14.1"', 'torch = "2.14"', "torch is '2.14', expected a version in quotes such as '2.14.1'"),
-        ('tier = "ci", ', "", "pair 1 (torch 2.14.1): without tier"),
-        ('tier = "ci"', 'tier = "ci", speed = 1', "unknown field 'speed', expected torch, "),
-        ('tier = "ci"', 'tier = "ci", pins = "numpy<2"', "expected a list of requirements"),
-        ('tier = "ci"', 'tier = "ci", wheel = 1', "wheel is 1, expected true or false"),
+        ('"torch": "2.14.1"', '"torch": "2.14"', "torch is '2.14', expected a version in quotes such as '2.14.1'"),
+        ('"tier": "ci", ', "", "line 2 (torch 2.14.1): without tier"),
+        ('"tier": "ci"', '"tier": "ci", "speed": 1', "unknown field 'speed', expected torch, "),
+        ('"tier": "ci"', '"tier": "ci", "pins": "numpy<2"', "expected a list of requirements"),
+        ('"tier": "ci"', '"tier": "ci", "wheel": 1', "wheel is 1, expected true or false"),
         ("2800", '"2.8 GB"', "download is '2.8 GB', expected a whole number"),
-        (', toolkit = "13.0"', "", "a torch with CUDA needs a toolkit"),
-        (' cuda = "13.0",', "", "toolkit and gcc have no meaning without cuda"),
-        ('tier = "ci"', 'tier = "ci", tier = "ci"', "line 2"),
-        ("pairs", "pair", "expected the list 'pairs'"),
-        ("]\n", ROW.splitlines()[1] + "\n]\n", "torch-2.14.1-cu130 stands there twice"),
+        (', "toolkit": "13.0"', "", "a torch with CUDA needs a toolkit"),
+        (' "cuda": "13.0",', "", "toolkit and gcc have no meaning without cuda"),
+        ('"tier": "ci"', '"tier": "ci", "tier": "ci"', "line 2: tier stands there twice"),
+        ("pairs", "pair", "expected 'pairs:'"),
+        ("}\n", "}\n" + ROW.splitlines()[1] + "\n", "torch-2.14.1-cu130 stands there twice"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_row(tmp_path: Path, old: str, new: str, words: str) -> None:
     assert old in ROW
-    with pytest.raises(ValueError, match=r"matrix\.toml: ") as caught:
+    with pytest.raises(ValueError, match=r"matrix\.yaml: ") as caught:
         read(tmp_path, ROW.replace(old, new, 1))
     assert words in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "[", "pairs = []", "pairs = {}", "pairs = [3]", "pairs = 2"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "[", "pairs:", "pairs: []", "pairs:\n  - 3", "pairs:\n  - {", "pairs:\n  - torch: 2.14.1"],
+)
 def test_what_is_no_list(tmp_path: Path, text: str) -> None:
-    with pytest.raises(ValueError, match=r"matrix\.toml: "):
+    with pytest.raises(ValueError, match=r"matrix\.yaml: "):
         read(tmp_path, text)
 
 

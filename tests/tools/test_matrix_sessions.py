@@ -17,13 +17,13 @@ from tools.build_matrix import results
 from tools.build_matrix.pairs import load, select
 
 pytest.importorskip("nox")
-PAIRS = load(CHECKOUT / "matrix.toml")
+PAIRS = load(CHECKOUT / "matrix.yaml")
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A checkout whose list can be changed, with what nox reads of this one."""
-    for name in ("noxfile.py", "matrix.toml"):
+    for name in ("noxfile.py", "matrix.yaml"):
         shutil.copy(CHECKOUT / name, tmp_path)
     (tmp_path / "tools").mkdir()
     shutil.copy(CHECKOUT / "tools/__init__.py", tmp_path / "tools")
@@ -91,12 +91,15 @@ def test_wrong_arguments(project: Path, arguments: tuple[str, ...], words: str) 
 def test_rows_that_cannot_be_tried_count_as_not_passed_and_stop_no_other(project: Path) -> None:
     """The first without its Python, the second with a Python that has no package to install."""
     mine = f"3.{sys.version_info.minor}"
-    rest = 'tier = "ci", download = 300 }'
-    (project / "matrix.toml").write_text(
-        f'pairs = [\n{{ torch = "2.14.1", python = "3.99", {rest},\n'
-        f'{{ torch = "2.13.0", python = "{mine}", {rest},\n'
-        '{ torch = "2.10.0", cuda = "12.8", toolkit = "12.4", python = "3.12", tier = "full", download = 3000, wheel = true }\n]'
-    )
+    few = {"tier": "ci", "download": 300}
+    rows_of_three = [
+        {"torch": "2.14.1", "python": "3.99", **few},
+        {"torch": "2.13.0", "python": mine, **few},
+        {"torch": "2.10.0", "cuda": "12.8", "toolkit": "12.4", "python": "3.12", "wheel": True}
+        | {"tier": "full", "download": 3000},
+    ]
+    lines = "".join(f"- {json.dumps(row)}\n" for row in rows_of_three)
+    (project / "matrix.yaml").write_text(f"pairs:\n{lines}")
     left = project / "out/matrix/torch-2.14.1-cpu/result.json"
     results.write(left, [results.new("torch-2.14.1-cpu", of_wheel=False)])
     done = nox(project, "build_matrix", "--json", "out.json")

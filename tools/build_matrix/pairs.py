@@ -1,4 +1,4 @@
-"""Reads matrix.toml, the list of the torch and CUDA pairs that are built and tested.
+"""Reads matrix.yaml, the list of the torch and CUDA pairs that are built and tested.
 
 Imports neither torch nor a YAML reader: noxfile.py asks here for the sessions that there are. `contradictions` compares
 a pair with what compatibility.yaml knows about torch's wheels. Whether toolkit and compiler go with it, the doctor says.
@@ -6,8 +6,8 @@ a pair with what compatibility.yaml knows about torch's wheels. Whether toolkit 
 
 from __future__ import annotations
 
+import json
 import re
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
@@ -26,7 +26,7 @@ _PATTERNS = {
 
 @dataclass(frozen=True)
 class Pair:
-    """One row of matrix.toml, at whose head the fields are described."""
+    """One row of matrix.yaml, at whose head the fields are described."""
 
     torch: str
     python: str
@@ -57,30 +57,47 @@ class Pair:
 
 def load(path: Path) -> tuple[Pair, ...]:
     """Reads a list of pairs. Raises ValueError that names the file, the pair, the field and what is allowed."""
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib  # nox brings it, and so does pytest
-
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-        if set(document) != {"pairs"} or not isinstance(document["pairs"], list):
-            raise ValueError("expected the list 'pairs', and nothing else")
-        found = tuple(_pair(number, row) for number, row in enumerate(document["pairs"], 1))
+        found = tuple(_pair(number, row) for number, row in _rows(path.read_text(encoding="utf-8")))
         ids = [pair.id for pair in found]
         for name in {name for name in ids if ids.count(name) > 1}:
             raise ValueError(f"{name} stands there twice")
         if not found:
-            raise ValueError("the list 'pairs' is empty")
+            raise ValueError("there are no pairs")
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     return found
 
 
-def _pair(number: int, row: Any) -> Pair:
-    if not isinstance(row, dict):
-        raise ValueError(f"pair {number}: expected fields with values, got {row!r}")
-    where = f"pair {number} (torch {row.get('torch', '?')})"
+def _rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The pairs with the numbers of their lines: `pairs:`, and below it a line of JSON behind "- " for each."""
+    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
+    lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
+    if not lines or lines[0][1] != "pairs:":
+        raise ValueError("expected 'pairs:' before anything else")
+    for number, line in lines[1:]:
+        try:
+            row = json.loads(line[2:], object_pairs_hook=_once) if line.startswith("- ") else None
+        except ValueError as error:
+            raise ValueError(f"line {number}: {error}") from error
+        if not isinstance(row, dict):
+            raise ValueError(
+                f'line {number}: expected a pair as - {{"torch": "2.14.1", …}}, got {line}'
+            )
+        yield number, row
+
+
+def _once(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in fields:
+        if name in found:
+            raise ValueError(f"{name} stands there twice")
+        found[name] = value
+    return found
+
+
+def _pair(number: int, row: dict[str, Any]) -> Pair:
+    where = f"line {number} (torch {row.get('torch', '?')})"
     known = {item.name: item for item in fields(Pair)}
     for name, value in row.items():
         if name not in known:

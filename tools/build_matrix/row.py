@@ -70,7 +70,7 @@ class Row:
         steps = {"aot": self._ahead_of_time, "jit": self._just_in_time, "wheel": self._one_wheel}
         try:
             for problem in contradictions(self.pair):
-                raise Failed(f"matrix.toml: {problem}")
+                raise Failed(f"matrix.yaml: {problem}")
             self.environment.make()
             for name, build in result.builds.items():
                 build.verdict = "failed"

@@ -1,4 +1,4 @@
-"""What the sessions of noxfile.py do with the pairs of matrix.toml. Imports nothing that nox does not bring."""
+"""What the sessions of noxfile.py do with the pairs of matrix.yaml. Imports nothing that nox does not bring."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tools.build_matrix.results import Result
 ROOT = Path(__file__).resolve().parents[2]
 #: The results and logs of each row.
 OUT = ROOT / "out" / "matrix"
-PAIRS = load(ROOT / "matrix.toml")
+PAIRS = load(ROOT / "matrix.yaml")
 #: The oldest torch that the one wheel serves, which it is built with.
 WHEEL_BASE = min(
     (pair for pair in PAIRS if pair.wheel and pair.on_pypi),
@@ -61,7 +61,7 @@ def options(session: nox.Session, arguments: Sequence[str] | None = None) -> arg
     return parsed
 
 
-_HELP = """Builds and tests pairs of matrix.toml, each in an environment of its own.
+_HELP = """Builds and tests pairs of matrix.yaml, each in an environment of its own.
 
 Where pip is constrained so that it cannot see a torch, give it another configuration for this run:
 PIP_CONFIG_FILE=/dev/null nox -s build_matrix -- --pair torch-2.15.0-cu132."""
