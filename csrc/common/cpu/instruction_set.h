@@ -20,6 +20,7 @@ namespace dcnbuild::cpu::DCNBUILD_ISA {
 #include "common/cpu/half.h"
 #include "common/cpu/copy.h"
 #include "common/cpu/gemm.h"
+#include "common/cpu/locate.h"
 #include "deform_conv2d/cpu/taps.h"
 #include "deform_conv2d/cpu/gather.h"
 #include "deform_conv2d/cpu/differentiate.h"

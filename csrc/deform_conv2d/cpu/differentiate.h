@@ -30,28 +30,6 @@ DCNBUILD_INLINE int64_t differentiate_run(const Corners<T>& at, T* const (&grad_
   return c;
 }
 
-/// The gradients of a tap's offset and mask for kBlock positions, from its neighbours' sums: those
-/// of sampling.h.
-template <typename T>
-DCNBUILD_INLINE void tap_gradients(const TapBlock<T>& f, const T (&sums)[4][kBlock],
-                                   TapGradients<T>& out) {
-  using V = typename Axis<T>::V;
-  constexpr int bytes = sizeof(V);
-  for (int lane = 0; lane < kBlock; lane += kLocated<T>) {
-    const V tl = load<bytes>(sums[0] + lane), tr = load<bytes>(sums[1] + lane),
-            bl = load<bytes>(sums[2] + lane), br = load<bytes>(sums[3] + lane);
-    const V ly = load<bytes>(f.ly + lane), lx = load<bytes>(f.lx + lane),
-            m = load<bytes>(f.mask + lane);
-    const V hy = T(1) - ly, hx = T(1) - lx;
-    const V above = hx * tl + lx * tr, below = hx * bl + lx * br;
-    const auto counts = load<bytes>(f.counts + lane) != V{};
-    store<bytes>(out.y + lane, choose(counts, m * below - m * above, V{}));
-    store<bytes>(out.x + lane,
-                 choose(counts, (hy * m * tr + ly * m * br) - (hy * m * tl + ly * m * bl), V{}));
-    store<bytes>(out.mask + lane, choose(counts, hy * above + ly * below, V{}));
-  }
-}
-
 template <bool scatter, typename T>
 DCNBUILD_INLINE void differentiate_tile(const Differentiate<T>& d) {
   const Samples<T>& s = d.samples;
@@ -62,7 +40,7 @@ DCNBUILD_INLINE void differentiate_tile(const Differentiate<T>& d) {
         T* column = column_of(s, first, tap, run);
         T sums[4][kBlock] = {};
         for (int lane = 0; lane < positions; ++lane, column += s.column_row) {
-          const Corners<T> at = corners_of(block, lane);
+          const Corners<T> at = corners_of<T>(block, lane);
           T* grad_pixel[4];
           for (int which = 0; which < 4; ++which)
             grad_pixel[which] = pointer<T>(block.grad_pixel[which][lane]);
