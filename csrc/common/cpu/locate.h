@@ -196,3 +196,59 @@ DCNBUILD_INLINE void tap_gradients(const TapBlock<T>& f, const T (&sums)[4][kBlo
     store<bytes>(out.mask + lane, choose(counts, hy * above + ly * below, V{}));
   }
 }
+
+/// For as many channels as fill vectors of `bytes`, then of half as many: adds gradient * neighbour
+/// to sums, if `points`; gradient * weight to the neighbours' gradients, if `scatter`; and leaves
+/// the sample's value in `column`, which may be `gradient`, if `columns`. Returns the first channel
+/// left.
+template <int bytes, bool points, bool scatter, bool columns, typename Pixel, typename T>
+DCNBUILD_INLINE int64_t differentiate_vectors(const Corners<T, Pixel>& at,
+                                              T* const (&grad_pixel)[4], int64_t c, int64_t count,
+                                              const T* gradient, T* column, T (&sums)[4]) {
+  if (c + kLanes<T, bytes> <= count) {
+    Vector<T, bytes> partial[4] = {};
+    do {
+      const Vector<T, bytes> upstream = load<bytes>(gradient + c);
+      Vector<T, bytes> value = {};
+      for (int which = 0; which < 4; ++which) {
+        if constexpr (points || columns) {
+          const Vector<T, bytes> pixel = load_as<bytes>(at.pixel[which] + c);
+          if constexpr (columns) value += at.weight[which] * pixel;
+          if constexpr (points) partial[which] += upstream * pixel;
+        }
+        if constexpr (scatter) {
+          T* to = grad_pixel[which] + c;
+          store<bytes>(to, load<bytes>(to) + at.weight[which] * upstream);
+        }
+      }
+      if constexpr (columns) store<bytes>(column + c, value);
+      c += kLanes<T, bytes>;
+    } while (c + kLanes<T, bytes> <= count);
+    if constexpr (points)
+      for (int which = 0; which < 4; ++which) sums[which] += sum_of_lanes<T, bytes>(partial[which]);
+  }
+  if constexpr (bytes > 16)
+    c = differentiate_vectors<bytes / 2, points, scatter, columns>(at, grad_pixel, c, count,
+                                                                   gradient, column, sums);
+  return c;
+}
+
+/// The same for the channels from c on, one by one; those of neighbour i lie `steps[i]` apart.
+template <bool points, bool scatter, bool columns, typename Pixel, typename T>
+DCNBUILD_INLINE void differentiate_scalars(const Corners<T, Pixel>& at, const int64_t (&steps)[4],
+                                           T* const (&grad_pixel)[4], int64_t c, int64_t count,
+                                           const T* gradient, T* column, T (&sums)[4]) {
+  for (; c < count; ++c) {
+    const T upstream = gradient[c];
+    T value = 0;
+    for (int which = 0; which < 4; ++which) {
+      if constexpr (points || columns) {
+        const T pixel = value_of(at.pixel[which][c * steps[which]]);
+        if constexpr (columns) value += at.weight[which] * pixel;
+        if constexpr (points) sums[which] += upstream * pixel;
+      }
+      if constexpr (scatter) grad_pixel[which][c] += at.weight[which] * upstream;
+    }
+    if constexpr (columns) column[c] = value;
+  }
+}
