@@ -21,7 +21,7 @@ from cpu import Figures, goal, machine, table
 from torch import Tensor
 from torch.nn import functional
 
-from dcnbuild.ops import deform_attn  # noqa: F401  registers the operators
+import dcnbuild.ops.deform_attn  # noqa: F401  registers the operators
 
 HEADS, CHANNELS, POINTS = 8, 32, 4
 PYRAMID = ((100, 134), (50, 67), (25, 34), (13, 17))  # an image of 800×1066 pixels from 1/8 on

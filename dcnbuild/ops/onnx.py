@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dcnbuild.ops.arguments import Attributes, output_size
+from dcnbuild.ops.reference.deform_conv2d import Attributes, output_size
 
 #: The first opset with DeformConv.
 OPSET = 19
@@ -31,7 +31,7 @@ def deform_conv2d(
     mask: Tensor | None,
     weight: Tensor,
     bias: Tensor | None,
-    *attributes: Any,
+    a: Attributes,
 ) -> Tensor:
     """The operator as a DeformConv node of ONNX, https://onnx.ai/onnx/operators/onnx__DeformConv.html.
 
@@ -48,7 +48,6 @@ def deform_conv2d(
             "dcnbuild: deform_conv2d becomes ONNX's DeformConv with torch.onnx.export(..., dynamo=True) of torch 2.8 or "
             f"later; this is torch {torch.__version__}, or dynamo=False"
         )
-    a = Attributes(*attributes)
     dtype = torch.promote_types(input.dtype, torch.float32)
     kernel = (int(weight.shape[2]), int(weight.shape[3]))
     output = torch.onnx.ops.symbolic(

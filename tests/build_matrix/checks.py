@@ -7,8 +7,8 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
+from dcnbuild.doctor.checks import all_checks
 from dcnbuild.doctor.logs import read_log
-from dcnbuild.doctor.registry import all_checks
 from dcnbuild.errors import Finding
 
 #: The tests of a row, and pytest's -k. On the prebuilt route one of each kind: agreement with the reference and

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import dcnbuild.ops.deform_attn  # noqa: F401  registers the operators
+from dcnbuild.ops.deform_attn import OPERATOR
 from dcnbuild.ops.reference import deform_attn as reference
 
 NAMES = ("value", "sampling_locations", "attention_weights")
@@ -73,10 +73,9 @@ def random_case(seed: int) -> AttnCase:
     )
 
 
-#: The operators' functions as `torch.ops.dcnbuild` has them.
+#: The operators in plain torch, as `torch.ops.dcnbuild` has them.
 REFERENCE = SimpleNamespace(
-    deform_attn=reference.forward,
-    deform_attn_backward=lambda *args: reference.backward(*args[:-2]),
+    deform_attn=OPERATOR.reference_kernel, deform_attn_backward=OPERATOR.backward_reference_kernel
 )
 
 
@@ -95,7 +94,7 @@ def results_of(
 def expected_of(case: AttnCase, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The same by the reference, in one pass forward and one backward."""
     leaves = [tensors[name].detach().requires_grad_() for name in NAMES]
-    output = reference.forward(leaves[0], case.shapes, leaves[1], leaves[2])
+    output = reference.forward(*leaves, case.shapes)
     grads = torch.autograd.grad(output, leaves, tensors["grad_output"])
     return {"output": output.detach(), **{f"grad_{n}": grad for n, grad in zip(NAMES, grads)}}
 

@@ -6,17 +6,16 @@ python -m tools.docs.findings --check  exits with 1 if it is not what would be w
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
+from dcnbuild.doctor.checks import all_checks
+from dcnbuild.doctor.examples import EXAMPLES
+from dcnbuild.doctor.explain import pasting, shown_lines
+from dcnbuild.doctor.fixes import effects
 from dcnbuild.doctor.logs import RULES, LogRule
-from dcnbuild.doctor.registry import all_checks
-from dcnbuild.errors import Finding
 from tools.docs import page as pages
-from tools.docs.example_machines import EXAMPLES
 
 PAGE = Path("docs/findings.md")
 
@@ -25,40 +24,11 @@ _HEAD = """\
 
 Everything that `dcnbuild doctor` can find, with an example of each. The ids are stable: they stand in the
 report, in `dcnbuild doctor --json` and in the errors of builds. An **error** stops builds or runs, a
-**warning** may hurt, a **note** explains.
+**warning** may hurt, a **note** explains. What pasting a fix does is said for all of its lines, on whichever machine:
+at most that.
 
 Written by `python -m tools.docs.findings` from the checks and log rules themselves; do not edit.
 """
-
-
-def explain(id: str) -> dict[str, Any]:
-    """A finding as `dcnbuild doctor --explain` shows it. Raises ValueError for an id that no finding has."""
-    parts = [
-        {
-            "where": "on a machine",
-            "title": check.title,
-            "means": " ".join((check.judge.__doc__ or "").split()),
-            "example": _lines(check.findings(EXAMPLES[id])[0]),
-        }
-        for check in all_checks()
-        if check.id == id
-    ]
-    parts += [
-        {
-            "where": "in a log",
-            "title": rule.title,
-            "means": rule.cause if isinstance(rule.cause, str) and "{" not in rule.cause else "",
-            "example": rule.example.splitlines(),
-        }
-        for rule in RULES
-        if rule.id == id
-    ]
-    if not parts:
-        known = sorted({*EXAMPLES, *(rule.id for rule in RULES)})
-        near = difflib.get_close_matches(id, known, 3)
-        hint = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(known)}"
-        raise ValueError(f"--explain {id}: no such finding; {hint}")
-    return {"id": id, "parts": parts}
 
 
 def page() -> str:
@@ -67,7 +37,10 @@ def page() -> str:
     for check in all_checks():
         finding = check.findings(EXAMPLES[check.id])[0]
         builds = "\n\nAlso asked before something is compiled." if check.builds else ""
-        parts.append(f"### {check.id}\n\n{check.title}.{builds}\n\n{_block(_lines(finding))}")
+        effect = effects.worst(map(effects.of_line, finding.fix))
+        safety = f"\n\nPasting its fix {effect}." if finding.fix else ""
+        text = f"{check.title}.{builds}{safety}\n\n{_block(shown_lines(finding))}"
+        parts.append(f"### {check.id}\n\n{text}")
     parts.append("## In a build log: `dcnbuild doctor --log FILE`\n")
     grouped: dict[str, list[LogRule]] = {}
     for rule in RULES:
@@ -75,17 +48,9 @@ def page() -> str:
     for id, rules in sorted(grouped.items()):
         titles = "; ".join(dict.fromkeys(rule.title for rule in rules))
         examples = dict.fromkeys(line for rule in rules for line in rule.example.splitlines())
-        parts.append(f"### {id} (log)\n\n{titles}. In the log:\n\n{_block(examples)}")
+        text = f"{titles}. Pasting its fix {pasting(*rules)}. In the log:\n\n{_block(examples)}"
+        parts.append(f"### {id} (log)\n\n{text}")
     return "\n".join(parts)
-
-
-def _lines(finding: Finding) -> list[str]:
-    """A finding as the report shows it."""
-    lines = [f"{finding.severity}: {finding.title}", f"  {finding.cause}"]
-    lines += [f"    {line}" for line in finding.evidence]
-    if finding.fix:
-        lines += ["  to fix it:", *(f"    {line}" for line in finding.fix)]
-    return lines
 
 
 def _block(lines: Iterable[str]) -> str:
