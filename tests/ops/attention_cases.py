@@ -56,7 +56,7 @@ class AttnCase:
             "attention_weights": normal(*points),
             "grad_output": normal(self.batch, self.queries, self.heads * self.channels),
         }
-        dtypes = {name: points_dtype or dtype for name in NAMES[1:]}
+        dtypes = dict.fromkeys(NAMES[1:], points_dtype or dtype)
         return {name: t.to(device, dtypes.get(name, dtype)) for name, t in exact.items()}
 
 

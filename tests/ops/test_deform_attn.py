@@ -197,6 +197,9 @@ def test_only_the_gradients_that_are_asked_for(wanted: int) -> None:
     ],
     ids=str,
 )
-def test_edges(case: AttnCase, device: str) -> None:
-    tensors = case.tensors(0, torch.float64, device)
-    assert_close(results_of(KERNELS, case, tensors), results_of(REFERENCE, case, tensors), 1e-12)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
+def test_edges(case: AttnCase, dtype: torch.dtype, device: str) -> None:
+    tensors = case.tensors(0, dtype, device)
+    tolerance = 1e-12 if dtype == torch.float64 else 2 * torch.finfo(dtype).eps
+    expected = results_of(REFERENCE, case, tensors)
+    assert_close(results_of(KERNELS, case, tensors), expected, tolerance)

@@ -205,10 +205,11 @@ void attend_backward(const AttnGeometry& g, const AttnOperands& t, const Tensor&
   const AttnGradientTensors<T> grads = gradient_tensors<T>(g, gradients);
   const int64_t lanes = kernels<T>().lanes, workers = call.workers, blocks = call.query_blocks();
   const int64_t at_once = call.values.copied() ? call.images_at_once() : g.batch;
+  const int64_t column = g.pixels * static_cast<int64_t>(sizeof(T));
   // Sums of half types' gradients stay in L2 and L3, as far as heads allow.
   const int64_t widest = grads.value.size == sizeof(T)
                              ? g.heads * g.channels
-                             : std::max<int64_t>(1, kSumsBytes / (g.pixels * sizeof(T)));
+                             : std::max<int64_t>(1, kSumsBytes / std::max<int64_t>(1, column));
   for (int64_t first = 0; first < g.batch; first += at_once) {
     const int64_t images = std::min(at_once, g.batch - first);
     call.values.load(first, images, workers);
