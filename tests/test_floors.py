@@ -16,7 +16,6 @@ FLOORS = (
     ("machine", "knowledge"),
     ("doctor",),
     ("builder", "toolkit"),
-    ("matrix",),
     ("ops",),
     ("nn", "reference"),
     ("flops", "compat"),
