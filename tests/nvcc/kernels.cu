@@ -1,7 +1,8 @@
 // Every kernel in every dtype, and nothing else, for reading what nvcc makes of them.
+#include "deform_attn/cuda/value_scatter.cuh"
+#include "deform_conv2d/cuda/column_scatter.cuh"
 #include "deform_conv2d/cuda/columns.cuh"
 #include "deform_conv2d/cuda/layout.cuh"
-#include "deform_conv2d/cuda/sorted_scatter.cuh"
 #include "deform_pool/cuda/kernels.cuh"
 
 namespace dcnbuild::cuda {
@@ -12,6 +13,11 @@ namespace dcnbuild::cuda {
                                         const Destinations<T, offset_t>&, cudaStream_t);         \
   template cudaError_t corner_keys(const Chunk<T, offset_t>&, int32_t*, acc_type<T>*,            \
                                    cudaStream_t);                                                \
+  template cudaError_t attend(const AttnCall<T, offset_t>&, const QueryView<T>&, cudaStream_t);  \
+  template cudaError_t attn_gradients(const AttnCall<T, offset_t>&, const QueryView<const T>&,   \
+                                      const AttnDestinations<T, offset_t>&, cudaStream_t);       \
+  template cudaError_t attn_keys(const AttnCall<T, offset_t>&, const AttnChunk&, int32_t*,       \
+                                 acc_type<T>*, cudaStream_t);                                    \
   template cudaError_t pool(const PoolCall<T, offset_t>&, const View4<T>&, cudaStream_t);        \
   template cudaError_t pool_input_gradient(const PoolCall<T, offset_t>&, const View4<const T>&,  \
                                            const View4<acc_type<T>>&, bool, cudaStream_t);       \
@@ -27,10 +33,11 @@ WITH_OFFSETS(__nv_bfloat16, float)
 #define COPIES(From, To)                                                                \
   template cudaError_t copy_layout(int64_t, const CopyShape&, const View4<const From>&, \
                                    const View4<To>&, cudaStream_t);
-#define SUMS(T)                                                                                \
-  template cudaError_t scatter_sorted<T>(const Shape&, int, const SortedCorners<acc_type<T>>&, \
-                                         const T*, acc_type<T>*, acc_type<T>*, cudaStream_t);  \
-  COPIES(T, T)
+#define SUMS_FROM(Source)                                                   \
+  template cudaError_t scatter_sorted(                                      \
+      const Source&, int, const SortedCorners<acc_type<Source::scalar_t>>&, \
+      acc_type<Source::scalar_t>*, acc_type<Source::scalar_t>*, cudaStream_t);
+#define SUMS(T) SUMS_FROM(ColumnGradients<T>) SUMS_FROM(QueryGradients<T>) COPIES(T, T)
 SUMS(double)
 SUMS(float)
 SUMS(__half)

@@ -4,16 +4,10 @@
 
 #include <optional>
 
+#include "common/cuda/workspace.h"
 #include "deform_conv2d/cuda/chunk.cuh"
 #include "deform_conv2d/cuda/layout.cuh"
 #include "deform_conv2d/operands.h"
-
-namespace dcnbuild {
-template <>
-constexpr ScalarType dtype_of<__half> = ScalarType::Half;
-template <>
-constexpr ScalarType dtype_of<__nv_bfloat16> = ScalarType::BFloat16;
-}  // namespace dcnbuild
 
 namespace dcnbuild::cuda {
 

@@ -8,8 +8,7 @@
 // thread and shared by those that run over its channels.
 #pragma once
 
-#include "common/cuda/launch.cuh"
-#include "common/sampling.h"
+#include "common/cuda/corners.cuh"
 #include "deform_conv2d/cuda/plan.h"
 
 namespace dcnbuild::cuda {
@@ -82,19 +81,13 @@ DCNBUILD_HD SampleIndex sample_index(const Chunk<scalar_t, offset_t>& chunk, int
   return at;
 }
 
-/// A sample of an image and its modulation (1 without a mask).
-template <typename acc_t>
-struct Tap {
-  Sample<acc_t> sample;
-  acc_t mask;
-};
-
 /// The element of [n][c][h][w] that belongs to a sample, `channel` given.
 template <typename T>
 DCNBUILD_HD T* element(const View4<T>& view, const SampleIndex& at, int64_t channel) {
   return view.data + at.image * view.n + channel * view.c + at.out_y * view.h + at.out_x * view.w;
 }
 
+/// The sample and its modulation (1 without a mask).
 template <typename scalar_t, typename offset_t>
 DCNBUILD_HD Tap<acc_type<scalar_t>> locate_tap(const Chunk<scalar_t, offset_t>& chunk,
                                                const SampleIndex& at) {
@@ -115,12 +108,10 @@ DCNBUILD_HD Tap<acc_type<scalar_t>> locate_tap(const Chunk<scalar_t, offset_t>& 
 
 /// What the threads of a block share about one sample.
 template <typename acc_t>
-struct alignas(16) SharedTap {
-  acc_t weight[4];  // of the four corners, mask included
-  int corner[4];    // their pixels, y * width + x; -1 outside the image
-  int image;        // of the chunk
-  int channel;      // the first of its channels
-  int column;       // position * taps + tap; -1 for a sample that is not there
+struct SharedTap : SharedCorners<acc_t> {
+  int image;    // of the chunk
+  int channel;  // the first of its channels
+  int column;   // position * taps + tap; -1 for a sample that is not there
 };
 
 /// The samples of a block: kPositionsPerBlock neighbouring positions (fastest) of each of a few
@@ -158,12 +149,7 @@ __device__ __forceinline__ void share_taps(const Chunk<scalar_t, offset_t>& chun
     const SampleIndex at = samples.at(chunk, threadIdx.x);
     shared.column = -1;
     if (at.position < chunk.count) {
-      const auto [sample, mask] = locate_tap(chunk, at);
-      for (int which = 0; which < 4; ++which) {
-        shared.weight[which] = sample.weight(which) * mask;
-        shared.corner[which] =
-            sample.has(which) ? sample.y(which) * chunk.shape.width + sample.x(which) : -1;
-      }
+      shared.set(locate_tap(chunk, at), 0, chunk.shape.width);
       shared.image = at.image;
       shared.channel = at.offset_group * chunk.shape.per_offset_group;
       shared.column = at.position * chunk.shape.taps + at.tap;

@@ -6,38 +6,22 @@
 
 namespace dcnbuild::cuda {
 
-/// A vector of channels at the four corners of a sample; zero outside the image.
+/// A vector of channels at the corners of a tap.
+template <int width, typename scalar_t, typename offset_t>
+__device__ __forceinline__ Corners<scalar_t, width> corners_of(
+    const Chunk<scalar_t, offset_t>& chunk, const SharedTap<acc_type<scalar_t>>& tap, int channel) {
+  return {chunk.image + tap.image * chunk.image_stride + channel, tap, chunk.pixel};
+}
+
+/// Writes a tap's columns for a vector of channels.
 template <typename scalar_t, int width>
-struct Corners {
-  Pack<scalar_t, width> values[4];
-
-  template <typename offset_t>
-  __device__ __forceinline__ Corners(const Chunk<scalar_t, offset_t>& chunk,
-                                     const SharedTap<acc_type<scalar_t>>& tap, int channel) {
-    const scalar_t* image = chunk.image + tap.image * chunk.image_stride + channel;
-#pragma unroll
-    for (int which = 0; which < 4; ++which) {
-      values[which] = Pack<scalar_t, width>{};
-      if (tap.corner[which] >= 0)
-        values[which] = load<scalar_t, width>(image + tap.corner[which] * chunk.pixel);
-    }
-  }
-
-  /// The modulated sample. A corner outside counts too, times zero, so that a NaN mask shows.
-  __device__ __forceinline__ Pack<scalar_t, width> blend(
-      const acc_type<scalar_t> (&weight)[4]) const {
-    Pack<scalar_t, width> out;
-#pragma unroll
-    for (int j = 0; j < width; ++j) {
-      acc_type<scalar_t> sum = 0;
-#pragma unroll
-      for (int which = 0; which < 4; ++which)
-        sum += weight[which] * static_cast<acc_type<scalar_t>>(values[which].values[j]);
-      out.values[j] = static_cast<scalar_t>(sum);
-    }
-    return out;
-  }
-};
+__device__ __forceinline__ void store_columns(scalar_t* columns,
+                                              const Corners<scalar_t, width>& corners,
+                                              const SharedTap<acc_type<scalar_t>>& tap) {
+  acc_type<scalar_t> sum[width] = {};
+  corners.add_to(sum, tap.weight);
+  store(columns, packed<scalar_t>(sum));
+}
 
 /// columns = modulated samples of the chunk.
 template <typename scalar_t, typename offset_t, int width>
@@ -53,9 +37,8 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerSM)
     if (tap.column < 0) continue;
     for (int c = thread % lanes * width; c < chunk.shape.per_offset_group; c += lanes * width) {
       const int channel = tap.channel + c;
-      const Corners<scalar_t, width> corners(chunk, tap, channel);
-      store(columns + column_index(chunk.shape, chunk.count, tap.column, channel),
-            corners.blend(tap.weight));
+      store_columns(columns + column_index(chunk.shape, chunk.count, tap.column, channel),
+                    corners_of<width>(chunk, tap, channel), tap);
     }
   }
 }
@@ -76,21 +59,12 @@ __device__ __forceinline__ void walk_channels(const Chunk<scalar_t, offset_t>& c
                                               int lanes, const scalar_t* __restrict__ grad_columns,
                                               scalar_t* columns, bool with_dots,
                                               acc_type<scalar_t> (&dots)[4]) {
-  using acc_t = acc_type<scalar_t>;
   for (int c = lane * width; c < chunk.shape.per_offset_group; c += lanes * width) {
     const int channel = tap.channel + c;
     const int64_t column = column_index(chunk.shape, chunk.count, tap.column, channel);
-    const Corners<scalar_t, width> corners(chunk, tap, channel);
-    if (with_dots) {
-      const auto grad = load<scalar_t, width>(grad_columns + column);
-#pragma unroll
-      for (int j = 0; j < width; ++j)
-#pragma unroll
-        for (int which = 0; which < 4; ++which)
-          dots[which] += static_cast<acc_t>(grad.values[j]) *
-                         static_cast<acc_t>(corners.values[which].values[j]);
-    }
-    if (columns) store(columns + column, corners.blend(tap.weight));
+    const auto corners = corners_of<width>(chunk, tap, channel);
+    if (with_dots) corners.add_dots(dots, load<scalar_t, width>(grad_columns + column));
+    if (columns) store_columns(columns + column, corners, tap);
   }
 }
 
@@ -101,22 +75,13 @@ __device__ __forceinline__ void scatter_channels(const Chunk<scalar_t, offset_t>
                                                  int lanes,
                                                  const scalar_t* __restrict__ grad_columns,
                                                  acc_type<scalar_t>* image) {
-  using acc_t = acc_type<scalar_t>;
   const Shape& shape = chunk.shape;
   image += int64_t(tap.image) * shape.height * shape.width * shape.channels;
   for (int c = lane * width; c < shape.per_offset_group; c += lanes * width) {
     const int channel = tap.channel + c;
     const auto grad =
         load<scalar_t, width>(grad_columns + column_index(shape, chunk.count, tap.column, channel));
-#pragma unroll
-    for (int which = 0; which < 4; ++which) {
-      if (tap.corner[which] < 0) continue;
-      acc_t values[width];
-#pragma unroll
-      for (int j = 0; j < width; ++j)
-        values[j] = tap.weight[which] * static_cast<acc_t>(grad.values[j]);
-      atomic_add(image + int64_t(tap.corner[which]) * shape.channels + channel, values);
-    }
+    scatter(tap, grad, image + channel, shape.channels);
   }
 }
 
@@ -136,8 +101,7 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerSM)
   share_taps(chunk, samples, taps);
 
   const bool with_dots = to.offset.data || to.mask.data;
-  // The lanes of one sample: all of them, and no others, shuffle together.
-  const unsigned together = (0xffffffffu >> (32 - lanes)) << (thread % 32 - lane);
+  const unsigned together = lanes_together(thread, lanes);
   for (int i = thread / lanes; i < samples.count(); i += kThreads / lanes) {
     const SharedTap<acc_t>& tap = taps[i];
     if (tap.column < 0) continue;
@@ -145,10 +109,7 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerSM)
     if (with_dots || to.columns)
       walk_channels<width>(chunk, tap, lane, lanes, grad_columns, to.columns, with_dots, dots);
     if (with_dots) {
-      for (int step = lanes / 2; step > 0; step /= 2)
-#pragma unroll
-        for (int which = 0; which < 4; ++which)
-          dots[which] += __shfl_xor_sync(together, dots[which], step);
+      sum_over_lanes(dots, lanes, together);
       if (lane == 0)
 #pragma unroll
         for (int which = 0; which < 4; ++which) all_dots[i][which] = dots[which];

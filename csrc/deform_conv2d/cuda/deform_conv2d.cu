@@ -3,26 +3,13 @@
 // Beyond its outputs and tensors of the weight's size, a call allocates at most 4 * column_bytes()
 // (see plan_chunks), and one image each of input and grad_input where those are larger: whatever
 // the batch.
-#include <cstdlib>
-
+#include "common/cuda/scatter_in_order.h"
 #include "deform_conv2d/cuda/buffers.h"
+#include "deform_conv2d/cuda/column_scatter.cuh"
 #include "deform_conv2d/cuda/columns.cuh"
-#include "deform_conv2d/cuda/sorted_scatter.cuh"
 
 namespace dcnbuild::cuda {
 namespace {
-
-/// Bytes of columns in a chunk: kColumnBytes, or what the environment says.
-int64_t column_bytes() {
-  const char* text = std::getenv("DCNBUILD_COLUMN_BYTES");
-  if (text == nullptr) return kColumnBytes;
-  char* end = nullptr;
-  const long long bytes = std::strtoll(text, &end, 10);
-  DCNBUILD_CHECK(end != text && *end == '\0' && bytes > 0 && bytes <= int64_t(1) << 32,
-                 "DCNBUILD_COLUMN_BYTES is \"", text,
-                 "\", expected the bytes of a chunk's columns, from 1 to 4294967296");
-  return bytes;
-}
 
 template <typename T>
 ChunkPlan plan_call(const Geometry& g, bool deterministic) {
@@ -131,26 +118,6 @@ class GradWeight {
   cudaStream_t stream_;
 };
 
-/// The gradient of the images from that of the columns, in an order that never changes.
-template <typename T, typename offset_t>
-void scatter_in_order(const Chunk<T, offset_t>& chunk, const T* grad_columns,
-                      acc_type<T>* grad_images, const Tensor& like, cudaStream_t stream) {
-  using acc_t = acc_type<T>;
-  const int64_t count = 4 * chunk.samples();
-  const Tensor keys = empty({count}, ScalarType::Int, like);
-  const Tensor weights = empty({count}, dtype_of<acc_t>, like);
-  auto* weight = static_cast<acc_t*>(weights.data_ptr());
-  DCNBUILD_CUDA_CHECK(corner_keys(chunk, static_cast<int32_t*>(keys.data_ptr()), weight, stream));
-  const auto [sorted, order] = stable_sort(keys);
-  const SortedCorners<acc_t> corners{static_cast<const int32_t*>(sorted.data_ptr()),
-                                     static_cast<const int64_t*>(order.data_ptr()), weight,
-                                     static_cast<int>(count)};
-  const Tensor partial =
-      empty({corners.tiles(), chunk.shape.per_offset_group}, dtype_of<acc_t>, like);
-  DCNBUILD_CUDA_CHECK(scatter_sorted(chunk.shape, chunk.count, corners, grad_columns, grad_images,
-                                     static_cast<acc_t*>(partial.data_ptr()), stream));
-}
-
 template <typename T, typename offset_t>
 void backward(const Geometry& g, const Operands& t, const Tensor& grad_output, Gradients& grads,
               bool deterministic, cudaStream_t stream) {
@@ -187,7 +154,13 @@ void backward(const Geometry& g, const Operands& t, const Tensor& grad_output, G
       if (grad_weight)
         grad_weight->add(column_blocks<const T>(g, column, range.rows()), grad_out.rows(range));
       if (grad_image && deterministic)
-        scatter_in_order(chunk, grad_column, grad_image, t.input, stream);
+        scatter_in_order(
+            chunk.samples(), chunk.shape.per_offset_group,
+            ColumnGradients<T>{chunk.shape, chunk.count, grad_column}, grad_image,
+            [&](int32_t* keys, acc_type<T>* weights) {
+              return corner_keys(chunk, keys, weights, stream);
+            },
+            t.input, stream);
     });
     grad_images.store(first, count);
   });

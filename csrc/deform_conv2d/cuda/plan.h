@@ -10,11 +10,6 @@
 
 namespace dcnbuild::cuda {
 
-/// Bytes that the columns of a chunk may take by default: with the images and maps beside them they
-/// stay in the L2 of A100 (40 MB) and H100 (50 MB) between the kernel that writes them and the GEMM
-/// that reads them. DCNBUILD_COLUMN_BYTES in the environment overrides it.
-constexpr int64_t kColumnBytes = 16 << 20;
-
 /// How a batch is cut up: passes of whole images, whose layout copies share a buffer, and in each
 /// pass chunks of `positions` of every image. A pass of several images is one chunk.
 struct ChunkPlan {
@@ -23,16 +18,10 @@ struct ChunkPlan {
   int64_t chunk_positions() const { return images * positions; }
 };
 
-/// Sorted entries that one thread of the deterministic route sums.
-constexpr int kTileEntries = 32;
-
-/// Bytes per position of what the deterministic route sorts: for each corner of each sample a key
-/// and a weight, what the sort returns (a key and a 64-bit index) and as much again inside it, and
-/// a share of the partial sums.
+/// Bytes per position of what the deterministic route sorts.
 inline int64_t sort_bytes(const Geometry& g, int64_t acc_size) {
-  const int64_t entry =
-      4 + acc_size + 2 * (4 + 8) + ceil_div(g.channels_per_offset_group() * acc_size, kTileEntries);
-  return 4 * g.taps() * g.offset_groups * entry;
+  return 4 * g.taps() * g.offset_groups *
+         sorted_entry_bytes(g.channels_per_offset_group(), acc_size);
 }
 
 /// The plan whose buffers take at most 4 * column_bytes: columns and their gradients 1 each, a map
