@@ -3,8 +3,10 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include "deform_attn/cuda/plan.h"
+#include "deform_attn/cuda/value_scatter.cuh"
+#include "deform_conv2d/cuda/column_scatter.cuh"
 #include "deform_conv2d/cuda/columns.cuh"
-#include "deform_conv2d/cuda/sorted_scatter.cuh"
 
 namespace py = pybind11;
 using namespace dcnbuild;
@@ -118,10 +120,49 @@ std::vector<float> gradient_beyond_32_bits() {
   std::vector<float> partial(g.channels);
   if (column_gradients(chunk, grad_columns.data(), to, nullptr) != cudaSuccess ||
       corner_keys(chunk, keys, weights, nullptr) != cudaSuccess ||
-      scatter_sorted<float>(chunk.shape, 1, {keys, order, weights, 4}, grad_columns.data(),
-                            sorted_image.data, partial.data(), nullptr) != cudaSuccess)
+      scatter_sorted(ColumnGradients<float>{chunk.shape, 1, grad_columns.data()},
+                     chunk.shape.channels, {keys, order, weights, 4}, sorted_image.data,
+                     partial.data(), nullptr) != cudaSuccess)
     throw std::runtime_error(emulator::last_error());
   return {columns.back(), grad_image.data[elements - 1], sorted_image.data[elements - 1]};
+}
+
+/// The same for attention: the output of a sample at the last pixel, and both routes' gradients.
+std::vector<float> attention_beyond_32_bits() {
+  const AttnGeometry g{1, 1024 * 1024, 1, 4096, 1, 1, 1, {{1024, 1024, 0}}};
+  const int64_t elements = g.pixels * g.channels;
+  Sparse<float> value(elements), grad_value(elements), sorted_value(elements);
+  value.data[elements - 1] = 3;
+  std::vector<float> output(g.channels), grad_output(g.channels), partial(g.channels);
+  grad_output.back() = 1;
+  const float location[2] = {1023.5f / 1024, 1023.5f / 1024}, weight = 1;
+  const AttnCall<float, float> call{AttnShape(g, 1),
+                                    {value.data, elements, g.channels, g.channels, 1},
+                                    {location, 2, 2, 2, 2, 2, 1},
+                                    {&weight, 1, 1, 1, 1, 1, 0}};
+  const QueryView<const float> grad{grad_output.data(), g.channels, g.channels};
+  const AttnChunk chunk(call.shape, 0, 1);
+  int32_t keys[4];
+  float weights[4];
+  const int64_t order[4] = {0, 1, 2, 3};
+  if (attend(call, {output.data(), g.channels, g.channels}, nullptr) != cudaSuccess ||
+      attn_gradients(call, grad, {grad_value.data, nullptr, nullptr}, nullptr) != cudaSuccess ||
+      attn_keys(call, chunk, keys, weights, nullptr) != cudaSuccess ||
+      scatter_sorted(QueryGradients<float>{call.shape, chunk, grad}, call.shape.channels,
+                     {keys, order, weights, 4}, sorted_value.data, partial.data(),
+                     nullptr) != cudaSuccess)
+    throw std::runtime_error(emulator::last_error());
+  return {output.back(), grad_value.data[elements - 1], sorted_value.data[elements - 1]};
+}
+
+/// Images of a pass and samples of a chunk of attention, and whether the kernels' counts hold it.
+std::tuple<int64_t, int64_t, bool> attn_plan(int64_t batch, int64_t pixels, int64_t heads,
+                                             int64_t channels, int64_t queries,
+                                             int64_t element_size, int64_t acc_size,
+                                             int64_t bytes) {
+  const AttnGeometry g{batch, pixels, heads, channels, queries, 1, 1, {}};
+  const AttnPlan plan = plan_attn(g, element_size, acc_size, bytes);
+  return {plan.images, plan.samples, fits_kernels(g)};
 }
 
 }  // namespace
@@ -137,6 +178,7 @@ PYBIND11_MODULE(dcnbuild_emulator, m) {
   m.def("block_sums", block_sums);
   m.def("launch_error", launch_error);
   m.def("gradient_beyond_32_bits", gradient_beyond_32_bits);
+  m.def("attention_beyond_32_bits", attention_beyond_32_bits);
   m.def("raw_launch_error", raw_launch_error);
 
   py::class_<Geometry>(m, "Geometry")
@@ -180,7 +222,11 @@ PYBIND11_MODULE(dcnbuild_emulator, m) {
   m.def("sort_bytes", sort_bytes);
   m.def("sample_grid", sample_grid);
   m.def("lanes_per_sample", lanes_per_sample);
-  m.def("fits_kernels", fits_kernels);
+  m.def("fits_kernels", py::overload_cast<const Geometry&>(fits_kernels));
+  m.def("attn_plan", attn_plan, py::kw_only(), py::arg("batch") = 1, py::arg("pixels") = 1,
+        py::arg("heads") = 1, py::arg("channels") = 1, py::arg("queries") = 1,
+        py::arg("element_size") = 4, py::arg("acc_size") = 4, py::arg("bytes") = kColumnBytes);
+  m.def("sorted_entry_bytes", sorted_entry_bytes);
   m.attr("column_bytes") = kColumnBytes;
   m.attr("count_limit") = kCountLimit;
   m.attr("samples_per_block") = kSamplesPerBlock;

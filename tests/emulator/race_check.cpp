@@ -7,9 +7,10 @@
 #include <random>
 #include <vector>
 
+#include "deform_attn/cuda/value_scatter.cuh"
+#include "deform_conv2d/cuda/column_scatter.cuh"
 #include "deform_conv2d/cuda/columns.cuh"
 #include "deform_conv2d/cuda/layout.cuh"
-#include "deform_conv2d/cuda/sorted_scatter.cuh"
 #include "deform_pool/cuda/kernels.cuh"
 
 using namespace dcnbuild;
@@ -52,6 +53,30 @@ std::vector<double> joined(const Vectors&... vectors) {
   return all;
 }
 
+/// Sorted corners and what they refer to, as torch's sort would leave them.
+template <typename acc_t>
+struct Sorting {
+  explicit Sorting(int64_t samples)
+      : keys(4 * samples), sorted(keys.size()), order(keys.size()), weights(keys.size()) {}
+
+  /// Adds the gradients of `source` to the image.
+  template <typename Source>
+  void scatter(const Source& source, int channels, acc_t* image) {
+    std::iota(order.begin(), order.end(), int64_t(0));
+    std::stable_sort(order.begin(), order.end(),
+                     [&](int64_t a, int64_t b) { return keys[a] < keys[b]; });
+    std::transform(order.begin(), order.end(), sorted.begin(), [&](int64_t i) { return keys[i]; });
+    const SortedCorners<acc_t> corners{sorted.data(), order.data(), weights.data(),
+                                       int(keys.size())};
+    std::vector<acc_t> partial(int64_t(corners.tiles()) * channels);
+    check(scatter_sorted(source, channels, corners, image, partial.data(), nullptr));
+  }
+
+  std::vector<int32_t> keys, sorted;
+  std::vector<int64_t> order;
+  std::vector<acc_t> weights;
+};
+
 /// Runs every kernel of a convolution on one call and returns all that they wrote.
 template <typename T>
 std::vector<double> run(const Geometry& g) {
@@ -82,24 +107,54 @@ std::vector<double> run(const Geometry& g) {
       contiguous(grad_mask.data(), samples, g.out_height, g.out_width)};
   check(column_gradients(chunk, grad_columns.data(), to, nullptr));
 
-  std::vector<int32_t> keys(4 * chunk.samples()), sorted(keys.size());
-  std::vector<int64_t> order(keys.size());
-  std::vector<acc_t> weights(keys.size());
-  check(corner_keys(chunk, keys.data(), weights.data(), nullptr));
-  std::iota(order.begin(), order.end(), int64_t(0));
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int64_t a, int64_t b) { return keys[a] < keys[b]; });
-  std::transform(order.begin(), order.end(), sorted.begin(), [&](int64_t i) { return keys[i]; });
-  const SortedCorners<acc_t> corners{sorted.data(), order.data(), weights.data(), int(keys.size())};
-  std::vector<acc_t> partial(corners.tiles() * g.channels_per_offset_group());
-  check(scatter_sorted(chunk.shape, chunk.count, corners, grad_columns.data(), sorted_image.data(),
-                       partial.data(), nullptr));
+  Sorting<acc_t> sorting(chunk.samples());
+  check(corner_keys(chunk, sorting.keys.data(), sorting.weights.data(), nullptr));
+  sorting.scatter(ColumnGradients<T>{chunk.shape, chunk.count, grad_columns.data()},
+                  chunk.shape.per_offset_group, sorted_image.data());
   check(accumulate(int64_t(columns.size()), columns.data(), sum.data(), nullptr));
   check(copy_layout<acc_t, T>(
       g.batch, shape, channels_last<const acc_t>(grad_image.data(), g.channels, g.height, g.width),
       contiguous(grad_input.data(), g.channels, g.height, g.width), nullptr));
 
   return joined(columns, same_columns, grad_offset, grad_mask, grad_input, sorted_image, sum);
+}
+
+/// The same for attention.
+template <typename T>
+std::vector<double> run(const AttnGeometry& g) {
+  using acc_t = acc_type<T>;
+  const int64_t row = g.heads * g.channels, places = g.batch * g.queries * g.heads;
+  const auto value = random_values<T>(g.batch * g.pixels * row, 1, 1);
+  auto locations = random_values<T>(places * g.samples() * 2, 0.7, 2);
+  for (T& location : locations) location = location + static_cast<T>(0.5f);
+  const auto weights = random_values<T>(places * g.samples(), 1, 3);
+  const auto grad_output = random_values<T>(places * g.channels, 1, 4);
+  const auto points = [&](const T* data, int64_t axes) -> PointView<const T> {
+    const int64_t level = g.points * axes, head = g.levels * level, query = g.heads * head;
+    return {data, g.queries * query, query, head, level, axes, 1};
+  };
+  const AttnCall<T, T> call{AttnShape(g, g.batch),
+                            {value.data(), g.pixels * row, row, g.channels, 1},
+                            points(locations.data(), 2),
+                            points(weights.data(), 1)};
+  std::vector<T> output(grad_output.size()), grad_locations(locations.size()),
+      grad_weights(weights.size());
+  std::vector<acc_t> grad_value(value.size()), sorted_value(value.size());
+  check(attend(call, {output.data(), g.queries * row, row}, nullptr));
+  const QueryView<const T> grad{grad_output.data(), g.queries * row, row};
+  check(attn_gradients(call, grad, {grad_value.data(), grad_locations.data(), grad_weights.data()},
+                       nullptr));
+  // Two chunks, whose border is inside a query.
+  const int64_t samples = places * g.samples(), border = samples / 2 + 1;
+  for (const int64_t begin : {int64_t(0), border}) {
+    const int64_t count = begin == 0 ? border : samples - border;
+    const AttnChunk chunk(call.shape, begin, count);
+    Sorting<acc_t> sorting(count);
+    check(attn_keys(call, chunk, sorting.keys.data(), sorting.weights.data(), nullptr));
+    sorting.scatter(QueryGradients<T>{call.shape, chunk, grad}, call.shape.channels,
+                    sorted_value.data());
+  }
+  return joined(output, grad_value, grad_locations, grad_weights, sorted_value);
 }
 
 /// The same for a pooling, whose RoIs lie one upon another.
@@ -157,6 +212,11 @@ Geometry geometry(int64_t batch, int64_t channels, int64_t groups, int64_t offse
   return {batch, channels, 6, 5, 4, 6, 5, 3, 3, 1, 1, 1, 1, 1, 1, groups, offset_groups};
 }
 
+/// Several blocks of groups of lanes, on a small pyramid.
+AttnGeometry attention(int64_t channels) {
+  return {2, 6 * 5 + 3 * 2 + 1, 3, channels, 40, 3, 3, {{6, 5, 0}, {3, 2, 30}, {1, 1, 36}}};
+}
+
 /// With more outputs for each RoI than a block has threads.
 PoolGeometry pooling(bool position_sensitive) {
   PoolGeometry g{};
@@ -177,6 +237,10 @@ int main() {
   good &= compare<float>("groups", geometry(1, 16, 2, 2), 1e-4);
   good &= compare<double>("double", geometry(1, 4, 1, 2), 1e-12);
   good &= compare<__half>("half", geometry(1, 16, 1, 1), 3e-2);
+  good &= compare<float>("attention", attention(16), 1e-4);
+  good &= compare<float>("attention, odd channels", attention(7), 1e-4);
+  good &= compare<double>("attention in double", attention(4), 1e-12);
+  good &= compare<__half>("attention in half", attention(16), 3e-2);
   good &= compare<float>("PS-RoI pooling", pooling(true), 1e-4);
   good &= compare<double>("RoI pooling", pooling(false), 1e-12);
   return good ? 0 : 1;

@@ -98,13 +98,16 @@ __device__ __forceinline__ void scatter(const SharedCorners<acc_type<scalar_t>>&
   }
 }
 
+constexpr unsigned kWholeWarp = 0xffffffffu;
+
 /// The mask of the `lanes` threads of this warp that share a sample: all of them, and no others,
 /// shuffle together.
 __device__ __forceinline__ unsigned lanes_together(int thread, int lanes) {
-  return (0xffffffffu >> (32 - lanes)) << (thread % 32 - thread % lanes);
+  return (kWholeWarp >> (32 - lanes)) << (thread % 32 - thread % lanes);
 }
 
-/// The sums, in every one of the lanes that share a sample, of what each of them has.
+/// The sums, in every one of the lanes that share a sample, of what each of them has. `together`
+/// are the threads that call this: lanes_together, or the whole warp.
 template <typename acc_t>
 __device__ __forceinline__ void sum_over_lanes(acc_t (&dots)[4], int lanes, unsigned together) {
   for (int step = lanes / 2; step > 0; step /= 2)

@@ -89,10 +89,10 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerSM)
   __shared__ SharedCorners<acc_t> taps[kThreads];
   const int thread = threadIdx.x, lane = thread % lanes;
   SharedCorners<acc_t>* shared = taps + (thread - lane);
-  const unsigned together = lanes_together(thread, lanes);
   const bool with_dots = to.locations || to.weights;
   const AttnShape& shape = call.shape;
   const AttnGroup at(shape, lanes, 1);
+  const int channels = at.exists ? shape.channels : 0;
   const scalar_t* grad = grad_output.at(shape, at);
   for (int begin = 0; begin < shape.samples; begin += lanes) {
     const int count = share_samples(call, at, begin, lanes, lane, shared);
@@ -100,21 +100,22 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerSM)
     for (int i = 0; i < count; ++i) {
       if (with_dots) {
         acc_t dots[4] = {};
-        for (int c = lane * width; c < shape.channels; c += lanes * width)
+        for (int c = lane * width; c < channels; c += lanes * width)
           Corners<scalar_t, width>(value_of(call.value, at) + c, shared[i], call.value.pixel)
               .add_dots(dots, load<scalar_t, width>(grad + c));
-        sum_over_lanes(dots, lanes, together);
+        sum_over_lanes(dots, lanes, kWholeWarp);
 #pragma unroll
         for (int which = 0; which < 4; ++which) mine[which] = i == lane ? dots[which] : mine[which];
       }
       if (to.value) {
         acc_t* image = to.value + int64_t(at.image) * shape.pixels * shape.pixel_size() +
                        at.head * shape.channels;
-        for (int c = lane * atomic_width; c < shape.channels; c += lanes * atomic_width)
+        for (int c = lane * atomic_width; c < channels; c += lanes * atomic_width)
           scatter(shared[i], load<scalar_t, atomic_width>(grad + c), image + c, shape.pixel_size());
       }
     }
-    if (with_dots && lane < count) store_sample_gradients(call, at, begin + lane, mine, to);
+    if (with_dots && at.exists && lane < count)
+      store_sample_gradients(call, at, begin + lane, mine, to);
     __syncwarp();  // before the next samples take the place of these
   }
 }

@@ -102,7 +102,7 @@ DCNBUILD_HD AttnTap<acc_type<scalar_t>> locate(const AttnCall<scalar_t, offset_t
 }
 
 /// Lets each lane of a group share one of the samples from `begin` on, and waits for its warp.
-/// Returns how many there are.
+/// Returns how many there are: as many for groups without a query, since a warp goes on together.
 template <typename scalar_t, typename offset_t>
 __device__ __forceinline__ int share_samples(const AttnCall<scalar_t, offset_t>& call,
                                              const AttnGroup& at, int begin, int lanes, int lane,
@@ -113,7 +113,7 @@ __device__ __forceinline__ int share_samples(const AttnCall<scalar_t, offset_t>&
     shared[lane].set(tap, level.start, level.width);
   }
   __syncwarp();
-  return at.exists ? count : 0;
+  return count;
 }
 
 }  // namespace dcnbuild::cuda
