@@ -11,12 +11,20 @@ KERNELS = frozenset(
     {
         *("gather_columns_kernel", "column_gradients_kernel", "corner_keys_kernel"),
         *("sum_tiles_kernel", "join_tiles_kernel", "copy_layout_kernel", "accumulate_kernel"),
+        *("attn_kernel", "attn_gradients_kernel", "attn_keys_kernel"),
         *("pool_kernel", "pool_input_gradient_kernel", "pool_input_gradient_in_order_kernel"),
         "pool_offset_gradient_kernel",
     }
 )
 #: Those that load vectors of channels.
-VECTOR_KERNELS = ("gather_columns_kernel", "column_gradients_kernel", "sum_tiles_kernel")
+VECTOR_KERNELS = (
+    *("gather_columns_kernel", "column_gradients_kernel", "sum_tiles_kernel"),
+    *("attn_kernel", "attn_gradients_kernel"),
+)
+#: Of these, those that store no vectors: sums of single channels, or gradients of locations.
+NO_VECTOR_STORES = ("sum_tiles_kernel", "attn_gradients_kernel")
+#: Those that add to a gradient in memory.
+ADDING_KERNELS = ("column_gradients_kernel", "attn_gradients_kernel")
 LEAST_OCCUPANCY = 0.5
 #: Those that take more registers in float64 (kPoolBlocksPerSM of csrc/deform_pool/cuda/kernels.cuh).
 LEAST_OCCUPANCY_OF_DOUBLE = {
@@ -54,9 +62,10 @@ def _violations(kernel: Kernel) -> Iterator[str]:
     walks = kernel.base_name != "sum_tiles_kernel"
     if kernel.count("LDG.E.128") < (CORNERS if walks else 1):
         yield f"{kernel.name} does not load 16 bytes at once"
-    if walks and not kernel.count("STG.E.128"):
+    stores = kernel.base_name not in NO_VECTOR_STORES
+    if stores and not kernel.count("STG.E.128"):
         yield f"{kernel.name} does not store 16 bytes at once"
-    if kernel.base_name == "column_gradients_kernel" and not double:
+    if kernel.base_name in ADDING_KERNELS and not double:
         wide = any("F32x4" in name for name in kernel.atomics())
         if wide != (kernel.compute_capability >= 90):
             yield f"{kernel.name} adds to memory {'four floats' if wide else 'one float'} at once"

@@ -32,45 +32,40 @@ struct alignas(16) SharedCorners {
   }
 };
 
-/// A vector of channels at the four corners of a sample; zero outside the image.
+/// Calls use(which, values) for each corner of a sample, with a vector of channels; zero outside
+/// the image. `image` is its first pixel at the channel; pixels are `pixel` elements apart.
+template <int width, typename scalar_t, typename F>
+__device__ __forceinline__ void for_corners(const scalar_t* image,
+                                            const SharedCorners<acc_type<scalar_t>>& at,
+                                            int64_t pixel, const F& use) {
+#pragma unroll
+  for (int which = 0; which < 4; ++which) {
+    Pack<scalar_t, width> values{};
+    if (at.corner[which] >= 0) values = load<scalar_t, width>(image + at.corner[which] * pixel);
+    use(which, values);
+  }
+}
+
+/// sum += weight * values: for all corners, the modulated sample. A corner outside counts too,
+/// times zero, so that a NaN mask shows.
 template <typename scalar_t, int width>
-struct Corners {
+__device__ __forceinline__ void add_scaled(acc_type<scalar_t> (&sum)[width],
+                                           acc_type<scalar_t> weight,
+                                           const Pack<scalar_t, width>& values) {
+#pragma unroll
+  for (int j = 0; j < width; ++j)
+    sum[j] += weight * static_cast<acc_type<scalar_t>>(values.values[j]);
+}
+
+/// dot += the product with the upstream gradient, summed over these channels.
+template <typename scalar_t, int width>
+__device__ __forceinline__ void add_dot(acc_type<scalar_t>& dot, const Pack<scalar_t, width>& grad,
+                                        const Pack<scalar_t, width>& values) {
   using acc_t = acc_type<scalar_t>;
-
-  Pack<scalar_t, width> values[4];
-
-  /// `image` is its first pixel at the channel; pixels are `pixel` elements apart.
-  __device__ __forceinline__ Corners(const scalar_t* image, const SharedCorners<acc_t>& at,
-                                     int64_t pixel) {
 #pragma unroll
-    for (int which = 0; which < 4; ++which) {
-      values[which] = Pack<scalar_t, width>{};
-      if (at.corner[which] >= 0)
-        values[which] = load<scalar_t, width>(image + at.corner[which] * pixel);
-    }
-  }
-
-  /// sum += the modulated sample. A corner outside counts too, times zero, so that a NaN mask
-  /// shows.
-  __device__ __forceinline__ void add_to(acc_t (&sum)[width], const acc_t (&weight)[4]) const {
-#pragma unroll
-    for (int j = 0; j < width; ++j)
-#pragma unroll
-      for (int which = 0; which < 4; ++which)
-        sum[j] += weight[which] * static_cast<acc_t>(values[which].values[j]);
-  }
-
-  /// dots += the product of each corner with the upstream gradient, summed over these channels.
-  __device__ __forceinline__ void add_dots(acc_t (&dots)[4],
-                                           const Pack<scalar_t, width>& grad) const {
-#pragma unroll
-    for (int j = 0; j < width; ++j)
-#pragma unroll
-      for (int which = 0; which < 4; ++which)
-        dots[which] +=
-            static_cast<acc_t>(grad.values[j]) * static_cast<acc_t>(values[which].values[j]);
-  }
-};
+  for (int j = 0; j < width; ++j)
+    dot += static_cast<acc_t>(grad.values[j]) * static_cast<acc_t>(values.values[j]);
+}
 
 /// sum as scalar_t, which is rounded here alone.
 template <typename scalar_t, int width>

@@ -33,14 +33,16 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerSM)
   SharedCorners<acc_t>* shared = taps + (thread - lane);
   const AttnGroup at(call.shape, lanes, slices);
   const int channel = (at.slice * lanes + lane) * width;
-  const bool has_channel = at.exists && channel < call.shape.channels;
+  const bool has_channel = at.exists(call.shape) && channel < call.shape.channels;
   const scalar_t* value = value_of(call.value, at) + channel;
   acc_t sum[width] = {};
   for (int begin = 0; begin < call.shape.samples; begin += lanes) {
     const int count = share_samples(call, at, begin, lanes, lane, shared);
     if (has_channel)
       for (int i = 0; i < count; ++i)
-        Corners<scalar_t, width>(value, shared[i], call.value.pixel).add_to(sum, shared[i].weight);
+        for_corners<width>(value, shared[i], call.value.pixel, [&](int which, const auto& values) {
+          add_scaled(sum, shared[i].weight[which], values);
+        });
     __syncwarp();  // before the next samples take the place of these
   }
   if (has_channel) store(output.at(call.shape, at) + channel, packed<scalar_t>(sum));
@@ -87,25 +89,30 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerSM)
   using acc_t = acc_type<scalar_t>;
   constexpr int atomic_width = kAtomicWidth<acc_t, width>;
   __shared__ SharedCorners<acc_t> taps[kThreads];
+  // Of the sample that each thread located; no other thread reads them, but registers are scarce.
+  __shared__ acc_t own_dots[kThreads][4];
   const int thread = threadIdx.x, lane = thread % lanes;
   SharedCorners<acc_t>* shared = taps + (thread - lane);
   const bool with_dots = to.locations || to.weights;
   const AttnShape& shape = call.shape;
   const AttnGroup at(shape, lanes, 1);
-  const int channels = at.exists ? shape.channels : 0;
+  const int channels = at.exists(shape) ? shape.channels : 0;
   const scalar_t* grad = grad_output.at(shape, at);
   for (int begin = 0; begin < shape.samples; begin += lanes) {
     const int count = share_samples(call, at, begin, lanes, lane, shared);
-    acc_t mine[4] = {};  // of the sample that this lane located
     for (int i = 0; i < count; ++i) {
       if (with_dots) {
         acc_t dots[4] = {};
-        for (int c = lane * width; c < channels; c += lanes * width)
-          Corners<scalar_t, width>(value_of(call.value, at) + c, shared[i], call.value.pixel)
-              .add_dots(dots, load<scalar_t, width>(grad + c));
+        for (int c = lane * width; c < channels; c += lanes * width) {
+          const auto upstream = load<scalar_t, width>(grad + c);
+          for_corners<width>(
+              value_of(call.value, at) + c, shared[i], call.value.pixel,
+              [&](int which, const auto& values) { add_dot(dots[which], upstream, values); });
+        }
         sum_over_lanes(dots, lanes, kWholeWarp);
+        if (i == lane)
 #pragma unroll
-        for (int which = 0; which < 4; ++which) mine[which] = i == lane ? dots[which] : mine[which];
+          for (int which = 0; which < 4; ++which) own_dots[thread][which] = dots[which];
       }
       if (to.value) {
         acc_t* image = to.value + int64_t(at.image) * shape.pixels * shape.pixel_size() +
@@ -114,8 +121,8 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerSM)
           scatter(shared[i], load<scalar_t, atomic_width>(grad + c), image + c, shape.pixel_size());
       }
     }
-    if (with_dots && at.exists && lane < count)
-      store_sample_gradients(call, at, begin + lane, mine, to);
+    if (with_dots && at.exists(call.shape) && lane < count)
+      store_sample_gradients(call, at, begin + lane, own_dots[thread], to);
     __syncwarp();  // before the next samples take the place of these
   }
 }

@@ -56,7 +56,7 @@ struct AttnPlace {
 /// Neighbouring groups are neighbouring queries of a head, which read pixels near each other.
 struct AttnGroup : AttnPlace {
   int slice;
-  bool exists;
+  DCNBUILD_HD bool exists(const AttnShape& shape) const { return image < shape.images; }
 
   __device__ __forceinline__ AttnGroup(const AttnShape& shape, int lanes, int slices) {
     const unsigned index = blockIdx.x * unsigned(kThreads / lanes) + threadIdx.x / unsigned(lanes);
@@ -66,7 +66,6 @@ struct AttnGroup : AttnPlace {
     rest /= unsigned(slices);
     image = int(rest / unsigned(shape.heads));
     head = int(rest - unsigned(image) * unsigned(shape.heads));
-    exists = image < shape.images;
   }
 };
 
@@ -108,7 +107,7 @@ __device__ __forceinline__ int share_samples(const AttnCall<scalar_t, offset_t>&
                                              const AttnGroup& at, int begin, int lanes, int lane,
                                              SharedCorners<acc_type<scalar_t>>* shared) {
   const int left = call.shape.samples - begin, count = left < lanes ? left : lanes;
-  if (at.exists && lane < count) {
+  if (at.exists(call.shape) && lane < count) {
     const auto [level, tap] = locate(call, at, begin + lane);
     shared[lane].set(tap, level.start, level.width);
   }

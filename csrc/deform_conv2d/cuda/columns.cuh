@@ -6,21 +6,12 @@
 
 namespace dcnbuild::cuda {
 
-/// A vector of channels at the corners of a tap.
-template <int width, typename scalar_t, typename offset_t>
-__device__ __forceinline__ Corners<scalar_t, width> corners_of(
-    const Chunk<scalar_t, offset_t>& chunk, const SharedTap<acc_type<scalar_t>>& tap, int channel) {
-  return {chunk.image + tap.image * chunk.image_stride + channel, tap, chunk.pixel};
-}
-
-/// Writes a tap's columns for a vector of channels.
-template <typename scalar_t, int width>
-__device__ __forceinline__ void store_columns(scalar_t* columns,
-                                              const Corners<scalar_t, width>& corners,
-                                              const SharedTap<acc_type<scalar_t>>& tap) {
-  acc_type<scalar_t> sum[width] = {};
-  corners.add_to(sum, tap.weight);
-  store(columns, packed<scalar_t>(sum));
+/// Calls use(which, values) for each corner of a tap, with a vector of channels.
+template <int width, typename scalar_t, typename offset_t, typename F>
+__device__ __forceinline__ void for_tap(const Chunk<scalar_t, offset_t>& chunk,
+                                        const SharedTap<acc_type<scalar_t>>& tap, int channel,
+                                        const F& use) {
+  for_corners<width>(chunk.image + tap.image * chunk.image_stride + channel, tap, chunk.pixel, use);
 }
 
 /// columns = modulated samples of the chunk.
@@ -37,8 +28,12 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerSM)
     if (tap.column < 0) continue;
     for (int c = thread % lanes * width; c < chunk.shape.per_offset_group; c += lanes * width) {
       const int channel = tap.channel + c;
-      store_columns(columns + column_index(chunk.shape, chunk.count, tap.column, channel),
-                    corners_of<width>(chunk, tap, channel), tap);
+      acc_type<scalar_t> sum[width] = {};
+      for_tap<width>(chunk, tap, channel, [&](int which, const auto& values) {
+        add_scaled(sum, tap.weight[which], values);
+      });
+      store(columns + column_index(chunk.shape, chunk.count, tap.column, channel),
+            packed<scalar_t>(sum));
     }
   }
 }
@@ -62,9 +57,14 @@ __device__ __forceinline__ void walk_channels(const Chunk<scalar_t, offset_t>& c
   for (int c = lane * width; c < chunk.shape.per_offset_group; c += lanes * width) {
     const int channel = tap.channel + c;
     const int64_t column = column_index(chunk.shape, chunk.count, tap.column, channel);
-    const auto corners = corners_of<width>(chunk, tap, channel);
-    if (with_dots) corners.add_dots(dots, load<scalar_t, width>(grad_columns + column));
-    if (columns) store_columns(columns + column, corners, tap);
+    Pack<scalar_t, width> grad{};
+    if (with_dots) grad = load<scalar_t, width>(grad_columns + column);
+    acc_type<scalar_t> sum[width] = {};
+    for_tap<width>(chunk, tap, channel, [&](int which, const auto& values) {
+      if (with_dots) add_dot(dots[which], grad, values);
+      if (columns) add_scaled(sum, tap.weight[which], values);
+    });
+    if (columns) store(columns + column, packed<scalar_t>(sum));
   }
 }
 
