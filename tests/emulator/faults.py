@@ -40,6 +40,7 @@ def seeded(text: str, fault: Fault, number: int) -> str:
 THREAD, ADDRESS = "thread", "address"
 RANDOM = "test_operator and test_random_configurations and float64 and 0]"
 POOLS = "test_pool and test_random_configurations and 0-"
+ATTENTION = "test_attn and test_random_configurations and float64 and 0]"
 CHUNKS = "test_every_chunk_size_agrees"
 ORDER = "test_same_bits_in_every_order"
 
@@ -75,7 +76,7 @@ FAULTS = (
     ),
     Fault(
         "two tiles write one pixel",
-        *("deform_conv2d/cuda/sorted_scatter.cuh", "corners.continues(begin)", "false", THREAD),
+        *("common/cuda/sorted_scatter.cuh", "corners.continues(begin)", "false", THREAD),
         within="bool earlier = corners.continues(begin);",
     ),
     Fault(
@@ -108,8 +109,8 @@ FAULTS = (
     Fault(
         "mask ignored in the columns",
         *(
-            "deform_conv2d/cuda/chunk.cuh",
-            "sample.weight(which) * mask",
+            "common/cuda/corners.cuh",
+            "sample.weight(which) * tap.mask",
             "sample.weight(which)",
             RANDOM,
         ),
@@ -134,9 +135,9 @@ FAULTS = (
     ),
     Fault(
         "pixel of a large image in 32 bits",
-        "deform_conv2d/cuda/columns.cuh",
-        "image + int64_t(tap.corner[which]) * shape.channels + channel",
-        "image + int(unsigned(tap.corner[which]) * unsigned(shape.channels)) + channel",
+        "common/cuda/corners.cuh",
+        "image + int64_t(at.corner[which]) * pixel",
+        "image + int(unsigned(at.corner[which]) * unsigned(pixel))",
         "test_gradient_of_a_large_image",
     ),
     Fault(
@@ -186,7 +187,7 @@ FAULTS = (
     ),
     Fault(
         "a long run joined from one tile only",
-        "deform_conv2d/cuda/sorted_scatter.cuh",
+        "common/cuda/sorted_scatter.cuh",
         "tile < tiles && corners.keys[tile * kTileEntries] == corners.keys[begin]",
         "tile < at.tile + 1",
         "test_all_samples_on_one_pixel",
@@ -202,7 +203,7 @@ FAULTS = (
     ),
     Fault(
         "last step of the reduction left out",
-        *("deform_conv2d/cuda/columns.cuh", "step > 0", "step > 1", RANDOM),
+        *("common/cuda/corners.cuh", "step > 0", "step > 1", RANDOM),
     ),
     Fault(
         "empty grid launched",
@@ -229,6 +230,71 @@ FAULTS = (
     Fault(
         "pooling: barriers of the reduction dropped",
         *("deform_pool/cuda/kernels.cuh", "__syncthreads();", "", POOLS),
+    ),
+    Fault(
+        "attention: warp not waited for before the samples are read",
+        *("deform_attn/cuda/samples.cuh", "__syncwarp();", "", ATTENTION),
+    ),
+    Fault(
+        "attention: samples replaced while they are read",
+        *("deform_attn/cuda/kernels.cuh", "__syncwarp();", "", ATTENTION),
+        within="__syncwarp();  // before the next samples take the place of these\n  }\n  if (has_channel)",
+    ),
+    Fault(
+        "attention: x and y of a location exchanged",
+        "deform_attn/cuda/samples.cuh",
+        *("location[0]", "location[call.locations.axis]", ATTENTION),
+    ),
+    Fault(
+        "attention: every level read from the first pixel",
+        *("deform_attn/cuda/samples.cuh", "level.start", "0", ATTENTION),
+        within="shared[lane].set(tap, level.start,",
+    ),
+    Fault(
+        "attention: gradient by a pixel for one by a location",
+        *("deform_attn/cuda/kernels.cuh", "dx * level.width", "dx", ATTENTION),
+    ),
+    Fault(
+        "attention: a sample outside passes on what is not finite",
+        *("deform_attn/cuda/kernels.cuh", "sample.outside()", "false"),
+        "test_what_lies_outside_passes_nothing_on",
+    ),
+    Fault(
+        "attention: the second slice of the channels left out",
+        *("deform_attn/cuda/kernels.cuh", "at.slice * lanes + lane", "lane"),
+        "test_every_number_of_channels",
+    ),
+    Fault(
+        "attention: a chunk that begins inside a query begins with it",
+        *("deform_attn/cuda/value_scatter.cuh", "chunk.before + index", "index", ATTENTION),
+    ),
+    Fault(
+        "attention: atomics on the deterministic route",
+        *("deform_attn/cuda/deform_attn.cu", "deterministic", "false"),
+        "test_attn_routes and test_the_deterministic_route_has_the_same_bits",
+        within="g, t, grad_output, grads, deterministic, static_cast",
+    ),
+    Fault(
+        "attention: sums of half values not cleared between passes",
+        "deform_attn/cuda/deform_attn.cu",
+        *("fill_zero(*buffer_);", "if (first == 0) fill_zero(*buffer_);"),
+        "test_attn and test_random_configurations and bfloat16-torch.bfloat16-0",
+    ),
+    Fault(
+        "attention: launch error dropped",
+        "deform_attn/cuda/deform_attn.cu",
+        "DCNBUILD_CUDA_CHECK(attn_gradients(call, grad, to, stream));",
+        "(void)attn_gradients(call, grad, to, stream);",
+        "test_attn_routes and test_every_failing_launch_raises",
+    ),
+    Fault(
+        "attention: value's images far apart read in 32 bits",
+        "deform_attn/cuda/kernels.cuh",
+        *(
+            "at.image * value.n",
+            "int(at.image * value.n)",
+            "test_attn_routes and test_far_elements",
+        ),
     ),
     Fault(
         "pooling: divided by samples outside the image too",

@@ -7,7 +7,14 @@ from types import ModuleType
 
 import pytest
 import torch
-from emulator.attention import GRADIENTS, Attention, emulated, expected, random_attention, rearranged
+from emulator.attention import (
+    GRADIENTS,
+    Attention,
+    emulated,
+    expected,
+    random_attention,
+    rearranged,
+)
 from ops.cases import assert_close
 from torch import Tensor
 
@@ -18,11 +25,7 @@ F64, F32, F16, BF16 = torch.float64, torch.float32, torch.float16, torch.bfloat1
 PAIRS = {
     (F64, F64): 1e-12,
     (F32, F32): 1e-5,
-    **{
-        (half, points): 4 * torch.finfo(half).eps
-        for half in (F16, BF16)
-        for points in (half, F32)
-    },
+    **{(half, points): 4 * torch.finfo(half).eps for half in (F16, BF16) for points in (half, F32)},
 }
 
 
@@ -75,8 +78,18 @@ def test_few_and_many_levels_and_points(levels: int) -> None:
 WILD = (math.nan, math.inf, -math.inf, 1e30, -1e30)
 
 
-@pytest.mark.parametrize("names", [("locations",), ("weights",), ("value",), ("grad_output",), (
-    "locations", "weights"), ("locations", "weights", "value", "grad_output")], ids="+".join)
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("locations",),
+        ("weights",),
+        ("value",),
+        ("grad_output",),
+        ("locations", "weights"),
+        ("locations", "weights", "value", "grad_output"),
+    ],
+    ids="+".join,
+)
 def test_not_finite(names: tuple[str, ...], emulator: ModuleType) -> None:
     """Every NaN and infinity where the oracle has it, on both routes."""
     case = Attention(queries=20)

@@ -23,7 +23,7 @@ MIB = 1 << 20
 @pytest.mark.parametrize("column_bytes", ["100", "3000", "16777216"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("name", CASES)
-def test_same_bits_in_every_order_by_the_deterministic_route(
+def test_the_deterministic_route_has_the_same_bits_in_every_order(
     name: str,
     dtype: torch.dtype,
     column_bytes: str,
@@ -95,7 +95,7 @@ def test_only_the_gradients_that_are_wanted(
 
 @pytest.mark.parametrize("deterministic", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16], ids=str)
-def test_every_launch_that_fails_raises(
+def test_every_failing_launch_raises(
     dtype: torch.dtype,
     deterministic: bool,
     emulator: ModuleType,
@@ -133,9 +133,7 @@ def test_workspace_does_not_grow_with_the_batch(
             forward = operators.deform_attn
             assert peak_bytes(forward, *arguments) <= 0, "nothing but its output"
             backward = operators.deform_attn_backward
-            peak = peak_bytes(
-                *(backward, t["grad_output"], *arguments, [True] * 3, deterministic)
-            )
+            peak = peak_bytes(*(backward, t["grad_output"], *arguments, [True] * 3, deterministic))
             assert peak <= 3 * bound
             peaks.append(peak)
         assert peaks[0] == peaks[1]
