@@ -1,6 +1,6 @@
 """Runs the tests of this directory on the CUDA kernels, compiled for the CPU over the emulator.
 
-`dcnbuild.deform_conv2d` on CPU tensors then goes through csrc/cuda in place of csrc/cpu. DCNBUILD_EMULATOR names a module
+`dcnbuild.deform_conv2d` on CPU tensors then goes through the CUDA half in place of the CPU half. DCNBUILD_EMULATOR names a module
 that was built before (with sanitizers, or from changed sources: see sanitize.py and mutate.py).
 """
 

@@ -162,6 +162,6 @@ def test_pixels_that_do_not_match_are_refused_before_anything_runs(emulator: Mod
     case = Attention()
     tensors = case.tensors(0)
     tensors["value"] = tensors["value"][:, 1:]
-    with pytest.raises(RuntimeError, match="value has 36 pixels.*expected 37"):
+    with pytest.raises(RuntimeError, match=r"value has 36 pixels.*expected 37"):
         emulated(case, tensors)
     assert not emulator.take_launches()
