@@ -113,9 +113,8 @@ inline T __shfl_xor_sync(unsigned mask, T value, int lane_mask, int line = __bui
   return value;
 }
 
-// As a shuffle in which every thread keeps what it has.
 inline void __syncwarp(unsigned mask = 0xffffffffu, int line = __builtin_LINE()) {
-  emulator::current_block()->exchange(mask, 0, 0, line);
+  emulator::current_block()->wait_for_warp(mask, line);
 }
 
 inline float atomicAdd(float* to, float value) { return emulator::atomic_add(to, value); }

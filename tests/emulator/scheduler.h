@@ -126,6 +126,16 @@ class Block {
     observe(&barrier_);
   }
 
+  /// Waits for the threads of `mask`, a part of this warp, and orders memory among them, which an
+  /// exchange does not.
+  void wait_for_warp(unsigned mask, int line) {
+    const unsigned me = running();
+    char* barrier = threads_[me & ~31u]->warp_barrier + threads_[me]->posts.load(relaxed) % 2;
+    publish(barrier);
+    exchange(mask, 0, 0, line);
+    observe(barrier);
+  }
+
   /// Gives `bits` to the warp and takes what thread (own lane ^ lane_mask) gave. All threads of
   /// `mask` must come, each with the same mask.
   uint64_t exchange(unsigned mask, uint64_t bits, int lane_mask, int line) {
@@ -156,6 +166,7 @@ class Block {
     std::atomic<int> line{0};
     std::atomic<unsigned> posts{0}, mask{0};
     std::atomic<uint64_t> given[2];
+    char warp_barrier[2] = {};  // as barrier_ below, in the first thread of a warp
   };
 
   static void fiber_main();
