@@ -16,7 +16,7 @@ import pytest
 import torch
 from emulator.build import build
 
-import dcnbuild.ops.deform_conv2d as ops
+from dcnbuild.ops.deform_conv2d import OPERATOR
 
 
 @pytest.fixture(scope="session")
@@ -35,8 +35,8 @@ def emulated(emulator: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     """Puts the emulated operator in the place of the CPU's, run in the plainest way."""
     emulator.configure()
     operators = torch.ops.dcnbuild_emulated
-    monkeypatch.setattr(ops, "operator", operators.deform_conv2d)
-    monkeypatch.setattr(ops, "backward_operator", operators.deform_conv2d_backward)
+    for call in (OPERATOR.call, OPERATOR.backward_call):
+        monkeypatch.setattr(call, "kernel", getattr(operators, call.name))
     monkeypatch.delenv("DCNBUILD_COLUMN_BYTES", raising=False)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
