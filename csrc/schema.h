@@ -24,6 +24,14 @@ constexpr const char* kSchemas[] = {
     // output [R, C, h, w]. The backward operator gives the gradients of input and offset.
     R"schema(deform_roi_pool(Tensor input, Tensor rois, Tensor? offset, int[2] output_size, float spatial_scale, int sampling_ratio, float gamma) -> Tensor)schema",
     R"schema(deform_roi_pool_backward(Tensor grad_output, Tensor input, Tensor rois, Tensor? offset, int[2] output_size, float spatial_scale, int sampling_ratio, float gamma, bool[2] output_mask, bool deterministic) -> (Tensor, Tensor))schema",
+    // value [N, S, M, D]; spatial_shapes h0, w0, h1, w1, ... of L levels, whose pixels lie one
+    // level
+    // after the other, S in all; sampling_locations [N, Q, M, L, P, 2] as x, y in 0..1;
+    // attention_weights [N, Q, M, L, P]; output [N, Q, M*D]. The sizes are symbolic, so that a
+    // compiled graph serves images of every size. The backward operator gives the gradients of
+    // value, sampling_locations and attention_weights.
+    R"schema(deform_attn(Tensor value, SymInt[] spatial_shapes, Tensor sampling_locations, Tensor attention_weights) -> Tensor)schema",
+    R"schema(deform_attn_backward(Tensor grad_output, Tensor value, SymInt[] spatial_shapes, Tensor sampling_locations, Tensor attention_weights, bool[3] output_mask, bool deterministic) -> (Tensor, Tensor, Tensor))schema",
 };
 
 }  // namespace dcnbuild

@@ -72,7 +72,6 @@ def grouped(taps: Tensor, a: Attributes) -> Tensor:
 
 def locate(input: Tensor, offset: Tensor, a: Attributes, kernel: tuple[int, int]) -> Taps:
     """Finds the pixels around every sample of [N, C, H, W] `input`."""
-    n, channels, height, width = input.shape
     out_h, out_w = offset.shape[2:]
     taps = kernel[0] * kernel[1]
     # Whole numbers up to the addition of the offset, so that a coordinate is rounded once.
@@ -87,7 +86,13 @@ def locate(input: Tensor, offset: Tensor, a: Attributes, kernel: tuple[int, int]
     pairs = offset.flatten(2).unflatten(1, (a.offset_groups, -1, 2))
     y = base_y.to(offset.dtype) + pairs[:, :, :, 0]
     x = base_x.to(offset.dtype) + pairs[:, :, :, 1]
+    return taps_at(input, y, x)
 
+
+def taps_at(input: Tensor, y: Tensor, x: Tensor) -> Taps:
+    """Finds the pixels of [N, C, H, W] `input` around the pixel coordinates `y` and `x`, each [N, G', K, P]."""
+    n, channels, height, width = input.shape
+    taps, positions = y.shape[2:]
     # Compared as whole numbers: float32 does not hold every one beyond 2^24.
     placed = (y > -1) & (y < SIDE_LIMIT) & (x > -1) & (x < SIDE_LIMIT)
     y0 = torch.where(placed, y, 0).detach().floor()
@@ -107,9 +112,7 @@ def locate(input: Tensor, offset: Tensor, a: Attributes, kernel: tuple[int, int]
         index = torch.where(valid, r * width + c, 0)
         if height * width == 0:
             # Nothing to gather from: the empty sum is zero, and still knows that it came from `input`.
-            return (
-                input.flatten(2).sum(2)[:, :, None, None].expand(n, channels, taps, out_h * out_w)
-            )
+            return input.flatten(2).sum(2)[:, :, None, None].expand(n, channels, taps, positions)
         value = pixels.gather(3, per_channel(index, channels))
         return torch.where(per_channel(valid, channels), value, 0)
 

@@ -45,10 +45,10 @@ inline int64_t checked_product(const char* function, const char* what, int64_t l
 /// Elements of a tensor, real or expanded; leaves room for their bytes and for padding.
 constexpr int64_t kElementLimit = int64_t(1) << 55;
 
-inline void check_dtype(const char* function, const Tensor& input) {
+inline void check_dtype(const char* function, const Tensor& input, const char* name = "input") {
   const ScalarType dtype = input.scalar_type();
   DCNBUILD_CHECK(dtype == ScalarType::Double || dtype == ScalarType::Float || is_half(dtype),
-                 function, ": input must be float64, float32, float16 or bfloat16");
+                 function, ": ", name, " must be float64, float32, float16 or bfloat16");
 }
 
 /// Whether torch would call the tensor channels_last, and not merely contiguous.
