@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
+import torch.fx
 from torch import Tensor, nn
+from torch.overrides import has_torch_function_variadic
 
-from dcnbuild.errors import ArgumentError
-from dcnbuild.ops.arguments import integer
-from dcnbuild.ops.attn_arguments import sides
+from dcnbuild.errors import ArgumentError, ArgumentTypeError
+from dcnbuild.ops.arguments import HALF, integer
+from dcnbuild.ops.attn_arguments import NAME, sides
 from dcnbuild.ops.deform_attn import deform_attn
 
 
@@ -95,59 +96,55 @@ class DeformAttn(nn.Module):
         Raises:
             dcnbuild.ArgumentError: an argument does not fit.
         """
-        self.check_inputs(query, value, reference_points, padding_mask)
-        shapes = sides(type(self).__name__, spatial_shapes)
+        if not has_torch_function_variadic(query, value, reference_points):  # torch.fx traces
+            self.check_inputs(query, value, reference_points, spatial_shapes, padding_mask)
         values = self.value_proj(value)
         if padding_mask is not None:
             values = values.masked_fill(padding_mask[..., None], 0.0)
         values = values.unflatten(-1, (self.heads, self.embed_dim // self.heads))
-        locations = self.locations(query, reference_points, shapes)
-        weights = self.weights(query).to(locations.dtype)
-        output: Tensor = self.output_proj(deform_attn(values, shapes, locations, weights))
+        samples = (self.heads, self.levels, self.points)
+        offsets = self.sampling_offsets(query).unflatten(-1, (*samples, 2))
+        locations = locate(offsets, reference_points, spatial_shapes)
+        weights = share(self.attention_weights(query).unflatten(-1, samples)).to(locations.dtype)
+        output: Tensor = self.output_proj(deform_attn(values, spatial_shapes, locations, weights))
         return output
 
-    def locations(
-        self, query: Tensor, reference_points: Tensor, spatial_shapes: Sequence[Sequence[int]]
-    ) -> Tensor:
-        """Where each query samples: [N, Q, M, L, P, 2] as (x, y) in 0..1; float32 for half types, which round positions."""
-        predicted = self.sampling_offsets(query)
-        offsets = _wide(predicted).unflatten(-1, (self.heads, self.levels, self.points, 2))
-        reference = _wide(reference_points)[:, :, None, :, None, :]
-        if reference_points.shape[-1] == 2:
-            size = torch.tensor(
-                [[width, height] for height, width in spatial_shapes],
-                dtype=offsets.dtype,
-                device=offsets.device,
-            )
-            return reference + offsets / size[:, None, :]
-        return reference[..., :2] + offsets / self.points * reference[..., 2:] * 0.5
-
-    def weights(self, query: Tensor) -> Tensor:
-        """How much each sample counts: [N, Q, M, L, P]; they add up to one over L and P."""
-        predicted = _wide(self.attention_weights(query))
-        each = predicted.unflatten(-1, (self.heads, self.levels * self.points)).softmax(-1)
-        return each.unflatten(-1, (self.levels, self.points))
-
     def check_inputs(
-        self, query: Any, value: Any, reference_points: Any, padding_mask: Any
+        self,
+        query: Tensor,
+        value: Tensor,
+        reference_points: Tensor,
+        spatial_shapes: Tensor | Sequence[Sequence[int]],
+        padding_mask: Tensor | None,
     ) -> None:
         """Raises ArgumentError for what a projection would refuse in its own name, or broadcast."""
         name, width = type(self).__name__, self.embed_dim
+        tensors = {"query": query, "value": value, "reference_points": reference_points}
+        for argument, tensor in tensors.items():
+            if not isinstance(tensor, Tensor):
+                raise ArgumentTypeError(
+                    f"{name}: {argument} must be a tensor, got {type(tensor).__name__}"
+                )
         for argument, tensor in (("query", query), ("value", value)):
             if tensor.dim() != 3 or tensor.shape[-1] != width:
                 raise ArgumentError(
                     f"{name}: {argument} has shape {tuple(tensor.shape)}, expected (batch, positions, {width})"
                 )
-        given, least = reference_points.shape, (query.shape[0], query.shape[1])
+        given, expected = reference_points.shape, (query.shape[0], query.shape[1])
         if (
             len(given) != 4
-            or (given[0], given[1]) != least
+            or (given[0], given[1]) != expected
             or given[2] not in (1, self.levels)
             or given[3] not in (2, 4)
         ):
             raise ArgumentError(
-                f"{name}: reference_points has shape {tuple(given)}, expected {(*least, self.levels, '2 or 4')}: batch, "
+                f"{name}: reference_points has shape {tuple(given)}, expected {(*expected, self.levels, '2 or 4')}: batch, "
                 "queries, levels, and (x, y) or (x, y, width, height) in 0..1"
+            )
+        levels = len(spatial_shapes)
+        if levels != self.levels:
+            raise ArgumentError(
+                f"{name}: spatial_shapes has {levels} levels, expected {self.levels}"
             )
         if padding_mask is not None and (
             padding_mask.dtype != torch.bool or padding_mask.shape != value.shape[:2]
@@ -174,5 +171,40 @@ def circle(heads: int, levels: int, points: int) -> Tensor:
     return offsets.expand(heads, levels, points, 2)
 
 
+def locate(
+    offsets: Tensor,
+    reference_points: Tensor,
+    spatial_shapes: Tensor | Sequence[Sequence[int]],
+) -> Tensor:
+    """Where samples lie: [N, Q, M, L, P, 2] as (x, y) in 0..1; float32 for half types, which would round positions.
+
+    Args:
+        offsets: [N, Q, M, L, P, 2], in pixels, or for boxes in halves of their size, divided by P.
+        reference_points, spatial_shapes: as for `DeformAttn.forward`.
+    """
+    offsets, reference = _wide(offsets), _wide(reference_points)[:, :, None, :, None, :]
+    if reference_points.shape[-1] == 2:
+        return reference + offsets / level_sizes(spatial_shapes, offsets)[:, None, :]
+    return reference[..., :2] + offsets / offsets.shape[4] * reference[..., 2:] * 0.5
+
+
+def share(predicted: Tensor) -> Tensor:
+    """How much each sample counts: [N, Q, M, L, P] softmaxed over L and P together; float32 for half types."""
+    return _wide(predicted).flatten(3).softmax(-1).view(predicted.shape)
+
+
+def level_sizes(spatial_shapes: Tensor | Sequence[Sequence[int]], like: Tensor) -> Tensor:
+    """[L, 2]: (width, height) of each level, of the dtype and on the device of `like`; nothing is read from a GPU."""
+    if isinstance(spatial_shapes, Tensor):
+        return spatial_shapes.flip(-1).to(like)
+    pairs = [[width, height] for height, width in sides(NAME, spatial_shapes)]
+    return torch.tensor(pairs, dtype=like.dtype, device=like.device)
+
+
+# What a symbolic trace keeps as a call: they look at shapes and dtypes.
+torch.fx.wrap("locate")
+torch.fx.wrap("share")
+
+
 def _wide(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+    return tensor.float() if tensor.dtype in HALF else tensor
