@@ -101,7 +101,7 @@ class DeformAttn(nn.Module):
         values = self.value_proj(value)
         if padding_mask is not None:
             values = values.masked_fill(padding_mask[..., None], 0.0)
-        values = values.unflatten(-1, (self.heads, self.embed_dim // self.heads))
+        values = values.unflatten(-1, (self.heads, -1))
         samples = (self.heads, self.levels, self.points)
         offsets = self.sampling_offsets(query).unflatten(-1, (*samples, 2))
         locations = locate(offsets, reference_points, spatial_shapes)
