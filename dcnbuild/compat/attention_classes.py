@@ -129,7 +129,7 @@ def _known(found: Any) -> Attention | None:
 
 
 def _stand_in(found: Any) -> Attention | None:
-    if not isinstance(found, type | FunctionType) or found.__module__.startswith("dcnbuild."):
+    if not isinstance(found, type | FunctionType) or _module(found).startswith("dcnbuild."):
         return None
     return _known(found)
 
@@ -141,3 +141,7 @@ def attributes_of_ours(module: nn.Module) -> dict[str, Attention]:
         for name, held in vars(module).items()
         if isinstance(held, FunctionType) and (ours := _stand_in(held)) is not None
     }
+
+
+def _module(found: type | FunctionType) -> str:
+    return found.__module__ or ""  # None for what exec has made

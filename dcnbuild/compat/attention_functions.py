@@ -69,9 +69,7 @@ class Attention:
         return self(*args)
 
 
-def with_levels(
-    locations: Tensor, weights: Tensor, points: Sequence[int]
-) -> tuple[Tensor, Tensor]:
+def with_levels(locations: Tensor, weights: Tensor, points: Sequence[int]) -> tuple[Tensor, Tensor]:
     """[N, Q, M, ΣP, 2] and [N, Q, M, ΣP] → [N, Q, M, L, P, 2] and [N, Q, M, L, P], where P is the most points of a level.
 
     A level with fewer is filled up with samples outside of it, of weight zero.
@@ -134,7 +132,11 @@ def by_arguments(function: Callable[..., Any], skip: int = 0) -> Attention | Non
             return None
         roles.append(known[-1])
     present = set(roles)
-    if len(present) < len(roles) or not present >= _NEEDED or not present & {"shapes", "shapes_list"}:
+    if (
+        len(present) < len(roles)
+        or not present >= _NEEDED
+        or not present & {"shapes", "shapes_list"}
+    ):
         return None
     return Attention(tuple(parameter.name for parameter in parameters), tuple(roles))
 

@@ -1,11 +1,13 @@
-"""What deform_conv2d counts in `torch.utils.flop_counter.FlopCounterMode`; imported with that module (dcnbuild/__init__.py).
+"""What deform_conv2d and deform_attn count in `torch.utils.flop_counter.FlopCounterMode`; imported with that module (dcnbuild/__init__.py).
 
 The counter counts products, two operations for a multiplication and an addition, and not what prepares their operands. So a
-deformable convolution counts as the convolution of its shape does, and the sampling is left out, as that of grid_sample is.
+deformable convolution counts as the convolution of its shape does, and deformable attention as the product of its weights and
+samples. Sampling is left out, as that of grid_sample is.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,6 +37,22 @@ def backward(
     return products * product(weight, grad_output)
 
 
+def attend(
+    value: Sequence[int], shapes: Any, locations: Any, weights: Any, *_: Any, **__: Any
+) -> int:
+    """2 · N · Q · M · L · P · D, for value [N, S, M, D] and weights [N, Q, M, L, P]."""
+    return 2 * math.prod(weights) * value[3]
+
+
+def attend_backward(grad_output: Any, value: Any, shapes: Any, *rest: Any, **_: Any) -> int:
+    """One product for the value's gradient, and one that those of locations and weights share."""
+    for_value, for_locations, for_weights = rest[2]
+    products = int(for_value) + int(for_locations or for_weights)
+    return products * attend(value, shapes, *rest)
+
+
 if hasattr(flop_counter, "register_flop_formula"):  # torch 2.1 counts, but takes no formulas
     flop_counter.register_flop_formula(torch.ops.dcnbuild.deform_conv2d)(forward)
     flop_counter.register_flop_formula(torch.ops.dcnbuild.deform_conv2d_backward)(backward)
+    flop_counter.register_flop_formula(torch.ops.dcnbuild.deform_attn)(attend)
+    flop_counter.register_flop_formula(torch.ops.dcnbuild.deform_attn_backward)(attend_backward)

@@ -13,6 +13,8 @@ from dcnbuild.ops.arguments import FLOATING, HALF, SIDE_LIMIT, check_dense, inte
 from dcnbuild.ops.torch_versions import is_compiling
 
 NAME = "deform_attn"
+#: The most levels; kMaxLevels of csrc/deform_attn/geometry.h.
+LEVELS = 64
 _PAIRS = "a tensor [levels, 2] of integers, or a pair of ints (height, width) for each level"
 
 
@@ -96,12 +98,12 @@ def parse(
         )
     batch, positions, heads, width = value.shape
     pairs = sides(NAME, spatial_shapes)
-    if heads == 0 or width == 0 or not pairs:
-        raise ArgumentError(
-            f"{NAME}: value has shape {tuple(value.shape)} and spatial_shapes {len(pairs)} levels, expected at least one "
-            "head, one channel and one level"
-        )
     queries, points = sampling_locations.shape[1], sampling_locations.shape[4]
+    if heads == 0 or width == 0 or points == 0 or not 1 <= len(pairs) <= LEVELS:
+        raise ArgumentError(
+            f"{NAME}: value has shape {tuple(value.shape)}, spatial_shapes {len(pairs)} levels, and sampling_locations {points} "
+            f"points; expected 1 to {LEVELS} levels, and at least one head, channel and point"
+        )
     expected = (batch, queries, heads, len(pairs), points, 2)
     if tuple(sampling_locations.shape) != expected:
         raise ArgumentError(
