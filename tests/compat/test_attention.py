@@ -208,7 +208,6 @@ def grounding_dino() -> Iterator[Any]:
     del sys.modules["grounding_dino_file"]
 
 
-@needs("torch.compile(fullgraph=True)")
 def test_convert_switches_over_what_a_forward_calls(grounding_dino: Any) -> None:
     class Mine(grounding_dino.MultiScaleDeformableAttention):
         pass
@@ -229,33 +228,10 @@ def test_convert_switches_over_what_a_forward_calls(grounding_dino: Any) -> None
 
 
 def calls_ours(module: nn.Module) -> bool:
-    """Whether the operator is called, compiled as well as not."""
-    torch._dynamo.reset()
-    graphs = []
-
-    def look(graph: torch.fx.GraphModule, _: Any) -> Callable[..., Any]:
-        graphs.append(str(graph.graph))
-        return graph.forward
-
-    shapes = [(5, 4), (3, 2)]
-    compiled = torch.compile(module, backend=look)
-    given = module_inputs()
-    torch.testing.assert_close(
-        compiled(
-            given["query"].transpose(0, 1), None, given["value"].transpose(0, 1),
-            reference_points=given["reference"], spatial_shapes=torch.tensor(shapes),
-        ),
-        module(
-            given["query"].transpose(0, 1), None, given["value"].transpose(0, 1),
-            reference_points=given["reference"], spatial_shapes=torch.tensor(shapes),
-        ),
-    )  # fmt: skip
+    """Whether the attention is computed by our operator."""
     with torch.profiler.profile() as profile:
         call_mmcv(module)
-    eager = any(event.key == "dcnbuild::deform_attn" for event in profile.key_averages())
-    compiled_too = any("grid_sample" in graph for graph in graphs)
-    assert eager != compiled_too
-    return eager
+    return any(event.key == "dcnbuild::deform_attn" for event in profile.key_averages())
 
 
 def test_converted_modules_are_copied_and_pickled(grounding_dino: Any) -> None:
@@ -285,7 +261,7 @@ class Outer(nn.Module):
     """A deformable attention of nobody's name, that calls what is in its file."""
 
     def forward(self, value: Tensor, locations: Tensor, weights: Tensor) -> Tensor:
-        output: Tensor = attention(value, SHAPES, locations, weights)
+        output: Tensor = attention(value, CASE.shapes, locations, weights)
         return output
 
 
@@ -363,6 +339,24 @@ def test_convert_knows_functions_by_what_they_compute(kind: type[nn.Module]) -> 
         "DeformAttn" in str(module(*(t.requires_grad_() for t in tensors())).grad_fn)
         or kind is Holds
     )
+
+
+@needs("torch.compile(fullgraph=True)")
+@pytest.mark.parametrize("kind", [Outer, Decorated])
+def test_converted_modules_are_compiled_with_ours(kind: type[nn.Module]) -> None:
+    torch._dynamo.reset()
+    graphs = []
+
+    def look(graph: torch.fx.GraphModule, _: Any) -> Callable[..., Any]:
+        graphs.append(str(graph.graph))
+        return graph.forward
+
+    module = kind()
+    expected = module(*tensors())
+    dcnbuild.convert(module)
+    compiled = torch.compile(module, backend=look, fullgraph=True)
+    torch.testing.assert_close(compiled(*tensors()), expected)
+    assert len(graphs) == 1 and "deform_attn" in graphs[0] and "grid_sample" not in graphs[0]
 
 
 def test_convert_of_a_module_that_is_the_function() -> None:
