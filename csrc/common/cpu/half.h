@@ -60,3 +60,44 @@ DCNBUILD_INLINE void store_word(HalfBits* to, Floats value) {
   store<8>(&to->bits, __builtin_convertvector(narrow, Shorts));
 }
 #endif
+
+/// A vector of what lies in memory as T or as a half type.
+template <int bytes>
+DCNBUILD_INLINE Vector<double, bytes> load_as(const double* from) {
+  return load<bytes>(from);
+}
+
+template <int bytes>
+DCNBUILD_INLINE Vector<float, bytes> load_as(const float* from) {
+  return load<bytes>(from);
+}
+
+template <int bytes>
+DCNBUILD_INLINE Vector<float, bytes> load_as(const BFloat16Bits* from) {
+  const auto wide = __builtin_convertvector(load<bytes / 2>(&from->bits), Vector<uint32_t, bytes>);
+  return bits_as<Vector<float, bytes>>(wide << 16);
+}
+
+template <int bytes>
+DCNBUILD_INLINE Vector<float, bytes> load_as(const HalfBits* from) {
+#ifdef DCNBUILD_F16C
+  if constexpr (bytes == 32) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+  } else if constexpr (bytes == 64) {
+    // The unmasked one makes gcc warn of a register that it leaves undefined.
+    return _mm512_maskz_cvtph_ps(0xffff,
+                                 _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+  }
+#endif
+  if constexpr (bytes == 16) return load_word(from);
+}
+
+DCNBUILD_INLINE float value_of(float stored) { return stored; }
+DCNBUILD_INLINE double value_of(double stored) { return stored; }
+DCNBUILD_INLINE float value_of(BFloat16Bits stored) {
+  return bits_as<float>(static_cast<uint32_t>(stored.bits) << 16);
+}
+DCNBUILD_INLINE float value_of(HalfBits stored) {
+  HalfBits word[4] = {stored};
+  return load_word(word)[0];
+}

@@ -20,9 +20,13 @@ namespace dcnbuild::cpu::DCNBUILD_ISA {
 #include "common/cpu/half.h"
 #include "common/cpu/copy.h"
 #include "common/cpu/gemm.h"
+#include "common/cpu/locate.h"
 #include "deform_conv2d/cpu/taps.h"
 #include "deform_conv2d/cpu/gather.h"
 #include "deform_conv2d/cpu/differentiate.h"
+#include "deform_attn/cpu/points.h"
+#include "deform_attn/cpu/attend.h"
+#include "deform_attn/cpu/attend_backward.h"
 // clang-format on
 
 template <typename T>
@@ -33,7 +37,16 @@ constexpr Kernels<T> kernels() {
   k.differentiate = differentiate<T>;
   k.multiply = multiply<T>;
   k.copy = copy<T, T>;
+  k.read_points.same = read_points<T, T>;
+  k.attend.same = attend<T, T>;
+  k.attend_backward.same = attend_backward<T, T>;
   if constexpr (sizeof(T) == 4) {
+    k.read_points.half = read_points<HalfBits, T>;
+    k.read_points.bfloat16 = read_points<BFloat16Bits, T>;
+    k.attend.half = attend<HalfBits, T>;
+    k.attend.bfloat16 = attend<BFloat16Bits, T>;
+    k.attend_backward.half = attend_backward<HalfBits, T>;
+    k.attend_backward.bfloat16 = attend_backward<BFloat16Bits, T>;
     k.from_half = copy<HalfBits, T>;
     k.from_bfloat16 = copy<BFloat16Bits, T>;
     k.to_half = copy<T, HalfBits>;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "deform_attn/cpu/kernels.h"
 #include "deform_conv2d/cpu/kernels.h"
 
 namespace dcnbuild::cpu {
@@ -26,6 +27,15 @@ struct Product {
 using Copy = void (*)(int64_t rows, int64_t columns, const void* in, int64_t in_i, int64_t in_j,
                       void* out, int64_t out_i, int64_t out_j);
 
+/// A kernel that computes in T for each dtype that it may find in memory; the half types' are null
+/// for double.
+template <typename Argument>
+struct OfStored {
+  void (*same)(const Argument&);
+  void (*half)(const Argument&);
+  void (*bfloat16)(const Argument&);
+};
+
 /// One instruction set's kernels for float or double.
 template <typename T>
 struct Kernels {
@@ -33,9 +43,12 @@ struct Kernels {
   void (*gather)(const Samples<T>&);
   void (*differentiate)(const Differentiate<T>&);
   void (*multiply)(const Product<T>&);
-  Copy copy;                      // T to T
-  Copy from_half, from_bfloat16;  // to T; null for double
-  Copy to_half, to_bfloat16;      // from T; null for double
+  OfStored<ReadPoints<T>> read_points;          // of the locations' dtype
+  OfStored<Attend<T>> attend;                   // of the value's
+  OfStored<AttendBackward<T>> attend_backward;  // likewise
+  Copy copy;                                    // T to T
+  Copy from_half, from_bfloat16;                // to T; null for double
+  Copy to_half, to_bfloat16;                    // from T; null for double
 };
 
 /// Everything one instruction set has.

@@ -20,6 +20,13 @@ const Kernels<T>& kernels() {
   }
 }
 
+/// The kernel for what lies in memory as this dtype.
+template <typename Argument>
+auto kernel_for(const OfStored<Argument>& kernels, ScalarType dtype) {
+  if (dtype == ScalarType::Half) return kernels.half;
+  return dtype == ScalarType::BFloat16 ? kernels.bfloat16 : kernels.same;
+}
+
 /// A tensor [n][c][h][w]; strides in elements.
 template <typename T>
 struct Strided {

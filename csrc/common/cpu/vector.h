@@ -64,3 +64,17 @@ DCNBUILD_INLINE T sum_of_lanes(Vector<T, bytes> v) {
     return lanes[0] + lanes[1];
   }
 }
+
+/// The same value, which the compiler takes for an unknown one: a product that it may not fuse with
+/// the sum it goes into.
+template <typename V>
+DCNBUILD_INLINE V rounded(V product) {
+#if defined(__x86_64__)
+  asm("" : "+x"(product));
+#elif defined(__aarch64__)
+  asm("" : "+w"(product));
+#else
+  asm("" : "+m"(product));
+#endif
+  return product;
+}

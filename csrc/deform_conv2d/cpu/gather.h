@@ -1,23 +1,6 @@
 // Bilinear sampling of a tile into columns, with vector lanes over channels. Included inside an
 // instruction set's namespace.
 
-/// The four neighbours of one sample and their weights.
-template <typename T>
-struct Corners {
-  const T* pixel[4];
-  T weight[4];
-};
-
-template <typename T>
-DCNBUILD_INLINE Corners<T> corners_of(const TapBlock<T>& block, int lane) {
-  Corners<T> corners;
-  for (int which = 0; which < 4; ++which) {
-    corners.pixel[which] = pointer<const T>(block.pixel[which][lane]);
-    corners.weight[which] = block.weight[which][lane];
-  }
-  return corners;
-}
-
 template <typename T>
 DCNBUILD_INLINE T* column_of(const Samples<T>& s, int64_t position, int64_t tap, const Run& run) {
   return s.columns + position * s.column_row + (tap - s.first_tap) * s.column_tap + run.begin;
@@ -44,7 +27,7 @@ DCNBUILD_INLINE void gather_block(const TapBlock<T>& block, int positions, int64
                                   T* column, int64_t column_row) {
   const int64_t count = fixed ? fixed : channels;
   for (int lane = 0; lane < positions; ++lane, column += column_row) {
-    const Corners<T> at = corners_of(block, lane);
+    const Corners<T> at = corners_of<T>(block, lane);
     int64_t c = gather_run<DCNBUILD_VECTOR_BYTES>(at, 0, count, column);
     for (; c < count; ++c)
       column[c] = at.weight[0] * at.pixel[0][c] + at.weight[1] * at.pixel[1][c] +

@@ -4,18 +4,10 @@
 
 #include <cstdint>
 
+#include "common/cpu/block.h"
 #include "common/sampling.h"
 
 namespace dcnbuild::cpu {
-
-/// Output positions that are located together, one vector lane each.
-constexpr int kBlock = 8;
-
-/// Gradients of a tap's offset (y, x) and mask.
-template <typename T>
-struct TapGradients {
-  T y[kBlock], x[kBlock], mask[kBlock];
-};
 
 /// The offsets and masks of a tile, and where its taps are before the offsets.
 template <typename T>

@@ -1,9 +1,8 @@
 // How a call is cut into tiles of output positions, and the taps of one tile.
 #pragma once
 
-#include <atomic>
-
 #include "common/cpu/strided.h"
+#include "common/cpu/workers.h"
 
 namespace dcnbuild::cpu {
 
@@ -64,44 +63,10 @@ int64_t taps_at_once(const Geometry& g, int64_t positions, int64_t channels) {
 
 /// The number of threads that a call is worth.
 inline int64_t worker_count(const Geometry& g) {
-  constexpr int64_t least = 1 << 19;  // multiplications for which waking a thread pays
   // In floating point: the product of sizes that are each allowed may be beyond every integer.
-  const double work = static_cast<double>(g.batch) * static_cast<double>(g.positions()) *
-                      static_cast<double>(g.taps() * g.channels_per_group()) *
-                      static_cast<double>(g.out_channels);
-  const int64_t threads = thread_count();
-  return work / least >= static_cast<double>(threads)
-             ? threads
-             : std::max<int64_t>(static_cast<int64_t>(work / least), 1);
-}
-
-/// Deals items out to whichever worker asks, in ever smaller runs.
-class Claims {
- public:
-  Claims(int64_t items, int64_t workers) : items_(items), workers_(workers) {}
-
-  /// Calls body(item) for a run of items until none is left.
-  template <typename F>
-  void work(const F& body) {
-    for (int64_t begin = next_.load(); begin < items_;) {
-      const int64_t end = begin + std::max<int64_t>(1, (items_ - begin) / (4 * workers_));
-      if (!next_.compare_exchange_weak(begin, end)) continue;
-      for (int64_t item = begin; item < end; ++item) body(item);
-      begin = next_.load();
-    }
-  }
-
- private:
-  const int64_t items_, workers_;
-  std::atomic<int64_t> next_{0};
-};
-
-/// Calls body() on each of several workers.
-template <typename F>
-void on_workers(int64_t workers, const F& body) {
-  parallel_for(workers, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t worker = begin; worker < end; ++worker) body(worker);
-  });
+  return workers_for(static_cast<double>(g.batch) * static_cast<double>(g.positions()) *
+                     static_cast<double>(g.taps() * g.channels_per_group()) *
+                     static_cast<double>(g.out_channels));
 }
 
 /// Channels [first, first + count) of a tile of image n, to an array whose positions lie `position`

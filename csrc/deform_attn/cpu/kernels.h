@@ -1,0 +1,58 @@
+// What goes in and out of deform_attn's inner kernels on the CPU. Plain data, so that every
+// instruction set can include it. No torch header.
+#pragma once
+
+#include <cstdint>
+
+#include "common/cpu/block.h"
+#include "deform_attn/geometry.h"
+
+namespace dcnbuild::cpu {
+
+/// The level of each sample of a query and head, [padded samples]: all that kernels need of them to
+/// locate samples in one vector.
+struct SampleLevels {
+  int64_t samples, padded;                // padded: a multiple of kBlock
+  const int32_t *height, *width, *start;  // start: the level's first pixel
+};
+
+/// Copies locations and weights of some queries and heads of one image to [query][head][padded
+/// samples], converted.
+template <typename T>
+struct ReadPoints {
+  int64_t queries, heads, levels, points, padded;
+  PointView<const void> locations, weights;  // of the first query and head
+  T *y, *x, *weight;
+};
+
+/// An image's pixels for kernels to read, or its gradient to add to.
+struct LevelPixels {
+  void* first;         // of the first head
+  int64_t step, head;  // bytes from one pixel and one head to the next
+  const int64_t* row;  // bytes from one row to the next, for each of the padded samples
+  void* outside;       // a pixel that stands for all that lie outside
+};
+
+/// Some queries and heads of one image, and all channels of a head or a slice of them.
+template <typename T>
+struct Attend {
+  int64_t queries, heads, channels;
+  SampleLevels levels;
+  const T *y, *x, *weight;  // locations and weights, [query][head][padded samples]
+  LevelPixels value;
+  int64_t channel;  // elements from one channel of a pixel to the next
+  T* output;        // [query][head][channel], or its gradient, which is read
+  int64_t output_query, output_head;
+};
+
+/// The backward pass over the same.
+template <typename T>
+struct AttendBackward {
+  Attend<T> forward;
+  LevelPixels grad_value;  // of T, channels side by side; `first` is null if it is not wanted
+  /// [query][head][sample][x, y] and [query][head][sample]; null if they are not wanted.
+  T *grad_locations, *grad_weights;
+  int64_t query;  // samples from one query to the next
+};
+
+}  // namespace dcnbuild::cpu
