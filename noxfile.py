@@ -206,15 +206,15 @@ NO_GPU = 3
 
 @nox.session
 def gpu(session: nox.Session) -> None:
-    """What only a GPU can show: tests, compute-sanitizer if installed, benchmark. Exits with 3 where there is none."""
+    """What only a GPU can show, in ten minutes: tests, figures, a profile; exits with 3 where there is none."""
     environment(session)
-    script = "tests/gpu/everything.py"
+    script = "tests/gpu/session.py"
     found = run_script(session, script, "--look", silent=True, success_codes=(0, NO_GPU))
     if found.startswith("no GPU"):
         print(found)
         raise SystemExit(NO_GPU)
     install(session)
-    run_script(session, script, "--json", str(ROOT / "out" / "gpu.json"))
+    run_script(session, script, "--out", str(ROOT / "out" / "gpu"), *session.posargs)
 
 
 def run_script(session: nox.Session, path: str, *arguments: str, **options: Any) -> str:

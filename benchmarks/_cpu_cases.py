@@ -69,11 +69,11 @@ CASES = {
 class Operands:
     """The tensors of a case, which all functions share."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, device: str = "cpu") -> None:
         generator = torch.Generator().manual_seed(0)
 
         def normal(*sizes: int, layout: torch.memory_format = torch.contiguous_format) -> Tensor:
-            values = torch.randn(*sizes, generator=generator).to(case.dtype)
+            values = torch.randn(*sizes, generator=generator).to(device, case.dtype)
             return values.contiguous(memory_format=layout)
 
         self.case = case
@@ -89,6 +89,17 @@ class Operands:
         self.leaves = [*self.convolved, self.offset, self.mask]
         for leaf in self.leaves:
             leaf.requires_grad_()
+
+    def double(self) -> Operands:
+        """The same values in float64."""
+        wide = object.__new__(Operands)
+        wide.case = self.case.but(dtype=torch.float64)
+        for name in ("input", "weight", "bias", "offset", "mask"):
+            setattr(wide, name, getattr(self, name).detach().double().requires_grad_())
+        wide.upstream = self.upstream.double()
+        wide.convolved = [wide.input, wide.weight, wide.bias]
+        wide.leaves = [*wide.convolved, wide.offset, wide.mask]
+        return wide
 
 
 Function = Callable[[Operands], Tensor]

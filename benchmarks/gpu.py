@@ -1,24 +1,31 @@
-"""Times deform_conv2d on a GPU, beside torchvision's, mmcv's if installed, and an ordinary convolution.
+"""Times deform_conv2d on a GPU beside torchvision's, mmcv's if installed, an ordinary convolution and a bare GEMM.
 
-    python benchmarks/gpu.py [--json FILE] [--batch 1 8 64] [--column-bytes 8388608 16777216]
+    python benchmarks/gpu.py [--cases layer A B C D E] [--dtypes float32 tf32 float16 bfloat16] [--json FILE]
 
-One 3x3 layer of 256 to 256 channels on 64x64, with masks. Times are medians over CUDA events, after a warm-up; memory is the
-most that torch's allocator held beyond the inputs. Exits with 3 where there is no GPU.
+Every figure is a line of JSON as soon as it is known, so that a run that ends early has lost nothing. A function is
+compared with the reference in float64 before it is timed: `error` is the largest difference of each result, as a share of
+the largest value. `*_ms` are medians over CUDA events, `*_graph_ms` those of a CUDA graph that is replayed, `*_host_us` what
+the host takes to issue a call, `*_mib` the most that torch's allocator held beside the inputs.
+
+`--device cpu` rehearses all this without a GPU; its figures mean nothing. Exits with 3 where there is no GPU.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+from _cpu_cases import CASES as CPU_CASES
+from _cpu_cases import FUNCTIONS, PASSES, Case, Function, Operands, Work
 from torch import Tensor
 
 import dcnbuild
@@ -29,126 +36,198 @@ DTYPES = {
     "float16": torch.float16,
     "bfloat16": torch.bfloat16,
 }
-CHANNELS, SIZE = 256, 64
+#: The layer of docs/performance-cuda.md, the CPU page's cases, and a small one for rehearsals.
+CASES = {
+    "layer": Case("layer", 8, 256, 64, 64, 256),
+    **CPU_CASES,
+    "small": Case("small", 2, 16, 12, 10, 8, offset_groups=2),
+}
+ORDERED = "dcnbuild, deterministic"
 NO_GPU = 3
 
 
-def operators() -> dict[str, Callable[..., Tensor]]:
-    """What is installed, by name; all are called with input, offset, mask and weight."""
-    found: dict[str, Callable[..., Tensor]] = {
-        "dcnbuild": lambda x, o, m, w: dcnbuild.deform_conv2d(x, o, w, padding=1, mask=m),
-        "conv2d": lambda x, o, m, w: F.conv2d(x, w, padding=1),
+@contextlib.contextmanager
+def deterministic(wanted: bool) -> Iterator[None]:
+    """Deterministic algorithms, without filling new memory with NaN, which would be timed too."""
+    torch.use_deterministic_algorithms(wanted)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+class Clock:
+    """How long work takes on one device."""
+
+    def __init__(self, device: str, repeats: int) -> None:
+        self.cuda = device == "cuda"
+        self.repeats = repeats
+
+    def wait(self) -> None:
+        if self.cuda:
+            torch.cuda.synchronize()
+
+    def milliseconds(self, work: Work) -> float:
+        """The median of one call on the current stream, after a warm-up."""
+        for _ in range(3):
+            work()
+        self.wait()
+        times = []
+        for _ in range(self.repeats):
+            if not self.cuda:
+                start = time.perf_counter()
+                work()
+                times.append(1e3 * (time.perf_counter() - start))
+                continue
+            begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            begin.record()
+            work()
+            end.record()
+            end.synchronize()
+            times.append(begin.elapsed_time(end))
+        return statistics.median(times)
+
+    def host_microseconds(self, work: Work) -> float:
+        """The least time that issuing a call takes, without waiting for it."""
+        times = []
+        for _ in range(self.repeats):
+            self.wait()
+            start = time.perf_counter()
+            work()
+            times.append(1e6 * (time.perf_counter() - start))
+        self.wait()
+        return min(times)
+
+    def graph_milliseconds(self, work: Work) -> float:
+        """One replay of a CUDA graph of the call."""
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            work()
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            work()
+        return self.milliseconds(graph.replay)
+
+    def peak_mib(self, work: Work) -> float:
+        self.wait()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        work()
+        self.wait()
+        return (torch.cuda.max_memory_allocated() - before) / 2**20
+
+
+def functions() -> dict[str, Function]:
+    return {**FUNCTIONS, ORDERED: FUNCTIONS["dcnbuild"]}
+
+
+def reference(o: Operands) -> Tensor:
+    output: Tensor = dcnbuild.reference.deform_conv2d(
+        o.input, o.offset, o.weight, o.bias, o.case.stride, 1, mask=o.mask
+    )
+    return output
+
+
+def results(function: Function, operands: Operands) -> list[Tensor]:
+    output = function(operands)
+    grads = torch.autograd.grad(output, operands.leaves, operands.upstream)
+    return [output.detach(), *grads]
+
+
+def errors(actual: Sequence[Tensor], exact: Sequence[Tensor]) -> dict[str, float]:
+    names = ("output", "input", "weight", "bias", "offset", "mask")
+    return {
+        name: float((a.double() - e).abs().max() / e.abs().max().clamp(min=1e-30))
+        for name, a, e in zip(names, actual, exact)
     }
-    try:
-        from torchvision.ops import deform_conv2d
-    except ImportError as error:
-        print(f"without torchvision: {error}", file=sys.stderr)
-    else:
-        found["torchvision"] = lambda x, o, m, w: deform_conv2d(x, o, w, padding=1, mask=m)
-    try:
-        from mmcv.ops import modulated_deform_conv2d
-    except ImportError as error:
-        print(f"without mmcv: {error}", file=sys.stderr)
-    else:
-        found["mmcv"] = lambda x, o, m, w: modulated_deform_conv2d(x, o, m, w, None, 1, 1, 1, 1, 1)
+
+
+def figures(function: Function, operands: Operands, clock: Clock) -> dict[str, Any]:
+    """All that is measured of a function; what one measurement raises is its value."""
+    found: dict[str, Any] = {}
+    for which, make in PASSES.items():
+        work = make(function, operands)
+        ways: dict[str, Callable[[Work], float]] = {"ms": clock.milliseconds}
+        if clock.cuda:
+            ways |= {
+                "host_us": clock.host_microseconds,
+                "mib": clock.peak_mib,
+                "graph_ms": clock.graph_milliseconds,  # last: a capture that fails may spoil a stream
+            }
+        for unit, way in ways.items():
+            try:
+                found[f"{which}_{unit}"] = way(work)
+            except RuntimeError as error:
+                found[f"{which}_{unit}"] = str(error).splitlines()[0]
     return found
 
 
-def milliseconds(work: Callable[[], object], repeats: int = 30) -> float:
-    """The median time of one call on the current stream."""
-    for _ in range(5):
-        work()
-    times = []
-    for _ in range(repeats):
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        begin.record()
-        work()
-        end.record()
-        end.synchronize()
-        times.append(begin.elapsed_time(end))
-    return statistics.median(times)
-
-
-def peak_bytes(work: Callable[[], object]) -> int:
-    torch.cuda.synchronize()
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
-    work()
-    torch.cuda.synchronize()
-    return torch.cuda.max_memory_allocated() - before
-
-
-def measure(function: Callable[..., Tensor], batch: int, dtype: str) -> dict[str, float]:
-    """Times of a forward pass and of forward and backward together, and the peak of memory."""
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = dtype == "tf32"
+def rows(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Case by case and dtype by dtype: first the errors of each function, then its times."""
+    clock = Clock(arguments.device, arguments.repeats)
     torch.backends.cudnn.benchmark = True
-    torch.manual_seed(0)
-    options: dict[str, Any] = {"device": "cuda", "dtype": DTYPES[dtype]}
-    x = torch.randn(batch, CHANNELS, SIZE, SIZE, **options, requires_grad=True)
-    offset = torch.randn(batch, 18, SIZE, SIZE, **options, requires_grad=True)
-    mask = torch.rand(batch, 9, SIZE, SIZE, **options, requires_grad=True)
-    weight = torch.randn(CHANNELS, CHANNELS, 3, 3, **options, requires_grad=True)
-    upstream = torch.randn(batch, CHANNELS, SIZE, SIZE, **options)
-    leaves = [x, offset, mask, weight]
+    for name in arguments.cases:
+        for dtype in arguments.dtypes:
+            allowed = dtype == "tf32"
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
+            operands = Operands(CASES[name].but(dtype=DTYPES[dtype]), arguments.device)
+            exact = results(reference, operands.double()) if arguments.check else None
+            at = {"case": name, "dtype": dtype}
+            work = forward_gemm(operands)
+            yield {**at, "function": "gemm", "forward_ms": clock.milliseconds(work)}
+            for label, function in functions().items():
+                for size in arguments.column_bytes if label == "dcnbuild" else [None]:
+                    row: dict[str, Any] = {**at, "function": label}
+                    if size:
+                        os.environ["DCNBUILD_COLUMN_BYTES"] = row["column_bytes"] = size
+                    else:
+                        os.environ.pop("DCNBUILD_COLUMN_BYTES", None)
+                    try:
+                        with deterministic(label == ORDERED):
+                            if exact is not None and label != "conv2d":
+                                row["error"] = errors(results(function, operands), exact)
+                            row |= figures(function, operands, clock)
+                    except (RuntimeError, NotImplementedError) as error:
+                        row["failed"] = str(error).splitlines()[0]
+                    yield row
 
-    def forward() -> Tensor:
-        with torch.no_grad():
-            return function(*leaves)
 
-    def both() -> tuple[Tensor, ...]:
-        return torch.autograd.grad(function(*leaves), leaves, upstream, allow_unused=True)
-
-    return {
-        "forward_ms": milliseconds(forward),
-        "both_ms": milliseconds(both),
-        "forward_mib": peak_bytes(forward) / 2**20,
-        "both_mib": peak_bytes(both) / 2**20,
-    }
+def forward_gemm(operands: Operands) -> Work:
+    """The one matrix product that the convolution cannot do without, on columns that are there already."""
+    taps = operands.weight[0].numel()
+    columns = operands.input.detach().new_ones(operands.case.positions, taps)
+    weight = operands.weight.detach().reshape(-1, taps).t()
+    return lambda: columns @ weight
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Times deform_conv2d on a GPU.")
-    parser.add_argument("--json", type=Path, help="write the figures there too")
-    parser.add_argument("--batch", type=int, nargs="+", default=[1, 8, 64])
-    parser.add_argument("--column-bytes", nargs="+", help="sizes of a chunk's columns to try")
-    arguments = parser.parse_args(argv)
-    if not torch.cuda.is_available():
-        print(
-            f"no GPU: torch {torch.__version__} finds none, so nothing was measured",
-            file=sys.stderr,
-        )
-        return NO_GPU
-    found = operators()
-    if arguments.column_bytes:
-        for size in arguments.column_bytes:
-            found[f"dcnbuild, chunks of {size}"] = found["dcnbuild"]
-    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}\n")
-    print(
-        "| batch | dtype | operator | forward ms | forward+backward ms | forward MiB | both MiB |"
+    parser.add_argument("--json", type=Path, help="append the lines to this file too")
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=["layer"])
+    parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=list(DTYPES))
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument("--no-check", dest="check", action="store_false", help="only time")
+    parser.add_argument(
+        "--column-bytes", nargs="+", default=[None], help="sizes of a chunk's columns to try"
     )
-    print("|---|---|---|---|---|---|---|")
-    rows = []
-    for batch in arguments.batch:
-        for dtype in DTYPES:
-            for name, function in found.items():
-                chunk = name.partition(", chunks of ")[2]
-                if chunk:
-                    os.environ["DCNBUILD_COLUMN_BYTES"] = chunk
-                else:
-                    os.environ.pop("DCNBUILD_COLUMN_BYTES", None)
-                try:
-                    figures = measure(function, batch, dtype)
-                except (RuntimeError, NotImplementedError) as error:
-                    print(f"| {batch} | {dtype} | {name} | {str(error).splitlines()[0]} | | | |")
-                    continue
-                cells = " | ".join(f"{value:.2f}" for value in figures.values())
-                print(f"| {batch} | {dtype} | {name} | {cells} |", flush=True)
-                rows.append({"batch": batch, "dtype": dtype, "operator": name, **figures})
-    if arguments.json:
-        report = {"gpu": torch.cuda.get_device_name(), "torch": torch.__version__, "rows": rows}
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
-    return 0
+    arguments = parser.parse_args(argv)
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        print(f"no GPU: torch {torch.__version__} finds none", file=sys.stderr)
+        return NO_GPU
+    failed = False
+    for row in rows(arguments):
+        failed |= "failed" in row and row["function"].startswith("dcnbuild")
+        line = json.dumps(row)
+        print(line, flush=True)
+        if arguments.json:
+            with arguments.json.open("a") as file:
+                file.write(line + "\n")
+    return int(failed)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())

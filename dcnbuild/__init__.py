@@ -42,7 +42,9 @@ __all__ = [
     "reference",
 ]
 
-#: public name → the module that has it; the module itself where the names are the same.
+#: Names that are modules.
+_MODULES = ("native", "reference")
+#: name → the module that has it, or that it is.
 _HOMES = {
     "ArgumentError": "dcnbuild.errors",
     "ArgumentTypeError": "dcnbuild.errors",
@@ -57,6 +59,7 @@ _HOMES = {
     "deform_psroi_pool": "dcnbuild.ops.deform_psroi_pool",
     "deform_roi_pool": "dcnbuild.ops.deform_roi_pool",
     "explain": "dcnbuild.doctor.logs.reader",
+    "native": "dcnbuild.builder.native",
     "reference": "dcnbuild.reference",
 }
 
@@ -67,7 +70,7 @@ if not TYPE_CHECKING:  # or a type checker would take every name for one of ours
         if name not in _HOMES:
             raise AttributeError(f"module 'dcnbuild' has no attribute {name!r}")
         module = importlib.import_module(_HOMES[name])
-        value = module if name == "reference" else getattr(module, name)
+        value = module if name in _MODULES else getattr(module, name)
         globals()[name] = value
         return value
 

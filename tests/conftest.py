@@ -6,6 +6,7 @@ dcnbuild is imported from the checkout instead of the installed package, or if a
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,9 +21,11 @@ settings.register_profile("same", derandomize=True)
 settings.load_profile("same")
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-sys.path.append(
-    str(CHECKOUT)
-)  # tools/; last, so that an installed dcnbuild is found before the checkout's
+# The checkout comes last: tools/ is found there, and dcnbuild only where none is installed, wherever pytest was started.
+sys.path[:] = [*(path for path in sys.path if Path(path).resolve() != CHECKOUT), str(CHECKOUT)]
+# On a GPU float32 means float32: cuDNN rounds to TF32 unless it is told not to. torch is not imported for that here.
+os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
+# tools/; last, so that an installed dcnbuild is found before the checkout's
 ROUTES = ("prebuilt", "jit")
 
 

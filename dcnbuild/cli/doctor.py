@@ -129,7 +129,7 @@ def _read_log(log: bytes, facts: Facts) -> list[Finding]:
 
 
 def _explain(id: str, as_json: bool) -> int:
-    from tools.docs.findings import explain  # all rules and examples
+    from dcnbuild.doctor.explain import explain  # all rules and examples
 
     explanation = explain(id)
     if as_json:

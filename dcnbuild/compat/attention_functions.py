@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from dcnbuild.compat.attention import attend
-from dcnbuild.ops.attn_arguments import sides
+from dcnbuild.ops.deform_attn_arguments import sides
 
 #: role of an argument → what it is called.
 _ROLES = {

@@ -6,10 +6,9 @@ import torch
 from torch import Tensor
 
 import dcnbuild.ops.operators  # noqa: F401  registers them
-from dcnbuild import reference_pooling
 from dcnbuild.compat.shared import check_output_dim
 from dcnbuild.compat.surplus import back_to_all, back_to_full, first_of_all, first_of_both
-from dcnbuild.ops import deform_psroi_pool
+from dcnbuild.ops.reference.deform_pool import counts, psroi_pooling
 
 __all__ = [
     "dcn_v2_backward",
@@ -98,14 +97,14 @@ def dcn_v2_psroi_pooling_forward(
 ) -> tuple[Tensor, Tensor]:
     """Deformable PS-RoI pooling: the output and how many samples of each of its elements lie in the image.
 
-    The counts are computed by `dcnbuild.reference_pooling`; the backward call does without them.
+    The counts are computed by the reference; the backward call does without them.
     """
     check_output_dim(input, output_dim, group_size)
     attributes = (spatial_scale, group_size, pooled_size, part_size, sample_per_part, trans_std)
     moved = None if no_trans else first_of_all("trans", trans, bbox, (part_size, part_size))
     output: Tensor = torch.ops.dcnbuild.deform_psroi_pool(input, bbox, moved, *attributes)
-    p = deform_psroi_pool.pooling(*attributes)
-    return output, reference_pooling.counts(input, bbox, moved, p)
+    p = psroi_pooling(*attributes)
+    return output, counts(input, bbox, moved, p)
 
 
 @torch.no_grad()

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dcnbuild.ops.arguments import Attributes, output_size, pair
+from dcnbuild.ops.arguments import pair
+from dcnbuild.ops.reference.deform_conv2d import Attributes, output_size
 from dcnbuild.ops.torch_versions import is_compiling
 
 Size = int | Sequence[int]

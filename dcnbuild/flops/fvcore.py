@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fvcore.nn import flop_count
 
-from dcnbuild.flops import of_traced
+from dcnbuild.flops import traced_operators
 
-flop_count._DEFAULT_SUPPORTED_OPS.setdefault("dcnbuild::deform_conv2d", of_traced)
+for name, count in traced_operators():
+    flop_count._DEFAULT_SUPPORTED_OPS.setdefault(name, count)

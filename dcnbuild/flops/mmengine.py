@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mmengine.analysis import complexity_analysis
 
-from dcnbuild.flops import of_traced
+from dcnbuild.flops import traced_operators
 
-complexity_analysis._DEFAULT_SUPPORTED_FLOP_OPS.setdefault("dcnbuild::deform_conv2d", of_traced)
+for name, count in traced_operators():
+    complexity_analysis._DEFAULT_SUPPORTED_FLOP_OPS.setdefault(name, count)

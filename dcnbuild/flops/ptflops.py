@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from ptflops import pytorch_ops
 from torch import Tensor
 
-from dcnbuild.flops import of_module
-from dcnbuild.flops.torch import product
+from dcnbuild.flops import COUNTED, of_call, of_module
 from dcnbuild.nn import DCN, DeformConv2d
+from dcnbuild.ops.operator import Flops
 
 try:
     from ptflops import aten_ops
@@ -26,11 +25,11 @@ def count(module: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 for layer in (DeformConv2d, DCN):
     pytorch_ops.MODULES_MAPPING.setdefault(layer, count)
 
+if aten_ops is not None:  # for backend="aten", which goes by operators
+    for operator, flops in COUNTED:
 
-def count_operator(inputs: list[Any], outputs: list[Any]) -> int:
-    """For backend="aten", which goes by operators."""
-    return product(inputs[3].shape, outputs[0].shape) // 2
+        def count_operator(inputs: list[Any], outputs: list[Any], flops: Flops = flops) -> int:
+            shapes = [getattr(argument, "shape", None) for argument in inputs]
+            return of_call(flops, shapes, outputs[0].shape)
 
-
-if aten_ops is not None:
-    aten_ops.ATEN_OPS_MAPPING.setdefault(torch.ops.dcnbuild.deform_conv2d, count_operator)
+        aten_ops.ATEN_OPS_MAPPING.setdefault(operator.call.operator, count_operator)

@@ -12,7 +12,7 @@ from torch.overrides import has_torch_function_variadic
 
 from dcnbuild.errors import ArgumentError, ArgumentTypeError
 from dcnbuild.ops.arguments import HALF, integer
-from dcnbuild.ops.attn_arguments import NAME, sides
+from dcnbuild.ops.deform_attn_arguments import NAME, sides
 from dcnbuild.ops.deform_attn import deform_attn
 
 

@@ -1,27 +1,21 @@
-"""Multi-scale deformable attention: `deform_attn`, its gradients, its fake kernels and its behaviour under autocast."""
+"""Multi-scale deformable attention."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
-from torch.overrides import handle_torch_function, has_torch_function_variadic
 
-from dcnbuild.ops import attn_vmap, onnx, registration
-from dcnbuild.ops.attn_arguments import NAME, parse
-from dcnbuild.ops.autocast import autocast, autocast_enabled
+from dcnbuild.ops import deform_attn_vmap, onnx
+from dcnbuild.ops.deform_attn_arguments import NAME, parse
+from dcnbuild.ops.operator import Flops, Operator
+from dcnbuild.ops.public import public
 from dcnbuild.ops.reference import deform_attn as reference
-from dcnbuild.ops.transforms import (
-    below_autograd,
-    pull_back,
-    push_forward,
-    refuse_transforms,
-    tracing_operators,
-)
 
 
+@public(positions=("sampling_locations", "attention_weights"))
 def deform_attn(
     value: Tensor,
     spatial_shapes: Tensor | Sequence[Sequence[int]],
@@ -53,147 +47,15 @@ def deform_attn(
         dcnbuild.ArgumentError: an argument does not fit; the message names it, what was given and what was expected.
         dcnbuild.FindingError: there are no compiled kernels for a CUDA value and none can be built.
     """
-    if has_torch_function_variadic(value, spatial_shapes, sampling_locations, attention_weights):
-        # Symbolic tracing by torch.fx, modes, and subclasses that see torch's functions.
-        given = (value, spatial_shapes, sampling_locations, attention_weights)
-        return handle_torch_function(deform_attn, given, *given)
-    if autocast_enabled(value):
-        (value,), (sampling_locations, attention_weights) = autocast(
-            (value,), (sampling_locations, attention_weights)
-        )
     flat = parse(value, spatial_shapes, sampling_locations, attention_weights)
-    # Tracers see the operator; torch.func needs the autograd.Function itself (docs/architecture.md, "Two routes").
-    call = operator if tracing_operators() else DeformAttnFunction.apply
-    output: Tensor = call(value, flat, sampling_locations, attention_weights)
-    return output
+    return OPERATOR(value, flat, sampling_locations, attention_weights)
 
 
-class DeformAttnFunction(torch.autograd.Function):
-    """The derivatives of `torch.ops.dcnbuild.deform_attn`: reverse, forward, and both of either."""
-
-    @staticmethod
-    def forward(
-        value: Tensor,
-        spatial_shapes: Sequence[int],
-        sampling_locations: Tensor,
-        attention_weights: Tensor,
-    ) -> Tensor:
-        output: Tensor = below_autograd(
-            operator, value, spatial_shapes, sampling_locations, attention_weights
-        )
-        return output
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        value, ctx.spatial_shapes, locations, weights = inputs
-        ctx.save_for_backward(value, locations, weights)
-        ctx.save_for_forward(value, locations, weights)
-
-    @staticmethod
-    def backward(ctx: Any, grad_output: Tensor) -> tuple[Any, ...]:
-        value, locations, weights = ctx.saved_tensors
-        needed = [ctx.needs_input_grad[0], *ctx.needs_input_grad[2:]]
-        grads = DeformAttnBackwardFunction.apply(
-            grad_output,
-            value,
-            ctx.spatial_shapes,
-            locations,
-            weights,
-            needed,
-            torch.are_deterministic_algorithms_enabled(),
-        )
-        for_value, *others = (grad if wanted else None for grad, wanted in zip(grads, needed))
-        return (for_value, None, *others)
-
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> Tensor:
-        # The operator is linear in value and weights: their tangents go through it once more each.
-        value, locations, weights = ctx.saved_tensors
-        t_value, _, t_locations, t_weights = tangents
-        shapes, apply = ctx.spatial_shapes, DeformAttnFunction.apply
-        parts = []
-        if t_value is not None:
-            parts.append(apply(t_value, shapes, locations, weights))
-        if t_weights is not None:
-            parts.append(apply(value, shapes, locations, t_weights))
-        if t_locations is not None:
-            parts.append(
-                push_forward(
-                    lambda at: reference.forward(value, shapes, at, weights),
-                    [locations],
-                    [t_locations],
-                )
-            )
-        return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0].clone()
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[Any, ...], *args: Any) -> tuple[Tensor, int]:
-        return attn_vmap.forward(DeformAttnFunction.apply, info.batch_size, in_dims, args)
-
-
-class DeformAttnBackwardFunction(torch.autograd.Function):
-    """`torch.ops.dcnbuild.deform_attn_backward` and its derivatives, which go through the reference."""
-
-    @staticmethod
-    def forward(*args: Any) -> tuple[Tensor, ...]:
-        grads: tuple[Tensor, ...] = below_autograd(backward_operator, *args)
-        return grads
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        grad_output, value, ctx.spatial_shapes, locations, weights, ctx.output_mask, _ = inputs
-        ctx.save_for_backward(grad_output, value, locations, weights)
-        ctx.save_for_forward(grad_output, value, locations, weights)
-        ctx.set_materialize_grads(False)
-
-    @staticmethod
-    def _composition(ctx: Any) -> Any:
-        """The same gradients in plain torch, as a function of the saved tensors."""
-
-        def gradients(
-            grad_output: Tensor, value: Tensor, locations: Tensor, weights: Tensor
-        ) -> tuple[Tensor, ...]:
-            grads = reference.backward(grad_output, value, ctx.spatial_shapes, locations, weights)
-            return tuple(
-                grad if wanted else value.new_zeros(0)
-                for grad, wanted in zip(grads, ctx.output_mask)
-            )
-
-        return gradients
-
-    @staticmethod
-    def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Any, ...]:
-        gradients = DeformAttnBackwardFunction._composition(ctx)
-        for_grad, for_value, *others = pull_back(gradients, ctx.saved_tensors, cotangents)
-        return (for_grad, for_value, None, *others, None, None)
-
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> tuple[Tensor, ...]:
-        gradients = DeformAttnBackwardFunction._composition(ctx)
-        given = [tangents[0], tangents[1], tangents[3], tangents[4]]
-        return tuple(push_forward(gradients, ctx.saved_tensors, given))
-
-    @staticmethod
-    def vmap(
-        info: Any, in_dims: tuple[Any, ...], *args: Any
-    ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
-        return attn_vmap.backward(DeformAttnBackwardFunction.apply, info.batch_size, in_dims, args)
-
-
-def _reference_backward(*args: Any) -> tuple[Tensor, ...]:
-    *arguments, output_mask, _ = args
-    grads = reference.backward(*arguments)
-    return tuple(
-        grad.contiguous() if wanted else grad.new_empty(0)
-        for grad, wanted in zip(grads, output_mask)
-    )
-
-
-def _fake_forward(
+def _fake(
     value: Tensor,
-    spatial_shapes: Sequence[int],
     sampling_locations: Tensor,
     attention_weights: Tensor,
+    spatial_shapes: Sequence[int],
 ) -> Tensor:
     batch, _, heads, width = value.shape
     return value.new_empty(batch, sampling_locations.shape[1], heads * width)
@@ -202,30 +64,37 @@ def _fake_forward(
 def _fake_backward(
     grad_output: Tensor,
     value: Tensor,
-    spatial_shapes: Sequence[int],
     sampling_locations: Tensor,
     attention_weights: Tensor,
-    output_mask: Sequence[bool],
-    deterministic: bool,
+    spatial_shapes: Sequence[int],
 ) -> tuple[Tensor, ...]:
-    return tuple(
-        tensor.new_empty(tensor.shape) if wanted else value.new_empty(0)
-        for tensor, wanted in zip((value, sampling_locations, attention_weights), output_mask)
-    )
+    tensors = (value, sampling_locations, attention_weights)
+    return tuple(tensor.new_empty(tensor.shape) for tensor in tensors)
 
 
-registration.load_or_define()
-operator = registration.register(
-    NAME,
-    reference=reference.forward,
-    fake=_fake_forward,
-    autograd=refuse_transforms(DeformAttnFunction.apply),
+def _flops(
+    value: Sequence[int], shapes: Any, locations: Any, weights: Sequence[int], *_: Any, **__: Any
+) -> int:
+    """2 · N · Q · M · L · P · D, for value [N, S, M, D] and weights [N, Q, M, L, P]: each sample times its weight."""
+    return 2 * math.prod(weights) * value[3]
+
+
+def _flops_backward(grad_output: Any, *args: Any, **_: Any) -> int:
+    """One product for the value's gradient, and one that those of locations and weights share."""
+    for_value, for_locations, for_weights = args[4]
+    return (int(for_value) + int(for_locations or for_weights)) * _flops(*args[:4])
+
+
+OPERATOR = Operator(
+    name=NAME,
+    attributes=list,
+    reference=reference,
+    fake=_fake,
+    fake_backward=_fake_backward,
+    linear=("value", "attention_weights"),
+    vmap=deform_attn_vmap.forward,
+    vmap_backward=deform_attn_vmap.backward,
     onnx=onnx.deform_attn,
-)
-backward_operator = registration.register(
-    f"{NAME}_backward",
-    reference=_reference_backward,
-    fake=_fake_backward,
-    autograd=refuse_transforms(DeformAttnBackwardFunction.apply),
-    onnx=onnx.refusal(f"{NAME}_backward", "ONNX has no gradients of GridSample."),
+    not_in_onnx="ONNX has no gradients of GridSample.",
+    flops=Flops(_flops, _flops_backward),
 )

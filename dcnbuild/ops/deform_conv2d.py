@@ -1,4 +1,4 @@
-"""Deformable convolution v1 and v2: `deform_conv2d`, its gradients, its fake kernels and its behaviour under autocast."""
+"""Deformable convolution v1 and v2."""
 
 from __future__ import annotations
 
@@ -7,23 +7,18 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import handle_torch_function, has_torch_function_variadic
 
-from dcnbuild import reference
-from dcnbuild.ops import onnx, registration, vmap
-from dcnbuild.ops.arguments import Attributes, output_size, parse
-from dcnbuild.ops.autocast import autocast_arguments, autocast_enabled
-from dcnbuild.ops.scripting import declare, scripted
-from dcnbuild.ops.transforms import (
-    below_autograd,
-    pull_back,
-    push_forward,
-    refuse_transforms,
-    tracing_operators,
-)
+from dcnbuild.ops import deform_conv2d_vmap, onnx
+from dcnbuild.ops.deform_conv2d_arguments import parse
+from dcnbuild.ops.operator import Flops, Operator
+from dcnbuild.ops.public import public
+from dcnbuild.ops.reference import deform_conv2d as reference
+from dcnbuild.ops.reference.deform_conv2d import Attributes, output_size
+from dcnbuild.ops.reference.images import memory_format_of
+from dcnbuild.ops.scripting import scripted
 
 
-@declare
+@public(positions=("offset", "mask"))
 def deform_conv2d(
     input: Tensor,
     offset: Tensor,
@@ -58,207 +53,29 @@ def deform_conv2d(
         dcnbuild.ArgumentError: an argument does not fit; the message names it, what was given and what was expected.
         dcnbuild.FindingError: there are no compiled kernels for a CUDA input and none can be built.
     """
-    if not torch.jit.is_scripting():
-        if has_torch_function_variadic(input, offset, weight, bias, mask):
-            # Symbolic tracing by torch.fx, modes, and subclasses that see torch's functions.
-            return handle_torch_function(
-                deform_conv2d, (input, offset, weight, bias, mask), input, offset, weight, bias,
-                stride=stride, padding=padding, dilation=dilation, mask=mask,
-            )  # fmt: skip
-        if autocast_enabled(input):
-            input, offset, mask, weight, bias = autocast_arguments(
-                input, offset, mask, weight, bias
-            )
-        attributes = parse(input, offset, weight, bias, stride, padding, dilation, mask)
-        # Tracers see the operator; torch.func needs the autograd.Function itself (docs/architecture.md, "Two routes").
-        call = operator if tracing_operators() else DeformConv2dFunction.apply
-        if bias is None or bias.dtype == input.dtype:
-            return call(input, offset, mask, weight, bias, *attributes)
-        return call(input, offset, mask, weight, None, *attributes) + bias[:, None, None]
-    return scripted(input, offset, weight, bias, stride, padding, dilation, mask)  # type: ignore[arg-type]
+    attributes = parse(input, offset, weight, bias, stride, padding, dilation, mask)
+    if bias is None or bias.dtype == input.dtype:
+        return OPERATOR(input, offset, mask, weight, bias, *attributes)
+    return OPERATOR(input, offset, mask, weight, None, *attributes) + bias[:, None, None]
 
 
-class DeformConv2dFunction(torch.autograd.Function):
-    """The derivatives of `torch.ops.dcnbuild.deform_conv2d`: reverse, forward, and both of either."""
-
-    @staticmethod
-    def forward(
-        input: Tensor,
-        offset: Tensor,
-        mask: Tensor | None,
-        weight: Tensor,
-        bias: Tensor | None,
-        *attributes: Any,
-    ) -> Tensor:
-        output: Tensor = below_autograd(operator, input, offset, mask, weight, bias, *attributes)
-        return output
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        input, offset, mask, weight, _, *attributes = inputs
-        ctx.save_for_backward(input, offset, mask, weight)
-        ctx.save_for_forward(input, offset, mask, weight)
-        ctx.attributes = Attributes(*attributes)
-
-    @staticmethod
-    def backward(ctx: Any, grad_output: Tensor) -> tuple[Any, ...]:
-        input, offset, mask, weight = ctx.saved_tensors
-        grads = DeformConv2dBackwardFunction.apply(
-            grad_output,
-            input,
-            offset,
-            mask,
-            weight,
-            *ctx.attributes,
-            list(ctx.needs_input_grad[:5]),
-            torch.are_deterministic_algorithms_enabled(),
-        )
-        wanted = (grad if needed else None for grad, needed in zip(grads, ctx.needs_input_grad))
-        return (*wanted, *(None for _ in ctx.attributes))
-
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> Tensor:
-        # The operator is linear in input, mask, weight and bias: their tangents go through it once more each.
-        input, offset, mask, weight = ctx.saved_tensors
-        t_input, t_offset, t_mask, t_weight, t_bias = tangents[:5]
-        a = ctx.attributes
-
-        def through(x: Tensor, m: Tensor | None, w: Tensor) -> Tensor:
-            result: Tensor = DeformConv2dFunction.apply(x, offset, m, w, None, *a)
-            return result
-
-        parts = []
-        if t_input is not None:
-            parts.append(through(t_input, mask, weight))
-        if t_mask is not None:
-            parts.append(through(input, t_mask, weight))
-        if t_weight is not None:
-            parts.append(through(input, mask, t_weight))
-        if t_offset is not None:
-            parts.append(reference.offset_tangent(input, offset, mask, weight, t_offset, a))
-        if t_bias is not None:
-            size = output_size(
-                input.shape[2], input.shape[3], (weight.shape[2], weight.shape[3]), a
-            )
-            parts.append(t_bias[:, None, None].expand(input.shape[0], -1, *size))
-        return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0].clone()
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Tensor, int]:
-        return vmap.forward(DeformConv2dFunction.apply, info.batch_size, in_dims, args)
+deform_conv2d.__prepare_scriptable__ = lambda: scripted  # type: ignore[attr-defined]
 
 
-class DeformConv2dBackwardFunction(torch.autograd.Function):
-    """`torch.ops.dcnbuild.deform_conv2d_backward` and its derivatives, which go through `dcnbuild.reference`."""
-
-    @staticmethod
-    def forward(
-        grad_output: Tensor,
-        input: Tensor,
-        offset: Tensor,
-        mask: Tensor | None,
-        weight: Tensor,
-        *rest: Any,
-    ) -> tuple[Tensor, ...]:
-        grads: tuple[Tensor, ...] = below_autograd(
-            backward_operator, grad_output, input, offset, mask, weight, *rest
-        )
-        return grads
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        tensors, attributes = inputs[:5], inputs[5:10]
-        ctx.save_for_backward(*tensors)
-        ctx.save_for_forward(*tensors)
-        ctx.attributes, ctx.output_mask = Attributes(*attributes), inputs[10]
-        ctx.has_mask = tensors[3] is not None
-        ctx.set_materialize_grads(False)
-
-    @staticmethod
-    def _composition(ctx: Any) -> tuple[Any, list[int], list[Tensor]]:
-        """The same gradients in plain torch, as a function of those saved tensors that are there."""
-        saved = ctx.saved_tensors
-        present = [index for index, tensor in enumerate(saved) if tensor is not None]
-
-        def gradients(*tensors: Tensor) -> tuple[Tensor, ...]:
-            given: dict[int, Any] = dict(zip(present, tensors))
-            grads = reference.backward(
-                given[0], given[1], given[2], given.get(3), given[4], ctx.attributes
-            )
-            return tuple(
-                grad if wanted and grad is not None else tensors[0].new_zeros(0)
-                for grad, wanted in zip(grads, ctx.output_mask)
-            )
-
-        return gradients, present, [saved[index] for index in present]
-
-    @staticmethod
-    def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Any, ...]:
-        gradients, present, tensors = DeformConv2dBackwardFunction._composition(ctx)
-        grads = pull_back(gradients, tensors, cotangents)
-        result: list[Any] = [None] * 12
-        for index, grad in zip(present, grads):
-            result[index] = grad
-        return tuple(result)
-
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> tuple[Tensor, ...]:
-        gradients, present, tensors = DeformConv2dBackwardFunction._composition(ctx)
-        return tuple(push_forward(gradients, tensors, [tangents[index] for index in present]))
-
-    @staticmethod
-    def vmap(
-        info: Any, in_dims: tuple[Any, ...], *args: Any
-    ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
-        return vmap.backward(DeformConv2dBackwardFunction.apply, info.batch_size, in_dims, args)
-
-
-def _reference_forward(
+def _fake(
     input: Tensor,
     offset: Tensor,
     mask: Tensor | None,
     weight: Tensor,
     bias: Tensor | None,
-    *attributes: Any,
+    a: Attributes,
 ) -> Tensor:
-    output = reference.forward(input, offset, mask, weight, bias, Attributes(*attributes))
-    return output.contiguous(memory_format=reference.memory_format_of(input))
-
-
-def _reference_backward(
-    grad_output: Tensor,
-    input: Tensor,
-    offset: Tensor,
-    mask: Tensor | None,
-    weight: Tensor,
-    *rest: Any,
-) -> tuple[Tensor, ...]:
-    *attributes, output_mask, _ = rest
-    tensors = (grad_output, input, offset, mask, weight)
-    grads = reference.backward(*tensors, Attributes(*attributes))
-    empties = _fake_backward(*tensors, *rest)
-    return tuple(
-        empty.copy_(grad) if wanted and grad is not None else empty
-        for grad, empty, wanted in zip(grads, empties, output_mask)
-    )
-
-
-def _fake_forward(
-    input: Tensor,
-    offset: Tensor,
-    mask: Tensor | None,
-    weight: Tensor,
-    bias: Tensor | None,
-    *attributes: Any,
-) -> Tensor:
-    size = output_size(
-        input.shape[2], input.shape[3], (weight.shape[2], weight.shape[3]), Attributes(*attributes)
-    )
+    size = output_size(input.shape[2], input.shape[3], (weight.shape[2], weight.shape[3]), a)
     return torch.empty(
         (input.shape[0], weight.shape[0], *size),
         dtype=input.dtype,
         device=input.device,
-        memory_format=reference.memory_format_of(input),
+        memory_format=memory_format_of(input),
     )
 
 
@@ -268,33 +85,49 @@ def _fake_backward(
     offset: Tensor,
     mask: Tensor | None,
     weight: Tensor,
-    *rest: Any,
-) -> tuple[Tensor, ...]:
-    output_mask = rest[5]
-    shapes = (input, offset, mask, weight)
-    grads = [
-        torch.empty_like(tensor, memory_format=reference.memory_format_of(tensor))
-        if wanted and tensor is not None
-        else input.new_empty(0)
-        for tensor, wanted in zip(shapes, output_mask)
-    ]
-    if output_mask[3]:
-        grads[3] = torch.empty_like(weight, memory_format=torch.contiguous_format)
-    return (*grads, input.new_empty(weight.shape[0] if output_mask[4] else 0))
+    a: Attributes,
+) -> tuple[Tensor | None, ...]:
+    like_input, like_offset, like_mask = (
+        None if t is None else torch.empty_like(t, memory_format=memory_format_of(t))
+        for t in (input, offset, mask)
+    )
+    like_weight = torch.empty_like(weight, memory_format=torch.contiguous_format)
+    return like_input, like_offset, like_mask, like_weight, weight.new_empty(weight.shape[0])
 
 
-registration.load_or_define()
-operator = registration.register(
-    "deform_conv2d",
-    reference=_reference_forward,
-    fake=_fake_forward,
-    autograd=refuse_transforms(DeformConv2dFunction.apply),
+def product(weight: Sequence[int], output: Sequence[int]) -> int:
+    """2 · N · O · H' · W' · (C / groups) · kh · kw, for weight [O, C / groups, kh, kw] and output [N, O, H', W']."""
+    batch, out_channels, height, width = output
+    _, channels, rows, columns = weight
+    return 2 * batch * out_channels * height * width * channels * rows * columns
+
+
+def _flops(
+    input: Any, offset: Any, mask: Any, weight: Any, *_: Any, out_shape: Any, **__: Any
+) -> int:
+    return product(weight, out_shape)
+
+
+def _flops_backward(
+    grad_output: Any, input: Any, offset: Any, mask: Any, weight: Any, *rest: Any, **_: Any
+) -> int:
+    """One product for the columns' gradient, which those of input, offset and mask share, and one for the weight's."""
+    for_input, for_offset, for_mask, for_weight, _bias = rest[5]
+    products = int(for_input or for_offset or for_mask) + int(for_weight)
+    return products * product(weight, grad_output)
+
+
+OPERATOR = Operator(
+    name="deform_conv2d",
+    attributes=Attributes,
+    reference=reference,
+    fake=_fake,
+    fake_backward=_fake_backward,
+    linear=("input", "mask", "weight"),
+    tangents={"offset": reference.offset_tangent, "bias": reference.bias_tangent},
+    vmap=deform_conv2d_vmap.forward,
+    vmap_backward=deform_conv2d_vmap.backward,
     onnx=onnx.deform_conv2d,
-)
-backward_operator = registration.register(
-    "deform_conv2d_backward",
-    reference=_reference_backward,
-    fake=_fake_backward,
-    autograd=refuse_transforms(DeformConv2dBackwardFunction.apply),
-    onnx=onnx.refusal("deform_conv2d_backward", "ONNX has no gradients of DeformConv."),
+    not_in_onnx="ONNX has no gradients of DeformConv.",
+    flops=Flops(_flops, _flops_backward),
 )

@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.overrides import handle_torch_function, has_torch_function_variadic
 
-from dcnbuild.ops.autocast import autocast_enabled
-from dcnbuild.ops.pool_arguments import (
-    autocast_arguments,
+from dcnbuild.ops import deform_pool
+from dcnbuild.ops.deform_pool_arguments import (
     check_integer,
     check_number,
     check_tensors,
 )
-from dcnbuild.ops.pool_derivatives import register_pooling
-from dcnbuild.reference_pooling import Pooling
+from dcnbuild.ops.public import public
+from dcnbuild.ops.reference.deform_pool import psroi_pooling
 
 NAME = "deform_psroi_pool"
 
 
-def pooling(
-    spatial_scale: float,
-    group_size: int,
-    pooled_size: int,
-    part_size: int,
-    sample_per_part: int,
-    trans_std: float,
-) -> Pooling:
-    """The attributes of the operator's schema as a `Pooling`."""
-    size, parts = (pooled_size, pooled_size), (part_size, part_size)
-    return Pooling(True, size, parts, group_size, sample_per_part, spatial_scale, trans_std)
-
-
+@public(positions=("rois", "trans"))
 def deform_psroi_pool(
     input: Tensor,
     rois: Tensor,
@@ -75,23 +61,6 @@ def deform_psroi_pool(
         dcnbuild.ArgumentError: an argument does not fit; the message names it, what was given and what was expected.
         dcnbuild.FindingError: there are no compiled kernels for a CUDA input and none can be built.
     """
-    if has_torch_function_variadic(input, rois, trans):
-        # Symbolic tracing by torch.fx, modes, and subclasses that see torch's functions.
-        return handle_torch_function(
-            deform_psroi_pool,
-            (input, rois, trans),
-            input,
-            rois,
-            trans,
-            spatial_scale=spatial_scale,
-            pooled_size=pooled_size,
-            group_size=group_size,
-            part_size=part_size,
-            sample_per_part=sample_per_part,
-            trans_std=trans_std,
-        )
-    if autocast_enabled(input):
-        input, rois, trans = autocast_arguments(input, rois, trans)
     attributes = (
         check_number(NAME, "spatial_scale", spatial_scale, positive=True),
         check_integer(NAME, "group_size", group_size, 1),
@@ -100,8 +69,8 @@ def deform_psroi_pool(
         check_integer(NAME, "sample_per_part", sample_per_part, 1),
         check_number(NAME, "trans_std", trans_std, positive=False),
     )
-    check_tensors(NAME, input, rois, "trans", trans, pooling(*attributes))
-    return _call(input, rois, trans, *attributes)
+    check_tensors(NAME, input, rois, "trans", trans, psroi_pooling(*attributes))
+    return OPERATOR(input, rois, trans, *attributes)
 
 
-_call = register_pooling(NAME, pooling)
+OPERATOR = deform_pool.describe(NAME, psroi_pooling)

@@ -5,31 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torch import Tensor
-from torch.overrides import handle_torch_function, has_torch_function_variadic
 
+from dcnbuild.ops import deform_pool
 from dcnbuild.ops.arguments import integer, pair
-from dcnbuild.ops.autocast import autocast_enabled
-from dcnbuild.ops.pool_arguments import (
+from dcnbuild.ops.deform_pool_arguments import (
     LIMIT,
-    autocast_arguments,
     check_integer,
     check_number,
     check_tensors,
 )
-from dcnbuild.ops.pool_derivatives import register_pooling
-from dcnbuild.reference_pooling import Pooling
+from dcnbuild.ops.public import public
+from dcnbuild.ops.reference.deform_pool import roi_pooling
 
 NAME = "deform_roi_pool"
 
 
-def pooling(
-    output_size: Sequence[int], spatial_scale: float, sampling_ratio: int, gamma: float
-) -> Pooling:
-    """The attributes of the operator's schema as a `Pooling`."""
-    size = (output_size[0], output_size[1])
-    return Pooling(False, size, size, 1, max(sampling_ratio, 0), spatial_scale, gamma)
-
-
+@public(positions=("rois", "offset"))
 def deform_roi_pool(
     input: Tensor,
     rois: Tensor,
@@ -69,21 +60,6 @@ def deform_roi_pool(
         dcnbuild.ArgumentError: an argument does not fit; the message names it, what was given and what was expected.
         dcnbuild.FindingError: there are no compiled kernels for a CUDA input and none can be built.
     """
-    if has_torch_function_variadic(input, rois, offset):
-        # Symbolic tracing by torch.fx, modes, and subclasses that see torch's functions.
-        return handle_torch_function(
-            deform_roi_pool,
-            (input, rois, offset),
-            input,
-            rois,
-            offset,
-            output_size=output_size,
-            spatial_scale=spatial_scale,
-            sampling_ratio=sampling_ratio,
-            gamma=gamma,
-        )
-    if autocast_enabled(input):
-        input, rois, offset = autocast_arguments(input, rois, offset)
     attributes = (
         [
             check_integer(NAME, "output_size", s, 1)
@@ -95,8 +71,8 @@ def deform_roi_pool(
         ),
         check_number(NAME, "gamma", gamma, positive=False),
     )
-    check_tensors(NAME, input, rois, "offset", offset, pooling(*attributes))
-    return _call(input, rois, offset, *attributes)
+    check_tensors(NAME, input, rois, "offset", offset, roi_pooling(*attributes))
+    return OPERATOR(input, rois, offset, *attributes)
 
 
-_call = register_pooling(NAME, pooling)
+OPERATOR = deform_pool.describe(NAME, roi_pooling)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dcnbuild.ops.arguments import Attributes, output_size
+from dcnbuild.ops.reference.deform_conv2d import Attributes, output_size
 
 #: The first opset with DeformConv.
 OPSET = 19
@@ -31,7 +31,7 @@ def deform_conv2d(
     mask: Tensor | None,
     weight: Tensor,
     bias: Tensor | None,
-    *attributes: Any,
+    a: Attributes,
 ) -> Tensor:
     """The operator as a DeformConv node of ONNX, https://onnx.ai/onnx/operators/onnx__DeformConv.html.
 
@@ -43,7 +43,6 @@ def deform_conv2d(
     """
     tensors = (input, weight, offset, bias, mask)
     _need_new_exporter("deform_conv2d becomes ONNX's DeformConv", tensors)
-    a = Attributes(*attributes)
     dtype = torch.promote_types(input.dtype, torch.float32)
     kernel = (int(weight.shape[2]), int(weight.shape[3]))
     output = torch.onnx.ops.symbolic(
@@ -70,9 +69,9 @@ def deform_conv2d(
 
 def deform_attn(
     value: Tensor,
-    spatial_shapes: Sequence[int],
     sampling_locations: Tensor,
     attention_weights: Tensor,
+    spatial_shapes: Sequence[int],
 ) -> Tensor:
     """The operator as one GridSample for each level, https://onnx.ai/onnx/operators/onnx__GridSample.html.
 

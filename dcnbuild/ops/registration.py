@@ -16,9 +16,8 @@ from dcnbuild.builder.sources import csrc_dir
 from dcnbuild.errors import ArgumentError, ArgumentTypeError
 from dcnbuild.ops import torch_versions
 from dcnbuild.ops.arguments import check_dense
+from dcnbuild.ops.calls import NAMESPACE, Call
 from dcnbuild.ops.onnx import exporting
-
-NAMESPACE = "dcnbuild"
 
 #: Whether this thread has come through `kernel_of_no_library` and calls the operator again.
 _calling = threading.local()
@@ -43,28 +42,25 @@ def load_or_define() -> None:
 
 
 def register(
-    name: str,
+    call: Call,
     *,
     reference: Callable[..., Any],
     fake: Callable[..., Any],
-    autograd: Callable[..., Any],
     onnx: Callable[..., Any],
-) -> torch._ops.OpOverloadPacket:
-    """Gives a defined operator everything that is not a compiled kernel, and returns it.
+) -> None:
+    """Gives a defined operator everything that is not a compiled kernel.
 
     Args:
-        name: the operator's name in csrc/schema.h.
+        call: the operator, with its Function.
         reference: takes the operator's arguments, for the CPU where nothing can be compiled.
         fake: takes the operator's arguments, returns empty outputs; for tracing.
-        autograd: takes the operator's arguments, called above the kernels; differentiable.
-        onnx: takes the operator's arguments, called in place of `autograd` by torch.onnx.export.
+        onnx: takes the operator's arguments, called in place of the Function by torch.onnx.export.
     """
-    operator: torch._ops.OpOverloadPacket = getattr(getattr(torch.ops, NAMESPACE), name)
-    names = [argument.name for argument in operator.default._schema.arguments]
+    name = call.name
 
     def check_tensors(args: Sequence[Any]) -> torch.device:
         """The device that all tensors are on. Raises ArgumentError where they are not, or no kernel could serve one."""
-        tensors = {name: arg for name, arg in zip(names, args) if isinstance(arg, Tensor)}
+        tensors = {name: arg for name, arg in zip(call.arguments, args) if isinstance(arg, Tensor)}
         first = next(iter(tensors.values())).device
         for argument, tensor in tensors.items():
             check_dense(name, argument, tensor)
@@ -86,7 +82,7 @@ def register(
             )
         _calling.again = True
         try:
-            return operator(*args)
+            return call.operator(*args)
         finally:
             _calling.again = False
 
@@ -96,9 +92,8 @@ def register(
         return fake(*args)
 
     def above_kernels(*args: Any) -> Any:
-        return onnx(*args) if exporting() else autograd(*args)
+        return onnx(*args) if exporting() else call.of_dispatcher(*args)
 
     _library.impl(name, kernel_of_no_library, "CompositeExplicitAutograd")
     _library.impl(name, above_kernels, "Autograd")
     torch_versions.register_fake(_library, name, checked_fake)
-    return operator

@@ -4,8 +4,7 @@ TorchScript has no unions of int and tuple, so that its signature is declared he
 This file cannot postpone its annotations: TorchScript reads them.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Optional, TypeVar
+from typing import TYPE_CHECKING, Optional
 
 import torch
 from torch import Tensor
@@ -20,11 +19,11 @@ def scripted(
     input: Tensor,
     offset: Tensor,
     weight: Tensor,
-    bias: Optional[Tensor],  # noqa: UP045
-    stride: BroadcastingList2[int],
-    padding: BroadcastingList2[int],
-    dilation: BroadcastingList2[int],
-    mask: Optional[Tensor],  # noqa: UP045
+    bias: Optional[Tensor] = None,  # noqa: UP045
+    stride: BroadcastingList2[int] = 1,  # type: ignore[assignment]
+    padding: BroadcastingList2[int] = 0,  # type: ignore[assignment]
+    dilation: BroadcastingList2[int] = 1,  # type: ignore[assignment]
+    mask: Optional[Tensor] = None,  # noqa: UP045
 ) -> Tensor:
     """`dcnbuild.deform_conv2d` without its checks; those of csrc/deform_conv2d/operands.h remain, and name what does not fit."""
     if input.dim() != 4 or offset.dim() != 4 or weight.dim() != 4 or weight.numel() == 0:
@@ -36,28 +35,3 @@ def scripted(
     return torch.ops.dcnbuild.deform_conv2d(
         input, offset, mask, weight, bias, stride, padding, dilation, groups, offset_groups
     )
-
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def declare(function: Function) -> Function:
-    """Tells TorchScript the signature of `deform_conv2d`, whose own annotations it cannot read."""
-
-    def signature(  # type: ignore[empty-body]
-        input: Tensor,
-        offset: Tensor,
-        weight: Tensor,
-        bias: Optional[Tensor] = None,  # noqa: UP045
-        stride: BroadcastingList2[int] = 1,  # type: ignore[assignment]
-        padding: BroadcastingList2[int] = 0,  # type: ignore[assignment]
-        dilation: BroadcastingList2[int] = 1,  # type: ignore[assignment]
-        mask: Optional[Tensor] = None,  # noqa: UP045
-    ) -> Tensor:
-        pass
-
-    # Overloads are found by their qualified name.
-    signature.__module__, signature.__qualname__ = function.__module__, function.__qualname__
-    signature.__name__ = function.__name__
-    torch.jit._overload(signature)
-    return function

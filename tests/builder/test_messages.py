@@ -96,7 +96,7 @@ def test_every_module_that_the_package_imports_is_required() -> None:
                 found |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 found.add(str(node.module).partition(".")[0])
-    counters = {path.stem for path in (ROOT / "dcnbuild/ops/counters").glob("[a-z]*.py")}
+    counters = {path.stem for path in (ROOT / "dcnbuild/flops").glob("[a-z]*.py")}
     assert found - set(sys.stdlib_module_names) - known - extras - counters == set()
     assert {item.module for item in RUN} <= found
 

@@ -80,7 +80,9 @@ def test_a_prebuilt_library_is_preferred_until_the_sources_change(
     forced = without_libraries.run(CALL + "call()\nsay()\n", {**env, "DCNBUILD_ROUTE": "jit"})
     assert forced.stdout == f"cached|jit|{entry / 'dcnbuild_cpu.so'}\n"
 
-    (without_libraries.csrc / "cpu" / "kernels.h").open("a").write("\n// changed\n")
+    (without_libraries.csrc / "deform_conv2d" / "cpu" / "kernels.h").open("a").write(
+        "\n// changed\n"
+    )
     script = CALL + "print(dict(native.status('cpu').rejected)['prebuilt'])\n"
     changed = without_libraries.run(script, env)
     assert changed.stdout == "the sources have changed since it was built\n"

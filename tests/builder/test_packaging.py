@@ -264,7 +264,7 @@ def test_editable_install_builds_into_the_checkout(
     # The environment around this one may have dcnbuild installed; the editable install's finder goes first.
     script = (
         "import sys; sys.meta_path.sort(key=lambda finder: 'editable' not in repr(finder).lower());"
-        "import torch, dcnbuild; from dcnbuild import native; status = native.status('cpu');"
+        "import torch, dcnbuild; from dcnbuild.builder import native; status = native.status('cpu');"
         "print(status.route, status.library)"
     )
     library = unpacked / "dcnbuild" / "lib" / "dcnbuild_cpu.so"

@@ -8,7 +8,9 @@ import statistics
 from typing import Any
 
 import pytest
-from docs.blocks import CHECKOUT
+from docs.blocks import CHECKOUT, blocks_of
+
+from dcnbuild.doctor.logs import read_log
 
 FIGURES = CHECKOUT / "docs" / "figures"
 #: record → page.
@@ -84,3 +86,21 @@ def test_the_first_screen_of_the_readme() -> None:
     screen = "".join((CHECKOUT / "README.md").read_text(encoding="utf-8").splitlines(True)[:25])
     for needed in ("pip install", "from dcnbuild import", "dcnbuild doctor", "dcnbuild port"):
         assert needed in screen
+
+
+def test_the_doctor_on_the_first_screen() -> None:
+    """The log and the answer that the README shows beside it; the command names Python as the reader's shell does."""
+    blocks = [
+        b
+        for b in blocks_of((CHECKOUT / "README.md").read_text(), "README.md")
+        if b.language == "text"
+    ]
+    log, answer = (block.text for block in blocks)
+    (finding,) = read_log(log)
+    assert [line.strip() for line in answer.splitlines()] == [
+        f"{finding.severity}: {finding.title}  [{finding.id}]",
+        finding.cause,
+        *finding.evidence,
+        "to fix it:",
+        finding.fix[0],
+    ]

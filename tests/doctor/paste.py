@@ -11,10 +11,10 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
+from dcnbuild.doctor.examples import gcc, toolkit, torch
 from dcnbuild.machine.compatibility import table
 from dcnbuild.machine.facts import Compiler, CudaHome, Facts, PathEntry, Toolkit
 from dcnbuild.machine.recipes import DEBIAN
-from tools.docs.example_machines import gcc, toolkit, torch
 
 CACHE = Path("/home/ada/.cache/dcnbuild/toolkits")
 #: Sets nothing that the checks look at.

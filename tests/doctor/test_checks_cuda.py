@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from doctor.machines import broken, found, machine, one, variables
 
+from dcnbuild.doctor.examples import HEALTHY, RTX_5090, V100, gpu_driver, toolkit, torch
 from dcnbuild.machine.facts import CudaHome, Driver, Facts, PackageHeaders, PathEntry, Toolkit
-from tools.docs.example_machines import HEALTHY, RTX_5090, V100, gpu_driver, toolkit, torch
 
 CU13 = "/home/ada/venv/lib/python3.11/site-packages/nvidia/cu13"
 

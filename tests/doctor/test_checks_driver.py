@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from doctor.machines import broken, found, one, python, variables
 
+from dcnbuild.doctor.examples import HEALTHY, RTX_5090, V100, gpu_driver, toolkit, torch
 from dcnbuild.machine.facts import Driver, Facts, Gpu
-from tools.docs.example_machines import HEALTHY, RTX_5090, V100, gpu_driver, toolkit, torch
 
 INDEX = "https://download.pytorch.org/whl"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from doctor.machines import broken, found, machine, one, python, variables
 
+from dcnbuild.doctor.examples import HEALTHY, gcc, gpu_driver, toolkit, torch
 from dcnbuild.machine.facts import (
     Compiler,
     Driver,
@@ -17,7 +18,6 @@ from dcnbuild.machine.facts import (
     Library,
     PathEntry,
 )
-from tools.docs.example_machines import HEALTHY, gcc, gpu_driver, toolkit, torch
 
 GIB = 1 << 30
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from doctor.machines import broken, found, machine, one, python, variables
 
+from dcnbuild.doctor.examples import A100, HEALTHY, gcc, gpu_driver, torch
 from dcnbuild.doctor.registry import examine
 from dcnbuild.doctor.resolver import JETSON, resolve
 from dcnbuild.machine.facts import Driver, Facts, PathEntry
-from tools.docs.example_machines import A100, HEALTHY, gcc, gpu_driver, torch
 
 HOST = Driver("580.95.05", devices=1)
 NOTHING = Driver(devices=0)

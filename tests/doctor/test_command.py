@@ -15,9 +15,9 @@ from machine.trees import compile_library, script, toolkit, write
 
 import dcnbuild
 from dcnbuild.cli import doctor as command
+from dcnbuild.doctor.examples import EXAMPLES, HEALTHY
 from dcnbuild.machine.facts import Facts
 from dcnbuild.machine.torch_install import find_torch
-from tools.docs.example_machines import EXAMPLES, HEALTHY
 
 assert dcnbuild.__file__ is not None
 IMPORTS = {"PYTHONPATH": str(Path(dcnbuild.__file__).parents[1])}

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dcnbuild.doctor import fixes, quoting
+from dcnbuild.doctor.examples import HEALTHY
 from dcnbuild.doctor.fix import Fix, Target, render
 from dcnbuild.doctor.quoting import Shell, UnquotableError
-from tools.docs.example_machines import HEALTHY
 
 SHELLS: tuple[Shell, ...] = ("sh", "fish", "csh", "cmd", "powershell")
 #: What people and attackers put into names, more often than chance would.

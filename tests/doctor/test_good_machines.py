@@ -11,11 +11,11 @@ from doctor.machines import broken, variables
 from machine.test_driver import LIBCUDA, OPEN_MODULE
 from machine.trees import compile_library, script, toolkit, torch_install, write
 
+from dcnbuild.doctor.examples import HEALTHY, V100, gcc, gpu_driver, torch
+from dcnbuild.doctor.examples import toolkit as toolkit_facts
 from dcnbuild.doctor.registry import examine
 from dcnbuild.machine.collect import collect
 from dcnbuild.machine.facts import CudaHome, Driver, Facts, Library, PathEntry
-from tools.docs.example_machines import HEALTHY, V100, gcc, gpu_driver, torch
-from tools.docs.example_machines import toolkit as toolkit_facts
 
 CU121 = ("sm_50", "sm_60", "sm_70", "sm_75", "sm_80", "sm_86", "sm_90")
 CUDA_12_4 = CudaHome(Path("/usr/local/cuda"), "PATH: /usr/local/cuda/bin/nvcc")

@@ -12,10 +12,7 @@ import pytest
 from doctor.machines import broken
 from doctor.paste import paste
 
-from dcnbuild.doctor.registry import examine
-from dcnbuild.errors import Finding
-from dcnbuild.machine.facts import CudaHome, Facts, PackageHeaders, PathEntry, Toolkit
-from tools.docs.example_machines import (
+from dcnbuild.doctor.examples import (
     EXAMPLES,
     HEALTHY,
     RTX_4090,
@@ -26,6 +23,9 @@ from tools.docs.example_machines import (
     toolkit,
     torch,
 )
+from dcnbuild.doctor.registry import examine
+from dcnbuild.errors import Finding
+from dcnbuild.machine.facts import CudaHome, Facts, PackageHeaders, PathEntry, Toolkit
 
 #: What a paste cannot mend, and why.
 LEFT = {

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from dcnbuild.doctor.examples import EXAMPLES
 from dcnbuild.doctor.registry import examine
 from dcnbuild.machine.facts import Facts
-from tools.docs.example_machines import EXAMPLES
 
 PAYLOADS = (
     ";touch pwned;",

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from doctor.machines import broken
 
+from dcnbuild.doctor.examples import EXAMPLES, HEALTHY
 from dcnbuild.doctor.preflight import preflight
-from tools.docs.example_machines import EXAMPLES, HEALTHY
 
 #: What must stop a build with CUDA, and what a build without.
 STOPS_CUDA = (

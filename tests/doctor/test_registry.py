@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from dcnbuild.doctor.examples import EXAMPLES, HEALTHY
 from dcnbuild.doctor.registry import Check, Verdict, all_checks, check, examine
 from dcnbuild.errors import Finding
 from dcnbuild.machine.facts import Facts, Machine, Python
-from tools.docs.example_machines import EXAMPLES, HEALTHY
 
 CHECKS = all_checks()
 #: Nothing but the interpreter that runs.

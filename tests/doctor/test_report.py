@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from doctor.machines import broken
 
+from dcnbuild.doctor.examples import EXAMPLES, HEALTHY, torch
 from dcnbuild.doctor.registry import examine
 from dcnbuild.doctor.report import details, plain, show, summary, to_json
 from dcnbuild.doctor.resolver import Resolution, resolve
 from dcnbuild.errors import Finding, FindingError
 from dcnbuild.machine.facts import Driver, Facts, Gpu, Library, PathEntry
-from tools.docs.example_machines import EXAMPLES, HEALTHY, torch
 
 LONG = Finding(
     "some-id",

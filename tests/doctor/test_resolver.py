@@ -9,11 +9,7 @@ from doctor.machines import broken, machine, one, python
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dcnbuild.doctor.resolver import Resolution, rejection, resolve, wheels
-from dcnbuild.doctor.wish import parse_wish
-from dcnbuild.machine.compatibility import table
-from dcnbuild.machine.facts import Driver, Facts, Gpu
-from tools.docs.example_machines import (
+from dcnbuild.doctor.examples import (
     HEALTHY,
     RTX_4090,
     RTX_5090,
@@ -22,6 +18,10 @@ from tools.docs.example_machines import (
     toolkit,
     torch,
 )
+from dcnbuild.doctor.resolver import Resolution, rejection, resolve, wheels
+from dcnbuild.doctor.wish import parse_wish
+from dcnbuild.machine.compatibility import table
+from dcnbuild.machine.facts import Driver, Facts, Gpu
 
 INDEX = "https://download.pytorch.org/whl"
 K80 = Gpu("Tesla K80", (3, 7), 11441)

@@ -13,7 +13,7 @@ from ops.cases import assert_close
 from ops.pooling_cases import ADAPTIVE, PSROI, ROI, PoolCase, pool_far_right, random_case
 from torch import Tensor
 
-from dcnbuild import reference_pooling
+from dcnbuild.ops.reference import deform_pool
 
 ORDERS = ("forward", "reversed", "shuffled")
 KINDS = {"psroi": PSROI, "roi": ROI, "adaptive": ADAPTIVE}
@@ -44,7 +44,7 @@ def test_random_configurations(block: int, deterministic: bool, emulator: Module
         actual = _results(torch.ops.dcnbuild_emulated, case, tensors, deterministic)
         expected = _results(torch.ops.dcnbuild, case, tensors, deterministic)
         assert_close(actual, expected, 1e-11, (seed, case))
-        reference = reference_pooling.forward(**tensors, p=case.pooling)
+        reference = deform_pool.forward(**tensors, p=case.pooling)
         torch.testing.assert_close(actual["output"], reference, rtol=0, atol=1e-11)
 
 

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from ops.cases import Case
 from torch import Tensor
+
+from dcnbuild.ops.deform_conv2d import OPERATOR
+
+#: Has the operators as torch.ops.dcnbuild has them, in plain torch.
+REFERENCE = SimpleNamespace(
+    deform_conv2d=OPERATOR.reference_kernel,
+    deform_conv2d_backward=OPERATOR.backward_reference_kernel,
+)
 
 NAN, INF = math.nan, math.inf
 

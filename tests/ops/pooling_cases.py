@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 import dcnbuild
-from dcnbuild import reference_pooling
-from dcnbuild.ops import deform_psroi_pool, deform_roi_pool
+from dcnbuild.ops.reference import deform_pool
 
 
 def _half_away(x: float) -> float:
@@ -124,9 +123,10 @@ class PoolCase:
     moved: bool = True
 
     @property
-    def pooling(self) -> reference_pooling.Pooling:
-        module = deform_psroi_pool if self.operator == "deform_psroi_pool" else deform_roi_pool
-        return module.pooling(*self.attributes)
+    def pooling(self) -> deform_pool.Pooling:
+        psroi = self.operator == "deform_psroi_pool"
+        attributes = deform_pool.psroi_pooling if psroi else deform_pool.roi_pooling
+        return attributes(*self.attributes)
 
     def tensors(
         self, seed: int = 0, dtype: torch.dtype = torch.float64, device: str = "cpu"
@@ -166,7 +166,7 @@ class PoolCase:
         return dcnbuild.deform_roi_pool(input, rois, offset, **dict(zip(names, self.attributes)))
 
     def reference(self, input: Tensor, rois: Tensor, offset: Tensor | None) -> Tensor:
-        return reference_pooling.forward(input, rois, offset, self.pooling)
+        return deform_pool.forward(input, rois, offset, self.pooling)
 
     def naive(self, input: Tensor, rois: Tensor, offset: Tensor | None) -> Tensor:
         naive = naive_psroi_pool if self.operator == "deform_psroi_pool" else naive_roi_pool

@@ -77,9 +77,7 @@ except ImportError as error:
 
 @pytest.mark.parametrize("forced", [True, False], ids=["asked for", "no compiler"])
 def test_the_reference_serves_and_says_so_unless_asked_for(forced: bool, tmp_path: Path) -> None:
-    without_prebuilt = (
-        "from pathlib import Path\nfrom dcnbuild import native\nnative.PREBUILT = Path('nowhere')\n"
-    )
+    without_prebuilt = "from pathlib import Path\nfrom dcnbuild.builder import native\nnative.PREBUILT = Path('nowhere')\n"
     code = (
         without_prebuilt
         + CALL

@@ -6,17 +6,15 @@ python -m tools.docs.findings --check  exits with 1 if it is not what would be w
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
+from dcnbuild.doctor.examples import EXAMPLES
+from dcnbuild.doctor.explain import shown_lines
 from dcnbuild.doctor.logs import RULES, LogRule
 from dcnbuild.doctor.registry import all_checks
-from dcnbuild.errors import Finding
 from tools.docs import page as pages
-from tools.docs.example_machines import EXAMPLES
 
 PAGE = Path("docs/findings.md")
 
@@ -31,43 +29,13 @@ Written by `python -m tools.docs.findings` from the checks and log rules themsel
 """
 
 
-def explain(id: str) -> dict[str, Any]:
-    """A finding as `dcnbuild doctor --explain` shows it. Raises ValueError for an id that no finding has."""
-    parts = [
-        {
-            "where": "on a machine",
-            "title": check.title,
-            "means": " ".join((check.judge.__doc__ or "").split()),
-            "example": _lines(check.findings(EXAMPLES[id])[0]),
-        }
-        for check in all_checks()
-        if check.id == id
-    ]
-    parts += [
-        {
-            "where": "in a log",
-            "title": rule.title,
-            "means": rule.cause if isinstance(rule.cause, str) and "{" not in rule.cause else "",
-            "example": rule.example.splitlines(),
-        }
-        for rule in RULES
-        if rule.id == id
-    ]
-    if not parts:
-        known = sorted({*EXAMPLES, *(rule.id for rule in RULES)})
-        near = difflib.get_close_matches(id, known, 3)
-        hint = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(known)}"
-        raise ValueError(f"--explain {id}: no such finding; {hint}")
-    return {"id": id, "parts": parts}
-
-
 def page() -> str:
     """The whole text of docs/findings.md."""
     parts = [_HEAD, "## On a machine: `dcnbuild doctor`\n"]
     for check in all_checks():
         finding = check.findings(EXAMPLES[check.id])[0]
         builds = "\n\nAlso asked before something is compiled." if check.builds else ""
-        parts.append(f"### {check.id}\n\n{check.title}.{builds}\n\n{_block(_lines(finding))}")
+        parts.append(f"### {check.id}\n\n{check.title}.{builds}\n\n{_block(shown_lines(finding))}")
     parts.append("## In a build log: `dcnbuild doctor --log FILE`\n")
     grouped: dict[str, list[LogRule]] = {}
     for rule in RULES:
@@ -77,15 +45,6 @@ def page() -> str:
         examples = dict.fromkeys(line for rule in rules for line in rule.example.splitlines())
         parts.append(f"### {id} (log)\n\n{titles}. In the log:\n\n{_block(examples)}")
     return "\n".join(parts)
-
-
-def _lines(finding: Finding) -> list[str]:
-    """A finding as the report shows it."""
-    lines = [f"{finding.severity}: {finding.title}", f"  {finding.cause}"]
-    lines += [f"    {line}" for line in finding.evidence]
-    if finding.fix:
-        lines += ["  to fix it:", *(f"    {line}" for line in finding.fix)]
-    return lines
 
 
 def _block(lines: Iterable[str]) -> str:

@@ -1,1 +1,1 @@
-"""The operators in plain torch, a file each: the oracle of the tests, and what runs where nothing can be compiled."""
+"""The operators in plain torch, for reading, for testing and for second derivatives. Nothing here looks at the rest of dcnbuild."""

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dcnbuild.reference import taps_at
+from dcnbuild.ops.reference.deform_conv2d import taps_at
+from dcnbuild.ops.reference.derivatives import pull_back
 
 
 def levels(spatial_shapes: Sequence[int]) -> list[tuple[int, int]]:
@@ -21,17 +22,17 @@ def levels(spatial_shapes: Sequence[int]) -> list[tuple[int, int]]:
 
 def forward(
     value: Tensor,
-    spatial_shapes: Sequence[int],
     sampling_locations: Tensor,
     attention_weights: Tensor,
+    spatial_shapes: Sequence[int],
 ) -> Tensor:
-    """The operator, with the arguments of `torch.ops.dcnbuild.deform_attn`.
+    """The operator, with the tensors of `torch.ops.dcnbuild.deform_attn`.
 
     Args:
         value: [N, S, M, D].
-        spatial_shapes: h0, w0, h1, w1, … of L levels; S is the sum of their pixels.
         sampling_locations: [N, Q, M, L, P, 2] as x, y; 0..1 is the width and height of a level.
         attention_weights: [N, Q, M, L, P].
+        spatial_shapes: h0, w0, h1, w1, … of L levels; S is the sum of their pixels.
 
     Returns:
         [N, Q, M · D] of the dtype of `value`.
@@ -58,16 +59,10 @@ def forward(
 def backward(
     grad_output: Tensor,
     value: Tensor,
-    spatial_shapes: Sequence[int],
     sampling_locations: Tensor,
     attention_weights: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
+    spatial_shapes: Sequence[int],
+) -> tuple[Tensor | None, ...]:
     """Gradients of value, sampling_locations and attention_weights, by differentiating `forward`; differentiable itself."""
-    pull = torch.func.vjp(
-        lambda v, p, w: forward(v, spatial_shapes, p, w),
-        value,
-        sampling_locations,
-        attention_weights,
-    )[1]
-    grads: tuple[Tensor, Tensor, Tensor] = pull(grad_output)
-    return grads
+    tensors = (value, sampling_locations, attention_weights)
+    return pull_back(lambda *t: forward(*t, spatial_shapes), tensors, grad_output)

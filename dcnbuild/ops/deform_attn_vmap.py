@@ -7,14 +7,12 @@ from typing import Any
 
 from torch import Tensor
 
-
-def _mapped_first(tensor: Tensor, dim: int | None, size: int) -> Tensor:
-    return tensor.expand(size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
+from dcnbuild.ops.vmap import mapped_first
 
 
 def _into_queries(tensor: Tensor, dim: int | None, size: int) -> Tensor:
     """[B, N, Q, ...] → [N, B * Q, ...]"""
-    return _mapped_first(tensor, dim, size).transpose(0, 1).flatten(1, 2)
+    return mapped_first(tensor, dim, size).transpose(0, 1).flatten(1, 2)
 
 
 def _out_of_queries(tensor: Tensor, size: int) -> Tensor:
@@ -24,7 +22,7 @@ def _out_of_queries(tensor: Tensor, size: int) -> Tensor:
 
 def _into_batch(tensor: Tensor, dim: int | None, size: int) -> Tensor:
     """[B, N, ...] → [B * N, ...]"""
-    return _mapped_first(tensor, dim, size).flatten(0, 1)
+    return mapped_first(tensor, dim, size).flatten(0, 1)
 
 
 def _out_of_batch(tensor: Tensor, size: int) -> Tensor:

@@ -9,10 +9,7 @@ import torch
 from torch import Tensor
 
 from dcnbuild.ops.arguments import HALF
-
-
-def _mapped_first(tensor: Tensor, dim: int | None, size: int) -> Tensor:
-    return tensor.expand(size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
+from dcnbuild.ops.vmap import mapped_first
 
 
 def _positions(
@@ -23,8 +20,8 @@ def _positions(
     `batch` is the number of images of a slice, None if the slices share theirs. Half types become float32, which can count
     the images.
     """
-    rois = _mapped_first(rois, in_dims[0], size)
-    offset = None if offset is None else _mapped_first(offset, in_dims[1], size).flatten(0, 1)
+    rois = mapped_first(rois, in_dims[0], size)
+    offset = None if offset is None else mapped_first(offset, in_dims[1], size).flatten(0, 1)
     if rois.dtype in HALF:
         rois = rois.float()
         offset = None if offset is None else offset.float()
@@ -44,7 +41,7 @@ def forward(
     input, rois, offset, *attributes = args
     batch = None
     if in_dims[0] is not None:
-        input = _mapped_first(input, in_dims[0], size)
+        input = mapped_first(input, in_dims[0], size)
         batch, input = input.shape[1], input.flatten(0, 1)
     rois, offset = _positions(size, in_dims[1:3], rois, offset, batch)
     output = apply(input, rois, offset, *attributes)
@@ -55,8 +52,8 @@ def backward(
     apply: Callable[..., Any], size: int, in_dims: Sequence[Any], args: Sequence[Any]
 ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
     """`apply(grad_output, input, rois, offset, *attributes, output_mask, deterministic)` over `size` slices."""
-    grad_output = _mapped_first(args[0], in_dims[0], size).flatten(0, 1)
-    input = _mapped_first(args[1], in_dims[1], size)
+    grad_output = mapped_first(args[0], in_dims[0], size).flatten(0, 1)
+    input = mapped_first(args[1], in_dims[1], size)
     rois, offset = _positions(size, in_dims[2:4], args[2], args[3], input.shape[1])
     grads = apply(grad_output, input.flatten(0, 1), rois, offset, *args[4:])
     results = []

@@ -1,18 +1,20 @@
 """Deformable PS-RoI pooling and deformable RoI pooling in plain torch: the oracle, and the fallback without a compiler.
 
-Written for reading, like `dcnbuild.reference`: slow, and its memory grows with RoIs x channels x samples. Differentiable any
+Written for reading, like the convolution's: slow, and its memory grows with RoIs x channels x samples. Differentiable any
 number of times in the input and the offsets; RoIs are constants.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from dcnbuild.ops.arguments import SIDE_LIMIT
+from dcnbuild.ops.reference.derivatives import pull_back
+from dcnbuild.ops.reference.images import SIDE_LIMIT
 
 
 class Pooling(NamedTuple):
@@ -45,6 +47,27 @@ class Pooling(NamedTuple):
     def shift(self) -> float:
         """Where in its share of the bin a sample lies."""
         return 0.0 if self.position_sensitive else 0.5
+
+
+def psroi_pooling(
+    spatial_scale: float,
+    group_size: int,
+    pooled_size: int,
+    part_size: int,
+    sample_per_part: int,
+    trans_std: float,
+) -> Pooling:
+    """The attributes of deform_psroi_pool, in the schema's order."""
+    size, parts = (pooled_size, pooled_size), (part_size, part_size)
+    return Pooling(True, size, parts, group_size, sample_per_part, spatial_scale, trans_std)
+
+
+def roi_pooling(
+    output_size: Sequence[int], spatial_scale: float, sampling_ratio: int, gamma: float
+) -> Pooling:
+    """The attributes of deform_roi_pool, in the schema's order."""
+    size = (output_size[0], output_size[1])
+    return Pooling(False, size, size, 1, max(sampling_ratio, 0), spatial_scale, gamma)
 
 
 class Axis(NamedTuple):
@@ -239,12 +262,6 @@ def _forward(
 
 def backward(
     grad_output: Tensor, input: Tensor, rois: Tensor, offset: Tensor | None, p: Pooling
-) -> tuple[Tensor, Tensor | None]:
+) -> tuple[Tensor | None, ...]:
     """Gradients of input and offset, by differentiating `forward`; differentiable itself."""
-    if offset is None:
-        (grad_input,) = torch.func.vjp(lambda i: forward(i, rois, None, p), input)[1](grad_output)
-        return grad_input, None
-    grads: tuple[Tensor, Tensor] = torch.func.vjp(
-        lambda i, o: forward(i, rois, o, p), input, offset
-    )[1](grad_output)
-    return grads
+    return pull_back(lambda i, o: forward(i, rois, o, p), (input, offset), grad_output)

@@ -1,4 +1,4 @@
-"""What a call of a deformable pooling was given: checked, and under autocast brought into its dtypes."""
+"""What a call of a deformable pooling was given, checked."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from torch import Tensor
 
 from dcnbuild.errors import ArgumentError, ArgumentTypeError
 from dcnbuild.ops.arguments import FLOATING, HALF, check_dense, integer
-from dcnbuild.ops.autocast import autocast
+from dcnbuild.ops.reference.deform_pool import Pooling
 from dcnbuild.ops.torch_versions import is_compiling
-from dcnbuild.reference_pooling import Pooling
 
 #: The most bins, cells, groups or samples along one axis.
 LIMIT = 32768
@@ -138,9 +137,3 @@ def _check_images(function: str, rois: Tensor, batch: int) -> None:
         raise ArgumentError(
             f"{function}: RoI {index} is of image {images[index].item():g}, expected 0 to {batch - 1}"
         )
-
-
-def autocast_arguments(input: Any, rois: Any, offset: Any) -> tuple[Any, Any, Any]:
-    """What autocast makes of a pooling's arguments."""
-    (input,), (rois, offset) = autocast((input,), (rois, offset))
-    return input, rois, offset

@@ -1,0 +1,43 @@
+"""What every public function of an operator does before its own code: overrides, and autocast."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Collection
+from typing import Any, TypeVar
+
+from torch.overrides import handle_torch_function, has_torch_function_variadic
+
+from dcnbuild.ops.autocast import autocast, autocast_enabled
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def public(positions: Collection[str]) -> Callable[[Function], Function]:
+    """Decorates a public function, whose first argument is data.
+
+    `torch.fx`, modes and subclasses of Tensor see the function as one of torch's. Under autocast, tensors arrive in the
+    dtypes that it asks for.
+
+    Args:
+        positions: arguments that say where to sample, and stay wide under autocast; other tensors are data.
+    """
+
+    def decorate(function: Function) -> Function:
+        names = list(inspect.signature(function).parameters)
+
+        @functools.wraps(function)
+        def overridable(*args: Any, **kwargs: Any) -> Any:
+            if has_torch_function_variadic(*args, *kwargs.values()):
+                given = (*args, *kwargs.values())
+                return handle_torch_function(overridable, given, *args, **kwargs)
+            if autocast_enabled(args[0] if args else kwargs.get(names[0])):
+                cast = autocast({**dict(zip(names, args)), **kwargs}, positions)
+                args = (*(cast[name] for name, _ in zip(names, args)), *args[len(names) :])
+                kwargs = {name: cast[name] for name in kwargs}
+            return function(*args, **kwargs)
+
+        return overridable  # type: ignore[return-value]
+
+    return decorate

@@ -1,0 +1,186 @@
+"""Everything that only a GPU can show, in one command of ten minutes that loses nothing to the first fault.
+
+    python tests/gpu/session.py --wheel dist/dcnbuild-….whl --out out/gpu
+
+For a machine with a GPU, torch and pytest, that needs no network, no nox and no CUDA toolkit. Each stage is a process of its
+own with a limit of its own; what it prints goes to a file of its own as it is printed, so a hang or a poisoned
+CUDA context costs that stage and no other. `session.jsonl` gets the lines of JSON that stages print, and a line for the end of each
+stage. Where there is no GPU the same stages run on the CPU where they can: a rehearsal, whose exit status is 3.
+
+Exits with 0 if every decisive stage passed, 1 if one failed, 3 where there is no GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+PYTEST = (
+    *(sys.executable, "-m", "pytest", f"--rootdir={ROOT}", f"-c{ROOT / 'pyproject.toml'}"),
+    *("-p", "no:cacheprovider", "-q"),
+)
+BENCHMARK = (sys.executable, str(ROOT / "benchmarks" / "gpu.py"))
+CASES = ("layer", "A", "B", "C", "D", "E")
+DTYPES = ("float32", "tf32", "float16", "bfloat16")
+NO_GPU = 3
+#: Seconds that a process gets between SIGTERM and SIGKILL.
+GRACE = 5
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One process: its limit in seconds, and whether its failure is the session's."""
+
+    name: str
+    command: tuple[str, ...]
+    limit: float
+    decisive: bool = True
+
+
+def stages(gpu: bool) -> Iterator[Stage]:
+    """In the order of their worth, since the time may end before they do."""
+    device = "cuda" if gpu else "cpu"
+    yield Stage("machine", (sys.executable, str(HERE / "look.py"), "machine"), 60)
+    yield Stage("operators", (sys.executable, str(HERE / "look.py"), "operators"), 60)
+
+    def speed(case: str, dtypes: Sequence[str], limit: float) -> Stage:
+        shape = case if gpu else "small"
+        options = ("--cases", shape, "--dtypes", *dtypes, "--device", device)
+        few = () if gpu else ("--repeats", "2")
+        return Stage(f"speed-{case}-{'-'.join(dtypes)}", (*BENCHMARK, *options, *few), limit)
+
+    for dtype in DTYPES:
+        yield speed(CASES[0], [dtype], 30)
+    workers = str(min(8, os.cpu_count() or 1))
+    parallel = ("-n", workers, "--dist", "loadfile") if _has("xdist") else ()
+    limit = ("--timeout", "60") if _has("pytest_timeout") else ()
+    tests = [str(ROOT / "tests" / name) for name in ("gpu", "ops", "compat")]
+    yield Stage("tests", (*PYTEST, *parallel, *limit, "-k", "cuda or gpu", *tests), 240)
+    for case in CASES[1:]:
+        yield speed(case, ["float32", "float16"], 30)
+    chunks = ("--column-bytes", *(str(mib << 20) for mib in (4, 8, 16, 32, 64)))
+    if gpu:
+        sizes = ("--cases", "layer", "--dtypes", "float16", "--no-check", *chunks)
+        yield Stage("chunks", (*BENCHMARK, *sizes), 40)
+    yield Stage("profile", (sys.executable, str(HERE / "look.py"), "profile"), 60)
+    sanitizer = shutil.which("compute-sanitizer")
+    if gpu and sanitizer:
+        # refused on some machines, and so never decisive
+        test = (*PYTEST, str(HERE), "-k", "test_every_kernel")
+        for tool in ("memcheck", "racecheck"):
+            command = (sanitizer, "--tool", tool, "--error-exitcode", "1", *test)
+            yield Stage(tool, command, 60, decisive=False)
+
+
+def _has(module: str) -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec(module) is not None
+
+
+def run(stage: Stage, seconds: float, out: Path, env: Mapping[str, str]) -> tuple[str, int | None]:
+    """Runs a stage for so many seconds at most. Returns how it ended and its exit status, None if it was ended."""
+    with (out / f"{stage.name}.log").open("wb") as log:
+        process = subprocess.Popen(
+            stage.command, stdout=log, stderr=subprocess.STDOUT, env=env, start_new_session=True
+        )
+        try:
+            status = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                try:
+                    os.killpg(process.pid, number)
+                    process.wait(GRACE)
+                    break
+                except subprocess.TimeoutExpired:
+                    continue
+                except ProcessLookupError:
+                    break
+            return "timed out", None
+    return "passed" if status == 0 else "failed", status
+
+
+def figures(log: Path) -> Iterator[dict[str, object]]:
+    """The lines of JSON in what a stage printed."""
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith("{"):
+            try:
+                yield json.loads(line)
+            except ValueError:  # the last line of a process that was ended
+                continue
+
+
+def environment(wheel: Path | None, out: Path) -> dict[str, str]:
+    """Variables of every stage. The wheel is unpacked, and found before anything that is installed."""
+    path = [str(ROOT / "tests"), str(ROOT / "benchmarks")]
+    if wheel is not None:
+        target = out / "site"
+        pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps")
+        subprocess.run([*pip, "--upgrade", "--target", str(target), str(wheel)], check=True)
+        path.insert(0, str(target))
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([*path, *filter(None, [os.environ.get("PYTHONPATH")])]),
+        "PYTHONSAFEPATH": "1",  # or Python would import the checkout, where nothing is compiled
+        "PYTHONUNBUFFERED": "1",
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # before anything calls cuBLAS
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--wheel", type=Path, help="dcnbuild; without it, the one that is installed"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("out/gpu"), help="a folder for the results"
+    )
+    parser.add_argument("--seconds", type=float, default=570, help="for everything")
+    parser.add_argument("--only", nargs="+", help="the stages to run, by the start of their names")
+    parser.add_argument("--look", action="store_true", help="only say whether there is a GPU")
+    arguments = parser.parse_args(argv)
+    look = [sys.executable, str(HERE / "look.py"), "gpu"]
+    gpu = subprocess.run(look, timeout=120).returncode == 0
+    if arguments.look:
+        return 0 if gpu else NO_GPU
+    deadline = time.monotonic() + arguments.seconds
+    out: Path = arguments.out
+    out.mkdir(parents=True, exist_ok=True)
+    env = environment(arguments.wheel, out)
+    failed = []
+    with (out / "session.jsonl").open("a", encoding="utf-8") as record:
+        for stage in stages(gpu):
+            if arguments.only and not stage.name.startswith(tuple(arguments.only)):
+                continue
+            begun = time.monotonic()
+            left = min(stage.limit, deadline - begun)
+            ended, status = run(stage, left, out, env) if left > 1 else ("no time left", None)
+            took = round(time.monotonic() - begun, 1)
+            lines = list(figures(out / f"{stage.name}.log")) if left > 1 else []
+            end = {"ended": ended, "status": status, "seconds": took}
+            for line in (*lines, end):
+                record.write(json.dumps({"stage": stage.name, **line}) + "\n")
+            record.flush()
+            print(f"{stage.name}: {ended} after {took} s", flush=True)
+            if stage.decisive and ended != "passed":
+                failed.append(stage.name)
+    print(f"failed: {', '.join(failed)}" if failed else f"all passed; figures: {out}/session.jsonl")
+    if not gpu:
+        print("no GPU: this was a rehearsal on the CPU")
+        return 1 if failed else NO_GPU
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

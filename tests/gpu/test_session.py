@@ -1,0 +1,87 @@
+"""session.py itself: whatever a stage does, the others run and nothing that was found is lost."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gpu import session
+from gpu.session import Stage
+
+
+def python(name: str, code: str, limit: float = 60, decisive: bool = True) -> Stage:
+    return Stage(name, (sys.executable, "-Sc", code), limit, decisive)
+
+
+TELL = "import json; print(json.dumps(dict(found=1)), flush=True); "
+
+
+def ran(
+    stages: list[Stage], out: Path, monkeypatch: pytest.MonkeyPatch, *options: str
+) -> tuple[int, list[dict[str, Any]]]:
+    """The exit status, and what session.jsonl holds."""
+    monkeypatch.setattr(session, "stages", lambda gpu: iter(stages))
+    monkeypatch.setattr(session.subprocess, "run", lambda *_, **__: NO_GPU)
+    status = session.main(["--out", str(out), *options])
+    lines = (out / "session.jsonl").read_text().splitlines()
+    return status, [json.loads(line) for line in lines]
+
+
+class NO_GPU:
+    returncode = session.NO_GPU
+
+
+def test_a_hang_and_a_crash_cost_one_stage_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hang = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + TELL
+    stages = [
+        python("hang", hang + "time.sleep(600)", 1.5),
+        python("crash", TELL + "import os; os.abort()"),
+        python("good", TELL),
+    ]
+    monkeypatch.setattr(session, "GRACE", 0.2)
+    status, lines = ran(stages, tmp_path, monkeypatch)
+    assert status == 1
+    assert [(line["stage"], line.get("ended")) for line in lines] == [
+        *(("hang", None), ("hang", "timed out")),
+        *(("crash", None), ("crash", "failed")),
+        *(("good", None), ("good", "passed")),
+    ]
+    assert sum(line.get("found", 0) for line in lines) == 3
+
+
+def test_what_is_not_decisive_does_not_decide(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages = [python("sanitizer", "raise SystemExit(1)", decisive=False), python("good", TELL)]
+    status, lines = ran(stages, tmp_path, monkeypatch)
+    assert status == session.NO_GPU
+    assert lines[0] == {"stage": "sanitizer", "ended": "failed", "status": 1, **seconds(lines[0])}
+
+
+def test_what_the_time_does_not_reach_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status, lines = ran([python("late", TELL)], tmp_path, monkeypatch, "--seconds", "0")
+    assert (status, [line["ended"] for line in lines]) == (1, ["no time left"])
+
+
+def seconds(line: dict[str, Any]) -> dict[str, float]:
+    return {"seconds": line["seconds"]}
+
+
+def test_a_broken_line_is_left_out(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text('{"a": 1}\nwords\n{"b": 2, "c\n')
+    assert list(session.figures(log)) == [{"a": 1}]
+
+
+def test_every_stage_has_a_limit_and_all_together_fit() -> None:
+    for gpu in (True, False):
+        stages = list(session.stages(gpu))
+        assert len({stage.name for stage in stages}) == len(stages)
+        assert all(0 < stage.limit <= 240 for stage in stages)
