@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NoReturn
 
 import torch
 import torch.fx
@@ -12,8 +13,8 @@ from torch.overrides import has_torch_function_variadic
 
 from dcnbuild.errors import ArgumentError, ArgumentTypeError
 from dcnbuild.ops.arguments import HALF, integer
-from dcnbuild.ops.deform_attn_arguments import NAME, sides
 from dcnbuild.ops.deform_attn import deform_attn
+from dcnbuild.ops.deform_attn_arguments import NAME, sides
 
 
 class DeformAttn(nn.Module):
@@ -153,6 +154,13 @@ class DeformAttn(nn.Module):
                 f"{name}: padding_mask is {padding_mask.dtype} of shape {tuple(padding_mask.shape)}, expected torch.bool of "
                 f"shape {tuple(value.shape[:2])}, True where value is padding"
             )
+
+    def __prepare_scriptable__(self) -> NoReturn:
+        """What `torch.jit.script` calls first; it would name an annotation."""
+        raise NotImplementedError(
+            f"TorchScript cannot compile {type(self).__name__}: take torch.jit.trace or torch.export, or script a function "
+            "that calls dcnbuild.deform_attn with a tensor of sizes"
+        )
 
     def extra_repr(self) -> str:
         return f"{self.embed_dim}, heads={self.heads}, levels={self.levels}, points={self.points}"

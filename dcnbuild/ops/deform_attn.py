@@ -13,6 +13,7 @@ from dcnbuild.ops.deform_attn_arguments import NAME, parse
 from dcnbuild.ops.operator import Flops, Operator
 from dcnbuild.ops.public import public
 from dcnbuild.ops.reference import deform_attn as reference
+from dcnbuild.ops.scripting import scripted_attn
 
 
 @public(positions=("sampling_locations", "attention_weights"))
@@ -49,6 +50,9 @@ def deform_attn(
     """
     flat = parse(value, spatial_shapes, sampling_locations, attention_weights)
     return OPERATOR(value, flat, sampling_locations, attention_weights)
+
+
+deform_attn.__prepare_scriptable__ = lambda: scripted_attn  # type: ignore[attr-defined]
 
 
 def _fake(

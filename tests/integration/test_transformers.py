@@ -61,9 +61,7 @@ def rt_detr() -> nn.Module:
 
 def rt_detr_v2(method: str = "default") -> nn.Module:
     backbone = transformers.RTDetrResNetConfig(**RESNET)
-    config = transformers.RTDetrV2Config(
-        backbone_config=backbone, decoder_method=method, **RT_DETR
-    )
+    config = transformers.RTDetrV2Config(backbone_config=backbone, decoder_method=method, **RT_DETR)
     return transformers.RTDetrV2ForObjectDetection(config)
 
 
@@ -183,5 +181,5 @@ def test_converted_models_compute_the_same(name: str) -> None:
     ran = {event.key for event in profile.key_averages()}
     discrete = "discrete" in name  # picks pixels, and samples nothing
     assert ("dcnbuild::deform_attn_backward" in ran) != discrete
-    assert not any("grid_sampler_2d" == key.rpartition("::")[2] for key in ran)
+    assert not any(key.rpartition("::")[2] == "grid_sampler_2d" for key in ran)
     torch.testing.assert_close(converted_again, actual)
