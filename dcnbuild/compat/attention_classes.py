@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from types import CellType, CodeType, FunctionType
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
@@ -22,7 +22,7 @@ class CallsOurs:
     _of: type[nn.Module]
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        _, _, *state = super().__reduce_ex__(protocol)
+        _, _, *state = cast("tuple[Any, ...]", super().__reduce_ex__(protocol))
         return (_new, (self._of,), *state)
 
 
@@ -32,11 +32,18 @@ def _new(kind: type[nn.Module]) -> nn.Module:
     return made
 
 
-@functools.cache
+#: What calling_ours has made, or found nothing to do for.
+_made: dict[type, type[nn.Module] | None] = {}
+
+
 def calling_ours(kind: type[nn.Module]) -> type[nn.Module] | None:
     """A class that differs from `kind` in that its methods call dcnbuild's attention; None if none of them calls one."""
-    if issubclass(kind, CallsOurs):
-        return None
+    if kind not in _made:
+        _made[kind] = None if issubclass(kind, CallsOurs) else _make(kind)
+    return _made[kind]
+
+
+def _make(kind: type[nn.Module]) -> type[nn.Module] | None:
     whole = _whole(kind)
     if whole is not None:
         changed: dict[str, Any] = {"forward": _method(whole)}
@@ -72,7 +79,7 @@ def _whole(kind: type[nn.Module]) -> Attention | None:
     return ours if ours is not None and agrees(ours, kind().forward) else None
 
 
-def _method(ours: Attention) -> FunctionType:
+def _method(ours: Attention) -> Any:
     def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
         return ours(*args, **kwargs)
 

@@ -52,7 +52,7 @@ class Attention:
         for name, role in zip(self.names, self.roles):
             if name in kwargs:
                 given[role] = kwargs[name]
-        shapes = given.get("shapes_list")
+        shapes: Any = given.get("shapes_list")
         if shapes is None:
             shapes = given.get("shapes")
         value, locations, weights = given["value"], given["locations"], given["weights"]

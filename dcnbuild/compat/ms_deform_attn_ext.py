@@ -10,7 +10,7 @@ from torch import Tensor
 
 import dcnbuild.ops.operators  # noqa: F401  registers them
 from dcnbuild.compat.attention import Shapes, attend, in_order
-from dcnbuild.ops.attn_arguments import parse
+from dcnbuild.ops.deform_attn_arguments import parse
 
 __all__ = ["ms_deform_attn_backward", "ms_deform_attn_forward"]
 

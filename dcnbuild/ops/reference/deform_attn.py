@@ -65,4 +65,4 @@ def backward(
 ) -> tuple[Tensor | None, ...]:
     """Gradients of value, sampling_locations and attention_weights, by differentiating `forward`; differentiable itself."""
     tensors = (value, sampling_locations, attention_weights)
-    return pull_back(lambda *t: forward(*t, spatial_shapes), tensors, grad_output)
+    return pull_back(lambda v, p, w: forward(v, p, w, spatial_shapes), tensors, grad_output)
