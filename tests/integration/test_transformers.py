@@ -29,8 +29,8 @@ SWIN = {
     "window_size": 2,
 }
 DETR = {
-    "d_model": 16,
-    "decoder_layers": 1,
+    "d_model": 32,  # group norms have 32 groups
+    "decoder_layers": 2,
     "encoder_attention_heads": 2,
     "decoder_attention_heads": 2,
     "encoder_ffn_dim": 8,
@@ -39,9 +39,9 @@ DETR = {
 }
 RT_DETR = {
     **DETR,
-    "encoder_hidden_dim": 16,
+    "encoder_hidden_dim": 32,
     "encoder_in_channels": [8, 8, 8],
-    "decoder_in_channels": [16, 16, 16],
+    "decoder_in_channels": [32, 32, 32],
     "num_denoising": 0,
 }
 
@@ -84,7 +84,7 @@ def d_fine() -> nn.Module:
         embedding_size=8,
     )
     config = transformers.DFineConfig(
-        backbone_config=backbone, decoder_n_points=[3, 6, 3], **{**RT_DETR, "decoder_layers": 2}
+        backbone_config=backbone, decoder_n_points=[3, 6, 3], **RT_DETR
     )
     return transformers.DFineForObjectDetection(config)
 
@@ -122,30 +122,31 @@ def grounding_dino() -> nn.Module:
         text_config=text,
         max_text_len=16,
         encoder_layers=1,
-        **{**DETR, "d_model": 32},  # its group norms have 32 groups
+        **DETR,
     )
     return transformers.GroundingDinoForObjectDetection(config)
 
 
 #: model, how many of its modules are switched over, and the output that is compared.
 MODELS: dict[str, tuple[Callable[[], nn.Module], int, str]] = {
-    "deformable DETR": (deformable_detr, 2, "last_hidden_state"),
-    "RT-DETR": (rt_detr, 1, "last_hidden_state"),
-    "RT-DETRv2": (rt_detr_v2, 1, "last_hidden_state"),
-    "RT-DETRv2, discrete": (rt_detr_v2_discrete, 1, "last_hidden_state"),
+    "deformable DETR": (deformable_detr, 3, "last_hidden_state"),
+    "RT-DETR": (rt_detr, 2, "last_hidden_state"),
+    "RT-DETRv2": (rt_detr_v2, 2, "last_hidden_state"),
+    "RT-DETRv2, discrete": (rt_detr_v2_discrete, 2, "last_hidden_state"),
     "D-FINE": (d_fine, 2, "last_hidden_state"),
     "Mask2Former": (mask2former, 1, "pixel_decoder_last_hidden_state"),
-    "GroundingDINO": (grounding_dino, 2, "last_hidden_state"),
+    "GroundingDINO": (grounding_dino, 3, "last_hidden_state"),
 }
 
 
 def randomized(model: nn.Module) -> nn.Module:
-    """Weights with which the attention makes a difference to the output."""
+    """Weights that keep signals up, with which the attention makes a difference to the output."""
     torch.manual_seed(0)
     for name, parameter in model.named_parameters():
-        attends = any(part in name for part in ("sampling_offsets", "attention_weights", "value_proj", "output_proj"))  # fmt: skip
-        if attends:
-            nn.init.normal_(parameter, std=0.5)
+        if "sampling_offsets" in name or "attention_weights" in name:
+            nn.init.normal_(parameter, std=0.3)
+        elif parameter.dim() >= 2:
+            nn.init.kaiming_normal_(parameter, nonlinearity="linear")
     return model.eval()
 
 
