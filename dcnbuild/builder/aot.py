@@ -17,25 +17,28 @@ from dcnbuild.builder.findings import build_failed
 from dcnbuild.builder.ninjafile import CompileError
 from dcnbuild.builder.plan import BuildPlan, cuda_mode
 from dcnbuild.builder.record import BuildRecord, LibraryRecord
-from dcnbuild.builder.requirements import torch_to_build_with
 from dcnbuild.builder.sources import LIBRARIES, Library, library_file
 from dcnbuild.errors import FindingError
+from dcnbuild.machine.facts import TorchInstall
 from dcnbuild.machine.locking import locked
 
 _WATCH_SECONDS = 1.0
 
 
-def build_prebuilt(target: Path, work: Path, env: Mapping[str, str]) -> BuildRecord:
+def build_prebuilt(
+    target: Path, work: Path, torch: TorchInstall | None, env: Mapping[str, str]
+) -> BuildRecord:
     """Builds the libraries into a directory, replacing what was there, and says what it does on stdout.
 
     Args:
         target: where the libraries and build.json go.
         work: where objects are kept, so that the next build compiles only what has changed.
+        torch: the torch to build with; None stops it.
         env: the environment variables; DCNBUILD_CUDA decides about the CUDA half.
 
     Raises FindingError that says what is missing, or the compiler's first error and where the log is.
     """
-    plan = plan_here(torch_to_build_with(env), env, cuda_mode(env))
+    plan = plan_here(torch, env, cuda_mode(env))
     print(f"dcnbuild: building for torch {plan.torch.version} in {plan.torch.root}", flush=True)
     for note in plan.notes:
         print(f"dcnbuild: {note}", flush=True)

@@ -5,7 +5,6 @@ The hooks are those of setuptools.build_meta; what they make is changed in setup
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from typing import Any
@@ -33,6 +32,7 @@ from setuptools.build_meta import (
     prepare_metadata_for_build_wheel,
 )
 
+from dcnbuild.builder.failure import FINDINGS, leave_findings
 from dcnbuild.builder.requirements import torch_requirement_of_build
 from dcnbuild.errors import FindingError
 
@@ -62,6 +62,7 @@ def get_requires_for_build_editable(config_settings: Settings = None) -> list[st
 
 def _torch() -> list[str]:
     try:
-        return torch_requirement_of_build(os.environ)
+        return torch_requirement_of_build()
     except FindingError as error:
+        leave_findings(FINDINGS, error)
         sys.exit(str(error))  # the front end shows this; a traceback would hide it

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from dcnbuild._version import __version__
@@ -23,7 +22,7 @@ def plan_here(torch: TorchInstall | None, env: Mapping[str, str], mode: CudaMode
     if torch is not None:
         # The toolkit of pip's packages lies beside torch, which in build isolation is not where we run.
         env = {**env, "PYTHONPATH": f"{torch.root.parent}:{env.get('PYTHONPATH', '')}"}
-    return plan_build(replace(collect(env), torch=torch), mode)
+    return plan_build(collect(env, torch=torch), mode)
 
 
 def compile_library(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from dcnbuild.doctor.fix import Target
 from dcnbuild.doctor.fixes import ask_gpus, dcnbuild, pip_install, unset_env
+from dcnbuild.doctor.fixes.fix import Target
 from dcnbuild.errors import Finding
 from dcnbuild.machine.facts import Toolkit, TorchInstall
 

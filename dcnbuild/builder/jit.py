@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dcnbuild.builder import cache, findings, lookup
 from dcnbuild.builder.compile import compile_library, describe, plan_here, record_of
+from dcnbuild.builder.failure import leave_findings, remove_findings
 from dcnbuild.builder.ninjafile import CompileError
 from dcnbuild.builder.plan import BuildPlan, cuda_mode
 from dcnbuild.builder.progress import ProgressLine
@@ -56,8 +57,23 @@ def build_cached(
         load: loads the library, or returns why it cannot be loaded. By default nothing is loaded.
 
     Raises FindingError that says what is missing, the compiler's first error and where the log is, or what the loader
-    said.
+    said. It is left as JSON, too, in the user's cache: cpu.findings.json.
     """
+    left = cache.cache_directories(env)[0] / f"{library}.findings.json"
+    try:
+        entry = _build_somewhere(library, torch, env, force, load)
+    except FindingError as error:
+        with contextlib.suppress(OSError):  # of a directory that is not this user's alone
+            cache.make_private(left.parent)
+            leave_findings(left, error)
+        raise
+    remove_findings(left)
+    return entry
+
+
+def _build_somewhere(
+    library: Library, torch: TorchInstall, env: Mapping[str, str], force: bool, load: Load
+) -> cache.Entry:
     plan = make_plan(library, torch, env)
     keys = lookup.entry_names(library, torch, env)
     log = failure = None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from dcnbuild.base.own_requirements import RUN
@@ -13,8 +14,11 @@ from dcnbuild.machine.facts import TorchInstall
 from dcnbuild.machine.torch_install import find_torch, read_torch
 
 
-def torch_to_build_with(env: Mapping[str, str]) -> TorchInstall | None:
+@cache
+def torch_of_build() -> TorchInstall | None:
     """The torch that this interpreter imports, else the one of its environment; None if there is neither.
+
+    A hook of the build backend asks several times, and a process runs one hook: it is looked for once.
 
     Inside pip's build isolation the environment's packages are hidden from the import system, but
     `sys.prefix` still names it. Other front ends isolate with an environment of their own, where only a
@@ -24,28 +28,28 @@ def torch_to_build_with(env: Mapping[str, str]) -> TorchInstall | None:
         found = read_torch(Path(entry or "."))
         if found is not None:
             return found
-    return find_torch(None, env)
+    return find_torch(None, os.environ)
 
 
-def torch_requirement_of_build(env: Mapping[str, str]) -> list[str]:
+def torch_requirement_of_build() -> list[str]:
     """What a build environment must have in addition: a torch, if there is none to build with.
 
     Raises FindingError for a torch that no flavour serves: to ask for another would put that one into the
     place of the one the user has.
     """
-    torch = torch_to_build_with(env)
+    torch = torch_of_build()
     if torch is None:
         return [STABLE.requirement]
     flavour_of(torch)
     return []
 
 
-def install_requirements(env: Mapping[str, str]) -> list[str]:
+def install_requirements() -> list[str]:
     """The dependencies of what is built here: torch as its flavour asks, and ours.
 
     Without a torch that can be built with (for an sdist, say), those of the stable flavour.
     """
-    torch = torch_to_build_with(env)
+    torch = torch_of_build()
     try:
         flavour = flavour_of(torch) if torch else STABLE
     except FindingError:

@@ -14,13 +14,14 @@ from setuptools.command.build import build
 from setuptools.command.egg_info import egg_info
 
 from dcnbuild.builder.aot import build_prebuilt
+from dcnbuild.builder.failure import FINDINGS, leave_findings, remove_findings
 from dcnbuild.builder.record import FILE
-from dcnbuild.builder.requirements import install_requirements
+from dcnbuild.builder.requirements import install_requirements, torch_of_build
 from dcnbuild.builder.sources import LIBRARIES, library_file
 from dcnbuild.errors import FindingError
 
 #: What lies beside the package in a checkout, and inside it in a wheel: (there, in the wheel).
-SHIPPED = (("csrc", "dcnbuild/csrc"), ("matrix.yaml", "dcnbuild/matrix.yaml"))
+SHIPPED = (("csrc", "dcnbuild/csrc"),)
 LIB = "dcnbuild/lib"
 
 
@@ -51,10 +52,14 @@ class BuildNative(Command):
 
     def run(self) -> None:
         root = Path() if self.editable_mode else self._destination()
+        work = Path("build", "objects").absolute()
         try:
-            build_prebuilt(root / LIB, Path("build", "objects").absolute(), os.environ)
+            build_prebuilt(root / LIB, work, torch_of_build(), os.environ)
         except (FindingError, ValueError) as error:
+            if isinstance(error, FindingError):
+                leave_findings(FINDINGS, error)
             sys.exit(f"dcnbuild: {error}")
+        remove_findings(FINDINGS)
         if not self.editable_mode:
             for source, name in SHIPPED:
                 _copy(Path(source), root / name)
@@ -103,7 +108,7 @@ class EggInfo(egg_info):
     """The metadata, with dependencies that name the torch which the libraries are built for."""
 
     def finalize_options(self) -> None:
-        self.distribution.install_requires = install_requirements(os.environ)
+        self.distribution.install_requires = install_requirements()
         self.distribution.metadata.install_requires = self.distribution.install_requires
         super().finalize_options()
 

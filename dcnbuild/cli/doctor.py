@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dcnbuild.doctor import report
-from dcnbuild.doctor.registry import examine
+from dcnbuild.doctor.checks import examine
 from dcnbuild.doctor.resolver import Resolution, resolve
 from dcnbuild.doctor.wish import parse_wish
 from dcnbuild.errors import Finding
@@ -57,7 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "read it before you post it",
     )
     parser.add_argument(
-        "--explain", metavar="ID", help="what a finding means, with an example; then exit"
+        "--explain",
+        metavar="ID",
+        help="what a finding means, with an example, and what pasting its fix changes; then exit",
     )
     parser.add_argument("--verbose", action="store_true", help="show every fact, and the pip line")
 
@@ -129,7 +131,7 @@ def _read_log(log: bytes, facts: Facts) -> list[Finding]:
 
 
 def _explain(id: str, as_json: bool) -> int:
-    from dcnbuild.doctor.explain import explain  # all rules and examples
+    from dcnbuild.doctor.explain import explain  # reads all rules
 
     explanation = explain(id)
     if as_json:
@@ -137,7 +139,9 @@ def _explain(id: str, as_json: bool) -> int:
         return 0
     for part in explanation["parts"]:
         print(f"{id} ({part['where']}): {part['title']}")
-        print(f"  {part['means']}\n" if part["means"] else "")
+        if part["means"]:
+            print(f"  {part['means']}")
+        print(f"  Pasting its fix {part['pasting']}.\n")
         print("\n".join(f"    {line}" for line in part["example"]))
         print()
     return 0

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Mapping
 
 from dcnbuild.base.printable import one_line
-from dcnbuild.doctor.fix import Target, shell_of
 from dcnbuild.doctor.fixes import set_env
+from dcnbuild.doctor.fixes.fix import Target, shell_of
 from dcnbuild.errors import FindingError
 from dcnbuild.machine import recipes
 from dcnbuild.machine.toolkits import distrusted, find_toolkits

@@ -28,8 +28,8 @@ def check(torch: str | None = None, *, wants_cuda: bool | None = None) -> list[F
     import os
     from dataclasses import replace
 
+    from dcnbuild.doctor.checks import examine
     from dcnbuild.doctor.preflight import preflight
-    from dcnbuild.doctor.registry import examine
     from dcnbuild.doctor.wish import parse_wish
     from dcnbuild.machine.collect import collect
 

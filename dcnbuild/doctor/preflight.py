@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dcnbuild.doctor.registry import all_checks, examine
+from dcnbuild.doctor.checks import all_checks, examine
 from dcnbuild.errors import Finding
 from dcnbuild.machine.facts import Facts
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dcnbuild.doctor.fix import Fix, Target
 from dcnbuild.doctor.fixes import INDEX, pip_install
+from dcnbuild.doctor.fixes.fix import Fix, Target
 from dcnbuild.doctor.wish import Wish, parse_wish
 from dcnbuild.machine import compatibility
 from dcnbuild.machine.architectures import best_match

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dcnbuild.machine.compilers import find_compilers, nvcc_host_compiler
 from dcnbuild.machine.driver import find_driver
-from dcnbuild.machine.facts import Facts
+from dcnbuild.machine.facts import Facts, TorchInstall
 from dcnbuild.machine.jit_caches import find_jit_caches
 from dcnbuild.machine.libraries import own_libraries, read_library
 from dcnbuild.machine.paths import find_path_entries
@@ -60,6 +60,7 @@ def collect(
     prefix: Path | None = None,
     root: Path = Path("/"),
     package: Path = Path(__file__).parent.parent,
+    torch: TorchInstall | None = None,
 ) -> Facts:
     """The facts about this machine, in well under a second.
 
@@ -69,13 +70,14 @@ def collect(
         prefix: the Python environment whose torch counts; by default this interpreter's.
         root: where the file system starts (another directory in tests).
         package: the dcnbuild whose own libraries count.
+        torch: the torch that counts, where the caller has found it; no other is looked for then.
     """
     # the three that wait for other programs, beside each other
     with ThreadPoolExecutor(max_workers=3) as pool:
         driver = pool.submit(find_driver, env, root)
         toolkits = pool.submit(find_toolkits, env, prefix, root)
         compilers = pool.submit(find_compilers, env)
-        torches = find_torches(prefix, env)
+        torches = [torch] if torch else find_torches(prefix, env)
         torch = torches[0] if torches else None
         own = own_libraries(package)
         found_libraries = [

@@ -1,6 +1,6 @@
 """What goes with what: toolkits, compilers, GPU architectures, drivers, torch releases, Pythons.
 
-The only reader of compatibility.yaml; the doctor, the build and matrix.yaml ask here. A question to
+The only reader of compatibility.yaml; the doctor, the build and the build matrix ask here. A question to
 which the table has no answer gets None, and whoever asks then says nothing.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Mapping, Set
 from typing import Any
@@ -14,6 +15,9 @@ from dcnbuild.ops.reference.images import SIDE_LIMIT
 
 FLOATING = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 HALF = (torch.float16, torch.bfloat16)
+
+#: The most bins, cells, groups or samples along one axis of a pooling.
+LIMIT = 32768
 
 
 def integer(function: str, name: str, value: Any, meaning: str = "an int") -> int:
@@ -94,3 +98,66 @@ def check_dense(function: str, name: str, tensor: Tensor) -> None:
         raise ArgumentTypeError(
             f"{function}: {name} is {kind}, expected a strided tensor: {remedy}"
         )
+
+
+def check_tensor(function: str, name: str, tensor: Any, rank: int, input: Tensor) -> None:
+    """Checks what a tensor must be whatever its shape is.
+
+    Raises:
+        ArgumentTypeError: not a tensor, or not one of a floating dtype.
+        ArgumentError: it has other than `rank` dimensions, or is not on the device of `input`.
+    """
+    if not isinstance(tensor, Tensor):
+        raise ArgumentTypeError(f"{function}: {name} must be a tensor, got {type(tensor).__name__}")
+    if tensor.is_nested or tensor.layout is not torch.strided:
+        check_dense(function, name, tensor)  # before its shape, which a nested one has not
+    if tensor.dim() != rank:
+        raise ArgumentError(
+            f"{function}: {name} has {tensor.dim()} dimensions {tuple(tensor.shape)}, expected {rank}"
+        )
+    if tensor.dtype not in FLOATING:
+        raise ArgumentTypeError(
+            f"{function}: {name} is {tensor.dtype}, expected float64, float32, float16 or bfloat16"
+        )
+    if tensor.device != input.device:
+        raise ArgumentError(
+            f"{function}: {name} is on {tensor.device}, expected {input.device}, where input is"
+        )
+
+
+def check_integer(function: str, name: str, value: Any, least: int) -> int:
+    """An int from `least` to LIMIT; raises ArgumentTypeError or ArgumentError."""
+    value = integer(function, name, value)
+    if not least <= value <= LIMIT:
+        raise ArgumentError(f"{function}: {name} must be from {least} to {LIMIT}, got {value}")
+    return value
+
+
+def check_number(function: str, name: str, value: Any, positive: bool) -> float:
+    """A finite float, of whatever has one; raises ArgumentTypeError or ArgumentError."""
+    given = value
+    if not isinstance(value, float | torch.SymInt | torch.SymFloat):
+        value = _as_float(value)
+    if value is None:
+        raise ArgumentTypeError(f"{function}: {name} must be a float, got {given!r}")
+    # By comparisons, which Dynamo traces for a symbolic float.
+    if not -math.inf < value < math.inf or (positive and value <= 0):
+        kind = "positive and finite" if positive else "finite"
+        raise ArgumentError(f"{function}: {name} must be {kind}, got {value}")
+    return float(value)
+
+
+def _as_float(value: Any) -> float | None:
+    """A float of what is a number, such as numpy's float32; None for a bool, text and more than one number."""
+    if (
+        isinstance(value, bool)
+        or getattr(value, "dtype", None) in (torch.bool, bool)
+        or not hasattr(type(value), "__float__")
+    ):
+        return None
+    try:
+        return float(value)
+    except OverflowError:  # an int
+        return math.inf
+    except (TypeError, ValueError, RuntimeError):  # an array; a tensor without storage
+        return None

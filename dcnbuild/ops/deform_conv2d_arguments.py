@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from dcnbuild.errors import ArgumentError, ArgumentTypeError
-from dcnbuild.ops.arguments import FLOATING, HALF, check_dense, pair
+from dcnbuild.ops.arguments import HALF, check_tensor, pair
 from dcnbuild.ops.reference.deform_conv2d import Attributes, output_size
 
 
@@ -67,31 +68,17 @@ def parse(
         ArgumentTypeError: something is not a tensor, not of a floating dtype, or dtypes do not go together.
         ArgumentError: a shape, device or number does not fit; the message names it, what was given and what was expected.
     """
-    tensors = {"input": input, "offset": offset, "mask": mask, "weight": weight, "bias": bias}
+    tensors: dict[str, Any] = {
+        "input": input,
+        "offset": offset,
+        "mask": mask,
+        "weight": weight,
+        "bias": bias,
+    }
     for name, tensor in tensors.items():
         if tensor is None and name in ("mask", "bias"):
             continue
-        if not isinstance(tensor, Tensor):
-            raise ArgumentTypeError(
-                f"deform_conv2d: {name} must be a tensor, got {type(tensor).__name__}"
-            )
-        if tensor.is_nested or tensor.layout is not torch.strided:
-            check_dense(
-                "deform_conv2d", name, tensor
-            )  # before its shape, which a nested one has not
-        rank = 1 if name == "bias" else 4
-        if tensor.dim() != rank:
-            raise ArgumentError(
-                f"deform_conv2d: {name} has {tensor.dim()} dimensions {tuple(tensor.shape)}, expected {rank}"
-            )
-        if tensor.dtype not in FLOATING:
-            raise ArgumentTypeError(
-                f"deform_conv2d: {name} is {tensor.dtype}, expected float64, float32, float16 or bfloat16"
-            )
-        if tensor.device != input.device:
-            raise ArgumentError(
-                f"deform_conv2d: {name} is on {tensor.device}, expected {input.device}, where input is"
-            )
+        check_tensor("deform_conv2d", name, tensor, 1 if name == "bias" else 4, input)
         allowed: tuple[torch.dtype, ...] = (input.dtype,)
         if name in ("offset", "mask") and input.dtype in HALF:
             allowed = (input.dtype, torch.float32)

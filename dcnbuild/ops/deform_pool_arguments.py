@@ -2,57 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from dcnbuild.errors import ArgumentError, ArgumentTypeError
-from dcnbuild.ops.arguments import FLOATING, HALF, check_dense, integer
+from dcnbuild.ops.arguments import HALF, check_tensor
 from dcnbuild.ops.reference.deform_pool import Pooling
 from dcnbuild.ops.torch_versions import is_compiling
-
-#: The most bins, cells, groups or samples along one axis.
-LIMIT = 32768
-
-
-def check_integer(function: str, name: str, value: Any, least: int) -> int:
-    """An int from `least` to LIMIT; raises ArgumentTypeError or ArgumentError."""
-    value = integer(function, name, value)
-    if not least <= value <= LIMIT:
-        raise ArgumentError(f"{function}: {name} must be from {least} to {LIMIT}, got {value}")
-    return value
-
-
-def check_number(function: str, name: str, value: Any, positive: bool) -> float:
-    """A finite float, of whatever has one; raises ArgumentTypeError or ArgumentError."""
-    given = value
-    if not isinstance(value, float | torch.SymInt | torch.SymFloat):
-        value = _as_float(value)
-    if value is None:
-        raise ArgumentTypeError(f"{function}: {name} must be a float, got {given!r}")
-    # By comparisons, which Dynamo traces for a symbolic float.
-    if not -math.inf < value < math.inf or (positive and value <= 0):
-        kind = "positive and finite" if positive else "finite"
-        raise ArgumentError(f"{function}: {name} must be {kind}, got {value}")
-    return float(value)
-
-
-def _as_float(value: Any) -> float | None:
-    """A float of what is a number, such as numpy's float32; None for a bool, text and more than one number."""
-    if (
-        isinstance(value, bool)
-        or getattr(value, "dtype", None) in (torch.bool, bool)
-        or not hasattr(type(value), "__float__")
-    ):
-        return None
-    try:
-        return float(value)
-    except OverflowError:  # an int
-        return math.inf
-    except (TypeError, ValueError, RuntimeError):  # an array; a tensor without storage
-        return None
 
 
 def check_tensors(
@@ -68,24 +24,7 @@ def check_tensors(
     for name, tensor, rank in (("input", input, 4), ("rois", rois, 2), (offset_name, offset, 4)):
         if tensor is None and name == offset_name:
             continue
-        if not isinstance(tensor, Tensor):
-            raise ArgumentTypeError(
-                f"{function}: {name} must be a tensor, got {type(tensor).__name__}"
-            )
-        if tensor.is_nested or tensor.layout is not torch.strided:
-            check_dense(function, name, tensor)  # before its shape, which a nested one has not
-        if tensor.dim() != rank:
-            raise ArgumentError(
-                f"{function}: {name} has {tensor.dim()} dimensions {tuple(tensor.shape)}, expected {rank}"
-            )
-        if tensor.dtype not in FLOATING:
-            raise ArgumentTypeError(
-                f"{function}: {name} is {tensor.dtype}, expected float64, float32, float16 or bfloat16"
-            )
-        if tensor.device != input.device:
-            raise ArgumentError(
-                f"{function}: {name} is on {tensor.device}, expected {input.device}, where input is"
-            )
+        check_tensor(function, name, tensor, rank, input)
     allowed = (input.dtype, torch.float32) if input.dtype in HALF else (input.dtype,)
     if rois.dtype not in allowed:
         expected = " or ".join(map(str, allowed))

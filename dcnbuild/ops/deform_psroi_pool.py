@@ -5,11 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from dcnbuild.ops import deform_pool
-from dcnbuild.ops.deform_pool_arguments import (
-    check_integer,
-    check_number,
-    check_tensors,
-)
+from dcnbuild.ops.arguments import check_integer, check_number
+from dcnbuild.ops.deform_pool_arguments import check_tensors
 from dcnbuild.ops.public import public
 from dcnbuild.ops.reference.deform_pool import psroi_pooling
 

@@ -7,13 +7,8 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from dcnbuild.ops import deform_pool
-from dcnbuild.ops.arguments import integer, pair
-from dcnbuild.ops.deform_pool_arguments import (
-    LIMIT,
-    check_integer,
-    check_number,
-    check_tensors,
-)
+from dcnbuild.ops.arguments import LIMIT, check_integer, check_number, integer, pair
+from dcnbuild.ops.deform_pool_arguments import check_tensors
 from dcnbuild.ops.public import public
 from dcnbuild.ops.reference.deform_pool import roi_pooling
 

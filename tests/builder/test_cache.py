@@ -17,6 +17,7 @@ import pytest
 from build_project import Project
 from hang import HANG, wait_until
 
+from dcnbuild.builder.failure import read_findings
 from dcnbuild.builder.record import file_digest
 
 #: Builds the tiny library and prints its path and what it answers.
@@ -408,6 +409,25 @@ def test_a_compile_error_is_told_with_its_log(tiny: Project) -> None:
     assert f"full log: {log}" in message
     assert "-fvisibility" in log.read_text()
     assert not list(tiny.cache.glob("*.tmp"))
+
+
+def test_a_failed_build_leaves_its_findings_for_programs(tiny: Project) -> None:
+    """The doctor's about the compiler's output first, then the one that was printed; gone once a build is done."""
+    source = tiny.csrc / "cpu" / "answer.cpp"
+    good = source.read_text()
+    source.write_text("#include <THC/THC.h>\n")
+    assert tiny.run(BUILD).returncode == 1
+    left = tiny.cache / "cpu.findings.json"
+    found = read_findings(left)
+    assert [item["id"] for item in found] == ["thc-headers", "build-failed"]
+    assert found[0]["fix"]
+    assert found[1]["evidence"] == [f"full log: {next(tiny.cache.glob('*.log'))}"]
+    source.write_text(good)
+    built(tiny.run(BUILD))
+    assert not left.exists()
+    # nothing was compiled, since there is no compiler
+    assert tiny.run(BUILD, tiny.env(CXX="/nowhere/c++")).returncode == 1
+    assert [item["id"] for item in read_findings(left)] == ["compiler-missing"]
 
 
 def test_the_record_says_what_was_built(tiny: Project) -> None:

@@ -19,6 +19,7 @@ from packaging.specifiers import SpecifierSet
 
 from dcnbuild.base.own_requirements import BUILD
 from dcnbuild.builder import native
+from dcnbuild.builder.failure import FINDINGS, read_findings
 from dcnbuild.builder.record import read_record
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -158,7 +159,6 @@ def test_wheel_contents(checkout: Path, wheel: Path) -> None:
     }
     assert sources <= names
     assert {
-        "dcnbuild/matrix.yaml",
         "dcnbuild/machine/compatibility.yaml",
         "dcnbuild/py.typed",
     } <= names
@@ -309,6 +309,7 @@ def test_a_torch_that_is_too_old_is_not_replaced(checkout: Path, tmp_path: Path)
         ask(tmp_path / "env/bin/python", checkout, tmp_path)
     assert "Traceback" not in str(caught.value)
     assert "1.13.1+cu117" in str(caught.value)
+    assert [item["id"] for item in read_findings(checkout / FINDINGS)] == ["torch-too-old"]
 
 
 def test_cuda_on_without_a_fitting_toolkit_ends_with_what_was_looked_for(
@@ -325,3 +326,6 @@ def test_cuda_on_without_a_fitting_toolkit_ends_with_what_was_looked_for(
     assert "(found by" in message or "looked at CUDA_HOME, CUDA_PATH, PATH" in message
     assert "Traceback" not in message
     assert not list(tmp_path.glob("*.whl"))
+    (finding,) = read_findings(checkout / FINDINGS)
+    assert finding["severity"] == "error"
+    assert f"{finding['title']}: {finding['cause']}" in message

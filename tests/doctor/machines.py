@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from dcnbuild.doctor.checks import all_checks, examine
 from dcnbuild.doctor.examples import HEALTHY
-from dcnbuild.doctor.registry import all_checks, examine
 from dcnbuild.errors import Finding
 from dcnbuild.machine.facts import Facts
 

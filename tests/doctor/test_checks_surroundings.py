@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from doctor.machines import broken, found, machine, one, python, variables
 
+from dcnbuild.doctor.checks import examine
 from dcnbuild.doctor.examples import A100, HEALTHY, gcc, gpu_driver, torch
-from dcnbuild.doctor.registry import examine
 from dcnbuild.doctor.resolver import JETSON, resolve
 from dcnbuild.machine.facts import Driver, Facts, PathEntry
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from dcnbuild.doctor.checks import all_checks
 from dcnbuild.doctor.logs import RULES
-from dcnbuild.doctor.registry import all_checks
 from tools.docs import findings as document
 
 CHECKOUT = Path(__file__).resolve().parents[2]

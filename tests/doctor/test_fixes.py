@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dcnbuild.doctor import fixes, quoting
+from dcnbuild.doctor import fixes
 from dcnbuild.doctor.examples import HEALTHY
-from dcnbuild.doctor.fix import Fix, Target, render
-from dcnbuild.doctor.quoting import Shell, UnquotableError
+from dcnbuild.doctor.fixes import quoting
+from dcnbuild.doctor.fixes.fix import Fix, Target, render
+from dcnbuild.doctor.fixes.quoting import Shell, UnquotableError
 
 SHELLS: tuple[Shell, ...] = ("sh", "fish", "csh", "cmd", "powershell")
 #: What people and attackers put into names, more often than chance would.

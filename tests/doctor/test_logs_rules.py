@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dcnbuild.doctor.logs import RULES, read_log
+from dcnbuild.doctor import fixes
+from dcnbuild.doctor.fixes import effects
+from dcnbuild.doctor.logs import RULES, LogRule, read_log
+from dcnbuild.doctor.logs.context import SHOWN
+from dcnbuild.doctor.logs.fix_verbs import VERBS
 from dcnbuild.doctor.logs.reader import WORDS
-from dcnbuild.doctor.logs.rule import Level
+from dcnbuild.doctor.logs.rule import SPECIAL, Level
+from dcnbuild.doctor.logs.templates import ENTITY, look_up, parsed
 from dcnbuild.doctor.parse import SHAPES
 from dcnbuild.doctor.parse.locales import PHRASES, to_english
 from dcnbuild.doctor.parse.text import LONGEST_LINE, clean, split_lines
@@ -145,30 +153,111 @@ def test_levels_are_in_order() -> None:
     assert {rule.level for rule in RULES} == set(Level)
 
 
+def cpu_seconds(log: str) -> float:
+    """The least of three readings."""
+    times = []
+    for _ in range(3):
+        start = time.process_time()
+        read_log(log)
+        times.append(time.process_time() - start)
+    return min(times)
+
+
 @pytest.mark.parametrize(
-    "line",
+    ("start", "repeated"),
     [
-        "error: not found No such file undefined symbol: " + "lib.so." * 280,
-        "error: No such file or directory cannot open " + "/a" * 900,
-        "fatal error: identifier is undefined was not declared " + "'" * 1900,
-        "a.cu(3): error: foo " * 95,
-        "undefined reference to `" * 80,
-        "multiple definition of `a'; " * 70,
-        "fatal : " * 240,
-        "1:" * 900 + " error: not found",
+        ("error: not found No such file undefined symbol: ", "lib.so."),
+        ("error: No such file or directory cannot open ", "/a"),
+        ("fatal error: identifier is undefined was not declared ", "'"),
+        ("", "a.cu(3): error: foo "),
+        ("", "undefined reference to `"),
+        ("", "multiple definition of `a'; "),
+        ("", "fatal : "),
+        ("error: not found ", "1:"),
     ],
 )
-def test_no_pattern_backtracks_without_end(line: str) -> None:
-    start = time.process_time()
-    read_log(line)
-    assert time.process_time() - start < 2
+def test_no_pattern_backtracks_without_end(start: str, repeated: str) -> None:
+    """Lines of four times the length take four times as long, or somewhat more: with n² it is 16 times."""
+
+    def lines(length: int) -> str:
+        text = start + repeated * ((length - len(start)) // len(repeated))
+        return "".join(f"{number} {text}\n" for number in range(12))
+
+    assert cpu_seconds(lines(1900)) < 13 * cpu_seconds(lines(475))
 
 
-def test_megabytes_are_read_in_seconds() -> None:
-    noise = "".join(
-        f"a{number}.cpp:80:20: warning: ‘type()’ is deprecated [-Wdeprecated-declarations]\n"
-        for number in range(60_000)
+def test_megabytes_are_read_in_proportion() -> None:
+    def log(lines: int) -> str:
+        noise = "".join(
+            f"a{number}.cpp:80:20: warning: ‘type()’ is deprecated [-Wdeprecated-declarations]\n"
+            for number in range(lines)
+        )
+        return noise + THC + "\n" + noise
+
+    assert [f.id for f in read_log(log(24_000))] == ["thc-headers"]
+    assert cpu_seconds(log(12_000)) < 10 * cpu_seconds(log(3_000))
+
+
+#: What any message, or wording of a rule, names.
+ENTITIES = {
+    name
+    for pattern in (
+        *(shape.pattern for shape in SHAPES),
+        *(p for rule in RULES for _, p in rule.patterns),
     )
-    start = time.process_time()
-    assert [f.id for f in read_log(noise + THC + "\n" + noise)] == ["thc-headers"]
-    assert time.process_time() - start < 10
+    for name in re.findall(r"\(\?P<(\w+)>", pattern)
+}
+
+
+def leaves(step: Any) -> Iterator[Any]:
+    """The steps of a fix without its branches."""
+    if isinstance(step, dict):
+        for inner in (inner for steps in step.values() for inner in steps):
+            yield from leaves(inner)
+    else:
+        yield [step] if isinstance(step, str) else step
+
+
+def names(rule: LogRule) -> set[str]:
+    """Every name that a rule's templates and conditions ask for."""
+    cause = [] if callable(rule.cause) else [json.dumps(rule.cause)]
+    lets = [
+        text for item in rule.let.values() for text in ([item] if isinstance(item, str) else item)
+    ]
+    extracts = [text.partition(" ~ ")[0] for text in lets if " ~ " in text]
+    templates = [text for text in lets if " ~ " not in text]
+    texts = [json.dumps(rule.steps), *templates, *cause]
+    found = {match[1] for text in texts for match in ENTITY.finditer(text)}
+    pairs = [pair[0] for pair in rule.cause[:-1]] if isinstance(rule.cause, list) else []
+    keys = [key for step in rule.steps for key in conditions(step)]
+    parts = [part for key in (*pairs, *keys) for option in parsed(key) for part in option]
+    return {*found, *extracts, *(part[2] for part in parts)}
+
+
+def conditions(step: Any) -> Iterator[str]:
+    for key, steps in step.items() if isinstance(step, dict) else ():
+        if key != "else":
+            yield key
+        for inner in steps:
+            yield from conditions(inner)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=[f"{i}-{rule.id}" for i, rule in enumerate(RULES)])
+def test_every_name_of_a_row_stands_for_something(rule: LogRule) -> None:
+    """Also in the branches that no log of the tests takes."""
+    for name in names(rule):
+        code = re.fullmatch(r"(\w+\.\w+)(?:\([\w, ]*\))?(?:\.\w+)*", name)
+        if code:
+            assert callable(look_up(code[1]))
+            arguments = re.findall(r"\w+", (re.search(r"\((.*)\)", name) or ["", ""])[1])
+        for word in arguments if code else [name]:
+            known = word in ENTITIES or word in SHOWN or word in rule.let or word in SPECIAL
+            assert known or re.fullmatch(r"FIRST|NEAR\d+\+\d+", word), (rule.id, word)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=[f"{i}-{rule.id}" for i, rule in enumerate(RULES)])
+def test_every_step_is_a_verb_with_a_known_effect(rule: LogRule) -> None:
+    for verb, *_ in (leaf for step in rule.steps for leaf in leaves(step)):
+        assert verb in VERBS or hasattr(fixes, verb) or callable(look_up(verb[1:])), verb
+    unknown = [step for step in rule.steps if None in effects.of_step(step)]
+    assert unknown == []

@@ -12,6 +12,7 @@ import pytest
 from doctor.machines import broken
 from doctor.paste import paste
 
+from dcnbuild.doctor.checks import examine
 from dcnbuild.doctor.examples import (
     EXAMPLES,
     HEALTHY,
@@ -23,7 +24,6 @@ from dcnbuild.doctor.examples import (
     toolkit,
     torch,
 )
-from dcnbuild.doctor.registry import examine
 from dcnbuild.errors import Finding
 from dcnbuild.machine.facts import CudaHome, Facts, PackageHeaders, PathEntry, Toolkit
 

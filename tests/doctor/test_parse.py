@@ -9,7 +9,7 @@ import pytest
 
 from dcnbuild.doctor.logs import RULES
 from dcnbuild.doctor.parse import SHAPES, Log, Reading, Record
-from dcnbuild.doctor.parse.outcome import Outcome
+from dcnbuild.doctor.parse.success import Outcome
 
 
 def records(text: str) -> list[Record]:

@@ -6,13 +6,14 @@ import dataclasses
 import re
 import shlex
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dcnbuild.doctor.checks import examine
 from dcnbuild.doctor.examples import EXAMPLES
-from dcnbuild.doctor.registry import examine
 from dcnbuild.machine.facts import Facts
 
 PAYLOADS = (
@@ -86,10 +87,9 @@ def harmless(line: str) -> bool:
     )
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
 @pytest.mark.parametrize("id", sorted(EXAMPLES))
-def test_no_value_becomes_a_command(id: str, payload: str) -> None:
-    for keep in (frozenset(_DECIDE), _SHOW):
+def test_no_value_becomes_a_command(id: str) -> None:
+    for keep, payload in product((frozenset(_DECIDE), _SHOW), PAYLOADS):
         facts: Facts = poisoned(EXAMPLES[id], payload, keep)
         for finding in examine(facts):
             for line in finding.fix:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from doctor.machines import broken
 
+from dcnbuild.doctor.checks import examine
 from dcnbuild.doctor.examples import EXAMPLES, HEALTHY, torch
-from dcnbuild.doctor.registry import examine
 from dcnbuild.doctor.report import details, plain, show, summary, to_json
 from dcnbuild.doctor.resolver import Resolution, resolve
 from dcnbuild.errors import Finding, FindingError

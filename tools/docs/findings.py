@@ -10,10 +10,11 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from dcnbuild.doctor.checks import all_checks
 from dcnbuild.doctor.examples import EXAMPLES
-from dcnbuild.doctor.explain import shown_lines
+from dcnbuild.doctor.explain import pasting, shown_lines
+from dcnbuild.doctor.fixes import effects
 from dcnbuild.doctor.logs import RULES, LogRule
-from dcnbuild.doctor.registry import all_checks
 from tools.docs import page as pages
 
 PAGE = Path("docs/findings.md")
@@ -23,7 +24,8 @@ _HEAD = """\
 
 Everything that `dcnbuild doctor` can find, with an example of each. The ids are stable: they stand in the
 report, in `dcnbuild doctor --json` and in the errors of builds. An **error** stops builds or runs, a
-**warning** may hurt, a **note** explains.
+**warning** may hurt, a **note** explains. What pasting a fix does is said for all of its lines, on whichever machine:
+at most that.
 
 Written by `python -m tools.docs.findings` from the checks and log rules themselves; do not edit.
 """
@@ -35,7 +37,10 @@ def page() -> str:
     for check in all_checks():
         finding = check.findings(EXAMPLES[check.id])[0]
         builds = "\n\nAlso asked before something is compiled." if check.builds else ""
-        parts.append(f"### {check.id}\n\n{check.title}.{builds}\n\n{_block(shown_lines(finding))}")
+        effect = effects.worst(map(effects.of_line, finding.fix))
+        safety = f"\n\nPasting its fix {effect}." if finding.fix else ""
+        text = f"{check.title}.{builds}{safety}\n\n{_block(shown_lines(finding))}"
+        parts.append(f"### {check.id}\n\n{text}")
     parts.append("## In a build log: `dcnbuild doctor --log FILE`\n")
     grouped: dict[str, list[LogRule]] = {}
     for rule in RULES:
@@ -43,7 +48,8 @@ def page() -> str:
     for id, rules in sorted(grouped.items()):
         titles = "; ".join(dict.fromkeys(rule.title for rule in rules))
         examples = dict.fromkeys(line for rule in rules for line in rule.example.splitlines())
-        parts.append(f"### {id} (log)\n\n{titles}. In the log:\n\n{_block(examples)}")
+        text = f"{titles}. Pasting its fix {pasting(*rules)}. In the log:\n\n{_block(examples)}"
+        parts.append(f"### {id} (log)\n\n{text}")
     return "\n".join(parts)
 
 

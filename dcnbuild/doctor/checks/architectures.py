@@ -6,17 +6,17 @@ import re
 from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks.shared import (
+from dcnbuild.doctor.checks import Verdict, check
+from dcnbuild.doctor.checks.evidence import (
     architecture_names,
     builds_cuda,
     describe_gpu,
     describe_toolkit,
     describe_torch,
 )
-from dcnbuild.doctor.fix import Fix
-from dcnbuild.doctor.outcome import toolkit_fix, torch_fix, unserved_gpu
-from dcnbuild.doctor.registry import Verdict, check
+from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.resolver import has_gpu
+from dcnbuild.doctor.torch_and_toolkit import toolkit_fix, torch_fix, unserved_gpu
 from dcnbuild.machine import compatibility
 from dcnbuild.machine.architectures import best_match, capability, parse_arch_list, to_arch_list
 from dcnbuild.machine.facts import Facts

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks.shared import (
+from dcnbuild.doctor.checks import Verdict, check
+from dcnbuild.doctor.checks.evidence import (
     builds_cuda,
     describe_toolkit,
     describe_torch,
 )
-from dcnbuild.doctor.fix import Fix
-from dcnbuild.doctor.outcome import chosen_toolkit, nvcc_version
-from dcnbuild.doctor.registry import Verdict, check
+from dcnbuild.doctor.fixes.fix import Fix
+from dcnbuild.doctor.torch_and_toolkit import chosen_toolkit, nvcc_version
 from dcnbuild.machine import compatibility
 from dcnbuild.machine.compatibility import numbers
 from dcnbuild.machine.facts import Compiler, Facts

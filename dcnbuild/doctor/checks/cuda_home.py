@@ -6,9 +6,14 @@ from collections.abc import Iterator
 
 from dcnbuild.base.versions import same_minor
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks.shared import builds_cuda, describe_toolkit, describe_torch
-from dcnbuild.doctor.outcome import chosen_toolkit, first_on_path, toolkit_fix, torch_toolkit
-from dcnbuild.doctor.registry import Verdict, check
+from dcnbuild.doctor.checks import Verdict, check
+from dcnbuild.doctor.checks.evidence import builds_cuda, describe_toolkit, describe_torch
+from dcnbuild.doctor.torch_and_toolkit import (
+    chosen_toolkit,
+    first_on_path,
+    toolkit_fix,
+    torch_toolkit,
+)
 from dcnbuild.machine.facts import CudaHome, Facts
 from dcnbuild.machine.toolkit_choice import build_toolkit, fitting_toolkits
 

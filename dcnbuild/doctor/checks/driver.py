@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from dcnbuild.base.versions import same_major
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks.shared import describe_toolkit, describe_torch, smi_note
-from dcnbuild.doctor.outcome import driver_refuses, toolkit_fix, torch_fix
-from dcnbuild.doctor.registry import Verdict, check
+from dcnbuild.doctor.checks import Verdict, check
+from dcnbuild.doctor.checks.evidence import describe_toolkit, describe_torch, smi_note
+from dcnbuild.doctor.torch_and_toolkit import driver_refuses, toolkit_fix, torch_fix
 from dcnbuild.machine import compatibility
 from dcnbuild.machine.compatibility import numbers
 from dcnbuild.machine.facts import Driver, Facts

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks.shared import architecture_names, describe_gpu, describe_torch
-from dcnbuild.doctor.fix import Fix
-from dcnbuild.doctor.registry import Verdict, check
+from dcnbuild.doctor.checks import Verdict, check
+from dcnbuild.doctor.checks.evidence import architecture_names, describe_gpu, describe_torch
+from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.machine.architectures import best_match
 from dcnbuild.machine.compatibility import numbers
 from dcnbuild.machine.facts import Facts, Library

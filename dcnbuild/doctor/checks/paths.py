@@ -8,9 +8,9 @@ from pathlib import Path
 
 from dcnbuild.base.versions import same_major, same_minor
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks.shared import builds_cuda, describe_toolkit
-from dcnbuild.doctor.fix import Fix
-from dcnbuild.doctor.registry import Verdict, check
+from dcnbuild.doctor.checks import Verdict, check
+from dcnbuild.doctor.checks.evidence import builds_cuda, describe_toolkit
+from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.machine.compatibility import numbers
 from dcnbuild.machine.facts import Facts, PathEntry
 from dcnbuild.machine.paths import INCLUDE_VARIABLES, PRELOAD

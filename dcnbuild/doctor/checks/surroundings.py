@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks.shared import describe_gpu, describe_toolkit, describe_torch
-from dcnbuild.doctor.fix import Fix
-from dcnbuild.doctor.registry import Verdict, check
+from dcnbuild.doctor.checks import Verdict, check
+from dcnbuild.doctor.checks.evidence import describe_gpu, describe_toolkit, describe_torch
+from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.machine.facts import Facts
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from dcnbuild.base.versions import same_major, same_minor
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks.shared import builds_cuda, describe_toolkit, describe_torch, smi_note
-from dcnbuild.doctor.fix import Fix
-from dcnbuild.doctor.outcome import VITAL, chosen_toolkit, toolkit_fix, torch_toolkit
-from dcnbuild.doctor.registry import Verdict, check
+from dcnbuild.doctor.checks import Verdict, check
+from dcnbuild.doctor.checks.evidence import builds_cuda, describe_toolkit, describe_torch, smi_note
+from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.resolver import has_gpu
+from dcnbuild.doctor.torch_and_toolkit import VITAL, chosen_toolkit, toolkit_fix, torch_toolkit
 from dcnbuild.machine.compatibility import numbers
 from dcnbuild.machine.facts import Facts, Toolkit
 from dcnbuild.machine.toolkit_choice import build_toolkit, fitting_toolkits

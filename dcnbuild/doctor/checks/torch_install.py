@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks.shared import describe_gpu, describe_torch
-from dcnbuild.doctor.fix import Fix
+from dcnbuild.doctor.checks import Verdict, check
+from dcnbuild.doctor.checks.evidence import describe_gpu, describe_torch
 from dcnbuild.doctor.fixes import INDEX
-from dcnbuild.doctor.outcome import torch_fix
-from dcnbuild.doctor.registry import Verdict, check
+from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.resolver import Wheel, companion_release, has_gpu, resolve
+from dcnbuild.doctor.torch_and_toolkit import torch_fix
 from dcnbuild.doctor.wish import Wish, parse_wish
 from dcnbuild.machine import compatibility
 from dcnbuild.machine.compatibility import numbers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dcnbuild.doctor.logs.reader import read_log
-from dcnbuild.doctor.logs.registry import RULES
 from dcnbuild.doctor.logs.rule import LogRule
+from dcnbuild.doctor.logs.rule_table import RULES
 
 __all__ = ["RULES", "LogRule", "read_log"]

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import PurePosixPath, PureWindowsPath
 
-from dcnbuild.doctor.fix import Target
+from dcnbuild.doctor.fixes.fix import Target
+from dcnbuild.doctor.fixes.quoting import Shell
 from dcnbuild.doctor.parse.patterns import LETTER, START
 from dcnbuild.doctor.parse.text import Log
-from dcnbuild.doctor.quoting import Shell
 from dcnbuild.machine.facts import Facts
 
 #: How far from the deciding line a version is looked for. Farther ones belong to something else.
@@ -105,7 +105,20 @@ _LOCAL = re.compile(r"^(?:Processing|Obtaining) (?:file://)?(?:\.|/|[A-Za-z]:)")
 
 #: The properties of a Context that templates may name.
 SHOWN = frozenset(
-    ("toolkit", "torch", "python", "gcc", "nvcc_path", "source", "where", "project", "package")
+    (
+        *(
+            "toolkit",
+            "torch",
+            "python",
+            "gcc",
+            "nvcc_path",
+            "source",
+            "where",
+            "project",
+            "package",
+        ),
+        *("conda", "windows", "mac", "wsl", "jetson", "container", "uv"),
+    )
 )
 
 

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from dcnbuild.doctor.logs import names
+from dcnbuild.doctor.logs.lookups import tables
 
 Kind = Literal[
     "own", "package", "torch", "nvidia", "toolkit", "conda", "python", "system", "unknown"
@@ -43,11 +43,16 @@ class Owner:
     kind: Kind
     name: str = ""
 
+    @property
+    def package(self) -> str:
+        """The name of a package, "" for any other owner."""
+        return self.name if self.kind == "package" else ""
+
 
 def package_of(module: str) -> str:
     """The name on PyPI of the package that brings a module: "cv2.dnn" → "opencv-python"."""
     first = module.split(".")[0]
-    found: str = names.table("modules").get(first, first.replace("_", "-"))
+    found: str = tables.rows("modules").get(first, first.replace("_", "-"))
     return found
 
 

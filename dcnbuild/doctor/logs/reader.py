@@ -6,11 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from dcnbuild.doctor.logs.registry import RULES
 from dcnbuild.doctor.logs.rule import Hit, Level
+from dcnbuild.doctor.logs.rule_table import RULES
 from dcnbuild.doctor.parse import SHAPES, Log, Reading, Record, decode
-from dcnbuild.doctor.parse.outcome import Outcome
 from dcnbuild.doctor.parse.quoted import quoted
+from dcnbuild.doctor.parse.success import Outcome
 from dcnbuild.errors import Finding
 from dcnbuild.machine.facts import Facts
 
@@ -39,6 +39,9 @@ WORDS = _STEMS + tuple(
 #: Chinese, Japanese and Russian.
 FOREIGN_WORDS = ("Fehler", "nicht ", "Berechtigung", "erreur", "Aucun", "No existe", "Get\u00f6tet")
 _FOREIGN_SCRIPT = re.compile(r"[\u0400-\u04ff\u3040-\u9fff]")
+
+_NO_DIGITS = dict.fromkeys(map(ord, "0123456789"))
+_WANTED = tuple((word, word.translate(_NO_DIGITS)) for word in (*WORDS, *FOREIGN_WORDS))
 
 #: Of one rule so many matches are kept: the first decides, the others are further evidence.
 HITS_PER_RULE = 3
@@ -107,7 +110,10 @@ class _Pass:
         self._candidates = _candidates(log)
         everything = "\n".join({log.english(number) for number in self._candidates})
         self._reading = Reading(log, everything)
-        self._possible = [index for index, rule in enumerate(RULES) if rule.may_match(everything)]
+        kinds = self._reading.kinds
+        self._possible = [
+            index for index, rule in enumerate(RULES) if rule.may_match(everything, kinds)
+        ]
 
     def run(self) -> Matches:
         """Looks at every line that a rule may match."""
@@ -162,7 +168,7 @@ class _Pass:
             hits = self.found.get(index, [])
             if len(hits) == HITS_PER_RULE:
                 return index
-            hit = Hit(self.log, number, found[0], self.facts, found[1])
+            hit = Hit(self.log, number, found[0], self.facts, found[1], rule.let)
             if rule.when is None or rule.when(hit):
                 self.found[index] = [*hits, hit]
                 return index
@@ -175,9 +181,11 @@ def _candidates(log: Log) -> list[int]:
     # logs repeat themselves: each different line is looked at once, for words that are there at all
     different = set(log.lines)
     everything = "\n".join(different)
+    # most lines differ in a number only, and hold the same words without it
+    shapes = "\n".join(set(everything.translate(_NO_DIGITS).split("\n")))
     wanted: set[str] = set()
-    for word in (*WORDS, *FOREIGN_WORDS):
-        if word in everything:
+    for word, without_digits in _WANTED:
+        if without_digits in shapes:
             wanted.update([line for line in different if word in line])
     if not everything.isascii():
         foreign = [line for line in different if not line.isascii()]

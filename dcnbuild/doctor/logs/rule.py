@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
+from typing import Any
 
-from dcnbuild.doctor.fix import Fix, render
+from dcnbuild.doctor.fixes.fix import Fix, render
+from dcnbuild.doctor.logs import templates
 from dcnbuild.doctor.logs.context import SHOWN, Context
 from dcnbuild.doctor.parse import Log, Record
 from dcnbuild.doctor.parse.patterns import Pattern
@@ -43,6 +45,7 @@ class Hit:
     match: re.Match[str]
     facts: Facts | None = None
     kind: str = ""
+    let: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def context(self) -> Context:
@@ -50,13 +53,13 @@ class Hit:
         return Context(self.log, self.line)
 
     def __getitem__(self, name: str) -> str:
+        if name in self.let:
+            return templates.first(self.let[name], self)
         if name in self.match.re.groupindex:
             return (self.match.group(name) or "").strip()
+        if name in SPECIAL:
+            return SPECIAL[name](self)
         return str(getattr(self.context, name) or "") if name in SHOWN else ""
-
-    def get(self, name: str) -> str | None:
-        """Like indexing, with None for what is not there or empty."""
-        return self[name] or None
 
     @property
     def text(self) -> str:
@@ -77,18 +80,17 @@ class Hit:
         return text[start : start + LONGEST_EVIDENCE].strip()
 
 
-Text = str | Callable[[Hit], str]
-Fixes = tuple[Fix, ...] | Callable[[Hit], Iterable[Fix]]
+Text = str | list[Any] | Callable[[Hit], str]
+Fixes = Callable[[Hit], Iterable[Fix]]
 
 
-#: A part of a template that is left out where the entity in it is empty: "It is missing[: {path}]."
-_OPTIONAL = re.compile(r"\[([^\[\]{}]*\{(\w+)\}[^\[\]{}]*)\]")
-
-
-def filled(template: str, hit: Hit) -> str:
-    """The template with the hit's entities in place of `{name}`, and without `[…{name}…]` where it is empty."""
-    kept = _OPTIONAL.sub(lambda part: part[1] if hit[part[2]] else "", template)
-    return kept.format_map(hit)
+#: Names of every hit, beside entities and surroundings.
+SPECIAL: dict[str, Callable[[Hit], str]] = {
+    "LINE": lambda hit: hit.text,
+    "MATCH": lambda hit: hit.match.group(),
+    "KIND": lambda hit: hit.kind,
+    "MANAGER": lambda hit: hit.context.target(hit.facts).manager or "",
+}
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,9 @@ class LogRule:
         where: what entities of such a record have to be: name of the entity → a regular expression
             for all of it, or for its last part ("c10::Half" also matches as "Half").
         patterns: wordings that belong to this rule alone.
-        cause: one sentence, a template for `filled` or a function.
-        fix: what mends it.
+        cause: one sentence: see `templates`; or pairs of a condition and a sentence, and one for the rest; or a function.
+        let: names of the rule's own; see `templates.first`.
+        fix: what mends it; `steps` is the row that says so.
         example: a log whose first finding this is.
         severity: see Finding.
         level: see Level.
@@ -119,6 +122,8 @@ class LogRule:
     cause: Text
     fix: Fixes
     example: str
+    steps: list[Any] = field(default_factory=list)
+    let: Mapping[str, Any] = field(default_factory=dict)
     kinds: tuple[str, ...] = ()
     where: Mapping[str, str] = field(default_factory=dict)
     patterns: tuple[Pattern, ...] = ()
@@ -142,9 +147,11 @@ class LogRule:
     def _unless(self) -> re.Pattern[str] | None:
         return re.compile(self.unless) if self.unless else None
 
-    def may_match(self, text: str) -> bool:
-        """Whether any line of `text` can match: False if no pattern's literal part is in it."""
-        return bool(self.kinds) or any(needle in text for needle, _ in self.patterns)
+    def may_match(self, text: str, kinds: Set[str]) -> bool:
+        """Whether any line of `text`, whose records are of these kinds at most, can match."""
+        return not kinds.isdisjoint(self.kinds) or any(
+            needle in text for needle, _ in self.patterns
+        )
 
     def match(self, text: str, records: Iterable[Record]) -> tuple[re.Match[str], str] | None:
         """The match, and the record's kind, if the rule is about a cleaned English line, else None."""
@@ -169,8 +176,6 @@ class LogRule:
 
     def finding(self, hit: Hit, more: Iterable[Hit] = ()) -> Finding:
         """What to report about a hit; `more` are further hits of the same rule."""
-        cause = self.cause(hit) if callable(self.cause) else filled(self.cause, hit)
-        fixes = self.fix(hit) if callable(self.fix) else self.fix
         evidence = [hit.evidence()]
         evidence += [hit.log.text(hit.line + step).strip() for step in range(1, self.context + 1)]
         for other in more:
@@ -180,7 +185,16 @@ class LogRule:
             id=self.id,
             severity=self.severity,
             title=self.title,
-            cause=cause,
+            cause=self._cause(hit),
             evidence=tuple(dict.fromkeys(filter(None, evidence))),
-            fix=render(fixes, hit.context.target(hit.facts)),
+            fix=render(self.fix(hit), hit.context.target(hit.facts)),
         )
+
+    def _cause(self, hit: Hit) -> str:
+        if callable(self.cause):
+            return self.cause(hit)
+        if isinstance(self.cause, str):
+            return templates.filled(self.cause, hit)
+        *some, rest = self.cause
+        meant = next((text for condition, text in some if templates.holds(condition, hit)), rest)
+        return templates.filled(meant, hit)

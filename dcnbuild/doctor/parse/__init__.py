@@ -28,6 +28,8 @@ class Reading:
         self.log = log
         self._shapes = [shape for shape in SHAPES if shape.needle in candidates]
         self._known: dict[str, tuple[Record, ...]] = {}
+        #: The kinds that its records can be of.
+        self.kinds = frozenset(("exception", *(shape.kind for shape in self._shapes)))
 
     def records(self, text: str) -> tuple[Record, ...]:
         """What a cleaned English line says, in the order of `SHAPES`; one record for each kind."""

@@ -55,7 +55,7 @@ def quoted(log: Log, candidates: list[int]) -> set[int]:
         or _NUMBERED_SOURCE.match(lines[number])
         or _under_carets(log, number)
     }
-    if not any(_BEGINS.search(line) for line in set(lines)):
+    if not _BEGINS.search("\n".join(set(lines))):
         return found
     inside = None
     for number, line in enumerate(lines):

@@ -73,6 +73,12 @@ def decode(data: bytes) -> str:
     return text
 
 
+#: Terminals and consoles are this wide where nobody chose; of another width it takes three broken lines to tell.
+_USUAL_WIDTHS = (80, 100, 120, 132)
+#: A line that a program draws to the full width, as pytest does.
+_RULER = re.compile(r"([-=_*#~+])\1{3}$|^([-=_*#~+])\2{3}")
+
+
 def split_lines(text: str) -> list[str]:
     """The lines of a log; progress bars, escaped line ends and huge lines are cut up.
 
@@ -93,7 +99,28 @@ def split_lines(text: str) -> list[str]:
         lines = [part for line in lines for part in _escaped_lines(line)]
     if any(len(line) > LONGEST_LINE for line in lines):
         lines = [piece for line in lines for piece in _pieces(line)]
-    return lines
+    return _unwrapped(lines)
+
+
+def _unwrapped(lines: list[str]) -> list[str]:
+    """The lines of a terminal that broke them at its width: no line is longer, and what is broken is as long."""
+    width = max(map(len, lines))
+    broken = {
+        number
+        for number, line in enumerate(lines[:-1])
+        # a line that begins as the one below it has a logger's or docker's prefix, and is whole
+        if len(line) == width and line[:4] != lines[number + 1][:4] and not _RULER.search(line)
+    }
+    least = 2 if width in _USUAL_WIDTHS else 3
+    if not 60 <= width <= 260 or len({lines[number] for number in broken}) < least:
+        return lines
+    whole: list[str] = []
+    for number, line in enumerate(lines):
+        if number - 1 in broken and len(whole[-1]) + len(line) <= LONGEST_LINE:
+            whole[-1] += line
+        else:
+            whole.append(line)
+    return whole
 
 
 def _escaped_lines(line: str) -> list[str]:

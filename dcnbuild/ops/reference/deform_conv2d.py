@@ -209,4 +209,4 @@ def backward(
 ) -> tuple[Tensor | None, ...]:
     """Gradients of input, offset, mask, weight and bias, by differentiating `forward`; differentiable itself."""
     tensors = (input, offset, mask, weight, weight.new_zeros(weight.shape[0]))
-    return pull_back(lambda *t: forward(*t, a), tensors, grad_output)
+    return pull_back(lambda i, o, m, w, b: forward(i, o, m, w, b, a), tensors, grad_output)

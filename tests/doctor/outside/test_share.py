@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from doctor.outside import score
+from doctor.reading import findings
 
 from dcnbuild import explain
 from dcnbuild.doctor.logs import RULES
@@ -52,11 +53,11 @@ def test_a_wrong_finding_counts_as_wrong(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("case", VARIANTS, ids=[case["name"] for case in VARIANTS])
 def test_variants(case: dict[str, Any]) -> None:
-    findings = explain(case["log"])
+    found = findings(case["log"])
     if case.get("healthy"):
-        assert findings == []
+        assert found == ()
         return
-    first = findings[0]
+    first = found[0]
     text = "\n".join((first.id, first.title, first.cause, *first.fix))
     assert first.severity == "error"
     assert [pattern for pattern in case["must_match"] if not re.search(pattern, text)] == []
@@ -67,7 +68,7 @@ def test_causes_have_no_holes() -> None:
     logs = [case["log"] for case in VARIANTS] + [rule.example for rule in RULES]
     logs += [(score.GIVEN / f"{name}.log").read_bytes() for name in score.names(score.GIVEN)]
     hole = re.compile(r"(?<![\w)>])\(\s*\)| [,;.](?: |$)|: ?[.;)](?![./])|:\s*$|[^\s]  +[^\s]")
-    causes = {finding.cause for log in logs for finding in explain(log)[:1]}
+    causes = {finding.cause for log in logs for finding in findings(log)[:1]}
     assert [cause for cause in causes if hole.search(cause)] == []
 
 
@@ -160,7 +161,7 @@ PROGRAMS = frozenset(
 def test_fixes_call_programs_that_exist() -> None:
     logs = [case["log"] for case in VARIANTS] + [rule.example for rule in RULES]
     for log in logs:
-        for line in (line for finding in explain(log) for line in finding.fix):
+        for line in (line for finding in findings(log) for line in finding.fix):
             words = line.replace("sudo ", "").split()
             if words[0] in ("#", "rem", ".") or "=" in words[0]:
                 continue

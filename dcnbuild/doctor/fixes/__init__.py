@@ -1,0 +1,71 @@
+"""What a finding tells people to do: one vocabulary of commands for checks, log rules and builds.
+
+A fix is made of arguments and not of text, and is written down for the machine and the shell in which it will be
+pasted:
+
+    set_env("CUDA_HOME", path).lines(Target.of(facts))  → ("export CUDA_HOME='/opt/my cuda'",)
+
+Every value from outside is quoted. Where one cannot be, the line says in words what it would have done.
+"""
+
+from __future__ import annotations
+
+from dcnbuild.doctor.fixes.python import (
+    INDEX,
+    conda_install,
+    dcnbuild,
+    install_torch,
+    on,
+    pip,
+    pip_install,
+    rebuild,
+)
+from dcnbuild.doctor.fixes.shell import (
+    ask_gpus,
+    command,
+    make_directory,
+    prepend,
+    remove,
+    say,
+    set_env,
+    set_env_from,
+    set_list,
+    unset_env,
+)
+from dcnbuild.doctor.fixes.system import (
+    c_compiler,
+    install_gcc,
+    system_install,
+    use_compiler,
+    use_gcc,
+)
+from dcnbuild.doctor.fixes.toolkits import install_toolkit, toolkit_source, use_toolkit
+
+__all__ = [
+    "INDEX",
+    "ask_gpus",
+    "c_compiler",
+    "command",
+    "conda_install",
+    "dcnbuild",
+    "install_gcc",
+    "install_toolkit",
+    "install_torch",
+    "make_directory",
+    "on",
+    "pip",
+    "pip_install",
+    "prepend",
+    "rebuild",
+    "remove",
+    "say",
+    "set_env",
+    "set_env_from",
+    "set_list",
+    "system_install",
+    "toolkit_source",
+    "unset_env",
+    "use_compiler",
+    "use_gcc",
+    "use_toolkit",
+]

@@ -1,0 +1,59 @@
+"""What pasting a fix does, at most: it reads, or changes this environment, the system, or needs root.
+
+Asks effects.yaml, of the steps of a rule's row with all their branches, or of the lines of a finding.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+_TABLE = Path(__file__).with_name("effects.yaml")
+#: From the harmless to what deserves most care, as people are told it.
+EFFECTS = {
+    "reads": "reads only",
+    "environment": "changes this environment, shell or project",
+    "system": "changes the system",
+    "root": "needs root",
+}
+
+
+@cache
+def _table() -> dict[str, Any]:
+    import yaml  # here: only whoever asks for an explanation pays for it
+
+    table: dict[str, Any] = yaml.safe_load(_TABLE.read_text(encoding="utf-8"))
+    return table
+
+
+def of_line(line: str) -> str | None:
+    """The effect of one line to paste, "reads" for a comment; None for a program that is not in the table."""
+    if line.startswith(("#", "rem ")):
+        return "reads"
+    for effect, patterns in _table()["programs"].items():
+        if any(re.match(pattern, line) for pattern in patterns):
+            return str(effect)
+    return None
+
+
+def of_step(step: Any) -> Iterator[str | None]:
+    """The effects of a step of rules.yaml, with all its branches."""
+    if isinstance(step, dict):
+        for steps in step.values():
+            for inner in steps:
+                yield from of_step(inner)
+        return
+    verb, *words = [step] if isinstance(step, str) else map(str, step)
+    effect = _table()["verbs"].get(verb)
+    program = verb.removesuffix("_of") if verb in ("pip", "pip_of", "dcnbuild") else ""
+    yield of_line(" ".join([*filter(None, [program]), *words])) if effect == "program" else effect
+
+
+def worst(effects: Iterable[str | None]) -> str:
+    """What people are told; what is not in the table counts as a change of the system."""
+    order = list(EFFECTS)
+    found = max((order.index(effect or "system") for effect in effects), default=0)
+    return EFFECTS[order[found]]

@@ -1,0 +1,101 @@
+"""A fix: one thing to do, made of arguments, and written down for the machine where it will be pasted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Concatenate, ParamSpec
+
+from dcnbuild.doctor.fixes import quoting
+from dcnbuild.doctor.fixes.quoting import Shell, UnquotableError
+from dcnbuild.machine.facts import Facts
+
+_SHELLS: dict[str, Shell] = {"fish": "fish", "csh": "csh", "tcsh": "csh", "pwsh": "powershell"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a fix will be pasted: this machine, or the one that a log tells of.
+
+    Attributes:
+        shell: of the terminal.
+        system: "Linux", "Windows" or "Darwin".
+        manager: "apt-get", "dnf", "yum", "zypper", "pacman", "apk"; None if not known.
+        distribution: "ubuntu 24.04"; None if not known.
+        root: whether commands run as root without more ado, as in most containers.
+        conda: whether a conda environment is active.
+        facts: of this machine, whose toolkits and compilers may be named; None for another machine.
+    """
+
+    shell: Shell = "sh"
+    system: str = "Linux"
+    manager: str | None = None
+    distribution: str | None = None
+    root: bool = False
+    conda: bool = False
+    facts: Facts | None = None
+
+    @classmethod
+    def of(cls, facts: Facts) -> Target:
+        """This machine."""
+        machine = facts.machine
+        return cls(
+            shell_of(facts.variables, machine.system),
+            machine.system,
+            machine.package_manager,
+            machine.distribution,
+            machine.root,
+            bool(facts.variables.get("CONDA_PREFIX")),
+            facts,
+        )
+
+    @property
+    def windows(self) -> bool:
+        """Whether paths and programs are those of Windows."""
+        return self.system == "Windows"
+
+
+def shell_of(variables: Mapping[str, str], system: str = "Linux") -> Shell:
+    """The shell of whoever has these environment variables."""
+    named = os.path.basename(variables.get("SHELL", ""))
+    return _SHELLS.get(named, "cmd" if system == "Windows" else "sh")
+
+
+@dataclass(frozen=True)
+class Fix:
+    """One thing to do. Made by the functions below; equal if they and their arguments are."""
+
+    write: Callable[..., Iterable[str]]
+    arguments: tuple[Any, ...] = ()
+    options: tuple[tuple[str, Any], ...] = ()
+
+    def lines(self, target: Target) -> tuple[str, ...]:
+        """The lines to paste, in order; a comment where a value cannot be quoted safely."""
+        try:
+            return self.strict(target)
+        except UnquotableError as error:
+            what = self.write.__name__.replace("_", " ")
+            return (quoting.comment(f"by hand: {what}, for {error}", target.shell),)
+
+    def strict(self, target: Target) -> tuple[str, ...]:
+        """Like `lines`, but raises UnquotableError: for fixes that are made of others."""
+        return tuple(self.write(target, *self.arguments, **dict(self.options)))
+
+
+def render(fixes: Iterable[Fix], target: Target) -> tuple[str, ...]:
+    """The lines of several fixes, each once."""
+    return tuple(dict.fromkeys(line for fix in fixes for line in fix.lines(target)))
+
+
+P = ParamSpec("P")
+
+
+def makes_fix(write: Callable[Concatenate[Target, P], Iterable[str]]) -> Callable[P, Fix]:
+    """Turns a function that writes lines for a target into one that makes a Fix of its other arguments."""
+
+    def make(*arguments: P.args, **options: P.kwargs) -> Fix:
+        return Fix(write, arguments, tuple(options.items()))
+
+    make.__name__, make.__doc__ = write.__name__, write.__doc__
+    return make

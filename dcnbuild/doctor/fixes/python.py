@@ -1,0 +1,94 @@
+"""Fixes in a Python environment: pip, conda, torch, dcnbuild itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from dcnbuild.doctor.fixes.fix import Fix, Target, makes_fix
+from dcnbuild.doctor.fixes.quoting import UnquotableError
+from dcnbuild.doctor.fixes.shell import command
+from dcnbuild.machine.facts import Facts
+
+INDEX = "https://download.pytorch.org/whl"
+_REQUIREMENT = re.compile(
+    r"[A-Za-z0-9][\w.-]*(?:\[[\w,.-]+\])?(?:[=<>!~]=?[\w.*+!,<>=~ -]+)?", re.ASCII
+)
+
+
+def python_of(target: Target) -> list[str]:
+    """The Python that the facts are about, whatever `python` on PATH is; [] if there are no facts."""
+    if target.facts is None:
+        return []
+    python = target.facts.python
+    active = python.on_path is not None and python.on_path.parent == python.executable.parent
+    return ["python"] if active else [str(python.executable)]
+
+
+@makes_fix
+def on(target: Target, facts: Facts, fix: Fix) -> Iterator[str]:
+    """Does it with the Python of other facts, e.g. in a new environment."""
+    yield from fix.strict(replace(target, facts=facts))
+
+
+@makes_fix
+def pip(target: Target, *words: str | Path, operands: Iterable[str | Path] = ()) -> Iterator[str]:
+    """Runs pip for the Python that the fix is about."""
+    python = python_of(target)
+    before = [*python, "-m", "pip"] if python else ["pip"]
+    yield from command(*before, *words, operands=tuple(operands)).strict(target)
+
+
+@makes_fix
+def pip_install(
+    target: Target, *requirements: str, options: Iterable[str] = (), index: Iterable[str] = ()
+) -> Iterator[str]:
+    """Installs requirements such as "numpy<2"; refused is what is none. `index` are options that come last."""
+    for text in requirements:
+        if not _REQUIREMENT.fullmatch(text):
+            raise UnquotableError(f"{text}: no requirement that pip could install")
+    yield from pip("install", *options, *requirements, *index).strict(target)
+
+
+@makes_fix
+def install_torch(
+    target: Target, version: str | None = None, cuda: str | None = None
+) -> Iterator[str]:
+    """Installs torch, by default the newest, with the CUDA that is asked for ("12.8", or "cpu")."""
+    tag = "cpu" if cuda == "cpu" else f"cu{cuda.replace('.', '')}" if cuda else None
+    package = f"torch=={version.partition('+')[0]}" if version else "torch"
+    # pip takes a version with another "+cu…" for the same, and would do nothing
+    options = ("--upgrade", "--force-reinstall") if tag else ("--upgrade",)
+    index = ("--index-url", f"{INDEX}/{tag}") if tag else ()
+    yield from pip_install(package, options=options, index=index).strict(target)
+
+
+@makes_fix
+def rebuild(target: Target, package: str | None = None) -> Iterator[str]:
+    """Builds an extension anew against the installed torch: a package of an index, or the current directory."""
+    options = ("--no-build-isolation", "--no-cache-dir", "--no-deps", "--force-reinstall")
+    if package is not None:
+        yield from pip_install(package, options=(*options, "--no-binary", package)).strict(target)
+        return
+    remove_build = {"cmd": "rmdir /s /q build", "powershell": "Remove-Item -Recurse -Force build"}
+    yield remove_build.get(target.shell, "rm -rf build")
+    yield from pip("install", *options, ".").strict(target)
+
+
+@makes_fix
+def dcnbuild(target: Target, *words: str, operands: Iterable[str | Path] = ()) -> Iterator[str]:
+    """Runs a command of dcnbuild."""
+    yield from command(*dcnbuild_words(target), *words, operands=tuple(operands)).strict(target)
+
+
+def dcnbuild_words(target: Target) -> list[str]:
+    python = python_of(target)
+    return ["dcnbuild"] if python in ([], ["python"]) else [*python, "-m", "dcnbuild"]
+
+
+@makes_fix
+def conda_install(target: Target, *packages: str, channel: str = "conda-forge") -> Iterator[str]:
+    """Installs packages into the active conda environment."""
+    yield from command("conda", "install", "-c", channel, operands=packages).strict(target)

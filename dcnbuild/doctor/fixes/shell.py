@@ -1,0 +1,142 @@
+"""Fixes that any shell can do: commands, variables, files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from dcnbuild.doctor.fixes import quoting
+from dcnbuild.doctor.fixes.fix import Target, makes_fix
+from dcnbuild.doctor.fixes.quoting import UnquotableError
+
+_GPU_QUERY = "nvidia-smi --query-gpu=compute_cap --format=csv,noheader"
+
+
+@makes_fix
+def say(target: Target, text: str) -> Iterator[str]:
+    """What to do, in words: a comment."""
+    yield quoting.comment(text, target.shell)
+
+
+@makes_fix
+def command(
+    target: Target,
+    *words: str | Path,
+    operands: Iterable[str | Path] = (),
+    root: bool = False,
+) -> Iterator[str]:
+    """Runs a program.
+
+    Args:
+        target: where.
+        words: the program and its options, which may be any text.
+        operands: file names and the like: refused where the program would take them for options.
+        root: whether it takes root to run it.
+    """
+    shell = target.shell
+    written = [quoting.argument(str(word), shell) for word in words]
+    written += [quoting.operand(str(word), shell) for word in operands]
+    if shell == "powershell" and written[0].startswith("'"):
+        written.insert(0, "&")
+    if root and not target.root and not target.windows:
+        written.insert(0, "sudo")
+    yield " ".join(written)
+
+
+@makes_fix
+def set_env(target: Target, name: str, value: str | Path) -> Iterator[str]:
+    """Sets an environment variable."""
+    yield assignment(target, name, value)
+
+
+def assignment(target: Target, name: str, value: str | Path, after: str = "") -> str:
+    return quoting.assignment(name, str(value), target.shell, after)
+
+
+@makes_fix
+def unset_env(target: Target, name: str) -> Iterator[str]:
+    """Unsets an environment variable."""
+    name = quoting.variable_name(name)
+    yield {
+        "fish": f"set -e {name}",
+        "csh": f"unsetenv {name}",
+        "cmd": f"set {name}=",
+        "powershell": f"Remove-Item Env:{name}",
+    }.get(target.shell, f"unset {name}")
+
+
+@makes_fix
+def set_list(target: Target, name: str, entries: Iterable[str | Path]) -> Iterator[str]:
+    """Sets a variable that lists directories; unsets it where none is left."""
+    texts = list(dict.fromkeys(map(str, entries)))
+    if not texts:
+        yield from unset_env(name).strict(target)
+    else:
+        yield assignment(target, name, (";" if target.windows else ":").join(texts))
+
+
+@makes_fix
+def prepend(target: Target, name: str, *directories: str | Path) -> Iterator[str]:
+    """Puts directories before what a variable like PATH or CPATH lists already."""
+    facts = target.facts
+    unset = facts is not None and not any(entry.variable == name for entry in facts.paths)
+    after = {
+        "fish": f" ${name}",
+        "cmd": f";%{name}%",
+        "powershell": f" + ';' + $env:{name}",
+    }.get(target.shell, f':"${name}"')
+    texts = (";" if target.windows else ":").join(map(str, directories))
+    yield assignment(target, name, texts, "" if unset else after)
+
+
+@makes_fix
+def set_env_from(target: Target, name: str, *words: str) -> Iterator[str]:
+    """Sets an environment variable to what a command prints."""
+    name, written = (
+        quoting.variable_name(name),
+        [quoting.argument(word, target.shell) for word in words],
+    )
+    if target.shell in ("csh", "cmd") and written != list(words):  # quotes do not nest there
+        raise UnquotableError(f"{' '.join(words)}: cannot stand in a command substitution")
+    line = " ".join(written)
+    yield {
+        "fish": f"set -gx {name} ({line})",
+        "csh": f'setenv {name} "`{line}`"',
+        "cmd": f"for /f \"delims=\" %i in ('{line}') do set {name}=%i",
+        "powershell": f"$env:{name} = ({line})",
+    }.get(target.shell, f'export {name}="$({line})"')
+
+
+@makes_fix
+def ask_gpus(target: Target) -> Iterator[str]:
+    """Sets TORCH_CUDA_ARCH_LIST to what the GPUs of the machine are."""
+    name = "TORCH_CUDA_ARCH_LIST"
+    if target.shell == "cmd":
+        yield _GPU_QUERY
+        yield quoting.comment(f"then: set {name}= to what it prints", target.shell)
+        return
+    joined = f"{_GPU_QUERY} | sort -u | paste -sd';' -"
+    yield {
+        "fish": f"set -gx {name} ({_GPU_QUERY} | sort -u | string join ';')",
+        "csh": f'setenv {name} "`{joined}`"',
+        "powershell": f"$env:{name} = ({_GPU_QUERY} | Sort-Object -Unique) -join ';'",
+    }.get(target.shell, f'export {name}="$({joined})"')
+
+
+@makes_fix
+def remove(target: Target, path: str | Path, recursive: bool = False) -> Iterator[str]:
+    """Deletes a file, or a directory with all that is in it."""
+    programs = {
+        "cmd": (("del",), ("rmdir", "/s", "/q")),
+        "powershell": (("Remove-Item",), ("Remove-Item", "-Recurse", "-Force")),
+    }
+    one, all_of_it = programs.get(target.shell, (("rm",), ("rm", "-rf")))
+    yield from command(*(all_of_it if recursive else one), operands=(path,)).strict(target)
+
+
+@makes_fix
+def make_directory(target: Target, path: str | Path) -> Iterator[str]:
+    """Creates a directory."""
+    yield from command("mkdir", *(() if target.windows else ("-p",)), operands=(path,)).strict(
+        target
+    )

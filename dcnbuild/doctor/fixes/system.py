@@ -1,0 +1,100 @@
+"""Fixes by the package manager of the system, and compilers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from dcnbuild.base.versions import numbers
+from dcnbuild.doctor.fixes import quoting
+from dcnbuild.doctor.fixes.fix import Target, makes_fix
+from dcnbuild.doctor.fixes.python import conda_install
+from dcnbuild.doctor.fixes.shell import assignment, command
+from dcnbuild.machine.facts import Compiler
+
+_INSTALL = {"pacman": ("pacman", "-S"), "apk": ("apk", "add")}
+#: What the package managers call the packages that fixes install; {} is a version.
+_PACKAGES = {
+    "apt-get": {"g++": "g++{}", "python-dev": "python{}-dev"},
+    "dnf": {"g++": "gcc{}-c++", "python-dev": "python{}-devel"},
+    "yum": {"g++": "gcc{}-c++", "python-dev": "python{}-devel"},
+    "zypper": {"g++": "gcc{}-c++", "python-dev": "python3-devel"},
+    "pacman": {"g++": "gcc{}", "python-dev": "python"},
+    "apk": {"g++": "g++", "python-dev": "python3-dev"},
+}
+
+
+@makes_fix
+def system_install(target: Target, package: str, version: str = "") -> Iterator[str]:
+    """Installs a package of the system: "g++", "python-dev", or one that is called the same everywhere."""
+    manager = target.manager
+    if target.conda and package == "g++":
+        name = f"gxx_linux-64={version}" if version else "gxx_linux-64"
+        yield from conda_install(name).strict(target)
+        return
+    if manager is None:
+        yield quoting.comment(f"install {package} {version} with the package manager", target.shell)
+        return
+    if version and package == "g++" and manager == "apt-get":
+        version = f"-{version}"
+    name = _PACKAGES.get(manager, {}).get(package, package).format(version)
+    program = _INSTALL.get(manager, (manager, "install"))
+    yield from command(*program, operands=(name,), root=True).strict(target)
+
+
+@makes_fix
+def install_gcc(target: Target, major: int) -> Iterator[str]:
+    """Installs gcc and g++ of a major version, and makes builds use them."""
+    fedora = (target.distribution or "").startswith("fedora")
+    if target.conda or target.manager in (None, "apk") or (fedora and major < 13):
+        packages = (f"gcc_linux-64={major}", f"gxx_linux-64={major}")
+        yield from conda_install(*packages).strict(target)
+        prefix = "$CONDA_PREFIX/bin/x86_64-conda-linux-gnu"
+        yield from _constant_compilers(target, f"{prefix}-gcc", f"{prefix}-g++")
+        return
+    if target.manager == "pacman" and major < 14:
+        yield quoting.comment(
+            f"gcc{major} is in the AUR, and takes an AUR helper such as yay", target.shell
+        )
+        yield from command("yay", "-S", f"gcc{major}").strict(target)
+    elif target.manager in ("dnf", "yum") and not fedora:
+        package = f"gcc-toolset-{major}-gcc-c++"  # of Red Hat's AppStream
+        yield from system_install(package).strict(target)
+        root = f"/opt/rh/gcc-toolset-{major}/root/usr/bin"
+        yield from use_compiler(f"{root}/gcc", f"{root}/g++").strict(target)
+        return
+    else:
+        yield from system_install("g++", str(major)).strict(target)
+    yield from use_compiler(f"/usr/bin/gcc-{major}", f"/usr/bin/g++-{major}").strict(target)
+
+
+def _constant_compilers(target: Target, c: str, cxx: str) -> Iterator[str]:
+    """Values of ours with a variable in them, which double quotes leave to the shell."""
+    verb = {"fish": "set -gx {} ", "csh": "setenv {} "}.get(target.shell, "export {}=")
+    for name, value in (("CC", c), ("CXX", cxx), ("NVCC_CCBIN", cxx)):
+        yield f'{verb.format(name)}"{value}"'
+
+
+@makes_fix
+def use_compiler(target: Target, c: str | Path, cxx: str | Path) -> Iterator[str]:
+    """Makes builds use a compiler: torch hands CC on to nvcc, compiles .cpp with CXX; nvcc asks NVCC_CCBIN."""
+    for name, value in (("CC", c), ("CXX", cxx), ("NVCC_CCBIN", cxx)):
+        yield assignment(target, name, value)
+
+
+@makes_fix
+def use_gcc(target: Target, major: int) -> Iterator[str]:
+    """Makes builds use gcc of a major version: the one that is there, else one to be installed."""
+    for compiler in target.facts.compilers if target.facts else ():
+        found = compiler.kind == "gcc" and numbers(compiler.version)[:1] == (major,)
+        if found and "++" in compiler.path.name:
+            yield from use_compiler(c_compiler(compiler), compiler.path).strict(target)
+            return
+    yield from install_gcc(major).strict(target)
+
+
+def c_compiler(cxx: Compiler) -> Path:
+    """The C compiler that belongs to a C++ compiler."""
+    name = cxx.path.name
+    c_name = name.replace("clang++", "clang") if cxx.kind == "clang" else name.replace("g++", "gcc")
+    return cxx.path.with_name("cc" if c_name == "c++" else c_name)

@@ -1,0 +1,109 @@
+"""CUDA toolkits: where one comes from for this machine, and what makes it the one in use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from dcnbuild.base.versions import numbers
+from dcnbuild.doctor.fixes import quoting
+from dcnbuild.doctor.fixes.fix import Target, makes_fix
+from dcnbuild.doctor.fixes.python import conda_install, dcnbuild, dcnbuild_words
+from dcnbuild.doctor.fixes.quoting import UnquotableError
+from dcnbuild.doctor.fixes.shell import assignment, prepend, set_env_from
+from dcnbuild.doctor.fixes.system import system_install
+from dcnbuild.machine import recipes
+
+#: The first toolkit in NVIDIA's package repository for a distribution, as far as it was looked up. Source:
+#: what that repository lists; for Ubuntu 24.04 also Jimver/cuda-toolkit#375.
+_FIRST_IN_REPOSITORY = {"ubuntu 22.04": (11, 7), "ubuntu 24.04": (12, 5), "debian 12": (12, 4)}
+_WINDOWS_TOOLKITS = r"C:\Program Files\NVIDIA GPU Computing Toolkit\CUDA"
+
+
+@makes_fix
+def use_toolkit(
+    target: Target, version: str | None = None, root: str | Path | None = None
+) -> Iterator[str]:
+    """Makes a toolkit the one in use: that at `root`, else one of the version, where it usually lies."""
+    facts = target.facts
+    if version is not None:
+        _version(version)
+    if root is None and facts is not None:
+        fitting = (kit for kit in facts.toolkits if version in (None, kit.version))
+        root = next((kit.root for kit in fitting), None)
+    if root is None and target.windows:
+        root = rf"{_WINDOWS_TOOLKITS}\v{version or 'X.Y'}"
+    root = str(root or (f"/usr/local/cuda-{version}" if version else "/usr/local/cuda"))
+    yield assignment(target, "CUDA_HOME", root)
+    yield from prepend("PATH", rf"{root}\bin" if target.windows else f"{root}/bin").strict(target)
+
+
+def _version(text: str) -> None:
+    if not re.fullmatch(r"\d{1,2}\.\d{1,2}(?:\.\d{1,4})?", text, re.ASCII):
+        raise UnquotableError(f"{text}: no version of CUDA such as 13.0")
+
+
+def toolkit_source(target: Target, version: str) -> tuple[str, str]:
+    """Where a toolkit for a torch of this CUDA version comes from, and which version it will be.
+
+    "dcnbuild", "conda", "repository" (NVIDIA's, of packages) or "archive" (NVIDIA's, of installers). The first is the
+    shortest wherever it is possible: it takes no root. Another minor version of the same major does no harm, so that
+    a newer one stands in for what a source does not have.
+    """
+    wanted = numbers(version)[:2]
+    if target.system == "Linux" and recipes.from_pypi(version):
+        return "dcnbuild", version
+    if target.conda:
+        return "conda", version
+    if (target.distribution or "").startswith("debian"):  # the recipes take Debian's own archive
+        known = [name for name in recipes.DEBIAN if numbers(name)[:1] == wanted[:1]]
+        newer = [name for name in known if numbers(name) >= wanted]
+        if newer:
+            return "dcnbuild", min(newer, key=numbers)
+    first = _FIRST_IN_REPOSITORY.get(target.distribution or "")
+    if first is not None and first[:1] <= wanted[:1]:
+        stands_in = first > wanted
+        return "repository", ".".join(map(str, first)) if stands_in else version
+    return "archive", version
+
+
+@makes_fix
+def install_toolkit(target: Target, version: str) -> Iterator[str]:
+    """Installs a CUDA toolkit that serves a torch of this CUDA version, and makes it the one in use."""
+    _version(version)
+    source, version = toolkit_source(target, version)
+    package = f"cuda-toolkit-{version.replace('.', '-')}"
+    if source == "dcnbuild":
+        yield from dcnbuild("toolkit", "install", version).strict(target)
+        # `toolkit path` could name another of this version, which may be the one that lacks something
+        again = set_env_from("CUDA_HOME", *dcnbuild_words(target), "toolkit", "install", version)
+        yield from again.strict(target)
+        return
+    if source == "conda":
+        channel = f"nvidia/label/cuda-{version}.0"
+        yield from conda_install("cuda-toolkit", channel=channel).strict(target)
+        prefix = target.facts.variables.get("CONDA_PREFIX") if target.facts else None
+        if prefix:
+            yield assignment(target, "CUDA_HOME", prefix)
+        return
+    if source == "repository":
+        yield quoting.comment("from the package repository of NVIDIA:", target.shell)
+        yield from system_install(package).strict(target)
+    elif target.manager == "apt-get" and target.distribution is None:
+        if version in recipes.DEBIAN:
+            yield quoting.comment("on Debian:", target.shell)
+            yield from dcnbuild("toolkit", "install", version).strict(target)
+        yield quoting.comment("on Ubuntu, from the package repository of NVIDIA:", target.shell)
+        yield from system_install(package).strict(target)
+    else:
+        yield from _archive(target, version)
+    if target.windows:
+        yield from use_toolkit(version).strict(target)
+    else:
+        yield assignment(target, "CUDA_HOME", f"/usr/local/cuda-{version}")
+
+
+def _archive(target: Target, version: str) -> Iterator[str]:
+    page = f"https://developer.nvidia.com/cuda-{version.replace('.', '-')}-0-download-archive"
+    yield quoting.comment(f"install CUDA {version} from {page}", target.shell)

@@ -1,0 +1,123 @@
+"""What a row's fix can ask for beside the functions of `dcnbuild.doctor.fixes`: chosen by the log's machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from dcnbuild.doctor import fixes
+from dcnbuild.doctor.fixes.fix import Fix
+from dcnbuild.doctor.logs.owner import owner, package_of
+from dcnbuild.doctor.logs.rule import Hit
+
+#: How package managers are asked for the package that brings a file.
+_SEARCH = {
+    "dnf": ("dnf", "provides"),
+    "yum": ("yum", "provides"),
+    "zypper": ("zypper", "what-provides"),
+    "pacman": ("pacman", "-F"),
+    "apk": ("apk", "search", "--exact"),
+    "brew": ("brew", "search"),
+}
+
+ASK_TORCH = fixes.command(
+    "python", "-c", "import torch; print(torch.__version__, torch.version.cuda)"
+)
+
+
+def system_package(hit: Hit, package: str, file: str = "") -> Iterator[Fix]:
+    """Installs a package that Debian calls `package`; elsewhere asks which one brings the file."""
+    target, file = hit.context.target(hit.facts), file or package
+    if target.windows:
+        yield fixes.say(f"install what brings {file}")
+    elif target.manager in (None, "apt-get"):
+        yield fixes.command("apt-get", "install", operands=(package,), root=True)
+    else:
+        words = _SEARCH[target.manager]
+        name = file if target.manager in ("apk", "brew", "pacman") else f"*/{file}"
+        yield fixes.command(*words, operands=(name,))
+
+
+def rebuild(hit: Hit, path: str = "") -> Fix:
+    """Builds anew, for the installed torch, what the file at `path` belongs to."""
+    found = owner(path)
+    if found.kind != "package":
+        return fixes.rebuild()
+    if not hit.context.uv:
+        return fixes.rebuild(found.name)
+    options = ("--no-build-isolation", "--no-cache", "--reinstall-package", found.name)
+    binary = ("--no-binary", found.name)
+    return fixes.command("uv", "pip", "install", *options, *binary, operands=(found.name,))
+
+
+def install(hit: Hit, *packages: str) -> Fix:
+    """Installs packages with what installs in this log: uv, or pip."""
+    if hit.context.uv:
+        return fixes.command("uv", "pip", "install", operands=packages)
+    return fixes.pip_install(*packages)
+
+
+def build(hit: Hit, editable: str = "") -> Fix:
+    """Builds again what was being built, without build isolation."""
+    program = ("uv", "pip") if hit.context.uv else ("pip",)
+    words = (*program, "install", "--no-build-isolation", *(("-e",) if editable else ()))
+    return fixes.command(*words, operands=("." if editable else hit["package"] or ".",))
+
+
+def new_driver(hit: Hit) -> Iterator[Fix]:
+    """A newer driver: on the host, where the log is of a container or of WSL."""
+    if hit.context.wsl:
+        yield fixes.say("the newest driver for Windows, from nvidia.com, WSL has none of its own")
+    elif hit.context.windows:
+        yield fixes.say("the newest driver from nvidia.com, then restart")
+    elif hit.context.container:
+        yield fixes.say(
+            "the newest driver on the host, not in the container, then restart the host"
+        )
+    else:
+        yield fixes.command("ubuntu-drivers", "install", root=True)
+        yield fixes.say("or the newest driver from NVIDIA, then restart")
+
+
+def find_toolkit(hit: Hit, version: str | None = None) -> Iterator[Fix]:
+    """Looks for an installed toolkit and makes it the one in use; installs one where there is none."""
+    if hit.context.windows:
+        yield fixes.command("where", "nvcc")
+    elif not hit.context.mac:
+        yield fixes.command("sh", "-c", "ls -d /usr/local/cuda*")
+    yield fixes.use_toolkit(version or None)
+    if hit.context.container:
+        yield fixes.say(
+            "an image whose name ends in -runtime or -base has no nvcc: build in the -devel one"
+        )
+    yield fixes.say("where no toolkit is installed, for the CUDA that torch names:")
+    yield ASK_TORCH
+    if not hit.context.windows:
+        yield fixes.dcnbuild("toolkit", "install", version or "13.0")
+
+
+#: Verb → what makes its fix, or fixes, of a hit and the arguments.
+VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
+    "run": lambda hit, *words: fixes.command(*words),
+    "sudo": lambda hit, *words: fixes.command(*words, root=True),
+    "of": lambda hit, *words: fixes.command(*words[:-1], operands=words[-1:]),
+    "pip_of": lambda hit, *words: fixes.pip(*words[:-1], operands=words[-1:]),
+    "install": install,
+    "upgrade": lambda hit, *packages: fixes.pip_install(*packages, options=("--upgrade",)),
+    "exchange": lambda hit, package, *options: fixes.pip_install(
+        package, options=("--upgrade", "--force-reinstall", *options)
+    ),
+    "conda_from": lambda hit, channel, name: fixes.conda_install(name, channel=channel),
+    "build": build,
+    "package": system_package,
+    "rebuild": rebuild,
+    "torch": lambda hit, version="", cuda="": fixes.install_torch(version or None, cuda or None),
+    "toolkit": find_toolkit,
+    "use_toolkit": lambda hit, version="", root="": fixes.use_toolkit(
+        version or None, root or None
+    ),
+    "gcc": lambda hit, major: fixes.use_gcc(int(major)),
+    "driver": new_driver,
+    "port": lambda hit: fixes.dcnbuild("port", operands=(hit["project"],)),
+    "show": lambda hit, module: fixes.pip("show", operands=(package_of(module),)),
+    "ask_torch": lambda hit: ASK_TORCH,
+}

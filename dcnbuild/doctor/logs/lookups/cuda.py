@@ -1,0 +1,26 @@
+"""The CUDA toolkit that is looked for where none is."""
+
+from __future__ import annotations
+
+import re
+
+from dcnbuild.doctor.logs.rule import Hit
+
+
+def nvcc(hit: Hit) -> str:
+    """nvcc as it was called."""
+    name = hit["name"] or "nvcc"
+    return hit["path"] + name if hit["path"].endswith(("/", "\\")) else name
+
+
+def home(hit: Hit) -> str:
+    """The CUDA_HOME that was meant by a broken one, as far as it can be told."""
+    path = nvcc(hit).replace("\\\\", "\\")
+    whole = re.sub(r"[/\\]bin[/\\]nvcc(?:\.exe)?$", "", path)
+    parts = [whole] if hit.context.windows else re.split(r":(?![\\/]{1,2}\w+ Files)|;", whole)
+    for part in parts:
+        part = part.strip("\"' " if hit.context.windows else "\"' =")
+        part = re.sub(r"[/\\](?:bin[/\\]nvcc|bin|lib64|include|nvcc)[/\\]?$", "", part)
+        if re.match(r"/\w|[A-Za-z]:", part):
+            return part
+    return ""

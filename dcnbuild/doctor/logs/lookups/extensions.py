@@ -1,0 +1,111 @@
+"""Compiled modules that are missing: whose they are, and how that project is built today."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dcnbuild.doctor import fixes
+from dcnbuild.doctor.fixes.fix import Fix
+from dcnbuild.doctor.logs.owner import owner
+from dcnbuild.knowledge import modules
+
+if TYPE_CHECKING:
+    from dcnbuild.doctor.logs.rule import Hit
+
+
+@dataclass(frozen=True)
+class Extension:
+    """A compiled module: the row of the table, or what its name and its importer show."""
+
+    project: str
+    package: str = ""
+    row: modules.Project | None = None
+
+
+#: Classes and functions of an extension that a project imports inside of try, and that are then not defined.
+_NAMES = {
+    "DCNv3Function": "DCNv3",
+    "DCNv4Function": "DCNv4",
+    "MSDA": "MultiScaleDeformableAttention",
+    "flash_attn_func": "flash_attn_2_cuda",
+    "flash_attn_varlen_func": "flash_attn_2_cuda",
+    "selective_scan_fn": "selective_scan_cuda",
+    "causal_conv1d_fn": "causal_conv1d_cuda",
+}
+#: What compiled modules are called.
+_COMPILED = re.compile(
+    r"_C|_ext|_cuda|_cpu|\w+_ext|\w+_cuda|\w+_cuda_\w+|\w+_backends?|\w+_cpp|core_cc|\w*_C\d?|\w+_kernels?|\w+_cuda_core|csrc"
+)
+#: Operators that dcnbuild has, so that nothing needs to be compiled for them.
+_REPLACED = re.compile(r"(?i)dcn|deform|mmcv")
+
+
+def find(module: str, frame: str = "") -> Extension | None:
+    """The extension that a module or name stands for; None where nothing shows that it is one.
+
+    Args:
+        module: "mmcv._ext", "_C", "MultiScaleDeformableAttention".
+        frame: the file that imports or uses it.
+    """
+    module = module.strip(".")
+    last = module.split(".")[-1]
+    compiled = bool(_COMPILED.fullmatch(last))
+    known = (
+        modules.find(_NAMES.get(last, module))
+        if last not in ("_C", "csrc") or "." in module
+        else []
+    )
+    if not known and compiled and frame:
+        # "_C" alone: the packages that the file lies in name it
+        parts = [part.lower() for part in re.split(r"[/\\]", frame)]
+        known = [
+            row
+            for row in modules.rows()
+            for name in row.modules
+            if name.lower() in {f"{part}.{last.lower()}" for part in parts}
+        ]
+    if known:
+        row = known[0]
+        package = next((words[-1] for words in row.install if words[:2] == ("pip", "install")), "")
+        return Extension(row.project, package, row)
+    if not compiled:
+        return None
+    maker = owner(frame)
+    package = maker.name if maker.kind == "package" else ""
+    return Extension(package or (module.split(".")[0] if "." in module else ""), package)
+
+
+def build(found: Extension, hit: Hit, frame: str) -> Iterator[Fix]:
+    """How an extension is built, for the installed torch."""
+    row, program = found.row, ("uv", "pip") if hit.context.uv else ("pip",)
+    if row is None:
+        yield fixes.set_env("FORCE_CUDA", "1")
+        if found.package and owner(frame).kind == "package":
+            yield fixes.rebuild(found.package)
+        else:
+            yield fixes.say("in the directory of its setup.py, often called ops:")
+            yield fixes.command(*program, "install", "--no-build-isolation", "-v", ".")
+        return
+    for setting in row.environment:
+        name, _, value = setting.partition("=")
+        if value:
+            yield fixes.set_env(name, value)
+        elif name == "CUDA_HOME":
+            yield fixes.use_toolkit(hit["toolkit"] or None)
+        elif name == "TORCH_CUDA_ARCH_LIST":
+            yield fixes.ask_gpus()
+    if row.source_dir not in ("", "."):
+        yield fixes.say(f"in {row.source_dir} of the checkout:")
+        yield fixes.command("cd", operands=(row.source_dir,))
+    for words in row.install:
+        yield fixes.command(*(program if words[0] == "pip" else words[:1]), *words[1:])
+    if row.note:
+        yield fixes.say(row.note.replace(";", ","))
+    if row.page or _REPLACED.search(f"{found.project} {hit['module']}"):
+        yield fixes.say("or without compiling it: dcnbuild stands in for its deformable operators:")
+        yield fixes.command("python", "-m", "dcnbuild.compat", "YOUR_SCRIPT.py")
+    if row.page:
+        yield fixes.say(f"docs/{row.page} of dcnbuild says what it stands in for")

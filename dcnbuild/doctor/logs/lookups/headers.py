@@ -1,0 +1,92 @@
+"""Headers that are not on the machine: CUDA's, and everybody else's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from dcnbuild.base.versions import numbers
+from dcnbuild.doctor import fixes
+from dcnbuild.doctor.fixes.fix import Fix
+from dcnbuild.doctor.logs.fix_verbs import system_package
+from dcnbuild.doctor.logs.lookups import tables
+from dcnbuild.doctor.logs.rule import Hit
+from dcnbuild.knowledge import Entry
+from dcnbuild.knowledge import headers as known
+
+
+class Gone(NamedTuple):
+    """The first CUDA without a header, and what stands for it."""
+
+    removed: str
+    today: str
+
+
+class Packages(NamedTuple):
+    """What brings the headers of a library of CUDA."""
+
+    apt: str
+    conda: str
+
+
+def _entry(hit: Hit) -> Entry | None:
+    """What the table of CUDA has of the header, by its whole name."""
+    return next((entry for entry in known.find(hit["header"]) if entry.name == hit["header"]), None)
+
+
+def _older(hit: Hit, version: str) -> bool:
+    return bool(hit["toolkit"]) and numbers(hit["toolkit"]) < numbers(version)
+
+
+def moved(hit: Hit) -> bool:
+    """Whether the toolkit keeps the header in another directory since some release (Thrust, CUB, libcu++)."""
+    entry = _entry(hit)
+    changes = entry.changes[1:] if entry else ()
+    in_cccl = re.match(r"(?:thrust|cub|cuda|nv)/", hit["header"])
+    since = changes[-1][0] if changes else "13.0" if in_cccl else None
+    if since is None or _older(hit, since):
+        return False
+    return bool(hit["toolkit"] or re.search(r"\.(?:cpp|cc|cxx|c)$", hit["source"]))
+
+
+def gone(hit: Hit) -> Gone | None:
+    """Since when CUDA has no such header; None where the toolkit should have it."""
+    entry = _entry(hit)
+    if entry is None or entry.removed is None or _older(hit, entry.removed):
+        return None
+    today = tables.rows("headers_today").get(entry.name, "nothing, drop it")
+    return Gone(entry.removed, entry.replacement or today)
+
+
+def since(hit: Hit) -> str | None:
+    """The first CUDA with the header, where the toolkit in use is older."""
+    entry = _entry(hit)
+    return entry.added if entry and entry.added and _older(hit, entry.added) else None
+
+
+def package(hit: Hit) -> Packages:
+    """What brings the header of a library of CUDA."""
+    rows = tables.rows("cuda_headers").items()
+    return Packages(*next(row for start, row in rows if hit["header"].startswith(start)))
+
+
+def other_fix(hit: Hit) -> Iterator[Fix]:
+    """What brings anybody's header: a package of pip or of the system, or git's submodules."""
+    header = hit["header"]
+    fitting = (
+        how
+        for start, how in tables.rows("headers").items()
+        if header.startswith(start) or f"/{start}" in header
+    )
+    how = next(fitting, "")
+    if how.startswith("pip "):
+        yield fixes.pip_install(how.removeprefix("pip "))
+        return
+    if how in ("", "submodules"):
+        yield fixes.command("git", "submodule", "update", "--init", "--recursive")
+    if not how:
+        yield fixes.say("or the package that brings it:")
+        yield fixes.command("apt-file", "search", operands=(f"/{header}",))
+    for name in how.split() if how != "submodules" else ():
+        yield from system_package(hit, name, header)

@@ -1,0 +1,51 @@
+"""Libraries that the loader does not find, or that are made for another machine or system."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from dcnbuild.doctor import fixes
+from dcnbuild.doctor.fixes.fix import Fix
+from dcnbuild.doctor.logs.fix_verbs import install
+from dcnbuild.doctor.logs.lookups import libraries, symbols, tables
+from dcnbuild.doctor.logs.rule import Hit
+
+
+def library(hit: Hit) -> libraries.Library:
+    """What is known of the library, with the packages for the CUDA of this log."""
+    return libraries.library(hit["name"], symbols.cuda_of_log(hit))
+
+
+def gcc_of_glibcxx(minor: str) -> str:
+    """The gcc whose libstdc++ brought GLIBCXX_3.4.MINOR."""
+    found: str = tables.rows("gcc_of_glibcxx").get(int(minor or 0), "")
+    return found
+
+
+def built_for(hit: Hit) -> str:
+    """The package that is built for one CUDA and that the log shows, "" without one."""
+    around, rows = hit.around(before=14, after=4), tables.rows("built_for").items()
+    return next((package for package, row in rows if re.search(row["shows"], around)), "")
+
+
+def releases(hit: Hit) -> Iterator[Fix]:
+    """Its releases for each CUDA."""
+    package = built_for(hit)
+    for cuda, requirement in tables.rows("built_for").get(package, {}).items():
+        if cuda != "shows":
+            yield fixes.say(f"the release of {package} for CUDA {cuda}:")
+            yield install(hit, requirement)
+
+
+def who(hit: Hit) -> str:
+    """Who asked for the library."""
+    loader = symbols.loader(hit)
+    if loader.kind == "unknown":
+        return built_for(hit) or "What is imported"
+    return "torch" if loader.kind == "torch" else loader.package or "What is imported"
+
+
+def said_package(hit: Hit) -> str:
+    """The package that says what it was built for, as pip calls it."""
+    return hit["name"].replace("xFormers", "xformers")

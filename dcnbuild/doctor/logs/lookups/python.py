@@ -1,0 +1,190 @@
+"""Python's side: modules that are missing, in pip's own environment or in the user's, and versions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from dcnbuild.doctor import fixes
+from dcnbuild.doctor.fixes.fix import Fix
+from dcnbuild.doctor.logs.lookups import extensions, tables
+from dcnbuild.doctor.logs.lookups.traceback import last
+from dcnbuild.doctor.logs.owner import Owner
+from dcnbuild.doctor.logs.rule import Hit
+from dcnbuild.machine.compatibility import table, torch_release
+
+#: A traceback that runs in pip's, uv's or build's own environment holds one of these.
+_ISOLATED = re.compile(
+    r"pip-build-env-|build_meta|builds-v0|get_requires_for_build|Getting requirements to build"
+    r"|prepare_metadata_for_build|Preparing (?:editable )?metadata \(pyproject|build_wheel"
+    r"|Building (?:wheel|editable) for .{1,80}\(pyproject|Installing build dependencies"
+    r"|build backend|build-env|pyproject_hooks|pep517|\.tmp\w{6}[/\\]|build isolation|build_editable"
+)
+_DIRECT = re.compile(
+    r"File \"setup\.py\"|python3? setup\.py|setup\.py egg_info|Preparing metadata \(setup\.py\)|pip-setuptools-caller"
+    # Python runs setup.py itself: its frame is the first of the traceback
+    r"|^Traceback \(most.*\nFile \"[^\"]*setup\.py\"",
+    re.M,
+)
+_SETUP = re.compile(
+    r"setup\.py|<string>\", line|egg_info|\bpip\b|subprocess-exited-with-error|build_meta"
+)
+_COMPILED = re.compile(r"_C\w*|_ext|\w+_cuda|\w+_ext|\w+_cpp|C")
+_TORCH = re.compile(r"\btorch==(\d+)\.(\d+)\.(\d+)")
+
+
+def isolated(hit: Hit) -> bool:
+    """Whether a module was missing in a build environment and not in the user's own."""
+    around = hit.around(before=80, after=25)
+    if _ISOLATED.search(around):
+        return True
+    return not _DIRECT.search(around) and bool(_SETUP.search(around))
+
+
+def in_build(hit: Hit) -> bool:
+    """Whether something was being built at all."""
+    return bool(_SETUP.search(hit.around(before=40, after=15)))
+
+
+# -- modules that a package compiles -----------------------------------------------------------------
+
+
+def frame_owner(hit: Hit) -> Owner:
+    """Whose file the traceback ends in."""
+    return last(hit).owner
+
+
+def compiled(hit: Hit) -> extensions.Extension | None:
+    """The extension that is missing: by its own name, or by the file that imports it."""
+    full = f"{hit['module']}.{hit['name']}"
+    if hit.kind != "missing-import":
+        return extensions.find(hit["module"] or hit["name"], last(hit).file)
+    if _COMPILED.fullmatch(hit["name"]) or hit["partial"]:
+        return extensions.find(full, last(hit).file)
+    return None
+
+
+def missing(hit: Hit) -> str:
+    """What the program asks for."""
+    return hit["module" if hit.kind == "missing-module" else "name"]
+
+
+def build_extension(hit: Hit) -> Iterator[Fix]:
+    """How the project of the extension builds it today."""
+    found = compiled(hit)
+    if found is not None:
+        yield from extensions.build(found, hit, last(hit).file)
+
+
+# -- versions ------------------------------------------------------------------------------------------------
+
+
+def setuptools_of_torch(hit: Hit) -> str | None:
+    """The setuptools that the log's torch wants: "<70"."""
+    row = torch_release(hit["torch"]) if hit["torch"] else None
+    return row.setuptools if row else None
+
+
+def offered(hit: Hit) -> str:
+    """The versions that pip offers, as the end of a sentence."""
+    versions = [item.strip() for item in hit["offered"].split(",") if item.strip()]
+    if not versions or versions == ["none"]:
+        return ""
+    return f" (pip offers {versions[0]} to {versions[-1]})"
+
+
+def _exact(hit: Hit) -> str:
+    return re.sub(r"^==\s*", "", hit["wanted"])
+
+
+def torch_version_cause(hit: Hit) -> str:
+    """Why pip finds no torch of this version."""
+    wanted = _exact(hit)
+    known = [version for row in table().torch for version in row.versions]
+    public = wanted.split("+")[0]
+    if hit.context.mac and "+cu" in wanted:
+        return f"There is no torch with CUDA for macOS, and so no torch {wanted}."
+    if public not in known:
+        return f"There is no torch {wanted}{offered(hit)}."
+    python, row = hit["python"], torch_release(public)
+    if python and row and not row.supports_python(python):
+        return (
+            f"torch {public} has wheels for Python {row.python[0]} to {row.python[1]} only, "
+            f"and this is Python {python}."
+        )
+    return f"torch {wanted} has no wheel for this Python, system and index{offered(hit)}."
+
+
+def torch_version_fix(hit: Hit) -> Iterator[Fix]:
+    """Its wheel under a Python that has one, else the newest torch."""
+    public, _, local = _exact(hit).partition("+")
+    row = torch_release(public)
+    if row is None or public not in row.versions:
+        yield fixes.install_torch()
+        return
+    if not (hit["python"] and row.supports_python(hit["python"])):
+        name = f"torch{row.release}"
+        yield fixes.command("conda", "create", "-n", name, f"python={row.python[1]}")
+        yield fixes.command("conda", "activate", name)
+    found = re.fullmatch(r"cu(\d+)(\d)|(cpu)", "" if hit.context.mac else local)
+    yield fixes.install_torch(public, found and (found[3] or f"{found[1]}.{found[2]}"))
+
+
+def sibling(name: str) -> str:
+    """For "spconv-cu128", the newest that there is: "spconv-cu126"."""
+    stem, _, ending = name.rpartition("-")
+    known = tables.rows("named_after_cuda").get(stem, [])
+    if not known or ending in known:
+        return ""
+    digits = "".join(filter(str.isdigit, ending))
+    older = [item for item in known if "".join(filter(str.isdigit, item)) <= digits]
+    return f"{stem}-{(older or known)[-1]}"
+
+
+def conflicts(hit: Hit) -> str:
+    """What asks for what, up to three."""
+    pairs = re.findall(
+        r"(?:The user requested |^)?([\w.-]+ [\d.+\w]+ (?:depends on|requires) [\w.<>=!~ ,-]+)",
+        hit.around(after=12),
+        re.M,
+    )
+    return "; ".join(pairs[:3])
+
+
+def torch_asked_for(hit: Hit) -> re.Match[str] | None:
+    """The torch among what is asked for."""
+    return _TORCH.search(hit.around(before=6, after=14))
+
+
+def torch_with_companions(hit: Hit) -> Iterator[Fix]:
+    """That torch with the torchvision and torchaudio that go together with it."""
+    found = torch_asked_for(hit)
+    if found:
+        major, minor, patch = found.groups()
+        yield fixes.pip_install(
+            f"torch=={major}.{minor}.{patch}",
+            f"torchvision==0.{int(minor) + 15}.*",
+            f"torchaudio=={major}.{minor}.*",
+        )
+
+
+# -- wheels ---------------------------------------------------------------------------------------------
+
+
+def of_tag(tag: str) -> str:
+    """The Python of a wheel's tag: "cp310" → "3.10", "" for one that names none."""
+    found = re.match(r"cp(3)(\d{1,2})", tag)
+    return f"{found[1]}.{found[2]}" if found else ""
+
+
+def running(hit: Hit) -> str:
+    """The Python that the log shows beside the wheel's, "" if it shows none."""
+    text = hit.around(before=30, after=10).replace(hit["name"], "")
+    found = re.search(r"\b[Pp]ython[ -]?(3\.\d{1,2})|cp(3)(\d{1,2})\b", text)
+    return (found[1] or f"{found[2]}.{found[3]}") if found else ""
+
+
+def than_this(hit: Hit) -> str:
+    """The same as the end of a sentence, where it is another than the wheel's."""
+    have = running(hit)
+    return f" than this Python {have}" if have and have != of_tag(hit["python"]) else ""

@@ -1,0 +1,68 @@
+"""What fails when the built module runs: the driver, the GPU, and a build for another GPU."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from dcnbuild.doctor.fixes.fix import Fix
+from dcnbuild.doctor.logs.lookups import extensions
+from dcnbuild.doctor.logs.lookups.traceback import frames
+from dcnbuild.doctor.logs.owner import Owner, owner
+from dcnbuild.doctor.logs.rule import Hit
+from dcnbuild.knowledge import modules
+
+_NOT_A_USER = re.compile(r"[/\\]torch[/\\]|[/\\]lib[/\\]python3\.\d+[/\\](?!site)")
+_CAPABILITY = re.compile(
+    r"sm_(?P<sm>\d{2,3})\b|(?:arch|capability)[ =(]{1,3}(?P<major>\d{1,2})\.(?P<minor>\d)"
+)
+
+
+def cuda_of_driver(hit: Hit) -> str:
+    """The CUDA that a driver runs, out of cudaDriverGetVersion's number: 11040 → "11.4"."""
+    found = int(hit["found"] or 0)
+    return f"{found // 1000}.{found % 1000 // 10}" if found else ""
+
+
+def capability(hit: Hit) -> str:
+    """The GPU's capability without its point, "" if the log does not show it."""
+    found = _CAPABILITY.search(hit.match.group())
+    if found:
+        return found["sm"] or found["major"] + found["minor"]
+    around = re.search(r"CUDA capability sm_(\d{2,3})", hit.around(before=30, after=30))
+    return around[1] if around else ""
+
+
+def older(hit: Hit) -> bool:
+    """Whether the GPU is older than what the torch was compiled for."""
+    least = re.search(r"(?:capabilities|supports)[^\n]{0,60}?sm_(\d{2,3})", hit.around(after=6))
+    return int(hit["sm"]) < (int(least[1]) if least else 70)
+
+
+def used_by(hit: Hit) -> str:
+    """The file of the package whose kernel was launched: the last frame that is not torch's."""
+    files = (frame.file for frame in frames(hit, before=40))
+    return next((file for file in files if not _NOT_A_USER.search(file)), "")
+
+
+def user(hit: Hit) -> Owner:
+    """Whose file that is."""
+    return owner(used_by(hit))
+
+
+def _project(hit: Hit) -> modules.Project | None:
+    package = user(hit).package
+    return next(iter(modules.find(package.replace("-", "_"))), None) if package else None
+
+
+def known_extension(hit: Hit) -> bool:
+    """Whether the table has how that package's project is built."""
+    return _project(hit) is not None
+
+
+def build_extension(hit: Hit) -> Iterator[Fix]:
+    """Builds it in the way of its own project."""
+    row = _project(hit)
+    if row is not None:
+        found = extensions.Extension(row.project, user(hit).package, row)
+        yield from extensions.build(found, hit, used_by(hit))

@@ -1,0 +1,151 @@
+"""Names that sources use and their torch, CUDA, Python or compiler does not have, or does not have that way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from dcnbuild.doctor import fixes
+from dcnbuild.doctor.fixes.fix import Fix
+from dcnbuild.doctor.logs.lookups import names
+from dcnbuild.doctor.logs.owner import Owner, owner
+from dcnbuild.doctor.logs.rule import Hit
+from dcnbuild.knowledge import numpy
+
+_CALLED = re.compile(
+    r"\b((?:cu|cuda|nvrtc|cudnn|cublas|cusparse|_?Py|at::|torch::)[A-Za-z_]\w{3,60})\s*\("
+)
+#: What shows that Cython wrote a C file: its own names, and names of Python that hardly anything else uses.
+_CYTHON = re.compile(
+    r"__pyx|Pyx|cython|longintrepr|ob_digit|tp_print|curexc_|use_tracing|exc_type|_PyGen_Send|_PyUnicode_Ready"
+    r"|_PyThreadState_UncheckedGet|_PyLong_AsByteArray|_PyObject_GetBuiltin|ma_version_tag|\w\.c:\d{4,5}:"
+)
+
+
+class Name(NamedTuple):
+    """A name, and the namespace or class that it was looked for in, "" for none."""
+
+    scope: str
+    last: str
+
+    @property
+    def full(self) -> str:
+        """As it would be written."""
+        return f"{self.scope}::{self.last}" if self.scope else self.last
+
+
+class PythonName(NamedTuple):
+    """A name of Python's C API, the Python without it, and the minor version before."""
+
+    name: str
+    since: str
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def before(self) -> int:
+        """3.11 → 10."""
+        return int(self.since.split(".")[1]) - 1
+
+
+def name(hit: Hit) -> Name:
+    """The name that the compiler does not know."""
+    return Name(*names.split(hit["name"], hit["alias"] or hit["owner"]))
+
+
+def maker(hit: Hit) -> Owner:
+    """Whose file the message is about: what pip fetched counts as its package's."""
+    source = hit["source"]
+    found = owner(source)
+    of_checkout = re.match(r"/|[A-Za-z]:", source) and not re.search(
+        r"pip-|[/\\]builds-v0[/\\]|[/\\]\.tmp", source
+    )
+    if found.kind == "own" and hit["package"] != "." and not of_checkout:
+        return Owner("package", hit["package"])
+    return found
+
+
+def gone(hit: Hit) -> names.Gone | None:
+    """Since when the name is gone, and what stands for it."""
+    found = name(hit)
+    return names.gone(found.last, found.scope)
+
+
+def added(hit: Hit) -> str | None:
+    """The first CUDA that has the name, where it is newer than the toolkit in use."""
+    return names.added(hit["name"], hit["alias"] or hit["owner"], hit["toolkit"])
+
+
+def missing_header(hit: Hit) -> str | None:
+    """The header to include for a name that the compiler does not know."""
+    note = re.search(r"is defined in header ['\"‘<]{1,3}([\w./]+)", hit.around(after=5))
+    if note:
+        return note[1]
+    if re.search(r"only available (?:from|with) C\+\+", hit.around(after=4)):
+        return None
+    return names.header_of(hit["name"], hit["alias"] or hit["owner"])
+
+
+def called(hit: Hit) -> str:
+    """The function that takes other arguments: named in the message, or called in the quoted source below it."""
+    near = (found[1] for found in _CALLED.finditer(hit.around(before=1, after=3)))
+    for function in (hit["name"], *near):
+        if function and names.changed(function, hit["toolkit"]):
+            return re.sub(r"_v\d+$", "", function)
+    return ""
+
+
+def changed(hit: Hit) -> names.Gone | None:
+    """Since when it does, and which."""
+    return names.changed(called(hit), hit["toolkit"])
+
+
+def replace(hit: Hit) -> Iterator[Fix]:
+    """What to do about a name that is not there."""
+    found = gone(hit)
+    yield from _replace(hit, name(hit), found.today if found else "")
+
+
+def replace_called(hit: Hit) -> Iterator[Fix]:
+    """The same for a function that takes other arguments."""
+    yield from _replace(hit, Name("", called(hit)), "")
+
+
+def _replace(hit: Hit, old: Name, today: str) -> Iterator[Fix]:
+    """Whoever owns the file decides."""
+    package = maker(hit).package
+    if package:
+        yield fixes.say(f"{package} is what uses it: a newer release of it, or its main branch")
+        yield fixes.pip_install(package, options=("--upgrade", "--no-build-isolation"))
+    elif names.ported(old.last, old.scope):
+        yield fixes.dcnbuild("port", operands=(hit["project"],))
+    else:
+        yield fixes.command("grep", "-rnw", old.last, operands=(hit["project"],))
+        if today:
+            yield fixes.say(f"{old.full} becomes {today}")
+
+
+def python_name(hit: Hit) -> PythonName | None:
+    """The name of Python's C API that is gone, or no longer open to others."""
+    for key in ("owner", "name", "header"):
+        since = names.without_in_python(hit[key])
+        if since:
+            return PythonName(hit[key], since)
+    return None
+
+
+def bound(hit: Hit) -> str:
+    """What it is that does not know the Python."""
+    text = hit.around(before=12, after=3)
+    if re.search(r"torch[/\\]include|pybind11", text):
+        return "the torch (its pybind11)" if "torch" in text else "pybind11"
+    return "what Cython generated" if _CYTHON.search(text) else "the source"
+
+
+def gone_from_numpy(hit: Hit) -> bool:
+    """Whether a name of numpy's C interface, or a member of its PyArray_Descr, is gone."""
+    if hit["owner"] or not re.match(r"_?(?:Py|NPY|npy)", hit["name"]):
+        return "PyArray_Descr" in f"{hit['owner']} {hit['alias']}"
+    return any(entry.removed for entry in numpy.C_TABLE.find(hit["name"]))

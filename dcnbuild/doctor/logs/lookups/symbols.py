@@ -1,0 +1,77 @@
+"""Symbols that the loader does not find: who was loaded, and which library hides the right one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from dcnbuild.doctor import fixes
+from dcnbuild.doctor.fixes.fix import Fix
+from dcnbuild.doctor.logs.fix_verbs import rebuild
+from dcnbuild.doctor.logs.lookups import libraries
+from dcnbuild.doctor.logs.lookups.traceback import frames
+from dcnbuild.doctor.logs.owner import Owner, owner
+from dcnbuild.doctor.logs.rule import Hit
+
+
+def loader(hit: Hit) -> Owner:
+    """Whose library was being loaded: the one that the message names, else what the traceback runs through."""
+    if hit["library"]:
+        return owner(hit["library"])
+    outside = ("python", "system", "unknown")
+    owners = (frame.owner for frame in frames(hit, before=30))
+    return next((found for found in owners if found.kind not in outside), Owner("unknown"))
+
+
+def loaded_path(hit: Hit) -> str:
+    """A path in what was being loaded, which says whose it is."""
+    package = loader(hit).package.replace("-", "_")
+    return hit["library"] or (f"site-packages/{package}/" if package else "")
+
+
+def label(hit: Hit) -> str:
+    """What was loaded, for people."""
+    library = re.split(r"[/\\]", hit["library"])[-1] or "The extension"
+    package = loader(hit).package
+    return f"{library} of {package}" if package else library
+
+
+def provider(hit: Hit) -> str:
+    """The library that has the symbol; what only looks like a function of the CUDA runtime is left out."""
+    found = libraries.library_of(hit["symbol"])
+    return "" if found == "libcudart" and not re.match(r"cuda[A-Z]", hit["symbol"]) else found
+
+
+def hidden(hit: Hit) -> bool:
+    """Whether a library lacks what its own user was made for, so that another copy hides it."""
+    kind = loader(hit).kind
+    ours = kind in ("torch", "nvidia")
+    return bool(provider(hit)) and (
+        ours or (kind == "package" and not libraries.of_torch(hit["symbol"]))
+    )
+
+
+def cuda_of_log(hit: Hit) -> str:
+    """The major version of the CUDA of the log's torch, else of its toolkit."""
+    found = re.search(r"\+cu(\d{2})\d", hit["torch"])
+    return found[1] if found else hit["toolkit"].split(".")[0]
+
+
+def wheel(hit: Hit) -> str:
+    """The package on PyPI for the CUDA of this log: "nvidia-nccl-cu13" → "nvidia-nccl-cu12"."""
+    package, cuda = libraries.package_of(hit["symbol"]), cuda_of_log(hit) or "12"
+    return f"{re.sub(r'-cu[0-9]+$', '', package)}-cu{cuda}" if cuda in ("11", "12") else package
+
+
+def reinstall(hit: Hit) -> Iterator[Fix]:
+    """What was built for another torch, built for this one."""
+    package = loader(hit).package
+    yield rebuild(hit, loaded_path(hit))
+    if package.startswith(("torch-", "pyg-")):
+        yield fixes.say(
+            "or its wheel for this torch and CUDA, from the page that its project names: data.pyg.org/whl"
+        )
+    elif package:
+        yield fixes.say(
+            f"or the wheel of {package} that names this torch, CUDA and Python, from its releases"
+        )

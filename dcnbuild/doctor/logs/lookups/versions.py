@@ -1,0 +1,136 @@
+"""Questions about versions that rules.yaml asks of compatibility.yaml.
+
+Each returns None where the table has no answer; the fix then leaves the version out.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from dcnbuild.base.versions import numbers
+from dcnbuild.machine.compatibility import CudaRelease, cuda_release, table
+from dcnbuild.machine.compatibility import minimum_driver as minimum_driver
+
+
+def number(name: str) -> int | None:
+    """The number of an architecture: "compute_86", "90a", "8.6+PTX" → 86, 90, 86."""
+    found = re.search(r"(?:sm|compute|lto)_(\d{2,3})|^(\d{1,2})\.(\d)|^(\d{2,3})(?:[af]?$)", name)
+    return int("".join(group for group in found.groups() if group)) if found else None
+
+
+def listed(name: str) -> str:
+    """An architecture as TORCH_CUDA_ARCH_LIST has it: "sm_86" → "8.6"."""
+    found = number(name) or 0
+    return f"{found // 10}.{found % 10}"
+
+
+def _compiling_for(architecture: int | None) -> list[CudaRelease]:
+    return [row for row in table().cuda if architecture in row.architectures]
+
+
+def first_toolkit_for(name: str) -> str | None:
+    """The oldest CUDA release that compiles for an architecture; those with a letter came later: "sm_90a" → "12.0"."""
+    found = re.search(r"_(\d{2,3})([af])$", name)
+    first = next((row.version for row in _compiling_for(number(name))), None)
+    if found is None or first is None:
+        return first
+    least = "12.9" if found[2] == "f" else "12.0"
+    return max(first, least, key=numbers)
+
+
+def last_toolkit(name: str) -> str | None:
+    """The newest CUDA release that compiles for an architecture; None while that is the newest."""
+    rows = _compiling_for(number(name))
+    return rows[-1].version if rows and rows[-1] != table().cuda[-1] else None
+
+
+def dropped(name: str, toolkit: str) -> bool:
+    """Whether an architecture is one that newer toolkits have dropped (not one they lack yet)."""
+    newest, first = newest_architecture(toolkit), first_toolkit_for(name)
+    if toolkit and first and numbers(first) > numbers(toolkit):
+        return False
+    if newest is not None:
+        return (number(name) or 0) < newest
+    return last_toolkit(name) is not None
+
+
+def last_before(since: str) -> str:
+    """The release before one at which a name went: "CUDA 12" → ", the last is CUDA 11.8"."""
+    product, _, version = since.partition(" ")
+    rows = table().cuda if product == "CUDA" else table().torch
+    all_of_it = [getattr(row, "newest", None) or getattr(row, "version", "") for row in rows]
+    older = [item for item in all_of_it if numbers(item) < numbers(version)]
+    return f", the last is {product} {older[-1]}" if older else ""
+
+
+def toolkit_for_gcc(gcc: int, above: str) -> str | None:
+    """The first CUDA release newer than `above` that accepts a gcc; None if there is none."""
+    fitting = (row.version for row in table().cuda if row.gcc >= gcc)
+    return next((item for item in fitting if numbers(item) > numbers(above or "0")), None)
+
+
+def newest_architecture(toolkit: str) -> int | None:
+    """The newest architecture that a CUDA release compiles for."""
+    row = cuda_release(toolkit) if toolkit else None
+    return row.architectures[-1] if row else None
+
+
+def newest_listed(toolkit: str) -> str:
+    """The same as TORCH_CUDA_ARCH_LIST has it."""
+    newest = newest_architecture(toolkit)
+    return listed(str(newest)) if newest else ""
+
+
+def arch_list(toolkit: str) -> str:
+    """Architectures for TORCH_CUDA_ARCH_LIST that a toolkit compiles for, most in use first.
+
+    One per GPU generation in common use, PTX of the newest; without a known toolkit those that
+    every CUDA since 11.1 compiles for.
+    """
+    row = cuda_release(toolkit) if toolkit else None
+    usual = (70, 75, 80, 86, 89, 90, 100, 120) if row else (75, 80, 86)
+    names = [listed(str(item)) for item in usual if row is None or item in row.architectures]
+    return ";".join(names) + "+PTX"
+
+
+def newest_usual(toolkit: str) -> str:
+    """The newest of them without its point: "90"."""
+    return arch_list(toolkit).removesuffix("+PTX").split(";")[-1].replace(".", "")
+
+
+def torch_for_cuda(cuda: str) -> str | None:
+    """The newest torch that has a wheel for a CUDA version."""
+    wanted = ".".join(cuda.split(".")[:2])
+    rows = [row for row in table().torch if wanted in row.variants]
+    return rows[-1].newest if rows else None
+
+
+class Wheel(NamedTuple):
+    """A torch wheel by its versions."""
+
+    cuda: str
+    torch: str
+
+
+def wheel_for_major(version: str) -> Wheel | None:
+    """The newest torch wheel for a major version of CUDA: of 12 for "12.4"."""
+    major = version.split(".")[0]
+    wheels = (
+        Wheel(cuda, row.newest)
+        for row in reversed(table().torch)
+        for cuda in row.variants
+        if cuda.split(".")[0] == major
+    )
+    return next(wheels, None)
+
+
+def wheel_for(name: str) -> Wheel | None:
+    """The oldest torch whose wheel runs natively on an architecture."""
+    wanted = number(name) or 0
+    for row in table().torch:
+        for cuda, names in row.variants.items():
+            same_major = [number(item) or 0 for item in names if item.startswith("sm_")]
+            if any(item // 10 == wanted // 10 and item <= wanted for item in same_major):
+                return Wheel(cuda, row.release)
+    return None

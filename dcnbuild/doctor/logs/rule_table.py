@@ -1,0 +1,107 @@
+"""Reads rules.yaml: every rule is a row, and what takes code names a function.
+
+A row has the fields of LogRule, in the language of `templates`. `when` is a condition, or
+"=module.function", a function of a Hit in logs/lookups; so can `cause` and a step of a fix be.
+`patterns` pairs a literal part with a regular expression; `around` and `without` are regular
+expressions that the lines nearby must and must not hold; the line above has to name the entity
+`twice`, too.
+
+A fix is a list of steps. A step is the name of a function of `dcnbuild.doctor.fixes`, or of a verb of
+`fix_verbs`, and its arguments, which are templates: one that comes out empty drops the step. A mapping of
+conditions to steps takes the first that holds, or `else`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dcnbuild.doctor import fixes
+from dcnbuild.doctor.fixes.fix import Fix
+from dcnbuild.doctor.logs.fix_verbs import VERBS
+from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
+from dcnbuild.doctor.logs.templates import ENTITY, chosen, complete, filled, holds, look_up
+
+_TABLE = Path(__file__).with_name("rules.yaml")
+#: So many lines above and below belong to the surroundings of a line.
+_NEAR = (40, 25)
+
+
+def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
+    for step in steps:
+        if isinstance(step, dict):
+            meant = (inner for key, inner in step.items() if key == "else" or holds(key, hit))
+            yield from _fixes(next(meant, []), hit)
+            continue
+        verb, *arguments = [step] if isinstance(step, str) else step
+        if verb.startswith("="):
+            yield from look_up(verb[1:])(hit)
+            continue
+        texts = [chosen(str(argument), hit) for argument in arguments]
+        words = [filled(text, hit) for text in texts]
+        if verb != "say" and not all(complete(text, hit) for text in texts):
+            continue
+        if any(map(_would_be_an_option, texts, words)):
+            continue
+        made = VERBS[verb](hit, *words) if verb in VERBS else getattr(fixes, verb)(*words)
+        yield from (made,) if isinstance(made, Fix) else made
+
+
+def _would_be_an_option(argument: str, word: str) -> bool:
+    """Whether a name out of a log would be taken for an option of the program."""
+    name = ENTITY.fullmatch(argument)
+    return name is not None and name[1] != "option" and word.startswith("-")
+
+
+def _conditions(row: dict[str, Any]) -> Callable[[Hit], bool] | None:
+    """What the surroundings have to bear out; None for a rule without conditions."""
+    names = ("when", "around", "without", "twice")
+    when, around, without, twice = (row.pop(name, None) for name in names)
+    if when and when.startswith("="):
+        return look_up(when[1:])
+    if not (when or around or without or twice):
+        return None
+
+    def bear_out(hit: Hit) -> bool:
+        if when and not holds(when, hit):
+            return False
+        if twice and hit[twice] not in hit.log.english(hit.line - 1):
+            return False
+        text = hit.around(*_NEAR)
+        return bool(not around or re.search(around, text)) and not (
+            without and re.search(without, text)
+        )
+
+    return bear_out
+
+
+def _rule(row: dict[str, Any]) -> LogRule:
+    row["when"] = _conditions(row)
+    if isinstance(row["cause"], str) and row["cause"].startswith("="):
+        row["cause"] = look_up(row["cause"][1:])
+    row["steps"] = row.get("fix") or []
+    row["fix"] = partial(_fixes, row["steps"])
+    patterns = row.get("patterns") or ()
+    row["patterns"] = tuple(
+        patterns.items() if isinstance(patterns, dict) else map(tuple, patterns)
+    )
+    for name in ("kinds", "explains"):
+        row[name] = tuple(row.get(name) or ())
+    row["level"] = Level[row.get("level", "CAUSE")]
+    return LogRule(**row)
+
+
+def _read() -> list[LogRule]:
+    """Every rule, in the order of the table."""
+    import yaml  # here: only whoever reads a log pays for it
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    rows = yaml.load(_TABLE.read_text(encoding="utf-8"), Loader=loader)
+    return [_rule(dict(row)) for row in rows]
+
+
+#: Every log rule: what tells the cause before what is only a symptom of one. On one line of a log the first that matches counts.
+RULES = tuple(sorted(_read(), key=lambda rule: rule.level))

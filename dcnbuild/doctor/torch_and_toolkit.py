@@ -1,0 +1,146 @@
+"""The torch and the toolkit that all fixes of one report lead to.
+
+Every check asks here what to install and what to use, so that two findings never lead to two places: pasting the
+fixes from top to bottom leaves one torch, and one toolkit that fits it.
+"""
+
+from __future__ import annotations
+
+from dcnbuild.base.versions import numbers, same_major, same_minor
+from dcnbuild.doctor import fixes
+from dcnbuild.doctor.fixes.fix import Fix, Target
+from dcnbuild.doctor.resolver import JETSON, Resolution, has_gpu, resolve
+from dcnbuild.machine import compatibility
+from dcnbuild.machine.architectures import best_match
+from dcnbuild.machine.facts import Facts, Gpu, Toolkit
+from dcnbuild.machine.recipes import DEBIAN
+
+#: Without these nothing compiles; without the others only what includes them fails.
+VITAL = ("cuda_runtime.h", "crt/host_config.h", "cicc", "ptxas")
+
+
+def driver_refuses(facts: Facts) -> bool:
+    """Whether the driver is too old for the installed torch."""
+    driver, cuda = facts.driver, facts.torch.cuda if facts.torch else None
+    if cuda is None:
+        return False
+    if driver.version and compatibility.driver_runs(driver.version, cuda) is False:
+        return True
+    return driver.cuda is not None and numbers(driver.cuda)[:1] < numbers(cuda)[:1]
+
+
+def unserved_gpu(facts: Facts) -> Gpu | None:
+    """A GPU that the installed torch has no code for."""
+    names = facts.torch.architectures if facts.torch else ()
+    return next((gpu for gpu in facts.driver.gpus if names and not _runs(names, gpu)), None)
+
+
+def _runs(names: tuple[str, ...], gpu: Gpu) -> bool:
+    return gpu.capability is None or best_match(names, gpu.capability) is not None
+
+
+def new_torch(facts: Facts) -> Resolution | None:
+    """The torch to install instead of the present one; None where that one stays.
+
+    A build takes the one that is there, unless that has no CUDA.
+    """
+    torch = facts.torch
+    if torch is None:
+        return resolve(facts)
+    if not torch.cuda and has_gpu(facts):  # for the CPU or for ROCm: the same release, if it serves
+        same = resolve(facts, torch.version.partition("+")[0])
+        return same if same.fix else resolve(facts)
+    if facts.wants_cuda is not None:
+        return None
+    if driver_refuses(facts) or unserved_gpu(facts):
+        return resolve(facts)
+    return None
+
+
+def torch_fix(facts: Facts) -> tuple[Fix, ...]:
+    """What installs that torch, if one is known, and puts a toolkit in use that fits it, where
+    toolkits are in use at all."""
+    resolution = new_torch(facts)
+    if resolution is not None and facts.machine.jetson is not None:
+        return (fixes.say(f"a Jetson takes the wheels of NVIDIA: {JETSON}"),)
+    if resolution is None or resolution.fix is None:
+        return ()
+    toolkit = chosen_toolkit(facts)
+    stays = not facts.toolkits or (toolkit is not None and toolkit == torch_toolkit(facts))
+    return (resolution.fix, *(() if stays else toolkit_fix(facts)))
+
+
+def torch_cuda(facts: Facts) -> str | None:
+    """The CUDA version of the torch that there will be."""
+    resolution = new_torch(facts)
+    if resolution and resolution.wheel:
+        return resolution.wheel.cuda
+    return facts.torch.cuda if facts.torch else None
+
+
+def fits(facts: Facts, toolkit: Toolkit, cuda: str | None) -> bool:
+    """Whether extensions for a torch of this CUDA version can be compiled with a toolkit, for these GPUs."""
+    if cuda is None or not same_major(toolkit.version, cuda):
+        return False
+    if facts.wants_cuda is not None:  # a build takes the first of the right major
+        return True
+    if set(toolkit.missing) & set(VITAL):
+        return False
+    if toolkit.headers_version and not same_minor(toolkit.headers_version, toolkit.version):
+        return False
+    row = compatibility.cuda_release(toolkit.version)
+    names = tuple(f"compute_{number}" for number in row.architectures) if row else ()
+    return all(not names or _runs(names, gpu) for gpu in facts.driver.gpus)
+
+
+def chosen_toolkit(facts: Facts) -> Toolkit | None:
+    """The toolkit to build with; None where one has to be installed."""
+    cuda, home = torch_cuda(facts), facts.cuda_home
+    fitting = [item for item in facts.toolkits if fits(facts, item, cuda)]
+    meant = [item for item in fitting if home and item.root == home.meant]
+    return next(iter([*meant, *fitting]), None)
+
+
+def torch_toolkit(facts: Facts) -> Toolkit | None:
+    """The toolkit whose nvcc `torch.utils.cpp_extension` would call."""
+    home = facts.cuda_home
+    if home is None:
+        return None
+    return next((item for item in facts.toolkits if home.taken_from in item.found_by), None)
+
+
+def toolkit_fix(facts: Facts) -> tuple[Fix, ...]:
+    """What makes the toolkit that fits the one in use; installs it where there is none."""
+    toolkit, cuda = chosen_toolkit(facts), torch_cuda(facts)
+    if toolkit is not None:
+        on_path = first_on_path(facts)
+        other = on_path is not None and not same_minor(on_path.version, toolkit.version)
+        fix = (fixes.prepend("PATH", toolkit.root / "bin"),) if other else ()
+        if fix and facts.variables.get("CUDA_HOME") == str(toolkit.root):
+            return fix
+        return (fixes.set_env("CUDA_HOME", toolkit.root), *fix)
+    if cuda and facts.machine.jetson is not None:
+        return (fixes.command("apt-get", "install", "nvidia-jetpack", root=True),)
+    return (fixes.install_toolkit(cuda),) if cuda else ()
+
+
+def nvcc_version(facts: Facts) -> str | None:
+    """The version of the nvcc that there will be; None without one, or where it brings its own gcc."""
+    toolkit, cuda = chosen_toolkit(facts), torch_cuda(facts)
+    installs = facts.toolkits or facts.wants_cuda or has_gpu(facts)
+    if toolkit is not None or cuda is None or not installs:
+        return toolkit.version if toolkit else None
+    source, version = fixes.toolkit_source(Target.of(facts), cuda)
+    if source == "dcnbuild" and version in DEBIAN and DEBIAN[version].host is not None:
+        return None
+    return version
+
+
+def first_on_path(facts: Facts) -> Toolkit | None:
+    """The toolkit whose nvcc a shell would call."""
+    for entry in facts.paths:
+        label = f"PATH: {entry.text.rstrip('/')}/nvcc"
+        for toolkit in facts.toolkits if entry.variable == "PATH" else ():
+            if label in toolkit.found_by:
+                return toolkit
+    return None

@@ -1,0 +1,65 @@
+"""The libraries that this run of the tests is served by: what is in them, and whether a wheel may hold them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dcnbuild.builder import native
+from dcnbuild.builder.record import read_record
+from dcnbuild.builder.sources import csrc_dir
+from dcnbuild.machine.elf import cuda_architectures
+from tools.build_matrix import wheel_check
+
+each_library = pytest.mark.parametrize(
+    "device", ["cpu", "cuda"], ids=["dcnbuild_cpu", "dcnbuild_cuda"]
+)
+
+
+def library_of(device: str) -> Path:
+    import dcnbuild.ops.deform_conv2d  # noqa: F401  registers the operators
+
+    native.load_registered(everything=True)
+    library = native.status(device).library
+    if library is None:
+        assert device == "cuda", "the CPU must be served by a library"
+        pytest.skip("no CUDA library is installed")
+    return Path(library)
+
+
+@each_library
+def test_each_operator_of_the_schema_has_a_kernel(device: str) -> None:
+    import torch
+
+    library_of(device)
+    schema = (csrc_dir() / "schema.h").read_text(encoding="utf-8")
+    names = re.findall(r'R"schema\((\w+)\(', schema)
+    assert "deform_conv2d" in names
+    has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
+    key = device.upper()
+    assert [name for name in names if not has_kernel(f"dcnbuild::{name}", key)] == []
+
+
+@each_library
+def test_the_file_holds_the_architectures_of_its_record(device: str) -> None:
+    library = library_of(device)
+    record = read_record(library.parent)
+    assert record is not None
+    recorded = record.libraries[native._library(device)].architectures
+    assert cuda_architectures(library) == recorded
+    assert bool(recorded) == (device == "cuda")
+
+
+@each_library
+def test_the_installed_library_can_be_shipped(device: str, request: pytest.FixtureRequest) -> None:
+    record = read_record(native.PREBUILT)
+    if record is None and request.config.getoption("--route") != "prebuilt":
+        pytest.skip("the package that is tested has no prebuilt library")
+    assert record is not None
+    if record.flavour != "stable":
+        pytest.skip(f"built in the {record.flavour} flavour, for one torch only")
+    if device == "cuda" and record.cuda_left_out:
+        pytest.skip(f"built without CUDA: {record.cuda_left_out}")
+    assert wheel_check.problems(native.PREBUILT / f"dcnbuild_{device}.so") == []

@@ -1,0 +1,35 @@
+"""Logs that several tests read: each is read once."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dcnbuild.doctor.logs import read_log
+from dcnbuild.errors import Finding
+
+CASES = Path(__file__).with_name("cases")
+
+
+@cache
+def findings(log: str | bytes) -> tuple[Finding, ...]:
+    """What is found in a log."""
+    return tuple(read_log(log))
+
+
+def first(log: str | bytes) -> str | None:
+    """The id of the first finding, from a log that no other test reads."""
+    found = read_log(log)
+    return found[0].id if found else None
+
+
+@cache
+def expected(folder: Path) -> dict[str, Any]:
+    """The expectations of a folder of cases: name of a log → what has to be found."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    text = (folder / "expected.yaml").read_text(encoding="utf-8")
+    table: dict[str, Any] = yaml.load(text, Loader=loader)
+    return table

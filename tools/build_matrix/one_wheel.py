@@ -1,0 +1,97 @@
+"""Makes the one wheel, run by the interpreter of an environment for the oldest torch that it serves.
+
+Its CUDA half is built with a 12.x toolkit: a static runtime of CUDA 13 asks every user for a 580 driver, one of
+12.x runs from 525 on. auditwheel measures what systems it runs on, and names it for them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import zipfile
+from pathlib import Path
+
+from dcnbuild.base.versions import numbers
+from dcnbuild.builder.failure import FINDINGS
+from dcnbuild.errors import FindingError
+from tools.build_matrix import wheel_check
+from tools.build_matrix.environment import Environment, Failed, NotTried, build_failed, last_line
+from tools.build_matrix.pairs import Pair
+from tools.build_matrix.row import copy_sources
+
+#: Megabytes that the wheel may have, with every architecture in it.
+LARGEST = 12
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pair", type=lambda text: Pair(**json.loads(text)), help="as JSON")
+    parser.add_argument("directory", type=Path, help="where it is built")
+    parser.add_argument("out", type=Path, help="where it goes")
+    parser.add_argument("--at-hand", type=Path, action="append", default=[], help="see Environment")
+    args = parser.parse_args()
+    environment = Environment(args.pair, args.directory, os.environ, args.at_hand)
+    try:
+        print(make(environment, args.out))
+    except (NotTried, Failed, FindingError) as error:
+        print(f"wheel: {error}\nwhat was built so far is in {args.directory}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def make(environment: Environment, out: Path) -> Path:
+    """Builds, checks and tags it, and returns where it is. Raises Failed or NotTried."""
+    environment.make()
+    toolkit = environment.toolkit
+    if toolkit is None or numbers(toolkit.version)[0] != 12:
+        raise Failed(f"the wheel needs a CUDA 12 toolkit, {environment.pair.id} got {toolkit}")
+    checkout = copy_sources(environment.directory / "checkout")
+    built = environment.directory / "wheels"
+    what = f"building with torch {environment.pair.torch} and CUDA {toolkit.version}"
+    options = ("-v", "--no-deps", "--no-cache-dir", "-w", built)
+    command = (sys.executable, "-I", "-m", "pip", "wheel", *options, checkout)
+    outcome = environment.run(what, command)
+    if outcome.status != 0:
+        raise build_failed("building the wheel failed", outcome, checkout / FINDINGS)
+    wheel = next(built.glob("*.whl"))
+    problems = check(wheel, environment.directory / "unpacked")
+    if problems:
+        raise Failed("\n".join(problems))
+    return _tag(environment, wheel, out)
+
+
+def check(wheel: Path, unpacked: Path) -> list[str]:
+    """What stands against shipping this wheel, one sentence each; it is unpacked into a directory for that."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(unpacked)
+    libraries = sorted(unpacked.rglob("*.so"))
+    found = [problem for library in libraries for problem in wheel_check.problems(library)]
+    if len(libraries) != 2:
+        found.append(f"the wheel holds {[path.name for path in libraries]}, expected two libraries")
+    megabytes = wheel.stat().st_size / 1e6
+    if megabytes > LARGEST:
+        found.append(f"the wheel has {megabytes:.1f} MB, expected at most {LARGEST}")
+    return found
+
+
+def _tag(environment: Environment, wheel: Path, out: Path) -> Path:
+    tagged = environment.directory / "tagged"
+    command = (
+        *(sys.executable, "-m", "auditwheel", "repair", "--plat", "auto", "--wheel-dir", tagged),
+        *("--exclude", "libtorch*.so", "--exclude", "libc10*.so", wheel),
+    )
+    outcome = environment.run("measuring what systems it runs on", command)
+    made = list(tagged.glob("*.whl"))
+    if outcome.status != 0 or len(made) != 1:
+        raise Failed(f"auditwheel: {last_line(outcome.text)}")
+    out.mkdir(parents=True, exist_ok=True)
+    new = out / f"{made[0].name}.new"
+    shutil.copy(made[0], new)
+    return new.replace(out / made[0].name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

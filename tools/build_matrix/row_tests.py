@@ -1,0 +1,56 @@
+"""Which tests a row runs, and what pytest's report says of them."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+#: The tests of a row below tests/, and pytest's -k. On the prebuilt route one of each kind: agreement with the
+#: reference and torchvision in both precisions, edge cases, derivatives, transforms, a compiled graph, modules, refusals.
+#: `nox -s tests` runs all of them on one pair, opcheck too, which takes longer than these together.
+PREBUILT_TESTS = (
+    (
+        *("builder/test_installed.py", "ops/test_agreement.py", "ops/test_edge_cases.py"),
+        *("ops/test_gradcheck.py", "ops/test_modules.py", "ops/test_transforms.py"),
+        *("ops/test_bad_input.py", "ops/test_pool_agreement.py"),
+    ),
+    "(cpu-0-float or cuda-0-float or not thousand) and not any_shape and not layouts "
+    "and not opcheck",
+)
+#: On the JIT route, where the same sources were compiled once more: that they compute right at all.
+JIT_TESTS = (
+    (
+        *("builder/test_installed.py", "ops/test_agreement.py", "ops/test_modules.py"),
+        "ops/test_pool_agreement.py",
+    ),
+    "installed or cpu-0-float64 or cuda-0-float64 or larger or half or learns or plain_loops",
+)
+
+
+def count_tests(report: Path) -> dict[str, tuple[int, int, int]]:
+    """(passed, failed, skipped) by device, of pytest's JUnit report.
+
+    A test of a GPU has "cuda" in its parameters; one that was skipped with "no GPU" is not counted at all.
+    """
+    counts = {"cpu": [0, 0, 0], "cuda": [0, 0, 0]}
+    for case in ElementTree.parse(report).iter("testcase"):
+        device = "cuda" if re.search(r"\[.*\bcuda\b", case.get("name", "")) else "cpu"
+        skipped = case.find("skipped")
+        if skipped is not None:
+            if "no GPU" not in (skipped.get("message") or ""):
+                counts[device][2] += 1
+        elif case.find("failure") is not None or case.find("error") is not None:
+            counts[device][1] += 1
+        else:
+            counts[device][0] += 1
+    return {device: (found[0], found[1], found[2]) for device, found in counts.items()}
+
+
+def failed_tests(report: Path) -> list[str]:
+    """The names of the tests that failed."""
+    return [
+        case.get("name", "?")
+        for case in ElementTree.parse(report).iter("testcase")
+        if case.find("failure") is not None or case.find("error") is not None
+    ]
