@@ -14,6 +14,7 @@ pytest.importorskip("torch")
 PROBE = """
 import ctypes, sys
 import torch
+from ops import attention_cases as attention
 from ops import not_finite_cases as wild
 from ops.cases import Case, assert_close, random_case, run
 import dcnbuild
@@ -41,6 +42,14 @@ for seed, case in enumerate(cases):
             if dtype.itemsize == 2
             else run(dcnbuild.reference.deform_conv2d, case, tensors)
         )
+        assert_close({name: t.to(expected[name]) for name, t in actual.items()}, expected, tolerance, (seed, case, dtype))
+for seed in range(40):
+    case = attention.random_case(seed)
+    for dtype, tolerance in ((torch.float32, 1e-5), (torch.float64, 1e-12), (torch.float16, 1e-3), (torch.bfloat16, 8e-3)):
+        tensors = case.tensors(seed, dtype)
+        exact = {name: t.to(torch.promote_types(dtype, torch.float32)) for name, t in tensors.items()}
+        actual = attention.results_of(torch.ops.dcnbuild, case, tensors)
+        expected = attention.expected_of(case, exact)
         assert_close({name: t.to(expected[name]) for name, t in actual.items()}, expected, tolerance, (seed, case, dtype))
 # What is not finite, in its place.
 for case in wild.SHAPES:

@@ -72,7 +72,7 @@ struct PixelAddresses {
   int64_t first;    // address of the first pixel
   int64_t outside;  // address of what stands for every pixel outside
   int64_t step;     // bytes from one pixel to the next
-  Row row;          // bytes from one row to the next, a vector where `ImageAt` has some
+  Row row;  // bytes from one row to the next, a pointer to those of each lane if they differ
 };
 
 template <typename T>
@@ -84,25 +84,50 @@ DCNBUILD_INLINE typename Axis<T>::V side_as(typename Axis<T>::I side) {
   return __builtin_convertvector(side, typename Axis<T>::V);
 }
 
+/// As many addresses as a vector holds of the samples that are located together.
+template <typename T>
+using Addresses =
+    Vector<int64_t, (kLanes<int64_t> < kLocated<T> ? kLanes<int64_t> : kLocated<T>)*8>;
+
+/// Some of the lanes of a vector of 32 bits, those from `lane` on, with their sign.
+template <typename T>
+DCNBUILD_INLINE Addresses<T> widened_lanes(const typename Axis<T>::I& from, int lane) {
+  constexpr int bytes = sizeof(Addresses<T>) / 2;
+  int32_t lanes[kLocated<T>];
+  store<sizeof(from)>(lanes, from);
+  return __builtin_convertvector(load<bytes>(lanes + lane), Addresses<T>);
+}
+
+template <typename T>
+DCNBUILD_INLINE Addresses<T> row_bytes_of(const int64_t* rows, int lane) {
+  return load<sizeof(Addresses<T>)>(rows + lane);
+}
+template <typename T>
+DCNBUILD_INLINE int64_t row_bytes_of(int64_t row, int) {
+  return row;
+}
+
 /// Addresses of the neighbours of several samples.
 template <typename T, typename Side, typename Row>
 DCNBUILD_INLINE void address_neighbours(const Axis<T>& row, const Axis<T>& column,
                                         const ImageAt<Side>& image, const PixelAddresses<Row>& at,
                                         int lane, int64_t (&pixel)[4][kBlock]) {
-  using A = Vector<int64_t, kLocated<T> * sizeof(int64_t)>;
-  const A top = __builtin_convertvector(row.has_before, A),
-          bottom = __builtin_convertvector(row.has_after, A),
-          left = __builtin_convertvector(column.has_before, A),
-          right = __builtin_convertvector(column.has_after, A);
-  const A first =
-      __builtin_convertvector(row.before * image.width + column.before + image.start, A) * at.step +
-      at.first;
-  const A below = first + at.row;
-  const A addresses[4] = {first, first + at.step, below, below + at.step};
-  const A inside[4] = {top & left, top & right, bottom & left, bottom & right};
-  for (int corner = 0; corner < 4; ++corner)
-    store<sizeof(A)>(pixel[corner] + lane,
-                     (addresses[corner] & inside[corner]) | (at.outside & ~inside[corner]));
+  using A = Addresses<T>;
+  using I = typename Axis<T>::I;
+  const I index = row.before * image.width + column.before + image.start;
+  const I inside[4] = {row.has_before & column.has_before, row.has_before & column.has_after,
+                       row.has_after & column.has_before, row.has_after & column.has_after};
+  // 64 bits for a lane are more than one vector, which compilers take apart lane by lane.
+  for (int i = 0; i < kLocated<T>; i += kLanes<int64_t, sizeof(A)>) {
+    const A first = widened_lanes<T>(index, i) * at.step + at.first;
+    const A below = first + row_bytes_of<T>(at.row, i);
+    const A addresses[4] = {first, first + at.step, below, below + at.step};
+    for (int corner = 0; corner < 4; ++corner) {
+      const A valid = widened_lanes<T>(inside[corner], i);
+      store<sizeof(A)>(pixel[corner] + lane + i,
+                       (addresses[corner] & valid) | (at.outside & ~valid));
+    }
+  }
 }
 
 /// Weights and addresses of several samples that have been located.

@@ -44,6 +44,13 @@ DCNBUILD_INLINE V choose(Condition condition, V yes, V no) {
 /// Whether a comparison holds in every lane.
 template <typename Condition>
 DCNBUILD_INLINE bool all_lanes(Condition condition) {
+#ifdef DCNBUILD_F16C
+  // By way of memory, it would wait for a store of two halves that is read as one.
+  if constexpr (sizeof(Condition) == 32) {
+    const __m256i bits = bits_as<__m256i>(condition);
+    return _mm256_testc_si256(bits, _mm256_cmpeq_epi32(bits, bits));
+  }
+#endif
   const auto words = bits_as<Vector<int64_t, sizeof(Condition)>>(condition);
   int64_t all = words[0];
   for (int i = 1; i < kLanes<int64_t, sizeof(Condition)>; ++i) all &= words[i];

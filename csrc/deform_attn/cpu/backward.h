@@ -20,6 +20,8 @@ struct AttnGradientTensors {
 /// What a thread owns of the value's gradient.
 struct HeadSlice {
   int64_t n, head, heads, channel, channels;
+  /// In a row of the gradient: a run of heads is not cut into channels.
+  int64_t width() const { return heads * channels; }
 };
 
 /// One thread's share of a backward pass.
@@ -117,39 +119,36 @@ class AttendBackwardWorker {
   void (*backward_)(const AttendBackward<T>&);
 };
 
-/// The value's gradient while it is summed: its own memory, or for half types memory in float of
-/// some images at a time.
+/// One worker's slice of the value's gradient while it is summed: the tensor's own memory, or for
+/// half types memory in float.
 template <typename T>
 class ValueGradient {
  public:
-  ValueGradient(const AttnCall<T>& call, const Strided<T>& grad, int64_t images)
+  ValueGradient(const AttnCall<T>& call, const Strided<T>& grad, int64_t widest)
       : g_(call.g),
         grad_(grad),
-        in_place_(!grad || grad.size == sizeof(T)),
-        row_(g_.heads * g_.channels),
+        in_place_(grad.size == sizeof(T)),
+        row_(in_place_ ? g_.heads * g_.channels : widest),
         rows_(call.levels.rows(row_ * static_cast<int64_t>(sizeof(T)))),
-        sums_(in_place_ ? 0 : images * g_.pixels * row_) {}
+        sums_(in_place_ ? 0 : g_.pixels * row_) {}
 
-  /// Makes a slice zero; image n is the `image`-th of those at once.
-  LevelPixels begin(const HeadSlice& slice, int64_t image) const {
-    T* first = this->first(slice, image);
-    for (int64_t i = 0; i < g_.pixels; ++i) std::fill_n(first + i * row_, width(slice), T(0));
-    const int64_t size = sizeof(T);
-    return {first, row_ * size, g_.channels * size, rows_.data(), nullptr};
+  /// Makes a slice zero.
+  LevelPixels begin(const HeadSlice& slice) const {
+    T* first = this->first(slice);
+    for (int64_t i = 0; i < g_.pixels; ++i) std::fill_n(first + i * row_, slice.width(), T(0));
+    const int64_t size = sizeof(T), head = in_place_ ? g_.channels : slice.channels;
+    return {first, row_ * size, head * size, rows_.data(), nullptr};
   }
 
-  void end(const HeadSlice& slice, int64_t image) const {
+  void end(const HeadSlice& slice) const {
     if (!in_place_)
-      grad_.store(g_.pixels, width(slice), first(slice, image), row_, 1,
-                  grad_.at(slice.n, 0, slice.head, slice.channel), row_, 1);
+      grad_.store(g_.pixels, slice.width(), first(slice), row_, 1, at(slice), grad_.c, 1);
   }
 
  private:
-  static int64_t width(const HeadSlice& slice) { return slice.heads * slice.channels; }
-  T* first(const HeadSlice& slice, int64_t image) const {
-    T* all = in_place_ ? reinterpret_cast<T*>(grad_.at(slice.n, 0, 0, 0))
-                       : sums_.data() + image * g_.pixels * row_;
-    return all + slice.head * g_.channels + slice.channel;
+  char* at(const HeadSlice& slice) const { return grad_.at(slice.n, 0, slice.head, slice.channel); }
+  T* first(const HeadSlice& slice) const {
+    return in_place_ ? reinterpret_cast<T*>(at(slice)) : sums_.data();
   }
 
   const AttnGeometry& g_;
@@ -165,9 +164,13 @@ struct Cuts {
   int64_t heads, channels;
   int64_t count() const { return heads * channels; }
 
-  Cuts(const AttnGeometry& g, int64_t images, int64_t workers, int64_t lanes)
-      : heads(images % workers == 0 ? 1 : std::min(g.heads, workers)),
+  /// A run of heads is no wider than `widest`, or one head.
+  Cuts(const AttnGeometry& g, int64_t images, int64_t workers, int64_t lanes, int64_t widest)
+      : heads(std::min(g.heads, std::max(images % workers == 0 ? 1 : workers,
+                                         ceil_div(g.heads * g.channels, widest)))),
         channels(std::clamp<int64_t>(workers / (images * heads), 1, ceil_div(g.channels, lanes))) {}
+
+  int64_t widest(const AttnGeometry& g) const { return ceil_div(g.heads, heads) * g.channels; }
 
   HeadSlice slice(const AttnGeometry& g, int64_t n, int64_t i, int64_t lanes) const {
     const int64_t run = i / channels, part = i % channels;
@@ -191,6 +194,9 @@ AttnGradientTensors<T> gradient_tensors(const AttnGeometry& g, const AttnGradien
   return tensors;
 }
 
+/// Bytes of one worker's sums, one head's at least.
+constexpr int64_t kSumsBytes = 4 << 20;
+
 template <typename T>
 void attend_backward(const AttnGeometry& g, const AttnOperands& t, const Tensor& grad_output,
                      const AttnGradients& gradients) {
@@ -198,27 +204,29 @@ void attend_backward(const AttnGeometry& g, const AttnOperands& t, const Tensor&
   const Strided<T> upstream = by_head<T>(grad_output, g);
   const AttnGradientTensors<T> grads = gradient_tensors<T>(g, gradients);
   const int64_t lanes = kernels<T>().lanes, workers = call.workers, blocks = call.query_blocks();
-  const int64_t copies =
-      (call.values.copied() ? 1 : 0) + (grads.value && grads.value.size != sizeof(T) ? 1 : 0);
-  const int64_t at_once = copies == 0 ? g.batch : std::min(call.images_at_once(copies), workers);
-  const ValueGradient<T> grad_value(call, grads.value, at_once);
+  const int64_t at_once = call.values.copied() ? call.images_at_once() : g.batch;
+  const int64_t column = g.pixels * static_cast<int64_t>(sizeof(T));
+  // Sums of half types' gradients stay in L2 and L3, as far as heads allow.
+  const int64_t widest = grads.value.size == sizeof(T)
+                             ? g.heads * g.channels
+                             : std::max<int64_t>(1, kSumsBytes / std::max<int64_t>(1, column));
   for (int64_t first = 0; first < g.batch; first += at_once) {
     const int64_t images = std::min(at_once, g.batch - first);
     call.values.load(first, images, workers);
-    const Cuts cuts(g, images, workers, lanes);
+    const Cuts cuts(g, images, workers, lanes, widest);
     const bool one_sweep = grads.value && cuts.channels == 1;
     if (grads.value) {
       Claims slices(images * cuts.count(), workers);
       on_workers(workers, [&](int64_t) {
         AttendBackwardWorker<T> worker(call, upstream, grads);
+        const ValueGradient<T> grad_value(call, grads.value, cuts.widest(g));
         slices.work([&](int64_t i) {
-          const int64_t image = i / cuts.count();
-          const HeadSlice slice = cuts.slice(g, first + image, i % cuts.count(), lanes);
-          const LevelPixels pixels = grad_value.begin(slice, image);
+          const HeadSlice slice = cuts.slice(g, first + i / cuts.count(), i % cuts.count(), lanes);
+          const LevelPixels pixels = grad_value.begin(slice);
           for (int64_t k = 0; k < blocks; ++k)
             worker.run(call.block(slice.n, k, slice.head, slice.heads), slice, pixels,
                        one_sweep && grads.points());
-          grad_value.end(slice, image);
+          grad_value.end(slice);
         });
       });
     }

@@ -191,10 +191,10 @@ struct AttnCall {
     return {n, first, std::min(queries_at_once(g), g.queries - first), head, heads};
   }
 
-  /// How many images to copy, and to sum gradients of, at once: of `copies` each, one at least.
-  int64_t images_at_once(int64_t copies) const {
+  /// How many images to copy at once, one at least.
+  int64_t images_at_once() const {
     constexpr int64_t budget = 32 << 20;
-    const int64_t bytes = copies * values.image_size() * static_cast<int64_t>(sizeof(T));
+    const int64_t bytes = values.image_size() * static_cast<int64_t>(sizeof(T));
     return std::clamp<int64_t>(budget / std::max<int64_t>(1, bytes), 1, g.batch);
   }
 };

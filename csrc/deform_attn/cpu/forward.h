@@ -42,7 +42,7 @@ template <typename T>
 void attend_forward(const AttnGeometry& g, const AttnOperands& t, const Tensor& output) {
   AttnCall<T> call(g, t);
   const Strided<T> out = by_head<T>(output, g);
-  const int64_t at_once = call.values.copied() ? call.images_at_once(1) : g.batch,
+  const int64_t at_once = call.values.copied() ? call.images_at_once() : g.batch,
                 blocks = call.query_blocks();
   for (int64_t first = 0; first < g.batch; first += at_once) {
     const int64_t images = std::min(at_once, g.batch - first);

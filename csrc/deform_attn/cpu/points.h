@@ -72,22 +72,33 @@ DCNBUILD_INLINE void locate_points(const Attend<T>& a, const LevelPixels& gradie
                                    int64_t at, int64_t sample, TapBlock<T>& block) {
   using V = typename Axis<T>::V;
   using I = typename Axis<T>::I;
-  using A = Vector<int64_t, kLocated<T> * sizeof(int64_t)>;
   for (int lane = 0; lane < kBlock; lane += kLocated<T>) {
     const int64_t i = sample + lane, point = at + i;
     const auto integers = [&](const int32_t* of) { return load<sizeof(I)>(of + i); };
     const ImageAt<I> image{integers(a.levels.height), integers(a.levels.width),
                            integers(a.levels.start)};
     const auto addresses = [&](const LevelPixels& pixels) {
-      return PixelAddresses<A>{reinterpret_cast<int64_t>(pixels.first) + head * pixels.head,
-                               reinterpret_cast<int64_t>(pixels.outside), pixels.step,
-                               load<sizeof(A)>(pixels.row + i)};
+      return PixelAddresses<const int64_t*>{
+          reinterpret_cast<int64_t>(pixels.first) + head * pixels.head,
+          reinterpret_cast<int64_t>(pixels.outside), pixels.step, pixels.row + i};
     };
     locate_samples<gradients>(pixel_coordinates(a.y + point, image.height),
                               pixel_coordinates(a.x + point, image.width),
                               load<sizeof(V)>(a.weight + point), image, lane, addresses(a.value),
                               addresses(gradients ? gradient : a.value), block);
   }
+}
+
+/// Has the neighbours of a block on their way from memory: the first two cache lines of each, which
+/// are all channels of most heads.
+template <typename T>
+DCNBUILD_INLINE void fetch_ahead(const TapBlock<T>& block) {
+  for (int corner = 0; corner < 4; ++corner)
+    for (int lane = 0; lane < kBlock; ++lane) {
+      const char* pixel = pointer<const char>(block.pixel[corner][lane]);
+      __builtin_prefetch(pixel);
+      __builtin_prefetch(pixel + 64);
+    }
 }
 
 /// Calls body(query, head, first sample, samples, block) for every kBlock samples of every query
@@ -108,7 +119,10 @@ DCNBUILD_INLINE void for_point_blocks(const Attend<T>& a, const LevelPixels& gra
   locate(blocks[0]);
   const int64_t count = a.queries * a.heads * (a.levels.padded / kBlock);
   for (int64_t i = 0, q = 0, m = 0, first = 0; i < count; ++i) {
-    if (i + 1 < count) locate(blocks[(i + 1) & 1]);
+    if (i + 1 < count) {
+      locate(blocks[(i + 1) & 1]);
+      fetch_ahead(blocks[(i + 1) & 1]);
+    }
     const int64_t left = a.levels.samples - first;
     body(q, m, first, left < kBlock ? static_cast<int>(left) : kBlock, blocks[i & 1]);
     first += kBlock;
