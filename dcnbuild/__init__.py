@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 #: Names that are modules.
-_MODULES = ("native", "reference")
+_MODULES = ("native", "reference", "reference_pooling")
 #: name → the module that has it, or that it is.
 _HOMES = {
     "ArgumentError": "dcnbuild.errors",
@@ -61,6 +61,7 @@ _HOMES = {
     "explain": "dcnbuild.doctor.logs.reader",
     "native": "dcnbuild.builder.native",
     "reference": "dcnbuild.reference",
+    "reference_pooling": "dcnbuild.reference_pooling",
 }
 
 

@@ -9,8 +9,10 @@ from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from dcnbuild.ops.arguments import check_dense
 from dcnbuild.ops.deform_conv2d_arguments import parse
-from dcnbuild.ops.reference.deform_conv2d import forward
+from dcnbuild.ops.reference.deform_conv2d import backward, forward
 from dcnbuild.ops.reference.images import memory_format_of
+
+__all__ = ["backward", "deform_conv2d", "forward"]
 
 
 def deform_conv2d(

@@ -17,7 +17,7 @@ FLOORS = (
     ("doctor",),
     ("builder", "toolkit"),
     ("ops",),
-    ("nn", "reference"),
+    ("nn", "reference", "reference_pooling"),
     ("flops", "compat"),
     ("__init__",),
     ("port", "demo"),

@@ -8,7 +8,7 @@ from dcnbuild.ops import deform_pool
 from dcnbuild.ops.arguments import check_integer, check_number
 from dcnbuild.ops.deform_pool_arguments import check_tensors
 from dcnbuild.ops.public import public
-from dcnbuild.ops.reference.deform_pool import psroi_pooling
+from dcnbuild.ops.reference.deform_pool import psroi_pooling as pooling
 
 NAME = "deform_psroi_pool"
 
@@ -66,8 +66,8 @@ def deform_psroi_pool(
         check_integer(NAME, "sample_per_part", sample_per_part, 1),
         check_number(NAME, "trans_std", trans_std, positive=False),
     )
-    check_tensors(NAME, input, rois, "trans", trans, psroi_pooling(*attributes))
+    check_tensors(NAME, input, rois, "trans", trans, pooling(*attributes))
     return OPERATOR(input, rois, trans, *attributes)
 
 
-OPERATOR = deform_pool.describe(NAME, psroi_pooling)
+OPERATOR = deform_pool.describe(NAME, pooling)

@@ -10,7 +10,7 @@ from dcnbuild.ops import deform_pool
 from dcnbuild.ops.arguments import LIMIT, check_integer, check_number, integer, pair
 from dcnbuild.ops.deform_pool_arguments import check_tensors
 from dcnbuild.ops.public import public
-from dcnbuild.ops.reference.deform_pool import roi_pooling
+from dcnbuild.ops.reference.deform_pool import roi_pooling as pooling
 
 NAME = "deform_roi_pool"
 
@@ -66,8 +66,8 @@ def deform_roi_pool(
         ),
         check_number(NAME, "gamma", gamma, positive=False),
     )
-    check_tensors(NAME, input, rois, "offset", offset, roi_pooling(*attributes))
+    check_tensors(NAME, input, rois, "offset", offset, pooling(*attributes))
     return OPERATOR(input, rois, offset, *attributes)
 
 
-OPERATOR = deform_pool.describe(NAME, roi_pooling)
+OPERATOR = deform_pool.describe(NAME, pooling)
