@@ -1,4 +1,4 @@
-"""Deformable convolution v1 and v2 for modern PyTorch, and the toolkit that gets it built.
+"""Deformable convolution and attention for modern PyTorch, and the toolkit that gets it built.
 
 Lazy on purpose (PEP 562): the doctor, the command line and the build backend import this package where torch is absent or
 broken, so nothing here imports torch. The operators `torch.ops.dcnbuild.*` are registered as soon as torch is imported,
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from dcnbuild.compat.convert import convert
     from dcnbuild.doctor.logs.reader import explain
     from dcnbuild.errors import ArgumentError, ArgumentTypeError, Finding, FindingError
-    from dcnbuild.nn import DCN, DeformConv2d
+    from dcnbuild.nn import DCN, DeformAttn, DeformConv2d
+    from dcnbuild.ops.deform_attn import deform_attn
     from dcnbuild.ops.deform_conv2d import deform_conv2d
     from dcnbuild.ops.deform_psroi_pool import deform_psroi_pool
     from dcnbuild.ops.deform_roi_pool import deform_roi_pool
@@ -27,11 +28,13 @@ __all__ = [
     "DCN",
     "ArgumentError",
     "ArgumentTypeError",
+    "DeformAttn",
     "DeformConv2d",
     "Finding",
     "FindingError",
     "__version__",
     "convert",
+    "deform_attn",
     "deform_conv2d",
     "deform_psroi_pool",
     "deform_roi_pool",
@@ -48,8 +51,10 @@ _HOMES = {
     "DCN": "dcnbuild.nn",
     "Finding": "dcnbuild.errors",
     "FindingError": "dcnbuild.errors",
+    "DeformAttn": "dcnbuild.nn",
     "DeformConv2d": "dcnbuild.nn",
     "convert": "dcnbuild.compat.convert",
+    "deform_attn": "dcnbuild.ops.deform_attn",
     "deform_conv2d": "dcnbuild.ops.deform_conv2d",
     "deform_psroi_pool": "dcnbuild.ops.deform_psroi_pool",
     "deform_roi_pool": "dcnbuild.ops.deform_roi_pool",

@@ -1,4 +1,4 @@
-"""Switches a model over: the deformable modules of other packages become dcnbuild's, in place."""
+"""Switches a model over: the deformable modules of other packages compute with dcnbuild's operators, in place."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from dcnbuild.compat.attention_classes import attributes_of_ours, calling_ours
 from dcnbuild.compat.convolutions import OldConvolution
 from dcnbuild.compat.recognition import looks_deformable, qualified, target
 
@@ -66,6 +67,9 @@ def convert(model: nn.Module) -> Report:
     do anything; modules with other attributes, parameters or arguments; modules whose `forward` calls another package's
     deformable function itself; and what has a deformable name but is not known.
 
+    Deformable attention is switched over inside of the modules that compute it, of any package: what their methods call is
+    known by its arguments and by what it computes for a small example, and `dcnbuild.deform_attn` is called in its place.
+
     Args:
         model: any module, which may be one of those itself.
 
@@ -89,6 +93,8 @@ def convert(model: nn.Module) -> Report:
             module.__class__ = found
             notes = module.adopt() if isinstance(module, OldConvolution) else []
             converted.append(Converted(path, old, qualified(found), tuple(notes)))
+        elif (called := _attend_with_ours(module)) is not None:
+            converted.append(Converted(path, old, "dcnbuild.deform_attn", called))
         else:
             unknown.append((path, module))
             continue
@@ -98,3 +104,16 @@ def convert(model: nn.Module) -> Report:
         if reason is not None:
             left.append(Left(path, qualified(type(module)), reason))
     return Report(tuple(converted), tuple(left))
+
+
+def _attend_with_ours(module: nn.Module) -> tuple[str, ...] | None:
+    """Lets a module call dcnbuild's attention in the place of another's, and says how; None if it calls no other."""
+    ours = calling_ours(type(module))
+    attributes = attributes_of_ours(module)
+    if "forward" in vars(module) or (ours is None and not attributes):
+        return None
+    if ours is not None:
+        module.__class__ = ours
+    for name, function in attributes.items():
+        setattr(module, name, function)
+    return tuple(f"its {name}" for name in attributes)

@@ -216,8 +216,9 @@ class _Loader(importlib.abc.Loader):
 class _Merging(importlib.abc.Loader):
     """Executes a repository's own file, with our raw calls as its extension, and replaces its functions by ours.
 
-    Its classes find the functions by name, so they compute with ours: `dcn_v2_conv`, `modulated_deform_conv`. A package
-    also gets the names that it lacks.
+    Its classes find the functions by name, so they compute with ours: `dcn_v2_conv`, `modulated_deform_conv`. So they do if
+    the function is what the file does without its extension (`multi_scale_deformable_attn_pytorch`). A package also gets
+    the names that it lacks.
     """
 
     def __init__(self, loader: Any, ours: str) -> None:
@@ -255,9 +256,23 @@ def _in_the_place_of_ours(name: str) -> Iterator[None]:
 
 
 def _same_function(theirs: Any, mine: Any) -> bool:
-    """Whether `theirs` is the `apply` of an autograd.Function that takes as many arguments as our function."""
+    """Whether `theirs` is an autograd.Function, or its `apply`, that takes as many arguments as our function, or attention
+    in plain torch with the same arguments."""
+    if inspect.isfunction(theirs) and inspect.isfunction(mine):
+        from dcnbuild.compat.attention_functions import stand_in  # torch is there, if theirs is
+
+        return stand_in(theirs) is not None and _arguments(theirs) == _arguments(mine)
+    if isinstance(theirs, type):
+        theirs, mine = getattr(theirs, "apply", None), getattr(mine, "apply", None)
     function: Any = getattr(theirs, "__self__", None)
-    if getattr(theirs, "__name__", None) != "apply" or not hasattr(function, "forward"):
+    if (
+        getattr(theirs, "__name__", None) != "apply"
+        or not hasattr(function, "forward")
+        or not callable(mine)
+    ):
         return False
-    context_and_arguments = inspect.signature(function.forward).parameters
-    return len(context_and_arguments) - 1 == len(inspect.signature(mine).parameters)
+    return len(_arguments(function.forward)) - 1 == len(_arguments(mine))  # without the context
+
+
+def _arguments(function: Any) -> list[str]:
+    return list(inspect.signature(function).parameters)

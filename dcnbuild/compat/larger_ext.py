@@ -1,4 +1,4 @@
-"""The deformable part of extensions that have more: `mmcv._ext`, `detectron2._C`, `maskrcnn_benchmark._C`.
+"""The deformable part of extensions that have more: `mmcv._ext`, `detectron2._C`, `maskrcnn_benchmark._C`, `groundingdino._C`.
 
 With it those packages' own Python can be imported, and their registries filled. Every other name is there too, as a function
 that says, when it is called, that dcnbuild has none.
@@ -23,6 +23,7 @@ from dcnbuild.compat.deform_pool_ext import (
     deform_psroi_pooling_backward,
     deform_psroi_pooling_forward,
 )
+from dcnbuild.compat.ms_deform_attn_ext import ms_deform_attn_backward, ms_deform_attn_forward
 from dcnbuild.compat.surplus import back_to_all, first_of_all
 
 __all__ = [
@@ -35,6 +36,8 @@ __all__ = [
     "deform_roi_pool_forward",
     "modulated_deform_conv_backward",
     "modulated_deform_conv_forward",
+    "ms_deform_attn_backward",
+    "ms_deform_attn_forward",
 ]
 
 

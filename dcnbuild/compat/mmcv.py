@@ -15,6 +15,11 @@ from dcnbuild.compat.convolutions import (
     PaddedV1,
     constructor,
 )
+from dcnbuild.compat.mmcv_attn import (
+    MultiScaleDeformableAttention,
+    MultiScaleDeformableAttnFunction,
+    multi_scale_deformable_attn_pytorch,
+)
 from dcnbuild.compat.mmcv_roi_pool import (
     DeformRoIPool,
     DeformRoIPoolPack,
@@ -33,9 +38,12 @@ __all__ = [
     "ModulatedDeformConv2dFunction",
     "ModulatedDeformConv2dPack",
     "ModulatedDeformRoIPoolPack",
+    "MultiScaleDeformableAttention",
+    "MultiScaleDeformableAttnFunction",
     "deform_conv2d",
     "deform_roi_pool",
     "modulated_deform_conv2d",
+    "multi_scale_deformable_attn_pytorch",
 ]
 
 _V1 = f"{LIKE_CONV2D}, deform_groups=1, bias=False, im2col_step=32, **renamed"

@@ -43,6 +43,14 @@ MODULES = {
     "detectron2.layers.deform_conv": "detectron2",
     "maskrcnn_benchmark._C": "larger_ext",
     "_C": "larger_ext",  # of what is built like them: cvpods._C, dl_lib._C
+    # Deformable-DETR's attention and its copies: DINO, Mask2Former, MaskDINO, GroundingDINO, detrex, X-Pose, ViT-Adapter, …
+    "MultiScaleDeformableAttention": "ms_deform_attn_ext",
+    "ms_deform_attn": "ms_deform_attn",
+    "ms_deform_attn_func": "ms_deform_attn",
+    "multi_scale_deform_attn": "ms_deform_attn",
+    "mmcv.ops.multi_scale_deform_attn": "mmcv",
+    "groundingdino._C": "larger_ext",
+    "detrex._C": "larger_ext",
     # 4uiiurz1/pytorch-deform-conv-v2, which needs no extension
     "deform_conv_v2": "deform_conv_v2",
 }

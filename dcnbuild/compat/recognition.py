@@ -95,8 +95,8 @@ KNOWN = (
 #: Modules whose classes are known as they are, whatever else their instances hold.
 _TRUSTED = ("torchvision.ops.", "mmcv.ops.", "detectron2.layers.")
 
-#: Names of deformable convolutions and poolings, and not of DeformableTransformer or MSDeformAttn.
-_LOOKS = re.compile(r"(?i)dcn|deform\w*(conv|roi|pool)")
+#: Names of deformable convolutions, poolings and attention, and not of DeformableTransformer or DeformableDetrConvEncoder.
+_LOOKS = re.compile(r"(?i)dcn|deform((?!detr)\w)*(conv|roi|pool)|deform((?!detr)\w)*att(n|ention)$")
 
 #: Functions of old packages, and torchvision's: a `forward` that calls one computes with it, whatever its module is.
 _FUNCTIONS = frozenset(

@@ -20,6 +20,7 @@ class Project:
     source_dir: str = ""
     environment: tuple[str, ...] = ()
     note: str = ""
+    page: str = ""
 
 
 def rows() -> tuple[Project, ...]:

@@ -1,4 +1,4 @@
-"""What `torch.onnx.export` makes of the operators: ONNX's own DeformConv, or an error that says what ONNX lacks.
+"""What `torch.onnx.export` makes of the operators: ONNX's DeformConv or GridSample, or an error that says what ONNX lacks.
 
 The exporter runs an exported program's operators once more, to take them apart. Then the kernels here stand in for those of
 autograd (dcnbuild/ops/registration.py), so that there is nothing to pass and a program exported beforehand serves as well.
@@ -7,7 +7,7 @@ autograd (dcnbuild/ops/registration.py), so that there is nothing to pass and a 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -42,12 +42,7 @@ def deform_conv2d(
         NotImplementedError: this exporter or this torch cannot write the node.
     """
     tensors = (input, weight, offset, bias, mask)
-    # The exporter of old runs the model on real tensors.
-    if not hasattr(torch.onnx, "ops") or torch._guards.detect_fake_mode(tensors) is None:
-        raise NotImplementedError(
-            "dcnbuild: deform_conv2d becomes ONNX's DeformConv with torch.onnx.export(..., dynamo=True) of torch 2.8 or "
-            f"later; this is torch {torch.__version__}, or dynamo=False"
-        )
+    _need_new_exporter("deform_conv2d becomes ONNX's DeformConv", tensors)
     dtype = torch.promote_types(input.dtype, torch.float32)
     kernel = (int(weight.shape[2]), int(weight.shape[3]))
     output = torch.onnx.ops.symbolic(
@@ -70,6 +65,51 @@ def deform_conv2d(
         version=OPSET,
     )
     return output.to(input.dtype)
+
+
+def deform_attn(
+    value: Tensor,
+    sampling_locations: Tensor,
+    attention_weights: Tensor,
+    spatial_shapes: Sequence[int],
+) -> Tensor:
+    """The operator as one GridSample for each level, https://onnx.ai/onnx/operators/onnx__GridSample.html.
+
+    In float32 for half types, between casts, as the kernels compute.
+
+    Raises:
+        NotImplementedError: this exporter or this torch cannot write it.
+    """
+    _need_new_exporter("deform_attn becomes ONNX's GridSample", (value, sampling_locations))
+    batch, _, heads, width = value.shape
+    queries = sampling_locations.shape[1]
+    dtype = torch.promote_types(value.dtype, torch.float32)
+    pairs = list(zip(spatial_shapes[::2], spatial_shapes[1::2]))
+    images = value.to(dtype).permute(0, 2, 3, 1).split([h * w for h, w in pairs], dim=3)
+    # [L, N · M, Q, P, 2] and [L, N · M, 1, Q, P]
+    grids = sampling_locations.to(dtype).permute(3, 0, 2, 1, 4, 5).flatten(1, 2) * 2 - 1
+    weights = attention_weights.to(dtype).permute(3, 0, 2, 1, 4).flatten(1, 2)[:, :, None]
+    total = images[0].new_zeros(batch * heads, width, queries)
+    for level, ((height, columns), image) in enumerate(zip(pairs, images)):
+        sampled = torch.nn.functional.grid_sample(
+            image.reshape(batch * heads, width, height, columns),
+            grids[level],
+            mode="bilinear",
+            padding_mode="zeros",
+            align_corners=False,
+        )
+        total = total + (sampled * weights[level]).sum(-1)
+    output = total.reshape(batch, heads * width, queries).transpose(1, 2)
+    return output.to(value.dtype)
+
+
+def _need_new_exporter(what: str, tensors: Sequence[Tensor | None]) -> None:
+    # The exporter of old runs the model on real tensors.
+    if not hasattr(torch.onnx, "ops") or torch._guards.detect_fake_mode(tensors) is None:
+        raise NotImplementedError(
+            f"dcnbuild: {what} with torch.onnx.export(..., dynamo=True) of torch 2.8 or later; this is torch "
+            f"{torch.__version__}, or dynamo=False"
+        )
 
 
 def refusal(name: str, reason: str) -> Callable[..., Any]:

@@ -1,10 +1,10 @@
-"""What `torch.jit.script` compiles in place of `dcnbuild.deform_conv2d`: the raw operator, called with what it needs.
+"""What `torch.jit.script` compiles in place of `dcnbuild.deform_conv2d` and `deform_attn`: the raw operators.
 
 TorchScript has no unions of int and tuple, so that its signature is declared here, and no autocast for operators of others.
 This file cannot postpone its annotations: TorchScript reads them.
 """
 
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, List, Optional  # noqa: UP035
 
 import torch
 from torch import Tensor
@@ -35,3 +35,11 @@ def scripted(
     return torch.ops.dcnbuild.deform_conv2d(
         input, offset, mask, weight, bias, stride, padding, dilation, groups, offset_groups
     )
+
+
+def scripted_attn(
+    value: Tensor, spatial_shapes: Tensor, sampling_locations: Tensor, attention_weights: Tensor
+) -> Tensor:
+    """`dcnbuild.deform_attn` for a tensor of sizes, without its checks; those of csrc/deform_attn/operands.h remain."""
+    flat: List[int] = spatial_shapes.flatten().tolist()  # noqa: UP006
+    return torch.ops.dcnbuild.deform_attn(value, flat, sampling_locations, attention_weights)

@@ -104,6 +104,8 @@ def build(found: Extension, hit: Hit, frame: str) -> Iterator[Fix]:
         yield fixes.command(*(program if words[0] == "pip" else words[:1]), *words[1:])
     if row.note:
         yield fixes.say(row.note.replace(";", ","))
-    if _REPLACED.search(f"{found.project} {hit['module']}"):
+    if row.page or _REPLACED.search(f"{found.project} {hit['module']}"):
         yield fixes.say("or without compiling it: dcnbuild stands in for its deformable operators:")
         yield fixes.command("python", "-m", "dcnbuild.compat", "YOUR_SCRIPT.py")
+    if row.page:
+        yield fixes.say(f"docs/{row.page} of dcnbuild says what it stands in for")

@@ -1,0 +1,59 @@
+"""The raw calls of the extensions of deformable attention: `MultiScaleDeformableAttention`, and part of `mmcv._ext`,
+`groundingdino._C` and `detrex._C`. Nothing here is recorded by autograd."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import dcnbuild.ops.operators  # noqa: F401  registers them
+from dcnbuild.compat.attention import Shapes, attend, in_order
+from dcnbuild.ops.deform_attn_arguments import parse
+
+__all__ = ["ms_deform_attn_backward", "ms_deform_attn_forward"]
+
+
+@torch.no_grad()
+def ms_deform_attn_forward(
+    value: Tensor,
+    spatial_shapes: Shapes,
+    level_start_index: Tensor,
+    sampling_loc: Tensor,
+    attn_weight: Tensor,
+    im2col_step: int,
+) -> Tensor:
+    """[N, Q, M · D]; `im2col_step` changes nothing here, and need not divide the batch."""
+    return attend(value, spatial_shapes, level_start_index, sampling_loc, attn_weight)
+
+
+@torch.no_grad()
+def ms_deform_attn_backward(
+    value: Tensor,
+    spatial_shapes: Shapes,
+    level_start_index: Tensor,
+    sampling_loc: Tensor,
+    attn_weight: Tensor,
+    grad_output: Tensor,
+    *outputs: Any,
+    im2col_step: int | None = None,
+) -> list[Tensor] | None:
+    """The gradients of value, locations and weights.
+
+    Args:
+        outputs: `im2col_step`, which changes nothing; or before it, as mmcv has it, three tensors to which the gradients
+            are added, and then nothing is returned.
+    """
+    shapes = in_order(spatial_shapes, level_start_index)
+    flat = parse(value, shapes, sampling_loc, attn_weight)
+    grads = torch.ops.dcnbuild.deform_attn_backward(
+        *(grad_output.reshape(*sampling_loc.shape[:2], -1), value, flat, sampling_loc, attn_weight),
+        *([True] * 3, torch.are_deterministic_algorithms_enabled()),
+    )
+    into = [output for output in outputs if isinstance(output, Tensor)]
+    if not into:
+        return list(grads)
+    for output, grad in zip(into, grads):
+        output.add_(grad)
+    return None
