@@ -145,6 +145,15 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def transformers(session: nox.Session) -> None:
+    """What dcnbuild.convert makes of Hugging Face's detectors, with random weights; `nox` alone skips it, for want of transformers."""
+    install(session)
+    pip(session, "transformers>=5")
+    scratch = Path(session.create_tmp()).resolve()
+    pytest(session, scratch, "--route", "prebuilt", "tests/integration/test_transformers.py")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """The benchmarks on the installed package; after --, the names of those to run."""
     install(session)
