@@ -1,6 +1,6 @@
 // From tensors to what the pooling kernels take: checks that keep every kernel inside its memory,
-// and the geometry. The messages users normally meet are Python's (dcnbuild/ops/deform_pool_arguments.py);
-// these guard direct calls of the operators.
+// and the geometry. The messages that users normally meet are Python's
+// (dcnbuild/ops/deform_pool_arguments.py); these guard direct calls of the operators.
 #pragma once
 
 #include "common/tensors.h"
