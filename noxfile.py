@@ -80,7 +80,16 @@ def install(session: nox.Session) -> Path:
 
 WORKERS = min(4, os.cpu_count() or 1)
 #: A test file stays with one worker, since its fixtures compile.
-PARALLEL = ("-n", str(WORKERS), "--dist", "loadfile")
+PARALLEL = (
+    "-n",
+    str(WORKERS),
+    "--dist",
+    "loadfile",
+    "--durations",
+    "150",
+    "--durations-min",
+    "1.5",
+)
 
 
 @nox.session

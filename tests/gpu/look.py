@@ -80,6 +80,7 @@ def machine() -> int:
 
 def operators() -> int:
     """Which route serves, and one small call of each operator on the device against the same on the CPU in float64."""
+    from ops.attention_cases import AttnCase, expected_of, results_of
     from ops.cases import Case, assert_close, run
     from ops.pooling_cases import PSROI, ROI
 
@@ -103,6 +104,12 @@ def operators() -> int:
         )
         torch.testing.assert_close(on_device, on_cpu, rtol=1e-4, atol=1e-4)
         tell(operator=pool.operator, agrees=True)
+    attention = AttnCase()
+    given = attention.tensors(0, torch.float32, DEVICE)
+    attended = results_of(torch.ops.dcnbuild, attention, given)
+    wide = expected_of(attention, {name: t.cpu().double() for name, t in given.items()})
+    assert_close({name: t.cpu().double() for name, t in attended.items()}, wide, 1e-5)
+    tell(operator="deform_attn", agrees=True)
     return 0
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from ops.attention_cases import AttnCase, expected_of, results_of
 from ops.cases import Case, assert_close, run
 from ops.pooling_cases import PSROI, ROI, PoolCase
 
@@ -60,6 +61,17 @@ def test_every_kernel(
             {name: t.double() for name, t in on_cpu.items()},
             TOLERANCE[dtype],
         )
+
+
+@pytest.mark.parametrize("in_order", [False, True], ids=["default", "deterministic"])
+@pytest.mark.parametrize("channels", [32, 5], ids=["vectors", "odd"])
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+def test_every_kernel_of_attention(dtype: torch.dtype, channels: int, in_order: bool) -> None:
+    case = AttnCase(channels=channels)
+    tensors = case.tensors(0, dtype, "cuda")
+    actual = results_of(torch.ops.dcnbuild, case, tensors, in_order)
+    expected = expected_of(case, {name: t.cpu().double() for name, t in tensors.items()})
+    assert_close({name: t.cpu().double() for name, t in actual.items()}, expected, TOLERANCE[dtype])
 
 
 def pool_results(

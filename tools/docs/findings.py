@@ -27,13 +27,24 @@ report, in `dcnbuild doctor --json` and in the errors of builds. An **error** st
 **warning** may hurt, a **note** explains. What pasting a fix does is said for all of its lines, on whichever machine:
 at most that.
 
-Written by `python -m tools.docs.findings` from the checks and log rules themselves; do not edit.
+Find your symptom in one of the two lists, or search this page for the id that the report names.
 """
 
 
 def page() -> str:
     """The whole text of docs/findings.md."""
-    parts = [_HEAD, "## On a machine: `dcnbuild doctor`\n"]
+    grouped: dict[str, list[LogRule]] = {}
+    for rule in RULES:
+        grouped.setdefault(rule.id, []).append(rule)
+    checks = sorted((check.title, check.id) for check in all_checks())
+    logs = sorted({(rule.title, f"{rule.id} (log)") for rule in RULES})
+    parts = [
+        pages.written_by("tools.docs.findings"),
+        _HEAD,
+        f"## Symptoms of a machine\n\n{pages.index(checks)}",
+        f"## Symptoms in a log\n\n{pages.index(logs)}",
+        "## On a machine: `dcnbuild doctor`\n",
+    ]
     for check in all_checks():
         finding = check.findings(EXAMPLES[check.id])[0]
         builds = "\n\nAlso asked before something is compiled." if check.builds else ""
@@ -42,9 +53,6 @@ def page() -> str:
         text = f"{check.title}.{builds}{safety}\n\n{_block(shown_lines(finding))}"
         parts.append(f"### {check.id}\n\n{text}")
     parts.append("## In a build log: `dcnbuild doctor --log FILE`\n")
-    grouped: dict[str, list[LogRule]] = {}
-    for rule in RULES:
-        grouped.setdefault(rule.id, []).append(rule)
     for id, rules in sorted(grouped.items()):
         titles = "; ".join(dict.fromkeys(rule.title for rule in rules))
         examples = dict.fromkeys(line for rule in rules for line in rule.example.splitlines())

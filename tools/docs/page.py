@@ -4,9 +4,28 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+
+
+def written_by(module: str) -> str:
+    """A comment for whoever opens the page's source; readers of the page do not see it."""
+    return f"<!-- Written by `python -m {module}`: change the data, not this page. -->\n"
+
+
+def index(rows: Iterable[tuple[str, str]]) -> str:
+    """A table that is read from left to right: what the reader sees, and the heading below that explains it."""
+    lines = [
+        f"| {seen.replace('|', chr(92) + '|')} | [`{heading}`](#{_anchor(heading)}) |"
+        for seen, heading in rows
+    ]
+    return "\n".join(["| | |", "|---|---|", *lines, ""])
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^\w-]+", "-", heading.lower()).strip("-")
 
 
 def main(

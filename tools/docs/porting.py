@@ -60,20 +60,25 @@ Of ten old and newer projects from their source archives (`nox -s port_archives`
 neural_renderer_pytorch 1.1.3, torch-encoding 1.2.1 and others), all 22 sources that did not compile with torch 2.14.1
 and CUDA 13.0 did so afterwards (November 2026). DCNv2 0.4 is installed with pip there and imported, and its kernels,
 with `--fix-bugs`, agree with dcnbuild's operator within 1.2e-6.
-
-Written by `python -m tools.docs.porting` from the rules themselves; do not edit.
 """
 
 
 def page() -> str:
     """The whole text of docs/porting.md."""
-    parts = [_HEAD]
     families = {
         **FAMILIES,
         "Python": port.RULES,
         "Build scripts": scripts.RULES,
         "torch.utils.ffi": ffi.RULES,
     }
+    found = [(f"`{rule.pattern}`", rule.id) for rules in families.values() for rule in rules]
+    named = [(leftover.reason, leftover.id) for leftover in LEFTOVERS]
+    parts = [
+        pages.written_by("tools.docs.porting"),
+        _HEAD,
+        f"## What is rewritten\n\n{pages.index(found)}",
+        f"## What is named and left to you\n\n{pages.index(named)}",
+    ]
     for family, rules in families.items():
         parts.append(f"## {family}\n")
         parts += [_rule(rule) for rule in rules]
