@@ -1,4 +1,4 @@
-"""`deform_conv2d` in plain torch: what dcnbuild's tests compare with, and what runs where nothing can be compiled."""
+"""`deform_conv2d` and `deform_attn` in plain torch: what dcnbuild's tests compare with, and what runs where nothing can be compiled."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from dcnbuild.ops.arguments import check_dense
+from dcnbuild.ops.deform_attn_arguments import parse as parse_attn
 from dcnbuild.ops.deform_conv2d_arguments import parse
+from dcnbuild.ops.reference.deform_attn import forward as attend
 from dcnbuild.ops.reference.deform_conv2d import backward, forward
 from dcnbuild.ops.reference.images import memory_format_of
 
-__all__ = ["backward", "deform_conv2d", "forward"]
+__all__ = ["backward", "deform_attn", "deform_conv2d", "forward"]
 
 
 def deform_conv2d(
@@ -40,3 +42,14 @@ def deform_conv2d(
     output = forward(input, offset, mask, weight, None if wider else bias, attributes)
     output = output.contiguous(memory_format=memory_format_of(input))
     return output + bias[:, None, None] if wider and bias is not None else output
+
+
+def deform_attn(
+    value: Tensor,
+    spatial_shapes: Tensor | Sequence[Sequence[int]],
+    sampling_locations: Tensor,
+    attention_weights: Tensor,
+) -> Tensor:
+    """`dcnbuild.deform_attn` in plain torch, on any device: same arguments, same results, any order of derivative."""
+    flat = parse_attn(value, spatial_shapes, sampling_locations, attention_weights)
+    return attend(value, sampling_locations, attention_weights, flat)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
-from dcnbuild.errors import ArgumentError
+from dcnbuild.errors import ArgumentError, ArgumentTypeError
 from dcnbuild.nn import DeformAttn
+from dcnbuild.ops.arguments import integer
 from dcnbuild.ops.deform_attn import deform_attn
+from dcnbuild.ops.deform_attn_arguments import NAME, sides
 from dcnbuild.ops.torch_versions import is_compiling
 
 Shapes = Tensor | Sequence[Sequence[int]]
@@ -40,42 +43,58 @@ def attend(
         return handle_torch_function(attend, given, *given)
     if level_start_index is not None:
         spatial_shapes = in_order(spatial_shapes, level_start_index)
-    if isinstance(sampling_locations, Tensor) and isinstance(attention_weights, Tensor):
-        dtype = torch.promote_types(sampling_locations.dtype, attention_weights.dtype)
-        sampling_locations, attention_weights = (
-            sampling_locations.to(dtype),
-            attention_weights.to(dtype),
-        )
-    return deform_attn(value, spatial_shapes, sampling_locations, attention_weights)
+    locations, weights = of_one_dtype(sampling_locations, attention_weights)
+    return deform_attn(value, spatial_shapes, locations, weights)
+
+
+def of_one_dtype(locations: Any, weights: Any) -> tuple[Any, Any]:
+    """Both in the wider of their dtypes; what is no tensor is left for the operator to refuse."""
+    if not (isinstance(locations, Tensor) and isinstance(weights, Tensor)):
+        return locations, weights
+    dtype = torch.promote_types(locations.dtype, weights.dtype)
+    return locations.to(dtype), weights.to(dtype)
 
 
 def in_order(spatial_shapes: Shapes, level_start_index: Any) -> Shapes:
-    """The levels' sizes, as pairs of ints if they had to be read. Raises ValueError unless each begins where the last ends."""
+    """The levels' sizes, as pairs of ints if they had to be read.
+
+    Raises ValueError (an ArgumentError) unless each level begins where the last ends, and for what is no level or start.
+    """
     if is_compiling():
         return spatial_shapes
     starts = level_start_index
-    if isinstance(starts, Tensor) and isinstance(spatial_shapes, Tensor):
-        if spatial_shapes.dim() != 2 or spatial_shapes.is_floating_point() or starts.is_meta:
-            return spatial_shapes  # for the operator to refuse
-        # One wait for the GPU, not two.
-        numbers = torch.cat([spatial_shapes.flatten(), starts.flatten().to(spatial_shapes)])
-        flat = numbers.tolist()
-        count = spatial_shapes.numel()
-        spatial_shapes, starts = list(zip(flat[:count:2], flat[1:count:2])), flat[count:]
-    elif isinstance(starts, Tensor):
-        if starts.is_cuda:
+    if isinstance(starts, Tensor):
+        if starts.is_floating_point() or starts.dim() != 1:
+            raise ArgumentTypeError(
+                f"level_start_index is {starts.dtype} of shape {tuple(starts.shape)}, expected integers of shape (levels,)"
+            )
+        if isinstance(spatial_shapes, Tensor):
+            shape = tuple(spatial_shapes.shape)
+            fits = len(shape) == 2 and shape[1] == 2 and not spatial_shapes.is_floating_point()
+            if not fits or starts.is_meta or spatial_shapes.is_meta:
+                return spatial_shapes  # for the operator to refuse
+            # One wait for the GPU, not two; wide, since a start may be larger than what the sizes fit into.
+            rows = spatial_shapes.flatten().long()
+            flat = torch.cat([rows, starts.to(rows)]).tolist()
+            spatial_shapes = list(zip(flat[: 2 * shape[0] : 2], flat[1 : 2 * shape[0] : 2]))
+            starts = flat[2 * shape[0] :]
+        elif starts.is_cuda or starts.is_meta:
             return spatial_shapes  # nothing else waits for the GPU here
-        starts = starts.tolist()
-    expected, start = [], 0
-    for height, width in spatial_shapes:
-        expected.append(start)
-        start += int(height) * int(width)
-    if list(map(int, starts)) != expected:
-        raise ArgumentError(
-            f"level_start_index is {list(map(int, starts))}, expected {expected}: levels of {list(spatial_shapes)} one after "
-            "the other"
+        else:
+            starts = starts.tolist()
+    pairs = sides(NAME, spatial_shapes)
+    if not isinstance(starts, Iterable):
+        raise ArgumentTypeError(
+            f"level_start_index must be one int for each level, got {type(starts).__name__}"
         )
-    return spatial_shapes
+    begun = [integer(NAME, f"level_start_index[{i}]", start) for i, start in enumerate(starts)]
+    areas = [height * width for height, width in pairs]
+    expected = list(itertools.accumulate(areas, initial=0))[:-1]
+    if begun != expected:
+        raise ArgumentError(
+            f"level_start_index is {begun}, expected {expected}: levels of {pairs} one after the other"
+        )
+    return pairs
 
 
 class OldAttn(DeformAttn):

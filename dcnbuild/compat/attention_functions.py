@@ -48,10 +48,7 @@ class Attention:
     roles: tuple[str, ...]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
-        given = dict(zip(self.roles, args))
-        for name, role in zip(self.names, self.roles):
-            if name in kwargs:
-                given[role] = kwargs[name]
+        given = self._bound(args, kwargs)
         shapes: Any = given.get("shapes_list")
         if shapes is None:
             shapes = given.get("shapes")
@@ -63,6 +60,24 @@ class Attention:
         # Nothing is read for starts where a list of shapes was given.
         starts = None if given.get("shapes_list") is not None else given.get("starts")
         return attend(value, shapes, starts, locations, weights)
+
+    def _bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Values by role. Raises TypeError as Python does for arguments that do not fit."""
+        if len(args) > len(self.names):
+            raise TypeError(f"expected at most {len(self.names)} arguments, got {len(args)}")
+        given = dict(zip(self.names, args))
+        for name, value in kwargs.items():
+            if name not in self.names:
+                raise TypeError(f"got an unexpected argument {name!r}, expected {self.names}")
+            if name in given:
+                raise TypeError(f"got two values for the argument {name!r}")
+            given[name] = value
+        roles = dict(zip(self.names, self.roles))
+        bound = {roles[name]: value for name, value in given.items()}
+        missing = [name for name, role in roles.items() if role in _NEEDED and role not in bound]
+        if missing or not bound.keys() & {"shapes", "shapes_list"}:
+            raise TypeError(f"missing arguments: got {tuple(given)}, expected {self.names}")
+        return bound
 
     def apply(self, *args: Any) -> Tensor:
         """The call, for code that asks an autograd.Function for it."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import dcnbuild.ops.operators  # noqa: F401  registers them
-from dcnbuild.compat.attention import Shapes, attend, in_order
+from dcnbuild.compat.attention import Shapes, attend, in_order, of_one_dtype
 from dcnbuild.ops.deform_attn_arguments import parse
 
 __all__ = ["ms_deform_attn_backward", "ms_deform_attn_forward"]
@@ -46,14 +46,18 @@ def ms_deform_attn_backward(
             are added, and then nothing is returned.
     """
     shapes = in_order(spatial_shapes, level_start_index)
-    flat = parse(value, shapes, sampling_loc, attn_weight)
-    grads = torch.ops.dcnbuild.deform_attn_backward(
-        *(grad_output.reshape(*sampling_loc.shape[:2], -1), value, flat, sampling_loc, attn_weight),
+    locations, weights = of_one_dtype(sampling_loc, attn_weight)
+    flat = parse(value, shapes, locations, weights)
+    width = value.shape[2] * value.shape[3]
+    upstream = grad_output.reshape(*sampling_loc.shape[:2], width).to(value.dtype)
+    wide = torch.ops.dcnbuild.deform_attn_backward(
+        *(upstream, value, flat, locations, weights),
         *([True] * 3, torch.are_deterministic_algorithms_enabled()),
     )
+    grads = [grad.to(t.dtype) for grad, t in zip(wide, (value, sampling_loc, attn_weight))]
     into = [output for output in outputs if isinstance(output, Tensor)]
     if not into:
-        return list(grads)
+        return grads
     for output, grad in zip(into, grads):
         output.add_(grad)
     return None

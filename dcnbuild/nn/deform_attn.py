@@ -14,7 +14,7 @@ from torch.overrides import has_torch_function_variadic
 from dcnbuild.errors import ArgumentError, ArgumentTypeError
 from dcnbuild.ops.arguments import HALF, integer
 from dcnbuild.ops.deform_attn import deform_attn
-from dcnbuild.ops.deform_attn_arguments import NAME, sides
+from dcnbuild.ops.deform_attn_arguments import LEVELS, NAME, check_sizes, sides
 
 
 class DeformAttn(nn.Module):
@@ -49,6 +49,8 @@ class DeformAttn(nn.Module):
         for key, value in numbers.items():
             if value < 1:
                 raise ArgumentError(f"{name}: {key} must be at least 1, got {value}")
+        if numbers["levels"] > LEVELS:
+            raise ArgumentError(f"{name}: levels is {levels}, expected 1 to {LEVELS}")
         self.embed_dim, self.heads, self.levels, self.points = numbers.values()
         if self.embed_dim % self.heads:
             raise ArgumentError(
@@ -98,6 +100,8 @@ class DeformAttn(nn.Module):
             dcnbuild.ArgumentError: an argument does not fit.
         """
         if not has_torch_function_variadic(query, value, reference_points):  # torch.fx traces
+            if not isinstance(spatial_shapes, Tensor):
+                spatial_shapes = sides(type(self).__name__, spatial_shapes)
             self.check_inputs(query, value, reference_points, spatial_shapes, padding_mask)
         values = self.value_proj(value)
         if padding_mask is not None:
@@ -118,7 +122,7 @@ class DeformAttn(nn.Module):
         spatial_shapes: Tensor | Sequence[Sequence[int]],
         padding_mask: Tensor | None,
     ) -> None:
-        """Raises ArgumentError for what a projection would refuse in its own name, or broadcast."""
+        """Raises ArgumentError for what a projection or the function would refuse in its own name, or broadcast."""
         name, width = type(self).__name__, self.embed_dim
         tensors = {"query": query, "value": value, "reference_points": reference_points}
         for argument, tensor in tensors.items():
@@ -131,6 +135,10 @@ class DeformAttn(nn.Module):
                 raise ArgumentError(
                     f"{name}: {argument} has shape {tuple(tensor.shape)}, expected (batch, positions, {width})"
                 )
+        if value.shape[0] != query.shape[0]:
+            raise ArgumentError(
+                f"{name}: value has a batch of {value.shape[0]}, expected {query.shape[0]}, that of query"
+            )
         given, expected = reference_points.shape, (query.shape[0], query.shape[1])
         if (
             len(given) != 4
@@ -139,13 +147,18 @@ class DeformAttn(nn.Module):
             or given[3] not in (2, 4)
         ):
             raise ArgumentError(
-                f"{name}: reference_points has shape {tuple(given)}, expected {(*expected, self.levels, '2 or 4')}: batch, "
-                "queries, levels, and (x, y) or (x, y, width, height) in 0..1"
+                f"{name}: reference_points has shape {tuple(given)}, expected ({expected[0]}, {expected[1]}, "
+                f"{self.levels}, 2 or 4): batch, queries, levels, and (x, y) or (x, y, width, height) in 0..1"
             )
-        levels = len(spatial_shapes)
-        if levels != self.levels:
+        if isinstance(spatial_shapes, Tensor):
+            check_sizes(name, spatial_shapes)
+        if len(spatial_shapes) != self.levels:
             raise ArgumentError(
-                f"{name}: spatial_shapes has {levels} levels, expected {self.levels}"
+                f"{name}: spatial_shapes has {len(spatial_shapes)} levels, expected {self.levels}"
+            )
+        if padding_mask is not None and not isinstance(padding_mask, Tensor):
+            raise ArgumentTypeError(
+                f"{name}: padding_mask must be a tensor or None, got {type(padding_mask).__name__}"
             )
         if padding_mask is not None and (
             padding_mask.dtype != torch.bool or padding_mask.shape != value.shape[:2]
@@ -190,7 +203,8 @@ def locate(
         offsets: [N, Q, M, L, P, 2], in pixels, or for boxes in halves of their size, divided by P.
         reference_points, spatial_shapes: as for `DeformAttn.forward`.
     """
-    offsets, reference = _wide(offsets), _wide(reference_points)[:, :, None, :, None, :]
+    offsets = _wide(offsets)
+    reference = reference_points.to(offsets.dtype)[:, :, None, :, None, :]
     if reference_points.shape[-1] == 2:
         return reference + offsets / level_sizes(spatial_shapes, offsets)[:, None, :]
     return reference[..., :2] + offsets / offsets.shape[4] * reference[..., 2:] * 0.5

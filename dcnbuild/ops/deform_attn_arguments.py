@@ -53,7 +53,9 @@ def _no_pairs(function: str, given: Any) -> ArgumentTypeError:
     return ArgumentTypeError(f"{function}: spatial_shapes must be {_PAIRS}, got {given!r}")
 
 
-def _read(function: str, spatial_shapes: Tensor) -> list[tuple[int, int]]:
+def check_sizes(function: str, spatial_shapes: Tensor) -> None:
+    """Raises ArgumentError unless the tensor is [levels, 2] of integers that can be read."""
+    check_dense(function, "spatial_shapes", spatial_shapes)
     if spatial_shapes.is_floating_point() or spatial_shapes.is_complex():
         raise ArgumentTypeError(
             f"{function}: spatial_shapes is {spatial_shapes.dtype}, expected {_PAIRS}"
@@ -63,6 +65,14 @@ def _read(function: str, spatial_shapes: Tensor) -> list[tuple[int, int]]:
             f"{function}: spatial_shapes has shape {tuple(spatial_shapes.shape)}, expected (levels, 2): height and width of "
             "each level"
         )
+    if spatial_shapes.is_meta:
+        raise ArgumentError(
+            f"{function}: spatial_shapes is on the meta device, which holds no numbers; expected {_PAIRS}"
+        )
+
+
+def _read(function: str, spatial_shapes: Tensor) -> list[tuple[int, int]]:
+    check_sizes(function, spatial_shapes)
     rows = spatial_shapes.tolist()
     if is_compiling():
         # Numbers that a tracer does not know: what is asked of them becomes part of the graph.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from dcnbuild.ops.calls import OPTIONS, Call
 from dcnbuild.ops.reference.derivatives import pull_back, push_forward
+from dcnbuild.ops.vmap import Rule
 
 if TYPE_CHECKING:
     from dcnbuild.ops.operator import Operator
@@ -36,6 +38,13 @@ def _function(name: str, rules: _Rules) -> type[torch.autograd.Function]:
     return type(
         name, (torch.autograd.Function,), {n: staticmethod(method) for n, method in methods.items()}
     )
+
+
+def no_slice(arg: Any, dim: int | None) -> Any:
+    """What a slice of an argument without slices would look like."""
+    if dim is None or not isinstance(arg, Tensor):
+        return arg
+    return arg.new_empty([size for at, size in enumerate(arg.shape) if at != dim % arg.dim()])
 
 
 class _Rules:
@@ -64,6 +73,17 @@ class _Rules:
         for index, tensor in zip(self.kept, ctx.saved_tensors):
             args[index] = tensor
         return args
+
+    def batched(
+        self, rule: Rule, fake: Any, size: int, in_dims: Sequence[Any], args: Sequence[Any]
+    ) -> tuple[Any, Any]:
+        """`size` slices by a batching rule. Rules need not know of no slices at all, which `fake` gives the shape of."""
+        if size:
+            return rule(self.call.function.apply, size, in_dims, args)
+        one = fake(*(no_slice(arg, dim) for arg, dim in zip(args, in_dims)))
+        if isinstance(one, Tensor):
+            return one.new_empty(0, *one.shape), 0
+        return tuple(part.new_empty(0, *part.shape) for part in one), (0,) * len(one)
 
     def refuse_constants(self, tangents: tuple[Any, ...]) -> None:
         for name, what in self.operator.constants.items():
@@ -126,7 +146,8 @@ class _First(_Rules):
         return output
 
     def vmap(self, info: Any, in_dims: tuple[Any, ...], *args: Any) -> Any:
-        return self.operator.vmap(self.call.function.apply, info.batch_size, in_dims, args)
+        rule, fake = self.operator.vmap, self.operator.fake_kernel
+        return self.batched(rule, fake, info.batch_size, in_dims, args)
 
 
 class _Second(_Rules):
@@ -173,4 +194,5 @@ class _Second(_Rules):
         return gradients
 
     def vmap(self, info: Any, in_dims: tuple[Any, ...], *args: Any) -> Any:
-        return self.operator.vmap_backward(self.call.function.apply, info.batch_size, in_dims, args)
+        rule, fake = self.operator.vmap_backward, self.operator.backward_fake_kernel
+        return self.batched(rule, fake, info.batch_size, in_dims, args)

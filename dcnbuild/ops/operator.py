@@ -93,13 +93,13 @@ class Operator:
         registration.register(
             self.call,
             reference=self.reference_kernel,
-            fake=self._fake_kernel,
+            fake=self.fake_kernel,
             onnx=self._onnx_kernel if self.onnx else refusal(self.name, self.not_in_onnx),
         )
         registration.register(
             self.backward_call,
             reference=self.backward_reference_kernel,
-            fake=self._backward_fake_kernel,
+            fake=self.backward_fake_kernel,
             onnx=refusal(self.backward_call.name, self.not_in_onnx),
         )
         OPERATORS[self.name] = self
@@ -118,9 +118,10 @@ class Operator:
 
     def reference_kernel(self, *args: Any) -> Tensor:
         """The operator in plain torch, laid out in memory like the kernels' output."""
-        return self._fake_kernel(*args).copy_(self.reference_forward(*args))
+        return self.fake_kernel(*args).copy_(self.reference_forward(*args))
 
-    def _fake_kernel(self, *args: Any) -> Tensor:
+    def fake_kernel(self, *args: Any) -> Tensor:
+        """An empty output."""
         return self.fake(*self.call.gather(args, self.attributes))
 
     def _onnx_kernel(self, *args: Any) -> Tensor:
@@ -133,10 +134,11 @@ class Operator:
         grads = self.reference_gradients(*args)
         return tuple(
             empty.copy_(grad) if wanted and grad is not None else empty
-            for grad, empty, wanted in zip(grads, self._backward_fake_kernel(*args), output_mask)
+            for grad, empty, wanted in zip(grads, self.backward_fake_kernel(*args), output_mask)
         )
 
-    def _backward_fake_kernel(self, *args: Any) -> tuple[Tensor, ...]:
+    def backward_fake_kernel(self, *args: Any) -> tuple[Tensor, ...]:
+        """Empty gradients, without elements where output_mask does not ask for one."""
         grad_output, *_, output_mask, _ = args
         empties = self.fake_backward(*self.backward_call.gather(args, self.attributes))
         return tuple(

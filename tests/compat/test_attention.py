@@ -123,6 +123,80 @@ def test_levels_out_of_order_are_refused() -> None:
         )
 
 
+def test_raw_calls_without_queries_and_of_mixed_dtypes() -> None:
+    case = AttnCase()
+    value, locations, weights = case.tensors(dtype=torch.float32)
+    shapes = torch.tensor(case.shapes)
+    extension = ms_deform_attn_ext
+    for queries in (0, case.queries):
+        given = (
+            value.half(),
+            shapes,
+            case.starts,
+            locations[:, :queries],
+            weights.half()[:, :queries],
+        )
+        output = extension.ms_deform_attn_forward(*given, 64)
+        assert output.shape == (case.batch, queries, case.heads * case.width)
+        grads = extension.ms_deform_attn_backward(*given, torch.ones_like(output).float(), 64)
+        assert grads is not None
+        tensors = [given[0], *given[3:]]
+        assert [(g.dtype, g.shape) for g in grads] == [(t.dtype, t.shape) for t in tensors]
+
+
+@pytest.mark.parametrize(
+    ("shapes", "starts", "message"),
+    [
+        (torch.tensor([[4, 5, 2], [3, 1, 1]]), torch.tensor([0, 20, 26]), r"shape \(2, 3\)"),
+        (torch.tensor([[4, 5, 2, 3]]), torch.tensor([0, 20]), r"shape \(1, 4\)"),
+        ([(4, 5, 1), (2, 3, 1)], [0, 20], "spatial_shapes must be"),
+        (None, [0, 20], "spatial_shapes must be"),
+        ([(4, 5), (2, 3)], 0, "level_start_index must be one int for each level, got int"),
+        ([(4, 5), (2, 3)], [0.4, 20.9], r"level_start_index\[0\] must be an int"),
+        ([(4, 5), (2, 3)], torch.tensor([0.4, 20.9]), "level_start_index is torch.float32"),
+    ],
+)  # fmt: skip
+def test_sizes_and_starts_that_are_none(shapes: Any, starts: Any, message: str) -> None:
+    value, locations, weights = (
+        torch.ones(1, 26, 1, 2),
+        torch.rand(1, 1, 1, 2, 1, 2),
+        torch.ones(1, 1, 1, 2, 1),
+    )
+    with pytest.raises(dcnbuild.ArgumentError, match=message):
+        ms_deform_attn_ext.ms_deform_attn_forward(value, shapes, starts, locations, weights, 64)
+
+
+def test_narrow_and_consumable_sizes() -> None:
+    value, locations, weights = (
+        torch.ones(1, 406, 1, 2),
+        torch.rand(1, 1, 1, 2, 1, 2),
+        torch.ones(1, 1, 1, 2, 1),
+    )
+    expected = dcnbuild.deform_attn(value, [(20, 20), (2, 3)], locations, weights)
+    narrow = torch.tensor([[20, 20], [2, 3]], dtype=torch.uint8)
+    for shapes in (narrow, zip((20, 2), (20, 3))):
+        output = ms_deform_attn_ext.ms_deform_attn_forward(
+            value, shapes, torch.tensor([0, 400]), locations, weights, 64
+        )
+        torch.testing.assert_close(output, expected)
+
+
+def test_a_stand_in_binds_arguments_as_python_does() -> None:
+    case = AttnCase()
+    value, locations, weights = case.tensors()
+    ours = stand_in(plain_attn)
+    assert ours is not None
+    given = (value, case.shapes, locations, weights)
+    for args, kwargs in (
+        ((*given, 1), {}),
+        (given, {"foo": 1}),
+        (given, {"value": value}),
+        (given[:3], {}),
+    ):
+        with pytest.raises(TypeError):
+            ours(*args, **kwargs)
+
+
 @pytest.mark.parametrize("batch_first", [False, True])
 def test_modules_have_the_old_arguments(batch_first: bool) -> None:
     detr = randomized(ms_deform_attn.MSDeformAttn(d_model=12, n_levels=2, n_heads=3, n_points=2))

@@ -130,3 +130,48 @@ def test_what_does_not_fit_is_named(name: str) -> None:
     given = {"query": query, "value": value, "reference_points": reference}
     with pytest.raises(dcnbuild.ArgumentError, match=message):
         module()(**{**given, "spatial_shapes": SHAPES, **changed})
+
+
+def test_other_forms_of_sizes_and_points() -> None:
+    """What the function takes, the module takes; reference points of another precision are positions like any."""
+    torch.manual_seed(0)
+    module = dcnbuild.DeformAttn(8, 2, 2, 1)
+    query, value = torch.randn(1, 3, 8), torch.randn(1, 26, 8)
+    points = torch.rand(1, 3, 2, 2)
+    expected = module(query, value, points, [(4, 5), (2, 3)])
+    for sizes in (zip((4, 2), (5, 3)), ((4, 5), (2, 3)), torch.tensor([[4, 5], [2, 3]])):
+        torch.testing.assert_close(module(query, value, points, sizes), expected)
+    torch.testing.assert_close(
+        module(query, value, points.double(), [(4, 5), (2, 3)]), expected, rtol=1e-5, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"spatial_shapes": None}, "spatial_shapes must be"),
+        ({"spatial_shapes": 5}, "spatial_shapes must be"),
+        ({"spatial_shapes": torch.tensor(4)}, r"shape \(\), expected \(levels, 2\)"),
+        ({"spatial_shapes": torch.tensor([4, 5])}, r"shape \(2,\), expected \(levels, 2\)"),
+        ({"spatial_shapes": torch.ones(2, 3, dtype=torch.long)}, r"shape \(2, 3\), expected \(levels, 2\)"),
+        ({"spatial_shapes": torch.ones(2, 2, dtype=torch.long, device="meta")}, "meta device"),
+        ({"spatial_shapes": torch.ones(2, 2, dtype=torch.long).to_sparse()}, "expected a strided tensor"),
+        ({"padding_mask": [0]}, "padding_mask must be a tensor or None, got list"),
+        ({"query": torch.zeros(2, 3, 8)}, "value has a batch of 1, expected 2, that of query"),
+        ({"reference_points": torch.zeros(1, 3, 2, 3)}, r"expected \(1, 3, 2, 2 or 4\)"),
+    ],
+)  # fmt: skip
+def test_every_argument_is_refused_by_its_name(changes: dict[str, Any], message: str) -> None:
+    given: dict[str, Any] = {
+        "query": torch.zeros(1, 3, 8),
+        "value": torch.zeros(1, 26, 8),
+        "reference_points": torch.rand(1, 3, 2, 2),
+        "spatial_shapes": [(4, 5), (2, 3)],
+    }
+    with pytest.raises(dcnbuild.ArgumentError, match=message):
+        dcnbuild.DeformAttn(8, 2, 2, 1)(**{**given, **changes})
+
+
+def test_more_levels_than_a_call_can_have() -> None:
+    with pytest.raises(dcnbuild.ArgumentError, match="levels is 65, expected 1 to 64"):
+        dcnbuild.DeformAttn(16, 2, 65, 1)

@@ -157,3 +157,24 @@ def test_autocast_keeps_offsets_in_float32(dtype: torch.dtype, device: str) -> N
     assert all(t.grad is not None and t.grad.dtype == torch.float32 for t in inputs)
     with torch.autocast(device, dtype):
         assert call(inputs[0].double(), *inputs[1:]).dtype == torch.float64
+
+
+def test_vmap_over_no_slices() -> None:
+    """The shapes of what there would be, forward and backward."""
+
+    def loss(x: torch.Tensor) -> torch.Tensor:
+        offset, weight = torch.zeros(1, 18, 4, 4), torch.ones(3, 2, 3, 3)
+        return dcnbuild.deform_conv2d(x, offset, weight, padding=1)
+
+    def attend(value: torch.Tensor) -> torch.Tensor:
+        return dcnbuild.deform_attn(
+            value, [(2, 3)], torch.zeros(1, 5, 1, 1, 1, 2), torch.ones(1, 5, 1, 1, 1)
+        )
+
+    for function, x, shape in (
+        (loss, torch.zeros(0, 1, 2, 4, 4), (0, 1, 3, 4, 4)),
+        (attend, torch.zeros(0, 1, 6, 1, 4), (0, 1, 5, 4)),
+    ):
+        assert torch.func.vmap(function)(x).shape == shape
+        grads = torch.func.vmap(torch.func.grad(lambda x, f=function: f(x).sum()))(x)
+        assert grads.shape == x.shape
