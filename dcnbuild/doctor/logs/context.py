@@ -87,8 +87,15 @@ _SOURCE = re.compile(
 _NOT_OURS = re.compile(
     r"(?:site|dist)-packages|[/\\]torch[/\\]include[/\\]|^/usr/|[/\\]include[/\\]c\+\+"
 )
-#: Directories inside a project; what lies above them is the project.
-_INNER = {"src", "csrc", "source", "cuda", "cpu", "cpp", "ops", "lib", "include", "kernels", "gpu"}
+#: Directories that hold the sources of a project: the nearest other one above them is the project.
+_INNER = {"src", "csrc", "source", "cuda", "cpu", "cpp", "lib", "include", "kernels", "gpu"}
+#: A directory that the build names as the one of its setup.py, or whose src it includes from.
+_SHOWN_PROJECT = (
+    re.compile(r"(?:^|[\s\"'=])(?P<path>(?:[A-Za-z]:)?[/\\~][^\s'\";:]{1,300})[/\\]setup\.py\b"),
+    re.compile(
+        r"-I ?[\"']?(?P<path>(?:[A-Za-z]:)?[/\\][^\s'\";:]{1,300})[/\\](?:src|csrc)(?=[\s\"']|$)"
+    ),
+)
 _PROJECT = re.compile(
     r"(?:Processing|Obtaining file://|cd) ?((?:[A-Za-z]:)?[/\\~][^\s'\";]{1,200})"
 )
@@ -281,13 +288,38 @@ class Context:
         found = self.first(_PROJECT)
         if found and not _COPY.search(found.group(1)):
             return found.group(1)
-        if self.source is None or _COPY.search(self.source) or "site-packages" in self.source:
+        shown = self._shown_project()
+        if shown is not None:
+            return shown
+        if self.source is None or _gone_or_installed(self.source):
             return "."
-        path: PurePosixPath | PureWindowsPath = PurePosixPath(self.source).parent
-        if "\\" in self.source:
-            path = PureWindowsPath(self.source).parent
+        path = _path(self.source).parent
         if not path.is_absolute():
             return "."
-        while path.name.lower() in _INNER and path.parent != path:
+        while path.name.lower() in _INNER and path.parent.name:
             path = path.parent
-        return str(path)
+        return str(path) if path.name else "."
+
+    def _shown_project(self) -> str | None:
+        """The nearest directory that the build names as its own, above the source where that has a full path."""
+        source = _path(self.source) if self.source else None
+        above = range(self.line, max(-1, self.line - REACH), -1)
+        below = range(self.line + 1, min(len(self.log), self.line + REACH))
+        for pattern in _SHOWN_PROJECT:
+            for number in (*above, *below):
+                for found in pattern.finditer(self.log.text(number)):
+                    path = _path(found["path"])
+                    if _gone_or_installed(found["path"]) or _NOT_OURS.search(found["path"]):
+                        continue
+                    if source is None or not source.is_absolute() or path in source.parents:
+                        return found["path"]
+        return None
+
+
+def _path(text: str) -> PurePosixPath | PureWindowsPath:
+    return PureWindowsPath(text) if "\\" in text else PurePosixPath(text)
+
+
+def _gone_or_installed(path: str) -> bool:
+    """Whether nobody can port what lies there: pip's copy of a project, or an installed package."""
+    return bool(_COPY.search(path)) or "site-packages" in path

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
+from dcnbuild.doctor.logs.lookups import extensions
 from dcnbuild.doctor.logs.owner import owner, package_of
 from dcnbuild.doctor.logs.rule import Hit
 
@@ -118,6 +119,7 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "gcc": lambda hit, major: fixes.use_gcc(int(major)),
     "driver": new_driver,
     "port": lambda hit: fixes.dcnbuild("port", operands=(hit["project"],)),
+    "stand_in": lambda hit, occasion: extensions.stand_in(occasion),
     "show": lambda hit, module: fixes.pip("show", operands=(package_of(module),)),
     "ask_torch": lambda hit: ASK_TORCH,
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
+from dcnbuild.doctor.logs.lookups.traceback import Frame, frames
 from dcnbuild.doctor.logs.owner import owner
 from dcnbuild.knowledge import modules
 
@@ -105,7 +106,22 @@ def build(found: Extension, hit: Hit, frame: str) -> Iterator[Fix]:
     if row.note:
         yield fixes.say(row.note.replace(";", ","))
     if row.page or _REPLACED.search(f"{found.project} {hit['module']}"):
-        yield fixes.say("or without compiling it: dcnbuild stands in for its deformable operators:")
-        yield fixes.command("python", "-m", "dcnbuild.compat", "YOUR_SCRIPT.py")
+        yield from stand_in("or without compiling it")
     if row.page:
         yield fixes.say(f"docs/{row.page} of dcnbuild says what it stands in for")
+
+
+def served(hit: Hit) -> bool:
+    """Whether the message or the files of the traceback above it name operators that dcnbuild has."""
+    return bool(_REPLACED.search(" ".join((hit.text, *map(_tail, frames(hit))))))
+
+
+def _tail(frame: Frame) -> str:
+    """The last parts of a file's path: what stands before them names a machine, not an operator."""
+    return "/".join(re.split(r"[/\\]", frame.file)[-4:])
+
+
+def stand_in(occasion: str) -> Iterator[Fix]:
+    """Runs the program on the operators of dcnbuild; `occasion` says when, "or without compiling it"."""
+    yield fixes.say(f"{occasion}: dcnbuild stands in for its deformable operators:")
+    yield fixes.command("python", "-m", "dcnbuild.compat", "YOUR_SCRIPT.py")

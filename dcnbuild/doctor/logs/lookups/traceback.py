@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dcnbuild.doctor.logs.owner import Owner, owner
-from dcnbuild.doctor.logs.rule import Hit
+
+if TYPE_CHECKING:
+    from dcnbuild.doctor.logs.rule import Hit
 
 _FRAME = re.compile(r"File \"([^\"]{1,300})\", line (\d+)")
 
