@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from dcnbuild.knowledge.rows import fits, read
@@ -21,6 +22,12 @@ class Project:
     environment: tuple[str, ...] = ()
     note: str = ""
     page: str = ""
+
+    @property
+    def on_index(self) -> bool:
+        """Whether it is installed by a name from a package index, and not out of a checkout."""
+        packages = (words[-1] for words in self.install if words[0] in ("pip", "mim"))
+        return any(re.match(r"[A-Za-z][\w.-]*(?:\[|[=<>!~]|$)", name) for name in packages)
 
 
 def rows() -> tuple[Project, ...]:

@@ -68,3 +68,107 @@ def test_the_directory_to_port_is_the_one_of_the_project(
 ) -> None:
     log = f"{before}\n{source}:3:3: error: ‘AT_CHECK’ was not declared in this scope"
     assert f"dcnbuild port {directory}" in fix(log).splitlines()
+
+
+_PLACE = "/home/ada/GroundingDINO/groundingdino/models/GroundingDINO/ms_deform_attn.py:31: "
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        f"{_PLACE}UserWarning: Failed to load custom C++ ops. Running on CPU mode Only!\n  warnings.warn(\n",
+        "Failed to load custom C++ ops. Running on CPU mode Only!",
+        "UserWarning: Could not load custom CUDA kernels",
+        "Could not load the custom kernel for multi-scale deformable attention: No such file",
+        f"{_FRAME}ModuleNotFoundError: \n\nPlease compile MultiScaleDeformableAttention CUDA op with:\n\t`sh make.sh`",
+        f"{_FRAME}ImportError:\nPlease build the ms_deform_attn extension first",
+        "ImportError: cannot import name '_C' from partially initialized module 'groundingdino' (most likely due to a circular import) (/home/ada/gd/groundingdino/__init__.py)",
+    ],
+)
+def test_a_compiled_part_that_is_missing_is_named_so(log: str) -> None:
+    assert [finding.id for finding in findings(log)] == ["extension-not-built"]
+    assert "pip install --no-build-isolation" in fix(log) and COMPAT in fix(log)
+
+
+def test_the_place_of_a_warning_names_the_project() -> None:
+    log = f"{_PLACE}UserWarning: Failed to load custom C++ ops. Running on CPU mode Only!"
+    assert "GroundingDINO" in findings(log)[0].cause and "CUDA_HOME" in fix(log)
+
+
+def test_a_circular_import_of_something_else_stays_one() -> None:
+    for name, module in (("Net", "nets"), ("_C", "torch")):
+        log = f"ImportError: cannot import name '{name}' from partially initialized module '{module}' (most likely due to a circular import)"
+        assert findings(log)[0].id == "circular-import"
+
+
+@pytest.mark.parametrize(
+    ("frame", "directory"),
+    [
+        ("/home/ada/Mask2Former/mask2former/modeling/pixel_decoder/ops/functions/f.py", "/home/ada/Mask2Former/mask2former/modeling/pixel_decoder/ops"),
+        (f"{_DETR}/modules/ms_deform_attn.py", _DETR),
+        ("/home/ada/net/train.py", "models/ops"),
+        ("/env/lib/python3.11/site-packages/net/ops/functions/f.py", "models/ops"),
+    ],
+)  # fmt: skip
+def test_the_directory_to_build_in_is_the_one_that_the_traceback_shows(
+    frame: str, directory: str
+) -> None:
+    log = f"Traceback (most recent call last):\n  File \"{frame}\", line 2, in <module>\nModuleNotFoundError: No module named 'MultiScaleDeformableAttention'"
+    assert f"cd {directory}" in fix(log).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("message", "forced"),
+    [
+        ("NotImplementedError: CUDA_HOME is None. Please set environment variable CUDA_HOME.", False),
+        ("NotImplementedError: No CUDA runtime is found. Please set FORCE_CUDA=1 or run x", True),
+        ("NotImplementedError: Cuda is not availabel", True),
+    ],
+)  # fmt: skip
+def test_a_setup_that_finds_no_cuda_says_so_in_many_words(message: str, forced: bool) -> None:
+    log = f'Traceback (most recent call last):\n  File "setup.py", line 40, in <module>\n{message}'
+    assert [finding.id for finding in findings(log)] == ["cuda-home-unset"]
+    assert ("FORCE_CUDA=1" in fix(log)) == forced
+
+
+def test_what_torch_remarks_beside_a_build_is_no_failure() -> None:
+    assert findings("No CUDA runtime is found, using CUDA_HOME='/usr/local/cuda'") == ()
+
+
+def test_a_message_brings_no_second_full_stop() -> None:
+    for said, shown in (("that was wrong.", "that was wrong."), ("wait ...", "wait ....")):
+        log = f'Traceback (most recent call last):\n  File "a.py", line 4, in f\nValueError: {said}'
+        assert findings(log)[0].cause == f"Python stopped with ValueError: {shown}"
+
+
+def test_a_message_may_begin_below_the_name_of_its_exception() -> None:
+    log = 'Traceback (most recent call last):\n  File "a.py", line 4, in f\nValueError: \n\nthe reason'
+    assert findings(log)[0].cause == "Python stopped with ValueError: the reason."
+
+
+_SYMBOL = "undefined symbol: _ZN3c106detail14torchCheckFailEPKcS2_jRKNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEE"
+_SITE = "/env/lib/python3.11/site-packages"
+
+
+@pytest.mark.parametrize(
+    ("library", "on_index"),
+    [
+        ("MultiScaleDeformableAttention-1.0-py3.11-linux-x86_64.egg/MultiScaleDeformableAttention.cpython-311-x86_64-linux-gnu.so", False),
+        ("MultiScaleDeformableAttention.cpython-311-x86_64-linux-gnu.so", False),
+        ("DCNv3-1.0-py3.11-linux-x86_64.egg/DCNv3.cpython-311-x86_64-linux-gnu.so", False),
+        ("groundingdino/_C.cpython-311-x86_64-linux-gnu.so", False),
+        ("diff_gaussian_rasterization/_C.cpython-311-x86_64-linux-gnu.so", False),
+        ("mmcv/_ext.cpython-311-x86_64-linux-gnu.so", True),
+        ("natten/libnatten.cpython-311-x86_64-linux-gnu.so", True),
+        ("mine/_C.cpython-311-x86_64-linux-gnu.so", True),
+    ],
+)  # fmt: skip
+def test_what_no_index_has_is_built_from_its_checkout(library: str, on_index: bool) -> None:
+    log = f"ImportError: {_SITE}/{library}: {_SYMBOL}"
+    assert findings(log)[0].id == "undefined-symbol"
+    assert ("--force-reinstall" in fix(log)) == on_index
+    if not on_index:
+        lines = fix(log).splitlines()
+        assert any(line.startswith("pip install --no-build-isolation") for line in lines)
+        assert not any("wheel of" in line for line in lines)
+        assert lines.index("rm -rf build") > 0

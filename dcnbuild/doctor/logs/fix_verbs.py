@@ -38,16 +38,18 @@ def system_package(hit: Hit, package: str, file: str = "") -> Iterator[Fix]:
         yield fixes.command(*words, operands=(name,))
 
 
-def rebuild(hit: Hit, path: str = "") -> Fix:
+def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
     """Builds anew, for the installed torch, what the file at `path` belongs to."""
-    found = owner(path)
-    if found.kind != "package":
-        return fixes.rebuild()
-    if not hit.context.uv:
-        return fixes.rebuild(found.name)
+    found, extension = owner(path), extensions.of_file(path)
+    if extension is not None:
+        yield from extensions.build(extension, hit, path, again=True)
+        return
+    if found.kind != "package" or not hit.context.uv:
+        yield fixes.rebuild(found.package or None)
+        return
     options = ("--no-build-isolation", "--no-cache", "--reinstall-package", found.name)
     binary = ("--no-binary", found.name)
-    return fixes.command("uv", "pip", "install", *options, *binary, operands=(found.name,))
+    yield fixes.command("uv", "pip", "install", *options, *binary, operands=(found.name,))
 
 
 def install(hit: Hit, *packages: str) -> Fix:

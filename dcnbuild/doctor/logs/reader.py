@@ -127,7 +127,8 @@ class _Pass:
             text = self.log.english(number)
             records = self._reading.records(text)
             if number in raised:
-                records = (*records, raised[number])
+                text = self._reading.message(number)
+                records = (*self._reading.records(text), raised[number])
             index = self._judge(number, text, records)
             unclear = index is None or RULES[index].level is Level.UNKNOWN
             if unclear and "rror" in raw and wrapped < WRAPPED_LINES:

@@ -18,6 +18,7 @@ from dcnbuild.errors import Finding, Severity
 from dcnbuild.machine.facts import Facts
 
 LONGEST_EVIDENCE = 400
+_SECOND_STOP = re.compile(r"(?<!\.)([.!?])\.(?= [A-Z]|$)")
 
 
 class Level(IntEnum):
@@ -191,6 +192,10 @@ class LogRule:
         )
 
     def _cause(self, hit: Hit) -> str:
+        # what a tool says may bring its own full stop to the end of a sentence
+        return _SECOND_STOP.sub(r"\1", self._sentences(hit))
+
+    def _sentences(self, hit: Hit) -> str:
         if callable(self.cause):
             return self.cause(hit)
         if isinstance(self.cause, str):

@@ -17,6 +17,9 @@ __all__ = ["SHAPES", "Log", "Reading", "Record", "Shape", "decode"]
 
 _TRACEBACK = "Traceback (most recent call last)"
 _RAISED = re.compile(r"(?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?:: ?(?P<text>.*)|$)")
+#: An exception whose message begins with a line's end.
+_NO_MESSAGE = re.compile(r"[A-Za-z_][\w.]*: *")
+_MESSAGE_BELOW = 3
 #: Further lines of a traceback are looked for so far down.
 _DEEPEST = 400
 
@@ -51,10 +54,19 @@ class Reading:
             column = line.find(_TRACEBACK)
             if column >= 0:
                 end = self._end(number, column)
-                match = _RAISED.match(self.log.english(end)) if end is not None else None
+                match = _RAISED.match(self.message(end)) if end is not None else None
                 if end is not None and match:
                     found[end] = Record("exception", "python", match)
         return found
+
+    def message(self, number: int) -> str:
+        """Line `number`, which names an exception; with the next line that says something where its own message is empty."""
+        line = self.log.english(number)
+        if not _NO_MESSAGE.fullmatch(line):
+            return line
+        below = (self.log.english(number + step).strip() for step in range(1, _MESSAGE_BELOW + 1))
+        said = next(filter(None, below), "")
+        return line if _TRACEBACK in said else f"{line.rstrip(': ')}: {said}".rstrip(": ")
 
     def _end(self, start: int, column: int) -> int | None:
         """The line below the frames of the traceback that starts at `column` of a line."""

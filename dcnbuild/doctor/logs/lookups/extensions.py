@@ -79,8 +79,24 @@ def find(module: str, frame: str = "") -> Extension | None:
     return Extension(package or (module.split(".")[0] if "." in module else ""), package)
 
 
-def build(found: Extension, hit: Hit, frame: str) -> Iterator[Fix]:
-    """How an extension is built, for the installed torch."""
+def of_file(path: str) -> Extension | None:
+    """The extension of an installed file, where it is built from a checkout and no index has it by its name.
+
+    Example: ".../site-packages/groundingdino/_C.cpython-311-x86_64-linux-gnu.so" is "groundingdino._C".
+    """
+    inside = re.search(
+        r"(?:(?:site|dist)-packages|\.egg)[/\\](?P<name>(?![^/\\]{0,300}\.egg)[^.]{1,300})", path
+    )
+    parts = re.split(r"[/\\]", inside["name"].rstrip("/\\")) if inside else []
+    for name in (".".join(parts), ".".join(parts[-1:]), ".".join(parts[:1])):
+        row = next((row for row in modules.find(name) if name not in ("", "_C", "_ext")), None)
+        if row is not None:
+            return None if row.on_index else Extension(row.project, "", row)
+    return None
+
+
+def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterator[Fix]:
+    """How an extension is built, for the installed torch; `again` where objects of an older build may lie there."""
     row, program = found.row, ("uv", "pip") if hit.context.uv else ("pip",)
     if row is None:
         yield fixes.set_env("FORCE_CUDA", "1")
@@ -89,6 +105,8 @@ def build(found: Extension, hit: Hit, frame: str) -> Iterator[Fix]:
         else:
             yield fixes.say("in the directory of its setup.py, often called ops:")
             yield fixes.command(*program, "install", "--no-build-isolation", "-v", ".")
+        if served(hit):
+            yield from stand_in("or without compiling it")
         return
     for setting in row.environment:
         name, _, value = setting.partition("=")
@@ -99,16 +117,29 @@ def build(found: Extension, hit: Hit, frame: str) -> Iterator[Fix]:
         elif name == "TORCH_CUDA_ARCH_LIST":
             yield fixes.ask_gpus()
     if row.source_dir not in ("", "."):
-        yield fixes.say(f"in {row.source_dir} of the checkout:")
-        yield fixes.command("cd", operands=(row.source_dir,))
+        shown = checkout(row, hit)
+        yield fixes.say(f"in {shown}:" if shown else f"in {row.source_dir} of the checkout:")
+        yield fixes.command("cd", operands=(shown or row.source_dir,))
+    if again and any(words[-1] == "." for words in row.install):
+        yield fixes.remove("build", recursive=True)
     for words in row.install:
         yield fixes.command(*(program if words[0] == "pip" else words[:1]), *words[1:])
     if row.note:
         yield fixes.say(row.note.replace(";", ","))
-    if row.page or _REPLACED.search(f"{found.project} {hit['module']}"):
+    if row.page or _REPLACED.search(f"{found.project} {hit['module']}") or served(hit):
         yield from stand_in("or without compiling it")
     if row.page:
         yield fixes.say(f"docs/{row.page} of dcnbuild says what it stands in for")
+
+
+def checkout(row: modules.Project, hit: Hit) -> str:
+    """The directory of the extension's setup.py that a frame of the traceback lies in, "" where none shows it."""
+    name = row.source_dir.rpartition("/")[2]
+    for frame in frames(hit, before=30):
+        found = re.match(rf"(?P<path>.*[/\\]{re.escape(name)})[/\\]", frame.file)
+        if found and owner(frame.file).kind == "own":
+            return found["path"]
+    return ""
 
 
 def served(hit: Hit) -> bool:

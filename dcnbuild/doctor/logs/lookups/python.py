@@ -56,6 +56,9 @@ def frame_owner(hit: Hit) -> Owner:
 
 def compiled(hit: Hit) -> extensions.Extension | None:
     """The extension that is missing: by its own name, or by the file that imports it."""
+    if not hit.kind:  # a wording of its own, which may name the module
+        named = extensions.find(hit["module"]) if hit["module"] else None
+        return named or extensions.find("_C", last(hit).file)
     full = f"{hit['module']}.{hit['name']}"
     if hit.kind != "missing-import":
         return extensions.find(hit["module"] or hit["name"], last(hit).file)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.fix_verbs import rebuild
-from dcnbuild.doctor.logs.lookups import libraries
+from dcnbuild.doctor.logs.lookups import extensions, libraries
 from dcnbuild.doctor.logs.lookups.traceback import frames
 from dcnbuild.doctor.logs.owner import Owner, owner
 from dcnbuild.doctor.logs.rule import Hit
@@ -66,7 +66,9 @@ def wheel(hit: Hit) -> str:
 def reinstall(hit: Hit) -> Iterator[Fix]:
     """What was built for another torch, built for this one."""
     package = loader(hit).package
-    yield rebuild(hit, loaded_path(hit))
+    yield from rebuild(hit, loaded_path(hit))
+    if extensions.of_file(loaded_path(hit)) is not None:  # no wheel of it is anywhere
+        return
     if package.startswith(("torch-", "pyg-")):
         yield fixes.say(
             "or its wheel for this torch and CUDA, from the page that its project names: data.pyg.org/whl"

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from dcnbuild.doctor.logs.rule import Hit
 
 _FRAME = re.compile(r"File \"([^\"]{1,300})\", line (\d+)")
+#: A warning of Python begins with the place that it is given for.
+_WARNED = re.compile(r"^((?:[A-Za-z]:)?[^\s:\"]{1,300}\.py):(\d+): \w{0,60}Warning: ")
 
 
 class Frame(NamedTuple):
@@ -27,7 +29,10 @@ class Frame(NamedTuple):
 
 
 def frames(hit: Hit, before: int = 14) -> Iterator[Frame]:
-    """The frames on so many lines above a hit, the nearest first."""
+    """The place of a warning, then the frames on so many lines above a hit, the nearest first."""
+    warned = _WARNED.match(hit.text)
+    if warned:
+        yield Frame(*warned.groups())
     for line in reversed(hit.log.near(hit.line, before=before)):
         found = _FRAME.search(line)
         if found:
