@@ -172,3 +172,50 @@ def test_what_no_index_has_is_built_from_its_checkout(library: str, on_index: bo
         assert any(line.startswith("pip install --no-build-isolation") for line in lines)
         assert not any("wheel of" in line for line in lines)
         assert lines.index("rm -rf build") > 0
+
+
+def test_a_module_without_its_functions_is_not_the_compiled_one() -> None:
+    module = "MultiScaleDeformableAttention"
+    log = f"{_FRAME}AttributeError: module '{module}' has no attribute 'ms_deform_attn_forward'"
+    assert [finding.id for finding in findings(log)] == ["extension-not-built"]
+    assert "directory of sources" in findings(log)[0].cause
+    assert f"cd {_DETR}" in fix(log) and COMPAT in fix(log) and f"pip show {module}" not in fix(log)
+    other = "AttributeError: module 'transformers' has no attribute 'BeamScorer'"
+    assert findings(other)[0].id == "python-api-changed"
+
+
+@pytest.mark.parametrize(
+    ("name", "operator"),
+    [
+        ("ms_deform_attn_forward_cuda", "attention"),
+        ("modulated_deformable_im2col_cuda", "convolution"),
+        ("addmm_impl_cpu_", ""),
+        ("flash_attention_forward", ""),
+    ],
+)
+def test_a_missing_dtype_speaks_of_the_operator_at_hand(name: str, operator: str) -> None:
+    log = f"RuntimeError: \"{name}\" not implemented for 'Half'"
+    assert findings(log)[0].id == "missing-dtype"
+    for word in ("attention", "convolution"):
+        assert (word in fix(log)) == (word == operator)
+    assert (COMPAT in fix(log)) == bool(operator)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "batch(3) must divide im2col_step(2)",
+        "im2col step must divide batchsize",
+        "batch 3 must be divisible by im2col_step 2",
+    ],
+)
+def test_a_batch_that_the_step_does_not_divide(message: str) -> None:
+    for name in ("RuntimeError", "AssertionError"):
+        log = f"{_OTHER}{name}: {message}"
+        assert [finding.id for finding in findings(log)] == ["batch-not-divisible"]
+        assert "im2col_step=1" in fix(log) and COMPAT in fix(log)
+
+
+def test_a_setup_that_asks_for_a_gpu_only_is_ported() -> None:
+    log = f'Traceback (most recent call last):\n  File "{_DETR}/setup.py", line 49, in f\nNotImplementedError: Cuda is not availabel'
+    assert f"dcnbuild port {_DETR}" in fix(log).splitlines() and COMPAT in fix(log)
