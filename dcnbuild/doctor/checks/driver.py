@@ -55,7 +55,7 @@ def driver_missing(facts: Facts) -> Iterator[Verdict]:
             fixes.command("update-secureboot-policy", "--enroll-key", root=True)
             if ubuntu
             else fixes.say(
-                "enrol the key of the driver's modules with mokutil --import, or switch Secure Boot off"
+                "enrol the key of the modules of the driver with mokutil --import, or switch Secure Boot off"
             )
         )
     yield Verdict(

@@ -17,8 +17,8 @@ _START = {
     "docker": "start it anew with docker run --gpus all, which takes the NVIDIA Container Toolkit on the host",
     "podman": "start it anew with podman run --device nvidia.com/gpu=all",
     "libpod": "start it anew with podman run --device nvidia.com/gpu=all",
-    "kubernetes": "request nvidia.com/gpu: 1 in the limits of the container's resources",
-    "kubepods": "request nvidia.com/gpu: 1 in the limits of the container's resources",
+    "kubernetes": "request nvidia.com/gpu: 1 in the limits of the resources of the container",
+    "kubepods": "request nvidia.com/gpu: 1 in the limits of the resources of the container",
     "apptainer": "start it anew with apptainer exec --nv",
 }
 
@@ -48,7 +48,11 @@ def container_without_gpu(facts: Facts) -> Iterator[Verdict]:
             *([driver.problem] if driver.problem else []),
             *used,
         ),
-        (fixes.say(_START.get(machine.container, "start it anew with access to the host's GPUs")),),
+        (
+            fixes.say(
+                _START.get(machine.container, "start it anew with access to the GPUs of the host")
+            ),
+        ),
     )
 
 

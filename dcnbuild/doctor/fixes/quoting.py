@@ -104,9 +104,11 @@ def comment(text: str, shell: Shell) -> str:
     """A line that says something and does nothing, whatever the text.
 
     Interactive zsh and csh take `#` for a command and read on, so that no character is left that any
-    shell acts upon.
+    shell acts upon: `;` becomes `,`, empty parentheses go, and any other such character becomes `_`. Write a
+    text of the project's own without them.
     """
     plain = "".join(
-        character if character.isalnum() or character in " .,:/+=@_-" else "_" for character in text
+        character if character.isalnum() or character in " .,:/+=@_-" else "_"
+        for character in text.replace("()", "").replace(";", ",")
     )
     return f"{'rem' if shell == 'cmd' else '#'} {' '.join(plain.split())}"

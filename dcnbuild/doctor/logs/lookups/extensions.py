@@ -125,7 +125,7 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
     for words in row.install:
         yield fixes.command(*(program if words[0] == "pip" else words[:1]), *words[1:])
     if row.note:
-        yield fixes.say(row.note.replace(";", ","))
+        yield fixes.say(row.note)
     if row.page or _REPLACED.search(f"{found.project} {hit['module']}") or served(hit):
         yield from stand_in("or without compiling it")
     if row.page:
