@@ -23,7 +23,7 @@ NOTHING = Driver(devices=0)
         ("podman", "podman run --device nvidia.com/gpu=all"),
         ("kubernetes", "nvidia.com/gpu: 1"),
         ("apptainer", "apptainer exec --nv"),
-        ("lxc", "with access to the host_s GPUs"),
+        ("lxc", "with access to the GPUs of the host"),
     ],
 )
 def test_a_container_without_gpu(runtime: str, line: str) -> None:

@@ -52,6 +52,8 @@ def test_a_build_without_cuda_is_built_again_and_stood_in_for_where_dcnbuild_can
         ("", "/ops/src/cuda/ms_deform_attn_cuda.cu", "/ops"),
         ("", "/src/cuda/a.cu", "/src"),
         ("", "/a.cu", "."),
+        ("", r"C:\dd\models\ops\src\cuda\a.cu", r"C:\dd\models\ops"),
+        ("", r"C:\a.cu", "."),
         ("", "/home/ada/det/ops/dcn/src/a.cpp", "/home/ada/det/ops/dcn"),
         ("", "/home/ada/det/csrc/deform/a.cpp", "/home/ada/det/csrc/deform"),
         (f"running build_ext\ng++ -I{_DETR}/src -I/usr/include -c", "src/vision.cpp", _DETR),
@@ -59,6 +61,7 @@ def test_a_build_without_cuda_is_built_again_and_stood_in_for_where_dcnbuild_can
         (f'  File "{_DETR}/setup.py", line 60, in <module>', "src/vision.cpp", _DETR),
         ("python /home/ada/gd/setup.py build", "/home/ada/gd/net/csrc/a.cu", "/home/ada/gd"),
         ("python /home/ada/other/setup.py build", "/home/ada/gd/net/csrc/a.cu", "/home/ada/gd/net"),
+        ("g++ -I/usr/src -I/home/ada/dcn/src", "src/vision.cpp", "/home/ada/dcn"),
         ("g++ -I/env/lib/python3.11/site-packages/x/src", "src/vision.cpp", "."),
         ('  File "/tmp/pip-req-build-abc12/setup.py", line 60', "src/vision.cpp", "."),
     ],
@@ -68,6 +71,7 @@ def test_the_directory_to_port_is_the_one_of_the_project(
 ) -> None:
     log = f"{before}\n{source}:3:3: error: ‘AT_CHECK’ was not declared in this scope"
     assert f"dcnbuild port {directory}" in fix(log).splitlines()
+    assert not any(line.endswith((" /", ":\\")) for line in fix(log).splitlines())
 
 
 _PLACE = "/home/ada/GroundingDINO/groundingdino/models/GroundingDINO/ms_deform_attn.py:31: "
@@ -219,3 +223,16 @@ def test_a_batch_that_the_step_does_not_divide(message: str) -> None:
 def test_a_setup_that_asks_for_a_gpu_only_is_ported() -> None:
     log = f'Traceback (most recent call last):\n  File "{_DETR}/setup.py", line 49, in f\nNotImplementedError: Cuda is not availabel'
     assert f"dcnbuild port {_DETR}" in fix(log).splitlines() and COMPAT in fix(log)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "This kernel is not supported on CPU: falling back",
+        "UserWarning: fused op not implemented on CPU",
+        "please rebuild the container module",
+        "Please build the wheel extension before the release",
+    ],
+)
+def test_what_only_sounds_alike_is_no_failure(text: str) -> None:
+    assert findings(text) == ()

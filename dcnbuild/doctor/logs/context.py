@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import PurePosixPath, PureWindowsPath
 
 from dcnbuild.doctor.fixes.fix import Target
 from dcnbuild.doctor.fixes.quoting import Shell
+from dcnbuild.doctor.logs import project
 from dcnbuild.doctor.parse.patterns import LETTER, START
 from dcnbuild.doctor.parse.text import Log
 from dcnbuild.machine.facts import Facts
@@ -84,25 +84,6 @@ _SOURCE = re.compile(
     rf"{START}(?P<path>(?:[A-Za-z]:)?{LETTER}{{1,300}}?\.(?:cu|cuh|cpp|cc|cxx|c|h|hpp))"
     r"(?:[:,]\d|\(\d|: fatal error|: error)"
 )
-_NOT_OURS = re.compile(
-    r"(?:site|dist)-packages|[/\\]torch[/\\]include[/\\]|^/usr/|[/\\]include[/\\]c\+\+"
-)
-#: Directories that hold the sources of a project: the nearest other one above them is the project.
-_INNER = {"src", "csrc", "source", "cuda", "cpu", "cpp", "lib", "include", "kernels", "gpu"}
-#: A directory that the build names as the one of its setup.py, or whose src it includes from.
-_SHOWN_PROJECT = (
-    re.compile(r"(?:^|[\s\"'=])(?P<path>(?:[A-Za-z]:)?[/\\~][^\s'\";:]{1,300})[/\\]setup\.py\b"),
-    re.compile(
-        r"-I ?[\"']?(?P<path>(?:[A-Za-z]:)?[/\\][^\s'\";:]{1,300})[/\\](?:src|csrc)(?=[\s\"']|$)"
-    ),
-)
-_PROJECT = re.compile(
-    r"(?:Processing|Obtaining file://|cd) ?((?:[A-Za-z]:)?[/\\~][^\s'\";]{1,200})"
-)
-#: pip copies a project here before it builds it, and deletes the copy.
-_COPY = re.compile(r"pip-req-build|pip-install-|pip-build|[/\\]builds-v0[/\\]|[/\\]\.tmp\w{6}")
-
-
 _ROOT = re.compile(r"^#\d{1,4} \d|root@|^Step \d+/\d+ :|/root/|^# ")
 _BUILT = re.compile(
     r"Failed to build [`']([\w.-]+)|Building (?:wheel|editable) for ([\w.-]+)"
@@ -265,7 +246,7 @@ class Context:
         named = None
         for number in (self.line, *range(self.line + 1, self.line + 9), *self._above(12)):
             found = _SOURCE.search(self.log.text(number))
-            if found and not _NOT_OURS.search(found.group("path")):
+            if found and not project.NOT_OURS.search(found.group("path")):
                 return found.group("path")
             if found and number == self.line:
                 named = found.group("path")
@@ -285,41 +266,4 @@ class Context:
     @cached_property
     def project(self) -> str:
         """The directory to hand to `dcnbuild port`: "." where the log shows none that lasts."""
-        found = self.first(_PROJECT)
-        if found and not _COPY.search(found.group(1)):
-            return found.group(1)
-        shown = self._shown_project()
-        if shown is not None:
-            return shown
-        if self.source is None or _gone_or_installed(self.source):
-            return "."
-        path = _path(self.source).parent
-        if not path.is_absolute():
-            return "."
-        while path.name.lower() in _INNER and path.parent.name:
-            path = path.parent
-        return str(path) if path.name else "."
-
-    def _shown_project(self) -> str | None:
-        """The nearest directory that the build names as its own, above the source where that has a full path."""
-        source = _path(self.source) if self.source else None
-        above = range(self.line, max(-1, self.line - REACH), -1)
-        below = range(self.line + 1, min(len(self.log), self.line + REACH))
-        for pattern in _SHOWN_PROJECT:
-            for number in (*above, *below):
-                for found in pattern.finditer(self.log.text(number)):
-                    path = _path(found["path"])
-                    if _gone_or_installed(found["path"]) or _NOT_OURS.search(found["path"]):
-                        continue
-                    if source is None or not source.is_absolute() or path in source.parents:
-                        return found["path"]
-        return None
-
-
-def _path(text: str) -> PurePosixPath | PureWindowsPath:
-    return PureWindowsPath(text) if "\\" in text else PurePosixPath(text)
-
-
-def _gone_or_installed(path: str) -> bool:
-    """Whether nobody can port what lies there: pip's copy of a project, or an installed package."""
-    return bool(_COPY.search(path)) or "site-packages" in path
+        return project.directory(self)

@@ -1,0 +1,78 @@
+"""Which directory holds the project that a log is about: the one to hand to `dcnbuild port`.
+
+Example: a message about "/home/ada/net/ops/src/cuda/a.cu" is of the project in "/home/ada/net/ops".
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dcnbuild.doctor.logs.context import Context
+
+#: So many lines above and below a message name the directory that it is of.
+_NEAR = 400
+#: Files of torch, the system and other packages.
+NOT_OURS = re.compile(
+    r"(?:site|dist)-packages|[/\\]torch[/\\]include[/\\]|^/usr/|[/\\]include[/\\]c\+\+"
+)
+#: Directories that hold the sources of a project: the nearest other one above them is the project.
+_INNER = {"src", "csrc", "source", "cuda", "cpu", "cpp", "lib", "include", "kernels", "gpu"}
+#: A directory that the build names as the one of its setup.py, or whose src it includes from.
+_SHOWN_PROJECT = (
+    re.compile(r"(?:^|[\s\"'=])(?P<path>(?:[A-Za-z]:)?[/\\~][^\s'\";:]{1,300})[/\\]setup\.py\b"),
+    re.compile(
+        r"-I ?[\"']?(?P<path>(?:[A-Za-z]:)?[/\\][^\s'\";:]{1,300})[/\\](?:src|csrc)(?=[\s\"']|$)"
+    ),
+)
+_PROJECT = re.compile(
+    r"(?:Processing|Obtaining file://|cd) ?((?:[A-Za-z]:)?[/\\~][^\s'\";]{1,200})"
+)
+#: pip copies a project here before it builds it, and deletes the copy.
+_COPY = re.compile(r"pip-req-build|pip-install-|pip-build|[/\\]builds-v0[/\\]|[/\\]\.tmp\w{6}")
+
+
+def directory(context: Context) -> str:
+    """The project's directory, "." where the log shows none that lasts; never the root of a file system."""
+    found = context.first(_PROJECT)
+    if found and not _COPY.search(found.group(1)):
+        return found.group(1)
+    shown = _shown(context)
+    if shown is not None:
+        return shown
+    if context.source is None or _gone_or_installed(context.source):
+        return "."
+    path = _path(context.source).parent
+    if not path.is_absolute():
+        return "."
+    while path.name.lower() in _INNER and path.parent.name:
+        path = path.parent
+    return str(path) if path.name else "."
+
+
+def _shown(context: Context) -> str | None:
+    """The nearest directory that the build names as its own, above the source where that has a full path."""
+    source = _path(context.source) if context.source else None
+    log, line = context.log, context.line
+    above = range(line, max(-1, line - _NEAR), -1)
+    below = range(line + 1, min(len(log), line + _NEAR))
+    for pattern in _SHOWN_PROJECT:
+        for number in (*above, *below):
+            for found in pattern.finditer(log.text(number)):
+                path = _path(found["path"])
+                if _gone_or_installed(found["path"]) or NOT_OURS.search(found["path"] + "/"):
+                    continue
+                if source is None or not source.is_absolute() or path in source.parents:
+                    return found["path"]
+    return None
+
+
+def _path(text: str) -> PurePosixPath | PureWindowsPath:
+    return PureWindowsPath(text) if "\\" in text else PurePosixPath(text)
+
+
+def _gone_or_installed(path: str) -> bool:
+    """Whether nobody can port what lies there: pip's copy of a project, or an installed package."""
+    return bool(_COPY.search(path)) or "site-packages" in path
