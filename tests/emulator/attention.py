@@ -104,6 +104,6 @@ def emulated(
 def expected(case: Attention, t: dict[str, Tensor]) -> dict[str, Tensor]:
     """The same by the oracle, in float64."""
     wide = {name: tensor.double() for name, tensor in t.items()}
-    arguments = (wide["value"], case.spatial_shapes, wide["locations"], wide["weights"])
+    arguments = (wide["value"], wide["locations"], wide["weights"], case.spatial_shapes)
     grads = reference.backward(wide["grad_output"], *arguments)
     return {"output": reference.forward(*arguments), **dict(zip(GRADIENTS, grads))}
