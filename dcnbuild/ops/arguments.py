@@ -100,8 +100,10 @@ def check_dense(function: str, name: str, tensor: Tensor) -> None:
         )
 
 
-def check_tensor(function: str, name: str, tensor: Any, rank: int, input: Tensor) -> None:
-    """Checks what a tensor must be whatever its shape is.
+def check_tensor(
+    function: str, name: str, tensor: Any, rank: int, input: Tensor, of: str = "input"
+) -> None:
+    """Checks what a tensor must be whatever its shape is; `of` is what the function calls `input`.
 
     Raises:
         ArgumentTypeError: not a tensor, or not one of a floating dtype.
@@ -121,7 +123,7 @@ def check_tensor(function: str, name: str, tensor: Any, rank: int, input: Tensor
         )
     if tensor.device != input.device:
         raise ArgumentError(
-            f"{function}: {name} is on {tensor.device}, expected {input.device}, where input is"
+            f"{function}: {name} is on {tensor.device}, expected {input.device}, where {of} is"
         )
 
 

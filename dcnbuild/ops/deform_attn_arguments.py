@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dcnbuild.errors import ArgumentError, ArgumentTypeError
-from dcnbuild.ops.arguments import FLOATING, HALF, SIDE_LIMIT, check_dense, integer
+from dcnbuild.ops.arguments import HALF, SIDE_LIMIT, check_dense, check_tensor, integer
 from dcnbuild.ops.torch_versions import is_compiling
 
 NAME = "deform_attn"
@@ -136,22 +136,7 @@ def parse(
 
 
 def _check_tensor(name: str, tensor: Any, rank: int, value: Tensor) -> None:
-    if not isinstance(tensor, Tensor):
-        raise ArgumentTypeError(f"{NAME}: {name} must be a tensor, got {type(tensor).__name__}")
-    if tensor.is_nested or tensor.layout is not torch.strided:
-        check_dense(NAME, name, tensor)  # before its shape, which a nested one has not
-    if tensor.dim() != rank:
-        raise ArgumentError(
-            f"{NAME}: {name} has {tensor.dim()} dimensions {tuple(tensor.shape)}, expected {rank}"
-        )
-    if tensor.dtype not in FLOATING:
-        raise ArgumentTypeError(
-            f"{NAME}: {name} is {tensor.dtype}, expected float64, float32, float16 or bfloat16"
-        )
-    if tensor.device != value.device:
-        raise ArgumentError(
-            f"{NAME}: {name} is on {tensor.device}, expected {value.device}, where value is"
-        )
+    check_tensor(NAME, name, tensor, rank, value, of="value")
     allowed: tuple[torch.dtype, ...] = (value.dtype,)
     if name != "value" and value.dtype in HALF:
         allowed = (value.dtype, torch.float32)

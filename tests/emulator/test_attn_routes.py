@@ -9,8 +9,8 @@ import pytest
 import torch
 from emulator.attention import Attention, emulated, expected
 from emulator.test_chunks import peak_bytes
+from emulator.test_index64 import far_apart
 from ops.cases import assert_close
-from torch import Tensor
 
 ORDERS = [("forward", 0), ("reversed", 0), *(("shuffled", seed) for seed in range(3))]
 CASES = {
@@ -139,22 +139,6 @@ def test_workspace_does_not_grow_with_the_batch(
         assert peaks[0] == peaks[1]
 
 
-def far_apart(tensor: Tensor, dim: int, path: Path) -> Tensor:
-    """The same values in sparse memory, with the last element of `dim` beyond 2^31 elements."""
-    strides = [0] * tensor.dim()
-    stride = 1
-    # `dim` is the widest stride but for those of size 1, and the rest are as they were.
-    for other in [d for d in reversed(range(tensor.dim())) if d != dim]:
-        strides[other] = stride
-        stride *= tensor.shape[other]
-    strides[dim] = max(stride, 2**31 // (tensor.shape[dim] - 1) // 8 * 8 + 8)
-    size = strides[dim] * tensor.shape[dim]
-    storage = torch.from_file(str(path), shared=True, size=size, dtype=tensor.dtype)
-    far = storage.as_strided(tensor.shape, strides)
-    far.copy_(tensor)
-    return far
-
-
 @pytest.mark.parametrize(
     ("name", "dim"),
     [
@@ -167,7 +151,8 @@ def far_apart(tensor: Tensor, dim: int, path: Path) -> Tensor:
 def test_far_elements(name: str, dim: int, tmp_path: Path) -> None:
     case = Attention(queries=3, sizes=((2, 3), (2, 2)))
     given = case.tensors(0, torch.float16)
-    moved = {**given, name: far_apart(given[name], dim, tmp_path / "sparse")}
+    order = (dim, *(other for other in range(given[name].dim()) if other != dim))
+    moved = {**given, name: far_apart(given[name], dim, order, tmp_path / "sparse")}
     for deterministic in (False, True):
         actual, wanted = (emulated(case, t, deterministic) for t in (moved, given))
         for result, tensor in wanted.items():

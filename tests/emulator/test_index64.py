@@ -15,7 +15,7 @@ BEYOND = 2**31
 
 def far_apart(tensor: Tensor, dim: int, order: tuple[int, ...], path: Path) -> Tensor:
     """The same values, with the last element of `dim` beyond 2^31 elements; `order` is that of the strides, widest first."""
-    strides = [0] * 4
+    strides = [0] * tensor.dim()
     stride = 1
     for other in reversed(order):
         if other == dim:
