@@ -94,21 +94,27 @@ PARALLEL = (
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests on the installed package, then the operators' on the JIT route as on a lesser CPU; or those named after --."""
+    """The tests on the installed package, but for the slow ones; or those named after --, slow or not."""
+    install(session)
+    scratch = Path(session.create_tmp()).resolve()
+    chosen = session.posargs or (*PARALLEL, "-m", "not slow", "tests")
+    pytest(session, scratch, "--route", "prebuilt", *chosen)
+
+
+@nox.session
+def thorough(session: nox.Session) -> None:
+    """What `nox` leaves out: the slow tests, and the operators' tests on the JIT route as on a lesser CPU."""
     package = install(session)
     scratch = Path(session.create_tmp()).resolve()
-    if session.posargs:
-        pytest(session, scratch, "--route", "prebuilt", *session.posargs)
-        return
-    pytest(session, scratch, *PARALLEL, "--route", "prebuilt", "tests")
+    pytest(session, scratch, *PARALLEL, "--route", "prebuilt", "-m", "slow", "tests")
     # a copy of the package without its libraries, so that they must be compiled
     copy = scratch / "without-libraries"
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(
         package, copy / "dcnbuild", ignore=lambda path, _: ["lib"] if Path(path) == package else []
     )
-    # opcheck asks how an operator is registered, which no processor changes, and takes half of the time
-    chosen = ("-k", "not opcheck", "tests/ops", "tests/emulator")
+    # slow tests of operators ask how they are registered and traced, which no processor changes
+    chosen = ("-m", "not slow", "tests/ops", "tests/emulator")
     arguments = (*PARALLEL, "--route", "jit", *chosen)
     pytest(session, scratch, *arguments, env={"PYTHONPATH": str(copy), **lesser_cpu()})
 

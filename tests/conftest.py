@@ -25,7 +25,6 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 sys.path[:] = [*(path for path in sys.path if Path(path).resolve() != CHECKOUT), str(CHECKOUT)]
 # On a GPU float32 means float32: cuDNN rounds to TF32 unless it is told not to. torch is not imported for that here.
 os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
-# tools/; last, so that an installed dcnbuild is found before the checkout's
 ROUTES = ("prebuilt", "jit")
 
 
@@ -90,6 +89,15 @@ def importing_torch() -> float:
     """What `import torch` costs here, in CPU seconds: the measure of what else is cheap."""
     command = [sys.executable, "-c", "import torch"]
     return cpu_seconds(lambda: subprocess.run(command, check=True))
+
+
+@pytest.fixture(scope="session")
+def quick_compiler(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A value for CXX: the compiler without its optimiser, for a test that builds the real sources and hardly runs them."""
+    path = tmp_path_factory.mktemp("compiler") / "c++"
+    path.write_text(f'#!/bin/sh\nexec {os.environ.get("CXX") or "c++"} "$@" -O0\n')
+    path.chmod(0o755)
+    return str(path)
 
 
 @pytest.fixture(params=["cpu", "cuda"])

@@ -12,6 +12,8 @@ from build_project import Project
 from dcnbuild.builder import native
 from dcnbuild.builder.record import BuildRecord, LibraryRecord
 
+pytestmark = pytest.mark.slow
+
 #: A call that an ordinary convolution can check: all offsets are zero.
 CALL = """
 import os, sys, warnings
@@ -30,9 +32,9 @@ def say():
 
 
 @pytest.fixture(scope="session")
-def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One cache for the tests that need the real CPU library, so that it is compiled once."""
-    return tmp_path_factory.mktemp("cache")
+def shared(tmp_path_factory: pytest.TempPathFactory, quick_compiler: str) -> dict[str, str]:
+    """Variables of the tests that need the real CPU library: one cache, so that it is compiled once."""
+    return {"DCNBUILD_CACHE": str(tmp_path_factory.mktemp("cache")), "CXX": quick_compiler}
 
 
 @pytest.fixture
@@ -43,9 +45,9 @@ def no_programs(tmp_path: Path) -> str:
 
 
 def test_built_on_first_use_by_one_of_many_threads_then_cached(
-    without_libraries: Project, shared_cache: Path
+    without_libraries: Project, shared: dict[str, str]
 ) -> None:
-    env = without_libraries.env(DCNBUILD_CACHE=str(shared_cache))
+    env = without_libraries.env(**shared)
     script = CALL + (
         "say()\nfrom concurrent.futures import ThreadPoolExecutor\n"
         "with ThreadPoolExecutor(8) as pool: list(pool.map(lambda _: call(), range(16)))\nsay()\n"
@@ -55,7 +57,7 @@ def test_built_on_first_use_by_one_of_many_threads_then_cached(
     assert first.stdout.splitlines()[0] == "None|None|None"  # importing compiles nothing
     attempt, route, library = first.stdout.splitlines()[1].split("|")
     assert (attempt, route) == ("build", "jit")
-    assert shared_cache in Path(library).parents
+    assert Path(shared["DCNBUILD_CACHE"]) in Path(library).parents
     assert first.stderr.count("compiling the CPU kernels, once") == 1
 
     again = without_libraries.run(CALL + "say()\ncall()\n", env)
@@ -65,9 +67,9 @@ def test_built_on_first_use_by_one_of_many_threads_then_cached(
 
 
 def test_a_prebuilt_library_is_preferred_until_the_sources_change(
-    without_libraries: Project, shared_cache: Path
+    without_libraries: Project, shared: dict[str, str]
 ) -> None:
-    env = without_libraries.env(DCNBUILD_CACHE=str(shared_cache))
+    env = without_libraries.env(**shared)
     built = without_libraries.run(CALL + "call()\nsay()\n", env)
     assert built.returncode == 0, built.stderr
     entry = Path(built.stdout.strip().split("|")[2]).parent
@@ -89,9 +91,9 @@ def test_a_prebuilt_library_is_preferred_until_the_sources_change(
 
 
 def test_a_prebuilt_library_that_cannot_be_loaded_is_passed_over(
-    without_libraries: Project, shared_cache: Path
+    without_libraries: Project, shared: dict[str, str]
 ) -> None:
-    env = without_libraries.env(DCNBUILD_CACHE=str(shared_cache))
+    env = without_libraries.env(**shared)
     built = without_libraries.run(CALL + "call()\nsay()\n", env)
     entry = Path(built.stdout.strip().split("|")[2]).parent
     prebuilt = without_libraries.root / "dcnbuild" / "lib"
@@ -167,9 +169,9 @@ def test_cuda_never_falls_to_the_reference_unasked(
 
 
 def test_info_tells_what_serves_and_why_nothing_else(
-    without_libraries: Project, shared_cache: Path
+    without_libraries: Project, shared: dict[str, str]
 ) -> None:
-    env = without_libraries.env(DCNBUILD_CACHE=str(shared_cache), DCNBUILD_CUDA="off")
+    env = without_libraries.env(**shared, DCNBUILD_CUDA="off")
     assert without_libraries.run(CALL + "call()\n", env).returncode == 0
     script = (
         "import sys\nfrom dcnbuild.cli import main\nsys.exit(main(sys.argv[1:] or ['info'{}]))\n"

@@ -22,6 +22,8 @@ from dcnbuild.builder import native
 from dcnbuild.builder.failure import FINDINGS, read_findings
 from dcnbuild.builder.record import read_record
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 NVIDIA = re.compile(r"lib(cu|nv)")
 

@@ -151,6 +151,7 @@ def _python(code: str, *arguments: str | Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["dcn_v2", "DCNv2.dcn_v2", "lib.models.networks.DCNv2.dcn_v2"])
 def test_pickles_of_whole_old_models_load(module: str, tmp_path: Path) -> None:
     pytest.importorskip("torchvision", reason="torchvision is not installed")

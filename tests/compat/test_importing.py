@@ -207,6 +207,7 @@ if __name__ == '__main__':
 """
 
 
+@pytest.mark.slow
 def test_an_unmodified_script_trains(tmp_path: Path) -> None:
     directory = tmp_path / "repository"
     directory.mkdir()
@@ -225,6 +226,7 @@ def test_an_unmodified_script_trains(tmp_path: Path) -> None:
     assert "No module named 'dcn_v2'" in python(tmp_path, directory / "train.py").stderr
 
 
+@pytest.mark.slow
 def test_a_script_may_ask_for_more_names(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text("import _ext, sys; print(_ext.dcn_v2_forward.__name__, sys.argv[1])\n")

@@ -101,6 +101,7 @@ def test_a_new_network_gives_the_frame_back_nearly() -> None:
         assert not torch.equal(output, network(frame, neighbours.flip(-1)))
 
 
+@pytest.mark.slow
 def test_deformable_alignment_is_ahead_after_a_short_training() -> None:
     photos = shaken_frames.photographs(shaken_frames.TRAINING)
     validation = shaken_frames.make_bursts(
@@ -120,6 +121,7 @@ def test_deformable_alignment_is_ahead_after_a_short_training() -> None:
     assert found["deformable"] > found["plain"] + 0.5
 
 
+@pytest.mark.slow
 def test_kill_and_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = 12
     options = (*SMALL, "--steps", str(steps))

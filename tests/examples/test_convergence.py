@@ -12,6 +12,7 @@ from PIL import Image
 from shaken_frames import REFERENCE_NOISE
 
 
+@pytest.mark.slow
 def test_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_here(convergence.main, tmp_path, monkeypatch, "--steps", "40", "--out", "here")
     found = record(tmp_path / "here" / "convergence.json")

@@ -13,6 +13,8 @@ import torch
 from examples.support import EXAMPLES, record, run_example
 from PIL import Image
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:

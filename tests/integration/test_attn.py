@@ -130,6 +130,7 @@ def test_compiled_ahead_of_time(tmp_path: Path) -> None:
         torch.testing.assert_close(run(*given), Encoder()(*given), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 @needs("torch.onnx.ops")
 def test_onnx_has_a_grid_sample_for_each_level(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx", reason="onnx is not installed")

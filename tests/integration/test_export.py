@@ -43,6 +43,7 @@ def test_any_batch_and_size(first: dict[str, Any], tmp_path: Path) -> None:
         assert torch.equal(loaded(x), model(x))
 
 
+@pytest.mark.slow
 def test_loads_in_another_process(tmp_path: Path) -> None:
     """dcnbuild has to be imported there, and nothing else of the model's."""
     model, x = Aligned().eval(), image(2, 3, 9, 8)

@@ -71,6 +71,7 @@ def evaluated(written: Any, *args: Tensor) -> np.ndarray[Any, Any]:
     return np.asarray(output)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "first",
     [{}, {"modulated": False, "bias": False}, {"stride": (2, 1), "dilation": (1, 2)}],

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hang import HANG
 
+pytestmark = pytest.mark.slow
+
 CALL = """
 import torch, dcnbuild
 torch.manual_seed(0)
@@ -105,8 +107,9 @@ print(native.status("cpu").route, *(str(w.message) for w in caught if "dcnbuild"
     assert forced or "compiler" in messages[0]
 
 
-@pytest.mark.slow
-def test_tracing_never_compiles_and_the_first_execution_does(tmp_path: Path) -> None:
+def test_tracing_never_compiles_and_the_first_execution_does(
+    tmp_path: Path, quick_compiler: str
+) -> None:
     code = (
         CALL
         + """
@@ -124,10 +127,8 @@ assert native.status("cpu").route == "jit" and built() == ["dcnbuild_cpu.so"], b
 print((real - expected).abs().max().item() < 1e-5)
 """
     )
-    assert (
-        output_of(code, tmp_path, DCNBUILD_ROUTE="jit", DCNBUILD_CACHE=str(tmp_path / "cache"))
-        == "True"
-    )
+    environment = {"DCNBUILD_ROUTE": "jit", "DCNBUILD_CACHE": str(tmp_path / "cache")}
+    assert output_of(code, tmp_path, **environment, CXX=quick_compiler) == "True"
 
 
 def test_cuda_never_falls_back_silently(tmp_path: Path) -> None:

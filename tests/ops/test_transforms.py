@@ -8,6 +8,7 @@ import pytest
 import torch
 from integration.features import DYNAMIC, needs, needs_autocast
 from ops.cases import Case, assert_close, run
+from ops.registered import opcheck
 from torch import Tensor
 
 import dcnbuild
@@ -115,6 +116,7 @@ def test_forward_mode_through_the_raw_operator_is_right_or_raises() -> None:
     torch.testing.assert_close(tangent, expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 @needs("torch.library.opcheck")
 @pytest.mark.parametrize("optional", [True, False], ids=["v2", "v1"])
 def test_opcheck(optional: bool, device: str) -> None:
@@ -122,11 +124,9 @@ def test_opcheck(optional: bool, device: str) -> None:
     arguments = raw_arguments(inputs)
     if not optional:
         arguments[2] = arguments[4] = None
-    torch.library.opcheck(torch.ops.dcnbuild.deform_conv2d.default, arguments)
-    output = torch.ops.dcnbuild.deform_conv2d(*arguments).detach()
-    for output_mask in ([True] * 5, [False, True, False, True, False]):
-        backward = [torch.ones_like(output), *arguments[:4], *arguments[5:], output_mask, False]
-        torch.library.opcheck(torch.ops.dcnbuild.deform_conv2d_backward.default, backward)
+    no_bias = [*arguments[:4], *arguments[5:]]
+    masks = ([True] * 5, [False, True, False, True, False])
+    opcheck("deform_conv2d", arguments, no_bias, masks)
 
 
 @needs("torch.compile(fullgraph=True)")

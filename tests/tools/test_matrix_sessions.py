@@ -88,6 +88,7 @@ def test_wrong_arguments(project: Path, arguments: tuple[str, ...], words: str) 
     assert words in done.stderr
 
 
+@pytest.mark.slow
 def test_rows_that_cannot_be_tried_count_as_not_passed_and_stop_no_other(project: Path) -> None:
     """The first without its Python, the second with a Python that has no package to install."""
     mine = f"3.{sys.version_info.minor}"

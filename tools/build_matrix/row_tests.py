@@ -8,7 +8,7 @@ from pathlib import Path
 
 #: The tests of a row below tests/, and pytest's -k. On the prebuilt route one of each kind: agreement with the
 #: reference and torchvision in both precisions, edge cases, derivatives, transforms, a compiled graph, modules, refusals.
-#: `nox -s tests` runs all of them on one pair, opcheck too, which takes longer than these together.
+#: `nox -s thorough` runs all of them on one pair, opcheck too, which takes longer than these together.
 PREBUILT_TESTS = (
     (
         *("builder/test_installed.py", "ops/test_agreement.py", "ops/test_edge_cases.py"),
