@@ -5,6 +5,9 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from dcnbuild.machine.facts import Toolkit
+from dcnbuild.machine.toolkits import find_toolkits
+
 HEADERS = (
     "cuda_runtime.h",
     "crt/host_config.h",
@@ -53,6 +56,11 @@ def toolkit(
         write(root / "lib64" / name)
     write(root / "version.json", f'{{"cuda": {{"version": "{version}.1"}}}}')
     return root
+
+
+def find(root: Path, **env: str) -> list[Toolkit]:
+    """The toolkits of a machine that lies under `root`, with an empty PATH."""
+    return find_toolkits({"PATH": "", **env}, prefix=root / "prefix", root=root)
 
 
 def compile_library(path: Path, source: str, *flags: str) -> Path:

@@ -178,6 +178,7 @@ PSROI = PoolCase("deform_psroi_pool", (0.5, 2, 3, 3, 2, 0.2), classes=2)
 #: output_size, spatial_scale, sampling_ratio, gamma
 ROI = PoolCase("deform_roi_pool", ([3, 2], 0.5, 2, 0.3))
 ADAPTIVE = replace(ROI, attributes=([3, 2], 0.5, 0, 0.3))
+KINDS = {"psroi": PSROI, "roi": ROI, "adaptive": ADAPTIVE}
 CASES = {
     "psroi": PSROI,
     "psroi, not moved": replace(PSROI, moved=False),

@@ -8,11 +8,9 @@ import pytest
 import torch
 from integration.features import DYNAMIC, needs, needs_autocast
 from ops.cases import assert_close
-from ops.pooling_cases import ADAPTIVE, CASES, PSROI, ROI, PoolCase, gradients
+from ops.pooling_cases import CASES, KINDS, PSROI, ROI, PoolCase, gradients
 from ops.registered import opcheck
 from torch import Tensor
-
-KINDS = {"psroi": PSROI, "roi": ROI, "adaptive": ADAPTIVE}
 
 
 @pytest.mark.slow
