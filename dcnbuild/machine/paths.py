@@ -10,7 +10,8 @@ from pathlib import Path
 from dcnbuild.machine import files
 from dcnbuild.machine.facts import PathEntry
 from dcnbuild.machine.near import meant_directory
-from dcnbuild.machine.toolkits import headers_version, held_headers
+from dcnbuild.machine.toolkit_files import headers_version
+from dcnbuild.machine.toolkits import held_headers
 
 #: Variables that list directories: of headers, and all of them.
 INCLUDE_VARIABLES = ("CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH")

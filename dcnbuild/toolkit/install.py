@@ -19,7 +19,8 @@ from dcnbuild.machine.cache import close_to_others, make_directory
 from dcnbuild.machine.elf import cuda_architectures
 from dcnbuild.machine.facts import Toolkit
 from dcnbuild.machine.locking import locked
-from dcnbuild.machine.toolkits import find_toolkits, read_toolkit, toolkit_cache
+from dcnbuild.machine.toolkit_files import read_toolkit
+from dcnbuild.machine.toolkits import find_toolkits, toolkit_cache
 from dcnbuild.toolkit import debian, pypi
 from dcnbuild.toolkit.programs import failed, run
 

@@ -13,7 +13,7 @@ from conftest import CHECKOUT
 
 from dcnbuild.builder.failure import leave_findings
 from dcnbuild.errors import Finding, FindingError
-from dcnbuild.machine.toolkits import read_toolkit
+from dcnbuild.machine.toolkit_files import read_toolkit
 from tools.build_matrix import report, results, row_tests, wheel_check
 from tools.build_matrix.environment import Environment, Failed, Outcome, build_failed, pip_error
 from tools.build_matrix.pairs import load

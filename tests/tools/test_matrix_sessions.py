@@ -27,6 +27,7 @@ def project(tmp_path: Path) -> Path:
         shutil.copy(CHECKOUT / name, tmp_path)
     (tmp_path / "tools").mkdir()
     shutil.copy(CHECKOUT / "tools/__init__.py", tmp_path / "tools")
+    shutil.copy(CHECKOUT / "tools/shared_environment.py", tmp_path / "tools")
     shutil.copytree(CHECKOUT / "tools/build_matrix", tmp_path / "tools/build_matrix")
     (tmp_path / "dcnbuild").symlink_to(CHECKOUT / "dcnbuild")
     return tmp_path

@@ -1,0 +1,129 @@
+"""The environment that nox's sessions share, and how they run pytest and scripts in it."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+import nox
+
+from tools.build_matrix import sessions as matrix
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT / ".nox" / "shared"
+PYTHON = SHARED / "bin" / "python"
+
+
+WORKERS = min(4, os.cpu_count() or 1)
+#: A test file stays with one worker, since its fixtures compile.
+PARALLEL = (
+    "-n",
+    str(WORKERS),
+    "--dist",
+    "loadfile",
+    "--durations",
+    "150",
+    "--durations-min",
+    "1.5",
+)
+
+
+def environment(session: nox.Session) -> None:
+    """Makes the shared environment, with torch in it."""
+    if not PYTHON.exists():
+        session.run(sys.executable, "-m", "venv", str(SHARED), silent=True)
+    if _has_torch(sys.prefix):
+        # one line, read by Python at start-up: what is installed there can be imported here
+        site = SHARED / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
+        (site / "torch_of_nox.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+    elif not _has_torch(str(SHARED)):
+        pip(session, *os.environ.get("DCNBUILD_NOX_TORCH", _torch_of_matrix()).split())
+
+
+def _has_torch(prefix: str) -> bool:
+    pattern = f"lib/python3.{sys.version_info.minor}/site-packages/torch/version.py"
+    return (Path(prefix) / pattern).is_file()
+
+
+def _torch_of_matrix() -> str:
+    """The torch of matrix.yaml's first pair."""
+    first = matrix.PAIRS[0]
+    return f"torch=={first.torch} torchvision=={first.torchvision}"
+
+
+def pip(session: nox.Session, *arguments: str, env: dict[str, str] | None = None) -> None:
+    """Installs into the shared environment."""
+    session.run(str(PYTHON), "-m", "pip", "install", "--quiet", *arguments, env=env, external=True)
+
+
+_installed: list[Path] = []
+
+
+def install(session: nox.Session) -> Path:
+    """Installs the package as users do, once in a run of nox, and returns where it went."""
+    if not _installed:
+        environment(session)
+        pip(session, ".[examples,test]")
+        package = session.run(
+            str(PYTHON),
+            *("-I", "-c", "import dcnbuild; print(dcnbuild.__path__[0])"),
+            silent=True,
+            external=True,
+        )
+        _installed.append(Path(str(package).strip()))
+    return _installed[0]
+
+
+def pytest(
+    session: nox.Session, scratch: Path, *arguments: str, env: dict[str, str] | None = None
+) -> None:
+    """Runs pytest where the checkout is not on sys.path, and no variable of the caller's chooses the route."""
+    paths = [str(ROOT / text) if (ROOT / text).exists() else text for text in arguments]
+    clean = {"PYTHONPATH": "", "DCNBUILD_ROUTE": "", "DCNBUILD_CACHE": str(scratch / "cache")}
+    if "-n" in arguments:  # as many threads as cores, over all workers
+        clean["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // WORKERS))
+    _lend_toolkits(scratch / "cache")
+    with session.chdir(scratch):
+        session.run(
+            *(str(PYTHON), "-m", "pytest", f"--rootdir={ROOT}", f"-c{ROOT / 'pyproject.toml'}"),
+            *("-p", "no:cacheprovider", *paths),
+            env={**clean, **(env or {})},
+            external=True,
+        )
+
+
+def _lend_toolkits(cache: Path) -> None:
+    """The tests have a cache of their own, and the CUDA toolkits of the user's."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dcnbuild"
+    toolkits = Path(os.environ.get("DCNBUILD_CACHE") or home) / "toolkits"
+    cache.mkdir(exist_ok=True)
+    if toolkits.is_dir() and not (cache / "toolkits").exists():
+        (cache / "toolkits").symlink_to(toolkits.absolute())
+
+
+def run_script(session: nox.Session, path: str, *arguments: str, **options: Any) -> str:
+    """Runs a script of the repository, which may import from tests/, where the checkout is not on sys.path."""
+    command = (str(PYTHON), str(ROOT / path), *arguments)
+    with session.chdir(session.create_tmp()):
+        output = session.run(
+            *command, env={"PYTHONPATH": str(ROOT / "tests")}, external=True, **options
+        )
+    return str(output)
+
+
+def lesser_cpu() -> dict[str, str]:
+    """Variables that make dcnbuild, torch and oneDNN run as on a CPU one step below this one.
+
+    So one machine stands for two: AVX2 where there is AVX-512 (and AMX), else no vectors of 256 bits at all.
+    """
+    cpu = Path("/proc/cpuinfo")
+    if cpu.is_file() and re.search(r"^flags\s*:.*\bavx512bw\b", cpu.read_text(), re.MULTILINE):
+        levels = ("avx2", "avx2", "AVX2")
+    else:
+        levels = ("generic", "default", "SSE41")
+    names = ("DCNBUILD_CPU_ISA", "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA")
+    return dict(zip(names, levels))
