@@ -7,6 +7,8 @@ from typing import Any
 
 from dcnbuild.doctor.checks import all_checks, examine
 from dcnbuild.doctor.examples import HEALTHY
+from dcnbuild.doctor.fixes.fix import Target
+from dcnbuild.doctor.fixes.quoting import Shell
 from dcnbuild.errors import Finding
 from dcnbuild.machine.facts import Facts
 
@@ -37,3 +39,9 @@ def one(facts: Facts, id: str) -> Finding:
     """The only finding of one check."""
     (finding,) = found(facts, id)
     return finding
+
+
+def target(shell: Shell, **fields: object) -> Target:
+    """Where the commands of a shell are pasted."""
+    system = "Windows" if shell in ("cmd", "powershell") else "Linux"
+    return Target(shell, system, **fields)  # type: ignore[arg-type]

@@ -1,0 +1,122 @@
+"""What is installed, from where, by which program."""
+
+from __future__ import annotations
+
+import pytest
+from doctor.machines import target
+
+from dcnbuild.doctor import fixes
+from dcnbuild.doctor.examples import HEALTHY
+from dcnbuild.doctor.fixes.fix import Target, render
+
+TOOLKITS = {
+    ("ubuntu 24.04", "12.4"): "sudo apt-get install cuda-toolkit-12-5",  # there is no 12.4 for it
+    ("ubuntu 24.04", "12.1"): "sudo apt-get install cuda-toolkit-12-5",
+    ("ubuntu 22.04", "12.1"): "sudo apt-get install cuda-toolkit-12-1",
+    (
+        "ubuntu 24.04",
+        "11.3",
+    ): "# install CUDA 11.3 from https://developer.nvidia.com/cuda-11-3-0-download-archive",
+    ("debian 12", "12.4"): "dcnbuild toolkit install 12.4",
+    ("debian 13", "12.1"): "dcnbuild toolkit install 12.4",
+    ("debian 13", "11.3"): "dcnbuild toolkit install 11.8",
+    ("debian 12", "12.8"): "sudo apt-get install cuda-toolkit-12-8",
+    ("ubuntu 24.04", "12.8"): "sudo apt-get install cuda-toolkit-12-8",
+    (
+        "ubuntu 26.04",
+        "12.8",
+    ): "# install CUDA 12.8 from https://developer.nvidia.com/cuda-12-8-0-download-archive",
+    ("arch", "13.0"): "dcnbuild toolkit install 13.0",
+    (
+        "arch",
+        "12.4",
+    ): "# install CUDA 12.4 from https://developer.nvidia.com/cuda-12-4-0-download-archive",
+    ("fedora 42", "13.2"): "dcnbuild toolkit install 13.2",
+}
+
+
+MANAGERS = {"ubuntu": "apt-get", "debian": "apt-get", "arch": "pacman", "fedora": "dnf"}
+
+
+@pytest.mark.parametrize(("wanted", "line"), TOOLKITS.items(), ids=lambda item: str(item))
+def test_a_toolkit_is_installed_from_where_there_is_one(wanted: tuple[str, str], line: str) -> None:
+    distribution, version = wanted
+    manager = MANAGERS[distribution.split()[0]]
+    lines = fixes.install_toolkit(version).lines(Target(manager=manager, distribution=distribution))
+    assert line in lines
+    assert lines[-1].startswith("export CUDA_HOME=")
+
+
+def test_where_the_distribution_is_not_known_both_ways_are_told() -> None:
+    lines = fixes.install_toolkit("12.4").lines(Target(manager="apt-get"))
+    assert lines[1::2] == (
+        "dcnbuild toolkit install 12.4",
+        "sudo apt-get install cuda-toolkit-12-4",
+    )
+    assert lines[::2] == (
+        "# on Debian:",
+        "# on Ubuntu, from the package repository of NVIDIA:",
+        "export CUDA_HOME=/usr/local/cuda-12.4",
+    )
+
+
+def test_conda_gets_condas_toolkit_and_gcc() -> None:
+    conda = Target(conda=True, manager="apt-get")
+    assert fixes.install_toolkit("12.4").lines(conda)[0] == (
+        "conda install -c nvidia/label/cuda-12.4.0 cuda-toolkit"
+    )
+    assert fixes.use_gcc(12).lines(conda) == (
+        "conda install -c conda-forge gcc_linux-64=12 gxx_linux-64=12",
+        'export CC="$CONDA_PREFIX/bin/x86_64-conda-linux-gnu-gcc"',
+        'export CXX="$CONDA_PREFIX/bin/x86_64-conda-linux-gnu-g++"',
+        'export NVCC_CCBIN="$CONDA_PREFIX/bin/x86_64-conda-linux-gnu-g++"',
+    )
+
+
+@pytest.mark.parametrize(
+    ("manager", "distribution", "major", "first", "cxx"),
+    [
+        ("apt-get", "debian 12", 11, "sudo apt-get install g++-11", "/usr/bin/g++-11"),
+        ("dnf", "fedora 42", 14, "sudo dnf install gcc14-c++", "/usr/bin/g++-14"),
+        (
+            "dnf",
+            "rocky 9",
+            12,
+            "sudo dnf install gcc-toolset-12-gcc-c++",
+            "/opt/rh/gcc-toolset-12/root/usr/bin/g++",
+        ),
+        ("zypper", "opensuse-tumbleweed", 13, "sudo zypper install gcc13-c++", "/usr/bin/g++-13"),
+        ("pacman", "arch", 14, "sudo pacman -S gcc14", "/usr/bin/g++-14"),
+        (
+            "pacman",
+            "arch",
+            12,
+            "# gcc12 is in the AUR, and takes an AUR helper such as yay",
+            "/usr/bin/g++-12",
+        ),
+    ],
+)
+def test_gcc_by_distribution(
+    manager: str, distribution: str, major: int, first: str, cxx: str
+) -> None:
+    lines = fixes.use_gcc(major).lines(Target(manager=manager, distribution=distribution))
+    assert (lines[0], lines[-1]) == (first, f"export NVCC_CCBIN={cxx}")
+
+
+def test_windows_gets_no_line_of_bash() -> None:
+    every = [
+        fixes.set_env("A", "b c"), fixes.unset_env("A"), fixes.prepend("PATH", r"C:\x"), fixes.ask_gpus(),
+        fixes.install_toolkit("12.4"), fixes.use_toolkit("12.4"), fixes.rebuild(), fixes.remove("x", recursive=True),
+        fixes.make_directory("x"), fixes.set_env_from("A", "b"), fixes.command("reboot", root=True),
+    ]  # fmt: skip
+    for shell in ("cmd", "powershell"):
+        text = "\n".join(render(every, target(shell)))
+        for word in ("export", "sudo", "rm -", "/usr/", "$(", "mkdir -p"):
+            assert word not in text
+
+
+def test_this_machine_is_the_target() -> None:
+    here = Target.of(HEALTHY)
+    assert (here.shell, here.manager, here.distribution) == ("sh", "apt-get", "ubuntu 24.04")
+    assert fixes.pip_install("ninja").lines(here) == ("python -m pip install ninja",)
+    assert fixes.use_toolkit().lines(here)[0] == "export CUDA_HOME=/usr/local/cuda-13.0"
