@@ -32,6 +32,13 @@ constexpr const char* kSchemas[] = {
     // value, sampling_locations and attention_weights.
     R"schema(deform_attn(Tensor value, SymInt[] spatial_shapes, Tensor sampling_locations, Tensor attention_weights) -> Tensor)schema",
     R"schema(deform_attn_backward(Tensor grad_output, Tensor value, SymInt[] spatial_shapes, Tensor sampling_locations, Tensor attention_weights, bool[3] output_mask, bool deterministic) -> (Tensor, Tensor, Tensor))schema",
+    // The sampling of DCNv3 and DCNv4. input [N, H, W, G, D] of G groups; offset [N, H', W', G, K,
+    // 2] as
+    // x, y of the K taps, which go down the kernel's columns, one column after the other; mask
+    // [N, H', W', G, K]; output [N, H', W', G*D]. K is kh*kw, or one less if the centre is removed.
+    // The backward operator gives the gradients of input, offset and mask.
+    R"schema(deform_sample(Tensor input, Tensor offset, Tensor mask, int[2] kernel_size, int[2] stride, int[2] padding, int[2] dilation, float offset_scale, bool remove_center) -> Tensor)schema",
+    R"schema(deform_sample_backward(Tensor grad_output, Tensor input, Tensor offset, Tensor mask, int[2] kernel_size, int[2] stride, int[2] padding, int[2] dilation, float offset_scale, bool remove_center, bool[3] output_mask, bool deterministic) -> (Tensor, Tensor, Tensor))schema",
 };
 
 }  // namespace dcnbuild

@@ -18,16 +18,19 @@ if TYPE_CHECKING:
     from dcnbuild.compat.convert import convert
     from dcnbuild.doctor.logs.reader import explain
     from dcnbuild.errors import ArgumentError, ArgumentTypeError, Finding, FindingError
-    from dcnbuild.nn import DCN, DeformAttn, DeformConv2d
+    from dcnbuild.nn import DCN, DCNv3, DCNv4, DeformAttn, DeformConv2d
     from dcnbuild.ops.deform_attn import deform_attn
     from dcnbuild.ops.deform_conv2d import deform_conv2d
     from dcnbuild.ops.deform_psroi_pool import deform_psroi_pool
     from dcnbuild.ops.deform_roi_pool import deform_roi_pool
+    from dcnbuild.ops.deform_sample import deform_sample
 
 __all__ = [
     "DCN",
     "ArgumentError",
     "ArgumentTypeError",
+    "DCNv3",
+    "DCNv4",
     "DeformAttn",
     "DeformConv2d",
     "Finding",
@@ -38,6 +41,7 @@ __all__ = [
     "deform_conv2d",
     "deform_psroi_pool",
     "deform_roi_pool",
+    "deform_sample",
     "explain",
     "reference",
 ]
@@ -49,6 +53,8 @@ _HOMES = {
     "ArgumentError": "dcnbuild.errors",
     "ArgumentTypeError": "dcnbuild.errors",
     "DCN": "dcnbuild.nn",
+    "DCNv3": "dcnbuild.nn",
+    "DCNv4": "dcnbuild.nn",
     "Finding": "dcnbuild.errors",
     "FindingError": "dcnbuild.errors",
     "DeformAttn": "dcnbuild.nn",
@@ -58,6 +64,7 @@ _HOMES = {
     "deform_conv2d": "dcnbuild.ops.deform_conv2d",
     "deform_psroi_pool": "dcnbuild.ops.deform_psroi_pool",
     "deform_roi_pool": "dcnbuild.ops.deform_roi_pool",
+    "deform_sample": "dcnbuild.ops.deform_sample",
     "explain": "dcnbuild.doctor.logs.reader",
     "native": "dcnbuild.builder.native",
     "reference": "dcnbuild.reference",

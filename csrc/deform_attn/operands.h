@@ -34,19 +34,9 @@ inline int64_t set_levels(const char* name, const IntList& spatial_shapes, AttnG
   return pixels;
 }
 
-/// Checks every number before it is multiplied by another.
-inline AttnGeometry make_attn_geometry(const AttnOperands& t, const IntList& spatial_shapes) {
-  DCNBUILD_CHECK(t.value.dim() == 4 && t.locations.dim() == 6 && t.weights.dim() == 5, t.name,
-                 ": value, sampling_locations and attention_weights must have 4, 6 and 5 "
-                 "dimensions, got ",
-                 t.value.dim(), ", ", t.locations.dim(), " and ", t.weights.dim());
-  AttnGeometry g{};
-  g.batch = t.value.size(0), g.pixels = t.value.size(1), g.heads = t.value.size(2),
-  g.channels = t.value.size(3);
-  g.queries = t.locations.size(1), g.points = t.locations.size(4);
-  const int64_t pixels = set_levels(t.name, spatial_shapes, g);
-  DCNBUILD_CHECK(pixels == g.pixels, t.name, ": value has ", g.pixels,
-                 " pixels (dimension 1), expected ", pixels, ", the sum over spatial_shapes");
+/// What attention and the sampling of a window check alike: that every product of two numbers fits,
+/// and that dtypes and devices go together.
+inline void check_attn_operands(const AttnOperands& t, const AttnGeometry& g) {
   check_range(t.name, "the number of heads", g.heads, 1);
   check_range(t.name, "the number of channels of a head", g.channels, 1);
   check_range(t.name, "the number of points", g.points, 1);
@@ -61,22 +51,39 @@ inline AttnGeometry make_attn_geometry(const AttnOperands& t, const IntList& spa
   checked_product(t.name, "the samples of a query", kSideLimit, {g.heads, g.levels, g.points});
   checked_product(t.name, "the sampling locations", kElementLimit,
                   {g.batch, g.queries, g.heads, g.levels, g.points, 2});
+  check_dtype(t.name, t.value, "value");
+  const ScalarType location_type = t.locations.scalar_type();
+  DCNBUILD_CHECK(
+      location_type == t.value.scalar_type() ||
+          (is_half(t.value.scalar_type()) && location_type == ScalarType::Float),
+      t.name,
+      ": locations (offsets) must have the dtype of what is sampled, or float32 beside a "
+      "half type");
+  DCNBUILD_CHECK(t.weights.scalar_type() == location_type && same_device(t.locations, t.value) &&
+                     same_device(t.weights, t.value),
+                 t.name,
+                 ": locations (offsets) and weights (the mask) must have one dtype and be on the "
+                 "device of what is sampled");
+}
+
+/// Checks every number before it is multiplied by another.
+inline AttnGeometry make_attn_geometry(const AttnOperands& t, const IntList& spatial_shapes) {
+  DCNBUILD_CHECK(t.value.dim() == 4 && t.locations.dim() == 6 && t.weights.dim() == 5, t.name,
+                 ": value, sampling_locations and attention_weights must have 4, 6 and 5 "
+                 "dimensions, got ",
+                 t.value.dim(), ", ", t.locations.dim(), " and ", t.weights.dim());
+  AttnGeometry g{};
+  g.batch = t.value.size(0), g.pixels = t.value.size(1), g.heads = t.value.size(2),
+  g.channels = t.value.size(3);
+  g.queries = t.locations.size(1), g.points = t.locations.size(4);
+  const int64_t pixels = set_levels(t.name, spatial_shapes, g);
+  DCNBUILD_CHECK(pixels == g.pixels, t.name, ": value has ", g.pixels,
+                 " pixels (dimension 1), expected ", pixels, ", the sum over spatial_shapes");
   check_sizes(t.name, "sampling_locations", t.locations,
               {g.batch, g.queries, g.heads, g.levels, g.points, 2});
   check_sizes(t.name, "attention_weights", t.weights,
               {g.batch, g.queries, g.heads, g.levels, g.points});
-  check_dtype(t.name, t.value, "value");
-  const ScalarType location_type = t.locations.scalar_type();
-  DCNBUILD_CHECK(location_type == t.value.scalar_type() ||
-                     (is_half(t.value.scalar_type()) && location_type == ScalarType::Float),
-                 t.name,
-                 ": sampling_locations must have the dtype of value, or float32 beside a half "
-                 "value");
-  DCNBUILD_CHECK(t.weights.scalar_type() == location_type && same_device(t.locations, t.value) &&
-                     same_device(t.weights, t.value),
-                 t.name,
-                 ": value, sampling_locations and attention_weights must be on one device, the "
-                 "latter two of one dtype");
+  check_attn_operands(t, g);
   return g;
 }
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from dcnbuild.ops.vmap import mapped_first
+from dcnbuild.ops.vmap import mapped_first, one_batch
 
 
 def _into_queries(tensor: Tensor, dim: int | None, size: int) -> Tensor:
@@ -20,16 +20,6 @@ def _out_of_queries(tensor: Tensor, size: int) -> Tensor:
     return tensor.unflatten(1, (size, tensor.shape[1] // size)).transpose(0, 1)
 
 
-def _into_batch(tensor: Tensor, dim: int | None, size: int) -> Tensor:
-    """[B, N, ...] → [B * N, ...]"""
-    return mapped_first(tensor, dim, size).flatten(0, 1)
-
-
-def _out_of_batch(tensor: Tensor, size: int) -> Tensor:
-    """[B * N, ...] → [B, N, ...]"""
-    return tensor.unflatten(0, (size, tensor.shape[0] // size))
-
-
 def forward(
     apply: Callable[..., Any], size: int, in_dims: Sequence[Any], args: Sequence[Any]
 ) -> tuple[Tensor, int]:
@@ -39,9 +29,7 @@ def forward(
         # The slices share the value, which is not copied for each.
         wide = [_into_queries(t, dim, size) for t, dim in zip(points, in_dims[2:])]
         return _out_of_queries(apply(value, shapes, *wide), size), 0
-    wide = [_into_batch(t, dim, size) for t, dim in zip(points, in_dims[2:])]
-    output = apply(_into_batch(value, in_dims[0], size), shapes, *wide)
-    return _out_of_batch(output, size), 0
+    return one_batch(apply, size, in_dims, args)
 
 
 def backward(
@@ -49,18 +37,18 @@ def backward(
 ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
     """`apply(grad_output, value, spatial_shapes, locations, weights, output_mask, deterministic)` over `size` slices."""
     grad_output, value, shapes, *points, output_mask, deterministic = args
-    shared = in_dims[1] is None and not output_mask[0]
-    into, out_of = (_into_queries, _out_of_queries) if shared else (_into_batch, _out_of_batch)
+    if in_dims[1] is not None or output_mask[0]:
+        return one_batch(apply, size, in_dims, args)
     grads = apply(
-        into(grad_output, in_dims[0], size),
-        value if shared else _into_batch(value, in_dims[1], size),
+        _into_queries(grad_output, in_dims[0], size),
+        value,
         shapes,
-        *(into(t, dim, size) for t, dim in zip(points, in_dims[3:5])),
+        *(_into_queries(t, dim, size) for t, dim in zip(points, in_dims[3:5])),
         output_mask,
         deterministic,
     )
     results = [
-        out_of(grad, size) if wanted else grad.new_empty(size, 0)
+        _out_of_queries(grad, size) if wanted else grad.new_empty(size, 0)
         for grad, wanted in zip(grads, output_mask)
     ]
     return tuple(results), (0, 0, 0)

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from dcnbuild.ops.reference.deform_conv2d import Attributes, output_size
+from dcnbuild.ops.reference.deform_sample import Attributes as WindowAttributes
+from dcnbuild.ops.reference.deform_sample import positions
 
 #: The first opset with DeformConv.
 OPSET = 19
@@ -101,6 +103,26 @@ def deform_attn(
         total = total + (sampled * weights[level]).sum(-1)
     output = total.reshape(batch, heads * width, queries).transpose(1, 2)
     return output.to(value.dtype)
+
+
+def deform_sample(input: Tensor, offset: Tensor, mask: Tensor, a: WindowAttributes) -> Tensor:
+    """The operator as one GridSample: as attention over one level, whose locations are computed before it.
+
+    Raises:
+        NotImplementedError: this exporter or this torch cannot write it.
+    """
+    _need_new_exporter("deform_sample becomes ONNX's GridSample", (input, offset))
+    batch, height, width, groups, channels = input.shape
+    dtype = torch.promote_types(input.dtype, torch.float32)
+    y, x = positions(offset.to(dtype), a)
+    locations = torch.stack([(x + 0.5) / width, (y + 0.5) / height], -1)
+    output = deform_attn(
+        input.flatten(1, 2),
+        locations.flatten(1, 2)[:, :, :, None],
+        mask.flatten(1, 2)[:, :, :, None],
+        [height, width],
+    )
+    return output.reshape(batch, *offset.shape[1:3], groups * channels)
 
 
 def _need_new_exporter(what: str, tensors: Sequence[Tensor | None]) -> None:

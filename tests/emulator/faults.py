@@ -247,12 +247,12 @@ FAULTS = (
     ),
     Fault(
         "attention: every level read from the first pixel",
-        *("deform_attn/cuda/samples.cuh", "level.start", "0", ATTENTION),
-        within="shared[lane].set(tap, level.start,",
+        *("deform_attn/cuda/samples.cuh", "found.level.start", "0", ATTENTION),
+        within="shared[lane].set(found.tap, found.level.start,",
     ),
     Fault(
         "attention: gradient by a pixel for one by a location",
-        *("deform_attn/cuda/kernels.cuh", "dx * level.width", "dx", ATTENTION),
+        *("deform_attn/cuda/kernels.cuh", "dx * found.scale_x", "dx", ATTENTION),
     ),
     Fault(
         "attention: a sample outside passes on what is not finite",

@@ -2,6 +2,7 @@
 #include "deform_attn/cuda/deform_attn.cu"
 #include "deform_conv2d/cuda/deform_conv2d.cu"
 #include "deform_pool/cuda/deform_pool.cu"
+#include "deform_sample/cuda/deform_sample.cu"
 #include "schema.h"
 
 DCNBUILD_LIBRARY(dcnbuild_emulated, library) {

@@ -1,20 +1,18 @@
 // The backward pass, with vector lanes over channels. Included inside an instruction set's
 // namespace.
 
-/// Writes the gradients of a block's locations and weights, which are those of its positions times
-/// the levels' sizes.
+/// Writes the gradients of a block's locations and weights; those of locations are those of its
+/// positions, scaled.
 template <typename T>
 DCNBUILD_INLINE void store_point_gradients(const AttendBackward<T>& b, const TapGradients<T>& grad,
                                            int64_t at, int64_t first, int samples) {
-  using V = typename Axis<T>::V;
-  using I = typename Axis<T>::I;
+  constexpr int bytes = sizeof(typename Axis<T>::V);
+  const SampleLevels<T>& levels = b.forward.levels;
   T x[kBlock], y[kBlock];
   for (int lane = 0; lane < kBlock; lane += kLocated<T>) {
-    const auto sizes = [&](const int32_t* of) {
-      return __builtin_convertvector(load<sizeof(I)>(of + first + lane), V);
-    };
-    store<sizeof(V)>(x + lane, load<sizeof(V)>(grad.x + lane) * sizes(b.forward.levels.width));
-    store<sizeof(V)>(y + lane, load<sizeof(V)>(grad.y + lane) * sizes(b.forward.levels.height));
+    const int64_t i = first + lane;
+    store<bytes>(x + lane, load<bytes>(grad.x + lane) * load<bytes>(levels.scale_x + i));
+    store<bytes>(y + lane, load<bytes>(grad.y + lane) * load<bytes>(levels.scale_y + i));
   }
   if (b.grad_locations)
     for (int lane = 0; lane < samples; ++lane) {

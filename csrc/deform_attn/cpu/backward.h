@@ -55,6 +55,8 @@ class AttendBackwardWorker {
                  points_.y(),
                  points_.x(),
                  points_.weight(),
+                 points_.shift_y(),
+                 points_.shift_x(),
                  call_.values.pixels(block.n, block.head, slice.channel),
                  call_.values.channel(),
                  nullptr,

@@ -9,6 +9,7 @@
 namespace dcnbuild::cpu {
 
 /// The levels of a query's samples.
+template <typename T>
 class LevelTables {
  public:
   explicit LevelTables(const AttnGeometry& g)
@@ -16,17 +17,22 @@ class LevelTables {
         padded_(round_up(g.samples(), kBlock)),
         heights_(padded_, 0),
         widths_(padded_, 0),
-        starts_(padded_, 0) {
+        starts_(padded_, 0),
+        scales_(2 * padded_, T(0)) {
     for (int64_t i = 0; i < samples_; ++i) {
       const AttnLevel& level = g.level[i / g.points];
       heights_[i] = static_cast<int32_t>(level.height);
       widths_[i] = static_cast<int32_t>(level.width);
       starts_[i] = static_cast<int32_t>(level.start);
+      const bool window = g.window.exists();
+      scales_[i] = window ? static_cast<T>(g.window.scale) : static_cast<T>(level.height);
+      scales_[padded_ + i] = window ? static_cast<T>(g.window.scale) : static_cast<T>(level.width);
     }
   }
 
-  SampleLevels view() const {
-    return {samples_, padded_, heights_.data(), widths_.data(), starts_.data()};
+  SampleLevels<T> view() const {
+    return {samples_,       padded_,        heights_.data(),         widths_.data(),
+            starts_.data(), scales_.data(), scales_.data() + padded_};
   }
 
   /// The bytes of a row of each sample's level, for pixels `step` bytes apart.
@@ -39,6 +45,7 @@ class LevelTables {
  private:
   int64_t samples_, padded_;
   Buffer<int32_t> heights_, widths_, starts_;
+  Buffer<T> scales_;  // of y, then of x
 };
 
 /// A block of queries, for which memory is dealt out: as many as keep their points in L1.
@@ -53,7 +60,8 @@ struct QueryBlock {
   int64_t n, query, queries, head, heads;
 };
 
-/// Locations and weights of one block of queries at a time.
+/// Locations and weights of one block of queries at a time; of a window, the taps are added to the
+/// offsets.
 template <typename T>
 class Points {
  public:
@@ -65,18 +73,44 @@ class Points {
         padded_(round_up(g.samples(), kBlock)),
         plane_(queries_at_once(g) * g.heads * padded_),
         buffer_(3 * plane_, T(0)),
-        read_(kernel_for(kernels<T>().read_points, t.locations.scalar_type())) {}
+        taps_(2 * padded_, T(0)),
+        shifts_(2 * queries_at_once(g), static_cast<T>(kHalfPixel)),
+        read_(kernel_for(kernels<T>().read_points, t.locations.scalar_type())) {
+    if (!g.window.exists()) return;
+    for (int32_t i = 0; i < static_cast<int32_t>(g.points); ++i) {
+      taps_[i] = static_cast<T>(g.window.tap_y(i));
+      taps_[padded_ + i] = static_cast<T>(g.window.tap_x(i));
+    }
+  }
 
   void read(const QueryBlock& block) const {
     read_({block.queries, block.heads, g_.levels, g_.points, padded_, at(locations_, block),
            at(weights_, block), y(), x(), weight()});
+    if (g_.window.exists()) slide(block);
   }
 
   T* y() const { return buffer_.data(); }
   T* x() const { return buffer_.data() + plane_; }
   T* weight() const { return buffer_.data() + 2 * plane_; }
+  T* shift_y() const { return shifts_.data(); }
+  T* shift_x() const { return shifts_.data() + queries_at_once(g_); }
 
  private:
+  /// Adds the taps to a block's offsets, and puts the window where its queries are.
+  void slide(const QueryBlock& block) const {
+    const T *tap_y = taps_.data(), *tap_x = taps_.data() + padded_;
+    T *row_y = y(), *row_x = x();
+    for (int64_t row = 0; row < block.queries * block.heads; ++row) {
+      for (int64_t i = 0; i < padded_; ++i) row_y[i] += tap_y[i], row_x[i] += tap_x[i];
+      row_y += padded_, row_x += padded_;
+    }
+    for (int64_t i = 0; i < block.queries; ++i) {
+      const int32_t query = static_cast<int32_t>(block.query + i);
+      shift_y()[i] = static_cast<T>(g_.window.place_y(query));
+      shift_x()[i] = static_cast<T>(g_.window.place_x(query));
+    }
+  }
+
   PointView<const void> at(const PointView<const char>& v, const QueryBlock& block) const {
     const int64_t first = block.n * v.n + block.query * v.query + block.head * v.head;
     return {v.data + first * size_, v.n, v.query, v.head, v.level, v.point, v.axis};
@@ -86,6 +120,7 @@ class Points {
   PointView<const char> locations_, weights_;
   int64_t size_, padded_, plane_;
   Buffer<T> buffer_;
+  Buffer<T> taps_, shifts_;  // of y, then of x
   void (*read_)(const ReadPoints<T>&);
 };
 
@@ -94,7 +129,7 @@ class Points {
 template <typename T>
 class Values {
  public:
-  Values(const AttnGeometry& g, const Tensor& value, const LevelTables& levels)
+  Values(const AttnGeometry& g, const Tensor& value, const LevelTables<T>& levels)
       : g_(g),
         from_(value),
         copied_(worth_copying(g, value)),
@@ -170,7 +205,7 @@ template <typename T>
 struct AttnCall {
   const AttnGeometry& g;
   const AttnOperands& t;
-  const LevelTables levels;
+  const LevelTables<T> levels;
   Values<T> values;
   int64_t workers;
 

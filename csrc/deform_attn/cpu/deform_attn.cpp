@@ -1,8 +1,33 @@
 // The torch side of deform_attn on the CPU: checks, the choice of type, registration.
+#include "deform_attn/cpu/deform_attn.h"
+
 #include "deform_attn/cpu/backward.h"
 #include "deform_attn/cpu/forward.h"
 
 namespace dcnbuild::cpu {
+
+void attend_into(const AttnGeometry& g, const AttnOperands& t, const Tensor& output) {
+  if (output.numel() == 0) return;
+  if (t.value.scalar_type() == ScalarType::Double) {
+    attend_forward<double>(g, t, output);
+  } else {
+    attend_forward<float>(g, t, output);
+  }
+}
+
+void attend_gradients(const AttnGeometry& g, const AttnOperands& t, const Tensor& grad_output,
+                      const AttnGradients& grads) {
+  if (grad_output.numel() == 0) {
+    grads.clear();
+  } else if (grads.any()) {
+    if (t.value.scalar_type() == ScalarType::Double) {
+      attend_backward<double>(g, t, grad_output, grads);
+    } else {
+      attend_backward<float>(g, t, grad_output, grads);
+    }
+  }
+}
+
 namespace {
 
 Tensor deform_attn(Tensor value, IntList spatial_shapes, Tensor sampling_locations,
@@ -11,12 +36,7 @@ Tensor deform_attn(Tensor value, IntList spatial_shapes, Tensor sampling_locatio
   const AttnGeometry g = make_attn_geometry(t, spatial_shapes);
   const Tensor output =
       empty({g.batch, g.queries, g.heads * g.channels}, value.scalar_type(), value);
-  if (output.numel() == 0) return output;
-  if (value.scalar_type() == ScalarType::Double) {
-    attend_forward<double>(g, t, output);
-  } else {
-    attend_forward<float>(g, t, output);
-  }
+  attend_into(g, t, output);
   return output;
 }
 
@@ -28,15 +48,7 @@ std::tuple<Tensor, Tensor, Tensor> deform_attn_backward(
   const AttnGeometry g = make_attn_geometry(t, spatial_shapes);
   check_attn_grad_output(t, g, grad_output);
   const AttnGradients grads(t, output_mask);
-  if (grad_output.numel() == 0) {
-    grads.clear();
-  } else if (grads.any()) {
-    if (value.scalar_type() == ScalarType::Double) {
-      attend_backward<double>(g, t, grad_output, grads);
-    } else {
-      attend_backward<float>(g, t, grad_output, grads);
-    }
-  }
+  attend_gradients(g, t, grad_output, grads);
   return grads.outputs(grad_output);
 }
 

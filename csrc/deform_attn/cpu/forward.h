@@ -24,8 +24,8 @@ class AttendWorker {
     T* sums = in_place_ ? reinterpret_cast<T*>(output) : sums_.data();
     points_.read(block);
     attend_({block.queries, g.heads, g.channels, call_.levels.view(), points_.y(), points_.x(),
-             points_.weight(), call_.values.pixels(block.n, 0, 0), call_.values.channel(), sums,
-             row, g.channels});
+             points_.weight(), points_.shift_y(), points_.shift_x(),
+             call_.values.pixels(block.n, 0, 0), call_.values.channel(), sums, row, g.channels});
     if (!in_place_) output_.store(block.queries, row, sums, row, 1, output, output_.c, 1);
   }
 

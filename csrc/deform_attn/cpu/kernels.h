@@ -11,9 +11,11 @@ namespace dcnbuild::cpu {
 
 /// The level of each sample of a query and head, [padded samples]: all that kernels need of them to
 /// locate samples in one vector.
+template <typename T>
 struct SampleLevels {
   int64_t samples, padded;                // padded: a multiple of kBlock
   const int32_t *height, *width, *start;  // start: the level's first pixel
+  const T *scale_y, *scale_x;             // pixels for a location of one
 };
 
 /// Copies locations and weights of some queries and heads of one image to [query][head][padded
@@ -37,8 +39,9 @@ struct LevelPixels {
 template <typename T>
 struct Attend {
   int64_t queries, heads, channels;
-  SampleLevels levels;
-  const T *y, *x, *weight;  // locations and weights, [query][head][padded samples]
+  SampleLevels<T> levels;
+  const T *y, *x, *weight;     // locations and weights, [query][head][padded samples]
+  const T *shift_y, *shift_x;  // pixels, [query]: a sample lies at location * scale + shift
   LevelPixels value;
   int64_t channel;  // elements from one channel of a pixel to the next
   T* output;        // [query][head][channel], or its gradient, which is read

@@ -57,19 +57,18 @@ void read_points(const ReadPoints<To>& r) {
     }
 }
 
-/// Coordinates on the levels of several samples, and the levels' sizes.
+/// Coordinates of several samples: `pixel_coordinate` of geometry.h.
 template <typename T>
-DCNBUILD_INLINE typename Axis<T>::V pixel_coordinates(const T* locations,
-                                                      const typename Axis<T>::I& sizes) {
-  using V = typename Axis<T>::V;
-  // `pixel_coordinate` of geometry.h.
-  return rounded(load<sizeof(V)>(locations) * __builtin_convertvector(sizes, V)) - T(0.5);
+DCNBUILD_INLINE typename Axis<T>::V pixel_coordinates(const T* locations, const T* scales,
+                                                      T shift) {
+  constexpr int bytes = sizeof(typename Axis<T>::V);
+  return rounded(load<bytes>(locations) * load<bytes>(scales)) + shift;
 }
 
 /// Locates kBlock samples of a head, those from `sample` on, whose points are `at`[sample].
 template <bool gradients, typename T>
-DCNBUILD_INLINE void locate_points(const Attend<T>& a, const LevelPixels& gradient, int64_t head,
-                                   int64_t at, int64_t sample, TapBlock<T>& block) {
+DCNBUILD_INLINE void locate_points(const Attend<T>& a, const LevelPixels& gradient, int64_t query,
+                                   int64_t head, int64_t at, int64_t sample, TapBlock<T>& block) {
   using V = typename Axis<T>::V;
   using I = typename Axis<T>::I;
   for (int lane = 0; lane < kBlock; lane += kLocated<T>) {
@@ -82,10 +81,11 @@ DCNBUILD_INLINE void locate_points(const Attend<T>& a, const LevelPixels& gradie
           reinterpret_cast<int64_t>(pixels.first) + head * pixels.head,
           reinterpret_cast<int64_t>(pixels.outside), pixels.step, pixels.row + i};
     };
-    locate_samples<gradients>(pixel_coordinates(a.y + point, image.height),
-                              pixel_coordinates(a.x + point, image.width),
-                              load<sizeof(V)>(a.weight + point), image, lane, addresses(a.value),
-                              addresses(gradients ? gradient : a.value), block);
+    locate_samples<gradients>(
+        pixel_coordinates(a.y + point, a.levels.scale_y + i, a.shift_y[query]),
+        pixel_coordinates(a.x + point, a.levels.scale_x + i, a.shift_x[query]),
+        load<sizeof(V)>(a.weight + point), image, lane, addresses(a.value),
+        addresses(gradients ? gradient : a.value), block);
   }
 }
 
@@ -110,7 +110,7 @@ DCNBUILD_INLINE void for_point_blocks(const Attend<T>& a, const LevelPixels& gra
   TapBlock<T> blocks[2];
   int64_t query = 0, head = 0, sample = 0, at = 0;  // of the block that is located next
   const auto locate = [&](TapBlock<T>& block) {
-    locate_points<gradients>(a, gradient, head, at, sample, block);
+    locate_points<gradients>(a, gradient, query, head, at, sample, block);
     sample += kBlock;
     if (sample < a.levels.padded) return;
     sample = 0, at += a.levels.padded;

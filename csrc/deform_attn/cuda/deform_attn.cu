@@ -5,9 +5,9 @@
 // channels do not lie side by side.
 #include "common/cuda/scatter_in_order.h"
 #include "common/cuda/workspace.h"
+#include "deform_attn/cuda/deform_attn.h"
 #include "deform_attn/cuda/plan.h"
 #include "deform_attn/cuda/value_scatter.cuh"
-#include "deform_attn/operands.h"
 
 namespace dcnbuild::cuda {
 namespace {
@@ -50,7 +50,8 @@ void for_passes(const AttnGeometry& g, const AttnPlan& plan, const AttnOperands&
     body(AttnCall<T, offset_t>{AttnShape(g, std::min(plan.images, g.batch - first)),
                                at_image(value_view<const T>(value), first),
                                at_image(point_view<const offset_t>(t.locations), first),
-                               at_image(point_view<const offset_t>(t.weights), first)},
+                               at_image(point_view<const offset_t>(t.weights), first),
+                               static_cast<acc_type<T>>(g.window.scale)},
          first);
 }
 
@@ -125,15 +126,10 @@ void backward(const AttnGeometry& g, const AttnOperands& t, const Tensor& grad_o
 
 }  // namespace
 
-Tensor deform_attn(Tensor value, IntList spatial_shapes, Tensor sampling_locations,
-                   Tensor attention_weights) {
-  const AttnOperands t{"deform_attn", value, sampling_locations, attention_weights};
-  const AttnGeometry g = make_attn_geometry(t, spatial_shapes);
-  const DeviceScope device(value);
-  const Tensor output =
-      empty({g.batch, g.queries, g.heads * g.channels}, value.scalar_type(), value);
-  if (output.numel() == 0) return output;
-  dispatch<__half, __nv_bfloat16>(t.name, value, sampling_locations, [&](auto scalar, auto of) {
+void attend_into(const AttnGeometry& g, const AttnOperands& t, const Tensor& output) {
+  if (output.numel() == 0) return;
+  const DeviceScope device(t.value);
+  dispatch<__half, __nv_bfloat16>(t.name, t.value, t.locations, [&](auto scalar, auto of) {
     using T = typename decltype(scalar)::type;
     using offset_t = typename decltype(of)::type;
     const AttnPlan plan = plan_call(t.name, g, sizeof(T), sizeof(T));
@@ -142,6 +138,25 @@ Tensor deform_attn(Tensor value, IntList spatial_shapes, Tensor sampling_locatio
           attend(call, query_view<T>(output, first), static_cast<cudaStream_t>(device.stream())));
     });
   });
+}
+
+void attend_gradients(const AttnGeometry& g, const AttnOperands& t, const Tensor& grad_output,
+                      const AttnGradients& grads, bool deterministic) {
+  const DeviceScope device(t.value);
+  if (grad_output.numel() == 0) return grads.clear();
+  dispatch<__half, __nv_bfloat16>(t.name, t.value, t.locations, [&](auto scalar, auto of) {
+    backward<typename decltype(scalar)::type, typename decltype(of)::type>(
+        g, t, grad_output, grads, deterministic, static_cast<cudaStream_t>(device.stream()));
+  });
+}
+
+Tensor deform_attn(Tensor value, IntList spatial_shapes, Tensor sampling_locations,
+                   Tensor attention_weights) {
+  const AttnOperands t{"deform_attn", value, sampling_locations, attention_weights};
+  const AttnGeometry g = make_attn_geometry(t, spatial_shapes);
+  const Tensor output =
+      empty({g.batch, g.queries, g.heads * g.channels}, value.scalar_type(), value);
+  attend_into(g, t, output);
   return output;
 }
 
@@ -151,16 +166,8 @@ std::tuple<Tensor, Tensor, Tensor> deform_attn_backward(
   const AttnOperands t{"deform_attn_backward", value, sampling_locations, attention_weights};
   const AttnGeometry g = make_attn_geometry(t, spatial_shapes);
   check_attn_grad_output(t, g, grad_output);
-  const DeviceScope device(value);
   const AttnGradients grads(t, output_mask);
-  if (grad_output.numel() == 0) {
-    grads.clear();
-    return grads.outputs(value);
-  }
-  dispatch<__half, __nv_bfloat16>(t.name, value, sampling_locations, [&](auto scalar, auto of) {
-    backward<typename decltype(scalar)::type, typename decltype(of)::type>(
-        g, t, grad_output, grads, deterministic, static_cast<cudaStream_t>(device.stream()));
-  });
+  attend_gradients(g, t, grad_output, grads, deterministic);
   return grads.outputs(value);
 }
 

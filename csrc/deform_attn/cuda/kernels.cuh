@@ -62,15 +62,15 @@ __device__ __forceinline__ void store_sample_gradients(
     const acc_type<scalar_t> (&dot)[4], const AttnDestinations<scalar_t, offset_t>& to) {
   using acc_t = acc_type<scalar_t>;
   // Located once more: cheaper than keeping it in registers all the way.
-  const auto [level, tap] = locate(call, at, index);
-  const auto& [sample, weight] = tap;
+  const auto found = locate(call, at, index);
+  const auto& [sample, weight] = found.tap;
   const bool outside = sample.outside();
   const int64_t element = at.index(call.shape) * call.shape.samples + index;
   if (to.locations) {
     const acc_t dy = value_dy(sample, weight, dot[0], dot[1], dot[2], dot[3]),
                 dx = value_dx(sample, weight, dot[0], dot[1], dot[2], dot[3]);
-    to.locations[2 * element] = static_cast<offset_t>(outside ? acc_t(0) : dx * level.width);
-    to.locations[2 * element + 1] = static_cast<offset_t>(outside ? acc_t(0) : dy * level.height);
+    to.locations[2 * element] = static_cast<offset_t>(outside ? acc_t(0) : dx * found.scale_x);
+    to.locations[2 * element + 1] = static_cast<offset_t>(outside ? acc_t(0) : dy * found.scale_y);
   }
   if (to.weights) {
     const acc_t dw = value(sample, dot[0], dot[1], dot[2], dot[3]);

@@ -17,6 +17,7 @@ struct AttnShape {
   struct Level {
     int height, width, start;
   } level[kMaxLevels];
+  Window window;
 
   AttnShape(const AttnGeometry& g, int64_t images)
       : images(int(images)),
@@ -25,7 +26,8 @@ struct AttnShape {
         channels(int(g.channels)),
         queries(int(g.queries)),
         points(int(g.points)),
-        samples(int(g.samples())) {
+        samples(int(g.samples())),
+        window(g.window) {
     for (int64_t i = 0; i < kMaxLevels; ++i)
       level[i] = {int(g.level[i].height), int(g.level[i].width), int(g.level[i].start)};
   }
@@ -40,6 +42,7 @@ struct AttnCall {
   AttnShape shape;
   ValueView<const scalar_t> value;  // channels side by side
   PointView<const offset_t> locations, weights;
+  acc_type<scalar_t> window_scale{};  // in the type that it is multiplied in
 };
 
 /// A query and head. `image` counts from the first of the pass.
@@ -75,11 +78,13 @@ DCNBUILD_HD T* points_of(const PointView<T>& view, const AttnPlace& at) {
   return view.data + at.image * view.n + at.query * view.query + at.head * view.head;
 }
 
-/// The level of a sample, and the sample of its image with the attention weight.
+/// The level of a sample, the sample of its image with the attention weight, and how many pixels it
+/// moves by if its location moves by one.
 template <typename acc_t>
 struct AttnTap {
   const AttnShape::Level& level;
   Tap<acc_t> tap;
+  acc_t scale_y, scale_x;
 };
 
 template <typename scalar_t, typename offset_t>
@@ -93,11 +98,21 @@ DCNBUILD_HD AttnTap<acc_type<scalar_t>> locate(const AttnCall<scalar_t, offset_t
     return points_of(view, at) + which * view.level + point * view.point;
   };
   const offset_t* location = of(call.locations);
-  const acc_t x = pixel_coordinate(static_cast<acc_t>(location[0]), acc_t(level.width)),
-              y = pixel_coordinate(static_cast<acc_t>(location[call.locations.axis]),
-                                   acc_t(level.height));
+  acc_t x = static_cast<acc_t>(location[0]), y = static_cast<acc_t>(location[call.locations.axis]);
+  acc_t scale_x = acc_t(level.width), scale_y = acc_t(level.height);
+  acc_t shift_x = acc_t(kHalfPixel), shift_y = shift_x;
+  const Window& window = call.shape.window;
+  if (window.exists()) {
+    x += acc_t(window.tap_x(point)), y += acc_t(window.tap_y(point));
+    scale_x = scale_y = call.window_scale;
+    shift_x = acc_t(window.place_x(at.query)), shift_y = acc_t(window.place_y(at.query));
+  }
   return {level,
-          {sample_at(y, x, level.height, level.width), static_cast<acc_t>(*of(call.weights))}};
+          {sample_at(pixel_coordinate(y, scale_y, shift_y), pixel_coordinate(x, scale_x, shift_x),
+                     level.height, level.width),
+           static_cast<acc_t>(*of(call.weights))},
+          scale_y,
+          scale_x};
 }
 
 /// Lets each lane of a group share one of the samples from `begin` on, and waits for its warp.
@@ -108,8 +123,8 @@ __device__ __forceinline__ int share_samples(const AttnCall<scalar_t, offset_t>&
                                              SharedCorners<acc_type<scalar_t>>* shared) {
   const int left = call.shape.samples - begin, count = left < lanes ? left : lanes;
   if (at.exists(call.shape) && lane < count) {
-    const auto [level, tap] = locate(call, at, begin + lane);
-    shared[lane].set(tap, level.start, level.width);
+    const auto found = locate(call, at, begin + lane);
+    shared[lane].set(found.tap, found.level.start, found.level.width);
   }
   __syncwarp();
   return count;

@@ -37,9 +37,9 @@ __global__ void __launch_bounds__(kThreads)
   const unsigned index = blockIdx.x * unsigned(kThreads) + threadIdx.x;
   if (index >= unsigned(chunk.count)) return;
   const AttnPlace at = chunk.place(shape, index);
-  const auto [level, tap] = locate(call, at, int((chunk.before + index) % unsigned(shape.samples)));
-  store_keys(tap, index, at.image * shape.pixels + level.start, level.width, shape.heads, at.head,
-             keys, weights);
+  const auto found = locate(call, at, int((chunk.before + index) % unsigned(shape.samples)));
+  store_keys(found.tap, index, at.image * shape.pixels + found.level.start, found.level.width,
+             shape.heads, at.head, keys, weights);
 }
 
 template <typename scalar_t, typename offset_t>

@@ -1,0 +1,96 @@
+"""The sampling of DCNv3 and DCNv4."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from dcnbuild.ops import onnx
+from dcnbuild.ops.deform_sample_arguments import NAME, Size, attributes, check
+from dcnbuild.ops.operator import Flops, Operator
+from dcnbuild.ops.public import public
+from dcnbuild.ops.reference import deform_sample as reference
+from dcnbuild.ops.reference.deform_sample import Attributes
+from dcnbuild.ops.vmap import one_batch
+
+
+@public(positions=("offset", "mask"))
+def deform_sample(
+    input: Tensor,
+    offset: Tensor,
+    mask: Tensor,
+    kernel_size: Size = 3,
+    stride: Size = 1,
+    padding: Size = 0,
+    dilation: Size = 1,
+    offset_scale: float = 1.0,
+    remove_center: bool = False,
+) -> Tensor:
+    """The sampling of DCNv3 and DCNv4: at each place of a sliding kernel, a weighted sum of bilinear samples, group by group.
+
+    Wang et al., "InternImage", 2023, equation 3 without its projections w_g: y_g(p) = Σ_k m_gk · x_g(p + s · (p_k + Δp_gk)),
+    where s is `offset_scale`. `dcnbuild.DCNv3` predicts offset and mask, and shares out the mask by softmax; `dcnbuild.DCNv4`
+    (Xiong et al., "Efficient Deformable ConvNets", 2024) leaves it as predicted.
+
+    A sample counts when −1 < y < H and −1 < x < W, with zeros outside; at −1 or at infinity its value and gradients are
+    zero. What becomes of NaN is said in docs/pytorch.md, "What is not finite".
+
+    Args:
+        input: [N, H, W, C], with channels last and in any memory layout; float64, float32, float16 or bfloat16.
+        offset: [N, H', W', G, K, 2] as (x, y) in pixels; of the input's dtype, or float32 for a half input. The G groups
+            must divide C. The K taps go down the kernel's columns, one column after the other.
+        mask: [N, H', W', G, K] of the dtype of `offset`. It need not add up to one.
+        kernel_size, stride, padding, dilation: an int or (y, x), in pixels.
+        offset_scale: how far taps and offsets reach; finite.
+        remove_center: leaves out the tap in the middle: K = kh · kw − 1, for a kernel with odd sides.
+
+    Returns:
+        [N, H', W', C] of the input's dtype, summed in float32 for half types.
+
+    Raises:
+        dcnbuild.ArgumentError: an argument does not fit; the message names it, what was given and what was expected.
+        dcnbuild.FindingError: there are no compiled kernels for a CUDA input and none can be built.
+    """
+    a = attributes(kernel_size, stride, padding, dilation, offset_scale, remove_center)
+    check(input, offset, mask, a)
+    return OPERATOR(input.unflatten(-1, (offset.shape[3], -1)), offset, mask, *a)
+
+
+def _fake(input: Tensor, offset: Tensor, mask: Tensor, a: Attributes) -> Tensor:
+    batch, height, width, groups, channels = input.shape
+    return input.new_empty(batch, *a.output_size(height, width), groups * channels)
+
+
+def _fake_backward(
+    grad_output: Tensor, input: Tensor, offset: Tensor, mask: Tensor, a: Attributes
+) -> tuple[Tensor, ...]:
+    return tuple(tensor.new_empty(tensor.shape) for tensor in (input, offset, mask))
+
+
+def _flops(input: Sequence[int], offset: Any, mask: Sequence[int], *_: Any, **__: Any) -> int:
+    """2 · N · H' · W' · G · K · D, for input [N, H, W, G, D] and mask [N, H', W', G, K]: each sample times its mask."""
+    return 2 * math.prod(mask) * input[4]
+
+
+def _flops_backward(grad_output: Any, *args: Any, **_: Any) -> int:
+    """One product for the input's gradient, and one that those of offset and mask share."""
+    for_input, for_offset, for_mask = args[9]
+    return (int(for_input) + int(for_offset or for_mask)) * _flops(*args[:3])
+
+
+OPERATOR = Operator(
+    name=NAME,
+    attributes=Attributes,
+    reference=reference,
+    fake=_fake,
+    fake_backward=_fake_backward,
+    linear=("input", "mask"),
+    vmap=one_batch,
+    vmap_backward=one_batch,
+    onnx=onnx.deform_sample,
+    not_in_onnx="ONNX has no gradients of GridSample.",
+    flops=Flops(_flops, _flops_backward),
+)
