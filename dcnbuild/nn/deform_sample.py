@@ -41,8 +41,9 @@ class Sampler(nn.Module):
             if given[key] is None and key == "dw_kernel_size":
                 continue
             given[key] = integer(name, key, given[key])
-            if given[key] < (0 if key == "pad" else 1):
-                raise ArgumentError(f"{name}: {key} must be at least 1, got {given[key]}")
+            least = 0 if key == "pad" else 1
+            if given[key] < least:
+                raise ArgumentError(f"{name}: {key} must be at least {least}, got {given[key]}")
         if given["channels"] % given["group"]:
             raise ArgumentError(
                 f"{name}: group={given['group']} must divide channels={given['channels']}"
@@ -78,10 +79,24 @@ class Sampler(nn.Module):
             )
 
     def sample(self, values: Tensor, offset: Tensor, mask: Tensor) -> Tensor:
-        """[N, H, W, C] sampled by offset [N, H', W', G, K, 2] and mask [N, H', W', G, K]."""
+        """[N, H, W, C] sampled by offset [N, H', W', G, K, 2] and mask [N, H', W', G, K].
+
+        Raises ArgumentError if there is not one prediction for each position.
+        """
+        sizes = (self.kernel_size, self.stride, self.pad, self.dilation)
+        if not has_torch_function_unary(values):
+            places, predicted = [
+                (size + 2 * self.pad - self.dilation * (self.kernel_size - 1) - 1) // self.stride + 1
+                for size in values.shape[1:3]
+            ], list(offset.shape[1:3])  # fmt: skip
+            if places != predicted:
+                raise ArgumentError(
+                    f"{type(self).__name__}: offsets are predicted for {predicted[0]}x{predicted[1]} positions, and there "
+                    f"are {places[0]}x{places[1]}: pad must be half of dilation * (kernel_size - 1), and dw_kernel_size odd; "
+                    f"(kernel_size, stride, pad, dilation) is {sizes}"
+                )
         return deform_sample(
-            *(values, offset, mask, self.kernel_size, self.stride, self.pad, self.dilation),
-            *(self.offset_scale, bool(self.remove_center)),
+            values, offset, mask, *sizes, self.offset_scale, bool(self.remove_center)
         )
 
     @property
