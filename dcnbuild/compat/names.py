@@ -51,6 +51,21 @@ MODULES = {
     "mmcv.ops.multi_scale_deform_attn": "mmcv",
     "groundingdino._C": "larger_ext",
     "detrex._C": "larger_ext",
+    # InternImage's DCNv3, whose extension has that name, and the package DCNv4
+    "DCNv3": "dcnv3_ext",
+    "ops_dcnv3": "dcnv3",
+    "ops_dcnv3.modules": "dcnv3",
+    "ops_dcnv3.modules.dcnv3": "dcnv3",
+    "ops_dcnv3.functions": "dcnv3",
+    "ops_dcnv3.functions.dcnv3_func": "dcnv3",
+    "DCNv4": "dcnv4",
+    "DCNv4.ext": "dcnv4_ext",
+    "DCNv4.modules": "dcnv4",
+    "DCNv4.modules.dcnv4": "dcnv4",
+    "DCNv4.modules.flash_deform_attn": "dcnv4",
+    "DCNv4.functions": "dcnv4",
+    "DCNv4.functions.dcnv4_func": "dcnv4",
+    "DCNv4.functions.flash_deform_attn_func": "dcnv4",
     # 4uiiurz1/pytorch-deform-conv-v2, which needs no extension
     "deform_conv_v2": "deform_conv_v2",
 }

@@ -13,8 +13,8 @@ from typing import Any
 from torch import nn
 from torch.jit import ScriptModule
 
-from dcnbuild.compat import dcn_v2, deform_conv_v2, detectron2, mmcv, mmdet
-from dcnbuild.nn import DeformConv2d, PredictsOffsets
+from dcnbuild.compat import dcn_v2, dcnv3, deform_conv_v2, detectron2, mmcv, mmdet
+from dcnbuild.nn import DCNv3, DCNv4, DeformConv2d, PredictsOffsets
 
 _CONVOLUTION = ("weight", "kernel_size", "stride", "padding", "dilation")
 _DEFORMABLE = (*_CONVOLUTION, "deformable_groups")
@@ -23,6 +23,15 @@ _DETECTRON2 = (*_DEFORMABLE, "norm", "activation")
 _SAMPLING = ("no_trans", "group_size", "part_size", "sample_per_part", "trans_std")
 _PSROI = ("spatial_scale", "pooled_size", "output_dim", *_SAMPLING)
 _OLD_PSROI = ("spatial_scale", "out_size", "out_channels", *_SAMPLING)
+_SAMPLER = (
+    *("channels", "kernel_size", "stride", "pad", "dilation", "group", "offset_scale"),
+    *("dw_kernel_size", "center_feature_scale", "remove_center"),
+)
+_SAMPLER_PARTS = (
+    *("output_proj", "center_feature_scale_module"),
+    *("center_feature_scale_proj_weight", "center_feature_scale_proj_bias"),
+)
+_VERSION_3 = ("dw_conv", "offset", "mask", "input_proj")
 _ROI = ("output_size", "spatial_scale", "sampling_ratio", "gamma")
 
 
@@ -82,6 +91,9 @@ KNOWN = (
     Known(mmdet.ModulatedDeformConv, _DEFORMABLE),
     Known(dcn_v2.DCN, (*_DEFORMABLE, _OFFSET)),
     Known(dcn_v2.DCNv2, _DEFORMABLE),
+    Known(DCNv3, (*_SAMPLER, *_VERSION_3), parts=(*_SAMPLER_PARTS, *_VERSION_3)),
+    Known(dcnv3.DCNv3_pytorch, (*_SAMPLER, *_VERSION_3), parts=(*_SAMPLER_PARTS, *_VERSION_3)),
+    Known(DCNv4, (*_SAMPLER, "offset_mask", "without_pointwise"), parts=(*_SAMPLER_PARTS, "offset_mask", "offset_mask_dw", "value_proj")),
     Known(dcn_v2.DCNPooling, (*_PSROI, "offset_mask_fc"), parts=("offset_mask_fc",)),
     Known(dcn_v2.DCNv2Pooling, _PSROI),
     Known(mmdet.ModulatedDeformRoIPoolingPack, (*_OLD_PSROI, "offset_fc", "mask_fc"), parts=("offset_fc", "mask_fc")),

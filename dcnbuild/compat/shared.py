@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import handle_torch_function, has_torch_function_variadic
@@ -90,6 +91,16 @@ def _with_one_dtype(input: Tensor, offset: Tensor, *others: Tensor | None) -> tu
 def as_function(call: Callable[..., Any]) -> Any:
     """What code asks for that calls `SomeFunction.apply`: an object whose `apply` is `call`."""
     return type(call.__name__, (), {"apply": staticmethod(call), "__doc__": call.__doc__})
+
+
+def gradients_of(
+    function: Callable[..., Tensor], tensors: Sequence[Tensor], grad_output: Tensor
+) -> list[Tensor]:
+    """The gradients of the tensors that a function takes, recorded by nothing: for an extension's backward call."""
+    leaves = [tensor.detach().requires_grad_() for tensor in tensors]
+    with torch.enable_grad():
+        output = function(*leaves)
+    return list(torch.autograd.grad(output, leaves, grad_output.reshape(output.shape).to(output)))
 
 
 def uniform_by_fan_in(module: DeformConv2d) -> None:

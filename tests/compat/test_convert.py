@@ -241,7 +241,7 @@ def test_what_was_left_is_named_with_the_reason() -> None:
         "extra_offset_mask is on": _copy(
             "a", "ModulatedDeformConvPack", one, conv_offset=conv, extra_offset_mask=True
         ),
-        "nothing called DCNv3": _copy("a", "DCNv3", one),
+        "nothing called DCNv9": _copy("a", "DCNv9", one),
         "nothing called SparseDeformConvV9": _copy("a", "SparseDeformConvV9", one),
         "calls torchvision.ops.deform_conv.deform_conv2d itself": _copy("a", "Plain", calls),
         "it has no weight, kernel_size": type(

@@ -69,7 +69,11 @@ def test_not_finite(emulator: ModuleType) -> None:
             assert_same(results_of(EMULATED, case, tensors, deterministic), expected, 1e-11, seed)
 
 
-@pytest.mark.parametrize("case", [SampleCase(batch=0), SampleCase(size=(0, 3))], ids=str)
+@pytest.mark.parametrize(
+    "case",
+    [SampleCase(batch=0), SampleCase(size=(0, 3)).but(padding=(2, 1))],
+    ids=["no image", "no pixel"],
+)
 def test_empty(case: SampleCase) -> None:
     tensors = case.tensors(0)
     assert_close(results_of(EMULATED, case, tensors), expected_of(case, tensors), 1e-12)

@@ -128,7 +128,7 @@ def test_threads_do_not_change_a_bit() -> None:
     "case",
     [
         SampleCase(batch=0),
-        SampleCase(size=(0, 3)),
+        SampleCase(size=(0, 3)).but(padding=(2, 1)),
         SampleCase(size=(1, 1)),
         SampleCase(1, (3, 4), 1, 1).but(padding=(9, 9), stride=(7, 5)),
         SampleCase(1, (2, 2), 1, 256).but(kernel_size=(1, 1), padding=(0, 0)),
