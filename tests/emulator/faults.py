@@ -41,6 +41,7 @@ THREAD, ADDRESS = "thread", "address"
 RANDOM = "test_operator and test_random_configurations and float64 and 0]"
 POOLS = "test_pool and test_random_configurations and 0-"
 ATTENTION = "test_attn and test_random_configurations and float64 and 0]"
+WINDOW = "test_sample and test_random_configurations and float64 and 0]"
 CHUNKS = "test_every_chunk_size_agrees"
 ORDER = "test_same_bits_in_every_order"
 
@@ -253,6 +254,10 @@ FAULTS = (
     Fault(
         "attention: gradient by a pixel for one by a location",
         *("deform_attn/cuda/kernels.cuh", "dx * found.scale_x", "dx", ATTENTION),
+    ),
+    Fault(
+        "window: places one pixel apart whatever the stride",
+        *("deform_attn/geometry.h", "first + out * stride", "first + out", WINDOW),
     ),
     Fault(
         "attention: a sample outside passes on what is not finite",
