@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
-from typing import Any
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +19,19 @@ from dcnbuild.ops.deform_attn_arguments import NAME, sides
 from dcnbuild.ops.torch_versions import is_compiling
 
 Shapes = Tensor | Sequence[Sequence[int]]
+Result = TypeVar("Result")
+
+
+def in_their_words(names: Mapping[str, str], call: Callable[..., Result], *args: Any) -> Result:
+    """A call whose errors name arguments as its caller does: `names` has theirs for ours."""
+    if not names or is_compiling():
+        return call(*args)
+    try:
+        return call(*args)
+    except ArgumentError as error:
+        words = "|".join(map(re.escape, names))
+        text = re.sub(rf"\b(?:{words})\b", lambda found: names[found[0]], str(error))
+        raise type(error)(text) from None
 
 
 def attend(
@@ -102,13 +116,16 @@ class OldAttn(DeformAttn):
 
     Attributes:
         OWN_NAMES: what the package calls embed_dim, heads, levels and points.
+        CALL_NAMES: what it calls arguments of `DeformAttn.forward`, where it has other names.
     """
 
     OWN_NAMES = ("embed_dim", "num_heads", "num_levels", "num_points")
+    CALL_NAMES: Mapping[str, str] = {}
 
     def set_up(self, *numbers: int, **others: Any) -> None:
         """The constructor's body: embed_dim, heads, levels and points, and attributes that the package's module has."""
-        DeformAttn.__init__(self, *numbers)
+        names = dict(zip(("embed_dim", "heads", "levels", "points"), self.OWN_NAMES))
+        in_their_words(names, DeformAttn.__init__, self, *numbers)
         for name, value in (*zip(self.OWN_NAMES, numbers), *others.items()):
             setattr(self, name, value)
 
@@ -132,10 +149,13 @@ class OldAttn(DeformAttn):
         padding_mask: Tensor | None,
     ) -> Tensor:
         """`DeformAttn.forward`, for [N, Q, C] and [N, S, C]; raises ValueError if the levels do not lie one after the other."""
-        if level_start_index is not None and not has_torch_function_variadic(query, value):
-            spatial_shapes = in_order(spatial_shapes, level_start_index)
-        if padding_mask is not None:
+        if isinstance(padding_mask, Tensor):
             padding_mask = padding_mask.bool()
-        return DeformAttn.forward(
-            self, query, value, reference_points, spatial_shapes, padding_mask
-        )
+
+        def forward() -> Tensor:
+            shapes = spatial_shapes
+            if level_start_index is not None and not has_torch_function_variadic(query, value):
+                shapes = in_order(shapes, level_start_index)
+            return DeformAttn.forward(self, query, value, reference_points, shapes, padding_mask)
+
+        return in_their_words(self.CALL_NAMES, forward)

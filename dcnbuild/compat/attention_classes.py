@@ -6,14 +6,26 @@ functions that its methods call, so a subclass, or a class of any name, is switc
 
 from __future__ import annotations
 
+import dis
 import functools
 from collections.abc import Iterator
-from types import CellType, CodeType, FunctionType
+from types import CellType, FunctionType, ModuleType
 from typing import Any, cast
 
 from torch import nn
 
-from dcnbuild.compat.attention_functions import Attention, agrees, by_arguments, stand_in
+from dcnbuild.compat.attention_functions import Attention
+from dcnbuild.compat.attention_search import (
+    code_names,
+    looks_like_attention,
+    of_callable,
+    stand_in,
+)
+
+#: How far calls are followed: from a method to a function, a decorated one, one that it calls.
+_DEPTH = 3
+#: Packages whose functions are not looked into.
+_NOT_THEIRS = ("torch", "builtins", "dcnbuild", "numpy", "typing", "functools")
 
 
 class CallsOurs:
@@ -44,39 +56,56 @@ def calling_ours(kind: type[nn.Module]) -> type[nn.Module] | None:
 
 
 def _make(kind: type[nn.Module]) -> type[nn.Module] | None:
-    whole = _whole(kind)
-    if whole is not None:
-        changed: dict[str, Any] = {"forward": _method(whole)}
-    else:
-        changed = {}
-        for name, method in _methods(kind):
-            ours = rebound(method)
-            if ours is not method:
-                changed[name] = ours
+    changed = {name: ours for name, held in _held_by(kind) if (ours := _in_class(held)) is not None}
     if not changed:
         return None
     names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "_of": kind}
     return type(kind.__name__, (CallsOurs, kind), {**names, "__doc__": kind.__doc__, **changed})
 
 
-def _methods(kind: type) -> Iterator[tuple[str, FunctionType]]:
-    """The class's functions, its bases' too if they are not torch's, and those that count if several have a name."""
+def _held_by(kind: type) -> Iterator[tuple[str, Any]]:
+    """What the class holds, and its bases if they are not torch's; what counts if several have a name."""
     seen = set()
     for base in kind.__mro__:
-        if base.__module__.partition(".")[0] in ("torch", "builtins", "dcnbuild"):
+        if not _is_theirs(base):
             continue
-        for name, method in vars(base).items():
-            if isinstance(method, FunctionType) and name not in seen:
-                yield name, method
+        for name, held in vars(base).items():
+            if name not in seen:
+                yield name, held
             seen.add(name)
 
 
-def _whole(kind: type[nn.Module]) -> Attention | None:
-    """The stand-in for a class that is only the function: transformers' MultiScaleDeformableAttention."""
-    if kind.__init__ is not nn.Module.__init__ or not isinstance(kind.forward, FunctionType):
+def _in_class(held: Any) -> Any:
+    """What takes the place of a method, static method, class method or functools.partial of a class; None for the rest."""
+    if isinstance(held, staticmethod):
+        ours = _replacement(held.__func__, set(), _DEPTH)
+        return None if ours is None else staticmethod(ours)
+    if isinstance(held, functools.partial):
+        return _stand_in(held)
+    function = held.__func__ if isinstance(held, classmethod) else held
+    if not isinstance(function, FunctionType):
         return None
-    ours = by_arguments(kind.forward, skip=1)
-    return ours if ours is not None and agrees(ours, kind().forward) else None
+    if _ignores_first(function):
+        whole = of_callable(function, skip=1)
+        if whole is not None:
+            return _method(whole)
+    ours = rebound(function)
+    if ours is function:
+        return None
+    return classmethod(ours) if isinstance(held, classmethod) else ours
+
+
+def _ignores_first(function: FunctionType) -> bool:
+    """Whether a method never looks at `self`."""
+    code = function.__code__
+    if code.co_argcount == 0 or code.co_varnames[0] in code.co_cellvars:
+        return False
+    name = code.co_varnames[0]
+    return not any(
+        step.argval == name or (isinstance(step.argval, tuple) and name in step.argval)
+        for step in dis.get_instructions(code)
+        if "FAST" in step.opname
+    )
 
 
 def _method(ours: Attention) -> Any:
@@ -86,15 +115,18 @@ def _method(ours: Attention) -> Any:
     return forward
 
 
-def rebound(function: FunctionType, depth: int = 3) -> FunctionType:
+@functools.cache
+def rebound(function: FunctionType, depth: int = _DEPTH) -> FunctionType:
     """The function with dcnbuild's attention for the globals that are another's, or itself if it has none.
 
-    A decorator's function holds the decorated one in its closure, which is looked into.
+    What it calls is looked into: functions of its package, modules and static methods. A decorator's function holds the
+    decorated one in its closure.
     """
+    names = code_names(function.__code__)
     others = {
         name: ours
-        for name in _global_names(function.__code__)
-        if (ours := _stand_in(function.__globals__.get(name))) is not None
+        for name in names
+        if (ours := _replacement(function.__globals__.get(name), names, depth)) is not None
     }
     cells = [_cell(cell, depth) for cell in function.__closure__ or ()]
     if not others and all(new is old for new, old in zip(cells, function.__closure__ or ())):
@@ -114,20 +146,43 @@ def rebound(function: FunctionType, depth: int = 3) -> FunctionType:
     return made
 
 
+def _replacement(found: Any, names: set[str], depth: int) -> Any:
+    """What takes the place of a function, module or class, of which code uses the `names`; None if nothing does."""
+    ours: Any = _stand_in(found)
+    if ours is not None or depth == 0:
+        return ours
+    if isinstance(found, FunctionType) and _is_theirs(found):
+        inner = rebound(found, depth - 1)
+        return None if inner is found else inner
+    if isinstance(found, ModuleType) and _top(found.__name__) not in _NOT_THEIRS:
+        others = _others(vars(found), names, depth)
+        if not others:
+            return None
+        shadow = ModuleType(found.__name__, found.__doc__)
+        vars(shadow).update({**vars(found), **others})
+        return shadow
+    if isinstance(found, type) and _is_theirs(found) and not issubclass(found, nn.Module):
+        static = {n: held.__func__ for n, held in vars(found).items() if isinstance(held, staticmethod)}  # fmt: skip
+        others = {n: staticmethod(f) for n, f in _others(static, names, depth).items()}
+        return type(found.__name__, (found,), others) if others else None
+    return None
+
+
+def _others(held: dict[str, Any], names: set[str], depth: int) -> dict[str, Any]:
+    return {
+        name: ours
+        for name in names & held.keys()
+        if (ours := _replacement(held[name], names, depth - 1)) is not None
+    }
+
+
 def _cell(cell: CellType, depth: int) -> CellType:
     try:
         held = cell.cell_contents
     except ValueError:  # empty
         return cell
-    if depth == 0 or not isinstance(held, FunctionType):
-        return cell
-    ours = rebound(held, depth - 1)
-    return cell if ours is held else CellType(ours)
-
-
-def _global_names(code: CodeType) -> set[str]:
-    inner = (constant for constant in code.co_consts if isinstance(constant, CodeType))
-    return set(code.co_names).union(*map(_global_names, inner))
+    ours = None if depth == 0 else _replacement(held, set(), depth)
+    return cell if ours is None else CellType(ours)
 
 
 @functools.cache
@@ -136,18 +191,43 @@ def _known(found: Any) -> Attention | None:
 
 
 def _stand_in(found: Any) -> Attention | None:
-    if not isinstance(found, type | FunctionType) or _module(found).startswith("dcnbuild."):
+    """What stands in for a function, Function or functools.partial of others."""
+    inner = found.func if isinstance(found, functools.partial) else found
+    if not isinstance(inner, type | FunctionType) or _top(_module(inner)) in ("dcnbuild", "torch"):
         return None
-    return _known(found)
+    try:
+        return _known(found)
+    except TypeError:  # a functools.partial of what cannot be hashed
+        return stand_in(found)
 
 
 def attributes_of_ours(module: nn.Module) -> dict[str, Attention]:
     """Attributes of a module that hold such a function, with what stands in: `self.ms_deformable_attn_core`."""
     return {
-        name: ours
-        for name, held in vars(module).items()
-        if isinstance(held, FunctionType) and (ours := _stand_in(held)) is not None
+        name: ours for name, held in vars(module).items() if (ours := _stand_in(held)) is not None
     }
+
+
+def unknown_attention(module: nn.Module) -> str | None:
+    """Which function of a module samples like deformable attention, where no stand-in for it was found; None for none."""
+    held = [*_held_by(type(module)), *vars(module).items()]
+    for name, each in held:
+        function = getattr(each, "__func__", each)
+        if not isinstance(function, FunctionType):
+            continue
+        called = (function.__globals__.get(used) for used in code_names(function.__code__))
+        for other in (function, *called):
+            if isinstance(other, FunctionType) and _is_theirs(other) and looks_like_attention(other):  # fmt: skip
+                return name if other is function else other.__name__
+    return None
+
+
+def _is_theirs(found: type | FunctionType) -> bool:
+    return _top(_module(found)) not in _NOT_THEIRS
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def _module(found: type | FunctionType) -> str:

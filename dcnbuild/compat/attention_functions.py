@@ -1,13 +1,12 @@
-"""Functions of deformable attention, wherever they lie: known by their arguments and by what they compute.
+"""Deformable attention as a function with somebody else's arguments: the stand-in, and what each argument is.
 
 `multi_scale_deformable_attn_pytorch(value, value_spatial_shapes, sampling_locations, attention_weights)` has a dozen names
-and orders of arguments. What stands in for one is an `Attention`, which knows the place of each argument.
+and orders of arguments. What stands in for one is an `Attention`, which knows the role of each argument;
+attention_search.py finds the roles.
 """
 
 from __future__ import annotations
 
-import inspect
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,43 +14,63 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dcnbuild.compat.attention import attend
+from dcnbuild.compat.attention import attend, in_their_words
 from dcnbuild.ops.deform_attn_arguments import sides
 
-#: role of an argument → what it is called.
-_ROLES = {
-    "value": r"value|input_value",
-    "shapes": r"\w*spatial_shapes?",
-    "shapes_list": r"\w*spatial_shapes?_list",
-    "starts": r"\w*level_start_ind\w*",
-    "locations": r"sampling_loc\w*",
-    "weights": r"att(entio)?n_weights?",
-    "points": r"num_points_list",
-    "method": r"method",
-    "step": r"im2?g?2col_step",
+#: What an argument of the attention can be. "other" is an option that is known at its default only.
+NEEDED = frozenset({"value", "locations", "weights"})
+SHAPES = frozenset({"shapes", "shapes_list"})
+#: role → what `dcnbuild.deform_attn` calls it in errors.
+_OUR_NAMES = {
+    "value": "value",
+    "shapes": "spatial_shapes",
+    "starts": "level_start_index",
+    "locations": "sampling_locations",
+    "weights": "attention_weights",
 }
-_NEEDED = frozenset({"value", "locations", "weights"})
-#: What an autograd.Function of the attention is called.
-_FUNCTION_NAME = re.compile(r"(?i)deform\w*att")
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a function.
+
+    Attributes:
+        role: "value", "shapes", "shapes_list", "starts", "locations", "weights", "points", "method", "step" or "other".
+        by_name: it cannot be given by position.
+        needed: it has no default.
+        default: its default, if it has one.
+    """
+
+    name: str
+    role: str
+    by_name: bool = False
+    needed: bool = True
+    default: Any = None
 
 
 @dataclass(frozen=True)
 class Attention:
-    """`dcnbuild.deform_attn` with the arguments of another function; may be pickled.
+    """`dcnbuild.deform_attn` with the arguments of another function. It may be pickled if that function may be.
+
+    A call that gives an option another value than its default goes to that function.
 
     Attributes:
-        names: the arguments, in order.
-        roles: what each is, a key of _ROLES.
+        arguments: that function's, in order.
+        theirs: the function.
+        sizes: the levels, where the function has them already: functools.partial.
     """
 
-    names: tuple[str, ...]
-    roles: tuple[str, ...]
+    arguments: tuple[Argument, ...]
+    theirs: Callable[..., Any]
+    sizes: tuple[tuple[int, int], ...] | None = None
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         given = self._bound(args, kwargs)
+        if given is None:
+            return self.theirs(*args, **kwargs)
         shapes: Any = given.get("shapes_list")
         if shapes is None:
-            shapes = given.get("shapes")
+            shapes = given.get("shapes", self.sizes)
         value, locations, weights = given["value"], given["locations"], given["weights"]
         if "points" in given:
             if given.get("method", "default") == "discrete":
@@ -59,29 +78,40 @@ class Attention:
             locations, weights = with_levels(locations, weights, given["points"])
         # Nothing is read for starts where a list of shapes was given.
         starts = None if given.get("shapes_list") is not None else given.get("starts")
-        return attend(value, shapes, starts, locations, weights)
+        names = {_OUR_NAMES[a.role]: a.name for a in self.arguments if a.role in _OUR_NAMES}
+        return in_their_words(names, attend, value, shapes, starts, locations, weights)
 
-    def _bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-        """Values by role. Raises TypeError as Python does for arguments that do not fit."""
-        if len(args) > len(self.names):
-            raise TypeError(f"expected at most {len(self.names)} arguments, got {len(args)}")
-        given = dict(zip(self.names, args))
+    def _bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any] | None:
+        """Values by role, None if an option is not at its default. Raises TypeError as Python does for what does not fit."""
+        places = [argument for argument in self.arguments if not argument.by_name]
+        if len(args) > len(places):
+            raise TypeError(f"expected at most {len(places)} arguments, got {len(args)}")
+        known = {argument.name: argument for argument in self.arguments}
+        given = {argument.name: value for argument, value in zip(places, args)}
         for name, value in kwargs.items():
-            if name not in self.names:
-                raise TypeError(f"got an unexpected argument {name!r}, expected {self.names}")
+            if name not in known:
+                raise TypeError(f"got an unexpected argument {name!r}, expected {tuple(known)}")
             if name in given:
                 raise TypeError(f"got two values for the argument {name!r}")
             given[name] = value
-        roles = dict(zip(self.names, self.roles))
-        bound = {roles[name]: value for name, value in given.items()}
-        missing = [name for name, role in roles.items() if role in _NEEDED and role not in bound]
-        if missing or not bound.keys() & {"shapes", "shapes_list"}:
-            raise TypeError(f"missing arguments: got {tuple(given)}, expected {self.names}")
-        return bound
+        missing = [a.name for a in self.arguments if a.needed and a.name not in given]
+        if missing:
+            raise TypeError(
+                f"missing arguments: {missing}; got {tuple(given)}, expected {tuple(known)}"
+            )
+        for name, value in given.items():
+            if known[name].role == "other" and not _same(value, known[name].default):
+                return None
+        return {known[name].role: value for name, value in given.items()}
 
-    def apply(self, *args: Any) -> Tensor:
+    def apply(self, *args: Any) -> Any:
         """The call, for code that asks an autograd.Function for it."""
         return self(*args)
+
+
+def _same(value: Any, default: Any) -> bool:
+    simple = isinstance(value, bool | int | float | str | None)
+    return value is default or (simple and type(value) is type(default) and value == default)
 
 
 def with_levels(locations: Tensor, weights: Tensor, points: Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -118,78 +148,3 @@ def nearest(
     sampled = sampled.unflatten(2, (locations.shape[1], -1))  # [N, M, Q, ΣP, D]
     weighted = sampled * weights.transpose(1, 2)[..., None]
     return weighted.sum(3).transpose(1, 2).flatten(2)
-
-
-def stand_in(found: Any) -> Attention | None:
-    """What stands in for a function or an autograd.Function of deformable attention; None if it is something else."""
-    if isinstance(found, type) and issubclass(found, torch.autograd.Function):
-        ours = by_arguments(found.forward, skip=1)
-        if ours is None or not _FUNCTION_NAME.search(found.__name__):
-            return None
-        # Most compute nothing without their extension.
-        return ours if agrees(ours, found.apply) is not False else None
-    if not inspect.isfunction(found):
-        return None
-    ours = by_arguments(found)
-    return ours if ours is not None and agrees(ours, found) else None
-
-
-def by_arguments(function: Callable[..., Any], skip: int = 0) -> Attention | None:
-    """The stand-in that fits the names of the arguments, after `skip` of them; None if one is not known."""
-    try:
-        parameters = list(inspect.signature(function).parameters.values())[skip:]
-    except (TypeError, ValueError):
-        return None
-    roles = []
-    for parameter in parameters:
-        known = [role for role, name in _ROLES.items() if re.fullmatch(name, parameter.name)]
-        if not known or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            return None
-        roles.append(known[-1])
-    present = set(roles)
-    if (
-        len(present) < len(roles)
-        or not present >= _NEEDED
-        or not present & {"shapes", "shapes_list"}
-    ):
-        return None
-    return Attention(tuple(parameter.name for parameter in parameters), tuple(roles))
-
-
-def agrees(ours: Attention, theirs: Callable[..., Any]) -> bool | None:
-    """Whether both compute the same for a small example; None if theirs cannot be run here."""
-    generator = torch.Generator().manual_seed(0)
-
-    def uniform(*shape: int) -> Tensor:
-        return torch.rand(*shape, generator=generator)
-
-    sizes, heads, points = [(2, 3), (1, 2)], 2, 2
-    samples = (1, 3, heads, len(sizes) * points)
-    at, weights = uniform(*samples, 2) * 1.4 - 0.2, uniform(*samples)
-    if "points" not in ours.roles:
-        at, weights = with_levels(at, weights, [points, points])
-    example: dict[str, Any] = {
-        "value": uniform(1, 8, heads, 2),
-        "shapes": torch.tensor(sizes),
-        "shapes_list": sizes,
-        "starts": torch.tensor([0, 6]),
-        "locations": at,
-        "weights": weights,
-        "points": [points, points],
-        "method": "default",
-        "step": 1,
-    }
-    with torch.no_grad():
-        expected = ours(*(example[role] for role in ours.roles))
-        for shapes in (torch.tensor(sizes), sizes):
-            example["shapes"] = shapes
-            try:
-                output = theirs(*(example[role] for role in ours.roles))
-            except Exception:  # whatever it raises, it cannot be run
-                continue
-            return (
-                isinstance(output, Tensor)
-                and output.shape == expected.shape
-                and torch.allclose(output, expected, atol=1e-4)
-            )
-    return None

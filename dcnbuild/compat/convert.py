@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from dcnbuild.compat.attention_classes import attributes_of_ours, calling_ours
+from dcnbuild.compat.attention_classes import attributes_of_ours, calling_ours, unknown_attention
 from dcnbuild.compat.convolutions import OldConvolution
 from dcnbuild.compat.recognition import looks_deformable, qualified, target
 
@@ -100,10 +100,21 @@ def convert(model: nn.Module) -> Report:
             continue
         seen.add(module)
     for path, module in unknown:
-        reason = looks_deformable(module, seen)
+        reason = looks_deformable(module, seen) or _samples_otherwise(module)
         if reason is not None:
             left.append(Left(path, qualified(type(module)), reason))
     return Report(tuple(converted), tuple(left))
+
+
+def _samples_otherwise(module: nn.Module) -> str | None:
+    """Why a module that samples like deformable attention was left, whatever its name is."""
+    function = unknown_attention(module)
+    if function is None:
+        return None
+    return (
+        f"its {function} samples like deformable attention, but no function in it was found that computes the same from "
+        "value, sizes, locations and weights"
+    )
 
 
 def _attend_with_ours(module: nn.Module) -> tuple[str, ...] | None:

@@ -35,8 +35,8 @@ def dcnv4_backward(value: Tensor, p_offset: Tensor, *numbers: Any) -> list[Tenso
     grad_output, others = numbers[12], (*numbers[:12], *numbers[13:])
     *shape, _, _ = others[:15]
 
-    def forward(*tensors: Tensor) -> Tensor:
-        return dcnv4(*tensors, *shape, softmax=any(others[15:]))
+    def forward(value: Tensor, p_offset: Tensor) -> Tensor:
+        return dcnv4(value, p_offset, *shape, softmax=any(others[15:]))
 
     return gradients_of(forward, (value, p_offset), grad_output)
 

@@ -259,7 +259,7 @@ def _same_function(theirs: Any, mine: Any) -> bool:
     """Whether `theirs` is an autograd.Function, or its `apply`, that takes as many arguments as our function, or attention
     in plain torch with the same arguments."""
     if inspect.isfunction(theirs) and inspect.isfunction(mine):
-        from dcnbuild.compat.attention_functions import stand_in  # torch is there, if theirs is
+        from dcnbuild.compat.attention_search import stand_in  # torch is there, if theirs is
 
         return stand_in(theirs) is not None and _arguments(theirs) == _arguments(mine)
     if isinstance(theirs, type):

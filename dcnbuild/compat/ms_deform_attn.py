@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from dcnbuild.compat.attention import OldAttn, Shapes, attend
+from dcnbuild.compat.attention import OldAttn, Shapes, attend, in_their_words
 from dcnbuild.compat.shared import as_function
 
 __all__ = [
@@ -19,6 +19,13 @@ __all__ = [
 ]
 
 
+#: What these functions call arguments of `dcnbuild.deform_attn`.
+_NAMES = {
+    "spatial_shapes": "value_spatial_shapes",
+    "level_start_index": "value_level_start_index",
+}
+
+
 def multi_scale_deformable_attn_pytorch(
     value: Tensor,
     value_spatial_shapes: Shapes,
@@ -26,7 +33,9 @@ def multi_scale_deformable_attn_pytorch(
     attention_weights: Tensor,
 ) -> Tensor:
     """What these packages compute in plain torch where their extension is missing: here by `dcnbuild.deform_attn`."""
-    return attend(value, value_spatial_shapes, None, sampling_locations, attention_weights)
+    return in_their_words(
+        *(_NAMES, attend, value, value_spatial_shapes, None, sampling_locations, attention_weights)
+    )
 
 
 ms_deform_attn_core_pytorch = multi_scale_deformable_attn_pytorch
@@ -41,9 +50,9 @@ def multi_scale_deformable_attn(
     im2col_step: int,
 ) -> Tensor:
     """[N, Q, M · D]; `im2col_step` changes nothing here, and need not divide the batch."""
-    return attend(
-        *(value, value_spatial_shapes, value_level_start_index, sampling_locations),
-        attention_weights,
+    return in_their_words(
+        *(_NAMES, attend, value, value_spatial_shapes, value_level_start_index),
+        *(sampling_locations, attention_weights),
     )
 
 
@@ -60,6 +69,12 @@ class MSDeformAttn(OldAttn):
     """
 
     OWN_NAMES = ("d_model", "n_heads", "n_levels", "n_points")
+    CALL_NAMES = {  # noqa: RUF012
+        "value": "input_flatten",
+        "spatial_shapes": "input_spatial_shapes",
+        "level_start_index": "input_level_start_index",
+        "padding_mask": "input_padding_mask",
+    }
 
     def __init__(
         self, d_model: int = 256, n_levels: int = 4, n_heads: int = 8, n_points: int = 4
@@ -86,6 +101,7 @@ class SequenceFirst(OldAttn):
     """What mmcv's attention and its descendants share: tensors [Q, N, C] unless `batch_first`."""
 
     batch_first: bool
+    CALL_NAMES = {"padding_mask": "key_padding_mask"}  # noqa: RUF012
 
     def attend_sequences(
         self,

@@ -9,10 +9,13 @@ import torch
 from torch import Tensor
 
 import dcnbuild.ops.operators  # noqa: F401  registers them
-from dcnbuild.compat.attention import Shapes, attend, in_order, of_one_dtype
+from dcnbuild.compat.attention import Shapes, attend, in_order, in_their_words, of_one_dtype
 from dcnbuild.ops.deform_attn_arguments import parse
 
 __all__ = ["ms_deform_attn_backward", "ms_deform_attn_forward"]
+
+#: What these calls call arguments of `dcnbuild.deform_attn`.
+_NAMES = {"sampling_locations": "sampling_loc", "attention_weights": "attn_weight"}
 
 
 @torch.no_grad()
@@ -25,7 +28,9 @@ def ms_deform_attn_forward(
     im2col_step: int,
 ) -> Tensor:
     """[N, Q, M · D]; `im2col_step` changes nothing here, and need not divide the batch."""
-    return attend(value, spatial_shapes, level_start_index, sampling_loc, attn_weight)
+    return in_their_words(
+        *(_NAMES, attend, value, spatial_shapes, level_start_index, sampling_loc, attn_weight)
+    )
 
 
 @torch.no_grad()
@@ -47,7 +52,7 @@ def ms_deform_attn_backward(
     """
     shapes = in_order(spatial_shapes, level_start_index)
     locations, weights = of_one_dtype(sampling_loc, attn_weight)
-    flat = parse(value, shapes, locations, weights)
+    flat = in_their_words(_NAMES, parse, value, shapes, locations, weights)
     width = value.shape[2] * value.shape[3]
     upstream = grad_output.reshape(*sampling_loc.shape[:2], width).to(value.dtype)
     wide = torch.ops.dcnbuild.deform_attn_backward(

@@ -48,7 +48,8 @@ class Sampler(nn.Module):
             raise ArgumentError(
                 f"{name}: group={given['group']} must divide channels={given['channels']}"
             )
-        a = attributes(*(given[key] for key in _NAMES), function=name, names=_NAMES)
+        size, stride, pad, dilation, scale, removes = (given[key] for key in _NAMES)
+        a = attributes(size, stride, pad, dilation, scale, removes, function=name, names=_NAMES)
         if given["center_feature_scale"] and given["stride"] != 1:
             raise ArgumentError(
                 f"{name}: center_feature_scale adds the input to the output, so stride must be 1, got {given['stride']}"

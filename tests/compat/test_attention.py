@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 import dcnbuild
 from dcnbuild.compat import larger_ext, mmcv, ms_deform_attn, ms_deform_attn_ext
-from dcnbuild.compat.attention_functions import stand_in
+from dcnbuild.compat.attention_search import stand_in
 from dcnbuild.compat.importing import install
 
 CASE = AttnCase(((5, 4), (3, 2)), width=4)
