@@ -128,7 +128,7 @@ def rebound(function: FunctionType, depth: int = _DEPTH) -> FunctionType:
         for name in names
         if (ours := _replacement(function.__globals__.get(name), names, depth)) is not None
     }
-    cells = [_cell(cell, depth) for cell in function.__closure__ or ()]
+    cells = [_cell(cell, names, depth) for cell in function.__closure__ or ()]
     if not others and all(new is old for new, old in zip(cells, function.__closure__ or ())):
         return function
     # Without a __name__: torch.compile would look names up in the module of that name, and not here.
@@ -176,12 +176,12 @@ def _others(held: dict[str, Any], names: set[str], depth: int) -> dict[str, Any]
     }
 
 
-def _cell(cell: CellType, depth: int) -> CellType:
+def _cell(cell: CellType, names: set[str], depth: int) -> CellType:
     try:
         held = cell.cell_contents
     except ValueError:  # empty
         return cell
-    ours = None if depth == 0 else _replacement(held, set(), depth)
+    ours = None if depth == 0 else _replacement(held, names, depth)
     return cell if ours is None else CellType(ours)
 
 

@@ -6,22 +6,19 @@ far outside, weights that do not add up to one.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
-import io
 import itertools
 import re
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from dcnbuild.compat.attention_functions import NEEDED, SHAPES, Argument, Attention, with_levels
+from dcnbuild.compat.attention_examples import agrees
+from dcnbuild.compat.attention_functions import NEEDED, SHAPES, Argument, Attention
 
 #: role of an argument → what it is often called.
 _ROLES = {
@@ -41,60 +38,6 @@ _FUNCTION_NAME = re.compile(r"(?i)deform\w*att")
 _SAMPLES = re.compile(r"grid_sample\w*|\w*deform\w*att\w*")
 #: The most ways to give out roles that are tried on one function.
 _TRIES = 800
-
-
-@dataclass(frozen=True)
-class Example:
-    """One call: its levels and counts, and how far locations go beyond 0..1."""
-
-    sizes: tuple[tuple[int, int], ...]
-    batch: int
-    queries: int
-    heads: int
-    channels: int
-    points: int
-    reach: float
-    dtype: torch.dtype = torch.float32
-
-    def with_sizes(self, sizes: tuple[tuple[int, int], ...] | None) -> Example:
-        return self if sizes is None else Example(sizes, *list(vars(self).values())[1:])
-
-    def by_role(self, flat: bool) -> dict[str, Any]:
-        """Arguments by role; `flat` has the points of all levels in one dimension."""
-        generator = torch.Generator().manual_seed(0)
-
-        def uniform(*shape: int) -> Tensor:
-            return torch.rand(*shape, generator=generator, dtype=torch.float64)
-
-        areas = [height * width for height, width in self.sizes]
-        counts = [self.points] * len(self.sizes)
-        samples = (self.batch, self.queries, self.heads, sum(counts))
-        at = uniform(*samples, 2) * (1 + 2 * self.reach) - self.reach
-        weights = uniform(*samples) - 0.3
-        if not flat:
-            at, weights = with_levels(at, weights, counts)
-        starts = list(itertools.accumulate(areas, initial=0))[:-1]
-        value = uniform(self.batch, sum(areas), self.heads, self.channels) - 0.5
-        return {
-            "value": value.to(self.dtype).requires_grad_(),
-            "locations": at.to(self.dtype).requires_grad_(),
-            "weights": weights.to(self.dtype).requires_grad_(),
-            "shapes": torch.tensor(self.sizes),
-            "shapes_list": list(self.sizes),
-            "starts": torch.tensor(starts),
-            "points": counts,
-            "method": "default",
-            "step": 1,
-        }
-
-
-#: The first finds the roles, so that no two of its counts are alike.
-EXAMPLES = (
-    Example(((2, 3), (1, 4)), 2, 5, 3, 7, 6, 0.2),
-    Example(((3, 2),), 1, 1, 1, 3, 1, 0.0, torch.float64),
-    Example(((4, 3), (2, 2), (1, 1)), 2, 4, 2, 5, 3, 2.0, torch.float64),
-    Example(((5, 5),), 2, 1, 4, 8, 2, 0.6),
-)
 
 
 def stand_in(found: Any) -> Attention | None:
@@ -246,65 +189,3 @@ def _guesses(
         ours = _complete(theirs, arguments, sizes)
         if ours is not None:
             yield ours
-
-
-def agrees(ours: Attention) -> bool | None:
-    """Whether both compute the same for the examples that theirs can be run with, two at least; None if it cannot be run."""
-    ran = 0
-    for number, example in enumerate(EXAMPLES):
-        same = _agrees(ours, example.with_sizes(ours.sizes))
-        if same is False:
-            return False
-        ran += bool(same)
-        if number == 1 and ran == 0:  # not with several levels, nor with one
-            return None
-    return ran >= 2
-
-
-def _agrees(ours: Attention, example: Example) -> bool | None:
-    roles = {argument.role for argument in ours.arguments}
-    # By position as far as it goes, since an autograd.Function takes nothing by name.
-    places = list(
-        itertools.takewhile(lambda a: not a.by_name and a.role != "other", ours.arguments)
-    )
-    names = [a for a in ours.arguments[len(places) :] if a.role != "other"]
-
-    def run(call: Callable[..., Any], shapes: Any) -> Any:
-        leaves = {**example.by_role("points" in roles), "shapes": shapes}
-        # Copies, since a function may change what it is given.
-        given = {k: t.clone() if isinstance(t, Tensor) else t for k, t in leaves.items()}
-        output = call(*(given[a.role] for a in places), **{a.name: given[a.role] for a in names})
-        if not isinstance(output, Tensor) or not output.requires_grad:
-            return output, ()
-        wanted = [leaves[role] for role in ("value", "locations", "weights")]
-        upstream = torch.linspace(-1, 2, output.numel(), dtype=output.dtype).view_as(output)
-        return output, torch.autograd.grad(output, wanted, upstream, allow_unused=True)
-
-    for shapes in (torch.tensor(example.sizes), list(example.sizes)):
-        try:
-            with _unseen():
-                output, grads = run(ours.theirs, shapes)
-        except Exception:  # whatever it raises, it cannot be run
-            continue
-        with _unseen():
-            expected, slopes = run(ours, shapes)
-        same = isinstance(output, Tensor) and output.shape == expected.shape
-        return same and all(map(_close, (output, *grads), (expected, *slopes))) and bool(grads)
-    return None
-
-
-@contextlib.contextmanager
-def _unseen() -> Iterator[None]:
-    """Nothing of a trial is seen outside: random numbers, warnings, what it prints."""
-    with (
-        torch.enable_grad(),
-        torch.random.fork_rng(devices=[]),
-        warnings.catch_warnings(),
-        contextlib.redirect_stdout(io.StringIO()),
-    ):
-        warnings.simplefilter("ignore")
-        yield
-
-
-def _close(theirs: Tensor | None, ours: Tensor) -> bool:
-    return theirs is not None and torch.allclose(theirs.double(), ours.double(), atol=1e-4)

@@ -68,7 +68,8 @@ def convert(model: nn.Module) -> Report:
     deformable function itself; and what has a deformable name but is not known.
 
     Deformable attention is switched over inside of the modules that compute it, of any package: what their methods call is
-    known by its arguments and by what it computes for a small example, and `dcnbuild.deform_attn` is called in its place.
+    known by what it computes for a few examples, and `dcnbuild.deform_attn` is called in its place. Listed as left is what
+    samples in the same way and computes something else.
 
     Args:
         model: any module, which may be one of those itself.
