@@ -1,4 +1,4 @@
-"""`deform_conv2d` and `deform_attn` in plain torch: what dcnbuild's tests compare with, and what runs where nothing can be compiled."""
+"""`deform_conv2d`, `deform_attn` and `deform_sample` in plain torch: what dcnbuild's tests compare with, and what runs where nothing can be compiled."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from torch.overrides import handle_torch_function, has_torch_function_variadic
 from dcnbuild.ops.arguments import check_dense
 from dcnbuild.ops.deform_attn_arguments import parse as parse_attn
 from dcnbuild.ops.deform_conv2d_arguments import parse
+from dcnbuild.ops.deform_sample_arguments import Size, attributes, check
 from dcnbuild.ops.reference.deform_attn import forward as attend
 from dcnbuild.ops.reference.deform_conv2d import backward, forward
+from dcnbuild.ops.reference.deform_sample import forward as sample
 from dcnbuild.ops.reference.images import memory_format_of
 
-__all__ = ["backward", "deform_attn", "deform_conv2d", "forward"]
+__all__ = ["backward", "deform_attn", "deform_conv2d", "deform_sample", "forward"]
 
 
 def deform_conv2d(
@@ -53,3 +55,20 @@ def deform_attn(
     """`dcnbuild.deform_attn` in plain torch, on any device: same arguments, same results, any order of derivative."""
     flat = parse_attn(value, spatial_shapes, sampling_locations, attention_weights)
     return attend(value, sampling_locations, attention_weights, flat)
+
+
+def deform_sample(
+    input: Tensor,
+    offset: Tensor,
+    mask: Tensor,
+    kernel_size: Size = 3,
+    stride: Size = 1,
+    padding: Size = 0,
+    dilation: Size = 1,
+    offset_scale: float = 1.0,
+    remove_center: bool = False,
+) -> Tensor:
+    """`dcnbuild.deform_sample` in plain torch, on any device: same arguments, same results, any order of derivative."""
+    a = attributes(kernel_size, stride, padding, dilation, offset_scale, remove_center)
+    check(input, offset, mask, a)
+    return sample(input.unflatten(-1, (offset.shape[3], -1)), offset, mask, a)

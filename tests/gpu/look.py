@@ -80,7 +80,7 @@ def machine() -> int:
 
 def operators() -> int:
     """Which route serves, and one small call of each operator on the device against the same on the CPU in float64."""
-    from ops.attention_cases import AttnCase, expected_of, results_of
+    from ops import attention_cases, sample_cases
     from ops.cases import Case, assert_close, run
     from ops.pooling_cases import PSROI, ROI
 
@@ -104,12 +104,15 @@ def operators() -> int:
         )
         torch.testing.assert_close(on_device, on_cpu, rtol=1e-4, atol=1e-4)
         tell(operator=pool.operator, agrees=True)
-    attention = AttnCase()
-    given = attention.tensors(0, torch.float32, DEVICE)
-    attended = results_of(torch.ops.dcnbuild, attention, given)
-    wide = expected_of(attention, {name: t.cpu().double() for name, t in given.items()})
-    assert_close({name: t.cpu().double() for name, t in attended.items()}, wide, 1e-5)
-    tell(operator="deform_attn", agrees=True)
+    for name, calls, shape in (
+        ("deform_attn", attention_cases, attention_cases.AttnCase()),
+        ("deform_sample", sample_cases, sample_cases.SampleCase()),
+    ):
+        given = shape.tensors(0, torch.float32, DEVICE)
+        found = calls.results_of(torch.ops.dcnbuild, shape, given)
+        wide = calls.expected_of(shape, {key: t.cpu().double() for key, t in given.items()})
+        assert_close({key: t.cpu().double() for key, t in found.items()}, wide, 1e-5)
+        tell(operator=name, agrees=True)
     return 0
 
 

@@ -71,6 +71,8 @@ def test_the_first_tap_lies_left_above_and_the_second_below_it() -> None:
     assert (
         dcnbuild.deform_sample(image, offset, mask, padding=1)[0, 1, 2, 0] == 13
     )  # row 2, column 3
+    plain = dcnbuild.reference.deform_sample(image, offset, mask, padding=1)
+    assert plain[0, 1, 2, 0] == 13
     # The middle stays where it is; the tap at −1 comes to −1/2.
     offset.zero_()
     sampled = dcnbuild.deform_sample(image, offset, mask, padding=1, offset_scale=0.5)
