@@ -17,6 +17,7 @@ from torch import nn
 from dcnbuild.compat.attention_functions import Attention
 from dcnbuild.compat.attention_search import (
     code_names,
+    code_of,
     looks_like_attention,
     of_callable,
     stand_in,
@@ -191,13 +192,13 @@ def _known(found: Any) -> Attention | None:
 
 
 def _stand_in(found: Any) -> Attention | None:
-    """What stands in for a function, Function or functools.partial of others."""
-    inner = found.func if isinstance(found, functools.partial) else found
-    if not isinstance(inner, type | FunctionType) or _top(_module(inner)) in ("dcnbuild", "torch"):
+    """What stands in for something of others that is called."""
+    is_theirs = code_of(found) is not None or (isinstance(found, type) and _is_theirs(found))
+    if isinstance(found, Attention) or not is_theirs:
         return None
     try:
         return _known(found)
-    except TypeError:  # a functools.partial of what cannot be hashed
+    except TypeError:  # it cannot be hashed
         return stand_in(found)
 
 

@@ -52,17 +52,20 @@ class Argument:
 class Attention:
     """`dcnbuild.deform_attn` with the arguments of another function. It may be pickled if that function may be.
 
-    A call that gives an option another value than its default goes to that function.
+    A call that gives an option another value than its default goes to that function, and so does one that leaves out what
+    it may leave out.
 
     Attributes:
         arguments: that function's, in order.
         theirs: the function.
         sizes: the levels, where the function has them already: functools.partial.
+        more: whether it takes arguments besides, by *args or **kwargs.
     """
 
     arguments: tuple[Argument, ...]
     theirs: Callable[..., Any]
     sizes: tuple[tuple[int, int], ...] | None = None
+    more: bool = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         given = self._bound(args, kwargs)
@@ -82,11 +85,13 @@ class Attention:
         return in_their_words(names, attend, value, shapes, starts, locations, weights)
 
     def _bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any] | None:
-        """Values by role, None if an option is not at its default. Raises TypeError as Python does for what does not fit."""
+        """Values by role; None if the function has to be called. Raises TypeError as Python does for what does not fit."""
         places = [argument for argument in self.arguments if not argument.by_name]
+        known = {argument.name: argument for argument in self.arguments}
+        if self.more and (len(args) > len(places) or kwargs.keys() - known.keys()):
+            return None
         if len(args) > len(places):
             raise TypeError(f"expected at most {len(places)} arguments, got {len(args)}")
-        known = {argument.name: argument for argument in self.arguments}
         given = {argument.name: value for argument, value in zip(places, args)}
         for name, value in kwargs.items():
             if name not in known:
@@ -102,7 +107,9 @@ class Attention:
         for name, value in given.items():
             if known[name].role == "other" and not _same(value, known[name].default):
                 return None
-        return {known[name].role: value for name, value in given.items()}
+        bound = {known[name].role: value for name, value in given.items()}
+        sized = self.sizes is not None or bool(SHAPES & bound.keys())
+        return bound if sized and bound.keys() >= NEEDED else None
 
     def apply(self, *args: Any) -> Any:
         """The call, for code that asks an autograd.Function for it."""

@@ -11,11 +11,11 @@ import inspect
 import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dcnbuild.compat.attention_examples import agrees
 from dcnbuild.compat.attention_functions import NEEDED, SHAPES, Argument, Attention
@@ -41,14 +41,21 @@ _TRIES = 800
 
 
 def stand_in(found: Any) -> Attention | None:
-    """What stands in for a function, a functools.partial or an autograd.Function of deformable attention; else None."""
+    """What stands in for a function of deformable attention; None for something else.
+
+    Args:
+        found: a function, a functools.partial, a bound method, an object that is called, or an autograd.Function.
+    """
+    found = getattr(
+        found, "_torchdynamo_orig_callable", found
+    )  # nothing is compiled for an example
     if isinstance(found, type) and issubclass(found, torch.autograd.Function):
         ours = by_names(found.apply, _parameters(found.forward)[1:])
         if ours is None or not _FUNCTION_NAME.search(found.__name__):
             return None
         # Most compute nothing without their extension.
         return ours if agrees(ours) is not False else None
-    return of_callable(found) if isinstance(found, FunctionType | functools.partial) else None
+    return of_callable(found) if code_of(found) is not None else None
 
 
 def of_callable(found: Callable[..., Any], skip: int = 0) -> Attention | None:
@@ -65,20 +72,29 @@ def of_callable(found: Callable[..., Any], skip: int = 0) -> Attention | None:
 
 def may_sample(found: Any, depth: int = 2) -> bool:
     """Whether the code of a function, or of one that it calls, names what samples: others are not run with examples."""
-    if isinstance(found, functools.partial):
-        return may_sample(found.func, depth)
-    if not isinstance(found, FunctionType):
+    function = code_of(found)
+    if function is None:
         return False
-    names = code_names(found.__code__)
+    names = code_names(function.__code__)
     if any(_SAMPLES.fullmatch(name) for name in names):
         return True
-    called = (found.__globals__.get(name) for name in names) if depth else ()
-    return any(may_sample(each, depth - 1) for each in called if _is_theirs(each))
+    called = (function.__globals__.get(name) for name in names) if depth else ()
+    return any(may_sample(each, depth - 1) for each in called)
 
 
-def _is_theirs(found: Any) -> bool:
-    home = getattr(found, "__module__", None) or ""
-    return isinstance(found, FunctionType) and home.partition(".")[0] not in ("torch", "dcnbuild")
+def code_of(found: Any) -> FunctionType | None:
+    """The function that is run if something is called, where it is Python and neither torch's nor ours; else None."""
+    if isinstance(found, functools.partial):
+        return code_of(found.func)
+    if isinstance(found, MethodType):
+        return code_of(found.__func__)
+    if isinstance(found, FunctionType):
+        home = (found.__module__ or "").partition(".")[0]
+        return None if home in ("torch", "dcnbuild") else found
+    if isinstance(found, type | nn.Module):
+        return None
+    call = inspect.getattr_static(type(found), "__call__", None)
+    return code_of(call) if isinstance(call, FunctionType) else None
 
 
 def code_names(code: CodeType) -> set[str]:
@@ -135,37 +151,51 @@ def by_names(theirs: Callable[..., Any], parameters: list[inspect.Parameter]) ->
     """The stand-in that fits the names of the arguments; None if one that is needed is not known by its name."""
     arguments = []
     fixed, sizes = _fixed(theirs), _bound_sizes(theirs)
-    for parameter in parameters:
+    singles = _singles(parameters)
+    for parameter in singles:
         role = None if parameter.name in fixed else _named(parameter.name)
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            return None
         if role is None and parameter.default is parameter.empty:
             return None
         arguments.append(_argument(parameter, role or "other"))
-    return _complete(theirs, arguments, sizes)
+    return _complete(theirs, arguments, sizes, len(singles) < len(parameters))
+
+
+def _singles(parameters: list[inspect.Parameter]) -> list[inspect.Parameter]:
+    return [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
 
 
 def _complete(
     theirs: Callable[..., Any],
     arguments: list[Argument],
     sizes: tuple[tuple[int, int], ...] | None,
+    more: bool,
 ) -> Attention | None:
     roles = [argument.role for argument in arguments if argument.role != "other"]
     whole = len(set(roles)) == len(roles) and set(roles) >= NEEDED
     if not whole or (sizes is None and not SHAPES & set(roles)):
         return None
-    return Attention(tuple(arguments), theirs, None if SHAPES & set(roles) else sizes)
+    return Attention(tuple(arguments), theirs, None if SHAPES & set(roles) else sizes, more)
 
 
 def _guesses(
     theirs: Callable[..., Any], parameters: list[inspect.Parameter]
 ) -> Iterator[Attention]:
     """Ways to give out the roles to arguments that are needed, those first that go with their names."""
-    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
-        return
-    parameters = [p for p in parameters if p.kind is not p.VAR_KEYWORD]
-    needed = [p for p in parameters if p.default is p.empty]
-    sizes = _bound_sizes(theirs)
+    singles = _singles(parameters)
+    needed = [p for p in singles if p.default is p.empty]
+    yield from _orders(theirs, parameters, needed)
+    given = [p for p in singles if p.default in (p.empty, None)]
+    if len(given) > len(needed):
+        yield from _orders(theirs, parameters, given)
+
+
+def _orders(
+    theirs: Callable[..., Any],
+    parameters: list[inspect.Parameter],
+    needed: list[inspect.Parameter],
+) -> Iterator[Attention]:
+    """The ways to give out roles to the arguments that `needed` has; the rest are options."""
+    singles, sizes = _singles(parameters), _bound_sizes(theirs)
     first = (
         ("value", "locations", "weights") if sizes else ("value", "shapes", "locations", "weights")
     )
@@ -185,7 +215,7 @@ def _guesses(
 
     for order in itertools.islice(sorted(orders, key=strangers), _TRIES):
         roles = dict(zip((parameter.name for parameter in needed), order))
-        arguments = [_argument(p, roles.get(p.name, "other")) for p in parameters]
-        ours = _complete(theirs, arguments, sizes)
+        arguments = [_argument(p, roles.get(p.name, "other")) for p in singles]
+        ours = _complete(theirs, arguments, sizes, len(singles) < len(parameters))
         if ours is not None:
             yield ours

@@ -59,6 +59,8 @@ OTHER_NAMES = core("where, shares, feats, dims")
 BY_NAME = core("feats, *, dims, shares, where, training=False")
 WITH_OPTION = core("feats, dims, where, shares, scale=1.0", change="at = at * scale")
 MORE_NEEDED = core("feats, dims, begin, where, shares, chunk", change="begin[0], chunk + 1")
+WITH_MORE = core("feats, dims, *, where, shares, **options")
+NONE_BY_DEFAULT = core("feats, dims=None, where=None, shares=None, verbose=False")
 BOUND = functools.partial(core("feats, chunk, dims, where, shares"), chunk=64, dims=CASE.shapes)
 FIRST_BOUND = functools.partial(core("chunk, feats, dims, where, shares"), 64)
 OPS = types.ModuleType("their_ops")
@@ -162,7 +164,41 @@ class OfHolder(Caller):
         return Holder.core(locations, weights, value, SHAPES)
 
 
+class WithMore(Caller):
+    def forward(self, value: Tensor, locations: Tensor, weights: Tensor) -> Tensor:
+        return WITH_MORE(value, SHAPES, where=locations, shares=weights)
+
+
+class NoneByDefault(Caller):
+    def forward(self, value: Tensor, locations: Tensor, weights: Tensor) -> Tensor:
+        return NONE_BY_DEFAULT(value, dims=SHAPES, where=locations, shares=weights)
+
+
+class Called:
+    def __init__(self) -> None:
+        self.scale = 1.0
+
+    __call__ = core("self, where, shares, feats, dims", change="at = at * self.scale")
+
+
+class ObjectInInstance(Caller):
+    def __init__(self) -> None:
+        super().__init__()
+        self.sample: Any = Called()
+
+    def forward(self, value: Tensor, locations: Tensor, weights: Tensor) -> Tensor:
+        output: Tensor = self.sample(locations, weights, value, SHAPES)
+        return output
+
+
+class BoundMethodInInstance(ObjectInInstance):
+    def __init__(self) -> None:
+        super().__init__()
+        self.sample = Called().__call__
+
+
 KINDS = (
+    WithMore, NoneByDefault, ObjectInInstance, BoundMethodInInstance,
     OtherNames, ByName, WithOption, MoreNeeded, PartialOfSizes, PartialInClass, PartialInInstance, Static, ClassMethod, Method,
     Chain, OfModule, OfHolder,
 )  # fmt: skip
@@ -190,6 +226,15 @@ def test_an_option_that_is_not_at_its_default_goes_to_their_function() -> None:
     for arguments in ((0.5,), ()):
         expected = WITH_OPTION(value, SHAPES, locations, weights, *arguments)
         torch.testing.assert_close(ours(value, SHAPES, locations, weights, *arguments), expected)
+    ours = stand_in(WITH_MORE)
+    assert ours is not None
+    named = {"where": locations, "shares": weights}
+    expected = WITH_MORE(value, SHAPES, **named)
+    torch.testing.assert_close(ours(value, SHAPES, **named, anything=1), expected)
+    with pytest.raises(TypeError):
+        ours(value, SHAPES, where=locations)
+    ours = stand_in(WITH_OPTION)
+    assert ours is not None
     assert "DeformAttn" not in str(ours(value.requires_grad_(), SHAPES, locations, weights, scale=0.5).grad_fn)  # fmt: skip
 
 
