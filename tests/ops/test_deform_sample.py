@@ -222,8 +222,14 @@ def test_vmap_equals_a_loop(in_dims: tuple[int | None, ...], device: str) -> Non
         looped = [torch.stack(grads) for grads in zip(*(loss(*s) for s in chosen))]
         for grad, wanted in zip(torch.func.vmap(loss, in_dims)(*mapped), looped):
             torch.testing.assert_close(grad, wanted, rtol=0, atol=1e-11)
+
+
+def test_the_raw_operator_refuses_transforms() -> None:
+    input, *points = (t.detach() for t in leaves_of())
     with pytest.raises(NotImplementedError, match="call the function of the same name"):
-        torch.func.vmap(lambda *t: KERNELS.deform_sample(*t, *CASE.attributes))(*slices)
+        torch.func.jvp(
+            lambda x: KERNELS.deform_sample(x, *points, *CASE.attributes), (input,), (input,)
+        )
 
 
 def test_autocast_keeps_positions_in_float32(device: str) -> None:
