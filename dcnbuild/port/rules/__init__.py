@@ -29,6 +29,8 @@ FAMILIES: dict[str, tuple[Rule, ...]] = {
     "Device guards": guards.RULES,
     "Bugs": bugs.RULES,
 }
+#: rule → its family. The rules of one are applied together, see `cpp`.
+FAMILY_OF = {rule.id: family for family, rules in FAMILIES.items() for rule in rules}
 RULES: tuple[Rule, ...] = tuple(rule for rules in FAMILIES.values() for rule in rules)
 
-__all__ = ["FAMILIES", "LEFTOVERS", "RULES", "Leftover", "Rule"]
+__all__ = ["FAMILIES", "FAMILY_OF", "LEFTOVERS", "RULES", "Leftover", "Rule"]
