@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import bisect
-import heapq
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from itertools import chain
 from operator import attrgetter
 
 from dcnbuild.port.edits import Edit
@@ -59,6 +59,7 @@ class Code:
     def __init__(self, text: str, own: frozenset[str] = frozenset()) -> None:
         self.text = text
         self.own = own
+        self.edits: dict[str, list[Edit]] = {}  # what each rule that was asked has found
 
     @cached_property
     def tokens(self) -> list[Token]:
@@ -74,6 +75,8 @@ class Code:
 
     def with_own(self, own: frozenset[str]) -> Code:
         """The same text, of which more is known."""
+        if own == self.own:
+            return self
         known = Code(self.text, own)
         known.__dict__["tokens"] = self.tokens
         return known
@@ -112,7 +115,8 @@ class Code:
         """Name tokens that match a regular expression as a whole, as (stream, index)."""
         found = names_like(expression, self._named)
         for stream in self.streams if found else ():
-            yield from ((stream, i) for i in heapq.merge(*(stream.places.get(n, ()) for n in found)))
+            indices = chain.from_iterable(stream.places.get(name, ()) for name in found)
+            yield from ((stream, index) for index in sorted(indices))
 
     @cached_property
     def functions(self) -> list[Function]:

@@ -293,6 +293,7 @@ def _port_cpp(
     for path, (_, encoding) in sources.items():
         progress(f"looking for what fails: {len(scopes):,} of {len(sources):,}")
         scopes[path] = project.scope(path)
+        project.codes[path] = project.codes[path].with_own(scopes[path].own)
         target = project.ported_to(path)
         done = target != path and target in sources
         if path in project.reached and not failing and not done:

@@ -75,6 +75,10 @@ class Token(NamedTuple):
         return self.kind not in ("space", "comment")
 
 
+#: Token(…) takes twice as long.
+_make = tuple.__new__
+
+
 def tokenize(text: str) -> list[Token]:
     """All tokens of a source; `"".join(token.text for token in tokens)` is the text.
 
@@ -102,10 +106,9 @@ def revised(
         if not shift and not more:
             found.extend(tokens[done:until])
             return
-        made = tuple.__new__  # Token(…) takes twice as long
         found.extend(
             [
-                made(Token, (kind, piece, start + shift, directive, line and line + more))
+                _make(Token, (kind, piece, start + shift, directive, line and line + more))
                 for kind, piece, start, directive, line in tokens[done:until]
             ]
         )
@@ -149,7 +152,14 @@ def _tokens(text: str, position: int = 0, directives: int = 0) -> Iterator[Token
     unclosed = {'"': 0, "'": 0}
     expression = _TOKENS[""]
     while position < len(text):
-        kind, piece = _match(expression, text, position, directive if named else "")
+        special = _special(text, position, directive) if named else None
+        if special is None:
+            match = expression.match(text, position)
+            if match is None:  # cannot be: the last alternative takes any sign
+                raise AssertionError(f"no token at offset {position}")
+            kind, piece = match.lastgroup, match[0]
+        else:
+            kind, piece = special
         if kind == "space" and piece[0] in "\r\n":
             directive, line, fresh, named = "", 0, True, False
             expression = _TOKENS[""]
@@ -162,18 +172,17 @@ def _tokens(text: str, position: int = 0, directives: int = 0) -> Iterator[Token
                 unclosed[piece] = rest.end() if rest else position
             open_here = (quote for quote in unclosed if unclosed[quote] > position)
             expression = _TOKENS["".join(open_here)]
-        yield Token(kind, piece, position, directive, line)
+        yield _make(Token, (kind, piece, position, directive, line))
         position += len(piece)
-        if kind in ("space", "comment"):
+        if kind == "space" or kind == "comment":
             continue  # a comment before "#" does not keep it from being a directive
         fresh = False
         if kind == "name" and directive == "#":
             directive, named = piece, True
 
 
-def _match(
-    expression: re.Pattern[str], text: str, position: int, directive: str
-) -> tuple[Kind, str]:
+def _special(text: str, position: int, directive: str) -> tuple[str, str] | None:
+    """What only a directive has: the <header> of an #include, the free text of an #error."""
     if directive in ("include", "include_next", "import"):
         header = _HEADER.match(text, position)
         if header:
@@ -182,8 +191,4 @@ def _match(
         rest = _REST_OF_LINE.match(text, position)
         if rest and rest[0]:
             return "text", rest[0]
-    match = expression.match(text, position)
-    if match is None:  # cannot be: the last alternative takes any sign
-        raise AssertionError(f"no token at offset {position}")
-    kind = match.lastgroup if match.lastgroup != "delimiter" else "string"
-    return kind, match[0]  # type: ignore[return-value]
+    return None

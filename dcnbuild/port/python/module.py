@@ -66,11 +66,16 @@ class Module:
         return self.text[self.start(node) : self.end(node)]
 
     @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """All nodes of the tree, outer ones first."""
+        return tuple(ast.walk(self.tree))
+
+    @cached_property
     def parents(self) -> dict[ast.AST, ast.AST]:
         """Each node's parent."""
         return {
             child: parent
-            for parent in ast.walk(self.tree)
+            for parent in self.nodes
             for child in ast.iter_child_nodes(parent)
         }
 
