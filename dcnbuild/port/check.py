@@ -15,10 +15,10 @@ from pathlib import Path, PurePosixPath
 
 from dcnbuild.builder.plan import CudaPlan
 from dcnbuild.port.build_flags import BuildFlags, build_flags
-from dcnbuild.port.project import Project
 from dcnbuild.port.result import Build, ProjectResult
 from dcnbuild.port.source import COMPILED_SUFFIXES, CPP_SUFFIXES, find_sources
 from dcnbuild.port.toolchain import Toolchain, compile_command
+from dcnbuild.port.tree import Project
 
 Progress = Callable[[str], None]
 #: Whether a source compiles, what the compiler said, and why it was not tried.

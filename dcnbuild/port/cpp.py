@@ -111,7 +111,11 @@ def _apply_family(
         code = _apply(revision, code, batch, changes)
         if code is before:
             return code, failed
-    last = (not_understood(rule, f"it still applies after {_ROUNDS} rounds") for rule in batch if batch[rule])
+    last = (
+        not_understood(rule, f"it still applies after {_ROUNDS} rounds")
+        for rule in batch
+        if batch[rule]
+    )
     return code, [*failed, *last]
 
 
@@ -130,7 +134,8 @@ def _apply(
     rules = {id(edit): rule for rule, made in edits.items() for edit in made}
     done = revision.apply(edit for made in edits.values() for edit in made)
     changes += [
-        Change(rules[id(e)], line, code.text[e.start : e.end].strip(), e.new.strip()) for e, line in done
+        Change(rules[id(e)], line, code.text[e.start : e.end].strip(), e.new.strip())
+        for e, line in done
     ]
     return code.after(revision.text, [edit for edit, _ in done]) if done else code
 

@@ -31,10 +31,11 @@ def print_report(console: Console, result: ProjectResult, out: Path | None) -> N
         )
     if result.served:
         console.print(
-            f"{', '.join(map(one_line, result.served[:3]))}: dcnbuild's own operators do the same, and need"
-            " no port. `dcnbuild compat SCRIPT` runs a script with them under the old names;"
-            " see docs/coming-from.md.",
+            f"{', '.join(map(one_line, result.served[:3]))}: dcnbuild has these operators itself."
+            " `python -m dcnbuild.compat SCRIPT` runs a script of yours with them under the names it"
+            " imports, and compiles nothing of this tree; see docs/coming-from.md.",
             markup=False,
+            soft_wrap=True,
         )
     if result.build is not None:
         _print_build(console, result, out)

@@ -9,8 +9,9 @@ import pytest
 from port.support import PROJECTS
 
 from dcnbuild.port.output import write_copy
-from dcnbuild.port.project import Options, Project, port_project
+from dcnbuild.port.project import Options, port_project
 from dcnbuild.port.result import ProjectResult
+from dcnbuild.port.tree import Project
 
 OLD = ("warp_batch", "roi_ops", "shift_conv", "early_aten")
 #: What no ported file may hold outside comments and strings.

@@ -95,7 +95,9 @@ def test_angle_brackets_stay_single_and_numbers_whole() -> None:
 
 
 @given(st.lists(PIECES, max_size=30), st.data())
-def test_an_edited_text_comes_out_as_if_it_was_read_anew(pieces: list[str], data: st.DataObject) -> None:
+def test_an_edited_text_comes_out_as_if_it_was_read_anew(
+    pieces: list[str], data: st.DataObject
+) -> None:
     text = "".join(pieces)
     revision, place = Revision(text), st.integers(0, len(text))
     new = st.lists(PIECES, max_size=3).map("".join)

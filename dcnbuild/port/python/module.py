@@ -73,11 +73,7 @@ class Module:
     @cached_property
     def parents(self) -> dict[ast.AST, ast.AST]:
         """Each node's parent."""
-        return {
-            child: parent
-            for parent in self.nodes
-            for child in ast.iter_child_nodes(parent)
-        }
+        return {child: parent for parent in self.nodes for child in ast.iter_child_nodes(parent)}
 
     def ancestors(self, node: ast.AST) -> Iterator[ast.AST]:
         """A node's parent, its parent, and so on."""

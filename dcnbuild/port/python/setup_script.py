@@ -93,9 +93,7 @@ def _abi(module: Module, scope: PythonScope) -> Iterable[Edit]:
 
 def _architectures(module: Module, scope: PythonScope) -> Iterable[Edit]:
     commands = [
-        node
-        for node in module.nodes
-        if isinstance(node, ast.Constant) and "nvcc " in text_of(node)
+        node for node in module.nodes if isinstance(node, ast.Constant) and "nvcc " in text_of(node)
     ]
     yield from _raised(module, commands, raised_architectures)
     nodes = list(_flags(module, _ARCHITECTURE))
