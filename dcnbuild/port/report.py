@@ -54,16 +54,16 @@ def _table(files: list[FileResult]) -> Table:
     table.add_column("file", overflow="fold")
     table.add_column("rules applied", overflow="fold")
     table.add_column("left for you", overflow="fold")
+    table.add_column("compiled before")
     table.add_column("compiles")
     for file in files:
         rules = ", ".join(
             rule if times == 1 else f"{rule} ×{times}" for rule, times in file.rules().items()
         )
         left = ", ".join(f"{r.id} ({_WORDS[r.need]}) ×{len(r.lines)}" for r in file.remarks)
-        compiles = {True: Text("yes"), False: Text("no", style="red"), None: Text("–")}[
-            file.compiles
-        ]
-        table.add_row(one_line(str(file.path)), rules or "–", left or "–", compiles)
+        words = {True: Text("yes"), False: Text("no", style="red"), None: Text("–")}
+        compiles = words[file.compiled], words[file.compiles]
+        table.add_row(one_line(str(file.path)), rules or "–", left or "–", *compiles)
     return table
 
 
