@@ -39,6 +39,7 @@ SYMBOLS: dict[str, tuple[str, str]] = {
         "ATen/core/DeprecatedTypeProperties.h",
         rf"{_TORCH}|ATen/ATen\.h|ATen/core/Tensor\.h",
     ),
+    r"CUDAGeneratorImpl": ("ATen/cuda/CUDAGeneratorImpl.h", r"(?!)"),
     r"numeric_limits": ("ATen/cuda/NumericLimits.cuh", r"(?!)"),
     r"plus|minus|divides|equal_to|not_equal_to": ("cuda/std/functional", r"(?!)"),
     **{

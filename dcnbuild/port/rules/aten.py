@@ -10,6 +10,7 @@ from dcnbuild.port.pattern import arguments, follows
 from dcnbuild.port.rule import Rule, Scope
 from dcnbuild.port.rules.tensors import is_type_variable
 from dcnbuild.port.stream import Stream
+from dcnbuild.port.tokens import Token
 
 _READ = "deprecated in torch 1.3, not in torch 2.14.1"
 #: `.toCFloat()` and its like → the type to ask item() for.
@@ -22,7 +23,10 @@ _ITEMS = {
 }
 #: Factories of at::Type → the method of a tensor, and the function, of the same meaning.
 #: What at:: had with a type in front of the sizes, until torch 1.0.
-_TYPE_FIRST = ("zeros", "ones", "empty", "rand", "randn", "full", "arange", "linspace", "eye")
+_TYPE_FIRST = (
+    *("zeros", "ones", "empty", "rand", "randn", "full", "arange", "linspace", "eye", "randperm"),
+    *("randint", "range", "logspace", "zeros_like", "ones_like", "tensor", "from_blob"),
+)
 _SPACES = ("at", "torch")
 _FACTORIES = {"tensor": "empty", "zeros": "zeros", "ones": "ones"}
 
@@ -84,8 +88,12 @@ def _type_first(code: Code, scope: Scope) -> Iterable[Edit]:
             device = "at::kCUDA" if stream[opening - 1].text == "CUDA" else "at::kCPU"
             inside = code.text[stream[opening].end : stream[end - 1].start]
             options = f"at::device({device}).dtype({inside})"
-        elif end - start > 4 and _words(stream, end - 4, 4)[1:] == ["type", "(", ")"]:
-            options = code.text[stream[start].start : stream[end - 3].start] + "options()"
+        elif (tensor := _end_of_tensor(stream, start, end)) is not None:
+            options = code.text[stream[start].start : stream[tensor].start] + "options()"
+            converted = stream.partner[end - 1] if tensor < end - 3 else -1
+            if converted > 0:
+                inside = code.text[stream[converted].end : stream[end - 1].start]
+                options += f".dtype({inside})"
         elif end == start + 1 and is_type_variable(code, stream[start]):
             options = f"{type}.options()"
         else:
@@ -95,10 +103,85 @@ def _type_first(code: Code, scope: Scope) -> Iterable[Edit]:
         yield Edit(last.start, last.start, f", {options}")
 
 
+def _end_of_tensor(stream: Stream, start: int, end: int) -> int | None:
+    """The `type` of an argument that is `x.type()` or `x.type().toScalarType(…)`."""
+    opening = stream.partner[end - 1] if end - start > 4 else -1
+    if opening > start + 4 and _words(stream, opening - 2, 2) == [".", "toScalarType"]:
+        end = opening - 2
+    found = end - 3
+    there = found > start + 1 and _words(stream, found, 3) == ["type", "(", ")"]
+    return found if there and stream[found - 1].text in (".", "->") else None
+
+
 def _backend(stream: Stream, close: int) -> int | None:
     """The "(" of `CUDA(type)` or `CPU(type)` that ends at this ")"."""
     opening = stream.partner[close] if close > 0 else -1
     return opening if opening > 0 and stream[opening - 1].text in ("CUDA", "CPU") else None
+
+
+def _to_type(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`x.toType(at::CUDA(at::kInt))`."""
+    for stream, index in code.names("toType"):
+        close = stream.partner[index + 1] if follows(stream, index, "(") else -1
+        opening = _backend(stream, close - 1) if close > 0 else None
+        if opening is not None and opening - index < 6:
+            device = "at::kCUDA" if stream[opening - 1].text == "CUDA" else "at::kCPU"
+            inside = code.text[stream[opening].end : stream[close - 1].start]
+            new = f"to(at::device({device}).dtype({inside}))"
+            yield Edit(stream[index].start, stream[close].end, new)
+
+
+def _register(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`torch::jit::RegisterOperators("name", &f)`; with Operator objects it is still there."""
+    for stream, index in code.names("RegisterOperators"):
+        opening = index + 2 if follows(stream, index + 1, "(") else index + 1
+        first = stream[opening + 1].kind if opening + 1 < len(stream) else ""
+        if (
+            stream[opening].text == "("
+            and first == "string"
+            and _words(stream, index - 2, 2) == ["jit", "::"]
+        ):
+            yield Edit(stream[index - 2].start, stream[index].start, "")
+
+
+def _device_guards(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`at::DeviceGuard guard(x.get_device());`, and of a tensor itself."""
+    for stream, index in code.names("DeviceGuard"):
+        if not follows(stream, index + 1, "(") or stream[index + 1].kind != "name":
+            continue
+        close = stream.partner[index + 2]
+        inside = _words(stream, index + 3, close - index - 3)
+        if inside[-4:] in ([".", "get_device", "(", ")"], ["->", "get_device", "(", ")"]):
+            yield Edit(stream[close - 3].start, stream[close - 1].end, "device()")
+        elif len(inside) == 1 and _is_tensor(code, stream[index + 3]):
+            yield Edit(stream[close].start, stream[close].start, ".device()")
+
+
+def _is_tensor(code: Code, name: Token) -> bool:
+    function = code.function_at(name.start)
+    return function is not None and any(
+        p.is_tensor and p.name == name.text for p in function.parameters
+    )
+
+
+def _generator(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`auto gen = at::cuda::detail::getDefaultCUDAGenerator();` where `gen->` follows."""
+    stream = code.live
+    for index in stream.places.get("getDefaultCUDAGenerator", ()):
+        close = stream.partner[index + 1] if follows(stream, index, "(") else -1
+        first = index
+        while first > 2 and stream[first - 1].text == "::":
+            first -= 2
+        if close < 0 or not follows(stream, close, ";") or stream[first - 1].text != "=":
+            continue
+        uses = stream.places.get(stream[first - 2].text, ())
+        if any(i > close and follows(stream, i, "->") for i in uses):
+            made = code.text[stream[first].start : stream[close].end]
+            new = f"at::get_generator_or_default<at::CUDAGeneratorImpl>(std::nullopt, {made})"
+            type = stream[first - 3]
+            if type.kind == "name" and type.text != "auto":
+                yield Edit(type.start, type.end, "auto")
+            yield Edit(stream[first].start, stream[close].end, new)
 
 
 def _context_stream(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -176,6 +259,82 @@ RULES = (
             "// at::zeros(x.type(), {2})\n",
         ),
         rewrite=_type_first,
+    ),
+    Rule(
+        id="to-type",
+        need="broken",
+        gone="torch 1.5",
+        since="torch 1.0",
+        pattern="x.toType(at::CUDA(at::kInt))",
+        replacement="x.to(at::device(at::kCUDA).dtype(at::kInt))",
+        before="auto f(at::Tensor x) { return x.toType(at::CUDA(at::kInt)); }\n",
+        after="auto f(at::Tensor x) { return x.to(at::device(at::kCUDA).dtype(at::kInt)); }\n",
+        untouched=(
+            "auto f(at::Tensor x) { return x.toType(at::kInt); }\n",
+            "// x.toType(at::CPU(at::kInt))\n",
+        ),
+        rewrite=_to_type,
+    ),
+    Rule(
+        id="jit-register-operators",
+        need="broken",
+        gone="torch 1.5",
+        since="torch 1.4",
+        pattern='torch::jit::RegisterOperators("a::f", &f)',
+        replacement='torch::RegisterOperators("a::f", &f)',
+        before='static auto r = torch::jit::RegisterOperators("a::f", &f).op("a::g", &g);\n',
+        after='static auto r = torch::RegisterOperators("a::f", &f).op("a::g", &g);\n',
+        untouched=(
+            "torch::jit::RegisterOperators r({Operator(schema, f)});\n",
+            'auto r = torch::RegisterOperators("a::f", &f);\n',
+        ),
+        rewrite=_register,
+    ),
+    Rule(
+        id="device-guard-argument",
+        need="broken",
+        gone="torch 1.0",
+        since="torch 1.0",
+        pattern="at::DeviceGuard guard(x.get_device()), at::DeviceGuard guard(x)",
+        replacement="at::DeviceGuard guard(x.device())",
+        before="void f(at::Tensor x) {\n  at::DeviceGuard guard(x.get_device());\n}\n",
+        after="void f(at::Tensor x) {\n  at::DeviceGuard guard(x.device());\n}\n",
+        untouched=(
+            "void f(at::Tensor x) {\n  at::DeviceGuard guard(x.device());\n}\n",
+            "void f(at::Tensor x) {\n  at::cuda::CUDAGuard guard(x.get_device());\n}\n",
+        ),
+        rewrite=_device_guards,
+    ),
+    Rule(
+        id="default-generator",
+        need="broken",
+        gone="torch 1.6, whose generators are values",
+        since="torch 1.7",
+        pattern="auto gen = at::cuda::detail::getDefaultCUDAGenerator(); gen->…",
+        replacement="auto gen = at::get_generator_or_default<at::CUDAGeneratorImpl>(std::nullopt, …); gen->…",
+        before="auto f() {\n  auto gen = at::cuda::detail::getDefaultCUDAGenerator();\n"
+        "  return gen->philox_engine_inputs(4);\n}\n",
+        after="auto f() {\n  auto gen = at::get_generator_or_default<at::CUDAGeneratorImpl>("
+        "std::nullopt, at::cuda::detail::getDefaultCUDAGenerator());\n"
+        "  return gen->philox_engine_inputs(4);\n}\n",
+        untouched=(
+            "auto f() {\n  auto gen = at::cuda::detail::getDefaultCUDAGenerator();\n  return gen.mutex();\n}\n",
+            "// auto gen = at::cuda::detail::getDefaultCUDAGenerator(); gen->seed();\n",
+        ),
+        rewrite=_generator,
+        emits="CUDAGeneratorImpl",
+    ),
+    Rule(
+        id="is-variable",
+        need="broken",
+        gone="torch 1.7",
+        since="torch 1.5",
+        pattern=".is_variable()",
+        replacement=".defined()",
+        before="bool f(at::Tensor x) { return x.is_variable(); }\n",
+        after="bool f(at::Tensor x) { return x.defined(); }\n",
+        untouched=("// x.is_variable()\n", "bool f(at::Tensor x) { return is_variable(); }\n"),
+        why="Every tensor is a Variable since torch 1.5.",
     ),
     Rule(
         id="at-type",
