@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dcnbuild.port.rule import Leftover, Rule
 from dcnbuild.port.rules import (
+    at_types,
     aten,
     blas,
     bugs,
@@ -23,7 +24,7 @@ FAMILIES: dict[str, tuple[Rule, ...]] = {
     "Errors and checks": errors.RULES,
     "Matrix products": blas.RULES,
     "The THC runtime": (*th_tensors.RULES, *thc.RULES, *numerics.RULES),
-    "Tensors": (*tensors.RULES, *aten.RULES),
+    "Tensors": (*tensors.RULES, *at_types.RULES, *aten.RULES),
     "CUDA": cuda.RULES,
     "Headers": headers.RULES,
     "Device guards": guards.RULES,

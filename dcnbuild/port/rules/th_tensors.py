@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import re
 from collections.abc import Iterable, Sequence
 
@@ -108,14 +109,34 @@ def _calls(code: Code, scope: Scope) -> Iterable[Edit]:
 
 def _cast(stream: Stream, index: int, head: str) -> str:
     """The cast that C++ wants in `unsigned long long* p = THLongTensor_data(x)`."""
-    if not (index > 3 and stream[index - 1].text == "=" and stream[index - 3].text == "*"):
+    written, type = _pointed_to(stream, index), _element(head)[0]
+    same = (type, *_SAME.get(type, ()))
+    known = written and set(written.split()) <= _BUILT_IN
+    return f"({written}*)" if known and written not in same else ""
+
+
+def _pointed_to(stream: Stream, index: int) -> str:
+    """The T of `T* p = …`, or of the `T* p` before a `p = …`, where … begins at this index; else the empty text."""
+    if index < 4 or stream[index - 1].text != "=" or stream[index - 2].kind != "name":
         return ""
-    first = index - 3
-    while first and stream[first - 1].text in _BUILT_IN:
-        first -= 1
-    written = " ".join(token.text for token in stream[first : index - 3])
-    type = _element(head)[0]
-    return "" if not written or written in (type, *_SAME.get(type, ())) else f"({written}*)"
+    places = stream.places[stream[index - 2].text]
+    for place in reversed(places[: bisect.bisect(places, index)]):
+        first = place - 1
+        while first and stream[first - 1].kind == "name" and stream[first - 1].text != "return":
+            first -= 1
+        if stream[place - 1].text == "*" and stream[place - 2].text != "*":
+            return " ".join(t.text for t in stream[first : place - 1] if t.text != "const")
+    return ""
+
+
+def _allocations(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`float *p = malloc(n)`, which is C: in C++ a void* is no other pointer."""
+    if scope.suffix != ".c" and not any(True for _ in code.names(TYPES)):
+        return
+    for stream, index in code.names("malloc|calloc|realloc"):
+        type = _pointed_to(stream, index)
+        if type and follows(stream, index, "("):
+            yield Edit(stream[index].start, stream[index].start, f"({type} *)")
 
 
 def _element(head: str) -> tuple[str, str]:
@@ -179,6 +200,21 @@ def _same_gpu(code: Code, scope: Scope) -> Iterable[Edit]:
 
 
 RULES = (
+    Rule(
+        id="c-allocation",
+        need="broken",
+        gone="glue in C becomes C++",
+        since="any",
+        pattern="float *p = malloc(n), in a .c file",
+        replacement="float *p = (float *)malloc(n)",
+        before="void f(THFloatTensor *x, int n) { float *p = malloc(n); struct A *a; a = calloc(n, 2); }\n",
+        after="void f(THFloatTensor *x, int n) { float *p = (float *)malloc(n); struct A *a; a = (struct A *)calloc(n, 2); }\n",
+        untouched=(
+            "void f(int n) { float *p = malloc(n); }\n",
+            "void f(THFloatTensor *x, int n) { float *p = (float *)malloc(n); g(malloc(n)); }\n",
+        ),
+        rewrite=_allocations,
+    ),
     Rule(
         id="th-tensor-gpu",
         need="broken",
