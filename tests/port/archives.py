@@ -54,6 +54,16 @@ ARCHIVES = (
     Archive("DCNv4==1.0.0.post2", modern=True),
     Archive("torch-scatter==2.1.2", modern=True),
     Archive("tvdcn==1.1.0", modern=True),
+    Archive("torch-scatter==1.0.4"),
+    Archive("torch-cluster==1.2.4"),
+    Archive("torch-spline-conv==1.0.6"),
+    Archive("torch-sparse==0.2.4"),
+    Archive("torch-points-kernels==0.7.0"),
+    Archive("MinkowskiEngine==0.5.4"),
+    Archive("chamferdist==1.0.3", modern=True),
+    Archive("causal-conv1d==1.4.0", modern=True),
+    Archive("ctcdecode==1.0.2", modern=True),
+    Archive("torchsparseattn==0.2", modern=True),
 )
 
 

@@ -131,7 +131,7 @@ def _pointed_to(stream: Stream, index: int) -> str:
 
 def _allocations(code: Code, scope: Scope) -> Iterable[Edit]:
     """`float *p = malloc(n)`, which is C: in C++ a void* is no other pointer."""
-    if scope.suffix != ".c" and not any(True for _ in code.names(TYPES)):
+    if not any(True for _ in code.names(TYPES)):
         return
     for stream, index in code.names("malloc|calloc|realloc"):
         type = _pointed_to(stream, index)
