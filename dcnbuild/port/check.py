@@ -8,17 +8,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from dcnbuild.builder.plan import CudaPlan
 from dcnbuild.port.build_flags import BuildFlags, build_flags
-from dcnbuild.port.project import Project
 from dcnbuild.port.result import Build, ProjectResult
 from dcnbuild.port.source import COMPILED_SUFFIXES, CPP_SUFFIXES, find_sources
 from dcnbuild.port.toolchain import Toolchain, compile_command
+from dcnbuild.port.tree import Project
 
 Progress = Callable[[str], None]
 #: Whether a source compiles, what the compiler said, and why it was not tried.
@@ -58,8 +58,9 @@ def check_project(
     progress: Progress,
     setup: bool = True,
     everything: bool = False,
+    before: bool = True,
 ) -> ProjectResult:
-    """The result with what compiles, and with the build of its setup.py.
+    """The result with what compiled before and what does now, and with the build of its setup.py.
 
     Args:
         root: the ported project, as it is on disk. It is not written to.
@@ -69,6 +70,7 @@ def check_project(
         progress: is told what happens.
         setup: whether to build its setup.py, and those in its directories, where there are any.
         everything: whether to compile the sources that porting did not touch, too.
+        before: whether to compile them as they were, too.
     """
     wanted = _affected(result, everything)
     built: set[PurePosixPath] = set()
@@ -83,20 +85,46 @@ def check_project(
             build, built = build.and_also(one) if build else one, built | made
         rest = [path for path in wanted if path not in built]
         found: dict[PurePosixPath, Outcome] = {p: (True, "", "") for p in wanted if p in built}
-        includes, flags = _include_directories(root, result), build_flags(root)
+        flags = build_flags(root)
 
-        def compile_one(path: PurePosixPath) -> Outcome:
-            progress(f"compiling {path}")
-            output = Path(temporary, path.name + ".o")
-            return _compile(root, path, output, tools, includes, flags)
+        def compile_all(root: Path, paths: Sequence[PurePosixPath], what: str) -> Iterator[Outcome]:
+            includes = _include_directories(root, result)
 
-        with ThreadPoolExecutor(jobs) as pool:
-            found |= dict(zip(rest, pool.map(compile_one, rest), strict=True))
+            def compile_one(path: PurePosixPath) -> Outcome:
+                progress(f"compiling {path}{what}")
+                output = Path(temporary, path.name + ".o")
+                return _compile(root, path, output, tools, includes, flags)
+
+            with ThreadPoolExecutor(jobs) as pool:
+                yield from pool.map(compile_one, paths)
+
+        found |= dict(zip(rest, compile_all(root, rest, ""), strict=True))
+        there = {file.path for file in result.files if file.old} if before else ()
+        old = [path for path in wanted if path in there]
+        if old:
+            as_it_was = _as_it_was(root, result, Path(temporary, "before"))
+            outcomes = compile_all(as_it_was, old, " as it was")
+            compiled = {path: did for path, (did, _, _) in zip(old, outcomes, strict=True)}
+        else:
+            compiled = {}
     files = tuple(
-        file.with_compiles(*found[file.path]) if file.path in found else file
+        replace(file, compiled=compiled.get(file.path)).with_compiles(*found[file.path])
+        if file.path in found
+        else file
         for file in result.files
     )
     return replace(result, files=files, build=build)
+
+
+def _as_it_was(root: Path, result: ProjectResult, copy: Path) -> Path:
+    """A copy of the ported project with the old texts in it."""
+    shutil.copytree(root, copy, symlinks=True)
+    for file in result.changed:
+        path = copy / file.path
+        path.unlink()
+        if file.old:
+            path.write_bytes(file.old.encode(file.encoding))
+    return copy
 
 
 def _builds_extensions(script: Path) -> bool:

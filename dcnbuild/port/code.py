@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
+from itertools import chain
+from operator import attrgetter
 
+from dcnbuild.port.edits import Edit
 from dcnbuild.port.layout import Layout, read_layout
 from dcnbuild.port.pattern import Match, find, parts_of, skip
 from dcnbuild.port.stream import Stream
-from dcnbuild.port.tokens import Token, tokenize
+from dcnbuild.port.tokens import Token, revised, tokenize
 
+_START = attrgetter("start")
+_LISTED = re.compile(r"[\w|]+")
 _NO_FUNCTION = frozenset({"if", "for", "while", "switch", "catch", "return", "sizeof", "decltype"})
 _BEHIND_PARAMETERS = frozenset({"const", "noexcept", "override", "final", "mutable", "try", "&"})
 _TENSOR = re.compile(r"^(?:const\s+)?(?:(?:::)?(?:at|torch)::)?Tensor(?:\s+const)?\s*&{0,2}$")
@@ -54,14 +59,24 @@ class Code:
     def __init__(self, text: str, own: frozenset[str] = frozenset()) -> None:
         self.text = text
         self.own = own
+        self.edits: dict[str, list[Edit]] = {}  # what each rule that was asked has found
 
     @cached_property
     def tokens(self) -> list[Token]:
         """All of its tokens."""
         return tokenize(self.text)
 
+    def after(self, text: str, edits: Iterable[Edit]) -> Code:
+        """The text that edits, in order, have made of this one."""
+        known = Code(text, self.own)
+        spans = [(edit.start, edit.end, len(edit.new)) for edit in edits]
+        known.__dict__["tokens"] = revised(self.tokens, text, spans)
+        return known
+
     def with_own(self, own: frozenset[str]) -> Code:
         """The same text, of which more is known."""
+        if own == self.own:
+            return self
         known = Code(self.text, own)
         known.__dict__["tokens"] = self.tokens
         return known
@@ -74,10 +89,11 @@ class Code:
     @cached_property
     def live(self) -> Stream:
         """The solid tokens outside preprocessor lines that some torch 2 build compiles."""
-        layout = self.layout
-        return Stream(
-            t for t in self.tokens if t.solid and not t.line and not layout.is_dead(t.start)
-        )
+        code = [t for t in self.tokens if not t.line and t.kind not in ("space", "comment")]
+        for start, end in reversed(self.layout.dead):
+            first, last = (bisect.bisect_left(code, at, key=_START) for at in (start, end))
+            del code[first:last]
+        return Stream(code)
 
     @cached_property
     def streams(self) -> list[Stream]:
@@ -86,18 +102,21 @@ class Code:
 
     def find(self, pattern: str) -> Iterator[Match]:
         """Matches of a pattern in all streams."""
-        if all(part in self.text for part in parts_of(pattern) if part.isidentifier()):
+        if all(part in self._named for part in parts_of(pattern) if part.isidentifier()):
             for stream in self.streams:
                 yield from find(pattern, stream)
 
+    @cached_property
+    def _named(self) -> frozenset[str]:
+        """The names in all streams."""
+        return frozenset().union(*(stream.places for stream in self.streams))
+
     def names(self, expression: str) -> Iterator[tuple[Stream, int]]:
         """Name tokens that match a regular expression as a whole, as (stream, index)."""
-        wanted = re.compile(expression)
-        if wanted.search(self.text):
-            for stream in self.streams:
-                for index, token in enumerate(stream):
-                    if token.kind == "name" and wanted.fullmatch(token.text):
-                        yield stream, index
+        found = names_like(expression, self._named)
+        for stream in self.streams if found else ():
+            indices = chain.from_iterable(stream.places.get(name, ()) for name in found)
+            yield from ((stream, index) for index in sorted(indices))
 
     @cached_property
     def functions(self) -> list[Function]:
@@ -131,6 +150,20 @@ class Code:
     def between(self, start: int, end: int) -> list[Token]:
         """The live tokens from one offset to another."""
         return self.live[self.live.at(start) : self.live.at(end)]
+
+
+@lru_cache(maxsize=512)
+def _literals(expression: str) -> frozenset[str] | None:
+    """The names that an expression lists, where it does nothing else."""
+    return frozenset(expression.split("|")) if _LISTED.fullmatch(expression) else None
+
+
+def names_like(expression: str, names: frozenset[str]) -> frozenset[str] | list[str]:
+    """Those of some names that match a regular expression as a whole."""
+    listed = _literals(expression)
+    if listed is not None:
+        return listed & names
+    return list(filter(re.compile(expression).fullmatch, names))
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import bisect
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, groupby
 
 from dcnbuild.port import includes
 from dcnbuild.port.code import Code
@@ -12,7 +14,7 @@ from dcnbuild.port.helpers import with_needs
 from dcnbuild.port.lifetimes import gone_headers, gone_names
 from dcnbuild.port.result import Change, Remark
 from dcnbuild.port.rule import Leftover, Rule, Scope
-from dcnbuild.port.rules import LEFTOVERS, RULES
+from dcnbuild.port.rules import FAMILY_OF, LEFTOVERS, RULES
 from dcnbuild.port.rules.headers import is_torch_h
 from dcnbuild.port.stream import Stream
 
@@ -58,21 +60,12 @@ def port_text(
     code = source.with_own(scope.own)
     lost_before = _th_headers(code)
     changes: list[Change] = []
-    applied: list[Rule] = []
     failed: list[Remark] = []
-    for rule in active:
-        try:
-            for _ in range(_ROUNDS):
-                done = _apply(revision, rule.edits(code, scope), rule.id, changes)
-                if not done:
-                    break
-                code = Code(revision.text, scope.own)
-                if rule not in applied:
-                    applied.append(rule)
-            else:
-                failed.append(not_understood(rule.id, f"it still applies after {_ROUNDS} rounds"))
-        except Exception as error:
-            failed.append(not_understood(rule.id, repr(error)))
+    for _, family in groupby(active, key=lambda rule: FAMILY_OF.get(rule.id)):
+        code, more = _apply_family(list(family), revision, code, scope, changes)
+        failed += more
+    made = {change.rule for change in changes}
+    applied = [rule for rule in active if rule.id in made]
     code = _add_helpers(revision, code, scope, applied, changes)
     code = _add_headers(revision, code, scope, applied, changes, lost_before != _th_headers(code))
     remarks = [*failed, *_leftovers(code, scope), *_bugs(code, scope, rules, fix_bugs)]
@@ -97,14 +90,54 @@ def finds(source: Code, scope: Scope, need: str, rules: Sequence[Rule] = RULES) 
     return found
 
 
-def _apply(revision: Revision, edits: Iterable[Edit], rule: str, changes: list[Change]) -> bool:
-    before = revision.text
-    done = revision.apply(edits)
+def _apply_family(
+    rules: Sequence[Rule], revision: Revision, code: Code, scope: Scope, changes: list[Change]
+) -> tuple[Code, list[Remark]]:
+    """Applies rules in order, until none applies; at once, where none touches what another does."""
+    waiting, failed = list(rules), []
+    for _ in range(_ROUNDS):
+        before = code
+        batch: dict[str, list[Edit]] = {}
+        for rule in tuple(waiting):
+            try:
+                edits = rule.edits(code, scope)
+                if _touch(edits, [edit for others in batch.values() for edit in others]):
+                    code, batch = _apply(revision, code, batch, changes), {}
+                    edits = rule.edits(code, scope)
+                batch[rule.id] = edits
+            except Exception as error:
+                failed.append(not_understood(rule.id, repr(error)))
+                waiting.remove(rule)
+        code = _apply(revision, code, batch, changes)
+        if code is before:
+            return code, failed
+    last = (
+        not_understood(rule, f"it still applies after {_ROUNDS} rounds")
+        for rule in batch
+        if batch[rule]
+    )
+    return code, [*failed, *last]
+
+
+def _touch(edits: Sequence[Edit], others: Iterable[Edit]) -> bool:
+    """Whether any of some edits overlaps or touches any of others."""
+    taken = sorted((edit.start, edit.end) for edit in others) if edits else []
+    starts, ends = [start for start, _ in taken], list(accumulate((end for _, end in taken), max))
+    places = (bisect.bisect_right(starts, edit.end) for edit in edits)
+    return any(at and ends[at - 1] >= edit.start for at, edit in zip(places, edits, strict=True))
+
+
+def _apply(
+    revision: Revision, code: Code, edits: Mapping[str, Iterable[Edit]], changes: list[Change]
+) -> Code:
+    """Makes the edits of rules in a revision, whose text `code` is; the code after."""
+    rules = {id(edit): rule for rule, made in edits.items() for edit in made}
+    done = revision.apply(edit for made in edits.values() for edit in made)
     changes += [
-        Change(rule, line, before[edit.start : edit.end].strip(), edit.new.strip())
-        for edit, line in done
+        Change(rules[id(e)], line, code.text[e.start : e.end].strip(), e.new.strip())
+        for e, line in done
     ]
-    return bool(done)
+    return code.after(revision.text, [edit for edit, _ in done]) if done else code
 
 
 def _th_headers(code: Code) -> list[str]:
@@ -131,13 +164,11 @@ def _add_helpers(
     for header in dict.fromkeys(header for helper in helpers for header in helper.headers):
         if not includes.has(code, header, first_use(), scope.headers):
             edit = includes.add(code, header, first_use())
-            _apply(revision, [edit], "add-include", changes)
-            code = Code(revision.text, scope.own)
+            code = _apply(revision, code, {"add-include": [edit]}, changes)
     at = includes.behind_includes(code, first_use())
     block = "".join(f"\n{helper.guarded}" for helper in helpers)
     edit = Edit(at, at, block.replace("\n", newline_of(revision.text)))
-    _apply(revision, [edit], "add-helper", changes)
-    return Code(revision.text, scope.own)
+    return _apply(revision, code, {"add-helper": [edit]}, changes)
 
 
 def _add_headers(
@@ -158,8 +189,8 @@ def _add_headers(
         if not missing:
             return code
         header, first = missing[0]
-        _apply(revision, [includes.add(code, header, first)], "add-include", changes)
-        code = Code(revision.text, scope.own)
+        edit = includes.add(code, header, first)
+        code = _apply(revision, code, {"add-include": [edit]}, changes)
     raise RuntimeError(f"the header {header} stays missing")
 
 

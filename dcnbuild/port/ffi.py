@@ -77,7 +77,7 @@ def extensions(python: Mapping[PurePosixPath, Module | SyntaxError]) -> Iterator
     for path, module in python.items():
         if isinstance(module, SyntaxError) or "torch.utils.ffi" not in module.text:
             continue
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             if isinstance(node, ast.Call) and dotted(node.func).endswith("create_extension"):
                 given = {k.arg: _strings(module, k.value) for k in node.keywords if k.arg}
                 names = _strings(module, node.args[0]) if node.args else given.get("name", ())
@@ -113,7 +113,7 @@ def _strings(module: Module, node: ast.AST, seen: frozenset[str] = frozenset()) 
 
 def _values(module: Module, name: str) -> Iterator[ast.AST]:
     """What a variable is set to, and what is added to it."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, (ast.Assign, ast.AugAssign)):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             if name in map(dotted, targets):
@@ -126,7 +126,7 @@ def _values(module: Module, name: str) -> Iterator[ast.AST]:
 
 
 def _macros(module: Module) -> Iterator[tuple[str, str | None]]:
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Tuple) and len(node.elts) == 2:
             name, value = node.elts
             if isinstance(name, ast.Constant) and isinstance(value, ast.Constant):
@@ -273,7 +273,7 @@ def _module_name(extension: Extension, python: Mapping[PurePosixPath, Module | S
     for path, module in python.items():
         if folder not in path.parents or isinstance(module, SyntaxError):
             continue
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             absolute = isinstance(node, ast.ImportFrom) and not node.level and node.module
             if absolute and str(absolute).split(".")[0] == first:
                 return extension.name

@@ -39,6 +39,8 @@ SYMBOLS: dict[str, tuple[str, str]] = {
         "ATen/core/DeprecatedTypeProperties.h",
         rf"{_TORCH}|ATen/ATen\.h|ATen/core/Tensor\.h",
     ),
+    r"CUDA_KERNEL_LOOP|GET_BLOCKS|CUDA_NUM_THREADS": ("ATen/cuda/detail/KernelUtils.h", r"(?!)"),
+    r"CUDAGeneratorImpl": ("ATen/cuda/CUDAGeneratorImpl.h", r"(?!)"),
     r"numeric_limits": ("ATen/cuda/NumericLimits.cuh", r"(?!)"),
     r"plus|minus|divides|equal_to|not_equal_to": ("cuda/std/functional", r"(?!)"),
     **{
@@ -88,7 +90,8 @@ def missing(code: Code, names: str, seen: frozenset[str], lost: bool) -> list[tu
     for symbols, (header, others) in wanted:
         if not lost and not any(map(asked.fullmatch, symbols.split("|"))):
             continue
-        first = min((stream[i].start for stream, i in code.names(symbols)), default=None)
+        uses = (stream[i] for stream, i in code.names(symbols))
+        first = min((token.start for token in uses if token.text not in code.own), default=None)
         if first is None:
             continue
         if not has(code, header, first, seen, others):

@@ -154,9 +154,8 @@ def read_layout(text: str, tokens: Sequence[Token], own: frozenset[str] = frozen
 
 def _directives(text: str, tokens: Sequence[Token]) -> list[Directive]:
     lines = []
-    for number, group in groupby(tokens, key=lambda token: token.line):
-        if not number:
-            continue
+    inside = (token for token in tokens if token.line)
+    for _, group in groupby(inside, key=lambda token: token.line):
         members = list(group)
         solid = tuple(token for token in members if token.solid)
         start = line_start(text, members[0].start)

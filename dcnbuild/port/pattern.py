@@ -47,18 +47,16 @@ def parts_of(pattern: str) -> tuple[str, ...]:
 def find(pattern: str, stream: Stream) -> Iterator[Match]:
     """Matches in a stream of solid tokens, left to right, those inside others too."""
     parts = parts_of(pattern)
-    index = 0
-    while index < len(stream):
-        end = None
-        if _starts(stream, index, parts[0]):
-            captures: dict[str, tuple[int, int]] = {}
-            end = _match(stream, index, parts, captures)
-        if end is None:
-            index += 1
+    name = next(number for number, part in enumerate(parts) if part.isidentifier())
+    for place in stream.places.get(parts[name], ()):
+        index = place - name  # nothing but signs stands before the first name
+        if index < 0 or not _starts(stream, index, parts[0]):
             continue
-        first, last = stream[index], stream[end - 1]
-        yield Match(first.start, last.end, captures, first.text == "->")
-        index += 1
+        captures: dict[str, tuple[int, int]] = {}
+        end = _match(stream, index, parts, captures)
+        if end is not None:
+            first, last = stream[index], stream[end - 1]
+            yield Match(first.start, last.end, captures, first.text == "->")
 
 
 def _starts(stream: Stream, index: int, part: str) -> bool:

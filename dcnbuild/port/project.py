@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from dcnbuild.port.code import Code
 from dcnbuild.port.cpp import PortedText, finds, not_understood, port_text
-from dcnbuild.port.ffi import WRITTEN, headers_of, port_ffi, ported_source, project_file
+from dcnbuild.port.ffi import WRITTEN, headers_of, port_ffi, project_file
 from dcnbuild.port.python.port import PythonProject, port_python
 from dcnbuild.port.result import Change, FileResult, ProjectResult
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.rules import RULES
-from dcnbuild.port.rules.th_tensors import TYPES as TH_TENSOR
 from dcnbuild.port.scripts import port_scripts
 from dcnbuild.port.source import (
-    COMPILED_SUFFIXES,
     CPP_SUFFIXES,
     PYTHON_SUFFIXES,
     Skipped,
@@ -28,24 +23,9 @@ from dcnbuild.port.source import (
     read_source,
     survey,
 )
+from dcnbuild.port.tree import Project
 
-#: Headers that refuse C++17 since torch 2.13 (measured with torch 2.14.1).
-_NEEDS_NEW_STANDARD = re.compile(r"torch/(?:extension|torch|all|python)\.h")
-
-
-#: Headers of other platforms: what includes one is not compiled for CUDA.
-_FOREIGN = re.compile(
-    r"hip/|rocm|hipcub|musa|mublas|torch_(?:musa|npu|mlu|xpu|mps)/|acl/|cnrt|cnnl|sycl/|level_zero/"
-    r"|(?:\w*_)?(?:hip|npu|mlu|musa|xpu|sycl|mps)_helper\.h|Metal/"
-)
-#: Functions of DCNv1 and DCNv2 and of their poolings, as the copies call them.
-_SERVED = re.compile(
-    r"(?:modulated_)?deform_conv\w*_(?:forward|backward)\w*|dcn_v2_\w*(?:forward|backward)\w*"
-    r"|deform_(?:psroi|roi)_pool\w*_(?:forward|backward)\w*"
-)
 Progress = Callable[[str], None]
-#: No parameter list has so many tokens.
-_FAR = 1000
 
 
 @dataclass(frozen=True)
@@ -54,159 +34,6 @@ class Options:
 
     fix_bugs: bool = False
     deprecated: bool = False
-
-
-class Project:
-    """The C++ and CUDA files of a project, by their path relative to its root.
-
-    Args:
-        texts: path → text.
-        bound: headers that a build script names, whether or not a source includes them.
-    """
-
-    def __init__(
-        self, texts: Mapping[PurePosixPath, str], bound: frozenset[PurePosixPath] = frozenset()
-    ) -> None:
-        self.texts = texts
-        self.bound = bound
-        self.codes = {path: Code(text) for path, text in texts.items()}
-        self._resolved: dict[PurePosixPath, dict[str, PurePosixPath | None]] = {}
-
-    @cached_property
-    def dispatchers(self) -> frozenset[str]:
-        """Its macros that hand one of their parameters on to AT_DISPATCH_*."""
-        return frozenset(
-            macro.name
-            for code in self.codes.values()
-            for macro in code.layout.macros
-            if macro.parameters
-            and any(
-                token.text.startswith("AT_DISPATCH_")
-                and any(word.text in macro.parameters for word in macro.body[index + 1 : index + 8])
-                for index, token in enumerate(macro.body)
-            )
-        )
-
-    @cached_property
-    def checks(self) -> frozenset[str]:
-        """Its macros and functions that look at the error of a launch."""
-        looks = {"cudaGetLastError", "cudaPeekAtLastError", "C10_CUDA_KERNEL_LAUNCH_CHECK"}
-        found = set()
-        for code in self.codes.values():
-            if not any(name in code.text for name in looks):
-                continue
-            found |= {
-                macro.name
-                for macro in code.layout.macros
-                if any(token.text in looks for token in macro.body)
-            }
-            found |= {
-                function.name
-                for function in code.functions
-                if any(token.text in looks for token in code.between(*function.body))
-            }
-        return frozenset(found)
-
-    @cached_property
-    def state_parameters(self) -> dict[str, int]:
-        """Its functions that take a THCState*, declared or defined, with its position."""
-        found: dict[str, int] = {}
-        for code in self.codes.values():
-            if "THCState" not in code.text:
-                continue
-            stream = code.live
-            for index in stream.places.get("THCState", []):
-                opening = stream.around[index]
-                if opening < 1 or stream[opening].text != "(" or index - opening > _FAR:
-                    continue
-                if stream[opening - 1].kind == "name":
-                    before = stream[opening:index]
-                    found[stream[opening - 1].text] = sum(token.text == "," for token in before)
-        return found
-
-    def included(self, path: PurePosixPath) -> set[PurePosixPath]:
-        """The project's files that a file includes, those they include, and so on."""
-        seen: set[PurePosixPath] = set()
-        waiting = [path]
-        while waiting:
-            for found in self._includes(waiting.pop()).values():
-                if found is not None and found not in seen and found != path:
-                    seen.add(found)
-                    waiting.append(found)
-        return seen
-
-    @cached_property
-    def served(self) -> tuple[str, ...]:
-        """Its functions that dcnbuild's operators replace, whatever the copy is called."""
-        names = {f.name for path in self.reached for f in self.codes[path].functions}
-        return tuple(sorted(name for name in names if _SERVED.fullmatch(name)))
-
-    @cached_property
-    def reached(self) -> set[PurePosixPath]:
-        """The sources that are compiled for CUDA or the CPU, and what they include.
-
-        All files where nothing is compiled: then it is headers that are to be ported.
-        """
-        compiled = [path for path in self.texts if path.suffix in COMPILED_SUFFIXES]
-        for_this = [path for path in compiled if not self._is_foreign(path)]
-        found = set(for_this)
-        found |= self.bound & set(self.texts)
-        for path in tuple(found):
-            found |= self.included(path)
-        return found if compiled else set(self.texts)
-
-    def ported_to(self, path: PurePosixPath) -> PurePosixPath:
-        """What a file is called when it is ported: C glue that takes tensors becomes C++."""
-        glue = path.suffix == ".c" and any(True for _ in self.codes[path].names(TH_TENSOR))
-        return ported_source(path) if glue else path
-
-    def _is_foreign(self, path: PurePosixPath) -> bool:
-        return any(_FOREIGN.match(i.header[1:-1]) for i in self.codes[path].layout.includes)
-
-    def _includes(self, path: PurePosixPath) -> dict[str, PurePosixPath | None]:
-        """Each header that a file includes, and which of the project's files that is."""
-        if path not in self._resolved:
-            written = {include.header[1:-1] for include in self.codes[path].layout.includes}
-            self._resolved[path] = {header: self._resolve(path, header) for header in written}
-        return self._resolved[path]
-
-    def _resolve(self, path: PurePosixPath, header: str) -> PurePosixPath | None:
-        """The project's file that an #include means: beside it, or else the one that ends so."""
-        parts = [part for part in PurePosixPath(header).parts if part not in (".", "..")]
-        if not parts:
-            return None
-        beside = path.parent / PurePosixPath(*parts)
-        if beside in self.texts:
-            return beside
-        named = self._by_name.get(parts[-1], ())
-        return next((p for p in named if p.parts[-len(parts) :] == tuple(parts)), None)
-
-    @cached_property
-    def _by_name(self) -> dict[str, list[PurePosixPath]]:
-        names: dict[str, list[PurePosixPath]] = {}
-        for path in sorted(self.texts):
-            names.setdefault(path.name, []).append(path)
-        return names
-
-    def scope(self, path: PurePosixPath) -> Scope:
-        """What one file sees of the project."""
-        seen = self.included(path)
-        own = self.codes[path].defined.union(*(self.codes[other].defined for other in seen))
-        headers = {
-            include.header[1:-1]
-            for other in seen
-            for include in self.codes[other].layout.includes
-            if not include.path
-        }
-        return Scope(
-            suffix=path.suffix,
-            own=own,
-            headers=frozenset(headers),
-            own_headers=frozenset(h for h, found in self._includes(path).items() if found),
-            dispatchers=self.dispatchers,
-            state_parameters=self.state_parameters,
-            checks=self.checks,
-        )
 
 
 def port_project(
@@ -237,7 +64,7 @@ def port_project(
         added = port_ffi(scripts_in_python.modules, {result.path: result.new for result in ported})
     except Exception:  # then the build script is named
         added = []
-    new_standard = needs_new_standard(project)
+    new_standard = project.needs_new_standard
     results = [*unread, *ported, *added]
     setup = PurePosixPath("setup.py")
     done = bool(added) or WRITTEN in sources.get(setup, ("", ""))[0]
@@ -249,9 +76,7 @@ def port_project(
         results += project_file(new.get(setup, sources.get(setup, ("", ""))[0]))
     relevant = [r for r in results if r.changed or r.remarks or r.note or r.path in cpp]
     files = tuple(sorted(relevant, key=lambda r: r.path))
-    return ProjectResult(
-        files, failing, left, skipped=tuple(skipped), served=project.served if failing else ()
-    )
+    return ProjectResult(files, failing, left, skipped=tuple(skipped), served=project.served)
 
 
 def _read(
@@ -293,6 +118,7 @@ def _port_cpp(
     for path, (_, encoding) in sources.items():
         progress(f"looking for what fails: {len(scopes):,} of {len(sources):,}")
         scopes[path] = project.scope(path)
+        project.codes[path] = project.codes[path].with_own(scopes[path].own)
         target = project.ported_to(path)
         done = target != path and target in sources
         if path in project.reached and not failing and not done:
@@ -331,12 +157,3 @@ def _port_cpp(
 
 def _wide(encoding: str) -> bool:
     return encoding.startswith(("utf-16", "utf-32"))
-
-
-def needs_new_standard(project: Project) -> bool:
-    """Whether any source includes a header of torch that refuses an old -std flag."""
-    return any(
-        _NEEDS_NEW_STANDARD.fullmatch(include.header[1:-1])
-        for code in project.codes.values()
-        for include in code.layout.includes
-    )

@@ -31,10 +31,11 @@ def print_report(console: Console, result: ProjectResult, out: Path | None) -> N
         )
     if result.served:
         console.print(
-            f"{', '.join(map(one_line, result.served[:3]))}: dcnbuild's own operators do the same, and need"
-            " no port. `dcnbuild compat SCRIPT` runs a script with them under the old names;"
-            " see docs/coming-from.md.",
+            f"{', '.join(map(one_line, result.served[:3]))}: dcnbuild has these operators itself."
+            " `python -m dcnbuild.compat SCRIPT` runs a script of yours with them under the names it"
+            " imports, and compiles nothing of this tree; see docs/coming-from.md.",
             markup=False,
+            soft_wrap=True,
         )
     if result.build is not None:
         _print_build(console, result, out)
@@ -53,16 +54,16 @@ def _table(files: list[FileResult]) -> Table:
     table.add_column("file", overflow="fold")
     table.add_column("rules applied", overflow="fold")
     table.add_column("left for you", overflow="fold")
+    table.add_column("compiled before")
     table.add_column("compiles")
     for file in files:
         rules = ", ".join(
             rule if times == 1 else f"{rule} ×{times}" for rule, times in file.rules().items()
         )
         left = ", ".join(f"{r.id} ({_WORDS[r.need]}) ×{len(r.lines)}" for r in file.remarks)
-        compiles = {True: Text("yes"), False: Text("no", style="red"), None: Text("–")}[
-            file.compiles
-        ]
-        table.add_row(one_line(str(file.path)), rules or "–", left or "–", compiles)
+        words = {True: Text("yes"), False: Text("no", style="red"), None: Text("–")}
+        compiles = words[file.compiled], words[file.compiles]
+        table.add_row(one_line(str(file.path)), rules or "–", left or "–", *compiles)
     return table
 
 

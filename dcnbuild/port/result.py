@@ -51,7 +51,8 @@ class FileResult:
         encoding: how both are written.
         changes: what was done.
         remarks: what was not.
-        compiles: whether it compiles; None if that was not tried.
+        compiled: whether it compiled before; None if that was not tried.
+        compiles: whether it compiles now; None if that was not tried.
         output: what the compiler said where it does not.
         note: why it was not looked at, or not tried.
         read: whether it was looked at.
@@ -63,6 +64,7 @@ class FileResult:
     encoding: str = "utf-8"
     changes: tuple[Change, ...] = ()
     remarks: tuple[Remark, ...] = ()
+    compiled: bool | None = None
     compiles: bool | None = None
     output: str = ""
     note: str = ""
@@ -168,6 +170,7 @@ class ProjectResult:
                     "rules": result.rules(),
                     "changes": [vars(change) for change in result.changes],
                     "left": [{**vars(r), "lines": list(r.lines)} for r in result.remarks],
+                    "compiled_before": result.compiled,
                     "compiles": result.compiles,
                     "output": result.output,
                     "note": result.note,

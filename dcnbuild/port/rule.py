@@ -83,7 +83,12 @@ class Rule:
     either: bool = False
 
     def edits(self, code: Code, scope: Scope) -> list[Edit]:
-        """What this rule changes in a C++ text."""
+        """What this rule changes in a C++ text. One text has one scope: it is looked for once."""
+        if self.id not in code.edits:
+            code.edits[self.id] = self._edits(code, scope)
+        return code.edits[self.id]
+
+    def _edits(self, code: Code, scope: Scope) -> list[Edit]:
         if self.rewrite is not None:
             return list(self.rewrite(code, scope))
         name = next(part for part in parts_of(self.pattern) if part.isidentifier())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Literal, NamedTuple
 
 Kind = Literal["space", "comment", "string", "char", "number", "name", "punct", "header", "text"]
@@ -73,6 +75,10 @@ class Token(NamedTuple):
         return self.kind not in ("space", "comment")
 
 
+#: Token(…) takes twice as long.
+_make = tuple.__new__
+
+
 def tokenize(text: str) -> list[Token]:
     """All tokens of a source; `"".join(token.text for token in tokens)` is the text.
 
@@ -81,8 +87,64 @@ def tokenize(text: str) -> list[Token]:
     return list(_tokens(text))
 
 
-def _tokens(text: str) -> Iterator[Token]:
-    position, directives = 0, 0
+def revised(
+    tokens: Sequence[Token], text: str, spans: Sequence[tuple[int, int, int]]
+) -> list[Token]:
+    """The tokens of an edited text, of which only the lines that edits touch are read again.
+
+    Args:
+        tokens: those of the text before.
+        text: the text after.
+        spans: the edits, in order: start and end before, and the length of what stands there now.
+    """
+    starts = [token[2] for token in tokens]
+    directives = list(accumulate([token[4] for token in tokens], max))
+    found: list[Token] = []
+    done = edit = shift = more = 0  # since tokens[done], offsets and directives have moved so far
+
+    def keep(until: int) -> None:
+        if not shift and not more:
+            found.extend(tokens[done:until])
+            return
+        found.extend(
+            [
+                _make(Token, (kind, piece, start + shift, directive, line and line + more))
+                for kind, piece, start, directive, line in tokens[done:until]
+            ]
+        )
+
+    while edit < len(spans):
+        first = bisect.bisect_right(starts, spans[edit][0])
+        while first > done and not _ends_line(tokens[first - 1], spans[edit][0]):
+            first -= 1
+        keep(first)
+        before = directives[first - 1] + more if first else 0
+        done = len(tokens)
+        for token in _tokens(text, found[-1].end if found else 0, before):
+            found.append(token)
+            before = token.line or before
+            while edit < len(spans) and token.start >= spans[edit][0] + shift + spans[edit][2]:
+                shift += spans[edit][2] - (spans[edit][1] - spans[edit][0])
+                edit += 1
+            following = spans[edit][0] + shift if edit < len(spans) else len(text)
+            if _ends_line(token, following):
+                old = bisect.bisect_left(starts, token.start - shift)
+                there = tokens[old : old + 1]
+                if there and there[0][:3] == ("space", token.text, token.start - shift):
+                    done, more = old + 1, before - directives[old]
+                    break
+        else:
+            break
+    keep(len(tokens))
+    return found
+
+
+def _ends_line(token: Token, offset: int) -> bool:
+    """Whether this token ends a line before an offset; a lone "\\r" may yet become "\\r\\n"."""
+    return token.text in ("\n", "\r\n") and token.end <= offset
+
+
+def _tokens(text: str, position: int = 0, directives: int = 0) -> Iterator[Token]:
     directive, line = "", 0
     fresh = True  # nothing but white space and comments since the line began
     named = False  # the directive's name has been read
@@ -90,7 +152,14 @@ def _tokens(text: str) -> Iterator[Token]:
     unclosed = {'"': 0, "'": 0}
     expression = _TOKENS[""]
     while position < len(text):
-        kind, piece = _match(expression, text, position, directive if named else "")
+        special = _special(text, position, directive) if named else None
+        if special is None:
+            match = expression.match(text, position)
+            if match is None:  # cannot be: the last alternative takes any sign
+                raise AssertionError(f"no token at offset {position}")
+            kind, piece = match.lastgroup, match[0]
+        else:
+            kind, piece = special
         if kind == "space" and piece[0] in "\r\n":
             directive, line, fresh, named = "", 0, True, False
             expression = _TOKENS[""]
@@ -103,18 +172,17 @@ def _tokens(text: str) -> Iterator[Token]:
                 unclosed[piece] = rest.end() if rest else position
             open_here = (quote for quote in unclosed if unclosed[quote] > position)
             expression = _TOKENS["".join(open_here)]
-        yield Token(kind, piece, position, directive, line)
+        yield _make(Token, (kind, piece, position, directive, line))
         position += len(piece)
-        if kind in ("space", "comment"):
+        if kind == "space" or kind == "comment":
             continue  # a comment before "#" does not keep it from being a directive
         fresh = False
         if kind == "name" and directive == "#":
             directive, named = piece, True
 
 
-def _match(
-    expression: re.Pattern[str], text: str, position: int, directive: str
-) -> tuple[Kind, str]:
+def _special(text: str, position: int, directive: str) -> tuple[str, str] | None:
+    """What only a directive has: the <header> of an #include, the free text of an #error."""
     if directive in ("include", "include_next", "import"):
         header = _HEADER.match(text, position)
         if header:
@@ -123,8 +191,4 @@ def _match(
         rest = _REST_OF_LINE.match(text, position)
         if rest and rest[0]:
             return "text", rest[0]
-    match = expression.match(text, position)
-    if match is None:  # cannot be: the last alternative takes any sign
-        raise AssertionError(f"no token at offset {position}")
-    kind = match.lastgroup if match.lastgroup != "delimiter" else "string"
-    return kind, match[0]  # type: ignore[return-value]
+    return None

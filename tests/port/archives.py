@@ -26,7 +26,6 @@ from dcnbuild.builder.ninjafile import jobs
 from dcnbuild.port.check import check_project
 from dcnbuild.port.output import write_copy
 from dcnbuild.port.project import Options, port_project
-from dcnbuild.port.result import ProjectResult
 from dcnbuild.port.toolchain import Toolchain, find_toolchain
 
 #: How many of the sources that fail before have to compile after.
@@ -55,6 +54,16 @@ ARCHIVES = (
     Archive("DCNv4==1.0.0.post2", modern=True),
     Archive("torch-scatter==2.1.2", modern=True),
     Archive("tvdcn==1.1.0", modern=True),
+    Archive("torch-scatter==1.0.4"),
+    Archive("torch-cluster==1.2.4"),
+    Archive("torch-spline-conv==1.0.6"),
+    Archive("torch-sparse==0.2.4"),
+    Archive("torch-points-kernels==0.7.0"),
+    Archive("MinkowskiEngine==0.5.4"),
+    Archive("chamferdist==1.0.3", modern=True),
+    Archive("causal-conv1d==1.4.0", modern=True),
+    Archive("ctcdecode==1.0.2", modern=True),
+    Archive("torchsparseattn==0.2", modern=True),
 )
 
 
@@ -86,19 +95,17 @@ def try_archive(archive: Archive, work: Path, tools: Toolchain) -> tuple[int, in
     again = port_project(work / "new")
     problems = [f"{file.path} changes again" for file in again.changed]
 
-    def check(root: Path, setup: bool) -> ProjectResult:
-        return check_project(root, result, tools, jobs(os.environ), print, setup, everything=True)
-
-    before = check(old, setup=False)
-    after = check(work / "new", setup=not archive.module)
-    failed = {file.path for file in before.files if file.compiles is False}
+    after = check_project(
+        work / "new", result, tools, jobs(os.environ), print, not archive.module, everything=True
+    )
+    failed = {file.path for file in after.files if file.compiled is False}
     compiles = {file.path for file in after.files if file.compiles}
     for file in after.files:
         if file.compiles is False:
             problems.append(f"{file.path} does not compile:\n{file.output}")
         if file.note:
             print(f"    {file.path}: {file.note}")
-    lost = [p for p in compiles ^ {f.path for f in before.files if f.compiles} if p not in compiles]
+    lost = [file.path for file in after.files if file.compiled and not file.compiles]
     problems += [f"{path} compiled before and does not after" for path in lost]
     if after.build is not None:
         print(f"    setup.py: {'builds and imports' if after.build.ok else after.build}")

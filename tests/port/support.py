@@ -6,11 +6,11 @@ from pathlib import Path, PurePosixPath
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.cpp import PortedText, port_text
-from dcnbuild.port.project import Project
 from dcnbuild.port.python.module import PythonScope
 from dcnbuild.port.python.port import PythonProject, port_module
 from dcnbuild.port.rule import Rule, Scope
 from dcnbuild.port.rules import RULES
+from dcnbuild.port.tree import Project
 
 PROJECTS = Path(__file__).with_name("projects")
 

@@ -26,7 +26,7 @@ from dcnbuild.port.toolchain import Toolchain, compile_command, find_toolchain
 GOOD = '#include <c10/util/Exception.h>\n#include "mine.h"\nint f(int n) { AT_CHECK(n > LEAST); return n; }\n'
 
 
-def checked(tmp_path: Path, **sources: str) -> ProjectResult:
+def checked(tmp_path: Path, *, before: bool = True, **sources: str) -> ProjectResult:
     root = tmp_path / "old"
     for name, text in sources.items():
         path = root / name.replace("__", "/").replace("_dot_", ".")
@@ -35,7 +35,7 @@ def checked(tmp_path: Path, **sources: str) -> ProjectResult:
     result = port_project(root)
     write_copy(root, tmp_path / "new", result.files)
     tools = find_toolchain(os.environ, Path(sys.executable), 1)
-    return check_project(tmp_path / "new", result, tools, 1, lambda text: None)
+    return check_project(tmp_path / "new", result, tools, 1, lambda text: None, before=before)
 
 
 def test_what_compiles_and_what_does_not(tmp_path: Path) -> None:
@@ -52,6 +52,10 @@ def test_what_compiles_and_what_does_not(tmp_path: Path) -> None:
     assert {name: file.compiles for name, file in files.items()} == {
         **{"good.cpp": True, "bad.cpp": False, "glue.cpp": False, "foreign.cpp": None},
         **{"same.cpp": None, "include/mine.h": None},  # nothing changed for these
+    }
+    assert {name: file.compiled for name, file in files.items()} == {
+        **dict.fromkeys(("good.cpp", "bad.cpp", "glue.cpp"), False),
+        **dict.fromkeys(("foreign.cpp", "same.cpp", "include/mine.h")),
     }
     assert "none" in files["bad.cpp"].output and "error" in files["bad.cpp"].output
     assert (
@@ -151,27 +155,41 @@ BINDING = """\
 int g(int n) { AT_CHECK(n > 0); return n; }
 PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) { m.def("g", &g); }
 """
+#: torch's own header takes half a minute to compile: one binding with it is enough.
+LIGHT = BINDING.replace("torch/torch.h", "pybind11/pybind11.h>\n#include <c10/util/Exception.h")
 
 
-@pytest.mark.slow
-def test_a_setup_script_is_built_and_imported(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> ProjectResult:
+    """A project with a setup.py, and with another one in a directory, each built where it is."""
     plain = GOOD.replace('#include "mine.h"\n', "").replace("LEAST", "0")
-    result = checked(tmp_path, setup_dot_py=SETUP, src__a_dot_cpp=BINDING, src__b_dot_cpp=plain)
-    assert result.build is not None
-    assert (result.build.built, result.build.imported) == (True, {"old_ext": ""}), result.build
-    assert {str(f.path): f.compiles for f in result.files if f.path.suffix == ".cpp"} == {
-        **{"src/a.cpp": True, "src/b.cpp": True}
-    }
-    assert result.ok
+    inner = SETUP.replace("old_ext", "inner_ext").replace(', "src/b.cpp"', "")
+    return checked(
+        tmp_path_factory.mktemp("built"),
+        before=False,
+        setup_dot_py=SETUP,
+        src__a_dot_cpp=BINDING,
+        src__b_dot_cpp=plain,
+        ops__one__setup_dot_py=inner,
+        ops__one__src__a_dot_cpp=LIGHT,
+    )
 
 
 @pytest.mark.slow
-def test_setup_scripts_in_directories_are_built_where_they_are(tmp_path: Path) -> None:
-    setup = SETUP.replace("old_ext", "inner_ext").replace(', "src/b.cpp"', "")
-    result = checked(tmp_path, ops__one__setup_dot_py=setup, ops__one__src__a_dot_cpp=BINDING)
-    assert result.build is not None and result.ok, result
-    assert result.build.imported == {"inner_ext": ""}
-    assert install_line(result.build, Path("new")).endswith(" ./new/ops/one")
+def test_a_setup_script_is_built_and_imported(built: ProjectResult) -> None:
+    assert built.build is not None
+    imported = {"old_ext": "", "inner_ext": ""}
+    assert (built.build.built, built.build.imported) == (True, imported), built.build
+    assert {
+        str(f.path): f.compiles for f in built.files if f.path.suffix == ".cpp"
+    } == dict.fromkeys(("src/a.cpp", "src/b.cpp", "ops/one/src/a.cpp"), True)
+    assert built.ok
+
+
+@pytest.mark.slow
+def test_setup_scripts_in_directories_are_built_where_they_are(built: ProjectResult) -> None:
+    assert built.build is not None
+    assert install_line(built.build, Path("new")).endswith(" ./new/ops/one ./new")
 
 
 @pytest.mark.slow
@@ -182,5 +200,6 @@ def test_a_ported_cuda_source_compiles(tmp_path: Path) -> None:
     old = PROJECTS / "early_aten"
     result = port_project(old)
     write_copy(old, tmp_path / "new", result.files)
-    (file,) = check_project(tmp_path / "new", result, tools, 1, lambda text: None).files
+    checked = check_project(tmp_path / "new", result, tools, 1, lambda text: None, before=False)
+    (file,) = checked.files
     assert (file.compiles, file.output, file.remarks) == (True, "", ())

@@ -8,9 +8,13 @@ from pathlib import Path, PurePosixPath
 import pytest
 from port.support import PROJECTS
 
+from dcnbuild.port import code
 from dcnbuild.port.output import write_copy
-from dcnbuild.port.project import Options, Project, port_project
+from dcnbuild.port.project import Options, port_project
 from dcnbuild.port.result import ProjectResult
+from dcnbuild.port.source import CPP_SUFFIXES
+from dcnbuild.port.tokens import Token, tokenize
+from dcnbuild.port.tree import Project
 
 OLD = ("warp_batch", "roi_ops", "shift_conv", "early_aten")
 #: What no ported file may hold outside comments and strings.
@@ -65,6 +69,20 @@ def test_the_bugs_are_found_and_repaired() -> None:
         assert all("pad_h, pad_h" not in file.new for file in result.files)
 
 
+def test_a_file_is_tokenised_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def counted(text: str) -> list[Token]:
+        read.append(text)
+        return tokenize(text)
+
+    monkeypatch.setattr(code, "tokenize", counted)
+    result = port_project(PROJECTS / "roi_ops")
+    assert result.changed and sorted(read) == sorted(
+        file.old for file in result.files if file.path.suffix in CPP_SUFFIXES
+    )
+
+
 def test_comments_of_the_old_names_stay() -> None:
     (file,) = [
         f for f in port_project(PROJECTS / "warp_batch").files if f.path.name == "warp_cuda.cu"
@@ -96,6 +114,7 @@ def test_an_ffi_project_becomes_one_that_pip_installs() -> None:
         ("deform_conv_backward_input_cuda", True),
         ("dcn_v2_psroi_pooling_cuda_forward", True),
         ("deform_psroi_pooling_cuda_backward", True),
+        ("ms_deform_attn_cuda_forward", True),
         ("deform_lines_forward", False),
     ],
 )

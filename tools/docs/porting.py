@@ -22,8 +22,8 @@ _HEAD = """\
 
 `dcnbuild port PATH` makes the sources of an old CUDA extension compile with the torch and CUDA of today.
 The result goes to a new directory, `PATH-ported` or what `--out` names; `--in-place` writes over the files and
-keeps the old ones in `PATH-before-port`. `--diff` shows the changes, `--check` compiles them, and builds and
-imports the result where there is a setup.py, `--json` gives the report as data.
+keeps the old ones in `PATH-before-port`. `--diff` shows the changes. `--check` compiles each changed file as it was
+and as it is, and builds and imports the result where there is a setup.py. `--json` gives the report as data.
 
 ```shell
 dcnbuild port path/to/old/DCNv2 --check
@@ -52,6 +52,8 @@ What it goes by:
   only in projects where something is broken, or with `--deprecated`: sources that are modern stay as they are,
   byte for byte. A **bug** is reported, and repaired with `--fix-bugs`.
 - Running it twice changes nothing more.
+- A tree that is a copy of DCNv2 or of deformable attention is told that `python -m dcnbuild.compat SCRIPT` serves it
+  without compiling anything.
 
 The C++ standards in `cxx-standard` are measured: torch 2.14.1's `torch/extension.h` stops with an error below
 C++20, and 2.1 to 2.12 want C++17.

@@ -15,7 +15,7 @@ from dcnbuild.port.rule import Rule
 def _names(module: Module, scope: PythonScope) -> dict[str, str]:
     """What the ported Functions are called in this file → their own names."""
     names = {name: name for name in scope.functions}
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.ImportFrom):
             for alias in node.names:
                 if alias.name in scope.functions and alias.asname:
@@ -36,7 +36,7 @@ def _calls(module: Module, scope: PythonScope) -> Iterable[Edit]:
 
 def _call_edits(module: Module, scope: PythonScope) -> Iterator[list[Edit]]:
     names = _names(module, scope)
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if not isinstance(node, ast.Call):
             continue
         made = node.func
@@ -227,14 +227,14 @@ def _is_set(node: ast.Attribute) -> bool:
 def unported_uses(module: Module, scope: PythonScope) -> Iterator[ast.Call]:
     """Calls of a ported class as a constructor that are still there."""
     names = _names(module, scope)
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Call) and _function(module, node.func, names):
             yield node
 
 
 def unported_classes(module: Module) -> Iterator[ast.ClassDef]:
     """Old-style Functions that are still there."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.ClassDef) and is_old(node):
             yield node
 

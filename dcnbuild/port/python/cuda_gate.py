@@ -30,12 +30,12 @@ def _gate(module: Module, scope: PythonScope) -> Iterable[Edit]:
         return
     if not any(
         isinstance(node, ast.Call) and dotted(node.func).split(".")[-1] == "setup"
-        for node in ast.walk(module.tree)
+        for node in module.nodes
     ):
         return
     calls = [
         node
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.Call)
         and dotted(node.func) in ("torch.cuda.is_available", "cuda.is_available")
         and "hip" not in module.source(_condition(module, node))

@@ -37,7 +37,7 @@ def _arch_list(module: Module, scope: PythonScope) -> Iterable[Edit]:
 
 def _settings(module: Module) -> Iterator[tuple[ast.stmt, str]]:
     """The statements that set the list, with its value."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Assign) and len(node.targets) == 1:
             target = node.targets[0]
             if (
@@ -55,7 +55,7 @@ def _settings(module: Module) -> Iterator[tuple[ast.stmt, str]]:
 
 def _distutils(module: Module, scope: PythonScope) -> Iterable[Edit]:
     """`from distutils.core import setup, Extension`, and the commands."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if not isinstance(node, ast.ImportFrom) or node.level:
             continue
         successor = _SUCCESSORS.get(node.module or "")
@@ -71,7 +71,7 @@ def _numpy_distutils(module: Module, scope: PythonScope) -> Iterable[Edit]:
     """`numpy.distutils.misc_util.get_numpy_include_dirs()`, whose import goes with it."""
     uses = [
         node
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.Attribute)
         and dotted(node).startswith("numpy.distutils.")
         and not isinstance(module.parents[node], ast.Attribute)
@@ -87,7 +87,7 @@ def _numpy_distutils(module: Module, scope: PythonScope) -> Iterable[Edit]:
         return
     for call in calls:
         yield Edit(module.start(call), module.end(call), "[numpy.get_include()]")
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name.startswith("numpy.distutils") and alias.asname is None:

@@ -27,7 +27,7 @@ class OldFunction:
 
 def old_functions(module: Module) -> Iterator[OldFunction]:
     """The old-style Functions of a file that can be ported."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.ClassDef) and is_old(node):
             found = _read(module, node)
             if found is not None:

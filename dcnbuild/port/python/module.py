@@ -66,13 +66,14 @@ class Module:
         return self.text[self.start(node) : self.end(node)]
 
     @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """All nodes of the tree, outer ones first."""
+        return tuple(ast.walk(self.tree))
+
+    @cached_property
     def parents(self) -> dict[ast.AST, ast.AST]:
         """Each node's parent."""
-        return {
-            child: parent
-            for parent in ast.walk(self.tree)
-            for child in ast.iter_child_nodes(parent)
-        }
+        return {child: parent for parent in self.nodes for child in ast.iter_child_nodes(parent)}
 
     def ancestors(self, node: ast.AST) -> Iterator[ast.AST]:
         """A node's parent, its parent, and so on."""

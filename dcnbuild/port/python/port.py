@@ -143,7 +143,7 @@ def _remarks(module: Module, scope: PythonScope) -> Iterator[Remark]:
 
     ffi = [
         node
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if (isinstance(node, ast.ImportFrom) and node.module == "torch.utils.ffi")
         or (isinstance(node, ast.Import) and any(a.name == "torch.utils.ffi" for a in node.names))
     ]
@@ -176,7 +176,7 @@ def _remarks(module: Module, scope: PythonScope) -> Iterator[Remark]:
         )
     six_uses = [
         node
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if (isinstance(node, ast.ImportFrom) and node.module == "torch._six")
         or (isinstance(node, ast.Attribute) and dotted(node.value) == "torch._six")
     ]
@@ -209,7 +209,7 @@ def _flags_left(module: Module, scope: PythonScope) -> Iterator[Remark]:
         )
     asks = [
         node
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.Call)
         and dotted(node.func).startswith("torch.cuda.get_device_")
         and "setup(" in module.text

@@ -38,7 +38,7 @@ def text_of(node: ast.expr) -> str:
 
 def _flags(module: Module, wanted: re.Pattern[str]) -> Iterator[ast.Constant]:
     """String constants that are nothing but flags, the wanted among them."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Constant) and wanted.search(text_of(node)):
             flags = all(_FLAG.match(word) for word in text_of(node).split())
             if flags and not isinstance(module.parents[node], ast.JoinedStr):
@@ -93,9 +93,7 @@ def _abi(module: Module, scope: PythonScope) -> Iterable[Edit]:
 
 def _architectures(module: Module, scope: PythonScope) -> Iterable[Edit]:
     commands = [
-        node
-        for node in ast.walk(module.tree)
-        if isinstance(node, ast.Constant) and "nvcc " in text_of(node)
+        node for node in module.nodes if isinstance(node, ast.Constant) and "nvcc " in text_of(node)
     ]
     yield from _raised(module, commands, raised_architectures)
     nodes = list(_flags(module, _ARCHITECTURE))

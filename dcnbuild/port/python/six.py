@@ -26,7 +26,7 @@ _NAMES: dict[str, tuple[str, str]] = {
 
 
 def _six(module: Module, scope: PythonScope) -> Iterable[Edit]:
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.ImportFrom) and node.module == "torch._six":
             if guarded(module, node) or any(alias.name not in _NAMES for alias in node.names):
                 continue

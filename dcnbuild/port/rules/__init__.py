@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dcnbuild.port.rule import Leftover, Rule
 from dcnbuild.port.rules import (
+    at_types,
     aten,
     blas,
     bugs,
@@ -23,12 +24,14 @@ FAMILIES: dict[str, tuple[Rule, ...]] = {
     "Errors and checks": errors.RULES,
     "Matrix products": blas.RULES,
     "The THC runtime": (*th_tensors.RULES, *thc.RULES, *numerics.RULES),
-    "Tensors": (*tensors.RULES, *aten.RULES),
+    "Tensors": (*tensors.RULES, *at_types.RULES, *aten.RULES),
     "CUDA": cuda.RULES,
     "Headers": headers.RULES,
     "Device guards": guards.RULES,
     "Bugs": bugs.RULES,
 }
+#: rule → its family. The rules of one are applied together, see `cpp`.
+FAMILY_OF = {rule.id: family for family, rules in FAMILIES.items() for rule in rules}
 RULES: tuple[Rule, ...] = tuple(rule for rules in FAMILIES.values() for rule in rules)
 
-__all__ = ["FAMILIES", "LEFTOVERS", "RULES", "Leftover", "Rule"]
+__all__ = ["FAMILIES", "FAMILY_OF", "LEFTOVERS", "RULES", "Leftover", "Rule"]

@@ -93,6 +93,31 @@ LEFTOVERS = (
         ),
     ),
     Leftover(
+        id="tensor-member",
+        names="is_variable|s_copy_|tensorFromBlob|tensorWithAllocator|sizeof_type|elementSizeInBytes"
+        "|unsafeTensorFromTH|toBackend|scalarTensor",
+        members=True,
+        following="(",
+        where="at|torch|c10",
+        reason="tensors, their types and options have this member no longer",
+        advice="copy_ for s_copy_, at::from_blob for tensorFromBlob, x.element_size() for sizeof_type, x.to(…) for"
+        " toBackend, nothing for is_variable",
+        need="broken",
+        example="void f(at::Tensor x) { x.s_copy_(x); }\n",
+        untouched=("void f(Mine x) { x.s_copy_(x); }\n", "// at::Tensor x; x.s_copy_(x)\n"),
+    ),
+    Leftover(
+        id="type-object",
+        names="getType|getNonVariableType",
+        behind=("at::", "torch::"),
+        following="(",
+        reason="torch has no types as objects any more",
+        advice="pass at::TensorOptions: at::device(at::kCUDA).dtype(at::kFloat)",
+        need="broken",
+        example="auto& f() { return torch::getType(at::Backend::CUDA, at::kFloat); }\n",
+        untouched=("auto& f() { return mine::getType(1); }\n", "// torch::getType(b, s)\n"),
+    ),
+    Leftover(
         id="generator",
         names="CUDAGenerator|CPUGenerator",
         reason="generators are at::Generator with an implementation since torch 1.6, handed over by value",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import re
 from collections.abc import Iterable, Sequence
 
 from dcnbuild.port.code import Code
@@ -9,6 +11,7 @@ from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import arguments, follows
 from dcnbuild.port.rule import Rule, Scope
 from dcnbuild.port.rules.thc import whole_line
+from dcnbuild.port.stream import Stream
 
 #: Element type of TH → (C++ type, at::ScalarType). "" is what THCudaTensor has.
 _ELEMENTS = {
@@ -54,6 +57,28 @@ _FUNCTIONS = {
     "addmv": "at::addmv_out({0}, {2}, {4}, {5}, {1}, {3})",
     "addr": "at::addr_out({0}, {2}, {4}, {5}, {1}, {3})",
     "get1d": "{0}.data_ptr<{type}>()[{1} * {0}.stride(0)]",
+    **{
+        f"get{n}d": "{0}" + "".join(f"[{{{i}}}]" for i in range(1, n + 1)) + ".item<{type}>()"
+        for n in (2, 3, 4)
+    },
+    **{
+        f"set{n}d": "{0}" + "".join(f"[{{{i}}}]" for i in range(1, n + 1)) + f" = {{{n + 1}}}"
+        for n in (1, 2, 3, 4)
+    },
+    **{f"{which}all": f"{{0}}.{which}().item<{{type}}>()" for which in ("min", "max")},
+    "meanall": "{0}.mean().item<double>()",
+    "newWithTensor": "{0}.alias()",
+    "set": "{0}.set_({1})",
+}
+#: `copyCuda`, `copyFloat`, `copyAsyncCPU`, …: one copy_ does what they did.
+_COPY = re.compile(r"copy(?:Async)?(?:CPU|Cuda)?\w*")
+#: Types whose pointers C takes for each other, and C++ does not: what the project calls its own is not judged.
+_BUILT_IN = frozenset({"unsigned", "signed", "long", "int", "short", "char", "float", "double"})
+_SAME = {
+    "int64_t": ("long", "long int"),
+    "uint8_t": ("unsigned char",),
+    "int8_t": ("signed char", "char"),
+    "int16_t": ("short",),
 }
 #: They count references, which at::Tensor does itself.
 _DROPPED = frozenset({"free", "retain"})
@@ -67,19 +92,60 @@ def _calls(code: Code, scope: Scope) -> Iterable[Edit]:
         if found is None:
             continue
         on_gpu = head.startswith("THCuda")
-        spans, close = found[0][int(on_gpu) :], stream[found[1]]
-        values = [code.text[stream[a].start : stream[b - 1].end] for a, b in spans if b > a]
+        close = stream[found[1]]
+        values = [code.text[stream[a].start : stream[b - 1].end] for a, b in found[0] if b > a]
+        if on_gpu or values[:1] == ["state"]:  # what copies between CPU and GPU has it, too
+            values = values[1:]
+        function = "copy" if _COPY.fullmatch(function) else function
         if function in _DROPPED and follows(stream, found[1], ";"):
             yield Edit(*whole_line(code.text, stream[index].start, stream[found[1] + 1].end), "")
         elif function in _FUNCTIONS:
             new = _filled(_FUNCTIONS[function], head, values, on_gpu)
+            if function == "data":
+                new = _cast(stream, index, head) + new
             if new:
                 yield Edit(stream[index].start, close.end, new)
 
 
+def _cast(stream: Stream, index: int, head: str) -> str:
+    """The cast that C++ wants in `unsigned long long* p = THLongTensor_data(x)`."""
+    written, type = _pointed_to(stream, index), _element(head)[0]
+    same = (type, *_SAME.get(type, ()))
+    known = written and set(written.split()) <= _BUILT_IN
+    return f"({written}*)" if known and written not in same else ""
+
+
+def _pointed_to(stream: Stream, index: int) -> str:
+    """The T of `T* p = …`, or of the `T* p` before a `p = …`, where … begins at this index; else the empty text."""
+    if index < 4 or stream[index - 1].text != "=" or stream[index - 2].kind != "name":
+        return ""
+    places = stream.places[stream[index - 2].text]
+    for place in reversed(places[: bisect.bisect(places, index)]):
+        first = place - 1
+        while first and stream[first - 1].kind == "name" and stream[first - 1].text != "return":
+            first -= 1
+        if stream[place - 1].text == "*" and stream[place - 2].text != "*":
+            return " ".join(t.text for t in stream[first : place - 1] if t.text != "const")
+    return ""
+
+
+def _allocations(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`float *p = malloc(n)`, which is C: in C++ a void* is no other pointer."""
+    if not any(True for _ in code.names(TYPES)):
+        return
+    for stream, index in code.names("malloc|calloc|realloc"):
+        type = _pointed_to(stream, index)
+        if type and follows(stream, index, "("):
+            yield Edit(stream[index].start, stream[index].start, f"({type} *)")
+
+
+def _element(head: str) -> tuple[str, str]:
+    """The C++ type and the at::ScalarType of THCudaLongTensor's elements."""
+    return _ELEMENTS[head.removeprefix("THCuda").removeprefix("TH").removesuffix("Tensor")]
+
+
 def _filled(form: str, head: str, values: Sequence[str], on_gpu: bool) -> str:
-    name = head.removeprefix("THCuda").removeprefix("TH").removesuffix("Tensor")
-    type, scalar = _ELEMENTS[name]
+    type, scalar = _element(head)
     options = f"at::device({'at::kCUDA' if on_gpu else 'at::kCPU'}).dtype({scalar})"
     rest = ", ".join(values[1:])
     try:
@@ -134,6 +200,21 @@ def _same_gpu(code: Code, scope: Scope) -> Iterable[Edit]:
 
 
 RULES = (
+    Rule(
+        id="c-allocation",
+        need="broken",
+        gone="glue in C becomes C++",
+        since="any",
+        pattern="float *p = malloc(n), in a .c file",
+        replacement="float *p = (float *)malloc(n)",
+        before="void f(THFloatTensor *x, int n) { float *p = malloc(n); struct A *a; a = calloc(n, 2); }\n",
+        after="void f(THFloatTensor *x, int n) { float *p = (float *)malloc(n); struct A *a; a = (struct A *)calloc(n, 2); }\n",
+        untouched=(
+            "void f(int n) { float *p = malloc(n); }\n",
+            "void f(THFloatTensor *x, int n) { float *p = (float *)malloc(n); g(malloc(n)); }\n",
+        ),
+        rewrite=_allocations,
+    ),
     Rule(
         id="th-tensor-gpu",
         need="broken",

@@ -70,6 +70,14 @@ def _parameters(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(first, stream[close].start, "")
 
 
+def _launch_sizes(code: Code, scope: Scope) -> Iterable[Edit]:
+    """GET_BLOCKS and CUDA_NUM_THREADS of THCUNN/common.h, which torch keeps in a namespace now."""
+    there = any(include.header[1:5] == "THCU" for include in code.layout.includes)
+    for stream, index in code.names("GET_BLOCKS|CUDA_NUM_THREADS") if there else ():
+        if stream[index].text not in scope.own and stream[index - 1].text != "::":
+            yield Edit(stream[index].start, stream[index].start, "at::cuda::detail::")
+
+
 def _state(code: Code, scope: Scope) -> Iterable[Edit]:
     """Declarations of a THCState* that nothing uses any more."""
     stream = code.live
@@ -244,6 +252,23 @@ RULES = (
         why="With `long` literals the types are spelled out: int64_t is not `long` everywhere.",
         rewrite=_ceil_div,
         emits="ceil_div",
+    ),
+    Rule(
+        id="thcunn-launch-sizes",
+        need="broken",
+        gone=_GONE,
+        since="torch 1.5",
+        pattern="GET_BLOCKS(n), CUDA_NUM_THREADS with <THCUNN/common.h>",
+        replacement="at::cuda::detail::GET_BLOCKS(n), at::cuda::detail::CUDA_NUM_THREADS",
+        before="#include <THCUNN/common.h>\nint f(int n) { return GET_BLOCKS(n); }\n",
+        after="#include <THCUNN/common.h>\n#include <ATen/cuda/detail/KernelUtils.h>\n"
+        "int f(int n) { return at::cuda::detail::GET_BLOCKS(n); }\n",
+        untouched=(
+            "int f(int n) { return GET_BLOCKS(n); }\n",
+            "#include <THCUNN/common.h>\n// GET_BLOCKS(n)\n",
+        ),
+        rewrite=_launch_sizes,
+        emits="GET_BLOCKS",
     ),
     Rule(
         id="thc-state-parameter",

@@ -1,0 +1,193 @@
+"""Types of torch 0.4 and 1.0 as objects: at::Type, and the factories and conversions that take one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dcnbuild.port.code import Code
+from dcnbuild.port.edits import Edit
+from dcnbuild.port.pattern import arguments, follows
+from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.rules.tensors import is_type_variable
+from dcnbuild.port.stream import Stream
+
+#: What at:: had with a type in front of the sizes, until torch 1.0.
+_TYPE_FIRST = (
+    *("zeros", "ones", "empty", "rand", "randn", "full", "arange", "linspace", "eye", "randperm"),
+    *("randint", "range", "logspace", "zeros_like", "ones_like", "tensor", "from_blob"),
+)
+_SPACES = ("at", "torch")
+#: Factories of at::Type → the method of a tensor, and the function, of the same meaning.
+_FACTORIES = {"tensor": "empty", "zeros": "zeros", "ones": "ones"}
+_READ = "deprecated in torch 1.3, not in torch 2.14.1"
+
+
+def words_at(stream: Stream, start: int, count: int) -> list[str]:
+    """The texts of some tokens, fewer at the ends of the stream."""
+    return [token.text for token in stream[max(start, 0) : start + count]]
+
+
+def _type_name(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`at::Type` as the type of a variable, a member or a parameter."""
+    for stream, index in code.names("Type"):
+        qualified = words_at(stream, index - 2, 2) in (["at", "::"], ["torch", "::"])
+        further = words_at(stream, index + 1, 1) == ["::"] or words_at(stream, index - 3, 1) == [
+            "::"
+        ]
+        if index >= 2 and qualified and not further:
+            yield Edit(stream[index].start, stream[index].end, "DeprecatedTypeProperties")
+
+
+def _type_factories(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`x.type().tensor({n})`, and the same of at::CUDA(at::kFloat) and at::CPU(at::kFloat)."""
+    for stream, index in code.names("|".join(_FACTORIES)):
+        name = stream[index]
+        if words_at(stream, index + 1, 1) != ["("] or words_at(stream, index - 1, 1) != ["."]:
+            continue
+        found = arguments(stream, index + 2)
+        if found is None or len(found[0]) > 1:
+            continue
+        sizes = "" if found[0] else "{0}"
+        close = stream[found[1]]
+        if index >= 5 and words_at(stream, index - 4, 3) == ["type", "(", ")"]:
+            if stream[index - 5].text in (".", "->"):
+                new = f"new_{_FACTORIES[name.text]}"
+                yield Edit(stream[index - 4].start, name.end, new)
+                yield Edit(close.start, close.start, sizes)
+            continue
+        opening = _backend(stream, index - 2)
+        if opening is not None:
+            start = stream[opening - 1]
+            inside = code.text[stream[opening].end : stream[index - 2].start]
+            device = "at::kCUDA" if start.text == "CUDA" else "at::kCPU"
+            given = code.text[stream[index + 1].end : close.start] + sizes
+            first = opening - 3 if words_at(stream, opening - 2, 1) == ["::"] else opening - 1
+            options = f"at::device({device}).dtype({inside})"
+            new = f"at::{_FACTORIES[name.text]}({given}, {options})"
+            yield Edit(stream[first].start, close.end, new)
+
+
+def _type_first(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`at::zeros(type, sizes)`: the type of a tensor, of at::CUDA(…) or of a variable stands first."""
+    for stream, index in code.names("|".join(_TYPE_FIRST)):
+        if words_at(stream, index - 1, 1) != ["::"] or not follows(stream, index, "("):
+            continue
+        found = arguments(stream, index + 2)
+        if found is None or len(found[0]) < 2 or words_at(stream, index - 2, 1)[0] not in _SPACES:
+            continue
+        (start, end), rest = found[0][0], found[0][1:]
+        type = code.text[stream[start].start : stream[end - 1].end]
+        opening = _backend(stream, end - 1)
+        if opening is not None:
+            device = "at::kCUDA" if stream[opening - 1].text == "CUDA" else "at::kCPU"
+            inside = code.text[stream[opening].end : stream[end - 1].start]
+            options = f"at::device({device}).dtype({inside})"
+        elif (tensor := _end_of_tensor(stream, start, end)) is not None:
+            options = code.text[stream[start].start : stream[tensor].start] + "options()"
+            converted = stream.partner[end - 1] if tensor < end - 3 else -1
+            if converted > 0:
+                inside = code.text[stream[converted].end : stream[end - 1].start]
+                options += f".dtype({inside})"
+        elif end == start + 1 and is_type_variable(code, stream[start]):
+            options = f"{type}.options()"
+        else:
+            continue
+        last = stream[found[1]]
+        yield Edit(stream[start].start, stream[rest[0][0]].start, "")
+        yield Edit(last.start, last.start, f", {options}")
+
+
+def _end_of_tensor(stream: Stream, start: int, end: int) -> int | None:
+    """The `type` of an argument that is `x.type()` or `x.type().toScalarType(…)`."""
+    opening = stream.partner[end - 1] if end - start > 4 else -1
+    if opening > start + 4 and words_at(stream, opening - 2, 2) == [".", "toScalarType"]:
+        end = opening - 2
+    found = end - 3
+    there = found > start + 1 and words_at(stream, found, 3) == ["type", "(", ")"]
+    return found if there and stream[found - 1].text in (".", "->") else None
+
+
+def _backend(stream: Stream, close: int) -> int | None:
+    """The "(" of `CUDA(type)` or `CPU(type)` that ends at this ")"."""
+    opening = stream.partner[close] if close > 0 else -1
+    return opening if opening > 0 and stream[opening - 1].text in ("CUDA", "CPU") else None
+
+
+def _to_type(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`x.toType(at::CUDA(at::kInt))`."""
+    for stream, index in code.names("toType"):
+        close = stream.partner[index + 1] if follows(stream, index, "(") else -1
+        opening = _backend(stream, close - 1) if close > 0 else None
+        if opening is not None and opening - index < 6:
+            device = "at::kCUDA" if stream[opening - 1].text == "CUDA" else "at::kCPU"
+            inside = code.text[stream[opening].end : stream[close - 1].start]
+            new = f"to(at::device({device}).dtype({inside}))"
+            yield Edit(stream[index].start, stream[close].end, new)
+
+
+RULES = (
+    Rule(
+        id="type-factory",
+        need="broken",
+        gone="torch 1.0",
+        since="torch 1.0",
+        pattern="x.type().tensor(sizes), at::CUDA(at::kFloat).zeros(sizes), …",
+        replacement="x.new_empty(sizes), at::zeros(sizes, at::device(at::kCUDA).dtype(at::kFloat))",
+        before="auto f(at::Tensor x) { return x.type().zeros({3}) + at::CUDA(at::kInt).tensor({2, 3}); }\n",
+        after="auto f(at::Tensor x) {"
+        " return x.new_zeros({3}) + at::empty({2, 3}, at::device(at::kCUDA).dtype(at::kInt)); }\n",
+        untouched=(
+            "// x.type().tensor({3})\n",
+            "auto f(Net& net) { return net.zeros({3}) + net.type(1).zeros({3}); }\n",
+        ),
+        rewrite=_type_factories,
+    ),
+    Rule(
+        id="type-first",
+        need="broken",
+        gone="torch 1.0",
+        since="torch 1.0",
+        pattern="at::zeros(at::CUDA(at::kFloat), sizes), at::ones(x.type(), sizes), …",
+        replacement="at::zeros(sizes, at::device(at::kCUDA).dtype(at::kFloat)), at::ones(sizes, x.options())",
+        before="auto f(at::Tensor x) {"
+        " return at::zeros(torch::CUDA(at::kInt), {x.size(0), 2}) + at::ones(x.type(), {2}); }\n",
+        after="auto f(at::Tensor x) {"
+        " return at::zeros({x.size(0), 2}, at::device(at::kCUDA).dtype(at::kInt))"
+        " + at::ones({2}, x.options()); }\n",
+        untouched=(
+            "auto f(at::Tensor x) { return at::zeros({2}, x.options()); }\n",
+            "auto f(at::Tensor x) { return mine::zeros(x.type(), {2}); }\n",
+            "// at::zeros(x.type(), {2})\n",
+        ),
+        rewrite=_type_first,
+    ),
+    Rule(
+        id="to-type",
+        need="broken",
+        gone="torch 1.5",
+        since="torch 1.0",
+        pattern="x.toType(at::CUDA(at::kInt))",
+        replacement="x.to(at::device(at::kCUDA).dtype(at::kInt))",
+        before="auto f(at::Tensor x) { return x.toType(at::CUDA(at::kInt)); }\n",
+        after="auto f(at::Tensor x) { return x.to(at::device(at::kCUDA).dtype(at::kInt)); }\n",
+        untouched=(
+            "auto f(at::Tensor x) { return x.toType(at::kInt); }\n",
+            "// x.toType(at::CPU(at::kInt))\n",
+        ),
+        rewrite=_to_type,
+    ),
+    Rule(
+        id="at-type",
+        need="broken",
+        gone=_READ,
+        since="torch 1.3",
+        pattern="const at::Type& type",
+        replacement="const at::DeprecatedTypeProperties& type",
+        before="bool f(const at::Type& type) { return type.is_cuda(); }\n",
+        after="bool f(const at::DeprecatedTypeProperties& type) { return type.is_cuda(); }\n",
+        untouched=("using T = my::at::Type;\n", "auto x = at::Type::mine;\n", "// at::Type\n"),
+        why="It is what x.type() returns since.",
+        rewrite=_type_name,
+        emits="DeprecatedTypeProperties",
+    ),
+)

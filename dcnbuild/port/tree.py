@@ -1,0 +1,196 @@
+"""What the C++ and CUDA files of a project see of each other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import PurePosixPath
+
+from dcnbuild.port.code import Code
+from dcnbuild.port.ffi import ported_source
+from dcnbuild.port.rule import Scope
+from dcnbuild.port.rules.th_tensors import TYPES as TH_TENSOR
+from dcnbuild.port.source import COMPILED_SUFFIXES
+
+#: Headers that refuse C++17 since torch 2.13 (measured with torch 2.14.1).
+_NEEDS_NEW_STANDARD = re.compile(r"torch/(?:extension|torch|all|python)\.h")
+#: Headers of other platforms: what includes one is not compiled for CUDA.
+_FOREIGN = re.compile(
+    r"hip/|rocm|hipcub|musa|mublas|torch_(?:musa|npu|mlu|xpu|mps)/|acl/|cnrt|cnnl|sycl/|level_zero/"
+    r"|(?:\w*_)?(?:hip|npu|mlu|musa|xpu|sycl|mps)_helper\.h|Metal/"
+)
+#: Functions of DCNv1, DCNv2, their poolings and deformable attention, as the copies call them.
+_SERVED = re.compile(
+    r"(?:modulated_)?deform_conv\w*_(?:forward|backward)\w*|dcn_v2_\w*(?:forward|backward)\w*"
+    r"|ms_deform_attn_\w*(?:forward|backward)\w*"
+    r"|deform_(?:psroi|roi)_pool\w*_(?:forward|backward)\w*"
+)
+#: No parameter list has so many tokens.
+_FAR = 1000
+
+
+class Project:
+    """The C++ and CUDA files of a project, by their path relative to its root.
+
+    Args:
+        texts: path → text.
+        bound: headers that a build script names, whether or not a source includes them.
+    """
+
+    def __init__(
+        self, texts: Mapping[PurePosixPath, str], bound: frozenset[PurePosixPath] = frozenset()
+    ) -> None:
+        self.texts = texts
+        self.bound = bound
+        self.codes = {path: Code(text) for path, text in texts.items()}
+        self._resolved: dict[PurePosixPath, dict[str, PurePosixPath | None]] = {}
+        self._included: dict[PurePosixPath, frozenset[PurePosixPath]] = {}
+
+    @cached_property
+    def dispatchers(self) -> frozenset[str]:
+        """Its macros that hand one of their parameters on to AT_DISPATCH_*."""
+        return frozenset(
+            macro.name
+            for code in self.codes.values()
+            for macro in code.layout.macros
+            if macro.parameters
+            and any(
+                token.text.startswith("AT_DISPATCH_")
+                and any(word.text in macro.parameters for word in macro.body[index + 1 : index + 8])
+                for index, token in enumerate(macro.body)
+            )
+        )
+
+    @cached_property
+    def checks(self) -> frozenset[str]:
+        """Its macros and functions that look at the error of a launch."""
+        looks = {"cudaGetLastError", "cudaPeekAtLastError", "C10_CUDA_KERNEL_LAUNCH_CHECK"}
+        found = set()
+        for code in self.codes.values():
+            if not any(name in code.text for name in looks):
+                continue
+            found |= {
+                macro.name
+                for macro in code.layout.macros
+                if any(token.text in looks for token in macro.body)
+            }
+            found |= {
+                function.name
+                for function in code.functions
+                if any(token.text in looks for token in code.between(*function.body))
+            }
+        return frozenset(found)
+
+    @cached_property
+    def state_parameters(self) -> dict[str, int]:
+        """Its functions that take a THCState*, declared or defined, with its position."""
+        found: dict[str, int] = {}
+        for code in self.codes.values():
+            if "THCState" not in code.text:
+                continue
+            stream = code.live
+            for index in stream.places.get("THCState", []):
+                opening = stream.around[index]
+                if opening < 1 or stream[opening].text != "(" or index - opening > _FAR:
+                    continue
+                if stream[opening - 1].kind == "name":
+                    before = stream[opening:index]
+                    found[stream[opening - 1].text] = sum(token.text == "," for token in before)
+        return found
+
+    def included(self, path: PurePosixPath) -> frozenset[PurePosixPath]:
+        """The project's files that a file includes, those they include, and so on."""
+        if path in self._included:
+            return self._included[path]
+        seen: set[PurePosixPath] = set()
+        waiting = [path]
+        while waiting:
+            for found in self._includes(waiting.pop()).values():
+                if found is not None and found not in seen and found != path:
+                    seen.add(found)
+                    waiting.append(found)
+        self._included[path] = frozenset(seen)
+        return self._included[path]
+
+    @cached_property
+    def served(self) -> tuple[str, ...]:
+        """Its functions that dcnbuild's operators replace, whatever the copy is called."""
+        names = {f.name for path in self.reached for f in self.codes[path].functions}
+        return tuple(sorted(name for name in names if _SERVED.fullmatch(name)))
+
+    @cached_property
+    def reached(self) -> set[PurePosixPath]:
+        """The sources that are compiled for CUDA or the CPU, and what they include.
+
+        All files where nothing is compiled: then it is headers that are to be ported.
+        """
+        compiled = [path for path in self.texts if path.suffix in COMPILED_SUFFIXES]
+        for_this = [path for path in compiled if not self._is_foreign(path)]
+        found = set(for_this)
+        found |= self.bound & set(self.texts)
+        for path in tuple(found):
+            found |= self.included(path)
+        return found if compiled else set(self.texts)
+
+    def ported_to(self, path: PurePosixPath) -> PurePosixPath:
+        """What a file is called when it is ported: C glue that takes tensors becomes C++."""
+        glue = path.suffix == ".c" and any(True for _ in self.codes[path].names(TH_TENSOR))
+        return ported_source(path) if glue else path
+
+    def _is_foreign(self, path: PurePosixPath) -> bool:
+        return any(_FOREIGN.match(i.header[1:-1]) for i in self.codes[path].layout.includes)
+
+    def _includes(self, path: PurePosixPath) -> dict[str, PurePosixPath | None]:
+        """Each header that a file includes, and which of the project's files that is."""
+        if path not in self._resolved:
+            written = {include.header[1:-1] for include in self.codes[path].layout.includes}
+            self._resolved[path] = {header: self._resolve(path, header) for header in written}
+        return self._resolved[path]
+
+    def _resolve(self, path: PurePosixPath, header: str) -> PurePosixPath | None:
+        """The project's file that an #include means: beside it, or else the one that ends so."""
+        parts = [part for part in PurePosixPath(header).parts if part not in (".", "..")]
+        if not parts:
+            return None
+        beside = path.parent / PurePosixPath(*parts)
+        if beside in self.texts:
+            return beside
+        named = self._by_name.get(parts[-1], ())
+        return next((p for p in named if p.parts[-len(parts) :] == tuple(parts)), None)
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[PurePosixPath]]:
+        names: dict[str, list[PurePosixPath]] = {}
+        for path in sorted(self.texts):
+            names.setdefault(path.name, []).append(path)
+        return names
+
+    def scope(self, path: PurePosixPath) -> Scope:
+        """What one file sees of the project."""
+        seen = self.included(path)
+        own = self.codes[path].defined.union(*(self.codes[other].defined for other in seen))
+        headers = {
+            include.header[1:-1]
+            for other in seen
+            for include in self.codes[other].layout.includes
+            if not include.path
+        }
+        return Scope(
+            suffix=path.suffix,
+            own=own,
+            headers=frozenset(headers),
+            own_headers=frozenset(h for h, found in self._includes(path).items() if found),
+            dispatchers=self.dispatchers,
+            state_parameters=self.state_parameters,
+            checks=self.checks,
+        )
+
+    @cached_property
+    def needs_new_standard(self) -> bool:
+        """Whether any source includes a header of torch that refuses an old -std flag."""
+        return any(
+            _NEEDS_NEW_STANDARD.fullmatch(include.header[1:-1])
+            for code in self.codes.values()
+            for include in code.layout.includes
+        )
