@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from dcnbuild.doctor.logs.rule import Hit, Level
 from dcnbuild.doctor.logs.rule_table import RULES
 from dcnbuild.doctor.parse import SHAPES, Log, Reading, Record, decode
 from dcnbuild.doctor.parse.quoted import quoted
-from dcnbuild.doctor.parse.success import Outcome
+from dcnbuild.doctor.parse.success import Outcome, went_on
 from dcnbuild.errors import Finding
 from dcnbuild.machine.facts import Facts
 
@@ -37,8 +38,14 @@ WORDS = _STEMS + tuple(
 )
 #: The same for tools that do not speak English (see locales.py): a few stems, and the scripts of
 #: Chinese, Japanese and Russian.
-FOREIGN_WORDS = ("Fehler", "nicht ", "Berechtigung", "erreur", "Aucun", "No existe", "Get\u00f6tet")
-_FOREIGN_SCRIPT = re.compile(r"[\u0400-\u04ff\u3040-\u9fff]")
+FOREIGN_WORDS = (
+    *("Fehler", "nicht ", "Berechtigung", "erreur", "Aucun", "No existe", "Get\u00f6tet"),
+    *("fejl", "fout:", "virhe:", "fel: ", "hata: ", "erro ", "erro:", "chyba", "gre\u0161ka", "\u03c3\u03c6\u03ac\u03bb\u03bc\u03b1", "l\u1ed7i"),
+    *("commande introuvable", "comando non trovato", "orden no encontrada", "comando n\u00e3o encontrado"),
+    *("Nessun file", "Arquivo ou diret", "Ficheiro ou direct", "Nie ma takiego", "Bestand of map", "Filen eller katalogen"),
+    *("impossibile trovare", "possível localizar", "ne peut trouver", "no se puede encontrar"),
+)
+_FOREIGN_SCRIPT = re.compile(r"[\u0400-\u04ff\u3040-\u9fff\uac00-\ud7af]")
 
 _NO_DIGITS = dict.fromkeys(map(ord, "0123456789"))
 _WANTED = tuple((word, word.translate(_NO_DIGITS)) for word in (*WORDS, *FOREIGN_WORDS))
@@ -80,7 +87,11 @@ def read_log(text: str | bytes, facts: Facts | None = None) -> list[Finding]:
     """
     log = Log(text if isinstance(text, str) else decode(text))
     found = _standing(log, _Pass(log, facts).run())
-    return [RULES[index].finding(hits[0], hits[1:]) for index, hits in _ranked(found)]
+    findings = [RULES[index].finding(hits[0], hits[1:]) for index, hits in _ranked(found)]
+    hits = [hit for hits in found.values() for hit in hits]
+    if hits and all(map(_only_told, hits)) and went_on(log, max(hit.line for hit in hits)):
+        findings = [replace(finding, severity="warning") for finding in findings]
+    return findings
 
 
 def explain(log_text: str | bytes) -> list[Finding]:
@@ -213,6 +224,12 @@ def _standing(log: Log, found: Matches) -> Matches:
 
 def _warned(hit: Hit) -> bool:
     return bool(_WARNING.search(hit.text)) or hit.text.startswith(("warn(", "warnings.warn("))
+
+
+def _only_told(hit: Hit) -> bool:
+    """Whether a line need not have stopped the program: a warning, or an exception spoken of outside of a traceback."""
+    told = hit.kind.startswith("missing-") and not _RAN.search(hit.around(before=25))
+    return _warned(hit) or (told and "odule" in hit.text)
 
 
 def _ran(hit: Hit) -> bool:
