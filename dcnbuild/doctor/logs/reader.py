@@ -47,8 +47,15 @@ FOREIGN_WORDS = (
 )
 _FOREIGN_SCRIPT = re.compile(r"[\u0400-\u04ff\u3040-\u9fff\uac00-\ud7af]")
 
-_NO_DIGITS = dict.fromkeys(map(ord, "0123456789"))
-_WANTED = tuple((word, word.translate(_NO_DIGITS)) for word in (*WORDS, *FOREIGN_WORDS))
+
+
+def _without_digits(text: str) -> str:
+    # as bytes: that takes a tenth of the time
+    plain = text.encode("utf-8", "surrogatepass").translate(None, b"0123456789")
+    return plain.decode("utf-8", "surrogatepass")
+
+
+_WANTED = tuple((word, _without_digits(word)) for word in (*WORDS, *FOREIGN_WORDS))
 
 #: Of one rule so many matches are kept: the first decides, the others are further evidence.
 HITS_PER_RULE = 3
@@ -57,6 +64,8 @@ REFUSALS = 30
 #: So many error lines that match nothing are tried again together with the two lines below them,
 #: since terminals and CMake wrap messages.
 WRAPPED_LINES = 3000
+#: No terminal is so wide that it wraps longer lines.
+WIDEST = 400
 #: A terminal that wrapped a line and was copied from leaves the rest of the row, as blanks.
 _REST_OF_ROW = re.compile(r"(?<=\S) {20,}(?=\S)")
 
@@ -142,7 +151,7 @@ class _Pass:
                 records = (*self._reading.records(text), raised[number])
             index = self._judge(number, text, records)
             unclear = index is None or RULES[index].level is Level.UNKNOWN
-            if unclear and "rror" in raw and wrapped < WRAPPED_LINES:
+            if unclear and "rror" in raw and len(raw) <= WIDEST and wrapped < WRAPPED_LINES:
                 wrapped += 1
                 self._unwrap(number, text)
             if index is None:
@@ -194,7 +203,7 @@ def _candidates(log: Log) -> list[int]:
     different = set(log.lines)
     everything = "\n".join(different)
     # most lines differ in a number only, and hold the same words without it
-    shapes = "\n".join(set(everything.translate(_NO_DIGITS).split("\n")))
+    shapes = "\n".join(set(_without_digits(everything).split("\n")))
     wanted: set[str] = set()
     for word, without_digits in _WANTED:
         if without_digits in shapes:
