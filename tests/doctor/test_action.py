@@ -21,6 +21,10 @@ def _outputs(path: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in path.read_text().splitlines() if line)
 
 
+def _filled(text: str, values: dict[str, str]) -> str:
+    return re.sub(r"\$\{\{ ([\w.]+) \}\}", lambda found: values[found[1]], text)
+
+
 def _run(command: str, tmp_path: Path) -> tuple[int, str]:
     """Runs the steps as a runner does: (exit status of the last step, job summary)."""
     known = {"inputs.run": command, "github.action_path": str(ROOT)}
@@ -36,10 +40,7 @@ def _run(command: str, tmp_path: Path) -> tuple[int, str]:
         said = {f"steps.build.outputs.{key}": text for key, text in _outputs(outputs).items()}
         if step.get("if") and said["steps.build.outputs.status"] == "0":
             continue
-        given = {
-            name: re.sub(r"\$\{\{ ([\w.]+) \}\}", lambda found: {**known, **said}[found[1]], text)
-            for name, text in step["env"].items()
-        }
+        given = {name: _filled(text, {**known, **said}) for name, text in step["env"].items()}
         script = tmp_path / "step.sh"
         script.write_text(step["run"])
         shell = ["bash", "--noprofile", "--norc", "-eo", "pipefail", str(script)]

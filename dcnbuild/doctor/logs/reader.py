@@ -40,13 +40,36 @@ WORDS = _STEMS + tuple(
 #: Chinese, Japanese and Russian.
 FOREIGN_WORDS = (
     *("Fehler", "nicht ", "Berechtigung", "erreur", "Aucun", "No existe", "Get\u00f6tet"),
-    *("fejl", "fout:", "virhe:", "fel: ", "hata: ", "erro ", "erro:", "chyba", "gre\u0161ka", "\u03c3\u03c6\u03ac\u03bb\u03bc\u03b1", "l\u1ed7i"),
-    *("commande introuvable", "comando non trovato", "orden no encontrada", "comando n\u00e3o encontrado"),
-    *("Nessun file", "Arquivo ou diret", "Ficheiro ou direct", "Nie ma takiego", "Bestand of map", "Filen eller katalogen"),
+    *(
+        "fejl",
+        "fout:",
+        "virhe:",
+        "fel: ",
+        "hata: ",
+        "erro ",
+        "erro:",
+        "chyba",
+        "gre\u0161ka",
+        "\u03c3\u03c6\u03ac\u03bb\u03bc\u03b1",
+        "l\u1ed7i",
+    ),
+    *(
+        "commande introuvable",
+        "comando non trovato",
+        "orden no encontrada",
+        "comando n\u00e3o encontrado",
+    ),
+    *(
+        "Nessun file",
+        "Arquivo ou diret",
+        "Ficheiro ou direct",
+        "Nie ma takiego",
+        "Bestand of map",
+        "Filen eller katalogen",
+    ),
     *("impossibile trovare", "possível localizar", "ne peut trouver", "no se puede encontrar"),
 )
 _FOREIGN_SCRIPT = re.compile(r"[\u0400-\u04ff\u3040-\u9fff\uac00-\ud7af]")
-
 
 
 def _without_digits(text: str) -> str:

@@ -10,17 +10,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-def _read() -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
-    for line in Path(__file__).with_name("locales.tsv").read_text(encoding="utf-8").splitlines():
-        if not line.startswith("#"):
-            english, *others = line.replace("␣", " ").split("\t")
-            found[english] = (*found.get(english, ()), *others)
-    return found
-
-
+_ROWS = tuple(
+    line.replace("␣", " ").split("\t")
+    for line in Path(__file__).with_name("locales.tsv").read_text(encoding="utf-8").splitlines()
+    if not line.startswith("#")
+)
 #: English → what other languages say for it: locales.tsv.
-PHRASES = _read()
+PHRASES: dict[str, list[str]] = {}
+for _english, *_others in (row for row in _ROWS if row[0] != "~"):
+    PHRASES.setdefault(_english, []).extend(_others)
 
 _ENGLISH = {phrase: english for english, phrases in PHRASES.items() for phrase in phrases}
 _PHRASE = re.compile("|".join(sorted(map(re.escape, _ENGLISH), key=len, reverse=True)))
@@ -28,27 +26,7 @@ _PHRASE = re.compile("|".join(sorted(map(re.escape, _ENGLISH), key=len, reverse=
 #: Sentences whose words change their order: (a part of it, the sentence, the English).
 _REORDERED = tuple(
     (part, re.compile(sentence), english)
-    for part, sentence, english in (
-        (
-            "umgewandelt",
-            r"(?<!\S)(\S{1,200}) kann nicht nach (\S{1,200}) umgewandelt werden",
-            r"cannot convert \1 to \2",
-        ),
-        ("beendet", r"Signal (\w+) hat Programm (\w+) beendet", r"\1 signal terminated program \2"),
-        ("转换", r"无法(?:从|将)(.{1,200}?)转换(?:到|为|成)(.{1,200})", r"cannot convert \1 to \2"),
-        ("nicht finden", r"kann (-l\S{1,100}) nicht finden", r"cannot find \1"),
-        ("找不到", r"找不到 ?(-l\S{1,100})", r"cannot find \1"),
-        (
-            "нет декларации",
-            r"нет декларации (\S{1,200}) в этой области",
-            r"\1 was not declared in this scope",
-        ),
-        (
-            "未定义的引用",
-            r"对[‘“'`]?(.{1,200}?)[’”']?未定义的引用",
-            r"undefined reference to '\1'",
-        ),
-    )
+    for english, part, sentence in (row[1:] for row in _ROWS if row[0] == "~")
 )
 
 #: Quotation marks, with the space that French puts inside.
@@ -62,7 +40,7 @@ _CLOSING = re.compile(
 #: Scripts that write no spaces between words.
 _NO_SPACES = re.compile(r"[\u3040-\u9fff\uac00-\ud7af]")
 _QUOTES = re.compile(r"[\u00ab\u00bb\u201e\u300c\u300d]")
-_ENDS = ("", ":", ".", ",", "'", "\"", "\u2019")
+_ENDS = ("", ":", ".", ",", "'", '"', "\u2019")
 
 
 _SPOKEN = {word for english in PHRASES for word in english.split()}

@@ -13,7 +13,13 @@ from functools import cached_property
 from dcnbuild.doctor.parse.text import Log
 
 _WORDS = (
-    *("Successfully ", "Finished processing", "Build succeeded", "Executing transaction", "[100%] Built target"),
+    *(
+        "Successfully ",
+        "Finished processing",
+        "Build succeeded",
+        "Executing transaction",
+        "[100%] Built target",
+    ),
     *(" passed", "tests passed", "Installed ", "writing image sha256", "naming to "),
 )
 _TELLING = re.compile("|".join(map(re.escape, _WORDS)))
