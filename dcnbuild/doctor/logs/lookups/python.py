@@ -63,7 +63,8 @@ def compiled(hit: Hit) -> extensions.Extension | None:
     full = f"{hit['module']}.{hit['name']}"
     if hit.kind != "missing-import":
         return extensions.find(hit["module"] or hit["name"], last(hit).file)
-    if _COMPILED.fullmatch(hit["name"]) or hit["partial"]:
+    known = any(full in row.modules for row in modules.rows())
+    if known or _COMPILED.fullmatch(hit["name"]) or hit["partial"]:
         return extensions.find(full, last(hit).file)
     return None
 

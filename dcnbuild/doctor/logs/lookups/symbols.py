@@ -13,7 +13,6 @@ from dcnbuild.doctor.logs.lookups.traceback import frames
 from dcnbuild.doctor.logs.owner import Owner, owner
 from dcnbuild.doctor.logs.rule import Hit
 
-
 #: Files of torch that load the library of whoever calls them.
 _LOADS_FOR_OTHERS = re.compile(r"[/\\]torch[/\\](?:_ops|_classes|library)\.py$")
 
