@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from dcnbuild.doctor.logs.rule import Hit, Level
@@ -188,7 +188,7 @@ class _Pass:
         for attempt in (joined, " ".join((text, *below)), "".join((text, *below))):
             if attempt != text:
                 records = self._reading.records(attempt)
-                if self._judge(number, attempt, records, Level.SYMPTOM) is not None:
+                if self._judge(number, attempt, records, Level.SYMPTOM, below) is not None:
                     return
 
     def _judge(
@@ -197,8 +197,12 @@ class _Pass:
         text: str,
         records: Iterable[Record],
         deepest: Level = Level.UNKNOWN,
+        below: Sequence[str] = (),
     ) -> int | None:
-        """Notes the first of the possible rules that a line, or some lines joined, bear out."""
+        """Notes the first of the possible rules that a line, or some lines joined, bear out.
+
+        What one of the lines `below` says by itself is left to that line.
+        """
         records = tuple(records)
         for index in self._possible:
             rule = RULES[index]
@@ -208,6 +212,8 @@ class _Pass:
                 continue
             found = rule.match(text, records)
             if found is None or self._refused[index] == REFUSALS:
+                continue
+            if any(found[0].group() in line for line in below):
                 continue
             hits = self.found.get(index, [])
             if len(hits) == HITS_PER_RULE:

@@ -38,8 +38,7 @@ _NAMES = {
 }
 #: What compiled modules are called.
 _COMPILED = re.compile(
-    r"_(?!ctypes|bz2|lzma|sqlite3|tkinter|ssl|curses|dbm|gdbm|hashlib|uuid|posixshmem|cffi_backend|distutils)[a-z]\w+"
-    r"|_C|_ext|_cuda|_cpu|\w+_ext|\w+_cuda|\w+_cuda_\w+|\w+_backends?|\w+_cpp|core_cc|\w*_C\d?|\w+_kernels?|\w+_cuda_core|csrc"
+    r"_C|_ext|_cuda|_cpu|\w+_ext|\w+_cuda|\w+_cuda_\w+|\w+_backends?|\w+_cpp|core_cc|\w*_C\d?|\w+_kernels?|\w+_cuda_core|csrc"
 )
 #: Operators that dcnbuild has, so that nothing needs to be compiled for them.
 _REPLACED = re.compile(r"(?i)dcn|deform|mmcv")
