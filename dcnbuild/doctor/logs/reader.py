@@ -10,6 +10,7 @@ from dataclasses import replace
 from dcnbuild.doctor.logs.rule import Hit, Level
 from dcnbuild.doctor.logs.rule_table import RULES
 from dcnbuild.doctor.parse import SHAPES, Log, Reading, Record, decode
+from dcnbuild.doctor.parse.locales import PHRASES
 from dcnbuild.doctor.parse.quoted import quoted
 from dcnbuild.doctor.parse.success import Outcome, went_on
 from dcnbuild.errors import Finding
@@ -36,40 +37,15 @@ WORDS = _STEMS + tuple(
         if not any(stem in needle for stem in _STEMS)
     )
 )
+_FOREIGN_SCRIPT = re.compile(r"[\u0400-\u04ff\u3040-\u9fff\uac00-\ud7af]")
+_NOT_THERE = ("No such file or directory", "command not found", "cannot find")
 #: The same for tools that do not speak English (see locales.py): a few stems, and the scripts of
 #: Chinese, Japanese and Russian.
 FOREIGN_WORDS = (
-    *("Fehler", "nicht ", "Berechtigung", "erreur", "Aucun", "No existe", "Get\u00f6tet"),
-    *(
-        "fejl",
-        "fout:",
-        "virhe:",
-        "fel: ",
-        "hata: ",
-        "erro ",
-        "erro:",
-        "chyba",
-        "gre\u0161ka",
-        "\u03c3\u03c6\u03ac\u03bb\u03bc\u03b1",
-        "l\u1ed7i",
-    ),
-    *(
-        "commande introuvable",
-        "comando non trovato",
-        "orden no encontrada",
-        "comando n\u00e3o encontrado",
-    ),
-    *(
-        "Nessun file",
-        "Arquivo ou diret",
-        "Ficheiro ou direct",
-        "Nie ma takiego",
-        "Bestand of map",
-        "Filen eller katalogen",
-    ),
-    *("impossibile trovare", "possível localizar", "ne peut trouver", "no se puede encontrar"),
+    *("nicht ", "Berechtigung", "Aucun", "No existe", "Get\u00f6tet"),
+    *(word.strip() for word in PHRASES["error: "] if not _FOREIGN_SCRIPT.search(word)),
+    *(words for said in _NOT_THERE for words in PHRASES[said] if words.isascii()),
 )
-_FOREIGN_SCRIPT = re.compile(r"[\u0400-\u04ff\u3040-\u9fff\uac00-\ud7af]")
 
 
 def _without_digits(text: str) -> str:
