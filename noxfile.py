@@ -87,6 +87,9 @@ def docs(session: nox.Session) -> None:
     session.install("--quiet", *extras["docs"])
     # The theme advertises its successor at every build; that is no warning about these pages.
     session.run("mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
+    # what the page "What broke my build?" runs; it says so where there is no npm to bring Pyodide
+    session.install("--quiet", "packaging", "pyyaml")
+    session.run("python", "-m", "tools.docs.browser", "site")
 
 
 @nox.session

@@ -26,13 +26,25 @@ class Project:
     @property
     def on_index(self) -> bool:
         """Whether it is installed by a name from a package index, and not out of a checkout."""
-        packages = (words[-1] for words in self.install if words[0] in ("pip", "mim"))
-        return any(re.match(r"[A-Za-z][\w.-]*(?:\[|[=<>!~]|$)", name) for name in packages)
+        return bool(self.package)
+
+    @property
+    def package(self) -> str:
+        """Its name on a package index, "" where it is installed out of a checkout."""
+        names = (words[-1] for words in self.install[::-1] if words[0] in ("pip", "mim"))
+        found = (re.match(r"([A-Za-z][\w.-]*)(?:\[|[=<>!~]|$)", name) for name in names)
+        return next((match[1] for match in found if match), "")
 
 
 def rows() -> tuple[Project, ...]:
     """Every row."""
     return read("modules.json", Project)
+
+
+def of_package(module: str) -> Project | None:
+    """The project whose Python package is called so: "detectron2" is that of "detectron2._C"."""
+    inside = f"{module.partition('.')[0]}."
+    return next((row for row in rows() if any(m.startswith(inside) for m in row.modules)), None)
 
 
 def find(module: str) -> list[Project]:

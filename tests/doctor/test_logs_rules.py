@@ -113,7 +113,7 @@ def test_fixes_name_this_machines_toolkit() -> None:
 @pytest.mark.parametrize("english", PHRASES)
 def test_phrases_of_other_languages_become_english(english: str) -> None:
     for phrase in PHRASES[english]:
-        assert english in to_english(f"a.cpp:1:1: {phrase}x")
+        assert english in to_english(f"a.cpp:1:1: {phrase} x")
 
 
 @pytest.mark.parametrize(

@@ -84,8 +84,16 @@ class Fix:
 
 
 def render(fixes: Iterable[Fix], target: Target) -> tuple[str, ...]:
-    """The lines of several fixes, each once."""
-    return tuple(dict.fromkeys(line for fix in fixes for line in fix.lines(target)))
+    """The lines of several fixes, each once in what is an alternative of the others ("# or …")."""
+    kept: list[str] = []
+    alternative: set[str] = set()
+    for line in (line for fix in fixes for line in fix.lines(target)):
+        if line.startswith(("# or ", "# or,", "rem or ", "rem or,")) and line not in kept:
+            alternative = set()
+        if line not in alternative:
+            kept.append(line)
+            alternative.add(line)
+    return tuple(kept)
 
 
 P = ParamSpec("P")

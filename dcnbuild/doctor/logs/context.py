@@ -44,7 +44,7 @@ _GCC = re.compile(
 _NVCC = re.compile(r"(?:^|[\s\"'=])(/[^\s'\"]{0,200}/nvcc)(?=[\s'\"]|$)")
 _ANY_CONDA = re.compile(r"[/\\](?:ana|mini)?(?:conda|forge)\d?[/\\]|conda-linux-gnu", re.IGNORECASE)
 _WINDOWS = re.compile(
-    r"[A-Za-z]:\\(?!n)\w|\bcl\.exe|\bMSVC\b|win-amd64|WinError|\bfatal error C\d{4}|\bLNK\d{4}"
+    r"[A-Za-z]:\\(?!n)\w|\bcl\.exe|\bMSVC\b|win-amd64|WinError|\bfatal error C\d{4}|\bLNK\d{4}|Microsoft Visual C\+\+|\berror MSB\d{4}|\.vcxproj"
 )
 _POWERSHELL = re.compile(r"^PS [A-Z]:\\|The term '.{1,80}' is not recognized|CategoryInfo")
 _MAC = re.compile(

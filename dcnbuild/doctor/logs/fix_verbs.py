@@ -98,6 +98,15 @@ def find_toolkit(hit: Hit, version: str | None = None) -> Iterator[Fix]:
         yield fixes.dcnbuild("toolkit", "install", version or "13.0")
 
 
+def torch(hit: Hit, version: str = "", cuda: str = "") -> Fix:
+    """Installs torch: on a Jetson NVIDIA's, on a Mac, which has no CUDA, the only one."""
+    if hit.context.jetson:
+        return fixes.say(
+            "the torch of NVIDIA for this JetPack, not that of PyPI: pypi.jetson-ai-lab.io"
+        )
+    return fixes.install_torch(version or None, None if hit.context.mac else cuda or None)
+
+
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
 VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "run": lambda hit, *words: fixes.command(*words),
@@ -113,7 +122,7 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "build": build,
     "package": system_package,
     "rebuild": rebuild,
-    "torch": lambda hit, version="", cuda="": fixes.install_torch(version or None, cuda or None),
+    "torch": torch,
     "toolkit": find_toolkit,
     "use_toolkit": lambda hit, version="", root="": fixes.use_toolkit(
         version or None, root or None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dcnbuild.doctor.logs.lookups import tables
+from dcnbuild.knowledge import modules
 
 Kind = Literal[
     "own", "package", "torch", "nvidia", "toolkit", "conda", "python", "system", "unknown"
@@ -32,7 +33,8 @@ _CONDA = re.compile(
     re.IGNORECASE,
 )
 _PYTHON = re.compile(
-    r"[/\\]include[/\\]python3\.\d+|[/\\]lib[/\\]python3\.\d+[/\\](?!site-packages)"
+    r"[/\\]include[/\\]python3\.\d+|[/\\]lib[/\\]python3\.\d+[/\\](?!site-packages|dist-packages)"
+    r"|[/\\][Ll]ib[/\\](?!site-packages)[a-z_]+(?:[/\\]\w+)?\.py$"
 )
 
 
@@ -52,8 +54,12 @@ class Owner:
 def package_of(module: str) -> str:
     """The name on PyPI of the package that brings a module: "cv2.dnn" → "opencv-python"."""
     first = module.split(".")[0]
-    found: str = tables.rows("modules").get(first, first.replace("_", "-"))
-    return found
+    named: str | None = tables.rows("modules").get(first)
+    if named is None and not re.fullmatch(r"_C|_ext", first):
+        # a compiled module that lies beside the package that it belongs to: "flash_attn_2_cuda"
+        exact = next((row for row in modules.rows() if first in row.modules), None)
+        named = exact.package if exact is not None else None
+    return named or first.replace("_", "-")
 
 
 def owner(path: str) -> Owner:
@@ -73,10 +79,10 @@ def owner(path: str) -> Owner:
         return Owner("package", (fetched["name"] or "").replace("_", "-"))
     if _TOOLKIT.search(path):
         return Owner("toolkit")
-    if _CONDA.search(path):
-        return Owner("conda")
     if _PYTHON.search(path):
         return Owner("python")
+    if _CONDA.search(path):
+        return Owner("conda")
     if _SYSTEM.search(path):
         return Owner("system")
     return Owner("own" if path else "unknown")

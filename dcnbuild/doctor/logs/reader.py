@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from dcnbuild.doctor.logs.rule import Hit, Level
 from dcnbuild.doctor.logs.rule_table import RULES
 from dcnbuild.doctor.parse import SHAPES, Log, Reading, Record, decode
+from dcnbuild.doctor.parse.locales import PHRASES
 from dcnbuild.doctor.parse.quoted import quoted
-from dcnbuild.doctor.parse.success import Outcome
+from dcnbuild.doctor.parse.success import Outcome, went_on
 from dcnbuild.errors import Finding
 from dcnbuild.machine.facts import Facts
 
@@ -35,13 +37,24 @@ WORDS = _STEMS + tuple(
         if not any(stem in needle for stem in _STEMS)
     )
 )
+_FOREIGN_SCRIPT = re.compile(r"[\u0400-\u04ff\u3040-\u9fff\uac00-\ud7af]")
+_NOT_THERE = ("No such file or directory", "command not found", "cannot find")
 #: The same for tools that do not speak English (see locales.py): a few stems, and the scripts of
 #: Chinese, Japanese and Russian.
-FOREIGN_WORDS = ("Fehler", "nicht ", "Berechtigung", "erreur", "Aucun", "No existe", "Get\u00f6tet")
-_FOREIGN_SCRIPT = re.compile(r"[\u0400-\u04ff\u3040-\u9fff]")
+FOREIGN_WORDS = (
+    *("nicht ", "Berechtigung", "Aucun", "No existe", "Get\u00f6tet"),
+    *(word.strip() for word in PHRASES["error: "] if not _FOREIGN_SCRIPT.search(word)),
+    *(words for said in _NOT_THERE for words in PHRASES[said] if words.isascii()),
+)
 
-_NO_DIGITS = dict.fromkeys(map(ord, "0123456789"))
-_WANTED = tuple((word, word.translate(_NO_DIGITS)) for word in (*WORDS, *FOREIGN_WORDS))
+
+def _without_digits(text: str) -> str:
+    # as bytes: that takes a tenth of the time
+    plain = text.encode("utf-8", "surrogatepass").translate(None, b"0123456789")
+    return plain.decode("utf-8", "surrogatepass")
+
+
+_WANTED = tuple((word, _without_digits(word)) for word in (*WORDS, *FOREIGN_WORDS))
 
 #: Of one rule so many matches are kept: the first decides, the others are further evidence.
 HITS_PER_RULE = 3
@@ -50,6 +63,8 @@ REFUSALS = 30
 #: So many error lines that match nothing are tried again together with the two lines below them,
 #: since terminals and CMake wrap messages.
 WRAPPED_LINES = 3000
+#: No terminal is so wide that it wraps longer lines.
+WIDEST = 400
 #: A terminal that wrapped a line and was copied from leaves the rest of the row, as blanks.
 _REST_OF_ROW = re.compile(r"(?<=\S) {20,}(?=\S)")
 
@@ -80,7 +95,11 @@ def read_log(text: str | bytes, facts: Facts | None = None) -> list[Finding]:
     """
     log = Log(text if isinstance(text, str) else decode(text))
     found = _standing(log, _Pass(log, facts).run())
-    return [RULES[index].finding(hits[0], hits[1:]) for index, hits in _ranked(found)]
+    findings = [RULES[index].finding(hits[0], hits[1:]) for index, hits in _ranked(found)]
+    hits = [hit for hits in found.values() for hit in hits]
+    if hits and all(map(_only_told, hits)) and went_on(log, max(hit.line for hit in hits)):
+        findings = [replace(finding, severity="warning") for finding in findings]
+    return findings
 
 
 def explain(log_text: str | bytes) -> list[Finding]:
@@ -131,7 +150,7 @@ class _Pass:
                 records = (*self._reading.records(text), raised[number])
             index = self._judge(number, text, records)
             unclear = index is None or RULES[index].level is Level.UNKNOWN
-            if unclear and "rror" in raw and wrapped < WRAPPED_LINES:
+            if unclear and "rror" in raw and len(raw) <= WIDEST and wrapped < WRAPPED_LINES:
                 wrapped += 1
                 self._unwrap(number, text)
             if index is None:
@@ -145,7 +164,7 @@ class _Pass:
         for attempt in (joined, " ".join((text, *below)), "".join((text, *below))):
             if attempt != text:
                 records = self._reading.records(attempt)
-                if self._judge(number, attempt, records, Level.SYMPTOM) is not None:
+                if self._judge(number, attempt, records, Level.SYMPTOM, below) is not None:
                     return
 
     def _judge(
@@ -154,8 +173,12 @@ class _Pass:
         text: str,
         records: Iterable[Record],
         deepest: Level = Level.UNKNOWN,
+        below: Sequence[str] = (),
     ) -> int | None:
-        """Notes the first of the possible rules that a line, or some lines joined, bear out."""
+        """Notes the first of the possible rules that a line, or some lines joined, bear out.
+
+        What one of the lines `below` says by itself is left to that line.
+        """
         records = tuple(records)
         for index in self._possible:
             rule = RULES[index]
@@ -165,6 +188,8 @@ class _Pass:
                 continue
             found = rule.match(text, records)
             if found is None or self._refused[index] == REFUSALS:
+                continue
+            if any(found[0].group() in line for line in below):
                 continue
             hits = self.found.get(index, [])
             if len(hits) == HITS_PER_RULE:
@@ -183,7 +208,7 @@ def _candidates(log: Log) -> list[int]:
     different = set(log.lines)
     everything = "\n".join(different)
     # most lines differ in a number only, and hold the same words without it
-    shapes = "\n".join(set(everything.translate(_NO_DIGITS).split("\n")))
+    shapes = "\n".join(set(_without_digits(everything).split("\n")))
     wanted: set[str] = set()
     for word, without_digits in _WANTED:
         if without_digits in shapes:
@@ -213,6 +238,12 @@ def _standing(log: Log, found: Matches) -> Matches:
 
 def _warned(hit: Hit) -> bool:
     return bool(_WARNING.search(hit.text)) or hit.text.startswith(("warn(", "warnings.warn("))
+
+
+def _only_told(hit: Hit) -> bool:
+    """Whether a line need not have stopped the program: a warning, or an exception spoken of outside of a traceback."""
+    told = hit.kind.startswith("missing-") and not _RAN.search(hit.around(before=25))
+    return _warned(hit) or (told and "odule" in hit.text)
 
 
 def _ran(hit: Hit) -> bool:

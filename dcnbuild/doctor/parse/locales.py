@@ -1,8 +1,8 @@
 """What gcc, glibc, Windows and MSVC say in other languages, and the English they say it for.
 
-Source: the message catalogues of gcc 12.2 (gcc-12.mo, cpplib-12.mo) and glibc 2.36 (libc.mo) as
-Debian 12 ships them; for Windows and MSVC the texts that users' logs show. gcc mixes languages: a
-phrase that its catalogue lacks stays English, so single phrases are translated, not whole lines.
+locales.tsv has both: what users' logs show of Windows and MSVC, and what tools/knowledge/locales.py reads
+from the message catalogues of gcc, binutils, bash and glibc. gcc mixes languages: a phrase that its
+catalogue lacks stays English, so single phrases are translated, not whole lines.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-#: English → what other languages say for it: locales.tsv.
-PHRASES: dict[str, tuple[str, ...]] = {
-    english: tuple(others)
+_ROWS = tuple(
+    line.replace("␣", " ").split("\t")
     for line in Path(__file__).with_name("locales.tsv").read_text(encoding="utf-8").splitlines()
     if not line.startswith("#")
-    for english, *others in [line.replace("␣", " ").split("\t")]
-}
+)
+#: English → what other languages say for it: locales.tsv.
+PHRASES: dict[str, list[str]] = {}
+for _english, *_others in (row for row in _ROWS if row[0] != "~"):
+    PHRASES.setdefault(_english, []).extend(_others)
 
 _ENGLISH = {phrase: english for english, phrases in PHRASES.items() for phrase in phrases}
 _PHRASE = re.compile("|".join(sorted(map(re.escape, _ENGLISH), key=len, reverse=True)))
@@ -24,27 +26,7 @@ _PHRASE = re.compile("|".join(sorted(map(re.escape, _ENGLISH), key=len, reverse=
 #: Sentences whose words change their order: (a part of it, the sentence, the English).
 _REORDERED = tuple(
     (part, re.compile(sentence), english)
-    for part, sentence, english in (
-        (
-            "umgewandelt",
-            r"(?<!\S)(\S{1,200}) kann nicht nach (\S{1,200}) umgewandelt werden",
-            r"cannot convert \1 to \2",
-        ),
-        ("beendet", r"Signal (\w+) hat Programm (\w+) beendet", r"\1 signal terminated program \2"),
-        ("转换", r"无法(?:从|将)(.{1,200}?)转换(?:到|为|成)(.{1,200})", r"cannot convert \1 to \2"),
-        ("nicht finden", r"kann (-l\S{1,100}) nicht finden", r"cannot find \1"),
-        ("找不到", r"找不到 ?(-l\S{1,100})", r"cannot find \1"),
-        (
-            "нет декларации",
-            r"нет декларации (\S{1,200}) в этой области",
-            r"\1 was not declared in this scope",
-        ),
-        (
-            "未定义的引用",
-            r"对[‘“'`]?(.{1,200}?)[’”']?未定义的引用",
-            r"undefined reference to '\1'",
-        ),
-    )
+    for english, part, sentence in (row[1:] for row in _ROWS if row[0] == "~")
 )
 
 #: Quotation marks, with the space that French puts inside.
@@ -55,18 +37,36 @@ _CLOSING = re.compile(
     r"(?:\u300d|[ \u00a0\u202f]?\u00bb(?![^\s\u00ab\u00bb]{1,200}\u00ab)|(?<=\S)\u00ab)"
 )
 
-#: An ASCII line without any of these has nothing to translate; it saves the work on English logs.
-_FOREIGN = re.compile(
-    r"Fehler|Warnung|Datei|nicht |Verweis|Modul |Prozedur|keinen Typ|Bezeichner|passende|Das |Kann |Befehl"
-    r"|Kommando|Berechtigung|Zugriff|Anmerkung|Es steht|beendet|geschrieben|erreur|attention ?:"
-    r"|Aucun |commande|ne nomme|fonction correspondant|Permission non|aviso|nota: |No existe|No queda"
-    r"|No se |no se |no nombra|error fatal|error interno|Permiso|Processus|Ne peut|non d"
+#: Scripts that write no spaces between words.
+_NO_SPACES = re.compile(r"[\u3040-\u9fff\uac00-\ud7af]")
+_QUOTES = re.compile(r"[\u00ab\u00bb\u201e\u300c\u300d]")
+_ENDS = ("", ":", ".", ",", "'", '"', "\u2019")
+
+
+_SPOKEN = {word for english in PHRASES for word in english.split()}
+
+
+def _telling(phrase: str) -> list[str]:
+    """A word that only this phrase's language has, in the ways that it can end."""
+    words = phrase.split()
+    inner = [word for word in words[:-1] if word not in _SPOKEN and len(word) > 2]
+    if inner:
+        return [max(inner, key=len)]
+    return [words[-1] + end for end in _ENDS]
+
+
+#: A line without any of these words has nothing to translate; it saves the work on English logs.
+_FOREIGN = frozenset(
+    word
+    for phrase in (*_ENGLISH, *(part for part, _, _ in _REORDERED))
+    for word in _telling(phrase)
 )
 
 
 def to_english(line: str) -> str:
     """The line with every known phrase of a localised tool in English, the rest as it was."""
-    if line.isascii() and not _FOREIGN.search(line):
+    plain = line.isascii() or not (_NO_SPACES.search(line) or _QUOTES.search(line))
+    if plain and _FOREIGN.isdisjoint(line.split()):
         return line
     line = _OPENING.sub("\u2018", _CLOSING.sub("\u2019", line))
     for part, pattern, english in _REORDERED:

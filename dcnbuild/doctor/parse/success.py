@@ -13,7 +13,13 @@ from functools import cached_property
 from dcnbuild.doctor.parse.text import Log
 
 _WORDS = (
-    *("Successfully ", "Finished processing", "Build succeeded", "[100%] Built target"),
+    *(
+        "Successfully ",
+        "Finished processing",
+        "Build succeeded",
+        "Executing transaction",
+        "[100%] Built target",
+    ),
     *(" passed", "tests passed", "Installed ", "writing image sha256", "naming to "),
 )
 _TELLING = re.compile("|".join(map(re.escape, _WORDS)))
@@ -22,7 +28,7 @@ _DONE = re.compile(
     r"^Successfully (?:installed|built|uninstalled)(?P<names>(?: [\w.+!-]+)+)"
     r"|^Successfully (?:tagged|installed|built)\b"
     r"|^Finished processing dependencies for (?P<name>[\w.-]+)"
-    r"|^Build succeeded|^\[100%\] Built target|^Installed \d+ packages? in"
+    r"|^Build succeeded|^Executing transaction: .{0,20}done|^\[100%\] Built target|^Installed \d+ packages? in"
     r"|(?:#\d+ )?(?:writing image sha256|naming to ).{0,200}done"
 )
 #: The last line of pytest and of CTest where nothing failed.
@@ -39,6 +45,17 @@ _BELOW = re.compile(
     r"^(?:ERROR: +)?Failed building (?:wheel|editable) for (?P<name>[\w.-]+)"
     r"|^ERROR: Failed to build (?:installable wheels for )?(?:'?)(?P<other>[\w.-]+)"
 )
+
+
+#: What programs say that do their work.
+_WORKS = re.compile(
+    r"(?i)\b(?:finished|saved|completed|success\w*|done\b|epoch:? ?\[?\d|loss[ :=]{1,3}[\d.]|it/s\]|100%\||executed in|startup complete|server is running|starting server)"
+)
+
+
+def went_on(log: Log, line: int) -> bool:
+    """Whether the program did its work after a line that only warned."""
+    return any(_WORKS.search(log.text(number)) for number in range(line + 1, len(log)))
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,7 @@ PROGRAMS = frozenset(
         "printenv",
         "python",
         "python3",
+        "reg",
         "rm",
         "rmdir",
         "rmmod",

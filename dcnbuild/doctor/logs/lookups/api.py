@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from functools import cache
 
 from dcnbuild.base.versions import numbers
+from dcnbuild.doctor.logs.lookups.tables import rows
 from dcnbuild.doctor.logs.lookups.traceback import last as last_frame
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import Entry, numpy, python, setuptools, torch_python
@@ -15,15 +18,67 @@ _TABLES = {"torch": torch_python, "numpy": numpy, "setuptools": setuptools}
 
 
 def _name(hit: Hit) -> str:
-    """The full name that is missing: "torch.library.register_fake"."""
-    module, name = hit["module"], hit["name"]
+    """The full name that is missing: "torch.library.register_fake", "FreeTypeFont.getsize"."""
+    module, name = hit["module"] or hit["owner"], hit["name"]
     return f"{module}.{name}" if module and name else module
+
+
+@cache
+def _packages() -> dict[str, tuple[str, Entry]]:
+    """Full name → the package that removed or brought it, and when."""
+    found: dict[str, tuple[str, Entry]] = {}
+    for package, releases in rows("python_packages").items():
+        for release, names in releases.items():
+            for name, today in names.items() if release != "pin" else ():
+                entry = Entry(name, "", "", "", "", None, release, "", today or None)
+                found.setdefault(name, (package, entry))
+    for package, releases in rows("python_packages_since").items():
+        for release, listed in releases.items():
+            for name in (f"{package}.{item}" for item in listed):
+                found[name] = (package, Entry(name, "", "", release, "", release, None, ""))
+    return found
+
+
+def _outer(name: str) -> Iterator[str]:
+    """The name and what it lies in: "triton.ops.blocksparse", "triton.ops", "triton"."""
+    while name:
+        yield name
+        name = name.rpartition(".")[0]
+
+
+def _of_package(hit: Hit) -> tuple[str, Entry] | None:
+    # what a name is imported from is there
+    asked = _outer(_name(hit)) if not hit["name"] else (_name(hit),)
+    return next((_packages()[name] for name in asked if name in _packages()), None)
+
+
+def pin(hit: Hit) -> str:
+    """The requirement that has the name, e.g. "pillow<10", "" where there is none to install."""
+    package, found = product(hit), entry(hit)
+    if found is None or package in ("torch", "Python"):
+        return ""
+    said: str | None = rows("python_packages").get(package, {}).get("pin")
+    if not found.removed:
+        return f"{package}>={found.added}"
+    return f"{package}<{found.removed}" if said is None else said
+
+
+def takes(hit: Hit) -> str:
+    """The requirement whose function takes the keyword argument, "" where that is not known."""
+    function = hit["function"].rpartition(".")[2]
+    found: str = rows("python_arguments").get(function, {}).get(hit["name"], "")
+    return found
 
 
 def entry(hit: Hit) -> Entry | None:
     """What the tables have of the name, where it came or went."""
     name = _name(hit)
     if not name or _LEFT_OUT.match(name) or hit["partial"] or "circular import" in hit.text:
+        return None
+    of_package = _of_package(hit)
+    if of_package:
+        return of_package[1]
+    if not hit["module"]:
         return None
     found = _TABLES.get(name.split(".")[0], python).find(name)
     return next((row for row in found if row.name == name and (row.removed or row.added)), None)
@@ -37,6 +92,9 @@ def last(hit: Hit) -> str:
 
 def product(hit: Hit) -> str:
     """Whose name it is."""
+    of_package = _of_package(hit)
+    if of_package:
+        return of_package[0]
     top = _name(hit).split(".")[0]
     return top if top in _TABLES else "Python"
 

@@ -70,8 +70,7 @@ def find(module: str, frame: str = "") -> Extension | None:
         ]
     if known:
         row = known[0]
-        package = next((words[-1] for words in row.install if words[:2] == ("pip", "install")), "")
-        return Extension(row.project, package, row)
+        return Extension(row.project, row.package, row)
     if not compiled:
         return None
     maker = owner(frame)

@@ -61,8 +61,10 @@ def gone(hit: Hit) -> Gone | None:
 
 def since(hit: Hit) -> str | None:
     """The first CUDA with the header, where the toolkit in use is older."""
-    entry = _entry(hit)
-    return entry.added if entry and entry.added and _older(hit, entry.added) else None
+    entry, written = _entry(hit), tables.rows("headers_since").items()
+    said = next((first for start, first in written if hit["header"].startswith(start)), None)
+    first = (entry.added if entry else None) or said
+    return first if first and _older(hit, first) else None
 
 
 def package(hit: Hit) -> Packages:

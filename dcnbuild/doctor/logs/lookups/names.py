@@ -15,7 +15,7 @@ from dcnbuild.knowledge import Entry, cuda, python, torch_cpp
 
 #: Headers of C, whose names are declared outside of `std` too.
 _C_HEADERS = re.compile(
-    r"c(?:stdint|string|stdio|stdlib|math|assert|float|limits|stddef)|unistd\.h"
+    r"c(?:stdint|string|stdio|stdlib|math|assert|float|limits|stddef|inttypes|errno|time|ctype|stdarg)|unistd\.h"
 )
 
 
@@ -33,6 +33,13 @@ def _headers() -> dict[str, list[str]]:
         for name in names:
             found.setdefault(name, []).append(header)
     return found
+
+
+def _c_header(name: str) -> str | None:
+    """The header of C that declares a name or defines a macro: "FLT_MAX" is of cfloat."""
+    listed = (header for header in _headers().get(name, ()) if _C_HEADERS.fullmatch(header))
+    like = rows("include_like").items()
+    return next(listed, next((header for header, macro in like if re.fullmatch(macro, name)), None))
 
 
 def split(name: str, owner: str = "") -> tuple[str, str]:
@@ -54,6 +61,8 @@ def header_of(name: str, owner: str = "") -> str | None:
             fits = owner.split("::")[0] in ("", "at", "c10", "torch", "cooperative_groups", "cg")
         if fits:
             return header
+    if owner in ("", "std") and _c_header(name):
+        return _c_header(name)
     here = [
         entry for entry in _entries(name, owner) if not entry.removed and entry.kind != "member"
     ]
@@ -91,7 +100,10 @@ def gone(name: str, owner: str = "") -> Gone | None:
 
 def added(name: str, owner: str, toolkit: str) -> str | None:
     """The first CUDA that has a name, where that is newer than the toolkit in use."""
-    entries = _entries(*reversed(split(name, owner)))
+    scope, last = split(name, owner)
+    if not scope and _c_header(last):
+        return None  # a header of CUDA that defines it as well is not where it comes from
+    entries = _entries(last, scope)
     since = [entry.added for entry in entries if entry.added]
     if not toolkit or not since or len(since) < len(entries):
         return None

@@ -9,8 +9,9 @@ from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.lookups import extensions, tables
 from dcnbuild.doctor.logs.lookups.traceback import last
-from dcnbuild.doctor.logs.owner import Owner
+from dcnbuild.doctor.logs.owner import Owner, package_of
 from dcnbuild.doctor.logs.rule import Hit
+from dcnbuild.knowledge import modules
 from dcnbuild.machine.compatibility import table, torch_release
 
 #: A traceback that runs in pip's, uv's or build's own environment holds one of these.
@@ -62,7 +63,8 @@ def compiled(hit: Hit) -> extensions.Extension | None:
     full = f"{hit['module']}.{hit['name']}"
     if hit.kind != "missing-import":
         return extensions.find(hit["module"] or hit["name"], last(hit).file)
-    if _COMPILED.fullmatch(hit["name"]) or hit["partial"]:
+    known = any(full in row.modules for row in modules.rows())
+    if known or _COMPILED.fullmatch(hit["name"]) or hit["partial"]:
         return extensions.find(full, last(hit).file)
     return None
 
@@ -79,6 +81,20 @@ def build_extension(hit: Hit) -> Iterator[Fix]:
         yield from extensions.build(found, hit, last(hit).file)
 
 
+def get(hit: Hit) -> Iterator[Fix]:
+    """Installs the package of a module that is missing, from where it is: an index, or its repository."""
+    row = modules.of_package(_module(hit))
+    program = ("uv", "pip") if hit.context.uv else ("pip",)
+    if row is None or row.on_index or not row.install:
+        yield fixes.command(*program, "install", operands=(package_of(_module(hit)),))
+    elif row.source_dir in ("", ".") and len(row.install) == 1 and row.repository:
+        said = row.install[0][-1]
+        url = said if said.startswith("git+") else f"git+https://github.com/{row.repository}"
+        yield fixes.command(*program, "install", "--no-build-isolation", operands=(url,))
+    else:
+        yield from extensions.build(extensions.Extension(row.project, "", row), hit, "")
+
+
 # -- versions ------------------------------------------------------------------------------------------------
 
 
@@ -88,12 +104,31 @@ def setuptools_of_torch(hit: Hit) -> str | None:
     return row.setuptools if row else None
 
 
+def _versions(hit: Hit) -> list[str]:
+    versions = [item.strip() for item in hit["offered"].split(",") if item.strip()]
+    return [] if versions == ["none"] else versions
+
+
 def offered(hit: Hit) -> str:
     """The versions that pip offers, as the end of a sentence."""
-    versions = [item.strip() for item in hit["offered"].split(",") if item.strip()]
-    if not versions or versions == ["none"]:
-        return ""
-    return f" (pip offers {versions[0]} to {versions[-1]})"
+    versions = _versions(hit)
+    return f" (pip offers {versions[0]} to {versions[-1]})" if versions else ""
+
+
+def newest_offered(hit: Hit) -> str:
+    """The last of them, "" where pip offers none."""
+    return (_versions(hit) or [""])[-1]
+
+
+def from_repository(hit: Hit) -> bool:
+    """Whether the table has the package, and no index has it, or has it for every torch."""
+    row = modules.of_package(_module(hit))
+    return row is not None and not row.on_index and bool(row.install)
+
+
+def _module(hit: Hit) -> str:
+    """The module that is missing, or is in the package that is."""
+    return (hit["module"] or hit["name"]).replace("-", "_")
 
 
 def _exact(hit: Hit) -> str:

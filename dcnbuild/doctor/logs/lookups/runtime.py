@@ -12,7 +12,7 @@ from dcnbuild.doctor.logs.owner import Owner, owner
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import modules
 
-_NOT_A_USER = re.compile(r"[/\\]torch[/\\]|[/\\]lib[/\\]python3\.\d+[/\\](?!site)")
+_NOT_A_USER = re.compile(r"[/\\]torch[/\\]|[/\\]lib[/\\]python3\.\d+[/\\](?!site|dist)")
 _CAPABILITY = re.compile(
     r"sm_(?P<sm>\d{2,3})\b|(?:arch|capability)[ =(]{1,3}(?P<major>\d{1,2})\.(?P<minor>\d)"
 )
@@ -51,8 +51,8 @@ def user(hit: Hit) -> Owner:
 
 
 def _project(hit: Hit) -> modules.Project | None:
-    package = user(hit).package
-    return next(iter(modules.find(package.replace("-", "_"))), None) if package else None
+    module = user(hit).package.replace("-", "_")
+    return next(iter((*modules.find(module), modules.of_package(module))), None) if module else None
 
 
 def known_extension(hit: Hit) -> bool:

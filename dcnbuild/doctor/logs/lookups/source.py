@@ -102,6 +102,15 @@ def changed(hit: Hit) -> names.Gone | None:
     return names.changed(called(hit), hit["toolkit"])
 
 
+def suggested(hit: Hit) -> str:
+    """The name that the compiler itself suggests in place of what it does not know."""
+    found = re.search(
+        r"(?:did you mean|vouliez-vous utiliser|meinten Sie|quer.a decir)[^\n‘'\"«]{0,12}[‘'\"« ]{1,2}(\w[\w:.]{1,80})",
+        hit.around(after=1),
+    )
+    return found[1] if found else ""
+
+
 def replace(hit: Hit) -> Iterator[Fix]:
     """What to do about a name that is not there."""
     found = gone(hit)
@@ -123,8 +132,8 @@ def _replace(hit: Hit, old: Name, today: str) -> Iterator[Fix]:
         yield fixes.dcnbuild("port", operands=(hit["project"],))
     else:
         yield fixes.command("grep", "-rnw", old.last, operands=(hit["project"],))
-        if today:
-            yield fixes.say(f"{old.full} becomes {today}")
+        if today or suggested(hit):
+            yield fixes.say(f"{old.full} becomes {today or suggested(hit)}")
 
 
 def python_name(hit: Hit) -> PythonName | None:

@@ -13,13 +13,18 @@ from dcnbuild.doctor.logs.lookups.traceback import frames
 from dcnbuild.doctor.logs.owner import Owner, owner
 from dcnbuild.doctor.logs.rule import Hit
 
+#: Files of torch that load the library of whoever calls them.
+_LOADS_FOR_OTHERS = re.compile(r"[/\\]torch[/\\](?:_ops|_classes|library)\.py$")
+
 
 def loader(hit: Hit) -> Owner:
     """Whose library was being loaded: the one that the message names, else what the traceback runs through."""
     if hit["library"]:
         return owner(hit["library"])
     outside = ("python", "system", "unknown")
-    owners = (frame.owner for frame in frames(hit, before=30))
+    owners = (
+        frame.owner for frame in frames(hit, before=30) if not _LOADS_FOR_OTHERS.search(frame.file)
+    )
     return next((found for found in owners if found.kind not in outside), Owner("unknown"))
 
 

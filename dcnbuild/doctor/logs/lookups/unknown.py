@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
+from dcnbuild.doctor import fixes
+from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.lookups.traceback import last
 from dcnbuild.doctor.logs.owner import Owner
 from dcnbuild.doctor.logs.rule import Hit
 
 _ERROR = re.compile(r"\b(?:error|fatal)\b|Error\b")
+#: What tools advise; left out is what stands in every log of its kind.
+_ADVICE = re.compile(
+    r"(?i)\b(?:please (?:try |first )?(?:install|set|specify|use|upgrade|downgrade|update|provide|re-?install|add|remove|change|run|make sure|ensure|check)"
+    r"|(?:you (?:need|have|want|should|must|can|may) (?:to )?|try (?:to )?)(?:install|set|specify|us|upgrad|downgrad|updat|reinstall|run|pass|add|build)\w*"
+    r"|(?:apt|apt-get|pip|conda|brew|dnf|yum) install [\w-]|consider (?:using|setting|installing|adding)|hint ?:|(?:did you mean|use) [`'\"-])"
+)
+_NO_ADVICE = re.compile(
+    r"(?i)not a problem with pip|discuss\.python|report (?:this|it|an? )|PEP 517|deprecat|CUDA_LAUNCH_BLOCKING|TORCH_USE_CUDA_DSA"
+    r"|new release of pip|--use-pep517|running pip as|run_command|^\s*(?:def|raise|print|warnings|logger)\b"
+)
+_ADVICES = 2
 _PLACES = {
     "torch": ", in torch",
     "nvidia": ", in an nvidia package",
@@ -48,3 +62,12 @@ def error_above(hit: Hit) -> str:
 def lines_below(hit: Hit) -> str:
     """The three lines below, as CMake puts its message there."""
     return " ".join(hit.log.near(hit.line, after=3)[1:]).strip()
+
+
+def advice(hit: Hit) -> Iterator[Fix]:
+    """What the log itself advises near a message that no rule knows, the nearest first."""
+    near = (hit.line + step for far in range(60) for step in ((far, -far) if far < 12 else (-far,)))
+    lines = (hit.log.english(number).strip() for number in near if number >= 0)
+    fitting = (line for line in lines if _ADVICE.search(line) and not _NO_ADVICE.search(line))
+    for line in list(dict.fromkeys(fitting))[:_ADVICES]:
+        yield fixes.say(f"the log itself says: {line[:300]}")
