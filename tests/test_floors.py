@@ -15,7 +15,7 @@ FLOORS = (
     ("errors",),
     ("machine", "knowledge"),
     ("doctor",),
-    ("builder", "toolkit"),
+    ("builder", "toolkit", "audit"),
     ("ops",),
     ("nn", "reference", "reference_pooling"),
     ("flops", "compat"),
