@@ -18,7 +18,7 @@ FLOORS = (
     ("builder", "toolkit", "audit"),
     ("ops",),
     ("nn", "reference", "reference_pooling"),
-    ("flops", "compat"),
+    ("flops", "compat", "export"),
     ("__init__",),
     ("port", "demo"),
     ("cli",),
