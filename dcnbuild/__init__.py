@@ -14,6 +14,7 @@ from dcnbuild._version import __version__
 from dcnbuild.base.when_imported import when_imported
 
 if TYPE_CHECKING:
+    from dcnbuild import export as export
     from dcnbuild import reference as reference
     from dcnbuild.compat.convert import convert
     from dcnbuild.doctor.logs.reader import explain
@@ -43,11 +44,12 @@ __all__ = [
     "deform_roi_pool",
     "deform_sample",
     "explain",
+    "export",
     "reference",
 ]
 
 #: Names that are modules.
-_MODULES = ("native", "reference", "reference_pooling")
+_MODULES = ("export", "native", "reference", "reference_pooling")
 #: name → the module that has it, or that it is.
 _HOMES = {
     "ArgumentError": "dcnbuild.errors",
@@ -66,6 +68,7 @@ _HOMES = {
     "deform_roi_pool": "dcnbuild.ops.deform_roi_pool",
     "deform_sample": "dcnbuild.ops.deform_sample",
     "explain": "dcnbuild.doctor.logs.reader",
+    "export": "dcnbuild.export",
     "native": "dcnbuild.builder.native",
     "reference": "dcnbuild.reference",
     "reference_pooling": "dcnbuild.reference_pooling",

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "info": ("dcnbuild.cli.info", "say which library serves which device, and why"),
     "build": ("dcnbuild.cli.build", "compile the kernels now, into the cache"),
     "doctor": ("dcnbuild.cli.doctor", "find what is wrong with this machine or a build log"),
+    "audit": ("dcnbuild.cli.audit", "say what a wheel or library is bound to, and who refuses it"),
     "toolkit": (
         "dcnbuild.cli.toolkit",
         "list the CUDA toolkits that builds find, or install one without root",

@@ -1,4 +1,4 @@
-"""What a shared library says about itself: the libraries it needs and the GPU code inside it.
+"""What a shared library says about itself: its machine, the libraries it needs, the GPU code inside it.
 
 Reads 64-bit little-endian ELF files, which is what Linux on x86-64 and Arm64 has; anything else
 reads as None or empty, and so does a damaged file: every offset, length and count is compared with
@@ -19,7 +19,12 @@ from typing import Any
 from dcnbuild.machine.architectures import sorted_names
 
 _SHT_NULL, _SHT_DYNAMIC, _SHT_NOBITS = 0, 6, 8
-_DT_NULL, _DT_NEEDED, _DT_RPATH, _DT_RUNPATH = 0, 1, 15, 29
+_DT_NULL, _DT_NEEDED, _DT_SONAME, _DT_RPATH, _DT_RUNPATH = 0, 1, 14, 15, 29
+_PT_GNU_STACK, _PF_X = 0x6474E551, 1
+#: e_machine → what `platform.machine()` calls it, and whether its stack is executable where the file says nothing.
+_MACHINES = {62: ("x86_64", True), 183: ("aarch64", False)}
+#: e_machine, e_phoff, e_phentsize, e_phnum; p_type, p_flags.
+_START, _SEGMENT = struct.Struct("<18xH12xQ14xHH"), struct.Struct("<II")
 #: e_shoff, e_shentsize, e_shnum, e_shstrndx; sh_name, sh_type, sh_flags, sh_offset, sh_size, sh_link; d_tag, d_val.
 _HEADER = struct.Struct("<40xQ10xHHH")
 _SECTION = struct.Struct("<IIQ8xQQI20x")
@@ -58,6 +63,9 @@ class Elf:
     """A mapped ELF file; `sections` in the file's order, all of them inside the file.
 
     Attributes:
+        machine: "x86_64", "aarch64", or "machine 243" for others.
+        executable_stack: whether loading it makes the stack executable.
+        soname: the text of DT_SONAME; None without one.
         needed: the texts of its DT_NEEDED entries.
         run_paths: those of DT_RUNPATH and DT_RPATH.
 
@@ -70,10 +78,23 @@ class Elf:
         self.data = data
         # Texts may overlap, so that a small file could hold gigabytes of them; no real one comes near this.
         self._unread_text = 4 * len(data) + (1 << 16)
+        self.machine, self.executable_stack = self._read_start()
         self.sections = self._read_sections()
         entries = list(self._dynamic())
+        self.soname = next(iter(self._dynamic_texts(entries, _DT_SONAME)), None)
         self.needed = self._dynamic_texts(entries, _DT_NEEDED)
         self.run_paths = self._dynamic_texts(entries, _DT_RUNPATH, _DT_RPATH)
+
+    def _read_start(self) -> tuple[str, bool]:
+        number, table, entry_size, count = self.read(_START, 0)
+        name, executable = _MACHINES.get(number, (f"machine {number}", False))
+        if count and entry_size < _SEGMENT.size:
+            raise ValueError(f"program headers of {entry_size} bytes")
+        for i in range(count):
+            kind, flags = self.read(_SEGMENT, table + i * entry_size)
+            if kind == _PT_GNU_STACK:
+                executable = bool(flags & _PF_X)
+        return name, executable
 
     def _read_sections(self) -> list[Section]:
         table, entry_size, count, names_index = self.read(_HEADER, 0)
@@ -137,7 +158,7 @@ class Elf:
             tag, value = self.read(_ENTRY, at)
             if tag == _DT_NULL:
                 return
-            if tag in (_DT_NEEDED, _DT_RUNPATH, _DT_RPATH):
+            if tag in (_DT_NEEDED, _DT_SONAME, _DT_RUNPATH, _DT_RPATH):
                 yield tag, self.text(value, texts)
 
     @staticmethod

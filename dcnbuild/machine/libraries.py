@@ -10,10 +10,15 @@ from pathlib import Path
 from dcnbuild.machine import files
 from dcnbuild.machine.elf import cuda_architectures, needed_libraries, open_elf, run_paths
 from dcnbuild.machine.facts import Library, TorchInstall
-from dcnbuild.machine.symbols import defined_among, undefined_symbols
+from dcnbuild.machine.symbols import (
+    TORCH_CXX,
+    TORCH_SHIM,
+    defined_among,
+    lacks_version,
+    needed_versions,
+    undefined_symbols,
+)
 
-#: How names of torch's C++ libraries begin: c10, at and torch in mangled names; the C shims.
-_TORCH_NAME = re.compile(r"_Z\w*?(?:3c10|2at|5torch)|aoti_torch_|torch_")
 _TORCH_LIBRARIES = (
     "libc10.so",
     "libc10_cuda.so",
@@ -64,6 +69,23 @@ def read_library(
     )
 
 
+def lacking_versions(
+    path: Path, env: Mapping[str, str], torch: TorchInstall | None, root: Path = Path("/")
+) -> tuple[str, ...]:
+    """The symbol versions that a library needs and this machine's libraries do not define.
+
+    E.g. `("libstdc++.so.6: GLIBCXX_3.4.32",)`; of a library that is nowhere nothing is said. The arguments are those of
+    `read_library`.
+    """
+    searched = _searched(path, env, torch, root)
+    lacking = []
+    for name, version in needed_versions(path):
+        found = next((folder / name for folder in searched if files.is_file(folder / name)), None)
+        if found is not None and lacks_version(found, version):
+            lacking.append(f"{name}: {version}")
+    return tuple(lacking)
+
+
 def _noted_torch(path: Path) -> str | None:
     """The torch in dcnbuild's build.json beside the library, unless it was built to serve any."""
     try:
@@ -77,7 +99,9 @@ def _undefined(path: Path, torch: TorchInstall | None) -> tuple[str, ...]:
     """Names that it needs from torch and that this torch does not have; () without a torch."""
     if torch is None:
         return ()
-    open_names = {name for name in undefined_symbols(path) if _TORCH_NAME.match(name)}
+    open_names = {
+        name for name in undefined_symbols(path) if TORCH_CXX.match(name) or TORCH_SHIM.match(name)
+    }
     libraries = [torch.root / "lib" / name for name in _TORCH_LIBRARIES]
     present = [library for library in libraries if files.is_file(library)]
     for library in present:

@@ -1,17 +1,27 @@
-"""Which of the names that a library needs another library defines, by its own hash table.
+"""Names and symbol versions that a library needs, and which of them another library defines.
 
-A lookup costs a few reads, whatever the library's size: torch's define hundreds of thousands.
+A lookup in a library's hash table costs a few reads, whatever its size: torch's define hundreds of thousands.
 """
 
 from __future__ import annotations
 
+import re
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
-from dcnbuild.machine.elf import Elf, open_elf
+from dcnbuild.machine.elf import Elf, Section, open_elf
 
 _STB_WEAK = 2
+#: torch's C++ names (c10, at, torch, caffe2 in mangled form) change with every release; its C shims do not.
+TORCH_CXX = re.compile(r"_Z\w*?(?:3c10|2at|5torch|6caffe2)")
+TORCH_SHIM = re.compile(r"aoti_torch_|torch_")
+#: CPython's C API.
+PYTHON_C = re.compile(r"_?Py[A-Z_]")
 _SYMBOL = struct.Struct("<IBBHQQ")
+#: vn_cnt, vn_file, vn_aux, vn_next; vna_name, vna_next. Source: Linux Standard Base, "Symbol Versioning".
+_VERNEED, _VERNAUX = struct.Struct("<2xHIII"), struct.Struct("<8xII")
+_MOST_VERSIONS = 4096
 _HASH_HEADER, _WORD, _NUMBER = struct.Struct("<4I"), struct.Struct("<Q"), struct.Struct("<I")
 
 
@@ -32,6 +42,43 @@ def undefined_symbols(path: Path) -> tuple[str, ...]:
         except ValueError:  # damaged
             return ()
         return tuple(names)
+
+
+def needed_versions(path: Path) -> tuple[tuple[str, str], ...]:
+    """The symbol versions that a library needs, e.g. `(("libc.so.6", "GLIBC_2.17"),)`; () for a damaged file."""
+    with open_elf(path) as elf:
+        table = elf.section(".gnu.version_r") if elf else None
+        texts = elf.section(".dynstr") if elf else None
+        if elf is None or table is None or texts is None:
+            return ()
+        try:
+            return tuple(_versions(elf, table, texts))
+        except ValueError:  # damaged
+            return ()
+
+
+def _versions(elf: Elf, table: Section, texts: Section) -> Iterator[tuple[str, str]]:
+    """Every link goes forward, and there is an end to their number, so that damage makes no circle."""
+    at, left = table.offset, _MOST_VERSIONS
+    while left:
+        count, file, aux, following = elf.read(_VERNEED, at, table)
+        library, entry = elf.text(file, texts), at + aux
+        for _ in range(min(count, left)):
+            name, after = elf.read(_VERNAUX, entry, table)
+            yield library, elf.text(name, texts)
+            entry, left = entry + after, left - 1
+        if not following:
+            return
+        at += following
+
+
+def lacks_version(path: Path, version: str) -> bool:
+    """Whether a library can be read and does not define a symbol version, e.g. "GLIBCXX_3.4.32"."""
+    with open_elf(path) as elf:
+        texts = elf.section(".dynstr") if elf else None
+        if elf is None or texts is None:
+            return False
+        return elf.data.find(b"\0" + version.encode() + b"\0", texts.offset, texts.end) < 0
 
 
 def defined_among(path: Path, names: tuple[str, ...]) -> set[str] | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
+import itertools
+import json
 import os
 import re
 import shutil
@@ -20,7 +22,9 @@ from packaging.specifiers import SpecifierSet
 from dcnbuild.base.own_requirements import BUILD
 from dcnbuild.builder import native
 from dcnbuild.builder.failure import FINDINGS, read_findings
+from dcnbuild.builder.ninjafile import ninja_binary
 from dcnbuild.builder.record import read_record
+from dcnbuild.cli import main
 
 pytestmark = pytest.mark.slow
 
@@ -92,21 +96,27 @@ def sdist(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(out.glob("*.tar.gz"))
 
 
-@pytest.fixture(scope="session")
-def unpacked(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("unpacked")
+def unpack(sdist: Path, directory: Path) -> Path:
     with tarfile.open(sdist) as archive:
         archive.extractall(directory, filter="data")
     return next(directory.iterdir())
 
 
 @pytest.fixture(scope="session")
-def wheel(unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from the unpacked sdist, into which a used checkout's leftovers were put back."""
-    out = tmp_path_factory.mktemp("wheel")
-    for stale in ("dcnbuild/lib", "build/lib/dcnbuild/lib"):
-        (unpacked / stale).mkdir(parents=True)
-        (unpacked / stale / "dcnbuild_cuda.so").write_text("of an earlier build")
+def unpacked(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return unpack(sdist, tmp_path_factory.mktemp("unpacked"))
+
+
+@pytest.fixture(scope="session")
+def quick_cxx(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The compiler without its optimiser, which takes more than half of a build's time; no test here is about speed."""
+    script = tmp_path_factory.mktemp("cxx") / "c++"
+    script.write_text(f'#!/bin/sh\nexec {os.environ.get("CXX") or "c++"} "$@" -O0\n')
+    script.chmod(0o755)
+    return str(script)
+
+
+def build_wheel(source: Path, out: Path, cxx: str) -> Path:
     command = [
         sys.executable,
         "-m",
@@ -118,8 +128,17 @@ def wheel(unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         out,
         ".",
     ]
-    run(command, unpacked, DCNBUILD_CUDA="off")
+    run(command, source, DCNBUILD_CUDA="off", CXX=cxx, SOURCE_DATE_EPOCH="1700000000")
     return next(out.glob("*.whl"))
+
+
+@pytest.fixture(scope="session")
+def wheel(unpacked: Path, quick_cxx: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from the unpacked sdist, into which a used checkout's leftovers were put back."""
+    for stale in ("dcnbuild/lib", "build/lib/dcnbuild/lib"):
+        (unpacked / stale).mkdir(parents=True)
+        (unpacked / stale / "dcnbuild_cuda.so").write_text("of an earlier build")
+    return build_wheel(unpacked, tmp_path_factory.mktemp("wheel"), quick_cxx)
 
 
 def test_sdist_holds_what_a_build_needs_and_no_library(checkout: Path, sdist: Path) -> None:
@@ -209,8 +228,37 @@ def test_wheel_says_why_it_has_no_cuda(wheel: Path, tmp_path: Path) -> None:
     assert "GNU_RELRO" in run(["readelf", "-lW", lib / "dcnbuild_cpu.so"], lib)
     assert "__stack_chk_fail" in run(["readelf", "-Ws", lib / "dcnbuild_cpu.so"], lib)
     text = (lib / "build.json").read_text()
-    assert str(tmp_path.parents[1]) not in text  # where it was built
+    assert str(tmp_path.parent) not in text  # where it was built, and where the compiler lies
     assert sys.prefix not in text
+
+
+def test_two_builds_in_two_places_are_bit_identical(
+    wheel: Path, sdist: Path, quick_cxx: str, tmp_path: Path
+) -> None:
+    """The first one's tree held an earlier build's leftovers, besides."""
+    source = unpack(sdist, tmp_path / "another" / "place")
+    again = build_wheel(source, tmp_path / "out", quick_cxx)
+    with zipfile.ZipFile(wheel) as first, zipfile.ZipFile(again) as second:
+        pairs = itertools.zip_longest(first.infolist(), second.infolist())
+        differing = [
+            (one and one.filename, two and two.filename)
+            for one, two in pairs
+            if repr(one) != repr(two) or first.read(one) != second.read(two)
+        ]
+    assert differing == []
+    assert wheel.name == again.name
+    assert wheel.read_bytes() == again.read_bytes()
+
+
+def test_the_wheel_passes_its_own_audit(wheel: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", str(wheel), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["findings"] == []
+    bounds = document["bounds"]
+    if _expected_of_torch() == ">=2.10":
+        assert (bounds["torch"]["abi"], bounds["torch"]["oldest"]) == ("stable", "2.10")
+    assert bounds["python"] == {"abi": "none", "oldest": None, "tags": ["py3-none"], "names": []}
+    assert bounds["system"]["manylinux"] is not None
 
 
 def _check_library(library: Path) -> None:
@@ -252,12 +300,14 @@ def environment(tmp_path: Path) -> Path:
 
 
 def test_editable_install_builds_into_the_checkout(
-    unpacked: Path, wheel: Path, environment: Path, tmp_path: Path
+    unpacked: Path, wheel: Path, quick_cxx: str, environment: Path, tmp_path: Path
 ) -> None:
     """After the wheel, in the same tree."""
     python = environment / "bin" / "python"
     command = [python, "-m", "pip", "install", "--no-deps", "--no-build-isolation", "-e", ".", "-v"]
-    output = run(command, unpacked, DCNBUILD_CUDA="off")
+    # With the wheel's ninja, which knows what is up to date; another version compiles all of it again.
+    path = f"{Path(ninja_binary(os.environ)).parent}:{os.environ['PATH']}"
+    output = run(command, unpacked, DCNBUILD_CUDA="off", CXX=quick_cxx, PATH=path)
     assert re.search(r"compiling the CPU kernels \[0/\d+\]", output)
     assert {path.name for path in (unpacked / "dcnbuild" / "lib").iterdir()} == {
         "build.json",

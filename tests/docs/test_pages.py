@@ -104,3 +104,19 @@ def test_the_doctor_on_the_first_screen() -> None:
         "to fix it:",
         finding.fix[0],
     ]
+
+
+@pytest.mark.parametrize(
+    "word", ["fp16", "bf16", "deform_groups", "jetson", "uninstall", "openvino"]
+)
+def test_what_people_search_for_is_found(word: str) -> None:
+    """On a page of the site other than the generated list of findings, whose 30,000 pixels hold everything."""
+    pages = [path for path in (CHECKOUT / "docs").rglob("*.md") if path.name != "findings.md"]
+    assert [path for path in pages if word in path.read_text(encoding="utf-8").lower()]
+
+
+def test_one_claim_about_gpus_on_both_first_pages() -> None:
+    for page in ("README.md", "docs/index.md"):
+        text = (CHECKOUT / page).read_text(encoding="utf-8")
+        assert re.search(r"\*\*no GPU has run them yet\*\*", text), page
+        assert "works on CPU and GPU" not in text

@@ -19,7 +19,7 @@ from machine.trees import compile_library, write
 from dcnbuild.machine import files
 from dcnbuild.machine.elf import cuda_architectures, needed_libraries, open_elf, run_paths
 from dcnbuild.machine.libraries import read_library
-from dcnbuild.machine.symbols import defined_among, gnu_hash, undefined_symbols
+from dcnbuild.machine.symbols import defined_among, gnu_hash, needed_versions, undefined_symbols
 
 MAGIC = 0xBA55ED50
 EXACT, FAMILY, COMPRESSED = 1 << 20, 1 << 21, 1 << 15
@@ -115,7 +115,8 @@ def read_everything(path: Path, content: bytes) -> None:
     """Reads a damaged library by all that reads libraries; nothing may be raised."""
     path.write_bytes(content)
     assert all(name.startswith(("sm_", "compute_")) for name in cuda_architectures(path))
-    for texts in (needed_libraries(path), undefined_symbols(path)):
+    versions = [text for pair in needed_versions(path) for text in pair]
+    for texts in (needed_libraries(path), undefined_symbols(path), versions):
         assert sum(map(len, texts)) <= 4 * len(content) + (1 << 16)
     run_paths(path)
     assert (defined_among(path, ("f", "g", "nothing")) or set()) <= {"f", "g", "nothing"}

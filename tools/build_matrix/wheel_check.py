@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-from dcnbuild.machine.elf import needed_libraries, run_paths
-from dcnbuild.machine.symbols import undefined_symbols
-
-#: What it may name as needed: torch, which is there by then, and what PEP 600 counts on everywhere.
-ALLOWED = re.compile(
-    r"lib(torch_cpu|torch_cuda|c10_cuda)\.so|lib(c|m|dl|rt|pthread)\.so\.\d+|libstdc\+\+\.so\.6|libgcc_s\.so\.1"
-    r"|ld-linux-[\w-]+\.so\.\d+"
-)
-#: torch's C++ names (c10, at, caffe2, torch in mangled form) change with every release; its C shims do not.
-_TORCH_CXX = re.compile(r"_Z\w*?(?:3c10|2at|5torch|6caffe2)")
-_PYTHON = re.compile(r"_?Py[A-Z_]")
+from dcnbuild.audit.bounds import bounds
+from dcnbuild.audit.read import read_package
 
 
 def problems(library: Path) -> list[str]:
     """What stands against it, one sentence each; [] for a library that can be shipped."""
-    found = [
-        f"{library.name} needs {name}, which is not everywhere"
-        for name in needed_libraries(library)
-        if not ALLOWED.fullmatch(name)
+    bound = bounds(read_package(str(library), None, {}))
+    system, torch, python = bound.system, bound.torch, bound.python
+    found = [f"{library.name} needs {name}, which is not everywhere" for name in system.outside]
+    found += [
+        f"{library.name} has the run path {text.rpartition(': ')[2]}" for text in system.run_paths
     ]
-    found += [f"{library.name} has the run path {path}" for path in run_paths(library)]
-    for name in undefined_symbols(library):
-        if _TORCH_CXX.match(name):
-            found.append(f"{library.name} uses {name}, which is not in torch's stable ABI")
-        elif _PYTHON.match(name):
-            found.append(f"{library.name} uses {name}, which ties it to Python")
+    found += [
+        f"{library.name} uses {name}, which is not in torch's stable ABI"
+        for name in torch.cxx_names
+    ]
+    if python.abi != "none":
+        found.append(f"{library.name} uses {python.names[0]}, which ties it to Python")
+    if system.executable_stack:
+        found.append(f"{library.name} asks for an executable stack")
     return found

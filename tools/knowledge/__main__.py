@@ -4,7 +4,7 @@ Developers run it from the repository's top, with a Python that has pip and PyYA
 
     python -m tools.knowledge                # all tables: about 7 GB of downloads, an hour
     python -m tools.knowledge cuda           # one
-    python -m tools.knowledge sonames owners modules symbol_versions replacements   # after an edit in written/
+    python -m tools.knowledge sonames owners modules manylinux symbol_versions replacements   # after an edit in written/
     python -m tools.knowledge --cache DIR    # keep what was read, so that the next run downloads nothing
 
 A new release of CUDA goes into RELEASES of tools/knowledge/toolkits.py, one of numpy or setuptools into
@@ -31,6 +31,7 @@ from tools.knowledge import (
 )
 
 TABLES: dict[str, Callable[[Path, Path], None]] = {
+    "manylinux": written_tables.generate,
     "modules": written_tables.generate,
     "owners": written_tables.generate,
     "replacements": written_tables.generate,
@@ -46,7 +47,15 @@ TABLES: dict[str, Callable[[Path, Path], None]] = {
     "torch_cpp": torch_cpp.generate,
     "torch_python": torch_python.generate,
 }
-_JSON = ("compilers", "modules", "owners", "replacements", "sonames", "symbol_versions")
+_JSON = (
+    "compilers",
+    "manylinux",
+    "modules",
+    "owners",
+    "replacements",
+    "sonames",
+    "symbol_versions",
+)
 _TARGET = Path(__file__).resolve().parents[2] / "dcnbuild" / "knowledge"
 
 

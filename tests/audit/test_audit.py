@@ -1,0 +1,341 @@
+"""What a package is bound to and who refuses it: against readelf on real files, and on facts made by hand."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from machine.trees import compile_library
+
+from dcnbuild.audit.bounds import bounds, cuda_majors, plain_soname, torch_bound
+from dcnbuild.audit.package import Binary, Package
+from dcnbuild.audit.read import read_package
+from dcnbuild.audit.refusals import refusals
+from dcnbuild.audit.report import schema
+from dcnbuild.audit.target import Target
+from dcnbuild.cli import main
+from dcnbuild.knowledge import manylinux
+from dcnbuild.machine.facts import Driver, Gpu
+
+#: Names that came with torch 2.13, 2.10 and 2.2, and one of the C++ API up to 2.9.
+NEW, SHIM, OLD = "torch_new_stable_ivalue", "torch_call_dispatcher", "aoti_torch_get_data_ptr"
+CXX, GONE = "_ZN2at13globalContextEv", "_ZN3c1038initializeFunctionalityOffsetsAndMasksEv"
+
+
+def readelf(option: str, path: Path) -> str:
+    return subprocess.run(
+        ["readelf", option, path], capture_output=True, text=True, check=True
+    ).stdout
+
+
+def needing(path: Path, *names: str, flags: tuple[str, ...] = ()) -> Path:
+    """A library that needs these names."""
+    declared = "".join(f"void {name}(void);" for name in names)
+    called = "".join(f"{name}();" for name in names)
+    return compile_library(path, f"{declared} void f(void) {{ {called} }}", *flags)
+
+
+def wheel_of(path: Path, files: dict[str, bytes], metadata: str = "") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x-1.0.dist-info/METADATA", f"Name: x\nVersion: 1.0\n{metadata}\n")
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_a_library_is_read_as_readelf_reads_it(tmp_path: Path) -> None:
+    source = (
+        "#include <math.h>\n#include <stdio.h>\n"
+        'double f(double x) { printf("%f", x); return pow(x, exp(x)); }'
+    )
+    path = compile_library(
+        tmp_path / "lib.so",
+        source,
+        "-lm",
+        "-Wl,-soname,libx.so.1",
+        "-Wl,-z,execstack",
+        "-Wl,-rpath,/y",
+    )
+    (binary,) = read_package(str(path), None, {}).binaries
+    dynamic = readelf("-dW", path)
+    assert list(binary.needed) == re.findall(r"\(NEEDED\).*\[(.*)\]", dynamic)
+    assert binary.soname == re.findall(r"\(SONAME\).*\[(.*)\]", dynamic)[0] == "libx.so.1"
+    assert binary.run_paths == ("/y",)
+    assert {version for _, version in binary.versions} == set(
+        re.findall(r"Name: (\S+)  Flags", readelf("-VW", path))
+    )
+    assert len(binary.versions) > 1
+    assert binary.executable_stack
+    assert re.search(r"GNU_STACK.* RWE", readelf("-lW", path))
+    assert (
+        not read_package(str(compile_library(tmp_path / "b.so", "")), None, {})
+        .binaries[0]
+        .executable_stack
+    )
+
+
+@pytest.mark.parametrize(
+    ("symbols", "abi", "oldest", "newest"),
+    [
+        ((), None, None, None),
+        (("printf",), None, None, None),
+        ((OLD,), "stable", "2.2", None),
+        ((OLD, SHIM), "stable", "2.10", None),
+        ((SHIM, NEW), "stable", "2.13", None),
+        ((CXX,), "c++", None, None),
+        ((CXX, GONE, "_ZN3c1021warnDeprecatedDataPtrEv"), "c++", "2.4", "2.9"),
+        (("THPVariableClass", SHIM), "c++", "2.10", None),
+        (("_ZN3c10lsERSoNS_10DeviceTypeE",), "c++", None, None),  # operator<<: no name to look up
+    ],
+)
+def test_what_names_say_of_torch(
+    symbols: tuple[str, ...], abi: str | None, oldest: str | None, newest: str | None
+) -> None:
+    bound = torch_bound(symbols)
+    assert (bound.abi, bound.oldest, bound.newest) == (abi, oldest, newest)
+    assert bool(bound.oldest_by) == (oldest is not None)
+    assert bool(bound.newest_by) == (newest is not None)
+
+
+@pytest.mark.parametrize(
+    ("name", "abi"),
+    [
+        ("_ZN5torch3jit11parseSchemaERKSsb", False),
+        (
+            "_ZN3c106detail14torchCheckFailEPKcS2_jRKNSt7__cxx1112basic_stringIcSt11char_traitsE",
+            True,
+        ),
+        (CXX, None),
+    ],
+)
+def test_the_cxx_abi_of_names(name: str, abi: bool | None) -> None:
+    assert torch_bound([name]).cxx11_abi is abi
+
+
+def test_what_libraries_say_of_cuda() -> None:
+    assert plain_soname("libcudart.faf08d9a.so.13") == "libcudart.so.13"
+    assert plain_soname("libcudart-d0da41ae.so.11.8.89") == "libcudart.so.11.8.89"
+    assert cuda_majors("libcudart.so.12") == {12}
+    assert cuda_majors("libcusolver.so.11") == {11, 12}
+    assert cuda_majors("libcurand.so.10") == {11, 12, 13}
+    assert cuda_majors("libc.so.6") == set()
+    both = Binary("x.so", "x86_64", needed=("libcusolver.so.11", "libcublas.so.12"))
+    assert bounds(Package("x", "library", binaries=(both,))).cuda.majors == (12,)
+    static = Binary("x.so", "x86_64", architectures=("sm_75", "sm_120", "compute_120"))
+    cuda = bounds(Package("x", "library", binaries=(static,))).cuda
+    assert (cuda.majors, cuda.toolkits, cuda.driver) == ((), ("12.8", "13.3"), "525.60.13")
+    old = bounds(Package("x", "library", binaries=(replace(static, architectures=("sm_70",)),)))
+    assert old.cuda.toolkits is not None
+    assert old.cuda.toolkits[1] == "12.9"  # CUDA 13 has dropped Volta
+
+
+def test_manylinux_tags() -> None:
+    libc = [("libc.so.6", "GLIBC_2.17"), ("libcudart.so.12", "libcudart.so.12")]
+    found = manylinux.deserved("x86_64", libc)
+    assert found is not None and found.platform == "manylinux_2_17_x86_64"
+    found = manylinux.deserved("aarch64", [*libc, ("libstdc++.so.6", "GLIBCXX_3.4.29")])
+    assert found is not None and found.platform == "manylinux_2_34_aarch64"
+    assert manylinux.deserved("x86_64", [("libc.so.6", "GLIBC_2.99")]) is None
+    assert manylinux.deserved("x86_64", [("libc.so.6", "GLIBC_PRIVATE")]) is None
+    relr = manylinux.deserved("x86_64", [("libc.so.6", "GLIBC_ABI_DT_RELR")])
+    assert relr is not None and relr.glibc == (2, 36)
+    assert manylinux.claimed("manylinux2014_aarch64") == (2, 17)
+    assert manylinux.claimed("manylinux_2_28_x86_64") == (2, 28)
+    assert manylinux.claimed("linux_x86_64") is None
+    assert manylinux.refused((2, 12), "x86_64", libc) == (("libc.so.6", "GLIBC_2.17"),)
+    for machine in ("x86_64", "aarch64"):
+        glibcs = [row.glibc for row in manylinux.rows() if row.machine == machine]
+        assert glibcs == sorted(set(glibcs))
+
+
+GOOD = Binary(
+    "x/_C.so",
+    "x86_64",
+    needed=("libtorch_cpu.so", "libc.so.6"),
+    versions=(("libc.so.6", "GLIBC_2.17"),),
+    symbols=(SHIM,),
+)
+HERE = Target("3.11.7", "x86_64", torch="2.14.1+cu130", cuda="13.0", glibc="2.36")
+WHEEL = Package("x.whl", "wheel", ("py3-none-manylinux_2_28_x86_64",), binaries=(GOOD,))
+
+
+def found(package: Package = WHEEL, target: Target = HERE, **changed: Any) -> list[str]:
+    """The ids of what refuses a package whose one library was changed, with a sign for each severity."""
+    package = replace(
+        package, binaries=tuple(replace(item, **changed) for item in package.binaries)
+    )
+    marks = {"error": "", "warning": "? ", "note": "- "}
+    return [marks[item.severity] + item.id for item in refusals(package, bounds(package), target)]
+
+
+def test_nothing_refuses_what_fits() -> None:
+    assert found() == []
+    assert found(replace(WHEEL, tags=("cp311-cp311-linux_x86_64",))) == []
+    assert found(replace(WHEEL, tags=("cp39-abi3-linux_x86_64",))) == []
+    assert found(target=replace(HERE, torch="2.10", cuda="12", here=False)) == []
+    assert found(replace(WHEEL, torch=">=2.10"), replace(HERE, torch="2.10", here=False)) == []
+    assert found(replace(WHEEL, torch="==2.10.0"), replace(HERE, torch="2.10", here=False)) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"machine": "aarch64"}, ["audit-machine"]),
+        ({"name": "x/_C.cpython-310-x86_64-linux-gnu.so"}, ["audit-python"]),
+        ({"symbols": (CXX, GONE)}, ["audit-torch"]),
+        ({"undefined": (CXX,)}, ["audit-torch"]),
+        ({"symbols": ("_ZN5torch3jit11parseSchemaERKSsb",)}, ["audit-torch"]),
+        ({"needed": ("libcudart.so.12",)}, ["audit-cuda", "- audit-outside"]),
+        ({"needed": ("libcudart.so.13",)}, ["- audit-outside"]),
+        ({"needed": ("libcuda.so.1",)}, ["audit-driver", "- audit-outside"]),
+        ({"versions": (("libc.so.6", "GLIBC_2.38"),)}, ["audit-glibc", "audit-tag"]),
+        ({"lacking": ("libstdc++.so.6: GLIBCXX_3.4.33",)}, ["audit-symbol-version"]),
+        ({"missing": ("libtorch_cpu.so",)}, ["audit-missing"]),
+        ({"missing": ("libown.so",)}, []),
+        ({"executable_stack": True}, ["? audit-executable-stack"]),
+        ({"run_paths": ("$ORIGIN/../x.libs:/home/me/lib",)}, ["? audit-run-path"]),
+        ({"run_paths": ("$ORIGIN/../x.libs:${ORIGIN}",)}, []),
+    ],
+)
+def test_what_is_refused_here(changed: dict[str, Any], expected: list[str]) -> None:
+    assert found(**changed) == expected
+
+
+@pytest.mark.parametrize(
+    ("package", "target", "changed", "expected"),
+    [
+        (WHEEL, replace(HERE, torch=None), {}, ["audit-torch"]),
+        (WHEEL, replace(HERE, torch="2.9", here=False), {}, ["audit-torch"]),
+        (WHEEL, replace(HERE, torch="2.12", here=False), {"symbols": (NEW,)}, ["audit-torch"]),
+        (WHEEL, replace(HERE, torch="2.13", here=False), {"symbols": (NEW,)}, []),
+        (WHEEL, replace(HERE, here=False), {"symbols": (CXX,)}, ["? audit-torch-unknown"]),
+        (replace(WHEEL, torch="==2.5.1"), HERE, {}, ["audit-torch"]),
+        (replace(WHEEL, python=">=3.12"), HERE, {}, ["audit-python"]),
+        (replace(WHEEL, tags=("cp310-cp310-linux_x86_64",)), HERE, {}, ["audit-python"]),
+        (replace(WHEEL, tags=("cp313-cp313t-linux_x86_64",)), replace(HERE, python="3.13.1"), {}, ["audit-python"]),
+        (replace(WHEEL, tags=("cp312-abi3-linux_x86_64",)), HERE, {}, ["audit-python"]),
+        (replace(WHEEL, tags=("py3-none-any",)), HERE, {}, ["audit-tag"]),
+        (replace(WHEEL, tags=("py3-none-manylinux1_x86_64",)), HERE, {}, ["audit-tag"]),
+        (replace(WHEEL, unreadable=("x/bad.so",)), HERE, {}, ["audit-unreadable"]),
+        (replace(WHEEL, binaries=()), HERE, {}, ["- audit-no-library"]),
+        (WHEEL, replace(HERE, glibc="2.41"), {"executable_stack": True}, ["audit-executable-stack"]),
+        (WHEEL, replace(HERE, cuda=None, cpu_only=True), {"needed": ("libtorch_cuda.so",)}, ["audit-cuda"]),
+        (WHEEL, replace(HERE, driver=Driver("470.1")), {"architectures": ("sm_120",)}, ["audit-driver"]),
+        (WHEEL, replace(HERE, driver=Driver("580.1", gpus=(Gpu("B200", (10, 0)),))), {"architectures": ("sm_90",)}, ["audit-gpu"]),
+        (WHEEL, replace(HERE, driver=Driver("580.1", gpus=(Gpu("B200", (10, 0)),))), {"architectures": ("compute_90",)}, []),
+    ],
+)  # fmt: skip
+def test_what_other_targets_refuse(
+    package: Package, target: Target, changed: dict[str, Any], expected: list[str]
+) -> None:
+    assert found(package, target, **changed) == expected
+
+
+def test_a_wheel_and_what_it_holds(tmp_path: Path) -> None:
+    beside = compile_library(tmp_path / "libown.so", "void x(void) {}", "-Wl,-soname,libown.so")
+    flags = (f"-L{tmp_path}", "-lown", "-Wl,--no-as-needed", "-Wl,-rpath,$ORIGIN/../x.libs")
+    library = needing(tmp_path / "a.so", "PyList_New", CXX, flags=flags)
+    note = {"libraries": {"cpu": {"toolkit": None}, "cuda": {"toolkit": "CUDA 12.9"}}}
+    path = wheel_of(
+        tmp_path / "x-1.0-cp310.cp311-cp310.cp311-manylinux2014_x86_64.whl",
+        {
+            "x/_C.so": library.read_bytes(),
+            "x.libs/libown.so": beside.read_bytes(),
+            "x/lib/build.json": json.dumps(note).encode(),
+            "x/cut.so.1.2": b"\x7fELF",
+            "x/some.so.txt": b"no library",
+        },
+        'Requires-Dist: torch (>=2.4); extra == "gpu"\nRequires-Dist: torch==2.5.1\nRequires-Python: >=3.9\n',
+    )
+    package = read_package(str(path), None, {})
+    assert [item.name for item in package.binaries] == ["x.libs/libown.so", "x/_C.so"]
+    assert package.unreadable == ("x/cut.so.1.2",)
+    assert package.tags[0] == "cp310-cp310-manylinux2014_x86_64"
+    assert (package.torch, package.python, package.toolkit) == ("==2.5.1", ">=3.9", "12.9")
+    assert "libown.so" not in package.external
+    bound = bounds(package)
+    assert bound.python.abi == "cp310, cp311"
+    assert bound.torch.abi == "c++"
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x05\x06", b"text", None])
+def test_what_is_no_wheel(
+    content: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "x-1.0-py3-none-any.whl"
+    if content is None:  # the member's bytes are damaged
+        wheel_of(path, {"x/a.so": b"\x7fELF" * 9})
+        data = path.read_bytes()
+        path.write_bytes(data.replace(b"\x7fELF" * 9, b"\x7fBAD" * 9))
+    else:
+        path.write_bytes(content)
+    assert main(["audit", str(path)]) == 2
+    err = capsys.readouterr().err
+    assert path.name in err
+    assert err.count("\n") == 1
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = needing(tmp_path / "x\x1b[2J.so", NEW)
+    assert main(["audit", str(path), "--torch", "2.13", "--cuda", "cpu"]) == 0
+    out = capsys.readouterr().out
+    assert "stable ABI: 2.13 and newer" in out
+    assert "nothing refuses it on Python" in out
+    assert "\x1b" not in out
+    assert main(["audit", str(path), "--torch", "2.11", "--cuda", "12", "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["schema"] == 1
+    assert [item["id"] for item in document["findings"]] == ["audit-torch"]
+    assert document["bounds"]["torch"]["oldest_by"] == [NEW]
+    assert main(["audit", "--schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == schema()
+    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
+    jsonschema.validate(document, schema())
+    document["bounds"]["torch"]["oldest"] = 2.13
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, schema())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "name a wheel"),
+        (["/nowhere/x.so"], "/nowhere/x.so is not there"),
+        (["no-such-package"], "neither a file nor an installed package"),
+        ([__file__], "no 64-bit Linux library"),
+        (["numpy", "--torch", "new"], "--torch new: no version"),
+        (["numpy", "--cuda", "cu126"], "--cuda cu126: no version"),
+    ],
+)
+def test_wrong_use(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", *arguments]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_an_installed_package(capsys: pytest.CaptureFixture[str]) -> None:
+    """numpy's wheel: bound to this CPython, and to no torch."""
+    assert main(["audit", "numpy", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["package"]["kind"] == "installed"
+    assert len(document["package"]["binaries"]) > 5
+    assert document["bounds"]["torch"]["abi"] is None
+    assert document["bounds"]["python"]["abi"].startswith("cp3")
+
+
+def test_the_page_lists_every_finding() -> None:
+    import inspect
+
+    from conftest import CHECKOUT
+
+    from dcnbuild.audit import refusals as module
+
+    ids = set(re.findall(r'"(audit-[a-z-]+)"', inspect.getsource(module)))
+    page = (CHECKOUT / "docs/audit.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"`(audit-[a-z-]+)`", page)) == ids

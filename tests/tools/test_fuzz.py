@@ -1,0 +1,51 @@
+"""Each fuzz target for a moment; `python -m tools.fuzz` runs one for longer."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tools.fuzz import TARGETS, Bytes
+
+#: Words of what is read, so that more than noise comes in.
+WORDS = st.sampled_from(
+    [
+        *(
+            b"error: ",
+            b"fatal error: ",
+            b"ImportError: ",
+            b"undefined symbol: ",
+            b"nvcc fatal   : ",
+        ),
+        *(b"\n", b"\r", b"\x1b[31m", b"\xff\x00", b"#include <THC/THC.h>\n", b"AT_CHECK(", b");"),
+        *(
+            b'{"torch": ',
+            b'"2.14.1"',
+            b"}",
+            b"- ",
+            b"\x00" * 8,
+            b"\xff" * 8,
+            b"from setuptools import",
+        ),
+    ]
+)
+INPUT = st.lists(st.one_of(WORDS, st.binary(max_size=40)), max_size=20).map(b"".join)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_target(name: str) -> None:
+    target = TARGETS[name]
+
+    @settings(max_examples=40, deadline=None, database=None)
+    @given(INPUT)
+    def holds(data: bytes) -> None:
+        target(data)
+
+    holds()
+
+
+def test_choices_end_in_zeros() -> None:
+    choose = Bytes(b"\x05\x09")
+    assert [choose.below(4), choose.below(10), choose.below(7)] == [1, 9, 0]
+    assert choose.of("ab") == "a"
