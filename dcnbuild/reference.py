@@ -1,4 +1,4 @@
-"""`deform_conv2d` and `deform_attn` in plain torch: what dcnbuild's tests compare with, and what runs where nothing can be compiled."""
+"""`deform_conv2d` and `deform_attn` in plain torch, for the tests and for machines where nothing can be compiled."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def deform_conv2d(
     dilation: int | Sequence[int] = 1,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """`dcnbuild.deform_conv2d` in plain torch, on any device: same arguments, same results, any order of derivative."""
+    """Computes `dcnbuild.deform_conv2d` in plain torch, on any device, with the same arguments and results, and derivatives of any order."""
     if has_torch_function_variadic(input, offset, weight, bias, mask):
         return handle_torch_function(
             deform_conv2d, (input, offset, weight, bias, mask), input, offset, weight, bias,
@@ -50,6 +50,6 @@ def deform_attn(
     sampling_locations: Tensor,
     attention_weights: Tensor,
 ) -> Tensor:
-    """`dcnbuild.deform_attn` in plain torch, on any device: same arguments, same results, any order of derivative."""
+    """Computes `dcnbuild.deform_attn` in plain torch, on any device, with the same arguments and results, and derivatives of any order."""
     flat = parse_attn(value, spatial_shapes, sampling_locations, attention_weights)
     return attend(value, sampling_locations, attention_weights, flat)

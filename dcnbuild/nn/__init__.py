@@ -1,4 +1,4 @@
-"""Modules: `DeformConv2d`, which is given its offsets, `DCN`, which predicts them, and `DeformAttn`."""
+"""Modules: `DeformConv2d` takes offsets as an argument, `DCN` predicts them; `DeformAttn` is deformable attention."""
 
 from __future__ import annotations
 
