@@ -1,7 +1,7 @@
-"""Classes whose methods call another package's deformable attention, with dcnbuild's in its place.
+"""Finds classes whose methods call another package's deformable attention, and lets them call dcnbuild's.
 
-Such a class keeps everything else that it does: its projections, masks and returned values are its own. It is known by the
-functions that its methods call, so a subclass, or a class of any name, is switched over alike.
+Such a class keeps everything else: its projections, masks and returned values. It is recognised by the functions that its
+methods call, so its name does not matter, and subclasses are recognised too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dcnbuild.compat.attention_functions import Attention, agrees, by_arguments,
 
 
 class CallsOurs:
-    """The mark of a class that `calling_ours` made; its instances are pickled as the other package's class and made anew."""
+    """Marks a class that `calling_ours` made. Instances are pickled as the other package's class, and converted on loading."""
 
     _of: type[nn.Module]
 
@@ -32,12 +32,12 @@ def _new(kind: type[nn.Module]) -> nn.Module:
     return made
 
 
-#: What calling_ours has made, or found nothing to do for.
+#: Class → the class that calling_ours made for it, or None if it calls no attention.
 _made: dict[type, type[nn.Module] | None] = {}
 
 
 def calling_ours(kind: type[nn.Module]) -> type[nn.Module] | None:
-    """A class that differs from `kind` in that its methods call dcnbuild's attention; None if none of them calls one."""
+    """Makes a copy of class `kind` whose methods call dcnbuild's attention; None if no method calls one."""
     if kind not in _made:
         _made[kind] = None if issubclass(kind, CallsOurs) else _make(kind)
     return _made[kind]
@@ -60,7 +60,7 @@ def _make(kind: type[nn.Module]) -> type[nn.Module] | None:
 
 
 def _methods(kind: type) -> Iterator[tuple[str, FunctionType]]:
-    """The class's functions, its bases' too if they are not torch's, and those that count if several have a name."""
+    """Yields the functions of the class and of its bases outside torch; of several with one name, the one that Python calls."""
     seen = set()
     for base in kind.__mro__:
         if base.__module__.partition(".")[0] in ("torch", "builtins", "dcnbuild"):
@@ -72,7 +72,7 @@ def _methods(kind: type) -> Iterator[tuple[str, FunctionType]]:
 
 
 def _whole(kind: type[nn.Module]) -> Attention | None:
-    """The stand-in for a class that is only the function: transformers' MultiScaleDeformableAttention."""
+    """Returns the stand-in for a class that only wraps the function, such as transformers' MultiScaleDeformableAttention."""
     if kind.__init__ is not nn.Module.__init__ or not isinstance(kind.forward, FunctionType):
         return None
     ours = by_arguments(kind.forward, skip=1)
@@ -87,9 +87,9 @@ def _method(ours: Attention) -> Any:
 
 
 def rebound(function: FunctionType, depth: int = 3) -> FunctionType:
-    """The function with dcnbuild's attention for the globals that are another's, or itself if it has none.
+    """Returns the function with dcnbuild's attention in place of globals that are another attention; itself if it has none.
 
-    A decorator's function holds the decorated one in its closure, which is looked into.
+    It looks into closures too, since a decorator's function holds the decorated function there.
     """
     others = {
         name: ours
@@ -99,7 +99,7 @@ def rebound(function: FunctionType, depth: int = 3) -> FunctionType:
     cells = [_cell(cell, depth) for cell in function.__closure__ or ()]
     if not others and all(new is old for new, old in zip(cells, function.__closure__ or ())):
         return function
-    # Without a __name__: torch.compile would look names up in the module of that name, and not here.
+    # Without a __name__: torch.compile would look names up in the module of that name instead.
     namespace = {key: value for key, value in function.__globals__.items() if key != "__name__"}
     made = FunctionType(
         function.__code__,
@@ -142,7 +142,7 @@ def _stand_in(found: Any) -> Attention | None:
 
 
 def attributes_of_ours(module: nn.Module) -> dict[str, Attention]:
-    """Attributes of a module that hold such a function, with what stands in: `self.ms_deformable_attn_core`."""
+    """Returns attributes of a module that hold such a function, e.g. `self.ms_deformable_attn_core`, with their stand-ins."""
     return {
         name: ours
         for name, held in vars(module).items()
@@ -151,4 +151,4 @@ def attributes_of_ours(module: nn.Module) -> dict[str, Attention]:
 
 
 def _module(found: type | FunctionType) -> str:
-    return found.__module__ or ""  # None for what exec has made
+    return found.__module__ or ""  # None if exec made it

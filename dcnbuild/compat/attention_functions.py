@@ -1,7 +1,7 @@
-"""Functions of deformable attention, wherever they lie: known by their arguments and by what they compute.
+"""Recognises functions of deformable attention, in any package, by their arguments and by their results.
 
 `multi_scale_deformable_attn_pytorch(value, value_spatial_shapes, sampling_locations, attention_weights)` has a dozen names
-and orders of arguments. What stands in for one is an `Attention`, which knows the place of each argument.
+and orders of arguments. An `Attention`, which knows the place of each argument, stands in for one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 from dcnbuild.compat.attention import attend
 from dcnbuild.ops.deform_attn_arguments import sides
 
-#: role of an argument → what it is called.
+#: role of an argument → its names in other packages.
 _ROLES = {
     "value": r"value|input_value",
     "shapes": r"\w*spatial_shapes?",
@@ -31,17 +31,17 @@ _ROLES = {
     "step": r"im2?g?2col_step",
 }
 _NEEDED = frozenset({"value", "locations", "weights"})
-#: What an autograd.Function of the attention is called.
+#: The name of an autograd.Function of the attention.
 _FUNCTION_NAME = re.compile(r"(?i)deform\w*att")
 
 
 @dataclass(frozen=True)
 class Attention:
-    """`dcnbuild.deform_attn` with the arguments of another function; may be pickled.
+    """Calls `dcnbuild.deform_attn` with the arguments of another function; can be pickled.
 
     Attributes:
-        names: the arguments, in order.
-        roles: what each is, a key of _ROLES.
+        names: the arguments' names, in order.
+        roles: the role of each, a key of _ROLES.
     """
 
     names: tuple[str, ...]
@@ -57,12 +57,12 @@ class Attention:
             if given.get("method", "default") == "discrete":
                 return nearest(value, shapes, locations, weights, given["points"])
             locations, weights = with_levels(locations, weights, given["points"])
-        # Nothing is read for starts where a list of shapes was given.
+        # With a list of shapes, the starts are not read: that would wait for the GPU.
         starts = None if given.get("shapes_list") is not None else given.get("starts")
         return attend(value, shapes, starts, locations, weights)
 
     def _bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-        """Values by role. Raises TypeError as Python does for arguments that do not fit."""
+        """Returns role → value. Raises TypeError, like Python, for arguments that do not fit."""
         if len(args) > len(self.names):
             raise TypeError(f"expected at most {len(self.names)} arguments, got {len(args)}")
         given = dict(zip(self.names, args))
@@ -80,14 +80,14 @@ class Attention:
         return bound
 
     def apply(self, *args: Any) -> Tensor:
-        """The call, for code that asks an autograd.Function for it."""
+        """Calls it, for code that expects an autograd.Function."""
         return self(*args)
 
 
 def with_levels(locations: Tensor, weights: Tensor, points: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """[N, Q, M, ΣP, 2] and [N, Q, M, ΣP] → [N, Q, M, L, P, 2] and [N, Q, M, L, P], where P is the most points of a level.
+    """[N, Q, M, ΣP, 2] and [N, Q, M, ΣP] → [N, Q, M, L, P, 2] and [N, Q, M, L, P], where P is the largest number of points.
 
-    A level with fewer is filled up with samples outside of it, of weight zero.
+    Levels with fewer points get additional samples outside the level, with weight zero.
     """
     most = max(points)
     if all(count == most for count in points):
@@ -105,7 +105,7 @@ def with_levels(locations: Tensor, weights: Tensor, points: Sequence[int]) -> tu
 def nearest(
     value: Tensor, shapes: Any, locations: Tensor, weights: Tensor, points: Sequence[int]
 ) -> Tensor:
-    """RT-DETRv2's "discrete" sampling: the pixel that a location lies in, clamped to the level; in plain torch."""
+    """Samples like RT-DETRv2's "discrete" method, in plain torch: takes the pixel of a location, clamped to the level."""
     start, parts = 0, []
     for (height, width), at in zip(sides("deform_attn", shapes), locations.split(list(points), 3)):
         x = (at[..., 0] * width + 0.5).long().clamp(0, width - 1)
@@ -121,12 +121,12 @@ def nearest(
 
 
 def stand_in(found: Any) -> Attention | None:
-    """What stands in for a function or an autograd.Function of deformable attention; None if it is something else."""
+    """Returns the stand-in for a function or autograd.Function of deformable attention; None for any other object."""
     if isinstance(found, type) and issubclass(found, torch.autograd.Function):
         ours = by_arguments(found.forward, skip=1)
         if ours is None or not _FUNCTION_NAME.search(found.__name__):
             return None
-        # Most compute nothing without their extension.
+        # Most cannot run without their extension.
         return ours if agrees(ours, found.apply) is not False else None
     if not inspect.isfunction(found):
         return None
@@ -135,7 +135,7 @@ def stand_in(found: Any) -> Attention | None:
 
 
 def by_arguments(function: Callable[..., Any], skip: int = 0) -> Attention | None:
-    """The stand-in that fits the names of the arguments, after `skip` of them; None if one is not known."""
+    """Returns the stand-in that fits the arguments' names, after the first `skip`; None if a name is unknown."""
     try:
         parameters = list(inspect.signature(function).parameters.values())[skip:]
     except (TypeError, ValueError):
@@ -157,7 +157,7 @@ def by_arguments(function: Callable[..., Any], skip: int = 0) -> Attention | Non
 
 
 def agrees(ours: Attention, theirs: Callable[..., Any]) -> bool | None:
-    """Whether both compute the same for a small example; None if theirs cannot be run here."""
+    """Whether both give the same result for a small example; None if theirs cannot run here."""
     generator = torch.Generator().manual_seed(0)
 
     def uniform(*shape: int) -> Tensor:
@@ -185,7 +185,7 @@ def agrees(ours: Attention, theirs: Callable[..., Any]) -> bool | None:
             example["shapes"] = shapes
             try:
                 output = theirs(*(example[role] for role in ours.roles))
-            except Exception:  # whatever it raises, it cannot be run
+            except Exception:  # with any exception, it cannot run here
                 continue
             return (
                 isinstance(output, Tensor)

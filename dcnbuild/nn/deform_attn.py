@@ -181,9 +181,9 @@ class DeformAttn(nn.Module):
 
 
 def circle(heads: int, levels: int, points: int) -> Tensor:
-    """Returns the initial offsets [M, L, P, 2], in pixels: head m looks in direction 2πm / M, its points 1, 2, 3, … pixels away.
+    """Returns the initial offsets [M, L, P, 2], in pixels: head m looks in direction 2πm / M, at distances 1, 2, 3, ….
 
-    The larger coordinate is the distance, so that eight heads look at the eight neighbours.
+    The distance is the larger coordinate, so that eight heads look at the eight neighbours.
     """
     angles = torch.arange(heads, dtype=torch.float32) * (2.0 * math.pi / heads)
     direction = torch.stack([angles.cos(), angles.sin()], -1)

@@ -127,7 +127,7 @@ def split_prediction(predicted: Tensor, modulated: bool) -> tuple[Tensor, Tensor
 
 
 class PredictsOffsets(DeformConv2d):
-    """A `DeformConv2d` with a convolution that predicts its offsets and mask; the base of `DCN` and the old packages' modules.
+    """A `DeformConv2d` with a convolution that predicts its offsets and mask; the base of `DCN` and of compat's modules.
 
     The predicting convolution has the module's kernel size, stride, padding and dilation. It makes 3·K·G' channels from the
     input (2·K·G' for v1): the first two thirds are offsets, and the sigmoid of the last third is the mask. Its parameters

@@ -80,7 +80,7 @@ def _fake_backward(
 def _flops(
     value: Sequence[int], shapes: Any, locations: Any, weights: Sequence[int], *_: Any, **__: Any
 ) -> int:
-    """Returns 2 · N · Q · M · L · P · D for value [N, S, M, D] and weights [N, Q, M, L, P]: each sample times its weight."""
+    """Returns 2 · N · Q · M · L · P · D, each sample times its weight; value [N, S, M, D], weights [N, Q, M, L, P]."""
     return 2 * math.prod(weights) * value[3]
 
 

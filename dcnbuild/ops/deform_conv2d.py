@@ -111,7 +111,7 @@ def _flops(
 def _flops_backward(
     grad_output: Any, input: Any, offset: Any, mask: Any, weight: Any, *rest: Any, **_: Any
 ) -> int:
-    """Counts one product for the gradients of input, offset and mask together (the columns' gradient), and one for weight's."""
+    """Counts one product for the columns' gradient, which input, offset and mask share, and one for the weight's gradient."""
     for_input, for_offset, for_mask, for_weight, _bias = rest[5]
     products = int(for_input or for_offset or for_mask) + int(for_weight)
     return products * product(weight, grad_output)
