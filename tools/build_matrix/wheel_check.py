@@ -1,4 +1,4 @@
-"""Whether a library of ours can be shipped in a wheel that serves many torches and systems."""
+"""Checks that a library can be shipped in a wheel for many torches and systems."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from dcnbuild.machine.elf import needed_libraries, run_paths
 from dcnbuild.machine.symbols import undefined_symbols
 
-#: What it may name as needed: torch, which is there by then, and what PEP 600 counts on everywhere.
+#: Libraries that it may need: torch's, which are loaded before, and those that PEP 600 expects on every system.
 ALLOWED = re.compile(
     r"lib(torch_cpu|torch_cuda|c10_cuda)\.so|lib(c|m|dl|rt|pthread)\.so\.\d+|libstdc\+\+\.so\.6|libgcc_s\.so\.1"
     r"|ld-linux-[\w-]+\.so\.\d+"
@@ -19,7 +19,7 @@ _PYTHON = re.compile(r"_?Py[A-Z_]")
 
 
 def problems(library: Path) -> list[str]:
-    """What stands against it, one sentence each; [] for a library that can be shipped."""
+    """Returns the reasons not to ship it, one sentence each; [] if it can be shipped."""
     found = [
         f"{library.name} needs {name}, which is not everywhere"
         for name in needed_libraries(library)
