@@ -1,4 +1,4 @@
-"""Toolkits, CUDA_HOME and architectures: what is found, what not, and the line that fixes it."""
+"""Tests the checks of toolkits, CUDA_HOME and architectures: findings, false alarms, and fixes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compilers, Python, paths, resources, libraries: what is found, what not, and what fixes it."""
+"""Tests the checks of compilers, Python, paths, resources and libraries: findings, false alarms, and fixes."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from tools.knowledge.cpp import Declaration, declarations
 
-#: Kind → rank. Of two declarations of one name, the one of the higher rank tells more.
+#: Kind → rank. Of two declarations of one name, the one with the smaller number is kept.
 _RANK = {
     "type": 0,
     "function": 1,
