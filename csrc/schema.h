@@ -1,7 +1,7 @@
-// The operators' schemas: their one home. The CPU library registers them; where there is no library
-// yet, Python reads the raw strings below and registers the same text
-// (dcnbuild/ops/registration.py), so keep one raw string with this delimiter each, and write none
-// here.
+// The operators' schemas; no other file repeats them. The CPU library registers them. If there is
+// no library yet, Python reads the raw strings below and registers the same text
+// (dcnbuild/ops/registration.py). So write each schema as one raw string with this delimiter, and
+// write no such string in a comment.
 #pragma once
 
 namespace dcnbuild {
@@ -12,8 +12,7 @@ constexpr const char* kSchemas[] = {
     // weight [O, C/groups, kh, kw]; bias [O]; output [N, O, H', W'].
     R"schema(deform_conv2d(Tensor input, Tensor offset, Tensor? mask, Tensor weight, Tensor? bias, int[2] stride, int[2] padding, int[2] dilation, int groups, int offset_groups) -> Tensor)schema",
     // Gradients of input, offset, mask, weight and bias, in that order. Those that output_mask
-    // (five flags) leaves out come
-    // back with zero elements.
+    // (five flags) leaves out are tensors of zero elements.
     R"schema(deform_conv2d_backward(Tensor grad_output, Tensor input, Tensor offset, Tensor? mask, Tensor weight, int[2] stride, int[2] padding, int[2] dilation, int groups, int offset_groups, bool[5] output_mask, bool deterministic) -> (Tensor, Tensor, Tensor, Tensor, Tensor))schema",
     // input [N, O*group_size^2, H, W]; rois [R, 5] as image, x1, y1, x2, y2;
     // trans [R, 2*classes, part_size, part_size] as x, y per class; output [R, O, pooled_size,
@@ -24,11 +23,10 @@ constexpr const char* kSchemas[] = {
     // output [R, C, h, w]. The backward operator gives the gradients of input and offset.
     R"schema(deform_roi_pool(Tensor input, Tensor rois, Tensor? offset, int[2] output_size, float spatial_scale, int sampling_ratio, float gamma) -> Tensor)schema",
     R"schema(deform_roi_pool_backward(Tensor grad_output, Tensor input, Tensor rois, Tensor? offset, int[2] output_size, float spatial_scale, int sampling_ratio, float gamma, bool[2] output_mask, bool deterministic) -> (Tensor, Tensor))schema",
-    // value [N, S, M, D]; spatial_shapes h0, w0, h1, w1, ... of L levels, whose pixels lie one
-    // level
-    // after the other, S in all; sampling_locations [N, Q, M, L, P, 2] as x, y in 0..1;
+    // value [N, S, M, D]; spatial_shapes h0, w0, h1, w1, ... of L levels, whose S pixels lie one
+    // level after the other; sampling_locations [N, Q, M, L, P, 2] as x, y in 0..1;
     // attention_weights [N, Q, M, L, P]; output [N, Q, M*D]. The sizes are symbolic, so that a
-    // compiled graph serves images of every size. The backward operator gives the gradients of
+    // compiled graph works for images of every size. The backward operator gives the gradients of
     // value, sampling_locations and attention_weights.
     R"schema(deform_attn(Tensor value, SymInt[] spatial_shapes, Tensor sampling_locations, Tensor attention_weights) -> Tensor)schema",
     R"schema(deform_attn_backward(Tensor grad_output, Tensor value, SymInt[] spatial_shapes, Tensor sampling_locations, Tensor attention_weights, bool[3] output_mask, bool deterministic) -> (Tensor, Tensor, Tensor))schema",

@@ -1,8 +1,8 @@
-"""Deformable convolution and attention for modern PyTorch, and the toolkit that gets it built.
+"""Deformable convolution and attention for modern PyTorch, with tools that build and diagnose CUDA extensions.
 
-Lazy on purpose (PEP 562): the doctor, the command line and the build backend import this package where torch is absent or
-broken, so nothing here imports torch. The operators `torch.ops.dcnbuild.*` are registered as soon as torch is imported,
-before or after this package.
+Names are imported on first use (PEP 562): the doctor, the command line and the build backend import this package where
+torch is absent or broken, so nothing here imports torch. The operators `torch.ops.dcnbuild.*` are registered when torch is
+imported, or at once if it already is.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ _HOMES = {
 }
 
 
-if not TYPE_CHECKING:  # or a type checker would take every name for one of ours
+if not TYPE_CHECKING:  # with it, a type checker would accept every name
 
     def __getattr__(name: str) -> Any:
         if name not in _HOMES:

@@ -1,7 +1,7 @@
-"""What dcnbuild raises, and what it finds.
+"""The exceptions that dcnbuild raises, and `Finding`, the result of a diagnosis.
 
-`ArgumentError` and `ArgumentTypeError` come from an operator or module whose argument does not fit, `FindingError` from
-work that cannot go on: a build without a compiler, a CUDA tensor without kernels. Its `finding` holds the fix.
+Operators and modules raise `ArgumentError` or `ArgumentTypeError` for an argument that does not fit. Work that cannot go on
+raises `FindingError`: a build without a compiler, a CUDA tensor without kernels. Its `finding` holds the fix.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from dcnbuild.base.printable import one_line
 
 
 class ArgumentError(ValueError, RuntimeError):
-    """An argument does not fit; the message names it, what was given and what was expected.
+    """An argument does not fit. The message names it, what was given and what was expected.
 
-    It is a ValueError, and a RuntimeError too, because torch's, torchvision's and mmcv's operators raise that, and their
-    callers catch it.
+    It is a ValueError. It is a RuntimeError too, because torch's, torchvision's and mmcv's operators raise RuntimeError, and
+    their callers catch it.
     """
 
 
 class ArgumentTypeError(ArgumentError, TypeError):
-    """An argument is of a type, dtype or layout that is not taken."""
+    """An argument has an unsupported type, dtype or layout."""
 
 
 Severity = Literal["error", "warning", "note"]
@@ -29,15 +29,15 @@ Severity = Literal["error", "warning", "note"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found on a machine or in a build log.
+    """One fault or fact that the doctor found on a machine or in a build log.
 
     Attributes:
         id: stable, kebab-case, e.g. "cuda-mismatch"; documented in docs/findings.md.
         severity: "error" stops builds, "warning" may hurt, "note" explains.
-        title: a few words.
-        cause: one sentence.
-        evidence: the lines or values that show it.
-        fix: commands that can be pasted into a shell, in order.
+        title: the finding in a few words.
+        cause: the cause in one sentence.
+        evidence: the lines or values that show the cause.
+        fix: shell commands to paste, in order.
     """
 
     id: str
@@ -48,7 +48,7 @@ class Finding:
     fix: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The finding as the JSON report holds it."""
+        """Returns the finding as a dictionary for the JSON report; tuples become lists."""
         return {
             key: list(value) if isinstance(value, tuple) else value
             for key, value in asdict(self).items()
@@ -56,7 +56,7 @@ class Finding:
 
 
 class FindingError(RuntimeError):
-    """Raised where work cannot go on because of a finding; its text is the finding and its fix."""
+    """A finding stops the work. The message is the finding and its fix; `finding` is the `Finding`."""
 
     def __init__(self, finding: Finding) -> None:
         lines = [f"{finding.title}: {finding.cause}", *(f"  {line}" for line in finding.evidence)]

@@ -1,4 +1,4 @@
-"""The poolings in plain torch, under the name that they had before they moved to `dcnbuild.ops.reference`."""
+"""The poolings in plain torch, under their earlier name; they are in `dcnbuild.ops.reference.deform_pool`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Options and fixtures of all tests.
 
-`--route prebuilt|jit` says which library the operators have to run on. nox gives it; the run then fails if
-dcnbuild is imported from the checkout instead of the installed package, or if another route serves.
+`--route prebuilt|jit` names the route that the operators must take. nox gives it; the run then fails if dcnbuild is
+imported from the checkout instead of the installed package, or if the operators take another route.
 """
 
 from __future__ import annotations

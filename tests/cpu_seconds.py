@@ -1,6 +1,6 @@
-"""What code costs, in CPU seconds of this process and of the programs that it has waited for.
+"""Measures code in CPU seconds of this process and of the programs that it waited for.
 
-Compare it with another cost of the same run: a slow or busy machine makes both larger.
+Compare the result with another of the same run: a slow or busy machine makes both larger.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How long a test waits for another process before it calls that process hung. No test measures time with it."""
+"""The time that a test waits for another process before it counts as hung. No test measures time with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""File systems without locks, as NFS without lockd is."""
+"""Imitates file systems without locks, such as NFS without lockd."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo: what it does to real frames, what it prints, and what it leaves alone."""
+"""Tests the demo: its result on real frames, its output, and the files that it must not touch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The floors of the house: no import goes up one, and none goes in a circle (docs/architecture.md)."""
+"""Tests that packages import only from lower ones, and never in a circle (docs/architecture.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The environment that nox's sessions share, and how they run pytest and scripts in it."""
+"""Makes the environment that nox's sessions share, and runs pytest and scripts in it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PYTHON = SHARED / "bin" / "python"
 
 
 WORKERS = min(4, os.cpu_count() or 1)
-#: A test file stays with one worker, since its fixtures compile.
+#: All tests of a file run in one worker, since its fixtures compile.
 PARALLEL = (
     "-n",
     str(WORKERS),
@@ -33,11 +33,11 @@ PARALLEL = (
 
 
 def environment(session: nox.Session) -> None:
-    """Makes the shared environment, with torch in it."""
+    """Makes the shared environment and installs torch into it."""
     if not PYTHON.exists():
         session.run(sys.executable, "-m", "venv", str(SHARED), silent=True)
     if _has_torch(sys.prefix):
-        # one line, read by Python at start-up: what is installed there can be imported here
+        # Python reads this line at start-up, and can then import the packages installed there
         site = SHARED / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
         (site / "torch_of_nox.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
     elif not _has_torch(str(SHARED)):
@@ -50,7 +50,7 @@ def _has_torch(prefix: str) -> bool:
 
 
 def _torch_of_matrix() -> str:
-    """The torch of matrix.yaml's first pair."""
+    """Returns the torch of matrix.yaml's first pair."""
     first = matrix.PAIRS[0]
     return f"torch=={first.torch} torchvision=={first.torchvision}"
 
@@ -64,7 +64,7 @@ _installed: list[Path] = []
 
 
 def install(session: nox.Session) -> Path:
-    """Installs the package as users do, once in a run of nox, and returns where it went."""
+    """Installs the package like a user, once in a run of nox; returns its directory."""
     if not _installed:
         environment(session)
         pip(session, ".[examples,test]")
@@ -81,10 +81,10 @@ def install(session: nox.Session) -> Path:
 def pytest(
     session: nox.Session, scratch: Path, *arguments: str, env: dict[str, str] | None = None
 ) -> None:
-    """Runs pytest where the checkout is not on sys.path, and no variable of the caller's chooses the route."""
+    """Runs pytest without the checkout on sys.path, and without the caller's variables that choose the route."""
     paths = [str(ROOT / text) if (ROOT / text).exists() else text for text in arguments]
     clean = {"PYTHONPATH": "", "DCNBUILD_ROUTE": "", "DCNBUILD_CACHE": str(scratch / "cache")}
-    if "-n" in arguments:  # as many threads as cores, over all workers
+    if "-n" in arguments:  # all workers together use as many threads as cores
         clean["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // WORKERS))
     _lend_toolkits(scratch / "cache")
     with session.chdir(scratch):
@@ -97,7 +97,7 @@ def pytest(
 
 
 def _lend_toolkits(cache: Path) -> None:
-    """The tests have a cache of their own, and the CUDA toolkits of the user's."""
+    """Links the user's CUDA toolkits into the tests' own cache."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dcnbuild"
     toolkits = Path(os.environ.get("DCNBUILD_CACHE") or home) / "toolkits"
     cache.mkdir(exist_ok=True)
@@ -106,7 +106,7 @@ def _lend_toolkits(cache: Path) -> None:
 
 
 def run_script(session: nox.Session, path: str, *arguments: str, **options: Any) -> str:
-    """Runs a script of the repository, which may import from tests/, where the checkout is not on sys.path."""
+    """Runs a script of the repository without the checkout on sys.path; the script may import from tests/."""
     command = (str(PYTHON), str(ROOT / path), *arguments)
     with session.chdir(session.create_tmp()):
         output = session.run(
@@ -116,9 +116,9 @@ def run_script(session: nox.Session, path: str, *arguments: str, **options: Any)
 
 
 def lesser_cpu() -> dict[str, str]:
-    """Variables that make dcnbuild, torch and oneDNN run as on a CPU one step below this one.
+    """Returns variables that limit dcnbuild, torch and oneDNN to an older instruction set.
 
-    So one machine stands for two: AVX2 where there is AVX-512 (and AMX), else no vectors of 256 bits at all.
+    On a CPU with AVX-512 they use AVX2; on any other CPU, no vectors of 256 bits. So one machine tests two instruction sets.
     """
     cpu = Path("/proc/cpuinfo")
     if cpu.is_file() and re.search(r"^flags\s*:.*\bavx512bw\b", cpu.read_text(), re.MULTILINE):

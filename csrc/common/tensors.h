@@ -1,6 +1,6 @@
-// What the torch side of every operator shares: checks that are told the operator's name, images
-// and their views, and the choice of template by dtype. The messages that users normally meet are
-// Python's (dcnbuild/ops/arguments.py); these guard direct calls of the operators.
+// Shared by the host side of every operator: checks that name the operator, images and their views,
+// and the choice of template by dtype. Users normally see Python's messages
+// (dcnbuild/ops/arguments.py); these checks guard direct calls of the operators.
 #pragma once
 
 #include "common/sampling.h"
@@ -25,14 +25,14 @@ inline bool is_half(ScalarType dtype) {
   return dtype == ScalarType::Half || dtype == ScalarType::BFloat16;
 }
 
-/// That value is in [least, kSideLimit), so that two such numbers can be multiplied.
+/// Checks that value is in [least, kSideLimit), so that two such numbers can be multiplied.
 inline void check_range(const char* function, const char* what, int64_t value, int64_t least) {
   DCNBUILD_CHECK(value >= least && value < kSideLimit, function, ": ", what, " is ", value,
                  ", expected ", least, " to 2^30 - 1");
 }
 
-/// The product of numbers that are not negative. Raises where it is not below `limit`, which may be
-/// up to 2^62, or does not fit an integer.
+/// The product of numbers >= 0. Raises if the product overflows or is not below `limit`, which may
+/// be up to 2^62.
 inline int64_t checked_product(const char* function, const char* what, int64_t limit,
                                std::initializer_list<int64_t> factors) {
   int64_t product = 1;
@@ -42,7 +42,7 @@ inline int64_t checked_product(const char* function, const char* what, int64_t l
   return product;
 }
 
-/// Elements of a tensor, real or expanded; leaves room for their bytes and for padding.
+/// The limit of a tensor's elements, real or expanded; leaves room for their bytes and for padding.
 constexpr int64_t kElementLimit = int64_t(1) << 55;
 
 inline void check_dtype(const char* function, const Tensor& input, const char* name = "input") {
@@ -51,7 +51,7 @@ inline void check_dtype(const char* function, const Tensor& input, const char* n
                  function, ": ", name, " must be float64, float32, float16 or bfloat16");
 }
 
-/// Whether torch would call the tensor channels_last, and not merely contiguous.
+/// Whether torch would call the tensor channels_last rather than contiguous.
 inline bool is_channels_last(const Tensor& t) {
   const int64_t c = t.size(1), h = t.size(2), w = t.size(3);
   if (c == 1 || (h == 1 && w == 1)) return false;
@@ -82,7 +82,7 @@ struct Type {
 };
 
 /// Calls body(Type<scalar>, Type<offset>) for the pair of dtypes; `half_t` and `bfloat16_t` are the
-/// device's own types. Raises for a dtype that is not served.
+/// device's own types. Raises for an unsupported dtype.
 template <typename half_t, typename bfloat16_t, typename F>
 void dispatch(const char* function, const Tensor& input, const Tensor& offset, const F& body) {
   check_dtype(function, input);

@@ -1,8 +1,8 @@
-// The one seam to torch: tensors, checks, memory, matrix products, threads, the CUDA stream and
-// registration. Which of the two flavours lies below is decided here, and nowhere else:
+// The only interface to torch: tensors, checks, memory, matrix products, threads, the CUDA stream
+// and registration. Only this file chooses between the two flavours:
 //
-//   torch_stable.h  the LibTorch stable ABI; one build serves every torch from its target (2.10) on
-//   torch_aten.h    ATen, for torch 2.0 to 2.9; a build serves the torch release it was made with
+//   torch_stable.h  the LibTorch stable ABI; a build works with every torch from its target (2.10)
+//   torch_aten.h    ATen, for torch 2.0 to 2.9; a build works with the release it was built for
 #pragma once
 
 #include <array>
@@ -29,7 +29,7 @@ inline Tensor cast(const Tensor& tensor, ScalarType dtype) {
   return tensor.scalar_type() == dtype ? tensor : converted(tensor, dtype);
 }
 
-/// A matrix in memory that somebody else owns.
+/// A matrix in memory that it does not own.
 template <typename T>
 struct Matrix {
   T* data;
@@ -78,7 +78,7 @@ void matrix_products(const Matrices<T>& out, const Matrices<const T>& a, const M
 }
 
 #if defined(DCNBUILD_EMULATE_CUDA)
-/// tests/emulator runs the CUDA half on CPU tensors, under a name of its own.
+/// tests/emulator runs the CUDA sources on CPU tensors, as operators of another namespace.
 struct DeviceScope {
   explicit DeviceScope(const Tensor&) {}
   void* stream() const { return nullptr; }

@@ -1,4 +1,4 @@
-// torch_api.h over ATen, for torch 2.0 to 2.9, which have no stable ABI. Narrow includes:
+// torch_api.h over ATen, for torch 2.0 to 2.9, which have no stable ABI. It includes few headers:
 // torch/extension.h would take ten times as long to compile.
 #pragma once
 
@@ -37,9 +37,8 @@ using at::Half;
 using at::ScalarType;
 using at::Tensor;
 
-/// What the dispatcher passes for a kernel's argument: the argument itself, but for bool lists, and
-/// for std::optional, which torch has as a class of its own before 2.4 (c10::optional, later
-/// another name of it).
+/// The type that the dispatcher passes for a kernel's argument. It differs from the argument for
+/// lists of bool, and for std::optional: before torch 2.4, c10::optional is a class of its own.
 template <typename T>
 struct Argument {
   using type = T;
@@ -60,7 +59,7 @@ struct Argument<std::vector<bool>> {
   static std::vector<bool> received(type& value) { return value.vec(); }
 };
 
-/// A kernel as the dispatcher takes it.
+/// A kernel in the form that the dispatcher accepts.
 template <auto function>
 struct Kernel;
 
@@ -91,7 +90,7 @@ inline Tensor as_contiguous(const Tensor& tensor) { return tensor.contiguous(); 
 
 inline Tensor converted(const Tensor& tensor, ScalarType dtype) { return tensor.to(dtype); }
 
-/// The sum over `dims`, which are dropped.
+/// The sum over `dims`, without these dimensions.
 inline Tensor sum_over(const Tensor& tensor, const IntList& dims, ScalarType dtype) {
   return tensor.sum(at::IntArrayRef(dims), false, dtype);
 }
@@ -104,16 +103,16 @@ inline Tensor viewed(const Tensor& tensor, const IntList& sizes) { return tensor
 
 inline void fill_zero(const Tensor& tensor) { tensor.zero_(); }
 
-/// to[...] = from, broadcast and cast as torch's copy_ does.
+/// to[...] = from, broadcast and cast like torch's copy_.
 inline void copy_into(const Tensor& to, const Tensor& from) { to.copy_(from); }
 
-/// The values of a one-dimensional tensor in ascending order, equal ones in their old order, and
-/// their old indices.
+/// The values of a one-dimensional tensor in ascending order, with their old indices. Equal values
+/// keep their order.
 inline std::tuple<Tensor, Tensor> stable_sort(const Tensor& values) {
   return values.sort(/*stable=*/true, /*dim=*/-1, /*descending=*/false);
 }
 
-/// A tensor over memory that somebody else owns, on the device of another tensor.
+/// A tensor over memory that it does not own, on the device of another tensor.
 template <typename T, size_t dimensions>
 Tensor tensor_over(T* data, const int64_t (&sizes)[dimensions],
                    const int64_t (&strides)[dimensions], const Tensor& device_of) {
@@ -121,7 +120,7 @@ Tensor tensor_over(T* data, const int64_t (&sizes)[dimensions],
   return at::for_blob(const_cast<value_t*>(data), at::IntArrayRef(sizes))
       .strides(at::IntArrayRef(strides))
       .options(device_of.options().dtype(dtype_of<value_t>))
-      .target_device(device_of.device())  // or torch asks the driver where the memory is
+      .target_device(device_of.device())  // without it, torch asks the driver for the device
       .make_tensor();
 }
 
@@ -139,10 +138,10 @@ inline int64_t thread_count() { return at::get_num_threads(); }
 
 /// Calls body(begin, end) on torch's CPU threads, in static parts of at least `grain` items.
 ///
-/// at::parallel_for is a template over OpenMP pragmas: compiled into this library it would run
-/// serially, or on a second OpenMP runtime with threads of its own. TensorIterator::for_each is
-/// compiled into libtorch and calls it there, so it goes over a tensor of a byte for each item,
-/// which nobody reads or writes: an item is where its byte stands.
+/// at::parallel_for is a template over OpenMP pragmas. Compiled into this library, it would run
+/// serially, or on a second OpenMP runtime with its own threads. TensorIterator::for_each calls it
+/// inside libtorch. It iterates over a tensor with one byte for each item; the byte's address is
+/// the item's number, and the byte itself is never read or written.
 template <typename F>
 void parallel_for(int64_t items, int64_t grain, const F& body) {
   if (items <= 0) return;
@@ -155,7 +154,7 @@ void parallel_for(int64_t items, int64_t grain, const F& body) {
 }
 
 #if defined(USE_CUDA) && !defined(DCNBUILD_EMULATE_CUDA)
-/// Makes the tensor's GPU the current one for a scope, and names torch's current stream on it.
+/// Makes the tensor's GPU the current one for a scope, and gives torch's current stream on it.
 class DeviceScope {
  public:
   explicit DeviceScope(const Tensor& tensor)
@@ -164,7 +163,7 @@ class DeviceScope {
   void* stream() const { return stream_; }
 
  private:
-  c10::DeviceGuard guard_;  // not CUDAGuard, which would switch this library's CUDA runtime
+  c10::DeviceGuard guard_;  // CUDAGuard would switch the device of this library's CUDA runtime
   void* stream_;
 };
 

@@ -1,5 +1,5 @@
-// torch_api.h over the LibTorch stable ABI. Its target, the oldest torch that a build serves, is
-// TORCH_TARGET_VERSION.
+// torch_api.h over the LibTorch stable ABI. TORCH_TARGET_VERSION is the oldest torch that a build
+// works with.
 #pragma once
 
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
@@ -48,7 +48,7 @@ inline Tensor zeros(const IntList& sizes, ScalarType dtype, const Tensor& like) 
   return torch::stable::new_zeros(like, sizes, dtype);
 }
 
-// By the dispatcher: headers before 2.14 have no torch::stable::permute.
+// Calls the dispatcher, since headers before 2.14 have no torch::stable::permute.
 inline Tensor permuted(const Tensor& tensor, const IntList& dims) {
   std::array<StableIValue, 2> stack{torch::stable::detail::from(tensor),
                                     torch::stable::detail::from(dims)};
@@ -63,7 +63,7 @@ inline Tensor converted(const Tensor& tensor, ScalarType dtype) {
   return torch::stable::to(tensor, dtype);
 }
 
-/// The sum over `dims`, which are dropped.
+/// The sum over `dims`, without these dimensions.
 inline Tensor sum_over(const Tensor& tensor, const IntList& dims, ScalarType dtype) {
   return torch::stable::sum(tensor, dims, false, dtype);
 }
@@ -78,11 +78,11 @@ inline Tensor viewed(const Tensor& tensor, const IntList& sizes) {
 
 inline void fill_zero(Tensor tensor) { torch::stable::zero_(tensor); }
 
-/// to[...] = from, broadcast and cast as torch's copy_ does.
+/// to[...] = from, broadcast and cast like torch's copy_.
 inline void copy_into(Tensor to, const Tensor& from) { torch::stable::copy_(to, from); }
 
-/// The values of a one-dimensional tensor in ascending order, equal ones in their old order, and
-/// their old indices.
+/// The values of a one-dimensional tensor in ascending order, with their old indices. Equal values
+/// keep their order.
 inline std::tuple<Tensor, Tensor> stable_sort(const Tensor& values) {
   using torch::stable::detail::from;
   using torch::stable::detail::to;
@@ -93,7 +93,7 @@ inline std::tuple<Tensor, Tensor> stable_sort(const Tensor& values) {
   return {to<Tensor>(stack[0]), to<Tensor>(stack[1])};
 }
 
-/// A tensor over memory that somebody else owns, on the device of another tensor.
+/// A tensor over memory that it does not own, on the device of another tensor.
 template <typename T, size_t dimensions>
 Tensor tensor_over(T* data, const int64_t (&sizes)[dimensions],
                    const int64_t (&strides)[dimensions], const Tensor& device_of) {
@@ -136,7 +136,7 @@ void parallel_for(int64_t items, int64_t grain, const F& body) {
 inline int64_t thread_count() { return torch::stable::get_num_threads(); }
 
 #if defined(USE_CUDA) && !defined(DCNBUILD_EMULATE_CUDA)
-/// Makes the tensor's GPU the current one for a scope, and names torch's current stream on it.
+/// Makes the tensor's GPU the current one for a scope, and gives torch's current stream on it.
 class DeviceScope {
  public:
   explicit DeviceScope(const Tensor& tensor) : guard_(tensor.get_device_index()) {

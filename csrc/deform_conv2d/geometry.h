@@ -1,5 +1,4 @@
-// What every deform_conv2d kernel is told about a call. No torch header: CPU and CUDA kernels share
-// this.
+// The shape of a call of deform_conv2d. No torch header: CPU and CUDA kernels share this file.
 #pragma once
 
 #include <cstdint>

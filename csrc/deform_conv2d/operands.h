@@ -1,5 +1,5 @@
-// From deform_conv2d's tensors to what its kernels take: checks that keep every kernel inside its
-// memory, the geometry, and matrices.
+// Turns deform_conv2d's tensors into its kernels' arguments: checks that keep every kernel inside
+// its memory, the geometry, and matrices.
 #pragma once
 
 #include "common/tensors.h"
@@ -16,7 +16,7 @@ struct Operands {
   const Tensor& weight;
 };
 
-/// Checks every number before it is multiplied by another.
+/// Checks every number before it multiplies it by another.
 inline Geometry make_geometry(const Operands& t, const IntList& stride, const IntList& padding,
                               const IntList& dilation, int64_t groups, int64_t offset_groups) {
   DCNBUILD_CHECK(t.input.dim() == 4 && t.weight.dim() == 4, t.name,
@@ -111,7 +111,7 @@ inline Tensor sum_over_positions(const Tensor& grad_output) {
   return cast(sum_over(grad_output, {0, 2, 3}, is_half(dtype) ? ScalarType::Float : dtype), dtype);
 }
 
-/// The gradients that a backward call was asked for, of input, offset, mask and weight.
+/// The requested gradients of a backward call: of input, offset, mask and weight.
 struct Gradients {
   std::optional<Tensor> input, offset, mask, weight;
 
@@ -125,14 +125,14 @@ struct Gradients {
                            t.weight.scalar_type(), t.weight));
   }
 
-  /// Makes all of them zero: those of an output without elements.
+  /// Sets all of them to zero, for an output without elements.
   void clear() const {
     for (const std::optional<Tensor>* grad : {&input, &offset, &mask, &weight})
       if (*grad) fill_zero(**grad);
   }
 
-  /// What the operator returns: these, the gradient of the bias, and an empty tensor for each that
-  /// was not asked for (one of its own each: the outputs of an operator must not alias).
+  /// The operator's results: these, the gradient of the bias, and an empty tensor for each gradient
+  /// that was not requested (a new one for each, since outputs of an operator must not alias).
   std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> outputs(const Tensor& grad_output,
                                                              bool with_bias) const {
     const auto or_none = [&](const std::optional<Tensor>& grad) {
@@ -158,7 +158,7 @@ Matrix<U> column_block(const Geometry& g, U* columns, int64_t count, int64_t gro
   return {columns + group * count * size, count, size, size, 1};
 }
 
-/// The weight as [tap][channel of the group][out channel]: each group's matrix is a block of its
+/// The weight as [tap][channel of the group][out channel]; each group's matrix is a block of its
 /// columns.
 inline Tensor weight_matrix(const Tensor& weight, ScalarType dtype) {
   return as_contiguous(permuted(cast(weight, dtype), {2, 3, 1, 0}));

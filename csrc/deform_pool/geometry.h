@@ -1,16 +1,16 @@
-// Deformable PS-RoI pooling v2 and deformable RoI pooling: where a bin's samples lie, one
-// definition for CPU and GPU. No torch header.
+// Deformable PS-RoI pooling v2 and deformable RoI pooling: the positions of a bin's samples, for
+// CPU and GPU. No torch header.
 //
-// Both average, over every bin of a RoI, a grid of bilinear samples that a learned offset moves as
-// a whole. They differ in the numbers of a Bin, all of which locate_bin computes.
+// Both average a grid of bilinear samples over every bin of a RoI; a learned offset moves the whole
+// grid. They differ in the numbers of a Bin, which locate_bin computes.
 //
-// Convention (tests/ops/test_pool_edges.py): a sample counts within `margin` of the
-// outermost pixels, both ends included, and is clamped onto them; where it is clamped, its
-// derivative by position is zero. A sample that does not count, and one whose derivative is zero,
-// pass nothing on to the offset, whatever the pixels and the upstream gradient are. A RoI that is
-// not finite, of 2^30 pixels or more, or of an image that is not there, and a NaN offset, give a
-// NaN value and a NaN gradient of the offset, and touch no pixel. Positions are acc_t, and clamped
-// once more as integers, since float does not hold every integer beyond 2^24.
+// Convention (tests/ops/test_pool_edges.py): a sample counts within `margin` of the outermost
+// pixels, both ends included, and is clamped onto them. Where it is clamped, its derivative by
+// position is zero. A sample that does not count, or whose derivative is zero, adds nothing to the
+// offset's gradient, for any pixels and upstream gradient. These give a NaN value and a NaN
+// gradient of the offset, and touch no pixel: a NaN offset, and a RoI that is not finite, has 2^30
+// pixels or more, or names an image that does not exist. Positions are acc_t, and are clamped again
+// as integers, because float does not hold every integer beyond 2^24.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +26,8 @@ struct PoolGeometry {
   int64_t offset_classes, offset_cells_h, offset_cells_w;  // offset: [rois, 2 * classes, cells]
   int64_t group_size;       // input channels = out_channels * group_size^2
   int64_t samples;          // of a bin, along each axis; 0: as many as its pixels, rounded up
-  double spatial_scale;     // from a RoI's coordinates to the input's
-  double offset_scale;      // from an offset to shares of the RoI's size
+  double spatial_scale;     // factor from a RoI's coordinates to the input's
+  double offset_scale;      // factor from an offset to fractions of the RoI's size
   bool position_sensitive;  // PS-RoI pooling
 
   DCNBUILD_HD int64_t bins() const { return pooled_h * pooled_w; }
@@ -41,7 +41,7 @@ struct PoolGeometry {
   DCNBUILD_HD int64_t offset_cell_w(int64_t pw) const { return pw * offset_cells_w / pooled_w; }
 };
 
-/// The RoIs through their strides: image, x1, y1, x2, y2.
+/// The RoIs by their strides: image, x1, y1, x2, y2.
 template <typename T>
 struct RoiView {
   const T* data;
@@ -61,17 +61,17 @@ struct Bin {
   BinAxis<acc_t> y, x;
   acc_t shift, margin;
   acc_t samples;  // on the whole grid
-  int64_t image;  // of the batch; -1 if the bin has no place
+  int64_t image;  // of the batch; -1 if the bin cannot be placed
 };
 
-/// One axis of a sample: the pixel before it, the one after it, and the distance from the former.
+/// One axis of a sample: the pixels before and after it, and the distance from the former.
 template <typename acc_t>
 struct PoolSide {
   int32_t low, high;
   acc_t l;
 
   DCNBUILD_HD acc_t h() const { return acc_t(1) - l; }
-  /// Whether the sample's value has a derivative along the axis; where not, nothing is passed on.
+  /// Whether the sample's value has a derivative along the axis; if not, it adds no gradient.
   DCNBUILD_HD bool moves() const { return high != low; }
 };
 
@@ -86,7 +86,7 @@ namespace pool {
 template <typename acc_t>
 DCNBUILD_HD acc_t round_half_away(acc_t value) {
   const acc_t magnitude = value < acc_t(0) ? -value : value;
-  if (!(magnitude < acc_t(int64_t(1) << 52))) return value;  // an integer from there on, or NaN
+  if (!(magnitude < acc_t(int64_t(1) << 52))) return value;  // such values are integers, or NaN
   const acc_t whole = static_cast<acc_t>(static_cast<int64_t>(magnitude));
   const acc_t rounded = magnitude - whole >= acc_t(0.5) ? whole + acc_t(1) : whole;
   return value < acc_t(0) ? -rounded : rounded;
@@ -100,7 +100,7 @@ DCNBUILD_HD int32_t clamped(acc_t value, int32_t low, int32_t high) {
   return static_cast<int32_t>(value);
 }
 
-/// What a few operations on a number may lose of it, relative to it: 16 units in the last place.
+/// The relative rounding error of a few operations: 16 units in the last place.
 template <typename acc_t>
 DCNBUILD_HD constexpr acc_t rounding() {
   return acc_t(16) / acc_t(sizeof(acc_t) == 8 ? int64_t(1) << 52 : int64_t(1) << 23);
@@ -113,7 +113,8 @@ DCNBUILD_HD bool has_place(acc_t begin, acc_t size) {
   return begin > -limit && begin < limit && size > -limit && size < limit;
 }
 
-/// Lays out one axis. `begin` and `end` are the RoI's, `offset` the learned one.
+/// Computes one axis of a bin. `begin` and `end` are the RoI's ends, `offset` is the learned
+/// offset.
 template <typename acc_t>
 DCNBUILD_HD bool locate_axis(const PoolGeometry& g, acc_t begin, acc_t end, acc_t offset,
                              int64_t pooled, int64_t at, int64_t pixels, const Bin<acc_t>& bin,
@@ -128,7 +129,7 @@ DCNBUILD_HD bool locate_axis(const PoolGeometry& g, acc_t begin, acc_t end, acc_
   }
   axis.roi_size = end - begin;
   if (!has_place(begin, axis.roi_size) || !(offset == offset)) return false;
-  // An empty RoI, or one whose ends are exchanged.
+  // The RoI is empty, or its ends are exchanged.
   if (g.position_sensitive && axis.roi_size < acc_t(0.1)) axis.roi_size = acc_t(0.1);
   const acc_t size = axis.roi_size / static_cast<acc_t>(pooled);
   count = static_cast<int32_t>(g.samples);
@@ -142,11 +143,11 @@ DCNBUILD_HD bool locate_axis(const PoolGeometry& g, acc_t begin, acc_t end, acc_
   axis.step = count > 0 ? size / static_cast<acc_t>(count) : acc_t(0);
   axis.first = 0, axis.last = pixels > 0 ? count : 0;
   if (axis.step > acc_t(0)) {
-    // Most samples of a large RoI lie outside: start with one that may not. A few more at each end
-    // make up for rounding; every sample is looked at once more.
+    // Most samples of a large RoI lie outside, so this starts with the first that may lie inside. A
+    // few more samples at each end allow for rounding; every sample is checked again.
     const acc_t end = static_cast<acc_t>(pixels - 1);
     const acc_t far = (axis.origin < acc_t(0) ? -axis.origin : axis.origin) + end;
-    // An infinite origin leaves nothing inside, and needs no slack.
+    // With an infinite origin, no sample is inside, and no slack is needed.
     const acc_t slack =
         acc_t(2) + (far - far == acc_t(0) ? far * rounding<acc_t>() / axis.step : acc_t(0));
     const acc_t before = (-bin.margin - axis.origin) / axis.step;
@@ -170,8 +171,8 @@ DCNBUILD_HD bool locate_side(acc_t at, int64_t pixels, acc_t margin, bool positi
     if (at >= acc_t(0) && !(static_cast<acc_t>(beyond) + side.l <= margin)) return false;
     side.low = last, side.l = acc_t(0);
   }
-  // On a pixel PS-RoI pooling has no second one, so that its derivative there is zero, while RoI
-  // pooling's looks to the next. The last pixel, and a clamped position, have no next.
+  // On a pixel, PS-RoI pooling has no second pixel, so its derivative there is zero; RoI pooling
+  // takes the next pixel. The last pixel and a clamped position have no next pixel.
   const bool next = side.l > acc_t(0) || (!position_sensitive && at >= acc_t(0));
   side.high = side.low + (next && side.low + 1 < pixels ? 1 : 0);
   return true;
@@ -208,14 +209,14 @@ DCNBUILD_HD Bin<acc_t> locate_bin(const PoolGeometry& g, const RoiView<T>& rois,
   return bin;
 }
 
-/// Walks the samples of a bin that lie in the image.
+/// Iterates over the samples of a bin that lie in the image.
 template <typename acc_t>
 class SampleWalk {
  public:
   DCNBUILD_HD SampleWalk(const PoolGeometry& g, const Bin<acc_t>& bin)
       : geometry_(g), bin_(bin), row_(bin.y.first - 1), column_(bin.x.last) {}
 
-  /// The next one; false after the last.
+  /// Gives the next sample; returns false after the last.
   DCNBUILD_HD bool next(PoolSample<acc_t>& sample) {
     for (;;) {
       while (column_ < bin_.x.last) {
@@ -236,8 +237,8 @@ class SampleWalk {
     }
   }
 
-  /// What the sum over the samples is divided by, after the last: those in the image for PS-RoI
-  /// pooling, all of them for RoI pooling, and at least one.
+  /// The divisor of the sum over the samples, after the last: the number of samples in the image
+  /// for PS-RoI pooling, of all samples for RoI pooling, and at least one.
   DCNBUILD_HD acc_t divisor() const {
     const acc_t count = geometry_.position_sensitive ? acc_t(counted_) : bin_.samples;
     return count > acc_t(1) ? count : acc_t(1);

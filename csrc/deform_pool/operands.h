@@ -1,6 +1,6 @@
-// From tensors to what the pooling kernels take: checks that keep every kernel inside its memory,
-// and the geometry. The messages that users normally meet are Python's
-// (dcnbuild/ops/deform_pool_arguments.py); these guard direct calls of the operators.
+// Turns tensors into the pooling kernels' arguments: checks that keep every kernel inside its
+// memory, and the geometry. Users normally see Python's messages
+// (dcnbuild/ops/deform_pool_arguments.py); these checks guard direct calls of the operators.
 #pragma once
 
 #include "common/tensors.h"
@@ -24,8 +24,8 @@ inline bool has_sizes(const Tensor& tensor, std::initializer_list<int64_t> expec
   return true;
 }
 
-/// Fills in what the tensors say: batch, channels, height, width, rois, out_channels and
-/// offset_classes, and checks everything.
+/// Sets batch, channels, height, width, rois, out_channels and offset_classes from the tensors, and
+/// checks everything.
 inline void complete_geometry(const PoolOperands& t, PoolGeometry& g) {
   DCNBUILD_CHECK(t.input.dim() == 4 && t.rois.dim() == 2 && t.rois.size(1) == 5, t.name,
                  ": input must have 4 dimensions, rois 2 of which the second is 5");
@@ -123,8 +123,8 @@ inline void check_grad_pooled(const PoolOperands& t, const PoolGeometry& g,
   DCNBUILD_CHECK(output_mask.size() == 2, t.name, ": output_mask must have 2 elements");
 }
 
-/// The gradients that a backward call was asked for. That of the input is summed up in acc_t where
-/// `sums` says so, from zero.
+/// The requested gradients of a backward call. The gradient of the input is summed in `sums()`,
+/// which begins with zeros.
 struct PoolGradients {
   std::optional<Tensor> input, offset;
 
@@ -136,7 +136,8 @@ struct PoolGradients {
                 t.offset->scalar_type(), *t.offset));
   }
 
-  /// Zeros to add the input's gradient to: its own memory, or for half types a float32 tensor.
+  /// Zeros to which kernels add the input's gradient: its own memory, or a float32 tensor for half
+  /// types.
   Tensor sums() const {
     Tensor result = is_half(input->scalar_type()) ? like(*input, ScalarType::Float) : *input;
     fill_zero(result);
@@ -144,7 +145,7 @@ struct PoolGradients {
   }
 
   std::tuple<Tensor, Tensor> outputs(const Tensor& device_of) const {
-    // Two outputs of an operator must not share memory, not even of no elements.
+    // Two outputs of an operator must not share memory, even if they have no elements.
     const auto none = [&] { return empty({0}, device_of.scalar_type(), device_of); };
     return {input ? *input : none(), offset ? *offset : none()};
   }

@@ -1,1 +1,1 @@
-"""What every other package may use: locks, printing, YAML, the list of our own requirements. Imports nothing of dcnbuild."""
+"""Helpers for every other package: printing, YAML, versions, our own requirements. Imports nothing else of dcnbuild."""

@@ -1,4 +1,4 @@
-"""Tables, colours and progress bars: `rich`, with text that is always printed as it is."""
+"""Tables, colours and progress bars by `rich`, which prints text unchanged."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from dcnbuild.base.printable import OutputStream, printable
 
 
 class _PrintableConsole(Console):
-    """Escapes control characters in all text, whatever it was made from; rich's own codes are no text."""
+    """Escapes control characters in all text, from any source, but not rich's own codes."""
 
     def render_str(self, text: str, **options: Any) -> Text:
-        return super().render_str(printable(text), **options)  # before a table measures it
+        return super().render_str(printable(text), **options)  # escaped before a table measures it
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
@@ -30,13 +30,13 @@ class _PrintableConsole(Console):
 
 
 def console(*, stderr: bool = False, file: IO[str] | None = None, **options: Any) -> Console:
-    """A rich console in which brackets, colons and numbers mean nothing; style text with `rich.text.Text`.
+    """Returns a rich console that gives no meaning to brackets, colons and numbers; style text with `rich.text.Text`.
 
-    In a table give cells as str, or as `Text(printable(...))`: columns are measured before the rest is escaped.
+    In a table, give cells as str or as `Text(printable(...))`: rich measures columns before it escapes other text.
 
     Args:
         stderr: print to standard error instead of standard output.
-        file: print there instead.
+        file: print to this file instead.
         options: further arguments of `rich.console.Console`.
     """
     stream: Any = file or (sys.stderr if stderr else sys.stdout)

@@ -1,6 +1,6 @@
-"""The Python packages that dcnbuild itself needs, to be built and to run. The one place that lists them.
+"""Lists the Python packages that dcnbuild needs, to build and to run. No other file lists them.
 
-Imports nothing but the standard library: it is asked where something is missing.
+Imports only the standard library, since it is used where packages are missing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dcnbuild.base.versions import numbers
 
 @dataclass(frozen=True)
 class OwnRequirement:
-    """A project on PyPI, the module that it brings, and the oldest version that will do."""
+    """A project on PyPI, its module, and the oldest version that works."""
 
     project: str
     module: str
@@ -29,27 +29,27 @@ NINJA = OwnRequirement("ninja", "ninja", "1.10")
 PYYAML = OwnRequirement("pyyaml", "yaml", "6")
 SETUPTOOLS = OwnRequirement("setuptools", "setuptools", "77")
 
-#: What a build needs; `build-system.requires` of pyproject.toml repeats it, since nothing can be computed there.
+#: Requirements of a build; `build-system.requires` of pyproject.toml repeats them, since it cannot compute anything.
 BUILD = (SETUPTOOLS, NINJA, PYYAML)
-#: What dcnbuild needs once it is installed, beside torch.
+#: Requirements of an installed dcnbuild, besides torch.
 RUN = (
     NINJA,
     OwnRequirement("packaging", "packaging", "22"),
     PYYAML,
     OwnRequirement("rich", "rich", "12"),
-    # `dcnbuild completion`: writes static scripts, so that completing starts no Python
+    # for `dcnbuild completion`; writes static scripts, so that completing a word starts no Python
     OwnRequirement("shtab", "shtab", "1.6"),
 )
 
 
 def unmet(requirements: Iterable[OwnRequirement]) -> dict[OwnRequirement, str]:
-    """Those that this Python does not meet, each with what it has: "no ninja", "setuptools 65.5.0"."""
+    """Returns the requirements that this Python does not meet, with what it has: "no ninja", "setuptools 65.5.0"."""
     found = {}
     for requirement in requirements:
         try:
             version = importlib.metadata.version(requirement.project)
         except importlib.metadata.PackageNotFoundError:
-            # a package that the system's manager put there may have no metadata
+            # a package of the system's package manager may have no metadata
             if importlib.util.find_spec(requirement.module) is None:
                 found[requirement] = f"no {requirement.project}"
             continue

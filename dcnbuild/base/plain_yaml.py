@@ -1,7 +1,7 @@
-"""YAML as dcnbuild's own files are written: small, flat, without references and tags.
+"""Reads the YAML of dcnbuild's own files: small, flat, without references and tags.
 
-A file of a few hundred bytes can stand for gigabytes (an anchor in a list in a list …) or be nested deeper than Python
-recurses. Such a file is refused while it is still a stream of events.
+A file of a few hundred bytes can expand to gigabytes (an anchor in a list in a list …) or be nested deeper than Python can
+recurse. Such a file is refused while it is a stream of events, before any object is made.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ _DEEPEST = 16
 
 
 class PlainYamlError(ValueError):
-    """No YAML of this kind.
+    """The file is not YAML of this kind.
 
     Attributes:
-        line: where, counted from 1.
-        problem: what is wrong there.
+        line: the line of the fault, counted from 1.
+        problem: the fault.
     """
 
     def __init__(self, path: Path, line: int, problem: str) -> None:
@@ -28,14 +28,14 @@ class PlainYamlError(ValueError):
 
 
 def load(path: Path) -> Any:
-    """The file's content as lists, dicts and plain values. Raises PlainYamlError, and OSError."""
+    """Returns the file's content as lists, dicts and plain values. Raises PlainYamlError and OSError."""
     import yaml
 
     return _read(path, yaml.load, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def compose(path: Path) -> Any:
-    """The file's content as yaml.Node, which know their lines. Raises PlainYamlError, and OSError."""
+    """Returns the file's content as yaml.Node, which has line numbers. Raises PlainYamlError and OSError."""
     import yaml
 
     return _read(path, yaml.compose, yaml.SafeLoader)
@@ -58,7 +58,7 @@ def _read(path: Path, read: Any, loader: Any) -> Any:
         mark = getattr(error, "problem_mark", None)
         problem = str(getattr(error, "problem", None) or error)
         raise PlainYamlError(path, mark.line + 1 if mark else 1, problem) from error
-    except ValueError as error:  # no UTF-8; a date or a number that is none
+    except ValueError as error:  # not UTF-8; an impossible date or number
         raise PlainYamlError(path, 1, str(error)) from error
 
 
@@ -68,9 +68,9 @@ def _check(path: Path, text: str) -> None:
     depth = 0
     for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         line = event.start_mark.line + 1 if event.start_mark else 1
-        if getattr(event, "anchor", None) is not None:  # of an alias too
+        if getattr(event, "anchor", None) is not None:  # an alias has one too
             raise PlainYamlError(path, line, "anchors are not taken here")
-        if getattr(event, "tag", None) is not None:  # what yaml makes of `!!bool x` is a KeyError
+        if getattr(event, "tag", None) is not None:  # yaml raises KeyError for `!!bool x`
             raise PlainYamlError(path, line, "tags are not taken here")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1

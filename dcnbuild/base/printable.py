@@ -1,13 +1,13 @@
-"""Text from outside made safe to print, and the streams that every command prints to.
+"""Makes text from outside safe to print, and has the streams that every command prints to.
 
-A file name, a compiler's message or an environment variable can hold characters that move a terminal's cursor,
-change its colours or turn the order of letters round. `printable` shows each of them as an escape:
+A file name, a compiler's message or an environment variable can contain characters that move a terminal's cursor,
+change its colours or reverse the order of letters. `printable` shows each of them as an escape:
 
     >>> print(printable("lib\\x1b[2J.so"))
     lib\\u001b[2J.so
 
-`dcnbuild.cli` puts `streams` around every command, so `print` and `sys.stderr.write` are safe as they are. For tables,
-colours and progress bars take `dcnbuild.base.console.console`, never a `rich.console.Console`.
+`dcnbuild.cli` runs every command inside `streams`, so `print` and `sys.stderr.write` are safe. For tables, colours and
+progress bars use `dcnbuild.base.console.console`, never a `rich.console.Console`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO, cast
 
-#: Control characters but \t and \n, invisible formatting characters (Unicode's category Cf as far as it draws nothing),
-#: line separators and lone surrogates, which stand for bytes of a file name that are no UTF-8.
+#: Control characters except \t and \n, invisible formatting characters (those of Unicode's category Cf that draw nothing),
+#: line separators, and lone surrogates, which replace bytes of a file name that are not UTF-8.
 _HIDDEN = (
     "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
     "\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
@@ -33,15 +33,15 @@ _LINE = re.compile(f"[{_HIDDEN}\r\n]")
 
 
 def printable(text: str) -> str:
-    """Shows what a terminal would obey or hide as escapes like `\\u001b`; keeps \\t, \\n and \\r\\n.
+    """Escapes characters that a terminal would obey or hide, like `\\u001b`; keeps \\t, \\n and \\r\\n.
 
-    The escapes are JSON's, so that a JSON document stays one and keeps its values.
+    The escapes are JSON's, so a JSON document stays valid and keeps its values.
     """
     return _TEXT.sub(_escaped, text)
 
 
 def one_line(text: str) -> str:
-    """The same for what has to stay on its line, such as a file's name: line ends are escaped too."""
+    """Does the same for text that must stay on one line, such as a file's name: escapes line ends too."""
     return _LINE.sub(_escaped, text)
 
 
@@ -55,7 +55,7 @@ def _escape(text: str) -> str:
 
 
 def _encode_as_well_as_possible(error: UnicodeError) -> tuple[str, int]:
-    """For characters that the output's encoding lacks: gcc's quotes as ASCII has them, escapes for all else."""
+    """Replaces characters that the output's encoding lacks: gcc's quotes by ASCII quotes, all others by escapes."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text = error.object[error.start : error.end]
@@ -67,9 +67,9 @@ codecs.register_error(_ERRORS, _encode_as_well_as_possible)
 
 
 class OutputError(Exception):
-    """What was to be printed could not be written: a closed pipe, a full disk.
+    """Output cannot be written, for example because a pipe is closed or a disk is full.
 
-    Not an OSError, so that no command takes it for a failure of its own work.
+    It is not an OSError, so that no command mistakes it for a failure of its own work.
     """
 
     def __init__(self, cause: OSError, stream: OutputStream) -> None:
@@ -79,10 +79,10 @@ class OutputError(Exception):
 
 
 class OutputStream:
-    """A text stream that shows control characters, or lets them through for `rich`; failures are OutputErrors.
+    """A text stream that escapes control characters, or passes them on for `rich`; its failures are OutputErrors.
 
     Attributes:
-        raw: the stream beneath.
+        raw: the underlying stream.
     """
 
     def __init__(self, raw: TextIO, show: Callable[[str], str] = printable) -> None:
@@ -110,28 +110,28 @@ class OutputStream:
         return getattr(self.raw, name)
 
     def unfiltered(self) -> OutputStream:
-        """The same stream for a program that makes its text printable itself and adds control codes to it."""
+        """Returns the same stream for a program that makes its text printable itself and adds control codes."""
         return OutputStream(self.raw, str)
 
     def discard(self) -> None:
-        """Sends what is still buffered nowhere, or Python would complain once more when it ends."""
+        """Discards buffered output; otherwise Python would report the error again when it exits."""
         try:
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, self.raw.fileno())
             os.close(null)
         except (OSError, ValueError):
-            pass  # a stream in memory
+            pass  # the stream is in memory
 
 
 @contextmanager
 def streams() -> Iterator[None]:
-    """Makes sys.stdout and sys.stderr OutputStreams that take every character, until it is left."""
+    """Makes sys.stdout and sys.stderr OutputStreams that accept every character, inside its `with` block."""
     _open_what_is_closed()
     before = sys.stdout, sys.stderr
     errors = [getattr(stream, "errors", None) for stream in before]
     for stream in before:
         _reconfigure(stream, _ERRORS)
-    # Python leaves None where a descriptor was closed
+    # Python sets a stream to None if its descriptor is closed
     sys.stdout, sys.stderr = (
         cast(TextIO, OutputStream(stream or io.TextIOWrapper(io.FileIO(os.devnull, "w"))))
         for stream in before
@@ -147,7 +147,7 @@ def streams() -> Iterator[None]:
 def _reconfigure(stream: TextIO | None, errors: str | None) -> None:
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None and errors is not None:
-        # where flushing what was there before fails, the first write of ours will say so
+        # if flushing earlier output fails, our first write reports the error
         with suppress(OSError, ValueError):
             reconfigure(errors=errors)
 
@@ -155,7 +155,7 @@ def _reconfigure(stream: TextIO | None, errors: str | None) -> None:
 def _open_what_is_closed() -> None:
     """Opens /dev/null for each standard descriptor that is closed.
 
-    Else the next file that is opened gets its number, and a compiler's messages are written into it.
+    Otherwise the next file that is opened gets that number, and a compiler writes its messages into the file.
     """
     for descriptor in (0, 1, 2):
         try:

@@ -1,4 +1,4 @@
-"""Version numbers, compared as numbers."""
+"""Compares version numbers as numbers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from functools import lru_cache
 
 @lru_cache(maxsize=4096)
 def numbers(version: str) -> tuple[int, ...]:
-    """The numbers that a version starts with: "2.14.1+cu130" → (2, 14, 1); () if there are none."""
-    # as long as a date with its time; int() refuses thousands of digits
+    """Returns the numbers at the start of a version: "2.14.1+cu130" → (2, 14, 1); () if there are none."""
+    # at most 18 digits, enough for a date with its time; int() refuses thousands of digits
     match = re.match(r"[0-9]{1,18}(?:\.[0-9]{1,18})*", version)
     return tuple(int(part) for part in match[0].split(".")) if match else ()
 

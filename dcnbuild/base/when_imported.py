@@ -1,4 +1,4 @@
-"""Imports a module of ours once one of torch's is there, whichever of the two is imported first."""
+"""Imports one of our modules as soon as another module, such as torch, is imported; the order does not matter."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ def _import(module: str) -> None:
     try:
         importlib.import_module(module)
     except Exception as error:
-        # `import torch` or `import dcnbuild` must not fail because of this; whoever needs the operators imports the
-        # module himself and gets the error then.
+        # `import torch` and `import dcnbuild` must not fail because of this. Code that needs the operators imports the
+        # module itself, and gets the error then.
         warnings.warn(
             f"dcnbuild could not register its operators: {error}", RuntimeWarning, stacklevel=3
         )
 
 
 class _ThenImport(importlib.abc.Loader):
-    """The awaited module's own loader, and after it the module that waits."""
+    """Runs the awaited module's own loader, then imports the waiting module."""
 
     def __init__(self, loader: importlib.abc.Loader, module: str) -> None:
         self.loader = loader
@@ -36,7 +36,7 @@ class _ThenImport(importlib.abc.Loader):
     def exec_module(self, module: ModuleType) -> None:
         spec = module.__spec__
         if spec is not None:
-            # The awaited module must look as if nobody had been here.
+            # The awaited module must not show that it was loaded through this class.
             spec.loader = self.loader
         module.__loader__ = self.loader
         self.loader.exec_module(module)
@@ -44,7 +44,7 @@ class _ThenImport(importlib.abc.Loader):
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Sees the first import of a module, steps aside, and lets the others find it."""
+    """Notices the first import of a module, removes itself, and lets the other finders find it."""
 
     def __init__(self, awaited: str, module: str) -> None:
         self.awaited = awaited
@@ -64,15 +64,15 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 def when_imported(awaited: str, module: str, *, complete: str) -> None:
-    """Imports `module` now if `awaited` is imported already, else right after it is.
+    """Imports `module` now if `awaited` is already imported, otherwise right after its import.
 
     Args:
         awaited, module: full names.
-        complete: an attribute that `awaited` has once it is far enough for `module`.
+        complete: an attribute of `awaited`; once it exists, `module` can be imported.
     """
     loaded = sys.modules.get(awaited)
     if loaded is None:
         sys.meta_path.insert(0, _Finder(awaited, module))
     elif getattr(loaded, complete, None) is not None:
         _import(module)
-    # else it is being imported at this moment, and something in it imports dcnbuild: too early to register.
+    # otherwise `awaited` is being imported now, and imports dcnbuild itself: too early to register.

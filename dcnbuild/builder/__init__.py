@@ -1,1 +1,1 @@
-"""Compiles the kernels: one set of commands for both routes, ahead of time and just in time."""
+"""Compiles the kernels. Both routes, ahead of time and just in time, use the same commands."""

@@ -1,4 +1,4 @@
-"""Built ahead of time: both libraries, for a wheel or an editable install."""
+"""Builds both libraries ahead of time, for a wheel or an editable install."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _WATCH_SECONDS = 1.0
 def build_prebuilt(
     target: Path, work: Path, torch: TorchInstall | None, env: Mapping[str, str]
 ) -> BuildRecord:
-    """Builds the libraries into a directory, replacing what was there, and says what it does on stdout.
+    """Builds the libraries into a directory, replaces older ones, and prints its progress on stdout.
 
     Args:
-        target: where the libraries and build.json go.
-        work: where objects are kept, so that the next build compiles only what has changed.
-        torch: the torch to build with; None stops it.
-        env: the environment variables; DCNBUILD_CUDA decides about the CUDA half.
+        target: the directory for the libraries and build.json.
+        work: the directory for objects, so that the next build compiles only changed sources.
+        torch: the torch to build with; None raises FindingError.
+        env: the environment variables; DCNBUILD_CUDA decides whether to build the CUDA library.
 
-    Raises FindingError that says what is missing, or the compiler's first error and where the log is.
+    Raises FindingError that names what is missing, or the compiler's first error and the log file.
     """
     plan = plan_here(torch, env, cuda_mode(env))
     print(f"dcnbuild: building for torch {plan.torch.version} in {plan.torch.root}", flush=True)
@@ -52,7 +52,7 @@ def build_prebuilt(
         record = record_of(plan, built)
         _install(objects, target, record)
     print(f"dcnbuild: built {' and '.join(describe(library, plan) for library in built)}")
-    if plan.cuda_left_out:  # in the last lines, where it is seen
+    if plan.cuda_left_out:  # printed in the last lines, where users see it
         print(f"dcnbuild: WITHOUT the CUDA kernels. {FindingError(plan.cuda_left_out)}")
     sys.stdout.flush()
     return record
@@ -60,7 +60,7 @@ def build_prebuilt(
 
 @contextlib.contextmanager
 def ending_with_the_parent() -> Iterator[None]:
-    """Ends this process, a build backend, when the front end that started it is killed: nobody waits for it then."""
+    """Ends this build backend's process when the front end that started it is killed."""
     parent, done = os.getppid(), threading.Event()
 
     def watch() -> None:
@@ -76,7 +76,7 @@ def ending_with_the_parent() -> Iterator[None]:
 
 
 def _work_key(plan: BuildPlan) -> str:
-    """Objects are kept apart by what ninja does not see: which compilers there are behind the paths."""
+    """Returns a key for the object directory that changes with the compilers behind the paths, which ninja does not see."""
     toolkit = plan.cuda.toolkit.version if plan.cuda else None
     facts = (plan.torch.version, plan.torch.root, plan.compiler, toolkit)
     return hashlib.blake2b(repr(facts).encode(), digest_size=6).hexdigest()
@@ -103,7 +103,7 @@ def _compile(
 
 
 def _install(objects: Path, target: Path, record: BuildRecord) -> None:
-    """Puts the libraries in place by renaming, since a running process may have the old ones loaded."""
+    """Puts the libraries in place by renaming, since a running process may have loaded the old ones."""
     target.mkdir(parents=True, exist_ok=True)
     for library in LIBRARIES:
         name = library_file(library)

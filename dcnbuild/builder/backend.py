@@ -1,6 +1,6 @@
-"""The PEP 517 and PEP 660 backend: setuptools, and the torch that the target environment has.
+"""The PEP 517 and PEP 660 backend: setuptools' hooks, with the torch of the target environment.
 
-The hooks are those of setuptools.build_meta; what they make is changed in setuptools_commands.py.
+The hooks are those of setuptools.build_meta; setuptools_commands.py changes their results.
 """
 
 from __future__ import annotations
@@ -12,9 +12,7 @@ from typing import Any
 from dcnbuild.base.own_requirements import BUILD, unmet
 
 _UNMET = unmet(BUILD)
-if (
-    _UNMET
-):  # without build isolation; what follows would end in a traceback of setuptools or of an import
+if _UNMET:  # without build isolation: setuptools or an import would end in a traceback below
     sys.exit(
         f"dcnbuild cannot be built with {sys.executable}: it has {', '.join(_UNMET.values())}. "
         "Install what the build needs, then try again:\n\n"
@@ -51,12 +49,12 @@ Settings = dict[str, Any] | None
 
 
 def get_requires_for_build_wheel(config_settings: Settings = None) -> list[str]:
-    """What the build environment needs: torch only where the target environment has none."""
+    """Returns the requirements of the build environment: torch, if the target environment has none."""
     return [*_torch(), *build_meta.get_requires_for_build_wheel(config_settings)]
 
 
 def get_requires_for_build_editable(config_settings: Settings = None) -> list[str]:
-    """As for a wheel."""
+    """Returns the same as for a wheel."""
     return [*_torch(), *build_meta.get_requires_for_build_editable(config_settings)]
 
 
@@ -65,4 +63,4 @@ def _torch() -> list[str]:
         return torch_requirement_of_build()
     except FindingError as error:
         leave_findings(FINDINGS, error)
-        sys.exit(str(error))  # the front end shows this; a traceback would hide it
+        sys.exit(str(error))  # the front end shows this text; a traceback would hide it

@@ -1,7 +1,7 @@
-"""The JIT cache: a directory that only its owner can write, one subdirectory per built library.
+"""The JIT cache: a directory that only its owner can write, with one subdirectory for each built library.
 
-An entry is made in a temporary directory beside its place, under a lock that dies with its holder, and put
-there by one rename. So a build that was killed leaves nothing that a later start would trust or wait for.
+A build makes an entry in a temporary directory beside its place, and renames it. Its lock is released when its process
+ends. So a killed build leaves nothing that a later process would trust or wait for.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from dcnbuild.machine.locking import locked
 
 #: A half-built entry: <key>.<random>.tmp
 _PARTIAL = ".tmp"
-#: Directories that all may write in, beside TMPDIR's.
+#: Directories besides TMPDIR that every user may write.
 _SHARED = ("/var/tmp", "/dev/shm")
-#: Where no lock keeps other machines out, what has not changed for so long is no build that is going on.
+#: Without a lock that other machines respect, a partial entry of this age no longer belongs to a running build.
 _ABANDONED_SECONDS = 86400.0
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A library that is whole, as far as its size and hash tell."""
+    """A built library whose size and hash match its record."""
 
     directory: Path
     library: Library
@@ -46,14 +46,14 @@ class Entry:
 
 
 class UnusableCacheError(OSError):
-    """A cache directory cannot be made, or others can write it; the text says which and why."""
+    """A cache directory cannot be made, or other users can write it; the text names the directory and the reason."""
 
 
 def cache_directories(env: Mapping[str, str]) -> tuple[Path, ...]:
-    """Where the cache may be, best first: the user's cache directory, then ones of ours among the temporary files.
+    """Returns the possible cache directories, best first: the user's, then directories among the temporary files.
 
-    `environment.cache` says where the first one is. The others stand in for it where it cannot be written, belongs to
-    somebody else, or forbids that anything in it is executed.
+    `dcnbuild.machine.cache` chooses the first. The others replace it if it cannot be written, belongs to another user, or
+    its file system forbids executing files.
     """
     home = cache_home(env)
     temporary = [
@@ -65,9 +65,9 @@ def cache_directories(env: Mapping[str, str]) -> tuple[Path, ...]:
 
 
 def check_private(directory: Path) -> None:
-    """Raises UnusableCacheError unless this is a directory of ours from which only this user and root can load.
+    """Raises UnusableCacheError unless nobody but this user and root can write or replace the directory.
 
-    That takes a directory that nobody else can write or replace, on a file system that lets libraries be loaded.
+    Its file system must also allow loading libraries.
     """
     try:
         status = directory.lstat()
@@ -101,10 +101,9 @@ def make_private(directory: Path) -> None:
 
 
 def writable_caches(env: Mapping[str, str]) -> Iterator[Path]:
-    """The directories to build in, one after the other, with a warning if the user's own could not be used.
+    """Yields the directories to build in, one after the other; warns if the user's own cannot be used.
 
-    Among them is a new one, which serves this process alone. In the end it raises UnusableCacheError that says what is
-    wrong with each.
+    One of them is a new directory, for this process only. In the end, raises UnusableCacheError with the reason against each.
     """
     reasons = []
     temporary = Path(tempfile.gettempdir(), f"dcnbuild-{os.getuid()}")
@@ -113,7 +112,7 @@ def writable_caches(env: Mapping[str, str]) -> Iterator[Path]:
             make_private(directory)
         except UnusableCacheError as error:
             reasons.append(str(error))
-            if len(reasons) == 1:  # the others only stand in for it
+            if len(reasons) == 1:  # a warning about the user's own cache is enough
                 warnings.warn(
                     f"dcnbuild cannot cache compiled kernels there: {error}. "
                     "Set DCNBUILD_CACHE to a directory of yours.",
@@ -135,10 +134,10 @@ def writable_caches(env: Mapping[str, str]) -> Iterator[Path]:
 
 
 def read_entry(directory: Path, library: Library) -> Entry | str:
-    """The library in one directory, or why it cannot be used.
+    """Returns the library in one directory, or the reason not to use it.
 
-    Neither the library nor its record is taken if another user could have put it there: an entry's name and its
-    record can be foretold, and a cache that is private now may not have been so always.
+    The library and its record must be files that no other user could have put there. An entry's name and record are
+    predictable, and a cache that is private now may have been writable before.
     """
     for path in (directory / FILE, directory / library_file(library)):
         if not path.exists():
@@ -154,7 +153,7 @@ def read_entry(directory: Path, library: Library) -> Entry | str:
 
 
 def find_entry(root: Path, key: str, library: Library) -> Entry | str:
-    """The entry of a key in a cache that only we can write, or why there is none to use."""
+    """Returns the entry of a key in a private cache, or the reason why there is none."""
     try:
         check_private(root)
     except UnusableCacheError as error:
@@ -163,14 +162,14 @@ def find_entry(root: Path, key: str, library: Library) -> Entry | str:
 
 
 def find_all(root: Path, prefix: str, library: Library) -> Iterator[Entry]:
-    """The whole entries whose key starts like this, newest first."""
+    """Yields the valid entries whose keys have this prefix, newest first."""
     try:
         check_private(root)
     except UnusableCacheError:
         return
     dated = []
     for path in files.children(root, f"{prefix}-*"):
-        with contextlib.suppress(OSError):  # removed in this moment
+        with contextlib.suppress(OSError):  # another process removes it at this moment
             if path.is_dir() and path.suffix != _PARTIAL:
                 dated.append((path.stat().st_mtime, path))
     for _, directory in sorted(dated, reverse=True):
@@ -188,22 +187,22 @@ def build_entry(
     force: bool = False,
     waiting: Callable[[], None] = lambda: None,
 ) -> Entry:
-    """The entry of a key, built if no other process has built it in the meantime.
+    """Returns the entry of a key; builds it unless another process has built it in the meantime.
 
     Args:
         root: the cache directory, which exists.
         key: names the entry.
-        library: what it holds.
-        build: compiles into the directory it is given and writes build.json there.
-        force: build anew, whatever is there.
+        library: the library of the entry.
+        build: compiles into the given directory and writes build.json there.
+        force: build again, even if the entry exists.
         waiting: called once if another process is building the same.
 
-    Raises what `build` raises, OSError if the disk is full or read-only.
+    Raises the exceptions of `build`, and OSError if the disk is full or read-only.
     """
     started = time.time()
     with locked(root / f"{key}.lock", waiting) as kept_out:
         entry = read_entry(root / key, library)
-        # even with force: what was built while we waited for the lock is as new as it can be
+        # even with force: an entry that was built while we waited for the lock is new enough
         if isinstance(entry, Entry) and (not force or entry.path.stat().st_mtime > started):
             return entry
         _remove_partial(root, key, 0.0 if kept_out == "all" else _ABANDONED_SECONDS)
@@ -221,9 +220,9 @@ def build_entry(
 
 
 def _remove_partial(root: Path, key: str, age: float) -> None:
-    """Clears away what killed builds of this key have left, if it has this age in seconds.
+    """Removes partial entries of this key, which killed builds left, if they have at least this age in seconds.
 
-    Where the lock keeps all others out, no such build is going on.
+    If the lock keeps all others out, no other build of the key is running.
     """
     for left in root.glob(f"{key}.*{_PARTIAL}"):
         try:
@@ -235,18 +234,18 @@ def _remove_partial(root: Path, key: str, age: float) -> None:
 
 
 def _put_in_place(partial: Path, place: Path) -> None:
-    """Renames a build to its place, from which a damaged entry, or another builder's, is moved away.
+    """Renames a build to its place; first moves a damaged entry, or another builder's, away.
 
-    Moved, since who has it open may go on with it.
+    It moves the old entry rather than deleting it, since a process that has it open may still use it.
     """
-    for _ in range(5):  # without a lock, another builder may be quicker
+    for _ in range(5):  # without a lock, another builder may put its entry there first
         try:
             partial.rename(place)
             return
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                 raise
-        # within one directory, where the right to it is enough, whoever owns what stands there
+        # a rename inside one directory needs only the right to write the directory
         away = place.with_name(f"{place.name}.{os.urandom(6).hex()}{_PARTIAL}")
         with contextlib.suppress(FileNotFoundError):
             place.rename(away)

@@ -1,4 +1,4 @@
-"""Compiles one library of a plan into a directory, and describes it. Both routes go through here."""
+"""Compiles one library of a plan into a directory, and describes it. Both routes use this module."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from dcnbuild.machine.facts import TorchInstall
 
 
 def plan_here(torch: TorchInstall | None, env: Mapping[str, str], mode: CudaMode) -> BuildPlan:
-    """The plan for this machine and this torch. Raises FindingError as `plan_build` does."""
+    """Returns the plan for this machine and this torch. Raises FindingError like `plan_build`."""
     if torch is not None:
-        # The toolkit of pip's packages lies beside torch, which in build isolation is not where we run.
+        # pip's CUDA packages lie beside torch; in build isolation, this interpreter does not see them.
         env = {**env, "PYTHONPATH": f"{torch.root.parent}:{env.get('PYTHONPATH', '')}"}
     return plan_build(collect(env, torch=torch), mode)
 
@@ -32,14 +32,14 @@ def compile_library(
     env: Mapping[str, str],
     progress: Progress,
 ) -> tuple[LibraryRecord, str]:
-    """Compiles what is out of date, and returns the library's record and the build's output.
+    """Compiles the sources that are out of date; returns the library's record and the build's output.
 
-    The library is `directory / library_file(library)`. Raises CompileError, or OSError where the
-    directory cannot be written.
+    The library is `directory / library_file(library)`. Raises CompileError, or OSError if the directory cannot be
+    written.
     """
     csrc = csrc_dir()
     at_once = jobs(env)
-    # nvcc takes most of the time, once per architecture, and there are few .cu files to share out
+    # nvcc takes most of the time, once for each architecture, and there are too few .cu files for all cores
     threads = max(1, at_once // len(library_sources(csrc, library))) if library == "cuda" else 1
     steps = plan_steps(library, plan, csrc, threads)
     before = source_hash(csrc, library)
@@ -58,7 +58,7 @@ def compile_library(
 
 
 def plan_steps(library: Library, plan: BuildPlan, csrc: Path, threads: int = 1) -> tuple[Step, ...]:
-    """The commands of one library of a plan. The CUDA library needs a plan with CUDA."""
+    """Returns the commands of one library of a plan. The CUDA library needs a plan with CUDA."""
     common = (library, csrc, plan.torch, plan.flavour, plan.compiler)
     if library == "cpu":
         return library_steps(*common)
@@ -69,7 +69,7 @@ def plan_steps(library: Library, plan: BuildPlan, csrc: Path, threads: int = 1) 
 
 
 def portable_commands(steps: Iterable[Step], plan: BuildPlan, csrc: Path) -> tuple[str, ...]:
-    """What was run, in words that are the same wherever the same is built: a wheel's record names no directory here."""
+    """Returns the commands without this machine's directories: equal builds on two machines give equal records."""
     names = {str(csrc): "csrc", str(plan.torch.root.parent): "site-packages"}
     names[str(plan.compiler.path)] = plan.compiler.path.name
     if plan.cuda:
@@ -87,7 +87,7 @@ def portable_commands(steps: Iterable[Step], plan: BuildPlan, csrc: Path) -> tup
 
 
 def record_of(plan: BuildPlan, libraries: Mapping[Library, LibraryRecord]) -> BuildRecord:
-    """The build.json for libraries that were made by this plan."""
+    """Returns the build.json of libraries that this plan made."""
     left_out = plan.cuda_left_out
     return BuildRecord(
         dcnbuild=__version__,
@@ -102,7 +102,7 @@ def record_of(plan: BuildPlan, libraries: Mapping[Library, LibraryRecord]) -> Bu
 
 
 def describe(library: Library, plan: BuildPlan) -> str:
-    """What is being compiled, in a few words, for progress lines and errors."""
+    """Describes in a few words what is compiled, for progress lines and errors."""
     if library == "cpu" or plan.cuda is None:
         return "the CPU kernels"
     return (

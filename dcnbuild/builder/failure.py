@@ -1,4 +1,4 @@
-"""What a build that failed leaves for programs: its findings as JSON, so that nobody reads them out of printed text."""
+"""Writes a failed build's findings as JSON, so that programs need not parse printed text."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from typing import Any
 from dcnbuild.builder.ninjafile import CompileError
 from dcnbuild.errors import FindingError
 
-#: Where a build ahead of time leaves them, in the directory that it builds.
+#: The file of a build ahead of time, inside the directory that it builds.
 FINDINGS = Path("build", "findings.json")
 
 
 def leave_findings(path: Path, error: FindingError) -> None:
-    """Writes what stopped a build, causes first, as `{"schema": 1, "findings": [...]}`.
+    """Writes the findings that stopped a build, causes first, as `{"schema": 1, "findings": [...]}`.
 
-    Where a compiler failed, the doctor's findings about its output come before the one that names the first error.
-    A file that cannot be written is not missed: the error that is raised says the same.
+    If a compiler failed, the doctor's findings about its output come before the finding that names the first error. A
+    write error is ignored, since the exception that follows has the same text.
     """
     found = [error.finding]
     if isinstance(error.__cause__, CompileError):
         from dcnbuild.doctor.logs import (
-            read_log,  # every rule, which a build that works does not need
+            read_log,  # reads all rules, which a successful build does not need
         )
 
         read = read_log(error.__cause__.output)
@@ -40,13 +40,13 @@ def leave_findings(path: Path, error: FindingError) -> None:
 
 
 def remove_findings(path: Path) -> None:
-    """Removes what an earlier build has left; for a build that is done."""
+    """Removes an earlier build's file, after a successful build."""
     with contextlib.suppress(OSError):
         path.unlink(missing_ok=True)
 
 
 def read_findings(path: Path) -> list[dict[str, Any]]:
-    """The findings in a file, as `Finding.to_json` gives them; [] where no build has left any."""
+    """Returns the findings in a file, in the form of `Finding.to_json`; [] if there is no such file."""
     try:
         findings: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["findings"]
     except (OSError, ValueError, KeyError, TypeError):

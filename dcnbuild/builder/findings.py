@@ -1,4 +1,4 @@
-"""What can stop our own build or leave the CUDA half out, beyond what the doctor's checks say."""
+"""Findings that stop our own build or leave CUDA out, besides those of the doctor's checks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dcnbuild.machine.facts import Toolkit, TorchInstall
 
 
 def torch_too_old(version: str, requirement: str) -> Finding:
-    """A torch that no flavour serves."""
+    """A torch that no flavour supports."""
     return Finding(
         id="torch-too-old",
         severity="error",
@@ -24,7 +24,7 @@ def torch_too_old(version: str, requirement: str) -> Finding:
 
 
 def cxx_missing(named: str | None) -> Finding:
-    """The C++ compiler that CXX names, or one under a default name, is not there."""
+    """The C++ compiler that CXX names, or a default one, does not exist."""
     return Finding(
         id="compiler-missing",
         severity="error",
@@ -38,7 +38,7 @@ def cxx_missing(named: str | None) -> Finding:
 
 
 def cuda_off() -> Finding:
-    """The user has said no."""
+    """The user has set DCNBUILD_CUDA=off."""
     return Finding(
         id="cuda-off",
         severity="note",
@@ -48,7 +48,7 @@ def cuda_off() -> Finding:
 
 
 def static_runtime_missing(toolkit: Toolkit) -> Finding:
-    """The library is linked with the static CUDA runtime, so that it names no NVIDIA library."""
+    """The static CUDA runtime is missing. The library links it, so that it needs no NVIDIA library."""
     return Finding(
         id="toolkit-incomplete",
         severity="error",
@@ -59,7 +59,7 @@ def static_runtime_missing(toolkit: Toolkit) -> Finding:
 
 
 def no_common_architecture(torch: TorchInstall, toolkit: Toolkit) -> Finding:
-    """Nothing to compile for."""
+    """torch and the toolkit have no GPU architecture in common."""
     return Finding(
         id="no-common-architecture",
         severity="error",
@@ -71,7 +71,7 @@ def no_common_architecture(torch: TorchInstall, toolkit: Toolkit) -> Finding:
 
 
 def build_failed(what: str, first_error: str, log: Path | None) -> Finding:
-    """The compiler's first error; `log` holds the rest, if it could be written."""
+    """The compiler's first error; the file `log` has the whole output, if it could be written."""
     return Finding(
         id="build-failed",
         severity="error",
@@ -83,7 +83,7 @@ def build_failed(what: str, first_error: str, log: Path | None) -> Finding:
 
 
 def no_place(what: str, reasons: str) -> Finding:
-    """Neither the user's cache nor a temporary directory can hold a library that could be loaded."""
+    """Neither the user's cache nor a temporary directory can hold a loadable library."""
     return Finding(
         id="no-cache-directory",
         severity="error",
@@ -95,7 +95,7 @@ def no_place(what: str, reasons: str) -> Finding:
 
 
 def does_not_load(what: str, path: Path, said: str) -> Finding:
-    """A library that was built here and now, and the loader's complaint."""
+    """The loader refuses a library that was just built here; `said` is its message."""
     return Finding(
         id="library-does-not-load",
         severity="error",
@@ -107,7 +107,7 @@ def does_not_load(what: str, path: Path, said: str) -> Finding:
 
 
 def no_library(library: str, rejected: Iterable[tuple[str, str]]) -> Finding:
-    """No attempt gave a library that loads; `rejected` has (attempt, reason) of each."""
+    """No attempt gave a library that loads; `rejected` has (attempt, reason) for each."""
     return Finding(
         id="no-library",
         severity="error",

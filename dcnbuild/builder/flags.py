@@ -1,4 +1,4 @@
-"""The flags of every build, whatever the machine; the JIT cache's key holds them."""
+"""The flags of every build on every machine; they are part of the JIT cache's key."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ NVCC_FLAGS = (
 )
 LINK_FLAGS = (
     "-shared",
-    # Name as needed only what is used, and fail here, not at import, if something is defined nowhere.
+    # Need only libraries that are used; and fail here, not at import, if a symbol is undefined.
     "-Wl,--as-needed,-z,defs",
-    # Full RELRO: what the loader has filled in cannot be written afterwards, and all of it is filled in at load.
+    # Full RELRO: the loader fills all tables at load, and makes them read-only.
     "-Wl,-z,relro,-z,now",
-    # The static CUDA runtime inside must not stand in for the one that torch brings.
+    # Hides the static CUDA runtime's symbols, which must not replace those of torch's runtime.
     "-Wl,--exclude-libs,ALL",
 )
-#: The static CUDA runtime, so that no NVIDIA library is named as needed, and what it rests on.
+#: The static CUDA runtime, so that the library needs no NVIDIA library, and the runtime's own dependencies.
 CUDA_RUNTIME = ("-lcudart_static", "-ldl", "-lrt", "-lpthread")

@@ -1,4 +1,4 @@
-"""How a library meets torch: which interface it is compiled against, and which torch can load it."""
+"""Chooses the torch interface that a library is compiled against, and says which torch can load it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 FlavourName = Literal["stable", "aten"]
 
-#: The oldest torch whose headers know TORCH_TARGET_VERSION, and so the target of the stable flavour.
+#: The oldest torch whose headers know TORCH_TARGET_VERSION, and therefore the target of the stable flavour.
 #: Measured: a library built for it loads in 2.10.0, 2.14.1 and 2.15.0, and not in 2.9.1.
 STABLE_TARGET = (2, 10)
 #: The oldest torch that the ATen flavour is compiled and tested with.
@@ -30,9 +30,9 @@ class Flavour:
 
     Attributes:
         name: "stable" for the LibTorch stable ABI, "aten" for the C++ interface of one torch release.
-        requirement: what a wheel of this flavour asks for, e.g. "torch>=2.10".
-        flags: what every compiler gets for it.
-        link: the torch libraries that each of our libraries is linked with.
+        requirement: the requirement of a wheel of this flavour, e.g. "torch>=2.10".
+        flags: flags for every compiler.
+        link: the torch libraries that our libraries link.
     """
 
     name: FlavourName
@@ -54,23 +54,23 @@ STABLE = Flavour(
 
 
 def flavour_of(torch: TorchInstall) -> Flavour:
-    """The flavour that is compiled for a torch.
+    """Returns the flavour for a torch.
 
-    Raises FindingError for a torch that no flavour serves.
+    Raises FindingError for a torch that no flavour supports.
     """
     release = numbers(torch.version)[:2]
     if release >= STABLE_TARGET:
         return STABLE
     if release >= OLDEST:
         return _aten(torch)
-    # here, since every `import dcnbuild` passes by and hardly any comes this far
+    # imported here, since every `import dcnbuild` runs this module and almost none needs the findings
     from dcnbuild.builder import findings
 
     raise FindingError(findings.torch_too_old(torch.version, OLDEST_REQUIREMENT))
 
 
 def _aten(torch: TorchInstall) -> Flavour:
-    # The headers of 2.0 say C++14 and compile as C++17, which is what all later ones need.
+    # torch 2.0's headers are written for C++14 and compile as C++17, which all later headers need.
     abi = () if torch.cxx11_abi is None else (f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.cxx11_abi)}",)
     return Flavour(
         name="aten",
@@ -84,17 +84,17 @@ def _aten(torch: TorchInstall) -> Flavour:
 
 
 def requirement(flavour: str, built_with: str) -> str:
-    """What a library of this flavour, built with one torch, asks for: "torch>=2.5,<2.6"."""
+    """Returns the requirement of a library of this flavour that was built with one torch: "torch>=2.5,<2.6"."""
     if flavour == STABLE.name:
         return STABLE.requirement
     major, minor = numbers(built_with)[:2]
-    # Without this, pip would find 2.6.0a0 older than 2.6, and put another torch in its place.
+    # Without this, pip would consider 2.6.0a0 older than 2.6, and replace it by another torch.
     before_release = ".dev0" if re.match(r"[\d.]+(a|b|rc|\.?dev)\d", built_with) else ""
     return f"torch>={major}.{minor}{before_release},<{major}.{minor + 1}"
 
 
 def refusal(built: BuildRecord, version: str, cxx11_abi: bool) -> str | None:
-    """Why libraries cannot be loaded into the torch of this version and C++ ABI; None if they can."""
+    """Says why the torch of this version and C++ ABI cannot load the libraries; None if it can."""
     this = f"this is torch {version}"
     if built.flavour == STABLE.name:
         fits = numbers(version)[:2] >= STABLE_TARGET

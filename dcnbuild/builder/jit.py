@@ -21,19 +21,19 @@ from dcnbuild.errors import Finding, FindingError
 from dcnbuild.machine.facts import TorchInstall
 from dcnbuild.machine.torch_install import read_torch
 
-#: Errors of a disk rather than of the sources: another directory may do better.
+#: Errors of a disk rather than of the sources; another directory may work.
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.EACCES}
 
 
-#: What the loader says where it may not map a file for execution: a mount option that statvfs hides, or a policy.
+#: The loader's messages if a mount option that statvfs hides, or a policy, forbids executing files.
 _FORBIDDEN = ("failed to map segment", "Operation not permitted", "Permission denied")
 
-#: Loads a library, or says what the loader said.
+#: Loads a library; returns the loader's message if that fails, else None.
 Load = Callable[[cache.Entry], str | None]
 
 
 class _DoesNotLoad(Exception):
-    """A library that was built just now is refused by the loader; its text says why."""
+    """The loader refuses a library that was just built; the text says why."""
 
 
 def build_cached(
@@ -44,26 +44,26 @@ def build_cached(
     force: bool = False,
     load: Load = lambda entry: None,
 ) -> cache.Entry:
-    """Builds a library into the cache and returns it; another process's build of the same serves too.
+    """Builds a library into the cache and returns its entry, or the entry that another process has built.
 
-    An entry that is whole and that `load` refuses was made for another machine which shares the cache, say. It stays,
-    and another is built beside it.
+    If `load` refuses a valid entry, perhaps because another machine that shares the cache built it, the entry stays, and
+    another is built beside it.
 
     Args:
-        library: which one.
+        library: the library to build.
         torch: the torch that will load it.
         env: the environment variables.
-        force: build it even if it is there.
-        load: loads the library, or returns why it cannot be loaded. By default nothing is loaded.
+        force: build it even if the cache has it.
+        load: loads the library, or returns the reason why it cannot. By default nothing is loaded.
 
-    Raises FindingError that says what is missing, the compiler's first error and where the log is, or what the loader
-    said. It is left as JSON, too, in the user's cache: cpu.findings.json.
+    Raises FindingError that names what is missing, the compiler's first error and the log file, or the loader's message.
+    The user's cache gets the findings as JSON too: cpu.findings.json.
     """
     left = cache.cache_directories(env)[0] / f"{library}.findings.json"
     try:
         entry = _build_somewhere(library, torch, env, force, load)
     except FindingError as error:
-        with contextlib.suppress(OSError):  # of a directory that is not this user's alone
+        with contextlib.suppress(OSError):  # raised for a directory that other users can write
             cache.make_private(left.parent)
             leave_findings(left, error)
         raise
@@ -98,7 +98,7 @@ def _build_somewhere(
 
 
 def import_the_rest() -> None:
-    """Imports what a build would import on its way, so that a fork of another thread cannot fall into it."""
+    """Imports a build's modules now, so that no other thread can fork in the middle of such an import."""
     with contextlib.suppress(ImportError):
         import ninja  # noqa: F401
     if sys.stderr.isatty():
@@ -106,11 +106,11 @@ def import_the_rest() -> None:
 
 
 def make_plan(library: Library, torch: TorchInstall, env: Mapping[str, str]) -> BuildPlan:
-    """The plan for one library. Raises FindingError if it cannot be built here."""
+    """Returns the plan for one library. Raises FindingError if it cannot be built here."""
     mode = cuda_mode(env)
     if library == "cpu":
         return plan_here(torch, env, "off")
-    installed = read_torch(torch.root.parent) or torch  # its architectures too
+    installed = read_torch(torch.root.parent) or torch  # includes torch's architectures
     plan = plan_here(installed, env, "off" if mode == "off" else "on")
     if plan.cuda_left_out is not None:
         raise FindingError(plan.cuda_left_out)
@@ -127,7 +127,7 @@ def _build_in(
     force: bool,
     load: Load,
 ) -> cache.Entry:
-    """Takes or builds the entry in one cache directory that loads here: the ordinary one, or this machine's own."""
+    """Finds or builds an entry in one cache directory that loads here: the shared one, or this machine's own."""
     said = ""
     with ProgressLine(describe(library, plan)) as progress:
         built = False
@@ -138,7 +138,7 @@ def _build_in(
             built = True
 
         own, ordinary = keys
-        # the ordinary one; if it stood there and does not load, this machine's own; if that does not load, a new one
+        # the shared entry; if it exists and does not load, this machine's own; if that does not load, a new one
         for key, anew in ((ordinary, force), (own, force), (own, True)):
             entry = cache.build_entry(
                 root, key, library, build, force=anew, waiting=progress.waiting
@@ -166,7 +166,7 @@ def _compile_into(
     try:
         record, output = compile_library(library, plan, objects, env, progress.update)
     except CompileError as error:
-        with contextlib.suppress(OSError):  # a full disk; the compiler's error says more
+        with contextlib.suppress(OSError):  # the disk may be full; the compiler's error says more
             log.write_text(error.output, encoding="utf-8")
         raise
     log.write_text(output, encoding="utf-8")
@@ -195,7 +195,7 @@ def _failed(
     if isinstance(error, _DoesNotLoad):
         from dcnbuild.doctor.logs import (
             read_log,
-        )  # every rule, which a build that works does not need
+        )  # reads all rules, which a successful build does not need
 
         said, path = error.args
         return next(iter(read_log(said)), findings.does_not_load(what, path, said))

@@ -1,6 +1,6 @@
-"""Finds a library that was built just in time before: its key, and the look-up in the cache.
+"""Finds a library that was built just in time before: computes its key and searches the cache.
 
-Kept apart from the build, since an import that finds its library here should not load what compiles.
+It is separate from the build, so that an import that finds its library does not load the modules that compile.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dcnbuild.machine import compilers, files, toolkits
 from dcnbuild.machine.facts import TorchInstall
 from dcnbuild.machine.files import resolve
 
-#: Variables that compilers read by themselves, so that they belong to the key.
+#: Variables that compilers read by themselves; they are part of the key.
 _COMPILER_VARIABLES = (
     "CPATH",
     "CPLUS_INCLUDE_PATH",
@@ -30,10 +30,10 @@ _COMPILER_VARIABLES = (
 
 
 def cache_key(library: Library, torch: TorchInstall, env: Mapping[str, str]) -> tuple[str, str]:
-    """The two halves of an entry's name: what decides whether it may be loaded, and what compiled it.
+    """Returns the two halves of an entry's name.
 
-    The first holds sources, flags, torch and the machine, the second the identity of the compilers; "none"
-    where there is no compiler. No program is run for it.
+    The first is a hash of sources, flags, torch and machine, which decide whether the library may be loaded. The second
+    is a hash of the compilers' identity; "none" without a compiler. It runs no program.
     """
     flavour = flavour_of(torch)
     contents = {
@@ -64,7 +64,7 @@ def _identity(path: Path) -> tuple[str, int, int]:
 
 
 def _tools(library: Library, env: Mapping[str, str]) -> Iterator[Path]:
-    """The programs that would compile, or nothing if one of them is missing."""
+    """Yields the programs that would compile, or nothing if one of them is missing."""
     wanted = {"CXX"} if library == "cpu" else {"CXX", "CC", "NVCC_CCBIN", "NVCC_PREPEND_FLAGS"}
     found = list(compilers.candidates(env))
     chosen = [resolve(path) for label, path in found if label in wanted]
@@ -82,9 +82,9 @@ def _tools(library: Library, env: Mapping[str, str]) -> Iterator[Path]:
 
 
 def entry_names(library: Library, torch: TorchInstall, env: Mapping[str, str]) -> tuple[str, str]:
-    """The names of a library's entries, the one to prefer first: this machine's own, then the ordinary one.
+    """Returns the names of a library's entries, best first: this machine's own, then the shared one.
 
-    This machine has one of its own only where it could not load the ordinary one.
+    A machine has its own entry only if it could not load the shared one.
     """
     ordinary = "-".join(cache_key(library, torch, env))
     return f"{ordinary}-{_hash(_loader())[:8]}", ordinary
@@ -93,12 +93,12 @@ def entry_names(library: Library, torch: TorchInstall, env: Mapping[str, str]) -
 def _c_library() -> str:
     try:
         return os.confstr("CS_GNU_LIBC_VERSION") or ""
-    except (ValueError, OSError):  # another C library than GNU's
+    except (ValueError, OSError):  # the C library is not GNU's
         return ""
 
 
 def _loader() -> list[object]:
-    """What decides whether this machine can load a library that another one built, as far as can be told."""
+    """Returns the known facts that decide whether this machine can load a library that another machine built."""
     loaded = {}
     for line in (files.read_text(Path("/proc/self/maps"), 1 << 22) or "").splitlines():
         name = line.rpartition("/")[2]
@@ -112,9 +112,9 @@ def _loader() -> list[object]:
 def cached_entries(
     library: Library, torch: TorchInstall, env: Mapping[str, str]
 ) -> Iterator[cache.Entry | str]:
-    """The cached libraries for this torch and these compilers, best first, and why others are none.
+    """Yields the cached libraries for this torch and these compilers, best first, and the reasons against others.
 
-    Where the compilers are gone, one that they left behind serves.
+    If the compilers have been removed, it takes a library that they built.
     """
     base, tools = cache_key(library, torch, env)
     names = entry_names(library, torch, env)
@@ -127,17 +127,17 @@ def cached_entries(
 
 
 def find_cached(library: Library, torch: TorchInstall, env: Mapping[str, str]) -> cache.Entry | str:
-    """The first of `cached_entries`, or why there is none; it may turn out that it cannot be loaded."""
+    """Returns the first of `cached_entries`, or why there is none; loading it may still fail."""
     reason = ""
     for entry in cached_entries(library, torch, env):
         if isinstance(entry, cache.Entry):
             return entry
-        reason = reason or entry  # of the first place; the others only stand in for it
+        reason = reason or entry  # keeps the reason of the first directory, which is the user's own
     return reason
 
 
 def running_torch() -> TorchInstall:
-    """The torch that is imported, with what the key needs of it."""
+    """Returns the imported torch, with the facts that the key needs."""
     import torch
 
     return TorchInstall(

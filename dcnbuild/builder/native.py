@@ -1,7 +1,7 @@
-"""Which library serves which device, and why: prebuilt, then cached, then built now, then the reference.
+"""Chooses each device's library: prebuilt, then cached, then built now, then the reference.
 
-`dcnbuild.ops` calls `load_registered` when torch is there, and `ensure` when an operator is really executed on a
-device that no loaded library has kernels for. Only `ensure` compiles.
+`dcnbuild.ops` calls `load_registered` once torch is imported. It calls `ensure` when an operator is executed on a device
+for which no loaded library has kernels. Only `ensure` compiles.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ if TYPE_CHECKING:
     from dcnbuild.builder import cache
 
 Route = Literal["prebuilt", "jit", "reference"]
-#: What is tried, in this order; "cached" and "build" are the two ways of the route "jit".
+#: The attempts, in this order; "cached" and "build" both give the route "jit".
 Attempt = Literal["prebuilt", "cached", "build", "reference"]
 ATTEMPTS: tuple[Attempt, ...] = get_args(Attempt)
 
-#: Where a wheel or an editable install puts its libraries.
+#: The directory of the libraries in a wheel or an editable install.
 PREBUILT = PACKAGE / "lib"
 
-#: Set by dcnbuild.ops when it had to define the operators itself, since no CPU library could be loaded.
+#: dcnbuild.ops sets this if it defined the operators itself, because no CPU library could be loaded.
 schema_defined_in_python = False
 _SCHEMA_DEFINED = "DCNBUILD_SCHEMA_DEFINED"
 
 
 @dataclass(frozen=True)
 class DeviceStatus:
-    """How one device type is served.
+    """The route of one device type.
 
     Attributes:
         device: "cpu" or "cuda".
-        route: what serves it; None if nothing does yet, and the first execution decides.
+        route: the route in use; None if the first execution will choose it.
         library: the loaded library, if any.
-        attempt: how that route was come by: one of ATTEMPTS, None as long as nothing serves.
-        architectures: nvcc's names of what is inside the library; () for the CPU.
-        rejected: (attempt, reason) of each of ATTEMPTS that came before and did not serve.
+        attempt: the one of ATTEMPTS that gave the route; None as long as there is no route.
+        architectures: nvcc's names of the library's architectures; () for the CPU.
+        rejected: (attempt, reason) for each earlier one of ATTEMPTS that failed.
     """
 
     device: Library
@@ -60,7 +60,7 @@ _status: dict[Library, DeviceStatus] = {name: DeviceStatus(name) for name in LIB
 
 
 def forced_route() -> Route | None:
-    """What DCNBUILD_ROUTE says, None if it is not set. Raises ValueError for what is no route."""
+    """Returns the value of DCNBUILD_ROUTE, None if it is not set. Raises ValueError for an unknown route."""
     text = os.environ.get("DCNBUILD_ROUTE")
     if not text:
         return None
@@ -74,7 +74,7 @@ def forced_route() -> Route | None:
 
 
 def status(device_type: str) -> DeviceStatus:
-    """How a device type is served at this moment. Raises ValueError for anything but "cpu" and "cuda"."""
+    """Returns a device type's status at this moment. Raises ValueError for anything but "cpu" and "cuda"."""
     return _status[_library(device_type)]
 
 
@@ -88,17 +88,17 @@ def _library(device_type: str) -> Library:
 
 
 def load_registered(*, everything: bool = False) -> None:
-    """Loads the libraries that are built already, and compiles nothing.
+    """Loads the libraries that are already built; compiles nothing.
 
-    A cached CUDA library is left for the first execution on a GPU unless `everything` is asked for: looking
-    for it means looking for toolkits, which an import should not pay for.
+    It does not load a cached CUDA library, unless `everything` is true; the first execution on a GPU does. Finding one
+    needs a search for toolkits, which would slow every import.
     """
     import torch
 
     try:
         forced_route()
     except ValueError:
-        return  # the first execution raises it: once, and where somebody reads it
+        return  # the first execution raises the same error, where the user sees it
     with fork_locks.building:
         _load_existing("cpu")
         if torch.version.cuda:
@@ -110,7 +110,7 @@ def load_registered(*, everything: bool = False) -> None:
 
 
 def _warn_of_another_torch() -> None:
-    """Says so where the libraries that were installed are of no use to the torch that is running."""
+    """Warns if the running torch cannot load the installed libraries."""
     built = record.read_record(PREBUILT)
     refused = _refusal(built) if built else None
     if refused and forced_route() in (None, "prebuilt"):
@@ -123,22 +123,21 @@ def _warn_of_another_torch() -> None:
 
 
 def _refusal(built: record.BuildRecord) -> str | None:
-    """Why the running torch cannot load what was built, or None."""
+    """Says why the running torch cannot load the built libraries; None if it can."""
     import torch
 
     return flavour.refusal(built, str(torch.__version__), torch.compiled_with_cxx11_abi())
 
 
 def ensure(device_type: str) -> Route:
-    """Sees to it that a device type is served, building its library if need be, and returns the route.
+    """Loads a device type's library, builds it if necessary, and returns the route.
 
-    Returns "prebuilt" or "jit" once a library is loaded, "reference" where there is none and the operator in
-    plain torch has to do: on the CPU if nothing can be compiled, with one RuntimeWarning that says why, and
-    anywhere if DCNBUILD_ROUTE asks for it.
+    Returns "prebuilt" or "jit" once a library is loaded. Returns "reference", the operator in plain torch, on the CPU if
+    nothing can be compiled, with one RuntimeWarning that says why; and on any device if DCNBUILD_ROUTE names it.
 
     Raises:
-        FindingError: no CUDA library can be had, or none on the route that DCNBUILD_ROUTE forces.
-        ValueError: a device type, DCNBUILD_ROUTE, DCNBUILD_CUDA or MAX_JOBS that is none.
+        FindingError: no CUDA library can be found or built, or none on the route that DCNBUILD_ROUTE names.
+        ValueError: a wrong device type, DCNBUILD_ROUTE, DCNBUILD_CUDA or MAX_JOBS.
     """
     library = _library(device_type)
     with fork_locks.building:
@@ -147,12 +146,12 @@ def ensure(device_type: str) -> Route:
         if _status[library].route is None:
             _build(library)
         route = _status[library].route
-    assert route is not None  # or _build has raised
+    assert route is not None  # otherwise _build has raised
     return route
 
 
 def _load_existing(library: Library, cached: bool = True) -> None:
-    """Tries the prebuilt and (if `cached`) the cached library, and notes why each was not taken."""
+    """Tries the prebuilt and (if `cached`) the cached library, and records the reason against each."""
     if _status[library].library is not None:
         return
     forced = forced_route()
@@ -185,7 +184,7 @@ def _load_existing(library: Library, cached: bool = True) -> None:
 
 
 def _load_cached(library: Library, rejected: list[tuple[Attempt, str]]) -> str | None:
-    """Loads the first library of the cache that can be loaded, or returns why there is none."""
+    """Loads the first loadable library of the cache; returns the reason if there is none."""
     from dcnbuild.builder import lookup
 
     reasons = []
@@ -200,11 +199,11 @@ def _load_cached(library: Library, rejected: list[tuple[Attempt, str]]) -> str |
             reasons.insert(0, refused)
     except (FindingError, OSError) as error:
         reasons.append(str(error))
-    return reasons[0]  # one that does not load, else of the first place
+    return reasons[0]  # of a library that does not load, else of the first directory
 
 
 def _find_prebuilt(library: Library) -> tuple[Path, record.LibraryRecord] | str:
-    """The prebuilt library of this installation, or why there is none to use."""
+    """Returns the prebuilt library of this installation, or the reason why there is none."""
     built = record.read_record(PREBUILT)
     if built is None:
         return f"nothing was built into {PREBUILT}"
@@ -229,7 +228,7 @@ def _load(
     details: record.LibraryRecord,
     rejected: Iterable[tuple[Attempt, str]] = (),
 ) -> str | None:
-    """Loads a library and makes it the one that serves, or returns what the loader said."""
+    """Loads a library and makes it its device's library; returns the loader's message if that fails."""
     import torch
 
     try:
@@ -246,7 +245,7 @@ def _load(
 
 @contextlib.contextmanager
 def _schema_known() -> Iterator[None]:
-    """Tells a library that is being loaded whether the operators are defined already."""
+    """Tells a library, while it is loaded, whether the operators are already defined."""
     if not schema_defined_in_python:
         yield
         return
@@ -258,7 +257,7 @@ def _schema_known() -> Iterator[None]:
 
 
 def _build(library: Library) -> None:
-    """Builds and loads a library, or settles for the reference where that is allowed."""
+    """Builds and loads a library, or chooses the reference if that is allowed."""
     with fork_locks.importing:
         from dcnbuild.builder import findings, jit, lookup
 

@@ -1,4 +1,4 @@
-"""Runs compile steps under ninja, and finds the line that matters when one fails."""
+"""Runs compile steps under ninja, and finds the line that names the error when one fails."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dcnbuild.builder import supervisor
 from dcnbuild.builder.steps import Step
 from dcnbuild.machine import files
 
-#: Told (finished, total) as the steps go on.
+#: Called with (finished, total) as steps finish.
 Progress = Callable[[int, int], None]
 
 _STATUS = re.compile(r"\[dcnbuild (\d+)/(\d+)\]")
@@ -26,7 +26,7 @@ _ERROR = re.compile(
 
 
 class CompileError(RuntimeError):
-    """A step failed. `first_error` is the compiler's own first complaint, `output` all that was said."""
+    """A step failed. `first_error` is the compiler's first error, `output` the whole output."""
 
     def __init__(self, first_error: str, output: str) -> None:
         super().__init__(first_error)
@@ -35,9 +35,9 @@ class CompileError(RuntimeError):
 
 
 def jobs(env: Mapping[str, str]) -> int:
-    """How many commands may run at once: MAX_JOBS, else the cores that this process may use.
+    """Returns the number of commands to run at once: MAX_JOBS, else the cores that this process may use.
 
-    Raises ValueError for a MAX_JOBS that is no positive number.
+    Raises ValueError unless MAX_JOBS is a positive number.
     """
     text = env.get("MAX_JOBS", "").strip()
     if not text:
@@ -48,7 +48,7 @@ def jobs(env: Mapping[str, str]) -> int:
 
 
 def ninja_text(steps: Iterable[Step]) -> str:
-    """The build.ninja of these steps. A command that changed runs again, as ninja does of itself."""
+    """Returns the build.ninja of these steps. ninja runs a command again if it changed."""
     lines = [
         "rule run",
         "  command = $run",
@@ -76,16 +76,16 @@ def run_steps(
     at_once: int,
     progress: Progress,
 ) -> str:
-    """Runs what is out of date in a build directory, `at_once` commands at a time, and returns all output.
+    """Runs the steps that are out of date in a build directory, `at_once` at a time; returns all output.
 
-    If this process is interrupted or killed, all that it started ends with it (supervisor.py).
+    If this process is interrupted or killed, all programs that it started end with it (supervisor.py).
 
     Raises CompileError if a command fails, OSError if the directory cannot be written.
     """
     (directory / "build.ninja").write_text(ninja_text(steps), encoding="utf-8")
     progress(0, len(steps))
     command = [ninja_binary(env), "-v", f"-j{at_once}"]
-    if sys.executable:  # empty where Python is embedded in another program
+    if sys.executable:  # empty if Python is embedded in another program
         watch = [sys.executable, "-I", "-S", supervisor.__file__, str(os.getpid())]
         command = [*watch, *command]
     lines = []
@@ -120,12 +120,12 @@ def run_steps(
 
 
 def first_error(output: str) -> str:
-    """The first line of a failed build's output that says what is wrong."""
+    """Returns the first line of a failed build's output that names an error."""
     complaints = []
     lines = iter(output.splitlines())
     for line in lines:
         if line.startswith("FAILED:"):
-            next(lines, None)  # the command; its flags may look like an error
+            next(lines, None)  # skips the command, whose flags may look like an error
         elif line.strip() and not _STATUS.match(line) and not line.startswith("ninja:"):
             complaints.append(line.strip())
     errors = (line for line in complaints if _ERROR.search(line))
@@ -133,7 +133,7 @@ def first_error(output: str) -> str:
 
 
 def ninja_binary(env: Mapping[str, str]) -> str:
-    """The ninja of the `ninja` package, else the one on PATH. Raises FileNotFoundError without one."""
+    """Returns the ninja of the `ninja` package, else the one on PATH. Raises FileNotFoundError without one."""
     try:
         import ninja
     except ImportError:

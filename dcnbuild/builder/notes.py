@@ -1,4 +1,4 @@
-"""What an installation tells once, since pip hides what its build has said."""
+"""Warns once about an installation without CUDA, since pip hides the output of its build."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 from dcnbuild.builder.record import FILE, file_digest, read_record
 from dcnbuild.machine.cache import cache_home, make_directory
 
-#: There is a GPU of NVIDIA's where one of these is; asking CUDA itself would forbid that this process forks.
+#: If one of these exists, there is an NVIDIA GPU. Asking CUDA would make it impossible to fork this process.
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg")
 
 
 def cuda_left_out(prebuilt: Path, env: Mapping[str, str]) -> None:
-    """Warns where there is a GPU and an installation without CUDA kernels, once for each build, and says why.
+    """Warns, once for each build, if there is a GPU and the installation has no CUDA kernels, and says why.
 
-    Nothing is said to who has asked for it with DCNBUILD_CUDA=off.
+    It does not warn users who chose this by DCNBUILD_CUDA=off.
     """
     built = read_record(prebuilt)
     if built is None or not built.cuda_left_out or "DCNBUILD_CUDA=off" in built.cuda_left_out:
@@ -37,6 +37,6 @@ def cuda_left_out(prebuilt: Path, env: Mapping[str, str]) -> None:
         stacklevel=2,
     )
     if said:
-        with contextlib.suppress(OSError):  # it is said again, then
+        with contextlib.suppress(OSError):  # the warning is then repeated
             make_directory(said.parent)
             said.touch()

@@ -1,6 +1,6 @@
-"""What is built from what: pure decisions over the facts of a machine.
+"""Plans a build, by pure decisions over the facts of a machine.
 
-What stands in the way is judged by the doctor's checks, so that a build stops with the same finding.
+The doctor's checks judge the obstacles, so that a build stops with the same finding as the doctor.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from dcnbuild.machine.toolkit_choice import build_toolkit, fitting_toolkits
 
 CudaMode = Literal["auto", "on", "off"]
 
-#: What compiling our CUDA half takes of a toolkit; the rest of what a toolkit may lack is not used.
+#: The parts of a toolkit that compiling our CUDA sources needs.
 NEEDED = frozenset({"cuda_runtime.h", "crt/host_config.h", "libcudart_static.a", "cicc", "ptxas"})
 
 
 @dataclass(frozen=True)
 class CudaPlan:
-    """How the CUDA library is compiled; `host` as in `commands.library_steps`."""
+    """How to compile the CUDA library; `host` as in `steps.library_steps`."""
 
     toolkit: Toolkit
     architectures: tuple[str, ...]
@@ -36,9 +36,9 @@ class CudaPlan:
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """How both libraries are compiled; with no `cuda`, `cuda_left_out` says why.
+    """How to compile both libraries; without `cuda`, `cuda_left_out` says why.
 
-    `notes` says what the user asked for and does not get.
+    `notes` lists the user's wishes that the plan does not follow.
     """
 
     torch: TorchInstall
@@ -50,7 +50,7 @@ class BuildPlan:
 
 
 def cuda_mode(env: Mapping[str, str]) -> CudaMode:
-    """What DCNBUILD_CUDA says, "auto" if it is not set. Raises ValueError for anything else."""
+    """Returns the value of DCNBUILD_CUDA, "auto" if it is not set. Raises ValueError for an unknown value."""
     text = env.get("DCNBUILD_CUDA") or "auto"
     mode: CudaMode
     for mode in get_args(CudaMode):
@@ -63,14 +63,14 @@ def plan_build(facts: Facts, mode: CudaMode) -> BuildPlan:
     """Decides flavour, compilers, toolkit and architectures.
 
     Args:
-        facts: about this machine, with the torch to build against.
-        mode: "on" needs the CUDA half, "auto" makes it where that is possible.
+        facts: the facts of this machine, with the torch to build against.
+        mode: "on" requires the CUDA library, "auto" builds it if possible.
 
-    Raises FindingError if nothing can be built, or no CUDA half with mode "on".
+    Raises FindingError if nothing can be built, or with mode "on" if the CUDA library cannot be built.
     """
     _stop(preflight(facts, wants_cuda=False))
     torch = facts.torch
-    assert torch is not None  # or torch-missing has stopped it
+    assert torch is not None  # otherwise the finding torch-missing has been raised
     flavour = flavour_of(torch)
     compiler = choose_compiler(facts)
     cuda = plan_cuda(facts, torch, compiler, mode)
@@ -82,7 +82,7 @@ def plan_build(facts: Facts, mode: CudaMode) -> BuildPlan:
 
 
 def _notes(facts: Facts, chosen: Toolkit) -> tuple[str, ...]:
-    """Which toolkit is taken instead of the one that a variable names."""
+    """Says which toolkit replaces the one that a variable names."""
     for variable in ("CUDA_HOME", "CUDA_PATH"):
         named = facts.variables.get(variable)
         if not named or variable in chosen.found_by:
@@ -106,10 +106,10 @@ def _stop(found: list[Finding]) -> None:
 
 
 def choose_compiler(facts: Facts) -> Compiler:
-    """The C++ compiler that CXX names, else the first on PATH. Raises FindingError without one."""
+    """Returns the C++ compiler that CXX names, else the first on PATH. Raises FindingError without one."""
     named = facts.variables.get("CXX")
     for compiler in facts.compilers:
-        # `gcc` compiles C++ too, but links without its library
+        # `gcc` compiles C++ too, but does not link the C++ library
         if compiler.found_by == "CXX" or (not named and _is_default_cxx(compiler)):
             return compiler
     raise FindingError(findings.cxx_missing(named))
@@ -122,9 +122,9 @@ def _is_default_cxx(compiler: Compiler) -> bool:
 def plan_cuda(
     facts: Facts, torch: TorchInstall, compiler: Compiler, mode: CudaMode
 ) -> CudaPlan | Finding:
-    """How to compile the CUDA half, or why it cannot be.
+    """Returns how to compile the CUDA library, or the finding that prevents it.
 
-    Raises FindingError for a TORCH_CUDA_ARCH_LIST that cannot be compiled for: that is a mistake in any mode.
+    Raises FindingError in any mode if TORCH_CUDA_ARCH_LIST names an architecture that cannot be compiled.
     """
     if mode == "off":
         return findings.cuda_off()
@@ -142,7 +142,7 @@ def plan_cuda(
         if obstacles[0].id == "arch-list-unknown":
             raise FindingError(obstacles[0])
         return obstacles[0]
-    assert toolkit is not None  # or toolkit-missing is an obstacle
+    assert toolkit is not None  # otherwise toolkit-missing is an obstacle
     if "libcudart_static.a" in toolkit.missing:
         return findings.static_runtime_missing(toolkit)
     architectures = choose_architectures(facts, torch, toolkit)
@@ -152,15 +152,15 @@ def plan_cuda(
 
 
 def choose_toolkit(facts: Facts) -> Toolkit | None:
-    """The first toolkit of torch's CUDA major that has what we need, else the first that comes near."""
+    """Returns the first complete toolkit of torch's CUDA major version, else the nearest incomplete one."""
     complete = [item for item in fitting_toolkits(facts) if not NEEDED & set(item.missing)]
     return complete[0] if complete else build_toolkit(facts)
 
 
 def choose_architectures(facts: Facts, torch: TorchInstall, toolkit: Toolkit) -> tuple[str, ...]:
-    """What TORCH_CUDA_ARCH_LIST asks for; unset, what torch and the toolkit share, with PTX.
+    """Returns TORCH_CUDA_ARCH_LIST's architectures; if it is unset, those that torch and the toolkit share, with PTX.
 
-    "native" stands for this machine's GPUs.
+    "native" means this machine's GPUs.
     """
     text = facts.variables.get("TORCH_CUDA_ARCH_LIST", "").strip()
     gpus = [gpu.capability for gpu in facts.driver.gpus if gpu.capability]
@@ -172,10 +172,10 @@ def choose_architectures(facts: Facts, torch: TorchInstall, toolkit: Toolkit) ->
 
 
 def choose_host(facts: Facts, toolkit: Toolkit | None, compiler: Compiler) -> Compiler | None:
-    """The host compiler to give to nvcc: what the user named, else the first default that it accepts.
+    """Returns the host compiler for nvcc: the one that the user named, else the first default that nvcc accepts.
 
-    None where nvcc is told already, by its flags or (Debian) by a gcc beside it: a second -ccbin would
-    fight with that. Where nothing is accepted, the default, for the checks to judge.
+    Returns None if nvcc already has one, by its flags or (Debian) by a gcc beside it: a second -ccbin would conflict. If
+    nvcc accepts none, returns the default, which the checks then judge.
     """
     flags = [facts.variables.get(f"NVCC_{where}_FLAGS", "") for where in ("PREPEND", "APPEND")]
     if any("-ccbin" in text or "--compiler-bindir" in text for text in flags):

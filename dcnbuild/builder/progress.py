@@ -1,4 +1,4 @@
-"""The line that says what is being compiled while somebody waits for it."""
+"""Shows one line of progress during a build."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 
 
 class ProgressLine:
-    """One line on stderr: on a terminal it follows the build, elsewhere it says when it starts and ends.
+    """One line on stderr: on a terminal it follows the build, elsewhere it reports the start and the end.
 
-    Nothing is printed before the first `update` or `waiting`, so nothing at all where another process
-    had just finished the same build.
+    It prints nothing before the first `update` or `waiting`, and so nothing at all if another process has just finished
+    the same build.
     """
 
     def __init__(self, what: str) -> None:
         self._what = what
         self._started = time.monotonic()
         self._said = ""
-        self._bar: Any = None  # rich.progress.Progress, imported only where something is compiled
+        self._bar: Any = None  # rich.progress.Progress, imported only if something is compiled
 
     def __enter__(self) -> ProgressLine:
         return self

@@ -1,4 +1,4 @@
-"""build.json: what stands beside built libraries, and says how they came to be."""
+"""Reads and writes build.json, which lies beside built libraries and records how they were built."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class LibraryRecord:
     """One built library.
 
     Attributes:
-        source_hash: `sources.source_hash` of what it was built from.
-        size: of the file, in bytes.
+        source_hash: `sources.source_hash` of its sources.
+        size: bytes of the file.
         digest: blake2b of the file.
-        architectures: nvcc's names of what is inside; () for the CPU library.
-        commands: what was run, without the directories of this machine (`compile.portable_commands`).
+        architectures: nvcc's names of its architectures; () for the CPU library.
+        commands: the commands that built it, without this machine's directories (`compile.portable_commands`).
         toolkit: "CUDA 13.0"; None for the CPU library.
     """
 
@@ -38,17 +38,17 @@ class LibraryRecord:
 
 @dataclass(frozen=True)
 class BuildRecord:
-    """Everything in one build.json.
+    """The contents of one build.json.
 
     Attributes:
-        dcnbuild: the version that built it.
+        dcnbuild: the version of dcnbuild that built it.
         flavour: "stable" or "aten".
         torch: the torch it was built with, e.g. "2.14.1+cu130".
         torch_cuda: the CUDA of that torch, None for a CPU-only one.
         torch_cxx11_abi: the value of _GLIBCXX_USE_CXX11_ABI that torch was built with, None if not known.
         compiler: "gcc 12.2.0 (c++)".
-        libraries: what was built.
-        cuda_left_out: why there is no CUDA library, for people; None if there is one.
+        libraries: the built libraries.
+        cuda_left_out: a sentence that says why there is no CUDA library; None if there is one.
     """
 
     dcnbuild: str
@@ -71,8 +71,8 @@ class BuildRecord:
 
 
 def read_record(directory: Path) -> BuildRecord | None:
-    """The build.json of a directory; None if there is none, or none that this version can read."""
-    if not (directory / FILE).is_file():  # opening a pipe would wait for somebody to write
+    """Returns the build.json of a directory; None if there is none, or this version cannot read it."""
+    if not (directory / FILE).is_file():  # opening a pipe would wait for a writer
         return None
     try:
         document = json.loads((directory / FILE).read_text(encoding="utf-8"))
@@ -92,18 +92,18 @@ def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def file_digest(path: Path) -> str:
-    """The hash of a library's file that a record holds."""
+    """Returns the hash of a library's file, as in its record."""
     return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
 
 
 def damage(directory: Path, library: Library, record: LibraryRecord, deep: bool) -> str | None:
-    """What is wrong with a library's file, or None: a build that was cut off leaves a short one.
+    """Says how a library's file differs from its record, or None. An interrupted build leaves a short file.
 
     Args:
-        directory: where the library and its record are.
-        library: which library.
-        record: what it should be.
-        deep: compare the content too, not the size alone.
+        directory: the directory of the library and its record.
+        library: the library.
+        record: its record.
+        deep: compare the content too, not only the size.
     """
     path = directory / library_file(library)
     if path.exists() and not path.is_file():

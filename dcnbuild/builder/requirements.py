@@ -1,4 +1,4 @@
-"""What a built dcnbuild asks for, and which torch a build is made with."""
+"""Chooses the torch of a build, and the requirements of the built package."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from dcnbuild.machine.torch_install import find_torch, read_torch
 
 @cache
 def torch_of_build() -> TorchInstall | None:
-    """The torch that this interpreter imports, else the one of its environment; None if there is neither.
+    """Returns the torch that this interpreter imports, else the one of its environment; None if there is neither.
 
-    A hook of the build backend asks several times, and a process runs one hook: it is looked for once.
+    A process runs one hook of the build backend, which calls this several times; it searches once.
 
-    Inside pip's build isolation the environment's packages are hidden from the import system, but
-    `sys.prefix` still names it. Other front ends isolate with an environment of their own, where only a
-    torch that the build asked for is found.
+    Inside pip's build isolation, the import system does not see the environment's packages, but `sys.prefix` still names
+    the environment. Other front ends make a new environment, which has only the torch that the build requires.
     """
     for entry in sys.path:
         found = read_torch(Path(entry or "."))
@@ -32,10 +31,9 @@ def torch_of_build() -> TorchInstall | None:
 
 
 def torch_requirement_of_build() -> list[str]:
-    """What a build environment must have in addition: a torch, if there is none to build with.
+    """Returns the build environment's additional requirements: a torch, if there is none to build with.
 
-    Raises FindingError for a torch that no flavour serves: to ask for another would put that one into the
-    place of the one the user has.
+    Raises FindingError for a torch that no flavour supports, since requiring another would replace the user's torch.
     """
     torch = torch_of_build()
     if torch is None:
@@ -45,9 +43,9 @@ def torch_requirement_of_build() -> list[str]:
 
 
 def install_requirements() -> list[str]:
-    """The dependencies of what is built here: torch as its flavour asks, and ours.
+    """Returns the dependencies of the built package: torch as its flavour requires, and dcnbuild's own.
 
-    Without a torch that can be built with (for an sdist, say), those of the stable flavour.
+    Without a torch to build with (for an sdist, for example), they are those of the stable flavour.
     """
     torch = torch_of_build()
     try:

@@ -20,18 +20,18 @@ from dcnbuild.builder.requirements import install_requirements, torch_of_build
 from dcnbuild.builder.sources import LIBRARIES, library_file
 from dcnbuild.errors import FindingError
 
-#: What lies beside the package in a checkout, and inside it in a wheel: (there, in the wheel).
+#: Directories that lie beside the package in a checkout, and inside it in a wheel: (in the checkout, in the wheel).
 SHIPPED = (("csrc", "dcnbuild/csrc"),)
 LIB = "dcnbuild/lib"
 
 
 class Build(build):
-    """`build`, with our libraries after the Python files."""
+    """`build`, which compiles our libraries after copying the Python files."""
 
     sub_commands: ClassVar = [("build_py", None), ("build_native", None)]
 
     def run(self) -> None:
-        # What an earlier build left here would go into this wheel.
+        # Files that an earlier build left here would go into this wheel.
         shutil.rmtree(Path(self.build_lib, "dcnbuild"), ignore_errors=True)
         super().run()
 
@@ -69,13 +69,13 @@ class BuildNative(Command):
         return Path(self.build_lib)
 
     def get_source_files(self) -> list[str]:
-        """What the sdist has to hold for this command."""
+        """Returns the files that this command needs in the sdist."""
         return [
             str(path) for source, _ in SHIPPED for path in _files(Path(source)) if path.is_file()
         ]
 
     def get_outputs(self) -> list[str]:
-        """What `run` makes in the build directory."""
+        """Returns the files that `run` makes in the build directory."""
         names = [f"{LIB}/{name}" for name in (*map(library_file, LIBRARIES), FILE)]
         shipped = [
             f"{name}/{path.relative_to(source)}" if path != Path(source) else name
@@ -85,7 +85,7 @@ class BuildNative(Command):
         return [str(self._destination() / name) for name in (*names, *shipped)]
 
     def get_output_mapping(self) -> dict[str, str]:
-        """For editable installs: where in the checkout each output stands."""
+        """Returns each output's place in the checkout, for editable installs."""
         if not self.editable_mode:
             return {}
         names = (*map(library_file, LIBRARIES), FILE)
@@ -96,7 +96,7 @@ class BdistWheel(bdist_wheel):
     """A wheel for one platform and any Python 3: no library of ours includes a Python header."""
 
     def finalize_options(self) -> None:
-        # asked by setuptools to tell a platform wheel from a pure one
+        # setuptools calls this to distinguish a platform wheel from a pure one
         self.distribution.has_ext_modules = lambda: True
         super().finalize_options()
 
@@ -105,7 +105,7 @@ class BdistWheel(bdist_wheel):
 
 
 class EggInfo(egg_info):
-    """The metadata, with dependencies that name the torch which the libraries are built for."""
+    """Writes the metadata, with a dependency on the torch that the libraries are built for."""
 
     def finalize_options(self) -> None:
         self.distribution.install_requires = install_requirements()

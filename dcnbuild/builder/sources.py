@@ -1,4 +1,4 @@
-"""What there is to compile: csrc/ in an installed package or beside a checkout, and its libraries."""
+"""Finds the sources: csrc/ in an installed package or in a checkout, and the files of each library."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import Literal
 
-#: The two libraries. "cpu" carries the operators' schemas, "cuda" only implementations, so that either
-#: can come from another route.
+#: The two libraries. "cpu" has the operators' schemas, "cuda" only implementations, so that each can come by its own
+#: route.
 Library = Literal["cpu", "cuda"]
 LIBRARIES: tuple[Library, ...] = ("cpu", "cuda")
 
@@ -20,10 +20,10 @@ _GLOBS: dict[Library, tuple[str, ...]] = {
 
 
 def csrc_dir() -> Path:
-    """The directory of the C++ and CUDA sources.
+    """Returns the directory of the C++ and CUDA sources.
 
-    Raises FileNotFoundError that names both places if they are neither in the package (where a wheel
-    puts them) nor beside it (where a checkout has them).
+    Raises FileNotFoundError that names both places if they are neither in the package (as in a wheel) nor beside it (as
+    in a checkout).
     """
     places = (PACKAGE / "csrc", PACKAGE.parent / "csrc")
     for place in places:
@@ -35,17 +35,17 @@ def csrc_dir() -> Path:
 
 
 def library_file(library: Library) -> str:
-    """The file name of a library, the same on every route."""
+    """Returns the file name of a library, which is the same on every route."""
     return f"dcnbuild_{library}.so"
 
 
 def library_sources(csrc: Path, library: Library) -> tuple[Path, ...]:
-    """The files that are compiled into a library, sorted."""
+    """Returns the files that are compiled into a library, sorted."""
     return tuple(sorted(path for pattern in _GLOBS[library] for path in csrc.glob(pattern)))
 
 
 def source_hash(csrc: Path, library: Library) -> str:
-    """A hash over every file that a library can include: all of csrc/ but the other device's directories."""
+    """Returns a hash of every file that a library can include: all of csrc/ except the other device's directories."""
     digest = hashlib.blake2b(digest_size=16)
     others = {other for other in LIBRARIES if other != library}
     for path in sorted(csrc.rglob("*")):

@@ -1,4 +1,4 @@
-"""The compile and link commands of both routes, as a pure function of the facts."""
+"""Makes the compile and link commands of both routes, by a pure function of the facts."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ def library_steps(
     host: Compiler | None = None,
     threads: int = 1,
 ) -> tuple[Step, ...]:
-    """Every command that makes one library, its link last.
+    """Returns the commands that make one library; the last links it.
 
     Args:
         library: "cpu", or "cuda", which needs a toolkit and architectures.
-        csrc: the sources.
+        csrc: the directory of the sources.
         torch: the torch to compile against.
-        flavour: how to compile against it.
+        flavour: its interface.
         compiler: compiles C++ and links.
         toolkit: compiles CUDA.
-        architectures: nvcc's names, PTX among them ("sm_90", "compute_90").
-        host: what nvcc calls for the host side; None leaves that to nvcc and its variables.
-        threads: how many architectures one nvcc compiles at once.
+        architectures: nvcc's names, PTX included ("sm_90", "compute_90").
+        host: nvcc's host compiler; None leaves the choice to nvcc and its variables.
+        threads: the number of architectures that one nvcc compiles at once.
     """
     includes = (f"-I{csrc}", "-isystem", str(torch.root / "include"))
-    # Messages that hold __FILE__ say csrc/..., not where this build was made.
+    # Messages with __FILE__ then say csrc/..., and do not name this machine's directories.
     relative = (
         f"-fmacro-prefix-map={csrc}=csrc",
         f"-fmacro-prefix-map={torch.root.parent}=site-packages",

@@ -1,11 +1,11 @@
-"""Runs one program, and ends it with everything that it started when the process that asked for it is gone.
+"""Runs one program; when the process that started the build ends, ends the program and everything that it started.
 
     python supervisor.py PARENT PROGRAM ARGUMENT...
 
-A build that is killed with SIGKILL cannot end its compilers, and a death signal (PR_SET_PDEATHSIG) reaches no
-grandchildren. So this small process stands between: it leads a session of its own, waits for the program's end, and
-watches its standard input, whose other end PARENT holds, and its parent process. It imports nothing of dcnbuild,
-since it runs where only Python's own modules are sure to be there.
+A build that is killed with SIGKILL cannot end its compilers, and a death signal (PR_SET_PDEATHSIG) does not reach
+grandchildren. So this small process runs between them. It leads its own session and waits for the program to end. It
+watches its parent process, and its standard input, whose other end PARENT holds. It imports nothing of dcnbuild, since it
+runs where only Python's own modules are certain to exist.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import signal
 import subprocess
 import sys
 
-#: How often it looks whether the parent is the same still; its standard input tells sooner as a rule.
+#: The interval of checks that the parent is still the same. Usually standard input closes first.
 INTERVAL_SECONDS = 1.0
-#: What ninja gets to end its commands and to remove half-written files.
+#: The time for ninja to end its commands and to remove half-written files.
 GRACE_SECONDS = 2.0
 
 
 def main(parent: int, command: list[str]) -> int:
-    """Runs a command to its end, or to the parent's, and returns its exit status (128 + N for signal N)."""
+    """Runs a command until it or the parent ends; returns its exit status (128 + N for signal N)."""
     os.setsid()
     wake_up, woken = os.pipe()
     os.set_blocking(woken, False)
@@ -35,7 +35,7 @@ def main(parent: int, command: list[str]) -> int:
         ready, _, _ = select.select([0, wake_up], [], [], INTERVAL_SECONDS)
         if wake_up in ready:
             os.read(wake_up, 64)
-        # nothing is ever written to standard input: it is ready when its other end is closed
+        # nobody writes to standard input, so it becomes ready only when its other end is closed
         if 0 in ready or os.getppid() != parent:
             _end(child)
             return 128 + signal.SIGTERM
@@ -43,12 +43,12 @@ def main(parent: int, command: list[str]) -> int:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    child.terminate()  # ninja hands it on to each of its commands
+    child.terminate()  # ninja passes the signal on to each of its commands
     try:
         child.wait(GRACE_SECONDS)
     except subprocess.TimeoutExpired:
         child.kill()
-    for _ in range(20):  # one of them may start another in the meantime
+    for _ in range(20):  # a process may start another in the meantime
         members = _session()
         if not members:
             break
@@ -58,7 +58,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 
 def _session() -> list[int]:
-    """The other processes of this one's session that live; none where there is no /proc."""
+    """Returns the other living processes of this session; none without /proc."""
     members = []
     for name in os.listdir("/proc") if os.path.isdir("/proc") else []:
         if not name.isdecimal():

@@ -1,7 +1,7 @@
-"""`dcnbuild COMMAND`: finds the module that holds a command and hands over to it.
+"""`dcnbuild COMMAND`: finds the module of a command and runs it.
 
-Every command ends with one of these statuses: 0 done; 1 the answer is no (an error was found, something is left over);
-2 wrong usage, or it could not do its work; 130 after Ctrl-C; 141 if whoever read its output left.
+Every command exits with one of these statuses: 0 if it succeeded; 1 if it found an error or could not finish everything;
+2 for wrong usage, or if the command itself failed; 130 after Ctrl-C; 141 if the reader of its output closed the pipe.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Protocol
 from dcnbuild.base import printable
 from dcnbuild.base.own_requirements import RUN
 
-#: command → (module, one line of help). A module is imported only when its command is run, so that
-#: the doctor starts without torch and a broken part breaks nothing but itself.
+#: command → (module, one line of help). A module is imported only when its command runs: the doctor
+#: starts without torch, and a broken module breaks only its own command.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "info": ("dcnbuild.cli.info", "say which library serves which device, and why"),
-    "build": ("dcnbuild.cli.build", "compile the kernels now, into the cache"),
+    "info": ("dcnbuild.cli.info", "say which kernels run on which device, and why"),
+    "build": ("dcnbuild.cli.build", "compile the kernels into the cache now"),
     "doctor": ("dcnbuild.cli.doctor", "find what is wrong with this machine or a build log"),
     "audit": ("dcnbuild.cli.audit", "say what a wheel or library is bound to, and who refuses it"),
     "toolkit": (
@@ -32,9 +32,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "port": ("dcnbuild.cli.port", "make the sources of an old extension compile today"),
     "demo": ("dcnbuild.cli.demo", "align two frames of a real photograph"),
 }
-#: Commands without a module of that kind: command → one line of help.
+#: Commands without such a module: command → one line of help.
 OTHERS = {
-    "compat": "run a script in which the names of the old packages are dcnbuild's",
+    "compat": "run a script with dcnbuild's modules in place of the old packages",
     "completion": "print a script that completes these commands in your shell",
     "help": "show the options of a command",
 }
@@ -44,7 +44,7 @@ NOBODY_READS = 128 + signal.SIGPIPE
 
 
 class Command(Protocol):
-    """What a command's module provides."""
+    """The functions that a command's module provides."""
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
 
@@ -54,17 +54,18 @@ class Command(Protocol):
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status, see above.
 
-    Raises SystemExit where argparse does: for --help and for wrong usage.
+    Raises:
+        SystemExit: from argparse, for --help and for wrong usage.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     if argv[:1] == ["compat"]:
-        # The script that it runs owns the output, Ctrl-C and its exceptions, as if Python had been called.
+        # The script handles output, Ctrl-C and exceptions itself, as if Python ran it.
         from dcnbuild.compat.__main__ import main as run_script
 
         return run_script(argv[1:])
     name = f"dcnbuild {argv[0]}" if argv and argv[0] in COMMANDS else "dcnbuild"
     with printable.streams(), warnings.catch_warnings():
-        # each command that needs the operators says itself why there are none
+        # each command that needs the operators reports their absence itself
         warnings.filterwarnings("ignore", "dcnbuild could not register", RuntimeWarning)
         try:
             return _guarded(name, argv)
@@ -73,12 +74,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _guarded(name: str, argv: list[str]) -> int:
-    """Runs a command; whatever ends it becomes one line on standard error and a status."""
+    """Runs a command; turns an exception into one line on standard error and a status."""
     try:
         try:
             return _dispatch(argv)
         finally:
-            # here, where a full disk can still be reported
+            # flushes here, where the except clauses can still report a full disk
             sys.stdout.flush()
     except KeyboardInterrupt:
         return _fail(f"{name}: interrupted", INTERRUPTED)
@@ -95,7 +96,11 @@ def _guarded(name: str, argv: list[str]) -> int:
         return _fail(f"{name}: what it was given is nested too deeply")
     except MemoryError:
         return _fail(f"{name}: there is not enough memory")
-    except (OSError, ValueError, ImportError) as error:  # what the user gave, or the machine lacks
+    except (
+        OSError,
+        ValueError,
+        ImportError,
+    ) as error:  # a wrong argument, or a fault of the machine
         return _fail(f"{name}: {error}")
     except printable.OutputError:
         raise
@@ -115,7 +120,7 @@ def _fail(message: str, status: int = 2) -> int:
 
 def _output_lost(name: str, error: printable.OutputError) -> int:
     error.stream.discard()
-    if error.closed_pipe:  # `| head`: whoever reads has seen enough
+    if error.closed_pipe:  # `| head` reads no further
         return NOBODY_READS
     try:
         return _fail(f"{name}: {error}")
@@ -171,7 +176,9 @@ def _print_completion(argv: list[str]) -> int:
         prog="dcnbuild completion",
         description='Prints a completion script. For bash, in ~/.bashrc: eval "$(dcnbuild completion bash)"',
     )
-    parser.add_argument("shell", help="bash, zsh, tcsh, and with a newer shtab fish")
+    parser.add_argument(
+        "shell", help="print the script for this shell: bash, zsh, tcsh; fish with a newer shtab"
+    )
     shell = parser.parse_args(argv).shell
     import shtab
 

@@ -15,16 +15,18 @@ from dcnbuild.machine.facts import TorchInstall
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--force", action="store_true", help="compile again what is there")
+    parser.add_argument(
+        "--force", action="store_true", help="compile again, even if the cache has the kernels"
+    )
     parser.add_argument(
         "--cuda",
         choices=("auto", "on", "off"),
-        help="compile the CUDA kernels: where possible, or fail, or leave out (default: DCNBUILD_CUDA, or auto)",
+        help="compile the CUDA kernels if possible (auto), or fail (on), or never (off) (default: DCNBUILD_CUDA, or auto)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Builds and says where the libraries are; 1 if something that was asked for could not be built."""
+    """Builds the libraries and prints their paths; returns 1 if a requested library cannot be built."""
     env = dict(os.environ)
     if args.cuda:
         env["DCNBUILD_CUDA"] = args.cuda
@@ -44,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _build_cuda(mode: CudaMode, torch: TorchInstall, env: dict[str, str], force: bool) -> None:
-    """With "auto", says why there can be no CUDA library; a failed compilation is an error in any mode."""
+    """Builds the CUDA library, or with "auto" prints why it cannot; a failed compilation is an error in any mode."""
     if mode == "auto":
         try:
             jit.make_plan("cuda", torch, env)
@@ -55,14 +57,14 @@ def _build_cuda(mode: CudaMode, torch: TorchInstall, env: dict[str, str], force:
 
 
 def _build(library: Library, torch: TorchInstall, env: dict[str, str], force: bool) -> None:
-    """Builds one, and has it loaded by a process of its own: this one may have another of the same name loaded."""
+    """Builds one library and loads it in a new process, since this process may have loaded another with its name."""
     entry = jit.build_cached(library, torch, env, force=force, load=loads_in_a_child)
     print(f"{library}: {entry.path}", *entry.record.architectures)
 
 
 def loads_in_a_child(entry: cache.Entry) -> str | None:
-    """Why a new Python cannot load a library into torch; None if it can."""
-    # the operators are not registered from Python there, so that the library does it all; CUDA's needs the schemas
+    """Loads a library into torch in a new Python; returns the reason if that fails, or None."""
+    # The new Python does not import dcnbuild, so the library registers its operators itself.
     script = (
         "import sys, torch, traceback\n"
         "try:\n"

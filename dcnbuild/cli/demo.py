@@ -14,9 +14,9 @@ from dcnbuild.builder.sources import Library
 from dcnbuild.errors import FindingError
 
 OUTPUT = Path("dcnbuild-demo.png")
-#: What the demo imports beyond the standard library and dcnbuild itself; the extra brings it all.
+#: Modules that the demo imports besides the standard library and dcnbuild; `dcnbuild[demo]` installs them.
 _EXTRA = ("torch", "rich", "matplotlib", "PIL", "numpy")
-#: The largest seed that every generator of torch takes.
+#: The largest seed that every generator of torch accepts.
 _LARGEST = 2**63 - 1
 
 
@@ -26,37 +26,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=OUTPUT,
         metavar="PNG",
-        help="the picture to write (default: %(default)s)",
+        help="write the picture to this file (default: %(default)s)",
     )
     parser.add_argument(
         "--photo",
         type=Path,
         metavar="FILE",
-        help="a photograph of yours instead of the one that matplotlib ships",
+        help="use your photograph instead of matplotlib's",
     )
     parser.add_argument(
         "--size",
         type=_at_least(1),
         default=600,
-        help="longer side in pixels, at most (default: %(default)s)",
+        help="shrink the photograph until its longer side has at most this many pixels (default: %(default)s)",
     )
     parser.add_argument(
         "--steps",
         type=_at_least(1),
         default=240,
-        help="steps of the optimiser (default: %(default)s)",
+        help="run this many steps of the optimiser (default: %(default)s)",
     )
     parser.add_argument(
         "--seed",
         type=_at_least(0),
         default=0,
-        help="of the random warp (default: %(default)s)",
+        help="seed the random warp (default: %(default)s)",
     )
     parser.add_argument(
         "--device",
         choices=("auto", "cpu", "cuda"),
         default="auto",
-        help="auto takes the GPU if torch finds one and there are kernels for it",
+        help="run on this device; auto takes the GPU if torch finds one and kernels exist for it",
     )
 
 
@@ -71,7 +71,7 @@ def _at_least(lowest: int) -> Callable[[str], int]:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Aligns, prints what came of it and writes the picture; 1 if something it needs is not there."""
+    """Aligns the frames, prints the results and writes the picture; returns 1 if a package, file or device is missing."""
     started = time.perf_counter()
     _say("loading torch and a photograph")
     try:
@@ -125,7 +125,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _say(message: str) -> None:
-    """Tells at once what takes a while, on standard error: what came of it goes to standard output."""
+    """Prints progress on standard error at once; results go to standard output."""
     print(f"dcnbuild demo: {message}", file=sys.stderr, flush=True)
 
 
@@ -135,7 +135,7 @@ def _fail(message: str) -> int:
 
 
 def _check_output(path: Path) -> None:
-    """Raises OSError now for what would fail only after the training."""
+    """Raises OSError if the picture cannot be written, before the training starts."""
     if path.is_dir():
         raise IsADirectoryError(f"--output {path} is a directory, expected the name of a PNG file")
     parent = path.resolve().parent
@@ -146,9 +146,11 @@ def _check_output(path: Path) -> None:
 
 
 def choose_device(wanted: str) -> Library:
-    """The device to run on, with kernels for it loaded or built.
+    """Returns the device to run on, and loads or builds its kernels.
 
-    Raises FindingError where there are none, and ValueError for a GPU that torch does not find.
+    Raises:
+        FindingError: the device has no kernels and none can be built.
+        ValueError: "cuda" is wanted, and torch finds no GPU.
     """
     import torch
 

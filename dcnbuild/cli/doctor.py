@@ -27,49 +27,51 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "library",
         nargs="*",
         type=Path,
-        help="extension libraries (.so) to look into, besides dcnbuild's own",
+        help="examine these extension libraries (.so) besides dcnbuild's own",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a report")
     parser.add_argument(
-        "--log", metavar="FILE", help="read a failed build's output, - for standard input"
+        "--log", metavar="FILE", help="read a failed build's output; - reads standard input"
     )
     parser.add_argument(
         "--torch",
         metavar="WHICH",
-        help="the pip line for this torch, or why there is none: 2.5.1, 2.5, '>=2.4,<2.8', 2.5.1+cu121, cu126, cpu, "
-        "latest",
+        help="print the pip line for this torch, or why there is none: 2.5.1, 2.5, '>=2.4,<2.8', 2.5.1+cu121, cu126, "
+        "cpu, latest",
     )
     parser.add_argument(
         "--gpu",
         metavar="NAME",
-        help="answer for this GPU and not for the one here, e.g. 'RTX 5090' or 12.0",
+        help="answer for this GPU instead of this machine's, e.g. 'RTX 5090' or 12.0",
     )
     parser.add_argument(
         "--driver", metavar="VERSION", help="answer for this NVIDIA driver, e.g. 570 or 535.104.05"
     )
     parser.add_argument(
-        "--facts", metavar="FILE", help="judge the machine that somebody's --json report is about"
+        "--facts",
+        metavar="FILE",
+        help="examine the machine of another --json report, e.g. one that somebody sent you",
     )
     parser.add_argument(
         "--share",
         action="store_true",
-        help="leave out names, home directories, tokens and addresses, so that the report can be posted; "
+        help="leave out names, home directories, tokens and addresses, so that you can post the report; "
         "read it before you post it",
     )
     parser.add_argument(
         "--explain",
         metavar="ID",
-        help="what a finding means, with an example, and what pasting its fix changes; then exit",
+        help="explain a finding, show an example, say what pasting its fix changes, and exit",
     )
-    parser.add_argument("--verbose", action="store_true", help="show every fact, and the pip line")
+    parser.add_argument("--verbose", action="store_true", help="show every fact and the pip line")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Examines and reports: 0 if nothing is wrong, 1 with errors. Raises ValueError for wrong arguments."""
+    """Examines and reports; returns 0, or 1 if there are errors. Raises ValueError for wrong arguments."""
     if args.explain is not None:
         return _explain(args.explain, args.json)
     if args.torch is not None:
-        parse_wish(args.torch)  # a text that asks for nothing ends here
+        parse_wish(args.torch)  # raises ValueError for a text that names no torch
     log = None
     if args.log is not None:
         log = _read_standard_input() if args.log == "-" else Path(args.log).read_bytes()
@@ -117,7 +119,7 @@ def _read_standard_input() -> bytes:
 
 
 def _resolution(args: argparse.Namespace, facts: Facts) -> Resolution | None:
-    """The pip line where somebody wants to know it."""
+    """Returns the pip line if an option asks for it or torch is missing."""
     asked = args.torch or args.gpu or args.driver
     if asked or args.verbose or facts.torch is None:
         return resolve(facts, args.torch)
@@ -125,7 +127,7 @@ def _resolution(args: argparse.Namespace, facts: Facts) -> Resolution | None:
 
 
 def _read_log(log: bytes, facts: Facts) -> list[Finding]:
-    from dcnbuild.doctor.logs import read_log  # its many patterns only where there is a log
+    from dcnbuild.doctor.logs import read_log  # compiles many patterns, so only if there is a log
 
     return read_log(log, facts)
 

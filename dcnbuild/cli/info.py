@@ -1,4 +1,4 @@
-"""`dcnbuild info`: which library serves which device, and why not another."""
+"""`dcnbuild info`: says which library serves which device, and why the others do not."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from dcnbuild.errors import FindingError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print it for programs")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints it; 1 without a torch to serve. Raises ValueError for a DCNBUILD_ROUTE that is none."""
+    """Prints the report; returns 1 if torch cannot be imported. Raises ValueError for an unknown DCNBUILD_ROUTE."""
     try:
         import torch
     except (ImportError, OSError) as error:
         report: dict[str, Any] = {"schema": 1, "dcnbuild": __version__, "torch": None}
         print(json.dumps(report) if args.json else f"torch cannot be imported: {error}")
         return 1
-    # the operators register themselves as soon as torch is there; this is where a failure of it shows
+    # importing torch has registered the operators already; this import raises if that failed
     import dcnbuild.ops.deform_conv2d  # noqa: F401
 
-    native.forced_route()  # every call would raise for a wrong one, as this does
+    native.forced_route()  # raises for a wrong DCNBUILD_ROUTE, like every call
     native.load_registered(everything=True)
     report = {
         "schema": 1,
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _prebuilt() -> dict[str, Any] | None:
-    """What was built ahead of time, without the commands."""
+    """Returns the record of the prebuilt libraries, without the compile commands."""
     record = read_record(native.PREBUILT)
     if record is None:
         return None
@@ -56,7 +56,7 @@ def _prebuilt() -> dict[str, Any] | None:
 
 
 def _no_cuda_in_torch() -> str | None:
-    """Why torch has no CUDA tensors at all, or None if it has."""
+    """Says why torch has no CUDA tensors at all; None if it has."""
     import torch
 
     if torch.version.cuda:
@@ -67,7 +67,7 @@ def _no_cuda_in_torch() -> str | None:
 
 
 def _device(status: native.DeviceStatus) -> dict[str, Any]:
-    """One device as the report holds it; `not_taken` says for each other attempt why not."""
+    """Returns one device's part of the report; `not_taken` gives the reason against each other attempt."""
     reasons: dict[str, str] = dict(status.rejected)
     no_cuda = _no_cuda_in_torch() if status.device == "cuda" else None
     if no_cuda and status.attempt is None:

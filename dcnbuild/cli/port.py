@@ -22,48 +22,50 @@ from dcnbuild.port.result import ProjectResult
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `dcnbuild port`."""
-    parser.add_argument("path", type=Path, help="the extension's directory, or one of its files")
+    parser.add_argument("path", type=Path, help="port this directory or this file of an extension")
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
-        "--out", type=Path, metavar="DIR", help="where the result goes (default: PATH-ported)"
+        "--out", type=Path, metavar="DIR", help="write the result here (default: PATH-ported)"
     )
     where.add_argument(
         "--in-place",
         action="store_true",
-        help="write over the files; the old ones go to PATH-before-port",
+        help="overwrite the files; the old ones go to PATH-before-port",
     )
     parser.add_argument(
-        "--force", action="store_true", help="--in-place even over changes that are not in git"
+        "--force",
+        action="store_true",
+        help="with --in-place, overwrite files even if they have uncommitted changes",
     )
     parser.add_argument(
-        "--fix-bugs", action="store_true", help="repair the known bugs that are otherwise reported"
+        "--fix-bugs", action="store_true", help="repair known bugs instead of only reporting them"
     )
     parser.add_argument(
         "--deprecated",
         action="store_true",
-        help="rewrite deprecated forms even where nothing in the sources fails today",
+        help="rewrite deprecated forms too, even if nothing in the sources fails today",
     )
     parser.add_argument(
         "--check",
         action="store_true",
-        help="compile what was ported; where there is a setup.py, run it, and import what it builds",
+        help="compile the ported sources; if there is a setup.py, run it and import the result",
     )
     parser.add_argument(
         "--jobs",
         type=int,
         metavar="N",
-        help="compilers at a time in --check (default: MAX_JOBS, or the cores); each wants 3 GB",
+        help="run this many compilers at once in --check (default: MAX_JOBS, or the number of cores); each needs 3 GB",
     )
     parser.add_argument(
         "--diff",
         action="store_true",
-        help="print the changes; nothing is written unless --out or --in-place is given",
+        help="print the changes, and write nothing unless --out or --in-place is given",
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 if all is ported (and compiles, with --check), 1 if something is left, 2 for wrong usage."""
+    """Returns 0 if all is ported (and compiles, with --check), 1 if something could not be ported, 2 for wrong usage."""
     source: Path = args.path
     if not source.exists():
         print(f"dcnbuild port: there is no {source}", file=sys.stderr)
@@ -92,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _progress(every: float = 2.0) -> Callable[[str], None]:
-    """Prints to stderr how far it has come, every few seconds."""
+    """Returns a function that prints progress to standard error, at most once in `every` seconds."""
     last = time.monotonic()
 
     def progress(text: str) -> None:
@@ -115,7 +117,7 @@ def _warn_of_setup(source: Path) -> None:
 def _write(
     source: Path, args: argparse.Namespace, result: ProjectResult
 ) -> tuple[Path | None, dict[Path, str]]:
-    """Writes the result where it was asked for; the place if any, and what could not be copied."""
+    """Writes the result; returns the directory, or None if nothing was written, and the files that could not be copied."""
     if args.in_place:
         backup = write_in_place(source, result.files, args.force)
         if backup:
@@ -129,7 +131,7 @@ def _write(
 
 @contextmanager
 def _on_disk(source: Path, written: Path | None, result: ProjectResult) -> Iterator[Path]:
-    """The directory of the ported project; a temporary one if it has not been written."""
+    """Yields the directory of the ported project, a temporary one if the result has not been written."""
     if written is not None:
         yield written if written.is_dir() else written.parent
         return
@@ -140,7 +142,7 @@ def _on_disk(source: Path, written: Path | None, result: ProjectResult) -> Itera
 
 
 def _check(root: Path, at_once: int | None, result: ProjectResult) -> ProjectResult:
-    # what compiling needs to know of the machine is looked up only when it is asked for
+    # only --check needs these modules, which examine the machine
     from dcnbuild.builder.ninjafile import jobs
     from dcnbuild.port.check import check_project
     from dcnbuild.port.toolchain import find_toolchain

@@ -1,4 +1,4 @@
-"""`dcnbuild toolkit list|install VERSION|path VERSION`: CUDA toolkits on this machine, and one more."""
+"""`dcnbuild toolkit list|install VERSION|path VERSION`: lists, installs and locates CUDA toolkits."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="list|install|path")
     actions.add_parser("list", help="list every toolkit that a build would find, best first")
     installing = actions.add_parser(
-        "install", help=f"put one into your cache, without root: {recipes.available()}"
+        "install", help=f"install a toolkit into your cache, without root: {recipes.available()}"
     )
-    installing.add_argument("version", help="e.g. 13.0")
+    installing.add_argument("version", help="install this version, e.g. 13.0")
     installing.add_argument(
         "--math-headers",
         action="store_true",
-        help="CUDA 13: download cuBLAS, cuSPARSE and cuSOLVER too (1 GB) and keep their headers, which other "
-        "extensions than dcnbuild may include; copied from torch's own packages where those are of this version",
+        help="for CUDA 13, add the headers of cuBLAS, cuSPARSE and cuSOLVER, which extensions other than dcnbuild may "
+        "include; download them (1 GB) or, if torch's own packages have this version, copy them",
     )
-    path = actions.add_parser("path", help="print the CUDA_HOME of one that is there")
-    path.add_argument("version", help="e.g. 13.0, or 13 for any 13.x")
+    path = actions.add_parser("path", help="print the CUDA_HOME of an installed toolkit")
+    path.add_argument("version", help="print it for this version, e.g. 13.0, or 13 for any 13.x")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs one action; 1 if the toolkit is not there or cannot be had."""
+    """Runs one action; returns 1 if the toolkit is missing or cannot be installed."""
     env = dict(os.environ)
     try:
         if args.action == "list":

@@ -12,18 +12,22 @@ from dcnbuild.compat.running import Run, run_as_main, script_path
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Installs the names and runs the script as `__main__`; returns 2 for a usage error, 0 if the script ends by itself."""
+    """Installs the names and runs the script as `__main__`; returns 0 when the script ends by itself.
+
+    Raises:
+        SystemExit: from the script, or from argparse (2 for wrong usage).
+    """
     parser = argparse.ArgumentParser(
         prog="python -m dcnbuild.compat",
-        description=f"Runs a script in which the old names are dcnbuild's: {', '.join(DEFAULT_NAMES)}, and mmcv.ops "
-        "where mmcv has no compiled operators. Processes that the script spawns have them too.",
+        description=f"Runs a script with dcnbuild's modules under these names: {', '.join(DEFAULT_NAMES)}, and mmcv.ops "
+        "if mmcv has no compiled operators. Processes that the script spawns have them too.",
     )
     parser.add_argument(
         "--install",
         action="append",
         default=[],
         metavar="NAME",
-        help="another import name, such as _ext or detectron2.layers.deform_conv; may be repeated",
+        help="replace another import name, such as _ext or detectron2.layers.deform_conv; may be repeated",
     )
     parser.add_argument(
         "--not",
@@ -31,11 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         default=[],
         dest="without",
         metavar="NAME",
-        help="a name to leave to the repository, such as DCNv2.dcn_v2; may be repeated",
+        help="leave a name to the repository, such as DCNv2.dcn_v2; may be repeated",
     )
-    parser.add_argument("-m", dest="module", action="store_true", help="the script is a module")
-    parser.add_argument("script", help="what to run")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="its arguments")
+    parser.add_argument("-m", dest="module", action="store_true", help="run a module by its name")
+    parser.add_argument("script", help="run this script, or with -m this module")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="pass these arguments to it")
     args = parser.parse_args(argv)
     path = None if args.module else script_path(args.script)
     if not args.module and path is None:
@@ -46,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         install(*names, without=args.without)
     except ValueError as error:
         parser.error(str(error))
-    # What python does with a script: its directory is where imports are looked for first.
+    # Like python itself: imports are searched in the script's directory first.
     sys.path[0] = str(Path.cwd() if path is None else path.resolve().parent)
     sys.argv = [args.script, *args.arguments]
     target = args.script if path is None else str(path)

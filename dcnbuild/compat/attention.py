@@ -1,4 +1,4 @@
-"""What the old names of deformable attention share: one call, and a base for their modules."""
+"""Shared code of the old packages' attention: one call, and a base class for their modules."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def attend(
     sampling_locations: Tensor,
     attention_weights: Tensor,
 ) -> Tensor:
-    """`dcnbuild.deform_attn` for callers that also say where each level begins, and let locations and weights differ.
+    """Calls `dcnbuild.deform_attn` for callers that also pass `level_start_index`, and locations and weights of two dtypes.
 
-    The wider dtype of locations and weights is that of both, since a half model often has float32 reference points.
+    Locations and weights are converted to the wider of their dtypes, since a half model often has float32 reference points.
 
     Args:
-        level_start_index: where each level begins in `value`; None if nothing says so. It is compared where it can be
-            without a wait for a GPU beyond that for `spatial_shapes`.
+        level_start_index: where each level begins in `value`, or None. It is checked only if that adds no wait for the GPU
+            to the wait for `spatial_shapes`.
         Others as for `dcnbuild.deform_attn`.
 
     Raises ValueError if the levels do not lie one after the other.
@@ -62,7 +62,7 @@ def attend(
 
 
 def of_one_dtype(locations: Any, weights: Any) -> tuple[Any, Any]:
-    """Both in the wider of their dtypes; what is no tensor is left for the operator to refuse."""
+    """Converts both to the wider of their dtypes; leaves other objects for the operator to refuse."""
     if not (isinstance(locations, Tensor) and isinstance(weights, Tensor)):
         return locations, weights
     dtype = torch.promote_types(locations.dtype, weights.dtype)
@@ -70,9 +70,9 @@ def of_one_dtype(locations: Any, weights: Any) -> tuple[Any, Any]:
 
 
 def in_order(spatial_shapes: Shapes, level_start_index: Any) -> Shapes:
-    """The levels' sizes, as pairs of ints if they had to be read.
+    """Checks the levels' starts; returns their sizes, as pairs of ints if it had to read them.
 
-    Raises ValueError (an ArgumentError) unless each level begins where the last ends, and for what is no level or start.
+    Raises ValueError (an ArgumentError) if a level does not begin where the last ends, or a size or start is malformed.
     """
     if is_compiling():
         return spatial_shapes
@@ -86,14 +86,14 @@ def in_order(spatial_shapes: Shapes, level_start_index: Any) -> Shapes:
             shape = tuple(spatial_shapes.shape)
             fits = len(shape) == 2 and shape[1] == 2 and not spatial_shapes.is_floating_point()
             if not fits or starts.is_meta or spatial_shapes.is_meta:
-                return spatial_shapes  # for the operator to refuse
-            # One wait for the GPU, not two; wide, since a start may be larger than what the sizes fit into.
+                return spatial_shapes  # the operator refuses it
+            # One wait for the GPU, not two. int64, since a start may not fit the sizes' dtype.
             rows = spatial_shapes.flatten().long()
             flat = torch.cat([rows, starts.to(rows)]).tolist()
             spatial_shapes = list(zip(flat[: 2 * shape[0] : 2], flat[1 : 2 * shape[0] : 2]))
             starts = flat[2 * shape[0] :]
         elif starts.is_cuda or starts.is_meta:
-            return spatial_shapes  # nothing else waits for the GPU here
+            return spatial_shapes  # reading the starts would be the only wait for the GPU
         else:
             starts = starts.tolist()
     pairs = sides(NAME, spatial_shapes)
@@ -112,7 +112,7 @@ def in_order(spatial_shapes: Shapes, level_start_index: Any) -> Shapes:
 
 
 class OldAttn(DeformAttn):
-    """An attention of an old package. It may have been pickled, or built, by that package's class of the same name.
+    """Base of an old package's attention. An instance may come from a pickle, or from `convert`, of that package's class.
 
     Attributes:
         OWN_NAMES: what the package calls embed_dim, heads, levels and points.

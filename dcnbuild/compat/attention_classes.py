@@ -1,7 +1,7 @@
-"""Classes whose methods call another package's deformable attention, with dcnbuild's in its place.
+"""Finds classes whose methods call another package's deformable attention, and lets them call dcnbuild's.
 
-Such a class keeps everything else that it does: its projections, masks and returned values are its own. It is known by the
-functions that its methods call, so a subclass, or a class of any name, is switched over alike.
+Such a class keeps everything else: its projections, masks and returned values. It is recognised by the functions that its
+methods call, so its name does not matter, and subclasses are recognised too.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NOT_THEIRS = ("torch", "builtins", "dcnbuild", "numpy", "typing", "functools")
 
 
 class CallsOurs:
-    """The mark of a class that `calling_ours` made; its instances are pickled as the other package's class and made anew."""
+    """Marks a class that `calling_ours` made. Instances are pickled as the other package's class, and converted on loading."""
 
     _of: type[nn.Module]
 
@@ -45,12 +45,12 @@ def _new(kind: type[nn.Module]) -> nn.Module:
     return made
 
 
-#: What calling_ours has made, or found nothing to do for.
+#: Class → the class that calling_ours made for it, or None if it calls no attention.
 _made: dict[type, type[nn.Module] | None] = {}
 
 
 def calling_ours(kind: type[nn.Module]) -> type[nn.Module] | None:
-    """A class that differs from `kind` in that its methods call dcnbuild's attention; None if none of them calls one."""
+    """Makes a copy of class `kind` whose methods call dcnbuild's attention; None if no method calls one."""
     if kind not in _made:
         _made[kind] = None if issubclass(kind, CallsOurs) else _make(kind)
     return _made[kind]
@@ -132,7 +132,7 @@ def rebound(function: FunctionType, depth: int = _DEPTH) -> FunctionType:
     cells = [_cell(cell, names, depth) for cell in function.__closure__ or ()]
     if not others and all(new is old for new, old in zip(cells, function.__closure__ or ())):
         return function
-    # Without a __name__: torch.compile would look names up in the module of that name, and not here.
+    # Without a __name__: torch.compile would look names up in the module of that name instead.
     namespace = {key: value for key, value in function.__globals__.items() if key != "__name__"}
     made = FunctionType(
         function.__code__,
@@ -203,7 +203,7 @@ def _stand_in(found: Any) -> Attention | None:
 
 
 def attributes_of_ours(module: nn.Module) -> dict[str, Attention]:
-    """Attributes of a module that hold such a function, with what stands in: `self.ms_deformable_attn_core`."""
+    """Returns attributes of a module that hold such a function, e.g. `self.ms_deformable_attn_core`, with their stand-ins."""
     return {
         name: ours for name, held in vars(module).items() if (ours := _stand_in(held)) is not None
     }
@@ -232,4 +232,4 @@ def _top(module: str) -> str:
 
 
 def _module(found: type | FunctionType) -> str:
-    return found.__module__ or ""  # None for what exec has made
+    return found.__module__ or ""  # None if exec made it

@@ -79,7 +79,7 @@ class Attention:
             if given.get("method", "default") == "discrete":
                 return nearest(value, shapes, locations, weights, given["points"])
             locations, weights = with_levels(locations, weights, given["points"])
-        # Nothing is read for starts where a list of shapes was given.
+        # With a list of shapes, the starts are not read: that would wait for the GPU.
         starts = None if given.get("shapes_list") is not None else given.get("starts")
         names = {_OUR_NAMES[a.role]: a.name for a in self.arguments if a.role in _OUR_NAMES}
         return in_their_words(names, attend, value, shapes, starts, locations, weights)
@@ -122,9 +122,9 @@ def _same(value: Any, default: Any) -> bool:
 
 
 def with_levels(locations: Tensor, weights: Tensor, points: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """[N, Q, M, ΣP, 2] and [N, Q, M, ΣP] → [N, Q, M, L, P, 2] and [N, Q, M, L, P], where P is the most points of a level.
+    """[N, Q, M, ΣP, 2] and [N, Q, M, ΣP] → [N, Q, M, L, P, 2] and [N, Q, M, L, P], where P is the largest number of points.
 
-    A level with fewer is filled up with samples outside of it, of weight zero.
+    Levels with fewer points get additional samples outside the level, with weight zero.
     """
     most = max(points)
     if all(count == most for count in points):
@@ -142,7 +142,7 @@ def with_levels(locations: Tensor, weights: Tensor, points: Sequence[int]) -> tu
 def nearest(
     value: Tensor, shapes: Any, locations: Tensor, weights: Tensor, points: Sequence[int]
 ) -> Tensor:
-    """RT-DETRv2's "discrete" sampling: the pixel that a location lies in, clamped to the level; in plain torch."""
+    """Samples like RT-DETRv2's "discrete" method, in plain torch: takes the pixel of a location, clamped to the level."""
     start, parts = 0, []
     for (height, width), at in zip(sides("deform_attn", shapes), locations.split(list(points), 3)):
         x = (at[..., 0] * width + 0.5).long().clamp(0, width - 1)

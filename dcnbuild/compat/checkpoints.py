@@ -1,4 +1,4 @@
-"""Keys of checkpoints that are older than the modules that they belong to."""
+"""Renames the keys of old checkpoints for today's modules."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _T = TypeVar("_T")
 
 
 def with_own_keys(state_dict: Mapping[str, _T], model: nn.Module) -> dict[str, _T]:
-    """A copy in which each module of `model` finds its offset convolution, for `model.load_state_dict`.
+    """Returns a copy of a checkpoint with the keys of offset convolutions renamed, for `model.load_state_dict`.
 
-    mmdetection before 1.0 kept it beside the module: "layer1.0.conv2_offset.weight" for "layer1.0.conv2". The module itself
-    finds it there only if it is handed the whole dictionary, as mmcv 1.x does; `load_state_dict` of torch hands each module
-    what begins with its own name.
+    mmdetection before 1.0 kept the offset convolution beside its module: "layer1.0.conv2_offset.weight" for
+    "layer1.0.conv2". torch's `load_state_dict` gives each module only the keys that begin with the module's name. (mmcv 1.x
+    gives it the whole dictionary, and the module finds the key.)
 
     Args:
-        state_dict: the checkpoint, which is left as it is.
-        model: with modules of dcnbuild in it.
+        state_dict: the checkpoint; it is not changed.
+        model: a model with dcnbuild's modules.
     """
     renamed = dict(state_dict)
     for path, module in model.named_modules():

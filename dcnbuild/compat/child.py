@@ -1,4 +1,4 @@
-"""What a process that a script under `python -m dcnbuild.compat` spawns imports as the parent's main module (running.py)."""
+"""The main module of processes that a script under `python -m dcnbuild.compat` spawns (running.py)."""
 
 from dcnbuild.compat.running import run_in_child
 

@@ -1,4 +1,4 @@
-"""Switches a model over: the deformable modules of other packages compute with dcnbuild's operators, in place."""
+"""`convert` lets the deformable modules of other packages compute with dcnbuild's operators, in place."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from dcnbuild.compat.recognition import looks_deformable, qualified, target
 
 @dataclass(frozen=True)
 class Converted:
-    """A module that is dcnbuild's now.
+    """A module that `convert` turned into dcnbuild's.
 
     Attributes:
         path: its name in the model, "" for the model itself.
         old, new: qualified names of the classes.
-        notes: what changed besides.
+        notes: further changes.
     """
 
     path: str
@@ -29,7 +29,7 @@ class Converted:
 
 @dataclass(frozen=True)
 class Left:
-    """A module that looks deformable and was left alone, and why."""
+    """A module that looks deformable and was not converted, with the reason."""
 
     path: str
     old: str
@@ -38,7 +38,7 @@ class Left:
 
 @dataclass(frozen=True)
 class Report:
-    """What `convert` did; `str(report)` says it in lines."""
+    """The result of `convert`; `str(report)` has one line for each module."""
 
     converted: tuple[Converted, ...]
     left: tuple[Left, ...]
@@ -57,25 +57,23 @@ class Report:
 
 
 def convert(model: nn.Module) -> Report:
-    """Turns every deformable module of torchvision, mmcv, mmdetection 1.x, detectron2, DCNv2 and their copies in `model`
-    into dcnbuild's, in place.
+    """Turns the deformable modules of other packages in `model` into dcnbuild's, in place.
 
-    The modules stay the objects they are and change their class: parameters, buffers, hooks, training flag, dtype, device
-    and requires_grad are untouched, and so are optimizers and other references to them. A module is known by the name of
-    its class, its attributes and the arguments of its `forward`, wherever the class lies (docs/coming-from.md, "Switching a
-    model over"); none of the packages needs to be installed. Left alone, and listed with the reason: subclasses, which may
-    do anything; modules with other attributes, parameters or arguments; modules whose `forward` calls another package's
-    deformable function itself; and what has a deformable name but is not known.
+    It converts the modules of torchvision, mmcv, mmdetection 1.x, detectron2, DCNv2 and their copies. They remain the same
+    objects and change their class. Parameters, buffers, hooks, training flag, dtype, device and requires_grad stay as they
+    are; optimizers and other references stay valid. `convert` recognises a module by the name of its class, its attributes
+    and the arguments of its `forward`, in any package (docs/coming-from.md, "Switching a model over"). The packages need
+    not be installed.
 
     Deformable attention is switched over inside of the modules that compute it, of any package: what their methods call is
     known by what it computes for a few examples, and `dcnbuild.deform_attn` is called in its place. Listed as left is what
     samples in the same way and computes something else.
 
     Args:
-        model: any module, which may be one of those itself.
+        model: any module; it may be a deformable module itself.
 
     Returns:
-        Report: what was converted and what was left.
+        Report: the modules that were converted, and those that were not.
 
     Raises:
         TypeError: `model` is not a module.
@@ -119,7 +117,7 @@ def _samples_otherwise(module: nn.Module) -> str | None:
 
 
 def _attend_with_ours(module: nn.Module) -> tuple[str, ...] | None:
-    """Lets a module call dcnbuild's attention in the place of another's, and says how; None if it calls no other."""
+    """Lets a module call dcnbuild's attention instead of another; returns notes, or None if it calls no other."""
     ours = calling_ours(type(module))
     attributes = attributes_of_ours(module)
     if "forward" in vars(module) or (ours is None and not attributes):

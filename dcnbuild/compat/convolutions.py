@@ -1,4 +1,4 @@
-"""The old convolution modules: what they share. What differs between packages are their arguments, given as text."""
+"""Base classes of the old packages' convolution modules. Packages differ in their arguments, which are given as text."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from dcnbuild.compat.shared import deform_conv, uniform_by_fan_in
 from dcnbuild.nn import DeformConv2d, PredictsOffsets
 from dcnbuild.ops.arguments import pair
 
-#: What most packages' modules begin with.
+#: The first arguments of most packages' modules.
 LIKE_CONV2D = "in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1"
 
 
 def signature_of(arguments: str) -> inspect.Signature:
-    """The signature that a `def` with these arguments has; defaults are literals."""
+    """Returns the signature of a `def` with these arguments; defaults are literals."""
     return inspect.signature(eval(f"lambda {arguments}: None", {"__builtins__": {}}))
 
 
 def constructor(arguments: str) -> Any:
-    """An `__init__` with these arguments, which it hands to `set_up` by name: defaults, order and names in one line."""
+    """Returns an `__init__` with these arguments, which passes them to `set_up` by name."""
     signature = signature_of(f"self, {arguments}")
 
     def __init__(*args: Any, **kwargs: Any) -> None:
@@ -40,12 +40,12 @@ def constructor(arguments: str) -> Any:
 
 
 class OldConvolution(DeformConv2d):
-    """A convolution of an old package. It may have been pickled, or built, by that package's class of the same name.
+    """Base of an old package's convolution. An instance may come from a pickle, or from `convert`, of that package's class.
 
     Attributes:
         groups_name: the attribute that holds the number of sets of offsets.
-        both_names: "deformable_groups" is an argument too, and not an old name that is warned of.
-        allows_bias: false for the v1 modules, which have none.
+        both_names: whether "deformable_groups" is an argument too, rather than an old name with a warning.
+        allows_bias: false for v1 modules, which have no bias.
         one_dtype, pad_small: as for `shared.deform_conv`.
     """
 
@@ -67,7 +67,7 @@ class OldConvolution(DeformConv2d):
         bias: bool = True,
         **others: Any,
     ) -> None:
-        """The constructor's body; `others` are the package's own arguments, and become attributes of the same name."""
+        """Does the constructor's work; `others` are the package's own arguments, and become attributes of the same name."""
         offset_groups = self._offset_groups(others)
         if bias and not self.allows_bias:
             raise ValueError(
@@ -81,7 +81,7 @@ class OldConvolution(DeformConv2d):
             setattr(self, name, value)
 
     def _offset_groups(self, others: dict[str, Any]) -> int:
-        """Takes the number of sets of offsets out of the arguments; mmcv's had another name before mmcv 1.0."""
+        """Removes the number of sets of offsets from the arguments and returns it; mmcv renamed it in mmcv 1.0."""
         count = others.pop(self.groups_name)
         renamed = others.pop("deformable_groups", None)
         if renamed is not None:
@@ -100,7 +100,7 @@ class OldConvolution(DeformConv2d):
         uniform_by_fan_in(self)
 
     def convolve(self, x: Tensor, offset: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The operator with this module's weight, bias, sizes and counts."""
+        """Calls the operator with this module's weight, bias, sizes and counts."""
         return deform_conv(
             *(x, offset, mask, self.weight, self.bias, self.stride, self.padding, self.dilation),
             *(self.groups, getattr(self, self.groups_name)),
@@ -109,7 +109,7 @@ class OldConvolution(DeformConv2d):
         )
 
     def __prepare_scriptable__(self) -> NoReturn:
-        """What `torch.jit.script` calls first; it would name an annotation."""
+        """Raises for `torch.jit.script`, which calls this first; torch's own error would complain about an annotation."""
         raise NotImplementedError(
             f"TorchScript cannot compile {type(self).__module__}.{type(self).__name__}: take torch.jit.trace or "
             "torch.export, or build dcnbuild.DCN or dcnbuild.DeformConv2d in its place and load its state_dict"
@@ -123,7 +123,7 @@ class OldConvolution(DeformConv2d):
         self.adopt()
 
     def adopt(self) -> list[str]:
-        """Brings attributes that another package set into the form that ours have, and says what that changed."""
+        """Converts attributes that another package set to dcnbuild's form; returns notes on the changes."""
         for name, least in (("kernel_size", 1), ("stride", 1), ("padding", 0), ("dilation", 1)):
             setattr(self, name, pair(name, getattr(self, name), least))
         self.__dict__.setdefault("groups", 1)
@@ -135,14 +135,14 @@ class OldConvolution(DeformConv2d):
         setattr(self, "offset_name", found)  # noqa: B010  an attribute of PredictsOffsets
         conv = self._modules[found]
         if isinstance(conv, nn.Conv2d) and conv.dilation != self.dilation:
-            # DCNv2's own DCN forgot it, and read an offset map of another size as if it fitted.
+            # DCNv2's DCN ignores the dilation, and reads an offset map of another size as if it fitted.
             before, conv.dilation = conv.dilation, self.dilation
             return [f"dilation of the offset convolution {before} → {self.dilation}"]
         return []
 
 
 class PaddedV1(OldConvolution):
-    """v1 as mmdetection and mmcv have it: no bias, and small images are padded."""
+    """v1 like mmdetection's and mmcv's: without bias; pads small images."""
 
     allows_bias = False
     pad_small = True
@@ -153,10 +153,10 @@ class PaddedV1(OldConvolution):
 
 
 class V2(OldConvolution):
-    """v2: given offset and mask."""
+    """v2, with offset and mask as arguments."""
 
     def init_weights(self) -> None:
-        """Initialises weight and bias anew."""
+        """Initialises weight and bias again."""
         self.reset_parameters()
 
     def forward(self, x: Tensor, offset: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]
@@ -165,7 +165,7 @@ class V2(OldConvolution):
 
 
 class PackedV1(PredictsOffsets, PaddedV1):
-    """v1 that predicts its offset with `conv_offset`, and pads nothing."""
+    """v1 that predicts its offset with `conv_offset`; does not pad."""
 
     _version = 2
     pad_small = False

@@ -34,12 +34,12 @@ def dcn_v2_conv(
 
 
 class DCNv2(V2):
-    """Deformable convolution v2 that is given its offset and mask.
+    """Deformable convolution v2, with offset and mask as arguments.
 
     Args:
         in_channels, out_channels, kernel_size, stride, padding, dilation: as for `dcnbuild.DeformConv2d`; stride and
             padding have no default.
-        deformable_groups: sets of offsets, each for its share of the input channels.
+        deformable_groups: number of sets of offsets, each for its share of the input channels.
     """
 
     __init__ = constructor(_ARGUMENTS)
@@ -52,7 +52,7 @@ class DCNv2(V2):
 class DCN(PackedV2, DCNv2):
     """Deformable convolution v2 that predicts offset and mask with `conv_offset_mask`; arguments as for `DCNv2`.
 
-    `conv_offset_mask` has the module's dilation, which the original forgot; its weights have the same shape with it.
+    `conv_offset_mask` has the module's dilation, which the original ignores; the shape of its weights is the same.
     """
 
     offset_name = "conv_offset_mask"
@@ -79,11 +79,11 @@ def dcn_v2_pooling(
     """Deformable PS-RoI pooling, see `dcnbuild.deform_psroi_pool`.
 
     Args:
-        offset: `trans` there; not looked at if `no_trans`. One for more RoIs, or of more cells, is read from its
-            beginning, with a warning (surplus.py).
+        offset: the operator's `trans`; ignored if `no_trans`. If it is for more RoIs or has more cells, its first values
+            are read, with a warning (surplus.py).
         output_dim: the output's channels; the input must have output_dim · group_size².
 
-    Raises ValueError if it has not, and what `dcnbuild.deform_psroi_pool` raises.
+    Raises ValueError if the input has other channels, and the errors of `dcnbuild.deform_psroi_pool`.
     """
     check_output_dim(input, output_dim, group_size)
     if not no_trans:
@@ -103,7 +103,7 @@ def dcn_v2_pooling(
 
 
 class DCNv2Pooling(nn.Module):
-    """Deformable PS-RoI pooling that is given its offsets; arguments as for `dcn_v2_pooling`."""
+    """Deformable PS-RoI pooling, with offsets as an argument; arguments as for `dcn_v2_pooling`."""
 
     def __init__(
         self,
@@ -147,13 +147,13 @@ class DCNv2Pooling(nn.Module):
 
 
 class DCNPooling(DCNv2Pooling):
-    """Deformable PS-RoI pooling that predicts its offsets and a mask from what it pools without them.
+    """Deformable PS-RoI pooling that predicts its offsets and a mask from a first pooling without them.
 
     Args:
-        deform_fc_dim: width of the two hidden layers of `offset_mask_fc`, which is not there if `no_trans`.
+        deform_fc_dim: width of the two hidden layers of `offset_mask_fc`, which does not exist if `no_trans`.
         Others as for `dcn_v2_pooling`; offsets need part_size to be pooled_size.
 
-    Raises ValueError if part_size is another.
+    Raises ValueError if part_size differs from pooled_size.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The raw calls of DCNv2's compiled extension (`_ext`, `dcn_v2_ext`, `_backend`). Nothing here is recorded by autograd."""
+"""The raw calls of DCNv2's compiled extension (`_ext`, `dcn_v2_ext`, `_backend`). Autograd records none of them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,10 @@ def dcn_v2_forward(
     dilation_w: int,
     deformable_group: int,
 ) -> Tensor:
-    """Deformable convolution v2: [N, O, H', W']; a larger offset or mask as in surplus.py. Raises ValueError if weight has another kernel size."""
+    """Deformable convolution v2, [N, O, H', W']; for a larger offset or mask see surplus.py.
+
+    Raises ValueError if weight has another kernel size.
+    """
     _check_kernel(weight, kernel_h, kernel_w)
     sizes = ([stride_h, stride_w], [pad_h, pad_w], [dilation_h, dilation_w])
     offset, mask = first_of_both(offset, mask, input, weight, *sizes)
@@ -70,7 +73,7 @@ def dcn_v2_backward(
     dilation_w: int,
     deformable_group: int,
 ) -> list[Tensor]:
-    """The gradients of input, offset, mask, weight and bias. Raises ValueError if weight has another kernel size."""
+    """Returns the gradients of input, offset, mask, weight and bias. Raises ValueError if weight has another kernel size."""
     _check_kernel(weight, kernel_h, kernel_w)
     sizes = ([stride_h, stride_w], [pad_h, pad_w], [dilation_h, dilation_w])
     first_offset, first_mask = first_of_both(offset, mask, input, weight, *sizes)
@@ -95,9 +98,9 @@ def dcn_v2_psroi_pooling_forward(
     sample_per_part: int,
     trans_std: float,
 ) -> tuple[Tensor, Tensor]:
-    """Deformable PS-RoI pooling: the output and how many samples of each of its elements lie in the image.
+    """Deformable PS-RoI pooling: returns the output and, for each element, the number of samples inside the image.
 
-    The counts are computed by the reference; the backward call does without them.
+    The reference computes the counts; the backward call does not use them.
     """
     check_output_dim(input, output_dim, group_size)
     attributes = (spatial_scale, group_size, pooled_size, part_size, sample_per_part, trans_std)
@@ -123,7 +126,7 @@ def dcn_v2_psroi_pooling_backward(
     sample_per_part: int,
     trans_std: float,
 ) -> tuple[Tensor, Tensor]:
-    """The gradients of input and trans (zeros if `no_trans`); the samples are counted anew, not taken from `top_count`."""
+    """Returns the gradients of input and trans (zeros if `no_trans`); counts the samples again and ignores `top_count`."""
     check_output_dim(input, output_dim, group_size)
     moved = None if no_trans else first_of_all("trans", trans, bbox, (part_size, part_size))
     grad_input, grad_trans = torch.ops.dcnbuild.deform_psroi_pool_backward(

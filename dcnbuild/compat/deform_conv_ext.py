@@ -1,9 +1,9 @@
-"""The raw calls of the compiled extension of old mmdetection and BasicSR, by both of its names.
+"""The raw calls of the compiled extension of old mmdetection and BasicSR, under both of its names.
 
-`deform_conv_cuda` (mmdetection) and `deform_conv_ext` (mmdetection 2, BasicSR) differ in the names of the functions only.
-Results are written into the tensors given for them; the gradients of the parameters are added to what is there. The buffers
-`columns` and `ones` are not touched, and `im2col_step` changes nothing. Sizes come one by one, x before y for v1 and y
-before x for v2. Nothing here is recorded by autograd.
+`deform_conv_cuda` (mmdetection) and `deform_conv_ext` (mmdetection 2, BasicSR) differ only in their functions' names.
+Calls write results into the tensors given for them, and add the parameters' gradients to their tensors. They do not touch
+the buffers `columns` and `ones`, and ignore `im2col_step`. Sizes are separate arguments, x before y for v1 and y before x
+for v2. Autograd records none of these calls.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = [
     "modulated_deform_conv_forward",
 ]
 
-#: which of the gradients of input, offset, mask, weight and bias a call asks for
+#: The gradients of input, offset, mask, weight and bias that a call needs.
 _V1_FLAGS = {
     "input": [True, True, False, False, False],
     "weight": [False, False, False, True, False],
@@ -54,7 +54,7 @@ def deform_conv_forward(
     deformable_group: int,
     im2col_step: int,
 ) -> int:
-    """Deformable convolution v1 into `output`; returns 1."""
+    """Writes a deformable convolution v1 to `output`; returns 1."""
     result = torch.ops.dcnbuild.deform_conv2d(
         *(input, offset, None, weight, None),
         *([dH, dW], [padH, padW], [dilationH, dilationW], group, deformable_group),
@@ -84,7 +84,7 @@ def deform_conv_backward_input(
     deformable_group: int,
     im2col_step: int,
 ) -> int:
-    """The gradients of input and offset, into `gradInput` and `gradOffset`; returns 1."""
+    """Writes the gradients of input and offset to `gradInput` and `gradOffset`; returns 1."""
     grads = torch.ops.dcnbuild.deform_conv2d_backward(
         *(gradOutput, input, offset, None, weight),
         *([dH, dW], [padH, padW], [dilationH, dilationW], group, deformable_group),
@@ -148,7 +148,7 @@ def modulated_deform_conv_forward(
     deformable_group: int,
     with_bias: bool,
 ) -> None:
-    """Deformable convolution v2 into `output`; a larger offset or mask as in surplus.py."""
+    """Writes a deformable convolution v2 to `output`; for a larger offset or mask see surplus.py."""
     sizes = ([stride_h, stride_w], [pad_h, pad_w], [dilation_h, dilation_w])
     offset, mask = first_of_both(offset, mask, input, weight, *sizes)
     result = torch.ops.dcnbuild.deform_conv2d(
@@ -185,8 +185,8 @@ def modulated_deform_conv_backward(
     deformable_group: int,
     with_bias: bool,
 ) -> None:
-    """The gradients of input, offset and mask, into `grad_input`, `grad_offset` and `grad_mask`; those of weight and bias
-    are added to `grad_weight` and `grad_bias`."""
+    """Writes the gradients of input, offset and mask to `grad_input`, `grad_offset` and `grad_mask`; adds those of weight
+    and bias to `grad_weight` and `grad_bias`."""
     sizes = ([stride_h, stride_w], [pad_h, pad_w], [dilation_h, dilation_w])
     first_offset, first_mask = first_of_both(offset, mask, input, weight, *sizes)
     grads = torch.ops.dcnbuild.deform_conv2d_backward(

@@ -1,4 +1,4 @@
-"""The module `deform_conv_v2` of 4uiiurz1/pytorch-deform-conv-v2, which is written in Python, on these operators."""
+"""The Python module `deform_conv_v2` of 4uiiurz1/pytorch-deform-conv-v2, on dcnbuild's operators."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ __all__ = ["DeformConv2d"]
 class DeformConv2d(nn.Module):
     """Deformable convolution that predicts its offset with `p_conv`, and with modulation a mask with `m_conv`.
 
-    It differs from the others in three ways, which are kept: the offset's first half are all y, its second half all x; a
-    sample between the image and the zeros around it is not interpolated, but taken where it is rounded down to; and taps
-    lie around the output's pixel, whatever the padding.
+    Like the original, it differs from the other packages in three ways. The first half of the offset's channels are all y,
+    the second half all x. A sample between the image and the zeros around it is not interpolated, but rounded down to a
+    pixel. And taps lie around the output's pixel, for any padding.
 
     Args:
         inc, outc: channels of input and output.
         kernel_size, padding, stride: one number each, in pixels; padding from 1 to (kernel_size − 1) / 2.
-        bias: whether `conv` has one.
-        modulation: whether there is a mask.
+        bias: whether `conv` has a bias.
+        modulation: whether to predict a mask.
 
-    Raises ValueError for a padding outside that range: with none, the original counts pixels at the border twice.
+    Raises ValueError for a padding outside that range: without padding, the original counts pixels at the border twice.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class DeformConv2d(nn.Module):
             raise ValueError(f"deform_conv_v2: {reason}")
 
     def why_not(self) -> str | None:
-        """Why these sizes cannot be computed with the operator; None if they can."""
+        """Says why the operator cannot compute these sizes; None if it can."""
         if not 1 <= self.padding <= (self.kernel_size - 1) // 2:
             return (
                 f"padding={self.padding} with kernel_size={self.kernel_size}: from 1 to "
@@ -65,7 +65,7 @@ class DeformConv2d(nn.Module):
         """[N, C, H, W] → [N, O, H', W'], where H' and W' are H and W divided by the stride, rounded up."""
         offset = self.p_conv(x)
         mask = torch.sigmoid(self.m_conv(x)) if self.modulation else None
-        stride: int = getattr(self, "stride", 1)  # the first versions have none
+        stride: int = getattr(self, "stride", 1)  # the package's first versions have no stride
         rows, columns = offset.shape[2:]
         kernel = self.kernel_size
         height, width = (size + 2 * self.padding for size in x.shape[2:])
@@ -85,7 +85,7 @@ class DeformConv2d(nn.Module):
         )
 
     def _moved(self, move: Tensor, count: int, size: int, stride: int, vertical: bool) -> Tensor:
-        """Offsets [N, K, H', W'] of one axis, in pixels from where our kernel has its taps, for a padded image of `size`."""
+        """Returns the offsets [N, K, H', W'] of one axis from our kernel's taps, in pixels, for a padded image of `size`."""
         kernel, pad = self.kernel_size, self.padding
         tap = torch.arange(kernel, device=move.device, dtype=move.dtype)
         tap = tap.repeat_interleave(kernel) if vertical else tap.repeat(kernel)

@@ -1,7 +1,6 @@
-"""The raw pooling calls of `deform_pool_cuda` (mmdetection 1.x), `deform_pool_ext` and maskrcnn_benchmark, by all names.
+"""The raw pooling calls of `deform_pool_cuda` (mmdetection 1.x), `deform_pool_ext` and maskrcnn_benchmark, under all names.
 
-Results are written into the tensors given for them; gradients are added to what is there. Nothing here is recorded by
-autograd.
+Calls write results into the tensors given for them, and add gradients to their tensors. Autograd records none of them.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ def deform_psroi_pooling_forward(
     sample_per_part: int,
     trans_std: float,
 ) -> None:
-    """Deformable PS-RoI pooling into `out`, and the samples that were counted into `top_count`."""
+    """Writes a deformable PS-RoI pooling to `out`, and the numbers of samples inside the image to `top_count`."""
     result, counts = dcn_v2_psroi_pooling_forward(
         *(input, bbox, trans, no_trans, spatial_scale, output_dim, group_size, pooled_size),
         *(part_size, sample_per_part, trans_std),

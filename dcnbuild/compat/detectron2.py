@@ -24,7 +24,7 @@ def deform_conv(
     deformable_groups: int = 1,
     im2col_step: int = 64,
 ) -> Tensor:
-    """Deformable convolution v1; `im2col_step` changes nothing here, and need not divide the batch."""
+    """Deformable convolution v1; `im2col_step` is ignored, and need not divide the batch."""
     return _deform_conv(
         input, offset, None, weight, None, stride, padding, dilation, groups, deformable_groups
     )
@@ -49,7 +49,7 @@ def modulated_deform_conv(
 
 
 class _Convolution(OldConvolution):
-    """What both have after the convolution: a norm and an activation."""
+    """Base of both: applies a norm and an activation after the convolution."""
 
     norm: nn.Module | None
     activation: Callable[[Tensor], Tensor] | None
@@ -69,8 +69,8 @@ class DeformConv(_Convolution):
 
     Args:
         in_channels, out_channels, kernel_size, stride, padding, dilation, groups: as for `dcnbuild.DeformConv2d`.
-        deformable_groups: sets of offsets, each for its share of the input channels.
-        bias: only False.
+        deformable_groups: number of sets of offsets, each for its share of the input channels.
+        bias: must be False.
         norm, activation: applied to the result, in this order.
 
     Raises ValueError for a bias, or groups that do not divide the channels.

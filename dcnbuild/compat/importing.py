@@ -1,7 +1,8 @@
 """Puts the modules of dcnbuild.compat under the import names of old packages.
 
-Where a repository has a file of that name, ours takes its place only if it has all that the file has (source.py). Else the
-file is executed, with our raw calls for its extension, and then its functions are replaced: they serve its classes.
+If a repository has a file of that name, our module replaces it only if it has everything that the file defines
+(source.py). Otherwise the file is executed, with our raw calls as its extension. Then our functions replace the file's,
+and its classes call them.
 """
 
 from __future__ import annotations
@@ -34,30 +35,29 @@ __all__ = ["DEFAULT_NAMES", "MODULES", "install", "mmcv_extension"]
 
 _installed: set[str] = set()
 _left_alone: set[str] = set()
-#: Modules of repositories that are being executed in the place of ours.
+#: Modules of repositories that are being executed instead of ours.
 _executing: list[str] = []
 
 
 def install(*names: str, without: Iterable[str] = ()) -> None:
     """Lets `import NAME` and `from NAME import ...` find dcnbuild's modules, for each old import name.
 
-    A name that is installed without being asked for, such as "deform_conv_cuda" or "DCNv2.dcn_v2", also stands for every
-    copy inside a repository (`from . import deform_conv_cuda`). Generic names such as "_ext" are installed only if they are
-    given, and stand for themselves. Installing a name again changes nothing.
+    A name that is installed by default, such as "deform_conv_cuda" or "DCNv2.dcn_v2", also replaces every copy inside a
+    repository (`from . import deform_conv_cuda`). A generic name such as "_ext" is installed only if you give it, and
+    replaces no copies. Installing a name again changes nothing.
 
     Args:
-        names: keys of `MODULES`, or dotted names that end in one; DEFAULT_NAMES if there are none.
-        without: names to leave to whoever has them, together with every dotted name that ends in one.
+        names: keys of `MODULES`, or dotted names that end in one; without names, DEFAULT_NAMES.
+        without: names to leave alone, together with every dotted name that ends in one.
 
     Raises:
-        ValueError: a name that dcnbuild has nothing for.
-        ImportError: a module of that name is imported already, or is mmcv.ops and works: it is left alone, and so is
-            everything else that was asked for.
+        ValueError: dcnbuild has no module for a name.
+        ImportError: a module of that name is already imported, or is an mmcv.ops that works. Nothing is installed then.
     """
     without = set(without)
     wanted = set(names or DEFAULT_NAMES)
     if "mmcv.ops" in wanted:
-        # Its own Python stays where it is there; it needs the extension, and classes must be found where pickles look.
+        # If mmcv is installed, its own Python stays. It needs the extension, and pickles must find its classes.
         wanted |= {name for name in MODULES if name.startswith("mmcv.")}
     wanted -= without
     for name in wanted:
@@ -74,7 +74,7 @@ def install(*names: str, without: Iterable[str] = ()) -> None:
         sys.meta_path.insert(0, _OldNames())
         sys.meta_path.append(_Parents())
     if "mmcv.ops" in new:
-        # Its registry has DCN and DCNv2 once mmcv.ops is imported, which build_conv_layer alone would not do.
+        # Importing mmcv.ops adds DCN and DCNv2 to mmcv's registry; build_conv_layer alone would not import it.
         when_imported("mmcv.cnn", "mmcv.ops", complete="build_conv_layer")
 
 
@@ -95,7 +95,7 @@ def _refuse_if_taken(name: str) -> None:
 
 
 def mmcv_extension() -> Path | None:
-    """The compiled operators of an installed mmcv (mmcv/_ext*.so), None if there are none; imports nothing."""
+    """Returns the compiled operators of an installed mmcv (mmcv/_ext*.so), or None; imports nothing."""
     spec = importlib.util.find_spec("mmcv")
     for directory in (spec.submodule_search_locations or ()) if spec else ():
         for suffix in importlib.machinery.EXTENSION_SUFFIXES:
@@ -106,7 +106,7 @@ def mmcv_extension() -> Path | None:
 
 
 def _ours_for(name: str) -> str | None:
-    """The full name of the module of ours that stands in for `name` as things are, or None."""
+    """Returns the full name of our module that stands in for `name` at this moment, or None."""
     if any(ends_in(name, end) for end in _left_alone):
         return None
     if name in _installed or _is_below(name, _installed) or _is_extension_of_what_runs(name):
@@ -118,7 +118,7 @@ def _ours_for(name: str) -> str | None:
 
 
 def _is_extension_of_what_runs(name: str) -> bool:
-    """Whether a repository's file that is being executed asks for its extension: `_ext`, or one beside or above it."""
+    """Whether the repository's file that is being executed imports its extension: `_ext`, or one beside or above the file."""
     parent, _, last = name.rpartition(".")
     return last in EXTENSIONS and any(
         not parent or running.startswith(f"{parent}.") for running in _executing
@@ -126,7 +126,7 @@ def _is_extension_of_what_runs(name: str) -> bool:
 
 
 class _OldNames(importlib.abc.MetaPathFinder):
-    """First in sys.meta_path: finds what is installed, before a repository's own, whose extension is not built."""
+    """First in sys.meta_path: finds installed names before a repository's own files, whose extension is not built."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -139,7 +139,7 @@ class _OldNames(importlib.abc.MetaPathFinder):
             return _spec(fullname)
         if theirs.submodule_search_locations is None:
             source = _source(theirs)
-            # Without a source it is an extension that was built, whenever and for whatever torch: ours.
+            # A module without a source is a compiled extension, perhaps for another torch: take ours.
             if source is None or can_replace(importlib.import_module(name), source):
                 return _spec(fullname)
         theirs.loader = _Merging(theirs.loader, name)
@@ -147,7 +147,7 @@ class _OldNames(importlib.abc.MetaPathFinder):
 
 
 class _Parents(importlib.abc.MetaPathFinder):
-    """Last in sys.meta_path: finds the packages around what is installed, where there are none to be found."""
+    """Last in sys.meta_path: makes the parent packages of installed names, if no other finder has them."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -187,7 +187,7 @@ def _is_below(name: str, packages: Iterable[str]) -> bool:
 
 
 def _has_stand_ins_below(name: str) -> bool:
-    """Whether it ends in a package of MODULES: mmdet.ops.dcn in "dcn", mmdet.ops.dcn.modules in "dcn.modules"."""
+    """Whether it ends in a package of MODULES: mmdet.ops.dcn ends in "dcn", mmdet.ops.dcn.modules in "dcn.modules"."""
     parts = name.split(".")
     return any(_is_parent(".".join(parts[start:]), MODULES) for start in range(len(parts)))
 
@@ -198,16 +198,18 @@ def _spec(name: str) -> importlib.machinery.ModuleSpec:
 
 
 class _Loader(importlib.abc.Loader):
-    """Fills a module of an old name with the names of ours, if there is one for it."""
+    """Fills a module of an old name with the names of our module, if there is one."""
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
-        """None: an ordinary module will do."""
+        """Returns None, for which Python makes an ordinary module."""
 
     def exec_module(self, module: ModuleType) -> None:
         ours = _ours_for(module.__name__)
         if ours is not None:
             names = vars(importlib.import_module(ours))
-            kept = {"__getattr__"}  # larger_ext says by it what it has not
+            kept = {
+                "__getattr__"
+            }  # larger_ext uses it to name operators that dcnbuild does not have
             module.__dict__.update(
                 {k: value for k, value in names.items() if not k.startswith("__") or k in kept}
             )
@@ -216,9 +218,9 @@ class _Loader(importlib.abc.Loader):
 class _Merging(importlib.abc.Loader):
     """Executes a repository's own file, with our raw calls as its extension, and replaces its functions by ours.
 
-    Its classes find the functions by name, so they compute with ours: `dcn_v2_conv`, `modulated_deform_conv`. So they do if
-    the function is what the file does without its extension (`multi_scale_deformable_attn_pytorch`). A package also gets
-    the names that it lacks.
+    The file's classes look functions up by name, so they call ours: `dcn_v2_conv`, `modulated_deform_conv`. This includes
+    the function that the file uses without its extension (`multi_scale_deformable_attn_pytorch`). A package also gets our
+    names that it lacks.
     """
 
     def __init__(self, loader: Any, ours: str) -> None:
@@ -226,7 +228,7 @@ class _Merging(importlib.abc.Loader):
         self.ours = ours
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
-        # None also for a directory without __init__.py, which has a loader that has nothing to execute.
+        # None also for a directory without __init__.py, whose loader executes nothing.
         return None
 
     def exec_module(self, module: ModuleType) -> None:
@@ -250,14 +252,14 @@ def _in_the_place_of_ours(name: str) -> Iterator[None]:
     finally:
         _executing.pop()
         for added in set(sys.modules) - before:
-            # Nobody else has asked for a generic name.
+            # Only this file imported the generic name.
             if added.rpartition(".")[2] in EXTENSIONS and _ours_for(added) is None:
                 del sys.modules[added]
 
 
 def _same_function(theirs: Any, mine: Any) -> bool:
-    """Whether `theirs` is an autograd.Function, or its `apply`, that takes as many arguments as our function, or attention
-    in plain torch with the same arguments."""
+    """Whether `theirs` computes what our function does: an autograd.Function, or its `apply`, with as many arguments, or
+    attention in plain torch with the same arguments."""
     if inspect.isfunction(theirs) and inspect.isfunction(mine):
         from dcnbuild.compat.attention_search import stand_in  # torch is there, if theirs is
 

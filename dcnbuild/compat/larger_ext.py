@@ -1,7 +1,7 @@
-"""The deformable part of extensions that have more: `mmcv._ext`, `detectron2._C`, `maskrcnn_benchmark._C`, `groundingdino._C`.
+"""The deformable part of larger extensions: `mmcv._ext`, `detectron2._C`, `maskrcnn_benchmark._C`, `groundingdino._C`.
 
-With it those packages' own Python can be imported, and their registries filled. Every other name is there too, as a function
-that says, when it is called, that dcnbuild has none.
+With it, those packages' own Python can be imported, and their registries are filled. Every other name is a function that
+raises NotImplementedError when it is called.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ __all__ = [
 
 
 def _offset(rois: Tensor, offset: Tensor, cells: tuple[int, int]) -> Tensor | None:
-    """What the operator takes: None for the empty tensor by which mmcv says that there is none."""
+    """Returns the operator's offset: None for the empty tensor by which mmcv means no offset."""
     return first_of_all("offset", offset, rois, cells) if offset.numel() else None
 
 
@@ -58,7 +58,7 @@ def deform_roi_pool_forward(
     sampling_ratio: int,
     gamma: float,
 ) -> None:
-    """mmcv's deformable RoI pooling into `output`."""
+    """Writes mmcv's deformable RoI pooling to `output`."""
     cells = (pooled_height, pooled_width)
     result = torch.ops.dcnbuild.deform_roi_pool(
         *(input, rois, _offset(rois, offset, cells), cells, spatial_scale, sampling_ratio, gamma)

@@ -64,7 +64,7 @@ def deform_conv2d(
 ) -> Tensor:
     """Deformable convolution v1, in the dtype of `offset`.
 
-    `bias` can only be False; `im2col_step` changes nothing here, and need not divide the batch. Raises ValueError.
+    `im2col_step` is ignored, and need not divide the batch. Raises ValueError if `bias` is not False.
     """
     if bias:
         raise ValueError("deform_conv2d has no bias: bias must be False, as in mmcv")
@@ -98,24 +98,24 @@ ModulatedDeformConv2dFunction = as_function(modulated_deform_conv2d)
 
 
 class _Mmcv(OldConvolution):
-    """What mmcv's modules share: they compute in the dtype of the offset."""
+    """Base of mmcv's modules: computes in the dtype of the offset."""
 
     groups_name = "deform_groups"
     one_dtype = True
     deform_groups: int
-    # mmcv and mmdetection treat them as a Conv2d, and look at these.
+    # mmcv and mmdetection treat these modules as a Conv2d, and read these attributes.
     transposed = False
     output_padding = (0,)
 
 
 class DeformConv2d(_Mmcv, PaddedV1):
-    """Deformable convolution v1 that is given its offset.
+    """Deformable convolution v1, with the offset as an argument.
 
     Args:
         in_channels, out_channels, kernel_size, stride, padding, dilation, groups: as for `dcnbuild.DeformConv2d`.
-        deform_groups: sets of offsets, each for its share of the input channels; also understood as deformable_groups.
-        bias: only False.
-        im2col_step: changes nothing here.
+        deform_groups: number of sets of offsets, each for its share of the input channels; deformable_groups works too.
+        bias: must be False.
+        im2col_step: ignored.
 
     Raises ValueError for a bias, or groups that do not divide the channels.
     """
@@ -134,7 +134,7 @@ class DeformConv2dPack(PackedV1, DeformConv2d):
 
 
 class ModulatedDeformConv2d(_Mmcv, V2):
-    """Deformable convolution v2 that is given its offset and mask; arguments as for `DeformConv2d`, with a bias."""
+    """Deformable convolution v2, with offset and mask as arguments; the others as for `DeformConv2d`, with a bias."""
 
     __init__ = constructor(_V2)
 
@@ -146,5 +146,5 @@ class ModulatedDeformConv2dPack(PackedV2, ModulatedDeformConv2d):
 
     def set_up(self, *args: Any, **kwargs: Any) -> None:
         super().set_up(*args, **kwargs)
-        # mmcv draws the weights a second time: a seed gives the same ones.
+        # mmcv draws the weights twice; drawing twice here too gives the same weights for a seed.
         self.init_weights()

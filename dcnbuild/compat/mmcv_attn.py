@@ -21,15 +21,15 @@ __all__ = [
 
 
 class MultiScaleDeformableAttention(SequenceFirst):
-    """mmcv's attention: dropout, and the query's own value is added.
+    """mmcv's attention: applies dropout and adds the query (or `identity`).
 
     Args:
         embed_dims, num_heads, num_levels, num_points: as for `dcnbuild.DeformAttn`.
-        im2col_step: changes nothing here.
-        dropout: the part of the output that is set to zero in training.
-        batch_first: tensors are [N, Q, C]; else [Q, N, C].
-        norm_cfg, init_cfg: kept and not used.
-        value_proj_ratio: width of the projected values, in embed_dims.
+        im2col_step: ignored.
+        dropout: the fraction of the output that is set to zero in training.
+        batch_first: whether tensors are [N, Q, C]; otherwise [Q, N, C].
+        norm_cfg, init_cfg: stored and not used.
+        value_proj_ratio: width of the projected values, in units of embed_dims.
     """
 
     OWN_NAMES = ("embed_dims", "num_heads", "num_levels", "num_points")
@@ -70,7 +70,7 @@ class MultiScaleDeformableAttention(SequenceFirst):
         level_start_index: Tensor | None = None,
         **kwargs: Any,
     ) -> Tensor:
-        """`identity` (the query if None) plus the attention; `key` and other arguments are not used."""
+        """Returns `identity` (the query if None) plus the attention; ignores `key` and other arguments."""
         output = self.attend_sequences(
             *(query, value, query_pos, key_padding_mask, reference_points),
             *(spatial_shapes, level_start_index),

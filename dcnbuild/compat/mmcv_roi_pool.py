@@ -20,9 +20,9 @@ def deform_roi_pool(
     sampling_ratio: int = 0,
     gamma: float = 0.1,
 ) -> Tensor:
-    """Deformable RoI pooling, see `dcnbuild.deform_roi_pool`; no offset may also be an empty tensor.
+    """Deformable RoI pooling, see `dcnbuild.deform_roi_pool`; an empty `offset` means no offset, like None.
 
-    An offset for more RoIs, or of more cells, is read from its beginning, with a warning (surplus.py).
+    If the offset is for more RoIs or has more cells, its first values are read, with a warning (surplus.py).
     """
     if offset is not None and offset.numel() == 0 and rois.shape[0] > 0:
         offset = None
@@ -40,7 +40,7 @@ def deform_roi_pool(
 
 
 class DeformRoIPool(nn.Module):
-    """Deformable RoI pooling that is given its offsets; arguments as for `dcnbuild.deform_roi_pool`."""
+    """Deformable RoI pooling, with offsets as an argument; arguments as for `dcnbuild.deform_roi_pool`."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class DeformRoIPool(nn.Module):
 
 
 class DeformRoIPoolPack(DeformRoIPool):
-    """Deformable RoI pooling that predicts its offsets from what it pools without them.
+    """Deformable RoI pooling that predicts its offsets from a first pooling without them.
 
     Args:
         output_channels: C of the input.
@@ -95,7 +95,7 @@ class DeformRoIPoolPack(DeformRoIPool):
         )
 
     def _pool_twice(self, input: Tensor, rois: Tensor) -> tuple[Tensor, Tensor]:
-        """What is pooled with the predicted offsets, and what without, flattened."""
+        """Returns the pooling with the predicted offsets, and the pooling without them, flattened."""
         if input.dim() == 4 and input.shape[1] != self.output_channels:
             raise ValueError(
                 f"input has {input.shape[1]} channels, expected output_channels={self.output_channels}"
@@ -110,7 +110,7 @@ class DeformRoIPoolPack(DeformRoIPool):
 
 
 class ModulatedDeformRoIPoolPack(DeformRoIPoolPack):
-    """As `DeformRoIPoolPack`, times a mask that is predicted too."""
+    """Like `DeformRoIPoolPack`, times a predicted mask."""
 
     def __init__(
         self,

@@ -43,17 +43,17 @@ _V2 = f"{LIKE_CONV2D}, deformable_groups=1, bias=True"
 
 
 class DeformConv(PaddedV1):
-    """Deformable convolution v1 that is given its offset.
+    """Deformable convolution v1, with the offset as an argument.
 
     Args:
         in_channels, out_channels, kernel_size, stride, padding, dilation, groups: as for `dcnbuild.DeformConv2d`.
-        deformable_groups: sets of offsets, each for its share of the input channels.
-        bias: only False.
+        deformable_groups: number of sets of offsets, each for its share of the input channels.
+        bias: must be False.
 
     Raises ValueError for a bias, or groups that do not divide the channels.
     """
 
-    # mmdetection treats them as a Conv2d, and looks at these.
+    # mmdetection treats these modules as a Conv2d, and reads these attributes.
     transposed = False
     output_padding = (0,)
     __init__ = constructor(_V1)
@@ -66,7 +66,7 @@ class DeformConvPack(PackedV1, DeformConv):
 
 
 class ModulatedDeformConv(V2):
-    """Deformable convolution v2 that is given its offset and mask; arguments as for `DeformConv`, with a bias."""
+    """Deformable convolution v2, with offset and mask as arguments; the others as for `DeformConv`, with a bias."""
 
     transposed = False
     output_padding = (0,)
@@ -92,9 +92,9 @@ def deform_roi_pooling(
     sample_per_part: int = 4,
     trans_std: float = 0.0,
 ) -> Tensor:
-    """`dcnbuild.compat.dcn_v2.dcn_v2_pooling` under other names; out_size is one number, or the same one twice.
+    """Calls `dcnbuild.compat.dcn_v2.dcn_v2_pooling`; out_size is a number, or a pair of equal numbers.
 
-    Raises ValueError for two numbers, and what that function raises.
+    Raises ValueError for two different numbers, and the errors of that function.
     """
     return dcn_v2_pooling(
         *(data, rois, offset, spatial_scale, _square(out_size), out_channels, no_trans),
@@ -113,7 +113,7 @@ def _square(out_size: Size) -> int:
 
 
 class DeformRoIPooling(nn.Module):
-    """Deformable PS-RoI pooling that is given its offsets; arguments as for `deform_roi_pooling`."""
+    """Deformable PS-RoI pooling, with offsets as an argument; arguments as for `deform_roi_pooling`."""
 
     def __init__(
         self,
@@ -137,7 +137,7 @@ class DeformRoIPooling(nn.Module):
         self.trans_std = trans_std
 
     def pool(self, data: Tensor, rois: Tensor, offset: Tensor | None) -> Tensor:
-        """Pools with these offsets, or without any."""
+        """Pools with these offsets; with None, without offsets."""
         return deform_roi_pooling(
             *(data, rois, data if offset is None else offset, self.spatial_scale, self.out_size),
             *(self.out_channels, offset is None, self.group_size, _square(self.part_size)),
@@ -150,10 +150,10 @@ class DeformRoIPooling(nn.Module):
 
 
 class DeformRoIPoolingPack(DeformRoIPooling):
-    """Deformable PS-RoI pooling that predicts its offsets from what it pools without them.
+    """Deformable PS-RoI pooling that predicts its offsets from a first pooling without them.
 
     Args:
-        num_offset_fcs: linear layers of `offset_fc`, which is not there if `no_trans`.
+        num_offset_fcs: number of linear layers of `offset_fc`, which does not exist if `no_trans`.
         deform_fc_channels: width of its hidden layers.
         Others as for `deform_roi_pooling`.
     """
@@ -189,7 +189,7 @@ class DeformRoIPoolingPack(DeformRoIPooling):
         ]
 
     def _pool_twice(self, data: Tensor, rois: Tensor) -> tuple[Tensor, Tensor]:
-        """What is pooled with the predicted offsets, and what without, flattened."""
+        """Returns the pooling with the predicted offsets, and the pooling without them, flattened."""
         side = _square(self.out_size)
         still = self.pool(data, rois, None).flatten(1)
         offset = self.offset_fc(still).unflatten(1, (2, side, side))
@@ -201,7 +201,7 @@ class DeformRoIPoolingPack(DeformRoIPooling):
 
 
 class ModulatedDeformRoIPoolingPack(DeformRoIPoolingPack):
-    """As `DeformRoIPoolingPack`, times a mask that `mask_fc` predicts, of `num_mask_fcs` layers."""
+    """Like `DeformRoIPoolingPack`, times a mask that `mask_fc`, of `num_mask_fcs` layers, predicts."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""tteepe/DCNv2 (the package `DCN`): mmcv's v2 modules, with `deformable_groups` as an argument, and under DCNv2's names."""
+"""tteepe/DCNv2 (the package `DCN`): mmcv's v2 modules under DCNv2's names, with `deformable_groups` as an argument."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _ARGUMENTS = f"{LIKE_CONV2D}, deform_groups=1, deformable_groups=None, bias=True
 
 
 class ModulatedDeformConv2d(mmcv.ModulatedDeformConv2d):
-    """Deformable convolution v2 that is given its offset and mask; arguments as in mmcv.
+    """Deformable convolution v2, with offset and mask as arguments; the others as in mmcv.
 
-    `deformable_groups`, if given, is taken for `deform_groups`.
+    `deformable_groups`, if given, replaces `deform_groups`.
     """
 
     both_names = True
@@ -37,5 +37,5 @@ class ModulatedDeformConv2dPack(PackedV2, ModulatedDeformConv2d):
 
 DCNv2 = ModulatedDeformConv2d
 DCN = ModulatedDeformConv2dPack
-#: Takes `groups` before `deform_groups`, as that package's does: one argument more than DCNv2's own.
+#: Takes `groups` before `deform_groups`, like that package's function: one argument more than DCNv2's.
 dcn_v2_conv = modulated_deform_conv2d

@@ -61,7 +61,7 @@ MultiScaleDeformableAttnFunction = MSDeformAttnFunction
 
 
 class MSDeformAttn(OldAttn):
-    """Deformable-DETR's attention, also Mask2Former's and MaskDINO's, with their arguments, keys and initialisation.
+    """The attention of Deformable-DETR, Mask2Former and MaskDINO, with their arguments, keys and initialisation.
 
     Args:
         d_model: width of queries, values and output.
@@ -98,7 +98,7 @@ class MSDeformAttn(OldAttn):
 
 
 class SequenceFirst(OldAttn):
-    """What mmcv's attention and its descendants share: tensors [Q, N, C] unless `batch_first`."""
+    """Base of mmcv's attention and its copies: tensors are [Q, N, C] unless `batch_first`."""
 
     batch_first: bool
     CALL_NAMES = {"padding_mask": "key_padding_mask"}  # noqa: RUF012
@@ -113,7 +113,7 @@ class SequenceFirst(OldAttn):
         spatial_shapes: Any,
         level_start_index: Tensor | None,
     ) -> Tensor:
-        """[Q, N, C], or [N, Q, C] if `batch_first`, as the query has it. Raises ValueError for points or shapes of None."""
+        """Returns [Q, N, C], or [N, Q, C] if `batch_first`, like the query. Raises ValueError if points or shapes are None."""
         if reference_points is None or spatial_shapes is None:
             raise ValueError(f"{type(self).__name__} needs reference_points and spatial_shapes")
         value = query if value is None else value
@@ -131,8 +131,8 @@ class MultiScaleDeformableAttention(SequenceFirst):
 
     Args:
         embed_dim, num_heads, num_levels, num_points: as for `dcnbuild.DeformAttn`.
-        img2col_step: changes nothing here.
-        batch_first: tensors are [N, Q, C]; else [Q, N, C].
+        img2col_step: ignored.
+        batch_first: whether tensors are [N, Q, C]; otherwise [Q, N, C].
     """
 
     def __init__(
@@ -148,11 +148,11 @@ class MultiScaleDeformableAttention(SequenceFirst):
         self.set_up(*numbers, im2col_step=img2col_step, batch_first=batch_first)
 
     def freeze_sampling_offsets(self) -> None:
-        """Takes the predicted offsets out of training."""
+        """Stops training the layer that predicts offsets."""
         self.sampling_offsets.requires_grad_(False)
 
     def freeze_attention_weights(self) -> None:
-        """Takes the predicted weights out of training."""
+        """Stops training the layer that predicts weights."""
         self.attention_weights.requires_grad_(False)
 
     def forward(  # type: ignore[override]
@@ -167,7 +167,7 @@ class MultiScaleDeformableAttention(SequenceFirst):
         level_start_index: Tensor | None = None,
         **kwargs: Any,
     ) -> Tensor:
-        """See `DeformAttn.forward`; `query_pos` is added to the query, and `key` and other arguments are not used."""
+        """See `DeformAttn.forward`; adds `query_pos` to the query, and ignores `key` and other arguments."""
         return self.attend_sequences(
             *(query, value, query_pos, key_padding_mask, reference_points),
             *(spatial_shapes, level_start_index),

@@ -1,5 +1,5 @@
 """The raw calls of the extensions of deformable attention: `MultiScaleDeformableAttention`, and part of `mmcv._ext`,
-`groundingdino._C` and `detrex._C`. Nothing here is recorded by autograd."""
+`groundingdino._C` and `detrex._C`. Autograd records none of them."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def ms_deform_attn_backward(
     *outputs: Any,
     im2col_step: int | None = None,
 ) -> list[Tensor] | None:
-    """The gradients of value, locations and weights.
+    """Returns the gradients of value, locations and weights.
 
     Args:
-        outputs: `im2col_step`, which changes nothing; or before it, as mmcv has it, three tensors to which the gradients
-            are added, and then nothing is returned.
+        outputs: `im2col_step`, which is ignored. mmcv passes three tensors before it; then the gradients are added to them,
+            and nothing is returned.
     """
     shapes = in_order(spatial_shapes, level_start_index)
     locations, weights = of_one_dtype(sampling_loc, attn_weight)

@@ -1,9 +1,9 @@
-"""The import names of old packages, and the module of dcnbuild.compat that answers to each: data only."""
+"""The import names of old packages, each with its module of dcnbuild.compat: data only."""
 
 from __future__ import annotations
 
-#: old import name → the module of dcnbuild.compat. A dotted name that is not listed is looked up by what it ends in, so
-#: that a copy inside a repository is found too: lib.models.DCNv2.dcn_v2, basicsr.ops.dcn.deform_conv.
+#: old import name → the module of dcnbuild.compat. An unlisted dotted name is looked up by its last parts, so that a copy
+#: inside a repository is found too: lib.models.DCNv2.dcn_v2, basicsr.ops.dcn.deform_conv.
 MODULES = {
     # CharlesShang/DCNv2 and its forks
     "dcn_v2": "dcn_v2",
@@ -13,11 +13,11 @@ MODULES = {
     "dcn_v2_cuda": "dcn_v2_ext",
     "_ext": "dcn_v2_ext",
     "_backend": "dcn_v2_ext",
-    # tteepe/DCNv2, which is mmcv's module under DCNv2's names
+    # tteepe/DCNv2: mmcv's module under DCNv2's names
     "DCN": "modulated_deform_conv",
     "DCN.dcn_v2": "modulated_deform_conv",
     "modulated_deform_conv": "modulated_deform_conv",
-    # mmdetection 1.x and what copied its ops/dcn: BasicSR, EDVR, SOLO, TTFNet, AlphaPose, DB, maskrcnn_benchmark, …
+    # mmdetection 1.x and copies of its ops/dcn: BasicSR, EDVR, SOLO, TTFNet, AlphaPose, DB, maskrcnn_benchmark, …
     "dcn": "mmdet",
     "dcn.deform_conv": "mmdet",
     "dcn.modules.deform_conv": "mmdet",
@@ -42,7 +42,7 @@ MODULES = {
     "detectron2._C": "larger_ext",
     "detectron2.layers.deform_conv": "detectron2",
     "maskrcnn_benchmark._C": "larger_ext",
-    "_C": "larger_ext",  # of what is built like them: cvpods._C, dl_lib._C
+    "_C": "larger_ext",  # of packages that are built like them: cvpods._C, dl_lib._C
     # Deformable-DETR's attention and its copies: DINO, Mask2Former, MaskDINO, GroundingDINO, detrex, X-Pose, ViT-Adapter, …
     "MultiScaleDeformableAttention": "ms_deform_attn_ext",
     "ms_deform_attn": "ms_deform_attn",
@@ -70,25 +70,25 @@ MODULES = {
     "deform_conv_v2": "deform_conv_v2",
 }
 
-#: Names that other packages are likely to want too, or that belong to a package which is more than this: installed only if
-#: they are given. The others are what `install()` and `python -m dcnbuild.compat` install.
+#: Names that other packages may use too, or that belong to a larger package: installed only on request. `install()` and
+#: `python -m dcnbuild.compat` install the others.
 ON_REQUEST = frozenset(
     name for name in MODULES if name.startswith(("mmcv.", "detectron2.", "maskrcnn_benchmark."))
 ) | {"DCNv2", "_ext", "_backend", "DCN", "DCN.dcn_v2", "_C", "dcn", "deform_conv_v2"}
 
 DEFAULT_NAMES = tuple(name for name in MODULES if name not in ON_REQUEST)
 
-#: Raw extensions that a repository's own file may import while it is executed in the place of ours.
+#: Raw extensions that a repository's own file may import while it is executed instead of our module.
 EXTENSIONS = frozenset(
     name for name, module in MODULES.items() if "." not in name and module.endswith("_ext")
 )
 
-#: Packages whose modules are never taken for a copy: what they have is theirs, unless it is asked for by its full name.
+#: Packages whose modules are never treated as a copy; `install` replaces them only by their full names.
 THEIR_OWN = frozenset({"dcnbuild", "detectron2", "mmcv", "torch", "torchvision"})
 
 
 def lookup(name: str) -> str | None:
-    """The full name of our module for an old import name, or for a dotted name that ends in one; None without one."""
+    """Returns the full name of our module for an old import name, or for a dotted name that ends in one; else None."""
     parts = name.split(".")
     for start in range(len(parts)):
         module = MODULES.get(".".join(parts[start:]))
@@ -98,5 +98,5 @@ def lookup(name: str) -> str | None:
 
 
 def ends_in(name: str, end: str) -> bool:
-    """Whether a dotted name is `end`, or ends in it as a whole part."""
+    """Whether a dotted name is `end`, or ends in it after a dot."""
     return name == end or name.endswith(f".{end}")

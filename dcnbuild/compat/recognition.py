@@ -1,4 +1,4 @@
-"""Which of our modules a module of another package can become: known by class name, attributes and `forward`."""
+"""Chooses our module for a module of another package, by its class name, attributes and `forward`."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ _ROI = ("output_size", "spatial_scale", "sampling_ratio", "gamma")
 
 @dataclass(frozen=True)
 class Known:
-    """A class of ours, and by what a module that it can take the place of is known.
+    """A class of ours, and how to recognise the modules that it can replace.
 
     Attributes:
-        ours: the class; theirs has the same name.
-        needed: attributes that its instances use. A name with "|" stands for either.
-        home: if given, the only module that theirs may lie in.
-        parts: submodules and parameters that theirs may have.
+        ours: our class; theirs has the same name.
+        needed: attributes that our instances use. In a name with "|", either alternative will do.
+        home: if given, the only module that may define their class.
+        parts: submodules and parameters that their module may have.
     """
 
     ours: type[nn.Module]
@@ -52,7 +52,7 @@ class Known:
     parts: tuple[str, ...] = ()
 
     def missing(self, module: nn.Module) -> list[str]:
-        """Attributes that are needed and not there."""
+        """Returns the needed attributes that the module does not have."""
         if self.ours in _WITHOUT_LAYERS and getattr(module, "no_trans", False) is True:
             return [
                 name
@@ -75,7 +75,7 @@ _WITHOUT_LAYERS = (
 
 _OFFSET = "|".join(PredictsOffsets.OFFSET_NAMES)
 
-#: The first that has all it needs is taken, so what needs more comes first.
+#: `target` takes the first entry whose needed attributes all exist, so entries that need more come first.
 KNOWN = (
     Known(DeformConv2d, _CONVOLUTION, home="torchvision.ops.deform_conv"),
     Known(mmcv.DeformConv2dPack, (*_MMCV, _OFFSET)),
@@ -104,13 +104,14 @@ KNOWN = (
     Known(mmcv.DeformRoIPool, _ROI),
 )  # fmt: skip
 
-#: Modules whose classes are known as they are, whatever else their instances hold.
+#: Modules whose classes are recognised by name, whatever else their instances hold.
 _TRUSTED = ("torchvision.ops.", "mmcv.ops.", "detectron2.layers.")
 
-#: Names of deformable convolutions, poolings and attention, and not of DeformableTransformer or DeformableDetrConvEncoder.
+#: Matches names of deformable convolutions, poolings and attention, but not DeformableTransformer or
+#: DeformableDetrConvEncoder.
 _LOOKS = re.compile(r"(?i)dcn|deform((?!detr)\w)*(conv|roi|pool)|deform((?!detr)\w)*att(n|ention)$")
 
-#: Functions of old packages, and torchvision's: a `forward` that calls one computes with it, whatever its module is.
+#: Functions of old packages and of torchvision. A module whose `forward` calls one computes with it.
 _FUNCTIONS = frozenset(
     name
     for package in (dcn_v2, detectron2, mmcv, mmdet)
@@ -120,12 +121,12 @@ _FUNCTIONS = frozenset(
 
 
 def qualified(kind: type) -> str:
-    """The class's name with its module."""
+    """Returns the class's name with its module."""
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def target(module: nn.Module) -> type[nn.Module] | str | None:
-    """Our class for a module, why it must be left alone, or None if it is none of those that we know."""
+    """Returns our class for a module, or the reason to leave it alone, or None for an unknown module."""
     if isinstance(module, ScriptModule):
         return (
             "it is compiled by TorchScript: convert before scripting"
@@ -144,8 +145,8 @@ def target(module: nn.Module) -> type[nn.Module] | str | None:
     complete = [known for known in candidates if not known.missing(module)]
     if not complete:
         if any(isinstance(child, nn.Module) and _holds_known(child) for child in module.children()):
-            return None  # a block around one, which is looked at by itself
-        # Named after the module that it looks most like: deform_conv_v2.DeformConv2d is not mmcv's.
+            return None  # a block around a deformable module, which is examined by itself
+        # Prefer the class from a file of the same name: deform_conv_v2.DeformConv2d is not mmcv's.
         alike = [known for known in candidates if _same_file(kind, known.ours)] or candidates
         fewest = min((known.missing(module) for known in alike), key=len)
         return f"it has no {', '.join(fewest)}"
@@ -159,9 +160,9 @@ def target(module: nn.Module) -> type[nn.Module] | str | None:
 
 
 def looks_deformable(module: nn.Module, seen: Set[nn.Module]) -> str | None:
-    """Why a module that is none of those we know is to be named; None if it looks like another thing.
+    """Says why the report must name an unknown module; None if it does not look deformable.
 
-    A block around modules that were looked at is none itself, unless its own `forward` calls a deformable function.
+    A block around modules that were examined does not count, unless its own `forward` calls a deformable function.
     """
     kind = type(module)
     if _is_ours(kind) or isinstance(module, ScriptModule):
@@ -176,7 +177,7 @@ def looks_deformable(module: nn.Module, seen: Set[nn.Module]) -> str | None:
 
 
 def _is_ours(kind: type) -> bool:
-    """Whether its forward is ours, or that of a class that was derived from ours on purpose."""
+    """Whether its forward is ours, or that of a class derived from ours."""
     return any(base.__module__.startswith("dcnbuild.") for base in kind.__mro__)
 
 
@@ -201,7 +202,7 @@ def _arguments(function: Callable[..., object]) -> list[inspect.Parameter]:
 
 
 def _other_arguments(kind: type[nn.Module], ours: type[nn.Module]) -> str | None:
-    """Why its `forward` is another; one that takes any arguments says nothing."""
+    """Says how the arguments of its `forward` differ from ours; None if they do not, or if it takes any arguments."""
     theirs, expected = _arguments(kind.forward), _arguments(ours.forward)
     takes_any = any(each.kind is each.VAR_POSITIONAL for each in theirs)
     if takes_any or len(theirs) == len(expected):
@@ -211,7 +212,7 @@ def _other_arguments(kind: type[nn.Module], ours: type[nn.Module]) -> str | None
 
 
 def _more_than(module: nn.Module, known: Known) -> str | None:
-    """What a copy has besides, which ours would not use: a parameter, a layer, or a mode that is switched on."""
+    """Names a parameter, a layer or a switched-on mode that a copy has and ours would not use; else None."""
     if type(module).__module__.startswith(_TRUSTED):
         return None
     parts = {"weight", "bias", *known.parts}
@@ -219,7 +220,7 @@ def _more_than(module: nn.Module, known: Known) -> str | None:
         parts |= set(PredictsOffsets.OFFSET_NAMES)
     held = (*module._parameters, *module._buffers, *module._modules)
     more = [
-        # weight_norm and spectral_norm add weight_g, weight_u and the like, and compute the weight from them in a hook.
+        # weight_norm and spectral_norm add weight_g, weight_u and so on, and compute the weight from them in a hook.
         name
         for name in held
         if name not in parts and not name.startswith(("weight_", "bias_"))
@@ -244,9 +245,9 @@ def _own_reason(module: Any, known: Known) -> str | None:
 
 
 def _called(kind: type[nn.Module]) -> str | None:
-    """The deformable function of another package that `forward` calls, with its module; None if it calls none.
+    """Returns the other package's deformable function that `forward` calls, with its module; None if it calls none.
 
-    Found in the bytecode: a global, or an attribute of modules (`torchvision.ops.deform_conv2d`), but not one of `self`.
+    Searches the bytecode for globals and attributes of modules (`torchvision.ops.deform_conv2d`), but not of `self`.
     """
     code = getattr(kind.forward, "__code__", None)
     found: Any = None
@@ -258,7 +259,7 @@ def _called(kind: type[nn.Module]) -> str | None:
         elif step.opname not in ("CACHE", "EXTENDED_ARG", "PUSH_NULL"):
             found = None
         if step.argval in _FUNCTIONS and callable(found):
-            # A Function's `apply` has no module, the Function has.
+            # `apply` of a Function has no module; the Function has.
             home = getattr(found, "__module__", None) or type(found).__module__
             home = getattr(getattr(found, "__self__", None), "__module__", home)
             if not home.startswith("dcnbuild."):

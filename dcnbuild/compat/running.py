@@ -1,9 +1,9 @@
-"""Runs a script with the old names installed, in this process and in the ones that it spawns.
+"""Runs a script with the old names installed, in this process and in the processes that it spawns.
 
-A process that multiprocessing spawns, or that a fork server makes, imports the parent's main module again. It asks
-`__main__.__spec__` for the name of that module, and finds it to be `dcnbuild.compat.child`, which installs the names and
-runs the script. What to install is in the environment, which children inherit: nothing of multiprocessing is changed, so
-torch.multiprocessing, DataLoader, joblib's loky and detectron2's launch are served alike.
+A process that multiprocessing spawns, or that a fork server makes, imports the parent's main module again. It takes that
+module's name from `__main__.__spec__`. Here the name is `dcnbuild.compat.child`, which installs the names and runs the
+script. The names to install are in the environment, which children inherit. multiprocessing itself is not changed, so this
+works with torch.multiprocessing, DataLoader, joblib's loky and detectron2's launch.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ VARIABLE = "DCNBUILD_COMPAT_RUN"
 
 @dataclass(frozen=True)
 class Run:
-    """What to run, and with which names.
+    """The script or module to run, and the names to install.
 
     Attributes:
         target: a script's absolute path, or a module's full name.
-        is_module: which of the two.
+        is_module: whether `target` is a module.
         names, without: as for `install`.
     """
 
@@ -45,7 +45,7 @@ class Run:
 
 
 class _MainSpec(ModuleSpec):
-    """A spec that has the name of `dcnbuild.compat.child`, and the package that the script or module lies in."""
+    """A spec with the name of `dcnbuild.compat.child` and the package of the script or module."""
 
     def __init__(self, origin: str, package: str) -> None:
         super().__init__("dcnbuild.compat.child", None, origin=origin)
@@ -57,17 +57,19 @@ class _MainSpec(ModuleSpec):
 
 
 def run_as_main(run: Run) -> None:
-    """Runs it as `__main__`. The names must be installed. Raises what the script raises, and SystemExit for no module."""
+    """Runs it as `__main__`. The names must be installed. Raises the script's exceptions, and SystemExit without the module."""
     if not run.is_module and zipfile.is_zipfile(run.target):
-        runpy.run_path(run.target, run_name="__main__")  # what it spawns has no names
+        runpy.run_path(
+            run.target, run_name="__main__"
+        )  # processes that it spawns do not have the names
         return
     os.environ[VARIABLE] = json.dumps(asdict(run))
     try:
         code, package = _load(run)
     except ImportError as error:
         if not _is_absent(run.target, error):
-            raise  # by a package that was imported to look into it
-        sys.exit(f"{sys.executable}: {error}")  # as `python -m` says it
+            raise  # raised inside a package of the target, which runpy imports first
+        sys.exit(f"{sys.executable}: {error}")  # like `python -m`
     if run.is_module:
         sys.argv[0] = code.co_filename
     main = ModuleType("__main__")
@@ -77,9 +79,9 @@ def run_as_main(run: Run) -> None:
 
 
 def run_in_child(namespace: dict[str, Any]) -> None:
-    """Installs the names, and runs the parent's script in `namespace`, under the `__name__` that is in it.
+    """Installs the names, and runs the parent's script in `namespace`, with the `__name__` there.
 
-    Raises ImportError in a process that no `python -m dcnbuild.compat` started.
+    Raises ImportError unless `python -m dcnbuild.compat` started this process or a parent of it.
     """
     text = os.environ.get(VARIABLE)
     if text is None:
@@ -115,7 +117,7 @@ def _prepare(namespace: dict[str, Any], code: CodeType, package: str) -> None:
 
 
 def _load(run: Run) -> tuple[CodeType, str]:
-    """The code to run, and the package it lies in, "" for none."""
+    """Returns the code to run and its package, "" for none."""
     if not run.is_module:
         with io.open_code(run.target) as file:
             return compile(file.read(), run.target, "exec"), ""
@@ -132,13 +134,13 @@ def _load(run: Run) -> tuple[CodeType, str]:
 
 
 def _is_absent(target: str, error: ImportError) -> bool:
-    """Whether it is the module to run, or a package that it would lie in, that is not there."""
+    """Whether the missing module is the target itself or one of its packages."""
     missing = error.name or ""
     return isinstance(error, ModuleNotFoundError) and f"{target}.".startswith(f"{missing}.")
 
 
 def script_path(given: str) -> Path | None:
-    """The file to run for a script or a directory with a `__main__.py`; None if there is none."""
+    """Returns the file to run for a script, or for a directory with a `__main__.py`; None if there is none."""
     path = Path(given).absolute()
     if path.is_dir():
         path = path / "__main__.py"

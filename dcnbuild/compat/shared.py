@@ -1,4 +1,4 @@
-"""What the old names share: one call of the convolution, initialisations, and small helpers."""
+"""Shared code of the old names: one call of the convolution, initialisations, and small helpers."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ def deform_conv(
     one_dtype: bool = False,
     pad_small: bool = False,
 ) -> Tensor:
-    """`dcnbuild.deform_conv2d`, and the two counts that it takes from the shapes must be those given here.
+    """Calls `dcnbuild.deform_conv2d`, and checks that the two counts match the shapes.
 
-    With a mask, offset and mask may be larger than the output: their first values are taken, with a warning (surplus.py).
-    torch.fx traces the call as one, since shapes decide what is done here.
+    With a mask, offset and mask may be larger than the output: their first values are read, with a warning (surplus.py).
+    torch.fx keeps this function as one call, since it branches on shapes.
 
     Args:
         one_dtype: compute in the dtype of `offset`, as mmcv does.
         pad_small: pad an image smaller than the kernel with zeros below and to the right, and cut the output, as mmcv's and
             mmdetection's v1 do.
 
-    Raises ValueError if a count does not fit, and what `dcnbuild.deform_conv2d` raises.
+    Raises ValueError if a count does not fit, and the errors of `dcnbuild.deform_conv2d`.
     """
     if has_torch_function_variadic(input, offset, mask, weight, bias):
         return handle_torch_function(
@@ -82,14 +82,14 @@ def deform_conv(
 
 
 def _with_one_dtype(input: Tensor, offset: Tensor, *others: Tensor | None) -> tuple[Any, ...]:
-    """`input` and the others in the dtype of `offset`; under autocast that is left to autocast."""
+    """Converts `input` and the others to the dtype of `offset`; under autocast, leaves that to autocast."""
     if autocast_enabled(input):
         return (input, *others)
     return tuple(t if t is None else t.type_as(offset) for t in (input, *others))
 
 
 def as_function(call: Callable[..., Any]) -> Any:
-    """What code asks for that calls `SomeFunction.apply`: an object whose `apply` is `call`."""
+    """Returns an object whose `apply` is `call`, for code that calls `SomeFunction.apply`."""
     return type(call.__name__, (), {"apply": staticmethod(call), "__doc__": call.__doc__})
 
 
@@ -104,7 +104,7 @@ def gradients_of(
 
 
 def uniform_by_fan_in(module: DeformConv2d) -> None:
-    """The initialisation of DCNv2, mmdetection and mmcv: weight uniform in ±1/√(C·kh·kw), whatever the groups, bias zero."""
+    """Initialises like DCNv2, mmdetection and mmcv: weight uniform in ±1/√(C·kh·kw), for any groups; bias zero."""
     bound = (module.in_channels * module.kernel_size[0] * module.kernel_size[1]) ** -0.5
     nn.init.uniform_(module.weight, -bound, bound)
     if module.bias is not None:
@@ -112,14 +112,14 @@ def uniform_by_fan_in(module: DeformConv2d) -> None:
 
 
 def kaiming(module: DeformConv2d) -> None:
-    """The initialisation of mmcv's v1 and detectron2's convolutions: Kaiming-uniform for a ReLU, and bias zero."""
+    """Initialises like mmcv's v1 and detectron2's convolutions: Kaiming-uniform for a ReLU; bias zero."""
     nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")
     if module.bias is not None:
         nn.init.zeros_(module.bias)
 
 
 def fully_connected(*widths: int) -> nn.Sequential:
-    """Linear layers of these widths with ReLUs between them, the last at zero: what predicts a pooling's offsets or mask."""
+    """Returns linear layers with ReLUs between them, the last set to zero; they predict a pooling's offsets or mask."""
     layers: list[nn.Module] = []
     for into, out in itertools.pairwise(widths):
         layers += [nn.Linear(into, out), nn.ReLU(inplace=True)]
@@ -130,7 +130,7 @@ def fully_connected(*widths: int) -> nn.Sequential:
 
 
 def check_output_dim(input: Tensor, output_dim: int, group_size: int) -> None:
-    """Raises ValueError if `input` has not the channels that DCNv2's pooling says it has."""
+    """Raises ValueError unless `input` has output_dim · group_size² channels, as in DCNv2's pooling."""
     if input.dim() == 4 and input.shape[1] != output_dim * group_size**2:
         raise ValueError(
             f"input has {input.shape[1]} channels, expected {output_dim * group_size**2}: output_dim={output_dim} times "

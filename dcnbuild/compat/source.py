@@ -1,4 +1,4 @@
-"""Reads a repository's own file, without running it: can our module of the same name stand in for it?"""
+"""Decides, without running a repository's own file, whether our module of the same name can replace it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _FunctionDef = ast.FunctionDef | ast.AsyncFunctionDef
 def can_replace(ours: ModuleType, source: str) -> bool:
     """Whether `ours` has every class and function of the file, with the arguments that the file gives them.
 
-    `from dcn_v2 import DCN_sep` must find the file's own class; a class that is registered, by a decorator or a call, or takes
-    an argument that ours does not take, must be the file's own too. Private names and classes of `autograd.Function` are not
-    asked for, nor anything below `if`. A file that only hands on what it imports is no file to replace.
+    `from dcn_v2 import DCN_sep` must find the file's own class. So must a class that a decorator or call registers, or that
+    takes an argument that ours does not take. `ours` need not have private names, subclasses of `autograd.Function`, or
+    names below `if`. A file that only re-exports its imports is not replaced.
     """
     try:
         body = ast.parse(source).body
-    except (SyntaxError, ValueError):  # of Python 2: ours is better than an error
+    except (SyntaxError, ValueError):  # Python 2: our module is better than an error
         return True
     defined = [node for node in body if isinstance(node, ast.ClassDef | _FunctionDef)]
     if not defined and _hands_on(body, ours):
@@ -40,7 +40,7 @@ def _is_private(node: ast.ClassDef | _FunctionDef) -> bool:
 
 
 def _registers(statement: ast.stmt, names: set[str]) -> bool:
-    """Whether it gives one of the file's classes to something: `LAYERS.register("DCN", DCN)`, `LAYERS["DCN"] = DCN`."""
+    """Whether it registers one of the file's classes: `LAYERS.register("DCN", DCN)`, `LAYERS["DCN"] = DCN`."""
     gives = isinstance(statement, ast.Expr) or (
         isinstance(statement, ast.Assign)
         and any(isinstance(target, ast.Subscript) for target in statement.targets)
@@ -60,7 +60,7 @@ def _hands_on(body: list[ast.stmt], ours: ModuleType) -> bool:
 
 
 def _aliases(body: list[ast.stmt]) -> Iterator[str]:
-    """Names bound to a class or to a Function's `apply`: `dcn_v2_conv = _DCNv2.apply`."""
+    """Yields names bound to a class or to a Function's `apply`: `dcn_v2_conv = _DCNv2.apply`."""
     for node in body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name | ast.Attribute):
             for target in node.targets:
@@ -84,7 +84,7 @@ def _has(ours: ModuleType, node: ast.ClassDef | _FunctionDef) -> bool:
 
 
 def _accepts(mine: Any, node: _FunctionDef, skip: int) -> bool:
-    """Whether ours takes the arguments of the file's function, by position and by name."""
+    """Whether ours accepts the arguments of the file's function, by position and by name."""
     theirs = [a.arg for a in (*node.args.posonlyargs, *node.args.args)][skip:]
     parameters = inspect.signature(mine).parameters
     positional = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]

@@ -1,9 +1,9 @@
-"""Offsets and masks that are larger than the call needs: old operators read the first values, as they lie in memory.
+"""Accepts offsets and masks that are larger than the call needs: like old operators, reads the first values in memory order.
 
-DyHead's published weights rest on that: it hands the offsets of one pyramid level to the next smaller one. mmcv's modulated
-operator (mmcv/ops/csrc/…/modulated_deform_conv_cuda_kernel.cuh) goes through each image's map with the strides of the output
-it makes; DCNv2's pooling through the whole tensor with the number and size of the RoIs' cells. Both stay inside what they
-were given, so the numbers are defined, and they are the same here.
+DyHead's published weights depend on this: DyHead passes the offsets of one pyramid level to the next smaller level. mmcv's
+modulated operator (mmcv/ops/csrc/…/modulated_deform_conv_cuda_kernel.cuh) reads each image's map with the strides of the
+output. DCNv2's pooling reads the whole tensor with the number and size of the RoIs' cells. Neither reads outside the
+tensor, so their results are well defined, and dcnbuild's are the same.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Size = int | Sequence[int]
 def map_size(
     input: Tensor, weight: Tensor, stride: Size, padding: Size, dilation: Size
 ) -> tuple[int, int]:
-    """Height and width of the offset map of a convolution, in pixels."""
+    """Returns height and width of a convolution's offset map, in pixels."""
     attributes = Attributes(
         pair("stride", stride, 1), pair("padding", padding, 0), pair("dilation", dilation, 1), 1, 1
     )
@@ -33,15 +33,15 @@ def map_size(
 
 
 def is_larger(tensor: Tensor, size: tuple[int, int]) -> bool:
-    """Whether a map [N, C, H″, W″] has another size than `size`, and is nowhere smaller."""
+    """Whether a map [N, C, H″, W″] is larger than `size` in one or both directions, and smaller in none."""
     given = (tensor.shape[2], tensor.shape[3])
     return given != size and given[0] >= size[0] > 0 and given[1] >= size[1] > 0
 
 
 def first_of_each_image(name: str, tensor: Tensor, size: tuple[int, int]) -> Tensor:
-    """[N, C, H″, W″] → [N, C, H', W']: the first C·H'·W' values of each image, with a warning; as it is if it fits.
+    """[N, C, H″, W″] → [N, C, H', W']: takes the first C·H'·W' values of each image, with a warning.
 
-    A map that is smaller in one direction is returned too, for the operator to refuse.
+    Returns a map that fits as it is. Also returns a map that is smaller in one direction, which the operator refuses.
     """
     if not is_larger(tensor, size):
         return tensor
@@ -53,7 +53,7 @@ def first_of_each_image(name: str, tensor: Tensor, size: tuple[int, int]) -> Ten
 def first_of_both(
     offset: Tensor, mask: Tensor, input: Tensor, weight: Tensor, *sizes: Size
 ) -> tuple[Tensor, Tensor]:
-    """`first_of_each_image` of offset and mask, for a convolution with these sizes: stride, padding and dilation."""
+    """Calls `first_of_each_image` for offset and mask of a convolution with these sizes: stride, padding and dilation."""
     if not input.dim() == offset.dim() == mask.dim() == weight.dim() == 4:
         return offset, mask
     size = map_size(input, weight, *sizes)
@@ -61,7 +61,7 @@ def first_of_both(
 
 
 def first_of_all(name: str, tensor: Tensor, rois: Tensor, cells: tuple[int, int]) -> Tensor:
-    """[R″, C, rows″, columns″] → [R, C, rows, columns]: the first values, with a warning; as it is if it fits."""
+    """[R″, C, rows″, columns″] → [R, C, rows, columns]: takes the first values, with a warning, unless the tensor fits."""
     if tensor.dim() != 4 or rois.dim() != 2:
         return tensor
     expected = (rois.shape[0], tensor.shape[1], *cells)
@@ -75,7 +75,7 @@ def first_of_all(name: str, tensor: Tensor, rois: Tensor, cells: tuple[int, int]
 
 
 def back_to_full(grad: Tensor, like: Tensor) -> Tensor:
-    """The gradient of what `first_of_each_image` took, as that of the whole tensor: zeros behind it."""
+    """Extends the gradient of the values that `first_of_each_image` took to the whole tensor, with zeros behind them."""
     if grad.shape == like.shape:
         return grad
     full = grad.new_zeros(like.shape[0], like[0].numel())
@@ -84,7 +84,7 @@ def back_to_full(grad: Tensor, like: Tensor) -> Tensor:
 
 
 def back_to_all(grad: Tensor, like: Tensor) -> Tensor:
-    """The gradient of what `first_of_all` took, as that of the whole tensor: zeros behind it."""
+    """Extends the gradient of the values that `first_of_all` took to the whole tensor, with zeros behind them."""
     if grad.shape == like.shape:
         return grad
     full = torch.zeros_like(like, memory_format=torch.contiguous_format)

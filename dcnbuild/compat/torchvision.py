@@ -1,4 +1,4 @@
-"""The deformable convolution of torchvision.ops: dcnbuild's own has its signature, initialisation and keys."""
+"""The deformable convolution of torchvision.ops. dcnbuild's has the same signature, initialisation and keys."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Names of GPU architectures: reading, sorting and matching them.
+"""Reads, sorts and matches names of GPU architectures.
 
-Everywhere in dcnbuild an architecture is written as nvcc writes it: `sm_90` for machine code that
-runs on compute capability 9.0, `compute_90` for PTX that a driver can translate for 9.0 and
-anything newer, and a suffix `a` (only this capability) or `f` (this family) as in `sm_90a`.
+dcnbuild uses nvcc's names: `sm_90` is machine code for compute capability 9.0, and `compute_90` is PTX that a driver can
+translate for 9.0 and newer. A suffix `a` means only this capability, `f` this family, as in `sm_90a`.
 `TORCH_CUDA_ARCH_LIST` writes the same as `9.0`, `9.0+PTX` and `9.0a`.
 """
 
@@ -47,20 +46,20 @@ def capability(name: str) -> tuple[int, int]:
 
 
 def sort_key(name: str) -> tuple[int, int, bool, str]:
-    """Orders names by number (as text, 100 comes before 90), machine code before PTX."""
+    """Orders names by number (as text, 100 would come before 90), machine code before PTX."""
     return (*capability(name), name.startswith("compute"), name)
 
 
 def sorted_names(names: Iterable[str]) -> tuple[str, ...]:
-    """The names without duplicates, oldest architecture first, PTX after machine code."""
+    """Returns the names without duplicates, oldest architecture first, PTX after machine code."""
     return tuple(sorted(set(names), key=sort_key))
 
 
 def parse_arch_list(text: str) -> tuple[str, ...]:
-    """What a `TORCH_CUDA_ARCH_LIST` asks nvcc for.
+    """Returns nvcc's names for a `TORCH_CUDA_ARCH_LIST`.
 
-    `"8.6;9.0a+PTX"` (or with spaces or commas) → `("sm_86", "sm_90a", "compute_90a")`. Raises
-    ValueError that names the entry which is neither a number nor a generation.
+    `"8.6;9.0a+PTX"` (or with spaces or commas) → `("sm_86", "sm_90a", "compute_90a")`. Raises ValueError that names an entry
+    that is neither a number nor a generation.
     """
     names = []
     for entry in re.split(r"[;,\s]+", text.strip()):
@@ -78,7 +77,7 @@ def parse_arch_list(text: str) -> tuple[str, ...]:
 
 
 def to_arch_list(names: Iterable[str]) -> str:
-    """Names as `TORCH_CUDA_ARCH_LIST`: `("sm_86", "sm_90", "compute_90")` → `"8.6;9.0+PTX"`."""
+    """Returns a `TORCH_CUDA_ARCH_LIST` for names: `("sm_86", "sm_90", "compute_90")` → `"8.6;9.0+PTX"`."""
     entries: dict[str, bool] = {}
     for name in sorted_names(names):
         match = _NAME.fullmatch(name)
@@ -89,14 +88,14 @@ def to_arch_list(names: Iterable[str]) -> str:
 
 
 def gencode_flags(names: Iterable[str]) -> list[str]:
-    """nvcc's `-gencode` flags that make exactly these architectures."""
+    """Returns nvcc's `-gencode` flags for exactly these architectures."""
     return [
         f"-gencode=arch=compute_{name.split('_')[1]},code={name}" for name in sorted_names(names)
     ]
 
 
 def best_match(names: Iterable[str], gpu: tuple[int, int]) -> str | None:
-    """The entry of a binary that a GPU of this capability runs, or None if it can run none of them.
+    """Returns the entry of a binary that a GPU of this capability runs, or None if it can run none.
 
     Machine code runs on its own major with the same or a higher minor (`sm_80` on 8.6), PTX on its
     own capability and everything newer; `a` code only on its own capability, `f` code within its

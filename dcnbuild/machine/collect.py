@@ -1,4 +1,4 @@
-"""All probes at once: the facts about this machine."""
+"""Runs all probes, and returns the facts of this machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dcnbuild.machine.toolkits import (
 )
 from dcnbuild.machine.torch_install import find_torches
 
-#: The variables that change what is built, how, or what runs.
+#: Variables that change a build or a program.
 VARIABLES = (
     "CC",
     "CFLAGS",
@@ -50,7 +50,7 @@ VARIABLES = (
     "VIRTUAL_ENV",
 )
 
-#: Of these an empty value says something, too.
+#: Variables whose empty value has a meaning too.
 _EMPTY = {"CUDA_VISIBLE_DEVICES"}
 
 
@@ -62,17 +62,17 @@ def collect(
     package: Path = Path(__file__).parent.parent,
     torch: TorchInstall | None = None,
 ) -> Facts:
-    """The facts about this machine, in well under a second.
+    """Returns the facts of this machine, in well under a second.
 
     Args:
         env: the environment variables.
-        libraries: extension libraries to look into, besides dcnbuild's own.
-        prefix: the Python environment whose torch counts; by default this interpreter's.
-        root: where the file system starts (another directory in tests).
-        package: the dcnbuild whose own libraries count.
-        torch: the torch that counts, where the caller has found it; no other is looked for then.
+        libraries: extension libraries to examine, besides dcnbuild's own.
+        prefix: the Python environment whose torch is examined; by default this interpreter's.
+        root: the root of the file system (another directory in tests).
+        package: the dcnbuild whose own libraries are examined.
+        torch: the torch, if the caller has already found it; then no other is searched.
     """
-    # the three that wait for other programs, beside each other
+    # runs the three probes that wait for other programs at the same time
     with ThreadPoolExecutor(max_workers=3) as pool:
         driver = pool.submit(find_driver, env, root)
         toolkits = pool.submit(find_toolkits, env, prefix, root)

@@ -1,7 +1,7 @@
-"""What goes with what: toolkits, compilers, GPU architectures, drivers, torch releases, Pythons.
+"""Answers which toolkits, compilers, GPU architectures, drivers, torch releases and Pythons work together.
 
-The only reader of compatibility.yaml; the doctor, the build and the build matrix ask here. A question to
-which the table has no answer gets None, and whoever asks then says nothing.
+This is the only reader of compatibility.yaml; the doctor, the build and the build matrix use it. If the table has no
+answer, a function returns None, and its caller then makes no claim.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TABLE = Path(__file__).with_name("compatibility.yaml")
 
 
 class CompatibilityError(ValueError):
-    """compatibility.yaml does not hold what it must; the text names the row and the field."""
+    """compatibility.yaml has a wrong row; the text names the row and the field."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class TorchRelease:
 
     @property
     def newest(self) -> str:
-        """The newest version of this release, e.g. "2.14.1"."""
+        """Returns the newest version of this release, e.g. "2.14.1"."""
         return self.versions[-1]
 
     def supports_python(self, python: str) -> bool:
@@ -63,7 +63,7 @@ class TorchRelease:
         return numbers(low) <= numbers(python)[:2] <= numbers(high)
 
     def abi(self, cuda: str | None) -> bool:
-        """The C++ ABI of the wheel for this CUDA (None: the CPU wheel)."""
+        """Returns the C++ ABI of the wheel for this CUDA (None: the CPU wheel)."""
         return (self.abi_exceptions or {}).get(cuda or "", self.cxx11_abi)
 
 
@@ -77,12 +77,12 @@ class Compatibility:
 
 @cache
 def table() -> Compatibility:
-    """The table of this installation, read once."""
+    """Returns the table of this installation, which is read once."""
     return load(TABLE)
 
 
 def load(path: Path) -> Compatibility:
-    """Reads and checks a table. Raises CompatibilityError that says which row is wrong, and how."""
+    """Reads and checks a table. Raises CompatibilityError that names the wrong row and the fault."""
     try:
         document = plain_yaml.load(path)
     except plain_yaml.PlainYamlError as error:
@@ -95,7 +95,10 @@ def load(path: Path) -> Compatibility:
             tuple(_row(TorchRelease, row, "release") for row in document["torch"]),
         )
         _check(result)
-    except (TypeError, AttributeError) as error:  # a list where a text belongs, deep in a row
+    except (
+        TypeError,
+        AttributeError,
+    ) as error:  # for example a list instead of a text, deep in a row
         raise CompatibilityError(f"{path}: a value of the wrong kind: {error}") from error
     return result
 
@@ -153,19 +156,19 @@ def _check(result: Compatibility) -> None:
 
 
 def cuda_release(version: str) -> CudaRelease | None:
-    """The row of a toolkit, e.g. "12.4" or "12.4.131"; None if the table has none."""
+    """Returns the row of a toolkit, e.g. "12.4" or "12.4.131"; None if the table has none."""
     wanted = numbers(version)[:2]
     return next((row for row in table().cuda if numbers(row.version) == wanted), None)
 
 
 def torch_release(version: str) -> TorchRelease | None:
-    """The row of a torch, e.g. "2.14.1+cu130"; None if the table has none."""
+    """Returns the row of a torch, e.g. "2.14.1+cu130"; None if the table has none."""
     wanted = numbers(version)[:2]
     return next((row for row in table().torch if numbers(row.release) == wanted), None)
 
 
 def torch_exists(version: str) -> bool | None:
-    """Whether this torch was ever published; None for one older or newer than the table covers."""
+    """Whether this torch was ever published; None for a version older or newer than the table."""
     wanted = numbers(version)
     known = [numbers(item) for row in table().torch for item in row.versions]
     if not wanted or wanted < known[0][: len(wanted)] or wanted > known[-1]:
@@ -174,7 +177,7 @@ def torch_exists(version: str) -> bool | None:
 
 
 def newest_compiler(toolkit: str, kind: str) -> int | None:
-    """The newest major of a host compiler ("gcc" or "clang") that this toolkit accepts."""
+    """Returns the newest major version of a host compiler ("gcc" or "clang") that this toolkit accepts."""
     row = cuda_release(toolkit)
     if row is None or kind not in ("gcc", "clang"):
         return None
@@ -182,7 +185,7 @@ def newest_compiler(toolkit: str, kind: str) -> int | None:
 
 
 def compiles_for(toolkit: str, name: str) -> bool | None:
-    """Whether this toolkit's nvcc knows an architecture, e.g. "sm_90a"; None if that is not known.
+    """Whether this toolkit's nvcc supports an architecture, e.g. "sm_90a"; None if unknown.
 
     The suffix `a` came with CUDA 12.0 for sm_90 and newer, `f` with 12.9 for sm_100 and newer
     (source: the CUDA features archive; both measured on 13.0).
@@ -202,18 +205,16 @@ def compiles_for(toolkit: str, name: str) -> bool | None:
 
 
 def common_architectures(torch_architectures: Iterable[str], toolkit: str) -> list[str]:
-    """What to compile for, so that an extension runs wherever this torch does.
+    """Returns the architectures to compile for, so that an extension runs on every GPU that this torch runs on.
 
     Args:
-        torch_architectures: what torch's own kernels were compiled for; if that is empty (not
-        known), the
-            majors' first architectures that the toolkit knows stand in for it.
+        torch_architectures: the architectures of torch's own kernels. If they are unknown (empty), the first architecture
+            of each major version that the toolkit supports replaces them.
         toolkit: the version of the toolkit that compiles.
 
     Returns:
-        nvcc's names in ascending order, with PTX of the newest one at the end, so that newer GPUs
-        than torch knows can translate it; [] if the toolkit knows none of them or is not in the
-        table.
+        nvcc's names in ascending order. PTX of the newest is last, so that GPUs newer than torch can translate it. [] if
+        the toolkit supports none of them, or is not in the table.
     """
     wanted = [name.replace("compute", "sm") for name in torch_architectures]
     row = cuda_release(toolkit)
@@ -223,7 +224,7 @@ def common_architectures(torch_architectures: Iterable[str], toolkit: str) -> li
         wanted = [
             f"sm_{number}" for number in row.architectures if number % 10 == 0 or number == 75
         ]
-    # a and f code is for single kernels that need it, PTX of it would run nowhere else
+    # a and f code is for single kernels that need it; its PTX would run on no other GPU
     names = [
         name for name in sorted_names(wanted) if name[-1].isdigit() and compiles_for(toolkit, name)
     ]
@@ -231,13 +232,13 @@ def common_architectures(torch_architectures: Iterable[str], toolkit: str) -> li
 
 
 def minimum_driver(cuda: str) -> str | None:
-    """The oldest Linux driver that runs programs built with this CUDA at all."""
+    """Returns the oldest Linux driver that can run programs built with this CUDA."""
     row = cuda_release(cuda)
     return row.minimum_driver if row else None
 
 
 def driver_runs(driver: str, cuda: str) -> bool | None:
-    """Whether a driver (e.g. "535.104.05") runs programs built with this CUDA; None: not known."""
+    """Whether a driver (e.g. "535.104.05") runs programs built with this CUDA; None if unknown."""
     minimum = minimum_driver(cuda)
     if minimum is None or not numbers(driver):
         return None
@@ -245,10 +246,10 @@ def driver_runs(driver: str, cuda: str) -> bool | None:
 
 
 def cuda_of_driver(driver: str) -> str | None:
-    """The newest CUDA of the table that a driver knows natively: "535.104.05" → "12.2".
+    """Returns the newest CUDA of the table that a driver supports natively: "535.104.05" → "12.2".
 
-    nvidia-smi shows this number as "CUDA Version". The branch decides, the driver's first number.
-    None for a driver older than the table, or no driver version.
+    nvidia-smi shows this number as "CUDA Version". Only the branch counts, the driver's first number. Returns None for a
+    driver older than the table, or a text that is not a driver version.
     """
     branch = numbers(driver)[:1]
     known = [row for row in table().cuda if numbers(row.driver)[:1] <= branch]
@@ -256,6 +257,6 @@ def cuda_of_driver(driver: str) -> str | None:
 
 
 def cxx_standard(torch: str) -> int | None:
-    """The C++ standard that this torch's headers ask for, e.g. 17."""
+    """Returns the C++ standard that this torch's headers need, e.g. 17."""
     row = torch_release(torch)
     return row.cxx if row else None

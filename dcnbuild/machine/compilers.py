@@ -1,4 +1,4 @@
-"""The host C++ compilers, and the one that nvcc would call."""
+"""Finds the host C++ compilers, and the one that nvcc would call."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _CCBIN = re.compile(r"(?:^|\s)(?:-ccbin|--compiler-bindir)[=\s]\s*(\S+)")
 
 
 def find_compilers(env: Mapping[str, str]) -> list[Compiler]:
-    """The compilers that CXX, CC and NVCC_CCBIN name, then those on PATH, best first.
+    """Returns the compilers that CXX, CC and NVCC_CCBIN name, then those on PATH, best first.
 
-    On PATH: c++, g++, gcc, clang++, and each g++-N and clang++-N, newest first. Two names of one
-    file appear once unless a variable names it.
+    On PATH it finds c++, g++, gcc, clang++, and each g++-N and clang++-N, newest first. Two names of one file appear once,
+    unless a variable names the file.
     """
     found: list[Compiler] = []
     seen: set[Path] = set()
@@ -40,19 +40,19 @@ def nvcc_host_compiler(
     through_torch: bool = True,
     nvcc: Path | None = None,
 ) -> Compiler | None:
-    """Which compiler nvcc would call, or None if that is none of `compilers`.
+    """Returns the compiler that nvcc would call, or None if it is not one of `compilers`.
 
-    nvcc obeys -ccbin, which torch's extension builder passes when CC is set, and which
-    NVCC_PREPEND_FLAGS and NVCC_APPEND_FLAGS can hold; then NVCC_CCBIN; then it takes `gcc` from its
-    own directory, where Debian has a script that picks one that nvcc accepts, and from PATH.
+    nvcc obeys -ccbin, which torch's extension builder passes if CC is set, and which NVCC_PREPEND_FLAGS and
+    NVCC_APPEND_FLAGS can contain. Next it obeys NVCC_CCBIN. Then it takes `gcc` from its own directory, where Debian has a
+    script that chooses a gcc that nvcc accepts, and then from PATH.
     (Source: the nvcc manual, `nvcc --dryrun` of 13.0, Debian's nvidia-cuda-toolkit 11.8; for CC,
     torch/utils/cpp_extension.py of 2.14.1.)
 
     Args:
         env: the environment variables.
-        compilers: as `find_compilers` found them.
+        compilers: the result of `find_compilers`.
         through_torch: whether torch's extension builder calls nvcc.
-        nvcc: the nvcc binary; without it, its own directory is not looked at.
+        nvcc: the nvcc binary; without it, nvcc's own directory is not searched.
     """
     flags = f"{env.get('NVCC_PREPEND_FLAGS', '')} {env.get('NVCC_APPEND_FLAGS', '')}"
     in_flags = _CCBIN.findall(flags)
@@ -73,7 +73,7 @@ def nvcc_host_compiler(
 
 
 def candidates(env: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
-    """Every file that `find_compilers` asks, best first, and how it was met; no program is run."""
+    """Yields every file that `find_compilers` examines, best first, and where it was found; runs no program."""
     for variable in ("CXX", "CC", "NVCC_CCBIN"):
         path = _named(env.get(variable, ""), env)
         if path is not None:
@@ -97,7 +97,7 @@ def candidates(env: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
 
 
 def _named(value: str, env: Mapping[str, str]) -> Path | None:
-    """The compiler in a variable's value: a path, name or directory, with launchers and flags."""
+    """Returns the compiler in a variable's value: a path, name or directory, perhaps with launchers and flags."""
     try:
         words = shlex.split(value)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The NVIDIA driver and GPUs: from the kernel's files, libcuda in a child process, nvidia-smi."""
+"""Finds the NVIDIA driver and GPUs, by the kernel's files, libcuda in a child process, and nvidia-smi."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ _SMI_FIELDS = "driver_version,name,memory.total,compute_cap,mig.mode.current"
 _NVIDIA_VENDOR = "0x10de"
 #: PCI classes of display controllers, 3D controllers included.
 _DISPLAY_CLASS = "0x03"
-#: cuInit on a machine with several GPUs can take a second when no other process holds them.
+#: With several GPUs, cuInit can take a second if no other process uses them.
 _SECONDS = 4.0
 
 
 def find_driver(env: Mapping[str, str], root: Path = Path("/")) -> Driver:
-    """What is known about driver and GPUs.
+    """Returns the known facts of driver and GPUs.
 
-    The kernel's files and libcuda come first; nvidia-smi is only asked where those leave something
-    open, since it takes longer. CUDA_VISIBLE_DEVICES is ignored: it hides GPUs from programs, not
-    from the machine.
+    It reads the kernel's files and asks libcuda first. It runs nvidia-smi, which is slower, only if facts are still
+    missing. It ignores CUDA_VISIBLE_DEVICES, which hides GPUs from programs but does not remove them.
     """
     env = {name: value for name, value in env.items() if name != "CUDA_VISIBLE_DEVICES"}
     kernel = _kernel_version(root)
@@ -63,7 +62,7 @@ def _kernel_version(root: Path) -> tuple[str, str] | None:
 
 
 def _has_libcuda(env: Mapping[str, str], root: Path) -> bool:
-    """Whether starting the child is worth it."""
+    """Whether there is a libcuda for the child process to ask."""
     listed = files.split_paths(env.get("LD_LIBRARY_PATH", ""))
     usual = [
         "lib/x86_64-linux-gnu",
@@ -85,7 +84,7 @@ def _has_libcuda(env: Mapping[str, str], root: Path) -> bool:
 def parse_libcuda(
     output: str | None,
 ) -> tuple[str | None, tuple[Gpu, ...], str | None, int | None] | None:
-    """CUDA version, GPUs, complaint and its CUresult in what the child printed; None if that is not there."""
+    """Returns CUDA version, GPUs, error text and CUresult from the child's output; None if it has none."""
     try:
         answer = json.loads(output or "")
         number = int(answer["cuda"])
@@ -101,7 +100,7 @@ def parse_libcuda(
     except (ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError):
         return None
     cuda = f"{number // 1000}.{number % 1000 // 10}" if number > 0 else None
-    # 100 is CUDA_ERROR_NO_DEVICE: a driver without a GPU, which the empty list says already
+    # 100 is CUDA_ERROR_NO_DEVICE: a driver without a GPU, which the empty list already says
     if error in (None, 100):
         return cuda, gpus, None, None
     return cuda, gpus, f"cuInit failed with error {error}", error
@@ -117,7 +116,7 @@ def _ask_smi(
     if program is None:
         return None
     known = _SMI_FIELDS.split(",")
-    for count in (5, 4, 3):  # old ones know neither MIG nor compute_cap
+    for count in (5, 4, 3):  # an old nvidia-smi knows neither MIG nor compute_cap
         fields = ",".join(known[:count])
         query = [str(program), f"--query-gpu={fields}", "--format=csv,noheader,nounits"]
         output = files.run(query, env, timeout=_SECONDS, failing_too=True)
@@ -127,7 +126,7 @@ def _ask_smi(
 
 
 def parse_smi(output: str) -> tuple[str | None, tuple[Gpu, ...], str | None, int]:
-    """Driver version, GPUs, complaint and how many GPUs are in MIG mode, as nvidia-smi prints `_SMI_FIELDS`."""
+    """Returns driver version, GPUs, error text and the number of GPUs in MIG mode, from nvidia-smi's `_SMI_FIELDS`."""
     version, gpus, mig = None, [], 0
     for line in output.splitlines():
         cells = [cell.strip() for cell in line.split(",")]

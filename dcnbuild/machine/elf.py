@@ -1,9 +1,8 @@
 """What a shared library says about itself: its machine, the libraries it needs, the GPU code inside it.
 
-Reads 64-bit little-endian ELF files, which is what Linux on x86-64 and Arm64 has; anything else
-reads as None or empty, and so does a damaged file: every offset, length and count is compared with
-the file before it is used. Files are mapped, not loaded: only the pages that are looked at cost
-anything, and what is kept of them is never larger than a few times the file.
+It reads 64-bit little-endian ELF files, the format of Linux on x86-64 and Arm64. Any other or damaged file gives None or an
+empty result: every offset, length and count is compared with the file before it is used. Files are mapped, not loaded, so
+only pages that are read cost time. Results are never larger than a few times the file.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ _START, _SEGMENT = struct.Struct("<18xH12xQ14xHH"), struct.Struct("<II")
 _HEADER = struct.Struct("<40xQ10xHHH")
 _SECTION = struct.Struct("<IIQ8xQQI20x")
 _ENTRY = struct.Struct("<QQ")
-#: More than any real library has: a larger number is damage.
+#: More than any real library has; a larger number means damage.
 _MOST_DYNAMIC = 4096
 _LONGEST_TEXT = 1 << 16
 
-#: Starts each container in the .nv_fatbin section.
+#: The first bytes of each container in the .nv_fatbin section.
 _FATBIN_MAGIC = struct.pack("<I", 0xBA55ED50)
 _CONTAINER = struct.Struct("<6xHQ")
 _FATBIN_ENTRY = struct.Struct("<H2xIQ12xI8xQ")
@@ -45,7 +44,7 @@ _FLAG_EXACT, _FLAG_FAMILY = 1 << 20, 1 << 21
 
 @dataclass(frozen=True)
 class Section:
-    """One section: its type, and where its name and its bytes are in the file."""
+    """One section: its type, and the places of its name and its bytes in the file."""
 
     name_at: int
     type: int
@@ -55,12 +54,12 @@ class Section:
 
     @property
     def end(self) -> int:
-        """The file offset behind it."""
+        """Returns the file offset behind it."""
         return self.offset + self.size
 
 
 class Elf:
-    """A mapped ELF file; `sections` in the file's order, all of them inside the file.
+    """A mapped ELF file; `sections` are in the file's order, and lie inside the file.
 
     Attributes:
         machine: "x86_64", "aarch64", or "machine 243" for others.
@@ -69,14 +68,14 @@ class Elf:
         needed: the texts of its DT_NEEDED entries.
         run_paths: those of DT_RUNPATH and DT_RPATH.
 
-    Raises ValueError for what is no 64-bit little-endian ELF file, and for one that is damaged.
+    Raises ValueError for a file that is not a 64-bit little-endian ELF file, or is damaged.
     """
 
     def __init__(self, data: mmap.mmap | bytes) -> None:
         if data[:6] != b"\x7fELF\x02\x01":
             raise ValueError("not a 64-bit little-endian ELF file")
         self.data = data
-        # Texts may overlap, so that a small file could hold gigabytes of them; no real one comes near this.
+        # Texts may overlap, so a small file could contain gigabytes of them; real files stay far below this limit.
         self._unread_text = 4 * len(data) + (1 << 16)
         self.machine, self.executable_stack = self._read_start()
         self.sections = self._read_sections()
@@ -115,14 +114,14 @@ class Elf:
     def read(
         self, layout: struct.Struct, at: int, section: Section | None = None
     ) -> tuple[Any, ...]:
-        """The numbers at a file offset. Raises ValueError where they are not inside the section, or the file."""
+        """Returns the numbers at a file offset. Raises ValueError if they are not inside the section or the file."""
         start, end = (section.offset, section.end) if section else (0, len(self.data))
         if not start <= at <= end - layout.size:
             raise ValueError(f"nothing to read at {at}")
         return layout.unpack_from(self.data, at)
 
     def section(self, name: str) -> Section | None:
-        """The section of this name, or None."""
+        """Returns the section of this name, or None."""
         wanted = name.encode() + b"\0"
         return next((item for item in self.sections if self.holds(item.name_at, wanted)), None)
 
@@ -131,9 +130,9 @@ class Elf:
         return 0 <= at < len(self.data) and self.data[at : at + len(content)] == content
 
     def text(self, offset: int, section: Section) -> str:
-        """The NUL-terminated text at an offset into a section.
+        """Returns the NUL-terminated text at an offset into a section.
 
-        Raises ValueError where it does not end there, or is longer than any name.
+        Raises ValueError if it does not end inside the section, or is longer than any name.
         """
         start = section.offset + offset
         end = (
@@ -147,7 +146,7 @@ class Elf:
         return self.data[start:end].decode("utf-8", "replace")
 
     def _dynamic(self) -> Iterator[tuple[int, str]]:
-        """(tag, text) of the entries that hold a text, of the one section that a file has of them."""
+        """Yields (tag, text) of the entries with a text in the file's dynamic section."""
         section = next((item for item in self.sections if item.type == _SHT_DYNAMIC), None)
         if section is None or section.link >= len(self.sections):
             return
@@ -168,9 +167,9 @@ class Elf:
 
 @contextmanager
 def open_elf(path: Path) -> Iterator[Elf | None]:
-    """Maps a file; gives None where it cannot be read, is no such ELF file or is damaged."""
+    """Maps a file; gives None if it cannot be read, is not such an ELF file, or is damaged."""
     try:
-        if not path.is_file():  # opening a pipe would wait for somebody to write
+        if not path.is_file():  # opening a pipe would wait for a writer
             yield None
             return
         with path.open("rb") as file:
@@ -178,7 +177,7 @@ def open_elf(path: Path) -> Iterator[Elf | None]:
     except (
         OSError,
         ValueError,
-    ):  # ValueError: an empty file cannot be mapped, nor is a NUL part of a path
+    ):  # ValueError: an empty file cannot be mapped, and a path cannot contain NUL
         yield None
         return
     with data:
@@ -190,13 +189,13 @@ def open_elf(path: Path) -> Iterator[Elf | None]:
 
 
 def needed_libraries(path: Path) -> tuple[str, ...]:
-    """The names in the library's DT_NEEDED entries, e.g. `("libc10.so", "libc.so.6")`."""
+    """Returns the names in the library's DT_NEEDED entries, e.g. `("libc10.so", "libc.so.6")`."""
     with open_elf(path) as elf:
         return elf.needed if elf else ()
 
 
 def run_paths(path: Path) -> tuple[Path, ...]:
-    """The directories of DT_RUNPATH and DT_RPATH, with `$ORIGIN` replaced by the file's own."""
+    """Returns the directories of DT_RUNPATH and DT_RPATH, with `$ORIGIN` replaced by the file's own directory."""
     with open_elf(path) as elf:
         texts = elf.run_paths if elf else ()
     origin = str(path.resolve().parent)
@@ -209,11 +208,10 @@ def run_paths(path: Path) -> tuple[Path, ...]:
 
 
 def cuda_architectures(path: Path) -> tuple[str, ...]:
-    """The GPU architectures inside a shared library, e.g. `("sm_75", "sm_90", "compute_120")`.
+    """Returns the GPU architectures inside a shared library, e.g. `("sm_75", "sm_90", "compute_120")`.
 
-    Read from the fatbin containers in its .nv_fatbin section; `()` if it holds no GPU code. The
-    containers' layout was measured on files compiled for the purpose; each entry's header names its
-    architecture, also where its code is compressed.
+    Reads the fatbin containers in its .nv_fatbin section; returns `()` if it has no GPU code. The containers' layout was
+    measured on files that were compiled for this. Each entry's header names its architecture, even if its code is compressed.
     """
     with open_elf(path) as elf:
         section = elf.section(".nv_fatbin") if elf else None
@@ -223,7 +221,7 @@ def cuda_architectures(path: Path) -> tuple[str, ...]:
 
 
 def _fatbin_entries(data: mmap.mmap | bytes, section: Section) -> Iterator[str]:
-    """Each step goes forward by a header at least, so that damage ends the walk and does not stop it."""
+    """Yields the architectures of the entries. Each step advances by at least a header, so a damaged file ends the loop."""
     at = section.offset
     while (at := data.find(_FATBIN_MAGIC, at, section.end)) >= 0 and at + 16 <= section.end:
         if (

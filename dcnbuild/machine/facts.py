@@ -1,4 +1,4 @@
-"""The dataclasses that the probes fill, the checks judge and the builder reads."""
+"""The facts of a machine, as dataclasses: probes fill them, checks judge them, the builder reads them."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Toolkit:
-    """One CUDA toolkit: a directory that holds a real nvcc.
+    """One CUDA toolkit: a directory with a real nvcc.
 
     Attributes:
-        root: what `CUDA_HOME` has to be for this toolkit.
-        nvcc: the nvcc binary itself, wrapper scripts and symlinks followed.
+        root: the value of `CUDA_HOME` for this toolkit.
+        nvcc: the nvcc binary itself, behind wrapper scripts and symlinks.
         version: "13.0", major and minor.
-        found_by: where it was met, best first, e.g. ("CUDA_HOME", "PATH: /usr/local/bin/nvcc").
+        found_by: the places where it was found, best first, e.g. ("CUDA_HOME", "PATH: /usr/local/bin/nvcc").
         include: directories with cuda_runtime.h and its companions.
         libraries: directories with libcudart*.
-        missing: headers and libraries that a torch extension may want and this toolkit lacks,
-            e.g. ("cusparse.h",).
-        headers_version: the version that its cuda.h states; it differs from `version` where headers
-            and nvcc of two releases were mixed. None if there is no such header.
+        missing: headers and libraries that a torch extension may need and this toolkit lacks, e.g. ("cusparse.h",).
+        headers_version: the version in its cuda.h, or None without that header. It differs from `version` if headers and
+            nvcc of two releases were mixed.
     """
 
     root: Path
@@ -36,14 +35,14 @@ class Toolkit:
 
 @dataclass(frozen=True)
 class CudaHome:
-    """The CUDA_HOME that `torch.utils.cpp_extension` settles on.
+    """The CUDA_HOME that `torch.utils.cpp_extension` chooses.
 
     Attributes:
-        path: the directory as torch would use it, not resolved.
+        path: the directory as torch uses it, not resolved.
         taken_from: "CUDA_HOME", "CUDA_PATH", "PATH: /usr/local/bin/nvcc" or "/usr/local/cuda".
         exists: whether it is a directory.
-        has_nvcc, has_headers: whether bin/nvcc and include/cuda_runtime.h are there.
-        meant: for a directory that does not exist, the one that was probably meant.
+        has_nvcc, has_headers: whether it has bin/nvcc and include/cuda_runtime.h.
+        meant: if the directory does not exist, the one that was probably meant.
     """
 
     path: Path
@@ -56,7 +55,7 @@ class CudaHome:
 
 @dataclass(frozen=True)
 class PackageHeaders:
-    """A directory of CUDA headers in a Python package, with the wanted ones that it holds."""
+    """A directory of CUDA headers in a Python package, and those of the needed headers that it has."""
 
     directory: Path
     headers: tuple[str, ...]
@@ -69,15 +68,15 @@ class TorchInstall:
 
     Attributes:
         root: the `torch` package directory.
-        version: "2.14.1+cu130", as torch/version.py gives it.
+        version: "2.14.1+cu130", from torch/version.py.
         cuda: "13.0", or None for a CPU-only build.
         cxx11_abi: the value of _GLIBCXX_USE_CXX11_ABI it was built with; None if not known.
-        architectures: what its CUDA kernels were compiled for, e.g. ("sm_80", "compute_90").
-        installer: "pip", "conda", … as its metadata says; None if not known.
-        hip: "6.4", or None if it is no ROCm build.
-        channel: the conda channel it came from, e.g. "conda-forge"; None if it did not.
-        listable: the names that its cpp_extension accepts in TORCH_CUDA_ARCH_LIST, e.g. ("8.6",
-            "Ampere"), each also with "+PTX"; () if they could not be read.
+        architectures: the architectures of its CUDA kernels, e.g. ("sm_80", "compute_90").
+        installer: "pip", "conda", … from its metadata; None if not known.
+        hip: "6.4", or None if it is not a ROCm build.
+        channel: its conda channel, e.g. "conda-forge"; None if it is not from conda.
+        listable: the names that its cpp_extension accepts in TORCH_CUDA_ARCH_LIST, e.g. ("8.6", "Ampere"), each also with
+            "+PTX"; () if they could not be read.
     """
 
     root: Path
@@ -112,19 +111,18 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Driver:
-    """The NVIDIA driver and what it drives.
+    """The NVIDIA driver and its GPUs.
 
     Attributes:
-        version: "535.104.05", of the kernel module or as nvidia-smi tells it; None without one.
-        cuda: "12.2", the newest CUDA that it runs natively, as libcuda tells it. It says nothing
-            about toolkits that are installed.
-        found_by: where this was read, e.g. ("/proc/driver/nvidia/version", "libcuda").
-        gpus: the GPUs, whatever CUDA_VISIBLE_DEVICES says.
-        devices: how many NVIDIA display or compute devices are on the PCI bus, with a driver or
-            not; None where the bus cannot be read.
-        problem: what nvidia-smi or libcuda complained of, first line.
-        error: the CUresult with which libcuda refused to start, e.g. 802.
-        mig: how many GPUs are in MIG mode, as nvidia-smi tells it.
+        version: "535.104.05", from the kernel module or nvidia-smi; None without a driver.
+        cuda: "12.2", the newest CUDA that it runs natively, from libcuda. It says nothing about installed toolkits.
+        found_by: the sources of these facts, e.g. ("/proc/driver/nvidia/version", "libcuda").
+        gpus: the GPUs, for any value of CUDA_VISIBLE_DEVICES.
+        devices: the number of NVIDIA display or compute devices on the PCI bus, with or without a driver; None if the bus
+            cannot be read.
+        problem: the first line of nvidia-smi's or libcuda's error.
+        error: the CUresult of libcuda's failed start, e.g. 802.
+        mig: the number of GPUs in MIG mode, from nvidia-smi.
     """
 
     version: str | None = None
@@ -145,13 +143,13 @@ class Python:
         version: "3.11.7".
         executable: the interpreter.
         prefix: the environment's directory; `base_prefix` differs from it in a virtual environment.
-        on_path: what `python`, or else `python3`, on PATH is.
+        on_path: the file of `python`, or else `python3`, on PATH.
         is_active: whether it belongs to the active virtual environment; None if none is active.
-        has_headers: whether Python.h is there; None if its place is not known.
-        packages: name → version of the installed packages that bear on builds.
+        has_headers: whether Python.h exists; None if its place is not known.
+        packages: name → version of the installed packages that affect builds.
         ninja: the ninja on PATH.
-        hidden_ninja: a ninja in the environment's own bin directory while none is on PATH.
-        constraints: what pip is told to constrain: ("PIP_CONSTRAINT: /x/c.txt", "setuptools<60").
+        hidden_ninja: a ninja in the environment's own bin directory, if PATH has none.
+        constraints: pip's constraints, with their source: ("PIP_CONSTRAINT: /x/c.txt", "setuptools<60").
     """
 
     version: str
@@ -173,12 +171,12 @@ class PathEntry:
 
     Attributes:
         variable: "PATH", "LD_LIBRARY_PATH", "CPATH", …
-        text: the entry as it stands there.
-        exists: whether it is a directory; None if that could not be found out.
-        meant: the existing directory that was probably meant, where the entry does not exist.
-        cuda: the version of the toolkit whose directory it is.
-        has_nvjitlink: whether libnvJitLink is in it, which torch's own libraries look for by name.
-        headers: the CUDA headers that torch extensions want and that are in it.
+        text: the entry as it is written.
+        exists: whether it is a directory; None if that cannot be determined.
+        meant: if the entry does not exist, the existing directory that was probably meant.
+        cuda: the version of the toolkit that the directory belongs to.
+        has_nvjitlink: whether it has libnvJitLink, which torch's own libraries load by name.
+        headers: the CUDA headers in it that torch extensions need.
     """
 
     variable: str
@@ -198,16 +196,16 @@ class Machine:
         system: "Linux", "Windows", "Darwin".
         architecture: "x86_64", "aarch64".
         distribution: "debian 12", from os-release.
-        package_manager: "apt-get", "dnf", …, whichever is there.
+        package_manager: "apt-get", "dnf", …, the one that exists.
         root: whether this process is the superuser.
-        sudo_user: who called sudo, if somebody did.
-        cores: the processors that this process may use.
-        memory: what it may use in all, and `swap` beside it; containers' limits are respected.
-        temporary: the directory of temporary files, `temporary_free` the space left there.
+        sudo_user: the user who called sudo, if any.
+        cores: the number of processors that this process may use.
+        memory: the memory that it may use, within containers' limits; `swap` comes in addition.
+        temporary: the directory of temporary files; `temporary_free` is its free space.
         wsl: whether this is Windows Subsystem for Linux.
-        container: "docker", "podman", "kubernetes" …, if this is one.
-        jetson: the release of its system, "R36 (release), REVISION: 4.3", if this is one.
-        secure_boot: whether the firmware loads signed kernel modules only; None if it did not say.
+        container: "docker", "podman", "kubernetes" …, if this is a container.
+        jetson: the release of its system, "R36 (release), REVISION: 4.3", if this is a Jetson.
+        secure_boot: whether the firmware allows only signed kernel modules; None if not known.
     """
 
     system: str = ""
@@ -233,7 +231,7 @@ class JitCache:
 
     Attributes:
         path: the extension's own directory.
-        lock_idle: seconds since anything in it changed, if it holds a lock file; else None.
+        lock_idle: seconds since its last change, if it has a lock file; else None.
         writable: whether this user can write it.
     """
 
@@ -249,13 +247,12 @@ class Library:
     Attributes:
         path: the file.
         own: whether it is dcnbuild's.
-        readable: whether it is a 64-bit ELF file at all.
-        needed: the libraries it asks for by name, and `missing` those of them that are nowhere.
-        architectures: the GPU code inside it, e.g. ("sm_80", "compute_90").
-        python: the CPython that its file name is tagged for, e.g. "3.10"; None without a tag.
-        undefined: names it needs that the installed torch's libraries do not define, a few of them.
-        torch: the torch that it was built for, where its builder noted that down and the library
-            works with no other.
+        readable: whether it is a 64-bit ELF file.
+        needed: the names of the libraries that it needs; `missing` are those that cannot be found.
+        architectures: the architectures of its GPU code, e.g. ("sm_80", "compute_90").
+        python: the CPython of the tag in its file name, e.g. "3.10"; None without a tag.
+        undefined: a few of the names that it needs and the installed torch's libraries do not define.
+        torch: the torch that it was built for, if its build recorded that and the library works with no other.
     """
 
     path: Path
@@ -271,17 +268,17 @@ class Library:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that the checks judge. What was not found is None or empty.
+    """All facts that the checks judge. A fact that was not found is None or empty.
 
     Attributes:
         toolkits: best first, see `find_toolkits`.
-        cuda_home: the CUDA_HOME that torch would settle on; None if it would find none.
-        package_headers: CUDA headers that the Python environment's packages bring.
+        cuda_home: the CUDA_HOME that torch would choose; None if it would find none.
+        package_headers: CUDA headers in the Python environment's packages.
         compilers: see `find_compilers`; `nvcc_compiler` is the one that nvcc would call.
-        torch: the torch that `import torch` gets; `shadowed_torches` are others behind it.
-        variables: the environment variables that change builds and are set.
-        wanted_torch: the torch that the user asks for, e.g. "2.5".
-        wants_cuda: whether CUDA code is to be built; None if nothing is built just now.
+        torch: the torch that `import torch` imports; `shadowed_torches` are others behind it on the path.
+        variables: the environment variables that affect builds and are set.
+        wanted_torch: the torch that the user wants, e.g. "2.5".
+        wants_cuda: whether a build includes CUDA; None if there is no build.
     """
 
     machine: Machine

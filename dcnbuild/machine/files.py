@@ -1,4 +1,4 @@
-"""Reading files and running programs as every probe does: never raising, never hanging."""
+"""Reads files and runs programs for the probes; never raises, and never hangs."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-#: Longer than any program asked here takes; a hanging one costs no more than this.
+#: Longer than any of these programs takes; a hanging program is ended after this time.
 TIMEOUT_SECONDS = 2.0
 
 
 def read_text(path: Path, limit: int = 1 << 20) -> str | None:
-    """The first `limit` bytes of a file as text, or None if it cannot be read or is no file."""
+    """Returns the first `limit` bytes of a file as text, or None if it cannot be read or is not a file."""
     try:
-        if not path.is_file():  # opening a pipe would wait for somebody to write
+        if not path.is_file():  # opening a pipe would wait for a writer
             return None
         with path.open("rb") as file:
             return file.read(limit).decode("utf-8", "replace")
-    except (OSError, ValueError):  # ValueError: a NUL byte in the path
+    except (OSError, ValueError):  # ValueError: the path has a NUL byte
         return None
 
 
 def is_file(path: Path) -> bool:
-    """Whether this is a file, also where asking is refused or the path is no possible path."""
+    """Whether this is a file; False if permission is denied or the path is impossible."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -31,7 +31,7 @@ def is_file(path: Path) -> bool:
 
 
 def is_dir(path: Path) -> bool:
-    """Whether this is a directory, also where asking is refused or the path is no possible path."""
+    """Whether this is a directory; False if permission is denied or the path is impossible."""
     try:
         return path.is_dir()
     except (OSError, ValueError):
@@ -39,7 +39,7 @@ def is_dir(path: Path) -> bool:
 
 
 def mounted_noexec(path: Path) -> bool:
-    """Whether the file system of a file or directory forbids to execute and to load what is on it."""
+    """Whether the file system of a file or directory forbids executing and loading files."""
     try:
         return bool(os.statvfs(path).f_flag & getattr(os, "ST_NOEXEC", 0))
     except (OSError, ValueError):
@@ -47,7 +47,7 @@ def mounted_noexec(path: Path) -> bool:
 
 
 def resolve(path: Path) -> Path:
-    """The path with symlinks followed as far as that is possible."""
+    """Returns the path with symlinks followed as far as possible."""
     try:
         return path.resolve()
     except (
@@ -59,7 +59,7 @@ def resolve(path: Path) -> Path:
 
 
 def children(directory: Path, pattern: str = "*") -> list[Path]:
-    """What a directory holds that matches the pattern, sorted; nothing where it cannot be read."""
+    """Returns a directory's entries that match the pattern, sorted; [] if it cannot be read."""
     try:
         return sorted(directory.glob(pattern))
     except (OSError, ValueError):
@@ -67,7 +67,7 @@ def children(directory: Path, pattern: str = "*") -> list[Path]:
 
 
 def existing(directories: Iterable[Path]) -> tuple[Path, ...]:
-    """Those that are directories, each once under its first name, whatever links lead to it."""
+    """Returns the paths that are directories, each once under its first name, even if several links lead to it."""
     seen: dict[Path, Path] = {}
     for directory in directories:
         if is_dir(directory):
@@ -76,27 +76,27 @@ def existing(directories: Iterable[Path]) -> tuple[Path, ...]:
 
 
 def split_paths(text: str) -> list[Path]:
-    """The directories of a variable like LD_LIBRARY_PATH, without empty entries."""
+    """Returns the directories of a variable like LD_LIBRARY_PATH, without empty entries."""
     return [Path(entry) for entry in text.split(os.pathsep) if entry]
 
 
 def search_path(env: Mapping[str, str]) -> list[Path]:
-    """The directories of PATH, and the system's default where PATH is not set at all.
+    """Returns the directories of PATH, or the system's default if PATH is not set.
 
-    Without "", "." and whatever else depends on the directory that a command happens to run in: a tree that somebody
-    unpacked there must not choose the programs.
+    It leaves out "", "." and other relative entries: files that were unpacked into the current directory must not choose the
+    programs that run.
     """
     return [path for path in split_paths(env.get("PATH", os.defpath)) if path.is_absolute()]
 
 
 def of_search_path(env: Mapping[str, str]) -> dict[str, str]:
-    """The variables for a program of ours, whose own helpers are not taken from the current directory either."""
-    # an empty PATH means the current directory, so it has one entry that is no directory
+    """Returns the variables for a program that we run, so that it takes no helpers from the current directory either."""
+    # an empty PATH means the current directory, so it gets one entry that is not a directory
     return {**env, "PATH": os.pathsep.join(map(str, search_path(env))) or os.devnull}
 
 
 def on_path(env: Mapping[str, str], name: str) -> Iterator[Path]:
-    """Every executable file of this name on PATH, in its order."""
+    """Yields every executable file of this name on PATH, in its order."""
     for directory in search_path(env):
         path = directory / name
         if is_file(path) and os.access(path, os.X_OK):
@@ -109,9 +109,9 @@ def run(
     timeout: float = TIMEOUT_SECONDS,
     failing_too: bool = False,
 ) -> str | None:
-    """What a program prints, in English; None if it cannot be run, takes too long or fails.
+    """Returns a program's output, in English; None if it cannot run, takes too long or fails.
 
-    With `failing_too`, what it prints counts also where its exit status is not 0, and its complaints count too.
+    With `failing_too`, returns its output for any exit status, including standard error.
     """
     try:
         done = subprocess.run(
@@ -119,7 +119,7 @@ def run(
             env={**of_search_path(env), "LC_ALL": "C"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            # the loader's complaints, e.g. of LD_PRELOAD, are no part of what a program says of itself
+            # leaves out the loader's messages, e.g. about LD_PRELOAD, which are not the program's output
             stderr=subprocess.STDOUT if failing_too else subprocess.DEVNULL,
             timeout=timeout,
             check=not failing_too,

@@ -1,6 +1,6 @@
-"""The locks between the threads of this process that load or build libraries, which a forked child finds open.
+"""Locks between this process's threads that load or build libraries; in a forked child they are open.
 
-Take them as `fork_locks.building`: a fork puts new ones in their place.
+Use them as `fork_locks.building`, since a fork replaces them.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import threading
 
-#: Held while libraries are looked for, built and loaded.
+#: Held while a thread searches, builds and loads libraries.
 building = threading.RLock()
-#: Held while modules are imported for a build. A fork waits for that moment: in its child, the import would never end.
+#: Held while a thread imports modules for a build. A fork waits for it, because in its child the import would never end.
 importing = threading.Lock()
-#: A fork in the middle of an import that the build waits for does not wait for the build.
+#: A fork waits at most this long for such an import: the import may itself wait for the thread that forks.
 _LONGEST_IMPORT_SECONDS = 5.0
 
 _this_thread = threading.local()
@@ -28,7 +28,7 @@ def _after_fork_in_parent() -> None:
 
 
 def _after_fork_in_child() -> None:
-    """Of all threads only the one that forked is in the child: what another one held would never be let go of."""
+    """Makes new locks: the child has only the thread that forked, so no thread would release another thread's lock."""
     global building, importing
     building = threading.RLock()
     importing = threading.Lock()

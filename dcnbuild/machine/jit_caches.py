@@ -1,4 +1,4 @@
-"""The directories in which torch builds extensions at run time, and the locks left in them."""
+"""Finds the directories in which torch builds extensions at run time, and locks that were left in them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 from dcnbuild.machine import files
 from dcnbuild.machine.facts import JitCache
 
-#: A cache with more extensions than this is not looked through to the end.
+#: Of a cache with more extensions than this, only so many are examined.
 _MOST = 200
 
 
 def torch_extensions(env: Mapping[str, str]) -> Path | None:
-    """Where `torch.utils.cpp_extension.load` builds: TORCH_EXTENSIONS_DIR, or torch's default."""
+    """Returns the directory in which `torch.utils.cpp_extension.load` builds: TORCH_EXTENSIONS_DIR, or torch's default."""
     if env.get("TORCH_EXTENSIONS_DIR"):
         return Path(env["TORCH_EXTENSIONS_DIR"])
     cache = env.get("XDG_CACHE_HOME") or (f"{env['HOME']}/.cache" if env.get("HOME") else None)
@@ -23,11 +23,11 @@ def torch_extensions(env: Mapping[str, str]) -> Path | None:
 
 
 def find_jit_caches(env: Mapping[str, str], now: float | None = None) -> list[JitCache]:
-    """Those directories that hold a lock or that this user cannot write.
+    """Returns the directories that have a lock, or that this user cannot write.
 
     Args:
         env: the environment variables.
-        now: seconds since the epoch, by default this moment.
+        now: seconds since the epoch, by default the current time.
     """
     root = torch_extensions(env)
     if root is None or not files.is_dir(root):
@@ -50,6 +50,6 @@ def _lock_idle(directory: Path, now: float) -> float | None:
     for path in [directory, *files.children(directory)]:
         try:
             changed.append(path.stat().st_mtime)
-        except OSError:  # a build is at work and has just removed it
+        except OSError:  # a running build has just removed it
             continue
     return max(0.0, now - max(changed, default=now))

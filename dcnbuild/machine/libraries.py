@@ -1,4 +1,4 @@
-"""What is inside extension libraries, dcnbuild's own and others: GPU code, needs, gaps."""
+"""Reads extension libraries, dcnbuild's own and others: GPU code, needed libraries, missing symbols."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MOST_UNDEFINED = 5
 
 
 def own_libraries(package: Path) -> list[Path]:
-    """The libraries that were built into an installed dcnbuild."""
+    """Returns the built libraries of an installed dcnbuild."""
     return files.children(package / "lib", "*.so")
 
 
@@ -42,14 +42,14 @@ def read_library(
     own: bool = False,
     root: Path = Path("/"),
 ) -> Library:
-    """One library, as it would meet the installed torch.
+    """Reads one library, and compares it with the installed torch.
 
     Args:
         path: the file.
         env: the environment variables.
-        torch: the installed torch; without one nothing is said about names that are missing in it.
+        torch: the installed torch; without it, no undefined names are reported.
         own: whether the library is dcnbuild's.
-        root: where /lib and /etc start.
+        root: the directory of /lib and /etc.
     """
     with open_elf(path) as elf:
         if elf is None:
@@ -87,7 +87,7 @@ def lacking_versions(
 
 
 def _noted_torch(path: Path) -> str | None:
-    """The torch in dcnbuild's build.json beside the library, unless it was built to serve any."""
+    """Returns the torch in dcnbuild's build.json beside the library, unless the library works with any torch."""
     try:
         note = json.loads(files.read_text(path.with_name("build.json")) or "")
         return None if note["flavour"] == "stable" else str(note["torch"])
@@ -96,7 +96,7 @@ def _noted_torch(path: Path) -> str | None:
 
 
 def _undefined(path: Path, torch: TorchInstall | None) -> tuple[str, ...]:
-    """Names that it needs from torch and that this torch does not have; () without a torch."""
+    """Returns the names that it needs from torch and this torch does not define; () without a torch."""
     if torch is None:
         return ()
     open_names = {
@@ -107,7 +107,7 @@ def _undefined(path: Path, torch: TorchInstall | None) -> tuple[str, ...]:
     for library in present:
         defined = defined_among(library, tuple(open_names))
         if defined is None:
-            return ()  # not readable: then nothing can be said about what is left
+            return ()  # one of torch's libraries cannot be read, so the other names may be defined there
         open_names -= defined
     return tuple(sorted(open_names)[:_MOST_UNDEFINED]) if present else ()
 
@@ -115,9 +115,9 @@ def _undefined(path: Path, torch: TorchInstall | None) -> tuple[str, ...]:
 def _searched(
     path: Path, env: Mapping[str, str], torch: TorchInstall | None, root: Path
 ) -> tuple[Path, ...]:
-    """Where the loader looks for what a library needs."""
+    """Returns the directories in which the loader searches a library's needed libraries."""
     directories = [*run_paths(path), *files.split_paths(env.get("LD_LIBRARY_PATH", ""))]
-    if torch is not None:  # `import torch` has loaded what is in these by the time it is needed
+    if torch is not None:  # `import torch` has already loaded the libraries in these
         packages = torch.root.parent
         directories += [torch.root / "lib", *files.children(packages, "nvidia/*/lib")]
         directories += [packages.parent.parent]  # conda: <prefix>/lib

@@ -1,7 +1,7 @@
-"""A lock between processes that its holder's death lets go of, on file systems that have such locks and on others.
+"""A lock between processes that is released when its holder dies, also on file systems without locks.
 
-`flock` itself, since filelock hides which error there was: on a file system without it (ENOLCK on NFS without lockd,
-ENOSYS on Lustre) its releases wait for ever, raise, or leave a file behind that outlives a killed holder.
+It uses `flock` itself, because filelock hides the error. On a file system without flock (ENOLCK on NFS without lockd,
+ENOSYS on Lustre), versions of filelock wait for ever, raise, or leave a lock file behind when the holder is killed.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from typing import Literal
 
 from dcnbuild.machine import trust
 
-#: Who else is kept out: all who use the directory, those of this machine, nobody.
+#: The processes that the lock keeps out: all that use the directory, those of this machine, or none.
 Scope = Literal["all", "machine", "nobody"]
 
 _HELD_BY_ANOTHER = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
-#: Waiting shorter than this is not worth a word.
+#: A shorter wait is not reported.
 _SILENT_SECONDS = 0.5
 
 _held: set[int] = set()
 
 
 class _NoLocks(Exception):
-    """The file system has none."""
+    """The file system has no locks."""
 
 
 @contextlib.contextmanager
 def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[Scope]:
-    """Holds the lock of a file, which is made, and says who is kept out by it.
+    """Makes a file, holds its lock, and gives the scope of the lock.
 
-    Where the file system has no locks, a file among this machine's temporary ones stands in for it.
+    If the file system has no locks, it locks a file among this machine's temporary files instead.
 
     Args:
         path: the lock's file, in a directory that only this user can write.
-        waiting: called once if another process holds it. What it raises ends the waiting.
+        waiting: called once if another process holds the lock. Its exception ends the wait.
 
-    Raises OSError if the file cannot be made, and what `waiting` raises.
+    Raises OSError if the file cannot be made, and the exceptions of `waiting`.
     """
     places: list[tuple[Scope, Path]] = [("all", path)]
     stand_in = _stand_in(path)
@@ -85,14 +85,14 @@ def _acquire(descriptor: int, waiting: Callable[[], None]) -> None:
 
 
 def _close(descriptor: int) -> None:
-    """Lets go of a lock, unless this is a forked child, which has let go of it already."""
+    """Releases a lock, unless this is a forked child, which has already released it."""
     if descriptor in _held:
         _held.discard(descriptor)
         os.close(descriptor)
 
 
 def _stand_in(path: Path) -> Path | None:
-    """A file for the same lock in a directory of this user's among the temporary files."""
+    """Returns a file for the same lock, in this user's directory among the temporary files."""
     directory = Path(tempfile.gettempdir(), f"dcnbuild-locks-{os.getuid()}")
     with contextlib.suppress(OSError):
         directory.mkdir(mode=0o700, exist_ok=True)
@@ -103,7 +103,7 @@ def _stand_in(path: Path) -> Path | None:
 
 
 def _let_go_in_a_child() -> None:
-    """A lock belongs to every process that has its descriptor: a child that has it would outlive the holder with it."""
+    """Closes the locks' descriptors in a child: a lock lasts as long as any process has its descriptor."""
     for descriptor in list(_held):
         _close(descriptor)
 

@@ -1,4 +1,4 @@
-"""The directory that a path which does not exist was probably meant to be."""
+"""Guesses the directory that a path to a missing directory was meant to name."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pathlib import Path
 
 from dcnbuild.machine import files
 
-#: How alike a misspelt name and the name that was meant are. "lcoal" and "local" have 0.8.
+#: The least similarity of a misspelt name and the meant name. "lcoal" and "local" have 0.8.
 _ALIKE = 0.75
 
 
 def meant_directory(text: str) -> Path | None:
-    """The existing directory that a wrong entry was probably meant to be; None if nothing is near.
+    """Returns the existing directory that a wrong entry probably means; None if none is similar.
 
-    Mends quotes and blanks around the entry, a `~` that no shell has expanded, lib against lib64,
-    and misspelt names; a name that differs in a digit is another version, not a misspelling.
+    It corrects quotes and blanks around the entry, a `~` that no shell has expanded, lib for lib64, and misspelt names. A
+    name that differs in a digit is another version, not a misspelling.
     """
     try:
         cleaned = os.path.expanduser(text.strip(" \t\"'")).rstrip(" \t\"'")
-    except ValueError:  # characters that no path can have
+    except ValueError:  # the text has characters that are impossible in a path
         return None
     if not cleaned.startswith(os.sep) or "\0" in cleaned:
         return None

@@ -1,4 +1,4 @@
-"""The directories that PATH, LD_LIBRARY_PATH, CPATH and the like name, one by one."""
+"""Reads the entries of PATH, LD_LIBRARY_PATH, CPATH and similar variables, one by one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dcnbuild.machine.near import meant_directory
 from dcnbuild.machine.toolkit_files import headers_version
 from dcnbuild.machine.toolkits import held_headers
 
-#: Variables that list directories: of headers, and all of them.
+#: Variables that list directories: those of headers, and all.
 INCLUDE_VARIABLES = ("CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH")
 VARIABLES = ("PATH", "LD_LIBRARY_PATH", "LIBRARY_PATH", *INCLUDE_VARIABLES)
 #: Lists libraries, which are files, separated by colons or blanks (ld.so(8)).
@@ -21,7 +21,7 @@ PRELOAD = "LD_PRELOAD"
 
 
 def find_path_entries(env: Mapping[str, str]) -> list[PathEntry]:
-    """Every entry of `VARIABLES` in its order, empty ones left out, then the libraries of LD_PRELOAD."""
+    """Returns every entry of `VARIABLES` in order, without empty ones, then the libraries of LD_PRELOAD."""
     entries = [
         _read_entry(variable, text)
         for variable in VARIABLES
@@ -33,7 +33,7 @@ def find_path_entries(env: Mapping[str, str]) -> list[PathEntry]:
 
 
 def _is_there(library: str) -> bool | None:
-    """Whether a library that is named with its directory exists; None where the loader searches for it, or $LIB."""
+    """Whether a library given with its directory exists; None if the loader searches for it, or the entry has $LIB."""
     if "/" not in library or "$" in library:
         return None
     return files.is_file(Path(library))
@@ -57,13 +57,13 @@ def _exists(text: str) -> bool | None:
         os.stat(text)
     except (FileNotFoundError, NotADirectoryError):
         return False
-    except (OSError, ValueError):  # no right to look there, or no possible path
+    except (OSError, ValueError):  # permission is denied, or the path is impossible
         return None
     return os.path.isdir(text)
 
 
 def _cuda_version(directory: Path) -> str | None:
-    """The version of the CUDA toolkit that a directory belongs to, by what lies in it."""
+    """Returns the version of the CUDA toolkit that a directory belongs to, from its files."""
     real = files.resolve(directory)
     for library in files.children(real, "libcudart.so.*"):
         match = re.search(r"\.so\.(\d+\.\d+)\.", files.resolve(library).name)
@@ -71,7 +71,7 @@ def _cuda_version(directory: Path) -> str | None:
             return match[1]
     version = headers_version([real])
     if version is None and (files.is_file(real / "nvcc") or files.children(real, "libcudart.so*")):
-        # bin, lib64 or targets/x86_64-linux/lib of a toolkit
+        # the directory may be bin, lib64 or targets/x86_64-linux/lib of a toolkit
         version = headers_version([real.parent / "include"])
     if version is None:
         match = re.search(r"/cuda-(\d+\.\d+)(?:/|$)", str(real))

@@ -1,4 +1,4 @@
-"""The Python environment: interpreter, packages that bear on builds, ninja, constraints."""
+"""Reads the Python environment: interpreter, packages that affect builds, ninja, constraints."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CONSTRAINED = re.compile(r"^(torch|torchvision|setuptools|numpy|ninja)(?=[\s=<>!
 
 
 def find_python(env: Mapping[str, str], root: Path = Path("/")) -> Python:
-    """What is known about this interpreter's environment. `root` is where /etc starts."""
+    """Returns the facts of this interpreter's environment. `root` is the directory of /etc."""
     prefix = Path(sys.prefix)
     ninja = next(files.on_path(env, "ninja"), None)
     own_ninja = prefix / "bin/ninja"
@@ -54,7 +54,7 @@ def find_python(env: Mapping[str, str], root: Path = Path("/")) -> Python:
 
 
 def package_versions(directories: tuple[Path, ...]) -> dict[str, str]:
-    """name → version of those of `PACKAGES` that are installed there; the first directory wins."""
+    """Returns name → version of the installed ones of `PACKAGES`; the first directory wins."""
     versions: dict[str, str] = {}
     for directory in directories:
         for metadata in files.children(directory, "*-info"):
@@ -87,7 +87,7 @@ def _constraint_settings(
     for variable in ("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT"):
         if env.get(variable):
             yield variable, env[variable]
-    if env.get("PIP_CONFIG_FILE") == os.devnull:  # pip then reads no file at all
+    if env.get("PIP_CONFIG_FILE") == os.devnull:  # pip then reads no file
         return
     places = [root / "etc/pip.conf", root / "etc/xdg/pip/pip.conf", prefix / "pip.conf"]
     home = env.get("HOME")

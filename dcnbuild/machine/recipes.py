@@ -1,4 +1,4 @@
-"""Which toolkit can be had from where."""
+"""Lists the CUDA toolkits that dcnbuild can install, and their sources."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 
 from dcnbuild.base.versions import numbers
 
-#: PyPI's `cuda-toolkit` packages hold an nvcc from CUDA 13 on; those for CUDA 11 and 12 have ptxas and
-#: headers, but neither nvcc nor cicc. Measured on nvidia-cuda-nvcc, -cu12 and -cu11, 2026-11.
+#: From CUDA 13 on, PyPI's `cuda-toolkit` packages have an nvcc. Those for CUDA 11 and 12 have ptxas and headers, but
+#: neither nvcc nor cicc. Measured on nvidia-cuda-nvcc, -cu12 and -cu11, 2026-11.
 PYPI_FROM = (13, 0)
 
 
 @dataclass(frozen=True)
 class DebianRecipe:
-    """A toolkit made of Debian's packages.
+    """A toolkit from Debian's packages.
 
     Attributes:
         suite: the Debian release whose non-free section has it.
         runtime: the package of the shared CUDA runtime.
-        host: the major of a gcc to lay beside it, because Debian releases that have this toolkit come with a
-            newer one than its nvcc takes; None where theirs will do.
+        host: the major version of a gcc to install beside it, if the default gcc of this Debian release is too new for its
+            nvcc; else None.
     """
 
     suite: str
@@ -29,7 +29,7 @@ class DebianRecipe:
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """What is downloaded; nvidia-cuda-dev, by far the largest, for its headers and static runtime."""
+        """Returns the packages to download. nvidia-cuda-dev, by far the largest, has the headers and the static runtime."""
         return (
             *("nvidia-cuda-toolkit", "libnvvm4", self.runtime, "nvidia-cuda-dev"),
             *("libthrust-dev", "libcub-dev", "libcu++-dev"),
@@ -37,14 +37,14 @@ class DebianRecipe:
 
     @property
     def host_packages(self) -> tuple[str, ...]:
-        """The packages of that gcc."""
+        """Returns the packages of that gcc."""
         if self.host is None:
             return ()
         templates = ("gcc-{}", "g++-{}", "cpp-{}", "libgcc-{}-dev", "libstdc++-{}-dev")
         return tuple(template.format(self.host) for template in templates)
 
 
-#: By CUDA version. Measured: both were laid out, compiled with, and their libraries loaded by torch.
+#: By CUDA version. Measured: both were installed and compiled with, and torch loaded the resulting libraries.
 DEBIAN: Mapping[str, DebianRecipe] = {
     "12.4": DebianRecipe(suite="trixie", runtime="libcudart12"),
     "11.8": DebianRecipe(suite="bookworm", runtime="libcudart11.0", host=11),
@@ -52,11 +52,11 @@ DEBIAN: Mapping[str, DebianRecipe] = {
 
 
 def from_pypi(version: str) -> bool:
-    """Whether PyPI's packages make this toolkit, e.g. "13.0"."""
+    """Whether PyPI's packages have this toolkit, e.g. "13.0"."""
     return numbers(version)[:2] >= PYPI_FROM
 
 
 def available() -> str:
-    """What can be installed, for people."""
+    """Returns a text that lists the installable toolkits."""
     debian = ", ".join(sorted(DEBIAN, reverse=True))
     return f"13.0 and every later 13.x from PyPI; {debian} from Debian's packages, where apt is"

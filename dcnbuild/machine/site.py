@@ -1,4 +1,4 @@
-"""Where a Python environment keeps its packages, also seen from inside pip's build isolation."""
+"""Finds the package directories of a Python environment, also from inside pip's build isolation."""
 
 from __future__ import annotations
 
@@ -14,20 +14,19 @@ from dcnbuild.machine.files import children, existing, is_dir, read_text, split_
 def site_packages(
     prefix: Path | None = None, env: Mapping[str, str] | None = None
 ) -> tuple[Path, ...]:
-    """The directories that an environment imports packages from, in its order.
+    """Returns the directories from which an environment imports packages, in its order.
 
     Args:
-        prefix: the environment, by default the one of this interpreter. A virtual environment made
-        with
-            --system-site-packages includes those of its base.
-        env: the environment variables; PYTHONPATH and HOME count only where this is given.
+        prefix: the environment, by default this interpreter's. A virtual environment made with --system-site-packages
+            includes the directories of its base.
+        env: the environment variables; without them, PYTHONPATH and HOME do not count.
     """
     prefix = prefix or Path(sys.prefix)
     directories = []
     if env is not None:
         directories += split_paths(env.get("PYTHONPATH", ""))
     config = read_text(prefix / "pyvenv.cfg")
-    if config is None:  # no virtual environment: the user's packages come before the system's
+    if config is None:  # not a virtual environment: the user's packages come before the system's
         directories += _user_directories(env)
     directories += _own_directories(prefix)
     if config is not None and sees_system_packages(config):
@@ -39,7 +38,7 @@ def site_packages(
 
 
 def _path_file_entries(directories: list[Path]) -> Iterator[Path]:
-    """The directories that *.pth files add: editable installs, environments laid over others."""
+    """Yields the directories that *.pth files add: editable installs, environments on top of others."""
     for directory in directories:
         for path_file in children(directory, "*.pth"):
             for line in (read_text(path_file) or "").splitlines():
@@ -48,7 +47,7 @@ def _path_file_entries(directories: list[Path]) -> Iterator[Path]:
 
 
 def sees_system_packages(config: str) -> bool:
-    """Whether a pyvenv.cfg lets its virtual environment see the packages of its base."""
+    """Whether a pyvenv.cfg lets its virtual environment use the packages of its base."""
     return bool(re.search(r"(?mi)^include-system-site-packages\s*=\s*true\s*$", config))
 
 
@@ -60,10 +59,10 @@ def _own_directories(prefix: Path) -> list[Path]:
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     for lib in ("lib", "lib64"):
         own = prefix / lib / version / "site-packages"
-        # another interpreter's environment: whatever Python it has
+        # another interpreter's environment, with any Python version
         others = [] if is_dir(own) else children(prefix / lib, "python3*/site-packages")
         directories += [own, *others]
-    # Debian's names for what apt and a system pip install
+    # Debian's directories of packages from apt and from the system's pip
     directories += [
         prefix / "local/lib" / version / "dist-packages",
         prefix / "lib/python3/dist-packages",

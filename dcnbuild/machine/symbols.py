@@ -26,7 +26,7 @@ _HASH_HEADER, _WORD, _NUMBER = struct.Struct("<4I"), struct.Struct("<Q"), struct
 
 
 def undefined_symbols(path: Path) -> tuple[str, ...]:
-    """The names that a library needs from others, weak ones left out."""
+    """Returns the names that a library needs from others, without weak ones."""
     with open_elf(path) as elf:
         table = elf.section(".dynsym") if elf else None
         texts = elf.section(".dynstr") if elf else None
@@ -39,7 +39,7 @@ def undefined_symbols(path: Path) -> tuple[str, ...]:
                 name, info, _, section, _, _ = elf.read(_SYMBOL, at, table)
                 if section == 0 and info >> 4 != _STB_WEAK:
                     names.append(elf.text(name, texts))
-        except ValueError:  # damaged
+        except ValueError:  # the file is damaged
             return ()
         return tuple(names)
 
@@ -82,18 +82,18 @@ def lacks_version(path: Path, version: str) -> bool:
 
 
 def defined_among(path: Path, names: tuple[str, ...]) -> set[str] | None:
-    """Those of the names that a library defines; None if its GNU hash table cannot be read."""
+    """Returns those of the names that a library defines; None if its GNU hash table cannot be read."""
     with open_elf(path) as elf:
         if elf is None:
             return None
         try:
             return {name for name in names if _defines(elf, name)}
-        except ValueError:  # no table, or damaged
+        except ValueError:  # the table is missing or damaged
             return None
 
 
 def gnu_hash(name: str) -> int:
-    """The hash of a symbol in .gnu.hash sections. Source: glibc, elf/dl-lookup.c."""
+    """Returns the hash of a symbol for .gnu.hash sections. Source: glibc, elf/dl-lookup.c."""
     value = 5381
     for byte in name.encode():
         value = (value * 33 + byte) & 0xFFFFFFFF

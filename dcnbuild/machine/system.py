@@ -1,4 +1,4 @@
-"""The machine: system, cores, memory, space for temporary files, who is at work."""
+"""Reads the facts of the system: cores, memory, space for temporary files, the user."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from dcnbuild.machine import files
 from dcnbuild.machine.facts import Machine
 
 _PACKAGE_MANAGERS = ("apt-get", "dnf", "yum", "zypper", "pacman", "apk")
-#: What a memory cgroup without a limit states, or more.
+#: A memory cgroup without a limit reports this number or a larger one.
 _NO_LIMIT = 1 << 60
 
 
 def find_machine(env: Mapping[str, str], root: Path = Path("/")) -> Machine:
-    """What is known about this machine; `root` is where /proc, /sys, /etc and /usr/bin start."""
+    """Returns the facts of this machine; `root` is the directory of /proc, /sys, /etc and /usr/bin."""
     meminfo = parse_meminfo(files.read_text(root / "proc/meminfo") or "")
     memory = meminfo.get("MemTotal")
     limit = _memory_limit(root)
@@ -47,19 +47,19 @@ def find_machine(env: Mapping[str, str], root: Path = Path("/")) -> Machine:
 
 
 def parse_meminfo(text: str) -> dict[str, int]:
-    """The lines of /proc/meminfo: name → bytes."""
+    """Returns the lines of /proc/meminfo as name → bytes."""
     found = re.findall(r"^(\w+):\s+(\d{1,15}) kB$", text, re.MULTILINE | re.ASCII)
     return {name: int(kilobytes) * 1024 for name, kilobytes in found}
 
 
 def parse_os_release(text: str) -> str | None:
-    """ID and VERSION_ID of an os-release, "ubuntu 22.04"."""
+    """Returns ID and VERSION_ID of an os-release, "ubuntu 22.04"."""
     found = dict(re.findall(r"""^(ID|VERSION_ID)=["']?([^"'\n]*)""", text, re.MULTILINE))
     return f"{found.get('ID', '')} {found.get('VERSION_ID', '')}".strip() or None
 
 
 def _container(env: Mapping[str, str], root: Path) -> str | None:
-    """What kind of container this is, by the marks that the runtimes leave."""
+    """Returns the kind of this container, by the marks that container runtimes leave; None outside one."""
     if env.get("KUBERNETES_SERVICE_HOST"):
         return "kubernetes"
     if files.is_file(root / ".dockerenv"):
@@ -75,13 +75,13 @@ def _container(env: Mapping[str, str], root: Path) -> str | None:
 
 
 def _first_line(path: Path) -> str | None:
-    """E.g. of /etc/nv_tegra_release, "# R36 (release), REVISION: 4.3, …"."""
+    """Returns the first line of a file, e.g. of /etc/nv_tegra_release: "# R36 (release), REVISION: 4.3, …"."""
     text = files.read_text(path, 400)
     return text.strip("# \n").partition("\n")[0] if text else None
 
 
 def _secure_boot(root: Path) -> bool | None:
-    """The last byte of the firmware's variable."""
+    """Returns whether Secure Boot is on, from the last byte of the firmware's variable."""
     variables = files.children(root / "sys/firmware/efi/efivars", "SecureBoot-*")
     text = files.read_text(variables[0]) if variables else None
     return text.endswith("\x01") if text else None
@@ -98,7 +98,7 @@ def _memory_limit(root: Path) -> int | None:
 def _cores(root: Path) -> int | None:
     try:
         cores = len(os.sched_getaffinity(0))
-    except (AttributeError, OSError):  # not every system has it
+    except (AttributeError, OSError):  # not every system has this function
         return os.cpu_count()
     text = files.read_text(root / "sys/fs/cgroup/cpu.max") or ""
     quota = re.match(r"(\d{1,12}) (\d{1,12})\b", text, re.ASCII)

@@ -1,4 +1,4 @@
-"""What one CUDA toolkit is and lacks, read from its files."""
+"""Reads one CUDA toolkit from its files: its version, and the files that it lacks."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 from dcnbuild.machine import files, trust
 from dcnbuild.machine.facts import Toolkit
 
-#: What the CUDA headers of torch include and what linking wants. ATen/cuda/CUDAContextLight.h
-#: includes cuBLAS, cuSPARSE and cuSOLVER (read in torch 2.14.1); nvcc itself needs the rest (seen
-#: by leaving each one away).
+#: The headers that torch's CUDA headers include, and the files that nvcc and the linker need.
+#: ATen/cuda/CUDAContextLight.h includes cuBLAS, cuSPARSE and cuSOLVER (read in torch 2.14.1). nvcc itself needs the
+#: others (tested by removing each).
 WANTED_HEADERS = (
     "cuda_runtime.h",
     "crt/host_config.h",
@@ -31,12 +31,14 @@ WANTED_TOOLS = ("cicc", "ptxas")
 
 
 def read_toolkit(nvcc: Path, env: Mapping[str, str]) -> Toolkit | None:
-    """The toolkit around a real nvcc; None if neither its files nor nvcc tell a version."""
+    """Returns the toolkit of a real nvcc; None if neither its files nor nvcc give a version."""
     root = nvcc.parent.parent
     include = [root / "include", *files.children(root, "targets/*/include")]
     libraries = [root / "lib64", root / "lib", *files.children(root, "targets/*/lib")]
     tools = [nvcc.parent, root / "nvvm/bin"]
-    if root.name == "nvidia-cuda-toolkit":  # Debian: tools here, the rest where the system has it
+    if (
+        root.name == "nvidia-cuda-toolkit"
+    ):  # Debian: the tools are here, all else in the system's directories
         root = root.parent.parent
         include = [root / "include"]
         libraries = [root / "lib/x86_64-linux-gnu", root / "lib/aarch64-linux-gnu", root / "lib"]
@@ -44,8 +46,7 @@ def read_toolkit(nvcc: Path, env: Mapping[str, str]) -> Toolkit | None:
     include = [path for path in files.existing(include) if files.is_file(path / "cuda_runtime.h")]
     libraries = [path for path in files.existing(libraries) if files.children(path, "libcudart*")]
     in_headers = headers_version(include)
-    # nvcc before the headers: pip and conda can put headers of one release beside the nvcc of
-    # another
+    # asks nvcc before the headers: pip and conda can put headers of one release beside the nvcc of another
     version = _version_file(nvcc.parent.parent) or _asked_version(nvcc, env) or in_headers
     if version is None:
         return None
@@ -83,7 +84,7 @@ def _version_file(root: Path) -> str | None:
 
 
 def headers_version(include: list[Path]) -> str | None:
-    """The CUDA version that the headers in these directories state; None if there are none."""
+    """Returns the CUDA version of the headers in these directories; None if there are none."""
     for directory in include:
         for name, macro in (("cuda.h", "CUDA_VERSION"), ("cuda_runtime_api.h", "CUDART_VERSION")):
             text = files.read_text(directory / name) or ""
@@ -96,7 +97,7 @@ def headers_version(include: list[Path]) -> str | None:
 
 def _asked_version(nvcc: Path, env: Mapping[str, str]) -> str | None:
     if trust.writable_by_others(nvcc):
-        return None  # even if the user named it: looking is not running
+        return None  # even if the user named it: examining a toolkit must not run a program that others can write
     output = files.run([os.fspath(nvcc), "--version"], env) or ""
     match = re.search(r"release (\d+\.\d+)", output)
     return match[1] if match else None

@@ -1,4 +1,4 @@
-"""Every CUDA toolkit on the machine, best first, and the CUDA_HOME that torch would guess."""
+"""Finds every CUDA toolkit on the machine, best first, and the CUDA_HOME that torch would choose."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dcnbuild.machine.toolkit_files import (
     somewhere,
 )
 
-#: Of a script that a person wrote; the line of data behind a self-extracting one costs more than it can tell.
+#: The longest line of a hand-written script. A self-extracting script has longer lines of data, which are skipped.
 _LONGEST_LINE = 2048
 
 
@@ -30,16 +30,16 @@ _SCRIPT_TARGET = re.compile(r"""[^\s"'=]*/nvcc(?:\.bin|\.real)?(?=["'\s]|$)""")
 def find_toolkits(
     env: Mapping[str, str], prefix: Path | None = None, root: Path = Path("/")
 ) -> list[Toolkit]:
-    """Every toolkit, in the order in which a build should prefer them.
+    """Returns every toolkit, in the order in which a build prefers them.
 
-    The order: CUDA_HOME, CUDA_PATH, PATH, the Python environment's own packages, conda,
-    /usr/local/cuda, /usr/local/cuda-* (newest first), Debian's split layout, dcnbuild's own toolkit
-    cache. A toolkit that is met twice appears once, with all its `found_by`.
+    The order: CUDA_HOME, CUDA_PATH, PATH, the Python environment's own packages, conda, /usr/local/cuda,
+    /usr/local/cuda-* (newest first), Debian's split layout, dcnbuild's own toolkit cache. A toolkit that is found twice
+    appears once, with all its `found_by`.
 
     Args:
         env: the environment variables.
-        prefix: the Python environment whose packages count; by default this interpreter's.
-        root: where the file system starts (another directory in tests).
+        prefix: the Python environment whose packages are searched; by default this interpreter's.
+        root: the root of the file system (another directory in tests).
     """
     found: dict[Path, Toolkit] = {}
     for label, nvcc in candidates(env, prefix, root):
@@ -60,9 +60,9 @@ def find_toolkits(
 def candidates(
     env: Mapping[str, str], prefix: Path | None = None, root: Path = Path("/")
 ) -> Iterator[tuple[str, Path]]:
-    """Every place of an nvcc that `find_toolkits` looks at, best first; no program is run.
+    """Yields every place of an nvcc that `find_toolkits` examines, best first; runs no program.
 
-    A place that nobody named is left out where another user could have put something: see `distrusted`.
+    It leaves out a place that the user did not name and where another user could have put files: see `distrusted`.
     """
     for label, nvcc in _named(env, prefix):
         yield label, nvcc
@@ -72,9 +72,9 @@ def candidates(
 
 
 def distrusted(env: Mapping[str, str], root: Path = Path("/")) -> list[tuple[Path, str]]:
-    """The toolkits that are passed over, and why: another user could have put something there.
+    """Returns the toolkits that are left out because another user could have put files there.
 
-    Each is (its directory, the reason). CUDA_HOME takes one all the same: then it is the user's choice.
+    Each is (its directory, the reason). If CUDA_HOME names such a toolkit, it is used, since that is the user's choice.
     """
     reasons = (
         (nvcc.parent.parent, _why_distrusted(nvcc, env))
@@ -85,7 +85,7 @@ def distrusted(env: Mapping[str, str], root: Path = Path("/")) -> list[tuple[Pat
 
 
 def _why_distrusted(nvcc: Path, env: Mapping[str, str]) -> str | None:
-    """Why another user could decide what runs when this nvcc is called, or None."""
+    """Says how another user could choose the program that runs as this nvcc; None if no other user can."""
     cache = toolkit_cache(env)
     toolkit = nvcc.parent.parent
     called = [
@@ -99,7 +99,7 @@ def _why_distrusted(nvcc: Path, env: Mapping[str, str]) -> str | None:
 
 
 def _named(env: Mapping[str, str], prefix: Path | None) -> Iterator[tuple[str, Path]]:
-    """Where the variables and the Python environment point: that is the user's choice."""
+    """Yields the places that variables and the Python environment name, which are the user's choice."""
     for variable in ("CUDA_HOME", "CUDA_PATH"):
         if env.get(variable):
             yield variable, Path(env[variable], "bin/nvcc")
@@ -116,7 +116,7 @@ def _named(env: Mapping[str, str], prefix: Path | None) -> Iterator[tuple[str, P
 
 
 def _unnamed(env: Mapping[str, str], root: Path) -> Iterator[tuple[str, Path]]:
-    """Where toolkits usually are."""
+    """Yields the usual places of toolkits."""
     for directory in [
         root / "usr/local/cuda",
         *_newest_first(root / "usr/local", "cuda-*"),
@@ -130,7 +130,7 @@ def _unnamed(env: Mapping[str, str], root: Path) -> Iterator[tuple[str, Path]]:
 
 
 def toolkit_cache(env: Mapping[str, str]) -> Path | None:
-    """Where dcnbuild keeps toolkits that it laid out itself; None without a home directory."""
+    """Returns the directory of toolkits that dcnbuild installed; None without a home directory."""
     home = cache_home(env)
     return home / "toolkits" if home else None
 
@@ -143,11 +143,10 @@ def _newest_first(directory: Path, pattern: str) -> list[Path]:
 
 
 def torch_cuda_home(env: Mapping[str, str], root: Path = Path("/")) -> CudaHome | None:
-    """The CUDA_HOME that `torch.utils.cpp_extension` settles on; None if it finds none.
+    """Returns the CUDA_HOME that `torch.utils.cpp_extension` chooses; None if it finds none.
 
-    It believes CUDA_HOME, then CUDA_PATH, without a look inside; then it goes two directories up
-    from the first nvcc on PATH, following neither symlinks nor scripts; then it tries
-    /usr/local/cuda. Source: `_find_cuda_home` in torch 2.14.1.
+    It takes CUDA_HOME, then CUDA_PATH, without checking them. Next it takes the directory two levels above the first nvcc on
+    PATH, and follows neither symlinks nor scripts. Then it tries /usr/local/cuda. Source: `_find_cuda_home` in torch 2.14.1.
     """
     for variable in ("CUDA_HOME", "CUDA_PATH"):
         if env.get(variable):
@@ -175,10 +174,10 @@ def _cuda_home(path: Path, taken_from: str) -> CudaHome:
 def find_package_headers(
     env: Mapping[str, str], prefix: Path | None = None
 ) -> list[PackageHeaders]:
-    """The directories of CUDA headers that the environment's packages brought, torch's needs too.
+    """Returns the directories of CUDA headers in the environment's packages, including torch's dependencies.
 
-    CUDA 13's packages share nvidia/cu13/include; those of CUDA 11 and 12 have one directory each,
-    and only cuda_runtime's tells the version.
+    CUDA 13's packages share nvidia/cu13/include. Those of CUDA 11 and 12 have one directory each, and only cuda_runtime's
+    gives the version.
     """
     found = []
     for site in site_packages(prefix, env):
@@ -192,17 +191,17 @@ def find_package_headers(
 
 
 def held_headers(directory: Path) -> tuple[str, ...]:
-    """Those of `WANTED_HEADERS` that are in a directory."""
+    """Returns those of `WANTED_HEADERS` that are in a directory."""
     return tuple(name for name in WANTED_HEADERS if files.is_file(directory / name))
 
 
 def real_nvcc(path: Path, env: Mapping[str, str]) -> Path | None:
-    """The nvcc binary behind a path: symlinks and scripts that call another nvcc are followed.
+    """Returns the nvcc binary behind a path; follows symlinks, and scripts that call another nvcc.
 
-    None where there is no such file, or where the chain ends in something else (a compiler cache,
-    say) or in nothing. A script that calls an nvcc in a way that is not understood counts as one.
+    Returns None if there is no such file, or if the chain ends in another program (for example a compiler cache) or in a
+    missing file. A script that calls nvcc in an unknown way counts as an nvcc itself.
     """
-    for _ in range(8):  # a chain that is longer is a loop
+    for _ in range(8):  # a longer chain is a loop
         path = files.resolve(path)
         if not files.is_file(path) or not path.name.startswith("nvcc"):
             return None
@@ -217,7 +216,7 @@ def real_nvcc(path: Path, env: Mapping[str, str]) -> Path | None:
 
 
 def _script_targets(script: str, path: Path, env: Mapping[str, str]) -> Iterator[Path]:
-    """The absolute paths of an nvcc in a script, last line first: it ends in calling it."""
+    """Yields the absolute paths of nvcc in a script, last line first, since a script calls nvcc at its end."""
     for line in reversed(script.splitlines()):
         if line.lstrip().startswith("#") or len(line) > _LONGEST_LINE:
             continue

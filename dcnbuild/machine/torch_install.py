@@ -1,4 +1,4 @@
-"""The installed torch, read from its files: importing it costs seconds and may fail."""
+"""Reads the installed torch from its files, because importing it takes seconds and may fail."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from dcnbuild.machine.facts import TorchInstall
 from dcnbuild.machine.files import children, read_text
 from dcnbuild.machine.site import site_packages
 
-#: What torch.cuda.get_arch_list() returns, as it stands among the constants of libtorch_python.so
-#: (seen in 1.13.1, 2.5.1, 2.8.0, 2.14.1 and 2.15.0). What comes before it can be other constants.
+#: The text of torch.cuda.get_arch_list() among the constants of libtorch_python.so (seen in 1.13.1, 2.5.1, 2.8.0, 2.14.1
+#: and 2.15.0). Other constants may come right before it.
 _ARCH_FLAGS = re.compile(rb"sm_\d{2,3}[af]?(?: (?:sm|compute)_\d{2,3}[af]?)*(?= ?\0)")
 #: One function of libc10.so that takes a std::string, mangled for either C++ ABI (torch 1.8 and
 #: newer).
@@ -28,7 +28,7 @@ _ABI_SYMBOLS = {
 def find_torch(
     prefix: Path | None = None, env: Mapping[str, str] | None = None
 ) -> TorchInstall | None:
-    """The torch of a Python environment, by default this interpreter's; None if it has none.
+    """Returns the torch of a Python environment, by default this interpreter's; None if it has none.
 
     Works inside pip's build isolation too, where site-packages is not on sys.path. For `env` see
     `site_packages`.
@@ -39,13 +39,13 @@ def find_torch(
 def find_torches(
     prefix: Path | None = None, env: Mapping[str, str] | None = None
 ) -> list[TorchInstall]:
-    """Every torch of an environment; the first is the one that `import torch` gets."""
+    """Returns every torch of an environment; the first is the one that `import torch` imports."""
     found = [read_torch(directory) for directory in site_packages(prefix, env)]
     return [install for install in found if install is not None]
 
 
 def read_torch(site_packages: Path) -> TorchInstall | None:
-    """The torch in one site-packages directory, also one installed there as editable."""
+    """Returns the torch in one site-packages directory, also an editable install."""
     for root in _roots(site_packages):
         version_file = read_text(root / "version.py")
         if version_file is None:
@@ -69,7 +69,7 @@ def read_torch(site_packages: Path) -> TorchInstall | None:
 
 
 def _constants(source: str) -> dict[str, object]:
-    """The names that a module's top level sets to literals; {} where it is no Python."""
+    """Returns the names that a module's top level sets to literals; {} if it is not Python."""
     try:
         statements = ast.parse(source).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -143,12 +143,12 @@ def _conda_channel(site_packages: Path) -> str | None:
             channel = json.loads(read_text(record) or "").get("channel")
         except (ValueError, AttributeError, RecursionError):
             continue
-        if isinstance(channel, str):  # "https://conda.anaconda.org/pytorch/linux-64" or a bare name
+        if isinstance(channel, str):  # "https://conda.anaconda.org/pytorch/linux-64" or only a name
             parts = channel.rstrip("/").split("/")
             return parts[-2] if len(parts) > 1 and parts[-1].startswith("linux-") else parts[-1]
     return None
 
 
 def _conda_records(site_packages: Path) -> list[Path]:
-    """conda's records of a torch in <prefix>/lib/python3.x/site-packages: <prefix>/conda-meta."""
+    """Returns conda's records of a torch in <prefix>/lib/python3.x/site-packages, from <prefix>/conda-meta."""
     return children(site_packages.parent.parent.parent / "conda-meta", "pytorch-[0-9]*.json")

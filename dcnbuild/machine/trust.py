@@ -1,7 +1,7 @@
-"""Whether what is about to be executed or loaded can have been put there by somebody else.
+"""Decides whether another user could have put a file there that dcnbuild is about to execute or load.
 
-Ask `untrusted` of every program and library that dcnbuild found by itself: in its cache, in a system directory. What
-the user named (CUDA_HOME, PATH, CXX), and what lies where this Python imports from, is the user's own choice.
+Call `untrusted` for every program and library that dcnbuild found by itself, in its cache or in a system directory. Files
+that the user named (CUDA_HOME, PATH, CXX), and files where this Python imports from, are the user's own choice.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
-#: More links than this on the way to a file are a loop; the kernel gives up at the same number.
+#: More links than this on a file's path are a loop; the kernel stops at the same number.
 _MOST_LINKS = 40
 
 
 def untrusted(path: Path, *, ours: Path | None = None) -> str | None:
-    """Why a file or directory may be another user's doing, for people; None if only this user and root could be.
+    """Says how another user could have made or changed a file or directory; None if only this user and root could.
 
-    Looks at the file, at every directory on the way to it, and at the links among them. Each must belong to this user
-    or to root, and nobody else may write it. A directory with the sticky bit, such as /tmp, may be open to all: its
-    entries can only be replaced by who owns them. So ask about the file itself, not only about its directory.
+    It checks the file, every directory above it, and the links on its path. Each must belong to this user or to root, and
+    nobody else may write it. A directory with the sticky bit, such as /tmp, may be open to all, since only its owner can
+    replace an entry. So ask about the file itself, not only about its directory.
 
     Args:
-        path: the file or directory. One that is not there is not trusted.
-        ours: a directory that this user made. From there on, an owner whom a user namespace hides is another user.
+        path: the file or directory. A missing file is not trusted.
+        ours: a directory that this user made. Inside it, an owner whom a user namespace hides counts as another user.
     """
     if _is_where_python_imports_from(path):
         return None
@@ -40,13 +40,13 @@ def untrusted(path: Path, *, ours: Path | None = None) -> str | None:
             reason = _foreign(place, status, mine) or _open_to_others(place, status)
             if reason:
                 return reason
-    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
+    except (OSError, ValueError) as error:  # ValueError: the path has a NUL byte
         return f"{path}: {getattr(error, 'strerror', None) or error}"
     return None
 
 
 def writable_by_others(path: Path) -> str | None:
-    """As `untrusted`, but whoever owns the file and its directories is trusted: the user named them."""
+    """Does the same as `untrusted`, but trusts the owners of the file and its directories, since the user named them."""
     if _is_where_python_imports_from(path):
         return None
     try:
@@ -57,7 +57,7 @@ def writable_by_others(path: Path) -> str | None:
 
 
 def _way_to(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Every directory from / down to a file, each link and what it leads through, and the file itself."""
+    """Yields every directory from / to a file, each link with the directories of its target, and the file itself."""
     place = Path(os.sep)
     yield place, place.lstat()
     left = list(reversed(path.absolute().parts[1:]))
@@ -65,7 +65,7 @@ def _way_to(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
     while left:
         name = left.pop()
         if name == os.pardir:
-            place = place.parent  # `place` holds no link, so this is what the kernel does
+            place = place.parent  # `place` contains no link, so the kernel does the same
             continue
         here = place / name
         status = here.lstat()
@@ -100,19 +100,19 @@ def _open_to_others(place: Path, status: os.stat_result) -> str | None:
 
 
 def _only_us(place: Path, gid: int) -> bool:
-    """Whether the group that can write a place has no member but this user and root, and the group bits tell it all.
+    """Whether the group that can write a place has no members but this user and root, and no access list adds others.
 
-    So it is with the group of their own that most distributions give to each user, whose umask is 002.
+    This holds for most distributions, which give each user a group of their own and the umask 002.
     """
     with_access_list = hasattr(os, "listxattr") and _has_access_list(place)
     return not with_access_list and _members_are_us(gid)
 
 
 def _has_access_list(place: Path) -> bool:
-    """An access list shows its mask in the group's bits, so that others than the group may be meant."""
+    """Whether a place has an access list. The group's bits then show its mask, which may apply to other users."""
     try:
         return "system.posix_acl_access" in os.listxattr(place)
-    except OSError:  # a file system without extended attributes
+    except OSError:  # the file system has no extended attributes
         return False
 
 
@@ -121,7 +121,7 @@ def _members_are_us(gid: int) -> bool:
     users = pwd.getpwall()
     us = {user.pw_name for user in users if user.pw_uid in (os.geteuid(), 0)}
     if not any(user.pw_uid == os.geteuid() for user in users):
-        return False  # a directory service that does not list its users, or a user without a name
+        return False  # the directory service does not list its users, or this user has no name
     members = {user.pw_name for user in users if user.pw_gid == gid}
     try:
         members.update(grp.getgrgid(gid).gr_mem)
@@ -132,7 +132,7 @@ def _members_are_us(gid: int) -> bool:
 
 @functools.cache
 def _hidden_root() -> int | None:
-    """The user to whom root's files seem to belong inside a user namespace that leaves root out; else None."""
+    """Returns the user to whom root's files seem to belong, if a user namespace leaves root out; else None."""
     try:
         ranges = Path("/proc/self/uid_map").read_text().splitlines()
         if any(line.split()[0] == "0" for line in ranges):
@@ -143,7 +143,7 @@ def _hidden_root() -> int | None:
 
 
 def _is_where_python_imports_from(path: Path) -> bool:
-    """Who can write there decides what this process executes already."""
+    """Whether Python imports from there: a user who can write there already decides what this process executes."""
     places = {sysconfig.get_path(name) for name in ("purelib", "platlib")}
     return os.pardir not in path.parts and any(
         path.is_relative_to(place) for place in places if place

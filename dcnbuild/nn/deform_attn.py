@@ -20,19 +20,19 @@ from dcnbuild.ops.deform_attn_arguments import LEVELS, NAME, check_sizes, sides
 class DeformAttn(nn.Module):
     """Multi-scale deformable attention (Zhu et al., "Deformable DETR", 2021, section 4.1), with its state_dict keys.
 
-    Every query looks at `points` positions of each level in each head: at a reference point plus an offset that is
-    predicted from the query, with weights that are predicted from the query too.
+    In each head, every query samples `points` positions of each level. A position is a reference point plus an offset. The
+    query predicts the offsets and the samples' weights.
 
     Args:
         embed_dim: C, the width of queries, values and output; `heads` must divide it.
-        heads: M.
-        levels: L, how many feature maps there are.
-        points: P, samples of each head in each level.
+        heads: M, the number of heads.
+        levels: L, the number of feature maps.
+        points: P, the number of samples of each head in each level.
 
     Attributes:
         sampling_offsets: Linear C → M·L·P·2. Starts as constants: point p of head m lies p + 1 pixels from the
             reference point, in the m-th of M directions on a circle.
-        attention_weights: Linear C → M·L·P, softmaxed over L·P. Starts at zero, so that all weights are equal.
+        attention_weights: Linear C → M·L·P, then a softmax over L·P. Starts at zero, so that all weights are equal.
         value_proj, output_proj: Linear C → C, Xavier-uniform.
 
     Raises:
@@ -64,7 +64,7 @@ class DeformAttn(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Initialises all parameters anew, as Deformable DETR does."""
+        """Initialises all parameters again, like Deformable DETR."""
         nn.init.zeros_(self.sampling_offsets.weight)
         with torch.no_grad():
             bias = circle(self.heads, self.levels, self.points).flatten()
@@ -83,14 +83,15 @@ class DeformAttn(nn.Module):
         spatial_shapes: Tensor | Sequence[Sequence[int]],
         padding_mask: Tensor | None = None,
     ) -> Tensor:
-        """Attends.
+        """Computes the attention of `query` to `value`.
 
         Args:
             query: [N, Q, C].
             value: [N, S, C], the pixels of all levels, one level after the other, row by row.
-            reference_points: [N, Q, L, 2] as (x, y) in 0..1 of each level, or [N, Q, L, 4] as (x, y, width, height); a
-                box moves its offsets with its size. An L of one serves all levels.
-            spatial_shapes: L pairs of ints (height, width), or a tensor [L, 2] of them, which a GPU has to be asked for.
+            reference_points: [N, Q, L, 2] as (x, y) in 0..1 of each level, or [N, Q, L, 4] as boxes (x, y, width, height);
+                a box's offsets are scaled by its size. If L is 1, the points hold for all levels.
+            spatial_shapes: L pairs of ints (height, width), or an integer tensor [L, 2]. Reading a tensor on a GPU waits for
+                the GPU; a list does not.
             padding_mask: [N, S] bool, True where `value` is padding and counts as zero.
 
         Returns:
@@ -122,7 +123,7 @@ class DeformAttn(nn.Module):
         spatial_shapes: Tensor | Sequence[Sequence[int]],
         padding_mask: Tensor | None,
     ) -> None:
-        """Raises ArgumentError for what a projection or the function would refuse in its own name, or broadcast."""
+        """Raises ArgumentError in this module's name, where a projection would name itself or broadcast silently."""
         name, width = type(self).__name__, self.embed_dim
         tensors = {"query": query, "value": value, "reference_points": reference_points}
         for argument, tensor in tensors.items():
@@ -169,7 +170,7 @@ class DeformAttn(nn.Module):
             )
 
     def __prepare_scriptable__(self) -> NoReturn:
-        """What `torch.jit.script` calls first; it would name an annotation."""
+        """Raises for `torch.jit.script`, which calls this first; torch's own error would complain about an annotation."""
         raise NotImplementedError(
             f"TorchScript cannot compile {type(self).__name__}: take torch.jit.trace or torch.export, or script a function "
             "that calls dcnbuild.deform_attn with a tensor of sizes"
@@ -180,9 +181,9 @@ class DeformAttn(nn.Module):
 
 
 def circle(heads: int, levels: int, points: int) -> Tensor:
-    """[M, L, P, 2]: the first offsets, in pixels. Head m looks in direction 2πm / M, its points 1, 2, 3, … pixels away.
+    """Returns the initial offsets [M, L, P, 2], in pixels: head m looks in direction 2πm / M, at distances 1, 2, 3, ….
 
-    Distances are those of the larger coordinate, so that eight heads look at the eight neighbours.
+    The distance is the larger coordinate, so that eight heads look at the eight neighbours.
     """
     angles = torch.arange(heads, dtype=torch.float32) * (2.0 * math.pi / heads)
     direction = torch.stack([angles.cos(), angles.sin()], -1)
@@ -197,10 +198,12 @@ def locate(
     reference_points: Tensor,
     spatial_shapes: Tensor | Sequence[Sequence[int]],
 ) -> Tensor:
-    """Where samples lie: [N, Q, M, L, P, 2] as (x, y) in 0..1; float32 for half types, which would round positions.
+    """Returns the positions of the samples, [N, Q, M, L, P, 2] as (x, y) in 0..1.
+
+    They are float32 if the offsets are of a half type, which would round positions.
 
     Args:
-        offsets: [N, Q, M, L, P, 2], in pixels, or for boxes in halves of their size, divided by P.
+        offsets: [N, Q, M, L, P, 2], in pixels; for boxes in units of half the box's size / P.
         reference_points, spatial_shapes: as for `DeformAttn.forward`.
     """
     offsets = _wide(offsets)
@@ -211,19 +214,19 @@ def locate(
 
 
 def share(predicted: Tensor) -> Tensor:
-    """How much each sample counts: [N, Q, M, L, P] softmaxed over L and P together; float32 for half types."""
+    """Returns the samples' weights: the softmax of [N, Q, M, L, P] over L and P together; float32 for half types."""
     return _wide(predicted).flatten(3).softmax(-1).view(predicted.shape)
 
 
 def level_sizes(spatial_shapes: Tensor | Sequence[Sequence[int]], like: Tensor) -> Tensor:
-    """[L, 2]: (width, height) of each level, of the dtype and on the device of `like`; nothing is read from a GPU."""
+    """Returns (width, height) of each level, [L, 2], with the dtype and device of `like`; reads nothing from a GPU."""
     if isinstance(spatial_shapes, Tensor):
         return spatial_shapes.flip(-1).to(like)
     pairs = [[width, height] for height, width in sides(NAME, spatial_shapes)]
     return torch.tensor(pairs, dtype=like.dtype, device=like.device)
 
 
-# What a symbolic trace keeps as a call: they look at shapes and dtypes.
+# A symbolic trace keeps these as calls, because they read shapes and dtypes.
 torch.fx.wrap("locate")
 torch.fx.wrap("share")
 

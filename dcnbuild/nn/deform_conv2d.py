@@ -1,4 +1,4 @@
-"""Modules: `DeformConv2d`, which is given its offsets, and `DCN`, which predicts them."""
+"""Modules: `DeformConv2d` takes offsets as an argument, `DCN` predicts them."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ class DeformConv2d(nn.Module):
     Args:
         in_channels, out_channels: C and O; `groups` must divide both.
         kernel_size, stride, padding, dilation: an int or (y, x), in pixels.
-        groups: blocks of channels that do not see each other.
-        bias: whether to add one.
+        groups: number of blocks of channels; each block of outputs reads only its block of inputs.
+        bias: whether to add a learned bias.
 
     Attributes:
         weight: [O, C / groups, kh, kw], Kaiming-uniform with a = √5.
         bias: [O], uniform in ±1/√fan_in, or None.
 
     Raises:
-        dcnbuild.ArgumentError: groups do not divide the channels, or a size is no int or pair of ints.
+        dcnbuild.ArgumentError: groups do not divide the channels, or a size is not an int or a pair of ints.
     """
 
-    if TYPE_CHECKING:  # or TorchScript would read it
+    if TYPE_CHECKING:  # hides the annotation from TorchScript
         bias: nn.Parameter | None
 
     def __init__(
@@ -82,7 +82,7 @@ class DeformConv2d(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Initialises weight and bias anew, as torch's and torchvision's convolutions do."""
+        """Initialises weight and bias again, like torch's and torchvision's convolutions."""
         if self.weight.numel() == 0:
             return
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
@@ -91,7 +91,7 @@ class DeformConv2d(nn.Module):
             nn.init.uniform_(self.bias, -bound, bound)
 
     def forward(self, input: Tensor, offset: Tensor, mask: Tensor | None = None) -> Tensor:
-        """See `dcnbuild.deform_conv2d`: input [N, C, H, W], offset [N, 2·G'·kh·kw, H', W'], mask [N, G'·kh·kw, H', W']."""
+        """Calls `dcnbuild.deform_conv2d`: input [N, C, H, W], offset [N, 2·G'·kh·kw, H', W'], mask [N, G'·kh·kw, H', W']."""
         return deform_conv2d(
             input,
             offset,
@@ -119,7 +119,7 @@ class DeformConv2d(nn.Module):
 
 
 def split_prediction(predicted: Tensor, modulated: bool) -> tuple[Tensor, Tensor | None]:
-    """[N, 3·K·G', H', W'] (2·K·G' unless modulated) as offset and mask."""
+    """Splits a prediction [N, 3·K·G', H', W'] (2·K·G' unless modulated) into offset and mask."""
     if not modulated:
         return predicted, None
     split = 2 * predicted.shape[1] // 3
@@ -127,12 +127,12 @@ def split_prediction(predicted: Tensor, modulated: bool) -> tuple[Tensor, Tensor
 
 
 class PredictsOffsets(DeformConv2d):
-    """A `DeformConv2d` with a convolution that predicts its offsets and mask; what `DCN` and the old modules share.
+    """A `DeformConv2d` with a convolution that predicts its offsets and mask; the base of `DCN` and of compat's modules.
 
-    The predicting convolution has the module's own geometry and makes 3·K·G' channels from the input (2·K·G' for v1): the
-    first two thirds are offsets, the last third goes through a sigmoid and is the mask. It starts at zero. Its keys load
-    from checkpoints under any of `OFFSET_NAMES`, which are what old packages call it, and under the name that mmdetection
-    before 1.0 gave it beside the module: `conv2_offset.weight` for a module `conv2`.
+    The predicting convolution has the module's kernel size, stride, padding and dilation. It makes 3·K·G' channels from the
+    input (2·K·G' for v1): the first two thirds are offsets, and the sigmoid of the last third is the mask. Its parameters
+    start at zero. Its keys load from checkpoints under any of `OFFSET_NAMES`, the names in old packages. They also load
+    under mmdetection's name before 1.0, beside the module: `conv2_offset.weight` for a module `conv2`.
     """
 
     OFFSET_NAMES = ("conv_offset", "conv_offset_mask")
@@ -141,7 +141,7 @@ class PredictsOffsets(DeformConv2d):
     offset_name = "conv_offset"
 
     def add_offset_conv(self, offset_groups: int, modulated: bool) -> None:
-        """Adds the predicting convolution, at zero. Raises ArgumentError if the groups do not divide the channels."""
+        """Adds the predicting convolution, set to zero. Raises ArgumentError if the groups do not divide the channels."""
         offset_groups = integer(type(self).__name__, "offset_groups", offset_groups)
         if offset_groups < 1 or self.in_channels % offset_groups:
             raise ArgumentError(
@@ -160,17 +160,20 @@ class PredictsOffsets(DeformConv2d):
         self.init_offset()
 
     def init_offset(self) -> None:
-        """Sets the predicting convolution to zero: an ordinary convolution, times 1/2 with a mask."""
+        """Sets the predicting convolution to zero. The module is then an ordinary convolution, times 1/2 with a mask."""
         for parameter in getattr(self, self.offset_name).parameters():
             nn.init.zeros_(parameter)
 
     def predict(self, input: Tensor, modulated: bool) -> tuple[Tensor, Tensor | None]:
-        """Offset [N, 2·K·G', H', W'] and mask [N, K·G', H', W'] (None unless modulated) for input [N, C, H, W]."""
+        """Predicts offset [N, 2·K·G', H', W'] and mask [N, K·G', H', W'] (None unless modulated) from input [N, C, H, W]."""
         self.check_input(input)
         return split_prediction(getattr(self, self.offset_name)(input), modulated)
 
     def check_input(self, input: Any) -> None:
-        """Raises ArgumentError for what the predicting convolution would refuse in its own name, or take for one image."""
+        """Raises ArgumentError in this module's name for a wrong input.
+
+        The predicting convolution would name itself in its error, or take a tensor of three dimensions for one image.
+        """
         name = type(self).__name__
         if not isinstance(input, Tensor):
             if has_torch_function_unary(input):  # torch.fx traces
@@ -194,13 +197,13 @@ class PredictsOffsets(DeformConv2d):
 class DCN(PredictsOffsets):
     """A deformable convolution that predicts its own offsets and mask, like the `DCN` of CharlesShang/DCNv2.
 
-    `conv_offset` predicts them (see `PredictsOffsets`). It has the module's dilation, which the old one forgot. A new DCN
-    is an ordinary convolution (times 1/2 with a mask).
+    `conv_offset` predicts them (see `PredictsOffsets`). It has the module's dilation; DCNv2's ignores it. A new DCN computes
+    an ordinary convolution (times 1/2 with a mask).
 
     Args:
         in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias: as for `DeformConv2d`.
-        offset_groups: G', sets of offsets, each for its share of the input channels; must divide `in_channels`.
-        modulated: predict a mask too (v2).
+        offset_groups: G', the number of sets of offsets, each for its share of the input channels; must divide `in_channels`.
+        modulated: whether to predict a mask too (v2).
     """
 
     def __init__(
@@ -229,7 +232,7 @@ class DCN(PredictsOffsets):
         """[N, C, H, W] → [N, O, H', W']."""
         if not torch.jit.is_scripting():
             self.check_input(input)
-        # Spelt out for TorchScript, which knows no super() and no attribute by a name that is not written down.
+        # Repeats super().forward: TorchScript supports neither super() nor getattr with a computed name.
         offset, mask = split_prediction(self.conv_offset(input), self.modulated)  # type: ignore[operator]
         return deform_conv2d(
             input,

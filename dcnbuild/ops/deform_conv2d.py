@@ -31,23 +31,23 @@ def deform_conv2d(
 ) -> Tensor:
     """Deformable convolution v2 (v1 without `mask`), with torchvision's signature and conventions.
 
-    Every tap k of the kernel reads the input at its usual place plus a learned offset, bilinearly, times a learned mask:
+    Every tap k of the kernel samples the input bilinearly at its usual place plus a learned offset, times a learned mask:
     y(p) = Σ_k w_k · x(p + p_k + Δp_k) · Δm_k (Zhu et al., "Deformable ConvNets v2", 2019, equation 1; Dai et al.,
-    "Deformable Convolutional Networks", 2017, without the mask). A sample counts when -1 < y < H and -1 < x < W, with
-    zeros outside the image; at exactly -1 or at infinity its value and gradients are zero. NaN in an offset or mask shows
-    in that output and in the gradients of offset, mask and weight (docs/pytorch.md, "What is not finite").
+    "Deformable Convolutional Networks", 2017, without the mask). A sample counts if -1 < y < H and -1 < x < W; pixels
+    outside the image are zero. At exactly -1 or at infinity, its value and gradients are zero. A NaN in an offset or mask
+    makes that output NaN, and the gradients of offset, mask and weight (docs/pytorch.md, "NaN and infinity").
 
     Args:
         input: [N, C, H, W]; float64, float32, float16 or bfloat16, in any memory layout.
         offset: [N, 2 · offset groups · kh · kw, H', W'] in pixels, per offset group y0, x0, y1, x1, …; of the input's
             dtype, or float32 for a half input. The number of offset groups follows from the shape and must divide C.
         weight: [O, C / groups, kh, kw] of the input's dtype; the number of groups follows from the shape.
-        bias: [O] of the input's dtype, or of a wider one, which then is the output's; or None.
+        bias: [O] of the input's dtype or a wider one, or None. A wider dtype is also the output's.
         stride, padding, dilation: an int or (y, x), in pixels.
         mask: [N, offset groups · kh · kw, H', W'] of the dtype of `offset`, or None for v1.
 
     Returns:
-        [N, O, H', W'] of the input's dtype; channels_last if the input is. O may be zero.
+        [N, O, H', W'] of the input's dtype (or the wider dtype of `bias`); channels_last if the input is. O may be zero.
 
     Raises:
         dcnbuild.ArgumentError: an argument does not fit; the message names it, what was given and what was expected.
@@ -96,7 +96,7 @@ def _fake_backward(
 
 
 def product(weight: Sequence[int], output: Sequence[int]) -> int:
-    """2 · N · O · H' · W' · (C / groups) · kh · kw, for weight [O, C / groups, kh, kw] and output [N, O, H', W']."""
+    """Returns 2 · N · O · H' · W' · (C / groups) · kh · kw, for weight [O, C / groups, kh, kw] and output [N, O, H', W']."""
     batch, out_channels, height, width = output
     _, channels, rows, columns = weight
     return 2 * batch * out_channels * height * width * channels * rows * columns
@@ -111,7 +111,7 @@ def _flops(
 def _flops_backward(
     grad_output: Any, input: Any, offset: Any, mask: Any, weight: Any, *rest: Any, **_: Any
 ) -> int:
-    """One product for the columns' gradient, which those of input, offset and mask share, and one for the weight's."""
+    """Counts one product for the columns' gradient, which input, offset and mask share, and one for the weight's gradient."""
     for_input, for_offset, for_mask, for_weight, _bias = rest[5]
     products = int(for_input or for_offset or for_mask) + int(for_weight)
     return products * product(weight, grad_output)

@@ -28,25 +28,26 @@ def deform_roi_pool(
 ) -> Tensor:
     """Deformable RoI pooling (Dai et al., "Deformable Convolutional Networks", 2017, section 2.2), as in mmcv.
 
-    A RoI, [x1, x2] · spatial_scale − 0.5, is divided into output_size bins, each of which may be moved by its `offset` ·
-    gamma · the RoI's size. Its value is the mean over a grid of bilinear samples in the middles of its cells; sampling_ratio
-    samples along each axis, or if that is zero as many as the bin has pixels, rounded up.
+    A RoI, [x1, x2] · spatial_scale − 0.5, is divided into output_size bins. Each bin moves by its `offset` · gamma · the
+    RoI's size. A grid divides the bin into cells: sampling_ratio along each axis, or, if that is zero, as many as the bin
+    has pixels, rounded up. The bin's value is the mean over bilinear samples in the middles of the cells.
 
-    Conventions. A sample in −1 ≤ y ≤ H (x alike) is clamped to the outermost pixels, others count as zeros; a bin without
+    A sample in −1 ≤ y ≤ H (likewise x) is clamped to the outermost pixels; other samples count as zeros. A bin without
     samples (a RoI of size zero with sampling_ratio 0) is zero, with zero gradients. The derivative of a sample by its
-    position is zero where it is clamped, and looks to the right and below on a pixel. (mmcv's is not zero where it is
-    clamped.) RoIs are constants. A NaN in `offset`, a RoI that is not finite or has 2^30 pixels or more, and on devices
-    other than the CPU one of an image that is not there, give NaN, also in the gradient of `offset`, and leave that of the
-    input alone. Second derivatives with sampling_ratio 0 look at the RoIs, and cannot be traced by torch.compile.
+    position is zero where the sample is clamped (mmcv's is not); on a pixel it is the derivative to the right and below.
+    RoIs are constants. These give NaN in the output and in the gradient of `offset`, and do not change the input's
+    gradient: a NaN in `offset`; a RoI that is not finite or has 2^30 pixels or more; and, on devices other than the CPU, a
+    RoI whose image index does not exist. Second derivatives with sampling_ratio 0 read the RoIs' values, so torch.compile
+    cannot trace them.
 
     Args:
         input: [N, C, H, W]; float64, float32, float16 or bfloat16, in any memory layout.
         rois: [R, 5] as image, x1, y1, x2, y2; of the input's dtype, or float32 for a half input.
         offset: [R, 2, rows, columns], x and y of each bin, of the dtype of `rois`. None to move nothing.
         output_size: bins per RoI, an int or (rows, columns).
-        spatial_scale: from the RoIs' coordinates to the input's pixels.
-        sampling_ratio: samples of a bin along each axis; 0 or less to follow its size.
-        gamma: from `offset` to shares of the RoI's size.
+        spatial_scale: factor from the RoIs' coordinates to the input's pixels.
+        sampling_ratio: samples of a bin along each axis; 0 or less for as many as the bin has pixels.
+        gamma: factor from `offset` to fractions of the RoI's size.
 
     Returns:
         [R, C, rows, columns] of the input's dtype, summed in float32 for half types; channels_last if the input is.

@@ -1,4 +1,4 @@
-"""Scripts that build into the cache of a copied package, and what they print."""
+"""Scripts that build into the cache of a copied package, and their outputs."""
 
 from __future__ import annotations
 

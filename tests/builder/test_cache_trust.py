@@ -1,4 +1,4 @@
-"""Where the cache may be, what of it is believed, and what a build that cannot be written says."""
+"""Tests where the cache may be, which entries are trusted, and the errors of a cache that cannot be written."""
 
 from __future__ import annotations
 

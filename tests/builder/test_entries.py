@@ -1,4 +1,4 @@
-"""Which cache directories and entries are used: owners, modes, mount options, and what two builders do to each other."""
+"""Tests which cache directories and entries are used: owners, modes, mount options, and two builders at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The libraries that this run of the tests is served by: what is in them, and whether a wheel may hold them."""
+"""Tests the contents of the libraries that this run uses, and whether a wheel may contain them."""
 
 from __future__ import annotations
 

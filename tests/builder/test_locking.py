@@ -1,4 +1,4 @@
-"""The lock of a build: with and without a file system that has locks, and across a fork."""
+"""Tests the lock of a build: on file systems with and without locks, and across a fork."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an install says: what is missing before it starts, what was left out, and why."""
+"""Tests the messages of an install: missing requirements before it starts, and what it left out and why."""
 
 from __future__ import annotations
 

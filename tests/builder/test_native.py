@@ -1,4 +1,4 @@
-"""The routes to a library, each taken by a process of its own with the real sources."""
+"""Tests the routes to a library, each in a process of its own, with the real sources."""
 
 from __future__ import annotations
 

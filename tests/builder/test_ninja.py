@@ -1,4 +1,4 @@
-"""Running commands under ninja: what is run again, and what is said of a failure."""
+"""Tests commands under ninja: which run again, and how a failure is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The build backend as front ends use it: what is asked for, what is in the files, what an install does."""
+"""Tests the build backend like a front end: its requirements, the contents of its files, and an install."""
 
 from __future__ import annotations
 

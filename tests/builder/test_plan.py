@@ -1,4 +1,4 @@
-"""What is built from what, decided over made-up machines."""
+"""Tests the build plan on made-up machines."""
 
 from __future__ import annotations
 

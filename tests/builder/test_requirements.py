@@ -1,4 +1,4 @@
-"""Which torch a build is made with: a process looks for it once, however many hooks and commands ask."""
+"""Tests the choice of a build's torch: a process searches once, for any number of hooks and commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ends a command, and what then is printed: one line and a status, never a traceback."""
+"""Tests how commands end: with one line and a status, never with a traceback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text from outside, and the streams and the console that show it."""
+"""Tests the printing of text from outside, and the streams and console that print it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files as repositories with deformable attention have them, written after the paper and their arguments."""
+"""Files like those of repositories with deformable attention, written from the paper and the repositories' arguments."""
 
 from __future__ import annotations
 

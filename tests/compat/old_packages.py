@@ -1,4 +1,4 @@
-"""Stand-ins for the packages of old: their classes' names, attributes and calls, computing with torchvision."""
+"""Stand-ins for old packages: their classes' names, attributes and calls, computed by torchvision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of the old poolings pool."""
+"""Inputs of the tests of the old poolings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deformable attention under its old names: extensions, modules, repositories' own files, and what `convert` finds."""
+"""Tests deformable attention under its old names: extensions, modules, repositories' own files, and `convert`."""
 
 from __future__ import annotations
 

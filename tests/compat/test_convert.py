@@ -1,4 +1,4 @@
-"""Switching models over: what is recognised, what is kept, and that outputs agree before and after."""
+"""Tests `convert`: the modules that it recognises, what they keep, and their outputs before and after."""
 
 from __future__ import annotations
 

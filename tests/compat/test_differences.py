@@ -1,6 +1,6 @@
-"""What differs from torchvision, mmcv, DCNv2 and detectron2: found by asking both, and listed in docs/coming-from.md.
+"""Tests the differences from torchvision, mmcv, DCNv2 and detectron2 that docs/coming-from.md lists.
 
-torchvision is asked here. The others are not installed: what they do is written down, from their sources (mmcv 2.2.0,
+torchvision runs here. The others are not installed; their behaviour is written down from their sources (mmcv 2.2.0,
 mmcv/ops/deform_conv.py and modulated_deform_conv.py; CharlesShang/DCNv2, dcn_v2.py and src/; detectron2 0.6,
 layers/deform_conv.py).
 """

@@ -1,6 +1,6 @@
-"""Old import names: unmodified code finds dcnbuild's modules, and nothing that is there already is covered up.
+"""Tests old import names: unmodified code finds dcnbuild's modules, and no module that is already imported is replaced.
 
-Most of it runs in this process, with the state of the import system put back afterwards: a new one costs seconds each.
+Most tests run in this process and restore the import system afterwards, since a new process costs seconds.
 """
 
 from __future__ import annotations

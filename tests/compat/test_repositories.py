@@ -1,4 +1,4 @@
-"""A repository's own files: ours where they have all of it, else the file, with our extension and our functions."""
+"""Tests a repository's own files: our module replaces a file if it has all of it; else the file runs with our functions."""
 
 from __future__ import annotations
 

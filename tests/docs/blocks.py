@@ -1,10 +1,10 @@
 """The fenced code blocks of the Markdown pages.
 
-Every block of README.md, CONTRIBUTING.md and docs/ is run or checked, by its language: see `test_code_blocks`. What stands in an
-HTML comment right before a block says more about it, and is not shown on the page:
+Tests run or check every block of README.md, CONTRIBUTING.md and docs/, by its language: see `test_code_blocks`. An HTML
+comment right before a block, which the page does not show, adds to this:
 
     <!-- before: model = torch.nn.Conv2d(1, 1, 1) -->    Python to run before the block
-    <!-- tested by: tests/ops/test_modules.py::test_name -->    who runs what the block says, if it cannot be run here
+    <!-- tested by: tests/ops/test_modules.py::test_name -->    the test that runs the block, if it cannot run here
 """
 
 from __future__ import annotations

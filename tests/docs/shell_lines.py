@@ -1,8 +1,8 @@
 """Checks lines of shell in the documentation without running them: the commands and their options must exist.
 
-A line is split into its commands. A command of this project is checked against its own parser, a path against the checkout, an
-extra against pyproject.toml, a nox session against the noxfile. Other programs must be in `OTHERS`; a line with one that is not
-is an error, so that nothing passes unread.
+A line is split into its commands. A command of this project is checked against its own parser, a path against the
+checkout, an extra against pyproject.toml, a nox session against the noxfile. Other programs must be in `OTHERS`; any
+program outside it is an error, so that no line passes unread.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Every code block of README.md, CONTRIBUTING.md and docs/ is run, or checked by another means; none is passed over.
+"""Runs or checks every code block of README.md, CONTRIBUTING.md and docs/.
 
-Python is run, a page's blocks one after the other in one namespace (`run_page`). Shell is checked by `shell_lines`, without running it: most
-lines install something or are about the reader's own files. The pages findings.md and porting.md are written from the checks and
-rules, and each of their blocks is one of those, which their own tests run. C++ elsewhere is quoted from csrc/. A block of another
+`run_page` runs the Python blocks of a page one after the other in one namespace. `shell_lines` checks shell without running
+it, since most lines install something or need the reader's own files. findings.md and porting.md are generated from the
+checks and rules; their blocks are examples that the tests of those run. Other C++ is quoted from csrc/. A block of another
 language needs a check here, or a comment that names the test that runs it.
 """
 

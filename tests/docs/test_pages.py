@@ -1,4 +1,4 @@
-"""What the pages say about the examples' results is what the records beside the figures say, and the README's first screen serves."""
+"""Compares the examples' results on the pages with the records beside the figures, and checks the README's first screen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facts to judge, as changes of a machine in good order."""
+"""Makes facts for the checks to judge, by changing those of a healthy machine."""
 
 from __future__ import annotations
 

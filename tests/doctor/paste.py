@@ -1,7 +1,6 @@
-"""Pastes the lines of a report into a fake machine: what they do to its facts.
+"""Pastes the lines of a report into a fake machine, and returns the machine's facts afterwards.
 
-Knows the commands that fixes are made of. A line that it does not know is an error of the test, so that no fix is
-passed over in silence.
+It implements the commands of fixes. An unknown line fails the test, so that no fix is silently ignored.
 """
 
 from __future__ import annotations

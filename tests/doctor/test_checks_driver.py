@@ -1,4 +1,4 @@
-"""Driver, GPUs, torch: what is found, what not, and the line that fixes it."""
+"""Tests the checks of driver, GPUs and torch: findings, false alarms, and fixes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Containers, WSL, drivers that do not start, Jetson: what is found there, and what is not said."""
+"""Tests containers, WSL, drivers that do not start, and Jetson: the findings, and those that must not appear."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dcnbuild doctor`, run as people run it."""
+"""Tests `dcnbuild doctor` on the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/findings.md is what the checks and log rules are."""
+"""Tests that docs/findings.md agrees with the checks and log rules."""
 
 from __future__ import annotations
 

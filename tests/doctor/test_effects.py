@@ -1,4 +1,4 @@
-"""What pasting a fix changes: of lines, of rows with all their branches, of every example."""
+"""Tests what pasting a fix changes: for lines, for rows with all their branches, for every example."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facts of other machines: a GPU that is not there, somebody's report; and reports that can be posted."""
+"""Tests facts of other machines: another GPU, another machine's report; and reports that can be posted."""
 
 from __future__ import annotations
 

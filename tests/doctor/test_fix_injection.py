@@ -1,4 +1,4 @@
-"""Whatever a log says, the fixes that are printed for it run nothing of it."""
+"""Tests that the fixes for a log never run text from the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fixes: whatever the values, the shell that a line is pasted into gets back exactly what was meant."""
+"""Tests fixes with any values: the shell that a line is pasted into reads exactly the intended values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Build logs in tests/doctor/cases: the root cause is found first, in whatever state the log arrives.
+"""Tests the build logs in tests/doctor/cases: the root cause is found first, however the log was altered.
 
 A case is a log `cases/<symptom>/<name>.log`; `expected.yaml` beside it says which finding must come first (null for none) and
 what its cause and its fix must mention.

@@ -1,4 +1,4 @@
-"""Fixes judged together: pasting a report from top to bottom leaves a machine that works."""
+"""Tests fixes together: after pasting a report from top to bottom, the machine works."""
 
 from __future__ import annotations
 

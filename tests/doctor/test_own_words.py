@@ -1,7 +1,7 @@
-"""What the doctor says in its own words stands in a comment as it was written.
+"""Tests that the doctor's own words appear unchanged in shell comments.
 
-A comment keeps no character that a shell may act upon, because interactive zsh and csh read on behind a `#`. A text of
-the project's own is therefore written without them, or it would come out as "mmcv-full_s".
+Interactive zsh and csh read on behind a `#`, so a comment replaces every character that a shell may act upon. The
+project's own texts must do without them, or they would come out as "mmcv-full_s".
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whatever the facts hold, from this machine's environment or somebody's file, no fix runs it."""
+"""Tests that no fix runs text from the facts, whether from the environment or from another machine's report."""
 
 from __future__ import annotations
 

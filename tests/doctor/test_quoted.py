@@ -1,4 +1,4 @@
-"""Lines that show another text: what stands in them did not happen."""
+"""Tests lines that quote another text: the errors in the quotation did not happen."""
 
 from __future__ import annotations
 

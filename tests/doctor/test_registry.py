@@ -1,4 +1,4 @@
-"""What holds for every check: it finds its example, nothing on a good machine, nothing on no facts."""
+"""Tests every check: it finds its example, and nothing on a healthy machine or without facts."""
 
 from __future__ import annotations
 

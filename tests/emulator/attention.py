@@ -1,4 +1,4 @@
-"""Calls of deform_attn for the tests of this directory: random ones, and what the emulated kernels and the oracle make of them."""
+"""Random calls of deform_attn for the tests of this directory, with the results of the emulated kernels and the oracle."""
 
 from __future__ import annotations
 

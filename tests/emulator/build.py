@@ -1,8 +1,8 @@
-"""Compiles the CUDA half for the CPU, over the emulator: operator.cpp and bindings.cpp, into one Python module.
+"""Compiles the CUDA sources for the CPU, with the emulator: operator.cpp and bindings.cpp, into one Python module.
 
     python tests/emulator/build.py [compiler flag ...]
 
-prints the module's path. Results are kept under build/emulator/, named by a hash of everything that goes in.
+prints the module's path. The modules are under build/emulator/, named by a hash of all their inputs.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Runs the tests of this directory on the CUDA kernels, compiled for the CPU over the emulator.
+"""Runs the tests of this directory on the CUDA kernels, compiled for the CPU with the emulator.
 
-`dcnbuild.deform_conv2d` on CPU tensors then goes through the CUDA half in place of the CPU half. DCNBUILD_EMULATOR names a module
-that was built before (with sanitizers, or from changed sources: see sanitize.py and mutate.py).
+`dcnbuild.deform_conv2d` on CPU tensors then calls the CUDA kernels instead of the CPU kernels. DCNBUILD_EMULATOR names a
+module that was built before (with sanitizers, or from changed sources: see sanitize.py and mutate.py).
 """
 
 from __future__ import annotations

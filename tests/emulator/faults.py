@@ -1,4 +1,4 @@
-"""The faults that mutate.py seeds into the kernels, and for each the check that must notice it."""
+"""The faults that mutate.py seeds into the kernels, each with the check that must notice it."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
     python tests/emulator/mutate.py [words of a fault's name]
 
-All faults are compiled in at once, and DCNBUILD_FAULT wakes one of them by its number, so that a fault costs the run of its
-check and no compiler. Exits with 0 if the kernels pass while no fault is awake, and every fault is caught.
+One build contains all faults, and DCNBUILD_FAULT activates one by its number, so a fault costs only a run of its check.
+Exits with 0 if the kernels pass without a fault, and every fault is caught.
 """
 
 from __future__ import annotations

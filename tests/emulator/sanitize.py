@@ -1,10 +1,10 @@
-"""The emulated kernels under the sanitizers; exits with 0 only if there is no report.
+"""Runs the emulated kernels under the sanitizers; exits with 0 only if there is no report.
 
     python tests/emulator/sanitize.py [address [pytest argument ...] | thread | quick]
 
-"address" is AddressSanitizer and UndefinedBehaviorSanitizer with float-cast-overflow, on the tests of this directory;
-"thread" is ThreadSanitizer on race_check.cpp, with two OS threads; "quick" is race_check.cpp under each of them, and
-without an argument it is the first two.
+"address" runs the tests of this directory under AddressSanitizer and UndefinedBehaviorSanitizer with float-cast-overflow.
+"thread" runs race_check.cpp under ThreadSanitizer, with two OS threads. "quick" runs race_check.cpp under all three.
+Without an argument, "address" and "thread" run.
 """
 
 from __future__ import annotations

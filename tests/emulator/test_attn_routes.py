@@ -1,4 +1,4 @@
-"""How attention's calls are cut up and which kernels they launch: passes, chunks, order, workspace, errors and far memory."""
+"""Tests how attention splits a call and which kernels it launches: passes, chunks, order, workspace, errors, far memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the torch side does with chunks: boundaries, workspace, launches, errors, and the option."""
+"""Tests the host side of chunks: boundaries, workspace, launches, errors, and the option."""
 
 from __future__ import annotations
 

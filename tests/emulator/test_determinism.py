@@ -1,4 +1,4 @@
-"""torch.use_deterministic_algorithms(True): the same bits whatever the order in which threads run."""
+"""Tests torch.use_deterministic_algorithms(True): the same bits for every order of threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The emulator itself: it runs blocks, barriers, shuffles and atomics, and reports what a GPU would leave undefined."""
+"""Tests the emulator: it runs blocks, barriers, shuffles and atomics, and reports behaviour that a GPU leaves undefined."""
 
 from __future__ import annotations
 

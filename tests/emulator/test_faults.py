@@ -1,4 +1,4 @@
-"""The seeded faults still have their places in the kernels; mutate.py shows that each is caught."""
+"""Tests that the kernels still have the place of each seeded fault; mutate.py shows that each is caught."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Elements more than 2^31 from a tensor's beginning. The memory is sparse: only what is touched exists."""
+"""Tests elements more than 2^31 from a tensor's beginning. The memory is sparse: only touched pages exist."""
 
 from __future__ import annotations
 

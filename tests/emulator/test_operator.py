@@ -1,4 +1,4 @@
-"""tests/ops once more, on the emulated kernels."""
+"""Runs tests/ops again, on the emulated kernels."""
 
 from __future__ import annotations
 

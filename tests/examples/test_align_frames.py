@@ -1,4 +1,4 @@
-"""The two networks differ in the alignment alone, and a training that was killed goes on as if it had not been."""
+"""Tests that the two networks differ only in the alignment, and that a killed training continues with the same result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Both causes of a loss that stays large do what the example says, and their cures help."""
+"""Tests that both causes keep the loss large as the example says, and that their cures help."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PSNR without a cast is wrong in the way that the example says, and its right value is right."""
+"""Tests that PSNR without a cast is wrong as the example says, and that the example's right value is right."""
 
 from __future__ import annotations
 

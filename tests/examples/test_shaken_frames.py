@@ -1,4 +1,4 @@
-"""The bursts are what their description says, for that is what the comparison of the networks rests on."""
+"""Tests the bursts against their description, since the comparison of the networks depends on it."""
 
 from __future__ import annotations
 

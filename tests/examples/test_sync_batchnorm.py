@@ -1,4 +1,4 @@
-"""BatchNorm on two processes: the statistics, the gradients, and what undoes the normalisation."""
+"""Tests BatchNorm on two processes: the statistics, the gradients, and the inverse of the normalisation."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
     python tests/gpu/look.py gpu|machine|operators|profile
 
-Prints lines of JSON. `gpu` exits with 3 where torch finds none; the others go on, on the CPU.
+Prints lines of JSON. If torch finds no GPU, `gpu` exits with 3; the others run on the CPU.
 """
 
 from __future__ import annotations

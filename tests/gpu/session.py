@@ -1,13 +1,13 @@
-"""Everything that only a GPU can show, in one command of ten minutes that loses nothing to the first fault.
+"""Runs all tests and measurements that need a GPU, in one command of ten minutes; a fault loses only its own stage.
 
     python tests/gpu/session.py --wheel dist/dcnbuild-….whl --out out/gpu
 
-For a machine with a GPU, torch and pytest, that needs no network, no nox and no CUDA toolkit. Each stage is a process of its
-own with a limit of its own; what it prints goes to a file of its own as it is printed, so a hang or a poisoned
-CUDA context costs that stage and no other. `session.jsonl` gets the lines of JSON that stages print, and a line for the end of each
-stage. Where there is no GPU the same stages run on the CPU where they can: a rehearsal, whose exit status is 3.
+The machine needs a GPU, torch and pytest, but no network, no nox and no CUDA toolkit. Each stage is a process with its own
+time limit, and writes its output to its own file at once. So a hang or a poisoned CUDA context costs that stage only.
+`session.jsonl` gets the lines of JSON that stages print, and a line for the end of each stage. Without a GPU, the stages
+that can run on the CPU do so, as a rehearsal.
 
-Exits with 0 if every decisive stage passed, 1 if one failed, 3 where there is no GPU.
+Exits with 0 if every decisive stage passed, 1 if one failed, 3 without a GPU.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What only a GPU can show: streams, devices, graphs, memory, and the order of real atomics. `nox -s gpu` runs it."""
+"""Tests that need a GPU: streams, devices, graphs, memory, and the order of real atomics. `nox -s gpu` runs them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""session.py itself: whatever a stage does, the others run and nothing that was found is lost."""
+"""Tests session.py: whatever one stage does, the others run, and no result is lost."""
 
 from __future__ import annotations
 

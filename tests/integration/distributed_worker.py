@@ -1,4 +1,4 @@
-"""One of the processes of test_distributed.py: trains a step under DDP or FSDP2 and writes the gradients and weights.
+"""A process of test_distributed.py: trains one step under DDP or FSDP2, and writes the gradients and weights.
 
 python distributed_worker.py RANK WORLD FOLDER
 """

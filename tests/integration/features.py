@@ -1,4 +1,4 @@
-"""What a torch may lack, and the mark that skips a test for want of it."""
+"""Features that a torch may lack, and the mark that skips a test without them."""
 
 from __future__ import annotations
 

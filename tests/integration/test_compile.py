@@ -1,4 +1,4 @@
-"""torch.compile without a graph break, forwards and backwards. tests/ops has the single calls; here are networks."""
+"""Tests torch.compile of networks without a graph break, forward and backward. tests/ops tests single calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""torch.fx: our functions are leaves of a symbolic trace, whatever stands around them."""
+"""Tests torch.fx: our functions are leaves of a symbolic trace, inside any model."""
 
 from __future__ import annotations
 

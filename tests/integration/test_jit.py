@@ -1,4 +1,4 @@
-"""torch.jit.trace, which torch has deprecated and which works here as far as it comes free."""
+"""Tests torch.jit.trace, which torch has deprecated."""
 
 from __future__ import annotations
 

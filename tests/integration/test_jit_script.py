@@ -1,4 +1,4 @@
-"""torch.jit.script, which torch has deprecated: functions and modules, as torchvision's."""
+"""Tests torch.jit.script, which torch has deprecated, of functions and modules, like torchvision's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The names a profiler shows, and the operations a FLOP counter counts."""
+"""Tests the names that a profiler shows, and the operations that a FLOP counter counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What training code does to modules: parametrisations, tied weights, checkpointing, saved and restored state."""
+"""Tests modules in training code: parametrisations, tied weights, checkpointing, saved and restored state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hugging Face transformers: `dcnbuild.convert` switches the attention of its detectors over. Random weights, tiny configurations."""
+"""Tests `dcnbuild.convert` on Hugging Face's detectors, with random weights and tiny configurations."""
 
 from __future__ import annotations
 

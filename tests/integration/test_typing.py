@@ -1,4 +1,4 @@
-"""What type checkers say about code that uses dcnbuild."""
+"""Tests type checkers on code that uses dcnbuild."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""User code that mypy and pyright must accept as it stands, in their strict modes. Checked, never run."""
+"""User code that mypy and pyright must accept, in their strict modes. Checked, never run."""
 
 from __future__ import annotations
 

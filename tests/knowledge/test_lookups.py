@@ -1,4 +1,4 @@
-"""What the tables say of names whose history is documented elsewhere."""
+"""Tests the tables on names whose history is documented elsewhere."""
 
 from __future__ import annotations
 

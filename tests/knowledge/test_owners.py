@@ -1,4 +1,4 @@
-"""Whose a symbol, a library, a module is."""
+"""Tests the owners of symbols, libraries and modules."""
 
 from __future__ import annotations
 

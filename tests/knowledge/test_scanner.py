@@ -1,4 +1,4 @@
-"""The scanner that reads headers for the tables, on the constructs that real headers hold."""
+"""Tests the scanner that reads headers for the tables, on constructs from real headers."""
 
 from __future__ import annotations
 

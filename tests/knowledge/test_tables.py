@@ -1,4 +1,4 @@
-"""That every table is sound: sorted, unique, small, with a source in each row, naming nobody's server."""
+"""Tests that every table is sorted, unique and small, has a source in each row, and names no registry's server."""
 
 from __future__ import annotations
 

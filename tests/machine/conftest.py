@@ -1,4 +1,4 @@
-"""What torch says of itself: asked once, in a process of its own, since importing it takes long."""
+"""Asks torch for its build once, in a process of its own, since importing torch takes seconds."""
 
 from __future__ import annotations
 

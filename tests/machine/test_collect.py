@@ -1,4 +1,4 @@
-"""All probes at once: quick, without torch, on any machine, on any garbage."""
+"""Tests all probes together: they are quick, need no torch, and survive any machine and any garbage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of what goes with what: that it is sound, what it answers, and that a bad one is refused."""
+"""Tests the compatibility table: it is consistent, its answers are right, and a malformed table is refused."""
 
 from __future__ import annotations
 

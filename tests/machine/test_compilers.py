@@ -1,4 +1,4 @@
-"""Finding host compilers, by the version lines that they really print."""
+"""Tests finding host compilers, with the version lines that real compilers print."""
 
 from __future__ import annotations
 

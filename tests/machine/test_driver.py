@@ -1,4 +1,4 @@
-"""Finding driver and GPUs: kernel files, a libcuda made for the purpose, nvidia-smi's lines."""
+"""Tests finding driver and GPUs: kernel files, a libcuda made for these tests, nvidia-smi's lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is inside extension libraries and what they miss."""
+"""Tests reading extension libraries: their contents and missing symbols and libraries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Judging the entries of PATH and the like one by one."""
+"""Tests judging the entries of PATH and similar variables one by one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""YAML that is made to exhaust whoever reads it, for each file of ours that is YAML."""
+"""Tests each of our YAML files' readers on YAML that is made to exhaust memory or time."""
 
 from __future__ import annotations
 

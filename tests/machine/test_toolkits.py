@@ -1,4 +1,4 @@
-"""Finding CUDA toolkits on trees laid out as the distributors lay them out."""
+"""Tests finding CUDA toolkits in the distributors' directory layouts."""
 
 from __future__ import annotations
 

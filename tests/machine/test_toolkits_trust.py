@@ -1,4 +1,4 @@
-"""What a search for toolkits runs, lists and believes of what is not this user's own."""
+"""Tests which files of other users a search for toolkits runs, lists and trusts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be executed or loaded: owners and modes of a file and of the way to it."""
+"""Tests which files may be executed or loaded: owners and modes of a file and of the directories above it."""
 
 from __future__ import annotations
 

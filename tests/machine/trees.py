@@ -1,4 +1,4 @@
-"""Directory trees and small programs that the probes are let loose on."""
+"""Directory trees and small programs for the probes to examine."""
 
 from __future__ import annotations
 

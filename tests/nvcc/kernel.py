@@ -1,4 +1,4 @@
-"""A compiled kernel: what ptxas and the disassembler say of it, and what of a multiprocessor it can fill."""
+"""A compiled kernel: its figures from ptxas and the disassembler, and its occupancy of a multiprocessor."""
 
 from __future__ import annotations
 

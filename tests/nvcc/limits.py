@@ -1,4 +1,4 @@
-"""What every compiled kernel must keep to."""
+"""The limits of every compiled kernel."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What nvcc makes of the kernels, for every CUDA toolkit found: tables, and whatever breaks a limit.
+"""Compiles the kernels by every CUDA toolkit found; prints tables of registers and spills, and every broken limit.
 
     PYTHONPATH=tests python tests/nvcc/report.py [sm_XX ...]
 
-compiles for the architectures named, or all that the toolkit knows. Exits with 1 if a kernel breaks a limit, with 2 if there
-is no toolkit, or nothing to read instructions with.
+compiles for these architectures, or for all of the toolkit. Exits with 1 if a kernel breaks a limit, with 2 without a
+toolkit or a disassembler.
 """
 
 from __future__ import annotations

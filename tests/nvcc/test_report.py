@@ -1,4 +1,4 @@
-"""The reading of what nvcc prints, and the limits, on texts and kernels made up here: no toolkit is needed."""
+"""Tests the parser of nvcc's output, and the limits, on made-up texts and kernels, without a toolkit."""
 
 from __future__ import annotations
 

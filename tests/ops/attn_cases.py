@@ -1,4 +1,4 @@
-"""Calls of deform_attn, and the attention as grid_sample computes it, which is what everyone's plain path does."""
+"""Calls of deform_attn, and the same attention by grid_sample, which other packages use without their extension."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls with values that are not finite, and how their results are compared: every NaN and infinity in its place."""
+"""Calls with NaN and infinities, and a comparison of results that checks the place of each NaN and infinity."""
 
 from __future__ import annotations
 

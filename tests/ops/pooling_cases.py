@@ -1,4 +1,4 @@
-"""Random calls of the poolings, and the poolings as plain loops: what the old kernels computed, one number at a time."""
+"""Random calls of the poolings, and the poolings as plain loops, which compute like the old kernels, number by number."""
 
 from __future__ import annotations
 

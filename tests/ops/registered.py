@@ -1,4 +1,4 @@
-"""torch.library.opcheck for an operator of the package and its backward operator."""
+"""Runs torch.library.opcheck on an operator of the package and its backward operator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wrong calls, as changes of a right one: each takes the call's arguments by name and changes them in place."""
+"""Makes wrong calls from a right one: each function takes the call's arguments by name and changes them in place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""deform_attn: against grid_sample, its derivatives and transforms, autocast, and what it refuses."""
+"""Tests deform_attn against grid_sample, its derivatives and transforms, autocast, and its errors."""
 
 from __future__ import annotations
 

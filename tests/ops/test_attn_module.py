@@ -1,4 +1,4 @@
-"""`DeformAttn`: its parameters, its positions, and what it refuses."""
+"""Tests `DeformAttn`: its parameters, its positions, and its errors."""
 
 from __future__ import annotations
 

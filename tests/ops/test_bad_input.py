@@ -1,4 +1,4 @@
-"""Wrong calls: each raises before memory is touched, and names the argument, what was given and what was expected."""
+"""Tests wrong calls: each raises before memory is touched, and names the argument, the given and the expected value."""
 
 from __future__ import annotations
 

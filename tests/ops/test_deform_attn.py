@@ -1,4 +1,4 @@
-"""Multi-scale deformable attention against the plain-torch reference, and what the kernels promise beside numbers."""
+"""Tests multi-scale deformable attention against the plain-torch reference, and the kernels' other guarantees."""
 
 from __future__ import annotations
 

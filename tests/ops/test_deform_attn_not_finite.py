@@ -1,4 +1,4 @@
-"""What is not finite in deform_attn: the rule of docs/pytorch.md, on the kernels and in the reference."""
+"""Tests NaN and infinities in deform_attn: the rules of docs/pytorch.md, for the kernels and the reference."""
 
 from __future__ import annotations
 

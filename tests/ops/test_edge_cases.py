@@ -1,4 +1,4 @@
-"""What the docstring promises at the edges: image borders, infinities, NaN, nothing at all, and memory layouts."""
+"""Tests the edge cases of the docstring: image borders, infinities, NaN, empty tensors, and memory layouts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numerical checks of every derivative the operator offers."""
+"""Checks every derivative of the operator numerically."""
 
 from __future__ import annotations
 

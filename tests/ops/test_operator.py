@@ -1,4 +1,4 @@
-"""What follows from a description alone: an operator with a list between its tensors, and no rule of its own."""
+"""Tests the defaults of a description: an operator with a list among its tensors, and no rules of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The poolings against plain loops and the plain-torch reference, and every derivative against numbers."""
+"""Tests the poolings against plain loops and the plain-torch reference, and every derivative numerically."""
 
 from __future__ import annotations
 

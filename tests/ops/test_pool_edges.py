@@ -1,4 +1,4 @@
-"""What the poolings' docstrings promise at the edges: borders, lost RoIs, NaN, nothing at all, memory layouts, wrong calls."""
+"""Tests the edge cases of the poolings' docstrings: borders, RoIs without an image, NaN, empty tensors, layouts."""
 
 from __future__ import annotations
 

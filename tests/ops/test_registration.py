@@ -1,4 +1,4 @@
-"""When operators are registered, and what stands in for a library that is not there. Each in a process of its own."""
+"""Tests when operators are registered, and what replaces a missing library. Each test runs in its own process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said about releases of torch: in the table, in the docs, and by the torch that is here."""
+"""Compares the facts about torch releases in the table, in the docs and in the installed torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the porting tests share."""
+"""Shared helpers of the porting tests."""
 
 from __future__ import annotations
 

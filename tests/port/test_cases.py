@@ -1,6 +1,6 @@
-"""Small projects, one of each kind, and what they have to become: cases/NAME/in and cases/NAME/out.
+"""Tests small projects, one of each kind: porting cases/NAME/in must give cases/NAME/out.
 
-python tests/port/test_cases.py  writes out/ anew; look at what git says has changed.
+python tests/port/test_cases.py  writes out/ again; review the changes in git.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""--check: what compiles, what does not and why, and a setup.py that is built and imported."""
+"""Tests --check: sources that compile, sources that do not and why, and a setup.py that is built and imported."""
 
 from __future__ import annotations
 

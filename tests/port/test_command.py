@@ -1,4 +1,4 @@
-"""`dcnbuild port`: where the result goes, what is refused, and what is said."""
+"""Tests `dcnbuild port`: the place of the result, refusals, and messages."""
 
 from __future__ import annotations
 

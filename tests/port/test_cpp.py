@@ -1,4 +1,4 @@
-"""Single forms of old C++ and CUDA, and what must come out of them."""
+"""Tests single forms of old C++ and CUDA, each with its expected rewriting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/porting.md is what the rules are."""
+"""Tests that docs/porting.md agrees with the rules."""
 
 from __future__ import annotations
 

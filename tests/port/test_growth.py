@@ -1,4 +1,4 @@
-"""Four times the text takes about four times as long, whatever the text is; and nothing recurses."""
+"""Tests that four times any text takes about four times as long, and that no code recurses."""
 
 from __future__ import annotations
 

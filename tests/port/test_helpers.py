@@ -1,7 +1,7 @@
-"""The BLAS helpers compute what the functions that they stand in for computed.
+"""Tests that the BLAS helpers compute the same as the functions that they replace.
 
-The cuBLAS ones run here against a small cuBLAS of our own, which checks leading dimensions as the real
-one does; the CPU ones against torch's headers.
+The cuBLAS helpers run with a small cuBLAS written here, which checks leading dimensions like the real one; the CPU
+helpers run with torch's headers.
 """
 
 from __future__ import annotations

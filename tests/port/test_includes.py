@@ -1,4 +1,4 @@
-"""Headers that go, and headers that come for the names rules bring in."""
+"""Tests headers that are removed, and headers that are added for names in rewritten code."""
 
 from __future__ import annotations
 

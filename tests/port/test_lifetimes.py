@@ -1,4 +1,4 @@
-"""Names that no rule knows are named, and those that stand are not."""
+"""Tests that removed names without a rule are reported, and existing names are not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole projects of the old kinds: what is done to them, and that little is left."""
+"""Tests whole old projects: the changes, and that few problems remain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Python: what is rewritten reads as before, and the ported Functions compute and differentiate."""
+"""Tests Python sources: rewritten code keeps its style, and ported Functions compute and differentiate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever comes in: no crash, nothing lost, twice is once, modern stays."""
+"""Tests any input: no crash, no lost text; porting twice equals porting once; modern code stays unchanged."""
 
 from __future__ import annotations
 

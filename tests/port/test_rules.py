@@ -1,4 +1,4 @@
-"""Every rule, both ways: it does what its entry says, and leaves alone what it should."""
+"""Tests every rule: it rewrites its examples as its entry says, and leaves other code alone."""
 
 from __future__ import annotations
 

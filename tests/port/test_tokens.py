@@ -1,4 +1,4 @@
-"""The tokenizer: nothing is lost, and comments, strings and directives are what they are."""
+"""Tests the tokenizer: it loses no text, and recognises comments, strings and directives."""
 
 from __future__ import annotations
 

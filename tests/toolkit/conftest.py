@@ -1,4 +1,4 @@
-"""A compiler that is really there, and a home for what is installed."""
+"""Fixtures: a real compiler, and a home directory for installed toolkits."""
 
 from __future__ import annotations
 

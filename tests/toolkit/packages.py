@@ -1,4 +1,4 @@
-"""An index of small packages that look like CUDA's."""
+"""Makes an index of small packages that look like CUDA's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packages whose members lead outside of the toolkit."""
+"""Tests packages whose members lead outside the toolkit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Toolkits from Debian packages made here, with an apt-get that takes them."""
+"""Tests toolkits from Debian packages made here, with an apt-get that downloads them."""
 
 from __future__ import annotations
 

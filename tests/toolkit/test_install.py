@@ -1,6 +1,6 @@
-"""Installing toolkits from PyPI packages made here, with a compiler that is really there.
+"""Tests installing toolkits from PyPI packages made here, with a real compiler.
 
-The packages' nvcc is a script that calls the machine's, so that what is laid out compiles without a download.
+The packages' nvcc is a script that calls the machine's compiler, so an installed toolkit compiles without a download.
 """
 
 from __future__ import annotations

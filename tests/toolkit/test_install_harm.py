@@ -1,4 +1,4 @@
-"""What a toolkit's installation refuses or mends: places, downloads and leftovers."""
+"""Tests what a toolkit's installation refuses or repairs: places, downloads and leftovers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of the build matrix on their own: the doctor's word, counting, findings, records, pages."""
+"""Tests the parts of the build matrix one by one: the doctor's judgement, counting, findings, records, pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""matrix.yaml: what stands in it, and what is said about one that is wrong."""
+"""Tests matrix.yaml: its contents, and the errors of a wrong list."""
 
 from __future__ import annotations
 

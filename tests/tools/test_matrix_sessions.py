@@ -1,4 +1,4 @@
-"""The sessions of the build matrix, run by nox on a list of their own. Nothing here downloads or compiles."""
+"""Tests the sessions of the build matrix, run by nox on a list of their own, without downloads and compilers."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A row's environment: the torch that the pair names, the compilers, the doctor's word on them; and running programs in it.
+"""Installs the pair's torch into a row's environment, finds the compilers, asks the doctor, and runs programs there.
 
-nox has made the environment, and the interpreter that runs this is that environment's.
+nox has made the environment, and its interpreter runs this module.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from dcnbuild.machine.torch_install import read_torch
 from dcnbuild.toolkit import install
 from tools.build_matrix.pairs import Pair
 
-#: Variables of the caller's that would change what is built; the row sets its own.
+#: The caller's variables that would change the build; the row sets its own.
 _CHANGES_BUILDS = {
     *("CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "CPATH", "CUDA_HOME", "CUDA_PATH"),
     *("NVCC_CCBIN", "NVCC_PREPEND_FLAGS", "NVCC_APPEND_FLAGS", "CUDAHOSTCXX"),
@@ -36,11 +36,11 @@ _CHANGES_BUILDS = {
 
 
 class NotTried(Exception):
-    """Something that is no fault of the library's is missing; the text says what."""
+    """Something is missing that is not a fault of the library; the text names it."""
 
 
 class Failed(Exception):
-    """The row failed; `finding` is the doctor's, where there is one."""
+    """The row failed; `finding` is the doctor's finding, if there is one."""
 
     def __init__(self, reason: str, finding: dict[str, Any] | None = None) -> None:
         super().__init__(reason)
@@ -49,7 +49,7 @@ class Failed(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a program ended: its status, the CPU seconds of it and all its children, and what it said."""
+    """The result of a program: its status, its output, and the CPU seconds of it and all its children."""
 
     status: int
     cpu_seconds: float
@@ -61,11 +61,11 @@ class Environment:
 
     Args:
         pair: the row.
-        directory: for logs, the JIT cache and what pip is told.
+        directory: for logs, the JIT cache and pip's constraints.
         env: the variables of the caller.
-        at_hand: site-packages directories whose torch is used, where it is the pair's, and nothing is downloaded.
+        at_hand: site-packages directories. If one has the pair's torch, the row uses it and downloads none.
 
-    `toolkit` is the CUDA toolkit that compiles, None for a torch without CUDA.
+    `toolkit` is the CUDA toolkit that compiles, or None for a torch without CUDA.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Environment:
         self.directory = directory
         self.toolkit: Toolkit | None = None
         self.cache = directory / "cache"
-        self.site = Path(sysconfig.get_path("purelib"))  # of the torch
+        self.site = Path(sysconfig.get_path("purelib"))  # that has the torch
         self._at_hand = at_hand
         self._caller = env
         self._env = {
@@ -86,7 +86,7 @@ class Environment:
         self._env |= {"DCNBUILD_CACHE": str(self.cache), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
     def make(self) -> None:
-        """Makes it. Raises NotTried where something is missing, Failed for a torch or compiler that does not fit."""
+        """Makes it. Raises NotTried if something is missing, Failed for a torch or compiler that does not fit."""
         self._install_torch()
         self._find_compilers()
         self._ask_the_doctor()
@@ -141,7 +141,7 @@ class Environment:
             self._env[variable] = str(found)
 
     def _ask_the_doctor(self) -> None:
-        """Judges the row's own toolkit and compiler: a build would take another one that fits, if there is any."""
+        """Judges the row's own toolkit and compiler, since a build would silently take another that fits."""
         if self.toolkit is None:
             return
         facts = collect(self._env)
@@ -156,7 +156,7 @@ class Environment:
     def run(
         self, what: str, command: Sequence[str | Path], env: Mapping[str, str] | None = None
     ) -> Outcome:
-        """Runs a program with the row's variables, its output in a log, and says how long it took."""
+        """Runs a program with the row's variables, writes its output to a log, and prints the time it took."""
         say(f"{what} …")
         name = re.sub("[^a-z0-9]+", "-", what.lower())[:40].strip("-")
         log = self.directory / f"{name}.log"
@@ -180,7 +180,7 @@ class Environment:
     def pip(
         self, what: str, arguments: Sequence[str], env: Mapping[str, str] | None = None
     ) -> Outcome:
-        """pip install. The pair's versions stay as they are; downloads are not kept, since they are large."""
+        """Runs pip install. It keeps the pair's versions, and keeps no downloads, since they are large."""
         constraints = self.directory / "constraints.txt"
         lines = (*self.pair.pins, f"torch=={self.pair.torch}")
         constraints.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -190,7 +190,7 @@ class Environment:
 
 
 def say(text: str) -> None:
-    """Says what a row is doing."""
+    """Prints what a row is doing."""
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
@@ -200,13 +200,13 @@ def _cpu_seconds_of_children() -> float:
 
 
 def last_line(text: str) -> str:
-    """The last line that is not blank."""
+    """Returns the last line that is not blank."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else "it said nothing"
 
 
 def pip_error(text: str) -> str:
-    """pip's own last word on why it failed; and whether it could ask, which that word leaves out."""
+    """Returns pip's last error line; adds whether pip could reach the index, which that line leaves out."""
     errors = [line for line in text.splitlines() if line.startswith("ERROR:")]
     error = errors[-1].removeprefix("ERROR: ") if errors else last_line(text)
     unreached = re.search(r"after connection broken by '(\w+)", text)
@@ -214,7 +214,7 @@ def pip_error(text: str) -> str:
 
 
 def build_failed(what: str, outcome: Outcome, *left: Path) -> Failed:
-    """The failure of a build, with what it left in the first of these files, else with what the doctor reads in its log."""
+    """Returns a build's failure, with the finding in the first of the files `left`, or else the doctor's from the log."""
     for path in left:
         for finding in read_findings(path):
             return Failed(f"{what}: {finding['title']}: {finding['cause']}", finding)

@@ -1,7 +1,7 @@
-"""Makes the one wheel, run by the interpreter of an environment for the oldest torch that it serves.
+"""Makes the wheel, in an environment with the oldest torch that the wheel works with.
 
-Its CUDA half is built with a 12.x toolkit: a static runtime of CUDA 13 asks every user for a 580 driver, one of
-12.x runs from 525 on. auditwheel measures what systems it runs on, and names it for them.
+A 12.x toolkit builds its CUDA library: the static runtime of CUDA 13 needs a driver 580, that of 12.x a driver 525.
+auditwheel finds the systems that the wheel runs on, and names it accordingly.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tools.build_matrix.environment import Environment, Failed, NotTried, build_
 from tools.build_matrix.pairs import Pair
 from tools.build_matrix.row import copy_sources
 
-#: Megabytes that the wheel may have, with every architecture in it.
+#: The largest size of the wheel with all architectures, in megabytes.
 LARGEST = 12
 
 
@@ -43,7 +43,7 @@ def main() -> int:
 
 
 def make(environment: Environment, out: Path) -> Path:
-    """Builds, checks and tags it, and returns where it is. Raises Failed or NotTried."""
+    """Builds, checks and tags the wheel; returns its path. Raises Failed or NotTried."""
     environment.make()
     toolkit = environment.toolkit
     if toolkit is None or numbers(toolkit.version)[0] != 12:
@@ -64,7 +64,7 @@ def make(environment: Environment, out: Path) -> Path:
 
 
 def check(wheel: Path, unpacked: Path) -> list[str]:
-    """What stands against shipping this wheel, one sentence each; it is unpacked into a directory for that."""
+    """Returns the reasons not to ship this wheel, one sentence each; unpacks it into the directory `unpacked`."""
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(unpacked)
     libraries = sorted(unpacked.rglob("*.so"))

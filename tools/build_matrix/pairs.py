@@ -1,7 +1,7 @@
 """Reads matrix.yaml, the list of the torch and CUDA pairs that are built and tested.
 
-Imports neither torch nor a YAML reader: noxfile.py asks here for the sessions that there are. `contradictions` compares
-a pair with what compatibility.yaml knows about torch's wheels. Whether toolkit and compiler go with it, the doctor says.
+noxfile.py makes its sessions from this list, so this module imports neither torch nor a YAML reader. `contradictions`
+compares a pair with the facts about torch's wheels in compatibility.yaml. The doctor judges toolkit and compiler.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PATTERNS = {
 
 @dataclass(frozen=True)
 class Pair:
-    """One row of matrix.yaml, at whose head the fields are described."""
+    """One row of matrix.yaml; the head of that file describes the fields."""
 
     torch: str
     python: str
@@ -41,22 +41,22 @@ class Pair:
 
     @property
     def variant(self) -> str:
-        """What the PyTorch wheel index calls this CUDA: "cu130", or "cpu"."""
+        """Returns the PyTorch wheel index's name of this CUDA: "cu130", or "cpu"."""
         return "cu" + self.cuda.replace(".", "") if self.cuda else "cpu"
 
     @property
     def id(self) -> str:
-        """Names the pair in reports and on the command line: "torch-2.14.1-cu130"."""
+        """Returns the pair's name in reports and on the command line: "torch-2.14.1-cu130"."""
         return f"torch-{self.torch}-{self.variant}"
 
     @property
     def on_pypi(self) -> bool:
-        """Whether PyPI has this very torch; the others are on the PyTorch wheel index."""
+        """Whether PyPI has exactly this torch; the others are on the PyTorch wheel index."""
         return self.cuda is not None and self.tier != "extended"
 
 
 def load(path: Path) -> tuple[Pair, ...]:
-    """Reads a list of pairs. Raises ValueError that names the file, the pair, the field and what is allowed."""
+    """Reads a list of pairs. Raises ValueError that names the file, the pair, the field and the allowed values."""
     try:
         found = tuple(_pair(number, row) for number, row in _rows(path.read_text(encoding="utf-8")))
         ids = [pair.id for pair in found]
@@ -70,7 +70,7 @@ def load(path: Path) -> tuple[Pair, ...]:
 
 
 def _rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The pairs with the numbers of their lines: `pairs:`, and below it a line of JSON behind "- " for each."""
+    """Yields line number and pair of each line below `pairs:`, which is "- " and a JSON object."""
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
     lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
     if not lines or lines[0][1] != "pairs:":
@@ -117,7 +117,7 @@ def _pair(number: int, row: dict[str, Any]) -> Pair:
 
 
 def _problem(name: str, value: Any) -> str | None:
-    """What a field's value should be; None if it is that."""
+    """Says what a field's value should be; None if the value is valid."""
     if name in ("download", "gcc"):
         return None if type(value) is int and value > 0 else "a whole number"
     if name == "wheel":
@@ -135,9 +135,9 @@ def _problem(name: str, value: Any) -> str | None:
 def select(
     known: Iterable[Pair], ids: Iterable[str] = (), tier: Tier | None = None
 ) -> tuple[Pair, ...]:
-    """The pairs that are named, or those of a tier and the tiers before it, in the list's order.
+    """Returns the pairs with these ids, or those of a tier and the tiers before it, in the list's order.
 
-    Raises ValueError that lists the ids there are, for one that is none.
+    Raises ValueError for an unknown id, and lists the known ids.
     """
     known, wanted = tuple(known), list(ids)
     by_id = {pair.id: pair for pair in known}
@@ -151,7 +151,7 @@ def select(
 
 
 def contradictions(pair: Pair) -> Iterator[str]:
-    """What cannot be, according to compatibility.yaml; nothing for a pair that can."""
+    """Yields the contradictions between a pair and compatibility.yaml."""
     from dcnbuild.machine import compatibility
 
     known = compatibility.torch_release(pair.torch)

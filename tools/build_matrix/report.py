@@ -1,4 +1,4 @@
-"""Results for people: a table on the terminal, and docs/matrix.md."""
+"""Shows results: a table on the terminal, and docs/matrix.md."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _WHEEL_COLUMNS = (
 
 
 def markdown(results: Iterable[Result], pairs: Sequence[Pair]) -> str:
-    """The text of docs/matrix.md: what has passed, from the oldest torch to the newest, and a line for the others."""
+    """Returns the text of docs/matrix.md: the rows that passed, from the oldest torch on, and one line for the others."""
     known = [pair.id for pair in sorted(pairs, key=_age)]
     rows = sorted((row for row in results if row.id in known), key=lambda row: known.index(row.id))
     built = [row for row in rows if "aot" in row.builds]
@@ -51,7 +51,7 @@ def markdown(results: Iterable[Result], pairs: Sequence[Pair]) -> str:
 
 
 def terminal(results: Sequence[Result], logs: str) -> str:
-    """A table, and below it why rows did not pass and what helps; `logs` says where the logs are."""
+    """Returns a table, then the reason and the fix for each row that did not pass; `logs` is the logs' directory."""
     wheels = "wheel" in results[0].builds
     cells = _wheel_cells if wheels else _cells
     lines = [_table(_WHEEL_COLUMNS if wheels else _COLUMNS, map(cells, results), aligned=True)]

@@ -1,4 +1,4 @@
-"""What came of a row, as data: result.json of each row, and docs/matrix.json for those that have passed."""
+"""A row's result as data: result.json of each row, and docs/matrix.json for the rows that passed."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-#: "not tried": something that is not the library's fault was missing (a Python, a wheel, a toolkit).
+#: "not tried": something was missing that is not the library's fault (a Python, a wheel, a toolkit).
 Verdict = Literal["passed", "failed", "not tried"]
 
 
 @dataclass
 class Build:
-    """One way in which the library came to be: ahead of time, just in time, or the one wheel.
+    """One build of the library: ahead of time, just in time, or from the wheel.
 
     Attributes:
-        cpu_seconds: user and system time of building it.
-        architectures: what its CUDA library holds, read from the file; () without one.
+        cpu_seconds: user and system time of the build.
+        architectures: those of its CUDA library, read from the file; () without a CUDA library.
         sizes: bytes of each library file.
-        cpu_tests, gpu_tests: passed, failed and skipped for a reason other than "no GPU"; None if none were run.
+        cpu_tests, gpu_tests: passed, failed and skipped for a reason other than "no GPU"; None if no tests ran.
     """
 
     verdict: Verdict = "not tried"
@@ -39,10 +39,10 @@ class Result:
 
     Attributes:
         id: the pair's.
-        builds: by "aot" and "jit", or by "wheel". The verdict is "passed" only if each of them is.
-        python, toolkit, compiler: what the row really got.
-        reason, finding: what was missing or went wrong, and what the doctor says about it.
-        date, commit: when, and of what; "+" after the commit if the checkout had changes.
+        builds: by "aot" and "jit", or by "wheel". The verdict is "passed" only if every build passed.
+        python, toolkit, compiler: the versions that the row used.
+        reason, finding: what was missing or failed, and the doctor's finding.
+        date, commit: when the row ran, and on which commit; "+" follows the commit if the checkout had changes.
     """
 
     id: str
@@ -58,19 +58,19 @@ class Result:
 
 
 def new(name: str, of_wheel: bool) -> Result:
-    """A result to which nothing has come yet."""
+    """Returns an empty result."""
     return Result(name, {kind: Build() for kind in (("wheel",) if of_wheel else ("aot", "jit"))})
 
 
 def merged(recorded: Iterable[Result], found: Iterable[Result]) -> list[Result]:
-    """What is to be recorded: the rows that have passed. One that was tried again replaces its line of the same kind."""
+    """Returns the rows to record: those that passed. A newer result replaces the recorded row of the same id and kind."""
     tried = [row for row in found if row.verdict != "not tried"]
     rows = {(row.id, "wheel" in row.builds): row for row in (*recorded, *tried)}
     return [row for row in rows.values() if row.verdict == "passed"]
 
 
 def write(path: Path, results: Iterable[Result]) -> None:
-    """Writes a file of results whole or not at all."""
+    """Writes a file of results, whole or not at all."""
     document = {"schema": 2, "rows": [dataclasses.asdict(result) for result in results]}
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.new")
@@ -81,7 +81,7 @@ def write(path: Path, results: Iterable[Result]) -> None:
 
 
 def read(path: Path) -> list[Result]:
-    """The results in a file. Raises ValueError for what holds none."""
+    """Returns the results in a file. Raises ValueError if it holds none."""
     try:
         return [_result(row) for row in json.loads(path.read_text(encoding="utf-8"))["rows"]]
     except (KeyError, TypeError, AttributeError) as error:

@@ -1,6 +1,6 @@
-"""One row of the matrix, run by the interpreter of its environment: builds, looks at what came of it, and tests it.
+"""Builds, inspects and tests one row of the matrix, run by the interpreter of the row's environment.
 
-Writes result.json and logs into a directory. Exits with 0 if the row passed, else with 1.
+Writes result.json and logs to a directory. Exits with 0 if the row passed, otherwise with 1.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tools.build_matrix.results import Build, Result, new, write
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
-#: What of the checkout is built, from a copy, so that nothing is left behind here.
+#: The parts of the checkout that a build needs. They are copied, so that the build writes nothing into the checkout.
 _NEEDED = (
     *("csrc", "dcnbuild", "pyproject.toml", "README.md", "LICENSE", "NOTICE", "MANIFEST.in"),
 )
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class Row:
-    """Goes through a row's steps."""
+    """Runs a row's steps."""
 
     def __init__(
         self, environment: Environment, wheel: Path | None = None, few_architectures: bool = False
@@ -62,7 +62,7 @@ class Row:
         self.result = new(self.pair.id, of_wheel=wheel is not None)
 
     def run(self) -> Result:
-        """Everything; a fault of the row's is in the result, and never raised."""
+        """Runs all steps; an error of the row is in the result, and never raised."""
         result = self.result
         result.python = ".".join(map(str, sys.version_info[:3]))
         result.date = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M")
@@ -79,7 +79,7 @@ class Row:
             result.verdict = "passed"
         except Failed as error:
             result.verdict, result.reason, result.finding = "failed", str(error), error.finding
-        except FindingError as error:  # of a toolkit
+        except FindingError as error:  # about a toolkit
             result.reason = str(error).partition("\n")[0]
             result.finding = error.finding.to_json()
         except (NotTried, OSError) as error:
@@ -103,7 +103,7 @@ class Row:
         self._test(build, "prebuilt", *row_tests.PREBUILT_TESTS)
 
     def _just_in_time(self, build: Build) -> None:
-        """The CUDA half for one architecture: every one was compiled a moment ago, by the same commands."""
+        """Compiles the CUDA kernels for one architecture only: the build before compiled all, by the same commands."""
         env = {"DCNBUILD_ROUTE": "jit"}
         expected = self._all_architectures()[-1:]
         if self.environment.toolkit:
@@ -120,7 +120,7 @@ class Row:
 
     def _one_wheel(self, build: Build) -> None:
         wheel = self.wheel
-        assert wheel is not None  # or it is no step of this row
+        assert wheel is not None  # this step runs only for a row with a wheel
         for what, arguments in (
             (f"installing {wheel.name}", ["--force-reinstall", "--no-deps", str(wheel)]),
             ("installing what it needs, and the tests", [f"{wheel}[test]"]),
@@ -132,7 +132,7 @@ class Row:
         self._test(build, "prebuilt", *row_tests.PREBUILT_TESTS)
 
     def _all_architectures(self) -> tuple[str, ...]:
-        """What a build without TORCH_CUDA_ARCH_LIST is to contain."""
+        """Returns the architectures that a build without TORCH_CUDA_ARCH_LIST must contain."""
         if self.environment.toolkit is None or self.pair.cuda is None:
             return ()
         release = compatibility.torch_release(self.pair.torch)
@@ -146,7 +146,7 @@ class Row:
         architectures: tuple[str, ...] | None,
         env: Mapping[str, str] | None = None,
     ) -> None:
-        """Loads the libraries, and compares them with what they should be; None: whatever was recorded."""
+        """Loads the libraries and compares their architectures with the expected ones; None expects those of the record."""
         what = "asking for the libraries"
         command = (sys.executable, "-I", "-m", "dcnbuild", "info", "--json")
         outcome = self.environment.run(what, command, env)
@@ -163,7 +163,7 @@ class Row:
         paths = {device: Path(item["library"]) for device, item in served.items()}
         build.sizes = {device: path.stat().st_size for device, path in paths.items()}
         record = read_record(paths[devices[-1]].parent)
-        assert record is not None  # or nothing would be loaded from there
+        assert record is not None  # dcnbuild loads no library without a record
         self.result.compiler = self.result.compiler or record.compiler
         if "cuda" not in paths:
             return
@@ -212,7 +212,7 @@ class Row:
 
 
 def copy_sources(place: Path) -> Path:
-    """Copies what a build needs of this checkout, without what was built there, and returns the copy."""
+    """Copies the files of this checkout that a build needs, without built libraries; returns the copy."""
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     for name in _NEEDED:
@@ -224,7 +224,7 @@ def copy_sources(place: Path) -> Path:
 
 
 def commit_of(checkout: Path) -> str:
-    """The commit, with "+" if files that git knows were changed; "unknown" without git."""
+    """Returns the commit, with "+" if tracked files have changes; "unknown" without git."""
 
     def git(*words: str) -> str:
         command = ["git", "-C", os.fspath(checkout), *words]

@@ -1,4 +1,4 @@
-"""Which tests a row runs, and what pytest's report says of them."""
+"""Chooses the tests of a row, and reads pytest's report."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
-#: The tests of a row below tests/, and pytest's -k. On the prebuilt route one of each kind: agreement with the
-#: reference and torchvision in both precisions, edge cases, derivatives, transforms, a compiled graph, modules, refusals.
-#: `nox -s thorough` runs all of them on one pair, opcheck too, which takes longer than these together.
+#: The tests of a row below tests/, and pytest's -k. The prebuilt route runs some tests of each kind: agreement with the
+#: reference and torchvision in both precisions, edge cases, derivatives, transforms, a compiled graph, modules, errors.
+#: `nox -s thorough` runs all tests on one pair, with opcheck, which takes longer than these together.
 PREBUILT_TESTS = (
     (
         *("builder/test_installed.py", "ops/test_agreement.py", "ops/test_edge_cases.py"),
@@ -18,7 +18,7 @@ PREBUILT_TESTS = (
     "(cpu-0-float or cuda-0-float or not thousand) and not any_shape and not layouts "
     "and not opcheck",
 )
-#: On the JIT route, where the same sources were compiled once more: that they compute right at all.
+#: The JIT route compiles the same sources again, so a few tests of its results are enough.
 JIT_TESTS = (
     (
         *("builder/test_installed.py", "ops/test_agreement.py", "ops/test_modules.py"),
@@ -29,9 +29,9 @@ JIT_TESTS = (
 
 
 def count_tests(report: Path) -> dict[str, tuple[int, int, int]]:
-    """(passed, failed, skipped) by device, of pytest's JUnit report.
+    """Returns (passed, failed, skipped) for each device, from pytest's JUnit report.
 
-    A test of a GPU has "cuda" in its parameters; one that was skipped with "no GPU" is not counted at all.
+    A GPU test has "cuda" in its parameters. A test that was skipped with "no GPU" is not counted.
     """
     counts = {"cpu": [0, 0, 0], "cuda": [0, 0, 0]}
     for case in ElementTree.parse(report).iter("testcase"):
@@ -48,7 +48,7 @@ def count_tests(report: Path) -> dict[str, tuple[int, int, int]]:
 
 
 def failed_tests(report: Path) -> list[str]:
-    """The names of the tests that failed."""
+    """Returns the names of the tests that failed."""
     return [
         case.get("name", "?")
         for case in ElementTree.parse(report).iter("testcase")

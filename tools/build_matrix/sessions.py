@@ -1,4 +1,4 @@
-"""What the sessions of noxfile.py do with the pairs of matrix.yaml. Imports nothing that nox does not bring."""
+"""The sessions of noxfile.py for the pairs of matrix.yaml. Imports only nox and nox's own requirements."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ ROOT = Path(__file__).resolve().parents[2]
 #: The results and logs of each row.
 OUT = ROOT / "out" / "matrix"
 PAIRS = load(ROOT / "matrix.yaml")
-#: The oldest torch that the one wheel serves, which it is built with.
+#: The oldest torch that the wheel works with; the wheel is built with it.
 WHEEL_BASE = min(
     (pair for pair in PAIRS if pair.wheel and pair.on_pypi),
     key=lambda pair: [int(part) for part in pair.torch.split(".")],
 )
 
-# nox finds Pythons on PATH and uv's; pyenv's are there only by a shim of the one that is chosen
+# nox finds the Pythons on PATH and uv's; of pyenv's, PATH has only the chosen one
 _PYENV = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions")
 os.environ["PATH"] = os.pathsep.join(
     [os.environ.get("PATH", os.defpath), *map(str, sorted(_PYENV.glob("3.*/bin")))]
@@ -36,7 +36,7 @@ os.environ["PATH"] = os.pathsep.join(
 
 
 def options(session: nox.Session, arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """What stands after `--`; `pairs` are those that it chooses. Ends nox for what is wrong."""
+    """Parses the arguments after `--`; `pairs` are the chosen pairs. Ends nox for wrong arguments."""
     parser = argparse.ArgumentParser(prog=f"nox -s {session.name} --", description=_HELP)
     add = parser.add_argument
     add("--pair", action="append", default=[], metavar="ID", help="this row (repeatable)")
@@ -68,7 +68,7 @@ PIP_CONFIG_FILE=/dev/null nox -s build_matrix -- --pair torch-2.15.0-cu132."""
 
 
 def queue(session: nox.Session, pairs: Sequence[Pair], arguments: Sequence[str]) -> None:
-    """Queues a session for each pair, and the report after them. What an earlier run left of these rows goes."""
+    """Queues a session for each pair, and the report after them. Removes these rows' results of earlier runs."""
     for pair in pairs:
         shutil.rmtree(OUT / pair.id, ignore_errors=True)
         session.notify(f"matrix_row({pair.id})", posargs=arguments)
@@ -76,7 +76,7 @@ def queue(session: nox.Session, pairs: Sequence[Pair], arguments: Sequence[str])
 
 
 def print_list(pairs: Sequence[Pair]) -> None:
-    """What each row needs, a line each."""
+    """Prints one line for each row, with its needs."""
     for pair in pairs:
         index = "pypi" if pair.on_pypi else pair.variant
         toolkit = f"CUDA {pair.toolkit}" if pair.toolkit else "no CUDA"
@@ -88,13 +88,13 @@ def print_list(pairs: Sequence[Pair]) -> None:
 
 
 def print_github(pairs: Sequence[Pair]) -> None:
-    """The rows as the `matrix` of a GitHub Actions job."""
+    """Prints the rows as the `matrix` of a GitHub Actions job."""
     rows = [{"pair": pair.id, "python": pair.python} for pair in pairs]
     print(json.dumps({"include": rows}))
 
 
 def row(session: nox.Session, pair: Pair, shared: Path) -> None:
-    """Runs one row in the session's environment, and ends the session as the row ended."""
+    """Runs one row in the session's environment; the session passes, fails or is skipped like the row."""
     chosen = options(session)
     extra = [f"--wheel={chosen.wheel.absolute()}"] if chosen.wheel else []
     extra += ["--few-architectures"] if chosen.few_architectures else []
@@ -109,7 +109,7 @@ def row(session: nox.Session, pair: Pair, shared: Path) -> None:
 
 
 def make_wheel(session: nox.Session, shared: Path) -> None:
-    """Builds the one wheel in the session's environment, and puts it into dist/."""
+    """Builds the wheel in the session's environment, and puts it into dist/."""
     directory = OUT / "wheel"
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
@@ -125,9 +125,9 @@ def _run_inside(
     *arguments: str | Path,
     failures: Sequence[int] = (),
 ) -> None:
-    """Runs a module of this package in the session's environment, which is removed afterwards: it holds some 5 GB.
+    """Runs a module of this package in the session's environment, then removes the environment, which takes about 5 GB.
 
-    A torch that is on this machine already serves the pair that names it.
+    If the shared environment or nox's has the pair's torch, the row uses it.
     """
     sites = [sysconfig.get_paths()["purelib"], *map(str, shared.glob("lib/python3*/site-packages"))]
     at_hand = [f"--at-hand={site}" for site in sites if Path(site, "torch").is_dir()]
@@ -144,7 +144,7 @@ def _run_inside(
 
 
 def finish(session: nox.Session) -> None:
-    """Prints what came of the rows; fails unless every row that was asked for has passed."""
+    """Prints the results of the rows; fails unless every requested row passed."""
     chosen = options(session)
     found = [_result_of(pair, chosen.wheel is not None) for pair in chosen.pairs]
     print(report.terminal(found, os.path.relpath(OUT)))
@@ -164,7 +164,7 @@ def finish(session: nox.Session) -> None:
 
 
 def _result_of(pair: Pair, of_wheel: bool) -> Result:
-    """What a row has left; nox makes no environment without the Python, and so the row leaves nothing."""
+    """Returns a row's result. If the Python is missing, nox makes no environment, and there is no result file."""
     place = OUT / pair.id / "result.json"
     if place.is_file():
         return results.read(place)[0]

@@ -1,4 +1,4 @@
-"""Whether a library of ours can be shipped in a wheel that serves many torches and systems."""
+"""Checks that a library can be shipped in a wheel for many torches and systems."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Writes docs/findings.md from the checks and the log rules.
 
 python -m tools.docs.findings          writes it
-python -m tools.docs.findings --check  exits with 1 if it is not what would be written
+python -m tools.docs.findings --check  exits with 1 if the page is out of date
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Find your symptom in one of the two lists, or search this page for the id that t
 
 
 def page() -> str:
-    """The whole text of docs/findings.md."""
+    """Returns the text of docs/findings.md."""
     grouped: dict[str, list[LogRule]] = {}
     for rule in RULES:
         grouped.setdefault(rule.id, []).append(rule)

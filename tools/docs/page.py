@@ -1,4 +1,4 @@
-"""Pages of docs/ that are made from data: written, or compared with what stands there."""
+"""Writes pages of docs/ from data, or compares them with the files."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 
 
 def written_by(module: str) -> str:
-    """A comment for whoever opens the page's source; readers of the page do not see it."""
+    """Returns a comment for the page's source, which readers of the page do not see."""
     return f"<!-- Written by `python -m {module}`: change the data, not this page. -->\n"
 
 
 def index(rows: Iterable[tuple[str, str]]) -> str:
-    """A table that is read from left to right: what the reader sees, and the heading below that explains it."""
+    """Returns a table of symptoms, each with a link to the heading that explains it."""
     lines = [
         f"| {seen.replace('|', chr(92) + '|')} | [`{heading}`](#{_anchor(heading)}) |"
         for seen, heading in rows
@@ -31,13 +31,13 @@ def _anchor(heading: str) -> str:
 def main(
     page: Path, text: Callable[[], str], module: str, argv: Sequence[str] | None = None
 ) -> int:
-    """The command line of a module that makes a page; returns the exit status.
+    """Runs the command line of a module that makes a page; returns the exit status.
 
     Args:
-        page: the page, relative to the repository.
-        text: makes what should stand there.
-        module: what to run with `python -m` to write it.
-        argv: `--check` compares instead of writing, and 1 is returned where they differ.
+        page: the page's path, relative to the repository.
+        text: makes the page's text.
+        module: the module that writes the page, for `python -m`.
+        argv: with `--check`, compares instead of writing, and returns 1 if they differ.
     """
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=f"Writes {page}.")
     parser.add_argument("--check", action="store_true", help="compare instead of writing")

@@ -1,7 +1,7 @@
 """Writes docs/porting.md from the rules.
 
 python -m tools.docs.porting          writes it
-python -m tools.docs.porting --check  exits with 1 if it is not what would be written
+python -m tools.docs.porting --check  exits with 1 if the page is out of date
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ with `--fix-bugs`, agree with dcnbuild's operator within 1.2e-6.
 
 
 def page() -> str:
-    """The whole text of docs/porting.md."""
+    """Returns the text of docs/porting.md."""
     families = {
         **FAMILIES,
         "Python": port.RULES,

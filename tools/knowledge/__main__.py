@@ -7,9 +7,8 @@ Developers run it from the repository's top, with a Python that has pip and PyYA
     python -m tools.knowledge sonames owners modules manylinux symbol_versions replacements   # after an edit in written/
     python -m tools.knowledge --cache DIR    # keep what was read, so that the next run downloads nothing
 
-A new release of CUDA goes into RELEASES of tools/knowledge/toolkits.py, one of numpy or setuptools into
-those of its module; torch's are taken from dcnbuild/machine/compatibility.yaml. CPython is read from what pyenv
-installed.
+Add a new release of CUDA to RELEASES of tools/knowledge/toolkits.py, and one of numpy or setuptools to RELEASES of its
+module. torch's releases are those of dcnbuild/machine/compatibility.yaml. CPython is read from pyenv's installations.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ _TARGET = Path(__file__).resolve().parents[2] / "dcnbuild" / "knowledge"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+    """Runs the command line; returns the exit status."""
     summary, _, rest = (__doc__ or "").partition("\n")
     parser = argparse.ArgumentParser(
         prog="python -m tools.knowledge",

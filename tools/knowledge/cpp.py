@@ -1,7 +1,7 @@
-"""Lists what a C++ header declares: a scanner that needs no include path and no compiler.
+"""Lists the declarations of a C++ header, by a scanner that needs no include path and no compiler.
 
-It reads names at namespace and class scope and skips function bodies, so that headers of any age
-can be read, whatever they include. What it does not see: names that macros make.
+It reads names at namespace and class scope and skips function bodies. So it can read headers of any age, with any
+includes. It does not see names that macros make.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Declaration:
 
 
 def declarations(text: str) -> Iterator[Declaration]:
-    """Everything that a header declares outside of private sections and function bodies."""
+    """Yields the declarations of a header outside private sections and function bodies."""
     header = read(text)
     for macro in header.macros:
         target = re.fullmatch(r"(?:\w+\()?(\w+)\)?", macro.body)
@@ -102,7 +102,7 @@ class _Scanner:
     # ---- scopes
 
     def _group(self, opening: str, closing: str) -> list[str]:
-        """The tokens up to the closing bracket, both included; `at` stands behind the opening one."""
+        """Returns the tokens from the opening to the closing bracket; `at` is behind the opening one."""
         start = self.at
         depth = 1
         tokens = self.tokens
@@ -119,7 +119,7 @@ class _Scanner:
         return [opening, *tokens[start:at]]
 
     def _is_initializer(self, statement: list[str]) -> bool:
-        """Whether a brace after this opens a value, as in `int x = {1}` or `int x{1};`."""
+        """Whether a brace after this statement opens a value, as in `int x = {1}` or `int x{1};`."""
         words = without_template(statement)
         if not words or self._scope_of(words) is not None or words[0] == "extern":
             return False
@@ -176,7 +176,7 @@ class _Scanner:
             self.scopes.append(scope)
 
     def _close(self, scope: _Scope) -> Iterator[Declaration]:
-        """The names between the brace that closes a type and its semicolon."""
+        """Yields the names between the closing brace of a type and its semicolon."""
         if scope.kind == "namespace":
             return
         names: list[str] = []
@@ -251,7 +251,7 @@ class _Scanner:
             return
         at, parameters = found
         if at >= 2 and words[at - 1] == "::":
-            return  # a definition of what was declared in a class
+            return  # the definition of a class's member
         count, types = parameters_of(parameters)
         kind = "member" if self._class() else "function"
         if self._class() and words[at] == self.scopes[-1].name:

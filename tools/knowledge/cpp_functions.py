@@ -1,4 +1,4 @@
-"""The head of a C++ function: its name, how many arguments it takes, and their types."""
+"""Reads the head of a C++ function: its name, the number of its arguments, and their types."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tools.knowledge.cpp_words import BUILT_IN_TYPES, is_name, skip
 
 
 def function_name(words: list[str]) -> tuple[int, list[str]] | None:
-    """(index of the name, tokens between its parentheses) of a function's head."""
+    """Returns (index of the name, tokens between the parentheses) of a function's head."""
     at = 0
     depth = 0
     while at < len(words):
@@ -39,12 +39,12 @@ def function_name(words: list[str]) -> tuple[int, list[str]] | None:
     return None
 
 
-#: What a return type can end with; ")" as in decltype(...) and PyAPI_FUNC(...).
+#: The last token of a return type; ")" as in decltype(...) and PyAPI_FUNC(...).
 _TYPE_ENDS = BUILT_IN_TYPES | {">", "*", "&", ")", "const", "constexpr"}
 
 
 def parameters_of(tokens: list[str]) -> tuple[tuple[int, int], str]:
-    """((least, most) arguments, the types as a text)."""
+    """Returns ((least, most) arguments, the types as a text)."""
     parts: list[list[str]] = [[]]
     depth = 0
     for token in tokens:

@@ -1,4 +1,4 @@
-"""Takes C++ headers apart as far as a list of their names needs: comments, directives, tokens."""
+"""Splits C++ headers into comments, directives and tokens, as far as a list of their names needs it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TOKEN = re.compile(r'[A-Za-z_]\w*|::|->|\d[\w.\']*|"|[^\s\w]')
 _DEFINE = re.compile(r"#\s*define\s+(\w+)(\([^)]*\))?\s*(.*)", re.DOTALL)
 
 
-#: What only the library's own build and its documentation see.
+#: Conditions that hold only in the library's own build or its documentation.
 _HIDDEN = re.compile(
     r"#\s*(?:if\s+0\b|if\s+defined\s*\(\s*(?:__CUDA_API_VERSION_INTERNAL|__DOXYGEN_ONLY__|DOXYGEN\w*)"
     r"|ifdef\s+(?:__CUDA_API_VERSION_INTERNAL|_?DOXYGEN\w*))"
@@ -40,13 +40,13 @@ class Header:
 
 
 def read(text: str) -> Header:
-    """Takes a header apart. Of an #if whose branches open different braces, the first is kept."""
+    """Splits a header. If the branches of an #if open different braces, keeps the first."""
     header = Header()
     text = text.replace("\\\r\n", " ").replace("\\\n", " ")
     text = _ASIDE.sub(lambda match: '""' if match[1] and match[1][0] != "'" else " ", text) + "\n"
-    # groups: one list of branches for each #if that is open, each branch a list of lines
+    # groups: for each open #if, its list of branches; a branch is a list of lines
     groups: list[list[list[str]]] = [[[]]]
-    hidden: list[bool] = []  # for each group, whether its first branch is nobody's to see
+    hidden: list[bool] = []  # for each group, whether its first branch is internal
     for line in text.split("\n"):
         stripped = line.lstrip()
         if not stripped.startswith("#"):

@@ -1,11 +1,11 @@
-"""Questions about the tokens of a C++ statement, and what to leave out of them."""
+"""Examines and filters the tokens of a C++ statement."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
 
-#: Macros that open and close namespaces, and what they stand for.
+#: Macros that open and close namespaces, and their expansions.
 _NAMESPACE_MACROS: Mapping[str, str] = {
     "THRUST_NAMESPACE_BEGIN": "namespace thrust {",
     "THRUST_NAMESPACE_END": "}",
@@ -22,7 +22,7 @@ _NAMESPACE_MACROS: Mapping[str, str] = {
     "_CG_BEGIN_NAMESPACE": "namespace cooperative_groups {",
     "_CG_END_NAMESPACE": "}",
 }
-#: Words that stand for a type.
+#: Words that name a built-in type.
 BUILT_IN_TYPES = frozenset(
     [
         "void",
@@ -96,7 +96,7 @@ def is_name(word: str) -> bool:
 
 
 def plain(tokens: list[str]) -> list[str]:
-    """Tokens without attributes and their brackets, and with namespaces that macros open."""
+    """Returns the tokens without attributes, and with namespace macros expanded."""
     changes = {word for word in set(tokens) if word in _NAMESPACE_MACROS or _ATTRIBUTE.match(word)}
     result: list[str] = []
     start = 0
@@ -114,7 +114,7 @@ def plain(tokens: list[str]) -> list[str]:
 
 
 def skip(words: list[str], at: int) -> int:
-    """The place behind the bracket that opens at `at`."""
+    """Returns the index behind the bracket that opens at `at`."""
     depth = 0
     while at < len(words):
         depth += (words[at] == "(") - (words[at] == ")")
@@ -125,7 +125,7 @@ def skip(words: list[str], at: int) -> int:
 
 
 def without_template(words: list[str]) -> list[str]:
-    """A statement without `template <...>`."""
+    """Returns a statement without `template <...>`."""
     while words[:1] == ["template"]:
         if words[1:2] != ["<"]:
             return []
@@ -144,7 +144,7 @@ def without_template(words: list[str]) -> list[str]:
 
 
 def assigned(words: list[str]) -> bool:
-    """Whether an = stands outside of brackets, where no default argument is."""
+    """Whether the statement has an = outside brackets, which is not a default argument."""
     depth = 0
     for word in words:
         depth += (word == "(") - (word == ")")
@@ -154,7 +154,7 @@ def assigned(words: list[str]) -> bool:
 
 
 def before_base(words: list[str]) -> list[str]:
-    """The head of a class up to its base classes and without template arguments."""
+    """Returns the head of a class, up to its base classes and without template arguments."""
     head: list[str] = []
     depth = 0
     for word in words:

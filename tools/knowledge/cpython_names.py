@@ -1,4 +1,4 @@
-"""The tables of CPython's standard library and of its C API, from installed Pythons."""
+"""Makes the tables of CPython's standard library and C API, from installed Pythons."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PRIVATE = re.compile(
 
 
 def installations() -> dict[str, tuple[str, Path]]:
-    """Release → (version, where it lies), oldest first. Raises FileNotFoundError without any."""
+    """Returns release → (version, directory), oldest first. Raises FileNotFoundError if there are none."""
     found = {}
     for path in sorted(PYTHONS.glob("3.*"), key=lambda path: numbers(path.name)):
         release = ".".join(path.name.split(".")[:2])
@@ -55,14 +55,14 @@ def generate(cache: Path, target: Path) -> None:
                 add(release, f"{module}.{key}", "attribute", "CPython")
         modules = modules_of(texts)
         add_names(release, modules, "CPython", _is_public, lambda name: False)
-        if "__getattr__" in modules["collections"].names:  # 3.7 to 3.9 hand out the old names by it
+        if "__getattr__" in modules["collections"].names:  # 3.7 to 3.9 provide the old names by it
             for key in public(modules, "_collections_abc"):
                 add(release, f"collections.{key}", "class", "CPython")
     write(target, list(releases), sources, [row for row in rows(releases) if is_public_row(row)])
 
 
 def _written_in_c(python: Path) -> dict[str, list[str]]:
-    """The public modules that have no source in Python, and what they hold."""
+    """Returns the public modules without Python source, and their names."""
     script = (
         "import importlib, json, sys, sysconfig; from pathlib import Path\n"
         "shared = Path(sysconfig.get_path('platstdlib'), 'lib-dynload').glob('*.so')\n"

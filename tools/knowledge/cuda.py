@@ -1,4 +1,4 @@
-"""The table of CUDA's headers, functions, macros, types, enumerators and struct members."""
+"""Makes the table of CUDA's headers, functions, macros, types, enumerators and struct members."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tools.knowledge import toolkits
 from tools.knowledge.lifetimes import Release, Row, read_header, rows
 from tools.knowledge.table import Source, write
 
-#: What is nobody's business but the library's own.
+#: Paths of headers that are internal to a library.
 _PRIVATE_PATH = re.compile(
     r"/(?:detail|__detail|ptx|impl|dispatch|nvtxDetail)/|/detail\.|^(?:CL|Openmp|Openacc|fatbinary)"
     r"|^(?:generated_\w+|\w*Typedefs|cupti_\w+_cbid|nvperf_\w+)\.h$|^cuda/std/__cccl/"
@@ -46,7 +46,7 @@ def _header(release: Release, path: str, text: str, component: str) -> None:
 
 
 def _public(name: str) -> str:
-    """What to include for libcu++'s own headers: cuda/std/functional for cuda/std/__functional/invoke.h."""
+    """Returns the public header for one of libcu++'s own: cuda/std/functional for cuda/std/__functional/invoke.h."""
     name = name.replace("cuda/std/detail/libcxx/include/", "cuda/std/")
     return re.sub(r"^(cuda(?:/std)?)/__([a-z_]+)/.*", r"\1/\2", name)
 

@@ -1,4 +1,4 @@
-"""Which host systems each toolkit's headers are written for: Microsoft's compiler and glibc.
+"""Makes the table of host systems that each toolkit's headers accept: Microsoft's compiler and glibc.
 
 gcc and clang are in dcnbuild/machine/compatibility.yaml.
 """

@@ -1,4 +1,4 @@
-"""From what each release declares to one row for each name: in which releases it stands, and where."""
+"""Turns the declarations of each release into one row for each name, with its releases and headers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from tools.knowledge.cpp import Declaration, declarations
 
-#: Which of two declarations of one name tells more.
+#: Kind → rank. Of two declarations of one name, the one with the smaller number is kept.
 _RANK = {
     "type": 0,
     "function": 1,
@@ -32,10 +32,10 @@ class Found:
     header: str
     component: str
     parameters: tuple[int, int] | None = None
-    text: str = ""  # what is compared from release to release: a signature, a folder
+    text: str = ""  # compared from release to release: a signature, a folder
 
     def merge(self, other: Found) -> None:
-        """Takes in another declaration of the same name in the same release."""
+        """Merges another declaration of the same name in the same release."""
         if _RANK.get(other.kind, 9) < _RANK.get(self.kind, 9):
             self.kind, self.text, self.parameters = other.kind, other.text, other.parameters
             self.header, self.component = other.header, other.component
@@ -49,14 +49,14 @@ class Found:
                 min(self.parameters[0], other.parameters[0]),
                 max(self.parameters[1], other.parameters[1]),
             )
-        if other.text != self.text:  # overloads are compared as one text
+        if other.text != self.text:  # overloads form one text
             texts = {*self.text.split(" / "), *other.text.split(" / ")} - {""}
             self.text = " / ".join(sorted(texts)) if len(texts) <= _MOST_OVERLOADS else _MANY
 
 
 def _distance(header: str) -> tuple[int, int, str]:
     private = any(part.startswith("_") or part in ("detail", "impl") for part in header.split("/"))
-    private = private or header == "cublas.h"  # the API of CUDA 3, of the same names
+    private = private or header == "cublas.h"  # the API of CUDA 3, with the same names
     return (private, len(header), header)
 
 
@@ -67,7 +67,7 @@ class Release:
     names: dict[tuple[str, str], Found] = field(default_factory=dict)
 
     def add(self, scope: str, name: str, found: Found) -> None:
-        """Adds a name, or what another header says of it."""
+        """Adds a name, or merges another header's declaration of it."""
         known = self.names.get((scope, name))
         if known is None:
             self.names[scope, name] = found
@@ -75,12 +75,12 @@ class Release:
             known.merge(found)
 
     def add_header(self, path: str, folder: str, component: str) -> None:
-        """Adds a header by the path that `#include` gives, and the folder that it lies in."""
+        """Adds a header by its path in `#include` and its folder."""
         directory, _, name = path.rpartition("/")
         self.add(directory, name, Found("header", path, component, None, folder))
 
     def resolve_names(self) -> None:
-        """Gives what stands for something else the nature of that.
+        """Gives aliases the kind and members of their targets.
 
         A macro that only renames a function is that function (cuCtxCreate is cuCtxCreate_v4); the
         members of `typedef struct _frame PyFrameObject` are PyFrameObject's.
@@ -126,7 +126,7 @@ def read_header(release: Release, path: str, text: str, component: str) -> None:
 
 @dataclass(frozen=True)
 class Row:
-    """A name over all releases: what the table stores."""
+    """A name over all releases, as the table stores it."""
 
     key: str
     scope: str
@@ -140,7 +140,7 @@ class Row:
 
 
 def rows(releases: Mapping[str, Release]) -> list[Row]:
-    """One row for each name, sorted by the name without its scope."""
+    """Returns one row for each name, sorted by the name without its scope."""
     found: dict[tuple[str, str], list[tuple[str, Found]]] = {}
     for release, content in releases.items():
         for key, item in content.names.items():
@@ -178,6 +178,6 @@ def _row(key: tuple[str, str], items: list[tuple[str, Found]]) -> Row:
 
 
 def without(rows: Iterable[Row], pattern: str) -> list[Row]:
-    """Rows whose qualified name does not match."""
+    """Returns the rows whose qualified name does not match."""
     unwanted = re.compile(pattern)
     return [row for row in rows if not unwanted.search(f"{row.scope}::{row.key}")]

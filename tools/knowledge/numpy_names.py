@@ -1,4 +1,4 @@
-"""The tables of numpy's Python names and of its C API."""
+"""Makes the tables of numpy's Python names and C API."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tools.knowledge.python_table import add, add_names, is_public_row, module_n
 from tools.knowledge.table import Source, write
 from tools.knowledge.wheels import Archive, Wheel, fetch
 
-#: Minor releases, and a CPython that each has wheels for.
+#: Minor release → a CPython that it has wheels for.
 RELEASES = {
     **dict.fromkeys(("1.17", "1.18", "1.19"), "3.8"),
     **dict.fromkeys(("1.20", "1.21", "1.22", "1.23", "1.24"), "3.9"),
@@ -25,7 +25,7 @@ _PUBLIC = re.compile(
 
 
 def archives(cache: Path) -> dict[str, Archive]:
-    """The newest wheel of each minor release."""
+    """Returns the newest wheel of each minor release."""
     return {
         release: fetch(Wheel("numpy", f"{release}.*", python, "macosx_13_0_x86_64"), cache, _KEEP)
         for release, python in RELEASES.items()
@@ -52,9 +52,9 @@ def generate(cache: Path, target: Path) -> None:
 
 
 def _deprecated(text: str) -> list[str]:
-    """np.float and its like, which numpy/__init__.py hands out until 1.23.
+    """Returns the aliases such as np.float, which numpy/__init__.py provides until 1.23.
 
-    Up to 1.19 it imports them from builtins, from 1.20 to 1.23 they come from __deprecated_attrs__.
+    Until 1.19 it imports them from builtins; from 1.20 to 1.23 it has them in __deprecated_attrs__.
     """
     found = re.findall(r"^\s*from builtins import ([\w, ]+)$", text, re.MULTILINE)
     names = [name.strip() for line in found for name in line.split(",")]

@@ -1,4 +1,4 @@
-"""Lists what Python modules define, from their sources and stubs, without importing them."""
+"""Lists the names that Python modules define, from their sources and stubs, without importing them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Module:
 
 @cache
 def read(text: str, name: str, package: bool) -> Module | None:
-    """What a module defines; None where this Python cannot parse it.
+    """Returns a module's names; None if this Python cannot parse it.
 
     Args:
         text: its source.
@@ -42,7 +42,7 @@ def read(text: str, name: str, package: bool) -> Module | None:
 
 
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """Statements at module level, those under if, try and with included."""
+    """Yields the statements at module level, including those under if, try and with."""
     for statement in body:
         if isinstance(statement, (ast.If, ast.Try, ast.With)):
             yield from _statements(statement.body)
@@ -109,7 +109,7 @@ def _absolute(statement: ast.ImportFrom, name: str, package: bool) -> str:
 
 
 def public(modules: Mapping[str, Module], name: str, depth: int = 3) -> dict[str, str]:
-    """The public names of a module → kind, those that it takes from others with `*` included."""
+    """Returns the public names of a module → kind, including names that it imports with `*`."""
     module = modules.get(name)
     if module is None or not depth:
         return {}

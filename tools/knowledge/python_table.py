@@ -1,4 +1,4 @@
-"""What the tables of Python names share: from the files of a release to its names."""
+"""Reads the names of a release from its files, for all tables of Python names."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tools.knowledge.python_names import Module, public, read
 
 
 def module_name(path: str) -> str:
-    """numpy/linalg/__init__.py → numpy.linalg; "" for what is no Python source or stub."""
+    """numpy/linalg/__init__.py → numpy.linalg; "" for a file that is not a Python source or stub."""
     match = re.fullmatch(r"(\w+(?:/\w+)*?)(?:/__init__)?\.pyi?", path)
     return match[1].replace("/", ".") if match else ""
 
 
 def modules_of(texts: Iterable[tuple[str, str]]) -> dict[str, Module]:
-    """The modules of (path, source) pairs; where a module has a stub as well, both count."""
+    """Returns the modules of (path, source) pairs; a module with a stub has the names of both."""
     found: dict[str, Module] = {}
     for path, text in texts:
         name = module_name(path)
@@ -42,7 +42,7 @@ def _both(one: Module, other: Module) -> Module:
 
 
 def add(release: Release, name: str, kind: str, component: str) -> None:
-    """Adds a name with dots."""
+    """Adds a dotted name."""
     scope, _, key = name.rpartition(".")
     release.add(scope, key, Found(kind, "", component))
 
@@ -57,11 +57,11 @@ def add_names(
     """Adds the names of modules, and the members of their classes.
 
     Args:
-        release: what is added to.
-        modules: all of the package, so that re-exports can be followed.
-        component: what they were read from.
-        with_names: which modules' names are listed, by the module's name.
-        with_members: of which modules the classes' members are.
+        release: the names are added to this release.
+        modules: all modules of the package, so that re-exports can be followed.
+        component: the wheel that they were read from.
+        with_names: whether to list the names of the module of this name.
+        with_members: whether to list the members of the classes of the module of this name.
     """
     for name, module in modules.items():
         if not with_names(name):
@@ -79,5 +79,5 @@ def add_names(
 
 
 def is_public_row(row: Row) -> bool:
-    """Whether a row belongs into a table of public names; modules do, since they were chosen before."""
+    """Whether a row belongs in a table of public names. Modules do, since they were chosen before."""
     return row.kind == "module" or not row.key.startswith("_")

@@ -1,4 +1,4 @@
-"""The table of setuptools and pkg_resources."""
+"""Makes the table of setuptools and pkg_resources."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tools.knowledge.python_table import add, add_names, module_name, modules_of
 from tools.knowledge.table import Source, write
 from tools.knowledge.wheels import Wheel, fetch
 
-#: Majors around which something came or went; each is read in its newest version.
+#: Major releases at which a name was added or removed; each is read in its newest version.
 RELEASES = (
     *("40", "45", "50", "57", "58", "59", "60", "62", "65", "66", "67", "68", "69", "70", "71"),
     *("72", "75", "77", "78", "79", "80", "81", "82"),

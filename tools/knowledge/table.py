@@ -16,7 +16,7 @@ _BLOCK = 32_000  # characters; smaller blocks read faster and compress worse
 
 @dataclass(frozen=True)
 class Source:
-    """That a component of a release was read from a wheel, "package version"."""
+    """The wheel that a component of a release was read from, "package version"."""
 
     release: str
     component: str
@@ -24,7 +24,7 @@ class Source:
 
 
 def write(path: Path, releases: Sequence[str], sources: Sequence[Source], rows: list[Row]) -> None:
-    """Writes a table: the same rows give the same bytes."""
+    """Writes a table; equal rows give equal bytes."""
     headers = sorted({(row.header, row.component) for row in rows if row.kind != "header"})
     numbers = {header: number for number, header in enumerate(headers)}
     components: dict[str, dict[str, str]] = {}

@@ -1,4 +1,4 @@
-"""Which wheels hold the headers of which CUDA release: `cuda-toolkit` of that release pins them."""
+"""Finds the wheels with the headers of a CUDA release: `cuda-toolkit` of that release pins them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ RELEASES = (
     *("13.0", "13.1", "13.2", "13.3", "13.4", "13.5"),
 )
 
-#: Small wheels, which are read for every release. The names are those of CUDA 13, without "-cu12".
-#: Until 12.9 the headers of cuda-crt lay in cuda-nvcc.
+#: Small wheels, read for every release. The names are those of CUDA 13, without "-cu12".
+#: Until 12.9, cuda-nvcc had the headers of cuda-crt.
 COMPONENTS = (
     *("cuda-runtime", "cuda-cccl", "nvtx", "cuda-nvrtc", "cuda-cupti", "nvml-dev"),
     *("cuda-profiler-api", "cuda-crt", "cuda-nvcc", "nvjitlink", "curand", "cufile", "nvjpeg"),
@@ -24,7 +24,7 @@ COMPONENTS = (
 LARGE = ("cublas", "cusparse", "cusolver", "cufft")
 LARGE_RELEASES = ("11.8", "12.0", "13.0")
 
-#: `cuda-toolkit` starts with 11.8; these are the wheels of 11.7, the oldest release that has any.
+#: `cuda-toolkit` starts with 11.8; these are the wheels of 11.7, the oldest release with wheels.
 _ELEVEN_SEVEN = {
     "cuda-runtime": "11.7.99",
     "nvtx": "11.7.91",
@@ -37,7 +37,7 @@ KEEP = r"\.(h|hpp|cuh|inl|hxx)$|(?:^|/)include/(?:cccl/)?(?:cuda|nv)/[^.]*$"
 
 
 def archives(release: str, cache: Path) -> dict[str, Archive]:
-    """The components of a release, by their name without "nvidia-" and "-cu12"."""
+    """Returns the components of a release, by their names without "nvidia-" and "-cu12"."""
     pins = dict(_ELEVEN_SEVEN) if release == "11.7" else _pins(release, cache)
     wanted = [*COMPONENTS, *(LARGE if release in LARGE_RELEASES else ())]
     suffix = "" if release.startswith("13") else f"-cu{release.split('.')[0]}"

@@ -1,4 +1,4 @@
-"""The table of torch's C++ API: headers, functions, macros, types and members."""
+"""Makes the table of torch's C++ API: headers, functions, macros, types and members."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tools.knowledge.lifetimes import Release, Row, read_header, rows
 from tools.knowledge.table import Source, write
 
 _ROOT = re.compile(r"^torch/(?:lib/)?include/(?:torch/csrc/api/include/)?")
-#: Headers whose names are listed; of what torch brings along (protobuf, fmt …) nothing is.
+#: Headers whose names are listed; those of bundled libraries (protobuf, fmt …) are not.
 _OURS = re.compile(r"^(?:ATen|c10|torch|TH\w*|caffe2/core)/")
-#: Headers whose names are torch's own business; that they exist is still recorded.
+#: Headers whose names are internal to torch; the headers themselves are still recorded.
 _PRIVATE = re.compile(
     r"^torch/csrc/(?:jit|lazy|distributed|dynamo|inductor(?!/aoti_torch/c)|functorch|onnx|profiler|monitor|deploy|export|"
     r"autograd/(?:generated|functions|utils|profiler\w*)|utils/pythoncapi_compat|fx|instruction_counter|mtia|multiprocessing|tensor)\b"

@@ -1,4 +1,4 @@
-"""The table of torch's Python API: modules, functions, classes and their members."""
+"""Makes the table of torch's Python API: modules, functions, classes and their members."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tools.knowledge.python_names import Module
 from tools.knowledge.python_table import add, add_names, module_name, modules_of
 from tools.knowledge.table import Source, write
 
-#: Whose names are listed no further than that the module exists.
+#: Modules that are listed without their names.
 _MODULE_ONLY = re.compile(
     r"^torch\.(?:testing|_inductor|_dynamo|_functorch|_refs|_prims\w*|_decomp|_export|_lazy|_subclasses|_numpy|"
     r"onnx\.(?:symbolic\w*|_\w*|operators|verification)|ao|quantization|fx\.\w+|distributed\.\w+\.\w+|"
@@ -23,7 +23,7 @@ _MODULE_ONLY = re.compile(
 _NO_MEMBERS = re.compile(
     r"^torch\.(?:distributed|fx|jit|package|onnx|distributions|masked|sparse|special)"
 )
-#: Stubs of what is written in C++, and the Python names that they stand for.
+#: Stub of a C++ module → the Python module that has its names.
 _STUBS = {"torch._C._VariableFunctions": "torch", "torch._C._nn": "torch._C._nn"}
 #: Private modules from which old code imports.
 _PRIVATE_BUT_USED = (
@@ -59,13 +59,13 @@ def generate(cache: Path, target: Path) -> None:
 
 
 def _read_from(releases: dict[str, Release], row: Row) -> Row:
-    """Counts a name that stubs were the first to list to these: before them nothing could list it."""
+    """Assigns a name that a stub listed first to "torch stubs": releases without stubs could not list it."""
     first = releases[row.first].names[row.scope, row.key].component
     return replace(row, component="torch stubs") if first == "torch stubs" else row
 
 
 def _as_public(modules: dict[str, Module]) -> dict[str, Module]:
-    """torch.Tensor is written in torch/tensor.py, since 1.8 in torch/_tensor.py."""
+    """Adds Tensor's members to module torch; their source is torch/tensor.py, since 1.8 torch/_tensor.py."""
     top = modules.get("torch")
     for name in ("torch.tensor", "torch._tensor"):
         if top is not None and name in modules and "Tensor" in modules[name].members:

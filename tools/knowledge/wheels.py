@@ -1,4 +1,4 @@
-"""Reads wheels: pip downloads one, its text files are kept in a small archive, the wheel is deleted."""
+"""Reads wheels: pip downloads one, a small archive keeps its text files, and the wheel is deleted."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Wheel:
 
     Attributes:
         package: its name, e.g. "nvidia-cuda-runtime-cu12".
-        version: a version or prefix as pip's `==` takes it, e.g. "12.9.79" or "12.9.*".
-        python: the CPython to ask for, e.g. "3.11".
+        version: a version or prefix for pip's `==`, e.g. "12.9.79" or "12.9.*".
+        python: download the wheel for this CPython, e.g. "3.11".
         platform: a platform tag; "" for a pure wheel.
     """
 
@@ -38,19 +38,19 @@ class Wheel:
 
     @property
     def stem(self) -> str:
-        """The name of its archive in the cache, without the suffix."""
+        """Returns the name of its archive in the cache, without the suffix."""
         return f"{self.package}-{self.version.replace('*', 'x')}-{self.platform or 'any'}"
 
 
 @dataclass(frozen=True)
 class Archive:
-    """What was kept of a wheel: `name` is "package version" as the tables quote it."""
+    """The kept files of a wheel; `name` is "package version", as in the tables."""
 
     path: Path
     name: str
 
     def texts(self, pattern: str) -> Iterator[tuple[str, str]]:
-        """(path in the wheel, text) of every kept file whose path matches, in order of the paths."""
+        """Yields (path in the wheel, text) of every kept file whose path matches, in order of the paths."""
         wanted = re.compile(pattern)
         with zipfile.ZipFile(self.path) as archive:
             for member in sorted(archive.namelist()):
@@ -58,12 +58,12 @@ class Archive:
                     yield member, archive.read(member).decode("utf-8", "replace")
 
     def listing(self) -> list[str]:
-        """The path of every file that the wheel had, kept or not."""
+        """Returns the path of every file of the wheel, kept or not."""
         with zipfile.ZipFile(self.path) as archive:
             return archive.read("LISTING").decode().splitlines()
 
     def requirements(self) -> list[str]:
-        """Its Requires-Dist lines."""
+        """Returns its Requires-Dist lines."""
         ((_, metadata),) = self.texts(r"dist-info/METADATA$")
         return message_from_string(metadata).get_all("Requires-Dist") or []
 
@@ -99,7 +99,7 @@ def _download(wheel: Wheel, folder: Path) -> None:
             *("--dest", str(folder), f"{wheel.package}=={wheel.version}"),
         ],
         check=True,
-        # a machine's constraints name the releases it wants to run, not those to be read about
+        # the machine's constraints are for installed packages; this pip only downloads wheels to read
         env={**os.environ, "PIP_CONFIG_FILE": os.devnull},
     )
 

@@ -1,10 +1,10 @@
-// What the kernels that sample images share with those that call them. Plain data, so that every
-// instruction set can include it. No torch header.
+// Shared by the kernels that sample images and their callers. Plain data, so that every instruction
+// set can include it. No torch header.
 #pragma once
 
 namespace dcnbuild::cpu {
 
-/// Samples that are located together, one vector lane each.
+/// The number of samples that are located together, one in each vector lane.
 constexpr int kBlock = 8;
 
 /// Gradients of a block's positions (y, x) and masks.

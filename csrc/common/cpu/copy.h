@@ -1,4 +1,4 @@
-// Copies between strided tensors and the dense buffers of a tile or an image, with conversion, by
+// Copies between strided tensors and the dense buffers of a tile or an image, with conversion, in
 // words of 16 bytes. Included inside an instruction set's namespace.
 
 DCNBUILD_INLINE Vector<float, 16> load_word(const float* from) { return load<16>(from); }
@@ -9,7 +9,7 @@ DCNBUILD_INLINE void store_word(double* to, Vector<double, 16> word) { store<16>
 template <typename T>
 using Word = decltype(load_word(static_cast<const T*>(nullptr)));
 
-/// How many values of T a word holds: four, or two of double.
+/// The number of values of T in a word: four, or two of double.
 template <typename T>
 constexpr int kWord = sizeof(T) == 8 ? 2 : 4;
 
@@ -28,8 +28,8 @@ DCNBUILD_INLINE void store_part(T* to, Word<T> word, int64_t count) {
   for (int64_t k = 0; k < count; ++k) to[k] = values[k];
 }
 
-/// to[i * to_row + j] = from[i * from_row + j]. Short, so that many rows are on their way from
-/// memory at a time.
+/// to[i * to_row + j] = from[i * from_row + j]. The loop is short, so that the CPU loads many rows
+/// at a time.
 template <typename From, typename To>
 DCNBUILD_NOINLINE void copy_rows(int64_t rows, int64_t columns, const From* from, int64_t from_row,
                                  To* to, int64_t to_row) {
@@ -99,9 +99,9 @@ DCNBUILD_INLINE void transpose_words(int64_t rows, int64_t columns, const From* 
   }
 }
 
-/// The same for any rows and columns, in blocks whose narrower side stays in L1. Word by word along
-/// the rows of the side with the longer ones, so that a cache line of it is touched once only: such
-/// lines often fall into one set of the cache.
+/// The same for any rows and columns, in blocks whose narrower side stays in L1. It goes word by
+/// word along the longer rows, so that each of their cache lines is touched only once: such lines
+/// often fall into one set of the cache.
 template <typename From, typename To>
 DCNBUILD_NOINLINE void copy_transposed(int64_t rows, int64_t columns, const From* from,
                                        int64_t from_row, To* to, int64_t to_row) {

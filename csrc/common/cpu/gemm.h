@@ -8,7 +8,7 @@ DCNBUILD_INLINE void multiply_block(const Product<T>& p, const T* a, const T* b,
   for (int i = 0; i < rows; ++i)
     for (int j = 0; j < panels; ++j)
       sums[i][j] = p.accumulate ? load(c + i * p.c_row + j * lanes) : Vector<T>{};
-  // Rows are addressed from every third one, which needs few enough registers not to spill any.
+  // Addresses rows relative to every third row, which needs few enough registers to spill none.
   constexpr int step = 3, bases = (rows + step - 1) / step;
   const int64_t a_row = p.a_row, a_inner = p.a_inner, b_panel = p.b_panel, b_inner = p.b_inner;
   for (int64_t o = 0; o < p.outer; ++o) {
@@ -29,7 +29,7 @@ DCNBUILD_INLINE void multiply_block(const Product<T>& p, const T* a, const T* b,
     for (int j = 0; j < panels; ++j) store(c + i * p.c_row + j * lanes, sums[i][j]);
 }
 
-/// All rows of one or two panels: in blocks of `rows`, what is left in smaller ones.
+/// Multiplies all rows of one or two panels, in blocks of `rows`; the last rows in smaller blocks.
 template <int rows, int panels, typename T>
 DCNBUILD_INLINE void multiply_rows(const Product<T>& p, int64_t i, const T* b, T* c) {
   for (; i + rows <= p.rows; i += rows)

@@ -1,5 +1,5 @@
-// float16 and bfloat16 as bits, and their conversions to and from float, four at a time, rounding
-// to nearest even. Included inside an instruction set's namespace.
+// Converts float16 and bfloat16, as bits, to and from float, four at a time, rounding to nearest
+// even. Included inside an instruction set's namespace.
 
 struct HalfBits {
   uint16_t bits;
@@ -12,7 +12,7 @@ using Floats = Vector<float, 16>;
 using Words = Vector<uint32_t, 16>;
 using Shorts = Vector<uint16_t, 8>;
 
-/// Four times the number whose bits are given.
+/// A vector of four copies of the number with these bits.
 DCNBUILD_INLINE Floats floats_of(uint32_t bits) {
   return bits_as<Floats>(Words{bits, bits, bits, bits});
 }
@@ -61,7 +61,7 @@ DCNBUILD_INLINE void store_word(HalfBits* to, Floats value) {
 }
 #endif
 
-/// A vector of what lies in memory as T or as a half type.
+/// Loads a vector from memory that holds T or a half type.
 template <int bytes>
 DCNBUILD_INLINE Vector<double, bytes> load_as(const double* from) {
   return load<bytes>(from);
@@ -84,7 +84,7 @@ DCNBUILD_INLINE Vector<float, bytes> load_as(const HalfBits* from) {
   if constexpr (bytes == 32) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
   } else if constexpr (bytes == 64) {
-    // The unmasked one makes gcc warn of a register that it leaves undefined.
+    // For the unmasked intrinsic, gcc warns of an undefined register.
     return _mm512_maskz_cvtph_ps(0xffff,
                                  _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
   }

@@ -1,21 +1,21 @@
-// The kernels of one instruction set. kernels_<name>.cpp includes this once, after it has told the
-// compiler the instruction set and defined
-//   DCNBUILD_ISA           its name, which is also a namespace, so that no function of one
-//                          instruction set can be linked in place of another's;
+// The kernels of one instruction set. kernels_<name>.cpp selects the instruction set for the
+// compiler, defines these macros, and then includes this file once:
+//   DCNBUILD_ISA           its name, also a namespace, so that the linker cannot take a function
+//                          of one instruction set for that of another;
 //   DCNBUILD_VECTOR_BYTES  the width of its vectors;
 //   DCNBUILD_GEMM_ROWS     the rows of a GEMM block, by two vectors, that its registers hold;
 //   DCNBUILD_F16C          if it converts float16.
-// For the same reason nothing in here calls a function template of the standard library.
+// For the same reason, nothing in here calls a function template of the standard library.
 #pragma once
 
 #if defined(__GNUC__) && !defined(__clang__)
-// Vectors are passed between inlined functions only.
+// Only inlined functions pass vectors, so the warning about their ABI does not apply.
 #pragma GCC diagnostic ignored "-Wpsabi"
 #endif
 
 namespace dcnbuild::cpu::DCNBUILD_ISA {
 
-// clang-format off: each needs those before it.
+// clang-format off: each file needs the files before it.
 #include "common/cpu/vector.h"
 #include "common/cpu/half.h"
 #include "common/cpu/copy.h"

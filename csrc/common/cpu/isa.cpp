@@ -1,5 +1,4 @@
-// Which instruction set's kernels run: the best that the CPU has, unless DCNBUILD_CPU_ISA says
-// otherwise.
+// Chooses the instruction set: the best that the CPU has, unless DCNBUILD_CPU_ISA names another.
 #include <cstdlib>
 #include <cstring>
 #include <stdexcept>
@@ -16,7 +15,7 @@ namespace {
 
 #if defined(__x86_64__)
 bool has_avx2() {
-  // Not every compiler's __builtin_cpu_supports knows f16c: CPUID leaf 1, ECX.
+  // Reads CPUID leaf 1, ECX: not every compiler's __builtin_cpu_supports knows f16c.
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
   const bool f16c = __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C);
   return f16c && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
@@ -67,8 +66,8 @@ const KernelTable& selected_table() {
 
 }  // namespace dcnbuild::cpu
 
-/// The name of the instruction set in use, for tests and reports; null if the one that
-/// DCNBUILD_CPU_ISA names cannot be used.
+/// The name of the instruction set in use, for tests and reports; null if DCNBUILD_CPU_ISA names
+/// one that cannot be used.
 extern "C" __attribute__((visibility("default"))) const char* dcnbuild_cpu_isa() {
   try {
     return dcnbuild::cpu::selected_table().name;

@@ -1,5 +1,5 @@
-// The inner kernels of every operator on the CPU, in a table for each instruction set. Plain data
-// and no templates of functions, so that every instruction set can include it. No torch header.
+// The inner kernels of every operator on the CPU, in one table for each instruction set. Plain data
+// without function templates, so that every instruction set can include it. No torch header.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace dcnbuild::cpu {
 
-/// C = A B, or C += A B, for B and C in panels of one vector's lanes:
+/// C = A B, or C += A B; B and C are in panels as wide as one vector:
 /// C[i][panel][lane] = sum over o < outer, k < inner of A[i][o][k] * B[panel][o][k][lane].
 template <typename T>
 struct Product {
@@ -19,7 +19,7 @@ struct Product {
   const T* b;
   int64_t b_panel, b_outer, b_inner;
   T* c;
-  int64_t c_row;  // panels of C lie side by side
+  int64_t c_row;  // the panels of C lie side by side
   bool accumulate;
 };
 
@@ -27,8 +27,7 @@ struct Product {
 using Copy = void (*)(int64_t rows, int64_t columns, const void* in, int64_t in_i, int64_t in_j,
                       void* out, int64_t out_i, int64_t out_j);
 
-/// A kernel that computes in T for each dtype that it may find in memory; the half types' are null
-/// for double.
+/// A kernel that computes in T, for each dtype in memory; null for half types if T is double.
 template <typename Argument>
 struct OfStored {
   void (*same)(const Argument&);
@@ -43,30 +42,29 @@ struct Kernels {
   void (*gather)(const Samples<T>&);
   void (*differentiate)(const Differentiate<T>&);
   void (*multiply)(const Product<T>&);
-  OfStored<ReadPoints<T>> read_points;          // of the locations' dtype
-  OfStored<Attend<T>> attend;                   // of the value's
-  OfStored<AttendBackward<T>> attend_backward;  // likewise
+  OfStored<ReadPoints<T>> read_points;          // by the locations' dtype
+  OfStored<Attend<T>> attend;                   // by the value's dtype
+  OfStored<AttendBackward<T>> attend_backward;  // by the value's dtype
   Copy copy;                                    // T to T
   Copy from_half, from_bfloat16;                // to T; null for double
   Copy to_half, to_bfloat16;                    // from T; null for double
 };
 
-/// Everything one instruction set has.
+/// All kernels of one instruction set.
 struct KernelTable {
   const char* name;
   Kernels<float> float_kernels;
   Kernels<double> double_kernels;
 };
 
-/// The tables that were compiled in. A table may be called only where `selected_table` would take
-/// it.
+/// The compiled tables. Call a table only on a CPU on which `selected_table` could return it.
 extern const KernelTable generic_table;
 #if defined(__x86_64__)
 extern const KernelTable avx2_table, avx512_table;
 #endif
 
-/// The best table that this CPU runs, or the one that DCNBUILD_CPU_ISA names (generic, avx2,
-/// avx512). Throws std::runtime_error if that is unknown or cannot run here.
+/// The best table that this CPU can run, or the one that DCNBUILD_CPU_ISA names (generic, avx2,
+/// avx512). Throws std::runtime_error if that name is unknown or cannot run here.
 const KernelTable& selected_table();
 
 }  // namespace dcnbuild::cpu

@@ -1,15 +1,15 @@
-// Bilinear samples and their four neighbours, located with vector lanes over samples, and their
-// gradients. Included inside an instruction set's namespace. The convention is sampling.h's.
+// Locates bilinear samples and their four neighbours, with vector lanes over samples, and computes
+// their gradients. Included inside an instruction set's namespace. The convention is sampling.h's.
 
-/// kBlock samples: the addresses of its four neighbours (top
-/// left, top right, bottom left, bottom right) in the image and in its gradient, their bilinear
-/// weights times the mask, the distances from the top left one and the mask.
+/// kBlock samples: the addresses of their four neighbours (top left, top right, bottom left, bottom
+/// right) in the image and in its gradient, the neighbours' bilinear weights times the mask, the
+/// distances from the top left neighbour, and the mask.
 template <typename T>
 struct TapBlock {
   int64_t pixel[4][kBlock], grad_pixel[4][kBlock];
   T weight[4][kBlock];
   T ly[kBlock], lx[kBlock], mask[kBlock];
-  T counts[kBlock];  // 0 for a sample outside, which passes nothing on to offset and mask; else 1
+  T counts[kBlock];  // 0 outside, where offset and mask have zero gradients; else 1
 };
 
 template <typename T>
@@ -17,7 +17,7 @@ DCNBUILD_INLINE T* pointer(int64_t address) {
   return reinterpret_cast<T*>(address);
 }
 
-/// Positions located by one vector.
+/// The number of positions that one vector locates.
 template <typename T>
 constexpr int kLocated = kLanes<T> < kBlock ? kLanes<T> : kBlock;
 
@@ -28,20 +28,21 @@ struct Axis {
   using I = Vector<int32_t, kLocated<T> * sizeof(int32_t)>;
   V distance;  // from the neighbour before, in [0, 1]; NaN outside if the position is NaN
   I before;    // that neighbour, -1 to size - 1
-  I has_before, has_after;  // whether it and the next lie in the image
+  I has_before, has_after;  // whether it and the next neighbour lie in the image
 };
 
-/// The whole number at or below a position that is greater than -1 and fits.
+/// The whole number at or below a position; the position is greater than -1 and fits an integer.
 template <typename T>
 DCNBUILD_INLINE typename Axis<T>::I floor_of(typename Axis<T>::V position) {
   using V = typename Axis<T>::V;
   using I = typename Axis<T>::I;
   const I whole = __builtin_convertvector(position, I);
-  // Truncation is floor, but for what lies between -1 and 0.
+  // Truncation is floor, except between -1 and 0.
   return whole + __builtin_convertvector(__builtin_convertvector(whole, V) > position, I);
 }
 
-/// `sample_at` of sampling.h for one axis; `inside` says that both are, in either width of lanes.
+/// `sample_at` of sampling.h for one axis. `inside` and `wide_inside` say, in lanes of two widths,
+/// that both coordinates are inside.
 template <typename T, typename Condition, typename Side>
 DCNBUILD_INLINE Axis<T> axis_at(typename Axis<T>::V position, typename Axis<T>::I before,
                                 typename Axis<T>::I inside, Condition wide_inside,
@@ -51,7 +52,7 @@ DCNBUILD_INLINE Axis<T> axis_at(typename Axis<T>::V position, typename Axis<T>::
           inside & (before >= 0), inside & (before + 1 < size)};
 }
 
-/// The same where every sample has both neighbours in the image: most of them, and in fewer steps.
+/// The same in fewer steps, if every sample has both neighbours in the image, as most have.
 template <typename T>
 DCNBUILD_INLINE Axis<T> interior_axis(typename Axis<T>::V position) {
   using I = typename Axis<T>::I;
@@ -59,20 +60,20 @@ DCNBUILD_INLINE Axis<T> interior_axis(typename Axis<T>::V position) {
   return {position - __builtin_convertvector(before, typename Axis<T>::V), before, ~I{}, ~I{}};
 }
 
-/// The image that a sample lies in: its sides, and its first pixel counted from that which
-/// addresses begin with. Numbers, or vectors where every lane has an image of its own.
+/// The image of a sample: its sides, and the index of its first pixel from the base of the
+/// addresses. Numbers, or vectors if every lane has an image of its own.
 template <typename Side>
 struct ImageAt {
   Side height, width, start;
 };
 
-/// Where an image's pixels lie, as numbers for vectors to calculate with.
+/// The addresses of an image's pixels, as numbers for vector arithmetic.
 template <typename Row>
 struct PixelAddresses {
   int64_t first;    // address of the first pixel
-  int64_t outside;  // address of what stands for every pixel outside
+  int64_t outside;  // address of the pixel that replaces every pixel outside
   int64_t step;     // bytes from one pixel to the next
-  Row row;  // bytes from one row to the next, a pointer to those of each lane if they differ
+  Row row;          // bytes from one row to the next, or a pointer to one number for each lane
 };
 
 template <typename T>
@@ -84,12 +85,12 @@ DCNBUILD_INLINE typename Axis<T>::V side_as(typename Axis<T>::I side) {
   return __builtin_convertvector(side, typename Axis<T>::V);
 }
 
-/// As many addresses as a vector holds of the samples that are located together.
+/// One vector's share of the addresses of the samples that are located together.
 template <typename T>
 using Addresses =
     Vector<int64_t, (kLanes<int64_t> < kLocated<T> ? kLanes<int64_t> : kLocated<T>)*8>;
 
-/// Some of the lanes of a vector of 32 bits, those from `lane` on, with their sign.
+/// The lanes from `lane` on of a vector of 32-bit numbers, extended with their sign.
 template <typename T>
 DCNBUILD_INLINE Addresses<T> widened_lanes(const typename Axis<T>::I& from, int lane) {
   constexpr int bytes = sizeof(Addresses<T>) / 2;
@@ -117,7 +118,7 @@ DCNBUILD_INLINE void address_neighbours(const Axis<T>& row, const Axis<T>& colum
   const I index = row.before * image.width + column.before + image.start;
   const I inside[4] = {row.has_before & column.has_before, row.has_before & column.has_after,
                        row.has_after & column.has_before, row.has_after & column.has_after};
-  // 64 bits for a lane are more than one vector, which compilers take apart lane by lane.
+  // With 64 bits for a lane, all lanes exceed one vector, which compilers split lane by lane.
   for (int i = 0; i < kLocated<T>; i += kLanes<int64_t, sizeof(A)>) {
     const A first = widened_lanes<T>(index, i) * at.step + at.first;
     const A below = first + row_bytes_of<T>(at.row, i);
@@ -130,7 +131,7 @@ DCNBUILD_INLINE void address_neighbours(const Axis<T>& row, const Axis<T>& colum
   }
 }
 
-/// Weights and addresses of several samples that have been located.
+/// Stores the weights and addresses of several located samples.
 template <bool gradients, typename T, typename Side, typename Row>
 DCNBUILD_INLINE void store_taps(const Axis<T>& row, const Axis<T>& column,
                                 const typename Axis<T>::V& mask, const ImageAt<Side>& at, int lane,
@@ -153,7 +154,7 @@ DCNBUILD_INLINE void store_taps(const Axis<T>& row, const Axis<T>& column,
   }
 }
 
-/// Locates the samples at (y, x) of images, those from `lane` of the block on.
+/// Locates the samples at (y, x) of images, as the block's samples from `lane` on.
 template <bool gradients, typename T, typename Side, typename Row>
 DCNBUILD_INLINE void locate_samples(const typename Axis<T>::V& y, const typename Axis<T>::V& x,
                                     const typename Axis<T>::V& mask, const ImageAt<Side>& at,
@@ -168,7 +169,7 @@ DCNBUILD_INLINE void locate_samples(const typename Axis<T>::V& y, const typename
                           image, grad_image, block);
     return;
   }
-  // No NaN, infinity or huge number is converted to an integer.
+  // These comparisons let no NaN, infinity or huge number be converted to an integer.
   constexpr T limit = static_cast<T>(kSideLimit);
   auto placed = (y > T(-1)) & (y < limit) & (x > T(-1)) & (x < limit);
   const V valid_y = choose(placed, y, V{}), valid_x = choose(placed, x, V{});
@@ -200,8 +201,8 @@ DCNBUILD_INLINE Corners<T, Pixel> corners_of(const TapBlock<T>& block, int lane)
   return corners;
 }
 
-/// The gradients of a block's positions and masks from its neighbours' sums of gradient * pixel:
-/// those of sampling.h.
+/// Computes the gradients of a block's positions and masks from its neighbours' sums of
+/// gradient * pixel, like sampling.h.
 template <typename T>
 DCNBUILD_INLINE void tap_gradients(const TapBlock<T>& f, const T (&sums)[4][kBlock],
                                    TapGradients<T>& out) {
@@ -222,10 +223,10 @@ DCNBUILD_INLINE void tap_gradients(const TapBlock<T>& f, const T (&sums)[4][kBlo
   }
 }
 
-/// For as many channels as fill vectors of `bytes`, then of half as many: adds gradient * neighbour
-/// to sums, if `points`; gradient * weight to the neighbours' gradients, if `scatter`; and leaves
-/// the sample's value in `column`, which may be `gradient`, if `columns`. Returns the first channel
-/// left.
+/// Works on the channels that fill vectors of `bytes`, then of half as many. If `points`, it adds
+/// gradient * neighbour to the sums. If `scatter`, it adds gradient * weight to the neighbours'
+/// gradients. If `columns`, it stores the sample's value in `column`, which may be `gradient`.
+/// Returns the first channel that is left.
 template <int bytes, bool points, bool scatter, bool columns, typename Pixel, typename T>
 DCNBUILD_INLINE int64_t differentiate_vectors(const Corners<T, Pixel>& at,
                                               T* const (&grad_pixel)[4], int64_t c, int64_t count,
@@ -258,7 +259,7 @@ DCNBUILD_INLINE int64_t differentiate_vectors(const Corners<T, Pixel>& at,
   return c;
 }
 
-/// The same for the channels from c on, one by one; those of neighbour i lie `steps[i]` apart.
+/// The same for the channels from c on, one by one; neighbour i's channels lie `steps[i]` apart.
 template <bool points, bool scatter, bool columns, typename Pixel, typename T>
 DCNBUILD_INLINE void differentiate_scalars(const Corners<T, Pixel>& at, const int64_t (&steps)[4],
                                            T* const (&grad_pixel)[4], int64_t c, int64_t count,

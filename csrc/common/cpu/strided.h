@@ -1,5 +1,4 @@
-// Tensors of any dtype seen through their strides, with the copies that bring them to and from the
-// type that is computed in.
+// Tensors of any dtype, by their strides, with copies to and from the type that kernels compute in.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +19,7 @@ const Kernels<T>& kernels() {
   }
 }
 
-/// The kernel for what lies in memory as this dtype.
+/// The kernel for this dtype in memory.
 template <typename Argument>
 auto kernel_for(const OfStored<Argument>& kernels, ScalarType dtype) {
   if (dtype == ScalarType::Half) return kernels.half;
@@ -64,7 +63,7 @@ struct Strided {
   }
 };
 
-/// Memory of one worker or one call, aligned to cache lines and not initialised.
+/// Uninitialised memory of one worker or one call, aligned to cache lines.
 template <typename T>
 class Buffer {
  public:

@@ -1,5 +1,5 @@
-// Vectors of one instruction set, through the compilers' vector extensions, and what is done with
-// them. Included once for each instruction set, inside its namespace: see kernels_table.h.
+// Vectors of one instruction set, by the compilers' vector extensions, and operations on them.
+// Included once for each instruction set, inside its namespace: see instruction_set.h.
 
 #define DCNBUILD_INLINE inline __attribute__((always_inline))
 #define DCNBUILD_NOINLINE __attribute__((noinline))
@@ -35,7 +35,7 @@ DCNBUILD_INLINE To bits_as(From from) {
   return to;
 }
 
-/// `yes` in the lanes where a comparison of lanes of the same size holds, else `no`.
+/// `yes` in the lanes where the condition holds, else `no`; all lanes have the same size.
 template <typename Condition, typename V>
 DCNBUILD_INLINE V choose(Condition condition, V yes, V no) {
   return bits_as<V>((condition & bits_as<Condition>(yes)) | (~condition & bits_as<Condition>(no)));
@@ -45,7 +45,7 @@ DCNBUILD_INLINE V choose(Condition condition, V yes, V no) {
 template <typename Condition>
 DCNBUILD_INLINE bool all_lanes(Condition condition) {
 #ifdef DCNBUILD_F16C
-  // By way of memory, it would wait for a store of two halves that is read as one.
+  // Through memory, it would store two halves, read them as one, and wait for the store.
   if constexpr (sizeof(Condition) == 32) {
     const __m256i bits = bits_as<__m256i>(condition);
     return _mm256_testc_si256(bits, _mm256_cmpeq_epi32(bits, bits));
@@ -57,7 +57,7 @@ DCNBUILD_INLINE bool all_lanes(Condition condition) {
   return all == -1;
 }
 
-/// The sum of a vector's lanes, halving it until it is 16 bytes wide.
+/// The sum of a vector's lanes; adds its halves until it is 16 bytes wide.
 template <typename T, int bytes>
 DCNBUILD_INLINE T sum_of_lanes(Vector<T, bytes> v) {
   T lanes[kLanes<T, bytes>];
@@ -72,8 +72,8 @@ DCNBUILD_INLINE T sum_of_lanes(Vector<T, bytes> v) {
   }
 }
 
-/// The same value, which the compiler takes for an unknown one: a product that it may not fuse with
-/// the sum it goes into.
+/// Returns the same value, but hides it from the compiler, so that it does not fuse the product
+/// with the following addition.
 template <typename V>
 DCNBUILD_INLINE V rounded(V product) {
 #if defined(__x86_64__)

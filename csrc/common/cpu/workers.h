@@ -1,4 +1,4 @@
-// How work is dealt out to torch's threads.
+// Divides work among torch's threads.
 #pragma once
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 
 namespace dcnbuild::cpu {
 
-/// The number of threads that so many multiplications are worth.
+/// The number of threads that pays for so many multiplications.
 inline int64_t workers_for(double multiplications) {
   constexpr int64_t least = 1 << 19;  // for which waking a thread pays
   const int64_t threads = thread_count();
@@ -17,12 +17,12 @@ inline int64_t workers_for(double multiplications) {
              : std::max<int64_t>(static_cast<int64_t>(multiplications / least), 1);
 }
 
-/// Deals items out to whichever worker asks, in ever smaller runs.
+/// Gives items to any worker that asks, in runs that become smaller.
 class Claims {
  public:
   Claims(int64_t items, int64_t workers) : items_(items), workers_(workers) {}
 
-  /// Calls body(item) for a run of items until none is left.
+  /// Claims runs of items and calls body(item) for each, until no item is left.
   template <typename F>
   void work(const F& body) {
     for (int64_t begin = next_.load(); begin < items_;) {

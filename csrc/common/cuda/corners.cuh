@@ -1,8 +1,8 @@
-// The four corners of a sample, as every kernel that samples by channels reads and writes them. No
+// Reads and writes the four corners of a sample, for every kernel whose lanes run over channels. No
 // torch header.
 //
-// What depends on the sample alone (where it falls, its weights) is computed once by one thread and
-// shared, in SharedCorners, by the lanes that run over its channels.
+// One thread computes the values that do not depend on the channel: the sample's position and
+// weights. The lanes that run over its channels share them in SharedCorners.
 #pragma once
 
 #include "common/cuda/launch.cuh"
@@ -10,14 +10,14 @@
 
 namespace dcnbuild::cuda {
 
-/// A sample of an image and what it is multiplied by.
+/// A sample of an image, and its factor.
 template <typename acc_t>
 struct Tap {
   Sample<acc_t> sample;
   acc_t mask;
 };
 
-/// What threads share about one sample.
+/// The values of one sample that threads share.
 template <typename acc_t>
 struct alignas(16) SharedCorners {
   acc_t weight[4];  // of the four corners, mask included
@@ -46,8 +46,8 @@ __device__ __forceinline__ void for_corners(const scalar_t* image,
   }
 }
 
-/// sum += weight * values: for all corners, the modulated sample. A corner outside counts too,
-/// times zero, so that a NaN mask shows.
+/// sum += weight * values; over all corners, this gives the modulated sample. A corner outside
+/// counts as zero, so that a NaN mask gives NaN.
 template <typename scalar_t, int width>
 __device__ __forceinline__ void add_scaled(acc_type<scalar_t> (&sum)[width],
                                            acc_type<scalar_t> weight,
@@ -57,7 +57,7 @@ __device__ __forceinline__ void add_scaled(acc_type<scalar_t> (&sum)[width],
     sum[j] += weight * static_cast<acc_type<scalar_t>>(values.values[j]);
 }
 
-/// dot += the product with the upstream gradient, summed over these channels.
+/// dot += the product of corner and upstream gradient, summed over these channels.
 template <typename scalar_t, int width>
 __device__ __forceinline__ void add_dot(acc_type<scalar_t>& dot, const Pack<scalar_t, width>& grad,
                                         const Pack<scalar_t, width>& values) {
@@ -67,7 +67,7 @@ __device__ __forceinline__ void add_dot(acc_type<scalar_t>& dot, const Pack<scal
     dot += static_cast<acc_t>(grad.values[j]) * static_cast<acc_t>(values.values[j]);
 }
 
-/// sum as scalar_t, which is rounded here alone.
+/// Rounds sum to scalar_t; no other step rounds.
 template <typename scalar_t, int width>
 __device__ __forceinline__ Pack<scalar_t, width> packed(const acc_type<scalar_t> (&sum)[width]) {
   Pack<scalar_t, width> out;
@@ -95,14 +95,14 @@ __device__ __forceinline__ void scatter(const SharedCorners<acc_type<scalar_t>>&
 
 constexpr unsigned kWholeWarp = 0xffffffffu;
 
-/// The mask of the `lanes` threads of this warp that share a sample: all of them, and no others,
-/// shuffle together.
+/// The mask of the `lanes` threads of this warp that share a sample; exactly these shuffle
+/// together.
 __device__ __forceinline__ unsigned lanes_together(int thread, int lanes) {
   return (kWholeWarp >> (32 - lanes)) << (thread % 32 - thread % lanes);
 }
 
-/// The sums, in every one of the lanes that share a sample, of what each of them has. `together`
-/// are the threads that call this: lanes_together, or the whole warp.
+/// Adds up the values of the lanes that share a sample; every lane gets the sums. `together` is the
+/// mask of the threads that call this: lanes_together, or the whole warp.
 template <typename acc_t>
 __device__ __forceinline__ void sum_over_lanes(acc_t (&dots)[4], int lanes, unsigned together) {
   for (int step = lanes / 2; step > 0; step /= 2)

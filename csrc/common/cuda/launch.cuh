@@ -1,4 +1,4 @@
-// How kernels are launched, and the vectors they load, store and add. No torch header.
+// Launches kernels, and loads, stores and adds vectors. No torch header.
 #pragma once
 
 #ifdef DCNBUILD_EMULATE_CUDA
@@ -17,8 +17,8 @@
 
 namespace dcnbuild::cuda {
 
-/// kernel<<<blocks, kThreads, 0, stream>>>(args...), and the launch's own error. The one place with
-/// chevrons.
+/// Launches kernel<<<blocks, kThreads, 0, stream>>>(args...), and returns the launch's error. No
+/// other code launches kernels.
 template <typename... Parameters, typename... Args>
 cudaError_t launch(void (*kernel)(Parameters...), int64_t blocks, cudaStream_t stream,
                    Args&&... args) {
@@ -45,11 +45,11 @@ struct Accumulate<double> {
 template <typename T>
 using acc_type = typename Accumulate<T>::type;
 
-/// The blocks of a kernel that an SM must have room for: half the threads of an A100 or H100, which
-/// leaves a thread 64 registers.
+/// The number of blocks of a kernel that must fit an SM: half the threads of an A100 or H100, which
+/// leaves 64 registers for each thread.
 constexpr int kBlocksPerSM = 1024 / kThreads;
 
-/// `width` values that are loaded and stored by one instruction.
+/// `width` values that one instruction loads or stores.
 template <typename T, int width>
 struct alignas(sizeof(T) * width) Pack {
   T values[width];
@@ -75,8 +75,8 @@ bool vectorizable(const T* base, Strides... multiples) {
   return reinterpret_cast<uintptr_t>(base) % 16 == 0 && ((multiples % kVectorWidth<T> == 0) && ...);
 }
 
-// Whether four neighbouring floats can be added to memory by one instruction. Elsewhere an addition
-// takes single floats, and the lanes of a warp must take neighbouring ones to fill a sector.
+// Whether one instruction can add four neighbouring floats to memory. Otherwise an instruction adds
+// one float, and the lanes of a warp must take neighbouring floats to fill a sector.
 #if defined(DCNBUILD_EMULATE_CUDA) || \
     (defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900 && CUDART_VERSION >= 12010)
 #define DCNBUILD_VECTOR_ATOMICS 1
@@ -84,12 +84,12 @@ bool vectorizable(const T* base, Strides... multiples) {
 #define DCNBUILD_VECTOR_ATOMICS 0
 #endif
 
-/// The width in which a kernel of vectors of `width` adds sums of acc_t to memory.
+/// The number of sums of acc_t that a kernel with vectors of `width` adds to memory at once.
 template <typename acc_t, int width>
 constexpr int kAtomicWidth =
     DCNBUILD_VECTOR_ATOMICS && sizeof(acc_t) == 4 && width % 4 == 0 ? 4 : 1;
 
-/// atomicAdd, which takes no double before sm_60: there by comparing and swapping.
+/// atomicAdd; before sm_60 it does not take double, and a compare-and-swap loop replaces it.
 template <typename acc_t>
 __device__ __forceinline__ void atomic_add(acc_t* to, acc_t value) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 600

@@ -1,4 +1,4 @@
-// The torch side of the deterministic route: sorted_scatter.cuh with torch's sort and memory.
+// The host side of the deterministic route: sorted_scatter.cuh with torch's sort and memory.
 #pragma once
 
 #include "common/cuda/sorted_scatter.cuh"
@@ -6,8 +6,8 @@
 
 namespace dcnbuild::cuda {
 
-/// Adds the gradients of samples to that of an image, in an order that never changes.
-/// `write_keys(keys, weights)` launches what fills in 4 of each for every sample.
+/// Adds the gradients of samples to the gradient of an image, always in the same order.
+/// `write_keys(keys, weights)` launches a kernel that writes 4 keys and weights for every sample.
 template <typename Source, typename F>
 void scatter_in_order(int64_t samples, int channels, const Source& source,
                       acc_type<typename Source::scalar_t>* image, const F& write_keys,

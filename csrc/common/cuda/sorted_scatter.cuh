@@ -1,14 +1,14 @@
-// The deterministic way from the gradients of samples to that of an image: sort the corners of all
-// samples by the pixel they fall on, and sum each pixel's in that order. No torch header.
+// Adds the gradients of samples to the gradient of an image deterministically: sorts the corners of
+// all samples by their pixel, and sums each pixel's corners in that order. No torch header.
 //
-// A key stands for a cell: `channels` elements of the image side by side. A pixel has one cell for
-// each offset group, or head.
+// A key names a cell: `channels` elements of the image side by side. A pixel has one cell for each
+// offset group, or head.
 //
-// The sorted entries are cut into tiles of kTileEntries. One thread sums a tile for one vector of
-// channels: whatever begins in the tile it adds to the image itself, and what it finds of a run
-// that began in an earlier tile it leaves in `partial`. A second kernel adds those, tile after
-// tile. So every element has one writer at a time and one order of summation, and a long run (all
-// samples on one pixel) is summed by many threads.
+// The sorted entries are divided into tiles of kTileEntries. One thread sums a tile for one vector
+// of channels. It adds runs of equal keys that begin in the tile to the image. The part of a run
+// that began in an earlier tile goes to `partial`. A second kernel adds those parts, tile after
+// tile. So every element has one writer at a time and one order of summation, and many threads sum
+// a long run (all samples on one pixel).
 #pragma once
 
 #include "common/cuda/corners.cuh"
@@ -19,7 +19,7 @@ namespace dcnbuild::cuda {
 constexpr int32_t kNoPixel = 0x7fffffff;
 
 /// Writes the keys and weights of a sample's corners: entries 4 * sample + corner. `first_pixel` is
-/// that of the image, and a pixel has `cells` keys, of which the sample's is number `cell`.
+/// the image's first pixel. A pixel has `cells` keys; the sample's is number `cell`.
 template <typename acc_t>
 __device__ __forceinline__ void store_keys(const Tap<acc_t>& tap, int64_t sample_index,
                                            int first_pixel, int width, int cells, int cell,
@@ -33,16 +33,16 @@ __device__ __forceinline__ void store_keys(const Tap<acc_t>& tap, int64_t sample
   }
 }
 
-/// What the sort returned, with the weights in their old order.
+/// The result of the sort, with the weights in their old order.
 template <typename acc_t>
 struct SortedCorners {
   const int32_t* keys;
-  const int64_t* order;  // of each key, the entry it was
+  const int64_t* order;  // for each key, its entry before the sort
   const acc_t* weights;
   int count;
 
   int tiles() const { return static_cast<int>(ceil_div(count, kTileEntries)); }
-  /// Whether the entry's key is that of the entry before.
+  /// Whether the entry has the same key as the entry before.
   DCNBUILD_HD bool continues(int entry) const {
     return entry > 0 && entry < count && keys[entry] == keys[entry - 1];
   }
@@ -59,7 +59,7 @@ struct TileIndex {
   }
 };
 
-/// Sums tiles. `source(sample, channel)` is where the gradient of a sample stands, for a vector of
+/// Sums tiles. `source(sample, channel)` points to the gradient of a sample, for the vector of
 /// channels that begins with `channel` of its cell.
 template <typename Source, int width>
 __global__ void __launch_bounds__(kThreads)
@@ -94,14 +94,14 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-/// Adds to each cell what other tiles than the one it begins in found of it.
+/// Adds to each cell its sums from the tiles after the one in which its run begins.
 template <typename acc_t>
 __global__ void __launch_bounds__(kThreads)
     join_tiles_kernel(const int channels, const int tiles, const SortedCorners<acc_t> corners,
                       const acc_t* __restrict__ partial, acc_t* __restrict__ image) {
   const TileIndex at(channels, 1);
   if (at.tile >= tiles) return;
-  // The first tile after the one in which the run begins has the whole run's rest.
+  // Only the first tile after the one in which a run begins goes on: it adds all the other parts.
   const int begin = at.tile * kTileEntries;
   if (!corners.continues(begin) || corners.keys[begin] == kNoPixel) return;
   if (corners.keys[begin - kTileEntries] == corners.keys[begin] &&
@@ -114,8 +114,8 @@ __global__ void __launch_bounds__(kThreads)
   image[int64_t(corners.keys[begin]) * channels + at.channel] += sum;
 }
 
-/// Adds the gradients of samples to an image gradient. `partial` holds corners.tiles() times
-/// `channels`, and source.vectors() says whether its gradients can be loaded in 16-byte vectors.
+/// Adds the gradients of samples to an image gradient. `partial` has corners.tiles() * `channels`
+/// elements. source.vectors() says whether its gradients can be loaded in 16-byte vectors.
 template <typename Source>
 cudaError_t scatter_sorted(const Source& source, int channels,
                            const SortedCorners<acc_type<typename Source::scalar_t>>& corners,

@@ -1,4 +1,4 @@
-// The torch side of CUDA that operators share: its dtypes, and how much memory a call may take.
+// Host code that all CUDA operators share: dtypes, and the memory that a call may take.
 #pragma once
 
 #include <cstdlib>
@@ -15,7 +15,7 @@ constexpr ScalarType dtype_of<__nv_bfloat16> = ScalarType::BFloat16;
 
 namespace dcnbuild::cuda {
 
-/// Bytes of columns, or of sorted corners, in a chunk: kColumnBytes, or what the environment says.
+/// Bytes of a chunk's columns or sorted corners: kColumnBytes, or DCNBUILD_COLUMN_BYTES.
 inline int64_t column_bytes() {
   const char* text = std::getenv("DCNBUILD_COLUMN_BYTES");
   if (text == nullptr) return kColumnBytes;

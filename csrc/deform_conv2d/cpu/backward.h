@@ -1,6 +1,6 @@
-// The backward pass. Of each tile, some taps at a time: the columns' gradients by GEMM; from them
-// and the sampled pixels, in one sweep, the gradients of input, offset and mask and the columns
-// themselves; from those, by GEMM, the gradient of the weight.
+// The backward pass. It works on each tile some taps at a time. A GEMM gives the columns'
+// gradients. From them and the sampled pixels, one loop computes the gradients of input, offset and
+// mask, and the columns. From the columns, a GEMM gives the gradient of the weight.
 #pragma once
 
 #include "deform_conv2d/cpu/images.h"
@@ -12,16 +12,16 @@
 
 namespace dcnbuild::cpu {
 
-/// Bytes of copies of images and of their gradients at once, one image at least.
+/// Bytes of images and of their gradients that are copied at once; at least one image.
 constexpr int64_t kBackwardImageBytes = 32 << 20;
 
-/// Everything that all threads read in a backward pass.
+/// The data that all threads read in a backward pass.
 template <typename T>
 struct BackwardCall {
   const Geometry& g;
   Strided<T> grad_output, input, offset, mask, grad_input, grad_offset, grad_mask;
   bool input_in_place, grad_in_place;
-  bool through_columns;  // whether a gradient other than the weight's is wanted
+  bool through_columns;  // whether a gradient other than the weight's is requested
   Tiling tiling;
   int64_t out_padded;  // out channels of a group, padded to panels
   Buffer<T> weight;
@@ -29,7 +29,7 @@ struct BackwardCall {
   int64_t out_row() const { return g.groups * out_padded; }
 };
 
-/// One slice of one image at a time, with all the memory that this takes.
+/// Works on one slice of one image at a time, and owns the memory for it.
 template <typename T>
 class SliceWorker {
  public:
@@ -50,7 +50,7 @@ class SliceWorker {
 
   const Slice& slice() const { return slice_; }
 
-  /// Takes up image n.
+  /// Begins image n.
   void begin(int64_t n) {
     const Geometry& g = call_.g;
     n_ = n;
@@ -66,8 +66,8 @@ class SliceWorker {
       std::fill_n(own(call_.grad_input) + i * call_.grad_input.w, slice_.channels(), T(0));
   }
 
-  /// The gradients of a tile's offsets and masks, as far as this slice's channels go, to
-  /// `gradients` [block][tap][run]; the rest is added up here.
+  /// Writes this slice's part of the gradients of a tile's offsets and masks to `gradients`
+  /// [block][tap][run]; adds up the gradients of image and weight in this worker.
   void run(const Tile& tile, TapGradients<T>* gradients) {
     const Geometry& g = call_.g;
     const Taps<T> taps = taps_.load(n_, tile);
@@ -85,7 +85,7 @@ class SliceWorker {
     }
   }
 
-  /// Hands the image's gradient over.
+  /// Writes the image's gradient to its tensor.
   void end() {
     if (call_.grad_input && !call_.grad_in_place)
       for (int64_t y = 0; y < call_.g.height; ++y)
@@ -95,12 +95,13 @@ class SliceWorker {
  private:
   int64_t pixels() const { return call_.g.height * call_.g.width; }
   int64_t column_row() const { return taps_at_once_ * tap_stride_; }
-  /// Weight groups of this slice and their channels; a slice of a single group is narrower than it.
+  /// The weight groups of this slice and their channels; a slice may be narrower than its only
+  /// group.
   int64_t first_weight_group() const { return slice_.begin / call_.g.channels_per_group(); }
   int64_t width() const { return std::min(slice_.channels(), call_.g.channels_per_group()); }
   int64_t weight_groups() const { return slice_.channels() / width(); }
 
-  /// The slice's first channel of the image, in a tensor that the kernels work in.
+  /// The slice's first channel of the image, in a tensor that the kernels use in place.
   T* own(const Strided<T>& tensor) const {
     return reinterpret_cast<T*>(tensor.at(n_, slice_.begin, 0, 0));
   }
@@ -146,7 +147,7 @@ class SliceWorker {
     const int64_t lanes = kernels<T>().lanes, outs = g.out_channels_per_group(),
                   group_panels = ceil_div(g.channels_per_group(), lanes),
                   first_panel = slice_.begin % g.channels_per_group() / lanes;
-    // In this order, what one group writes beyond its channels is overwritten by the next.
+    // A group writes beyond its channels; in this order, the next group overwrites that.
     for (int64_t tap = first_tap; tap < last_tap; ++tap)
       for (int64_t i = 0; i < weight_groups(); ++i) {
         const int64_t group = first_weight_group() + i;
@@ -181,7 +182,7 @@ class SliceWorker {
   TileTaps<T> taps_;
   int64_t tap_stride_, taps_at_once_;
   Buffer<T> columns_, grad_tile_;
-  Buffer<T> margin_;  // a pixel of zeros, and one for what would be added outside the image
+  Buffer<T> margin_;  // a pixel of zeros, and one that takes the gradients outside the image
   Buffer<T> image_, grad_image_;
   int64_t n_ = 0;
 };

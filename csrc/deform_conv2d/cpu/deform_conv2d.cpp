@@ -1,4 +1,4 @@
-// The torch side of deform_conv2d on the CPU: checks, the choice of type, registration.
+// The host side of deform_conv2d on the CPU: checks, the choice of type, registration.
 #include <type_traits>
 
 #include "deform_conv2d/cpu/backward.h"

@@ -1,5 +1,5 @@
-// The forward pass: images brought into the kernels' order a few at a time, tiles dealt out to the
-// threads; of each tile, some taps at a time are gathered into columns and multiplied.
+// The forward pass. It brings a few images at a time into the kernels' order, and gives tiles to
+// the threads. Of each tile, it gathers some taps at a time into columns, and multiplies them.
 #pragma once
 
 #include "deform_conv2d/cpu/images.h"
@@ -9,10 +9,10 @@
 
 namespace dcnbuild::cpu {
 
-/// Bytes of images brought into the kernels' order at once, one image at least.
+/// Bytes of images that are brought into the kernels' order at once; at least one image.
 constexpr int64_t kImageBytes = 4 << 20;
 
-/// Everything that all threads read in a forward pass.
+/// The data that all threads read in a forward pass.
 template <typename T>
 struct ForwardCall {
   const Geometry& g;

@@ -6,8 +6,8 @@ DCNBUILD_INLINE T* column_of(const Samples<T>& s, int64_t position, int64_t tap,
   return s.columns + position * s.column_row + (tap - s.first_tap) * s.column_tap + run.begin;
 }
 
-/// column[c] for as many channels as fill vectors of `bytes`, then of half as many; returns the
-/// first channel left.
+/// Computes column[c] for the channels that fill vectors of `bytes`, then of half as many; returns
+/// the first channel that is left.
 template <int bytes, typename T>
 DCNBUILD_INLINE int64_t gather_run(const Corners<T>& at, int64_t c, int64_t count, T* column) {
   for (; c + kLanes<T, bytes> <= count; c += kLanes<T, bytes>) {
@@ -20,8 +20,8 @@ DCNBUILD_INLINE int64_t gather_run(const Corners<T>& at, int64_t c, int64_t coun
   return c;
 }
 
-/// The columns of a block of positions for one tap; `fixed` is the number of channels where the
-/// compiler is to know it, so that a sample is a straight line of code, else 0.
+/// Computes the columns of a block of positions for one tap. `fixed` is the number of channels if
+/// the compiler shall unroll the code of a sample, else 0.
 template <int64_t fixed, typename T>
 DCNBUILD_INLINE void gather_block(const TapBlock<T>& block, int positions, int64_t channels,
                                   T* column, int64_t column_row) {

@@ -1,4 +1,4 @@
-// Images with their channels innermost, as the kernels take them.
+// Images with their channels innermost, as the kernels need them.
 #pragma once
 
 #include <vector>
@@ -8,17 +8,17 @@
 
 namespace dcnbuild::cpu {
 
-/// Whether the kernels can work in a tensor's own memory: its dtype is the one computed in, the
-/// channels of a pixel lie side by side and all pixels at one distance.
+/// Whether the kernels can use a tensor in place: it has the dtype that they compute in, the
+/// channels of a pixel lie side by side, and all pixels are equally far apart.
 template <typename T>
 bool is_pixel_major(const Tensor& t) {
   return t.scalar_type() == dtype_of<T> && (t.size(1) == 1 || t.stride(1) == 1) &&
          (t.size(2) == 1 || t.stride(2) == t.size(3) * t.stride(3));
 }
 
-/// Row y of image n to a copy of the image, and back: runs of channels one after the other, each
-/// with its channels innermost, so that what a tile samples of a run lies close together. Channels
-/// count from `begin`.
+/// Copies row y of image n to a copy of the image, or back. The copy has the runs of channels one
+/// after the other, each with its channels innermost, so that the pixels that a tile samples of a
+/// run lie close together. Channels count from `begin`.
 template <typename T>
 void load_row(const Geometry& g, const Strided<T>& from, int64_t n, int64_t y, int64_t begin,
               const std::vector<Run>& runs, T* image) {

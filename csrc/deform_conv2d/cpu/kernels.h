@@ -1,5 +1,5 @@
-// What goes in and out of deform_conv2d's inner kernels on the CPU. Plain data, so that every
-// instruction set can include it. No torch header.
+// The arguments of deform_conv2d's inner kernels on the CPU. Plain data, so that every instruction
+// set can include it. No torch header.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace dcnbuild::cpu {
 
-/// The offsets and masks of a tile, and where its taps are before the offsets.
+/// The offsets and masks of a tile, and the places of its taps before the offsets are added.
 template <typename T>
 struct Taps {
   int64_t taps;
@@ -31,10 +31,10 @@ template <typename T>
 struct Pixels {
   T* first;
   int64_t step;  // from one pixel to the next
-  /// If not 0, runs of channels lie one after the other, each dense and of so many pixels, and
+  /// If not 0, runs of channels lie one after the other, each dense with this number of pixels, and
   /// `step` is not used.
   int64_t run_pixels;
-  T* outside;  // a pixel that stands for all that lie outside
+  T* outside;  // the pixel that replaces every pixel outside
 };
 
 /// Taps [first_tap, last_tap) of a tile, the image they sample, and the tile's columns,
@@ -47,16 +47,16 @@ struct Samples {
   int64_t run_count;
   Pixels<const T> image;  // zeros outside
   T* columns;
-  int64_t column_row, column_tap;  // from one position and one tap to the next
+  int64_t column_row, column_tap;  // from one position, and from one tap, to the next
 };
 
-/// The backward pass over the same: reads the columns' gradients and leaves the columns themselves
-/// in their place.
+/// The backward pass over the same: reads the columns' gradients, and overwrites them with the
+/// columns.
 template <typename T>
 struct Differentiate {
   Samples<T> samples;
   TapGradients<T>* gradients;  // [position / kBlock][tap][run]
-  Pixels<T> grad_image;  // what goes outside is never read; `first` is null if nothing is wanted
+  Pixels<T> grad_image;        // `outside` is never read; `first` is null if it is not requested
 };
 
 }  // namespace dcnbuild::cpu

@@ -1,7 +1,7 @@
-// How the backward pass is shared out: whole images where memory allows as many at once as there
-// are threads, else slices of an image's channels. A slice's gradients of input and weight belong
-// to it alone, so that they need no locks and do not depend on timing; the gradients of offset and
-// mask are sums over channels, which are added up slice by slice, in order.
+// Divides the backward pass among threads: whole images if memory allows one for each thread, else
+// slices of an image's channels. Only one slice writes its gradients of input and weight, so they
+// need no locks and do not depend on timing. The gradients of offset and mask are sums over
+// channels, which are added up slice by slice, in order.
 #pragma once
 
 #include <vector>
@@ -10,7 +10,7 @@
 
 namespace dcnbuild::cpu {
 
-/// Channels [begin, end) of an image and the offset groups they lie in.
+/// Channels [begin, end) of an image, and their offset groups.
 struct Slice {
   int64_t begin, end;
   int64_t first_group, groups;  // offset groups
@@ -18,8 +18,8 @@ struct Slice {
   int64_t channels() const { return end - begin; }
 };
 
-/// The channels in at most `count` slices of nearly equal size, each a multiple of `unit` but for
-/// the last.
+/// Divides the channels into at most `count` slices of nearly equal size; all but the last are
+/// multiples of `unit`.
 inline std::vector<Slice> make_slices(const Geometry& g, int64_t count, int64_t unit) {
   const int64_t units = ceil_div(g.channels, unit), per_group = g.channels_per_offset_group();
   count = std::min(count, units);
@@ -41,8 +41,7 @@ inline std::vector<Slice> make_slices(const Geometry& g, int64_t count, int64_t 
   return slices;
 }
 
-/// The smallest slice worth cutting: whole weight groups, or panels of channels where there is but
-/// one group.
+/// The unit of slices: whole weight groups, or panels of channels if there is only one group.
 inline int64_t slice_unit(const Geometry& g, int64_t lanes) {
   return g.groups > 1 ? g.channels_per_group() : lanes;
 }

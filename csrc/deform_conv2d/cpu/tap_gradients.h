@@ -1,4 +1,4 @@
-// The gradients of offset and mask on their way from the kernels to the tensors.
+// Takes the gradients of offset and mask from the kernels to the tensors.
 #pragma once
 
 #include "deform_conv2d/cpu/slices.h"
@@ -6,7 +6,7 @@
 
 namespace dcnbuild::cpu {
 
-/// What each slice of each image contributes, for some tiles at a time; adds the slices up.
+/// Holds each slice's contributions for some tiles at a time, and adds the slices up.
 template <typename T>
 class TapGradientSums {
  public:
@@ -18,7 +18,7 @@ class TapGradientSums {
       tile_size_ += blocks_ * g.taps() * slice.groups;
     }
     const int64_t tile_bytes = images * tile_size_ * static_cast<int64_t>(sizeof(TapGradients<T>));
-    // A single slice's gradients leave right after their tile: it needs room for one.
+    // A single slice's gradients are stored right after their tile, so one tile's room is enough.
     tiles_ = slices.size() == 1 ? 1 : std::clamp<int64_t>(kBytes / tile_bytes, 1, tiling.count());
     buffer_ = Buffer<TapGradients<T>>(images * tiles_ * tile_size_);
     tiles_at_once_ = slices.size() == 1 ? tiling.count() : tiles_;
@@ -26,12 +26,12 @@ class TapGradientSums {
 
   int64_t tiles_at_once() const { return tiles_at_once_; }
 
-  /// [block][tap][run] of a slice of an image, for the given tile of those at once.
+  /// The gradients [block][tap][run] of a slice of an image, for the given one of the tiles.
   TapGradients<T>* part(int64_t image, int64_t slice, int64_t tile) const {
     return buffer_.data() + (image * tiles_ + tile % tiles_) * tile_size_ + begins_[slice];
   }
 
-  /// Adds up the slices of one tile into grad_offset and grad_mask, either of which may be absent.
+  /// Adds up the slices of one tile into grad_offset and grad_mask; either may be absent.
   void store(const Strided<T>& grad_offset, const Strided<T>& grad_mask, int64_t n, int64_t image,
              const Tile& tile, int64_t index) const {
     if (!grad_offset && !grad_mask) return;

@@ -1,6 +1,6 @@
-// Where the taps of a tile fall. Included inside an instruction set's namespace.
+// Locates the taps of a tile. Included inside an instruction set's namespace.
 
-/// Where a run's first channel lies in an image's pixels.
+/// The address of a run's first channel in an image's pixels.
 template <typename T>
 DCNBUILD_INLINE PixelAddresses<int64_t> addresses_of(const Pixels<T>& pixels, const Run& run,
                                                      int64_t width) {
@@ -10,7 +10,7 @@ DCNBUILD_INLINE PixelAddresses<int64_t> addresses_of(const Pixels<T>& pixels, co
           reinterpret_cast<int64_t>(pixels.outside), step, width * step};
 }
 
-/// Locates one tap of one offset group at kLocated positions, those from `lane` of the block on.
+/// Locates one tap of one offset group at kLocated positions, the block's from `lane` on.
 template <bool gradients, typename T>
 DCNBUILD_INLINE void locate_lanes(const Taps<T>& t, int64_t tap, int64_t group, int64_t first,
                                   int lane, const PixelAddresses<int64_t>& image,
@@ -21,7 +21,7 @@ DCNBUILD_INLINE void locate_lanes(const Taps<T>& t, int64_t tap, int64_t group, 
   const int64_t plane = group * t.taps + tap, position = first + lane;
   const T* offset = t.offsets + 2 * plane * t.padded_positions + position;
   const ImageAt<int32_t> at{static_cast<int32_t>(t.height), static_cast<int32_t>(t.width), 0};
-  // Whole numbers first, so that a coordinate is rounded once.
+  // Adds whole numbers first, so that a coordinate is rounded only once.
   const V y = __builtin_convertvector(load<sizeof(I)>(t.row + position) + t.tap_row[tap], V) +
               load<bytes>(offset);
   const V x = __builtin_convertvector(load<sizeof(I)>(t.column + position) + t.tap_column[tap], V) +
@@ -31,9 +31,10 @@ DCNBUILD_INLINE void locate_lanes(const Taps<T>& t, int64_t tap, int64_t group, 
 }
 
 /// Calls body(first position, positions, tap, index of the run, block) for every run of channels of
-/// a tile, kBlock positions and tap. A block is located one tap ahead, so that what was stored as
-/// vectors is not read back as scalars at once, and never leaves L1; nor do, with few channels in a
-/// run, the pixels around a tile. Without `gradients`, a block holds only what sampling needs.
+/// a tile, kBlock positions and tap. It locates a block one tap ahead, because reading freshly
+/// stored vectors as scalars would wait for the store. The block stays in L1; so do the pixels
+/// around a tile, if a run has few channels. Without `gradients`, a block has only the values that
+/// sampling needs.
 template <bool gradients, typename T, typename F>
 DCNBUILD_INLINE void for_tap_blocks(const Samples<T>& s, const Pixels<T>& grad_image,
                                     const F& body) {

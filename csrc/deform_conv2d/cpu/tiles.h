@@ -1,4 +1,4 @@
-// How a call is cut into tiles of output positions, and the taps of one tile.
+// Divides a call into tiles of output positions, and loads the taps of a tile.
 #pragma once
 
 #include "common/cpu/strided.h"
@@ -6,14 +6,14 @@
 
 namespace dcnbuild::cpu {
 
-/// A rectangle of output positions, taken row by row.
+/// A rectangle of output positions, in order of its rows.
 struct Tile {
   int64_t row, column, rows, columns;
   int64_t positions() const { return rows * columns; }
 };
 
-/// The tiles of an image's output, nearly equal in size. They are nearly square because the pixels
-/// that a tile samples are then fewest, and stay in L2.
+/// The tiles of an image's output, nearly equal in size. They are nearly square, so that a tile
+/// samples few pixels, which stay in L2.
 class Tiling {
  public:
   Tiling(const Geometry& g, int64_t positions)
@@ -39,11 +39,12 @@ class Tiling {
   int64_t height_, width_, across_, columns_, down_, rows_;
 };
 
-/// The most positions of a tile: a multiple of every instruction set's GEMM block, and enough to
-/// make little of the weights' way from L3.
+/// The largest number of positions of a tile: a multiple of every instruction set's GEMM block, and
+/// large enough that loading the weights from L3 costs little.
 constexpr int64_t kTilePositions = 96;
 
-/// The positions of a tile whose columns, at least one tap of them, fit into half of a core's L2.
+/// The number of positions of a tile, so that the columns of at least one tap fit half of a core's
+/// L2.
 template <typename T>
 int64_t tile_positions(const Geometry& g, int64_t channels) {
   constexpr int64_t bytes = 256 << 10;
@@ -52,8 +53,8 @@ int64_t tile_positions(const Geometry& g, int64_t channels) {
   return std::clamp<int64_t>(std::min(share, fitting), 24, kTilePositions);
 }
 
-/// How many of the taps are gathered and multiplied at a time: as many as keep their columns and a
-/// panel of weights in L1 and L2, in nearly equal parts.
+/// The number of taps that are gathered and multiplied at a time, in nearly equal parts, so that
+/// their columns and a panel of weights stay in L1 and L2.
 template <typename T>
 int64_t taps_at_once(const Geometry& g, int64_t positions, int64_t channels) {
   constexpr int64_t bytes = 128 << 10;
@@ -61,17 +62,17 @@ int64_t taps_at_once(const Geometry& g, int64_t positions, int64_t channels) {
   return ceil_div(g.taps(), ceil_div(g.taps(), std::clamp<int64_t>(fitting, 1, g.taps())));
 }
 
-/// The number of threads that a call is worth.
+/// The number of threads that pays for a call.
 inline int64_t worker_count(const Geometry& g) {
-  // In floating point: the product of sizes that are each allowed may be beyond every integer.
+  // In floating point, because the product of allowed sizes may overflow every integer.
   return workers_for(static_cast<double>(g.batch) * static_cast<double>(g.positions()) *
                      static_cast<double>(g.taps() * g.channels_per_group()) *
                      static_cast<double>(g.out_channels));
 }
 
-/// Channels [first, first + count) of a tile of image n, to an array whose positions lie `position`
-/// and whose channels `channel` apart. Row by row: the other order, a channel's rows one after
-/// another, took four times as long for many channels.
+/// Copies channels [first, first + count) of a tile of image n to an array whose positions are
+/// `position` apart and whose channels `channel` apart. It goes row by row: the other order, a
+/// channel's rows one after another, took four times as long for many channels.
 template <typename T>
 void load_tile(const Strided<T>& from, int64_t n, int64_t first, int64_t count, const Tile& tile,
                T* to, int64_t position, int64_t channel) {
@@ -80,7 +81,7 @@ void load_tile(const Strided<T>& from, int64_t n, int64_t first, int64_t count, 
               to, position, channel);
 }
 
-/// And back.
+/// Copies such an array back.
 template <typename T>
 void store_tile(const Strided<T>& to, int64_t n, int64_t first, int64_t count, const Tile& tile,
                 const T* from, int64_t position, int64_t channel) {
@@ -89,7 +90,8 @@ void store_tile(const Strided<T>& to, int64_t n, int64_t first, int64_t count, c
              to.at(n, first, tile.row + row, tile.column), to.w, to.c);
 }
 
-/// Offsets and masks of offset groups [first_group, first_group + groups), a tile at a time.
+/// Loads the offsets and masks of offset groups [first_group, first_group + groups) for one tile at
+/// a time.
 template <typename T>
 class TileTaps {
  public:

@@ -1,11 +1,11 @@
-// The weights in the order in which the GEMM reads them, and the sums of their gradients.
+// The weights in the GEMM's order, and the sums of their gradients.
 #pragma once
 
 #include "common/cpu/strided.h"
 
 namespace dcnbuild::cpu {
 
-/// A weight tensor [out channel][channel of the group][tap], dense and in the type computed in.
+/// A weight tensor [out channel][channel of the group][tap], dense, in the type that kernels use.
 template <typename T>
 class DenseWeight {
  public:

@@ -1,5 +1,5 @@
-// The torch side of CUDA: tensors as the kernels and GEMMs want them laid out, copied only where
-// they are not.
+// Host code of CUDA: gives kernels and GEMMs the tensors in the layout that they need, and copies
+// only tensors of another layout.
 #pragma once
 
 #include <optional>
@@ -18,7 +18,7 @@ struct ChunkRange {
   int64_t rows() const { return images * positions; }
 };
 
-/// The distance of neighbouring positions y * width + x in memory, where it is one for all.
+/// The distance of neighbouring positions y * width + x in memory, if it is the same for all.
 inline std::optional<int64_t> position_stride(const Tensor& t) {
   const int64_t height = t.size(2), width = t.size(3);
   if (width == 1) return t.stride(2);
@@ -32,14 +32,14 @@ View4<T> at_image(View4<T> view, int64_t n) {
   return view;
 }
 
-/// A buffer [image][position][channel] of maps `width` wide.
+/// A view of a buffer [image][position][channel] of maps `width` wide.
 template <typename T>
 View4<T> dense_view(T* data, int64_t positions, int64_t channels, int64_t width) {
   return {data, positions * channels, 1, width * channels, channels};
 }
 
-/// The images of a pass with their channels innermost: the tensor's own memory where it is laid out
-/// so, else a copy.
+/// The images of a pass with their channels innermost: the tensor itself if it has this layout,
+/// else a copy.
 template <typename T>
 class ChannelsLast {
  public:
@@ -76,8 +76,8 @@ class ChannelsLast {
   std::optional<Tensor> buffer_;
 };
 
-/// The gradients of a pass's images, [image][height][width][channel] in acc_t: grad_input's own
-/// memory where it is laid out so, else a buffer that is copied into it.
+/// The gradients of a pass's images, [image][height][width][channel] in acc_t: grad_input itself if
+/// it has this layout and dtype, else a buffer that is copied into it.
 template <typename T>
 class GradImages {
   using acc_t = acc_type<T>;
@@ -96,7 +96,7 @@ class GradImages {
     }
   }
 
-  /// Zeros for the images from `first` on; null if grad_input is not wanted.
+  /// Zeros for the images from `first` on; null if grad_input is not requested.
   acc_t* begin(int64_t first) const {
     if (!buffer_) return reinterpret_cast<acc_t*>(at_image(grad_input_, first).data);
     fill_zero(*buffer_);
@@ -121,8 +121,8 @@ class GradImages {
   std::optional<Tensor> buffer_;
 };
 
-/// The [position][out channel] matrices, one for each group, that a chunk of an output map is: the
-/// map's own memory where all rows of the chunk are one distance apart, else a buffer beside it.
+/// A chunk of an output map as [position][out channel] matrices, one for each group: the map itself
+/// if all rows of the chunk are equally far apart, else a buffer beside it.
 template <typename T>
 class MapRows {
  public:
@@ -148,7 +148,7 @@ class MapRows {
     return {{data, range.rows(), columns, row_, map_.c}, g.groups, columns * map_.c};
   }
 
-  /// Map to buffer.
+  /// Copies the map to the buffer.
   void load(const ChunkRange& range) const {
     if (!buffer_) return;
     const View4<T> from = at_image(map_, range.first);
@@ -157,7 +157,7 @@ class MapRows {
         {from.data, from.n, from.c, from.h, from.w}, buffer_view(range), stream_)));
   }
 
-  /// Buffer to map.
+  /// Copies the buffer to the map.
   void store(const ChunkRange& range) const {
     if (!buffer_) return;
     const auto from = buffer_view(range);

@@ -1,11 +1,11 @@
-// A chunk of a call as kernels see it: where its samples fall, and what the threads of a block
-// share about them. No torch header.
+// A chunk of a call: locates its samples, and shares their values among the threads of a block. No
+// torch header.
 //
-// A chunk is a range of positions: of one image, or all positions of a few images. Its columns are
-// [group][position][tap][channel of the group]. A sample is one position of one sample channel, and
-// a sample channel is one tap of one offset group, numbered as the mask's channels are. What
-// depends on the sample alone (where it falls, its weights, its mask) is computed once by one
-// thread and shared by those that run over its channels.
+// A chunk is a range of positions of one image, or all positions of a few images. Its columns are
+// [group][position][tap][channel of the group]. A sample channel is one tap of one offset group,
+// numbered like the mask's channels; a sample is one position of one sample channel. One thread
+// computes the values that do not depend on the channel (the sample's position, weights and mask),
+// and shares them with the threads that run over its channels.
 #pragma once
 
 #include "common/cuda/corners.cuh"
@@ -13,8 +13,8 @@
 
 namespace dcnbuild::cuda {
 
-/// The geometry in 32 bits (see fits_kernels): divisions by run-time numbers cost four times as
-/// much in 64.
+/// The geometry in 32 bits (see fits_kernels): in 64 bits, a division by a run-time number costs
+/// four times as much.
 struct Shape {
   int height, width, out_width, positions;
   int kernel_w, taps;
@@ -43,7 +43,7 @@ struct Shape {
   DCNBUILD_HD int sample_channels() const { return taps * offset_groups; }
 };
 
-/// What a kernel is told of a chunk. All pointers are those of its first image; `mask.data` may be
+/// A kernel's arguments for a chunk. All pointers point to its first image; `mask.data` may be
 /// null.
 template <typename scalar_t, typename offset_t>
 struct Chunk {
@@ -106,17 +106,16 @@ DCNBUILD_HD Tap<acc_type<scalar_t>> locate_tap(const Chunk<scalar_t, offset_t>& 
   return tap;
 }
 
-/// What the threads of a block share about one sample.
+/// The values of one sample that the threads of a block share.
 template <typename acc_t>
 struct SharedTap : SharedCorners<acc_t> {
   int image;    // of the chunk
   int channel;  // the first of its channels
-  int column;   // position * taps + tap; -1 for a sample that is not there
+  int column;   // position * taps + tap; -1 for a place without a sample
 };
 
 /// The samples of a block: kPositionsPerBlock neighbouring positions (fastest) of each of a few
-/// sample channels, so that offsets and masks are read, and their gradients written, in whole
-/// sectors.
+/// sample channels. So it reads offsets and masks, and writes their gradients, in whole sectors.
 template <typename scalar_t, typename offset_t>
 struct BlockSamples {
   int first_position, first_channel, channels;
@@ -139,7 +138,7 @@ struct BlockSamples {
   }
 };
 
-/// Lets one thread compute each sample of the block, and waits for all.
+/// Computes each sample of the block by one thread, and waits for all.
 template <typename scalar_t, typename offset_t>
 __device__ __forceinline__ void share_taps(const Chunk<scalar_t, offset_t>& chunk,
                                            const BlockSamples<scalar_t, offset_t>& samples,
@@ -158,7 +157,7 @@ __device__ __forceinline__ void share_taps(const Chunk<scalar_t, offset_t>& chun
   __syncthreads();
 }
 
-/// Where the columns of `channel` stand for a sample (`column` of SharedTap).
+/// The index of a sample's columns from `channel` on; `column` is that of SharedTap.
 DCNBUILD_HD int64_t column_index(const Shape& shape, int count, int column, int channel) {
   if (shape.groups == 1) return int64_t(column) * shape.channels + channel;
   const int group = int(unsigned(channel) / unsigned(shape.per_group));

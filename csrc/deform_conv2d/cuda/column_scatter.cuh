@@ -1,5 +1,5 @@
-// What the sorted scatter needs to know of a chunk: which pixel each corner falls on, and where the
-// gradient of a sample stands in the columns. No torch header.
+// Prepares a chunk for the sorted scatter: gives the pixel of each corner, and the place of a
+// sample's gradient in the columns. No torch header.
 #pragma once
 
 #include "common/cuda/sorted_scatter.cuh"
@@ -7,8 +7,8 @@
 
 namespace dcnbuild::cuda {
 
-/// For each sample and corner: its pixel and offset group as one key, and its weight. Samples are
-/// [position][sample channel].
+/// Writes, for each sample and corner, its pixel and offset group as one key, and its weight.
+/// Samples are [position][sample channel].
 template <typename scalar_t, typename offset_t>
 __global__ void __launch_bounds__(kThreads)
     corner_keys_kernel(const Chunk<scalar_t, offset_t> chunk, int32_t* __restrict__ keys,
@@ -23,7 +23,7 @@ __global__ void __launch_bounds__(kThreads)
              shape.offset_groups, at.offset_group, keys, weights);
 }
 
-/// The gradients of the columns of `positions` positions, as scatter_sorted finds them.
+/// The gradients of the columns of `positions` positions, as a source for scatter_sorted.
 template <typename T>
 struct ColumnGradients {
   using scalar_t = T;

@@ -1,5 +1,5 @@
-// The two kernels that do the work: columns from an image, and gradients from column gradients. No
-// torch header.
+// The two main kernels: one computes columns from an image, the other gradients from column
+// gradients. No torch header.
 #pragma once
 
 #include "deform_conv2d/cuda/chunk.cuh"
@@ -38,16 +38,16 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerSM)
   }
 }
 
-/// What the gradient kernel writes; what has no data is left out.
+/// The outputs of the gradient kernel; it leaves out those without data.
 template <typename scalar_t, typename offset_t>
 struct Destinations {
-  scalar_t* columns;             // as gather_columns, for the gradient of the weight
+  scalar_t* columns;             // like gather_columns, for the gradient of the weight
   acc_type<scalar_t>* image;     // [image][height][width][channel], added to
   View4<offset_t> offset, mask;  // at the chunk's first image
 };
 
-/// One lane's share of a sample: the dot products of column gradient and corner over its channels,
-/// and the columns themselves.
+/// Computes one lane's share of a sample: the dot products of column gradient and corner over its
+/// channels, and the columns.
 template <int width, typename scalar_t, typename offset_t>
 __device__ __forceinline__ void walk_channels(const Chunk<scalar_t, offset_t>& chunk,
                                               const SharedTap<acc_type<scalar_t>>& tap, int lane,
@@ -68,7 +68,7 @@ __device__ __forceinline__ void walk_channels(const Chunk<scalar_t, offset_t>& c
   }
 }
 
-/// One lane's share of a sample: its column gradients, added to the image gradient.
+/// Adds one lane's share of a sample's column gradients to the image gradient.
 template <int width, typename scalar_t, typename offset_t>
 __device__ __forceinline__ void scatter_channels(const Chunk<scalar_t, offset_t>& chunk,
                                                  const SharedTap<acc_type<scalar_t>>& tap, int lane,
@@ -85,9 +85,9 @@ __device__ __forceinline__ void scatter_channels(const Chunk<scalar_t, offset_t>
   }
 }
 
-/// From the gradient of the columns: the gradients of offset, mask and image, and the columns
-/// themselves, in one walk over the samples. Offsets and masks get four dot products over channels,
-/// one for each corner, reduced among the lanes of a sample before anything is written.
+/// Computes the gradients of offset, mask and image, and the columns, from the gradient of the
+/// columns, in one loop over the samples. The gradients of offset and mask need four dot products
+/// over channels, one for each corner; the lanes of a sample add them up before one lane writes.
 template <typename scalar_t, typename offset_t, int width>
 __global__ void __launch_bounds__(kThreads, kBlocksPerSM)
     column_gradients_kernel(const Chunk<scalar_t, offset_t> chunk, const SampleGrid grid,
@@ -121,7 +121,7 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerSM)
   __syncthreads();
 
   if (thread >= samples.count() || taps[thread].column < 0) return;
-  // Located once more: cheaper than keeping it in registers all the way.
+  // Locates the sample again, which is cheaper than keeping it in registers.
   const SampleIndex at = samples.at(chunk, thread);
   const auto [sample, mask] = locate_tap(chunk, at);
   const acc_t(&dot)[4] = all_dots[thread];
@@ -139,7 +139,7 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerSM)
   }
 }
 
-/// Whether a chunk and buffers of columns can be walked in 16-byte vectors of channels.
+/// Whether a chunk and buffers of columns can be read and written in 16-byte vectors of channels.
 template <typename scalar_t, typename offset_t, typename... Columns>
 bool use_vectors(const Chunk<scalar_t, offset_t>& chunk, const Columns*... columns) {
   return vectorizable(chunk.image, chunk.image_stride, chunk.pixel, chunk.shape.per_offset_group,

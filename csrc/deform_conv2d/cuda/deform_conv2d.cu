@@ -1,8 +1,8 @@
 // deform_conv2d on CUDA: the loop over chunks, and GEMMs through torch.
 //
-// Beyond its outputs and tensors of the weight's size, a call allocates at most 4 * column_bytes()
-// (see plan_chunks), and one image each of input and grad_input where those are larger: whatever
-// the batch.
+// For any batch size, a call allocates its outputs, tensors of the weight's size, at most
+// 4 * column_bytes() (see plan_chunks), and one image each of input and grad_input if that is
+// larger.
 #include "common/cuda/scatter_in_order.h"
 #include "deform_conv2d/cuda/buffers.h"
 #include "deform_conv2d/cuda/column_scatter.cuh"

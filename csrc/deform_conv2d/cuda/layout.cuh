@@ -1,4 +1,4 @@
-// Copies between memory layouts and dtypes. No torch header.
+// Copies tensors between memory layouts and dtypes. No torch header.
 #pragma once
 
 #include "common/cuda/launch.cuh"
@@ -6,11 +6,11 @@
 
 namespace dcnbuild::cuda {
 
-/// Rows and columns of the tile that a block turns over in shared memory: one warp each way.
+/// Rows and columns of the tile that a block transposes in shared memory: one warp each way.
 constexpr int kCopyTile = 32;
 
-/// What is copied: `positions` of each image, which are y * width + x and begin at different places
-/// on the two sides.
+/// The range to copy: `positions` of each image. Positions are y * width + x; they begin at
+/// different places on the two sides.
 struct CopyShape {
   int channels, positions, width;
   int from_begin, to_begin;
@@ -23,8 +23,8 @@ struct CopyShape {
   }
 };
 
-/// One side of a copy: which of channel and position follow each other in memory, and where an
-/// element stands.
+/// One side of a copy: whether channels or positions are neighbours in memory, and the place of an
+/// element.
 template <typename T>
 __device__ __forceinline__ bool along_positions(const View4<T>& view) {
   return view.w <= view.c;
@@ -37,7 +37,7 @@ __device__ __forceinline__ T* element_at(const View4<T>& view, int n, int channe
   return view.data + n * view.n + channel * view.c + y * view.h + x * view.w;
 }
 
-/// to = from, element by element, each side walked in the order of its own memory.
+/// to = from, element by element; each side is accessed in the order of its own memory.
 template <typename From, typename To>
 __global__ void __launch_bounds__(kThreads)
     copy_layout_kernel(const CopyShape shape, const View4<const From> from, const View4<To> to) {

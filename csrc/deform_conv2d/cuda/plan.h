@@ -1,5 +1,5 @@
-// How much of a call is worked on at once, and with how many blocks: plain functions of the shapes,
-// without CUDA or torch.
+// Plans the part of a call that is computed at once, and the number of blocks: plain functions of
+// the shapes, without CUDA or torch.
 #pragma once
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 
 namespace dcnbuild::cuda {
 
-/// How a batch is cut up: passes of whole images, whose layout copies share a buffer, and in each
+/// The division of a batch: passes of whole images, whose layout copies share a buffer, and in each
 /// pass chunks of `positions` of every image. A pass of several images is one chunk.
 struct ChunkPlan {
   int64_t images, positions;
@@ -18,15 +18,16 @@ struct ChunkPlan {
   int64_t chunk_positions() const { return images * positions; }
 };
 
-/// Bytes per position of what the deterministic route sorts.
+/// Bytes that the deterministic route sorts for each position.
 inline int64_t sort_bytes(const Geometry& g, int64_t acc_size) {
   return 4 * g.taps() * g.offset_groups *
          sorted_entry_bytes(g.channels_per_offset_group(), acc_size);
 }
 
-/// The plan whose buffers take at most 4 * column_bytes: columns and their gradients 1 each, a map
-/// of the output's channels 1/2, what the deterministic route sorts 1, and 1/4 each for input and
-/// grad_input in channels-last order. One position and one image are the least, whatever they take.
+/// A plan whose buffers take at most 4 * column_bytes: columns and their gradients 1 each, a map of
+/// the output's channels 1/2, the sort of the deterministic route 1, and 1/4 each for input and
+/// grad_input in channels-last order. It has at least one position and one image, even if those
+/// take more.
 inline ChunkPlan plan_chunks(const Geometry& g, int64_t element_size, int64_t acc_size,
                              bool deterministic, int64_t column_bytes) {
   const int64_t samples = g.taps() * g.offset_groups;
@@ -43,10 +44,10 @@ inline ChunkPlan plan_chunks(const Geometry& g, int64_t element_size, int64_t ac
         std::max<int64_t>(g.channels * g.height * g.width * acc_size, acc_size);
     const int64_t images = std::clamp<int64_t>(
         std::min(fitting / positions, column_bytes / 4 / image_bytes), 1, batch);
-    // Passes of equal size, so that the last one is no remainder.
+    // Makes passes of nearly equal size, so that the last is not a small remainder.
     return {ceil_div(batch, ceil_div(batch, images)), positions};
   }
-  // Chunks of equal size, and where it can be had, of a size that keeps the rows of a GEMM aligned.
+  // Makes chunks of nearly equal size; if possible, the size keeps the rows of a GEMM aligned.
   int64_t size = ceil_div(positions, ceil_div(positions, fitting));
   constexpr int64_t alignment = 64;
   if (ceil_div(size, alignment) * alignment <= fitting)
@@ -56,9 +57,9 @@ inline ChunkPlan plan_chunks(const Geometry& g, int64_t element_size, int64_t ac
 
 /// Neighbouring positions of a block: as many as fill a 32-byte sector of a float offset map.
 constexpr int kPositionsPerBlock = 8;
-/// Samples that a block computes once and shares among its channels, at most.
+/// The largest number of samples that a block computes once and shares among its channels.
 constexpr int kSamplesPerBlock = 128;
-/// Blocks to aim for before a block is given more samples: four on each multiprocessor of H100.
+/// The number of blocks to reach before blocks get more samples: four on each SM of an H100.
 constexpr int64_t kTargetBlocks = 528;
 
 /// The blocks that cover `positions` x `sample_channels` samples (a sample channel is one tap of
@@ -80,8 +81,8 @@ inline SampleGrid sample_grid(int64_t positions, int64_t sample_channels) {
   return {static_cast<int>(channels), static_cast<int>(ceil_div(sample_channels, channels)), tiles};
 }
 
-/// Whether the kernels' 32-bit coordinates and counts hold this call. What they leave out takes
-/// tensors of tens of gigabytes in one image.
+/// Whether the kernels' 32-bit coordinates and counts are large enough for this call. A call that
+/// does not fit has tensors of tens of gigabytes in one image.
 inline bool fits_kernels(const Geometry& g) {
   return g.height + 2 * g.padding_h < kCountLimit && g.width + 2 * g.padding_w < kCountLimit &&
          g.positions() < kCountLimit && g.column_size() < kCountLimit &&

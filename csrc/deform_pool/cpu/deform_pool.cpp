@@ -1,5 +1,5 @@
 // Deformable PS-RoI pooling and deformable RoI pooling on the CPU. The pixels that a bin reads are
-// listed once, and every channel runs down the list.
+// listed once, and every channel uses the list.
 #include <algorithm>
 #include <limits>
 #include <type_traits>
@@ -16,16 +16,16 @@ using acc_type = std::conditional_t<std::is_same_v<T, double>, double, float>;
 template <typename T>
 constexpr T kNaN = std::numeric_limits<T>::quiet_NaN();
 
-/// A pixel of a bin: its place in memory, its share of the bin's value, and how that value moves
-/// with the bin's position in pixels.
+/// A pixel of a bin: its place in memory, its weight in the bin's value, and the derivatives of
+/// that value by the bin's position in pixels.
 template <typename acc_t>
 struct PoolTap {
   int64_t pixel;
   acc_t value, dy, dx;
-  bool moves_y, moves_x;  // false: the derivative is zero, whatever the pixel holds
+  bool moves_y, moves_x;  // false: the derivative is zero for any value of the pixel
 };
 
-/// The pixels of a bin; `placed` is false for one that has no place.
+/// The pixels of a bin; `placed` is false for a bin that cannot be placed.
 template <typename acc_t>
 struct BinTaps {
   std::vector<PoolTap<acc_t>> taps;
@@ -35,7 +35,7 @@ struct BinTaps {
   bool placed() const { return image >= 0; }
 };
 
-/// A call with its operands' memory.
+/// A call, with the memory of its operands.
 template <typename T, typename position_t>
 struct PoolCall {
   const PoolGeometry& g;
@@ -45,7 +45,7 @@ struct PoolCall {
 
   using acc_t = acc_type<T>;
 
-  /// Lists the pixels of bin (ph, pw), for the channels of one class of offsets.
+  /// Lists the pixels of bin (ph, pw) for the channels of one class of offsets.
   void list(int64_t roi, int64_t offset_class, int64_t ph, int64_t pw,
             BinTaps<acc_t>& bin_taps) const {
     acc_t offset_y = 0, offset_x = 0;
@@ -114,14 +114,14 @@ void forward(const PoolCall<T, position_t>& call, const View4<T>& output) {
   });
 }
 
-/// Adds to `sums`, which is laid out like the input. Workers own channels, so that no two meet and
-/// the order of the additions never changes.
+/// Adds to `sums`, which has the input's layout. Each worker owns its channels, so no two write the
+/// same element, and the order of the additions never changes.
 template <typename T, typename position_t>
 void input_gradient(PoolCall<T, position_t> call, const View4<const T>& grad_output,
                     const View4<acc_type<T>>& sums) {
   using acc_t = acc_type<T>;
   const PoolGeometry& g = call.g;
-  call.input.h = sums.h, call.input.w = sums.w;  // the taps' places are those of the sums
+  call.input.h = sums.h, call.input.w = sums.w;  // the listed places are places in the sums
   const int64_t workers = std::min(thread_count(), g.out_channels);
   parallel_for(workers, 1, [&](int64_t first, int64_t last) {
     const int64_t begin = g.out_channels * first / workers, end = g.out_channels * last / workers;

@@ -1,4 +1,4 @@
-// Deformable PS-RoI pooling and deformable RoI pooling on CUDA: the torch side.
+// Deformable PS-RoI pooling and deformable RoI pooling on CUDA: the host side.
 #include "deform_conv2d/cuda/buffers.h"
 #include "deform_pool/cuda/kernels.cuh"
 #include "deform_pool/operands.h"

@@ -9,7 +9,7 @@
 
 namespace dcnbuild::cuda {
 
-/// A pooling call with its operands' memory.
+/// A pooling call, with the memory of its operands.
 template <typename scalar_t, typename position_t>
 struct PoolCall {
   PoolGeometry g;
@@ -23,16 +23,17 @@ struct PoolPlace {
   int roi, channel, ph, pw;
 };
 
-/// kBlocksPerSM, or as few as leave double precision the registers that it takes.
+/// kBlocksPerSM, or fewer for double precision, which needs more registers.
 template <typename scalar_t, int of_double>
 constexpr int kPoolBlocksPerSM = sizeof(acc_type<scalar_t>) == 8 ? of_double : kBlocksPerSM;
 
-/// The blocks that one RoI's outputs fill.
+/// The number of blocks that one RoI's outputs fill.
 inline int64_t blocks_per_roi(const PoolGeometry& g) {
   return ceil_div(g.out_channels * g.bins(), kThreads);
 }
 
-/// The output element of a thread, channels fastest where the input's are; false if there is none.
+/// Gives the output element of a thread; returns false if there is none. Channels vary fastest if
+/// the input's do.
 template <typename scalar_t, typename position_t>
 __device__ __forceinline__ bool pool_place(const PoolCall<scalar_t, position_t>& call,
                                            unsigned blocks, PoolPlace& place) {
@@ -164,25 +165,25 @@ __global__ void __launch_bounds__(kThreads)
                  [&](int32_t, int64_t pixel, acc_t value) { atomic_add(plane + pixel, value); });
 }
 
-/// Whether nothing was added to what began as minus zero.
+/// Whether nothing was added to a sum that began with minus zero.
 template <typename acc_t>
 DCNBUILD_HD bool is_minus_zero(acc_t value) {
   return value == acc_t(0) && copysign(acc_t(1), value) < acc_t(0);
 }
 
-/// Whether a sample of the bin may touch a row of the image.
+/// Whether a sample of the bin may read a row of the image.
 template <typename acc_t>
 DCNBUILD_HD bool may_touch(const Bin<acc_t>& bin, int row) {
   const acc_t first = bin.y.origin + (acc_t(bin.y.first) + bin.shift) * bin.y.step,
               last = bin.y.origin + (acc_t(bin.y.last - 1) + bin.shift) * bin.y.step;
-  // More than a pixel where acc_t does not hold every row.
+  // The slack is more than one pixel where acc_t does not hold every row.
   const acc_t slack = acc_t(1) + acc_t(row) * pool::rounding<acc_t>();
   const acc_t before = acc_t(row) - slack, after = acc_t(row) + slack;
   return (first >= before || last >= before) && (first <= after || last <= after);
 }
 
-/// The same in an order that never changes: a thread owns a row of the channels that an output
-/// channel reads in an image, and looks through all RoIs for what falls on it.
+/// The same, always in one order: a thread owns a row of the channels that an output channel reads
+/// in an image, and searches all RoIs for bins that read it.
 template <typename scalar_t, typename position_t>
 __global__ void __launch_bounds__(kThreads, kPoolBlocksPerSM<scalar_t, 2>)
     pool_input_gradient_in_order_kernel(const PoolCall<scalar_t, position_t> call,
@@ -196,7 +197,7 @@ __global__ void __launch_bounds__(kThreads, kPoolBlocksPerSM<scalar_t, 2>)
   const int row = static_cast<int>(line - image * call.g.height);
   PoolPlace place{0, static_cast<int>(index - line * call.g.out_channels), 0, 0};
   for (; place.roi < call.g.rois; ++place.roi) {
-    // Of another image, as bin_at would find too, but for each bin.
+    // Skips RoIs of another image once, rather than for each bin in bin_at.
     if (image_of(call.g, static_cast<acc_t>(call.rois.data[place.roi * call.rois.roi])) != image)
       continue;
     for (place.ph = 0; place.ph < call.g.pooled_h; ++place.ph)
@@ -212,13 +213,13 @@ __global__ void __launch_bounds__(kThreads, kPoolBlocksPerSM<scalar_t, 2>)
   }
 }
 
-/// The first bin whose offset is that of `cell` or a later one.
+/// The first bin that uses the offset of `cell` or of a later cell.
 DCNBUILD_HD unsigned first_bin_of(unsigned cell, unsigned cells, unsigned pooled) {
   return (cell * pooled + cells - 1) / cells;  // of numbers up to 2^15
 }
 
-/// The gradient of one pair of offsets by one block: its threads share out the channels and bins
-/// that read it, and add up in shared memory. Deterministic, without atomics.
+/// Computes the gradient of one pair of offsets by one block. Its threads divide the channels and
+/// bins that use the pair, and add up in shared memory. Deterministic, without atomics.
 template <typename scalar_t, typename position_t>
 __global__ void __launch_bounds__(kThreads, kPoolBlocksPerSM<scalar_t, 2>)
     pool_offset_gradient_kernel(const PoolCall<scalar_t, position_t> call,
@@ -241,7 +242,7 @@ __global__ void __launch_bounds__(kThreads, kPoolBlocksPerSM<scalar_t, 2>)
   const unsigned width = first_bin_of(cell_w + 1, cells_w, pooled_w) - pw_begin;
   const unsigned bins = (first_bin_of(cell_h + 1, cells_h, pooled_h) - ph_begin) * width;
   const auto channels = static_cast<unsigned>(g.class_channels());
-  // In shared memory all along: registers are what this kernel has least of.
+  // The sums stay in shared memory, because this kernel has no registers to spare.
   acc_t &sum_y = sums_y[threadIdx.x], &sum_x = sums_x[threadIdx.x];
   sum_y = sum_x = acc_t(0);
   for (unsigned i = threadIdx.x; i < channels * bins; i += kThreads) {
@@ -258,9 +259,9 @@ __global__ void __launch_bounds__(kThreads, kPoolBlocksPerSM<scalar_t, 2>)
     const acc_t scale =
         static_cast<acc_t>(*output_at(grad_output, place)) * static_cast<acc_t>(g.offset_scale);
     const scalar_t* plane = channel_of(call, call.input, bin.image, place);
-    // A sample without a second pixel passes nothing on, as in deform_pool.h. Minus zero says that
-    // none had one, since a difference of pixels is never minus zero; neither a flag for each axis
-    // nor the sample's own positions would fit into the registers.
+    // A sample without a second pixel adds nothing, as in geometry.h. A sum that is still minus
+    // zero says that no sample had a second pixel, since a difference of pixels is never minus
+    // zero. There are no registers left for a flag for each axis or for the sample's positions.
     acc_t dy(-0.0), dx(-0.0);
     SampleWalk<acc_t> walk(g, bin);
     PoolSample<acc_t> s;

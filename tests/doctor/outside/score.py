@@ -1,4 +1,4 @@
-"""How often the doctor's first finding is right on logs that its rules were not written from.
+"""Prints how often the doctor's first finding is right, on logs that were not used to write its rules.
 
     python tests/doctor/outside/score.py [DIRECTORY ...]
 

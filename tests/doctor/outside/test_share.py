@@ -1,4 +1,4 @@
-"""The share of right first findings: on the given cases, and on variants of the same kinds in other words."""
+"""Tests the share of right first findings, on the given cases and on rewordings of the same faults."""
 
 from __future__ import annotations
 
