@@ -239,7 +239,7 @@ def test_what_a_bare_python_lacks_is_named_with_the_line_that_installs_it(
     assert done.returncode == 2
     assert done.stdout == ""
     assert f"no module {missing}" in done.stderr
-    assert "python -m pip install ninja packaging pyyaml rich" in done.stderr
+    assert "-m pip install ninja packaging pyyaml rich" in done.stderr  # by python or python3
     assert "Traceback" not in done.stderr
 
 
