@@ -156,7 +156,7 @@ def _changed_tensor(value: Any, choose: Bytes) -> Any:
     import torch
 
     kind = choose.below(7)
-    if kind == 0:  # another shape
+    if kind == 0 or not value.dim():  # another shape
         return torch.rand([choose.below(5) for _ in range(choose.below(7))])
     if kind == 1:
         dtypes = (
