@@ -90,7 +90,7 @@ def operators(data: bytes) -> None:
     import dcnbuild.ops.operators  # noqa: F401  registers them
 
     choose = Bytes(data)
-    name, arguments = choose.of(list(_calls().items()))
+    name, arguments = choose.of(list(calls().items()))
     arguments = list(arguments)
     try:  # torch refuses some changes itself, such as flattening what was made sparse
         for _ in range(choose.below(4)):
@@ -105,7 +105,7 @@ def operators(data: bytes) -> None:
 _NUMBERS = (-1, 0, 1, 2, 3, 7, -(2**31), 2**31, 2**40, 2**62, -(2**63))
 
 
-def _calls() -> dict[str, tuple[Any, ...]]:
+def calls() -> dict[str, tuple[Any, ...]]:
     """One call of each operator that computes."""
     import torch
 
@@ -115,6 +115,8 @@ def _calls() -> dict[str, tuple[Any, ...]]:
     image, offset, mask, weight = r(2, 4, 5, 6), r(2, 36, 5, 6), r(2, 18, 5, 6), r(6, 4, 3, 3)
     value, places, weights = r(2, 16, 2, 4), r(2, 3, 2, 2, 2, 2), r(2, 3, 2, 2, 2)
     sizes, roi, psroi = [3, 4, 2, 2], ([3, 3], 0.5, 2, 0.1), (0.5, 2, 3, 3, 2, 0.1)
+    window = (r(2, 5, 6, 2, 3), r(2, 5, 6, 2, 9, 2), r(2, 5, 6, 2, 9))
+    taps = ([3, 3], [1, 1], [1, 1], [1, 1], 1.0, False)
     flags = [True] * 5
     return {
         "deform_conv2d": (image, offset, mask, weight, r(6), *conv),
@@ -123,6 +125,8 @@ def _calls() -> dict[str, tuple[Any, ...]]:
         ),
         "deform_attn": (value, sizes, places, weights),
         "deform_attn_backward": (r(2, 3, 8), value, sizes, places, weights, flags[:3], False),
+        "deform_sample": (*window, *taps),
+        "deform_sample_backward": (r(2, 5, 6, 6), *window, *taps, flags[:3], True),
         "deform_roi_pool": (image, boxes, r(2, 2, 3, 3), *roi),
         "deform_roi_pool_backward": (
             *(r(2, 4, 3, 3), image, boxes, r(2, 2, 3, 3), *roi, flags[:2], True),
@@ -156,7 +160,7 @@ def _changed_tensor(value: Any, choose: Bytes) -> Any:
     import torch
 
     kind = choose.below(7)
-    if kind == 0:  # another shape
+    if kind == 0 or not value.dim():  # another shape
         return torch.rand([choose.below(5) for _ in range(choose.below(7))])
     if kind == 1:
         dtypes = (

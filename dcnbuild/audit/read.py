@@ -148,9 +148,13 @@ def _installed(name: str) -> _Source:
         found = importlib.metadata.distribution(name)
     except importlib.metadata.PackageNotFoundError:
         raise ValueError(f"{name} is neither a file nor an installed package") from None
+    if found.files is None:
+        raise ValueError(f"{name} has no list of its files; name its libraries (.so) instead")
+    if '"editable": true' in (found.read_text("direct_url.json") or ""):
+        raise ValueError(f"{name} is installed as editable; name its libraries (.so) instead")
     files = {
         str(file): Path(str(found.locate_file(file)))
-        for file in found.files or ()
+        for file in found.files
         if _LIBRARY.match(file.name)
     }
     tags = email.message_from_string(found.read_text("WHEEL") or "").get_all("Tag", [])

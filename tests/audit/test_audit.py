@@ -329,6 +329,27 @@ def test_an_installed_package(capsys: pytest.CaptureFixture[str]) -> None:
     assert document["bounds"]["python"]["abi"].startswith("cp3")
 
 
+@pytest.mark.parametrize("editable", [True, False])
+def test_a_package_whose_libraries_lie_elsewhere(
+    editable: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """An editable install lists only a path file, and some installers list nothing: neither is "nothing compiled"."""
+    info = tmp_path / "far_away-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: far-away\nVersion: 1.0\n")
+    if editable:
+        (info / "RECORD").write_text("far_away.pth,,\n")
+        url = {"dir_info": {"editable": True}, "url": "file:///x"}
+        (info / "direct_url.json").write_text(json.dumps(url))
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(["audit", "far-away"]) == 2
+    said = "is installed as editable" if editable else "has no list of its files"
+    assert f"far-away {said}; name its libraries" in capsys.readouterr().err
+
+
 def test_the_page_lists_every_finding() -> None:
     import inspect
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from conftest import CHECKOUT
 from integration.features import needs
 from integration.models import image
 from torch import Tensor, nn
@@ -18,7 +20,7 @@ import dcnbuild
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed")
-pytestmark = needs("torch.onnx.ops")
+pytestmark = [needs("torch.onnx.ops"), pytest.mark.slow]
 
 from dcnbuild import export  # noqa: E402
 from dcnbuild.export.comparison import compare  # noqa: E402
@@ -96,6 +98,13 @@ class Wrong:
         return OnnxRuntime().run(written.SerializeToString(), inputs)
 
 
+#: The form of a cause.
+CAUSE = (
+    r'the first operator that differs is \w+ "\w+": \w+ by [\d.e-]+ of at most [\d.e-]+, '
+    r"and its inputs agree"
+)
+
+
 def set_attribute(op_type: str, name: str, value: Any, which: int = 0) -> Any:
     def change(written: Any) -> None:
         node = [node for node in written.graph.node if node.op_type == op_type][which]
@@ -137,7 +146,16 @@ def test_the_operator_that_a_runtime_computes_wrongly_is_named(
     written = onnx.load(file)
     node = [node for node in written.graph.node if node.op_type == op_type][which]
     assert f'is {op_type} "{node.name}": {node.output[0]} by' in report.causes[wrong.name]
+    assert re.fullmatch(f"{wrong.name}: {CAUSE}", str(report).splitlines()[-1])
     assert wrong.runs < 4 + 2 * len(written.graph.node).bit_length()
+
+
+def test_the_page_shows_lines_as_they_are_printed() -> None:
+    page = (CHECKOUT / "docs/export.md").read_text(encoding="utf-8")
+    for runtime, difference in (("onnxruntime 1.32.0", 2.2e-06), ("openvino 2026.4.1", 2.1e-06)):
+        line = str(export.Comparison(runtime, "image", difference, 2.9, True))
+        assert f"\n{line}\n" in page
+    assert re.search(f"^some-runtime 1.0: {CAUSE}$", page, re.MULTILINE)
 
 
 def test_a_fault_that_shows_only_where_nobody_looks(

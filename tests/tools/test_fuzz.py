@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.fuzz import TARGETS, Bytes
+from dcnbuild.builder.sources import csrc_dir
+from tools.fuzz import TARGETS, Bytes, calls
 
 #: Words of what is read, so that more than noise comes in.
 WORDS = st.sampled_from(
@@ -43,6 +47,16 @@ def test_a_target(name: str) -> None:
         target(data)
 
     holds()
+
+
+def test_every_operator_of_the_schema_has_a_call_that_computes() -> None:
+    """Or what is changed in it would be refused for what was wrong before."""
+    schema = (csrc_dir() / "schema.h").read_text(encoding="utf-8")
+    assert set(calls()) == set(re.findall(r'R"schema\((\w+)\(', schema))
+    for name, arguments in calls().items():
+        results = getattr(torch.ops.dcnbuild, name)(*arguments)
+        for result in [results] if isinstance(results, torch.Tensor) else results:
+            assert result.isfinite().all(), name
 
 
 def test_choices_end_in_zeros() -> None:
