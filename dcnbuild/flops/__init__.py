@@ -1,8 +1,7 @@
-"""Adds the operators to the tables of other people's counters of operations; each module is imported with its counter.
+"""Adds the operators to the tables of FLOP counters; each module here is imported together with its counter.
 
-All but torch's count multiply-accumulates, and of a deformable convolution those of the convolution of its shape. Where a
-counter goes by modules, `DeformConv2d` and `DCN` are known, and a class derived from them needs a line of its own
-(docs/pytorch.md).
+All counters except torch's count multiply-accumulates. A deformable convolution counts like the convolution of its shape.
+Counters that look modules up know `DeformConv2d` and `DCN`; a subclass needs an entry of its own (docs/pytorch.md).
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ import dcnbuild.ops.operators  # noqa: F401  describes them
 from dcnbuild.nn import DeformConv2d, PredictsOffsets
 from dcnbuild.ops.operator import OPERATORS, Flops
 
-#: The operators that count something, and what.
+#: The operators with formulas, and their formulas.
 COUNTED = [(operator, operator.flops) for operator in OPERATORS.values() if operator.flops]
 
 
 def of_module(module: DeformConv2d, output: Tensor) -> int:
-    """Multiply-accumulates of a module whose output is [N, O, H', W'], those of the convolution that predicts included."""
+    """Returns a module's multiply-accumulates for an output [N, O, H', W'], including the predicting convolution's."""
     weights = [module.weight]
     if isinstance(module, PredictsOffsets):
         weights.append(getattr(module, module.offset_name).weight)
@@ -30,12 +29,12 @@ def of_module(module: DeformConv2d, output: Tensor) -> int:
 
 
 def of_call(flops: Flops, inputs: Sequence[Any], output: Sequence[int]) -> int:
-    """Multiply-accumulates of an operator's call, from its inputs' shapes (anything for what is no tensor) and its output's."""
+    """Returns a call's multiply-accumulates, from the shapes of its tensors (anything for other inputs) and of its output."""
     return flops.forward(*inputs, out_shape=output) // 2
 
 
 def traced_operators() -> Iterator[tuple[str, Callable[[Sequence[Any], Sequence[Any]], int]]]:
-    """For each operator, its name in a graph that torch.jit.trace made, and what counts a node from its inputs and outputs."""
+    """Yields each operator's name in a graph of torch.jit.trace, and a function that counts a node by inputs and outputs."""
     for operator, flops in COUNTED:
 
         def count(inputs: Sequence[Any], outputs: Sequence[Any], flops: Flops = flops) -> int:

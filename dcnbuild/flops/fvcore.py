@@ -1,4 +1,4 @@
-"""fvcore.nn.FlopCountAnalysis goes by the operators of a traced graph."""
+"""Registers formulas for fvcore.nn.FlopCountAnalysis, which counts the operators of a traced graph."""
 
 from __future__ import annotations
 

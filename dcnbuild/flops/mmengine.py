@@ -1,4 +1,4 @@
-"""mmengine.analysis goes by the operators of a traced graph."""
+"""Registers formulas for mmengine.analysis, which counts the operators of a traced graph."""
 
 from __future__ import annotations
 

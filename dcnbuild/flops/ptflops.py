@@ -1,4 +1,4 @@
-"""ptflops goes by the classes of modules, and does not look at the children of those that it knows."""
+"""Registers hooks for ptflops, which looks up the classes of modules, and skips the children of known modules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dcnbuild.ops.operator import Flops
 
 try:
     from ptflops import aten_ops
-except ImportError:  # before 0.7.3
+except ImportError:  # ptflops before 0.7.3
     aten_ops = None
 
 
@@ -25,7 +25,7 @@ def count(module: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 for layer in (DeformConv2d, DCN):
     pytorch_ops.MODULES_MAPPING.setdefault(layer, count)
 
-if aten_ops is not None:  # for backend="aten", which goes by operators
+if aten_ops is not None:  # for backend="aten", which counts operators
     for operator, flops in COUNTED:
 
         def count_operator(inputs: list[Any], outputs: list[Any], flops: Flops = flops) -> int:

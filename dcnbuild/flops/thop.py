@@ -1,4 +1,4 @@
-"""thop.profile goes by the classes of modules, and counts children of their own."""
+"""Registers hooks for thop.profile, which looks up the classes of modules, and counts their children separately."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Tells `torch.utils.flop_counter.FlopCounterMode` what operators count; imported with that module (dcnbuild/__init__.py).
+"""Registers formulas for `torch.utils.flop_counter.FlopCounterMode`; imported with that module (dcnbuild/__init__.py).
 
-The counter counts products, two operations for a multiplication and an addition, and not what prepares their operands. So a
-deformable convolution counts as the convolution of its shape does, and the sampling is left out, as that of grid_sample is.
+The counter counts products, with two operations for a multiplication and an addition, and ignores the preparation of their
+operands. So a deformable convolution counts like the convolution of its shape; the sampling does not count, as in
+grid_sample.
 """
 
 from __future__ import annotations

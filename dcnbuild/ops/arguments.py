@@ -16,24 +16,27 @@ from dcnbuild.ops.reference.images import SIDE_LIMIT
 FLOATING = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 HALF = (torch.float16, torch.bfloat16)
 
-#: The most bins, cells, groups or samples along one axis of a pooling.
+#: The largest number of bins, cells, groups or samples along one axis of a pooling.
 LIMIT = 32768
 
 
 def integer(function: str, name: str, value: Any, meaning: str = "an int") -> int:
-    """An int, or what `operator.index` makes one of, such as a numpy integer; no bool. Raises ArgumentTypeError."""
+    """Returns an int for an int or anything that `operator.index` accepts, such as a numpy integer, but not for a bool.
+
+    Raises ArgumentTypeError for other values.
+    """
     if type(value) is int or isinstance(value, torch.SymInt):
         return value  # type: ignore[return-value]
     try:
         if isinstance(value, bool) or getattr(value, "dtype", None) is torch.bool:
             raise TypeError
-        return int(operator.index(value))  # int() takes an enumeration's name away
-    except (TypeError, RuntimeError):  # RuntimeError: a tensor without storage
+        return int(operator.index(value))  # int() makes a plain int of an enumeration's member
+    except (TypeError, RuntimeError):  # RuntimeError: the value is a tensor without storage
         raise ArgumentTypeError(f"{function}: {name} must be {meaning}, got {value!r}") from None
 
 
 def pair(name: str, value: Any, least: int, function: str = "deform_conv2d") -> tuple[int, int]:
-    """An int or two of them as (y, x), each from `least` to 2^30 - 1.
+    """Returns an int or two ints as (y, x), each from `least` to 2^30 - 1.
 
     Raises:
         ArgumentTypeError: not an int nor two ints.
@@ -42,11 +45,14 @@ def pair(name: str, value: Any, least: int, function: str = "deform_conv2d") -> 
     if type(value) is int:
         elements: tuple[Any, ...] = (value, value)
     elif isinstance(value, str | bytes | Set | Mapping) or not hasattr(value, "__len__"):
-        elements = (value, value)  # which `integer` refuses: text, or two ints in no order
+        elements = (
+            value,
+            value,
+        )  # `integer` refuses these: text, or a set of two ints, which has no order
     else:
         try:
             elements = tuple(value)
-        except TypeError:  # an array without dimensions
+        except TypeError:  # the value is an array without dimensions
             elements = (value, value)
     meaning = "an int or two ints"
     if len(elements) != 2:
@@ -66,19 +72,19 @@ def pair(name: str, value: Any, least: int, function: str = "deform_conv2d") -> 
     return y, x
 
 
-#: What else people call the number of offset groups, and where it comes from.
+#: Other packages' names of the number of offset groups.
 _OFFSET_GROUPS = ("deformable_groups", "deform_groups", "num_deformable_groups", "n_offset_grps")
 
 
 def refuse_keywords(what: str, unknown: Mapping[str, Any], groups_hint: str) -> None:
-    """Raises ArgumentTypeError for keywords that `what` does not have; `groups_hint` says where offset groups go."""
+    """Raises ArgumentTypeError for keywords that `what` does not have; `groups_hint` says what replaces offset groups."""
     for name in unknown:
         hint = f": {groups_hint}" if name in _OFFSET_GROUPS else ""
         raise ArgumentTypeError(f"{what} got an unexpected keyword argument {name!r}{hint}")
 
 
 def check_dense(function: str, name: str, tensor: Tensor) -> None:
-    """Raises ArgumentTypeError for a tensor whose elements are not laid out by strides on a CPU or a GPU."""
+    """Raises ArgumentTypeError for a tensor that is not strided, or not on a CPU or a GPU."""
     if tensor.device.type not in ("cpu", "cuda", "meta"):
         raise ArgumentTypeError(
             f"{function}: {name} is on {tensor.device}, expected a CPU or CUDA tensor; move it with .to(), or build "
@@ -103,7 +109,7 @@ def check_dense(function: str, name: str, tensor: Tensor) -> None:
 def check_tensor(
     function: str, name: str, tensor: Any, rank: int, input: Tensor, of: str = "input"
 ) -> None:
-    """Checks what a tensor must be whatever its shape is; `of` is what the function calls `input`.
+    """Checks everything of a tensor except its sizes; `of` is the function's name of `input`.
 
     Raises:
         ArgumentTypeError: not a tensor, or not one of a floating dtype.
@@ -112,7 +118,7 @@ def check_tensor(
     if not isinstance(tensor, Tensor):
         raise ArgumentTypeError(f"{function}: {name} must be a tensor, got {type(tensor).__name__}")
     if tensor.is_nested or tensor.layout is not torch.strided:
-        check_dense(function, name, tensor)  # before its shape, which a nested one has not
+        check_dense(function, name, tensor)  # before its shape, which a nested tensor does not have
     if tensor.dim() != rank:
         raise ArgumentError(
             f"{function}: {name} has {tensor.dim()} dimensions {tuple(tensor.shape)}, expected {rank}"
@@ -128,7 +134,7 @@ def check_tensor(
 
 
 def check_integer(function: str, name: str, value: Any, least: int) -> int:
-    """An int from `least` to LIMIT; raises ArgumentTypeError or ArgumentError."""
+    """Returns an int from `least` to LIMIT; raises ArgumentTypeError or ArgumentError."""
     value = integer(function, name, value)
     if not least <= value <= LIMIT:
         raise ArgumentError(f"{function}: {name} must be from {least} to {LIMIT}, got {value}")
@@ -136,13 +142,13 @@ def check_integer(function: str, name: str, value: Any, least: int) -> int:
 
 
 def check_number(function: str, name: str, value: Any, positive: bool) -> float:
-    """A finite float, of whatever has one; raises ArgumentTypeError or ArgumentError."""
+    """Returns a finite float for anything that is a number; raises ArgumentTypeError or ArgumentError."""
     given = value
     if not isinstance(value, float | torch.SymInt | torch.SymFloat):
         value = _as_float(value)
     if value is None:
         raise ArgumentTypeError(f"{function}: {name} must be a float, got {given!r}")
-    # By comparisons, which Dynamo traces for a symbolic float.
+    # Uses comparisons, which Dynamo can trace for a symbolic float.
     if not -math.inf < value < math.inf or (positive and value <= 0):
         kind = "positive and finite" if positive else "finite"
         raise ArgumentError(f"{function}: {name} must be {kind}, got {value}")
@@ -150,7 +156,7 @@ def check_number(function: str, name: str, value: Any, positive: bool) -> float:
 
 
 def _as_float(value: Any) -> float | None:
-    """A float of what is a number, such as numpy's float32; None for a bool, text and more than one number."""
+    """Returns a float for a number, such as numpy's float32; None for a bool, text, or several numbers."""
     if (
         isinstance(value, bool)
         or getattr(value, "dtype", None) in (torch.bool, bool)
@@ -159,7 +165,11 @@ def _as_float(value: Any) -> float | None:
         return None
     try:
         return float(value)
-    except OverflowError:  # an int
+    except OverflowError:  # the value is a very large int
         return math.inf
-    except (TypeError, ValueError, RuntimeError):  # an array; a tensor without storage
+    except (
+        TypeError,
+        ValueError,
+        RuntimeError,
+    ):  # the value is an array, or a tensor without storage
         return None

@@ -1,7 +1,8 @@
-"""What autocast does to the arguments of the operators.
+"""Converts the operators' arguments for autocast.
 
-`torch.library.register_autocast` knows one dtype for all inputs, but offsets are positions: in float16 a position beyond
-1024 pixels has no fraction left and in bfloat16 one beyond 128. So data becomes half, and what says where to sample stays float32.
+`torch.library.register_autocast` has one dtype for all inputs, but offsets are positions. Beyond 1024 pixels, a float16
+position has no fraction; beyond 128 pixels, a bfloat16 position has none. So data becomes half, and positions stay
+float32.
 """
 
 from __future__ import annotations
@@ -16,23 +17,23 @@ from dcnbuild.ops.torch_versions import get_autocast_dtype, is_autocast_enabled
 
 
 def autocast_enabled(input: Any) -> bool:
-    """Whether autocast is on where `input` is; what is no tensor is left for the checks to name.
+    """Whether autocast is on for the device of `input`. Other objects count as on the CPU; the checks refuse them later.
 
-    torch raises if it is asked about a device that it has no autocast for, such as "meta".
+    torch would raise for a device without autocast, such as "meta".
     """
     device = input.device.type if isinstance(input, Tensor) else "cpu"
     return device in ("cpu", "cuda") and is_autocast_enabled(device)
 
 
 def autocast(arguments: Mapping[str, Any], positions: Collection[str]) -> dict[str, Any]:
-    """Arguments with the dtypes that autocast asks for on the device of the first.
+    """Converts a call's arguments to autocast's dtypes for the device of the first argument.
 
-    Data becomes the autocast dtype, and what says where to sample float32; if any tensor is float64, all become float64,
-    since autocast never lowers that. What is no floating tensor is left as it is, for the checks to name.
+    Data gets the autocast dtype, and positions get float32. If any tensor is float64, all become float64, since autocast
+    never lowers float64. Other objects stay as they are, and the checks refuse them.
 
     Args:
-        arguments: a call's, by name; the first is a tensor.
-        positions: the names of those that say where to sample.
+        arguments: the call's arguments by name; the first is a tensor.
+        positions: the names of the arguments that are positions.
     """
     floating = {name: t for name, t in arguments.items() if _is_floating(t)}
     if any(tensor.dtype == torch.float64 for tensor in floating.values()):

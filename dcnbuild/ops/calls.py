@@ -1,4 +1,4 @@
-"""How a registered operator is called: as a node of a graph, as an autograd.Function, or as its kernel alone."""
+"""Calls a registered operator as a node of a graph, as an autograd.Function, or by its kernel alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def tracing_operators() -> bool:
 
 
 def differentiating(args: Sequence[Any]) -> bool:
-    """Whether a derivative of a call may be asked for, or torch.func transforms it."""
+    """Whether a call may need a derivative, or torch.func transforms it."""
     if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
         return True
     return torch.is_grad_enabled() and any(
@@ -36,10 +36,10 @@ class Call:
     Attributes:
         name: the operator's name in csrc/schema.h.
         arguments: the names of all its arguments.
-        tensors: which of them are tensors, by index.
-        attributes: which are not, but for a backward operator's OPTIONS.
-        operator: the operator as torch has registered it.
-        function: the autograd.Function around its kernel, which ops/derivatives.py makes.
+        tensors: the indices of the tensors.
+        attributes: the indices of the other arguments, except a backward operator's OPTIONS.
+        operator: the operator that torch has registered.
+        function: the autograd.Function around its kernel, made by ops/derivatives.py.
     """
 
     function: type[torch.autograd.Function]
@@ -58,11 +58,11 @@ class Call:
         ]
 
     def __call__(self, *args: Any) -> Any:
-        """Calls it from Python. Tracers see the operator, torch.func sees the Function."""
+        """Calls the operator from Python. Tracers see the operator, torch.func sees the Function."""
         return self.operator(*args) if tracing_operators() else self.differentiable(*args)
 
     def differentiable(self, *args: Any) -> Any:
-        """Calls the Function, or the kernel where nobody asks for a derivative: a Function costs several kernels' starts."""
+        """Calls the Function, or the kernel if no derivative is needed: a Function costs as much as several kernels' starts."""
         return self.function.apply(*args) if differentiating(args) else self.kernel(*args)
 
     def kernel(self, *args: Any) -> Any:
@@ -71,7 +71,7 @@ class Call:
             return self._overload(*args)
 
     def of_dispatcher(self, *args: Any) -> Any:
-        """The operator's autograd kernel. torch.func cannot see through an operator, so this says so: no silent zero tangent."""
+        """The operator's autograd kernel. It raises under torch.func, which would silently get a zero tangent otherwise."""
         if torch._C._are_functorch_transforms_active():
             raise NotImplementedError(
                 f"torch.ops.{NAMESPACE} operators do not go through torch.func transforms: call the function of the same "
@@ -80,5 +80,5 @@ class Call:
         return self.differentiable(*args)
 
     def gather(self, args: Sequence[Any], attributes: Callable[..., Any]) -> list[Any]:
-        """The tensors (None for a missing one), in the schema's order, and what `attributes` makes of the attributes."""
+        """Returns the tensors in the schema's order (None for a missing one), and the object that `attributes` makes."""
         return [args[i] for i in self.tensors] + [attributes(*[args[i] for i in self.attributes])]

@@ -1,4 +1,4 @@
-"""What a call of deform_attn was given: checked, and brought into the form that the operator takes."""
+"""Checks the arguments of deform_attn, and converts them for the operator."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from dcnbuild.ops.arguments import HALF, SIDE_LIMIT, check_dense, check_tensor, 
 from dcnbuild.ops.torch_versions import is_compiling
 
 NAME = "deform_attn"
-#: The most levels; kMaxLevels of csrc/deform_attn/geometry.h.
+#: The largest number of levels; kMaxLevels of csrc/deform_attn/geometry.h.
 LEVELS = 64
 _PAIRS = "a tensor [levels, 2] of integers, or a pair of ints (height, width) for each level"
 
 
 def sides(function: str, spatial_shapes: Any) -> list[tuple[int, int]]:
-    """The levels' sizes as pairs of ints; of a tensor on a GPU they have to be read.
+    """Returns the levels' sizes as pairs of ints; reading them from a tensor on a GPU waits for the GPU.
 
     Raises:
         ArgumentTypeError: neither a tensor of integers nor pairs of ints.
@@ -75,7 +75,7 @@ def _read(function: str, spatial_shapes: Tensor) -> list[tuple[int, int]]:
     check_sizes(function, spatial_shapes)
     rows = spatial_shapes.tolist()
     if is_compiling():
-        # Numbers that a tracer does not know: what is asked of them becomes part of the graph.
+        # A tracer does not know these numbers, so the graph gets these conditions on them.
         for height, width in rows:
             torch._check(height >= 1)
             torch._check(width >= 1)

@@ -1,4 +1,4 @@
-"""Batching rules of deform_attn under torch.func.vmap: the slices become images of one batch, or more queries of one value."""
+"""Batching rules of deform_attn for torch.func.vmap: slices become images of one batch, or queries of one value."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def forward(
     """`apply(value, spatial_shapes, locations, weights)` over `size` slices; the mapped dimension comes out first."""
     value, shapes, *points = args
     if in_dims[0] is None:
-        # The slices share the value, which is not copied for each.
+        # All slices share the value, so it is not copied.
         wide = [_into_queries(t, dim, size) for t, dim in zip(points, in_dims[2:])]
         return _out_of_queries(apply(value, shapes, *wide), size), 0
     return one_batch(apply, size, in_dims, args)

@@ -1,4 +1,4 @@
-"""What a call of deform_conv2d was given: checked, and brought into the form that the operator takes."""
+"""Checks the arguments of deform_conv2d, and converts them for the operator."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _shape(
 
 
 def _mask_hint(channels: int, taps: int, mask: Tensor | None) -> str:
-    """What to do about an offset that still has the mask in it."""
+    """Says what to do about an offset that still contains the mask."""
     if mask is not None or channels == 0 or channels % (3 * taps):
         return ""
     split = 2 * channels // 3
@@ -34,7 +34,7 @@ def _mask_hint(channels: int, taps: int, mask: Tensor | None) -> str:
 
 
 def _padding_hint(input: Tensor, offset: Tensor, kernel: tuple[int, int], a: Attributes) -> str:
-    """Which padding the size of the offset would fit."""
+    """Names the padding that would fit the size of the offset."""
     fitting = []
     for axis in (0, 1):
         reach = a.dilation[axis] * (kernel[axis] - 1) + 1
@@ -48,7 +48,7 @@ def _padding_hint(input: Tensor, offset: Tensor, kernel: tuple[int, int], a: Att
 
 
 def _widens(bias: Tensor, input: Tensor) -> bool:
-    """Whether adding the bias makes the output of its own, wider dtype, as in torchvision."""
+    """Whether the bias has a wider dtype, which the output then gets, as in torchvision."""
     return torch.promote_types(input.dtype, bias.dtype) == bias.dtype
 
 

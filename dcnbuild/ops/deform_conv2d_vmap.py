@@ -1,7 +1,7 @@
-"""Batching rules of deform_conv2d under torch.func.vmap.
+"""Batching rules of deform_conv2d for torch.func.vmap.
 
-A vmapped call is one call with more groups: the mapped dimension goes in front of the channels, so that slice b has its
-own input channels, offset groups and filters. One rule serves every combination of mapped and unmapped arguments.
+A vmapped call becomes one call with more groups. The mapped dimension moves in front of the channels, so that slice b has
+its own input channels, offset groups and filters. The same rule works for every combination of mapped arguments.
 """
 
 from __future__ import annotations

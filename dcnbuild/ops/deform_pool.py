@@ -1,4 +1,4 @@
-"""What the two deformable poolings share: their description."""
+"""The description that both deformable poolings share."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOT_IN_ONNX = (
 
 
 def describe(name: str, attributes: Callable[..., Pooling]) -> Operator:
-    """The pooling `name`, whose attributes are made a `Pooling`."""
+    """Describes the pooling `name`; `attributes` makes a `Pooling` of its attributes."""
     return Operator(
         name=name,
         attributes=attributes,

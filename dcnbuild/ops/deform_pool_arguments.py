@@ -1,4 +1,4 @@
-"""What a call of a deformable pooling was given, checked."""
+"""Checks the tensors of a deformable pooling."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def check_tensors(
 
     Raises:
         ArgumentTypeError: something is not a tensor, not of a floating dtype, or dtypes do not go together.
-        ArgumentError: a shape, device or the image number of a RoI (on the CPU only: elsewhere that would wait for the device)
-            does not fit.
+        ArgumentError: a shape or device does not fit; or, on the CPU only, a RoI's image index. (Reading it on a GPU would
+            wait for the GPU.)
     """
     for name, tensor, rank in (("input", input, 4), ("rois", rois, 2), (offset_name, offset, 4)):
         if tensor is None and name == offset_name:

@@ -1,4 +1,4 @@
-"""Batching rules of the deformable poolings under torch.func.vmap: the slices' images and RoIs become one batch."""
+"""Batching rules of the deformable poolings for torch.func.vmap: the slices' images and RoIs become one batch."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from dcnbuild.ops.vmap import mapped_first
 def _positions(
     size: int, in_dims: Sequence[int | None], rois: Tensor, offset: Tensor | None, batch: int | None
 ) -> tuple[Tensor, Tensor | None]:
-    """RoIs and offsets of all slices in one row, with the images' numbers in the batch of all slices.
+    """Joins the RoIs and offsets of all slices, and adjusts the RoIs' image indices to the batch of all slices.
 
-    `batch` is the number of images of a slice, None if the slices share theirs. Half types become float32, which can count
-    the images.
+    `batch` is the number of images of a slice, or None if the slices share their images. Half types become float32, which can
+    hold the image indices.
     """
     rois = mapped_first(rois, in_dims[0], size)
     offset = None if offset is None else mapped_first(offset, in_dims[1], size).flatten(0, 1)
@@ -28,7 +28,7 @@ def _positions(
     if batch is not None:
         number = rois[..., :1]
         start = torch.arange(size, device=rois.device, dtype=rois.dtype)[:, None, None] * batch
-        # A number that is no image's must not become another slice's image.
+        # A wrong image index must not become that of another slice's image.
         number = torch.where((number >= 0) & (number < batch), number + start, -1)
         rois = torch.cat([number, rois[..., 1:]], dim=-1)
     return rois.flatten(0, 1), offset

@@ -1,4 +1,4 @@
-"""The autograd Functions of an operator: reverse and forward mode, batching, and the second order through the reference."""
+"""Makes an operator's autograd Functions: reverse and forward mode, batching, and the second order by the reference."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from dcnbuild.ops.vmap import Rule
 if TYPE_CHECKING:
     from dcnbuild.ops.operator import Operator
 
-#: torch binds a Function's arguments to the signature of `forward` in every call, and reads it anew each time but for this.
+#: torch binds a Function's arguments to the signature of `forward` in every call. This saves it from computing the
+#: signature each time.
 _ANY_ARGUMENTS = inspect.Signature([inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL)])
 
 
 def give_functions(operator: Operator) -> None:
-    """Gives both calls of an operator their autograd.Function, named after it: DeformRoiPoolFunction."""
+    """Gives both calls of an operator an autograd.Function with its name: DeformRoiPoolFunction."""
     stem = "".join(word.capitalize() for word in operator.name.split("_"))
     operator.call.function = _function(f"{stem}Function", _First(operator))
     operator.backward_call.function = _function(f"{stem}BackwardFunction", _Second(operator))
@@ -41,14 +42,14 @@ def _function(name: str, rules: _Rules) -> type[torch.autograd.Function]:
 
 
 def no_slice(arg: Any, dim: int | None) -> Any:
-    """What a slice of an argument without slices would look like."""
+    """Returns an uninitialised tensor of the shape of one slice, for an argument that has no slices."""
     if dim is None or not isinstance(arg, Tensor):
         return arg
     return arg.new_empty([size for at, size in enumerate(arg.shape) if at != dim % arg.dim()])
 
 
 class _Rules:
-    """What both Functions do alike: keep their arguments, and refuse tangents of constants."""
+    """Base of both Functions: keeps their arguments, and refuses tangents of constants."""
 
     def __init__(self, operator: Operator, call: Call) -> None:
         self.operator = operator
@@ -56,7 +57,7 @@ class _Rules:
         self.differentiable = [
             i for i in call.tensors if call.arguments[i] not in operator.constants
         ]
-        #: Tensors that derivatives look at.
+        #: The tensors that derivatives read.
         self.kept = call.tensors
 
     def setup_context(self, ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -64,11 +65,11 @@ class _Rules:
         ctx.save_for_backward(*tensors)
         ctx.save_for_forward(*tensors)
         ctx.others = [None if i in self.call.tensors else arg for i, arg in enumerate(inputs)]
-        # A missing cotangent or tangent comes as None then: no zeros are computed with, and constants' can be refused.
+        # A missing cotangent or tangent is then None: no zeros are computed, and those of constants can be refused.
         ctx.set_materialize_grads(False)
 
     def arguments(self, ctx: Any) -> list[Any]:
-        """What the operator was called with; None for tensors that were not kept."""
+        """Returns the operator's arguments; None for tensors that were not kept."""
         args = list(ctx.others)
         for index, tensor in zip(self.kept, ctx.saved_tensors):
             args[index] = tensor
@@ -77,7 +78,7 @@ class _Rules:
     def batched(
         self, rule: Rule, fake: Any, size: int, in_dims: Sequence[Any], args: Sequence[Any]
     ) -> tuple[Any, Any]:
-        """`size` slices by a batching rule. Rules need not know of no slices at all, which `fake` gives the shape of."""
+        """Computes `size` slices by a batching rule; for no slices at all, takes the shape from `fake` instead."""
         if size:
             return rule(self.call.function.apply, size, in_dims, args)
         one = fake(*(no_slice(arg, dim) for arg, dim in zip(args, in_dims)))
@@ -98,7 +99,7 @@ class _First(_Rules):
 
     def __init__(self, operator: Operator) -> None:
         super().__init__(operator, operator.call)
-        #: What the backward operator takes between grad_output and its options.
+        #: The arguments of the backward operator between grad_output and its options.
         self.passed = [
             self.call.arguments.index(name)
             for name in operator.backward_call.arguments[1 : -len(OPTIONS)]
@@ -129,7 +130,7 @@ class _First(_Rules):
         return functools.reduce(torch.add, parts) if len(parts) > 1 else parts[0].clone()
 
     def _moved_by(self, index: int, tangent: Any, args: list[Any]) -> Tensor:
-        """How the output moves with one tensor."""
+        """Returns the output's tangent for one tensor's tangent."""
         name = self.call.arguments[index]
         output: Tensor
         if name in self.operator.linear:
@@ -151,7 +152,7 @@ class _First(_Rules):
 
 
 class _Second(_Rules):
-    """The derivatives of the backward operator, which go through the reference."""
+    """The derivatives of the backward operator, computed by the reference."""
 
     def __init__(self, operator: Operator) -> None:
         super().__init__(operator, operator.backward_call)
@@ -177,7 +178,7 @@ class _Second(_Rules):
         return [args[i] for i in self.differentiable]
 
     def _composition(self, args: list[Any]) -> Any:
-        """The same gradients in plain torch, as a function of the differentiable tensors; no elements where unwanted."""
+        """Returns the gradients in plain torch, as a function of the differentiable tensors; unneeded ones have no elements."""
         *_, output_mask, _ = args
 
         def gradients(*tensors: Tensor | None) -> tuple[Tensor, ...]:

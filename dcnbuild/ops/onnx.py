@@ -1,7 +1,7 @@
-"""What `torch.onnx.export` makes of the operators: ONNX's DeformConv or GridSample, or an error that says what ONNX lacks.
+"""Exports the operators to ONNX as DeformConv or GridSample, or raises an error that says what ONNX lacks.
 
-The exporter runs an exported program's operators once more, to take them apart. Then the kernels here stand in for those of
-autograd (dcnbuild/ops/registration.py), so that there is nothing to pass and a program exported beforehand serves as well.
+`torch.onnx.export` decomposes an exported program by running its operators again. The kernels here then replace those of
+autograd (dcnbuild/ops/registration.py). So users pass nothing extra, and may export a program that already exists.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ OPSET = 19
 
 
 def exporting() -> bool:
-    """Whether `torch.onnx.export` is at work. Does not import torch.onnx, which takes a while."""
+    """Whether `torch.onnx.export` is running. Does not import torch.onnx, which is slow."""
     onnx = sys.modules.get("torch.onnx")
     return onnx is not None and onnx.is_in_onnx_export()
 
@@ -35,10 +35,10 @@ def deform_conv2d(
     bias: Tensor | None,
     a: Attributes,
 ) -> Tensor:
-    """The operator as a DeformConv node of ONNX, https://onnx.ai/onnx/operators/onnx__DeformConv.html.
+    """Writes a DeformConv node of ONNX, https://onnx.ai/onnx/operators/onnx__DeformConv.html.
 
-    DeformConv has one type for everything, and the kernels sum half types in float32 and let their positions be float32: so
-    the node is float32 for half types, between casts.
+    DeformConv has one type for all tensors. The kernels sum half types in float32, and their positions may be float32. So for
+    half types, the node is float32, between casts.
 
     Raises:
         NotImplementedError: this exporter or this torch cannot write the node.
@@ -75,9 +75,9 @@ def deform_attn(
     attention_weights: Tensor,
     spatial_shapes: Sequence[int],
 ) -> Tensor:
-    """The operator as one GridSample for each level, https://onnx.ai/onnx/operators/onnx__GridSample.html.
+    """Writes one GridSample for each level, https://onnx.ai/onnx/operators/onnx__GridSample.html.
 
-    In float32 for half types, between casts, as the kernels compute.
+    For half types, the nodes are float32 between casts, like the kernels.
 
     Raises:
         NotImplementedError: this exporter or this torch cannot write it.
@@ -126,7 +126,7 @@ def deform_sample(input: Tensor, offset: Tensor, mask: Tensor, a: WindowAttribut
 
 
 def _need_new_exporter(what: str, tensors: Sequence[Tensor | None]) -> None:
-    # The exporter of old runs the model on real tensors.
+    # torch's older exporter runs the model on real tensors.
     if not hasattr(torch.onnx, "ops") or torch._guards.detect_fake_mode(tensors) is None:
         raise NotImplementedError(
             f"dcnbuild: {what} with torch.onnx.export(..., dynamo=True) of torch 2.8 or later; this is torch "
@@ -135,7 +135,7 @@ def _need_new_exporter(what: str, tensors: Sequence[Tensor | None]) -> None:
 
 
 def refusal(name: str, reason: str) -> Callable[..., Any]:
-    """A kernel that says why an operator cannot be written as ONNX."""
+    """Returns a kernel that raises and says why ONNX cannot express an operator."""
 
     def kernel(*args: Any) -> Any:
         raise NotImplementedError(f"dcnbuild: {name} cannot be exported to ONNX: {reason}")

@@ -1,7 +1,7 @@
-"""The one way to make an operator: describe it, and everything around its kernels follows.
+"""Makes an operator from a description; everything around its kernels follows from it.
 
-`ops/deform_roi_pool.py` is a short example. From an `Operator` follow the registered operators `name` and `name`_backward,
-their derivatives in reverse and forward mode, batching, tracing, ONNX and FLOPs.
+`ops/deform_roi_pool.py` is a short example. An `Operator` gives the registered operators `name` and `name`_backward, their
+derivatives in reverse and forward mode, batching, tracing, ONNX and FLOPs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Reference(Protocol):
 
 
 class Flops(NamedTuple):
-    """Formulas for `torch.utils.flop_counter`: they take shapes in place of tensors, and `out_shape` by name."""
+    """Formulas for `torch.utils.flop_counter`: they take shapes instead of tensors, and `out_shape` by name."""
 
     forward: Callable[..., int]
     backward: Callable[..., int]
@@ -43,30 +43,30 @@ OPERATORS: dict[str, Operator] = {}
 
 @dataclass(eq=False)
 class Operator:
-    """A differentiable operator. Creating one registers it; calling it takes the schema's arguments, which are checked already.
+    """A differentiable operator. Creating one registers it; a call takes the schema's arguments, already checked.
 
-    Two schemas in csrc/schema.h belong to it. `name` takes tensors and attributes (all that is no tensor) in any order.
+    Two schemas in csrc/schema.h belong to it. `name` takes tensors and attributes (all other arguments) in any order.
     `name`_backward takes grad_output, arguments of `name` under the same names, bool[k] output_mask and bool deterministic.
     It returns the gradients of the k tensors that are not constants, in the schema's order. A tensor that it does not take
-    is optional, and the operator adds it to the rest: a bias.
+    must be optional and added to the output, like a bias.
 
     The functions of a description take the operator's tensors in the schema's order, then its attributes as one object.
-    Those for the backward operator take grad_output and the tensors that it takes, then the same object.
+    Functions for the backward operator take grad_output and its tensors, then the same object.
 
     Attributes:
         name: the operator's name in csrc/schema.h.
-        attributes: makes that one object of the attributes, which it is given in the schema's order.
+        attributes: makes that one object from the attributes, in the schema's order.
         reference: the operator in plain torch.
         fake: returns an empty output, for tracing.
         fake_backward: returns an empty gradient for each differentiable tensor, None for a missing one.
-        constants: tensors without a derivative, and what an error calls them, as in {"rois": "RoIs"}.
-        linear: tensors in which the operator is linear. Their tangents go through the operator once more.
-        tangents: for other tensors, a function that takes the tensor's tangent before the rest, and returns the output's.
-            A tensor that is in neither is differentiated through the reference, which is slow.
+        constants: tensors without a derivative, with their names in errors, as in {"rois": "RoIs"}.
+        linear: tensors in which the operator is linear. Another call of the operator gives the output's tangent.
+        tangents: for other tensors, a function that takes the tensor's tangent before the other arguments, and returns
+            the output's tangent. For a tensor in neither, the reference is differentiated, which is slow.
         vmap, vmap_backward: batching rules (vmap.py).
         onnx: writes the operator as nodes of ONNX.
-        not_in_onnx: why ONNX has no such operator; if there is `onnx`, why it has no such gradient.
-        flops: what the operators count, if anything.
+        not_in_onnx: says why ONNX has no such operator, or, if `onnx` is given, no such gradient.
+        flops: the operators' formulas for FLOP counters, if any.
     """
 
     name: str
@@ -109,19 +109,19 @@ class Operator:
         return output
 
     def reference_forward(self, *args: Any) -> Tensor:
-        """The output in plain torch, from the operator's arguments."""
+        """Computes the output in plain torch, from the operator's arguments."""
         return self.reference.forward(*self.call.gather(args, self.attributes))
 
     def reference_gradients(self, *args: Any) -> tuple[Tensor | None, ...]:
-        """All gradients in plain torch, whatever output_mask asks for, from the backward operator's arguments."""
+        """Computes all gradients in plain torch, for any output_mask, from the backward operator's arguments."""
         return self.reference.backward(*self.backward_call.gather(args, self.attributes))
 
     def reference_kernel(self, *args: Any) -> Tensor:
-        """The operator in plain torch, laid out in memory like the kernels' output."""
+        """Computes the operator in plain torch; the output has the memory layout of the kernels' output."""
         return self.fake_kernel(*args).copy_(self.reference_forward(*args))
 
     def fake_kernel(self, *args: Any) -> Tensor:
-        """An empty output."""
+        """Returns an empty output."""
         return self.fake(*self.call.gather(args, self.attributes))
 
     def _onnx_kernel(self, *args: Any) -> Tensor:
@@ -129,7 +129,7 @@ class Operator:
         return self.onnx(*self.call.gather(args, self.attributes))
 
     def backward_reference_kernel(self, *args: Any) -> tuple[Tensor, ...]:
-        """The backward operator in plain torch."""
+        """Computes the backward operator in plain torch."""
         *_, output_mask, _ = args
         grads = self.reference_gradients(*args)
         return tuple(
@@ -138,7 +138,7 @@ class Operator:
         )
 
     def backward_fake_kernel(self, *args: Any) -> tuple[Tensor, ...]:
-        """Empty gradients, without elements where output_mask does not ask for one."""
+        """Returns empty gradients; those that output_mask leaves out have no elements."""
         grad_output, *_, output_mask, _ = args
         empties = self.fake_backward(*self.backward_call.gather(args, self.attributes))
         return tuple(

@@ -1,4 +1,4 @@
-"""Every operator: importing this registers all of `torch.ops.dcnbuild`."""
+"""Imports every operator, which registers all of `torch.ops.dcnbuild`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every public function of an operator does before its own code: overrides, and autocast."""
+"""Wraps every public function of an operator: handles overrides and autocast before the function's own code."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def public(positions: Collection[str]) -> Callable[[Function], Function]:
     """Decorates a public function, whose first argument is data.
 
-    `torch.fx`, modes and subclasses of Tensor see the function as one of torch's. Under autocast, tensors arrive in the
-    dtypes that it asks for.
+    `torch.fx`, modes and subclasses of Tensor can override the function like one of torch's. Under autocast, it converts the
+    tensors to autocast's dtypes.
 
     Args:
-        positions: arguments that say where to sample, and stay wide under autocast; other tensors are data.
+        positions: arguments that are positions, and stay float32 under autocast; other tensors are data.
     """
 
     def decorate(function: Function) -> Function:

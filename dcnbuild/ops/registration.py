@@ -1,4 +1,4 @@
-"""Registers the operators as soon as torch is there: schema, lazy kernels, fake kernels, autograd."""
+"""Registers the operators once torch is imported: schema, kernels that load a library, fake kernels, autograd."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from dcnbuild.ops.arguments import check_dense
 from dcnbuild.ops.calls import NAMESPACE, Call
 from dcnbuild.ops.onnx import exporting
 
-#: Whether this thread has come through `kernel_of_no_library` and calls the operator again.
+#: Whether this thread is inside `kernel_of_no_library` and calls the operator again.
 _calling = threading.local()
 
-#: Keeps the registrations alive; a Library that is collected takes them with it.
+#: Keeps the registrations alive: they end when the Library is garbage-collected.
 _library = torch_versions.fragment(NAMESPACE)
 
 
 def schemas() -> list[str]:
-    """The schema strings of csrc/schema.h, which is their one home."""
+    """Returns the schema strings of csrc/schema.h; no other file has them."""
     return re.findall(r'R"schema\((.*?)\)schema"', (csrc_dir() / "schema.h").read_text(), re.DOTALL)
 
 
 @functools.cache
 def load_or_define() -> None:
-    """Loads what is compiled already; without a CPU library, defines the operators from the same schemas. Once."""
+    """Loads the compiled libraries; without a CPU library, defines the operators from the same schemas. Runs once."""
     native.load_registered()
     if native.status("cpu").library is None:
         for schema in schemas():
@@ -48,18 +48,18 @@ def register(
     fake: Callable[..., Any],
     onnx: Callable[..., Any],
 ) -> None:
-    """Gives a defined operator everything that is not a compiled kernel.
+    """Registers everything of a defined operator except its compiled kernels.
 
     Args:
         call: the operator, with its Function.
-        reference: takes the operator's arguments, for the CPU where nothing can be compiled.
+        reference: takes the operator's arguments; used on the CPU if nothing can be compiled.
         fake: takes the operator's arguments, returns empty outputs; for tracing.
-        onnx: takes the operator's arguments, called in place of the Function by torch.onnx.export.
+        onnx: takes the operator's arguments; torch.onnx.export calls it instead of the Function.
     """
     name = call.name
 
     def check_tensors(args: Sequence[Any]) -> torch.device:
-        """The device that all tensors are on. Raises ArgumentError where they are not, or no kernel could serve one."""
+        """Returns the device of all tensors. Raises ArgumentError if they are on several, or no kernel supports one."""
         tensors = {name: arg for name, arg in zip(call.arguments, args) if isinstance(arg, Tensor)}
         first = next(iter(tensors.values())).device
         for argument, tensor in tensors.items():
@@ -71,8 +71,8 @@ def register(
         return first
 
     def kernel_of_no_library(*args: Any) -> Any:
-        # Reached only for a device that no loaded library has a kernel for: this is the first real execution there, and
-        # the one moment when compiling is allowed. Afterwards the library's kernel takes precedence over this one.
+        # The dispatcher calls this only for a device without a loaded library. So this is the first execution there,
+        # and the only one that may compile. After it, the library's kernel takes precedence over this one.
         device = check_tensors(args).type
         if native.ensure(device) == "reference":
             return reference(*args)
@@ -87,7 +87,7 @@ def register(
             _calling.again = False
 
     def checked_fake(*args: Any) -> Any:
-        # A meta tensor beside others comes here too: what is returned must not pass for a result.
+        # A meta tensor beside real tensors also comes here; an empty output must not look like a result.
         check_tensors(args)
         return fake(*args)
 

@@ -1,7 +1,7 @@
-"""What `torch.jit.script` compiles in place of `dcnbuild.deform_conv2d` and `deform_attn`: the raw operators.
+"""Functions that `torch.jit.script` compiles instead of `dcnbuild.deform_conv2d` and `deform_attn`; they call raw operators.
 
-TorchScript has no unions of int and tuple, so that its signature is declared here, and no autocast for operators of others.
-This file cannot postpone its annotations: TorchScript reads them.
+TorchScript has no unions of int and tuple, so these functions have their own signatures. It has no autocast for operators
+outside torch. This file cannot postpone its annotations, since TorchScript reads them.
 """
 
 from typing import TYPE_CHECKING, List, Optional  # noqa: UP035
@@ -25,7 +25,7 @@ def scripted(
     dilation: BroadcastingList2[int] = 1,  # type: ignore[assignment]
     mask: Optional[Tensor] = None,  # noqa: UP045
 ) -> Tensor:
-    """`dcnbuild.deform_conv2d` without its checks; those of csrc/deform_conv2d/operands.h remain, and name what does not fit."""
+    """`dcnbuild.deform_conv2d` without its checks; the checks of csrc/deform_conv2d/operands.h remain."""
     if input.dim() != 4 or offset.dim() != 4 or weight.dim() != 4 or weight.numel() == 0:
         raise ValueError(
             "deform_conv2d: input, offset and weight must have 4 dimensions, and the weight elements"
@@ -40,6 +40,6 @@ def scripted(
 def scripted_attn(
     value: Tensor, spatial_shapes: Tensor, sampling_locations: Tensor, attention_weights: Tensor
 ) -> Tensor:
-    """`dcnbuild.deform_attn` for a tensor of sizes, without its checks; those of csrc/deform_attn/operands.h remain."""
+    """`dcnbuild.deform_attn` for a tensor of sizes, without its checks; the checks of csrc/deform_attn/operands.h remain."""
     flat: List[int] = spatial_shapes.flatten().tolist()  # noqa: UP006
     return torch.ops.dcnbuild.deform_attn(value, flat, sampling_locations, attention_weights)

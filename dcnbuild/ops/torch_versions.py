@@ -1,6 +1,6 @@
-"""What releases of torch have and lack: the one module that knows, for the operators, their tests and docs/torch-versions.md.
+"""Lists what releases of torch lack, for the operators, their tests and docs/torch-versions.md; and replaces missing functions.
 
-What stands here under a name of torch's is torch's own where the running torch has it, and does the same where it has not.
+A function here with a name of torch's is torch's own if the running torch has it; otherwise it does the same.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if RELEASE < OLDEST:
 
 @dataclass(frozen=True)
 class Feature:
-    """Something that works from one release of torch on.
+    """A feature that works from one release of torch on.
 
     Attributes:
-        name: names it in the table and in the reasons of skipped tests.
-        since: the first release that has it.
-        before: what older ones do.
+        name: its name in the table and in the reasons of skipped tests.
+        since: the first release with it.
+        before: the behaviour of older releases.
     """
 
     name: str
@@ -49,18 +49,18 @@ FEATURES = (
 
 
 def has(name: str) -> bool:
-    """Whether the running torch has a feature of the table. Raises KeyError for one that is not there."""
+    """Whether the running torch has a feature of the table. Raises KeyError for an unknown feature."""
     return {feature.name: feature.since <= RELEASE for feature in FEATURES}[name]
 
 
 def fragment(namespace: str) -> torch.library.Library:
-    """A library that defines and implements operators in a namespace that others may add to as well."""
-    # 2.0 knows no fragments; its "DEF" differs in that a namespace can have one only, and this is ours.
+    """Returns a library for operators in a namespace to which other libraries may add too."""
+    # torch 2.0 has no fragments. A namespace can have only one "DEF", and this is ours.
     return torch.library.Library(namespace, "FRAGMENT" if RELEASE >= (2, 1) else "DEF")
 
 
 def register_fake(library: torch.library.Library, name: str, fake: Callable[..., Any]) -> None:
-    """Gives an operator of the library its fake kernel: shapes and dtypes, no data."""
+    """Registers the fake kernel of an operator of the library: it gives shapes and dtypes without data."""
     if RELEASE >= (2, 4):
         torch.library.register_fake(f"{library.ns}::{name}", fake, lib=library)
     else:
@@ -69,7 +69,7 @@ def register_fake(library: torch.library.Library, name: str, fake: Callable[...,
 
 @contextlib.contextmanager
 def _dispatch_below_autograd() -> Iterator[None]:
-    guard = torch._C._AutoDispatchBelowAutograd()  # in force as long as it lives
+    guard = torch._C._AutoDispatchBelowAutograd()  # works as long as the object exists
     try:
         yield
     finally:
@@ -87,7 +87,7 @@ def _get_autocast_dtype(device_type: str) -> torch.dtype:
     return torch.get_autocast_cpu_dtype() if cpu else torch.get_autocast_gpu_dtype()
 
 
-# Dynamo knows torch's functions by their identity, so these are aliases and no wrappers.
+# Dynamo recognises torch's functions by identity, so these are aliases, not wrappers.
 is_autocast_enabled = torch.is_autocast_enabled if RELEASE >= (2, 4) else _is_autocast_enabled
 get_autocast_dtype = torch.get_autocast_dtype if RELEASE >= (2, 4) else _get_autocast_dtype
 dispatch_below_autograd: Callable[[], AbstractContextManager[Any]] = (

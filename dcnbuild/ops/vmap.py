@@ -1,7 +1,7 @@
-"""Batching rules of operators under torch.func.vmap: the one for every operator, and what those of operators share.
+"""The default batching rule for torch.func.vmap, and helpers of the operators' own rules.
 
-A rule takes the function to call, the number of slices, for each argument the dimension that is mapped (None for none), and
-the arguments. It returns the output, or a tuple of them, and for each the dimension that the slices lie along.
+A rule takes the function to call, the number of slices, the mapped dimension of each argument (None for none), and the
+arguments. It returns the output, or a tuple of outputs, and for each the dimension of the slices.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Rule = Callable[[Callable[..., Any], int, Sequence[Any], Sequence[Any]], tuple[A
 
 
 def mapped_first(tensor: Tensor, dim: int | None, size: int) -> Tensor:
-    """A tensor whose first dimension is the mapped one, of `size` slices."""
+    """Returns a tensor whose first dimension is the mapped one, with `size` slices."""
     return tensor.expand(size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
 
 
@@ -55,7 +55,7 @@ def one_batch(
 def one_by_one(
     call: Callable[..., Any], size: int, in_dims: Sequence[Any], args: Sequence[Any]
 ) -> tuple[Any, Any]:
-    """Right for every operator, and as slow as a call for each slice is."""
+    """Calls the operator once for each slice: right for every operator, but slow."""
     outputs = [
         call(
             *(

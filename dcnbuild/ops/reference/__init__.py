@@ -1,1 +1,1 @@
-"""The operators in plain torch, for reading, for testing and for second derivatives. Nothing here looks at the rest of dcnbuild."""
+"""The operators in plain torch, to read, to test with and for second derivatives. Imports nothing else of dcnbuild."""

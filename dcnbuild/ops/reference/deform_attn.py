@@ -1,7 +1,7 @@
-"""Multi-scale deformable attention in plain torch: the oracle of the tests, and what runs where nothing can be compiled.
+"""Multi-scale deformable attention in plain torch: the oracle of the tests, and the fallback where nothing can be compiled.
 
-Equation 3 of Zhu et al., "Deformable DETR" (2021), without its projections, written for reading. Slow, and its memory grows
-with channels x samples x queries; every operation is differentiable any number of times.
+It is equation 3 of Zhu et al., "Deformable DETR" (2021), without its projections, written to be read. It is slow, and its
+memory grows with channels x samples x queries. Every operation is differentiable any number of times.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dcnbuild.ops.reference.derivatives import pull_back
 
 
 def levels(spatial_shapes: Sequence[int]) -> list[tuple[int, int]]:
-    """(height, width) of each level: h0, w0, h1, w1, … in pairs."""
+    """Returns (height, width) of each level, from h0, w0, h1, w1, …"""
     return list(zip(spatial_shapes[::2], spatial_shapes[1::2]))
 
 
@@ -26,7 +26,7 @@ def forward(
     attention_weights: Tensor,
     spatial_shapes: Sequence[int],
 ) -> Tensor:
-    """The operator, with the tensors of `torch.ops.dcnbuild.deform_attn`.
+    """Computes the operator from the arguments of `torch.ops.dcnbuild.deform_attn`.
 
     Args:
         value: [N, S, M, D].
@@ -40,7 +40,7 @@ def forward(
     n, _, heads, channels = value.shape
     queries = sampling_locations.shape[1]
     dtype = torch.promote_types(value.dtype, torch.float32)
-    # An image for each head: [N · M, D, S] and [L, N · M, 1, P, Q].
+    # One image for each head: [N · M, D, S] and [L, N · M, 1, P, Q].
     pixels = value.to(dtype).permute(0, 2, 3, 1).flatten(0, 1)
     points = sampling_locations.to(dtype).permute(3, 5, 0, 2, 4, 1).flatten(2, 3)[:, :, :, None]
     weights = attention_weights.to(dtype).permute(3, 0, 2, 4, 1).flatten(1, 2)[:, :, None]
@@ -48,7 +48,7 @@ def forward(
     start = 0
     for level, (height, width) in enumerate(levels(spatial_shapes)):
         image = pixels[:, :, start : start + height * width].unflatten(2, (height, width))
-        # The product is rounded before the half is taken off, as in the kernels.
+        # The product is rounded before the half is subtracted, as in the kernels.
         x, y = points[level, 0] * width - 0.5, points[level, 1] * height - 0.5
         output = output + taps_at(image, y, x).columns(weights[level]).sum(2)
         start += height * width
@@ -63,6 +63,6 @@ def backward(
     attention_weights: Tensor,
     spatial_shapes: Sequence[int],
 ) -> tuple[Tensor | None, ...]:
-    """Gradients of value, sampling_locations and attention_weights, by differentiating `forward`; differentiable itself."""
+    """Returns the gradients of value, sampling_locations and attention_weights, by differentiating `forward`."""
     tensors = (value, sampling_locations, attention_weights)
     return pull_back(lambda v, p, w: forward(v, p, w, spatial_shapes), tensors, grad_output)

@@ -1,8 +1,8 @@
-"""Deformable convolution in plain torch: the oracle of the tests, and what runs where nothing can be compiled.
+"""Deformable convolution in plain torch: the oracle of the tests, and the fallback where nothing can be compiled.
 
-Dai et al., "Deformable Convolutional Networks" (2017), and equation 1 of Zhu et al., "Deformable ConvNets v2" (2019),
-written for reading. Slow, and its memory grows with channels x taps x output positions; every operation is
-differentiable any number of times.
+It follows Dai et al., "Deformable Convolutional Networks" (2017), and equation 1 of Zhu et al., "Deformable ConvNets v2"
+(2019), and is written to be read. It is slow, and its memory grows with channels x taps x output positions. Every
+operation is differentiable any number of times.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dcnbuild.ops.reference.images import SIDE_LIMIT
 
 
 class Attributes(NamedTuple):
-    """The integers of a call, in the schema's order; per axis as (y, x)."""
+    """The integers of a call, in the schema's order; pairs are (y, x)."""
 
     stride: tuple[int, int]
     padding: tuple[int, int]
@@ -27,7 +27,7 @@ class Attributes(NamedTuple):
 
 
 def output_size(height: int, width: int, kernel: tuple[int, int], a: Attributes) -> tuple[int, int]:
-    """Height and width of the output, in pixels; may come out zero or negative."""
+    """Returns height and width of the output, in pixels; they may be zero or negative."""
     return (
         (height + 2 * a.padding[0] - a.dilation[0] * (kernel[0] - 1) - 1) // a.stride[0] + 1,
         (width + 2 * a.padding[1] - a.dilation[1] * (kernel[1] - 1) - 1) // a.stride[1] + 1,
@@ -35,12 +35,12 @@ def output_size(height: int, width: int, kernel: tuple[int, int], a: Attributes)
 
 
 class Taps(NamedTuple):
-    """The four pixels around every sample, and where between them it lies.
+    """The four pixels around every sample, and its position between them.
 
     Attributes:
         corners: top left, top right, bottom left and bottom right pixel, each [N, C, K, P]; zero outside the image.
         ly, lx: distance from the top left pixel, [N, G', K, P]; 0 outside the image, NaN for a NaN coordinate.
-        outside: [N, G', K, P]; True for a sample that is a constant zero, and passes nothing on to offset and mask.
+        outside: [N, G', K, P]; True for a sample that is a constant zero, for which offset and mask have zero gradients.
     """
 
     corners: tuple[Tensor, Tensor, Tensor, Tensor]
@@ -49,7 +49,7 @@ class Taps(NamedTuple):
     outside: Tensor
 
     def columns(self, mask: Tensor | None) -> Tensor:
-        """The bilinear samples times `mask` [N, G', K, P], [N, C, K, P]. The mask multiplies the bilinear weights."""
+        """Returns the bilinear samples times `mask` [N, G', K, P], [N, C, K, P]. The mask multiplies the bilinear weights."""
         if mask is None:
             above, below = 1 - self.ly, self.ly
         else:
@@ -60,7 +60,7 @@ class Taps(NamedTuple):
         )
 
     def tangent(self, dy: Tensor, dx: Tensor, mask: Tensor | None) -> Tensor:
-        """How the columns move when the samples move along (`dy`, `dx`), each [N, G', K, P]."""
+        """Returns the columns' tangent when the samples move along (`dy`, `dx`), each [N, G', K, P]."""
         dy, dx = torch.where(self.outside, 0, dy), torch.where(self.outside, 0, dx)
         if mask is not None:
             dy, dx = dy * mask, dx * mask
@@ -70,7 +70,7 @@ class Taps(NamedTuple):
         )  # fmt: skip
 
     def _sum(self, *weights: Tensor) -> Tensor:
-        """The sum over the corners of weight [N, G', K, P] times pixel."""
+        """Returns the sum over the corners of weight [N, G', K, P] times pixel."""
         channels = self.corners[0].shape[1]
         tl, tr, bl, br = (
             per_channel(weight, channels) * pixel for weight, pixel in zip(weights, self.corners)
@@ -79,7 +79,7 @@ class Taps(NamedTuple):
 
 
 def per_channel(taps: Tensor, channels: int) -> Tensor:
-    """[N, G', K, P] → [N, C, K, P]: what each offset group shares, repeated for its channels."""
+    """[N, G', K, P] → [N, C, K, P]: repeats the values of each offset group for its channels."""
     return taps.repeat_interleave(channels // taps.shape[1], dim=1)
 
 
@@ -92,7 +92,7 @@ def locate(input: Tensor, offset: Tensor, a: Attributes, kernel: tuple[int, int]
     """Finds the pixels around every sample of [N, C, H, W] `input`."""
     out_h, out_w = offset.shape[2:]
     taps = kernel[0] * kernel[1]
-    # Whole numbers up to the addition of the offset, so that a coordinate is rounded once.
+    # Integers until the offset is added, so that a coordinate is rounded only once.
     device = offset.device
     rows = torch.arange(out_h, device=device) * a.stride[0] - a.padding[0]
     columns = torch.arange(out_w, device=device) * a.stride[1] - a.padding[1]
@@ -111,7 +111,7 @@ def taps_at(input: Tensor, y: Tensor, x: Tensor) -> Taps:
     """Finds the pixels of [N, C, H, W] `input` around the pixel coordinates `y` and `x`, each [N, G', K, P]."""
     n, channels, height, width = input.shape
     taps, positions = y.shape[2:]
-    # Compared as whole numbers: float32 does not hold every one beyond 2^24.
+    # Compares integers, because float32 does not hold every integer beyond 2^24.
     placed = (y > -1) & (y < SIDE_LIMIT) & (x > -1) & (x < SIDE_LIMIT)
     y0 = torch.where(placed, y, 0).detach().floor()
     x0 = torch.where(placed, x, 0).detach().floor()
@@ -129,7 +129,7 @@ def taps_at(input: Tensor, y: Tensor, x: Tensor) -> Taps:
         valid = inside & (r >= 0) & (r < height) & (c >= 0) & (c < width)
         index = torch.where(valid, r * width + c, 0)
         if height * width == 0:
-            # Nothing to gather from: the empty sum is zero, and still knows that it came from `input`.
+            # The image is empty: its sum is zero, and keeps the gradient's path to `input`.
             return input.flatten(2).sum(2)[:, :, None, None].expand(n, channels, taps, positions)
         value = pixels.gather(3, per_channel(index, channels))
         return torch.where(per_channel(valid, channels), value, 0)
@@ -138,7 +138,7 @@ def taps_at(input: Tensor, y: Tensor, x: Tensor) -> Taps:
 
 
 def multiply(weight: Tensor, columns: Tensor, a: Attributes, size: tuple[int, int]) -> Tensor:
-    """Convolves columns [N, C, K, P] with weight [O, C/groups, kh, kw]: [N, O, H', W']."""
+    """Multiplies columns [N, C, K, P] by weight [O, C/groups, kh, kw]: [N, O, H', W']."""
     matrix = weight.flatten(1).unflatten(0, (a.groups, weight.shape[0] // a.groups))
     blocks = columns.flatten(1, 2).unflatten(1, (a.groups, -1))
     return (matrix @ blocks).reshape(columns.shape[0], weight.shape[0], *size)
@@ -152,7 +152,7 @@ def forward(
     bias: Tensor | None,
     a: Attributes,
 ) -> Tensor:
-    """The operator, with the tensors of `torch.ops.dcnbuild.deform_conv2d`."""
+    """Computes the operator from the tensors of `torch.ops.dcnbuild.deform_conv2d`."""
     kernel = (weight.shape[2], weight.shape[3])
     dtype = torch.promote_types(input.dtype, torch.float32)
     modulation = None if mask is None else grouped(mask.to(dtype), a)
@@ -173,7 +173,7 @@ def offset_tangent(
     bias: Tensor | None,
     a: Attributes,
 ) -> Tensor:
-    """How the output moves when `offset` moves along `tangent` (forward-mode derivative), [N, O, H', W']."""
+    """Returns the output's tangent when `offset` moves along `tangent` (forward-mode derivative), [N, O, H', W']."""
     kernel = (weight.shape[2], weight.shape[3])
     dtype = torch.promote_types(input.dtype, torch.float32)
     pairs = tangent.to(dtype).flatten(2).unflatten(1, (a.offset_groups, -1, 2))
@@ -195,7 +195,7 @@ def bias_tangent(
     bias: Tensor | None,
     a: Attributes,
 ) -> Tensor:
-    """How the output moves when `bias` moves along `tangent`, [N, O, H', W']."""
+    """Returns the output's tangent when `bias` moves along `tangent`, [N, O, H', W']."""
     return tangent[:, None, None].expand(input.shape[0], -1, offset.shape[2], offset.shape[3])
 
 
@@ -207,6 +207,6 @@ def backward(
     weight: Tensor,
     a: Attributes,
 ) -> tuple[Tensor | None, ...]:
-    """Gradients of input, offset, mask, weight and bias, by differentiating `forward`; differentiable itself."""
+    """Returns the gradients of input, offset, mask, weight and bias, by differentiating `forward`; differentiable."""
     tensors = (input, offset, mask, weight, weight.new_zeros(weight.shape[0]))
     return pull_back(lambda i, o, m, w, b: forward(i, o, m, w, b, a), tensors, grad_output)

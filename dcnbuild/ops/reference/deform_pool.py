@@ -1,7 +1,7 @@
 """Deformable PS-RoI pooling and deformable RoI pooling in plain torch: the oracle, and the fallback without a compiler.
 
-Written for reading, like the convolution's: slow, and its memory grows with RoIs x channels x samples. Differentiable any
-number of times in the input and the offsets; RoIs are constants.
+It is written to be read, so it is slow, and its memory grows with RoIs x channels x samples. It is differentiable any number
+of times in the input and the offsets; RoIs are constants.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ class Pooling(NamedTuple):
     """The attributes of a pooling, of either kind.
 
     Attributes:
-        position_sensitive: PS-RoI pooling; else RoI pooling.
+        position_sensitive: whether it is PS-RoI pooling; otherwise RoI pooling.
         pooled: bins per RoI, (rows, columns).
         cells: offsets per RoI and class, (rows, columns).
         group_size: input channels = output channels · group_size².
         samples: of a bin, along each axis; 0: as many as its pixels, rounded up.
-        spatial_scale: from a RoI's coordinates to the input's.
-        offset_scale: from an offset to shares of the RoI's size.
+        spatial_scale: factor from a RoI's coordinates to the input's.
+        offset_scale: factor from an offset to fractions of the RoI's size.
     """
 
     position_sensitive: bool
@@ -40,12 +40,12 @@ class Pooling(NamedTuple):
 
     @property
     def margin(self) -> float:
-        """How far beyond the outermost pixels a sample still counts, in pixels."""
+        """Returns the distance beyond the outermost pixels, in pixels, at which a sample still counts."""
         return 0.5 if self.position_sensitive else 1.0
 
     @property
     def shift(self) -> float:
-        """Where in its share of the bin a sample lies."""
+        """Returns the position of a sample inside its part of the bin, as a fraction."""
         return 0.0 if self.position_sensitive else 0.5
 
 
@@ -57,7 +57,7 @@ def psroi_pooling(
     sample_per_part: int,
     trans_std: float,
 ) -> Pooling:
-    """The attributes of deform_psroi_pool, in the schema's order."""
+    """Makes the attributes of deform_psroi_pool, from the schema's order."""
     size, parts = (pooled_size, pooled_size), (part_size, part_size)
     return Pooling(True, size, parts, group_size, sample_per_part, spatial_scale, trans_std)
 
@@ -65,13 +65,13 @@ def psroi_pooling(
 def roi_pooling(
     output_size: Sequence[int], spatial_scale: float, sampling_ratio: int, gamma: float
 ) -> Pooling:
-    """The attributes of deform_roi_pool, in the schema's order."""
+    """Makes the attributes of deform_roi_pool, from the schema's order."""
     size = (output_size[0], output_size[1])
     return Pooling(False, size, size, 1, max(sampling_ratio, 0), spatial_scale, gamma)
 
 
 class Axis(NamedTuple):
-    """Where the bins of every RoI lie along one axis, in pixels of the input.
+    """The positions of every RoI along one axis, in pixels of the input.
 
     Attributes:
         begin, size: [R]; size is the RoI's.
@@ -83,12 +83,12 @@ class Axis(NamedTuple):
     placed: Tensor
 
     def of(self, rois: Tensor) -> Axis:
-        """Those of some RoIs."""
+        """Returns the axis for some of the RoIs."""
         return Axis(self.begin[rois], self.size[rois], self.placed[rois])
 
 
 def _round(x: Tensor) -> Tensor:
-    """Half away from zero, like C's round."""
+    """Rounds half away from zero, like C's round."""
     whole = x.trunc()
     return torch.where((x - whole).abs() >= 0.5, whole + x.sign(), whole)
 
@@ -100,13 +100,13 @@ def _axis(begin: Tensor, end: Tensor, p: Pooling) -> Axis:
     size = end - begin
     placed = (begin.abs() < 2**30) & (size.abs() < 2**30)
     if p.position_sensitive:
-        # An empty RoI, or one whose ends are exchanged.
+        # The RoI is empty, or its ends are exchanged.
         size = size.clamp_min(0.1)
     return Axis(torch.where(placed, begin, 0), torch.where(placed, size, 0), placed)
 
 
 class Side(NamedTuple):
-    """Samples along one axis: [..., S] pixels before and after each, the distance from the former, and which are inside."""
+    """Samples along one axis, [..., S]: the pixels before and after each, the distance from the former, and whether inside."""
 
     low: Tensor
     high: Tensor
@@ -115,16 +115,16 @@ class Side(NamedTuple):
 
 
 def _side(at: Tensor, pixels: int, p: Pooling) -> Side:
-    """Clamps positions onto the outermost pixels. No derivative where there is no pixel to go on to."""
+    """Clamps positions onto the outermost pixels. The derivative is zero where there is no second pixel."""
     last = max(pixels - 1, 0)
     before = at < 0
     placed = (at >= -p.margin) & (at < SIDE_LIMIT) & (pixels > 0)
     floor = torch.where(placed & ~before, at, 0).detach().floor()
-    # Compared and clamped as whole numbers: float32 does not hold every one beyond 2^24.
+    # Compares and clamps integers, because float32 does not hold every integer beyond 2^24.
     low = floor.long()
     beyond = low - last
     inside = placed & ((beyond < 0) | before | (beyond + (at - floor) <= p.margin))
-    # On a pixel PS-RoI pooling has no second one, so that its derivative is zero; RoI pooling looks to the next.
+    # On a pixel, PS-RoI pooling has no second pixel, so its derivative is zero; RoI pooling takes the next pixel.
     following = ~before & (beyond < 0) & ((at > floor) | (not p.position_sensitive))
     distance = torch.where(inside & following, at - floor, 0)
     low = low.clamp_max(last)
@@ -132,7 +132,7 @@ def _side(at: Tensor, pixels: int, p: Pooling) -> Side:
 
 
 def _samples(count: int, first: Tensor, size: Tensor, p: Pooling) -> Tensor:
-    """[..., count] positions in bins that begin at `first` and are `size` long."""
+    """Returns [..., count] positions in bins that begin at `first` and are `size` long."""
     step = size / max(count, 1)
     steps = torch.arange(count, dtype=first.dtype, device=first.device) + p.shift
     return first[..., None] + steps * step[..., None]
@@ -147,7 +147,7 @@ def _pool_some(
     counts: tuple[int, int],
     p: Pooling,
 ) -> tuple[Tensor, Tensor]:
-    """RoIs with the same number of samples: their output [R, O, ph, pw], and the samples counted [R, classes, ph, pw]."""
+    """Pools RoIs with the same number of samples: returns the output [R, O, ph, pw] and sample counts [R, classes, ph, pw]."""
     height, width = input.shape[2:]
     out_channels = input.shape[1] // p.group_size**2
     rows = torch.arange(p.pooled[0], device=input.device)
@@ -187,11 +187,11 @@ def _pool_some(
     def corner(row: Tensor, column: Tensor) -> Tensor:
         index = each_channel(row)[..., :, None] * width + each_channel(column)[..., None, :]
         if height * width == 0 or input.shape[0] == 0:
-            # Nothing to read: the empty sum is zero, and still knows that it came from `input`.
+            # The input is empty: its sum is zero, and keeps the gradient's path to `input`.
             return input.sum().expand(index.shape)
         image = images.clamp_min(0)[:, None, None, None, None, None]
         pixels = input.flatten(2)[image, plane[None, ..., None, None], index]
-        # A sample outside is a constant zero, whatever the pixel is that stands in for it.
+        # A sample outside is a constant zero, for any value of the pixel that is read instead.
         return torch.where(counted, pixels, 0)
 
     wy, wx = each_channel(down.distance)[..., :, None], each_channel(right.distance)[..., None, :]
@@ -201,7 +201,7 @@ def _pool_some(
     total = torch.where(counted, value, 0).sum((-1, -2))
     divisor = inside if p.position_sensitive else torch.full_like(inside, counts[0] * counts[1])
     output = total / each_channel(divisor.clamp_min(1))
-    # NaN that knows where it came from, so that the gradient of the offset is NaN too, and that of the input untouched.
+    # This NaN depends on the offset, so the offset's gradient is NaN too; the input's gradient does not change.
     nan = torch.where(lost, first_y + first_x, 0) * torch.where(lost, math.nan, 0).to(output.dtype)
     return torch.where(each_channel(lost), each_channel(nan), output), inside
 
@@ -212,7 +212,7 @@ def forward(input: Tensor, rois: Tensor, offset: Tensor | None, p: Pooling) -> T
 
 
 def counts(input: Tensor, rois: Tensor, offset: Tensor | None, p: Pooling) -> Tensor:
-    """How many samples of each output element lie in the image: [R, O, *pooled], of the input's dtype."""
+    """Returns the number of samples of each output element in the image: [R, O, *pooled], of the input's dtype."""
     inside = _forward(input, rois, offset, p)[1]
     out_channels = input.shape[1] // p.group_size**2
     return inside.repeat_interleave(out_channels // inside.shape[1], dim=1).to(input.dtype)
@@ -231,8 +231,8 @@ def _forward(
     if p.samples > 0:
         output, inside = _pool_some(data, images, y, x, offsets, (p.samples, p.samples), p)
         return output.to(input.dtype), inside
-    # RoIs with the same number of samples together.
-    # int() of each, since torch 2.0 has no tolist() of a tensor that a transform has wrapped.
+    # Pools RoIs with the same number of samples together.
+    # Calls int() for each, since tolist() of torch 2.0 does not work for a tensor that a transform has wrapped.
     rows = [int(size) for size in (y.size / p.pooled[0]).ceil().clamp_min(0)]
     columns = [int(size) for size in (x.size / p.pooled[1]).ceil().clamp_min(0)]
     out_channels = input.shape[1] // p.group_size**2
@@ -263,5 +263,5 @@ def _forward(
 def backward(
     grad_output: Tensor, input: Tensor, rois: Tensor, offset: Tensor | None, p: Pooling
 ) -> tuple[Tensor | None, ...]:
-    """Gradients of input and offset, by differentiating `forward`; differentiable itself."""
+    """Returns the gradients of input and offset, by differentiating `forward`; differentiable."""
     return pull_back(lambda i, o: forward(i, rois, o, p), (input, offset), grad_output)

@@ -12,7 +12,7 @@ from torch import Tensor
 def _of_present(
     function: Callable[..., Any], tensors: Sequence[Tensor | None]
 ) -> tuple[Callable[..., Any], list[int], list[Tensor]]:
-    """The function of those tensors that are there, their indices, and they themselves."""
+    """Returns the function of the present tensors only, their indices, and the tensors."""
     present = [(index, tensor) for index, tensor in enumerate(tensors) if tensor is not None]
     indices = [index for index, _ in present]
 
@@ -28,11 +28,11 @@ def _of_present(
 def pull_back(
     function: Callable[..., Any], tensors: Sequence[Tensor | None], cotangents: Any
 ) -> tuple[Any, ...]:
-    """The vector-Jacobian product: a gradient for each tensor, None for a missing one.
+    """Returns the vector-Jacobian product: a gradient for each tensor, None for a missing tensor.
 
     Args:
-        function: takes the tensors, returns one or a tuple.
-        cotangents: one like the function's output, or a tuple of them; None in a tuple is a cotangent of zeros.
+        function: takes the tensors, returns a tensor or a tuple.
+        cotangents: a tensor like the function's output, or a tuple of them; None in a tuple means zeros.
     """
     of_present, indices, given = _of_present(function, tensors)
     outputs, pull = torch.func.vjp(of_present, *given)[:2]
@@ -52,9 +52,9 @@ def push_forward(
     tensors: Sequence[Tensor | None],
     tangents: Sequence[Tensor | None],
 ) -> Any:
-    """The Jacobian-vector product; a tangent that is None is one of zeros.
+    """Returns the Jacobian-vector product; a tangent of None means zeros.
 
-    Computed as two vector-Jacobian products, because forward mode cannot be nested in eager code.
+    It computes two vector-Jacobian products, because forward mode cannot be nested in eager code.
     """
     of_present, indices, given = _of_present(function, tensors)
     directions = tuple(

@@ -1,16 +1,16 @@
-"""How images lie in memory, and how large they may be."""
+"""The memory format and the largest size of images."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-#: Sides of images, and whatever else is counted along one axis, are below this; kSideLimit of csrc/common/sampling.h.
+#: Sides of images, and all other counts along one axis, are below this; kSideLimit of csrc/common/sampling.h.
 SIDE_LIMIT = 2**30
 
 
 def memory_format_of(tensor: Tensor) -> torch.memory_format:
-    """channels_last if [N, C, H, W] `tensor` is laid out so and not merely contiguous, else contiguous."""
+    """Returns channels_last if [N, C, H, W] `tensor` has this layout and is not also contiguous; else contiguous."""
     n, c, h, w = tensor.shape
     if c == 1 or (h == 1 and w == 1):
         return torch.contiguous_format
