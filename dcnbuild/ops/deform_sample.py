@@ -36,7 +36,7 @@ def deform_sample(
     (Xiong et al., "Efficient Deformable ConvNets", 2024) leaves it as predicted.
 
     A sample counts when −1 < y < H and −1 < x < W, with zeros outside; at −1 or at infinity its value and gradients are
-    zero. What becomes of NaN is said in docs/pytorch.md, "What is not finite".
+    zero. What becomes of NaN is said in docs/pytorch.md, "NaN and infinity".
 
     Args:
         input: [N, H, W, C], with channels last and in any memory layout; float64, float32, float16 or bfloat16.
