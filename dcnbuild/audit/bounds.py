@@ -1,4 +1,4 @@
-"""What a package is bound to, by its libraries and the project's tables. Pure functions."""
+"""Computes what a package needs, from its libraries and the project's tables, by pure functions."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from dcnbuild.machine import compatibility
 from dcnbuild.machine.architectures import sorted_names
 from dcnbuild.machine.symbols import PYTHON_C, TORCH_CXX, TORCH_SHIM
 
-#: How many names a report shows for one statement.
+#: The number of names that a report shows for one statement.
 _SHOWN = 5
 
 
 @dataclass(frozen=True)
 class TorchBound:
-    """What the libraries need of torch.
+    """The libraries' needs of torch.
 
     Attributes:
-        abi: "stable" for torch's C shims alone; "c++" for names that change with every release; None for neither.
-        oldest: the first release that has every name, e.g. "2.10"; None if no name says so. A few names that say it
-            are `oldest_by`.
-        newest: the last release that has every name, by `newest_by`; None if the newest known one does.
+        abi: "stable" for only torch's C shims; "c++" for names that change with every release; None for neither.
+        oldest: the first release that has every name, e.g. "2.10"; None if no name limits it. `oldest_by` are a few names
+            that do.
+        newest: the last release that has every name, because of `newest_by`; None if the newest known release has them.
         cxx_names: a few of its C++ names.
-        cxx11_abi: the C++ ABI of these names; None where none tells.
-        unknown: how many of the names are in no table.
+        cxx11_abi: the C++ ABI of these names; None if no name shows it.
+        unknown: the number of names that are in no table.
     """
 
     abi: str | None = None
@@ -43,10 +43,10 @@ class TorchBound:
 
 @dataclass(frozen=True)
 class PythonBound:
-    """What the libraries need of CPython.
+    """The libraries' needs of CPython.
 
     Attributes:
-        abi: "none" without a name of its C API, "abi3", or tags such as "cp311".
+        abi: "none" if they use no name of its C API, "abi3", or tags such as "cp311".
         oldest: the first CPython that has every name, for abi3; None otherwise.
         tags: the Python and ABI tags of the package, e.g. ("cp311-cp311",).
         names: a few names of the C API that it needs.
@@ -60,12 +60,12 @@ class PythonBound:
 
 @dataclass(frozen=True)
 class CudaBound:
-    """What the libraries need of CUDA.
+    """The libraries' needs of CUDA.
 
     Attributes:
-        majors: the CUDA majors that all needed libraries of CUDA go with, e.g. (12,); () if they need none.
-        libraries: the needed libraries of CUDA, by the name that NVIDIA gives them.
-        driver_library: whether libcuda.so.1 is needed, which only a machine with a driver has.
+        majors: the major versions of CUDA that all needed libraries of CUDA belong to, e.g. (12,); () if they need none.
+        libraries: the needed libraries of CUDA, by NVIDIA's names.
+        driver_library: whether they need libcuda.so.1, which only a machine with a driver has.
         architectures: the GPU code of all libraries.
         toolkits: the oldest and the newest toolkit of the table that can have made it; None without GPU code.
         driver: the oldest driver that runs it; None without GPU code or CUDA libraries.
@@ -81,14 +81,14 @@ class CudaBound:
 
 @dataclass(frozen=True)
 class SystemBound:
-    """What the libraries need of the system.
+    """The libraries' needs of the system.
 
     Attributes:
         machines: "x86_64", "aarch64"; one, unless libraries of two are mixed.
-        glibc: the oldest glibc, e.g. "2.28"; None if none is needed.
-        glibcxx: the newest symbol version of libstdc++, e.g. "GLIBCXX_3.4.29", and `gcc` the release that brought it.
-        manylinux: the platform tag that the symbol versions deserve; None if no tag of the table has them.
-        outside: needed libraries that this tag does not count on and that torch does not bring.
+        glibc: the oldest glibc that works, e.g. "2.28"; None if they need no glibc.
+        glibcxx: the newest needed symbol version of libstdc++, e.g. "GLIBCXX_3.4.29"; `gcc` is the release that added it.
+        manylinux: the platform tag that fits the symbol versions; None if no tag of the table has them.
+        outside: needed libraries that this tag does not include and that torch does not have.
         executable_stack: the libraries that make the stack executable.
         run_paths: "library: directory" for directories of the machine that built it.
     """
@@ -105,7 +105,7 @@ class SystemBound:
 
 @dataclass(frozen=True)
 class Bounds:
-    """All of it."""
+    """All needs of a package."""
 
     torch: TorchBound
     python: PythonBound
@@ -114,7 +114,7 @@ class Bounds:
 
 
 def bounds(package: Package) -> Bounds:
-    """What a package is bound to."""
+    """Returns the needs of a package."""
     symbols = sorted({symbol for binary in package.binaries for symbol in binary.symbols})
     return Bounds(
         torch=torch_bound(symbols),
@@ -125,7 +125,7 @@ def bounds(package: Package) -> Bounds:
 
 
 def torch_bound(symbols: Iterable[str]) -> TorchBound:
-    """What names need of torch: those of its C shims and its C++ names; others are passed over."""
+    """Returns the needs of torch that symbols show: its C shims and its C++ names; ignores others."""
     shims = [name for name in symbols if TORCH_SHIM.match(name)]
     mangled = [name for name in symbols if TORCH_CXX.match(name) or name.startswith("THP")]
     lifetimes = {name: torch_lifetime(name) for name in (*shims, *mangled)}
@@ -133,7 +133,7 @@ def torch_bound(symbols: Iterable[str]) -> TorchBound:
     firsts = {name: numbers(first) for name, (first, _) in known.items()}
     lasts = {name: numbers(last) for name, (_, last) in known.items() if last is not None}
     oldest, newest = max(firsts.values(), default=()), min(lasts.values(), default=())
-    if oldest <= numbers(torch_cpp.TABLE.releases[0]):  # since ever, as far as the table reaches
+    if oldest <= numbers(torch_cpp.TABLE.releases[0]):  # every release of the table has the names
         oldest = ()
     return TorchBound(
         abi="c++" if mangled else "stable" if shims else None,
@@ -148,12 +148,12 @@ def torch_bound(symbols: Iterable[str]) -> TorchBound:
 
 
 def torch_lifetime(symbol: str) -> tuple[str, str | None] | None:
-    """The first and the last torch whose headers have a name; the last is None where the newest has it.
+    """Returns the first and the last torch whose headers have a name; the last is None if the newest has it.
 
-    Of a mangled name the scopes count, and not the types of its arguments. None for a name of no table.
+    For a mangled name it compares the scopes, not the types of the arguments. Returns None for a name in no table.
     """
     bare = owners.bare(symbol)
-    if bare != symbol and "::" not in bare:  # an operator: its namespace alone is no name
+    if bare != symbol and "::" not in bare:  # an operator; its namespace alone is not a name
         return None
     found = [item for item in torch_cpp.find(bare) if item.kind != "header" and item.name == bare]
     if not found:
@@ -166,7 +166,7 @@ def torch_lifetime(symbol: str) -> tuple[str, str | None] | None:
 
 
 def _cxx11_abi(mangled: Sequence[str]) -> bool | None:
-    """std::string is `Ss` in the old ABI, and in the namespace __cxx11 in the new one."""
+    """Returns the C++ ABI: std::string is `Ss` in the old ABI, and in the namespace __cxx11 in the new one."""
     if any("__cxx11" in name or "B5cxx11" in name for name in mangled):
         return True
     return False if any(re.search(r"(?:RK|[EvP])Ss", name) for name in mangled) else None
@@ -197,17 +197,17 @@ def _python(package: Package, names: Sequence[str]) -> PythonBound:
 
 
 def plain_soname(name: str) -> str:
-    """Without what repairing a wheel added: "libcudart.faf08d9a.so.13" → "libcudart.so.13"."""
+    """Removes the hash that repairing a wheel adds: "libcudart.faf08d9a.so.13" → "libcudart.so.13"."""
     return re.sub(r"[.-][0-9a-f]{8}(?=\.so|\.\d)", "", name)
 
 
 def cuda_majors(name: str) -> set[int]:
-    """The CUDA majors that a library of CUDA goes with, by the packages that hold it; empty for one of all."""
+    """Returns the CUDA major versions of a library, by the packages that have it; empty if it belongs to all."""
     majors: set[int] = set()
     for row in sonames.find(name):
         for package in row.pip if row.owner == "cuda" else ():
             tagged = re.search(r"-cu(\d+)$", package)
-            majors.add(int(tagged[1]) if tagged else 13)  # from CUDA 13 on wheels have no suffix
+            majors.add(int(tagged[1]) if tagged else 13)  # from CUDA 13 on, wheels have no suffix
     return majors
 
 

@@ -1,4 +1,4 @@
-"""Opens a wheel, a library or an installed package, and reads what it is bound to."""
+"""Opens a wheel, a library or an installed package, and reads its needs."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _LIBRARY = re.compile(r".+\.so(?:\.\d+)*$")
 _NOTE = "build.json"
 _WANTED = re.compile(rf"{_LIBRARY.pattern}|{_NOTE}$")
 _SYMBOLS = (TORCH_CXX, TORCH_SHIM, PYTHON_C, re.compile(r"THP"))
-#: More than any metadata file has.
+#: More bytes than any metadata file has.
 _MOST_TEXT = 1 << 22
 _EXPECTED = "expected a wheel, a 64-bit Linux library (.so), or the name of an installed package"
 
 
 class _Source(NamedTuple):
-    """Where the files of a package are; `note` is the build.json that dcnbuild lays beside its libraries."""
+    """The files of a package; `note` is the build.json that dcnbuild writes beside its libraries."""
 
     kind: str
     name: str
@@ -48,14 +48,14 @@ class _Source(NamedTuple):
 
 
 def read_package(text: str, torch: TorchInstall | None, env: Mapping[str, str]) -> Package:
-    """Reads what `dcnbuild audit` was given.
+    """Reads the argument of `dcnbuild audit`.
 
     Args:
         text: the path of a wheel or a library, or the name of an installed package.
         torch: the installed torch; None leaves `undefined` empty.
         env: the environment variables, for LD_LIBRARY_PATH.
 
-    Raises ValueError where it is none of them, or a damaged wheel.
+    Raises ValueError if it is none of them, or a damaged wheel.
     """
     with _opened(text) as source:
         binaries, unreadable = [], []
@@ -97,7 +97,7 @@ def _opened(text: str) -> Iterator[_Source]:
 
 
 def _unpacked(path: Path, folder: Path) -> _Source:
-    """Takes a wheel's libraries out: a file that is mapped costs only what is looked at."""
+    """Extracts a wheel's libraries, so that they can be mapped: only pages that are read then cost time."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = [item for item in archive.infolist() if not item.is_dir()]
@@ -118,7 +118,7 @@ def _unpacked(path: Path, folder: Path) -> _Source:
             if metadata is None or metadata.file_size > _MOST_TEXT:
                 raise ValueError(f"{path.name} is no wheel: it has no .dist-info/METADATA")
             text = archive.read(metadata).decode("utf-8", "replace")
-    # zlib.error for damaged members, RuntimeError for encrypted ones
+    # zlib.error: a member is damaged; RuntimeError: a member is encrypted
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise ValueError(f"{path.name} is a damaged wheel: {error}") from error
     note = next((file for file in files.values() if file.name == _NOTE), None)
@@ -135,7 +135,7 @@ def _is_metadata(name: str) -> bool:
 
 
 def _tags_of_name(name: str) -> tuple[str, ...]:
-    """The tags in a wheel's file name; several of a kind stand between dots."""
+    """Returns the tags in a wheel's file name; dots separate several of a kind."""
     parts = name.removesuffix(".whl").split("-")
     if len(parts) not in (5, 6):
         return ()
@@ -200,7 +200,7 @@ def _read_binary(
 
 
 def _torch_requirement(requirements: list[str]) -> str | None:
-    """The specifier of torch among a package's requirements, "" for any; None if it does not ask for torch."""
+    """Returns the specifier of torch among a package's requirements, "" for any; None if it does not require torch."""
     from packaging.requirements import InvalidRequirement, Requirement
 
     for text in requirements:
@@ -214,7 +214,7 @@ def _torch_requirement(requirements: list[str]) -> str | None:
 
 
 def _noted_toolkit(note: Path | None) -> str | None:
-    """The toolkit that a build.json names: "CUDA 12.9" → "12.9"."""
+    """Returns the toolkit in a build.json: "CUDA 12.9" → "12.9"."""
     if note is None or note.stat().st_size > _MOST_TEXT:
         return None
     try:
@@ -226,6 +226,6 @@ def _noted_toolkit(note: Path | None) -> str | None:
 
 
 def _local_cuda(version: str) -> str | None:
-    """The toolkit in a version's local part: "0.20.1+cu124" → "12.4"."""
+    """Returns the toolkit in a version's local part: "0.20.1+cu124" → "12.4"."""
     match = re.search(r"\+(?:.*[.])?cu(\d\d)(\d)", version)
     return f"{match[1]}.{match[2]}" if match else None

@@ -1,4 +1,4 @@
-"""What would refuse a package: one machine, or one torch and CUDA. Pure functions."""
+"""Says why one machine, or one torch and CUDA, would refuse a package, by pure functions."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from dcnbuild.knowledge import manylinux
 from dcnbuild.machine import compatibility
 from dcnbuild.machine.architectures import best_match
 
-#: From this glibc on `dlopen` refuses a library that asks for an executable stack. Source: NEWS of glibc 2.41.
+#: From this glibc on, `dlopen` refuses a library that needs an executable stack. Source: NEWS of glibc 2.41.
 _STRICT_GLIBC = "2.41"
 
 
 def refusals(package: Package, bound: Bounds, target: Target) -> list[Finding]:
-    """What stands against a package on a target, errors first."""
+    """Returns the findings against a package on a target, errors first."""
     found = [
         *_files(package, bound, target),
         *_python(package, bound, target),
@@ -88,7 +88,7 @@ def _python(package: Package, bound: Bounds, target: Target) -> Iterator[Finding
 
 
 def _tag_fits(tag: str, python: str) -> bool:
-    """Whether a CPython of this version takes "cp311-cp311", "cp39-abi3" or "py3-none"."""
+    """Whether a CPython of this version accepts "cp311-cp311", "cp39-abi3" or "py3-none"."""
     built, _, abi = tag.partition("-")
     match = re.fullmatch(r"(cp|py)(\d)(\d*)", built)
     if match is None:
@@ -101,7 +101,7 @@ def _tag_fits(tag: str, python: str) -> bool:
 
 
 def _allows(specifier: str, version: str) -> bool:
-    """Whether a specifier allows a version; of "2.11" every 2.11.x is meant. What cannot be read allows all."""
+    """Whether a specifier allows a version; "2.11" means every 2.11.x. An unreadable specifier allows all."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     try:
@@ -173,7 +173,7 @@ def _cxx11_abi(target: Target) -> bool | None:
 
 
 def _is_meant(cuda: str, wanted: str | None) -> bool:
-    """Whether "12.6" is a CUDA that "12" or "12.6" means; None means all."""
+    """Whether "12.6" is one of the CUDAs that "12" or "12.6" means; None means all."""
     return wanted is None or numbers(cuda)[: len(numbers(wanted))] == numbers(wanted)
 
 
@@ -282,7 +282,7 @@ def _system(package: Package, bound: Bounds, target: Target) -> Iterator[Finding
 
 
 def _wheel(package: Package, bound: Bounds) -> Iterator[Finding]:
-    """What the platform tags promise: "any" every system, manylinux those of one glibc and newer."""
+    """Compares the platform tags with the needs: "any" promises every system, manylinux those from one glibc on."""
     if package.kind == "library" or not package.binaries:
         return
     needs = bound.system

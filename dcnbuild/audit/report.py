@@ -1,4 +1,4 @@
-"""The audit as JSON, and as lines for people."""
+"""Writes the audit as JSON and as text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCHEMA = 1
 
 
 def to_json(package: Package, bound: Bounds, target: Target, found: Sequence[Finding]) -> str:
-    """The whole audit; `schema` describes it."""
+    """Returns the whole audit as JSON; `schema` describes it."""
     document = {
         "schema": SCHEMA,
         "package": plain(package),
@@ -31,7 +31,7 @@ def to_json(package: Package, bound: Bounds, target: Target, found: Sequence[Fin
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of `to_json`, made from the dataclasses themselves."""
+    """Returns the JSON Schema of `to_json`, made from the dataclasses."""
     parts = {"package": Package, "bounds": Bounds, "target": Target}
     properties = {
         "schema": {"const": SCHEMA},
@@ -80,7 +80,7 @@ def _schema_of(kind: Any) -> dict[str, Any]:
 
 
 def rows(package: Package, bound: Bounds) -> list[tuple[str, str]]:
-    """What the package is bound to, a line each."""
+    """Returns the needs of the package as (name, text) of each line."""
     torch, cuda, system = bound.torch, bound.cuda, bound.system
     lines = [
         (package.kind, f"{package.name}, {_count(len(package.binaries), 'library', 'libraries')}")

@@ -1,4 +1,4 @@
-"""`dcnbuild audit`: what a wheel, a library or an installed package is bound to, and who would refuse it."""
+"""`dcnbuild audit`: says what a wheel, a library or an installed package needs, and what would refuse it."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from dcnbuild.machine.torch_install import find_torch
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the audit's options."""
     parser.add_argument(
-        "file", nargs="?", help="a wheel, a shared library, or the name of an installed package"
+        "file", nargs="?", help="read this wheel, shared library, or installed package (its name)"
     )
     parser.add_argument("--torch", metavar="VERSION", help="answer for this torch, e.g. 2.11")
     parser.add_argument(
         "--cuda",
         metavar="VERSION",
-        help="and for its build with this CUDA, e.g. 12 or 12.6, or cpu",
+        help="answer for torch's build with this CUDA, e.g. 12 or 12.6, or cpu",
     )
     parser.add_argument("--python", metavar="VERSION", help="answer for this Python, e.g. 3.12")
     parser.add_argument("--glibc", metavar="VERSION", help="answer for this C library, e.g. 2.28")
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Reads and judges: 0 if nothing refuses it, 1 if something does. Raises ValueError for wrong arguments."""
+    """Reads and judges; returns 0 if nothing refuses the package, else 1. Raises ValueError for wrong arguments."""
     if args.schema:
         print(json.dumps(report.schema(), indent=2))
         return 0
@@ -76,7 +76,7 @@ def _describe(target: Target) -> str:
 
 
 def _target(args: argparse.Namespace, installed: TorchInstall | None) -> Target:
-    """This machine, but for what the options say otherwise. Raises ValueError."""
+    """Returns this machine, changed by the options. Raises ValueError."""
     facts = Facts(Machine(), find_python(os.environ), driver=find_driver(os.environ))
     if args.gpu is not None or args.driver is not None:
         from dcnbuild.doctor.elsewhere import with_gpu

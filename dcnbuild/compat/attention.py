@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 
 def in_their_words(names: Mapping[str, str], call: Callable[..., Result], *args: Any) -> Result:
-    """A call whose errors name arguments as its caller does: `names` has theirs for ours."""
+    """Calls a function, and renames arguments in its errors: `names` maps our names to the caller's."""
     if not names or is_compiling():
         return call(*args)
     try:
@@ -115,15 +115,15 @@ class OldAttn(DeformAttn):
     """Base of an old package's attention. An instance may come from a pickle, or from `convert`, of that package's class.
 
     Attributes:
-        OWN_NAMES: what the package calls embed_dim, heads, levels and points.
-        CALL_NAMES: what it calls arguments of `DeformAttn.forward`, where it has other names.
+        OWN_NAMES: the package's names of embed_dim, heads, levels and points.
+        CALL_NAMES: the package's names of `DeformAttn.forward`'s arguments, if they differ.
     """
 
     OWN_NAMES = ("embed_dim", "num_heads", "num_levels", "num_points")
     CALL_NAMES: Mapping[str, str] = {}
 
     def set_up(self, *numbers: int, **others: Any) -> None:
-        """The constructor's body: embed_dim, heads, levels and points, and attributes that the package's module has."""
+        """Does the constructor's work: takes embed_dim, heads, levels and points, and the package's own attributes."""
         names = dict(zip(("embed_dim", "heads", "levels", "points"), self.OWN_NAMES))
         in_their_words(names, DeformAttn.__init__, self, *numbers)
         for name, value in (*zip(self.OWN_NAMES, numbers), *others.items()):
@@ -148,7 +148,7 @@ class OldAttn(DeformAttn):
         level_start_index: Tensor | None,
         padding_mask: Tensor | None,
     ) -> Tensor:
-        """`DeformAttn.forward`, for [N, Q, C] and [N, S, C]; raises ValueError if the levels do not lie one after the other."""
+        """Calls `DeformAttn.forward` for [N, Q, C] and [N, S, C]; raises ValueError if levels are not one after the other."""
         if isinstance(padding_mask, Tensor):
             padding_mask = padding_mask.bool()
 

@@ -14,7 +14,7 @@ __all__ = ["DCNv3", "DCNv3Function", "DCNv3_pytorch", "dcnv3_core_pytorch"]
 
 
 class DCNv3_pytorch(DCNv3):
-    """InternImage's module in plain torch, with the same parameters: here the same as `DCNv3`."""
+    """InternImage's module in plain torch, with the same parameters; here it is the same as `DCNv3`."""
 
 
 def dcnv3_core_pytorch(
@@ -36,8 +36,8 @@ def dcnv3_core_pytorch(
 ) -> Tensor:
     """input [N, H, W, C], offset [N, H', W', G·K·2] as (x, y) per tap, mask [N, H', W', G·K] → [N, H', W', C].
 
-    What InternImage computes in plain torch where its extension is missing: here by `dcnbuild.deform_sample`. Raises
-    ValueError if something does not fit.
+    Calls `dcnbuild.deform_sample`, where InternImage computes in plain torch if its extension is missing. Raises ValueError
+    for arguments that do not fit.
     """
     if isinstance(input, Tensor) and input.shape[-1] != group * group_channels:
         raise ValueError(
@@ -66,7 +66,7 @@ def dcnv3_core_pytorch(
 
 
 def of_positions(input: Tensor, offset: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Offset and mask in one dtype that goes with the input's: mixed precision gives them others."""
+    """Converts offset and mask to one dtype that fits the input's; under mixed precision they may have others."""
     dtype = torch.promote_types(offset.dtype, mask.dtype)
     if dtype != input.dtype:
         dtype = torch.float32 if input.dtype in HALF else torch.promote_types(dtype, input.dtype)
@@ -91,7 +91,7 @@ def dcnv3(
     im2col_step: int,
     remove_center: int = 0,
 ) -> Tensor:
-    """[N, H', W', C]; `im2col_step` changes nothing here, and need not divide the batch."""
+    """Returns [N, H', W', C]; `im2col_step` is ignored, and need not divide the batch."""
     return dcnv3_core_pytorch(
         *(input, offset, mask, kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w),
         *(dilation_h, dilation_w, group, group_channels, offset_scale, remove_center),

@@ -1,4 +1,4 @@
-"""The raw calls of InternImage's extension `DCNv3`. Nothing here is recorded by autograd."""
+"""The raw calls of InternImage's extension `DCNv3`. Autograd records none of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["dcnv3_backward", "dcnv3_forward"]
 
 @torch.no_grad()
 def dcnv3_forward(input: Tensor, offset: Tensor, mask: Tensor, *numbers: Any) -> Tensor:
-    """[N, H', W', C].
+    """Returns [N, H', W', C].
 
     Args:
         numbers: kernel, stride, pad and dilation as (h, w) each, group, group_channels, offset_scale, im2col_step, and
@@ -25,7 +25,7 @@ def dcnv3_forward(input: Tensor, offset: Tensor, mask: Tensor, *numbers: Any) ->
 
 
 def dcnv3_backward(input: Tensor, offset: Tensor, mask: Tensor, *numbers: Any) -> list[Tensor]:
-    """The gradients of input, offset and mask; `numbers` have grad_output before im2col_step."""
+    """Returns the gradients of input, offset and mask; `numbers` have grad_output before im2col_step."""
     *shape, grad_output = numbers[:12]
     return gradients_of(
         lambda *tensors: dcnv3(*tensors, *shape, *numbers[12:]), (input, offset, mask), grad_output

@@ -35,15 +35,15 @@ def dcnv4(
     *launch: Any,
     softmax: bool = False,
 ) -> Tensor:
-    """[N, H', W', C].
+    """Returns [N, H', W', C].
 
     Args:
         offset_mask: [N, H', W', at least 3·G·K]: for each group the K offsets (x, y), then the K weights.
         im2col_step, launch: change nothing here.
-        softmax: lets the weights of a group add up to one.
+        softmax: makes the weights of a group add up to one.
         Others as for `dcnv3_core_pytorch`.
 
-    Raises ValueError if something does not fit.
+        Raises ValueError for arguments that do not fit.
     """
     taps = kernel_h * kernel_w - int(remove_center)
     if offset_mask.shape[-1] < 3 * group * taps:
@@ -72,7 +72,7 @@ def flash_deform_attn(
     K: int = 8,
     *launch: Any,
 ) -> Tensor:
-    """[N, Q, M · D].
+    """Returns [N, Q, M · D].
 
     Args:
         sampling_loc_attn: [N, Q, M, 3·L·K]: the locations (x, y), then the weights before their softmax.
@@ -90,4 +90,4 @@ FlashDeformAttnFunction = as_function(flash_deform_attn)
 
 
 class FlashDeformAttn(MSDeformAttn):
-    """DCNv4's deformable attention, which is that of Deformable DETR, with the same arguments, keys and initialisation."""
+    """DCNv4's deformable attention: that of Deformable DETR, with the same arguments, keys and initialisation."""

@@ -1,4 +1,4 @@
-"""The raw calls of the extension `DCNv4.ext`. Nothing here is recorded by autograd."""
+"""The raw calls of the extension `DCNv4.ext`. Autograd records none of them."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ __all__ = [
 
 @torch.no_grad()
 def dcnv4_forward(value: Tensor, p_offset: Tensor, *numbers: Any) -> Tensor:
-    """[N, H', W', C].
+    """Returns [N, H', W', C].
 
     Args:
         numbers: kernel, stride, pad and dilation as (h, w) each, group, group_channels, offset_scale, im2col_step,
-            remove_center, two that change nothing here, and softmax, which older copies do not have.
+            remove_center, two that are ignored, and softmax, which older copies do not have.
     """
     *shape, _, _ = numbers[:15]
     return dcnv4(value, p_offset, *shape, softmax=any(numbers[15:]))
 
 
 def dcnv4_backward(value: Tensor, p_offset: Tensor, *numbers: Any) -> list[Tensor]:
-    """The gradients of value and offsets; `numbers` have grad_output after im2col_step."""
+    """Returns the gradients of value and offsets; `numbers` have grad_output after im2col_step."""
     grad_output, others = numbers[12], (*numbers[:12], *numbers[13:])
     *shape, _, _ = others[:15]
 
@@ -43,7 +43,7 @@ def dcnv4_backward(value: Tensor, p_offset: Tensor, *numbers: Any) -> list[Tenso
 
 @torch.no_grad()
 def flash_deform_attn_forward(*arguments: Any) -> Tensor:
-    """[N, Q, M · D]; arguments as for `flash_deform_attn`."""
+    """Returns [N, Q, M · D]; arguments as for `flash_deform_attn`."""
     return flash_deform_attn(*arguments)
 
 
@@ -55,7 +55,7 @@ def flash_deform_attn_backward(
     grad_output: Tensor,
     *others: Any,
 ) -> list[Tensor]:
-    """The gradients of value and of locations and weights in one."""
+    """Returns the gradient of value, and the gradient of locations and weights in one tensor."""
 
     def forward(value: Tensor, points: Tensor) -> Tensor:
         return flash_deform_attn(value, spatial_shapes, level_start_index, points, *others)

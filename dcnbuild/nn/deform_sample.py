@@ -1,4 +1,4 @@
-"""`DCNv3` and `DCNv4`, with the arguments, keys and initialisation of InternImage and of the package DCNv4."""
+"""Modules `DCNv3` and `DCNv4`, with the arguments, keys and initialisation of InternImage and of the package DCNv4."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from dcnbuild.ops.arguments import integer
 from dcnbuild.ops.deform_sample import deform_sample
 from dcnbuild.ops.deform_sample_arguments import attributes
 
-#: What errors call the kernel's size and the rest, as these modules do.
+#: The names in errors of the kernel's size and the other numbers: those of these modules' arguments.
 _NAMES = ("kernel_size", "stride", "pad", "dilation", "offset_scale", "remove_center")
 
 
 class Sampler(nn.Module):
-    """What DCNv3 and DCNv4 share: their arguments, the projections around the sampling, and the blend with the input."""
+    """Base of DCNv3 and DCNv4: their arguments, the projections around the sampling, and the blend with the input."""
 
     channels: int
     kernel_size: int
@@ -35,7 +35,7 @@ class Sampler(nn.Module):
     center_feature_scale: bool
 
     def set_up(self, **given: Any) -> None:
-        """Checks the constructor's arguments and keeps them under their names; `group_channels` beside them."""
+        """Checks the constructor's arguments, and stores them under their names, together with `group_channels`."""
         name = type(self).__name__
         for key in ("channels", "group", "kernel_size", "stride", "pad", "dilation", "dw_kernel_size"):  # fmt: skip
             if given[key] is None and key == "dw_kernel_size":
@@ -60,7 +60,7 @@ class Sampler(nn.Module):
         self.group_channels = self.channels // self.group
 
     def make_center_scale(self) -> None:
-        """Parameters of the blend, which start at zero: half input, half output."""
+        """Makes the parameters of the blend. They start at zero, which means half input, half output."""
         if self.center_feature_scale:
             self.center_feature_scale_proj_weight = nn.Parameter(
                 torch.zeros(self.group, self.channels)
@@ -68,7 +68,7 @@ class Sampler(nn.Module):
             self.center_feature_scale_proj_bias = nn.Parameter(torch.zeros(self.group))
 
     def check_input(self, input: Tensor, rank: int, meaning: str) -> None:
-        """Raises ArgumentError for what a projection would refuse in its own name."""
+        """Raises ArgumentError in this module's name, where a projection would name itself."""
         name = type(self).__name__
         if not isinstance(input, Tensor):
             raise ArgumentTypeError(f"{name}: input must be a tensor, got {type(input).__name__}")
@@ -80,9 +80,9 @@ class Sampler(nn.Module):
             )
 
     def sample(self, values: Tensor, offset: Tensor, mask: Tensor) -> Tensor:
-        """[N, H, W, C] sampled by offset [N, H', W', G, K, 2] and mask [N, H', W', G, K].
+        """Samples [N, H, W, C] by offset [N, H', W', G, K, 2] and mask [N, H', W', G, K].
 
-        Raises ArgumentError if there is not one prediction for each position.
+        Raises ArgumentError unless there is one prediction for each position.
         """
         sizes = (self.kernel_size, self.stride, self.pad, self.dilation)
         if not has_torch_function_unary(values):
@@ -102,11 +102,11 @@ class Sampler(nn.Module):
 
     @property
     def taps(self) -> int:
-        """K."""
+        """Returns K, the number of taps."""
         return self.kernel_size**2 - self.remove_center
 
     def blended(self, output: Tensor, values: Tensor, features: Tensor) -> Tensor:
-        """Output and input, mixed in shares that are predicted from `features` for each group."""
+        """Mixes output and input; `features` predict each group's fractions."""
         if not self.center_feature_scale:
             return output
         weight, bias = self.center_feature_scale_proj_weight, self.center_feature_scale_proj_bias
@@ -115,7 +115,7 @@ class Sampler(nn.Module):
         return output * (1 - share) + values * share
 
     def __prepare_scriptable__(self) -> NoReturn:
-        """What `torch.jit.script` calls first; it would name an annotation."""
+        """Raises for `torch.jit.script`, which calls this first; torch's own error would complain about an annotation."""
         raise NotImplementedError(
             f"TorchScript cannot compile {type(self).__name__}: take torch.jit.trace or torch.export"
         )
@@ -126,21 +126,21 @@ class Sampler(nn.Module):
 
 
 def start_projection(projection: nn.Linear) -> None:
-    """Xavier-uniform, with a bias of zero."""
+    """Initialises a projection: weight Xavier-uniform, bias zero."""
     nn.init.xavier_uniform_(projection.weight)
     if projection.bias is not None:
         nn.init.zeros_(projection.bias)
 
 
 def start_at_zero(*predictions: nn.Linear) -> None:
-    """Predicts zeros at first: samples on the grid."""
+    """Sets predictions to zero, which puts samples on the grid."""
     for prediction in predictions:
         nn.init.zeros_(prediction.weight)
         nn.init.zeros_(prediction.bias)
 
 
 class _Permute(nn.Module):
-    """Channels from first to last, as a layer: it keeps the numbers of its neighbours' keys."""
+    """Moves channels from first to last. It is a layer so that the layers around it keep their numbers in keys."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.permute(0, 2, 3, 1)
@@ -152,19 +152,19 @@ _ACTIVATIONS = {"GELU": nn.GELU, "SiLU": nn.SiLU, "ReLU": nn.ReLU}
 class DCNv3(Sampler):
     """Deformable convolution v3 (Wang et al., "InternImage", 2023), with InternImage's arguments, keys and initialisation.
 
-    Each group of channels samples K positions around every pixel, at offsets and with weights that a depthwise convolution
-    predicts; the weights of a group's samples add up to one.
+    Each group of channels samples K positions around every pixel. A depthwise convolution predicts their offsets and weights;
+    the weights of a group's samples add up to one.
 
     Args:
-        channels: C, of input and output; `group` must divide it.
+        channels: C, the width of input and output; `group` must divide it.
         kernel_size, stride, pad, dilation: of the sampling grid, in pixels. `pad` must be half of
             dilation · (kernel_size − 1), so that there is one prediction for each output position.
-        dw_kernel_size: of the depthwise convolution; `kernel_size` if None.
-        group: G.
-        offset_scale: how far grid and offsets reach.
+        dw_kernel_size: kernel size of the depthwise convolution; `kernel_size` if None.
+        group: G, the number of groups.
+        offset_scale: factor of grid and offsets.
         act_layer: "GELU", "SiLU" or "ReLU", and norm_layer: "LN" or "BN", after the depthwise convolution.
         center_feature_scale: mixes each group's output with its input.
-        remove_center: leaves the sample in the middle out.
+        remove_center: leaves out the sample in the middle.
 
     Attributes:
         dw_conv: depthwise convolution, norm and activation.
@@ -219,7 +219,7 @@ class DCNv3(Sampler):
         self.make_center_scale()
 
     def reset_parameters(self) -> None:
-        """Initialises predictions and projections anew, as InternImage does."""
+        """Initialises predictions and projections again, like InternImage."""
         start_at_zero(self.offset, self.mask)
         start_projection(self.input_proj)
         start_projection(self.output_proj)
@@ -240,15 +240,16 @@ class DCNv4(Sampler):
     """Deformable convolution v4 (Xiong et al., "Efficient Deformable ConvNets", 2024), with the arguments, keys and
     initialisation of the package DCNv4.
 
-    As `DCNv3`, but one projection predicts offsets and weights together, and the weights stay as predicted.
+    It differs from `DCNv3` in two ways: one projection predicts offsets and weights together, and the weights are used as
+    predicted.
 
     Args:
         channels, kernel_size, stride, pad, dilation, group, offset_scale, remove_center: as for `DCNv3`.
-        dw_kernel_size: of a depthwise convolution before the prediction; None for none.
+        dw_kernel_size: kernel size of a depthwise convolution before the prediction; None leaves it out.
         center_feature_scale: mixes each group's output with its input.
-        output_bias: whether `output_proj` adds one.
-        without_pointwise: leaves `value_proj` and `output_proj` out.
-        others: not used, as in the package: `act_layer`, `norm_layer`.
+        output_bias: whether `output_proj` has a bias.
+        without_pointwise: leaves out `value_proj` and `output_proj`.
+        others: `act_layer` and `norm_layer`, which are ignored, as in the package.
 
     Attributes:
         offset_mask: Linear C → G·K·3, rounded up to a multiple of 8: for each group the K offsets, then the K weights.
@@ -297,18 +298,18 @@ class DCNv4(Sampler):
     without_pointwise: bool
 
     def reset_parameters(self) -> None:
-        """Initialises prediction and projections anew, as the package does."""
+        """Initialises prediction and projections again, like the package."""
         start_at_zero(self.offset_mask)
         if not self.without_pointwise:
             start_projection(self.value_proj)
             start_projection(self.output_proj)
 
     def forward(self, input: Tensor, shape: Sequence[int] | None = None) -> Tensor:
-        """Samples an image whose pixels are in one dimension.
+        """Samples an image, given with its pixels in one dimension.
 
         Args:
             input: [N, H · W, C].
-            shape: (H, W); a square if None.
+            shape: (H, W); if None, the image is a square.
 
         Returns:
             [N, H' · W', C].
@@ -334,7 +335,7 @@ class DCNv4(Sampler):
 
 
 def unpacked(packed: Tensor, group: int, taps: int) -> tuple[Tensor, Tensor]:
-    """DCNv4's offsets [N, H', W', G, K, 2] and mask [N, H', W', G, K], views of what it predicts, [N, H', W', ≥ 3·G·K]."""
+    """Splits DCNv4's prediction [N, H', W', ≥ 3·G·K] into offsets [N, H', W', G, K, 2] and mask [N, H', W', G, K], as views."""
     each = packed[..., : 3 * group * taps].unflatten(-1, (group, 3 * taps))
     return each[..., : 2 * taps].unflatten(-1, (taps, 2)), each[..., 2 * taps :]
 

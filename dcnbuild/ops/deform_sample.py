@@ -29,14 +29,14 @@ def deform_sample(
     offset_scale: float = 1.0,
     remove_center: bool = False,
 ) -> Tensor:
-    """The sampling of DCNv3 and DCNv4: at each place of a sliding kernel, a weighted sum of bilinear samples, group by group.
+    """The sampling of DCNv3 and DCNv4: for each group, a weighted sum of bilinear samples at each place of a sliding kernel.
 
-    Wang et al., "InternImage", 2023, equation 3 without its projections w_g: y_g(p) = Σ_k m_gk · x_g(p + s · (p_k + Δp_gk)),
-    where s is `offset_scale`. `dcnbuild.DCNv3` predicts offset and mask, and shares out the mask by softmax; `dcnbuild.DCNv4`
-    (Xiong et al., "Efficient Deformable ConvNets", 2024) leaves it as predicted.
+    It computes y_g(p) = Σ_k m_gk · x_g(p + s · (p_k + Δp_gk)), equation 3 of Wang et al., "InternImage", 2023, without its
+    projections w_g; s is `offset_scale`. `dcnbuild.DCNv3` predicts offset and mask, and applies a softmax to the mask.
+    `dcnbuild.DCNv4` (Xiong et al., "Efficient Deformable ConvNets", 2024) uses the mask as predicted.
 
-    A sample counts when −1 < y < H and −1 < x < W, with zeros outside; at −1 or at infinity its value and gradients are
-    zero. What becomes of NaN is said in docs/pytorch.md, "NaN and infinity".
+    A sample counts if −1 < y < H and −1 < x < W; pixels outside are zero. At −1 or at infinity, its value and gradients are
+    zero. For NaN see docs/pytorch.md, "NaN and infinity".
 
     Args:
         input: [N, H, W, C], with channels last and in any memory layout; float64, float32, float16 or bfloat16.
@@ -44,8 +44,8 @@ def deform_sample(
             must divide C. The K taps go down the kernel's columns, one column after the other.
         mask: [N, H', W', G, K] of the dtype of `offset`. It need not add up to one.
         kernel_size, stride, padding, dilation: an int or (y, x), in pixels.
-        offset_scale: how far taps and offsets reach; finite.
-        remove_center: leaves out the tap in the middle: K = kh · kw − 1, for a kernel with odd sides.
+        offset_scale: factor of taps and offsets; finite.
+        remove_center: leaves out the tap in the middle; then K = kh · kw − 1. The kernel's sides must be odd.
 
     Returns:
         [N, H', W', C] of the input's dtype, summed in float32 for half types.
@@ -71,12 +71,12 @@ def _fake_backward(
 
 
 def _flops(input: Sequence[int], offset: Any, mask: Sequence[int], *_: Any, **__: Any) -> int:
-    """2 · N · H' · W' · G · K · D, for input [N, H, W, G, D] and mask [N, H', W', G, K]: each sample times its mask."""
+    """Returns 2 · N · H' · W' · G · K · D, each sample times its mask; input [N, H, W, G, D], mask [N, H', W', G, K]."""
     return 2 * math.prod(mask) * input[4]
 
 
 def _flops_backward(grad_output: Any, *args: Any, **_: Any) -> int:
-    """One product for the input's gradient, and one that those of offset and mask share."""
+    """Counts one product for the input's gradient, and one for the gradients of offset and mask together."""
     for_input, for_offset, for_mask = args[9]
     return (int(for_input) + int(for_offset or for_mask)) * _flops(*args[:3])
 

@@ -1,4 +1,4 @@
-"""What a call of deform_sample was given: checked, and brought into the form that the operator takes."""
+"""Checks the arguments of deform_sample, and converts them for the operator."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def attributes(
     function: str = NAME,
     names: Sequence[str] = Attributes._fields,
 ) -> Attributes:
-    """Checks what a call has besides tensors.
+    """Checks the arguments of a call that are not tensors.
 
     Args:
-        function, names: what errors call the function, and its arguments in this order.
+        function, names: the names of the function and of these arguments in errors, in order.
 
     Raises:
         ArgumentTypeError: a number or flag is of another type.
@@ -43,7 +43,7 @@ def attributes(
         check_number(function, names[4], offset_scale, positive=False),
         bool(remove_center),
     )
-    if remove_center not in (0, 1):  # True and False among them
+    if remove_center not in (0, 1):  # True and False equal these
         raise ArgumentTypeError(
             f"{function}: {names[5]} must be True or False, got {remove_center!r}"
         )

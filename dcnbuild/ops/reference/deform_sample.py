@@ -1,7 +1,7 @@
-"""The sampling of DCNv3 and DCNv4 in plain torch: the oracle of the tests, and what runs where nothing can be compiled.
+"""The sampling of DCNv3 and DCNv4 in plain torch: the oracle of the tests, and the fallback where nothing can be compiled.
 
-Equation 3 of Wang et al., "InternImage" (2023), without its projections w_g, written for reading. Slow, and its memory
-grows with channels x taps x output positions; every operation is differentiable any number of times.
+It is equation 3 of Wang et al., "InternImage" (2023), without its projections w_g, written to be read. It is slow, and its
+memory grows with channels x taps x output positions. Every operation is differentiable any number of times.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dcnbuild.ops.reference.derivatives import pull_back
 
 
 class Attributes(NamedTuple):
-    """What a call has besides tensors, in the schema's order; per axis as (y, x)."""
+    """The arguments of a call that are not tensors, in the schema's order; pairs are (y, x)."""
 
     kernel_size: tuple[int, int]
     stride: tuple[int, int]
@@ -27,11 +27,11 @@ class Attributes(NamedTuple):
 
     @property
     def taps(self) -> int:
-        """K, how many samples one position and group has."""
+        """Returns K, the number of samples of one position and group."""
         return self.kernel_size[0] * self.kernel_size[1] - int(self.remove_center)
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width of the output, in pixels; may come out zero or negative."""
+        """Returns height and width of the output, in pixels; they may be zero or negative."""
         rows, columns = (
             (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
             for size, kernel, stride, padding, dilation in zip((height, width), *self[:4])
@@ -40,10 +40,10 @@ class Attributes(NamedTuple):
 
 
 def positions(offset: Tensor, a: Attributes) -> tuple[Tensor, Tensor]:
-    """y and x of every sample in pixels, [N, H', W', G, K]: the kernel's place + offset_scale * (tap + offset).
+    """Returns y and x of every sample in pixels, [N, H', W', G, K]: the kernel's place + offset_scale * (tap + offset).
 
-    A tap is counted from the kernel's middle, which stays where it is whatever the scale: if the taps reach over an even
-    number of pixels, that is the pixel before the true middle. Taps go down the columns, one column after the other.
+    A tap's position counts from the kernel's middle, which does not move with the scale. If the taps cover an even number of
+    pixels, the middle is the pixel before the true middle. Taps go down the columns, one column after the other.
     """
     rows, columns = offset.shape[1:3]
     device, dtype = offset.device, offset.dtype
@@ -63,13 +63,13 @@ def positions(offset: Tensor, a: Attributes) -> tuple[Tensor, Tensor]:
 
 
 def forward(input: Tensor, offset: Tensor, mask: Tensor, a: Attributes) -> Tensor:
-    """The operator, with the tensors of `torch.ops.dcnbuild.deform_sample`.
+    """Computes the operator from the tensors of `torch.ops.dcnbuild.deform_sample`.
 
     Args:
         input: [N, H, W, G, D].
         offset: [N, H', W', G, K, 2] as x, y.
         mask: [N, H', W', G, K].
-        a: the rest.
+        a: the other arguments.
 
     Returns:
         [N, H', W', G · D] of the dtype of `input`.
@@ -92,5 +92,5 @@ def forward(input: Tensor, offset: Tensor, mask: Tensor, a: Attributes) -> Tenso
 def backward(
     grad_output: Tensor, input: Tensor, offset: Tensor, mask: Tensor, a: Attributes
 ) -> tuple[Tensor | None, ...]:
-    """Gradients of input, offset and mask, by differentiating `forward`; differentiable itself."""
+    """Returns the gradients of input, offset and mask, by differentiating `forward`; differentiable."""
     return pull_back(lambda i, o, m: forward(i, o, m, a), (input, offset, mask), grad_output)
