@@ -50,7 +50,7 @@ __all__ = [
 
 #: Names that are modules.
 _MODULES = ("export", "native", "reference", "reference_pooling")
-#: name → the module that has it, or that it is.
+#: Public name → the module that defines it; for a name in _MODULES, the module itself.
 _HOMES = {
     "ArgumentError": "dcnbuild.errors",
     "ArgumentTypeError": "dcnbuild.errors",

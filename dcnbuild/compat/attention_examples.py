@@ -1,4 +1,4 @@
-"""Examples of deformable attention: whether a function computes the same, in the forward pass and in the gradients."""
+"""Compares a function with deformable attention on examples, in the forward pass and in the gradients."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dcnbuild.compat.attention_functions import Attention, with_levels
 
 @dataclass(frozen=True)
 class Example:
-    """One call: its levels and counts, and how far locations go beyond 0..1."""
+    """One call: its levels and counts, and the distance of its locations beyond 0..1."""
 
     sizes: tuple[tuple[int, int], ...]
     batch: int
@@ -33,7 +33,7 @@ class Example:
         return self if sizes is None else Example(sizes, *list(vars(self).values())[1:])
 
     def by_role(self, flat: bool) -> dict[str, Any]:
-        """Arguments by role; `flat` has the points of all levels in one dimension."""
+        """Returns the arguments by role; with `flat`, the points of all levels are in one dimension."""
         generator = torch.Generator().manual_seed(0)
 
         def uniform(*shape: int) -> Tensor:
@@ -61,7 +61,7 @@ class Example:
         }
 
 
-#: The first finds the roles, so that no two of its counts are alike.
+#: The first finds the roles, so all its counts differ.
 EXAMPLES = (
     Example(((2, 3), (1, 4)), 2, 5, 3, 7, 6, 0.2),
     Example(((3, 2),), 1, 1, 1, 3, 1, 0.0, torch.float64),
@@ -71,21 +71,21 @@ EXAMPLES = (
 
 
 def agrees(ours: Attention) -> bool | None:
-    """Whether both compute the same for the examples that theirs can be run with, two at least; None if it cannot be run."""
+    """Whether both agree on all examples that theirs can run, at least two; None if theirs cannot run."""
     ran = 0
     for number, example in enumerate(EXAMPLES):
         same = _agrees(ours, example.with_sizes(ours.sizes))
         if same is False:
             return False
         ran += bool(same)
-        if number == 1 and ran == 0:  # not with several levels, nor with one
+        if number == 1 and ran == 0:  # it runs neither with several levels nor with one
             return None
     return ran >= 2
 
 
 def _agrees(ours: Attention, example: Example) -> bool | None:
     roles = {argument.role for argument in ours.arguments}
-    # By position as far as it goes, since an autograd.Function takes nothing by name.
+    # By position as far as possible, since an autograd.Function takes no arguments by name.
     places = list(
         itertools.takewhile(lambda a: not a.by_name and a.role != "other", ours.arguments)
     )
@@ -93,7 +93,7 @@ def _agrees(ours: Attention, example: Example) -> bool | None:
 
     def run(call: Callable[..., Any], shapes: Any) -> Any:
         leaves = {**example.by_role("points" in roles), "shapes": shapes}
-        # Copies, since a function may change what it is given.
+        # Passes copies, since a function may change its arguments.
         given = {k: t.clone() if isinstance(t, Tensor) else t for k, t in leaves.items()}
         output = call(*(given[a.role] for a in places), **{a.name: given[a.role] for a in names})
         if not isinstance(output, Tensor) or not output.requires_grad:
@@ -106,7 +106,7 @@ def _agrees(ours: Attention, example: Example) -> bool | None:
         try:
             with _unseen():
                 output, grads = run(ours.theirs, shapes)
-        except Exception:  # whatever it raises, it cannot be run
+        except Exception:  # with any exception, it cannot run here
             continue
         with _unseen():
             expected, slopes = run(ours, shapes)
@@ -117,7 +117,7 @@ def _agrees(ours: Attention, example: Example) -> bool | None:
 
 @contextlib.contextmanager
 def _unseen() -> Iterator[None]:
-    """Nothing of a trial is seen outside: random numbers, warnings, what it prints."""
+    """Hides a trial's effects: random numbers, warnings and output."""
     with (
         torch.enable_grad(),
         torch.random.fork_rng(devices=[]),

@@ -1,8 +1,8 @@
-"""Deformable attention as a function with somebody else's arguments: the stand-in, and what each argument is.
+"""Calls deformable attention with the arguments of another package's function.
 
 `multi_scale_deformable_attn_pytorch(value, value_spatial_shapes, sampling_locations, attention_weights)` has a dozen names
-and orders of arguments. What stands in for one is an `Attention`, which knows the role of each argument;
-attention_search.py finds the roles.
+and orders of arguments. An `Attention`, which knows the role of each argument, stands in for one; attention_search.py
+finds the roles.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from torch import Tensor
 from dcnbuild.compat.attention import attend, in_their_words
 from dcnbuild.ops.deform_attn_arguments import sides
 
-#: What an argument of the attention can be. "other" is an option that is known at its default only.
+#: The roles that a call needs.
 NEEDED = frozenset({"value", "locations", "weights"})
 SHAPES = frozenset({"shapes", "shapes_list"})
-#: role → what `dcnbuild.deform_attn` calls it in errors.
+#: role → its name in the errors of `dcnbuild.deform_attn`.
 _OUR_NAMES = {
     "value": "value",
     "shapes": "spatial_shapes",
@@ -35,9 +35,10 @@ class Argument:
     """One argument of a function.
 
     Attributes:
-        role: "value", "shapes", "shapes_list", "starts", "locations", "weights", "points", "method", "step" or "other".
-        by_name: it cannot be given by position.
-        needed: it has no default.
+        role: "value", "shapes", "shapes_list", "starts", "locations", "weights", "points", "method", "step" or "other": an
+            option whose meaning is known only at its default.
+        by_name: whether it must be given by name.
+        needed: whether it has no default.
         default: its default, if it has one.
     """
 
@@ -50,16 +51,16 @@ class Argument:
 
 @dataclass(frozen=True)
 class Attention:
-    """`dcnbuild.deform_attn` with the arguments of another function. It may be pickled if that function may be.
+    """Calls `dcnbuild.deform_attn` with the arguments of another function. It can be pickled if that function can.
 
-    A call that gives an option another value than its default goes to that function, and so does one that leaves out what
-    it may leave out.
+    It calls the other function instead if an option has another value than its default, or an optional argument of the
+    attention is left out.
 
     Attributes:
-        arguments: that function's, in order.
+        arguments: that function's arguments, in order.
         theirs: the function.
-        sizes: the levels, where the function has them already: functools.partial.
-        more: whether it takes arguments besides, by *args or **kwargs.
+        sizes: the levels, if a functools.partial has bound them.
+        more: whether it takes further arguments, by *args or **kwargs.
     """
 
     arguments: tuple[Argument, ...]
@@ -85,7 +86,7 @@ class Attention:
         return in_their_words(names, attend, value, shapes, starts, locations, weights)
 
     def _bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any] | None:
-        """Values by role; None if the function has to be called. Raises TypeError as Python does for what does not fit."""
+        """Returns role → value; None if the other function must be called. Raises TypeError, like Python, for wrong arguments."""
         places = [argument for argument in self.arguments if not argument.by_name]
         known = {argument.name: argument for argument in self.arguments}
         if self.more and (len(args) > len(places) or kwargs.keys() - known.keys()):
@@ -112,7 +113,7 @@ class Attention:
         return bound if sized and bound.keys() >= NEEDED else None
 
     def apply(self, *args: Any) -> Any:
-        """The call, for code that asks an autograd.Function for it."""
+        """Calls it, for code that expects an autograd.Function."""
         return self(*args)
 
 

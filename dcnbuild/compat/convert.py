@@ -65,9 +65,13 @@ def convert(model: nn.Module) -> Report:
     and the arguments of its `forward`, in any package (docs/coming-from.md, "Switching a model over"). The packages need
     not be installed.
 
-    Deformable attention is switched over inside of the modules that compute it, of any package: what their methods call is
-    known by what it computes for a few examples, and `dcnbuild.deform_attn` is called in its place. Listed as left is what
-    samples in the same way and computes something else.
+    Some modules are not converted, and listed with the reason: subclasses, which may do anything; modules with other
+    attributes, parameters or arguments; modules whose `forward` calls another package's deformable function itself; and
+    unknown classes with a deformable name.
+
+    Deformable attention is converted inside the modules that compute it, in any package. `convert` recognises the function
+    that their methods call by its results for a few examples, and replaces it by `dcnbuild.deform_attn`. A module that
+    samples in the same way and computes something else is not converted, and listed.
 
     Args:
         model: any module; it may be a deformable module itself.
@@ -106,7 +110,7 @@ def convert(model: nn.Module) -> Report:
 
 
 def _samples_otherwise(module: nn.Module) -> str | None:
-    """Why a module that samples like deformable attention was left, whatever its name is."""
+    """Says why a module that samples like deformable attention was not converted, whatever its name; else None."""
     function = unknown_attention(module)
     if function is None:
         return None

@@ -32,7 +32,7 @@ def multi_scale_deformable_attn_pytorch(
     sampling_locations: Tensor,
     attention_weights: Tensor,
 ) -> Tensor:
-    """What these packages compute in plain torch where their extension is missing: here by `dcnbuild.deform_attn`."""
+    """Calls `dcnbuild.deform_attn`, where these packages compute in plain torch if their extension is missing."""
     return in_their_words(
         *(_NAMES, attend, value, value_spatial_shapes, None, sampling_locations, attention_weights)
     )
@@ -49,7 +49,7 @@ def multi_scale_deformable_attn(
     attention_weights: Tensor,
     im2col_step: int,
 ) -> Tensor:
-    """[N, Q, M · D]; `im2col_step` changes nothing here, and need not divide the batch."""
+    """Returns [N, Q, M · D]; `im2col_step` is ignored, and need not divide the batch."""
     return in_their_words(
         *(_NAMES, attend, value, value_spatial_shapes, value_level_start_index),
         *(sampling_locations, attention_weights),

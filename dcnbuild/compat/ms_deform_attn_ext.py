@@ -27,7 +27,7 @@ def ms_deform_attn_forward(
     attn_weight: Tensor,
     im2col_step: int,
 ) -> Tensor:
-    """[N, Q, M · D]; `im2col_step` changes nothing here, and need not divide the batch."""
+    """Returns [N, Q, M · D]; `im2col_step` is ignored, and need not divide the batch."""
     return in_their_words(
         *(_NAMES, attend, value, spatial_shapes, level_start_index, sampling_loc, attn_weight)
     )

@@ -53,7 +53,7 @@ def needed_versions(path: Path) -> tuple[tuple[str, str], ...]:
             return ()
         try:
             return tuple(_versions(elf, table, texts))
-        except ValueError:  # damaged
+        except ValueError:  # the file is damaged
             return ()
 
 

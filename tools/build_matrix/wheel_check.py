@@ -9,7 +9,7 @@ from dcnbuild.audit.read import read_package
 
 
 def problems(library: Path) -> list[str]:
-    """What stands against it, one sentence each; [] for a library that can be shipped."""
+    """Returns the reasons not to ship it, one sentence each; [] if it can be shipped."""
     bound = bounds(read_package(str(library), None, {}))
     system, torch, python = bound.system, bound.torch, bound.python
     found = [f"{library.name} needs {name}, which is not everywhere" for name in system.outside]
