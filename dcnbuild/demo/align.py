@@ -1,4 +1,4 @@
-"""Trains the offsets of a deformable convolution until one frame lies on the other."""
+"""Trains the offsets of a deformable convolution until they align one frame with the other."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch.nn import functional
 
 import dcnbuild
 
-#: (reduction of the frames, share of the steps), coarse to fine: the coarse levels find the long
-#: offsets and cost next to nothing.
+#: (reduction of the frames, fraction of the steps), coarse to fine: the coarse levels find the long
+#: offsets and cost almost nothing.
 LEVELS = ((8, 0.25), (4, 0.25), (2, 0.25), (1, 0.25))
 #: Control points of the offsets along the longer side, and at least along the shorter: three have a curvature.
 CONTROL_POINTS = 32
 FEWEST_POINTS = 3
-#: Weight of the mean squared curvature of the control points, in pixels, against the mean squared
-#: error of the frames. It settles the offsets where the photograph has no texture.
+#: Weight of the mean squared curvature of the control points, in pixels, relative to the mean squared
+#: error of the frames. It determines the offsets where the photograph has no texture.
 CURVATURE = 3e-4
 LEARNING_RATE = 0.3
 DATA_RANGE = 1.0
@@ -39,11 +39,11 @@ def psnr(image: Tensor, reference: Tensor) -> float:
 class Alignment(nn.Module):
     """A deformable convolution with the identity as its 1 x 1 kernel and learned offsets.
 
-    The offsets are a coarse grid of control points, upsampled bicubically to one per pixel. What
-    comes out is the input, read where the offsets point.
+    The offsets are a coarse grid of control points, upsampled bicubically to one per pixel. The output is the input, read at
+    the offset positions.
 
     Args:
-        height, width: of the frames at full size, in pixels.
+        height, width: size of the full frames, in pixels.
     """
 
     weight: Tensor
@@ -58,19 +58,19 @@ class Alignment(nn.Module):
         self.register_buffer("weight", torch.eye(3).view(3, 3, 1, 1))
 
     def offset(self, height: int, width: int) -> Tensor:
-        """The offsets for frames reduced to this size, [1, 2, height, width] in their pixels."""
+        """Returns the offsets for frames reduced to this size, [1, 2, height, width], in pixels of the reduced frames."""
         full = functional.interpolate(self.control, size=(height, width), mode="bicubic")
         return full * full.new_tensor([height / self.size[0], width / self.size[1]]).view(2, 1, 1)
 
     def curvature(self) -> Tensor:
-        """Mean squared second difference of the control points, in pixels squared."""
+        """Returns the mean squared second difference of the control points, in pixels squared."""
         return sum(
             (self.control.diff(n=2, dim=dim).square().mean() for dim in (2, 3)),
             start=self.control.new_zeros(()),
         )
 
     def forward(self, frame: Tensor) -> Tensor:
-        """[1, 3, h, w], the frame at full size or reduced → the same, aligned."""
+        """[1, 3, h, w], the full or reduced frame → the same, aligned."""
         return dcnbuild.deform_conv2d(frame, self.offset(*frame.shape[2:]), self.weight)
 
 
@@ -81,13 +81,13 @@ def train(
     steps: int,
     after_step: Callable[[float], None],
 ) -> None:
-    """Trains the offsets so that `model(frame)` comes near `reference`, with Adam, coarse to fine.
+    """Trains the offsets with Adam, coarse to fine, so that `model(frame)` approaches `reference`.
 
     Args:
-        model: what is trained, in place.
+        model: the model, which is trained in place.
         frame, reference: [1, 3, H, W] float32 in 0..1, on the model's device.
-        steps: of the optimiser, over all levels.
-        after_step: is given the PSNR of every step at its level, in dB.
+        steps: number of steps of the optimiser, over all levels.
+        after_step: called with the PSNR of every step at its level, in dB.
     """
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)

@@ -1,4 +1,4 @@
-"""The time of dcnbuild's operator against torchvision's, on the same tensors in the same run."""
+"""Times dcnbuild's operator and torchvision's on the same tensors in the same run."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor
 
 import dcnbuild
 
-#: The two operators take turns, so that other work on the machine hits both.
+#: The two operators take turns, so that other work on the machine affects both.
 ROUNDS = 6
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Forward and backward with all gradients, the best of `ROUNDS`.
+    """The times of forward and backward with all gradients, the best of `ROUNDS`.
 
     Attributes:
         ours, theirs: seconds of dcnbuild's and of torchvision's operator.
@@ -36,7 +36,7 @@ class Comparison:
 
 
 def compare_with_torchvision(input: Tensor, offset: Tensor, weight: Tensor) -> Comparison | str:
-    """Times both operators, or says in a few words why torchvision's cannot be run here.
+    """Times both operators, or says in a few words why torchvision's cannot run here.
 
     Args:
         input, offset, weight: as for `dcnbuild.deform_conv2d` without padding; float32, on one device.
@@ -45,14 +45,14 @@ def compare_with_torchvision(input: Tensor, offset: Tensor, weight: Tensor) -> C
         from torchvision.ops import deform_conv2d as theirs  # type: ignore[import-untyped]
     except ImportError:
         return "no comparison, torchvision is not installed"
-    except (OSError, RuntimeError) as error:  # a torchvision that was built for another torch
+    except (OSError, RuntimeError) as error:  # torchvision was built for another torch
         return f"no comparison, torchvision cannot be imported: {_first_line(error)}"
     tensors = tuple(tensor.detach().clone().requires_grad_() for tensor in (input, offset, weight))
     ours: Callable[..., Tensor] = dcnbuild.deform_conv2d
     try:
         difference = ours(*tensors) - theirs(*tensors)
         rounds = [(_seconds(ours, tensors), _seconds(theirs, tensors)) for _ in range(ROUNDS)]
-    except RuntimeError as error:  # a torchvision without kernels for this device
+    except RuntimeError as error:  # torchvision has no kernels for this device
         return f"no comparison, torchvision's operator fails: {_first_line(error)}"
     return Comparison(
         ours=min(our_time for our_time, _ in rounds),
@@ -62,9 +62,9 @@ def compare_with_torchvision(input: Tensor, offset: Tensor, weight: Tensor) -> C
 
 
 def _seconds(operator: Callable[..., Tensor], tensors: tuple[Tensor, ...]) -> float:
-    """What one forward and backward pass takes.
+    """Returns the seconds of one forward and backward pass.
 
-    Not torch.utils.benchmark: where torch has CUDA and the machine no GPU, its import prints a warning.
+    It does not use torch.utils.benchmark, whose import warns if torch has CUDA and the machine has no GPU.
     """
     _wait(tensors[0])
     started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The demo's picture: both frames, the aligned one, the errors before and after, and the offsets."""
+"""Draws the demo's picture: both frames, the aligned frame, the errors before and after, and the offsets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dcnbuild.demo.frames import Frames
 
 #: Arrows along the longer side.
 ARROWS = 22
-#: Of the errors before alignment, the share that the colour scale covers.
+#: The fraction of the errors before alignment that the colour scale covers.
 COVERED = 0.99
 DPI = 110
 #: Colour bars below their panels, so that the columns stay equally wide.
@@ -24,7 +24,7 @@ BAR: dict[str, Any] = {"location": "bottom", "fraction": 0.04, "pad": 0.02, "shr
 
 
 def draw(frames: Frames, aligned: Tensor, offset: Tensor) -> Figure:
-    """The picture as a matplotlib figure that needs no display.
+    """Draws the picture as a matplotlib figure that needs no display.
 
     Args:
         frames: the two frames and the true offsets.

@@ -1,4 +1,4 @@
-"""The two frames of the demo: a photograph and a smoothly warped copy, with the offsets between them."""
+"""Makes the demo's two frames: a photograph and a smoothly warped copy, with the offsets between them."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from torch.nn import functional
 
 #: Public domain (a portrait by the United States Navy), in the sample data that matplotlib installs.
 SAMPLE = "grace_hopper.jpg"
-#: The longest offset, as a share of the photograph's longer side: 12 pixels of 600.
+#: The longest offset, as a fraction of the photograph's longer side: 12 pixels of 600.
 LONGEST = 0.02
-#: Half waves per side in the warp, at most. With `LONGEST` this keeps it free of folds.
+#: The largest number of half waves per side in the warp. With `LONGEST`, this keeps the warp free of folds.
 MODES = 3
-#: Pixels of the shorter side that the coarsest level of the alignment still needs.
+#: The pixels of the shorter side that the coarsest level of the alignment needs.
 SMALLEST_SIDE = 32
 
 
 @dataclass(frozen=True)
 class Frames:
-    """Two frames and what lies between them.
+    """Two frames and the offsets between them.
 
     Attributes:
         reference: the photograph, [1, 3, H, W] float32 in 0..1.
         warped: the second frame, like `reference`.
-        offset: the true offsets (y, x), [1, 2, H, W] in pixels: reference(p) is what warped has at p + offset(p).
+        offset: the true offsets (y, x), [1, 2, H, W] in pixels: reference(p) = warped(p + offset(p)).
     """
 
     reference: Tensor
@@ -39,14 +39,14 @@ class Frames:
 
 
 def read_photograph(size: int, path: Path | None = None) -> Tensor:
-    """A photograph as [1, 3, H, W] float32 in 0..1.
+    """Reads a photograph as [1, 3, H, W] float32 in 0..1.
 
     Args:
-        size: pixels of the longer side; a larger photograph is reduced, a smaller one stays.
+        size: pixels of the longer side; a larger photograph is reduced, a smaller one is not changed.
         path: an image file; None for `SAMPLE`.
 
     Raises:
-        OSError: the file is missing or no image.
+        OSError: the file is missing or not an image.
         ValueError: the shorter side would have fewer than `SMALLEST_SIDE` pixels.
     """
     with Image.open(path or cbook.get_sample_data(SAMPLE, asfileobj=False)) as file:
@@ -62,11 +62,10 @@ def read_photograph(size: int, path: Path | None = None) -> Tensor:
 
 
 def make_frames(reference: Tensor, seed: int) -> Frames:
-    """A photograph [1, 3, H, W] and its copy under a smooth random warp, the same for the same seed.
+    """Warps a photograph [1, 3, H, W] smoothly and randomly; a seed always gives the same warp.
 
-    The offsets are a random sum of products of sines that vanish at the border, so that everything
-    in one frame is also in the other. The copy is resampled bicubically by `grid_sample`, which
-    shares nothing with the operator that will undo it.
+    The offsets are a random sum of products of sines that vanish at the border, so both frames have the same content.
+    `grid_sample` resamples the copy bicubically; it shares no code with the operator that undoes the warp.
     """
     height, width = reference.shape[2:]
     y, x = torch.meshgrid(
@@ -86,11 +85,11 @@ def make_frames(reference: Tensor, seed: int) -> Frames:
         return torch.einsum("hwj,cjk,hwk->chw", sines[0], amplitudes, sines[1])
 
     amplitudes *= LONGEST * max(height, width) / offset_at(y, x).norm(dim=0).max()
-    # The second frame needs the way back: back(q) = -offset(q + back(q)), a contraction.
+    # The second frame needs the inverse offsets: back(q) = -offset(q + back(q)), a contraction.
     back = torch.zeros(2, height, width)
     for _ in range(30):
         back = -offset_at(y + back[0], x + back[1])
-    # grid_sample counts from -1 to 1 between the outer edges of the image, x first.
+    # grid_sample's coordinates go from -1 to 1 between the outer edges of the image, x first.
     grid = torch.stack(
         [(x + back[1] + 0.5) * 2 / width - 1, (y + back[0] + 0.5) * 2 / height - 1], dim=-1
     )

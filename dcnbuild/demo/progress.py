@@ -1,4 +1,4 @@
-"""The progress bar of the training."""
+"""Shows the progress bar of the training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dcnbuild.base.console import console
 
 @contextmanager
 def training_bar(steps: int) -> Iterator[Callable[[float], None]]:
-    """Shows a bar of `steps` steps; yields what is called after each step with its PSNR in dB."""
+    """Shows a bar of `steps` steps; yields a function to call after each step with its PSNR in dB."""
     columns = (
         TextColumn("training"),
         BarColumn(),

@@ -1,1 +1,1 @@
-"""CUDA toolkits: which there are, and one more without root, a container or conda."""
+"""Finds CUDA toolkits, and installs one without root, a container or conda."""

@@ -1,7 +1,7 @@
-"""Where this machine's apt gets Debian's packages from, so that other suites of the same archive can be asked.
+"""Finds the archive of this machine's apt, so that dcnbuild can download from other suites of the same archive.
 
-apt itself tells it only after `apt-get update`, which needs root; its source lists are always there. Their two
-formats are described in sources.list(5).
+apt itself names it only after `apt-get update`, which needs root; its source lists always exist. sources.list(5)
+describes their two formats.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _KEYRING = Path("usr/share/keyrings/debian-archive-keyring.gpg")
 
 @dataclass(frozen=True)
 class AptSource:
-    """One archive: `suites` and `components` as they are listed, `signed_by` as apt writes it, or ""."""
+    """One archive: `suites` and `components` as listed, `signed_by` in apt's form, or ""."""
 
     uri: str
     suites: tuple[str, ...]
@@ -28,10 +28,10 @@ class AptSource:
 
 
 def debian_archive(root: Path = Path("/")) -> AptSource | None:
-    """The first source that serves a release of Debian; None if there is none (on Ubuntu, say).
+    """Returns the first source of a Debian release; None if there is none (on Ubuntu, for example).
 
     Args:
-        root: where the file system starts (another directory in tests).
+        root: the root of the file system (another directory in tests).
     """
     for source in read_sources(root):
         if set(source.suites) & set(_SUITES.split()) and "main" in source.components:
@@ -40,7 +40,7 @@ def debian_archive(root: Path = Path("/")) -> AptSource | None:
 
 
 def line_for(source: AptSource, suite: str, root: Path = Path("/")) -> str:
-    """A line for a sources.list that asks the same archive for another suite and all its sections."""
+    """Returns a line for a sources.list: the same archive, another suite, and all its sections."""
     signed_by = source.signed_by
     keyring = root / _KEYRING
     if not signed_by and files.is_file(keyring):
@@ -50,7 +50,7 @@ def line_for(source: AptSource, suite: str, root: Path = Path("/")) -> str:
 
 
 def read_sources(root: Path = Path("/")) -> Iterator[AptSource]:
-    """Every enabled source of binary packages, in apt's order."""
+    """Yields every enabled source of binary packages, in apt's order."""
     directory = root / "etc/apt"
     for path in [
         directory / "sources.list",
@@ -77,13 +77,13 @@ def read_sources(root: Path = Path("/")) -> Iterator[AptSource]:
                     uri=uri,
                     suites=tuple(fields.get("suites", "").split()),
                     components=tuple(fields.get("components", "").split()),
-                    # a key written out in the stanza cannot stand in a one-line source
+                    # a one-line source cannot contain a key that is written out in the stanza
                     signed_by=signed_by if signed_by.startswith("/") else "",
                 )
 
 
 def _fields(stanza: str) -> dict[str, str]:
-    """A deb822 stanza's fields by their names in small letters, continuation lines joined."""
+    """Returns a deb822 stanza's fields by lower-case names, with continuation lines joined."""
     fields: dict[str, str] = {}
     name = ""
     for line in stanza.splitlines():

@@ -1,7 +1,7 @@
-"""Laying out what packages hold: nothing is ever written outside of the toolkit's directory.
+"""Unpacks packages, and never writes outside the toolkit's directory.
 
-Every member is resolved before it is written: through the links that stand there already, whichever package brought
-them. Owners, setuid bits, devices and pipes of an archive count for nothing.
+It resolves every member before it writes it, through the links that already exist, from any package. It ignores an
+archive's owners, setuid bits, devices and pipes.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from dcnbuild.toolkit.programs import failed
 
 
 class UnsafeMemberError(ValueError):
-    """A member that cannot be written within the directory; its text says which and why."""
+    """A member cannot be written inside the directory; the text names it and the reason."""
 
 
-#: What a file system says to a name that it cannot have, as opposed to a full or broken disk.
+#: Errors of an impossible name, as opposed to a full or broken disk.
 _NO_NAME = {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ELOOP}
 
 
@@ -30,7 +30,7 @@ def _named(name: str) -> Iterator[None]:
     """Raises UnsafeMemberError for a name that the file system refuses."""
     try:
         yield
-    except ValueError as error:  # a NUL byte
+    except ValueError as error:  # the name has a NUL byte
         if isinstance(error, UnsafeMemberError):
             raise
         raise UnsafeMemberError(f"{name[:80]!r}: {error}") from error
@@ -41,7 +41,7 @@ def _named(name: str) -> Iterator[None]:
 
 
 def write_file(target: Path, name: str, source: IO[bytes], executable: bool) -> None:
-    """Writes a member as a new file, in place of what has its name.
+    """Writes a member as a new file; replaces an existing file of this name.
 
     Raises UnsafeMemberError.
     """
@@ -52,7 +52,7 @@ def write_file(target: Path, name: str, source: IO[bytes], executable: bool) -> 
 
 
 def write_link(target: Path, name: str, leads_to: str) -> None:
-    """Makes a symbolic link, relative and within the directory.
+    """Makes a symbolic link, relative and inside the directory.
 
     Raises UnsafeMemberError.
     """
@@ -64,7 +64,7 @@ def write_link(target: Path, name: str, leads_to: str) -> None:
 
 
 def write_copy(target: Path, name: str, of: str) -> None:
-    """A hard link: a copy of a member that was written before.
+    """Writes a hard link as a copy of a member that was written before.
 
     Raises UnsafeMemberError.
     """
@@ -72,13 +72,13 @@ def write_copy(target: Path, name: str, of: str) -> None:
     if not _is_inside(original, target) or not original.is_file():
         raise UnsafeMemberError(f"{name} is a hard link to {of}, which is not there")
     if PurePosixPath(name) == PurePosixPath(of):
-        return  # to itself: making room for it would delete it
+        return  # it links to itself; replacing it would delete it
     path = _place(target, name)
     shutil.copy(original, path)
 
 
 def _place(target: Path, name: str) -> Path:
-    """Where a member goes, its directory made, and nothing standing there."""
+    """Returns a member's path; makes its directory, and removes an existing file."""
     parts = PurePosixPath(name).parts
     if not parts or PurePosixPath(name).is_absolute() or ".." in parts or "\0" in name:
         raise UnsafeMemberError(f"{name!r} leads outside")
@@ -89,7 +89,7 @@ def _place(target: Path, name: str) -> Path:
     try:
         with _named(name):
             directory.mkdir(parents=True, exist_ok=True)
-            path.unlink(missing_ok=True)  # or a link would be followed
+            path.unlink(missing_ok=True)  # otherwise a write would follow a link
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         raise UnsafeMemberError(f"{name}: another member stands in its way") from error
     return path
@@ -99,14 +99,14 @@ def _is_inside(path: Path, target: Path) -> bool:
     try:
         return path.resolve().is_relative_to(target.resolve())
     except (OSError, RuntimeError, ValueError):
-        # a loop of links (RuntimeError before Python 3.13), or a NUL byte
+        # the path has a loop of links (RuntimeError before Python 3.13), or a NUL byte
         return False
 
 
 def check_hash(path: Path, algorithm: str, expected: str, what: str) -> None:
-    """Compares a downloaded file with the hash that the index states.
+    """Compares a downloaded file with the index's hash.
 
-    Raises FindingError where they differ.
+    Raises FindingError if they differ.
     """
     with path.open("rb") as file:
         found = _hash(file, algorithm)
@@ -119,7 +119,7 @@ def check_hash(path: Path, algorithm: str, expected: str, what: str) -> None:
 
 
 def matches(path: Path, algorithm: str, expected: str) -> bool:
-    """Whether a file is there and has this hash."""
+    """Whether a file exists and has this hash."""
     try:
         with path.open("rb") as file:
             return _hash(file, algorithm) == expected.lower()
@@ -135,7 +135,7 @@ def _hash(file: IO[bytes], algorithm: str) -> str:
 
 
 def refuse(members: list[str], package: str, what: str) -> None:
-    """Raises FindingError if a package holds members that lead outside of the toolkit."""
+    """Raises FindingError if a package has members that lead outside the toolkit."""
     if members:
         raise failed(
             what,

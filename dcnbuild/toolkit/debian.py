@@ -1,7 +1,7 @@
-"""A toolkit out of Debian's packages, without root: they are downloaded by apt and laid out as NVIDIA does.
+"""Makes a toolkit from Debian's packages, without root: apt downloads them, and the files get NVIDIA's layout.
 
-Debian spreads CUDA over /usr; its nvcc reads absolute paths from /etc/nvcc.profile. Here every file goes where
-NVIDIA's own installer puts it, under one directory, with a profile that is relative to nvcc.
+Debian spreads CUDA over /usr, and its nvcc reads absolute paths from /etc/nvcc.profile. Here every file gets the place
+that NVIDIA's own installer gives it, under one directory, with a profile that is relative to nvcc.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dcnbuild.machine.recipes import DebianRecipe
 from dcnbuild.toolkit import apt_sources, archive
 from dcnbuild.toolkit.programs import failed, program, run
 
-#: Where a package's file goes; what matches none of these is left out (profilers, GUIs, gigabytes of libraries).
+#: The place of a package's file; files that match none of these are left out (profilers, GUIs, gigabytes of libraries).
 _LAYOUT = tuple(
     (re.compile(pattern), target)
     for pattern, target in (
@@ -44,7 +44,7 @@ _URI_LINE = re.compile(r"^'[^']*' ([^\s/]+) \d+ (SHA256|SHA512):([0-9a-f]+)$", r
 #: A gcc finds its own parts relative to itself.
 _HOST_LAYOUT = ((re.compile(r"(usr/(?:bin|lib/gcc|include)/.+)"), r"host/\1"),)
 
-#: As NVIDIA's, relative to nvcc: TOP is the toolkit.
+#: Like NVIDIA's, relative to nvcc: TOP is the toolkit.
 _PROFILE = """\
 TOP              = $(_HERE_)/..
 
@@ -62,7 +62,7 @@ LIBRARIES       =+ $(_SPACE_) "-L$(TOP)/lib64/stubs" "-L$(TOP)/lib64"
 def fetch(
     version: str, recipe: DebianRecipe, downloads: Path, staging: Path, env: Mapping[str, str]
 ) -> str:
-    """Downloads what is not in `downloads` yet, lays the toolkit out in `staging`, and says what it was made of.
+    """Downloads files missing in `downloads`, unpacks the toolkit to `staging`, and returns a text that names its packages.
 
     Raises FindingError where apt, dpkg or a Debian archive is missing, or if a download fails.
     """
@@ -97,7 +97,7 @@ def fetch(
 
 
 def _private_lists(mirror: apt_sources.AptSource, suite: str, downloads: Path) -> list[str]:
-    """apt options that leave the system's lists alone, so that no root is needed."""
+    """Returns apt options that do not touch the system's lists, so that no root is needed."""
     for name in ("sources", "lists/partial", "archives/partial"):
         (downloads / "apt" / name).mkdir(parents=True, exist_ok=True)
     apt = downloads / "apt"
@@ -111,7 +111,7 @@ def _private_lists(mirror: apt_sources.AptSource, suite: str, downloads: Path) -
         "Dir::Cache::srcpkgcache": "",
         "APT::Sandbox::User": "",
         "Acquire::Languages": "none",
-        # whatever the machine's own settings allow
+        # even if the machine's own settings allow it
         "APT::Get::AllowUnauthenticated": "false",
         "Acquire::AllowInsecureRepositories": "false",
         "Acquire::AllowWeakRepositories": "false",
@@ -122,11 +122,11 @@ def _private_lists(mirror: apt_sources.AptSource, suite: str, downloads: Path) -
 def _listed(
     packages: Sequence[str], options: list[str], downloads: Path, env: Mapping[str, str], what: str
 ) -> dict[str, tuple[str, str, str]]:
-    """By package: the file that apt would download, the hash algorithm and the hash.
+    """Returns, for each package, the file that apt would download, the hash algorithm and the hash.
 
-    They are from the archive's Packages file, whose own hash is in a Release file that apt has checked the signature of.
+    They come from the archive's Packages file. Its hash is in a Release file, whose signature apt has checked.
     """
-    # elsewhere than in `downloads`: apt lists no file that is there already
+    # outside `downloads`, since apt does not list a file that already exists
     elsewhere = downloads / "apt"
     asked = run(["apt-get", *options, "--print-uris", "download", *packages], elsewhere, env, what)
     found = {
@@ -142,9 +142,9 @@ def _listed(
 def _unpack(
     package: Path, layout: Sequence[tuple[re.Pattern[str], str]], target: Path, what: str
 ) -> list[str]:
-    """Unpacks those files of a .deb that the layout names, to where it says.
+    """Unpacks the files of a .deb that the layout names, to the places that it gives.
 
-    Returns the members that were left out because they lead outside of the target.
+    Returns the members that were left out because they lead outside the target.
     """
     refused = []
     with subprocess.Popen(
@@ -176,7 +176,7 @@ def _write(
     layout: Sequence[tuple[re.Pattern[str], str]],
     target: Path,
 ) -> None:
-    """Writes one member; directories come with their files, and devices and pipes are no part of a toolkit."""
+    """Writes one member. Directories come with their files; a toolkit has no devices and pipes."""
     if member.issym():
         leads_to = _follow(member, place, layout)
         if leads_to is not None:
@@ -195,7 +195,7 @@ def _write(
 def _follow(
     member: tarfile.TarInfo, place: str, layout: Sequence[tuple[re.Pattern[str], str]]
 ) -> str | None:
-    """Where a link leads once the files are laid out; None if it leads to what is no part of the toolkit."""
+    """Returns a link's target in the toolkit's layout; None if the target is not part of the toolkit."""
     directory = os.path.dirname(member.name.removeprefix("./"))
     meant = os.path.normpath(os.path.join("/", directory, member.linkname)).lstrip("/")
     laid_out = _place(meant, layout)
@@ -213,16 +213,16 @@ def _place(name: str, layout: Sequence[tuple[re.Pattern[str], str]]) -> str | No
 
 
 def _finish_host(toolkit: Path, major: int) -> None:
-    """Makes nvcc call the gcc that was laid beside it, and gives that one the system's shared libraries."""
+    """Makes nvcc call the gcc beside it, and gives that gcc the system's shared libraries."""
     for name in ("gcc", "g++"):
-        # by its own name: gcc looks for its parts from where it was called
+        # by its own name: gcc searches its parts relative to the path it was called by
         script = f'#!/bin/sh\nexec "$(dirname "$(readlink -f "$0")")/../host/usr/bin/{name}-{major}" "$@"\n'
         path = toolkit / "bin" / name
         path.write_text(script, encoding="utf-8")
         path.chmod(0o755)
     for link in (toolkit / "host/usr/lib/gcc").glob(f"*/{major}/*.so"):
         if link.is_symlink() and not link.exists():
-            # ../../../x86_64-linux-gnu/libstdc++.so.6: relative to /usr/lib/gcc, where this is not
+            # ../../../x86_64-linux-gnu/libstdc++.so.6 is relative to /usr/lib/gcc, which is not here
             parts = link.readlink().parts[3:]
             link.unlink()
             found = Path("/usr/lib", *parts)

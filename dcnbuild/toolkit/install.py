@@ -1,4 +1,4 @@
-"""Puts a toolkit into the user's cache, where builds find it after every other."""
+"""Installs a toolkit into the user's cache, which builds search last."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from dcnbuild.machine.toolkits import find_toolkits, toolkit_cache
 from dcnbuild.toolkit import debian, pypi
 from dcnbuild.toolkit.programs import failed, run
 
-#: A kernel, a launch and a call of the runtime: needs cicc, ptxas, fatbinary, the headers, the host compiler and
-#: the static runtime.
+#: A program with a kernel, a launch and a call of the runtime. It needs cicc, ptxas, fatbinary, the headers, the host
+#: compiler and the static runtime.
 _PROBE = """\
 #include <cuda_fp16.h>
 __global__ void scale(float* values, float by) { values[threadIdx.x] *= by; }
@@ -35,7 +35,7 @@ extern "C" int run(float* values) {
 }
 """
 
-#: In a toolkit's directory: what it held when it was installed.
+#: A file in a toolkit's directory that lists the files of the installation.
 _FILES = "dcnbuild-toolkit.files"
 _NUMBER = r"(?:0|[1-9][0-9]{0,3})"
 
@@ -43,7 +43,7 @@ Say = Callable[[str], None]
 
 
 def find(version: str, env: Mapping[str, str]) -> Toolkit | None:
-    """The best toolkit of this version on the machine ("13.0", or "13" for any minor); None without one."""
+    """Returns the machine's best toolkit of this version ("13.0", or "13" for any 13.x); None without one."""
     if not re.fullmatch(rf"{_NUMBER}(\.{_NUMBER}){{0,2}}", version):
         raise ValueError(f"not a CUDA version: {version!r} (expected e.g. '13.0' or '12')")
     wanted = numbers(version)
@@ -58,19 +58,18 @@ def find(version: str, env: Mapping[str, str]) -> Toolkit | None:
 def install(
     version: str, env: Mapping[str, str], say: Say = print, *, math_headers: bool = False
 ) -> Toolkit:
-    """Installs a toolkit into the cache, or returns the one that stands there.
+    """Installs a toolkit into the cache, or returns the one that is already there.
 
-    It is laid out beside its place, compiles a small kernel, and is then renamed: a toolkit in the cache is whole.
-    What was downloaded is kept until then, so that a second try goes on where the first was cut off.
+    It unpacks the toolkit beside its place, compiles a small kernel with it, and then renames it. So a toolkit in the cache
+    is always complete. It keeps downloads until then, so that a second try continues an interrupted one.
 
     Args:
         version: "13.0".
-        env: the environment variables; DCNBUILD_CACHE, XDG_CACHE_HOME or HOME decides where the cache is.
-        say: told what is being done.
+        env: the environment variables; DCNBUILD_CACHE, XDG_CACHE_HOME or HOME gives the cache.
+        say: called with a text for each step.
         math_headers: for CUDA 13, see `pypi.fetch`.
 
-    Raises FindingError where it cannot be had, ValueError for what is no version, OSError where the cache
-    cannot be written.
+    Raises FindingError if it cannot be installed, ValueError for a wrong version, OSError if the cache cannot be written.
     """
     if not re.fullmatch(rf"{_NUMBER}\.{_NUMBER}", version):
         raise ValueError(f"not a CUDA version: {version!r} (expected major.minor, e.g. '13.0')")
@@ -89,7 +88,7 @@ def install(
         say(f"waiting for another process that installs CUDA {version}")
 
     with locked(downloads / f"{place.name}.lock", waiting) as kept_out:
-        # where the lock does not keep other machines out, each has its own
+        # if the lock does not keep other machines out, each machine has its own directory
         work = downloads / (place.name if kept_out == "all" else f"{place.name}-{_machine()}")
         make_directory(work)
         _refuse_shared(work, version)
@@ -113,7 +112,7 @@ def install(
             _list_files(staging)
             close_to_others(staging)
             _put_in_place(staging, place, env)
-        finally:  # after Ctrl-C too: what was downloaded stays, what was unpacked goes
+        finally:  # also after Ctrl-C: keeps the downloads, removes the unpacked files
             shutil.rmtree(staging, ignore_errors=True)
         shutil.rmtree(work)
     toolkit = _read(place, env)
@@ -123,7 +122,7 @@ def install(
 
 
 def _refuse_shared(directory: Path, version: str) -> None:
-    """Raises FindingError for a directory in which another user could exchange the compiler that is run from there."""
+    """Raises FindingError for a directory in which another user could replace the compiler."""
     reason = trust.untrusted(directory)
     if reason:
         raise failed(
@@ -134,12 +133,12 @@ def _refuse_shared(directory: Path, version: str) -> None:
 
 
 def _machine() -> str:
-    """This machine's name, as a part of a file's name."""
+    """Returns this machine's name, as a part of a file's name."""
     return re.sub(r"[^\w.-]", "_", platform.node())
 
 
 def _put_in_place(staging: Path, place: Path, env: Mapping[str, str]) -> None:
-    """Renames a toolkit to its place; one that another machine has put there meanwhile serves as well."""
+    """Renames a toolkit to its place; if another machine has put one there meanwhile, keeps that one."""
     try:
         staging.rename(place)
     except OSError:
@@ -148,7 +147,7 @@ def _put_in_place(staging: Path, place: Path, env: Mapping[str, str]) -> None:
 
 
 def _make_room(place: Path, say: Say) -> None:
-    """Moves what stands in a toolkit's place and is none out of the way, before anything is downloaded."""
+    """Moves a directory that is not a whole toolkit away from the toolkit's place, before the download."""
     if not os.path.lexists(place):
         return
     aside = Path(tempfile.mkdtemp(prefix=f"{place.name}-", dir=_aside_of(place)))
@@ -157,20 +156,20 @@ def _make_room(place: Path, say: Say) -> None:
 
 
 def _aside_of(place: Path) -> Path:
-    """Where broken toolkits go: beside the cache, which every build searches."""
+    """Returns the place for a broken toolkit: beside the cache, since every build searches the cache."""
     aside = place.parent.parent / "toolkits-broken"
     make_directory(aside)
     return aside
 
 
 def _check_writable(cache: Path) -> None:
-    """Raises OSError now for what would fail only after the download."""
+    """Raises OSError if the cache cannot be written, before the download starts."""
     with tempfile.TemporaryDirectory(prefix=".new-", dir=cache):
         pass
 
 
 def _list_files(toolkit: Path) -> None:
-    """Writes down what a whole toolkit holds: a size and a path a line."""
+    """Writes the list of a complete toolkit's files: one line for each, with size and path."""
     files = sorted(path for path in toolkit.rglob("*") if path.is_file())
     listed = ((path.stat().st_size, str(path.relative_to(toolkit))) for path in files)
     lines = (f"{size} {name}\n" for size, name in listed if "\n" not in name)
@@ -178,7 +177,7 @@ def _list_files(toolkit: Path) -> None:
 
 
 def _is_whole(toolkit: Path) -> bool:
-    """Whether all that was installed is still there; toolkits without a list count as whole."""
+    """Whether all installed files still exist; toolkits without a list count as complete."""
     try:
         text = (toolkit / _FILES).read_text(encoding="utf-8", errors="surrogateescape")
     except FileNotFoundError:
@@ -194,7 +193,7 @@ def _is_whole(toolkit: Path) -> bool:
 
 
 def _read(place: Path, env: Mapping[str, str]) -> Toolkit | None:
-    """The toolkit that stands there whole, or None."""
+    """Returns the complete toolkit at this place, or None."""
     nvcc = place / "bin/nvcc"
     if trust.untrusted(nvcc):
         return None
@@ -205,9 +204,9 @@ def _read(place: Path, env: Mapping[str, str]) -> Toolkit | None:
 
 
 def verify(root: Path, env: Mapping[str, str]) -> tuple[str, ...]:
-    """Compiles and links a small kernel, and returns the architectures inside what comes out.
+    """Compiles and links a small kernel, and returns the architectures inside the result.
 
-    Raises FindingError with what the compiler said.
+    Raises FindingError with the compiler's output.
     """
     work = root / "verify"
     work.mkdir(exist_ok=True)
@@ -242,7 +241,7 @@ def verify(root: Path, env: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def nothing_provides(version: str) -> FindingError:
-    """No package source that is known here has this toolkit."""
+    """Returns the error of a version that no known package source has."""
     nearest = [name for name in recipes.DEBIAN if numbers(name)[:1] == numbers(version)[:1]]
     fix = tuple(f"dcnbuild toolkit install {name}" for name in nearest)
     return failed(
@@ -254,5 +253,5 @@ def nothing_provides(version: str) -> FindingError:
 
 
 def cache_of(env: Mapping[str, str]) -> str:
-    """Where toolkits are kept, for people."""
+    """Returns the directory of toolkits, as a text to print."""
     return os.fspath(toolkit_cache(env) or "nowhere: no HOME")

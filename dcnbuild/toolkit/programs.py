@@ -1,4 +1,4 @@
-"""Running the package managers' own programs, with their output kept for the error."""
+"""Runs the package managers' own programs, and keeps their output for errors."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def run(command: Sequence[str | Path], cwd: Path, env: Mapping[str, str], what: 
 
     Args:
         command: the program and its arguments.
-        cwd: where it runs.
+        cwd: its working directory.
         env: its environment variables.
-        what: what it was to do, for the error: "downloading CUDA 12.4".
+        what: its purpose, for the error: "downloading CUDA 12.4".
 
-    Raises FindingError with the last lines of its output if it fails or is not there.
+        Raises FindingError with the last lines of its output if it fails or does not exist.
     """
     try:
         done = subprocess.run(
@@ -44,9 +44,9 @@ def run(command: Sequence[str | Path], cwd: Path, env: Mapping[str, str], what: 
 
 
 def program(name: str, env: Mapping[str, str]) -> str:
-    """The program's place on PATH, found as everywhere in dcnbuild: never in the current directory.
+    """Returns the program's path from PATH, and, as everywhere in dcnbuild, never from the current directory.
 
-    Raises FileNotFoundError where there is none.
+    Raises FileNotFoundError if there is none.
     """
     found = name if "/" in name else next(files.on_path(env, name), None)
     if found is None:
@@ -57,7 +57,7 @@ def program(name: str, env: Mapping[str, str]) -> str:
 def failed(
     what: str, cause: str, evidence: tuple[str, ...] = (), fix: tuple[str, ...] = ()
 ) -> FindingError:
-    """The error of a toolkit that could not be had."""
+    """Returns the error of a toolkit that could not be installed."""
     return FindingError(
         Finding(
             id="toolkit-install-failed",

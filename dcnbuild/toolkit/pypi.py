@@ -1,4 +1,4 @@
-"""A toolkit out of PyPI's CUDA 13 packages, in a directory of its own that torch accepts as CUDA_HOME."""
+"""Makes a toolkit from PyPI's CUDA 13 packages, in its own directory, which torch accepts as CUDA_HOME."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from dcnbuild.toolkit.programs import failed, run
 
 #: The libraries whose headers ATen's CUDA headers include: extras of the package `cuda-toolkit`.
 _MATH = ("cublas", "cusolver", "cusparse")
-#: Names and versions, as they may stand in a requirements file.
+#: Names and versions that are valid in a requirements file.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
 
 
 def fetch(
     version: str, downloads: Path, staging: Path, env: Mapping[str, str], math_headers: bool
 ) -> str:
-    """Downloads what is not in `downloads` yet, lays the toolkit out in `staging`, and says what it was made of.
+    """Downloads files missing in `downloads`, unpacks the toolkit to `staging`, and returns a text that names its packages.
 
     Args:
-        version: "13.0"; its newest patch release is taken.
-        downloads: where the wheels are kept until the toolkit stands.
+        version: "13.0"; takes its newest patch release.
+        downloads: the directory for wheels, until the toolkit is complete.
         staging: the toolkit's directory.
         env: the environment variables.
         math_headers: download the cuBLAS, cuSPARSE and cuSOLVER wheels too (about 1 GB), and keep their headers.
 
-    Raises FindingError where pip is missing or finds no such version, or where a wheel is not what the index lists.
+    Raises FindingError if pip is missing or finds no such version, or if a wheel differs from the index's.
     """
     what = f"downloading CUDA {version}"
     extras = ",".join(("nvcc", "cccl", *(_MATH if math_headers else ())))
@@ -46,7 +46,7 @@ def fetch(
     for wheel in wheels:
         try:
             refused = _unpack(wheel, root, staging)
-        # of zipfile and its decompressors: damage, a password, a method that this Python has not
+        # zipfile and its decompressors raise these: damage, a password, a method that this Python lacks
         except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError) as error:
             raise failed(what, f"{wheel} cannot be unpacked", (str(error),)) from error
         archive.refuse(refused, wheel.name, what)
@@ -59,10 +59,10 @@ def fetch(
 
 
 def _download(requirement: str, downloads: Path, env: Mapping[str, str], what: str) -> list[Path]:
-    """Downloads what a requirement needs; every wheel has the hash that the index lists for it.
+    """Downloads the wheels of a requirement; every wheel must have the hash that the index lists.
 
-    pip resolves first, and its report states the hashes; with them it downloads. What else lies in `downloads`, of an
-    earlier try, is not looked at.
+    pip resolves first, and its report has the hashes; then it downloads with them. Other files in `downloads`, from an earlier
+    try, are ignored.
     """
     pip = (sys.executable, "-m", "pip")
     quiet = ("--quiet", "--disable-pip-version-check", "--no-input", "--only-binary", ":all:")
@@ -80,7 +80,7 @@ def _download(requirement: str, downloads: Path, env: Mapping[str, str], what: s
 
 
 def _hashes(report: Path, what: str) -> dict[str, tuple[str, str]]:
-    """Of pip's report: "name==version" → (the wheel's file name, its SHA-256)."""
+    """Returns, from pip's report, "name==version" → (the wheel's file name, its SHA-256)."""
     try:
         document = json.loads(report.read_text(encoding="utf-8"))
         found = {}
@@ -99,9 +99,9 @@ def _hashes(report: Path, what: str) -> dict[str, tuple[str, str]]:
 
 
 def _unpack(wheel: Path, root: str, target: Path) -> list[str]:
-    """Unpacks a wheel's files under `root`; of cuBLAS and the like only the headers.
+    """Unpacks a wheel's files under `root`; of cuBLAS, cuSPARSE and cuSOLVER only the headers.
 
-    Returns the members that were left out because they lead outside of the target.
+    Returns the members that were left out because they lead outside the target.
     """
     headers_only = re.match(r"nvidia_(cublas|cusolver|cusparse|nvjitlink|cuda_nvrtc)-", wheel.name)
     refused = []
@@ -122,7 +122,7 @@ def _unpack(wheel: Path, root: str, target: Path) -> list[str]:
 
 
 def _complete(toolkit: Path) -> None:
-    """Adds the names that linkers look for: the packages have lib/ and versioned libraries only."""
+    """Adds the names that linkers search: the packages have only lib/ and versioned libraries."""
     for library in sorted(toolkit.glob("lib/libcudart.so.*"))[:1]:
         (toolkit / "lib/libcudart.so").unlink(missing_ok=True)
         (toolkit / "lib/libcudart.so").symlink_to(library.name)
@@ -131,9 +131,9 @@ def _complete(toolkit: Path) -> None:
 
 
 def _lend_headers(version: str, toolkit: Path, env: Mapping[str, str]) -> None:
-    """Copies the headers that this environment's own CUDA packages (torch's) have of the same version.
+    """Copies headers from this environment's own CUDA packages (torch's), if they have the same version.
 
-    ATen's CUDA headers include cuSPARSE's; of another minor version nvcc would refuse them.
+    ATen's CUDA headers include cuSPARSE's. nvcc would refuse those of another minor version.
     """
     for package in find_package_headers(env):
         if package.version is None or numbers(package.version)[:2] != numbers(version)[:2]:
