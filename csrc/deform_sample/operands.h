@@ -1,20 +1,20 @@
-// From deform_sample's tensors to an attention over one level, whose queries are the places of a
-// window that slides over the image and whose points are its taps: deform_attn's kernels compute
-// it. The messages that users normally meet are Python's; the checks here guard direct calls.
+// Turns a call of deform_sample into a call of attention over one level: its queries are the places
+// of a window that slides over the image, and its points are the window's taps. deform_attn's
+// kernels compute it. Users normally see Python's messages; these checks guard direct calls.
 #pragma once
 
 #include "deform_attn/operands.h"
 
 namespace dcnbuild {
 
-/// What the operator takes besides tensors; pairs are of (y, x).
+/// The operator's arguments that are not tensors; pairs are (y, x).
 struct SampleAttributes {
   IntList kernel_size, stride, padding, dilation;
   double offset_scale;
   bool remove_center;
 };
 
-/// One side of the window, and how many places it has.
+/// One side of the window, and the number of its places.
 struct WindowSide {
   Window::Side side;
   int64_t places;
@@ -39,7 +39,7 @@ inline WindowSide window_side(const char* name, const SampleAttributes& a, int a
       (padded - reach) / stride + 1};
 }
 
-/// Dimensions 1 and 2 as one: of the same memory if the strides allow it, else of a copy.
+/// Joins dimensions 1 and 2: in the same memory if the strides allow it, else in a copy.
 inline Tensor with_joined_rows(const Tensor& t) {
   IntList sizes{t.size(0), t.size(1) * t.size(2)};
   for (int64_t dim = 3; dim < t.dim(); ++dim) sizes.push_back(t.size(dim));
@@ -48,7 +48,7 @@ inline Tensor with_joined_rows(const Tensor& t) {
   return viewed(joined ? t : as_contiguous(t), sizes);
 }
 
-/// A call of deform_sample as one of attention.
+/// A call of deform_sample as a call of attention.
 class SampleCall {
  public:
   SampleCall(const char* name, const Tensor& input, const Tensor& offset, const Tensor& mask,
@@ -81,7 +81,7 @@ class SampleCall {
     return joined;
   }
 
-  /// Attention's gradients in the shapes of input, offset and mask; those that nobody asked for
+  /// Attention's gradients in the shapes of input, offset and mask; those that were not requested
   /// have no elements.
   std::tuple<Tensor, Tensor, Tensor> outputs(const AttnGradients& grads) const {
     const AttnGeometry& g = geometry_;
@@ -131,7 +131,7 @@ class SampleCall {
   }
 
   const char* name_;
-  int64_t places_y_ = 0;  // before the geometry, which sets it
+  int64_t places_y_ = 0;  // declared before the geometry, whose initialisation sets it
   AttnGeometry geometry_;
   std::optional<Tensor> value_, locations_, weights_;
 };

@@ -1,10 +1,10 @@
-"""Exported models: whether a runtime computes what the model does, and OpenVINO with deformable convolution.
+"""Compares exported models in runtimes with the model, and adds deformable convolution to OpenVINO.
 
     >>> from dcnbuild import export
     >>> print(export.check(model, (image,), "model.onnx"))  # doctest: +SKIP
     onnxruntime 1.32.0: output differs by 2.1e-06 of at most 3.4
 
-Needs `pip install onnx onnxruntime`; `openvino` is another runtime where it is installed.
+Needs `pip install onnx onnxruntime`; uses `openvino` too if it is installed.
 """
 
 from dcnbuild.export.comparison import Comparison, Report, check

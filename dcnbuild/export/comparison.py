@@ -1,4 +1,4 @@
-"""Whether an exported file computes what the model does, in every runtime that is installed."""
+"""Compares an exported file, in every installed runtime, with the model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dcnbuild.export.runtimes import Arrays, Runtime, Unoptimised, installed
 
-#: The largest difference that rounding explains, as a part of the largest value: float32, and 16 bits.
+#: The largest difference that rounding explains, as a fraction of the largest value: for float32, and for 16 bits.
 _TOLERANCE, _HALF_TOLERANCE = 1e-3, 2e-2
 
 
@@ -23,10 +23,10 @@ class Comparison:
     Attributes:
         runtime: "onnxruntime 1.32.0".
         output: its name in the file.
-        difference: the largest absolute difference from the model's; infinite where only one is NaN or the shapes differ.
+        difference: the largest absolute difference from the model's; infinite if only one is NaN or the shapes differ.
         largest: the largest absolute value of the model's output.
         agrees: whether rounding explains the difference.
-        shape: the runtime's shape, where it is not the model's; None otherwise.
+        shape: the runtime's shape, if it differs from the model's; else None.
     """
 
     runtime: str
@@ -37,7 +37,7 @@ class Comparison:
     shape: tuple[int, ...] | None = None
 
     def __str__(self) -> str:
-        """One line."""
+        """Returns the comparison in one line."""
         shape = f", with the shape {list(self.shape)}" if self.shape is not None else ""
         return (
             f"{self.runtime}: {self.output} differs by {self.difference:.2g} of at most "
@@ -47,12 +47,12 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Report:
-    """What `check` found; its text is a line for each output of each runtime, and the cause below.
+    """The result of `check`; its text has a line for each output of each runtime, and then the cause.
 
     Attributes:
         comparisons: every output in every runtime.
-        causes: runtime → the first operator that differs, or why none is named, for those that do not agree.
-        failures: runtime → what it said instead of running the file.
+        causes: runtime → the first operator that differs, or why none is named, for runtimes that do not agree.
+        failures: runtime → its error, if it cannot run the file.
     """
 
     comparisons: tuple[Comparison, ...]
@@ -78,24 +78,24 @@ def check(
     tolerance: float | None = None,
     runtimes: Sequence[Runtime] | None = None,
 ) -> Report:
-    """Runs an ONNX file in the runtimes that are installed, and compares its outputs with the model's.
+    """Runs an ONNX file in the installed runtimes, and compares its outputs with the model's.
 
-    Where a runtime differs, the first operator is looked for whose result differs while its inputs agree. It is compared
-    with onnxruntime without optimisations, whose values are all kept in memory. Each try asks the runtime for one more
-    output, so that what it fuses stays fused. Where onnxruntime without optimisations differs from the model too, the
-    file is wrong and not the runtime.
+    If a runtime differs, it searches the first operator whose result differs while its inputs agree. It compares values inside
+    the graph with onnxruntime without optimisations, whose values are all kept in memory. Each try asks the runtime for one
+    more output, so that operators that the runtime fuses stay fused. If onnxruntime without optimisations differs from the
+    model too, the file is wrong and not the runtime.
 
     Args:
         model: called with the inputs, without gradients. Put it into `eval` mode first.
         inputs: as for the export, real values and not zeros.
-        file: what `torch.onnx.export` wrote of it; up to 2 GiB.
-        tolerance: the largest difference that counts as agreement, as a part of the output's largest value, or of 1 where
-            that is less. By default 1e-3, and 2e-2 for outputs of 16 bits.
-        runtimes: which to ask; by default onnxruntime and OpenVINO, whichever is installed.
+        file: the file that `torch.onnx.export` wrote; up to 2 GiB.
+        tolerance: the largest difference that counts as agreement, as a fraction of the output's largest value, or of 1 if
+            that is larger. By default 1e-3, and 2e-2 for outputs of 16 bits.
+        runtimes: the runtimes to compare; by default onnxruntime and OpenVINO, if they are installed.
 
     Raises:
         ImportError: onnx is not installed, or no runtime is.
-        ValueError: the model's outputs or inputs are not as many as the file's.
+        ValueError: the model and the file have different numbers of inputs or outputs.
     """
     import onnx
 
@@ -111,7 +111,7 @@ def check(
     for runtime in chosen:
         try:
             outputs = runtime.run(content, feeds)
-        except Exception as error:  # each runtime has exceptions of its own
+        except Exception as error:  # each runtime has its own exceptions
             failures[runtime.name] = str(error).strip() or type(error).__name__
             continue
         found = [
@@ -128,7 +128,7 @@ def check(
 def compare(
     runtime: str, output: str, expected: Any, got: Any, tolerance: float | None
 ) -> Comparison:
-    """Two arrays; `tolerance` as for `check`."""
+    """Compares two arrays; `tolerance` as for `check`."""
     import numpy as np
 
     expected, got = np.asarray(expected), np.asarray(got)
@@ -176,11 +176,11 @@ def _cause(
     output: str,
     tolerance: float | None,
 ) -> str:
-    """The first operator whose result differs while its inputs agree, in words."""
+    """Returns a text that names the first operator whose result differs while its inputs agree."""
     try:
         reference = Unoptimised()
         truth = reference.run(written.SerializeToString(), feeds)
-    except Exception as error:  # onnxruntime is not installed, or does not know an operator
+    except Exception as error:  # onnxruntime is not installed, or does not have an operator
         return f"no operator is named, because onnxruntime does not run the file: {error}"
     exported = compare(reference.name, output, expected[output], truth[output], tolerance)
     if not exported.agrees:
@@ -189,7 +189,7 @@ def _cause(
 
 
 class _Search:
-    """Asks a runtime for values inside of a graph, each at most once."""
+    """Asks a runtime for values inside a graph, each at most once."""
 
     def __init__(
         self, written: Any, feeds: Arrays, truth: Arrays, runtime: Runtime, tolerance: float | None
@@ -201,7 +201,7 @@ class _Search:
         self.asked: dict[str, Comparison | None] = {}
 
     def first(self, output: str) -> str:
-        """Halves the graph to an operator that differs, then goes up while one of its inputs differs."""
+        """Bisects the graph to an operator that differs, then goes up while one of its inputs differs."""
         low, high = -1, self.producer[output]
         while high - low > 1:
             middle = (low + high) // 2
@@ -213,7 +213,7 @@ class _Search:
             high = self.producer[before.output]
         node = self.nodes[high]
         found = self._differing(node.output)
-        if found is None:  # it differs only where nobody looks at it
+        if found is None:  # it differs only if the graph has no additional output
             return f"no operator is named: asked for what lies inside, {self.runtime.name} agrees"
         return (
             f'the first operator that differs is {node.op_type} "{node.name}": {found.output} by '
@@ -221,7 +221,7 @@ class _Search:
         )
 
     def _differing(self, names: Sequence[str]) -> Comparison | None:
-        """The first of these values that the runtime has otherwise than the truth."""
+        """Returns the first of these values in which the runtime differs from the truth."""
         for name in names:
             if name in self.producer and name in self.truth:
                 found = self._value(name)
@@ -240,6 +240,6 @@ class _Search:
             try:
                 got = self.runtime.run(asking.SerializeToString(), self.feeds)[name]
                 self.asked[name] = compare("", name, self.truth[name], got, self.tolerance)
-            except Exception:  # a value that the runtime cannot give
+            except Exception:  # the runtime cannot return this value
                 self.asked[name] = None
         return self.asked[name]

@@ -1,4 +1,4 @@
-"""OpenVINO with ONNX's DeformConv, for which its ONNX front end has no rule of its own."""
+"""Adds a rule for ONNX's DeformConv to OpenVINO, whose ONNX front end has none."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 
 def openvino(file: str | PathLike[str]) -> Any:
-    """Converts an ONNX file, or one in memory, that may hold DeformConv.
+    """Converts an ONNX file that may have DeformConv.
 
-    OpenVINO has the operator, and its ONNX front end (seen up to 2026.4) has no rule that leads to it.
+    OpenVINO has the operator, but its ONNX front end (seen up to 2026.4) has no rule for it.
 
     Args:
-        file: what `torch.onnx.export` wrote. For an exported program export it to ONNX first.
+        file: the file that `torch.onnx.export` wrote. Export an exported program to ONNX first.
 
     Returns:
         The `openvino.Model`, for `openvino.Core().compile_model`.
@@ -26,7 +26,7 @@ def openvino(file: str | PathLike[str]) -> Any:
 
 
 def extensions() -> list[Any]:
-    """The rules that `openvino` adds, for `openvino.Core().add_extension` and `convert_model(extension=...)`."""
+    """Returns the rules that `openvino` adds, for `openvino.Core().add_extension` and `convert_model(extension=...)`."""
     from openvino.frontend.onnx import ConversionExtension
 
     return [ConversionExtension("DeformConv", _deform_conv)]
@@ -37,7 +37,7 @@ def _deform_conv(node: Any) -> list[Any]:
     from openvino import opset1, opset8
 
     inputs = [node.get_input(i) for i in range(node.get_input_size())]
-    # An input that is left out before one that is given is a node without a value.
+    # A missing input before a given one is a node without a value.
     given = [None if item.get_node().get_type_name() == "NullNode" else item for item in inputs]
     image, weight, offset, bias, mask = [*given, None, None][:5]
     pads = list(node.get_attribute("pads", [0, 0, 0, 0]))
@@ -52,7 +52,7 @@ def _deform_conv(node: Any) -> list[Any]:
         mask=mask,
         group=node.get_attribute("group", 1),
         deformable_group=node.get_attribute("offset_group", 1),
-        bilinear_interpolation_pad=True,  # zeros outside of the image, as ONNX has it
+        bilinear_interpolation_pad=True,  # zeros outside the image, as in ONNX
     )
     if bias is not None:
         output = opset1.add(output, opset1.reshape(bias, [1, -1, 1, 1], False))

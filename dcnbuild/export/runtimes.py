@@ -1,4 +1,4 @@
-"""The programs that run ONNX files, each behind one call."""
+"""Runs ONNX files in different programs, by the same call."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Arrays = Mapping[str, Any]
 
 
 class Runtime(Protocol):
-    """What runs an ONNX model: numpy arrays by name in, numpy arrays by name out."""
+    """A program that runs an ONNX model: takes and returns numpy arrays by name."""
 
     name: str
 
@@ -55,7 +55,7 @@ class OpenVino:
 
 
 class Unoptimised:
-    """onnxruntime, one kernel for each node of the file and none fused: what the runtimes are compared with inside a graph."""
+    """onnxruntime with one kernel for each node of the file, none fused; gives the values inside a graph to compare with."""
 
     def __init__(self) -> None:
         import onnxruntime
@@ -63,7 +63,7 @@ class Unoptimised:
         self.name = f"onnxruntime {onnxruntime.__version__} without optimisations"
 
     def run(self, model: bytes, inputs: Arrays) -> Arrays:
-        """Every value of the graph, not the outputs alone."""
+        """Returns every value of the graph, not only the outputs."""
         import onnx
         import onnxruntime
 
@@ -82,6 +82,6 @@ class Unoptimised:
 
 
 def installed() -> list[Runtime]:
-    """The runtimes that can be imported here."""
+    """Returns the runtimes that can be imported here."""
     known = (("onnxruntime", OnnxRuntime), ("openvino", OpenVino))
     return [runtime() for module, runtime in known if importlib.util.find_spec(module)]

@@ -1,4 +1,4 @@
-"""Which manylinux tag a wheel deserves by what its libraries need of the system: manylinux.json."""
+"""Finds the manylinux tag that fits the symbol versions of a wheel's libraries, from manylinux.json."""
 
 from __future__ import annotations
 
