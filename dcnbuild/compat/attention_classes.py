@@ -196,10 +196,8 @@ def _stand_in(found: Any) -> Attention | None:
     is_theirs = code_of(found) is not None or (isinstance(found, type) and _is_theirs(found))
     if isinstance(found, Attention) or not is_theirs:
         return None
-    try:
-        return _known(found)
-    except TypeError:  # it cannot be hashed
-        return stand_in(found)
+    # Nothing else is kept: a bound method would keep its module.
+    return _known(found) if isinstance(found, type | FunctionType) else stand_in(found)
 
 
 def attributes_of_ours(module: nn.Module) -> dict[str, Attention]:

@@ -46,9 +46,8 @@ def stand_in(found: Any) -> Attention | None:
     Args:
         found: a function, a functools.partial, a bound method, an object that is called, or an autograd.Function.
     """
-    found = getattr(
-        found, "_torchdynamo_orig_callable", found
-    )  # nothing is compiled for an example
+    if isinstance(found, FunctionType):  # nothing is compiled for an example
+        found = vars(found).get("_torchdynamo_orig_callable", found)
     if isinstance(found, type) and issubclass(found, torch.autograd.Function):
         ours = by_names(found.apply, _parameters(found.forward)[1:])
         if ours is None or not _FUNCTION_NAME.search(found.__name__):
