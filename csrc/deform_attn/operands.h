@@ -57,7 +57,7 @@ inline void check_attn_operands(const AttnOperands& t, const AttnGeometry& g) {
       location_type == t.value.scalar_type() ||
           (is_half(t.value.scalar_type()) && location_type == ScalarType::Float),
       t.name,
-      ": locations (offsets) must have the dtype of what is sampled, or float32 beside a "
+      ": locations (offsets) must have the dtype of value (the input), or float32 beside a "
       "half type");
   DCNBUILD_CHECK(t.weights.scalar_type() == location_type && same_device(t.locations, t.value) &&
                      same_device(t.weights, t.value),
@@ -79,11 +79,11 @@ inline AttnGeometry make_attn_geometry(const AttnOperands& t, const IntList& spa
   const int64_t pixels = set_levels(t.name, spatial_shapes, g);
   DCNBUILD_CHECK(pixels == g.pixels, t.name, ": value has ", g.pixels,
                  " pixels (dimension 1), expected ", pixels, ", the sum over spatial_shapes");
+  check_attn_operands(t, g);
   check_sizes(t.name, "sampling_locations", t.locations,
               {g.batch, g.queries, g.heads, g.levels, g.points, 2});
   check_sizes(t.name, "attention_weights", t.weights,
               {g.batch, g.queries, g.heads, g.levels, g.points});
-  check_attn_operands(t, g);
   return g;
 }
 

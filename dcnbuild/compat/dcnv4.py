@@ -11,7 +11,7 @@ from dcnbuild.compat.dcnv3 import dcnv3_core_pytorch
 from dcnbuild.compat.ms_deform_attn import MSDeformAttn
 from dcnbuild.compat.shared import as_function
 from dcnbuild.nn import DCNv4
-from dcnbuild.nn.deform_sample import unpacked
+from dcnbuild.nn.dcnv4 import unpacked
 
 __all__ = ["DCNv4", "DCNv4Function", "FlashDeformAttn", "FlashDeformAttnFunction"]
 

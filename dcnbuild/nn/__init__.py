@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dcnbuild.nn.dcnv3 import DCNv3
+from dcnbuild.nn.dcnv4 import DCNv4
 from dcnbuild.nn.deform_attn import DeformAttn
 from dcnbuild.nn.deform_conv2d import DCN, DeformConv2d, PredictsOffsets, split_prediction
-from dcnbuild.nn.deform_sample import DCNv3, DCNv4
 
 __all__ = [
     "DCN",

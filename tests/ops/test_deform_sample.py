@@ -307,7 +307,7 @@ def test_the_raw_operator_guards_its_memory() -> None:
         ({"a": good._replace(padding=(-1, 0))}, "padding is -1, expected 0"),
         ({"a": good._replace(dilation=(2**29, 1))}, "the kernel reaches over"),
         ({"a": good._replace(kernel_size=(2, 2), remove_center=True)}, "odd sides"),
-        ({"offset": offset.float()}, "must have the dtype of what is sampled"),
+        ({"offset": offset.float()}, "must have the dtype of value"),
         ({"input": input.flatten(3)}, "5, 6 and 5 dimensions, got 4"),
     ):
         given = {"input": input, "offset": offset, "mask": mask, "a": good, **changed}
