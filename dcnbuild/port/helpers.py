@@ -211,11 +211,39 @@ inline at::ScalarType ported_scalar_type(const at::DeprecatedTypeProperties& typ
     ("ATen/core/DeprecatedTypeProperties.h",),
 )
 
+#: CUDA's shuffle → the helper that takes at::Half, too.
+SHUFFLES = {
+    f"__{name}_sync": f"ported_{name}_sync" for name in ("shfl", "shfl_up", "shfl_down", "shfl_xor")
+}
+
+
+def _shuffle(old: str, new: str) -> Helper:
+    return Helper(
+        new,
+        f"""\
+// {old}, which finds at::Half ambiguous: it turns into float and into __half.
+template <typename T>
+__device__ inline T {new}(unsigned mask, T value, int lane, int width = 32) {{
+  return {old}(mask, value, lane, width);
+}}
+__device__ inline c10::Half {new}(unsigned mask, c10::Half value, int lane, int width = 32) {{
+  return c10::Half({old}(mask, static_cast<float>(value), lane, width));
+}}
+""",
+        ("c10/util/Half.h",),
+    )
+
+
 HELPERS: dict[str, Helper] = {
     helper.name: helper
     for helper in (
         *(_BASE, *_cublas("S", "float"), *_cublas("D", "double")),
-        *(_CPU_GEMM, _CPU_GEMV, _SCALAR_TYPE),
+        *(
+            _CPU_GEMM,
+            _CPU_GEMV,
+            _SCALAR_TYPE,
+            *(_shuffle(old, new) for old, new in SHUFFLES.items()),
+        ),
     )
 }
 

@@ -39,7 +39,7 @@ SYMBOLS: dict[str, tuple[str, str]] = {
         "ATen/core/DeprecatedTypeProperties.h",
         rf"{_TORCH}|ATen/ATen\.h|ATen/core/Tensor\.h",
     ),
-    r"CUDA_KERNEL_LOOP|GET_BLOCKS|CUDA_NUM_THREADS": ("ATen/cuda/detail/KernelUtils.h", r"(?!)"),
+    r"CUDA_KERNEL_LOOP|GET_BLOCKS": ("ATen/cuda/detail/KernelUtils.h", r"(?!)"),
     r"CUDAGeneratorImpl": ("ATen/cuda/CUDAGeneratorImpl.h", r"(?!)"),
     r"numeric_limits": ("ATen/cuda/NumericLimits.cuh", r"(?!)"),
     r"plus|minus|divides|equal_to|not_equal_to": ("cuda/std/functional", r"(?!)"),
