@@ -141,7 +141,7 @@ def show(
         console.print()
     for finding in findings:
         heading = Text(f"{finding.severity}: ", style=_COLOURS[finding.severity])
-        heading.append(finding.title, style="bold").append(f"  [{finding.id}]", style="dim")
+        heading.append(one_line(finding.title), style="bold").append(f"  [{finding.id}]", style="dim")
         console.print(heading)
         # a line end in a path must not begin what looks like a fix
         console.print(Text(f"  {one_line(finding.cause)}"))
