@@ -18,6 +18,7 @@ from hang import HANG
 import dcnbuild.compat
 from dcnbuild.compat import importing
 from dcnbuild.compat.importing import MODULES, install
+from dcnbuild.compat.running import VARIABLE, Run, run_as_main
 
 
 @pytest.fixture
@@ -227,6 +228,13 @@ def test_an_unmodified_script_trains(tmp_path: Path) -> None:
     assert "dcn.conv_offset_mask.weight" in keys and "dcn.weight" in keys
     # Without the old names, the script cannot even start.
     assert "No module named 'dcn_v2'" in python(tmp_path, directory / "train.py").stderr
+
+
+def test_what_is_no_name_of_a_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "")  # which is put back afterwards
+    for name in ("..", ".script"):
+        with pytest.raises(SystemExit, match="full name"):
+            run_as_main(Run(name, True, (), ()))
 
 
 @pytest.mark.slow
