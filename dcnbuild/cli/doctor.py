@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import os
 import platform
 import stat
@@ -148,7 +147,7 @@ def _explain(id: str, as_json: bool) -> int:
 
     explanation = explain(id)
     if as_json:
-        print(json.dumps(explanation, indent=2, ensure_ascii=False))
+        print(report.json_text(explanation))
         return 0
     for part in explanation["parts"]:
         print(f"{id} ({part['where']}): {part['title']}")

@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 from hang import HANG, wait_until
 
-from dcnbuild.builder.ninjafile import CompileError, first_error, jobs, ninja_binary, ninja_text, run_steps
+from dcnbuild.builder.ninjafile import (
+    CompileError,
+    first_error,
+    jobs,
+    ninja_binary,
+    ninja_text,
+    run_steps,
+)
 from dcnbuild.builder.steps import Step
 
 
@@ -117,7 +124,7 @@ def test_a_directory_of_any_name(name: bytes, tmp_path: Path) -> None:
     source.touch()
     step = Step("out", (str(source),), ("cp", str(source), "out"))
     if b"|" in name:  # which ninja has no way to write
-        with pytest.raises(CompileError, match="ninja: error: .*missing"):
+        with pytest.raises(CompileError, match=r"ninja: error: .*missing"):
             run_steps(directory, [step], os.environ, 1, lambda *_: None)
     else:
         run_steps(directory, [step], os.environ, 1, lambda *_: None)

@@ -129,13 +129,18 @@ class DCN_sep:
     ("call", "ours"),
     [
         ("load('deform_conv', sources=['src/deform_conv_ext.cpp', 'src/k.cu'])", "deform_conv_ext"),
-        ("load(name='MultiScaleDeformableAttention', sources=['vision.cpp'])", "ms_deform_attn_ext"),
+        (
+            "load(name='MultiScaleDeformableAttention', sources=['vision.cpp'])",
+            "ms_deform_attn_ext",
+        ),
         ("load('_ext', ['src/vision.cpp'], verbose=True)", "dcn_v2_ext"),
         ("load('x', sources=[pathlib.Path('src/cuda/dcn_v2_cuda.cu')])", "dcn_v2_ext"),
     ],
 )
 def test_an_extension_that_a_file_compiles_when_it_is_imported(
-    call: str, ours: str, repository: Path  # noqa: F811
+    call: str,
+    ours: str,
+    repository: Path,  # noqa: F811
 ) -> None:
     source = f"import pathlib\nfrom torch.utils.cpp_extension import load\next = {call}\nclass More:\n    pass\n"
     write(repository / "nets" / "dcn_v2.py", source)
