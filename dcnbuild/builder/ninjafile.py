@@ -138,9 +138,7 @@ def ninja_binary(env: Mapping[str, str]) -> str:
     """Returns the ninja of the `ninja` package, else the one on PATH. Raises FileNotFoundError without one."""
     try:
         from ninja import BIN_DIR
-    except (
-        ImportError
-    ):  # it is not there, or this is a module or directory of the user's that is called so
+    except ImportError:  # not installed, or hidden by a module of the user's with that name
         found = next(files.on_path(env, "ninja"), None)
         if found is None:
             raise FileNotFoundError("ninja is not installed: pip install ninja") from None
