@@ -185,6 +185,8 @@ def test_failed_write_leaves_the_old_picture(tmp_path: Path) -> None:
         (["--output", "missing/out.png"], "there is no directory"),
         (["--photo", "missing.jpg"], "missing.jpg"),
         (["--photo", "text.jpg"], "cannot identify image file"),
+        (["--photo", "pipe"], "is no file"),
+        (["--photo", "bomb.pgm"], "decompression bomb"),
         (["--size", "20"], "17 x 20 pixels, but its shorter side needs at least 32"),
         (["--device", "cuda"], "torch finds no GPU"),
     ],
@@ -199,11 +201,13 @@ def test_bad_input_ends_before_the_training(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     Path("text.jpg").write_text("no image")
+    Path("bomb.pgm").write_text("P5 60000 60000 255\n")
+    os.mkfifo("pipe")
     assert main(["demo", *arguments]) == 1
     captured = capsys.readouterr()
     assert message in captured.err
     assert captured.out == ""
-    assert os.listdir() == ["text.jpg"]
+    assert sorted(os.listdir()) == ["bomb.pgm", "pipe", "text.jpg"]
 
 
 @pytest.mark.parametrize("arguments", [["--steps", "0"], ["--seed", str(2**70)], ["--size", "x"]])

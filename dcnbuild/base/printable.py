@@ -62,8 +62,9 @@ def _encode_as_well_as_possible(error: UnicodeError) -> tuple[str, int]:
     return "".join("'" if char in "‘’" else _escape(char) for char in text), error.end
 
 
-_ERRORS = "dcnbuild.base.printable"
-codecs.register_error(_ERRORS, _encode_as_well_as_possible)
+#: The name under which `str.encode` finds that.
+ERRORS = "dcnbuild.base.printable"
+codecs.register_error(ERRORS, _encode_as_well_as_possible)
 
 
 class OutputError(Exception):
@@ -130,7 +131,7 @@ def streams() -> Iterator[None]:
     before = sys.stdout, sys.stderr
     errors = [getattr(stream, "errors", None) for stream in before]
     for stream in before:
-        _reconfigure(stream, _ERRORS)
+        _reconfigure(stream, ERRORS)
     # Python sets a stream to None if its descriptor is closed
     sys.stdout, sys.stderr = (
         cast(TextIO, OutputStream(stream or io.TextIOWrapper(io.FileIO(os.devnull, "w"))))

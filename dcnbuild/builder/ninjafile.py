@@ -82,7 +82,7 @@ def run_steps(
 
     Raises CompileError if a command fails, OSError if the directory cannot be written.
     """
-    (directory / "build.ninja").write_text(ninja_text(steps), encoding="utf-8")
+    (directory / "build.ninja").write_bytes(os.fsencode(ninja_text(steps)))  # paths as they are
     progress(0, len(steps))
     command = [ninja_binary(env), "-v", f"-j{at_once}"]
     if sys.executable:  # empty if Python is embedded in another program
@@ -129,19 +129,21 @@ def first_error(output: str) -> str:
         elif line.strip() and not _STATUS.match(line) and not line.startswith("ninja:"):
             complaints.append(line.strip())
     errors = (line for line in complaints if _ERROR.search(line))
-    return next(errors, complaints[0] if complaints else "the build tool failed and said nothing")
+    # of its own file, such as a path with "|", which ninja has no way to write
+    own = [line for line in output.splitlines() if line.startswith("ninja: error:")]
+    return next(errors, [*complaints, *own, "the build tool failed and said nothing"][0])
 
 
 def ninja_binary(env: Mapping[str, str]) -> str:
     """Returns the ninja of the `ninja` package, else the one on PATH. Raises FileNotFoundError without one."""
     try:
-        import ninja
-    except ImportError:
+        from ninja import BIN_DIR
+    except ImportError:  # not installed, or hidden by a module of the user's with that name
         found = next(files.on_path(env, "ninja"), None)
         if found is None:
             raise FileNotFoundError("ninja is not installed: pip install ninja") from None
         return str(found)
-    return str(Path(ninja.BIN_DIR, "ninja"))
+    return str(Path(BIN_DIR, "ninja"))
 
 
 def _path(text: str) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import os
 import platform
+import stat
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         parse_wish(args.torch)  # raises ValueError for a text that names no torch
     log = None
     if args.log is not None:
-        log = _read_standard_input() if args.log == "-" else Path(args.log).read_bytes()
+        log = _read_standard_input() if args.log == "-" else _read_file(Path(args.log))
     facts = _facts(args)
     findings = examine(facts) if log is None else _read_log(log, facts)
     resolution = _resolution(args, facts) if log is None else None
@@ -103,13 +103,23 @@ def _facts(args: argparse.Namespace) -> Facts:
         facts = collect(os.environ, args.library)
     else:
         from dcnbuild.doctor.elsewhere import facts_from_json
+        from dcnbuild.doctor.parse.text import decode  # PowerShell's `>` writes UTF-16
 
-        facts = facts_from_json(Path(args.facts).read_text(encoding="utf-8"), args.facts)
+        text = decode(_read_file(Path(args.facts))).removeprefix("\ufeff")
+        facts = facts_from_json(text, args.facts)
     if args.gpu is not None or args.driver is not None:
         from dcnbuild.doctor.elsewhere import with_gpu
 
         facts = with_gpu(facts, args.gpu, args.driver)
     return replace(facts, wanted_torch=args.torch)
+
+
+def _read_file(path: Path) -> bytes:
+    """What a file or a pipe holds. Raises ValueError for a device, which may never end, and OSError."""
+    with path.open("rb") as file:
+        if stat.S_ISCHR(os.fstat(file.fileno()).st_mode) and not file.isatty():
+            raise ValueError(f"{path} is a device, expected a file")
+        return file.read()
 
 
 def _read_standard_input() -> bytes:
@@ -137,7 +147,7 @@ def _explain(id: str, as_json: bool) -> int:
 
     explanation = explain(id)
     if as_json:
-        print(json.dumps(explanation, indent=2, ensure_ascii=False))
+        print(report.json_text(explanation))
         return 0
     for part in explanation["parts"]:
         print(f"{id} ({part['where']}): {part['title']}")

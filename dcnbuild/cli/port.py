@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--jobs",
-        type=int,
+        type=_positive,
         metavar="N",
         help="run this many compilers at once in --check (default: MAX_JOBS, or the number of cores); each needs 3 GB",
     )
@@ -62,6 +62,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="print the changes, and write nothing unless --out or --in-place is given",
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def _positive(text: str) -> int:
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -73,6 +73,9 @@ def install(*names: str, without: Iterable[str] = ()) -> None:
     if not any(isinstance(finder, _OldNames) for finder in sys.meta_path):
         sys.meta_path.insert(0, _OldNames())
         sys.meta_path.append(_Parents())
+        when_imported(
+            "torch.utils.cpp_extension", "dcnbuild.compat.jit_load", complete="load_inline"
+        )
     if "mmcv.ops" in new:
         # Importing mmcv.ops adds DCN and DCNv2 to mmcv's registry; build_conv_layer alone would not import it.
         when_imported("mmcv.cnn", "mmcv.ops", complete="build_conv_layer")
@@ -123,6 +126,17 @@ def _is_extension_of_what_runs(name: str) -> bool:
     return last in EXTENSIONS and any(
         not parent or running.startswith(f"{parent}.") for running in _executing
     )
+
+
+def extension_named(name: str) -> str | None:
+    """The full name of our raw calls for an extension that is compiled when it is imported, or None.
+
+    A name that others use too, such as "_ext", counts where it was asked for, or for a file that is executed in our place.
+    """
+    if name not in EXTENSIONS or name in _left_alone:
+        return None
+    generic = name in ON_REQUEST and name not in _installed and not _executing
+    return None if generic or not _installed else lookup(name)
 
 
 class _OldNames(importlib.abc.MetaPathFinder):
@@ -252,8 +266,9 @@ def _in_the_place_of_ours(name: str) -> Iterator[None]:
     finally:
         _executing.pop()
         for added in set(sys.modules) - before:
-            # Only this file imported the generic name.
-            if added.rpartition(".")[2] in EXTENSIONS and _ours_for(added) is None:
+            # Nobody else has asked for a generic name; another package's own `_C` stays.
+            spec = getattr(sys.modules[added], "__spec__", None)
+            if isinstance(getattr(spec, "loader", None), _Loader) and _ours_for(added) is None:
                 del sys.modules[added]
 
 

@@ -121,6 +121,8 @@ def _load(run: Run) -> tuple[CodeType, str]:
     if not run.is_module:
         with io.open_code(run.target) as file:
             return compile(file.read(), run.target, "exec"), ""
+    if run.target.startswith("."):
+        raise ModuleNotFoundError(f"{run.target}: give the module's full name", name=run.target)
     spec = importlib.util.find_spec(run.target)
     if spec is not None and spec.submodule_search_locations is not None:
         spec = importlib.util.find_spec(f"{run.target}.__main__")

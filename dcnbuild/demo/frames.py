@@ -46,11 +46,19 @@ def read_photograph(size: int, path: Path | None = None) -> Tensor:
         path: an image file; None for `SAMPLE`.
 
     Raises:
-        OSError: the file is missing or not an image.
+        OSError: the file is missing, is not an image, is too large or is damaged.
         ValueError: the shorter side would have fewer than `SMALLEST_SIDE` pixels.
     """
-    with Image.open(path or cbook.get_sample_data(SAMPLE, asfileobj=False)) as file:
-        image = ImageOps.exif_transpose(file).convert("RGB")
+    path = path or Path(cbook.get_sample_data(SAMPLE, asfileobj=False))
+    if path.exists() and not path.is_file():  # opening a pipe would wait for somebody to write
+        raise OSError(f"{path} is no file, expected a photograph")
+    try:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file).convert("RGB")
+    except OSError:
+        raise
+    except Exception as error:  # of any kind, by the decoder; DecompressionBombError
+        raise OSError(f"{path} cannot be read as a photograph: {error}") from error
     image.thumbnail((size, size), Image.Resampling.LANCZOS)
     if min(image.size) < SMALLEST_SIDE:
         raise ValueError(

@@ -34,7 +34,13 @@ def to_json(facts: Facts, findings: Sequence[Finding], resolution: Resolution | 
                 {"wheel": wheel.label, "reason": reason} for wheel, reason in resolution.rejected
             ],
         }
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    return json_text(document)
+
+
+def json_text(document: Any) -> str:
+    """JSON that people can read, and whose values no output's encoding changes: see base/printable.py for the quotes."""
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    return text.replace("\u2018", "\\u2018").replace("\u2019", "\\u2019")
 
 
 def plain(value: Any) -> Any:
@@ -141,7 +147,9 @@ def show(
         console.print()
     for finding in findings:
         heading = Text(f"{finding.severity}: ", style=_COLOURS[finding.severity])
-        heading.append(finding.title, style="bold").append(f"  [{finding.id}]", style="dim")
+        heading.append(one_line(finding.title), style="bold").append(
+            f"  [{finding.id}]", style="dim"
+        )
         console.print(heading)
         # a line end in a path must not begin what looks like a fix
         console.print(Text(f"  {one_line(finding.cause)}"))

@@ -73,6 +73,7 @@ def _check_images(function: str, rois: Tensor, batch: int) -> None:
     wrong = ~((images >= 0) & (images < batch))
     if bool(wrong.any()):
         index = int(wrong.nonzero()[0])
+        expected = f"expected 0 to {batch - 1}" if batch else "and input has none"
         raise ArgumentError(
-            f"{function}: RoI {index} is of image {images[index].item():g}, expected 0 to {batch - 1}"
+            f"{function}: RoI {index} is of image {images[index].item():g}, {expected}"
         )

@@ -77,9 +77,10 @@ def read_source(path: Path) -> tuple[str, str]:
     where their zero bytes are; others as UTF-8, or as Latin-1 where they are not that: Latin-1 maps
     every byte to one sign and back. Raises Unreadable, and OSError.
     """
+    size = path.stat().st_size
+    if size > LARGEST:  # before it fills the memory
+        raise Unreadable(f"{size:,} bytes are more than a source has")
     data = path.read_bytes()
-    if len(data) > LARGEST:
-        raise Unreadable(f"{len(data):,} bytes are more than a source has")
     encodings = [*_wide(data), "utf-8-sig" if data.startswith(codecs.BOM_UTF8) else "utf-8"]
     if path.suffix in PYTHON_SUFFIXES:
         with contextlib.suppress(SyntaxError):

@@ -71,7 +71,7 @@ def write_copy(target: Path, name: str, of: str) -> None:
     original = target / of
     if not _is_inside(original, target) or not original.is_file():
         raise UnsafeMemberError(f"{name} is a hard link to {of}, which is not there")
-    if PurePosixPath(name) == PurePosixPath(of):
+    if (target / name).resolve() == original.resolve():
         return  # it links to itself; replacing it would delete it
     path = _place(target, name)
     shutil.copy(original, path)

@@ -6,12 +6,20 @@ import os
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import pytest
 from hang import HANG, wait_until
 
-from dcnbuild.builder.ninjafile import CompileError, first_error, jobs, ninja_text, run_steps
+from dcnbuild.builder.ninjafile import (
+    CompileError,
+    first_error,
+    jobs,
+    ninja_binary,
+    ninja_text,
+    run_steps,
+)
 from dcnbuild.builder.steps import Step
 
 
@@ -106,6 +114,27 @@ def test_a_command_with_quotes_survives_ninja(tmp_path: Path) -> None:
     word = """it's "$5" & more"""
     run(tmp_path, Step("out", (), ("sh", "-c", 'printf %s "$0" > out', word)))
     assert (tmp_path / "out").read_text() == word
+
+
+@pytest.mark.parametrize("name", [b"\xff", b"$(id) '\"%;", b"\xc3\xa9 :", b"a|b"])
+def test_a_directory_of_any_name(name: bytes, tmp_path: Path) -> None:
+    directory = tmp_path / os.fsdecode(name)
+    directory.mkdir()
+    source = directory / "in"
+    source.touch()
+    step = Step("out", (str(source),), ("cp", str(source), "out"))
+    if b"|" in name:  # which ninja has no way to write
+        with pytest.raises(CompileError, match=r"ninja: error: .*missing"):
+            run_steps(directory, [step], os.environ, 1, lambda *_: None)
+    else:
+        run_steps(directory, [step], os.environ, 1, lambda *_: None)
+        assert (directory / "out").exists()
+
+
+def test_another_module_called_ninja(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "ninja", types.ModuleType("ninja"))
+    (tmp_path / "ninja").touch(0o755)
+    assert ninja_binary({"PATH": str(tmp_path)}) == str(tmp_path / "ninja")
 
 
 def test_text_of_a_step_without_depfile() -> None:

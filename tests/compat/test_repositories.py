@@ -22,6 +22,7 @@ from dcnbuild.compat.source import can_replace
 OPS_DCN = """
 import math
 import torch
+import torch.utils.cpp_extension  # here, or what it imports would be forgotten after a test and imported twice
 from torch import nn
 from torch.autograd import Function
 from torch.nn.modules.utils import _pair
@@ -124,6 +125,39 @@ class DCN_sep:
         run("import _ext")
 
 
+@pytest.mark.parametrize(
+    ("call", "ours"),
+    [
+        ("load('deform_conv', sources=['src/deform_conv_ext.cpp', 'src/k.cu'])", "deform_conv_ext"),
+        (
+            "load(name='MultiScaleDeformableAttention', sources=['vision.cpp'])",
+            "ms_deform_attn_ext",
+        ),
+        ("load('_ext', ['src/vision.cpp'], verbose=True)", "dcn_v2_ext"),
+        ("load('x', sources=[pathlib.Path('src/cuda/dcn_v2_cuda.cu')])", "dcn_v2_ext"),
+    ],
+)
+def test_an_extension_that_a_file_compiles_when_it_is_imported(
+    call: str,
+    ours: str,
+    repository: Path,  # noqa: F811
+) -> None:
+    source = f"import pathlib\nfrom torch.utils.cpp_extension import load\next = {call}\nclass More:\n    pass\n"
+    write(repository / "nets" / "dcn_v2.py", source)
+    install()
+    assert run("from nets.dcn_v2 import ext")["ext"] is sys.modules[f"dcnbuild.compat.{ours}"]
+
+
+def test_other_extensions_are_compiled_as_ever(repository: Path) -> None:  # noqa: F811
+    from dcnbuild.compat.jit_load import stand_in
+
+    assert stand_in("deform_conv_ext", ["deform_conv_ext.cpp"]) is None  # nothing is installed
+    install(without=["dcn_v2_ext"])
+    assert stand_in("fused", ["fused_act_ext.cpp", "fused_act_ext_cuda.cu"]) is None
+    assert stand_in("_ext", "vision.cpp") is None and stand_in("dcn_v2_ext", []) is None
+    assert stand_in("x", "src/deform_conv_cuda.cpp") == "dcnbuild.compat.deform_conv_ext"
+
+
 def test_an_extension_of_another_package_is_not_taken_for_the_file_s(repository: Path) -> None:  # noqa: F811
     write(repository / "other" / "__init__.py", "from . import _ext\n")
     write(repository / "other" / "_ext.py", "VALUE = 3\n")
@@ -134,6 +168,7 @@ def test_an_extension_of_another_package_is_not_taken_for_the_file_s(repository:
     install()
     found: Any = importlib.import_module("nets.dcn_v2")
     assert found.other._ext.VALUE == 3 and found._ext.dcn_v2_forward
+    assert sys.modules["other._ext"] is found.other._ext  # a compiled one must not be loaded twice
 
 
 def test_names_can_be_left_to_the_repository(repository: Path) -> None:  # noqa: F811

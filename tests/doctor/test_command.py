@@ -258,6 +258,8 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
         ["--driver", "new"],
         ["--explain", "cuda-mismach"],
         ["--facts", os.devnull],
+        ["--facts", "/dev/zero"],
+        ["--log", "/dev/zero"],
         ["--facts", "/nonexistent.json"],
     ],
 )
@@ -295,10 +297,12 @@ def test_a_report_to_post_and_to_read_elsewhere(
     assert main(["doctor", "--json", "--share"]) == 0
     text = capsys.readouterr().out
     assert "/home/ada" not in text
-    file = write(tmp_path / "theirs.json", text)
     monkeypatch.setattr(command, "collect", None)  # nothing of this machine is asked
-    assert main(["doctor", "--facts", str(file)]) == 0
-    assert "~/venv/bin/python" in capsys.readouterr().out
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):  # PowerShell's `>` writes the last
+        file = write(tmp_path / "theirs.json")
+        file.write_text(text, encoding)
+        assert main(["doctor", "--facts", str(file)]) == 0
+        assert "~/venv/bin/python" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("id", ["cuda-mismatch", "gcc-too-new", "thc-headers"])

@@ -11,6 +11,7 @@ from doctor.machines import target
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dcnbuild.base import printable
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes import quoting
 from dcnbuild.doctor.fixes.fix import Fix, Target
@@ -102,7 +103,17 @@ def test_a_value_comes_back_as_it_was(shell: Shell, value: str) -> None:
 def test_only_what_is_not_text_is_refused_in_sh(value: str) -> None:
     """A rule that refused everything would pass the test above."""
     (line,) = fixes.command("ls", value).lines(target("sh"))
-    assert line.startswith("#") != value.isprintable()
+    assert line.startswith("#") != (value.isprintable() and not set(value) & set("\u2018\u2019"))
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_output_s_encoding_opens_no_quotes(shell: Shell, encoding: str) -> None:
+    """gcc's quotes are shown as apostrophes where the output has no others."""
+    value = "/tmp/\u2018;touch pwned;\u2019 \u201b\u00e9\uff07\u02bc"
+    (line,) = fixes.command("ls", "-d", value).lines(target(shell))
+    shown = line.encode(encoding, printable.ERRORS).decode(encoding)
+    assert shown.startswith(("#", "rem")) and not set(shown) & set(";'\"")
 
 
 @given(shell=st.sampled_from(SHELLS), value=VALUES)

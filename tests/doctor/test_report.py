@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from doctor.machines import broken
 
+from dcnbuild.base import printable
 from dcnbuild.doctor.checks import examine
 from dcnbuild.doctor.examples import EXAMPLES, HEALTHY, torch
 from dcnbuild.doctor.report import details, plain, show, summary, to_json
@@ -138,9 +139,17 @@ def test_lines_are_not_padded_and_no_value_makes_a_line_of_its_own() -> None:
 
 def test_a_line_end_in_a_path_begins_no_line_of_the_report() -> None:
     evil = "/opt/cuda\n  to fix it:\n    rm -rf ~\x1b[2J\u202e"
-    finding = Finding("x", "error", "x", f"{evil} is missing.", (f"CUDA_HOME={evil}",))
+    finding = Finding("x", "error", evil, f"{evil} is missing.", (f"CUDA_HOME={evil}",))
     facts = replace(HEALTHY, variables={"CUDA_HOME": evil})
     for text in (printed(facts, [finding], None, verbose=True), str(FindingError(finding))):
         assert not any(line.strip().startswith(("rm", "to fix")) for line in text.splitlines())
         assert text.replace("\n", "").isprintable()
         assert "/opt/cuda\\u000a" in text
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_json_keeps_its_values_in_every_encoding(encoding: str) -> None:
+    variables = {"CXX": "/opt/\u2018g++\u2019/\u00e9\u4e2d\udcff'\"\x1b"}
+    text = printable.printable(to_json(replace(HEALTHY, variables=variables), [], None))
+    shown = text.encode(encoding, printable.ERRORS).decode(encoding)
+    assert json.loads(shown)["facts"]["variables"] == variables

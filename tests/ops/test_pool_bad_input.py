@@ -48,6 +48,7 @@ WRONG: Wrong = {
     "offset of one channel": (change("offset", lambda t: t[:, :1]), ValueError, ("1 channels", "expected 2")),
     "offset without channels": (change("offset", lambda t: t[:, :0]), ValueError, ("0 channels", "expected 2")),
     "an image that is not there": (_image(2), ValueError, ("RoI 3", "image 2", "0 to 1")),
+    "no image at all": (change("input", lambda t: t[:0]), ValueError, ("RoI 0", "image 0", "input has none")),
     "a negative image": (_image(-1), ValueError, ("RoI 3", "image -1", "0 to 1")),
     "an image that is not a number": (_image(math.nan), ValueError, ("RoI 3", "image nan", "0 to 1")),
     "scale zero": (put(spatial_scale=0.0), ValueError, ("spatial_scale", "positive", "0.0")),

@@ -199,6 +199,8 @@ def test_a_full_disk_is_no_fault_of_the_package(staging: Path) -> None:
 def test_a_hard_link_to_itself_keeps_the_file(staging: Path) -> None:
     archive.write_file(staging, "a/b", io.BytesIO(b"x"), False)
     archive.write_copy(staging, "a/b", "a/./b")
+    archive.write_link(staging, "d", "a")
+    archive.write_copy(staging, "d/b", "a/b")
     assert (staging / "a/b").read_text() == "x"
 
 

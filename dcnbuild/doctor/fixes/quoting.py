@@ -28,6 +28,8 @@ _PLAIN: dict[Shell, re.Pattern[str]] = {
     "cmd": re.compile(r"[\w+:./\\-]+", re.ASCII),
     "powershell": re.compile(r"[\w./\\][\w+:./\\=-]*|-[\w=-]*", re.ASCII),
 }
+#: What the output shows as an apostrophe where its encoding has no other (base/printable.py): it would end the quotes.
+_BECOMES_A_QUOTE = re.compile("[\u2018\u2019]")
 _REFUSED_BY_CMD = re.compile(r'[%!"]')
 _POWERSHELL_QUOTES = re.compile("(['\u2018\u2019\u201a\u201b])")
 _TWICE = r"\1\1"
@@ -59,6 +61,8 @@ def _refuse(text: str, shell: Shell) -> None:
     # control characters, marks that turn the direction of text, line separators, lone surrogates
     if not text.isprintable():
         raise UnquotableError(f"{text}: control or invisible characters")
+    if _BECOMES_A_QUOTE.search(text):
+        raise UnquotableError(f"{text}: typographic quotation marks, which not every terminal has")
     if shell == "cmd" and _REFUSED_BY_CMD.search(text):
         raise UnquotableError(f"{text}: cmd.exe replaces percent, quotation and exclamation marks")
 
