@@ -23,9 +23,9 @@ from dcnbuild.compat.attention_search import (
     stand_in,
 )
 
-#: How far calls are followed: from a method to a function, a decorated one, one that it calls.
+#: The number of calls that are followed: from a method to a function, a decorated function, a function that it calls.
 _DEPTH = 3
-#: Packages whose functions are not looked into.
+#: Packages whose functions are not searched.
 _NOT_THEIRS = ("torch", "builtins", "dcnbuild", "numpy", "typing", "functools")
 
 
@@ -65,7 +65,7 @@ def _make(kind: type[nn.Module]) -> type[nn.Module] | None:
 
 
 def _held_by(kind: type) -> Iterator[tuple[str, Any]]:
-    """What the class holds, and its bases if they are not torch's; what counts if several have a name."""
+    """Yields the members of the class and of its bases outside torch; of several with one name, the one that Python uses."""
     seen = set()
     for base in kind.__mro__:
         if not _is_theirs(base):
@@ -77,7 +77,7 @@ def _held_by(kind: type) -> Iterator[tuple[str, Any]]:
 
 
 def _in_class(held: Any) -> Any:
-    """What takes the place of a method, static method, class method or functools.partial of a class; None for the rest."""
+    """Returns the replacement of a method, static method, class method or functools.partial of a class; None for others."""
     if isinstance(held, staticmethod):
         ours = _replacement(held.__func__, set(), _DEPTH)
         return None if ours is None else staticmethod(ours)
@@ -97,7 +97,7 @@ def _in_class(held: Any) -> Any:
 
 
 def _ignores_first(function: FunctionType) -> bool:
-    """Whether a method never looks at `self`."""
+    """Whether a method never reads `self`."""
     code = function.__code__
     if code.co_argcount == 0 or code.co_varnames[0] in code.co_cellvars:
         return False
@@ -118,10 +118,10 @@ def _method(ours: Attention) -> Any:
 
 @functools.cache
 def rebound(function: FunctionType, depth: int = _DEPTH) -> FunctionType:
-    """The function with dcnbuild's attention for the globals that are another's, or itself if it has none.
+    """Returns the function with dcnbuild's attention in place of globals that are another attention; itself if it has none.
 
-    What it calls is looked into: functions of its package, modules and static methods. A decorator's function holds the
-    decorated one in its closure.
+    It also searches the functions of its package, the modules and the static methods that it calls. A decorator's function
+    has the decorated function in its closure.
     """
     names = code_names(function.__code__)
     others = {
@@ -148,7 +148,7 @@ def rebound(function: FunctionType, depth: int = _DEPTH) -> FunctionType:
 
 
 def _replacement(found: Any, names: set[str], depth: int) -> Any:
-    """What takes the place of a function, module or class, of which code uses the `names`; None if nothing does."""
+    """Returns the replacement of a function, module or class, of which code uses the `names`; None if there is none."""
     ours: Any = _stand_in(found)
     if ours is not None or depth == 0:
         return ours
@@ -192,7 +192,7 @@ def _known(found: Any) -> Attention | None:
 
 
 def _stand_in(found: Any) -> Attention | None:
-    """What stands in for something of others that is called."""
+    """Returns the stand-in for another package's callable; None if there is none."""
     is_theirs = code_of(found) is not None or (isinstance(found, type) and _is_theirs(found))
     if isinstance(found, Attention) or not is_theirs:
         return None

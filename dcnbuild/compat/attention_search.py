@@ -1,7 +1,7 @@
-"""Which functions are deformable attention, and what their arguments are: found by what they compute for examples.
+"""Recognises functions of deformable attention, and the roles of their arguments, by their results for examples.
 
-Names of arguments are hints to begin with. What decides is the output and the gradients, for one level and several, samples
-far outside, weights that do not add up to one.
+Names of arguments are only hints. The output and the gradients decide, for one level and several, samples far outside, and
+weights that do not add up to one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from dcnbuild.compat.attention_examples import agrees
 from dcnbuild.compat.attention_functions import NEEDED, SHAPES, Argument, Attention
 
-#: role of an argument → what it is often called.
+#: role of an argument → its usual names.
 _ROLES = {
     "value": r"value|input_value",
     "shapes": r"\w*spatial_shapes?",
@@ -32,19 +32,19 @@ _ROLES = {
     "method": r"method",
     "step": r"im2?g?2?col_step",
 }
-#: What an autograd.Function of the attention is called.
+#: Matches the name of an autograd.Function of the attention.
 _FUNCTION_NAME = re.compile(r"(?i)deform\w*att")
-#: What code calls that computes it, in plain torch or by an extension.
+#: Matches names that code for the attention calls, in plain torch or by an extension.
 _SAMPLES = re.compile(r"grid_sample\w*|\w*deform\w*att\w*")
-#: The most ways to give out roles that are tried on one function.
+#: The largest number of assignments of roles that are tried on one function.
 _TRIES = 800
 
 
 def stand_in(found: Any) -> Attention | None:
-    """What stands in for a function of deformable attention; None for something else.
+    """Returns the stand-in for a function of deformable attention; None for any other object.
 
     Args:
-        found: a function, a functools.partial, a bound method, an object that is called, or an autograd.Function.
+        found: a function, a functools.partial, a bound method, a callable object, or an autograd.Function.
     """
     if isinstance(found, FunctionType):  # nothing is compiled for an example
         found = vars(found).get("_torchdynamo_orig_callable", found)
@@ -52,13 +52,13 @@ def stand_in(found: Any) -> Attention | None:
         ours = by_names(found.apply, _parameters(found.forward)[1:])
         if ours is None or not _FUNCTION_NAME.search(found.__name__):
             return None
-        # Most compute nothing without their extension.
+        # Most cannot run without their extension.
         return ours if agrees(ours) is not False else None
     return of_callable(found) if code_of(found) is not None else None
 
 
 def of_callable(found: Callable[..., Any], skip: int = 0) -> Attention | None:
-    """The stand-in for a function whose first `skip` arguments nobody reads: a method that does not use `self`."""
+    """Returns the stand-in for a function that ignores its first `skip` arguments, such as a method that ignores `self`."""
     theirs = functools.partial(found, *[None] * skip) if skip else found
     parameters = _parameters(theirs)
     named = by_names(theirs, parameters)
@@ -70,7 +70,7 @@ def of_callable(found: Callable[..., Any], skip: int = 0) -> Attention | None:
 
 
 def may_sample(found: Any, depth: int = 2) -> bool:
-    """Whether the code of a function, or of one that it calls, names what samples: others are not run with examples."""
+    """Whether the code of a function, or of one that it calls, has a name of sampling code; others are not run."""
     function = code_of(found)
     if function is None:
         return False
@@ -82,7 +82,7 @@ def may_sample(found: Any, depth: int = 2) -> bool:
 
 
 def code_of(found: Any) -> FunctionType | None:
-    """The function that is run if something is called, where it is Python and neither torch's nor ours; else None."""
+    """Returns the Python function that a call runs, if it is neither torch's nor ours; else None."""
     if isinstance(found, functools.partial):
         return code_of(found.func)
     if isinstance(found, MethodType):
@@ -97,13 +97,13 @@ def code_of(found: Any) -> FunctionType | None:
 
 
 def code_names(code: CodeType) -> set[str]:
-    """Globals and attributes that code names, that of functions inside it too."""
+    """Returns the names of globals and attributes in code, including functions inside it."""
     inner = (constant for constant in code.co_consts if isinstance(constant, CodeType))
     return set(code.co_names).union(*map(code_names, inner))
 
 
 def looks_like_attention(function: FunctionType) -> bool:
-    """Whether a function samples by itself, and its variables are called like the attention's: one to name in a report."""
+    """Whether a function samples itself and has variables with the attention's names, so that a report must name it."""
     roles = {_named(name) for name in function.__code__.co_varnames}
     return len(roles & (NEEDED | SHAPES)) >= 3 and may_sample(function, depth=0)
 
@@ -127,7 +127,7 @@ def _argument(parameter: inspect.Parameter, role: str) -> Argument:
 
 
 def _bound_sizes(theirs: Callable[..., Any]) -> tuple[tuple[int, int], ...] | None:
-    """Levels that a functools.partial has bound: pairs of ints among its arguments."""
+    """Returns the levels that a functools.partial has bound, as pairs of ints among its arguments."""
     if not isinstance(theirs, functools.partial):
         return None
     for value in (*theirs.args, *theirs.keywords.values()):
@@ -142,12 +142,12 @@ def _is_size(pair: Any) -> bool:
 
 
 def _fixed(theirs: Callable[..., Any]) -> set[str]:
-    """Arguments that a functools.partial has bound by name; whoever gives them anew means something else."""
+    """Returns the names that a functools.partial has bound. A call that gives one again goes to the other function."""
     return set(theirs.keywords) if isinstance(theirs, functools.partial) else set()
 
 
 def by_names(theirs: Callable[..., Any], parameters: list[inspect.Parameter]) -> Attention | None:
-    """The stand-in that fits the names of the arguments; None if one that is needed is not known by its name."""
+    """Returns the stand-in that fits the arguments' names; None if the name of a needed argument is unknown."""
     arguments = []
     fixed, sizes = _fixed(theirs), _bound_sizes(theirs)
     singles = _singles(parameters)
@@ -179,7 +179,7 @@ def _complete(
 def _guesses(
     theirs: Callable[..., Any], parameters: list[inspect.Parameter]
 ) -> Iterator[Attention]:
-    """Ways to give out the roles to arguments that are needed, those first that go with their names."""
+    """Yields assignments of roles to the needed arguments; those that fit the names come first."""
     singles = _singles(parameters)
     needed = [p for p in singles if p.default is p.empty]
     yield from _orders(theirs, parameters, needed)
@@ -193,7 +193,7 @@ def _orders(
     parameters: list[inspect.Parameter],
     needed: list[inspect.Parameter],
 ) -> Iterator[Attention]:
-    """The ways to give out roles to the arguments that `needed` has; the rest are options."""
+    """Yields the assignments of roles to the arguments in `needed`; the others are options."""
     singles, sizes = _singles(parameters), _bound_sizes(theirs)
     first = (
         ("value", "locations", "weights") if sizes else ("value", "shapes", "locations", "weights")
