@@ -173,6 +173,7 @@ class Values {
  private:
   static bool worth_copying(const AttnGeometry& g, const Tensor& value) {
     const bool dense = g.channels == 1 || value.stride(3) == 1;
+    // bfloat16 is read in pairs as fast as a copy would be.
     if (dense && value.scalar_type() != ScalarType::Half) return false;
     // Every sample reads four pixels.
     return static_cast<double>(g.queries) * static_cast<double>(g.samples()) * 4 >
