@@ -20,8 +20,9 @@ from torch import Tensor
 from torch.nn import functional
 
 KERNELS = torch.ops.dcnbuild
-#: More samples than pixels, and fewer: strided and half values are copied, or read where they lie.
-MANY, FEW = AttnCase(queries=40, channels=20), AttnCase(queries=3, points=1, channels=20)
+#: More samples than pixels, and fewer: strided and float16 values are copied, or read where they lie. Channels fill vectors of
+#: every width, and three are left.
+MANY, FEW = AttnCase(queries=40, channels=59), AttnCase(queries=3, points=1, channels=59)
 
 
 @pytest.mark.parametrize("block", range(5))

@@ -55,14 +55,6 @@ DCNBUILD_NOINLINE void copy_strided(int64_t rows, int64_t columns, const From* f
     }
 }
 
-#if defined(__clang__)
-#define DCNBUILD_SHUFFLE4(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
-#define DCNBUILD_SHUFFLE2(a, b, i, j) __builtin_shufflevector(a, b, i, j)
-#else
-#define DCNBUILD_SHUFFLE4(a, b, i, j, k, l) __builtin_shuffle(a, b, Vector<int32_t, 16>{i, j, k, l})
-#define DCNBUILD_SHUFFLE2(a, b, i, j) __builtin_shuffle(a, b, Vector<int64_t, 16>{i, j})
-#endif
-
 DCNBUILD_INLINE void transpose(Vector<float, 16> (&w)[4]) {
   const auto a = DCNBUILD_SHUFFLE4(w[0], w[1], 0, 4, 1, 5),
              b = DCNBUILD_SHUFFLE4(w[0], w[1], 2, 6, 3, 7);
@@ -146,4 +138,63 @@ void copy(int64_t rows, int64_t columns, const void* in, int64_t in_i, int64_t i
   } else {
     copy_strided(rows, columns, from, in_i, in_j, to, out_i);
   }
+}
+
+/// to[c] = from[c * step] for the channels from c on, in the order in which `load_two` takes them
+/// apart: for each pair of vectors every other channel, then those between; the last few as they
+/// are.
+template <int bytes>
+DCNBUILD_INLINE void split_channels(int64_t c, int64_t count, const BFloat16Bits* from,
+                                    int64_t step, float* to) {
+  constexpr int lanes = kLanes<float, bytes>;
+  for (; c + 2 * lanes <= count; c += 2 * lanes) {
+    BFloat16Bits group[2 * lanes];
+    if (step != 1)
+      for (int k = 0; k < 2 * lanes; ++k) group[k] = from[(c + k) * step];
+    Vector<float, bytes> two[2];
+    load_two<bytes>(step == 1 ? from + c : group, two);
+    store<bytes>(to + c, two[0]);
+    store<bytes>(to + c + lanes, two[1]);
+  }
+  if constexpr (bytes > 16) {
+    split_channels<bytes / 2>(c, count, from, step, to);
+  } else {
+    for (; c < count; ++c) to[c] = value_of(from[c * step]);
+  }
+}
+
+/// Puts them side by side again.
+template <int bytes>
+DCNBUILD_INLINE void join_channels(int64_t c, int64_t count, const float* from, BFloat16Bits* to) {
+  constexpr int lanes = kLanes<float, bytes>;
+  for (; c + 2 * lanes <= count; c += 2 * lanes) {
+    const auto even = bfloat16_bits(load<bytes>(from + c)),
+               odd = bfloat16_bits(load<bytes>(from + c + lanes));
+    store<bytes>(&to[c].bits, bits_as<Vector<uint16_t, bytes>>((even >> 16) | (odd & 0xffff0000u)));
+  }
+  if constexpr (bytes > 16) {
+    join_channels<bytes / 2>(c, count, from, to);
+  } else {
+    for (; c < count; c += 4) {
+      const int64_t part = count - c < 4 ? count - c : 4;
+      store_part(to + c, load_part(from + c, 1, part), part);
+    }
+  }
+}
+
+/// `Copy` of bfloat16 to float in the order of `split_channels`, for out_j = 1.
+inline void split_bfloat16(int64_t rows, int64_t columns, const void* in, int64_t in_i,
+                           int64_t in_j, void* out, int64_t out_i, int64_t /*out_j*/) {
+  for (int64_t i = 0; i < rows; ++i)
+    split_channels<DCNBUILD_VECTOR_BYTES>(0, columns,
+                                          static_cast<const BFloat16Bits*>(in) + i * in_i, in_j,
+                                          static_cast<float*>(out) + i * out_i);
+}
+
+/// And back, for in_j = 1 and out_j = 1.
+inline void join_bfloat16(int64_t rows, int64_t columns, const void* in, int64_t in_i,
+                          int64_t /*in_j*/, void* out, int64_t out_i, int64_t /*out_j*/) {
+  for (int64_t i = 0; i < rows; ++i)
+    join_channels<DCNBUILD_VECTOR_BYTES>(0, columns, static_cast<const float*>(in) + i * in_i,
+                                         static_cast<BFloat16Bits*>(out) + i * out_i);
 }

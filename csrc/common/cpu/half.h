@@ -25,10 +25,16 @@ DCNBUILD_INLINE Floats load_word(const BFloat16Bits* from) {
   return bits_as<Floats>(widened(&from->bits) << 16);
 }
 
+/// The bits of floats whose upper halves are the nearest bfloat16.
+template <typename V>
+DCNBUILD_INLINE auto bfloat16_bits(V value) {
+  using W = Vector<uint32_t, sizeof(V)>;
+  const W bits = bits_as<W>(value);
+  return choose(value != value, W{} + 0x7fc00000u, bits + 0x7fffu + ((bits >> 16) & 1u));
+}
+
 DCNBUILD_INLINE void store_word(BFloat16Bits* to, Floats value) {
-  const Words bits = bits_as<Words>(value), quiet = Words{} + 0x7fc0u;
-  const Words rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-  store<8>(&to->bits, __builtin_convertvector(choose(value != value, quiet, rounded), Shorts));
+  store<8>(&to->bits, __builtin_convertvector(bfloat16_bits(value) >> 16, Shorts));
 }
 
 #ifdef DCNBUILD_F16C
@@ -90,6 +96,40 @@ DCNBUILD_INLINE Vector<float, bytes> load_as(const HalfBits* from) {
   }
 #endif
   if constexpr (bytes == 16) return load_word(from);
+}
+
+/// Two vectors of what lies side by side in memory: the first and the second half of it, or for
+/// bfloat16 every other value, which one load and two steps take apart.
+template <int bytes, typename Stored, typename V>
+DCNBUILD_INLINE void load_two(const Stored* from, V (&two)[2]) {
+  if constexpr (__is_same(Stored, BFloat16Bits)) {
+    const auto pairs = bits_as<Vector<uint32_t, bytes>>(load<bytes>(&from->bits));
+    two[0] = bits_as<V>(pairs << 16);
+    two[1] = bits_as<V>(pairs & 0xffff0000u);
+  } else {
+    two[0] = load_as<bytes>(from);
+    two[1] = load_as<bytes>(from + bytes / sizeof(two[0][0]));
+  }
+}
+
+/// Adds two such vectors to what lies side by side.
+template <int bytes, typename Stored, typename T, typename V>
+DCNBUILD_INLINE void add_two(T* to, const V (&two)[2]) {
+  constexpr int lanes = kLanes<T, bytes>;
+  if constexpr (__is_same(Stored, BFloat16Bits)) {
+    T even[lanes], odd[lanes];
+    store<bytes>(even, two[0]);
+    store<bytes>(odd, two[1]);
+    for (int i = 0; i < lanes; i += 4) {
+      const Floats a = load<16>(even + i), b = load<16>(odd + i);
+      T* at = to + 2 * i;
+      store<16>(at, load<16>(at) + DCNBUILD_SHUFFLE4(a, b, 0, 4, 1, 5));
+      store<16>(at + 4, load<16>(at + 4) + DCNBUILD_SHUFFLE4(a, b, 2, 6, 3, 7));
+    }
+  } else {
+    store<bytes>(to, load<bytes>(to) + two[0]);
+    store<bytes>(to + lanes, load<bytes>(to + lanes) + two[1]);
+  }
 }
 
 DCNBUILD_INLINE float value_of(float stored) { return stored; }

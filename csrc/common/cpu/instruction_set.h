@@ -51,6 +51,8 @@ constexpr Kernels<T> kernels() {
     k.from_bfloat16 = copy<BFloat16Bits, T>;
     k.to_half = copy<T, HalfBits>;
     k.to_bfloat16 = copy<T, BFloat16Bits>;
+    k.split_bfloat16 = split_bfloat16;
+    k.join_bfloat16 = join_bfloat16;
   }
   return k;
 }

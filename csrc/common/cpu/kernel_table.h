@@ -48,6 +48,7 @@ struct Kernels {
   Copy copy;                                    // T to T
   Copy from_half, from_bfloat16;                // to T; null for double
   Copy to_half, to_bfloat16;                    // from T; null for double
+  Copy split_bfloat16, join_bfloat16;           // the same with channels out of order (copy.h)
 };
 
 /// All kernels of one instruction set.

@@ -35,6 +35,15 @@ DCNBUILD_INLINE To bits_as(From from) {
   return to;
 }
 
+/// Lanes of two vectors of 16 bytes, those of the second counted on from the first's.
+#if defined(__clang__)
+#define DCNBUILD_SHUFFLE4(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#define DCNBUILD_SHUFFLE2(a, b, i, j) __builtin_shufflevector(a, b, i, j)
+#else
+#define DCNBUILD_SHUFFLE4(a, b, i, j, k, l) __builtin_shuffle(a, b, Vector<int32_t, 16>{i, j, k, l})
+#define DCNBUILD_SHUFFLE2(a, b, i, j) __builtin_shuffle(a, b, Vector<int64_t, 16>{i, j})
+#endif
+
 /// `yes` in the lanes where the condition holds, else `no`; all lanes have the same size.
 template <typename Condition, typename V>
 DCNBUILD_INLINE V choose(Condition condition, V yes, V no) {

@@ -23,10 +23,45 @@ DCNBUILD_INLINE void store_point_gradients(const AttendBackward<T>& b, const Tap
     for (int lane = 0; lane < samples; ++lane) b.grad_weights[at + lane] = grad.mask[lane];
 }
 
+/// `differentiate_vectors` for bfloat16, two vectors at a time. Gradients, of which there are two
+/// as well, are in the order of `load_two`.
+template <int bytes, bool points, bool scatter, typename Pixel, typename T>
+DCNBUILD_INLINE int64_t differentiate_pairs(const Corners<T, Pixel>& at, T* const (&grad_pixel)[4],
+                                            int64_t c, int64_t count, const T* gradient,
+                                            T (&sums)[4]) {
+  using V = Vector<T, bytes>;
+  constexpr int lanes = kLanes<T, bytes>;
+  if (c + 2 * lanes <= count) {
+    V partial[4] = {};
+    do {
+      const V upstream[2] = {load<bytes>(gradient + c), load<bytes>(gradient + c + lanes)};
+      for (int which = 0; which < 4; ++which) {
+        if constexpr (points) {
+          V pixel[2];
+          load_two<bytes>(at.pixel[which] + c, pixel);
+          partial[which] += upstream[0] * pixel[0];
+          partial[which] += upstream[1] * pixel[1];
+        }
+        if constexpr (scatter)
+          for (int i = 0; i < 2; ++i) {
+            T* to = grad_pixel[which] + c + i * lanes;
+            store<bytes>(to, load<bytes>(to) + at.weight[which] * upstream[i]);
+          }
+      }
+      c += 2 * lanes;
+    } while (c + 2 * lanes <= count);
+    if constexpr (points)
+      for (int which = 0; which < 4; ++which) sums[which] += sum_of_lanes<T, bytes>(partial[which]);
+  }
+  if constexpr (bytes > 16)
+    c = differentiate_pairs<bytes / 2, points, scatter>(at, grad_pixel, c, count, gradient, sums);
+  return c;
+}
+
 template <bool points, bool scatter, typename Pixel, typename T>
 DCNBUILD_INLINE void attend_backward_as(const AttendBackward<T>& b) {
   const Attend<T>& a = b.forward;
-  for_point_blocks<true>(
+  for_point_blocks<true, points, scatter, Pixel>(
       a, scatter ? b.grad_value : a.value,
       [&](int64_t query, int64_t head, int64_t first, int samples, const TapBlock<T>& block) {
         const T* gradient = a.output + query * a.output_query + head * a.output_head;
@@ -38,9 +73,14 @@ DCNBUILD_INLINE void attend_backward_as(const AttendBackward<T>& b) {
             grad_pixel[which] = pointer<T>(block.grad_pixel[which][lane]);
           T sum[4] = {};
           int64_t c = 0;
-          if (a.channel == 1 || !points)
-            c = differentiate_vectors<DCNBUILD_VECTOR_BYTES, points, scatter, false>(
+          constexpr int bytes = DCNBUILD_VECTOR_BYTES;
+          if (__is_same(Pixel, BFloat16Bits) && a.channel == 1) {
+            c = differentiate_pairs<bytes, points, scatter>(at, grad_pixel, 0, a.channels, gradient,
+                                                            sum);
+          } else if (a.channel == 1 || !points) {
+            c = differentiate_vectors<bytes, points, scatter, false>(
                 at, grad_pixel, 0, a.channels, gradient, static_cast<T*>(nullptr), sum);
+          }
           if (c < a.channels) {
             int64_t steps[4];
             channel_steps(a, at, steps);

@@ -143,14 +143,18 @@ class ValueGradient {
   }
 
   void end(const HeadSlice& slice) const {
-    if (!in_place_)
-      grad_.store(g_.pixels, slice.width(), first(slice), row_, 1, at(slice), grad_.c, 1);
+    if (in_place_) return;
+    for (int64_t pixel = 0; pixel < g_.pixels; ++pixel)
+      grad_.store(slice.heads, slice.channels, first(slice) + pixel * row_, slice.channels, 1,
+                  at(slice, pixel), grad_.h, 1);
   }
 
  private:
-  char* at(const HeadSlice& slice) const { return grad_.at(slice.n, 0, slice.head, slice.channel); }
+  char* at(const HeadSlice& slice, int64_t pixel) const {
+    return grad_.at(slice.n, pixel, slice.head, slice.channel);
+  }
   T* first(const HeadSlice& slice) const {
-    return in_place_ ? reinterpret_cast<T*>(at(slice)) : sums_.data();
+    return in_place_ ? reinterpret_cast<T*>(at(slice, 0)) : sums_.data();
   }
 
   const AttnGeometry& g_;
@@ -203,8 +207,11 @@ template <typename T>
 void attend_backward(const AttnGeometry& g, const AttnOperands& t, const Tensor& grad_output,
                      const AttnGradients& gradients) {
   AttnCall<T> call(g, t);
-  const Strided<T> upstream = by_head<T>(grad_output, g);
-  const AttnGradientTensors<T> grads = gradient_tensors<T>(g, gradients);
+  Strided<T> upstream = by_head<T>(grad_output, g);
+  AttnGradientTensors<T> grads = gradient_tensors<T>(g, gradients);
+  // Dense channels of bfloat16 are read in pairs: what meets them is in the same order.
+  if (call.values.dtype() == ScalarType::BFloat16 && call.values.channel() == 1)
+    upstream.load = kernels<T>().split_bfloat16, grads.value.store = kernels<T>().join_bfloat16;
   const int64_t lanes = kernels<T>().lanes, workers = call.workers, blocks = call.query_blocks();
   const int64_t at_once = call.values.copied() ? call.images_at_once() : g.batch;
   const int64_t column = g.pixels * static_cast<int64_t>(sizeof(T));

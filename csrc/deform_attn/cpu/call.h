@@ -173,7 +173,8 @@ class Values {
  private:
   static bool worth_copying(const AttnGeometry& g, const Tensor& value) {
     const bool dense = g.channels == 1 || value.stride(3) == 1;
-    if (dense && value.scalar_type() == dtype_of<T>) return false;
+    // bfloat16 is read in pairs as fast as a copy would be.
+    if (dense && value.scalar_type() != ScalarType::Half) return false;
     // Every sample reads four pixels.
     return static_cast<double>(g.queries) * static_cast<double>(g.samples()) * 4 >
            static_cast<double>(g.pixels) * 2;

@@ -89,22 +89,25 @@ DCNBUILD_INLINE void locate_points(const Attend<T>& a, const LevelPixels& gradie
   }
 }
 
-/// Has the neighbours of a block on their way from memory: the first two cache lines of each, which
-/// are all channels of most heads.
-template <typename T>
-DCNBUILD_INLINE void fetch_ahead(const TapBlock<T>& block) {
+/// Has pixels of so many bytes on their way from memory, to be read or to be added to: their first
+/// two cache lines at most, which are all channels of most heads.
+template <int write>
+DCNBUILD_INLINE void fetch_ahead(const int64_t (&pixels)[4][kBlock], int64_t bytes) {
+  constexpr int line = 64;
   for (int corner = 0; corner < 4; ++corner)
-    for (int lane = 0; lane < kBlock; ++lane) {
-      const char* pixel = pointer<const char>(block.pixel[corner][lane]);
-      __builtin_prefetch(pixel);
-      __builtin_prefetch(pixel + 64);
-    }
+    for (int lane = 0; lane < kBlock; ++lane)
+      __builtin_prefetch(pointer<const char>(pixels[corner][lane]), write);
+  if (bytes <= line) return;
+  for (int corner = 0; corner < 4; ++corner)
+    for (int lane = 0; lane < kBlock; ++lane)
+      __builtin_prefetch(pointer<const char>(pixels[corner][lane]) + line, write);
 }
 
 /// Calls body(query, head, first sample, samples, block) for every kBlock samples of every query
-/// and head. A block is located one ahead, so that what was stored as vectors is not read back as
+/// and head, which reads the value's pixels (`reads`), adds to those of its gradient (`adds`), or
+/// both. A block is located one ahead, so that what was stored as vectors is not read back as
 /// scalars at once.
-template <bool gradients, typename T, typename F>
+template <bool gradients, bool reads, bool adds, typename Pixel, typename T, typename F>
 DCNBUILD_INLINE void for_point_blocks(const Attend<T>& a, const LevelPixels& gradient,
                                       const F& body) {
   TapBlock<T> blocks[2];
@@ -116,12 +119,16 @@ DCNBUILD_INLINE void for_point_blocks(const Attend<T>& a, const LevelPixels& gra
     sample = 0, at += a.levels.padded;
     if (++head == a.heads) head = 0, ++query;
   };
+  const int64_t pixel = a.channels * static_cast<int64_t>(sizeof(Pixel)),
+                grad_pixel = a.channels * static_cast<int64_t>(sizeof(T));
   locate(blocks[0]);
   const int64_t count = a.queries * a.heads * (a.levels.padded / kBlock);
   for (int64_t i = 0, q = 0, m = 0, first = 0; i < count; ++i) {
     if (i + 1 < count) {
-      locate(blocks[(i + 1) & 1]);
-      fetch_ahead(blocks[(i + 1) & 1]);
+      TapBlock<T>& next = blocks[(i + 1) & 1];
+      locate(next);
+      if constexpr (reads) fetch_ahead<0>(next.pixel, pixel);
+      if constexpr (adds) fetch_ahead<1>(next.grad_pixel, grad_pixel);
     }
     const int64_t left = a.levels.samples - first;
     body(q, m, first, left < kBlock ? static_cast<int>(left) : kBlock, blocks[i & 1]);
