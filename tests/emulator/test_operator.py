@@ -13,18 +13,15 @@ from ops.test_agreement import (  # noqa: F401
     test_larger_than_one_tile,
 )
 from ops.test_bad_input import *  # noqa: F403
+from ops.test_bad_raw_calls import (  # noqa: F401
+    test_functions_refuse_a_meta_tensor_beside_others,
+    test_functions_refuse_nested_tensors,
+    test_sizes_whose_product_overflows,
+)
 from ops.test_edge_cases import *  # noqa: F403
 from ops.test_gradcheck import *  # noqa: F403
 
 import dcnbuild
-
-# The kernel that answers for a layout or device without kernels of its own is registered for dcnbuild's own operators
-# only: tests/ops asks them.
-for _registered in (
-    "test_raw_operators_refuse_other_layouts_and_devices",
-    "test_functions_refuse_other_layouts",
-):
-    del globals()[_registered]
 
 COLUMN_BYTES = (1, 1000, 20_000, 16 << 20)
 ORDERS = ("forward", "reversed", "shuffled")
