@@ -146,6 +146,7 @@ def kernel_checks(session: nox.Session) -> None:
         install(session)
     pip(session, "nvidia-cuda-cuobjdump", "nvidia-cuda-nvdisasm")
     run_script(session, "tests/nvcc/report.py", "sm_80", "sm_90", "sm_120")
+    run_script(session, "tests/nvrtc/compile.py", "sm_75", "sm_120")
     run_script(session, "tests/emulator/sanitize.py", "quick")
     run_script(session, "tests/emulator/mutate.py")
 

@@ -69,7 +69,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
     for device in ("cpu", "cuda"):
         served = native.status(device).route
-        if served not in (route, None):
+        # "jit" is what nothing was built for beforehand: there NVRTC comes before nvcc
+        if served not in (route, None) and (device, route, served) != ("cuda", "jit", "nvrtc"):
             raise pytest.UsageError(f"--route {route}, but {device} ended on {served}")
 
 

@@ -11,8 +11,10 @@
 #include <torch/headeronly/util/Half.h>
 #ifdef USE_CUDA
 #include <torch/csrc/inductor/aoti_torch/generated/c_shim_cuda.h>
-#include <torch/csrc/stable/accelerator.h>
 #include <torch/csrc/stable/macros.h>
+#endif
+#if defined(USE_CUDA) || defined(DCNBUILD_NVRTC)
+#include <torch/csrc/stable/accelerator.h>
 #endif
 
 #include <array>
@@ -107,8 +109,18 @@ Tensor tensor_over(T* data, const int64_t (&sizes)[dimensions],
   return Tensor(handle);
 }
 
+}  // namespace dcnbuild
+
+#ifdef DCNBUILD_NVRTC
+#include "common/nvrtc/torch_cuda.h"
+#endif
+
+namespace dcnbuild {
+
 /// The shim of this name for the device of a tensor.
-#ifdef USE_CUDA
+#if defined(DCNBUILD_NVRTC)
+// in torch_cuda.h
+#elif defined(USE_CUDA)
 #define DCNBUILD_SHIM(name, tensor) \
   ((tensor).is_cuda() ? aoti_torch_cuda_##name : aoti_torch_cpu_##name)
 #else

@@ -17,7 +17,7 @@ from dcnbuild.builder.findings import build_failed
 from dcnbuild.builder.ninjafile import CompileError
 from dcnbuild.builder.plan import BuildPlan, cuda_mode
 from dcnbuild.builder.record import BuildRecord, LibraryRecord
-from dcnbuild.builder.sources import LIBRARIES, Library, library_file
+from dcnbuild.builder.sources import LIBRARIES, Artifact, Library, library_file
 from dcnbuild.errors import FindingError
 from dcnbuild.machine.facts import TorchInstall
 from dcnbuild.machine.locking import locked
@@ -45,14 +45,19 @@ def build_prebuilt(
     objects = work / _work_key(plan)
     objects.mkdir(parents=True, exist_ok=True)
     with locked(objects / "lock"), ending_with_the_parent():
-        built: dict[Library, LibraryRecord] = {}
+        built: dict[Artifact, LibraryRecord] = {}
         for library in LIBRARIES:
-            if library == "cpu" or plan.cuda:
+            if library in plan.libraries:
                 built[library] = _compile(library, plan, objects, env)
         record = record_of(plan, built)
         _install(objects, target, record)
-    print(f"dcnbuild: built {' and '.join(describe(library, plan) for library in built)}")
-    if plan.cuda_left_out:  # printed in the last lines, where users see it
+    print(f"dcnbuild: built {' and '.join(describe(library, plan) for library in plan.libraries)}")
+    if plan.cuda_left_out and "nvrtc" in built and plan.torch.cuda:
+        print(
+            "dcnbuild: torch's NVRTC compiles the CUDA kernels on first use, and needs no toolkit. "
+            f"By nvcc now: none. {plan.cuda_left_out.title}."
+        )
+    elif plan.cuda_left_out:  # in the last lines, where it is seen
         print(f"dcnbuild: WITHOUT the CUDA kernels. {FindingError(plan.cuda_left_out)}")
     sys.stdout.flush()
     return record

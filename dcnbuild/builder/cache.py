@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dcnbuild.builder.record import FILE, LibraryRecord, damage, read_record
-from dcnbuild.builder.sources import Library, library_file
+from dcnbuild.builder.sources import Artifact, library_file
 from dcnbuild.machine import files, trust
 from dcnbuild.machine.cache import cache_home, close_to_others, make_directory
 from dcnbuild.machine.locking import locked
@@ -37,7 +37,7 @@ class Entry:
     """A built library whose size and hash match its record."""
 
     directory: Path
-    library: Library
+    library: Artifact
     record: LibraryRecord
 
     @property
@@ -133,7 +133,7 @@ def writable_caches(env: Mapping[str, str]) -> Iterator[Path]:
     raise UnusableCacheError("; ".join(reasons) or "no directory has room")
 
 
-def read_entry(directory: Path, library: Library) -> Entry | str:
+def read_entry(directory: Path, library: Artifact) -> Entry | str:
     """Returns the library in one directory, or the reason not to use it.
 
     The library and its record must be files that no other user could have put there. An entry's name and record are
@@ -152,7 +152,7 @@ def read_entry(directory: Path, library: Library) -> Entry | str:
     return damage(directory, library, found, deep=True) or Entry(directory, library, found)
 
 
-def find_entry(root: Path, key: str, library: Library) -> Entry | str:
+def find_entry(root: Path, key: str, library: Artifact) -> Entry | str:
     """Returns the entry of a key in a private cache, or the reason why there is none."""
     try:
         check_private(root)
@@ -161,7 +161,7 @@ def find_entry(root: Path, key: str, library: Library) -> Entry | str:
     return read_entry(root / key, library)
 
 
-def find_all(root: Path, prefix: str, library: Library) -> Iterator[Entry]:
+def find_all(root: Path, prefix: str, library: Artifact) -> Iterator[Entry]:
     """Yields the valid entries whose keys have this prefix, newest first."""
     try:
         check_private(root)
@@ -181,7 +181,7 @@ def find_all(root: Path, prefix: str, library: Library) -> Iterator[Entry]:
 def build_entry(
     root: Path,
     key: str,
-    library: Library,
+    library: Artifact,
     build: Callable[[Path], None],
     *,
     force: bool = False,

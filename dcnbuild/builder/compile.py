@@ -11,7 +11,14 @@ from dcnbuild._version import __version__
 from dcnbuild.builder.ninjafile import Progress, jobs, run_steps
 from dcnbuild.builder.plan import BuildPlan, CudaMode, plan_build
 from dcnbuild.builder.record import BuildRecord, LibraryRecord, file_digest
-from dcnbuild.builder.sources import Library, csrc_dir, library_file, library_sources, source_hash
+from dcnbuild.builder.sources import (
+    Artifact,
+    Library,
+    csrc_dir,
+    library_file,
+    library_sources,
+    source_hash,
+)
 from dcnbuild.builder.steps import Step, library_steps
 from dcnbuild.machine.collect import collect
 from dcnbuild.machine.facts import TorchInstall
@@ -60,7 +67,7 @@ def compile_library(
 def plan_steps(library: Library, plan: BuildPlan, csrc: Path, threads: int = 1) -> tuple[Step, ...]:
     """Returns the commands of one library of a plan. The CUDA library needs a plan with CUDA."""
     common = (library, csrc, plan.torch, plan.flavour, plan.compiler)
-    if library == "cpu":
+    if library != "cuda":
         return library_steps(*common)
     if plan.cuda is None:
         raise ValueError("this plan leaves CUDA out")
@@ -86,7 +93,7 @@ def portable_commands(steps: Iterable[Step], plan: BuildPlan, csrc: Path) -> tup
     )
 
 
-def record_of(plan: BuildPlan, libraries: Mapping[Library, LibraryRecord]) -> BuildRecord:
+def record_of(plan: BuildPlan, libraries: Mapping[Artifact, LibraryRecord]) -> BuildRecord:
     """Returns the build.json of libraries that this plan made."""
     left_out = plan.cuda_left_out
     return BuildRecord(
@@ -103,6 +110,8 @@ def record_of(plan: BuildPlan, libraries: Mapping[Library, LibraryRecord]) -> Bu
 
 def describe(library: Library, plan: BuildPlan) -> str:
     """Describes in a few words what is compiled, for progress lines and errors."""
+    if library == "nvrtc":
+        return "the host half of the CUDA kernels (NVRTC compiles each kernel on first use)"
     if library == "cpu" or plan.cuda is None:
         return "the CPU kernels"
     return (

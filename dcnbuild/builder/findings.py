@@ -106,6 +106,42 @@ def does_not_load(what: str, path: Path, said: str) -> Finding:
     )
 
 
+def no_nvrtc(reason: str) -> Finding:
+    """The compiler of kernels, or a header that they include, has gone since it was looked for."""
+    return Finding(
+        id="nvrtc-missing",
+        severity="error",
+        title="No NVRTC to compile GPU kernels with",
+        cause=f"{reason}.",
+        fix=("dcnbuild info",),
+    )
+
+
+def kernel_failed(what: str, version: str, log: str) -> Finding:
+    """NVRTC's first error; the rest of its log is evidence."""
+    lines = log.splitlines()
+    first = next((line for line in lines if "error" in line), lines[0] if lines else "")
+    return Finding(
+        id="kernel-failed",
+        severity="error",
+        title=f"NVRTC {version} did not compile {what}",
+        cause=first,
+        evidence=tuple(lines[:20]),
+        fix=("dcnbuild build --cuda on", "dcnbuild doctor"),
+    )
+
+
+def gpu_too_old(capability: int, oldest: int) -> Finding:
+    """A GPU that torch's NVRTC has left behind, as torch itself has."""
+    return Finding(
+        id="gpu-too-old",
+        severity="error",
+        title="The GPU is too old for torch's NVRTC",
+        cause=f"It has compute capability {capability / 10}, and NVRTC compiles for {oldest / 10} and newer.",
+        fix=ask_gpus().lines(Target()),
+    )
+
+
 def no_library(library: str, rejected: Iterable[tuple[str, str]]) -> Finding:
     """No attempt gave a library that loads; `rejected` has (attempt, reason) for each."""
     return Finding(

@@ -30,9 +30,9 @@ class Flavour:
 
     Attributes:
         name: "stable" for the LibTorch stable ABI, "aten" for the C++ interface of one torch release.
-        requirement: the requirement of a wheel of this flavour, e.g. "torch>=2.10".
-        flags: flags for every compiler.
-        link: the torch libraries that our libraries link.
+        requirement: what a wheel of this flavour asks for, e.g. "torch>=2.10".
+        flags: what every compiler gets for it.
+        link: what each of our libraries is linked with; the route "nvrtc" is the stable flavour's alone.
     """
 
     name: FlavourName
@@ -49,7 +49,11 @@ STABLE = Flavour(
         "-std=c++17",
         f"-DTORCH_TARGET_VERSION=0x{STABLE_TARGET[0]:02x}{STABLE_TARGET[1]:02x}000000000000",
     ),
-    link={"cpu": ("torch_cpu",), "cuda": ("torch_cuda", "torch_cpu", "c10_cuda")},
+    link={
+        "cpu": ("torch_cpu",),
+        "cuda": ("torch_cuda", "torch_cpu", "c10_cuda"),
+        "nvrtc": ("torch_cpu", "dl"),
+    },
 )
 
 

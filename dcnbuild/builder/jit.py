@@ -108,9 +108,12 @@ def import_the_rest() -> None:
 def make_plan(library: Library, torch: TorchInstall, env: Mapping[str, str]) -> BuildPlan:
     """Returns the plan for one library. Raises FindingError if it cannot be built here."""
     mode = cuda_mode(env)
-    if library == "cpu":
-        return plan_here(torch, env, "off")
-    installed = read_torch(torch.root.parent) or torch  # includes torch's architectures
+    if library != "cuda":
+        plan = plan_here(torch, env, "off")
+        if library == "nvrtc" and mode == "off":
+            raise FindingError(findings.cuda_off())
+        return plan
+    installed = read_torch(torch.root.parent) or torch  # its architectures too
     plan = plan_here(installed, env, "off" if mode == "off" else "on")
     if plan.cuda_left_out is not None:
         raise FindingError(plan.cuda_left_out)

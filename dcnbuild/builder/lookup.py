@@ -41,7 +41,8 @@ def cache_key(library: Library, torch: TorchInstall, env: Mapping[str, str]) -> 
         "sources": source_hash(csrc_dir(), library),
         "flags": [
             *flavour.flags,
-            *(flags.CXX_FLAGS if library == "cpu" else flags.NVCC_FLAGS),
+            *(flags.NVCC_FLAGS if library == "cuda" else flags.CXX_FLAGS),
+            *(flags.NVRTC_FLAGS if library == "nvrtc" else ()),
             *flags.LINK_FLAGS,
         ],
         "torch": [torch.version, torch.cuda, torch.cxx11_abi],
@@ -65,7 +66,7 @@ def _identity(path: Path) -> tuple[str, int, int]:
 
 def _tools(library: Library, env: Mapping[str, str]) -> Iterator[Path]:
     """Yields the programs that would compile, or nothing if one of them is missing."""
-    wanted = {"CXX"} if library == "cpu" else {"CXX", "CC", "NVCC_CCBIN", "NVCC_PREPEND_FLAGS"}
+    wanted = {"CXX"} if library != "cuda" else {"CXX", "CC", "NVCC_CCBIN", "NVCC_PREPEND_FLAGS"}
     found = list(compilers.candidates(env))
     chosen = [resolve(path) for label, path in found if label in wanted]
     default = [resolve(path) for label, path in found if label == "PATH" and "++" in path.name]

@@ -1,4 +1,4 @@
-"""Chooses each device's library: prebuilt, then cached, then built now, then the reference.
+"""Chooses each device's library: prebuilt, then NVRTC's (CUDA only), then cached, then built now, then the reference.
 
 `dcnbuild.ops` calls `load_registered` once torch is imported. It calls `ensure` when an operator is executed on a device
 for which no loaded library has kernels. Only `ensure` compiles.
@@ -10,88 +10,56 @@ import contextlib
 import os
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
-from dcnbuild.builder import flavour, notes, record, sources
-from dcnbuild.builder.sources import LIBRARIES, PACKAGE, Library, library_file
+from dcnbuild.builder import flavour, gpu_route, notes, record, sources
+from dcnbuild.builder.routes import (
+    ATTEMPTS,
+    Attempt,
+    DeviceStatus,
+    Route,
+    attempts_of,
+    forced_for,
+    forced_route,
+    route_of,
+)
+from dcnbuild.builder.sources import DEVICES, PACKAGE, Device, Library, library_file
 from dcnbuild.errors import FindingError
 from dcnbuild.machine import fork_locks
 
 if TYPE_CHECKING:
     from dcnbuild.builder import cache
 
-Route = Literal["prebuilt", "jit", "reference"]
-#: The attempts, in this order; "cached" and "build" both give the route "jit".
-Attempt = Literal["prebuilt", "cached", "build", "reference"]
-ATTEMPTS: tuple[Attempt, ...] = get_args(Attempt)
-
-#: The directory of the libraries in a wheel or an editable install.
+#: Where a wheel or an editable install puts its libraries.
 PREBUILT = PACKAGE / "lib"
 
 #: dcnbuild.ops sets this if it defined the operators itself, because no CPU library could be loaded.
 schema_defined_in_python = False
 _SCHEMA_DEFINED = "DCNBUILD_SCHEMA_DEFINED"
 
-
-@dataclass(frozen=True)
-class DeviceStatus:
-    """The route of one device type.
-
-    Attributes:
-        device: "cpu" or "cuda".
-        route: the route in use; None if the first execution will choose it.
-        library: the loaded library, if any.
-        attempt: the one of ATTEMPTS that gave the route; None as long as there is no route.
-        architectures: nvcc's names of the library's architectures; () for the CPU.
-        rejected: (attempt, reason) for each earlier one of ATTEMPTS that failed.
-    """
-
-    device: Library
-    route: Route | None = None
-    library: Path | None = None
-    attempt: Attempt | None = None
-    architectures: tuple[str, ...] = ()
-    rejected: tuple[tuple[Attempt, str], ...] = ()
-
-
-_status: dict[Library, DeviceStatus] = {name: DeviceStatus(name) for name in LIBRARIES}
-
-
-def forced_route() -> Route | None:
-    """Returns the value of DCNBUILD_ROUTE, None if it is not set. Raises ValueError for an unknown route."""
-    text = os.environ.get("DCNBUILD_ROUTE")
-    if not text:
-        return None
-    route: Route
-    for route in get_args(Route):
-        if text == route:
-            return route
-    raise ValueError(
-        f"DCNBUILD_ROUTE is {text!r}, expected one of {', '.join(get_args(Route))}, or unset"
-    )
+_status: dict[Device, DeviceStatus] = {name: DeviceStatus(name) for name in DEVICES}
 
 
 def status(device_type: str) -> DeviceStatus:
     """Returns a device type's status at this moment. Raises ValueError for anything but "cpu" and "cuda"."""
-    return _status[_library(device_type)]
+    return _status[_device(device_type)]
 
 
-def _library(device_type: str) -> Library:
-    for name in LIBRARIES:
+def _device(device_type: str) -> Device:
+    for name in DEVICES:
         if device_type == name:
             return name
     raise ValueError(
-        f"dcnbuild has kernels for {' and '.join(LIBRARIES)} tensors, got a {device_type!r} tensor"
+        f"dcnbuild has kernels for {' and '.join(DEVICES)} tensors, got a {device_type!r} tensor"
     )
 
 
 def load_registered(*, everything: bool = False) -> None:
     """Loads the libraries that are already built; compiles nothing.
 
-    It does not load a cached CUDA library, unless `everything` is true; the first execution on a GPU does. Finding one
-    needs a search for toolkits, which would slow every import.
+    It loads no CUDA library, unless `everything` is true; the first execution on a GPU does. The choice depends on the GPU.
+    Asking CUDA for it would stop this process from forking.
     """
     import torch
 
@@ -101,8 +69,8 @@ def load_registered(*, everything: bool = False) -> None:
         return  # the first execution raises the same error, where the user sees it
     with fork_locks.building:
         _load_existing("cpu")
-        if torch.version.cuda:
-            _load_existing("cuda", cached=everything)
+        if torch.version.cuda and everything:
+            _load_existing("cuda")
         if _status["cpu"].route is None:
             _warn_of_another_torch()
         if _status["cuda"].library is None and forced_route() in (None, "prebuilt"):
@@ -132,59 +100,73 @@ def _refusal(built: record.BuildRecord) -> str | None:
 def ensure(device_type: str) -> Route:
     """Loads a device type's library, builds it if necessary, and returns the route.
 
-    Returns "prebuilt" or "jit" once a library is loaded. Returns "reference", the operator in plain torch, on the CPU if
-    nothing can be compiled, with one RuntimeWarning that says why; and on any device if DCNBUILD_ROUTE names it.
+    Returns "prebuilt", "nvrtc" or "jit" once a library is loaded. Returns "reference", the operator in plain torch, on the
+    CPU if nothing can be compiled, with one RuntimeWarning that says why; and on any device if DCNBUILD_ROUTE names it.
 
     Raises:
         FindingError: no CUDA library can be found or built, or none on the route that DCNBUILD_ROUTE names.
         ValueError: a wrong device type, DCNBUILD_ROUTE, DCNBUILD_CUDA or MAX_JOBS.
     """
-    library = _library(device_type)
+    device = _device(device_type)
     with fork_locks.building:
-        if _status[library].route is None:
-            _load_existing(library)
-        if _status[library].route is None:
-            _build(library)
-        route = _status[library].route
-    assert route is not None  # otherwise _build has raised
+        if _status[device].route is None:
+            _load_existing(device)
+        if _status[device].route is None:
+            _build(device)
+        route = _status[device].route
+    assert route is not None  # or _build has raised
     return route
 
 
-def _load_existing(library: Library, cached: bool = True) -> None:
+def _load_existing(device: Device) -> None:
     """Tries the prebuilt and (if `cached`) the cached library, and records the reason against each."""
-    if _status[library].library is not None:
+    if _status[device].library is not None:
         return
-    forced = forced_route()
-    rejected: list[tuple[Attempt, str]] = []
+    forced = forced_for(device)
+    attempts = attempts_of(device)
     if forced == "reference":
         reason = "DCNBUILD_ROUTE=reference"
-        _status[library] = DeviceStatus(
-            library,
+        _status[device] = DeviceStatus(
+            device,
             "reference",
             attempt="reference",
-            rejected=tuple((attempt, reason) for attempt in ATTEMPTS[:-1]),
+            rejected=tuple((attempt, reason) for attempt in attempts[:-1]),
         )
         return
-    if forced == "jit":
-        rejected.append(("prebuilt", "DCNBUILD_ROUTE=jit"))
-    else:
-        prebuilt = _find_prebuilt(library)
-        refused = prebuilt if isinstance(prebuilt, str) else _load(library, "prebuilt", *prebuilt)
+    rejected: list[tuple[Attempt, str]] = []
+    for attempt in attempts[:-2]:
+        refused: str | None = f"DCNBUILD_ROUTE={forced}"
+        if forced in (None, route_of(attempt)):
+            refused = _load_by(attempt, device, rejected)
         if refused is None:
             return
-        rejected.append(("prebuilt", refused))
-    if forced == "prebuilt":
-        rejected += [("cached", "DCNBUILD_ROUTE=prebuilt"), ("build", "DCNBUILD_ROUTE=prebuilt")]
-    elif cached:
-        refused = _load_cached(library, rejected)
-        if refused is None:
-            return
-        rejected.append(("cached", refused))
-    _status[library] = DeviceStatus(library, rejected=tuple(rejected))
+        rejected.append((attempt, refused))
+    if forced in ("prebuilt", "nvrtc"):
+        rejected.append(("build", f"DCNBUILD_ROUTE={forced}"))
+    _status[device] = DeviceStatus(device, rejected=tuple(rejected))
 
 
-def _load_cached(library: Library, rejected: list[tuple[Attempt, str]]) -> str | None:
-    """Loads the first loadable library of the cache; returns the reason if there is none."""
+def _load_by(attempt: Attempt, device: Device, rejected: list[tuple[Attempt, str]]) -> str | None:
+    """Loads what an attempt finds, or returns why there is nothing to load."""
+    if attempt == "cached":
+        return _load_cached(device, device, attempt, rejected)
+    if attempt == "nvrtc":
+        refused = gpu_route.refusal()
+        if refused is not None:
+            return refused
+    prebuilt = _find_prebuilt("nvrtc" if attempt == "nvrtc" else device)
+    if not isinstance(prebuilt, str):
+        refused = gpu_route.unfit(prebuilt[1].architectures)
+        return refused or _load(device, attempt, *prebuilt, rejected)
+    if attempt == "nvrtc" and _load_cached(device, "nvrtc", attempt, rejected) is None:
+        return None
+    return prebuilt
+
+
+def _load_cached(
+    device: Device, library: Library, attempt: Attempt, rejected: list[tuple[Attempt, str]]
+) -> str | None:
+    """Loads the first library of the cache that can be loaded, or returns why there is none."""
     from dcnbuild.builder import lookup
 
     reasons = []
@@ -193,7 +175,7 @@ def _load_cached(library: Library, rejected: list[tuple[Attempt, str]]) -> str |
             if isinstance(entry, str):
                 reasons.append(entry)
                 continue
-            refused = _load(library, "cached", entry.path, entry.record, rejected)
+            refused = _load(device, attempt, entry.path, entry.record, rejected)
             if refused is None:
                 return None
             reasons.insert(0, refused)
@@ -209,7 +191,9 @@ def _find_prebuilt(library: Library) -> tuple[Path, record.LibraryRecord] | str:
         return f"nothing was built into {PREBUILT}"
     found = built.libraries.get(library)
     if found is None:
-        return f"built without CUDA: {built.cuda_left_out}"
+        return (
+            f"built without CUDA: {built.cuda_left_out or 'there is no ' + library_file(library)}"
+        )
     refused = _refusal(built)
     if refused:
         return refused
@@ -222,7 +206,7 @@ def _find_prebuilt(library: Library) -> tuple[Path, record.LibraryRecord] | str:
 
 
 def _load(
-    library: Library,
+    device: Device,
     attempt: Attempt,
     path: Path,
     details: record.LibraryRecord,
@@ -234,11 +218,14 @@ def _load(
     try:
         with _schema_known():
             torch.ops.load_library(path)
+        if attempt == "nvrtc":
+            gpu_route.serve_kernels(path)
     except OSError as error:
         return f"{path} cannot be loaded: {error}"
-    route: Route = "prebuilt" if attempt == "prebuilt" else "jit"
-    _status[library] = DeviceStatus(
-        library, route, path, attempt, details.architectures, tuple(rejected)
+    before = ATTEMPTS[: ATTEMPTS.index(attempt)]
+    reasons = tuple((name, why) for name, why in rejected if name in before)
+    _status[device] = DeviceStatus(
+        device, route_of(attempt), path, attempt, details.architectures, reasons
     )
     return None
 
@@ -256,26 +243,32 @@ def _schema_known() -> Iterator[None]:
         del os.environ[_SCHEMA_DEFINED]
 
 
-def _build(library: Library) -> None:
+def _build(device: Device) -> None:
     """Builds and loads a library, or chooses the reference if that is allowed."""
     with fork_locks.importing:
         from dcnbuild.builder import findings, jit, lookup
 
         jit.import_the_rest()
-    forced = forced_route()
-    rejected = list(_status[library].rejected)
-    finding = findings.no_library(library, rejected)
-    if forced != "prebuilt":
+    forced = forced_for(device)
+    rejected = list(_status[device].rejected)
+    finding = findings.no_library(device, rejected)
+    libraries: tuple[Library, ...] = (device,) if device == "cpu" else ("nvrtc", "cuda")
+    for library in libraries:
+        attempt: Attempt = "nvrtc" if library == "nvrtc" else "build"
+        if forced not in (None, route_of(attempt)) or (
+            library == "nvrtc" and gpu_route.refusal() is not None
+        ):
+            continue
 
-        def load(entry: cache.Entry) -> str | None:
-            return _load(library, "build", entry.path, entry.record, rejected)
+        def load(entry: cache.Entry, attempt: Attempt = attempt) -> str | None:
+            return _load(device, attempt, entry.path, entry.record, rejected)
 
         try:
             jit.build_cached(library, lookup.running_torch(), os.environ, load=load)
             return
         except FindingError as error:
             finding = error.finding
-    if library == "cuda" or forced is not None:
+    if device == "cuda" or forced is not None:
         raise FindingError(finding)
     warnings.warn(
         "dcnbuild runs deform_conv2d as plain torch operations on the CPU, which is slow, "
@@ -284,6 +277,6 @@ def _build(library: Library) -> None:
         stacklevel=2,
     )
     reason: tuple[Attempt, str] = ("build", f"{finding.title}: {finding.cause}")
-    _status[library] = DeviceStatus(
-        library, "reference", attempt="reference", rejected=(*_status[library].rejected, reason)
+    _status[device] = DeviceStatus(
+        device, "reference", attempt="reference", rejected=(*_status[device].rejected, reason)
     )

@@ -23,6 +23,8 @@ def cuda_left_out(prebuilt: Path, env: Mapping[str, str]) -> None:
     built = read_record(prebuilt)
     if built is None or not built.cuda_left_out or "DCNBUILD_CUDA=off" in built.cuda_left_out:
         return
+    if "nvrtc" in built.libraries:  # which does without them
+        return
     if not any(map(os.path.exists, GPU_DEVICES)):
         return
     home = cache_home(env)

@@ -11,7 +11,8 @@ from typing import Literal, get_args
 
 from dcnbuild.base.versions import numbers
 from dcnbuild.builder import findings
-from dcnbuild.builder.flavour import Flavour, flavour_of
+from dcnbuild.builder.flavour import STABLE, Flavour, flavour_of
+from dcnbuild.builder.sources import Library
 from dcnbuild.doctor.preflight import preflight
 from dcnbuild.errors import Finding, FindingError
 from dcnbuild.machine import compatibility
@@ -47,6 +48,14 @@ class BuildPlan:
     cuda: CudaPlan | None
     cuda_left_out: Finding | None
     notes: tuple[str, ...] = ()
+
+    @property
+    def libraries(self) -> tuple[Library, ...]:
+        """What an installation gets: the host half of the route "nvrtc" too, even where this torch has no CUDA."""
+        off = self.cuda_left_out is not None and self.cuda_left_out.id == "cuda-off"
+        nvrtc = self.flavour.name == STABLE.name and not off and not self.torch.hip
+        wanted: dict[Library, bool] = {"cpu": True, "cuda": bool(self.cuda), "nvrtc": nvrtc}
+        return tuple(library for library, is_wanted in wanted.items() if is_wanted)
 
 
 def cuda_mode(env: Mapping[str, str]) -> CudaMode:

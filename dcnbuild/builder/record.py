@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dcnbuild.builder.sources import Library, library_file
+from dcnbuild.builder.sources import Artifact, library_file
 
 FILE = "build.json"
 
@@ -56,7 +56,7 @@ class BuildRecord:
     torch: str
     torch_cuda: str | None
     compiler: str
-    libraries: dict[Library, LibraryRecord] = field(default_factory=dict)
+    libraries: dict[Artifact, LibraryRecord] = field(default_factory=dict)
     cuda_left_out: str | None = None
     torch_cxx11_abi: bool | None = None
 
@@ -96,7 +96,7 @@ def file_digest(path: Path) -> str:
     return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
 
 
-def damage(directory: Path, library: Library, record: LibraryRecord, deep: bool) -> str | None:
+def damage(directory: Path, library: Artifact, record: LibraryRecord, deep: bool) -> str | None:
     """Says how a library's file differs from its record, or None. An interrupted build leaves a short file.
 
     Args:

@@ -6,16 +6,22 @@ import hashlib
 from pathlib import Path
 from typing import Literal
 
-#: The two libraries. "cpu" has the operators' schemas, "cuda" only implementations, so that each can come by its own
-#: route.
-Library = Literal["cpu", "cuda"]
-LIBRARIES: tuple[Library, ...] = ("cpu", "cuda")
+#: The libraries. "cpu" carries the operators' schemas, the others only implementations for CUDA tensors, so that each
+#: can come from another route: "cuda" is compiled by nvcc, "nvrtc" is plain C++ and has its kernels compiled on first use.
+Library = Literal["cpu", "cuda", "nvrtc"]
+LIBRARIES: tuple[Library, ...] = ("cpu", "cuda", "nvrtc")
+#: What can be kept in the cache: a library, or one kernel of the route "nvrtc".
+Artifact = Literal[Library, "kernel"]
+#: The devices whose tensors libraries serve.
+Device = Literal["cpu", "cuda"]
+DEVICES: tuple[Device, ...] = ("cpu", "cuda")
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
 _GLOBS: dict[Library, tuple[str, ...]] = {
     "cpu": ("*.cpp", "**/cpu/*.cpp"),
     "cuda": ("**/cuda/*.cu",),
+    "nvrtc": ("**/cuda/*.cu", "common/nvrtc/*.cpp"),
 }
 
 
@@ -34,8 +40,10 @@ def csrc_dir() -> Path:
     )
 
 
-def library_file(library: Library) -> str:
+def library_file(library: Artifact) -> str:
     """Returns the file name of a library, which is the same on every route."""
+    if library == "kernel":
+        return "kernel.cubin"
     return f"dcnbuild_{library}.so"
 
 
@@ -45,9 +53,11 @@ def library_sources(csrc: Path, library: Library) -> tuple[Path, ...]:
 
 
 def source_hash(csrc: Path, library: Library) -> str:
-    """Returns a hash of every file that a library can include: all of csrc/ except the other device's directories."""
+    """A hash over every file that a library can include: all of csrc/ but directories that are others' alone."""
     digest = hashlib.blake2b(digest_size=16)
     others = {other for other in LIBRARIES if other != library}
+    if library == "nvrtc":
+        others.discard("cuda")  # the same sources
     for path in sorted(csrc.rglob("*")):
         name = path.relative_to(csrc)
         if others.intersection(name.parts) or not path.is_file():

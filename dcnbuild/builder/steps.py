@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dcnbuild.builder.flags import CUDA_RUNTIME, CXX_FLAGS, LINK_FLAGS, NVCC_FLAGS
+from dcnbuild.builder.flags import CUDA_RUNTIME, CXX_FLAGS, LINK_FLAGS, NVCC_FLAGS, NVRTC_FLAGS
 from dcnbuild.builder.flavour import Flavour
 from dcnbuild.builder.sources import Library, library_file, library_sources
 from dcnbuild.machine.architectures import gencode_flags
@@ -37,8 +37,8 @@ def library_steps(
     """Returns the commands that make one library; the last links it.
 
     Args:
-        library: "cpu", or "cuda", which needs a toolkit and architectures.
-        csrc: the directory of the sources.
+        library: "cpu", "nvrtc", or "cuda", which needs a toolkit and architectures.
+        csrc: the sources.
         torch: the torch to compile against.
         flavour: its interface.
         compiler: compiles C++ and links.
@@ -53,9 +53,10 @@ def library_steps(
         f"-fmacro-prefix-map={csrc}=csrc",
         f"-fmacro-prefix-map={torch.root.parent}=site-packages",
     )
-    if library == "cpu":
+    if library != "cuda":
         compile_command: tuple[str, ...] = (
             *(str(compiler.path), *flavour.flags, *CXX_FLAGS, *relative),
+            *(NVRTC_FLAGS if library == "nvrtc" else ()),
             *includes,
         )
         runtime: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 
-from dcnbuild.builder import cache, jit, lookup
+from dcnbuild.builder import cache, gpu_route, jit, lookup
 from dcnbuild.builder.plan import CudaMode, cuda_mode
 from dcnbuild.builder.sources import Library
 from dcnbuild.errors import FindingError
@@ -46,12 +46,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _build_cuda(mode: CudaMode, torch: TorchInstall, env: dict[str, str], force: bool) -> None:
-    """Builds the CUDA library, or with "auto" prints why it cannot; a failed compilation is an error in any mode."""
+    """With "auto" and no nvcc, says so and builds for NVRTC if it is there; a failed compilation is an error in any mode."""
     if mode == "auto":
         try:
             jit.make_plan("cuda", torch, env)
         except FindingError as error:
             print(f"cuda: left out. {error}")
+            if gpu_route.refusal() is None:
+                _build("nvrtc", torch, env, force)
             return
     _build("cuda", torch, env, force)
 

@@ -9,9 +9,9 @@ from dataclasses import asdict
 from typing import Any
 
 from dcnbuild._version import __version__
-from dcnbuild.builder import native
+from dcnbuild.builder import native, routes
 from dcnbuild.builder.record import read_record
-from dcnbuild.builder.sources import LIBRARIES
+from dcnbuild.builder.sources import DEVICES
 from dcnbuild.errors import FindingError
 
 
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     # importing torch has registered the operators already; this import raises if that failed
     import dcnbuild.ops.deform_conv2d  # noqa: F401
 
-    native.forced_route()  # raises for a wrong DCNBUILD_ROUTE, like every call
+    routes.forced_route()  # every call would raise for a wrong one, as this does
     native.load_registered(everything=True)
     report = {
         "schema": 1,
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
         "torch": str(torch.__version__),
         "torch_cuda": torch.version.cuda,
         "prebuilt": _prebuilt(),
-        "devices": [_device(native.status(name)) for name in LIBRARIES],
+        "devices": [_device(native.status(name)) for name in DEVICES],
     }
     print(json.dumps(report, indent=1) if args.json else "\n".join(_lines(report)))
     return 0
@@ -66,13 +66,14 @@ def _no_cuda_in_torch() -> str | None:
     return f"torch {torch.__version__} is built without CUDA, so there are no CUDA tensors"
 
 
-def _device(status: native.DeviceStatus) -> dict[str, Any]:
+def _device(status: routes.DeviceStatus) -> dict[str, Any]:
     """Returns one device's part of the report; `not_taken` gives the reason against each other attempt."""
     reasons: dict[str, str] = dict(status.rejected)
     no_cuda = _no_cuda_in_torch() if status.device == "cuda" else None
     if no_cuda and status.attempt is None:
-        reasons = dict.fromkeys(native.ATTEMPTS, no_cuda)
-    for attempt in native.ATTEMPTS:
+        reasons = dict.fromkeys(routes.ATTEMPTS, no_cuda)
+    attempts = routes.attempts_of(status.device)
+    for attempt in attempts:
         if attempt != status.attempt and attempt not in reasons:
             reasons[attempt] = _why_not(attempt, status)
     return {
@@ -81,13 +82,11 @@ def _device(status: native.DeviceStatus) -> dict[str, Any]:
         "attempt": status.attempt,
         "library": str(status.library) if status.library else None,
         "architectures": list(status.architectures),
-        "not_taken": {
-            attempt: reasons[attempt] for attempt in native.ATTEMPTS if attempt in reasons
-        },
+        "not_taken": {attempt: reasons[attempt] for attempt in attempts if attempt in reasons},
     }
 
 
-def _why_not(attempt: native.Attempt, status: native.DeviceStatus) -> str:
+def _why_not(attempt: routes.Attempt, status: routes.DeviceStatus) -> str:
     if status.attempt is not None:
         return f"not needed: {status.attempt} serves"
     if attempt == "build":
@@ -97,7 +96,7 @@ def _why_not(attempt: native.Attempt, status: native.DeviceStatus) -> str:
     return "never taken for CUDA tensors unless DCNBUILD_ROUTE=reference"
 
 
-def _what_a_build_would_do(status: native.DeviceStatus) -> str:
+def _what_a_build_would_do(status: routes.DeviceStatus) -> str:
     from dcnbuild.builder import jit, lookup
     from dcnbuild.builder.compile import describe
 

@@ -45,14 +45,16 @@ def test_each_operator_of_the_schema_has_a_kernel(device: str) -> None:
 @each_library
 def test_the_file_holds_the_architectures_of_its_record(device: str) -> None:
     library = library_of(device)
+    if native.status(device).route == "nvrtc":
+        pytest.skip("no kernel is inside the library that serves: NVRTC compiles them")
     record = read_record(library.parent)
     assert record is not None
-    recorded = record.libraries[native._library(device)].architectures
+    recorded = record.libraries[native._device(device)].architectures
     assert cuda_architectures(library) == recorded
     assert bool(recorded) == (device == "cuda")
 
 
-@each_library
+@pytest.mark.parametrize("device", ["cpu", "cuda", "nvrtc"])
 def test_the_installed_library_can_be_shipped(device: str, request: pytest.FixtureRequest) -> None:
     record = read_record(native.PREBUILT)
     if record is None and request.config.getoption("--route") != "prebuilt":
@@ -60,6 +62,6 @@ def test_the_installed_library_can_be_shipped(device: str, request: pytest.Fixtu
     assert record is not None
     if record.flavour != "stable":
         pytest.skip(f"built in the {record.flavour} flavour, for one torch only")
-    if device == "cuda" and record.cuda_left_out:
+    if device != "cpu" and device not in record.libraries:
         pytest.skip(f"built without CUDA: {record.cuda_left_out}")
     assert wheel_check.problems(native.PREBUILT / f"dcnbuild_{device}.so") == []

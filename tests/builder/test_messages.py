@@ -15,7 +15,7 @@ import pytest
 
 from dcnbuild.base import own_requirements
 from dcnbuild.base.own_requirements import BUILD, RUN, unmet
-from dcnbuild.builder import native, notes
+from dcnbuild.builder import notes, routes
 from dcnbuild.builder.cache import Entry
 from dcnbuild.builder.record import BuildRecord, LibraryRecord
 from dcnbuild.cli import build as command
@@ -148,8 +148,8 @@ def test_info_says_why_there_is_nothing_for_cuda(
 
     monkeypatch.setattr(torch.version, "cuda", None)
     monkeypatch.setattr(torch.version, "hip", hip)
-    device = info._device(native.DeviceStatus("cuda"))
-    assert set(device["not_taken"]) == set(native.ATTEMPTS)
+    device = info._device(routes.DeviceStatus("cuda"))
+    assert set(device["not_taken"]) == set(routes.ATTEMPTS)
     assert all(said in reason for reason in device["not_taken"].values())
     report = {"dcnbuild": "0", "torch": "2", "torch_cuda": None, "devices": [device]}
     text = "\n".join(info._lines({**report, "prebuilt": None}))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from build_project import Project
 
-from dcnbuild.builder import native
+from dcnbuild.builder import native, routes
 from dcnbuild.builder.record import BuildRecord, LibraryRecord
 
 pytestmark = pytest.mark.slow
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 CALL = """
 import os, sys, warnings
 import torch, dcnbuild
-from dcnbuild.builder import native
+from dcnbuild.builder import native, routes
 
 def call():
     x, w = torch.randn(2, 4, 6, 5), torch.randn(3, 4, 3, 3)
@@ -195,5 +195,5 @@ def test_names_that_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="cpu and cuda tensors, got a 'xpu' tensor"):
         native.ensure("xpu")
     monkeypatch.setenv("DCNBUILD_ROUTE", "fast")
-    with pytest.raises(ValueError, match="'fast', expected one of prebuilt, jit, reference"):
-        native.forced_route()
+    with pytest.raises(ValueError, match="'fast', expected one of prebuilt, nvrtc, jit, reference"):
+        routes.forced_route()

@@ -8,6 +8,7 @@ prints the module's path. The modules are under build/emulator/, named by a hash
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import subprocess
 import sys
@@ -28,6 +29,8 @@ FLAGS = (
     *("-std=c++17", "-O1", "-g1", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off"),
     *("-Wall", "-Wextra", "-Wno-unknown-pragmas"),
 )
+#: Where the operators are registered, by the way kernels run.
+NAMESPACES = {"EMULATE_CUDA": "dcnbuild_emulated", "NVRTC": "dcnbuild_driven"}
 THREAD_FLAGS = ("-fsanitize=thread",)
 ADDRESS_FLAGS = (
     "-fsanitize=address,undefined,float-cast-overflow",
@@ -44,8 +47,11 @@ def flavour() -> Flavour:
     return flavour_of(running_torch())
 
 
-def includes(root: Path) -> list[str]:
-    """Flags for the headers of `root`, torch, Python and pybind11; the emulator's own come first."""
+def includes(root: Path, route: str = "EMULATE_CUDA") -> list[str]:
+    """Flags for the headers of `root`, torch, Python and pybind11; the emulator's own come first.
+
+    `route` is how kernels run: in the emulator, or with "NVRTC" by way of the driver.
+    """
     import pybind11
     import torch
 
@@ -55,14 +61,19 @@ def includes(root: Path) -> list[str]:
         pybind11.get_include(),
     ]
     return [
-        *("-DDCNBUILD_EMULATE_CUDA", *flavour().flags, f"-I{HERE}", f"-I{root / 'csrc'}"),
+        *(
+            f"-DDCNBUILD_{route}",
+            f"-DDCNBUILD_TEST_NAMESPACE={NAMESPACES[route]}",
+            *flavour().flags,
+        ),
+        *(f"-I{root / 'tests' / 'emulator'}", f"-I{root / 'csrc'}", f"-I{root / 'tests'}"),
         *(flag for path in paths for flag in ("-isystem", str(path))),
     ]
 
 
 def source_hash(root: Path, command: Sequence[str]) -> str:
     digest = hashlib.blake2b(" ".join(command).encode(), digest_size=8)
-    for pattern in ("csrc/**/*.*", "tests/emulator/*.h", "tests/emulator/*.cpp"):
+    for pattern in ("csrc/**/*.*", "tests/emulator/*.h", "tests/*/*.cpp", "tests/nvrtc/*.h"):
         for path in sorted(root.glob(pattern)):
             digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
     return digest.hexdigest()
@@ -98,6 +109,50 @@ def build(flags: Sequence[str] = (), root: Path = ROOT, into: Path = BUILT) -> P
         )
         made.replace(module)
     return module
+
+
+def build_driven(flags: Sequence[str] = (), root: Path = ROOT, into: Path = BUILT) -> Path:
+    """A directory with the host half of the route `nvrtc` on CPU tensors, and the driver that stands in for NVIDIA's.
+
+    They are dcnbuild_driven.so and libcuda.so.1. Raises CalledProcessError if the compiler fails; it has printed why.
+    """
+    import torch
+
+    torch_libraries = Path(torch.__file__).parent / "lib"
+    options = [*FLAGS, *flags, "-shared"]
+    link = [f"-L{torch_libraries}", *(f"-l{name}" for name in flavour().link["nvrtc"])]
+    tests, sources = root / "tests", root / "csrc" / "common" / "nvrtc"
+    commands = {
+        "dcnbuild_driven.so": [
+            *(compiler(), *options, *includes(root, "NVRTC"), str(tests / "emulator/operator.cpp")),
+            *(str(sources / "driver.cpp"), *link),
+        ],
+        # seen by its own names for the kernels, so none is hidden
+        "libcuda.so.1": [
+            *(compiler(), *options, "-fvisibility=default", *includes(root)),
+            *("-Wl,-soname,libcuda.so.1", str(tests / "nvrtc/driver.cpp"), "-pthread", "-ldl"),
+        ],
+    }
+    directory = into / f"driven-{source_hash(root, [*itertools.chain(*commands.values())])}"
+    if directory.exists():
+        return directory
+    into.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=into) as scratch:
+        made = Path(scratch, "driven")
+        made.mkdir()
+        running = [
+            subprocess.Popen([*command, "-o", str(made / name)])
+            for name, command in commands.items()
+        ]
+        for process in running:
+            if process.wait() != 0:
+                raise subprocess.CalledProcessError(process.returncode, process.args)
+        try:
+            made.rename(directory)
+        except OSError:  # another process was quicker
+            if not directory.exists():
+                raise
+    return directory
 
 
 def build_race_check(output: Path, flags: Sequence[str], root: Path = ROOT) -> None:

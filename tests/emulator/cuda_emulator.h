@@ -40,8 +40,13 @@ namespace half_types = c10;
 #define threadIdx (::emulator::thread_index())
 #define blockIdx (::emulator::block_index())
 
-using __half = half_types::Half;
-using __nv_bfloat16 = half_types::BFloat16;
+// Types of their own, so that kernels have the names that nvcc and NVRTC give them.
+struct __half : half_types::Half {
+  using half_types::Half::Half;
+};
+struct __nv_bfloat16 : half_types::BFloat16 {
+  using half_types::BFloat16::BFloat16;
+};
 
 struct float4 {
   float x, y, z, w;
@@ -93,6 +98,23 @@ cudaError_t launch(unsigned blocks, unsigned threads, cudaStream_t /*stream*/,
 }
 
 }  // namespace emulator
+
+namespace dcnbuild::cuda {
+
+template <typename... Parameters>
+using Kernel = void (*)(Parameters...);
+
+#ifndef DCNBUILD_GLOBAL  // tests/emulator/driver.cpp has another
+#define DCNBUILD_GLOBAL(name, ...) (name<__VA_ARGS__>)
+#endif
+
+template <typename... Parameters, typename... Args>
+cudaError_t start(Kernel<Parameters...> kernel, unsigned blocks, unsigned threads,
+                  cudaStream_t stream, Args&&... args) {
+  return emulator::launch(blocks, threads, stream, kernel, std::forward<Args>(args)...);
+}
+
+}  // namespace dcnbuild::cuda
 
 inline const char* cudaGetErrorString(cudaError_t error) {
   return error == cudaSuccess ? "no error" : emulator::last_error().c_str();

@@ -44,6 +44,9 @@ ATTENTION = "test_attn and test_random_configurations and float64 and 0]"
 WINDOW = "test_sample and test_random_configurations and float64 and 0]"
 CHUNKS = "test_every_chunk_size_agrees"
 ORDER = "test_same_bits_in_every_order"
+#: Of tests/nvrtc, whose host half is compiled only where a check names it.
+DRIVER = "test_driver"
+DRIVEN = f"{DRIVER} and test_agreement and deform_conv2d and float32-torch.float32"
 
 FAULTS = (
     Fault(
@@ -314,5 +317,44 @@ FAULTS = (
         "offset_x = static_cast<acc_t>(at[0]), offset_y = static_cast<acc_t>(at[call.offset.c]);",
         "offset_y = static_cast<acc_t>(at[0]), offset_x = static_cast<acc_t>(at[call.offset.c]);",
         POOLS,
+    ),
+    Fault(
+        "nvrtc: two arguments exchanged",
+        "common/nvrtc/kernel.h",
+        "pointers",
+        "(std::swap(pointers[0], pointers[sizeof...(value) - 1]), pointers)",
+        DRIVEN,
+        within="stream, pointers, sizes",
+    ),
+    Fault(
+        "nvrtc: the last block left out",
+        *("common/nvrtc/driver.cpp", "blocks", "blocks > 1 ? blocks - 1 : blocks", DRIVEN),
+        within="function, blocks, 1, 1",
+    ),
+    Fault(
+        "nvrtc: the stream forgotten",
+        *("common/nvrtc/driver.cpp", "stream", "nullptr", DRIVEN),
+        within="0, stream, arguments",
+    ),
+    Fault(
+        "nvrtc: a kernel that another context has loaded",
+        *("common/nvrtc/driver.cpp", "in == context", "true"),
+        f"{DRIVER} and test_every_context_loads_its_own",
+    ),
+    Fault(
+        "nvrtc: the context of another GPU used",
+        *("common/nvrtc/driver.cpp", "current == ours", "true"),
+        f"{DRIVER} and test_the_context_of_another_gpu_is_not_used",
+    ),
+    Fault(
+        "nvrtc: a stale image launched",
+        *("common/nvrtc/driver.cpp", "size != sizes[there]", "false"),
+        f"{DRIVER} and test_a_kernel_of_other_parameters_is_refused and accumulate",
+    ),
+    Fault(
+        "nvrtc: launch error dropped",
+        *("common/nvrtc/driver.cpp", "error == kSuccess", "true"),
+        f"{DRIVER} and test_every_launch_that_fails_raises and False",
+        within="return error == kSuccess || failed(*cu",
     ),
 )

@@ -20,9 +20,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from faults import ADDRESS, FAULTS, THREAD, seeded
+from faults import ADDRESS, DRIVER, FAULTS, THREAD, seeded
 
-from build import ADDRESS_FLAGS, HERE, ROOT, THREAD_FLAGS, build, build_race_check
+from build import ADDRESS_FLAGS, HERE, ROOT, THREAD_FLAGS, build, build_driven, build_race_check
 
 SANITIZERS = {THREAD: THREAD_FLAGS, ADDRESS: ADDRESS_FLAGS}
 
@@ -39,7 +39,9 @@ inline const int dcnbuild_fault = std::getenv("DCNBUILD_FAULT") ? std::atoi(std:
 def seed_all(root: Path) -> None:
     """What the emulator is compiled from, with every fault asleep in it."""
     shutil.copytree(ROOT / "csrc", root / "csrc")
-    shutil.copytree(HERE, root / "tests" / "emulator", ignore=shutil.ignore_patterns("__pycache__"))
+    for tests in ("emulator", "nvrtc", "nvcc"):
+        kept = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / "tests" / tests, root / "tests" / tests, ignore=kept)
     for number, fault in enumerate(FAULTS, 1):
         path = root / "csrc" / fault.file
         path.write_text(seeded(path.read_text(), fault, number))
@@ -60,8 +62,12 @@ class Checks:
                 pool.submit(build_race_check, program, (*SANITIZERS[check], include), root)
                 for check, program in self.programs.items()
             ]
-            if wanted - {THREAD, ADDRESS}:
-                self.module = build((include,), root, root)
+            self.modules: dict[str, str] = {}
+            tests = wanted - {THREAD, ADDRESS}
+            if any(DRIVER in check for check in tests):
+                self.modules["DCNBUILD_DRIVEN"] = str(build_driven((include,), root, root))
+            if any(DRIVER not in check for check in tests):
+                self.modules["DCNBUILD_EMULATOR"] = str(build((include,), root, root))
             for done in compiling:
                 done.result()
 
@@ -99,9 +105,10 @@ class Checks:
         os.dup2(silent, 1), os.dup2(silent, 2)
         if check in self.programs:
             os.execv(self.programs[check], [check])
-        os.environ["DCNBUILD_EMULATOR"] = str(self.module)
+        os.environ.update(self.modules)
         options = (f"--rootdir={ROOT}", f"-c{ROOT / 'pyproject.toml'}", "-pno:cacheprovider", "-qx")
-        os._exit(pytest.main([*options, str(HERE), "-k", check]))
+        directory = HERE.parent / "nvrtc" if DRIVER in check else HERE
+        os._exit(pytest.main([*options, str(directory), "-k", check]))
 
 
 def main(words: Sequence[str]) -> int:

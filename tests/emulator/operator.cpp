@@ -5,6 +5,6 @@
 #include "deform_sample/cuda/deform_sample.cu"
 #include "schema.h"
 
-DCNBUILD_LIBRARY(dcnbuild_emulated, library) {
+DCNBUILD_LIBRARY(DCNBUILD_TEST_NAMESPACE, library) {
   for (const char* schema : dcnbuild::kSchemas) library.def(schema);
 }

@@ -1,8 +1,10 @@
 // Launches kernels, and loads, stores and adds vectors. No torch header.
 #pragma once
 
-#ifdef DCNBUILD_EMULATE_CUDA
+#if defined(DCNBUILD_EMULATE_CUDA)
 #include "cuda_emulator.h"  // tests/emulator: the same source, run on the CPU
+#elif defined(DCNBUILD_NVRTC)
+#include "common/nvrtc/kernel.h"  // plain C++: kernels are compiled and loaded when they are launched
 #else
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
@@ -17,20 +19,31 @@
 
 namespace dcnbuild::cuda {
 
-/// Launches kernel<<<blocks, kThreads, 0, stream>>>(args...), and returns the launch's error. No
-/// other code launches kernels.
+// A route to the GPU says what a kernel of given parameters is (Kernel), how a kernel template's
+// instance is named (DCNBUILD_GLOBAL) and how it is started (start). This is nvcc's.
+#if !defined(DCNBUILD_EMULATE_CUDA) && !defined(DCNBUILD_NVRTC)
+template <typename... Parameters>
+using Kernel = void (*)(Parameters...);
+
+#define DCNBUILD_GLOBAL(name, ...) (name<__VA_ARGS__>)
+
+/// kernel<<<blocks, threads, 0, stream>>>(args...). The one place with chevrons.
 template <typename... Parameters, typename... Args>
-cudaError_t launch(void (*kernel)(Parameters...), int64_t blocks, cudaStream_t stream,
+cudaError_t start(Kernel<Parameters...> kernel, unsigned blocks, unsigned threads,
+                  cudaStream_t stream, Args&&... args) {
+  kernel<<<blocks, threads, 0, stream>>>(std::forward<Args>(args)...);
+  return cudaGetLastError();
+}
+#endif
+
+/// Starts blocks of kThreads, and returns the launch's own error. Every launch comes through here.
+template <typename... Parameters, typename... Args>
+cudaError_t launch(Kernel<Parameters...> kernel, int64_t blocks, cudaStream_t stream,
                    Args&&... args) {
   if (blocks == 0) return cudaSuccess;  // a zero-sized grid is an error
   if (blocks >= int64_t(1) << 31) return cudaErrorInvalidConfiguration;
-  const auto grid = static_cast<unsigned>(blocks);
-#ifdef DCNBUILD_EMULATE_CUDA
-  return emulator::launch(grid, kThreads, stream, kernel, std::forward<Args>(args)...);
-#else
-  kernel<<<grid, kThreads, 0, stream>>>(std::forward<Args>(args)...);
-  return cudaGetLastError();
-#endif
+  return start(kernel, static_cast<unsigned>(blocks), kThreads, stream,
+               std::forward<Args>(args)...);
 }
 
 /// Half types are summed in float.
@@ -75,10 +88,10 @@ bool vectorizable(const T* base, Strides... multiples) {
   return reinterpret_cast<uintptr_t>(base) % 16 == 0 && ((multiples % kVectorWidth<T> == 0) && ...);
 }
 
-// Whether one instruction can add four neighbouring floats to memory. Otherwise an instruction adds
-// one float, and the lanes of a warp must take neighbouring floats to fill a sector.
-#if defined(DCNBUILD_EMULATE_CUDA) || \
-    (defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900 && CUDART_VERSION >= 12010)
+// Whether four neighbouring floats can be added to memory by one instruction. Elsewhere an addition
+// takes single floats, and the lanes of a warp must take neighbouring ones to fill a sector.
+#if defined(DCNBUILD_EMULATE_CUDA) || (defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900 && \
+                                       __CUDACC_VER_MAJOR__ * 100 + __CUDACC_VER_MINOR__ >= 1201)
 #define DCNBUILD_VECTOR_ATOMICS 1
 #else
 #define DCNBUILD_VECTOR_ATOMICS 0

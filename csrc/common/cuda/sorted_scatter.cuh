@@ -125,13 +125,14 @@ cudaError_t scatter_sorted(const Source& source, int channels,
   constexpr int full = kVectorWidth<typename Source::scalar_t>;
   const int64_t tiles = corners.tiles();
   const bool vectors = source.vectors();
-  const auto kernel = vectors ? sum_tiles_kernel<Source, full> : sum_tiles_kernel<Source, 1>;
+  const auto kernel = vectors ? DCNBUILD_GLOBAL(sum_tiles_kernel, Source, full)
+                              : DCNBUILD_GLOBAL(sum_tiles_kernel, Source, 1);
   const cudaError_t error =
       launch(kernel, ceil_div(tiles * (channels / (vectors ? full : 1)), kThreads), stream, source,
              channels, corners.tiles(), corners, image, partial);
   if (error != cudaSuccess) return error;
-  return launch(join_tiles_kernel<acc_t>, ceil_div(tiles * channels, kThreads), stream, channels,
-                corners.tiles(), corners, partial, image);
+  return launch(DCNBUILD_GLOBAL(join_tiles_kernel, acc_t), ceil_div(tiles * channels, kThreads),
+                stream, channels, corners.tiles(), corners, partial, image);
 }
 
 }  // namespace dcnbuild::cuda

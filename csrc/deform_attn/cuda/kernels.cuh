@@ -147,8 +147,8 @@ cudaError_t attend(const AttnCall<scalar_t, offset_t>& call, const QueryView<sca
                    cudaStream_t stream) {
   constexpr int full = kVectorWidth<scalar_t>;
   const bool vectors = use_vectors(call, output);
-  const auto kernel =
-      vectors ? attn_kernel<scalar_t, offset_t, full> : attn_kernel<scalar_t, offset_t, 1>;
+  const auto kernel = vectors ? DCNBUILD_GLOBAL(attn_kernel, scalar_t, offset_t, full)
+                              : DCNBUILD_GLOBAL(attn_kernel, scalar_t, offset_t, 1);
   const int64_t each = call.shape.channels / (vectors ? full : 1);
   const int lanes = lanes_per_sample(each);
   const int slices = static_cast<int>(ceil_div(each, lanes));
@@ -162,8 +162,8 @@ cudaError_t attn_gradients(const AttnCall<scalar_t, offset_t>& call,
                            const AttnDestinations<scalar_t, offset_t>& to, cudaStream_t stream) {
   constexpr int full = kVectorWidth<scalar_t>;
   const bool vectors = use_vectors(call, grad_output, to.value);
-  const auto kernel = vectors ? attn_gradients_kernel<scalar_t, offset_t, full>
-                              : attn_gradients_kernel<scalar_t, offset_t, 1>;
+  const auto kernel = vectors ? DCNBUILD_GLOBAL(attn_gradients_kernel, scalar_t, offset_t, full)
+                              : DCNBUILD_GLOBAL(attn_gradients_kernel, scalar_t, offset_t, 1);
   const int lanes = lanes_per_sample(call.shape.channels / (vectors ? full : 1));
   return launch(kernel, attn_blocks(call.shape, lanes, 1), stream, call, lanes, grad_output, to);
 }

@@ -45,8 +45,8 @@ __global__ void __launch_bounds__(kThreads)
 template <typename scalar_t, typename offset_t>
 cudaError_t attn_keys(const AttnCall<scalar_t, offset_t>& call, const AttnChunk& chunk,
                       int32_t* keys, acc_type<scalar_t>* weights, cudaStream_t stream) {
-  return launch(attn_keys_kernel<scalar_t, offset_t>, ceil_div(chunk.count, kThreads), stream, call,
-                chunk, keys, weights);
+  return launch(DCNBUILD_GLOBAL(attn_keys_kernel, scalar_t, offset_t),
+                ceil_div(chunk.count, kThreads), stream, call, chunk, keys, weights);
 }
 
 /// The gradient of the output, as scatter_sorted finds that of a sample.

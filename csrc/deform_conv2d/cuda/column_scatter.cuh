@@ -48,8 +48,8 @@ struct ColumnGradients {
 template <typename scalar_t, typename offset_t>
 cudaError_t corner_keys(const Chunk<scalar_t, offset_t>& chunk, int32_t* keys,
                         acc_type<scalar_t>* weights, cudaStream_t stream) {
-  return launch(corner_keys_kernel<scalar_t, offset_t>, ceil_div(chunk.samples(), kThreads), stream,
-                chunk, keys, weights);
+  return launch(DCNBUILD_GLOBAL(corner_keys_kernel, scalar_t, offset_t),
+                ceil_div(chunk.samples(), kThreads), stream, chunk, keys, weights);
 }
 
 }  // namespace dcnbuild::cuda

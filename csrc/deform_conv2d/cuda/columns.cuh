@@ -153,8 +153,8 @@ cudaError_t gather_columns(const Chunk<scalar_t, offset_t>& chunk, scalar_t* col
   constexpr int width = kVectorWidth<scalar_t>;
   const SampleGrid grid = sample_grid(chunk.count, chunk.shape.sample_channels());
   const bool vectors = use_vectors(chunk, columns);
-  const auto kernel = vectors ? gather_columns_kernel<scalar_t, offset_t, width>
-                              : gather_columns_kernel<scalar_t, offset_t, 1>;
+  const auto kernel = vectors ? DCNBUILD_GLOBAL(gather_columns_kernel, scalar_t, offset_t, width)
+                              : DCNBUILD_GLOBAL(gather_columns_kernel, scalar_t, offset_t, 1);
   const int lanes = lanes_per_sample(chunk.shape.per_offset_group / (vectors ? width : 1));
   return launch(kernel, grid.blocks(), stream, chunk, grid, lanes, columns);
 }
@@ -165,8 +165,8 @@ cudaError_t column_gradients(const Chunk<scalar_t, offset_t>& chunk, const scala
   constexpr int width = kVectorWidth<scalar_t>;
   const SampleGrid grid = sample_grid(chunk.count, chunk.shape.sample_channels());
   const bool vectors = use_vectors(chunk, grad_columns, to.columns, to.image);
-  const auto kernel = vectors ? column_gradients_kernel<scalar_t, offset_t, width>
-                              : column_gradients_kernel<scalar_t, offset_t, 1>;
+  const auto kernel = vectors ? DCNBUILD_GLOBAL(column_gradients_kernel, scalar_t, offset_t, width)
+                              : DCNBUILD_GLOBAL(column_gradients_kernel, scalar_t, offset_t, 1);
   const int lanes = lanes_per_sample(chunk.shape.per_offset_group / (vectors ? width : 1));
   return launch(kernel, grid.blocks(), stream, chunk, grid, lanes, grad_columns, to);
 }

@@ -67,7 +67,7 @@ __global__ void __launch_bounds__(kThreads)
 template <typename From, typename To>
 cudaError_t copy_layout(int64_t images, const CopyShape& shape, const View4<const From>& from,
                         const View4<To>& to, cudaStream_t stream) {
-  return launch(copy_layout_kernel<From, To>,
+  return launch(DCNBUILD_GLOBAL(copy_layout_kernel, From, To),
                 images * shape.channel_tiles() * shape.position_tiles(), stream, shape, from, to);
 }
 
@@ -82,8 +82,8 @@ __global__ void __launch_bounds__(kThreads)
 
 template <typename scalar_t, typename acc_t>
 cudaError_t accumulate(int64_t count, const scalar_t* part, acc_t* sum, cudaStream_t stream) {
-  return launch(accumulate_kernel<scalar_t, acc_t>, ceil_div(count, kThreads), stream, count, part,
-                sum);
+  return launch(DCNBUILD_GLOBAL(accumulate_kernel, scalar_t, acc_t), ceil_div(count, kThreads),
+                stream, count, part, sum);
 }
 
 }  // namespace dcnbuild::cuda

@@ -31,9 +31,10 @@ inline int64_t sort_bytes(const Geometry& g, int64_t acc_size) {
 inline ChunkPlan plan_chunks(const Geometry& g, int64_t element_size, int64_t acc_size,
                              bool deterministic, int64_t column_bytes) {
   const int64_t samples = g.taps() * g.offset_groups;
-  int64_t fitting = std::min({column_bytes / (g.column_size() * element_size),
-                              column_bytes / 2 / (g.out_channels * element_size),
-                              kCountLimit / (4 * samples), kCountLimit / g.column_size()});
+  int64_t fitting = std::min(column_bytes / (g.column_size() * element_size),
+                             column_bytes / 2 / (g.out_channels * element_size));
+  fitting = std::min(fitting, kCountLimit / (4 * samples));
+  fitting = std::min(fitting, kCountLimit / g.column_size());
   if (deterministic) fitting = std::min(fitting, column_bytes / sort_bytes(g, acc_size));
   fitting = std::max<int64_t>(fitting, 1);
 

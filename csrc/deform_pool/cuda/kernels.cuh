@@ -294,8 +294,8 @@ template <typename scalar_t, typename position_t>
 cudaError_t pool(const PoolCall<scalar_t, position_t>& call, const View4<scalar_t>& output,
                  cudaStream_t stream) {
   const int64_t blocks = blocks_per_roi(call.g);
-  return launch(pool_kernel<scalar_t, position_t>, call.g.rois * blocks, stream, call,
-                static_cast<unsigned>(blocks), output);
+  return launch(DCNBUILD_GLOBAL(pool_kernel, scalar_t, position_t), call.g.rois * blocks, stream,
+                call, static_cast<unsigned>(blocks), output);
 }
 
 template <typename scalar_t, typename position_t>
@@ -304,12 +304,13 @@ cudaError_t pool_input_gradient(const PoolCall<scalar_t, position_t>& call,
                                 const View4<acc_type<scalar_t>>& sums, bool deterministic,
                                 cudaStream_t stream) {
   if (deterministic)
-    return launch(pool_input_gradient_in_order_kernel<scalar_t, position_t>,
+    return launch(DCNBUILD_GLOBAL(pool_input_gradient_in_order_kernel, scalar_t, position_t),
                   ceil_div(call.g.batch * call.g.height * call.g.out_channels, kThreads), stream,
                   call, grad_output, sums);
   const int64_t blocks = blocks_per_roi(call.g);
-  return launch(pool_input_gradient_kernel<scalar_t, position_t>, call.g.rois * blocks, stream,
-                call, static_cast<unsigned>(blocks), grad_output, sums);
+  return launch(DCNBUILD_GLOBAL(pool_input_gradient_kernel, scalar_t, position_t),
+                call.g.rois * blocks, stream, call, static_cast<unsigned>(blocks), grad_output,
+                sums);
 }
 
 template <typename scalar_t, typename position_t>
@@ -317,7 +318,7 @@ cudaError_t pool_offset_gradient(const PoolCall<scalar_t, position_t>& call,
                                  const View4<const scalar_t>& grad_output,
                                  const View4<position_t>& grad_offset, cudaStream_t stream) {
   const PoolGeometry& g = call.g;
-  return launch(pool_offset_gradient_kernel<scalar_t, position_t>,
+  return launch(DCNBUILD_GLOBAL(pool_offset_gradient_kernel, scalar_t, position_t),
                 g.rois * g.offset_classes * g.offset_cells_h * g.offset_cells_w, stream, call,
                 grad_output, grad_offset);
 }

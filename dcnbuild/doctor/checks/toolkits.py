@@ -34,6 +34,7 @@ def toolkit_missing(facts: Facts) -> Iterator[Verdict]:
             "looked at CUDA_HOME, CUDA_PATH, PATH, the environment's packages, CONDA_PREFIX, "
             "/usr/local/cuda*, /opt/cuda, /usr/lib/nvidia-cuda-toolkit",
             *smi_note(facts, None),
+            "dcnbuild's own kernels need none with torch 2.10 or newer (`dcnbuild info`); other CUDA extensions do",
             *(
                 [
                     "this is a container: images tagged -base and -runtime have no nvcc, those tagged -devel have"

@@ -1,0 +1,2 @@
+// NVRTC has the runtime's device side built in.
+#pragma once
