@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -40,19 +40,21 @@ GRACE = 5
 
 @dataclass(frozen=True)
 class Stage:
-    """One process: its limit in seconds, and whether its failure is the session's."""
+    """One process: its limit in seconds, whether its failure is the session's, and the route that it is held to."""
 
     name: str
     command: tuple[str, ...]
     limit: float
     decisive: bool = True
+    route: str | None = None
 
 
 def stages(gpu: bool) -> Iterator[Stage]:
     """In the order of their worth, since the time may end before they do."""
     device = "cuda" if gpu else "cpu"
     yield Stage("machine", (sys.executable, str(HERE / "look.py"), "machine"), 60)
-    yield Stage("operators", (sys.executable, str(HERE / "look.py"), "operators"), 60)
+    operators = Stage("operators", (sys.executable, str(HERE / "look.py"), "operators"), 60)
+    yield operators
 
     def speed(case: str, dtypes: Sequence[str], limit: float) -> Stage:
         shape = case if gpu else "small"
@@ -62,6 +64,9 @@ def stages(gpu: bool) -> Iterator[Stage]:
 
     for dtype in DTYPES:
         yield speed(CASES[0], [dtype], 30)
+    # whatever the wheel holds: the same kernels by the compiler that comes with torch
+    for stage in (operators, speed(CASES[0], ["float32", "float16"], 40)):
+        yield replace(stage, name=f"nvrtc-{stage.name}", route="nvrtc")
     workers = str(min(8, os.cpu_count() or 1))
     parallel = ("-n", workers, "--dist", "loadfile") if _has("xdist") else ()
     limit = ("--timeout", "60") if _has("pytest_timeout") else ()
@@ -91,6 +96,8 @@ def _has(module: str) -> bool:
 
 def run(stage: Stage, seconds: float, out: Path, env: Mapping[str, str]) -> tuple[str, int | None]:
     """Runs a stage for so many seconds at most. Returns how it ended and its exit status, None if it was ended."""
+    if stage.route:
+        env = {**env, "DCNBUILD_ROUTE": stage.route}
     with (out / f"{stage.name}.log").open("wb") as log:
         process = subprocess.Popen(
             stage.command, stdout=log, stderr=subprocess.STDOUT, env=env, start_new_session=True

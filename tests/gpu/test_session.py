@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +86,17 @@ def test_every_stage_has_a_limit_and_all_together_fit() -> None:
         stages = list(session.stages(gpu))
         assert len({stage.name for stage in stages}) == len(stages)
         assert all(0 < stage.limit <= 240 for stage in stages)
+
+
+def test_a_stage_is_held_to_its_route(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "import json, os; print(json.dumps({'route': os.environ.get('DCNBUILD_ROUTE')}))"
+    first = python("first", code)
+    monkeypatch.delenv("DCNBUILD_ROUTE", raising=False)
+    _, lines = ran([replace(first, name="again", route="nvrtc"), first], tmp_path, monkeypatch)
+    assert [line["route"] for line in lines if "route" in line] == ["nvrtc", None]
+
+
+def test_both_ways_to_compile_are_tried_on_a_gpu() -> None:
+    routes = {stage.name: stage.route for stage in session.stages(gpu=True)}
+    assert routes["operators"] is None
+    assert routes["nvrtc-operators"] == "nvrtc"
