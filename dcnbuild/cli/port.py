@@ -76,6 +76,10 @@ def run(args: argparse.Namespace) -> int:
     if not source.exists():
         print(f"dcnbuild port: there is no {source}", file=sys.stderr)
         return 2
+    if not source.is_file() and not source.is_dir():
+        said = f"{source} is a device, pipe or socket, expected a file or a directory"
+        print(f"dcnbuild port: {said}", file=sys.stderr)
+        return 2
     try:
         options = Options(args.fix_bugs, args.deprecated)
         result = port_project(source, options, _progress())

@@ -212,6 +212,15 @@ def test_a_path_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert str(tmp_path / "none") in capsys.readouterr().err
 
 
+def test_a_device_or_pipe_is_no_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in ("/dev/null", str(tmp_path / "pipe")):
+        assert main(["port", path]) == 2
+        assert f"{path} is a device, pipe or socket" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+    assert not Path("/dev/null-ported").exists()
+
+
 def test_no_torch_is_imported(project: Path) -> None:
     script = (
         "import sys\nfrom dcnbuild.cli import main\n"
