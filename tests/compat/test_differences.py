@@ -193,15 +193,15 @@ def _raised(call: Callable[[], Any]) -> str:
 #: what is asked → what ours does, what the old package does, words of the line in docs/coming-from.md if they differ
 OLD: dict[str, tuple[Callable[[], Any], str, str | None]] = {
     "mmcv: v1 with a bias": (
-        lambda: _raised(lambda: mmcv.DeformConv2d(4, 6, 3, bias=True)), "AssertionError", "where mmcv has an `assert`"),
+        lambda: _raised(lambda: mmcv.DeformConv2d(4, 6, 3, bias=True)), "AssertionError", "has an `assert`"),
     "mmcv: groups that do not divide": (
-        lambda: _raised(lambda: mmcv.DeformConv2d(4, 6, 3, groups=3)), "AssertionError", "where mmcv has an `assert`"),
+        lambda: _raised(lambda: mmcv.DeformConv2d(4, 6, 3, groups=3)), "AssertionError", "has an `assert`"),
     "mmcv: an unknown argument": (
         lambda: _raised(lambda: mmcv.DeformConv2d(4, 6, 3, colour=1)), "TypeError", None),
     "mmcv: v1, three images with im2col_step 2": (
         lambda: _v1_given(mmcv.DeformConv2d, 3, im2col_step=2), "raises", "`im2col_step`"),
     "mmcv: v1, no images": (
-        lambda: _v1_given(mmcv.DeformConv2d, 0), "raises", "no images"),
+        lambda: _v1_given(mmcv.DeformConv2d, 0), "raises", "an empty batch"),
     "mmcv: v2, no images": (
         lambda: _given(mmcv.ModulatedDeformConv2dPack, batch=0), "float32 (0, 6, 4, 3) contiguous", None),
     "mmcv: one image without its batch": (
@@ -213,7 +213,7 @@ OLD: dict[str, tuple[Callable[[], Any], str, str | None]] = {
         lambda: list(mmcv.ModulatedDeformConv2dPack(4, 6, 3).state_dict()),
         "['weight', 'bias', 'conv_offset.weight', 'conv_offset.bias']", None),
     "mmcv: v1 has an attribute bias": (
-        lambda: hasattr(mmcv.DeformConv2d(4, 6, 3), "bias"), "False", "a `bias` of None"),
+        lambda: hasattr(mmcv.DeformConv2d(4, 6, 3), "bias"), "False", "the `bias` attribute of v1 modules"),
     "mmcv: v1's bias": (lambda: getattr(mmcv.DeformConv2d(4, 6, 3), "bias", None), "None", None),
     "mmcv: repr": (lambda: mmcv.ModulatedDeformConv2d(4, 6, 3), "ModulatedDeformConv2d()", "`repr`"),
     "mmcv: transposed, output_padding": (
@@ -238,7 +238,7 @@ OLD: dict[str, tuple[Callable[[], Any], str, str | None]] = {
         lambda: _v1_given(detectron2.DeformConv, 0), "float32 (0, 6, 6, 5) contiguous", None),
     "detectron2: v1 with a bias": (
         lambda: _raised(lambda: detectron2.DeformConv(4, 6, 3, bias=True)), "AssertionError",
-        "where mmcv has an `assert`"),
+        "has an `assert`"),
 }  # fmt: skip
 
 
