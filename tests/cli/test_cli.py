@@ -77,7 +77,9 @@ def test_a_wrong_route_is_said_by_info(
     assert main(arguments) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1
-    assert "DCNBUILD_ROUTE is '\\x1bnonsense', expected one of prebuilt, nvrtc, jit, reference" in err
+    assert (
+        "DCNBUILD_ROUTE is '\\x1bnonsense', expected one of prebuilt, nvrtc, jit, reference" in err
+    )
 
 
 def test_a_bug_is_called_one(

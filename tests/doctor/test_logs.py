@@ -79,6 +79,7 @@ def in_noise(text: str, noise: str = NEAR) -> str:
     return noise + text + "\n" + noise
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wrap", [coloured, crlf, timestamped, in_noise], ids=lambda wrap: wrap.__name__
 )

@@ -75,6 +75,7 @@ def test_the_function_compiled(dynamic: bool, device: str) -> None:
         assert_close(actual, gradients(case.operate, tensors), 1e-5)
 
 
+@pytest.mark.slow
 @needs("torch.compile(dynamic=True)")
 def test_the_module_compiled() -> None:
     torch._dynamo.reset()

@@ -139,6 +139,7 @@ def test_bfloat16_passes_the_checker(tmp_path: Path) -> None:
     assert written.graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.BFLOAT16
 
 
+@pytest.mark.slow
 def test_a_program_exported_before(tmp_path: Path) -> None:
     """torch.export knows nothing of ONNX; the operator is still recognised afterwards."""
     model, x = Aligned().eval(), image(2, 3, 9, 8)

@@ -16,6 +16,8 @@ from dcnbuild.builder.kernels import KernelCompiler
 from dcnbuild.builder.nvrtc import Compiled
 
 #: The stream that the tests' host half hands on (common/torch_api.h).
+pytestmark = pytest.mark.slow
+
 STREAM = 0x5EED
 GATHER = "dcnbuild::cuda::gather_columns_kernel<float, float, 1>"
 

@@ -184,6 +184,7 @@ def test_only_the_gradients_that_are_asked_for(wanted: int) -> None:
             assert some[f"grad_{name}"].numel() == 0
 
 
+@pytest.mark.slow
 @needs("torch.library.opcheck")
 def test_opcheck(device: str) -> None:
     arguments = (*leaves_of(device=device), *CASE.attributes)

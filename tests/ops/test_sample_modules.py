@@ -165,6 +165,7 @@ def test_a_square_needs_no_shape_and_derivatives_reach_every_parameter() -> None
         assert again(x.bfloat16()).dtype == torch.bfloat16
 
 
+@pytest.mark.slow
 @needs("torch.compile(dynamic=True)")
 def test_compiled() -> None:
     torch._dynamo.reset()
@@ -183,6 +184,7 @@ def test_exported(tmp_path: Path) -> None:
     torch.testing.assert_close(program.module()(x), module(x))
 
 
+@pytest.mark.slow
 @needs("torch.onnx.ops")
 def test_onnx_has_one_grid_sample(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx", reason="onnx is not installed")
