@@ -126,7 +126,7 @@ std::vector<double> run(const AttnGeometry& g) {
   const int64_t row = g.heads * g.channels, places = g.batch * g.queries * g.heads;
   const auto value = random_values<T>(g.batch * g.pixels * row, 1, 1);
   auto locations = random_values<T>(places * g.samples() * 2, 0.7, 2);
-  for (T& location : locations) location = location + static_cast<T>(0.5f);
+  for (T& at : locations) at = static_cast<T>(static_cast<acc_t>(at) + acc_t(0.5));
   const auto weights = random_values<T>(places * g.samples(), 1, 3);
   const auto grad_output = random_values<T>(places * g.channels, 1, 4);
   const auto points = [&](const T* data, int64_t axes) -> PointView<const T> {
