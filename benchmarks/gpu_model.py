@@ -32,7 +32,7 @@ HALF_ATOMIC_SHARE = 1 / 16
 #: The share of a loop's instructions that run, since branches pass some by; an assumption.
 EXECUTED = 0.7
 #: Instructions for each element of the columns: those of the inner loop, counted in the machine code for sm_90 that nvcc
-#: 13.0 makes of csrc/cuda (over the channels of a vector), and in that of torchvision 0.29.1's wheel for CUDA 13.0.
+#: 13.0 makes of csrc/deform_conv2d/cuda (over the channels of a vector), and in that of torchvision 0.29.1's wheel for CUDA 13.0.
 INSTRUCTIONS = {
     "float32": {"gather": 123 / 4, "gradients": (161 + 137) / 4, "ordered sum": 4 * 161 / 4}
     | {"im2col": 65, "col2im": 539, "offset gradients": 2 * 255},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dcnbuild.compat.attention import of_one_dtype
 from dcnbuild.compat.shared import as_function
 from dcnbuild.nn import DCNv3
 from dcnbuild.ops.arguments import HALF
@@ -67,7 +68,8 @@ def dcnv3_core_pytorch(
 
 def of_positions(input: Tensor, offset: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Converts offset and mask to one dtype that fits the input's; under mixed precision they may have others."""
-    dtype = torch.promote_types(offset.dtype, mask.dtype)
+    offset, mask = of_one_dtype(offset, mask)
+    dtype = offset.dtype
     if dtype != input.dtype:
         dtype = torch.float32 if input.dtype in HALF else torch.promote_types(dtype, input.dtype)
     return offset.to(dtype), mask.to(dtype)

@@ -107,15 +107,6 @@ def unpacked(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return unpack(sdist, tmp_path_factory.mktemp("unpacked"))
 
 
-@pytest.fixture(scope="session")
-def quick_cxx(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The compiler without its optimiser, which takes more than half of a build's time; no test here is about speed."""
-    script = tmp_path_factory.mktemp("cxx") / "c++"
-    script.write_text(f'#!/bin/sh\nexec {os.environ.get("CXX") or "c++"} "$@" -O0\n')
-    script.chmod(0o755)
-    return str(script)
-
-
 def build_wheel(source: Path, out: Path, cxx: str) -> Path:
     command = [
         sys.executable,
@@ -133,12 +124,12 @@ def build_wheel(source: Path, out: Path, cxx: str) -> Path:
 
 
 @pytest.fixture(scope="session")
-def wheel(unpacked: Path, quick_cxx: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wheel(unpacked: Path, quick_compiler: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from the unpacked sdist, into which a used checkout's leftovers were put back."""
     for stale in ("dcnbuild/lib", "build/lib/dcnbuild/lib"):
         (unpacked / stale).mkdir(parents=True)
         (unpacked / stale / "dcnbuild_cuda.so").write_text("of an earlier build")
-    return build_wheel(unpacked, tmp_path_factory.mktemp("wheel"), quick_cxx)
+    return build_wheel(unpacked, tmp_path_factory.mktemp("wheel"), quick_compiler)
 
 
 def test_sdist_holds_what_a_build_needs_and_no_library(checkout: Path, sdist: Path) -> None:
@@ -233,11 +224,11 @@ def test_wheel_says_why_it_has_no_cuda(wheel: Path, tmp_path: Path) -> None:
 
 
 def test_two_builds_in_two_places_are_bit_identical(
-    wheel: Path, sdist: Path, quick_cxx: str, tmp_path: Path
+    wheel: Path, sdist: Path, quick_compiler: str, tmp_path: Path
 ) -> None:
     """The first one's tree held an earlier build's leftovers, besides."""
     source = unpack(sdist, tmp_path / "another" / "place")
-    again = build_wheel(source, tmp_path / "out", quick_cxx)
+    again = build_wheel(source, tmp_path / "out", quick_compiler)
     with zipfile.ZipFile(wheel) as first, zipfile.ZipFile(again) as second:
         pairs = itertools.zip_longest(first.infolist(), second.infolist())
         differing = [
@@ -300,14 +291,14 @@ def environment(tmp_path: Path) -> Path:
 
 
 def test_editable_install_builds_into_the_checkout(
-    unpacked: Path, wheel: Path, quick_cxx: str, environment: Path, tmp_path: Path
+    unpacked: Path, wheel: Path, quick_compiler: str, environment: Path, tmp_path: Path
 ) -> None:
     """After the wheel, in the same tree."""
     python = environment / "bin" / "python"
     command = [python, "-m", "pip", "install", "--no-deps", "--no-build-isolation", "-e", ".", "-v"]
     # With the wheel's ninja, which knows what is up to date; another version compiles all of it again.
     path = f"{Path(ninja_binary(os.environ)).parent}:{os.environ['PATH']}"
-    output = run(command, unpacked, DCNBUILD_CUDA="off", CXX=quick_cxx, PATH=path)
+    output = run(command, unpacked, DCNBUILD_CUDA="off", CXX=quick_compiler, PATH=path)
     assert re.search(r"compiling the CPU kernels \[0/\d+\]", output)
     assert {path.name for path in (unpacked / "dcnbuild" / "lib").iterdir()} == {
         "build.json",
