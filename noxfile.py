@@ -58,7 +58,7 @@ def thorough(session: nox.Session) -> None:
         package, copy / "dcnbuild", ignore=lambda path, _: ["lib"] if Path(path) == package else []
     )
     # slow tests of operators check registration and tracing, which do not depend on the processor
-    chosen = ("-m", "not slow", "tests/ops", "tests/emulator")
+    chosen = ("-m", "not slow", "tests/ops")
     arguments = (*PARALLEL, "--route", "jit", *chosen)
     pytest(session, scratch, *arguments, env={"PYTHONPATH": str(copy), **lesser_cpu()})
 

@@ -1,7 +1,8 @@
 """Runs the tests of this directory on the CUDA kernels, compiled for the CPU with the emulator.
 
 `dcnbuild.deform_conv2d` on CPU tensors then calls the CUDA kernels instead of the CPU kernels. DCNBUILD_EMULATOR names a
-module that was built before (with sanitizers, or from changed sources: see sanitize.py and mutate.py).
+module that was built before (with sanitizers, or from changed sources: see sanitize.py and mutate.py). The build takes a
+minute, so all tests of this directory are slow.
 """
 
 from __future__ import annotations
@@ -17,6 +18,14 @@ import torch
 from emulator.build import build
 
 from dcnbuild.ops.deform_conv2d import OPERATOR
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests of this directory as slow."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -23,8 +23,6 @@ from ops.test_gradcheck import *  # noqa: F403
 
 import dcnbuild
 
-pytestmark = pytest.mark.slow
-
 COLUMN_BYTES = (1, 1000, 20_000, 16 << 20)
 ORDERS = ("forward", "reversed", "shuffled")
 

@@ -14,7 +14,9 @@ TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
-@pytest.mark.parametrize("block", range(10))
+@pytest.mark.parametrize(
+    "block", [0, *(pytest.param(block, marks=pytest.mark.slow) for block in range(1, 10))]
+)
 def test_thousand_random_configurations(block: int, dtype: torch.dtype, device: str) -> None:
     torchvision = pytest.importorskip("torchvision", reason="torchvision is not installed")
     for seed in range(100 * block, 100 * (block + 1)):
