@@ -87,7 +87,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 @pytest.fixture(scope="session")
 def importing_torch() -> float:
-    """What `import torch` costs here, in CPU seconds: the measure of what else is cheap."""
+    """Returns the CPU seconds of `import torch`, with which tests compare other costs."""
     command = [sys.executable, "-c", "import torch"]
     return cpu_seconds(lambda: subprocess.run(command, check=True))
 

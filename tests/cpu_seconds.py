@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
-    """Does it once, and returns what that cost."""
+    """Calls a function once, and returns its CPU seconds."""
     before = _spent()
     work()
     return _spent() - before

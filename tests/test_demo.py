@@ -38,7 +38,7 @@ def numpy_psnr(image: torch.Tensor, reference: torch.Tensor) -> float:
 
 
 def read_by_grid_sample(image: torch.Tensor, offset: torch.Tensor) -> torch.Tensor:
-    """image(p + offset(p)), bilinear, with torch's own operator."""
+    """Returns image(p + offset(p)), sampled bilinearly by torch's grid_sample."""
     height, width = image.shape[2:]
     y, x = np.mgrid[:height, :width].astype(np.float32)
     grid = torch.stack(
@@ -256,7 +256,7 @@ def test_own_photograph_of_an_extreme_shape(tmp_path: Path) -> None:
 def test_offsets_go_through_our_operator(
     pair: frames.Frames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The alignment stands on dcnbuild.deform_conv2d: without it there is none."""
+    """The demo's alignment fails if dcnbuild.deform_conv2d is replaced by a function that raises."""
     monkeypatch.setattr(dcnbuild, "deform_conv2d", lambda input, offset, weight: input * 0)
     model = align.Alignment(*pair.reference.shape[2:])
     assert not model(pair.warped).any()

@@ -76,7 +76,7 @@ def test_no_import_goes_up() -> None:
 
 
 def test_no_circle() -> None:
-    """At import time, that is: what a function imports when it is called closes no circle."""
+    """Reads only imports at the top of a file, because an import inside a function cannot close a circle."""
     graph = {module_name(path): imports(path, whole=False) for path in FILES}
     try:
         tuple(TopologicalSorter(graph).static_order())

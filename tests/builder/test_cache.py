@@ -125,7 +125,7 @@ def _living(text: str) -> list[int]:
 def test_compilers_end_with_the_process_that_builds(
     tiny: Project, slow_compiler: Path, number: signal.Signals, stubborn: bool
 ) -> None:
-    """Those that ignore SIGTERM too, and what they have started."""
+    """Compilers end with their build, even if they ignore SIGTERM, and so do the programs that they started."""
     if stubborn:
         text = slow_compiler.read_text()
         slow_compiler.write_text(
@@ -143,7 +143,7 @@ def test_compilers_end_with_the_process_that_builds(
 
 
 def _wait_for(path: Path, maker: subprocess.Popen[str]) -> None:
-    """Until a process has made a file."""
+    """Waits until a process has made a file."""
     wait_until(lambda: path.exists() or maker.poll() is not None, f"{path} never came")
     assert path.exists(), maker.communicate()
 
@@ -200,7 +200,7 @@ def test_a_compile_error_is_told_with_its_log(tiny: Project) -> None:
 
 
 def test_a_failed_build_leaves_its_findings_for_programs(tiny: Project) -> None:
-    """The doctor's about the compiler's output first, then the one that was printed; gone once a build is done."""
+    """The file has the doctor's findings about the compiler's output first, then the printed one; a later success removes it."""
     source = tiny.csrc / "cpu" / "answer.cpp"
     good = source.read_text()
     source.write_text("#include <THC/THC.h>\n")

@@ -32,7 +32,7 @@ def load(entry):
 
 
 def test_an_entry_that_cannot_be_loaded_here_is_built_beside(tiny: Project) -> None:
-    """As a machine with another C library leaves one in a home that both use."""
+    """A home that two machines share can hold an entry that needs a newer C library than this machine has."""
     path = built(tiny.run(BUILD_AND_LOAD))
     foreign = b"\x7fELF of another machine"
     path.write_bytes(foreign)
@@ -66,7 +66,7 @@ def test_a_fresh_library_that_cannot_be_loaded_is_an_error_with_the_reason(tiny:
 def test_where_the_system_forbids_to_load_another_directory_is_tried(
     tiny: Project, tmp_path: Path
 ) -> None:
-    """A mount option or a policy that nothing tells beforehand."""
+    """A mount option or policy that no probe can see forbids loading from the first directory."""
     said = "failed to map segment from shared object: Operation not permitted"
     temporary = tmp_path / "temporary"
     temporary.mkdir()
@@ -110,7 +110,7 @@ def test_a_process_that_has_the_damaged_one_loaded_goes_on(tiny: Project) -> Non
 
 
 def test_a_home_that_cannot_be_written(tiny: Project, tmp_path: Path) -> None:
-    """As service users have: HOME is a file, and the cache falls back to a private temporary directory."""
+    """If HOME is a file, as for some service users, the cache falls back to a private temporary directory."""
     temporary = tmp_path / "temporary"
     temporary.mkdir(mode=0o777)
     env = tiny.env(HOME="/dev/null", TMPDIR=str(temporary))
@@ -176,7 +176,7 @@ def test_a_file_size_limit_stops_nothing_but_this_build(tiny: Project) -> None:
 def test_a_full_or_read_only_disk_or_one_that_nothing_may_be_loaded_from(
     tiny: Project, tmp_path: Path, option: str
 ) -> None:
-    """On a file system of its own, mounted for one process."""
+    """Mounts a file system for one process: full, read-only, or mounted noexec."""
     disk, temporary = tmp_path / "disk", tmp_path / "temporary"
     disk.mkdir()
     temporary.mkdir()

@@ -1,4 +1,4 @@
-"""The commands that compile, as text."""
+"""Tests the text of the commands that compile."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_libraries_are_hardened(csrc: Path) -> None:
 
 @pytest.mark.parametrize("library", ["cpu", "cuda"])
 def test_a_record_is_the_same_wherever_the_same_is_built(csrc: Path, library: Library) -> None:
-    """Two checkouts, two environments, two places of the same toolkit and compilers."""
+    """Two checkouts in two environments, with copies of one toolkit in two places, give equal records."""
     records = []
     for place in (Path("/home/ada/one"), Path("/tmp/pip-req-build-x/two/deeper")):
         torch = TorchInstall(place / "lib/python3.11/site-packages/torch", "2.14.1+cu130", "13.0")

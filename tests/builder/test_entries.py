@@ -94,7 +94,7 @@ def test_whatever_the_umask_is_the_entry_is_trusted(tmp_path: Path) -> None:
 
 @pytest.fixture
 def noexec(monkeypatch: pytest.MonkeyPatch) -> set[Path]:
-    """Directories below which nothing can be loaded."""
+    """Pretends that some directories are mounted noexec."""
     places: set[Path] = set()
     monkeypatch.setattr(
         files, "mounted_noexec", lambda path: any(path.is_relative_to(place) for place in places)
@@ -148,7 +148,7 @@ def test_a_mount_option_is_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 def test_two_builders_without_a_lock_do_not_break_each_other(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other one, on another machine, is quicker; what it has begun is not taken away."""
+    """A quicker builder on another machine has begun the same entry; this build does not remove its files."""
     import fcntl
 
     def no_locks(descriptor: int, operation: int) -> None:

@@ -89,7 +89,7 @@ def test_a_forked_child_does_not_keep_the_lock(tmp_path: Path, temporary: Path) 
 
 
 def test_fork_while_another_thread_builds() -> None:
-    """The child gets a lock that nobody holds, and may import what the other thread was importing."""
+    """After a fork, the child can take the lock, and import the module that another thread was importing."""
     held, done = threading.Event(), threading.Event()
 
     def build() -> None:

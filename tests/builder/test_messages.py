@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_build_without_isolation_names_all_that_is_missing_in_one_line(tmp_path: Path) -> None:
-    """-S: a Python without any package."""
+    """Runs Python with -S, which hides every package."""
     done = subprocess.run(
         [sys.executable, "-S", "-c", "import dcnbuild.builder.backend"],
         env={"PYTHONPATH": str(ROOT), "PATH": os.defpath},
@@ -86,7 +86,7 @@ def test_every_action_of_a_workflow_is_named_by_its_commit() -> None:
 
 
 def test_every_module_that_the_package_imports_is_required() -> None:
-    """Beside Python's own, torch's family, what an extra brings, and counters that import dcnbuild's hooks themselves."""
+    """Every imported module is in the standard library, required, part of an extra, or a counter that loads our hooks."""
     known = {item.module for item in RUN} | {"torch", "dcnbuild", "setuptools"}
     extras = {"matplotlib", "PIL", "numpy", "torchvision", "onnx", "onnxruntime", "openvino"}
     found = set()

@@ -39,7 +39,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, quick_compiler: str) -> dic
 
 @pytest.fixture
 def no_programs(tmp_path: Path) -> str:
-    """A PATH with nothing on it."""
+    """Returns a PATH of one empty directory."""
     (tmp_path / "no-programs").mkdir()
     return str(tmp_path / "no-programs")
 

@@ -144,7 +144,7 @@ def test_text_of_a_step_without_depfile() -> None:
 
 
 def test_a_backend_ends_with_its_front_end(tmp_path: Path) -> None:
-    """Neither the one that waits nor what it compiles goes on when pip is killed."""
+    """When pip is killed, the waiting backend and its compilers end too."""
     backend = (
         "import os, time; from pathlib import Path; from dcnbuild.builder import aot\n"
         "with aot.ending_with_the_parent():\n"

@@ -72,7 +72,7 @@ def test_what_ends_a_command_is_one_line(
 def test_a_wrong_route_is_said_by_info(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Not the reasons for which each route of the usual order is taken or not."""
+    """`dcnbuild info` names a wrong DCNBUILD_ROUTE instead of reasons for each usual route."""
     monkeypatch.setenv("DCNBUILD_ROUTE", "\x1bnonsense")
     assert main(arguments) == 2
     out, err = capsys.readouterr()
@@ -191,7 +191,7 @@ def test_completion(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_script_that_compat_runs_is_left_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its output, its exceptions and its Ctrl-C are its own."""
+    """A script run by `dcnbuild compat` keeps its own output, exceptions and handling of Ctrl-C."""
     script = tmp_path / "train.py"
     script.write_text("import sys\nprint(sys.argv[1:], '\\x1b[1m')\nraise KeyboardInterrupt\n")
     import dcnbuild.compat.__main__ as compat
@@ -208,7 +208,7 @@ def test_a_script_that_compat_runs_is_left_alone(
 
 
 def test_a_real_process(tmp_path: Path) -> None:
-    """Closed descriptors, a full disk, a locale without curly quotes; all in one, for each costs a start."""
+    """One test tries closed descriptors, a full disk and an ASCII locale, because each process start is costly."""
     log = tmp_path / "build.log"
     log.write_text("a.cpp:1:2: error: ‘AT_CHECK’ was not declared in this scope \x9b\u202e[b]x\n")
     root = Path(dcnbuild.__file__ or "").parents[1]

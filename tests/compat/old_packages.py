@@ -116,7 +116,7 @@ class ModulatedDeformConv(_Old):
 
 
 def make_packages() -> types.SimpleNamespace:
-    """New classes that say they live where the packages of old have them."""
+    """Makes classes whose __module__ names the old packages."""
 
     def named(kind: type[nn.Module], module: str) -> Any:
         return type(kind.__name__, (kind,), {"__module__": module, "__qualname__": kind.__name__})

@@ -231,7 +231,7 @@ def test_old_poolings_are_known() -> None:
 
 
 def test_what_was_left_is_named_with_the_reason() -> None:
-    """A copy with more than ours would be computed wrongly; what only looks deformable is no reason to be silent."""
+    """`convert` names a module that it left, with the reason: it does more than the known one, or only looks deformable."""
     one, calls = (lambda self, x: x), (lambda self, x: torchvision.ops.deform_conv2d(x, x, x))
     conv = nn.Conv2d(4, 54, 3, padding=1)
     cases: dict[str, Any] = {

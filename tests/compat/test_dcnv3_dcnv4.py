@@ -26,7 +26,7 @@ EXPECTED = differentiated(lambda *t: grid_sampled(*t, CASE.attributes), TENSORS)
 
 
 def packed(offset: Tensor = TENSORS["offset"], mask: Tensor = TENSORS["mask"]) -> Tensor:
-    """As DCNv4 has them: padded to a multiple of 8 with what is not read."""
+    """Packs offsets and masks like DCNv4, padded to a multiple of 8 with values that are not read."""
     each = torch.cat([offset.flatten(4), mask], -1).flatten(3)
     return torch.nn.functional.pad(each, (0, -each.shape[-1] % 8), value=torch.nan)
 

@@ -221,7 +221,7 @@ def test_v1_has_no_bias(make: Any) -> None:
 
 
 def test_counts_that_do_not_fit_the_tensors_are_explained() -> None:
-    """The shapes alone would pass for another number of offset groups."""
+    """Counts that do not fit raise an error, although the shapes alone would fit another number of offset groups."""
     module = dcn_v2.DCNv2(4, 6, 3, 1, 1, deformable_groups=2)
     with pytest.raises(ValueError, match="offset has 18 channels, expected 36"):
         module(torch.zeros(1, 4, 5, 5), torch.zeros(1, 18, 5, 5), torch.zeros(1, 9, 5, 5))

@@ -96,7 +96,7 @@ def test_raw_pooling_calls_of_mmcv() -> None:
 
 
 def test_raw_calls_with_larger_maps() -> None:
-    """The gradient of what was read, and zeros behind it, in each image."""
+    """Larger maps get the gradient of the values that were read, and zeros behind them, in each image."""
     torch.manual_seed(0)
     x, weight, bias = torch.randn(2, 3, 4, 5), torch.randn(6, 3, 3, 3), torch.randn(6)
     offset, mask = torch.randn(2, 18, 6, 6), torch.rand(2, 9, 6, 6)

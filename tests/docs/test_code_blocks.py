@@ -46,7 +46,7 @@ PYTHON_PAGES = sorted(
 
 @pytest.mark.parametrize("page", PYTHON_PAGES)
 def test_python(page: str, tmp_path: Path) -> None:
-    """In a process of its own: a page may import, install and set what it likes."""
+    """Runs each page's Python in a process of its own, so that no page affects another."""
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("run_page.py")), page],
         cwd=tmp_path,

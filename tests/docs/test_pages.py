@@ -110,7 +110,7 @@ def test_the_doctor_on_the_first_screen() -> None:
     "word", ["fp16", "bf16", "deform_groups", "jetson", "uninstall", "openvino"]
 )
 def test_what_people_search_for_is_found(word: str) -> None:
-    """On a page of the site other than the generated list of findings, whose 30,000 pixels hold everything."""
+    """A search finds each word on a page other than the generated list of findings."""
     pages = [path for path in (CHECKOUT / "docs").rglob("*.md") if path.name != "findings.md"]
     assert [path for path in pages if word in path.read_text(encoding="utf-8").lower()]
 

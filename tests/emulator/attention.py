@@ -70,7 +70,7 @@ def random_attention(seed: int) -> Attention:
 
 
 def rearranged(t: dict[str, Tensor], seed: int) -> dict[str, Tensor]:
-    """The same numbers in other memory: each tensor as it is, with its dimensions in another order, or with gaps."""
+    """Returns the values in other memory layouts: unchanged, with dimensions in another order, or with gaps."""
     chosen = random.Random(seed)
 
     def moved(tensor: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ def emulated(
 
 
 def expected(case: Attention, t: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same by the oracle, in float64."""
+    """Returns output and gradients by the oracle, in float64."""
     wide = {name: tensor.double() for name, tensor in t.items()}
     arguments = (wide["value"], wide["locations"], wide["weights"], case.spatial_shapes)
     grads = reference.backward(wide["grad_output"], *arguments)

@@ -43,7 +43,7 @@ def compiler() -> str:
 
 
 def flavour() -> Flavour:
-    """How the torch that is here is compiled against."""
+    """Returns the flavour of the installed torch."""
     return flavour_of(running_torch())
 
 

@@ -57,5 +57,5 @@ def emulated(emulator: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 @pytest.fixture
 def device() -> str:
-    """What the tests of tests/ops are given here."""
+    """Gives the tests of tests/ops the CPU's tensors, on which the emulated kernels run."""
     return "cpu"

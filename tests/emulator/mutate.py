@@ -37,7 +37,7 @@ inline const int dcnbuild_fault = std::getenv("DCNBUILD_FAULT") ? std::atoi(std:
 
 
 def seed_all(root: Path) -> None:
-    """What the emulator is compiled from, with every fault asleep in it."""
+    """Copies the emulator's sources, with every fault in them, each inactive."""
     shutil.copytree(ROOT / "csrc", root / "csrc")
     for tests in ("emulator", "nvrtc", "nvcc"):
         kept = shutil.ignore_patterns("__pycache__")

@@ -42,7 +42,7 @@ def test_the_deterministic_route_has_the_same_bits_in_every_order(
 
 
 def test_the_default_route_does_depend_on_the_order(emulator: ModuleType) -> None:
-    """So that the test above could fail. Only the value's gradient does."""
+    """Without the deterministic route the bits depend on the order, so the test above can fail. Only the value's gradient does."""
     tensors = CASES["spread"].tensors(0, torch.float32)
     found = []
     for order, seed in ORDERS:
@@ -57,7 +57,7 @@ def test_the_default_route_does_depend_on_the_order(emulator: ModuleType) -> Non
 
 @pytest.mark.parametrize("channels", [1, 4, 6])
 def test_all_samples_on_one_pixel(channels: int, emulator: ModuleType) -> None:
-    """The longest run that the sorted route can meet: it spans many tiles."""
+    """All samples on one pixel make the longest run of the sorted route, which spans many tiles."""
     case = Attention(batch=1, queries=60, heads=1, channels=channels, sizes=((5, 6),))
     tensors = case.tensors(0)
     tensors["locations"][..., 0], tensors["locations"][..., 1] = 0.4, 0.7

@@ -24,7 +24,7 @@ def column_bytes(case: Case, positions: int, dtype: torch.dtype) -> str:
 def test_every_chunk_size_agrees(
     positions: int, layout: torch.memory_format, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Around one position, one image (30 positions), two and all three images."""
+    """Chunks of about one position, one image (30 positions), two images and all three images give equal results."""
     monkeypatch.setenv("DCNBUILD_COLUMN_BYTES", column_bytes(CASE, positions, torch.float64))
     tensors = CASE.tensors(0)
     tensors["input"] = tensors["input"].contiguous(memory_format=layout)
@@ -138,7 +138,7 @@ def test_no_copy_that_a_layout_avoids(emulator: ModuleType) -> None:
 
 @pytest.mark.parametrize("deterministic", [False, True])
 def test_every_launch_that_fails_raises(emulator: ModuleType, deterministic: bool) -> None:
-    """Forward and backward, each launch in turn."""
+    """Each launch of the forward and backward pass raises if the launch fails."""
     tensors = CASE.tensors(0)
     torch.use_deterministic_algorithms(deterministic)
     try:

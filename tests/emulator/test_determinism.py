@@ -27,7 +27,7 @@ def deterministic() -> Iterator[None]:
 
 
 def results(case: Case, spread: float, emulator: ModuleType) -> list[dict[str, torch.Tensor]]:
-    """One call for each order of threads and blocks."""
+    """Returns the results of one call in each order of threads and blocks."""
     tensors = case.tensors(0, torch.float32, spread=spread)
     found = []
     for order, seed in ORDERS:
@@ -50,7 +50,7 @@ def test_same_bits_in_every_order(
 
 
 def test_the_default_route_does_depend_on_the_order(emulator: ModuleType) -> None:
-    """So that the test above could fail."""
+    """Without the deterministic route the bits depend on the order, so the test above can fail."""
     first, *others = results(CASES["spread"], 2.0, emulator)
     assert any(not torch.equal(first["grad_input"], other["grad_input"]) for other in others)
     for other in others:
@@ -61,7 +61,7 @@ def test_the_default_route_does_depend_on_the_order(emulator: ModuleType) -> Non
 @pytest.mark.usefixtures("deterministic")
 @pytest.mark.parametrize("channels", [1, 4, 6])
 def test_all_samples_on_one_pixel(channels: int, emulator: ModuleType) -> None:
-    """The longest run that the sorted route can meet: it spans many tiles."""
+    """All samples on one pixel make the longest run of the sorted route, which spans many tiles."""
     case = Case(batch=1, channels=channels, out_channels=3, size=(8, 8))
     tensors = case.tensors(0, torch.float64)
     y, x = torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing="ij")

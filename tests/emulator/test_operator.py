@@ -41,7 +41,7 @@ TOLERANCE = {
 def test_random_configurations(
     dtype: torch.dtype, block: int, emulator: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """500 in each dtype, through every order of threads and every size of chunk, down to one position."""
+    """Runs 500 configurations in each dtype, over every order of threads and chunks down to one position."""
     for seed in range(100 * block, 100 * (block + 1)):
         monkeypatch.setenv("DCNBUILD_COLUMN_BYTES", str(COLUMN_BYTES[seed % len(COLUMN_BYTES)]))
         emulator.configure(ORDERS[seed % len(ORDERS)], seed)
@@ -57,7 +57,7 @@ def test_random_configurations(
 
 @pytest.mark.parametrize("wild", SETS, ids="+".join)
 def test_not_finite(wild: tuple[str, ...], emulator: ModuleType) -> None:
-    """Every NaN and infinity where the CPU's kernels have it; on the deterministic route too."""
+    """NaN and infinities are where the CPU's kernels have them, on the deterministic route too."""
     for number, case in enumerate(SHAPES):
         for seed in range(2):
             emulator.configure(ORDERS[seed], seed)
@@ -70,7 +70,7 @@ def test_not_finite(wild: tuple[str, ...], emulator: ModuleType) -> None:
 
 @pytest.mark.parametrize("deterministic", [False, True])
 def test_not_finite_mask_of_samples_outside(deterministic: bool) -> None:
-    """No pixel is read, so that nothing reaches offset and mask, and infinity times nothing is no NaN."""
+    """A sample outside reads no pixel, so an infinite mask gives no NaN, and offset and mask get zero gradients."""
     image, one = torch.ones(1, 1, 3, 3, dtype=torch.float64), torch.ones(1, 1, 1, 1).double()
     offset, mask = torch.full((1, 2, 3, 3), 100.0).double(), torch.full_like(image, torch.inf)
     _, grad_offset, grad_mask, *_ = torch.ops.dcnbuild_emulated.deform_conv2d_backward(

@@ -34,7 +34,7 @@ def _results(
 @pytest.mark.parametrize("deterministic", [False, True])
 @pytest.mark.parametrize("block", range(4))
 def test_random_configurations(block: int, deterministic: bool, emulator: ModuleType) -> None:
-    """Every order of threads; channels_last input in every other."""
+    """Random configurations agree in every order of threads; every other one has a channels_last input."""
     for seed in range(50 * block, 50 * (block + 1)):
         emulator.configure(ORDERS[seed % len(ORDERS)], seed)
         case = random_case(seed)
@@ -98,7 +98,7 @@ def test_what_has_no_place_is_nan_and_touches_no_pixel(case: PoolCase) -> None:
 
 @pytest.mark.parametrize("case", KINDS.values(), ids=KINDS)
 def test_more_channels_than_threads(case: PoolCase) -> None:
-    """Several blocks a RoI, and several channels a thread."""
+    """More channels than threads need several blocks for a RoI, or several channels for a thread."""
     wide = PoolCase(case.operator, case.attributes, 600, 2 if case is PSROI else 1, rois=3)
     tensors = wide.tensors(0)
     actual = _results(torch.ops.dcnbuild_emulated, wide, tensors, False)

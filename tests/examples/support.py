@@ -17,7 +17,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
 def environment() -> dict[str, str]:
-    """One thread: many processes share the machine, and the results are the same on any of them."""
+    """Sets one thread, since many processes share the machine."""
     return {**os.environ, "OMP_NUM_THREADS": "1"}
 
 

@@ -25,7 +25,7 @@ SMALL = ("--batch", "1", "--size", "32", "--every", "4")
 
 
 def networks() -> tuple[AlignmentNetwork, AlignmentNetwork]:
-    """Both networks, with something to learn from in every layer: a new deformable one predicts nothing from nothing."""
+    """Returns both networks with random weights in every layer, because a new deformable layer predicts only zeros."""
     torch.manual_seed(0)
     both = AlignmentNetwork(False, NEIGHBOURS), AlignmentNetwork(True, NEIGHBOURS)
     for alignment in both[1].alignments:

@@ -83,7 +83,7 @@ def test_a_runtime_that_agrees(
 
 
 class Wrong:
-    """onnxruntime, but what it is given is changed first: a compiler with a fault."""
+    """Stands in for a faulty runtime: changes the inputs, and then calls onnxruntime."""
 
     name = "wrong 1.0"
 
@@ -161,7 +161,7 @@ def test_the_page_shows_lines_as_they_are_printed() -> None:
 def test_a_fault_that_shows_only_where_nobody_looks(
     model: Detector, inputs: tuple[Tensor], file: Path
 ) -> None:
-    """As where a fused operator is wrong, and right once its parts are asked for: what is named is its end."""
+    """If a fused operator is wrong only while its parts are not outputs, the comparison names its last part."""
 
     def change(written: Any) -> None:
         if len(written.graph.output) == 2:

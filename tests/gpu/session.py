@@ -50,7 +50,7 @@ class Stage:
 
 
 def stages(gpu: bool) -> Iterator[Stage]:
-    """In the order of their worth, since the time may end before they do."""
+    """Returns the stages, the most valuable first, since the time may end before the last."""
     device = "cuda" if gpu else "cpu"
     yield Stage("machine", (sys.executable, str(HERE / "look.py"), "machine"), 60)
     operators = Stage("operators", (sys.executable, str(HERE / "look.py"), "operators"), 60)

@@ -193,7 +193,7 @@ def test_workspace(batch: int) -> None:
 
 
 def test_a_batch_of_more_than_2_31_elements() -> None:
-    """Its last image is worked on as it would be alone."""
+    """The last image of a batch with more than 2^31 elements gets the results of a call with that image alone."""
     batch, channels, size = 2**21 // 32 + 1, 32, 32
     needed = 2 * 4 * batch * channels * size * size
     if torch.cuda.mem_get_info()[0] < needed:

@@ -26,7 +26,7 @@ def step(model: nn.Module, x: Tensor) -> None:
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """A sharded tensor in one piece, on every rank."""
+    """Gathers a sharded tensor on every rank."""
     full: Tensor = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
     return full.detach().clone()
 

@@ -61,14 +61,14 @@ FEATURES: dict[str, Callable[[], bool]] = {
 
 
 def needs(feature: str) -> pytest.MarkDecorator:
-    """Skips where this torch lacks a feature of FEATURES."""
+    """Skips a test if this torch lacks a feature of FEATURES."""
     return pytest.mark.skipif(
         not FEATURES[feature](), reason=f"torch {torch.__version__} lacks {feature}"
     )
 
 
 def needs_autocast(device: str, dtype: torch.dtype) -> None:
-    """Skips where autocast does not take a dtype on a device: float16 on the CPU, in torch 2.0 and 2.1 among others."""
+    """Skips a test if autocast refuses a dtype on a device, like float16 on the CPU in torch 2.0 and 2.1."""
     feature = "float16 autocast on the CPU"
     if (device, dtype) == ("cpu", torch.float16) and not FEATURES[feature]():
         pytest.skip(f"torch {torch.__version__} lacks {feature}")

@@ -26,7 +26,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "pytorch.md"
 
 
 def block(language: str) -> str:
-    """The block of the page's section on AOTInductor in a language."""
+    """Returns the code block in one language of the page's section on AOTInductor."""
     section = PAGE.read_text(encoding="utf-8").split("\n## AOTInductor\n")[1].split("\n## ")[0]
     (found,) = re.findall(rf"^```{language}\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
     return str(found)
@@ -46,7 +46,7 @@ def model_of_the_page() -> nn.Module:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the page's Python has been run, with a model of any batch and size; it compares the outputs itself."""
+    """Runs the page's Python block, which compares the outputs itself, and returns the directory."""
     folder = tmp_path_factory.mktemp("aoti")
     model = model_of_the_page()
     sizes = {

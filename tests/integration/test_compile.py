@@ -17,7 +17,7 @@ SHAPES = [(2, 3, 9, 8), (3, 3, 12, 7), (2, 3, 5, 6)]
 @pytest.mark.parametrize("dynamic", DYNAMIC, ids=["static", "dynamic"])
 @pytest.mark.parametrize("modulated", [True, False], ids=["v2", "v1"])
 def test_networks(modulated: bool, dynamic: bool) -> None:
-    """One graph each, and with dynamic shapes one for all sizes."""
+    """Each network becomes one graph; with dynamic shapes one graph serves all sizes."""
     from torch._dynamo.testing import CompileCounterWithBackend
 
     torch._dynamo.reset()
@@ -32,7 +32,7 @@ def test_networks(modulated: bool, dynamic: bool) -> None:
 
 @pytest.mark.slow
 def test_inductor() -> None:
-    """The default backend compiles what is around the operator, and calls it."""
+    """Inductor compiles the code around the operator, and calls the operator."""
     torch._dynamo.reset()
     layer = dcnbuild.DeformConv2d(3, 4, 3, padding=1)
     compiled = torch.compile(layer, fullgraph=True)
@@ -55,7 +55,7 @@ def test_under_autocast(dtype: torch.dtype) -> None:
 
 
 def test_second_derivatives_of_compiled_code_are_refused_by_torch() -> None:
-    """A limit of AOTAutograd's, for every model; docs/pytorch.md says so."""
+    """AOTAutograd refuses second derivatives of every compiled model; docs/pytorch.md says so."""
     torch._dynamo.reset()
     layer = dcnbuild.DeformConv2d(1, 1, 3, padding=1)
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")

@@ -19,7 +19,7 @@ WORLD = 2
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the workers wrote."""
+    """Returns the directory with the files that the workers wrote."""
     folder = tmp_path_factory.mktemp("distributed")
     worker = str(Path(__file__).with_name("distributed_worker.py"))
     workers = [

@@ -45,7 +45,7 @@ def test_any_batch_and_size(first: dict[str, Any], tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_loads_in_another_process(tmp_path: Path) -> None:
-    """dcnbuild has to be imported there, and nothing else of the model's."""
+    """Another process loads the program if it imports dcnbuild; it needs no code of the model."""
     model, x = Aligned().eval(), image(2, 3, 9, 8)
     torch.export.save(torch.export.export(model, (x,)), tmp_path / "model.pt2")
     torch.save({"input": x, "output": model(x).detach()}, tmp_path / "data.pt")

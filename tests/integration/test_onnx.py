@@ -38,7 +38,7 @@ def onnxruntime_of(path: Path, *args: Tensor) -> np.ndarray[Any, Any]:
 
 @functools.cache
 def onnxruntime_has_deform_conv() -> bool:
-    """Old ones do not; ONNX's own evaluator has it in any version."""
+    """Whether onnxruntime has DeformConv; old releases lack it, ONNX's own evaluator never does."""
     helper, real = onnx.helper, onnx.TensorProto.FLOAT
     shapes = {"X": [1, 1, 1, 1], "W": [1, 1, 1, 1], "O": [1, 2, 1, 1], "Y": [1, 1, 1, 1]}
     values = {name: helper.make_tensor_value_info(name, real, shapes[name]) for name in shapes}

@@ -77,7 +77,7 @@ def test_activation_checkpointing(reentrant: bool) -> None:
 
 
 def test_checkpointing_frees_what_backward_would_keep() -> None:
-    """Nothing but the input stays between the passes: the operators are run a second time."""
+    """Checkpointing keeps only the input between the passes, and runs the operators a second time."""
     model, x = Aligned(), image(2, 3, 6, 5).requires_grad_()
     kept: list[tuple[int, ...]] = []
 
@@ -105,7 +105,7 @@ def test_state_is_saved_and_restored_safely(tmp_path: Path) -> None:
 
 
 def test_modules_move_through_meta() -> None:
-    """As large models are built: nothing allocated, then made empty somewhere and loaded."""
+    """Builds modules like large models: on the meta device, then emptied onto a device, then loaded."""
     with torch.device("meta"):
         twin = Aligned()
     assert twin(torch.empty(2, 3, 6, 5, device="meta")).shape == (2, 2, 6, 5)

@@ -70,7 +70,7 @@ def rt_detr_v2_discrete() -> nn.Module:
 
 
 def d_fine() -> nn.Module:
-    """Another number of points in each level."""
+    """D-FINE has another number of points in each level."""
     backbone = transformers.HGNetV2Config(
         stem_channels=[3, 8, 8],
         stage_in_channels=[8, 8, 8, 8],

@@ -42,7 +42,7 @@ def test_wheels_hold_only_what_their_toolkit_compiles() -> None:
 
 
 def test_the_table_knows_this_machine() -> None:
-    """What is measured on the installed torch and toolkit is what the table says."""
+    """Facts measured on the installed torch and toolkit equal the table's."""
     torch = find_torch()
     assert torch is not None
     row = compatibility.torch_release(torch.version)

@@ -110,7 +110,7 @@ def test_which_one_nvcc_calls(
 
 
 def test_a_gcc_beside_nvcc_comes_before_path(tmp_path: Path, machine: dict[str, str]) -> None:
-    """Debian's nvidia-cuda-toolkit has one there, which looks for a gcc that nvcc accepts."""
+    """Debian's nvidia-cuda-toolkit has a script named gcc beside nvcc, which finds a gcc that nvcc accepts."""
     nvcc = write(tmp_path / "toolkit/nvcc")
     compiler(tmp_path / "toolkit/gcc", GCC_11)
     compilers = find_compilers(machine)

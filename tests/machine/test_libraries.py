@@ -72,7 +72,7 @@ def test_libraries_that_are_nowhere(tmp_path: Path, torch: TorchInstall) -> None
 
 
 def missing(path: Path, env: dict[str, str], torch: TorchInstall | None, root: Path) -> set[str]:
-    """What is missing, but for the C library, which the fake root has not."""
+    """Returns the missing libraries, except the C library, which the fake root lacks."""
     return set(read_library(path, env, torch, root=root).missing) - {"libc.so.6"}
 
 
@@ -109,7 +109,7 @@ def test_what_is_no_library(tmp_path: Path) -> None:
 
 
 def test_torchvisions_library_fits_the_installed_torch() -> None:
-    """A false alarm here would be one on every machine in good order."""
+    """torchvision's library raises no alarm beside its torch; an alarm here would appear on every healthy machine."""
     torch = find_torch()
     assert torch is not None
     paths = sorted(torch.root.parent.glob("torchvision/*.so"))

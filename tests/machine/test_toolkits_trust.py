@@ -23,7 +23,7 @@ RUNS = "#!/bin/sh\n: > '{}'\necho 'Cuda compilation tools, release 99.0, V99.0.1
 
 
 def planted(root: Path, ran: Path) -> Path:
-    """A toolkit of which only its nvcc says the version, and which leaves a trace when it is asked."""
+    """Makes a toolkit whose version only its nvcc tells, and whose nvcc leaves a file when it runs."""
     nvcc = write(root / "bin/nvcc", RUNS.format(ran))
     nvcc.chmod(0o755)
     return root
@@ -67,7 +67,7 @@ def test_a_toolkit_of_another_user_is_neither_run_nor_listed(
 def test_a_named_toolkit_that_others_can_write_is_listed_by_its_files_and_not_run(
     tmp_path: Path,
 ) -> None:
-    """To name it is the user's choice; to look at it is not to run it."""
+    """The search reads the files of a toolkit that the user names, but runs no program that others can write."""
     root = planted(tmp_path / "home", tmp_path / "ran")
     root.chmod(0o777)
     assert find(tmp_path, CUDA_HOME=str(root)) == []
@@ -108,7 +108,7 @@ def test_dcnbuild_cache_moves_toolkits_too(tmp_path: Path) -> None:
 def test_data_in_a_script_is_not_searched_for_long(
     data: str, tmp_path: Path, importing_torch: float
 ) -> None:
-    """As a self-extracting program has it. Only a quadratic search costs more than importing torch."""
+    """A script that holds megabytes of data is searched in less CPU time than `import torch`; a quadratic search takes longer."""
     root = toolkit(tmp_path / "cuda-13.0", "13.0")
     script(tmp_path / "bin/nvcc", f'exec {root}/bin/nvcc "$@"\nexit\n{data}')
     nvcc = tmp_path / "bin/nvcc"

@@ -113,7 +113,7 @@ def test_the_architectures_stand_in_libtorch_python(
 
 
 def test_what_the_installed_torch_accepts_in_an_arch_list(torch_itself: dict[str, Any]) -> None:
-    """Each name against torch's own function, which raises for what it does not know."""
+    """torch's own function, which raises for an unknown name, accepts the same names as ours."""
     torch = find_torch()
     assert torch is not None
     if not torch.cuda:

@@ -31,7 +31,7 @@ def belongs(monkeypatch: pytest.MonkeyPatch) -> Belongs:
 
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
-    """A file of ours, three directories below one of ours."""
+    """Makes a file three directories below one that this user owns."""
     tmp_path = tmp_path.resolve()
     path = tmp_path / "cache" / "entry" / "program"
     path.parent.mkdir(parents=True)
@@ -132,7 +132,7 @@ def test_what_is_not_there_or_no_path_is_not_trusted(tmp_path: Path) -> None:
 def test_root_that_a_user_namespace_hides(
     program: Path, belongs: Belongs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Apptainer shows root's files as those of nobody; what lies inside our own directory is another matter."""
+    """Apptainer shows root's files as owned by nobody; such files are trusted, except inside the user's directory."""
     outer, cache = program.parents[2], program.parents[1]
     belongs(outer, 65534)
     assert trust.untrusted(program)

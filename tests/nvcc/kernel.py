@@ -66,7 +66,7 @@ class Kernel:
 
     @property
     def arguments(self) -> list[str]:
-        """Of the template, e.g. ["float", "float", "4"]."""
+        """Returns the template's arguments, e.g. ["float", "float", "4"]."""
         return re.findall(r"\w+", self.name.partition("<")[2])
 
     @property
@@ -76,7 +76,7 @@ class Kernel:
 
     @property
     def compute_capability(self) -> int:
-        """E.g. 90 of "sm_90"."""
+        """Returns the number in an architecture's name: "sm_90" → 90."""
         return int(self.architecture.removeprefix("sm_"))
 
     def occupancy(self) -> float | None:
@@ -94,7 +94,7 @@ class Kernel:
         return blocks * THREADS / sm.threads
 
     def count(self, *prefixes: str) -> int:
-        """How many of its instructions begin with one of these."""
+        """Counts the instructions that begin with one of the given prefixes."""
         return sum(n for name, n in self.instructions.items() if name.startswith(prefixes))
 
     def atomics(self) -> set[str]:

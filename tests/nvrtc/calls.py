@@ -76,7 +76,7 @@ def results(namespace: Any, call: Call, deterministic: bool = False) -> list[Ten
 
 
 def widened(call: Call) -> Call:
-    """The same call in float64."""
+    """Returns the call with its tensors in float64."""
     name, arguments, gradients = call
     wide = tuple(value.double() if isinstance(value, Tensor) else value for value in arguments)
     return name, wide, gradients

@@ -38,7 +38,7 @@ def nvrtc() -> NvrtcInstall:
 def compiler(
     nvrtc: NvrtcInstall, tmp_path_factory: pytest.TempPathFactory
 ) -> kernels.KernelCompiler:
-    """Compiles into one cache, so that each kernel is compiled once."""
+    """Returns a compiler with one cache for all tests, so that each kernel is compiled once."""
     cache = str(tmp_path_factory.mktemp("kernels"))
     return kernels.KernelCompiler(nvrtc, csrc_dir(), {"DCNBUILD_CACHE": cache})
 
@@ -63,7 +63,7 @@ class Driver:
         self.library.stand_in_configure(devices, capability)
 
     def fail(self, call: str, error: int, after: int = 0) -> None:
-        """Lets a call of the driver fail with an error of CUDA's, after so many that do not."""
+        """Makes a call of the driver fail with an error of CUDA after a number of successful calls."""
         self.library.stand_in_fail(call.encode(), error, after)
 
     def log(self) -> list[list[str]]:
@@ -115,7 +115,7 @@ def loaded(compiler: kernels.KernelCompiler) -> Driver:
 
 @pytest.fixture
 def driver(loaded: Driver, compiler: kernels.KernelCompiler) -> Iterator[Driver]:
-    """One H100, and nothing that fails."""
+    """Resets the driver to one H100 without failures."""
     loaded.configure()
     loaded.answer = compiler.kernel
     loaded.asked.clear()

@@ -27,7 +27,7 @@ GATHER = "dcnbuild::cuda::gather_columns_kernel<float, float, 1>"
 def test_agreement_with_the_cpu(
     operator: str, dtypes: tuple[torch.dtype, torch.dtype], driver: Driver
 ) -> None:
-    """Forward and all gradients, on both routes, in vectors and one by one."""
+    """Output and all gradients agree with the CPU on both routes, with and without vector loads."""
     for seed in range(4):
         call = CALLS[operator](seed, dtypes)
         actual = results(torch.ops.dcnbuild_driven, call, deterministic=seed % 2 == 1)
@@ -42,7 +42,7 @@ def test_agreement_with_the_cpu(
 def test_agreement_of_deform_sample(
     dtypes: tuple[torch.dtype, torch.dtype], driver: Driver
 ) -> None:
-    """It has no kernels of its own: it launches attention's."""
+    """deform_sample, which launches attention's kernels, agrees with the CPU."""
     for seed in range(2):
         case = random_case(seed)
         tensors = case.tensors(seed, dtypes[0], points_dtype=dtypes[1])
@@ -116,7 +116,7 @@ def test_a_kernel_is_compiled_and_loaded_once_and_launched_in_the_primary_contex
 def test_a_call_that_fails_is_named(
     call: str, error: int, said: str, driver: Driver, compiler: KernelCompiler
 ) -> None:
-    """And the next call serves. A kernel that is not loaded yet is asked for, whatever the order of tests."""
+    """A failing driver call is named in the error, and the next call works. The kernel is one that is not loaded yet."""
     offset = torch.zeros(1, 2, 1, 1)
     one = torch.ones(1, 1, 1, 1)
     driver.library.stand_in_forget()
@@ -159,7 +159,7 @@ def test_a_gpu_that_its_code_is_not_for(driver: Driver, compiler: KernelCompiler
 def test_a_kernel_of_other_parameters_is_refused(
     other: str, said: str, driver: Driver, compiler: KernelCompiler
 ) -> None:
-    """A stale image: one that was made from another text than the host half."""
+    """A kernel image made from other sources than the host half has other parameters, and is refused."""
     driver.library.stand_in_forget()
     driver.answer = lambda _name, capability: compiler.kernel(
         f"dcnbuild::cuda::{other}", capability

@@ -50,7 +50,7 @@ def sources(tmp_path: Path) -> Path:
 def test_a_kernel_is_compiled_once_for_each_of_what_decides_it(
     nvrtc: NvrtcInstall, sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A cubin that is stale, damaged or another's is never taken."""
+    """A cubin that is stale, damaged or owned by another user is compiled again."""
     env = {"DCNBUILD_CACHE": str(tmp_path / "cache")}
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # where the cache's stand-ins are
     monkeypatch.setattr(cache, "_SHARED", ())

@@ -92,7 +92,7 @@ def results_of(
 
 
 def expected_of(case: AttnCase, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same by the reference, in one pass forward and one backward."""
+    """Returns output and gradients by the reference, from one forward and one backward pass."""
     leaves = [tensors[name].detach().requires_grad_() for name in NAMES]
     output = reference.forward(*leaves, case.shapes)
     grads = torch.autograd.grad(output, leaves, tensors["grad_output"])
@@ -102,7 +102,7 @@ def expected_of(case: AttnCase, tensors: dict[str, Tensor]) -> dict[str, Tensor]
 def with_layout(
     tensors: dict[str, Tensor], relayout: Callable[[Tensor], Tensor]
 ) -> dict[str, Tensor]:
-    """The same tensors in memory of another layout."""
+    """Returns tensors of the same values in another memory layout."""
     changed = {name: relayout(tensor) for name, tensor in tensors.items()}
     for name, tensor in tensors.items():
         assert torch.equal(changed[name], tensor), name

@@ -103,7 +103,7 @@ def results_of(
 
 
 def expected_of(case: SampleCase, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same by the reference, in one pass forward and one backward."""
+    """Returns output and gradients by the reference, from one forward and one backward pass."""
     return differentiated(lambda *t: reference.forward(*t, case.attributes), tensors)
 
 

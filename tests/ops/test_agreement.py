@@ -121,7 +121,7 @@ def test_any_number_of_threads_agrees(threads: int) -> None:
     "layout", [torch.contiguous_format, torch.channels_last], ids=["NCHW", "NHWC"]
 )
 def test_expanded_upstream_gradient(layout: torch.memory_format, device: str) -> None:
-    """As `.sum().backward()` has it: one number seen as a whole image."""
+    """`.sum().backward()` passes a gradient of one number that is expanded to an image."""
     case = Case(batch=2, channels=16, out_channels=8, size=(20, 19))
     tensors = case.tensors(0, torch.float64, device)
     tensors["input"] = tensors["input"].contiguous(memory_format=layout)

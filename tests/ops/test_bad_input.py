@@ -124,7 +124,7 @@ def test_whole_numbers_of_every_kind(number: Any, device: str) -> None:
 def test_a_wider_bias_widens_the_output(
     dtype: torch.dtype, wider: torch.dtype, function: str, device: str
 ) -> None:
-    """As in torchvision, which adds the bias at the end."""
+    """A bias with more channels widens the output, because torchvision adds the bias at the end."""
     target = dcnbuild.deform_conv2d if function == "operator" else dcnbuild.reference.deform_conv2d
     call = {n: t.to(dtype) if torch.is_tensor(t) else t for n, t in good_call(device).items()}
     bias = call.pop("bias").to(wider) / 3

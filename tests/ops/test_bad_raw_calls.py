@@ -84,7 +84,7 @@ def test_functions_refuse_other_layouts(name: str, layout: str) -> None:
 @pytest.mark.parametrize("layout", [torch.strided, torch.jagged])
 @pytest.mark.parametrize("name", ["input", "offset", "mask", "weight", "bias"])
 def test_functions_refuse_nested_tensors(name: str, layout: torch.layout) -> None:
-    """They have no shape to be compared with anything."""
+    """Nested tensors have no shape that a check could compare."""
     call = good_call("cpu")
     if layout is torch.jagged and call[name].dim() < 2:
         pytest.skip("a jagged tensor has two dimensions at least")

@@ -102,7 +102,7 @@ def test_nan_mask_shows(name: str, device: str) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
 def test_wild_offsets_agree_with_the_reference(dtype: torch.dtype, device: str) -> None:
-    """Values that float-to-integer conversions choke on, in every dtype, several channels wide."""
+    """Offsets that overflow a conversion from float to integer agree in every dtype, over several channels."""
     case = Case(batch=2, channels=8, out_channels=4, size=(6, 5), offset_groups=2)
     tensors = case.tensors(0, dtype, device)
     offset = tensors["offset"]

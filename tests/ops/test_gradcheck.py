@@ -93,7 +93,7 @@ def test_raw_operator_backward(device: str) -> None:
 
 
 def test_only_what_is_asked_for(device: str) -> None:
-    """Each gradient alone is the same as among all."""
+    """A gradient that is asked for alone equals the same gradient among all."""
     case = CASES["groups"]
     tensors = case.tensors(0, device=device)
     leaves = {name: t.requires_grad_() for name, t in tensors.items() if t is not None}

@@ -67,7 +67,7 @@ def fake_backward(
 
 
 def kernel(*args: Any) -> Tensor:
-    """Stands in for a compiled one."""
+    """Stands in for a compiled kernel."""
     value, shapes, locations, fixed, weights, scale = args
     product: Tensor = value * locations * locations * fixed * (sum(shapes) * scale)
     return product if weights is None else product * weights

@@ -150,7 +150,7 @@ def test_the_raw_operators_guard_their_attributes(attributes: tuple[Any, ...]) -
 def test_the_raw_operators_read_no_image_that_is_not_there(
     case: PoolCase, number: float, device: str
 ) -> None:
-    """On a GPU nobody looks at the numbers first."""
+    """On a GPU no check reads the image numbers before the kernel runs."""
     t = case.tensors(0, torch.float32, device)
     assert t["rois"] is not None
     t["rois"][3, 0] = number

@@ -223,7 +223,7 @@ def test_beyond_2_24_pixels(function: str) -> None:
 def test_a_roi_without_a_place_has_no_part_in_the_gradient_of_the_input(
     case: PoolCase, function: str, device: str
 ) -> None:
-    """Neither its share of the upstream gradient, nor what is not finite in that."""
+    """A RoI without a place adds nothing to the gradient of the input, even where its upstream gradient is NaN."""
     tensors = case.tensors(0, device=device)
     rois, x = tensors["rois"], tensors["input"]
     assert rois is not None and x is not None

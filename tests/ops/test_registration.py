@@ -152,7 +152,7 @@ except FindingError as error:
 
 
 def test_an_unknown_route_is_refused(tmp_path: Path) -> None:
-    """Once, by the first execution: neither by an import, nor in a warning as well."""
+    """The first execution raises for an unknown route, once; importing neither raises nor warns."""
     code = CALL.replace("expected =", "print('imported')\nexpected =")
     code += "torch.ops.dcnbuild.deform_conv2d(*arguments)"
     done = python(code, tmp_path, DCNBUILD_ROUTE="fast")

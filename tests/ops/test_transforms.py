@@ -160,7 +160,7 @@ def test_autocast_keeps_offsets_in_float32(dtype: torch.dtype, device: str) -> N
 
 
 def test_vmap_over_no_slices() -> None:
-    """The shapes of what there would be, forward and backward."""
+    """vmap over zero slices returns empty tensors of the right shapes, forward and backward."""
 
     def loss(x: torch.Tensor) -> torch.Tensor:
         offset, weight = torch.zeros(1, 18, 4, 4), torch.ones(3, 2, 3, 3)

@@ -21,7 +21,7 @@ def nvcc() -> Path:
 
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
-    """A home of its own, and pip that sees nothing but tmp_path/index."""
+    """Returns variables with a fresh home, and with tmp_path/index as pip's only index."""
     (tmp_path / "index").mkdir()
     return {
         "PATH": os.environ["PATH"],

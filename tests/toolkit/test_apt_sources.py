@@ -77,7 +77,7 @@ def test_what_serves_no_debian_release(tmp_path: Path, stanza: str) -> None:
 
 
 def test_a_key_in_the_stanza_itself(tmp_path: Path) -> None:
-    """A continuation line; such a key cannot be named in a one-line source, Debian's keyring file can."""
+    """A one-line source cannot hold such a key, so Debian's keyring file is named instead."""
     key = "Signed-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n abc\n"
     text = DEB822.replace("Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n", key)
     write(tmp_path, "sources.list.d/x.sources", text)

@@ -20,7 +20,7 @@ from dcnbuild.toolkit import install, pypi
 
 @pytest.fixture
 def without_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Installs from one wheel, and does not try its compiler."""
+    """Installs a toolkit from one wheel without trying its compiler."""
 
     def fetch(version: str, downloads: Path, staging: Path, *others: object) -> str:
         nvcc_wheel(downloads, "#!/bin/sh\n# nvcc\n")
@@ -52,7 +52,7 @@ def test_what_is_installed_can_be_written_by_nobody_else(
 def test_a_cache_without_locks(
     code: int, env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another machine may be installing the same: its downloads are left alone."""
+    """Without locks, another machine may be installing the same toolkit, so its downloads stay."""
     monkeypatch.setattr(fcntl, "flock", failing(code, tmp_path / "home"))
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
@@ -130,7 +130,7 @@ def test_nothing_unpacked_is_left_behind(
 def test_a_wheel_that_is_not_the_listed_one(
     nvcc: Path, env: dict[str, str], tmp_path: Path
 ) -> None:
-    """An index with hashes, as PyPI is; the file behind one of them was exchanged."""
+    """A file whose hash differs from the one in the index is refused."""
     packages(tmp_path / "index", nvcc)
     simple = tmp_path / "simple"
     for wheel_ in (tmp_path / "index").glob("*.whl"):

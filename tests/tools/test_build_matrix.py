@@ -31,7 +31,7 @@ PAIRS = load(CHECKOUT / "matrix.yaml")
 def test_a_row_with_a_wrong_toolkit_or_compiler_fails_with_the_finding(
     tmp_path: Path, version: str, compiler: str, expected: str | None
 ) -> None:
-    """Whatever else the machine has: a build would pass over what does not fit."""
+    """A row with a wrong toolkit or compiler fails with the finding, even if the machine also has the right ones."""
     cuda, site, gxx = tmp_path / "cuda", tmp_path / "site", tmp_path / "g++-99"
     contents = {
         cuda / "bin/nvcc": "",
@@ -122,7 +122,7 @@ def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
 
 
 def test_what_is_recorded() -> None:
-    """What has passed: a row that fails loses its line, one that could not be tried keeps it, and so does the wheel's."""
+    """A failed row loses its recorded result; a row that was not tried, and the wheel's row, keep theirs."""
     again = replace(RESULT, commit="1111111111")
     assert results.merged([RESULT, WHEEL], [again]) == [again, WHEEL]
     assert results.merged([RESULT], [WHEEL, FAILED, MISSING]) == [RESULT, WHEEL]

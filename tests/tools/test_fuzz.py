@@ -50,7 +50,7 @@ def test_a_target(name: str) -> None:
 
 
 def test_every_operator_of_the_schema_has_a_call_that_computes() -> None:
-    """Or what is changed in it would be refused for what was wrong before."""
+    """Each operator of the schema has a valid call; otherwise a changed call could be refused for another reason."""
     schema = (csrc_dir() / "schema.h").read_text(encoding="utf-8")
     assert set(calls()) == set(re.findall(r'R"schema\((\w+)\(', schema))
     for name, arguments in calls().items():

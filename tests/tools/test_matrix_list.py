@@ -51,7 +51,7 @@ def test_the_one_wheel_is_tested_on_the_oldest_torch_that_it_serves_and_the_newe
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.id)
 def test_every_pair_can_be_compiled_for(pair: Pair) -> None:
-    """The toolkit and the torch have architectures in common, and the compiler is one that nvcc takes."""
+    """Each pair has an architecture that toolkit and torch share, and a compiler that nvcc accepts."""
     assert list(contradictions(pair)) == []
     if pair.cuda and pair.toolkit:
         release = torch_release(pair.torch)
@@ -62,7 +62,7 @@ def test_every_pair_can_be_compiled_for(pair: Pair) -> None:
 
 
 def test_it_is_yaml() -> None:
-    """Read line by line, since nox brings no YAML reader; one that has it reads the same."""
+    """nox reads matrix.yaml line by line, without a YAML reader; a YAML reader gives the same rows."""
     rows = yaml.safe_load((CHECKOUT / "matrix.yaml").read_text(encoding="utf-8"))["pairs"]
     assert [Pair(**{**row, "pins": tuple(row.get("pins", ()))}) for row in rows] == list(PAIRS)
 

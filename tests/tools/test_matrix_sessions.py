@@ -91,7 +91,7 @@ def test_wrong_arguments(project: Path, arguments: tuple[str, ...], words: str) 
 
 @pytest.mark.slow
 def test_rows_that_cannot_be_tried_count_as_not_passed_and_stop_no_other(project: Path) -> None:
-    """The first without its Python, the second with a Python that has no package to install."""
+    """A row without its Python and a row that cannot install torch count as not passed; the others still run."""
     mine = f"3.{sys.version_info.minor}"
     few = {"tier": "ci", "download": 300}
     rows_of_three = [

@@ -65,7 +65,7 @@ REPLACED = ("apt-get", "gh", "nox", "pip", "pipx", "python3", "tail")
 
 @pytest.mark.parametrize("where", SCRIPTS)
 def test_every_step_runs_as_shell(where: str, tmp_path: Path) -> None:
-    """With programs in the place of those it calls: its quoting, its redirections and its variables are the shell's own."""
+    """Runs each step in a real shell, with stand-ins for the programs that it calls."""
     for name in REPLACED:
         write_program(tmp_path / "bin" / name)
     for name in ("pip", "python", "dcnbuild"):
@@ -112,7 +112,7 @@ def run_git(directory: Path) -> None:
 
 
 def test_the_notes_step_as_it_is(tmp_path: Path) -> None:
-    """The real program this time, on a changelog that has a date."""
+    """Runs the notes step with the real program, on a changelog that has a date."""
     for name in ("tools/release.py", "dcnbuild/_version.py"):
         (tmp_path / name).parent.mkdir()
         shutil.copy2(CHECKOUT / name, tmp_path / name)
@@ -132,7 +132,7 @@ def test_the_notes_step_as_it_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=[path.stem for path in WORKFLOWS])
 def test_permissions_are_least(workflow: Path) -> None:
-    """What all jobs may is read; more is given to one job, which runs nothing of the checkout."""
+    """All jobs may only read; the one job with more permissions runs no code of the checkout."""
     document = yaml.safe_load(workflow.read_text(encoding="utf-8"))
     assert document["permissions"] == {"contents": "read"}
     for job in document["jobs"].values():
