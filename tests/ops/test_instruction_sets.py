@@ -61,6 +61,7 @@ for case in wild.SHAPES:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["generic", "avx2", "avx512"])
 def test_agrees_with_the_reference(name: str) -> None:
     done = subprocess.run(
