@@ -31,7 +31,7 @@ _TORCH = re.compile(
     r"|[Pp]y[Tt]orch(?: version)?:? ?(\d\.\d{1,2}(?:\.\d{1,2})?(?:\+\w{2,8})?)"
 )
 _PYTHON = re.compile(
-    r"[Pp]ython-?(3\.\d{1,2})(?!\d)|cpython-(3)(\d{1,2})|\bcp(3)(\d{1,2})-|Python(3)(\d{1,2})\b"
+    r"[Pp]ython-?(3\.\d{1,2})(?!\d)|CPython (3\.\d{1,2})|\(e\.g\., `cp(3)(\d{1,2})`|cpython-(3)(\d{1,2})|\bcp(3)(\d{1,2})-|Python(3)(\d{1,2})\b"
 )
 _GCC = re.compile(
     r"/c\+\+/(\d{1,2})(?=[/.])"
