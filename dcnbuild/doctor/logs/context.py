@@ -48,7 +48,7 @@ _WINDOWS = re.compile(
 )
 _POWERSHELL = re.compile(r"^PS [A-Z]:\\|The term '.{1,80}' is not recognized|CategoryInfo")
 _MAC = re.compile(
-    r"macosx-\d|/opt/homebrew|\(mach-o|arm64-apple|x86_64-apple|/Users/\w|Xcode|xcrun: |CommandLineTools|\bclang: error"
+    r"macosx[-_]\d|/opt/homebrew|\(mach-o|arm64-apple|x86_64-apple|/Users/\w|Xcode|xcrun: |CommandLineTools|\bclang: error"
 )
 _WSL = re.compile(r"microsoft-standard-WSL|/usr/lib/wsl|\bWSL2?\b|/mnt/[c-e]/", re.IGNORECASE)
 _JETSON = re.compile(
