@@ -24,7 +24,7 @@ LOG = (
 _DRIVER = Path(__file__).with_name("drive_browser.mjs")
 _CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 #: Loading Python takes some seconds; a page that hangs is given up.
-_LONGEST = 120
+_LONGEST = 300
 
 
 def look(site: Path, out: Path) -> dict[str, Any] | str:

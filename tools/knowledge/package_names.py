@@ -138,9 +138,9 @@ def _sdist_texts(path: Path) -> Iterator[tuple[str, str]]:
                 if name.endswith((".py", ".pyi")):
                     yield inside(name), archive.read(name).decode("utf-8", "replace")
         return
-    with tarfile.open(path) as archive:
-        for member in archive:
-            handle = archive.extractfile(member) if member.name.endswith((".py", ".pyi")) else None
+    with tarfile.open(path) as packed:
+        for member in packed:
+            handle = packed.extractfile(member) if member.name.endswith((".py", ".pyi")) else None
             if handle:
                 yield inside(member.name), handle.read().decode("utf-8", "replace")
 
