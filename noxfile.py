@@ -90,6 +90,8 @@ def docs(session: nox.Session) -> None:
     # what the page "What broke my build?" runs; it says so where there is no npm to bring Pyodide
     session.install("--quiet", "packaging", "pyyaml")
     session.run("python", "-m", "tools.docs.browser", "site")
+    # and that page in a headless Chromium; it says so where there is none
+    session.run("python", "-m", "tools.docs.check_page", "site")
 
 
 @nox.session

@@ -92,11 +92,16 @@ def facts_from_json(text: str, name: str) -> Facts:
     if isinstance(document, dict) and "facts" in document:
         document = document["facts"]
     try:
-        return typing.cast(Facts, _value(Facts, document, "facts"))
+        return facts_of(document)
     except (TypeError, KeyError) as error:
         raise ValueError(
             f"{name}: no facts of a machine: {error}. Expected is what `dcnbuild doctor --json` prints."
         ) from error
+
+
+def facts_of(document: Any) -> Facts:
+    """The facts in a JSON document; what it leaves out has its default. Raises TypeError."""
+    return typing.cast(Facts, _value(Facts, document, "facts"))
 
 
 def _value(kind: Any, value: Any, where: str) -> Any:

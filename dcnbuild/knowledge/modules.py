@@ -43,8 +43,16 @@ def rows() -> tuple[Project, ...]:
 
 def of_package(module: str) -> Project | None:
     """The project whose Python package is called so: "detectron2" is that of "detectron2._C"."""
-    inside = f"{module.partition('.')[0]}."
-    return next((row for row in rows() if any(m.startswith(inside) for m in row.modules)), None)
+    name = module.partition(".")[0]
+    return next(
+        (
+            row
+            for row in rows()
+            if row.package.replace("-", "_") == name
+            or any(item.startswith(f"{name}.") for item in row.modules)
+        ),
+        None,
+    )
 
 
 def find(module: str) -> list[Project]:

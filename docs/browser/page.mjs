@@ -90,6 +90,46 @@ async function readLog() {
   }
 }
 
+// The log in the address: behind "#", which browsers do not send. Longer addresses are cut by chats and mails.
+const LONGEST_LINK = 30000;
+const LONGEST_LOG = 5000000;
+
+async function bytesOf(stream) {
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+async function putIntoAddress() {
+  const log = at("doctor-log").value;
+  if (!log.trim()) return at("doctor-log").focus();
+  const bytes = await bytesOf(new Blob([log]).stream().pipeThrough(new CompressionStream("deflate-raw")));
+  const text = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+  if (text.length > LONGEST_LINK) {
+    history.replaceState(null, "", location.pathname);
+    return say(`The log is too long for a link: ${text.length} letters, ${LONGEST_LINK} at most. Keep the part with the first error.`);
+  }
+  history.replaceState(null, "", `#log=${text.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")}`);
+  try {
+    await navigator.clipboard.writeText(location.href);
+    say("The link is copied. Whoever opens it sees your log.");
+  } catch {
+    say("The link is in the address bar. Whoever opens it sees your log.");
+  }
+}
+
+async function takeFromAddress() {
+  const [, text] = /^#log=([\w-]+)$/.exec(location.hash) ?? [];
+  if (!text || text.length > LONGEST_LINK) return;
+  try {
+    const bytes = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (letter) => letter.charCodeAt(0));
+    const whole = await bytesOf(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw")));
+    if (whole.length > LONGEST_LOG) throw new Error("it is longer than any log that a link is made of");
+    at("doctor-log").value = new TextDecoder().decode(whole);
+  } catch (error) {
+    return say(`This link holds no log that can be read: ${error.message}`);
+  }
+  await readLog();
+}
+
 async function askTorch(event) {
   event.preventDefault();
   const words = ["gpu", "driver", "python", "wish"].map((name) => at(`torch-${name}`).value.trim());
@@ -114,6 +154,7 @@ async function take(files) {
 }
 
 at("doctor-read").onclick = readLog;
+at("doctor-link").onclick = putIntoAddress;
 at("doctor-file").onchange = (event) => take(event.target.files);
 at("torch-form").onsubmit = askTorch;
 at("doctor-log").onkeydown = (event) => {
@@ -125,3 +166,4 @@ drop.ondrop = (event) => {
   event.preventDefault();
   take(event.dataTransfer.files);
 };
+takeFromAddress();

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from docs.blocks import CHECKOUT
 
-from tools.docs import browser, in_browser
+from tools.docs import browser, check_page, in_browser
 
 CASES = CHECKOUT / "tests" / "doctor" / "cases"
 GIVEN = CHECKOUT / "tests" / "doctor" / "outside" / "given"
@@ -85,3 +85,44 @@ def test_the_page_names_what_its_script_asks_for() -> None:
 def test_a_wish_that_is_none_is_said() -> None:
     answer = json.loads(in_browser.which_torch("RTX 99999", "", "", ""))
     assert "RTX 99999" in answer["problem"]
+
+
+def _seen() -> dict[str, Any]:
+    """What Chromium sees of a page that works."""
+    found = [
+        {
+            "title": "",
+            "page": "../findings/#unsupported-gpu-arch",
+            "fix": "export TORCH_CUDA_ARCH_LIST=x",
+        }
+    ]
+    look = {"findings": found, "focus": "doctor-findings", "background": "white", "tooWide": False}
+    return {
+        "typed": look,
+        "dark": {**look, "background": "black"},
+        "phone": look,
+        "linked": look,
+        "link": "https://site/#log=x",
+        "log": check_page.LOG,
+        "tooLong": ["The log is too long for a link", ""],
+    }  # fmt: skip
+
+
+def test_a_page_that_works_has_no_fault() -> None:
+    assert list(check_page.faults(_seen())) == []
+
+
+@pytest.mark.parametrize(
+    ("part", "changes"),
+    [
+        ("typed", {"findings": []}),
+        ("typed", {"focus": ""}),
+        ("dark", {"background": "white"}),
+        ("phone", {"tooWide": True}),
+        ("linked", {"findings": []}),
+    ],
+)
+def test_a_fault_of_the_page_is_named(part: str, changes: dict[str, Any]) -> None:
+    seen = _seen()
+    seen[part] = {**seen[part], **changes}
+    assert list(check_page.faults(seen))

@@ -10,7 +10,8 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
-from dcnbuild.doctor.examples import gcc, toolkit, torch
+from doctor.machines import gcc, toolkit, torch
+
 from dcnbuild.machine.compatibility import table
 from dcnbuild.machine.facts import Compiler, CudaHome, Facts, PathEntry, Toolkit
 from dcnbuild.machine.recipes import DEBIAN

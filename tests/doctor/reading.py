@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,13 @@ from dcnbuild.doctor.logs import read_log
 from dcnbuild.errors import Finding
 
 CASES = Path(__file__).with_name("cases")
+_OUTSIDE = Path(__file__).with_name("outside")
+#: Logs with what the first finding must match: rewordings of given faults, and reports of 2022 to 2026 made anew.
+VARIANTS: list[dict[str, Any]] = [
+    case
+    for name in ("variants.json", "reports.json")
+    for case in json.loads((_OUTSIDE / name).read_text(encoding="utf-8"))
+]
 
 
 @cache

@@ -5,9 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from doctor.machines import broken, found, one, variables
+from doctor.machines import (
+    RTX_5090,
+    V100,
+    broken,
+    found,
+    gpu_driver,
+    one,
+    toolkit,
+    torch,
+    variables,
+)
 
-from dcnbuild.doctor.examples import HEALTHY, RTX_5090, V100, gpu_driver, toolkit, torch
+from dcnbuild.doctor.examples import HEALTHY
 from dcnbuild.machine.facts import Driver
 
 

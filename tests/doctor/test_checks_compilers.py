@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from doctor.machines import broken, found, one, python, variables
+from doctor.machines import broken, found, gcc, one, python, toolkit, torch, variables
 
-from dcnbuild.doctor.examples import HEALTHY, gcc, toolkit, torch
+from dcnbuild.doctor.examples import HEALTHY
 from dcnbuild.machine.facts import (
     Compiler,
     Driver,

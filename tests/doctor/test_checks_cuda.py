@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from doctor.machines import broken, found, machine, one, variables
+from doctor.machines import broken, found, machine, one, toolkit, torch, variables
 
-from dcnbuild.doctor.examples import HEALTHY, toolkit, torch
+from dcnbuild.doctor.examples import HEALTHY
 from dcnbuild.machine.facts import CudaHome, Driver, Facts, PackageHeaders, PathEntry, Toolkit
 
 CU13 = "/home/ada/venv/lib/python3.11/site-packages/nvidia/cu13"

@@ -6,9 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from doctor.machines import broken, found, one, python, variables
+from doctor.machines import (
+    RTX_5090,
+    V100,
+    broken,
+    found,
+    gpu_driver,
+    one,
+    python,
+    toolkit,
+    torch,
+    variables,
+)
 
-from dcnbuild.doctor.examples import HEALTHY, RTX_5090, V100, gpu_driver, toolkit, torch
+from dcnbuild.doctor.examples import HEALTHY
 from dcnbuild.machine.facts import Driver, Facts, Gpu
 
 INDEX = "https://download.pytorch.org/whl"

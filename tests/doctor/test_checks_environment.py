@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from doctor.machines import broken, found, machine, one, python, variables
+from doctor.machines import broken, found, gpu_driver, machine, one, python, torch, variables
 
-from dcnbuild.doctor.examples import HEALTHY, gpu_driver, torch
+from dcnbuild.doctor.examples import HEALTHY
 from dcnbuild.machine.facts import (
     Driver,
     Facts,

@@ -5,10 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from doctor.machines import broken, found, machine, one, python, variables
+from doctor.machines import (
+    A100,
+    broken,
+    found,
+    gcc,
+    gpu_driver,
+    machine,
+    one,
+    python,
+    torch,
+    variables,
+)
 
 from dcnbuild.doctor.checks import examine
-from dcnbuild.doctor.examples import A100, HEALTHY, gcc, gpu_driver, torch
+from dcnbuild.doctor.examples import HEALTHY
 from dcnbuild.doctor.resolver import JETSON, resolve
 from dcnbuild.machine.facts import Driver, Facts, PathEntry
 

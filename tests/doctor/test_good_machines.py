@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from doctor.machines import broken, variables
+from doctor.machines import V100, broken, gcc, gpu_driver, torch, variables
+from doctor.machines import toolkit as toolkit_facts
 from machine.test_driver import LIBCUDA, OPEN_MODULE
 from machine.trees import compile_library, script, toolkit, torch_install, write
 
 from dcnbuild.doctor.checks import examine
-from dcnbuild.doctor.examples import HEALTHY, V100, gcc, gpu_driver, torch
-from dcnbuild.doctor.examples import toolkit as toolkit_facts
+from dcnbuild.doctor.examples import HEALTHY
 from dcnbuild.machine.collect import collect
 from dcnbuild.machine.facts import CudaHome, Driver, Facts, Library, PathEntry
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doctor.reading import CASES, findings, first
+from doctor.reading import CASES, VARIANTS, findings, first
 from doctor.reading import expected as expected_in
 
 from dcnbuild.doctor.logs import RULES
@@ -39,9 +39,8 @@ def test_every_rule_has_a_case() -> None:
     """Here, or among the cases from outside."""
     shown = {case.values[1]["first"] for case in ALL}
     shown |= {other for case in ALL for other in case.values[1].get("then", [])}
-    outside = CASES.with_name("outside")
-    logs = [case["log"] for case in json.loads((outside / "variants.json").read_text("utf-8"))]
-    logs += [path.read_bytes() for path in (outside / "given").glob("*.log")]
+    logs = [case["log"] for case in VARIANTS]
+    logs += [path.read_bytes() for path in (CASES.with_name("outside") / "given").glob("*.log")]
     shown |= {finding.id for log in logs for finding in findings(log)[:1]}
     assert {rule.id for rule in RULES} - shown == set()
 

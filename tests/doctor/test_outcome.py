@@ -9,21 +9,11 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from doctor.machines import broken
+from doctor.machines import RTX_4090, RTX_5090, V100, broken, gcc, gpu_driver, toolkit, torch
 from doctor.paste import paste
 
 from dcnbuild.doctor.checks import examine
-from dcnbuild.doctor.examples import (
-    EXAMPLES,
-    HEALTHY,
-    RTX_4090,
-    RTX_5090,
-    V100,
-    gcc,
-    gpu_driver,
-    toolkit,
-    torch,
-)
+from dcnbuild.doctor.examples import EXAMPLES, HEALTHY
 from dcnbuild.errors import Finding
 from dcnbuild.machine.facts import CudaHome, Facts, PackageHeaders, PathEntry, Toolkit
 

@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from doctor.machines import broken
+from doctor.machines import broken, torch
 
 from dcnbuild.base import printable
 from dcnbuild.doctor.checks import examine
-from dcnbuild.doctor.examples import EXAMPLES, HEALTHY, torch
+from dcnbuild.doctor.examples import EXAMPLES, HEALTHY
 from dcnbuild.doctor.report import details, plain, show, summary, to_json
 from dcnbuild.doctor.resolver import Resolution, resolve
 from dcnbuild.errors import Finding, FindingError

@@ -6,19 +6,22 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
-from doctor.machines import broken, machine, one, python
-from hypothesis import given
-from hypothesis import strategies as st
-
-from dcnbuild.doctor.examples import (
-    HEALTHY,
+from doctor.machines import (
     RTX_4090,
     RTX_5090,
     V100,
+    broken,
     gpu_driver,
+    machine,
+    one,
+    python,
     toolkit,
     torch,
 )
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dcnbuild.doctor.examples import HEALTHY
 from dcnbuild.doctor.resolver import Resolution, rejection, resolve, wheels
 from dcnbuild.doctor.wish import parse_wish
 from dcnbuild.machine.compatibility import table

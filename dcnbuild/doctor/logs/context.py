@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
 
 from dcnbuild.doctor.fixes.fix import Target
 from dcnbuild.doctor.fixes.quoting import Shell
@@ -19,62 +21,36 @@ from dcnbuild.machine.facts import Facts
 #: How far from the deciding line a version is looked for. Farther ones belong to something else.
 REACH = 400
 
-_TOOLKIT = re.compile(
-    r"(?:/|\\)cuda[-/\\]v?(\d{1,2}\.\d)(?=[/\\\"'\s:.]|$)"
-    r"|CUDA[/\\]v(\d{1,2}\.\d)"
-    r"|release (\d{1,2}\.\d), V\d"
-    r"|CUDA_HOME=['\"]?\S{0,200}?cuda-(\d{1,2}\.\d)"
-    r"|required version by CUDA (\d{1,2}\.\d)"
-)
-_TORCH = re.compile(
-    r"\btorch(?:-|==| )(\d\.\d{1,2}\.\d{1,2}(?:\+\w{2,8})?)(?![\w.]*\.(?:cpp|cu|h))"
-    r"|[Pp]y[Tt]orch(?: version)?:? ?(\d\.\d{1,2}(?:\.\d{1,2})?(?:\+\w{2,8})?)"
-)
-_PYTHON = re.compile(
-    r"[Pp]ython-?(3\.\d{1,2})(?!\d)|cpython-(3)(\d{1,2})|\bcp(3)(\d{1,2})-|Python(3)(\d{1,2})\b"
-)
-_GCC = re.compile(
-    r"/c\+\+/(\d{1,2})(?=[/.])"
-    r"|gcc version (\d{1,2})\."
-    r"|\b(?:gcc|g\+\+)(?:\.exe)? \([^)]{1,80}\) (\d{1,2})\.\d"
-    r"|/gcc/[\w-]{1,40}/(\d{1,2})[./]"
-    r"|\bg(?:cc|\+\+)-(\d{1,2})\b"
-    r"|installed version of \S{1,100} \((\d{1,2})\."
-)
-_NVCC = re.compile(r"(?:^|[\s\"'=])(/[^\s'\"]{0,200}/nvcc)(?=[\s'\"]|$)")
-_ANY_CONDA = re.compile(r"[/\\](?:ana|mini)?(?:conda|forge)\d?[/\\]|conda-linux-gnu", re.IGNORECASE)
-_WINDOWS = re.compile(
-    r"[A-Za-z]:\\(?!n)\w|\bcl\.exe|\bMSVC\b|win-amd64|WinError|\bfatal error C\d{4}|\bLNK\d{4}|Microsoft Visual C\+\+|\berror MSB\d{4}|\.vcxproj"
-)
-_POWERSHELL = re.compile(r"^PS [A-Z]:\\|The term '.{1,80}' is not recognized|CategoryInfo")
-_MAC = re.compile(
-    r"macosx-\d|/opt/homebrew|\(mach-o|arm64-apple|x86_64-apple|/Users/\w|Xcode|xcrun: |CommandLineTools|\bclang: error"
-)
-_WSL = re.compile(r"microsoft-standard-WSL|/usr/lib/wsl|\bWSL2?\b|/mnt/[c-e]/", re.IGNORECASE)
-_JETSON = re.compile(
-    r"\bJetson|JetPack|\bOrin\b|\bXavier\b|-tegra\b|\bL4T\b|/home/nvidia/|tegra", re.IGNORECASE
-)
-_CONTAINER = re.compile(
-    r"^#\d{1,4} |[Dd]ocker|root@[0-9a-f]{12}|^Step \d+/\d+ :|nvidia-container|/workspace/|podman|kaniko|apptainer"
-    r"|buildkit|/\.dockerenv|container"
-)
-_UV = re.compile(
-    r"\buv (?:pip|sync|add|run|build)\b|builds-v0|build backend returned|[/\\]uv[/\\]|^Resolved \d+ packages in"
-)
+_FILE = Path(__file__).with_name("surroundings.yaml")
+
+
+@cache
+def _table() -> dict[str, Any]:
+    import yaml  # here: only whoever reads a log pays for it
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    table: dict[str, Any] = yaml.load(_FILE.read_text(encoding="utf-8"), Loader=loader)
+    return table
+
+
+def _any(patterns: list[str], nocase: bool = False) -> re.Pattern[str]:
+    return re.compile("|".join(patterns), re.IGNORECASE if nocase else 0)
+
+
+def _version(name: str) -> cached_property[str | None]:
+    pattern = _any(_table()["versions"][name])
+    return cached_property(lambda context: context.group(pattern))
+
+
+def _sign(name: str) -> cached_property[bool]:
+    row = _table()["signs"][name]
+    pattern = _any(row["any"], row.get("nocase", False))
+    return cached_property(lambda context: context.first(pattern, row["near"]) is not None)
+
+
 #: What shows which package manager a Linux has: (pattern, manager, distribution).
 _MANAGERS = tuple(
-    (re.compile(pattern), manager, distribution)
-    for pattern, manager, distribution in (
-        (
-            r"\.el[789]\b|red-hat-linux|redhat-linux|Rocky|CentOS|AlmaLinux|Red Hat|\byum \w",
-            "dnf",
-            None,
-        ),
-        (r"\.fc[34]\d\b|Fedora|\bdnf \w", "dnf", "fedora"),
-        (r"suse-linux|openSUSE|\bzypper\b", "zypper", None),
-        (r"\bpacman\b|Arch Linux|pc-linux-gnu", "pacman", None),
-        (r"alpine|\bapk add\b|musl", "apk", None),
-    )
+    (_any(row["any"]), row["manager"], row.get("distribution")) for row in _table()["managers"]
 )
 _UBUNTU = re.compile(r"[Uu]buntu[ -]?(?:\d\.\d{1,2}-\w{1,10}~)?(2\d\.04)|ubuntu(2\d)04")
 #: Directories of a user, which tell one machine from another.
@@ -84,7 +60,6 @@ _SOURCE = re.compile(
     rf"{START}(?P<path>(?:[A-Za-z]:)?{LETTER}{{1,300}}?\.(?:cu|cuh|cpp|cc|cxx|c|h|hpp))"
     r"(?:[:,]\d|\(\d|: fatal error|: error)"
 )
-_ROOT = re.compile(r"^#\d{1,4} \d|root@|^Step \d+/\d+ :|/root/|^# ")
 _BUILT = re.compile(
     r"Failed to build [`']([\w.-]+)|Building (?:wheel|editable) for ([\w.-]+)"
     r"|╰─> ([A-Za-z][\w.-]+)$|^Collecting ([\w.-]+)|`([\w.-]+)@|[Ff]ailed building (?:wheel|editable) for ([\w.-]+)"
@@ -128,69 +103,29 @@ class Context:
                     return found
         return None
 
-    def _group(self, pattern: re.Pattern[str]) -> str | None:
+    def group(self, pattern: re.Pattern[str]) -> str | None:
+        """What the groups of the nearest match hold, joined by points."""
         found = self.first(pattern)
         return ".".join(group for group in found.groups() if group) if found else None
 
-    @cached_property
-    def toolkit(self) -> str | None:
-        """The CUDA toolkit in use, "11.8"."""
-        return self._group(_TOOLKIT)
-
-    @cached_property
-    def torch(self) -> str | None:
-        """The version of torch, "2.1.0+cu118"."""
-        return self._group(_TORCH)
-
-    @cached_property
-    def python(self) -> str | None:
-        """The version of Python, "3.11"."""
-        return self._group(_PYTHON)
-
-    @cached_property
-    def gcc(self) -> str | None:
-        """The major version of gcc, "12"."""
-        return self._group(_GCC)
-
-    @cached_property
-    def nvcc_path(self) -> str | None:
-        """The nvcc that was run, with its directory."""
-        return self._group(_NVCC)
-
-    @cached_property
-    def conda(self) -> bool:
-        """Whether a conda environment is in use."""
-        return self.first(_ANY_CONDA, reach=60) is not None
-
-    @cached_property
-    def windows(self) -> bool:
-        """Whether the build ran on Windows."""
-        return self.first(_WINDOWS, reach=60) is not None
-
-    @cached_property
-    def mac(self) -> bool:
-        """Whether the build ran on macOS."""
-        return self.first(_MAC, reach=60) is not None
-
-    @cached_property
-    def wsl(self) -> bool:
-        """Whether it ran in Windows' Linux."""
-        return self.first(_WSL) is not None
-
-    @cached_property
-    def jetson(self) -> bool:
-        """Whether it ran on one of NVIDIA's boards."""
-        return self.first(_JETSON) is not None
-
-    @cached_property
-    def container(self) -> bool:
-        """Whether it ran in a container, or in the build of an image."""
-        return self.first(_CONTAINER) is not None
-
-    @cached_property
-    def uv(self) -> bool:
-        """Whether uv and not pip installs."""
-        return self.first(_UV, reach=60) is not None
+    #: The CUDA toolkit in use, "11.8", and the versions of torch, "2.1.0+cu118", of Python, "3.11", and of gcc, "12".
+    toolkit = _version("toolkit")
+    torch = _version("torch")
+    python = _version("python")
+    gcc = _version("gcc")
+    #: The nvcc that was run, with its directory.
+    nvcc_path = _version("nvcc_path")
+    #: Whether a conda environment is in use, and uv and not pip installs.
+    conda = _sign("conda")
+    uv = _sign("uv")
+    #: Where it ran: on Windows, macOS, in Windows' Linux, on one of NVIDIA's boards, in a container or the build of an image.
+    windows = _sign("windows")
+    mac = _sign("mac")
+    wsl = _sign("wsl")
+    jetson = _sign("jetson")
+    container = _sign("container")
+    _powershell = _sign("powershell")
+    _root = _sign("root")
 
     def target(self, facts: Facts | None) -> Target:
         """Where a fix is pasted: this machine where the log may be of it, else the log's machine."""
@@ -198,7 +133,7 @@ class Context:
             return replace(Target.of(facts), conda=self.conda or Target.of(facts).conda)
         shell: Shell = "sh"
         if self.windows:
-            shell = "powershell" if self.first(_POWERSHELL) else "cmd"
+            shell = "powershell" if self._powershell else "cmd"
             return Target(shell, "Windows", conda=self.conda)
         if self.mac:
             return Target("sh", "Darwin", "brew", conda=self.conda)
@@ -210,8 +145,7 @@ class Context:
         else:
             found = self.first(_UBUNTU)
             distribution = f"ubuntu {found[1] or found[2] + '.04'}" if found else None
-        root = self.first(_ROOT) is not None
-        return Target(shell, "Linux", manager, distribution, root, self.conda)
+        return Target(shell, "Linux", manager, distribution, self._root, self.conda)
 
     def _here(self, facts: Facts) -> bool:
         """Whether nothing shows that the log is of another machine than the facts."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
-from dcnbuild.doctor.logs.lookups import extensions
+from dcnbuild.doctor.logs.lookups import extensions, tables
 from dcnbuild.doctor.logs.owner import owner, package_of
 from dcnbuild.doctor.logs.rule import Hit
 
@@ -30,6 +30,8 @@ def system_package(hit: Hit, package: str, file: str = "") -> Iterator[Fix]:
     target, file = hit.context.target(hit.facts), file or package
     if target.windows:
         yield fixes.say(f"install what brings {file}")
+    elif target.manager == "brew" and package in tables.rows("brew"):
+        yield fixes.command("brew", "install", operands=(tables.rows("brew")[package],))
     elif target.manager in (None, "apt-get"):
         yield fixes.command("apt-get", "install", operands=(package,), root=True)
     else:
@@ -122,6 +124,7 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "build": build,
     "package": system_package,
     "rebuild": rebuild,
+    "rebuild_of": lambda hit, package: fixes.rebuild(package),
     "torch": torch,
     "toolkit": find_toolkit,
     "use_toolkit": lambda hit, version="", root="": fixes.use_toolkit(

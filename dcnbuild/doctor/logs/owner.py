@@ -57,8 +57,7 @@ def package_of(module: str) -> str:
     named: str | None = tables.rows("modules").get(first)
     if named is None and not re.fullmatch(r"_C|_ext", first):
         # a compiled module that lies beside the package that it belongs to: "flash_attn_2_cuda"
-        exact = next((row for row in modules.rows() if first in row.modules), None)
-        named = exact.package if exact is not None else None
+        named = next((row.package for row in modules.find(first)), None)
     return named or first.replace("_", "-")
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 
 from dcnbuild.doctor.logs.rule import Hit, Level
 from dcnbuild.doctor.logs.rule_table import RULES
@@ -127,12 +128,10 @@ class _Pass:
         self.found: Matches = {}
         self._refused: Counter[int] = Counter()
         self._candidates = _candidates(log)
-        everything = "\n".join({log.english(number) for number in self._candidates})
-        self._reading = Reading(log, everything)
+        there = _presence({log.english(number) for number in self._candidates})
+        self._reading = Reading(log, there)
         kinds = self._reading.kinds
-        self._possible = [
-            index for index, rule in enumerate(RULES) if rule.may_match(everything, kinds)
-        ]
+        self._possible = [index for index, rule in enumerate(RULES) if rule.may_match(there, kinds)]
 
     def run(self) -> Matches:
         """Looks at every line that a rule may match."""
@@ -200,6 +199,12 @@ class _Pass:
                 return index
             self._refused[index] += 1
         return None
+
+
+def _presence(lines: set[str]) -> Callable[[str], bool]:
+    """Whether a literal text may stand in any of the lines: most of them differ in a number only."""
+    shapes = "\n".join(set(_without_digits("\n".join(lines)).split("\n")))
+    return cache(lambda text: _without_digits(text) in shapes)
 
 
 def _candidates(log: Log) -> list[int]:

@@ -13,7 +13,7 @@ from dcnbuild.doctor.fixes.fix import Fix, render
 from dcnbuild.doctor.logs import templates
 from dcnbuild.doctor.logs.context import SHOWN, Context
 from dcnbuild.doctor.parse import Log, Record
-from dcnbuild.doctor.parse.patterns import Pattern
+from dcnbuild.doctor.parse.patterns import Pattern, Sought
 from dcnbuild.errors import Finding, Severity
 from dcnbuild.machine.facts import Facts
 
@@ -137,8 +137,8 @@ class LogRule:
     warns: bool = False
 
     @cached_property
-    def _patterns(self) -> tuple[tuple[str, re.Pattern[str]], ...]:
-        return tuple((needle, re.compile(pattern)) for needle, pattern in self.patterns)
+    def _patterns(self) -> tuple[Sought, ...]:
+        return tuple(Sought(needle, pattern) for needle, pattern in self.patterns)
 
     @cached_property
     def _where(self) -> tuple[tuple[str, re.Pattern[str]], ...]:
@@ -148,21 +148,16 @@ class LogRule:
     def _unless(self) -> re.Pattern[str] | None:
         return re.compile(self.unless) if self.unless else None
 
-    def may_match(self, text: str, kinds: Set[str]) -> bool:
-        """Whether any line of `text`, whose records are of these kinds at most, can match."""
-        return not kinds.isdisjoint(self.kinds) or any(
-            needle in text for needle, _ in self.patterns
-        )
+    def may_match(self, there: Callable[[str], bool], kinds: Set[str]) -> bool:
+        """Whether any line can match of those whose records are of these kinds at most, and whose literal texts are `there`."""
+        return not kinds.isdisjoint(self.kinds) or any(there(needle) for needle, _ in self.patterns)
 
     def match(self, text: str, records: Iterable[Record]) -> tuple[re.Match[str], str] | None:
         """The match, and the record's kind, if the rule is about a cleaned English line, else None."""
         found = next((record for record in records if self._judges(record)), None)
         match = found.match if found else None
         if match is None:
-            for needle, pattern in self._patterns:
-                match = pattern.search(text) if needle in text else None
-                if match:
-                    break
+            match = next(filter(None, (sought.search(text) for sought in self._patterns)), None)
         if match is None or (self._unless and self._unless.search(text)):
             return None
         return match, found.kind if found else ""
@@ -192,8 +187,8 @@ class LogRule:
         )
 
     def _cause(self, hit: Hit) -> str:
-        # what a tool says may bring its own full stop to the end of a sentence
-        return _SECOND_STOP.sub(r"\1", self._sentences(hit))
+        # what a tool says may bring its own full stop to the end of a sentence, and blanks
+        return _SECOND_STOP.sub(r"\1", re.sub(r"  +", " ", self._sentences(hit)))
 
     def _sentences(self, hit: Hit) -> str:
         if callable(self.cause):

@@ -7,6 +7,7 @@ Python programs ended. Nothing here knows why a build failed: that is `dcnbuild.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cached_property
 
 from dcnbuild.doctor.parse.record import Record, Shape
@@ -27,9 +28,10 @@ _DEEPEST = 400
 class Reading:
     """The records of one log; each line is read once."""
 
-    def __init__(self, log: Log, candidates: str) -> None:
+    def __init__(self, log: Log, there: Callable[[str], bool]) -> None:
+        """`there` says of a literal text whether any line to be read may hold it."""
         self.log = log
-        self._shapes = [shape for shape in SHAPES if shape.needle in candidates]
+        self._shapes = [shape for shape in SHAPES if there(shape.needle)]
         self._known: dict[str, tuple[Record, ...]] = {}
         #: The kinds that its records can be of.
         self.kinds = frozenset(("exception", *(shape.kind for shape in self._shapes)))
@@ -39,7 +41,7 @@ class Reading:
         if text not in self._known:
             found: dict[str, Record] = {}
             for shape in self._shapes:
-                if shape.kind not in found and shape.needle in text:
+                if shape.kind not in found:
                     record = shape.record(text)
                     if record is not None:
                         found[shape.kind] = record

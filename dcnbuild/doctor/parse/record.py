@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
+from dcnbuild.doctor.parse.patterns import Sought
+
 
 @dataclass(frozen=True)
 class Record:
@@ -50,13 +52,10 @@ class Shape:
     pattern: str
 
     @cached_property
-    def compiled(self) -> re.Pattern[str]:
-        """The pattern; compiled when a log has the needle."""
-        return re.compile(self.pattern)
+    def _sought(self) -> Sought:
+        return Sought(self.needle, self.pattern)
 
     def record(self, line: str) -> Record | None:
         """The message in a cleaned English line, if it is of this shape."""
-        if self.needle not in line:
-            return None
-        match = self.compiled.search(line)
+        match = self._sought.search(line)
         return Record(self.kind, self.tool, match) if match else None

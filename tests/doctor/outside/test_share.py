@@ -9,17 +9,13 @@ from typing import Any
 
 import pytest
 from doctor.outside import score
-from doctor.reading import findings
+from doctor.reading import VARIANTS, findings
 
 from dcnbuild import explain
 from dcnbuild.doctor.logs import RULES
 from dcnbuild.port.code import Code
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.rules import RULES as PORT_RULES
-
-VARIANTS: list[dict[str, Any]] = json.loads(
-    Path(__file__).with_name("variants.json").read_text(encoding="utf-8")
-)
 
 
 def test_at_least_95_of_100_given_cases_are_right() -> None:
@@ -117,6 +113,7 @@ PROGRAMS = frozenset(
         "pacman",
         "patchelf",
         "pip",
+        "poetry",
         "printenv",
         "python",
         "python3",

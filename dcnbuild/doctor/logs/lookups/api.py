@@ -8,7 +8,9 @@ from functools import cache
 
 from dcnbuild.base.versions import numbers
 from dcnbuild.doctor.logs.lookups.tables import rows
+from dcnbuild.doctor.logs.lookups.traceback import frames
 from dcnbuild.doctor.logs.lookups.traceback import last as last_frame
+from dcnbuild.doctor.logs.owner import package_of
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import Entry, numpy, python, setuptools, torch_python
 
@@ -109,5 +111,16 @@ def gone(hit: Hit) -> bool:
 
 
 def asker(hit: Hit) -> str:
-    """The package whose file asks for the name, "" for a file of the user's own."""
-    return last_frame(hit).owner.package
+    """The package whose file asks for the name, "" for a file of the user's own.
+
+    A module that lacks the name may have a __getattr__ of its own, in which the traceback ends.
+    """
+    lacks = package_of(hit["module"] or hit["owner"])
+    owners = (frame.owner for frame in frames(hit, before=30))
+    return next((found.package for found in owners if found.package != lacks), "")
+
+
+def within(hit: Hit) -> str:
+    """The package one of whose files asks another of it for the name, "" where two packages meet."""
+    asks, lacks = last_frame(hit).owner.package, package_of(hit["module"])
+    return asks if asks and asks == lacks and not hit["partial"] else ""

@@ -38,7 +38,7 @@ _NAMES = {
 }
 #: What compiled modules are called.
 _COMPILED = re.compile(
-    r"_C|_ext|_cuda|_cpu|\w+_ext|\w+_cuda|\w+_cuda_\w+|\w+_backends?|\w+_cpp|core_cc|\w*_C\d?|\w+_kernels?|\w+_cuda_core|csrc"
+    r"_C|_?ext|_cuda|_cpu|\w+_ext|\w+_cuda|\w+_cuda_\w+|\w+_backends?|\w+_cpp|core_cc|\w*_C\d?|\w+_kernels?|\w+_cuda_core|csrc"
 )
 #: Operators that dcnbuild has, so that nothing needs to be compiled for them.
 _REPLACED = re.compile(r"(?i)dcn|deform|mmcv")
@@ -129,6 +129,16 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
         yield from stand_in("or without compiling it")
     if row.page:
         yield fixes.say(f"docs/{row.page} of dcnbuild says what it stands in for")
+
+
+def hiding(hit: Hit) -> str:
+    """The checkout whose sources hide an installed package: Python looks in the program's directory first."""
+    top = hit["module"].partition(".")[0]
+    row = modules.of_package(top) if top else None
+    frame = next(frames(hit), Frame())
+    found = re.match(rf"(?P<path>.+)[/\\]{re.escape(top)}[/\\]", frame.file)
+    ours = row is not None and row.on_index and frame.owner.kind == "own"
+    return found["path"] if found and ours else ""
 
 
 def checkout(row: modules.Project, hit: Hit) -> str:

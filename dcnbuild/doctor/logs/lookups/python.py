@@ -30,7 +30,7 @@ _DIRECT = re.compile(
 _SETUP = re.compile(
     r"setup\.py|<string>\", line|egg_info|\bpip\b|subprocess-exited-with-error|build_meta"
 )
-_COMPILED = re.compile(r"_C\w*|_ext|\w+_cuda|\w+_ext|\w+_cpp|C")
+_COMPILED = re.compile(r"_C\w*|_?ext|\w+_cuda|\w+_ext|\w+_cpp|C")
 _TORCH = re.compile(r"\btorch==(\d+)\.(\d+)\.(\d+)")
 
 
@@ -85,8 +85,11 @@ def get(hit: Hit) -> Iterator[Fix]:
     """Installs the package of a module that is missing, from where it is: an index, or its repository."""
     row = modules.of_package(_module(hit))
     program = ("uv", "pip") if hit.context.uv else ("pip",)
-    if row is None or row.on_index or not row.install:
+    if row is None or not row.install:
         yield fixes.command(*program, "install", operands=(package_of(_module(hit)),))
+    elif row.on_index:
+        for words in row.install:
+            yield fixes.command(*(program if words[0] == "pip" else words[:1]), *words[1:])
     elif row.source_dir in ("", ".") and len(row.install) == 1 and row.repository:
         said = row.install[0][-1]
         url = said if said.startswith("git+") else f"git+https://github.com/{row.repository}"
@@ -124,6 +127,24 @@ def from_repository(hit: Hit) -> bool:
     """Whether the table has the package, and no index has it, or has it for every torch."""
     row = modules.of_package(_module(hit))
     return row is not None and not row.on_index and bool(row.install)
+
+
+def newest_within(wanted: str) -> str:
+    """The newest Python below the bound of a requirement: ">=3.6,<3.11" → "3.10"."""
+    found = re.search(r"<\s*3\.(\d{1,2})", wanted)
+    return f"3.{int(found[1]) - 1}" if found else ""
+
+
+def option_gone(option: str) -> str:
+    """The release of pip that removed an option, "" where that is not known."""
+    found: str = tables.rows("pip_options").get(option, "")
+    return found
+
+
+def callee(hit: Hit) -> str:
+    """The package of the compiled module that is called on the lines above: "causal_conv1d_cuda.f(" is causal-conv1d's."""
+    called = re.findall(rf"\b([A-Za-z_]\w*)\.{re.escape(hit['name'])}\(", hit.around(before=6))
+    return package_of(called[-1]) if called else ""
 
 
 def _module(hit: Hit) -> str:
@@ -181,12 +202,15 @@ def sibling(name: str) -> str:
 
 def conflicts(hit: Hit) -> str:
     """What asks for what, up to three."""
+    # conda draws a tree, whose branches hold what the line above requires
+    text = re.sub(r"\n[ \u2502\u251c\u2514\u2500]*", "\n", hit.around(after=20))
+    text = re.sub(r"(?<=would require)\n", " ", text)
     pairs = re.findall(
-        r"(?:The user requested |^)?([\w.-]+ [\d.+\w]+ (?:depends on|requires) [\w.<>=!~ ,-]+)",
-        hit.around(after=12),
+        r"(?:The user requested |^)?([\w.-]+ [\d.+\w]+ (?:depends on|requires|would require) [\w.<>=!~ ,-]+)",
+        text,
         re.M,
     )
-    return "; ".join(pairs[:3])
+    return "; ".join(dict.fromkeys(pair.rstrip(", ") for pair in pairs[:3]))
 
 
 def torch_asked_for(hit: Hit) -> re.Match[str] | None:

@@ -71,6 +71,9 @@ def wheel(hit: Hit) -> str:
 def reinstall(hit: Hit) -> Iterator[Fix]:
     """What was built for another torch, built for this one."""
     package = loader(hit).package
+    if package in ("torchvision", "torchaudio", "torchtext"):  # each release is made for one torch
+        yield fixes.pip_install("torch", package, options=("--upgrade", "--force-reinstall"))
+        return
     yield from rebuild(hit, loaded_path(hit))
     if extensions.of_file(loaded_path(hit)) is not None:  # no wheel of it is anywhere
         return

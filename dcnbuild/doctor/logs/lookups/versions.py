@@ -106,6 +106,11 @@ def torch_for_cuda(cuda: str) -> str | None:
     return rows[-1].newest if rows else None
 
 
+def larger(one: str, other: str) -> bool:
+    """Whether the first of two numbers is the larger one."""
+    return bool(one and other) and int(one) > int(other)
+
+
 class Wheel(NamedTuple):
     """A torch wheel by its versions."""
 
