@@ -19,7 +19,10 @@ _CALLS = {
     "getCurrentCUDABlasHandle": "ported_blas_handle",
     "current_device": "torch::stable::accelerator::getCurrentDeviceIndex",
 }
-_PLAIN = {"parallel_for": "torch::stable::parallel_for", "get_num_threads": "torch::stable::get_num_threads"}
+_PLAIN = {
+    "parallel_for": "torch::stable::parallel_for",
+    "get_num_threads": "torch::stable::get_num_threads",
+}
 
 
 def qualified(stream: Stream, index: int) -> int:
@@ -27,9 +30,14 @@ def qualified(stream: Stream, index: int) -> int:
     first = index
     while first >= 2 and stream[first - 1].text == "::" and stream[first - 2].kind == "name":
         first -= 2
-    if first == index or stream[first].text not in SPACES or stream[first + 2].text in (
-        "stable",
-        "headeronly",
+    if (
+        first == index
+        or stream[first].text not in SPACES
+        or stream[first + 2].text
+        in (
+            "stable",
+            "headeronly",
+        )
     ):
         return -1
     return first - 1 if first and stream[first - 1].text == "::" else first
@@ -42,7 +50,9 @@ def _streams(code: Code, scope: Scope) -> Iterable[Edit]:
             continue
         yield Edit(stream[first].start, stream[index].end, _CALLS[stream[index].text])
         close = stream.partner[index + 1]
-        if stream[index].text == "getCurrentCUDAStream" and follows(stream, close, ".", "stream", "("):
+        if stream[index].text == "getCurrentCUDAStream" and follows(
+            stream, close, ".", "stream", "("
+        ):
             yield Edit(stream[close].end, stream[close + 4].end, "")
 
 

@@ -14,7 +14,9 @@ from dcnbuild.port.stream import Stream
 #: "other" is known to be no tensor; None is not known.
 Kind = Literal["tensor", "tensors", "optional", "other"]
 
-_KEYWORDS = frozenset({"return", "if", "while", "for", "switch", "else", "case", "and", "or", "not"})
+_KEYWORDS = frozenset(
+    {"return", "if", "while", "for", "switch", "else", "case", "and", "or", "not"}
+)
 #: Members and functions that give something else than a tensor.
 NO_TENSOR = frozenset(
     "size stride sizes strides dim ndimension numel nbytes is_cuda is_cpu is_contiguous defined device"
@@ -242,13 +244,16 @@ def receiver(stream: Stream, dot: int) -> int | None:
                 index = opening - 1
                 continue
             callee = before is not None and (
-                (before.kind == "name" and before.text not in _KEYWORDS) or before.text in (")", "]")
+                (before.kind == "name" and before.text not in _KEYWORDS)
+                or before.text in (")", "]")
             )
             if not callee:
                 return index
             index -= 1
         elif stream[index].kind == "name":
-            while index >= 2 and stream[index - 1].text == "::" and stream[index - 2].kind == "name":
+            while (
+                index >= 2 and stream[index - 1].text == "::" and stream[index - 2].kind == "name"
+            ):
                 index -= 2
             if index and stream[index - 1].text == "::":
                 index -= 1

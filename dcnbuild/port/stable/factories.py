@@ -101,7 +101,9 @@ def _function(
         more = options(known, code, stream, *span)
         if more is None or given is None:
             return ""
-        given = Options(more.like or given.like, more.dtype or given.dtype, more.device or given.device)
+        given = Options(
+            more.like or given.like, more.dtype or given.dtype, more.device or given.device
+        )
     assert given is not None
     if not name.endswith("_like"):
         return _made(name, values[0], values[1] if needed == 2 else "", given)
@@ -189,7 +191,9 @@ def _unused(code: Code, scope: Scope) -> Iterable[Edit]:
         if used != [at] or end < 0 or options(known, code, stream, at + 2, end) is None:
             continue
         words = [t.text for t in stream[at + 2 : end]]
-        if token.text == "auto" and not {"options", "TensorOptions", "dtype", "device"} & set(words):
+        if token.text == "auto" and not {"options", "TensorOptions", "dtype", "device"} & set(
+            words
+        ):
             continue
         if token.text == "auto" and words[-3:] in (["device", "(", ")"], ["scalar_type", "(", ")"]):
             continue

@@ -11,6 +11,7 @@ from dcnbuild.port.code import Code, Parameter, parameters_of
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.stable.abi import Target
 from dcnbuild.port.stream import Stream
+from dcnbuild.port.tokens import Token
 
 _NOT_OF_THE_TYPE = frozenset(
     {"static", "inline", "extern", "virtual", "constexpr", "__forceinline__", "__host__"}
@@ -97,7 +98,7 @@ def _of_file(code: Code) -> Iterable[Signature]:
         yield Signature(stream[index - 1].text, returns, parameters, template)
 
 
-def _without_template(words: list, stream: Stream, first: int) -> tuple[bool, list]:  # type: ignore[type-arg]
+def _without_template(words: list[Token], stream: Stream, first: int) -> tuple[bool, list[Token]]:
     if words[0].text != "template":
         return False, list(words)
     close = stream.angles.get(first + 1, first)

@@ -43,7 +43,7 @@ RULES = (
     rule_of(
         "stable-function",
         "at::matmul(a, b), torch::cat({a, b}, 1), at::zeros_like(x), …",
-        "torch::stable::matmul(a, b), ported_call(\"aten::cat\", …)",
+        'torch::stable::matmul(a, b), ported_call("aten::cat", …)',
         "auto f(at::Tensor a, at::Tensor b) { return at::cat({a, b}, 1); }\n",
         'auto f(at::Tensor a, at::Tensor b) { return ported_call("aten::cat", "",'
         " std::vector<torch::stable::Tensor>{a, b}, int64_t(1)); }\n",

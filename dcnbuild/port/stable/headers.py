@@ -19,7 +19,9 @@ _STABLE, _HEADERONLY = "torch/csrc/stable/", "torch/headeronly/"
 #: Name behind torch::stable:: or torch::headeronly::, or a macro → its header.
 #: Source: the headers of torch 2.10 to 2.14.
 _NAMES: dict[str, str] = {
-    **dict.fromkeys(("STABLE_TORCH_LIBRARY", "STABLE_TORCH_LIBRARY_FRAGMENT"), _STABLE + "library.h"),
+    **dict.fromkeys(
+        ("STABLE_TORCH_LIBRARY", "STABLE_TORCH_LIBRARY_FRAGMENT"), _STABLE + "library.h"
+    ),
     **dict.fromkeys(("STABLE_TORCH_LIBRARY_IMPL", "TORCH_BOX"), _STABLE + "library.h"),
     **dict.fromkeys(("STD_CUDA_CHECK", "STD_CUDA_KERNEL_LAUNCH_CHECK"), _STABLE + "macros.h"),
     "DeviceGuard": _STABLE + "accelerator.h",
@@ -79,7 +81,12 @@ _STANDARD: tuple[tuple[str, str], ...] = (
     (r"cuda(?:Stream|Error)_t|cudaGetLastError|cudaDeviceProp|dim3|cuda[A-Z]\w+", "cuda_runtime.h"),
     (r"cublas\w+", "cublas_v2.h"),
 )
-_OTHER_NAMES = {"cassert": "assert.h", "cfloat": "float.h", "cmath": "math.h", "cstdio": "stdio.h"} | {
+_OTHER_NAMES = {
+    "cassert": "assert.h",
+    "cfloat": "float.h",
+    "cmath": "math.h",
+    "cstdio": "stdio.h",
+} | {
     "cstdlib": "stdlib.h",
     "cstring": "string.h",
     "climits": "limits.h",

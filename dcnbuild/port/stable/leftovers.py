@@ -99,10 +99,12 @@ REFUSALS = (
 )
 _MACROS = re.compile(r"(?:AT|TORCH|C10|PYBIND11|THC)_[A-Z0-9_]+")
 #: What a compiler's flags define, and what the names of a library are made of.
-_FLAGS = frozenset({"TORCH_EXTENSION_NAME", "TORCH_TARGET_VERSION", "C10_CUDA_BUILD", "TORCH_CHECK"}) - {
-    "TORCH_CHECK"
-}
-_ARITHMETIC = frozenset({"+", "-", "*", "/", "+=", "-=", "*=", "/=", "==", "!=", "<", ">", "<=", ">="})
+_FLAGS = frozenset(
+    {"TORCH_EXTENSION_NAME", "TORCH_TARGET_VERSION", "C10_CUDA_BUILD", "TORCH_CHECK"}
+) - {"TORCH_CHECK"}
+_ARITHMETIC = frozenset(
+    {"+", "-", "*", "/", "+=", "-=", "*=", "/=", "==", "!=", "<", ">", "<=", ">="}
+)
 
 
 def remarks(code: Code, scope: StableScope) -> Iterator[Remark]:
@@ -134,9 +136,7 @@ def remarks(code: Code, scope: StableScope) -> Iterator[Remark]:
     for shown, offset in _arithmetic(code, scope):
         note(_SIGN, shown, offset)
     for (id, subject), (refusal, lines) in said.items():
-        yield Remark(
-            id, tuple(sorted(lines)), subject, refusal.reason, refusal.advice, "broken"
-        )
+        yield Remark(id, tuple(sorted(lines)), subject, refusal.reason, refusal.advice, "broken")
 
 
 def _qualified(stream: Stream, index: int) -> str:

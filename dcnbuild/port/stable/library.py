@@ -72,7 +72,12 @@ class Module:
 def modules(code: Code, scope: StableScope) -> Iterator[Module]:
     """The modules of a text."""
     stream = code.live
-    for name in ("PYBIND11_MODULE", "TORCH_LIBRARY", "TORCH_LIBRARY_FRAGMENT", "TORCH_LIBRARY_IMPL"):
+    for name in (
+        "PYBIND11_MODULE",
+        "TORCH_LIBRARY",
+        "TORCH_LIBRARY_FRAGMENT",
+        "TORCH_LIBRARY_IMPL",
+    ):
         for index in stream.places.get(name, ()):
             found = arguments(stream, index + 2) if follows(stream, index, "(") else None
             if found is None or not follows(stream, found[1], "{"):
@@ -112,7 +117,7 @@ def _statements(
         line = line_of(code.text, span[0])
         words = [token.text for token in stream[index : index + 4]]
         found = None
-        if words[:1] == [values[-1]] and words[1:4] in (["." , "def", "("], [".", "impl", "("]):
+        if words[:1] == [values[-1]] and words[1:4] in ([".", "def", "("], [".", "impl", "("]):
             found = arguments(stream, index + 4)
         if words[:3] == [values[-1], ".", "doc"]:
             yield Statement(*span, line, gone=True)
@@ -191,11 +196,15 @@ def _from_signature(
     signature = found[0]
     if signature.template:
         raise NoSchema(f"{function} is a template: TORCH_BOX takes a plain function")
-    given = [m for text in more for m in [_ARGUMENT.fullmatch(text) or _SUFFIXED.fullmatch(text)] if m]
+    given = [
+        m for text in more for m in [_ARGUMENT.fullmatch(text) or _SUFFIXED.fullmatch(text)] if m
+    ]
     names = [m[1] for m in given]
     defaults: list[str | None] = []
     for match, parameter in zip(given, signature.parameters, strict=False):
-        default = default_of(match[2], value_of(parameter.type).schema.rstrip("?")) if match[2] else None
+        default = (
+            default_of(match[2], value_of(parameter.type).schema.rstrip("?")) if match[2] else None
+        )
         if match[2] and default is None:
             raise NoSchema(f"{name}: the default {match[2]} has no counterpart in a schema")
         defaults.append(default)
@@ -301,7 +310,7 @@ def remarks(code: Code, scope: StableScope) -> Iterator[Remark]:
 RULES = (
     rule_of(
         "stable-library",
-        "PYBIND11_MODULE(…) { m.def(\"f\", &f); }, TORCH_LIBRARY, TORCH_LIBRARY_IMPL",
+        'PYBIND11_MODULE(…) { m.def("f", &f); }, TORCH_LIBRARY, TORCH_LIBRARY_IMPL',
         'STABLE_TORCH_LIBRARY_FRAGMENT(…) { m.def("f(Tensor x) -> Tensor"); }, with TORCH_BOX(&f)',
         "at::Tensor f(at::Tensor x, int64_t k) { return x; }\n"
         'PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {\n  m.def("f", &f, "doc");\n}\n',

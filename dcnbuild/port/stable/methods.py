@@ -177,7 +177,7 @@ RULES = (
         "stable-member-function",
         "x.contiguous(), x.view({a, b}), x.transpose(0, 1), x.permute({1, 0}), x.zero_(), …",
         "torch::stable::contiguous(x), …; where the target has no such function, the dispatcher"
-        " is called: ported_call(\"aten::permute\", …)",
+        ' is called: ported_call("aten::permute", …)',
         "auto f(at::Tensor x) { return x.contiguous().view({1, -1}); }\n",
         "auto f(at::Tensor x) { return torch::stable::view(torch::stable::contiguous(x), {1, -1}); }\n",
         untouched=("auto f(Mine x) { return x.view({1, -1}); }\n",),

@@ -45,8 +45,29 @@ _SCHEMAS: dict[str, str] = {
     **{
         name: _ONE
         for name in (
-            *("sigmoid", "tanh", "relu", "exp", "log", "sqrt", "abs", "neg", "floor", "ceil", "round"),
-            *("square", "rsqrt", "reciprocal", "sign", "isnan", "isfinite", "logical_not", "nonzero"),
+            *(
+                "sigmoid",
+                "tanh",
+                "relu",
+                "exp",
+                "log",
+                "sqrt",
+                "abs",
+                "neg",
+                "floor",
+                "ceil",
+                "round",
+            ),
+            *(
+                "square",
+                "rsqrt",
+                "reciprocal",
+                "sign",
+                "isnan",
+                "isfinite",
+                "logical_not",
+                "nonzero",
+            ),
             *("detach", "zero_", "squeeze", "sigmoid_", "tanh_", "relu_", "exp_"),
         )
     },
@@ -54,7 +75,15 @@ _SCHEMAS: dict[str, str] = {
         name: _TWO
         for name in (
             *("mul.Tensor", "mul_.Tensor", "div.Tensor", "div_.Tensor", "eq.Tensor", "ne.Tensor"),
-            *("lt.Tensor", "le.Tensor", "gt.Tensor", "ge.Tensor", "logical_and", "maximum", "minimum"),
+            *(
+                "lt.Tensor",
+                "le.Tensor",
+                "gt.Tensor",
+                "ge.Tensor",
+                "logical_and",
+                "maximum",
+                "minimum",
+            ),
             *("max.other", "min.other", "type_as", "view_as", "reshape_as"),
         )
     },
@@ -121,8 +150,7 @@ class Operator:
     def call(self, values: Sequence[str]) -> str:
         """The call of the dispatcher, with values for the first of its parameters."""
         passed = [
-            _pass(type, value)
-            for (type, _, _), value in zip(self.parameters, values, strict=False)
+            _pass(type, value) for (type, _, _), value in zip(self.parameters, values, strict=False)
         ]
         passed += [_default(type, default) for type, _, default in self.parameters[len(values) :]]
         template = {"Tensor": "", "Tensor[]": f"<std::vector<{_TENSOR}>>"}.get(self.results)
@@ -197,17 +225,20 @@ def overload(
     return chosen[0] if len(chosen) == 1 else None
 
 
-def _fits(
-    type: str, known: Expressions, code: Code, stream: Stream, span: tuple[int, int]
-) -> bool:
+def _fits(type: str, known: Expressions, code: Code, stream: Stream, span: tuple[int, int]) -> bool:
     start, end = span
     kind = known.kind(stream, start, end)
     text = text_of(code, stream, start, end)
     first = stream[start] if start < end else None
-    literal = first is not None and (first.kind in ("number", "string") or text in ("true", "false"))
+    literal = first is not None and (
+        first.kind in ("number", "string") or text in ("true", "false")
+    )
     if type == "Tensor":
-        return kind in ("tensor", None) and not literal and not text.startswith(("{", "-", "torch::"
-                        "headeronly"))
+        return (
+            kind in ("tensor", None)
+            and not literal
+            and not text.startswith(("{", "-", "torch::headeronly"))
+        )
     if type == "Tensor[]":
         return kind in ("tensors", None) and not literal
     if type == "Tensor?":

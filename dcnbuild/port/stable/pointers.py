@@ -184,10 +184,14 @@ def _pointer_written(code: Code, function: Function, name: str, signatures: Sign
         at = index + 1
         while stream[at].text == "[" and stream.partner[at] > 0:
             at = stream.partner[at] + 1
-        if at > index + 1 and (stream[at].text in _ASSIGNS or stream[index - 1].text in _ASSIGNS - {"="}):
+        if at > index + 1 and (
+            stream[at].text in _ASSIGNS or stream[index - 1].text in _ASSIGNS - {"="}
+        ):
             return True
-        if stream[at].text == "=" and stream[index - 1].text == "*" and (
-            stream[index - 2].text in (";", "{", "}", ")")
+        if (
+            stream[at].text == "="
+            and stream[index - 1].text == "*"
+            and (stream[index - 2].text in (";", "{", "}", ")"))
         ):
             return True
         called = _argument(stream, index)

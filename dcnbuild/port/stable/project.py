@@ -37,7 +37,9 @@ def port_to_stable(
         mutated=pointers.mutated(project.codes, known),
         opaque=pointers.opaque(project.codes),
     )
-    scripts = {path: files[path].new if path in files else text for path, (text, _) in python.items()}
+    scripts = {
+        path: files[path].new if path in files else text for path, (text, _) in python.items()
+    }
     extensions = setup.extensions(scripts)
     for path in sorted(texts):
         if path not in project.reached or not files[path].read:
@@ -73,6 +75,4 @@ def _joined(file: FileResult, ported: PortedText) -> FileResult:
     named = {remark.subject.rpartition("::")[2] for remark in ported.remarks}
     old = (r for r in file.remarks if r.subject.rpartition("::")[2] not in named)
     remarks: tuple[Remark, ...] = (*old, *ported.remarks)
-    return replace(
-        file, new=ported.text, changes=(*file.changes, *ported.changes), remarks=remarks
-    )
+    return replace(file, new=ported.text, changes=(*file.changes, *ported.changes), remarks=remarks)

@@ -22,7 +22,12 @@ _VECTOR = re.compile(r"std::vector<(.+)>")
 _OPTIONAL = re.compile(r"(?:std|c10|at|torch)::optional<(.+)>")
 _TUPLE = re.compile(r"(?:std::)?(?:tuple|pair)<(.+)>")
 _INT_LISTS = ("at::IntArrayRef", "c10::IntArrayRef", "torch::IntArrayRef", "at::IntList")
-_OTHERS = {"ScalarType": "ScalarType", "Dtype": "ScalarType", "Device": "Device", "Layout": "Layout"}
+_OTHERS = {
+    "ScalarType": "ScalarType",
+    "Dtype": "ScalarType",
+    "Device": "Device",
+    "Layout": "Layout",
+}
 
 
 @dataclass(frozen=True)
@@ -150,7 +155,9 @@ def boxed(
         plain = parameter.name or f"arg{number}"
         reference = "&" in parameter.type and "const" not in parameter.type.split()
         held = f"{value.boxed}&" if reference and value.native else value.boxed
-        parameters.append(f"{held if held == value.boxed and value.boxed in _SMALL else _by(held)} {plain}")
+        parameters.append(
+            f"{held if held == value.boxed and value.boxed in _SMALL else _by(held)} {plain}"
+        )
         passed.append(plain if value.native else _narrowed(bare(parameter.type), plain))
     back = ", ".join(value.schema for value in results)
     schema = f"{name}({', '.join(declared)}) -> {back if len(results) == 1 else f'({back})'}"

@@ -158,7 +158,9 @@ def _port(
             continue
         line = line_of(text, module.start(extension.node))
         if not extension.name:
-            remarks.append(_remark(line, "its name is no plain string, so that nothing can load it"))
+            remarks.append(
+                _remark(line, "its name is no plain string, so that nothing can load it")
+            )
             continue
         names = modules.get(extension.name, ())
         edits += _call(module, extension, target, rename=bool(names))
@@ -170,7 +172,9 @@ def _port(
             continue
         added += [extension.module] if top else []
         loader = _loader(extension, names)
-        change = Change("stable-module", 1, "", f"the module {extension.module}, which loads the library")
+        change = Change(
+            "stable-module", 1, "", f"the module {extension.module}, which loads the library"
+        )
         yield FileResult(place, "", loader, changes=(change,))
     if edits and added:
         edits += _py_modules(module, added)
@@ -240,7 +244,9 @@ def _place(
 def _loader(extension: Extension, names: Sequence[str]) -> str:
     last = extension.module.rpartition(".")[2] + SUFFIX
     lines = "".join(
-        f"{name} = torch.ops.{extension.namespace}.{name}\n" for name in names if name.isidentifier()
+        f"{name} = torch.ops.{extension.namespace}.{name}\n"
+        for name in names
+        if name.isidentifier()
     )
     return (
         f'"""The operators of {extension.module}. Written by `dcnbuild port --to stable`."""\n\n'

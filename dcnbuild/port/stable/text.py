@@ -26,6 +26,7 @@ from dcnbuild.port.stable import (
 )
 from dcnbuild.port.stable.facts import StableScope
 from dcnbuild.port.stable.helpers import CALLED_AS, HELPERS
+from dcnbuild.port.tokens import Token
 
 _NAMESPACES = tuple(rule for rule in types.RULES if rule.id == "stable-using-namespace")
 #: family → its rules, in the order in which they are applied.
@@ -62,9 +63,7 @@ def port_stable(source: Code, scope: StableScope) -> PortedText:
     return PortedText(revision.text, tuple(changes), remarks)
 
 
-def _add_helpers(
-    revision: Revision, code: Code, scope: StableScope, changes: list[Change]
-) -> Code:
+def _add_helpers(revision: Revision, code: Code, scope: StableScope, changes: list[Change]) -> Code:
     """Writes the helpers that a text calls behind its includes, with the headers they need."""
     called = {}
     for helper in HELPERS:
@@ -86,7 +85,7 @@ def _add_helpers(
     return apply_edits(revision, code, {"add-helper": [edit]}, changes)
 
 
-def _body(code: Code, tokens: tuple) -> str:  # type: ignore[type-arg]
+def _body(code: Code, tokens: tuple[Token, ...]) -> str:
     return code.text[tokens[0].start : tokens[-1].end] if tokens else ""
 
 

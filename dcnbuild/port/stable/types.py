@@ -17,7 +17,18 @@ _SCALARS = {
     **{
         name: name
         for name in (
-            *("Byte", "Char", "Short", "Int", "Long", "Half", "Float", "Double", "Bool", "BFloat16"),
+            *(
+                "Byte",
+                "Char",
+                "Short",
+                "Int",
+                "Long",
+                "Half",
+                "Float",
+                "Double",
+                "Bool",
+                "BFloat16",
+            ),
             *("ComplexHalf", "ComplexFloat", "ComplexDouble", "UInt16", "UInt32", "UInt64"),
             *("Float8_e5m2", "Float8_e4m3fn"),
         )
@@ -42,7 +53,11 @@ TYPES: dict[str, str] = {
     "ArrayRef": _HEADERONLY + "HeaderOnlyArrayRef",
     "TensorList": _HEADERONLY + "HeaderOnlyArrayRef<torch::stable::Tensor>",
 }
-_STANDARD = {"optional": "std::optional", "nullopt": "std::nullopt", "make_optional": "std::make_optional"}
+_STANDARD = {
+    "optional": "std::optional",
+    "nullopt": "std::nullopt",
+    "make_optional": "std::make_optional",
+}
 CONSTANTS: dict[str, str] = {
     **{f"k{name}": f"{_HEADERONLY}ScalarType::{new}" for name, new in _SCALARS.items()},
     **{f"k{name}": f"{_HEADERONLY}DeviceType::{name}" for name in _DEVICES},
@@ -76,11 +91,10 @@ def _namespaces(code: Code, scope: Scope) -> Iterable[Edit]:
         if index == 0 or stream[index - 1].text != "using":
             continue
         end = stream.ends[index]
-        space = [token.text for token in stream[index + 1 : end]] if end > 0 else []
-        if space and space[0] in ("at", "torch", "c10") and space != ["torch", "stable"]:
-            if space in (["at"], ["torch"], ["c10"]):
-                used.update(space)
-                yield Edit(stream[index - 1].start, stream[end].end, "")
+        words = [token.text for token in stream[index + 1 : end]] if end > 0 else []
+        if words in (["at"], ["torch"], ["c10"]):
+            used.update(words)
+            yield Edit(stream[index - 1].start, stream[end].end, "")
     for stream, index in code.names("using"):
         words = [token.text for token in stream[index + 1 : index + 5]]
         if words[:1] and words[0] in SPACES and words[1:2] == ["::"] and words[3:4] == [";"]:
@@ -92,14 +106,19 @@ def _namespaces(code: Code, scope: Scope) -> Iterable[Edit]:
     space = "torch" if "torch" in used else "at"
     for stream, index in code.names("|".join(sorted(_BARE))):
         before = stream[index - 1].text if index else ""
-        if before not in ("::", ".", "->", "struct", "class") and stream[index].text not in scope.own:
+        if (
+            before not in ("::", ".", "->", "struct", "class")
+            and stream[index].text not in scope.own
+        ):
             yield Edit(stream[index].start, stream[index].start, f"{space}::")
 
 
 def _auto_options(code: Code, scope: Scope) -> Iterable[Edit]:
     """`at::ScalarType::Float` keeps its enumerator, `x.dtype()` is its scalar type."""
     for stream, index in code.names("dtype"):
-        if not (index and stream[index - 1].text in (".", "->") and follows(stream, index, "(", ")")):
+        if not (
+            index and stream[index - 1].text in (".", "->") and follows(stream, index, "(", ")")
+        ):
             continue
         following = stream[index + 3].text if index + 3 < len(stream) else ""
         if following != ".":  # else it is one of TensorOptions
