@@ -51,6 +51,11 @@ class Target:
         return any(numbers(first) <= numbers(self.release) for first in firsts)
 
 
+#: Functions that the table leaves out for their last sign. Source: the comments in ops.h of torch 2.10,
+#: "Minimum compatible version: PyTorch 2.9".
+_IN_PLACE = dict.fromkeys(("fill_", "zero_", "copy_"), (2, 9))
+
+
 @lru_cache(maxsize=4096)
 def _first(name: str, kinds: tuple[str, ...]) -> tuple[int, ...]:
     """The release that first has a name in a stable header; a very late one if none has."""
@@ -59,4 +64,4 @@ def _first(name: str, kinds: tuple[str, ...]) -> tuple[int, ...]:
         for entry in torch_cpp.TABLE.find(name)
         if entry.kind in kinds and entry.header.startswith(HEADERS)
     ]
-    return min(found, default=(99,))
+    return min(found, default=_IN_PLACE.get(name, (99,)))

@@ -19,6 +19,7 @@ _COMPARED = {"EQ": "==", "NE": "!=", "LT": "<", "LE": "<=", "GT": ">", "GE": ">=
 _CUDA = {
     "C10_CUDA_CHECK": "STD_CUDA_CHECK",
     "AT_CUDA_CHECK": "STD_CUDA_CHECK",
+    "TORCH_CUDABLAS_CHECK": "PORTED_CUBLAS_CHECK",
     "C10_CUDA_KERNEL_LAUNCH_CHECK": "STD_CUDA_KERNEL_LAUNCH_CHECK",
     "TORCH_CUDA_KERNEL_LAUNCH_CHECK": "STD_CUDA_KERNEL_LAUNCH_CHECK",
 }
@@ -103,8 +104,8 @@ RULES = (
     ),
     rule_of(
         "stable-cuda-check",
-        "C10_CUDA_CHECK, AT_CUDA_CHECK, C10_CUDA_KERNEL_LAUNCH_CHECK",
-        "STD_CUDA_CHECK, STD_CUDA_KERNEL_LAUNCH_CHECK",
+        "C10_CUDA_CHECK, AT_CUDA_CHECK, C10_CUDA_KERNEL_LAUNCH_CHECK, TORCH_CUDABLAS_CHECK",
+        "STD_CUDA_CHECK, STD_CUDA_KERNEL_LAUNCH_CHECK, PORTED_CUBLAS_CHECK",
         "void f() { AT_CUDA_CHECK(cudaGetLastError()); }\n",
         "void f() { STD_CUDA_CHECK(cudaGetLastError()); }\n",
         untouched=("#define AT_CUDA_CHECK(x) mine(x)\nvoid f() { AT_CUDA_CHECK(0); }\n",),

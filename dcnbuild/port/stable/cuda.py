@@ -19,6 +19,16 @@ _CALLS = {
     "getCurrentCUDABlasHandle": "ported_blas_handle",
     "current_device": "torch::stable::accelerator::getCurrentDeviceIndex",
 }
+#: Types and functions over them that a helper has under another name.
+_HELPED = {
+    "opmath_type": "ported_opmath",
+    "TensorArg": "PortedArgument",
+    "CheckedFrom": "const char*",
+    "checkAllSameGPU": "ported_check_same_gpu",
+    "checkSameGPU": "ported_check_same_gpu",
+    "checkAllSameType": "ported_check_same_type",
+    "checkSameType": "ported_check_same_type",
+}
 _PLAIN = {
     "parallel_for": "torch::stable::parallel_for",
     "get_num_threads": "torch::stable::get_num_threads",
@@ -144,6 +154,20 @@ def _ceil_div(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(stream[first].start, stream[index].end, new)
 
 
+def _helped(code: Code, scope: Scope) -> Iterable[Edit]:
+    for stream, index in code.names("|".join(_HELPED)):
+        first = qualified(stream, index)
+        if first < 0:
+            continue
+        yield Edit(stream[first].start, stream[index].end, _HELPED[stream[index].text])
+        found = arguments(stream, index + 2) if follows(stream, index, "(") else None
+        if stream[index].text in ("checkSameGPU", "checkSameType") and found:
+            if len(found[0]) == 3:  # the list that checkAll… takes
+                start, end = stream[found[0][1][0]].start, stream[found[0][2][1] - 1].end
+                yield Edit(start, start, "{")
+                yield Edit(end, end, "}")
+
+
 def _threads(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names("|".join(_PLAIN)):
         first = qualified(stream, index)
@@ -200,6 +224,16 @@ RULES = (
         untouched=("int f(int a) { return ceil_div(a, 32); }\n",),
         rewrite=_ceil_div,
         helper="ported_ceil_div",
+    ),
+    rule_of(
+        "stable-argument-check",
+        "at::opmath_type<T>, at::TensorArg, at::CheckedFrom, at::checkAllSameGPU, at::checkAllSameType",
+        "ported_opmath<T>, PortedArgument, const char*, ported_check_same_gpu, ported_check_same_type",
+        "template <typename T> at::opmath_type<T> f(T x);\n",
+        "template <typename T> ported_opmath<T> f(T x);\n",
+        untouched=("mine::TensorArg f();\n",),
+        rewrite=_helped,
+        helper="ported_opmath",
     ),
     rule_of(
         "stable-parallel-for",

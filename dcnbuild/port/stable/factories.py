@@ -10,7 +10,7 @@ from dcnbuild.port.pattern import arguments, follows
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.stable.cuda import qualified
 from dcnbuild.port.stable.expressions import Expressions, expressions, receiver, text_of
-from dcnbuild.port.stable.options import Options, options
+from dcnbuild.port.stable.options import Options, options, settings
 from dcnbuild.port.stable.types import rule_of, scope_of
 from dcnbuild.port.stream import Stream
 
@@ -183,28 +183,42 @@ def _unused(code: Code, scope: Scope) -> Iterable[Edit]:
             continue
         at = index + 2 if stream[index + 1].text in ("&", "const") else index + 1
         function = code.function_at(token.start)
-        if function is None or stream[at].kind != "name" or stream[at + 1].text != "=":
+        if function is None or stream[at].kind != "name":
             continue
+        sets = settings(code, stream, at)
+        spans = [(_statement(stream, place), end) for place, end in sets]
         places = stream.places.get(stream[at].text, [])
         used = [p for p in places if function.body[0] <= stream[p].start < function.body[1]]
-        end = stream.ends[at]
-        if used != [at] or end < 0 or options(known, code, stream, at + 2, end) is None:
-            continue
-        words = [t.text for t in stream[at + 2 : end]]
-        if token.text == "auto" and not {"options", "TensorOptions", "dtype", "device"} & set(
-            words
+        if sets[:1] != [(at, stream.ends[at])] or any(
+            not any(start <= p <= end for start, end in spans) for p in used
         ):
             continue
-        if token.text == "auto" and words[-3:] in (["device", "(", ")"], ["scalar_type", "(", ")"]):
-            continue
-        first = index
-        while first and stream[first - 1].text not in (";", "{", "}"):
-            first -= 1
-        start, stop = stream[first].start, stream[end].end
-        line = code.text[:start].rstrip(" \t")
-        whole = line.endswith("\n") and code.text[stop : stop + 1] in ("\n", "\r")
-        stop += (2 if code.text[stop : stop + 2] == "\r\n" else 1) if whole else 0
-        yield Edit(len(line) if whole else start, stop, "")
+        if token.text == "auto":
+            if not _OPTIONS & {t.text for t in stream[at + 2 : sets[0][1]]}:
+                continue
+            given = options(known, code, stream, at + 2, sets[0][1])
+            if given is None or [stream[sets[0][1] - 3].text] in (["device"], ["scalar_type"]):
+                continue
+        for start, end in spans:
+            yield Edit(*_line(code, stream[start].start, stream[end].end), "")
+
+
+_OPTIONS = frozenset({"options", "TensorOptions", "dtype", "device"})
+
+
+def _statement(stream: Stream, index: int) -> int:
+    """The index of the first token of a statement."""
+    while index and stream[index - 1].text not in (";", "{", "}"):
+        index -= 1
+    return index
+
+
+def _line(code: Code, start: int, stop: int) -> tuple[int, int]:
+    """The span of a statement, with its line if it has one of its own."""
+    line = code.text[:start].rstrip(" \t")
+    if not line.endswith("\n") or code.text[stop : stop + 1] not in ("\n", "\r"):
+        return start, stop
+    return len(line), stop + (2 if code.text[stop : stop + 2] == "\r\n" else 1)
 
 
 RULES = (

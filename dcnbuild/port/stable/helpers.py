@@ -190,6 +190,55 @@ inline cublasHandle_t ported_blas_handle() {
 """,
     (*_SHIM, "torch/csrc/stable/c/shim.h", "cublas_v2.h"),
 )
+CUBLAS = Helper(
+    "ported_cublas_check",
+    """\
+#define PORTED_CUBLAS_CHECK(call)                                                  \\
+  do {                                                                             \\
+    const cublasStatus_t status = (call);                                          \\
+    STD_TORCH_CHECK(status == CUBLAS_STATUS_SUCCESS, "cuBLAS returns ", int(status)); \\
+  } while (0)
+""",
+    ("torch/headeronly/util/Exception.h", "cublas_v2.h"),
+)
+OPMATH = Helper(
+    "ported_opmath",
+    """\
+// The type that sums of T are kept in: float for 16 bits.
+template <typename T>
+using ported_opmath = std::conditional_t<
+    std::is_same_v<T, torch::headeronly::Half> || std::is_same_v<T, torch::headeronly::BFloat16>, float, T>;
+""",
+    ("torch/headeronly/util/BFloat16.h", "torch/headeronly/util/Half.h", "type_traits"),
+)
+ARGUMENT = Helper(
+    "ported_argument",
+    """\
+// A tensor with its name and place among the arguments, and checks that name them.
+struct PortedArgument {
+  torch::stable::Tensor tensor;
+  const char* name;
+  int place;
+  const torch::stable::Tensor* operator->() const { return &tensor; }
+};
+inline void ported_check_same_gpu(const char* function, const std::vector<PortedArgument>& all) {
+  for (const PortedArgument& one : all) {
+    STD_TORCH_CHECK(one->is_cuda(), function, ": ", one.name, " has to be on a GPU");
+    STD_TORCH_CHECK(one->get_device_index() == all[0]->get_device_index(), function, ": ", one.name,
+                    " is on GPU ", one->get_device_index(), ", ", all[0].name, " on ",
+                    all[0]->get_device_index());
+  }
+}
+inline void ported_check_same_type(const char* function, const std::vector<PortedArgument>& all) {
+  for (const PortedArgument& one : all) {
+    STD_TORCH_CHECK(one->scalar_type() == all[0]->scalar_type(), function, ": ", one.name, " is ",
+                    torch::headeronly::toString(one->scalar_type()), ", ", all[0].name, " is ",
+                    torch::headeronly::toString(all[0]->scalar_type()));
+  }
+}
+""",
+    ("torch/csrc/stable/tensor.h", "torch/headeronly/core/ScalarType.h", "vector"),
+)
 CEIL = Helper(
     "ported_ceil_div",
     """\
@@ -249,11 +298,13 @@ inline int GET_BLOCKS(int64_t n, int64_t threads = CUDA_NUM_THREADS) {
 )
 HELPERS: tuple[Helper, ...] = (
     *(CALL, ITEM, TEXT, NARROWED, WIDENED, BLOB, WARN, ACCESSOR, STREAM, PROPERTIES, BLAS, CEIL),
-    *(ATOMIC, LOOP),
+    *(ATOMIC, LOOP, CUBLAS, OPMATH, ARGUMENT),
 )
 #: What tells that a text calls a helper, where that is not its name alone.
 CALLED_AS = {
-    "ported_kernel_loop": "CUDA_KERNEL_LOOP|GET_BLOCKS|CUDA_NUM_THREADS",
+    "ported_cublas_check": "PORTED_CUBLAS_CHECK",
+    "ported_argument": "PortedArgument",
+    "ported_kernel_loop": "CUDA_KERNEL_LOOP|GET_BLOCKS",
     "ported_warn": "PORTED_WARN",
     "ported_accessor": "ported_accessor|ported_packed",
     "ported_ceil_div": "ported_ceil_div|ported_round_up",

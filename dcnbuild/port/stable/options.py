@@ -87,15 +87,49 @@ def _with(base: Options, name: str, value: str) -> Options | None:
 def _variable(
     known: Expressions, code: Code, stream: Stream, index: int, depth: int
 ) -> Options | None:
-    """What a variable was set to, if it is set once in its function."""
+    """What a variable was last set to before a place, where no condition comes between."""
+    name = stream[index].text
+    found = settings(code, stream, index)
+    before = [(at, end) for at, end in found if end < index]
+    if not before or any(stream.around[at] != stream.around[found[0][0]] for at, _ in before):
+        first = found[0][0] if found else 0
+        return _named(stream, first, name) if before else None
+    plain = _named(stream, found[0][0], name)
+    if plain is not None:
+        return plain
+    at, end = before[-1]
+    if stream[at + 1].text == "=":
+        return options(known, code, stream, at + 2, end, depth + 1)
+    return options(known, code, stream, at + 2, stream.partner[at + 1], depth + 1)
+
+
+def settings(code: Code, stream: Stream, index: int) -> list[tuple[int, int]]:
+    """Where a variable is set in its function: the index of its name, and that of the ";"."""
     name = stream[index].text
     function = code.function_at(stream[index].start)
     if function is None:
-        return None
+        return []
     first, last = stream.at(function.body[0]), stream.at(function.body[1])
-    places = [at for at in stream.places.get(name, ()) if first <= at < last]
-    sets = [at for at in places if stream[at + 1].text in ("=", "{")]
-    if len(sets) != 1 or sets[0] >= index:
-        return None
-    end = stream.ends[sets[0]]
-    return options(known, code, stream, sets[0] + 2, end, depth + 1) if end > 0 else None
+    found = []
+    for at in stream.places.get(name, ()):
+        if first <= at < last and stream[at - 1].text not in (".", "->", "::"):
+            declared = stream[at - 1].kind == "name" and stream[at - 1].text != "return"
+            if stream[at + 1].text == "=" or (stream[at + 1].text in ("(", "{") and declared):
+                found.append((at, stream.ends[at]))
+    return [(at, end) for at, end in found if end > 0]
+
+
+def _named(stream: Stream, at: int, name: str) -> Options | None:
+    """The options that a variable is itself, where it holds a dtype or a device."""
+    if stream[at - 1].text in ("ScalarType", "Dtype"):
+        return Options(dtype=name)
+    if stream[at - 1].text == "Device":
+        return Options(device=name)
+    end = stream.ends[at]
+    words = [token.text for token in stream[max(at, end - 4) : end]]
+    if stream[at - 1].text in ("auto", "&") and words[:1] == ["."] and words[2:] == ["(", ")"]:
+        if words[1] in ("scalar_type", "dtype"):
+            return Options(dtype=name)
+        if words[1] == "device":
+            return Options(device=name)
+    return None

@@ -52,7 +52,8 @@ def port_to_stable(
             ported = PortedText(texts[path], (), (not_understood("stable rules", repr(error)),))
         files[path] = _joined(files[path], ported)
     modules = setup.modules(project.codes, base, extensions)
-    for made in setup.port_setup(scripts, extensions, modules, target):
+    cuda = any(path.suffix == ".cu" for path in texts)
+    for made in setup.port_setup(scripts, extensions, modules, target, cuda):
         old = files.get(made.path)
         if old is None:
             text, encoding = python.get(made.path, ("", "utf-8"))

@@ -134,11 +134,12 @@ def port_setup(
     extensions: Sequence[Extension],
     modules: Mapping[str, Sequence[str]],
     target: Target,
+    cuda: bool,
 ) -> Iterator[FileResult]:
     """The setup.py files, and the modules that load what they build."""
     for path in dict.fromkeys(extension.script for extension in extensions):
         mine = [e for e in extensions if e.script == path]
-        yield from _port(path, scripts[path], mine, modules, target, scripts)
+        yield from _port(path, scripts[path], mine, modules, target, scripts, cuda)
 
 
 def _port(
@@ -148,6 +149,7 @@ def _port(
     modules: Mapping[str, Sequence[str]],
     target: Target,
     scripts: Mapping[PurePosixPath, str],
+    cuda: bool,
 ) -> Iterator[FileResult]:
     module = Module(text)
     edits: list[Edit] = []
@@ -163,7 +165,7 @@ def _port(
             )
             continue
         names = modules.get(extension.name, ())
-        edits += _call(module, extension, target, rename=bool(names))
+        edits += _call(module, extension, target, bool(names), cuda)
         if not names:
             continue
         place, top = _place(path, extension.module, scripts)
@@ -194,7 +196,9 @@ def _remark(line: int, reason: str) -> Remark:
     return Remark("stable-setup", (line,), "Extension", reason, advice, "broken")
 
 
-def _call(module: Module, extension: Extension, target: Target, rename: bool) -> Iterator[Edit]:
+def _call(
+    module: Module, extension: Extension, target: Target, rename: bool, cuda: bool
+) -> Iterator[Edit]:
     """The edits to the call that makes an extension."""
     node = extension.node
     values = {k.arg: k.value for k in node.keywords}
@@ -203,6 +207,8 @@ def _call(module: Module, extension: Extension, target: Target, rename: bool) ->
         written = module.source(name)
         yield Edit(module.end(name) - 1, module.end(name), f"{SUFFIX}{written[-1]}")
     macros = f'("{_DEFINED}", "{target.macro}")'
+    if cuda:  # the shims for CUDA are declared behind it
+        macros += ', ("USE_CUDA", None)'
     if "define_macros" in values:
         old = values["define_macros"]
         yield Edit(module.start(old), module.start(old), f"[{macros}, *(")

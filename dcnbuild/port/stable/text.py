@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 from dcnbuild.port import includes
@@ -26,7 +25,6 @@ from dcnbuild.port.stable import (
 )
 from dcnbuild.port.stable.facts import StableScope
 from dcnbuild.port.stable.helpers import CALLED_AS, HELPERS
-from dcnbuild.port.tokens import Token
 
 _NAMESPACES = tuple(rule for rule in types.RULES if rule.id == "stable-using-namespace")
 #: family → its rules, in the order in which they are applied.
@@ -67,11 +65,11 @@ def _add_helpers(revision: Revision, code: Code, scope: StableScope, changes: li
     """Writes the helpers that a text calls behind its includes, with the headers they need."""
     called = {}
     for helper in HELPERS:
-        names = CALLED_AS.get(helper.name, helper.name)
-        uses = [s[i].start for s, i in code.names(names) if s[i].text not in scope.own]
-        macro = any(re.search(rf"\b(?:{names})\b", _body(code, m.body)) for m in code.layout.macros)
-        if (uses or macro) and helper.guard not in revision.text:
-            called[helper] = min(uses, default=0)
+        names = CALLED_AS.get(helper.name, helper.name).split("|")
+        uses = [s[i].start for s, i in code.names("|".join(names))]
+        own = any(name in scope.own for name in names)
+        if uses and not own and helper.guard not in revision.text:
+            called[helper] = min(uses)
     if not called:
         return code
     first = min(called.values())
@@ -83,10 +81,6 @@ def _add_helpers(revision: Revision, code: Code, scope: StableScope, changes: li
     block = "".join(f"\n{helper.guarded}" for helper in called)
     edit = Edit(at, at, block.replace("\n", newline_of(revision.text)))
     return apply_edits(revision, code, {"add-helper": [edit]}, changes)
-
-
-def _body(code: Code, tokens: tuple[Token, ...]) -> str:
-    return code.text[tokens[0].start : tokens[-1].end] if tokens else ""
 
 
 def _first_live(code: Code) -> int:
