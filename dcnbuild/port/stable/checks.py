@@ -119,6 +119,6 @@ RULES = (
         'void f() { PORTED_WARN("slow"); }\n',
         untouched=("// TORCH_WARN\n",),
         rewrite=_warnings,
-        helper="ported_warn",
+        helper="ported_warning",
     ),
 )

@@ -54,8 +54,9 @@ def _dispatch(code: Code, scope: Scope) -> Iterable[Edit]:
         # the type, the name and the body stay where they are: another rule may be at work in them
         yield Edit(first.start, stream[spans[more][0]].start, "THO_DISPATCH_V2(")
         start, end = stream[body[0][0]].start, stream[body[-1][1] - 1].end
-        yield Edit(start, start, "AT_WRAP(")
-        yield Edit(end, end, f"), {', '.join([*lists, *extra])}")
+        inner = stream[body[0][0]].text == "(" and stream.partner[body[0][0]] == body[-1][1] - 1
+        yield Edit(start, start, "AT_WRAP(" if inner else "AT_WRAP((")
+        yield Edit(end, end, f"{')' if inner else '))'}, {', '.join([*lists, *extra])}")
 
 
 def _switch(code: Code, scope: Scope) -> Iterable[Edit]:

@@ -48,6 +48,7 @@ class StableScope(Scope):
         mutated: (function, position of a parameter): a tensor that the function writes to.
         opaque: functions that reach a tensor's memory, themselves or by what they call.
         library: the namespace for this file, where it is known.
+        opened: torch's namespaces that a header of the project has opened for this file.
     """
 
     target: Target = Target()
@@ -55,6 +56,7 @@ class StableScope(Scope):
     mutated: frozenset[tuple[str, int]] = frozenset()
     opaque: frozenset[str] = frozenset()
     library: str = ""
+    opened: frozenset[str] = frozenset()
 
 
 def signatures(codes: Mapping[PurePosixPath, Code]) -> dict[str, tuple[Signature, ...]]:

@@ -116,16 +116,16 @@ inline torch::stable::Tensor ported_from_blob(
     (*_OPS, "torch/csrc/stable/device.h", "vector"),
 )
 WARN = Helper(
-    "ported_warn",
+    "ported_warning",
     """\
 // A warning of torch, from what is streamed into one text.
 template <typename... Words>
-void ported_warn(const char* function, const char* file, uint32_t line, const Words&... words) {
+void ported_warning(const char* function, const char* file, uint32_t line, const Words&... words) {
   std::ostringstream text;
   (text << ... << words);
   aoti_torch_warn(function, file, line, text.str().c_str());
 }
-#define PORTED_WARN(...) ported_warn(__func__, __FILE__, __LINE__, __VA_ARGS__)
+#define PORTED_WARN(...) ported_warning(__func__, __FILE__, __LINE__, __VA_ARGS__)
 """,
     (*_SHIM, "sstream"),
 )
@@ -191,7 +191,7 @@ inline cublasHandle_t ported_blas_handle() {
     (*_SHIM, "torch/csrc/stable/c/shim.h", "cublas_v2.h"),
 )
 CUBLAS = Helper(
-    "ported_cublas_check",
+    "ported_cublas_status",
     """\
 #define PORTED_CUBLAS_CHECK(call)                                                  \\
   do {                                                                             \\
@@ -302,10 +302,10 @@ HELPERS: tuple[Helper, ...] = (
 )
 #: What tells that a text calls a helper, where that is not its name alone.
 CALLED_AS = {
-    "ported_cublas_check": "PORTED_CUBLAS_CHECK",
+    "ported_cublas_status": "PORTED_CUBLAS_CHECK",
     "ported_argument": "PortedArgument",
     "ported_kernel_loop": "CUDA_KERNEL_LOOP|GET_BLOCKS",
-    "ported_warn": "PORTED_WARN",
+    "ported_warning": "PORTED_WARN",
     "ported_accessor": "ported_accessor|ported_packed",
     "ported_ceil_div": "ported_ceil_div|ported_round_up",
 }

@@ -206,7 +206,8 @@ def _arithmetic(code: Code, scope: StableScope) -> Iterator[tuple[str, int]]:
             continue
         if index in stream.angles or index in closing:
             continue
-        left = receiver(stream, index)
+        number = stream[index - 1].kind == "number"
+        left = index - 1 if number else receiver(stream, index)
         kind = known.kind(stream, left, index) if left is not None else None
         if left is not None and left and stream[left - 1].text == "*":
             kind = None

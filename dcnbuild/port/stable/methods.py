@@ -182,7 +182,6 @@ RULES = (
         "auto f(at::Tensor x) { return torch::stable::view(torch::stable::contiguous(x), {1, -1}); }\n",
         untouched=("auto f(Mine x) { return x.view({1, -1}); }\n",),
         rewrite=_functions,
-        helper="ported_call",
     ),
     rule_of(
         "stable-data-pointer",

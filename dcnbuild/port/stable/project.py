@@ -14,6 +14,7 @@ from dcnbuild.port.stable import pointers, setup
 from dcnbuild.port.stable.abi import Target
 from dcnbuild.port.stable.facts import StableScope, signatures
 from dcnbuild.port.stable.text import port_stable
+from dcnbuild.port.stable.types import opened
 from dcnbuild.port.tree import Project
 
 
@@ -41,10 +42,13 @@ def port_to_stable(
         path: files[path].new if path in files else text for path, (text, _) in python.items()
     }
     extensions = setup.extensions(scripts)
+    spaces = {path: {space for space, *_ in opened(code)} for path, code in project.codes.items()}
     for path in sorted(texts):
         if path not in project.reached or not files[path].read:
             continue
         scope = _scope(base, project.scope(path), setup.namespace(extensions, path))
+        seen = frozenset().union(*(spaces[other] for other in project.included(path)))
+        scope = replace(scope, opened=seen)
         project.codes[path] = project.codes[path].with_own(scope.own)
         try:
             ported = port_stable(project.codes[path], scope)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.cpp import PortedText, apply_edits, apply_family
@@ -85,8 +83,3 @@ def _add_helpers(revision: Revision, code: Code, scope: StableScope, changes: li
 
 def _first_live(code: Code) -> int:
     return code.live[0].start if code.live else 0
-
-
-def with_library(scope: StableScope, name: str) -> StableScope:
-    """The scope of a file whose operators go into this namespace."""
-    return replace(scope, library=name)

@@ -84,32 +84,30 @@ def _renames(names: Mapping[str, str]) -> Callable[[Code, Scope], Iterable[Edit]
     return rewrite
 
 
-def _namespaces(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`using namespace at;` goes, and the names it made visible are written out."""
-    used: set[str] = set()
-    for stream, index in code.names("namespace"):
-        if index == 0 or stream[index - 1].text != "using":
-            continue
-        end = stream.ends[index]
-        words = [token.text for token in stream[index + 1 : end]] if end > 0 else []
-        if words in (["at"], ["torch"], ["c10"]):
-            used.update(words)
-            yield Edit(stream[index - 1].start, stream[end].end, "")
+def opened(code: Code) -> Iterable[tuple[str, int, int]]:
+    """Each `using namespace at;` and `using at::Tensor;`: the namespace, and the statement's span."""
     for stream, index in code.names("using"):
         words = [token.text for token in stream[index + 1 : index + 5]]
-        if words[:1] and words[0] in SPACES and words[1:2] == ["::"] and words[3:4] == [";"]:
-            if words[2] in TYPES:
-                used.add(words[0])
-                yield Edit(stream[index].start, stream[index + 4].end, "")
+        whole = words[:1] == ["namespace"] and words[2:3] == [";"]
+        named = words[1:2] == ["::"] and words[3:4] == [";"] and words[2] in TYPES
+        space = words[1] if whole else words[0] if named else ""
+        if space in SPACES:
+            yield space, stream[index].start, stream[index + (3 if whole else 4)].end
+
+
+def _namespaces(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`using namespace at;` goes, and the names it made visible are written out."""
+    used = set(scope_of(scope).opened)
+    for space, start, end in opened(code):
+        used.add(space)
+        yield Edit(start, end, "")
     if not used:
         return
     space = "torch" if "torch" in used else "at"
     for stream, index in code.names("|".join(sorted(_BARE))):
         before = stream[index - 1].text if index else ""
-        if (
-            before not in ("::", ".", "->", "struct", "class")
-            and stream[index].text not in scope.own
-        ):
+        own = stream[index].text in scope.own or stream[index].text.startswith("k") and used == {"c10"}
+        if before not in ("::", ".", "->", "struct", "class") and not own:
             yield Edit(stream[index].start, stream[index].start, f"{space}::")
 
 
