@@ -20,7 +20,13 @@ NAMES = sorted(path.name for path in CASES.iterdir())
 #: Those of which something is left: case → the ids of what is named.
 LEFT = {
     "refused": {
-        *("stable-autograd", "stable-name", "stable-pybind", "stable-registration", "stable-scalar"),
+        *(
+            "stable-autograd",
+            "stable-name",
+            "stable-pybind",
+            "stable-registration",
+            "stable-scalar",
+        ),
     }
 }
 TO_STABLE = Options(stable=Target())

@@ -79,9 +79,9 @@ def _stream_types(code: Code, scope: Scope) -> Iterable[Edit]:
         if start > 1 and stream[start - 1].text == "=" and stream[start - 2].kind == "name":
             names.add(stream[start - 2].text)
     for stream, index in code.names("stream"):
-        if index > 1 and stream[index - 1].text == "." and stream[index - 2].text in names:
-            if follows(stream, index, "(", ")") and stream[index - 3].text not in (".", "->"):
-                yield Edit(stream[index - 1].start, stream[index + 2].end, "")
+        mine = index > 1 and stream[index - 1].text == "." and stream[index - 2].text in names
+        if mine and follows(stream, index, "(", ")") and stream[index - 3].text not in (".", "->"):
+            yield Edit(stream[index - 1].start, stream[index + 2].end, "")
 
 
 def _guards(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -132,11 +132,13 @@ def _atomics(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(stream[index].start, stream[index].end, "ported_atomic_add")
         elif stream[index].text != "gpuAtomicAdd":
             yield Edit(stream[index].start, stream[index].end, "gpuAtomicAdd")
+    if has or "atomicAdd" in scope.own or not _half(code):
+        return
+    # ATen's headers have one for Half; CUDA's own has those for float, double and int
     for stream, index in code.names("atomicAdd"):
-        # ATen's headers have one for Half; CUDA's own has those for float, double and int
-        if _half(code) and follows(stream, index, "(") and not has and "atomicAdd" not in scope.own:
-            if index == 0 or stream[index - 1].text not in (".", "->", "::"):
-                yield Edit(stream[index].start, stream[index].end, "ported_atomic_add")
+        member = index > 0 and stream[index - 1].text in (".", "->", "::")
+        if follows(stream, index, "(") and not member:
+            yield Edit(stream[index].start, stream[index].end, "ported_atomic_add")
 
 
 def _half(code: Code) -> bool:
@@ -161,11 +163,11 @@ def _helped(code: Code, scope: Scope) -> Iterable[Edit]:
             continue
         yield Edit(stream[first].start, stream[index].end, _HELPED[stream[index].text])
         found = arguments(stream, index + 2) if follows(stream, index, "(") else None
-        if stream[index].text in ("checkSameGPU", "checkSameType") and found:
-            if len(found[0]) == 3:  # the list that checkAll… takes
-                start, end = stream[found[0][1][0]].start, stream[found[0][2][1] - 1].end
-                yield Edit(start, start, "{")
-                yield Edit(end, end, "}")
+        two = stream[index].text in ("checkSameGPU", "checkSameType")
+        if two and found and len(found[0]) == 3:  # they become the list that checkAll… takes
+            start, end = stream[found[0][1][0]].start, stream[found[0][2][1] - 1].end
+            yield Edit(start, start, "{")
+            yield Edit(end, end, "}")
 
 
 def _threads(code: Code, scope: Scope) -> Iterable[Edit]:

@@ -36,10 +36,7 @@ def _dispatch(code: Code, scope: Scope) -> Iterable[Edit]:
             continue
         values = [text_of(code, stream, start, end) for start, end in found[0]]
         spans = found[0]
-        if name["more"] in (None, "_HALF"):
-            more = 0
-        else:
-            more = int(name["more"] or 1)
+        more = 0 if name["more"] in (None, "_HALF") else int(name["more"] or 1)
         if len(values) < more + 3 and values[-1:] != ["__VA_ARGS__"]:
             continue
         extra = values[:more]

@@ -51,7 +51,7 @@ class StableScope(Scope):
         opened: torch's namespaces that a header of the project has opened for this file.
     """
 
-    target: Target = Target()
+    target: Target = field(default_factory=Target)
     signatures: Mapping[str, tuple[Signature, ...]] = field(default_factory=dict)
     mutated: frozenset[tuple[str, int]] = frozenset()
     opaque: frozenset[str] = frozenset()

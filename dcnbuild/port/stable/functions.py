@@ -30,10 +30,10 @@ def _each(code: Code, scope: Scope) -> Iterable[list[Edit]]:
         spans, close = found
         values = [text_of(code, stream, *span) for span in spans]
         name = stream[index].text
-        if len(values) - 1 in FUNCTIONS.get(name, ()) and not name.endswith("_"):
-            if stable.target.has(name, "function") and name != "narrow":
-                yield [Edit(stream[first].start, stream[index].end, f"torch::stable::{name}")]
-                continue
+        plain = len(values) - 1 in FUNCTIONS.get(name, ()) and name[-1] != "_" and name != "narrow"
+        if plain and stable.target.has(name, "function"):
+            yield [Edit(stream[first].start, stream[index].end, f"torch::stable::{name}")]
+            continue
         operator = overload(name, known, code, stream, spans)
         if operator is not None:
             yield [Edit(stream[first].start, stream[close].end, operator.call(values))]

@@ -9,6 +9,7 @@ from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, newline_of
 from dcnbuild.port.layout import Include
+from dcnbuild.port.pattern import follows
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.stable.types import rule_of
 
@@ -108,9 +109,8 @@ def needed(code: Code, suffix: str, own: frozenset[str]) -> list[str]:
             used.add(full if space == "std" else "")
             if full in _QUALIFIED:
                 found[_QUALIFIED[full]] = None
-            elif space == "stable" and text.islower():
-                if index + 1 < len(stream) and stream[index + 1].text == "(":
-                    found[_STABLE + "ops.h"] = None
+            elif space == "stable" and text.islower() and follows(stream, index, "("):
+                found[_STABLE + "ops.h"] = None
         elif behind not in (".", "->"):
             used.add(text)
         if text in _NAMES and text not in own:
@@ -127,9 +127,9 @@ def needed(code: Code, suffix: str, own: frozenset[str]) -> list[str]:
 def _unstable(code: Code, own_headers: frozenset[str]) -> Iterator[Include]:
     for include in code.layout.includes:
         header = include.header[1:-1]
-        if UNSTABLE.fullmatch(header) and header not in own_headers:
-            if not (header.startswith("pybind11/") and _binds(code)):
-                yield include
+        kept = header in own_headers or (header.startswith("pybind11/") and _binds(code))
+        if UNSTABLE.fullmatch(header) and not kept:
+            yield include
 
 
 def _binds(code: Code) -> bool:

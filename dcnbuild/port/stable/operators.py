@@ -45,9 +45,8 @@ _SCHEMAS: dict[str, str] = {
     "ones_like": f"Tensor self, {_LIKE} MemoryFormat? memory_format=None",
     "rand_like": f"Tensor self, {_LIKE} MemoryFormat? memory_format=None",
     "randn_like": f"Tensor self, {_LIKE} MemoryFormat? memory_format=None",
-    **{
-        name: _ONE
-        for name in (
+    **dict.fromkeys(
+        (
             *(
                 "sigmoid",
                 "tanh",
@@ -72,11 +71,11 @@ _SCHEMAS: dict[str, str] = {
                 "nonzero",
             ),
             *("detach", "zero_", "squeeze", "sigmoid_", "tanh_", "relu_", "exp_"),
-        )
-    },
-    **{
-        name: _TWO
-        for name in (
+        ),
+        _ONE,
+    ),
+    **dict.fromkeys(
+        (
             *("mul.Tensor", "mul_.Tensor", "div.Tensor", "div_.Tensor", "eq.Tensor", "ne.Tensor"),
             *(
                 "lt.Tensor",
@@ -88,8 +87,9 @@ _SCHEMAS: dict[str, str] = {
                 "minimum",
             ),
             *("max.other", "min.other", "type_as", "view_as", "reshape_as"),
-        )
-    },
+        ),
+        _TWO,
+    ),
     "matmul": _TWO,
     "sum": "Tensor self, ScalarType? dtype=None",
     "sum.dim_IntList": "Tensor self, int[1]? dim, bool keepdim=False, ScalarType? dtype=None",

@@ -16,7 +16,19 @@ _ASSIGNS = frozenset({"=", "+=", "-=", "*=", "/=", "|=", "&=", "^=", "++", "--"}
 _CONST_POINTER = re.compile(r"[^*]*\bconst\b[^*]*\*")
 #: Members that give another view of the same memory.
 _VIEWS = frozenset(
-    "view select narrow slice t transpose permute reshape squeeze unsqueeze flatten".split()
+    [
+        "view",
+        "select",
+        "narrow",
+        "slice",
+        "t",
+        "transpose",
+        "permute",
+        "reshape",
+        "squeeze",
+        "unsqueeze",
+        "flatten",
+    ]
 )
 _MEMORY = re.compile(
     r"(?:mutable_|const_)?data_ptr|data|\w*accessor(?:32|64)?|from_blob|<<<|ported_packed|ported_accessor"
@@ -171,9 +183,9 @@ def _writes(code: Code, function: Function, name: str, signatures: Signatures) -
         if _MEMORY.fullmatch(member) and not member.startswith("const"):
             if _written_by_callee(stream, at + 1, signatures):
                 return True
-            if index > 1 and stream[index - 1].text == "=" and stream[index - 2].kind == "name":
-                if _pointer_written(code, function, stream[index - 2].text, signatures):
-                    return True
+            held = index > 1 and stream[index - 1].text == "=" and stream[index - 2].kind == "name"
+            if held and _pointer_written(code, function, stream[index - 2].text, signatures):
+                return True
     return False
 
 

@@ -106,7 +106,11 @@ def _namespaces(code: Code, scope: Scope) -> Iterable[Edit]:
     space = "torch" if "torch" in used else "at"
     for stream, index in code.names("|".join(sorted(_BARE))):
         before = stream[index - 1].text if index else ""
-        own = stream[index].text in scope.own or stream[index].text.startswith("k") and used == {"c10"}
+        own = (
+            stream[index].text in scope.own
+            or stream[index].text.startswith("k")
+            and used == {"c10"}
+        )
         if before not in ("::", ".", "->", "struct", "class") and not own:
             yield Edit(stream[index].start, stream[index].start, f"{space}::")
 
