@@ -9,7 +9,7 @@ from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import follows, template_arguments
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.stable.cuda import qualified
-from dcnbuild.port.stable.expressions import receiver, text_of
+from dcnbuild.port.stable.spans import receiver, text_of
 from dcnbuild.port.stable.types import rule_of
 
 _INDEX = {"32": "int32_t", "64": "int64_t"}

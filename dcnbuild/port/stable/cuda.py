@@ -8,7 +8,8 @@ from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import arguments, follows
 from dcnbuild.port.rule import Scope
-from dcnbuild.port.stable.expressions import expressions, text_of
+from dcnbuild.port.stable.expressions import expressions
+from dcnbuild.port.stable.spans import text_of
 from dcnbuild.port.stable.types import SPACES, rule_of, scope_of
 from dcnbuild.port.stream import Stream
 

@@ -9,7 +9,7 @@ from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import arguments, follows
 from dcnbuild.port.rule import Scope
-from dcnbuild.port.stable.expressions import text_of
+from dcnbuild.port.stable.spans import text_of
 from dcnbuild.port.stable.types import rule_of
 
 _TYPES = {

@@ -9,8 +9,9 @@ from dcnbuild.port.edits import Edit, disjoint
 from dcnbuild.port.pattern import arguments, follows
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.stable.cuda import qualified
-from dcnbuild.port.stable.expressions import Expressions, expressions, receiver, text_of
+from dcnbuild.port.stable.expressions import Expressions, expressions
 from dcnbuild.port.stable.options import Options, options, settings
+from dcnbuild.port.stable.spans import receiver, text_of
 from dcnbuild.port.stable.types import rule_of, scope_of
 from dcnbuild.port.stream import Stream
 

@@ -9,9 +9,10 @@ from dcnbuild.port.edits import Edit, disjoint
 from dcnbuild.port.pattern import arguments, follows
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.stable.cuda import qualified
-from dcnbuild.port.stable.expressions import expressions, text_of
+from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.methods import FUNCTIONS
 from dcnbuild.port.stable.operators import OPERATORS, overload
+from dcnbuild.port.stable.spans import text_of
 from dcnbuild.port.stable.types import rule_of, scope_of
 
 

@@ -82,6 +82,7 @@ _STANDARD: tuple[tuple[str, str], ...] = (
     (r"cuda(?:Stream|Error)_t|cudaGetLastError|cudaDeviceProp|dim3|cuda[A-Z]\w+", "cuda_runtime.h"),
     (r"cublas\w+", "cublas_v2.h"),
 )
+_CUDA = frozenset({"cuda_runtime.h", "cublas_v2.h"})
 _OTHER_NAMES = {
     "cassert": "assert.h",
     "cfloat": "float.h",
@@ -100,6 +101,7 @@ def needed(code: Code, suffix: str, own: frozenset[str]) -> list[str]:
     """The headers that the names of a text need: the stable ABI's, then the standard library's."""
     found: dict[str, None] = {}
     used: set[str] = set()
+    always: set[str] = set()  # under no #if
     for stream, index in code.names(r"\w+"):
         text = stream[index].text
         behind = stream[index - 1].text if index else ""
@@ -113,12 +115,14 @@ def needed(code: Code, suffix: str, own: frozenset[str]) -> list[str]:
                 found[_STABLE + "ops.h"] = None
         elif behind not in (".", "->"):
             used.add(text)
+            if text.startswith(("cu", "dim3")) and not code.layout.path_at(stream[index].start):
+                always.add(text)
         if text in _NAMES and text not in own:
             found[_NAMES[text]] = None
     standard = [
         header
         for names, header in _STANDARD
-        if any(map(re.compile(names).fullmatch, used))
+        if any(map(re.compile(names).fullmatch, always if header in _CUDA else used))
         and not (header == "cuda_runtime.h" and suffix in (".cu", ".cuh"))
     ]
     return [*sorted(found), *standard]
@@ -152,9 +156,14 @@ def _includes(code: Code, scope: Scope) -> Iterable[Edit]:
     newline = newline_of(code.text)
     lines = "".join(f"#include <{header}>{newline}" for header in wanted)
     plain = next((i for i in old if not i.path), None)
-    for include in old:
-        span = include.directive.start, include.directive.end
-        yield Edit(*span, lines if include is plain else "")
+    kept: set[int] = set()
+    for one in old:
+        new = lines if one is plain else ""
+        if one.path and "/cuda/" in one.header and scope.suffix not in (".cu", ".cuh"):
+            if one.path[-1].start not in kept:  # the build without CUDA has no header of it
+                new = f"#include <cuda_runtime.h>{newline}"
+            kept.add(one.path[-1].start)
+        yield Edit(one.directive.start, one.directive.end, new)
 
 
 def missing(code: Code, scope: Scope) -> Edit | None:
@@ -162,11 +171,23 @@ def missing(code: Code, scope: Scope) -> Edit | None:
     there = {i.header[1:-1] for i in code.layout.includes}
     stable = (_STABLE, _HEADERONLY)
     for header in needed(code, scope.suffix, scope.own):
-        if header in there or not header.startswith(stable):
-            continue
-        first = min((token.start for token in code.live), default=0)
-        return includes.add(code, header, first)
+        if header not in there and header.startswith(stable):
+            return include(code, header)
     return None
+
+
+def include(code: Code, header: str) -> Edit:
+    """The edit that includes a header, under no condition: behind the last such line before the code."""
+    before = code.functions[0].start if code.functions else len(code.text)
+    plain = [
+        i.directive
+        for i in code.layout.includes
+        if not i.path and i.directive.start < before and not includes.nested(code, i)
+    ]
+    at = plain[-1].end if plain else includes.top_of(code)
+    newline = newline_of(code.text)
+    start = "" if not at or code.text[at - 1] in "\r\n" else newline
+    return Edit(at, at, f"{start}#include <{header}>{newline}")
 
 
 RULES = (

@@ -11,9 +11,10 @@ from dcnbuild.port.edits import line_of
 from dcnbuild.port.pattern import follows
 from dcnbuild.port.result import Remark
 from dcnbuild.port.stable import library
-from dcnbuild.port.stable.expressions import expressions, receiver
+from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.facts import StableScope
 from dcnbuild.port.stable.headers import UNSTABLE
+from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stable.types import SPACES
 from dcnbuild.port.stream import Stream
 

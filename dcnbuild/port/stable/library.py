@@ -1,20 +1,18 @@
-"""Registration: PYBIND11_MODULE and TORCH_LIBRARY → STABLE_TORCH_LIBRARY, with schemas and TORCH_BOX."""
+"""Reads PYBIND11_MODULE and TORCH_LIBRARY: what each of their statements becomes, or why it stays."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dcnbuild.port.code import Code
-from dcnbuild.port.edits import Edit, line_of
+from dcnbuild.port.edits import line_of
 from dcnbuild.port.pattern import arguments, follows
 from dcnbuild.port.result import Remark
-from dcnbuild.port.rule import Scope
-from dcnbuild.port.stable.expressions import text_of
 from dcnbuild.port.stable.facts import StableScope
 from dcnbuild.port.stable.schema import NoSchema, boxed, default_of, value_of
-from dcnbuild.port.stable.types import rule_of, scope_of
+from dcnbuild.port.stable.spans import text_of
 from dcnbuild.port.stream import Stream
 
 _FUNCTION = re.compile(r"&?\s*((?:::)?\w+(?:::\w+)*)")
@@ -217,80 +215,6 @@ def _from_signature(
     return _Made(made.schema, name, f"&{wrapper}" if text else f"&{function}", key, text)
 
 
-def _register(code: Code, scope: Scope) -> Iterable[Edit]:
-    stable = scope_of(scope)
-    for module in modules(code, stable):
-        yield from _edits(code, stable, module)
-
-
-def _edits(code: Code, scope: StableScope, module: Module) -> Iterator[Edit]:
-    kept = [s for s in module.statements if s.reason]
-    done = [s for s in module.statements if not s.reason]
-    if not done:
-        return
-    variable = module.variable
-    if module.macro == "PYBIND11_MODULE":
-        space = module.values[0] if module.values[0] != "TORCH_EXTENSION_NAME" else scope.library
-        head = f"STABLE_TORCH_LIBRARY_FRAGMENT({space or module.values[0]}, {variable})"
-    else:
-        space = module.values[0]
-        head = f"STABLE_{module.macro}({', '.join(module.values)})"
-    wrappers = "".join(f"{s.wrapper}\n" for s in done if s.wrapper)
-    open_line = code.text[module.start : module.opening]
-    yield Edit(module.start, module.opening, f"{wrappers}{head} {{")
-    is_impl = module.macro == "TORCH_LIBRARY_IMPL"
-    for statement in module.statements:
-        if is_impl and not statement.reason:
-            yield Edit(statement.start, statement.end, _impl(variable, statement))
-        elif statement.schema:
-            new = f'{variable}.def("{_escaped(statement.schema)}");'
-            yield Edit(statement.start, statement.end, new)
-        else:
-            yield Edit(*_whole(code, statement), "")
-    blocks = []
-    if not is_impl:
-        for key in dict.fromkeys(s.key for s in done if s.function):
-            body = _body(code, module, key)
-            blocks.append(
-                f"\n\nSTABLE_TORCH_LIBRARY_IMPL({space or module.values[0]}, {key}, {variable})"
-                f" {{{body}}}"
-            )
-    if kept:
-        rest = "".join(f"  {code.text[s.start : s.end]}\n" for s in kept)
-        blocks.append(f"\n\n{open_line}\n{rest}}}")
-    behind = module.closing + 1
-    yield Edit(behind, behind, "".join(blocks))
-
-
-def _body(code: Code, module: Module, key: str) -> str:
-    """A module's body with the implementations of one key, under the #if lines of their definitions."""
-    lines = [d for d in code.layout.directives if module.opening <= d.start < module.closing]
-    pieces = [(d.start, code.text[d.start : d.end].strip()) for d in lines]
-    pieces += [
-        (s.start, "  " + _impl(module.variable, s))
-        for s in module.statements
-        if s.function and s.key == key
-    ]
-    return "".join(f"\n{text}" for _, text in sorted(pieces)) + "\n"
-
-
-def _impl(variable: str, statement: Statement) -> str:
-    return f'{variable}.impl("{statement.name}", TORCH_BOX({statement.function}));'
-
-
-def _whole(code: Code, statement: Statement) -> tuple[int, int]:
-    """The span of a statement that goes, with its line if it has one of its own."""
-    start, end = statement.start, statement.end
-    before = code.text[:start].rstrip(" \t")
-    if before.endswith("\n") and code.text[end : end + 1] == "\n":
-        return len(before), end + 1
-    return start, end
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')
-
-
 def remarks(code: Code, scope: StableScope) -> Iterator[Remark]:
     """What of a module stays, and why."""
     for module in modules(code, scope):
@@ -305,25 +229,3 @@ def remarks(code: Code, scope: StableScope) -> Iterator[Remark]:
                     " or do this part in Python",
                     "broken",
                 )
-
-
-RULES = (
-    rule_of(
-        "stable-library",
-        'PYBIND11_MODULE(…) { m.def("f", &f); }, TORCH_LIBRARY, TORCH_LIBRARY_IMPL',
-        'STABLE_TORCH_LIBRARY_FRAGMENT(…) { m.def("f(Tensor x) -> Tensor"); }, with TORCH_BOX(&f)',
-        "at::Tensor f(at::Tensor x, int64_t k) { return x; }\n"
-        'PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {\n  m.def("f", &f, "doc");\n}\n',
-        "at::Tensor f(at::Tensor x, int64_t k) { return x; }\n"
-        "STABLE_TORCH_LIBRARY_FRAGMENT(TORCH_EXTENSION_NAME, m) {\n"
-        '  m.def("f(Tensor x, int k) -> Tensor");\n}\n\n'
-        "STABLE_TORCH_LIBRARY_IMPL(TORCH_EXTENSION_NAME, CompositeImplicitAutograd, m) {\n"
-        '  m.impl("f", TORCH_BOX(&f));\n}\n',
-        untouched=("// PYBIND11_MODULE(a, m) {}\n",),
-        why="The schema is read from the function's signature. A function with an `int` or `float` gets a"
-        " wrapper with int64_t and double, which is what an operator hands over. Functions that reach"
-        " a tensor's memory are registered for CompositeExplicitAutograd, others for"
-        " CompositeImplicitAutograd, so that derivatives go through the operators they call.",
-        rewrite=_register,
-    ),
-)

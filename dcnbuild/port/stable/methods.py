@@ -8,9 +8,10 @@ from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, disjoint
 from dcnbuild.port.pattern import arguments, follows
 from dcnbuild.port.rule import Scope
-from dcnbuild.port.stable.expressions import Expressions, expressions, receiver, text_of
+from dcnbuild.port.stable.expressions import Expressions, expressions
 from dcnbuild.port.stable.operators import OPERATORS, overload
 from dcnbuild.port.stable.pointers import is_constant
+from dcnbuild.port.stable.spans import receiver, text_of
 from dcnbuild.port.stable.types import rule_of, scope_of
 from dcnbuild.port.stream import Stream
 

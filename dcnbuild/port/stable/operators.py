@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dcnbuild.port.code import Code
-from dcnbuild.port.stable.expressions import Expressions, text_of
+from dcnbuild.port.stable.expressions import Expressions
+from dcnbuild.port.stable.spans import text_of
 from dcnbuild.port.stream import Stream
 
 _LIKE = "ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None,"

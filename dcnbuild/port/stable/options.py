@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from dcnbuild.port.code import Code
-from dcnbuild.port.stable.expressions import Expressions, text_of
+from dcnbuild.port.stable.expressions import Expressions
+from dcnbuild.port.stable.spans import text_of
 from dcnbuild.port.stable.types import CONSTANTS, SPACES
 from dcnbuild.port.stream import Stream
 

@@ -8,8 +8,9 @@ from pathlib import PurePosixPath
 
 from dcnbuild.port.code import Code, Function
 from dcnbuild.port.pattern import follows
-from dcnbuild.port.stable.expressions import kind_of_type, receiver
+from dcnbuild.port.stable.expressions import kind_of_type
 from dcnbuild.port.stable.facts import Signature, StableScope
+from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stream import Stream
 
 _ASSIGNS = frozenset({"=", "+=", "-=", "*=", "/=", "|=", "&=", "^=", "++", "--"})

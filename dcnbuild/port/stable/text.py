@@ -17,8 +17,8 @@ from dcnbuild.port.stable import (
     functions,
     headers,
     leftovers,
-    library,
     methods,
+    registration,
     types,
 )
 from dcnbuild.port.stable.facts import StableScope
@@ -28,7 +28,7 @@ _NAMESPACES = tuple(rule for rule in types.RULES if rule.id == "stable-using-nam
 #: family → its rules, in the order in which they are applied.
 FAMILIES: dict[str, tuple[Rule, ...]] = {
     "Namespaces": _NAMESPACES,
-    "Registration": library.RULES,
+    "Registration": registration.RULES,
     "Tensors": (*factories.RULES, *methods.RULES, *functions.RULES, *accessors.RULES),
     "Dispatch": dispatch.RULES,
     "CUDA": cuda.RULES,
@@ -73,13 +73,9 @@ def _add_helpers(revision: Revision, code: Code, scope: StableScope, changes: li
     first = min(called.values())
     there = {i.header[1:-1] for i in code.layout.includes}
     for header in dict.fromkeys(h for helper in called for h in helper.headers if h not in there):
-        edit = includes.add(code, header, _first_live(code))
+        edit = headers.include(code, header)
         code = apply_edits(revision, code, {"add-include": [edit]}, changes)
-    at = includes.behind_includes(code, max(_first_live(code), first))
+    at = includes.behind_includes(code, first)
     block = "".join(f"\n{helper.guarded}" for helper in called)
     edit = Edit(at, at, block.replace("\n", newline_of(revision.text)))
     return apply_edits(revision, code, {"add-helper": [edit]}, changes)
-
-
-def _first_live(code: Code) -> int:
-    return code.live[0].start if code.live else 0
