@@ -186,6 +186,14 @@ def port_archives(session: nox.Session) -> None:
 
 
 @nox.session
+def port_stable_archives(session: nox.Session) -> None:
+    """Ports source archives to the stable ABI, compiles them and audits the libraries; after --, the names of some."""
+    install(session)
+    pip(session, "unearth", "torch-abi-audit")
+    run_script(session, "tests/port/stable_archives.py", *session.posargs)
+
+
+@nox.session
 def build_matrix(session: nox.Session) -> None:
     """Builds and tests pairs of matrix.yaml (after --: --pair, --tier, --list, --help)."""
     chosen = matrix.options(session)

@@ -18,6 +18,7 @@ from dcnbuild.port.output import OutputError, default_out, write_copy, write_in_
 from dcnbuild.port.project import Options, port_project
 from dcnbuild.port.report import diff, print_report
 from dcnbuild.port.result import ProjectResult
+from dcnbuild.port.stable.abi import OLDEST, Target, targets
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +45,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--deprecated",
         action="store_true",
         help="rewrite deprecated forms too, even if nothing in the sources fails today",
+    )
+    parser.add_argument(
+        "--to",
+        choices=("today", "stable"),
+        default="today",
+        help="what to port to: today's ATen, or the LibTorch stable ABI, of which one build works with"
+        " every later torch (default: today)",
+    )
+    parser.add_argument(
+        "--target",
+        metavar="RELEASE",
+        help=f"with --to stable, the oldest torch that the result has to work with (default: {OLDEST})",
     )
     parser.add_argument(
         "--check",
@@ -81,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"dcnbuild port: {said}", file=sys.stderr)
         return 2
     try:
-        options = Options(args.fix_bugs, args.deprecated)
+        options = Options(args.fix_bugs, args.deprecated, _target(args))
         result = port_project(source, options, _progress())
         written, lost = _write(source, args, result)
         if args.check:
@@ -101,6 +114,19 @@ def run(args: argparse.Namespace) -> int:
     for path, reason in lost.items():
         print(f"dcnbuild port: {path} is not in the copy: {reason}", file=sys.stderr)
     return 0 if result.ok and not lost else 1
+
+
+def _target(args: argparse.Namespace) -> Target | None:
+    """The release whose stable ABI is asked for; raises ValueError for one that is not known."""
+    if args.to != "stable":
+        if args.target is not None:
+            raise ValueError("--target is for --to stable")
+        return None
+    release = args.target or OLDEST
+    if release not in targets():
+        known = ", ".join(targets())
+        raise ValueError(f"--target {release!r} is not known here, expected one of {known}")
+    return Target(release)
 
 
 def _progress(every: float = 2.0) -> Callable[[str], None]:

@@ -62,7 +62,7 @@ def port_text(
     changes: list[Change] = []
     failed: list[Remark] = []
     for _, family in groupby(active, key=lambda rule: FAMILY_OF.get(rule.id)):
-        code, more = _apply_family(list(family), revision, code, scope, changes)
+        code, more = apply_family(list(family), revision, code, scope, changes)
         failed += more
     made = {change.rule for change in changes}
     applied = [rule for rule in active if rule.id in made]
@@ -90,7 +90,7 @@ def finds(source: Code, scope: Scope, need: str, rules: Sequence[Rule] = RULES) 
     return found
 
 
-def _apply_family(
+def apply_family(
     rules: Sequence[Rule], revision: Revision, code: Code, scope: Scope, changes: list[Change]
 ) -> tuple[Code, list[Remark]]:
     """Applies rules in order, until none applies; at once, where none touches what another does."""
@@ -102,13 +102,13 @@ def _apply_family(
             try:
                 edits = rule.edits(code, scope)
                 if _touch(edits, [edit for others in batch.values() for edit in others]):
-                    code, batch = _apply(revision, code, batch, changes), {}
+                    code, batch = apply_edits(revision, code, batch, changes), {}
                     edits = rule.edits(code, scope)
                 batch[rule.id] = edits
             except Exception as error:
                 failed.append(not_understood(rule.id, repr(error)))
                 waiting.remove(rule)
-        code = _apply(revision, code, batch, changes)
+        code = apply_edits(revision, code, batch, changes)
         if code is before:
             return code, failed
     last = (
@@ -127,7 +127,7 @@ def _touch(edits: Sequence[Edit], others: Iterable[Edit]) -> bool:
     return any(at and ends[at - 1] >= edit.start for at, edit in zip(places, edits, strict=True))
 
 
-def _apply(
+def apply_edits(
     revision: Revision, code: Code, edits: Mapping[str, Iterable[Edit]], changes: list[Change]
 ) -> Code:
     """Makes the edits of rules in a revision, whose text `code` is; the code after."""
@@ -164,11 +164,11 @@ def _add_helpers(
     for header in dict.fromkeys(header for helper in helpers for header in helper.headers):
         if not includes.has(code, header, first_use(), scope.headers):
             edit = includes.add(code, header, first_use())
-            code = _apply(revision, code, {"add-include": [edit]}, changes)
+            code = apply_edits(revision, code, {"add-include": [edit]}, changes)
     at = includes.behind_includes(code, first_use())
     block = "".join(f"\n{helper.guarded}" for helper in helpers)
     edit = Edit(at, at, block.replace("\n", newline_of(revision.text)))
-    return _apply(revision, code, {"add-helper": [edit]}, changes)
+    return apply_edits(revision, code, {"add-helper": [edit]}, changes)
 
 
 def _add_headers(
@@ -190,7 +190,7 @@ def _add_headers(
             return code
         header, first = missing[0]
         edit = includes.add(code, header, first)
-        code = _apply(revision, code, {"add-include": [edit]}, changes)
+        code = apply_edits(revision, code, {"add-include": [edit]}, changes)
     raise RuntimeError(f"the header {header} stays missing")
 
 

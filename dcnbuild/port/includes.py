@@ -119,7 +119,7 @@ def add(code: Code, header: str, first: int) -> Edit:
     newline = newline_of(code.text)
     line = f"#include <{header}>{newline}"
     path = code.layout.path_at(first)
-    before = [i for i in code.layout.includes if i.directive.start < first and not _nested(code, i)]
+    before = [i for i in code.layout.includes if i.directive.start < first and not nested(code, i)]
     same = [i for i in before if [_words(p) for p in i.path] == [_words(p) for p in path]]
     if same:
         return _behind(code, same[-1].directive, line, newline)
@@ -138,7 +138,7 @@ def _behind(code: Code, line: Directive, text: str, newline: str) -> Edit:
     return Edit(line.end, line.end, text if ended else newline + text)
 
 
-def _nested(code: Code, include: Include) -> bool:
+def nested(code: Code, include: Include) -> bool:
     """Whether an include is inside braces, as in extern "C" { … }."""
     before = code.live.at(include.directive.start) - 1
     return before >= 0 and (code.live[before].text == "{" or code.live.around[before] >= 0)
@@ -168,7 +168,7 @@ def behind_includes(code: Code, first: int) -> int:
     ends = [
         include.directive.end
         for include in code.layout.includes
-        if include.directive.end <= first and not _nested(code, include)
+        if include.directive.end <= first and not nested(code, include)
     ]
     if not ends:
         return top_of(code)

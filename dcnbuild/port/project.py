@@ -23,6 +23,8 @@ from dcnbuild.port.source import (
     read_source,
     survey,
 )
+from dcnbuild.port.stable.abi import Target
+from dcnbuild.port.stable.project import port_to_stable
 from dcnbuild.port.tree import Project
 
 Progress = Callable[[str], None]
@@ -34,6 +36,7 @@ class Options:
 
     fix_bugs: bool = False
     deprecated: bool = False
+    stable: Target | None = None
 
 
 def port_project(
@@ -46,6 +49,8 @@ def port_project(
         options: what the user asked for.
         progress: is told how far it has come, once a file.
     """
+    if options.stable:  # its rules start from the ATen of today
+        options = replace(options, deprecated=True)
     sources, unread, skipped = _read(root, progress)
     cpp, python = (
         {path: found for path, found in sources.items() if path.suffix in suffixes}
@@ -76,7 +81,8 @@ def port_project(
         results += project_file(new.get(setup, sources.get(setup, ("", ""))[0]))
     relevant = [r for r in results if r.changed or r.remarks or r.note or r.path in cpp]
     files = tuple(sorted(relevant, key=lambda r: r.path))
-    return ProjectResult(files, failing, left, skipped=tuple(skipped), served=project.served)
+    result = ProjectResult(files, failing, left, skipped=tuple(skipped), served=project.served)
+    return port_to_stable(result, python, options.stable) if options.stable else result
 
 
 def _read(

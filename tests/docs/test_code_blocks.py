@@ -1,7 +1,7 @@
 """Runs or checks every code block of README.md, CONTRIBUTING.md and docs/.
 
 `run_page` runs the Python blocks of a page one after the other in one namespace. `shell_lines` checks shell without running
-it, since most lines install something or need the reader's own files. findings.md and porting.md are generated from the
+it, since most lines install something or need the reader's own files. findings.md, porting.md and port-to-stable.md are generated from the
 checks and rules; their blocks are examples that the tests of those run. Other C++ is quoted from csrc/. A block of another
 language needs a check here, or a comment that names the test that runs it.
 """
@@ -23,11 +23,13 @@ from hang import HANG
 
 from docs import shell_lines
 from tools.docs import findings as findings_document
+from tools.docs import port_to_stable as port_to_stable_document
 from tools.docs import porting as porting_document
 
 BLOCKS = all_blocks()
 GENERATED = {
     "docs/findings.md": findings_document.page,
+    "docs/port-to-stable.md": port_to_stable_document.page,
     "docs/porting.md": porting_document.page,
 }
 SHELL = ("sh", "shell", "bash")

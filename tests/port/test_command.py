@@ -227,3 +227,27 @@ def test_no_torch_is_imported(project: Path) -> None:
         f"assert main(['port', {str(project)!r}, '--diff']) == 0\nassert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+STABLE = Path(__file__).with_name("stable_cases")
+
+
+def test_to_stable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = snapshot(STABLE / "refused/in")
+    out = str(tmp_path / "new")
+    assert main(["port", str(STABLE / "refused/in"), "--to", "stable", "--out", out, "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    left = {one["id"] for file in report["files"] for one in file["left"]}
+    assert report["ok"] is False and "stable-autograd" in left
+    assert snapshot(STABLE / "refused/in") == before
+    assert "STABLE_TORCH_LIBRARY" in (tmp_path / "new/csrc/op.cpp").read_text()
+    assert main(["port", str(STABLE / "dcn-v2/in"), "--to", "stable", "--diff"]) == 0
+    assert "+STABLE_TORCH_LIBRARY_FRAGMENT(_ext, m) {" in capsys.readouterr().out
+
+
+def test_a_target_is_a_release_with_a_stable_abi(capsys: pytest.CaptureFixture[str]) -> None:
+    case = str(STABLE / "dcn-v2/in")
+    assert main(["port", case, "--to", "stable", "--target", "2.9", "--diff"]) == 2
+    assert "2.10" in capsys.readouterr().err
+    assert main(["port", case, "--target", "2.10", "--diff"]) == 2
+    assert "--to stable" in capsys.readouterr().err

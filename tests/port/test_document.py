@@ -8,6 +8,7 @@ import pytest
 
 from dcnbuild.port.python.port import RULES as PYTHON_RULES
 from dcnbuild.port.rules import LEFTOVERS, RULES
+from tools.docs import port_to_stable as stable_document
 from tools.docs import porting as document
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -16,6 +17,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 def test_the_page_in_the_repository_is_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(CHECKOUT)
     assert document.main(["--check"]) == 0
+    assert stable_document.main(["--check"]) == 0
 
 
 def test_every_rule_has_its_entry() -> None:

@@ -52,6 +52,7 @@ What it goes by:
   only in projects where something is broken, or with `--deprecated`: sources that are modern stay as they are,
   byte for byte. A **bug** is reported, and repaired with `--fix-bugs`.
 - Running it twice changes nothing more.
+- `--to stable` goes on to the LibTorch stable ABI: [porting to the stable ABI](port-to-stable.md).
 - A tree that is a copy of DCNv2 or of deformable attention is told that `python -m dcnbuild.compat SCRIPT` serves it
   without compiling anything.
 
@@ -83,13 +84,14 @@ def page() -> str:
     ]
     for family, rules in families.items():
         parts.append(f"## {family}\n")
-        parts += [_rule(rule) for rule in rules]
+        parts += [rule_entry(rule) for rule in rules]
     parts.append("## Left to you\n\nFound and reported with file and line, not rewritten.\n")
     parts += [_leftover(leftover) for leftover in LEFTOVERS]
     return "\n".join(parts)
 
 
-def _rule(rule: Rule) -> str:
+def rule_entry(rule: Rule) -> str:
+    """Returns the entry of a rule."""
     language = "python" if rule.language == "Python" else "cpp"
     why = f"\n{rule.why}\n" if rule.why else ""
     return (

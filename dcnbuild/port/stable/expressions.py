@@ -1,0 +1,282 @@
+"""Which expressions of a C++ text are tensors, and where an expression begins and ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Literal
+
+from dcnbuild.port.code import Code
+from dcnbuild.port.stable.facts import TENSOR, Signature
+from dcnbuild.port.stream import Stream
+
+#: "other" is known to be no tensor; None is not known.
+Kind = Literal["tensor", "tensors", "optional", "other"]
+
+#: Members and functions that give something else than a tensor.
+NO_TENSOR = frozenset(
+    [
+        "size",
+        "stride",
+        "sizes",
+        "strides",
+        "dim",
+        "ndimension",
+        "numel",
+        "nbytes",
+        "is_cuda",
+        "is_cpu",
+        "is_contiguous",
+        "defined",
+        "device",
+        "scalar_type",
+        "dtype",
+        "type",
+        "layout",
+        "get_device",
+        "get_device_index",
+        "element_size",
+        "itemsize",
+        "storage_offset",
+        "data_ptr",
+        "mutable_data_ptr",
+        "const_data_ptr",
+        "data",
+        "item",
+        "options",
+        "is_floating_point",
+        "is_sparse",
+        "requires_grad",
+        "accessor",
+        "packed_accessor",
+        "packed_accessor32",
+        "packed_accessor64",
+        "generic_packed_accessor",
+        "equal",
+        "is_same",
+        "use_count",
+        "has_storage",
+        "get",
+        "sym_size",
+        "suggest_memory_format",
+        "is_pinned",
+        "get_num_threads",
+        "parallel_for",
+        "getCurrentCUDAStream",
+        "device_of",
+        "TensorOptions",
+        "dtype",
+        "device",
+        "kFloat",
+        "split",
+        "chunk",
+        "unbind",
+    ]
+)
+#: Functions of at:: and torch:: that give several tensors.
+_SEVERAL = frozenset(("split", "chunk", "unbind", "meshgrid", "unsafe_split", "split_with_sizes"))
+_TUPLES = frozenset(
+    ("max", "min", "sort", "topk", "unique", "_unique2", "svd", "kthvalue", "unique_consecutive")
+)
+
+
+class Expressions:
+    """Answers for one text; what its project's functions return is in `signatures`."""
+
+    def __init__(self, code: Code, signatures: Mapping[str, tuple[Signature, ...]]) -> None:
+        self.code = code
+        self.signatures = signatures
+
+    def kind_of_name(self, name: str, offset: int) -> Kind | None:
+        """What a variable is, by the last declaration of its name before an offset."""
+        found = self._declared.get(name, [])
+        function = self.code.function_at(offset)
+        inside = [
+            (at, kind)
+            for at, kind in found
+            if at <= offset and (function is None or function.start <= at)
+        ]
+        if inside:
+            return inside[-1][1]
+        outside = [(at, kind) for at, kind in found if self.code.function_at(at) is None]
+        before = [kind for at, kind in outside if at <= offset and not self._is_parameter(at)]
+        return before[-1] if before else None
+
+    def _is_parameter(self, offset: int) -> bool:
+        stream = self.code.live
+        return stream.around[min(stream.at(offset), len(stream) - 1)] >= 0 and (
+            stream[stream.around[stream.at(offset)]].text == "("
+        )
+
+    def kind(self, stream: Stream, start: int, end: int) -> Kind | None:
+        """What an expression is; `start` and `end` are indices of its first token and behind its last."""
+        while start < end and stream[start].text == "(" and stream.partner[start] == end - 1:
+            start, end = start + 1, end - 1
+        if start < end and stream[start].text in ("*", "&"):
+            start += 1
+        if start >= end:
+            return None
+        index, known = self._primary(stream, start, end)
+        while index < end:
+            text = stream[index].text
+            if text in (".", "->") and index + 1 < end:
+                name = stream[index + 1].text
+                index += 2
+                if index < end and stream[index].text == "<":
+                    index = stream.angles.get(index, index) + 1
+                called = index < end and stream[index].text == "("
+                if called:
+                    index = stream.partner[index] + 1
+                    if index <= 0:
+                        return None
+                known = self._member(known, name) if called else None
+            elif text == "[":
+                index = stream.partner[index] + 1
+                if index <= 0:
+                    return None
+                known = "tensor" if known in ("tensor", "tensors") else None
+            else:
+                return self._operator(stream, index, end, known)
+        return known
+
+    def _operator(self, stream: Stream, index: int, end: int, left: Kind | None) -> Kind | None:
+        """What `a + b` is: a tensor if one of its sides is."""
+        if stream[index].text in ("+", "-", "*", "/") and index + 1 < end:
+            sides = (left, self.kind(stream, index + 1, end))
+            return "tensor" if "tensor" in sides else None
+        return None
+
+    def _member(self, known: Kind | None, name: str) -> Kind | None:
+        if known == "optional":
+            return "tensor" if name in ("value", "value_or") else "other"
+        if known != "tensor":
+            return None
+        if name in _SEVERAL:
+            return "tensors"
+        return "other" if name in NO_TENSOR or name in _TUPLES else "tensor"
+
+    def _primary(self, stream: Stream, index: int, end: int) -> tuple[int, Kind | None]:
+        """The index behind a name, a call or a bracket, and what that is."""
+        if stream[index].text == "(":
+            close = stream.partner[index]
+            if close < 0:
+                return end, None
+            return close + 1, self.kind(stream, index + 1, close)
+        first = index
+        names = []
+        while index < end and (stream[index].kind == "name" or stream[index].text == "::"):
+            if stream[index].kind == "name":
+                names.append(stream[index].text)
+            index += 1
+        if not names:
+            return max(index, first + 1), None
+        if index < end and stream[index].text == "<" and index in stream.angles:
+            closing = stream.angles[index]
+            if closing + 1 < end and stream[closing + 1].text == "(":
+                index = closing + 1
+        if index < end and stream[index].text == "(":
+            close = stream.partner[index]
+            return (close + 1 if close >= 0 else end), self._call(stream, names, index, close)
+        if len(names) == 1:
+            return index, self.kind_of_name(names[0], stream[first].start)
+        return index, None
+
+    def _call(self, stream: Stream, names: list[str], opening: int, close: int) -> Kind | None:
+        name = names[-1]
+        if names[:-1] == ["std"]:
+            return self.kind(stream, opening + 1, close) if name == "move" else None
+        if name == "Tensor":
+            return "tensor"
+        if names[0] in ("at", "torch") and names[-2] in ("at", "torch", "stable", "indexing"):
+            if name in _SEVERAL:
+                return "tensors"
+            return "other" if name in NO_TENSOR or name in _TUPLES else "tensor"
+        if name == "ported_call":
+            return "tensor" if stream[opening - 1].text != ">" else None
+        found = {kind_of_type(s.returns) for s in self.signatures.get(name, ())}
+        return found.pop() if len(found) == 1 else None
+
+    @cached_property
+    def _declared(self) -> dict[str, list[tuple[int, Kind | None]]]:
+        found: dict[str, list[tuple[int, Kind | None]]] = {}
+        self.__dict__["_declared"] = found  # `auto b = a.view(…)` asks for what is known by then
+        for name, offset, kind in _declarations(self):
+            found.setdefault(name, []).append((offset, kind))
+        return found
+
+
+def kind_of_type(type: str) -> Kind | None:
+    """What a variable of this type is."""
+    bare = " ".join(
+        w for w in type.replace("&", " ").split() if w not in ("const", "constexpr", "static")
+    )
+    if TENSOR.fullmatch(bare):
+        return "tensor"
+    template, _, rest = bare.replace(" ", "").partition("<")
+    if TENSOR.fullmatch(rest.removesuffix(">")):
+        if template.endswith("optional"):
+            return "optional"
+        return "tensors" if template.endswith(("vector", "ArrayRef", "array")) else None
+    if bare.endswith("TensorList"):
+        return "tensors"
+    return "other"
+
+
+def _declarations(known: Expressions) -> Iterator[tuple[str, int, Kind | None]]:
+    """The variables and parameters of a text that are tensors, or `auto`, with their offsets."""
+    stream = known.code.live
+    for index, token in enumerate(stream):
+        if token.text == "Tensor" and index + 1 < len(stream):
+            yield from _of_type(stream, index)
+        elif token.text == "TensorList" and stream[index + 1 : index + 2]:
+            name = stream[index + 1]
+            if name.kind == "name":
+                yield name.text, name.start, "tensors"
+        elif token.text == "auto":
+            after = index + 1
+            while after < len(stream) and stream[after].text in ("&", "&&", "const"):
+                after += 1
+            if after + 1 < len(stream) and stream[after].kind == "name":
+                if stream[after + 1].text == "=":
+                    end = stream.ends[after]
+                    kind = known.kind(stream, after + 2, end) if end > 0 else None
+                    yield stream[after].text, stream[after].start, kind
+                elif stream[after + 1].text == ":":  # for (auto x : tensors)
+                    close = stream.partner[stream.around[after]] if stream.around[after] >= 0 else 0
+                    kind = known.kind(stream, after + 2, close) if close > after else None
+                    one: Kind | None = "tensor" if kind == "tensors" else None
+                    yield stream[after].text, stream[after].start, one
+
+
+def _of_type(stream: Stream, index: int) -> Iterator[tuple[str, int, Kind | None]]:
+    """The names that `Tensor` at this index declares."""
+    kind: Kind = "tensor"
+    after = index + 1
+    if stream[after].text == ">":
+        opening = next((o for o, c in stream.angles.items() if c == after), 0)
+        template = stream[opening - 1].text if opening else ""
+        if template not in ("vector", "optional", "array", "ArrayRef", "HeaderOnlyArrayRef"):
+            return
+        kind = "optional" if template == "optional" else "tensors"
+        after += 1
+    while after < len(stream) and stream[after].text in ("&", "&&", "const"):
+        after += 1
+    if after >= len(stream) or stream[after].kind != "name":
+        return
+    yield stream[after].text, stream[after].start, kind
+    inside = stream.around[index] >= 0 and stream[stream.around[index]].text == "("
+    end = stream.ends[after]
+    while not inside and end > 0 and after < end:  # Tensor a, b = x, c;
+        after += 1
+        if stream[after].text in ("(", "[", "{"):
+            after = max(stream.partner[after], after)
+        elif stream[after].text == "," and stream[after + 1].kind == "name":
+            yield stream[after + 1].text, stream[after + 1].start, kind
+
+
+def expressions(code: Code, signatures: Mapping[str, tuple[Signature, ...]]) -> Expressions:
+    """The expressions of a text; made once for each text."""
+    found = code.__dict__.get("_expressions")
+    if not isinstance(found, Expressions) or found.signatures is not signatures:
+        found = code.__dict__["_expressions"] = Expressions(code, signatures)
+    return found

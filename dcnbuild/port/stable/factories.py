@@ -1,0 +1,266 @@
+"""New tensors: at::zeros(sizes, x.options()) → torch::stable::new_zeros(x, sizes), and x.to(…)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from dcnbuild.port.code import Code
+from dcnbuild.port.edits import Edit, disjoint
+from dcnbuild.port.pattern import arguments, follows
+from dcnbuild.port.rule import Scope
+from dcnbuild.port.stable.cuda import qualified
+from dcnbuild.port.stable.expressions import Expressions, expressions
+from dcnbuild.port.stable.options import Options, options, settings
+from dcnbuild.port.stable.spans import receiver, text_of
+from dcnbuild.port.stable.types import rule_of, scope_of
+from dcnbuild.port.stream import Stream
+
+_NEW = ("empty", "zeros", "ones", "full")
+_LIKE = tuple(f"{name}_like" for name in _NEW)
+_STABLE = "torch::stable::"
+
+
+def _made(name: str, sizes: str, fill: str, given: Options) -> str:
+    """The call that makes a tensor."""
+    if given.like and name in ("empty", "zeros"):
+        return f"{_STABLE}new_{name}({given.arguments(given.like, sizes)})"
+    if given.like:
+        given = Options(
+            "",
+            given.dtype or f"{given.like}.scalar_type()",
+            given.device or f"{given.like}.device()",
+        )
+    if name == "empty":
+        return f"{_STABLE}empty({given.arguments(sizes)})"
+    value = {"zeros": "0", "ones": "1"}.get(name, fill)
+    return f"{_STABLE}full({given.arguments(sizes, value)})"
+
+
+def _factories(code: Code, scope: Scope) -> Iterable[Edit]:
+    yield from disjoint(_each(code, scope))
+
+
+def _each(code: Code, scope: Scope) -> Iterable[list[Edit]]:
+    known = expressions(code, scope_of(scope).signatures)
+    names = "|".join((*_NEW, *_LIKE, *(f"new_{name}" for name in _NEW)))
+    for stream, index in code.names(names):
+        found = arguments(stream, index + 2) if follows(stream, index, "(") else None
+        if found is None:
+            continue
+        spans, close = found
+        values = [text_of(code, stream, *span) for span in spans]
+        name = stream[index].text
+        if name.startswith("new_"):
+            start = receiver(stream, index - 1) if stream[index - 1].text == "." else None
+            new = _member(known, code, stream, name, start, index, spans, values)
+        else:
+            start = qualified(stream, index)
+            new = _function(known, code, stream, name, spans, values) if start >= 0 else ""
+        if new and start is not None:
+            yield [Edit(stream[start].start, stream[close].end, new)]
+
+
+def _member(
+    known: Expressions,
+    code: Code,
+    stream: Stream,
+    name: str,
+    start: int | None,
+    index: int,
+    spans: Sequence[tuple[int, int]],
+    values: Sequence[str],
+) -> str:
+    """x.new_zeros(sizes, options)."""
+    base = name.removeprefix("new_")
+    needed = 2 if base == "full" else 1
+    if start is None or not needed <= len(values) <= needed + 1:
+        return ""
+    given: Options | None = Options()
+    if len(values) > needed:
+        given = options(known, code, stream, *spans[needed])
+    if given is None or given.like:
+        return ""
+    like = text_of(code, stream, start, index - 1)
+    given = Options(like, given.dtype, given.device)
+    return _made(base, values[0], values[1] if needed == 2 else "", given)
+
+
+def _function(
+    known: Expressions,
+    code: Code,
+    stream: Stream,
+    name: str,
+    spans: Sequence[tuple[int, int]],
+    values: Sequence[str],
+) -> str:
+    """at::zeros(sizes, options), at::zeros_like(x, options)."""
+    needed = 2 if name.startswith("full") else 1
+    if not needed <= len(values) <= needed + 2:
+        return ""
+    given: Options | None = Options()
+    for span in spans[needed:]:
+        more = options(known, code, stream, *span)
+        if more is None or given is None:
+            return ""
+        given = Options(
+            more.like or given.like, more.dtype or given.dtype, more.device or given.device
+        )
+    assert given is not None
+    if not name.endswith("_like"):
+        return _made(name, values[0], values[1] if needed == 2 else "", given)
+    if len(values) == 1:
+        return f"{_STABLE}empty_like({values[0]})" if name == "empty_like" else ""
+    given = Options(values[0], given.dtype, given.device)
+    fill = values[1] if needed == 2 else ""
+    return _made(name.removesuffix("_like"), f"{values[0]}.sizes()", fill, given)
+
+
+def _blobs(code: Code, scope: Scope) -> Iterable[Edit]:
+    known = expressions(code, scope_of(scope).signatures)
+    for stream, index in code.names("from_blob"):
+        first = qualified(stream, index)
+        found = arguments(stream, index + 2) if follows(stream, index, "(") else None
+        if first < 0 or found is None or len(found[0]) not in (2, 3, 4):
+            continue
+        spans = found[0]
+        values = [text_of(code, stream, *span) for span in spans]
+        given: Options | None = Options()
+        if len(spans) > 2:
+            given = options(known, code, stream, *spans[-1])
+        if given is None:
+            continue
+        dtype = given.dtype or (f"{given.like}.scalar_type()" if given.like else "at::kFloat")
+        device = given.device or (f"{given.like}.device()" if given.like else "at::kCPU")
+        strides = values[2:3] if len(values) == 4 else []
+        passed = ", ".join([values[0], values[1], *strides, device, dtype])
+        name = "torch::stable::from_blob" if strides else "ported_from_blob"
+        yield Edit(stream[first].start, stream[found[1]].end, f"{name}({passed})")
+
+
+def _conversions(code: Code, scope: Scope) -> Iterable[Edit]:
+    yield from disjoint(_each_conversion(code, scope))
+
+
+def _each_conversion(code: Code, scope: Scope) -> Iterable[list[Edit]]:
+    known = expressions(code, scope_of(scope).signatures)
+    for stream, index in code.names("to|toType|cpu|cuda"):
+        if index < 2 or stream[index - 1].text != "." or not follows(stream, index, "("):
+            continue
+        start = receiver(stream, index - 1)
+        found = arguments(stream, index + 2)
+        if start is None or found is None or known.kind(stream, start, index - 1) != "tensor":
+            continue
+        spans, close = found
+        before = text_of(code, stream, start, index - 1)
+        name = stream[index].text
+        new = ""
+        if name in ("cpu", "cuda") and not spans:
+            new = f"{_STABLE}to({before}, at::k{name.upper()})"
+        elif len(spans) == 1 and name in ("to", "toType"):
+            if known.kind(stream, *spans[0]) == "tensor":
+                continue  # the dispatcher's to.other
+            given = options(known, code, stream, *spans[0])
+            value = text_of(code, stream, *spans[0])
+            if given is None and name == "to":
+                given = Options(dtype=value) if "scalar_type" in value else None
+            if given and given.like:
+                like = given.like
+                given = Options(
+                    "", given.dtype or f"{like}.scalar_type()", given.device or f"{like}.device()"
+                )
+            if given and (given.dtype or given.device):
+                alone = given.device and not given.dtype
+                new = f"{_STABLE}to({before}, {given.device if alone else given.arguments()})"
+        if new:
+            yield [Edit(stream[start].start, stream[close].end, new)]
+
+
+def _unused(code: Code, scope: Scope) -> Iterable[Edit]:
+    """Options that nothing asks for any more."""
+    known = expressions(code, scope_of(scope).signatures)
+    stream = code.live
+    for index, token in enumerate(stream):
+        if token.text not in ("auto", "TensorOptions") or index + 2 >= len(stream):
+            continue
+        at = index + 2 if stream[index + 1].text in ("&", "const") else index + 1
+        function = code.function_at(token.start)
+        if function is None or stream[at].kind != "name":
+            continue
+        sets = settings(code, stream, at)
+        spans = [(_statement(stream, place), end) for place, end in sets]
+        places = stream.places.get(stream[at].text, [])
+        used = [p for p in places if function.body[0] <= stream[p].start < function.body[1]]
+        if sets[:1] != [(at, stream.ends[at])] or any(
+            not any(start <= p <= end for start, end in spans) for p in used
+        ):
+            continue
+        if token.text == "auto":
+            if not _OPTIONS & {t.text for t in stream[at + 2 : sets[0][1]]}:
+                continue
+            given = options(known, code, stream, at + 2, sets[0][1])
+            if given is None or [stream[sets[0][1] - 3].text] in (["device"], ["scalar_type"]):
+                continue
+        for start, end in spans:
+            yield Edit(*_line(code, stream[start].start, stream[end].end), "")
+
+
+_OPTIONS = frozenset({"options", "TensorOptions", "dtype", "device"})
+
+
+def _statement(stream: Stream, index: int) -> int:
+    """The index of the first token of a statement."""
+    while index and stream[index - 1].text not in (";", "{", "}"):
+        index -= 1
+    return index
+
+
+def _line(code: Code, start: int, stop: int) -> tuple[int, int]:
+    """The span of a statement, with its line if it has one of its own."""
+    line = code.text[:start].rstrip(" \t")
+    if not line.endswith("\n") or code.text[stop : stop + 1] not in ("\n", "\r"):
+        return start, stop
+    return len(line), stop + (2 if code.text[stop : stop + 2] == "\r\n" else 1)
+
+
+RULES = (
+    rule_of(
+        "stable-factory",
+        "at::zeros(sizes, x.options().dtype(at::kInt)), torch::empty_like(x), x.new_full(sizes, 1), …",
+        "torch::stable::new_zeros(x, sizes, dtype), torch::stable::empty_like(x), torch::stable::full(…)",
+        "auto f(at::Tensor x) { auto o = x.options().dtype(at::kInt); return at::zeros({2, 3}, o); }\n",
+        "auto f(at::Tensor x) { auto o = x.options().dtype(at::kInt);"
+        " return torch::stable::new_zeros(x, {2, 3}, at::kInt); }\n",
+        untouched=("auto f(Mine x) { return mine::zeros({2, 3}, x.options()); }\n",),
+        why="Options are followed to where they are set; new_empty and new_zeros take what is not said"
+        " from the tensor.",
+        rewrite=_factories,
+    ),
+    rule_of(
+        "stable-from-blob",
+        "at::from_blob(p, sizes, options)",
+        "ported_from_blob(p, sizes, device, dtype); torch::stable::from_blob where strides are given",
+        "auto f(int* p) { return at::from_blob(p, {4}, at::kInt); }\n",
+        "auto f(int* p) { return ported_from_blob(p, {4}, at::kCPU, at::kInt); }\n",
+        untouched=("auto f(int* p) { return mine::from_blob(p, {4}); }\n",),
+        rewrite=_blobs,
+        helper="ported_from_blob",
+    ),
+    rule_of(
+        "stable-conversion",
+        "x.to(at::kInt), x.to(y.device()), x.cpu(), x.cuda()",
+        "torch::stable::to(x, at::kInt), …",
+        "auto f(at::Tensor x) { return x.to(at::kInt).cpu(); }\n",
+        "auto f(at::Tensor x) { return torch::stable::to(torch::stable::to(x, at::kInt), at::kCPU); }\n",
+        untouched=("auto f(Mine x) { return x.to(at::kInt); }\n",),
+        rewrite=_conversions,
+    ),
+    rule_of(
+        "stable-unused-options",
+        "auto options = x.options(); that nothing uses any more",
+        "nothing",
+        "void f(at::Tensor x) {\n  auto o = x.options().dtype(at::kInt);\n  g();\n}\n",
+        "void f(at::Tensor x) {\n  g();\n}\n",
+        untouched=("auto f(at::Tensor x) {\n  auto o = x.options();\n  return o;\n}\n",),
+        rewrite=_unused,
+    ),
+)

@@ -1,0 +1,57 @@
+"""Functions of at:: and torch:: over tensors: torch::stable's, or the dispatcher."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dcnbuild.port.code import Code
+from dcnbuild.port.edits import Edit, disjoint
+from dcnbuild.port.pattern import arguments, follows
+from dcnbuild.port.rule import Scope
+from dcnbuild.port.stable.cuda import qualified
+from dcnbuild.port.stable.expressions import expressions
+from dcnbuild.port.stable.methods import FUNCTIONS
+from dcnbuild.port.stable.operators import OPERATORS, overload
+from dcnbuild.port.stable.spans import text_of
+from dcnbuild.port.stable.types import rule_of, scope_of
+
+
+def _functions(code: Code, scope: Scope) -> Iterable[Edit]:
+    yield from disjoint(_each(code, scope))
+
+
+def _each(code: Code, scope: Scope) -> Iterable[list[Edit]]:
+    stable = scope_of(scope)
+    known = expressions(code, stable.signatures)
+    for stream, index in code.names("|".join({*FUNCTIONS, *OPERATORS})):
+        first = qualified(stream, index)
+        found = arguments(stream, index + 2) if follows(stream, index, "(") else None
+        if first < 0 or index - first not in (2, 3) or found is None:
+            continue
+        spans, close = found
+        values = [text_of(code, stream, *span) for span in spans]
+        name = stream[index].text
+        plain = len(values) - 1 in FUNCTIONS.get(name, ()) and name[-1] != "_" and name != "narrow"
+        if plain and stable.target.has(name, "function"):
+            yield [Edit(stream[first].start, stream[index].end, f"torch::stable::{name}")]
+            continue
+        operator = overload(name, known, code, stream, spans)
+        if operator is not None:
+            yield [Edit(stream[first].start, stream[close].end, operator.call(values))]
+
+
+RULES = (
+    rule_of(
+        "stable-function",
+        "at::matmul(a, b), torch::cat({a, b}, 1), at::zeros_like(x), …",
+        'torch::stable::matmul(a, b), ported_call("aten::cat", …)',
+        "auto f(at::Tensor a, at::Tensor b) { return at::cat({a, b}, 1); }\n",
+        'auto f(at::Tensor a, at::Tensor b) { return ported_call("aten::cat", "",'
+        " std::vector<torch::stable::Tensor>{a, b}, int64_t(1)); }\n",
+        untouched=("auto f(Mine a, Mine b) { return mine::cat({a, b}, 1); }\n",),
+        why="ported_call puts the arguments on the stack of torch_call_dispatcher. Operators that take a"
+        " Scalar are left to you: the stable ABI cannot hand one over.",
+        rewrite=_functions,
+        helper="ported_call",
+    ),
+)

@@ -1,0 +1,234 @@
+"""What the target's ABI has no word for: found by what its headers hold, and named with a reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dcnbuild.port.code import Code
+from dcnbuild.port.edits import line_of
+from dcnbuild.port.pattern import follows
+from dcnbuild.port.result import Remark
+from dcnbuild.port.stable import library
+from dcnbuild.port.stable.expressions import expressions
+from dcnbuild.port.stable.facts import StableScope
+from dcnbuild.port.stable.headers import UNSTABLE
+from dcnbuild.port.stable.spans import receiver
+from dcnbuild.port.stable.types import SPACES
+from dcnbuild.port.stream import Stream
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A kind of name that stays: which names, why, what to do, and a line that has one."""
+
+    id: str
+    names: str
+    reason: str
+    advice: str
+    example: str
+
+
+REFUSALS = (
+    Refusal(
+        "stable-autograd",
+        r"torch::autograd::.*|.*::autograd::.*|torch::(?:NoGradGuard|AutoGradMode|GradMode)|at::AutoDispatch\w+",
+        "the stable ABI has no derivatives in C++",
+        "register the forward and the backward pass as two operators, and join them in Python with"
+        " torch.autograd.Function or torch.library.register_autograd",
+        "struct F : public torch::autograd::Function<F> {};\n",
+    ),
+    Refusal(
+        "stable-scalar",
+        r"(?:at|c10|torch)::Scalar",
+        "the stable ABI has no value for a Scalar",
+        "take a double or an int64_t",
+        "void f(at::Scalar s);\n",
+    ),
+    Refusal(
+        "stable-generator",
+        r".*::(?:Generator|CUDAGeneratorImpl|PhiloxCudaState|philox.*|get_generator_or_default\w*"
+        r"|default_generator|getDefault\w+Generator)",
+        "random generators are not in this ABI; torch 2.13's has torch::stable::Generator",
+        "take a seed, or a tensor of random numbers made in Python",
+        "void f(at::Generator g);\n",
+    ),
+    Refusal(
+        "stable-indexing",
+        r"torch::indexing::.*",
+        "the stable ABI has no indexing by slices and tensors",
+        "write torch::stable::narrow or select, or index in Python",
+        "auto f() { return torch::indexing::Slice(); }\n",
+    ),
+    Refusal(
+        "stable-module",
+        r"torch::(?:nn|optim|data|jit|serialize)::.*|torch::(?:save|load|CustomClassHolder)",
+        "modules, optimizers, scripts and classes of torch's C++ interface are not in the stable ABI",
+        "keep this part in Python",
+        "torch::nn::Linear layer{nullptr};\n",
+    ),
+    Refusal(
+        "stable-pybind",
+        r"(?:py|pybind11)::.*",
+        "pybind11 needs torch's Python library, and with it one release of torch and of Python",
+        "register an operator over tensors and numbers, or write this part in Python",
+        "void f(py::object x);\n",
+    ),
+    Refusal(
+        "stable-options",
+        r"(?:at|torch|c10)::(?:TensorOptions|device|dtype)",
+        "these options are used in a way that no rule follows",
+        "call torch::stable::empty or full with the dtype and the device",
+        "void f(at::TensorOptions o);\n",
+    ),
+    Refusal(
+        "stable-operator",
+        r"(?:at|torch|at::native|torch::special|torch::linalg)::[a-z_]\w*",
+        "the target's ABI has no function for this operator, and no rule calls it through the dispatcher:"
+        " it takes a Scalar, or which overload is meant cannot be told",
+        "call torch_call_dispatcher with all its arguments, or do this step in Python",
+        "auto f(torch::stable::Tensor x) { return at::lu_solve(x, x, x); }\n",
+    ),
+    Refusal(
+        "stable-name",
+        r".*",
+        "the target's ABI has no word for this name of torch",
+        "look in torch/csrc/stable and torch/headeronly for what can stand for it",
+        "at::cuda::CUDAEvent event;\n",
+    ),
+)
+_MACROS = re.compile(r"(?:AT|TORCH|C10|PYBIND11|THC)_[A-Z0-9_]+")
+#: What a compiler's flags define, and what the names of a library are made of.
+_FLAGS = frozenset(
+    {"TORCH_EXTENSION_NAME", "TORCH_TARGET_VERSION", "C10_CUDA_BUILD", "TORCH_CHECK"}
+) - {"TORCH_CHECK"}
+_ARITHMETIC = frozenset(
+    {"+", "-", "*", "/", "+=", "-=", "*=", "/=", "==", "!=", "<", ">", "<=", ">="}
+)
+
+
+def remarks(code: Code, scope: StableScope) -> Iterator[Remark]:
+    """Every name of torch in a text that the target's headers do not hold, and what else stays."""
+    said: dict[tuple[str, str], tuple[Refusal, set[int]]] = {}
+
+    def note(refusal: Refusal, subject: str, offset: int) -> None:
+        lines = said.setdefault((refusal.id, subject), (refusal, set()))[1]
+        lines.add(line_of(code.text, offset))
+
+    modules = [(m.start, m.closing) for m in library.modules(code, scope)]
+    yield from library.remarks(code, scope)
+    for stream, index in code.names(r"\w+"):
+        token = stream[index]
+        subject = _qualified(stream, index)
+        if subject and not any(a <= token.start < b for a, b in modules):
+            note(next(r for r in REFUSALS if re.fullmatch(r.names, subject)), subject, token.start)
+        elif _MACROS.fullmatch(token.text) and token.text not in scope.own | _FLAGS:
+            known = scope.target.has(token.text, "macro")
+            registration = token.text in ("PYBIND11_MODULE", "TORCH_LIBRARY", "TORCH_LIBRARY_IMPL")
+            if not known and not (registration and modules):
+                note(REFUSALS[-1], token.text, token.start)
+    for include in code.layout.includes:
+        header = include.header[1:-1]
+        if UNSTABLE.fullmatch(header) and header not in scope.own_headers:
+            note(REFUSALS[-1], f"#include <{header}>", include.directive.start)
+    for name, offset in _members(code, scope):
+        note(_MEMBER, name, offset)
+    for shown, offset in _arithmetic(code, scope):
+        note(_SIGN, shown, offset)
+    for (id, subject), (refusal, lines) in said.items():
+        yield Remark(id, tuple(sorted(lines)), subject, refusal.reason, refusal.advice, "broken")
+
+
+def _qualified(stream: Stream, index: int) -> str:
+    """The whole name that begins here, if it is one of torch's unstable namespaces or pybind11's."""
+    first = stream[index].text
+    if first not in (*SPACES, "py", "pybind11") or not follows(stream, index, "::"):
+        return ""
+    if index and stream[index - 1].text in (".", "->"):
+        return ""
+    if index > 1 and stream[index - 1].text == "::" and stream[index - 2].kind == "name":
+        return ""
+    names = [first]
+    while follows(stream, index, "::") and index + 2 < len(stream):
+        index += 2
+        if stream[index].kind != "name":
+            break
+        names.append(stream[index].text)
+    if first == "torch" and names[1:2] and names[1] in ("stable", "headeronly"):
+        return ""
+    return "::".join(names) if len(names) > 1 else ""
+
+
+_MEMBER = Refusal(
+    "stable-member",
+    "",
+    "tensors of the stable ABI have no such member, and no rule knows what to write instead",
+    "look for a function of torch::stable, or call torch_call_dispatcher with all arguments of the operator",
+    "auto f(torch::stable::Tensor x) { return x.lu_solve(x, x); }\n",
+)
+_SIGN = Refusal(
+    "stable-arithmetic",
+    "",
+    "tensors of the stable ABI have no operators",
+    'write ported_call("aten::mul", "Tensor", a, b) or torch::stable::subtract(a, b), or do this step in'
+    " Python",
+    "auto f(torch::stable::Tensor x) { return x + x; }\n",
+)
+ALL = (*REFUSALS, _MEMBER, _SIGN)
+
+
+def _members(code: Code, scope: StableScope) -> Iterator[tuple[str, int]]:
+    known = expressions(code, scope.signatures)
+    for stream in code.streams:
+        for index, token in enumerate(stream):
+            if token.text not in (".", "->") or index + 2 >= len(stream):
+                continue
+            name = stream[index + 1]
+            if name.kind != "name" or stream[index + 2].text not in ("(", "<"):
+                continue
+            start = receiver(stream, index)
+            if start is None or known.kind(stream, start, index) != "tensor":
+                continue
+            fits = scope.target.has(f"Tensor::{name.text}", "member")
+            if fits and name.text == "is_contiguous" and not follows(stream, index + 1, "(", ")"):
+                fits = False
+            if not fits:
+                yield f".{name.text}", name.start
+
+
+def _arithmetic(code: Code, scope: StableScope) -> Iterator[tuple[str, int]]:
+    """Signs between tensors."""
+    known = expressions(code, scope.signatures)
+    stream = code.live
+    closing = set(stream.angles.values())
+    for index, token in enumerate(stream):
+        if token.text not in _ARITHMETIC or not index or index + 1 >= len(stream):
+            continue
+        if index in stream.angles or index in closing:
+            continue
+        number = stream[index - 1].kind == "number"
+        left = index - 1 if number else receiver(stream, index)
+        kind = known.kind(stream, left, index) if left is not None else None
+        if left is not None and left and stream[left - 1].text == "*":
+            kind = None
+        if kind != "tensor" and token.text in ("+", "-", "*", "/") and left is not None:
+            end = _operand(stream, index + 1)
+            kind = known.kind(stream, index + 1, end) if end > index + 1 else None
+        if kind == "tensor":
+            yield f"{token.text} of a tensor", token.start
+
+
+def _operand(stream: Stream, index: int) -> int:
+    """The index behind the operand that begins at an index."""
+    while index < len(stream):
+        text = stream[index].text
+        if text in ("(", "[") and stream.partner[index] > 0:
+            index = stream.partner[index] + 1
+        elif text == "<" and index in stream.angles:
+            index = stream.angles[index] + 1
+        elif stream[index].kind in ("name", "number") or text in ("::", ".", "->"):
+            index += 1
+        else:
+            break
+    return index

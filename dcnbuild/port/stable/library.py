@@ -1,0 +1,231 @@
+"""Reads PYBIND11_MODULE and TORCH_LIBRARY: what each of their statements becomes, or why it stays."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dcnbuild.port.code import Code
+from dcnbuild.port.edits import line_of
+from dcnbuild.port.pattern import arguments, follows
+from dcnbuild.port.result import Remark
+from dcnbuild.port.stable.facts import StableScope
+from dcnbuild.port.stable.schema import NoSchema, boxed, default_of, value_of
+from dcnbuild.port.stable.spans import text_of
+from dcnbuild.port.stream import Stream
+
+_FUNCTION = re.compile(r"&?\s*((?:::)?\w+(?:::\w+)*)")
+_FN = re.compile(r"TORCH_FN\((.+)\)")
+_ARGUMENT = re.compile(r'(?:py|pybind11)::arg\("(\w+)"\)(?:\s*=\s*(.+))?', re.DOTALL)
+_SUFFIXED = re.compile(r'"(\w+)"_a(?:\s*=\s*(.+))?', re.DOTALL)
+_KERNEL, _COMPOSITE = "CompositeExplicitAutograd", "CompositeImplicitAutograd"
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement of a module's body, and what it becomes.
+
+    Attributes:
+        start, end: its span.
+        line: where it is.
+        schema: of the operator that it defines; "" if it defines none.
+        name: of the operator.
+        function: what is boxed for it; "" for a schema alone.
+        key: the dispatch key of the function.
+        wrapper: the text of a function that is boxed instead.
+        reason: why it stays as it is.
+        gone: whether it just goes.
+    """
+
+    start: int
+    end: int
+    line: int
+    schema: str = ""
+    name: str = ""
+    function: str = ""
+    key: str = ""
+    wrapper: str = ""
+    reason: str = ""
+    gone: bool = False
+
+
+@dataclass(frozen=True)
+class Module:
+    """One PYBIND11_MODULE or TORCH_LIBRARY: its macro, arguments and statements."""
+
+    macro: str
+    values: tuple[str, ...]
+    start: int
+    opening: int
+    closing: int
+    statements: tuple[Statement, ...]
+
+    @property
+    def variable(self) -> str:
+        """What its library is called inside."""
+        return self.values[-1]
+
+
+def modules(code: Code, scope: StableScope) -> Iterator[Module]:
+    """The modules of a text."""
+    stream = code.live
+    for name in (
+        "PYBIND11_MODULE",
+        "TORCH_LIBRARY",
+        "TORCH_LIBRARY_FRAGMENT",
+        "TORCH_LIBRARY_IMPL",
+    ):
+        for index in stream.places.get(name, ()):
+            found = arguments(stream, index + 2) if follows(stream, index, "(") else None
+            if found is None or not follows(stream, found[1], "{"):
+                continue
+            opening = found[1] + 1
+            close = stream.partner[opening]
+            if close < 0:
+                continue
+            values = tuple(text_of(code, stream, *span) for span in found[0])
+            statements = tuple(_statements(code, scope, stream, opening, close, name, values))
+            yield Module(
+                name,
+                values,
+                stream[index].start,
+                stream[opening].end,
+                stream[close].start,
+                statements,
+            )
+
+
+def _statements(
+    code: Code,
+    scope: StableScope,
+    stream: Stream,
+    opening: int,
+    close: int,
+    macro: str,
+    values: tuple[str, ...],
+) -> Iterator[Statement]:
+    index = opening + 1
+    taken: set[str] = set()
+    while index < close:
+        end = stream.ends[index]
+        if end < 0 or end > close:
+            break
+        span = (stream[index].start, stream[end].end)
+        line = line_of(code.text, span[0])
+        words = [token.text for token in stream[index : index + 4]]
+        found = None
+        if words[:1] == [values[-1]] and words[1:4] in ([".", "def", "("], [".", "impl", "("]):
+            found = arguments(stream, index + 4)
+        if words[:3] == [values[-1], ".", "doc"]:
+            yield Statement(*span, line, gone=True)
+        elif found is None or found[1] + 1 != end or not found[0]:
+            subject = text_of(code, stream, index, min(index + 6, end))
+            yield Statement(*span, line, reason=f"the stable library has no word for {subject} …")
+        else:
+            arguments_ = [text_of(code, stream, *span) for span in found[0]]
+            try:
+                made = _registered(scope, macro, values, words[2], arguments_)
+                if made.schema and made.name in taken:
+                    raise NoSchema(f"{made.name} is defined twice, with other parameters")
+                taken.add(made.name if made.schema else "")
+                yield Statement(*span, line, *made.parts)
+            except NoSchema as error:
+                yield Statement(*span, line, reason=str(error))
+        index = end + 1
+
+
+@dataclass(frozen=True)
+class _Made:
+    schema: str
+    name: str
+    function: str
+    key: str
+    wrapper: str = ""
+
+    @property
+    def parts(self) -> tuple[str, str, str, str, str]:
+        return self.schema, self.name, self.function, self.key, self.wrapper
+
+
+def _registered(
+    scope: StableScope, macro: str, values: tuple[str, ...], member: str, arguments_: list[str]
+) -> _Made:
+    """What m.def(…) or m.impl(…) becomes. Raises NoSchema."""
+    word = arguments_[0]
+    if not re.fullmatch(r'(?:"[^"]*"\s*)+', word):
+        raise NoSchema(f"the name {word[:40]} is no string")
+    text = "".join(re.findall(r'"([^"]*)"', word))
+    if macro == "PYBIND11_MODULE":
+        function = _function(arguments_[1] if len(arguments_) > 1 else "")
+        return _from_signature(scope, text, function, arguments_[2:], _KERNEL)
+    if len(arguments_) > 2:
+        raise NoSchema(f"{text}: the stable library takes a name and a function")
+    name = text.partition("(")[0].strip()
+    if len(arguments_) == 1:
+        return _Made(text, name, "", "")
+    function = _function(arguments_[1])
+    key = values[1] if macro == "TORCH_LIBRARY_IMPL" else _COMPOSITE
+    if member == "impl":
+        return _Made("", text, f"&{function}", key)
+    if "(" in text:
+        return _Made(text, name, f"&{function}", key)
+    return _from_signature(scope, text, function, [], key)
+
+
+def _function(written: str) -> str:
+    plain = _FN.fullmatch(written)
+    match = _FUNCTION.fullmatch(plain[1] if plain else written)
+    if match is None:
+        shown = " ".join(written.split())[:40]
+        raise NoSchema(f"{shown} is no function's name: TORCH_BOX takes a plain function")
+    return match[1]
+
+
+def _from_signature(
+    scope: StableScope, name: str, function: str, more: list[str], key: str
+) -> _Made:
+    bare = function.rpartition("::")[2]
+    found = scope.signatures.get(bare, ())
+    if not found:
+        raise NoSchema(f"the project neither defines nor declares {function} where it can be read")
+    if len(found) > 1:
+        raise NoSchema(f"{function} has {len(found)} signatures: which one is meant cannot be told")
+    signature = found[0]
+    if signature.template:
+        raise NoSchema(f"{function} is a template: TORCH_BOX takes a plain function")
+    given = [
+        m for text in more for m in [_ARGUMENT.fullmatch(text) or _SUFFIXED.fullmatch(text)] if m
+    ]
+    names = [m[1] for m in given]
+    defaults: list[str | None] = []
+    for match, parameter in zip(given, signature.parameters, strict=False):
+        default = (
+            default_of(match[2], value_of(parameter.type).schema.rstrip("?")) if match[2] else None
+        )
+        if match[2] and default is None:
+            raise NoSchema(f"{name}: the default {match[2]} has no counterpart in a schema")
+        defaults.append(default)
+    written = [(bare, number) in scope.mutated for number in range(len(signature.parameters))]
+    wrapper = f"boxed_{re.sub(r'[^0-9A-Za-z_]', '_', name)}"
+    made = boxed(name, signature, names, defaults, written, wrapper)
+    if key == _KERNEL and bare not in scope.opaque:
+        key = _COMPOSITE  # operators of torch alone: tracing and derivatives go through it
+    text = made.wrapper.replace(f"{bare}(", f"{function}(") if "::" in function else made.wrapper
+    return _Made(made.schema, name, f"&{wrapper}" if text else f"&{function}", key, text)
+
+
+def remarks(code: Code, scope: StableScope) -> Iterator[Remark]:
+    """What of a module stays, and why."""
+    for module in modules(code, scope):
+        for statement in module.statements:
+            if statement.reason:
+                yield Remark(
+                    "stable-registration",
+                    (statement.line,),
+                    " ".join(code.text[statement.start : statement.end].split())[:60],
+                    f"no operator can be made of it: {statement.reason}",
+                    "write a plain function over tensors and numbers and register that,"
+                    " or do this part in Python",
+                    "broken",
+                )

@@ -1,0 +1,243 @@
+"""Where a tensor's memory goes: which pointers are only read through, which tensors are written to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+
+from dcnbuild.port.code import Code, Function
+from dcnbuild.port.pattern import follows
+from dcnbuild.port.stable.expressions import kind_of_type
+from dcnbuild.port.stable.facts import Signature, StableScope
+from dcnbuild.port.stable.spans import receiver
+from dcnbuild.port.stream import Stream
+
+_ASSIGNS = frozenset({"=", "+=", "-=", "*=", "/=", "|=", "&=", "^=", "++", "--"})
+_CONST_POINTER = re.compile(r"[^*]*\bconst\b[^*]*\*")
+#: Members that give another view of the same memory.
+_VIEWS = frozenset(
+    [
+        "view",
+        "select",
+        "narrow",
+        "slice",
+        "t",
+        "transpose",
+        "permute",
+        "reshape",
+        "squeeze",
+        "unsqueeze",
+        "flatten",
+    ]
+)
+_MEMORY = re.compile(
+    r"(?:mutable_|const_)?data_ptr|data|\w*accessor(?:32|64)?|from_blob|<<<|ported_packed|ported_accessor"
+)
+_ATOMIC = re.compile(r"(?:gpu)?[aA]tomic\w+")
+
+Signatures = Mapping[str, tuple[Signature, ...]]
+
+
+def is_constant(code: Code, scope: StableScope, stream: Stream, index: int, close: int) -> bool:
+    """Whether the pointer of a tensor goes to a place that is known to read only.
+
+    Args:
+        code: the text.
+        scope: its project.
+        stream: where it stands.
+        index: of `data_ptr`.
+        close: of the bracket that ends its call.
+    """
+    start = receiver(stream, index - 1)
+    if start is None:
+        return False
+    if start > 1 and stream[start - 1].text == "=":
+        words = []
+        at = start - 2
+        while at >= 0 and stream[at].text not in (";", "{", "}", "(", ")"):
+            words.append(stream[at].text)
+            at -= 1
+        return bool(_CONST_POINTER.match(" ".join(reversed(words))))
+    written = _written_by_callee(stream, index, scope.signatures)
+    return written is False
+
+
+def _written_by_callee(stream: Stream, index: int, signatures: Signatures) -> bool | None:
+    """Whether the function that an argument goes to may write through it; None if it is not known."""
+    found = _argument(stream, index)
+    if found is None:
+        return None
+    name, position = found
+    types = {
+        _CONST_POINTER.match(s.parameters[position].type) is not None
+        for s in signatures.get(name, ())
+        if position < len(s.parameters) and "*" in s.parameters[position].type
+    }
+    return not types.pop() if len(types) == 1 else None
+
+
+def _argument(stream: Stream, index: int) -> tuple[str, int] | None:
+    """The function whose argument a place is part of, and which argument that is."""
+    opening = stream.around[index]
+    if opening < 1 or stream[opening].text != "(":
+        return None
+    position = 0
+    at = opening + 1
+    while at < index:
+        if stream[at].text in ("(", "[", "{") and stream.partner[at] > at:
+            if stream.partner[at] > index:
+                break
+            at = stream.partner[at]
+        elif stream[at].text == "<" and stream.angles.get(at, 0) > at:
+            if stream.angles[at] > index:
+                break
+            at = stream.angles[at]
+        elif stream[at].text == ",":
+            position += 1
+        at += 1
+    before = opening - 1
+    if [token.text for token in stream[max(opening - 3, 0) : opening]] == [">"] * 3:
+        before = _launched(stream, opening - 3)
+    elif stream[before].text == ">":
+        found = next((o for o, c in stream.angles.items() if c == before), 0)
+        before = found - 1
+    if before < 0 or stream[before].kind != "name":
+        return None
+    return stream[before].text, position
+
+
+def _launched(stream: Stream, closing: int) -> int:
+    """The index of the name before a kernel's <<<…>>>; -1 if it is not found."""
+    at = closing - 1
+    while at > 2:
+        if stream[at].text in (")", "]", "}"):
+            at = stream.partner[at]
+        elif [token.text for token in stream[at - 2 : at + 1]] == ["<"] * 3:
+            at -= 3
+            if stream[at].text == ">":
+                depth = 0
+                while at > 0:
+                    depth += (stream[at].text == ">") - (stream[at].text == "<")
+                    at -= 1
+                    if depth == 0:
+                        break
+            return at
+        elif stream[at].text in (";", "{"):
+            return -1
+        at -= 1
+    return -1
+
+
+def mutated(
+    codes: Mapping[PurePosixPath, Code], signatures: Signatures
+) -> frozenset[tuple[str, int]]:
+    """(function, parameter): the tensors that functions of a project are known to write to."""
+    bodies = [(code, function) for code in codes.values() for function in code.functions]
+    found: set[tuple[str, int]] = set()
+    passed: list[tuple[tuple[str, int], tuple[str, int]]] = []
+    for code, function in bodies:
+        for position, parameter in enumerate(function.parameters):
+            if kind_of_type(parameter.type) != "tensor" or not parameter.name:
+                continue
+            if _writes(code, function, parameter.name, signatures):
+                found.add((function.name, position))
+            for target in _passed_on(code, function, parameter.name):
+                passed.append(((function.name, position), target))
+    changed = True
+    while changed:
+        more = {source for source, target in passed if target in found} - found
+        found |= more
+        changed = bool(more)
+    return frozenset(found)
+
+
+def _uses(code: Code, function: Function, name: str) -> Iterator[int]:
+    stream = code.live
+    first, last = stream.at(function.body[0]), stream.at(function.body[1])
+    for index in stream.places.get(name, ()):
+        if first <= index < last and stream[index - 1].text not in (".", "->", "::"):
+            yield index
+
+
+def _writes(code: Code, function: Function, name: str, signatures: Signatures) -> bool:
+    """Whether a function writes to the memory of its tensor `name`, as far as its own text tells."""
+    stream = code.live
+    for index in _uses(code, function, name):
+        at = index + 1
+        while True:  # over views of it
+            if stream[at].text == "[" and stream.partner[at] > 0:
+                at = stream.partner[at] + 1
+            elif stream[at].text == "." and stream[at + 1].text in _VIEWS:
+                if not follows(stream, at + 1, "("):
+                    break
+                at = stream.partner[at + 2] + 1
+            else:
+                break
+        if stream[at].text == "=" and at > index + 1:
+            return True  # x[i] = …
+        if stream[at].text != "." or at + 2 >= len(stream):
+            continue
+        member = stream[at + 1].text
+        if member.endswith("_") and not member.endswith("__") and stream[at + 2].text == "(":
+            return member not in ("requires_grad_", "detach_")
+        if _MEMORY.fullmatch(member) and not member.startswith("const"):
+            if _written_by_callee(stream, at + 1, signatures):
+                return True
+            held = index > 1 and stream[index - 1].text == "=" and stream[index - 2].kind == "name"
+            if held and _pointer_written(code, function, stream[index - 2].text, signatures):
+                return True
+    return False
+
+
+def _pointer_written(code: Code, function: Function, name: str, signatures: Signatures) -> bool:
+    """Whether a function writes through its variable `name`, a pointer or an accessor."""
+    stream = code.live
+    for index in _uses(code, function, name):
+        at = index + 1
+        while stream[at].text == "[" and stream.partner[at] > 0:
+            at = stream.partner[at] + 1
+        if at > index + 1 and (
+            stream[at].text in _ASSIGNS or stream[index - 1].text in _ASSIGNS - {"="}
+        ):
+            return True
+        if (
+            stream[at].text == "="
+            and stream[index - 1].text == "*"
+            and (stream[index - 2].text in (";", "{", "}", ")"))
+        ):
+            return True
+        called = _argument(stream, index)
+        if called and _ATOMIC.fullmatch(called[0]) and called[1] == 0:
+            return True
+        if at == index + 1 and _written_by_callee(stream, index, signatures):
+            return True
+    return False
+
+
+def _passed_on(code: Code, function: Function, name: str) -> Iterator[tuple[str, int]]:
+    stream = code.live
+    for index in _uses(code, function, name):
+        if stream[index + 1].text in (",", ")") and stream[index - 1].text in (",", "("):
+            found = _argument(stream, index)
+            if found:
+                yield found
+
+
+def opaque(codes: Mapping[PurePosixPath, Code]) -> frozenset[str]:
+    """The functions of a project that reach a tensor's memory, themselves or by what they call."""
+    called: dict[str, set[str]] = {}
+    found: set[str] = set()
+    for code in codes.values():
+        for function in code.functions:
+            body = code.between(*function.body)
+            names = {token.text for token in body if token.kind == "name"}
+            called.setdefault(function.name, set()).update(names)
+            if any(_MEMORY.fullmatch(name) for name in names):
+                found.add(function.name)
+    changed = True
+    while changed:
+        more = {name for name, names in called.items() if names & found} - found
+        found |= more
+        changed = bool(more)
+    return frozenset(found)

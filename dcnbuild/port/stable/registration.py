@@ -1,0 +1,120 @@
+"""Registration: PYBIND11_MODULE and TORCH_LIBRARY → STABLE_TORCH_LIBRARY, with schemas and TORCH_BOX."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from dcnbuild.port.code import Code
+from dcnbuild.port.edits import Edit
+from dcnbuild.port.rule import Scope
+from dcnbuild.port.stable.facts import StableScope
+from dcnbuild.port.stable.library import Module, Statement, modules
+from dcnbuild.port.stable.types import rule_of, scope_of
+
+
+def _register(code: Code, scope: Scope) -> Iterable[Edit]:
+    stable = scope_of(scope)
+    for module in modules(code, stable):
+        yield from _edits(code, stable, module)
+
+
+def _edits(code: Code, scope: StableScope, module: Module) -> Iterator[Edit]:
+    kept = [s for s in module.statements if s.reason]
+    done = [s for s in module.statements if not s.reason]
+    if not done:
+        return
+    variable = module.variable
+    if module.macro == "PYBIND11_MODULE":
+        space = module.values[0] if module.values[0] != "TORCH_EXTENSION_NAME" else scope.library
+        head = f"STABLE_TORCH_LIBRARY_FRAGMENT({space or module.values[0]}, {variable})"
+    else:
+        space = module.values[0]
+        head = f"STABLE_{module.macro}({', '.join(module.values)})"
+    wrapped = [(s.start, f"{s.wrapper}") for s in done if s.wrapper]
+    wrappers = _under_conditions(code, module, wrapped).lstrip("\n") + "\n" if wrapped else ""
+    open_line = code.text[module.start : module.opening]
+    yield Edit(module.start, module.opening, f"{wrappers}{head} {{")
+    is_impl = module.macro == "TORCH_LIBRARY_IMPL"
+    for statement in module.statements:
+        if is_impl and not statement.reason:
+            yield Edit(statement.start, statement.end, _impl(variable, statement))
+        elif statement.schema:
+            new = f'{variable}.def("{_escaped(statement.schema)}");'
+            yield Edit(statement.start, statement.end, new)
+        else:
+            yield Edit(*_whole(code, statement), "")
+    blocks = []
+    if not is_impl:
+        for key in dict.fromkeys(s.key for s in done if s.function):
+            body = _body(code, module, key)
+            blocks.append(
+                f"\n\nSTABLE_TORCH_LIBRARY_IMPL({space or module.values[0]}, {key}, {variable})"
+                f" {{{body}}}"
+            )
+    if kept:
+        rest = "".join(f"  {code.text[s.start : s.end]}\n" for s in kept)
+        blocks.append(f"\n\n{open_line}\n{rest}}}")
+    behind = module.closing + 1
+    yield Edit(behind, behind, "".join(blocks))
+
+
+def _body(code: Code, module: Module, key: str) -> str:
+    """A module's body with the implementations of one key."""
+    pieces = [
+        (s.start, "  " + _impl(module.variable, s))
+        for s in module.statements
+        if s.function and s.key == key
+    ]
+    return _under_conditions(code, module, pieces) + "\n"
+
+
+def _under_conditions(code: Code, module: Module, pieces: Sequence[tuple[int, str]]) -> str:
+    """Texts that stand for statements of a module, under the #if lines that those are under."""
+    lines = [d for d in code.layout.directives if module.opening <= d.start < module.closing]
+    there = [(d.start, code.text[d.start : d.end].strip()) for d in lines]
+    texts: list[str] = []
+    for _, text in sorted([*there, *pieces]):
+        if text.startswith("#endif") and texts and texts[-1].startswith("#if"):
+            texts.pop()  # nothing stands between them
+        else:
+            texts.append(text)
+    return "".join(f"\n{text}" for text in texts)
+
+
+def _impl(variable: str, statement: Statement) -> str:
+    return f'{variable}.impl("{statement.name}", TORCH_BOX({statement.function}));'
+
+
+def _whole(code: Code, statement: Statement) -> tuple[int, int]:
+    """The span of a statement that goes, with its line if it has one of its own."""
+    start, end = statement.start, statement.end
+    before = code.text[:start].rstrip(" \t")
+    if before.endswith("\n") and code.text[end : end + 1] == "\n":
+        return len(before), end + 1
+    return start, end
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+RULES = (
+    rule_of(
+        "stable-library",
+        'PYBIND11_MODULE(…) { m.def("f", &f); }, TORCH_LIBRARY, TORCH_LIBRARY_IMPL',
+        'STABLE_TORCH_LIBRARY_FRAGMENT(…) { m.def("f(Tensor x) -> Tensor"); }, with TORCH_BOX(&f)',
+        "at::Tensor f(at::Tensor x, int64_t k) { return x; }\n"
+        'PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {\n  m.def("f", &f, "doc");\n}\n',
+        "at::Tensor f(at::Tensor x, int64_t k) { return x; }\n"
+        "STABLE_TORCH_LIBRARY_FRAGMENT(TORCH_EXTENSION_NAME, m) {\n"
+        '  m.def("f(Tensor x, int k) -> Tensor");\n}\n\n'
+        "STABLE_TORCH_LIBRARY_IMPL(TORCH_EXTENSION_NAME, CompositeImplicitAutograd, m) {\n"
+        '  m.impl("f", TORCH_BOX(&f));\n}\n',
+        untouched=("// PYBIND11_MODULE(a, m) {}\n",),
+        why="The schema is read from the function's signature. A function with an `int` or `float` gets a"
+        " wrapper with int64_t and double, which is what an operator hands over. Functions that reach"
+        " a tensor's memory are registered for CompositeExplicitAutograd, others for"
+        " CompositeImplicitAutograd, so that derivatives go through the operators they call.",
+        rewrite=_register,
+    ),
+)

@@ -1,0 +1,62 @@
+"""Where an expression begins, and its text."""
+
+from __future__ import annotations
+
+import bisect
+
+from dcnbuild.port.code import Code
+from dcnbuild.port.stream import Stream
+
+_KEYWORDS = frozenset(
+    {"return", "if", "while", "for", "switch", "else", "case", "and", "or", "not"}
+)
+
+
+def receiver(stream: Stream, dot: int) -> int | None:
+    """The index where the expression begins that stands before a "." or "->"."""
+    index = dot - 1
+    while index >= 0:
+        text = stream[index].text
+        if text in (")", "]"):
+            index = stream.partner[index]
+            if index < 0:
+                return None
+            before = stream[index - 1] if index else None
+            if before is not None and before.text == ">" and text == ")":
+                opening = _opened_by(stream, index - 1)
+                if opening is None:
+                    return None
+                index = opening - 1
+                continue
+            callee = before is not None and (
+                (before.kind == "name" and before.text not in _KEYWORDS)
+                or before.text in (")", "]")
+            )
+            if not callee:
+                return index
+            index -= 1
+        elif stream[index].kind == "name":
+            while (
+                index >= 2 and stream[index - 1].text == "::" and stream[index - 2].kind == "name"
+            ):
+                index -= 2
+            if index and stream[index - 1].text == "::":
+                index -= 1
+            if index and stream[index - 1].text in (".", "->"):
+                index -= 2
+                continue
+            return index
+        else:
+            return None
+    return None
+
+
+def _opened_by(stream: Stream, close: int) -> int | None:
+    closers = sorted((c, o) for o, c in stream.angles.items())
+    at = bisect.bisect_left(closers, (close, -1))
+    return closers[at][1] if at < len(closers) and closers[at][0] == close else None
+
+
+def text_of(code: Code, stream: Stream, start: int, end: int) -> str:
+    """The text of the tokens from one index to another."""
+    return code.text[stream[start].start : stream[end - 1].end] if end > start else ""

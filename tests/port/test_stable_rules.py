@@ -1,0 +1,248 @@
+"""Tests every rule to the stable ABI by its example, and what the rules know of torch."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+
+import pytest
+import torch
+from port.test_rules import HIDDEN
+
+from dcnbuild.port.code import Code
+from dcnbuild.port.cpp import PortedText, apply_family
+from dcnbuild.port.edits import Revision
+from dcnbuild.port.project import Options, port_project
+from dcnbuild.port.result import Change, Remark
+from dcnbuild.port.rule import Rule
+from dcnbuild.port.stable import leftovers, pointers
+from dcnbuild.port.stable.abi import OLDEST, Target, targets
+from dcnbuild.port.stable.expressions import expressions
+from dcnbuild.port.stable.facts import StableScope, signatures
+from dcnbuild.port.stable.helpers import CALLED_AS, HELPERS
+from dcnbuild.port.stable.operators import OPERATORS, Operator
+from dcnbuild.port.stable.text import RULES, port_stable
+from dcnbuild.port.tree import Project
+
+EVERY = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+NAME = PurePosixPath("source.cu")
+
+
+def scope_of(text: str, target: str = OLDEST) -> tuple[Code, StableScope]:
+    """A text that stands in a project of its own."""
+    project = Project({NAME: text})
+    plain = project.scope(NAME)
+    code = project.codes[NAME].with_own(plain.own)
+    known = signatures(project.codes)
+    scope = StableScope(
+        own=plain.own,
+        target=Target(target),
+        signatures=known,
+        mutated=pointers.mutated(project.codes, known),
+        opaque=pointers.opaque(project.codes),
+    )
+    return code, scope
+
+
+def by_rule(rule: Rule, text: str) -> str:
+    code, scope = scope_of(text)
+    revision = Revision(text)
+    changes: list[Change] = []
+    _, failed = apply_family([rule], revision, code, scope, changes)
+    assert failed == []
+    return revision.text
+
+
+def to_stable(text: str, target: str = OLDEST) -> PortedText:
+    return port_stable(*scope_of(text, target))
+
+
+def left(text: str, target: str = OLDEST) -> dict[str, list[str]]:
+    """What is named of a text: id → subjects."""
+    found: dict[str, list[str]] = {}
+    for remark in to_stable(text, target).remarks:
+        assert isinstance(remark, Remark) and remark.need == "broken"
+        found.setdefault(remark.id, []).append(remark.subject)
+    return found
+
+
+def test_ids_are_unique_and_say_what_they_are_for() -> None:
+    ids = [rule.id for rule in RULES]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch(r"stable(-[a-z0-9]+)+", id) for id in ids)
+
+
+@EVERY
+def test_the_example_becomes_what_the_entry_says(rule: Rule) -> None:
+    assert by_rule(rule, rule.before) == rule.after
+    assert by_rule(rule, rule.after) == rule.after
+
+
+@EVERY
+def test_what_looks_alike_is_left_alone(rule: Rule) -> None:
+    assert rule.untouched
+    for text in rule.untouched:
+        assert by_rule(rule, text) == text
+
+
+@pytest.mark.parametrize("place", ["line comment", "block comment", "raw string", "#if 0", "ROCm"])
+@EVERY
+def test_where_it_is_no_code_it_is_left_alone(rule: Rule, place: str) -> None:
+    text = HIDDEN[place](rule.before)
+    assert by_rule(rule, text) == text
+
+
+@EVERY
+def test_line_ends_stay(rule: Rule) -> None:
+    found = by_rule(rule, rule.before.replace("\n", "\r\n"))
+    assert found.count("\n") == found.count("\r\n") or rule.id == "stable-library"
+
+
+@pytest.mark.parametrize("rule", [r for r in RULES if r.helper], ids=lambda rule: rule.id)
+def test_a_helper_comes_with_what_calls_it_once(rule: Rule) -> None:
+    helper = next(h for h in HELPERS if h.name == rule.helper)
+    called = re.compile(rf"\b(?:{CALLED_AS.get(helper.name, helper.name)})\b")
+    found = to_stable(rule.before).text
+    assert called.search(found.replace(helper.text, ""))
+    assert found.count(helper.text) == 1
+    assert all(f"#include <{header}>" in found for header in helper.headers)
+    assert to_stable(found).text == found
+
+
+@pytest.mark.parametrize("refusal", leftovers.ALL, ids=lambda refusal: refusal.id)
+def test_what_is_refused_is_named_with_its_line(refusal: leftovers.Refusal) -> None:
+    remarks = to_stable(f"// first line\n{refusal.example}").remarks
+    assert [(r.id, r.lines) for r in remarks] == [(refusal.id, (2,))]
+    assert remarks[0].reason and remarks[0].advice
+
+
+OVERLOADS = [operator for several in OPERATORS.values() for operator in several]
+
+
+@pytest.mark.parametrize("operator", OVERLOADS, ids=lambda o: f"{o.name}.{o.overload}")
+def test_operators_are_as_torch_registers_them(operator: Operator) -> None:
+    schema = torch._C._get_schema(f"aten::{operator.name}", operator.overload)
+    types = {"number": "Scalar", "List[int]": "int[]", "List[Tensor]": "Tensor[]"}
+
+    def type_of(written: str) -> str:
+        inner = re.fullmatch(r"Optional\[(.+)\]", written)
+        if inner:
+            return type_of(inner[1]) + "?"
+        return types.get(written, written)
+
+    kinds = {"ScalarType": "int", "Layout": "int", "MemoryFormat": "int"}
+    for (type, name, default), argument in zip(operator.parameters, schema.arguments, strict=True):
+        plain = re.sub(r"\[\d\]", "[]", type)
+        known = type_of(str(argument.type))
+        assert name == argument.name
+        assert kinds.get(plain.rstrip("?"), plain.rstrip("?")) == known.rstrip("?")
+        assert plain.endswith("?") == known.endswith("?")
+        assert (default is None) == (not argument.has_default_value())
+        if default is not None:
+            assert default.replace(" ", "") == str(argument.default_value).replace(" ", "")
+    results = operator.results.split(", ")
+    assert results == [type_of(str(r.type)) for r in schema.returns]
+
+
+def test_the_target_decides_which_names_there_are() -> None:
+    old, new = Target("2.10"), Target("2.14")
+    assert old.macro == "0x020a000000000000" and new.macro == "0x020e000000000000"
+    assert targets()[0] == OLDEST == "2.10"
+    for name, kind in (("new_zeros", "function"), ("TORCH_BOX", "macro"), ("zero_", "function")):
+        assert old.has(name, kind)
+    assert not old.has("permute", "function") and new.has("permute", "function")
+    assert not old.has("Tensor::layout", "member") and Target("2.11").has(
+        "Tensor::layout", "member"
+    )
+    assert not old.has_header("torch/headeronly/cuda/Atomic.h")
+    assert new.has_header("torch/headeronly/cuda/Atomic.h")
+    assert not new.has("AT_DISPATCH_FLOATING_TYPES", "macro")
+
+
+def test_a_newer_target_needs_fewer_calls_of_the_dispatcher() -> None:
+    text = "auto f(at::Tensor x) { return x.permute({1, 0}); }\n"
+    assert 'ported_call("aten::permute", "", x, std::vector<int64_t>{1, 0})' in to_stable(text).text
+    assert "torch::stable::permute(x, {1, 0})" in to_stable(text, "2.14").text
+
+
+@pytest.mark.parametrize(
+    ("declared", "schema"),
+    [
+        ("at::Tensor f(at::Tensor x, int k)", "f(Tensor x, int k) -> Tensor"),
+        ("void f(const at::Tensor& x, double s, bool b)", "f(Tensor x, float s, bool b) -> ()"),
+        (
+            "std::tuple<at::Tensor, int64_t> f(c10::optional<at::Tensor> x)",
+            "f(Tensor? x) -> (Tensor, int)",
+        ),
+        (
+            "std::vector<torch::Tensor> f(std::vector<at::Tensor> xs, std::vector<int64_t> k)",
+            "f(Tensor[] xs, int[] k) -> Tensor[]",
+        ),
+        ("std::string f(std::string s, float t)", "f(str s, float t) -> str"),
+        ("int f(at::IntArrayRef sizes)", "f(int[] sizes) -> int"),
+    ],
+)
+def test_schemas_are_read_from_signatures(declared: str, schema: str) -> None:
+    text = f'{declared};\nPYBIND11_MODULE(e, m) {{ m.def("f", &f); }}\n'
+    ported = to_stable(text)
+    assert f'm.def("{schema}");' in ported.text
+    assert ported.remarks == ()
+
+
+def test_only_what_is_known_to_be_written_to_is_marked() -> None:
+    text = (
+        "void fill(float* p, const float* q);\n"
+        "void f(at::Tensor a, at::Tensor b, at::Tensor c, at::Tensor& d) {\n"
+        "  fill(a.data_ptr<float>(), b.data_ptr<float>());\n  c.zero_();\n}\n"
+        'PYBIND11_MODULE(e, m) { m.def("f", &f); }\n'
+    )
+    found = to_stable(text).text
+    assert 'm.def("f(Tensor(a!) a, Tensor b, Tensor(b!) c, Tensor d) -> ()");' in found
+    assert "fill(a.mutable_data_ptr<float>(), b.const_data_ptr<float>())" in found
+
+
+def test_widths_that_an_operator_does_not_hand_over_get_a_wrapper() -> None:
+    text = 'float f(at::Tensor x, float s);\nPYBIND11_MODULE(e, m) { m.def("f", &f); }\n'
+    found = to_stable(text).text
+    assert "static double boxed_f(const torch::stable::Tensor& x, double s) {" in found
+    assert "TORCH_BOX(&boxed_f)" in found
+
+
+@pytest.mark.parametrize(
+    ("text", "subject"),
+    [
+        ("auto f(at::Tensor x) { return x.add(1); }\n", ".add"),
+        ("auto f(at::Tensor x) { return x.options(); }\n", ".options"),
+        ("auto f(at::Tensor x) { return 2 * x; }\n", "* of a tensor"),
+        ("auto f(at::Tensor x) { x += 1; }\n", "+= of a tensor"),
+        ("void f() { at::cuda::CUDAEvent event; }\n", "at::cuda::CUDAEvent"),
+        ("#include <c10/util/flat_hash_map.h>\n", None),
+        ('void f(at::Tensor x) { AT_DISPATCH_INDEX_TYPES(x.scalar_type(), "f", [&] {}); }\n', None),
+    ],
+)
+def test_nothing_unstable_stays_unnamed(text: str, subject: str | None) -> None:
+    found = to_stable(text)
+    unstable = re.search(r"\b(?:at|c10)::|AT_DISPATCH|\.(?:add|options)\(|[*+]=? ?[x1]", found.text)
+    named = [remark.subject for remark in found.remarks]
+    assert subject in named if subject else bool(named) == bool(unstable)
+
+
+def test_what_an_expression_is() -> None:
+    text = (
+        "at::Tensor make(int n);\n"
+        "void f(const at::Tensor& x, std::vector<at::Tensor> xs, float k) {\n"
+        "  auto a = x.view({1}); auto b = xs[0]; auto c = x.size(0); auto d = make(3).t();\n"
+        "  auto e = a; int at_end;\n}\n"
+    )
+    code, scope = scope_of(text)
+    known = expressions(code, scope.signatures)
+    kinds = {name: known.kind_of_name(name, text.index("at_end")) for name in ("xs", *"xkabcde")}
+    tensors = {name for name, kind in kinds.items() if kind == "tensor"}
+    assert tensors == set("xabde") and kinds["xs"] == "tensors"
+
+
+def test_a_source_without_torch_stays_as_it_is(tmp_path: Path) -> None:
+    text = "#include <vector>\n\nint f(std::vector<int> x) { return x.size() + x[0]; }\n"
+    (tmp_path / "plain.cpp").write_text(text)
+    result = port_project(tmp_path, Options(stable=Target()))
+    assert result.changed == () and result.ok
