@@ -12,17 +12,8 @@ from torch import Tensor
 
 from dcnbuild.ops.fused import configs, gradients, kernels, tuning
 from dcnbuild.ops.fused.configs import Config
-from dcnbuild.ops.fused.route import Shape
+from dcnbuild.ops.fused.shapes import shape_of
 from dcnbuild.ops.reference.deform_conv2d import Attributes
-
-
-def shape_of(input: Tensor, offset: Tensor, weight: Tensor, a: Attributes) -> Shape:
-    """The sizes of a call whose arguments were checked."""
-    batch, channels, height, width = input.shape
-    return Shape(
-        *(batch, channels, (height, width), weight.shape[0], (offset.shape[2], offset.shape[3])),
-        *((weight.shape[2], weight.shape[3]), a.groups, a.offset_groups, input.element_size()),
-    )
 
 
 def precision(dtype: torch.dtype) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from dcnbuild.base.versions import numbers
+from dcnbuild.ops.fused.shapes import Shape
 
 Mode = Literal["auto", "on", "off"]
 VARIABLE = "DCNBUILD_FUSED"
@@ -37,7 +37,11 @@ def unavailable() -> str | None:
 
     if not hasattr(torch.library, "get_kernel"):
         return f"it needs torch 2.10 or later, and this is torch {torch.__version__}"
-    if importlib.util.find_spec("triton") is None:
+    try:
+        there = importlib.util.find_spec("triton") is not None
+    except ValueError:  # sys.modules says that it must not be imported
+        there = False
+    if not there:
         return "it needs triton, which is not installed; torch's wheels for CUDA on Linux bring it"
     from importlib.metadata import PackageNotFoundError, version
 
@@ -56,35 +60,6 @@ class Device:
 
     capability: tuple[int, int]
     processors: int
-    l2_bytes: int = 0
-
-
-@dataclass(frozen=True)
-class Shape:
-    """The sizes of a call: input [N, C, H, W], output [N, O, H', W'], bytes of an element of the input."""
-
-    batch: int
-    channels: int
-    size: tuple[int, int]
-    out_channels: int
-    out_size: tuple[int, int]
-    kernel: tuple[int, int]
-    groups: int
-    offset_groups: int
-    element_size: int
-
-    @property
-    def taps(self) -> int:
-        return self.kernel[0] * self.kernel[1]
-
-    @property
-    def positions(self) -> int:
-        return self.out_size[0] * self.out_size[1]
-
-    @property
-    def segment(self) -> int:
-        """The channels of a run with one group and one offset group; every group is whole runs."""
-        return math.gcd(self.channels // self.groups, self.channels // self.offset_groups)
 
 
 def refusal(mode: Mode, shape: Shape, device: Device, *, in_order: bool = False) -> str | None:
