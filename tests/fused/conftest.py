@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
@@ -12,17 +13,25 @@ import torch
 triton = pytest.importorskip("triton", reason="no triton")
 
 
-@pytest.fixture(scope="session")
-def interpreted() -> ModuleType:
-    """dcnbuild.ops.fused.launch, whose kernels the interpreter runs."""
-    import sys
+@pytest.fixture(scope="module")
+def interpreted() -> Iterator[ModuleType]:
+    """dcnbuild.ops.fused.launch, whose kernels the interpreter runs; what was imported before comes back afterwards."""
+    import dcnbuild.ops.fused as package
 
-    names = [f"dcnbuild.ops.fused.{name}" for name in ("kernels", "gradients", "launch")]
-    assert not any(name in sys.modules for name in names), "kernels were imported before"
+    names = ("kernels", "gradients", "launch")
+    before = {name: sys.modules.pop(f"{package.__name__}.{name}", None) for name in names}
+    for name in names:
+        vars(package).pop(name, None)
     with triton.knobs.runtime.scope():
         triton.knobs.runtime.interpret = True
         from dcnbuild.ops.fused import launch
-    return launch
+    yield launch
+    for name, module in before.items():
+        del sys.modules[f"{package.__name__}.{name}"]
+        vars(package).pop(name, None)
+        if module is not None:
+            sys.modules[module.__name__] = module
+            setattr(package, name, module)
 
 
 @pytest.fixture

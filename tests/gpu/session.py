@@ -40,13 +40,14 @@ GRACE = 5
 
 @dataclass(frozen=True)
 class Stage:
-    """One process: its limit in seconds, whether its failure is the session's, and the route that it is held to."""
+    """One process: its limit in seconds, whether its failure is the session's, its route, and whether it may be fused."""
 
     name: str
     command: tuple[str, ...]
     limit: float
     decisive: bool = True
     route: str | None = None
+    fused: bool = False
 
 
 def stages(gpu: bool) -> Iterator[Stage]:
@@ -67,6 +68,12 @@ def stages(gpu: bool) -> Iterator[Stage]:
     # whatever the wheel holds: the same kernels by the compiler that comes with torch
     for stage in (operators, speed(CASES[0], ["float32", "float16"], 40)):
         yield replace(stage, name=f"nvrtc-{stage.name}", route="nvrtc")
+    # what no GPU has measured yet: decisive for nothing
+    where = ("gpu/test_fused.py",) if gpu else ("fused/test_kernels.py", "fused/test_register.py")
+    fused = (*PYTEST, "-m", "not slow", *(str(ROOT / "tests" / name) for name in where))
+    yield Stage("fused", fused, 90, decisive=not gpu)
+    speeds = speed(CASES[0], ["float16", "float32", "tf32"], 60)
+    yield replace(speeds, name=f"fused-{speeds.name}", decisive=not gpu, fused=True)
     workers = str(min(8, os.cpu_count() or 1))
     parallel = ("-n", workers, "--dist", "loadfile") if _has("xdist") else ()
     limit = ("--timeout", "60") if _has("pytest_timeout") else ()
@@ -98,6 +105,8 @@ def run(stage: Stage, seconds: float, out: Path, env: Mapping[str, str]) -> tupl
     """Runs a stage for so many seconds at most. Returns how it ended and its exit status, None if it was ended."""
     if stage.route:
         env = {**env, "DCNBUILD_ROUTE": stage.route}
+    if stage.fused:
+        env = {**env, "DCNBUILD_FUSED": "on"}
     with (out / f"{stage.name}.log").open("wb") as log:
         process = subprocess.Popen(
             stage.command, stdout=log, stderr=subprocess.STDOUT, env=env, start_new_session=True
