@@ -17,7 +17,11 @@ def load_model() -> ModuleType:
     spec = importlib.util.spec_from_file_location("gpu_model", path)
     assert spec is not None and spec.loader is not None
     module = sys.modules["gpu_model"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(path.parent))  # where it imports its other files from
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(path.parent))
     return module
 
 

@@ -30,9 +30,7 @@ def compare(
     exact = {name: None if t is None else t.double() for name, t in tensors.items()}
     expected = run(dcnbuild.reference.deform_conv2d, case, exact, dtype)
     actual = results(launch, case, tensors)
-    assert_close(
-        {name: t.double() for name, t in actual.items()}, expected, TOLERANCE[dtype], case
-    )
+    assert_close({name: t.double() for name, t in actual.items()}, expected, TOLERANCE[dtype], case)
 
 
 @pytest.mark.parametrize(
@@ -100,9 +98,7 @@ def test_nan_and_infinity_everywhere(wild: tuple[str, ...], interpreted: ModuleT
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(60))
-def test_random_calls(
-    seed: int, tiles: Callable[..., None], interpreted: ModuleType
-) -> None:
+def test_random_calls(seed: int, tiles: Callable[..., None], interpreted: ModuleType) -> None:
     tiles(rows=(512, 64)[seed % 2])
     dtype = (torch.float64, torch.float32)[seed // 2 % 2]
     compare(interpreted, random_case(seed), dtype, seed, channels_last=bool(seed // 4 % 2))

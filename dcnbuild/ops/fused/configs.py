@@ -27,9 +27,9 @@ class Config:
 #: first; the others are tried where a call may be measured.
 _CANDIDATES: dict[tuple[Kernel, int], tuple[Config, ...]] = {
     ("forward", 2): (Config(64, 128, 32, 8), Config(64, 64, 32), Config(64, 256, 32, 8)),
-    ("forward", 4): (Config(64, 64, 32, 8), Config(64, 128, 32, 8), Config(128, 64, 32, 8)),
+    ("forward", 4): (Config(64, 64, 16, 8), Config(64, 64, 32, 8), Config(64, 128, 32, 8)),
     ("samples", 2): (Config(64, 64, 32, 8), Config(64, 32, 32), Config(128, 64, 32, 8)),
-    ("samples", 4): (Config(64, 64, 32, 8), Config(64, 32, 32), Config(128, 32, 32, 8)),
+    ("samples", 4): (Config(64, 32, 32, 8), Config(64, 64, 32, 8), Config(64, 64, 16, 8)),
     ("weight", 2): (Config(64, 128, 32, 8), Config(64, 64, 32), Config(64, 256, 32, 8)),
     ("weight", 4): (Config(64, 64, 32, 8), Config(64, 128, 32, 8), Config(32, 128, 32, 8)),
 }
@@ -50,10 +50,10 @@ def candidates(kernel: Kernel, element_size: int, m: int, n: int, k: int) -> tup
     """
 
     def fitted(config: Config) -> Config:
-        sides = (
-            max(LEAST, min(side, _ceil_power(size)))
-            for side, size in zip((config.BM, config.BN, config.BK), (m, n, k))
-        )
+        def side(given: int, size: int) -> int:
+            return max(LEAST, min(given, _ceil_power(size)))
+
+        sides = (side(config.BM, m), side(config.BN, n), side(config.BK, k))
         return Config(*sides, config.warps, config.stages)
 
     return tuple(dict.fromkeys(map(fitted, _CANDIDATES[kernel, min(element_size, 4)])))
@@ -73,7 +73,11 @@ def split_rows(rows: int, tiles: int, step: int, processors: int, weight_bytes: 
     There are `tiles` programs for each split of the rows. Four for each multiprocessor keep the GPU busy; every split
     costs `weight_bytes` of partial sums, and needs rows enough to be worth its start.
     """
-    wanted = -(-4 * processors // max(tiles, 1))
-    most = min(WORKSPACE // max(weight_bytes, 1), -(-rows // (8 * step)))
-    splits = max(1, min(wanted, most))
-    return -(-(-(-rows // splits)) // step) * step
+    wanted = blocks(4 * processors, max(tiles, 1))
+    most = min(WORKSPACE // max(weight_bytes, 1), blocks(rows, 8 * step))
+    return blocks(blocks(rows, max(1, min(wanted, most))), step) * step
+
+
+def blocks(size: int, block: int) -> int:
+    """How many blocks cover a size."""
+    return (size + block - 1) // block

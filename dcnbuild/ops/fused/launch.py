@@ -11,7 +11,7 @@ import triton.language as tl
 from torch import Tensor
 
 from dcnbuild.ops.fused import configs, gradients, kernels, tuning
-from dcnbuild.ops.fused.configs import Config
+from dcnbuild.ops.fused.configs import Config, blocks
 from dcnbuild.ops.fused.shapes import shape_of
 from dcnbuild.ops.reference.deform_conv2d import Attributes
 
@@ -109,10 +109,6 @@ def _options(config: Config) -> dict[str, int]:
     return {**tile, "num_warps": config.warps, "num_stages": config.stages}
 
 
-def _blocks(size: int, block: int) -> int:
-    return -(-size // block)
-
-
 def forward(
     output: Tensor,
     input: Tensor,
@@ -132,7 +128,7 @@ def forward(
         rows = part.images * s.positions
 
         def start(config: Config, part: Pass = part, to: Tensor = to, rows: int = rows) -> None:
-            grid = (_blocks(rows, config.BM) * s.groups * _blocks(outputs, config.BN),)
+            grid = (blocks(rows, config.BM) * s.groups * blocks(outputs, config.BN),)
             kernels.forward_kernel[grid](
                 *(part.image, part.offset, part.offset if part.mask is None else part.mask),
                 *(matrix, matrix if bias is None else bias.contiguous(), to),
@@ -208,7 +204,7 @@ def _sample_gradients(
             ),
             flags: dict[str, bool] = flags,
         ) -> None:
-            grid = (_blocks(rows, config.BM) * s.taps * s.offset_groups,)
+            grid = (blocks(rows, config.BM) * s.taps * s.offset_groups,)
             *_, upstream, _, for_offset, for_mask = tensors
             gradients.sample_gradients_kernel[grid](
                 *tensors,
@@ -253,16 +249,14 @@ def _weight_gradients(call: Call, grad_output: Tensor, to_weight: Tensor) -> Non
             upstream: Tensor = upstream,
             partial: list[Tensor] = partial,
         ) -> None:
-            tiles = s.taps * s.channels // s.segment * _blocks(s.segment, config.BM)
-            tiles *= _blocks(outputs, config.BN)
+            tiles = s.taps * s.channels // s.segment * blocks(s.segment, config.BM)
+            tiles *= blocks(outputs, config.BN)
             accumulated = wide(weight.dtype)
             size = weight.numel() * accumulated.itemsize
             processors = tuning.processors(call.input.device)
             split = configs.split_rows(rows, tiles, config.BK, processors, size)
-            splits = _blocks(rows, split)
-            sums = weight.new_empty(
-                (splits, *s.kernel, inputs, s.out_channels), dtype=accumulated
-            )
+            splits = blocks(rows, split)
+            sums = weight.new_empty((splits, *s.kernel, inputs, s.out_channels), dtype=accumulated)
             partial[:] = [sums]
             gradients.weight_gradients_kernel[(tiles * splits,)](
                 *(part.image, part.offset, part.offset if part.mask is None else part.mask),

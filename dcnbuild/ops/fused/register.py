@@ -103,7 +103,9 @@ def _forward(operator: Operator, chunked: Any, *args: Any) -> Tensor:
 
     output = operator.fake_kernel(*args)
     with _on(output.device):
-        launch.forward(output, *tensors, Attributes(*map(_pair, attributes)))
+        input, offset, mask, weight, bias = tensors
+        a = Attributes(*map(_pair, attributes))
+        launch.forward(output, input, offset, mask, weight, bias, a)
     return output
 
 
