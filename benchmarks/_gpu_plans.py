@@ -6,8 +6,8 @@ import math
 
 from _gpu_machine import ATOMIC_SHARE, HALF_ATOMIC_SHARE, INSTRUCTIONS, TILE, Gpu, Layer, Step
 
-#: kColumnBytes of csrc/deform_conv2d/cuda/plan.h.
-COLUMN_BYTES = 16 << 20
+#: kColumnBytes and kMostColumnBytes of csrc/common/cuda/blocks.h.
+COLUMN_BYTES, MOST_COLUMN_BYTES = 16 << 20, 48 << 20
 #: Bytes that the deterministic route moves for each of its entries in four passes of a radix sort: key and 64-bit index.
 SORT_BYTES = 4 * 2 * (4 + 8)
 #: Kernels of one sort.
@@ -18,11 +18,21 @@ def element_size(dtype: str) -> int:
     return 4 if dtype in ("float32", "tf32") else 2
 
 
-def chunks(layer: Layer, dtype: str) -> int:
+def column_bytes(layer: Layer, dtype: str, processors: int) -> int:
+    """Bytes of a chunk's columns: enough to give each multiprocessor a tile (chunk_bytes of plan.h)."""
+    rows = math.ceil(processors / math.ceil(layer.out_channels / TILE[1])) * TILE[0]
+    wanted = rows * layer.column_size * element_size(dtype)
+    return min(max(wanted, COLUMN_BYTES), MOST_COLUMN_BYTES)
+
+
+def chunks(layer: Layer, dtype: str, processors: int = 0) -> int:
     """Chunks of a batch; those of small images hold several (plan_chunks)."""
-    fitting = max(1, COLUMN_BYTES // (layer.column_size * element_size(dtype)))
+    size = column_bytes(layer, dtype, processors)
+    fitting = max(1, size // (layer.column_size * element_size(dtype)))
     if fitting >= layer.positions:
-        return math.ceil(layer.batch / (fitting // layer.positions))
+        image = layer.channels * layer.positions * 4  # its gradient, in float32
+        images = max(1, min(fitting // layer.positions, size // 4 // image, layer.batch))
+        return math.ceil(layer.batch / images)
     return layer.batch * math.ceil(layer.positions / fitting)
 
 
@@ -59,7 +69,7 @@ def sizes(layer: Layer, dtype: str) -> tuple[float, float, float, float]:
 
 def dcnbuild_forward(layer: Layer, gpu: Gpu, dtype: str) -> list[Step]:
     columns, image, output, offsets = sizes(layer, dtype)
-    count = chunks(layer, dtype)
+    count = chunks(layer, dtype, gpu.processors)
     between = through(columns, columns / count < gpu.l2_size / 2)
     flops = layer.gemm_flops(layer.batch)
     work = instructions(layer, dtype, "gather")
@@ -83,7 +93,7 @@ def dcnbuild_forward(layer: Layer, gpu: Gpu, dtype: str) -> list[Step]:
 def dcnbuild_backward(layer: Layer, gpu: Gpu, dtype: str, deterministic: bool) -> list[Step]:
     columns, image, output, offsets = sizes(layer, dtype)
     size = element_size(dtype)
-    count = chunks(layer, dtype)
+    count = chunks(layer, dtype, gpu.processors)
     in_l2 = 2 * columns / count < gpu.l2_size / 2
     between = through(columns, in_l2)
     flops = layer.gemm_flops(layer.batch)

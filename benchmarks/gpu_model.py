@@ -45,9 +45,7 @@ def estimate(layer: Layer, gpu: Gpu, dtype: str) -> dict[str, float]:
     fused = plans.fused_forward(layer, gpu, dtype), plans.fused_backward(layer, gpu, dtype)
     im2col = plans.im2col_forward(layer, gpu, dtype), plans.im2col_backward(layer, gpu, dtype)
     return {
-        "dcnbuild forward": total(
-            plans.dcnbuild_forward(layer, gpu, dtype), gpu, dtype, forward
-        ),
+        "dcnbuild forward": total(plans.dcnbuild_forward(layer, gpu, dtype), gpu, dtype, forward),
         "dcnbuild backward": total(unordered, gpu, dtype, backward),
         "dcnbuild backward, deterministic": total(ordered, gpu, dtype, backward),
         "fused forward": total(fused[0], gpu, products, fused_forward),

@@ -24,6 +24,7 @@ DTYPES = (("fp16", 2, "ieee"), ("bf16", 2, "ieee"), ("fp32", 4, "tf32x3"), ("fp3
 SHARED = 99 << 10
 #: Bytes of the stack of one thread: a few spilled registers cost less than a smaller tile.
 STACK = 32
+COUNTS = ("taps", "group_channels", "group_outputs", "offset_channels", "segment")
 #: Instructions of tensor cores: up to Ada and of consumers' Blackwell, of Hopper, of Blackwell.
 PRODUCT = re.compile(r"mma\.sync|wgmma\.mma_async|tcgen05\.mma")
 
@@ -61,8 +62,13 @@ def kernels() -> dict[str, Any]:
     }
 
 
-def compile_kernel(name: str, dtype: str, size: int, precision: str, architecture: str) -> Compiled:
-    """Compiles the candidate that serves every GPU, with all that a kernel can do."""
+def compile_kernel(
+    name: str, dtype: str, size: int, precision: str, architecture: str, ones: bool = False
+) -> Compiled:
+    """Compiles the candidate that serves every GPU, with all that a kernel can do.
+
+    With `ones`, all counts and strides that may be 1 are: Triton then compiles another kernel, which knows them.
+    """
     import triton
     import triton.language as tl
     from triton.backends.compiler import GPUTarget
@@ -78,7 +84,9 @@ def compile_kernel(name: str, dtype: str, size: int, precision: str, architectur
     known |= {"BM": config.BM, "BN": config.BN, "BK": config.BK}
     signature, constants, hints = {}, {}, {}
     for index, argument in enumerate(kernel.arg_names):
-        if argument in known:
+        if ones and (argument in COUNTS or argument.endswith(("_c", "_w"))):
+            known[argument] = 1
+        if argument in known and argument not in GEOMETRY:
             signature[argument], constants[index,] = "constexpr", known[argument]
             continue
         sums = argument in ("grad_image", "grad_weight")
@@ -122,7 +130,9 @@ def main(architectures: Sequence[str]) -> int:
     broken = []
     print("| kernel | dtype | architecture | registers | stack | shared bytes | products |")
     print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
-    wanted = [name for name in architectures or ARCHITECTURES if int(name.removeprefix("sm_")) >= 80]
+    wanted = [
+        name for name in architectures or ARCHITECTURES if int(name.removeprefix("sm_")) >= 80
+    ]
     for architecture in wanted:
         for name in kernels():
             for dtype in DTYPES:

@@ -18,6 +18,13 @@ def test_what_breaks_a_limit() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kernel", ["forward", "samples", "weight"])
+def test_counts_and_strides_of_one_compile_too(kernel: str) -> None:
+    made = report.compile_kernel(kernel, "fp16", 2, "ieee", "sm_80", ones=True)
+    assert made.products > 0 and made.stack <= report.STACK
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", report.DTYPES[::2], ids=lambda dtype: dtype[0])
 @pytest.mark.parametrize("kernel", ["forward", "samples", "weight"])
 def test_a_kernel_uses_tensor_cores_and_keeps_to_registers(

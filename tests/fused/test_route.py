@@ -42,6 +42,8 @@ def test_auto_is_off_until_a_gpu_has_measured_it() -> None:
         ({"size": (1 << 15, 1 << 15)}, H100, False, "32-bit"),
         ({"out_size": (1 << 15, 1 << 15)}, H100, False, "32-bit"),
         ({"kernel": (1 << 11, 1 << 11)}, H100, False, "32-bit"),
+        ({"padded": (1 << 30, 64)}, H100, False, "32-bit"),
+        ({"kernel": (99, 99), "out_size": (5000, 5000)}, H100, False, "32-bit"),
     ],
 )
 def test_what_the_chunked_route_keeps(
@@ -103,9 +105,12 @@ def test_a_layer_of_few_tiles_is_split_for_every_multiprocessor() -> None:
     batch=st.integers(1, 10_000),
     positions=st.integers(1, (1 << 30) - 1),
     image_bytes=st.integers(0, 1 << 34),
+    samples=st.integers(1, 1000),
 )
-def test_passes(batch: int, positions: int, image_bytes: int) -> None:
-    images = configs.images_at_once(batch, positions, image_bytes)
+def test_passes(batch: int, positions: int, image_bytes: int, samples: int) -> None:
+    programs = positions * samples
+    images = configs.images_at_once(batch, positions, image_bytes, programs)
+    assert images == 1 or images * programs // 16 <= configs.ROW_LIMIT
     assert 1 <= images <= batch
     assert images * positions <= configs.ROW_LIMIT
     assert images == 1 or images * image_bytes <= configs.WORKSPACE

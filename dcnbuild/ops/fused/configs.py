@@ -10,6 +10,8 @@ Kernel = Literal["forward", "samples", "weight"]
 WORKSPACE = 64 << 20
 #: Rows of one launch at most: their numbers are 32 bits wide.
 ROW_LIMIT = 1 << 30
+#: The least side of a tile that tensor cores multiply.
+LEAST = 16
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,6 @@ _CANDIDATES: dict[tuple[Kernel, int], tuple[Config, ...]] = {
     ("weight", 2): (Config(64, 128, 32, 8), Config(64, 64, 32), Config(64, 256, 32, 8)),
     ("weight", 4): (Config(64, 64, 32, 8), Config(64, 128, 32, 8), Config(32, 128, 32, 8)),
 }
-#: The least side of a tile that tensor cores multiply.
-LEAST = 16
 
 
 def _ceil_power(number: int) -> int:
@@ -59,9 +59,9 @@ def candidates(kernel: Kernel, element_size: int, m: int, n: int, k: int) -> tup
     return tuple(dict.fromkeys(map(fitted, _CANDIDATES[kernel, min(element_size, 4)])))
 
 
-def images_at_once(batch: int, positions: int, image_bytes: int) -> int:
+def images_at_once(batch: int, positions: int, image_bytes: int, programs: int = 0) -> int:
     """How many images one launch takes, whose copies take `image_bytes` each (0 without a copy)."""
-    images = ROW_LIMIT // max(positions, 1)
+    images = ROW_LIMIT // max(positions, programs // LEAST, 1)
     if image_bytes:
         images = min(images, WORKSPACE // image_bytes)
     return max(1, min(batch, images))

@@ -69,7 +69,7 @@ class Call:
         s = self.shape
         side_by_side = s.channels == 1 or self.input.stride(1) == 1
         copied = 0 if side_by_side else self.input[0].numel() * s.element_size
-        images = configs.images_at_once(s.batch, s.positions, copied + buffer_bytes)
+        images = configs.images_at_once(s.batch, s.positions, copied + buffer_bytes, s.programs)
         for first in range(0, s.batch, images):
             count = min(images, s.batch - first)
             image = self.input.narrow(0, first, count)

@@ -86,6 +86,8 @@ def refusal(mode: Mode, shape: Shape, device: Device, *, in_order: bool = False)
     counts = (
         shape.size[0] * shape.size[1],
         shape.positions,
+        shape.programs // 16,
+        *shape.padded,
         shape.channels * shape.taps,
         2 * shape.offset_groups * shape.taps,
         shape.out_channels,

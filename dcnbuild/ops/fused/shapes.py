@@ -12,7 +12,10 @@ from dcnbuild.ops.reference.deform_conv2d import Attributes
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes of a call: input [N, C, H, W], output [N, O, H', W'], bytes of an element of the input."""
+    """The sizes of a call: input [N, C, H, W], output [N, O, H', W'], bytes of an element of the input.
+
+    `padded` are the sides of the input with its padding, in pixels.
+    """
 
     batch: int
     channels: int
@@ -23,6 +26,7 @@ class Shape:
     groups: int
     offset_groups: int
     element_size: int
+    padded: tuple[int, int] = (0, 0)
 
     @property
     def taps(self) -> int:
@@ -31,6 +35,11 @@ class Shape:
     @property
     def positions(self) -> int:
         return self.out_size[0] * self.out_size[1]
+
+    @property
+    def programs(self) -> int:
+        """Programs of an image, at most, with the smallest tiles: their numbers are 32 bits wide."""
+        return self.positions * max(self.taps * self.offset_groups, self.out_channels // 16 + 1)
 
     @property
     def segment(self) -> int:
@@ -44,4 +53,5 @@ def shape_of(input: Tensor, offset: Tensor, weight: Tensor, a: Attributes) -> Sh
     return Shape(
         *(batch, channels, (height, width), weight.shape[0], (offset.shape[2], offset.shape[3])),
         *((weight.shape[2], weight.shape[3]), a.groups, a.offset_groups, input.element_size()),
+        (height + 2 * a.padding[0], width + 2 * a.padding[1]),
     )
