@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import replace
 
 import pytest
@@ -28,6 +29,20 @@ def test_auto_is_off_until_a_gpu_has_measured_it() -> None:
     assert "no GPU has measured" in str(route.refusal("auto", LAYER, H100))
     assert route.refusal("off", LAYER, H100) == "DCNBUILD_FUSED=off"
     assert route.refusal("on", LAYER, H100) is None
+
+
+def test_info_tells_of_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from dcnbuild.cli import info
+
+    monkeypatch.setenv("DCNBUILD_FUSED", "on")
+    monkeypatch.setattr(route, "unavailable", lambda: "it needs triton")
+    assert info.run(argparse.Namespace(json=False)) == 0
+    assert "fused (DCNBUILD_FUSED=on): cannot be had: it needs triton" in capsys.readouterr().out
+    monkeypatch.setenv("DCNBUILD_FUSED", "maybe")
+    with pytest.raises(ValueError, match="DCNBUILD_FUSED is 'maybe'"):
+        info.run(argparse.Namespace(json=False))
 
 
 @pytest.mark.parametrize(
