@@ -25,8 +25,8 @@ INSTRUCTIONS = {
     "half": {"gather": 224 / 8, "gradients": (292 + 2 * 130) / 8, "ordered sum": 4 * 195 / 8}
     | {"im2col": 114, "col2im": 693, "offset gradients": 2 * 377},
 }
-#: Seconds of the host for a call, and for each kernel or GEMM that it starts. Of a call: seen for one pixel on the CPU (the
-#: route from Python to the kernel is the same), without and with gradients. Of a start: an assumption.
+#: Seconds of the host for a forward and for a backward call, and for each kernel or GEMM that they start. Assumptions, of
+#: the order that benchmarks/host_cost.py measures on a CPU; the fused route makes its launches in Python.
 HOST_S = {"dcnbuild": (42e-6, 180e-6), "im2col": (38e-6, 142e-6), "fused": (70e-6, 260e-6)}
 HOST_LAUNCH_S = 5e-6
 #: Rows and columns of a GEMM's tile in cuBLAS; an assumption.

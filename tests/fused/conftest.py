@@ -10,13 +10,17 @@ from typing import Any
 import pytest
 import torch
 
-triton = pytest.importorskip("triton", reason="no triton")
-
 
 @pytest.fixture(scope="module")
 def interpreted() -> Iterator[ModuleType]:
     """dcnbuild.ops.fused.launch, whose kernels the interpreter runs; what was imported before comes back afterwards."""
     import dcnbuild.ops.fused as package
+    from dcnbuild.ops.fused import route
+
+    reason = route.unavailable()
+    if reason is not None:
+        pytest.skip(f"fused route: {reason}")
+    import triton
 
     names = ("kernels", "gradients", "launch")
     before = {name: sys.modules.pop(f"{package.__name__}.{name}", None) for name in names}
@@ -54,8 +58,9 @@ def tiles(interpreted: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Callable[
 
 
 @pytest.fixture
-def bfloat16_products(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def bfloat16_products(interpreted: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Lets the interpreter multiply bfloat16 numbers, whose bits it would multiply as integers."""
+    import triton
     from triton.runtime.interpreter import InterpreterBuilder, TensorHandle
 
     original = InterpreterBuilder.create_dot

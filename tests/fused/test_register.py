@@ -17,6 +17,9 @@ from dcnbuild.ops.deform_conv2d import OPERATOR
 from dcnbuild.ops.fused import register, route
 
 GPU = route.Device((9, 0), 132)
+needs_triton = pytest.mark.skipif(
+    route.unavailable() is not None, reason=f"fused route: {route.unavailable()}"
+)
 
 
 @pytest.fixture
@@ -82,6 +85,7 @@ def test_raw_calls_that_do_not_fit_raise_as_before(served: list[str]) -> None:
     assert served == []
 
 
+@needs_triton
 def test_on_without_triton_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DCNBUILD_FUSED", "on")
     monkeypatch.setattr(route, "unavailable", lambda: "it needs triton, which is not installed")
@@ -95,6 +99,7 @@ def test_on_without_triton_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
         library._destroy()
 
 
+@needs_triton
 def test_a_missing_triton_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert route.unavailable() is None
     monkeypatch.setitem(sys.modules, "triton", None)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import pytest
 from fused import report
 from fused.report import Compiled
 
+needs_triton = pytest.mark.skipif(
+    importlib.util.find_spec("triton") is None, reason="no triton to compile with"
+)
 GOOD = Compiled("forward", "fp16", "sm_90", 200, 0, 40_000, 2)
 
 
@@ -17,6 +22,7 @@ def test_what_breaks_a_limit() -> None:
     ]
 
 
+@needs_triton
 @pytest.mark.slow
 @pytest.mark.parametrize("kernel", ["forward", "samples", "weight"])
 def test_counts_and_strides_of_one_compile_too(kernel: str) -> None:
@@ -24,6 +30,7 @@ def test_counts_and_strides_of_one_compile_too(kernel: str) -> None:
     assert made.products > 0 and made.stack <= report.STACK
 
 
+@needs_triton
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", report.DTYPES[::2], ids=lambda dtype: dtype[0])
 @pytest.mark.parametrize("kernel", ["forward", "samples", "weight"])

@@ -68,17 +68,17 @@ def stages(gpu: bool) -> Iterator[Stage]:
     # whatever the wheel holds: the same kernels by the compiler that comes with torch
     for stage in (operators, speed(CASES[0], ["float32", "float16"], 40)):
         yield replace(stage, name=f"nvrtc-{stage.name}", route="nvrtc")
+    workers = str(min(8, os.cpu_count() or 1))
+    parallel = ("-n", workers, "--dist", "loadfile") if _has("xdist") else ()
+    limit = ("--timeout", "60") if _has("pytest_timeout") else ()
+    tests = [str(ROOT / "tests" / name) for name in ("gpu", "ops", "compat")]
+    yield Stage("tests", (*PYTEST, *parallel, *limit, "-k", "cuda or gpu", *tests), 240)
     # what no GPU has measured yet: decisive for nothing
     where = ("gpu/test_fused.py",) if gpu else ("fused/test_kernels.py", "fused/test_register.py")
     fused = (*PYTEST, "-m", "not slow", *(str(ROOT / "tests" / name) for name in where))
     yield Stage("fused", fused, 90, decisive=not gpu)
     speeds = speed(CASES[0], ["float16", "float32", "tf32"], 60)
     yield replace(speeds, name=f"fused-{speeds.name}", decisive=not gpu, fused=True)
-    workers = str(min(8, os.cpu_count() or 1))
-    parallel = ("-n", workers, "--dist", "loadfile") if _has("xdist") else ()
-    limit = ("--timeout", "60") if _has("pytest_timeout") else ()
-    tests = [str(ROOT / "tests" / name) for name in ("gpu", "ops", "compat")]
-    yield Stage("tests", (*PYTEST, *parallel, *limit, "-k", "cuda or gpu", *tests), 240)
     for case in CASES[1:]:
         yield speed(case, ["float32", "float16"], 30)
     chunks = ("--column-bytes", *(str(mib << 20) for mib in (4, 8, 16, 32, 64)))

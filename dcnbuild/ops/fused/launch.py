@@ -109,6 +109,11 @@ def _options(config: Config) -> dict[str, int]:
     return {**tile, "num_warps": config.warps, "num_stages": config.stages}
 
 
+def outer(matrix: Tensor) -> int:
+    """The distance between taps in a contiguous [kh, kw, rows, columns]; torch's strides say nothing where kw is 1."""
+    return matrix.shape[2] * matrix.shape[3]
+
+
 def forward(
     output: Tensor,
     input: Tensor,
@@ -134,7 +139,7 @@ def forward(
                 *(matrix, matrix if bias is None else bias.contiguous(), to),
                 *call.sizes(part),
                 *call.strides(part),
-                *(matrix.stride(1), matrix.stride(2), *to.stride()),
+                *(outer(matrix), matrix.shape[3], *to.stride()),
                 HAS_BIAS=bias is not None,
                 **call.common,
                 **_options(config),
@@ -210,7 +215,7 @@ def _sample_gradients(
                 *tensors,
                 *call.sizes(part),
                 *call.strides(part),
-                *(matrix.stride(1), matrix.stride(2), *upstream.stride()),
+                *(outer(matrix), matrix.shape[3], *upstream.stride()),
                 *(*for_offset.stride(), *for_mask.stride()),
                 **flags,
                 **call.common,

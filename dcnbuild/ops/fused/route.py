@@ -13,7 +13,7 @@ from dcnbuild.ops.fused.shapes import Shape
 
 Mode = Literal["auto", "on", "off"]
 VARIABLE = "DCNBUILD_FUSED"
-#: The oldest Triton whose interpreter and compiler these kernels were tested with comes with torch 2.10.
+#: The oldest Triton that is let in. The tests ran with 3.8, which comes with torch 2.14.
 TRITON = (3, 5)
 #: The oldest GPU with the tensor cores that the kernels use, for TF32 and bfloat16.
 CAPABILITY = (8, 0)
