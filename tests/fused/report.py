@@ -23,7 +23,7 @@ DTYPES = (("fp16", 2, "ieee"), ("bf16", 2, "ieee"), ("fp32", 4, "tf32x3"), ("fp3
 #: Bytes that a block may have on compute capability 8.6, 8.9 and 12.0, the least of all from 8.0 on.
 SHARED = 99 << 10
 #: Bytes of the stack of one thread: a few spilled registers cost less than a smaller tile.
-STACK = 32
+STACK = 64
 COUNTS = ("taps", "group_channels", "group_outputs", "offset_channels", "segment")
 #: Instructions of tensor cores: up to Ada and of consumers' Blackwell, of Hopper, of Blackwell.
 PRODUCT = re.compile(r"mma\.sync|wgmma\.mma_async|tcgen05\.mma")
