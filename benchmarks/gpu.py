@@ -7,6 +7,8 @@ compared with the reference in float64 before it is timed: `error` is the larges
 the largest value. `*_ms` are medians over CUDA events, `*_graph_ms` those of a CUDA graph that is replayed, `*_host_us` what
 the host takes to issue a call, `*_mib` the most that torch's allocator held beside the inputs.
 
+DCNBUILD_FUSED=on also times the fused route, and keeps it from the other functions.
+
 `--device cpu` rehearses all this without a GPU; its figures mean nothing. Exits with 3 where there is no GPU.
 """
 
@@ -29,6 +31,7 @@ from _cpu_cases import FUNCTIONS, PASSES, Case, Function, Operands, Work
 from torch import Tensor
 
 import dcnbuild
+from dcnbuild.builder import native
 
 DTYPES = {
     "float32": torch.float32,
@@ -43,6 +46,8 @@ CASES = {
     "small": Case("small", 2, 16, 12, 10, 8, offset_groups=2),
 }
 ORDERED = "dcnbuild, deterministic"
+#: Beside the others where DCNBUILD_FUSED=on.
+FUSED = "dcnbuild, fused"
 NO_GPU = 3
 
 
@@ -121,7 +126,9 @@ class Clock:
 
 
 def functions() -> dict[str, Function]:
-    return {**FUNCTIONS, ORDERED: FUNCTIONS["dcnbuild"]}
+    ours = FUNCTIONS["dcnbuild"]
+    fused = {FUSED: ours} if os.environ.get("DCNBUILD_FUSED") == "on" else {}
+    return {**FUNCTIONS, ORDERED: ours, **fused}
 
 
 def reference(o: Operands) -> Tensor:
@@ -169,6 +176,8 @@ def rows(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Case by case and dtype by dtype: first the errors of each function, then its times."""
     clock = Clock(arguments.device, arguments.repeats)
     torch.backends.cudnn.benchmark = True
+    compared = functions()
+    native.ensure(arguments.device)  # which reads DCNBUILD_FUSED, before the next lines change it
     for name in arguments.cases:
         for dtype in arguments.dtypes:
             allowed = dtype == "tf32"
@@ -178,7 +187,8 @@ def rows(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
             at = {"case": name, "dtype": dtype}
             work = forward_gemm(operands)
             yield {**at, "function": "gemm", "forward_ms": clock.milliseconds(work)}
-            for label, function in functions().items():
+            for label, function in compared.items():
+                os.environ["DCNBUILD_FUSED"] = "on" if label == FUSED else "off"
                 for size in arguments.column_bytes if label == "dcnbuild" else [None]:
                     row: dict[str, Any] = {**at, "function": label}
                     if size:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,9 @@ PREBUILT = PACKAGE / "lib"
 #: dcnbuild.ops sets this if it defined the operators itself, because no CPU library could be loaded.
 schema_defined_in_python = False
 _SCHEMA_DEFINED = "DCNBUILD_SCHEMA_DEFINED"
+
+#: Called with a device's name when its library has been loaded; each returns nothing.
+when_loaded: list[Callable[[Device], None]] = []
 
 _status: dict[Device, DeviceStatus] = {name: DeviceStatus(name) for name in DEVICES}
 
@@ -227,6 +230,8 @@ def _load(
     _status[device] = DeviceStatus(
         device, route_of(attempt), path, attempt, details.architectures, reasons
     )
+    for call in when_loaded:
+        call(device)
     return None
 
 

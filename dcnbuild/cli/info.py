@@ -20,7 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints the report; returns 1 if torch cannot be imported. Raises ValueError for an unknown DCNBUILD_ROUTE."""
+    """Prints the report; returns 1 if torch cannot be imported. Raises ValueError for an unknown DCNBUILD_ROUTE
+    or DCNBUILD_FUSED."""
     try:
         import torch
     except (ImportError, OSError) as error:
@@ -31,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
     import dcnbuild.ops.deform_conv2d  # noqa: F401
 
     routes.forced_route()  # every call would raise for a wrong one, as this does
+    fused = _fused()
     native.load_registered(everything=True)
     report = {
         "schema": 1,
@@ -39,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
         "torch_cuda": torch.version.cuda,
         "prebuilt": _prebuilt(),
         "devices": [_device(native.status(name)) for name in DEVICES],
+        "fused": fused,
     }
     print(json.dumps(report, indent=1) if args.json else "\n".join(_lines(report)))
     return 0
@@ -53,6 +56,13 @@ def _prebuilt() -> dict[str, Any] | None:
     for library in document["libraries"].values():
         del library["commands"]
     return document
+
+
+def _fused() -> dict[str, str | None]:
+    """Says whether the fused route of the convolution may serve. Raises ValueError for an unknown DCNBUILD_FUSED."""
+    from dcnbuild.ops.fused import route
+
+    return {"mode": route.mode(), "unavailable": route.unavailable()}
 
 
 def _no_cuda_in_torch() -> str | None:
@@ -121,6 +131,10 @@ def _lines(report: dict[str, Any]) -> list[str]:
         lines += [
             f"  not {attempt + ':':10} {reason}" for attempt, reason in device["not_taken"].items()
         ]
+    if report["fused"]["mode"] == "on":
+        why = report["fused"]["unavailable"]
+        said = f"cannot be had: {why}" if why else "serves the convolutions that it can"
+        lines += ["", f"fused (DCNBUILD_FUSED=on): {said}"]
     prebuilt = report["prebuilt"]
     if prebuilt:
         lines += [

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dcnbuild.ops import deform_conv2d_vmap, onnx
 from dcnbuild.ops.deform_conv2d_arguments import parse
+from dcnbuild.ops.fused import register
 from dcnbuild.ops.operator import Flops, Operator
 from dcnbuild.ops.public import public
 from dcnbuild.ops.reference import deform_conv2d as reference
@@ -131,3 +132,4 @@ OPERATOR = Operator(
     not_in_onnx="ONNX has no gradients of DeformConv.",
     flops=Flops(_flops, _flops_backward),
 )
+register.when_loaded(OPERATOR)

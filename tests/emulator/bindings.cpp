@@ -219,6 +219,7 @@ PYBIND11_MODULE(dcnbuild_emulator, m) {
   m.def("plan_chunks", plan_chunks, py::arg("geometry"), py::arg("element_size") = 4,
         py::arg("acc_size") = 4, py::arg("deterministic") = false,
         py::arg("column_bytes") = kColumnBytes);
+  m.def("chunk_bytes", chunk_bytes);
   m.def("sort_bytes", sort_bytes);
   m.def("sample_grid", sample_grid);
   m.def("lanes_per_sample", lanes_per_sample);
@@ -228,6 +229,7 @@ PYBIND11_MODULE(dcnbuild_emulator, m) {
         py::arg("element_size") = 4, py::arg("acc_size") = 4, py::arg("bytes") = kColumnBytes);
   m.def("sorted_entry_bytes", sorted_entry_bytes);
   m.attr("column_bytes") = kColumnBytes;
+  m.attr("most_column_bytes") = kMostColumnBytes;
   m.attr("count_limit") = kCountLimit;
   m.attr("samples_per_block") = kSamplesPerBlock;
   m.attr("positions_per_block") = kPositionsPerBlock;

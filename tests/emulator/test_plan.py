@@ -17,7 +17,11 @@ def load_model() -> ModuleType:
     spec = importlib.util.spec_from_file_location("gpu_model", path)
     assert spec is not None and spec.loader is not None
     module = sys.modules["gpu_model"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(path.parent))  # where it imports its other files from
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(path.parent))
     return module
 
 
@@ -77,8 +81,35 @@ def test_a_plan_covers_the_batch_within_its_bound(
         assert plan.images * image <= column_bytes / 4
 
 
-def test_the_default_keeps_the_promise_of_64_mb(emulator: ModuleType) -> None:
+def test_the_defaults_keep_the_promises_of_64_and_192_mb(emulator: ModuleType) -> None:
     assert 4 * emulator.column_bytes == 64 * MIB
+    assert 4 * emulator.most_column_bytes == 192 * MIB
+
+
+@pytest.mark.parametrize(
+    ("processors", "out_channels", "groups", "element_size", "mib"),
+    [
+        (0, 256, 1, 2, 16),  # not known
+        (40, 256, 1, 2, 16),  # 20 tiles down, 11 MiB: no fewer than the default
+        (132, 256, 1, 2, 66 * 128 * 9 * 256 * 2 / MIB),  # 66 tiles down, 2 across: 37 MiB
+        (132, 256, 1, 4, 48),  # would be 74 MiB
+        (132, 1024, 1, 4, 17 * 128 * 9 * 256 * 4 / MIB),  # 17 tiles down, 8 across
+        (132, 256, 4, 4, 33 * 128 * 9 * 256 * 4 / MIB),  # a tile of 64 outputs for each of 4 groups
+        (132, 0, 1, 4, 48),
+    ],
+)
+def test_chunks_give_every_multiprocessor_a_tile(
+    processors: int,
+    out_channels: int,
+    groups: int,
+    element_size: int,
+    mib: float,
+    emulator: ModuleType,
+) -> None:
+    g = emulator.Geometry(
+        channels=256, kernel_h=3, kernel_w=3, out_channels=out_channels, groups=groups
+    )
+    assert emulator.chunk_bytes(g, element_size, processors) == mib * MIB
 
 
 def test_chunks_of_the_benchmark_layer_are_equal_and_aligned(emulator: ModuleType) -> None:

@@ -40,13 +40,14 @@ GRACE = 5
 
 @dataclass(frozen=True)
 class Stage:
-    """One process: its limit in seconds, whether its failure is the session's, and the route that it is held to."""
+    """One process: its limit in seconds, whether its failure is the session's, its route, and whether it may be fused."""
 
     name: str
     command: tuple[str, ...]
     limit: float
     decisive: bool = True
     route: str | None = None
+    fused: bool = False
 
 
 def stages(gpu: bool) -> Iterator[Stage]:
@@ -72,6 +73,12 @@ def stages(gpu: bool) -> Iterator[Stage]:
     limit = ("--timeout", "60") if _has("pytest_timeout") else ()
     tests = [str(ROOT / "tests" / name) for name in ("gpu", "ops", "compat")]
     yield Stage("tests", (*PYTEST, *parallel, *limit, "-k", "cuda or gpu", *tests), 240)
+    # what no GPU has measured yet: decisive for nothing
+    where = ("gpu/test_fused.py",) if gpu else ("fused/test_kernels.py", "fused/test_register.py")
+    fused = (*PYTEST, "-m", "not slow", *(str(ROOT / "tests" / name) for name in where))
+    yield Stage("fused", fused, 90, decisive=not gpu)
+    speeds = speed(CASES[0], ["float16", "float32", "tf32"], 60)
+    yield replace(speeds, name=f"fused-{speeds.name}", decisive=not gpu, fused=True)
     for case in CASES[1:]:
         yield speed(case, ["float32", "float16"], 30)
     chunks = ("--column-bytes", *(str(mib << 20) for mib in (4, 8, 16, 32, 64)))
@@ -98,6 +105,8 @@ def run(stage: Stage, seconds: float, out: Path, env: Mapping[str, str]) -> tupl
     """Runs a stage for so many seconds at most. Returns how it ended and its exit status, None if it was ended."""
     if stage.route:
         env = {**env, "DCNBUILD_ROUTE": stage.route}
+    if stage.fused:
+        env = {**env, "DCNBUILD_FUSED": "on"}
     with (out / f"{stage.name}.log").open("wb") as log:
         process = subprocess.Popen(
             stage.command, stdout=log, stderr=subprocess.STDOUT, env=env, start_new_session=True

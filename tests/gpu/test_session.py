@@ -100,3 +100,9 @@ def test_both_ways_to_compile_are_tried_on_a_gpu() -> None:
     routes = {stage.name: stage.route for stage in session.stages(gpu=True)}
     assert routes["operators"] is None
     assert routes["nvrtc-operators"] == "nvrtc"
+
+
+def test_the_fused_route_is_timed_beside_the_others() -> None:
+    fused = [stage for stage in session.stages(gpu=True) if stage.fused]
+    assert [stage.name for stage in fused] == ["fused-speed-layer-float16-float32-tf32"]
+    assert not fused[0].decisive

@@ -26,6 +26,8 @@ inline int lanes_per_sample(int64_t vectors) {
 /// they stay in the L2 of A100 (40 MB) and H100 (50 MB) from the kernel that writes them to the one
 /// that reads them. The environment variable DCNBUILD_COLUMN_BYTES overrides it.
 constexpr int64_t kColumnBytes = 16 << 20;
+/// The most bytes of a chunk's columns, where a large GPU needs more to be busy.
+constexpr int64_t kMostColumnBytes = 48 << 20;
 
 /// The number of sorted entries that one thread of the deterministic route sums.
 constexpr int kTileEntries = 32;

@@ -15,10 +15,25 @@ constexpr ScalarType dtype_of<__nv_bfloat16> = ScalarType::BFloat16;
 
 namespace dcnbuild::cuda {
 
-/// Bytes of a chunk's columns or sorted corners: kColumnBytes, or DCNBUILD_COLUMN_BYTES.
-inline int64_t column_bytes() {
+/// The multiprocessors of the current GPU; 0 if it does not say, and in the emulator.
+inline int64_t multiprocessors() {
+#if defined(DCNBUILD_TEST_NAMESPACE)
+  return 0;
+#elif defined(DCNBUILD_NVRTC)
+  return nvrtc::processors();
+#else
+  int device = 0, count = 0;
+  const bool known =
+      cudaGetDevice(&device) == cudaSuccess &&
+      cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device) == cudaSuccess;
+  return known ? count : 0;
+#endif
+}
+
+/// Bytes of a chunk's columns or sorted corners: `standard`, or DCNBUILD_COLUMN_BYTES.
+inline int64_t column_bytes(int64_t standard = kColumnBytes) {
   const char* text = std::getenv("DCNBUILD_COLUMN_BYTES");
-  if (text == nullptr) return kColumnBytes;
+  if (text == nullptr) return standard;
   char* end = nullptr;
   const long long bytes = std::strtoll(text, &end, 10);
   DCNBUILD_CHECK(end != text && *end == '\0' && bytes > 0 && bytes <= int64_t(1) << 32,

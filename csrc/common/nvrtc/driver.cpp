@@ -17,7 +17,7 @@ using Context = void*;
 using Module = void*;
 using Function = void*;
 constexpr Result kSuccess = 0;
-constexpr int kComputeCapabilityMajor = 75, kComputeCapabilityMinor = 76;
+constexpr int kMultiprocessors = 16, kComputeCapabilityMajor = 75, kComputeCapabilityMinor = 76;
 
 /// The functions of libcuda.so.1 that are called, by their names there. All are as old as CUDA 7,
 /// but for the one that may be missing.
@@ -143,6 +143,14 @@ bool enter(int device) {
   DCNBUILD_DRIVER(cu, cuDevicePrimaryCtxRetain, &context, ours);
   DCNBUILD_DRIVER(cu, cuCtxSetCurrent, context);
   return true;
+}
+
+int processors() {
+  const Driver* cu = driver();
+  int device = 0, count = 0;
+  const bool known = cu != nullptr && cu->cuCtxGetDevice(&device) == kSuccess &&
+                     cu->cuDeviceGetAttribute(&count, kMultiprocessors, device) == kSuccess;
+  return known ? count : 0;
 }
 
 namespace {

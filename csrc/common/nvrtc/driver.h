@@ -17,6 +17,9 @@ Entry* entry_of(const std::string& expression);
 /// False on failure, which last_error() explains.
 bool enter(int device);
 
+/// The multiprocessors of the current context's device; 0 if the driver does not say.
+int processors();
+
 /// Launches a kernel in the current context: at first it is compiled and loaded there. `arguments`
 /// points to one value of `sizes` bytes for each of its `count` parameters. False on failure, which
 /// last_error() explains.

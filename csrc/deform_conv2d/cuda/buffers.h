@@ -2,6 +2,7 @@
 // only tensors of another layout.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 
 #include "common/cuda/workspace.h"
@@ -24,6 +25,12 @@ inline std::optional<int64_t> position_stride(const Tensor& t) {
   if (width == 1) return t.stride(2);
   if (height > 1 && t.stride(2) != width * t.stride(3)) return std::nullopt;
   return t.stride(3);
+}
+
+/// Whether rows that are so many elements apart all begin at multiples of 16 bytes.
+template <typename T>
+bool rows_aligned(int64_t distance) {
+  return distance * int64_t(sizeof(T)) % 16 == 0;
 }
 
 template <typename T>
@@ -122,17 +129,23 @@ class GradImages {
 };
 
 /// A chunk of an output map as [position][out channel] matrices, one for each group: the map itself
-/// if all rows of the chunk are equally far apart, else a buffer beside it.
+/// if all rows of the chunk are equally far apart, else a buffer beside it. A map whose rows are
+/// not aligned also takes the buffer, if the buffer's are.
 template <typename T>
 class MapRows {
  public:
   MapRows(const Geometry& g, const ChunkPlan& plan, const Tensor& map, cudaStream_t stream)
       : geometry_(g), map_(view4<T>(map)), stream_(stream) {
     const std::optional<int64_t> row = position_stride(map);
+    std::optional<int64_t> direct;
     if (g.positions() == 1)
-      row_ = map.stride(0);
+      direct = map.stride(0);
     else if (row && (plan.images == 1 || map.stride(0) == g.positions() * *row))
-      row_ = *row;
+      direct = row;
+    // Tensor cores' kernels of a GEMM want rows that begin at multiples of 16 bytes.
+    const bool straight = direct && rows_aligned<T>(std::max(*direct, map_.c));
+    if (direct && (straight || !rows_aligned<T>(g.out_channels)))
+      row_ = *direct;
     else
       buffer_.emplace(empty({plan.chunk_positions(), g.out_channels}, map.scalar_type(), map));
   }

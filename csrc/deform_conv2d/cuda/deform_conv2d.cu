@@ -1,8 +1,8 @@
 // deform_conv2d on CUDA: the loop over chunks, and GEMMs through torch.
 //
-// For any batch size, a call allocates its outputs, tensors of the weight's size, at most
-// 4 * column_bytes() (see plan_chunks), and one image each of input and grad_input if that is
-// larger.
+// For any batch size, a call allocates its outputs, tensors of the weight's size, at most 4 times
+// the bytes of a chunk's columns (see chunk_bytes and plan_chunks), and one image each of input and
+// grad_input if that is larger.
 #include "common/cuda/scatter_in_order.h"
 #include "deform_conv2d/cuda/buffers.h"
 #include "deform_conv2d/cuda/column_scatter.cuh"
@@ -16,7 +16,8 @@ ChunkPlan plan_call(const Geometry& g, bool deterministic) {
   DCNBUILD_CHECK(fits_kernels(g),
                  "deform_conv2d: image, padding or kernel is too large for the CUDA kernels: "
                  "height * width and the padded sides must be below 2^31");
-  return plan_chunks(g, sizeof(T), sizeof(acc_type<T>), deterministic, column_bytes());
+  return plan_chunks(g, sizeof(T), sizeof(acc_type<T>), deterministic,
+                     column_bytes(chunk_bytes(g, sizeof(T), multiprocessors())));
 }
 
 /// Calls body(first image, images) for each pass.

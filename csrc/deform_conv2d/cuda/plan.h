@@ -18,6 +18,20 @@ struct ChunkPlan {
   int64_t chunk_positions() const { return images * positions; }
 };
 
+/// The sides of the tiles into which a library divides a large product.
+constexpr int64_t kGemmTile = 128;
+
+/// The bytes of a chunk's columns on a GPU of so many multiprocessors: as many as a product needs
+/// to have a tile for each, but no fewer than kColumnBytes and no more than kMostColumnBytes.
+/// kColumnBytes if the number is not known (0).
+inline int64_t chunk_bytes(const Geometry& g, int64_t element_size, int64_t processors) {
+  const int64_t groups = std::max<int64_t>(g.groups, 1);
+  const int64_t across =
+      groups * std::max<int64_t>(ceil_div(g.out_channels / groups, kGemmTile), 1);
+  const int64_t rows = ceil_div(processors, across) * kGemmTile;
+  return std::clamp(rows * g.column_size() * element_size, kColumnBytes, kMostColumnBytes);
+}
+
 /// Bytes that the deterministic route sorts for each position.
 inline int64_t sort_bytes(const Geometry& g, int64_t acc_size) {
   return 4 * g.taps() * g.offset_groups *
