@@ -20,8 +20,6 @@ FLAGS = ("-std=c++17", "-O1", "-g1", "-ffp-contract=off", "-Wall", "-Wextra", "-
 SOURCES = ("common/cpu/kernels_amx.cpp", "common/cpu/kernels_avx512bf16.cpp")
 
 
-
-
 def has_avx2() -> bool:
     """Whether this CPU has what stand-ins are made of."""
     cpu = Path("/proc/cpuinfo")

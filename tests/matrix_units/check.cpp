@@ -124,8 +124,7 @@ void check_copy(const std::string& name, const MatrixKernels& k) {
   for (uint16_t& value : in) value = static_cast<uint16_t>(generator());
   std::vector<uint16_t> expected = out;
   for (int64_t i = 0; i < rows; ++i)
-    for (int64_t j = 0; j < columns; ++j)
-      expected[i * out_i + j * out_j] = in[i * in_i + j * in_j];
+    for (int64_t j = 0; j < columns; ++j) expected[i * out_i + j * out_j] = in[i * in_i + j * in_j];
   k.copy(rows, columns, in.data(), in_i, in_j, out.data(), out_i, out_j);
   for (size_t i = 0; i < out.size(); ++i)
     if (out[i] != expected[i]) differs(name + " copy", out[i], expected[i]);

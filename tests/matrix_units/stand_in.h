@@ -79,6 +79,14 @@ inline __m256bh cvtneps_pbh(__m512 value) {
   return as<__m256bh>(to);
 }
 
+inline __m128bh cvtneps_pbh(__m256 value) {
+  float from[8];
+  uint16_t to[8];
+  std::memcpy(from, &value, sizeof from);
+  for (int i = 0; i < 8; ++i) to[i] = to_bfloat16(from[i]);
+  return as<__m128bh>(to);
+}
+
 inline __m512bh cvtne2ps_pbh(__m512 upper, __m512 lower) {
   const Floats high = as<Floats>(upper), low = as<Floats>(lower);
   Shorts to;
@@ -217,6 +225,7 @@ inline Tiles& tiles() {
 
 #define DCNBUILD_STAND_IN
 #undef _mm512_dpbf16_ps
+#undef _mm256_cvtneps_pbh
 #undef _mm512_cvtneps_pbh
 #undef _mm512_cvtne2ps_pbh
 #undef _mm512_permutexvar_epi16
@@ -230,6 +239,7 @@ inline Tiles& tiles() {
 #undef _tile_dpbf16ps
 #undef _tile_dpfp16ps
 #define _mm512_dpbf16_ps(sums, a, b) stand_in::dpbf16_ps(sums, a, b)
+#define _mm256_cvtneps_pbh(value) stand_in::cvtneps_pbh(value)
 #define _mm512_cvtneps_pbh(value) stand_in::cvtneps_pbh(value)
 #define _mm512_cvtne2ps_pbh(upper, lower) stand_in::cvtne2ps_pbh(upper, lower)
 #define _mm512_permutexvar_epi16(order, value) stand_in::permutexvar_epi16(order, value)

@@ -140,6 +140,10 @@ DCNBUILD_INLINE void store_as(BFloat16Bits* to, Vector<float, bytes> value) {
     const auto narrow = bits_as<__m256i>(_mm512_cvtneps_pbh(value));
     store<32>(&to->bits, bits_as<Vector<uint16_t, 32>>(narrow));
     return;
+  } else if constexpr (bytes == 32) {
+    const auto narrow = bits_as<__m128i>(_mm256_cvtneps_pbh(value));
+    store<16>(&to->bits, bits_as<Vector<uint16_t, 16>>(narrow));
+    return;
   }
 #endif
   store<bytes / 2>(

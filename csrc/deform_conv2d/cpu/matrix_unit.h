@@ -54,14 +54,14 @@ class MatrixUnit {
     on_workers(workers, [&](int64_t worker) {
       for (int64_t i = worker; i < g.groups * panels; i += workers) {
         const int64_t group = i / panels, first = i % panels * lanes(),
-                      last = std::min(first + lanes(), outs);
-        for (int64_t out = first; out < last; ++out)
-          for (int64_t c = 0; c < width; ++c)
-            for (int64_t tap = 0; tap < g.taps(); ++tap) {
-              Pixel* to = packed.data() + (tap / taps * g.groups * panels + i) * panel;
-              to[place(tap % taps * tap_depth(g) + c, out - first, lanes())] =
-                  from[((group * outs + out) * width + c) * g.taps() + tap];
-            }
+                      count = std::min(lanes(), outs - first), out_row = width * g.taps();
+        const Pixel* row = from + (group * outs + first) * out_row;
+        for (int64_t c = 0; c < width; ++c)
+          for (int64_t tap = 0; tap < g.taps(); ++tap, ++row) {
+            Pixel* to = packed.data() + (tap / taps * g.groups * panels + i) * panel +
+                        place(tap % taps * tap_depth(g) + c);
+            for (int64_t lane = 0; lane < count; ++lane) to[lane * k_.unit] = row[lane * out_row];
+          }
       }
     });
     return packed;
@@ -102,13 +102,14 @@ class MatrixUnit {
     on_workers(workers, [&](int64_t worker) {
       for (int64_t i = worker; i < g.groups * panels; i += workers) {
         const int64_t group = i / panels, first = i % panels * lanes(),
-                      last = std::min(first + lanes(), width);
-        for (int64_t out = 0; out < outs; ++out)
-          for (int64_t c = first; c < last; ++c)
+                      count = std::min(lanes(), width - first);
+        for (int64_t out = 0; out < outs; ++out) {
+          const Pixel* values = from + ((group * outs + out) * width + first) * g.taps();
+          Pixel* to = packed.data() + (group * g.taps() * panels + i % panels) * panel + place(out);
+          for (int64_t lane = 0; lane < count; ++lane)
             for (int64_t tap = 0; tap < g.taps(); ++tap)
-              packed[((group * g.taps() + tap) * panels + i % panels) * panel +
-                     place(out, c - first, lanes())] =
-                  from[((group * outs + out) * width + c) * g.taps() + tap];
+              to[tap * panels * panel + lane * k_.unit] = *values++;
+        }
       }
     });
     return packed;
@@ -206,10 +207,8 @@ class MatrixUnit {
   int64_t depth(const Geometry& g, int64_t taps) const {
     return round_up(taps * tap_depth(g), k_.depth_step);
   }
-  /// Where a panel has the value k of a lane.
-  int64_t place(int64_t k, int64_t lane, int64_t lanes) const {
-    return (k / k_.unit * lanes + lane) * k_.unit + k % k_.unit;
-  }
+  /// Where a panel has the value k of its first lane.
+  int64_t place(int64_t k) const { return k / k_.unit * lanes() * k_.unit + k % k_.unit; }
 
   const MatrixKernels& k_;
   const ScalarType dtype_;
