@@ -100,6 +100,12 @@ def goals(threads: int) -> Figures:
     }
 
 
+#: By the level's way with bfloat16: the speed relative to float32 NCHW that is asked of each pass.
+BFLOAT16_GOALS = {
+    "amx_fp16": {"forward": 2.9, "forward+backward": 2},
+    "amx": {"forward": 2.9, "forward+backward": 2},
+    "avx512bf16": {"forward": 1.6, "forward+backward": 1.4},
+}
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
@@ -131,8 +137,14 @@ def types(threads: int) -> Figures:
                     key = f"{case.name} {which}, {str(dtype).removeprefix('torch.')}, {layout}"
                     figures[f"{key}, {threads} threads, ms"] = at["dcnbuild"]
                     rows.append([*key.split(", "), *cells])
-                    if case.name == "B" and dtype.itemsize == 2:
-                        halves.append(goal(f"{key}, speed / float32 NCHW", speed, 0.9))
+                    if case.name != "B" or dtype.itemsize != 2:
+                        continue
+                    asked = BFLOAT16_GOALS.get(level(), {}) if dtype == torch.bfloat16 else {}
+                    text = f"{key}, speed / float32 NCHW"
+                    halves.append(goal(text, speed, asked.get(which, 0.9)))
+                    if which == "forward" and level() in ("amx", "amx_fp16") and "conv2d" in at:
+                        ratio = at["dcnbuild"] / at["conv2d"]
+                        halves.append(goal(f"{key}, ours / conv2d", ratio, 3, at_least=False))
         table(["case and pass", "dtype", "layout", *columns], rows)
     table(["goal", "wanted", "measured", ""], halves)
     return figures
@@ -188,6 +200,13 @@ def roofline(threads: int) -> Figures:
     return {"GFLOP/s": flops, "GB/s": bandwidth}
 
 
+def level() -> str:
+    """The level of the CPU kernels in use."""
+    isa = ctypes.CDLL(str(native.status("cpu").library)).dcnbuild_cpu_isa
+    isa.restype = ctypes.c_char_p
+    return str(isa().decode())
+
+
 def machine(threads: int) -> str:
     """One line on what the figures hold for."""
     model = platform.processor() or platform.machine()
@@ -195,11 +214,8 @@ def machine(threads: int) -> str:
     if info.exists():
         names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
         model = names[0].split(":")[1].strip() if names else model
-    library = native.status("cpu").library
-    isa = ctypes.CDLL(str(library)).dcnbuild_cpu_isa
-    isa.restype = ctypes.c_char_p
     return (
-        f"{model}, {threads} threads, {isa().decode()} kernels, dcnbuild {dcnbuild.__version__}, "
+        f"{model}, {threads} threads, {level()} kernels, dcnbuild {dcnbuild.__version__}, "
         f"torch {torch.__version__}, torchvision {torchvision.__version__}"
     )
 

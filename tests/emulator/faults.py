@@ -24,6 +24,13 @@ class Fault:
     within: str = ""
 
 
+#: Included before everything else.
+AWAKE = """#pragma once
+#include <cstdlib>
+inline const int dcnbuild_fault = std::getenv("DCNBUILD_FAULT") ? std::atoi(std::getenv("DCNBUILD_FAULT")) : 0;
+"""
+
+
 def seeded(text: str, fault: Fault, number: int) -> str:
     """The text of a source with one fault in it. Raises ValueError if it has no such place, or several."""
     place = fault.within or fault.old

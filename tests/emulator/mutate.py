@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from faults import ADDRESS, DRIVER, FAULTS, THREAD, seeded
+from faults import ADDRESS, AWAKE, DRIVER, FAULTS, THREAD, seeded
 
 from build import ADDRESS_FLAGS, HERE, ROOT, THREAD_FLAGS, build, build_driven, build_race_check
 
@@ -28,12 +28,6 @@ SANITIZERS = {THREAD: THREAD_FLAGS, ADDRESS: ADDRESS_FLAGS}
 
 #: CPU seconds, since a faulty kernel may also run for ever. Not wall time: a busy machine is no fault.
 LIMIT_S = 600
-
-#: Included before everything else.
-AWAKE = """#pragma once
-#include <cstdlib>
-inline const int dcnbuild_fault = std::getenv("DCNBUILD_FAULT") ? std::atoi(std::getenv("DCNBUILD_FAULT")) : 0;
-"""
 
 
 def seed_all(root: Path) -> None:

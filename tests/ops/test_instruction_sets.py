@@ -62,7 +62,7 @@ for case in wild.SHAPES:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["generic", "avx2", "avx512"])
+@pytest.mark.parametrize("name", ["generic", "avx2", "avx512", "avx512bf16", "amx", "amx_fp16"])
 def test_agrees_with_the_reference(name: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROBE],

@@ -6,12 +6,16 @@ DCNBUILD_INLINE Vector<double, 16> load_word(const double* from) { return load<1
 DCNBUILD_INLINE void store_word(float* to, Vector<float, 16> word) { store<16>(to, word); }
 DCNBUILD_INLINE void store_word(double* to, Vector<double, 16> word) { store<16>(to, word); }
 
+/// Bits that are copied without conversion.
+DCNBUILD_INLINE Vector<uint16_t, 16> load_word(const uint16_t* from) { return load<16>(from); }
+DCNBUILD_INLINE void store_word(uint16_t* to, Vector<uint16_t, 16> word) { store<16>(to, word); }
+
 template <typename T>
 using Word = decltype(load_word(static_cast<const T*>(nullptr)));
 
-/// The number of values of T in a word: four, or two of double.
+/// The number of values of T in a word: four, two of double, or eight of bits.
 template <typename T>
-constexpr int kWord = sizeof(T) == 8 ? 2 : 4;
+constexpr int kWord = sizeof(Word<T>) / sizeof(Word<T>{}[0]);
 
 /// A word of `count` values, the rest zero.
 template <typename T>
@@ -70,6 +74,18 @@ DCNBUILD_INLINE void transpose(Vector<double, 16> (&w)[2]) {
   const auto a = DCNBUILD_SHUFFLE2(w[0], w[1], 0, 2), b = DCNBUILD_SHUFFLE2(w[0], w[1], 1, 3);
   w[0] = a;
   w[1] = b;
+}
+
+/// Each of three rounds interleaves rows four apart.
+DCNBUILD_INLINE void transpose(Vector<uint16_t, 16> (&w)[8]) {
+  for (int round = 0; round < 3; ++round) {
+    Vector<uint16_t, 16> mixed[8];
+    for (int i = 0; i < 4; ++i) {
+      mixed[2 * i] = DCNBUILD_SHUFFLE8(w[i], w[i + 4], 0, 8, 1, 9, 2, 10, 3, 11);
+      mixed[2 * i + 1] = DCNBUILD_SHUFFLE8(w[i], w[i + 4], 4, 12, 5, 13, 6, 14, 7, 15);
+    }
+    for (int i = 0; i < 8; ++i) w[i] = mixed[i];
+  }
 }
 
 /// to[i * to_row + j] = from[j * from_row + i] for i < rows and j < columns, at most a word of

@@ -132,6 +132,75 @@ DCNBUILD_INLINE void add_two(T* to, const V (&two)[2]) {
   }
 }
 
+/// Stores a vector of floats as a half type, rounded to nearest even.
+template <int bytes>
+DCNBUILD_INLINE void store_as(BFloat16Bits* to, Vector<float, bytes> value) {
+#ifdef DCNBUILD_AVX512BF16
+  if constexpr (bytes == 64) {
+    const auto narrow = bits_as<__m256i>(_mm512_cvtneps_pbh(value));
+    store<32>(&to->bits, bits_as<Vector<uint16_t, 32>>(narrow));
+    return;
+  } else if constexpr (bytes == 32) {
+    const auto narrow = bits_as<__m128i>(_mm256_cvtneps_pbh(value));
+    store<16>(&to->bits, bits_as<Vector<uint16_t, 16>>(narrow));
+    return;
+  }
+#endif
+  store<bytes / 2>(
+      &to->bits, __builtin_convertvector(bfloat16_bits(value) >> 16, Vector<uint16_t, bytes / 2>));
+}
+
+template <int bytes>
+DCNBUILD_INLINE void store_as(HalfBits* to, Vector<float, bytes> value) {
+#ifdef DCNBUILD_F16C
+  if constexpr (bytes == 64) {
+    const __m256i narrow = _mm512_maskz_cvtps_ph(0xffff, value, _MM_FROUND_TO_NEAREST_INT);
+    return store<32>(&to->bits, bits_as<Vector<uint16_t, 32>>(narrow));
+  } else if constexpr (bytes == 32) {
+    const __m128i narrow = _mm256_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT);
+    return store<16>(&to->bits, bits_as<Vector<uint16_t, 16>>(narrow));
+  }
+#endif
+  if constexpr (bytes == 16) store_word(to, value);
+}
+
+/// The bits of a vector of floats as a half type, in the lower half of each lane.
+template <int bytes, typename Half>
+DCNBUILD_INLINE Vector<uint32_t, bytes> half_words(Vector<float, bytes> value) {
+  if constexpr (__is_same(Half, BFloat16Bits)) {
+    return bfloat16_bits(value) >> 16;
+  } else {
+    Half lanes[kLanes<float, bytes>];
+    store_as<bytes>(lanes, value);
+    return __builtin_convertvector(load<bytes / 2>(&lanes[0].bits), Vector<uint32_t, bytes>);
+  }
+}
+
+/// Stores two vectors of which `load_two` made one, side by side again.
+template <int bytes, typename V>
+DCNBUILD_INLINE void store_two(BFloat16Bits* to, const V (&two)[2]) {
+#ifdef DCNBUILD_AVX512BF16
+  if constexpr (bytes == 64) {
+    const auto narrow =
+        bits_as<Vector<uint16_t, 64>>(_mm512_cvtne2ps_pbh(two[1], two[0]));  // even, then odd
+    const auto order = bits_as<__m512i>(
+        Vector<uint16_t, 64>{0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                             8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31});
+    store<64>(&to->bits, bits_as<Vector<uint16_t, 64>>(
+                             _mm512_permutexvar_epi16(order, bits_as<__m512i>(narrow))));
+    return;
+  }
+#endif
+  const auto even = bfloat16_bits(two[0]) >> 16, odd = bfloat16_bits(two[1]) & 0xffff0000u;
+  store<bytes>(&to->bits, bits_as<Vector<uint16_t, bytes>>(even | odd));
+}
+
+template <int bytes, typename V>
+DCNBUILD_INLINE void store_two(HalfBits* to, const V (&two)[2]) {
+  store_as<bytes>(to, two[0]);
+  store_as<bytes>(to + kLanes<float, bytes>, two[1]);
+}
+
 DCNBUILD_INLINE float value_of(float stored) { return stored; }
 DCNBUILD_INLINE double value_of(double stored) { return stored; }
 DCNBUILD_INLINE float value_of(BFloat16Bits stored) {

@@ -34,7 +34,7 @@ constexpr Kernels<T> kernels() {
   Kernels<T> k{};
   k.lanes = kLanes<T>;
   k.gather = gather<T>;
-  k.differentiate = differentiate<T>;
+  k.differentiate = differentiate<T, T, T>;
   k.multiply = multiply<T>;
   k.copy = copy<T, T>;
   k.read_points.same = read_points<T, T>;

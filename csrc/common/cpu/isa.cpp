@@ -4,63 +4,100 @@
 #include <stdexcept>
 #include <string>
 
-#if defined(__x86_64__)
-#include <cpuid.h>
-#endif
-
-#include "common/cpu/kernel_table.h"
+#include "common/cpu/matrix_levels.h"
+#include "common/cpu/x86_features.h"
 
 namespace dcnbuild::cpu {
 namespace {
 
-#if defined(__x86_64__)
-bool has_avx2() {
-  // Reads CPUID leaf 1, ECX: not every compiler's __builtin_cpu_supports knows f16c.
-  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-  const bool f16c = __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C);
-  return f16c && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-}
-
-bool has_avx512() {
-  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
-}
-#endif
-
+/// An instruction set by its name.
 struct Level {
-  const KernelTable* table;
-  bool runs_here;
+  const char* name;
+  /// Null if this library was compiled without it.
+  KernelTable (*table)();
+  bool (*runs_here)();
 };
 
-const KernelTable& choose() {
-  // Best first.
-  const Level levels[] = {
 #if defined(__x86_64__)
-      {&avx512_table, has_avx512()},
-      {&avx2_table, has_avx2()},
+#ifdef DCNBUILD_HAS_AVX512BF16
+KernelTable avx512bf16_level() {
+  KernelTable table = avx512_table;
+  table.bfloat16 = &avx512bf16_bfloat16;
+  return table;
+}
+#else
+constexpr KernelTable (*avx512bf16_level)() = nullptr;
 #endif
-      {&generic_table, true},
-  };
-  const char* name = std::getenv("DCNBUILD_CPU_ISA");
+
+#ifdef DCNBUILD_HAS_AMX
+const MatrixKernels* with_tiles(const MatrixKernels& kernels,
+                                void (*multiply)(const MatrixProduct&), MatrixKernels& out) {
+  out = kernels;
+  out.multiply = multiply, out.row_step = kAmxRows, out.depth_step = kAmxDepth;
+  return &out;
+}
+
+KernelTable amx_level() {
+  static MatrixKernels bfloat16;
+  KernelTable table = avx512_table;
+  table.bfloat16 = with_tiles(avx512bf16_bfloat16, multiply_amx_bfloat16, bfloat16);
+  return table;
+}
+#else
+constexpr KernelTable (*amx_level)() = nullptr;
+#endif
+
+#ifdef DCNBUILD_HAS_AMX_FP16
+KernelTable amx_fp16_level() {
+  static MatrixKernels half;
+  KernelTable table = amx_level();
+  table.half = with_tiles(avx512bf16_half, multiply_amx_half, half);
+  return table;
+}
+#else
+constexpr KernelTable (*amx_fp16_level)() = nullptr;
+#endif
+#endif
+
+/// Best first. Whether AMX runs here is asked only if the levels before it do not run.
+const Level kLevels[] = {
+#if defined(__x86_64__)
+    {"amx_fp16", amx_fp16_level, has_amx_fp16},
+    {"amx", amx_level, has_amx},
+    {"avx512bf16", avx512bf16_level, has_avx512bf16},
+    {"avx512", [] { return avx512_table; }, has_avx512},
+    {"avx2", [] { return avx2_table; }, has_avx2},
+#endif
+    {"generic", [] { return generic_table; }, [] { return true; }},
+};
+
+KernelTable choose() {
+  const char* asked = std::getenv("DCNBUILD_CPU_ISA");
+  const bool any = asked == nullptr || *asked == '\0';
   std::string known;
-  for (const Level& level : levels) {
-    known += std::string(known.empty() ? "" : ", ") + level.table->name;
-    if (name == nullptr || *name == '\0') {
-      if (level.runs_here) return *level.table;
-    } else if (std::strcmp(name, level.table->name) == 0) {
-      if (level.runs_here) return *level.table;
-      throw std::runtime_error(std::string("deform_conv2d: DCNBUILD_CPU_ISA asks for ") + name +
-                               ", which this CPU does not have; unset it or set it to generic");
+  for (const Level& level : kLevels) {
+    known += std::string(known.empty() ? "" : ", ") + level.name;
+    if (!any && std::strcmp(asked, level.name) != 0) continue;
+    if (level.table != nullptr && level.runs_here()) {
+      KernelTable table = level.table();
+      table.name = level.name;
+      return table;
     }
+    if (any) continue;
+    throw std::runtime_error(std::string("deform_conv2d: DCNBUILD_CPU_ISA asks for ") + asked +
+                             (level.table == nullptr
+                                  ? ", which the compiler of this library did not know"
+                                  : ", which this CPU does not have") +
+                             "; unset it or set it to generic");
   }
-  throw std::runtime_error(std::string("deform_conv2d: DCNBUILD_CPU_ISA is ") + name +
+  throw std::runtime_error(std::string("deform_conv2d: DCNBUILD_CPU_ISA is ") + asked +
                            ", expected one of " + known);
 }
 
 }  // namespace
 
 const KernelTable& selected_table() {
-  static const KernelTable& table = choose();
+  static const KernelTable table = choose();
   return table;
 }
 

@@ -11,14 +11,30 @@ namespace dcnbuild::cpu {
 
 /// C = A B, or C += A B; B and C are in panels as wide as one vector:
 /// C[i][panel][lane] = sum over o < outer, k < inner of A[i][o][k] * B[panel][o][k][lane].
-template <typename T>
+template <typename T, typename Sum = T>
 struct Product {
   int64_t rows, panels, outer, inner;
   const T* a;
   int64_t a_row, a_outer, a_inner;
   const T* b;
   int64_t b_panel, b_outer, b_inner;
-  T* c;
+  Sum* c;
+  int64_t c_row;  // the panels of C lie side by side
+  bool accumulate;
+};
+
+/// The same for the bits of a half type, with sums in float. The inner dimension is divided into
+/// units (`MatrixKernels::unit`); B has each lane's values of a unit side by side:
+/// C[i][panel][lane] = sum over k < depth of A[i][k] * B[panel][k / unit][lane][k % unit].
+/// `rows` need not be a multiple of `row_step`, but A and C must have memory for so many, and what
+/// the further rows of C then hold is not defined. `depth` is a multiple of `depth_step`.
+struct MatrixProduct {
+  int64_t rows, panels, depth;
+  const uint16_t* a;
+  int64_t a_row;
+  const uint16_t* b;
+  int64_t b_panel, b_unit;
+  float* c;
   int64_t c_row;  // the panels of C lie side by side
   bool accumulate;
 };
@@ -51,11 +67,29 @@ struct Kernels {
   Copy split_bfloat16, join_bfloat16;           // the same with channels out of order (copy.h)
 };
 
+/// A convolution's kernels for one half type, on an instruction set that multiplies it as it is.
+/// Products read half numbers and sum in float; so does sampling, which rounds each column once.
+struct MatrixKernels {
+  int64_t lanes;  // of a panel
+  int64_t unit;   // 2: vdpbf16ps, tdpbf16ps, bfdot; 4: bfmmla
+  int64_t row_step, depth_step;
+  void (*gather)(const Samples<float, uint16_t, uint16_t>&);
+  void (*differentiate)(const Differentiate<float, uint16_t>&);
+  void (*multiply)(const MatrixProduct&);
+  /// to[i / unit][column][i % unit] = from[i][column], rounded; zero for rows <= i < padded.
+  void (*pack)(int64_t rows, int64_t padded, int64_t columns, const float* from, int64_t from_row,
+               uint16_t* to);
+  Copy copy;  // of bits
+};
+
 /// All kernels of one instruction set.
 struct KernelTable {
   const char* name;
   Kernels<float> float_kernels;
   Kernels<double> double_kernels;
+  /// Null where products in float are the fastest.
+  const MatrixKernels* bfloat16 = nullptr;
+  const MatrixKernels* half = nullptr;
 };
 
 /// The compiled tables. Call a table only on a CPU on which `selected_table` could return it.

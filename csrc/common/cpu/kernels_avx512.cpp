@@ -1,16 +1,8 @@
 // The kernels for AVX-512 (F, VL, BW, DQ).
 #if defined(__x86_64__)
-#include <immintrin.h>
-
 #include "common/cpu/kernel_table.h"
-
-#if defined(__clang__)
-#pragma clang attribute push(                                                    \
-    __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,f16c"))), \
-    apply_to = function)
-#else
-#pragma GCC target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,f16c")
-#endif
+// The rest of the file is for this target.
+#include "common/cpu/target_avx512.h"
 
 #define DCNBUILD_ISA avx512
 #define DCNBUILD_VECTOR_BYTES 64
@@ -23,7 +15,5 @@ namespace dcnbuild::cpu {
 const KernelTable avx512_table{"avx512", avx512::kernels<float>(), avx512::kernels<double>()};
 }
 
-#if defined(__clang__)
-#pragma clang attribute pop
-#endif
+DCNBUILD_TARGET_END
 #endif

@@ -35,12 +35,17 @@ struct Strided {
   Copy load = nullptr, store = nullptr;  // to and from T
 
   Strided() = default;
-  explicit Strided(const Tensor& t)
+  /// For a tensor whose elements have the size of T, and are copied as they are.
+  Strided(const Tensor& t, Copy copy)
       : data(static_cast<char*>(t.data_ptr())),
+        size(sizeof(T)),
         n(t.stride(0)),
         c(t.stride(1)),
         h(t.stride(2)),
-        w(t.stride(3)) {
+        w(t.stride(3)),
+        load(copy),
+        store(copy) {}
+  explicit Strided(const Tensor& t) : Strided(t, nullptr) {
     const Kernels<T>& k = kernels<T>();
     switch (t.scalar_type()) {
       case ScalarType::Half:

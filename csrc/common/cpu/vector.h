@@ -39,9 +39,11 @@ DCNBUILD_INLINE To bits_as(From from) {
 #if defined(__clang__)
 #define DCNBUILD_SHUFFLE4(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
 #define DCNBUILD_SHUFFLE2(a, b, i, j) __builtin_shufflevector(a, b, i, j)
+#define DCNBUILD_SHUFFLE8(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
 #define DCNBUILD_SHUFFLE4(a, b, i, j, k, l) __builtin_shuffle(a, b, Vector<int32_t, 16>{i, j, k, l})
 #define DCNBUILD_SHUFFLE2(a, b, i, j) __builtin_shuffle(a, b, Vector<int64_t, 16>{i, j})
+#define DCNBUILD_SHUFFLE8(a, b, ...) __builtin_shuffle(a, b, Vector<int16_t, 16>{__VA_ARGS__})
 #endif
 
 /// `yes` in the lanes where the condition holds, else `no`; all lanes have the same size.
@@ -85,7 +87,7 @@ DCNBUILD_INLINE T sum_of_lanes(Vector<T, bytes> v) {
 /// with the following addition.
 template <typename V>
 DCNBUILD_INLINE V rounded(V product) {
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(DCNBUILD_STAND_IN)  // which has narrower registers
   asm("" : "+x"(product));
 #elif defined(__aarch64__)
   asm("" : "+w"(product));

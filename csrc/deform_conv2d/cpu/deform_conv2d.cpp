@@ -1,11 +1,26 @@
 // The host side of deform_conv2d on the CPU: checks, the choice of type, registration.
-#include <type_traits>
-
 #include "deform_conv2d/cpu/backward.h"
 #include "deform_conv2d/cpu/forward.h"
 
 namespace dcnbuild::cpu {
 namespace {
+
+/// Calls body with the unit that computes a dtype: half types in float where this CPU does not
+/// multiply them as they are.
+template <typename F>
+void with_unit(const Geometry& g, ScalarType dtype, const F& body) {
+  const KernelTable& table = selected_table();
+  const MatrixKernels* matrix = dtype == ScalarType::BFloat16 ? table.bfloat16
+                                : dtype == ScalarType::Half   ? table.half
+                                                              : nullptr;
+  if (dtype == ScalarType::Double) {
+    body(VectorUnit<double>());
+  } else if (matrix != nullptr && MatrixUnit::suits(g)) {
+    body(MatrixUnit(*matrix, dtype));
+  } else {
+    body(VectorUnit<float>());
+  }
+}
 
 Tensor deform_conv2d(Tensor input, Tensor offset, std::optional<Tensor> mask, Tensor weight,
                      std::optional<Tensor> bias, IntList stride, IntList padding, IntList dilation,
@@ -17,11 +32,7 @@ Tensor deform_conv2d(Tensor input, Tensor offset, std::optional<Tensor> mask, Te
   const Tensor output = empty_image(g.batch, g.out_channels, g.out_height, g.out_width,
                                     is_channels_last(input), input.scalar_type(), input);
   if (output.numel() == 0) return output;
-  if (input.scalar_type() == ScalarType::Double) {
-    forward<double>(g, t, bias, output);
-  } else {
-    forward<float>(g, t, bias, output);
-  }
+  with_unit(g, input.scalar_type(), [&](const auto& unit) { forward(unit, g, t, bias, output); });
   return output;
 }
 
@@ -38,11 +49,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> deform_conv2d_backward(
   if (grad_output.numel() == 0) {
     grads.clear();
   } else if (grads.input || grads.offset || grads.mask || grads.weight) {
-    if (input.scalar_type() == ScalarType::Double) {
-      backward<double>(g, t, grad_output, grads);
-    } else {
-      backward<float>(g, t, grad_output, grads);
-    }
+    with_unit(g, input.scalar_type(),
+              [&](const auto& unit) { backward(unit, g, t, grad_output, grads); });
   }
   return grads.outputs(grad_output, output_mask[4]);
 }

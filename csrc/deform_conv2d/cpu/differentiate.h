@@ -1,9 +1,10 @@
 // The backward pass over a tile's samples, with vector lanes over channels. Included inside an
 // instruction set's namespace.
 
-template <bool scatter, typename T>
-DCNBUILD_INLINE void differentiate_tile(const Differentiate<T>& d) {
-  const Samples<T>& s = d.samples;
+/// `Pixel` is what the image's pixels are; they may be given as its bits.
+template <bool scatter, typename Pixel, typename T, typename Given>
+DCNBUILD_INLINE void differentiate_tile(const Differentiate<T, Given>& d) {
+  const Samples<T, Given>& s = d.samples;
   for_tap_blocks<true>(
       s, d.grad_image,
       [&](int64_t first, int positions, int64_t tap, int64_t r, const TapBlock<T>& block) {
@@ -11,7 +12,7 @@ DCNBUILD_INLINE void differentiate_tile(const Differentiate<T>& d) {
         T* column = column_of(s, first, tap, run);
         T sums[4][kBlock] = {};
         for (int lane = 0; lane < positions; ++lane, column += s.column_row) {
-          const Corners<T> at = corners_of<T>(block, lane);
+          const Corners<T, Pixel> at = corners_of<Pixel>(block, lane);
           T* grad_pixel[4];
           for (int which = 0; which < 4; ++which)
             grad_pixel[which] = pointer<T>(block.grad_pixel[which][lane]);
@@ -27,11 +28,11 @@ DCNBUILD_INLINE void differentiate_tile(const Differentiate<T>& d) {
       });
 }
 
-template <typename T>
-void differentiate(const Differentiate<T>& d) {
+template <typename Pixel, typename T, typename Given>
+void differentiate(const Differentiate<T, Given>& d) {
   if (d.grad_image.first) {
-    differentiate_tile<true>(d);
+    differentiate_tile<true, Pixel>(d);
   } else {
-    differentiate_tile<false>(d);
+    differentiate_tile<false, Pixel>(d);
   }
 }

@@ -2,9 +2,7 @@
 // the threads. Of each tile, it gathers some taps at a time into columns, and multiplies them.
 #pragma once
 
-#include "deform_conv2d/cpu/images.h"
-#include "deform_conv2d/cpu/tiles.h"
-#include "deform_conv2d/cpu/weights.h"
+#include "deform_conv2d/cpu/matrix_unit.h"
 #include "deform_conv2d/operands.h"
 
 namespace dcnbuild::cpu {
@@ -13,56 +11,53 @@ namespace dcnbuild::cpu {
 constexpr int64_t kImageBytes = 4 << 20;
 
 /// The data that all threads read in a forward pass.
-template <typename T>
+template <typename Unit>
 struct ForwardCall {
+  using Sum = typename Unit::Sum;
+  using Pixel = typename Unit::Pixel;
   const Geometry& g;
-  Strided<T> input, offset, mask, output;
+  const Unit& unit;
+  Strided<Pixel> input;
+  Strided<Sum> offset, mask, output;
   Tiling tiling;
   int64_t taps_at_once, out_row;  // out_row: a position of the output tile, groups padded to panels
-  Buffer<T> weight, bias, zeros;
+  ColumnLayout layout;
   std::vector<Run> runs;
+  Buffer<Pixel> weight, zeros;
+  Buffer<Sum> bias;
 };
 
 /// One thread's share of a forward pass.
-template <typename T>
+template <typename Unit>
 class ForwardWorker {
  public:
-  explicit ForwardWorker(const ForwardCall<T>& call)
+  using Sum = typename Unit::Sum;
+  using Pixel = typename Unit::Pixel;
+  explicit ForwardWorker(const ForwardCall<Unit>& call)
       : call_(call),
         taps_(call.g, call.offset, call.mask, 0, call.g.offset_groups, call.tiling.largest()),
-        columns_(call.tiling.largest() * column_row()),
-        tile_(call.tiling.largest() * call.out_row) {}
+        columns_(rows() * call.layout.position, Pixel(0)),
+        tile_(rows() * call.out_row) {}
 
-  void run(int64_t n, const Tile& tile, const Pixels<const T>& image) {
+  void run(int64_t n, const Tile& tile, const Pixels<const Pixel>& image) {
     const Geometry& g = call_.g;
-    const Taps<T> taps = taps_.load(n, tile);
+    const Taps<Sum> taps = taps_.load(n, tile);
     for (int64_t i = 0; i < tile.positions(); ++i)
       std::copy_n(call_.bias.data(), call_.out_row, tile_.data() + i * call_.out_row);
     for (int64_t tap = 0; tap < g.taps(); tap += call_.taps_at_once) {
       const int64_t last = std::min(tap + call_.taps_at_once, g.taps());
-      kernels<T>().gather({tile.positions(), tap, last, taps, call_.runs.data(),
-                           static_cast<int64_t>(call_.runs.size()), image, columns_.data(),
-                           column_row(), g.channels});
-      multiply(tile.positions(), tap, last);
+      call_.unit.gather({tile.positions(), tap, last, taps, call_.runs.data(),
+                         static_cast<int64_t>(call_.runs.size()), image, columns_.data(),
+                         call_.layout.position, call_.layout.tap},
+                        g, call_.layout, call_.taps_at_once);
+      call_.unit.multiply(g, call_.layout, {tile.positions(), tap, last}, call_.taps_at_once,
+                          columns_.data(), call_.weight.data(), tile_.data(), call_.out_row);
     }
     store(n, tile);
   }
 
  private:
-  int64_t column_row() const { return call_.taps_at_once * call_.g.channels; }
-
-  void multiply(int64_t positions, int64_t first_tap, int64_t last_tap) {
-    const Geometry& g = call_.g;
-    const int64_t lanes = kernels<T>().lanes, depth = g.channels_per_group(),
-                  panels = ceil_div(g.out_channels_per_group(), lanes),
-                  panel = g.taps() * depth * lanes;
-    for (int64_t group = 0; group < g.groups; ++group)
-      kernels<T>().multiply(
-          {positions, panels, last_tap - first_tap, depth, columns_.data() + group * depth,
-           column_row(), g.channels, 1,
-           call_.weight.data() + group * panels * panel + first_tap * depth * lanes, panel,
-           depth * lanes, lanes, tile_.data() + group * panels * lanes, call_.out_row, true});
-  }
+  int64_t rows() const { return round_up(call_.tiling.largest(), call_.unit.row_step()); }
 
   void store(int64_t n, const Tile& tile) {
     const Geometry& g = call_.g;
@@ -72,9 +67,10 @@ class ForwardWorker {
                  call_.out_row, 1);
   }
 
-  const ForwardCall<T>& call_;
-  TileTaps<T> taps_;
-  Buffer<T> columns_, tile_;
+  const ForwardCall<Unit>& call_;
+  TileTaps<Sum> taps_;
+  Buffer<Pixel> columns_;
+  Buffer<Sum> tile_;
 };
 
 /// The bias as one padded position of the output tile.
@@ -89,35 +85,38 @@ Buffer<T> padded_bias(const Geometry& g, const std::optional<Tensor>& bias, int6
   return row;
 }
 
-template <typename T>
-void forward(const Geometry& g, const Operands& t, const std::optional<Tensor>& bias,
-             const Tensor& output) {
+template <typename Unit>
+void forward(const Unit& unit, const Geometry& g, const Operands& t,
+             const std::optional<Tensor>& bias, const Tensor& output) {
+  using Sum = typename Unit::Sum;
+  using Pixel = typename Unit::Pixel;
   const int64_t threads = worker_count(g),
-                padded = round_up(g.out_channels_per_group(), kernels<T>().lanes);
-  const Tiling tiling(g, tile_positions<T>(g, g.channels));
-  ForwardCall<T> call{g,
-                      Strided<T>(t.input),
-                      Strided<T>(t.offset),
-                      Strided<T>(t.mask),
-                      Strided<T>(output),
-                      tiling,
-                      taps_at_once<T>(g, tiling.largest(), g.channels),
-                      g.groups * padded,
-                      pack_weight<T>(g, t.weight, threads),
-                      padded_bias<T>(g, bias, padded),
-                      Buffer<T>(g.channels, T(0)),
-                      {}};
-  for (int64_t group = 0; group < g.offset_groups; ++group)
-    call.runs.push_back(
-        {group, group * g.channels_per_offset_group(), g.channels_per_offset_group()});
+                padded = round_up(g.out_channels_per_group(), unit.lanes());
+  const Tiling tiling(g, tile_positions<Pixel>(g, g.channels));
+  const int64_t taps = taps_at_once<Pixel>(g, tiling.largest(), g.channels);
+  const ColumnLayout layout = unit.layout(g, taps);
+  const ForwardCall<Unit> call{g,
+                               unit,
+                               unit.pixels(t.input),
+                               Strided<Sum>(t.offset),
+                               Strided<Sum>(t.mask),
+                               Strided<Sum>(output),
+                               tiling,
+                               taps,
+                               g.groups * padded,
+                               layout,
+                               unit.runs(g, layout),
+                               unit.pack(g, t.weight, taps, threads),
+                               Buffer<Pixel>(g.channels, Pixel(0)),
+                               padded_bias<Sum>(g, bias, padded)};
 
-  const bool in_place = is_pixel_major<T>(t.input);
+  const bool in_place = is_pixel_major(t.input, unit.dtype());
   const int64_t pixels = g.height * g.width,
-                image_bytes = pixels * g.channels * static_cast<int64_t>(sizeof(T));
+                image_bytes = pixels * g.channels * static_cast<int64_t>(sizeof(Pixel));
   const int64_t at_once =
       in_place ? g.batch
                : std::clamp<int64_t>(kImageBytes / std::max<int64_t>(1, image_bytes), 1, g.batch);
-  const Buffer<T> copies(in_place ? 0 : at_once * pixels * g.channels);
+  const Buffer<Pixel> copies(in_place ? 0 : at_once * pixels * g.channels);
   for (int64_t first = 0; first < g.batch; first += at_once) {
     const int64_t count = std::min(at_once, g.batch - first);
     if (!in_place) {
@@ -132,14 +131,14 @@ void forward(const Geometry& g, const Operands& t, const std::optional<Tensor>& 
     }
     Claims tiles(count * tiling.count(), threads);
     on_workers(threads, [&](int64_t) {
-      ForwardWorker<T> worker(call);
+      ForwardWorker<Unit> worker(call);
       tiles.work([&](int64_t i) {
         const int64_t at = i / tiling.count(), n = first + at;
-        const T* own = reinterpret_cast<const T*>(call.input.at(n, 0, 0, 0));
-        const T* copy = copies.data() + at * pixels * g.channels;
+        const Pixel* own = reinterpret_cast<const Pixel*>(call.input.at(n, 0, 0, 0));
+        const Pixel* copy = copies.data() + at * pixels * g.channels;
         worker.run(n, tiling[i % tiling.count()],
-                   in_place ? Pixels<const T>{own, call.input.w, 0, call.zeros.data()}
-                            : Pixels<const T>{copy, 0, pixels, call.zeros.data()});
+                   in_place ? Pixels<const Pixel>{own, call.input.w, 0, call.zeros.data()}
+                            : Pixels<const Pixel>{copy, 0, pixels, call.zeros.data()});
       });
     });
   }

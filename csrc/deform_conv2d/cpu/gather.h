@@ -1,9 +1,10 @@
 // Bilinear sampling of a tile into columns, with vector lanes over channels. Included inside an
 // instruction set's namespace.
 
-template <typename T>
-DCNBUILD_INLINE T* column_of(const Samples<T>& s, int64_t position, int64_t tap, const Run& run) {
-  return s.columns + position * s.column_row + (tap - s.first_tap) * s.column_tap + run.begin;
+template <typename T, typename Pixel, typename Column>
+DCNBUILD_INLINE Column* column_of(const Samples<T, Pixel, Column>& s, int64_t position, int64_t tap,
+                                  const Run& run) {
+  return s.columns + position * s.column_row + (tap - s.first_tap) * s.column_tap + run.column;
 }
 
 /// Computes column[c] for the channels that fill vectors of `bytes`, then of half as many; returns
@@ -33,6 +34,74 @@ DCNBUILD_INLINE void gather_block(const TapBlock<T>& block, int positions, int64
       column[c] = at.weight[0] * at.pixel[0][c] + at.weight[1] * at.pixel[1][c] +
                   at.weight[2] * at.pixel[2][c] + at.weight[3] * at.pixel[3][c];
   }
+}
+
+/// The same for the channels that fill pairs of vectors, with pixels and columns in a half type:
+/// summed in float, and rounded once.
+template <int bytes, typename Half>
+DCNBUILD_INLINE int64_t gather_pairs(const Corners<float, Half>& at, int64_t c, int64_t count,
+                                     Half* column) {
+  using V = Vector<float, bytes>;
+  constexpr int lanes = kLanes<float, bytes>;
+  for (; c + 2 * lanes <= count; c += 2 * lanes) {
+    V sums[2] = {};
+    for (int which = 0; which < 4; ++which) {
+      V pixel[2];
+      load_two<bytes>(at.pixel[which] + c, pixel);
+      sums[0] += at.weight[which] * pixel[0];
+      sums[1] += at.weight[which] * pixel[1];
+    }
+    store_two<bytes>(column + c, sums);
+  }
+  return c;
+}
+
+/// And for at most one vector of each width.
+template <int bytes, typename Half>
+DCNBUILD_INLINE int64_t gather_rest(const Corners<float, Half>& at, int64_t c, int64_t count,
+                                    Half* column) {
+  if (c + kLanes<float, bytes> <= count) {
+    Vector<float, bytes> sum = at.weight[0] * load_as<bytes>(at.pixel[0] + c);
+    for (int which = 1; which < 4; ++which)
+      sum += at.weight[which] * load_as<bytes>(at.pixel[which] + c);
+    store_as<bytes>(column + c, sum);
+    c += kLanes<float, bytes>;
+  }
+  if constexpr (bytes > 16) c = gather_rest<bytes / 2>(at, c, count, column);
+  return c;
+}
+
+template <int64_t fixed, typename Half>
+DCNBUILD_INLINE void gather_half_block(const TapBlock<float>& block, int positions,
+                                       int64_t channels, Half* column, int64_t column_row) {
+  const int64_t count = fixed ? fixed : channels;
+  for (int lane = 0; lane < positions; ++lane, column += column_row) {
+    const Corners<float, Half> at = corners_of<Half>(block, lane);
+    int64_t c = gather_pairs<DCNBUILD_VECTOR_BYTES>(at, 0, count, column);
+    c = gather_rest<DCNBUILD_VECTOR_BYTES>(at, c, count, column);
+    for (; c < count; ++c) {
+      float sum = at.weight[0] * value_of(at.pixel[0][c]);
+      for (int which = 1; which < 4; ++which)
+        sum += at.weight[which] * value_of(at.pixel[which][c]);
+      store_part(column + c, load_part(&sum, 1, 1), 1);
+    }
+  }
+}
+
+/// `gather` for pixels and columns in a half type.
+template <typename Half>
+void gather_halves(const Samples<float, uint16_t, uint16_t>& s) {
+  constexpr int64_t few = kLanes<float, 32>;
+  for_tap_blocks<false>(
+      s, {},
+      [&](int64_t first, int positions, int64_t tap, int64_t r, const TapBlock<float>& block) {
+        const Run run = s.runs[r];
+        Half* column = reinterpret_cast<Half*>(column_of(s, first, tap, run));
+        if (run.count == few)
+          gather_half_block<few>(block, positions, few, column, s.column_row);
+        else
+          gather_half_block<0>(block, positions, run.count, column, s.column_row);
+      });
 }
 
 /// columns = modulated samples of the tile (equation 1 of Zhu et al., Deformable ConvNets v2,

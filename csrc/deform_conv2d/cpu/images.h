@@ -10,9 +10,8 @@ namespace dcnbuild::cpu {
 
 /// Whether the kernels can use a tensor in place: it has the dtype that they compute in, the
 /// channels of a pixel lie side by side, and all pixels are equally far apart.
-template <typename T>
-bool is_pixel_major(const Tensor& t) {
-  return t.scalar_type() == dtype_of<T> && (t.size(1) == 1 || t.stride(1) == 1) &&
+inline bool is_pixel_major(const Tensor& t, ScalarType dtype) {
+  return t.scalar_type() == dtype && (t.size(1) == 1 || t.stride(1) == 1) &&
          (t.size(2) == 1 || t.stride(2) == t.size(3) * t.stride(3));
 }
 

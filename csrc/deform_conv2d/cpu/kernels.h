@@ -24,6 +24,7 @@ struct Taps {
 /// A run of channels that share an offset group.
 struct Run {
   int64_t offset_group, begin, count;
+  int64_t column;  // where its first channel stands among a position's columns of a tap
 };
 
 /// An image with its channels innermost, or its gradient.
@@ -38,23 +39,23 @@ struct Pixels {
 };
 
 /// Taps [first_tap, last_tap) of a tile, the image they sample, and the tile's columns,
-/// [position][tap - first_tap][channel].
-template <typename T>
+/// [position][tap - first_tap][channel]. Pixels and columns may be the bits of a half type.
+template <typename T, typename Pixel = T, typename Column = T>
 struct Samples {
   int64_t positions, first_tap, last_tap;
   Taps<T> taps;
   const Run* runs;
   int64_t run_count;
-  Pixels<const T> image;  // zeros outside
-  T* columns;
+  Pixels<const Pixel> image;  // zeros outside
+  Column* columns;
   int64_t column_row, column_tap;  // from one position, and from one tap, to the next
 };
 
 /// The backward pass over the same: reads the columns' gradients, and overwrites them with the
 /// columns.
-template <typename T>
+template <typename T, typename Pixel = T>
 struct Differentiate {
-  Samples<T> samples;
+  Samples<T, Pixel> samples;
   TapGradients<T>* gradients;  // [position / kBlock][tap][run]
   Pixels<T> grad_image;        // `outside` is never read; `first` is null if it is not requested
 };

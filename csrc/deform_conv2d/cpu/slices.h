@@ -18,6 +18,17 @@ struct Slice {
   int64_t channels() const { return end - begin; }
 };
 
+/// The weight groups of a slice, of which each has `width` channels in it, from its channel
+/// `first_channel` on; a slice may be narrower than its only group.
+struct SliceGroups {
+  int64_t first, groups, width, first_channel;
+  SliceGroups(const Geometry& g, const Slice& slice)
+      : first(slice.begin / g.channels_per_group()),
+        groups(slice.channels() / std::min(slice.channels(), g.channels_per_group())),
+        width(std::min(slice.channels(), g.channels_per_group())),
+        first_channel(slice.begin % g.channels_per_group()) {}
+};
+
 /// Divides the channels into at most `count` slices of nearly equal size; all but the last are
 /// multiples of `unit`.
 inline std::vector<Slice> make_slices(const Geometry& g, int64_t count, int64_t unit) {
@@ -34,7 +45,7 @@ inline std::vector<Slice> make_slices(const Geometry& g, int64_t count, int64_t 
       const int64_t first = (slice.first_group + group) * per_group;
       const int64_t begin = std::max(first, slice.begin),
                     end = std::min(first + per_group, slice.end);
-      slice.runs.push_back({group, begin - slice.begin, end - begin});
+      slice.runs.push_back({group, begin - slice.begin, end - begin, begin - slice.begin});
     }
     slices.push_back(slice);
   }

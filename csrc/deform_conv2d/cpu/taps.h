@@ -35,8 +35,8 @@ DCNBUILD_INLINE void locate_lanes(const Taps<T>& t, int64_t tap, int64_t group, 
 /// stored vectors as scalars would wait for the store. The block stays in L1; so do the pixels
 /// around a tile, if a run has few channels. Without `gradients`, a block has only the values that
 /// sampling needs.
-template <bool gradients, typename T, typename F>
-DCNBUILD_INLINE void for_tap_blocks(const Samples<T>& s, const Pixels<T>& grad_image,
+template <bool gradients, typename T, typename Pixel, typename Column, typename F>
+DCNBUILD_INLINE void for_tap_blocks(const Samples<T, Pixel, Column>& s, const Pixels<T>& grad_image,
                                     const F& body) {
   TapBlock<T> blocks[2];
   for (int64_t r = 0; r < s.run_count; ++r) {

@@ -5,6 +5,12 @@
 
 namespace dcnbuild::cpu {
 
+/// Sums of the weight's gradient for each group and tap: their number, and the distances between
+/// the sums of neighbouring channels and out channels.
+struct WeightSums {
+  int64_t size, channel, out;
+};
+
 /// A weight tensor [out channel][channel of the group][tap], dense, in the type that kernels use.
 template <typename T>
 class DenseWeight {
