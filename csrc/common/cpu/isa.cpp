@@ -6,6 +6,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
 #include "common/cpu/kernel_table.h"
@@ -27,6 +29,17 @@ bool has_avx512() {
 }
 #endif
 
+#if defined(DCNBUILD_HAS_NEON_BF16)
+bool has_neon_bf16() {
+#if defined(__linux__)
+  constexpr unsigned long bf16 = 1ul << 14;  // HWCAP2_BF16, which older headers do not name
+  return (getauxval(AT_HWCAP2) & bf16) != 0;
+#else
+  return false;
+#endif
+}
+#endif
+
 struct Level {
   const KernelTable* table;
   bool runs_here;
@@ -38,6 +51,11 @@ const KernelTable& choose() {
 #if defined(__x86_64__)
       {&avx512_table, has_avx512()},
       {&avx2_table, has_avx2()},
+#elif defined(__aarch64__)
+#if defined(DCNBUILD_HAS_NEON_BF16)
+      {&neon_bf16_table, has_neon_bf16()},
+#endif
+      {&neon_table, true},  // of every aarch64 CPU
 #endif
       {&generic_table, true},
   };
