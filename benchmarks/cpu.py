@@ -9,7 +9,6 @@ times as long the other takes. Goals are for two threads unless they say otherwi
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import platform
 import sys
@@ -195,11 +194,8 @@ def machine(threads: int) -> str:
     if info.exists():
         names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
         model = names[0].split(":")[1].strip() if names else model
-    library = native.status("cpu").library
-    isa = ctypes.CDLL(str(library)).dcnbuild_cpu_isa
-    isa.restype = ctypes.c_char_p
     return (
-        f"{model}, {threads} threads, {isa().decode()} kernels, dcnbuild {dcnbuild.__version__}, "
+        f"{model}, {threads} threads, {native.cpu_level()} kernels, dcnbuild {dcnbuild.__version__}, "
         f"torch {torch.__version__}, torchvision {torchvision.__version__}"
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import re
 from dataclasses import replace
 
@@ -19,6 +18,7 @@ from dcnbuild.machine.compatibility import torch_release
 from dcnbuild.machine.driver import find_driver
 from dcnbuild.machine.facts import Facts, Machine, TorchInstall
 from dcnbuild.machine.python import find_python
+from dcnbuild.machine.system import architecture
 from dcnbuild.machine.torch_install import find_torch
 
 
@@ -85,7 +85,7 @@ def _target(args: argparse.Namespace, installed: TorchInstall | None) -> Target:
     named = os.confstr("CS_GNU_LIBC_VERSION") or ""
     target = Target(
         python=_version(args.python, "--python") or facts.python.version,
-        machine=platform.machine(),
+        machine=architecture(),
         glibc=_version(args.glibc, "--glibc") or named.removeprefix("glibc ") or None,
         driver=facts.driver,
         here=args.torch is None and args.cuda is None,

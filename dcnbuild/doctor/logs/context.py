@@ -43,6 +43,7 @@ _GCC = re.compile(
 )
 _NVCC = re.compile(r"(?:^|[\s\"'=])(/[^\s'\"]{0,200}/nvcc)(?=[\s'\"]|$)")
 _ANY_CONDA = re.compile(r"[/\\](?:ana|mini)?(?:conda|forge)\d?[/\\]|conda-linux-gnu", re.IGNORECASE)
+_AARCH64 = re.compile(r"\baarch64-(?:conda-)?linux|\b(?:temp|lib)\.linux-aarch64")
 _WINDOWS = re.compile(
     r"[A-Za-z]:\\(?!n)\w|\bcl\.exe|\bMSVC\b|win-amd64|WinError|\bfatal error C\d{4}|\bLNK\d{4}|Microsoft Visual C\+\+|\berror MSB\d{4}|\.vcxproj"
 )
@@ -211,7 +212,10 @@ class Context:
             found = self.first(_UBUNTU)
             distribution = f"ubuntu {found[1] or found[2] + '.04'}" if found else None
         root = self.first(_ROOT) is not None
-        return Target(shell, "Linux", manager, distribution, root, self.conda)
+        return Target(
+            *(shell, "Linux", manager, distribution, root, self.conda),
+            architecture="aarch64" if self.first(_AARCH64) else "x86_64",
+        )
 
     def _here(self, facts: Facts) -> bool:
         """Whether nothing shows that the log is of another machine than the facts."""
