@@ -64,8 +64,8 @@ extern const KernelTable generic_table;
 extern const KernelTable avx2_table, avx512_table;
 #elif defined(__aarch64__)
 extern const KernelTable neon_table;
-// gcc before 10 does not know bfloat16.
-#if defined(__clang__) || __GNUC__ >= 10
+// gcc before 10 does not know bfloat16, clang before 17 only if the whole file is compiled for it.
+#if (defined(__clang__) && __clang_major__ >= 17) || (!defined(__clang__) && __GNUC__ >= 10)
 #define DCNBUILD_HAS_NEON_BF16
 extern const KernelTable neon_bf16_table;
 #endif
