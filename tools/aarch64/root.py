@@ -48,7 +48,9 @@ class Root:
     def run(self, *arguments: str | Path, env: dict[str, str], cwd: Path) -> int:
         """Runs its Python, and returns the status."""
         command = [str(self.python), *map(str, arguments)]
-        return subprocess.run(command, env={**os.environ, **env}, cwd=cwd).returncode
+        # Compiled modules are kept: without them, importing torch takes half a minute each time.
+        kept = {"PYTHONDONTWRITEBYTECODE": ""}
+        return subprocess.run(command, env={**os.environ, **kept, **env}, cwd=cwd).returncode
 
 
 def missing_programs() -> list[str]:
