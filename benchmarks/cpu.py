@@ -9,7 +9,6 @@ times as long the other takes. Goals are for two threads unless they say otherwi
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import platform
 import sys
@@ -139,10 +138,10 @@ def types(threads: int) -> Figures:
                     rows.append([*key.split(", "), *cells])
                     if case.name != "B" or dtype.itemsize != 2:
                         continue
-                    asked = BFLOAT16_GOALS.get(level(), {}) if dtype == torch.bfloat16 else {}
+                    asked = BFLOAT16_GOALS.get(native.cpu_level() or "", {}) if dtype == torch.bfloat16 else {}
                     text = f"{key}, speed / float32 NCHW"
                     halves.append(goal(text, speed, asked.get(which, 0.9)))
-                    if which == "forward" and level() in ("amx", "amx_fp16") and "conv2d" in at:
+                    if which == "forward" and native.cpu_level() in ("amx", "amx_fp16") and "conv2d" in at:
                         ratio = at["dcnbuild"] / at["conv2d"]
                         halves.append(goal(f"{key}, ours / conv2d", ratio, 3, at_least=False))
         table(["case and pass", "dtype", "layout", *columns], rows)
@@ -200,13 +199,6 @@ def roofline(threads: int) -> Figures:
     return {"GFLOP/s": flops, "GB/s": bandwidth}
 
 
-def level() -> str:
-    """The level of the CPU kernels in use."""
-    isa = ctypes.CDLL(str(native.status("cpu").library)).dcnbuild_cpu_isa
-    isa.restype = ctypes.c_char_p
-    return str(isa().decode())
-
-
 def machine(threads: int) -> str:
     """One line on what the figures hold for."""
     model = platform.processor() or platform.machine()
@@ -215,7 +207,7 @@ def machine(threads: int) -> str:
         names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
         model = names[0].split(":")[1].strip() if names else model
     return (
-        f"{model}, {threads} threads, {level()} kernels, dcnbuild {dcnbuild.__version__}, "
+        f"{model}, {threads} threads, {native.cpu_level()} kernels, dcnbuild {dcnbuild.__version__}, "
         f"torch {torch.__version__}, torchvision {torchvision.__version__}"
     )
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from dcnbuild.builder.sources import Library, csrc_dir, source_hash
 from dcnbuild.machine import compilers, files, toolkits
 from dcnbuild.machine.facts import TorchInstall
 from dcnbuild.machine.files import resolve
+from dcnbuild.machine.system import architecture
 
 #: Variables that compilers read by themselves; they are part of the key.
 _COMPILER_VARIABLES = (
@@ -46,7 +46,7 @@ def cache_key(library: Library, torch: TorchInstall, env: Mapping[str, str]) -> 
             *flags.LINK_FLAGS,
         ],
         "torch": [torch.version, torch.cuda, torch.cxx11_abi],
-        "machine": [platform.machine(), _c_library()],
+        "machine": [architecture(), _c_library()],
         "variables": {name: env[name] for name in _COMPILER_VARIABLES if env.get(name)},
         "architectures": env.get("TORCH_CUDA_ARCH_LIST", "") if library == "cuda" else "",
     }

@@ -7,6 +7,7 @@ for which no loaded library has kernels. Only `ensure` compiles.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -47,6 +48,20 @@ _status: dict[Device, DeviceStatus] = {name: DeviceStatus(name) for name in DEVI
 def status(device_type: str) -> DeviceStatus:
     """Returns a device type's status at this moment. Raises ValueError for anything but "cpu" and "cuda"."""
     return _status[_device(device_type)]
+
+
+def cpu_level() -> str | None:
+    """Returns the instruction set of the CPU's kernels ("avx2"), chosen by the CPU or by DCNBUILD_CPU_ISA.
+
+    None if no compiled kernels are loaded, or if DCNBUILD_CPU_ISA names one that cannot be used.
+    """
+    library = _status["cpu"].library
+    if library is None:
+        return None
+    name = ctypes.CDLL(str(library)).dcnbuild_cpu_isa
+    name.restype = ctypes.c_char_p
+    found = name()
+    return found.decode() if found else None
 
 
 def _device(device_type: str) -> Device:

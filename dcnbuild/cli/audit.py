@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import re
 from dataclasses import replace
 
@@ -19,6 +18,7 @@ from dcnbuild.machine.compatibility import torch_release
 from dcnbuild.machine.driver import find_driver
 from dcnbuild.machine.facts import Facts, Machine, TorchInstall
 from dcnbuild.machine.python import find_python
+from dcnbuild.machine.system import architecture
 from dcnbuild.machine.torch_install import find_torch
 
 
@@ -35,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--python", metavar="VERSION", help="answer for this Python, e.g. 3.12")
     parser.add_argument("--glibc", metavar="VERSION", help="answer for this C library, e.g. 2.28")
+    parser.add_argument(
+        "--machine", choices=("x86_64", "aarch64"), help="answer for this kind of processor"
+    )
     parser.add_argument("--gpu", metavar="NAME", help="answer for this GPU, e.g. 'RTX 5090' or 9.0")
     parser.add_argument("--driver", metavar="VERSION", help="answer for this driver, e.g. 570")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a report")
@@ -85,7 +88,7 @@ def _target(args: argparse.Namespace, installed: TorchInstall | None) -> Target:
     named = os.confstr("CS_GNU_LIBC_VERSION") or ""
     target = Target(
         python=_version(args.python, "--python") or facts.python.version,
-        machine=platform.machine(),
+        machine=args.machine or architecture(),
         glibc=_version(args.glibc, "--glibc") or named.removeprefix("glibc ") or None,
         driver=facts.driver,
         here=args.torch is None and args.cuda is None,

@@ -92,6 +92,7 @@ def _device(status: routes.DeviceStatus) -> dict[str, Any]:
         "attempt": status.attempt,
         "library": str(status.library) if status.library else None,
         "architectures": list(status.architectures),
+        "instruction_set": native.cpu_level() if status.device == "cpu" else None,
         "not_taken": {attempt: reasons[attempt] for attempt in attempts if attempt in reasons},
     }
 
@@ -128,6 +129,8 @@ def _lines(report: dict[str, Any]) -> list[str]:
         lines += ["", f"{device['device']}: {_served_by(device)}"]
         if device["architectures"]:
             lines.append(f"  architectures: {' '.join(device['architectures'])}")
+        if device["device"] == "cpu" and device["library"]:
+            lines.append(f"  instruction set: {device['instruction_set'] or _no_level()}")
         lines += [
             f"  not {attempt + ':':10} {reason}" for attempt, reason in device["not_taken"].items()
         ]
@@ -155,6 +158,10 @@ def _lines(report: dict[str, Any]) -> list[str]:
                     "    DCNBUILD_CUDA=on pip install --no-cache-dir --force-reinstall --no-deps SOURCE",
                 ]
     return lines
+
+
+def _no_level() -> str:
+    return f"none, since DCNBUILD_CPU_ISA={os.environ.get('DCNBUILD_CPU_ISA')} cannot be used here"
 
 
 def _switched_off(prebuilt: dict[str, Any]) -> bool:

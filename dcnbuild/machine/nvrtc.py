@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -74,7 +73,8 @@ def _roots(torch: TorchInstall, major: str, env: Mapping[str, str]) -> Iterator[
             yield site / "nvidia" / name
     yield torch.root  # wheels for CUDA 11 hold a copy
     conda = Path(sys.prefix)
-    yield from (conda, conda / "targets" / f"{os.uname().machine}-linux")
+    # conda's CUDA for Arm servers is in targets/sbsa-linux, for all others in targets/MACHINE-linux
+    yield from (conda, *children(conda, "targets/*"))
     for variable in ("CUDA_HOME", "CUDA_PATH"):
         if env.get(variable):
             yield Path(env[variable])

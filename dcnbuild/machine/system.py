@@ -17,6 +17,14 @@ _PACKAGE_MANAGERS = ("apt-get", "dnf", "yum", "zypper", "pacman", "apk")
 _NO_LIMIT = 1 << 60
 
 
+def architecture() -> str:
+    """Returns the machine that this Python, its torch and what is built for them run on: "x86_64", "aarch64".
+
+    Under qemu it is the emulated one.
+    """
+    return platform.machine()
+
+
 def find_machine(env: Mapping[str, str], root: Path = Path("/")) -> Machine:
     """Returns the facts of this machine; `root` is the directory of /proc, /sys, /etc and /usr/bin."""
     meminfo = parse_meminfo(files.read_text(root / "proc/meminfo") or "")
@@ -27,7 +35,7 @@ def find_machine(env: Mapping[str, str], root: Path = Path("/")) -> Machine:
     temporary = Path(env.get("TMPDIR") or "/tmp")
     return Machine(
         system=platform.system(),
-        architecture=platform.machine(),
+        architecture=architecture(),
         distribution=parse_os_release(files.read_text(root / "etc/os-release") or ""),
         package_manager=next(
             (name for name in _PACKAGE_MANAGERS if files.is_file(root / "usr/bin" / name)), None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import re
 import subprocess
 import zipfile
@@ -294,6 +295,9 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert document["schema"] == 1
     assert [item["id"] for item in document["findings"]] == ["audit-torch"]
     assert document["bounds"]["torch"]["oldest_by"] == [NEW]
+    other = "aarch64" if platform.machine() == "x86_64" else "x86_64"
+    assert main(["audit", str(path), "--torch", "2.13", "--cuda", "cpu", "--machine", other]) == 1
+    assert f"for {platform.machine()}, and this is {other}." in capsys.readouterr().out
     assert main(["audit", "--schema"]) == 0
     assert json.loads(capsys.readouterr().out) == schema()
     jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")

@@ -176,6 +176,7 @@ def test_info_tells_what_serves_and_why_nothing_else(
     script = (
         "import sys\nfrom dcnbuild.cli import main\nsys.exit(main(sys.argv[1:] or ['info'{}]))\n"
     )
+    env["DCNBUILD_CPU_ISA"] = "generic"
     report = json.loads(without_libraries.run(script.format(", '--json'"), env).stdout)
     cpu, cuda = report["devices"]
     assert (cpu["attempt"], cpu["route"]) == ("cached", "jit")
@@ -189,6 +190,11 @@ def test_info_tells_what_serves_and_why_nothing_else(
     assert reason in cuda["not_taken"]["build"]
     text = without_libraries.run(script.format(""), env).stdout
     assert f"cpu: cached {cpu['library']}" in text
+    assert cpu["instruction_set"] == "generic"
+    assert "  instruction set: generic\n" in text
+    env["DCNBUILD_CPU_ISA"] = "sse9"
+    text = without_libraries.run(script.format(""), env).stdout
+    assert "  instruction set: none, since DCNBUILD_CPU_ISA=sse9 cannot be used here\n" in text
 
 
 def test_names_that_are_none(monkeypatch: pytest.MonkeyPatch) -> None:

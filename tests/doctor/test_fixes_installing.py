@@ -71,6 +71,14 @@ def test_conda_gets_condas_toolkit_and_gcc() -> None:
         'export CXX="$CONDA_PREFIX/bin/x86_64-conda-linux-gnu-g++"',
         'export NVCC_CCBIN="$CONDA_PREFIX/bin/x86_64-conda-linux-gnu-g++"',
     )
+    arm = Target(conda=True, architecture="aarch64")
+    assert fixes.use_gcc(12).lines(arm)[:2] == (
+        "conda install -c conda-forge gcc_linux-aarch64=12 gxx_linux-aarch64=12",
+        'export CC="$CONDA_PREFIX/bin/aarch64-conda-linux-gnu-gcc"',
+    )
+    assert fixes.conda_install("sysroot_linux-64>=2.28", "gxx_linux-64").lines(arm) == (
+        "conda install -c conda-forge 'sysroot_linux-aarch64>=2.28' gxx_linux-aarch64",
+    )
 
 
 @pytest.mark.parametrize(

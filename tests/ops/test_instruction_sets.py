@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("torch")
 
 PROBE = """
-import ctypes, sys
+import sys
 import torch
 from ops import attention_cases as attention
 from ops import not_finite_cases as wild
@@ -21,11 +21,9 @@ import dcnbuild
 from dcnbuild.builder import native
 
 native.ensure("cpu")
-isa = ctypes.CDLL(str(native.status("cpu").library)).dcnbuild_cpu_isa
-isa.restype = ctypes.c_char_p
-if isa() is None:
+if native.cpu_level() is None:
     sys.exit(77)
-print(isa().decode())
+print(native.cpu_level())
 # Channels that fill whole vectors, part of one, and neither; one offset group and several.
 cases = [random_case(seed) for seed in range(30)] + [
     Case(batch=2, channels=channels, out_channels=21, size=(19, 23), offset_groups=groups)
@@ -62,7 +60,10 @@ for case in wild.SHAPES:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["generic", "avx2", "avx512", "avx512bf16", "amx", "amx_fp16"])
+@pytest.mark.parametrize(
+    "name",
+    ["generic", "avx2", "avx512", "avx512bf16", "amx", "amx_fp16", "neon", "neon_bf16"],
+)
 def test_agrees_with_the_reference(name: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROBE],

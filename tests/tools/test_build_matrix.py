@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -223,4 +224,12 @@ def test_a_library_that_cannot_be_shipped(tmp_path: Path) -> None:
         "bad.so needs libcudart.so, which is not everywhere",
         "bad.so uses PyLong_AsLong, which ties it to Python",
         "bad.so uses _ZN3c106answerEi, which is not in torch's stable ABI",
+    ]
+    wheel = tmp_path / "x.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.write(library, "x/lib/bad.so")
+    assert wheel_check.wheel_problems(wheel, ["bad.so"]) == found
+    assert wheel_check.wheel_problems(wheel, ["good.so", "bad.so"]) == [
+        *found,
+        "the wheel holds bad.so, expected bad.so, good.so",
     ]

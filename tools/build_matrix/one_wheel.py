@@ -11,19 +11,16 @@ import json
 import os
 import shutil
 import sys
-import zipfile
 from pathlib import Path
 
 from dcnbuild.base.versions import numbers
 from dcnbuild.builder.failure import FINDINGS
+from dcnbuild.builder.sources import LIBRARIES, library_file
 from dcnbuild.errors import FindingError
 from tools.build_matrix import wheel_check
 from tools.build_matrix.environment import Environment, Failed, NotTried, build_failed, last_line
 from tools.build_matrix.pairs import Pair
 from tools.build_matrix.row import copy_sources
-
-#: The largest size of the wheel with all architectures, in megabytes.
-LARGEST = 12
 
 
 def main() -> int:
@@ -57,24 +54,10 @@ def make(environment: Environment, out: Path) -> Path:
     if outcome.status != 0:
         raise build_failed("building the wheel failed", outcome, checkout / FINDINGS)
     wheel = next(built.glob("*.whl"))
-    problems = check(wheel, environment.directory / "unpacked")
+    problems = wheel_check.wheel_problems(wheel, map(library_file, LIBRARIES))
     if problems:
         raise Failed("\n".join(problems))
     return _tag(environment, wheel, out)
-
-
-def check(wheel: Path, unpacked: Path) -> list[str]:
-    """Returns the reasons not to ship this wheel, one sentence each; unpacks it into the directory `unpacked`."""
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(unpacked)
-    libraries = sorted(unpacked.rglob("*.so"))
-    found = [problem for library in libraries for problem in wheel_check.problems(library)]
-    if len(libraries) != 2:
-        found.append(f"the wheel holds {[path.name for path in libraries]}, expected two libraries")
-    megabytes = wheel.stat().st_size / 1e6
-    if megabytes > LARGEST:
-        found.append(f"the wheel has {megabytes:.1f} MB, expected at most {LARGEST}")
-    return found
 
 
 def _tag(environment: Environment, wheel: Path, out: Path) -> Path:

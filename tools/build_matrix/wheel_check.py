@@ -2,10 +2,37 @@
 
 from __future__ import annotations
 
+import tempfile
+import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from dcnbuild.audit.bounds import bounds
 from dcnbuild.audit.read import read_package
+
+#: The largest size of a wheel with all architectures, in megabytes.
+LARGEST = 12
+
+
+def wheel_problems(wheel: Path, expected: Iterable[str]) -> list[str]:
+    """Returns the reasons not to ship a wheel, one sentence each, with those of its libraries.
+
+    Args:
+        wheel: the file.
+        expected: the names of the libraries that it shall hold.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(directory)
+        libraries = sorted(Path(directory).rglob("*.so"), key=lambda path: path.name)
+        found = [problem for library in libraries for problem in problems(library)]
+    names, wanted = [path.name for path in libraries], sorted(expected)
+    if names != wanted:
+        found.append(f"the wheel holds {', '.join(names)}, expected {', '.join(wanted)}")
+    megabytes = wheel.stat().st_size / 1e6
+    if megabytes > LARGEST:
+        found.append(f"the wheel has {megabytes:.1f} MB, expected at most {LARGEST}")
+    return found
 
 
 def problems(library: Path) -> list[str]:

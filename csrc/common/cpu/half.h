@@ -29,6 +29,9 @@ DCNBUILD_INLINE Floats load_word(const BFloat16Bits* from) {
 template <typename V>
 DCNBUILD_INLINE auto bfloat16_bits(V value) {
   using W = Vector<uint32_t, sizeof(V)>;
+#ifdef DCNBUILD_NEON_BF16
+  return bits_as<W>(vshll_n_u16(vreinterpret_u16_bf16(vcvt_bf16_f32(value)), 16));
+#endif
   const W bits = bits_as<W>(value);
   return choose(value != value, W{} + 0x7fc00000u, bits + 0x7fffu + ((bits >> 16) & 1u));
 }
@@ -44,6 +47,14 @@ DCNBUILD_INLINE Floats load_word(const HalfBits* from) {
 
 DCNBUILD_INLINE void store_word(HalfBits* to, Floats value) {
   _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT));
+}
+#elif defined(DCNBUILD_NEON)
+DCNBUILD_INLINE Floats load_word(const HalfBits* from) {
+  return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(&from->bits)));
+}
+
+DCNBUILD_INLINE void store_word(HalfBits* to, Floats value) {
+  vst1_u16(&to->bits, vreinterpret_u16_f16(vcvt_f16_f32(value)));
 }
 #else
 DCNBUILD_INLINE Floats load_word(const HalfBits* from) {

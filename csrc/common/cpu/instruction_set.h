@@ -4,7 +4,9 @@
 //                          of one instruction set for that of another;
 //   DCNBUILD_VECTOR_BYTES  the width of its vectors;
 //   DCNBUILD_GEMM_ROWS     the rows of a GEMM block, by two vectors, that its registers hold;
-//   DCNBUILD_F16C          if it converts float16.
+//   DCNBUILD_F16C          if it converts float16 on x86-64;
+//   DCNBUILD_NEON          if it is NEON, whose instructions convert float16 and multiply by lanes;
+//   DCNBUILD_NEON_BF16     if NEON also converts bfloat16.
 // For the same reason, nothing in here calls a function template of the standard library.
 #pragma once
 

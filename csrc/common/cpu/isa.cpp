@@ -4,11 +4,27 @@
 #include <stdexcept>
 #include <string>
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
+#include "common/cpu/kernel_table.h"
 #include "common/cpu/matrix_levels.h"
 #include "common/cpu/x86_features.h"
 
 namespace dcnbuild::cpu {
 namespace {
+
+#ifdef DCNBUILD_HAS_NEON_BF16
+bool has_neon_bf16() {
+#if defined(__linux__)
+  constexpr unsigned long bf16 = 1ul << 14;  // HWCAP2_BF16, which older headers do not name
+  return (getauxval(AT_HWCAP2) & bf16) != 0;
+#else
+  return false;
+#endif
+}
+#endif
 
 /// An instruction set by its name.
 struct Level {
@@ -67,6 +83,11 @@ const Level kLevels[] = {
     {"avx512bf16", avx512bf16_level, has_avx512bf16},
     {"avx512", [] { return avx512_table; }, has_avx512},
     {"avx2", [] { return avx2_table; }, has_avx2},
+#elif defined(__aarch64__)
+#ifdef DCNBUILD_HAS_NEON_BF16
+    {"neon_bf16", [] { return neon_bf16_table; }, has_neon_bf16},
+#endif
+    {"neon", [] { return neon_table; }, [] { return true; }},  // of every aarch64 CPU
 #endif
     {"generic", [] { return generic_table; }, [] { return true; }},
 };

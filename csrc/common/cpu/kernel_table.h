@@ -96,10 +96,18 @@ struct KernelTable {
 extern const KernelTable generic_table;
 #if defined(__x86_64__)
 extern const KernelTable avx2_table, avx512_table;
+#elif defined(__aarch64__)
+extern const KernelTable neon_table;
+// gcc before 10 does not know bfloat16, clang before 17 only if the whole file is compiled for it.
+#if (defined(__clang__) && __clang_major__ >= 17) || (!defined(__clang__) && __GNUC__ >= 10)
+#define DCNBUILD_HAS_NEON_BF16
+extern const KernelTable neon_bf16_table;
+#endif
 #endif
 
-/// The best table that this CPU can run, or the one that DCNBUILD_CPU_ISA names (generic, avx2,
-/// avx512). Throws std::runtime_error if that name is unknown or cannot run here.
+/// The best table that this CPU can run, or the one that DCNBUILD_CPU_ISA names (generic; avx2,
+/// avx512 on x86-64; neon, neon_bf16 on aarch64). Throws std::runtime_error if that name is unknown
+/// or cannot run here.
 const KernelTable& selected_table();
 
 }  // namespace dcnbuild::cpu

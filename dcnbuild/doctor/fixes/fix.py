@@ -26,6 +26,7 @@ class Target:
         root: whether commands run as root without more ado, as in most containers.
         conda: whether a conda environment is active.
         facts: of this machine, whose toolkits and compilers may be named; None for another machine.
+        architecture: "x86_64", "aarch64".
     """
 
     shell: Shell = "sh"
@@ -35,6 +36,7 @@ class Target:
     root: bool = False
     conda: bool = False
     facts: Facts | None = None
+    architecture: str = "x86_64"
 
     @classmethod
     def of(cls, facts: Facts) -> Target:
@@ -48,12 +50,18 @@ class Target:
             machine.root,
             bool(facts.variables.get("CONDA_PREFIX")),
             facts,
+            machine.architecture or "x86_64",
         )
 
     @property
     def windows(self) -> bool:
         """Whether paths and programs are those of Windows."""
         return self.system == "Windows"
+
+    @property
+    def conda_suffix(self) -> str:
+        """The end of the names of conda's compilers for this machine: "64" of gxx_linux-64, "aarch64"."""
+        return "64" if self.architecture == "x86_64" else self.architecture
 
 
 def shell_of(variables: Mapping[str, str], system: str = "Linux") -> Shell:

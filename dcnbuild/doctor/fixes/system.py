@@ -49,7 +49,7 @@ def install_gcc(target: Target, major: int) -> Iterator[str]:
     if target.conda or target.manager in (None, "apk") or (fedora and major < 13):
         packages = (f"gcc_linux-64={major}", f"gxx_linux-64={major}")
         yield from conda_install(*packages).strict(target)
-        prefix = "$CONDA_PREFIX/bin/x86_64-conda-linux-gnu"
+        prefix = f"$CONDA_PREFIX/bin/{target.architecture}-conda-linux-gnu"
         yield from _constant_compilers(target, f"{prefix}-gcc", f"{prefix}-g++")
         return
     if target.manager == "pacman" and major < 14:

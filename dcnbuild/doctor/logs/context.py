@@ -126,6 +126,7 @@ class Context:
     container = _sign("container")
     _powershell = _sign("powershell")
     _root = _sign("root")
+    _aarch64 = _sign("aarch64")
 
     def target(self, facts: Facts | None) -> Target:
         """Where a fix is pasted: this machine where the log may be of it, else the log's machine."""
@@ -145,7 +146,10 @@ class Context:
         else:
             found = self.first(_UBUNTU)
             distribution = f"ubuntu {found[1] or found[2] + '.04'}" if found else None
-        return Target(shell, "Linux", manager, distribution, self._root, self.conda)
+        return Target(
+            *(shell, "Linux", manager, distribution, self._root, self.conda),
+            architecture="aarch64" if self._aarch64 else "x86_64",
+        )
 
     def _here(self, facts: Facts) -> bool:
         """Whether nothing shows that the log is of another machine than the facts."""
