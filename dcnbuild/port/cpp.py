@@ -16,6 +16,7 @@ from dcnbuild.port.result import Change, Remark
 from dcnbuild.port.rule import Leftover, Rule, Scope
 from dcnbuild.port.rules import FAMILY_OF, LEFTOVERS, RULES
 from dcnbuild.port.rules.headers import is_torch_h
+from dcnbuild.port.rules.th_tensors import left_fields
 from dcnbuild.port.stream import Stream
 
 #: An edit can bring a further match with it (one call inside another); more rounds than these mean
@@ -217,7 +218,7 @@ def _leftovers(code: Code, scope: Scope) -> Iterable[Remark]:
             subjects.setdefault(token.text, set()).add(line_of(code.text, token.start))
         yield from _remarks(leftover, subjects)
         named |= set(subjects)
-    for remark in (*gone_names(code, scope), *gone_headers(code, scope)):
+    for remark in (*gone_names(code, scope), *gone_headers(code, scope), *left_fields(code)):
         if remark.subject.rpartition("::")[2] not in named:
             yield remark
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import keyword
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -35,8 +36,8 @@ from torch.utils.cpp_extension import BuildExtension, CppExtension, CUDAExtensio
 setup(
     name={name!r},
     version="0.0.0",
-    packages=find_packages({where!r}),
-    package_dir={{"": {where!r}}},
+    packages={packages},
+    package_dir={{{package}: {where!r}}},
     py_modules={modules!r},
     ext_modules=[
 {extensions}    ],
@@ -141,13 +142,16 @@ def ported_source(path: PurePosixPath) -> PurePosixPath:
 
 
 def port_ffi(
-    python: Mapping[PurePosixPath, Module | SyntaxError], texts: Mapping[PurePosixPath, str]
+    python: Mapping[PurePosixPath, Module | SyntaxError],
+    texts: Mapping[PurePosixPath, str],
+    root: str,
 ) -> list[FileResult]:
     """New files: for each build script a binding of its headers' functions, and one setup.py.
 
     Args:
         python: the project's Python files.
         texts: its C++ files, ported.
+        root: the name of its directory, which is the package's where its files import each other relatively.
 
     Nothing where there is a setup.py already, or a build script names sources that are not there.
     """
@@ -156,6 +160,8 @@ def port_ffi(
         return []
     roots = {_package_root(extension.script.parent, python) for extension in found}
     results, calls = [], []
+    named = root.isidentifier() and not keyword.iskeyword(root)
+    package = root if named and PurePosixPath("__init__.py") in python else ""
     for extension in found:
         folder = extension.script.parent
         sources = [_found(folder, name, texts) for name in extension.sources]
@@ -176,23 +182,29 @@ def port_ffi(
         calls.append(
             _EXTENSION.format(
                 kind="CUDAExtension" if any(kernels) else "CppExtension",
-                name=_module_name(extension, python),
+                name=".".join(filter(None, (package, _module_name(extension, python)))),
                 sources=[str(path) for path in (*parts, binding)],
                 includes=sorted({str(path.parent) for path in (*headers, *parts)}),
                 macros=list(extension.macros),
             )
         )
     where = next(iter(roots))
+    scripts = {extension.script for extension in found}
+    packages = f"find_packages({str(where)!r})"
+    if package:
+        packages = f"[{package!r}, *({package + '.'!r} + name for name in {packages})]"
     modules = sorted(
         path.stem
         for path in python
-        if path.parent == where and path not in {e.script for e in found}
+        if path.parent == where and path.stem != "__init__" and path not in scripts
     )
     setup = _SETUP.format(
         written=WRITTEN,
         scripts=", ".join(str(extension.script) for extension in found),
         name=found[0].name.split(".")[-1],
         where=str(where),
+        package=repr(package) if package else '""',
+        packages=packages,
         modules=modules,
         extensions="".join(calls),
     )
@@ -261,7 +273,7 @@ def _package_root(
     folder: PurePosixPath, python: Mapping[PurePosixPath, Module | SyntaxError]
 ) -> PurePosixPath:
     """The directory that has to be on Python's path for the packages around a build script."""
-    while folder / "__init__.py" in python:
+    while folder.parts and folder / "__init__.py" in python:  # "." is its own parent
         folder = folder.parent
     return folder
 

@@ -61,7 +61,8 @@ def port_project(
     project = Project({path: text for path, (text, _) in cpp.items()}, bound)
     ported, failing, left = _port_cpp(project, cpp, options, progress)
     try:
-        added = port_ffi(scripts_in_python.modules, {result.path: result.new for result in ported})
+        texts = {result.path: result.new for result in ported}
+        added = port_ffi(scripts_in_python.modules, texts, root.resolve().name)
     except Exception:  # then the build script is named
         added = []
     new_standard = project.needs_new_standard

@@ -20,6 +20,12 @@ _WARP = {
     "__all": "__all_sync",
 }
 
+#: Base classes of functors → the types that they define from their template arguments.
+_FUNCTOR_TYPES = {
+    "unary_function": ("argument_type", "result_type"),
+    "binary_function": ("first_argument_type", "second_argument_type", "result_type"),
+}
+
 
 def _atomic_add(code: Code, scope: Scope) -> Iterable[Edit]:
     """The project's own atomicAdd(double*, double), where no #if takes it away."""
@@ -42,11 +48,9 @@ def _atomic_add(code: Code, scope: Scope) -> Iterable[Edit]:
 
 
 def _functor_base(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`struct F : public thrust::unary_function<A, B> {`, where nothing asks for what it defines."""
-    stream = code.live
-    for index, token in enumerate(stream):
-        words = [t.text for t in stream[index - 2 : index]] if index >= 2 else []
-        if token.text not in ("unary_function", "binary_function") or words != ["thrust", "::"]:
+    """`struct F : public thrust::unary_function<A, B> {`; the types that it defines where something asks for them."""
+    for stream, index in code.names("|".join(_FUNCTOR_TYPES)):
+        if index < 4 or [t.text for t in stream[index - 2 : index]] != ["thrust", "::"]:
             continue
         first = index - 2
         while first and stream[first - 1].text in ("::", "public", "private"):
@@ -55,9 +59,24 @@ def _functor_base(code: Code, scope: Scope) -> Iterable[Edit]:
         alone = first and stream[first - 1].text == ":" and close is not None
         if not alone or close is None or not follows(stream, close, "{"):
             continue
-        if any(True for _ in code.names("(?:first_|second_)?argument_type|result_type")):
+        given = template_arguments(code.text, stream, index + 1)
+        types = _FUNCTOR_TYPES[stream[index].text]
+        if len(given) != len(types):
             continue
+        asked = {stream[i].text for stream, i in code.names("|".join(types))}
         yield Edit(stream[first - 2].end, stream[close].end, "")
+        defined = [f" using {t} = {g};" for t, g in zip(types, given, strict=True) if t in asked]
+        if defined:
+            yield Edit(stream[close + 1].end, stream[close + 1].end, "".join(defined))
+
+
+def _identity(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`thrust::identity<T>`."""
+    for stream, index in code.names("identity"):
+        close = skip_angle(stream, index + 2) if follows(stream, index, "<") else None
+        if close is not None and [t.text for t in stream[index - 2 : index]] == ["thrust", "::"]:
+            first = index - 3 if index > 2 and stream[index - 3].text == "::" else index - 2
+            yield Edit(stream[first].start, stream[close].end, "::cuda::std::identity")
 
 
 def _symbol_by_name(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -200,13 +219,28 @@ RULES = (
         before="struct F : public thrust::unary_function<int, int> {\n  int n;\n};\n",
         after="struct F {\n  int n;\n};\n",
         untouched=(
-            "struct F : public thrust::unary_function<int, int> {\n  result_type n;\n};\n",
             "struct F : public mine::unary_function<int, int> {};\n",
+            "// struct F : public thrust::unary_function<int, int> {};\n",
         ),
-        why="The base only named the types of argument and result, which thrust finds out itself.",
+
+        why="The base only named the types of argument and result, which thrust finds out itself. Where the file asks for"
+        " them (`result_type`), the struct names them.",
         rewrite=_functor_base,
     ),
     # "::" in front, since `using namespace at` brings another `cuda`
+    Rule(
+        id="thrust-identity",
+        need="broken",
+        gone="CUDA 13",
+        since="CUDA 12.0",
+        pattern="thrust::identity<T>",
+        replacement="::cuda::std::identity",
+        before="#include <thrust/functional.h>\nauto f = thrust::identity<int>();\n",
+        after="#include <thrust/functional.h>\n#include <cuda/std/functional>\nauto f = ::cuda::std::identity();\n",
+        untouched=("auto f = mine::identity<int>();\n", "// thrust::identity<int>()\n"),
+        rewrite=_identity,
+        emits="identity",
+    ),
     _cub("Sum", "::cuda::std::plus<>"),
     _cub("Max", "::cuda::maximum<>"),
     _cub("Min", "::cuda::minimum<>"),

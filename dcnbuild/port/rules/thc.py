@@ -227,6 +227,14 @@ RULES = (
         "void f() { at::cuda::ThrustAllocator allocator; }\n",
     ),
     _call(
+        "thc-thrust-allocator-value",
+        "THCThrustAllocator($$state)",
+        "at::cuda::ThrustAllocator()",
+        "ThrustAllocator",
+        "void f() { auto allocator = THCThrustAllocator(state); }\n",
+        "void f() { auto allocator = at::cuda::ThrustAllocator(); }\n",
+    ),
+    _call(
         "thc-round-up",
         "THCRoundUp",
         "at::round_up",
