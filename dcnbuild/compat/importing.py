@@ -151,11 +151,16 @@ class _OldNames(importlib.abc.MetaPathFinder):
         theirs = _found_by_others(fullname, path)
         if theirs is None:
             return _spec(fullname)
-        if theirs.submodule_search_locations is None:
-            source = _source(theirs)
-            # A module without a source is a compiled extension, perhaps for another torch: take ours.
-            if source is None or can_replace(importlib.import_module(name), source):
-                return _spec(fullname)
+        source = _source(theirs)
+        if source is not None and "torch.utils.ffi" in source and name.endswith("_ext"):
+            return _spec(
+                fullname
+            )  # what cffi wrote around a library; torch has no torch.utils.ffi now
+        # A module without a source is a compiled extension, perhaps for another torch: take ours.
+        if theirs.submodule_search_locations is None and (
+            source is None or can_replace(importlib.import_module(name), source)
+        ):
+            return _spec(fullname)
         theirs.loader = _Merging(theirs.loader, name)
         return theirs
 

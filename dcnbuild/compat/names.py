@@ -13,8 +13,11 @@ MODULES = {
     "dcn_v2_cuda": "dcn_v2_ext",
     "_ext": "dcn_v2_ext",
     "_backend": "dcn_v2_ext",
-    # tteepe/DCNv2: mmcv's module under DCNv2's names
-    "DCN": "modulated_deform_conv",
+    # their extensions for torch 0.4, which torch.utils.ffi made
+    "_ext.dcn_v2": "dcn_v2_cffi_ext",
+    "_ext.modulated_dcn": "dcn_v2_cffi_ext",
+    # tteepe/DCNv2: mmcv's module under DCNv2's names; DCN is chengdazhi's extension for torch 1, too
+    "DCN": "dcn_ext",
     "DCN.dcn_v2": "modulated_deform_conv",
     "modulated_deform_conv": "modulated_deform_conv",
     # mmdetection 1.x and copies of its ops/dcn: BasicSR, EDVR, SOLO, TTFNet, AlphaPose, DB, maskrcnn_benchmark, …

@@ -16,7 +16,7 @@ from dcnbuild.port.result import Change, Remark
 from dcnbuild.port.rule import Leftover, Rule, Scope
 from dcnbuild.port.rules import FAMILY_OF, LEFTOVERS, RULES
 from dcnbuild.port.rules.headers import is_torch_h
-from dcnbuild.port.rules.th_tensors import left_fields
+from dcnbuild.port.rules.th_pointers import left_fields
 from dcnbuild.port.stream import Stream
 
 #: An edit can bring a further match with it (one call inside another); more rounds than these mean

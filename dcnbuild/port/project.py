@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from dcnbuild.port.cpp import PortedText, finds, not_understood, port_text
-from dcnbuild.port.ffi import WRITTEN, headers_of, port_ffi, project_file
+from dcnbuild.port.ffi import headers_of
+from dcnbuild.port.ffi_project import WRITTEN, port_ffi, project_file
 from dcnbuild.port.python.port import PythonProject, port_python
 from dcnbuild.port.result import Change, FileResult, ProjectResult
 from dcnbuild.port.rule import Scope

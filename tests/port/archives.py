@@ -200,7 +200,12 @@ def main(argv: list[str]) -> int:
             outcome = try_archive(archive, Path(work), tools)
         failed, compiling = failed + outcome.failed, compiling + outcome.compile
         problems += [f"{archive.requirement}: {problem}" for problem in outcome.problems]
-        print(f"    {outcome.compile} of {outcome.failed} that failed compile", *outcome.problems, sep="\n    ", flush=True)
+        print(
+            f"    {outcome.compile} of {outcome.failed} that failed compile",
+            *outcome.problems,
+            sep="\n    ",
+            flush=True,
+        )
         if options.record:
             record(archive, outcome, tools)
     print(f"{compiling} of {failed} sources that failed compile")

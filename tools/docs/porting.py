@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from dcnbuild.port import ffi, scripts
+from dcnbuild.port import ffi_project, scripts
 from dcnbuild.port.python import port
 from dcnbuild.port.rule import Leftover, Rule
 from dcnbuild.port.rules import FAMILIES, LEFTOVERS
@@ -71,7 +71,7 @@ def page() -> str:
         **FAMILIES,
         "Python": port.RULES,
         "Build scripts": scripts.RULES,
-        "torch.utils.ffi": ffi.RULES,
+        "torch.utils.ffi": ffi_project.RULES,
     }
     found = [(f"`{rule.pattern}`", rule.id) for rules in families.values() for rule in rules]
     named = [(leftover.reason, leftover.id) for leftover in LEFTOVERS]

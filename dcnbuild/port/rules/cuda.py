@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
-from dcnbuild.port.edits import Edit, newline_of
+from dcnbuild.port.edits import Edit, newline_of, whole_line
 from dcnbuild.port.pattern import arguments, follows, skip_angle, template_arguments
 from dcnbuild.port.rule import Rule, Scope
-from dcnbuild.port.rules.thc import whole_line
 
 _WARP = {
     "__shfl": "__shfl_sync",
@@ -222,7 +221,6 @@ RULES = (
             "struct F : public mine::unary_function<int, int> {};\n",
             "// struct F : public thrust::unary_function<int, int> {};\n",
         ),
-
         why="The base only named the types of argument and result, which thrust finds out itself. Where the file asks for"
         " them (`result_type`), the struct names them.",
         rewrite=_functor_base,

@@ -1,17 +1,15 @@
-"""Tensors of TH and THC in C glue: their types, what is asked of them and what is done to them."""
+"""Calls of TH and THC with their tensors, in C glue."""
 
 from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from dcnbuild.port.code import Code
-from dcnbuild.port.edits import Edit, line_of
+from dcnbuild.port.edits import Edit, whole_line
 from dcnbuild.port.pattern import arguments, follows
-from dcnbuild.port.result import Remark
 from dcnbuild.port.rule import Rule, Scope
-from dcnbuild.port.rules.thc import whole_line
 from dcnbuild.port.stream import Stream
 
 #: Element type of TH → (C++ type, at::ScalarType). "" is what THCudaTensor has.
@@ -83,8 +81,6 @@ _SAME = {
     "int8_t": ("signed char", "char"),
     "int16_t": ("short",),
 }
-#: The fields of TH's struct.
-_STRUCT = "size|stride|nDimension|storage|storageOffset|refcount|flag"
 #: They count references, which at::Tensor does itself.
 _DROPPED = frozenset({"free", "retain"})
 
@@ -114,7 +110,7 @@ def _calls(code: Code, scope: Scope) -> Iterable[Edit]:
 
 def _cast(stream: Stream, index: int, head: str) -> str:
     """The cast that C++ wants in `unsigned long long* p = THLongTensor_data(x)`."""
-    written, type = _pointed_to(stream, index), _element(head)[0]
+    written, type = _pointed_to(stream, index), element_of(head)[0]
     same = (type, *_SAME.get(type, ()))
     known = written and set(written.split()) <= _BUILT_IN
     return f"({written}*)" if known and written not in same else ""
@@ -144,111 +140,19 @@ def _allocations(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(stream[index].start, stream[index].start, f"({type} *)")
 
 
-def _element(head: str) -> tuple[str, str]:
+def element_of(head: str) -> tuple[str, str]:
     """The C++ type and the at::ScalarType of THCudaLongTensor's elements."""
     return _ELEMENTS[head.removeprefix("THCuda").removeprefix("TH").removesuffix("Tensor")]
 
 
 def _filled(form: str, head: str, values: Sequence[str], on_gpu: bool) -> str:
-    type, scalar = _element(head)
+    type, scalar = element_of(head)
     options = f"at::device({'at::kCUDA' if on_gpu else 'at::kCPU'}).dtype({scalar})"
     rest = ", ".join(values[1:])
     try:
         return form.format(*values, a=rest, all=", ".join(values), type=type, options=options)
     except IndexError:  # fewer arguments than it has
         return ""
-
-
-def _types(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`THCudaTensor *x` as a parameter or a variable, and what treats it as a pointer."""
-    names: dict[str, str] = {}
-    for stream, index in code.names(TYPES):
-        if follows(stream, index, "*") and not follows(stream, index + 1, "*"):
-            end = stream[index + 1].end
-            first = index - 1 if index and stream[index - 1].text == "const" else index
-            following = stream[index + 2] if index + 2 < len(stream) else None
-            named = following is not None and following.kind == "name"
-            glued = named and following is not None and following.start == end
-            yield Edit(stream[first].start, end, "at::Tensor " if glued else "at::Tensor")
-            if named and following is not None:
-                names[following.text] = _element(stream[index].text)[0]
-    yield from _fields(code, names)
-
-
-def _fields(code: Code, names: Mapping[str, str]) -> Iterable[Edit]:
-    """`x->size[i]`, `x->nDimension`, `x->storage->data`, and `x == NULL`."""
-    stream = code.live
-    for index, type in ((i, t) for name, t in names.items() for i in stream.places.get(name, ())):
-        name = stream[index].text
-        if follows(stream, index, "->", "storage", "->", "data"):
-            data = f"{name}.data_ptr<{type}>()"
-            if follows(stream, index + 4, "+", name, "->", "storageOffset"):
-                yield Edit(stream[index].start, stream[index + 8].end, data)
-            elif not follows(stream, index + 4, "+"):
-                start = f"({data} - {name}.storage_offset())"
-                yield Edit(stream[index].start, stream[index + 4].end, start)
-        elif follows(stream, index, "->", "storage") and not follows(stream, index + 2, "->"):
-            yield Edit(stream[index].end, stream[index + 2].end, ".numel()")  # no elements, no storage
-        elif follows(stream, index, "->", "nDimension"):
-            yield Edit(stream[index].end, stream[index + 2].end, ".dim()")
-        elif follows(stream, index, "->", "storageOffset") and stream[index - 1].text != "+":
-            yield Edit(stream[index].end, stream[index + 2].end, ".storage_offset()")
-        elif follows(stream, index, "->", "size", "[") or follows(
-            stream, index, "->", "stride", "["
-        ):
-            close = stream.partner[index + 3]
-            if close > 0:
-                field = stream[index + 2].text
-                yield Edit(stream[index].end, stream[index + 3].end, f".{field}(")
-                yield Edit(stream[close].start, stream[close].end, ")")
-        elif _is_condition(stream, index):
-            yield Edit(stream[index].end, stream[index].end, ".defined()")
-        for sign, new in (("==", "!{}.defined()"), ("!=", "{}.defined()")):
-            if any(follows(stream, index, sign, null) for null in ("NULL", "nullptr", "0")):
-                text = new.format(stream[index].text)
-                yield Edit(stream[index].start, stream[index + 2].end, text)
-
-
-def _is_condition(stream: Stream, index: int) -> bool:
-    """Whether a pointer is asked for its truth here: `if (x)`, `!x`, `a && x`, `x ? a : b`."""
-    before, behind = (t.text for t in (stream[index - 1], stream[min(index + 1, len(stream) - 1)]))
-    if behind == "?":
-        return before in ("(", "=", ",", "return", "!", "&&", "||")
-    opened = before == "(" and index > 1 and stream[index - 2].text in ("if", "while")
-    return behind in (")", "&&", "||") and (opened or before in ("!", "&&", "||"))
-
-
-def _no_tensors(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`f(NULL)` of a function of this file whose parameter is a tensor."""
-    pointer = re.compile(rf"(?:const )?{TYPES} ?\*")
-    takes = {
-        function.name: {
-            place
-            for place, parameter in enumerate(function.parameters)
-            if pointer.fullmatch(parameter.type)
-        }
-        for function in code.functions
-    }
-    for stream, index in code.names("|".join(map(re.escape, takes)) or "(?!)"):
-        found = arguments(stream, index + 2) if follows(stream, index, "(") else None
-        for place, (start, end) in enumerate(found[0] if found else ()):
-            alone = end == start + 1 and stream[start].text in ("NULL", "nullptr")
-            if alone and place in takes[stream[index].text]:
-                yield Edit(stream[start].start, stream[start].end, "at::Tensor()")
-
-
-def left_fields(code: Code) -> Iterator[Remark]:
-    """What still reads a field of TH's struct from what is at::Tensor: `x->size` without an index, say."""
-    found: dict[str, set[int]] = {}
-    for stream, index in code.names(_STRUCT):
-        name = stream[index - 2]
-        if index > 1 and stream[index - 1].text == "->" and code.is_tensor(name):
-            subject = f"{name.text}->{stream[index].text}"
-            found.setdefault(subject, set()).add(line_of(code.text, name.start))
-    for subject, lines in found.items():
-        reason = "at::Tensor has no fields"
-        advice = "ask its methods: sizes(), strides(), dim(), storage(), storage_offset()"
-        yield Remark("th-tensor", tuple(sorted(lines)), subject, reason, advice, "broken")
 
 
 def _same_gpu(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -303,37 +207,5 @@ RULES = (
             "// THCudaTensor_size(state, x, 0)\n",
         ),
         rewrite=_calls,
-    ),
-    Rule(
-        id="th-tensor-null",
-        need="broken",
-        gone="torch 1.11",
-        since="torch 1.0",
-        pattern="f(NULL), where f takes a THCudaTensor*",
-        replacement="f(at::Tensor())",
-        before="#include <torch/extension.h>\nint g(THCudaTensor *x, int *n) { return 1; }\n"
-        "int f() { return g(NULL, NULL); }\n",
-        after="#include <torch/extension.h>\nint g(THCudaTensor *x, int *n) { return 1; }\n"
-        "int f() { return g(at::Tensor(), NULL); }\n",
-        untouched=(
-            "int g(int *x) { return 1; }\nint f() { return g(NULL); }\n",
-            "// int f() { return g(NULL); }\n",
-        ),
-        rewrite=_no_tensors,
-    ),
-    Rule(
-        id="th-tensor-type",
-        need="broken",
-        gone="torch 1.11",
-        since="torch 1.0",
-        pattern="THCudaTensor *x, THLongTensor *x; x->size[0]; x == NULL",
-        replacement="at::Tensor x; x.size(0); !x.defined()",
-        before="#include <torch/extension.h>\n"
-        "long f(THCudaTensor *x, THIntTensor* y) { return y == NULL ? x->size[0] : x->nDimension; }\n",
-        after="#include <torch/extension.h>\n"
-        "long f(at::Tensor x, at::Tensor y) { return !y.defined() ? x.size(0) : x.dim(); }\n",
-        untouched=("// THCudaTensor *x\n", "void f(THCudaTensor** all) { g(all); }\n"),
-        rewrite=_types,
-        emits="Tensor",
     ),
 )
