@@ -193,7 +193,8 @@ def main(argv: list[str]) -> int:
     failed = compiling = 0
     problems: list[str] = []
     for archive in ARCHIVES:
-        if options.names and archive.requirement.split("==")[0] not in options.names:
+        known = {archive.requirement, archive.requirement.split("==")[0]}
+        if options.names and not known & set(options.names):
             continue
         print(archive.requirement, flush=True)
         with tempfile.TemporaryDirectory() as work:
