@@ -36,12 +36,21 @@ def _ceil_div(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(outer[2].end, outer[2].end, "<int64_t>")
 
 
+#: Names that headers of THC brought without its prefix → where torch has them.
+_MOVED = {
+    **dict.fromkeys(("GET_BLOCKS", "CUDA_NUM_THREADS"), ("THCUNN/", "at::cuda::detail::")),
+    **dict.fromkeys(("getApplyBlock", "getApplyGrid"), ("THC/", "at::cuda::")),
+}
+
+
 def _launch_sizes(code: Code, scope: Scope) -> Iterable[Edit]:
-    """GET_BLOCKS and CUDA_NUM_THREADS of THCUNN/common.h, which torch keeps in a namespace now."""
-    there = any(include.header[1:5] == "THCU" for include in code.layout.includes)
-    for stream, index in code.names("GET_BLOCKS|CUDA_NUM_THREADS") if there else ():
-        if stream[index].text not in scope.own and stream[index - 1].text != "::":
-            yield Edit(stream[index].start, stream[index].start, "at::cuda::detail::")
+    """GET_BLOCKS of THCUNN/common.h and its like, which torch keeps in a namespace now."""
+    there = [include.header[1:-1] for include in code.layout.includes]
+    for stream, index in code.names("|".join(_MOVED)) if there else ():
+        from_header, namespace = _MOVED[stream[index].text]
+        own = stream[index].text in scope.own or stream[index - 1].text == "::"
+        if not own and any(header.startswith(from_header) for header in there):
+            yield Edit(stream[index].start, stream[index].start, namespace)
 
 
 def _call(id: str, old: str, new: str, emits: str, before: str, after: str) -> Rule:
@@ -174,8 +183,8 @@ RULES = (
         need="broken",
         gone=_GONE,
         since="torch 1.5",
-        pattern="GET_BLOCKS(n), CUDA_NUM_THREADS with <THCUNN/common.h>",
-        replacement="at::cuda::detail::GET_BLOCKS(n), at::cuda::detail::CUDA_NUM_THREADS",
+        pattern="GET_BLOCKS(n), CUDA_NUM_THREADS with <THCUNN/common.h>; getApplyBlock() with <THC/…>",
+        replacement="at::cuda::detail::GET_BLOCKS(n), at::cuda::detail::CUDA_NUM_THREADS; at::cuda::getApplyBlock()",
         before="#include <THCUNN/common.h>\nint f(int n) { return GET_BLOCKS(n); }\n",
         after="#include <THCUNN/common.h>\n#include <ATen/cuda/detail/KernelUtils.h>\n"
         "int f(int n) { return at::cuda::detail::GET_BLOCKS(n); }\n",
@@ -184,6 +193,6 @@ RULES = (
             "#include <THCUNN/common.h>\n// GET_BLOCKS(n)\n",
         ),
         rewrite=_launch_sizes,
-        emits="GET_BLOCKS",
+        emits="GET_BLOCKS|getApplyBlock",
     ),
 )
