@@ -122,10 +122,8 @@ def _ours_for(name: str) -> str | None:
 
 def _is_extension_of_what_runs(name: str) -> bool:
     """Whether the repository's file that is being executed imports its extension: `_ext`, or one beside or above the file."""
-    parent, _, last = name.rpartition(".")
-    return last in EXTENSIONS and any(
-        not parent or running.startswith(f"{parent}.") for running in _executing
-    )
+    parents = [name.removesuffix(end) for end in EXTENSIONS if ends_in(name, end)]
+    return any(running.startswith(parent) for running in _executing for parent in parents)
 
 
 def extension_named(name: str) -> str | None:

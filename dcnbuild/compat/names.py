@@ -77,13 +77,18 @@ MODULES = {
 #: `python -m dcnbuild.compat` install the others.
 ON_REQUEST = frozenset(
     name for name in MODULES if name.startswith(("mmcv.", "detectron2.", "maskrcnn_benchmark."))
-) | {"DCNv2", "_ext", "_backend", "DCN", "DCN.dcn_v2", "_C", "dcn", "deform_conv_v2"}
+) | {
+    *("DCNv2", "_ext", "_ext.dcn_v2", "_ext.modulated_dcn", "_backend", "DCN", "DCN.dcn_v2", "_C"),
+    *("dcn", "deform_conv_v2"),
+}
 
 DEFAULT_NAMES = tuple(name for name in MODULES if name not in ON_REQUEST)
 
 #: Raw extensions that a repository's own file may import while it is executed instead of our module.
 EXTENSIONS = frozenset(
-    name for name, module in MODULES.items() if "." not in name and module.endswith("_ext")
+    name
+    for name, module in MODULES.items()
+    if module.endswith("_ext") and ("." not in name or name.startswith("_ext."))
 )
 
 #: Packages whose modules are never treated as a copy; `install` replaces them only by their full names.

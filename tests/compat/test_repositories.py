@@ -150,6 +150,7 @@ WRAPPER = "from torch.utils.ffi import _wrap_function\nfrom ._dcn_v2 import lib 
         ("from ._ext import dcn_v2 as _backend", True),
         ("from _ext import dcn_v2 as _backend", False),
         ("from .dcn_v2_func import _backend", False),
+        ("from ._ext import modulated_dcn as _backend", False),
     ],
 )
 def test_a_file_of_torch_0_4_gets_its_extension(
