@@ -102,7 +102,7 @@ def port_ffi(
         calls.append(
             _EXTENSION.format(
                 kind="CUDAExtension" if any(kernels) else "CppExtension",
-                name=".".join(filter(None, (package, _module_name(extension, python)))),
+                name=_module_name(extension, python, package),
                 sources=[str(path) for path in (*parts, binding)],
                 includes=sorted({str(path.parent) for path in (*headers, *parts)}),
                 macros=list(extension.macros),
@@ -116,7 +116,7 @@ def port_ffi(
     modules = sorted(
         path.stem
         for path in python
-        if path.parent == where and path.stem != "__init__" and path not in scripts
+        if not package and path.parent == where and path.stem != "__init__" and path not in scripts
     )
     setup = _SETUP.format(
         written=WRITTEN,
@@ -196,8 +196,8 @@ def _package_root(folder: PurePosixPath, python: Modules) -> PurePosixPath:
     return folder
 
 
-def _module_name(extension: Extension, python: Modules) -> str:
-    """The name under which the project imports an extension."""
+def _module_name(extension: Extension, python: Modules, root: str) -> str:
+    """The name under which the project imports an extension; `root` is what the tree is called as a package."""
     folder = extension.script.parent
     first = extension.name.split(".")[0]
     for path, module in python.holding(first):
@@ -206,7 +206,7 @@ def _module_name(extension: Extension, python: Modules) -> str:
             if absolute and str(absolute).split(".")[0] == first:
                 return extension.name
     package = folder.relative_to(_package_root(folder, python)).parts
-    return ".".join([*package, extension.name])
+    return ".".join(filter(None, (root, *package, extension.name)))
 
 
 RULE = Rule(
