@@ -18,7 +18,8 @@ __all__ = [
 ]
 
 
-def _check_kernel(weight: Tensor, kernel_h: int, kernel_w: int) -> None:
+def check_kernel(weight: Tensor, kernel_h: int, kernel_w: int) -> None:
+    """Raises ValueError where a weight, [O, C, kh, kw], has another kernel than the one given with it."""
     if tuple(weight.shape[2:]) != (kernel_h, kernel_w):
         raise ValueError(
             f"weight {tuple(weight.shape)} has not the kernel of {kernel_h}x{kernel_w} that was given with it"
@@ -46,7 +47,7 @@ def dcn_v2_forward(
 
     Raises ValueError if weight has another kernel size.
     """
-    _check_kernel(weight, kernel_h, kernel_w)
+    check_kernel(weight, kernel_h, kernel_w)
     sizes = ([stride_h, stride_w], [pad_h, pad_w], [dilation_h, dilation_w])
     offset, mask = first_of_both(offset, mask, input, weight, *sizes)
     output: Tensor = torch.ops.dcnbuild.deform_conv2d(
@@ -74,7 +75,7 @@ def dcn_v2_backward(
     deformable_group: int,
 ) -> list[Tensor]:
     """Returns the gradients of input, offset, mask, weight and bias. Raises ValueError if weight has another kernel size."""
-    _check_kernel(weight, kernel_h, kernel_w)
+    check_kernel(weight, kernel_h, kernel_w)
     sizes = ([stride_h, stride_w], [pad_h, pad_w], [dilation_h, dilation_w])
     first_offset, first_mask = first_of_both(offset, mask, input, weight, *sizes)
     grads = torch.ops.dcnbuild.deform_conv2d_backward(

@@ -122,10 +122,8 @@ def _ours_for(name: str) -> str | None:
 
 def _is_extension_of_what_runs(name: str) -> bool:
     """Whether the repository's file that is being executed imports its extension: `_ext`, or one beside or above the file."""
-    parent, _, last = name.rpartition(".")
-    return last in EXTENSIONS and any(
-        not parent or running.startswith(f"{parent}.") for running in _executing
-    )
+    parents = [name.removesuffix(end) for end in EXTENSIONS if ends_in(name, end)]
+    return any(running.startswith(parent) for running in _executing for parent in parents)
 
 
 def extension_named(name: str) -> str | None:
@@ -151,11 +149,16 @@ class _OldNames(importlib.abc.MetaPathFinder):
         theirs = _found_by_others(fullname, path)
         if theirs is None:
             return _spec(fullname)
-        if theirs.submodule_search_locations is None:
-            source = _source(theirs)
-            # A module without a source is a compiled extension, perhaps for another torch: take ours.
-            if source is None or can_replace(importlib.import_module(name), source):
-                return _spec(fullname)
+        source = _source(theirs)
+        if source is not None and "torch.utils.ffi" in source and name.endswith("_ext"):
+            return _spec(
+                fullname
+            )  # what cffi wrote around a library; torch has no torch.utils.ffi now
+        # A module without a source is a compiled extension, perhaps for another torch: take ours.
+        if theirs.submodule_search_locations is None and (
+            source is None or can_replace(importlib.import_module(name), source)
+        ):
+            return _spec(fullname)
         theirs.loader = _Merging(theirs.loader, name)
         return theirs
 

@@ -13,8 +13,11 @@ MODULES = {
     "dcn_v2_cuda": "dcn_v2_ext",
     "_ext": "dcn_v2_ext",
     "_backend": "dcn_v2_ext",
-    # tteepe/DCNv2: mmcv's module under DCNv2's names
-    "DCN": "modulated_deform_conv",
+    # their extensions for torch 0.4, which torch.utils.ffi made
+    "_ext.dcn_v2": "dcn_v2_cffi_ext",
+    "_ext.modulated_dcn": "dcn_v2_cffi_ext",
+    # tteepe/DCNv2: mmcv's module under DCNv2's names; DCN is chengdazhi's extension for torch 1, too
+    "DCN": "dcn_ext",
     "DCN.dcn_v2": "modulated_deform_conv",
     "modulated_deform_conv": "modulated_deform_conv",
     # mmdetection 1.x and copies of its ops/dcn: BasicSR, EDVR, SOLO, TTFNet, AlphaPose, DB, maskrcnn_benchmark, …
@@ -74,13 +77,18 @@ MODULES = {
 #: `python -m dcnbuild.compat` install the others.
 ON_REQUEST = frozenset(
     name for name in MODULES if name.startswith(("mmcv.", "detectron2.", "maskrcnn_benchmark."))
-) | {"DCNv2", "_ext", "_backend", "DCN", "DCN.dcn_v2", "_C", "dcn", "deform_conv_v2"}
+) | {
+    *("DCNv2", "_ext", "_ext.dcn_v2", "_ext.modulated_dcn", "_backend", "DCN", "DCN.dcn_v2", "_C"),
+    *("dcn", "deform_conv_v2"),
+}
 
 DEFAULT_NAMES = tuple(name for name in MODULES if name not in ON_REQUEST)
 
 #: Raw extensions that a repository's own file may import while it is executed instead of our module.
 EXTENSIONS = frozenset(
-    name for name, module in MODULES.items() if "." not in name and module.endswith("_ext")
+    name
+    for name, module in MODULES.items()
+    if module.endswith("_ext") and ("." not in name or name.startswith("_ext."))
 )
 
 #: Packages whose modules are never treated as a copy; `install` replaces them only by their full names.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from dcnbuild.builder.plan import CudaPlan
 from dcnbuild.port.build_flags import BuildFlags, build_flags
+from dcnbuild.port.output import copy_tree
 from dcnbuild.port.result import Build, ProjectResult
 from dcnbuild.port.source import COMPILED_SUFFIXES, CPP_SUFFIXES, find_sources
 from dcnbuild.port.toolchain import Toolchain, compile_command
@@ -118,7 +118,7 @@ def check_project(
 
 def _as_it_was(root: Path, result: ProjectResult, copy: Path) -> Path:
     """A copy of the ported project with the old texts in it."""
-    shutil.copytree(root, copy, symlinks=True)
+    copy_tree(root, copy)
     for file in result.changed:
         path = copy / file.path
         path.unlink()
@@ -195,7 +195,7 @@ def _build(
 ) -> tuple[Build, set[PurePosixPath]]:
     """Runs a folder's setup.py in a copy, and imports what it makes; also which sources came to objects."""
     copy = temporary / "project"
-    shutil.copytree(root, copy, symlinks=True)
+    copy_tree(root, copy)
     objects, libraries = temporary / "objects", temporary / "libraries"
     done = subprocess.run(
         [

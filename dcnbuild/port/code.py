@@ -141,6 +141,13 @@ class Code:
         templates = {f"template {f.name}" for f in self.functions if "template" in f.specifiers}
         return frozenset(types | macros | functions | templates)
 
+    def is_tensor(self, name: Token) -> bool:
+        """Whether a token names a parameter of the function around it that is a tensor."""
+        function = self.function_at(name.start)
+        return function is not None and any(
+            p.is_tensor and p.name == name.text for p in function.parameters
+        )
+
     def function_at(self, offset: int) -> Function | None:
         """The function whose body holds this offset."""
         at = bisect.bisect(self._bodies, offset) - 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, groupby
+from itertools import accumulate, chain, groupby
 
 from dcnbuild.port import includes
 from dcnbuild.port.code import Code
@@ -15,7 +15,9 @@ from dcnbuild.port.lifetimes import gone_headers, gone_names
 from dcnbuild.port.result import Change, Remark
 from dcnbuild.port.rule import Leftover, Rule, Scope
 from dcnbuild.port.rules import FAMILY_OF, LEFTOVERS, RULES
+from dcnbuild.port.rules.at_types import left_members
 from dcnbuild.port.rules.headers import is_torch_h
+from dcnbuild.port.rules.th_pointers import left_fields
 from dcnbuild.port.stream import Stream
 
 #: An edit can bring a further match with it (one call inside another); more rounds than these mean
@@ -217,7 +219,13 @@ def _leftovers(code: Code, scope: Scope) -> Iterable[Remark]:
             subjects.setdefault(token.text, set()).add(line_of(code.text, token.start))
         yield from _remarks(leftover, subjects)
         named |= set(subjects)
-    for remark in (*gone_names(code, scope), *gone_headers(code, scope)):
+    left = (
+        gone_names(code, scope),
+        gone_headers(code, scope),
+        left_fields(code),
+        left_members(code),
+    )
+    for remark in chain.from_iterable(left):
         if remark.subject.rpartition("::")[2] not in named:
             yield remark
 

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_BLANKS = re.compile(r"[^\S\r\n]*")
+#: Nothing but blanks and a comment up to the end of the line.
+_REST = re.compile(r"[^\S\r\n]*(?://[^\r\n]*)?(?=[\r\n]|\Z)")
 
 
 @dataclass(frozen=True)
@@ -122,3 +125,20 @@ def indent_of(text: str, offset: int) -> str:
     while end < len(text) and text[end] in " \t":
         end += 1
     return text[start:end]
+
+
+def whole_line(text: str, start: int, end: int) -> tuple[int, int]:
+    """The span widened to whole lines if only blanks and a // comment share its lines.
+
+    Where an empty line stood on both sides, one of them goes too.
+    """
+    begin = line_start(text, start)
+    rest = _REST.match(text, end)
+    if _BLANKS.match(text, begin).end() < start or rest is None:  # type: ignore[union-attr]
+        return start, end
+    stop = rest.end()
+    stop += 2 if text.startswith("\r\n", stop) else 1 if stop < len(text) else 0
+    blank_before = not begin or text.endswith(("\n\n", "\n\r\n", "\r\r"), 0, begin)
+    if blank_before and text[stop : stop + 1] in ("\n", "\r"):
+        stop += 2 if text.startswith("\r\n", stop) else 1
+    return begin, stop

@@ -1,63 +1,16 @@
-"""torch.utils.ffi projects: a binding and a setup.py from the arguments of build.py."""
+"""Reads the build scripts of torch.utils.ffi: what their calls of create_extension ask for."""
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from dcnbuild.port.code import Code
-from dcnbuild.port.pattern import follows
-from dcnbuild.port.python.module import Module, dotted
-from dcnbuild.port.result import Change, FileResult
-from dcnbuild.port.rule import Rule
+from dcnbuild.port.python.module import Module, Modules, dotted
 
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
-#: A path that can stand in an #include as it is.
-_PLAIN = re.compile(r"[\w./+-]+")
-_BINDING = """\
-// Written by `dcnbuild port` in place of torch.utils.ffi.
-#include <torch/extension.h>
-
-{includes}
-PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {{
-{functions}}}
-"""
-WRITTEN = "Written by `dcnbuild port` from the arguments of"
-_SETUP = """\
-# {written} {scripts!r}.
-
-from setuptools import find_packages, setup
-from torch.utils.cpp_extension import BuildExtension, CppExtension, CUDAExtension
-
-setup(
-    name={name!r},
-    version="0.0.0",
-    packages=find_packages({where!r}),
-    package_dir={{"": {where!r}}},
-    py_modules={modules!r},
-    ext_modules=[
-{extensions}    ],
-    cmdclass={{"build_ext": BuildExtension}},
-)
-"""
-_EXTENSION = """\
-        {kind}(
-            {name!r},
-            {sources!r},
-            include_dirs={includes!r},
-            define_macros={macros!r},
-        ),
-"""
-_PROJECT = """\
-[build-system]
-requires = [{requires}]
-build-backend = "setuptools.build_meta"
-"""
-#: What a setup.py imports → what pip has to install for it.
-_NEEDED = {"torch": "torch", "numpy": "numpy", "Cython": "cython", "pybind11": "pybind11"}
 
 
 @dataclass(frozen=True)
@@ -72,11 +25,9 @@ class Extension:
     macros: tuple[tuple[str, str | None], ...]
 
 
-def extensions(python: Mapping[PurePosixPath, Module | SyntaxError]) -> Iterator[Extension]:
+def extensions(python: Modules) -> Iterator[Extension]:
     """The extensions that build scripts make with torch.utils.ffi."""
-    for path, module in python.items():
-        if isinstance(module, SyntaxError) or "torch.utils.ffi" not in module.text:
-            continue
+    for path, module in python.holding("torch.utils.ffi"):
         for node in module.nodes:
             if isinstance(node, ast.Call) and dotted(node.func).endswith("create_extension"):
                 given = {k.arg: _strings(module, k.value) for k in node.keywords if k.arg}
@@ -92,9 +43,7 @@ def extensions(python: Mapping[PurePosixPath, Module | SyntaxError]) -> Iterator
                     )
 
 
-def headers_of(
-    python: Mapping[PurePosixPath, Module | SyntaxError],
-) -> frozenset[PurePosixPath]:
+def headers_of(python: Modules) -> frozenset[PurePosixPath]:
     """The headers that the project's build scripts bind."""
     return frozenset(e.script.parent / name for e in extensions(python) for name in e.headers)
 
@@ -138,173 +87,3 @@ def _macros(module: Module) -> Iterator[tuple[str, str | None]]:
 def ported_source(path: PurePosixPath) -> PurePosixPath:
     """What glue in C is called once it is C++; X.cpp would share its object file with an X.cu."""
     return path.with_name(f"{path.stem}_glue.cpp")
-
-
-def port_ffi(
-    python: Mapping[PurePosixPath, Module | SyntaxError], texts: Mapping[PurePosixPath, str]
-) -> list[FileResult]:
-    """New files: for each build script a binding of its headers' functions, and one setup.py.
-
-    Args:
-        python: the project's Python files.
-        texts: its C++ files, ported.
-
-    Nothing where there is a setup.py already, or a build script names sources that are not there.
-    """
-    found = list(extensions(python))
-    if not found or any(path.name == "setup.py" for path in python):
-        return []
-    roots = {_package_root(extension.script.parent, python) for extension in found}
-    results, calls = [], []
-    for extension in found:
-        folder = extension.script.parent
-        sources = [_found(folder, name, texts) for name in extension.sources]
-        kernels = [_kernel(folder, name, texts) for name in extension.objects]
-        if len(roots) > 1 or not sources or None in (*sources, *kernels):
-            return []
-        headers = [path for name in extension.headers if (path := _found(folder, name, texts))]
-        if not all(_PLAIN.fullmatch(str(path)) and path.is_relative_to(folder) for path in headers):
-            return []
-        parts = [path for path in dict.fromkeys((*sources, *kernels)) if path is not None]
-        binding = folder / f"{extension.name.split('.')[-1]}_binding.cpp"
-        functions = _functions(headers, parts, texts)
-        text = _BINDING.format(
-            includes="".join(f'#include "{h.relative_to(folder)}"\n' for h in headers),
-            functions="".join(f'  m.def("{name}", &{name});\n' for name in functions),
-        )
-        results.append(_new(binding, text, f"{len(functions)} functions"))
-        calls.append(
-            _EXTENSION.format(
-                kind="CUDAExtension" if any(kernels) else "CppExtension",
-                name=_module_name(extension, python),
-                sources=[str(path) for path in (*parts, binding)],
-                includes=sorted({str(path.parent) for path in (*headers, *parts)}),
-                macros=list(extension.macros),
-            )
-        )
-    where = next(iter(roots))
-    modules = sorted(
-        path.stem
-        for path in python
-        if path.parent == where and path not in {e.script for e in found}
-    )
-    setup = _SETUP.format(
-        written=WRITTEN,
-        scripts=", ".join(str(extension.script) for extension in found),
-        name=found[0].name.split(".")[-1],
-        where=str(where),
-        modules=modules,
-        extensions="".join(calls),
-    )
-    return [*results, _new(PurePosixPath("setup.py"), setup, "a setup.py")]
-
-
-def project_file(setup: str) -> list[FileResult]:
-    """A pyproject.toml that tells pip what a setup.py imports, if torch is among it."""
-    try:
-        tree = Module(setup).tree
-    except SyntaxError:
-        return []
-    imported = set()
-    for node in ast.walk(tree):
-        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-        names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
-        imported |= {name.split(".")[0] for name in names}
-    if "torch" not in imported:
-        return []
-    needed = ["setuptools", *(_NEEDED[name] for name in sorted(imported & set(_NEEDED)))]
-    requires = ", ".join(f'"{name}"' for name in needed)
-    text = _PROJECT.format(requires=requires)
-    path, rule = PurePosixPath("pyproject.toml"), REQUIREMENTS.id
-    return [replace(_new(path, text, ""), changes=(Change(rule, 1, "", requires),))]
-
-
-def _new(path: PurePosixPath, text: str, what: str) -> FileResult:
-    return FileResult(path, "", text, changes=(Change(RULE.id, 1, "", what),))
-
-
-def _found(
-    folder: PurePosixPath, name: str, texts: Mapping[PurePosixPath, str]
-) -> PurePosixPath | None:
-    """A file that a build script names; glue in C under its new name."""
-    path = folder / name
-    ported = [ported_source(path)] if path.suffix == ".c" else []
-    return next((p for p in (*ported, path) if p in texts), None)
-
-
-def _kernel(
-    folder: PurePosixPath, name: str, texts: Mapping[PurePosixPath, str]
-) -> PurePosixPath | None:
-    """The CUDA source that an object file was compiled from."""
-    stem = PurePosixPath(name).name.split(".")[0]
-    beside = [folder / name.removesuffix(".o"), (folder / name).with_name(f"{stem}.cu")]
-    inside = [p for p in texts if p.stem == stem and p.suffix == ".cu" and folder in p.parents]
-    return next((p for p in (*beside, *inside) if p in texts and p.suffix == ".cu"), None)
-
-
-def _functions(
-    headers: list[PurePosixPath], sources: list[PurePosixPath], texts: Mapping[PurePosixPath, str]
-) -> list[str]:
-    """What the headers declare and the sources define."""
-    defined = {f.name for path in sources for f in Code(texts[path]).functions}
-    declared: dict[str, None] = {}
-    for path in headers:
-        stream = Code(texts[path]).live
-        for index, token in enumerate(stream[:-1]):
-            close = stream.partner[index + 1] if stream[index + 1].text == "(" else -1
-            if close > 0 and token.text in defined and follows(stream, close, ";"):
-                declared[token.text] = None
-    return list(declared)
-
-
-def _package_root(
-    folder: PurePosixPath, python: Mapping[PurePosixPath, Module | SyntaxError]
-) -> PurePosixPath:
-    """The directory that has to be on Python's path for the packages around a build script."""
-    while folder / "__init__.py" in python:
-        folder = folder.parent
-    return folder
-
-
-def _module_name(extension: Extension, python: Mapping[PurePosixPath, Module | SyntaxError]) -> str:
-    """The name under which the project imports an extension."""
-    folder = extension.script.parent
-    first = extension.name.split(".")[0]
-    for path, module in python.items():
-        if folder not in path.parents or isinstance(module, SyntaxError):
-            continue
-        for node in module.nodes:
-            absolute = isinstance(node, ast.ImportFrom) and not node.level and node.module
-            if absolute and str(absolute).split(".")[0] == first:
-                return extension.name
-    package = folder.relative_to(_package_root(folder, python)).parts
-    return ".".join([*package, extension.name])
-
-
-RULE = Rule(
-    id="ffi-project",
-    need="broken",
-    gone="torch 1.0",
-    since="torch 1.0",
-    pattern="create_extension('_ext.twice', headers=…, sources=…, extra_objects=…) in a build.py",
-    replacement="new files: NAME_binding.cpp with PYBIND11_MODULE, and a setup.py",
-    before="int twice(THCudaTensor *in, THCudaTensor *out);\n",
-    after=_BINDING.format(
-        includes='#include "src/twice.h"\n', functions='  m.def("twice", &twice);\n'
-    ),
-    why="Glue in C (X.c) is ported to C++ beside it (X_glue.cpp), since torch's headers are C++. Where there is a"
-    " setup.py already, you add the extension to it.",
-)
-REQUIREMENTS = Rule(
-    id="build-requirements",
-    need="broken",
-    gone="pip 19, which builds in an environment of its own",
-    since="pip 10",
-    pattern="a setup.py that imports torch, in an old project without a pyproject.toml",
-    replacement="a new pyproject.toml",
-    before="from torch.utils.cpp_extension import CUDAExtension\n",
-    after=_PROJECT.format(requires='"setuptools", "torch"'),
-    why="Without it `pip install` ends in `No module named 'torch'` unless it is told --no-build-isolation.",
-    language="Python",
-)
-RULES = (RULE, REQUIREMENTS)

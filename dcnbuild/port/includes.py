@@ -40,9 +40,13 @@ SYMBOLS: dict[str, tuple[str, str]] = {
         rf"{_TORCH}|ATen/ATen\.h|ATen/core/Tensor\.h",
     ),
     r"CUDA_KERNEL_LOOP|GET_BLOCKS": ("ATen/cuda/detail/KernelUtils.h", r"(?!)"),
+    r"getApplyBlock|getApplyGrid": (
+        "ATen/cuda/CUDAApplyUtils.cuh",  # whose ApplyGridUtils.cuh has no guard: it may come once
+        r"(?!)",
+    ),
     r"CUDAGeneratorImpl": ("ATen/cuda/CUDAGeneratorImpl.h", r"(?!)"),
     r"numeric_limits": ("ATen/cuda/NumericLimits.cuh", r"(?!)"),
-    r"plus|minus|divides|equal_to|not_equal_to": ("cuda/std/functional", r"(?!)"),
+    r"plus|minus|divides|equal_to|not_equal_to|identity": ("cuda/std/functional", r"(?!)"),
     **{
         name: (f"thrust/iterator/{name}.h", r"(?!)")
         for name in (

@@ -7,6 +7,7 @@ member of some object may be anybody's.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
@@ -25,12 +26,17 @@ TODAY = {"torch": (2, 14), "CUDA": (13, 0)}
 _SCOPES = {"at": "torch", "torch": "torch", "cub": "CUDA", "thrust": "CUDA"}
 #: Headers that only wheels with CUDA have, which the table's source is not.
 _GENERATED = frozenset({"ATen/cuda/CUDAConfig.h"})
+#: Functions of cuSPARSE by the format that they are for: CUDA 11 dropped most of them, before the tables begin.
+_OLD_SPARSE = re.compile(
+    r"cusparse[SDCZHX](?:csr|coo|bsr|gebsr|hyb|ell|csc|dense|nnz|gtsv|axpyi|dotc?i|roti|gthr|sctr)\w*"
+)
 _PREFIXES = ("cuda", "cublas", "cusparse", "cusolver", "cufft", "curand", "nvtx")
 
 
 def gone_names(code: Code, scope: Scope) -> Iterator[Remark]:
     """A remark for each name that is gone, with its lines."""
     found: dict[str, tuple[str, Entry, set[int]]] = {}
+    older: dict[str, set[int]] = {}
     for stream, index in code.names(r"\w+"):
         text = stream[index].text
         if text in scope.own:
@@ -40,8 +46,16 @@ def gone_names(code: Code, scope: Scope) -> Iterator[Remark]:
         if asked and entry:
             place = found.setdefault(asked[1], (asked[0], entry, set()))
             place[2].add(line_of(code.text, stream[index].start))
+        elif asked and _OLD_SPARSE.fullmatch(asked[1]) and not _known(asked[1]):
+            older.setdefault(text, set()).add(line_of(code.text, stream[index].start))
     for name, (product, entry, lines) in found.items():
         yield _remark(name, product, entry, sorted(lines))
+    for name, lines in older.items():
+        reason, advice = (
+            "CUDA has it no longer since 11.0",
+            "call the generic API, cusparseSpMM say",
+        )
+        yield Remark("gone-name", tuple(sorted(lines)), name, reason, advice, "broken")
 
 
 def gone_headers(code: Code, scope: Scope) -> Iterator[Remark]:
@@ -73,6 +87,11 @@ def _asked(stream: Stream, index: int) -> tuple[str, str] | None:
     if text.startswith(("AT_", "TORCH_")) and text.isupper():
         return ("torch", text) if follows(stream, index, "(") else None
     return ("CUDA", text) if text.startswith(_PREFIXES) and follows(stream, index, "(") else None
+
+
+def _known(name: str) -> bool:
+    """Whether the table of CUDA has a name, gone or not."""
+    return any(entry.name == name for entry in knowledge.cuda.find(name))
 
 
 @lru_cache(maxsize=4096)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dcnbuild.port.git import GitError, unrecorded
 from dcnbuild.port.result import FileResult
 from dcnbuild.port.source import why_skipped
+
+#: How many bytes of a file with holes are copied at a time.
+_PIECE = 1 << 20
 
 
 class OutputError(Exception):
@@ -44,7 +48,7 @@ def write_copy(source: Path, out: Path, files: Sequence[FileResult]) -> dict[Pat
         copy = Path(temporary, "copy")
         if source.is_dir():
             try:
-                shutil.copytree(source, copy, symlinks=True, ignore=_left_out)
+                copy_tree(source, copy, _left_out)
             except shutil.Error as error:  # at the end, when everything else has been copied
                 for name, _, reason in error.args[0]:
                     failed[Path(name).relative_to(source)] = reason.split(": ")[0]
@@ -58,6 +62,39 @@ def write_copy(source: Path, out: Path, files: Sequence[FileResult]) -> dict[Pat
             out.rmdir()
         copy.rename(out)
     return failed
+
+
+def copy_tree(
+    source: Path, target: Path, ignore: Callable[[str, list[str]], set[str]] | None = None
+) -> None:
+    """Copies a tree with its links as links and its holes as holes. Raises shutil.Error, and OSError."""
+    shutil.copytree(source, target, symlinks=True, ignore=ignore, copy_function=copy_file)
+
+
+def copy_file(source: str, target: str) -> None:
+    """Copies a file with its times; what of it takes no space on the disk takes none in the copy."""
+    found = os.stat(source)
+    holes = getattr(found, "st_blocks", found.st_size) * 512 < found.st_size
+    if not holes or not hasattr(os, "SEEK_DATA"):
+        shutil.copy2(source, target)
+        return
+    with open(source, "rb", buffering=0) as old, open(target, "wb", buffering=0) as new:
+        end = 0
+        while end < found.st_size:
+            try:
+                start = old.seek(end, os.SEEK_DATA)
+            except OSError as error:
+                if error.errno != errno.ENXIO:  # no data behind here
+                    raise
+                break
+            end = old.seek(start, os.SEEK_HOLE)
+            old.seek(start)
+            new.seek(start)
+            while start < end and (data := old.read(min(end - start, _PIECE))):
+                new.write(data)
+                start += len(data)
+        new.truncate(found.st_size)
+    shutil.copystat(source, target)
 
 
 def _left_out(directory: str, names: list[str]) -> set[str]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from dcnbuild.port.cpp import PortedText, finds, not_understood, port_text
-from dcnbuild.port.ffi import WRITTEN, headers_of, port_ffi, project_file
+from dcnbuild.port.ffi import headers_of
+from dcnbuild.port.ffi_project import WRITTEN, port_ffi, project_file
 from dcnbuild.port.python.port import PythonProject, port_python
 from dcnbuild.port.result import Change, FileResult, ProjectResult
 from dcnbuild.port.rule import Scope
@@ -66,7 +67,8 @@ def port_project(
     project = Project({path: text for path, (text, _) in cpp.items()}, bound)
     ported, failing, left = _port_cpp(project, cpp, options, progress)
     try:
-        added = port_ffi(scripts_in_python.modules, {result.path: result.new for result in ported})
+        texts = {result.path: result.new for result in ported}
+        added = port_ffi(scripts_in_python.modules, texts, root.resolve().name)
     except Exception:  # then the build script is named
         added = []
     new_standard = project.needs_new_standard

@@ -38,6 +38,7 @@ class Toolchain:
         cuda: toolkit, architectures and host compiler, or the finding that says why not.
         environment: the variables that compilers and setup.py run with.
         added: those of them that decide about the build and that the user had not set.
+        front_end: whether compilers stop before they generate code, which takes a third of the time.
     """
 
     torch: TorchInstall
@@ -45,6 +46,7 @@ class Toolchain:
     cuda: CudaPlan | Finding
     environment: Mapping[str, str]
     added: Mapping[str, str] = field(default_factory=dict)
+    front_end: bool = False
 
     @property
     def architecture(self) -> str:
@@ -113,14 +115,19 @@ def compile_command(
         ),
         *(f"-D{macro}" for macro in flags.macros),
         f"-std=c++{standard}",
-        *("-c", str(source), "-o", str(output)),
     ]
+    made = ["-c", str(source), "-o", str(output)]
     if source.suffix == ".cu" and isinstance(tools.cuda, CudaPlan):
         host = ["-ccbin", str(tools.cuda.host.path)] if tools.cuda.host else []
         architecture = gencode_flags([tools.architecture])
         more = [*_NVCC_FLAGS, *flags.nvcc, *architecture, "-Xcompiler", "-fPIC"]
-        return [str(tools.cuda.toolkit.nvcc), *host, *more, *common]
+        if tools.front_end:
+            made = ["--cuda", "-fdevice-syntax-only", *made[1:]]
+        return [str(tools.cuda.toolkit.nvcc), *host, *more, *common, *made]
     toolkit = (
         tools.cuda.toolkit.include if isinstance(tools.cuda, CudaPlan) else ()
     )  # nvcc has its own
-    return [str(tools.compiler.path), "-fPIC", *(f"-isystem{path}" for path in toolkit), *common]
+    if tools.front_end:
+        made = ["-fsyntax-only", str(source)]
+    within = [f"-isystem{path}" for path in toolkit]
+    return [str(tools.compiler.path), "-fPIC", *within, *common, *made]

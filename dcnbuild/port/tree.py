@@ -53,6 +53,7 @@ class Project:
         return frozenset(
             macro.name
             for code in self.codes.values()
+            if "AT_DISPATCH_" in code.text
             for macro in code.layout.macros
             if macro.parameters
             and any(

@@ -125,6 +125,79 @@ class DCN_sep:
         run("import _ext")
 
 
+CFFI = """
+from torch.autograd import Function
+{imported}
+class DCNv2Function(Function):
+    @staticmethod
+    def forward(ctx, input, offset, mask, weight, bias):
+        output = input.new()
+        _backend.dcn_v2_cuda_forward(
+            input, weight, bias, input.new(), offset, mask, output, input.new(), 3, 3, 1, 1, 1, 1, 1, 1, 1
+        )
+        return output
+class DCN_sep:
+    uses = staticmethod(DCNv2Function.apply)
+"""
+#: What torch.utils.ffi wrote beside the library.
+WRAPPER = "from torch.utils.ffi import _wrap_function\nfrom ._dcn_v2 import lib as _lib\n"
+
+
+@pytest.mark.parametrize(
+    ("imported", "built"),
+    [
+        ("from ._ext import dcn_v2 as _backend", False),
+        ("from ._ext import dcn_v2 as _backend", True),
+        ("from _ext import dcn_v2 as _backend", False),
+        ("from .dcn_v2_func import _backend", False),
+        ("from ._ext import modulated_dcn as _backend", False),
+    ],
+)
+def test_a_file_of_torch_0_4_gets_its_extension(
+    imported: str,
+    built: bool,
+    repository: Path,  # noqa: F811
+) -> None:
+    package = repository / "nets" / "DCNv2"
+    write(package / "dcn_v2.py", CFFI.format(imported=imported))
+    write(package / "dcn_v2_func.py", "from ._ext import dcn_v2 as _backend\n")
+    if built:
+        write(package / "_ext" / "__init__.py")
+        write(package / "_ext" / "dcn_v2" / "__init__.py", WRAPPER)
+    install()
+    found: Any = importlib.import_module("nets.DCNv2.dcn_v2")
+    assert found.DCN_sep.__module__ == "nets.DCNv2.dcn_v2"
+    input, offset, mask = _arguments()
+    weight, bias = torch.randn(6, 4, 3, 3), torch.randn(6)
+    expected = dcnbuild.deform_conv2d(input, offset, weight, bias, padding=1, mask=mask)
+    torch.testing.assert_close(found.DCN_sep.uses(input, offset, mask, weight, bias), expected)
+
+
+def test_the_extension_dcn_of_torch_1(repository: Path) -> None:  # noqa: F811
+    install("DCN")
+    module: Any = importlib.import_module("DCN")
+    input, offset, mask = _arguments()
+    weight, bias = torch.randn(6, 4, 3, 3), torch.randn(6)
+    leaves = [t.double().requires_grad_() for t in (input, offset, mask, weight, bias)]
+    x, o, m, w, b = (leaf.detach() for leaf in leaves)
+    sizes = (3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 64)
+    for masked in (True, False):
+        out = dcnbuild.reference.deform_conv2d(
+            leaves[0], leaves[1], *leaves[3:], padding=1, mask=leaves[2] if masked else None
+        )
+        kept = [leaf for leaf in leaves if masked or leaf is not leaves[2]]
+        grad = torch.randn_like(out)
+        given = (x, w, b, o, m) if masked else (x, w, b, o)
+        name = "modulated_deform_conv" if masked else "deform_conv"
+        forward = getattr(module, f"{name}_forward")(*given, *sizes)
+        torch.testing.assert_close(forward, out.detach())
+        backward = getattr(module, f"{name}_backward")(*given, grad, *sizes)
+        for ours, expected in zip(backward, torch.autograd.grad(out, kept, grad), strict=True):
+            torch.testing.assert_close(ours, expected)
+    with pytest.raises(ValueError, match="5x5"):
+        module.deform_conv_forward(x, w, b, o, 5, 5, *sizes[2:])
+
+
 @pytest.mark.parametrize(
     ("call", "ours"),
     [

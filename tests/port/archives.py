@@ -1,6 +1,10 @@
 """Ports real old extensions from their source archives, and compiles, links and imports the result.
 
-    python tests/port/archives.py [NAME …]      all archives, or those named
+    python tests/port/archives.py [--front-end] [--record] [NAME …]      all archives, or those named
+
+--front-end stops the compilers before they generate code, and builds nothing: what a front end takes fails behind it
+for want of registers or shared memory only. --record writes the results into docs/port_archives.json, from which
+`python -m tools.docs.porting` makes the page's table.
 
 Needs `unearth`, which fetches a source archive without running its setup.py. A source counts if it does not
 compile before; 95 of 100 of these have to compile after, and each that does not has its reason in the report.
@@ -11,11 +15,14 @@ against dcnbuild's operator: the only one that both have, and it has no CPU impl
 
 from __future__ import annotations
 
+import argparse
+import datetime
+import json
 import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dcnv2_on_cpu import differences
@@ -23,6 +30,7 @@ from pip._internal.models.index import PyPI
 from unearth import PackageFinder
 
 from dcnbuild.builder.ninjafile import jobs
+from dcnbuild.builder.plan import CudaPlan
 from dcnbuild.port.check import check_project
 from dcnbuild.port.output import write_copy
 from dcnbuild.port.project import Options, port_project
@@ -30,6 +38,7 @@ from dcnbuild.port.toolchain import Toolchain, find_toolchain
 
 #: How many of the sources that fail before have to compile after.
 WANTED = 0.95
+RESULTS = Path(__file__).resolve().parents[2] / "docs" / "port_archives.json"
 
 
 @dataclass(frozen=True)
@@ -84,19 +93,31 @@ def fetch(requirement: str, directory: Path) -> Path:
     return directory
 
 
-def try_archive(archive: Archive, work: Path, tools: Toolchain) -> tuple[int, int, list[str]]:
-    """How many sources failed before, how many of them compile after, and what is wrong."""
+@dataclass
+class Outcome:
+    """What came of an archive: how many sources failed before, how many of those compile after, how many
+    files were changed or added, and what is wrong."""
+
+    failed: int
+    compile: int
+    changed: int
+    problems: list[str]
+
+
+def try_archive(archive: Archive, work: Path, tools: Toolchain) -> Outcome:
+    """Ports an archive, compiles it before and after, and builds it if it has to build."""
     old = fetch(archive.requirement, work / "old")
     result = port_project(old)
     write_copy(old, work / "new", result.files)
     sources = [file for file in result.changed if file.path.suffix != ".py"]
     if archive.modern:
-        return 0, 0, [f"{file.path} was changed" for file in sources]
+        return Outcome(0, 0, len(sources), [f"{file.path} was changed" for file in sources])
     again = port_project(work / "new")
     problems = [f"{file.path} changes again" for file in again.changed]
 
+    build = not archive.module and not tools.front_end
     after = check_project(
-        work / "new", result, tools, jobs(os.environ), print, not archive.module, everything=True
+        work / "new", result, tools, jobs(os.environ), print, build, everything=True
     )
     failed = {file.path for file in after.files if file.compiled is False}
     compiles = {file.path for file in after.files if file.compiles}
@@ -109,13 +130,13 @@ def try_archive(archive: Archive, work: Path, tools: Toolchain) -> tuple[int, in
     problems += [f"{path} compiled before and does not after" for path in lost]
     if after.build is not None:
         print(f"    setup.py: {'builds and imports' if after.build.ok else after.build}")
-    if archive.builds and (after.build is None or not after.build.ok):
+    if archive.builds and build and (after.build is None or not after.build.ok):
         problems.append(f"setup.py does not build or import: {after.build}")
-    if archive.module:
+    if archive.module and not tools.front_end:
         problems += installed(work / "new", archive.module, tools, work / "site")
-    if archive.requirement.startswith("DCNv2"):
+    if archive.requirement.startswith("DCNv2") and not tools.front_end:
         problems += against_ours(old, work / "fixed")
-    return len(failed), len(failed & compiles), problems
+    return Outcome(len(failed), len(failed & compiles), len(result.changed), problems)
 
 
 def installed(project: Path, module: str, tools: Toolchain, site: Path) -> list[str]:
@@ -143,20 +164,51 @@ def against_ours(old: Path, work: Path) -> list[str]:
     return [f"{name} differs by {value}" for name, value in found.items() if value > 1e-5]
 
 
-def main(names: list[str]) -> int:
+def record(archive: Archive, outcome: Outcome, tools: Toolchain) -> None:
+    """Writes an archive's results into docs/port_archives.json."""
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    toolkit = tools.cuda.toolkit.version if isinstance(tools.cuda, CudaPlan) else "none"
+    results[archive.requirement] = {
+        "modern": archive.modern,
+        "failed": outcome.failed,
+        "compile": outcome.compile,
+        "changed": outcome.changed,
+        "problems": [problem.splitlines()[0] for problem in outcome.problems],
+        "with": f"torch {tools.torch.version.split('+')[0]}, CUDA {toolkit}",
+        "by": "front ends" if tools.front_end else "compilers",
+        "date": datetime.date.today().isoformat(),
+    }
+    RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+
+
+def main(argv: list[str]) -> int:
     """Tries the archives and prints what came of them; 1 if that is not enough."""
-    tools = find_toolchain(os.environ, Path(sys.executable), jobs(os.environ))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--front-end", action="store_true")
+    parser.add_argument("--record", action="store_true")
+    parser.add_argument("names", nargs="*")
+    options = parser.parse_args(argv)
+    found = find_toolchain(os.environ, Path(sys.executable), jobs(os.environ))
+    tools = replace(found, front_end=options.front_end)
     failed = compiling = 0
     problems: list[str] = []
     for archive in ARCHIVES:
-        if names and archive.requirement.split("==")[0] not in names:
+        known = {archive.requirement, archive.requirement.split("==")[0]}
+        if options.names and not known & set(options.names):
             continue
         print(archive.requirement, flush=True)
         with tempfile.TemporaryDirectory() as work:
-            before, after, found = try_archive(archive, Path(work), tools)
-        failed, compiling = failed + before, compiling + after
-        problems += [f"{archive.requirement}: {problem}" for problem in found]
-        print(f"    {after} of {before} that failed compile, {len(found)} problems", flush=True)
+            outcome = try_archive(archive, Path(work), tools)
+        failed, compiling = failed + outcome.failed, compiling + outcome.compile
+        problems += [f"{archive.requirement}: {problem}" for problem in outcome.problems]
+        print(
+            f"    {outcome.compile} of {outcome.failed} that failed compile",
+            *outcome.problems,
+            sep="\n    ",
+            flush=True,
+        )
+        if options.record:
+            record(archive, outcome, tools)
     print(f"{compiling} of {failed} sources that failed compile")
     print(*problems, sep="\n")
     broken = [problem for problem in problems if "does not compile:" not in problem]

@@ -94,6 +94,11 @@ def test_commands() -> None:
     assert cpp[0] == "/usr/bin/g++" and "-isystem/c/include" in cpp
     newer = Toolchain(TorchInstall(TORCH.root, "2.14.1", None), GCC, plan, {})
     assert "-std=c++20" in compile_command(newer, Path("a.cpp"), Path("a.o"), [], BuildFlags(()))
+    parse = Toolchain(TORCH, GCC, plan, {}, front_end=True)
+    cuda = compile_command(parse, Path("a.cu"), Path("a.o"), [], BuildFlags(()))
+    assert "-fdevice-syntax-only" in cuda and "-c" not in cuda
+    cpp = compile_command(parse, Path("a.cpp"), Path("a.o"), [], BuildFlags(()))
+    assert "-fsyntax-only" in cpp and "a.o" not in cpp
 
 
 def test_the_line_that_installs_the_result() -> None:

@@ -65,6 +65,22 @@ def test_one_file(project: Path, tmp_path: Path) -> None:
     assert snapshot(tmp_path / "x") == {"y/a.cpp": NEW}
 
 
+def test_what_takes_no_space_takes_none_in_the_copy(project: Path, tmp_path: Path) -> None:
+    data = project / "weights.bin"
+    with data.open("wb") as file:
+        file.seek(1 << 20)
+        file.write(b"x" * 5000)
+        file.truncate(1 << 40)
+    os.utime(data, (1, 1))
+    assert main(["port", str(project)]) == 0
+    copy = tmp_path / "old-ported" / "weights.bin"
+    assert (copy.stat().st_size, copy.stat().st_mtime) == (1 << 40, 1)
+    assert copy.stat().st_blocks <= data.stat().st_blocks
+    with copy.open("rb") as file:
+        file.seek((1 << 20) - 1)
+        assert file.read(5002) == b"\0" + b"x" * 5000 + b"\0"
+
+
 def test_out_may_be_empty_but_not_inside(project: Path, tmp_path: Path) -> None:
     result = port_project(project)
     (tmp_path / "empty").mkdir()

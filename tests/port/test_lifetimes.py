@@ -21,6 +21,8 @@ CSRC = Path(__file__).parents[2] / "csrc"
         ("cudaGetTextureAlignmentOffset(&n, t);", "cudaGetTextureAlignmentOffset"),
         ("cub::FpLimits<float>::Max();", "cub::FpLimits"),
         ("thrust::binary_function<int, int, int> f;", "thrust::binary_function"),
+        ("auto y = x.type().randn({3});", "randn"),
+        ("cusparseScsrmm2(h, op, op, m, n, k);", "cusparseScsrmm2"),  # before the tables begin
     ],
 )
 def test_what_is_gone_is_named(line: str, subject: str) -> None:
@@ -41,6 +43,8 @@ def test_a_header_that_is_gone_is_named() -> None:
     [
         "auto y = at::zeros({1}); auto z = at::cuda::getCurrentCUDAStream();",
         "cudaMemcpyToArray(a, 0, 0, p, n, k); cub::Equality equal;",
+        "Value v; v.type().name(); x.type().backend(); auto o = x.type().options(0);",
+        "cusparseSpMM(h); cusparseSgemvi(h); cusparseXcoo2csr(h, r, n, m, o, b); cusparseDcheck(h);",
         "struct M { void potrf(); }; M().potrf(); mine::at::symeig(x);",
         "AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), n, [&] { g(); });",
         "thrust::device_ptr<int> p; cub::BlockReduce<int, 1> r; torch::autograd::make_variable(x);",

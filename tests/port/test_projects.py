@@ -162,6 +162,33 @@ def test_a_build_script_that_is_not_understood_is_named(tmp_path: Path, script: 
     assert not result.ok
 
 
+FLIP = {
+    "build.py": "from torch.utils.ffi import create_extension\n"
+    "create_extension('_ext.flip', headers=['flip.h'], sources=['flip.c'])\n",
+    "__init__.py": "from .functions import flip\n",
+    "functions/__init__.py": "from .._ext import flip\n",
+    "flip.h": "int flip(THFloatTensor *x);\n",
+    "flip.c": "#include <TH/TH.h>\nint flip(THFloatTensor *x) { return THFloatTensor_size(x, 0); }\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("root", "module"), [("roi_flip", "roi_flip._ext.flip"), ("roi-flip", "_ext.flip")]
+)
+def test_a_tree_that_is_a_package_itself_has_its_own_name(
+    tmp_path: Path, root: str, module: str
+) -> None:
+    for name, text in FLIP.items():
+        (tmp_path / root / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / root / name).write_text(text)
+    result = port_project(tmp_path / root)
+    assert result.ok
+    (setup,) = (file.new for file in result.changed if file.path.name == "setup.py")
+    assert repr(module) in setup and "__init__" not in setup
+    package = repr(root) if root.isidentifier() else '""'
+    assert f"package_dir={{{package}: '.'}}" in setup
+
+
 def test_what_no_rule_knows_of_th_tensors_is_named(tmp_path: Path) -> None:
     (tmp_path / "glue.cpp").write_text(
         "void run(THCudaTensor* x) { THCudaTensor_unfold(state, x, x, 0, 1, 2); }\n"
@@ -169,6 +196,16 @@ def test_what_no_rule_knows_of_th_tensors_is_named(tmp_path: Path) -> None:
     (file,) = port_project(tmp_path).files
     assert "void run(at::Tensor x)" in file.new
     assert {r.subject for r in file.remarks} == {"THCudaTensor_unfold"}
+
+
+def test_a_field_that_is_left_is_named_and_generic_files_stay(tmp_path: Path) -> None:
+    (tmp_path / "a.cpp").write_text(
+        "#include <TH/TH.h>\nlong* f(THFloatTensor* x) { return x->size; }\n"
+    )
+    (tmp_path / "b.c").write_text("void g(THTensor* t) { THTensor_(zero)(t); }\n")
+    a, b = port_project(tmp_path).files
+    assert [(r.subject, r.need) for r in a.remarks] == [("x->size", "broken")]
+    assert not b.changed and {r.subject for r in b.remarks} == {"THTensor", "THTensor_"}
 
 
 def test_a_project_file_is_found_by_the_end_of_its_path() -> None:

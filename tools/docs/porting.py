@@ -6,16 +6,18 @@ python -m tools.docs.porting --check  exits with 1 if the page is out of date
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
-from dcnbuild.port import ffi, scripts
+from dcnbuild.port import ffi_project, scripts
 from dcnbuild.port.python import port
 from dcnbuild.port.rule import Leftover, Rule
 from dcnbuild.port.rules import FAMILIES, LEFTOVERS
 from tools.docs import page as pages
 
 PAGE = Path("docs/porting.md")
+ARCHIVES = Path(__file__).resolve().parents[2] / "docs" / "port_archives.json"
 
 _HEAD = """\
 # Porting old extensions
@@ -58,12 +60,37 @@ What it goes by:
 
 The C++ standards in `cxx-standard` are measured: torch 2.14.1's `torch/extension.h` stops with an error below
 C++20, and 2.1 to 2.12 want C++17.
-
-Of ten old and newer projects from their source archives (`nox -s port_archives`: DCNv2 0.4, mmcv-full 1.0.4,
-neural_renderer_pytorch 1.1.3, torch-encoding 1.2.1 and others), all 22 sources that did not compile with torch 2.14.1
-and CUDA 13.0 did so afterwards (November 2026). DCNv2 0.4 is installed with pip there and imported, and its kernels,
-with `--fix-bugs`, agree with dcnbuild's operator within 1.2e-6.
 """
+
+
+_ARCHIVES = """\
+## What came of real projects
+
+Source archives from PyPI, ported without a look at what comes out: how many of their C++ and CUDA files do not compile with the torch
+and CUDA named, and how many of those compile after. A modern one has to stay as it is, byte for byte. The table is what
+`python tests/port/archives.py --record` wrote (`nox -s port_archives -- --record`); with `--front-end` the compilers stop before they
+generate code. What could not be compiled for want of another library's headers is not counted.
+
+DCNv2 0.4 is also installed with pip and imported there, and its kernels, with `--fix-bugs`, agree with dcnbuild's operator within
+1.2e-6 on the CPU (November 2026).
+
+| archive | failed before | of these compile after | files changed or added | with | by | on |
+|---|---|---|---|---|---|---|
+"""
+
+
+def _archives() -> str:
+    """The table of docs/port_archives.json, with what is wrong below it."""
+    results = json.loads(ARCHIVES.read_text(encoding="utf-8"))
+    rows, wrong = [], []
+    for name, found in sorted(results.items(), key=lambda item: (item[1]["modern"], item[0].lower())):
+        counts = f"{found['failed']} | {found['compile']}"
+        if found["modern"]:
+            counts = "modern | "
+        tried = (found["with"], "" if found["modern"] else found["by"], found["date"])
+        rows.append(f"| {name} | {counts} | {found['changed']} | {' | '.join(tried)} |")
+        wrong += [f"- {name}: {problem}" for problem in found["problems"]]
+    return _ARCHIVES + "\n".join([*rows, "", *wrong, ""] if wrong else [*rows, ""])
 
 
 def page() -> str:
@@ -72,13 +99,14 @@ def page() -> str:
         **FAMILIES,
         "Python": port.RULES,
         "Build scripts": scripts.RULES,
-        "torch.utils.ffi": ffi.RULES,
+        "torch.utils.ffi": ffi_project.RULES,
     }
     found = [(f"`{rule.pattern}`", rule.id) for rules in families.values() for rule in rules]
     named = [(leftover.reason, leftover.id) for leftover in LEFTOVERS]
     parts = [
         pages.written_by("tools.docs.porting"),
         _HEAD,
+        _archives(),
         f"## What is rewritten\n\n{pages.index(found)}",
         f"## What is named and left to you\n\n{pages.index(named)}",
     ]

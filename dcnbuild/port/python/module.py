@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
+from pathlib import PurePosixPath
 
 from dcnbuild.port.edits import line_start
 
@@ -107,6 +108,39 @@ class Module:
         if self.text[begin:start].strip(" \t\f\ufeff") or (rest and not rest.startswith("#")):
             return None
         return begin, stop
+
+
+class Modules(Mapping[PurePosixPath, "Module | SyntaxError"]):
+    """The Python files of a project, each parsed when it is first asked for.
+
+    Args:
+        texts: path → text.
+    """
+
+    def __init__(self, texts: Mapping[PurePosixPath, str]) -> None:
+        self.texts = texts
+        self._parsed: dict[PurePosixPath, Module | SyntaxError] = {}
+
+    def __getitem__(self, path: PurePosixPath) -> Module | SyntaxError:
+        if path not in self._parsed:
+            try:
+                self._parsed[path] = Module(self.texts[path])
+            except SyntaxError as error:
+                self._parsed[path] = error
+        return self._parsed[path]
+
+    def __iter__(self) -> Iterator[PurePosixPath]:
+        return iter(self.texts)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def holding(self, word: str) -> Iterator[tuple[PurePosixPath, Module]]:
+        """The files that have a word in their text and that can be parsed; the others need not be."""
+        for path, text in self.texts.items():
+            module = self[path] if word in text else None
+            if isinstance(module, Module):
+                yield path, module
 
 
 def dotted(node: ast.AST) -> str:

@@ -19,7 +19,7 @@ from dcnbuild.port.python import (
     setup_script,
     six,
 )
-from dcnbuild.port.python.module import Module, PythonScope, Signature, dotted
+from dcnbuild.port.python.module import Module, Modules, PythonScope, Signature, dotted
 from dcnbuild.port.result import Change, FileResult, Remark
 from dcnbuild.port.rule import Rule
 
@@ -44,16 +44,10 @@ class PythonProject:
 
     def __init__(self, sources: Mapping[PurePosixPath, tuple[str, str]]) -> None:
         self.sources = sources
-        self.modules: dict[PurePosixPath, Module | SyntaxError] = {}
+        self.modules = Modules({path: text for path, (text, _) in sources.items()})
         signatures: dict[str, Signature] = {}
         clashes: set[str] = set()
-        for path, (text, _) in sources.items():
-            try:
-                module = Module(text)
-            except SyntaxError as error:
-                self.modules[path] = error
-                continue
-            self.modules[path] = module
+        for _, module in self.modules.holding("Function"):
             for function in functions.old_functions(module):
                 name = function.node.name
                 if signatures.setdefault(name, function.signature) != function.signature:
@@ -92,7 +86,7 @@ def port_python(
             results.append(FileResult(path, text, text, encoding, remarks=(remark,)))
             continue
         new, changes, failed = port_module(text, scope, rules)
-        left = _remarks(Module(new), scope)
+        left = _remarks(Module(new) if changes else module, scope)
         remarks = (*failed, *(r for r in left if not (ffi_done and r.id == "torch-utils-ffi")))
         if changes or remarks:
             results.append(FileResult(path, text, new, encoding, tuple(changes), remarks))

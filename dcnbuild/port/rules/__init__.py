@@ -8,6 +8,7 @@ from dcnbuild.port.rules import (
     aten,
     blas,
     bugs,
+    cccl,
     cuda,
     errors,
     guards,
@@ -15,8 +16,10 @@ from dcnbuild.port.rules import (
     numerics,
     shuffles,
     tensors,
+    th_pointers,
     th_tensors,
     thc,
+    thc_state,
 )
 from dcnbuild.port.rules.leftovers import LEFTOVERS
 
@@ -24,9 +27,15 @@ from dcnbuild.port.rules.leftovers import LEFTOVERS
 FAMILIES: dict[str, tuple[Rule, ...]] = {
     "Errors and checks": errors.RULES,
     "Matrix products": blas.RULES,
-    "The THC runtime": (*th_tensors.RULES, *thc.RULES, *numerics.RULES),
+    "The THC runtime": (
+        *th_tensors.RULES,
+        *th_pointers.RULES,
+        *thc.RULES,
+        *thc_state.RULES,
+        *numerics.RULES,
+    ),
     "Tensors": (*tensors.RULES, *at_types.RULES, *aten.RULES),
-    "CUDA": (*cuda.RULES, *shuffles.RULES),
+    "CUDA": (*cuda.RULES, *cccl.RULES, *shuffles.RULES),
     "Headers": headers.RULES,
     "Device guards": guards.RULES,
     "Bugs": bugs.RULES,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from dcnbuild.port.code import Code
-from dcnbuild.port.edits import Edit
+from dcnbuild.port.edits import Edit, line_of
 from dcnbuild.port.pattern import arguments, follows
+from dcnbuild.port.result import Remark
 from dcnbuild.port.rule import Rule, Scope
 from dcnbuild.port.rules.tensors import is_type_variable
 from dcnbuild.port.stream import Stream
@@ -19,6 +20,14 @@ _TYPE_FIRST = (
 _SPACES = ("at", "torch")
 #: Factories of at::Type → the method of a tensor, and the function, of the same meaning.
 _FACTORIES = {"tensor": "empty", "zeros": "zeros", "ones": "ones"}
+#: What x.type() has. Source: ATen/core/DeprecatedTypeProperties.h of torch 2.14.1.
+_MEMBERS = frozenset(
+    {
+        *("backend", "layout", "is_sparse", "is_sparse_csr", "device_type", "is_cuda"),
+        *("scalarType", "typeMeta", "toString", "toBackend", "toScalarType", "cpu", "cuda", "hip"),
+        *("privateUser1", "id", "options", "copy", "unsafeTensorFromTH", "unsafeStorageFromTH"),
+    }
+)
 _READ = "deprecated in torch 1.3, not in torch 2.14.1"
 
 
@@ -55,6 +64,12 @@ def _type_factories(code: Code, scope: Scope) -> Iterable[Edit]:
                 yield Edit(stream[index - 4].start, name.end, new)
                 yield Edit(close.start, close.start, sizes)
             continue
+        scalar = stream.partner[index - 2]
+        if words_at(stream, scalar - 5, 5) == ["type", "(", ")", ".", "toScalarType"]:
+            inside = code.text[stream[scalar].end : stream[index - 2].start]
+            yield Edit(stream[scalar - 5].start, name.end, f"new_{_FACTORIES[name.text]}")
+            yield Edit(close.start, close.start, f"{sizes}, {inside}")
+            continue
         opening = _backend(stream, index - 2)
         if opening is not None:
             start = stream[opening - 1]
@@ -65,6 +80,22 @@ def _type_factories(code: Code, scope: Scope) -> Iterable[Edit]:
             options = f"at::device({device}).dtype({inside})"
             new = f"at::{_FACTORIES[name.text]}({given}, {options})"
             yield Edit(stream[first].start, close.end, new)
+
+
+def left_members(code: Code) -> Iterator[Remark]:
+    """What is asked of the `.type()` of a tensor and is no member of at::DeprecatedTypeProperties."""
+    found: dict[str, set[int]] = {}
+    for stream, index in code.names("type"):
+        asked = follows(stream, index, "(", ")", ".") and follows(stream, index + 4, "(")
+        if not asked or index < 2 or stream[index - 1].text not in (".", "->"):
+            continue
+        name = stream[index + 4]
+        if name.text not in _MEMBERS and code.is_tensor(stream[index - 2]):
+            found.setdefault(name.text, set()).add(line_of(code.text, name.start))
+    for subject, lines in found.items():
+        reason = "types of tensors are properties now, and make nothing"
+        advice = "call a function of at:: with x.options() instead"
+        yield Remark("type-object", tuple(sorted(lines)), subject, reason, advice, "broken")
 
 
 def _type_first(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -133,9 +164,11 @@ RULES = (
         since="torch 1.0",
         pattern="x.type().tensor(sizes), at::CUDA(at::kFloat).zeros(sizes), …",
         replacement="x.new_empty(sizes), at::zeros(sizes, at::device(at::kCUDA).dtype(at::kFloat))",
-        before="auto f(at::Tensor x) { return x.type().zeros({3}) + at::CUDA(at::kInt).tensor({2, 3}); }\n",
+        before="auto f(at::Tensor x) { return x.type().zeros({3}) + at::CUDA(at::kInt).tensor({2, 3})"
+        " + x.type().toScalarType(at::kLong).ones({1}); }\n",
         after="auto f(at::Tensor x) {"
-        " return x.new_zeros({3}) + at::empty({2, 3}, at::device(at::kCUDA).dtype(at::kInt)); }\n",
+        " return x.new_zeros({3}) + at::empty({2, 3}, at::device(at::kCUDA).dtype(at::kInt))"
+        " + x.new_ones({1}, at::kLong); }\n",
         untouched=(
             "// x.type().tensor({3})\n",
             "auto f(Net& net) { return net.zeros({3}) + net.type(1).zeros({3}); }\n",

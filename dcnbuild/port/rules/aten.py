@@ -9,7 +9,6 @@ from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import follows
 from dcnbuild.port.rule import Rule, Scope
 from dcnbuild.port.rules.at_types import words_at
-from dcnbuild.port.tokens import Token
 
 #: `.toCFloat()` and its like → the type to ask item() for.
 _ITEMS = {
@@ -40,15 +39,8 @@ def _device_guards(code: Code, scope: Scope) -> Iterable[Edit]:
         inside = words_at(stream, index + 3, close - index - 3)
         if inside[-4:] in ([".", "get_device", "(", ")"], ["->", "get_device", "(", ")"]):
             yield Edit(stream[close - 3].start, stream[close - 1].end, "device()")
-        elif len(inside) == 1 and _is_tensor(code, stream[index + 3]):
+        elif len(inside) == 1 and code.is_tensor(stream[index + 3]):
             yield Edit(stream[close].start, stream[close].start, ".device()")
-
-
-def _is_tensor(code: Code, name: Token) -> bool:
-    function = code.function_at(name.start)
-    return function is not None and any(
-        p.is_tensor and p.name == name.text for p in function.parameters
-    )
 
 
 def _generator(code: Code, scope: Scope) -> Iterable[Edit]:

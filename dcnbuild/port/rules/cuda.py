@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
-from dcnbuild.port.edits import Edit, newline_of
-from dcnbuild.port.pattern import arguments, follows, skip_angle, template_arguments
+from dcnbuild.port.edits import Edit, newline_of, whole_line
+from dcnbuild.port.pattern import arguments, follows
 from dcnbuild.port.rule import Rule, Scope
-from dcnbuild.port.rules.thc import whole_line
 
 _WARP = {
     "__shfl": "__shfl_sync",
@@ -41,25 +40,6 @@ def _atomic_add(code: Code, scope: Scope) -> Iterable[Edit]:
         yield Edit(end, end, f"{last}#endif{newline}")
 
 
-def _functor_base(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`struct F : public thrust::unary_function<A, B> {`, where nothing asks for what it defines."""
-    stream = code.live
-    for index, token in enumerate(stream):
-        words = [t.text for t in stream[index - 2 : index]] if index >= 2 else []
-        if token.text not in ("unary_function", "binary_function") or words != ["thrust", "::"]:
-            continue
-        first = index - 2
-        while first and stream[first - 1].text in ("::", "public", "private"):
-            first -= 1
-        close = skip_angle(stream, index + 2)
-        alone = first and stream[first - 1].text == ":" and close is not None
-        if not alone or close is None or not follows(stream, close, "{"):
-            continue
-        if any(True for _ in code.names("(?:first_|second_)?argument_type|result_type")):
-            continue
-        yield Edit(stream[first - 2].end, stream[close].end, "")
-
-
 def _symbol_by_name(code: Code, scope: Scope) -> Iterable[Edit]:
     """`cudaMemcpyToSymbol("table", …)` for a symbol that this file defines."""
     for stream, index in code.names("cudaMemcpyToSymbol|cudaMemcpyFromSymbol|cudaGetSymbolAddress"):
@@ -75,32 +55,6 @@ def _symbol_by_name(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(text.start, text.end, name)
 
 
-#: Iterators of cub that CUDA 13 has dropped → thrust's, and the order of its template arguments.
-_ITERATORS = {
-    "CountingInputIterator": ("counting_iterator", (0,)),
-    "ConstantInputIterator": ("constant_iterator", (0,)),
-    "DiscardOutputIterator": ("discard_iterator", ()),
-    "TransformInputIterator": ("transform_iterator", (1, 2, 0)),
-}
-
-
-def _iterators(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`cub::TransformInputIterator<Value, Operation, Iterator>` and its like."""
-    for stream, index in code.names("|".join(_ITERATORS)):
-        words = [token.text for token in stream[max(index - 2, 0) : index]]
-        close = skip_angle(stream, index + 2) if follows(stream, index, "<") else None
-        if words != ["cub", "::"] or close is None:
-            continue
-        name, order = _ITERATORS[stream[index].text]
-        given = template_arguments(code.text, stream, index + 1)
-        if len(given) <= max(order, default=-1):
-            continue
-        chosen = ", ".join(given[place] for place in order)
-        first = index - 3 if index > 2 and stream[index - 3].text == "::" else index - 2
-        new = f"thrust::{name}<{chosen}>"
-        yield Edit(stream[first].start, stream[close].end, new)
-
-
 def _renamed(old: str, new: str) -> Rule:
     return Rule(
         id=old.removeprefix("cuda").replace("Thread", "thread-").lower().replace("cache", "cache-"),
@@ -112,24 +66,6 @@ def _renamed(old: str, new: str) -> Rule:
         before=f"void f() {{ {old}(); }}\n",
         after=f"void f() {{ {new}(); }}\n",
         untouched=(f"// {old}()\n",),
-    )
-
-
-def _cub(old: str, new: str) -> Rule:
-    return Rule(
-        id=f"cub-{old.lower()}",
-        need="broken",
-        gone="CUDA 13",
-        since="CUDA 12.9",
-        pattern=f"cub::{old}",
-        replacement=new,
-        before=f"__device__ int f(int x) {{ return Reduce(tmp).Reduce(x, cub::{old}()); }}\n",
-        after=f"__device__ int f(int x) {{ return Reduce(tmp).Reduce(x, {new}()); }}\n",
-        untouched=(
-            f"__device__ int f(R r, int x) {{ return r.{old}(x); }}\n",
-            f"// cub::{old}()\n",
-        ),
-        emits=new.split("::")[-1].split("<")[0],
     )
 
 
@@ -189,48 +125,6 @@ RULES = (
         ),
         why="It compiles, takes the text for the symbol and fails when it is called.",
         rewrite=_symbol_by_name,
-    ),
-    Rule(
-        id="thrust-functor-base",
-        need="broken",
-        gone="CUDA 13",
-        since="any",
-        pattern="struct F : public thrust::unary_function<A, B> { … }",
-        replacement="struct F { … }",
-        before="struct F : public thrust::unary_function<int, int> {\n  int n;\n};\n",
-        after="struct F {\n  int n;\n};\n",
-        untouched=(
-            "struct F : public thrust::unary_function<int, int> {\n  result_type n;\n};\n",
-            "struct F : public mine::unary_function<int, int> {};\n",
-        ),
-        why="The base only named the types of argument and result, which thrust finds out itself.",
-        rewrite=_functor_base,
-    ),
-    # "::" in front, since `using namespace at` brings another `cuda`
-    _cub("Sum", "::cuda::std::plus<>"),
-    _cub("Max", "::cuda::maximum<>"),
-    _cub("Min", "::cuda::minimum<>"),
-    _cub("Equality", "::cuda::std::equal_to<>"),
-    _cub("Inequality", "::cuda::std::not_equal_to<>"),
-    _cub("Difference", "::cuda::std::minus<>"),
-    _cub("Division", "::cuda::std::divides<>"),
-    Rule(
-        id="cub-iterator",
-        need="broken",
-        gone="CUDA 13",
-        since="CUDA 9",
-        pattern="cub::CountingInputIterator<T>, cub::TransformInputIterator<V, Op, It>, …",
-        replacement="thrust::counting_iterator<T>, thrust::transform_iterator<Op, It, V>, …",
-        before="void f(int n) {\n  cub::CountingInputIterator<int> all(0);\n"
-        "  cub::TransformInputIterator<float, Twice, std::vector<float, A>> it(n, Twice());\n}\n",
-        after="void f(int n) {\n  thrust::counting_iterator<int> all(0);\n"
-        "  thrust::transform_iterator<Twice, std::vector<float, A>, float> it(n, Twice());\n}\n",
-        untouched=(
-            "mine::CountingInputIterator<int> all(0);\n",
-            "// cub::CountingInputIterator<int>\n",
-        ),
-        rewrite=_iterators,
-        emits="counting_iterator|constant_iterator|discard_iterator|transform_iterator",
     ),
     *(_warp(old, new) for old, new in _WARP.items()),
     Rule(

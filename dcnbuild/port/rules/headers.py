@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from dcnbuild.port import includes
 from dcnbuild.port.code import Code
-from dcnbuild.port.edits import Edit
+from dcnbuild.port.edits import Edit, whole_line
 from dcnbuild.port.layout import Include
 from dcnbuild.port.rule import Rule, Scope
-from dcnbuild.port.rules.thc import whole_line
 from dcnbuild.port.source import COMPILED_SUFFIXES
 
 #: Header → what takes its place. Source: the files of torch 1.10's include/TH and include/THC, and

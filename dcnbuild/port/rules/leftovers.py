@@ -43,6 +43,18 @@ LEFTOVERS = (
         ),
     ),
     Leftover(
+        id="thc-template",
+        names="toDeviceTensor(?:Cast)?|reduceBlockWithNThreadLocalReductions",
+        reason="this template of THC's headers went with torch 1.11",
+        advice="take x.packed_accessor32<T, N>() for a device tensor, and cub::BlockReduce for a reduction",
+        need="broken",
+        example="void f(at::Tensor x) { auto y = toDeviceTensor<float, 2>(x); }\n",
+        untouched=(
+            "template <typename T> T toDeviceTensor(T x) { return x; }\n",
+            "// toDeviceTensor\n",
+        ),
+    ),
+    Leftover(
         id="texture-reference",
         names=r"cudaBindTexture\w*|cudaUnbindTexture|cudaGetTextureReference|textureReference",
         reason="texture references went with CUDA 12",

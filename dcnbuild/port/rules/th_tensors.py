@@ -1,4 +1,4 @@
-"""Tensors of TH and THC in C glue: their types, what is asked of them and what is done to them."""
+"""Calls of TH and THC with their tensors, in C glue."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import re
 from collections.abc import Iterable, Sequence
 
 from dcnbuild.port.code import Code
-from dcnbuild.port.edits import Edit
+from dcnbuild.port.edits import Edit, whole_line
 from dcnbuild.port.pattern import arguments, follows
 from dcnbuild.port.rule import Rule, Scope
-from dcnbuild.port.rules.thc import whole_line
 from dcnbuild.port.stream import Stream
 
 #: Element type of TH → (C++ type, at::ScalarType). "" is what THCudaTensor has.
@@ -21,7 +20,9 @@ _ELEMENTS = {
     **{"Short": ("int16_t", "at::kShort"), "Int": ("int", "at::kInt")},
     "Long": ("int64_t", "at::kLong"),
 }
-TYPES = rf"TH(?:Cuda)?(?:{'|'.join(filter(None, _ELEMENTS))})?Tensor"
+_NAMED = "|".join(filter(None, _ELEMENTS))
+#: THTensor alone is a macro of generic files, for each element type in turn.
+TYPES = rf"TH(?:Cuda(?:{_NAMED})?|{_NAMED})Tensor"
 #: Function behind "…Tensor_", without its state → what to write. {0} is its first argument, {a} the
 #: others in a row, {type} and {options} those of the elements. Source: TH/generic/THTensor*.h of torch 0.4.
 _FUNCTIONS = {
@@ -109,7 +110,7 @@ def _calls(code: Code, scope: Scope) -> Iterable[Edit]:
 
 def _cast(stream: Stream, index: int, head: str) -> str:
     """The cast that C++ wants in `unsigned long long* p = THLongTensor_data(x)`."""
-    written, type = _pointed_to(stream, index), _element(head)[0]
+    written, type = _pointed_to(stream, index), element_of(head)[0]
     same = (type, *_SAME.get(type, ()))
     known = written and set(written.split()) <= _BUILT_IN
     return f"({written}*)" if known and written not in same else ""
@@ -139,55 +140,19 @@ def _allocations(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(stream[index].start, stream[index].start, f"({type} *)")
 
 
-def _element(head: str) -> tuple[str, str]:
+def element_of(head: str) -> tuple[str, str]:
     """The C++ type and the at::ScalarType of THCudaLongTensor's elements."""
     return _ELEMENTS[head.removeprefix("THCuda").removeprefix("TH").removesuffix("Tensor")]
 
 
 def _filled(form: str, head: str, values: Sequence[str], on_gpu: bool) -> str:
-    type, scalar = _element(head)
+    type, scalar = element_of(head)
     options = f"at::device({'at::kCUDA' if on_gpu else 'at::kCPU'}).dtype({scalar})"
     rest = ", ".join(values[1:])
     try:
         return form.format(*values, a=rest, all=", ".join(values), type=type, options=options)
     except IndexError:  # fewer arguments than it has
         return ""
-
-
-def _types(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`THCudaTensor *x` as a parameter or a variable, and what treats it as a pointer."""
-    names: set[str] = set()
-    for stream, index in code.names(TYPES):
-        if follows(stream, index, "*") and not follows(stream, index + 1, "*"):
-            end = stream[index + 1].end
-            first = index - 1 if index and stream[index - 1].text == "const" else index
-            following = stream[index + 2] if index + 2 < len(stream) else None
-            named = following is not None and following.kind == "name"
-            glued = named and following is not None and following.start == end
-            yield Edit(stream[first].start, end, "at::Tensor " if glued else "at::Tensor")
-            if named and following is not None:
-                names.add(following.text)
-    yield from _fields(code, names)
-
-
-def _fields(code: Code, names: set[str]) -> Iterable[Edit]:
-    """`x->size[i]`, `x->nDimension`, and `x == NULL`."""
-    stream = code.live
-    for index in (i for name in names for i in stream.places.get(name, ())):
-        if follows(stream, index, "->", "nDimension"):
-            yield Edit(stream[index].end, stream[index + 2].end, ".dim()")
-        elif follows(stream, index, "->", "size", "[") or follows(
-            stream, index, "->", "stride", "["
-        ):
-            close = stream.partner[index + 3]
-            if close > 0:
-                field = stream[index + 2].text
-                yield Edit(stream[index].end, stream[index + 3].end, f".{field}(")
-                yield Edit(stream[close].start, stream[close].end, ")")
-        for sign, new in (("==", "!{}.defined()"), ("!=", "{}.defined()")):
-            if any(follows(stream, index, sign, null) for null in ("NULL", "nullptr", "0")):
-                text = new.format(stream[index].text)
-                yield Edit(stream[index].start, stream[index + 2].end, text)
 
 
 def _same_gpu(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -242,20 +207,5 @@ RULES = (
             "// THCudaTensor_size(state, x, 0)\n",
         ),
         rewrite=_calls,
-    ),
-    Rule(
-        id="th-tensor-type",
-        need="broken",
-        gone="torch 1.11",
-        since="torch 1.0",
-        pattern="THCudaTensor *x, THLongTensor *x; x->size[0]; x == NULL",
-        replacement="at::Tensor x; x.size(0); !x.defined()",
-        before="#include <torch/extension.h>\n"
-        "long f(THCudaTensor *x, THIntTensor* y) { return y == NULL ? x->size[0] : x->nDimension; }\n",
-        after="#include <torch/extension.h>\n"
-        "long f(at::Tensor x, at::Tensor y) { return !y.defined() ? x.size(0) : x.dim(); }\n",
-        untouched=("// THCudaTensor *x\n", "void f(THCudaTensor** all) { g(all); }\n"),
-        rewrite=_types,
-        emits="Tensor",
     ),
 )

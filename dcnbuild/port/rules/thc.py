@@ -1,21 +1,16 @@
-"""The THC runtime: its state, stream, memory and small helpers."""
+"""The THC runtime: its stream, memory and small helpers."""
 
 from __future__ import annotations
 
 import bisect
-import re
 from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
-from dcnbuild.port.edits import Edit, line_start
-from dcnbuild.port.pattern import arguments, skip_angle
+from dcnbuild.port.edits import Edit
+from dcnbuild.port.pattern import arguments
 from dcnbuild.port.rule import Rule, Scope
-from dcnbuild.port.stream import Stream
 
 _GONE = "torch 1.11"
-_BLANKS = re.compile(r"[^\S\r\n]*")
-#: Nothing but blanks and a comment up to the end of the line.
-_REST = re.compile(r"[^\S\r\n]*(?://[^\r\n]*)?(?=[\r\n]|\Z)")
 
 
 def _ceil_div(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -41,99 +36,21 @@ def _ceil_div(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(outer[2].end, outer[2].end, "<int64_t>")
 
 
-def _parameters(code: Code, scope: Scope) -> Iterable[Edit]:
-    """THCState* parameters of the project's own functions, and what their callers pass."""
-    if not scope.state_parameters:
-        return
-    for stream, index in code.names(r"\w+"):
-        position = scope.state_parameters.get(stream[index].text)
-        if position is None or index + 1 >= len(stream):
-            continue
-        opening: int | None = index + 1
-        if stream[index + 1].text == "<":  # launch<float>(state, …)
-            close_angle = skip_angle(stream, index + 2)
-            opening = close_angle + 1 if close_angle else None
-        if opening is None or opening >= len(stream) or stream[opening].text != "(":
-            continue
-        found = arguments(stream, opening + 1)
-        if found is None or position >= len(found[0]):
-            continue
-        spans, close = found
-        start, end = spans[position]
-        words = [token.text for token in stream[start:end]]
-        if "THCState" not in words and words != ["state"]:
-            continue
-        if position + 1 < len(spans):
-            yield Edit(stream[start].start, stream[spans[position + 1][0]].start, "")
-        else:
-            first = stream[spans[position - 1][1]].start if position else stream[start].start
-            yield Edit(first, stream[close].start, "")
+#: Names that headers of THC brought without its prefix → where torch has them.
+_MOVED = {
+    **dict.fromkeys(("GET_BLOCKS", "CUDA_NUM_THREADS"), ("THCUNN/", "at::cuda::detail::")),
+    **dict.fromkeys(("getApplyBlock", "getApplyGrid"), ("THC/", "at::cuda::")),
+}
 
 
 def _launch_sizes(code: Code, scope: Scope) -> Iterable[Edit]:
-    """GET_BLOCKS and CUDA_NUM_THREADS of THCUNN/common.h, which torch keeps in a namespace now."""
-    there = any(include.header[1:5] == "THCU" for include in code.layout.includes)
-    for stream, index in code.names("GET_BLOCKS|CUDA_NUM_THREADS") if there else ():
-        if stream[index].text not in scope.own and stream[index - 1].text != "::":
-            yield Edit(stream[index].start, stream[index].start, "at::cuda::detail::")
-
-
-def _state(code: Code, scope: Scope) -> Iterable[Edit]:
-    """Declarations of a THCState* that nothing uses any more."""
-    stream = code.live
-    names = {
-        stream[index + 2].text
-        for index, token in enumerate(stream[:-2])
-        if token.text == "THCState" and stream[index + 1].text == "*"
-    }
-    for name in names:
-        statements = [_declaration(code, index) for index in stream.places.get(name, [])]
-        if any(statement is None for statement in statements):
-            continue  # something unknown still takes it: that is left to a human as a whole
-        yield from (Edit(*span, "") for span in statements if span)
-
-
-def _declaration(code: Code, index: int) -> tuple[int, int] | None:
-    """The statement that declares the state at this name, with its line if nothing else is there."""
-    stream = code.live
-    if index < 2 or stream[index - 1].text != "*" or stream[index - 2].text != "THCState":
-        return None
-    first = index - 2
-    if first and stream[first - 1].text in ("extern", "static"):
-        first -= 1
-    if _in_parentheses(stream, first):
-        return None
-    last = index + 1
-    while last < len(stream) and stream[last].text != ";":
-        if stream[last].text in (",", "{", "}") or (last == index + 1 and stream[last].text != "="):
-            return None
-        last += 1
-    if last == len(stream):
-        return None
-    return whole_line(code.text, stream[first].start, stream[last].end)
-
-
-def _in_parentheses(stream: Stream, index: int) -> bool:
-    """Whether a parenthesis is open here since the statement began: then it is no declaration to take away."""
-    around = stream.around[index]
-    return around >= 0 and stream[around].text == "("
-
-
-def whole_line(text: str, start: int, end: int) -> tuple[int, int]:
-    """The span widened to whole lines if only blanks and a // comment share its lines.
-
-    Where an empty line stood on both sides, one of them goes too.
-    """
-    begin = line_start(text, start)
-    rest = _REST.match(text, end)
-    if _BLANKS.match(text, begin).end() < start or rest is None:  # type: ignore[union-attr]
-        return start, end
-    stop = rest.end()
-    stop += 2 if text.startswith("\r\n", stop) else 1 if stop < len(text) else 0
-    blank_before = not begin or text.endswith(("\n\n", "\n\r\n", "\r\r"), 0, begin)
-    if blank_before and text[stop : stop + 1] in ("\n", "\r"):
-        stop += 2 if text.startswith("\r\n", stop) else 1
-    return begin, stop
+    """GET_BLOCKS of THCUNN/common.h and its like, which torch keeps in a namespace now."""
+    there = [include.header[1:-1] for include in code.layout.includes]
+    for stream, index in code.names("|".join(_MOVED)) if there else ():
+        from_header, namespace = _MOVED[stream[index].text]
+        own = stream[index].text in scope.own or stream[index - 1].text == "::"
+        if not own and any(header.startswith(from_header) for header in there):
+            yield Edit(stream[index].start, stream[index].start, namespace)
 
 
 def _call(id: str, old: str, new: str, emits: str, before: str, after: str) -> Rule:
@@ -227,6 +144,14 @@ RULES = (
         "void f() { at::cuda::ThrustAllocator allocator; }\n",
     ),
     _call(
+        "thc-thrust-allocator-value",
+        "THCThrustAllocator($$state)",
+        "at::cuda::ThrustAllocator()",
+        "ThrustAllocator",
+        "void f() { auto allocator = THCThrustAllocator(state); }\n",
+        "void f() { auto allocator = at::cuda::ThrustAllocator(); }\n",
+    ),
+    _call(
         "thc-round-up",
         "THCRoundUp",
         "at::round_up",
@@ -258,8 +183,8 @@ RULES = (
         need="broken",
         gone=_GONE,
         since="torch 1.5",
-        pattern="GET_BLOCKS(n), CUDA_NUM_THREADS with <THCUNN/common.h>",
-        replacement="at::cuda::detail::GET_BLOCKS(n), at::cuda::detail::CUDA_NUM_THREADS",
+        pattern="GET_BLOCKS(n), CUDA_NUM_THREADS with <THCUNN/common.h>; getApplyBlock() with <THC/…>",
+        replacement="at::cuda::detail::GET_BLOCKS(n), at::cuda::detail::CUDA_NUM_THREADS; at::cuda::getApplyBlock()",
         before="#include <THCUNN/common.h>\nint f(int n) { return GET_BLOCKS(n); }\n",
         after="#include <THCUNN/common.h>\n#include <ATen/cuda/detail/KernelUtils.h>\n"
         "int f(int n) { return at::cuda::detail::GET_BLOCKS(n); }\n",
@@ -268,34 +193,6 @@ RULES = (
             "#include <THCUNN/common.h>\n// GET_BLOCKS(n)\n",
         ),
         rewrite=_launch_sizes,
-        emits="GET_BLOCKS",
-    ),
-    Rule(
-        id="thc-state-parameter",
-        need="broken",
-        gone=_GONE,
-        since="any",
-        pattern="f(THCState* state, …) and f(state, …)",
-        replacement="f(…)",
-        before="void launch(THCState* state, int n) { run(n); }\nvoid f(int n) { launch(state, n); }\n",
-        after="void launch(int n) { run(n); }\nvoid f(int n) { launch(n); }\n",
-        untouched=("void launch(int n) { run(n); }\nvoid f(int n) { launch(n); }\n",),
-        rewrite=_parameters,
-    ),
-    Rule(
-        id="thc-state",
-        need="broken",
-        gone=_GONE,
-        since="any",
-        pattern="extern THCState* state;",
-        replacement="nothing",
-        before="#include <vector>\n\nextern THCState *state;\n\nint f();\n",
-        after="#include <vector>\n\nint f();\n",
-        untouched=(
-            "// extern THCState *state;\n",
-            "extern THCState *state;\nvoid f(THCudaTensor* x) { g(state, x); }\n",
-        ),
-        why="Only where nothing is left that takes the state.",
-        rewrite=_state,
+        emits="GET_BLOCKS|getApplyBlock",
     ),
 )

@@ -1,0 +1,147 @@
+"""Tensors of TH and THC as pointers, in C glue: their type, their fields, their truth, and NULL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from dcnbuild.port.code import Code
+from dcnbuild.port.edits import Edit, line_of
+from dcnbuild.port.pattern import arguments, follows
+from dcnbuild.port.result import Remark
+from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.rules.th_tensors import TYPES, element_of
+from dcnbuild.port.stream import Stream
+
+#: The fields of TH's struct.
+_STRUCT = "size|stride|nDimension|storage|storageOffset|refcount|flag"
+
+
+def _types(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`THCudaTensor *x` as a parameter or a variable, and what treats it as a pointer."""
+    names: dict[str, str] = {}
+    for stream, index in code.names(TYPES):
+        if follows(stream, index, "*") and not follows(stream, index + 1, "*"):
+            end = stream[index + 1].end
+            first = index - 1 if index and stream[index - 1].text == "const" else index
+            following = stream[index + 2] if index + 2 < len(stream) else None
+            named = following is not None and following.kind == "name"
+            glued = named and following is not None and following.start == end
+            yield Edit(stream[first].start, end, "at::Tensor " if glued else "at::Tensor")
+            if named and following is not None:
+                names[following.text] = element_of(stream[index].text)[0]
+    yield from _fields(code, names)
+
+
+def _fields(code: Code, names: Mapping[str, str]) -> Iterable[Edit]:
+    """`x->size[i]`, `x->nDimension`, `x->storage->data`, and `x == NULL`."""
+    stream = code.live
+    for index, type in ((i, t) for name, t in names.items() for i in stream.places.get(name, ())):
+        name = stream[index].text
+        if follows(stream, index, "->", "storage", "->", "data"):
+            data = f"{name}.data_ptr<{type}>()"
+            if follows(stream, index + 4, "+", name, "->", "storageOffset"):
+                yield Edit(stream[index].start, stream[index + 8].end, data)
+            elif not follows(stream, index + 4, "+"):
+                start = f"({data} - {name}.storage_offset())"
+                yield Edit(stream[index].start, stream[index + 4].end, start)
+        elif follows(stream, index, "->", "storage") and not follows(stream, index + 2, "->"):
+            yield Edit(
+                stream[index].end, stream[index + 2].end, ".numel()"
+            )  # no elements, no storage
+        elif follows(stream, index, "->", "nDimension"):
+            yield Edit(stream[index].end, stream[index + 2].end, ".dim()")
+        elif follows(stream, index, "->", "storageOffset") and stream[index - 1].text != "+":
+            yield Edit(stream[index].end, stream[index + 2].end, ".storage_offset()")
+        elif follows(stream, index, "->", "size", "[") or follows(
+            stream, index, "->", "stride", "["
+        ):
+            close = stream.partner[index + 3]
+            if close > 0:
+                field = stream[index + 2].text
+                yield Edit(stream[index].end, stream[index + 3].end, f".{field}(")
+                yield Edit(stream[close].start, stream[close].end, ")")
+        elif _is_condition(stream, index):
+            yield Edit(stream[index].end, stream[index].end, ".defined()")
+        for sign, new in (("==", "!{}.defined()"), ("!=", "{}.defined()")):
+            if any(follows(stream, index, sign, null) for null in ("NULL", "nullptr", "0")):
+                text = new.format(stream[index].text)
+                yield Edit(stream[index].start, stream[index + 2].end, text)
+
+
+def _is_condition(stream: Stream, index: int) -> bool:
+    """Whether a pointer is asked for its truth here: `if (x)`, `!x`, `a && x`, `x ? a : b`."""
+    before, behind = (t.text for t in (stream[index - 1], stream[min(index + 1, len(stream) - 1)]))
+    if behind == "?":
+        return before in ("(", "=", ",", "return", "!", "&&", "||")
+    opened = before == "(" and index > 1 and stream[index - 2].text in ("if", "while")
+    return behind in (")", "&&", "||") and (opened or before in ("!", "&&", "||"))
+
+
+def _no_tensors(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`f(NULL)` of a function of this file whose parameter is a tensor."""
+    pointer = re.compile(rf"(?:const )?{TYPES} ?\*")
+    takes = {
+        function.name: {
+            place
+            for place, parameter in enumerate(function.parameters)
+            if pointer.fullmatch(parameter.type)
+        }
+        for function in code.functions
+    }
+    for stream, index in code.names("|".join(map(re.escape, takes)) or "(?!)"):
+        found = arguments(stream, index + 2) if follows(stream, index, "(") else None
+        for place, (start, end) in enumerate(found[0] if found else ()):
+            alone = end == start + 1 and stream[start].text in ("NULL", "nullptr")
+            if alone and place in takes[stream[index].text]:
+                yield Edit(stream[start].start, stream[start].end, "at::Tensor()")
+
+
+def left_fields(code: Code) -> Iterator[Remark]:
+    """What still reads a field of TH's struct from what is at::Tensor: `x->size` without an index, say."""
+    found: dict[str, set[int]] = {}
+    for stream, index in code.names(_STRUCT):
+        name = stream[index - 2]
+        if index > 1 and stream[index - 1].text == "->" and code.is_tensor(name):
+            subject = f"{name.text}->{stream[index].text}"
+            found.setdefault(subject, set()).add(line_of(code.text, name.start))
+    for subject, lines in found.items():
+        reason = "at::Tensor has no fields"
+        advice = "ask its methods: sizes(), strides(), dim(), storage(), storage_offset()"
+        yield Remark("th-tensor", tuple(sorted(lines)), subject, reason, advice, "broken")
+
+
+RULES = (
+    Rule(
+        id="th-tensor-null",
+        need="broken",
+        gone="torch 1.11",
+        since="torch 1.0",
+        pattern="f(NULL), where f takes a THCudaTensor*",
+        replacement="f(at::Tensor())",
+        before="#include <torch/extension.h>\nint g(THCudaTensor *x, int *n) { return 1; }\n"
+        "int f() { return g(NULL, NULL); }\n",
+        after="#include <torch/extension.h>\nint g(THCudaTensor *x, int *n) { return 1; }\n"
+        "int f() { return g(at::Tensor(), NULL); }\n",
+        untouched=(
+            "int g(int *x) { return 1; }\nint f() { return g(NULL); }\n",
+            "// int f() { return g(NULL); }\n",
+        ),
+        rewrite=_no_tensors,
+    ),
+    Rule(
+        id="th-tensor-type",
+        need="broken",
+        gone="torch 1.11",
+        since="torch 1.0",
+        pattern="THCudaTensor *x, THLongTensor *x; x->size[0]; x == NULL",
+        replacement="at::Tensor x; x.size(0); !x.defined()",
+        before="#include <torch/extension.h>\n"
+        "long f(THCudaTensor *x, THIntTensor* y) { return y == NULL ? x->size[0] : x->nDimension; }\n",
+        after="#include <torch/extension.h>\n"
+        "long f(at::Tensor x, at::Tensor y) { return !y.defined() ? x.size(0) : x.dim(); }\n",
+        untouched=("// THCudaTensor *x\n", "void f(THCudaTensor** all) { g(all); }\n"),
+        rewrite=_types,
+        emits="Tensor",
+    ),
+)

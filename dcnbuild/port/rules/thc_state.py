@@ -1,0 +1,115 @@
+"""THC's state: parameters of it, and variables that nothing uses any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dcnbuild.port.code import Code
+from dcnbuild.port.edits import Edit, whole_line
+from dcnbuild.port.pattern import arguments, skip_angle
+from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.stream import Stream
+
+_GONE = "torch 1.11"
+
+
+def _parameters(code: Code, scope: Scope) -> Iterable[Edit]:
+    """THCState* parameters of the project's own functions, and what their callers pass."""
+    if not scope.state_parameters:
+        return
+    for stream, index in code.names(r"\w+"):
+        position = scope.state_parameters.get(stream[index].text)
+        if position is None or index + 1 >= len(stream):
+            continue
+        opening: int | None = index + 1
+        if stream[index + 1].text == "<":  # launch<float>(state, …)
+            close_angle = skip_angle(stream, index + 2)
+            opening = close_angle + 1 if close_angle else None
+        if opening is None or opening >= len(stream) or stream[opening].text != "(":
+            continue
+        found = arguments(stream, opening + 1)
+        if found is None or position >= len(found[0]):
+            continue
+        spans, close = found
+        start, end = spans[position]
+        words = [token.text for token in stream[start:end]]
+        if "THCState" not in words and words != ["state"]:
+            continue
+        if position + 1 < len(spans):
+            yield Edit(stream[start].start, stream[spans[position + 1][0]].start, "")
+        else:
+            first = stream[spans[position - 1][1]].start if position else stream[start].start
+            yield Edit(first, stream[close].start, "")
+
+
+def _state(code: Code, scope: Scope) -> Iterable[Edit]:
+    """Declarations of a THCState* that nothing uses any more."""
+    stream = code.live
+    names = {
+        stream[index + 2].text
+        for index, token in enumerate(stream[:-2])
+        if token.text == "THCState" and stream[index + 1].text == "*"
+    }
+    for name in names:
+        statements = [_declaration(code, index) for index in stream.places.get(name, [])]
+        if any(statement is None for statement in statements):
+            continue  # something unknown still takes it: that is left to a human as a whole
+        yield from (Edit(*span, "") for span in statements if span)
+
+
+def _declaration(code: Code, index: int) -> tuple[int, int] | None:
+    """The statement that declares the state at this name, with its line if nothing else is there."""
+    stream = code.live
+    if index < 2 or stream[index - 1].text != "*" or stream[index - 2].text != "THCState":
+        return None
+    first = index - 2
+    if first and stream[first - 1].text in ("extern", "static"):
+        first -= 1
+    if _in_parentheses(stream, first):
+        return None
+    last = index + 1
+    while last < len(stream) and stream[last].text != ";":
+        if stream[last].text in (",", "{", "}") or (last == index + 1 and stream[last].text != "="):
+            return None
+        last += 1
+    if last == len(stream):
+        return None
+    return whole_line(code.text, stream[first].start, stream[last].end)
+
+
+def _in_parentheses(stream: Stream, index: int) -> bool:
+    """Whether a parenthesis is open here since the statement began: then it is no declaration to take away."""
+    around = stream.around[index]
+    return around >= 0 and stream[around].text == "("
+
+
+RULES = (
+    Rule(
+        id="thc-state-parameter",
+        need="broken",
+        gone=_GONE,
+        since="any",
+        pattern="f(THCState* state, …) and f(state, …)",
+        replacement="f(…)",
+        before="void launch(THCState* state, int n) { run(n); }\nvoid f(int n) { launch(state, n); }\n",
+        after="void launch(int n) { run(n); }\nvoid f(int n) { launch(n); }\n",
+        untouched=("void launch(int n) { run(n); }\nvoid f(int n) { launch(n); }\n",),
+        rewrite=_parameters,
+    ),
+    Rule(
+        id="thc-state",
+        need="broken",
+        gone=_GONE,
+        since="any",
+        pattern="extern THCState* state;",
+        replacement="nothing",
+        before="#include <vector>\n\nextern THCState *state;\n\nint f();\n",
+        after="#include <vector>\n\nint f();\n",
+        untouched=(
+            "// extern THCState *state;\n",
+            "extern THCState *state;\nvoid f(THCudaTensor* x) { g(state, x); }\n",
+        ),
+        why="Only where nothing is left that takes the state.",
+        rewrite=_state,
+    ),
+)

@@ -1,0 +1,1 @@
+int cpu_ctc(THFloatTensor *probs, THFloatTensor *grads, THIntTensor *labels);
