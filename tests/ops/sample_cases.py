@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+import dcnbuild
 from dcnbuild.ops.deform_sample import OPERATOR
 from dcnbuild.ops.reference import deform_sample as reference
 from dcnbuild.ops.reference.deform_sample import Attributes
 
 NAMES = ("input", "offset", "mask")
-
+KERNELS = torch.ops.dcnbuild
 
 SAME = Attributes((3, 3), (1, 1), (1, 1), (1, 1), 1.3, False)
 
@@ -57,6 +58,19 @@ class SampleCase:
         }
         dtypes = dict.fromkeys(NAMES[1:], points_dtype or dtype)
         return {name: t.to(device, dtypes.get(name, dtype)) for name, t in exact.items()}
+
+
+CASE = SampleCase()
+
+
+def operate(input: Tensor, offset: Tensor, mask: Tensor, case: SampleCase = CASE) -> Tensor:
+    """The public function, with an input [N, H, W, G, D]."""
+    return dcnbuild.deform_sample(input.flatten(3), offset, mask, *case.attributes)
+
+
+def leaves_of(case: SampleCase = CASE, seed: int = 0, **options: Any) -> list[Tensor]:
+    tensors = case.tensors(seed, **options)
+    return [tensors[name].requires_grad_() for name in NAMES]
 
 
 def random_case(seed: int) -> SampleCase:
