@@ -60,16 +60,11 @@ class Operands:
         self.leaves = [self.value, self.offset, self.mask]
         for leaf in self.leaves:
             leaf.requires_grad_()
-        y, x = torch.arange(case.height), torch.arange(case.width)
         steps = torch.arange(KERNEL) - 1
+        x = torch.arange(case.width)[None, :, None] + steps.repeat_interleave(KERNEL)
+        y = torch.arange(case.height)[:, None, None] + steps.repeat(KERNEL)
         #: (x, y) of every tap without its offset, [H, W, 1, tap, 2]; taps count down the columns.
-        self.taps = torch.stack(
-            [
-                (x[:, None, None] + steps[:, None]).expand(*(-1,) * 2, KERNEL).expand(len(y), -1, -1, -1),
-                (y[:, None, None, None] + steps).expand(-1, len(x), KERNEL, -1),
-            ],
-            -1,
-        ).flatten(2, 3)[:, :, None]
+        self.taps = torch.stack(torch.broadcast_tensors(x, y), -1)[:, :, None]
 
 
 def ours(o: Operands) -> Tensor:
@@ -80,7 +75,7 @@ def ours(o: Operands) -> Tensor:
 
 
 def by_grid_sample(o: Operands) -> Tensor:
-    _, height, width, groups, _ = o.value.shape
+    height, width = o.value.shape[1:3]
     locations = (o.taps + o.offset + 0.5) / torch.tensor([width, height])
     sampled = weighted_grid_samples(
         o.value.flatten(1, 2),
@@ -107,7 +102,9 @@ def main() -> None:
         torch.testing.assert_close(ours(operands), by_grid_sample(operands), rtol=1e-4, atol=1e-4)
         for which in PASSES:
             for threads in (1, 2):
-                works = {name: pass_of(function, which, operands) for name, function in FUNCTIONS.items()}
+                works = {
+                    name: pass_of(function, which, operands) for name, function in FUNCTIONS.items()
+                }
                 at = measure(works, threads, options.seconds)
                 times = [f"{at[name]:.2f}" for name in FUNCTIONS]
                 ratio = at["grid_sample"] / at["dcnbuild"]

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 from compat.files import write
-from ops.sample_cases import SampleCase, differentiated, grid_sampled
+from ops.point_cases import differentiated
+from ops.sample_cases import SampleCase, grid_sampled
 from torch import Tensor, nn
 
 import dcnbuild

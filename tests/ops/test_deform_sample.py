@@ -8,13 +8,13 @@ import pytest
 import torch
 from ops.cases import assert_close
 from ops.not_finite_cases import assert_same
+from ops.point_cases import differentiated
 from ops.sample_cases import (
     CASE,
     KERNELS,
     NAMES,
     REFERENCE,
     SampleCase,
-    differentiated,
     expected_of,
     grid_sampled,
     random_case,

@@ -14,9 +14,9 @@ struct Cuts {
   int64_t heads, channels;
   int64_t count() const { return heads * channels; }
 
-  /// A run of heads fills two cache lines of a pixel, if that leaves a run for every worker.
+  /// A run of heads fills four cache lines of a pixel, if that leaves a run for every worker.
   Cuts(const AttnGeometry& g, int64_t workers, int64_t lanes, int64_t size) {
-    constexpr int64_t bytes = 128;
+    constexpr int64_t bytes = 256;
     const int64_t run = std::max<int64_t>(1, bytes / (g.channels * size));
     heads = std::min(g.heads, std::max(ceil_div(g.heads, run), ceil_div(workers, g.batch)));
     channels = std::clamp<int64_t>(workers / (g.batch * heads), 1, ceil_div(g.channels, lanes));
@@ -119,7 +119,11 @@ bool sum_by_head(const BackwardCall<T>& call) {
       const ValueShare<T> share = memory.begin(slice);
       const int64_t blocks = forward.query_blocks(heads);
       for (int64_t k = 0; k < blocks; ++k) {
-        const QueryBlock block = forward.block(slice.n, k, heads, slice.head, slice.heads);
+        const auto block_at = [&](int64_t at) {
+          return forward.block(slice.n, at, heads, slice.head, slice.heads);
+        };
+        const QueryBlock block = block_at(k);
+        if (slice.heads < g.heads && k + 1 < blocks) worker.fetch(block_at(k + 1), slice);
         worker.run(block, slice.channels, worker.upstream(block, slice), share, points);
       }
       memory.end(slice);

@@ -92,6 +92,22 @@ class AttendBackwardWorker {
     return to;
   }
 
+  /// Has a block's rows on their way from memory, where the hardware would not guess them: those of
+  /// some heads lie far apart.
+  void fetch(const QueryBlock& block, const HeadSlice& slice) const {
+    const int64_t size = sizeof(T), samples = block.heads * call_.g.samples();
+    points_.fetch(block);
+    if (output_in_place_)
+      fetch_rows<0>(grad_output_.at(block.n, block.query, block.head, slice.channel), block.queries,
+                    grad_output_.c * size, slice.width() * size);
+    if (grads_.locations && in_place(grads_.locations))
+      fetch_rows<1>(grads_.locations.at(block.n, block.query, block.head, 0), block.queries,
+                    grads_.locations.c * size, 2 * samples * size);
+    if (grads_.weights && in_place(grads_.weights))
+      fetch_rows<1>(grads_.weights.at(block.n, block.query, block.head, 0), block.queries,
+                    grads_.weights.c * size, samples * size);
+  }
+
   /// Adds a block's part to the value's gradient or lists it; writes the gradients of locations and
   /// weights if `points`.
   void run(const QueryBlock& block, int64_t channels, const Upstream<T>& upstream,

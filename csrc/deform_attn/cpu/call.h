@@ -68,6 +68,15 @@ struct HeadSlice {
   int64_t width() const { return heads * channels; }
 };
 
+/// Has rows of so many bytes on their way from memory.
+template <int write>
+inline void fetch_rows(const void* first, int64_t rows, int64_t step, int64_t bytes) {
+  constexpr int64_t line = 64;
+  const char* row = static_cast<const char*>(first);
+  for (int64_t i = 0; i < rows; ++i, row += step)
+    for (int64_t at = 0; at < bytes; at += line) __builtin_prefetch(row + at, write);
+}
+
 /// Locations and weights of one block of queries and at most `heads` heads at a time; of a window,
 /// the taps are added to the offsets.
 template <typename T>
@@ -96,6 +105,14 @@ class Points {
     read_({block.queries, block.heads, g_.levels, g_.points, padded_, at(locations_, block),
            at(weights_, block), y(), x(), weight()});
     if (g_.window.exists()) slide(block);
+  }
+
+  /// Has a block's rows on their way, if they are dense.
+  void fetch(const QueryBlock& block) const {
+    const int64_t row = block.heads * g_.samples() * size_;
+    const PointView<const void> l = at(locations_, block), w = at(weights_, block);
+    fetch_rows<0>(l.data, block.queries, l.query * size_, 2 * row);
+    fetch_rows<0>(w.data, block.queries, w.query * size_, row);
   }
 
   T* y() const { return buffer_.data(); }
