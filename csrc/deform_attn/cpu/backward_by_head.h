@@ -2,7 +2,7 @@
 // images, or slices of a head's channels where there are fewer heads than threads. Only that thread
 // adds to its slice, in the order of the queries: so the sums are the same for any number of
 // threads. A thread copies its slice of the value and sums its gradient in dense memory, which
-// stays in the thread's caches: 2 * S * D elements (one head) or a little more for each thread.
+// stays in the thread's caches and is as large as the slice of one image's value, twice.
 #pragma once
 
 #include "deform_attn/cpu/backward_worker.h"

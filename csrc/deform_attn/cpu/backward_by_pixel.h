@@ -2,7 +2,7 @@
 // The sweep over the points lists the corners of their samples. Each head's list is then sorted by
 // pixel, queries in their order. At last, threads take pixels, and write each once: nobody fills
 // pixels with zeros first, and nobody reads them again. The order of every sum is the same for any
-// number of threads. The lists take 64 bytes (of float) for a pixel and head at most.
+// number of threads. The lists of float take 68 bytes for a pixel and head at most.
 #pragma once
 
 #include "deform_attn/cpu/backward_worker.h"
