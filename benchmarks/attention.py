@@ -12,8 +12,10 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from _cpu_cases import Work, best_times
@@ -88,25 +90,37 @@ def ours(o: Operands) -> Tensor:
     return output
 
 
-def by_grid_sample(o: Operands) -> Tensor:
-    n, queries = o.value.shape[0], o.locations.shape[1]
-    grids = 2 * o.locations - 1
+def weighted_grid_samples(
+    value: Tensor, levels: Sequence[tuple[int, int]], locations: Tensor, weights: Tensor
+) -> Tensor:
+    """value [N, S, M, D], locations [N, Q, M, L, P, 2] in 0..1 and weights [N, Q, M, L, P] → [N, Q, M · D]."""
+    n, _, heads, channels = value.shape
+    queries = locations.shape[1]
+    grids = 2 * locations - 1
     samples = []
-    pixels = o.value.split([h * w for h, w in o.levels], 1)
-    for level, (h, w) in enumerate(o.levels):
-        image = pixels[level].flatten(2).transpose(1, 2).reshape(n * HEADS, CHANNELS, h, w)
+    pixels = value.split([h * w for h, w in levels], 1)
+    for level, (h, w) in enumerate(levels):
+        image = pixels[level].flatten(2).transpose(1, 2).reshape(n * heads, channels, h, w)
         grid = grids[:, :, :, level].transpose(1, 2).flatten(0, 1)
         samples.append(functional.grid_sample(image, grid, align_corners=False))
-    weights = o.weights.transpose(1, 2).reshape(n * HEADS, 1, queries, -1)
-    total = (torch.stack(samples, -2).flatten(-2) * weights).sum(-1)
-    return total.view(n, HEADS * CHANNELS, queries).transpose(1, 2).contiguous()
+    shares = weights.transpose(1, 2).reshape(n * heads, 1, queries, -1)
+    total = (torch.stack(samples, -2).flatten(-2) * shares).sum(-1)
+    return total.view(n, heads * channels, queries).transpose(1, 2).contiguous()
+
+
+def by_grid_sample(o: Operands) -> Tensor:
+    return weighted_grid_samples(o.value, o.levels, o.locations, o.weights)
 
 
 FUNCTIONS = {"dcnbuild": ours, "grid_sample": by_grid_sample}
 
 
 def work_of(name: str, which: str, operands: Operands) -> Work:
-    function = FUNCTIONS[name]
+    return pass_of(FUNCTIONS[name], which, operands)
+
+
+def pass_of(function: Callable[[Any], Tensor], which: str, operands: Any) -> Work:
+    """One of PASSES over a function of operands, which have `leaves` and `upstream`."""
 
     def forward() -> None:
         with torch.no_grad():

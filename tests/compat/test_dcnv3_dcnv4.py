@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-from compat.test_importing import repository, write  # noqa: F401  a fixture
-from ops.sample_cases import SampleCase, differentiated, grid_sampled
+from compat.files import write
+from ops.point_cases import differentiated
+from ops.sample_cases import SampleCase, grid_sampled
 from torch import Tensor, nn
 
 import dcnbuild
@@ -156,7 +157,7 @@ class Layer(nn.Module):
 """
 
 
-def test_a_repository_with_its_own_files(repository: Path) -> None:  # noqa: F811
+def test_a_repository_with_its_own_files(repository: Path) -> None:
     write(repository / "ops_dcnv3/functions/__init__.py", "from .dcnv3_func import DCNv3Function\n")
     write(repository / "ops_dcnv3/functions/dcnv3_func.py", FUNCTION)
     write(repository / "ops_dcnv3/modules/__init__.py", "from .dcnv3 import Layer\n")
@@ -169,7 +170,7 @@ def test_a_repository_with_its_own_files(repository: Path) -> None:  # noqa: F81
     close(output, EXPECTED["output"])
 
 
-def test_names_where_nothing_is_installed(repository: Path) -> None:  # noqa: F811
+def test_names_where_nothing_is_installed(repository: Path) -> None:
     install()
     assert importlib.import_module("DCNv3").dcnv3_forward is dcnv3_ext.dcnv3_forward
     package = importlib.import_module("DCNv4")

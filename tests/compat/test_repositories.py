@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import importlib
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from compat.test_importing import repository, run, write  # noqa: F401  a fixture
+from compat.files import run, write
 from torch import nn
 
 import dcnbuild
@@ -51,7 +50,6 @@ class ModulatedDeformConv(nn.Module):
         return modulated_deform_conv(x, offset, mask, self.weight, self.bias, self.stride, self.padding, self.dilation,
                                      self.groups, self.deformable_groups)
 """
-
 MORE = {
     "one class more": "class ModulatedDeformConvAlign(ModulatedDeformConv):\n    pass\n",
     "registered": "@(lambda kind: kind)\nclass ModulatedDeformConvPack(ModulatedDeformConv):\n    pass\n",
@@ -73,7 +71,7 @@ def _arguments() -> tuple[torch.Tensor, ...]:
 
 
 @pytest.mark.parametrize("package", ["ops.dcn", "mmdet.ops.dcn", "a.b.models.ops.dcn"])
-def test_ours_stands_in_for_a_file_that_it_covers(package: str, repository: Path) -> None:  # noqa: F811
+def test_ours_stands_in_for_a_file_that_it_covers(package: str, repository: Path) -> None:
     directory = repository / Path(*package.split("."))
     write(
         directory / "__init__.py",
@@ -88,7 +86,7 @@ def test_ours_stands_in_for_a_file_that_it_covers(package: str, repository: Path
 
 
 @pytest.mark.parametrize("more", MORE)
-def test_a_file_with_more_is_executed_with_our_functions(more: str, repository: Path) -> None:  # noqa: F811
+def test_a_file_with_more_is_executed_with_our_functions(more: str, repository: Path) -> None:
     write(repository / "ops" / "dcn" / "deform_conv.py", OPS_DCN + MORE[more])
     install()
     module: Any = importlib.import_module("ops.dcn.deform_conv")
@@ -101,7 +99,7 @@ def test_a_file_with_more_is_executed_with_our_functions(more: str, repository: 
     assert str(dcnbuild.convert(nn.Sequential(conv))).endswith("1 converted, 0 left")
 
 
-def test_a_fork_of_dcn_v2_keeps_its_class_and_gets_an_extension(repository: Path) -> None:  # noqa: F811
+def test_a_fork_of_dcn_v2_keeps_its_class_and_gets_an_extension(repository: Path) -> None:
     source = """
 import _ext as _backend
 from torch.autograd import Function
@@ -213,7 +211,7 @@ def test_the_extension_dcn_of_torch_1(repository: Path) -> None:  # noqa: F811
 def test_an_extension_that_a_file_compiles_when_it_is_imported(
     call: str,
     ours: str,
-    repository: Path,  # noqa: F811
+    repository: Path,
 ) -> None:
     source = f"import pathlib\nfrom torch.utils.cpp_extension import load\next = {call}\nclass More:\n    pass\n"
     write(repository / "nets" / "dcn_v2.py", source)
@@ -221,7 +219,7 @@ def test_an_extension_that_a_file_compiles_when_it_is_imported(
     assert run("from nets.dcn_v2 import ext")["ext"] is sys.modules[f"dcnbuild.compat.{ours}"]
 
 
-def test_other_extensions_are_compiled_as_ever(repository: Path) -> None:  # noqa: F811
+def test_other_extensions_are_compiled_as_ever(repository: Path) -> None:
     from dcnbuild.compat.jit_load import stand_in
 
     assert stand_in("deform_conv_ext", ["deform_conv_ext.cpp"]) is None  # nothing is installed
@@ -231,7 +229,7 @@ def test_other_extensions_are_compiled_as_ever(repository: Path) -> None:  # noq
     assert stand_in("x", "src/deform_conv_cuda.cpp") == "dcnbuild.compat.deform_conv_ext"
 
 
-def test_an_extension_of_another_package_is_not_taken_for_the_file_s(repository: Path) -> None:  # noqa: F811
+def test_an_extension_of_another_package_is_not_taken_for_the_file_s(repository: Path) -> None:
     write(repository / "other" / "__init__.py", "from . import _ext\n")
     write(repository / "other" / "_ext.py", "VALUE = 3\n")
     write(
@@ -244,7 +242,7 @@ def test_an_extension_of_another_package_is_not_taken_for_the_file_s(repository:
     assert sys.modules["other._ext"] is found.other._ext  # a compiled one must not be loaded twice
 
 
-def test_names_can_be_left_to_the_repository(repository: Path) -> None:  # noqa: F811
+def test_names_can_be_left_to_the_repository(repository: Path) -> None:
     write(repository / "nets" / "DCNv2" / "dcn_v2.py", "DCN = 'its own'\n")
     write(repository / "mine" / "dcn_v2.py", "DCN = 'another'\n")
     install(without=["DCNv2.dcn_v2"])
@@ -255,7 +253,7 @@ def test_names_can_be_left_to_the_repository(repository: Path) -> None:  # noqa:
     assert run("import deform_conv_cuda")["deform_conv_cuda"]
 
 
-def test_a_file_that_hands_on_is_executed(repository: Path) -> None:  # noqa: F811
+def test_a_file_that_hands_on_is_executed(repository: Path) -> None:
     write(repository / "m" / "modulated_deform_conv.py", "import _ext\n")
     write(
         repository / "m" / "dcn_v2.py",
@@ -329,7 +327,7 @@ MMCV = {
 }
 
 
-def test_mmcv_without_its_extension_keeps_its_python(repository: Path) -> None:  # noqa: F811
+def test_mmcv_without_its_extension_keeps_its_python(repository: Path) -> None:
     for name, text in MMCV.items():
         write(repository / "mmcv" / name, text)
     install("mmcv.ops")
@@ -345,59 +343,3 @@ def test_mmcv_without_its_extension_keeps_its_python(repository: Path) -> None: 
         NotImplementedError, match=r"nms: dcnbuild stands in .* deformable operators only"
     ):
         nms()
-
-
-def test_larger_maps_are_read_as_they_lie_in_memory() -> None:
-    """DyHead hands a level's offsets, a slice of a larger tensor, to the next smaller level."""
-    torch.manual_seed(0)
-    x = torch.randn(2, 3, 4, 4, dtype=torch.float64)
-    both = torch.randn(2, 27, 8, 9, dtype=torch.float64, requires_grad=True)
-    module = mmdet.ModulatedDeformConv(3, 5, 3, padding=1).double()
-    with (
-        pytest.warns(
-            UserWarning, match=r"offset has shape \(2, 18, 8, 9\), expected \(2, 18, 4, 4\)"
-        ),
-        warnings.catch_warnings(),
-    ):
-        warnings.filterwarnings("ignore", "mask has shape")
-        actual = module(x, both[:, :18], both[:, 18:].sigmoid())
-    offset = torch.stack([image[:18].reshape(-1)[: 18 * 16].view(18, 4, 4) for image in both])
-    mask = torch.stack([image[18:].reshape(-1)[: 9 * 16].view(9, 4, 4) for image in both]).sigmoid()
-    expected = dcnbuild.deform_conv2d(x, offset, module.weight, module.bias, padding=1, mask=mask)
-    assert torch.equal(actual, expected)
-    grads = [torch.autograd.grad(out.sum(), both)[0] for out in (actual, expected)]
-    assert torch.equal(*grads)
-    with pytest.raises(ValueError, match="offset has shape"), warnings.catch_warnings():
-        warnings.simplefilter("error")  # a map that is smaller in one direction is no larger one
-        module(x, both[:, :18, :, :3], both[:, 18:, :, :3].sigmoid())
-    with pytest.raises(ValueError, match="offset has shape"):  # mmcv's v1 checks it
-        mmdet.DeformConv(3, 5, 3, padding=1).double()(x, both[:, :18])
-
-
-def test_larger_maps_compile_to_one_graph() -> None:
-    module = mmdet.ModulatedDeformConv(3, 5, 3, padding=1)
-    arguments = (torch.randn(1, 3, 4, 4), torch.randn(1, 18, 6, 5), torch.rand(1, 9, 6, 5))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        expected = module(*arguments)
-    compiled = torch.compile(module, fullgraph=True, backend="eager")
-    assert torch.equal(compiled(*arguments), expected)
-
-
-def test_offsets_for_more_rois_are_read_from_the_beginning() -> None:
-    """DCNv2's test script has offsets for 20 RoIs, and two of them."""
-    torch.manual_seed(0)
-    x, rois = torch.randn(2, 4, 9, 9), torch.tensor([[0.0, 1, 1, 6, 7], [1, 0, 2, 5, 8]])
-    pool = dcn_v2.DCNv2Pooling(1.0, 3, 4, False, trans_std=0.1)
-    offset = torch.randn(20, 2, 3, 3)
-    with pytest.warns(
-        UserWarning, match=r"offset has shape \(20, 2, 3, 3\), expected \(2, 2, 3, 3\)"
-    ):
-        actual = pool(x, rois, offset)
-    assert torch.equal(actual, pool(x, rois, offset[:2]))
-    with pytest.warns(UserWarning, match="first values are read"):
-        larger = torch.randn(2, 2, 4, 4)
-        actual = pool(x, rois, larger)
-    assert torch.equal(actual, pool(x, rois, larger.flatten()[:36].view(2, 2, 3, 3)))
-    with pytest.raises(ValueError, match="trans has shape"):
-        pool(x, rois, offset[:1])

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+from ops.point_cases import differentiated, in_dtypes, normals
 from torch import Tensor
 
 from dcnbuild.ops.deform_attn import OPERATOR
@@ -44,11 +45,7 @@ class AttnCase:
         points_dtype: torch.dtype | None = None,
     ) -> dict[str, Tensor]:
         """Value, locations (a fifth of them outside), weights and an upstream gradient, from one generator."""
-        generator = torch.Generator().manual_seed(seed)
-
-        def normal(*shape: int) -> Tensor:
-            return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
+        normal = normals(seed)
         points = (self.batch, self.queries, self.heads, self.levels, self.points)
         exact = {
             "value": normal(self.batch, self.pixels, self.heads, self.channels),
@@ -56,8 +53,7 @@ class AttnCase:
             "attention_weights": normal(*points),
             "grad_output": normal(self.batch, self.queries, self.heads * self.channels),
         }
-        dtypes = dict.fromkeys(NAMES[1:], points_dtype or dtype)
-        return {name: t.to(device, dtypes.get(name, dtype)) for name, t in exact.items()}
+        return in_dtypes(exact, NAMES[1:], dtype, device, points_dtype)
 
 
 def random_case(seed: int) -> AttnCase:
@@ -93,10 +89,7 @@ def results_of(
 
 def expected_of(case: AttnCase, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Returns output and gradients by the reference, from one forward and one backward pass."""
-    leaves = [tensors[name].detach().requires_grad_() for name in NAMES]
-    output = reference.forward(*leaves, case.shapes)
-    grads = torch.autograd.grad(output, leaves, tensors["grad_output"])
-    return {"output": output.detach(), **{f"grad_{n}": grad for n, grad in zip(NAMES, grads)}}
+    return differentiated(lambda *t: reference.forward(*t, case.shapes), tensors)
 
 
 def with_layout(

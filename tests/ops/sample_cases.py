@@ -8,14 +8,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+from ops.point_cases import differentiated, in_dtypes, normals
 from torch import Tensor
 
+import dcnbuild
 from dcnbuild.ops.deform_sample import OPERATOR
 from dcnbuild.ops.reference import deform_sample as reference
 from dcnbuild.ops.reference.deform_sample import Attributes
 
 NAMES = ("input", "offset", "mask")
-
+KERNELS = torch.ops.dcnbuild
 
 SAME = Attributes((3, 3), (1, 1), (1, 1), (1, 1), 1.3, False)
 
@@ -42,11 +44,7 @@ class SampleCase:
         points_dtype: torch.dtype | None = None,
     ) -> dict[str, Tensor]:
         """Input [N, H, W, G, D], offset, mask and an upstream gradient, from one generator."""
-        generator = torch.Generator().manual_seed(seed)
-
-        def normal(*shape: int) -> Tensor:
-            return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
+        normal = normals(seed)
         a = self.attributes
         places = (self.batch, *a.output_size(*self.size))
         exact = {
@@ -55,8 +53,20 @@ class SampleCase:
             "mask": normal(*places, self.groups, a.taps),
             "grad_output": normal(*places, self.groups * self.channels),
         }
-        dtypes = dict.fromkeys(NAMES[1:], points_dtype or dtype)
-        return {name: t.to(device, dtypes.get(name, dtype)) for name, t in exact.items()}
+        return in_dtypes(exact, NAMES[1:], dtype, device, points_dtype)
+
+
+CASE = SampleCase()
+
+
+def operate(input: Tensor, offset: Tensor, mask: Tensor, case: SampleCase = CASE) -> Tensor:
+    """The public function, with an input [N, H, W, G, D]."""
+    return dcnbuild.deform_sample(input.flatten(3), offset, mask, *case.attributes)
+
+
+def leaves_of(case: SampleCase = CASE, seed: int = 0, **options: Any) -> list[Tensor]:
+    tensors = case.tensors(seed, **options)
+    return [tensors[name].requires_grad_() for name in NAMES]
 
 
 def random_case(seed: int) -> SampleCase:
@@ -105,14 +115,6 @@ def results_of(
 def expected_of(case: SampleCase, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Returns output and gradients by the reference, from one forward and one backward pass."""
     return differentiated(lambda *t: reference.forward(*t, case.attributes), tensors)
-
-
-def differentiated(function: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The output of a function of input, offset and mask, and its gradients."""
-    leaves = [tensors[name].detach().requires_grad_() for name in NAMES]
-    output = function(*leaves)
-    grads = torch.autograd.grad(output, leaves, tensors["grad_output"])
-    return {"output": output.detach(), **{f"grad_{n}": grad for n, grad in zip(NAMES, grads)}}
 
 
 def grid_sampled(input: Tensor, offset: Tensor, mask: Tensor, a: Attributes) -> Tensor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -20,15 +22,28 @@ from torch import Tensor
 from torch.nn import functional
 
 KERNELS = torch.ops.dcnbuild
-#: More samples than pixels, and fewer: strided and float16 values are copied, or read where they lie. Channels fill vectors of
-#: every width, and three are left.
+#: More samples than pixels, some, and fewer: strided and float16 values are copied, or read where they lie, and their gradient is
+#: summed by heads, or by pixels. Channels fill vectors of every width, and three are left.
 MANY, FEW = AttnCase(queries=40, channels=59), AttnCase(queries=3, points=1, channels=59)
+SOME = AttnCase(queries=5, points=2, channels=59)
 
 
 @pytest.mark.parametrize("block", range(5))
 def test_random_configurations(block: int, device: str) -> None:
     for seed in range(100 * block, 100 * (block + 1)):
         case = random_case(seed)
+        for dtype, tolerance in ((torch.float64, 1e-12), (torch.float32, 1e-5)):
+            tensors = case.tensors(seed, dtype, device)
+            actual = results_of(KERNELS, case, tensors)
+            assert_close(actual, expected_of(case, tensors), tolerance, (seed, case))
+
+
+def test_few_samples_of_many_pixels(device: str) -> None:
+    """Whose value gradient is summed pixel by pixel."""
+    rng = random.Random(0)
+    for seed in range(60):
+        case = replace(random_case(seed), queries=rng.randint(1, 4), points=rng.choice([1, 2, 3]))
+        case = replace(case, shapes=(*case.shapes, 13, 17))
         for dtype, tolerance in ((torch.float64, 1e-12), (torch.float32, 1e-5)):
             tensors = case.tensors(seed, dtype, device)
             actual = results_of(KERNELS, case, tensors)
@@ -56,7 +71,7 @@ def test_is_the_sum_of_weighted_grid_samples() -> None:
 
 @pytest.mark.parametrize("float_points", [False, True], ids=["half", "float"])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("case", [MANY, FEW], ids=["many", "few"])
+@pytest.mark.parametrize("case", [MANY, SOME, FEW], ids=["many", "some", "few"])
 def test_half_types_are_summed_in_float32(
     case: AttnCase, dtype: torch.dtype, float_points: bool, device: str
 ) -> None:
@@ -98,7 +113,7 @@ LAYOUTS = [image_major, reversed_dimensions, every_second]
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("case", [MANY, FEW], ids=["many", "few"])
+@pytest.mark.parametrize("case", [MANY, SOME, FEW], ids=["many", "some", "few"])
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda f: f.__name__)
 def test_memory_layouts(
     layout: Callable[[Tensor], Tensor], case: AttnCase, dtype: torch.dtype, device: str
@@ -126,8 +141,9 @@ def test_an_expanded_upstream_gradient(device: str) -> None:
         AttnCase(3, 3, 40, 90),
         AttnCase(1, 1, 70, 300),  # threads share the channels of one head
         AttnCase(1, 2, 64, 200),
+        AttnCase(2, 3, 40, 600, 4, (120, 100)),  # few samples for each pixel
     ],
-    ids=["images", "channels", "heads"],
+    ids=["images", "channels", "heads", "pixels"],
 )
 def test_threads_do_not_change_a_bit(case: AttnCase, dtype: torch.dtype) -> None:
     tensors = case.tensors(0, dtype)

@@ -1,41 +1,27 @@
-"""The sampling of DCNv3 and DCNv4: against the reference and grid_sample, its derivatives and transforms, what it refuses."""
+"""The sampling of DCNv3 and DCNv4 against the reference and grid_sample."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pytest
 import torch
-from integration.features import FEATURES, needs, needs_autocast
 from ops.cases import assert_close
 from ops.not_finite_cases import assert_same
+from ops.point_cases import differentiated
 from ops.sample_cases import (
+    CASE,
+    KERNELS,
     NAMES,
     REFERENCE,
     SampleCase,
-    differentiated,
     expected_of,
     grid_sampled,
     random_case,
     results_of,
 )
-from torch import Tensor
 
 import dcnbuild
-
-KERNELS = torch.ops.dcnbuild
-CASE = SampleCase()
-
-
-def operate(input: Tensor, offset: Tensor, mask: Tensor, case: SampleCase = CASE) -> Tensor:
-    """The public function, with an input [N, H, W, G, D]."""
-    return dcnbuild.deform_sample(input.flatten(3), offset, mask, *case.attributes)
-
-
-def leaves_of(case: SampleCase = CASE, seed: int = 0, **options: Any) -> list[Tensor]:
-    tensors = case.tensors(seed, **options)
-    return [tensors[name].requires_grad_() for name in NAMES]
 
 
 @pytest.mark.parametrize("block", range(3))
@@ -182,135 +168,3 @@ def test_only_the_gradients_that_are_asked_for(wanted: int) -> None:
             assert torch.equal(some[f"grad_{name}"], everything[f"grad_{name}"])
         else:
             assert some[f"grad_{name}"].numel() == 0
-
-
-@pytest.mark.slow
-@needs("torch.library.opcheck")
-def test_opcheck(device: str) -> None:
-    arguments = (*leaves_of(device=device), *CASE.attributes)
-    torch.library.opcheck(KERNELS.deform_sample.default, arguments)
-    upstream = CASE.tensors(device=device)["grad_output"]
-    for output_mask in ([True, True, True], [False, True, False]):
-        torch.library.opcheck(
-            KERNELS.deform_sample_backward.default, (upstream, *arguments, output_mask, False)
-        )
-
-
-def test_derivatives_of_every_kind(device: str) -> None:
-    """Reverse, forward and double backward, for all three tensors."""
-    case = SampleCase(1, (3, 2), 2, 2).but(remove_center=True)
-    leaves = leaves_of(case, 2, device=device)
-    assert torch.autograd.gradcheck(
-        lambda *t: operate(*t, case), leaves,
-        check_forward_ad=True, fast_mode=True, check_undefined_grad=False,
-    )  # fmt: skip
-    assert torch.autograd.gradgradcheck(lambda *t: operate(*t, case), leaves, fast_mode=True)
-
-
-@pytest.mark.parametrize("in_dims", [(0, 0, 0), (None, 0, 0), (1, None, 0), (None, None, 1)])
-def test_vmap_equals_a_loop(in_dims: tuple[int | None, ...], device: str) -> None:
-    slices = [[t.detach() for t in leaves_of(seed=s, device=device)] for s in range(3)]
-    mapped = [
-        slices[0][i] if dim is None else torch.stack([s[i] for s in slices], dim)
-        for i, dim in enumerate(in_dims)
-    ]
-    chosen = [[slices[0][i] if d is None else s[i] for i, d in enumerate(in_dims)] for s in slices]
-    expected = torch.stack([operate(*s) for s in chosen])
-    output = torch.func.vmap(operate, in_dims)(*mapped)
-    torch.testing.assert_close(output, expected, rtol=0, atol=1e-12)
-    for argnums in ((0, 1, 2), (1,)):
-        loss = torch.func.grad(lambda *x: operate(*x).square().sum(), argnums=argnums)
-        looped = [torch.stack(grads) for grads in zip(*(loss(*s) for s in chosen))]
-        for grad, wanted in zip(torch.func.vmap(loss, in_dims)(*mapped), looped):
-            torch.testing.assert_close(grad, wanted, rtol=0, atol=1e-11)
-
-
-def test_the_raw_operator_refuses_transforms() -> None:
-    input, *points = (t.detach() for t in leaves_of())
-    with pytest.raises(NotImplementedError, match="call the function of the same name"):
-        torch.func.jvp(
-            lambda x: KERNELS.deform_sample(x, *points, *CASE.attributes), (input,), (input,)
-        )
-
-
-def test_autocast_keeps_positions_in_float32(device: str) -> None:
-    needs_autocast(device, torch.bfloat16)
-    leaves = leaves_of(dtype=torch.float32, device=device)
-    exact = operate(*leaves)
-    with torch.autocast(device, torch.bfloat16):
-        output = operate(*leaves)
-    assert output.dtype == torch.bfloat16
-    assert (output - exact).abs().max() < 8 * 2**-7 * exact.abs().max()
-    output.float().sum().backward()
-    assert all(leaf.grad is not None and leaf.grad.dtype == torch.float32 for leaf in leaves)
-
-
-@pytest.mark.skipif(not FEATURES["flop formulas"](), reason="torch lacks flop formulas")
-def test_flops() -> None:
-    from torch.utils.flop_counter import FlopCounterMode
-
-    leaves = leaves_of()
-    product = 2 * leaves[2].numel() * CASE.channels
-    with FlopCounterMode(display=False) as counter:
-        operate(*leaves).sum().backward()
-    assert counter.get_total_flops() == 3 * product
-
-
-def refused() -> dict[str, tuple[dict[str, Any], str]]:
-    input, offset, mask = (t.detach() for t in leaves_of())
-    return {
-        "no tensor": ({"input": [1.0]}, "input must be a tensor, got list"),
-        "channels first": (
-            {"input": torch.zeros(2, 12, 6, 5, dtype=torch.float64)},
-            r"offset has 3 groups \(dimension 3\), which do not divide the 5 channels .*height, width, channels",
-        ),
-        "flat offsets": ({"offset": offset.flatten(3)}, r"offset has 4 dimensions .*, expected 6"),
-        "dtypes": ({"offset": offset.float()}, "offset is torch.float32, expected torch.float64 for"),
-        "two dtypes of positions": (
-            {"input": input.half(), "offset": offset.float(), "mask": mask.half()},
-            "mask is torch.float16, expected torch.float32, the dtype of offset",
-        ),
-        "output size": (
-            {"padding": 0},
-            r"offset has shape \(2, 6, 5, 3, 9, 2\), expected \(2, 4, 3, 3, 9, 2\)",
-        ),
-        "taps": ({"remove_center": True}, r"expected \(2, 6, 5, 3, 8, 2\)"),
-        "mask": ({"mask": mask[..., :8]}, r"mask has shape \(2, 6, 5, 3, 8\), expected"),
-        "a kernel without a centre": (
-            {"kernel_size": (3, 2), "remove_center": True},
-            r"remove_center needs a kernel with odd sides and more than one tap, got kernel_size=\(3, 2\)",
-        ),
-        "a kernel that is its centre": ({"kernel_size": 1, "remove_center": True}, "more than one tap"),
-        "too large a kernel": ({"dilation": 9}, "the output would be -10x-11 pixels"),
-        "a scale": ({"offset_scale": math.nan}, "offset_scale must be finite, got nan"),
-        "a flag": ({"remove_center": 2}, "remove_center must be True or False, got 2"),
-        "a stride": ({"stride": 0}, "stride must be at least 1, got 0"),
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize("name", list(refused()))
-def test_what_does_not_fit_is_named(name: str) -> None:
-    input, offset, mask = (t.detach() for t in leaves_of())
-    changed, message = refused()[name]
-    given = {"input": input, "offset": offset, "mask": mask, "padding": 1, **changed}
-    if isinstance(given["input"], Tensor) and given["input"].dim() == 5:
-        given["input"] = given["input"].flatten(3)
-    with pytest.raises(dcnbuild.ArgumentError, match=f"deform_sample: {message}|{message}"):
-        dcnbuild.deform_sample(**given)
-
-
-def test_the_raw_operator_guards_its_memory() -> None:
-    input, offset, mask = (t.detach() for t in leaves_of())
-    good = CASE.attributes
-    for changed, message in (
-        ({"offset": offset[:, :-1]}, "offset has size 5 in dimension 1, expected 6"),
-        ({"mask": mask[..., :-1]}, "mask has size 8 in dimension 4, expected 9"),
-        ({"a": good._replace(padding=(-1, 0))}, "padding is -1, expected 0"),
-        ({"a": good._replace(dilation=(2**29, 1))}, "the kernel reaches over"),
-        ({"a": good._replace(kernel_size=(2, 2), remove_center=True)}, "odd sides"),
-        ({"offset": offset.float()}, "must have the dtype of value"),
-        ({"input": input.flatten(3)}, "5, 6 and 5 dimensions, got 4"),
-    ):
-        given = {"input": input, "offset": offset, "mask": mask, "a": good, **changed}
-        with pytest.raises(RuntimeError, match=message):
-            KERNELS.deform_sample(given["input"], given["offset"], given["mask"], *given["a"])  # type: ignore[misc]

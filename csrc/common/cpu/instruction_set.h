@@ -29,6 +29,7 @@ namespace dcnbuild::cpu::DCNBUILD_ISA {
 #include "deform_attn/cpu/points.h"
 #include "deform_attn/cpu/attend.h"
 #include "deform_attn/cpu/attend_backward.h"
+#include "deform_attn/cpu/sum_corners.h"
 // clang-format on
 
 template <typename T>
@@ -42,6 +43,7 @@ constexpr Kernels<T> kernels() {
   k.read_points.same = read_points<T, T>;
   k.attend.same = attend<T, T>;
   k.attend_backward.same = attend_backward<T, T>;
+  k.sum_corners = sum_corners<T>;
   if constexpr (sizeof(T) == 4) {
     k.read_points.half = read_points<HalfBits, T>;
     k.read_points.bfloat16 = read_points<BFloat16Bits, T>;

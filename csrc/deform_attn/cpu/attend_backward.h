@@ -58,12 +58,32 @@ DCNBUILD_INLINE int64_t differentiate_pairs(const Corners<T, Pixel>& at, T* cons
   return c;
 }
 
-template <bool points, bool scatter, typename Pixel, typename T>
+/// Lists a block's corners. Lanes past the last sample lie outside.
+template <typename T>
+DCNBUILD_INLINE void list_corners(const CornerList<T>& list, const TapBlock<T>& block,
+                                  int64_t query, int64_t head, int64_t first) {
+  const int64_t at = head * list.head + query * list.query + 4 * first;
+  for (int corner = 0; corner < 4; ++corner)
+    for (int lane = 0; lane < kBlock; ++lane) {
+      list.pixel[at + corner * kBlock + lane] =
+          static_cast<int32_t>(block.grad_pixel[corner][lane]);
+      list.weight[at + corner * kBlock + lane] = block.weight[corner][lane];
+    }
+}
+
+/// What becomes of the value's gradient: nothing, a sum in memory, or a list of what to add.
+enum class ValueSums { none, added, listed };
+
+template <bool points, ValueSums sums_of_value, typename Pixel, typename T>
 DCNBUILD_INLINE void attend_backward_as(const AttendBackward<T>& b) {
   const Attend<T>& a = b.forward;
+  constexpr bool scatter = sums_of_value == ValueSums::added,
+                 listed = sums_of_value == ValueSums::listed;
   for_point_blocks<true, points, scatter, Pixel>(
-      a, scatter ? b.grad_value : a.value,
+      a, scatter || listed ? b.grad_value : a.value,
       [&](int64_t query, int64_t head, int64_t first, int samples, const TapBlock<T>& block) {
+        if constexpr (listed) list_corners(b.corners, block, query, head, first);
+        if constexpr (!points && !scatter) return;
         const T* gradient = a.output + query * a.output_query + head * a.output_head;
         T sums[4][kBlock] = {};
         for (int lane = 0; lane < samples; ++lane) {
@@ -98,14 +118,22 @@ DCNBUILD_INLINE void attend_backward_as(const AttendBackward<T>& b) {
       });
 }
 
+template <bool points, typename Pixel, typename T>
+DCNBUILD_INLINE void attend_backward_with(const AttendBackward<T>& b) {
+  if (b.corners.pixel) {
+    attend_backward_as<points, ValueSums::listed, Pixel>(b);
+  } else if (b.grad_value.first) {
+    attend_backward_as<points, ValueSums::added, Pixel>(b);
+  } else if constexpr (points) {
+    attend_backward_as<true, ValueSums::none, Pixel>(b);
+  }
+}
+
 template <typename Pixel, typename T>
 void attend_backward(const AttendBackward<T>& b) {
-  const bool points = b.grad_locations || b.grad_weights, scatter = b.grad_value.first;
-  if (points && scatter) {
-    attend_backward_as<true, true, Pixel>(b);
-  } else if (points) {
-    attend_backward_as<true, false, Pixel>(b);
+  if (b.grad_locations || b.grad_weights) {
+    attend_backward_with<true, Pixel>(b);
   } else {
-    attend_backward_as<false, true, Pixel>(b);
+    attend_backward_with<false, Pixel>(b);
   }
 }

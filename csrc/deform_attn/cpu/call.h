@@ -2,6 +2,8 @@
 // images, in the form that the kernels take.
 #pragma once
 
+#include <cstring>
+
 #include "common/cpu/strided.h"
 #include "common/cpu/workers.h"
 #include "deform_attn/operands.h"
@@ -48,10 +50,10 @@ class LevelTables {
   Buffer<T> scales_;  // of y, then of x
 };
 
-/// A block of queries, for which memory is dealt out: as many as keep their points in L1.
-inline int64_t queries_at_once(const AttnGeometry& g) {
+/// The queries of a block that has so many heads: as many as keep their points in L1.
+inline int64_t queries_at_once(const AttnGeometry& g, int64_t heads) {
   constexpr int64_t samples = 512;
-  return std::clamp<int64_t>(samples / (g.heads * round_up(g.samples(), kBlock)), 1,
+  return std::clamp<int64_t>(samples / (heads * round_up(g.samples(), kBlock)), 1,
                              std::max<int64_t>(1, g.queries));
 }
 
@@ -60,21 +62,37 @@ struct QueryBlock {
   int64_t n, query, queries, head, heads;
 };
 
-/// Locations and weights of one block of queries at a time; of a window, the taps are added to the
-/// offsets.
+/// Some heads of one image's value, or some channels of one head.
+struct HeadSlice {
+  int64_t n, head, heads, channel, channels;
+  int64_t width() const { return heads * channels; }
+};
+
+/// Has rows of so many bytes on their way from memory.
+template <int write>
+inline void fetch_rows(const void* first, int64_t rows, int64_t step, int64_t bytes) {
+  constexpr int64_t line = 64;
+  const char* row = static_cast<const char*>(first);
+  for (int64_t i = 0; i < rows; ++i, row += step)
+    for (int64_t at = 0; at < bytes; at += line) __builtin_prefetch(row + at, write);
+}
+
+/// Locations and weights of one block of queries and at most `heads` heads at a time; of a window,
+/// the taps are added to the offsets.
 template <typename T>
 class Points {
  public:
-  Points(const AttnGeometry& g, const AttnOperands& t)
+  Points(const AttnGeometry& g, const AttnOperands& t, int64_t heads)
       : g_(g),
+        queries_(queries_at_once(g, heads)),
         locations_(point_view<const char>(t.locations)),
         weights_(point_view<const char>(t.weights)),
         size_(is_half(t.locations.scalar_type()) ? 2 : sizeof(T)),
         padded_(round_up(g.samples(), kBlock)),
-        plane_(queries_at_once(g) * g.heads * padded_),
+        plane_(queries_ * heads * padded_),
         buffer_(3 * plane_, T(0)),
         taps_(2 * padded_, T(0)),
-        shifts_(2 * queries_at_once(g), static_cast<T>(kHalfPixel)),
+        shifts_(2 * queries_, static_cast<T>(kHalfPixel)),
         read_(kernel_for(kernels<T>().read_points, t.locations.scalar_type())) {
     if (!g.window.exists()) return;
     for (int32_t i = 0; i < static_cast<int32_t>(g.points); ++i) {
@@ -89,11 +107,19 @@ class Points {
     if (g_.window.exists()) slide(block);
   }
 
+  /// Has a block's rows on their way, if they are dense.
+  void fetch(const QueryBlock& block) const {
+    const int64_t row = block.heads * g_.samples() * size_;
+    const PointView<const void> l = at(locations_, block), w = at(weights_, block);
+    fetch_rows<0>(l.data, block.queries, l.query * size_, 2 * row);
+    fetch_rows<0>(w.data, block.queries, w.query * size_, row);
+  }
+
   T* y() const { return buffer_.data(); }
   T* x() const { return buffer_.data() + plane_; }
   T* weight() const { return buffer_.data() + 2 * plane_; }
   T* shift_y() const { return shifts_.data(); }
-  T* shift_x() const { return shifts_.data() + queries_at_once(g_); }
+  T* shift_x() const { return shifts_.data() + queries_; }
 
  private:
   /// Adds the taps to a block's offsets, and puts the window where its queries are.
@@ -117,12 +143,25 @@ class Points {
   }
 
   const AttnGeometry& g_;
+  const int64_t queries_;  // the most of a block
   PointView<const char> locations_, weights_;
   int64_t size_, padded_, plane_;
   Buffer<T> buffer_;
   Buffer<T> taps_, shifts_;  // of y, then of x
   void (*read_)(const ReadPoints<T>&);
 };
+
+/// The corners of a head's samples, in whole blocks.
+inline double corners_of_head(const AttnGeometry& g) {
+  return 4 * static_cast<double>(g.queries) * static_cast<double>(round_up(g.samples(), kBlock));
+}
+
+/// Whether corners are so few that lists of them give the value's gradient sooner than sums in
+/// memory. A list's places fit 31 bits.
+inline bool corners_are_few(const AttnGeometry& g) {
+  return corners_of_head(g) <= 4 * static_cast<double>(g.pixels) &&
+         corners_of_head(g) < static_cast<double>(int64_t(1) << 31);
+}
 
 /// The value's images: read where they lie, or brought into the kernels' own form, some at a time,
 /// where every pixel is read often and in pieces or with a conversion.
@@ -142,6 +181,7 @@ class Values {
         zeros_(g.channels, T(0)) {}
 
   bool copied() const { return copied_; }
+  int64_t size() const { return size_; }
   ScalarType dtype() const { return dtype_; }
   int64_t channel() const { return channel_; }
   int64_t image_size() const { return g_.pixels * g_.heads * g_.channels; }
@@ -157,9 +197,27 @@ class Values {
     on_workers(workers, [&](int64_t) {
       items.work([&](int64_t i) {
         const int64_t image = i / blocks, begin = i % blocks * pixels;
-        copy_pixels(image, begin, std::min(pixels, g_.pixels - begin));
+        copy({first + image, 0, g_.heads, 0, g_.channels}, begin,
+             std::min(pixels, g_.pixels - begin),
+             copies_.data() + image * image_size() + begin * pixel_, pixel_);
       });
     });
+  }
+
+  /// Copies some pixels of a slice to rows of `to`, channels side by side, as elements of `dtype`.
+  void copy(const HeadSlice& slice, int64_t begin, int64_t count, void* to, int64_t row) const {
+    const bool joined = from_.h == slice.channels * from_.w;  // heads as one run of channels
+    const int64_t runs = joined ? 1 : slice.heads, width = joined ? slice.width() : slice.channels;
+    char* at = static_cast<char*>(to);
+    for (int64_t i = 0; i < runs; ++i, at += width * size_) {
+      const char* from = from_.at(slice.n, begin, slice.head + i, slice.channel);
+      if (copied_ || size_ == sizeof(T)) {
+        from_.load(count, width, from, from_.c, from_.w, at, row, 1);
+      } else {
+        for (int64_t pixel = 0; pixel < count; ++pixel)
+          std::memcpy(at + pixel * row * size_, from + pixel * from_.c * size_, width * size_);
+      }
+    }
   }
 
   /// The pixels of image n as head `head` and the channels from `channel` on see them.
@@ -175,19 +233,7 @@ class Values {
     const bool dense = g.channels == 1 || value.stride(3) == 1;
     // bfloat16 is read in pairs as fast as a copy would be.
     if (dense && value.scalar_type() != ScalarType::Half) return false;
-    // Every sample reads four pixels.
-    return static_cast<double>(g.queries) * static_cast<double>(g.samples()) * 4 >
-           static_cast<double>(g.pixels) * 2;
-  }
-
-  void copy_pixels(int64_t image, int64_t begin, int64_t count) const {
-    T* to = copies_.data() + image * image_size() + begin * pixel_;
-    if (from_.h == g_.channels * from_.w)
-      return from_.load(count, g_.heads * g_.channels, from_.at(first_ + image, begin, 0, 0),
-                        from_.c, from_.w, to, pixel_, 1);
-    for (int64_t head = 0; head < g_.heads; ++head)
-      from_.load(count, g_.channels, from_.at(first_ + image, begin, head, 0), from_.c, from_.w,
-                 to + head * head_, pixel_, 1);
+    return corners_of_head(g) > 2 * static_cast<double>(g.pixels) || !corners_are_few(g);
   }
 
   const AttnGeometry& g_;
@@ -219,18 +265,23 @@ struct AttnCall {
                             static_cast<double>(g.heads * g.samples()) * 4 *
                             static_cast<double>(g.channels))) {}
 
-  int64_t query_blocks() const { return ceil_div(g.queries, queries_at_once(g)); }
-
-  /// The i-th block of queries of image n, for some heads.
-  QueryBlock block(int64_t n, int64_t i, int64_t head, int64_t heads) const {
-    const int64_t first = i * queries_at_once(g);
-    return {n, first, std::min(queries_at_once(g), g.queries - first), head, heads};
+  /// The blocks of an image's queries that workers take which work on so many heads at most.
+  int64_t query_blocks(int64_t most_heads) const {
+    return ceil_div(g.queries, queries_at_once(g, most_heads));
   }
 
-  /// How many images to copy at once, one at least.
-  int64_t images_at_once() const {
+  /// The i-th of these blocks, for some heads.
+  QueryBlock block(int64_t n, int64_t i, int64_t most_heads, int64_t head, int64_t heads) const {
+    const int64_t at_once = queries_at_once(g, most_heads), first = i * at_once;
+    return {n, first, std::min(at_once, g.queries - first), head, heads};
+  }
+
+  /// Bytes of a copy of one image.
+  int64_t image_bytes() const { return values.image_size() * static_cast<int64_t>(sizeof(T)); }
+
+  /// How many images to work on at once if each takes so many bytes: one at least.
+  int64_t images_at_once(int64_t bytes) const {
     constexpr int64_t budget = 32 << 20;
-    const int64_t bytes = values.image_size() * static_cast<int64_t>(sizeof(T));
     return std::clamp<int64_t>(budget / std::max<int64_t>(1, bytes), 1, g.batch);
   }
 };

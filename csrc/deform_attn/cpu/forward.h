@@ -13,8 +13,9 @@ class AttendWorker {
       : call_(call),
         output_(output),
         in_place_(output.size == sizeof(T)),
-        points_(call.g, call.t),
-        sums_(in_place_ ? 0 : queries_at_once(call.g) * call.g.heads * call.g.channels),
+        points_(call.g, call.t, call.g.heads),
+        sums_(in_place_ ? 0
+                        : queries_at_once(call.g, call.g.heads) * call.g.heads * call.g.channels),
         attend_(kernel_for(kernels<T>().attend, call.values.dtype())) {}
 
   void run(const QueryBlock& block) const {
@@ -42,16 +43,17 @@ template <typename T>
 void attend_forward(const AttnGeometry& g, const AttnOperands& t, const Tensor& output) {
   AttnCall<T> call(g, t);
   const Strided<T> out = by_head<T>(output, g);
-  const int64_t at_once = call.values.copied() ? call.images_at_once() : g.batch,
-                blocks = call.query_blocks();
+  const int64_t at_once = call.values.copied() ? call.images_at_once(call.image_bytes()) : g.batch,
+                blocks = call.query_blocks(g.heads);
   for (int64_t first = 0; first < g.batch; first += at_once) {
     const int64_t images = std::min(at_once, g.batch - first);
     call.values.load(first, images, call.workers);
     Claims items(images * blocks, call.workers);
     on_workers(call.workers, [&](int64_t) {
       const AttendWorker<T> worker(call, out);
-      items.work(
-          [&](int64_t i) { worker.run(call.block(first + i / blocks, i % blocks, 0, g.heads)); });
+      items.work([&](int64_t i) {
+        worker.run(call.block(first + i / blocks, i % blocks, g.heads, 0, g.heads));
+      });
     });
   }
 }

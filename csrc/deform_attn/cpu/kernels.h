@@ -48,14 +48,43 @@ struct Attend {
   int64_t output_query, output_head;
 };
 
+/// The corners of samples: the pixel of each, or the number of pixels for one outside, and its
+/// weight: [head][query][kBlock samples][corner][sample].
+template <typename T>
+struct CornerList {
+  int32_t* pixel;
+  T* weight;
+  int64_t head, query;  // from one to the next
+};
+
 /// The backward pass over the same.
 template <typename T>
 struct AttendBackward {
   Attend<T> forward;
   LevelPixels grad_value;  // of T, channels side by side; `first` is null if it is not wanted
+  CornerList<T> corners;   // written instead of it; null if it is not wanted
   /// [query][head][sample][x, y] and [query][head][sample]; null if they are not wanted.
   T *grad_locations, *grad_weights;
   int64_t query;  // samples from one query to the next
+};
+
+/// A corner of a sample, in the list of its pixel.
+template <typename T>
+struct Touch {
+  T weight;
+  int32_t query;
+};
+
+/// Sums the value's gradient of some pixels, each from the list of its corners.
+template <typename T>
+struct SumCorners {
+  int64_t pixels, heads, channels;
+  const Touch<T>* touches;  // of the first head
+  const int32_t* starts;    // where the first pixel's list starts; its end is the next one's start
+  int64_t touches_head, starts_head;  // from one head to the next
+  const T* upstream;                  // the output's gradient, channels side by side
+  int64_t upstream_query, upstream_head;
+  T* sums;  // [pixel][head][channel]
 };
 
 }  // namespace dcnbuild::cpu

@@ -1,34 +1,24 @@
 // The sampling of DCNv3 and DCNv4 on CUDA: attention's kernels over a sliding window.
 #include "deform_attn/cuda/deform_attn.h"
-#include "deform_sample/operands.h"
+#include "deform_sample/operator.h"
 
 namespace dcnbuild::cuda {
 
-Tensor deform_sample(Tensor input, Tensor offset, Tensor mask, IntList kernel_size, IntList stride,
-                     IntList padding, IntList dilation, double offset_scale, bool remove_center) {
-  const SampleCall call("deform_sample", input, offset, mask,
-                        {kernel_size, stride, padding, dilation, offset_scale, remove_center});
-  const Tensor output = call.empty_output();
-  attend_into(call.geometry(), call.operands(), with_joined_rows(output));
-  return output;
-}
+struct SampledAttention {
+  static void forward(const AttnGeometry& g, const AttnOperands& t, const Tensor& output) {
+    attend_into(g, t, output);
+  }
+  static void backward(const AttnGeometry& g, const AttnOperands& t, const Tensor& grad_output,
+                       const AttnGradients& grads, bool deterministic) {
+    attend_gradients(g, t, grad_output, grads, deterministic);
+  }
+};
 
-std::tuple<Tensor, Tensor, Tensor> deform_sample_backward(
-    Tensor grad_output, Tensor input, Tensor offset, Tensor mask, IntList kernel_size,
-    IntList stride, IntList padding, IntList dilation, double offset_scale, bool remove_center,
-    std::vector<bool> output_mask, bool deterministic) {
-  const SampleCall call("deform_sample_backward", input, offset, mask,
-                        {kernel_size, stride, padding, dilation, offset_scale, remove_center});
-  const AttnOperands operands = call.operands();
-  const Tensor upstream = call.upstream(grad_output);
-  const AttnGradients grads(operands, output_mask);
-  attend_gradients(call.geometry(), operands, upstream, grads, deterministic);
-  return call.outputs(grads);
-}
+using SampleOperator = DeformSample<SampledAttention>;
 
 }  // namespace dcnbuild::cuda
 
 DCNBUILD_CUDA_LIBRARY_IMPL(library) {
-  library.impl("deform_sample", DCNBUILD_KERNEL(dcnbuild::cuda::deform_sample));
-  library.impl("deform_sample_backward", DCNBUILD_KERNEL(dcnbuild::cuda::deform_sample_backward));
+  library.impl("deform_sample", DCNBUILD_KERNEL(dcnbuild::cuda::SampleOperator::forward));
+  library.impl("deform_sample_backward", DCNBUILD_KERNEL(dcnbuild::cuda::SampleOperator::backward));
 }
