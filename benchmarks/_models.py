@@ -204,15 +204,36 @@ def networks(scale: float) -> Iterator[Network]:
     yield from of_transformers(scale)
 
 
-def randomize(model: nn.Module) -> nn.Module:
-    """Sets weights that keep signals up, and offsets of about a pixel: the zeros of a new network would hide differences."""
-    torch.manual_seed(0)
-    for name, parameter in model.named_parameters():
-        if "predict" in name or "sampling_offsets" in name or "attention_weights" in name:
-            nn.init.normal_(parameter, std=0.02)
-        elif parameter.dim() >= 2:
-            nn.init.kaiming_normal_(parameter, nonlinearity="linear")
-    return model.eval()
+#: The ends of the names of layers that predict offsets, masks and weights.
+PREDICTING = ("predict", "sampling_offsets", "attention_weights")
+#: The standard deviation of what they predict; offsets are in pixels.
+SPREAD = 2.0
+
+
+def randomize(model: nn.Module, inputs: Inputs) -> nn.Module:
+    """Makes each layer that predicts offsets predict some of about two pixels, whatever the network feeds it.
+
+    They are zero in a new network, which would hide differences and read each pixel where it lies in the cache. Runs the
+    network once, and scales the weights of these layers on the way. Other weights stay as the network's own code sets them.
+    """
+
+    def scale(layer: nn.Module, _: Any, output: Tensor) -> Tensor:
+        assert isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None
+        bias = layer.bias if isinstance(layer, nn.Linear) else layer.bias[:, None, None]
+        factor = SPREAD / (output - bias).std().clamp_min(1e-6)
+        layer.weight.mul_(factor)
+        return (output - bias) * factor + bias
+
+    model.eval()
+    with torch.no_grad():
+        layers = [layer for name, layer in model.named_modules() if name.endswith(PREDICTING)]
+        for layer in layers:
+            nn.init.normal_(layer.weight)
+        hooks = [layer.register_forward_hook(scale) for layer in layers]
+        call(model, inputs)
+    for hook in hooks:
+        hook.remove()
+    return model
 
 
 def call(model: nn.Module, inputs: Inputs) -> list[Tensor]:

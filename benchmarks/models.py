@@ -79,7 +79,7 @@ def measure_here(name: str, threads: int, seconds: float, scale: float) -> dict[
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     make, inputs = next((make, inputs) for known, make, inputs in networks(scale) if known == name)
-    model = randomize(make())
+    model = randomize(make(), inputs)
     with torch.no_grad():
         expected, before = cost(model, inputs, seconds)
         report = dcnbuild.convert(model)
@@ -117,8 +117,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     names = [name for name, *_ in networks(args.scale)]
     chosen = [name for name in names if all(word in name for word in args.words)]
     complete = any(of_transformers(args.scale)) and chosen == names
-    if args.record and not (complete and args.scale == 1):
-        parser.error("--record needs all networks in full size, and transformers installed")
+    if args.record and not complete:
+        parser.error("--record needs all networks, and transformers installed")
     print(machine(args.threads), end="\n\n")
     if not any(of_transformers(args.scale)):
         print("transformers is not installed: its networks are left out\n")
@@ -130,7 +130,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.record:
         versions = {"machine": machine(args.threads), "transformers": transformers_version()}
         made = {"commit": COMMIT, "date": date.today().isoformat(), **versions}
-        text = json.dumps({**made, "networks": found}, indent=1, ensure_ascii=False)
+        text = json.dumps(
+            {**made, "scale": args.scale, "networks": found}, indent=1, ensure_ascii=False
+        )
         (ROOT / document.RECORD).write_text(text + "\n", encoding="utf-8")
         (ROOT / document.PAGE).write_text(document.page(ROOT), encoding="utf-8")
         print(f"wrote {document.RECORD} and {document.PAGE}")

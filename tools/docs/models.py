@@ -104,6 +104,8 @@ def page(root: Path = Path()) -> str:
         f"\n{record['machine']}, transformers {record['transformers']}; measured on {record['date']} "
         f"with commit {record['commit']}.\n"
     )
+    if record["scale"] != 1:
+        made += f"\nImages had {record['scale']:g} of the sides that the names say.\n"
     return pages.written_by("tools.docs.models") + _HEAD + table + made + _TAIL
 
 
