@@ -8,7 +8,8 @@ Each network has random weights and a process of its own. The process calls the 
 again. "s" is the fastest of several forward passes without gradients; "CPU ×" is the same ratio in CPU time, which other
 programs on the machine disturb less. "MB" is the peak of the resident set during one call, beyond what was resident before
 the call. "difference" is the largest difference in any output, as a fraction of that output's largest value. Without
-transformers (`pip install "transformers>=5"`), its networks are left out, and `--record` is refused.
+transformers (`pip install "transformers>=5"`), its networks are left out. `--record` replaces the figures of the networks
+that it measures, and those of another machine.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import date
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -116,9 +118,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     names = [name for name, *_ in networks(args.scale)]
     chosen = [name for name in names if all(word in name for word in args.words)]
-    complete = any(of_transformers(args.scale)) and chosen == names
-    if args.record and not complete:
-        parser.error("--record needs all networks, and transformers installed")
     print(machine(args.threads), end="\n\n")
     if not any(of_transformers(args.scale)):
         print("transformers is not installed: its networks are left out\n")
@@ -126,23 +125,41 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in chosen:
         print(f"measuring {name}", file=sys.stderr)
         found[name] = measure_apart(name, args)
+        if args.record:
+            record(name, found[name], args)
     table(HEADER, [document.cells(name, figures) for name, figures in found.items()])
-    if args.record:
-        versions = {"machine": machine(args.threads), "transformers": transformers_version()}
-        made = {"commit": COMMIT, "date": date.today().isoformat(), **versions}
-        text = json.dumps(
-            {**made, "scale": args.scale, "networks": found}, indent=1, ensure_ascii=False
-        )
-        (ROOT / document.RECORD).write_text(text + "\n", encoding="utf-8")
-        (ROOT / document.PAGE).write_text(document.page(ROOT), encoding="utf-8")
-        print(f"wrote {document.RECORD} and {document.PAGE}")
     return 0
 
 
-def transformers_version() -> str:
-    from transformers import __version__
+def record(name: str, figures: dict[str, Any], args: argparse.Namespace) -> None:
+    """Writes one network's figures beside those that the same machine and versions gave for others, and the page."""
+    path = ROOT / document.RECORD
+    same = {
+        "machine": machine(args.threads),
+        "transformers": transformers_version(),
+        "scale": args.scale,
+        "seconds": args.seconds,
+    }
+    old = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    kept = old.get("networks", {}) if all(old.get(key) == same[key] for key in same) else {}
+    made = {"commit": COMMIT, "date": date.today().isoformat()}
+    known = [*(item for item, *_ in networks(args.scale)), *kept]
+    all_of_them = {**kept, name: {**made, **figures}}
+    ordered = {item: all_of_them[item] for item in dict.fromkeys(known) if item in all_of_them}
+    missing = [item for item in dict.fromkeys(known) if item not in all_of_them]
+    text = json.dumps(
+        {**same, "networks": ordered, "missing": missing}, indent=1, ensure_ascii=False
+    )
+    path.write_text(text + "\n", encoding="utf-8")
+    (ROOT / document.PAGE).write_text(document.page(ROOT), encoding="utf-8")
 
-    return str(__version__)
+
+def transformers_version() -> str | None:
+    """Returns the installed version, or None."""
+    try:
+        return version("transformers")
+    except PackageNotFoundError:
+        return None
 
 
 if __name__ == "__main__":

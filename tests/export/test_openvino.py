@@ -126,6 +126,8 @@ def test_other_operators_in_an_exported_program(name: str) -> None:
 
 
 def test_a_traced_module_with_another_operator_is_refused() -> None:
+    from openvino.frontend import OpConversionFailure
+
     function, args = OTHERS["deform_attn"]
-    with pytest.raises(ov.OpConversionFailure, match=r"dcnbuild::deform_attn"):
+    with pytest.raises(OpConversionFailure, match=r"dcnbuild::deform_attn"):
         export.openvino(torch.jit.trace(Call(function), args))

@@ -100,13 +100,14 @@ def page(root: Path = Path()) -> str:
     rows = [cells(name, figures) for name, figures in record["networks"].items()]
     lines = [COLUMNS, ["---"] * len(COLUMNS), *rows]
     table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    made = (
-        f"\n{record['machine']}, transformers {record['transformers']}; measured on {record['date']} "
-        f"with commit {record['commit']}.\n"
-    )
+    made = sorted({(it["date"], it["commit"]) for it in record["networks"].values()})
+    commits = ", ".join(f"{commit} ({date})" for date, commit in made)
+    note = f"\n{record['machine']}, transformers {record['transformers']}. Commit {commits}.\n"
     if record["scale"] != 1:
-        made += f"\nImages had {record['scale']:g} of the sides that the names say.\n"
-    return pages.written_by("tools.docs.models") + _HEAD + table + made + _TAIL
+        note += f"\nA first, short run on a busy machine: images have {record['scale']:g} of the named sides.\n"
+    if record["missing"]:
+        note += f"\nNot measured yet: {', '.join(record['missing'])}.\n"
+    return pages.written_by("tools.docs.models") + _HEAD + table + note + _TAIL
 
 
 if __name__ == "__main__":
