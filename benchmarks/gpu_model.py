@@ -1,4 +1,4 @@
-"""An estimate of the time on named GPUs, from the bytes and operations of each kernel and GEMM. Nothing here was measured.
+"""Estimates the time on named GPUs, from the bytes and operations of each kernel and GEMM. Nothing here was measured.
 
     python benchmarks/gpu_model.py [--json FILE]
 
@@ -284,7 +284,7 @@ def total(steps: Sequence[Step], gpu: Gpu, dtype: str) -> float:
 
 
 def estimate(layer: Layer, gpu: Gpu, dtype: str) -> dict[str, float]:
-    """Seconds of each pass under each plan."""
+    """Returns seconds of each pass under each plan."""
     return {
         "dcnbuild forward": total(dcnbuild_forward(layer, gpu, dtype), gpu, dtype),
         "dcnbuild backward": total(dcnbuild_backward(layer, gpu, dtype, False), gpu, dtype),

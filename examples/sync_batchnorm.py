@@ -1,4 +1,4 @@
-"""Batch normalisation on several processes: `torchrun --nproc-per-node=2 examples/sync_batchnorm.py`.
+"""Tries batch normalisation on several processes: `torchrun --nproc-per-node=2 examples/sync_batchnorm.py`.
 
 It finishes an experiment on a BatchNorm2d, first alone and then on two processes (gloo on the CPU, nccl on GPUs):
 
@@ -42,13 +42,13 @@ def synchronised(channels: int, device: torch.device, **options: Any) -> nn.Batc
 
 
 def running(norm: nn.BatchNorm2d) -> Tensor:
-    """Running mean and variance, [2, C]."""
+    """Returns running mean and variance, [2, C]."""
     assert norm.running_mean is not None and norm.running_var is not None
     return torch.stack([norm.running_mean, norm.running_var])
 
 
 def per_channel_error(input: Tensor) -> float:
-    """How far a BatchNorm2d's statistics of one batch are from the mean and variance of each channel over (B, H, W)."""
+    """Returns how far a BatchNorm2d's statistics of one batch are from the mean and variance of each channel over (B, H, W)."""
     norm = nn.BatchNorm2d(input.shape[1], momentum=1.0)  # remembers nothing but the last batch
     norm(input)
     expected = torch.stack([input.mean((0, 2, 3)), input.var((0, 2, 3), correction=1)])
@@ -56,7 +56,7 @@ def per_channel_error(input: Tensor) -> float:
 
 
 def undo(output: Tensor, input: Tensor, norm: nn.BatchNorm2d) -> Tensor:
-    """The input of a BatchNorm2d in training mode, from its output: (y - β) / γ · √(var + ε) + mean.
+    """Returns the input of a BatchNorm2d in training mode, from its output: (y - β) / γ · √(var + ε) + mean.
 
     mean and var are those of this batch, var the biased one. The running statistics do not undo it: they are averages
     over many batches, and the variance in them is the unbiased one.
@@ -67,7 +67,7 @@ def undo(output: Tensor, input: Tensor, norm: nn.BatchNorm2d) -> Tensor:
 
 
 def expected_scale(values: int) -> float:
-    """E[s] / 2, where s is the (biased) standard deviation of so many standard normal values.
+    """Returns E[s] / 2, where s is the (biased) standard deviation of so many standard normal values.
 
     This is where γ goes. The output is γ x̂ + β with x̂ = (x - mean) / s, so over one batch the loss against x / 2 is
     (γ - s / 2)² + (β - mean / 2)², and over all batches it is least at γ = E[s] / 2, β = E[mean] / 2 = 0.
@@ -105,14 +105,14 @@ def train_towards_half(batch: int, steps: int, seed: int = 0) -> dict[str, float
 
 
 def gather(values: Tensor) -> Tensor:
-    """[...] on every process → [processes, ...] on every process."""
+    """Gathers [...] of every process into [processes, ...] on every process."""
     parts = [torch.empty_like(values) for _ in range(dist.get_world_size())]
     dist.all_gather(parts, values.contiguous())
     return torch.stack(parts)
 
 
 def statistics(norm: nn.BatchNorm2d, input: Tensor) -> tuple[float, float]:
-    """How far the running mean and variance of a new `norm` are apart after one batch [B, C, H, W] on every process.
+    """Returns how far the running mean and variance of a new `norm` are apart after one batch [B, C, H, W] on every process.
 
     Returns:
         The mean absolute difference between the first two processes, and the largest one between any process and
@@ -128,7 +128,7 @@ def statistics(norm: nn.BatchNorm2d, input: Tensor) -> tuple[float, float]:
 
 
 def gaps(device: torch.device, repeats: int) -> dict[str, list[float]]:
-    """The gaps of the running statistics for every batch size in `BATCHES`.
+    """Measures the gaps of the running statistics for every batch size in `BATCHES`.
 
     Returns:
         "ordinary": between the processes with BatchNorm2d, averaged over `repeats` batches; "expected": what theory says
@@ -174,7 +174,7 @@ class Network(nn.Module):
 
 
 def gradient_gap(device: torch.device, sync: bool) -> float:
-    """The largest difference, relative to the largest gradient, of DDP's gradients to those of one process on the joined batch."""
+    """Returns the largest difference, relative to the largest gradient, of DDP's gradients to those of one process on the joined batch."""
 
     def network(norm: nn.Module) -> Network:
         torch.manual_seed(0)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class SumOverProcesses(torch.autograd.Function):
-    """The sum of a tensor over all processes, on each of them. Its backward pass sums too: every process's loss uses the sum."""
+    """Sums a tensor over all processes. Its backward pass sums too: every process's loss uses the sum."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
@@ -26,7 +26,7 @@ class SumOverProcesses(torch.autograd.Function):
 
 
 class SyncBatchNorm2d(nn.BatchNorm2d):
-    """BatchNorm2d with the statistics of all processes' batches joined, on any backend that sums.
+    """Normalises with the statistics of all processes' batches joined, on any backend that sums.
 
     torch.nn.SyncBatchNorm is the one to use where it runs, which is on GPUs. This one shows what it does: the sums of
     each channel go through an all-reduce whose backward is an all-reduce as well, because what one process normalises
@@ -48,7 +48,7 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
         return normalised * column(self.weight) + column(self.bias)
 
     def update_running(self, mean: Tensor, unbiased: Tensor) -> None:
-        """As torch does: normalise with the biased variance, remember the unbiased one."""
+        """Remembers the unbiased variance, as torch does, which normalises with the biased one."""
         assert self.running_mean is not None and self.running_var is not None
         assert self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
@@ -58,5 +58,5 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
 
 
 def column(values: Tensor) -> Tensor:
-    """[C] → [1, C, 1, 1]."""
+    """Reshapes [C] to [1, C, 1, 1]."""
     return values.view(1, -1, 1, 1)

@@ -111,7 +111,7 @@ def lay_out(wheel: Path, out: Path) -> list[Path]:
 
 
 def main(argv: Sequence[str]) -> int:
-    """The command line; returns the exit status."""
+    """Runs the command line; returns the exit status."""
     if len(argv) != 2:
         print(__doc__, file=sys.stderr)
         return 2
