@@ -5,8 +5,8 @@
     python benchmarks/models.py --seconds 0 --scale 0.5    # the shortest run: two calls each, small images
 
 Each network has random weights and a process of its own. The process calls the network as it is, converts it, and calls it
-again. "s" is the fastest of several forward passes without gradients; "CPU ×" is the same ratio in CPU time, which other
-programs on the machine disturb less. "MB" is the peak of the resident set during one call, beyond what was resident before
+again. "CPU s" is the least CPU time of several forward passes without gradients, and "× by the clock" the ratio of the fastest
+ones' time by the clock, which other programs on the machine disturb more. "MB" is the peak of the resident set during one call, beyond what was resident before
 the call. "difference" is the largest difference in any output, as a fraction of that output's largest value. Without
 transformers (`pip install "transformers>=5"`), its networks are left out. `--record` replaces the figures of the networks
 that it measures, and those of another machine.

@@ -28,7 +28,7 @@ def test_the_page_is_made_of_its_record() -> None:
 
 def test_a_row() -> None:
     row = models.cells("a network", FIGURES)
-    assert row == ["a network", "3", "2.00", "0.50", "4.00", "3.00", "40", "31", "2e-06"]
+    assert row == ["a network", "3", "3.00", "1.00", "3.00", "4.00", "40", "31", "2e-06"]
     assert len(row) == len(models.COLUMNS)
 
 
@@ -45,6 +45,6 @@ def test_what_is_not_measured_is_named(tmp_path: Path) -> None:
     (tmp_path / models.RECORD).write_text(json.dumps(record))
     page = models.page(tmp_path)
     assert "some CPU, transformers 5.0. Commit 0123456789 (2026-11-29)." in page
-    assert "Not measured yet: two, three." in page
+    assert "Not measured yet: two; three." in page
     assert "images have 0.5 of the named sides" in page
-    assert "| one | 3 | 2.00 |" in page
+    assert "| one | 3 | 3.00 |" in page

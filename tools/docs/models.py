@@ -20,10 +20,10 @@ RECORD = Path("docs/models.json")
 COLUMNS = (
     "network",
     "layers",
-    "s before",
-    "s after",
+    "CPU s before",
+    "CPU s after",
     "×",
-    "CPU ×",
+    "× by the clock",
     "MB before",
     "MB after",
     "difference",
@@ -44,9 +44,10 @@ report = dcnbuild.convert(model)
 print(report)
 ```
 
-The table shows a forward pass of whole networks on the CPU before and after this line. "layers" are the layers that it switched. "×"
-says how many times as long the network took before; "CPU ×" is the same ratio in CPU time. "MB" is the memory that one call needs
-beside the weights. "difference" is the largest difference in any output, as a fraction of that output's largest value.
+The table shows a forward pass of whole networks on the CPU before and after this line. "layers" are the layers that it switched. "CPU
+s" are the CPU seconds of all threads, which other programs on the machine disturb little. "×" says how many times as many they were
+before; "× by the clock" is the same ratio of the time that passed. "MB" is the memory that one call needs beside the weights.
+"difference" is the largest difference in any output, as a fraction of that output's largest value.
 
 """
 
@@ -80,14 +81,14 @@ All have random weights, one image, float32, and no gradients.
 def cells(name: str, figures: Mapping[str, Any]) -> list[str]:
     """Returns one network's row: its name and the figures of `benchmarks/models.py`."""
     before, after = figures["before"], figures["after"]
-    ratio = before["s"] / after["s"]
+    ratio = before["CPU s"] / after["CPU s"]
     return [
         name,
         str(figures["layers"]),
-        f"{before['s']:.2f}",
-        f"{after['s']:.2f}",
+        f"{before['CPU s']:.2f}",
+        f"{after['CPU s']:.2f}",
         f"{ratio:.2f}" if ratio >= GAIN else f"{ratio:.2f}, not faster",
-        f"{before['CPU s'] / after['CPU s']:.2f}",
+        f"{before['s'] / after['s']:.2f}",
         f"{before['MB']:.0f}",
         f"{after['MB']:.0f}",
         f"{figures['difference']:.0e}",
@@ -106,7 +107,7 @@ def page(root: Path = Path()) -> str:
     if record["scale"] != 1:
         note += f"\nA first, short run on a busy machine: images have {record['scale']:g} of the named sides.\n"
     if record["missing"]:
-        note += f"\nNot measured yet: {', '.join(record['missing'])}.\n"
+        note += f"\nNot measured yet: {'; '.join(record['missing'])}.\n"
     return pages.written_by("tools.docs.models") + _HEAD + table + note + _TAIL
 
 
