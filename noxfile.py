@@ -65,7 +65,7 @@ def thorough(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Runs ruff, mypy and clang-format; changes no file."""
+    """Runs ruff, mypy, clang-format, actionlint and zizmor; changes no file."""
     environment(session)
     extras = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]
     # mypy reads the packages that the code imports; dcnbuild itself need not be compiled for it.
@@ -76,6 +76,10 @@ def lint(session: nox.Session) -> None:
         ("ruff", "format", "--check", "."),
         ("mypy",),
         ("clang-format", "--dry-run", "--Werror", *sources),
+        # actionlint gives the `run:` steps to shellcheck
+        ("actionlint", "-shellcheck", str(SHARED / "bin/shellcheck")),
+        ("zizmor", "--offline", "--quiet", ".github/workflows", "action.yml"),
+        ("shellcheck", ".clusterfuzzlite/build.sh", ".ci/run"),
     ):
         session.run(str(SHARED / "bin" / command[0]), *command[1:], external=True)
 
@@ -92,6 +96,17 @@ def docs(session: nox.Session) -> None:
     session.run("python", "-m", "tools.docs.browser", "site")
     # and that page in a headless Chromium; it says so where there is none
     session.run("python", "-m", "tools.docs.check_page", "site")
+
+
+@nox.session
+def recipes(session: nox.Session) -> None:
+    """Tests conda's recipe, the layout for Hugging Face's kernels and the workflows with the tools that read them."""
+    install(session)
+    extras = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]
+    pip(session, *extras["recipes"])
+    scratch = Path(session.create_tmp()).resolve()
+    files = ("tests/tools/test_recipes.py", "tests/tools/test_workflow_tools.py")
+    pytest(session, scratch, "--route", "prebuilt", *files)
 
 
 @nox.session

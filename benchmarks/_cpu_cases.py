@@ -1,4 +1,4 @@
-"""What benchmarks/cpu.py measures: the cases, the functions that are compared, and how they are timed."""
+"""Holds the cases of benchmarks/cpu.py, the functions that it compares, and the clock."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Operands:
             leaf.requires_grad_()
 
     def double(self) -> Operands:
-        """The same values in float64."""
+        """Returns the same values in float64."""
         wide = object.__new__(Operands)
         wide.case = self.case.but(dtype=torch.float64)
         for name in ("input", "weight", "bias", "offset", "mask"):
@@ -146,7 +146,7 @@ def forward(function: Function, operands: Operands) -> Work:
 
 
 def training_step(function: Function, operands: Operands) -> Work:
-    """Forward and backward, with the gradients of all that the function was given."""
+    """Returns forward and backward, with the gradients of all that the function was given."""
     leaves = operands.convolved if function is plain else operands.leaves
     return lambda: torch.autograd.grad(function(operands), leaves, operands.upstream)
 
@@ -160,7 +160,7 @@ def best_times(
     least: int = 3,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, float]:
-    """Milliseconds of the fastest call of each, called in turn so that a disturbance meets them all.
+    """Returns milliseconds of the fastest call of each, called in turn so that a disturbance meets them all.
 
     The fastest and not the mean, since what else the machine does can only add. Each gets `seconds`, and
     at least so many calls after a first that does not count.
@@ -188,7 +188,7 @@ def measure(
     seconds: float = 1.0,
     least: int = 3,
 ) -> dict[str, float]:
-    """Milliseconds of the named FUNCTIONS in one of PASSES, on so many threads."""
+    """Returns milliseconds of the named FUNCTIONS in one of PASSES, on so many threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

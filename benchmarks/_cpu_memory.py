@@ -1,4 +1,4 @@
-"""The memory that a training step takes beyond its outputs and gradients; a process for each, so that none inherits
+"""Measures the memory that a training step takes beyond its outputs and gradients; a process for each, so that none inherits
 another's. Linux: the peak of the resident set, which /proc/self/clear_refs resets.
 """
 
@@ -18,14 +18,14 @@ CASE = Case("memory", 4, 64, 256, 256, 64)
 
 
 def resident(field: str) -> int:
-    """Bytes: VmRSS is what is resident, VmHWM the most that was."""
+    """Returns bytes: VmRSS is what is resident, VmHWM the most that was."""
     match = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert match is not None
     return int(match[1]) * 1024
 
 
 def measure_here(name: str, expanded: bool) -> dict[str, float]:
-    """MB of a step's peak, and of the output and gradients among it."""
+    """Returns MB of a step's peak, and of the output and gradients among it."""
     function = FUNCTIONS[name]
     # Threads, libraries and what the allocator keeps are there before.
     training_step(function, Operands(CASE.but(batch=1, height=16, width=16)))()
@@ -41,7 +41,7 @@ def measure_here(name: str, expanded: bool) -> dict[str, float]:
 
 
 def measure_apart(name: str, expanded: bool = False) -> dict[str, float]:
-    """The same in a process of its own."""
+    """Does the same in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-E", "-s", __file__, name, str(int(expanded))],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""How the cost grows with batch, channels, image size and threads, and the plot of it."""
+"""Measures and plots how the cost grows with batch, channels, image size and threads."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Times = list[dict[str, float]]
 
 
 def run(sweep: Sweep) -> Times:
-    """Milliseconds of a training step at each value."""
+    """Returns milliseconds of a training step at each value."""
     names = ["dcnbuild", "torchvision", "conv2d"]
     return [
         measure(case, "forward+backward", names, threads, 0.3, least=1)
@@ -55,7 +55,7 @@ def run(sweep: Sweep) -> Times:
 
 
 def plot(results: Sequence[tuple[Sweep, Times]], title: str, path: Path) -> None:
-    """One panel for each sweep, to a file whose ending names its format."""
+    """Draws one panel for each sweep, into a file whose ending names its format."""
     import matplotlib
 
     matplotlib.use("svg")

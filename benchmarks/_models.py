@@ -1,6 +1,6 @@
-"""The networks of benchmarks/models.py, with random weights: those of transformers, and convolutional ones written after their papers.
+"""Makes the networks of benchmarks/models.py: those of transformers, and convolutional ones written after their papers.
 
-The convolutional ones stand on torchvision's operator, which is what their CPU path is.
+The convolutional ones use torchvision's operator, as they do today on the CPU.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn import functional
 
-#: A network's arguments by name; the last of each is what is timed.
+#: A network's arguments by name; a number is a position.
 Inputs = dict[str, Any]
 
 
@@ -140,12 +140,17 @@ class SegmentationDecoder(nn.Module):
         return output
 
 
-def image(height: int, width: int) -> Tensor:
-    return torch.rand(1, 3, height, width)
+#: A network's name, the function that makes it, and its arguments.
+Network = tuple[str, Callable[[], nn.Module], Inputs]
 
 
-def of_transformers() -> Iterator[tuple[str, Callable[[], nn.Module], Inputs]]:
-    """Detectors in the sizes that their papers have; nothing where transformers is not installed."""
+def image(height: int, width: int, scale: float) -> Tensor:
+    """Returns an image whose sides are multiples of 32, which every network here can halve five times."""
+    return torch.rand(1, 3, *(max(1, round(side * scale / 32)) * 32 for side in (height, width)))
+
+
+def of_transformers(scale: float) -> Iterator[Network]:
+    """Yields detectors in the sizes that their papers have; nothing if transformers is not installed."""
     if importlib.util.find_spec("transformers") is None:
         return
     import transformers as hf
@@ -170,40 +175,69 @@ def of_transformers() -> Iterator[tuple[str, Callable[[], nn.Module], Inputs]]:
         return hf.GroundingDinoForObjectDetection(config)
 
     words = {"input_ids": torch.tensor([[101, 1037, 4937, 1012, 1037, 6556, 2491, 1012, 102]])}
-    yield "Deformable DETR (ResNet-50)", deformable_detr, {"pixel_values": image(480, 640)}
-    yield "RT-DETR (ResNet-50)", rt_detr, {"pixel_values": image(640, 640)}
-    yield "Mask2Former (Swin-T)", mask2former, {"pixel_values": image(384, 384)}
-    yield "GroundingDINO (Swin-T, BERT)", grounding_dino, {"pixel_values": image(480, 640)} | words
+    yield "Deformable DETR (ResNet-50)", deformable_detr, {"pixel_values": image(480, 640, scale)}
+    yield "RT-DETR (ResNet-50)", rt_detr, {"pixel_values": image(640, 640, scale)}
+    yield "Mask2Former (Swin-T)", mask2former, {"pixel_values": image(384, 384, scale)}
+    yield (
+        "GroundingDINO (Swin-T, BERT)",
+        grounding_dino,
+        {"pixel_values": image(480, 640, scale)} | words,
+    )
 
 
-def convolutional() -> Iterator[tuple[str, Callable[[], nn.Module], Inputs]]:
-    yield "ResNet-50 with DCNv2", DeformableResNet, {"image": image(224, 224)}
-    yield "CenterNet (ResNet-18)", CenterNet, {"image": image(512, 512)}
-    yield "EDVR's alignment, 5 frames", Alignment, {"frames": torch.rand(1, 5, 3, 180, 320)}
-    scales = SegmentationDecoder.SCALES
+def convolutional(scale: float) -> Iterator[Network]:
+    """Yields the networks of this file."""
+    yield "ResNet-50 with DCNv2", DeformableResNet, {"image": image(224, 224, scale)}
+    yield "CenterNet (ResNet-18)", CenterNet, {"image": image(512, 512, scale)}
+    frames = torch.stack([image(192, 320, scale) for _ in range(5)], 1)
+    yield "EDVR's alignment, 5 frames", Alignment, {"frames": frames}
+    scales = [
+        (channels, max(1, round(side * scale))) for channels, side in SegmentationDecoder.SCALES
+    ]
     features = {str(n): torch.rand(1, c, side, side) for n, (c, side) in enumerate(scales)}
     yield "BiRefNet's decoder, 1024×1024", SegmentationDecoder, features
 
 
-def networks() -> Iterator[tuple[str, Callable[[], nn.Module], Inputs]]:
-    """Name, what makes it, and its arguments."""
-    yield from convolutional()
-    yield from of_transformers()
+def networks(scale: float) -> Iterator[Network]:
+    """Yields all networks, with images whose sides are `scale` times as long as in full size."""
+    yield from convolutional(scale)
+    yield from of_transformers(scale)
 
 
-def randomize(model: nn.Module) -> nn.Module:
-    """Weights that keep signals up, and offsets of about a pixel: what is zero in a new network would hide differences."""
-    torch.manual_seed(0)
-    for name, parameter in model.named_parameters():
-        if "predict" in name or "sampling_offsets" in name or "attention_weights" in name:
-            nn.init.normal_(parameter, std=0.02)
-        elif parameter.dim() >= 2:
-            nn.init.kaiming_normal_(parameter, nonlinearity="linear")
-    return model.eval()
+#: The ends of the names of layers that predict offsets, masks and weights.
+PREDICTING = ("predict", "sampling_offsets", "attention_weights")
+#: The standard deviation of what they predict; offsets are in pixels.
+SPREAD = 2.0
+
+
+def randomize(model: nn.Module, inputs: Inputs) -> nn.Module:
+    """Makes each layer that predicts offsets predict some of about two pixels, whatever the network feeds it.
+
+    They are zero in a new network, which would hide differences and read each pixel where it lies in the cache. Runs the
+    network once, and scales the weights of these layers on the way. Other weights stay as the network's own code sets them.
+    """
+
+    def scale(layer: nn.Module, _: Any, output: Tensor) -> Tensor:
+        assert isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None
+        bias = layer.bias if isinstance(layer, nn.Linear) else layer.bias[:, None, None]
+        factor = SPREAD / (output - bias).std().clamp_min(1e-6)
+        layer.weight.mul_(factor)
+        return (output - bias) * factor + bias
+
+    model.eval()
+    with torch.no_grad():
+        layers = [layer for name, layer in model.named_modules() if name.endswith(PREDICTING)]
+        for layer in layers:
+            nn.init.normal_(layer.weight)
+        hooks = [layer.register_forward_hook(scale) for layer in layers]
+        call(model, inputs)
+    for hook in hooks:
+        hook.remove()
+    return model
 
 
 def call(model: nn.Module, inputs: Inputs) -> list[Tensor]:
-    """The floating tensors that a network returns."""
+    """Calls a network, and returns the floating tensors that it returns."""
     positional = [value for name, value in inputs.items() if name.isdigit()]
     named = {name: value for name, value in inputs.items() if not name.isdigit()}
     returned = model(*positional, **named)

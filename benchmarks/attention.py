@@ -1,4 +1,4 @@
-"""Deformable attention on the CPU beside grid_sample, as docs/performance.md has it.
+"""Times deformable attention on the CPU beside grid_sample, as docs/performance.md has it.
 
     python benchmarks/attention.py [--json FILE]
 
@@ -144,7 +144,7 @@ PASSES = ("forward", "forward+backward")
 
 
 def against_grid_sample(seconds: float) -> Figures:
-    """Every case and pass on one thread and on two, in float32."""
+    """Times every case and pass on one thread and on two, in float32."""
     figures, rows, checks = {}, [], []
     for case in CASES:
         operands = Operands(case, torch.float32)
@@ -174,7 +174,7 @@ VARIANTS = {
 
 
 def types(seconds: float) -> Figures:
-    """Every dtype, and a value in the memory of an NCHW image, one thread."""
+    """Times every dtype, and a value in the memory of an NCHW image, one thread."""
     figures, rows, checks = {}, [], []
     for case in CASES:
         for which in PASSES:

@@ -1,4 +1,4 @@
-"""What compiling dcnbuild costs, beside one empty CUDA file that includes torch/extension.h.
+"""Measures what compiling dcnbuild costs, beside one empty CUDA file that includes torch/extension.h.
 
     python benchmarks/build_cost.py [--json FILE]
 
@@ -28,7 +28,7 @@ ARCHITECTURE = "9.0"
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
-    """User and system seconds of the processes that `work` waited for."""
+    """Returns user and system seconds of the processes that `work` waited for."""
 
     def spent() -> float:
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -1,4 +1,4 @@
-"""The operator on the CPU beside torchvision's, F.conv2d of the same shape, and mmcv's if installed, as docs/performance.md has it.
+"""Times the operator on the CPU beside torchvision's, F.conv2d of the same shape, and mmcv's if installed, as docs/performance.md has it.
 
     python benchmarks/cpu.py [--parts goals types memory scaling roofline] [--plot FILE.svg] [--json FILE]
 
@@ -30,7 +30,7 @@ Figures = dict[str, float]
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Markdown, padded so that it reads well in a terminal too."""
+    """Prints a table in Markdown, padded so that it reads well in a terminal too."""
     lines = [list(header), *map(list, rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     lines.insert(1, ["-" * width for width in widths])
@@ -46,7 +46,7 @@ def goal(text: str, measured: float, bound: float, at_least: bool = True) -> lis
 
 
 def goals(threads: int) -> Figures:
-    """All cases against everyone, and what is asked of them."""
+    """Times all cases and all functions, and compares them with the goals."""
     times: dict[tuple[str, str, int], Figures] = {}
     rows = []
     for case in CASES.values():
@@ -109,7 +109,7 @@ DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
 def types(threads: int) -> Figures:
-    """Every dtype and memory layout on one thread and on all, beside conv2d; the times of float32 NCHW first."""
+    """Times every dtype and memory layout on one thread and on all, beside conv2d; float32 NCHW first."""
     figures, halves = {}, []
     counts = sorted({1, threads})
     columns = [f"{name}, {n} thr." for n in counts for name in ("ours", "conv2d", "float32 / this")]
@@ -150,7 +150,7 @@ def types(threads: int) -> Figures:
 
 
 def memory(threads: int) -> Figures:
-    """What a training step takes beyond its outputs and gradients."""
+    """Measures the memory of a training step beyond its outputs and gradients."""
     figures, rows = {}, []
     for name, expanded in (("dcnbuild", False), ("dcnbuild", True), ("torchvision", False)):
         at = _cpu_memory.measure_apart(name, expanded)
@@ -165,7 +165,7 @@ def memory(threads: int) -> Figures:
 
 
 def roofline(threads: int) -> Figures:
-    """The forward passes against this machine's limits, which are measured too."""
+    """Compares the forward passes with this machine's limits, which it measures too."""
     side, megabyte = 1536, 1 << 18
     a, b = torch.randn(side, side), torch.randn(side, side)
     x, w = torch.randn(1, 256, 64, 64), torch.randn(256, 256, 3, 3)
@@ -200,7 +200,7 @@ def roofline(threads: int) -> Figures:
 
 
 def machine(threads: int) -> str:
-    """One line on what the figures hold for."""
+    """Returns one line that names the CPU, the threads, the kernels and the versions."""
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():

@@ -1,4 +1,4 @@
-"""What second derivatives and forward mode cost beside the first backward pass, on the CPU.
+"""Measures what second derivatives and forward mode cost beside the first backward pass, on the CPU.
 
     python benchmarks/double_backward.py [--channels 32] [--size 48] [--batch 2] [--repeats 5] [--json FILE]
 

@@ -53,7 +53,7 @@ NO_GPU = 3
 
 @contextlib.contextmanager
 def deterministic(wanted: bool) -> Iterator[None]:
-    """Deterministic algorithms, without filling new memory with NaN, which would be timed too."""
+    """Switches to deterministic algorithms, without filling new memory with NaN, which would be timed too."""
     torch.use_deterministic_algorithms(wanted)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
@@ -63,7 +63,7 @@ def deterministic(wanted: bool) -> Iterator[None]:
 
 
 class Clock:
-    """How long work takes on one device."""
+    """Measures how long work takes on one device."""
 
     def __init__(self, device: str, repeats: int) -> None:
         self.cuda = device == "cuda"
@@ -74,7 +74,7 @@ class Clock:
             torch.cuda.synchronize()
 
     def milliseconds(self, work: Work) -> float:
-        """The median of one call on the current stream, after a warm-up."""
+        """Returns the median time of one call on the current stream, after a warm-up."""
         for _ in range(3):
             work()
         self.wait()
@@ -94,7 +94,7 @@ class Clock:
         return statistics.median(times)
 
     def host_microseconds(self, work: Work) -> float:
-        """The least time that issuing a call takes, without waiting for it."""
+        """Returns the least time that issuing a call takes, without waiting for it."""
         times = []
         for _ in range(self.repeats):
             self.wait()
@@ -105,7 +105,7 @@ class Clock:
         return min(times)
 
     def graph_milliseconds(self, work: Work) -> float:
-        """One replay of a CUDA graph of the call."""
+        """Returns the time of one replay of a CUDA graph of the call."""
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
@@ -153,7 +153,7 @@ def errors(actual: Sequence[Tensor], exact: Sequence[Tensor]) -> dict[str, float
 
 
 def figures(function: Function, operands: Operands, clock: Clock) -> dict[str, Any]:
-    """All that is measured of a function; what one measurement raises is its value."""
+    """Measures a function; if one measurement raises, the error is its value."""
     found: dict[str, Any] = {}
     for which, make in PASSES.items():
         work = make(function, operands)
@@ -173,7 +173,7 @@ def figures(function: Function, operands: Operands, clock: Clock) -> dict[str, A
 
 
 def rows(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Case by case and dtype by dtype: first the errors of each function, then its times."""
+    """Measures case by case and dtype by dtype: first the errors of each function, then its times."""
     clock = Clock(arguments.device, arguments.repeats)
     torch.backends.cudnn.benchmark = True
     compared = functions()

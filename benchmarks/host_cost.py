@@ -1,4 +1,4 @@
-"""What a call costs before any arithmetic: one pixel, one channel, beside torchvision in the same process.
+"""Measures what a call costs before any arithmetic: one pixel, one channel, beside torchvision in the same process.
 
     python benchmarks/host_cost.py [--calls 300] [--repeats 15] [--json FILE]
 

@@ -1,4 +1,4 @@
-"""What `import dcnbuild` adds to `import torch`, and what the first call adds with a library at hand.
+"""Measures what `import dcnbuild` adds to `import torch`, and what the first call adds with a library at hand.
 
     python benchmarks/import_time.py [--repeats 7] [--json FILE]
 

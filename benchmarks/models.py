@@ -1,26 +1,32 @@
-"""What `dcnbuild.convert(model)` gains on whole networks on the CPU: seconds and megabytes before and after, and equality.
+"""Measures what `dcnbuild.convert(model)` gains on whole networks on the CPU: time and memory before and after, and equality.
 
-    python benchmarks/models.py [--threads N] [--json FILE] [words of a network's name]
+    python benchmarks/models.py [words of a network's name]
+    python benchmarks/models.py --record            # also writes docs/models.json and docs/models.md
+    python benchmarks/models.py --seconds 0 --scale 0.5    # the shortest run: two calls each, small images
 
-Each network is made in a process of its own, with random weights, and called as it is; then it is switched over and called
-again. A figure is the fastest of several forward passes without gradients, in CPU seconds: what else the machine does takes
-time from the clock on the wall, and none of these. "MB" is the peak of the resident set during one call, beyond what was
-there before it. "difference" is the largest of any output, relative to that output's largest value. The networks of
-transformers are left out, by name, where transformers is not installed.
+Each network has random weights and a process of its own. The process calls the network as it is, converts it, and calls it
+again. "CPU s" is the least CPU time of several forward passes without gradients, and "× by the clock" the ratio of the fastest
+ones' time by the clock, which other programs on the machine disturb more. "MB" is the peak of the resident set during one call, beyond what was resident before
+the call. "difference" is the largest difference in any output, as a fraction of that output's largest value. Without
+transformers (`pip install "transformers>=5"`), its networks are left out. `--record` replaces the figures of the networks
+that it measures, and those of another machine.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from datetime import date
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import torch
-from _cpu_cases import best_times
 from _cpu_memory import MB, resident
 from _models import Inputs, call, networks, of_transformers, randomize
 from cpu import machine, table
@@ -28,59 +34,72 @@ from torch import Tensor, nn
 
 import dcnbuild
 
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[1:1] = [str(ROOT), str(ROOT / "examples")]
 
-def cost(model: nn.Module, inputs: Inputs) -> tuple[list[Tensor], dict[str, float]]:
-    """What the network returns, and its CPU seconds and MB."""
-    output = call(model, inputs)  # threads, libraries and what the allocator keeps are there before
+# ruff: noqa: E402  the checkout is not on sys.path before
+from records import COMMIT
+
+from tools.docs import models as document
+
+#: The columns in a terminal; the page has the same.
+HEADER = document.COLUMNS
+
+
+def cost(model: nn.Module, inputs: Inputs, seconds: float) -> tuple[list[Tensor], dict[str, float]]:
+    """Calls the network for so many seconds, and at least twice; returns its outputs and the figures of one call."""
+    output = call(model, inputs)  # loads libraries, starts threads, fills caches
+    ctypes.CDLL(None).malloc_trim(
+        0
+    )  # gives back what the first call has freed, or it hides the peak
     before = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")
     call(model, inputs)
     peak = (resident("VmHWM") - before) / MB
-    times = best_times({"": lambda: call(model, inputs)}, 3.0, clock=time.process_time)
-    return output, {"s": times[""] / 1000, "MB": peak}
+    wall, cpu = [], []
+    while len(wall) < 2 or sum(wall) < seconds:
+        starts = time.perf_counter(), time.process_time()
+        call(model, inputs)
+        wall.append(time.perf_counter() - starts[0])
+        cpu.append(time.process_time() - starts[1])
+    return output, {"s": min(wall), "CPU s": min(cpu), "MB": peak}
 
 
-def measure_here(name: str, threads: int) -> dict[str, object]:
-    """The figures of one network, in this process."""
+def difference(ours: Tensor, theirs: Tensor) -> float:
+    """Returns the largest difference as a fraction of the largest value; NaN and infinity must be at the same places."""
+    finite = theirs.isfinite()
+    if not torch.equal(ours[~finite], theirs[~finite]):
+        return float("inf")
+    ours, theirs = ours[finite], theirs[finite]
+    if not theirs.numel():
+        return 0.0
+    return ((ours - theirs).abs().max() / theirs.abs().max()).item()
+
+
+def measure_here(name: str, threads: int, seconds: float, scale: float) -> dict[str, Any]:
+    """Measures one network in this process."""
     torch.set_num_threads(threads)
-    make, inputs = next((make, inputs) for known, make, inputs in networks() if known == name)
     torch.manual_seed(0)
-    model = randomize(make())
+    make, inputs = next((make, inputs) for known, make, inputs in networks(scale) if known == name)
+    model = randomize(make(), inputs)
     with torch.no_grad():
-        expected, before = cost(model, inputs)
+        expected, before = cost(model, inputs, seconds)
         report = dcnbuild.convert(model)
-        output, after = cost(model, inputs)
-    differences = [
-        ((ours - theirs).abs().max() / theirs.abs().max()).item()
-        for ours, theirs in zip(output, expected, strict=True)
-        if theirs.numel()
-    ]
+        output, after = cost(model, inputs, seconds)
+    found = [difference(*pair) for pair in zip(output, expected, strict=True)]
     layers = len(report.converted)
-    return {"layers": layers, "before": before, "after": after, "difference": max(differences)}
+    return {"layers": layers, "before": before, "after": after, "difference": max(found)}
 
 
-def measure_apart(name: str, threads: int) -> dict[str, object]:
-    command = [sys.executable, "-E", "-s", __file__, "--here", name, "--threads", str(threads)]
+def measure_apart(name: str, args: argparse.Namespace) -> dict[str, Any]:
+    """Measures one network in a process of its own."""
+    options = [f"--threads={args.threads}", f"--seconds={args.seconds}", f"--scale={args.scale}"]
+    command = [sys.executable, "-E", "-s", __file__, "--here", name, *options]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"measuring {name} failed:\n{done.stderr}")
-    figures: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return figures
-
-
-def row(name: str, figures: dict[str, object]) -> list[str]:
-    before, after = figures["before"], figures["after"]
-    assert isinstance(before, dict) and isinstance(after, dict)
-    return [
-        name,
-        str(figures["layers"]),
-        f"{before['s']:.2f}",
-        f"{after['s']:.2f}",
-        f"{before['s'] / after['s']:.2f}",
-        f"{before['MB']:.0f}",
-        f"{after['MB']:.0f}",
-        f"{figures['difference']:.0e}",
-    ]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,22 +108,58 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("words", nargs="*", help="words that a network's name holds")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--json", type=Path, help="also write the figures there")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of calls, before and after")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the images' sides")
+    parser.add_argument("--record", action="store_true", help="write docs/models.json and .md")
     parser.add_argument("--here", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.here:
-        print(json.dumps(measure_here(args.here, args.threads)))
+        print(json.dumps(measure_here(args.here, args.threads, args.seconds, args.scale)))
         return 0
+    names = [name for name, *_ in networks(args.scale)]
+    chosen = [name for name in names if all(word in name for word in args.words)]
     print(machine(args.threads), end="\n\n")
-    if not any(of_transformers()):
+    if not any(of_transformers(args.scale)):
         print("transformers is not installed: its networks are left out\n")
-    chosen = [name for name, *_ in networks() if all(word in name for word in args.words)]
-    found = {name: measure_apart(name, args.threads) for name in chosen}
-    header = ("network", "layers", "CPU s before", "after", "×", "MB before", "after", "difference")
-    table(header, [row(name, figures) for name, figures in found.items()])
-    if args.json:
-        args.json.write_text(json.dumps(found, indent=1))
+    found = {}
+    for name in chosen:
+        print(f"measuring {name}", file=sys.stderr)
+        found[name] = measure_apart(name, args)
+        if args.record:
+            record(name, found[name], args)
+    table(HEADER, [document.cells(name, figures) for name, figures in found.items()])
     return 0
+
+
+def record(name: str, figures: dict[str, Any], args: argparse.Namespace) -> None:
+    """Writes one network's figures beside those that the same machine and versions gave for others, and the page."""
+    path = ROOT / document.RECORD
+    same = {
+        "machine": machine(args.threads),
+        "transformers": transformers_version(),
+        "scale": args.scale,
+        "seconds": args.seconds,
+    }
+    old = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    kept = old.get("networks", {}) if all(old.get(key) == same[key] for key in same) else {}
+    made = {"commit": COMMIT, "date": date.today().isoformat()}
+    known = [*(item for item, *_ in networks(args.scale)), *kept]
+    all_of_them = {**kept, name: {**made, **figures}}
+    ordered = {item: all_of_them[item] for item in dict.fromkeys(known) if item in all_of_them}
+    missing = [item for item in dict.fromkeys(known) if item not in all_of_them]
+    text = json.dumps(
+        {**same, "networks": ordered, "missing": missing}, indent=1, ensure_ascii=False
+    )
+    path.write_text(text + "\n", encoding="utf-8")
+    (ROOT / document.PAGE).write_text(document.page(ROOT), encoding="utf-8")
+
+
+def transformers_version() -> str | None:
+    """Returns the installed version, or None."""
+    try:
+        return version("transformers")
+    except PackageNotFoundError:
+        return None
 
 
 if __name__ == "__main__":

@@ -47,12 +47,12 @@ SEED_STRIDE = 10**6
 
 
 def learning_rate(step: int, steps: int) -> float:
-    """Rises for `WARM_UP` steps, then falls along a half cosine."""
+    """Returns a factor that rises for `WARM_UP` steps, then falls along a half cosine."""
     return LEARNING_RATE * min(1, (step + 1) / WARM_UP) * (1 + math.cos(math.pi * step / steps)) / 2
 
 
 class Training:
-    """One network on its way: what a checkpoint holds.
+    """Holds one network in training, as a checkpoint does.
 
     Args:
         settings: what decides the result: kind, seed, steps, batch and size. A checkpoint of others is refused.
@@ -94,7 +94,7 @@ class Training:
         temporary.replace(self.path)
 
     def advance(self, photos: list[Tensor]) -> float:
-        """One step of Adam on the root mean squared error; returns the PSNR of its batch in dB.
+        """Makes one step of Adam on the root mean squared error; returns the PSNR of its batch in dB.
 
         The batch follows from the seed and the step alone, so that a resumed training sees what an uninterrupted one does.
         """
@@ -120,7 +120,7 @@ class Training:
 
 
 def restore(network: AlignmentNetwork, burst: Burst) -> Tensor:
-    """The network's output for a burst, [B, 1, S, S], in pieces of eight."""
+    """Returns the network's output for a burst, [B, 1, S, S], in pieces of eight."""
     with torch.no_grad():
         pieces = zip(burst.reference.split(8), burst.neighbours.split(8))
         return torch.cat([network(*piece) for piece in pieces]).clamp(0, 1)
@@ -152,7 +152,7 @@ def train(training: Training, photos: list[Tensor], validation: Burst, args: Any
 
 
 def draw(burst: Burst, outputs: dict[str, Tensor]) -> Figure:
-    """One large crop: the noisy frame, a neighbour, what both networks make of them, and the clean one."""
+    """Draws one large crop: the noisy frame, a neighbour, what both networks make of them, and the clean one."""
     panels = {
         "frame, noisy": burst.reference,
         "a neighbour, shaken": burst.neighbours[:, 0],

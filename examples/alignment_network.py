@@ -26,7 +26,7 @@ RATE = 0.02
 
 
 def convolution(inputs: int, outputs: int, stride: int = 1, scale: float = 1.0) -> nn.Conv2d:
-    """A 3 x 3 convolution, initialised for the leaky ReLU behind it, and then scaled."""
+    """Makes a 3 x 3 convolution, initialised for the leaky ReLU behind it, and then scaled."""
     layer = nn.Conv2d(inputs, outputs, 3, stride, padding=1)
     assert layer.bias is not None
     nn.init.kaiming_normal_(layer.weight, a=0.1)
@@ -134,7 +134,7 @@ class Alignment(nn.Module):
     def forward(
         self, reference: Tensor, neighbour: Tensor, seen: Tensor, displacement: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Aligned features, what was seen, and the displacement; each like its argument.
+        """Returns aligned features, what was seen, and the displacement; each like its argument.
 
         Args:
             reference, neighbour: features, [B, C, H, W].
@@ -178,7 +178,7 @@ class AlignmentNetwork(nn.Module):
         self.last = convolution(CHANNELS, 4, scale=0.1)
 
     def forward(self, reference: Tensor, neighbours: Tensor) -> Tensor:
-        """The restored frame, [B, 1, H, W].
+        """Returns the restored frame, [B, 1, H, W].
 
         Args:
             reference: [B, 1, H, W] in 0..1; H and W are multiples of 4.
@@ -207,5 +207,5 @@ def split(features: Tensor, batch: int) -> tuple[Tensor, Tensor]:
 
 
 def twice(features: Tensor) -> Tensor:
-    """Twice as high and wide."""
+    """Returns the image twice as high and wide."""
     return functional.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)

@@ -1,4 +1,4 @@
-"""The loss stays very large: two causes, each beside its cure. `python examples/convergence.py`.
+"""Shows two causes of a loss that stays very large, each beside its cure. `python examples/convergence.py`.
 
 Four networks learn to remove noise from photographs with the same batches, loss and optimiser:
 
@@ -87,7 +87,7 @@ def train(network: Denoiser, photos: list[Tensor], steps: int, seed: int) -> lis
 
 
 def gradient_sizes(network: Denoiser, photos: list[Tensor], seed: int) -> tuple[float, float]:
-    """Root mean square of the loss's gradient for the weights of the first and the last convolution."""
+    """Returns the root mean square of the loss's gradient for the weights of the first and the last convolution."""
     burst = make_bursts(photos, BATCH, SIZE, seed)
     loss = functional.mse_loss(network(burst.reference), burst.clean)
     first, last = torch.autograd.grad(loss, [network.first.weight, network.last.weight])

@@ -1,4 +1,4 @@
-"""PSNR of uint8 images, computed without a cast, against the right value: `python examples/psnr_pitfall.py`.
+"""Compares the PSNR of uint8 images, computed without a cast, with the right value: `python examples/psnr_pitfall.py`.
 
 A uint8 holds 0 to 255 and counts modulo 256, in numpy as in torch: 100 - 200 is 156, and 156 * 156 is 16. The
 script prints the PSNR of one pair of images four ways and writes a plot of PSNR against noise.
@@ -31,18 +31,18 @@ def decibels(mean_squared_error: float) -> float:
 
 
 def psnr(image: Image, reference: Image) -> float:
-    """PSNR in dB of two uint8 images, right: both become floats before anything is computed."""
+    """Returns the right PSNR in dB of two uint8 images: both become floats before anything is computed."""
     difference = image.astype(np.float64) - reference.astype(np.float64)
     return decibels(float(np.mean(difference**2)))
 
 
 def psnr_without_cast(image: Image, reference: Image) -> float:
-    """Wrong: difference and square are uint8 as well, and both wrap modulo 256."""
+    """Returns a wrong value: difference and square are uint8 as well, and both wrap modulo 256."""
     return decibels(float(np.mean((image - reference) ** 2)))
 
 
 def psnr_cast_too_late(image: Image, reference: Image) -> float:
-    """Wrong: the difference has wrapped before it becomes a float."""
+    """Returns a wrong value: the difference has wrapped before it becomes a float."""
     return decibels(float(np.mean((image - reference).astype(np.float64) ** 2)))
 
 
@@ -66,13 +66,13 @@ WAYS: dict[str, Callable[[Image, Image], float]] = {
 
 
 def noisy(reference: Image, deviation: float, seed: int = 0) -> Image:
-    """The image with Gaussian noise, rounded and clipped to 0..255."""
+    """Returns the image with Gaussian noise, rounded and clipped to 0..255."""
     noise = np.random.default_rng(seed).normal(0, deviation, reference.shape)
     return np.clip(np.rint(reference + noise), 0, PEAK).astype(np.uint8)
 
 
 def explain() -> str:
-    """Where the wrap comes from, on one pixel."""
+    """Shows on one pixel where the wrap comes from."""
     a, b = np.array([100], np.uint8), np.array([200], np.uint8)
     return (
         f"one pixel, 100 against 200: the difference is {int((a - b)[0])} in uint8 (-100 modulo 256), "
@@ -82,7 +82,7 @@ def explain() -> str:
 
 
 def draw(deviations: tuple[int, ...], values: dict[str, list[float]]) -> Figure:
-    """PSNR against noise: the wrong ways as lines with marks, the right ones on top of each other."""
+    """Draws PSNR against noise: the wrong ways as lines with marks, the right ones on top of each other."""
     figure = Figure(figsize=(7.5, 4.6), layout="constrained")
     axis = figure.subplots()
     styles = ("o-", "s-", "k-", "C2x", "C4+")

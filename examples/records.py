@@ -1,4 +1,4 @@
-"""What the examples leave behind: their results as JSON, with the commit that made them, and their pictures."""
+"""Writes the examples' pictures, and their results as JSON with the commit that made them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def add_out(parser: argparse.ArgumentParser, name: str) -> None:
 
 
 def commit() -> str:
-    """The commit of this checkout, with "+changes" where a tracked file differs from it; "unknown" outside git."""
+    """Returns the commit of this checkout, with "+changes" where a tracked file differs from it; "unknown" outside git."""
 
     def git(*arguments: str) -> str:
         return subprocess.run(

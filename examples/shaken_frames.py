@@ -1,4 +1,4 @@
-"""Photographs with synthetic hand shake and noise: what the examples train on.
+"""Makes the examples' training data: photographs with synthetic hand shake and noise.
 
 A burst is a frame exposed short, and so full of noise, and neighbours exposed long, with little noise, between which the
 hand has moved. All are luminance in 0..1, from photographs that scikit-image installs and that are in the public domain
@@ -47,7 +47,7 @@ class Burst:
 
 
 def photographs(names: tuple[str, ...]) -> list[Tensor]:
-    """Photographs of `skimage.data` as luminance, [1, H, W] float32 in 0..1."""
+    """Returns photographs of `skimage.data` as luminance, [1, H, W] float32 in 0..1."""
     found = []
     for name in names:
         image = (
@@ -61,14 +61,14 @@ def photographs(names: tuple[str, ...]) -> list[Tensor]:
 
 
 def longest_displacement(size: int) -> float:
-    """The longest displacement that the shake makes along an axis in crops of so many pixels, in pixels."""
+    """Returns the longest displacement that the shake makes along an axis in crops of so many pixels, in pixels."""
     corner = (size - 1) / 2
     angle = math.radians(ROTATION)
     return SHIFT + corner * (math.sin(angle) + 1 - math.cos(angle)) * (1 + math.sin(angle))
 
 
 def make_bursts(photos: list[Tensor], batch: int, size: int, seed: int) -> Burst:
-    """So many bursts from random places of random photographs, the same for the same seed."""
+    """Returns bursts from random places of random photographs; the same seed gives the same bursts."""
     generator = torch.Generator().manual_seed(seed)
 
     def uniform(*shape: int) -> Tensor:
@@ -116,7 +116,7 @@ def make_bursts(photos: list[Tensor], batch: int, size: int, seed: int) -> Burst
 
 
 def rotate(places: Tensor, angle: Tensor) -> Tensor:
-    """(y, x) in [..., 2, H, W], turned by angles [B, 1, 1] → [B, 2, H, W]."""
+    """Turns (y, x) in [..., 2, H, W] by angles [B, 1, 1] → [B, 2, H, W]."""
     y, x = places.unbind(-3)
     return torch.stack(
         [angle.cos() * y + angle.sin() * x, angle.cos() * x - angle.sin() * y], dim=-3
@@ -124,6 +124,6 @@ def rotate(places: Tensor, angle: Tensor) -> Tensor:
 
 
 def psnr(image: Tensor, clean: Tensor) -> float:
-    """PSNR in dB, with a peak of 1, without the border of `MARGIN` pixels, from which shake moves things out of the crop."""
+    """Returns the PSNR in dB, with a peak of 1, without the border of `MARGIN` pixels, from which shake moves things out of the crop."""
     inner = (..., slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))
     return -10 * math.log10(functional.mse_loss(image[inner], clean[inner]).item())

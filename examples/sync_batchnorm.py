@@ -1,4 +1,4 @@
-"""Batch normalisation on several processes: `torchrun --nproc-per-node=2 examples/sync_batchnorm.py`.
+"""Tries batch normalisation on several processes: `torchrun --nproc-per-node=2 examples/sync_batchnorm.py`.
 
 It finishes an experiment on a BatchNorm2d, first alone and then on two processes (gloo on the CPU, nccl on GPUs):
 
@@ -21,6 +21,7 @@ import torch
 import torch.distributed as dist
 from matplotlib.figure import Figure
 from records import add_out, save, write_record
+from sync_batchnorm_layer import SyncBatchNorm2d, column
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -33,74 +34,21 @@ SIDE = 2
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
-class SumOverProcesses(torch.autograd.Function):
-    """The sum of a tensor over all processes, on each of them. Its backward pass sums too: every process's loss uses the sum."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:
-        total = values.clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        total = gradient.clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(total)
-        return total
-
-
-class SyncBatchNorm2d(nn.BatchNorm2d):
-    """BatchNorm2d with the statistics of all processes' batches joined, on any backend that sums.
-
-    torch.nn.SyncBatchNorm is the one to use where it runs, which is on GPUs. This one shows what it does: the sums of
-    each channel go through an all-reduce whose backward is an all-reduce as well, because what one process normalises
-    depends on the inputs of all.
-
-    forward takes [B, C, H, W]; the processes' batches may differ in size.
-    """
-
-    def forward(self, input: Tensor) -> Tensor:
-        if not self.training or not dist.is_initialized():
-            return super().forward(input)
-        count = input.new_tensor([input.numel() / input.shape[1]])
-        *sums, total = SumOverProcesses.apply(torch.cat([input.sum((0, 2, 3)), count]))
-        mean = torch.stack(sums) / total
-        centred = input - column(mean)
-        variance = SumOverProcesses.apply(centred.square().sum((0, 2, 3))) / total
-        self.update_running(mean.detach(), (variance * total / (total - 1)).detach())
-        normalised = centred / column(variance + self.eps).sqrt()
-        return normalised * column(self.weight) + column(self.bias)
-
-    def update_running(self, mean: Tensor, unbiased: Tensor) -> None:
-        """As torch does: normalise with the biased variance, remember the unbiased one."""
-        assert self.running_mean is not None and self.running_var is not None
-        assert self.num_batches_tracked is not None
-        self.num_batches_tracked.add_(1)
-        share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-        self.running_mean.lerp_(mean, share)
-        self.running_var.lerp_(unbiased, share)
-
-
-def column(values: Tensor) -> Tensor:
-    """[C] → [1, C, 1, 1]."""
-    return values.view(1, -1, 1, 1)
-
-
 def synchronised(channels: int, device: torch.device, **options: Any) -> nn.BatchNorm2d:
-    """torch's SyncBatchNorm on GPUs, the equivalent above on the CPU."""
+    """Makes torch's SyncBatchNorm on GPUs, and SyncBatchNorm2d on the CPU."""
     make: Any = nn.SyncBatchNorm if device.type == "cuda" else SyncBatchNorm2d
     module: nn.BatchNorm2d = make(channels, **options)
     return module.to(device)
 
 
 def running(norm: nn.BatchNorm2d) -> Tensor:
-    """Running mean and variance, [2, C]."""
+    """Returns running mean and variance, [2, C]."""
     assert norm.running_mean is not None and norm.running_var is not None
     return torch.stack([norm.running_mean, norm.running_var])
 
 
 def per_channel_error(input: Tensor) -> float:
-    """How far a BatchNorm2d's statistics of one batch are from the mean and variance of each channel over (B, H, W)."""
+    """Returns how far a BatchNorm2d's statistics of one batch are from the mean and variance of each channel over (B, H, W)."""
     norm = nn.BatchNorm2d(input.shape[1], momentum=1.0)  # remembers nothing but the last batch
     norm(input)
     expected = torch.stack([input.mean((0, 2, 3)), input.var((0, 2, 3), correction=1)])
@@ -108,7 +56,7 @@ def per_channel_error(input: Tensor) -> float:
 
 
 def undo(output: Tensor, input: Tensor, norm: nn.BatchNorm2d) -> Tensor:
-    """The input of a BatchNorm2d in training mode, from its output: (y - β) / γ · √(var + ε) + mean.
+    """Returns the input of a BatchNorm2d in training mode, from its output: (y - β) / γ · √(var + ε) + mean.
 
     mean and var are those of this batch, var the biased one. The running statistics do not undo it: they are averages
     over many batches, and the variance in them is the unbiased one.
@@ -119,7 +67,7 @@ def undo(output: Tensor, input: Tensor, norm: nn.BatchNorm2d) -> Tensor:
 
 
 def expected_scale(values: int) -> float:
-    """E[s] / 2, where s is the (biased) standard deviation of so many standard normal values.
+    """Returns E[s] / 2, where s is the (biased) standard deviation of so many standard normal values.
 
     This is where γ goes. The output is γ x̂ + β with x̂ = (x - mean) / s, so over one batch the loss against x / 2 is
     (γ - s / 2)² + (β - mean / 2)², and over all batches it is least at γ = E[s] / 2, β = E[mean] / 2 = 0.
@@ -157,14 +105,14 @@ def train_towards_half(batch: int, steps: int, seed: int = 0) -> dict[str, float
 
 
 def gather(values: Tensor) -> Tensor:
-    """[...] on every process → [processes, ...] on every process."""
+    """Gathers [...] of every process into [processes, ...] on every process."""
     parts = [torch.empty_like(values) for _ in range(dist.get_world_size())]
     dist.all_gather(parts, values.contiguous())
     return torch.stack(parts)
 
 
 def statistics(norm: nn.BatchNorm2d, input: Tensor) -> tuple[float, float]:
-    """How far the running mean and variance of a new `norm` are apart after one batch [B, C, H, W] on every process.
+    """Returns how far the running mean and variance of a new `norm` are apart after one batch [B, C, H, W] on every process.
 
     Returns:
         The mean absolute difference between the first two processes, and the largest one between any process and
@@ -180,7 +128,7 @@ def statistics(norm: nn.BatchNorm2d, input: Tensor) -> tuple[float, float]:
 
 
 def gaps(device: torch.device, repeats: int) -> dict[str, list[float]]:
-    """The gaps of the running statistics for every batch size in `BATCHES`.
+    """Measures the gaps of the running statistics for every batch size in `BATCHES`.
 
     Returns:
         "ordinary": between the processes with BatchNorm2d, averaged over `repeats` batches; "expected": what theory says
@@ -226,7 +174,7 @@ class Network(nn.Module):
 
 
 def gradient_gap(device: torch.device, sync: bool) -> float:
-    """The largest difference, relative to the largest gradient, of DDP's gradients to those of one process on the joined batch."""
+    """Returns the largest difference, relative to the largest gradient, of DDP's gradients to those of one process on the joined batch."""
 
     def network(norm: nn.Module) -> Network:
         torch.manual_seed(0)

@@ -1,9 +1,9 @@
-"""Fuzz targets: what reads files of strangers, and what stands before the kernels.
+"""Fuzzes the code that reads strangers' files, and the checks of the operators' arguments.
 
     python -m tools.fuzz doctor_log -max_total_time=180
 
-runs one with Atheris (`pip install atheris`), which follows what is covered; the other arguments are libFuzzer's. The tests
-run each for a moment with hypothesis. A target takes any bytes, and raises where something is wrong.
+runs one target with Atheris (`pip install atheris`), which follows the covered lines. The other arguments are libFuzzer's. The tests
+run each target for a moment with hypothesis. A target takes any bytes, and raises if something is wrong.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from typing import Any
 
 
 class Bytes:
-    """Choices made by bytes, one after the other; zeros behind their end."""
+    """Makes choices from bytes, one after the other; behind their end it reads zeros."""
 
     def __init__(self, data: bytes) -> None:
         self.data, self.at = data, 0
 
     def below(self, number: int) -> int:
-        """A number from 0 to number − 1."""
+        """Returns a number from 0 to number − 1."""
         byte = self.data[self.at] if self.at < len(self.data) else 0
         self.at += 1
         return byte % number
 
     def of(self, choices: Any) -> Any:
-        """One of a few things."""
+        """Returns one of the choices."""
         return choices[self.below(len(choices))]
 
 
 def doctor_log(data: bytes) -> None:
-    """Any log gives findings whose lines are lines."""
+    """Checks that any log gives findings of plain lines."""
     from dcnbuild.doctor.logs import read_log
 
     for finding in read_log(data):
@@ -44,7 +44,7 @@ def doctor_log(data: bytes) -> None:
 
 
 def port(data: bytes) -> None:
-    """Any project is ported or named as not read, and what was ported stays as it is."""
+    """Checks that any project is ported, or named as not read."""
     from dcnbuild.port.project import port_project
 
     names = ("a.cu", "b.cpp", "c.h", "setup.py", "d.py")
@@ -55,7 +55,7 @@ def port(data: bytes) -> None:
 
 
 def matrix(data: bytes) -> None:
-    """A list of pairs is read, or refused in words."""
+    """Checks that a list of pairs is read, or refused by an error that names the file."""
     from tools.build_matrix.pairs import load
 
     with tempfile.TemporaryDirectory() as folder:
@@ -69,7 +69,7 @@ def matrix(data: bytes) -> None:
 
 
 def audit(data: bytes) -> None:
-    """A damaged library is read as far as it goes, or refused in words."""
+    """Checks that a damaged library is read as far as it goes, or refused by an error."""
     from dcnbuild.audit.bounds import bounds
     from dcnbuild.audit.read import read_package
 
@@ -84,7 +84,7 @@ def audit(data: bytes) -> None:
 
 
 def operators(data: bytes) -> None:
-    """A raw operator computes, or refuses before it touches memory."""
+    """Checks that a raw operator computes, or refuses before it touches memory."""
     import torch
 
     import dcnbuild.ops.operators  # noqa: F401  registers them
@@ -106,7 +106,7 @@ _NUMBERS = (-1, 0, 1, 2, 3, 7, -(2**31), 2**31, 2**40, 2**62, -(2**63))
 
 
 def calls() -> dict[str, tuple[Any, ...]]:
-    """One call of each operator that computes."""
+    """Returns valid arguments of each operator."""
     import torch
 
     torch.manual_seed(0)
@@ -139,7 +139,7 @@ def calls() -> dict[str, tuple[Any, ...]]:
 
 
 def _changed(value: Any, choose: Bytes) -> Any:
-    """Something else in the place of an argument, mostly of its kind."""
+    """Returns another value for an argument, mostly of the same kind."""
     import torch
 
     if isinstance(value, torch.Tensor):
@@ -189,7 +189,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
 
 
 def main(argv: list[str]) -> int:
-    """The command line; Atheris ends the process."""
+    """Runs the command line; Atheris ends the process."""
     if len(argv) < 2 or argv[1] not in TARGETS:
         print(f"{__doc__}\nTargets: {', '.join(TARGETS)}", file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""What a release says of itself: `python -m tools.release notes v0.1.0` prints the CHANGELOG's section of a tag.
+"""Prints the CHANGELOG's section of a tag: `python -m tools.release notes v0.1.0`.
 
 Ends with status 1 if the tag is not the version of the package, or its section is missing, empty or still called unreleased.
 """
@@ -20,7 +20,7 @@ class ReleaseError(ValueError):
 
 
 def notes(tag: str, changelog: str, version: str) -> str:
-    """The section of a tag. Raises ReleaseError."""
+    """Returns the section of a tag. Raises ReleaseError."""
     if tag != f"v{version}":
         raise ReleaseError(f"the tag is {tag}, and the package is {version}: expected v{version}")
     sections = re.split(r"^## (.+)$", changelog, flags=re.MULTILINE)
@@ -37,7 +37,7 @@ def notes(tag: str, changelog: str, version: str) -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    """The command line; returns the exit status."""
+    """Runs the command line; returns the exit status."""
     if len(argv) != 2 or argv[0] != "notes":
         print(__doc__, file=sys.stderr)
         return 2

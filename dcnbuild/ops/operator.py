@@ -94,7 +94,7 @@ class Operator:
             self.call,
             reference=self.reference_kernel,
             fake=self.fake_kernel,
-            onnx=self._onnx_kernel if self.onnx else refusal(self.name, self.not_in_onnx),
+            onnx=self.onnx_kernel if self.onnx else refusal(self.name, self.not_in_onnx),
         )
         registration.register(
             self.backward_call,
@@ -124,7 +124,8 @@ class Operator:
         """Returns an empty output."""
         return self.fake(*self.call.gather(args, self.attributes))
 
-    def _onnx_kernel(self, *args: Any) -> Tensor:
+    def onnx_kernel(self, *args: Any) -> Tensor:
+        """Writes the operator as nodes of ONNX, from the operator's arguments."""
         assert self.onnx is not None
         return self.onnx(*self.call.gather(args, self.attributes))
 

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import itertools
 import json
 import os
 import re
-import shutil
-import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from builder.packages import run
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from dcnbuild.base.own_requirements import BUILD
 from dcnbuild.builder import native
-from dcnbuild.builder.failure import FINDINGS, read_findings
 from dcnbuild.builder.ninjafile import ninja_binary
 from dcnbuild.builder.record import read_record
 from dcnbuild.cli import main
@@ -32,60 +27,9 @@ ROOT = Path(__file__).resolve().parents[2]
 NVIDIA = re.compile(r"lib(cu|nv)")
 
 
-def run(command: Sequence[str | Path], cwd: Path, **env: str) -> str:
-    """Runs a program with a clean environment and returns its output; fails with that output."""
-    clean = {
-        name: value
-        for name, value in os.environ.items()
-        if name != "PYTHONPATH" and not name.startswith("DCNBUILD_")
-    }
-    done = subprocess.run(
-        [*map(str, command)],
-        cwd=cwd,
-        env={**clean, **env},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    if done.returncode != 0:
-        raise AssertionError(f"{command} ended with {done.returncode}:\n{done.stdout}")
-    return done.stdout
-
-
 def needed(library: Path) -> list[str]:
     """The libraries that a library names as needed."""
     return re.findall(r"\(NEEDED\).*\[(.+)\]", run(["readelf", "-d", library], library.parent))
-
-
-@pytest.fixture(scope="session")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the checkout as git would give it, with what builds leave behind in a used one."""
-    copy = tmp_path_factory.mktemp("checkout") / "dcnbuild"
-    ignored = shutil.ignore_patterns(
-        ".git",
-        ".nox",
-        ".venv",
-        "build",
-        "lib",
-        "*.egg-info",
-        "__pycache__",
-        ".*_cache",
-        ".hypothesis",
-    )
-    shutil.copytree(ROOT, copy, ignore=lambda path, names: _not_tests(path, ignored(path, names)))
-    for stale in (
-        "dcnbuild/lib",
-        f"build/lib.{sys.platform}/dcnbuild/lib",
-        "build/lib/dcnbuild/lib",
-    ):
-        (copy / stale).mkdir(parents=True)
-        (copy / stale / "dcnbuild_cuda.so").write_text("of an earlier build")
-    return copy
-
-
-def _not_tests(path: str, names: set[str]) -> set[str]:
-    """tests/build is no build directory."""
-    return names - {"build"} if Path(path).name == "tests" else names
 
 
 @pytest.fixture(scope="session")
@@ -275,21 +219,6 @@ def test_installed_library_names_no_nvidia_library(
     _check_library(native.PREBUILT / name)
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> Path:
-    """A virtual environment that sees this one's packages through a path file, as nox makes it."""
-    run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], tmp_path)
-    site = tmp_path / f"env/lib/python3.{sys.version_info.minor}/site-packages"
-    import torch
-
-    paths = {
-        str(Path(torch.__file__).parents[1]),
-        *(path for path in sys.path if "site-packages" in path),
-    }
-    (site / "others.pth").write_text("\n".join(sorted(paths)) + "\n")
-    return tmp_path / "env"
-
-
 def test_editable_install_builds_into_the_checkout(
     unpacked: Path, wheel: Path, quick_compiler: str, environment: Path, tmp_path: Path
 ) -> None:
@@ -312,63 +241,3 @@ def test_editable_install_builds_into_the_checkout(
     )
     library = unpacked / "dcnbuild" / "lib" / "dcnbuild_cpu.so"
     assert run([python, "-c", script], tmp_path).strip() == f"prebuilt {library}"
-
-
-#: What the backend asks for beyond the static build requirements, from inside pip's isolation: an
-#: interpreter whose sys.path has only what the front end put there, and whose prefix is the target.
-ASK = "from dcnbuild.builder import backend; print(backend.get_requires_for_build_wheel())"
-
-
-def ask(python: Path, checkout: Path, tmp_path: Path) -> str:
-    overlay = tmp_path / "overlay"
-    overlay.mkdir()
-    for requirement in BUILD:  # what pip puts there
-        files = importlib.metadata.files(requirement.project) or ()
-        for name in {file.parts[0] for file in files if file.parts[0] != ".."}:
-            place = importlib.metadata.distribution(requirement.project).locate_file(name)
-            (overlay / name).symlink_to(str(place))
-    hide = "sys.path[:] = [entry for entry in sys.path if 'site-packages' not in entry]"
-    script = f"import sys; {hide}; sys.path.append({str(overlay)!r}); {ASK}"
-    return run([python, "-c", script], checkout).strip().splitlines()[-1]
-
-
-def test_torch_of_the_environment_is_not_asked_for_again(
-    environment: Path, checkout: Path, tmp_path: Path
-) -> None:
-    assert ask(environment / "bin" / "python", checkout, tmp_path) == "[]"
-
-
-def test_torch_is_asked_for_where_there_is_none(checkout: Path, tmp_path: Path) -> None:
-    run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], tmp_path)
-    assert ask(tmp_path / "env/bin/python", checkout, tmp_path) == "['torch>=2.10']"
-
-
-def test_a_torch_that_is_too_old_is_not_replaced(checkout: Path, tmp_path: Path) -> None:
-    run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], tmp_path)
-    torch = tmp_path / f"env/lib/python3.{sys.version_info.minor}/site-packages/torch"
-    torch.mkdir()
-    (torch / "version.py").write_text("__version__ = '1.13.1+cu117'\ncuda = '11.7'\n")
-    with pytest.raises(AssertionError, match="torch is too old") as caught:
-        ask(tmp_path / "env/bin/python", checkout, tmp_path)
-    assert "Traceback" not in str(caught.value)
-    assert "1.13.1+cu117" in str(caught.value)
-    assert [item["id"] for item in read_findings(checkout / FINDINGS)] == ["torch-too-old"]
-
-
-def test_cuda_on_without_a_fitting_toolkit_ends_with_what_was_looked_for(
-    checkout: Path, tmp_path: Path
-) -> None:
-    """With a torch whose CUDA no toolkit has, for setuptools to build against."""
-    torch = tmp_path / "torch"
-    torch.mkdir()
-    (torch / "version.py").write_text("__version__ = '2.14.1+cu99'\ncuda = '99.0'\n")
-    script = f"from dcnbuild.builder import backend; backend.build_wheel({str(tmp_path)!r})"
-    with pytest.raises(AssertionError, match=r"CUDA 99\.0") as caught:
-        run([sys.executable, "-c", script], checkout, PYTHONPATH=str(tmp_path), DCNBUILD_CUDA="on")
-    message = str(caught.value)
-    assert "(found by" in message or "looked at CUDA_HOME, CUDA_PATH, PATH" in message
-    assert "Traceback" not in message
-    assert not list(tmp_path.glob("*.whl"))
-    (finding,) = read_findings(checkout / FINDINGS)
-    assert finding["severity"] == "error"
-    assert f"{finding['title']}: {finding['cause']}" in message

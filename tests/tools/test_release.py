@@ -7,18 +7,16 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from conftest import CHECKOUT
+from workflows import SCRIPTS, WORKFLOWS, jobs
 
 from dcnbuild._version import __version__
 from tools.release import ReleaseError, notes
 
-WORKFLOWS = sorted((CHECKOUT / ".github/workflows").glob("*.yml"))
 CHANGELOG = "# Changelog\n\n## 1.2.0 (2026-12-01)\n\n- new\n\n## 1.1.0 (2026-11-01)\n\n- old\n"
 
 
@@ -42,21 +40,6 @@ def test_what_cannot_be_released(tag: str, changelog: str, version: str, said: s
         notes(tag, changelog, version)
 
 
-def jobs(workflow: Path) -> dict[str, Any]:
-    document = yaml.safe_load(workflow.read_text(encoding="utf-8"))
-    return dict(document["jobs"])
-
-
-def scripts() -> Iterator[tuple[str, str]]:
-    """(where, script) of every `run:` step."""
-    for workflow in WORKFLOWS:
-        for name, job in jobs(workflow).items():
-            for i, step in enumerate(job["steps"]):
-                if "run" in step:
-                    yield f"{workflow.stem}-{name}-{i}", step["run"]
-
-
-SCRIPTS = dict(scripts())
 #: A program that says what it was called with.
 SPY = '#!/bin/sh\nprintf "%s" "$(basename "$0")" >> "$CALLS"\nprintf " [%s]" "$@" >> "$CALLS"\necho >> "$CALLS"\n'
 #: What is in place of the programs that need a network, a container or an account.

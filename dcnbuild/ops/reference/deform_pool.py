@@ -89,7 +89,7 @@ class Axis(NamedTuple):
 
 def _round(x: Tensor) -> Tensor:
     """Rounds half away from zero, like C's round."""
-    whole = x.trunc()
+    whole = x.abs().floor() * x.sign()
     return torch.where((x - whole).abs() >= 0.5, whole + x.sign(), whole)
 
 
@@ -124,8 +124,10 @@ def _side(at: Tensor, pixels: int, p: Pooling) -> Side:
     low = floor.long()
     beyond = low - last
     inside = placed & ((beyond < 0) | before | (beyond + (at - floor) <= p.margin))
+    following = ~before & (beyond < 0)
     # On a pixel, PS-RoI pooling has no second pixel, so its derivative is zero; RoI pooling takes the next pixel.
-    following = ~before & (beyond < 0) & ((at > floor) | (not p.position_sensitive))
+    if p.position_sensitive:
+        following = following & (at > floor)
     distance = torch.where(inside & following, at - floor, 0)
     low = low.clamp_max(last)
     return Side(low, low + following, distance, inside)
