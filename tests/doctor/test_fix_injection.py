@@ -47,7 +47,7 @@ def _runs_something(line: str) -> bool:
 def _poisoned(text: str, payload: str) -> Iterator[str]:
     """The text once for each entity of each record in it, with the payload in place of the entity."""
     log = Log(text)
-    reading = Reading(log, text)
+    reading = Reading(log, text.__contains__)
     for number in range(len(log)):
         line = log.english(number)
         matches = [record.match for record in reading.records(line)]

@@ -132,7 +132,7 @@ def from_repository(hit: Hit) -> bool:
 def newest_within(wanted: str) -> str:
     """The newest Python below the bound of a requirement: ">=3.6,<3.11" → "3.10"."""
     found = re.search(r"<\s*3\.(\d{1,2})", wanted)
-    return f"3.{int(found[1]) - 1}" if found else ""
+    return f"3.{int(found[1]) - 1}" if found and int(found[1]) else ""
 
 
 def option_gone(option: str) -> str:
