@@ -98,8 +98,8 @@ extern const KernelTable generic_table;
 extern const KernelTable avx2_table, avx512_table;
 #endif
 
-/// The best table that this CPU can run, or the one that DCNBUILD_CPU_ISA names (generic, avx2,
-/// avx512). Throws std::runtime_error if that name is unknown or cannot run here.
+/// The best table that this CPU can run, or the one that DCNBUILD_CPU_ISA names (isa.cpp has the
+/// names). Throws std::runtime_error if that name is unknown or cannot run here.
 const KernelTable& selected_table();
 
 }  // namespace dcnbuild::cpu
