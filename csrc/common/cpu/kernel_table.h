@@ -106,9 +106,8 @@ extern const KernelTable neon_bf16_table;
 #endif
 #endif
 
-/// The best table that this CPU can run, or the one that DCNBUILD_CPU_ISA names (generic; avx2,
-/// avx512 on x86-64; neon, neon_bf16 on aarch64). Throws std::runtime_error if that name is unknown
-/// or cannot run here.
+/// The best table that this CPU can run, or the one that DCNBUILD_CPU_ISA names (isa.cpp has the
+/// names). Throws std::runtime_error if that name is unknown or cannot run here.
 const KernelTable& selected_table();
 
 }  // namespace dcnbuild::cpu
