@@ -1,9 +1,11 @@
-"""`nox` runs the quick tests, `nox -s thorough` the slow tests, `nox -s lint` the linters, `nox -s bench` the benchmarks.
+"""`nox` runs the quick tests, `nox -s thorough` the slow tests, `nox -s lint` the linters, `nox -s bench` the
+benchmarks.
 
 All sessions share one environment, `.nox/shared`, since torch takes 5 GB in each environment. If nox itself runs in an
 environment with torch, the sessions use that torch. Variables:
 
-DCNBUILD_NOX_TORCH   installs these packages instead of matrix.yaml's first torch, e.g. "torch==2.10.0 torchvision==0.25.0"
+DCNBUILD_NOX_TORCH   installs these packages instead of matrix.yaml's first torch, e.g. "torch==2.10.0
+torchvision==0.25.0"
 """
 
 from __future__ import annotations
@@ -47,16 +49,16 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def thorough(session: nox.Session) -> None:
-    """Runs the tests that `nox` leaves out: the slow ones, and the operators' on the JIT route with narrower CPU vectors."""
+    """Runs the tests that `nox` leaves out: the slow ones, and the operators' on the JIT route with narrower CPU
+    vectors.
+    """
     package = install(session)
     scratch = Path(session.create_tmp()).resolve()
     pytest(session, scratch, *PARALLEL, "--route", "prebuilt", "-m", "slow", "tests")
     # copies the package without its libraries, so that the tests must compile them
     copy = scratch / "without-libraries"
     shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(
-        package, copy / "dcnbuild", ignore=lambda path, _: ["lib"] if Path(path) == package else []
-    )
+    shutil.copytree(package, copy / "dcnbuild", ignore=lambda path, _: ["lib"] if Path(path) == package else [])
     # slow tests of operators check registration and tracing, which do not depend on the processor
     chosen = ("-m", "not slow", "tests/ops")
     arguments = (*PARALLEL, "--route", "jit", *chosen)
@@ -86,7 +88,9 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(venv_backend="venv")
 def docs(session: nox.Session) -> None:
-    """Builds the documentation site into site/; a warning is an error. It needs no torch, so it has its own environment."""
+    """Builds the documentation site into site/; a warning is an error. It needs no torch, so it has its own
+    environment.
+    """
     extras = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]
     session.install("--quiet", *extras["docs"])
     # The theme advertises its successor at every build, which is not a warning about these pages.
@@ -129,9 +133,7 @@ def bench(session: nox.Session) -> None:
             if not session.posargs or script.stem in session.posargs:
                 codes = (0, NO_GPU) if script.name == "gpu.py" else (0,)
                 # without -I, since a script may import the files beside it
-                session.run(
-                    *(str(PYTHON), "-E", "-s", str(script)), success_codes=codes, external=True
-                )
+                session.run(*(str(PYTHON), "-E", "-s", str(script)), success_codes=codes, external=True)
 
 
 @nox.session
@@ -154,7 +156,9 @@ NO_TRITON = 2
 
 @nox.session
 def compile_report(session: nox.Session) -> None:
-    """Compiles the kernels by nvcc and Triton and checks registers and spills against the limits; after --, e.g. sm_90."""
+    """Compiles the kernels by nvcc and Triton and checks registers and spills against the limits; after --, e.g.
+    sm_90.
+    """
     install(session)
     pip(session, "nvidia-cuda-cuobjdump", "nvidia-cuda-nvdisasm")
     run_script(session, "tests/nvcc/report.py", *session.posargs)

@@ -106,15 +106,11 @@ Function = Callable[[Operands], Tensor]
 
 
 def ours(o: Operands) -> Tensor:
-    return dcnbuild.deform_conv2d(
-        o.input, o.offset, o.weight, o.bias, o.case.stride, 1, mask=o.mask
-    )
+    return dcnbuild.deform_conv2d(o.input, o.offset, o.weight, o.bias, o.case.stride, 1, mask=o.mask)
 
 
 def theirs(o: Operands) -> Tensor:
-    output: Tensor = torchvision.ops.deform_conv2d(
-        o.input, o.offset, o.weight, o.bias, o.case.stride, 1, mask=o.mask
-    )
+    output: Tensor = torchvision.ops.deform_conv2d(o.input, o.offset, o.weight, o.bias, o.case.stride, 1, mask=o.mask)
     return output
 
 
@@ -169,9 +165,7 @@ def best_times(
     for work in works.values():
         work()
     while True:
-        waiting = [
-            name for name, spent in times.items() if len(spent) < least or sum(spent) < seconds
-        ]
+        waiting = [name for name, spent in times.items() if len(spent) < least or sum(spent) < seconds]
         if not waiting:
             return {name: 1000 * min(spent) for name, spent in times.items()}
         for name in waiting:

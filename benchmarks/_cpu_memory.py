@@ -1,5 +1,5 @@
-"""Measures the memory that a training step takes beyond its outputs and gradients; a process for each, so that none inherits
-another's. Linux: the peak of the resident set, which /proc/self/clear_refs resets.
+"""Measures the memory that a training step takes beyond its outputs and gradients; a process for each, so that none
+inherits another's. Linux: the peak of the resident set, which /proc/self/clear_refs resets.
 """
 
 from __future__ import annotations

@@ -17,16 +17,18 @@ ATOMIC_SHARE = 0.5
 HALF_ATOMIC_SHARE = 1 / 16
 #: The share of a loop's instructions that run, since branches pass some by; an assumption.
 EXECUTED = 0.7
-#: Instructions for each element of the columns: those of the inner loop, counted in the machine code for sm_90 that nvcc
-#: 13.0 makes of csrc/deform_conv2d/cuda (over the channels of a vector), and in that of torchvision 0.29.1's wheel for CUDA 13.0.
+#: Instructions for each element of the columns: those of the inner loop, counted in the machine code for sm_90 that
+#: nvcc
+#: 13.0 makes of csrc/deform_conv2d/cuda (over the channels of a vector), and in that of
+#: torchvision 0.29.1's wheel for CUDA 13.0.
 INSTRUCTIONS = {
     "float32": {"gather": 123 / 4, "gradients": (161 + 137) / 4, "ordered sum": 4 * 161 / 4}
     | {"im2col": 65, "col2im": 539, "offset gradients": 2 * 255},
     "half": {"gather": 224 / 8, "gradients": (292 + 2 * 130) / 8, "ordered sum": 4 * 195 / 8}
     | {"im2col": 114, "col2im": 693, "offset gradients": 2 * 377},
 }
-#: Seconds of the host for a forward and for a backward call, and for each kernel or GEMM that they start. Assumptions, of
-#: the order that benchmarks/host_cost.py measures on a CPU; the fused route makes its launches in Python.
+#: Seconds of the host for a forward and for a backward call, and for each kernel or GEMM that they start. Assumptions,
+#: of the order that benchmarks/host_cost.py measures on a CPU; the fused route makes its launches in Python.
 HOST_S = {"dcnbuild": (42e-6, 180e-6), "im2col": (38e-6, 142e-6), "fused": (70e-6, 260e-6)}
 HOST_LAUNCH_S = 5e-6
 #: Rows and columns of a GEMM's tile in cuBLAS; an assumption.
@@ -112,9 +114,7 @@ class Step:
         if not self.tiles:
             return 1.0
         return min(
-            math.ceil(parts * self.tiles / gpu.processors)
-            * gpu.processors
-            / (parts * self.tiles * speed)
+            math.ceil(parts * self.tiles / gpu.processors) * gpu.processors / (parts * self.tiles * speed)
             for parts, speed in CUTS
         )
 
@@ -123,8 +123,7 @@ class Step:
         waves = self.quantized(gpu)
         return self.launches * LAUNCH_S + max(
             self.dram / (gpu.dram * ATTAINED),
-            (self.l2 + self.dram) / (gpu.l2 * ATTAINED)
-            + self.atomics / (gpu.l2 * self.atomic_share),
+            (self.l2 + self.dram) / (gpu.l2 * ATTAINED) + self.atomics / (gpu.l2 * self.atomic_share),
             waves * self.flops / (gpu.rate(dtype) * attained),
             waves * self.instructions * EXECUTED / (gpu.instructions * ATTAINED),
         )

@@ -8,7 +8,8 @@ from _gpu_machine import ATOMIC_SHARE, HALF_ATOMIC_SHARE, INSTRUCTIONS, TILE, Gp
 
 #: kColumnBytes and kMostColumnBytes of csrc/common/cuda/blocks.h.
 COLUMN_BYTES, MOST_COLUMN_BYTES = 16 << 20, 48 << 20
-#: Bytes that the deterministic route moves for each of its entries in four passes of a radix sort: key and 64-bit index.
+#: Bytes that the deterministic route moves for each of its entries in four passes of a radix sort: key and 64-bit
+#: index.
 SORT_BYTES = 4 * 2 * (4 + 8)
 #: Kernels of one sort.
 SORT_LAUNCHES = 10
@@ -250,7 +251,9 @@ def fused_forward(layer: Layer, gpu: Gpu, dtype: str) -> list[Step]:
 
 
 def fused_backward(layer: Layer, gpu: Gpu, dtype: str) -> list[Step]:
-    """Two kernels: of the samples, and of the weight, whose rows are split until every multiprocessor has four tiles."""
+    """Two kernels: of the samples, and of the weight, whose rows are split until every multiprocessor has four
+    tiles.
+    """
     columns, image, output, offsets = sizes(layer, dtype)
     size = element_size(dtype)
     rows = layer.batch * layer.positions

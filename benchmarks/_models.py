@@ -21,15 +21,11 @@ Inputs = dict[str, Any]
 class DCN(nn.Module):
     """A deformable convolution that predicts its offsets and mask, on torchvision's operator."""
 
-    def __init__(
-        self, channels: int, out_channels: int, size: int = 3, stride: int = 1, groups: int = 1
-    ) -> None:
+    def __init__(self, channels: int, out_channels: int, size: int = 3, stride: int = 1, groups: int = 1) -> None:
         super().__init__()
         self.taps = groups * size**2
         self.predict = nn.Conv2d(channels, 3 * self.taps, size, stride, size // 2)
-        self.deform = torchvision.ops.DeformConv2d(
-            channels, out_channels, size, stride, size // 2, bias=False
-        )
+        self.deform = torchvision.ops.DeformConv2d(channels, out_channels, size, stride, size // 2, bias=False)
 
     def forward(self, input: Tensor, guide: Tensor | None = None) -> Tensor:
         predicted = self.predict(input if guide is None else guide)
@@ -73,7 +69,9 @@ class CenterNet(nn.Module):
 
 
 class Alignment(nn.Module):
-    """Aligns neighbouring frames with the middle one, from coarse to fine (EDVR, section 3.2: PCD), then restores it."""
+    """Aligns neighbouring frames with the middle one, from coarse to fine (EDVR, section 3.2: PCD), then restores
+    it.
+    """
 
     GROUPS = 8
 
@@ -81,9 +79,7 @@ class Alignment(nn.Module):
         super().__init__()
         self.first = nn.Conv2d(3, channels, 3, padding=1)
         self.down = nn.ModuleList(nn.Conv2d(channels, channels, 3, 2, 1) for _ in range(2))
-        self.guides = nn.ModuleList(
-            nn.Conv2d(2 * channels, channels, 3, padding=1) for _ in range(3)
-        )
+        self.guides = nn.ModuleList(nn.Conv2d(2 * channels, channels, 3, padding=1) for _ in range(3))
         self.dcns = nn.ModuleList(DCN(channels, channels, groups=self.GROUPS) for _ in range(3))
         self.fuse = nn.Conv2d(frames * channels, channels, 1)
         self.restore = nn.Sequential(
@@ -121,9 +117,7 @@ class SegmentationDecoder(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.branches = nn.ModuleList(
-            nn.ModuleList(DCN(64, 64, size) for size in (1, 3, 7)) for _ in self.SCALES
-        )
+        self.branches = nn.ModuleList(nn.ModuleList(DCN(64, 64, size) for size in (1, 3, 7)) for _ in self.SCALES)
         self.enter = nn.ModuleList(nn.Conv2d(c, 64, 3, padding=1) for c, _ in self.SCALES)
         self.leave = nn.ModuleList(nn.Conv2d(3 * 64, 64, 1) for _ in self.SCALES)
         self.head = nn.Conv2d(64, 1, 1)
@@ -191,9 +185,7 @@ def convolutional(scale: float) -> Iterator[Network]:
     yield "CenterNet (ResNet-18)", CenterNet, {"image": image(512, 512, scale)}
     frames = torch.stack([image(192, 320, scale) for _ in range(5)], 1)
     yield "EDVR's alignment, 5 frames", Alignment, {"frames": frames}
-    scales = [
-        (channels, max(1, round(side * scale))) for channels, side in SegmentationDecoder.SCALES
-    ]
+    scales = [(channels, max(1, round(side * scale))) for channels, side in SegmentationDecoder.SCALES]
     features = {str(n): torch.rand(1, c, side, side) for n, (c, side) in enumerate(scales)}
     yield "BiRefNet's decoder, 1024×1024", SegmentationDecoder, features
 
@@ -213,8 +205,9 @@ SPREAD = 2.0
 def randomize(model: nn.Module, inputs: Inputs) -> nn.Module:
     """Makes each layer that predicts offsets predict some of about two pixels, whatever the network feeds it.
 
-    They are zero in a new network, which would hide differences and read each pixel where it lies in the cache. Runs the
-    network once, and scales the weights of these layers on the way. Other weights stay as the network's own code sets them.
+    They are zero in a new network, which would hide differences and read each pixel where it lies in the cache. Runs
+    the network once, and scales the weights of these layers on the way. Other weights stay as the network's own code
+    sets them.
     """
 
     def scale(layer: nn.Module, _: Any, output: Tensor) -> Tensor:

@@ -3,8 +3,8 @@
     python benchmarks/attention.py [--json FILE]
 
 The other side is what public models run on a CPU: of each level grid_sample on [N · M, D, h, w], then the weighted sum.
-CPU milliseconds of the fastest of several calls, made in turn: what else the machine does takes time from the clock on the
-wall, and none of these. "×" says how many times as much the other takes. A missed goal is printed as missed.
+CPU milliseconds of the fastest of several calls, made in turn: what else the machine does takes time from the clock on
+the wall, and none of these. "×" says how many times as much the other takes. A missed goal is printed as missed.
 """
 
 from __future__ import annotations
@@ -178,10 +178,7 @@ def types(seconds: float) -> Figures:
     figures, rows, checks = {}, [], []
     for case in CASES:
         for which in PASSES:
-            works = {
-                name: work_of("dcnbuild", which, Operands(case, *variant))
-                for name, variant in VARIANTS.items()
-            }
+            works = {name: work_of("dcnbuild", which, Operands(case, *variant)) for name, variant in VARIANTS.items()}
             at = measure(works, 1, seconds)
             rows.append([case.name, which, *(f"{at[name]:.2f}" for name in VARIANTS)])
             figures.update({f"{case.name} {which}, {n}, CPU ms": at[n] for n in VARIANTS})

@@ -2,8 +2,9 @@
 
     python benchmarks/build_cost.py [--json FILE]
 
-CPU seconds (user and system, of all children), each compiled from nothing for one GPU architecture with the toolkit and the
-torch at hand. The goal: all of dcnbuild, CPU and CUDA, every dtype, for less than half of what the empty file costs.
+CPU seconds (user and system, of all children), each compiled from nothing for one GPU architecture with the toolkit and
+the torch at hand. The goal: all of dcnbuild, CPU and CUDA, every dtype, for less than half of what the empty file
+costs.
 """
 
 from __future__ import annotations
@@ -74,9 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             *(flag for path in includes for flag in ("-isystem", str(path))),
             *("-c", str(empty), "-o", str(empty.with_suffix(".o"))),
         ]
-        figures["one empty .cu with torch/extension.h"] = cpu_seconds(
-            lambda: subprocess.run(command, check=True)
-        )
+        figures["one empty .cu with torch/extension.h"] = cpu_seconds(lambda: subprocess.run(command, check=True))
 
     total = figures["dcnbuild cpu"] + figures["dcnbuild cuda"]
     ratio = total / figures["one empty .cu with torch/extension.h"]

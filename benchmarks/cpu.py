@@ -1,4 +1,5 @@
-"""Times the operator on the CPU beside torchvision's, F.conv2d of the same shape, and mmcv's if installed, as docs/performance.md has it.
+"""Times the operator on the CPU beside torchvision's, F.conv2d of the same shape, and mmcv's if installed, as
+docs/performance.md has it.
 
     python benchmarks/cpu.py [--parts goals types memory scaling roofline] [--plot FILE.svg] [--json FILE]
 
@@ -222,9 +223,7 @@ PARTS: dict[str, Callable[[int], Figures]] = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--parts", nargs="+", choices=[*PARTS, "scaling"], default=[*PARTS, "scaling"]
-    )
+    parser.add_argument("--parts", nargs="+", choices=[*PARTS, "scaling"], default=[*PARTS, "scaling"])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--plot", type=Path, help="where the plot of the part `scaling` goes")
     parser.add_argument("--json", type=Path, help="write the figures there too")

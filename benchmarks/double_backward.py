@@ -2,8 +2,8 @@
 
     python benchmarks/double_backward.py [--channels 32] [--size 48] [--batch 2] [--repeats 5] [--json FILE]
 
-Milliseconds, the median, and the memory that a step needs at its worst over what was there before it, in MB. Each figure is from a
-process of its own. Gradients of everything: input, offset, mask (v2), weight and bias.
+Milliseconds, the median, and the memory that a step needs at its worst over what was there before it, in MB. Each
+figure is from a process of its own. Gradients of everything: input, offset, mask (v2), weight and bias.
 """
 
 from __future__ import annotations
@@ -92,9 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 )
                 figures[version][step] = json.loads(done.stdout)
     threads = int(figures["v1"]["forward"]["threads"])
-    print(
-        f"{a.batch} x {a.channels} x {a.size} x {a.size}, 3x3 to {a.channels} channels, float32, {threads} threads"
-    )
+    print(f"{a.batch} x {a.channels} x {a.size} x {a.size}, 3x3 to {a.channels} channels, float32, {threads} threads")
     for version, steps in figures.items():
         base = steps["backward"]
         for step, found in steps.items():

@@ -3,9 +3,9 @@
     python benchmarks/gpu.py [--cases layer A B C D E] [--dtypes float32 tf32 float16 bfloat16] [--json FILE]
 
 Every figure is a line of JSON as soon as it is known, so that a run that ends early has lost nothing. A function is
-compared with the reference in float64 before it is timed: `error` is the largest difference of each result, as a share of
-the largest value. `*_ms` are medians over CUDA events, `*_graph_ms` those of a CUDA graph that is replayed, `*_host_us` what
-the host takes to issue a call, `*_mib` the most that torch's allocator held beside the inputs.
+compared with the reference in float64 before it is timed: `error` is the largest difference of each result, as a share
+of the largest value. `*_ms` are medians over CUDA events, `*_graph_ms` those of a CUDA graph that is replayed,
+`*_host_us` what the host takes to issue a call, `*_mib` the most that torch's allocator held beside the inputs.
 
 DCNBUILD_FUSED=on also times the fused route, and keeps it from the other functions.
 
@@ -221,9 +221,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--repeats", type=int, default=30)
     parser.add_argument("--no-check", dest="check", action="store_false", help="only time")
-    parser.add_argument(
-        "--column-bytes", nargs="+", default=[None], help="sizes of a chunk's columns to try"
-    )
+    parser.add_argument("--column-bytes", nargs="+", default=[None], help="sizes of a chunk's columns to try")
     arguments = parser.parse_args(argv)
     if arguments.device == "cuda" and not torch.cuda.is_available():
         print(f"no GPU: torch {torch.__version__} finds none", file=sys.stderr)

@@ -1,16 +1,17 @@
-"""An estimate of the time on named GPUs, from the bytes and operations of each kernel and GEMM. Nothing here was measured.
+"""An estimate of the time on named GPUs, from the bytes and operations of each kernel and GEMM. Nothing here was
+measured.
 
     python benchmarks/gpu_model.py [--json FILE]
 
-Three plans for the same layer: dcnbuild's chunks of columns that stay in L2, its fused kernels (DCNBUILD_FUSED=on), and the
-im2col of up to 32 images at a time that torchvision's CUDA operator runs. The first run on a real GPU (`nox -s gpu`) is to
-be held against it.
+Three plans for the same layer: dcnbuild's chunks of columns that stay in L2, its fused kernels (DCNBUILD_FUSED=on), and
+the im2col of up to 32 images at a time that torchvision's CUDA operator runs. The first run on a real GPU (`nox -s
+gpu`) is to be held against it.
 
 The time of a kernel is the largest of: bytes from DRAM over its bandwidth, bytes from L2 and additions there over L2's,
-operations over the rate of their dtype, and instructions over the rate at which the GPU issues them, each at the share of
-the peak that ATTAINED states (_gpu_machine.py); plus LAUNCH_S. What a kernel leaves for the next in less than half of L2
-is read from there. Tiles of a GEMM take multiprocessors in whole waves. A pass takes as long as its kernels, or as the host
-needs to start them.
+operations over the rate of their dtype, and instructions over the rate at which the GPU issues them, each at the share
+of the peak that ATTAINED states (_gpu_machine.py); plus LAUNCH_S. What a kernel leaves for the next in less than half
+of L2 is read from there. Tiles of a GEMM take multiprocessors in whole waves. A pass takes as long as its kernels, or
+as the host needs to start them.
 """
 
 from __future__ import annotations
@@ -56,9 +57,7 @@ def estimate(layer: Layer, gpu: Gpu, dtype: str) -> dict[str, float]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description="Estimated, not measured: time of one layer on named GPUs."
-    )
+    parser = argparse.ArgumentParser(description="Estimated, not measured: time of one layer on named GPUs.")
     parser.add_argument("--json", type=Path, help="write the figures there too")
     arguments = parser.parse_args(argv)
     layer = Layer(8, 256, 64, 64, 256)

@@ -2,7 +2,8 @@
 
     python benchmarks/host_cost.py [--calls 300] [--repeats 15] [--json FILE]
 
-Microseconds of CPU time a call, medians, on one thread. The repeats of both alternate, and the ratio is the median of theirs.
+Microseconds of CPU time a call, medians, on one thread. The repeats of both alternate, and the ratio is the median of
+theirs.
 """
 
 from __future__ import annotations

@@ -53,8 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             runs.append(json.loads(done.stdout))
     counted = runs[1:]
     figures = {
-        name: statistics.median(run[name] for run in counted) * 1000
-        for name in ("import", "first call", "second call")
+        name: statistics.median(run[name] for run in counted) * 1000 for name in ("import", "first call", "second call")
     }
     print(f"route {counted[0]['route']}, milliseconds, median of {len(counted)}:")
     for name, value in figures.items():

@@ -1,15 +1,16 @@
-"""Measures what `dcnbuild.convert(model)` gains on whole networks on the CPU: time and memory before and after, and equality.
+"""Measures what `dcnbuild.convert(model)` gains on whole networks on the CPU: time and memory before and after, and
+equality.
 
     python benchmarks/models.py [words of a network's name]
     python benchmarks/models.py --record            # also writes docs/models.json and docs/models.md
     python benchmarks/models.py --seconds 0 --scale 0.5    # the shortest run: two calls each, small images
 
-Each network has random weights and a process of its own. The process calls the network as it is, converts it, and calls it
-again. "CPU s" is the least CPU time of several forward passes without gradients, and "× by the clock" the ratio of the fastest
-ones' time by the clock, which other programs on the machine disturb more. "MB" is the peak of the resident set during one call, beyond what was resident before
-the call. "difference" is the largest difference in any output, as a fraction of that output's largest value. Without
-transformers (`pip install "transformers>=5"`), its networks are left out. `--record` replaces the figures of the networks
-that it measures, and those of another machine.
+Each network has random weights and a process of its own. The process calls the network as it is, converts it, and calls
+it again. "CPU s" is the least CPU time of several forward passes without gradients, and "× by the clock" the ratio of
+the fastest ones' time by the clock, which other programs on the machine disturb more. "MB" is the peak of the resident
+set during one call, beyond what was resident before the call. "difference" is the largest difference in any output, as
+a fraction of that output's largest value. Without transformers (`pip install "transformers>=5"`), its networks are left
+out. `--record` replaces the figures of the networks that it measures, and those of another machine.
 """
 
 from __future__ import annotations
@@ -49,9 +50,7 @@ HEADER = document.COLUMNS
 def cost(model: nn.Module, inputs: Inputs, seconds: float) -> tuple[list[Tensor], dict[str, float]]:
     """Calls the network for so many seconds, and at least twice; returns its outputs and the figures of one call."""
     output = call(model, inputs)  # loads libraries, starts threads, fills caches
-    ctypes.CDLL(None).malloc_trim(
-        0
-    )  # gives back what the first call has freed, or it hides the peak
+    ctypes.CDLL(None).malloc_trim(0)  # gives back what the first call has freed, or it hides the peak
     before = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")
     call(model, inputs)
@@ -66,7 +65,9 @@ def cost(model: nn.Module, inputs: Inputs, seconds: float) -> tuple[list[Tensor]
 
 
 def difference(ours: Tensor, theirs: Tensor) -> float:
-    """Returns the largest difference as a fraction of the largest value; NaN and infinity must be at the same places."""
+    """Returns the largest difference as a fraction of the largest value; NaN and infinity must be at the same
+    places.
+    """
     finite = theirs.isfinite()
     if not torch.equal(ours[~finite], theirs[~finite]):
         return float("inf")
@@ -103,9 +104,7 @@ def measure_apart(name: str, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("words", nargs="*", help="words that a network's name holds")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=3.0, help="of calls, before and after")
@@ -147,9 +146,7 @@ def record(name: str, figures: dict[str, Any], args: argparse.Namespace) -> None
     all_of_them = {**kept, name: {**made, **figures}}
     ordered = {item: all_of_them[item] for item in dict.fromkeys(known) if item in all_of_them}
     missing = [item for item in dict.fromkeys(known) if item not in all_of_them]
-    text = json.dumps(
-        {**same, "networks": ordered, "missing": missing}, indent=1, ensure_ascii=False
-    )
+    text = json.dumps({**same, "networks": ordered, "missing": missing}, indent=1, ensure_ascii=False)
     path.write_text(text + "\n", encoding="utf-8")
     (ROOT / document.PAGE).write_text(document.page(ROOT), encoding="utf-8")
 

@@ -2,8 +2,8 @@
 
     python benchmarks/sampling.py [--json FILE]
 
-The other side is what InternImage runs on a CPU (`dcnv3_core_pytorch`): the locations of all taps as a tensor, one grid_sample
-of them, the weighted sum. Times and "×" are those of benchmarks/attention.py.
+The other side is what InternImage runs on a CPU (`dcnv3_core_pytorch`): the locations of all taps as a tensor, one
+grid_sample of them, the weighted sum. Times and "×" are those of benchmarks/attention.py.
 """
 
 from __future__ import annotations
@@ -102,9 +102,7 @@ def main() -> None:
         torch.testing.assert_close(ours(operands), by_grid_sample(operands), rtol=1e-4, atol=1e-4)
         for which in PASSES:
             for threads in (1, 2):
-                works = {
-                    name: pass_of(function, which, operands) for name, function in FUNCTIONS.items()
-                }
+                works = {name: pass_of(function, which, operands) for name, function in FUNCTIONS.items()}
                 at = measure(works, threads, options.seconds)
                 times = [f"{at[name]:.2f}" for name in FUNCTIONS]
                 ratio = at["grid_sample"] / at["dcnbuild"]

@@ -1,8 +1,8 @@
 """Deformable convolution and attention for modern PyTorch, with tools that build and diagnose CUDA extensions.
 
 Names are imported on first use (PEP 562): the doctor, the command line and the build backend import this package where
-torch is absent or broken, so nothing here imports torch. The operators `torch.ops.dcnbuild.*` are registered when torch is
-imported, or at once if it already is.
+torch is absent or broken, so nothing here imports torch. The operators `torch.ops.dcnbuild.*` are registered when torch
+is imported, or at once if it already is.
 """
 
 from __future__ import annotations

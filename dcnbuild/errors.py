@@ -1,7 +1,7 @@
 """The exceptions that dcnbuild raises, and `Finding`, the result of a diagnosis.
 
-Operators and modules raise `ArgumentError` or `ArgumentTypeError` for an argument that does not fit. Work that cannot go on
-raises `FindingError`: a build without a compiler, a CUDA tensor without kernels. Its `finding` holds the fix.
+Operators and modules raise `ArgumentError` or `ArgumentTypeError` for an argument that does not fit. Work that cannot
+go on raises `FindingError`: a build without a compiler, a CUDA tensor without kernels. Its `finding` holds the fix.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from dcnbuild.base.printable import one_line
 class ArgumentError(ValueError, RuntimeError):
     """An argument does not fit. The message names it, what was given and what was expected.
 
-    It is a ValueError. It is a RuntimeError too, because torch's, torchvision's and mmcv's operators raise RuntimeError, and
-    their callers catch it.
+    It is a ValueError. It is a RuntimeError too, because torch's, torchvision's and mmcv's operators raise
+    RuntimeError, and their callers catch it.
     """
 
 
@@ -49,10 +49,7 @@ class Finding:
 
     def to_json(self) -> dict[str, Any]:
         """Returns the finding as a dictionary for the JSON report; tuples become lists."""
-        return {
-            key: list(value) if isinstance(value, tuple) else value
-            for key, value in asdict(self).items()
-        }
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
 
 class FindingError(RuntimeError):

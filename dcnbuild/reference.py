@@ -1,4 +1,6 @@
-"""`deform_conv2d`, `deform_attn` and `deform_sample` in plain torch: what dcnbuild's tests compare with, and what runs where nothing can be compiled."""
+"""`deform_conv2d`, `deform_attn` and `deform_sample` in plain torch: what dcnbuild's tests compare with, and what runs
+where nothing can be compiled.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def deform_conv2d(
     dilation: int | Sequence[int] = 1,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """Computes `dcnbuild.deform_conv2d` in plain torch, with the same arguments, on any device, in any order of derivative."""
+    """Computes `dcnbuild.deform_conv2d` in plain torch, with the same arguments, on any device, in any order of
+    derivative.
+    """
     if has_torch_function_variadic(input, offset, weight, bias, mask):
         return handle_torch_function(
             deform_conv2d, (input, offset, weight, bias, mask), input, offset, weight, bias,
@@ -52,7 +56,9 @@ def deform_attn(
     sampling_locations: Tensor,
     attention_weights: Tensor,
 ) -> Tensor:
-    """Computes `dcnbuild.deform_attn` in plain torch, with the same arguments, on any device, in any order of derivative."""
+    """Computes `dcnbuild.deform_attn` in plain torch, with the same arguments, on any device, in any order of
+    derivative.
+    """
     flat = parse_attn(value, spatial_shapes, sampling_locations, attention_weights)
     return attend(value, sampling_locations, attention_weights, flat)
 

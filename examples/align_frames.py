@@ -1,9 +1,9 @@
 """Restores noisy frames with the help of shaken neighbours: `python examples/align_frames.py`.
 
 Trains the network of `alignment_network` twice for each seed, with a deformable convolution and with ordinary ones, on
-the bursts of `shaken_frames`, and compares their PSNR on a photograph that neither has seen. `--out` gets the checkpoints,
-TensorBoard's logs, a picture for each seed and the numbers. A run that was interrupted goes on where its last checkpoint
-is when the same command is given again, and ends with the same result.
+the bursts of `shaken_frames`, and compares their PSNR on a photograph that neither has seen. `--out` gets the
+checkpoints, TensorBoard's logs, a picture for each seed and the numbers. A run that was interrupted goes on where its
+last checkpoint is when the same command is given again, and ends with the same result.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ class Training:
     def advance(self, photos: list[Tensor]) -> float:
         """Makes one step of Adam on the root mean squared error; returns the PSNR of its batch in dB.
 
-        The batch follows from the seed and the step alone, so that a resumed training sees what an uninterrupted one does.
+        The batch follows from the seed and the step alone, so that a resumed training sees what an uninterrupted one
+        does.
         """
         started = time.perf_counter()
         for group in self.optimizer.param_groups:
@@ -174,9 +175,7 @@ def draw(burst: Burst, outputs: dict[str, Tensor]) -> Figure:
 def run_seed(seed: int, args: Any) -> dict[str, Any]:
     """Trains both networks, writes the picture, and returns the numbers of this seed."""
     photos = photographs(TRAINING)
-    validation = make_bursts(
-        photographs(VALIDATION), VALIDATION_BURSTS, VALIDATION_SIZE, VALIDATION_SEED
-    )
+    validation = make_bursts(photographs(VALIDATION), VALIDATION_BURSTS, VALIDATION_SIZE, VALIDATION_SEED)
     large = make_bursts(photographs(VALIDATION), 1, 256, VALIDATION_SEED + 2)
     result: dict[str, Any] = {"seed": seed, "noisy": psnr(validation.reference, validation.clean)}
     outputs = {}

@@ -1,4 +1,5 @@
-"""A small network in the manner of EDVR: features, alignment from coarse to fine, reconstruction with a global residual.
+"""A small network in the manner of EDVR: features, alignment from coarse to fine, reconstruction with a global
+residual.
 
 It exists twice. With `deformable=True` a neighbour's features are read where the shake has moved them, by a deformable
 convolution. With False, two ordinary convolutions stand in its place, with as many parameters and no smaller a
@@ -15,13 +16,14 @@ import dcnbuild
 
 CHANNELS = 16
 TAPS = 9
-#: (displacements that are tried, in pixels of the level, ±; side of the window) at half and at quarter resolution. Together
-#: they reach 2 · 2 + 4 · 2 = 10 pixels. The windows are wide, because a hand shakes the whole picture.
+#: (displacements that are tried, in pixels of the level, ±; side of the window) at half and at quarter resolution.
+#: Together they reach 2 · 2 + 4 · 2 = 10 pixels. The windows are wide, because a hand shakes the whole picture.
 SEARCH = ((1, 33), (2, 17))
 #: The offset of a tap is the displacement that was found, and at most this many pixels of the level that are learned.
 LEARNED_OFFSET = 1.0
-#: What predicts offsets and mask counts for this much, and so learns that much more slowly. At the full rate both run away in
-#: the first steps, before the features mean anything: offsets to their limit, or the mask to zero, and neither comes back.
+#: What predicts offsets and mask counts for this much, and so learns that much more slowly. At the full rate both run
+#: away in the first steps, before the features mean anything: offsets to their limit, or the mask to zero, and neither
+#: comes back.
 RATE = 0.02
 
 
@@ -74,9 +76,7 @@ def read_at(features: Tensor, displacement: Tensor) -> Tensor:
     return functional.grid_sample(features, grid, padding_mode="border", align_corners=False)
 
 
-def match(
-    reference: Tensor, neighbour: Tensor, reach: int, window: int, sharpness: Tensor
-) -> tuple[Tensor, Tensor]:
+def match(reference: Tensor, neighbour: Tensor, reach: int, window: int, sharpness: Tensor) -> tuple[Tensor, Tensor]:
     """Compares two frames' features at all displacements up to ± `reach` pixels.
 
     Args:
@@ -85,18 +85,16 @@ def match(
         sharpness: a scalar; the larger, the more the best displacement outweighs the others.
 
     Returns:
-        The averaged squared differences, over their mean and from their minimum on, [B, (2 · reach + 1)², H, W]; and the
-        displacement (y, x) that they tell of, [B, 2, H, W] in pixels: reference(p) is like neighbour(p + displacement(p)).
+        The averaged squared differences, over their mean and from their minimum on, [B, (2 · reach + 1)², H, W]; and
+        the displacement (y, x) that they tell of, [B, 2, H, W] in pixels: reference(p) is like neighbour(p +
+        displacement(p)).
     """
     height, width = reference.shape[2:]
     padded = functional.pad(neighbour, (reach,) * 4, mode="replicate")
     side = 2 * reach + 1
     places = [(y, x) for y in range(side) for x in range(side)]
     cost = torch.stack(
-        [
-            (reference - padded[:, :, y : y + height, x : x + width]).square().mean(1)
-            for y, x in places
-        ],
+        [(reference - padded[:, :, y : y + height, x : x + width]).square().mean(1) for y, x in places],
         dim=1,
     )
     for kernel, padding in (((window, 1), (window // 2, 0)), ((1, window), (0, window // 2))):
@@ -170,9 +168,7 @@ class AlignmentNetwork(nn.Module):
         self.first = convolution(4, CHANNELS)
         self.features = ResidualBlock()
         self.down = convolution(CHANNELS, CHANNELS, stride=2)
-        self.alignments = nn.ModuleList(
-            Alignment(deformable, reach, window) for reach, window in SEARCH
-        )
+        self.alignments = nn.ModuleList(Alignment(deformable, reach, window) for reach, window in SEARCH)
         self.fuse = convolution(CHANNELS * (1 + len(SEARCH) * neighbours), CHANNELS)
         self.reconstruct = nn.Sequential(ResidualBlock(), ResidualBlock())
         self.last = convolution(CHANNELS, 4, scale=0.1)

@@ -99,13 +99,9 @@ def draw(losses: dict[str, list[float]]) -> Figure:
     axis = figure.subplots()
     for (name, line), style in zip(losses.items(), ("C0-", "C3-", "C0--", "C3--"), strict=True):
         smooth = torch.tensor(line).unfold(0, min(SMOOTH, len(line)), 1).mean(1)
-        axis.plot(
-            range(len(line) - len(smooth) + 1, len(line) + 1), smooth.numpy(), style, label=name
-        )
+        axis.plot(range(len(line) - len(smooth) + 1, len(line) + 1), smooth.numpy(), style, label=name)
     axis.axhline(REFERENCE_NOISE**2, linestyle=":", color="grey")
-    axis.annotate(
-        "the noisy input itself", (len(line), REFERENCE_NOISE**2 * 1.05), color="grey", ha="right"
-    )
+    axis.annotate("the noisy input itself", (len(line), REFERENCE_NOISE**2 * 1.05), color="grey", ha="right")
     axis.set_yscale("log")
     axis.set(xlabel="step", ylabel="mean squared error", title="Four networks, one task")
     figure.legend(loc="outside lower center", ncols=2)

@@ -90,9 +90,7 @@ def draw(deviations: tuple[int, ...], values: dict[str, list[float]]) -> Figure:
         axis.plot(deviations, line, style, label=name, markersize=8 if style[-1] in "x+" else 5)
     floor = decibels(PEAK)
     axis.axhline(floor, linestyle=":", color="grey")
-    axis.annotate(
-        f"a uint8 square is at most 255: never below {floor:.1f} dB", (1, floor - 1.8), color="grey"
-    )
+    axis.annotate(f"a uint8 square is at most 255: never below {floor:.1f} dB", (1, floor - 1.8), color="grey")
     axis.set_xscale("log")
     axis.set_xticks(deviations, [str(deviation) for deviation in deviations])
     axis.minorticks_off()
@@ -110,8 +108,7 @@ def main() -> None:
 
     photograph = skimage.data.astronaut()
     values = {
-        name: [way(noisy(photograph, deviation), photograph) for deviation in NOISE]
-        for name, way in WAYS.items()
+        name: [way(noisy(photograph, deviation), photograph) for deviation in NOISE] for name, way in WAYS.items()
     }
     print(explain())
     print(f"\nPSNR of a photograph with noise of {PRINTED} grey levels:")

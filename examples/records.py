@@ -27,7 +27,9 @@ def add_out(parser: argparse.ArgumentParser, name: str) -> None:
 
 
 def commit() -> str:
-    """Returns the commit of this checkout, with "+changes" where a tracked file differs from it; "unknown" outside git."""
+    """Returns the commit of this checkout, with "+changes" where a tracked file differs from it; "unknown" outside
+    git.
+    """
 
     def git(*arguments: str) -> str:
         return subprocess.run(

@@ -1,8 +1,8 @@
 """Makes the examples' training data: photographs with synthetic hand shake and noise.
 
-A burst is a frame exposed short, and so full of noise, and neighbours exposed long, with little noise, between which the
-hand has moved. All are luminance in 0..1, from photographs that scikit-image installs and that are in the public domain
-or under CC0: see the docstrings of `skimage.data`.
+A burst is a frame exposed short, and so full of noise, and neighbours exposed long, with little noise, between which
+the hand has moved. All are luminance in 0..1, from photographs that scikit-image installs and that are in the public
+domain or under CC0: see the docstrings of `skimage.data`.
 """
 
 from __future__ import annotations
@@ -50,11 +50,7 @@ def photographs(names: tuple[str, ...]) -> list[Tensor]:
     """Returns photographs of `skimage.data` as luminance, [1, H, W] float32 in 0..1."""
     found = []
     for name in names:
-        image = (
-            skimage.data.stereo_motorcycle()[0]
-            if name == "motorcycle"
-            else getattr(skimage.data, name)()
-        )
+        image = skimage.data.stereo_motorcycle()[0] if name == "motorcycle" else getattr(skimage.data, name)()
         luminance = torch.from_numpy(image.copy()).float() @ torch.tensor([0.299, 0.587, 0.114])
         found.append(luminance[None] / 255)
     return found
@@ -81,8 +77,7 @@ def make_bursts(photos: list[Tensor], batch: int, size: int, seed: int) -> Burst
     crops = []
     for index in torch.randint(len(photos), (batch,), generator=generator).tolist():
         top, left = (
-            int(torch.randint(extent - side + 1, (), generator=generator))
-            for extent in photos[index].shape[1:]
+            int(torch.randint(extent - side + 1, (), generator=generator)) for extent in photos[index].shape[1:]
         )
         crops.append(photos[index][:, top : top + side, left : left + side])
     wide = torch.stack(crops)
@@ -104,9 +99,7 @@ def make_bursts(photos: list[Tensor], batch: int, size: int, seed: int) -> Burst
     displacement = rotate(places - shift, -angle) - places
 
     inner = slice(MARGIN, MARGIN + size)
-    clean, shaken, displacement = (
-        tensor[..., inner, inner].contiguous() for tensor in (wide, shaken, displacement)
-    )
+    clean, shaken, displacement = (tensor[..., inner, inner].contiguous() for tensor in (wide, shaken, displacement))
     return Burst(
         clean,
         clean + noise(clean, REFERENCE_NOISE),
@@ -118,12 +111,12 @@ def make_bursts(photos: list[Tensor], batch: int, size: int, seed: int) -> Burst
 def rotate(places: Tensor, angle: Tensor) -> Tensor:
     """Turns (y, x) in [..., 2, H, W] by angles [B, 1, 1] → [B, 2, H, W]."""
     y, x = places.unbind(-3)
-    return torch.stack(
-        [angle.cos() * y + angle.sin() * x, angle.cos() * x - angle.sin() * y], dim=-3
-    )
+    return torch.stack([angle.cos() * y + angle.sin() * x, angle.cos() * x - angle.sin() * y], dim=-3)
 
 
 def psnr(image: Tensor, clean: Tensor) -> float:
-    """Returns the PSNR in dB, with a peak of 1, without the border of `MARGIN` pixels, from which shake moves things out of the crop."""
+    """Returns the PSNR in dB, with a peak of 1, without the border of `MARGIN` pixels, from which shake moves things
+    out of the crop.
+    """
     inner = (..., slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))
     return -10 * math.log10(functional.mse_loss(image[inner], clean[inner]).item())

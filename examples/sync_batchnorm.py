@@ -2,9 +2,11 @@
 
 It finishes an experiment on a BatchNorm2d, first alone and then on two processes (gloo on the CPU, nccl on GPUs):
 
-1. the statistics are per channel, over (B, H, W); how to undo the normalisation; where training towards input / 2 leads;
+1. the statistics are per channel, over (B, H, W); how to undo the normalisation; where training towards
+   input / 2 leads;
 2. ordinary BatchNorm's statistics differ between the processes, synchronised ones agree with the joined batch;
-3. under DistributedDataParallel with a deformable convolution, the gradients are those of one process on the joined batch.
+3. under DistributedDataParallel with a deformable convolution, the gradients are those of one process on
+   the joined batch.
 
 Process 0 writes a plot of how the gap of ordinary BatchNorm shrinks as the batch grows, and the numbers.
 """
@@ -48,7 +50,9 @@ def running(norm: nn.BatchNorm2d) -> Tensor:
 
 
 def per_channel_error(input: Tensor) -> float:
-    """Returns how far a BatchNorm2d's statistics of one batch are from the mean and variance of each channel over (B, H, W)."""
+    """Returns how far a BatchNorm2d's statistics of one batch are from the mean and variance of each channel over (B,
+    H, W).
+    """
     norm = nn.BatchNorm2d(input.shape[1], momentum=1.0)  # remembers nothing but the last batch
     norm(input)
     expected = torch.stack([input.mean((0, 2, 3)), input.var((0, 2, 3), correction=1)])
@@ -112,7 +116,8 @@ def gather(values: Tensor) -> Tensor:
 
 
 def statistics(norm: nn.BatchNorm2d, input: Tensor) -> tuple[float, float]:
-    """Returns how far the running mean and variance of a new `norm` are apart after one batch [B, C, H, W] on every process.
+    """Returns how far the running mean and variance of a new `norm` are apart after one batch [B, C, H, W] on every
+    process.
 
     Returns:
         The mean absolute difference between the first two processes, and the largest one between any process and
@@ -131,8 +136,9 @@ def gaps(device: torch.device, repeats: int) -> dict[str, list[float]]:
     """Measures the gaps of the running statistics for every batch size in `BATCHES`.
 
     Returns:
-        "ordinary": between the processes with BatchNorm2d, averaged over `repeats` batches; "expected": what theory says
-        it is; "ordinary to joined", "synchronised to joined": the largest gap to one BatchNorm2d on the joined batch.
+        "ordinary": between the processes with BatchNorm2d, averaged over `repeats` batches; "expected": what theory
+        says it is; "ordinary to joined", "synchronised to joined": the largest gap to one BatchNorm2d on the joined
+        batch.
     """
     channels = 64
     names = ("ordinary", "expected", "ordinary to joined", "synchronised to joined")
@@ -147,8 +153,8 @@ def gaps(device: torch.device, repeats: int) -> dict[str, list[float]]:
         found["ordinary"].append(sum(between for between, _ in plain) / repeats)
         found["ordinary to joined"].append(max(apart for _, apart in plain))
         found["synchronised to joined"].append(max(apart for _, apart in together))
-        # The mean of n standard normal values varies by 1/n, their unbiased variance by 2/(n - 1), the difference of two
-        # such by twice that; and E|N(0, v)| = √(2v/π).
+        # The mean of n standard normal values varies by 1/n, their unbiased variance by 2/(n - 1), the difference of
+        # two such by twice that; and E|N(0, v)| = √(2v/π).
         values = batch * SIDE * SIDE
         spread = (math.sqrt(1 / values) + math.sqrt(2 / (values - 1))) / 2
         found["expected"].append(spread * math.sqrt(4 / math.pi))
@@ -174,16 +180,16 @@ class Network(nn.Module):
 
 
 def gradient_gap(device: torch.device, sync: bool) -> float:
-    """Returns the largest difference, relative to the largest gradient, of DDP's gradients to those of one process on the joined batch."""
+    """Returns the largest difference, relative to the largest gradient, of DDP's gradients to those of one process on
+    the joined batch.
+    """
 
     def network(norm: nn.Module) -> Network:
         torch.manual_seed(0)
         return Network(norm).double().to(device)
 
     generator = torch.Generator().manual_seed(10 + dist.get_rank())
-    input, target = torch.randn(2, 4, 3, 16, 16, generator=generator, dtype=torch.float64).to(
-        device
-    )
+    input, target = torch.randn(2, 4, 3, 16, 16, generator=generator, dtype=torch.float64).to(device)
     norm = synchronised(8, device) if sync else nn.BatchNorm2d(8)
     parallel = DistributedDataParallel(network(norm))
     nn.functional.mse_loss(parallel(input), target).backward()
@@ -192,13 +198,7 @@ def gradient_gap(device: torch.device, sync: bool) -> float:
     joined, joined_target = gather(input).flatten(0, 1), gather(target).flatten(0, 1)
     nn.functional.mse_loss(alone(joined), joined_target).backward()
     found, expected = (
-        torch.cat(
-            [
-                parameter.grad.flatten()
-                for parameter in module.parameters()
-                if parameter.grad is not None
-            ]
-        )
+        torch.cat([parameter.grad.flatten() for parameter in module.parameters() if parameter.grad is not None])
         for module in (parallel, alone)
     )
     return ((found - expected).abs().max() / expected.abs().max()).item()
@@ -243,26 +243,20 @@ def main() -> None:
     error = per_channel_error(torch.randn(4, CHANNELS, SIDE, SIDE))
     say(f"the statistics are those of each channel over (B, H, W): to {error:.0e}\n")
     half = [train_towards_half(batch, args.steps) for batch in (2, 64)]
-    say(
-        "trained towards input / 2; γ should go to E[s] / 2, which is 0.5 only for large batches, β to 0:"
-    )
+    say("trained towards input / 2; γ should go to E[s] / 2, which is 0.5 only for large batches, β to 0:")
     for trained in half:
         say(
-            f"  batch {trained['batch']:3} of {SIDE} x {SIDE}: γ {trained['gamma']:.3f} (expected {trained['expected gamma']:.3f}), "
+            f"  batch {trained['batch']:3} of {SIDE} x {SIDE}: γ {trained['gamma']:.3f} (expected "
+            f"{trained['expected gamma']:.3f}), "
             f"β {trained['beta']:+.3f}, undone to {trained['undo error']:.0e}, "
             f"with y · running_mean + running_var to {trained['error with running statistics']:.1f}"
         )
     found = gaps(device, args.repeats)
     say("\ngap of the running statistics (mean and variance) after one batch on each process:")
-    say(
-        "  batch  between processes, ordinary  expected  to the joined batch, ordinary  synchronised"
-    )
+    say("  batch  between processes, ordinary  expected  to the joined batch, ordinary  synchronised")
     for batch, *row in zip(BATCHES, *found.values(), strict=True):
         say("  {:5}  {:27.4f}  {:8.4f}  {:29.4f}  {:12.1e}".format(batch, *row))
-    gradients = {
-        name: gradient_gap(device, sync)
-        for name, sync in (("ordinary", False), ("synchronised", True))
-    }
+    gradients = {name: gradient_gap(device, sync) for name, sync in (("ordinary", False), ("synchronised", True))}
     say("\nDDP's gradients against one process on the joined batch, relative difference:")
     for name, difference in gradients.items():
         say(f"  {name:12}  {difference:.1e}")

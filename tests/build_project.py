@@ -60,9 +60,7 @@ class Project:
             text=True,
         )
 
-    def run(
-        self, script: str, env: Mapping[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, script: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Runs a script to its end."""
         process = self.start(script, env)
         out, err = process.communicate(timeout=HANG)

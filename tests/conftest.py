@@ -21,7 +21,8 @@ settings.register_profile("same", derandomize=True)
 settings.load_profile("same")
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-# The checkout comes last: tools/ is found there, and dcnbuild only where none is installed, wherever pytest was started.
+# The checkout comes last: tools/ is found there, and dcnbuild only where none is installed, wherever pytest was
+# started.
 sys.path[:] = [*(path for path in sys.path if Path(path).resolve() != CHECKOUT), str(CHECKOUT)]
 # On a GPU float32 means float32: cuDNN rounds to TF32 unless it is told not to. torch is not imported for that here.
 os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
@@ -29,16 +30,12 @@ ROUTES = ("prebuilt", "jit")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--route", choices=ROUTES, help="the route that the CPU operators must be served by"
-    )
+    parser.addoption("--route", choices=ROUTES, help="the route that the CPU operators must be served by")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     # The reference in place of compiled kernels is never what a test meant to run.
-    config.addinivalue_line(
-        "filterwarnings", "error:dcnbuild runs deform_conv2d as plain torch:RuntimeWarning"
-    )
+    config.addinivalue_line("filterwarnings", "error:dcnbuild runs deform_conv2d as plain torch:RuntimeWarning")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -50,9 +47,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
     assert dcnbuild.__file__ is not None
     if CHECKOUT / "dcnbuild" in Path(dcnbuild.__file__).resolve().parents:
-        raise pytest.UsageError(
-            f"--route tests an installed package, but dcnbuild comes from the checkout {CHECKOUT}"
-        )
+        raise pytest.UsageError(f"--route tests an installed package, but dcnbuild comes from the checkout {CHECKOUT}")
     import torch  # noqa: F401  registers the operators
 
     served = native.ensure("cpu")
@@ -94,7 +89,9 @@ def importing_torch() -> float:
 
 @pytest.fixture(scope="session")
 def quick_compiler(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A value for CXX: the compiler without its optimiser, for a test that builds the real sources and hardly runs them."""
+    """A value for CXX: the compiler without its optimiser, for a test that builds the real sources and hardly runs
+    them.
+    """
     path = tmp_path_factory.mktemp("compiler") / "c++"
     path.write_text(f'#!/bin/sh\nexec {os.environ.get("CXX") or "c++"} "$@" -O0\n')
     path.chmod(0o755)

@@ -51,9 +51,7 @@ def read_by_grid_sample(image: torch.Tensor, offset: torch.Tensor) -> torch.Tens
     return functional.grid_sample(image, grid[None], mode="bilinear", align_corners=True)
 
 
-def test_command_raises_psnr_and_writes_a_picture(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_command_raises_psnr_and_writes_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "out.png"
     arguments = ["--size", "128", "--steps", "60", "--seed", "3", "--device", "cpu"]
     assert main(["demo", *arguments, "--output", str(output)]) == 0
@@ -127,13 +125,9 @@ def test_comparison_with_torchvision(pair: frames.Frames) -> None:
     assert f"{compared.theirs / compared.ours:.1f} times as fast" in str(compared)
 
 
-def test_comparison_without_torchvision(
-    pair: frames.Frames, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_comparison_without_torchvision(pair: frames.Frames, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torchvision.ops", None)
-    said = comparison.compare_with_torchvision(
-        pair.warped, pair.offset, torch.eye(3)[..., None, None]
-    )
+    said = comparison.compare_with_torchvision(pair.warped, pair.offset, torch.eye(3)[..., None, None])
     assert said == "no comparison, torchvision is not installed"
 
 
@@ -218,9 +212,7 @@ def test_usage_errors(arguments: list[str], capsys: pytest.CaptureFixture[str]) 
     assert arguments[0] in capsys.readouterr().err
 
 
-def test_gpu_without_kernels(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_gpu_without_kernels(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     ensure = native.ensure
 
     def no_cuda(device_type: str) -> native.Route:
@@ -253,9 +245,7 @@ def test_own_photograph_of_an_extreme_shape(tmp_path: Path) -> None:
     assert torch.isfinite(model.control).all()
 
 
-def test_offsets_go_through_our_operator(
-    pair: frames.Frames, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_offsets_go_through_our_operator(pair: frames.Frames, monkeypatch: pytest.MonkeyPatch) -> None:
     """The demo's alignment fails if dcnbuild.deform_conv2d is replaced by a function that raises."""
     monkeypatch.setattr(dcnbuild, "deform_conv2d", lambda input, offset, weight: input * 0)
     model = align.Alignment(*pair.reference.shape[2:])

@@ -2,8 +2,9 @@
 
     python -m tools.fuzz doctor_log -max_total_time=180
 
-runs one target with Atheris (`pip install atheris`), which follows the covered lines. The other arguments are libFuzzer's. The tests
-run each target for a moment with hypothesis. A target takes any bytes, and raises if something is wrong.
+runs one target with Atheris (`pip install atheris`), which follows the covered lines. The other arguments are
+libFuzzer's. The tests run each target for a moment with hypothesis. A target takes any bytes, and raises if something
+is wrong.
 """
 
 from __future__ import annotations
@@ -120,21 +121,15 @@ def calls() -> dict[str, tuple[Any, ...]]:
     flags = [True] * 5
     return {
         "deform_conv2d": (image, offset, mask, weight, r(6), *conv),
-        "deform_conv2d_backward": (
-            *(r(2, 6, 5, 6), image, offset, mask, weight, *conv, flags, False),
-        ),
+        "deform_conv2d_backward": (*(r(2, 6, 5, 6), image, offset, mask, weight, *conv, flags, False),),
         "deform_attn": (value, sizes, places, weights),
         "deform_attn_backward": (r(2, 3, 8), value, sizes, places, weights, flags[:3], False),
         "deform_sample": (*window, *taps),
         "deform_sample_backward": (r(2, 5, 6, 6), *window, *taps, flags[:3], True),
         "deform_roi_pool": (image, boxes, r(2, 2, 3, 3), *roi),
-        "deform_roi_pool_backward": (
-            *(r(2, 4, 3, 3), image, boxes, r(2, 2, 3, 3), *roi, flags[:2], True),
-        ),
+        "deform_roi_pool_backward": (*(r(2, 4, 3, 3), image, boxes, r(2, 2, 3, 3), *roi, flags[:2], True),),
         "deform_psroi_pool": (image, boxes, r(2, 2, 3, 3), *psroi),
-        "deform_psroi_pool_backward": (
-            *(r(2, 1, 3, 3), image, boxes, r(2, 2, 3, 3), *psroi, flags[:2], True),
-        ),
+        "deform_psroi_pool_backward": (*(r(2, 1, 3, 3), image, boxes, r(2, 2, 3, 3), *psroi, flags[:2], True),),
     }
 
 

@@ -1,12 +1,14 @@
-"""Lays a wheel out as a repository of Hugging Face's kernels: `python -m tools.hub_kernel dist/dcnbuild-*.whl out/kernel`.
+"""Lays a wheel out as a repository of Hugging Face's kernels: `python -m tools.hub_kernel dist/dcnbuild-*.whl
+out/kernel`.
 
-The result is what `kernels.get_local_kernel(Path("out/kernel"))` and `kernels.get_kernel` import, and what `hf upload` takes:
+The result is what `kernels.get_local_kernel(Path("out/kernel"))` and `kernels.get_kernel` import, and what `hf upload`
+takes:
 
     build/torch-stable-abi210-cpu-x86_64-linux/metadata.json, __init__.py, dcnbuild/
 
-A wheel with CUDA kernels gives a variant for CUDA 12 and one for CUDA 13 too: its library needs no CUDA runtime of its own.
-A wheel for one release of torch is refused. The operators are registered with torch as `dcnbuild::…`, so one process can
-have one version of dcnbuild, while other kernels may be there in several.
+A wheel with CUDA kernels gives a variant for CUDA 12 and one for CUDA 13 too: its library needs no CUDA runtime of its
+own. A wheel for one release of torch is refused. The operators are registered with torch as `dcnbuild::…`, so one
+process can have one version of dcnbuild, while other kernels may be there in several.
 """
 
 from __future__ import annotations
@@ -61,9 +63,7 @@ def variants(build: dict[str, Any], machine: str) -> dict[str, dict[str, Any]]:
         LayoutError: the wheel serves one release of torch only.
     """
     if build["flavour"] != "stable":
-        raise LayoutError(
-            f"this wheel serves torch {build['torch']} only: build it with torch 2.10 or newer"
-        )
+        raise LayoutError(f"this wheel serves torch {build['torch']} only: build it with torch 2.10 or newer")
     framework = "torch-stable-abi{}{}".format(*STABLE_TARGET)
     backends: dict[str, dict[str, Any]] = {"cpu": {"type": "cpu"}}
     if "cuda" in build["libraries"]:

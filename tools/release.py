@@ -1,6 +1,7 @@
 """Prints the CHANGELOG's section of a tag: `python -m tools.release notes v0.1.0`.
 
-Ends with status 1 if the tag is not the version of the package, or its section is missing, empty or still called unreleased.
+Ends with status 1 if the tag is not the version of the package, or its section is missing, empty or still called
+unreleased.
 """
 
 from __future__ import annotations

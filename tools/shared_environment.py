@@ -78,9 +78,7 @@ def install(session: nox.Session) -> Path:
     return _installed[0]
 
 
-def pytest(
-    session: nox.Session, scratch: Path, *arguments: str, env: dict[str, str] | None = None
-) -> None:
+def pytest(session: nox.Session, scratch: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
     """Runs pytest without the checkout on sys.path, and without the caller's variables that choose the route."""
     paths = [str(ROOT / text) if (ROOT / text).exists() else text for text in arguments]
     clean = {"PYTHONPATH": "", "DCNBUILD_ROUTE": "", "DCNBUILD_CACHE": str(scratch / "cache")}
@@ -109,16 +107,15 @@ def run_script(session: nox.Session, path: str, *arguments: str, **options: Any)
     """Runs a script of the repository without the checkout on sys.path; the script may import from tests/."""
     command = (str(PYTHON), str(ROOT / path), *arguments)
     with session.chdir(session.create_tmp()):
-        output = session.run(
-            *command, env={"PYTHONPATH": str(ROOT / "tests")}, external=True, **options
-        )
+        output = session.run(*command, env={"PYTHONPATH": str(ROOT / "tests")}, external=True, **options)
     return str(output)
 
 
 def lesser_cpu() -> dict[str, str]:
     """Returns variables that limit dcnbuild, torch and oneDNN to an older instruction set.
 
-    On a CPU with AVX-512 they use AVX2; on any other CPU, no vectors of 256 bits. So one machine tests two instruction sets.
+    On a CPU with AVX-512 they use AVX2; on any other CPU, no vectors of 256 bits. So one machine tests two instruction
+    sets.
     """
     cpu = Path("/proc/cpuinfo")
     if cpu.is_file() and re.search(r"^flags\s*:.*\bavx512bw\b", cpu.read_text(), re.MULTILINE):

@@ -23,8 +23,8 @@ class TorchBound:
 
     Attributes:
         abi: "stable" for only torch's C shims; "c++" for names that change with every release; None for neither.
-        oldest: the first release that has every name, e.g. "2.10"; None if no name limits it. `oldest_by` are a few names
-            that do.
+        oldest: the first release that has every name, e.g. "2.10"; None if no name limits it. `oldest_by` are a few
+            names that do.
         newest: the last release that has every name, because of `newest_by`; None if the newest known release has them.
         cxx_names: a few of its C++ names.
         cxx11_abi: the C++ ABI of these names; None if no name shows it.
@@ -63,7 +63,8 @@ class CudaBound:
     """The libraries' needs of CUDA.
 
     Attributes:
-        majors: the major versions of CUDA that all needed libraries of CUDA belong to, e.g. (12,); () if they need none.
+        majors: the major versions of CUDA that all needed libraries of CUDA belong to, e.g. (12,); () if they need
+            none.
         libraries: the needed libraries of CUDA, by NVIDIA's names.
         driver_library: whether they need libcuda.so.1, which only a machine with a driver has.
         architectures: the GPU code of all libraries.
@@ -86,7 +87,8 @@ class SystemBound:
     Attributes:
         machines: "x86_64", "aarch64"; one, unless libraries of two are mixed.
         glibc: the oldest glibc that works, e.g. "2.28"; None if they need no glibc.
-        glibcxx: the newest needed symbol version of libstdc++, e.g. "GLIBCXX_3.4.29"; `gcc` is the release that added it.
+        glibcxx: the newest needed symbol version of libstdc++, e.g. "GLIBCXX_3.4.29"; `gcc` is the release that added
+            it.
         manylinux: the platform tag that fits the symbol versions; None if no tag of the table has them.
         outside: needed libraries that this tag does not include and that torch does not have.
         executable_stack: the libraries that make the stack executable.
@@ -182,12 +184,7 @@ def _python(package: Package, names: Sequence[str]) -> PythonBound:
     if not names:
         return PythonBound(tags=tags)
     if any(tag.endswith("-abi3") for tag in tags) or all(".abi3." in name for name in files):
-        firsts = [
-            numbers(item.added)
-            for name in names
-            for item in python.C_TABLE.find(name)
-            if item.added
-        ]
+        firsts = [numbers(item.added) for name in names for item in python.C_TABLE.find(name) if item.added]
         oldest = _version(max(firsts)) if firsts else None
         return PythonBound("abi3", oldest, tags, tuple(names[:_SHOWN]))
     tagged = {f"cp{m[1]}" for name in files if (m := re.search(r"\.cpython-(\d+t?)-", name))}
@@ -256,9 +253,7 @@ def _system(package: Package) -> SystemBound:
         glibcxx=glibcxx[-1] if glibcxx else None,
         gcc=brought.release if brought else None,
         manylinux=policy.platform if policy else None,
-        outside=tuple(
-            name for name in package.external if name not in allowed and not _of_torch(name)
-        ),
+        outside=tuple(name for name in package.external if name not in allowed and not _of_torch(name)),
         executable_stack=tuple(item.name for item in package.binaries if item.executable_stack),
         run_paths=tuple(
             f"{item.name}: {path}"

@@ -104,9 +104,7 @@ def _unpacked(path: Path, folder: Path) -> _Source:
             wanted = [item for item in members if _WANTED.match(_base(item.filename))]
             needed, free = sum(item.file_size for item in wanted), shutil.disk_usage(folder).free
             if needed > free:
-                raise ValueError(
-                    f"{path.name} unpacks to {needed} bytes, and {folder.parent} has {free} left"
-                )
+                raise ValueError(f"{path.name} unpacks to {needed} bytes, and {folder.parent} has {free} left")
             files = {}
             for i, item in enumerate(wanted):
                 target = folder / str(i) / _base(item.filename)
@@ -152,11 +150,7 @@ def _installed(name: str) -> _Source:
         raise ValueError(f"{name} has no list of its files; name its libraries (.so) instead")
     if '"editable": true' in (found.read_text("direct_url.json") or ""):
         raise ValueError(f"{name} is installed as editable; name its libraries (.so) instead")
-    files = {
-        str(file): Path(str(found.locate_file(file)))
-        for file in found.files
-        if _LIBRARY.match(file.name)
-    }
+    files = {str(file): Path(str(found.locate_file(file))) for file in found.files if _LIBRARY.match(file.name)}
     tags = email.message_from_string(found.read_text("WHEEL") or "").get_all("Tag", [])
     metadata = found.read_text("METADATA") or found.read_text("PKG-INFO") or ""
     note = next((note for path in files.values() if (note := _beside(path))), None)
@@ -168,9 +162,7 @@ def _beside(library: Path) -> Path | None:
     return note if note.is_file() else None
 
 
-def _read_binary(
-    name: str, path: Path, torch: TorchInstall | None, env: Mapping[str, str]
-) -> Binary | None:
+def _read_binary(name: str, path: Path, torch: TorchInstall | None, env: Mapping[str, str]) -> Binary | None:
     with open_elf(path) as elf:
         if elf is None:
             return None
@@ -187,11 +179,7 @@ def _read_binary(
         executable_stack=stack,
         architectures=cuda_architectures(path),
         symbols=tuple(
-            sorted(
-                symbol
-                for symbol in undefined_symbols(path)
-                if any(pattern.match(symbol) for pattern in _SYMBOLS)
-            )
+            sorted(symbol for symbol in undefined_symbols(path) if any(pattern.match(symbol) for pattern in _SYMBOLS))
         ),
         missing=library.missing,
         undefined=library.undefined,

@@ -25,9 +25,7 @@ def of_system(package: Package, bound: Bounds, target: Target) -> Iterator[Findi
             "error",
             "The C library is too old",
             f"It needs glibc {needs.glibc}, and this is {target.glibc}.",
-            tuple(f"{library}: {v}" for library, v in package.versions if v.startswith("GLIBC_2"))[
-                -3:
-            ],
+            tuple(f"{library}: {v}" for library, v in package.versions if v.startswith("GLIBC_2"))[-3:],
         )
     elif lacking:
         yield Finding(

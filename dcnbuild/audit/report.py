@@ -82,9 +82,7 @@ def _schema_of(kind: Any) -> dict[str, Any]:
 def rows(package: Package, bound: Bounds) -> list[tuple[str, str]]:
     """Returns the needs of the package as (name, text) of each line."""
     torch, cuda, system = bound.torch, bound.cuda, bound.system
-    lines = [
-        (package.kind, f"{package.name}, {_count(len(package.binaries), 'library', 'libraries')}")
-    ]
+    lines = [(package.kind, f"{package.name}, {_count(len(package.binaries), 'library', 'libraries')}")]
     if torch.abi is None:
         lines.append(("torch", "no name of it is needed"))
     elif torch.abi == "stable":

@@ -19,9 +19,7 @@ class _PrintableConsole(Console):
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(printable(text), **options)  # escaped before a table measures it
 
-    def render(
-        self, renderable: RenderableType, options: ConsoleOptions | None = None
-    ) -> Iterable[Segment]:
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
             if segment.control:
                 yield segment
@@ -42,6 +40,4 @@ def console(*, stderr: bool = False, file: IO[str] | None = None, **options: Any
     stream: Any = file or (sys.stderr if stderr else sys.stdout)
     if isinstance(stream, OutputStream):
         stream = stream.unfiltered()
-    return _PrintableConsole(
-        file=cast("IO[str]", stream), markup=False, emoji=False, highlight=False, **options
-    )
+    return _PrintableConsole(file=cast("IO[str]", stream), markup=False, emoji=False, highlight=False, **options)

@@ -1,7 +1,7 @@
 """Reads the YAML of dcnbuild's own files: small, flat, without references and tags.
 
-A file of a few hundred bytes can expand to gigabytes (an anchor in a list in a list …) or be nested deeper than Python can
-recurse. Such a file is refused while it is a stream of events, before any object is made.
+A file of a few hundred bytes can expand to gigabytes (an anchor in a list in a list …) or be nested deeper than Python
+can recurse. Such a file is refused while it is a stream of events, before any object is made.
 """
 
 from __future__ import annotations

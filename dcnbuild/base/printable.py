@@ -21,8 +21,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO, cast
 
-#: Control characters except \t and \n, invisible formatting characters (those of Unicode's category Cf that draw nothing),
-#: line separators, and lone surrogates, which replace bytes of a file name that are not UTF-8.
+#: Control characters except \t and \n, invisible formatting characters (those of Unicode's category Cf that draw
+#: nothing), line separators, and lone surrogates, which replace bytes of a file name that are not UTF-8.
 _HIDDEN = (
     "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
     "\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
@@ -134,8 +134,7 @@ def streams() -> Iterator[None]:
         _reconfigure(stream, ERRORS)
     # Python sets a stream to None if its descriptor is closed
     sys.stdout, sys.stderr = (
-        cast(TextIO, OutputStream(stream or io.TextIOWrapper(io.FileIO(os.devnull, "w"))))
-        for stream in before
+        cast(TextIO, OutputStream(stream or io.TextIOWrapper(io.FileIO(os.devnull, "w")))) for stream in before
     )
     try:
         yield

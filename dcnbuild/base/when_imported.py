@@ -18,9 +18,7 @@ def _import(module: str) -> None:
     except Exception as error:
         # `import torch` and `import dcnbuild` must not fail because of this. Code that needs the operators imports the
         # module itself, and gets the error then.
-        warnings.warn(
-            f"dcnbuild could not register its operators: {error}", RuntimeWarning, stacklevel=3
-        )
+        warnings.warn(f"dcnbuild could not register its operators: {error}", RuntimeWarning, stacklevel=3)
 
 
 class _ThenImport(importlib.abc.Loader):

@@ -25,9 +25,7 @@ from dcnbuild.machine.locking import locked
 _WATCH_SECONDS = 1.0
 
 
-def build_prebuilt(
-    target: Path, work: Path, torch: TorchInstall | None, env: Mapping[str, str]
-) -> BuildRecord:
+def build_prebuilt(target: Path, work: Path, torch: TorchInstall | None, env: Mapping[str, str]) -> BuildRecord:
     """Builds the libraries into a directory, replaces older ones, and prints its progress on stdout.
 
     Args:
@@ -81,15 +79,15 @@ def ending_with_the_parent() -> Iterator[None]:
 
 
 def _work_key(plan: BuildPlan) -> str:
-    """Returns a key for the object directory that changes with the compilers behind the paths, which ninja does not see."""
+    """Returns a key for the object directory that changes with the compilers behind the paths, which ninja does not
+    see.
+    """
     toolkit = plan.cuda.toolkit.version if plan.cuda else None
     facts = (plan.torch.version, plan.torch.root, plan.compiler, toolkit)
     return hashlib.blake2b(repr(facts).encode(), digest_size=6).hexdigest()
 
 
-def _compile(
-    library: Library, plan: BuildPlan, objects: Path, env: Mapping[str, str]
-) -> LibraryRecord:
+def _compile(library: Library, plan: BuildPlan, objects: Path, env: Mapping[str, str]) -> LibraryRecord:
     what = describe(library, plan)
     directory = objects / library
     directory.mkdir(exist_ok=True)

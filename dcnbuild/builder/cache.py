@@ -52,13 +52,11 @@ class UnusableCacheError(OSError):
 def cache_directories(env: Mapping[str, str]) -> tuple[Path, ...]:
     """Returns the possible cache directories, best first: the user's, then directories among the temporary files.
 
-    `dcnbuild.machine.cache` chooses the first. The others replace it if it cannot be written, belongs to another user, or
-    its file system forbids executing files.
+    `dcnbuild.machine.cache` chooses the first. The others replace it if it cannot be written, belongs to another user,
+    or its file system forbids executing files.
     """
     home = cache_home(env)
-    temporary = [
-        Path(path, f"dcnbuild-{os.getuid()}") for path in (tempfile.gettempdir(), *_SHARED)
-    ]
+    temporary = [Path(path, f"dcnbuild-{os.getuid()}") for path in (tempfile.gettempdir(), *_SHARED)]
     if env.get("XDG_RUNTIME_DIR"):
         temporary.append(Path(env["XDG_RUNTIME_DIR"], "dcnbuild").absolute())
     return tuple(dict.fromkeys([*([home / "jit"] if home else []), *temporary]))
@@ -103,7 +101,8 @@ def make_private(directory: Path) -> None:
 def writable_caches(env: Mapping[str, str]) -> Iterator[Path]:
     """Yields the directories to build in, one after the other; warns if the user's own cannot be used.
 
-    One of them is a new directory, for this process only. In the end, raises UnusableCacheError with the reason against each.
+    One of them is a new directory, for this process only. In the end, raises UnusableCacheError with the reason against
+    each.
     """
     reasons = []
     temporary = Path(tempfile.gettempdir(), f"dcnbuild-{os.getuid()}")

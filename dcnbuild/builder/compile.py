@@ -88,8 +88,7 @@ def portable_commands(steps: Iterable[Step], plan: BuildPlan, csrc: Path) -> tup
     longest_first = sorted(names, key=len, reverse=True)
     pattern = re.compile("|".join(rf"{re.escape(name)}(?![\w.+-])" for name in longest_first))
     return tuple(
-        shlex.join(pattern.sub(lambda match: names[match[0]], word) for word in step.command)
-        for step in steps
+        shlex.join(pattern.sub(lambda match: names[match[0]], word) for word in step.command) for step in steps
     )
 
 
@@ -114,6 +113,4 @@ def describe(library: Library, plan: BuildPlan) -> str:
         return "the host half of the CUDA kernels (NVRTC compiles each kernel on first use)"
     if library == "cpu" or plan.cuda is None:
         return "the CPU kernels"
-    return (
-        f"the CUDA kernels (CUDA {plan.cuda.toolkit.version}: {' '.join(plan.cuda.architectures)})"
-    )
+    return f"the CUDA kernels (CUDA {plan.cuda.toolkit.version}: {' '.join(plan.cuda.architectures)})"

@@ -13,8 +13,8 @@ NVCC_FLAGS = (
     "--expt-relaxed-constexpr",
     "-Xcompiler=-fPIC,-fvisibility=hidden,-fvisibility-inlines-hidden,-fstack-protector-strong",
 )
-#: Beside CXX_FLAGS, for the CUDA sources as plain C++. What they do between two launches does not pay for more than -O1,
-#: and `#pragma unroll` is the kernels'.
+#: Beside CXX_FLAGS, for the CUDA sources as plain C++. What they do between two launches does not pay for more than
+#: -O1, and `#pragma unroll` is the kernels'.
 NVRTC_FLAGS = ("-O1", "-DDCNBUILD_NVRTC", "-Wno-unknown-pragmas", "-x", "c++")
 LINK_FLAGS = (
     "-shared",

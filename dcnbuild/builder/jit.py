@@ -46,8 +46,8 @@ def build_cached(
 ) -> cache.Entry:
     """Builds a library into the cache and returns its entry, or the entry that another process has built.
 
-    If `load` refuses a valid entry, perhaps because another machine that shares the cache built it, the entry stays, and
-    another is built beside it.
+    If `load` refuses a valid entry, perhaps because another machine that shares the cache built it, the entry stays,
+    and another is built beside it.
 
     Args:
         library: the library to build.
@@ -56,8 +56,8 @@ def build_cached(
         force: build it even if the cache has it.
         load: loads the library, or returns the reason why it cannot. By default nothing is loaded.
 
-    Raises FindingError that names what is missing, the compiler's first error and the log file, or the loader's message.
-    The user's cache gets the findings as JSON too: cpu.findings.json.
+    Raises FindingError that names what is missing, the compiler's first error and the log file, or the loader's
+    message. The user's cache gets the findings as JSON too: cpu.findings.json.
     """
     left = cache.cache_directories(env)[0] / f"{library}.findings.json"
     try:
@@ -143,9 +143,7 @@ def _build_in(
         own, ordinary = keys
         # the shared entry; if it exists and does not load, this machine's own; if that does not load, a new one
         for key, anew in ((ordinary, force), (own, force), (own, True)):
-            entry = cache.build_entry(
-                root, key, library, build, force=anew, waiting=progress.waiting
-            )
+            entry = cache.build_entry(root, key, library, build, force=anew, waiting=progress.waiting)
             said = load(entry) or ""
             if not said:
                 return entry

@@ -118,9 +118,7 @@ class KernelCompiler:
             return self.nvrtc.compile(source(self._csrc), [expression], options)
         except NvrtcError as error:
             what = f"{expression} for {target}"
-            raise FindingError(
-                findings.kernel_failed(what, self.nvrtc.version, str(error))
-            ) from error
+            raise FindingError(findings.kernel_failed(what, self.nvrtc.version, str(error))) from error
 
     def _write(self, directory: Path, compiled: Compiled, target: str) -> None:
         path = directory / library_file("kernel")
@@ -162,12 +160,12 @@ def source(csrc: Path) -> str:
 
 
 def serve(library: Path, compile_kernel: Callable[[str, int], Compiled]) -> None:
-    """Lets a loaded library ask for kernels: `compile_kernel` is called with a name and a capability, from any thread."""
+    """Lets a loaded library ask for kernels: `compile_kernel` is called with a name and a capability, from any
+    thread.
+    """
     host = ctypes.CDLL(str(library))
     deliver = host.dcnbuild_deliver
-    deliver.argtypes = (
-        *(ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p),
-    )
+    deliver.argtypes = (*(ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p),)
     deliver.restype = None
 
     def answer(request: int, expression: bytes, capability: int) -> None:

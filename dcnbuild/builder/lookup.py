@@ -110,9 +110,7 @@ def _loader() -> list[object]:
     return [_c_library(), loaded, system]
 
 
-def cached_entries(
-    library: Library, torch: TorchInstall, env: Mapping[str, str]
-) -> Iterator[cache.Entry | str]:
+def cached_entries(library: Library, torch: TorchInstall, env: Mapping[str, str]) -> Iterator[cache.Entry | str]:
     """Yields the cached libraries for this torch and these compilers, best first, and the reasons against others.
 
     If the compilers have been removed, it takes a library that they built.

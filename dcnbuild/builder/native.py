@@ -1,7 +1,7 @@
 """Chooses each device's library: prebuilt, then NVRTC's (CUDA only), then cached, then built now, then the reference.
 
-`dcnbuild.ops` calls `load_registered` once torch is imported. It calls `ensure` when an operator is executed on a device
-for which no loaded library has kernels. Only `ensure` compiles.
+`dcnbuild.ops` calls `load_registered` once torch is imported. It calls `ensure` when an operator is executed on a
+device for which no loaded library has kernels. Only `ensure` compiles.
 """
 
 from __future__ import annotations
@@ -68,16 +68,14 @@ def _device(device_type: str) -> Device:
     for name in DEVICES:
         if device_type == name:
             return name
-    raise ValueError(
-        f"dcnbuild has kernels for {' and '.join(DEVICES)} tensors, got a {device_type!r} tensor"
-    )
+    raise ValueError(f"dcnbuild has kernels for {' and '.join(DEVICES)} tensors, got a {device_type!r} tensor")
 
 
 def load_registered(*, everything: bool = False) -> None:
     """Loads the libraries that are already built; compiles nothing.
 
-    It loads no CUDA library, unless `everything` is true; the first execution on a GPU does. The choice depends on the GPU.
-    Asking CUDA for it would stop this process from forking.
+    It loads no CUDA library, unless `everything` is true; the first execution on a GPU does. The choice depends on the
+    GPU. Asking CUDA for it would stop this process from forking.
     """
     import torch
 
@@ -118,8 +116,9 @@ def _refusal(built: record.BuildRecord) -> str | None:
 def ensure(device_type: str) -> Route:
     """Loads a device type's library, builds it if necessary, and returns the route.
 
-    Returns "prebuilt", "nvrtc" or "jit" once a library is loaded. Returns "reference", the operator in plain torch, on the
-    CPU if nothing can be compiled, with one RuntimeWarning that says why; and on any device if DCNBUILD_ROUTE names it.
+    Returns "prebuilt", "nvrtc" or "jit" once a library is loaded. Returns "reference", the operator in plain torch, on
+    the CPU if nothing can be compiled, with one RuntimeWarning that says why; and on any device if DCNBUILD_ROUTE names
+    it.
 
     Raises:
         FindingError: no CUDA library can be found or built, or none on the route that DCNBUILD_ROUTE names.
@@ -181,9 +180,7 @@ def _load_by(attempt: Attempt, device: Device, rejected: list[tuple[Attempt, str
     return prebuilt
 
 
-def _load_cached(
-    device: Device, library: Library, attempt: Attempt, rejected: list[tuple[Attempt, str]]
-) -> str | None:
+def _load_cached(device: Device, library: Library, attempt: Attempt, rejected: list[tuple[Attempt, str]]) -> str | None:
     """Loads the first library of the cache that can be loaded, or returns why there is none."""
     from dcnbuild.builder import lookup
 
@@ -209,9 +206,7 @@ def _find_prebuilt(library: Library) -> tuple[Path, record.LibraryRecord] | str:
         return f"nothing was built into {PREBUILT}"
     found = built.libraries.get(library)
     if found is None:
-        return (
-            f"built without CUDA: {built.cuda_left_out or 'there is no ' + library_file(library)}"
-        )
+        return f"built without CUDA: {built.cuda_left_out or 'there is no ' + library_file(library)}"
     refused = _refusal(built)
     if refused:
         return refused
@@ -242,9 +237,7 @@ def _load(
         return f"{path} cannot be loaded: {error}"
     before = ATTEMPTS[: ATTEMPTS.index(attempt)]
     reasons = tuple((name, why) for name, why in rejected if name in before)
-    _status[device] = DeviceStatus(
-        device, route_of(attempt), path, attempt, details.architectures, reasons
-    )
+    _status[device] = DeviceStatus(device, route_of(attempt), path, attempt, details.architectures, reasons)
     for call in when_loaded:
         call(device)
     return None
@@ -275,9 +268,7 @@ def _build(device: Device) -> None:
     libraries: tuple[Library, ...] = (device,) if device == "cpu" else ("nvrtc", "cuda")
     for library in libraries:
         attempt: Attempt = "nvrtc" if library == "nvrtc" else "build"
-        if forced not in (None, route_of(attempt)) or (
-            library == "nvrtc" and gpu_route.refusal() is not None
-        ):
+        if forced not in (None, route_of(attempt)) or (library == "nvrtc" and gpu_route.refusal() is not None):
             continue
 
         def load(entry: cache.Entry, attempt: Attempt = attempt) -> str | None:

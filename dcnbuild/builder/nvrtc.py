@@ -46,7 +46,8 @@ class Nvrtc:
     def compile(self, source: str, expressions: Sequence[str], options: Iterable[str]) -> Compiled:
         """Compiles kernels: instances of templates, each named as C++ writes it.
 
-        `options` holds --gpu-architecture; for "compute_90" the image is PTX. Raises NvrtcError with the compiler's log.
+        `options` holds --gpu-architecture; for "compute_90" the image is PTX. Raises NvrtcError with the compiler's
+        log.
         """
         program = ctypes.c_void_p()
         self._call(

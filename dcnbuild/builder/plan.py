@@ -102,9 +102,7 @@ def _notes(facts: Facts, chosen: Toolkit) -> tuple[str, ...]:
             if there
             else "has no nvcc that works"
         )
-        return (
-            f"{variable}={named} {why}; the CUDA {chosen.version} in {chosen.root} is used instead",
-        )
+        return (f"{variable}={named} {why}; the CUDA {chosen.version} in {chosen.root} is used instead",)
     return ()
 
 
@@ -128,9 +126,7 @@ def _is_default_cxx(compiler: Compiler) -> bool:
     return compiler.found_by == "PATH" and "++" in compiler.path.name
 
 
-def plan_cuda(
-    facts: Facts, torch: TorchInstall, compiler: Compiler, mode: CudaMode
-) -> CudaPlan | Finding:
+def plan_cuda(facts: Facts, torch: TorchInstall, compiler: Compiler, mode: CudaMode) -> CudaPlan | Finding:
     """Returns how to compile the CUDA library, or the finding that prevents it.
 
     Raises FindingError in any mode if TORCH_CUDA_ARCH_LIST names an architecture that cannot be compiled.
@@ -144,9 +140,7 @@ def plan_cuda(
         toolkits=(toolkit,) if toolkit else (),
         nvcc_compiler=host or facts.nvcc_compiler,
     )
-    obstacles = [
-        finding for finding in preflight(judged, wants_cuda=True) if finding.severity == "error"
-    ]
+    obstacles = [finding for finding in preflight(judged, wants_cuda=True) if finding.severity == "error"]
     if obstacles:
         if obstacles[0].id == "arch-list-unknown":
             raise FindingError(obstacles[0])
@@ -183,8 +177,8 @@ def choose_architectures(facts: Facts, torch: TorchInstall, toolkit: Toolkit) ->
 def choose_host(facts: Facts, toolkit: Toolkit | None, compiler: Compiler) -> Compiler | None:
     """Returns the host compiler for nvcc: the one that the user named, else the first default that nvcc accepts.
 
-    Returns None if nvcc already has one, by its flags or (Debian) by a gcc beside it: a second -ccbin would conflict. If
-    nvcc accepts none, returns the default, which the checks then judge.
+    Returns None if nvcc already has one, by its flags or (Debian) by a gcc beside it: a second -ccbin would conflict.
+    If nvcc accepts none, returns the default, which the checks then judge.
     """
     flags = [facts.variables.get(f"NVCC_{where}_FLAGS", "") for where in ("PREPEND", "APPEND")]
     if any("-ccbin" in text or "--compiler-bindir" in text for text in flags):

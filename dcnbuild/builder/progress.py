@@ -39,9 +39,7 @@ class ProgressLine:
         else:
             if self._bar is None:
                 self._bar = _start_bar()
-            self._bar.update(
-                self._bar.task_ids[0], description=text, completed=finished, total=total
-            )
+            self._bar.update(self._bar.task_ids[0], description=text, completed=finished, total=total)
         self._said = text
 
     def __exit__(

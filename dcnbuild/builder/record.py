@@ -76,19 +76,14 @@ def read_record(directory: Path) -> BuildRecord | None:
         return None
     try:
         document = json.loads((directory / FILE).read_text(encoding="utf-8"))
-        libraries = {
-            name: LibraryRecord(**_with_tuples(values))
-            for name, values in document.pop("libraries").items()
-        }
+        libraries = {name: LibraryRecord(**_with_tuples(values)) for name, values in document.pop("libraries").items()}
         return BuildRecord(**document, libraries=libraries)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 
 def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
-    }
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
 
 
 def file_digest(path: Path) -> str:

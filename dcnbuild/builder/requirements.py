@@ -20,8 +20,8 @@ def torch_of_build() -> TorchInstall | None:
 
     A process runs one hook of the build backend, which calls this several times; it searches once.
 
-    Inside pip's build isolation, the import system does not see the environment's packages, but `sys.prefix` still names
-    the environment. Other front ends make a new environment, which has only the torch that the build requires.
+    Inside pip's build isolation, the import system does not see the environment's packages, but `sys.prefix` still
+    names the environment. Other front ends make a new environment, which has only the torch that the build requires.
     """
     for entry in sys.path:
         found = read_torch(Path(entry or "."))

@@ -50,13 +50,13 @@ def forced_route() -> Route | None:
     for route in get_args(Route):
         if text == route:
             return route
-    raise ValueError(
-        f"DCNBUILD_ROUTE is {text!r}, expected one of {', '.join(get_args(Route))}, or unset"
-    )
+    raise ValueError(f"DCNBUILD_ROUTE is {text!r}, expected one of {', '.join(get_args(Route))}, or unset")
 
 
 def forced_for(device: Device) -> Route | None:
-    """Returns the route that DCNBUILD_ROUTE forces on a device. "nvrtc" forces nothing on the CPU, which has no such route."""
+    """Returns the route that DCNBUILD_ROUTE forces on a device. "nvrtc" forces nothing on the CPU, which has no such
+    route.
+    """
     forced = forced_route()
     return None if device == "cpu" and forced == "nvrtc" else forced
 

@@ -70,9 +70,7 @@ class BuildNative(Command):
 
     def get_source_files(self) -> list[str]:
         """Returns the files that this command needs in the sdist."""
-        return [
-            str(path) for source, _ in SHIPPED for path in _files(Path(source)) if path.is_file()
-        ]
+        return [str(path) for source, _ in SHIPPED for path in _files(Path(source)) if path.is_file()]
 
     def get_outputs(self) -> list[str]:
         """Returns the files that `run` makes in the build directory."""

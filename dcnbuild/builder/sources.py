@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 #: The libraries. "cpu" carries the operators' schemas, the others only implementations for CUDA tensors, so that each
-#: can come from another route: "cuda" is compiled by nvcc, "nvrtc" is plain C++ and has its kernels compiled on first use.
+#: can come from another route: "cuda" is compiled by nvcc, "nvrtc" is plain C++ and has its kernels compiled on first
+#: use.
 Library = Literal["cpu", "cuda", "nvrtc"]
 LIBRARIES: tuple[Library, ...] = ("cpu", "cuda", "nvrtc")
 #: What can be kept in the cache: a library, or one kernel of the route "nvrtc".
@@ -35,9 +36,7 @@ def csrc_dir() -> Path:
     for place in places:
         if (place / "schema.h").is_file():
             return place
-    raise FileNotFoundError(
-        f"dcnbuild's sources are in none of {', '.join(map(str, places))}: install dcnbuild again"
-    )
+    raise FileNotFoundError(f"dcnbuild's sources are in none of {', '.join(map(str, places))}: install dcnbuild again")
 
 
 def library_file(library: Artifact) -> str:

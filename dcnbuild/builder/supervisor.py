@@ -4,8 +4,8 @@
 
 A build that is killed with SIGKILL cannot end its compilers, and a death signal (PR_SET_PDEATHSIG) does not reach
 grandchildren. So this small process runs between them. It leads its own session and waits for the program to end. It
-watches its parent process, and its standard input, whose other end PARENT holds. It imports nothing of dcnbuild, since it
-runs where only Python's own modules are certain to exist.
+watches its parent process, and its standard input, whose other end PARENT holds. It imports nothing of dcnbuild, since
+it runs where only Python's own modules are certain to exist.
 """
 
 from __future__ import annotations

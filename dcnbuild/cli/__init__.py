@@ -1,7 +1,8 @@
 """`dcnbuild COMMAND`: finds the module of a command and runs it.
 
-Every command exits with one of these statuses: 0 if it succeeded; 1 if it found an error or could not finish everything;
-2 for wrong usage, or if the command itself failed; 130 after Ctrl-C; 141 if the reader of its output closed the pipe.
+Every command exits with one of these statuses: 0 if it succeeded; 1 if it found an error or could not finish
+everything; 2 for wrong usage, or if the command itself failed; 130 after Ctrl-C; 141 if the reader of its output closed
+the pipe.
 """
 
 from __future__ import annotations
@@ -176,16 +177,12 @@ def _print_completion(argv: list[str]) -> int:
         prog="dcnbuild completion",
         description='Prints a completion script. For bash, in ~/.bashrc: eval "$(dcnbuild completion bash)"',
     )
-    parser.add_argument(
-        "shell", help="print the script for this shell: bash, zsh, tcsh; fish with a newer shtab"
-    )
+    parser.add_argument("shell", help="print the script for this shell: bash, zsh, tcsh; fish with a newer shtab")
     shell = parser.parse_args(argv).shell
     import shtab
 
     if shell not in shtab.SUPPORTED_SHELLS:
-        parser.error(
-            f"no completion for {shell!r}; there is for {', '.join(shtab.SUPPORTED_SHELLS)}"
-        )
+        parser.error(f"no completion for {shell!r}; there is for {', '.join(shtab.SUPPORTED_SHELLS)}")
     everything = argparse.ArgumentParser(prog="dcnbuild")
     commands = everything.add_subparsers(dest="command")
     for name, (module, text) in COMMANDS.items():

@@ -24,9 +24,7 @@ from dcnbuild.machine.torch_install import find_torch
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the audit's options."""
-    parser.add_argument(
-        "file", nargs="?", help="read this wheel, shared library, or installed package (its name)"
-    )
+    parser.add_argument("file", nargs="?", help="read this wheel, shared library, or installed package (its name)")
     parser.add_argument("--torch", metavar="VERSION", help="answer for this torch, e.g. 2.11")
     parser.add_argument(
         "--cuda",
@@ -35,15 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--python", metavar="VERSION", help="answer for this Python, e.g. 3.12")
     parser.add_argument("--glibc", metavar="VERSION", help="answer for this C library, e.g. 2.28")
-    parser.add_argument(
-        "--machine", choices=("x86_64", "aarch64"), help="answer for this kind of processor"
-    )
+    parser.add_argument("--machine", choices=("x86_64", "aarch64"), help="answer for this kind of processor")
     parser.add_argument("--gpu", metavar="NAME", help="answer for this GPU, e.g. 'RTX 5090' or 9.0")
     parser.add_argument("--driver", metavar="VERSION", help="answer for this driver, e.g. 570")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a report")
-    parser.add_argument(
-        "--schema", action="store_true", help="print the JSON Schema of --json, and exit"
-    )
+    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of --json, and exit")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -15,13 +15,12 @@ from dcnbuild.machine.facts import TorchInstall
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--force", action="store_true", help="compile again, even if the cache has the kernels"
-    )
+    parser.add_argument("--force", action="store_true", help="compile again, even if the cache has the kernels")
     parser.add_argument(
         "--cuda",
         choices=("auto", "on", "off"),
-        help="compile the CUDA kernels if possible (auto), or fail (on), or never (off) (default: DCNBUILD_CUDA, or auto)",
+        help="compile the CUDA kernels if possible (auto), or fail (on), or never (off) (default: DCNBUILD_CUDA, "
+        "or auto)",
     )
 
 
@@ -46,7 +45,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _build_cuda(mode: CudaMode, torch: TorchInstall, env: dict[str, str], force: bool) -> None:
-    """With "auto" and no nvcc, says so and builds for NVRTC if it is there; a failed compilation is an error in any mode."""
+    """With "auto" and no nvcc, says so and builds for NVRTC if it is there; a failed compilation is an error in any
+    mode.
+    """
     if mode == "auto":
         try:
             jit.make_plan("cuda", torch, env)

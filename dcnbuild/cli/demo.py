@@ -71,7 +71,9 @@ def _at_least(lowest: int) -> Callable[[str], int]:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Aligns the frames, prints the results and writes the picture; returns 1 if a package, file or device is missing."""
+    """Aligns the frames, prints the results and writes the picture; returns 1 if a package, file or device is
+    missing.
+    """
     started = time.perf_counter()
     _say("loading torch and a photograph")
     try:

@@ -30,9 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="examine these extension libraries (.so) besides dcnbuild's own",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a report")
-    parser.add_argument(
-        "--log", metavar="FILE", help="read a failed build's output; - reads standard input"
-    )
+    parser.add_argument("--log", metavar="FILE", help="read a failed build's output; - reads standard input")
     parser.add_argument(
         "--torch",
         metavar="WHICH",
@@ -44,9 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="answer for this GPU instead of this machine's, e.g. 'RTX 5090' or 12.0",
     )
-    parser.add_argument(
-        "--driver", metavar="VERSION", help="answer for this NVIDIA driver, e.g. 570 or 535.104.05"
-    )
+    parser.add_argument("--driver", metavar="VERSION", help="answer for this NVIDIA driver, e.g. 570 or 535.104.05")
     parser.add_argument(
         "--facts",
         metavar="FILE",

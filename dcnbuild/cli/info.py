@@ -131,9 +131,7 @@ def _lines(report: dict[str, Any]) -> list[str]:
             lines.append(f"  architectures: {' '.join(device['architectures'])}")
         if device["device"] == "cpu" and device["library"]:
             lines.append(f"  instruction set: {device['instruction_set'] or _no_level()}")
-        lines += [
-            f"  not {attempt + ':':10} {reason}" for attempt, reason in device["not_taken"].items()
-        ]
+        lines += [f"  not {attempt + ':':10} {reason}" for attempt, reason in device["not_taken"].items()]
     if report["fused"]["mode"] == "on":
         why = report["fused"]["unavailable"]
         said = f"cannot be had: {why}" if why else "serves the convolutions that it can"
@@ -144,11 +142,7 @@ def _lines(report: dict[str, Any]) -> list[str]:
             "",
             f"prebuilt with torch {prebuilt['torch']} ({prebuilt['flavour']} flavour), "
             f"{prebuilt['compiler']}"
-            + "".join(
-                f", {library['toolkit']}"
-                for library in prebuilt["libraries"].values()
-                if library["toolkit"]
-            ),
+            + "".join(f", {library['toolkit']}" for library in prebuilt["libraries"].values() if library["toolkit"]),
         ]
         if prebuilt["cuda_left_out"]:
             lines.append(f"  without CUDA: {prebuilt['cuda_left_out']}")

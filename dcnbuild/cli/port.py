@@ -25,9 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `dcnbuild port`."""
     parser.add_argument("path", type=Path, help="port this directory or this file of an extension")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument(
-        "--out", type=Path, metavar="DIR", help="write the result here (default: PATH-ported)"
-    )
+    where.add_argument("--out", type=Path, metavar="DIR", help="write the result here (default: PATH-ported)")
     where.add_argument(
         "--in-place",
         action="store_true",
@@ -38,9 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="with --in-place, overwrite files even if they have uncommitted changes",
     )
-    parser.add_argument(
-        "--fix-bugs", action="store_true", help="repair known bugs instead of only reporting them"
-    )
+    parser.add_argument("--fix-bugs", action="store_true", help="repair known bugs instead of only reporting them")
     parser.add_argument(
         "--deprecated",
         action="store_true",
@@ -84,7 +80,9 @@ def _positive(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Returns 0 if all is ported (and compiles, with --check), 1 if something could not be ported, 2 for wrong usage."""
+    """Returns 0 if all is ported (and compiles, with --check), 1 if something could not be ported, 2 for wrong
+    usage.
+    """
     source: Path = args.path
     if not source.exists():
         print(f"dcnbuild port: there is no {source}", file=sys.stderr)
@@ -150,10 +148,10 @@ def _warn_of_setup(source: Path) -> None:
         )
 
 
-def _write(
-    source: Path, args: argparse.Namespace, result: ProjectResult
-) -> tuple[Path | None, dict[Path, str]]:
-    """Writes the result; returns the directory, or None if nothing was written, and the files that could not be copied."""
+def _write(source: Path, args: argparse.Namespace, result: ProjectResult) -> tuple[Path | None, dict[Path, str]]:
+    """Writes the result; returns the directory, or None if nothing was written, and the files that could not be
+    copied.
+    """
     if args.in_place:
         backup = write_in_place(source, result.files, args.force)
         if backup:
@@ -185,6 +183,4 @@ def _check(root: Path, at_once: int | None, result: ProjectResult) -> ProjectRes
 
     at_once = at_once or jobs(os.environ)
     tools = find_toolchain(os.environ, Path(sys.executable), at_once)
-    return check_project(
-        root.resolve(), result, tools, at_once, lambda text: print(text, file=sys.stderr)
-    )
+    return check_project(root.resolve(), result, tools, at_once, lambda text: print(text, file=sys.stderr))

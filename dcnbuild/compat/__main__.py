@@ -1,4 +1,6 @@
-"""`python -m dcnbuild.compat [--install NAME] [--not NAME] script.py ...`: runs a script with the old names installed."""
+"""`python -m dcnbuild.compat [--install NAME] [--not NAME] script.py ...`: runs a script with the old names
+installed.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="python -m dcnbuild.compat",
-        description=f"Runs a script with dcnbuild's modules under these names: {', '.join(DEFAULT_NAMES)}, and mmcv.ops "
+        description=f"Runs a script with dcnbuild's modules under these names: {', '.join(DEFAULT_NAMES)}, and "
+        f"mmcv.ops "
         "if mmcv has no compiled operators. Processes that the script spawns have them too.",
     )
     parser.add_argument(

@@ -41,13 +41,15 @@ def attend(
     sampling_locations: Tensor,
     attention_weights: Tensor,
 ) -> Tensor:
-    """Calls `dcnbuild.deform_attn` for callers that also pass `level_start_index`, and locations and weights of two dtypes.
+    """Calls `dcnbuild.deform_attn` for callers that also pass `level_start_index`, and locations and weights of two
+    dtypes.
 
-    Locations and weights are converted to the wider of their dtypes, since a half model often has float32 reference points.
+    Locations and weights are converted to the wider of their dtypes, since a half model often has float32 reference
+    points.
 
     Args:
-        level_start_index: where each level begins in `value`, or None. It is checked only if that adds no wait for the GPU
-            to the wait for `spatial_shapes`.
+        level_start_index: where each level begins in `value`, or None. It is checked only if that adds no wait for the
+            GPU to the wait for `spatial_shapes`.
         Others as for `dcnbuild.deform_attn`.
 
     Raises ValueError if the levels do not lie one after the other.
@@ -80,7 +82,8 @@ def in_order(spatial_shapes: Shapes, level_start_index: Any) -> Shapes:
     if isinstance(starts, Tensor):
         if starts.is_floating_point() or starts.dim() != 1:
             raise ArgumentTypeError(
-                f"level_start_index is {starts.dtype} of shape {tuple(starts.shape)}, expected integers of shape (levels,)"
+                f"level_start_index is {starts.dtype} of shape {tuple(starts.shape)}, expected integers of shape "
+                f"(levels,)"
             )
         if isinstance(spatial_shapes, Tensor):
             shape = tuple(spatial_shapes.shape)
@@ -98,21 +101,18 @@ def in_order(spatial_shapes: Shapes, level_start_index: Any) -> Shapes:
             starts = starts.tolist()
     pairs = sides(NAME, spatial_shapes)
     if not isinstance(starts, Iterable):
-        raise ArgumentTypeError(
-            f"level_start_index must be one int for each level, got {type(starts).__name__}"
-        )
+        raise ArgumentTypeError(f"level_start_index must be one int for each level, got {type(starts).__name__}")
     begun = [integer(NAME, f"level_start_index[{i}]", start) for i, start in enumerate(starts)]
     areas = [height * width for height, width in pairs]
     expected = list(itertools.accumulate(areas, initial=0))[:-1]
     if begun != expected:
-        raise ArgumentError(
-            f"level_start_index is {begun}, expected {expected}: levels of {pairs} one after the other"
-        )
+        raise ArgumentError(f"level_start_index is {begun}, expected {expected}: levels of {pairs} one after the other")
     return pairs
 
 
 class OldAttn(DeformAttn):
-    """Base of an old package's attention. An instance may come from a pickle, or from `convert`, of that package's class.
+    """Base of an old package's attention. An instance may come from a pickle, or from `convert`, of that package's
+    class.
 
     Attributes:
         OWN_NAMES: the package's names of embed_dim, heads, levels and points.
@@ -148,7 +148,9 @@ class OldAttn(DeformAttn):
         level_start_index: Tensor | None,
         padding_mask: Tensor | None,
     ) -> Tensor:
-        """Calls `DeformAttn.forward` for [N, Q, C] and [N, S, C]; raises ValueError if levels are not one after the other."""
+        """Calls `DeformAttn.forward` for [N, Q, C] and [N, S, C]; raises ValueError if levels are not one after the
+        other.
+        """
         if isinstance(padding_mask, Tensor):
             padding_mask = padding_mask.bool()
 

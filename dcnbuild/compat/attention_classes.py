@@ -1,7 +1,7 @@
 """Finds classes whose methods call another package's deformable attention, and lets them call dcnbuild's.
 
-Such a class keeps everything else: its projections, masks and returned values. It is recognised by the functions that its
-methods call, so its name does not matter, and subclasses are recognised too.
+Such a class keeps everything else: its projections, masks and returned values. It is recognised by the functions that
+its methods call, so its name does not matter, and subclasses are recognised too.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ _NOT_THEIRS = ("torch", "builtins", "dcnbuild", "numpy", "typing", "functools")
 
 
 class CallsOurs:
-    """Marks a class that `calling_ours` made. Instances are pickled as the other package's class, and converted on loading."""
+    """Marks a class that `calling_ours` made. Instances are pickled as the other package's class, and converted on
+    loading.
+    """
 
     _of: type[nn.Module]
 
@@ -65,7 +67,9 @@ def _make(kind: type[nn.Module]) -> type[nn.Module] | None:
 
 
 def _held_by(kind: type) -> Iterator[tuple[str, Any]]:
-    """Yields the members of the class and of its bases outside torch; of several with one name, the one that Python uses."""
+    """Yields the members of the class and of its bases outside torch; of several with one name, the one that Python
+    uses.
+    """
     seen = set()
     for base in kind.__mro__:
         if not _is_theirs(base):
@@ -77,7 +81,9 @@ def _held_by(kind: type) -> Iterator[tuple[str, Any]]:
 
 
 def _in_class(held: Any) -> Any:
-    """Returns the replacement of a method, static method, class method or functools.partial of a class; None for others."""
+    """Returns the replacement of a method, static method, class method or functools.partial of a class; None for
+    others.
+    """
     if isinstance(held, staticmethod):
         ours = _replacement(held.__func__, set(), _DEPTH)
         return None if ours is None else staticmethod(ours)
@@ -118,16 +124,15 @@ def _method(ours: Attention) -> Any:
 
 @functools.cache
 def rebound(function: FunctionType, depth: int = _DEPTH) -> FunctionType:
-    """Returns the function with dcnbuild's attention in place of globals that are another attention; itself if it has none.
+    """Returns the function with dcnbuild's attention in place of globals that are another attention; itself if it has
+    none.
 
-    It also searches the functions of its package, the modules and the static methods that it calls. A decorator's function
-    has the decorated function in its closure.
+    It also searches the functions of its package, the modules and the static methods that it calls. A decorator's
+    function has the decorated function in its closure.
     """
     names = code_names(function.__code__)
     others = {
-        name: ours
-        for name in names
-        if (ours := _replacement(function.__globals__.get(name), names, depth)) is not None
+        name: ours for name in names if (ours := _replacement(function.__globals__.get(name), names, depth)) is not None
     }
     cells = [_cell(cell, names, depth) for cell in function.__closure__ or ()]
     if not others and all(new is old for new, old in zip(cells, function.__closure__ or ())):
@@ -171,9 +176,7 @@ def _replacement(found: Any, names: set[str], depth: int) -> Any:
 
 def _others(held: dict[str, Any], names: set[str], depth: int) -> dict[str, Any]:
     return {
-        name: ours
-        for name in names & held.keys()
-        if (ours := _replacement(held[name], names, depth - 1)) is not None
+        name: ours for name in names & held.keys() if (ours := _replacement(held[name], names, depth - 1)) is not None
     }
 
 
@@ -201,14 +204,16 @@ def _stand_in(found: Any) -> Attention | None:
 
 
 def attributes_of_ours(module: nn.Module) -> dict[str, Attention]:
-    """Returns attributes of a module that hold such a function, e.g. `self.ms_deformable_attn_core`, with their stand-ins."""
-    return {
-        name: ours for name, held in vars(module).items() if (ours := _stand_in(held)) is not None
-    }
+    """Returns attributes of a module that hold such a function, e.g. `self.ms_deformable_attn_core`, with their
+    stand-ins.
+    """
+    return {name: ours for name, held in vars(module).items() if (ours := _stand_in(held)) is not None}
 
 
 def unknown_attention(module: nn.Module) -> str | None:
-    """Which function of a module samples like deformable attention, where no stand-in for it was found; None for none."""
+    """Which function of a module samples like deformable attention, where no stand-in for it was found; None for
+    none.
+    """
     held = [*_held_by(type(module)), *vars(module).items()]
     for name, each in held:
         function = getattr(each, "__func__", each)

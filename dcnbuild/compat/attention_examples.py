@@ -86,9 +86,7 @@ def agrees(ours: Attention) -> bool | None:
 def _agrees(ours: Attention, example: Example) -> bool | None:
     roles = {argument.role for argument in ours.arguments}
     # By position as far as possible, since an autograd.Function takes no arguments by name.
-    places = list(
-        itertools.takewhile(lambda a: not a.by_name and a.role != "other", ours.arguments)
-    )
+    places = list(itertools.takewhile(lambda a: not a.by_name and a.role != "other", ours.arguments))
     names = [a for a in ours.arguments[len(places) :] if a.role != "other"]
 
     def run(call: Callable[..., Any], shapes: Any) -> Any:

@@ -1,8 +1,8 @@
 """Calls deformable attention with the arguments of another package's function.
 
-`multi_scale_deformable_attn_pytorch(value, value_spatial_shapes, sampling_locations, attention_weights)` has a dozen names
-and orders of arguments. An `Attention`, which knows the role of each argument, stands in for one; attention_search.py
-finds the roles.
+`multi_scale_deformable_attn_pytorch(value, value_spatial_shapes, sampling_locations, attention_weights)` has a dozen
+names and orders of arguments. An `Attention`, which knows the role of each argument, stands in for one;
+attention_search.py finds the roles.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Argument:
     """One argument of a function.
 
     Attributes:
-        role: "value", "shapes", "shapes_list", "starts", "locations", "weights", "points", "method", "step" or "other": an
-            option whose meaning is known only at its default.
+        role: "value", "shapes", "shapes_list", "starts", "locations", "weights", "points", "method", "step" or "other":
+            an option whose meaning is known only at its default.
         by_name: whether it must be given by name.
         needed: whether it has no default.
         default: its default, if it has one.
@@ -86,7 +86,9 @@ class Attention:
         return in_their_words(names, attend, value, shapes, starts, locations, weights)
 
     def _bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any] | None:
-        """Returns role → value; None if the other function must be called. Raises TypeError, like Python, for wrong arguments."""
+        """Returns role → value; None if the other function must be called. Raises TypeError, like Python, for wrong
+        arguments.
+        """
         places = [argument for argument in self.arguments if not argument.by_name]
         known = {argument.name: argument for argument in self.arguments}
         if self.more and (len(args) > len(places) or kwargs.keys() - known.keys()):
@@ -102,9 +104,7 @@ class Attention:
             given[name] = value
         missing = [a.name for a in self.arguments if a.needed and a.name not in given]
         if missing:
-            raise TypeError(
-                f"missing arguments: {missing}; got {tuple(given)}, expected {tuple(known)}"
-            )
+            raise TypeError(f"missing arguments: {missing}; got {tuple(given)}, expected {tuple(known)}")
         for name, value in given.items():
             if known[name].role == "other" and not _same(value, known[name].default):
                 return None
@@ -123,7 +123,8 @@ def _same(value: Any, default: Any) -> bool:
 
 
 def with_levels(locations: Tensor, weights: Tensor, points: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """[N, Q, M, ΣP, 2] and [N, Q, M, ΣP] → [N, Q, M, L, P, 2] and [N, Q, M, L, P], where P is the largest number of points.
+    """[N, Q, M, ΣP, 2] and [N, Q, M, ΣP] → [N, Q, M, L, P, 2] and [N, Q, M, L, P], where P is the largest number of
+    points.
 
     Levels with fewer points get additional samples outside the level, with weight zero.
     """
@@ -134,16 +135,15 @@ def with_levels(locations: Tensor, weights: Tensor, points: Sequence[int]) -> tu
     pad = torch.nn.functional.pad
     each = zip(locations.split(list(points), 3), weights.split(list(points), 3), points)
     filled = [
-        (pad(at, (0, 0, 0, most - count), value=-2.0), pad(weight, (0, most - count)))
-        for at, weight, count in each
+        (pad(at, (0, 0, 0, most - count), value=-2.0), pad(weight, (0, most - count))) for at, weight, count in each
     ]
     return torch.stack([at for at, _ in filled], 3), torch.stack([w for _, w in filled], 3)
 
 
-def nearest(
-    value: Tensor, shapes: Any, locations: Tensor, weights: Tensor, points: Sequence[int]
-) -> Tensor:
-    """Samples like RT-DETRv2's "discrete" method, in plain torch: takes the pixel of a location, clamped to the level."""
+def nearest(value: Tensor, shapes: Any, locations: Tensor, weights: Tensor, points: Sequence[int]) -> Tensor:
+    """Samples like RT-DETRv2's "discrete" method, in plain torch: takes the pixel of a location, clamped to the
+    level.
+    """
     start, parts = 0, []
     for (height, width), at in zip(sides("deform_attn", shapes), locations.split(list(points), 3)):
         x = (at[..., 0] * width + 0.5).long().clamp(0, width - 1)

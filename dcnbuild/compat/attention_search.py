@@ -1,7 +1,7 @@
 """Recognises functions of deformable attention, and the roles of their arguments, by their results for examples.
 
-Names of arguments are only hints. The output and the gradients decide, for one level and several, samples far outside, and
-weights that do not add up to one.
+Names of arguments are only hints. The output and the gradients decide, for one level and several, samples far outside,
+and weights that do not add up to one.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ def stand_in(found: Any) -> Attention | None:
 
 
 def of_callable(found: Callable[..., Any], skip: int = 0) -> Attention | None:
-    """Returns the stand-in for a function that ignores its first `skip` arguments, such as a method that ignores `self`."""
+    """Returns the stand-in for a function that ignores its first `skip` arguments, such as a method that ignores
+    `self`.
+    """
     theirs = functools.partial(found, *[None] * skip) if skip else found
     parameters = _parameters(theirs)
     named = by_names(theirs, parameters)
@@ -176,9 +178,7 @@ def _complete(
     return Attention(tuple(arguments), theirs, None if SHAPES & set(roles) else sizes, more)
 
 
-def _guesses(
-    theirs: Callable[..., Any], parameters: list[inspect.Parameter]
-) -> Iterator[Attention]:
+def _guesses(theirs: Callable[..., Any], parameters: list[inspect.Parameter]) -> Iterator[Attention]:
     """Yields assignments of roles to the needed arguments; those that fit the names come first."""
     singles = _singles(parameters)
     needed = [p for p in singles if p.default is p.empty]
@@ -195,17 +195,13 @@ def _orders(
 ) -> Iterator[Attention]:
     """Yields the assignments of roles to the arguments in `needed`; the others are options."""
     singles, sizes = _singles(parameters), _bound_sizes(theirs)
-    first = (
-        ("value", "locations", "weights") if sizes else ("value", "shapes", "locations", "weights")
-    )
+    first = ("value", "locations", "weights") if sizes else ("value", "shapes", "locations", "weights")
     more = ("starts", "step", "shapes_list", "points")
     extra = len(needed) - len(first)
     if not 0 <= extra <= len(more):
         return
     orders = (
-        order
-        for chosen in itertools.combinations(more, extra)
-        for order in itertools.permutations((*first, *chosen))
+        order for chosen in itertools.combinations(more, extra) for order in itertools.permutations((*first, *chosen))
     )
 
     def strangers(order: tuple[str, ...]) -> int:

@@ -16,8 +16,8 @@ def with_own_keys(state_dict: Mapping[str, _T], model: nn.Module) -> dict[str, _
     """Returns a copy of a checkpoint with the keys of offset convolutions renamed, for `model.load_state_dict`.
 
     mmdetection before 1.0 kept the offset convolution beside its module: "layer1.0.conv2_offset.weight" for
-    "layer1.0.conv2". torch's `load_state_dict` gives each module only the keys that begin with the module's name. (mmcv 1.x
-    gives it the whole dictionary, and the module finds the key.)
+    "layer1.0.conv2". torch's `load_state_dict` gives each module only the keys that begin with the module's name. (mmcv
+    1.x gives it the whole dictionary, and the module finds the key.)
 
     Args:
         state_dict: the checkpoint; it is not changed.

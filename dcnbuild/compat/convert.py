@@ -45,13 +45,10 @@ class Report:
 
     def __str__(self) -> str:
         lines = [
-            f"{done.path or '(the model)'}: {done.old} → {done.new}"
-            + "".join(f"; {note}" for note in done.notes)
+            f"{done.path or '(the model)'}: {done.old} → {done.new}" + "".join(f"; {note}" for note in done.notes)
             for done in self.converted
         ]
-        lines += [
-            f"{left.path or '(the model)'}: {left.old} left: {left.reason}" for left in self.left
-        ]
+        lines += [f"{left.path or '(the model)'}: {left.old} left: {left.reason}" for left in self.left]
         count = f"{len(self.converted)} converted, {len(self.left)} left"
         return "\n".join([*lines, count])
 
@@ -59,19 +56,19 @@ class Report:
 def convert(model: nn.Module) -> Report:
     """Turns the deformable modules of other packages in `model` into dcnbuild's, in place.
 
-    It converts the modules of torchvision, mmcv, mmdetection 1.x, detectron2, DCNv2 and their copies. They remain the same
-    objects and change their class. Parameters, buffers, hooks, training flag, dtype, device and requires_grad stay as they
-    are; optimizers and other references stay valid. `convert` recognises a module by the name of its class, its attributes
-    and the arguments of its `forward`, in any package (docs/coming-from.md, "Switching a model over"). The packages need
-    not be installed.
+    It converts the modules of torchvision, mmcv, mmdetection 1.x, detectron2, DCNv2 and their copies. They remain the
+    same objects and change their class. Parameters, buffers, hooks, training flag, dtype, device and requires_grad stay
+    as they are; optimizers and other references stay valid. `convert` recognises a module by the name of its class, its
+    attributes and the arguments of its `forward`, in any package (docs/coming-from.md, "Switching a model over"). The
+    packages need not be installed.
 
     Some modules are not converted, and listed with the reason: subclasses, which may do anything; modules with other
     attributes, parameters or arguments; modules whose `forward` calls another package's deformable function itself; and
     unknown classes with a deformable name.
 
-    Deformable attention is converted inside the modules that compute it, in any package. `convert` recognises the function
-    that their methods call by its results for a few examples, and replaces it by `dcnbuild.deform_attn`. A module that
-    samples in the same way and computes something else is not converted, and listed.
+    Deformable attention is converted inside the modules that compute it, in any package. `convert` recognises the
+    function that their methods call by its results for a few examples, and replaces it by `dcnbuild.deform_attn`. A
+    module that samples in the same way and computes something else is not converted, and listed.
 
     Args:
         model: any module; it may be a deformable module itself.
@@ -115,7 +112,8 @@ def _samples_otherwise(module: nn.Module) -> str | None:
     if function is None:
         return None
     return (
-        f"its {function} samples like deformable attention, but no function in it was found that computes the same from "
+        f"its {function} samples like deformable attention, but no function in it was found that computes the "
+        f"same from "
         "value, sizes, locations and weights"
     )
 

@@ -1,4 +1,6 @@
-"""Base classes of the old packages' convolution modules. Packages differ in their arguments, which are given as text."""
+"""Base classes of the old packages' convolution modules. Packages differ in their arguments, which are given as
+text.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,8 @@ def constructor(arguments: str) -> Any:
 
 
 class OldConvolution(DeformConv2d):
-    """Base of an old package's convolution. An instance may come from a pickle, or from `convert`, of that package's class.
+    """Base of an old package's convolution. An instance may come from a pickle, or from `convert`, of that package's
+    class.
 
     Attributes:
         groups_name: the attribute that holds the number of sets of offsets.
@@ -67,15 +70,13 @@ class OldConvolution(DeformConv2d):
         bias: bool = True,
         **others: Any,
     ) -> None:
-        """Does the constructor's work; `others` are the package's own arguments, and become attributes of the same name."""
+        """Does the constructor's work; `others` are the package's own arguments, and become attributes of the same
+        name.
+        """
         offset_groups = self._offset_groups(others)
         if bias and not self.allows_bias:
-            raise ValueError(
-                f"{type(self).__name__} has no bias: bias must be False, as in its package"
-            )
-        DeformConv2d.__init__(
-            self, in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias
-        )
+            raise ValueError(f"{type(self).__name__} has no bias: bias must be False, as in its package")
+        DeformConv2d.__init__(self, in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
         named = {self.groups_name: offset_groups, "with_bias": bias, **others}
         for name, value in named.items():
             setattr(self, name, value)
@@ -91,9 +92,7 @@ class OldConvolution(DeformConv2d):
             count = renamed
         known = {"im2col_step", "norm", "activation"}
         if not set(others) <= known:
-            raise TypeError(
-                f"unexpected keyword arguments {', '.join(sorted(set(others) - known))}"
-            )
+            raise TypeError(f"unexpected keyword arguments {', '.join(sorted(set(others) - known))}")
         return int(count)
 
     def reset_parameters(self) -> None:
@@ -109,7 +108,9 @@ class OldConvolution(DeformConv2d):
         )
 
     def __prepare_scriptable__(self) -> NoReturn:
-        """Raises for `torch.jit.script`, which calls this first; torch's own error would complain about an annotation."""
+        """Raises for `torch.jit.script`, which calls this first; torch's own error would complain about an
+        annotation.
+        """
         raise NotImplementedError(
             f"TorchScript cannot compile {type(self).__module__}.{type(self).__name__}: take torch.jit.trace or "
             "torch.export, or build dcnbuild.DCN or dcnbuild.DeformConv2d in its place and load its state_dict"

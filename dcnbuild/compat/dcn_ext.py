@@ -1,4 +1,5 @@
-"""The module `DCN`: the raw calls of chengdazhi/Deformable-Convolution-V2-PyTorch for torch 1, and tteepe/DCNv2's modules.
+"""The module `DCN`: the raw calls of chengdazhi/Deformable-Convolution-V2-PyTorch for torch 1, and tteepe/DCNv2's
+modules.
 
 Two packages have this name. The first is a compiled extension, `import DCN`, whose calls return new tensors and take no
 notice of `im2col_step`; Autograd records none of them. The second is `from DCN import DCNv2`.
@@ -79,7 +80,9 @@ def modulated_deform_conv_backward(
     deformable_group: int,
     im2col_step: int,
 ) -> list[Tensor]:
-    """Returns the gradients of input, offset, mask, weight and bias. Raises ValueError if weight has another kernel size."""
+    """Returns the gradients of input, offset, mask, weight and bias. Raises ValueError if weight has another kernel
+    size.
+    """
     check_kernel(weight, kernel_h, kernel_w)
     sizes = ([stride_h, stride_w], [pad_h, pad_w], [dilation_h, dilation_w])
     first_offset, first_mask = first_of_both(offset, mask, input, weight, *sizes)

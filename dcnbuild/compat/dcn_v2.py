@@ -11,9 +11,7 @@ from dcnbuild.ops.deform_psroi_pool import deform_psroi_pool
 
 __all__ = ["DCN", "DCNPooling", "DCNv2", "DCNv2Pooling", "dcn_v2_conv", "dcn_v2_pooling"]
 
-_ARGUMENTS = (
-    "in_channels, out_channels, kernel_size, stride, padding, dilation=1, deformable_groups=1"
-)
+_ARGUMENTS = "in_channels, out_channels, kernel_size, stride, padding, dilation=1, deformable_groups=1"
 
 
 def dcn_v2_conv(
@@ -28,9 +26,7 @@ def dcn_v2_conv(
     deformable_groups: int,
 ) -> Tensor:
     """Deformable convolution v2; tensors as for `dcnbuild.deform_conv2d`."""
-    return deform_conv(
-        input, offset, mask, weight, bias, stride, padding, dilation, 1, deformable_groups
-    )
+    return deform_conv(input, offset, mask, weight, bias, stride, padding, dilation, 1, deformable_groups)
 
 
 class DCNv2(V2):
@@ -79,8 +75,8 @@ def dcn_v2_pooling(
     """Deformable PS-RoI pooling, see `dcnbuild.deform_psroi_pool`.
 
     Args:
-        offset: the operator's `trans`; ignored if `no_trans`. If it is for more RoIs or has more cells, its first values
-            are read, with a warning (surplus.py).
+        offset: the operator's `trans`; ignored if `no_trans`. If it is for more RoIs or has more cells, its first
+            values are read, with a warning (surplus.py).
         output_dim: the output's channels; the input must have output_dim · group_size².
 
     Raises ValueError if the input has other channels, and the errors of `dcnbuild.deform_psroi_pool`.
@@ -142,7 +138,9 @@ class DCNv2Pooling(nn.Module):
         )
 
     def forward(self, input: Tensor, rois: Tensor, offset: Tensor) -> Tensor:
-        """[N, C, H, W], [R, 5] and [R, 2 · classes, part_size, part_size] → [R, output_dim, pooled_size, pooled_size]."""
+        """[N, C, H, W], [R, 5] and [R, 2 · classes, part_size, part_size] → [R, output_dim, pooled_size,
+        pooled_size].
+        """
         return self._pool(input, rois, None if self.no_trans else offset)
 
 
@@ -187,9 +185,7 @@ class DCNPooling(DCNv2Pooling):
                 f"got {part_size}"
             )
         bins = pooled_size**2
-        self.offset_mask_fc = fully_connected(
-            bins * output_dim, deform_fc_dim, deform_fc_dim, 3 * bins
-        )
+        self.offset_mask_fc = fully_connected(bins * output_dim, deform_fc_dim, deform_fc_dim, 3 * bins)
 
     def forward(self, input: Tensor, rois: Tensor) -> Tensor:  # type: ignore[override]
         """[N, C, H, W] and [R, 5] → [R, output_dim, pooled_size, pooled_size]."""

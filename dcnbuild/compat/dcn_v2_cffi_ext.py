@@ -1,8 +1,8 @@
 """The raw calls of DCNv2's extension for torch 0.4, `_ext.dcn_v2`, which torch.utils.ffi made.
 
-They write results into the tensors given for them, add the gradients of weight and bias to theirs, and leave the buffers
-`ones` and `columns` alone. `_ext.modulated_dcn` of chengdazhi's first release has the same under mmdetection's names.
-Autograd records none of these calls.
+They write results into the tensors given for them, add the gradients of weight and bias to theirs, and leave the
+buffers `ones` and `columns` alone. `_ext.modulated_dcn` of chengdazhi's first release has the same under mmdetection's
+names. Autograd records none of these calls.
 """
 
 from __future__ import annotations

@@ -50,9 +50,7 @@ def dcn_v2_forward(
     check_kernel(weight, kernel_h, kernel_w)
     sizes = ([stride_h, stride_w], [pad_h, pad_w], [dilation_h, dilation_w])
     offset, mask = first_of_both(offset, mask, input, weight, *sizes)
-    output: Tensor = torch.ops.dcnbuild.deform_conv2d(
-        *(input, offset, mask, weight, bias, *sizes, 1, deformable_group)
-    )
+    output: Tensor = torch.ops.dcnbuild.deform_conv2d(*(input, offset, mask, weight, bias, *sizes, 1, deformable_group))
     return output
 
 
@@ -74,7 +72,9 @@ def dcn_v2_backward(
     dilation_w: int,
     deformable_group: int,
 ) -> list[Tensor]:
-    """Returns the gradients of input, offset, mask, weight and bias. Raises ValueError if weight has another kernel size."""
+    """Returns the gradients of input, offset, mask, weight and bias. Raises ValueError if weight has another kernel
+    size.
+    """
     check_kernel(weight, kernel_h, kernel_w)
     sizes = ([stride_h, stride_w], [pad_h, pad_w], [dilation_h, dilation_w])
     first_offset, first_mask = first_of_both(offset, mask, input, weight, *sizes)
@@ -127,7 +127,9 @@ def dcn_v2_psroi_pooling_backward(
     sample_per_part: int,
     trans_std: float,
 ) -> tuple[Tensor, Tensor]:
-    """Returns the gradients of input and trans (zeros if `no_trans`); counts the samples again and ignores `top_count`."""
+    """Returns the gradients of input and trans (zeros if `no_trans`); counts the samples again and ignores
+    `top_count`.
+    """
     check_output_dim(input, output_dim, group_size)
     moved = None if no_trans else first_of_all("trans", trans, bbox, (part_size, part_size))
     grad_input, grad_trans = torch.ops.dcnbuild.deform_psroi_pool_backward(

@@ -37,8 +37,8 @@ def dcnv3_core_pytorch(
 ) -> Tensor:
     """input [N, H, W, C], offset [N, H', W', G·K·2] as (x, y) per tap, mask [N, H', W', G·K] → [N, H', W', C].
 
-    Calls `dcnbuild.deform_sample`, where InternImage computes in plain torch if its extension is missing. Raises ValueError
-    for arguments that do not fit.
+    Calls `dcnbuild.deform_sample`, where InternImage computes in plain torch if its extension is missing. Raises
+    ValueError for arguments that do not fit.
     """
     if isinstance(input, Tensor) and input.shape[-1] != group * group_channels:
         raise ValueError(

@@ -27,6 +27,4 @@ def dcnv3_forward(input: Tensor, offset: Tensor, mask: Tensor, *numbers: Any) ->
 def dcnv3_backward(input: Tensor, offset: Tensor, mask: Tensor, *numbers: Any) -> list[Tensor]:
     """Returns the gradients of input, offset and mask; `numbers` have grad_output before im2col_step."""
     *shape, grad_output = numbers[:12]
-    return gradients_of(
-        lambda *tensors: dcnv3(*tensors, *shape, *numbers[12:]), (input, offset, mask), grad_output
-    )
+    return gradients_of(lambda *tensors: dcnv3(*tensors, *shape, *numbers[12:]), (input, offset, mask), grad_output)

@@ -48,7 +48,8 @@ def dcnv4(
     taps = kernel_h * kernel_w - int(remove_center)
     if offset_mask.shape[-1] < 3 * group * taps:
         raise ValueError(
-            f"offset_mask has {offset_mask.shape[-1]} channels, expected at least {3 * group * taps}: group={group} times "
+            f"offset_mask has {offset_mask.shape[-1]} channels, expected at least {3 * group * taps}: group={group} "
+            f"times "
             f"{taps} taps times x, y and weight"
         )
     offset, mask = unpacked(offset_mask, group, taps)

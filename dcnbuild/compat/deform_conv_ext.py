@@ -1,9 +1,9 @@
 """The raw calls of the compiled extension of old mmdetection and BasicSR, under both of its names.
 
 `deform_conv_cuda` (mmdetection) and `deform_conv_ext` (mmdetection 2, BasicSR) differ only in their functions' names.
-Calls write results into the tensors given for them, and add the parameters' gradients to their tensors. They do not touch
-the buffers `columns` and `ones`, and ignore `im2col_step`. Sizes are separate arguments, x before y for v1 and y before x
-for v2. Autograd records none of these calls.
+Calls write results into the tensors given for them, and add the parameters' gradients to their tensors. They do not
+touch the buffers `columns` and `ones`, and ignore `im2col_step`. Sizes are separate arguments, x before y for v1 and y
+before x for v2. Autograd records none of these calls.
 """
 
 from __future__ import annotations
@@ -185,8 +185,9 @@ def modulated_deform_conv_backward(
     deformable_group: int,
     with_bias: bool,
 ) -> None:
-    """Writes the gradients of input, offset and mask to `grad_input`, `grad_offset` and `grad_mask`; adds those of weight
-    and bias to `grad_weight` and `grad_bias`."""
+    """Writes the gradients of input, offset and mask to `grad_input`, `grad_offset` and `grad_mask`; adds those of
+    weight and bias to `grad_weight` and `grad_bias`.
+    """
     sizes = ([stride_h, stride_w], [pad_h, pad_w], [dilation_h, dilation_w])
     first_offset, first_mask = first_of_both(offset, mask, input, weight, *sizes)
     grads = torch.ops.dcnbuild.deform_conv2d_backward(

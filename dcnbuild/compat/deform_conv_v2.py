@@ -14,9 +14,9 @@ __all__ = ["DeformConv2d"]
 class DeformConv2d(nn.Module):
     """Deformable convolution that predicts its offset with `p_conv`, and with modulation a mask with `m_conv`.
 
-    Like the original, it differs from the other packages in three ways. The first half of the offset's channels are all y,
-    the second half all x. A sample between the image and the zeros around it is not interpolated, but rounded down to a
-    pixel. And taps lie around the output's pixel, for any padding.
+    Like the original, it differs from the other packages in three ways. The first half of the offset's channels are all
+    y, the second half all x. A sample between the image and the zeros around it is not interpolated, but rounded down
+    to a pixel. And taps lie around the output's pixel, for any padding.
 
     Args:
         inc, outc: channels of input and output.
@@ -74,18 +74,17 @@ class DeformConv2d(nn.Module):
         x_ = self._moved(x_, columns, width, stride, vertical=False)
         # Zeros below and to the right until the output has the offset's size; no sample reaches them.
         down, right = (
-            max((count - 1) * stride + kernel - size, 0)
-            for count, size in ((rows, height), (columns, width))
+            max((count - 1) * stride + kernel - size, 0) for count, size in ((rows, height), (columns, width))
         )
         left = self.padding
         padded = F.pad(x, (left, left + right, left, left + down))
         interleaved = torch.stack((y, x_), 2).flatten(1, 2)
-        return deform_conv2d(
-            padded, interleaved, self.conv.weight, self.conv.bias, stride=stride, mask=mask
-        )
+        return deform_conv2d(padded, interleaved, self.conv.weight, self.conv.bias, stride=stride, mask=mask)
 
     def _moved(self, move: Tensor, count: int, size: int, stride: int, vertical: bool) -> Tensor:
-        """Returns the offsets [N, K, H', W'] of one axis from our kernel's taps, in pixels, for a padded image of `size`."""
+        """Returns the offsets [N, K, H', W'] of one axis from our kernel's taps, in pixels, for a padded image of
+        `size`.
+        """
         kernel, pad = self.kernel_size, self.padding
         tap = torch.arange(kernel, device=move.device, dtype=move.dtype)
         tap = tap.repeat_interleave(kernel) if vertical else tap.repeat(kernel)

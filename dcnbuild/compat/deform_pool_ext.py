@@ -1,4 +1,5 @@
-"""The raw pooling calls of `deform_pool_cuda` (mmdetection 1.x), `deform_pool_ext` and maskrcnn_benchmark, under all names.
+"""The raw pooling calls of `deform_pool_cuda` (mmdetection 1.x), `deform_pool_ext` and maskrcnn_benchmark, under all
+names.
 
 Calls write results into the tensors given for them, and add gradients to their tensors. Autograd records none of them.
 """

@@ -25,9 +25,7 @@ def deform_conv(
     im2col_step: int = 64,
 ) -> Tensor:
     """Deformable convolution v1; `im2col_step` is ignored, and need not divide the batch."""
-    return _deform_conv(
-        input, offset, None, weight, None, stride, padding, dilation, groups, deformable_groups
-    )
+    return _deform_conv(input, offset, None, weight, None, stride, padding, dilation, groups, deformable_groups)
 
 
 def modulated_deform_conv(
@@ -43,9 +41,7 @@ def modulated_deform_conv(
     deformable_groups: int = 1,
 ) -> Tensor:
     """Deformable convolution v2."""
-    return _deform_conv(
-        input, offset, mask, weight, bias, stride, padding, dilation, groups, deformable_groups
-    )
+    return _deform_conv(input, offset, mask, weight, bias, stride, padding, dilation, groups, deformable_groups)
 
 
 class _Convolution(OldConvolution):
@@ -77,9 +73,7 @@ class DeformConv(_Convolution):
     """
 
     allows_bias = False
-    __init__ = constructor(
-        f"{LIKE_CONV2D}, deformable_groups=1, bias=False, norm=None, activation=None"
-    )
+    __init__ = constructor(f"{LIKE_CONV2D}, deformable_groups=1, bias=False, norm=None, activation=None")
 
     def forward(self, x: Tensor, offset: Tensor) -> Tensor:  # type: ignore[override]
         """x [N, C, H, W], offset [N, 2·deformable_groups·kh·kw, H', W'] → [N, O, H', W']."""
@@ -89,6 +83,4 @@ class DeformConv(_Convolution):
 class ModulatedDeformConv(_Convolution, V2):
     """Deformable convolution v2; arguments as for `DeformConv`, with a bias."""
 
-    __init__ = constructor(
-        f"{LIKE_CONV2D}, deformable_groups=1, bias=True, norm=None, activation=None"
-    )
+    __init__ = constructor(f"{LIKE_CONV2D}, deformable_groups=1, bias=True, norm=None, activation=None")

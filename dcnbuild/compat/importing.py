@@ -62,9 +62,7 @@ def install(*names: str, without: Iterable[str] = ()) -> None:
     wanted -= without
     for name in wanted:
         if lookup(name) is None:
-            raise ValueError(
-                f"dcnbuild has no module to stand in for {name!r}; there are: {', '.join(MODULES)}"
-            )
+            raise ValueError(f"dcnbuild has no module to stand in for {name!r}; there are: {', '.join(MODULES)}")
     new = wanted - _installed
     for name in new:
         _refuse_if_taken(name)
@@ -73,9 +71,7 @@ def install(*names: str, without: Iterable[str] = ()) -> None:
     if not any(isinstance(finder, _OldNames) for finder in sys.meta_path):
         sys.meta_path.insert(0, _OldNames())
         sys.meta_path.append(_Parents())
-        when_imported(
-            "torch.utils.cpp_extension", "dcnbuild.compat.jit_load", complete="load_inline"
-        )
+        when_imported("torch.utils.cpp_extension", "dcnbuild.compat.jit_load", complete="load_inline")
     if "mmcv.ops" in new:
         # Importing mmcv.ops adds DCN and DCNv2 to mmcv's registry; build_conv_layer alone would not import it.
         when_imported("mmcv.cnn", "mmcv.ops", complete="build_conv_layer")
@@ -121,7 +117,9 @@ def _ours_for(name: str) -> str | None:
 
 
 def _is_extension_of_what_runs(name: str) -> bool:
-    """Whether the repository's file that is being executed imports its extension: `_ext`, or one beside or above the file."""
+    """Whether the repository's file that is being executed imports its extension: `_ext`, or one beside or above the
+    file.
+    """
     parents = [name.removesuffix(end) for end in EXTENSIONS if ends_in(name, end)]
     return any(running.startswith(parent) for running in _executing for parent in parents)
 
@@ -129,7 +127,8 @@ def _is_extension_of_what_runs(name: str) -> bool:
 def extension_named(name: str) -> str | None:
     """The full name of our raw calls for an extension that is compiled when it is imported, or None.
 
-    A name that others use too, such as "_ext", counts where it was asked for, or for a file that is executed in our place.
+    A name that others use too, such as "_ext", counts where it was asked for, or for a file that is executed in our
+    place.
     """
     if name not in EXTENSIONS or name in _left_alone:
         return None
@@ -151,9 +150,7 @@ class _OldNames(importlib.abc.MetaPathFinder):
             return _spec(fullname)
         source = _source(theirs)
         if source is not None and "torch.utils.ffi" in source and name.endswith("_ext"):
-            return _spec(
-                fullname
-            )  # what cffi wrote around a library; torch has no torch.utils.ffi now
+            return _spec(fullname)  # what cffi wrote around a library; torch has no torch.utils.ffi now
         # A module without a source is a compiled extension, perhaps for another torch: take ours.
         if theirs.submodule_search_locations is None and (
             source is None or can_replace(importlib.import_module(name), source)
@@ -177,9 +174,7 @@ class _Parents(importlib.abc.MetaPathFinder):
         return _spec(fullname) if copied or around or below else None
 
 
-def _found_by_others(
-    name: str, path: Sequence[str] | None
-) -> importlib.machinery.ModuleSpec | None:
+def _found_by_others(name: str, path: Sequence[str] | None) -> importlib.machinery.ModuleSpec | None:
     for finder in sys.meta_path:
         if not isinstance(finder, _OldNames | _Parents):
             spec = finder.find_spec(name, path, None)
@@ -224,20 +219,16 @@ class _Loader(importlib.abc.Loader):
         ours = _ours_for(module.__name__)
         if ours is not None:
             names = vars(importlib.import_module(ours))
-            kept = {
-                "__getattr__"
-            }  # larger_ext uses it to name operators that dcnbuild does not have
-            module.__dict__.update(
-                {k: value for k, value in names.items() if not k.startswith("__") or k in kept}
-            )
+            kept = {"__getattr__"}  # larger_ext uses it to name operators that dcnbuild does not have
+            module.__dict__.update({k: value for k, value in names.items() if not k.startswith("__") or k in kept})
 
 
 class _Merging(importlib.abc.Loader):
     """Executes a repository's own file, with our raw calls as its extension, and replaces its functions by ours.
 
-    The file's classes look functions up by name, so they call ours: `dcn_v2_conv`, `modulated_deform_conv`. This includes
-    the function that the file uses without its extension (`multi_scale_deformable_attn_pytorch`). A package also gets our
-    names that it lacks.
+    The file's classes look functions up by name, so they call ours: `dcn_v2_conv`, `modulated_deform_conv`. This
+    includes the function that the file uses without its extension (`multi_scale_deformable_attn_pytorch`). A package
+    also gets our names that it lacks.
     """
 
     def __init__(self, loader: Any, ours: str) -> None:
@@ -276,8 +267,9 @@ def _in_the_place_of_ours(name: str) -> Iterator[None]:
 
 
 def _same_function(theirs: Any, mine: Any) -> bool:
-    """Whether `theirs` computes what our function does: an autograd.Function, or its `apply`, with as many arguments, or
-    attention in plain torch with the same arguments."""
+    """Whether `theirs` computes what our function does: an autograd.Function, or its `apply`, with as many arguments,
+    or attention in plain torch with the same arguments.
+    """
     if inspect.isfunction(theirs) and inspect.isfunction(mine):
         from dcnbuild.compat.attention_search import stand_in  # torch is there, if theirs is
 
@@ -285,11 +277,7 @@ def _same_function(theirs: Any, mine: Any) -> bool:
     if isinstance(theirs, type):
         theirs, mine = getattr(theirs, "apply", None), getattr(mine, "apply", None)
     function: Any = getattr(theirs, "__self__", None)
-    if (
-        getattr(theirs, "__name__", None) != "apply"
-        or not hasattr(function, "forward")
-        or not callable(mine)
-    ):
+    if getattr(theirs, "__name__", None) != "apply" or not hasattr(function, "forward") or not callable(mine):
         return False
     return len(_arguments(function.forward)) - 1 == len(_arguments(mine))  # without the context
 

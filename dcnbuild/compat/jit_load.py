@@ -1,7 +1,8 @@
 """`torch.utils.cpp_extension.load` of an old package's extension gives ours, under installed names.
 
-BasicSR's `load("deform_conv", sources=["…/deform_conv_ext.cpp", …])` compiles, when it is imported, the extension that other
-copies import by name. The sources have the names that the module would have; what else is loaded is compiled as ever.
+BasicSR's `load("deform_conv", sources=["…/deform_conv_ext.cpp", …])` compiles, when it is imported, the extension that
+other copies import by name. The sources have the names that the module would have; what else is loaded is compiled as
+ever.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The deformable part of larger extensions: `mmcv._ext`, `detectron2._C`, `maskrcnn_benchmark._C`, `groundingdino._C`.
 
-With it, those packages' own Python can be imported, and their registries are filled. Every other name is a function that
-raises NotImplementedError when it is called.
+With it, those packages' own Python can be imported, and their registries are filled. Every other name is a function
+that raises NotImplementedError when it is called.
 """
 
 from __future__ import annotations
@@ -98,8 +98,10 @@ def __getattr__(name: str) -> Callable[..., NoReturn]:
 
     def absent(*args: Any, **kwargs: Any) -> NoReturn:
         raise NotImplementedError(
-            f"{name}: dcnbuild stands in for the compiled extension of this package, which is not installed, and has its "
-            f"deformable operators only. For {name}, install the package with its extension (mmcv: the `mmcv` wheel for "
+            f"{name}: dcnbuild stands in for the compiled extension of this package, which is not installed, and "
+            f"has its "
+            f"deformable operators only. For {name}, install the package with its extension (mmcv: the `mmcv` "
+            f"wheel for "
             "your torch, not `mmcv-lite`)."
         )
 

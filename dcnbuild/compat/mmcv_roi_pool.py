@@ -90,16 +90,12 @@ class DeformRoIPoolPack(DeformRoIPool):
         self.output_channels = output_channels
         self.deform_fc_channels = deform_fc_channels
         bins = self.output_size[0] * self.output_size[1]
-        self.offset_fc = fully_connected(
-            bins * output_channels, deform_fc_channels, deform_fc_channels, 2 * bins
-        )
+        self.offset_fc = fully_connected(bins * output_channels, deform_fc_channels, deform_fc_channels, 2 * bins)
 
     def _pool_twice(self, input: Tensor, rois: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the pooling with the predicted offsets, and the pooling without them, flattened."""
         if input.dim() == 4 and input.shape[1] != self.output_channels:
-            raise ValueError(
-                f"input has {input.shape[1]} channels, expected output_channels={self.output_channels}"
-            )
+            raise ValueError(f"input has {input.shape[1]} channels, expected output_channels={self.output_channels}")
         still = super().forward(input, rois).flatten(1)
         offset = self.offset_fc(still).unflatten(1, (2, *self.output_size))
         return super().forward(input, rois, offset), still
@@ -121,9 +117,7 @@ class ModulatedDeformRoIPoolPack(DeformRoIPoolPack):
         sampling_ratio: int = 0,
         gamma: float = 0.1,
     ) -> None:
-        super().__init__(
-            output_size, output_channels, deform_fc_channels, spatial_scale, sampling_ratio, gamma
-        )
+        super().__init__(output_size, output_channels, deform_fc_channels, spatial_scale, sampling_ratio, gamma)
         bins = self.output_size[0] * self.output_size[1]
         self.mask_fc = fully_connected(bins * output_channels, deform_fc_channels, bins)
         self.mask_fc.append(nn.Sigmoid())

@@ -1,5 +1,7 @@
-"""The package `ops/dcn` of mmdetection 1.x, which BasicSR, EDVR, SOLO, TTFNet, s2anet, AlphaPose, DB, maskrcnn_benchmark
-and many others have copied, in one file or in several (deform_conv, deform_pool, modules, functions)."""
+"""The package `ops/dcn` of mmdetection 1.x, which BasicSR, EDVR, SOLO, TTFNet, s2anet, AlphaPose, DB,
+maskrcnn_benchmark and many others have copied, in one file or in several (deform_conv, deform_pool, modules,
+functions).
+"""
 
 from __future__ import annotations
 

@@ -33,9 +33,7 @@ def multi_scale_deformable_attn_pytorch(
     attention_weights: Tensor,
 ) -> Tensor:
     """Calls `dcnbuild.deform_attn`, where these packages compute in plain torch if their extension is missing."""
-    return in_their_words(
-        *(_NAMES, attend, value, value_spatial_shapes, None, sampling_locations, attention_weights)
-    )
+    return in_their_words(*(_NAMES, attend, value, value_spatial_shapes, None, sampling_locations, attention_weights))
 
 
 ms_deform_attn_core_pytorch = multi_scale_deformable_attn_pytorch
@@ -76,9 +74,7 @@ class MSDeformAttn(OldAttn):
         "padding_mask": "input_padding_mask",
     }
 
-    def __init__(
-        self, d_model: int = 256, n_levels: int = 4, n_heads: int = 8, n_points: int = 4
-    ) -> None:
+    def __init__(self, d_model: int = 256, n_levels: int = 4, n_heads: int = 8, n_points: int = 4) -> None:
         self.set_up(d_model, n_heads, n_levels, n_points, im2col_step=64)
 
     def forward(  # type: ignore[override]
@@ -113,16 +109,16 @@ class SequenceFirst(OldAttn):
         spatial_shapes: Any,
         level_start_index: Tensor | None,
     ) -> Tensor:
-        """Returns [Q, N, C], or [N, Q, C] if `batch_first`, like the query. Raises ValueError if points or shapes are None."""
+        """Returns [Q, N, C], or [N, Q, C] if `batch_first`, like the query. Raises ValueError if points or shapes are
+        None.
+        """
         if reference_points is None or spatial_shapes is None:
             raise ValueError(f"{type(self).__name__} needs reference_points and spatial_shapes")
         value = query if value is None else value
         query = query if query_pos is None else query + query_pos
         if not self.batch_first:
             query, value = query.transpose(0, 1), value.transpose(0, 1)
-        output = self.attend(
-            *(query, value, reference_points, spatial_shapes, level_start_index, key_padding_mask)
-        )
+        output = self.attend(*(query, value, reference_points, spatial_shapes, level_start_index, key_padding_mask))
         return output if self.batch_first else output.transpose(0, 1)
 
 

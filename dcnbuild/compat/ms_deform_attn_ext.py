@@ -28,9 +28,7 @@ def ms_deform_attn_forward(
     im2col_step: int,
 ) -> Tensor:
     """Returns [N, Q, M · D]; `im2col_step` is ignored, and need not divide the batch."""
-    return in_their_words(
-        *(_NAMES, attend, value, spatial_shapes, level_start_index, sampling_loc, attn_weight)
-    )
+    return in_their_words(*(_NAMES, attend, value, spatial_shapes, level_start_index, sampling_loc, attn_weight))
 
 
 @torch.no_grad()
@@ -47,8 +45,8 @@ def ms_deform_attn_backward(
     """Returns the gradients of value, locations and weights.
 
     Args:
-        outputs: `im2col_step`, which is ignored. mmcv passes three tensors before it; then the gradients are added to them,
-            and nothing is returned.
+        outputs: `im2col_step`, which is ignored. mmcv passes three tensors before it; then the gradients are added to
+            them, and nothing is returned.
     """
     shapes = in_order(spatial_shapes, level_start_index)
     locations, weights = of_one_dtype(sampling_loc, attn_weight)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-#: old import name → the module of dcnbuild.compat. An unlisted dotted name is looked up by its last parts, so that a copy
-#: inside a repository is found too: lib.models.DCNv2.dcn_v2, basicsr.ops.dcn.deform_conv.
+#: old import name → the module of dcnbuild.compat. An unlisted dotted name is looked up by its last parts, so that a
+#: copy inside a repository is found too: lib.models.DCNv2.dcn_v2, basicsr.ops.dcn.deform_conv.
 MODULES = {
     # CharlesShang/DCNv2 and its forks
     "dcn_v2": "dcn_v2",
@@ -46,7 +46,8 @@ MODULES = {
     "detectron2.layers.deform_conv": "detectron2",
     "maskrcnn_benchmark._C": "larger_ext",
     "_C": "larger_ext",  # of packages that are built like them: cvpods._C, dl_lib._C
-    # Deformable-DETR's attention and its copies: DINO, Mask2Former, MaskDINO, GroundingDINO, detrex, X-Pose, ViT-Adapter, …
+    # Deformable-DETR's attention and its copies: DINO, Mask2Former, MaskDINO, GroundingDINO, detrex, X-Pose,
+    # ViT-Adapter, …
     "MultiScaleDeformableAttention": "ms_deform_attn_ext",
     "ms_deform_attn": "ms_deform_attn",
     "ms_deform_attn_func": "ms_deform_attn",
@@ -75,9 +76,7 @@ MODULES = {
 
 #: Names that other packages may use too, or that belong to a larger package: installed only on request. `install()` and
 #: `python -m dcnbuild.compat` install the others.
-ON_REQUEST = frozenset(
-    name for name in MODULES if name.startswith(("mmcv.", "detectron2.", "maskrcnn_benchmark."))
-) | {
+ON_REQUEST = frozenset(name for name in MODULES if name.startswith(("mmcv.", "detectron2.", "maskrcnn_benchmark."))) | {
     *("DCNv2", "_ext", "_ext.dcn_v2", "_ext.modulated_dcn", "_backend", "DCN", "DCN.dcn_v2", "_C"),
     *("dcn", "deform_conv_v2"),
 }

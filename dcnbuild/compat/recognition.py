@@ -54,11 +54,7 @@ class Known:
     def missing(self, module: nn.Module) -> list[str]:
         """Returns the needed attributes that the module does not have."""
         if self.ours in _WITHOUT_LAYERS and getattr(module, "no_trans", False) is True:
-            return [
-                name
-                for name in self.needed
-                if name in _OLD_PSROI + _PSROI and not hasattr(module, name)
-            ]
+            return [name for name in self.needed if name in _OLD_PSROI + _PSROI and not hasattr(module, name)]
         return [
             name.replace("|", " or ")
             for name in self.needed
@@ -82,7 +78,8 @@ KNOWN = (
     Known(mmcv.DeformConv2d, _MMCV),
     Known(mmcv.ModulatedDeformConv2dPack, (*_MMCV, _OFFSET)),
     Known(mmcv.ModulatedDeformConv2d, _MMCV),
-    Known(deform_conv_v2.DeformConv2d, ("conv", "p_conv", "kernel_size", "padding", "modulation"), parts=("conv", "p_conv", "m_conv", "zero_padding")),
+    Known(deform_conv_v2.DeformConv2d, ("conv", "p_conv", "kernel_size", "padding", "modulation"),
+          parts=("conv", "p_conv", "m_conv", "zero_padding")),
     Known(detectron2.DeformConv, _DETECTRON2, parts=("norm", "activation")),
     Known(detectron2.ModulatedDeformConv, _DETECTRON2, parts=("norm", "activation")),
     Known(mmdet.DeformConvPack, (*_DEFORMABLE, _OFFSET)),
@@ -93,13 +90,16 @@ KNOWN = (
     Known(dcn_v2.DCNv2, _DEFORMABLE),
     Known(DCNv3, (*_SAMPLER, *_VERSION_3), parts=(*_SAMPLER_PARTS, *_VERSION_3)),
     Known(dcnv3.DCNv3_pytorch, (*_SAMPLER, *_VERSION_3), parts=(*_SAMPLER_PARTS, *_VERSION_3)),
-    Known(DCNv4, (*_SAMPLER, "offset_mask", "without_pointwise"), parts=(*_SAMPLER_PARTS, "offset_mask", "offset_mask_dw", "value_proj")),
+    Known(DCNv4, (*_SAMPLER, "offset_mask", "without_pointwise"),
+          parts=(*_SAMPLER_PARTS, "offset_mask", "offset_mask_dw", "value_proj")),
     Known(dcn_v2.DCNPooling, (*_PSROI, "offset_mask_fc"), parts=("offset_mask_fc",)),
     Known(dcn_v2.DCNv2Pooling, _PSROI),
-    Known(mmdet.ModulatedDeformRoIPoolingPack, (*_OLD_PSROI, "offset_fc", "mask_fc"), parts=("offset_fc", "mask_fc")),
+    Known(mmdet.ModulatedDeformRoIPoolingPack, (*_OLD_PSROI, "offset_fc", "mask_fc"),
+          parts=("offset_fc", "mask_fc")),
     Known(mmdet.DeformRoIPoolingPack, (*_OLD_PSROI, "offset_fc"), parts=("offset_fc",)),
     Known(mmdet.DeformRoIPooling, _OLD_PSROI),
-    Known(mmcv.ModulatedDeformRoIPoolPack, (*_ROI, "output_channels", "offset_fc", "mask_fc"), parts=("offset_fc", "mask_fc")),
+    Known(mmcv.ModulatedDeformRoIPoolPack, (*_ROI, "output_channels", "offset_fc", "mask_fc"),
+          parts=("offset_fc", "mask_fc")),
     Known(mmcv.DeformRoIPoolPack, (*_ROI, "output_channels", "offset_fc"), parts=("offset_fc",)),
     Known(mmcv.DeformRoIPool, _ROI),
 )  # fmt: skip
@@ -113,10 +113,7 @@ _LOOKS = re.compile(r"(?i)dcn|deform((?!detr)\w)*(conv|roi|pool)|deform((?!detr)
 
 #: Functions of old packages and of torchvision. A module whose `forward` calls one computes with it.
 _FUNCTIONS = frozenset(
-    name
-    for package in (dcn_v2, detectron2, mmcv, mmdet)
-    for name in package.__all__
-    if name.islower()
+    name for package in (dcn_v2, detectron2, mmcv, mmdet) for name in package.__all__ if name.islower()
 )
 
 
@@ -138,9 +135,7 @@ def target(module: nn.Module) -> type[nn.Module] | str | None:
         return None
     candidates = list(_of_that_name(kind))
     if not candidates:
-        base = next(
-            (b for b in kind.__mro__[1:] if not _is_ours(b) and any(_of_that_name(b))), None
-        )
+        base = next((b for b in kind.__mro__[1:] if not _is_ours(b) and any(_of_that_name(b))), None)
         return f"a subclass of {qualified(base)} may compute something else" if base else None
     complete = [known for known in candidates if not known.missing(module)]
     if not complete:
@@ -151,11 +146,7 @@ def target(module: nn.Module) -> type[nn.Module] | str | None:
         fewest = min((known.missing(module) for known in alike), key=len)
         return f"it has no {', '.join(fewest)}"
     known = complete[0]
-    reason = (
-        _other_arguments(kind, known.ours)
-        or _more_than(module, known)
-        or _own_reason(module, known)
-    )
+    reason = _other_arguments(kind, known.ours) or _more_than(module, known) or _own_reason(module, known)
     return reason or known.ours
 
 
@@ -182,11 +173,7 @@ def _is_ours(kind: type) -> bool:
 
 
 def _of_that_name(kind: type) -> Iterator[Known]:
-    return (
-        known
-        for known in KNOWN
-        if kind.__name__ == known.ours.__name__ and known.home in (None, kind.__module__)
-    )
+    return (known for known in KNOWN if kind.__name__ == known.ours.__name__ and known.home in (None, kind.__module__))
 
 
 def _same_file(kind: type, ours: type) -> bool:
@@ -231,9 +218,7 @@ def _more_than(module: nn.Module, known: Known) -> str | None:
     modes = [
         name
         for name, value in vars(module).items()
-        if value is True
-        and name not in used | {"training", "with_bias"}
-        and not name.startswith("_")
+        if value is True and name not in used | {"training", "with_bias"} and not name.startswith("_")
     ]
     return f"{', '.join(modes)} is on, which dcnbuild's does not have" if modes else None
 

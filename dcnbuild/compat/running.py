@@ -1,9 +1,9 @@
 """Runs a script with the old names installed, in this process and in the processes that it spawns.
 
-A process that multiprocessing spawns, or that a fork server makes, imports the parent's main module again. It takes that
-module's name from `__main__.__spec__`. Here the name is `dcnbuild.compat.child`, which installs the names and runs the
-script. The names to install are in the environment, which children inherit. multiprocessing itself is not changed, so this
-works with torch.multiprocessing, DataLoader, joblib's loky and detectron2's launch.
+A process that multiprocessing spawns, or that a fork server makes, imports the parent's main module again. It takes
+that module's name from `__main__.__spec__`. Here the name is `dcnbuild.compat.child`, which installs the names and runs
+the script. The names to install are in the environment, which children inherit. multiprocessing itself is not changed,
+so this works with torch.multiprocessing, DataLoader, joblib's loky and detectron2's launch.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ class _MainSpec(ModuleSpec):
 
 
 def run_as_main(run: Run) -> None:
-    """Runs it as `__main__`. The names must be installed. Raises the script's exceptions, and SystemExit without the module."""
+    """Runs it as `__main__`. The names must be installed. Raises the script's exceptions, and SystemExit without the
+    module.
+    """
     if not run.is_module and zipfile.is_zipfile(run.target):
-        runpy.run_path(
-            run.target, run_name="__main__"
-        )  # processes that it spawns do not have the names
+        runpy.run_path(run.target, run_name="__main__")  # processes that it spawns do not have the names
         return
     os.environ[VARIABLE] = json.dumps(asdict(run))
     try:
@@ -86,13 +86,12 @@ def run_in_child(namespace: dict[str, Any]) -> None:
     text = os.environ.get(VARIABLE)
     if text is None:
         raise ImportError(
-            f"dcnbuild.compat.child is for processes that a script under `python -m dcnbuild.compat` starts: {VARIABLE} is "
+            f"dcnbuild.compat.child is for processes that a script under `python -m dcnbuild.compat` starts: "
+            f"{VARIABLE} is "
             "not set"
         )
     fields = json.loads(text)
-    run = Run(
-        fields["target"], fields["is_module"], tuple(fields["names"]), tuple(fields["without"])
-    )
+    run = Run(fields["target"], fields["is_module"], tuple(fields["names"]), tuple(fields["without"]))
     install(*run.names, without=run.without)
     code, package = _load(run)
     name = namespace["__name__"]
@@ -129,9 +128,7 @@ def _load(run: Run) -> tuple[CodeType, str]:
     loader = spec.loader if spec else None
     code = loader.get_code(spec.name) if spec and isinstance(loader, InspectLoader) else None
     if spec is None or code is None:
-        raise ModuleNotFoundError(
-            f"there is no module {run.target} that can be run", name=run.target
-        )
+        raise ModuleNotFoundError(f"there is no module {run.target} that can be run", name=run.target)
     return code, spec.parent or ""
 
 

@@ -35,13 +35,13 @@ def deform_conv(
 ) -> Tensor:
     """Calls `dcnbuild.deform_conv2d`, and checks that the two counts match the shapes.
 
-    With a mask, offset and mask may be larger than the output: their first values are read, with a warning (surplus.py).
-    torch.fx keeps this function as one call, since it branches on shapes.
+    With a mask, offset and mask may be larger than the output: their first values are read, with a warning
+    (surplus.py). torch.fx keeps this function as one call, since it branches on shapes.
 
     Args:
         one_dtype: compute in the dtype of `offset`, as mmcv does.
-        pad_small: pad an image smaller than the kernel with zeros below and to the right, and cut the output, as mmcv's and
-            mmdetection's v1 do.
+        pad_small: pad an image smaller than the kernel with zeros below and to the right, and cut the output, as mmcv's
+            and mmdetection's v1 do.
 
     Raises ValueError if a count does not fit, and the errors of `dcnbuild.deform_conv2d`.
     """
@@ -73,9 +73,7 @@ def deform_conv(
             )
         if mask is not None:
             offset, mask = first_of_both(offset, mask, input, weight, stride, padding, dilation)
-    output = deform_conv2d(
-        input, offset, weight, bias, stride=stride, padding=padding, dilation=dilation, mask=mask
-    )
+    output = deform_conv2d(input, offset, weight, bias, stride=stride, padding=padding, dilation=dilation, mask=mask)
     if not down and not right:
         return output
     return output[:, :, : output.shape[2] - down, : output.shape[3] - right]
@@ -93,9 +91,7 @@ def as_function(call: Callable[..., Any]) -> Any:
     return type(call.__name__, (), {"apply": staticmethod(call), "__doc__": call.__doc__})
 
 
-def gradients_of(
-    function: Callable[..., Tensor], tensors: Sequence[Tensor], grad_output: Tensor
-) -> list[Tensor]:
+def gradients_of(function: Callable[..., Tensor], tensors: Sequence[Tensor], grad_output: Tensor) -> list[Tensor]:
     """The gradients of the tensors that a function takes, recorded by nothing: for an extension's backward call."""
     leaves = [tensor.detach().requires_grad_() for tensor in tensors]
     with torch.enable_grad():
@@ -133,6 +129,7 @@ def check_output_dim(input: Tensor, output_dim: int, group_size: int) -> None:
     """Raises ValueError unless `input` has output_dim · group_size² channels, as in DCNv2's pooling."""
     if input.dim() == 4 and input.shape[1] != output_dim * group_size**2:
         raise ValueError(
-            f"input has {input.shape[1]} channels, expected {output_dim * group_size**2}: output_dim={output_dim} times "
+            f"input has {input.shape[1]} channels, expected {output_dim * group_size**2}: output_dim={output_dim} "
+            f"times "
             f"group_size={group_size} squared"
         )

@@ -14,9 +14,9 @@ _FunctionDef = ast.FunctionDef | ast.AsyncFunctionDef
 def can_replace(ours: ModuleType, source: str) -> bool:
     """Whether `ours` has every class and function of the file, with the arguments that the file gives them.
 
-    `from dcn_v2 import DCN_sep` must find the file's own class. So must a class that a decorator or call registers, or that
-    takes an argument that ours does not take. `ours` need not have private names, subclasses of `autograd.Function`, or
-    names below `if`. A file that only re-exports its imports is not replaced.
+    `from dcn_v2 import DCN_sep` must find the file's own class. So must a class that a decorator or call registers, or
+    that takes an argument that ours does not take. `ours` need not have private names, subclasses of
+    `autograd.Function`, or names below `if`. A file that only re-exports its imports is not replaced.
     """
     try:
         body = ast.parse(source).body
@@ -42,12 +42,9 @@ def _is_private(node: ast.ClassDef | _FunctionDef) -> bool:
 def _registers(statement: ast.stmt, names: set[str]) -> bool:
     """Whether it registers one of the file's classes: `LAYERS.register("DCN", DCN)`, `LAYERS["DCN"] = DCN`."""
     gives = isinstance(statement, ast.Expr) or (
-        isinstance(statement, ast.Assign)
-        and any(isinstance(target, ast.Subscript) for target in statement.targets)
+        isinstance(statement, ast.Assign) and any(isinstance(target, ast.Subscript) for target in statement.targets)
     )
-    return gives and any(
-        isinstance(node, ast.Name) and node.id in names for node in ast.walk(statement)
-    )
+    return gives and any(isinstance(node, ast.Name) and node.id in names for node in ast.walk(statement))
 
 
 def _hands_on(body: list[ast.stmt], ours: ModuleType) -> bool:

@@ -1,9 +1,10 @@
-"""Accepts offsets and masks that are larger than the call needs: like old operators, reads the first values in memory order.
+"""Accepts offsets and masks that are larger than the call needs: like old operators, reads the first values in memory
+order.
 
-DyHead's published weights depend on this: DyHead passes the offsets of one pyramid level to the next smaller level. mmcv's
-modulated operator (mmcv/ops/csrc/…/modulated_deform_conv_cuda_kernel.cuh) reads each image's map with the strides of the
-output. DCNv2's pooling reads the whole tensor with the number and size of the RoIs' cells. Neither reads outside the
-tensor, so their results are well defined, and dcnbuild's are the same.
+DyHead's published weights depend on this: DyHead passes the offsets of one pyramid level to the next smaller level.
+mmcv's modulated operator (mmcv/ops/csrc/…/modulated_deform_conv_cuda_kernel.cuh) reads each image's map with the
+strides of the output. DCNv2's pooling reads the whole tensor with the number and size of the RoIs' cells. Neither reads
+outside the tensor, so their results are well defined, and dcnbuild's are the same.
 """
 
 from __future__ import annotations
@@ -21,13 +22,9 @@ from dcnbuild.ops.torch_versions import is_compiling
 Size = int | Sequence[int]
 
 
-def map_size(
-    input: Tensor, weight: Tensor, stride: Size, padding: Size, dilation: Size
-) -> tuple[int, int]:
+def map_size(input: Tensor, weight: Tensor, stride: Size, padding: Size, dilation: Size) -> tuple[int, int]:
     """Returns height and width of a convolution's offset map, in pixels."""
-    attributes = Attributes(
-        pair("stride", stride, 1), pair("padding", padding, 0), pair("dilation", dilation, 1), 1, 1
-    )
+    attributes = Attributes(pair("stride", stride, 1), pair("padding", padding, 0), pair("dilation", dilation, 1), 1, 1)
     kernel = (weight.shape[2], weight.shape[3])
     return output_size(input.shape[2], input.shape[3], kernel, attributes)
 
@@ -50,10 +47,10 @@ def first_of_each_image(name: str, tensor: Tensor, size: tuple[int, int]) -> Ten
     return tensor.flatten(1)[:, :values].reshape(*tensor.shape[:2], *size)
 
 
-def first_of_both(
-    offset: Tensor, mask: Tensor, input: Tensor, weight: Tensor, *sizes: Size
-) -> tuple[Tensor, Tensor]:
-    """Calls `first_of_each_image` for offset and mask of a convolution with these sizes: stride, padding and dilation."""
+def first_of_both(offset: Tensor, mask: Tensor, input: Tensor, weight: Tensor, *sizes: Size) -> tuple[Tensor, Tensor]:
+    """Calls `first_of_each_image` for offset and mask of a convolution with these sizes: stride, padding and
+    dilation.
+    """
     if not input.dim() == offset.dim() == mask.dim() == weight.dim() == 4:
         return offset, mask
     size = map_size(input, weight, *sizes)
@@ -61,13 +58,13 @@ def first_of_both(
 
 
 def first_of_all(name: str, tensor: Tensor, rois: Tensor, cells: tuple[int, int]) -> Tensor:
-    """[R″, C, rows″, columns″] → [R, C, rows, columns]: takes the first values, with a warning, unless the tensor fits."""
+    """[R″, C, rows″, columns″] → [R, C, rows, columns]: takes the first values, with a warning, unless the tensor
+    fits.
+    """
     if tensor.dim() != 4 or rois.dim() != 2:
         return tensor
     expected = (rois.shape[0], tensor.shape[1], *cells)
-    if tuple(tensor.shape) == expected or any(
-        given < wanted for given, wanted in zip(tensor.shape, expected)
-    ):
+    if tuple(tensor.shape) == expected or any(given < wanted for given, wanted in zip(tensor.shape, expected)):
         return tensor
     _warn(name, tensor, expected, "its")
     count = expected[0] * expected[1] * cells[0] * cells[1]
@@ -75,7 +72,9 @@ def first_of_all(name: str, tensor: Tensor, rois: Tensor, cells: tuple[int, int]
 
 
 def back_to_full(grad: Tensor, like: Tensor) -> Tensor:
-    """Extends the gradient of the values that `first_of_each_image` took to the whole tensor, with zeros behind them."""
+    """Extends the gradient of the values that `first_of_each_image` took to the whole tensor, with zeros behind
+    them.
+    """
     if grad.shape == like.shape:
         return grad
     full = grad.new_zeros(like.shape[0], like[0].numel())
@@ -96,7 +95,8 @@ def _warn(name: str, tensor: Tensor, expected: tuple[int, ...], whose: str) -> N
     if is_compiling():  # a warning would break the graph
         return
     warnings.warn(
-        f"{name} has shape {tuple(tensor.shape)}, expected {expected}: {whose} first values are read, as they lie in memory, "
+        f"{name} has shape {tuple(tensor.shape)}, expected {expected}: {whose} first values are read, as they lie "
+        f"in memory, "
         "which is what the operator that dcnbuild stands in for does",
         UserWarning,
         stacklevel=5,

@@ -39,8 +39,8 @@ def psnr(image: Tensor, reference: Tensor) -> float:
 class Alignment(nn.Module):
     """A deformable convolution with the identity as its 1 x 1 kernel and learned offsets.
 
-    The offsets are a coarse grid of control points, upsampled bicubically to one per pixel. The output is the input, read at
-    the offset positions.
+    The offsets are a coarse grid of control points, upsampled bicubically to one per pixel. The output is the input,
+    read at the offset positions.
 
     Args:
         height, width: size of the full frames, in pixels.
@@ -51,14 +51,14 @@ class Alignment(nn.Module):
     def __init__(self, height: int, width: int) -> None:
         super().__init__()
         self.size = (height, width)
-        points = [
-            max(FEWEST_POINTS, round(CONTROL_POINTS * side / max(self.size))) for side in self.size
-        ]
+        points = [max(FEWEST_POINTS, round(CONTROL_POINTS * side / max(self.size))) for side in self.size]
         self.control = nn.Parameter(torch.zeros(1, 2, *points))
         self.register_buffer("weight", torch.eye(3).view(3, 3, 1, 1))
 
     def offset(self, height: int, width: int) -> Tensor:
-        """Returns the offsets for frames reduced to this size, [1, 2, height, width], in pixels of the reduced frames."""
+        """Returns the offsets for frames reduced to this size, [1, 2, height, width], in pixels of the reduced
+        frames.
+        """
         full = functional.interpolate(self.control, size=(height, width), mode="bicubic")
         return full * full.new_tensor([height / self.size[0], width / self.size[1]]).view(2, 1, 1)
 

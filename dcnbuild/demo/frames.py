@@ -98,10 +98,6 @@ def make_frames(reference: Tensor, seed: int) -> Frames:
     for _ in range(30):
         back = -offset_at(y + back[0], x + back[1])
     # grid_sample's coordinates go from -1 to 1 between the outer edges of the image, x first.
-    grid = torch.stack(
-        [(x + back[1] + 0.5) * 2 / width - 1, (y + back[0] + 0.5) * 2 / height - 1], dim=-1
-    )
-    warped = functional.grid_sample(
-        reference, grid[None], mode="bicubic", padding_mode="border", align_corners=False
-    )
+    grid = torch.stack([(x + back[1] + 0.5) * 2 / width - 1, (y + back[0] + 0.5) * 2 / height - 1], dim=-1)
+    warped = functional.grid_sample(reference, grid[None], mode="bicubic", padding_mode="border", align_corners=False)
     return Frames(reference, warped.clamp(0, 1), offset_at(y, x)[None])

@@ -18,9 +18,7 @@ from dcnbuild.machine.compatibility import cuda_of_driver
 from dcnbuild.machine.facts import Driver, Facts, Gpu
 
 #: What is part of a GPU's name on a box and not in the table.
-_BRANDS = re.compile(
-    r"\b(?:nvidia|geforce|tesla|quadro|laptop gpu|gpu)\b|\b\d+ ?gb\b|-\d+gb\b|\b(?:sxm|pcie|nvl)\d?\b"
-)
+_BRANDS = re.compile(r"\b(?:nvidia|geforce|tesla|quadro|laptop gpu|gpu)\b|\b\d+ ?gb\b|-\d+gb\b|\b(?:sxm|pcie|nvl)\d?\b")
 
 
 def with_gpu(facts: Facts, gpu: str | None, driver: str | None) -> Facts:
@@ -35,9 +33,7 @@ def with_gpu(facts: Facts, gpu: str | None, driver: str | None) -> Facts:
     given, there = facts.driver, facts.driver
     if driver is not None:
         if not re.fullmatch(r"\d{3}(?:\.\d{1,3}){0,2}", driver, re.ASCII):
-            raise ValueError(
-                f"--driver {driver}: no driver version (expected e.g. 570 or 535.104.05)"
-            )
+            raise ValueError(f"--driver {driver}: no driver version (expected e.g. 570 or 535.104.05)")
         there = Driver(driver, cuda_of_driver(driver), ("--driver",), given.gpus, devices=1)
     if gpu is not None:
         version, cuda = (there.version, there.cuda) if driver is not None else (None, None)
@@ -63,19 +59,13 @@ def find_gpu(text: str) -> Gpu:
     """The GPU that somebody means: by name or compute capability. Raises ValueError."""
     number = re.fullmatch(r"(?:(?:sm|compute)_?)?(\d{1,2})\.?(\d)[af]?", text.strip(), re.ASCII)
     if number:
-        return Gpu(
-            f"GPU of compute capability {number[1]}.{number[2]}", (int(number[1]), int(number[2]))
-        )
+        return Gpu(f"GPU of compute capability {number[1]}.{number[2]}", (int(number[1]), int(number[2])))
     plain = _plain(text)
-    found = next(
-        (_names()[name] for name in (plain, f"rtx{plain}", f"gtx{plain}") if name in _names()), None
-    )
+    found = next((_names()[name] for name in (plain, f"rtx{plain}", f"gtx{plain}") if name in _names()), None)
     if found is None:
         near = difflib.get_close_matches(_plain(text), _names(), 3, 0.5)
         hint = f"; near it: {', '.join(_names()[item][0] for item in near)}" if near else ""
-        raise ValueError(
-            f"--gpu {text}: not in the table of GPUs{hint}. Its compute capability, e.g. 9.0, will do."
-        )
+        raise ValueError(f"--gpu {text}: not in the table of GPUs{hint}. Its compute capability, e.g. 9.0, will do.")
     major, minor = found[1].split(".")
     return Gpu(f"NVIDIA {found[0]}", (int(major), int(minor)))
 
@@ -117,9 +107,7 @@ def _value(kind: Any, value: Any, where: str) -> Any:
         _expect(isinstance(value, list), where, "a list", value)
         kinds = [parts[0]] * len(value) if parts[-1] is Ellipsis else list(parts)
         _expect(len(kinds) == len(value), where, f"{len(kinds)} values", value)
-        return tuple(
-            _value(part, item, f"{where}[{i}]") for i, (part, item) in enumerate(zip(kinds, value))
-        )
+        return tuple(_value(part, item, f"{where}[{i}]") for i, (part, item) in enumerate(zip(kinds, value)))
     if origin is Mapping:
         _expect(isinstance(value, dict), where, "an object", value)
         return {str(key): _value(parts[1], item, f"{where}.{key}") for key, item in value.items()}
@@ -150,9 +138,7 @@ def _instance(kind: type, value: Any, where: str) -> Any:
     }
     for name, pattern in _FORMS.items():
         texts = fields.get(name) or ()
-        for text in (
-            (texts,) if isinstance(texts, str) else texts if isinstance(texts, tuple) else ()
-        ):
+        for text in (texts,) if isinstance(texts, str) else texts if isinstance(texts, tuple) else ():
             _expect(
                 pattern.fullmatch(text) is not None,
                 f"{where}.{name}",

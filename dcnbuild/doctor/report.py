@@ -30,15 +30,15 @@ def to_json(facts: Facts, findings: Sequence[Finding], resolution: Resolution | 
             "asked": resolution.asked,
             "line": resolution.line,
             "problem": resolution.problem,
-            "rejected": [
-                {"wheel": wheel.label, "reason": reason} for wheel, reason in resolution.rejected
-            ],
+            "rejected": [{"wheel": wheel.label, "reason": reason} for wheel, reason in resolution.rejected],
         }
     return json_text(document)
 
 
 def json_text(document: Any) -> str:
-    """JSON that people can read, and whose values no output's encoding changes: see base/printable.py for the quotes."""
+    """JSON that people can read, and whose values no output's encoding changes: see base/printable.py for the
+    quotes.
+    """
     text = json.dumps(document, indent=2, ensure_ascii=False)
     return text.replace("\u2018", "\\u2018").replace("\u2019", "\\u2019")
 
@@ -46,9 +46,7 @@ def json_text(document: Any) -> str:
 def plain(value: Any) -> Any:
     """Dataclasses, paths and tuples as what JSON has."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)
-        }
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, Mapping):
@@ -65,9 +63,7 @@ def summary(facts: Facts) -> list[tuple[str, str]]:
     if torch is None:
         rows.append(("torch", "not installed"))
     else:
-        built = (
-            torch.cuda and f"CUDA {torch.cuda}" or torch.hip and f"ROCm {torch.hip}" or "CPU only"
-        )
+        built = torch.cuda and f"CUDA {torch.cuda}" or torch.hip and f"ROCm {torch.hip}" or "CPU only"
         rows.append(("torch", f"{torch.version} ({built})  {torch.root}"))
     for toolkit in facts.toolkits:
         rows.append(("CUDA toolkit", f"{toolkit.version}  {toolkit.root}"))
@@ -147,9 +143,7 @@ def show(
         console.print()
     for finding in findings:
         heading = Text(f"{finding.severity}: ", style=_COLOURS[finding.severity])
-        heading.append(one_line(finding.title), style="bold").append(
-            f"  [{finding.id}]", style="dim"
-        )
+        heading.append(one_line(finding.title), style="bold").append(f"  [{finding.id}]", style="dim")
         console.print(heading)
         # a line end in a path must not begin what looks like a fix
         console.print(Text(f"  {one_line(finding.cause)}"))
@@ -169,11 +163,7 @@ def _show_resolution(console: Any, resolution: Resolution) -> None:
     from rich.text import Text
 
     if resolution.wheel is not None and resolution.line is not None:
-        console.print(
-            Text(
-                f"{resolution.asked or 'the newest torch'} on this machine: {resolution.wheel.label}"
-            )
-        )
+        console.print(Text(f"{resolution.asked or 'the newest torch'} on this machine: {resolution.wheel.label}"))
         console.print(Text(f"    {resolution.line}", style="green"))
     else:
         console.print(Text(f"no pip line for {resolution.asked or 'torch'}: {resolution.problem}"))
@@ -185,9 +175,6 @@ def _show_resolution(console: Any, resolution: Resolution) -> None:
 def _verdict(findings: Sequence[Finding]) -> str:
     """ "2 errors, 1 warning", or "" where nothing was found."""
     counts = {
-        severity: sum(finding.severity == severity for finding in findings)
-        for severity in ("error", "warning", "note")
+        severity: sum(finding.severity == severity for finding in findings) for severity in ("error", "warning", "note")
     }
-    return ", ".join(
-        f"{count} {severity}{'s' * (count > 1)}" for severity, count in counts.items() if count
-    )
+    return ", ".join(f"{count} {severity}{'s' * (count > 1)}" for severity, count in counts.items() if count)

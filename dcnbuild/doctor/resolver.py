@@ -116,9 +116,7 @@ def wheels(wish: Wish, facts: Facts) -> Iterator[Wheel]:
         if not has_gpu(facts):
             variants.sort(key=lambda cuda: bool(majors) and numbers(cuda or "")[:1] not in majors)
         if wish.tag is not None:
-            variants = [
-                cuda for cuda in [*variants, None] if Wheel("", cuda, release).tag == wish.tag
-            ]
+            variants = [cuda for cuda in [*variants, None] if Wheel("", cuda, release).tag == wish.tag]
         elif not has_gpu(facts) and not builds:
             variants = [None]
         for version in wish.versions(release)[:1]:
@@ -173,10 +171,7 @@ def _gpu_rejection(wheel: Wheel, gpu: Gpu) -> str | None:
         if toolkit is None:
             return None
         oldest, newest = toolkit.architectures[0], toolkit.architectures[-1]
-        if (
-            oldest <= gpu.capability[0] * 10 + gpu.capability[1]
-            and gpu.capability[0] <= newest // 10
-        ):
+        if oldest <= gpu.capability[0] * 10 + gpu.capability[1] and gpu.capability[0] <= newest // 10:
             return None
         return f"CUDA {wheel.cuda} does not know the {gpu.name} (compute capability {capability})"
     if best_match(names, gpu.capability) is None:
@@ -203,11 +198,7 @@ def install_fix(facts: Facts, wheel: Wheel) -> Fix:
             index += ["--index-url", f"{INDEX}/{wheel.tag}"]
     installed = facts.torch
     options: tuple[str, ...] = ()
-    if (
-        installed
-        and numbers(installed.version) == numbers(wheel.torch)
-        and installed.cuda != wheel.cuda
-    ):
+    if installed and numbers(installed.version) == numbers(wheel.torch) and installed.cuda != wheel.cuda:
         # pip takes a version with another "+cu…" for the same, and would do nothing
         options = ("--force-reinstall",)
     numpy = [f"numpy{wheel.release.numpy}"] if wheel.release.numpy else []

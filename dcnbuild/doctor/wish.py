@@ -51,9 +51,7 @@ class Wish:
             return f"{self._never()}; {self._nearest()}"
         tags = {f"cu{cuda.replace('.', '')}" for row in matching for cuda in row.variants} | {"cpu"}
         if self.tag is not None and self.tag not in tags:
-            return (
-                f"there is no {self} in the table of wheels; there are {', '.join(sorted(tags))}."
-            )
+            return f"there is no {self} in the table of wheels; there are {', '.join(sorted(tags))}."
         return None
 
     def _version(self) -> str | None:

@@ -39,10 +39,7 @@ class Comparison:
     def __str__(self) -> str:
         """Returns the comparison in one line."""
         shape = f", with the shape {list(self.shape)}" if self.shape is not None else ""
-        return (
-            f"{self.runtime}: {self.output} differs by {self.difference:.2g} of at most "
-            f"{self.largest:.2g}{shape}"
-        )
+        return f"{self.runtime}: {self.output} differs by {self.difference:.2g} of at most {self.largest:.2g}{shape}"
 
 
 @dataclass(frozen=True)
@@ -80,17 +77,17 @@ def check(
 ) -> Report:
     """Runs an ONNX file in the installed runtimes, and compares its outputs with the model's.
 
-    If a runtime differs, it searches the first operator whose result differs while its inputs agree. It compares values inside
-    the graph with onnxruntime without optimisations, whose values are all kept in memory. Each try asks the runtime for one
-    more output, so that operators that the runtime fuses stay fused. If onnxruntime without optimisations differs from the
-    model too, the file is wrong and not the runtime.
+    If a runtime differs, it searches the first operator whose result differs while its inputs agree. It compares values
+    inside the graph with onnxruntime without optimisations, whose values are all kept in memory. Each try asks the
+    runtime for one more output, so that operators that the runtime fuses stay fused. If onnxruntime without
+    optimisations differs from the model too, the file is wrong and not the runtime.
 
     Args:
         model: called with the inputs, without gradients. Put it into `eval` mode first.
         inputs: as for the export, real values and not zeros.
         file: the file that `torch.onnx.export` wrote; up to 2 GiB.
-        tolerance: the largest difference that counts as agreement, as a fraction of the output's largest value, or of 1 if
-            that is larger. By default 1e-3, and 2e-2 for outputs of 16 bits.
+        tolerance: the largest difference that counts as agreement, as a fraction of the output's largest value, or of 1
+            if that is larger. By default 1e-3, and 2e-2 for outputs of 16 bits.
         runtimes: the runtimes to compare; by default onnxruntime and OpenVINO, if they are installed.
 
     Raises:
@@ -114,10 +111,7 @@ def check(
         except Exception as error:  # each runtime has its own exceptions
             failures[runtime.name] = str(error).strip() or type(error).__name__
             continue
-        found = [
-            compare(runtime.name, name, value, outputs[name], tolerance)
-            for name, value in expected.items()
-        ]
+        found = [compare(runtime.name, name, value, outputs[name], tolerance) for name, value in expected.items()]
         comparisons += found
         wrong = [item.output for item in found if not item.agrees]
         if wrong:
@@ -125,9 +119,7 @@ def check(
     return Report(tuple(comparisons), causes, failures)
 
 
-def compare(
-    runtime: str, output: str, expected: Any, got: Any, tolerance: float | None
-) -> Comparison:
+def compare(runtime: str, output: str, expected: Any, got: Any, tolerance: float | None) -> Comparison:
     """Compares two arrays; `tolerance` as for `check`."""
     import numpy as np
 
@@ -191,9 +183,7 @@ def _cause(
 class _Search:
     """Asks a runtime for values inside a graph, each at most once."""
 
-    def __init__(
-        self, written: Any, feeds: Arrays, truth: Arrays, runtime: Runtime, tolerance: float | None
-    ) -> None:
+    def __init__(self, written: Any, feeds: Arrays, truth: Arrays, runtime: Runtime, tolerance: float | None) -> None:
         self.written, self.feeds, self.truth = written, feeds, truth
         self.runtime, self.tolerance = runtime, tolerance
         self.nodes = list(written.graph.node)

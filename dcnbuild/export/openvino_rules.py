@@ -17,13 +17,13 @@ def openvino(
 ) -> Any:
     """Converts a model that may have deformable operators.
 
-    OpenVINO has deformable convolution, but its front ends for ONNX and for PyTorch (seen up to 2026.4) have no rule for it.
-    In an exported program, the other operators become what OpenVINO has: `deform_attn` and `deform_sample` become GridSample,
-    and the poolings with a fixed number of samples become gathers and sums.
+    OpenVINO has deformable convolution, but its front ends for ONNX and for PyTorch (seen up to 2026.4) have no rule
+    for it. In an exported program, the other operators become what OpenVINO has: `deform_attn` and `deform_sample`
+    become GridSample, and the poolings with a fixed number of samples become gathers and sums.
 
     Args:
-        model: a file that `torch.onnx.export` wrote, a `torch.export.ExportedProgram`, or a module that `torch.jit.trace`
-            made. A traced module may have no other operator of dcnbuild than `deform_conv2d`.
+        model: a file that `torch.onnx.export` wrote, a `torch.export.ExportedProgram`, or a module that
+            `torch.jit.trace` made. A traced module may have no other operator of dcnbuild than `deform_conv2d`.
 
     Returns:
         The `openvino.Model`, for `openvino.Core().compile_model`.
@@ -59,9 +59,7 @@ def _decompositions() -> dict[Any, Callable[..., Any]]:
     from dcnbuild.ops.operator import OPERATORS
 
     return {
-        operator.call.operator.default: operator.onnx_kernel
-        if operator.onnx
-        else operator.reference_forward
+        operator.call.operator.default: operator.onnx_kernel if operator.onnx else operator.reference_forward
         for operator in OPERATORS.values()
         if operator.name != "deform_conv2d"
     }
@@ -89,14 +87,11 @@ def _torch_deform_conv(node: Any) -> list[Any]:
     from openvino import opset1
 
     inputs = [node.get_input(i) for i in range(5)]
-    strides, pads, dilations, groups, offset_groups = map(
-        node.get_values_from_const_input, range(5, 10)
-    )
+    strides, pads, dilations, groups, offset_groups = map(node.get_values_from_const_input, range(5, 10))
     # None is a node of the framework without inputs. The kernels compute half types in float32, and so does this.
     tensors = [
         None
-        if item.get_node().get_type_name() == "PtFrameworkNode"
-        and not item.get_node().get_input_size()
+        if item.get_node().get_type_name() == "PtFrameworkNode" and not item.get_node().get_input_size()
         else opset1.convert(item, "f32").output(0)
         for item in inputs
     ]

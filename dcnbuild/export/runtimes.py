@@ -55,7 +55,9 @@ class OpenVino:
 
 
 class Unoptimised:
-    """onnxruntime with one kernel for each node of the file, none fused; gives the values inside a graph to compare with."""
+    """onnxruntime with one kernel for each node of the file, none fused; gives the values inside a graph to compare
+    with.
+    """
 
     def __init__(self) -> None:
         import onnxruntime
@@ -75,9 +77,7 @@ class Unoptimised:
         )
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        session = onnxruntime.InferenceSession(
-            written.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        session = onnxruntime.InferenceSession(written.SerializeToString(), options, providers=["CPUExecutionProvider"])
         return dict(zip(inside, session.run(list(inside), dict(inputs))))
 
 

@@ -1,7 +1,8 @@
 """Adds the operators to the tables of FLOP counters; each module here is imported together with its counter.
 
-All counters except torch's count multiply-accumulates. A deformable convolution counts like the convolution of its shape.
-Counters that look modules up know `DeformConv2d` and `DCN`; a subclass needs an entry of its own (docs/pytorch.md).
+All counters except torch's count multiply-accumulates. A deformable convolution counts like the convolution of its
+shape. Counters that look modules up know `DeformConv2d` and `DCN`; a subclass needs an entry of its own
+(docs/pytorch.md).
 """
 
 from __future__ import annotations
@@ -29,18 +30,20 @@ def of_module(module: DeformConv2d, output: Tensor) -> int:
 
 
 def of_call(flops: Flops, inputs: Sequence[Any], output: Sequence[int]) -> int:
-    """Returns a call's multiply-accumulates, from the shapes of its tensors (anything for other inputs) and of its output."""
+    """Returns a call's multiply-accumulates, from the shapes of its tensors (anything for other inputs) and of its
+    output.
+    """
     return flops.forward(*inputs, out_shape=output) // 2
 
 
 def traced_operators() -> Iterator[tuple[str, Callable[[Sequence[Any], Sequence[Any]], int]]]:
-    """Yields each operator's name in a graph of torch.jit.trace, and a function that counts a node by inputs and outputs."""
+    """Yields each operator's name in a graph of torch.jit.trace, and a function that counts a node by inputs and
+    outputs.
+    """
     for operator, flops in COUNTED:
 
         def count(inputs: Sequence[Any], outputs: Sequence[Any], flops: Flops = flops) -> int:
-            shapes = [
-                value.type().sizes() if value.isCompleteTensor() else None for value in inputs
-            ]
+            shapes = [value.type().sizes() if value.isCompleteTensor() else None for value in inputs]
             return of_call(flops, shapes, outputs[0].type().sizes())
 
         yield f"dcnbuild::{operator.name}", count

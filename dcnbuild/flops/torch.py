@@ -1,7 +1,7 @@
 """Registers formulas for `torch.utils.flop_counter.FlopCounterMode`; imported with that module (dcnbuild/__init__.py).
 
-The counter counts products, with two operations for a multiplication and an addition, and ignores the preparation of their
-operands. So a deformable convolution counts like the convolution of its shape; the sampling does not count, as in
+The counter counts products, with two operations for a multiplication and an addition, and ignores the preparation of
+their operands. So a deformable convolution counts like the convolution of its shape; the sampling does not count, as in
 grid_sample.
 """
 

@@ -68,6 +68,4 @@ def first_cuda_for_glibc(glibc: str) -> str | None:
     wanted = [version for version in _CONFLICTS if numbers(version) <= numbers(glibc)[:2]]
     if not wanted:
         return rows()[0].cuda
-    return next(
-        (row.cuda for row in rows() if numbers(row.glibc or "0") >= numbers(wanted[-1])), None
-    )
+    return next((row.cuda for row in rows() if numbers(row.glibc or "0") >= numbers(wanted[-1])), None)

@@ -33,9 +33,7 @@ class Policy:
         """Whether a system of this tag has a symbol version, e.g. "GLIBCXX_3.4.29"."""
         prefix, _, number = version.partition("_")
         newest = self.versions.get(prefix)
-        if (
-            version == "GLIBC_ABI_DT_RELR"
-        ):  # no number: the loader's promise to know this relocation
+        if version == "GLIBC_ABI_DT_RELR":  # no number: the loader's promise to know this relocation
             return self.glibc >= (2, 36)
         if not numbers(number) or newest is None:
             return False
@@ -60,15 +58,13 @@ def deserved(machine: str, versions: Iterable[tuple[str, str]]) -> Policy | None
         versions: (library, symbol version); those of libraries that are not the system's do not count.
     """
     wanted = {version for library, version in versions if library in system_libraries(machine)}
-    return next(
-        (row for row in rows() if row.machine == machine and all(map(row.allows, wanted))), None
-    )
+    return next((row for row in rows() if row.machine == machine and all(map(row.allows, wanted))), None)
 
 
-def refused(
-    glibc: tuple[int, ...], machine: str, versions: Iterable[tuple[str, str]]
-) -> tuple[tuple[str, str], ...]:
-    """What the newest tag that runs on this glibc does not allow, as (library, symbol version); all of it without a tag."""
+def refused(glibc: tuple[int, ...], machine: str, versions: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """What the newest tag that runs on this glibc does not allow, as (library, symbol version); all of it without a
+    tag.
+    """
     fitting = [row for row in rows() if row.machine == machine and row.glibc <= glibc]
     system = system_libraries(machine)
     return tuple(

@@ -48,8 +48,7 @@ def of_package(module: str) -> Project | None:
         (
             row
             for row in rows()
-            if row.package.replace("-", "_") == name
-            or any(item.startswith(f"{name}.") for item in row.modules)
+            if row.package.replace("-", "_") == name or any(item.startswith(f"{name}.") for item in row.modules)
         ),
         None,
     )
@@ -64,9 +63,7 @@ def find(module: str) -> list[Project]:
     name = module.strip().strip("\"'")
     for wanted in (name, name.rpartition(".")[2]):
         exact = [row for row in rows() if wanted in row.modules]
-        fitting = exact or [
-            row for row in rows() if any(fits(wanted, item) for item in row.modules)
-        ]
+        fitting = exact or [row for row in rows() if any(fits(wanted, item) for item in row.modules)]
         if fitting:
             return fitting
     return []

@@ -24,7 +24,9 @@ class Owner:
 
 @dataclass(frozen=True)
 class SymbolVersions:
-    """The versions of one prefix; the fields are described at the head of tools/knowledge/written/symbol_versions.yaml."""
+    """The versions of one prefix; the fields are described at the head of
+    tools/knowledge/written/symbol_versions.yaml.
+    """
 
     prefix: str
     owner: str
@@ -107,9 +109,7 @@ def of_version(version: str) -> NeededRelease | None:
     """
     prefix, _, number = version.strip().partition("_")
     if prefix == "GLIBC" and re.fullmatch(r"2\.\d+(\.\d+)?", number):
-        return NeededRelease(
-            "glibc", number, "libc.so.6", "glibc's symbol versions are its releases"
-        )
+        return NeededRelease("glibc", number, "libc.so.6", "glibc's symbol versions are its releases")
     for row in read("symbol_versions.json", SymbolVersions):
         if row.prefix == prefix and number in row.versions:
             return NeededRelease(row.owner, row.versions[number], row.library, row.source)

@@ -47,15 +47,10 @@ def of_link_name(name: str) -> list[Library]:
     """The libraries that a linker's `-lNAME` can mean, e.g. "cudart", "nvToolsExt", "torch_cuda"."""
     stem = name.strip().removeprefix("-l")
     return [
-        row
-        for row in rows()
-        if any(fits(f"lib{stem}", re.split(r"\.(?:so|dylib)\b", item)[0]) for item in row.sonames)
+        row for row in rows() if any(fits(f"lib{stem}", re.split(r"\.(?:so|dylib)\b", item)[0]) for item in row.sonames)
     ]
 
 
 def _holds(row: Library, name: str) -> bool:
     lower = name.lower()
-    return any(
-        fits(lower, item.lower()) if item.endswith(".dll") else fits(name, item)
-        for item in row.sonames
-    )
+    return any(fits(lower, item.lower()) if item.endswith(".dll") else fits(name, item) for item in row.sonames)

@@ -53,9 +53,7 @@ class Table:
         complete: adds to an entry what a person wrote of it, a replacement for instance.
     """
 
-    def __init__(
-        self, path: Path, separator: str, complete: Callable[[Entry], Entry] = lambda entry: entry
-    ) -> None:
+    def __init__(self, path: Path, separator: str, complete: Callable[[Entry], Entry] = lambda entry: entry) -> None:
         self.path = path
         self.separator = separator
         self.complete = complete

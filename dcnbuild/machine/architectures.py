@@ -1,7 +1,7 @@
 """Reads, sorts and matches names of GPU architectures.
 
-dcnbuild uses nvcc's names: `sm_90` is machine code for compute capability 9.0, and `compute_90` is PTX that a driver can
-translate for 9.0 and newer. A suffix `a` means only this capability, `f` this family, as in `sm_90a`.
+dcnbuild uses nvcc's names: `sm_90` is machine code for compute capability 9.0, and `compute_90` is PTX that a driver
+can translate for 9.0 and newer. A suffix `a` means only this capability, `f` this family, as in `sm_90a`.
 `TORCH_CUDA_ARCH_LIST` writes the same as `9.0`, `9.0+PTX` and `9.0a`.
 """
 
@@ -39,9 +39,7 @@ def capability(name: str) -> tuple[int, int]:
     """`sm_120` or `compute_120` → (12, 0). Raises ValueError for anything else."""
     match = _NAME.fullmatch(name)
     if match is None:
-        raise ValueError(
-            f"not a GPU architecture: {name!r} (expected e.g. 'sm_90' or 'compute_90')"
-        )
+        raise ValueError(f"not a GPU architecture: {name!r} (expected e.g. 'sm_90' or 'compute_90')")
     return int(match[2]), int(match[3])
 
 
@@ -58,17 +56,15 @@ def sorted_names(names: Iterable[str]) -> tuple[str, ...]:
 def parse_arch_list(text: str) -> tuple[str, ...]:
     """Returns nvcc's names for a `TORCH_CUDA_ARCH_LIST`.
 
-    `"8.6;9.0a+PTX"` (or with spaces or commas) → `("sm_86", "sm_90a", "compute_90a")`. Raises ValueError that names an entry
-    that is neither a number nor a generation.
+    `"8.6;9.0a+PTX"` (or with spaces or commas) → `("sm_86", "sm_90a", "compute_90a")`. Raises ValueError that names an
+    entry that is neither a number nor a generation.
     """
     names = []
     for entry in re.split(r"[;,\s]+", text.strip()):
         for listed in GENERATIONS.get(entry, entry).split(";"):
             match = _LISTED.fullmatch(listed)
             if match is None:
-                raise ValueError(
-                    f"{entry!r} is no GPU architecture (expected e.g. '8.6', '9.0+PTX' or 'Ampere')"
-                )
+                raise ValueError(f"{entry!r} is no GPU architecture (expected e.g. '8.6', '9.0+PTX' or 'Ampere')")
             number = match[1] + match[2] + match[3].lower()
             names.append(f"sm_{number}")
             if match[4]:
@@ -89,9 +85,7 @@ def to_arch_list(names: Iterable[str]) -> str:
 
 def gencode_flags(names: Iterable[str]) -> list[str]:
     """Returns nvcc's `-gencode` flags for exactly these architectures."""
-    return [
-        f"-gencode=arch=compute_{name.split('_')[1]},code={name}" for name in sorted_names(names)
-    ]
+    return [f"-gencode=arch=compute_{name.split('_')[1]},code={name}" for name in sorted_names(names)]
 
 
 def best_match(names: Iterable[str], gpu: tuple[int, int]) -> str | None:

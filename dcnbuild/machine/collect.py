@@ -80,9 +80,7 @@ def collect(
         torches = [torch] if torch else find_torches(prefix, env)
         torch = torches[0] if torches else None
         own = own_libraries(package)
-        found_libraries = [
-            read_library(path, env, torch, path in own, root) for path in [*own, *libraries]
-        ]
+        found_libraries = [read_library(path, env, torch, path in own, root) for path in [*own, *libraries]]
         nvcc = next((toolkit.nvcc for toolkit in toolkits.result()), None)
         return Facts(
             machine=find_machine(env, root),
@@ -92,9 +90,7 @@ def collect(
             cuda_home=torch_cuda_home(env, root),
             package_headers=tuple(find_package_headers(env, prefix)),
             paths=tuple(find_path_entries(env)),
-            variables={
-                name: env[name] for name in VARIABLES if env.get(name) or name in _EMPTY & set(env)
-            },
+            variables={name: env[name] for name in VARIABLES if env.get(name) or name in _EMPTY & set(env)},
             jit_caches=tuple(find_jit_caches(env)),
             libraries=tuple(found_libraries),
             driver=driver.result(),

@@ -208,26 +208,22 @@ def common_architectures(torch_architectures: Iterable[str], toolkit: str) -> li
     """Returns the architectures to compile for, so that an extension runs on every GPU that this torch runs on.
 
     Args:
-        torch_architectures: the architectures of torch's own kernels. If they are unknown (empty), the first architecture
-            of each major version that the toolkit supports replaces them.
+        torch_architectures: the architectures of torch's own kernels. If they are unknown (empty), the first
+            architecture of each major version that the toolkit supports replaces them.
         toolkit: the version of the toolkit that compiles.
 
     Returns:
-        nvcc's names in ascending order. PTX of the newest is last, so that GPUs newer than torch can translate it. [] if
-        the toolkit supports none of them, or is not in the table.
+        nvcc's names in ascending order. PTX of the newest is last, so that GPUs newer than torch can translate it. []
+        if the toolkit supports none of them, or is not in the table.
     """
     wanted = [name.replace("compute", "sm") for name in torch_architectures]
     row = cuda_release(toolkit)
     if row is None:
         return []
     if not wanted:
-        wanted = [
-            f"sm_{number}" for number in row.architectures if number % 10 == 0 or number == 75
-        ]
+        wanted = [f"sm_{number}" for number in row.architectures if number % 10 == 0 or number == 75]
     # a and f code is for single kernels that need it; its PTX would run on no other GPU
-    names = [
-        name for name in sorted_names(wanted) if name[-1].isdigit() and compiles_for(toolkit, name)
-    ]
+    names = [name for name in sorted_names(wanted) if name[-1].isdigit() and compiles_for(toolkit, name)]
     return [*names, names[-1].replace("sm", "compute")] if names else []
 
 
@@ -248,8 +244,8 @@ def driver_runs(driver: str, cuda: str) -> bool | None:
 def cuda_of_driver(driver: str) -> str | None:
     """Returns the newest CUDA of the table that a driver supports natively: "535.104.05" → "12.2".
 
-    nvidia-smi shows this number as "CUDA Version". Only the branch counts, the driver's first number. Returns None for a
-    driver older than the table, or a text that is not a driver version.
+    nvidia-smi shows this number as "CUDA Version". Only the branch counts, the driver's first number. Returns None for
+    a driver older than the table, or a text that is not a driver version.
     """
     branch = numbers(driver)[:1]
     known = [row for row in table().cuda if numbers(row.driver)[:1] <= branch]

@@ -18,8 +18,8 @@ _CCBIN = re.compile(r"(?:^|\s)(?:-ccbin|--compiler-bindir)[=\s]\s*(\S+)")
 def find_compilers(env: Mapping[str, str]) -> list[Compiler]:
     """Returns the compilers that CXX, CC and NVCC_CCBIN name, then those on PATH, best first.
 
-    On PATH it finds c++, g++, gcc, clang++, and each g++-N and clang++-N, newest first. Two names of one file appear once,
-    unless a variable names the file.
+    On PATH it finds c++, g++, gcc, clang++, and each g++-N and clang++-N, newest first. Two names of one file appear
+    once, unless a variable names the file.
     """
     found: list[Compiler] = []
     seen: set[Path] = set()
@@ -43,10 +43,9 @@ def nvcc_host_compiler(
     """Returns the compiler that nvcc would call, or None if it is not one of `compilers`.
 
     nvcc obeys -ccbin, which torch's extension builder passes if CC is set, and which NVCC_PREPEND_FLAGS and
-    NVCC_APPEND_FLAGS can contain. Next it obeys NVCC_CCBIN. Then it takes `gcc` from its own directory, where Debian has a
-    script that chooses a gcc that nvcc accepts, and then from PATH.
-    (Source: the nvcc manual, `nvcc --dryrun` of 13.0, Debian's nvidia-cuda-toolkit 11.8; for CC,
-    torch/utils/cpp_extension.py of 2.14.1.)
+    NVCC_APPEND_FLAGS can contain. Next it obeys NVCC_CCBIN. Then it takes `gcc` from its own directory, where Debian
+    has a script that chooses a gcc that nvcc accepts, and then from PATH. (Source: the nvcc manual, `nvcc --dryrun` of
+    13.0, Debian's nvidia-cuda-toolkit 11.8; for CC, torch/utils/cpp_extension.py of 2.14.1.)
 
     Args:
         env: the environment variables.
@@ -102,9 +101,7 @@ def _named(value: str, env: Mapping[str, str]) -> Path | None:
         words = shlex.split(value)
     except ValueError:
         return None
-    words = [
-        word for word in words if Path(word).name not in _LAUNCHERS and not word.startswith("-")
-    ]
+    words = [word for word in words if Path(word).name not in _LAUNCHERS and not word.startswith("-")]
     if not words:
         return None
     path = Path(words[0])
@@ -118,9 +115,7 @@ def _named(value: str, env: Mapping[str, str]) -> Path | None:
 def _read_compiler(path: Path, label: str, env: Mapping[str, str]) -> Compiler | None:
     output = files.run([os.fspath(path), "--version"], env) or ""
     first_line = output.partition("\n")[0]
-    version = re.search(
-        r"(?<![\d.])\d+\.\d+(?:\.\d+)?(?=[\s-]|$)", re.sub(r"\([^)]*\)", "", first_line)
-    )
+    version = re.search(r"(?<![\d.])\d+\.\d+(?:\.\d+)?(?=[\s-]|$)", re.sub(r"\([^)]*\)", "", first_line))
     if version is None:
         return None
     kind = "clang" if "clang" in first_line.lower() else "gcc"

@@ -36,9 +36,7 @@ def find_driver(env: Mapping[str, str], root: Path = Path("/")) -> Driver:
     error: int | None = None
     mig = 0
     if _has_libcuda(env, root):
-        answer = parse_libcuda(
-            files.run([sys.executable, "-I", "-S", str(_CHILD)], env, timeout=_SECONDS)
-        )
+        answer = parse_libcuda(files.run([sys.executable, "-I", "-S", str(_CHILD)], env, timeout=_SECONDS))
         if answer is not None:
             cuda, gpus, problem, error = answer
             found_by.append("libcuda")
@@ -75,10 +73,7 @@ def _has_libcuda(env: Mapping[str, str], root: Path) -> bool:
         "usr/lib/aarch64-linux-gnu/tegra",
         "run/opengl-driver/lib",
     ]
-    return any(
-        files.is_file(directory / "libcuda.so.1")
-        for directory in [*listed, *(root / name for name in usual)]
-    )
+    return any(files.is_file(directory / "libcuda.so.1") for directory in [*listed, *(root / name for name in usual)])
 
 
 def parse_libcuda(
@@ -106,13 +101,9 @@ def parse_libcuda(
     return cuda, gpus, f"cuInit failed with error {error}", error
 
 
-def _ask_smi(
-    env: Mapping[str, str], root: Path
-) -> tuple[str | None, tuple[Gpu, ...], str | None, int] | None:
+def _ask_smi(env: Mapping[str, str], root: Path) -> tuple[str | None, tuple[Gpu, ...], str | None, int] | None:
     places = [root / "usr/bin/nvidia-smi", root / "usr/lib/wsl/lib/nvidia-smi"]
-    program = next(files.on_path(env, "nvidia-smi"), None) or next(
-        filter(files.is_file, places), None
-    )
+    program = next(files.on_path(env, "nvidia-smi"), None) or next(filter(files.is_file, places), None)
     if program is None:
         return None
     known = _SMI_FIELDS.split(",")
@@ -134,9 +125,7 @@ def parse_smi(output: str) -> tuple[str | None, tuple[Gpu, ...], str | None, int
             continue
         version = cells[0]
         mig += len(cells) > 4 and cells[4] == "Enabled"
-        capability = (
-            re.fullmatch(r"(\d{1,2})\.(\d)", cells[3], re.ASCII) if len(cells) > 3 else None
-        )
+        capability = re.fullmatch(r"(\d{1,2})\.(\d)", cells[3], re.ASCII) if len(cells) > 3 else None
         gpus.append(
             Gpu(
                 cells[1],
@@ -147,11 +136,7 @@ def parse_smi(output: str) -> tuple[str | None, tuple[Gpu, ...], str | None, int
     if gpus:
         return version, tuple(gpus), None, mig
     first_line = next(
-        (
-            line.strip()
-            for line in output.splitlines()
-            if line.strip() and "ld.so: object" not in line
-        ),
+        (line.strip() for line in output.splitlines() if line.strip() and "ld.so: object" not in line),
         None,
     )
     return None, (), first_line, 0

@@ -1,8 +1,8 @@
 """What a shared library says about itself: its machine, the libraries it needs, the GPU code inside it.
 
-It reads 64-bit little-endian ELF files, the format of Linux on x86-64 and Arm64. Any other or damaged file gives None or an
-empty result: every offset, length and count is compared with the file before it is used. Files are mapped, not loaded, so
-only pages that are read cost time. Results are never larger than a few times the file.
+It reads 64-bit little-endian ELF files, the format of Linux on x86-64 and Arm64. Any other or damaged file gives None
+or an empty result: every offset, length and count is compared with the file before it is used. Files are mapped, not
+loaded, so only pages that are read cost time. Results are never larger than a few times the file.
 """
 
 from __future__ import annotations
@@ -111,9 +111,7 @@ class Elf:
             sections.append(Section(at, kind, offset, size, link))
         return sections
 
-    def read(
-        self, layout: struct.Struct, at: int, section: Section | None = None
-    ) -> tuple[Any, ...]:
+    def read(self, layout: struct.Struct, at: int, section: Section | None = None) -> tuple[Any, ...]:
         """Returns the numbers at a file offset. Raises ValueError if they are not inside the section or the file."""
         start, end = (section.offset, section.end) if section else (0, len(self.data))
         if not start <= at <= end - layout.size:
@@ -135,11 +133,7 @@ class Elf:
         Raises ValueError if it does not end inside the section, or is longer than any name.
         """
         start = section.offset + offset
-        end = (
-            self.data.find(b"\0", start, min(section.end, start + _LONGEST_TEXT))
-            if offset >= 0
-            else -1
-        )
+        end = self.data.find(b"\0", start, min(section.end, start + _LONGEST_TEXT)) if offset >= 0 else -1
         self._unread_text -= max(end - start, 0)
         if end < 0 or self._unread_text < 0:
             raise ValueError(f"no text at {start}")
@@ -210,8 +204,9 @@ def run_paths(path: Path) -> tuple[Path, ...]:
 def cuda_architectures(path: Path) -> tuple[str, ...]:
     """Returns the GPU architectures inside a shared library, e.g. `("sm_75", "sm_90", "compute_120")`.
 
-    Reads the fatbin containers in its .nv_fatbin section; returns `()` if it has no GPU code. The containers' layout was
-    measured on files that were compiled for this. Each entry's header names its architecture, even if its code is compressed.
+    Reads the fatbin containers in its .nv_fatbin section; returns `()` if it has no GPU code. The containers' layout
+    was measured on files that were compiled for this. Each entry's header names its architecture, even if its code is
+    compressed.
     """
     with open_elf(path) as elf:
         section = elf.section(".nv_fatbin") if elf else None
@@ -221,12 +216,12 @@ def cuda_architectures(path: Path) -> tuple[str, ...]:
 
 
 def _fatbin_entries(data: mmap.mmap | bytes, section: Section) -> Iterator[str]:
-    """Yields the architectures of the entries. Each step advances by at least a header, so a damaged file ends the loop."""
+    """Yields the architectures of the entries. Each step advances by at least a header, so a damaged file ends the
+    loop.
+    """
     at = section.offset
     while (at := data.find(_FATBIN_MAGIC, at, section.end)) >= 0 and at + 16 <= section.end:
-        if (
-            at - section.offset
-        ) % 8:  # containers start at multiples of eight, with padding between
+        if (at - section.offset) % 8:  # containers start at multiples of eight, with padding between
             at += 1
             continue
         header_size, size = _CONTAINER.unpack_from(data, at)

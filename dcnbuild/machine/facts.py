@@ -19,8 +19,8 @@ class Toolkit:
         include: directories with cuda_runtime.h and its companions.
         libraries: directories with libcudart*.
         missing: headers and libraries that a torch extension may need and this toolkit lacks, e.g. ("cusparse.h",).
-        headers_version: the version in its cuda.h, or None without that header. It differs from `version` if headers and
-            nvcc of two releases were mixed.
+        headers_version: the version in its cuda.h, or None without that header. It differs from `version` if headers
+            and nvcc of two releases were mixed.
     """
 
     root: Path
@@ -75,8 +75,8 @@ class TorchInstall:
         installer: "pip", "conda", … from its metadata; None if not known.
         hip: "6.4", or None if it is not a ROCm build.
         channel: its conda channel, e.g. "conda-forge"; None if it is not from conda.
-        listable: the names that its cpp_extension accepts in TORCH_CUDA_ARCH_LIST, e.g. ("8.6", "Ampere"), each also with
-            "+PTX"; () if they could not be read.
+        listable: the names that its cpp_extension accepts in TORCH_CUDA_ARCH_LIST, e.g. ("8.6", "Ampere"), each also
+            with "+PTX"; () if they could not be read.
     """
 
     root: Path
@@ -118,8 +118,8 @@ class Driver:
         cuda: "12.2", the newest CUDA that it runs natively, from libcuda. It says nothing about installed toolkits.
         found_by: the sources of these facts, e.g. ("/proc/driver/nvidia/version", "libcuda").
         gpus: the GPUs, for any value of CUDA_VISIBLE_DEVICES.
-        devices: the number of NVIDIA display or compute devices on the PCI bus, with or without a driver; None if the bus
-            cannot be read.
+        devices: the number of NVIDIA display or compute devices on the PCI bus, with or without a driver; None if the
+            bus cannot be read.
         problem: the first line of nvidia-smi's or libcuda's error.
         error: the CUresult of libcuda's failed start, e.g. 802.
         mig: the number of GPUs in MIG mode, from nvidia-smi.

@@ -83,14 +83,16 @@ def split_paths(text: str) -> list[Path]:
 def search_path(env: Mapping[str, str]) -> list[Path]:
     """Returns the directories of PATH, or the system's default if PATH is not set.
 
-    It leaves out "", "." and other relative entries: files that were unpacked into the current directory must not choose the
-    programs that run.
+    It leaves out "", "." and other relative entries: files that were unpacked into the current directory must not
+    choose the programs that run.
     """
     return [path for path in split_paths(env.get("PATH", os.defpath)) if path.is_absolute()]
 
 
 def of_search_path(env: Mapping[str, str]) -> dict[str, str]:
-    """Returns the variables for a program that we run, so that it takes no helpers from the current directory either."""
+    """Returns the variables for a program that we run, so that it takes no helpers from the current directory
+    either.
+    """
     # an empty PATH means the current directory, so it gets one entry that is not a directory
     return {**env, "PATH": os.pathsep.join(map(str, search_path(env))) or os.devnull}
 

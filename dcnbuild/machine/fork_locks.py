@@ -10,7 +10,8 @@ import threading
 
 #: Held while a thread searches, builds and loads libraries.
 building = threading.RLock()
-#: Held while a thread imports modules for a build. A fork waits for it, because in its child the import would never end.
+#: Held while a thread imports modules for a build. A fork waits for it, because in its child the import would never
+#: end.
 importing = threading.Lock()
 #: A fork waits at most this long for such an import: the import may itself wait for the thread that forks.
 _LONGEST_IMPORT_SECONDS = 5.0

@@ -15,7 +15,9 @@ _MOST = 200
 
 
 def torch_extensions(env: Mapping[str, str]) -> Path | None:
-    """Returns the directory in which `torch.utils.cpp_extension.load` builds: TORCH_EXTENSIONS_DIR, or torch's default."""
+    """Returns the directory in which `torch.utils.cpp_extension.load` builds: TORCH_EXTENSIONS_DIR, or torch's
+    default.
+    """
     if env.get("TORCH_EXTENSIONS_DIR"):
         return Path(env["TORCH_EXTENSIONS_DIR"])
     cache = env.get("XDG_CACHE_HOME") or (f"{env['HOME']}/.cache" if env.get("HOME") else None)

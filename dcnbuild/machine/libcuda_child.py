@@ -1,7 +1,7 @@
 """Asks libcuda for its version and GPUs and prints them as JSON.
 
-`driver.py` runs it as a script in a process of its own, because a broken driver can hang or crash the process that loads
-it. It imports only the standard library, and nothing of dcnbuild.
+`driver.py` runs it as a script in a process of its own, because a broken driver can hang or crash the process that
+loads it. It imports only the standard library, and nothing of dcnbuild.
 """
 
 import ctypes

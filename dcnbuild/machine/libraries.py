@@ -99,9 +99,7 @@ def _undefined(path: Path, torch: TorchInstall | None) -> tuple[str, ...]:
     """Returns the names that it needs from torch and this torch does not define; () without a torch."""
     if torch is None:
         return ()
-    open_names = {
-        name for name in undefined_symbols(path) if TORCH_CXX.match(name) or TORCH_SHIM.match(name)
-    }
+    open_names = {name for name in undefined_symbols(path) if TORCH_CXX.match(name) or TORCH_SHIM.match(name)}
     libraries = [torch.root / "lib" / name for name in _TORCH_LIBRARIES]
     present = [library for library in libraries if files.is_file(library)]
     for library in present:
@@ -112,9 +110,7 @@ def _undefined(path: Path, torch: TorchInstall | None) -> tuple[str, ...]:
     return tuple(sorted(open_names)[:_MOST_UNDEFINED]) if present else ()
 
 
-def _searched(
-    path: Path, env: Mapping[str, str], torch: TorchInstall | None, root: Path
-) -> tuple[Path, ...]:
+def _searched(path: Path, env: Mapping[str, str], torch: TorchInstall | None, root: Path) -> tuple[Path, ...]:
     """Returns the directories in which the loader searches a library's needed libraries."""
     directories = [*run_paths(path), *files.split_paths(env.get("LD_LIBRARY_PATH", ""))]
     if torch is not None:  # `import torch` has already loaded the libraries in these

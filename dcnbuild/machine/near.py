@@ -16,8 +16,8 @@ _ALIKE = 0.75
 def meant_directory(text: str) -> Path | None:
     """Returns the existing directory that a wrong entry probably means; None if none is similar.
 
-    It corrects quotes and blanks around the entry, a `~` that no shell has expanded, lib for lib64, and misspelt names. A
-    name that differs in a digit is another version, not a misspelling.
+    It corrects quotes and blanks around the entry, a `~` that no shell has expanded, lib for lib64, and misspelt names.
+    A name that differs in a digit is another version, not a misspelling.
     """
     try:
         cleaned = os.path.expanduser(text.strip(" \t\"'")).rstrip(" \t\"'")

@@ -46,23 +46,15 @@ def find_nvrtc(torch: TorchInstall, env: Mapping[str, str]) -> NvrtcInstall | st
         None,
     )
     if library is None:
-        return (
-            f"there is no libnvrtc.so.{major} beside torch: pip install nvidia-cuda-nvrtc{suffix}"
-        )
+        return f"there is no libnvrtc.so.{major} beside torch: pip install nvidia-cuda-nvrtc{suffix}"
     include = next(
-        (
-            root / "include"
-            for root in roots
-            if all((root / "include" / name).is_file() for name in HEADERS)
-        ),
+        (root / "include" for root in roots if all((root / "include" / name).is_file() for name in HEADERS)),
         None,
     )
     if include is None:
         return f"there is no {HEADERS[0]} beside torch: pip install nvidia-cuda-runtime{suffix}"
     builtins = (path for path in children(library.parent, "libnvrtc-builtins*.so*"))
-    return NvrtcInstall(
-        library, tuple(sorted(path for path in builtins if ".alt." not in path.name)), include
-    )
+    return NvrtcInstall(library, tuple(sorted(path for path in builtins if ".alt." not in path.name)), include)
 
 
 def _roots(torch: TorchInstall, major: str, env: Mapping[str, str]) -> Iterator[Path]:

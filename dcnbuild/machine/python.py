@@ -39,12 +39,8 @@ def find_python(env: Mapping[str, str], root: Path = Path("/")) -> Python:
         executable=Path(sys.executable or "python"),
         prefix=prefix,
         base_prefix=Path(sys.base_prefix),
-        on_path=next(
-            (path for name in ("python", "python3") for path in files.on_path(env, name)), None
-        ),
-        is_active=files.resolve(Path(env["VIRTUAL_ENV"])) == files.resolve(prefix)
-        if env.get("VIRTUAL_ENV")
-        else None,
+        on_path=next((path for name in ("python", "python3") for path in files.on_path(env, name)), None),
+        is_active=files.resolve(Path(env["VIRTUAL_ENV"])) == files.resolve(prefix) if env.get("VIRTUAL_ENV") else None,
         has_headers=_has_headers(),
         packages=package_versions(site_packages(prefix, env)),
         ninja=ninja,
@@ -58,9 +54,7 @@ def package_versions(directories: tuple[Path, ...]) -> dict[str, str]:
     versions: dict[str, str] = {}
     for directory in directories:
         for metadata in files.children(directory, "*-info"):
-            match = re.fullmatch(
-                r"([A-Za-z0-9_.]+)-([^-]+)(?:-.*)?\.(?:dist|egg)-info", metadata.name
-            )
+            match = re.fullmatch(r"([A-Za-z0-9_.]+)-([^-]+)(?:-.*)?\.(?:dist|egg)-info", metadata.name)
             if match and match[1].lower() in PACKAGES:
                 versions.setdefault(match[1].lower(), match[2])
     return versions
@@ -81,9 +75,7 @@ def _constraints(env: Mapping[str, str], prefix: Path, root: Path) -> Iterator[t
                     yield f"{source}: {name}", requirement
 
 
-def _constraint_settings(
-    env: Mapping[str, str], prefix: Path, root: Path
-) -> Iterator[tuple[str, str]]:
+def _constraint_settings(env: Mapping[str, str], prefix: Path, root: Path) -> Iterator[tuple[str, str]]:
     for variable in ("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT"):
         if env.get(variable):
             yield variable, env[variable]
@@ -98,7 +90,5 @@ def _constraint_settings(
         places.append(Path(env["PIP_CONFIG_FILE"]))
     for place in places:
         text = files.read_text(place)
-        for match in re.finditer(
-            r"^\s*(?:build-)?constraint\s*[=:]\s*(.+(?:\n[ \t]+\S.*)*)", text or "", re.MULTILINE
-        ):
+        for match in re.finditer(r"^\s*(?:build-)?constraint\s*[=:]\s*(.+(?:\n[ \t]+\S.*)*)", text or "", re.MULTILINE):
             yield str(place), match[1]

@@ -19,8 +19,8 @@ class DebianRecipe:
     Attributes:
         suite: the Debian release whose non-free section has it.
         runtime: the package of the shared CUDA runtime.
-        host: the major version of a gcc to install beside it, if the default gcc of this Debian release is too new for its
-            nvcc; else None.
+        host: the major version of a gcc to install beside it, if the default gcc of this Debian release is too new for
+            its nvcc; else None.
     """
 
     suite: str
@@ -29,7 +29,9 @@ class DebianRecipe:
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """Returns the packages to download. nvidia-cuda-dev, by far the largest, has the headers and the static runtime."""
+        """Returns the packages to download. nvidia-cuda-dev, by far the largest, has the headers and the static
+        runtime.
+        """
         return (
             *("nvidia-cuda-toolkit", "libnvvm4", self.runtime, "nvidia-cuda-dev"),
             *("libthrust-dev", "libcub-dev", "libcu++-dev"),

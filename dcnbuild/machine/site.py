@@ -11,9 +11,7 @@ from pathlib import Path
 from dcnbuild.machine.files import children, existing, is_dir, read_text, split_paths
 
 
-def site_packages(
-    prefix: Path | None = None, env: Mapping[str, str] | None = None
-) -> tuple[Path, ...]:
+def site_packages(prefix: Path | None = None, env: Mapping[str, str] | None = None) -> tuple[Path, ...]:
     """Returns the directories from which an environment imports packages, in its order.
 
     Args:

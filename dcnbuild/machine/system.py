@@ -37,9 +37,7 @@ def find_machine(env: Mapping[str, str], root: Path = Path("/")) -> Machine:
         system=platform.system(),
         architecture=architecture(),
         distribution=parse_os_release(files.read_text(root / "etc/os-release") or ""),
-        package_manager=next(
-            (name for name in _PACKAGE_MANAGERS if files.is_file(root / "usr/bin" / name)), None
-        ),
+        package_manager=next((name for name in _PACKAGE_MANAGERS if files.is_file(root / "usr/bin" / name)), None),
         root=hasattr(os, "geteuid") and os.geteuid() == 0,
         sudo_user=env.get("SUDO_USER"),
         cores=_cores(root),

@@ -36,9 +36,7 @@ def read_toolkit(nvcc: Path, env: Mapping[str, str]) -> Toolkit | None:
     include = [root / "include", *files.children(root, "targets/*/include")]
     libraries = [root / "lib64", root / "lib", *files.children(root, "targets/*/lib")]
     tools = [nvcc.parent, root / "nvvm/bin"]
-    if (
-        root.name == "nvidia-cuda-toolkit"
-    ):  # Debian: the tools are here, all else in the system's directories
+    if root.name == "nvidia-cuda-toolkit":  # Debian: the tools are here, all else in the system's directories
         root = root.parent.parent
         include = [root / "include"]
         libraries = [root / "lib/x86_64-linux-gnu", root / "lib/aarch64-linux-gnu", root / "lib"]

@@ -27,9 +27,7 @@ _LONGEST_LINE = 2048
 _SCRIPT_TARGET = re.compile(r"""[^\s"'=]*/nvcc(?:\.bin|\.real)?(?=["'\s]|$)""")
 
 
-def find_toolkits(
-    env: Mapping[str, str], prefix: Path | None = None, root: Path = Path("/")
-) -> list[Toolkit]:
+def find_toolkits(env: Mapping[str, str], prefix: Path | None = None, root: Path = Path("/")) -> list[Toolkit]:
     """Returns every toolkit, in the order in which a build prefers them.
 
     The order: CUDA_HOME, CUDA_PATH, PATH, the Python environment's own packages, conda, /usr/local/cuda,
@@ -77,9 +75,7 @@ def distrusted(env: Mapping[str, str], root: Path = Path("/")) -> list[tuple[Pat
     Each is (its directory, the reason). If CUDA_HOME names such a toolkit, it is used, since that is the user's choice.
     """
     reasons = (
-        (nvcc.parent.parent, _why_distrusted(nvcc, env))
-        for _, nvcc in _unnamed(env, root)
-        if files.is_file(nvcc)
+        (nvcc.parent.parent, _why_distrusted(nvcc, env)) for _, nvcc in _unnamed(env, root) if files.is_file(nvcc)
     )
     return [(directory, reason) for directory, reason in reasons if reason]
 
@@ -145,8 +141,9 @@ def _newest_first(directory: Path, pattern: str) -> list[Path]:
 def torch_cuda_home(env: Mapping[str, str], root: Path = Path("/")) -> CudaHome | None:
     """Returns the CUDA_HOME that `torch.utils.cpp_extension` chooses; None if it finds none.
 
-    It takes CUDA_HOME, then CUDA_PATH, without checking them. Next it takes the directory two levels above the first nvcc on
-    PATH, and follows neither symlinks nor scripts. Then it tries /usr/local/cuda. Source: `_find_cuda_home` in torch 2.14.1.
+    It takes CUDA_HOME, then CUDA_PATH, without checking them. Next it takes the directory two levels above the first
+    nvcc on PATH, and follows neither symlinks nor scripts. Then it tries /usr/local/cuda. Source: `_find_cuda_home` in
+    torch 2.14.1.
     """
     for variable in ("CUDA_HOME", "CUDA_PATH"):
         if env.get(variable):
@@ -171,13 +168,11 @@ def _cuda_home(path: Path, taken_from: str) -> CudaHome:
     )
 
 
-def find_package_headers(
-    env: Mapping[str, str], prefix: Path | None = None
-) -> list[PackageHeaders]:
+def find_package_headers(env: Mapping[str, str], prefix: Path | None = None) -> list[PackageHeaders]:
     """Returns the directories of CUDA headers in the environment's packages, including torch's dependencies.
 
-    CUDA 13's packages share nvidia/cu13/include. Those of CUDA 11 and 12 have one directory each, and only cuda_runtime's
-    gives the version.
+    CUDA 13's packages share nvidia/cu13/include. Those of CUDA 11 and 12 have one directory each, and only
+    cuda_runtime's gives the version.
     """
     found = []
     for site in site_packages(prefix, env):
@@ -198,8 +193,8 @@ def held_headers(directory: Path) -> tuple[str, ...]:
 def real_nvcc(path: Path, env: Mapping[str, str]) -> Path | None:
     """Returns the nvcc binary behind a path; follows symlinks, and scripts that call another nvcc.
 
-    Returns None if there is no such file, or if the chain ends in another program (for example a compiler cache) or in a
-    missing file. A script that calls nvcc in an unknown way counts as an nvcc itself.
+    Returns None if there is no such file, or if the chain ends in another program (for example a compiler cache) or in
+    a missing file. A script that calls nvcc in an unknown way counts as an nvcc itself.
     """
     for _ in range(8):  # a longer chain is a loop
         path = files.resolve(path)
@@ -222,8 +217,6 @@ def _script_targets(script: str, path: Path, env: Mapping[str, str]) -> Iterator
             continue
         line = re.sub(r"\$\(dirname[^)]*\)+|`dirname[^`]*`|\$\{0%/\*\}", str(path.parent), line)
         for match in _SCRIPT_TARGET.finditer(line):
-            text = re.sub(
-                r"\$\{?(\w+)\}?", lambda variable: env.get(variable[1], variable[0]), match[0]
-            )
+            text = re.sub(r"\$\{?(\w+)\}?", lambda variable: env.get(variable[1], variable[0]), match[0])
             if text.startswith(os.sep):
                 yield files.resolve(Path(text))

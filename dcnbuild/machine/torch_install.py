@@ -14,8 +14,8 @@ from dcnbuild.machine.facts import TorchInstall
 from dcnbuild.machine.files import children, read_text
 from dcnbuild.machine.site import site_packages
 
-#: The text of torch.cuda.get_arch_list() among the constants of libtorch_python.so (seen in 1.13.1, 2.5.1, 2.8.0, 2.14.1
-#: and 2.15.0). Other constants may come right before it.
+#: The text of torch.cuda.get_arch_list() among the constants of libtorch_python.so (seen in 1.13.1, 2.5.1, 2.8.0,
+#: 2.14.1 and 2.15.0). Other constants may come right before it.
 _ARCH_FLAGS = re.compile(rb"sm_\d{2,3}[af]?(?: (?:sm|compute)_\d{2,3}[af]?)*(?= ?\0)")
 #: One function of libc10.so that takes a std::string, mangled for either C++ ABI (torch 1.8 and
 #: newer).
@@ -25,9 +25,7 @@ _ABI_SYMBOLS = {
 }
 
 
-def find_torch(
-    prefix: Path | None = None, env: Mapping[str, str] | None = None
-) -> TorchInstall | None:
+def find_torch(prefix: Path | None = None, env: Mapping[str, str] | None = None) -> TorchInstall | None:
     """Returns the torch of a Python environment, by default this interpreter's; None if it has none.
 
     Works inside pip's build isolation too, where site-packages is not on sys.path. For `env` see
@@ -36,9 +34,7 @@ def find_torch(
     return next(iter(find_torches(prefix, env)), None)
 
 
-def find_torches(
-    prefix: Path | None = None, env: Mapping[str, str] | None = None
-) -> list[TorchInstall]:
+def find_torches(prefix: Path | None = None, env: Mapping[str, str] | None = None) -> list[TorchInstall]:
     """Returns every torch of an environment; the first is the one that `import torch` imports."""
     found = [read_torch(directory) for directory in site_packages(prefix, env)]
     return [install for install in found if install is not None]

@@ -1,7 +1,7 @@
 """Decides whether another user could have put a file there that dcnbuild is about to execute or load.
 
-Call `untrusted` for every program and library that dcnbuild found by itself, in its cache or in a system directory. Files
-that the user named (CUDA_HOME, PATH, CXX), and files where this Python imports from, are the user's own choice.
+Call `untrusted` for every program and library that dcnbuild found by itself, in its cache or in a system directory.
+Files that the user named (CUDA_HOME, PATH, CXX), and files where this Python imports from, are the user's own choice.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _MOST_LINKS = 40
 def untrusted(path: Path, *, ours: Path | None = None) -> str | None:
     """Says how another user could have made or changed a file or directory; None if only this user and root could.
 
-    It checks the file, every directory above it, and the links on its path. Each must belong to this user or to root, and
-    nobody else may write it. A directory with the sticky bit, such as /tmp, may be open to all, since only its owner can
-    replace an entry. So ask about the file itself, not only about its directory.
+    It checks the file, every directory above it, and the links on its path. Each must belong to this user or to root,
+    and nobody else may write it. A directory with the sticky bit, such as /tmp, may be open to all, since only its
+    owner can replace an entry. So ask about the file itself, not only about its directory.
 
     Args:
         path: the file or directory. A missing file is not trusted.
@@ -46,7 +46,9 @@ def untrusted(path: Path, *, ours: Path | None = None) -> str | None:
 
 
 def writable_by_others(path: Path) -> str | None:
-    """Does the same as `untrusted`, but trusts the owners of the file and its directories, since the user named them."""
+    """Does the same as `untrusted`, but trusts the owners of the file and its directories, since the user named
+    them.
+    """
     if _is_where_python_imports_from(path):
         return None
     try:
@@ -145,6 +147,4 @@ def _hidden_root() -> int | None:
 def _is_where_python_imports_from(path: Path) -> bool:
     """Whether Python imports from there: a user who can write there already decides what this process executes."""
     places = {sysconfig.get_path(name) for name in ("purelib", "platlib")}
-    return os.pardir not in path.parts and any(
-        path.is_relative_to(place) for place in places if place
-    )
+    return os.pardir not in path.parts and any(path.is_relative_to(place) for place in places if place)

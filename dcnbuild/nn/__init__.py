@@ -1,4 +1,6 @@
-"""Modules: `DeformConv2d`, which is given its offsets, `DCN`, which predicts them, `DCNv3`, `DCNv4` and `DeformAttn`."""
+"""Modules: `DeformConv2d`, which is given its offsets, `DCN`, which predicts them, `DCNv3`, `DCNv4` and
+`DeformAttn`.
+"""
 
 from __future__ import annotations
 

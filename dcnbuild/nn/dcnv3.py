@@ -19,10 +19,11 @@ _ACTIVATIONS = {"GELU": nn.GELU, "SiLU": nn.SiLU, "ReLU": nn.ReLU}
 
 
 class DCNv3(Sampler):
-    """Deformable convolution v3 (Wang et al., "InternImage", 2023), with InternImage's arguments, keys and initialisation.
+    """Deformable convolution v3 (Wang et al., "InternImage", 2023), with InternImage's arguments, keys and
+    initialisation.
 
-    Each group of channels samples K positions around every pixel, at offsets and with weights that a depthwise convolution
-    predicts; the weights of a group's samples add up to one.
+    Each group of channels samples K positions around every pixel, at offsets and with weights that a depthwise
+    convolution predicts; the weights of a group's samples add up to one.
 
     Args:
         channels: C, of input and output; `group` must divide it.

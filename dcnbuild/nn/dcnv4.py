@@ -96,7 +96,8 @@ class DCNv4(Sampler):
         height, width = (math.isqrt(input.shape[1]),) * 2 if shape is None else shape
         if height * width != input.shape[1]:
             raise ArgumentError(
-                f"DCNv4: input has {input.shape[1]} pixels and shape is {shape}; expected (height, width) of {input.shape[1]}"
+                f"DCNv4: input has {input.shape[1]} pixels and shape is {shape}; expected (height, width) of "
+                f"{input.shape[1]}"
             )
         image = input.unflatten(1, (height, width))
         values = image if self.without_pointwise else self.value_proj(image)
@@ -110,6 +111,8 @@ class DCNv4(Sampler):
 
 
 def unpacked(packed: Tensor, group: int, taps: int) -> tuple[Tensor, Tensor]:
-    """DCNv4's offsets [N, H', W', G, K, 2] and mask [N, H', W', G, K], views of what it predicts, [N, H', W', ≥ 3·G·K]."""
+    """DCNv4's offsets [N, H', W', G, K, 2] and mask [N, H', W', G, K], views of what it predicts, [N, H', W', ≥
+    3·G·K].
+    """
     each = packed[..., : 3 * group * taps].unflatten(-1, (group, 3 * taps))
     return each[..., : 2 * taps].unflatten(-1, (taps, 2)), each[..., 2 * taps :]

@@ -20,8 +20,8 @@ from dcnbuild.ops.deform_attn_arguments import LEVELS, NAME, check_sizes, sides
 class DeformAttn(nn.Module):
     """Multi-scale deformable attention (Zhu et al., "Deformable DETR", 2021, section 4.1), with its state_dict keys.
 
-    In each head, every query samples `points` positions of each level. A position is a reference point plus an offset. The
-    query predicts the offsets and the samples' weights.
+    In each head, every query samples `points` positions of each level. A position is a reference point plus an offset.
+    The query predicts the offsets and the samples' weights.
 
     Args:
         embed_dim: C, the width of queries, values and output; `heads` must divide it.
@@ -39,9 +39,7 @@ class DeformAttn(nn.Module):
         dcnbuild.ArgumentError: a number is below 1, or heads do not divide `embed_dim`.
     """
 
-    def __init__(
-        self, embed_dim: int = 256, heads: int = 8, levels: int = 4, points: int = 4
-    ) -> None:
+    def __init__(self, embed_dim: int = 256, heads: int = 8, levels: int = 4, points: int = 4) -> None:
         super().__init__()
         name = type(self).__name__
         given = {"embed_dim": embed_dim, "heads": heads, "levels": levels, "points": points}
@@ -53,9 +51,7 @@ class DeformAttn(nn.Module):
             raise ArgumentError(f"{name}: levels is {levels}, expected 1 to {LEVELS}")
         self.embed_dim, self.heads, self.levels, self.points = numbers.values()
         if self.embed_dim % self.heads:
-            raise ArgumentError(
-                f"{name}: heads={self.heads} must divide embed_dim={self.embed_dim}"
-            )
+            raise ArgumentError(f"{name}: heads={self.heads} must divide embed_dim={self.embed_dim}")
         samples = self.heads * self.levels * self.points
         self.sampling_offsets = nn.Linear(self.embed_dim, samples * 2)
         self.attention_weights = nn.Linear(self.embed_dim, samples)
@@ -88,10 +84,10 @@ class DeformAttn(nn.Module):
         Args:
             query: [N, Q, C].
             value: [N, S, C], the pixels of all levels, one level after the other, row by row.
-            reference_points: [N, Q, L, 2] as (x, y) in 0..1 of each level, or [N, Q, L, 4] as boxes (x, y, width, height);
-                a box's offsets are scaled by its size. If L is 1, the points hold for all levels.
-            spatial_shapes: L pairs of ints (height, width), or an integer tensor [L, 2]. Reading a tensor on a GPU waits for
-                the GPU; a list does not.
+            reference_points: [N, Q, L, 2] as (x, y) in 0..1 of each level, or [N, Q, L, 4] as boxes (x, y, width,
+                height); a box's offsets are scaled by its size. If L is 1, the points hold for all levels.
+            spatial_shapes: L pairs of ints (height, width), or an integer tensor [L, 2]. Reading a tensor on a GPU
+                waits for the GPU; a list does not.
             padding_mask: [N, S] bool, True where `value` is padding and counts as zero.
 
         Returns:
@@ -128,9 +124,7 @@ class DeformAttn(nn.Module):
         tensors = {"query": query, "value": value, "reference_points": reference_points}
         for argument, tensor in tensors.items():
             if not isinstance(tensor, Tensor):
-                raise ArgumentTypeError(
-                    f"{name}: {argument} must be a tensor, got {type(tensor).__name__}"
-                )
+                raise ArgumentTypeError(f"{name}: {argument} must be a tensor, got {type(tensor).__name__}")
         for argument, tensor in (("query", query), ("value", value)):
             if tensor.dim() != 3 or tensor.shape[-1] != width:
                 raise ArgumentError(
@@ -154,25 +148,23 @@ class DeformAttn(nn.Module):
         if isinstance(spatial_shapes, Tensor):
             check_sizes(name, spatial_shapes)
         if len(spatial_shapes) != self.levels:
-            raise ArgumentError(
-                f"{name}: spatial_shapes has {len(spatial_shapes)} levels, expected {self.levels}"
-            )
+            raise ArgumentError(f"{name}: spatial_shapes has {len(spatial_shapes)} levels, expected {self.levels}")
         if padding_mask is not None and not isinstance(padding_mask, Tensor):
-            raise ArgumentTypeError(
-                f"{name}: padding_mask must be a tensor or None, got {type(padding_mask).__name__}"
-            )
-        if padding_mask is not None and (
-            padding_mask.dtype != torch.bool or padding_mask.shape != value.shape[:2]
-        ):
+            raise ArgumentTypeError(f"{name}: padding_mask must be a tensor or None, got {type(padding_mask).__name__}")
+        if padding_mask is not None and (padding_mask.dtype != torch.bool or padding_mask.shape != value.shape[:2]):
             raise ArgumentError(
-                f"{name}: padding_mask is {padding_mask.dtype} of shape {tuple(padding_mask.shape)}, expected torch.bool of "
+                f"{name}: padding_mask is {padding_mask.dtype} of shape {tuple(padding_mask.shape)}, expected "
+                f"torch.bool of "
                 f"shape {tuple(value.shape[:2])}, True where value is padding"
             )
 
     def __prepare_scriptable__(self) -> NoReturn:
-        """Raises for `torch.jit.script`, which calls this first; torch's own error would complain about an annotation."""
+        """Raises for `torch.jit.script`, which calls this first; torch's own error would complain about an
+        annotation.
+        """
         raise NotImplementedError(
-            f"TorchScript cannot compile {type(self).__name__}: take torch.jit.trace or torch.export, or script a function "
+            f"TorchScript cannot compile {type(self).__name__}: take torch.jit.trace or torch.export, or script a "
+            f"function "
             "that calls dcnbuild.deform_attn with a tensor of sizes"
         )
 

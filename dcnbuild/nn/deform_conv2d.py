@@ -72,9 +72,7 @@ class DeformConv2d(nn.Module):
         self.padding = pair("padding", padding, 0)
         self.dilation = pair("dilation", dilation, 1)
         self.groups = groups
-        self.weight = nn.Parameter(
-            torch.empty(out_channels, in_channels // groups, *self.kernel_size)
-        )
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels // groups, *self.kernel_size))
         if bias:
             self.bias = nn.Parameter(torch.empty(out_channels))
         else:
@@ -91,7 +89,9 @@ class DeformConv2d(nn.Module):
             nn.init.uniform_(self.bias, -bound, bound)
 
     def forward(self, input: Tensor, offset: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Calls `dcnbuild.deform_conv2d`: input [N, C, H, W], offset [N, 2·G'·kh·kw, H', W'], mask [N, G'·kh·kw, H', W']."""
+        """Calls `dcnbuild.deform_conv2d`: input [N, C, H, W], offset [N, 2·G'·kh·kw, H', W'], mask [N, G'·kh·kw, H',
+        W'].
+        """
         return deform_conv2d(
             input,
             offset,
@@ -104,15 +104,9 @@ class DeformConv2d(nn.Module):
         )
 
     def extra_repr(self) -> str:
-        parts = [
-            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
-        ]
+        parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"]
         defaults = {"padding": (0, 0), "dilation": (1, 1), "groups": 1}
-        parts += [
-            f"{name}={getattr(self, name)}"
-            for name, value in defaults.items()
-            if getattr(self, name) != value
-        ]
+        parts += [f"{name}={getattr(self, name)}" for name, value in defaults.items() if getattr(self, name) != value]
         if self.bias is None:
             parts.append("bias=False")
         return ", ".join(parts)
@@ -127,12 +121,13 @@ def split_prediction(predicted: Tensor, modulated: bool) -> tuple[Tensor, Tensor
 
 
 class PredictsOffsets(DeformConv2d):
-    """A `DeformConv2d` with a convolution that predicts its offsets and mask; the base of `DCN` and of compat's modules.
+    """A `DeformConv2d` with a convolution that predicts its offsets and mask; the base of `DCN` and of compat's
+    modules.
 
-    The predicting convolution has the module's kernel size, stride, padding and dilation. It makes 3·K·G' channels from the
-    input (2·K·G' for v1): the first two thirds are offsets, and the sigmoid of the last third is the mask. Its parameters
-    start at zero. Its keys load from checkpoints under any of `OFFSET_NAMES`, the names in old packages. They also load
-    under mmdetection's name before 1.0, beside the module: `conv2_offset.weight` for a module `conv2`.
+    The predicting convolution has the module's kernel size, stride, padding and dilation. It makes 3·K·G' channels from
+    the input (2·K·G' for v1): the first two thirds are offsets, and the sigmoid of the last third is the mask. Its
+    parameters start at zero. Its keys load from checkpoints under any of `OFFSET_NAMES`, the names in old packages.
+    They also load under mmdetection's name before 1.0, beside the module: `conv2_offset.weight` for a module `conv2`.
     """
 
     OFFSET_NAMES = ("conv_offset", "conv_offset_mask")
@@ -141,12 +136,12 @@ class PredictsOffsets(DeformConv2d):
     offset_name = "conv_offset"
 
     def add_offset_conv(self, offset_groups: int, modulated: bool) -> None:
-        """Adds the predicting convolution, set to zero. Raises ArgumentError if the groups do not divide the channels."""
+        """Adds the predicting convolution, set to zero. Raises ArgumentError if the groups do not divide the
+        channels.
+        """
         offset_groups = integer(type(self).__name__, "offset_groups", offset_groups)
         if offset_groups < 1 or self.in_channels % offset_groups:
-            raise ArgumentError(
-                f"offset_groups={offset_groups} must divide in_channels={self.in_channels}"
-            )
+            raise ArgumentError(f"offset_groups={offset_groups} must divide in_channels={self.in_channels}")
         taps = self.kernel_size[0] * self.kernel_size[1]
         conv = nn.Conv2d(
             self.in_channels,
@@ -160,12 +155,16 @@ class PredictsOffsets(DeformConv2d):
         self.init_offset()
 
     def init_offset(self) -> None:
-        """Sets the predicting convolution to zero. The module is then an ordinary convolution, times 1/2 with a mask."""
+        """Sets the predicting convolution to zero. The module is then an ordinary convolution, times 1/2 with a
+        mask.
+        """
         for parameter in getattr(self, self.offset_name).parameters():
             nn.init.zeros_(parameter)
 
     def predict(self, input: Tensor, modulated: bool) -> tuple[Tensor, Tensor | None]:
-        """Predicts offset [N, 2·K·G', H', W'] and mask [N, K·G', H', W'] (None unless modulated) from input [N, C, H, W]."""
+        """Predicts offset [N, 2·K·G', H', W'] and mask [N, K·G', H', W'] (None unless modulated) from input [N, C, H,
+        W].
+        """
         self.check_input(input)
         return split_prediction(getattr(self, self.offset_name)(input), modulated)
 
@@ -197,12 +196,13 @@ class PredictsOffsets(DeformConv2d):
 class DCN(PredictsOffsets):
     """A deformable convolution that predicts its own offsets and mask, like the `DCN` of CharlesShang/DCNv2.
 
-    `conv_offset` predicts them (see `PredictsOffsets`). It has the module's dilation; DCNv2's ignores it. A new DCN computes
-    an ordinary convolution (times 1/2 with a mask).
+    `conv_offset` predicts them (see `PredictsOffsets`). It has the module's dilation; DCNv2's ignores it. A new DCN
+    computes an ordinary convolution (times 1/2 with a mask).
 
     Args:
         in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias: as for `DeformConv2d`.
-        offset_groups: G', the number of sets of offsets, each for its share of the input channels; must divide `in_channels`.
+        offset_groups: G', the number of sets of offsets, each for its share of the input channels; must divide
+            `in_channels`.
         modulated: whether to predict a mask too (v2).
     """
 
@@ -221,9 +221,7 @@ class DCN(PredictsOffsets):
         **unknown: NoReturn,
     ) -> None:
         refuse_keywords(type(self).__name__, unknown, "it is offset_groups here")
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias
-        )
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
         self.offset_groups = integer(type(self).__name__, "offset_groups", offset_groups)
         self.modulated = modulated
         self.add_offset_conv(offset_groups, modulated)

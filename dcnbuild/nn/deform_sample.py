@@ -19,7 +19,9 @@ _NAMES = ("kernel_size", "stride", "pad", "dilation", "offset_scale", "remove_ce
 
 
 class Sampler(nn.Module):
-    """What DCNv3 and DCNv4 share: their arguments, the projections around the sampling, and the blend with the input."""
+    """What DCNv3 and DCNv4 share: their arguments, the projections around the sampling, and the blend with the
+    input.
+    """
 
     channels: int
     kernel_size: int
@@ -43,9 +45,7 @@ class Sampler(nn.Module):
             if given[key] < least:
                 raise ArgumentError(f"{name}: {key} must be at least {least}, got {given[key]}")
         if given["channels"] % given["group"]:
-            raise ArgumentError(
-                f"{name}: group={given['group']} must divide channels={given['channels']}"
-            )
+            raise ArgumentError(f"{name}: group={given['group']} must divide channels={given['channels']}")
         size, stride, pad, dilation, scale, removes = (given[key] for key in _NAMES)
         a = attributes(size, stride, pad, dilation, scale, removes, function=name, names=_NAMES)
         if given["center_feature_scale"] and given["stride"] != 1:
@@ -60,9 +60,7 @@ class Sampler(nn.Module):
     def make_center_scale(self) -> None:
         """Parameters of the blend, which start at zero: half input, half output."""
         if self.center_feature_scale:
-            self.center_feature_scale_proj_weight = nn.Parameter(
-                torch.zeros(self.group, self.channels)
-            )
+            self.center_feature_scale_proj_weight = nn.Parameter(torch.zeros(self.group, self.channels))
             self.center_feature_scale_proj_bias = nn.Parameter(torch.zeros(self.group))
 
     def check_input(self, input: Tensor, rank: int, meaning: str) -> None:
@@ -73,9 +71,7 @@ class Sampler(nn.Module):
         if has_torch_function_unary(input):
             return  # torch.fx traces
         if input.dim() != rank or input.shape[-1] != self.channels:
-            raise ArgumentError(
-                f"{name}: input has shape {tuple(input.shape)}, expected ({meaning}, {self.channels})"
-            )
+            raise ArgumentError(f"{name}: input has shape {tuple(input.shape)}, expected ({meaning}, {self.channels})")
 
     def sample(self, values: Tensor, offset: Tensor, mask: Tensor) -> Tensor:
         """[N, H, W, C] sampled by offset [N, H', W', G, K, 2] and mask [N, H', W', G, K].
@@ -90,13 +86,13 @@ class Sampler(nn.Module):
             ], list(offset.shape[1:3])  # fmt: skip
             if places != predicted:
                 raise ArgumentError(
-                    f"{type(self).__name__}: offsets are predicted for {predicted[0]}x{predicted[1]} positions, and there "
-                    f"are {places[0]}x{places[1]}: pad must be half of dilation * (kernel_size - 1), and dw_kernel_size odd; "
+                    f"{type(self).__name__}: offsets are predicted for {predicted[0]}x{predicted[1]} positions, and "
+                    f"there "
+                    f"are {places[0]}x{places[1]}: pad must be half of dilation * (kernel_size - 1), and "
+                    f"dw_kernel_size odd; "
                     f"(kernel_size, stride, pad, dilation) is {sizes}"
                 )
-        return deform_sample(
-            values, offset, mask, *sizes, self.offset_scale, bool(self.remove_center)
-        )
+        return deform_sample(values, offset, mask, *sizes, self.offset_scale, bool(self.remove_center))
 
     @property
     def taps(self) -> int:

@@ -62,9 +62,7 @@ def pair(name: str, value: Any, least: int, function: str = "deform_conv2d") -> 
         try:
             y, x = integer(function, name, y), integer(function, name, x)
         except ArgumentTypeError:
-            raise ArgumentTypeError(
-                f"{function}: {name} must be {meaning}, got {value!r}"
-            ) from None
+            raise ArgumentTypeError(f"{function}: {name} must be {meaning}, got {value!r}") from None
     if y < least or x < least:
         raise ArgumentError(f"{function}: {name} must be at least {least}, got {value!r}")
     if y >= SIDE_LIMIT or x >= SIDE_LIMIT:
@@ -77,7 +75,9 @@ _OFFSET_GROUPS = ("deformable_groups", "deform_groups", "num_deformable_groups",
 
 
 def refuse_keywords(what: str, unknown: Mapping[str, Any], groups_hint: str) -> None:
-    """Raises ArgumentTypeError for keywords that `what` does not have; `groups_hint` says what replaces offset groups."""
+    """Raises ArgumentTypeError for keywords that `what` does not have; `groups_hint` says what replaces offset
+    groups.
+    """
     for name in unknown:
         hint = f": {groups_hint}" if name in _OFFSET_GROUPS else ""
         raise ArgumentTypeError(f"{what} got an unexpected keyword argument {name!r}{hint}")
@@ -98,17 +98,13 @@ def check_dense(function: str, name: str, tensor: Tensor) -> None:
     elif tensor.layout is not torch.strided:
         kind = f"of layout {tensor.layout}"
     if kind is not None:
-        remedy = {
-            "a nested tensor": "pass the tensors of .unbind() one by one, or .to_padded_tensor(0)"
-        }.get(kind, ".dequantize()" if tensor.is_quantized else ".to_dense()")
-        raise ArgumentTypeError(
-            f"{function}: {name} is {kind}, expected a strided tensor: {remedy}"
+        remedy = {"a nested tensor": "pass the tensors of .unbind() one by one, or .to_padded_tensor(0)"}.get(
+            kind, ".dequantize()" if tensor.is_quantized else ".to_dense()"
         )
+        raise ArgumentTypeError(f"{function}: {name} is {kind}, expected a strided tensor: {remedy}")
 
 
-def check_tensor(
-    function: str, name: str, tensor: Any, rank: int, input: Tensor, of: str = "input"
-) -> None:
+def check_tensor(function: str, name: str, tensor: Any, rank: int, input: Tensor, of: str = "input") -> None:
     """Checks everything of a tensor except its sizes; `of` is the function's name of `input`.
 
     Raises:
@@ -120,17 +116,11 @@ def check_tensor(
     if tensor.is_nested or tensor.layout is not torch.strided:
         check_dense(function, name, tensor)  # before its shape, which a nested tensor does not have
     if tensor.dim() != rank:
-        raise ArgumentError(
-            f"{function}: {name} has {tensor.dim()} dimensions {tuple(tensor.shape)}, expected {rank}"
-        )
+        raise ArgumentError(f"{function}: {name} has {tensor.dim()} dimensions {tuple(tensor.shape)}, expected {rank}")
     if tensor.dtype not in FLOATING:
-        raise ArgumentTypeError(
-            f"{function}: {name} is {tensor.dtype}, expected float64, float32, float16 or bfloat16"
-        )
+        raise ArgumentTypeError(f"{function}: {name} is {tensor.dtype}, expected float64, float32, float16 or bfloat16")
     if tensor.device != input.device:
-        raise ArgumentError(
-            f"{function}: {name} is on {tensor.device}, expected {input.device}, where {of} is"
-        )
+        raise ArgumentError(f"{function}: {name} is on {tensor.device}, expected {input.device}, where {of} is")
 
 
 def check_integer(function: str, name: str, value: Any, least: int) -> int:

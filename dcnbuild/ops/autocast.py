@@ -17,7 +17,8 @@ from dcnbuild.ops.torch_versions import get_autocast_dtype, is_autocast_enabled
 
 
 def autocast_enabled(input: Any) -> bool:
-    """Whether autocast is on for the device of `input`. Other objects count as on the CPU; the checks refuse them later.
+    """Whether autocast is on for the device of `input`. Other objects count as on the CPU; the checks refuse them
+    later.
 
     torch would raise for a device without autocast, such as "meta".
     """
@@ -28,8 +29,8 @@ def autocast_enabled(input: Any) -> bool:
 def autocast(arguments: Mapping[str, Any], positions: Collection[str]) -> dict[str, Any]:
     """Converts a call's arguments to autocast's dtypes for the device of the first argument.
 
-    Data gets the autocast dtype, and positions get float32. If any tensor is float64, all become float64, since autocast
-    never lowers float64. Other objects stay as they are, and the checks refuse them.
+    Data gets the autocast dtype, and positions get float32. If any tensor is float64, all become float64, since
+    autocast never lowers float64. Other objects stay as they are, and the checks refuse them.
 
     Args:
         arguments: the call's arguments by name; the first is a tensor.

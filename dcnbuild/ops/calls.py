@@ -25,9 +25,7 @@ def differentiating(args: Sequence[Any]) -> bool:
     """Whether a call may need a derivative, or torch.func transforms it."""
     if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
         return True
-    return torch.is_grad_enabled() and any(
-        isinstance(arg, Tensor) and arg.requires_grad for arg in args
-    )
+    return torch.is_grad_enabled() and any(isinstance(arg, Tensor) and arg.requires_grad for arg in args)
 
 
 class Call:
@@ -52,9 +50,7 @@ class Call:
         self.arguments = [argument.name for argument in arguments]
         self.tensors = [i for i, argument in enumerate(arguments) if "Tensor" in str(argument.type)]
         self.attributes = [
-            i
-            for i, argument in enumerate(self.arguments)
-            if i not in self.tensors and argument not in OPTIONS
+            i for i, argument in enumerate(self.arguments) if i not in self.tensors and argument not in OPTIONS
         ]
 
     def __call__(self, *args: Any) -> Any:
@@ -62,7 +58,9 @@ class Call:
         return self.operator(*args) if tracing_operators() else self.differentiable(*args)
 
     def differentiable(self, *args: Any) -> Any:
-        """Calls the Function, or the kernel if no derivative is needed: a Function costs as much as several kernels' starts."""
+        """Calls the Function, or the kernel if no derivative is needed: a Function costs as much as several kernels'
+        starts.
+        """
         return self.function.apply(*args) if differentiating(args) else self.kernel(*args)
 
     def kernel(self, *args: Any) -> Any:
@@ -71,14 +69,19 @@ class Call:
             return self._overload(*args)
 
     def of_dispatcher(self, *args: Any) -> Any:
-        """The operator's autograd kernel. It raises under torch.func, which would silently get a zero tangent otherwise."""
+        """The operator's autograd kernel. It raises under torch.func, which would silently get a zero tangent
+        otherwise.
+        """
         if torch._C._are_functorch_transforms_active():
             raise NotImplementedError(
-                f"torch.ops.{NAMESPACE} operators do not go through torch.func transforms: call the function of the same "
+                f"torch.ops.{NAMESPACE} operators do not go through torch.func transforms: call the function of "
+                f"the same "
                 "name in dcnbuild, such as dcnbuild.deform_conv2d, which does"
             )
         return self.differentiable(*args)
 
     def gather(self, args: Sequence[Any], attributes: Callable[..., Any]) -> list[Any]:
-        """Returns the tensors in the schema's order (None for a missing one), and the object that `attributes` makes."""
+        """Returns the tensors in the schema's order (None for a missing one), and the object that `attributes`
+        makes.
+        """
         return [args[i] for i in self.tensors] + [attributes(*[args[i] for i in self.attributes])]

@@ -25,18 +25,18 @@ def deform_attn(
 ) -> Tensor:
     """Multi-scale deformable attention: a weighted sum of bilinear samples of several feature maps.
 
-    For query q and head m it computes y_qm = Σ_l Σ_k A_mlqk · x_lm(φ_l(p_q) + Δp_mlqk). This is equation 3 of Zhu et al.,
-    "Deformable DETR", 2021 (equation 2 has one level), without the projections W and W'. `value` is x,
-    `sampling_locations` is the sum in the brackets, and `attention_weights` is A. `dcnbuild.DeformAttn` has the projections
-    and computes locations and weights.
+    For query q and head m it computes y_qm = Σ_l Σ_k A_mlqk · x_lm(φ_l(p_q) + Δp_mlqk). This is equation 3 of Zhu et
+    al., "Deformable DETR", 2021 (equation 2 has one level), without the projections W and W'. `value` is x,
+    `sampling_locations` is the sum in the brackets, and `attention_weights` is A. `dcnbuild.DeformAttn` has the
+    projections and computes locations and weights.
 
     A location (x, y) in 0..1 is the position (x · W − 0.5, y · H − 0.5) in pixels of its level, as in
-    `grid_sample(align_corners=False)`. A sample counts if −1 < y < H and −1 < x < W; pixels outside are zero. At −1 or at
-    infinity, its value and gradients are zero. For NaN see docs/pytorch.md, "NaN and infinity".
+    `grid_sample(align_corners=False)`. A sample counts if −1 < y < H and −1 < x < W; pixels outside are zero. At −1 or
+    at infinity, its value and gradients are zero. For NaN see docs/pytorch.md, "NaN and infinity".
 
     Args:
-        value: [N, S, M, D]: for each pixel of all levels, M heads of D channels. Levels stand one after the other, row by
-            row. float64, float32, float16 or bfloat16, with any strides.
+        value: [N, S, M, D]: for each pixel of all levels, M heads of D channels. Levels stand one after the other, row
+            by row. float64, float32, float16 or bfloat16, with any strides.
         spatial_shapes: L pairs of ints (height, width), or an integer tensor [L, 2]; S is the sum of height · width.
             Reading a tensor on a GPU waits for the GPU; a list does not.
         sampling_locations: [N, Q, M, L, P, 2] as (x, y); of the value's dtype, or float32 for a half value.
@@ -77,9 +77,7 @@ def _fake_backward(
     return tuple(tensor.new_empty(tensor.shape) for tensor in tensors)
 
 
-def _flops(
-    value: Sequence[int], shapes: Any, locations: Any, weights: Sequence[int], *_: Any, **__: Any
-) -> int:
+def _flops(value: Sequence[int], shapes: Any, locations: Any, weights: Sequence[int], *_: Any, **__: Any) -> int:
     """Returns 2 · N · Q · M · L · P · D, each sample times its weight; value [N, S, M, D], weights [N, Q, M, L, P]."""
     return 2 * math.prod(weights) * value[3]
 

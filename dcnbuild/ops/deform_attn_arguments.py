@@ -57,12 +57,11 @@ def check_sizes(function: str, spatial_shapes: Tensor) -> None:
     """Raises ArgumentError unless the tensor is [levels, 2] of integers that can be read."""
     check_dense(function, "spatial_shapes", spatial_shapes)
     if spatial_shapes.is_floating_point() or spatial_shapes.is_complex():
-        raise ArgumentTypeError(
-            f"{function}: spatial_shapes is {spatial_shapes.dtype}, expected {_PAIRS}"
-        )
+        raise ArgumentTypeError(f"{function}: spatial_shapes is {spatial_shapes.dtype}, expected {_PAIRS}")
     if spatial_shapes.dim() != 2 or spatial_shapes.shape[1] != 2:
         raise ArgumentError(
-            f"{function}: spatial_shapes has shape {tuple(spatial_shapes.shape)}, expected (levels, 2): height and width of "
+            f"{function}: spatial_shapes has shape {tuple(spatial_shapes.shape)}, expected (levels, 2): height and "
+            f"width of "
             "each level"
         )
     if spatial_shapes.is_meta:
@@ -103,7 +102,8 @@ def parse(
         _check_tensor(name, tensor, rank, value)
     if attention_weights.dtype != sampling_locations.dtype:
         raise ArgumentTypeError(
-            f"{NAME}: attention_weights is {attention_weights.dtype}, expected {sampling_locations.dtype}, the dtype of "
+            f"{NAME}: attention_weights is {attention_weights.dtype}, expected {sampling_locations.dtype}, the "
+            f"dtype of "
             "sampling_locations"
         )
     batch, positions, heads, width = value.shape
@@ -111,18 +111,21 @@ def parse(
     queries, points = sampling_locations.shape[1], sampling_locations.shape[4]
     if heads == 0 or width == 0 or points == 0 or not 1 <= len(pairs) <= LEVELS:
         raise ArgumentError(
-            f"{NAME}: value has shape {tuple(value.shape)}, spatial_shapes {len(pairs)} levels, and sampling_locations {points} "
+            f"{NAME}: value has shape {tuple(value.shape)}, spatial_shapes {len(pairs)} levels, and "
+            f"sampling_locations {points} "
             f"points; expected 1 to {LEVELS} levels, and at least one head, channel and point"
         )
     expected = (batch, queries, heads, len(pairs), points, 2)
     if tuple(sampling_locations.shape) != expected:
         raise ArgumentError(
-            f"{NAME}: sampling_locations has shape {tuple(sampling_locations.shape)}, expected {expected} (batch, queries, "
+            f"{NAME}: sampling_locations has shape {tuple(sampling_locations.shape)}, expected {expected} (batch, "
+            f"queries, "
             "heads, levels, points, x and y)"
         )
     if tuple(attention_weights.shape) != expected[:5]:
         raise ArgumentError(
-            f"{NAME}: attention_weights has shape {tuple(attention_weights.shape)}, expected {expected[:5]} (batch, queries, "
+            f"{NAME}: attention_weights has shape {tuple(attention_weights.shape)}, expected {expected[:5]} (batch, "
+            f"queries, "
             "heads, levels, points)"
         )
     total = sum(height * width for height, width in pairs)

@@ -20,9 +20,7 @@ def _out_of_queries(tensor: Tensor, size: int) -> Tensor:
     return tensor.unflatten(1, (size, tensor.shape[1] // size)).transpose(0, 1)
 
 
-def forward(
-    apply: Callable[..., Any], size: int, in_dims: Sequence[Any], args: Sequence[Any]
-) -> tuple[Tensor, int]:
+def forward(apply: Callable[..., Any], size: int, in_dims: Sequence[Any], args: Sequence[Any]) -> tuple[Tensor, int]:
     """`apply(value, spatial_shapes, locations, weights)` over `size` slices; the mapped dimension comes out first."""
     value, shapes, *points = args
     if in_dims[0] is None:
@@ -35,7 +33,9 @@ def forward(
 def backward(
     apply: Callable[..., Any], size: int, in_dims: Sequence[Any], args: Sequence[Any]
 ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
-    """`apply(grad_output, value, spatial_shapes, locations, weights, output_mask, deterministic)` over `size` slices."""
+    """`apply(grad_output, value, spatial_shapes, locations, weights, output_mask, deterministic)` over `size`
+    slices.
+    """
     grad_output, value, shapes, *points, output_mask, deterministic = args
     if in_dims[1] is not None or output_mask[0]:
         return one_batch(apply, size, in_dims, args)
@@ -48,7 +48,6 @@ def backward(
         deterministic,
     )
     results = [
-        _out_of_queries(grad, size) if wanted else grad.new_empty(size, 0)
-        for grad, wanted in zip(grads, output_mask)
+        _out_of_queries(grad, size) if wanted else grad.new_empty(size, 0) for grad, wanted in zip(grads, output_mask)
     ]
     return tuple(results), (0, 0, 0)

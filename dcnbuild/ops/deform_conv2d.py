@@ -32,11 +32,11 @@ def deform_conv2d(
 ) -> Tensor:
     """Deformable convolution v2 (v1 without `mask`), with torchvision's signature and conventions.
 
-    Every tap k of the kernel samples the input bilinearly at its usual place plus a learned offset, times a learned mask:
-    y(p) = Σ_k w_k · x(p + p_k + Δp_k) · Δm_k (Zhu et al., "Deformable ConvNets v2", 2019, equation 1; Dai et al.,
+    Every tap k of the kernel samples the input bilinearly at its usual place plus a learned offset, times a learned
+    mask: y(p) = Σ_k w_k · x(p + p_k + Δp_k) · Δm_k (Zhu et al., "Deformable ConvNets v2", 2019, equation 1; Dai et al.,
     "Deformable Convolutional Networks", 2017, without the mask). A sample counts if -1 < y < H and -1 < x < W; pixels
-    outside the image are zero. At exactly -1 or at infinity, its value and gradients are zero. A NaN in an offset or mask
-    makes that output NaN, and the gradients of offset, mask and weight (docs/pytorch.md, "NaN and infinity").
+    outside the image are zero. At exactly -1 or at infinity, its value and gradients are zero. A NaN in an offset or
+    mask makes that output NaN, and the gradients of offset, mask and weight (docs/pytorch.md, "NaN and infinity").
 
     Args:
         input: [N, C, H, W]; float64, float32, float16 or bfloat16, in any memory layout.
@@ -48,7 +48,8 @@ def deform_conv2d(
         mask: [N, offset groups · kh · kw, H', W'] of the dtype of `offset`, or None for v1.
 
     Returns:
-        [N, O, H', W'] of the input's dtype (or the wider dtype of `bias`); channels_last if the input is. O may be zero.
+        [N, O, H', W'] of the input's dtype (or the wider dtype of `bias`); channels_last if the input is. O may be
+        zero.
 
     Raises:
         dcnbuild.ArgumentError: an argument does not fit; the message names it, what was given and what was expected.
@@ -89,30 +90,29 @@ def _fake_backward(
     a: Attributes,
 ) -> tuple[Tensor | None, ...]:
     like_input, like_offset, like_mask = (
-        None if t is None else torch.empty_like(t, memory_format=memory_format_of(t))
-        for t in (input, offset, mask)
+        None if t is None else torch.empty_like(t, memory_format=memory_format_of(t)) for t in (input, offset, mask)
     )
     like_weight = torch.empty_like(weight, memory_format=torch.contiguous_format)
     return like_input, like_offset, like_mask, like_weight, weight.new_empty(weight.shape[0])
 
 
 def product(weight: Sequence[int], output: Sequence[int]) -> int:
-    """Returns 2 · N · O · H' · W' · (C / groups) · kh · kw, for weight [O, C / groups, kh, kw] and output [N, O, H', W']."""
+    """Returns 2 · N · O · H' · W' · (C / groups) · kh · kw, for weight [O, C / groups, kh, kw] and output [N, O, H',
+    W'].
+    """
     batch, out_channels, height, width = output
     _, channels, rows, columns = weight
     return 2 * batch * out_channels * height * width * channels * rows * columns
 
 
-def _flops(
-    input: Any, offset: Any, mask: Any, weight: Any, *_: Any, out_shape: Any, **__: Any
-) -> int:
+def _flops(input: Any, offset: Any, mask: Any, weight: Any, *_: Any, out_shape: Any, **__: Any) -> int:
     return product(weight, out_shape)
 
 
-def _flops_backward(
-    grad_output: Any, input: Any, offset: Any, mask: Any, weight: Any, *rest: Any, **_: Any
-) -> int:
-    """Counts one product for the columns' gradient, which input, offset and mask share, and one for the weight's gradient."""
+def _flops_backward(grad_output: Any, input: Any, offset: Any, mask: Any, weight: Any, *rest: Any, **_: Any) -> int:
+    """Counts one product for the columns' gradient, which input, offset and mask share, and one for the weight's
+    gradient.
+    """
     for_input, for_offset, for_mask, for_weight, _bias = rest[5]
     products = int(for_input or for_offset or for_mask) + int(for_weight)
     return products * product(weight, grad_output)

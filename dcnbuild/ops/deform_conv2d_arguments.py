@@ -13,9 +13,7 @@ from dcnbuild.ops.arguments import HALF, check_tensor, pair
 from dcnbuild.ops.reference.deform_conv2d import Attributes, output_size
 
 
-def _shape(
-    name: str, tensor: Tensor, expected: tuple[int, ...], meaning: str, hint: str = ""
-) -> None:
+def _shape(name: str, tensor: Tensor, expected: tuple[int, ...], meaning: str, hint: str = "") -> None:
     if tuple(tensor.shape) != expected:
         raise ArgumentError(
             f"deform_conv2d: {name} has shape {tuple(tensor.shape)}, expected {expected} ({meaning}){hint}"
@@ -66,7 +64,8 @@ def parse(
 
     Raises:
         ArgumentTypeError: something is not a tensor, not of a floating dtype, or dtypes do not go together.
-        ArgumentError: a shape, device or number does not fit; the message names it, what was given and what was expected.
+        ArgumentError: a shape, device or number does not fit; the message names it, what was given and what was
+            expected.
     """
     tensors: dict[str, Any] = {
         "input": input,
@@ -88,9 +87,7 @@ def parse(
                 f"deform_conv2d: {name} is {tensor.dtype}, expected {expected} for {input.dtype} input"
             )
     if mask is not None and mask.dtype != offset.dtype:
-        raise ArgumentTypeError(
-            f"deform_conv2d: mask is {mask.dtype}, expected {offset.dtype}, the dtype of offset"
-        )
+        raise ArgumentTypeError(f"deform_conv2d: mask is {mask.dtype}, expected {offset.dtype}, the dtype of offset")
 
     batch, channels, height, width = input.shape
     out_channels, per_group, *kernel = weight.shape
@@ -102,13 +99,12 @@ def parse(
         )
     if channels % per_group:
         raise ArgumentError(
-            f"deform_conv2d: weight takes {per_group} channels per group, which does not divide the {channels} channels of input"
+            f"deform_conv2d: weight takes {per_group} channels per group, which does not divide the {channels} "
+            f"channels of input"
         )
     groups = channels // per_group
     if out_channels % groups:
-        raise ArgumentError(
-            f"deform_conv2d: {out_channels} output channels cannot be split into {groups} groups"
-        )
+        raise ArgumentError(f"deform_conv2d: {out_channels} output channels cannot be split into {groups} groups")
     if offset.shape[1] == 0 or offset.shape[1] % (2 * taps):
         raise ArgumentError(
             f"deform_conv2d: offset has {offset.shape[1]} channels, expected a multiple of {2 * taps} (two for each of "
@@ -117,7 +113,8 @@ def parse(
     offset_groups = offset.shape[1] // (2 * taps)
     if channels % offset_groups:
         raise ArgumentError(
-            f"deform_conv2d: offset has {offset_groups} offset groups, which do not divide the {channels} channels of input"
+            f"deform_conv2d: offset has {offset_groups} offset groups, which do not divide the {channels} channels "
+            f"of input"
             f"{_mask_hint(offset.shape[1], taps, mask)}"
         )
     attributes = Attributes(
@@ -136,9 +133,7 @@ def parse(
     expected_offset = (batch, 2 * offset_groups * taps, *size)
     if tuple(offset.shape) != expected_offset:
         hint = _padding_hint(input, offset, (kernel[0], kernel[1]), attributes)
-        _shape(
-            "offset", offset, expected_offset, "batch, 2 * offset groups * taps, output size", hint
-        )
+        _shape("offset", offset, expected_offset, "batch, 2 * offset groups * taps, output size", hint)
     if mask is not None:
         _shape(
             "mask",

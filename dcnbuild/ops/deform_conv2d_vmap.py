@@ -1,7 +1,7 @@
 """Batching rules of deform_conv2d for torch.func.vmap.
 
-A vmapped call becomes one call with more groups. The mapped dimension moves in front of the channels, so that slice b has
-its own input channels, offset groups and filters. The same rule works for every combination of mapped arguments.
+A vmapped call becomes one call with more groups. The mapped dimension moves in front of the channels, so that slice b
+has its own input channels, offset groups and filters. The same rule works for every combination of mapped arguments.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ def _widened(attributes: Sequence[Any], size: int) -> Attributes:
 def forward(
     apply: Callable[..., Any], size: int, in_dims: Sequence[int | None], args: Sequence[Any]
 ) -> tuple[Tensor, int]:
-    """`apply(input, offset, mask, weight, bias, *attributes)` over `size` slices; the mapped dimension comes out first."""
+    """`apply(input, offset, mask, weight, bias, *attributes)` over `size` slices; the mapped dimension comes out
+    first.
+    """
     input, offset, mask, weight, bias = (
-        None if tensor is None else mapped_first(tensor, dim, size)
-        for tensor, dim in zip(args[:5], in_dims[:5])
+        None if tensor is None else mapped_first(tensor, dim, size) for tensor, dim in zip(args[:5], in_dims[:5])
     )
     output = apply(
         _into_channels(input),
@@ -54,8 +55,7 @@ def backward(
 ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
     """`apply(grad_output, input, offset, mask, weight, *attributes, output_mask, deterministic)` over `size` slices."""
     grad_output, input, offset, mask, weight = (
-        None if tensor is None else mapped_first(tensor, dim, size)
-        for tensor, dim in zip(args[:5], in_dims[:5])
+        None if tensor is None else mapped_first(tensor, dim, size) for tensor, dim in zip(args[:5], in_dims[:5])
     )
     *attributes, output_mask, deterministic = args[5:]
     grads = apply(

@@ -18,8 +18,8 @@ def check_tensors(
 
     Raises:
         ArgumentTypeError: something is not a tensor, not of a floating dtype, or dtypes do not go together.
-        ArgumentError: a shape or device does not fit; or, on the CPU only, a RoI's image index. (Reading it on a GPU would
-            wait for the GPU.)
+        ArgumentError: a shape or device does not fit; or, on the CPU only, a RoI's image index. (Reading it on a GPU
+            would wait for the GPU.)
     """
     for name, tensor, rank in (("input", input, 4), ("rois", rois, 2), (offset_name, offset, 4)):
         if tensor is None and name == offset_name:
@@ -28,9 +28,7 @@ def check_tensors(
     allowed = (input.dtype, torch.float32) if input.dtype in HALF else (input.dtype,)
     if rois.dtype not in allowed:
         expected = " or ".join(map(str, allowed))
-        raise ArgumentTypeError(
-            f"{function}: rois is {rois.dtype}, expected {expected} for {input.dtype} input"
-        )
+        raise ArgumentTypeError(f"{function}: rois is {rois.dtype}, expected {expected} for {input.dtype} input")
     if offset is not None and offset.dtype != rois.dtype:
         raise ArgumentTypeError(
             f"{function}: {offset_name} is {offset.dtype}, expected {rois.dtype}, the dtype of rois"
@@ -48,12 +46,11 @@ def check_tensors(
     if offset is not None:
         out_channels, given = channels // p.group_size**2, offset.shape[1]
         if not p.position_sensitive and given != 2:
-            raise ArgumentError(
-                f"{function}: {offset_name} has {given} channels, expected 2: x and y"
-            )
+            raise ArgumentError(f"{function}: {offset_name} has {given} channels, expected 2: x and y")
         if given == 0 or given % 2 or out_channels % (given // 2):
             raise ArgumentError(
-                f"{function}: {offset_name} has {given} channels, expected 2 for each class, and classes that divide the "
+                f"{function}: {offset_name} has {given} channels, expected 2 for each class, and classes that "
+                f"divide the "
                 f"{out_channels} output channels"
             )
         expected_shape = (rois.shape[0], given, *p.cells)
@@ -74,6 +71,4 @@ def _check_images(function: str, rois: Tensor, batch: int) -> None:
     if bool(wrong.any()):
         index = int(wrong.nonzero()[0])
         expected = f"expected 0 to {batch - 1}" if batch else "and input has none"
-        raise ArgumentError(
-            f"{function}: RoI {index} is of image {images[index].item():g}, {expected}"
-        )
+        raise ArgumentError(f"{function}: RoI {index} is of image {images[index].item():g}, {expected}")

@@ -17,8 +17,8 @@ def _positions(
 ) -> tuple[Tensor, Tensor | None]:
     """Joins the RoIs and offsets of all slices, and adjusts the RoIs' image indices to the batch of all slices.
 
-    `batch` is the number of images of a slice, or None if the slices share their images. Half types become float32, which can
-    hold the image indices.
+    `batch` is the number of images of a slice, or None if the slices share their images. Half types become float32,
+    which can hold the image indices.
     """
     rois = mapped_first(rois, in_dims[0], size)
     offset = None if offset is None else mapped_first(offset, in_dims[1], size).flatten(0, 1)

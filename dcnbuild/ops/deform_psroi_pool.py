@@ -28,22 +28,24 @@ def deform_psroi_pool(
 ) -> Tensor:
     """Deformable PS-RoI pooling (Dai et al., "Deformable Convolutional Networks", 2017, section 2.2), as in DCNv2.
 
-    A RoI is rounded to whole coordinates, [round(x1), round(x2) + 1) · spatial_scale − 0.5, at least 0.1 pixels long. It is
-    divided into pooled_size² bins. Each bin moves by its part's `trans` · trans_std · the RoI's size. Its value is the mean
-    over sample_per_part² bilinear samples, at multiples of the bin's size / sample_per_part from its beginning.
+    A RoI is rounded to whole coordinates, [round(x1), round(x2) + 1) · spatial_scale − 0.5, at least 0.1 pixels long.
+    It is divided into pooled_size² bins. Each bin moves by its part's `trans` · trans_std · the RoI's size. Its value
+    is the mean over sample_per_part² bilinear samples, at multiples of the bin's size / sample_per_part from its
+    beginning.
 
-    A sample counts if −0.5 ≤ y ≤ H − 0.5 (likewise x), and is clamped to the outermost pixels. A bin without such samples is
-    zero, with zero gradients. The derivative of a sample by its position is zero where the sample is clamped, and on a
-    pixel. RoIs are constants. These give NaN in the output and in the gradient of `trans`, and do not change the input's
-    gradient: a NaN in `trans`; a RoI that is not finite or has 2^30 pixels or more; and, on devices other than the CPU, a
-    RoI whose image index does not exist.
+    A sample counts if −0.5 ≤ y ≤ H − 0.5 (likewise x), and is clamped to the outermost pixels. A bin without such
+    samples is zero, with zero gradients. The derivative of a sample by its position is zero where the sample is
+    clamped, and on a pixel. RoIs are constants. These give NaN in the output and in the gradient of `trans`, and do not
+    change the input's gradient: a NaN in `trans`; a RoI that is not finite or has 2^30 pixels or more; and, on devices
+    other than the CPU, a RoI whose image index does not exist.
 
     Args:
         input: [N, O · group_size², H, W]; float64, float32, float16 or bfloat16, in any memory layout. Bin (i, j) of
-            output channel o reads channel (o · group_size + i · group_size // pooled_size) · group_size + (the same of j).
+            output channel o reads channel (o · group_size + i · group_size // pooled_size) · group_size + (the same of
+            j).
         rois: [R, 5] as image, x1, y1, x2, y2; of the input's dtype, or float32 for a half input.
-        trans: [R, 2 · classes, part_size, part_size] of the dtype of `rois`, per class x and y; or None to move nothing.
-            The number of classes divides O; each class moves its share of the output channels.
+        trans: [R, 2 · classes, part_size, part_size] of the dtype of `rois`, per class x and y; or None to move
+            nothing. The number of classes divides O; each class moves its share of the output channels.
         spatial_scale: factor from the RoIs' coordinates to the input's pixels.
         pooled_size: bins along each axis.
         group_size: see `input`.

@@ -28,17 +28,17 @@ def deform_roi_pool(
 ) -> Tensor:
     """Deformable RoI pooling (Dai et al., "Deformable Convolutional Networks", 2017, section 2.2), as in mmcv.
 
-    A RoI, [x1, x2] · spatial_scale − 0.5, is divided into output_size bins. Each bin moves by its `offset` · gamma · the
-    RoI's size. A grid divides the bin into cells: sampling_ratio along each axis, or, if that is zero, as many as the bin
-    has pixels, rounded up. The bin's value is the mean over bilinear samples in the middles of the cells.
+    A RoI, [x1, x2] · spatial_scale − 0.5, is divided into output_size bins. Each bin moves by its `offset` · gamma ·
+    the RoI's size. A grid divides the bin into cells: sampling_ratio along each axis, or, if that is zero, as many as
+    the bin has pixels, rounded up. The bin's value is the mean over bilinear samples in the middles of the cells.
 
     A sample in −1 ≤ y ≤ H (likewise x) is clamped to the outermost pixels; other samples count as zeros. A bin without
     samples (a RoI of size zero with sampling_ratio 0) is zero, with zero gradients. The derivative of a sample by its
-    position is zero where the sample is clamped (mmcv's is not); on a pixel it is the derivative to the right and below.
-    RoIs are constants. These give NaN in the output and in the gradient of `offset`, and do not change the input's
-    gradient: a NaN in `offset`; a RoI that is not finite or has 2^30 pixels or more; and, on devices other than the CPU, a
-    RoI whose image index does not exist. Second derivatives with sampling_ratio 0 read the RoIs' values, so torch.compile
-    cannot trace them.
+    position is zero where the sample is clamped (mmcv's is not); on a pixel it is the derivative to the right and
+    below. RoIs are constants. These give NaN in the output and in the gradient of `offset`, and do not change the
+    input's gradient: a NaN in `offset`; a RoI that is not finite or has 2^30 pixels or more; and, on devices other than
+    the CPU, a RoI whose image index does not exist. Second derivatives with sampling_ratio 0 read the RoIs' values, so
+    torch.compile cannot trace them.
 
     Args:
         input: [N, C, H, W]; float64, float32, float16 or bfloat16, in any memory layout.
@@ -57,14 +57,9 @@ def deform_roi_pool(
         dcnbuild.FindingError: there are no compiled kernels for a CUDA input and none can be built.
     """
     attributes = (
-        [
-            check_integer(NAME, "output_size", s, 1)
-            for s in pair("output_size", output_size, -LIMIT, NAME)
-        ],
+        [check_integer(NAME, "output_size", s, 1) for s in pair("output_size", output_size, -LIMIT, NAME)],
         check_number(NAME, "spatial_scale", spatial_scale, positive=True),
-        check_integer(
-            NAME, "sampling_ratio", max(integer(NAME, "sampling_ratio", sampling_ratio), 0), 0
-        ),
+        check_integer(NAME, "sampling_ratio", max(integer(NAME, "sampling_ratio", sampling_ratio), 0), 0),
         check_number(NAME, "gamma", gamma, positive=False),
     )
     check_tensors(NAME, input, rois, "offset", offset, pooling(*attributes))

@@ -29,19 +29,20 @@ def deform_sample(
     offset_scale: float = 1.0,
     remove_center: bool = False,
 ) -> Tensor:
-    """The sampling of DCNv3 and DCNv4: for each group, a weighted sum of bilinear samples at each place of a sliding kernel.
+    """The sampling of DCNv3 and DCNv4: for each group, a weighted sum of bilinear samples at each place of a sliding
+    kernel.
 
-    It computes y_g(p) = Σ_k m_gk · x_g(p + s · (p_k + Δp_gk)), equation 3 of Wang et al., "InternImage", 2023, without its
-    projections w_g; s is `offset_scale`. `dcnbuild.DCNv3` predicts offset and mask, and applies a softmax to the mask.
-    `dcnbuild.DCNv4` (Xiong et al., "Efficient Deformable ConvNets", 2024) uses the mask as predicted.
+    It computes y_g(p) = Σ_k m_gk · x_g(p + s · (p_k + Δp_gk)), equation 3 of Wang et al., "InternImage", 2023, without
+    its projections w_g; s is `offset_scale`. `dcnbuild.DCNv3` predicts offset and mask, and applies a softmax to the
+    mask. `dcnbuild.DCNv4` (Xiong et al., "Efficient Deformable ConvNets", 2024) uses the mask as predicted.
 
-    A sample counts if −1 < y < H and −1 < x < W; pixels outside are zero. At −1 or at infinity, its value and gradients are
-    zero. For NaN see docs/pytorch.md, "NaN and infinity".
+    A sample counts if −1 < y < H and −1 < x < W; pixels outside are zero. At −1 or at infinity, its value and gradients
+    are zero. For NaN see docs/pytorch.md, "NaN and infinity".
 
     Args:
         input: [N, H, W, C], with channels last and in any memory layout; float64, float32, float16 or bfloat16.
-        offset: [N, H', W', G, K, 2] as (x, y) in pixels; of the input's dtype, or float32 for a half input. The G groups
-            must divide C. The K taps go down the kernel's columns, one column after the other.
+        offset: [N, H', W', G, K, 2] as (x, y) in pixels; of the input's dtype, or float32 for a half input. The G
+            groups must divide C. The K taps go down the kernel's columns, one column after the other.
         mask: [N, H', W', G, K] of the dtype of `offset`. It need not add up to one.
         kernel_size, stride, padding, dilation: an int or (y, x), in pixels.
         offset_scale: factor of taps and offsets; finite.
@@ -71,7 +72,9 @@ def _fake_backward(
 
 
 def _flops(input: Sequence[int], offset: Any, mask: Sequence[int], *_: Any, **__: Any) -> int:
-    """Returns 2 · N · H' · W' · G · K · D, each sample times its mask; input [N, H, W, G, D], mask [N, H', W', G, K]."""
+    """Returns 2 · N · H' · W' · G · K · D, each sample times its mask; input [N, H, W, G, D], mask [N, H', W', G,
+    K].
+    """
     return 2 * math.prod(mask) * input[4]
 
 

@@ -44,12 +44,11 @@ def attributes(
         bool(remove_center),
     )
     if remove_center not in (0, 1):  # True and False equal these
-        raise ArgumentTypeError(
-            f"{function}: {names[5]} must be True or False, got {remove_center!r}"
-        )
+        raise ArgumentTypeError(f"{function}: {names[5]} must be True or False, got {remove_center!r}")
     if a.remove_center and (a.taps < 1 or any(side % 2 == 0 for side in a.kernel_size)):
         raise ArgumentError(
-            f"{function}: {names[5]} needs a kernel with odd sides and more than one tap, got {names[0]}={kernel_size!r}"
+            f"{function}: {names[5]} needs a kernel with odd sides and more than one tap, got "
+            f"{names[0]}={kernel_size!r}"
         )
     return a
 
@@ -68,13 +67,9 @@ def check(input: Tensor, offset: Tensor, mask: Tensor, a: Attributes) -> None:
             allowed = (input.dtype, torch.float32)
         if tensor.dtype not in allowed:
             expected = " or ".join(map(str, allowed))
-            raise ArgumentTypeError(
-                f"{NAME}: {name} is {tensor.dtype}, expected {expected} for {input.dtype} input"
-            )
+            raise ArgumentTypeError(f"{NAME}: {name} is {tensor.dtype}, expected {expected} for {input.dtype} input")
     if mask.dtype != offset.dtype:
-        raise ArgumentTypeError(
-            f"{NAME}: mask is {mask.dtype}, expected {offset.dtype}, the dtype of offset"
-        )
+        raise ArgumentTypeError(f"{NAME}: mask is {mask.dtype}, expected {offset.dtype}, the dtype of offset")
     batch, height, width, channels = input.shape
     groups = offset.shape[3]
     if channels == 0 or groups == 0 or channels % groups:
@@ -84,14 +79,13 @@ def check(input: Tensor, offset: Tensor, mask: Tensor, a: Attributes) -> None:
         )
     size = a.output_size(height, width)
     if size[0] <= 0 or size[1] <= 0:
-        raise ArgumentError(
-            f"{NAME}: the output would be {size[0]}x{size[1]} pixels: input of {height}x{width}, {a}"
-        )
+        raise ArgumentError(f"{NAME}: the output would be {size[0]}x{size[1]} pixels: input of {height}x{width}, {a}")
     expected_mask = (batch, *size, groups, a.taps)
     expected_offset = (*expected_mask, 2)
     if tuple(offset.shape) != expected_offset:
         raise ArgumentError(
-            f"{NAME}: offset has shape {tuple(offset.shape)}, expected {expected_offset} (batch, output size, groups, taps, "
+            f"{NAME}: offset has shape {tuple(offset.shape)}, expected {expected_offset} (batch, output size, "
+            f"groups, taps, "
             "x and y)"
         )
     if tuple(mask.shape) != expected_mask:

@@ -36,9 +36,7 @@ def _function(name: str, rules: _Rules) -> type[torch.autograd.Function]:
     forward.__signature__ = _ANY_ARGUMENTS  # type: ignore[attr-defined]
     methods = {rule: getattr(rules, rule) for rule in ("setup_context", "backward", "jvp", "vmap")}
     methods["forward"] = forward
-    return type(
-        name, (torch.autograd.Function,), {n: staticmethod(method) for n, method in methods.items()}
-    )
+    return type(name, (torch.autograd.Function,), {n: staticmethod(method) for n, method in methods.items()})
 
 
 def no_slice(arg: Any, dim: int | None) -> Any:
@@ -54,9 +52,7 @@ class _Rules:
     def __init__(self, operator: Operator, call: Call) -> None:
         self.operator = operator
         self.call = call
-        self.differentiable = [
-            i for i in call.tensors if call.arguments[i] not in operator.constants
-        ]
+        self.differentiable = [i for i in call.tensors if call.arguments[i] not in operator.constants]
         #: The tensors that derivatives read.
         self.kept = call.tensors
 
@@ -75,9 +71,7 @@ class _Rules:
             args[index] = tensor
         return args
 
-    def batched(
-        self, rule: Rule, fake: Any, size: int, in_dims: Sequence[Any], args: Sequence[Any]
-    ) -> tuple[Any, Any]:
+    def batched(self, rule: Rule, fake: Any, size: int, in_dims: Sequence[Any], args: Sequence[Any]) -> tuple[Any, Any]:
         """Computes `size` slices by a batching rule; for no slices at all, takes the shape from `fake` instead."""
         if size:
             return rule(self.call.function.apply, size, in_dims, args)
@@ -100,10 +94,7 @@ class _First(_Rules):
     def __init__(self, operator: Operator) -> None:
         super().__init__(operator, operator.call)
         #: The arguments of the backward operator between grad_output and its options.
-        self.passed = [
-            self.call.arguments.index(name)
-            for name in operator.backward_call.arguments[1 : -len(OPTIONS)]
-        ]
+        self.passed = [self.call.arguments.index(name) for name in operator.backward_call.arguments[1 : -len(OPTIONS)]]
         self.kept = [i for i in self.call.tensors if i in self.passed]
 
     def backward(self, ctx: Any, grad_output: Tensor | None) -> tuple[Any, ...]:
@@ -168,17 +159,15 @@ class _Second(_Rules):
     def jvp(self, ctx: Any, *tangents: Tensor | None) -> tuple[Tensor, ...]:
         self.refuse_constants(tangents)
         args = self.arguments(ctx)
-        return tuple(
-            push_forward(
-                self._composition(args), self._differentiable(args), self._differentiable(tangents)
-            )
-        )
+        return tuple(push_forward(self._composition(args), self._differentiable(args), self._differentiable(tangents)))
 
     def _differentiable(self, args: Any) -> list[Any]:
         return [args[i] for i in self.differentiable]
 
     def _composition(self, args: list[Any]) -> Any:
-        """Returns the gradients in plain torch, as a function of the differentiable tensors; unneeded ones have no elements."""
+        """Returns the gradients in plain torch, as a function of the differentiable tensors; unneeded ones have no
+        elements.
+        """
         *_, output_mask, _ = args
 
         def gradients(*tensors: Tensor | None) -> tuple[Tensor, ...]:

@@ -1,7 +1,7 @@
 """Exports the operators to ONNX as DeformConv or GridSample, or raises an error that says what ONNX lacks.
 
-`torch.onnx.export` decomposes an exported program by running its operators again. The kernels here then replace those of
-autograd (dcnbuild/ops/registration.py). So users pass nothing extra, and may export a program that already exists.
+`torch.onnx.export` decomposes an exported program by running its operators again. The kernels here then replace those
+of autograd (dcnbuild/ops/registration.py). So users pass nothing extra, and may export a program that already exists.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def deform_conv2d(
 ) -> Tensor:
     """Writes a DeformConv node of ONNX, https://onnx.ai/onnx/operators/onnx__DeformConv.html.
 
-    DeformConv has one type for all tensors. The kernels sum half types in float32, and their positions may be float32. So for
-    half types, the node is float32, between casts.
+    DeformConv has one type for all tensors. The kernels sum half types in float32, and their positions may be float32.
+    So for half types, the node is float32, between casts.
 
     Raises:
         NotImplementedError: this exporter or this torch cannot write the node.

@@ -1,7 +1,7 @@
 """Makes an operator from a description; everything around its kernels follows from it.
 
-`ops/deform_roi_pool.py` is a short example. An `Operator` gives the registered operators `name` and `name`_backward, their
-derivatives in reverse and forward mode, batching, tracing, ONNX and FLOPs.
+`ops/deform_roi_pool.py` is a short example. An `Operator` gives the registered operators `name` and `name`_backward,
+their derivatives in reverse and forward mode, batching, tracing, ONNX and FLOPs.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class Operator:
     """A differentiable operator. Creating one registers it; a call takes the schema's arguments, already checked.
 
     Two schemas in csrc/schema.h belong to it. `name` takes tensors and attributes (all other arguments) in any order.
-    `name`_backward takes grad_output, arguments of `name` under the same names, bool[k] output_mask and bool deterministic.
-    It returns the gradients of the k tensors that are not constants, in the schema's order. A tensor that it does not take
-    must be optional and added to the output, like a bias.
+    `name`_backward takes grad_output, arguments of `name` under the same names, bool[k] output_mask and bool
+    deterministic. It returns the gradients of the k tensors that are not constants, in the schema's order. A tensor
+    that it does not take must be optional and added to the output, like a bias.
 
     The functions of a description take the operator's tensors in the schema's order, then its attributes as one object.
     Functions for the backward operator take grad_output and its tensors, then the same object.

@@ -17,8 +17,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def public(positions: Collection[str]) -> Callable[[Function], Function]:
     """Decorates a public function, whose first argument is data.
 
-    `torch.fx`, modes and subclasses of Tensor can override the function like one of torch's. Under autocast, it converts the
-    tensors to autocast's dtypes.
+    `torch.fx`, modes and subclasses of Tensor can override the function like one of torch's. Under autocast, it
+    converts the tensors to autocast's dtypes.
 
     Args:
         positions: arguments that are positions, and stay float32 under autocast; other tensors are data.

@@ -77,9 +77,7 @@ def register(
         if native.ensure(device) == "reference":
             return reference(*args)
         if getattr(_calling, "again", False):
-            raise ArgumentTypeError(
-                f"{name}: no kernel takes these tensors: {[type(arg).__name__ for arg in args]}"
-            )
+            raise ArgumentTypeError(f"{name}: no kernel takes these tensors: {[type(arg).__name__ for arg in args]}")
         _calling.again = True
         try:
             return call.operator(*args)

@@ -1,4 +1,5 @@
-"""Lists what releases of torch lack, for the operators, their tests and docs/torch-versions.md; and replaces missing functions.
+"""Lists what releases of torch lack, for the operators, their tests and docs/torch-versions.md; and replaces missing
+functions.
 
 A function here with a name of torch's is torch's own if the running torch has it; otherwise it does the same.
 """

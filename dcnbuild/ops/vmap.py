@@ -30,31 +30,19 @@ def out_of_batch(tensor: Tensor, size: int) -> Tensor:
     return tensor.unflatten(0, (size, tensor.shape[0] // size))
 
 
-def one_batch(
-    call: Callable[..., Any], size: int, in_dims: Sequence[Any], args: Sequence[Any]
-) -> tuple[Any, Any]:
+def one_batch(call: Callable[..., Any], size: int, in_dims: Sequence[Any], args: Sequence[Any]) -> tuple[Any, Any]:
     """For operators whose tensors and outputs all begin with the batch: the slices become images of one batch.
 
     A gradient that nobody asked for has one dimension, without elements.
     """
-    outputs = call(
-        *(
-            into_batch(arg, dim, size) if isinstance(arg, Tensor) else arg
-            for arg, dim in zip(args, in_dims)
-        )
-    )
+    outputs = call(*(into_batch(arg, dim, size) if isinstance(arg, Tensor) else arg for arg, dim in zip(args, in_dims)))
     if isinstance(outputs, Tensor):
         return out_of_batch(outputs, size), 0
-    apart = tuple(
-        out_of_batch(output, size) if output.dim() > 1 else output.new_empty(size, 0)
-        for output in outputs
-    )
+    apart = tuple(out_of_batch(output, size) if output.dim() > 1 else output.new_empty(size, 0) for output in outputs)
     return apart, (0,) * len(apart)
 
 
-def one_by_one(
-    call: Callable[..., Any], size: int, in_dims: Sequence[Any], args: Sequence[Any]
-) -> tuple[Any, Any]:
+def one_by_one(call: Callable[..., Any], size: int, in_dims: Sequence[Any], args: Sequence[Any]) -> tuple[Any, Any]:
     """Calls the operator once for each slice: right for every operator, but slow."""
     outputs = [
         call(

@@ -24,9 +24,7 @@ Progress = Callable[[str], None]
 #: Whether a source compiles, what the compiler said, and why it was not tried.
 Outcome = tuple[bool | None, str, str]
 
-_MISSING = re.compile(
-    r"fatal error: ([\w./+-]+): No such file|cannot open source file \"([^\"]+)\""
-)
+_MISSING = re.compile(r"fatal error: ([\w./+-]+): No such file|cannot open source file \"([^\"]+)\"")
 #: Headers that a port must have dealt with: their absence is a failure, not a foreign dependency.
 _OURS = re.compile(r"(?:TH|THC|THCUNN|THNN|ATen|c10|torch)/")
 _IMPORT = """\
@@ -108,9 +106,7 @@ def check_project(
         else:
             compiled = {}
     files = tuple(
-        replace(file, compiled=compiled.get(file.path)).with_compiles(*found[file.path])
-        if file.path in found
-        else file
+        replace(file, compiled=compiled.get(file.path)).with_compiles(*found[file.path]) if file.path in found else file
         for file in result.files
     )
     return replace(result, files=files, build=build)
@@ -157,9 +153,7 @@ def _compile(
         return None, "", f"not tried: {tools.cuda.title}"
     source = root / path
     command = compile_command(tools, source, output, [source.parent, *includes], flags)
-    done = subprocess.run(
-        command, capture_output=True, text=True, errors="replace", env=dict(tools.environment)
-    )
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=dict(tools.environment))
     output.unlink(missing_ok=True)
     if done.returncode == 0:
         return True, "", ""
@@ -213,10 +207,7 @@ def _build(
         path
         for path in wanted
         if path.is_relative_to(folder)
-        and any(
-            name.endswith("/" + path.relative_to(folder).with_suffix(".o").as_posix())
-            for name in made
-        )
+        and any(name.endswith("/" + path.relative_to(folder).with_suffix(".o").as_posix()) for name in made)
     }
     said = done.stdout + done.stderr
     if done.returncode:

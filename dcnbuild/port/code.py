@@ -133,8 +133,7 @@ class Code:
         types = {
             following.text
             for token, following in zip(self.live, self.live[1:], strict=False)
-            if token.text in ("struct", "class", "union", "enum", "using")
-            and following.kind == "name"
+            if token.text in ("struct", "class", "union", "enum", "using") and following.kind == "name"
         }
         macros = {macro.name for macro in self.layout.macros}
         functions = {function.name for function in self.functions}
@@ -144,9 +143,7 @@ class Code:
     def is_tensor(self, name: Token) -> bool:
         """Whether a token names a parameter of the function around it that is a tensor."""
         function = self.function_at(name.start)
-        return function is not None and any(
-            p.is_tensor and p.name == name.text for p in function.parameters
-        )
+        return function is not None and any(p.is_tensor and p.name == name.text for p in function.parameters)
 
     def function_at(self, offset: int) -> Function | None:
         """The function whose body holds this offset."""

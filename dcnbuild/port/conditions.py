@@ -20,14 +20,10 @@ RANGES: dict[str, tuple[float, float]] = {
 #: Macros that torch 2 has (read in c10/util/Exception.h) and that old sources ask for.
 DEFINED = frozenset({"TORCH_CHECK", "TORCH_INTERNAL_ASSERT", "TORCH_WARN", "AT_ERROR"})
 #: Macros that were torch's own and are gone.
-GONE = frozenset(
-    {"AT_CHECK", "THCudaCheck", "THCudaCheckWarn", "THArgCheck", "THAssert", "THError"}
-)
+GONE = frozenset({"AT_CHECK", "THCudaCheck", "THCudaCheckWarn", "THArgCheck", "THAssert", "THError"})
 #: Macros of builds for other platforms, a project's own among them: USE_ROCM, MMCV_WITH_HIP, __MUSACC__.
 #: Sources are ported for CUDA and the CPU, and what is for another platform stays as it is.
-OTHER_PLATFORM = re.compile(
-    r"(?:\w*_)?(?:ROCM|HIP|HIPCC|HIPIFY|MUSA|MUSACC|MLU|NPU|ASCEND|SYCL|XPU|HCC)(?:_\w*)?"
-)
+OTHER_PLATFORM = re.compile(r"(?:\w*_)?(?:ROCM|HIP|HIPCC|HIPIFY|MUSA|MUSACC|MLU|NPU|ASCEND|SYCL|XPU|HCC)(?:_\w*)?")
 #: `-DVERSION_GE_1_3`, as apex and its descendants pass it: whether torch is that new.
 _VERSION_FLAG = re.compile(r"(?:TORCH_|PYTORCH_)?VERSION_GE_(\d+)_(\d+)")
 #: Headers that `__has_include` may ask for and that no torch 2 has, but for two forwarders.

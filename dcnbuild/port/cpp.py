@@ -54,9 +54,7 @@ def port_text(
     active = [
         rule
         for rule in rules
-        if rule.need == "broken"
-        or (rule.need == "deprecated" and deprecated)
-        or (rule.need == "bug" and fix_bugs)
+        if rule.need == "broken" or (rule.need == "deprecated" and deprecated) or (rule.need == "bug" and fix_bugs)
     ]
     revision = Revision(source.text)
     code = source.with_own(scope.own)
@@ -113,11 +111,7 @@ def apply_family(
         code = apply_edits(revision, code, batch, changes)
         if code is before:
             return code, failed
-    last = (
-        not_understood(rule, f"it still applies after {_ROUNDS} rounds")
-        for rule in batch
-        if batch[rule]
-    )
+    last = (not_understood(rule, f"it still applies after {_ROUNDS} rounds") for rule in batch if batch[rule])
     return code, [*failed, *last]
 
 
@@ -129,16 +123,11 @@ def _touch(edits: Sequence[Edit], others: Iterable[Edit]) -> bool:
     return any(at and ends[at - 1] >= edit.start for at, edit in zip(places, edits, strict=True))
 
 
-def apply_edits(
-    revision: Revision, code: Code, edits: Mapping[str, Iterable[Edit]], changes: list[Change]
-) -> Code:
+def apply_edits(revision: Revision, code: Code, edits: Mapping[str, Iterable[Edit]], changes: list[Change]) -> Code:
     """Makes the edits of rules in a revision, whose text `code` is; the code after."""
     rules = {id(edit): rule for rule, made in edits.items() for edit in made}
     done = revision.apply(edit for made in edits.values() for edit in made)
-    changes += [
-        Change(rules[id(e)], line, code.text[e.start : e.end].strip(), e.new.strip())
-        for e, line in done
-    ]
+    changes += [Change(rules[id(e)], line, code.text[e.start : e.end].strip(), e.new.strip()) for e, line in done]
     return code.after(revision.text, [edit for edit, _ in done]) if done else code
 
 

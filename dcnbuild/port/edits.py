@@ -90,9 +90,7 @@ def disjoint(groups: Iterable[Sequence[Edit]]) -> Iterator[Edit]:
             continue
         span = min(edit.start for edit in group), max(edit.end for edit in group)
         at = bisect.bisect(taken, span)
-        free = (not at or taken[at - 1][1] <= span[0]) and (
-            at == len(taken) or span[1] <= taken[at][0]
-        )
+        free = (not at or taken[at - 1][1] <= span[0]) and (at == len(taken) or span[1] <= taken[at][0])
         if free:
             taken.insert(at, span)
             yield from group

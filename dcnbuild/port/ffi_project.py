@@ -155,18 +155,14 @@ def _new(path: PurePosixPath, text: str, what: str) -> FileResult:
     return FileResult(path, "", text, changes=(Change(RULE.id, 1, "", what),))
 
 
-def _found(
-    folder: PurePosixPath, name: str, texts: Mapping[PurePosixPath, str]
-) -> PurePosixPath | None:
+def _found(folder: PurePosixPath, name: str, texts: Mapping[PurePosixPath, str]) -> PurePosixPath | None:
     """A file that a build script names; glue in C under its new name."""
     path = folder / name
     ported = [ported_source(path)] if path.suffix == ".c" else []
     return next((p for p in (*ported, path) if p in texts), None)
 
 
-def _kernel(
-    folder: PurePosixPath, name: str, texts: Mapping[PurePosixPath, str]
-) -> PurePosixPath | None:
+def _kernel(folder: PurePosixPath, name: str, texts: Mapping[PurePosixPath, str]) -> PurePosixPath | None:
     """The CUDA source that an object file was compiled from."""
     stem = PurePosixPath(name).name.split(".")[0]
     beside = [folder / name.removesuffix(".o"), (folder / name).with_name(f"{stem}.cu")]
@@ -217,9 +213,7 @@ RULE = Rule(
     pattern="create_extension('_ext.twice', headers=…, sources=…, extra_objects=…) in a build.py",
     replacement="new files: NAME_binding.cpp with PYBIND11_MODULE, and a setup.py",
     before="int twice(THCudaTensor *in, THCudaTensor *out);\n",
-    after=_BINDING.format(
-        includes='#include "src/twice.h"\n', functions='  m.def("twice", &twice);\n'
-    ),
+    after=_BINDING.format(includes='#include "src/twice.h"\n', functions='  m.def("twice", &twice);\n'),
     why="Glue in C (X.c) is ported to C++ beside it (X_glue.cpp), since torch's headers are C++. Where there is a"
     " setup.py already, you add the extension to it.",
 )

@@ -212,9 +212,7 @@ inline at::ScalarType ported_scalar_type(const at::DeprecatedTypeProperties& typ
 )
 
 #: CUDA's shuffle → the helper that takes at::Half, too.
-SHUFFLES = {
-    f"__{name}_sync": f"ported_{name}_sync" for name in ("shfl", "shfl_up", "shfl_down", "shfl_xor")
-}
+SHUFFLES = {f"__{name}_sync": f"ported_{name}_sync" for name in ("shfl", "shfl_up", "shfl_down", "shfl_xor")}
 
 
 def _shuffle(old: str, new: str) -> Helper:

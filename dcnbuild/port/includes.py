@@ -49,9 +49,7 @@ SYMBOLS: dict[str, tuple[str, str]] = {
     r"plus|minus|divides|equal_to|not_equal_to|identity": ("cuda/std/functional", r"(?!)"),
     **{
         name: (f"thrust/iterator/{name}.h", r"(?!)")
-        for name in (
-            *("counting_iterator", "constant_iterator", "discard_iterator", "transform_iterator"),
-        )
+        for name in (*("counting_iterator", "constant_iterator", "discard_iterator", "transform_iterator"),)
     },
     r"maximum|minimum": ("cuda/functional", r"(?!)"),
     r"CUDACachingAllocator": ("c10/cuda/CUDACachingAllocator.h", r"(?!)"),

@@ -130,9 +130,7 @@ def read_layout(text: str, tokens: Sequence[Token], own: frozenset[str] = frozen
             dead -= level.now is False
             level.now = False if level.taken else None if level.taken is None and truth else truth
             dead += level.now is False
-            level.taken = (
-                True if True in (level.taken, truth) else None if level.taken is None else truth
-            )
+            level.taken = True if True in (level.taken, truth) else None if level.taken is None else truth
         elif line.name == "endif" and levels:
             levels[-1].next_arm(layout, line.start)
             dead -= levels.pop().now is False

@@ -37,9 +37,7 @@ def write_copy(source: Path, out: Path, files: Sequence[FileResult]) -> dict[Pat
     """
     source, out = source.resolve(), out.resolve()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputError(
-            f"{out} exists already: name another directory with --out, or remove that one"
-        )
+        raise OutputError(f"{out} exists already: name another directory with --out, or remove that one")
     if out == source or (source.is_dir() and out.is_relative_to(source)):
         raise OutputError(f"{out} is inside {source}: name a directory outside it with --out")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -64,9 +62,7 @@ def write_copy(source: Path, out: Path, files: Sequence[FileResult]) -> dict[Pat
     return failed
 
 
-def copy_tree(
-    source: Path, target: Path, ignore: Callable[[str, list[str]], set[str]] | None = None
-) -> None:
+def copy_tree(source: Path, target: Path, ignore: Callable[[str, list[str]], set[str]] | None = None) -> None:
     """Copies a tree with its links as links and its holes as holes. Raises shutil.Error, and OSError."""
     shutil.copytree(source, target, symlinks=True, ignore=ignore, copy_function=copy_file)
 
@@ -122,15 +118,10 @@ def write_in_place(source: Path, files: Sequence[FileResult], force: bool) -> Pa
         try:
             dirty = unrecorded(base)
         except GitError as error:
-            raise OutputError(
-                f"whether git has all of {base} cannot be told ({error}): --force goes on"
-            ) from error
+            raise OutputError(f"whether git has all of {base} cannot be told ({error}): --force goes on") from error
         if dirty:
             shown = ", ".join(dirty[:3]) + (", …" if len(dirty) > 3 else "")
-            raise OutputError(
-                f"{base} has changes that are not in git ({shown}): commit or stash them, or say"
-                " --force"
-            )
+            raise OutputError(f"{base} has changes that are not in git ({shown}): commit or stash them, or say --force")
     backup = _backup_directory(base)
     try:
         for result in changed:

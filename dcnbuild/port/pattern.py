@@ -1,9 +1,9 @@
 """Patterns over tokens: `THCudaMalloc($state, $size)` and what to write instead.
 
-In a pattern, `$name` stands for one argument (to the next comma or closing bracket of its own level),
-or for a single name if "(" follows it, and `$$name` for all that is left up to the closing bracket; behind `<` it is a template list. A
-pattern that begins with `.` matches `->` as well. In a replacement, `$name` and `$$name` are what
-was matched, with its own spaces, line breaks and comments.
+In a pattern, `$name` stands for one argument (to the next comma or closing bracket of its own level), or for a single
+name if "(" follows it, and `$$name` for all that is left up to the closing bracket; behind `<` it is a template list. A
+pattern that begins with `.` matches `->` as well. In a replacement, `$name` and `$$name` are what was matched, with its
+own spaces, line breaks and comments.
 """
 
 from __future__ import annotations
@@ -64,9 +64,7 @@ def _starts(stream: Stream, index: int, part: str) -> bool:
     if text != part:
         return part == "." and text == "->"
     # a name behind ".", "->" or "::" is another thing of the same name
-    return not (
-        stream[index].kind == "name" and index and stream[index - 1].text in (".", "->", "::")
-    )
+    return not (stream[index].kind == "name" and index and stream[index - 1].text in (".", "->", "::"))
 
 
 def _match(

@@ -40,9 +40,7 @@ class Options:
     stable: Target | None = None
 
 
-def port_project(
-    root: Path, options: Options = Options(), progress: Progress = lambda text: None
-) -> ProjectResult:
+def port_project(root: Path, options: Options = Options(), progress: Progress = lambda text: None) -> ProjectResult:
     """Ports every source below a directory, or one file, in memory: nothing is written.
 
     Args:
@@ -144,9 +142,7 @@ def _port_cpp(
         # torch's headers are C++: in a .c file nothing that a rule writes would compile
         rules = () if target.suffix == ".c" else RULES
         try:
-            ported = port_text(
-                code, scopes[path], rules, deprecated=deprecated, fix_bugs=options.fix_bugs
-            )
+            ported = port_text(code, scopes[path], rules, deprecated=deprecated, fix_bugs=options.fix_bugs)
         except Exception as error:
             ported = PortedText(text, (), (not_understood("all rules", repr(error)),))
         if not deprecated:

@@ -26,9 +26,7 @@ def print_report(console: Console, result: ProjectResult, out: Path | None) -> N
         _print_left(console, file)
     for skipped in result.skipped:
         done = "copied, not looked into" if skipped.copied else "left out"
-        console.print(
-            f"{one_line(str(skipped.path))}: {done}: {skipped.reason}", markup=False, soft_wrap=True
-        )
+        console.print(f"{one_line(str(skipped.path))}: {done}: {skipped.reason}", markup=False, soft_wrap=True)
     if result.served:
         console.print(
             f"{', '.join(map(one_line, result.served[:3]))}: dcnbuild has these operators itself."
@@ -57,9 +55,7 @@ def _table(files: list[FileResult]) -> Table:
     table.add_column("compiled before")
     table.add_column("compiles")
     for file in files:
-        rules = ", ".join(
-            rule if times == 1 else f"{rule} ×{times}" for rule, times in file.rules().items()
-        )
+        rules = ", ".join(rule if times == 1 else f"{rule} ×{times}" for rule, times in file.rules().items())
         left = ", ".join(f"{r.id} ({_WORDS[r.need]}) ×{len(r.lines)}" for r in file.remarks)
         words = {True: Text("yes"), False: Text("no", style="red"), None: Text("–")}
         compiles = words[file.compiled], words[file.compiles]
@@ -97,9 +93,7 @@ def _print_build(console: Console, result: ProjectResult, out: Path | None) -> N
         said = f"is not imported: {error}" if error else "is imported"
         console.print(f"setup.py: {module} {said}", markup=False, soft_wrap=True)
     if build.ok and out is not None:
-        console.print(
-            f"Install it with\n\n    {install_line(build, out)}\n", markup=False, soft_wrap=True
-        )
+        console.print(f"Install it with\n\n    {install_line(build, out)}\n", markup=False, soft_wrap=True)
 
 
 def install_line(build: Build, out: Path) -> str:

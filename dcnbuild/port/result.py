@@ -160,9 +160,7 @@ class ProjectResult:
             "failing": self.failing,
             "deprecated_left": self.deprecated,
             "served": list(self.served),
-            "skipped": [
-                {"path": str(s.path), "reason": s.reason, "copied": s.copied} for s in self.skipped
-            ],
+            "skipped": [{"path": str(s.path), "reason": s.reason, "copied": s.copied} for s in self.skipped],
             "files": [
                 {
                     "path": str(result.path),

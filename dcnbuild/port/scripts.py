@@ -15,9 +15,7 @@ OLDEST = 75
 #: The C++ standard that headers of torch 2.13 and newer need; older torch takes it too.
 STANDARD = 20
 _NAMED = re.compile(r"(?<=sm_)\d{2,3}\b|(?<=compute_)\d{2,3}\b|(?<=lto_)\d{2,3}\b")
-_LISTS = re.compile(
-    r"(?i)(?:CMAKE_CUDA_ARCHITECTURES|CUDA_ARCHITECTURES|CUDA_ARCH(?:S|_BIN|_LIST)?)\b"
-)
+_LISTS = re.compile(r"(?i)(?:CMAKE_CUDA_ARCHITECTURES|CUDA_ARCHITECTURES|CUDA_ARCH(?:S|_BIN|_LIST)?)\b")
 _NUMBER = re.compile(r"(?<![\w.])(?:\d{2,3}(?![\w.])|\d\d?\.\d(?![\w.]))")
 _STANDARDS = re.compile(
     r"((?:-std=|/std:|std=)(?:c|gnu)\+\+|(?:CMAKE_)?(?:CXX|CUDA)_STANDARD[ \t]+\"?|cxx_std_)(0x|1y|1z|2a|\d\d)\b"
@@ -25,9 +23,7 @@ _STANDARDS = re.compile(
 _YEARS = {"0x": 11, "1y": 14, "1z": 17, "2a": 20}
 _ABI = re.compile(r"(?<![ \t])[ \t]*-D_?_?GLIBCXX_USE_CXX11_ABI=0\b")
 #: A script that asks which CUDA there is may give old architectures to an old one only.
-_ASKS = re.compile(
-    r"(?i)CUDA_?VERSION|CUDAToolkit_VERSION|CUDA_COMPILER_VERSION|nvcc\S{0,40}\s+--?[vV]"
-)
+_ASKS = re.compile(r"(?i)CUDA_?VERSION|CUDAToolkit_VERSION|CUDA_COMPILER_VERSION|nvcc\S{0,40}\s+--?[vV]")
 
 
 def raised_architectures(text: str) -> str:
@@ -103,8 +99,7 @@ def port_scripts(
         revision = Revision(text)
         revision.apply(last.values())
         changes = tuple(
-            Change(rule, int(edit.note), text[edit.start : edit.end].strip(), edit.new.strip())
-            for rule, edit in edits
+            Change(rule, int(edit.note), text[edit.start : edit.end].strip(), edit.new.strip()) for rule, edit in edits
         )
         yield FileResult(path, text, revision.text, encoding, changes)
 

@@ -87,9 +87,7 @@ def tokenize(text: str) -> list[Token]:
     return list(_tokens(text))
 
 
-def revised(
-    tokens: Sequence[Token], text: str, spans: Sequence[tuple[int, int, int]]
-) -> list[Token]:
+def revised(tokens: Sequence[Token], text: str, spans: Sequence[tuple[int, int, int]]) -> list[Token]:
     """The tokens of an edited text, of which only the lines that edits touch are read again.
 
     Args:

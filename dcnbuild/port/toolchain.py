@@ -109,10 +109,7 @@ def compile_command(
         *("-isystem", str(include)),
         *("-isystem", str(include / "torch/csrc/api/include")),
         *("-isystem", sysconfig.get_paths()["include"]),
-        *(
-            f"-D{macro}"
-            for macro in ("TORCH_EXTENSION_NAME=ported", "TORCH_API_INCLUDE_EXTENSION_H")
-        ),
+        *(f"-D{macro}" for macro in ("TORCH_EXTENSION_NAME=ported", "TORCH_API_INCLUDE_EXTENSION_H")),
         *(f"-D{macro}" for macro in flags.macros),
         f"-std=c++{standard}",
     ]
@@ -124,9 +121,7 @@ def compile_command(
         if tools.front_end:
             made = ["--cuda", "-fdevice-syntax-only", *made[1:]]
         return [str(tools.cuda.toolkit.nvcc), *host, *more, *common, *made]
-    toolkit = (
-        tools.cuda.toolkit.include if isinstance(tools.cuda, CudaPlan) else ()
-    )  # nvcc has its own
+    toolkit = tools.cuda.toolkit.include if isinstance(tools.cuda, CudaPlan) else ()  # nvcc has its own
     if tools.front_end:
         made = ["-fsyntax-only", str(source)]
     within = [f"-isystem{path}" for path in toolkit]

@@ -38,9 +38,7 @@ class Project:
         bound: headers that a build script names, whether or not a source includes them.
     """
 
-    def __init__(
-        self, texts: Mapping[PurePosixPath, str], bound: frozenset[PurePosixPath] = frozenset()
-    ) -> None:
+    def __init__(self, texts: Mapping[PurePosixPath, str], bound: frozenset[PurePosixPath] = frozenset()) -> None:
         self.texts = texts
         self.bound = bound
         self.codes = {path: Code(text) for path, text in texts.items()}
@@ -71,11 +69,7 @@ class Project:
         for code in self.codes.values():
             if not any(name in code.text for name in looks):
                 continue
-            found |= {
-                macro.name
-                for macro in code.layout.macros
-                if any(token.text in looks for token in macro.body)
-            }
+            found |= {macro.name for macro in code.layout.macros if any(token.text in looks for token in macro.body)}
             found |= {
                 function.name
                 for function in code.functions
@@ -172,10 +166,7 @@ class Project:
         seen = self.included(path)
         own = self.codes[path].defined.union(*(self.codes[other].defined for other in seen))
         headers = {
-            include.header[1:-1]
-            for other in seen
-            for include in self.codes[other].layout.includes
-            if not include.path
+            include.header[1:-1] for other in seen for include in self.codes[other].layout.includes if not include.path
         }
         return Scope(
             suffix=path.suffix,

@@ -59,10 +59,9 @@ LIBRARIES       =+ $(_SPACE_) "-L$(TOP)/lib64/stubs" "-L$(TOP)/lib64"
 """
 
 
-def fetch(
-    version: str, recipe: DebianRecipe, downloads: Path, staging: Path, env: Mapping[str, str]
-) -> str:
-    """Downloads files missing in `downloads`, unpacks the toolkit to `staging`, and returns a text that names its packages.
+def fetch(version: str, recipe: DebianRecipe, downloads: Path, staging: Path, env: Mapping[str, str]) -> str:
+    """Downloads files missing in `downloads`, unpacks the toolkit to `staging`, and returns a text that names its
+    packages.
 
     Raises FindingError where apt, dpkg or a Debian archive is missing, or if a download fails.
     """
@@ -139,9 +138,7 @@ def _listed(
     return {package: found[package] for package in packages}
 
 
-def _unpack(
-    package: Path, layout: Sequence[tuple[re.Pattern[str], str]], target: Path, what: str
-) -> list[str]:
+def _unpack(package: Path, layout: Sequence[tuple[re.Pattern[str], str]], target: Path, what: str) -> list[str]:
     """Unpacks the files of a .deb that the layout names, to the places that it gives.
 
     Returns the members that were left out because they lead outside the target.
@@ -192,9 +189,7 @@ def _write(
         archive.write_file(target, place, source, bool(member.mode & 0o111))
 
 
-def _follow(
-    member: tarfile.TarInfo, place: str, layout: Sequence[tuple[re.Pattern[str], str]]
-) -> str | None:
+def _follow(member: tarfile.TarInfo, place: str, layout: Sequence[tuple[re.Pattern[str], str]]) -> str | None:
     """Returns a link's target in the toolkit's layout; None if the target is not part of the toolkit."""
     directory = os.path.dirname(member.name.removeprefix("./"))
     meant = os.path.normpath(os.path.join("/", directory, member.linkname)).lstrip("/")

@@ -47,21 +47,15 @@ def find(version: str, env: Mapping[str, str]) -> Toolkit | None:
     if not re.fullmatch(rf"{_NUMBER}(\.{_NUMBER}){{0,2}}", version):
         raise ValueError(f"not a CUDA version: {version!r} (expected e.g. '13.0' or '12')")
     wanted = numbers(version)
-    matching = (
-        toolkit
-        for toolkit in find_toolkits(env)
-        if numbers(toolkit.version)[: len(wanted)] == wanted[:2]
-    )
+    matching = (toolkit for toolkit in find_toolkits(env) if numbers(toolkit.version)[: len(wanted)] == wanted[:2])
     return next(matching, None)
 
 
-def install(
-    version: str, env: Mapping[str, str], say: Say = print, *, math_headers: bool = False
-) -> Toolkit:
+def install(version: str, env: Mapping[str, str], say: Say = print, *, math_headers: bool = False) -> Toolkit:
     """Installs a toolkit into the cache, or returns the one that is already there.
 
-    It unpacks the toolkit beside its place, compiles a small kernel with it, and then renames it. So a toolkit in the cache
-    is always complete. It keeps downloads until then, so that a second try continues an interrupted one.
+    It unpacks the toolkit beside its place, compiles a small kernel with it, and then renames it. So a toolkit in the
+    cache is always complete. It keeps downloads until then, so that a second try continues an interrupted one.
 
     Args:
         version: "13.0".
@@ -69,7 +63,8 @@ def install(
         say: called with a text for each step.
         math_headers: for CUDA 13, see `pypi.fetch`.
 
-    Raises FindingError if it cannot be installed, ValueError for a wrong version, OSError if the cache cannot be written.
+    Raises FindingError if it cannot be installed, ValueError for a wrong version, OSError if the cache cannot be
+    written.
     """
     if not re.fullmatch(rf"{_NUMBER}\.{_NUMBER}", version):
         raise ValueError(f"not a CUDA version: {version!r} (expected major.minor, e.g. '13.0')")

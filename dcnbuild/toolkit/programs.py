@@ -54,9 +54,7 @@ def program(name: str, env: Mapping[str, str]) -> str:
     return os.fspath(found)
 
 
-def failed(
-    what: str, cause: str, evidence: tuple[str, ...] = (), fix: tuple[str, ...] = ()
-) -> FindingError:
+def failed(what: str, cause: str, evidence: tuple[str, ...] = (), fix: tuple[str, ...] = ()) -> FindingError:
     """Returns the error of a toolkit that could not be installed."""
     return FindingError(
         Finding(

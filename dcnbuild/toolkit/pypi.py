@@ -24,10 +24,9 @@ _MATH = ("cublas", "cusolver", "cusparse")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
 
 
-def fetch(
-    version: str, downloads: Path, staging: Path, env: Mapping[str, str], math_headers: bool
-) -> str:
-    """Downloads files missing in `downloads`, unpacks the toolkit to `staging`, and returns a text that names its packages.
+def fetch(version: str, downloads: Path, staging: Path, env: Mapping[str, str], math_headers: bool) -> str:
+    """Downloads files missing in `downloads`, unpacks the toolkit to `staging`, and returns a text that names its
+    packages.
 
     Args:
         version: "13.0"; takes its newest patch release.
@@ -61,8 +60,8 @@ def fetch(
 def _download(requirement: str, downloads: Path, env: Mapping[str, str], what: str) -> list[Path]:
     """Downloads the wheels of a requirement; every wheel must have the hash that the index lists.
 
-    pip resolves first, and its report has the hashes; then it downloads with them. Other files in `downloads`, from an earlier
-    try, are ignored.
+    pip resolves first, and its report has the hashes; then it downloads with them. Other files in `downloads`, from an
+    earlier try, are ignored.
     """
     pip = (sys.executable, "-m", "pip")
     quiet = ("--quiet", "--disable-pip-version-check", "--no-input", "--only-binary", ":all:")
@@ -93,9 +92,7 @@ def _hashes(report: Path, what: str) -> dict[str, tuple[str, str]]:
             found[f"{name}=={version}"] = wheel, digest
         return found
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise failed(
-            what, "pip's report names no wheels with their hashes", (str(error),)
-        ) from error
+        raise failed(what, "pip's report names no wheels with their hashes", (str(error),)) from error
 
 
 def _unpack(wheel: Path, root: str, target: Path) -> list[str]:

@@ -26,9 +26,7 @@ CXX, GONE = "_ZN2at13globalContextEv", "_ZN3c1038initializeFunctionalityOffsetsA
 
 
 def readelf(option: str, path: Path) -> str:
-    return subprocess.run(
-        ["readelf", option, path], capture_output=True, text=True, check=True
-    ).stdout
+    return subprocess.run(["readelf", option, path], capture_output=True, text=True, check=True).stdout
 
 
 def needing(path: Path, *names: str, flags: tuple[str, ...] = ()) -> Path:
@@ -48,10 +46,7 @@ def wheel_of(path: Path, files: dict[str, bytes], metadata: str = "") -> Path:
 
 
 def test_a_library_is_read_as_readelf_reads_it(tmp_path: Path) -> None:
-    source = (
-        "#include <math.h>\n#include <stdio.h>\n"
-        'double f(double x) { printf("%f", x); return pow(x, exp(x)); }'
-    )
+    source = '#include <math.h>\n#include <stdio.h>\ndouble f(double x) { printf("%f", x); return pow(x, exp(x)); }'
     path = compile_library(
         tmp_path / "lib.so",
         source,
@@ -65,17 +60,11 @@ def test_a_library_is_read_as_readelf_reads_it(tmp_path: Path) -> None:
     assert list(binary.needed) == re.findall(r"\(NEEDED\).*\[(.*)\]", dynamic)
     assert binary.soname == re.findall(r"\(SONAME\).*\[(.*)\]", dynamic)[0] == "libx.so.1"
     assert binary.run_paths == ("/y",)
-    assert {version for _, version in binary.versions} == set(
-        re.findall(r"Name: (\S+)  Flags", readelf("-VW", path))
-    )
+    assert {version for _, version in binary.versions} == set(re.findall(r"Name: (\S+)  Flags", readelf("-VW", path)))
     assert len(binary.versions) > 1
     assert binary.executable_stack
     assert re.search(r"GNU_STACK.* RWE", readelf("-lW", path))
-    assert (
-        not read_package(str(compile_library(tmp_path / "b.so", "")), None, {})
-        .binaries[0]
-        .executable_stack
-    )
+    assert not read_package(str(compile_library(tmp_path / "b.so", "")), None, {}).binaries[0].executable_stack
 
 
 @pytest.mark.parametrize(
@@ -180,9 +169,7 @@ def test_a_wheel_and_what_it_holds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x05\x06", b"text", None])
-def test_what_is_no_wheel(
-    content: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_no_wheel(content: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "x-1.0-py3-none-any.whl"
     if content is None:  # the member's bytes are damaged
         wheel_of(path, {"x/a.so": b"\x7fELF" * 9})

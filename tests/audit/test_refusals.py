@@ -31,9 +31,7 @@ WHEEL = Package("x.whl", "wheel", ("py3-none-manylinux_2_28_x86_64",), binaries=
 
 def found(package: Package = WHEEL, target: Target = HERE, **changed: Any) -> list[str]:
     """The ids of what refuses a package whose one library was changed, with a sign for each severity."""
-    package = replace(
-        package, binaries=tuple(replace(item, **changed) for item in package.binaries)
-    )
+    package = replace(package, binaries=tuple(replace(item, **changed) for item in package.binaries))
     marks = {"error": "", "warning": "? ", "note": "- "}
     return [marks[item.severity] + item.id for item in refusals(package, bounds(package), target)]
 

@@ -11,9 +11,7 @@ from pathlib import Path
 def run(command: Sequence[str | Path], cwd: Path, **env: str) -> str:
     """Runs a program with a clean environment and returns its output; fails with that output."""
     clean = {
-        name: value
-        for name, value in os.environ.items()
-        if name != "PYTHONPATH" and not name.startswith("DCNBUILD_")
+        name: value for name, value in os.environ.items() if name != "PYTHONPATH" and not name.startswith("DCNBUILD_")
     }
     done = subprocess.run(
         [*map(str, command)],

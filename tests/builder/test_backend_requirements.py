@@ -32,9 +32,7 @@ def ask(python: Path, checkout: Path, tmp_path: Path) -> str:
     return run([python, "-c", script], checkout).strip().splitlines()[-1]
 
 
-def test_torch_of_the_environment_is_not_asked_for_again(
-    environment: Path, checkout: Path, tmp_path: Path
-) -> None:
+def test_torch_of_the_environment_is_not_asked_for_again(environment: Path, checkout: Path, tmp_path: Path) -> None:
     assert ask(environment / "bin" / "python", checkout, tmp_path) == "[]"
 
 
@@ -55,9 +53,7 @@ def test_a_torch_that_is_too_old_is_not_replaced(checkout: Path, tmp_path: Path)
     assert [item["id"] for item in read_findings(checkout / FINDINGS)] == ["torch-too-old"]
 
 
-def test_cuda_on_without_a_fitting_toolkit_ends_with_what_was_looked_for(
-    checkout: Path, tmp_path: Path
-) -> None:
+def test_cuda_on_without_a_fitting_toolkit_ends_with_what_was_looked_for(checkout: Path, tmp_path: Path) -> None:
     """With a torch whose CUDA no toolkit has, for setuptools to build against."""
     torch = tmp_path / "torch"
     torch.mkdir()

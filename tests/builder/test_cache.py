@@ -76,9 +76,7 @@ def test_a_killed_build_costs_one_rebuild(tiny: Project, slow_compiler: Path) ->
     assert not list(tiny.cache.glob("*.tmp"))
 
 
-def test_who_waits_says_so_and_takes_over_from_the_killed(
-    tiny: Project, slow_compiler: Path
-) -> None:
+def test_who_waits_says_so_and_takes_over_from_the_killed(tiny: Project, slow_compiler: Path) -> None:
     env = tiny.env(CXX=str(slow_compiler))
     first = tiny.start(BUILD, env)
     _wait_for(slow_compiler.with_name("started"), first)
@@ -128,9 +126,7 @@ def test_compilers_end_with_the_process_that_builds(
     """Compilers end with their build, even if they ignore SIGTERM, and so do the programs that they started."""
     if stubborn:
         text = slow_compiler.read_text()
-        slow_compiler.write_text(
-            text.replace("touch", f"trap '' TERM INT\n(sleep {2 * HANG}) &\ntouch")
-        )
+        slow_compiler.write_text(text.replace("touch", f"trap '' TERM INT\n(sleep {2 * HANG}) &\ntouch"))
     process = tiny.start(BUILD, tiny.env(CXX=str(slow_compiler)))
     _wait_for(slow_compiler.with_name("started"), process)
     assert _living(str(slow_compiler))
@@ -200,7 +196,9 @@ def test_a_compile_error_is_told_with_its_log(tiny: Project) -> None:
 
 
 def test_a_failed_build_leaves_its_findings_for_programs(tiny: Project) -> None:
-    """The file has the doctor's findings about the compiler's output first, then the printed one; a later success removes it."""
+    """The file has the doctor's findings about the compiler's output first, then the printed one; a later success
+    removes it.
+    """
     source = tiny.csrc / "cpu" / "answer.cpp"
     good = source.read_text()
     source.write_text("#include <THC/THC.h>\n")

@@ -54,25 +54,19 @@ def test_an_entry_that_cannot_be_loaded_here_is_built_beside(tiny: Project) -> N
 def test_a_fresh_library_that_cannot_be_loaded_is_an_error_with_the_reason(tiny: Project) -> None:
     said = "libc.so.6: version `GLIBC_2.99' not found"
     result = tiny.run(
-        BUILD_AND_LOAD.replace("str(error)", "error").replace(
-            "    try:\n", f"    return {said!r}\n    try:\n"
-        )
+        BUILD_AND_LOAD.replace("str(error)", "error").replace("    try:\n", f"    return {said!r}\n    try:\n")
     )
     assert result.returncode == 1
     assert "GLIBC_2.99" in result.stderr.partition("FindingError")[2]
     assert result.stderr.count("compiling the CPU kernels, once") == 1
 
 
-def test_where_the_system_forbids_to_load_another_directory_is_tried(
-    tiny: Project, tmp_path: Path
-) -> None:
+def test_where_the_system_forbids_to_load_another_directory_is_tried(tiny: Project, tmp_path: Path) -> None:
     """A mount option or policy that no probe can see forbids loading from the first directory."""
     said = "failed to map segment from shared object: Operation not permitted"
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    script = BUILD_AND_LOAD.replace(
-        "    try:\n", f"    if '.cache' in str(entry.path): return {said!r}\n    try:\n"
-    )
+    script = BUILD_AND_LOAD.replace("    try:\n", f"    if '.cache' in str(entry.path): return {said!r}\n    try:\n")
     result = tiny.run(script, tiny.env(TMPDIR=str(temporary)))
     assert temporary in built(result).parents
     assert "RuntimeWarning: dcnbuild cannot build in" in result.stderr
@@ -125,9 +119,7 @@ def test_a_home_that_cannot_be_written(tiny: Project, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", ["others can write", "a link", "a file", "another owner"])
-def test_a_cache_that_others_could_have_written_is_not_trusted(
-    tiny: Project, tmp_path: Path, fault: str
-) -> None:
+def test_a_cache_that_others_could_have_written_is_not_trusted(tiny: Project, tmp_path: Path, fault: str) -> None:
     path = built(tiny.run(BUILD))
     away = tmp_path / "away"
     tiny.cache.rename(away)
@@ -151,9 +143,7 @@ def test_a_cache_that_others_could_have_written_is_not_trusted(
     assert "RuntimeWarning: dcnbuild cannot cache" in result.stderr
 
 
-def test_a_planted_directory_among_the_temporary_files_is_not_used(
-    tiny: Project, tmp_path: Path
-) -> None:
+def test_a_planted_directory_among_the_temporary_files_is_not_used(tiny: Project, tmp_path: Path) -> None:
     temporary = tmp_path / "temporary"
     planted = temporary / f"dcnbuild-{os.getuid()}"
     planted.mkdir(parents=True)
@@ -194,9 +184,7 @@ def test_a_full_or_read_only_disk_or_one_that_nothing_may_be_loaded_from(
         BUILD,
     ]
     env = tiny.env(DCNBUILD_CACHE=str(disk), TMPDIR=str(temporary))
-    result = subprocess.run(
-        command, env=env, cwd=tmp_path / "home", capture_output=True, text=True, timeout=HANG
-    )
+    result = subprocess.run(command, env=env, cwd=tmp_path / "home", capture_output=True, text=True, timeout=HANG)
     assert temporary in built(result).parents
     assert "RuntimeWarning: dcnbuild cannot" in result.stderr
     assert str(disk) in result.stderr

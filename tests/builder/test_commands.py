@@ -30,9 +30,7 @@ def csrc(tmp_path: Path) -> Path:
 
 
 def cuda_steps(csrc: Path, host: Compiler | None = CXX) -> tuple[Step, ...]:
-    return library_steps(
-        "cuda", csrc, TORCH, STABLE, CXX, TOOLKIT, ("sm_80", "sm_90", "compute_90"), host
-    )
+    return library_steps("cuda", csrc, TORCH, STABLE, CXX, TOOLKIT, ("sm_80", "sm_90", "compute_90"), host)
 
 
 def test_every_source_is_compiled_and_linked(csrc: Path) -> None:
@@ -119,10 +117,7 @@ def test_a_record_is_the_same_wherever_the_same_is_built(csrc: Path, library: Li
         # library_steps looks at the sources, which are in one place here
         steps = plan_steps(library, plan, csrc)
         moved = [
-            replace(
-                step, command=tuple(w.replace(str(csrc), f"{place}/csrc") for w in step.command)
-            )
-            for step in steps
+            replace(step, command=tuple(w.replace(str(csrc), f"{place}/csrc") for w in step.command)) for step in steps
         ]
         commands = portable_commands(moved, plan, place / "csrc")
         assert str(place) not in " ".join(commands)

@@ -55,9 +55,7 @@ PLACES = ["key/dcnbuild_cpu.so", f"key/{FILE}", "key", ".", ".."]
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_what_another_user_owns_is_not_loaded(
-    root: Path, owned_by_another: Callable[[Path], None], place: str
-) -> None:
+def test_what_another_user_owns_is_not_loaded(root: Path, owned_by_another: Callable[[Path], None], place: str) -> None:
     owned_by_another(root / place)
     assert "belongs to another user" in str(cache.find_entry(root, "key", "cpu"))
     assert not list(cache.find_all(root, "k", "cpu"))
@@ -70,9 +68,7 @@ def test_what_others_can_write_is_not_loaded(root: Path, place: str, mode: int) 
     assert "can be written by others" in str(cache.find_entry(root, "key", "cpu"))
 
 
-def test_an_entry_of_another_user_is_replaced_by_a_build(
-    root: Path, owned_by_another: Callable[[Path], None]
-) -> None:
+def test_an_entry_of_another_user_is_replaced_by_a_build(root: Path, owned_by_another: Callable[[Path], None]) -> None:
     owned_by_another(root / "key")
     entry = cache.build_entry(root, "key", "cpu", lambda path: make_entry(path, b"built"))
     assert entry.path.read_bytes() == b"built"
@@ -96,9 +92,7 @@ def test_whatever_the_umask_is_the_entry_is_trusted(tmp_path: Path) -> None:
 def noexec(monkeypatch: pytest.MonkeyPatch) -> set[Path]:
     """Pretends that some directories are mounted noexec."""
     places: set[Path] = set()
-    monkeypatch.setattr(
-        files, "mounted_noexec", lambda path: any(path.is_relative_to(place) for place in places)
-    )
+    monkeypatch.setattr(files, "mounted_noexec", lambda path: any(path.is_relative_to(place) for place in places))
     return places
 
 
@@ -145,9 +139,7 @@ def test_a_mount_option_is_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         assert files.mounted_noexec(proc)
 
 
-def test_two_builders_without_a_lock_do_not_break_each_other(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_builders_without_a_lock_do_not_break_each_other(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A quicker builder on another machine has begun the same entry; this build does not remove its files."""
     import fcntl
 
@@ -174,9 +166,7 @@ def test_two_builders_without_a_lock_do_not_break_each_other(
 
 @pytest.mark.parametrize("replaced", [FILE, "dcnbuild_cpu.so"])
 @pytest.mark.parametrize("by", [os.mkfifo, os.mkdir])
-def test_what_is_no_file_is_not_waited_for(
-    root: Path, replaced: str, by: Callable[[Path], None]
-) -> None:
+def test_what_is_no_file_is_not_waited_for(root: Path, replaced: str, by: Callable[[Path], None]) -> None:
     path = root / "key" / replaced
     path.unlink()
     by(path)

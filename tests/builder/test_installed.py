@@ -13,9 +13,7 @@ from dcnbuild.builder.sources import csrc_dir
 from dcnbuild.machine.elf import cuda_architectures
 from tools.build_matrix import wheel_check
 
-each_library = pytest.mark.parametrize(
-    "device", ["cpu", "cuda"], ids=["dcnbuild_cpu", "dcnbuild_cuda"]
-)
+each_library = pytest.mark.parametrize("device", ["cpu", "cuda"], ids=["dcnbuild_cpu", "dcnbuild_cuda"])
 
 
 def library_of(device: str) -> Path:

@@ -60,9 +60,7 @@ def test_a_file_system_without_locks(
     assert not locking._held
 
 
-def test_no_stand_in_where_others_can_write(
-    tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_stand_in_where_others_can_write(tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     planted = temporary / f"dcnbuild-locks-{os.getuid()}"
     planted.mkdir()
     planted.chmod(0o777)
@@ -102,9 +100,7 @@ def test_fork_while_another_thread_builds() -> None:
     held.wait()
     child = os.fork()
     if child == 0:
-        free = fork_locks.building.acquire(blocking=False) and fork_locks.importing.acquire(
-            blocking=False
-        )
+        free = fork_locks.building.acquire(blocking=False) and fork_locks.importing.acquire(blocking=False)
         os._exit(0 if free else 1)
     status = os.waitpid(child, 0)[1]
     assert not fork_locks.building.acquire(blocking=False)  # the parent's is held still

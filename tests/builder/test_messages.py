@@ -37,9 +37,7 @@ def test_a_build_without_isolation_names_all_that_is_missing_in_one_line(tmp_pat
     assert "Traceback" not in done.stderr
     assert "no setuptools, no ninja, no pyyaml" in done.stderr
     (line,) = (line for line in done.stderr.splitlines() if " -m pip install " in line)
-    assert line.strip() == (
-        f"{sys.executable} -m pip install 'setuptools>=77' 'ninja>=1.10' 'pyyaml>=6'"
-    )
+    assert line.strip() == (f"{sys.executable} -m pip install 'setuptools>=77' 'ninja>=1.10' 'pyyaml>=6'")
 
 
 @pytest.mark.parametrize(
@@ -86,7 +84,9 @@ def test_every_action_of_a_workflow_is_named_by_its_commit() -> None:
 
 
 def test_every_module_that_the_package_imports_is_required() -> None:
-    """Every imported module is in the standard library, required, part of an extra, or a counter that loads our hooks."""
+    """Every imported module is in the standard library, required, part of an extra, or a counter that loads our
+    hooks.
+    """
     known = {item.module for item in RUN} | {"torch", "dcnbuild", "setuptools"}
     extras = {"matplotlib", "PIL", "numpy", "torchvision", "onnx", "onnxruntime", "openvino"}
     found = set()
@@ -138,12 +138,8 @@ def test_nothing_is_said_to_who_has_asked_for_no_cuda(installed: Path, tmp_path:
         notes.cuda_left_out(installed, {"DCNBUILD_CACHE": str(tmp_path / "cache")})
 
 
-@pytest.mark.parametrize(
-    ("hip", "said"), [(None, "is built without CUDA"), ("6.4", "is built for ROCm")]
-)
-def test_info_says_why_there_is_nothing_for_cuda(
-    monkeypatch: pytest.MonkeyPatch, hip: str | None, said: str
-) -> None:
+@pytest.mark.parametrize(("hip", "said"), [(None, "is built without CUDA"), ("6.4", "is built for ROCm")])
+def test_info_says_why_there_is_nothing_for_cuda(monkeypatch: pytest.MonkeyPatch, hip: str | None, said: str) -> None:
     import torch
 
     monkeypatch.setattr(torch.version, "cuda", None)

@@ -82,9 +82,7 @@ def test_a_prebuilt_library_is_preferred_until_the_sources_change(
     forced = without_libraries.run(CALL + "call()\nsay()\n", {**env, "DCNBUILD_ROUTE": "jit"})
     assert forced.stdout == f"cached|jit|{entry / 'dcnbuild_cpu.so'}\n"
 
-    (without_libraries.csrc / "deform_conv2d" / "cpu" / "kernels.h").open("a").write(
-        "\n// changed\n"
-    )
+    (without_libraries.csrc / "deform_conv2d" / "cpu" / "kernels.h").open("a").write("\n// changed\n")
     script = CALL + "print(dict(native.status('cpu').rejected)['prebuilt'])\n"
     changed = without_libraries.run(script, env)
     assert changed.stdout == "the sources have changed since it was built\n"
@@ -144,9 +142,7 @@ def test_a_route_that_is_forced_is_taken_or_refused(
         assert result.returncode == 1
         assert "FindingError" in result.stderr
         assert said in result.stderr
-    reference = without_libraries.run(
-        CALL + "call()\nsay()\n", {**env, "DCNBUILD_ROUTE": "reference"}
-    )
+    reference = without_libraries.run(CALL + "call()\nsay()\n", {**env, "DCNBUILD_ROUTE": "reference"})
     assert reference.stdout == "reference|reference|None\n"
     assert reference.stderr == ""  # asked for, so not warned about
 
@@ -154,9 +150,7 @@ def test_a_route_that_is_forced_is_taken_or_refused(
 def test_cuda_never_falls_to_the_reference_unasked(
     without_libraries: Project, tmp_path: Path, no_programs: str
 ) -> None:
-    env = without_libraries.env(
-        DCNBUILD_CACHE=str(tmp_path / "cache"), PATH=no_programs, DCNBUILD_CUDA="off"
-    )
+    env = without_libraries.env(DCNBUILD_CACHE=str(tmp_path / "cache"), PATH=no_programs, DCNBUILD_CUDA="off")
     script = CALL + (
         "from dcnbuild.errors import FindingError\n"
         "try: print(native.ensure('cuda'))\n"
@@ -168,14 +162,10 @@ def test_cuda_never_falls_to_the_reference_unasked(
     assert asked.stdout == "reference\n"
 
 
-def test_info_tells_what_serves_and_why_nothing_else(
-    without_libraries: Project, shared: dict[str, str]
-) -> None:
+def test_info_tells_what_serves_and_why_nothing_else(without_libraries: Project, shared: dict[str, str]) -> None:
     env = without_libraries.env(**shared, DCNBUILD_CUDA="off")
     assert without_libraries.run(CALL + "call()\n", env).returncode == 0
-    script = (
-        "import sys\nfrom dcnbuild.cli import main\nsys.exit(main(sys.argv[1:] or ['info'{}]))\n"
-    )
+    script = "import sys\nfrom dcnbuild.cli import main\nsys.exit(main(sys.argv[1:] or ['info'{}]))\n"
     env["DCNBUILD_CPU_ISA"] = "generic"
     report = json.loads(without_libraries.run(script.format(", '--json'"), env).stdout)
     cpu, cuda = report["devices"]

@@ -84,7 +84,8 @@ def test_the_compilers_first_error_is_told(tmp_path: Path) -> None:
             "nvcc fatal   : Unsupported gpu architecture 'compute_35'",
         ),
         (
-            "FAILED: a.so\nc++ a.o\n/usr/bin/ld: a.o: in function `f':\na.cpp:(.text+0x5): undefined reference to `g'\n",
+            "FAILED: a.so\nc++ a.o\n/usr/bin/ld: a.o: in function `f':\na.cpp:(.text+0x5): undefined reference "
+            "to `g'\n",
             "a.cpp:(.text+0x5): undefined reference to `g'",
         ),
         (
@@ -138,9 +139,7 @@ def test_another_module_called_ninja(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 
 def test_text_of_a_step_without_depfile() -> None:
-    assert "build out: run in\n  run = cp in out\n" in ninja_text(
-        [Step("out", ("in",), ("cp", "in", "out"))]
-    )
+    assert "build out: run in\n  run = cp in out\n" in ninja_text([Step("out", ("in",), ("cp", "in", "out"))])
 
 
 def test_a_backend_ends_with_its_front_end(tmp_path: Path) -> None:

@@ -90,9 +90,7 @@ def test_sdist_holds_what_a_build_needs_and_no_library(checkout: Path, sdist: Pa
         "dcnbuild/machine/compatibility.yaml",
         "tests/conftest.py",
     } <= names
-    sources = {
-        f"csrc/{path.relative_to(checkout / 'csrc')}" for path in (checkout / "csrc").rglob("*.*")
-    }
+    sources = {f"csrc/{path.relative_to(checkout / 'csrc')}" for path in (checkout / "csrc").rglob("*.*")}
     assert sources <= names
     assert not [name for name in names if name.endswith((".so", ".o")) or "__pycache__" in name]
 
@@ -109,10 +107,7 @@ def test_wheel_contents(checkout: Path, wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         info = _dist_info(archive, "WHEEL").partition("/")[0]
-    sources = {
-        f"dcnbuild/csrc/{path.relative_to(checkout / 'csrc')}"
-        for path in (checkout / "csrc").rglob("*.*")
-    }
+    sources = {f"dcnbuild/csrc/{path.relative_to(checkout / 'csrc')}" for path in (checkout / "csrc").rglob("*.*")}
     assert sources <= names
     assert {
         "dcnbuild/machine/compatibility.yaml",
@@ -207,9 +202,7 @@ def _check_library(library: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["dcnbuild_cpu.so", "dcnbuild_cuda.so"])
-def test_installed_library_names_no_nvidia_library(
-    name: str, request: pytest.FixtureRequest
-) -> None:
+def test_installed_library_names_no_nvidia_library(name: str, request: pytest.FixtureRequest) -> None:
     record = read_record(native.PREBUILT)
     if record is None and request.config.getoption("--route") != "prebuilt":
         pytest.skip("the package that is tested has no prebuilt library")

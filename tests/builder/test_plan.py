@@ -23,9 +23,7 @@ from dcnbuild.machine.facts import (
     TorchInstall,
 )
 
-TORCH = TorchInstall(
-    Path("/env/torch"), "2.14.1+cu130", "13.0", True, ("sm_75", "sm_80", "sm_90", "sm_100")
-)
+TORCH = TorchInstall(Path("/env/torch"), "2.14.1+cu130", "13.0", True, ("sm_75", "sm_80", "sm_90", "sm_100"))
 CPU_TORCH = TorchInstall(Path("/env/torch"), "2.14.1+cpu", None)
 GCC = Compiler(Path("/usr/bin/c++"), "gcc", "12.2.0", "PATH")
 
@@ -70,9 +68,7 @@ def test_arch_list_decides_the_architectures() -> None:
     assert cuda.architectures == ("sm_80", "sm_90", "compute_90")
 
 
-@pytest.mark.parametrize(
-    ("text", "said"), [("9.9x", "9.9x"), ("3.5", "sm_35"), ("Hoper", "Hoper"), ("5.0", "sm_50")]
-)
+@pytest.mark.parametrize(("text", "said"), [("9.9x", "9.9x"), ("3.5", "sm_35"), ("Hoper", "Hoper"), ("5.0", "sm_50")])
 def test_arch_list_that_cannot_be_compiled_for(text: str, said: str) -> None:
     with pytest.raises(FindingError, match=said) as caught:
         plan(TORCH_CUDA_ARCH_LIST=text)
@@ -254,9 +250,7 @@ def test_torch_without_a_flavour(version: str) -> None:
         ("aten", "2.5.1+cu124", "2.5.1", True, "2.5.1 with _GLIBCXX_USE_CXX11_ABI=1"),
     ],
 )
-def test_library_of_another_torch(
-    flavour: str, built_with: str, version: str, abi: bool, said: str
-) -> None:
+def test_library_of_another_torch(flavour: str, built_with: str, version: str, abi: bool, said: str) -> None:
     reason = refusal(built(flavour, built_with, abi=False), version, abi)
     assert reason is not None
     assert said in reason
@@ -272,9 +266,7 @@ def torch_of(version: str, abi: bool | None = None) -> TorchInstall:
 
 
 def built(flavour: str, torch: str, abi: bool | None = True) -> BuildRecord:
-    return BuildRecord(
-        "0.1.0", flavour, torch, None, "gcc 12.2.0 (/usr/bin/c++)", torch_cxx11_abi=abi
-    )
+    return BuildRecord("0.1.0", flavour, torch, None, "gcc 12.2.0 (/usr/bin/c++)", torch_cxx11_abi=abi)
 
 
 @pytest.mark.parametrize("variable", ["CUDA_HOME", "CUDA_PATH"])

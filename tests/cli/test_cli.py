@@ -77,14 +77,10 @@ def test_a_wrong_route_is_said_by_info(
     assert main(arguments) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1
-    assert (
-        "DCNBUILD_ROUTE is '\\x1bnonsense', expected one of prebuilt, nvrtc, jit, reference" in err
-    )
+    assert "DCNBUILD_ROUTE is '\\x1bnonsense', expected one of prebuilt, nvrtc, jit, reference" in err
 
 
-def test_a_bug_is_called_one(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_bug_is_called_one(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     fake(monkeypatch, raising(TypeError("\x1b[2J")))
     assert main(["info"]) == 2
     err = capsys.readouterr().err
@@ -139,9 +135,7 @@ def test_nothing_can_be_said_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["info"]) == 2
 
 
-def test_standard_input_that_is_closed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_standard_input_that_is_closed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     assert main(["doctor", "--log", "-"]) == 2
     assert "standard input, which is closed" in capsys.readouterr().err

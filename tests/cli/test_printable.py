@@ -80,9 +80,7 @@ def test_streams_that_were_closed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_the_console_takes_nothing_for_markup(
-    terminal: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_console_takes_nothing_for_markup(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     out = stream("utf-8")
     monkeypatch.setattr(sys, "stdout", out)
     table = Table()
@@ -123,9 +121,7 @@ def test_nobody_makes_a_console_of_his_own() -> None:
     own = [
         f"{path.relative_to(package)}: {call[0]}"
         for path in package.rglob("*.py")
-        for call in re.finditer(
-            r"(?<!\w)(?:Console\(|Progress\((?:[^()]|\([^()]*\))*\))", path.read_text("utf-8")
-        )
+        for call in re.finditer(r"(?<!\w)(?:Console\(|Progress\((?:[^()]|\([^()]*\))*\))", path.read_text("utf-8"))
         if "console=console(" not in call[0]
     ]
     assert own == []

@@ -36,7 +36,9 @@ def module_inputs() -> dict[str, Tensor]:
 
 
 def expected_of(module: nn.Module) -> dict[str, Tensor]:
-    """What a DeformAttn with the parameters of `module` computes in plain torch, and the gradients of all parameters."""
+    """What a DeformAttn with the parameters of `module` computes in plain torch, and the gradients of all
+    parameters.
+    """
     made = dcnbuild.DeformAttn(12, 3, 2, 2)
     made.load_state_dict(module.state_dict())
     given = module_inputs()
@@ -57,9 +59,7 @@ def with_gradients(module: nn.Module, output: Tensor) -> dict[str, Tensor]:
 
 def call_detr(module: nn.Module) -> Tensor:
     given = module_inputs()
-    output: Tensor = module(
-        given["query"], given["reference"], given["value"], SHAPES, CASE.starts, given["mask"]
-    )
+    output: Tensor = module(given["query"], given["reference"], given["value"], SHAPES, CASE.starts, given["mask"])
     return output
 
 

@@ -1,4 +1,6 @@
-"""Files like those of repositories with deformable attention, written from the paper and the repositories' arguments."""
+"""Files like those of repositories with deformable attention, written from the paper and the repositories'
+arguments.
+"""
 
 from __future__ import annotations
 

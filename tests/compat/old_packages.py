@@ -49,9 +49,7 @@ class _Old(nn.Module):
 
 
 class DCNv2(_Old):
-    def __init__(
-        self, i: int, o: int, k: int, stride: int, padding: int, dilation: int = 1, groups: int = 1
-    ) -> None:
+    def __init__(self, i: int, o: int, k: int, stride: int, padding: int, dilation: int = 1, groups: int = 1) -> None:
         super().__init__()
         self._set_up((i, o, k), stride, padding, dilation, True)
         self.deformable_groups = groups
@@ -124,16 +122,12 @@ def make_packages() -> types.SimpleNamespace:
     # A subclass must be known as itself, and not as a subclass of the other known class.
     modulated = "mmcv.ops.modulated_deform_conv"
     return types.SimpleNamespace(
-        dcn_v2=types.SimpleNamespace(
-            DCN=named(DCN, "old.dcn_v2"), DCNv2=named(DCNv2, "old.dcn_v2")
-        ),
+        dcn_v2=types.SimpleNamespace(DCN=named(DCN, "old.dcn_v2"), DCNv2=named(DCNv2, "old.dcn_v2")),
         mmcv_modulated=types.SimpleNamespace(
             ModulatedDeformConv2d=named(ModulatedDeformConv2d, modulated),
             ModulatedDeformConv2dPack=named(ModulatedDeformConv2dPack, modulated),
         ),
-        mmcv=types.SimpleNamespace(
-            DeformConv2dPack=named(DeformConv2dPack, "mmcv.ops.deform_conv")
-        ),
+        mmcv=types.SimpleNamespace(DeformConv2dPack=named(DeformConv2dPack, "mmcv.ops.deform_conv")),
         detectron2=types.SimpleNamespace(
             ModulatedDeformConv=named(ModulatedDeformConv, "detectron2.layers.deform_conv")
         ),

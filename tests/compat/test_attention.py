@@ -40,9 +40,7 @@ def test_modules_have_the_old_arguments(batch_first: bool) -> None:
     )
     output = call_mmcv(dino, batch_first)
     assert_close(with_gradients(dino, output), expected_of(dino), 1e-5)
-    openmmlab = randomized(
-        mmcv.MultiScaleDeformableAttention(12, 3, 2, 2, dropout=0.0, batch_first=batch_first)
-    )
+    openmmlab = randomized(mmcv.MultiScaleDeformableAttention(12, 3, 2, 2, dropout=0.0, batch_first=batch_first))
     expected = expected_of(openmmlab)
     expected["output"] = expected["output"] + module_inputs()["query"]
     assert_close(with_gradients(openmmlab, call_mmcv(openmmlab, batch_first)), expected, 1e-5)
@@ -61,9 +59,7 @@ def test_deformable_detr(more: str, repository: Path) -> None:
     ops = repository / "models" / "ops"
     write(repository / "models" / "__init__.py")
     write(ops / "__init__.py")
-    write(
-        ops / "functions" / "__init__.py", "from .ms_deform_attn_func import MSDeformAttnFunction\n"
-    )
+    write(ops / "functions" / "__init__.py", "from .ms_deform_attn_func import MSDeformAttnFunction\n")
     write(ops / "functions" / "ms_deform_attn_func.py", DETR_FUNCTIONS)
     write(ops / "modules" / "__init__.py", "from .ms_deform_attn import MSDeformAttn\n")
     write(ops / "modules" / "ms_deform_attn.py", DETR_MODULE.replace("{more}", more))
@@ -93,10 +89,7 @@ def test_grounding_dino_goes_on_with_ours(repository: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         file = importlib.import_module("groundingdino.models.GroundingDINO.ms_deform_attn")
-    assert (
-        file.multi_scale_deformable_attn_pytorch
-        is ms_deform_attn.multi_scale_deformable_attn_pytorch
-    )
+    assert file.multi_scale_deformable_attn_pytorch is ms_deform_attn.multi_scale_deformable_attn_pytorch
     assert importlib.import_module("groundingdino._C").ms_deform_attn_forward
     module = randomized(file.MultiScaleDeformableAttention(12, 3, 2, 2))
     assert_close(with_gradients(module, call_mmcv(module)), expected_of(module), 1e-5)

@@ -175,9 +175,7 @@ def by_points(
         sampling_locations.split(num_points_list, 3),
         attention_weights.split(num_points_list, 3),
     )
-    each = [
-        plain_attn(v, [shape], at[:, :, :, None], w[:, :, :, None]) for shape, v, at, w in parts
-    ]
+    each = [plain_attn(v, [shape], at[:, :, :, None], w[:, :, :, None]) for shape, v, at, w in parts]
     return torch.stack(each).sum(0)
 
 
@@ -187,10 +185,7 @@ def test_convert_knows_functions_by_what_they_compute(kind: type[nn.Module]) -> 
     before = gradients(module, tensors())
     assert len(dcnbuild.convert(module).converted) == 1
     assert_close(gradients(module, tensors()), before, 1e-5)
-    assert (
-        "DeformAttn" in str(module(*(t.requires_grad_() for t in tensors())).grad_fn)
-        or kind is Holds
-    )
+    assert "DeformAttn" in str(module(*(t.requires_grad_() for t in tensors())).grad_fn) or kind is Holds
 
 
 @needs("torch.compile(fullgraph=True)")

@@ -22,7 +22,8 @@ from dcnbuild.compat import ms_deform_attn
         (lambda: ms_deform_attn.MultiScaleDeformableAttention(8, num_heads=3), "num_heads=3 must divide embed_dim=8"),
         (lambda: detr(input_flatten=torch.zeros(1, 26, 9)), r"MSDeformAttn: input_flatten has shape \(1, 26, 9\)"),
         (lambda: detr(input_flatten=torch.zeros(1, 25, 8)), "input_flatten has 25 positions, expected 26"),
-        (lambda: detr(input_spatial_shapes=SHAPES[:1], input_level_start_index=None), "input_spatial_shapes has 1 levels, expected 2"),
+        (lambda: detr(input_spatial_shapes=SHAPES[:1], input_level_start_index=None), "input_spatial_shapes has 1 "
+                                                                                      "levels, expected 2"),
         (lambda: detr(input_padding_mask=torch.zeros(1, 3)), "input_padding_mask is torch.bool of shape"),
         (lambda: detr(input_level_start_index=torch.tensor([6, 0])), r"input_level_start_index is \[6, 0\]"),
         (lambda: ms_deform_attn.multi_scale_deformable_attn_pytorch(torch.zeros(1, 25, 2, 4), SHAPES, torch.zeros(1, 3, 2, 2, 1, 2), torch.zeros(1, 3, 2, 2, 1)), r"value has 25 positions"),

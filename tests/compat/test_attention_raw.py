@@ -44,9 +44,7 @@ def test_the_raw_calls(extension: types.ModuleType) -> None:
 def test_levels_out_of_order_are_refused() -> None:
     value, locations, weights = tensors()
     with pytest.raises(dcnbuild.ArgumentError, match=r"level_start_index is \[6, 0\], expected \[0, 20\]"):  # fmt: skip
-        ms_deform_attn_ext.ms_deform_attn_forward(
-            value, SHAPES, torch.tensor([6, 0]), locations, weights, 64
-        )
+        ms_deform_attn_ext.ms_deform_attn_forward(value, SHAPES, torch.tensor([6, 0]), locations, weights, 64)
 
 
 def test_raw_calls_without_queries_and_of_mixed_dtypes() -> None:
@@ -109,10 +107,6 @@ def test_narrow_and_consumable_sizes() -> None:
 
 def test_half_models_have_float32_positions() -> None:
     value, locations, weights = tensors()
-    output = ms_deform_attn.multi_scale_deformable_attn_pytorch(
-        value.bfloat16(), SHAPES, locations, weights.bfloat16()
-    )
+    output = ms_deform_attn.multi_scale_deformable_attn_pytorch(value.bfloat16(), SHAPES, locations, weights.bfloat16())
     assert output.dtype == torch.bfloat16
-    torch.testing.assert_close(
-        output.float(), CASE.plain(value, locations, weights), rtol=0.02, atol=0.02
-    )
+    torch.testing.assert_close(output.float(), CASE.plain(value, locations, weights), rtol=0.02, atol=0.02)

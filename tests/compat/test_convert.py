@@ -83,9 +83,7 @@ def test_outputs_and_gradients_agree_before_and_after(old: types.SimpleNamespace
     grads = torch.autograd.grad(after.square().sum(), list(model.parameters()))
     for actual, expected in zip(grads, wanted):
         torch.testing.assert_close(actual, expected, rtol=0, atol=1e-9)
-    assert all(
-        type(m).__module__.startswith(("dcnbuild.", "torch.")) for m in list(model.modules())[1:]
-    )
+    assert all(type(m).__module__.startswith(("dcnbuild.", "torch.")) for m in list(model.modules())[1:])
 
 
 def test_everything_else_is_kept(old: types.SimpleNamespace) -> None:
@@ -135,9 +133,7 @@ def test_the_report_says_what_was_done(old: types.SimpleNamespace) -> None:
         setattr(odd, name, 1)
     odd.conv_offset_mask = odd.deformable_groups = 1
     scripted = torch.jit.script(torchvision.ops.DeformConv2d(2, 2, 3))
-    model = nn.Sequential(
-        old.dcn_v2.DCN(4, 4, 3, 1, 2, 2), Mine(2, 2, 3), Other(), odd, scripted, nn.ReLU()
-    )
+    model = nn.Sequential(old.dcn_v2.DCN(4, 4, 3, 1, 2, 2), Mine(2, 2, 3), Other(), odd, scripted, nn.ReLU())
     report = dcnbuild.convert(model)
     first, *left, count = str(report).splitlines()
     assert first == (
@@ -223,30 +219,24 @@ def test_old_poolings_are_known() -> None:
         made = kind(*arguments)
         count = len(inspect.signature(kind.forward).parameters)
         forward = [None, None, lambda s, a: 0, lambda s, a, b: 0, lambda s, a, b, c: 0][count]
-        made.__class__ = type(
-            kind.__name__, (nn.Module,), {"forward": forward, "__module__": "old"}
-        )
+        made.__class__ = type(kind.__name__, (nn.Module,), {"forward": forward, "__module__": "old"})
         model.append(made)
     assert str(dcnbuild.convert(model)).endswith("5 converted, 0 left")
 
 
 def test_what_was_left_is_named_with_the_reason() -> None:
-    """`convert` names a module that it left, with the reason: it does more than the known one, or only looks deformable."""
+    """`convert` names a module that it left, with the reason: it does more than the known one, or only looks
+    deformable.
+    """
     one, calls = (lambda self, x: x), (lambda self, x: torchvision.ops.deform_conv2d(x, x, x))
     conv = nn.Conv2d(4, 54, 3, padding=1)
     cases: dict[str, Any] = {
-        "it has gate besides": _copy(
-            "a", "ModulatedDeformConvPack", one, conv_offset=conv, gate=nn.ReLU()
-        ),
-        "extra_offset_mask is on": _copy(
-            "a", "ModulatedDeformConvPack", one, conv_offset=conv, extra_offset_mask=True
-        ),
+        "it has gate besides": _copy("a", "ModulatedDeformConvPack", one, conv_offset=conv, gate=nn.ReLU()),
+        "extra_offset_mask is on": _copy("a", "ModulatedDeformConvPack", one, conv_offset=conv, extra_offset_mask=True),
         "nothing called DCNv9": _copy("a", "DCNv9", one),
         "nothing called SparseDeformConvV9": _copy("a", "SparseDeformConvV9", one),
         "calls torchvision.ops.deform_conv.deform_conv2d itself": _copy("a", "Plain", calls),
-        "it has no weight, kernel_size": type(
-            "DCNv2", (nn.Module,), {"forward": one, "__module__": "a"}
-        )(),
+        "it has no weight, kernel_size": type("DCNv2", (nn.Module,), {"forward": one, "__module__": "a"})(),
     }
     model = nn.ModuleList(cases.values())
     report = dcnbuild.convert(model)

@@ -99,7 +99,9 @@ def test_the_attention_of_version_4() -> None:
 
 
 def test_mixed_precision() -> None:
-    """Half inputs beside float32 masks, as softmax gives them under autocast, and half offsets beside a float32 input."""
+    """Half inputs beside float32 masks, as softmax gives them under autocast, and half offsets beside a float32
+    input.
+    """
     exact = EXPECTED["output"].float()
     for dtypes in ((torch.bfloat16, torch.bfloat16, torch.float32), (torch.float32, torch.bfloat16, torch.bfloat16)):  # fmt: skip
         given = [t.to(dtype) for t, dtype in zip((INPUT, OFFSET, MASK), dtypes)]
@@ -111,15 +113,18 @@ def test_mixed_precision() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: dcnv3.DCNv3Function.apply(INPUT, OFFSET, MASK, *SHAPE[:9], 4, 1.0, 64, 1), "input has 16 channels, expected 8: group=2 times group_channels=4"),
-        (lambda: dcnv3.DCNv3Function.apply(INPUT, OFFSET, MASK, *SHAPE, 64, 0), "offset has 32 channels, expected 36: group=2 times 9 taps times x and y"),
-        (lambda: dcnv4.DCNv4Function.apply(INPUT, OFFSET, *SHAPE, 64, 1), "offset_mask has 32 channels, expected at least 48"),
+        (lambda: dcnv3.DCNv3Function.apply(INPUT, OFFSET, MASK, *SHAPE[:9], 4, 1.0, 64, 1), "input has 16 channels, "
+                                                                                            "expected 8: group=2 "
+                                                                                            "times group_channels=4"),
+        (lambda: dcnv3.DCNv3Function.apply(INPUT, OFFSET, MASK, *SHAPE, 64, 0), "offset has 32 channels, expected "
+                                                                                "36: group=2 times 9 taps times "
+                                                                                "x and y"),
+        (lambda: dcnv4.DCNv4Function.apply(INPUT, OFFSET, *SHAPE, 64, 1), "offset_mask has 32 channels, expected at "
+                                                                          "least 48"),
     ],
     ids=["channels", "taps", "packed"],
 )  # fmt: skip
-def test_what_does_not_fit_is_named_as_the_package_names_it(
-    call: Callable[[], Tensor], message: str
-) -> None:
+def test_what_does_not_fit_is_named_as_the_package_names_it(call: Callable[[], Tensor], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
 

@@ -33,9 +33,7 @@ def _original(module: DeformConv2d, x: Tensor) -> Tensor:
         axes.append([(corners[0], 1 + corners[0] - p), (corners[1], 1 - corners[1] + p)])
     image = torch.arange(len(x)).view(-1, 1, 1, 1)
     sampled = sum(
-        gy * gx * padded[image, :, y.long(), x_.long()].movedim(-1, 0)
-        for y, gy in axes[0]
-        for x_, gx in axes[1]
+        gy * gx * padded[image, :, y.long(), x_.long()].movedim(-1, 0) for y, gy in axes[0] for x_, gx in axes[1]
     )
     if module.modulation:
         sampled = sampled * torch.sigmoid(module.m_conv(x))
@@ -44,12 +42,8 @@ def _original(module: DeformConv2d, x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("modulation", [False, True])
-@pytest.mark.parametrize(
-    ("kernel", "padding", "stride"), [(3, 1, 1), (3, 1, 2), (5, 2, 1), (5, 1, 3)]
-)
-def test_it_computes_what_the_original_does(
-    kernel: int, padding: int, stride: int, modulation: bool
-) -> None:
+@pytest.mark.parametrize(("kernel", "padding", "stride"), [(3, 1, 1), (3, 1, 2), (5, 2, 1), (5, 1, 3)])
+def test_it_computes_what_the_original_does(kernel: int, padding: int, stride: int, modulation: bool) -> None:
     torch.manual_seed(0)
     module = DeformConv2d(3, 4, kernel, padding, stride, modulation, modulation).double()
     for parameter in module.parameters():

@@ -121,8 +121,7 @@ ASKED: dict[str, Callable[[Any], Any]] = {
     "arguments": lambda module: [
         (each.name, each.default)
         for each in inspect.signature(type(module)).parameters.values()
-        if each.kind
-        is not each.VAR_KEYWORD  # ours has one that refuses whatever it is given, with a hint
+        if each.kind is not each.VAR_KEYWORD  # ours has one that refuses whatever it is given, with a hint
     ],
 }
 
@@ -160,18 +159,13 @@ def test_calls_beside_torchvision(what: str) -> None:
 def test_modules_beside_torchvision(what: str) -> None:
     ops = pytest.importorskip("torchvision", reason="torchvision is not installed").ops
     if what == "double backward":
-        asked = [
-            functools.partial(_double_backward, each)
-            for each in (ops.deform_conv2d, dcnbuild.deform_conv2d)
-        ]
+        asked = [functools.partial(_double_backward, each) for each in (ops.deform_conv2d, dcnbuild.deform_conv2d)]
     else:
         asked = [_module(each, ASKED[what]) for each in (ops.DeformConv2d, dcnbuild.DeformConv2d)]
     _differs(what, *map(outcome, asked), FROM_TORCHVISION)
 
 
-def _given(
-    make: Any, *arguments: Any, batch: int = 2, dtype: torch.dtype = torch.float32, **kwargs: Any
-) -> Any:
+def _given(make: Any, *arguments: Any, batch: int = 2, dtype: torch.dtype = torch.float32, **kwargs: Any) -> Any:
     """The result of a module without arguments of its own but an input of four channels."""
     x = torch.zeros(batch, 4, 6, 5, dtype=dtype)
     return make(4, 6, 3, *arguments, **kwargs).to(dtype)(x)

@@ -39,7 +39,8 @@ from dcnbuild.compat.importing import MODULES, install
         ("m.layers.dcn", "from m.layers.dcn.deform_conv_module import DeformConv"),
         ("DCN", "from DCN import DCN, DCNv2, dcn_v2_conv"),
         ("DCN.dcn_v2", "from DCN.dcn_v2 import DCN; DCN(2, 2, 3)"),
-        ("modulated_deform_conv", "from modulated_deform_conv import ModulatedDeformConv2dPack as DCN, modulated_deform_conv2d"),
+        ("modulated_deform_conv", "from modulated_deform_conv import ModulatedDeformConv2dPack as DCN, "
+                                  "modulated_deform_conv2d"),
         ("mmcv.ops", "from mmcv.ops import ModulatedDeformConv2dPack, deform_conv2d"),
         ("mmcv.ops", "from mmcv.ops.deform_conv import DeformConv2d"),
         ("detectron2._C", "from detectron2._C import deform_conv_forward, nms_rotated"),

@@ -1,4 +1,6 @@
-"""Tests offsets and masks that are larger than the output, which old extensions read from the beginning of their memory."""
+"""Tests offsets and masks that are larger than the output, which old extensions read from the beginning of their
+memory.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,7 @@ def test_larger_maps_are_read_as_they_lie_in_memory() -> None:
     both = torch.randn(2, 27, 8, 9, dtype=torch.float64, requires_grad=True)
     module = mmdet.ModulatedDeformConv(3, 5, 3, padding=1).double()
     with (
-        pytest.warns(
-            UserWarning, match=r"offset has shape \(2, 18, 8, 9\), expected \(2, 18, 4, 4\)"
-        ),
+        pytest.warns(UserWarning, match=r"offset has shape \(2, 18, 8, 9\), expected \(2, 18, 4, 4\)"),
         warnings.catch_warnings(),
     ):
         warnings.filterwarnings("ignore", "mask has shape")
@@ -54,9 +54,7 @@ def test_offsets_for_more_rois_are_read_from_the_beginning() -> None:
     x, rois = torch.randn(2, 4, 9, 9), torch.tensor([[0.0, 1, 1, 6, 7], [1, 0, 2, 5, 8]])
     pool = dcn_v2.DCNv2Pooling(1.0, 3, 4, False, trans_std=0.1)
     offset = torch.randn(20, 2, 3, 3)
-    with pytest.warns(
-        UserWarning, match=r"offset has shape \(20, 2, 3, 3\), expected \(2, 2, 3, 3\)"
-    ):
+    with pytest.warns(UserWarning, match=r"offset has shape \(20, 2, 3, 3\), expected \(2, 2, 3, 3\)"):
         actual = pool(x, rois, offset)
     assert torch.equal(actual, pool(x, rois, offset[:2]))
     with pytest.warns(UserWarning, match="first values are read"):

@@ -1,4 +1,6 @@
-"""The old modules and functions: arguments and their order, defaults, initialisation, keys, and torchvision's numbers."""
+"""The old modules and functions: arguments and their order, defaults, initialisation, keys, and torchvision's
+numbers.
+"""
 
 from __future__ import annotations
 
@@ -55,9 +57,7 @@ def test_arguments_have_their_order_and_defaults(function: Any) -> None:
     assert list(found.items()) == list(SIGNATURES[function].items())
 
 
-def _tensors(
-    groups: int, offset_groups: int, kernel: tuple[int, int], size: tuple[int, int]
-) -> dict[str, Tensor]:
+def _tensors(groups: int, offset_groups: int, kernel: tuple[int, int], size: tuple[int, int]) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(0)
     taps = offset_groups * kernel[0] * kernel[1]
     return {
@@ -67,9 +67,7 @@ def _tensors(
     }
 
 
-def _expected(
-    module: Any, input: Tensor, offset: Tensor, mask: Tensor | None, bias: Tensor | None
-) -> Tensor:
+def _expected(module: Any, input: Tensor, offset: Tensor, mask: Tensor | None, bias: Tensor | None) -> Tensor:
     torchvision = pytest.importorskip("torchvision", reason="torchvision is not installed")
     result: Tensor = torchvision.ops.deform_conv2d(
         *(input, offset, module.weight, bias, (2, 1), (2, 1), (1, 2)), mask=mask
@@ -86,9 +84,7 @@ def test_v2_modules_compute_what_torchvision_does(groups: int) -> None:
     size = ((9 + 4 - 3) // 2 + 1, 8 + 2 - 2 * 1)
     modules = {
         mmcv.ModulatedDeformConv2d(4, 6, (3, 2), **GEOMETRY, groups=groups, deform_groups=2),
-        detectron2.ModulatedDeformConv(
-            4, 6, (3, 2), **GEOMETRY, groups=groups, deformable_groups=2
-        ),
+        detectron2.ModulatedDeformConv(4, 6, (3, 2), **GEOMETRY, groups=groups, deformable_groups=2),
     }
     if groups == 1:
         modules.add(dcn_v2.DCNv2(4, 6, (3, 2), **GEOMETRY, deformable_groups=2))
@@ -131,9 +127,7 @@ def test_packs_predict_their_offsets(module: Any, keys: tuple[str, ...], modulat
     x = torch.randn(2, 4, 9, 8)
     groups = 4 // module.weight.shape[1]
     # New: offsets zero, mask one half.
-    plain = nn.functional.conv2d(
-        x, module.weight * (0.5 if modulated else 1.0), module.bias, 1, 2, 2, groups
-    )
+    plain = nn.functional.conv2d(x, module.weight * (0.5 if modulated else 1.0), module.bias, 1, 2, 2, groups)
     torch.testing.assert_close(module(x), plain, rtol=1e-4, atol=1e-5)
 
     torchvision = pytest.importorskip("torchvision", reason="torchvision is not installed")
@@ -226,9 +220,7 @@ def test_counts_that_do_not_fit_the_tensors_are_explained() -> None:
     with pytest.raises(ValueError, match="offset has 18 channels, expected 36"):
         module(torch.zeros(1, 4, 5, 5), torch.zeros(1, 18, 5, 5), torch.zeros(1, 9, 5, 5))
     with pytest.raises(ValueError, match="groups=2"):
-        mmcv.deform_conv2d(
-            torch.zeros(1, 4, 5, 5), torch.zeros(1, 18, 5, 5), torch.zeros(2, 4, 3, 3), 1, 1, 1, 2
-        )
+        mmcv.deform_conv2d(torch.zeros(1, 4, 5, 5), torch.zeros(1, 18, 5, 5), torch.zeros(2, 4, 3, 3), 1, 1, 1, 2)
     with pytest.raises(ValueError, match="offset_groups=3"):
         dcn_v2.DCN(4, 6, 3, 1, 1, deformable_groups=3)
 
@@ -274,9 +266,7 @@ def test_old_modules_are_traced_by_fx_and_take_meta_tensors(module: Any) -> None
     assert on_meta.is_meta and on_meta.shape == expected.shape
 
 
-@pytest.mark.parametrize(
-    "module", [mmdet.DeformConv, mmcv.DeformConv2d, mmcv.ModulatedDeformConv2dPack]
-)
+@pytest.mark.parametrize("module", [mmdet.DeformConv, mmcv.DeformConv2d, mmcv.ModulatedDeformConv2dPack])
 def test_torchscript_is_told_what_to_do_instead(module: Any) -> None:
     with pytest.raises(NotImplementedError, match=r"cannot compile .*torch.jit.trace"):
         torch.jit.script(_Around(module))

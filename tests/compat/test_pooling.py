@@ -47,9 +47,7 @@ def test_dcnv2_pooling_is_given_offsets() -> None:
     x, rois = image_and_rois()
     trans = torch.randn(3, 2, 3, 3, dtype=torch.float64)
     expected = naive_psroi_pool(x, rois, trans, 1.0, 1, 3, 3, 2, 0.1)
-    torch.testing.assert_close(
-        dcn_v2.DCNv2Pooling(*PSROI)(x, rois, trans), expected, rtol=0, atol=1e-12
-    )
+    torch.testing.assert_close(dcn_v2.DCNv2Pooling(*PSROI)(x, rois, trans), expected, rtol=0, atol=1e-12)
     still = dcn_v2.DCNv2Pooling(1.0, 3, 4, True, sample_per_part=2, trans_std=0.1)
     expected = naive_psroi_pool(x, rois, None, 1.0, 1, 3, 3, 2, 0.1)
     torch.testing.assert_close(still(x, rois, x.new()), expected, rtol=0, atol=1e-12)
@@ -67,9 +65,7 @@ def test_dcn_pooling_predicts_offsets_and_mask() -> None:
     _disturb(module)
     predicted = module.offset_mask_fc(still.reshape(3, -1)).reshape(3, 3, 3, 3)
     moved = naive_psroi_pool(x, rois, predicted[:, :2].detach(), 1.0, 1, 3, 3, 2, 0.1)
-    torch.testing.assert_close(
-        module(x, rois), moved * predicted[:, 2:].sigmoid(), rtol=0, atol=1e-12
-    )
+    torch.testing.assert_close(module(x, rois), moved * predicted[:, 2:].sigmoid(), rtol=0, atol=1e-12)
     assert not list(dcn_v2.DCNPooling(1.0, 3, 4, True).parameters())
     with pytest.raises(ValueError, match="part_size"):
         dcn_v2.DCNPooling(1.0, 3, 4, False, part_size=2)

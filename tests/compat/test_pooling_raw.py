@@ -61,9 +61,7 @@ def test_raw_pooling_calls_of_mmdetection() -> None:
     with pytest.warns(UserWarning, match="trans has shape"):
         deform_pool_ext.deform_psroi_pooling_cuda_forward(x, rois, trans, out, counts, *attributes)
         grads = [torch.ones_like(x), torch.ones_like(trans)]
-        deform_pool_ext.deform_psroi_pooling_cuda_backward(
-            upstream, x, rois, trans, counts, *grads, *attributes
-        )
+        deform_pool_ext.deform_psroi_pooling_cuda_backward(upstream, x, rois, trans, counts, *grads, *attributes)
     torch.testing.assert_close(out, expected.detach(), rtol=0, atol=1e-12)
     assert counts.shape == out.shape
     for total, grad in zip(grads, wanted):
@@ -84,9 +82,7 @@ def test_raw_pooling_calls_of_mmcv() -> None:
         given = leaves[1] if offset.numel() else None
         expected = mmcv.deform_roi_pool(leaves[0], rois, given, (3, 2), 0.5, 2, 0.2)
         upstream = torch.randn_like(expected)
-        wanted = torch.autograd.grad(
-            expected, leaves, upstream, allow_unused=True, materialize_grads=True
-        )
+        wanted = torch.autograd.grad(expected, leaves, upstream, allow_unused=True, materialize_grads=True)
         out = x.new_empty(0)
         larger_ext.deform_roi_pool_forward(x, rois, offset, out, **sizes)
         grads = [torch.zeros_like(x), torch.zeros_like(offset)]
@@ -141,17 +137,13 @@ def test_raw_convolution_calls() -> None:
 
     output = dcn_v2_ext.dcn_v2_forward(x, weight, bias, offset, mask, *v2, 1)
     torch.testing.assert_close(output, expected.detach(), **close)
-    for grad, wanted in zip(
-        dcn_v2_ext.dcn_v2_backward(x, weight, bias, offset, mask, upstream, *v2, 1), grads
-    ):
+    for grad, wanted in zip(dcn_v2_ext.dcn_v2_backward(x, weight, bias, offset, mask, upstream, *v2, 1), grads):
         torch.testing.assert_close(grad, wanted, **close)
     with pytest.raises(ValueError, match="kernel"):
         dcn_v2_ext.dcn_v2_forward(x, weight, bias, offset, mask, 2, 3, *v2[2:], 1)
 
     buffer, into = x.new_empty(0), x.new_empty(0)
-    deform_conv_ext.modulated_deform_conv_forward(
-        x, weight, bias, buffer, offset, mask, into, buffer, *v2, 1, 1, True
-    )
+    deform_conv_ext.modulated_deform_conv_forward(x, weight, bias, buffer, offset, mask, into, buffer, *v2, 1, 1, True)
     torch.testing.assert_close(into, expected.detach(), **close)
     sums = [torch.ones_like(t, requires_grad=False) for t in leaves]
     deform_conv_ext.modulated_deform_conv_backward(
@@ -171,9 +163,7 @@ def test_raw_convolution_calls() -> None:
     deform_conv_ext.deform_conv_backward_input(
         x, offset, upstream, grad_input, grad_offset, weight, buffer, *v1, 1, 1, 2
     )
-    deform_conv_ext.deform_conv_backward_parameters(
-        x, offset, upstream, grad_weight, buffer, buffer, *v1, 1, 1, 0.5, 2
-    )
+    deform_conv_ext.deform_conv_backward_parameters(x, offset, upstream, grad_weight, buffer, buffer, *v1, 1, 1, 0.5, 2)
     torch.testing.assert_close(grad_input, grads[0], **close)
     torch.testing.assert_close(grad_offset, grads[1], **close)
     torch.testing.assert_close(grad_weight, grads[2] * 0.5, **close)

@@ -1,4 +1,6 @@
-"""Tests a repository's own files: our module replaces a file if it has all of it; else the file runs with our functions."""
+"""Tests a repository's own files: our module replaces a file if it has all of it; else the file runs with our
+functions.
+"""
 
 from __future__ import annotations
 
@@ -92,9 +94,7 @@ def test_a_file_with_more_is_executed_with_our_functions(more: str, repository: 
     module: Any = importlib.import_module("ops.dcn.deform_conv")
     assert module.ModulatedDeformConv.__module__ == "ops.dcn.deform_conv"
     conv, arguments = module.ModulatedDeformConv(4, 6, 3, padding=1), _arguments()
-    expected = dcnbuild.deform_conv2d(
-        arguments[0], arguments[1], conv.weight, conv.bias, padding=1, mask=arguments[2]
-    )
+    expected = dcnbuild.deform_conv2d(arguments[0], arguments[1], conv.weight, conv.bias, padding=1, mask=arguments[2])
     torch.testing.assert_close(conv(*arguments), expected)  # on the CPU, which the file refuses
     assert str(dcnbuild.convert(nn.Sequential(conv))).endswith("1 converted, 0 left")
 
@@ -154,7 +154,7 @@ WRAPPER = "from torch.utils.ffi import _wrap_function\nfrom ._dcn_v2 import lib 
 def test_a_file_of_torch_0_4_gets_its_extension(
     imported: str,
     built: bool,
-    repository: Path,  # noqa: F811
+    repository: Path,
 ) -> None:
     package = repository / "nets" / "DCNv2"
     write(package / "dcn_v2.py", CFFI.format(imported=imported))
@@ -171,7 +171,7 @@ def test_a_file_of_torch_0_4_gets_its_extension(
     torch.testing.assert_close(found.DCN_sep.uses(input, offset, mask, weight, bias), expected)
 
 
-def test_the_extension_dcn_of_torch_1(repository: Path) -> None:  # noqa: F811
+def test_the_extension_dcn_of_torch_1(repository: Path) -> None:
     install("DCN")
     module: Any = importlib.import_module("DCN")
     input, offset, mask = _arguments()
@@ -317,7 +317,8 @@ MMCV = {
         "from torch.autograd import Function\nfrom ..utils import load_ext\nfrom ..registry import REGISTRY\n"
         "ext = load_ext('_ext', ['modulated_deform_conv_forward', 'modulated_deform_conv_backward'])\n"
         "class ModulatedDeformConv2dFunction(Function):\n    @staticmethod\n"
-        "    def forward(ctx, x, offset, mask, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, deform_groups=1):\n"
+        "    def forward(ctx, x, offset, mask, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, "
+        "deform_groups=1):\n"
         "        pass\n"
         "modulated_deform_conv2d = ModulatedDeformConv2dFunction.apply\n"
         "class ModulatedDeformConv2dPack:\n    compute = staticmethod(lambda *args: modulated_deform_conv2d(*args))\n"
@@ -332,14 +333,10 @@ def test_mmcv_without_its_extension_keeps_its_python(repository: Path) -> None:
         write(repository / "mmcv" / name, text)
     install("mmcv.ops")
     # Importing mmcv.cnn is enough for its registry.
-    built: Any = run("from mmcv.cnn import build_conv_layer\nbuilt = build_conv_layer('DCNv2', 4)")[
-        "built"
-    ]
+    built: Any = run("from mmcv.cnn import build_conv_layer\nbuilt = build_conv_layer('DCNv2', 4)")["built"]
     assert type(built).__module__ == "mmcv.ops.modulated_deform_conv" and built.args == (4,)
     x, offset, mask = _arguments()
     assert built.compute(x, offset, mask, torch.ones(2, 4, 3, 3), None, 1, 1).shape == (1, 2, 6, 5)
     nms: Any = run("from mmcv.ops import nms")["nms"]
-    with pytest.raises(
-        NotImplementedError, match=r"nms: dcnbuild stands in .* deformable operators only"
-    ):
+    with pytest.raises(NotImplementedError, match=r"nms: dcnbuild stands in .* deformable operators only"):
         nms()

@@ -51,10 +51,7 @@ def test_an_unmodified_script_trains(tmp_path: Path) -> None:
     directory.mkdir()
     (directory / "train.py").write_text(SCRIPT)
     (directory / "helper.py").write_text(
-        "import torch\n"
-        "def make_data():\n"
-        "    x = torch.randn(4, 1, 12, 12)\n"
-        "    return x, x.roll(2, dims=3) * 0.5\n"
+        "import torch\ndef make_data():\n    x = torch.randn(4, 1, 12, 12)\n    return x, x.roll(2, dims=3) * 0.5\n"
     )
     said = output_of(tmp_path, "-m", "dcnbuild.compat", directory / "train.py", "--epochs", "w.pth")
     assert said == "['--epochs', 'w.pth'] True True"
@@ -83,11 +80,7 @@ def test_a_script_may_ask_for_more_names(tmp_path: Path) -> None:
     script.write_text("import sys; print(sys.argv)\n")
     assert output_of(tmp_path, *runner, "-m", "script", "-m") == str([str(script), "-m"])
     absent = python(tmp_path, *runner, "-m", "script.nowhere")
-    assert (
-        absent.returncode == 1
-        and absent.stderr.count("\n") == 1
-        and "script.nowhere" in absent.stderr
-    )
+    assert absent.returncode == 1 and absent.stderr.count("\n") == 1 and "script.nowhere" in absent.stderr
     script.write_text("raise SystemExit(3)\n")
     assert python(tmp_path, *runner, script).returncode == 3
 
@@ -116,9 +109,7 @@ def test_processes_that_a_script_starts_have_the_names(tmp_path: Path) -> None:
     package.mkdir()
     (package / "__init__.py").touch()
     (package / "train.py").write_text(SPAWNING)
-    (package / "again.py").write_text(
-        "from .train import work\n" + SPAWNING.replace("def work", "def other")
-    )
+    (package / "again.py").write_text("from .train import work\n" + SPAWNING.replace("def work", "def other"))
     runner = ("-m", "dcnbuild.compat")
     ours = "dcnbuild.compat.importing __mp_main__ ['spawn,forkserver']"
     expected = f"spawn {ours}\nforkserver {ours}"

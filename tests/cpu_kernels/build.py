@@ -66,9 +66,7 @@ def build(target: Target, directory: Path) -> Path:
     steps = []
     for source in (*sorted((ROOT / "csrc/common/cpu").glob("*.cpp")), *sorted(HERE.glob("*.cpp"))):
         # The kernels as they are shipped; the checks' own sums without contraction.
-        own = (
-            ("-O1", "-ffp-contract=off", "-Wall", "-Wextra") if source.parent == HERE else CXX_FLAGS
-        )
+        own = ("-O1", "-ffp-contract=off", "-Wall", "-Wextra") if source.parent == HERE else CXX_FLAGS
         name = source.name
         command = (
             *(*shlex.split(target.compiler), "-std=c++17", *own, f"-I{ROOT / 'csrc'}"),

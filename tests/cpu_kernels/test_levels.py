@@ -1,4 +1,6 @@
-"""The CPU's inner kernels at every level, without torch: this machine's, and aarch64's under qemu where that is installed."""
+"""The CPU's inner kernels at every level, without torch: this machine's, and aarch64's under qemu where that is
+installed.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +37,7 @@ def programs() -> Callable[[str], Path]:
     ("name", "level"),
     [(name, level) for name, target in TARGETS.items() for level in target.levels],
 )
-def test_kernels_compute_what_their_definitions_say(
-    programs: Callable[[str], Path], name: str, level: str
-) -> None:
+def test_kernels_compute_what_their_definitions_say(programs: Callable[[str], Path], name: str, level: str) -> None:
     done = run(TARGETS[name], programs(name), level)
     if done.returncode == 77:
         pytest.skip(f"this CPU has no {level}")

@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-PAGES = sorted(
-    [CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md", *(CHECKOUT / "docs").rglob("*.md")]
-)
+PAGES = sorted([CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md", *(CHECKOUT / "docs").rglob("*.md")])
 COMMENT = re.compile(r"<!--\s*(before|tested by):\s*(.*?)\s*-->", re.DOTALL)
 FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>`{3,})(?P<language>[^\n`]*)$")
 
@@ -81,7 +79,5 @@ def all_blocks() -> list[Block]:
     return [
         block
         for path in PAGES
-        for block in blocks_of(
-            path.read_text(encoding="utf-8"), path.relative_to(CHECKOUT).as_posix()
-        )
+        for block in blocks_of(path.read_text(encoding="utf-8"), path.relative_to(CHECKOUT).as_posix())
     ]

@@ -202,9 +202,7 @@ def requirement(word: str) -> None:
 
 
 def nox(arguments: list[str]) -> None:
-    sessions = re.findall(
-        r"^@nox\.session.*\ndef (\w+)", (CHECKOUT / "noxfile.py").read_text(encoding="utf-8"), re.M
-    )
+    sessions = re.findall(r"^@nox\.session.*\ndef (\w+)", (CHECKOUT / "noxfile.py").read_text(encoding="utf-8"), re.M)
     words = iter(arguments)
     for word in words:
         if word == "--":

@@ -56,8 +56,7 @@ def test_every_case_has_the_same_findings_in_pyodide(site: Path) -> None:
 def test_the_bundle_reads_a_log_by_itself(site: Path) -> None:
     """The bundle needs only the standard library and its own files."""
     program = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import in_browser;"
-        "print(in_browser.findings(sys.stdin.read()))"
+        "import sys; sys.path.insert(0, sys.argv[1]); import in_browser;print(in_browser.findings(sys.stdin.read()))"
     )
     unpacked = site / "unpacked"
     shutil.unpack_archive(site / "browser" / "doctor.zip", unpacked)

@@ -1,9 +1,9 @@
 """Runs or checks every code block of README.md, CONTRIBUTING.md and docs/.
 
-`run_page` runs the Python blocks of a page one after the other in one namespace. `shell_lines` checks shell without running
-it, since most lines install something or need the reader's own files. findings.md, porting.md and port-to-stable.md are generated from the
-checks and rules; their blocks are examples that the tests of those run. Other C++ is quoted from csrc/. A block of another
-language needs a check here, or a comment that names the test that runs it.
+`run_page` runs the Python blocks of a page one after the other in one namespace. `shell_lines` checks shell without
+running it, since most lines install something or need the reader's own files. findings.md, porting.md and
+port-to-stable.md are generated from the checks and rules; their blocks are examples that the tests of those run. Other
+C++ is quoted from csrc/. A block of another language needs a check here, or a comment that names the test that runs it.
 """
 
 from __future__ import annotations
@@ -39,9 +39,7 @@ PYTHON_PAGES = sorted(
     {
         block.page
         for block in BLOCKS
-        if block.language == "python"
-        and block.page not in GENERATED
-        and "tested by" not in block.notes
+        if block.language == "python" and block.page not in GENERATED and "tested by" not in block.notes
     }
 )
 
@@ -52,10 +50,7 @@ FIRST_PAGES = ("README.md", "docs/index.md")
 
 @pytest.mark.parametrize(
     "page",
-    [
-        page if page in FIRST_PAGES else pytest.param(page, marks=pytest.mark.slow)
-        for page in PYTHON_PAGES
-    ],
+    [page if page in FIRST_PAGES else pytest.param(page, marks=pytest.mark.slow) for page in PYTHON_PAGES],
 )
 def test_python(page: str, tmp_path: Path) -> None:
     """Runs each page's Python in a process of its own, so that no page affects another."""
@@ -91,8 +86,7 @@ def check_tree(block: Block) -> None:
 
 def check_quoted(block: Block) -> None:
     sources = "\n".join(
-        re.sub(r"\s+", " ", path.read_text(encoding="utf-8"))
-        for path in (CHECKOUT / "csrc").rglob("*.*")
+        re.sub(r"\s+", " ", path.read_text(encoding="utf-8")) for path in (CHECKOUT / "csrc").rglob("*.*")
     )
     for line in filter(None, map(str.strip, block.text.splitlines())):
         assert re.sub(r"\s+", " ", line) in sources, f"{block}: not in csrc/: {line}"
@@ -119,9 +113,7 @@ CHECKS: dict[str, Callable[[Block], object]] = {
     [
         block
         for block in BLOCKS
-        if block.page not in GENERATED
-        and block.language != "python"
-        and "tested by" not in block.notes
+        if block.page not in GENERATED and block.language != "python" and "tested by" not in block.notes
     ],
     ids=str,
 )
@@ -140,14 +132,14 @@ def test_tests_that_comments_name_exist() -> None:
             path, _, name = block.notes["tested by"].partition("::")
             tree = ast.parse((CHECKOUT / path).read_text(encoding="utf-8"))
             names = [node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-            assert name in names and name.startswith("test_"), (
-                f"{block}: there is no {path}::{name}"
-            )
+            assert name in names and name.startswith("test_"), f"{block}: there is no {path}::{name}"
 
 
 @pytest.mark.parametrize("page", GENERATED)
 def test_written_pages(page: str) -> None:
-    """What tests/doctor and tests/port run is what stands on these pages; their one block of shell is checked like any other."""
+    """What tests/doctor and tests/port run is what stands on these pages; their one block of shell is checked like any
+    other.
+    """
     text = (CHECKOUT / page).read_text(encoding="utf-8")
     assert text == GENERATED[page]()
     blocks = blocks_of(text, page)
@@ -165,9 +157,7 @@ def test_blocks_and_their_comments_are_found() -> None:
         "- item\n\n  ````md\n  ```sh\n  no block\n  ```\n  ````\n"
     )
     first, second = blocks_of(page, "p.md")
-    assert first == Block(
-        "p.md", 7, "python", "print(x)\n", {"tested by": "t.py::test_t", "before": "x = 1\ny = 2"}
-    )
+    assert first == Block("p.md", 7, "python", "print(x)\n", {"tested by": "t.py::test_t", "before": "x = 1\ny = 2"})
     assert (second.language, second.text, second.notes) == ("md", "```sh\nno block\n```\n", {})
     with pytest.raises(ValueError, match=r"p\.md:2: a fence that is never closed"):
         blocks_of("a\n```sh\nls\n", "p.md")
@@ -197,7 +187,5 @@ def test_wrong_shell_lines_are_noticed(line: str, message: str) -> None:
 
 
 def test_right_shell_lines_pass() -> None:
-    text = (
-        "X=1 dcnbuild info --json | tee build.log; nox\n\npip install -v . 2>&1 | tee build.log\n"
-    )
+    text = "X=1 dcnbuild info --json | tee build.log; nox\n\npip install -v . 2>&1 | tee build.log\n"
     assert shell_lines.check(text) == 5

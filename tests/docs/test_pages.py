@@ -1,4 +1,6 @@
-"""Compares the examples' results on the pages with the records beside the figures, and checks the README's first screen."""
+"""Compares the examples' results on the pages with the records beside the figures, and checks the README's first
+screen.
+"""
 
 from __future__ import annotations
 
@@ -74,8 +76,7 @@ def test_sync_batchnorm() -> None:
         assert f"| {row['batch']} × 2 × 2 | {numbers} |" in text
     for batch in (1, 16, 256):
         ordinary, together = (
-            found["gaps"][name][found["batches"].index(batch)]
-            for name in ("ordinary", "synchronised to joined")
+            found["gaps"][name][found["batches"].index(batch)] for name in ("ordinary", "synchronised to joined")
         )
         assert f"| {batch} | {ordinary:.3f} | {together:.0e} |" in text
     for gradient in found["gradients"].values():
@@ -90,11 +91,7 @@ def test_the_first_screen_of_the_readme() -> None:
 
 def test_the_doctor_on_the_first_screen() -> None:
     """The log and the answer that the README shows beside it; the command names Python as the reader's shell does."""
-    blocks = [
-        b
-        for b in blocks_of((CHECKOUT / "README.md").read_text(), "README.md")
-        if b.language == "text"
-    ]
+    blocks = [b for b in blocks_of((CHECKOUT / "README.md").read_text(), "README.md") if b.language == "text"]
     log, answer = (block.text for block in blocks)
     (finding,) = read_log(log)
     assert [line.strip() for line in answer.splitlines()] == [
@@ -106,9 +103,7 @@ def test_the_doctor_on_the_first_screen() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "word", ["fp16", "bf16", "deform_groups", "jetson", "uninstall", "openvino"]
-)
+@pytest.mark.parametrize("word", ["fp16", "bf16", "deform_groups", "jetson", "uninstall", "openvino"])
 def test_what_people_search_for_is_found(word: str) -> None:
     """A search finds each word on a page other than the generated list of findings."""
     pages = [path for path in (CHECKOUT / "docs").rglob("*.md") if path.name != "findings.md"]

@@ -31,11 +31,7 @@ _HARMLESS = (
 def paste(facts: Facts, lines: tuple[str, ...]) -> Facts:
     """The facts after the lines have run, one after the other, in one shell."""
     home = facts.variables.get("CUDA_HOME")
-    if (
-        facts.cuda_home
-        and facts.cuda_home.has_nvcc
-        and not any(str(kit.root) == home for kit in facts.toolkits)
-    ):
+    if facts.cuda_home and facts.cuda_home.has_nvcc and not any(str(kit.root) == home for kit in facts.toolkits):
         variables = {name: value for name, value in facts.variables.items() if name != "CUDA_HOME"}
         facts = replace(facts, variables=variables)  # an example that states torch's CUDA_HOME only
     for line in lines:
@@ -72,9 +68,7 @@ def _run(facts: Facts, line: str) -> Facts:
         others = tuple(kit for kit in facts.toolkits if kit.root != root)
         host = DEBIAN[words[-1]].host if words[-1] in DEBIAN else None
         if host and not {"CC", "NVCC_CCBIN"} & set(facts.variables):  # it lies beside nvcc
-            facts = replace(
-                facts, nvcc_compiler=Compiler(root / "bin/gcc", "gcc", f"{host}.4.0", "beside nvcc")
-            )
+            facts = replace(facts, nvcc_compiler=Compiler(root / "bin/gcc", "gcc", f"{host}.4.0", "beside nvcc"))
         return replace(facts, toolkits=(*others, made))
     if words[:2] == ["conda", "remove"]:
         return replace(facts, torch=None)
@@ -106,9 +100,7 @@ def _set(facts: Facts, name: str, value: str | None) -> Facts:
     if name in ("CXX", "CC", "NVCC_CCBIN") and value:
         named = next((item for item in facts.compilers if str(item.path) == value), None)
         kept = [item for item in facts.compilers if item.found_by != name or item is named]
-        assert named is not None or Path(value).name.startswith("gcc"), (
-            f"{name}={value} names nothing"
-        )
+        assert named is not None or Path(value).name.startswith("gcc"), f"{name}={value} names nothing"
         version = named.version if named else _sibling(facts, value).version
         compiler = Compiler(Path(value), "gcc", version, name)
         facts = replace(facts, compilers=(compiler, *kept))
@@ -124,9 +116,7 @@ def _sibling(facts: Facts, value: str) -> Compiler:
 
 def _entry(facts: Facts, name: str, text: str) -> PathEntry:
     owner = next((kit for kit in facts.toolkits if Path(text).is_relative_to(kit.root)), None)
-    headers = next(
-        (item.headers for item in facts.package_headers if str(item.directory) == text), ()
-    )
+    headers = next((item.headers for item in facts.package_headers if str(item.directory) == text), ())
     return PathEntry(name, text, True, cuda=owner.version if owner else None, headers=headers)
 
 
@@ -136,11 +126,7 @@ def _find(facts: Facts) -> Facts:
     path = [entry.text for entry in facts.paths if entry.variable == "PATH"]
 
     def met(kit: Toolkit) -> Toolkit:
-        labels = [
-            label
-            for label in kit.found_by
-            if label != "CUDA_HOME" and not label.startswith("PATH: ")
-        ]
+        labels = [label for label in kit.found_by if label != "CUDA_HOME" and not label.startswith("PATH: ")]
         if str(kit.root / "bin") in path:
             labels.insert(0, f"PATH: {kit.root}/bin/nvcc")
         if home == str(kit.root):
@@ -173,9 +159,7 @@ def _pip(facts: Facts, words: list[str]) -> Facts:
             names = row.variants.get(cuda or "", ())
             new = torch(f"{version}+cu{(cuda or '').replace('.', '')}", cuda, *names)
             facts = replace(facts, torch=new, shadowed_torches=())
-        elif package in ("torchvision", "torchaudio", "numpy<2", "ninja") or package.startswith(
-            "setuptools"
-        ):
+        elif package in ("torchvision", "torchaudio", "numpy<2", "ninja") or package.startswith("setuptools"):
             name = re.split("[<>=!]", package)[0]
             versions = {"numpy": "1.26.4", "ninja": "1.13.0", "setuptools": "69.5.1"}
             new_version = version.replace("*", "0") or versions.get(name, "0")
@@ -198,9 +182,7 @@ def _system(facts: Facts, packages: list[str]) -> Facts:
             facts = replace(facts, nvcc_compiler=facts.nvcc_compiler or compiler)
         elif cuda:
             version = f"{cuda[1]}.{cuda[2]}"
-            facts = replace(
-                facts, toolkits=(*facts.toolkits, toolkit(version, f"/usr/local/cuda-{version}"))
-            )
+            facts = replace(facts, toolkits=(*facts.toolkits, toolkit(version, f"/usr/local/cuda-{version}")))
         elif package == "nvidia-driver" or package.startswith(("lib", "python")):
             pass
         else:

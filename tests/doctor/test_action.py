@@ -44,9 +44,7 @@ def _run(command: str, tmp_path: Path) -> tuple[int, str]:
         script = tmp_path / "step.sh"
         script.write_text(step["run"])
         shell = ["bash", "--noprofile", "--norc", "-eo", "pipefail", str(script)]
-        status = subprocess.run(
-            shell, env={**environment, **given}, cwd=tmp_path, check=False
-        ).returncode
+        status = subprocess.run(shell, env={**environment, **given}, cwd=tmp_path, check=False).returncode
     return status, summary.read_text()
 
 

@@ -136,9 +136,7 @@ def test_headers_that_nobody_lends_are_installed() -> None:
         "dcnbuild toolkit install --math-headers 13.0",
     )
     whole = (incomplete("cusparse.h"), toolkit("13.2", "/usr/local/cuda-13.2"))
-    assert one(broken(toolkits=whole), "toolkit-incomplete").fix == (
-        "export CUDA_HOME=/usr/local/cuda-13.2",
-    )
+    assert one(broken(toolkits=whole), "toolkit-incomplete").fix == ("export CUDA_HOME=/usr/local/cuda-13.2",)
 
 
 @pytest.mark.parametrize("vital", ["cicc", "ptxas", "cuda_runtime.h", "crt/host_config.h"])
@@ -181,16 +179,12 @@ def test_cuda_home_is_wrong(given: CudaHome, said: str) -> None:
 
 
 def test_cuda_home_was_meant_to_be_another_or_is_to_be_unset() -> None:
-    meant = replace(
-        home("/usr/lcoal/cuda", exists=False, has_nvcc=False), meant=Path("/usr/local/cuda")
-    )
+    meant = replace(home("/usr/lcoal/cuda", exists=False, has_nvcc=False), meant=Path("/usr/local/cuda"))
     assert one(broken(cuda_home=meant), "cuda-home-wrong").fix == (
         "export CUDA_HOME=/usr/local/cuda-13.0",  # what fits torch, and where that link leads
     )
     older = replace(meant, meant=Path("/usr/local/cuda-12.1"))
-    facts = broken(
-        cuda_home=older, toolkits=(toolkit("12.4"), toolkit("12.1")), torch=torch("2.5.1", "12.1")
-    )
+    facts = broken(cuda_home=older, toolkits=(toolkit("12.4"), toolkit("12.1")), torch=torch("2.5.1", "12.1"))
     assert one(facts, "cuda-home-wrong").fix == ("export CUDA_HOME=/usr/local/cuda-12.1",)
     alone = broken(cuda_home=home("/x", exists=False, has_nvcc=False), toolkits=())
     assert one(alone, "cuda-home-wrong").fix == ("unset CUDA_HOME",)

@@ -28,12 +28,8 @@ INDEX = "https://download.pytorch.org/whl"
 def test_a_driver_that_is_too_old_for_torch() -> None:
     finding = one(broken(driver=gpu_driver("535.104.05", "12.2")), "driver-too-old")
     assert finding.severity == "error"
-    assert finding.fix[0] == (
-        f"python -m pip install --force-reinstall torch==2.14.1 --index-url {INDEX}/cu126"
-    )
-    assert (
-        finding.fix[-1] == "export CUDA_HOME=/usr/local/cuda-12.6"
-    )  # 13.0 does not fit that torch
+    assert finding.fix[0] == (f"python -m pip install --force-reinstall torch==2.14.1 --index-url {INDEX}/cu126")
+    assert finding.fix[-1] == "export CUDA_HOME=/usr/local/cuda-12.6"  # 13.0 does not fit that torch
     assert "CUDA 13.0 needs driver 580 or newer" in finding.evidence
 
 
@@ -103,9 +99,7 @@ def test_a_gpu_without_a_driver() -> None:
     assert finding.fix == ("sudo ubuntu-drivers install", "sudo reboot")
     assert found(facts, "gpu-missing") == []
     debian = replace(facts.machine, distribution="debian 12", root=True)
-    assert one(replace(facts, machine=debian), "driver-missing").fix[0] == (
-        "apt-get install nvidia-driver"
-    )
+    assert one(replace(facts, machine=debian), "driver-missing").fix[0] == ("apt-get install nvidia-driver")
 
 
 @pytest.mark.parametrize("driver", [Driver(devices=None), Driver(devices=0), HEALTHY.driver])
@@ -158,9 +152,7 @@ def test_hidden_gpus(value: str, severity: str | None) -> None:
 def test_torch_is_not_there() -> None:
     assert one(broken(torch=None), "torch-missing").fix == ("python -m pip install torch==2.15.0",)
     alone = broken(torch=None, driver=Driver(devices=0), toolkits=())
-    assert one(alone, "torch-missing").fix == (
-        f"python -m pip install torch==2.15.0 --index-url {INDEX}/cpu",
-    )
+    assert one(alone, "torch-missing").fix == (f"python -m pip install torch==2.15.0 --index-url {INDEX}/cpu",)
 
 
 def test_not_compiled_with_gpu_support() -> None:
@@ -226,17 +218,13 @@ def test_numpy(version: str, numpy: str, says: int) -> None:
 )
 def test_setuptools(version: str, setuptools: str, severity: str | None) -> None:
     facts = replace(python(packages={"setuptools": setuptools}), torch=torch(version, "11.7"))
-    assert [item.severity for item in found(facts, "setuptools-old-torch")] == (
-        [severity] if severity else []
-    )
+    assert [item.severity for item in found(facts, "setuptools-old-torch")] == ([severity] if severity else [])
 
 
 def test_the_torch_of_the_notes() -> None:
     finding = one(broken(wanted_torch="1.16"), "torch-never-existed")
     assert finding.cause == "There never was a torch 1.16; the last 1.x is 1.13.1."
-    assert one(broken(wanted_torch="2.14.7"), "torch-never-existed").cause.endswith(
-        "of 2.14 there are 2.14.0, 2.14.1."
-    )
+    assert one(broken(wanted_torch="2.14.7"), "torch-never-existed").cause.endswith("of 2.14 there are 2.14.0, 2.14.1.")
     for wanted in (None, "2.14", "latest", "cu126", "rubbish"):
         assert found(broken(wanted_torch=wanted), "torch-never-existed") == []
 

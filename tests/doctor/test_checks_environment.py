@@ -161,9 +161,7 @@ def test_libraries_that_torch_gets_instead_of_its_own(
         (None, None, 16, "", None),
     ],
 )
-def test_jobs_against_memory(
-    memory: int | None, swap: int | None, cores: int, max_jobs: str, fix: str | None
-) -> None:
+def test_jobs_against_memory(memory: int | None, swap: int | None, cores: int, max_jobs: str, fix: str | None) -> None:
     facts = machine(memory=memory, swap=swap, cores=cores)
     facts = replace(facts, variables=variables(MAX_JOBS=max_jobs))
     assert [item.fix for item in found(facts, "too-many-jobs")] == ([(fix,)] if fix else [])
@@ -191,9 +189,7 @@ def test_space_for_temporary_files(free: int | None, severity: str | None) -> No
 def test_stale_locks(version: str, idle: float | None, says: int) -> None:
     cache = JitCache(Path("/c/py311_cu124/fused"), idle)
     facts = broken(torch=torch(version, "12.4"), jit_caches=(cache,))
-    assert [item.fix for item in found(facts, "jit-lock")] == [
-        ("rm /c/py311_cu124/fused/lock",)
-    ] * says
+    assert [item.fix for item in found(facts, "jit-lock")] == [("rm /c/py311_cu124/fused/lock",)] * says
 
 
 def test_a_cache_of_somebody_else() -> None:

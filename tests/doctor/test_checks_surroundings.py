@@ -65,10 +65,7 @@ def test_nobody_installs_a_driver_or_reboots_inside_a_container_or_wsl(facts: Fa
     lines = [line for finding in examine(facts) for line in finding.fix]
     assert lines
     assert not any(
-        word in line
-        for line in lines
-        if not line.startswith("#")
-        for word in ("reboot", "nvidia-driver", "ubuntu-")
+        word in line for line in lines if not line.startswith("#") for word in ("reboot", "nvidia-driver", "ubuntu-")
     )
     assert not {"driver-missing", "gpu-missing"} & {finding.id for finding in examine(facts)}
 
@@ -79,9 +76,7 @@ def test_a_runtime_image_has_no_toolkit() -> None:
 
 
 def test_a_driver_that_was_updated_but_not_reloaded() -> None:
-    driver = Driver(
-        "580.82.07", devices=1, problem="Failed to initialize NVML: Driver/library version mismatch"
-    )
+    driver = Driver("580.82.07", devices=1, problem="Failed to initialize NVML: Driver/library version mismatch")
     for fields, line in (
         ({}, "sudo reboot"),
         ({"container": "docker"}, "# reboot the host of this container"),
@@ -144,9 +139,7 @@ def test_the_entry_that_brings_the_wrong_libcuda(error: int, entry: str) -> None
 def test_mig_with_and_without_instances() -> None:
     empty = Driver("580.95.05", "13.0", ("libcuda", "nvidia-smi"), (A100,), devices=1, mig=1)
     assert "sudo nvidia-smi mig -cgi 0 -C" in one(broken(driver=empty), "mig-without-instance").fix
-    instance = replace(
-        empty, found_by=("/proc/driver/nvidia/version", "libcuda")
-    )  # CUDA saw it: smi was not asked
+    instance = replace(empty, found_by=("/proc/driver/nvidia/version", "libcuda"))  # CUDA saw it: smi was not asked
     assert found(broken(driver=instance), "mig-without-instance") == []
 
 
@@ -211,9 +204,7 @@ def test_a_torch_for_rocm_on_an_nvidia_gpu() -> None:
         ),
     ],
 )
-def test_torchvision_that_was_left_behind(
-    installed: str, packages: dict[str, str], fix: str | None
-) -> None:
+def test_torchvision_that_was_left_behind(installed: str, packages: dict[str, str], fix: str | None) -> None:
     facts = replace(python(packages=packages), torch=torch(installed, "13.0"))
     findings = found(facts, "torchvision-stale")
     assert [item.fix for item in findings] == ([(f"python -m pip install {fix}",)] if fix else [])

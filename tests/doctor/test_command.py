@@ -1,4 +1,6 @@
-"""Tests `dcnbuild doctor` on the command line, on this machine and on logs; test_command_arguments.py has its other arguments."""
+"""Tests `dcnbuild doctor` on the command line, on this machine and on logs; test_command_arguments.py has its other
+arguments.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,7 @@ assert dcnbuild.__file__ is not None
 IMPORTS = {"PYTHONPATH": str(Path(dcnbuild.__file__).parents[1])}
 
 
-def run(
-    *arguments: str, env: dict[str, str], stdin: bytes = b""
-) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, env: dict[str, str], stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
     """Runs the doctor in an environment that holds nothing else."""
     done = subprocess.run(
         [sys.executable, "-m", "dcnbuild", "doctor", *arguments],
@@ -34,9 +34,7 @@ def run(
         capture_output=True,
         check=False,
     )
-    return subprocess.CompletedProcess(
-        done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
-    )
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def report(*arguments: str, env: dict[str, str]) -> dict[str, Any]:
@@ -67,9 +65,7 @@ def wrapped(tmp_path: Path) -> dict[str, str]:
     return {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
 
 
-def test_the_wrapper_the_guess_and_the_missing_header(
-    tmp_path: Path, wrapped: dict[str, str]
-) -> None:
+def test_the_wrapper_the_guess_and_the_missing_header(tmp_path: Path, wrapped: dict[str, str]) -> None:
     torch = find_torch()
     if torch is None or torch.cuda is None or not torch.cuda.startswith("13."):
         pytest.skip("the fake toolkit is CUDA 13, and this torch is not")
@@ -145,9 +141,7 @@ def test_neither_torch_nor_numpy_is_imported() -> None:
         "import sys\nfrom dcnbuild.cli import main\nmain(['doctor', '--json'])\n"
         "print([name for name in ('torch', 'numpy', 'rich') if name in sys.modules], file=sys.stderr)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
 
 
@@ -203,9 +197,7 @@ def test_when_it_cannot_do_its_work(tmp_path: Path) -> None:
     assert run("--nonsense", env=env).returncode == 2
 
 
-def test_a_doctor_that_crashes_says_so(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_doctor_that_crashes_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def crash(*arguments: object) -> Facts:
         raise RuntimeError("a probe fell over")
 
@@ -228,9 +220,7 @@ def test_the_exit_status_is_about_errors_only(
 
 
 @pytest.mark.parametrize("missing", ["yaml", "rich", "packaging"])
-def test_what_a_bare_python_lacks_is_named_with_the_line_that_installs_it(
-    missing: str, tmp_path: Path
-) -> None:
+def test_what_a_bare_python_lacks_is_named_with_the_line_that_installs_it(missing: str, tmp_path: Path) -> None:
     """A checkout on PYTHONPATH, in a Python without dcnbuild's requirements."""
     (tmp_path / f"{missing}.py").write_text(
         f"raise ModuleNotFoundError('No module named {missing}', name={missing!r})\n"

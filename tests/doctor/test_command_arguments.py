@@ -33,9 +33,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
         ["--facts", "/nonexistent.json"],
     ],
 )
-def test_arguments_that_mean_nothing(
-    arguments: list[str], here: None, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_arguments_that_mean_nothing(arguments: list[str], here: None, capsys: pytest.CaptureFixture[str]) -> None:
     from dcnbuild.cli import main
 
     assert main(["doctor", *arguments]) == 2
@@ -48,10 +46,7 @@ def test_what_was_understood_is_said(here: None, capsys: pytest.CaptureFixture[s
     from dcnbuild.cli import main
 
     assert main(["doctor", "--torch", "cu126", "--gpu", "V100"]) == 1
-    assert (
-        "the newest torch for CUDA 12.6 on this machine: 2.14.1 (CUDA 12.6)"
-        in capsys.readouterr().out
-    )
+    assert "the newest torch for CUDA 12.6 on this machine: 2.14.1 (CUDA 12.6)" in capsys.readouterr().out
     assert main(["doctor", "--torch", "2.16"]) == 1
     assert "there is no torch 2.16 in the table" in capsys.readouterr().out
 
@@ -83,9 +78,7 @@ def test_a_finding_is_explained(id: str, capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().out.startswith(f"{id} (")
     assert main(["doctor", "--explain", id, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert document["id"] == id and all(
-        part["title"] and part["example"] for part in document["parts"]
-    )
+    assert document["id"] == id and all(part["title"] and part["example"] for part in document["parts"])
 
 
 def test_findings_from_code(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,9 +23,7 @@ from dcnbuild.doctor.share import shareable
 from dcnbuild.machine.facts import Driver, Facts
 
 assert dcnbuild.__file__ is not None
-GPUS = yaml.safe_load(
-    (Path(dcnbuild.__file__).parent / "machine/gpus.yaml").read_text(encoding="utf-8")
-)
+GPUS = yaml.safe_load((Path(dcnbuild.__file__).parent / "machine/gpus.yaml").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(
@@ -78,13 +76,9 @@ def test_the_line_for_a_gpu_and_a_driver_that_are_not_here() -> None:
                                                                            "https://download.pytorch.org/whl/cu128")  # fmt: skip
     assert str(resolve(with_gpu(nothing, "GTX 1080 Ti", None)).line).endswith("/cu126")
     assert str(resolve(with_gpu(nothing, None, "470.82.01")).line).endswith("/cu118")
-    other = with_gpu(
-        HEALTHY, "V100", None
-    )  # the driver here says nothing of a GPU that is elsewhere
+    other = with_gpu(HEALTHY, "V100", None)  # the driver here says nothing of a GPU that is elsewhere
     assert other.driver.version is None
-    assert (
-        next(item.id for item in examine(other) if item.severity == "error") == "gpu-not-in-torch"
-    )
+    assert next(item.id for item in examine(other) if item.severity == "error") == "gpu-not-in-torch"
 
 
 @pytest.mark.parametrize("id", sorted(EXAMPLES))
@@ -129,9 +123,7 @@ def test_what_cannot_be_facts_is_named(change: dict[str, Any], said: str) -> Non
     assert len(str(caught.value)) < 300
 
 
-@pytest.mark.parametrize(
-    "text", ["", "{", "[]", "null", "1", '"x"', "[" * 100_000, '{"facts": 1}', "NaN"]
-)
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "1", '"x"', "[" * 100_000, '{"facts": 1}', "NaN"])
 def test_what_is_no_report(text: str) -> None:
     with pytest.raises(ValueError, match=r"^f.json: no "):
         facts_from_json(text, "f.json")
@@ -139,10 +131,7 @@ def test_what_is_no_report(text: str) -> None:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from([*FACTS, "x"]), inner, max_size=3)
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*FACTS, "x"]), inner, max_size=3),
 )
 
 
@@ -193,9 +182,7 @@ def test_names_that_are_nobodys_stay(name: str) -> None:
 
 
 def test_a_whole_report_is_still_json_and_still_facts() -> None:
-    facts = replace(
-        HEALTHY, variables={**HEALTHY.variables, "PIP_INDEX_URL": "https://ada:pw@host/simple"}
-    )
+    facts = replace(HEALTHY, variables={**HEALTHY.variables, "PIP_INDEX_URL": "https://ada:pw@host/simple"})
     text = shareable(report.to_json(facts, examine(facts), None), ENV, "deepthought")
     assert "ada" not in text and "pw@" not in text
     assert facts_from_json(text, "shared.json").python.version == HEALTHY.python.version

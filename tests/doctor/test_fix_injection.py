@@ -96,14 +96,10 @@ def test_the_reader_of_lines_would_see_it() -> None:
 
 
 def test_evidence_and_causes_hold_no_control_characters() -> None:
-    text = (
-        "a.cpp:1:1: error: ‘AT_\x9bCHECK\u202e’ \x1b[31mwas not\x07 declared\u2028 in this scope\n"
-    )
+    text = "a.cpp:1:1: error: ‘AT_\x9bCHECK\u202e’ \x1b[31mwas not\x07 declared\u2028 in this scope\n"
     for finding in read_log(text + "nvcc fatal   : Unknown\u202e option '-\x9bx'\n"):
         shown = (finding.title, finding.cause, *finding.evidence, *finding.fix)
-        assert not any(
-            re.search(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e]", line) for line in shown
-        )
+        assert not any(re.search(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e]", line) for line in shown)
 
 
 def test_rules_make_no_fix_of_text() -> None:

@@ -56,11 +56,7 @@ def split(line: str, shell: Shell) -> list[str]:
                     word, i = word + line[i + 1], i + 2
                 elif shell == "powershell" and line[i] in quotes and line[i + 1 : i + 2] == line[i]:
                     word, i = word + line[i], i + 2
-                elif (
-                    shell == "cmd"
-                    and line[i] == "\\"
-                    and set(line[i : line.find('"', i)]) == {"\\"}
-                ):
+                elif shell == "cmd" and line[i] == "\\" and set(line[i : line.find('"', i)]) == {"\\"}:
                     run = line.find('"', i) - i  # before a quotation mark, two stand for one
                     assert run % 2 == 0
                     word, i = word + "\\" * (run // 2), i + run
@@ -76,11 +72,7 @@ def split(line: str, shell: Shell) -> list[str]:
         elif shell == "csh" and character == "\\":
             word, i = (word or "") + line[i + 1], i + 2
         elif character.isascii() and (character.isalnum() or character in "@+:,./_-=%\\"):
-            if (
-                character in "%="
-                and (word is None or shell in ("fish", "cmd"))
-                and character != "="
-            ):
+            if character in "%=" and (word is None or shell in ("fish", "cmd")) and character != "=":
                 raise ValueError(f"{character} in {line!r}")
             word, i = (word or "") + character, i + 1
         else:
@@ -154,9 +146,7 @@ def test_the_shells_that_are_here_agree(program: str) -> None:
     ]
     (line,) = fixes.command("printf", "[%s]", *values).lines(target(shell))
     flags = ["-i"] if program == "bash" else []  # interactive: history is replaced there
-    result = subprocess.run(
-        [program, *flags, "-c", line], capture_output=True, text=True, check=True
-    )
+    result = subprocess.run([program, *flags, "-c", line], capture_output=True, text=True, check=True)
     assert result.stdout == "".join(f"[{value}]" for value in values)
 
 

@@ -62,9 +62,7 @@ def test_where_the_distribution_is_not_known_both_ways_are_told() -> None:
 
 def test_conda_gets_condas_toolkit_and_gcc() -> None:
     conda = Target(conda=True, manager="apt-get")
-    assert fixes.install_toolkit("12.4").lines(conda)[0] == (
-        "conda install -c nvidia/label/cuda-12.4.0 cuda-toolkit"
-    )
+    assert fixes.install_toolkit("12.4").lines(conda)[0] == ("conda install -c nvidia/label/cuda-12.4.0 cuda-toolkit")
     assert fixes.use_gcc(12).lines(conda) == (
         "conda install -c conda-forge gcc_linux-64=12 gxx_linux-64=12",
         'export CC="$CONDA_PREFIX/bin/x86_64-conda-linux-gnu-gcc"',
@@ -104,9 +102,7 @@ def test_conda_gets_condas_toolkit_and_gcc() -> None:
         ),
     ],
 )
-def test_gcc_by_distribution(
-    manager: str, distribution: str, major: int, first: str, cxx: str
-) -> None:
+def test_gcc_by_distribution(manager: str, distribution: str, major: int, first: str, cxx: str) -> None:
     lines = fixes.use_gcc(major).lines(Target(manager=manager, distribution=distribution))
     assert (lines[0], lines[-1]) == (first, f"export NVCC_CCBIN={cxx}")
 

@@ -110,9 +110,7 @@ def good_machine(top: Path, **env: str) -> Facts:
     """Lays out the tree and collects its facts."""
     write(top / "proc/driver/nvidia/version", OPEN_MODULE)
     write(top / "proc/meminfo", "MemTotal: 64000000 kB\nSwapTotal: 0 kB\n")
-    compile_library(
-        top / "driver/libcuda.so.1", LIBCUDA.replace("INIT", "0").replace("12020", "13000")
-    )
+    compile_library(top / "driver/libcuda.so.1", LIBCUDA.replace("INIT", "0").replace("12020", "13000"))
     toolkit(top / "usr/local/cuda-13.0", "13.0")
     for name in ("gcc", "g++", "c++"):
         script(top / "bin" / name, f"echo '{name} (Ubuntu 13.3.0-6ubuntu2) 13.3.0'")

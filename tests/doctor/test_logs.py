@@ -1,7 +1,7 @@
 """Tests the build logs in tests/doctor/cases: the root cause is found first, however the log was altered.
 
-A case is a log `cases/<symptom>/<name>.log`; `expected.yaml` beside it says which finding must come first (null for none) and
-what its cause and its fix must mention.
+A case is a log `cases/<symptom>/<name>.log`; `expected.yaml` beside it says which finding must come first (null for
+none) and what its cause and its fix must mention.
 """
 
 from __future__ import annotations
@@ -65,10 +65,7 @@ def timestamped(text: str) -> str:
 
 
 def compiled(lines: int) -> str:
-    return "".join(
-        f"[{i}/{lines}] c++ -O3 -fPIC -Iinclude -c src/part{i}.cpp -o part{i}.o\n"
-        for i in range(lines)
-    )
+    return "".join(f"[{i}/{lines}] c++ -O3 -fPIC -Iinclude -c src/part{i}.cpp -o part{i}.o\n" for i in range(lines))
 
 
 #: Farther than anything is looked for around a line; and farther than a version is, for the other logs of a folder.
@@ -80,9 +77,7 @@ def in_noise(text: str, noise: str = NEAR) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "wrap", [coloured, crlf, timestamped, in_noise], ids=lambda wrap: wrap.__name__
-)
+@pytest.mark.parametrize("wrap", [coloured, crlf, timestamped, in_noise], ids=lambda wrap: wrap.__name__)
 def test_the_state_of_the_log_does_not_matter(wrap: Any) -> None:
     changed = []
     for path in LOGS:

@@ -46,9 +46,7 @@ def test_every_rule_has_a_case() -> None:
 
 
 @pytest.mark.parametrize(("path", "expected"), ALL)
-def test_further_causes_follow_and_the_evidence_decides(
-    path: Path, expected: dict[str, Any]
-) -> None:
+def test_further_causes_follow_and_the_evidence_decides(path: Path, expected: dict[str, Any]) -> None:
     found = findings(path.read_bytes())
     wanted = [expected["first"], *expected.get("then", [])] if expected["first"] else []
     assert [finding.id for finding in found] == wanted
@@ -57,9 +55,7 @@ def test_further_causes_follow_and_the_evidence_decides(
 
 
 @pytest.mark.parametrize(("path", "expected"), ALL)
-def test_evidence_is_verbatim_and_templates_are_filled(
-    path: Path, expected: dict[str, Any]
-) -> None:
+def test_evidence_is_verbatim_and_templates_are_filled(path: Path, expected: dict[str, Any]) -> None:
     text = _text(path)
     unescaped = text.replace("\\n", "\n").replace('\\"', '"').replace("\\'", "'")
     for finding in findings(path.read_bytes()):
@@ -111,11 +107,7 @@ def test_wrappers_and_encodings_change_nothing(path: Path, expected: dict[str, A
 
 def _broken_at(width: int, text: str) -> str:
     """As a terminal of this width shows it, copied."""
-    pieces = (
-        line[start : start + width]
-        for line in text.split("\n")
-        for start in range(0, max(1, len(line)), width)
-    )
+    pieces = (line[start : start + width] for line in text.split("\n") for start in range(0, max(1, len(line)), width))
     return "\n".join(pieces)
 
 

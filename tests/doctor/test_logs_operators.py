@@ -8,9 +8,7 @@ from doctor.reading import findings
 COMPAT = "python -m dcnbuild.compat YOUR_SCRIPT.py"
 _DETR = "/home/ada/Deformable-DETR/models/ops"
 _FRAME = f'Traceback (most recent call last):\n  File "{_DETR}/functions/ms_deform_attn_func.py", line 29, in forward\n'
-_OTHER = (
-    'Traceback (most recent call last):\n  File "/home/ada/points/net.py", line 29, in forward\n'
-)
+_OTHER = 'Traceback (most recent call last):\n  File "/home/ada/points/net.py", line 29, in forward\n'
 
 
 def fix(log: str) -> str:
@@ -66,9 +64,7 @@ def test_a_build_without_cuda_is_built_again_and_stood_in_for_where_dcnbuild_can
         ('  File "/tmp/pip-req-build-abc12/setup.py", line 60', "src/vision.cpp", "."),
     ],
 )  # fmt: skip
-def test_the_directory_to_port_is_the_one_of_the_project(
-    before: str, source: str, directory: str
-) -> None:
+def test_the_directory_to_port_is_the_one_of_the_project(before: str, source: str, directory: str) -> None:
     log = f"{before}\n{source}:3:3: error: ‘AT_CHECK’ was not declared in this scope"
     assert f"dcnbuild port {directory}" in fix(log).splitlines()
     assert not any(line.endswith((" /", ":\\")) for line in fix(log).splitlines())
@@ -86,7 +82,8 @@ _PLACE = "/home/ada/GroundingDINO/groundingdino/models/GroundingDINO/ms_deform_a
         "Could not load the custom kernel for multi-scale deformable attention: No such file",
         f"{_FRAME}ModuleNotFoundError: \n\nPlease compile MultiScaleDeformableAttention CUDA op with:\n\t`sh make.sh`",
         f"{_FRAME}ImportError:\nPlease build the ms_deform_attn extension first",
-        "ImportError: cannot import name '_C' from partially initialized module 'groundingdino' (most likely due to a circular import) (/home/ada/gd/groundingdino/__init__.py)",
+        "ImportError: cannot import name '_C' from partially initialized module 'groundingdino' (most likely due to "
+        "a circular import) (/home/ada/gd/groundingdino/__init__.py)",
     ],
 )
 def test_a_compiled_part_that_is_missing_is_named_so(log: str) -> None:
@@ -114,9 +111,7 @@ def test_a_circular_import_of_something_else_stays_one() -> None:
         ("/env/lib/python3.11/site-packages/net/ops/functions/f.py", "models/ops"),
     ],
 )  # fmt: skip
-def test_the_directory_to_build_in_is_the_one_that_the_traceback_shows(
-    frame: str, directory: str
-) -> None:
+def test_the_directory_to_build_in_is_the_one_that_the_traceback_shows(frame: str, directory: str) -> None:
     log = f"Traceback (most recent call last):\n  File \"{frame}\", line 2, in <module>\nModuleNotFoundError: No module named 'MultiScaleDeformableAttention'"
     assert f"cd {directory}" in fix(log).splitlines()
 
@@ -150,7 +145,9 @@ def test_a_message_may_begin_below_the_name_of_its_exception() -> None:
     assert findings(log)[0].cause == "Python stopped with ValueError: the reason."
 
 
-_SYMBOL = "undefined symbol: _ZN3c106detail14torchCheckFailEPKcS2_jRKNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEE"
+_SYMBOL = (
+    "undefined symbol: _ZN3c106detail14torchCheckFailEPKcS2_jRKNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEE"
+)
 _SITE = "/env/lib/python3.11/site-packages"
 
 

@@ -66,13 +66,9 @@ TOOLKITS: dict[str, tuple[Toolkit, ...]] = {
     "13.0 with headers of 12.4": (replace(toolkit("13.0"), headers_version="12.4"),),
 }
 TORCHES = {
-    "cu124": torch(
-        "2.5.1+cu124", "12.4", "sm_50", "sm_60", "sm_70", "sm_75", "sm_80", "sm_86", "sm_90"
-    ),
+    "cu124": torch("2.5.1+cu124", "12.4", "sm_50", "sm_60", "sm_70", "sm_75", "sm_80", "sm_86", "sm_90"),
     "cu130": torch("2.14.1+cu130", "13.0", "sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"),
-    "cu118": torch(
-        "2.1.2+cu118", "11.8", "sm_50", "sm_60", "sm_70", "sm_75", "sm_80", "sm_86", "sm_90"
-    ),
+    "cu118": torch("2.1.2+cu118", "11.8", "sm_50", "sm_60", "sm_70", "sm_75", "sm_80", "sm_86", "sm_90"),
     "cpu": torch("2.14.1+cpu", None),
     "rocm": torch("2.5.1+rocm6.2", None, hip="6.2"),
     "no torch": None,

@@ -89,6 +89,4 @@ def test_the_test_itself_sees_what_is_lost() -> None:
 
 
 def test_an_empty_call_leaves_no_underscores() -> None:
-    assert quoting.comment("x.type() becomes x.scalar_type();", "sh") == (
-        "# x.type becomes x.scalar_type,"
-    )
+    assert quoting.comment("x.type() becomes x.scalar_type();", "sh") == ("# x.type becomes x.scalar_type,")

@@ -43,18 +43,14 @@ def test_a_member_that_a_class_lacks(line: str) -> None:
     "line",
     [
         "a.cpp:5:14: error: ‘symeig’ is not a member of ‘at’",
-        "a.cpp:5:14: Fehler: »symeig« ist kein Element von »at«".replace(
-            "ist kein Element von", "is not a member of"
-        ),
+        "a.cpp:5:14: Fehler: »symeig« ist kein Element von »at«".replace("ist kein Element von", "is not a member of"),
         "a.cpp:5:14: error: no member named 'symeig' in namespace 'at'",
         'a.cu(5): error: namespace "at" has no member "symeig"',
         "a.cpp(5): error C2039: 'symeig': is not a member of 'at'",
     ],
 )
 def test_a_name_that_a_namespace_lacks(line: str) -> None:
-    assert found(line, "undeclared-name") | {"name": "symeig", "owner": "at"} == found(
-        line, "undeclared-name"
-    )
+    assert found(line, "undeclared-name") | {"name": "symeig", "owner": "at"} == found(line, "undeclared-name")
 
 
 @pytest.mark.parametrize(
@@ -194,7 +190,8 @@ def test_a_program_that_is_not_there(line: str) -> None:
         ),
         ("NameError: name '_C' is not defined", "undefined-name", {"name": "_C"}),
         ("RuntimeError: \"f_cuda\" not implemented for 'Half'", "missing-dtype", {"name": "f_cuda", "type": "Half"}),
-        ("CMake Error at CMakeLists.txt:3 (message):", "cmake-error", {"path": "CMakeLists.txt", "line": "3", "command": "message"}),
+        ("CMake Error at CMakeLists.txt:3 "
+         "(message):", "cmake-error", {"path": "CMakeLists.txt", "line": "3", "command": "message"}),
         ("fatal: detected dubious ownership in repository at '/w'", "git-owner", {"path": "/w"}),
         (
             "ERROR: Could not find a version that satisfies the requirement a==1 (from versions: 2, 3)",
@@ -209,9 +206,7 @@ def test_further_kinds(line: str, kind: str, entities: dict[str, str]) -> None:
     assert found(line, kind) | entities == found(line, kind)
 
 
-@pytest.mark.parametrize(
-    "name", ["KeyError", "a.b.Oops", "NoKernels", "torch.AcceleratorError", "SomethingWentWrong"]
-)
+@pytest.mark.parametrize("name", ["KeyError", "a.b.Oops", "NoKernels", "torch.AcceleratorError", "SomethingWentWrong"])
 @pytest.mark.parametrize("before", ["", "      ", "2026-01-01T10:00:00Z ", "(pid=7)   "])
 def test_a_traceback_ends_in_an_exception_of_any_name(name: str, before: str) -> None:
     lines = [
@@ -227,9 +222,7 @@ def test_a_traceback_ends_in_an_exception_of_any_name(name: str, before: str) ->
 
 
 def test_successes_take_back_what_failed_before() -> None:
-    log = Log(
-        "error: x\nSuccessfully installed a-1.0\nerror: y\n===== 3 passed, 1 xfailed in 0.1s =====\n"
-    )
+    log = Log("error: x\nSuccessfully installed a-1.0\nerror: y\n===== 3 passed, 1 xfailed in 0.1s =====\n")
     assert Outcome(log).moot(0, ran=False)
     assert Outcome(log).moot(2, ran=True)
     again = Log("Building wheel for b (setup.py)\nerror: x\nSuccessfully installed a-1.0\n")
@@ -257,9 +250,7 @@ def test_no_pattern_is_super_linear() -> None:
         for piece in (*_PIECES, needle):
             line = f"{needle} {piece * 2000}"[:2000]
             if cost(pattern, line) > 0.01:
-                longer, shorter = (
-                    min(cost(pattern, line[:length]) for _ in range(5)) for length in (2000, 500)
-                )
+                longer, shorter = (min(cost(pattern, line[:length]) for _ in range(5)) for length in (2000, 500))
                 if longer > 0.01 and longer > 16 * shorter:
                     slow.append((text, piece, longer))
     assert slow == []

@@ -46,9 +46,7 @@ _DECIDE |= {
     "headers_version",
 }
 #: Of these, what still has to be right for most checks to speak; a file with other architectures is refused.
-_SHOW = frozenset(
-    {"variable", "kind", "system", "architecture", "package_manager", "channel", "architectures"}
-)
+_SHOW = frozenset({"variable", "kind", "system", "architecture", "package_manager", "channel", "architectures"})
 #: What lines of ours have that is no plain word: they hold no value from outside.
 _OURS = re.compile(
     r':"\$\w+"|"\$\((?:python|\S+) -m dcnbuild toolkit install [\d.]+\)"|"\$\(dcnbuild toolkit install [\d.]+\)"'
@@ -62,9 +60,7 @@ def poisoned(value: Any, payload: str, keep: frozenset[str], name: str = "") -> 
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = dataclasses.fields(value)
-        return type(value)(
-            **{f.name: poisoned(getattr(value, f.name), payload, keep, f.name) for f in fields}
-        )
+        return type(value)(**{f.name: poisoned(getattr(value, f.name), payload, keep, f.name) for f in fields})
     if isinstance(value, Path):
         return Path(f"{value}{payload}")
     if isinstance(value, Mapping):
@@ -82,9 +78,7 @@ def harmless(line: str) -> bool:
     lexer.whitespace_split, lexer.commenters = True, ""
     words = list(lexer)
     bare = re.sub(r"'[^']*'|\\'", "", _OURS.sub("", line))
-    return words == shlex.split(_OURS.sub("", line)) and not re.search(
-        r"[$`;&|<>(){}*?!\n\x1b\"]", bare
-    )
+    return words == shlex.split(_OURS.sub("", line)) and not re.search(r"[$`;&|<>(){}*?!\n\x1b\"]", bare)
 
 
 @pytest.mark.parametrize("id", sorted(EXAMPLES))
@@ -103,8 +97,6 @@ def test_payloads_reach_the_lines() -> None:
     assert sum("pwned" in line for line in lines) >= 8
 
 
-@pytest.mark.parametrize(
-    "line", ["rm /x;id", "export A=$(id)", "ls `id`", "a && b", "# x; id", 'ls "$HOME"', "ls *"]
-)
+@pytest.mark.parametrize("line", ["rm /x;id", "export A=$(id)", "ls `id`", "a && b", "# x; id", 'ls "$HOME"', "ls *"])
 def test_the_test_itself_sees_a_payload(line: str) -> None:
     assert not harmless(line)

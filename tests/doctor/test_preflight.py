@@ -46,9 +46,7 @@ def test_what_stops_a_build_without_cuda(id: str) -> None:
     assert errors(id, wants_cuda=False) == ([id] if id in STOPS_ALL else [])
 
 
-@pytest.mark.parametrize(
-    "id", ["gpu-missing", "driver-too-old", "gpu-not-in-torch", "jit-lock", "ninja-missing"]
-)
+@pytest.mark.parametrize("id", ["gpu-missing", "driver-too-old", "gpu-not-in-torch", "jit-lock", "ninja-missing"])
 def test_what_only_matters_when_something_runs_stops_no_build(id: str) -> None:
     assert id not in [finding.id for finding in preflight(EXAMPLES[id], wants_cuda=True)]
 

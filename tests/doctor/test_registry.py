@@ -16,9 +16,7 @@ from dcnbuild.machine.facts import Facts, Machine, Python
 
 CHECKS = all_checks()
 #: Nothing but the interpreter that runs.
-UNKNOWN = Facts(
-    machine=Machine(), python=Python("3.11.9", Path("python"), Path("/usr"), Path("/usr"))
-)
+UNKNOWN = Facts(machine=Machine(), python=Python("3.11.9", Path("python"), Path("/usr"), Path("/usr")))
 every_check = pytest.mark.parametrize("check", CHECKS, ids=[check.id for check in CHECKS])
 
 
@@ -62,9 +60,7 @@ def test_every_fix_can_be_pasted(shell: str, tmp_path: Path) -> None:
     for one in CHECKS:
         (tmp_path / one.id).write_text("\n".join(example(one).fix), encoding="utf-8")
     each = f'for file in *; do {shell} -n "$file" || echo "$file"; done'
-    done = subprocess.run(
-        [shell, "-c", each], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([shell, "-c", each], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
 
 

@@ -105,8 +105,7 @@ def test_each_nearer_candidate_is_rejected_with_a_reason() -> None:
         for label in ("2.15.0 (CUDA 13.2)", "2.14.1 (CUDA 13.0)", "2.14.1 (CUDA 13.2)")
     ]
     assert resolution.reasons() == [
-        "2.15.0 (CUDA 13.2), 2.14.1 (CUDA 13.0), 2.14.1 (CUDA 13.2): "
-        "needs driver 580 or newer, this is 535.104.05"
+        "2.15.0 (CUDA 13.2), 2.14.1 (CUDA 13.0), 2.14.1 (CUDA 13.2): needs driver 580 or newer, this is 535.104.05"
     ]
 
 
@@ -216,13 +215,9 @@ def test_any_text_is_understood_or_refused(text: str) -> None:
 def test_torchvision_and_torchaudio_go_along(torch_wheel: str) -> None:
     """They are compiled against one torch: left behind, `import torchvision` fails."""
     packages = {"torchvision": "0.16.0", "torchaudio": "2.1.0"}
-    facts = replace(
-        on("610.43.02", "13.3", RTX_4090), python=python(packages=packages, version="3.10.1").python
-    )
+    facts = replace(on("610.43.02", "13.3", RTX_4090), python=python(packages=packages, version="3.10.1").python)
     vision = {"2.5.1": "0.20", "2.0.1": "0.15", "2.14.1": "0.29"}[torch_wheel]
-    assert f"torch=={torch_wheel} 'torchvision=={vision}.*' torchaudio" in str(
-        line(facts, torch_wheel)
-    )
+    assert f"torch=={torch_wheel} 'torchvision=={vision}.*' torchaudio" in str(line(facts, torch_wheel))
 
 
 def test_pip_would_take_another_build_of_the_same_version_for_done() -> None:

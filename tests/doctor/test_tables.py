@@ -32,11 +32,7 @@ def test_what_is_gone_is_gone_by_the_headers_too() -> None:
 def test_headers_to_include_exist() -> None:
     named = {header for header in rows("include") if re.match(r"cuda_|cooperative", header)}
     named |= set(rows("public").values())
-    gone = {
-        name
-        for name in named
-        if not any(row.name == name and not row.removed for row in headers.find(name))
-    }
+    gone = {name for name in named if not any(row.name == name and not row.removed for row in headers.find(name))}
     assert gone == set()
 
 

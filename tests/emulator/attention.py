@@ -1,4 +1,6 @@
-"""Random calls of deform_attn for the tests of this directory, with the results of the emulated kernels and the oracle."""
+"""Random calls of deform_attn for the tests of this directory, with the results of the emulated kernels and the
+oracle.
+"""
 
 from __future__ import annotations
 
@@ -62,10 +64,7 @@ def random_attention(seed: int) -> Attention:
         heads=chosen.choice([1, 2, 3]),
         channels=chosen.choice([1, 2, 3, 4, 6, 8, 12, 16, 20]),
         points=chosen.choice([1, 2, 4, 5]),
-        sizes=tuple(
-            (chosen.choice([1, 2, 5]), chosen.choice([1, 3, 4]))
-            for _ in range(chosen.choice([1, 2, 4]))
-        ),
+        sizes=tuple((chosen.choice([1, 2, 5]), chosen.choice([1, 3, 4])) for _ in range(chosen.choice([1, 2, 4]))),
     )
 
 
@@ -95,9 +94,7 @@ def emulated(
     """Output and gradients of the emulated kernels; those that are not wanted are empty."""
     operators: Any = torch.ops.dcnbuild_emulated
     arguments = (t["value"], case.spatial_shapes, t["locations"], t["weights"])
-    grads = operators.deform_attn_backward(
-        t["grad_output"], *arguments, list(wanted), deterministic
-    )
+    grads = operators.deform_attn_backward(t["grad_output"], *arguments, list(wanted), deterministic)
     return {"output": operators.deform_attn(*arguments), **dict(zip(GRADIENTS, grads))}
 
 

@@ -104,9 +104,7 @@ def build(flags: Sequence[str] = (), root: Path = ROOT, into: Path = BUILT) -> P
                 raise subprocess.CalledProcessError(process.returncode, process.args)
         made = Path(scratch, "module.so")
         link = [compiler(), *flags, "-shared", *map(str, objects), "-o", str(made)]
-        subprocess.run(
-            [*link, f"-L{libraries}", *(f"-l{name}" for name in flavour().link["cpu"])], check=True
-        )
+        subprocess.run([*link, f"-L{libraries}", *(f"-l{name}" for name in flavour().link["cpu"])], check=True)
         made.replace(module)
     return module
 
@@ -140,10 +138,7 @@ def build_driven(flags: Sequence[str] = (), root: Path = ROOT, into: Path = BUIL
     with tempfile.TemporaryDirectory(dir=into) as scratch:
         made = Path(scratch, "driven")
         made.mkdir()
-        running = [
-            subprocess.Popen([*command, "-o", str(made / name)])
-            for name, command in commands.items()
-        ]
+        running = [subprocess.Popen([*command, "-o", str(made / name)]) for name, command in commands.items()]
         for process in running:
             if process.wait() != 0:
                 raise subprocess.CalledProcessError(process.returncode, process.args)

@@ -1,8 +1,8 @@
 """Runs the tests of this directory on the CUDA kernels, compiled for the CPU with the emulator.
 
-`dcnbuild.deform_conv2d` on CPU tensors then calls the CUDA kernels instead of the CPU kernels. DCNBUILD_EMULATOR names a
-module that was built before (with sanitizers, or from changed sources: see sanitize.py and mutate.py). The build takes a
-minute, so all tests of this directory are slow.
+`dcnbuild.deform_conv2d` on CPU tensors then calls the CUDA kernels instead of the CPU kernels. DCNBUILD_EMULATOR names
+a module that was built before (with sanitizers, or from changed sources: see sanitize.py and mutate.py). The build
+takes a minute, so all tests of this directory are slow.
 """
 
 from __future__ import annotations

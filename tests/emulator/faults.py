@@ -10,7 +10,8 @@ class Fault:
     """In `file` (below csrc/), `old` becomes `new`.
 
     Attributes:
-        old: a whole expression, or whole statements, which end in ";". It stands once in the file, or else once in `within`.
+        old: a whole expression, or whole statements, which end in ";". It stands once in the file, or else once in
+            `within`.
         new: the same; empty statements are none.
         check: an expression for pytest's -k, which chooses tests of this directory; or THREAD or ADDRESS.
         within: a text that stands once in the file.

@@ -48,9 +48,7 @@ class Checks:
     def __init__(self, root: Path, chosen: Iterable[str]) -> None:
         include = f"-include{root / 'awake.h'}"
         wanted = set(chosen)
-        self.programs = {
-            check: root / f"race_check_{check}" for check in (THREAD, ADDRESS) if check in wanted
-        }
+        self.programs = {check: root / f"race_check_{check}" for check in (THREAD, ADDRESS) if check in wanted}
         with ThreadPoolExecutor() as pool:
             compiling = [
                 pool.submit(build_race_check, program, (*SANITIZERS[check], include), root)
@@ -106,11 +104,7 @@ class Checks:
 
 
 def main(words: Sequence[str]) -> int:
-    chosen = {
-        number: fault
-        for number, fault in enumerate(FAULTS, 1)
-        if all(word in fault.name for word in words)
-    }
+    chosen = {number: fault for number, fault in enumerate(FAULTS, 1) if all(word in fault.name for word in words)}
     if not chosen:
         print(f"no fault is named {' '.join(words)}", file=sys.stderr)
         return 2

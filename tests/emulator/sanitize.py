@@ -2,9 +2,9 @@
 
     python tests/emulator/sanitize.py [address [pytest argument ...] | thread | quick]
 
-"address" runs the tests of this directory under AddressSanitizer and UndefinedBehaviorSanitizer with float-cast-overflow.
-"thread" runs race_check.cpp under ThreadSanitizer, with two OS threads. "quick" runs race_check.cpp under all three.
-Without an argument, "address" and "thread" run.
+"address" runs the tests of this directory under AddressSanitizer and UndefinedBehaviorSanitizer with
+float-cast-overflow. "thread" runs race_check.cpp under ThreadSanitizer, with two OS threads. "quick" runs
+race_check.cpp under all three. Without an argument, "address" and "thread" run.
 """
 
 from __future__ import annotations

@@ -105,9 +105,7 @@ def test_not_finite(names: tuple[str, ...], emulator: ModuleType) -> None:
         wanted = expected(case, tensors)
         for deterministic in (False, True):
             for name, actual in emulated(case, tensors, deterministic).items():
-                torch.testing.assert_close(
-                    *(actual, wanted[name]), rtol=1e-11, atol=1e-11, equal_nan=True, msg=name
-                )
+                torch.testing.assert_close(*(actual, wanted[name]), rtol=1e-11, atol=1e-11, equal_nan=True, msg=name)
 
 
 @pytest.mark.parametrize("place", [-0.1, 1.1, 0.5 / 6 - 1 / 6, 1 + 0.5 / 6, math.inf, 1e30])

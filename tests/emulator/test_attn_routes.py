@@ -1,4 +1,6 @@
-"""Tests how attention splits a call and which kernels it launches: passes, chunks, order, workspace, errors, far memory."""
+"""Tests how attention splits a call and which kernels it launches: passes, chunks, order, workspace, errors, far
+memory.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def test_the_deterministic_route_has_the_same_bits_in_every_order(
 
 
 def test_the_default_route_does_depend_on_the_order(emulator: ModuleType) -> None:
-    """Without the deterministic route the bits depend on the order, so the test above can fail. Only the value's gradient does."""
+    """Without the deterministic route the bits depend on the order, so the test above can fail. Only the value's
+    gradient does.
+    """
     tensors = CASES["spread"].tensors(0, torch.float32)
     found = []
     for order, seed in ORDERS:
@@ -76,9 +80,7 @@ def test_one_launch_each_way(emulator: ModuleType) -> None:
 
 @pytest.mark.parametrize("wanted", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 1, 1), (0, 0, 0)])
 @pytest.mark.parametrize("deterministic", [False, True])
-def test_only_the_gradients_that_are_wanted(
-    wanted: tuple[int, ...], deterministic: bool, emulator: ModuleType
-) -> None:
+def test_only_the_gradients_that_are_wanted(wanted: tuple[int, ...], deterministic: bool, emulator: ModuleType) -> None:
     case = Attention()
     tensors = case.tensors(0)
     every = expected(case, tensors)
@@ -188,8 +190,6 @@ def test_the_plan_keeps_to_its_bound(emulator: ModuleType) -> None:
         ({"pixels": 2**26, "heads": 4, "queries": 10}, 7, True),
     ],
 )
-def test_passes_keep_counts_in_32_bits(
-    sizes: dict[str, int], images: int, fits: bool, emulator: ModuleType
-) -> None:
+def test_passes_keep_counts_in_32_bits(sizes: dict[str, int], images: int, fits: bool, emulator: ModuleType) -> None:
     plan = emulator.attn_plan(batch=100, **sizes)
     assert (plan[0], plan[2]) == (images, fits)

@@ -21,9 +21,7 @@ def column_bytes(case: Case, positions: int, dtype: torch.dtype) -> str:
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("positions", [1, 2, 7, 29, 30, 31, 59, 60, 61, 90, 91, 1000])
-def test_every_chunk_size_agrees(
-    positions: int, layout: torch.memory_format, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_chunk_size_agrees(positions: int, layout: torch.memory_format, monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of about one position, one image (30 positions), two images and all three images give equal results."""
     monkeypatch.setenv("DCNBUILD_COLUMN_BYTES", column_bytes(CASE, positions, torch.float64))
     tensors = CASE.tensors(0)
@@ -47,9 +45,7 @@ def test_a_wrong_option_is_explained(value: str, monkeypatch: pytest.MonkeyPatch
 
 def peak_bytes(function, *args) -> int:  # type: ignore[no-untyped-def]
     """The most memory that torch's allocator held at one time beyond the results and what there was before."""
-    with torch.profiler.profile(
-        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
-    ) as profile:
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
         result = function(*args)
     held = peak = 0
     events = [e for e in profile.profiler.kineto_results.events() if e.name() == "[memory]"]
@@ -128,9 +124,7 @@ def test_no_copy_that_a_layout_avoids(emulator: ModuleType) -> None:
     tensors["input"] = tensors["input"].contiguous(memory_format=torch.channels_last)
     tensors = {name: t.requires_grad_() for name, t in tensors.items() if t is not None}
     output = dcnbuild.deform_conv2d(**tensors, **case.attributes())
-    assert len(emulator.take_launches()) == 1, (
-        "gather only: input and output are used where they lie"
-    )
+    assert len(emulator.take_launches()) == 1, "gather only: input and output are used where they lie"
     upstream = torch.ones_like(output)
     output.backward(upstream)
     assert len(emulator.take_launches()) == 1, "one kernel for every gradient"

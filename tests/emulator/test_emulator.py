@@ -1,4 +1,6 @@
-"""Tests the emulator: it runs blocks, barriers, shuffles and atomics, and reports behaviour that a GPU leaves undefined."""
+"""Tests the emulator: it runs blocks, barriers, shuffles and atomics, and reports behaviour that a GPU leaves
+undefined.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +29,7 @@ def test_sums_of_blocks(order: str, os_threads: int, emulator: ModuleType) -> No
         ("divergent_shuffle", "not all threads of the mask reach the shuffle"),
     ],
 )
-def test_divergence_is_an_error(
-    kernel: str, message: str, order: str, emulator: ModuleType
-) -> None:
+def test_divergence_is_an_error(kernel: str, message: str, order: str, emulator: ModuleType) -> None:
     emulator.configure(order)
     assert message in emulator.launch_error(kernel, 2)
     assert emulator.launch_error("nothing", 2) == "", "the emulator is usable after an error"

@@ -22,10 +22,7 @@ def test_every_fault_has_its_place() -> None:
 
 
 def test_a_fault_is_a_choice_at_run_time() -> None:
-    assert (
-        seeded("x = f(a + b);", EXPRESSION, 3)
-        == "x = f((dcnbuild_fault == 3 ? (a - b) : (a + b)));"
-    )
+    assert seeded("x = f(a + b);", EXPRESSION, 3) == "x = f((dcnbuild_fault == 3 ? (a - b) : (a + b)));"
     assert seeded("go(); wait(); go();", STATEMENT, 4) == (
         "go(); { if (dcnbuild_fault == 4) {  } else { wait(); } } go();"
     )
@@ -33,10 +30,7 @@ def test_a_fault_is_a_choice_at_run_time() -> None:
 
 def test_a_place_may_be_named_by_what_stands_around_it() -> None:
     fault = Fault("name", "file.h", "true", "false", "check", within="g(true)")
-    assert (
-        seeded("f(true); g(true);", fault, 1)
-        == "f(true); g((dcnbuild_fault == 1 ? (false) : (true)));"
-    )
+    assert seeded("f(true); g(true);", fault, 1) == "f(true); g((dcnbuild_fault == 1 ? (false) : (true)));"
 
 
 @pytest.mark.parametrize("text", ["", "a + b; a + b;"])

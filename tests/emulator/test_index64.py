@@ -14,7 +14,9 @@ BEYOND = 2**31
 
 
 def far_apart(tensor: Tensor, dim: int, order: tuple[int, ...], path: Path) -> Tensor:
-    """The same values, with the last element of `dim` beyond 2^31 elements; `order` is that of the strides, widest first."""
+    """The same values, with the last element of `dim` beyond 2^31 elements; `order` is that of the strides, widest
+    first.
+    """
     strides = [0] * tensor.dim()
     stride = 1
     for other in reversed(order):
@@ -51,9 +53,7 @@ NCHW, NHWC = (0, 1, 2, 3), (0, 2, 3, 1)
 def test_far_elements(name: str, dim: int, order: tuple[int, ...], tmp_path: Path) -> None:
     case = Case(batch=2, channels=8, out_channels=3, size=(4, 5))
     given = case.tensors(0, torch.float16)
-    given["grad_output"] = torch.randn(
-        2, 3, 4, 5, generator=torch.Generator().manual_seed(1)
-    ).half()
+    given["grad_output"] = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(1)).half()
     moved = {**given, name: far_apart(given[name], dim, order, tmp_path / "sparse")}
     attributes = (case.stride, case.padding, case.dilation, 1, 1)
     operators = torch.ops.dcnbuild_emulated

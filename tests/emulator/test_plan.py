@@ -106,9 +106,7 @@ def test_chunks_give_every_multiprocessor_a_tile(
     mib: float,
     emulator: ModuleType,
 ) -> None:
-    g = emulator.Geometry(
-        channels=256, kernel_h=3, kernel_w=3, out_channels=out_channels, groups=groups
-    )
+    g = emulator.Geometry(channels=256, kernel_h=3, kernel_w=3, out_channels=out_channels, groups=groups)
     assert emulator.chunk_bytes(g, element_size, processors) == mib * MIB
 
 
@@ -150,9 +148,7 @@ def test_few_positions_still_fill_a_gpu(emulator: ModuleType) -> None:
     assert emulator.sample_grid(100_000, 9).splits == 1
 
 
-@pytest.mark.parametrize(
-    ("vectors", "lanes"), [(0, 1), (1, 1), (2, 2), (3, 4), (8, 8), (31, 32), (64, 32)]
-)
+@pytest.mark.parametrize(("vectors", "lanes"), [(0, 1), (1, 1), (2, 2), (3, 4), (8, 8), (31, 32), (64, 32)])
 def test_lanes(vectors: int, lanes: int, emulator: ModuleType) -> None:
     assert emulator.lanes_per_sample(vectors) == lanes
 
@@ -177,9 +173,7 @@ def test_what_32_bits_hold(sizes: dict[str, int], fits: bool, emulator: ModuleTy
 
 @pytest.mark.parametrize("size", [7, 14, 28, 64, 128])
 @pytest.mark.parametrize("dtype", ["float32", "half"])
-def test_the_model_counts_the_chunks_of_the_plan(
-    dtype: str, size: int, emulator: ModuleType
-) -> None:
+def test_the_model_counts_the_chunks_of_the_plan(dtype: str, size: int, emulator: ModuleType) -> None:
     layer = gpu_model.Layer(batch=8, channels=256, height=size, width=size, out_channels=256)
     g = emulator.Geometry(
         batch=8, channels=256, height=size, width=size, out_channels=256,

@@ -19,9 +19,7 @@ ORDERS = ("forward", "reversed", "shuffled")
 KINDS = {"psroi": PSROI, "roi": ROI, "adaptive": ADAPTIVE}
 
 
-def _results(
-    namespace: Any, case: PoolCase, tensors: dict[str, Any], deterministic: bool
-) -> dict[str, Tensor]:
+def _results(namespace: Any, case: PoolCase, tensors: dict[str, Any], deterministic: bool) -> dict[str, Tensor]:
     output = getattr(namespace, case.operator)(*tensors.values(), *case.attributes)
     generator = torch.Generator().manual_seed(1)
     upstream = torch.randn(output.shape, generator=generator, dtype=torch.float64).to(output)
@@ -49,9 +47,7 @@ def test_random_configurations(block: int, deterministic: bool, emulator: Module
 
 
 @pytest.mark.parametrize("case", KINDS.values(), ids=KINDS)
-def test_the_deterministic_route_has_the_same_bits_in_every_order(
-    case: PoolCase, emulator: ModuleType
-) -> None:
+def test_the_deterministic_route_has_the_same_bits_in_every_order(case: PoolCase, emulator: ModuleType) -> None:
     many = replace(case, rois=12)
     tensors = many.tensors(0, torch.float32)
     orders = [("forward", 0), ("reversed", 0), *(("shuffled", seed) for seed in range(3))]
@@ -106,10 +102,7 @@ def test_more_channels_than_threads(case: PoolCase) -> None:
 
 
 def test_nothing_to_pool_launches_nothing(emulator: ModuleType) -> None:
-    tensors = {
-        name: None if t is None else t[:0] if name != "input" else t
-        for name, t in ROI.tensors().items()
-    }
+    tensors = {name: None if t is None else t[:0] if name != "input" else t for name, t in ROI.tensors().items()}
     emulator.take_launches()
     result = _results(torch.ops.dcnbuild_emulated, ROI, tensors, False)
     assert result["output"].shape == (0, 4, 3, 2) and (result["grad_input"] == 0).all()

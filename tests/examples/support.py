@@ -27,16 +27,12 @@ def run_example(directory: Path, *arguments: str, launcher: tuple[str, ...] = ()
     `arguments` begin with its file name, `launcher` goes between Python and that.
     """
     command = [sys.executable, *launcher, str(EXAMPLES / arguments[0]), *arguments[1:]]
-    done = subprocess.run(
-        command, cwd=directory, env=environment(), capture_output=True, text=True, timeout=HANG
-    )
+    done = subprocess.run(command, cwd=directory, env=environment(), capture_output=True, text=True, timeout=HANG)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-def run_here(
-    main: Callable[[], None], directory: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str
-) -> None:
+def run_here(main: Callable[[], None], directory: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
     """Runs an example's main function with these arguments in a directory of its own."""
     monkeypatch.chdir(directory)
     monkeypatch.setattr(sys, "argv", [main.__module__, *arguments])

@@ -1,4 +1,6 @@
-"""Tests that the two networks differ only in the alignment, and that a killed training continues with the same result."""
+"""Tests that the two networks differ only in the alignment, and that a killed training continues with the same
+result.
+"""
 
 from __future__ import annotations
 
@@ -34,14 +36,13 @@ def networks() -> tuple[AlignmentNetwork, AlignmentNetwork]:
 
 
 def test_as_many_parameters() -> None:
-    plain, deformable = (
-        sum(tensor.numel() for tensor in network.parameters()) for network in networks()
-    )
+    plain, deformable = (sum(tensor.numel() for tensor in network.parameters()) for network in networks())
     assert deformable <= plain <= 1.01 * deformable
 
 
 def test_the_shake_is_within_the_receptive_field(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without offsets, and without the help of what was matched, a pixel of the plain network sees farther than any shake.
+    """Without offsets, and without the help of what was matched, a pixel of the plain network sees farther than any
+    shake.
 
     The deformable network's field is the same, or a pixel of the coarse level smaller.
     """
@@ -113,9 +114,7 @@ def test_deformable_alignment_is_ahead_after_a_short_training() -> None:
         training = align_frames.Training(settings, Path("nowhere"))
         for _ in range(settings["steps"]):
             training.advance(photos)
-        found[kind] = shaken_frames.psnr(
-            align_frames.restore(training.network, validation), validation.clean
-        )
+        found[kind] = shaken_frames.psnr(align_frames.restore(training.network, validation), validation.clean)
     noisy = shaken_frames.psnr(validation.reference, validation.clean)
     assert found["plain"] > noisy + 4
     assert found["deformable"] > found["plain"] + 0.5
@@ -128,9 +127,7 @@ def test_kill_and_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     checkpoint = tmp_path / "killed" / "plain-seed0.pt"
     command = [sys.executable, str(EXAMPLES / "align_frames.py"), *options, "--out", "killed"]
     with subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE) as run:
-        wait_until(
-            lambda: checkpoint.exists() or run.poll() is not None, "no checkpoint is written"
-        )
+        wait_until(lambda: checkpoint.exists() or run.poll() is not None, "no checkpoint is written")
         run.send_signal(signal.SIGKILL)
         assert run.wait() == -signal.SIGKILL
     done = torch.load(checkpoint, weights_only=True)["step"]
@@ -143,8 +140,7 @@ def test_kill_and_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         run_here(align_frames.main, tmp_path, monkeypatch, *options, "--out", out)
     for kind in align_frames.KINDS:
         killed, whole = (
-            torch.load(tmp_path / out / f"{kind}-seed0.pt", weights_only=True)["network"]
-            for out in ("killed", "whole")
+            torch.load(tmp_path / out / f"{kind}-seed0.pt", weights_only=True)["network"] for out in ("killed", "whole")
         )
         assert all(torch.equal(killed[name], whole[name]) for name in whole)
     results = [record(tmp_path / out / "align_frames.json") for out in ("killed", "whole")]
@@ -156,7 +152,5 @@ def test_kill_and_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert [event.step for event in log.Scalars("psnr/training")] == list(range(steps))
 
     with pytest.raises(SystemExit, match=r"is a checkpoint of .*'steps': 12.*delete it"):
-        run_here(
-            align_frames.main, tmp_path, monkeypatch, *SMALL, "--steps", "5", "--out", "killed"
-        )
+        run_here(align_frames.main, tmp_path, monkeypatch, *SMALL, "--steps", "5", "--out", "killed")
     assert torch.load(checkpoint, weights_only=True)["step"] == steps

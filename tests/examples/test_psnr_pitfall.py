@@ -25,9 +25,7 @@ def test_the_right_value_is_right() -> None:
     # the differences modulo 256 are 156 and 1; the squares modulo 256 are 16 and 1
     [(100, 200, 16, 156**2), (0, 255, 1, 1)],
 )
-def test_the_wrong_values_are_wrong_as_described(
-    a: int, b: int, without_cast: int, cast_too_late: int
-) -> None:
+def test_the_wrong_values_are_wrong_as_described(a: int, b: int, without_cast: int, cast_too_late: int) -> None:
     image, reference = np.full((4, 4), a, np.uint8), np.full((4, 4), b, np.uint8)
     for way, square in (
         (psnr_pitfall.psnr_without_cast, without_cast),
@@ -44,9 +42,7 @@ def test_noise_is_rounded_and_clipped() -> None:
     assert noisy[1::3].std() == pytest.approx(20, rel=0.2)
 
 
-def test_the_program(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     run_here(psnr_pitfall.main, tmp_path, monkeypatch, "--out", "here")
     printed = capsys.readouterr().out
     assert "the difference is 156 in uint8 (-100 modulo 256), its square 16" in printed

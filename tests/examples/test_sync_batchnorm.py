@@ -70,9 +70,7 @@ def test_alone_it_is_an_ordinary_batchnorm() -> None:
     ours, theirs = sync_batchnorm.SyncBatchNorm2d(3), torch.nn.BatchNorm2d(3)
     for training in (True, False):
         input = torch.randn(4, 3, 5, 5)
-        torch.testing.assert_close(
-            ours.train(training)(input), theirs.train(training)(input), rtol=0, atol=0
-        )
+        torch.testing.assert_close(ours.train(training)(input), theirs.train(training)(input), rtol=0, atol=0)
     assert ours.state_dict().keys() == theirs.state_dict().keys()
 
 

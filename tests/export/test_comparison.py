@@ -72,9 +72,7 @@ def runtime_of(name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
-def test_a_runtime_that_agrees(
-    name: str, model: Detector, inputs: tuple[Tensor], file: Path
-) -> None:
+def test_a_runtime_that_agrees(name: str, model: Detector, inputs: tuple[Tensor], file: Path) -> None:
     report = export.check(model, inputs, file, runtimes=[runtime_of(name)])
     assert report.ok, str(report)
     assert [item.output for item in report.comparisons] == ["image", "attended"]
@@ -158,9 +156,7 @@ def test_the_page_shows_lines_as_they_are_printed() -> None:
     assert re.search(f"^some-runtime 1.0: {CAUSE}$", page, re.MULTILINE)
 
 
-def test_a_fault_that_shows_only_where_nobody_looks(
-    model: Detector, inputs: tuple[Tensor], file: Path
-) -> None:
+def test_a_fault_that_shows_only_where_nobody_looks(model: Detector, inputs: tuple[Tensor], file: Path) -> None:
     """If a fused operator is wrong only while its parts are not outputs, the comparison names its last part."""
 
     def change(written: Any) -> None:
@@ -210,9 +206,7 @@ def test_sixteen_bits_may_differ_more_and_a_tolerance_is_the_users() -> None:
     assert not compare("r", "y", one, other, 1e-3).agrees
 
 
-def test_what_does_not_fit(
-    model: Detector, inputs: tuple[Tensor], file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_does_not_fit(model: Detector, inputs: tuple[Tensor], file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match=r"the file has the inputs \['input'\], and 2 were given"):
         export.check(model, (*inputs, *inputs), file)
     with pytest.raises(ValueError, match=r"the outputs \['image', 'attended'\], and the model re"):
@@ -231,17 +225,13 @@ class Call(nn.Module):
         self.bias = nn.Parameter(image(6).to(dtype)) if bias else None
 
     def forward(self, input: Tensor, offset: Tensor, mask: Tensor | None = None) -> Tensor:
-        return dcnbuild.deform_conv2d(
-            input, offset, self.weight, self.bias, (2, 1), (2, 1), (1, 2), mask
-        )
+        return dcnbuild.deform_conv2d(input, offset, self.weight, self.bias, (2, 1), (2, 1), (1, 2), mask)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("masked", [True, False])
-def test_openvino_computes_deformable_convolution(
-    masked: bool, bias: bool, dtype: torch.dtype, tmp_path: Path
-) -> None:
+def test_openvino_computes_deformable_convolution(masked: bool, bias: bool, dtype: torch.dtype, tmp_path: Path) -> None:
     """Against the model, and onnxruntime on the same file; strides, dilations and groups on both sides."""
     ov = pytest.importorskip("openvino", reason="openvino is not installed")
     call = Call(bias, dtype).eval()

@@ -36,9 +36,7 @@ class Convolution(nn.Module):
         self.bias = nn.Parameter(image(6)) if bias else None
 
     def forward(self, input: Tensor, offset: Tensor, mask: Tensor | None = None) -> Tensor:
-        return dcnbuild.deform_conv2d(
-            input, offset, self.weight, self.bias, (2, 1), (2, 1), (1, 2), mask
-        )
+        return dcnbuild.deform_conv2d(input, offset, self.weight, self.bias, (2, 1), (2, 1), (1, 2), mask)
 
 
 CONVOLVED = (
@@ -87,9 +85,7 @@ class Call(nn.Module):
 ROIS = torch.tensor([[0, 0, 0, 8, 8], [1, 2, 1, 9, 7.0]])
 OTHERS: dict[str, tuple[Callable[..., Tensor], tuple[Tensor, ...]]] = {
     "deform_attn": (
-        lambda value, places, weights: dcnbuild.deform_attn(
-            value, ((4, 5), (2, 3)), places, weights
-        ),
+        lambda value, places, weights: dcnbuild.deform_attn(value, ((4, 5), (2, 3)), places, weights),
         (image(2, 26, 2, 4), image(2, 3, 2, 2, 3, 2, seed=2).sigmoid(), image(2, 3, 2, 2, 3)),
     ),
     "deform_sample": (

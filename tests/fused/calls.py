@@ -28,9 +28,7 @@ def operators(launch: ModuleType) -> Any:
         launch.backward(asked, grad_output, input, offset, mask, weight, a)
         return tuple(grads)
 
-    return SimpleNamespace(
-        deform_conv2d=deform_conv2d, deform_conv2d_backward=deform_conv2d_backward
-    )
+    return SimpleNamespace(deform_conv2d=deform_conv2d, deform_conv2d_backward=deform_conv2d_backward)
 
 
 def _pair(value: Any) -> Any:

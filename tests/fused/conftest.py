@@ -40,7 +40,9 @@ def interpreted() -> Iterator[ModuleType]:
 
 @pytest.fixture
 def tiles(interpreted: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Sets the sides of all tiles. Few large ones run quickly: every program costs the interpreter a third of a second."""
+    """Sets the sides of all tiles. Few large ones run quickly: every program costs the interpreter a third of a
+    second.
+    """
 
     def of(rows: int = 512, channels: int = 16, outputs: int = 16) -> None:
         def candidates(kernel: str, *_: Any) -> tuple[Any, ...]:

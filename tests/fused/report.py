@@ -2,8 +2,9 @@
 
     python tests/fused/report.py [sm_80 sm_90 …]
 
-Architectures before sm_80 are left out, which these kernels do not serve. For each other one, kernel and dtype: registers, bytes on the stack (spilled registers are there), shared memory, and
-instructions of tensor cores. Exits with 1 if a kernel breaks a limit, 2 if there is no triton.
+Architectures before sm_80 are left out, which these kernels do not serve. For each other one, kernel and dtype:
+registers, bytes on the stack (spilled registers are there), shared memory, and instructions of tensor cores. Exits with
+1 if a kernel breaks a limit, 2 if there is no triton.
 """
 
 from __future__ import annotations
@@ -62,9 +63,7 @@ def kernels() -> dict[str, Any]:
     }
 
 
-def compile_kernel(
-    name: str, dtype: str, size: int, precision: str, architecture: str, ones: bool = False
-) -> Compiled:
+def compile_kernel(name: str, dtype: str, size: int, precision: str, architecture: str, ones: bool = False) -> Compiled:
     """Compiles the candidate that serves every GPU, with all that a kernel can do.
 
     With `ones`, all counts and strides that may be 1 are: Triton then compiles another kernel, which knows them.
@@ -130,9 +129,7 @@ def main(architectures: Sequence[str]) -> int:
     broken = []
     print("| kernel | dtype | architecture | registers | stack | shared bytes | products |")
     print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
-    wanted = [
-        name for name in architectures or ARCHITECTURES if int(name.removeprefix("sm_")) >= 80
-    ]
+    wanted = [name for name in architectures or ARCHITECTURES if int(name.removeprefix("sm_")) >= 80]
     for architecture in wanted:
         for name in kernels():
             for dtype in DTYPES:

@@ -15,15 +15,11 @@ import dcnbuild
 
 TOLERANCE = {torch.float64: 1e-13, torch.float32: 2e-6, torch.float16: 5e-3, torch.bfloat16: 2e-2}
 #: Everything varied, and 6 channels of 2 groups and 3 offset groups: runs of one channel. Few programs.
-MIXED = Case(
-    *(1, 6, 4, (5, 4), (2, 1), (2, 1), (1, 0), (1, 2)), groups=2, offset_groups=3, mask=True
-)
+MIXED = Case(*(1, 6, 4, (5, 4), (2, 1), (2, 1), (1, 0), (1, 2)), groups=2, offset_groups=3, mask=True)
 PLAIN = Case(batch=2, channels=5, out_channels=3, size=(4, 5), kernel=(1, 2), mask=False)
 
 
-def compare(
-    launch: ModuleType, case: Case, dtype: torch.dtype, seed: int = 0, channels_last: bool = False
-) -> None:
+def compare(launch: ModuleType, case: Case, dtype: torch.dtype, seed: int = 0, channels_last: bool = False) -> None:
     tensors = case.tensors(seed, dtype)
     if channels_last:
         tensors["input"] = tensors["input"].contiguous(memory_format=torch.channels_last)
@@ -33,9 +29,7 @@ def compare(
     assert_close({name: t.double() for name, t in actual.items()}, expected, TOLERANCE[dtype], case)
 
 
-@pytest.mark.parametrize(
-    ("case", "dtype"), [(MIXED, torch.float32), (PLAIN, torch.float64)], ids=["mixed", "plain"]
-)
+@pytest.mark.parametrize(("case", "dtype"), [(MIXED, torch.float32), (PLAIN, torch.float64)], ids=["mixed", "plain"])
 @pytest.mark.usefixtures("tiles")
 def test_agrees(case: Case, dtype: torch.dtype, interpreted: ModuleType) -> None:
     compare(interpreted, case, dtype)
@@ -43,15 +37,11 @@ def test_agrees(case: Case, dtype: torch.dtype, interpreted: ModuleType) -> None
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 @pytest.mark.usefixtures("tiles", "bfloat16_products")
-def test_half_types_are_rounded_once_in_and_once_out(
-    dtype: torch.dtype, interpreted: ModuleType
-) -> None:
+def test_half_types_are_rounded_once_in_and_once_out(dtype: torch.dtype, interpreted: ModuleType) -> None:
     compare(interpreted, PLAIN, dtype, channels_last=True)
 
 
-def test_tiles_that_do_not_divide_the_call(
-    tiles: Callable[..., None], interpreted: ModuleType
-) -> None:
+def test_tiles_that_do_not_divide_the_call(tiles: Callable[..., None], interpreted: ModuleType) -> None:
     """21 channels by 18 outputs over 40 positions: two tiles of each, the second partly empty."""
     tiles(rows=32, channels=16, outputs=16)
     case = Case(batch=2, channels=21, out_channels=18, size=(4, 5), kernel=(1, 1), padding=(0, 0))

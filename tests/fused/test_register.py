@@ -17,15 +17,11 @@ from dcnbuild.ops.deform_conv2d import OPERATOR
 from dcnbuild.ops.fused import register, route
 
 GPU = route.Device((9, 0), 132)
-needs_triton = pytest.mark.skipif(
-    route.unavailable() is not None, reason=f"fused route: {route.unavailable()}"
-)
+needs_triton = pytest.mark.skipif(route.unavailable() is not None, reason=f"fused route: {route.unavailable()}")
 
 
 @pytest.fixture
-def served(
-    interpreted: ModuleType, tiles: object, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[list[str]]:
+def served(interpreted: ModuleType, tiles: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """What the fused route was asked for, while it stands before the CPU's kernels."""
     asked: list[str] = []
     monkeypatch.setattr(register, "device", lambda _: GPU)
@@ -122,7 +118,8 @@ def test_a_library_of_cuda_brings_the_route_only_if_asked(monkeypatch: pytest.Mo
 def test_importing_dcnbuild_imports_no_triton() -> None:
     code = (
         "import sys, torch; before = set(sys.modules); import dcnbuild; dcnbuild.deform_conv2d; "
-        "print(sorted(m for m in set(sys.modules) - before if 'triton' in m), 'dcnbuild.ops.fused.register' in sys.modules)"
+        "print(sorted(m for m in set(sys.modules) - before if 'triton' in m), 'dcnbuild.ops.fused.register' in "
+        "sys.modules)"
     )
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert found.stdout.strip() == "[] True"

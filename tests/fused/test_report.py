@@ -8,9 +8,7 @@ import pytest
 from fused import report
 from fused.report import Compiled
 
-needs_triton = pytest.mark.skipif(
-    importlib.util.find_spec("triton") is None, reason="no triton to compile with"
-)
+needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="no triton to compile with")
 GOOD = Compiled("forward", "fp16", "sm_90", 200, 0, 40_000, 2)
 
 
@@ -34,9 +32,7 @@ def test_counts_and_strides_of_one_compile_too(kernel: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", report.DTYPES[::2], ids=lambda dtype: dtype[0])
 @pytest.mark.parametrize("kernel", ["forward", "samples", "weight"])
-def test_a_kernel_uses_tensor_cores_and_keeps_to_registers(
-    kernel: str, dtype: tuple[str, int, str]
-) -> None:
+def test_a_kernel_uses_tensor_cores_and_keeps_to_registers(kernel: str, dtype: tuple[str, int, str]) -> None:
     made = report.compile_kernel(kernel, *dtype, "sm_90")
     assert list(made.violations()) == []
     assert made.registers > 0 and made.shared > 0

@@ -31,9 +31,7 @@ def test_auto_is_off_until_a_gpu_has_measured_it() -> None:
     assert route.refusal("on", LAYER, H100) is None
 
 
-def test_info_tells_of_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_info_tells_of_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from dcnbuild.cli import info
 
     monkeypatch.setenv("DCNBUILD_FUSED", "on")
@@ -61,9 +59,7 @@ def test_info_tells_of_it(
         ({"kernel": (99, 99), "out_size": (5000, 5000)}, H100, False, "32-bit"),
     ],
 )
-def test_what_the_chunked_route_keeps(
-    changes: dict[str, object], device: Device, in_order: bool, reason: str
-) -> None:
+def test_what_the_chunked_route_keeps(changes: dict[str, object], device: Device, in_order: bool, reason: str) -> None:
     shape = replace(LAYER, **changes)  # type: ignore[arg-type]
     assert reason in str(route.refusal("on", shape, device, in_order=in_order))
 
@@ -71,9 +67,7 @@ def test_what_the_chunked_route_keeps(
 @pytest.mark.parametrize(
     ("groups", "offset_groups", "segment"), [(1, 1, 12), (2, 1, 6), (1, 3, 4), (4, 3, 1), (2, 4, 3)]
 )
-def test_a_segment_lies_in_one_group_and_one_offset_group(
-    groups: int, offset_groups: int, segment: int
-) -> None:
+def test_a_segment_lies_in_one_group_and_one_offset_group(groups: int, offset_groups: int, segment: int) -> None:
     shape = replace(LAYER, channels=12, groups=groups, offset_groups=offset_groups)
     assert shape.segment == segment
 

@@ -147,6 +147,4 @@ def profile() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(
-        {"gpu": gpu, "machine": machine, "operators": operators, "profile": profile}[sys.argv[1]]()
-    )
+    sys.exit({"gpu": gpu, "machine": machine, "operators": operators, "profile": profile}[sys.argv[1]]())

@@ -2,10 +2,10 @@
 
     python tests/gpu/session.py --wheel dist/dcnbuild-….whl --out out/gpu
 
-The machine needs a GPU, torch and pytest, but no network, no nox and no CUDA toolkit. Each stage is a process with its own
-time limit, and writes its output to its own file at once. So a hang or a poisoned CUDA context costs that stage only.
-`session.jsonl` gets the lines of JSON that stages print, and a line for the end of each stage. Without a GPU, the stages
-that can run on the CPU do so, as a rehearsal.
+The machine needs a GPU, torch and pytest, but no network, no nox and no CUDA toolkit. Each stage is a process with its
+own time limit, and writes its output to its own file at once. So a hang or a poisoned CUDA context costs that stage
+only. `session.jsonl` gets the lines of JSON that stages print, and a line for the end of each stage. Without a GPU, the
+stages that can run on the CPU do so, as a rehearsal.
 
 Exits with 0 if every decisive stage passed, 1 if one failed, 3 without a GPU.
 """
@@ -40,7 +40,9 @@ GRACE = 5
 
 @dataclass(frozen=True)
 class Stage:
-    """One process: its limit in seconds, whether its failure is the session's, its route, and whether it may be fused."""
+    """One process: its limit in seconds, whether its failure is the session's, its route, and whether it may be
+    fused.
+    """
 
     name: str
     command: tuple[str, ...]
@@ -108,9 +110,7 @@ def run(stage: Stage, seconds: float, out: Path, env: Mapping[str, str]) -> tupl
     if stage.fused:
         env = {**env, "DCNBUILD_FUSED": "on"}
     with (out / f"{stage.name}.log").open("wb") as log:
-        process = subprocess.Popen(
-            stage.command, stdout=log, stderr=subprocess.STDOUT, env=env, start_new_session=True
-        )
+        process = subprocess.Popen(stage.command, stdout=log, stderr=subprocess.STDOUT, env=env, start_new_session=True)
         try:
             status = process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -156,12 +156,8 @@ def environment(wheel: Path | None, out: Path) -> dict[str, str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--wheel", type=Path, help="dcnbuild; without it, the one that is installed"
-    )
-    parser.add_argument(
-        "--out", type=Path, default=Path("out/gpu"), help="a folder for the results"
-    )
+    parser.add_argument("--wheel", type=Path, help="dcnbuild; without it, the one that is installed")
+    parser.add_argument("--out", type=Path, default=Path("out/gpu"), help="a folder for the results")
     parser.add_argument("--seconds", type=float, default=570, help="for everything")
     parser.add_argument("--only", nargs="+", help="the stages to run, by the start of their names")
     parser.add_argument("--look", action="store_true", help="only say whether there is a GPU")

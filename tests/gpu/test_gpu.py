@@ -29,9 +29,7 @@ def deterministic() -> Iterator[None]:
     torch.use_deterministic_algorithms(False)
 
 
-def cuda_tensors(
-    case: Case, dtype: torch.dtype = torch.float32, device: str = "cuda"
-) -> dict[str, torch.Tensor]:
+def cuda_tensors(case: Case, dtype: torch.dtype = torch.float32, device: str = "cuda") -> dict[str, torch.Tensor]:
     tensors = case.tensors(0, dtype, device)
     return {name: t for name, t in tensors.items() if t is not None}
 
@@ -42,9 +40,7 @@ TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.float16: 2e-2, tor
 @pytest.mark.parametrize("in_order", [False, True], ids=["default", "deterministic"])
 @pytest.mark.parametrize("channels", [32, 10], ids=["vectors", "odd"])
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-def test_every_kernel(
-    dtype: torch.dtype, channels: int, in_order: bool, request: pytest.FixtureRequest
-) -> None:
+def test_every_kernel(dtype: torch.dtype, channels: int, in_order: bool, request: pytest.FixtureRequest) -> None:
     """Small calls that reach every kernel; compute-sanitizer runs these."""
     if in_order:
         request.getfixturevalue("deterministic")
@@ -74,9 +70,7 @@ def test_every_kernel_of_attention(dtype: torch.dtype, channels: int, in_order: 
     assert_close({name: t.cpu().double() for name, t in actual.items()}, expected, TOLERANCE[dtype])
 
 
-def pool_results(
-    case: PoolCase, dtype: torch.dtype, device: str, deterministic: bool
-) -> dict[str, torch.Tensor]:
+def pool_results(case: PoolCase, dtype: torch.dtype, device: str, deterministic: bool) -> dict[str, torch.Tensor]:
     tensors = case.tensors(0, dtype, device)
     output = getattr(torch.ops.dcnbuild, case.operator)(*tensors.values(), *case.attributes)
     grads = getattr(torch.ops.dcnbuild, f"{case.operator}_backward")(
@@ -127,9 +121,7 @@ def test_the_current_stream_is_used() -> None:
 
 
 @pytest.mark.parametrize("in_order", [False, True], ids=["default", "deterministic"])
-def test_a_graph_replays_forward_and_backward(
-    in_order: bool, request: pytest.FixtureRequest
-) -> None:
+def test_a_graph_replays_forward_and_backward(in_order: bool, request: pytest.FixtureRequest) -> None:
     if in_order:
         request.getfixturevalue("deterministic")
     tensors = cuda_tensors(CASE)

@@ -35,9 +35,7 @@ class NO_GPU:
     returncode = session.NO_GPU
 
 
-def test_a_hang_and_a_crash_cost_one_stage_each(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hang_and_a_crash_cost_one_stage_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hang = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + TELL
     stages = [
         python("hang", hang + "time.sleep(600)", 1.5),
@@ -55,18 +53,14 @@ def test_a_hang_and_a_crash_cost_one_stage_each(
     assert sum(line.get("found", 0) for line in lines) == 3
 
 
-def test_what_is_not_decisive_does_not_decide(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_not_decisive_does_not_decide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stages = [python("sanitizer", "raise SystemExit(1)", decisive=False), python("good", TELL)]
     status, lines = ran(stages, tmp_path, monkeypatch)
     assert status == session.NO_GPU
     assert lines[0] == {"stage": "sanitizer", "ended": "failed", "status": 1, **seconds(lines[0])}
 
 
-def test_what_the_time_does_not_reach_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_the_time_does_not_reach_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     status, lines = ran([python("late", TELL)], tmp_path, monkeypatch, "--seconds", "0")
     assert (status, [line["ended"] for line in lines]) == (1, ["no time left"])
 

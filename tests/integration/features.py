@@ -43,14 +43,9 @@ def _half_autocast_on_cpu() -> bool:
 #: feature → whether this torch has it; what is a feature to a user may be several names of torch's. The operators' own
 #: are those of docs/torch-versions.md.
 FEATURES: dict[str, Callable[[], bool]] = {
-    **{
-        feature.name: partial(torch_versions.has, feature.name)
-        for feature in torch_versions.FEATURES
-    },
+    **{feature.name: partial(torch_versions.has, feature.name) for feature in torch_versions.FEATURES},
     "torch.compile for this Python": _compiles,
-    "torch.export with Dim.AUTO": lambda: (
-        _has("torch.export.Dim") and hasattr(torch.export.Dim, "AUTO")
-    ),
+    "torch.export with Dim.AUTO": lambda: _has("torch.export.Dim") and hasattr(torch.export.Dim, "AUTO"),
     "AOTInductor packages": lambda: _has("torch._inductor.aoti_compile_and_package"),
     "torch.onnx.ops": lambda: _has("torch.onnx.ops.symbolic"),
     "float16 autocast on the CPU": _half_autocast_on_cpu,
@@ -62,9 +57,7 @@ FEATURES: dict[str, Callable[[], bool]] = {
 
 def needs(feature: str) -> pytest.MarkDecorator:
     """Skips a test if this torch lacks a feature of FEATURES."""
-    return pytest.mark.skipif(
-        not FEATURES[feature](), reason=f"torch {torch.__version__} lacks {feature}"
-    )
+    return pytest.mark.skipif(not FEATURES[feature](), reason=f"torch {torch.__version__} lacks {feature}")
 
 
 def needs_autocast(device: str, dtype: torch.dtype) -> None:

@@ -37,12 +37,8 @@ def gradients(model: nn.Module, output: Tensor) -> dict[str, Tensor]:
     return dict(zip(names, torch.autograd.grad(output.square().mean(), parameters)))
 
 
-def assert_same(
-    actual: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float = 1e-5
-) -> None:
+def assert_same(actual: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float = 1e-5) -> None:
     assert actual.keys() == expected.keys()
     for name, wanted in expected.items():
         assert wanted.abs().max() > 0, name
-        torch.testing.assert_close(
-            actual[name], wanted, rtol=tolerance, atol=tolerance * float(wanted.abs().max())
-        )
+        torch.testing.assert_close(actual[name], wanted, rtol=tolerance, atol=tolerance * float(wanted.abs().max()))

@@ -55,9 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         3: torch.export.Dim("width", min=2, max=1024),
     }
     with torch.no_grad():
-        program = torch.export.export(
-            model, (torch.rand(2, 3, 24, 20),), dynamic_shapes=({**sizes},)
-        )
+        program = torch.export.export(model, (torch.rand(2, 3, 24, 20),), dynamic_shapes=({**sizes},))
     before = Path.cwd()
     os.chdir(folder)
     try:

@@ -90,10 +90,7 @@ def test_the_module_compiled() -> None:
 
 def sizes_of_maps() -> tuple[dict[int, Any], ...]:
     batch, queries = torch.export.Dim("batch"), torch.export.Dim("queries")
-    each = [
-        {0: batch, 2: torch.export.Dim(f"h{i}", max=512), 3: torch.export.Dim(f"w{i}", max=512)}
-        for i in range(2)
-    ]
+    each = [{0: batch, 2: torch.export.Dim(f"h{i}", max=512), 3: torch.export.Dim(f"w{i}", max=512)} for i in range(2)]
     return {0: batch, 1: queries}, {0: batch, 1: queries}, *each
 
 
@@ -139,9 +136,7 @@ def test_onnx_has_a_grid_sample_for_each_level(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript", reason="onnxscript is not installed")
     model, path = Encoder().eval(), tmp_path / "encoder.onnx"
     names = [{0: "batch", 1: "queries"}] * 2 + [{0: "batch", 2: f"h{i}", 3: f"w{i}"} for i in (0, 1)]  # fmt: skip
-    torch.onnx.export(
-        model, inputs(), path, dynamo=True, verbose=False, dynamic_shapes=tuple(names)
-    )
+    torch.onnx.export(model, inputs(), path, dynamo=True, verbose=False, dynamic_shapes=tuple(names))
     written = onnx.load(path)
     onnx.checker.check_model(written, full_check=True)
     kinds = [node.op_type for node in written.graph.node]

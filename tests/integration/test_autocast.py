@@ -60,7 +60,8 @@ def test_no_mixture_raises_in_the_poolings(dtype: torch.dtype, device: str) -> N
 
 @pytest.mark.parametrize("dtype", HALF, ids=["float16", "bfloat16"])
 def test_why_offsets_stay_float32(dtype: torch.dtype, device: str) -> None:
-    """An offset of 40.25 loses its quarter pixel in half precision: half a step beyond 32 is 1/64 in float16, 1/8 in bfloat16.
+    """An offset of 40.25 loses its quarter pixel in half precision: half a step beyond 32 is 1/64 in float16, 1/8 in
+    bfloat16.
 
     The image is a ramp, so that the output is the position itself (in sixty-fourths, which both types hold).
     """

@@ -1,4 +1,6 @@
-"""Tests two processes over gloo: DDP's and FSDP2's gradients and steps equal those of one process on the joined batch."""
+"""Tests two processes over gloo: DDP's and FSDP2's gradients and steps equal those of one process on the joined
+batch.
+"""
 
 from __future__ import annotations
 

@@ -54,9 +54,7 @@ import torch, dcnbuild
 data = torch.load("data.pt")
 print(torch.equal(torch.export.load("model.pt2").module()(data["input"]), data["output"]))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=HANG
-    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=HANG)
     assert done.stdout.strip() == "True", done.stderr
 
 
@@ -72,17 +70,15 @@ class Pooled(nn.Module):
     def forward(self, input: Tensor, rois: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
         return (
             dcnbuild.deform_roi_pool(input, rois, offset, output_size=2, sampling_ratio=2),
-            dcnbuild.deform_psroi_pool(
-                input, rois, offset, spatial_scale=0.5, pooled_size=2, trans_std=0.1
-            ),
+            dcnbuild.deform_psroi_pool(input, rois, offset, spatial_scale=0.5, pooled_size=2, trans_std=0.1),
         )
 
 
 def test_poolings_of_any_number_of_rois(tmp_path: Path) -> None:
     def arguments(rois: int, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
-        corners = torch.tensor([0, 1.0, 1.0, 6.0, 5.0]).repeat(rois, 1) + torch.arange(rois)[
-            :, None
-        ] * torch.tensor([0, 0.5, 0.25, 0.75, 0.5])
+        corners = torch.tensor([0, 1.0, 1.0, 6.0, 5.0]).repeat(rois, 1) + torch.arange(rois)[:, None] * torch.tensor(
+            [0, 0.5, 0.25, 0.75, 0.5]
+        )
         return image(2, 4, height, width), corners, image(rois, 2, 2, 2, seed=2)
 
     any_number = torch.export.Dim("rois")

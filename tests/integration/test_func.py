@@ -57,9 +57,7 @@ def test_jvp_of_a_network_along_its_parameters() -> None:
     """The directional derivative equals the gradient's component in that direction, which backward gives."""
     model, x = Aligned().double(), image(2, 3, 6, 5).double()
     parameters = {k: p.detach() for k, p in model.named_parameters()}
-    direction = {
-        k: image(*p.shape, seed=3 + i).double() for i, (k, p) in enumerate(parameters.items())
-    }
+    direction = {k: image(*p.shape, seed=3 + i).double() for i, (k, p) in enumerate(parameters.items())}
     loss = loss_of(model)
     _, slope = torch.func.jvp(lambda p: loss(p, x), (parameters,), (direction,))
     grads = torch.func.grad(loss)(parameters, x)

@@ -38,9 +38,7 @@ def test_a_function_that_calls_ours() -> None:
 class Net(nn.Module):
     def __init__(self, **options: bool) -> None:
         super().__init__()
-        self.predicts = dcnbuild.DCN(
-            4, 4, (3, 2), padding=(1, 1), stride=2, offset_groups=2, **options
-        )
+        self.predicts = dcnbuild.DCN(4, 4, (3, 2), padding=(1, 1), stride=2, offset_groups=2, **options)
         self.given = dcnbuild.DeformConv2d(4, 3, 3, padding=1, groups=1)
         for parameter in self.parameters():
             nn.init.normal_(parameter, std=0.5)

@@ -178,17 +178,13 @@ def test_poolings_say_that_onnx_has_none(name: str, tmp_path: Path) -> None:
 
 def test_the_exporter_of_old_is_pointed_to_the_new_one(tmp_path: Path) -> None:
     with pytest.raises(NotImplementedError, match="dynamo=True"):
-        torch.onnx.export(
-            Aligned().eval(), (image(1, 3, 5, 5),), tmp_path / "model.onnx", dynamo=False
-        )
+        torch.onnx.export(Aligned().eval(), (image(1, 3, 5, 5),), tmp_path / "model.onnx", dynamo=False)
 
 
 def test_an_opset_without_deform_conv_is_refused_by_name(tmp_path: Path) -> None:
     """torch.onnx does not tell us which opset was asked for, and writes the file; who reads it says what is wrong."""
     path = tmp_path / "model.onnx"
     args = (image(1, 3, 5, 5),)
-    torch.onnx.export(
-        Aligned().eval(), args, path, dynamo=True, verbose=False, opset_version=18, optimize=False
-    )
+    torch.onnx.export(Aligned().eval(), args, path, dynamo=True, verbose=False, opset_version=18, optimize=False)
     with pytest.raises(onnx.checker.ValidationError, match=r"DeformConv.*18"):
         onnx.checker.check_model(onnx.load(path))

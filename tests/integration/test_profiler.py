@@ -130,8 +130,6 @@ def by_mmengine(model: nn.Module, x: torch.Tensor) -> float:
 )
 def test_other_counters(count: Callable[[nn.Module, torch.Tensor], float]) -> None:
     x = image(1, 8, 16, 16)
-    assert count(Counted(), x) == pytest.approx(
-        EXPECTED, rel=0.02
-    )  # ptflops counts a ReLU and the like
+    assert count(Counted(), x) == pytest.approx(EXPECTED, rel=0.02)  # ptflops counts a ReLU and the like
     both = nn.Sequential(dcnbuild.DCN(8, 16, 3, padding=1, bias=False, modulated=False))
     assert count(both, x) == pytest.approx(EXPECTED, rel=0.02)

@@ -79,9 +79,7 @@ def test_exported_and_compiled_ahead_of_time(tmp_path: Path) -> None:
         program = torch.export.export(model, (image(2, 5, 6, 16),), dynamic_shapes=(sizes,))
         torch.export.save(program, tmp_path / "network.pt2")
         loaded = torch.export.load(tmp_path / "network.pt2").module()
-        package = torch._inductor.aoti_compile_and_package(
-            program, package_path=str(tmp_path / "compiled.pt2")
-        )
+        package = torch._inductor.aoti_compile_and_package(program, package_path=str(tmp_path / "compiled.pt2"))
         run = torch._inductor.aoti_load_package(package)
         for shape in ((1, 9, 4, 16), (3, 2, 11, 16)):
             x = image(*shape, seed=4)

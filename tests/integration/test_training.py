@@ -118,8 +118,6 @@ def test_modules_move_through_meta() -> None:
 def test_hooks_see_the_module_s_tensors() -> None:
     layer, seen = dcnbuild.DCN(3, 4, 3, padding=1), []
     layer.register_forward_hook(lambda module, args, output: seen.append(tuple(output.shape)))
-    layer.register_full_backward_hook(
-        lambda module, grad_in, grad_out: seen.append(tuple(grad_out[0].shape))
-    )
+    layer.register_full_backward_hook(lambda module, grad_in, grad_out: seen.append(tuple(grad_out[0].shape)))
     layer(image(2, 3, 6, 5).requires_grad_()).sum().backward()
     assert seen == [(2, 4, 6, 5)] * 2

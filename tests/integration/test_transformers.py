@@ -54,9 +54,7 @@ def deformable_detr() -> nn.Module:
 
 def rt_detr() -> nn.Module:
     backbone = transformers.RTDetrResNetConfig(**RESNET)
-    return transformers.RTDetrForObjectDetection(
-        transformers.RTDetrConfig(backbone_config=backbone, **RT_DETR)
-    )
+    return transformers.RTDetrForObjectDetection(transformers.RTDetrConfig(backbone_config=backbone, **RT_DETR))
 
 
 def rt_detr_v2(method: str = "default") -> nn.Module:
@@ -83,9 +81,7 @@ def d_fine() -> nn.Module:
         depths=[1, 1, 1, 1],
         embedding_size=8,
     )
-    config = transformers.DFineConfig(
-        backbone_config=backbone, decoder_n_points=[3, 6, 3], **RT_DETR
-    )
+    config = transformers.DFineConfig(backbone_config=backbone, decoder_n_points=[3, 6, 3], **RT_DETR)
     return transformers.DFineForObjectDetection(config)
 
 
@@ -116,9 +112,7 @@ def grounding_dino() -> nn.Module:
         max_position_embeddings=32,
     )
     config = transformers.GroundingDinoConfig(
-        backbone_config=transformers.SwinConfig(
-            **SWIN, out_features=["stage2", "stage3", "stage4"]
-        ),
+        backbone_config=transformers.SwinConfig(**SWIN, out_features=["stage2", "stage3", "stage4"]),
         text_config=text,
         max_text_len=16,
         encoder_layers=1,

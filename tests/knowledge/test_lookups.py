@@ -106,9 +106,7 @@ def test_torch_names_went_with_the_release_that_says_so(name: str, removed: str 
 
 def test_a_living_name_tells_its_header() -> None:
     """torch/include/c10/cuda/CUDAStream.h declares it; ATen/cuda/CUDAContext.h brings it in."""
-    entry = only(
-        knowledge.torch_cpp.find("getCurrentCUDAStream"), "c10::cuda::getCurrentCUDAStream"
-    )
+    entry = only(knowledge.torch_cpp.find("getCurrentCUDAStream"), "c10::cuda::getCurrentCUDAStream")
     assert entry.header == "c10/cuda/CUDAStream.h"
 
 

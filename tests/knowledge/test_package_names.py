@@ -23,9 +23,7 @@ VERSIONS = ["1.0.*", "1.1.*", "1.2.*", "2.0.*", "2.1.*"]
         (True, "3", {"1.0.*"}, "there is no release 3"),
     ],
 )
-def test_a_claim_against_what_each_release_has(
-    removed: bool, claimed: str, has: set[str], said: str
-) -> None:
+def test_a_claim_against_what_each_release_has(removed: bool, claimed: str, has: set[str], said: str) -> None:
     assert judge(removed, claimed, VERSIONS, lambda version: version in has) == said
 
 

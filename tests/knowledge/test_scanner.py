@@ -31,11 +31,14 @@ def names(cpp: object, text: str) -> dict[str, str]:
     [
         ("#define AT_CHECK(c, ...) x", {"AT_CHECK": "macro"}),
         ("namespace at { inline int f(int a, bool b=false) { return a; } }", {"at::f": "function"}),
-        ("namespace a::b { struct S; struct T { int x; private: int y; }; }", {"a::b::T": "type", "a::b::T::x": "member"}),
-        ("THRUST_NAMESPACE_BEGIN template <class T, int n = (1 > 0)> class v {}; THRUST_NAMESPACE_END", {"thrust::v": "type"}),
+        ("namespace a::b { struct S; struct T { int x; private: int "
+         "y; }; }", {"a::b::T": "type", "a::b::T::x": "member"}),
+        ("THRUST_NAMESPACE_BEGIN template <class T, int n = (1 > 0)> class v {}; "
+         "THRUST_NAMESPACE_END", {"thrust::v": "type"}),
         ("enum E { A = 1, B = (2, 3), C };", {"E": "type", "A": "enumerator", "B": "enumerator", "C": "enumerator"}),
         ("enum class E : int { A };", {"E": "type", "E::A": "enumerator"}),
-        ("typedef struct CUuuid_st { char bytes[16]; } CUuuid;", {"CUuuid_st": "type", "CUuuid_st::bytes": "member", "CUuuid": "type"}),
+        ("typedef struct CUuuid_st { char bytes[16]; } "
+         "CUuuid;", {"CUuuid_st": "type", "CUuuid_st::bytes": "member", "CUuuid": "type"}),
         ("typedef int (*callback_t)(void *);", {"callback_t": "type"}),
         ("using Half = c10::Half; using std::optional;", {"Half": "type", "optional": "name"}),
         ('extern "C" { extern __host__ cudaError_t CUDARTAPI cudaFree(void *p); }', {"cudaFree": "function"}),
@@ -57,8 +60,6 @@ def test_parameters_are_counted_and_compared(cpp: object) -> None:
     assert (g.parameters, g.signature) == ((0, 0), "")
 
 
-@pytest.mark.parametrize(
-    "text", ["", "{", "}", "}}}", "(", "enum", "#if", "template <", "#define", "struct S {", '"']
-)
+@pytest.mark.parametrize("text", ["", "{", "}", "}}}", "(", "enum", "#if", "template <", "#define", "struct S {", '"'])
 def test_broken_text_is_survived(cpp: object, text: str) -> None:
     assert isinstance(names(cpp, text), dict)

@@ -36,10 +36,7 @@ def table(request: pytest.FixtureRequest) -> Table:
 def test_rows_are_sorted_and_unique_and_their_releases_were_read(table: Table) -> None:
     entries = list(table.entries())
     assert len(entries) > 500
-    keys = [
-        (entry.name.rpartition(entry_separator(entry.kind, table))[2], entry.scope)
-        for entry in entries
-    ]
+    keys = [(entry.name.rpartition(entry_separator(entry.kind, table))[2], entry.scope) for entry in entries]
     assert keys == sorted(set(keys))
     order = table.releases
     for entry in entries:
@@ -73,9 +70,7 @@ def test_the_tables_are_small() -> None:
 
 
 def test_no_table_names_a_registry() -> None:
-    hosts = re.compile(
-        r"pypi\.|pythonhosted|anaconda\.(org|com)|conda\.|ngc\.nvidia|artifactory", re.IGNORECASE
-    )
+    hosts = re.compile(r"pypi\.|pythonhosted|anaconda\.(org|com)|conda\.|ngc\.nvidia|artifactory", re.IGNORECASE)
     for path in FOLDER.glob("*.json"):
         assert not hosts.search(path.read_text(encoding="utf-8")), path.name
     for path in FOLDER.glob("*.zip"):
@@ -124,9 +119,7 @@ def test_install_commands_are_lists_of_arguments() -> None:
             assert not any(re.search(r"[;&|<>$`]", item) for item in command if ">=" not in item)
 
 
-def test_a_bad_row_is_refused_with_its_file_and_field(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bad_row_is_refused_with_its_file_and_field(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "_FOLDER", tmp_path)
     for row, wanted in (
         ({"modules": ["a"], "colour": "red", "source": "x"}, "expected only the fields"),
@@ -148,9 +141,7 @@ def test_libraries_of_the_installed_nvidia_wheels_are_known_by_their_names() -> 
         if not re.match(r"nvidia-(cu|nccl|nvj|nvtx)", package):
             continue
         for path in distribution.files or ():
-            if re.fullmatch(r"lib\w+\.so\.\d+", path.name) and not path.name.startswith(
-                "libcheckpoint"
-            ):
+            if re.fullmatch(r"lib\w+\.so\.\d+", path.name) and not path.name.startswith("libcheckpoint"):
                 found = sonames.find(path.name)
                 if not found:
                     continue
@@ -178,7 +169,5 @@ def test_what_is_shipped_of_the_written_tables_is_what_was_written() -> None:
 
 def test_the_package_stands_below_those_that_read_it() -> None:
     for path in FOLDER.glob("*.py"):
-        imported = re.findall(
-            r"^\s*(?:from|import) dcnbuild\.?(\w*)", path.read_text(), re.MULTILINE
-        )
+        imported = re.findall(r"^\s*(?:from|import) dcnbuild\.?(\w*)", path.read_text(), re.MULTILINE)
         assert set(imported) <= {"knowledge", "base", ""}, path.name

@@ -36,9 +36,7 @@ def test_torch_is_never_imported() -> None:
         "assert facts.torch is not None\n"
         "print(*sorted(name for name in ('torch', 'numpy', 'rich', 'yaml') if name in sys.modules))"
     )
-    shown = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert shown.stdout.split() == []
 
 
@@ -63,9 +61,7 @@ names = st.sampled_from(
 values = st.one_of(
     text,
     st.text(alphabet="/:.~'\"$ -;=abnvc0\0\n", max_size=40),
-    st.lists(st.sampled_from(["/", "/tmp", "/usr/bin", "..", "~", "", "a" * 5000, "\ud800"])).map(
-        ":".join
-    ),
+    st.lists(st.sampled_from(["/", "/tmp", "/usr/bin", "..", "~", "", "a" * 5000, "\ud800"])).map(":".join),
 )
 FILES = (
     "proc/driver/nvidia/version",
@@ -87,9 +83,7 @@ FILES = (
     "prefix/lib/python3.99/site-packages/x.pth",
     "prefix/conda-meta/pytorch-2.0.json",
 )
-relaxed = settings(
-    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 @settings(relaxed, max_examples=40)
@@ -101,9 +95,7 @@ def test_garbage_in_the_environment(tmp_path: Path, env: dict[str, str]) -> None
 
 @settings(relaxed, max_examples=40)
 @given(files=st.dictionaries(st.sampled_from(FILES), st.binary(max_size=300), max_size=8))
-def test_garbage_in_files(
-    tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes]
-) -> None:
+def test_garbage_in_files(tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes]) -> None:
     top = tmp_path_factory.mktemp("garbage")
     toolkit(top / "usr/local/cuda")
     torch_install(top / "prefix/lib/python3.99/site-packages", "2.5.1", "12.4")
@@ -115,9 +107,7 @@ def test_garbage_in_files(
 
 @settings(relaxed)
 @given(content=st.binary(max_size=2000), at=st.integers(0, 5000), real=st.booleans())
-def test_damaged_libraries(
-    tmp_path_factory: pytest.TempPathFactory, content: bytes, at: int, real: bool
-) -> None:
+def test_damaged_libraries(tmp_path_factory: pytest.TempPathFactory, content: bytes, at: int, real: bool) -> None:
     """Noise, and a real library with noise written over some of it."""
     base = bytearray(_real_library() if real else b"\x7fELF\x02\x01")
     base[at : at + len(content)] = content
@@ -139,9 +129,7 @@ def _real_library() -> bytes:
         from machine.trees import compile_library
 
         with tempfile.TemporaryDirectory() as directory:
-            path = compile_library(
-                Path(directory, "x.so"), "int g(void); int f(void) { return g(); }"
-            )
+            path = compile_library(Path(directory, "x.so"), "int g(void); int f(void) { return g(); }")
             _cache.append(path.read_bytes()[:6000])
     return _cache[0]
 
@@ -158,9 +146,7 @@ json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | text,
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["cuda", "gpus", "error", "name", "capability", "memory_mib"]), inner
-        )
+        | st.dictionaries(st.sampled_from(["cuda", "gpus", "error", "name", "capability", "memory_mib"]), inner)
     ),
 )
 

@@ -29,9 +29,7 @@ def test_newer_toolkits_accept_no_older_compilers_and_ask_for_no_older_drivers()
     for older, newer in pairwise(rows):
         assert older.gcc <= newer.gcc
         assert compatibility.numbers(older.driver) < compatibility.numbers(newer.driver)
-        assert compatibility.numbers(older.minimum_driver) <= compatibility.numbers(
-            newer.minimum_driver
-        )
+        assert compatibility.numbers(older.minimum_driver) <= compatibility.numbers(newer.minimum_driver)
 
 
 def test_wheels_hold_only_what_their_toolkit_compiles() -> None:
@@ -203,9 +201,7 @@ def test_a_row_without_a_field(tmp_path: Path, document: Any, field: str) -> Non
         ("version", "9.0", "not in ascending order"),
     ],
 )
-def test_a_wrong_toolkit_row(
-    tmp_path: Path, document: Any, field: str, value: Any, said: str
-) -> None:
+def test_a_wrong_toolkit_row(tmp_path: Path, document: Any, field: str, value: Any, said: str) -> None:
     document["cuda"][-1][field] = value
     assert said in refused(tmp_path, document)
 
@@ -221,8 +217,6 @@ def test_a_wrong_toolkit_row(
         ("cxx11_abi", 1, "cxx11_abi is 1, expected a bool"),
     ],
 )
-def test_a_wrong_torch_row(
-    tmp_path: Path, document: Any, field: str, value: Any, said: str
-) -> None:
+def test_a_wrong_torch_row(tmp_path: Path, document: Any, field: str, value: Any, said: str) -> None:
     document["torch"][-1][field] = value
     assert said in refused(tmp_path, document)

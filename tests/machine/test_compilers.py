@@ -45,9 +45,7 @@ def test_what_tells_no_version_is_no_compiler(tmp_path: Path, line: str) -> None
     assert find_compilers({"PATH": str(tmp_path)}) == []
 
 
-def test_a_compiler_that_fails_or_hangs_is_left_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_compiler_that_fails_or_hangs_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dcnbuild.machine.files.run.__defaults__", (0.2, False))
     script(tmp_path / "c++", "exit 1")
     script(tmp_path / "g++", "exec /bin/sleep 60")

@@ -62,8 +62,7 @@ def test_devices_on_the_pci_bus(tmp_path: Path) -> None:
     ("output", "version", "gpus"),
     [
         (
-            "535.104.05, NVIDIA GeForce RTX 4090, 24564, 8.9\n"
-            "535.104.05, Tesla V100-SXM2-16GB, 16384, 7.0\n",
+            "535.104.05, NVIDIA GeForce RTX 4090, 24564, 8.9\n535.104.05, Tesla V100-SXM2-16GB, 16384, 7.0\n",
             "535.104.05",
             (
                 Gpu("NVIDIA GeForce RTX 4090", (8, 9), 24564),
@@ -145,9 +144,7 @@ def test_libcuda_is_asked_in_a_child(tmp_path: Path) -> None:
     assert driver.found_by == ("libcuda",)
 
 
-@pytest.mark.parametrize(
-    ("init", "problem"), [("999", "cuInit failed with error 999"), ("100", None)]
-)
+@pytest.mark.parametrize(("init", "problem"), [("999", "cuInit failed with error 999"), ("100", None)])
 def test_a_libcuda_that_fails(tmp_path: Path, init: str, problem: str | None) -> None:
     compile_library(tmp_path / "lib/libcuda.so.1", LIBCUDA.replace("INIT", init))
     env = {"PATH": "", "LD_LIBRARY_PATH": str(tmp_path / "lib")}
@@ -156,17 +153,13 @@ def test_a_libcuda_that_fails(tmp_path: Path, init: str, problem: str | None) ->
 
 
 @pytest.mark.parametrize("body", ["abort();", "while (1);", "_Exit(0);"])
-def test_a_libcuda_that_crashes_or_hangs(
-    tmp_path: Path, body: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_libcuda_that_crashes_or_hangs(tmp_path: Path, body: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dcnbuild.machine.driver._SECONDS", 0.5)
     source = LIBCUDA.replace("return INIT;", f"{body} return 0;")
     compile_library(tmp_path / "lib/libcuda.so.1", source)
     assert find_driver({"PATH": "", "LD_LIBRARY_PATH": str(tmp_path / "lib")}, tmp_path) == Driver()
 
 
-@pytest.mark.parametrize(
-    "output", [None, "", "{}", "[]", '{"cuda": "x"}', '{"cuda": 1, "error": 0, "gpus": [1]}']
-)
+@pytest.mark.parametrize("output", [None, "", "{}", "[]", '{"cuda": "x"}', '{"cuda": 1, "error": 0, "gpus": [1]}'])
 def test_what_is_no_answer_of_the_child(output: str | None) -> None:
     assert parse_libcuda(output) is None

@@ -123,23 +123,15 @@ def read_everything(path: Path, content: bytes) -> None:
     read_library(path, {}, None)
 
 
-NUMBERS = st.sampled_from(
-    [0, 1, 7, 63, 64, 255, 256, 1 << 16, (1 << 32) - 1, 1 << 63, (1 << 64) - 1]
-)
+NUMBERS = st.sampled_from([0, 1, 7, 63, 64, 255, 256, 1 << 16, (1 << 32) - 1, 1 << 63, (1 << 64) - 1])
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_damage_anywhere_ends_in_an_answer(
-    whole: bytes, tmp_path: Path, data: st.DataObject
-) -> None:
+def test_damage_anywhere_ends_in_an_answer(whole: bytes, tmp_path: Path, data: st.DataObject) -> None:
     content = bytearray(whole)
     (table,) = struct.unpack_from("<Q", whole, 40)
-    places = st.one_of(
-        st.integers(0, 64), st.integers(table, len(whole) - 1), st.integers(0, len(whole) - 1)
-    )
+    places = st.one_of(st.integers(0, 64), st.integers(table, len(whole) - 1), st.integers(0, len(whole) - 1))
     for at in data.draw(st.lists(places, max_size=6)):
         number = data.draw(st.one_of(NUMBERS, st.integers(0, (1 << 64) - 1)))
         size = data.draw(st.sampled_from([1, 2, 4, 8]))

@@ -43,9 +43,7 @@ def test_names_that_this_torch_does_not_have(tmp_path: Path, torch: TorchInstall
     assert read_library(path, {}, None).undefined == ()
 
 
-def test_a_torch_whose_libraries_cannot_be_read_proves_nothing(
-    tmp_path: Path, torch: TorchInstall
-) -> None:
+def test_a_torch_whose_libraries_cannot_be_read_proves_nothing(tmp_path: Path, torch: TorchInstall) -> None:
     path = extension(tmp_path, GONE)
     write(torch.root / "lib/libtorch_python.so", b"no library")
     assert read_library(path, {}, torch).undefined == ()

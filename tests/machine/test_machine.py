@@ -35,9 +35,7 @@ def test_containers_limit_the_memory(tmp_path: Path, name: str, text: str, expec
     assert find_machine({}, tmp_path).memory == expected
 
 
-@pytest.mark.parametrize(
-    ("text", "most"), [("100000 100000\n", 1), ("50000 100000\n", 1), ("max 100000\n", None)]
-)
+@pytest.mark.parametrize(("text", "most"), [("100000 100000\n", 1), ("50000 100000\n", 1), ("max 100000\n", None)])
 def test_containers_limit_the_cores(tmp_path: Path, text: str, most: int | None) -> None:
     write(tmp_path / "sys/fs/cgroup/cpu.max", text)
     assert find_machine({}, tmp_path).cores == (most or len(os.sched_getaffinity(0)))
@@ -120,9 +118,7 @@ def test_no_cache_yet(tmp_path: Path) -> None:
         ({"proc/1/cgroup": "0::/init.scope\n"}, {}, None),
     ],
 )
-def test_containers(
-    tmp_path: Path, files: dict[str, str], env: dict[str, str], container: str | None
-) -> None:
+def test_containers(tmp_path: Path, files: dict[str, str], env: dict[str, str], container: str | None) -> None:
     for name, text in files.items():
         write(tmp_path / name, text)
     assert find_machine(env, tmp_path).container == container

@@ -38,9 +38,7 @@ def test_what_was_meant(tmp_path: Path, there: str, written: str, meant: bool) -
     assert found == (tmp_path / there if meant else None)
 
 
-def test_quotes_and_home_directories_are_mended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_quotes_and_home_directories_are_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "cuda/lib64").mkdir(parents=True)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert meant_directory("~/cuda/lib64") == tmp_path / "cuda/lib64"
@@ -48,9 +46,7 @@ def test_quotes_and_home_directories_are_mended(
     assert meant_directory(f" {tmp_path}/cuda") == tmp_path / "cuda"
 
 
-@pytest.mark.parametrize(
-    "text", ["", "relative/lib", "$CUDA_HOME/lib64", "a\0b", "/\0", "/", "~nobody/x"]
-)
+@pytest.mark.parametrize("text", ["", "relative/lib", "$CUDA_HOME/lib64", "a\0b", "/\0", "/", "~nobody/x"])
 def test_nothing_is_meant_by_these(text: str) -> None:
     assert meant_directory(text) is None
 

@@ -84,9 +84,7 @@ def test_constraints_wherever_pip_takes_them_from(tmp_path: Path, setting: dict[
 def test_several_files_below_each_other(tmp_path: Path) -> None:
     one = write(tmp_path / "one.txt", "torch<3\n")
     two = write(tmp_path / "two.txt", "numpy<2\n")
-    write(
-        tmp_path / "etc/pip.conf", f"[global]\nindex-url = x\nconstraint =\n    {one}\n    {two}\n"
-    )
+    write(tmp_path / "etc/pip.conf", f"[global]\nindex-url = x\nconstraint =\n    {one}\n    {two}\n")
     found = find_python({"PATH": ""}, tmp_path).constraints
     assert [requirement for _, requirement in found] == ["torch<3", "numpy<2"]
     assert find_python({"PATH": "", "PIP_CONFIG_FILE": os.devnull}, tmp_path).constraints == ()

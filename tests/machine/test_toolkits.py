@@ -101,9 +101,7 @@ def test_one_toolkit_met_in_several_ways_is_one(tmp_path: Path) -> None:
 )
 def test_wrapper_scripts_are_followed(tmp_path: Path, lines: list[str]) -> None:
     root = toolkit(tmp_path / "opt/cuda", "13.0")
-    wrapper = script(
-        tmp_path / "bin/nvcc", *(line.format(nvcc=root / "bin/nvcc") for line in lines)
-    )
+    wrapper = script(tmp_path / "bin/nvcc", *(line.format(nvcc=root / "bin/nvcc") for line in lines))
     env = {"PATH": str(wrapper.parent), "REAL_HOME": str(root)}
     assert real_nvcc(wrapper, env) == root / "bin/nvcc"
     home = torch_cuda_home(env)
@@ -154,9 +152,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     [
         ({"version.json": '{"cuda": {"version": "12.4.1"}}'}, "12.4"),
         (
-            {
-                "version.json": '{"cuda": {"version": "12.4.1"}, "cuda_nvcc": {"version": "12.8.93"}}'
-            },
+            {"version.json": '{"cuda": {"version": "12.4.1"}, "cuda_nvcc": {"version": "12.8.93"}}'},
             "12.8",
         ),
         ({"version.txt": "CUDA Version 10.1.243\n"}, "10.1"),
@@ -167,9 +163,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         ({}, None),
     ],
 )
-def test_where_the_version_is_read(
-    tmp_path: Path, files: dict[str, str], version: str | None
-) -> None:
+def test_where_the_version_is_read(tmp_path: Path, files: dict[str, str], version: str | None) -> None:
     root = tmp_path / "usr/local/cuda"
     write(root / "bin/nvcc", b"\x7fELF", executable=True)
     write(root / "include/cuda_runtime.h")
@@ -237,9 +231,7 @@ def test_package_headers_of_both_generations(tmp_path: Path) -> None:
     assert (found["cublas"].headers, found["cublas"].version) == (("cublas_v2.h",), "12.4")
 
 
-@pytest.mark.parametrize(
-    "value", ["", ":", "/nowhere", "~/cuda", "'/usr/local/cuda'", "a\0b", "nvcc"]
-)
+@pytest.mark.parametrize("value", ["", ":", "/nowhere", "~/cuda", "'/usr/local/cuda'", "a\0b", "nvcc"])
 def test_odd_values_of_cuda_home_find_nothing_and_raise_nothing(tmp_path: Path, value: str) -> None:
     assert find(tmp_path, CUDA_HOME=value) == []
     home = torch_cuda_home({"PATH": "", "CUDA_HOME": value}, tmp_path)
@@ -263,9 +255,7 @@ def test_torchs_guess_without_variables(tmp_path: Path) -> None:
     assert home.has_headers
 
 
-def test_torch_itself_guesses_the_same(
-    torch_itself: dict[str, Any], environments: list[dict[str, str]]
-) -> None:
+def test_torch_itself_guesses_the_same(torch_itself: dict[str, Any], environments: list[dict[str, str]]) -> None:
     homes = [torch_cuda_home(env) for env in environments]
     assert torch_itself["homes"] == [str(home.path) if home else None for home in homes]
 

@@ -48,9 +48,7 @@ def test_a_toolkit_that_others_can_write_is_neither_run_nor_listed(
     assert "can be written by others (mode 0o777)" in reason
 
 
-def test_a_toolkit_of_another_user_is_neither_run_nor_listed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_toolkit_of_another_user_is_neither_run_nor_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = planted(tmp_path / "cache/toolkits/cuda-99.0", tmp_path / "ran")
     lstat = Path.lstat
 
@@ -79,9 +77,7 @@ def test_a_named_toolkit_that_others_can_write_is_listed_by_its_files_and_not_ru
 
 
 @pytest.mark.parametrize("path", ["", ".", "bin", "./bin", ":", "bin:"])
-def test_no_tool_comes_from_the_current_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
-) -> None:
+def test_no_tool_comes_from_the_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     for name in ("nvcc", "bin/nvcc", "c++", "bin/c++"):
         write(tmp_path / name, RUNS.format(tmp_path / "ran")).chmod(0o755)
     monkeypatch.chdir(tmp_path)
@@ -102,13 +98,11 @@ def test_dcnbuild_cache_moves_toolkits_too(tmp_path: Path) -> None:
     assert toolkit_cache({"PATH": "/bin"}) is None
 
 
-@pytest.mark.parametrize(
-    "data", ["a" * 65000, "$(dirname" * 7000, "`dirname" * 8000, "/nvcc" * 13000]
-)
-def test_data_in_a_script_is_not_searched_for_long(
-    data: str, tmp_path: Path, importing_torch: float
-) -> None:
-    """A script that holds megabytes of data is searched in less CPU time than `import torch`; a quadratic search takes longer."""
+@pytest.mark.parametrize("data", ["a" * 65000, "$(dirname" * 7000, "`dirname" * 8000, "/nvcc" * 13000])
+def test_data_in_a_script_is_not_searched_for_long(data: str, tmp_path: Path, importing_torch: float) -> None:
+    """A script that holds megabytes of data is searched in less CPU time than `import torch`; a quadratic search takes
+    longer.
+    """
     root = toolkit(tmp_path / "cuda-13.0", "13.0")
     script(tmp_path / "bin/nvcc", f'exec {root}/bin/nvcc "$@"\nexit\n{data}')
     nvcc = tmp_path / "bin/nvcc"

@@ -17,9 +17,7 @@ from dcnbuild.machine.site import site_packages
 from dcnbuild.machine.torch_install import find_torch, find_torches, read_torch
 
 #: How libc10.so exports torchCheckFail under either C++ ABI (seen in torch 2.14.1 and 2.5.1).
-NEW_ABI = (
-    "_ZN3c106detail14torchCheckFailEPKcS2_jRKNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEE"
-)
+NEW_ABI = "_ZN3c106detail14torchCheckFailEPKcS2_jRKNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEE"
 OLD_ABI = "_ZN3c106detail14torchCheckFailEPKcS2_jRKSs"
 
 
@@ -37,9 +35,7 @@ def test_the_installed_torch_is_read_as_torch_knows_itself(torch_itself: dict[st
     ("version", "cuda"),
     [("2.14.1+cu130", "13.0"), ("1.13.1+cpu", None), ("2.6.0a0+git123", "12.4")],
 )
-def test_version_files_as_releases_write_them(
-    tmp_path: Path, version: str, cuda: str | None
-) -> None:
+def test_version_files_as_releases_write_them(tmp_path: Path, version: str, cuda: str | None) -> None:
     torch_install(tmp_path, version, cuda)
     torch = read_torch(tmp_path)
     assert torch is not None
@@ -61,9 +57,7 @@ def test_a_rocm_build(tmp_path: Path) -> None:
     assert (torch.cuda, torch.hip) == (None, "6.2")
 
 
-@pytest.mark.parametrize(
-    "text", ["", "def", "__version__ = 3\n", "version = '2'", "\0\xff", "__version__ = x"]
-)
+@pytest.mark.parametrize("text", ["", "def", "__version__ = 3\n", "version = '2'", "\0\xff", "__version__ = x"])
 def test_what_is_no_version_file(tmp_path: Path, text: str) -> None:
     write(tmp_path / "torch/version.py", text)
     assert read_torch(tmp_path) is None
@@ -99,9 +93,7 @@ def test_the_abi_of_old_releases_stands_in_a_cmake_file(tmp_path: Path) -> None:
         ("no architecture", ""),
     ],
 )
-def test_the_architectures_stand_in_libtorch_python(
-    tmp_path: Path, text: str, expected: str
-) -> None:
+def test_the_architectures_stand_in_libtorch_python(tmp_path: Path, text: str, expected: str) -> None:
     torch_install(tmp_path, "2.8.0", "12.8")
     compile_library(
         tmp_path / "torch/lib/libtorch_python.so",
@@ -142,9 +134,7 @@ def test_who_installed_it(tmp_path: Path) -> None:
 def test_condas_records(tmp_path: Path, channel: str | None, expected: str | None) -> None:
     site = tmp_path / "lib/python3.10/site-packages"
     torch_install(site, "2.5.1", "12.4")
-    write(
-        tmp_path / "conda-meta/pytorch-2.5.1-py3.10_cuda12.4.json", json.dumps({"channel": channel})
-    )
+    write(tmp_path / "conda-meta/pytorch-2.5.1-py3.10_cuda12.4.json", json.dumps({"channel": channel}))
     write(tmp_path / "conda-meta/pytorch-cuda-12.4-hc786d27_7.json", '{"channel": "nvidia"}')
     torch = read_torch(site)
     assert torch is not None
@@ -176,9 +166,7 @@ def test_the_users_torch_shadows_the_systems_but_not_a_venvs(tmp_path: Path) -> 
     env = {"HOME": str(tmp_path / "home")}
     prefix = tmp_path / "prefix"
     assert [item.version for item in find_torches(prefix, env)] == ["2.4.1", "2.5.1"]
-    assert [item.version for item in find_torches(prefix, env | {"PYTHONNOUSERSITE": "1"})] == [
-        "2.5.1"
-    ]
+    assert [item.version for item in find_torches(prefix, env | {"PYTHONNOUSERSITE": "1"})] == ["2.5.1"]
     write(prefix / "pyvenv.cfg", "home = /usr/bin\n")
     assert [item.version for item in find_torches(prefix, env)] == ["2.5.1"]
 

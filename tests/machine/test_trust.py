@@ -96,9 +96,7 @@ def test_members_of_a_group(monkeypatch: pytest.MonkeyPatch) -> None:
     users = [user("root", 0, 0), user("ann", 1000, 100), user("bob", 1001, 200)]
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(pwd, "getpwall", lambda: users)
-    monkeypatch.setattr(
-        grp, "getgrgid", lambda gid: grp.struct_group(("name", "x", gid, groups[gid]))
-    )
+    monkeypatch.setattr(grp, "getgrgid", lambda gid: grp.struct_group(("name", "x", gid, groups[gid])))
     ask = trust._members_are_us.__wrapped__
     assert {gid for gid in (100, 200, 300, 400, 500) if ask(gid)} == {100, 400}
     users.remove(users[1])  # a directory service that does not say who there is
@@ -129,9 +127,7 @@ def test_what_is_not_there_or_no_path_is_not_trusted(tmp_path: Path) -> None:
         assert trust.writable_by_others(path)
 
 
-def test_root_that_a_user_namespace_hides(
-    program: Path, belongs: Belongs, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_root_that_a_user_namespace_hides(program: Path, belongs: Belongs, monkeypatch: pytest.MonkeyPatch) -> None:
     """Apptainer shows root's files as owned by nobody; such files are trusted, except inside the user's directory."""
     outer, cache = program.parents[2], program.parents[1]
     belongs(outer, 65534)
@@ -142,18 +138,14 @@ def test_root_that_a_user_namespace_hides(
     assert trust.untrusted(program, ours=cache)
 
 
-def test_the_environment_of_this_python_is_no_question(
-    program: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_environment_of_this_python_is_no_question(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program.chmod(0o777)
     monkeypatch.setattr("sysconfig.get_path", lambda name: str(program.parent))
     assert trust.untrusted(program) is None
     assert trust.untrusted(program.parent / ".." / "entry" / "program")
 
 
-def test_an_access_list_is_not_taken_for_the_group(
-    program: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_access_list_is_not_taken_for_the_group(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trust, "_members_are_us", lambda gid: True)
     program.chmod(0o664)
     assert trust.untrusted(program) is None

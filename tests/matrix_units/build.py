@@ -46,7 +46,5 @@ def build_check(into: Path) -> Path:
     command = [str(CXX), *FLAGS, *ADDRESS_FLAGS, f"-include{into / 'awake.h'}"]
     includes = (f"-I{csrc}", f"-I{HERE}")
     sources = (str(HERE / "check.cpp"), *(str(csrc / name) for name in SOURCES))
-    subprocess.run(
-        [*command, *includes, *sources, "-o", str(program)], env=environment(), check=True
-    )
+    subprocess.run([*command, *includes, *sources, "-o", str(program)], env=environment(), check=True)
     return program

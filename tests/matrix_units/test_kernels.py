@@ -36,8 +36,6 @@ def test_agrees_with_sums_in_double(check: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "the same\n"), done.stderr
 
 
-@pytest.mark.parametrize(
-    ("number", "fault"), list(enumerate(FAULTS, 1)), ids=lambda value: getattr(value, "name", "")
-)
+@pytest.mark.parametrize(("number", "fault"), list(enumerate(FAULTS, 1)), ids=lambda value: getattr(value, "name", ""))
 def test_notices(check: Path, number: int, fault: Fault) -> None:
     assert run(check, number).returncode != 0

@@ -105,9 +105,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(cache: Path, code: str, **variables: str) -> subprocess.CompletedProcess[str]:
     tests = str(Path(__file__).parents[1])
     path = os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")])
-    env = environment(
-        CXX=str(CXX), DCNBUILD_ROUTE="jit", DCNBUILD_CACHE=str(cache), PYTHONPATH=path, **variables
-    )
+    env = environment(CXX=str(CXX), DCNBUILD_ROUTE="jit", DCNBUILD_CACHE=str(cache), PYTHONPATH=path, **variables)
     return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
 
 

@@ -142,8 +142,6 @@ def parse_sass(text: str) -> dict[str, Counter[str]]:
 
 
 def demangle(symbols: Iterable[str]) -> list[str]:
-    output = subprocess.run(
-        ["c++filt"], input="\n".join(symbols), capture_output=True, text=True, check=True
-    ).stdout
+    output = subprocess.run(["c++filt"], input="\n".join(symbols), capture_output=True, text=True, check=True).stdout
     short = (line.replace("dcnbuild::cuda::", "") for line in output.splitlines())
     return [re.sub(r"^void |\(.*$", "", line) for line in short]

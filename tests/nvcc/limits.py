@@ -41,9 +41,7 @@ def violations(kernels: Sequence[Kernel]) -> list[str]:
     base_names = {kernel.base_name for kernel in kernels}
     found += [f"{name} was not compiled" for name in sorted(KERNELS - base_names)]
     vectors = {kernel.base_name for kernel in kernels if kernel.loads_vectors}
-    return found + [
-        f"{name} has no vector version" for name in VECTOR_KERNELS if name not in vectors
-    ]
+    return found + [f"{name} has no vector version" for name in VECTOR_KERNELS if name not in vectors]
 
 
 def _violations(kernel: Kernel) -> Iterator[str]:

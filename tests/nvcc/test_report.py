@@ -10,9 +10,7 @@ from nvcc.kernel import Kernel, parse_ptxas, parse_sass
 from nvcc.limits import ADDING_KERNELS, KERNELS, VECTOR_KERNELS, violations
 from nvcc.report import details, summary
 
-GATHER = (
-    "_ZN8dcnbuild4cuda21gather_columns_kernelIffLi4EEEvNS0_5ChunkIT_T0_EENS0_10SampleGridEiPS3_"
-)
+GATHER = "_ZN8dcnbuild4cuda21gather_columns_kernelIffLi4EEEvNS0_5ChunkIT_T0_EENS0_10SampleGridEiPS3_"
 
 
 def test_the_output_of_ptxas_is_read() -> None:
@@ -22,9 +20,7 @@ def test_the_output_of_ptxas_is_read() -> None:
         "    8 bytes stack frame, 4 bytes spill stores, 12 bytes spill loads\n"
         "ptxas info    : Used 51 registers, used 1 barriers, 8 bytes cumulative stack size, 6144 bytes smem\n"
     )
-    assert parse_ptxas(text) == {
-        GATHER: Kernel("gather_columns_kernel<float, float, 4>", "sm_90", 51, 8, 16, 6144)
-    }
+    assert parse_ptxas(text) == {GATHER: Kernel("gather_columns_kernel<float, float, 4>", "sm_90", 51, 8, 16, 6144)}
 
 
 def test_memory_instructions_are_counted() -> None:

@@ -64,7 +64,4 @@ def compile_kernels(toolkit: Toolkit, architecture: str) -> list[Kernel]:
             check=True,
             env=environment,
         ).stdout
-    return [
-        replace(kernels[symbol], instructions=instructions)
-        for symbol, instructions in parse_sass(sass).items()
-    ]
+    return [replace(kernels[symbol], instructions=instructions) for symbol, instructions in parse_sass(sass).items()]

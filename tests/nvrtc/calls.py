@@ -85,6 +85,4 @@ def widened(call: Call) -> Call:
 def assert_results(actual: Sequence[Tensor], expected: Sequence[Tensor], tolerance: float) -> None:
     for got, wanted in zip(actual, expected, strict=True):
         scale = wanted.abs().max().item() if wanted.numel() else 1.0
-        torch.testing.assert_close(
-            got.double(), wanted, rtol=0, atol=tolerance * max(scale, 1e-3), equal_nan=True
-        )
+        torch.testing.assert_close(got.double(), wanted, rtol=0, atol=tolerance * max(scale, 1e-3), equal_nan=True)

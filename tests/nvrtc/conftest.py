@@ -35,9 +35,7 @@ def nvrtc() -> NvrtcInstall:
 
 
 @pytest.fixture(scope="session")
-def compiler(
-    nvrtc: NvrtcInstall, tmp_path_factory: pytest.TempPathFactory
-) -> kernels.KernelCompiler:
+def compiler(nvrtc: NvrtcInstall, tmp_path_factory: pytest.TempPathFactory) -> kernels.KernelCompiler:
     """Returns a compiler with one cache for all tests, so that each kernel is compiled once."""
     cache = str(tmp_path_factory.mktemp("kernels"))
     return kernels.KernelCompiler(nvrtc, csrc_dir(), {"DCNBUILD_CACHE": cache})
@@ -73,10 +71,7 @@ class Driver:
     def launches(self) -> list[tuple[str, int, int, int]]:
         """Name, blocks, threads and stream of each launch since the last time."""
         calls = [words for words in self.log() if words[0] == "cuLaunchKernel"]
-        return [
-            (name, int(blocks), int(threads), int(stream))
-            for _, name, blocks, threads, stream in calls
-        ]
+        return [(name, int(blocks), int(threads), int(stream)) for _, name, blocks, threads, stream in calls]
 
 
 def smallest_call() -> torch.Tensor:

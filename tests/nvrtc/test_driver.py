@@ -24,9 +24,7 @@ GATHER = "dcnbuild::cuda::gather_columns_kernel<float, float, 1>"
 
 @pytest.mark.parametrize("operator", CALLS)
 @pytest.mark.parametrize("dtypes", PAIRS, ids=lambda pair: f"{pair[0]}-{pair[1]}")
-def test_agreement_with_the_cpu(
-    operator: str, dtypes: tuple[torch.dtype, torch.dtype], driver: Driver
-) -> None:
+def test_agreement_with_the_cpu(operator: str, dtypes: tuple[torch.dtype, torch.dtype], driver: Driver) -> None:
     """Output and all gradients agree with the CPU on both routes, with and without vector loads."""
     for seed in range(4):
         call = CALLS[operator](seed, dtypes)
@@ -39,9 +37,7 @@ def test_agreement_with_the_cpu(
 
 
 @pytest.mark.parametrize("dtypes", [(F32, F32), (BF16, BF16)], ids=str)
-def test_agreement_of_deform_sample(
-    dtypes: tuple[torch.dtype, torch.dtype], driver: Driver
-) -> None:
+def test_agreement_of_deform_sample(dtypes: tuple[torch.dtype, torch.dtype], driver: Driver) -> None:
     """deform_sample, which launches attention's kernels, agrees with the CPU."""
     for seed in range(2):
         case = random_case(seed)
@@ -113,10 +109,10 @@ def test_a_kernel_is_compiled_and_loaded_once_and_launched_in_the_primary_contex
         ("cuLaunchKernel", 12345, "error 12345 (not known to the driver)"),
     ],
 )
-def test_a_call_that_fails_is_named(
-    call: str, error: int, said: str, driver: Driver, compiler: KernelCompiler
-) -> None:
-    """A failing driver call is named in the error, and the next call works. The kernel is one that is not loaded yet."""
+def test_a_call_that_fails_is_named(call: str, error: int, said: str, driver: Driver, compiler: KernelCompiler) -> None:
+    """A failing driver call is named in the error, and the next call works. The kernel is one that is not loaded
+    yet.
+    """
     offset = torch.zeros(1, 2, 1, 1)
     one = torch.ones(1, 1, 1, 1)
     driver.library.stand_in_forget()
@@ -161,9 +157,7 @@ def test_a_kernel_of_other_parameters_is_refused(
 ) -> None:
     """A kernel image made from other sources than the host half has other parameters, and is refused."""
     driver.library.stand_in_forget()
-    driver.answer = lambda _name, capability: compiler.kernel(
-        f"dcnbuild::cuda::{other}", capability
-    )
+    driver.answer = lambda _name, capability: compiler.kernel(f"dcnbuild::cuda::{other}", capability)
     with pytest.raises(RuntimeError, match=said):
         smallest_call()
 
@@ -171,9 +165,7 @@ def test_a_kernel_of_other_parameters_is_refused(
 def test_what_the_compiler_says_arrives(driver: Driver, compiler: KernelCompiler) -> None:
     driver.library.stand_in_forget()
     driver.answer = lambda _name, capability: compiler.kernel("no_such_kernel<1>", capability)
-    with pytest.raises(
-        RuntimeError, match=r"NVRTC .* did not compile no_such_kernel<1> for sm_90"
-    ) as raised:
+    with pytest.raises(RuntimeError, match=r"NVRTC .* did not compile no_such_kernel<1> for sm_90") as raised:
         smallest_call()
     assert "no_such_kernel" in str(raised.value) and "error" in str(raised.value)
     driver.answer = lambda _name, _capability: Compiled(("x",), b"")

@@ -59,15 +59,11 @@ def test_a_kernel_is_compiled_once_for_each_of_what_decides_it(
     def compiler() -> KernelCompiler:
         made = KernelCompiler(nvrtc, sources, env)
         original = made._compile
-        monkeypatch.setattr(
-            made, "_compile", lambda name, target: compiled.append(target) or original(name, target)
-        )
+        monkeypatch.setattr(made, "_compile", lambda name, target: compiled.append(target) or original(name, target))
         return made
 
     first = compiler().kernel(JOIN, 90)
-    assert first.names == (
-        "_ZN8dcnbuild4cuda17join_tiles_kernelIfEEviiNS0_13SortedCornersIT_EEPKS3_PS3_",
-    )
+    assert first.names == ("_ZN8dcnbuild4cuda17join_tiles_kernelIfEEviiNS0_13SortedCornersIT_EEPKS3_PS3_",)
     assert compiler().kernel(JOIN, 90) == first
     assert compiled == ["sm_90"]
     assert compiler().kernel(JOIN, 80).image != first.image
@@ -79,11 +75,7 @@ def test_a_kernel_is_compiled_once_for_each_of_what_decides_it(
     assert compiled[2:] == ["sm_90"]
 
     header.write_text(header.read_text().replace("(image + 1)[", "image["))
-    (entry,) = (
-        path
-        for path in (tmp_path / "cache").rglob("kernel.cubin")
-        if path.read_bytes() == first.image
-    )
+    (entry,) = (path for path in (tmp_path / "cache").rglob("kernel.cubin") if path.read_bytes() == first.image)
     entry.write_bytes(bytes(len(first.image)))
     # not the same bytes: NVRTC names what is internal by the moment
     mended = compiler().kernel(JOIN, 90)
@@ -117,9 +109,7 @@ def _torch(site: Path, cuda: str | None, version: str = "2.14.1") -> TorchInstal
     return TorchInstall(root=site / "torch", version=version, cuda=cuda)
 
 
-def test_what_is_missing_is_named_with_its_package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_missing_is_named_with_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.path", [str(tmp_path)])
     monkeypatch.setattr("sys.prefix", str(tmp_path / "none"))
     for cuda, lib, include, suffix in (

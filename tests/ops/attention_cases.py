@@ -92,9 +92,7 @@ def expected_of(case: AttnCase, tensors: dict[str, Tensor]) -> dict[str, Tensor]
     return differentiated(lambda *t: reference.forward(*t, case.shapes), tensors)
 
 
-def with_layout(
-    tensors: dict[str, Tensor], relayout: Callable[[Tensor], Tensor]
-) -> dict[str, Tensor]:
+def with_layout(tensors: dict[str, Tensor], relayout: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
     """Returns tensors of the same values in another memory layout."""
     changed = {name: relayout(tensor) for name, tensor in tensors.items()}
     for name, tensor in tensors.items():

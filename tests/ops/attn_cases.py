@@ -36,9 +36,7 @@ class AttnCase:
         sizes = torch.tensor([height * width for height, width in self.shapes])
         return sizes.cumsum(0) - sizes
 
-    def tensors(
-        self, seed: int = 0, dtype: torch.dtype = torch.float64, device: str = "cpu"
-    ) -> list[Tensor]:
+    def tensors(self, seed: int = 0, dtype: torch.dtype = torch.float64, device: str = "cpu") -> list[Tensor]:
         """Value, locations (inside, at the border and outside) and weights."""
         generator = torch.Generator().manual_seed(seed)
 
@@ -69,9 +67,7 @@ def plain_attn(
     queries = sampling_locations.shape[1]
     sizes = [(int(h), int(w)) for h, w in value_spatial_shapes]  # type: ignore[attr-defined]
     output = value.new_zeros(n * heads, width, queries)
-    for level, ((h, w), part) in enumerate(
-        zip(sizes, value.split([h * w for h, w in sizes], dim=1))
-    ):
+    for level, ((h, w), part) in enumerate(zip(sizes, value.split([h * w for h, w in sizes], dim=1))):
         image = part.permute(0, 2, 3, 1).reshape(n * heads, width, h, w)
         grid = 2 * sampling_locations[:, :, :, level].transpose(1, 2).flatten(0, 1) - 1
         sampled = torch.nn.functional.grid_sample(image, grid, align_corners=False)

@@ -102,9 +102,7 @@ def run(
 
     The upstream gradient is rounded to `upstream_dtype` (the output's if None), so that calls of two dtypes compare.
     """
-    leaves = {
-        name: None if t is None else t.detach().requires_grad_() for name, t in tensors.items()
-    }
+    leaves = {name: None if t is None else t.detach().requires_grad_() for name, t in tensors.items()}
     output = function(**leaves, **case.attributes())
     generator = torch.Generator().manual_seed(1)
     upstream = torch.randn(output.shape, generator=generator, dtype=torch.float64)
@@ -118,7 +116,9 @@ def run(
 
 
 def worst(actual: dict[str, Tensor], expected: dict[str, Tensor]) -> dict[str, float]:
-    """The largest difference of each tensor relative to the largest magnitude expected there; NaN anywhere is infinite."""
+    """The largest difference of each tensor relative to the largest magnitude expected there; NaN anywhere is
+    infinite.
+    """
     errors: dict[str, float] = {}
     assert actual.keys() == expected.keys()
     for name, reference in expected.items():
@@ -131,8 +131,6 @@ def worst(actual: dict[str, Tensor], expected: dict[str, Tensor]) -> dict[str, f
     return errors
 
 
-def assert_close(
-    actual: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float, context: Any = ""
-) -> None:
+def assert_close(actual: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float, context: Any = "") -> None:
     errors = worst(actual, expected)
     assert all(error <= tolerance for error in errors.values()), (errors, context)

@@ -56,30 +56,22 @@ def wild_call(case: Case, wild: tuple[str, ...], seed: int, dtype: torch.dtype) 
             continue
         values = torch.tensor(WILD[name], dtype=dtype)
         choice = torch.randint(0, 6 * len(values), tensor.shape, generator=generator)
-        tensors[name] = torch.where(
-            choice < len(values), values[choice.clamp_max(len(values) - 1)], tensor
-        )
+        tensors[name] = torch.where(choice < len(values), values[choice.clamp_max(len(values) - 1)], tensor)
     return tensors
 
 
-def results_of(
-    namespace: Any, case: Case, tensors: dict[str, Any], deterministic: bool = False
-) -> dict[str, Tensor]:
+def results_of(namespace: Any, case: Case, tensors: dict[str, Any], deterministic: bool = False) -> dict[str, Tensor]:
     """Output and gradients by the raw operators of a namespace, such as torch.ops.dcnbuild."""
     given = [tensors[name] for name in ("input", "offset", "mask", "weight")]
     attributes = (case.stride, case.padding, case.dilation, case.groups, case.offset_groups)
     wanted = [True, True, case.mask, True, True]
     output = namespace.deform_conv2d(*given, tensors["bias"], *attributes)
-    grads = namespace.deform_conv2d_backward(
-        tensors["grad_output"], *given, *attributes, wanted, deterministic
-    )
+    grads = namespace.deform_conv2d_backward(tensors["grad_output"], *given, *attributes, wanted, deterministic)
     names = ("grad_input", "grad_offset", "grad_mask", "grad_weight", "grad_bias")
     return {"output": output, **dict(zip(names, grads))}
 
 
-def assert_same(
-    actual: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float, context: Any
-) -> None:
+def assert_same(actual: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float, context: Any) -> None:
     for name, value in expected.items():
         torch.testing.assert_close(
             actual[name],

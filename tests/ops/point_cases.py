@@ -1,4 +1,6 @@
-"""What the random calls of deform_attn and deform_sample share: tensors by name, and derivatives of a function of them."""
+"""What the random calls of deform_attn and deform_sample share: tensors by name, and derivatives of a function of
+them.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +32,7 @@ def in_dtypes(
     return {name: t.to(device, dtypes.get(name, dtype)) for name, t in exact.items()}
 
 
-def differentiated(
-    function: Callable[..., Tensor], tensors: dict[str, Tensor]
-) -> dict[str, Tensor]:
+def differentiated(function: Callable[..., Tensor], tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The output of a function of all tensors but `grad_output`, in their order, and its gradients."""
     leaves = {n: t.detach().requires_grad_() for n, t in tensors.items() if n != "grad_output"}
     output = function(*leaves.values())

@@ -1,4 +1,6 @@
-"""Random calls of the poolings, and the poolings as plain loops, which compute like the old kernels, number by number."""
+"""Random calls of the poolings, and the poolings as plain loops, which compute like the old kernels, number by
+number.
+"""
 
 from __future__ import annotations
 
@@ -142,14 +144,10 @@ class PoolCase:
         extent = torch.tensor([self.size[1], self.size[0]]) / p.spatial_scale
         first = (uniform(self.rois, 2) * 1.4 - 0.3) * extent
         sides = (uniform(self.rois, 2) * 1.1 - 0.1) * extent
-        offset = torch.randn(
-            (self.rois, 2 * self.classes, *p.cells), generator=generator, dtype=torch.float64
-        )
+        offset = torch.randn((self.rois, 2 * self.classes, *p.cells), generator=generator, dtype=torch.float64)
         channels = self.out_channels * p.group_size**2
         made = {
-            "input": torch.randn(
-                (self.batch, channels, *self.size), generator=generator, dtype=torch.float64
-            ),
+            "input": torch.randn((self.batch, channels, *self.size), generator=generator, dtype=torch.float64),
             "rois": torch.cat([number.double(), first, first + sides], 1),
             "offset": offset if self.moved else None,
         }
@@ -159,9 +157,7 @@ class PoolCase:
         """The public function."""
         if self.operator == "deform_psroi_pool":
             names = ("spatial_scale", "group_size", "pooled_size", "part_size", "sample_per_part", "trans_std")  # fmt: skip
-            return dcnbuild.deform_psroi_pool(
-                input, rois, offset, **dict(zip(names, self.attributes))
-            )
+            return dcnbuild.deform_psroi_pool(input, rois, offset, **dict(zip(names, self.attributes)))
         names = ("output_size", "spatial_scale", "sampling_ratio", "gamma")
         return dcnbuild.deform_roi_pool(input, rois, offset, **dict(zip(names, self.attributes)))
 
@@ -204,9 +200,7 @@ def random_case(seed: int) -> PoolCase:
             *(scale, rng.randint(1, 3), rng.randint(1, 5), rng.randint(1, 5)),
             *(rng.randint(1, 4), rng.choice([0.0, 0.1, 1.0])),
         )
-        return PoolCase(
-            "deform_psroi_pool", attributes, classes * rng.randint(1, 3), classes, **common
-        )
+        return PoolCase("deform_psroi_pool", attributes, classes * rng.randint(1, 3), classes, **common)
     output = [rng.randint(1, 5), rng.randint(1, 5)]
     attributes = (output, scale, rng.choice([0, 0, 1, 3]), rng.choice([0.0, 0.1, 1.0]))
     return PoolCase("deform_roi_pool", attributes, rng.randint(1, 5), **common)
@@ -214,14 +208,9 @@ def random_case(seed: int) -> PoolCase:
 
 def gradients(function: Any, tensors: dict[str, Tensor | None]) -> dict[str, Tensor]:
     """The output of a call and the gradients of input and offset, for a fixed random upstream gradient."""
-    leaves = {
-        name: t if t is None or name == "rois" else t.detach().requires_grad_()
-        for name, t in tensors.items()
-    }
+    leaves = {name: t if t is None or name == "rois" else t.detach().requires_grad_() for name, t in tensors.items()}
     output = function(**leaves)
-    upstream = torch.randn(
-        output.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64
-    ).to(output)
+    upstream = torch.randn(output.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64).to(output)
     wanted = {n: t for n, t in leaves.items() if t is not None and t.requires_grad}
     grads = torch.autograd.grad(output, list(wanted.values()), upstream)
     return {

@@ -11,9 +11,7 @@ import torch
 QUICK = ("test_schema", "test_autograd_registration", "test_faketensor")
 
 
-def opcheck(
-    name: str, arguments: Sequence[Any], backward: Sequence[Any], masks: Sequence[Sequence[bool]]
-) -> None:
+def opcheck(name: str, arguments: Sequence[Any], backward: Sequence[Any], masks: Sequence[Sequence[bool]]) -> None:
     """Checks how `dcnbuild::name` and `dcnbuild::name_backward` are registered.
 
     Args:

@@ -1,4 +1,6 @@
-"""Random calls of deform_sample, by the raw operators, by the reference, and by grid_sample as InternImage writes it."""
+"""Random calls of deform_sample, by the raw operators, by the reference, and by grid_sample as InternImage writes
+it.
+"""
 
 from __future__ import annotations
 
@@ -82,8 +84,7 @@ def random_case(seed: int) -> SampleCase:
     a = Attributes(kernel, pair(1, 1, 2, 3), pair(0, 1, 2, 4), pair(1, 1, 2, 3), scale, removes)
     # At least as large as the kernel reaches.
     size = tuple(
-        max(rng.choice([1, 2, 5, 8]), d * (k - 1) + 1 - 2 * p)
-        for k, d, p in zip(kernel, a.dilation, a.padding)
+        max(rng.choice([1, 2, 5, 8]), d * (k - 1) + 1 - 2 * p) for k, d, p in zip(kernel, a.dilation, a.padding)
     )
     channels = rng.choice([1, 2, 3, 4, 5, 8, 12, 16, 31, 32, 40])
     return SampleCase(rng.randint(1, 3), (size[0], size[1]), rng.choice([1, 2, 3]), channels, a)
@@ -105,9 +106,7 @@ def results_of(
 ) -> dict[str, Tensor]:
     """Output and gradients by the raw operators of a namespace, such as torch.ops.dcnbuild."""
     arguments = (*(tensors[name] for name in NAMES), *case.attributes)
-    grads = namespace.deform_sample_backward(
-        tensors["grad_output"], *arguments, list(wanted), deterministic
-    )
+    grads = namespace.deform_sample_backward(tensors["grad_output"], *arguments, list(wanted), deterministic)
     output = namespace.deform_sample(*arguments)
     return {"output": output, **{f"grad_{name}": grad for name, grad in zip(NAMES, grads)}}
 

@@ -14,9 +14,7 @@ TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
-@pytest.mark.parametrize(
-    "block", [0, *(pytest.param(block, marks=pytest.mark.slow) for block in range(1, 10))]
-)
+@pytest.mark.parametrize("block", [0, *(pytest.param(block, marks=pytest.mark.slow) for block in range(1, 10))])
 def test_thousand_random_configurations(block: int, dtype: torch.dtype, device: str) -> None:
     torchvision = pytest.importorskip("torchvision", reason="torchvision is not installed")
     for seed in range(100 * block, 100 * (block + 1)):
@@ -84,14 +82,10 @@ def test_half_types_agree_with_float64_to_their_own_precision(
         actual = run(dcnbuild.deform_conv2d, case, tensors)
         expected = run(dcnbuild.reference.deform_conv2d, case, exact, dtype)
         for name, grad in actual.items():
-            wanted = (
-                torch.float32 if float_offset and name in ("grad_offset", "grad_mask") else dtype
-            )
+            wanted = torch.float32 if float_offset and name in ("grad_offset", "grad_mask") else dtype
             assert grad.dtype == wanted, name
         # CUDA's column gradients are half, and a mask's gradient is a sum of them that may cancel.
-        assert_close(
-            {name: t.double() for name, t in actual.items()}, expected, 16 * epsilon, (seed, case)
-        )
+        assert_close({name: t.double() for name, t in actual.items()}, expected, 16 * epsilon, (seed, case))
 
 
 def test_larger_than_one_tile(device: str) -> None:
@@ -117,9 +111,7 @@ def test_any_number_of_threads_agrees(threads: int) -> None:
     assert all(torch.equal(actual[name], again[name]) for name in actual), "not repeatable"
 
 
-@pytest.mark.parametrize(
-    "layout", [torch.contiguous_format, torch.channels_last], ids=["NCHW", "NHWC"]
-)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["NCHW", "NHWC"])
 def test_expanded_upstream_gradient(layout: torch.memory_format, device: str) -> None:
     """`.sum().backward()` passes a gradient of one number that is expanded to an image."""
     case = Case(batch=2, channels=16, out_channels=8, size=(20, 19))

@@ -88,22 +88,15 @@ def test_one_gradient_alone(argument: int) -> None:
     assert torch.equal(tensors[argument].grad, list(expected.values())[argument + 1])  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    "in_dims", [(0, 0, 0), (None, 0, 0), (1, None, 0), (0, None, None), (None, None, 1)]
-)
+@pytest.mark.parametrize("in_dims", [(0, 0, 0), (None, 0, 0), (1, None, 0), (0, None, None), (None, None, 1)])
 def test_vmap_equals_a_loop(in_dims: tuple[int | None, ...], device: str) -> None:
     slices = [CASE.tensors(s, device=device) for s in range(3)]
     mapped = [
-        slices[0][i] if dim is None else torch.stack([s[i] for s in slices], dim)
-        for i, dim in enumerate(in_dims)
+        slices[0][i] if dim is None else torch.stack([s[i] for s in slices], dim) for i, dim in enumerate(in_dims)
     ]
-    chosen = [
-        [slices[0][i] if dim is None else s[i] for i, dim in enumerate(in_dims)] for s in slices
-    ]
+    chosen = [[slices[0][i] if dim is None else s[i] for i, dim in enumerate(in_dims)] for s in slices]
     expected = torch.stack([CASE.operate(*s) for s in chosen])
-    torch.testing.assert_close(
-        torch.func.vmap(CASE.operate, in_dims)(*mapped), expected, rtol=0, atol=1e-12
-    )
+    torch.testing.assert_close(torch.func.vmap(CASE.operate, in_dims)(*mapped), expected, rtol=0, atol=1e-12)
     for argnums in ((0, 1, 2), (1, 2)):  # without the value's, slices may share a value
         loss = torch.func.grad(lambda *x: CASE.operate(*x).square().sum(), argnums=argnums)
         looped = [torch.stack(grads) for grads in zip(*(loss(*s) for s in chosen))]
@@ -141,9 +134,7 @@ def test_a_half_value_beside_half_or_float32_positions(device: str) -> None:
     half = value.bfloat16()
     wide = CASE.operate(half, locations, weights)
     assert wide.dtype == torch.bfloat16
-    torch.testing.assert_close(
-        wide.float(), CASE.operate(half.float(), locations, weights), rtol=1e-2, atol=1e-2
-    )
+    torch.testing.assert_close(wide.float(), CASE.operate(half.float(), locations, weights), rtol=1e-2, atol=1e-2)
     narrow = CASE.operate(half, locations.bfloat16(), weights.bfloat16())
     assert narrow.dtype == torch.bfloat16
 
@@ -177,7 +168,8 @@ def refused() -> dict[str, tuple[dict[str, Any], str]]:
         ),
         "numbers of no pairs": ({"spatial_shapes": CASE.flat}, "spatial_shapes must be a tensor"),
         "triples": ({"spatial_shapes": [(1, 2, 3)]}, "a pair of ints"),
-        "a float": ({"spatial_shapes": [(5.0, 4), (3, 2), (1, 1)]}, r"spatial_shapes\[0\]\[0\] must be an int, got 5.0"),
+        "a float": ({"spatial_shapes": [(5.0, 4), (3, 2), (1, 1)]}, r"spatial_shapes\[0\]\[0\] must be an int, "
+                                                                    r"got 5.0"),
         "an empty level": ({"spatial_shapes": [(5, 4), (3, 0), (1, 1)]}, r"spatial_shapes\[1\] is \(3, 0\)"),
         "a tensor of floats": ({"spatial_shapes": torch.ones(3, 2)}, "spatial_shapes is torch.float32"),
         "a flat tensor": ({"spatial_shapes": torch.ones(6).long()}, r"spatial_shapes has shape \(6,\)"),

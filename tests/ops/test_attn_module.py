@@ -35,7 +35,9 @@ def inputs(coordinates: int = 2, levels: int = 2, seed: int = 1) -> tuple[Tensor
 
 
 def test_keys_and_initialisation() -> None:
-    """Those of Deformable DETR's MSDeformAttn: eight heads look at the eight neighbours, point p at p + 1 times the way."""
+    """Those of Deformable DETR's MSDeformAttn: eight heads look at the eight neighbours, point p at p + 1 times the
+    way.
+    """
     made = dcnbuild.DeformAttn(16, 8, 2, 3)
     shapes = {name: tuple(t.shape) for name, t in made.state_dict().items()}
     assert shapes == {
@@ -71,10 +73,7 @@ def test_equals_the_formula(coordinates: int, levels: int) -> None:
     offsets = made.sampling_offsets(query).view(2, 7, 3, 2, 2, 2)
     weights = made.attention_weights(query).view(2, 7, 3, 4).softmax(-1).view(2, 7, 3, 2, 2)
     sizes = torch.tensor(SHAPES).flip(-1)
-    if coordinates == 2:
-        moved = offsets / sizes[:, None]
-    else:
-        moved = offsets / 2 * reference[:, :, None, :, None, 2:] / 2
+    moved = offsets / sizes[:, None] if coordinates == 2 else offsets / 2 * reference[:, :, None, :, None, 2:] / 2
     locations = reference[:, :, None, :, None, :2] + moved
     expected = made.output_proj(plain_attn(values, SHAPES, locations, weights))
     for shapes in (SHAPES, torch.tensor(SHAPES)):
@@ -141,9 +140,7 @@ def test_other_forms_of_sizes_and_points() -> None:
     expected = module(query, value, points, [(4, 5), (2, 3)])
     for sizes in (zip((4, 2), (5, 3)), ((4, 5), (2, 3)), torch.tensor([[4, 5], [2, 3]])):
         torch.testing.assert_close(module(query, value, points, sizes), expected)
-    torch.testing.assert_close(
-        module(query, value, points.double(), [(4, 5), (2, 3)]), expected, rtol=1e-5, atol=1e-6
-    )
+    torch.testing.assert_close(module(query, value, points.double(), [(4, 5), (2, 3)]), expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -121,9 +121,7 @@ def test_whole_numbers_of_every_kind(number: Any, device: str) -> None:
     ("dtype", "wider"),
     [(torch.float32, torch.float64), (torch.float16, torch.float32), (torch.bfloat16, torch.float32)],
 )  # fmt: skip
-def test_a_wider_bias_widens_the_output(
-    dtype: torch.dtype, wider: torch.dtype, function: str, device: str
-) -> None:
+def test_a_wider_bias_widens_the_output(dtype: torch.dtype, wider: torch.dtype, function: str, device: str) -> None:
     """A bias with more channels widens the output, because torchvision adds the bias at the end."""
     target = dcnbuild.deform_conv2d if function == "operator" else dcnbuild.reference.deform_conv2d
     call = {n: t.to(dtype) if torch.is_tensor(t) else t for n, t in good_call(device).items()}
@@ -192,9 +190,7 @@ def test_the_raw_operator_guards_its_memory(name: str, value: torch.Tensor) -> N
 def test_the_raw_operator_guards_its_attributes(attributes: tuple[Any, ...]) -> None:
     call = good_call("cpu")
     with pytest.raises(RuntimeError, match="deform_conv2d"):
-        torch.ops.dcnbuild.deform_conv2d(
-            *(call[n] for n in ("input", "offset", "mask", "weight", "bias")), *attributes
-        )
+        torch.ops.dcnbuild.deform_conv2d(*(call[n] for n in ("input", "offset", "mask", "weight", "bias")), *attributes)
 
 
 @pytest.mark.parametrize("number", [
@@ -230,6 +226,4 @@ def test_integers_of_other_kinds_become_ints() -> None:
         *layer.stride,
         *layer.padding,
     )
-    assert [(type(size), size) for size in sizes] == [
-        (int, size) for size in (1, 1, 3, 3, 1, 1, 1, 1)
-    ]
+    assert [(type(size), size) for size in sizes] == [(int, size) for size in (1, 1, 3, 3, 1, 1, 1, 1)]

@@ -33,9 +33,7 @@ def _raw_calls() -> dict[str, tuple[list[Any], tuple[str, ...]]]:
     }  # fmt: skip
 
 
-OPERATORS = [
-    (name, index) for name, (_, tensors) in _raw_calls().items() for index in range(len(tensors))
-]
+OPERATORS = [(name, index) for name, (_, tensors) in _raw_calls().items() for index in range(len(tensors))]
 
 
 def _spoilt(operator: str, index: int, spoil: Callable[[torch.Tensor], Any]) -> str:
@@ -122,9 +120,7 @@ def test_sizes_whose_product_overflows() -> None:
     x = torch.zeros(1).expand(2**24, 4, 2**20, 2**10)
     weight, offset = torch.zeros(6, 4, 1, 1), torch.zeros(1).expand(2**24, 2, 2**20, 2**10)
     with pytest.raises(RuntimeError, match="deform_conv2d: the input's elements are too many"):
-        torch.ops.dcnbuild.deform_conv2d(
-            x, offset, None, weight, None, [1, 1], [0, 0], [1, 1], 1, 1
-        )
+        torch.ops.dcnbuild.deform_conv2d(x, offset, None, weight, None, [1, 1], [0, 0], [1, 1], 1, 1)
     rois = torch.zeros(1).expand(2**40, 5)
     for name, attributes in (
         ("deform_roi_pool", ([2**15, 2**14], 1.0, 1, 0.1)),

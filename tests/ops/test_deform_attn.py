@@ -22,8 +22,8 @@ from torch import Tensor
 from torch.nn import functional
 
 KERNELS = torch.ops.dcnbuild
-#: More samples than pixels, some, and fewer: strided and float16 values are copied, or read where they lie, and their gradient is
-#: summed by heads, or by pixels. Channels fill vectors of every width, and three are left.
+#: More samples than pixels, some, and fewer: strided and float16 values are copied, or read where they lie, and their
+#: gradient is summed by heads, or by pixels. Channels fill vectors of every width, and three are left.
 MANY, FEW = AttnCase(queries=40, channels=59), AttnCase(queries=3, points=1, channels=59)
 SOME = AttnCase(queries=5, points=2, channels=59)
 
@@ -72,9 +72,7 @@ def test_is_the_sum_of_weighted_grid_samples() -> None:
 @pytest.mark.parametrize("float_points", [False, True], ids=["half", "float"])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("case", [MANY, SOME, FEW], ids=["many", "some", "few"])
-def test_half_types_are_summed_in_float32(
-    case: AttnCase, dtype: torch.dtype, float_points: bool, device: str
-) -> None:
+def test_half_types_are_summed_in_float32(case: AttnCase, dtype: torch.dtype, float_points: bool, device: str) -> None:
     tensors = case.tensors(1, dtype, device, torch.float32 if float_points else None)
     actual = results_of(KERNELS, case, tensors)
     expected = results_of(REFERENCE, case, {name: t.float() for name, t in tensors.items()})
@@ -88,9 +86,7 @@ def test_half_types_are_summed_in_float32(
 def test_many_samples_of_one_pixel_are_summed_in_float32(device: str) -> None:
     """4,096 times 1/4 on one pixel is beyond what float16 can add up one by one."""
     case = AttnCase(1, 1, 1, 4096, 1, (1, 1))
-    tensors = {
-        name: torch.full_like(t, 0.5) for name, t in case.tensors(0, torch.float16, device).items()
-    }
+    tensors = {name: torch.full_like(t, 0.5) for name, t in case.tensors(0, torch.float16, device).items()}
     grads = results_of(KERNELS, case, tensors)
     assert grads["grad_value"].item() == 1024
 
@@ -115,9 +111,7 @@ LAYOUTS = [image_major, reversed_dimensions, every_second]
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("case", [MANY, SOME, FEW], ids=["many", "some", "few"])
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda f: f.__name__)
-def test_memory_layouts(
-    layout: Callable[[Tensor], Tensor], case: AttnCase, dtype: torch.dtype, device: str
-) -> None:
+def test_memory_layouts(layout: Callable[[Tensor], Tensor], case: AttnCase, dtype: torch.dtype, device: str) -> None:
     tensors = case.tensors(2, dtype, device)
     actual = results_of(KERNELS, case, with_layout(tensors, layout))
     tolerance = 1e-13 if dtype == torch.float64 else torch.finfo(dtype).eps
@@ -128,9 +122,7 @@ def test_an_expanded_upstream_gradient(device: str) -> None:
     """As `.sum().backward()` hands it over: one number in memory."""
     case = AttnCase(channels=12)
     tensors = case.tensors(0, torch.float64, device)
-    tensors["grad_output"] = torch.ones(1, dtype=torch.float64, device=device).expand_as(
-        tensors["grad_output"]
-    )
+    tensors["grad_output"] = torch.ones(1, dtype=torch.float64, device=device).expand_as(tensors["grad_output"])
     assert_close(results_of(KERNELS, case, tensors), results_of(REFERENCE, case, tensors), 1e-12)
 
 
@@ -161,7 +153,9 @@ def test_threads_do_not_change_a_bit(case: AttnCase, dtype: torch.dtype) -> None
 
 
 def test_the_middle_of_a_pixel_is_on_it() -> None:
-    """Reference points of encoders: what a sample is worth there is the pixel, and its derivative looks to the right."""
+    """Reference points of encoders: what a sample is worth there is the pixel, and its derivative looks to the
+    right.
+    """
     for width in range(1, 200):
         x = (torch.arange(width, dtype=torch.float32) + 0.5) / width
         locations = torch.stack([x, torch.full_like(x, 0.5)], -1)[None, :, None, None, None]

@@ -24,9 +24,7 @@ def _to(name: str, function: Callable[[torch.Tensor], Any]) -> Spoil:
 
 
 def _expanded(**sizes: tuple[int, ...]) -> Spoil:
-    return lambda call: call.update(
-        {n: torch.zeros(()).double().expand(s) for n, s in sizes.items()}
-    )
+    return lambda call: call.update({n: torch.zeros(()).double().expand(s) for n, s in sizes.items()})
 
 
 def _huge_queries(queries: int) -> Spoil:
@@ -48,7 +46,8 @@ WRONG: dict[str, tuple[Spoil, tuple[str, ...]]] = {
     "a side that overflows": (_set(spatial_shapes=[2**62, 4, 2, 2]), ("height is 4611686018427387904",)),
     "pixels that overflow": (_set(spatial_shapes=[2**29, 2**29, 2, 2]), ("level's pixels", "too many")),
     "other levels of locations": (
-        _to("sampling_locations", lambda t: t[:, :, :, :1]), ("sampling_locations", "size 1 in dimension 3, expected 2")),
+        _to("sampling_locations", lambda t: t[:, :, :, :1]), ("sampling_locations", "size 1 in dimension 3, "
+                                                                                    "expected 2")),
     "other levels of weights": (
         _to("attention_weights", lambda t: t[:, :, :, :1]), ("attention_weights", "size 1 in dimension 3, expected 2")),
     "other points of weights": (
@@ -58,7 +57,8 @@ WRONG: dict[str, tuple[Spoil, tuple[str, ...]]] = {
     "other queries of weights": (
         _to("attention_weights", lambda t: t[:, 1:]), ("attention_weights", "size 6 in dimension 1, expected 7")),
     "locations of 3 numbers": (
-        _to("sampling_locations", lambda t: t[..., [0, 1, 0]]), ("sampling_locations", "size 3 in dimension 5, expected 2")),
+        _to("sampling_locations", lambda t: t[..., [0, 1, 0]]), ("sampling_locations", "size 3 in dimension 5, "
+                                                                                       "expected 2")),
     "no heads": (lambda call: call.update(
         {name: call[name][:, :, :0] for name in NAMES}), ("number of heads is 0",)),
     "no channels": (_to("value", lambda t: t[..., :0]), ("number of channels of a head is 0",)),

@@ -25,27 +25,21 @@ WILD = {
 }
 
 
-def wild_call(
-    case: AttnCase, wild: tuple[str, ...], seed: int, dtype: torch.dtype
-) -> dict[str, Tensor]:
+def wild_call(case: AttnCase, wild: tuple[str, ...], seed: int, dtype: torch.dtype) -> dict[str, Tensor]:
     """Tensors of a call with one value in six of each of `wild` replaced."""
     generator = torch.Generator().manual_seed(seed)
     tensors = case.tensors(seed, dtype)
     for name in wild:
         values = torch.tensor(WILD[name], dtype=dtype)
         choice = torch.randint(0, 6 * len(values), tensors[name].shape, generator=generator)
-        tensors[name] = torch.where(
-            choice < len(values), values[choice.clamp_max(len(values) - 1)], tensors[name]
-        )
+        tensors[name] = torch.where(choice < len(values), values[choice.clamp_max(len(values) - 1)], tensors[name])
     return tensors
 
 
 @pytest.mark.parametrize("strided", [False, True], ids=["dense", "strided"])
 @pytest.mark.parametrize("wild", [*((name,) for name in WILD), tuple(WILD)], ids="+".join)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
-def test_kernels_and_reference_agree(
-    dtype: torch.dtype, wild: tuple[str, ...], strided: bool
-) -> None:
+def test_kernels_and_reference_agree(dtype: torch.dtype, wild: tuple[str, ...], strided: bool) -> None:
     seen = 0
     for number, case in enumerate(SHAPES):
         for seed in range(4):

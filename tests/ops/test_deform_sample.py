@@ -50,13 +50,9 @@ def test_the_first_tap_lies_left_above_and_the_second_below_it() -> None:
     image = torch.arange(20.0).view(1, 4, 5, 1)
     offset, mask = torch.zeros(1, 4, 5, 1, 9, 2), torch.zeros(1, 4, 5, 1, 9)
     mask[0, 1, 2, 0, 1] = 1.0
-    assert (
-        dcnbuild.deform_sample(image, offset, mask, padding=1)[0, 1, 2, 0] == 6
-    )  # row 1, column 1
+    assert dcnbuild.deform_sample(image, offset, mask, padding=1)[0, 1, 2, 0] == 6  # row 1, column 1
     offset[0, 1, 2, 0, 1] = torch.tensor([2.0, 1.0])
-    assert (
-        dcnbuild.deform_sample(image, offset, mask, padding=1)[0, 1, 2, 0] == 13
-    )  # row 2, column 3
+    assert dcnbuild.deform_sample(image, offset, mask, padding=1)[0, 1, 2, 0] == 13  # row 2, column 3
     plain = dcnbuild.reference.deform_sample(image, offset, mask, padding=1)
     assert plain[0, 1, 2, 0] == 13
     # The middle stays where it is; the tap at −1 comes to −1/2.
@@ -67,9 +63,7 @@ def test_the_first_tap_lies_left_above_and_the_second_below_it() -> None:
 
 @pytest.mark.parametrize("float_points", [False, True], ids=["half", "float"])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
-def test_half_types_are_summed_in_float32(
-    dtype: torch.dtype, float_points: bool, device: str
-) -> None:
+def test_half_types_are_summed_in_float32(dtype: torch.dtype, float_points: bool, device: str) -> None:
     for case in (CASE, SampleCase(channels=20)):
         points_dtype = torch.float32 if float_points else None
         tensors = case.tensors(1, dtype, device, points_dtype)

@@ -14,9 +14,7 @@ import dcnbuild
 FUNCTIONS = {"operator": dcnbuild.deform_conv2d, "reference": dcnbuild.reference.deform_conv2d}
 
 
-def _one_tap(
-    position_y: float, position_x: float, device: str, mask: float = 1.0
-) -> dict[str, Tensor | None]:
+def _one_tap(position_y: float, position_x: float, device: str, mask: float = 1.0) -> dict[str, Tensor | None]:
     """A 1x1 kernel with weight 1 that reads one position of a 3x4 image of ones and more."""
     image = torch.arange(1.0, 13.0, dtype=torch.float64, device=device).reshape(1, 1, 3, 4)
     offset = torch.zeros(1, 2, 3, 4, dtype=torch.float64, device=device)
@@ -62,9 +60,7 @@ def test_outside_is_zero_with_zero_gradients(name: str, y: float, x: float, devi
         (0.25, 1.5, 2.5 + 1.0, 4.0, 1.0),
     ],
 )
-def test_inside_is_bilinear(
-    name: str, y: float, x: float, value: float, dy: float, dx: float, device: str
-) -> None:
+def test_inside_is_bilinear(name: str, y: float, x: float, value: float, dy: float, dx: float, device: str) -> None:
     tensors = _one_tap(y, x, device)
     leaf = tensors["offset"].requires_grad_()  # type: ignore[union-attr]
     output = FUNCTIONS[name](**tensors)
@@ -74,9 +70,7 @@ def test_inside_is_bilinear(
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-@pytest.mark.parametrize(
-    ("y", "x"), [(math.nan, 0.0), (0.0, math.nan), (math.nan, math.inf), (math.nan, 1e30)]
-)
+@pytest.mark.parametrize(("y", "x"), [(math.nan, 0.0), (0.0, math.nan), (math.nan, math.inf), (math.nan, 1e30)])
 def test_nan_offset_shows_and_touches_no_pixel(name: str, y: float, x: float, device: str) -> None:
     result = run(FUNCTIONS[name], CASE_1X1, _one_tap(y, x, device))
     assert result["output"][0, 0, 0, 0].isnan()
@@ -107,12 +101,8 @@ def test_wild_offsets_agree_with_the_reference(dtype: torch.dtype, device: str) 
     tensors = case.tensors(0, dtype, device)
     offset = tensors["offset"]
     assert offset is not None
-    wild = torch.tensor(
-        [math.inf, -math.inf, 6e4, -6e4, -1.0, 0.0, 1.0, 5.0], dtype=dtype, device=device
-    )
-    choice = torch.randint(0, 24, offset.shape, generator=torch.Generator().manual_seed(0)).to(
-        device
-    )
+    wild = torch.tensor([math.inf, -math.inf, 6e4, -6e4, -1.0, 0.0, 1.0, 5.0], dtype=dtype, device=device)
+    choice = torch.randint(0, 24, offset.shape, generator=torch.Generator().manual_seed(0)).to(device)
     tensors["offset"] = torch.where(choice < 8, wild[choice.clamp_max(7)], offset)
     expected = run(FUNCTIONS["reference"], case, tensors)
     tolerance = {torch.float64: 1e-12, torch.float32: 1e-5}.get(dtype, 8 * torch.finfo(dtype).eps)
@@ -154,15 +144,11 @@ def test_zero_offsets_are_an_ordinary_convolution(name: str, device: str) -> Non
         groups=3,
         **case.attributes(),  # type: ignore[arg-type]
     )
-    torch.testing.assert_close(
-        FUNCTIONS[name](**tensors, **case.attributes()), plain, rtol=0, atol=1e-12
-    )
+    torch.testing.assert_close(FUNCTIONS[name](**tensors, **case.attributes()), plain, rtol=0, atol=1e-12)
 
 
 def _layouts(tensor: Tensor) -> dict[str, Tensor]:
-    padded = torch.empty(
-        [size + 1 for size in tensor.shape], dtype=tensor.dtype, device=tensor.device
-    )
+    padded = torch.empty([size + 1 for size in tensor.shape], dtype=tensor.dtype, device=tensor.device)
     inner = padded[tuple(slice(0, size) for size in tensor.shape)]
     return {
         "contiguous": tensor.contiguous(),
@@ -175,9 +161,7 @@ def _layouts(tensor: Tensor) -> dict[str, Tensor]:
 @pytest.mark.parametrize("layout", ["sliced", "transposed", "channels_last"])
 @pytest.mark.parametrize("argument", ["input", "offset", "mask", "weight"])
 @pytest.mark.parametrize("channels", [1, 4, 32])
-def test_layouts_do_not_change_results(
-    argument: str, layout: str, channels: int, device: str
-) -> None:
+def test_layouts_do_not_change_results(argument: str, layout: str, channels: int, device: str) -> None:
     case = Case(channels=channels)
     tensors = case.tensors(device=device)
     expected = run(FUNCTIONS["operator"], case, tensors)
@@ -201,9 +185,7 @@ def test_channels_last_is_kept(name: str, device: str) -> None:
 def test_expanded_gradient(device: str) -> None:
     """`.sum().backward()` hands down a gradient whose strides are all zero."""
     case = Case()
-    tensors = {
-        name: t.requires_grad_() for name, t in case.tensors(device=device).items() if t is not None
-    }
+    tensors = {name: t.requires_grad_() for name, t in case.tensors(device=device).items() if t is not None}
     dcnbuild.deform_conv2d(**tensors, padding=1).sum().backward()
     expanded = {name: t.grad.clone() for name, t in tensors.items() if t.grad is not None}
     output = dcnbuild.deform_conv2d(**tensors, padding=1)

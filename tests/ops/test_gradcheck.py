@@ -35,28 +35,20 @@ CASES = {
 
 
 def _inputs(case: Case, device: str) -> tuple[list[Tensor], list[str]]:
-    present = {
-        name: t.requires_grad_()
-        for name, t in case.tensors(0, device=device).items()
-        if t is not None
-    }
+    present = {name: t.requires_grad_() for name, t in case.tensors(0, device=device).items() if t is not None}
     return list(present.values()), list(present)
 
 
 @pytest.mark.parametrize("name", CASES)
 class TestDerivatives:
     def _function(self, case: Case, names: list[str]):  # type: ignore[no-untyped-def]
-        return lambda *tensors: dcnbuild.deform_conv2d(
-            **dict(zip(names, tensors)), **case.attributes()
-        )
+        return lambda *tensors: dcnbuild.deform_conv2d(**dict(zip(names, tensors)), **case.attributes())
 
     def test_backward(self, name: str, device: str) -> None:
         tensors, names = _inputs(CASES[name], device)
         # CUDA sums grad_input with atomics, so that repeated backward passes differ in the last bits.
         slack = 0.0 if device == "cpu" else 1e-10
-        assert torch.autograd.gradcheck(
-            self._function(CASES[name], names), tensors, nondet_tol=slack
-        )
+        assert torch.autograd.gradcheck(self._function(CASES[name], names), tensors, nondet_tol=slack)
 
     def test_forward_mode(self, name: str, device: str) -> None:
         tensors, names = _inputs(CASES[name], device)
@@ -85,9 +77,7 @@ def test_raw_operator_backward(device: str) -> None:
     tensors = [t[name].requires_grad_() for name in ("input", "offset", "mask", "weight", "bias")]  # type: ignore[union-attr]
     slack = 0.0 if device == "cpu" else 1e-10
     assert torch.autograd.gradcheck(
-        lambda *x: torch.ops.dcnbuild.deform_conv2d(
-            *x, case.stride, case.padding, case.dilation, 1, 1
-        ),
+        lambda *x: torch.ops.dcnbuild.deform_conv2d(*x, case.stride, case.padding, case.dilation, 1, 1),
         tensors,
         nondet_tol=slack,
     )
@@ -103,7 +93,5 @@ def test_only_what_is_asked_for(device: str) -> None:
     )
     for index, name in enumerate(leaves):
         alone = {other: t.detach().requires_grad_(other == name) for other, t in leaves.items()}
-        (grad,) = torch.autograd.grad(
-            dcnbuild.deform_conv2d(**alone, **case.attributes()).square().sum(), alone[name]
-        )
+        (grad,) = torch.autograd.grad(dcnbuild.deform_conv2d(**alone, **case.attributes()).square().sum(), alone[name])
         torch.testing.assert_close(grad, together[index], rtol=0, atol=1e-12)

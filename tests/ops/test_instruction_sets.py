@@ -70,9 +70,7 @@ def test_agrees_with_the_reference(name: str) -> None:
         env={
             **os.environ,
             "DCNBUILD_CPU_ISA": name,
-            "PYTHONPATH": os.pathsep.join(
-                [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-            ),
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]),
         },
         capture_output=True,
         text=True,

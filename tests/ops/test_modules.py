@@ -43,9 +43,7 @@ def test_drop_in_for_torchvision() -> None:
 
 @pytest.mark.parametrize("modulated", [True, False], ids=["v2", "v1"])
 def test_a_new_dcn_is_an_ordinary_convolution(modulated: bool, device: str) -> None:
-    module = dcnbuild.DCN(
-        4, 6, 3, stride=2, padding=2, dilation=2, offset_groups=2, modulated=modulated
-    ).to(device)
+    module = dcnbuild.DCN(4, 6, 3, stride=2, padding=2, dilation=2, offset_groups=2, modulated=modulated).to(device)
     x = torch.randn(2, 4, 11, 9, device=device)
     scale = 0.5 if modulated else 1.0
     plain = torch.nn.functional.conv2d(x, module.weight * scale, module.bias, 2, 2, 2)
@@ -104,9 +102,7 @@ def test_copies_and_pickles(make: type[torch.nn.Module]) -> None:
 )
 def test_wrong_constructions_are_explained(arguments: dict[str, object], word: str) -> None:
     with pytest.raises(ValueError, match=word):
-        dcnbuild.DeformConv2d(
-            **{"in_channels": 4, "out_channels": 4, "kernel_size": 3, **arguments}
-        )  # type: ignore[arg-type]
+        dcnbuild.DeformConv2d(**{"in_channels": 4, "out_channels": 4, "kernel_size": 3, **arguments})  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="offset_groups=3"):
         dcnbuild.DCN(4, 4, 3, offset_groups=3)
 
@@ -139,9 +135,7 @@ def test_other_names_of_the_offset_groups(name: str) -> None:
 def test_whole_numbers_of_numpy() -> None:
     one, four = np.int64(1), np.int32(4)
     for layer in (
-        dcnbuild.DCN(
-            four, four, np.int64(3), padding=one, stride=one, groups=one, offset_groups=one
-        ),
+        dcnbuild.DCN(four, four, np.int64(3), padding=one, stride=one, groups=one, offset_groups=one),
         dcnbuild.DCN(4, 4, np.array([3, 3]), padding=(one, 1)),
     ):
         assert repr(layer) == repr(dcnbuild.DCN(4, 4, 3, padding=1))

@@ -56,9 +56,7 @@ def test_an_infinite_mask(route: str) -> None:
     tensors["weight"] = torch.ones(1, 1, 1, 1, dtype=torch.float64)
     tensors["bias"] = torch.zeros(1, dtype=torch.float64)
     output = results_of(ROUTES[route], case, tensors)["output"].flatten()
-    assert (
-        output.isnan().all()
-    )  # on a pixel; half a row below the image, where two pixels are zero; outside
+    assert output.isnan().all()  # on a pixel; half a row below the image, where two pixels are zero; outside
     tall = {**tensors, "input": tensors["input"].repeat(1, 1, 2, 1)}
     for name in ("offset", "mask"):
         tall[name] = tensors[name].repeat(1, 1, 2, 1)
@@ -75,7 +73,5 @@ def test_forward_mode_agrees() -> None:
     tangent = torch.ones_like(t["offset"])
     tangent[:, :, 1, 2] = math.nan
     attributes = Attributes(case.stride, case.padding, case.dilation, 1, 1)
-    moved = offset_tangent(
-        tangent, t["input"], t["offset"], t["mask"], t["weight"], None, attributes
-    )
+    moved = offset_tangent(tangent, t["input"], t["offset"], t["mask"], t["weight"], None, attributes)
     assert moved.isfinite().all() and (moved[:, :, 1, 2] == 0).all()

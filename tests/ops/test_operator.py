@@ -29,9 +29,7 @@ class Attributes(NamedTuple):
     scale: float
 
 
-def forward(
-    value: Tensor, locations: Tensor, fixed: Tensor, weights: Tensor | None, a: Attributes
-) -> Tensor:
+def forward(value: Tensor, locations: Tensor, fixed: Tensor, weights: Tensor | None, a: Attributes) -> Tensor:
     output = value * locations.square() * fixed.detach() * (sum(a.shapes) * a.scale)
     return output if weights is None else output * weights
 
@@ -48,9 +46,7 @@ def backward(
     return pull_back(lambda v, o, w: forward(v, o, fixed, w, a), tensors, grad_output)
 
 
-def fake(
-    value: Tensor, locations: Tensor, fixed: Tensor, weights: Tensor | None, a: Attributes
-) -> Tensor:
+def fake(value: Tensor, locations: Tensor, fixed: Tensor, weights: Tensor | None, a: Attributes) -> Tensor:
     return torch.empty_like(value)
 
 
@@ -117,9 +113,7 @@ def test_derivatives_of_every_kind(toy: Operator) -> None:
     assert call(*leaves).grad_fn.name() == "TestAttentionFunctionBackward"  # type: ignore[union-attr]
     assert torch.autograd.gradcheck(call, leaves, check_forward_ad=True)
     assert torch.autograd.gradgradcheck(call, leaves)
-    assert torch.autograd.gradcheck(
-        lambda v, o: toy(v, [4], o, fixed, None, 0.5), leaves[:2], check_forward_ad=True
-    )
+    assert torch.autograd.gradcheck(lambda v, o: toy(v, [4], o, fixed, None, 0.5), leaves[:2], check_forward_ad=True)
 
 
 def test_a_constant_has_no_derivative(toy: Operator) -> None:
@@ -130,9 +124,7 @@ def test_a_constant_has_no_derivative(toy: Operator) -> None:
     grads = torch.autograd.grad(output.sum(), (value, fixed), allow_unused=True)
     assert grads[0] is not None and grads[1] is None
     with pytest.raises(NotImplementedError, match=f"{NAME}: the fixed are constants"):
-        torch.func.jvp(
-            lambda f: toy(value.detach(), [1], locations, f, weights, 1.0), (fixed,), (fixed,)
-        )
+        torch.func.jvp(lambda f: toy(value.detach(), [1], locations, f, weights, 1.0), (fixed,), (fixed,))
 
 
 def test_vmap_without_a_rule(toy: Operator) -> None:
@@ -160,9 +152,7 @@ def test_opcheck(toy: Operator) -> None:
 def test_the_raw_operator_refuses_transforms(toy: Operator) -> None:
     value, locations, fixed, _ = tensors()
     with pytest.raises(NotImplementedError, match="do not go through torch"):
-        torch.func.grad(lambda v: toy.call.operator(v, [1], locations, fixed, None, 1.0).sum())(
-            value
-        )
+        torch.func.grad(lambda v: toy.call.operator(v, [1], locations, fixed, None, 1.0).sum())(value)
 
 
 def test_where_nobody_asks_for_a_derivative_no_function_is_called(toy: Operator) -> None:
@@ -193,9 +183,7 @@ def test_a_tensor_that_outlived_its_transform(toy: Operator) -> None:
 
 def test_autocast_of_a_public_function() -> None:
     @public(positions=("where",))
-    def seen(
-        data: Tensor, where: Tensor, *, more: Tensor | None = None, n: int = 1
-    ) -> list[object]:
+    def seen(data: Tensor, where: Tensor, *, more: Tensor | None = None, n: int = 1) -> list[object]:
         return [getattr(given, "dtype", given) for given in (data, where, more, n)]
 
     single = torch.ones(2)

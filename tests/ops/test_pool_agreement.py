@@ -23,7 +23,9 @@ def test_random_configurations_agree_with_plain_loops(block: int, device: str) -
 
 
 def test_single_precision_agrees_with_double(device: str) -> None:
-    """Moved RoIs: others lie on whole pixels, where rounding decides whether a sample counts and what its derivative is."""
+    """Moved RoIs: others lie on whole pixels, where rounding decides whether a sample counts and what its derivative
+    is.
+    """
     compared = 0
     for seed in range(120):
         case = random_case(seed)
@@ -45,27 +47,21 @@ def test_half_types_are_summed_in_float32(
 ) -> None:
     tensors = case.tensors(3, dtype, device)
     if float_positions:
-        tensors.update(
-            {n: t for n, t in case.tensors(3, torch.float32, device).items() if n != "input"}
-        )
+        tensors.update({n: t for n, t in case.tensors(3, torch.float32, device).items() if n != "input"})
     exact = {name: None if t is None else t.double() for name, t in tensors.items()}
     actual = gradients(case.operate, tensors)
     assert actual["grad_offset"].dtype == (torch.float32 if float_positions else dtype)
     assert actual["output"].dtype == actual["grad_input"].dtype == dtype
     # The upstream gradient differs by its rounding too.
     tolerance = 8 * torch.finfo(dtype).eps
-    assert_close(
-        {n: t.double() for n, t in actual.items()}, gradients(case.operate, exact), tolerance
-    )
+    assert_close({n: t.double() for n, t in actual.items()}, gradients(case.operate, exact), tolerance)
 
 
 def test_many_rois_are_summed_in_float32(device: str) -> None:
     """4,096 times 1/4 on one pixel is beyond what float16 can add up one by one."""
     x = torch.zeros(1, 1, 2, 2, dtype=torch.float16, device=device, requires_grad=True)
     rois = torch.tensor([[0.0, 0.0, 0.0, 0.0, 0.0]], dtype=torch.float16, device=device)
-    pooled = dcnbuild.deform_psroi_pool(
-        x, rois.repeat(4096, 1), spatial_scale=1.0, pooled_size=1, sample_per_part=1
-    )
+    pooled = dcnbuild.deform_psroi_pool(x, rois.repeat(4096, 1), spatial_scale=1.0, pooled_size=1, sample_per_part=1)
     (grad,) = torch.autograd.grad(pooled, x, torch.full_like(pooled, 0.25))
     assert grad[0, 0].tolist() == [[1024, 0], [0, 0]]
 
@@ -111,6 +107,4 @@ class TestDerivatives:
 
     def test_double_backward(self, case: PoolCase, device: str) -> None:
         function, leaves = self._inputs(case, device)
-        assert torch.autograd.gradgradcheck(
-            function, leaves, fast_mode=True, check_fwd_over_rev=True, nondet_tol=1e-10
-        )
+        assert torch.autograd.gradgradcheck(function, leaves, fast_mode=True, check_fwd_over_rev=True, nondet_tol=1e-10)

@@ -98,8 +98,7 @@ def _good_call(kind: str, device: str) -> tuple[Any, dict[str, Any]]:
 
 @pytest.mark.parametrize(
     ("kind", "wrong"),
-    [("psroi", name) for name in [*WRONG, *WRONG_PSROI]]
-    + [("roi", name) for name in [*WRONG, *WRONG_ROI]],
+    [("psroi", name) for name in [*WRONG, *WRONG_PSROI]] + [("roi", name) for name in [*WRONG, *WRONG_ROI]],
 )
 def test_wrong_calls_are_explained(kind: str, wrong: str, device: str) -> None:
     if device != "cpu" and "image" in wrong:
@@ -147,9 +146,7 @@ def test_the_raw_operators_guard_their_attributes(attributes: tuple[Any, ...]) -
 
 @pytest.mark.parametrize("number", [2.0, -1.0, math.nan, 1e30])
 @pytest.mark.parametrize("case", KINDS.values(), ids=KINDS)
-def test_the_raw_operators_read_no_image_that_is_not_there(
-    case: PoolCase, number: float, device: str
-) -> None:
+def test_the_raw_operators_read_no_image_that_is_not_there(case: PoolCase, number: float, device: str) -> None:
     """On a GPU no check reads the image numbers before the kernel runs."""
     t = case.tensors(0, torch.float32, device)
     assert t["rois"] is not None
@@ -159,9 +156,7 @@ def test_the_raw_operators_read_no_image_that_is_not_there(
     assert output[3].isnan().all() and output[:3].isfinite().all()
     backward = getattr(torch.ops.dcnbuild, f"{case.operator}_backward")
     for deterministic in (False, True):
-        grads = backward(
-            torch.ones_like(output), *t.values(), *case.attributes, [True, True], deterministic
-        )
+        grads = backward(torch.ones_like(output), *t.values(), *case.attributes, [True, True], deterministic)
         assert grads[0].isfinite().all() and grads[1][3].isnan().all()
 
 

@@ -24,9 +24,7 @@ FUNCTIONS = ("operate", "reference")
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("case", KINDS.values(), ids=KINDS)
 @pytest.mark.parametrize("roi", [(500.0, 500.0, 510.0, 520.0), (-900.0, 2.0, -800.0, 5.0)])
-def test_a_roi_outside_the_image_is_zero(
-    case: PoolCase, function: str, roi: tuple[float, ...], device: str
-) -> None:
+def test_a_roi_outside_the_image_is_zero(case: PoolCase, function: str, roi: tuple[float, ...], device: str) -> None:
     tensors = case.tensors(0, device=device)
     rois = tensors["rois"]
     assert rois is not None
@@ -48,9 +46,7 @@ def test_a_roi_of_size_zero(device: str) -> None:
     assert adaptive.flatten().tolist() == [0.0] * 4
     # Ends exchanged: from 3 - 0.5 to 1 + 1 - 0.5 is less than nothing, so 0.1 pixels from 2.5 on.
     turned = torch.tensor([[0.0, 3.0, 1.0, 1.0, 0.0]], dtype=torch.float64, device=device)
-    pooled = dcnbuild.deform_psroi_pool(
-        image, turned, spatial_scale=1.0, pooled_size=2, sample_per_part=1
-    )
+    pooled = dcnbuild.deform_psroi_pool(image, turned, spatial_scale=1.0, pooled_size=2, sample_per_part=1)
     expected = [[4.5, 4.55], [4.7, 4.75]]  # rows 0.5 and 0.55, columns 2.5 and 2.55
     assert torch.allclose(pooled[0, 0].cpu(), torch.tensor(expected, dtype=torch.float64))
 
@@ -156,9 +152,7 @@ def test_nothing_to_pool(name: str, function: str, device: str) -> None:
 
 
 def _layouts(tensor: Tensor) -> dict[str, Tensor]:
-    padded = torch.empty(
-        [size + 1 for size in tensor.shape], dtype=tensor.dtype, device=tensor.device
-    )
+    padded = torch.empty([size + 1 for size in tensor.shape], dtype=tensor.dtype, device=tensor.device)
     inner = padded[tuple(slice(0, size) for size in tensor.shape)]
     layouts = {
         "sliced": inner.copy_(tensor),
@@ -240,10 +234,10 @@ def test_a_roi_without_a_place_has_no_part_in_the_gradient_of_the_input(
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("what", ["upstream", "pixels"])
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_sample_without_a_derivative_passes_nothing_on(
-    what: str, value: float, function: str, device: str
-) -> None:
-    """Along x the samples of one RoI lie inside, those of the others outside or where they are clamped; along y inside."""
+def test_a_sample_without_a_derivative_passes_nothing_on(what: str, value: float, function: str, device: str) -> None:
+    """Along x the samples of one RoI lie inside, those of the others outside or where they are clamped; along y
+    inside.
+    """
     psroi = PoolCase("deform_psroi_pool", (1.0, 1, 1, 1, 1, 1.0), 1)
     roi = PoolCase("deform_roi_pool", ([1, 1], 1.0, 1, 0.5), 1)
     for case, inside, others, rows in (

@@ -34,9 +34,7 @@ def test_compile_without_graph_breaks(case: PoolCase, dynamic: bool, device: str
     torch._dynamo.reset()
     compiled = torch.compile(case.operate, fullgraph=True, dynamic=dynamic, backend="aot_eager")
     for rois, size in ((5, (9, 7)), (8, (6, 11))):
-        other = PoolCase(
-            case.operator, case.attributes, case.out_channels, case.classes, size, 2, rois
-        )
+        other = PoolCase(case.operator, case.attributes, case.out_channels, case.classes, size, 2, rois)
         made = other.tensors(0, torch.float32, device)
         assert_close(gradients(compiled, made), gradients(case.operate, made), 1e-5)
 
@@ -82,12 +80,9 @@ def test_rois_have_no_gradient() -> None:
 def test_vmap_equals_a_loop(case: PoolCase, in_dims: tuple[int | None, ...], device: str) -> None:
     slices: list[list[Any]] = [list(case.tensors(s, device=device).values()) for s in range(3)]
     mapped = [
-        slices[0][i] if dim is None else torch.stack([s[i] for s in slices], dim)
-        for i, dim in enumerate(in_dims)
+        slices[0][i] if dim is None else torch.stack([s[i] for s in slices], dim) for i, dim in enumerate(in_dims)
     ]
-    chosen = [
-        [slices[0][i] if dim is None else s[i] for i, dim in enumerate(in_dims)] for s in slices
-    ]
+    chosen = [[slices[0][i] if dim is None else s[i] for i, dim in enumerate(in_dims)] for s in slices]
     expected = torch.stack([case.operate(*s) for s in chosen])
     actual = torch.func.vmap(case.operate, in_dims)(*mapped)
     torch.testing.assert_close(actual, expected, rtol=0, atol=1e-12)
@@ -113,9 +108,7 @@ def test_the_raw_operator_refuses_transforms(transform: str) -> None:
     t = ROI.tensors()
 
     def raw(x: Tensor) -> Tensor:
-        result: Tensor = torch.ops.dcnbuild.deform_roi_pool(
-            x, t["rois"], t["offset"], *ROI.attributes
-        )
+        result: Tensor = torch.ops.dcnbuild.deform_roi_pool(x, t["rois"], t["offset"], *ROI.attributes)
         return result
 
     x = t["input"]
@@ -131,9 +124,7 @@ def test_the_raw_operator_refuses_transforms(transform: str) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=["float16", "bfloat16"])
 @pytest.mark.parametrize("case", KINDS.values(), ids=KINDS)
-def test_autocast_keeps_positions_in_float32(
-    case: PoolCase, dtype: torch.dtype, device: str
-) -> None:
+def test_autocast_keeps_positions_in_float32(case: PoolCase, dtype: torch.dtype, device: str) -> None:
     needs_autocast(device, dtype)
     t = case.tensors(0, torch.float32, device)
     leaves: Any = [t["input"].requires_grad_(), t["rois"], t["offset"].requires_grad_()]  # type: ignore[union-attr]

@@ -39,9 +39,7 @@ def output_of(code: str, tmp_path: Path, **environment: str) -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize(
-    "order", ["import torch; import dcnbuild", "import dcnbuild; import torch"]
-)
+@pytest.mark.parametrize("order", ["import torch; import dcnbuild", "import dcnbuild; import torch"])
 def test_operators_are_there_with_torch_in_either_order(order: str, tmp_path: Path) -> None:
     code = f"{order}\nprint(torch.ops.dcnbuild.deform_conv2d.default._schema.name)"
     assert output_of(code, tmp_path) == "dcnbuild::deform_conv2d"
@@ -79,7 +77,9 @@ except ImportError as error:
 
 @pytest.mark.parametrize("forced", [True, False], ids=["asked for", "no compiler"])
 def test_the_reference_serves_and_says_so_unless_asked_for(forced: bool, tmp_path: Path) -> None:
-    without_prebuilt = "from pathlib import Path\nfrom dcnbuild.builder import native\nnative.PREBUILT = Path('nowhere')\n"
+    without_prebuilt = (
+        "from pathlib import Path\nfrom dcnbuild.builder import native\nnative.PREBUILT = Path('nowhere')\n"
+    )
     code = (
         without_prebuilt
         + CALL
@@ -107,9 +107,7 @@ print(native.status("cpu").route, *(str(w.message) for w in caught if "dcnbuild"
     assert forced or "compiler" in messages[0]
 
 
-def test_tracing_never_compiles_and_the_first_execution_does(
-    tmp_path: Path, quick_compiler: str
-) -> None:
+def test_tracing_never_compiles_and_the_first_execution_does(tmp_path: Path, quick_compiler: str) -> None:
     code = (
         CALL
         + """

@@ -192,9 +192,7 @@ def test_onnx_has_one_grid_sample(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript", reason="onnxscript is not installed")
     module, path = randomized(dcnbuild.DCNv3(16, offset_scale=0.7)).eval(), tmp_path / "dcnv3.onnx"
     names = ({0: "n", 1: "h", 2: "w"},)
-    torch.onnx.export(
-        module, (image(2, 5, 6, 16),), path, dynamo=True, verbose=False, dynamic_shapes=names
-    )
+    torch.onnx.export(module, (image(2, 5, 6, 16),), path, dynamo=True, verbose=False, dynamic_shapes=names)
     assert [n.op_type for n in onnx.load(path).graph.node].count("GridSample") == 1
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     x = image(3, 8, 4, 16)
@@ -213,11 +211,13 @@ def test_onnx_has_one_grid_sample(tmp_path: Path) -> None:
         (lambda: dcnbuild.DCNv3(8, kernel_size=2, remove_center=True), "remove_center needs a kernel with odd sides"),
         (lambda: dcnbuild.DCNv3(8, stride=2, center_feature_scale=True), "stride must be 1, got 2"),
         (lambda: dcnbuild.DCNv4(32, groups=2), "no argument 'groups': it is called 'group'"),
-        (lambda: dcnbuild.DCNv3(8)(torch.zeros(1, 8, 5, 5)), r"DCNv3: input has shape \(1, 8, 5, 5\), expected \(batch, height, width, 8\)"),
+        (lambda: dcnbuild.DCNv3(8)(torch.zeros(1, 8, 5, 5)), r"DCNv3: input has shape \(1, 8, 5, 5\), expected "
+                                                             r"\(batch, height, width, 8\)"),
         (lambda: dcnbuild.DCNv3(8)([1]), "DCNv3: input must be a tensor, got list"),
         (lambda: dcnbuild.DCNv3(8, pad=0)(torch.zeros(1, 5, 5, 8)), r"DCNv3: .*5x5 .*3x3.*pad"),
         (lambda: dcnbuild.DCNv4(8)(torch.zeros(1, 30, 8)), r"DCNv4: input has 30 pixels and shape is None"),
-        (lambda: dcnbuild.DCNv4(8)(torch.zeros(1, 30, 8), (4, 7)), r"shape is \(4, 7\); expected \(height, width\) of 30"),
+        (lambda: dcnbuild.DCNv4(8)(torch.zeros(1, 30, 8), (4, 7)), r"shape is \(4, 7\); expected \(height, "
+                                                                   r"width\) of 30"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_named(make: Any, message: str) -> None:

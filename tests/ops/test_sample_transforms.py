@@ -21,9 +21,7 @@ def test_opcheck(device: str) -> None:
     torch.library.opcheck(KERNELS.deform_sample.default, arguments)
     upstream = CASE.tensors(device=device)["grad_output"]
     for output_mask in ([True, True, True], [False, True, False]):
-        torch.library.opcheck(
-            KERNELS.deform_sample_backward.default, (upstream, *arguments, output_mask, False)
-        )
+        torch.library.opcheck(KERNELS.deform_sample_backward.default, (upstream, *arguments, output_mask, False))
 
 
 def test_derivatives_of_every_kind(device: str) -> None:
@@ -41,8 +39,7 @@ def test_derivatives_of_every_kind(device: str) -> None:
 def test_vmap_equals_a_loop(in_dims: tuple[int | None, ...], device: str) -> None:
     slices = [[t.detach() for t in leaves_of(seed=s, device=device)] for s in range(3)]
     mapped = [
-        slices[0][i] if dim is None else torch.stack([s[i] for s in slices], dim)
-        for i, dim in enumerate(in_dims)
+        slices[0][i] if dim is None else torch.stack([s[i] for s in slices], dim) for i, dim in enumerate(in_dims)
     ]
     chosen = [[slices[0][i] if d is None else s[i] for i, d in enumerate(in_dims)] for s in slices]
     expected = torch.stack([operate(*s) for s in chosen])
@@ -58,9 +55,7 @@ def test_vmap_equals_a_loop(in_dims: tuple[int | None, ...], device: str) -> Non
 def test_the_raw_operator_refuses_transforms() -> None:
     input, *points = (t.detach() for t in leaves_of())
     with pytest.raises(NotImplementedError, match="call the function of the same name"):
-        torch.func.jvp(
-            lambda x: KERNELS.deform_sample(x, *points, *CASE.attributes), (input,), (input,)
-        )
+        torch.func.jvp(lambda x: KERNELS.deform_sample(x, *points, *CASE.attributes), (input,), (input,))
 
 
 def test_autocast_keeps_positions_in_float32(device: str) -> None:

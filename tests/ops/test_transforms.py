@@ -17,9 +17,7 @@ CASE = Case(batch=1, channels=4, out_channels=2, size=(4, 5), groups=2, offset_g
 NAMES = ("input", "offset", "weight", "bias", "mask")
 
 
-def call(
-    input: Tensor, offset: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor | None
-) -> Tensor:
+def call(input: Tensor, offset: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor | None) -> Tensor:
     return dcnbuild.deform_conv2d(input, offset, weight, bias, padding=1, mask=mask)
 
 
@@ -60,16 +58,11 @@ def test_func_jvp_equals_finite_differences(device: str) -> None:
 def test_vmap_equals_a_loop(in_dims: tuple[int | None, ...], device: str) -> None:
     slices = [tensors(seed, device=device) for seed in range(3)]
     mapped = [
-        slices[0][i] if dim is None else torch.stack([s[i] for s in slices], dim)
-        for i, dim in enumerate(in_dims)
+        slices[0][i] if dim is None else torch.stack([s[i] for s in slices], dim) for i, dim in enumerate(in_dims)
     ]
-    chosen = [
-        [slices[0][i] if dim is None else s[i] for i, dim in enumerate(in_dims)] for s in slices
-    ]
+    chosen = [[slices[0][i] if dim is None else s[i] for i, dim in enumerate(in_dims)] for s in slices]
     expected = torch.stack([call(*s) for s in chosen])
-    torch.testing.assert_close(
-        torch.func.vmap(call, in_dims)(*mapped), expected, rtol=0, atol=1e-12
-    )
+    torch.testing.assert_close(torch.func.vmap(call, in_dims)(*mapped), expected, rtol=0, atol=1e-12)
 
     loss = torch.func.grad(lambda *x: call(*x).square().sum(), argnums=tuple(range(5)))
     per_sample = torch.func.vmap(loss, in_dims)(*mapped)
@@ -80,9 +73,7 @@ def test_vmap_equals_a_loop(in_dims: tuple[int | None, ...], device: str) -> Non
 
 def test_hessian_is_symmetric(device: str) -> None:
     inputs = tensors(device=device)
-    hessian = torch.func.hessian(lambda o: call(inputs[0], o, *inputs[2:]).square().sum())(
-        inputs[1]
-    )
+    hessian = torch.func.hessian(lambda o: call(inputs[0], o, *inputs[2:]).square().sum())(inputs[1])
     flat = hessian.reshape(inputs[1].numel(), -1)
     assert flat.abs().max() > 0
     torch.testing.assert_close(flat, flat.T, rtol=0, atol=1e-10)
@@ -133,9 +124,7 @@ def test_opcheck(optional: bool, device: str) -> None:
 @pytest.mark.parametrize("dynamic", DYNAMIC, ids=["static", "dynamic"])
 def test_compile_without_graph_breaks(dynamic: bool, device: str) -> None:
     torch._dynamo.reset()
-    compiled = torch.compile(
-        dcnbuild.deform_conv2d, fullgraph=True, dynamic=dynamic, backend="aot_eager"
-    )
+    compiled = torch.compile(dcnbuild.deform_conv2d, fullgraph=True, dynamic=dynamic, backend="aot_eager")
     for case in (Case(), Case(size=(9, 8)), Case(mask=False, bias=False)):
         made = case.tensors(0, torch.float32, device)
         assert_close(run(compiled, case, made), run(dcnbuild.deform_conv2d, case, made), 1e-6)
@@ -148,9 +137,7 @@ def test_autocast_keeps_offsets_in_float32(dtype: torch.dtype, device: str) -> N
     exact = call(*inputs)
     with torch.autocast(device, dtype):
         output = call(*inputs)
-        mixed = call(
-            inputs[0].to(dtype), inputs[1].half(), inputs[2], inputs[3].bfloat16(), inputs[4]
-        )
+        mixed = call(inputs[0].to(dtype), inputs[1].half(), inputs[2], inputs[3].bfloat16(), inputs[4])
     assert output.dtype == mixed.dtype == dtype
     assert (output - exact).abs().max() < 8 * torch.finfo(dtype).eps * exact.abs().max()
     output.float().sum().backward()
@@ -167,9 +154,7 @@ def test_vmap_over_no_slices() -> None:
         return dcnbuild.deform_conv2d(x, offset, weight, padding=1)
 
     def attend(value: torch.Tensor) -> torch.Tensor:
-        return dcnbuild.deform_attn(
-            value, [(2, 3)], torch.zeros(1, 5, 1, 1, 1, 2), torch.ones(1, 5, 1, 1, 1)
-        )
+        return dcnbuild.deform_attn(value, [(2, 3)], torch.zeros(1, 5, 1, 1, 1, 2), torch.ones(1, 5, 1, 1, 1))
 
     for function, x, shape in (
         (loss, torch.zeros(0, 1, 2, 4, 4), (0, 1, 3, 4, 4)),

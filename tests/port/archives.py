@@ -116,9 +116,7 @@ def try_archive(archive: Archive, work: Path, tools: Toolchain) -> Outcome:
     problems = [f"{file.path} changes again" for file in again.changed]
 
     build = not archive.module and not tools.front_end
-    after = check_project(
-        work / "new", result, tools, jobs(os.environ), print, build, everything=True
-    )
+    after = check_project(work / "new", result, tools, jobs(os.environ), print, build, everything=True)
     failed = {file.path for file in after.files if file.compiled is False}
     compiles = {file.path for file in after.files if file.compiles}
     for file in after.files:
@@ -147,9 +145,7 @@ def installed(project: Path, module: str, tools: Toolchain, site: Path) -> list[
         [*pip, f"--target={site}", str(project)],
         [sys.executable, "-c", f"import torch, {module}; print({module}.__file__)"],
     ):
-        done = subprocess.run(
-            command, capture_output=True, text=True, cwd=site.parent, env=variables, check=False
-        )
+        done = subprocess.run(command, capture_output=True, text=True, cwd=site.parent, env=variables, check=False)
         if done.returncode:
             return [f"{' '.join(command)} fails:\n{(done.stdout + done.stderr)[-2000:]}"]
     print(f"    installed and imported: {done.stdout.strip()}")

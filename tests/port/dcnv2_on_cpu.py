@@ -48,9 +48,7 @@ def compiled(project: Path, work: Path) -> ctypes.CDLL:
     """The ported kernels as a library; raises CalledProcessError where they do not compile."""
     text = (project / KERNELS).read_text()
     text = re.sub(r"#include <(?:ATen|c10)/.*>", "", text)
-    text, launches = re.subn(
-        r"(\w+)\s*<<<(.*?)>>>\s*\(", r"emulated(\2, \1)(", text, flags=re.DOTALL
-    )
+    text, launches = re.subn(r"(\w+)\s*<<<(.*?)>>>\s*\(", r"emulated(\2, \1)(", text, flags=re.DOTALL)
     assert launches == 3, launches
     (work / "cuda.h").write_text(_CUDA)
     (work / "kernels.cpp").write_text(text)
@@ -110,9 +108,7 @@ def differences(project: Path, work: Path) -> dict[str, float]:
     inputs = {"image": image, "offset": offset, "mask": mask, "weight": weight}
     for tensor in inputs.values():
         tensor.requires_grad_()
-    output = dcnbuild.deform_conv2d(
-        image, offset, weight, bias, stride, padding, dilation, mask=mask
-    )
+    output = dcnbuild.deform_conv2d(image, offset, weight, bias, stride, padding, dilation, mask=mask)
     output.backward(grad)
     ours = {"output": output.detach()}
     for name, tensor in inputs.items():

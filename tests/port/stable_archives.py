@@ -37,12 +37,7 @@ def try_archive(requirement: str, work: Path, tools: Toolchain) -> list[str]:
     """Everything that is wrong with one archive's port."""
     old = fetch(requirement, work / "old")
     result = port_project(old, Options(stable=TARGET))
-    left = [
-        f"{file.path}: {r.subject} is left"
-        for file in result.files
-        for r in file.remarks
-        if r.need == "broken"
-    ]
+    left = [f"{file.path}: {r.subject} is left" for file in result.files for r in file.remarks if r.need == "broken"]
     root = work / "new"
     write_copy(old, root, result.files)
     if port_project(root, Options(stable=TARGET)).changed:
@@ -55,9 +50,7 @@ def try_archive(requirement: str, work: Path, tools: Toolchain) -> list[str]:
     objects = []
     for number, source in enumerate(sources):
         target = work / f"{number}.o"
-        command = compile_command(
-            tools, source, target, [source.parent, *folders], build_flags(root)
-        )
+        command = compile_command(tools, source, target, [source.parent, *folders], build_flags(root))
         flags = [f"-DTORCH_TARGET_VERSION={TARGET.macro}", "-DUSE_CUDA"]
         done = _run([*command, *flags], tools)
         if done.returncode:

@@ -22,9 +22,7 @@ def scope_of(text: str, name: str = "source.cu", **others: str) -> Scope:
     return Project(texts).scope(PurePosixPath(name))
 
 
-def port_cpp(
-    text: str, *rules: Rule, fix_bugs: bool = False, deprecated: bool = True, **others: str
-) -> PortedText:
+def port_cpp(text: str, *rules: Rule, fix_bugs: bool = False, deprecated: bool = True, **others: str) -> PortedText:
     """Ports a text with these rules, or with all."""
     scope = scope_of(text, **others)
     code = Code(text)

@@ -25,7 +25,8 @@ GUARD = "const c10::cuda::OptionalCUDAGuard device_guard(at::device_of(x));"
             f"void f(int n, const torch::Tensor& x) {{ {GUARD} k<<<1, 2>>>(n); }}\n",
         ),
         (
-            "void f(at::Tensor x) {\n  TORCH_CHECK(x.defined());\n  CHECK_INPUT(x)\n  g(at::cuda::getCurrentCUDAStream());\n}\n",
+            "void f(at::Tensor x) {\n  TORCH_CHECK(x.defined());\n  CHECK_INPUT(x)\n  "
+            "g(at::cuda::getCurrentCUDAStream());\n}\n",
             f"void f(at::Tensor x) {{\n  TORCH_CHECK(x.defined());\n  CHECK_INPUT(x)\n  {GUARD}\n"
             "  g(at::cuda::getCurrentCUDAStream());\n}\n",
         ),
@@ -110,6 +111,5 @@ def test_a_launch_in_a_loop_or_a_lambda_is_checked_where_it_is() -> None:
         "}\n"
     )
     assert text(source, fix_bugs=True).endswith(
-        "        i, [] { return 1; }());\n    C10_CUDA_KERNEL_LAUNCH_CHECK();\n  }\n"
-        "  if (a) k<<<1, 32>>>();\n}\n"
+        "        i, [] { return 1; }());\n    C10_CUDA_KERNEL_LAUNCH_CHECK();\n  }\n  if (a) k<<<1, 32>>>();\n}\n"
     )

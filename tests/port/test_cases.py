@@ -35,9 +35,7 @@ def test_it_becomes_what_it_should(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_twice_is_once(name: str, tmp_path: Path) -> None:
     options = Options(fix_bugs=name in BUGS)
-    write_copy(
-        CASES / name / "in", tmp_path / "new", port_project(CASES / name / "in", options).files
-    )
+    write_copy(CASES / name / "in", tmp_path / "new", port_project(CASES / name / "in", options).files)
     again = port_project(tmp_path / "new", options)
     assert again.changed == () and again.ok
 

@@ -58,10 +58,7 @@ def test_what_compiles_and_what_does_not(tmp_path: Path) -> None:
         **dict.fromkeys(("foreign.cpp", "same.cpp", "include/mine.h")),
     }
     assert "none" in files["bad.cpp"].output and "error" in files["bad.cpp"].output
-    assert (
-        files["foreign.cpp"].note
-        == "not tried: it includes parrots/x.h, which is not installed here"
-    )
+    assert files["foreign.cpp"].note == "not tried: it includes parrots/x.h, which is not installed here"
     assert not result.ok
 
 
@@ -109,9 +106,7 @@ def test_the_line_that_installs_the_result() -> None:
 
 
 @pytest.mark.parametrize(("built", "said"), [(True, 1), (False, 0)])
-def test_it_is_printed_where_the_build_went_through(
-    built: bool, said: int, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_is_printed_where_the_build_went_through(built: bool, said: int, capsys: pytest.CaptureFixture[str]) -> None:
     result = ProjectResult((), False, build=Build(built, {"old_ext": ""}))
     print_report(Console(width=200), result, Path("old-ported"))
     assert capsys.readouterr().out.count("pip install --no-build-isolation ./old-ported") == said
@@ -185,9 +180,9 @@ def test_a_setup_script_is_built_and_imported(built: ProjectResult) -> None:
     assert built.build is not None
     imported = {"old_ext": "", "inner_ext": ""}
     assert (built.build.built, built.build.imported) == (True, imported), built.build
-    assert {
-        str(f.path): f.compiles for f in built.files if f.path.suffix == ".cpp"
-    } == dict.fromkeys(("src/a.cpp", "src/b.cpp", "ops/one/src/a.cpp"), True)
+    assert {str(f.path): f.compiles for f in built.files if f.path.suffix == ".cpp"} == dict.fromkeys(
+        ("src/a.cpp", "src/b.cpp", "ops/one/src/a.cpp"), True
+    )
     assert built.ok
 
 

@@ -33,11 +33,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def snapshot(root: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(root).as_posix(): path.read_bytes()
-        for path in root.rglob("*")
-        if path.is_file()
-    }
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 def test_the_default_is_a_new_directory(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,14 +110,10 @@ def test_in_place_keeps_a_backup(project: Path, capsys: pytest.CaptureFixture[st
     (project / "b.cpp").write_bytes(OLD)
     assert main(["port", str(project), "--in-place"]) == 0
     assert snapshot(project.with_name("old-before-port-2")) == {"b.cpp": OLD}
-    assert sorted(p.name for p in project.parent.iterdir()) == [
-        *("old", "old-before-port", "old-before-port-2")
-    ]
+    assert sorted(p.name for p in project.parent.iterdir()) == [*("old", "old-before-port", "old-before-port-2")]
 
 
-def test_each_file_is_written_whole_or_not_at_all(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_file_is_written_whole_or_not_at_all(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / "b.cpp").write_bytes(OLD)
     rename = Path.replace
     done: list[Path] = []
@@ -135,9 +127,7 @@ def test_each_file_is_written_whole_or_not_at_all(
     monkeypatch.setattr(Path, "replace", once)
     with pytest.raises(OSError, match="interrupted"):
         write_in_place(project, port_project(project).files, force=False)
-    texts = {
-        name: text for name, text in snapshot(project).items() if name in ("src/a.cpp", "b.cpp")
-    }
+    texts = {name: text for name, text in snapshot(project).items() if name in ("src/a.cpp", "b.cpp")}
     assert sorted(texts.values()) == sorted([OLD, NEW])
     assert not list(project.rglob(".*"))
     assert snapshot(project.with_name("old-before-port")) == {"src/a.cpp": OLD, "b.cpp": OLD}
@@ -148,9 +138,7 @@ def git(root: Path, *arguments: str) -> None:
     subprocess.run(["git", *identity, *arguments], cwd=root, check=True, capture_output=True)
 
 
-def test_uncommitted_changes_are_not_mixed_with(
-    project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_uncommitted_changes_are_not_mixed_with(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     git(project, "init", "-q")
     assert main(["port", str(project), "--in-place"]) == 2
     assert "--force" in capsys.readouterr().err

@@ -21,8 +21,7 @@ def body(source: str) -> str:
         # nested calls, spaces and line breaks inside
         (
             "void f() { THCudaCheck( cudaMemcpy(a, THCudaMalloc(state, n), n, kind) ); }",
-            "void f() { C10_CUDA_CHECK( cudaMemcpy(a,"
-            " c10::cuda::CUDACachingAllocator::raw_alloc(n), n, kind) ); }",
+            "void f() { C10_CUDA_CHECK( cudaMemcpy(a, c10::cuda::CUDACachingAllocator::raw_alloc(n), n, kind) ); }",
         ),
         (
             "void f() { THCudaFree(state,p); }",

@@ -15,10 +15,7 @@ INSIDE = "void f(at::Tensor x, int pad_h, int pad_w) { auto t = x.type(); "
 #: What is repeated; "" in front where it is at the top of a file, else inside a function.
 CPP = [
     *(("", text) for text in ("{", "(", "[", "<", "}", ")", '"', "'", "\t", "\\\n", "// x\n")),
-    *(
-        ("", text)
-        for text in ("#if X\n", "#if 1\n", "#ifdef A\n{\n#else\n{\n#endif\n", "#elif Y\n")
-    ),
+    *(("", text) for text in ("#if X\n", "#if 1\n", "#ifdef A\n{\n#else\n{\n#endif\n", "#elif Y\n")),
     *(("", text) for text in ("#include <THC/THC.h>\n", "#include <a.h>\n", "#define M(x) F(x)\n")),
     *(("", text) for text in ("void f(at::Tensor x) { k<<<1, 2>>>(x); }\n", "namespace a { ")),
     *(("", text) for text in ("__global__ void f(int x) { g(x); }\n", "A() : a(1), b(2) {} ")),
@@ -26,23 +23,11 @@ CPP = [
     *(("", text) for text in ("'\\'", '"\\"', "u'\\", "'\" ", "AT_CHECK(n);\r", "template <")),
     *(("#if ", text) for text in ("!", "(", "1 + ", "defined(A) && ")),
     *((INSIDE, text) for text in ("a + ", "AT_CHECK(", "a<b<", "f<a, ", "THCudaMalloc(state, ")),
-    *(
-        (INSIDE, text)
-        for text in ('AT_CHECK(n > 0, "%d", n); ', "k<<<1, 2>>>(x); ", "k<<<1, 2>>>(x) ")
-    ),
-    *(
-        (INSIDE, text)
-        for text in ('AT_DISPATCH_ALL_TYPES(t, "f", [&] { g(); }); ', "THCState* s; ")
-    ),
+    *((INSIDE, text) for text in ('AT_CHECK(n > 0, "%d", n); ', "k<<<1, 2>>>(x); ", "k<<<1, 2>>>(x) ")),
+    *((INSIDE, text) for text in ('AT_DISPATCH_ALL_TYPES(t, "f", [&] { g(); }); ', "THCState* s; ")),
     *((INSIDE, text) for text in ("THCState* s, ", "cudaSuccess exit(", "THCCeilDiv(a, ")),
-    *(
-        (INSIDE, text)
-        for text in ("THCNumerics<T>::add(a, ", "x.data<float>() + ", "g(pad_h, pad_h); ")
-    ),
-    *(
-        (INSIDE, text)
-        for text in ("if (a) TORCH_CHECK(x); else ", "x.type().tensor({1}); ", "THC ")
-    ),
+    *((INSIDE, text) for text in ("THCNumerics<T>::add(a, ", "x.data<float>() + ", "g(pad_h, pad_h); ")),
+    *((INSIDE, text) for text in ("if (a) TORCH_CHECK(x); else ", "x.type().tensor({1}); ", "THC ")),
     (
         INSIDE,
         'cudaError_t err = cudaGetLastError(); if (err != cudaSuccess) { printf("x"); } ',
@@ -77,9 +62,7 @@ def seconds(port: Callable[[str], object], text: str) -> float:
     return time.process_time() - started
 
 
-def ratio(
-    port: Callable[[str], object], size: int, first: str, repeated: str, last: str = ""
-) -> float:
+def ratio(port: Callable[[str], object], size: int, first: str, repeated: str, last: str = "") -> float:
     """How much longer four times the text takes."""
     short, long = (first + repeated * (n // len(repeated)) + last + "\n" for n in (size, 4 * size))
     return seconds(port, long) / max(seconds(port, short), 0.02)

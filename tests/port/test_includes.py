@@ -80,8 +80,7 @@ HEADER = "#include <c10/cuda/CUDAException.h>\n"
         # under the condition of its use
         (
             f"#include <a.h>\n#ifdef WITH_CUDA\n#include <b.h>\n#endif\n#ifdef WITH_CUDA\n{CHECK}#endif\n",
-            f"#include <a.h>\n#ifdef WITH_CUDA\n#include <b.h>\n{HEADER}#endif\n"
-            f"#ifdef WITH_CUDA\n{PORTED}#endif\n",
+            f"#include <a.h>\n#ifdef WITH_CUDA\n#include <b.h>\n{HEADER}#endif\n#ifdef WITH_CUDA\n{PORTED}#endif\n",
         ),
         (
             f"#include <a.h>\n#ifdef WITH_CUDA\n{CHECK}#endif\n",
@@ -116,10 +115,7 @@ def test_where_a_header_goes(before: str, after: str) -> None:
 
 def test_the_headers_of_the_project_count() -> None:
     header = "#pragma once\n#include <c10/cuda/CUDAException.h>\n"
-    assert (
-        port_cpp(f'#include "mine.h"\n{CHECK}', mine__h=header).text
-        == f'#include "mine.h"\n{PORTED}'
-    )
+    assert port_cpp(f'#include "mine.h"\n{CHECK}', mine__h=header).text == f'#include "mine.h"\n{PORTED}'
 
 
 def test_what_a_removed_header_brought_is_added() -> None:
@@ -140,9 +136,7 @@ def test_helpers_come_once_with_their_headers() -> None:
     before = f"#include <vector>\n#ifdef A\n#include <a.h>\n#endif\nvoid f() {{\n  {call}\n  {call}\n}}\n"
     after = port_cpp(before).text
     assert after.count("inline void ported_cublas_sgemm(") == 1
-    assert after.index("#include <ATen/cuda/CUDAContext.h>") < after.index(
-        "#ifndef PORTED_CUBLAS_BASE"
-    )
+    assert after.index("#include <ATen/cuda/CUDAContext.h>") < after.index("#ifndef PORTED_CUBLAS_BASE")
     assert after.index("#endif\n\n#ifndef PORTED_CUBLAS_BASE") < after.index("void f()")
     more = after.replace("void f()", f"void g() {{ {call} }}\nvoid f()")
     assert port_cpp(more).text.count("inline void ported_cublas_sgemm(") == 1

@@ -31,9 +31,7 @@ def test_what_is_gone_is_named(line: str, subject: str) -> None:
 
 
 def test_a_header_that_is_gone_is_named() -> None:
-    remarks = port_cpp(
-        "#include <torch/csrc/utils/functional.h>\n#include <ATen/Parallel.h>\n"
-    ).remarks
+    remarks = port_cpp("#include <torch/csrc/utils/functional.h>\n#include <ATen/Parallel.h>\n").remarks
     found = [(remark.id, remark.subject, remark.lines) for remark in remarks]
     assert found == [("gone-name", "#include <torch/csrc/utils/functional.h>", (1,))]
 

@@ -84,12 +84,8 @@ def test_a_file_is_tokenised_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_comments_of_the_old_names_stay() -> None:
-    (file,) = [
-        f for f in port_project(PROJECTS / "warp_batch").files if f.path.name == "warp_cuda.cu"
-    ]
-    assert (
-        "// THCudaBlas_Sgemm is what the first version called; see THCState_getCurrent" in file.new
-    )
+    (file,) = [f for f in port_project(PROJECTS / "warp_batch").files if f.path.name == "warp_cuda.cu"]
+    assert "// THCudaBlas_Sgemm is what the first version called; see THCState_getCurrent" in file.new
 
 
 def test_an_ffi_project_becomes_one_that_pip_installs() -> None:
@@ -152,13 +148,9 @@ def test_a_package_around_the_build_script_gives_the_module_its_name(tmp_path: P
 )
 def test_a_build_script_that_is_not_understood_is_named(tmp_path: Path, script: str) -> None:
     shutil.copytree(PROJECTS / "ffi_scale", tmp_path / "old")
-    (tmp_path / "old/build.py").write_text(
-        f"from torch.utils.ffi import create_extension\n{script}\n"
-    )
+    (tmp_path / "old/build.py").write_text(f"from torch.utils.ffi import create_extension\n{script}\n")
     result = port_project(tmp_path / "old")
-    assert {str(f.path) for f in result.files if f.old == "" and f.new} == {
-        "src/scale_cuda_glue.cpp"
-    }
+    assert {str(f.path) for f in result.files if f.old == "" and f.new} == {"src/scale_cuda_glue.cpp"}
     assert not result.ok
 
 
@@ -172,12 +164,8 @@ FLIP = {
 }
 
 
-@pytest.mark.parametrize(
-    ("root", "module"), [("roi_flip", "roi_flip._ext.flip"), ("roi-flip", "_ext.flip")]
-)
-def test_a_tree_that_is_a_package_itself_has_its_own_name(
-    tmp_path: Path, root: str, module: str
-) -> None:
+@pytest.mark.parametrize(("root", "module"), [("roi_flip", "roi_flip._ext.flip"), ("roi-flip", "_ext.flip")])
+def test_a_tree_that_is_a_package_itself_has_its_own_name(tmp_path: Path, root: str, module: str) -> None:
     for name, text in FLIP.items():
         (tmp_path / root / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / root / name).write_text(text)
@@ -190,18 +178,14 @@ def test_a_tree_that_is_a_package_itself_has_its_own_name(
 
 
 def test_what_no_rule_knows_of_th_tensors_is_named(tmp_path: Path) -> None:
-    (tmp_path / "glue.cpp").write_text(
-        "void run(THCudaTensor* x) { THCudaTensor_unfold(state, x, x, 0, 1, 2); }\n"
-    )
+    (tmp_path / "glue.cpp").write_text("void run(THCudaTensor* x) { THCudaTensor_unfold(state, x, x, 0, 1, 2); }\n")
     (file,) = port_project(tmp_path).files
     assert "void run(at::Tensor x)" in file.new
     assert {r.subject for r in file.remarks} == {"THCudaTensor_unfold"}
 
 
 def test_a_field_that_is_left_is_named_and_generic_files_stay(tmp_path: Path) -> None:
-    (tmp_path / "a.cpp").write_text(
-        "#include <TH/TH.h>\nlong* f(THFloatTensor* x) { return x->size; }\n"
-    )
+    (tmp_path / "a.cpp").write_text("#include <TH/TH.h>\nlong* f(THFloatTensor* x) { return x->size; }\n")
     (tmp_path / "b.c").write_text("void g(THTensor* t) { THTensor_(zero)(t); }\n")
     a, b = port_project(tmp_path).files
     assert [(r.subject, r.need) for r in a.remarks] == [("x->size", "broken")]
@@ -211,9 +195,7 @@ def test_a_field_that_is_left_is_named_and_generic_files_stay(tmp_path: Path) ->
 def test_a_project_file_is_found_by_the_end_of_its_path() -> None:
     project = Project(
         {
-            PurePosixPath(
-                "src/cuda/a.cu"
-            ): '#include "cuda/b.h"\n#include <c.h>\n#include "none.h"\n',
+            PurePosixPath("src/cuda/a.cu"): '#include "cuda/b.h"\n#include <c.h>\n#include "none.h"\n',
             PurePosixPath("src/cuda/b.h"): '#include "../d.h"\n',
             PurePosixPath("include/c.h"): "",
             PurePosixPath("src/d.h"): '#include "cuda/a.cu"\n',

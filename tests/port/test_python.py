@@ -114,9 +114,7 @@ def test_a_function_kept_on_self(made: str, kept: str | None, call: str) -> None
     assert kept is None or f"    def __init__(self, a, b):\n        {kept}\n" in ported
 
 
-@pytest.mark.parametrize(
-    "use", ["g(self.f)", "self.f.a", "self.f(*x)", "[self.f]", "self.f(x, y=1)", "self.f(**x)"]
-)
+@pytest.mark.parametrize("use", ["g(self.f)", "self.f.a", "self.f(*x)", "[self.f]", "self.f(x, y=1)", "self.f(**x)"])
 def test_a_function_on_self_that_is_used_otherwise_is_named(use: str) -> None:
     text = KEPT.format(made="self.f = F(a)").replace("self.f(x)", use)
     (result,) = port_files(module="from torch.autograd import Function\n" + text).values()
@@ -143,9 +141,7 @@ def test_backward_with_a_star(body: str, expected: str | None) -> None:
         assert not result.remarks
 
 
-@pytest.mark.parametrize(
-    "method", ["def forward(*args)", "def forward(self, x, /)", "def forward()"]
-)
+@pytest.mark.parametrize("method", ["def forward(*args)", "def forward(self, x, /)", "def forward()"])
 def test_a_function_of_an_unforeseen_shape_is_named(method: str) -> None:
     text = f"from torch.autograd import Function\n\n\nclass F(Function):\n    {method}:\n        pass\n"
     (result,) = port_files(module=text).values()
@@ -202,13 +198,13 @@ def test_classes_that_cannot_be_ported_are_said(method: str) -> None:
     text = f"class F(Function):\n{method}"
     result = port_files(module=text)["module"]
     assert result.new == text
-    assert [(r.id, r.subject, r.need) for r in result.remarks] == [
-        ("autograd-function", "class F", "broken")
-    ]
+    assert [(r.id, r.subject, r.need) for r in result.remarks] == [("autograd-function", "class F", "broken")]
 
 
 def test_two_functions_of_one_name_and_different_settings_are_left() -> None:
-    one = "class F(Function):\n    def __init__(self, a):\n        pass\n\n    def forward(self, x):\n        return x\n"
+    one = (
+        "class F(Function):\n    def __init__(self, a):\n        pass\n\n    def forward(self, x):\n        return x\n"
+    )
     other = one.replace("a):", "b, c):")
     results = port_files(one=one, other=other)
     assert results["one"].new == one and results["other"].new == other

@@ -104,16 +104,12 @@ def test_a_zero_byte_in_a_source_is_kept(tmp_path: Path) -> None:
     assert file.new.endswith(text.replace("AT_CHECK", "TORCH_CHECK"))
 
 
-def test_what_is_no_file_is_named_and_the_rest_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_no_file_is_named_and_the_rest_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tree = tmp_path / "tree"
     tree.mkdir()
     os.mkfifo(tree / "a.cu")
     os.mkfifo(tree / "events")
-    monkeypatch.chdir(
-        tree
-    )  # the name of a socket has 107 bytes, and a temporary directory may have more
+    monkeypatch.chdir(tree)  # the name of a socket has 107 bytes, and a temporary directory may have more
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("b.cpp")
         (tree / "c.cpp").write_text("void f(int n) { AT_CHECK(n); }\n")

@@ -83,7 +83,5 @@ def test_the_ported_library_computes_the_same(name: str, tmp_path: Path) -> None
     assert "stable ABI: 2.10 and newer" in said and "no name of its C API" in said
     second = os.environ.get("DCNBUILD_SECOND_PYTHON")
     if second is None:
-        pytest.skip(
-            f"built and equal in torch {torch.__version__}; DCNBUILD_SECOND_PYTHON names no other"
-        )
+        pytest.skip(f"built and equal in torch {torch.__version__}; DCNBUILD_SECOND_PYTHON names no other")
     assert results(second, tmp_path / "stable", name) == wanted

@@ -151,9 +151,7 @@ def test_the_target_decides_which_names_there_are() -> None:
     for name, kind in (("new_zeros", "function"), ("TORCH_BOX", "macro"), ("zero_", "function")):
         assert old.has(name, kind)
     assert not old.has("permute", "function") and new.has("permute", "function")
-    assert not old.has("Tensor::layout", "member") and Target("2.11").has(
-        "Tensor::layout", "member"
-    )
+    assert not old.has("Tensor::layout", "member") and Target("2.11").has("Tensor::layout", "member")
     assert not old.has_header("torch/headeronly/cuda/Atomic.h")
     assert new.has_header("torch/headeronly/cuda/Atomic.h")
     assert not new.has("AT_DISPATCH_FLOATING_TYPES", "macro")

@@ -33,8 +33,6 @@ def nvcc_wheel(index: Path, script: str) -> None:
 
 
 def packages(index: Path, nvcc: Path) -> None:
-    requires = (
-        'Provides-Extra: nvcc\nProvides-Extra: cccl\nRequires-Dist: nvidia_nvcc; extra == "nvcc"\n'
-    )
+    requires = 'Provides-Extra: nvcc\nProvides-Extra: cccl\nRequires-Dist: nvidia_nvcc; extra == "nvcc"\n'
     wheel(index, "cuda_toolkit", {}, requires)
     nvcc_wheel(index, f'#!/bin/sh\nexec {nvcc} "$@"\n')

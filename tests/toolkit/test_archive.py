@@ -46,9 +46,7 @@ def nothing_outside(outside: Path, staging: Path) -> None:
         assert kind in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)
 
 
-@pytest.mark.parametrize(
-    "name", ["/{}/new", "../outside/new", "a/../../outside/new", "..", "./../x"]
-)
+@pytest.mark.parametrize("name", ["/{}/new", "../outside/new", "a/../../outside/new", "..", "./../x"])
 def test_members_of_a_wheel(name: str, outside: Path, staging: Path) -> None:
     wheel = staging.parent / "a.whl"
     with zipfile.ZipFile(wheel, "w") as members:
@@ -223,9 +221,7 @@ def _cut(content: bytearray) -> None:
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
-@pytest.mark.parametrize(
-    "damage", [_encrypted, _of_an_unknown_method, _changed, _cut, bytearray.clear]
-)
+@pytest.mark.parametrize("damage", [_encrypted, _of_an_unknown_method, _changed, _cut, bytearray.clear])
 def test_a_damaged_wheel(
     damage: Callable[[bytearray], None], method: int, staging: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

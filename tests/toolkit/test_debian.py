@@ -41,8 +41,7 @@ def test_debian_packages_are_laid_out_as_nvidia_does(
     archive = tmp_path / "archive"
     recipe = DebianRecipe(suite="trixie", runtime="libcudart12", host=11)
     files: dict[str, dict[str, str]] = {
-        package: {f"usr/share/doc/{package}/copyright": ""}
-        for package in (*recipe.packages, *recipe.host_packages)
+        package: {f"usr/share/doc/{package}/copyright": ""} for package in (*recipe.packages, *recipe.host_packages)
     }
     files["nvidia-cuda-toolkit"] |= {
         "usr/bin/nvcc": "a wrapper",
@@ -107,9 +106,7 @@ def test_debian_packages_are_laid_out_as_nvidia_does(
     (downloads / "libcub-dev_1_amd64.deb").write_bytes(b"damaged")
     debian.fetch("12.4", recipe, downloads, fresh(staging), env)
     asked = (tmp_path / "asked").read_text()
-    assert [line.split()[-1] for line in asked.splitlines() if " download " in line][1:] == [
-        "libcub-dev"
-    ]
+    assert [line.split()[-1] for line in asked.splitlines() if " download " in line][1:] == ["libcub-dev"]
     (tools / "apt-get").write_text(script.replace("cp ", "cut -c -99 ").replace(" .\n", " > x\n"))
     (downloads / "libcub-dev_1_amd64.deb").unlink()
     with pytest.raises((FindingError, OSError), match="libcub-dev_1_amd64"):

@@ -35,9 +35,7 @@ def test_from_pypi(nvcc: Path, env: dict[str, str], tmp_path: Path) -> None:
     assert len(said) == 2
 
 
-def test_a_second_try_goes_on_with_what_was_downloaded(
-    nvcc: Path, env: dict[str, str], tmp_path: Path
-) -> None:
+def test_a_second_try_goes_on_with_what_was_downloaded(nvcc: Path, env: dict[str, str], tmp_path: Path) -> None:
     packages(tmp_path / "index", nvcc)
     nvcc_wheel(tmp_path / "index", "#!/bin/sh\necho 'nvcc fatal : broken'; exit 1\n")
     with pytest.raises(FindingError, match="broken"):
@@ -134,9 +132,7 @@ def test_the_line_that_uses_it(
 
     root = Path("/opt/a b")
     monkeypatch.setenv("SHELL", shell)
-    monkeypatch.setattr(
-        install, "install", lambda *arguments, **options: Toolkit(root, root / "bin/nvcc", VERSION)
-    )
+    monkeypatch.setattr(install, "install", lambda *arguments, **options: Toolkit(root, root / "bin/nvcc", VERSION))
     assert main(["toolkit", "install", VERSION]) == 0
     captured = capsys.readouterr()
     assert captured.out == "/opt/a b\n", "for CUDA_HOME=$(dcnbuild toolkit install ...)"

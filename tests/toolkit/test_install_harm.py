@@ -33,9 +33,7 @@ def without_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("without_compiling")
 @pytest.mark.parametrize("umask", [0, 0o002, 0o077])
-def test_what_is_installed_can_be_written_by_nobody_else(
-    umask: int, env: dict[str, str], tmp_path: Path
-) -> None:
+def test_what_is_installed_can_be_written_by_nobody_else(umask: int, env: dict[str, str], tmp_path: Path) -> None:
     before = os.umask(umask)
     try:
         toolkit = install.install(VERSION, env, lambda text: None)
@@ -49,9 +47,7 @@ def test_what_is_installed_can_be_written_by_nobody_else(
 
 @pytest.mark.usefixtures("without_compiling")
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS])
-def test_a_cache_without_locks(
-    code: int, env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cache_without_locks(code: int, env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without locks, another machine may be installing the same toolkit, so its downloads stay."""
     monkeypatch.setattr(fcntl, "flock", failing(code, tmp_path / "home"))
     (tmp_path / "temporary").mkdir()
@@ -121,15 +117,11 @@ def test_nothing_unpacked_is_left_behind(
     with pytest.raises(error):
         install.install(VERSION, env, lambda text: None)
     cache = tmp_path / "home/.cache/dcnbuild"
-    assert [path.name for path in (cache / f"toolkit-downloads/cuda-{VERSION}").iterdir()] == [
-        "kept.whl"
-    ]
+    assert [path.name for path in (cache / f"toolkit-downloads/cuda-{VERSION}").iterdir()] == ["kept.whl"]
     assert not list((cache / "toolkits").iterdir())
 
 
-def test_a_wheel_that_is_not_the_listed_one(
-    nvcc: Path, env: dict[str, str], tmp_path: Path
-) -> None:
+def test_a_wheel_that_is_not_the_listed_one(nvcc: Path, env: dict[str, str], tmp_path: Path) -> None:
     """A file whose hash differs from the one in the index is refused."""
     packages(tmp_path / "index", nvcc)
     simple = tmp_path / "simple"
@@ -149,9 +141,7 @@ def test_a_wheel_that_is_not_the_listed_one(
         install.install(VERSION, env, lambda text: None)
 
 
-def test_a_planted_wheel_beside_the_downloads_is_not_unpacked(
-    nvcc: Path, env: dict[str, str], tmp_path: Path
-) -> None:
+def test_a_planted_wheel_beside_the_downloads_is_not_unpacked(nvcc: Path, env: dict[str, str], tmp_path: Path) -> None:
     packages(tmp_path / "index", nvcc)
     downloads, staging = tmp_path / "downloads", tmp_path / "staging"
     downloads.mkdir()

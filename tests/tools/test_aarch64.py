@@ -26,9 +26,7 @@ def test_what_the_machine_lacks_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     ]
 
 
-def test_what_cannot_be_fetched_is_named_with_the_last_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_be_fetched_is_named_with_the_last_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in root.PROGRAMS:
         program(tmp_path / "bin", name, "exit 0")
     program(tmp_path / "bin", "apt-get", "echo reading; echo 'E: no network'; exit 100")

@@ -134,12 +134,8 @@ def test_what_is_recorded() -> None:
 def test_why_pip_found_nothing() -> None:
     text = "Collecting torch\nERROR: Could not find a version\nERROR: No matching distribution\n"
     assert pip_error(text) == "No matching distribution"
-    broken = (
-        "WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError('<...\n"
-    )
-    assert pip_error(broken + text) == (
-        "No matching distribution (an index could not be reached: NewConnectionError)"
-    )
+    broken = "WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError('<...\n"
+    assert pip_error(broken + text) == ("No matching distribution (an index could not be reached: NewConnectionError)")
     assert pip_error("Killed\n\n") == "Killed"
 
 
@@ -158,9 +154,7 @@ def test_the_page() -> None:
 
 def test_the_terminal_says_why_rows_did_not_pass_and_what_helps() -> None:
     lines = report.terminal([RESULT, FAILED, MISSING], "out/matrix").splitlines()
-    assert len({len(line) for line in lines if line.startswith("|")}) == 1, (
-        "columns are not aligned"
-    )
+    assert len({len(line) for line in lines if line.startswith("|")}) == 1, "columns are not aligned"
     assert lines[-8:] == [
         "torch-2.5.1-cu124: failed: the build failed: a b",
         "  gcc 13",
@@ -187,9 +181,7 @@ def test_rows_build_from_a_copy_without_what_was_built(tmp_path: Path) -> None:
 
 
 def test_the_findings_that_a_build_left_are_taken_before_its_log(tmp_path: Path) -> None:
-    outcome = Outcome(
-        1, 0.0, "/usr/include/x.h:1:10: fatal error: THC/THC.h: No such file or directory\n"
-    )
+    outcome = Outcome(1, 0.0, "/usr/include/x.h:1:10: fatal error: THC/THC.h: No such file or directory\n")
     left = tmp_path / "findings.json"
     failed = build_failed("the build failed", outcome, left)
     assert failed.finding is not None
@@ -211,9 +203,7 @@ def test_a_library_that_cannot_be_shipped(tmp_path: Path) -> None:
         "int f() { return c10::answer(PyLong_AsLong(0)); }\n"
     )
     for name in ("libtorch_cpu", "libcudart"):
-        subprocess.run(
-            ["c++", "-shared", "-o", tmp_path / f"{name}.so", "-x", "c++", "/dev/null"], check=True
-        )
+        subprocess.run(["c++", "-shared", "-o", tmp_path / f"{name}.so", "-x", "c++", "/dev/null"], check=True)
     library = tmp_path / "bad.so"
     command = ["c++", "-shared", "-fPIC", "-Wl,--no-as-needed", f"{source}", "-o", f"{library}"]
     command += [f"-L{tmp_path}", "-ltorch_cpu", "-lcudart", "-Wl,-rpath,/somewhere"]

@@ -69,9 +69,7 @@ def test_the_workflow_takes_its_jobs_from_the_same_list(project: Path) -> None:
         assert f'nox -s {session} -- --pair "${{{{ matrix.pair }}}}"' in steps
         done = nox(project, session, "--github", *arguments)
         rows = json.loads(done.stdout.splitlines()[-1])["include"]
-        assert [(row["pair"], row["python"]) for row in rows] == [
-            (pair.id, pair.python) for pair in pairs
-        ]
+        assert [(row["pair"], row["python"]) for row in rows] == [(pair.id, pair.python) for pair in pairs]
         assert "fromJson" in jobs[job]["strategy"]["matrix"]
 
 

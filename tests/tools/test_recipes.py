@@ -1,4 +1,6 @@
-"""Tests the files that other tools read: conda's recipe, a repository of Hugging Face's kernels, ClusterFuzzLite's build."""
+"""Tests the files that other tools read: conda's recipe, a repository of Hugging Face's kernels, ClusterFuzzLite's
+build.
+"""
 
 from __future__ import annotations
 
@@ -99,9 +101,7 @@ assert torch.allclose(out, torch.nn.functional.conv2d(x, w, padding=1), atol=1e-
 assert "prebuilt" in str(sys.modules["dcnbuild.builder.native"].ensure("cpu"))
 """
     env = {**os.environ, "HF_HUB_OFFLINE": "1", "DCNBUILD_ROUTE": "prebuilt"}
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
@@ -161,9 +161,7 @@ def test_clusterfuzzlite_makes_a_fuzzer_of_each_target(tmp_path: Path) -> None:
         "Setup = lambda argv, target: print(target.__name__, argv[1:])\nFuzz = lambda: None\n"
     )
     env["PYTHONPATH"] += f":{tmp_path}"
-    done = subprocess.run(
-        [sys.executable, str(fuzzer), "-runs=1"], env=env, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, str(fuzzer), "-runs=1"], env=env, capture_output=True, text=True)
     assert done.stdout == "audit ['-runs=1']\n", done.stderr
 
 

@@ -123,9 +123,7 @@ def test_permissions_are_least(workflow: Path) -> None:
         if "permissions" in job:
             assert not [step for step in job["steps"] if "checkout" in step.get("uses", "")]
     texts = [step.get("run", "") for job in document["jobs"].values() for step in job["steps"]]
-    assert not [text for text in texts if "github." in text], (
-        "a run: takes text from outside by env"
-    )
+    assert not [text for text in texts if "github." in text], "a run: takes text from outside by env"
 
 
 def test_what_a_release_waits_for() -> None:
@@ -134,7 +132,5 @@ def test_what_a_release_waits_for() -> None:
     assert set(release["publish"]["needs"]) == {"sdist", "wheels", "sbom"}
     assert release["release"]["needs"] == "publish"
     for name, job in release.items():
-        for needed in (
-            [job.get("needs", [])] if isinstance(job.get("needs"), str) else job.get("needs", [])
-        ):
+        for needed in [job.get("needs", [])] if isinstance(job.get("needs"), str) else job.get("needs", []):
             assert needed in release, name

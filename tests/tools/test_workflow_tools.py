@@ -1,4 +1,6 @@
-"""Tests that the programs which the workflows call understand what they are given; test_release.py runs the steps as shell."""
+"""Tests that the programs which the workflows call understand what they are given; test_release.py runs the steps as
+shell.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +36,7 @@ def test_actionlint(wrong: bool, tmp_path: Path) -> None:
         steps = "- run: echo ${{ github.evnt.x }}\n      - run: echo $X"
         files = [str(tmp_path / "wrong.yml")]
         Path(files[0]).write_text(
-            "on: push\njobs:\n  a:\n    runs-on: ubuntu-24.04\n    needs: b\n    steps:\n"
-            f"      {steps}\n"
+            f"on: push\njobs:\n  a:\n    runs-on: ubuntu-24.04\n    needs: b\n    steps:\n      {steps}\n"
         )
     command = [program("actionlint"), "-shellcheck", program("shellcheck"), *files]
     done = subprocess.run(command, capture_output=True, text=True, cwd=CHECKOUT)
@@ -52,17 +53,13 @@ def evaluated(text: str, values: dict[str, str]) -> str:
         text = text.replace("${{ matrix." + key + " }}", value)
     text = text.replace("${{ steps.cuda.outputs.CUDA_PATH }}", "/opt/cuda")
     choice = re.compile(r"\$\{\{ matrix\.cuda == 'on' && format\('(.+?)', .+?\) \|\| '(.+?)' \}\}")
-    return choice.sub(
-        lambda m: m[1].replace("{0}", "/opt/cuda") if values["cuda"] == "on" else m[2], text
-    )
+    return choice.sub(lambda m: m[1].replace("{0}", "/opt/cuda") if values["cuda"] == "on" else m[2], text)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("values", MATRIX, ids=lambda it: it["machine"])
 @pytest.mark.parametrize(("where", "env"), CIBUILDWHEEL, ids=lambda it: str(it)[:20])
-def test_cibuildwheel_reads_its_options(
-    where: str, env: dict[str, str], values: dict[str, str]
-) -> None:
+def test_cibuildwheel_reads_its_options(where: str, env: dict[str, str], values: dict[str, str]) -> None:
     options = pytest.importorskip("cibuildwheel.options", reason="cibuildwheel is not installed")
     if where.startswith("build-matrix") and values["machine"] != "x86_64":
         values = MATRIX[0]  # that job has no matrix

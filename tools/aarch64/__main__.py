@@ -64,7 +64,9 @@ def main() -> int:
 
 
 def build(root: Root, out: Path, dist: Path) -> Path:
-    """Runs `pip wheel .` in the root, with this machine's compiler for aarch64; returns the wheel, checked and tagged."""
+    """Runs `pip wheel .` in the root, with this machine's compiler for aarch64; returns the wheel, checked and
+    tagged.
+    """
     checkout = copy_sources(out / "checkout")
     built = out / "built"
     shutil.rmtree(built, ignore_errors=True)

@@ -1,8 +1,9 @@
 """Makes a directory with an aarch64 Python and torch, whose programs run under qemu.
 
 Debian's packages are unpacked with an apt configuration of their own, so that nothing of this machine's changes. pip
-installs wheels for the other machine. A script in the place of each program starts qemu. So `sys.executable` is a program
-that this machine can run, and what Python starts is either such a script or a program of this machine, such as a compiler.
+installs wheels for the other machine. A script in the place of each program starts qemu. So `sys.executable` is a
+program that this machine can run, and what Python starts is either such a script or a program of this machine, such as
+a compiler.
 """
 
 from __future__ import annotations

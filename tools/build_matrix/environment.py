@@ -68,9 +68,7 @@ class Environment:
     `toolkit` is the CUDA toolkit that compiles, or None for a torch without CUDA.
     """
 
-    def __init__(
-        self, pair: Pair, directory: Path, env: Mapping[str, str], at_hand: Sequence[Path] = ()
-    ) -> None:
+    def __init__(self, pair: Pair, directory: Path, env: Mapping[str, str], at_hand: Sequence[Path] = ()) -> None:
         self.pair = pair
         self.directory = directory
         self.toolkit: Toolkit | None = None
@@ -153,9 +151,7 @@ class Environment:
 
     # --- running programs ---
 
-    def run(
-        self, what: str, command: Sequence[str | Path], env: Mapping[str, str] | None = None
-    ) -> Outcome:
+    def run(self, what: str, command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> Outcome:
         """Runs a program with the row's variables, writes its output to a log, and prints the time it took."""
         say(f"{what} …")
         name = re.sub("[^a-z0-9]+", "-", what.lower())[:40].strip("-")
@@ -177,9 +173,7 @@ class Environment:
         text = log.read_text(encoding="utf-8", errors="replace")
         return Outcome(status, round(_cpu_seconds_of_children() - before, 1), text)
 
-    def pip(
-        self, what: str, arguments: Sequence[str], env: Mapping[str, str] | None = None
-    ) -> Outcome:
+    def pip(self, what: str, arguments: Sequence[str], env: Mapping[str, str] | None = None) -> Outcome:
         """Runs pip install. It keeps the pair's versions, and keeps no downloads, since they are large."""
         constraints = self.directory / "constraints.txt"
         lines = (*self.pair.pins, f"torch=={self.pair.torch}")
@@ -214,7 +208,9 @@ def pip_error(text: str) -> str:
 
 
 def build_failed(what: str, outcome: Outcome, *left: Path) -> Failed:
-    """Returns a build's failure, with the finding in the first of the files `left`, or else the doctor's from the log."""
+    """Returns a build's failure, with the finding in the first of the files `left`, or else the doctor's from the
+    log.
+    """
     for path in left:
         for finding in read_findings(path):
             return Failed(f"{what}: {finding['title']}: {finding['cause']}", finding)

@@ -81,9 +81,7 @@ def _rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         except ValueError as error:
             raise ValueError(f"line {number}: {error}") from error
         if not isinstance(row, dict):
-            raise ValueError(
-                f'line {number}: expected a pair as - {{"torch": "2.14.1", …}}, got {line}'
-            )
+            raise ValueError(f'line {number}: expected a pair as - {{"torch": "2.14.1", …}}, got {line}')
         yield number, row
 
 
@@ -110,9 +108,7 @@ def _pair(number: int, row: dict[str, Any]) -> Pair:
         raise ValueError(f"{where}: without {', '.join(missing)}")
     pair = Pair(**{**row, "pins": tuple(row.get("pins", ()))})
     if (pair.cuda is None) != (pair.toolkit is None) or (pair.gcc and not pair.cuda):
-        raise ValueError(
-            f"{where}: a torch with CUDA needs a toolkit; toolkit and gcc have no meaning without cuda"
-        )
+        raise ValueError(f"{where}: a torch with CUDA needs a toolkit; toolkit and gcc have no meaning without cuda")
     return pair
 
 
@@ -132,9 +128,7 @@ def _problem(name: str, value: Any) -> str | None:
     return f"a version in quotes such as '{'2.14.1' if _PATTERNS[name] == _RELEASE else '13.0'}'"
 
 
-def select(
-    known: Iterable[Pair], ids: Iterable[str] = (), tier: Tier | None = None
-) -> tuple[Pair, ...]:
+def select(known: Iterable[Pair], ids: Iterable[str] = (), tier: Tier | None = None) -> tuple[Pair, ...]:
     """Returns the pairs with these ids, or those of a tier and the tiers before it, in the list's order.
 
     Raises ValueError for an unknown id, and lists the known ids.

@@ -36,7 +36,9 @@ _WHEEL_COLUMNS = (
 
 
 def markdown(results: Iterable[Result], pairs: Sequence[Pair]) -> str:
-    """Returns the text of docs/matrix.md: the rows that passed, from the oldest torch on, and one line for the others."""
+    """Returns the text of docs/matrix.md: the rows that passed, from the oldest torch on, and one line for the
+    others.
+    """
     known = [pair.id for pair in sorted(pairs, key=_age)]
     rows = sorted((row for row in results if row.id in known), key=lambda row: known.index(row.id))
     built = [row for row in rows if "aot" in row.builds]
@@ -65,9 +67,7 @@ def terminal(results: Sequence[Result], logs: str) -> str:
             lines += ["  to fix it:", *(f"    {line}" for line in finding["fix"])]
         lines.append(f"  logs: {logs}/{row.id}")
     passed = sum(row.verdict == "passed" for row in results)
-    return "\n".join(
-        [lines[0], *map(one_line, lines[1:]), f"{passed} of {len(results)} rows passed"]
-    )
+    return "\n".join([lines[0], *map(one_line, lines[1:]), f"{passed} of {len(results)} rows passed"])
 
 
 def _age(pair: Pair) -> tuple[object, ...]:

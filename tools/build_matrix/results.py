@@ -63,7 +63,9 @@ def new(name: str, of_wheel: bool) -> Result:
 
 
 def merged(recorded: Iterable[Result], found: Iterable[Result]) -> list[Result]:
-    """Returns the rows to record: those that passed. A newer result replaces the recorded row of the same id and kind."""
+    """Returns the rows to record: those that passed. A newer result replaces the recorded row of the same id and
+    kind.
+    """
     tried = [row for row in found if row.verdict != "not tried"]
     rows = {(row.id, "wheel" in row.builds): row for row in (*recorded, *tried)}
     return [row for row in rows.values() if row.verdict == "passed"]
@@ -74,9 +76,7 @@ def write(path: Path, results: Iterable[Result]) -> None:
     document = {"schema": 2, "rows": [dataclasses.asdict(result) for result in results]}
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.new")
-    temporary.write_text(
-        json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(temporary, path)
 
 

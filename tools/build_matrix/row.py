@@ -29,9 +29,7 @@ from tools.build_matrix.results import Build, Result, new, write
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 #: The parts of the checkout that a build needs. They are copied, so that the build writes nothing into the checkout.
-_NEEDED = (
-    *("csrc", "dcnbuild", "pyproject.toml", "README.md", "LICENSE", "NOTICE", "MANIFEST.in"),
-)
+_NEEDED = (*("csrc", "dcnbuild", "pyproject.toml", "README.md", "LICENSE", "NOTICE", "MANIFEST.in"),)
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.so", "*.o", "*.egg-info", "lib")
 
 
@@ -52,9 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 class Row:
     """Runs a row's steps."""
 
-    def __init__(
-        self, environment: Environment, wheel: Path | None = None, few_architectures: bool = False
-    ) -> None:
+    def __init__(self, environment: Environment, wheel: Path | None = None, few_architectures: bool = False) -> None:
         self.pair = environment.pair
         self.environment = environment
         self.wheel = wheel
@@ -146,7 +142,9 @@ class Row:
         architectures: tuple[str, ...] | None,
         env: Mapping[str, str] | None = None,
     ) -> None:
-        """Loads the libraries and compares their architectures with the expected ones; None expects those of the record."""
+        """Loads the libraries and compares their architectures with the expected ones; None expects those of the
+        record.
+        """
         what = "asking for the libraries"
         command = (sys.executable, "-I", "-m", "dcnbuild", "info", "--json")
         outcome = self.environment.run(what, command, env)

@@ -30,9 +30,7 @@ WHEEL_BASE = min(
 
 # nox finds the Pythons on PATH and uv's; of pyenv's, PATH has only the chosen one
 _PYENV = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions")
-os.environ["PATH"] = os.pathsep.join(
-    [os.environ.get("PATH", os.defpath), *map(str, sorted(_PYENV.glob("3.*/bin")))]
-)
+os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), *map(str, sorted(_PYENV.glob("3.*/bin")))])
 
 
 def options(session: nox.Session, arguments: Sequence[str] | None = None) -> argparse.Namespace:

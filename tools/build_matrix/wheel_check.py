@@ -40,13 +40,8 @@ def problems(library: Path) -> list[str]:
     bound = bounds(read_package(str(library), None, {}))
     system, torch, python = bound.system, bound.torch, bound.python
     found = [f"{library.name} needs {name}, which is not everywhere" for name in system.outside]
-    found += [
-        f"{library.name} has the run path {text.rpartition(': ')[2]}" for text in system.run_paths
-    ]
-    found += [
-        f"{library.name} uses {name}, which is not in torch's stable ABI"
-        for name in torch.cxx_names
-    ]
+    found += [f"{library.name} has the run path {text.rpartition(': ')[2]}" for text in system.run_paths]
+    found += [f"{library.name} uses {name}, which is not in torch's stable ABI" for name in torch.cxx_names]
     if python.abi != "none":
         found.append(f"{library.name} uses {python.names[0]}, which ties it to Python")
     if system.executable_stack:

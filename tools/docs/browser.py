@@ -90,9 +90,7 @@ def pyodide(target: Path) -> str:
         return "there is no npm"
     with tempfile.TemporaryDirectory() as folder:
         words = ("install", "--no-audit", "--no-fund", "--ignore-scripts", f"pyodide@{PYODIDE}")
-        done = subprocess.run(
-            [npm, *words, "--prefix", folder], capture_output=True, text=True, check=False
-        )
+        done = subprocess.run([npm, *words, "--prefix", folder], capture_output=True, text=True, check=False)
         if done.returncode:
             return f"npm fails: {done.stderr.strip()[-300:]}"
         for name in _FILES:

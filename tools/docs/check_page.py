@@ -2,8 +2,9 @@
 
     python -m tools.docs.check_page site [out/page]
 
-It pastes a log, starts by the keyboard, looks at the findings in light and dark and as wide as a phone, follows the link
-to the report, and leaves the screenshots in the second directory. It says why where it cannot: without Chromium or node.
+It pastes a log, starts by the keyboard, looks at the findings in light and dark and as wide as a phone, follows the
+link to the report, and leaves the screenshots in the second directory. It says why where it cannot: without Chromium or
+node.
 """
 
 from __future__ import annotations

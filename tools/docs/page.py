@@ -17,10 +17,7 @@ def written_by(module: str) -> str:
 
 def index(rows: Iterable[tuple[str, str]]) -> str:
     """Returns a table of symptoms, each with a link to the heading that explains it."""
-    lines = [
-        f"| {seen.replace('|', chr(92) + '|')} | [`{heading}`](#{_anchor(heading)}) |"
-        for seen, heading in rows
-    ]
+    lines = [f"| {seen.replace('|', chr(92) + '|')} | [`{heading}`](#{_anchor(heading)}) |" for seen, heading in rows]
     return "\n".join(["| | |", "|---|---|", *lines, ""])
 
 
@@ -28,9 +25,7 @@ def _anchor(heading: str) -> str:
     return re.sub(r"[^\w-]+", "-", heading.lower()).strip("-")
 
 
-def main(
-    page: Path, text: Callable[[], str], module: str, argv: Sequence[str] | None = None
-) -> int:
+def main(page: Path, text: Callable[[], str], module: str, argv: Sequence[str] | None = None) -> int:
     """Runs the command line of a module that makes a page; returns the exit status.
 
     Args:
@@ -51,9 +46,7 @@ def main(
     if found == wanted:
         return 0
     sys.stdout.writelines(
-        difflib.unified_diff(
-            found.splitlines(True), wanted.splitlines(True), str(page), "what would be written"
-        )
+        difflib.unified_diff(found.splitlines(True), wanted.splitlines(True), str(page), "what would be written")
     )
     print(f"{page} is out of date; run: python -m {module}")
     return 1

@@ -93,10 +93,7 @@ def page() -> str:
         parts.append(f"## {family}\n")
         parts += [rule_entry(rule) for rule in rules]
     names = ", ".join(f"`{name}`" for name in sorted(OPERATORS))
-    parts.append(
-        "## Operators that the dispatcher calls\n\nWhere the target has no function for them:"
-        f" {names}.\n"
-    )
+    parts.append(f"## Operators that the dispatcher calls\n\nWhere the target has no function for them: {names}.\n")
     parts.append("## Refusals\n\nNamed with file and line, not rewritten.\n")
     parts += [_refusal(refusal) for refusal in leftovers.ALL]
     return "\n".join(parts)

@@ -49,9 +49,7 @@ def declarations(text: str) -> Iterator[Declaration]:
     header = read(text)
     for macro in header.macros:
         target = re.fullmatch(r"(?:\w+\()?(\w+)\)?", macro.body)
-        yield Declaration(
-            "", macro.name, "macro", macro.parameters, "", target[1] if target else ""
-        )
+        yield Declaration("", macro.name, "macro", macro.parameters, "", target[1] if target else "")
     yield from _Scanner(plain(header.tokens)).run()
 
 

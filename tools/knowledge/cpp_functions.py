@@ -23,11 +23,7 @@ def function_name(words: list[str]) -> tuple[int, list[str]] | None:
             end = skip(words, at)
             name = words[at - 1] if at else ""
             before = words[at - 2] if at >= 2 else ""
-            typed = (
-                before
-                and before != "~"
-                and (is_name(before) or before in _TYPE_ENDS or before == "::")
-            )
+            typed = before and before != "~" and (is_name(before) or before in _TYPE_ENDS or before == "::")
             macro = name.isupper() and "(" in words[end:]
             if not depth and name and is_name(name) and typed and not macro:
                 return at - 1, words[at + 1 : end - 1]

@@ -75,9 +75,7 @@ def read(text: str) -> Header:
 
 def _merged(branches: list[list[str]]) -> list[str]:
     texts = ["\n".join(branch) for branch in branches]
-    balanced = all(
-        text.count("{") == text.count("}") and text.count("(") == text.count(")") for text in texts
-    )
+    balanced = all(text.count("{") == text.count("}") and text.count("(") == text.count(")") for text in texts)
     complete = all(text.rstrip()[-1:] in ("", ";", "}") for text in texts)
     if len(branches) <= 1 or (balanced and complete):
         return [line for branch in branches for line in branch]

@@ -74,9 +74,7 @@ def _written_in_c(python: Path) -> dict[str, list[str]]:
         "        except ImportError: found[name] = []\n"
         "print(json.dumps(found))"
     )
-    run = subprocess.run(
-        [str(python), "-W", "ignore", "-c", script], check=True, capture_output=True, text=True
-    )
+    run = subprocess.run([str(python), "-W", "ignore", "-c", script], check=True, capture_output=True, text=True)
     found: dict[str, list[str]] = json.loads(run.stdout)
     return found
 

@@ -29,9 +29,7 @@ def generate(cache: Path, target: Path) -> None:
 
 def _row(release: str, archive: Archive) -> dict[str, object]:
     texts = {path.rpartition("/")[2]: text for path, text in archive.texts(r"/crt/\w+\.h$")}
-    limits = re.search(
-        r"_MSC_VER\s*<\s*(\d+)\s*\|\|\s*_MSC_VER\s*>=\s*(\d+)", texts["host_config.h"]
-    )
+    limits = re.search(r"_MSC_VER\s*<\s*(\d+)\s*\|\|\s*_MSC_VER\s*>=\s*(\d+)", texts["host_config.h"])
     guards = re.findall(r"(?:GLIBC|GNUC)_PREREQ\(2,\s*(\d+)\)", texts["math_functions.h"])
     return {
         "cuda": release,

@@ -145,9 +145,7 @@ def rows(releases: Mapping[str, Release]) -> list[Row]:
     for release, content in releases.items():
         for key, item in content.names.items():
             found.setdefault(key, []).append((release, item))
-    return sorted(
-        (_row(key, items) for key, items in found.items()), key=lambda row: (row.key, row.scope)
-    )
+    return sorted((_row(key, items) for key, items in found.items()), key=lambda row: (row.key, row.scope))
 
 
 def _row(key: tuple[str, str], items: list[tuple[str, Found]]) -> Row:

@@ -88,12 +88,8 @@ def releases(package: str) -> list[str]:
     """Each minor release, oldest first, as pip's `==` takes it: "0.20.*"."""
     listed: set[str] = set()
     for python in _PYTHONS:
-        said = _pip(
-            "index", "versions", package, f"--python-version={python}", "--only-binary=:none:"
-        )
-        listed |= set(
-            re.findall(r"[\w.]+", said.partition("Available versions:")[2].splitlines()[0])
-        )
+        said = _pip("index", "versions", package, f"--python-version={python}", "--only-binary=:none:")
+        listed |= set(re.findall(r"[\w.]+", said.partition("Available versions:")[2].splitlines()[0]))
     final = sorted((item for item in listed if re.fullmatch(r"[\d.]+", item)), key=numbers)
     minors = dict.fromkeys(".".join(item.split(".")[: _places(package)]) for item in final)
     return [f"{minor}.*" for minor in minors]
@@ -145,9 +141,7 @@ def _sdist_texts(path: Path) -> Iterator[tuple[str, str]]:
                 yield inside(member.name), handle.read().decode("utf-8", "replace")
 
 
-def claims(
-    package: str, tables: dict[str, dict[str, dict[str, object]]]
-) -> Iterator[tuple[str, str, bool]]:
+def claims(package: str, tables: dict[str, dict[str, dict[str, object]]]) -> Iterator[tuple[str, str, bool]]:
     """(name, release, whether that release removed it) of a package."""
     for release, names in tables["python_packages"].get(package, {}).items():
         for name in names if isinstance(names, dict) else ():
@@ -158,9 +152,7 @@ def claims(
             yield f"{package}.{name}", release, False
 
 
-def judge(
-    removed: bool, claimed: str, versions: Sequence[str], has: Callable[[str], bool | None]
-) -> str:
+def judge(removed: bool, claimed: str, versions: Sequence[str], has: Callable[[str], bool | None]) -> str:
     """ "" for a true claim, else what is true.
 
     Args:
@@ -169,9 +161,7 @@ def judge(
         versions: the versions to read, oldest first.
         has: whether a version has the name; None where it cannot be read.
     """
-    first = next(
-        (i for i, item in enumerate(versions) if numbers(item) >= numbers(claimed)), len(versions)
-    )
+    first = next((i for i, item in enumerate(versions) if numbers(item) >= numbers(claimed)), len(versions))
     if first == len(versions):
         return f"there is no release {claimed}"
     new = has(versions[first])

@@ -92,11 +92,7 @@ def _targets(statement: ast.Assign | ast.AnnAssign) -> Iterator[str]:
 
 def _strings(node: ast.expr | None) -> tuple[str, ...] | None:
     if isinstance(node, (ast.List, ast.Tuple)):
-        return tuple(
-            item.value
-            for item in node.elts
-            if isinstance(item, ast.Constant) and isinstance(item.value, str)
-        )
+        return tuple(item.value for item in node.elts if isinstance(item, ast.Constant) and isinstance(item.value, str))
     return None
 
 
@@ -115,11 +111,7 @@ def public(modules: Mapping[str, Module], name: str, depth: int = 3) -> dict[str
         return {}
     found = dict(module.names)
     for source in module.starred:
-        found.update(
-            (key, kind)
-            for key, kind in public(modules, source, depth - 1).items()
-            if key not in found
-        )
+        found.update((key, kind) for key, kind in public(modules, source, depth - 1).items() if key not in found)
     for source, original, own in module.imported:
         if source.split(".")[0] == name.split(".")[0] and own not in found:
             other = modules.get(source)

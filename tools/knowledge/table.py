@@ -60,12 +60,8 @@ def _member(archive: zipfile.ZipFile, name: str, text: str) -> None:
     archive.writestr(info, text, compresslevel=9)
 
 
-def _line(
-    row: Row, releases: Sequence[str], numbers: dict[tuple[str, str], int], names: list[str]
-) -> str:
-    place = (
-        names.index(row.component) if row.kind == "header" else numbers[row.header, row.component]
-    )
+def _line(row: Row, releases: Sequence[str], numbers: dict[tuple[str, str], int], names: list[str]) -> str:
+    place = names.index(row.component) if row.kind == "header" else numbers[row.header, row.component]
     fields = [
         row.key,
         row.scope,

@@ -20,9 +20,7 @@ _MODULE_ONLY = re.compile(
     r"package|utils\.(?:benchmark|hipify|tensorboard|bottleneck|jit|viz)|backends\._\w+|jit\._\w+|contrib|"
     r"nn\.(?:quantizable|quantized|qat|intrinsic|backends)|csrc|export|monitor|profiler\._\w+|futures)(?:\.|$)"
 )
-_NO_MEMBERS = re.compile(
-    r"^torch\.(?:distributed|fx|jit|package|onnx|distributions|masked|sparse|special)"
-)
+_NO_MEMBERS = re.compile(r"^torch\.(?:distributed|fx|jit|package|onnx|distributions|masked|sparse|special)")
 #: Stub of a C++ module → the Python module that has its names.
 _STUBS = {"torch._C._VariableFunctions": "torch", "torch._C._nn": "torch._C._nn"}
 #: Private modules from which old code imports.

@@ -1,4 +1,6 @@
-"""Converts the hand-written tables, tools/knowledge/written/*.yaml, to JSON, which dcnbuild reads fifty times faster."""
+"""Converts the hand-written tables, tools/knowledge/written/*.yaml, to JSON, which dcnbuild reads fifty times
+faster.
+"""
 
 from __future__ import annotations
 

@@ -30,7 +30,9 @@ _ORDER: dict[Severity, int] = {"error": 0, "warning": 1, "note": 2}
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check found; the fields are Finding's, id and title are the check's own, the fix is not yet written down."""
+    """What a check found; the fields are Finding's, id and title are the check's own, the fix is not yet written
+    down.
+    """
 
     severity: Severity
     cause: str

@@ -118,10 +118,7 @@ def _better_list(facts: Facts) -> tuple[Fix, ...]:
     for gpu in facts.driver.gpus if meant else ():
         if gpu.capability and best_match(meant, gpu.capability) is None:
             meant = (*meant, f"sm_{gpu.capability[0]}{gpu.capability[1]}")
-    if meant and not (
-        toolkit
-        and any(compatibility.compiles_for(toolkit.version, item) is False for item in meant)
-    ):
+    if meant and not (toolkit and any(compatibility.compiles_for(toolkit.version, item) is False for item in meant)):
         listable = facts.torch.listable if facts.torch else ()
         if not listable or all("{}.{}".format(*capability(name)) in listable for name in meant):
             return (fixes.set_env(_VARIABLE, to_arch_list(meant)),)

@@ -36,9 +36,7 @@ def _cxx(facts: Facts) -> Compiler | None:
 @check("compiler-missing", "No C++ compiler", builds=True)
 def compiler_missing(facts: Facts) -> Iterator[Verdict]:
     if _cxx(facts) is None:
-        named = [
-            f"{name}={facts.variables[name]}" for name in ("CXX", "CC") if name in facts.variables
-        ]
+        named = [f"{name}={facts.variables[name]}" for name in ("CXX", "CC") if name in facts.variables]
         yield Verdict(
             "error",
             "No C++ compiler was found, so nothing can be compiled here.",
@@ -51,11 +49,7 @@ def compiler_missing(facts: Facts) -> Iterator[Verdict]:
 def compiler_variable_wrong(facts: Facts) -> Iterator[Verdict]:
     """Builds take what it names, and end in `No such file or directory`."""
     found = {item.found_by for item in facts.compilers}
-    wrong = [
-        name
-        for name in ("CC", "CXX", "NVCC_CCBIN")
-        if facts.variables.get(name) and name not in found
-    ]
+    wrong = [name for name in ("CC", "CXX", "NVCC_CCBIN") if facts.variables.get(name) and name not in found]
     if wrong:
         yield Verdict(
             "error",
@@ -76,20 +70,15 @@ def gcc_too_new(facts: Facts) -> Iterator[Verdict]:
     older = [
         item
         for item in facts.compilers
-        if item.kind == compiler.kind
-        and "++" in item.path.name
-        and numbers(item.version)[0] <= newest
+        if item.kind == compiler.kind and "++" in item.path.name and numbers(item.version)[0] <= newest
     ]
     if facts.wants_cuda and older and compiler.found_by == "PATH":
         return  # dcnbuild's own build then hands the older one to nvcc
     yield Verdict(
         "error" if builds_cuda(facts) and (facts.toolkits or facts.wants_cuda) else "warning",
-        f"nvcc {nvcc} accepts {compiler.kind} up to {newest}, and would call "
-        f"{compiler.kind} {compiler.version}.",
+        f"nvcc {nvcc} accepts {compiler.kind} up to {newest}, and would call {compiler.kind} {compiler.version}.",
         (
-            describe_toolkit(toolkit)
-            if toolkit
-            else f"CUDA {nvcc}, which fits torch: not installed yet",
+            describe_toolkit(toolkit) if toolkit else f"CUDA {nvcc}, which fits torch: not installed yet",
             _describe(compiler),
             *map(_describe, older),
         ),

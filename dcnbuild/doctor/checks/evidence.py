@@ -10,9 +10,7 @@ from dcnbuild.machine.facts import Facts, Gpu, Toolkit
 
 def builds_cuda(facts: Facts) -> bool:
     """Whether CUDA code can be meant to be compiled: a CUDA torch is there, and nobody said no."""
-    return (
-        facts.torch is not None and facts.torch.cuda is not None and facts.wants_cuda is not False
-    )
+    return facts.torch is not None and facts.torch.cuda is not None and facts.wants_cuda is not False
 
 
 def describe_toolkit(toolkit: Toolkit) -> str:

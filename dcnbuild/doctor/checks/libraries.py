@@ -56,9 +56,7 @@ def library_other_torch(facts: Facts) -> Iterator[Verdict]:
         noted = library.torch is not None and library.torch != torch.version
         if not noted and not library.undefined:
             continue
-        built_for = (
-            f"was built for torch {library.torch}" if noted else "needs names of another torch"
-        )
+        built_for = f"was built for torch {library.torch}" if noted else "needs names of another torch"
         yield Verdict(
             "error",
             f"The library {built_for}: importing it ends in an undefined symbol.",
@@ -108,9 +106,7 @@ def gpu_not_in_library(facts: Facts) -> Iterator[Verdict]:
                         describe_gpu(gpu),
                     ),
                     (
-                        fixes.set_env(
-                            "TORCH_CUDA_ARCH_LIST", f"{gpu.capability[0]}.{gpu.capability[1]}"
-                        ),
+                        fixes.set_env("TORCH_CUDA_ARCH_LIST", f"{gpu.capability[0]}.{gpu.capability[1]}"),
                         *_rebuild(library),
                     ),
                 )

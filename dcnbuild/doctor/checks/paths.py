@@ -24,11 +24,7 @@ _ABOUT_CUDA = re.compile(r"cuda|cudnn|nvcc|tensorrt", re.IGNORECASE)
 def path_missing(facts: Facts) -> Iterator[Verdict]:
     seen = set()
     for entry in facts.paths:
-        if (
-            entry.exists is not False
-            or (entry.variable, entry.text) in seen
-            or entry.variable == PRELOAD
-        ):
+        if entry.exists is not False or (entry.variable, entry.text) in seen or entry.variable == PRELOAD:
             continue
         seen.add((entry.variable, entry.text))
         if entry.meant is None and not _ABOUT_CUDA.search(entry.text):
@@ -45,15 +41,9 @@ def path_missing(facts: Facts) -> Iterator[Verdict]:
 @check("preload-missing", "LD_PRELOAD names a library that is not there")
 def preload_missing(facts: Facts) -> Iterator[Verdict]:
     """The loader complains in the output of every program, and tools that read versions there go wrong."""
-    missing = [
-        entry.text for entry in facts.paths if entry.variable == PRELOAD and entry.exists is False
-    ]
+    missing = [entry.text for entry in facts.paths if entry.variable == PRELOAD and entry.exists is False]
     if missing:
-        kept = [
-            entry.text
-            for entry in facts.paths
-            if entry.variable == PRELOAD and entry.text not in missing
-        ]
+        kept = [entry.text for entry in facts.paths if entry.variable == PRELOAD and entry.text not in missing]
         yield Verdict(
             "warning",
             "Every program that starts complains that it cannot be preloaded.",
@@ -74,8 +64,7 @@ def paths_mix_toolkits(facts: Facts) -> Iterator[Verdict]:
             continue
         yield Verdict(
             "warning",
-            f"nvcc is of CUDA {program.cuda}, and {variable} brings the libraries of "
-            f"CUDA {library.cuda}.",
+            f"nvcc is of CUDA {program.cuda}, and {variable} brings the libraries of CUDA {library.cuda}.",
             (f"PATH: {program.text}", f"{variable}: {library.text}"),
             (_without(facts, variable, library.text),),
         )

@@ -51,12 +51,9 @@ def disk_full(facts: Facts) -> Iterator[Verdict]:
     home = facts.variables.get("HOME")
     yield Verdict(
         "error" if machine.temporary_free < _LITTLE_SPACE // 16 else "warning",
-        f"Compilers and pip write to {machine.temporary}, where "
-        f"{machine.temporary_free / (1 << 20):.0f} MiB are free.",
+        f"Compilers and pip write to {machine.temporary}, where {machine.temporary_free / (1 << 20):.0f} MiB are free.",
         (f"{machine.temporary}: {machine.temporary_free / (1 << 20):.0f} MiB free",),
-        (fixes.make_directory(f"{home}/tmp"), fixes.set_env("TMPDIR", f"{home}/tmp"))
-        if home
-        else (),
+        (fixes.make_directory(f"{home}/tmp"), fixes.set_env("TMPDIR", f"{home}/tmp")) if home else (),
     )
 
 

@@ -48,11 +48,7 @@ def container_without_gpu(facts: Facts) -> Iterator[Verdict]:
             *([driver.problem] if driver.problem else []),
             *used,
         ),
-        (
-            fixes.say(
-                _START.get(machine.container, "start it anew with access to the GPUs of the host")
-            ),
-        ),
+        (fixes.say(_START.get(machine.container, "start it anew with access to the GPUs of the host")),),
     )
 
 
@@ -116,11 +112,7 @@ def cuda_not_initialised(facts: Facts) -> Iterator[Verdict]:
         return
     cause, fix = _ERRORS.get(error, ("The driver is there, and CUDA cannot be started.", ()))
     entries = [entry.text for entry in facts.paths if entry.variable == "LD_LIBRARY_PATH"]
-    wrong = (
-        [text for text in entries if re.search(r"stubs|compat", text)]
-        if error in (34, 803, 804)
-        else []
-    )
+    wrong = [text for text in entries if re.search(r"stubs|compat", text)] if error in (34, 803, 804) else []
     if wrong:
         fix = (fixes.set_list("LD_LIBRARY_PATH", [text for text in entries if text not in wrong]),)
     elif machine.container and error in (802, 803, 999):

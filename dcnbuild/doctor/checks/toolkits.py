@@ -36,9 +36,7 @@ def toolkit_missing(facts: Facts) -> Iterator[Verdict]:
             *smi_note(facts, None),
             "dcnbuild's own kernels need none with torch 2.10 or newer (`dcnbuild info`); other CUDA extensions do",
             *(
-                [
-                    "this is a container: images tagged -base and -runtime have no nvcc, those tagged -devel have"
-                ]
+                ["this is a container: images tagged -base and -runtime have no nvcc, those tagged -devel have"]
                 if facts.machine.container
                 else []
             ),
@@ -56,8 +54,7 @@ def cuda_mismatch(facts: Facts) -> Iterator[Verdict]:
     toolkit = facts.toolkits[0]
     yield Verdict(
         "error",
-        f"torch was built with CUDA {torch.cuda} and refuses extensions compiled with "
-        f"CUDA {toolkit.version}.",
+        f"torch was built with CUDA {torch.cuda} and refuses extensions compiled with CUDA {toolkit.version}.",
         (
             describe_torch(facts),
             *map(describe_toolkit, facts.toolkits),
@@ -93,9 +90,7 @@ def toolkit_incomplete(facts: Facts) -> Iterator[Verdict]:
     vital = [name for name in missing if name in VITAL]
     if not missing or (facts.wants_cuda is not None and not vital):
         return  # dcnbuild's own sources include none of the others
-    lenders = [
-        (item, [name for name in item.headers if name in missing]) for item in facts.package_headers
-    ]
+    lenders = [(item, [name for name in item.headers if name in missing]) for item in facts.package_headers]
     yield Verdict(
         "error" if vital else "warning",
         f"CUDA {toolkit.version} in {toolkit.root} lacks {', '.join(vital)}: nothing compiles."
@@ -105,15 +100,9 @@ def toolkit_incomplete(facts: Facts) -> Iterator[Verdict]:
         (
             describe_toolkit(toolkit),
             f"missing: {', '.join(missing)}",
-            *(
-                f"in {item.directory} (CUDA {item.version}): {', '.join(names)}"
-                for item, names in lenders
-                if names
-            ),
+            *(f"in {item.directory} (CUDA {item.version}): {', '.join(names)}" for item, names in lenders if names),
         ),
-        toolkit_fix(facts)
-        if chosen_toolkit(facts) != toolkit
-        else _complete(facts, toolkit, missing),
+        toolkit_fix(facts) if chosen_toolkit(facts) != toolkit else _complete(facts, toolkit, missing),
     )
 
 
@@ -127,9 +116,7 @@ def _complete(facts: Facts, toolkit: Toolkit, missing: tuple[str, ...]) -> tuple
     }
     if set(missing) <= set(lent):
         return (fixes.prepend("CPATH", *sorted({lent[name] for name in missing})),)
-    whole = next(
-        (item for item in fitting_toolkits(facts) if not set(item.missing) & set(missing)), None
-    )
+    whole = next((item for item in fitting_toolkits(facts) if not set(item.missing) & set(missing)), None)
     if whole is not None:
         return (fixes.set_env("CUDA_HOME", whole.root),)
     libraries = sorted({_LIBRARY_OF[name] for name in missing if name in _LIBRARY_OF})

@@ -42,8 +42,7 @@ def torch_cpu_only(facts: Facts) -> Iterator[Verdict]:
     )
     yield Verdict(
         "error" if facts.wants_cuda else "warning",
-        "This torch was built for the CPU only: it cannot use a GPU, and nothing CUDA can be "
-        "compiled against it.",
+        "This torch was built for the CPU only: it cannot use a GPU, and nothing CUDA can be compiled against it.",
         (describe_torch(facts), *gpus),
         torch_fix(facts),
     )
@@ -75,9 +74,7 @@ def torch_from_conda(facts: Facts) -> Iterator[Verdict]:
         "PyTorch's conda channel has had no release after 2.5: newer ones come as pip wheels.",
         (describe_torch(facts), "conda channel: pytorch"),
         (
-            fixes.command(
-                "conda", "remove", "pytorch", "torchvision", "torchaudio", "pytorch-cuda"
-            ),
+            fixes.command("conda", "remove", "pytorch", "torchvision", "torchaudio", "pytorch-cuda"),
             *filter(None, [resolve(facts).fix]),
         ),
     )
@@ -133,10 +130,7 @@ def torchvision_stale(facts: Facts) -> Iterator[Verdict]:
         f"{'them' if len(stale) > 1 else 'it'} fails beside torch {torch.version}.",
         (
             describe_torch(facts),
-            *(
-                f"{name} {there}, and {wanted} goes with it"
-                for name, (there, wanted) in stale.items()
-            ),
+            *(f"{name} {there}, and {wanted} goes with it" for name, (there, wanted) in stale.items()),
         ),
         torch_fix(facts)
         or (

@@ -13,9 +13,7 @@ from dcnbuild.doctor.fixes.shell import command
 from dcnbuild.machine.facts import Facts
 
 INDEX = "https://download.pytorch.org/whl"
-_REQUIREMENT = re.compile(
-    r"[A-Za-z0-9][\w.-]*(?:\[[\w,.-]+\])?(?:[=<>!~]=?[\w.*+!,<>=~ -]+)?", re.ASCII
-)
+_REQUIREMENT = re.compile(r"[A-Za-z0-9][\w.-]*(?:\[[\w,.-]+\])?(?:[=<>!~]=?[\w.*+!,<>=~ -]+)?", re.ASCII)
 
 
 def python_of(target: Target) -> list[str]:
@@ -53,9 +51,7 @@ def pip_install(
 
 
 @makes_fix
-def install_torch(
-    target: Target, version: str | None = None, cuda: str | None = None
-) -> Iterator[str]:
+def install_torch(target: Target, version: str | None = None, cuda: str | None = None) -> Iterator[str]:
     """Installs torch, by default the newest, with the CUDA that is asked for ("12.8", or "cpu")."""
     tag = "cpu" if cuda == "cpu" else f"cu{cuda.replace('.', '')}" if cuda else None
     package = f"torch=={version.partition('+')[0]}" if version else "torch"

@@ -137,6 +137,4 @@ def remove(target: Target, path: str | Path, recursive: bool = False) -> Iterato
 @makes_fix
 def make_directory(target: Target, path: str | Path) -> Iterator[str]:
     """Creates a directory."""
-    yield from command("mkdir", *(() if target.windows else ("-p",)), operands=(path,)).strict(
-        target
-    )
+    yield from command("mkdir", *(() if target.windows else ("-p",)), operands=(path,)).strict(target)

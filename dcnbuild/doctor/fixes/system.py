@@ -53,9 +53,7 @@ def install_gcc(target: Target, major: int) -> Iterator[str]:
         yield from _constant_compilers(target, f"{prefix}-gcc", f"{prefix}-g++")
         return
     if target.manager == "pacman" and major < 14:
-        yield quoting.comment(
-            f"gcc{major} is in the AUR, and takes an AUR helper such as yay", target.shell
-        )
+        yield quoting.comment(f"gcc{major} is in the AUR, and takes an AUR helper such as yay", target.shell)
         yield from command("yay", "-S", f"gcc{major}").strict(target)
     elif target.manager in ("dnf", "yum") and not fedora:
         package = f"gcc-toolset-{major}-gcc-c++"  # of Red Hat's AppStream

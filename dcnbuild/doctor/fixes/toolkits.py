@@ -22,9 +22,7 @@ _WINDOWS_TOOLKITS = r"C:\Program Files\NVIDIA GPU Computing Toolkit\CUDA"
 
 
 @makes_fix
-def use_toolkit(
-    target: Target, version: str | None = None, root: str | Path | None = None
-) -> Iterator[str]:
+def use_toolkit(target: Target, version: str | None = None, root: str | Path | None = None) -> Iterator[str]:
     """Makes a toolkit the one in use: that at `root`, else one of the version, where it usually lies."""
     facts = target.facts
     if version is not None:

@@ -49,9 +49,7 @@ def _sign(name: str) -> cached_property[bool]:
 
 
 #: What shows which package manager a Linux has: (pattern, manager, distribution).
-_MANAGERS = tuple(
-    (_any(row["any"]), row["manager"], row.get("distribution")) for row in _table()["managers"]
-)
+_MANAGERS = tuple((_any(row["any"]), row["manager"], row.get("distribution")) for row in _table()["managers"])
 _UBUNTU = re.compile(r"[Uu]buntu[ -]?(?:\d\.\d{1,2}-\w{1,10}~)?(2\d\.04)|ubuntu(2\d)04")
 #: Directories of a user, which tell one machine from another.
 _HOMES = re.compile(r"(/home/[\w.-]+|/Users/[\w.-]+|[A-Z]:\\Users\\[\w.-]+)")
@@ -118,7 +116,8 @@ class Context:
     #: Whether a conda environment is in use, and uv and not pip installs.
     conda = _sign("conda")
     uv = _sign("uv")
-    #: Where it ran: on Windows, macOS, in Windows' Linux, on one of NVIDIA's boards, in a container or the build of an image.
+    #: Where it ran: on Windows, macOS, in Windows' Linux, on one of NVIDIA's boards, in a container or the build of an
+    #: image.
     windows = _sign("windows")
     mac = _sign("mac")
     wsl = _sign("wsl")

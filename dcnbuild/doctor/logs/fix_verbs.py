@@ -20,9 +20,7 @@ _SEARCH = {
     "brew": ("brew", "search"),
 }
 
-ASK_TORCH = fixes.command(
-    "python", "-c", "import torch; print(torch.__version__, torch.version.cuda)"
-)
+ASK_TORCH = fixes.command("python", "-c", "import torch; print(torch.__version__, torch.version.cuda)")
 
 
 def system_package(hit: Hit, package: str, file: str = "") -> Iterator[Fix]:
@@ -75,9 +73,7 @@ def new_driver(hit: Hit) -> Iterator[Fix]:
     elif hit.context.windows:
         yield fixes.say("the newest driver from nvidia.com, then restart")
     elif hit.context.container:
-        yield fixes.say(
-            "the newest driver on the host, not in the container, then restart the host"
-        )
+        yield fixes.say("the newest driver on the host, not in the container, then restart the host")
     else:
         yield fixes.command("ubuntu-drivers", "install", root=True)
         yield fixes.say("or the newest driver from NVIDIA, then restart")
@@ -91,9 +87,7 @@ def find_toolkit(hit: Hit, version: str | None = None) -> Iterator[Fix]:
         yield fixes.command("sh", "-c", "ls -d /usr/local/cuda*")
     yield fixes.use_toolkit(version or None)
     if hit.context.container:
-        yield fixes.say(
-            "an image whose name ends in -runtime or -base has no nvcc: build in the -devel one"
-        )
+        yield fixes.say("an image whose name ends in -runtime or -base has no nvcc: build in the -devel one")
     yield fixes.say("where no toolkit is installed, for the CUDA that torch names:")
     yield ASK_TORCH
     if not hit.context.windows:
@@ -103,9 +97,7 @@ def find_toolkit(hit: Hit, version: str | None = None) -> Iterator[Fix]:
 def torch(hit: Hit, version: str = "", cuda: str = "") -> Fix:
     """Installs torch: on a Jetson NVIDIA's, on a Mac, which has no CUDA, the only one."""
     if hit.context.jetson:
-        return fixes.say(
-            "the torch of NVIDIA for this JetPack, not that of PyPI: pypi.jetson-ai-lab.io"
-        )
+        return fixes.say("the torch of NVIDIA for this JetPack, not that of PyPI: pypi.jetson-ai-lab.io")
     return fixes.install_torch(version or None, None if hit.context.mac else cuda or None)
 
 
@@ -127,9 +119,7 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "rebuild_of": lambda hit, package: fixes.rebuild(package),
     "torch": torch,
     "toolkit": find_toolkit,
-    "use_toolkit": lambda hit, version="", root="": fixes.use_toolkit(
-        version or None, root or None
-    ),
+    "use_toolkit": lambda hit, version="", root="": fixes.use_toolkit(version or None, root or None),
     "gcc": lambda hit, major: fixes.use_gcc(int(major)),
     "driver": new_driver,
     "port": lambda hit: fixes.dcnbuild("port", operands=(hit["project"],)),

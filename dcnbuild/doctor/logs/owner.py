@@ -13,9 +13,7 @@ from typing import Literal
 from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.knowledge import modules
 
-Kind = Literal[
-    "own", "package", "torch", "nvidia", "toolkit", "conda", "python", "system", "unknown"
-]
+Kind = Literal["own", "package", "torch", "nvidia", "toolkit", "conda", "python", "system", "unknown"]
 
 _INSTALLED = re.compile(
     r"(?:site|dist)-packages[/\\](?P<module>[A-Za-z_]\w*)|[/\\](?P<egg>[A-Za-z_]\w*)-[\d.]+(?:-py3\.\d+)?\S*\.egg[/\\]"
@@ -25,9 +23,7 @@ _FETCHED = re.compile(
     r"|(?:git-v0[/\\]checkouts|sdists-v\d+)[/\\]"
 )
 _SYSTEM = re.compile(r"^(?:/usr/|/lib|/etc/|[A-Z]:\\Windows)", re.IGNORECASE)
-_TOOLKIT = re.compile(
-    r"[/\\]cuda(?:-\d+\.\d+)?[/\\]|GPU Computing Toolkit|targets/\w+-linux/include"
-)
+_TOOLKIT = re.compile(r"[/\\]cuda(?:-\d+\.\d+)?[/\\]|GPU Computing Toolkit|targets/\w+-linux/include")
 _CONDA = re.compile(
     r"(?:conda|mamba|forge)\d?[/\\](?:envs[/\\][\w.-]+[/\\])?(?:lib|include|bin)[/\\]",
     re.IGNORECASE,

@@ -105,7 +105,8 @@ class LogRule:
         where: what entities of such a record have to be: name of the entity → a regular expression
             for all of it, or for its last part ("c10::Half" also matches as "Half").
         patterns: wordings that belong to this rule alone.
-        cause: one sentence: see `templates`; or pairs of a condition and a sentence, and one for the rest; or a function.
+        cause: one sentence: see `templates`; or pairs of a condition and a sentence, and one for the rest; or a
+            function.
         let: names of the rule's own; see `templates.first`.
         fix: what mends it; `steps` is the row that says so.
         example: a log whose first finding this is.
@@ -149,7 +150,9 @@ class LogRule:
         return re.compile(self.unless) if self.unless else None
 
     def may_match(self, there: Callable[[str], bool], kinds: Set[str]) -> bool:
-        """Whether any line can match of those whose records are of these kinds at most, and whose literal texts are `there`."""
+        """Whether any line can match of those whose records are of these kinds at most, and whose literal texts are
+        `there`.
+        """
         return not kinds.isdisjoint(self.kinds) or any(there(needle) for needle, _ in self.patterns)
 
     def match(self, text: str, records: Iterable[Record]) -> tuple[re.Match[str], str] | None:

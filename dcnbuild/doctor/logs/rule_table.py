@@ -71,9 +71,7 @@ def _conditions(row: dict[str, Any]) -> Callable[[Hit], bool] | None:
         if twice and hit[twice] not in hit.log.english(hit.line - 1):
             return False
         text = hit.around(*_NEAR)
-        return bool(not around or re.search(around, text)) and not (
-            without and re.search(without, text)
-        )
+        return bool(not around or re.search(around, text)) and not (without and re.search(without, text))
 
     return bear_out
 
@@ -85,9 +83,7 @@ def _rule(row: dict[str, Any]) -> LogRule:
     row["steps"] = row.get("fix") or []
     row["fix"] = partial(_fixes, row["steps"])
     patterns = row.get("patterns") or ()
-    row["patterns"] = tuple(
-        patterns.items() if isinstance(patterns, dict) else map(tuple, patterns)
-    )
+    row["patterns"] = tuple(patterns.items() if isinstance(patterns, dict) else map(tuple, patterns))
     for name in ("kinds", "explains"):
         row[name] = tuple(row.get(name) or ())
     row["level"] = Level[row.get("level", "CAUSE")]
@@ -103,5 +99,6 @@ def _read() -> list[LogRule]:
     return [_rule(dict(row)) for row in rows]
 
 
-#: Every log rule: what tells the cause before what is only a symptom of one. On one line of a log the first that matches counts.
+#: Every log rule: what tells the cause before what is only a symptom of one. On one line of a log the first that
+#: matches counts.
 RULES = tuple(sorted(_read(), key=lambda rule: rule.level))

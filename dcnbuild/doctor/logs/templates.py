@@ -36,9 +36,7 @@ def value(name: str, hit: Hit) -> str:
     if code:
         module, function, arguments, attributes = code.groups()
         ask = look_up(f"{module}.{function}")
-        found: Any = (
-            ask(hit) if not arguments else ask(*map(hit.__getitem__, arguments.split(", ")))
-        )
+        found: Any = ask(hit) if not arguments else ask(*map(hit.__getitem__, arguments.split(", ")))
         for attribute in filter(None, attributes.split(".")):
             found = getattr(found, attribute, None)
         return str(found) if found else ""
@@ -83,7 +81,9 @@ def _holds(part: re.Match[str], hit: Hit) -> bool:
 
 
 def first(alternatives: str | list[str], hit: Hit) -> str:
-    """The value of a `let`: the first that is not empty of templates and of `name ~ regex`, which is what it matches."""
+    """The value of a `let`: the first that is not empty of templates and of `name ~ regex`, which is what it
+    matches.
+    """
     for text in [alternatives] if isinstance(alternatives, str) else alternatives:
         name, sign, pattern = text.partition(" ~ ")
         if not sign:
@@ -99,9 +99,7 @@ def first(alternatives: str | list[str], hit: Hit) -> str:
 
 def chosen(template: str, hit: Hit) -> str:
     """The template with its optional parts decided."""
-    return _OPTIONAL.sub(
-        lambda part: part[1] if complete(part[1], hit) else part[2] or "", template
-    )
+    return _OPTIONAL.sub(lambda part: part[1] if complete(part[1], hit) else part[2] or "", template)
 
 
 def complete(template: str, hit: Hit) -> bool:

@@ -62,7 +62,9 @@ class Reading:
         return found
 
     def message(self, number: int) -> str:
-        """Line `number`, which names an exception; with the next line that says something where its own message is empty."""
+        """Line `number`, which names an exception; with the next line that says something where its own message is
+        empty.
+        """
         line = self.log.english(number)
         if not _NO_MESSAGE.fullmatch(line):
             return line

@@ -25,17 +25,12 @@ _PHRASE = re.compile("|".join(sorted(map(re.escape, _ENGLISH), key=len, reverse=
 
 #: Sentences whose words change their order: (a part of it, the sentence, the English).
 _REORDERED = tuple(
-    (part, re.compile(sentence), english)
-    for english, part, sentence in (row[1:] for row in _ROWS if row[0] == "~")
+    (part, re.compile(sentence), english) for english, part, sentence in (row[1:] for row in _ROWS if row[0] == "~")
 )
 
 #: Quotation marks, with the space that French puts inside.
-_OPENING = re.compile(
-    r"(?:[\u300c\u201e]|\u00ab[ \u00a0\u202f]?|\u00bb(?=[^\s\u00ab\u00bb]{1,200}\u00ab))"
-)
-_CLOSING = re.compile(
-    r"(?:\u300d|[ \u00a0\u202f]?\u00bb(?![^\s\u00ab\u00bb]{1,200}\u00ab)|(?<=\S)\u00ab)"
-)
+_OPENING = re.compile(r"(?:[\u300c\u201e]|\u00ab[ \u00a0\u202f]?|\u00bb(?=[^\s\u00ab\u00bb]{1,200}\u00ab))")
+_CLOSING = re.compile(r"(?:\u300d|[ \u00a0\u202f]?\u00bb(?![^\s\u00ab\u00bb]{1,200}\u00ab)|(?<=\S)\u00ab)")
 
 #: Scripts that write no spaces between words.
 _NO_SPACES = re.compile(r"[\u3040-\u9fff\uac00-\ud7af]")
@@ -56,11 +51,7 @@ def _telling(phrase: str) -> list[str]:
 
 
 #: A line without any of these words has nothing to translate; it saves the work on English logs.
-_FOREIGN = frozenset(
-    word
-    for phrase in (*_ENGLISH, *(part for part, _, _ in _REORDERED))
-    for word in _telling(phrase)
-)
+_FOREIGN = frozenset(word for phrase in (*_ENGLISH, *(part for part, _, _ in _REORDERED)) for word in _telling(phrase))
 
 
 def to_english(line: str) -> str:

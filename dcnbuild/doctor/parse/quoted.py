@@ -17,7 +17,8 @@ _LINE = re.compile(
     r"|^[\w./-]+\.(?:md|rst|html|ipynb|ya?ml|json|tsv|csv|toml)[:-]\d+[:-](?! ?(?:fatal )?error: )"  # grep -n
     r"|^<(?:Module|Package|Dir|Class|Function|TestCaseFunction|DoctestItem) "  # pytest --collect-only
     r"|^\S+::\S.*(?:PASSED|SKIPPED|XFAIL|XPASS)\b|^\S+\.py::\S.*\]$|\.\.\. (?:ok|skipped\b.*)$"
-    r"|^[-*+] (?:[Ff]ix|[Aa]dd|[Hh]andle|[Ww]ork around|[Ii]mprove|[Ss]upport|[Rr]emove|[Ee]xplain|[Dd]etect)(?:e[ds]|s)?\b"
+    r"|^[-*+] (?:[Ff]ix|[Aa]dd|[Hh]andle|[Ww]ork "
+    r"around|[Ii]mprove|[Ss]upport|[Rr]emove|[Ee]xplain|[Dd]etect)(?:e[ds]|s)?\b"
     r"|\babout \d+ (?:minute|hour|day|month|year)s? ago$"  # gh issue list
 )
 #: (what begins a passage, what each of its lines looks like)
@@ -40,9 +41,7 @@ _NUMBERED_SOURCE = re.compile(r"^.{0,80}?(?:^|(?<=\s))\d{1,6} \|(?:\s|$)")
 _CARETS = re.compile(r"^(?=.*\^)[\s|~^]+$")
 
 #: A line without any of these begins no passage.
-_BEGINS = re.compile(
-    r"^commit |^@@ -|[$#%>] ?(?:git|gh|cat|head|tail|less|more|bat|grep|rg|ag) |pytest ", re.M
-)
+_BEGINS = re.compile(r"^commit |^@@ -|[$#%>] ?(?:git|gh|cat|head|tail|less|more|bat|grep|rg|ag) |pytest ", re.M)
 
 
 def quoted(log: Log, candidates: list[int]) -> set[int]:
@@ -51,9 +50,7 @@ def quoted(log: Log, candidates: list[int]) -> set[int]:
     found = {
         number
         for number in candidates
-        if _LINE.search(lines[number].strip())
-        or _NUMBERED_SOURCE.match(lines[number])
-        or _under_carets(log, number)
+        if _LINE.search(lines[number].strip()) or _NUMBERED_SOURCE.match(lines[number]) or _under_carets(log, number)
     }
     if not _BEGINS.search("\n".join(set(lines))):
         return found

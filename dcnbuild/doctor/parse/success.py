@@ -32,9 +32,7 @@ _DONE = re.compile(
     r"|(?:#\d+ )?(?:writing image sha256|naming to ).{0,200}done"
 )
 #: The last line of pytest and of CTest where nothing failed.
-_TESTS = re.compile(
-    r"^=*\s?\d+ passed(?!.*\b(?:failed|errors?)\b).* in [\d.]+ ?s|^100% tests passed"
-)
+_TESTS = re.compile(r"^=*\s?\d+ passed(?!.*\b(?:failed|errors?)\b).* in [\d.]+ ?s|^100% tests passed")
 _VERSION = re.compile(r"-\d[\w.+!]*$")
 #: What was being built at a line: what stands above it, or what pip says below it.
 _ABOVE = re.compile(
@@ -49,7 +47,8 @@ _BELOW = re.compile(
 
 #: What programs say that do their work.
 _WORKS = re.compile(
-    r"(?i)\b(?:finished|saved|completed|success\w*|done\b|epoch:? ?\[?\d|loss[ :=]{1,3}[\d.]|it/s\]|100%\||executed in|startup complete|server is running|starting server)"
+    r"(?i)\b(?:finished|saved|completed|success\w*|done\b|epoch:? ?\[?\d|loss[ :=]{1,3}[\d.]|it/s\]|100%\||executed "
+    r"in|startup complete|server is running|starting server)"
 )
 
 
@@ -119,6 +118,4 @@ class Outcome:
         if ran:
             return False
         package = self._building(line)
-        return package is None or any(
-            not success.names or package in success.names for success in later
-        )
+        return package is None or any(not success.names or package in success.names for success in later)

@@ -18,13 +18,9 @@ _ESCAPE = re.compile(
 #: What is left of gcc's colours where the escape character itself was lost on the way.
 _COLOUR_REST = re.compile(r"\[(?:\d{1,2}(?:;\d{1,3})*)?m(?:\[K)|\[\d{1,2}(?:;\d{1,3})*m|\[K")
 #: Control characters of C0 and C1, invisible marks, marks that turn the direction of text, separators.
-_CONTROL = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+"
-)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+")
 #: JSON's way to write what is not ASCII.
-_ESCAPED_LETTER = re.compile(
-    r"\\u([0-9a-cA-C][0-9a-fA-F]{3}|[efEF][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2})"
-)
+_ESCAPED_LETTER = re.compile(r"\\u([0-9a-cA-C][0-9a-fA-F]{3}|[efEF][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2})")
 #: Escaped line ends are real ones, unless the line holds a Windows path such as `C:\new\nvcc`.
 _WINDOWS_PATH = re.compile(r"(?<![A-Za-z])[A-Za-z]:\\(?!\\|n(?:[^a-z]|$))")
 _ESCAPED_LINE_END = re.compile(r"(?<!\\)(?:\\\\)?(?:\\r)?\\n")

@@ -50,10 +50,10 @@ def sample_gradients_kernel(
 ):  # fmt: skip
     """The gradients of what one tap of one offset group reads, for BM rows.
 
-    A sample's gradient is Σ over output channels of grad_output · weight: a product of BM x BK by BK x BN for each block
-    of BN channels, which stays in registers. It is added to four pixels of grad_image (as image, in ACC), and gives a
-    dot product with each of them, from which the gradients of offset and mask follow. weight is
-    [tap][channel of the group][output channel].
+    A sample's gradient is Σ over output channels of grad_output · weight: a product of BM x BK by BK x BN for each
+    block of BN channels, which stays in registers. It is added to four pixels of grad_image (as image, in ACC), and
+    gives a dot product with each of them, from which the gradients of offset and mask follow. weight is [tap][channel
+    of the group][output channel].
     """
     tile = tl.program_id(0) // (offset_groups * taps)
     sample = tl.program_id(0) % (offset_groups * taps)
@@ -130,9 +130,7 @@ def sample_gradients_kernel(
         grad_offset_c = tl.cast(grad_offset_c, tl.int64)
         to += 2 * sample * grad_offset_c
         dy = factor * (hx * dot_b_l + lx * dot_b_r) - factor * (hx * dot_t_l + lx * dot_t_r)
-        dx = (hy * factor * dot_t_r + ly * factor * dot_b_r) - (
-            hy * factor * dot_t_l + ly * factor * dot_b_l
-        )
+        dx = (hy * factor * dot_t_r + ly * factor * dot_b_r) - (hy * factor * dot_t_l + ly * factor * dot_b_l)
         dtype = grad_offset.dtype.element_ty
         tl.store(to, tl.where(outside, 0.0, dy).to(dtype), mask=there)
         tl.store(to + grad_offset_c, tl.where(outside, 0.0, dx).to(dtype), mask=there)
@@ -157,8 +155,8 @@ def weight_gradients_kernel(
 ):  # fmt: skip
     """grad_weight[split, tap, channel, o] = Σ over the rows of a split of sample · grad_output.
 
-    A program sums BM channels of one tap by BN output channels over split_rows rows, BK at a time, and writes them once:
-    the caller sums the splits, always in the same order.
+    A program sums BM channels of one tap by BN output channels over split_rows rows, BK at a time, and writes them
+    once: the caller sums the splits, always in the same order.
     """
     out_blocks = (group_outputs + BN - 1) // BN
     blocks = (segment + BM - 1) // BM

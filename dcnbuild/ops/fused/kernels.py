@@ -4,8 +4,8 @@
 `weight_gradients_kernel` that of the weight. Their samples follow csrc/common/sampling.h: what is outside, where a NaN
 shows, and how often a coordinate is rounded. docs/kernels.md ("The fused route") explains the plan.
 
-Rows are output positions, image after image. Every pointer is 64 bits wide; coordinates and counts are 32 bits. Names in
-capitals are known to the compiler.
+Rows are output positions, image after image. Every pointer is 64 bits wide; coordinates and counts are 32 bits. Names
+in capitals are known to the compiler.
 """
 
 from __future__ import annotations
@@ -76,9 +76,7 @@ def read(pointer, distance, has, channel, ACC: tl.constexpr):
 
 
 @triton.jit
-def blend(
-    pointer, image_h, image_w, t_l, t_r, b_l, b_r, channel, ly, lx, factor, ACC: tl.constexpr
-):
+def blend(pointer, image_h, image_w, t_l, t_r, b_l, b_r, channel, ly, lx, factor, ACC: tl.constexpr):
     """The modulated samples of each row, for a block of channels: Σ (bilinear weight · mask) · pixel."""
     above = (1.0 - ly) * factor
     below = ly * factor

@@ -17,7 +17,9 @@ from dcnbuild.ops.reference.deform_conv2d import Attributes
 
 
 def precision(dtype: torch.dtype) -> str:
-    """How tensor cores multiply: float32 by TF32 if torch allows it for matrix products, else by three products of it."""
+    """How tensor cores multiply: float32 by TF32 if torch allows it for matrix products, else by three products of
+    it.
+    """
     if dtype != torch.float32:
         return "ieee"
     matmul: Any = torch.backends.cuda.matmul
@@ -52,9 +54,7 @@ class Pass:
 class Call:
     """One call: its sizes, and what its launches share."""
 
-    def __init__(
-        self, input: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor, a: Attributes
-    ) -> None:
+    def __init__(self, input: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor, a: Attributes) -> None:
         self.input, self.offset, self.mask, self.weight = input, offset, mask, weight
         self.attributes = a
         self.shape = shape_of(input, offset, weight, a)
@@ -94,9 +94,7 @@ class Call:
         mask = part.offset if part.mask is None else part.mask
         return [n, h, w, *part.offset.stride(), *mask.stride()]
 
-    def choose(
-        self, kernel: configs.Kernel, m: int, n: int, k: int, start: Callable[[Config], None]
-    ) -> None:
+    def choose(self, kernel: configs.Kernel, m: int, n: int, k: int, start: Callable[[Config], None]) -> None:
         """Starts a kernel with the tiles that suit its product."""
         s = self.shape
         found = configs.candidates(kernel, s.element_size, m, n, k)

@@ -1,7 +1,7 @@
 """Puts the fused route before the compiled CUDA kernels of deform_conv2d, where DCNBUILD_FUSED asks for it.
 
-It registers with the dispatcher, below autograd. So functions, raw operators, compiled graphs and inference mode all take
-the same route. The kernels that were there serve what it refuses.
+It registers with the dispatcher, below autograd. So functions, raw operators, compiled graphs and inference mode all
+take the same route. The kernels that were there serve what it refuses.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 
 def when_loaded(operator: Operator) -> None:
-    """Registers the fused route of an operator as soon as its CUDA library is loaded, if DCNBUILD_FUSED asks for it then."""
+    """Registers the fused route of an operator as soon as its CUDA library is loaded, if DCNBUILD_FUSED asks for it
+    then.
+    """
 
     def look(device: str) -> None:
         # a wrong value is an error of the first call, and so is "on" where it cannot be had
@@ -42,7 +44,9 @@ _kept: list[torch.library.Library] = []
 
 
 def put_before(operator: Operator, key: str) -> torch.library.Library:
-    """Registers the fused route under a dispatch key, before the kernels that are there now. It ends with the result."""
+    """Registers the fused route under a dispatch key, before the kernels that are there now. It ends with the
+    result.
+    """
     library = torch.library.Library(NAMESPACE, "FRAGMENT")
     reason = route.unavailable()
     for call, serve in ((operator.call, _forward), (operator.backward_call, _backward)):
@@ -64,9 +68,7 @@ def _kernel(name: str, key: str) -> Callable[..., Any]:
 
 def _refuse(reason: str, operator: Any, chunked: Any, *args: Any) -> Any:
     if chunked is None or route.mode() == "on":
-        raise ArgumentError(
-            f"{route.VARIABLE}=on cannot be had: {reason}. Unset it to take the other kernels"
-        )
+        raise ArgumentError(f"{route.VARIABLE}=on cannot be had: {reason}. Unset it to take the other kernels")
     return chunked(*args)
 
 
@@ -78,7 +80,9 @@ def device(which: torch.device) -> route.Device:
 
 
 def _serves(tensors: Sequence[Any], attributes: Sequence[Any], in_order: bool) -> bool:
-    """Whether the fused route serves a call. What does not fit goes to the compiled kernels, which say what is wrong."""
+    """Whether the fused route serves a call. What does not fit goes to the compiled kernels, which say what is
+    wrong.
+    """
     mode = route.mode()
     if mode != "on":
         return False
@@ -123,9 +127,7 @@ def _backward(operator: Operator, chunked: Any, *args: Any) -> tuple[Tensor, ...
     grads = operator.backward_fake_kernel(*args)
     asked = [grad if it and grad.numel() else None for grad, it in zip(grads, wanted)]
     with _on(input.device):
-        launch.backward(
-            asked, grad_output, input, offset, mask, weight, Attributes(*map(_pair, attributes))
-        )
+        launch.backward(asked, grad_output, input, offset, mask, weight, Attributes(*map(_pair, attributes)))
     return grads
 
 

@@ -1,4 +1,6 @@
-"""Decides which calls of deform_conv2d the fused kernels serve: DCNBUILD_FUSED, and pure functions of shapes and the GPU."""
+"""Decides which calls of deform_conv2d the fused kernels serve: DCNBUILD_FUSED, and pure functions of shapes and the
+GPU.
+"""
 
 from __future__ import annotations
 
@@ -77,9 +79,7 @@ def refusal(mode: Mode, shape: Shape, device: Device, *, in_order: bool = False)
     if shape.element_size == 8:
         return "float64 takes the chunked route"
     if in_order:
-        return (
-            "it adds to the input's gradient in any order, and torch wants deterministic algorithms"
-        )
+        return "it adds to the input's gradient in any order, and torch wants deterministic algorithms"
     sizes = (shape.batch, shape.channels, *shape.size, shape.out_channels, *shape.out_size)
     if min(sizes) == 0:
         return "a tensor has no elements"

@@ -53,7 +53,9 @@ def fastest(
     start: Callable[[Config], None],
     clock: Callable[[Callable[[], None]], float],
 ) -> Config:
-    """Returns the candidate that takes the least time. One that does not fit the GPU is left out, but never the first."""
+    """Returns the candidate that takes the least time. One that does not fit the GPU is left out, but never the
+    first.
+    """
     best, least = candidates[0], clock(functools.partial(start, candidates[0]))
     for config in candidates[1:]:
         try:

@@ -1,7 +1,8 @@
-"""Multi-scale deformable attention in plain torch: the oracle of the tests, and the fallback where nothing can be compiled.
+"""Multi-scale deformable attention in plain torch: the oracle of the tests, and the fallback where nothing can be
+compiled.
 
-It is equation 3 of Zhu et al., "Deformable DETR" (2021), without its projections, written to be read. It is slow, and its
-memory grows with channels x samples x queries. Every operation is differentiable any number of times.
+It is equation 3 of Zhu et al., "Deformable DETR" (2021), without its projections, written to be read. It is slow, and
+its memory grows with channels x samples x queries. Every operation is differentiable any number of times.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Deformable convolution in plain torch: the oracle of the tests, and the fallback where nothing can be compiled.
 
-It follows Dai et al., "Deformable Convolutional Networks" (2017), and equation 1 of Zhu et al., "Deformable ConvNets v2"
-(2019), and is written to be read. It is slow, and its memory grows with channels x taps x output positions. Every
+It follows Dai et al., "Deformable Convolutional Networks" (2017), and equation 1 of Zhu et al., "Deformable ConvNets
+v2" (2019), and is written to be read. It is slow, and its memory grows with channels x taps x output positions. Every
 operation is differentiable any number of times.
 """
 
@@ -40,7 +40,8 @@ class Taps(NamedTuple):
     Attributes:
         corners: top left, top right, bottom left and bottom right pixel, each [N, C, K, P]; zero outside the image.
         ly, lx: distance from the top left pixel, [N, G', K, P]; 0 outside the image, NaN for a NaN coordinate.
-        outside: [N, G', K, P]; True for a sample that is a constant zero, for which offset and mask have zero gradients.
+        outside: [N, G', K, P]; True for a sample that is a constant zero, for which offset and mask have zero
+            gradients.
     """
 
     corners: tuple[Tensor, Tensor, Tensor, Tensor]
@@ -49,15 +50,15 @@ class Taps(NamedTuple):
     outside: Tensor
 
     def columns(self, mask: Tensor | None) -> Tensor:
-        """Returns the bilinear samples times `mask` [N, G', K, P], [N, C, K, P]. The mask multiplies the bilinear weights."""
+        """Returns the bilinear samples times `mask` [N, G', K, P], [N, C, K, P]. The mask multiplies the bilinear
+        weights.
+        """
         if mask is None:
             above, below = 1 - self.ly, self.ly
         else:
             mask = torch.where(self.outside, mask.detach(), mask)
             above, below = (1 - self.ly) * mask, self.ly * mask
-        return self._sum(
-            above * (1 - self.lx), above * self.lx, below * (1 - self.lx), below * self.lx
-        )
+        return self._sum(above * (1 - self.lx), above * self.lx, below * (1 - self.lx), below * self.lx)
 
     def tangent(self, dy: Tensor, dx: Tensor, mask: Tensor | None) -> Tensor:
         """Returns the columns' tangent when the samples move along (`dy`, `dx`), each [N, G', K, P]."""
@@ -72,9 +73,7 @@ class Taps(NamedTuple):
     def _sum(self, *weights: Tensor) -> Tensor:
         """Returns the sum over the corners of weight [N, G', K, P] times pixel."""
         channels = self.corners[0].shape[1]
-        tl, tr, bl, br = (
-            per_channel(weight, channels) * pixel for weight, pixel in zip(weights, self.corners)
-        )
+        tl, tr, bl, br = (per_channel(weight, channels) * pixel for weight, pixel in zip(weights, self.corners))
         return (tl + tr) + (bl + br)
 
 
@@ -181,9 +180,7 @@ def offset_tangent(
     columns = locate(input.to(dtype), offset.to(dtype), a, kernel).tangent(
         pairs[:, :, :, 0], pairs[:, :, :, 1], modulation
     )
-    return multiply(weight.to(dtype), columns, a, (tangent.shape[2], tangent.shape[3])).to(
-        input.dtype
-    )
+    return multiply(weight.to(dtype), columns, a, (tangent.shape[2], tangent.shape[3])).to(input.dtype)
 
 
 def bias_tangent(

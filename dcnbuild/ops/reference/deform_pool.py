@@ -1,7 +1,7 @@
 """Deformable PS-RoI pooling and deformable RoI pooling in plain torch: the oracle, and the fallback without a compiler.
 
-It is written to be read, so it is slow, and its memory grows with RoIs x channels x samples. It is differentiable any number
-of times in the input and the offsets; RoIs are constants.
+It is written to be read, so it is slow, and its memory grows with RoIs x channels x samples. It is differentiable any
+number of times in the input and the offsets; RoIs are constants.
 """
 
 from __future__ import annotations
@@ -62,9 +62,7 @@ def psroi_pooling(
     return Pooling(True, size, parts, group_size, sample_per_part, spatial_scale, trans_std)
 
 
-def roi_pooling(
-    output_size: Sequence[int], spatial_scale: float, sampling_ratio: int, gamma: float
-) -> Pooling:
+def roi_pooling(output_size: Sequence[int], spatial_scale: float, sampling_ratio: int, gamma: float) -> Pooling:
     """Makes the attributes of deform_roi_pool, from the schema's order."""
     size = (output_size[0], output_size[1])
     return Pooling(False, size, size, 1, max(sampling_ratio, 0), spatial_scale, gamma)
@@ -106,7 +104,9 @@ def _axis(begin: Tensor, end: Tensor, p: Pooling) -> Axis:
 
 
 class Side(NamedTuple):
-    """Samples along one axis, [..., S]: the pixels before and after each, the distance from the former, and whether inside."""
+    """Samples along one axis, [..., S]: the pixels before and after each, the distance from the former, and whether
+    inside.
+    """
 
     low: Tensor
     high: Tensor
@@ -149,7 +149,9 @@ def _pool_some(
     counts: tuple[int, int],
     p: Pooling,
 ) -> tuple[Tensor, Tensor]:
-    """Pools RoIs with the same number of samples: returns the output [R, O, ph, pw] and sample counts [R, classes, ph, pw]."""
+    """Pools RoIs with the same number of samples: returns the output [R, O, ph, pw] and sample counts [R, classes, ph,
+    pw].
+    """
     height, width = input.shape[2:]
     out_channels = input.shape[1] // p.group_size**2
     rows = torch.arange(p.pooled[0], device=input.device)
@@ -197,9 +199,9 @@ def _pool_some(
         return torch.where(counted, pixels, 0)
 
     wy, wx = each_channel(down.distance)[..., :, None], each_channel(right.distance)[..., None, :]
-    value = (1 - wy) * (
-        (1 - wx) * corner(down.low, right.low) + wx * corner(down.low, right.high)
-    ) + wy * ((1 - wx) * corner(down.high, right.low) + wx * corner(down.high, right.high))
+    value = (1 - wy) * ((1 - wx) * corner(down.low, right.low) + wx * corner(down.low, right.high)) + wy * (
+        (1 - wx) * corner(down.high, right.low) + wx * corner(down.high, right.high)
+    )
     total = torch.where(counted, value, 0).sum((-1, -2))
     divisor = inside if p.position_sensitive else torch.full_like(inside, counts[0] * counts[1])
     output = total / each_channel(divisor.clamp_min(1))
@@ -220,9 +222,7 @@ def counts(input: Tensor, rois: Tensor, offset: Tensor | None, p: Pooling) -> Te
     return inside.repeat_interleave(out_channels // inside.shape[1], dim=1).to(input.dtype)
 
 
-def _forward(
-    input: Tensor, rois: Tensor, offset: Tensor | None, p: Pooling
-) -> tuple[Tensor, Tensor]:
+def _forward(input: Tensor, rois: Tensor, offset: Tensor | None, p: Pooling) -> tuple[Tensor, Tensor]:
     dtype = torch.promote_types(input.dtype, torch.float32)
     data, fields = input.to(dtype), rois.detach().to(dtype)
     offsets = None if offset is None else offset.to(dtype)

@@ -1,7 +1,8 @@
-"""The sampling of DCNv3 and DCNv4 in plain torch: the oracle of the tests, and the fallback where nothing can be compiled.
+"""The sampling of DCNv3 and DCNv4 in plain torch: the oracle of the tests, and the fallback where nothing can be
+compiled.
 
-It is equation 3 of Wang et al., "InternImage" (2023), without its projections w_g, written to be read. It is slow, and its
-memory grows with channels x taps x output positions. Every operation is differentiable any number of times.
+It is equation 3 of Wang et al., "InternImage" (2023), without its projections w_g, written to be read. It is slow, and
+its memory grows with channels x taps x output positions. Every operation is differentiable any number of times.
 """
 
 from __future__ import annotations
@@ -42,8 +43,9 @@ class Attributes(NamedTuple):
 def positions(offset: Tensor, a: Attributes) -> tuple[Tensor, Tensor]:
     """Returns y and x of every sample in pixels, [N, H', W', G, K]: the kernel's place + offset_scale * (tap + offset).
 
-    A tap's position counts from the kernel's middle, which does not move with the scale. If the taps cover an even number of
-    pixels, the middle is the pixel before the true middle. Taps go down the columns, one column after the other.
+    A tap's position counts from the kernel's middle, which does not move with the scale. If the taps cover an even
+    number of pixels, the middle is the pixel before the true middle. Taps go down the columns, one column after the
+    other.
     """
     rows, columns = offset.shape[1:3]
     device, dtype = offset.device, offset.dtype

@@ -25,9 +25,7 @@ def _of_present(
     return of_present, indices, [tensor for _, tensor in present]
 
 
-def pull_back(
-    function: Callable[..., Any], tensors: Sequence[Tensor | None], cotangents: Any
-) -> tuple[Any, ...]:
+def pull_back(function: Callable[..., Any], tensors: Sequence[Tensor | None], cotangents: Any) -> tuple[Any, ...]:
     """Returns the vector-Jacobian product: a gradient for each tensor, None for a missing tensor.
 
     Args:

@@ -55,9 +55,7 @@ def _call_edits(module: Module, scope: PythonScope) -> Iterator[list[Edit]]:
             yield edits
 
 
-def _apply(
-    module: Module, made: ast.Call, call: ast.Call, signature: Signature
-) -> list[Edit] | None:
+def _apply(module: Module, made: ast.Call, call: ast.Call, signature: Signature) -> list[Edit] | None:
     """`F(settings)(inputs)`, with `made` inside `call`."""
     settings = _settings(module, made, signature)
     inputs = _inputs(module, call, signature)
@@ -118,22 +116,14 @@ def _variable(module: Module, made: ast.Call, signature: Signature) -> list[Edit
         return None
     variable = statement.targets[0].id
     around = next(
-        (
-            node
-            for node in module.ancestors(statement)
-            if isinstance(node, (ast.FunctionDef, ast.Lambda, ast.Module))
-        ),
+        (node for node in module.ancestors(statement) if isinstance(node, (ast.FunctionDef, ast.Lambda, ast.Module))),
         module.tree,
     )
     if isinstance(around, ast.Module):
         return None  # other files may call it
     settings = _settings(module, made, signature)
     uses = [node for node in ast.walk(around) if isinstance(node, ast.Name) and node.id == variable]
-    calls = [
-        parent
-        for node in uses
-        if isinstance(parent := module.parents[node], ast.Call) and parent.func is node
-    ]
+    calls = [parent for node in uses if isinstance(parent := module.parents[node], ast.Call) and parent.func is node]
     if settings is None or not calls or len(calls) + 1 != len(uses):
         return None
     edits = [*without_statements(module, [statement])]
@@ -168,19 +158,10 @@ def _attribute(module: Module, made: ast.Call, signature: Signature) -> list[Edi
     method = next((n for n in module.ancestors(made) if isinstance(n, ast.FunctionDef)), None)
     around = next((n for n in module.ancestors(made) if isinstance(n, ast.ClassDef)), None)
     settings = _settings(module, made, signature)
-    if (
-        around is None
-        or method is None
-        or settings is None
-        or not dotted(target).startswith("self.")
-    ):
+    if around is None or method is None or settings is None or not dotted(target).startswith("self."):
         return None
     uses = [n for n in ast.walk(around) if dotted(n) == dotted(target) and n is not target]
-    calls = [
-        parent
-        for use in uses
-        if isinstance(parent := module.parents[use], ast.Call) and parent.func is use
-    ]
+    calls = [parent for use in uses if isinstance(parent := module.parents[use], ast.Call) and parent.func is use]
     inputs = [_inputs(module, call, signature) for call in calls]
     if not calls or len(calls) < len(uses) or None in inputs:
         return None
@@ -199,9 +180,7 @@ def _attribute(module: Module, made: ast.Call, signature: Signature) -> list[Edi
     return edits
 
 
-def _lasting(
-    module: Module, setting: str, method: ast.FunctionDef, around: ast.ClassDef
-) -> str | None:
+def _lasting(module: Module, setting: str, method: ast.FunctionDef, around: ast.ClassDef) -> str | None:
     """What a setting is called in any method: a constant, or an attribute that is set once."""
     value = ast.parse(setting.strip(), mode="eval").body
     if isinstance(value, ast.Constant):

@@ -28,10 +28,7 @@ def _gate(module: Module, scope: PythonScope) -> Iterable[Edit]:
     """`torch.cuda.is_available()` as the question whether to build for CUDA."""
     if "CUDAExtension" not in module.text or "FORCE_CUDA" in module.text:
         return
-    if not any(
-        isinstance(node, ast.Call) and dotted(node.func).split(".")[-1] == "setup"
-        for node in module.nodes
-    ):
+    if not any(isinstance(node, ast.Call) and dotted(node.func).split(".")[-1] == "setup" for node in module.nodes):
         return
     calls = [
         node

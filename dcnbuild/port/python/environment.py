@@ -119,13 +119,10 @@ RULES = (
         since="any",
         pattern="from distutils.core import setup, Extension",
         replacement="from setuptools import setup, Extension",
-        before="from distutils.core import setup, Extension\n"
-        "from distutils.command.build_ext import build_ext\n",
-        after="from setuptools import setup, Extension\n"
-        "from setuptools.command.build_ext import build_ext\n",
+        before="from distutils.core import setup, Extension\nfrom distutils.command.build_ext import build_ext\n",
+        after="from setuptools import setup, Extension\nfrom setuptools.command.build_ext import build_ext\n",
         untouched=(
-            "try:\n    from setuptools import setup\nexcept ImportError:\n"
-            "    from distutils.core import setup\n",
+            "try:\n    from setuptools import setup\nexcept ImportError:\n    from distutils.core import setup\n",
             "from distutils.sysconfig import get_python_lib\n",
             "# from distutils.core import setup\n",
         ),
@@ -140,8 +137,7 @@ RULES = (
         since="any",
         pattern="numpy.distutils.misc_util.get_numpy_include_dirs()",
         replacement="[numpy.get_include()]",
-        before="import numpy.distutils.misc_util\n\n"
-        "folders = numpy.distutils.misc_util.get_numpy_include_dirs()\n",
+        before="import numpy.distutils.misc_util\n\nfolders = numpy.distutils.misc_util.get_numpy_include_dirs()\n",
         after="import numpy\n\nfolders = [numpy.get_include()]\n",
         untouched=(
             "import numpy.distutils.misc_util\n\nnumpy.distutils.misc_util.other()\n",

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 
 from dcnbuild.port.python.module import Module, Signature, dotted
 
-_BASES = frozenset(
-    {"Function", "autograd.Function", "torch.autograd.Function", "function.Function"}
-)
+_BASES = frozenset({"Function", "autograd.Function", "torch.autograd.Function", "function.Function"})
 
 
 @dataclass(frozen=True)
@@ -37,11 +35,7 @@ def old_functions(module: Module) -> Iterator[OldFunction]:
 def is_old(node: ast.ClassDef) -> bool:
     """Whether a class is an autograd Function whose forward is a plain method."""
     forward = _method(node, "forward")
-    return (
-        any(dotted(base) in _BASES for base in node.bases)
-        and forward is not None
-        and not forward.decorator_list
-    )
+    return any(dotted(base) in _BASES for base in node.bases) and forward is not None and not forward.decorator_list
 
 
 def _method(node: ast.ClassDef, name: str) -> ast.FunctionDef | None:
@@ -57,17 +51,13 @@ def _read(module: Module, node: ast.ClassDef) -> OldFunction | None:
     if signature is None:
         return None
     backward = _method(node, "backward")
-    if not forward.args.args or (
-        backward and not backward.args.args and not starred(module, backward)
-    ):
+    if not forward.args.args or (backward and not backward.args.args and not starred(module, backward)):
         return None
     methods = [s for s in node.body if isinstance(s, ast.FunctionDef)]
     others = tuple(
         method
         for method in methods
-        if method.name not in ("__init__", "forward", "backward")
-        and not method.decorator_list
-        and method.args.args
+        if method.name not in ("__init__", "forward", "backward") and not method.decorator_list and method.args.args
     )
     return OldFunction(node, init, forward, backward, others, signature)
 
@@ -89,9 +79,7 @@ def starred(module: Module, method: ast.FunctionDef) -> dict[ast.Subscript, int]
     return found
 
 
-def _signature(
-    module: Module, init: ast.FunctionDef | None, forward: ast.FunctionDef
-) -> Signature | None:
+def _signature(module: Module, init: ast.FunctionDef | None, forward: ast.FunctionDef) -> Signature | None:
     """The settings and inputs; None for what cannot be put into one parameter list."""
     inputs = tuple(argument.arg for argument in forward.args.args[1:])
     if forward.args.kwonlyargs or forward.args.kwarg or forward.args.posonlyargs:
@@ -100,16 +88,13 @@ def _signature(
     if init is None:
         return Signature((), {}, inputs, variadic)
     arguments = init.args
-    plain = not (
-        arguments.vararg or arguments.kwarg or arguments.kwonlyargs or arguments.posonlyargs
-    )
+    plain = not (arguments.vararg or arguments.kwarg or arguments.kwonlyargs or arguments.posonlyargs)
     if not plain or not arguments.args:
         return None
     settings = tuple(argument.arg for argument in arguments.args[1:])
     values = arguments.defaults
     defaults = {
-        name: module.source(value)
-        for name, value in zip(settings[len(settings) - len(values) :], values, strict=True)
+        name: module.source(value) for name, value in zip(settings[len(settings) - len(values) :], values, strict=True)
     }
     clash = set(settings) & set(inputs)
     returns = any(isinstance(child, (ast.Return, ast.Yield)) for child in ast.walk(init))

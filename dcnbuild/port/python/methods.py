@@ -15,9 +15,7 @@ from dcnbuild.port.rule import Rule
 def _port_class(module: Module, scope: PythonScope) -> Iterable[Edit]:
     """The edits of each old-style Function of a file."""
     return disjoint(
-        list(_edits(module, function))
-        for function in old_functions(module)
-        if function.node.name in scope.functions
+        list(_edits(module, function)) for function in old_functions(module) if function.node.name in scope.functions
     )
 
 
@@ -44,9 +42,7 @@ def _settings(module: Module, function: OldFunction) -> Iterator[Edit]:
     if init is None:
         return
     names = [
-        f"{name}={function.signature.defaults[name]}"
-        if name in function.signature.defaults
-        else name
+        f"{name}={function.signature.defaults[name]}" if name in function.signature.defaults else name
         for name in function.signature.settings
     ]
     if names:
@@ -209,9 +205,7 @@ def _without_init(module: Module, function: OldFunction) -> Iterator[Edit]:
             end = line_start(module.text, at)
         yield Edit(start, end, "")
     else:
-        yield Edit(
-            module.end(body[index - 1]) if index else module.start(init), module.end(init), ""
-        )
+        yield Edit(module.end(body[index - 1]) if index else module.start(init), module.end(init), "")
 
 
 RULES = (

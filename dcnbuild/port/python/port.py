@@ -93,9 +93,7 @@ def port_python(
     return results
 
 
-def port_module(
-    text: str, scope: PythonScope, rules: Sequence[Rule] = RULES
-) -> tuple[str, list[Change], list[Remark]]:
+def port_module(text: str, scope: PythonScope, rules: Sequence[Rule] = RULES) -> tuple[str, list[Change], list[Remark]]:
     """Ports one file: its text, what was changed, and which rules gave up.
 
     Raises SyntaxError if it cannot be parsed.
@@ -120,8 +118,7 @@ def port_module(
                 failed.append(not_understood(rule.id, repr(error)))
                 break
             changes += [
-                Change(rule.id, line, revision.text[e.start : e.end].strip(), e.new.strip())
-                for e, line in done
+                Change(rule.id, line, revision.text[e.start : e.end].strip(), e.new.strip()) for e, line in done
             ]
             revision = attempt
         else:
@@ -196,8 +193,7 @@ def _flags_left(module: Module, scope: PythonScope) -> Iterator[Remark]:
             "cxx-standard",
             tuple(sorted({line_of(module.text, module.start(node)) for node in left})),
             "-std=…",
-            "torch's headers need a newer C++ standard, and this flag stands where it cannot just"
-            " be left out",
+            "torch's headers need a newer C++ standard, and this flag stands where it cannot just be left out",
             "drop the flag: torch adds the right one",
             "broken",
         )

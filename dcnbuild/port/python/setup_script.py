@@ -25,9 +25,7 @@ _FLAG = re.compile(r"-|/|(?:arch|code)=|(?:sm|compute)_\d")
 
 def is_build_script(module: Module) -> bool:
     """Whether a file builds torch extensions, ahead of time or at run time."""
-    return any(
-        word in module.text for word in ("cpp_extension", "CUDAExtension", "torch.utils.ffi")
-    )
+    return any(word in module.text for word in ("cpp_extension", "CUDAExtension", "torch.utils.ffi"))
 
 
 def text_of(node: ast.expr) -> str:
@@ -55,11 +53,7 @@ def _old_standard(text: str, new_standard: bool) -> bool:
 
 def old_flags(module: Module, scope: PythonScope) -> list[ast.Constant]:
     """The -std flags of a build script that torch's headers refuse."""
-    return [
-        node
-        for node in _flags(module, _STANDARD)
-        if _old_standard(text_of(node), scope.new_standard)
-    ]
+    return [node for node in _flags(module, _STANDARD) if _old_standard(text_of(node), scope.new_standard)]
 
 
 def _standard(module: Module, scope: PythonScope) -> Iterable[Edit]:
@@ -74,9 +68,7 @@ def _calls_compilers(module: Module) -> bool:
     return any(word in module.text for word in ("nvcc", "ext_modules", "extra_compile_args"))
 
 
-def _raised(
-    module: Module, nodes: Iterable[ast.Constant], newer: Callable[[str], str]
-) -> Iterator[Edit]:
+def _raised(module: Module, nodes: Iterable[ast.Constant], newer: Callable[[str], str]) -> Iterator[Edit]:
     for node in nodes:
         written = module.source(node)
         yield Edit(module.start(node), module.end(node), newer(written))
@@ -92,9 +84,7 @@ def _abi(module: Module, scope: PythonScope) -> Iterable[Edit]:
 
 
 def _architectures(module: Module, scope: PythonScope) -> Iterable[Edit]:
-    commands = [
-        node for node in module.nodes if isinstance(node, ast.Constant) and "nvcc " in text_of(node)
-    ]
+    commands = [node for node in module.nodes if isinstance(node, ast.Constant) and "nvcc " in text_of(node)]
     yield from _raised(module, commands, raised_architectures)
     nodes = list(_flags(module, _ARCHITECTURE))
     if not is_build_script(module):
@@ -107,9 +97,7 @@ def _architectures(module: Module, scope: PythonScope) -> Iterable[Edit]:
         yield from _without(module, [*nodes, *bare], _ARCHITECTURE)
 
 
-def _without(
-    module: Module, nodes: Sequence[ast.Constant], flag: re.Pattern[str]
-) -> Iterator[Edit]:
+def _without(module: Module, nodes: Sequence[ast.Constant], flag: re.Pattern[str]) -> Iterator[Edit]:
     """The edits that take flags out of the lists, calls and longer strings they stand in."""
     whole = {node for node in nodes if not flag.sub("", text_of(node)).strip(" -") or _bare(node)}
     appends: dict[ast.stmt, None] = {}
@@ -117,9 +105,7 @@ def _without(
         parent = module.parents[node]
         if node not in whole:
             written = module.source(node)
-            new = re.sub(
-                rf"(?<=['\"])(?:{flag.pattern})\s*|(?<!\s)\s*(?:{flag.pattern})", "", written
-            )
+            new = re.sub(rf"(?<=['\"])(?:{flag.pattern})\s*|(?<!\s)\s*(?:{flag.pattern})", "", written)
             yield Edit(module.start(node), module.end(node), new)
         elif not isinstance(parent, (ast.List, ast.Tuple, ast.Set)):
             appends.update(_append(module, node, whole))
@@ -152,9 +138,7 @@ def _append(module: Module, node: ast.Constant, whole: set[ast.Constant]) -> dic
     return {}
 
 
-def _without_elements(
-    module: Module, elements: Sequence[ast.expr], whole: set[ast.Constant]
-) -> Iterator[Edit]:
+def _without_elements(module: Module, elements: Sequence[ast.expr], whole: set[ast.Constant]) -> Iterator[Edit]:
     """Each run of flags in a list, with its commas."""
     for is_flag, group in groupby(range(len(elements)), key=lambda i: elements[i] in whole):
         run = list(group)
@@ -209,8 +193,7 @@ RULES = (
         since="torch 1.3",
         pattern="extra_compile_args=['-D_GLIBCXX_USE_CXX11_ABI=0', …]",
         replacement="extra_compile_args=[…]",
-        before="from torch.utils.cpp_extension import CppExtension\n"
-        "flags = ['-O3', '-D_GLIBCXX_USE_CXX11_ABI=0']\n",
+        before="from torch.utils.cpp_extension import CppExtension\nflags = ['-O3', '-D_GLIBCXX_USE_CXX11_ABI=0']\n",
         after="from torch.utils.cpp_extension import CppExtension\nflags = ['-O3']\n",
         untouched=(
             "from torch.utils.cpp_extension import CppExtension\nflags = ['-DUSE_ABI=0']\n",
@@ -231,8 +214,7 @@ RULES = (
         "flags = ['-O2', '-gencode', 'arch=compute_60,code=sm_60', '-gencode=arch=compute_80,code=sm_80']\n",
         after="from torch.utils.cpp_extension import CUDAExtension\nflags = ['-O2']\n",
         untouched=(
-            "from torch.utils.cpp_extension import CUDAExtension\n"
-            "flags = ['-gencode=arch=compute_80,code=sm_80']\n",
+            "from torch.utils.cpp_extension import CUDAExtension\nflags = ['-gencode=arch=compute_80,code=sm_80']\n",
             "from torch.utils.cpp_extension import CUDAExtension\n# '-gencode=arch=compute_60,code=sm_60'\n",
         ),
         rewrite=_architectures,

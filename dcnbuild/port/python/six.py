@@ -31,10 +31,7 @@ def _six(module: Module, scope: PythonScope) -> Iterable[Edit]:
             if guarded(module, node) or any(alias.name not in _NAMES for alias in node.names):
                 continue
             start = module.start(node)
-            lines = [
-                _NAMES[alias.name][0].format(name=alias.asname or alias.name)
-                for alias in node.names
-            ]
+            lines = [_NAMES[alias.name][0].format(name=alias.asname or alias.name) for alias in node.names]
             separator = newline_of(module.text) + indent_of(module.text, start)
             if module.whole_lines(node) is None:
                 separator = "; "

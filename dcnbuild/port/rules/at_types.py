@@ -40,9 +40,7 @@ def _type_name(code: Code, scope: Scope) -> Iterable[Edit]:
     """`at::Type` as the type of a variable, a member or a parameter."""
     for stream, index in code.names("Type"):
         qualified = words_at(stream, index - 2, 2) in (["at", "::"], ["torch", "::"])
-        further = words_at(stream, index + 1, 1) == ["::"] or words_at(stream, index - 3, 1) == [
-            "::"
-        ]
+        further = words_at(stream, index + 1, 1) == ["::"] or words_at(stream, index - 3, 1) == ["::"]
         if index >= 2 and qualified and not further:
             yield Edit(stream[index].start, stream[index].end, "DeprecatedTypeProperties")
 

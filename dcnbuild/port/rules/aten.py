@@ -51,12 +51,7 @@ def _generator(code: Code, scope: Scope) -> Iterable[Edit]:
         first = index
         while first > 2 and stream[first - 1].text == "::":
             first -= 2
-        if (
-            first < 3
-            or close < 0
-            or not follows(stream, close, ";")
-            or stream[first - 1].text != "="
-        ):
+        if first < 3 or close < 0 or not follows(stream, close, ";") or stream[first - 1].text != "=":
             continue
         uses = stream.places.get(stream[first - 2].text, ())
         if any(i > close and follows(stream, i, "->") for i in uses):
@@ -214,8 +209,7 @@ RULES = (
         pattern="AT_DISPATCH_ALL_TYPES_AND_HALF($$arguments)",
         replacement="AT_DISPATCH_ALL_TYPES_AND(at::kHalf, $$arguments)",
         before='void f(at::Tensor x) { AT_DISPATCH_ALL_TYPES_AND_HALF(x.scalar_type(), "f", [&] { g(); }); }\n',
-        after="void f(at::Tensor x) {"
-        ' AT_DISPATCH_ALL_TYPES_AND(at::kHalf, x.scalar_type(), "f", [&] { g(); }); }\n',
+        after='void f(at::Tensor x) { AT_DISPATCH_ALL_TYPES_AND(at::kHalf, x.scalar_type(), "f", [&] { g(); }); }\n',
         untouched=("// AT_DISPATCH_ALL_TYPES_AND_HALF(x, n, f)\n",),
         emits="AT_DISPATCH_ALL_TYPES_AND",
     ),

@@ -41,9 +41,7 @@ def _padding(code: Code, scope: Scope) -> Iterable[Edit]:
     for function in code.functions:
         words = code.between(*function.body)
         known = {p.name for p in function.parameters} | {t.text for t in words if t.kind == "name"}
-        for before, first, comma, second, after in zip(
-            words, words[1:], words[2:], words[3:], words[4:], strict=False
-        ):
+        for before, first, comma, second, after in zip(words, words[1:], words[2:], words[3:], words[4:], strict=False):
             partner = _partner(second.text) if first.text == second.text else None
             alone = before.text in (",", "(") and comma.text == "," and after.text in (",", ")")
             if partner and alone and partner in known:
@@ -137,9 +135,7 @@ def _gradients(code: Code, scope: Scope) -> Iterable[Edit]:
     """A gradient whose elements are walked by pointer, though it may be expanded or transposed."""
     newline = newline_of(code.text)
     for function in code.functions:
-        if {"__global__", "__device__"} & function.specifiers or not _BACKWARD.search(
-            function.name
-        ):
+        if {"__global__", "__device__"} & function.specifiers or not _BACKWARD.search(function.name):
             continue
         first, last = code.live.at(function.body[0]), code.live.at(function.body[1])
         for parameter in function.parameters:
@@ -174,9 +170,7 @@ def _is_made_sure(stream: Stream, index: int) -> bool:
         return True
     around = stream.around[index]
     called = stream[around - 1].text if around > 0 and stream[around].text == "(" else ""
-    return (
-        follows(stream, index, "=") or "CHECK" in called.upper() or "CONTIGUOUS" in called.upper()
-    )
+    return follows(stream, index, "=") or "CHECK" in called.upper() or "CONTIGUOUS" in called.upper()
 
 
 def _walks(stream: Stream, index: int, first: int, last: int) -> bool:
@@ -186,9 +180,7 @@ def _walks(stream: Stream, index: int, first: int, last: int) -> bool:
     sliced = follows(stream, index, ".", "select") or follows(stream, index, "[")
     made = sliced and index > 1 and stream[index - 1].text == "="
     if not made:
-        return sliced and any(
-            token.text in _DATA for token in stream[index : max(stream.ends[index], index)][:20]
-        )
+        return sliced and any(token.text in _DATA for token in stream[index : max(stream.ends[index], index)][:20])
     places = stream.places.get(stream[index - 2].text, [])
     inside = [i for i in places if index < i < last]
     return any(follows(stream, i, ".") and stream[i + 2].text in _DATA for i in inside)

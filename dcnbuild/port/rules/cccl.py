@@ -125,7 +125,8 @@ RULES = (
             "struct F : public mine::unary_function<int, int> {};\n",
             "// struct F : public thrust::unary_function<int, int> {};\n",
         ),
-        why="The base only named the types of argument and result, which thrust finds out itself. Where the file asks for"
+        why="The base only named the types of argument and result, which thrust finds out itself. Where the file "
+        "asks for"
         " them (`result_type`), the struct names them.",
         rewrite=_functor_base,
     ),

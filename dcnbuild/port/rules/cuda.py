@@ -138,8 +138,7 @@ RULES = (
         after="#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 600  // newer GPUs have their own\n"
         "__device__ double atomicAdd(double* p, double v) { return add(p, v); }\n#endif\n",
         untouched=(
-            "#if __CUDA_ARCH__ < 600\n"
-            "__device__ double atomicAdd(double* p, double v) { return add(p, v); }\n#endif\n",
+            "#if __CUDA_ARCH__ < 600\n__device__ double atomicAdd(double* p, double v) { return add(p, v); }\n#endif\n",
             "__device__ float atomicAdd(half* p, float v) { return add(p, v); }\n",
         ),
         rewrite=_atomic_add,

@@ -39,9 +39,7 @@ def _messages(code: Code, scope: Scope) -> Iterable[Edit]:
                 break
 
 
-def _split(
-    text: str, stream: Sequence[Token], literal: Sequence[Token], values: list[tuple[int, int]]
-) -> Edit | None:
+def _split(text: str, stream: Sequence[Token], literal: Sequence[Token], values: list[tuple[int, int]]) -> Edit | None:
     if any(not token.text.startswith('"') for token in literal):
         return None
     joined = "".join(token.text[1:-1] for token in literal)
@@ -119,8 +117,7 @@ RULES = (
         after="#include <ATen/ATen.h>\nvoid f(int n) { TORCH_CHECK_GT(n, 0); }\n",
         untouched=(
             "#include <ATen/ATen.h>\n#include <glog/logging.h>\nvoid f(int n) { CHECK_GT(n, 0); }\n",
-            "#include <ATen/ATen.h>\n#define CHECK_GT(a, b) check((a) > (b))\n"
-            "void f(int n) { CHECK_GT(n, 0); }\n",
+            "#include <ATen/ATen.h>\n#define CHECK_GT(a, b) check((a) > (b))\nvoid f(int n) { CHECK_GT(n, 0); }\n",
             "void f(int n) { CHECK_GT(n, 0); }  // of another library\n",
         ),
         why="They were in torch's own logging header, as long as no glog was there.",

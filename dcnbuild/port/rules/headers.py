@@ -69,8 +69,7 @@ def _includes(code: Code, scope: Scope, wanted: str) -> list[Include]:
     return [
         include
         for include in code.layout.includes
-        if expression.fullmatch(include.header[1:-1])
-        and include.header[1:-1] not in scope.own_headers
+        if expression.fullmatch(include.header[1:-1]) and include.header[1:-1] not in scope.own_headers
     ]
 
 
@@ -217,8 +216,7 @@ RULES = (
         since="torch 1.10",
         pattern="#include <ATen/cuda/CUDAApplyUtils.cuh>",
         replacement="#include <ATen/cuda/Atomic.cuh>",
-        before="#include <ATen/cuda/CUDAApplyUtils.cuh>\n"
-        "__device__ void f(float* p) { atomicAdd(p, 1.f); }\n",
+        before="#include <ATen/cuda/CUDAApplyUtils.cuh>\n__device__ void f(float* p) { atomicAdd(p, 1.f); }\n",
         after="#include <ATen/cuda/Atomic.cuh>\n__device__ void f(float* p) { atomicAdd(p, 1.f); }\n",
         untouched=(
             "#include <ATen/cuda/CUDAApplyUtils.cuh>\n"
@@ -259,8 +257,7 @@ RULES = (
         after="#include <torch/extension.h>\nPYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {}\n",
         untouched=(
             "#include <torch/torch.h>\nat::Tensor f();\n",
-            "#include <torch/torch.h>\n#include <pybind11/pybind11.h>\n"
-            "PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {}\n",
+            "#include <torch/torch.h>\n#include <pybind11/pybind11.h>\nPYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {}\n",
         ),
         why="torch/torch.h brings pybind11 only with TORCH_API_INCLUDE_EXTENSION_H.",
         rewrite=_extension,

@@ -10,8 +10,7 @@ LEFTOVERS = (
     Leftover(
         id="th-tensor",
         names=rf"TH(?:Cuda|C|S)?(?:{_TYPES})?(?:Tensor|Storage)(?:_\w*)?",
-        reason="TH and THC tensors went with torch 1.11, and what they resize, retain or free has no"
-        " one-to-one form",
+        reason="TH and THC tensors went with torch 1.11, and what they resize, retain or free has no one-to-one form",
         advice="take at::Tensor instead: THCudaTensor_data(state, x) is x.data_ptr<float>(),"
         " _size(state, x, i) is x.size(i), _nDimension is x.dim(), _resize2d is x.resize_({a, b}),"
         " _fill is x.fill_(v)",
@@ -58,8 +57,7 @@ LEFTOVERS = (
         id="texture-reference",
         names=r"cudaBindTexture\w*|cudaUnbindTexture|cudaGetTextureReference|textureReference",
         reason="texture references went with CUDA 12",
-        advice="read through a const __restrict__ pointer, or make a texture object"
-        " (cudaCreateTextureObject)",
+        advice="read through a const __restrict__ pointer, or make a texture object (cudaCreateTextureObject)",
         need="broken",
         example="void f() { cudaBindTexture(0, tex, p, n); }\n",
         untouched=("// cudaBindTexture\n",),
@@ -70,8 +68,7 @@ LEFTOVERS = (
         following="<",
         where=r"cudaReadMode\w+|cudaTextureType\w+|cudaAddressMode\w+|tex1Dfetch|tex[123]D",
         reason="texture references went with CUDA 12",
-        advice="read through a const __restrict__ pointer, or make a texture object"
-        " (cudaCreateTextureObject)",
+        advice="read through a const __restrict__ pointer, or make a texture object (cudaCreateTextureObject)",
         need="broken",
         example="texture<float, 2, cudaReadModeElementType> tex;\n",
         untouched=("bool f(int texture) { return texture < 3; }\n", "// texture<float, 2> tex;\n"),
@@ -144,8 +141,7 @@ LEFTOVERS = (
         id="cpu-cuda-type",
         names=r"CUDA|CPU",
         following="(",
-        reason="at::CUDA(kFloat) and at::CPU(kFloat) are deprecated, and what they are handed to"
-        " decides what to write",
+        reason="at::CUDA(kFloat) and at::CPU(kFloat) are deprecated, and what they are handed to decides what to write",
         advice="pass at::TensorOptions: at::device(at::kCUDA).dtype(at::kFloat)",
         need="deprecated",
         example="void f() { at::zeros({1}, at::CUDA(at::kFloat)); }\n",

@@ -92,11 +92,7 @@ def _case_type(code: Code, scope: Scope) -> Iterable[Edit]:
         found = arguments(stream, index + 2) if follows(stream, index, "(") else None
         if found is None or len(found[0]) not in (3, 4):
             continue
-        values = [
-            code.text[stream[start].start : stream[end - 1].end]
-            for start, end in found[0][-3:]
-            if end > start
-        ]
+        values = [code.text[stream[start].start : stream[end - 1].end] for start, end in found[0][-3:] if end > start]
         if len(values) == 3:
             enum, type, body = values
             new = f"case {enum}: {{ using scalar_t = {type}; return {body}(); }}"
@@ -160,8 +156,7 @@ RULES = (
         pattern='AT_DISPATCH_…(x.type(), "name", …)',
         replacement='AT_DISPATCH_…(x.scalar_type(), "name", …)',
         before='void f(at::Tensor x) { AT_DISPATCH_FLOATING_TYPES(x.type(), "f", [&] { g(x.type()); }); }\n',
-        after="void f(at::Tensor x) {"
-        ' AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "f", [&] { g(x.type()); }); }\n',
+        after='void f(at::Tensor x) { AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "f", [&] { g(x.type()); }); }\n',
         untouched=(
             'void f(T x) { AT_DISPATCH_ALL_TYPES(x.scalar_type(), "x.type()", [&] {}); }\n',
             '// AT_DISPATCH_ALL_TYPES(x.type(), "f", [&] {})\n',
@@ -220,8 +215,7 @@ RULES = (
         pattern="packed_accessor<…>, PackedTensorAccessor<…>",
         replacement="generic_packed_accessor<…>, GenericPackedTensorAccessor<…>",
         before="void f(at::Tensor x) { g(x.packed_accessor<float, 2, at::RestrictPtrTraits, size_t>()); }\n",
-        after="void f(at::Tensor x) {"
-        " g(x.generic_packed_accessor<float, 2, at::RestrictPtrTraits, size_t>()); }\n",
+        after="void f(at::Tensor x) { g(x.generic_packed_accessor<float, 2, at::RestrictPtrTraits, size_t>()); }\n",
         untouched=("void f(at::Tensor x) { g(x.packed_accessor32<float, 2>()); }\n",),
         why="The same thing under its new name. Where sizes are known to fit, packed_accessor32 makes"
         " faster kernels: that is for you to decide.",

@@ -46,16 +46,12 @@ def _fields(code: Code, names: Mapping[str, str]) -> Iterable[Edit]:
                 start = f"({data} - {name}.storage_offset())"
                 yield Edit(stream[index].start, stream[index + 4].end, start)
         elif follows(stream, index, "->", "storage") and not follows(stream, index + 2, "->"):
-            yield Edit(
-                stream[index].end, stream[index + 2].end, ".numel()"
-            )  # no elements, no storage
+            yield Edit(stream[index].end, stream[index + 2].end, ".numel()")  # no elements, no storage
         elif follows(stream, index, "->", "nDimension"):
             yield Edit(stream[index].end, stream[index + 2].end, ".dim()")
         elif follows(stream, index, "->", "storageOffset") and stream[index - 1].text != "+":
             yield Edit(stream[index].end, stream[index + 2].end, ".storage_offset()")
-        elif follows(stream, index, "->", "size", "[") or follows(
-            stream, index, "->", "stride", "["
-        ):
+        elif follows(stream, index, "->", "size", "[") or follows(stream, index, "->", "stride", "["):
             close = stream.partner[index + 3]
             if close > 0:
                 field = stream[index + 2].text
@@ -83,9 +79,7 @@ def _no_tensors(code: Code, scope: Scope) -> Iterable[Edit]:
     pointer = re.compile(rf"(?:const )?{TYPES} ?\*")
     takes = {
         function.name: {
-            place
-            for place, parameter in enumerate(function.parameters)
-            if pointer.fullmatch(parameter.type)
+            place for place, parameter in enumerate(function.parameters) if pointer.fullmatch(parameter.type)
         }
         for function in code.functions
     }

@@ -58,14 +58,8 @@ _FUNCTIONS = {
     "addmv": "at::addmv_out({0}, {2}, {4}, {5}, {1}, {3})",
     "addr": "at::addr_out({0}, {2}, {4}, {5}, {1}, {3})",
     "get1d": "{0}.data_ptr<{type}>()[{1} * {0}.stride(0)]",
-    **{
-        f"get{n}d": "{0}" + "".join(f"[{{{i}}}]" for i in range(1, n + 1)) + ".item<{type}>()"
-        for n in (2, 3, 4)
-    },
-    **{
-        f"set{n}d": "{0}" + "".join(f"[{{{i}}}]" for i in range(1, n + 1)) + f" = {{{n + 1}}}"
-        for n in (1, 2, 3, 4)
-    },
+    **{f"get{n}d": "{0}" + "".join(f"[{{{i}}}]" for i in range(1, n + 1)) + ".item<{type}>()" for n in (2, 3, 4)},
+    **{f"set{n}d": "{0}" + "".join(f"[{{{i}}}]" for i in range(1, n + 1)) + f" = {{{n + 1}}}" for n in (1, 2, 3, 4)},
     **{f"{which}all": f"{{0}}.{which}().item<{{type}}>()" for which in ("min", "max")},
     "meanall": "{0}.mean().item<double>()",
     "newWithTensor": "{0}.alias()",
@@ -173,7 +167,8 @@ RULES = (
         pattern="float *p = malloc(n), in a .c file",
         replacement="float *p = (float *)malloc(n)",
         before="void f(THFloatTensor *x, int n) { float *p = malloc(n); struct A *a; a = calloc(n, 2); }\n",
-        after="void f(THFloatTensor *x, int n) { float *p = (float *)malloc(n); struct A *a; a = (struct A *)calloc(n, 2); }\n",
+        after="void f(THFloatTensor *x, int n) { float *p = (float *)malloc(n); struct A *a; a = (struct A "
+        "*)calloc(n, 2); }\n",
         untouched=(
             "void f(int n) { float *p = malloc(n); }\n",
             "void f(THFloatTensor *x, int n) { float *p = (float *)malloc(n); g(malloc(n)); }\n",

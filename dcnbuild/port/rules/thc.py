@@ -167,8 +167,7 @@ RULES = (
         pattern="THCCeilDiv(a, b)",
         replacement="at::ceil_div(a, b)",
         before="dim3 f(long n) { return dim3(std::min(THCCeilDiv(n, 512L), 4096L)); }\n",
-        after="dim3 f(long n) {"
-        " return dim3(std::min<int64_t>(at::ceil_div<int64_t>(n, 512L), 4096L)); }\n",
+        after="dim3 f(long n) { return dim3(std::min<int64_t>(at::ceil_div<int64_t>(n, 512L), 4096L)); }\n",
         untouched=(
             "template <typename T> T THCCeilDiv(T a, T b) { return (a + b - 1) / b; }\n"
             "int f(int n) { return THCCeilDiv(n, 32); }\n",

@@ -44,10 +44,7 @@ class Target:
         """Whether it has a header at this path."""
         found = [e for e in torch_cpp.TABLE.find_header(path) if e.name == path]
         since = [dict((folder, r) for r, folder in e.changes) for e in found]  # noqa: C402
-        firsts = [
-            dates.get(path.rpartition("/")[0], e.first)
-            for e, dates in zip(found, since, strict=True)
-        ]
+        firsts = [dates.get(path.rpartition("/")[0], e.first) for e, dates in zip(found, since, strict=True)]
         return any(numbers(first) <= numbers(self.release) for first in firsts)
 
 

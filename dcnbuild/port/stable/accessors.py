@@ -14,9 +14,7 @@ from dcnbuild.port.stable.types import rule_of
 
 _INDEX = {"32": "int32_t", "64": "int64_t"}
 _PACKED = "packed_accessor32|packed_accessor64|generic_packed_accessor|packed_accessor"
-_TYPES = (
-    "PackedTensorAccessor32|PackedTensorAccessor64|GenericPackedTensorAccessor|PackedTensorAccessor"
-)
+_TYPES = "PackedTensorAccessor32|PackedTensorAccessor64|GenericPackedTensorAccessor|PackedTensorAccessor"
 _NEW = "torch::headeronly::HeaderOnlyGenericPackedTensorAccessor"
 
 

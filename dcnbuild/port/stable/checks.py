@@ -96,8 +96,7 @@ RULES = (
         "STD_TORCH_CHECK(…, x.sizes())",
         "STD_TORCH_CHECK(…, ported_text(x.sizes()))",
         'void f(torch::stable::Tensor x) { STD_TORCH_CHECK(x.dim() == 3, "got ", x.sizes()); }\n',
-        "void f(torch::stable::Tensor x) {"
-        ' STD_TORCH_CHECK(x.dim() == 3, "got ", ported_text(x.sizes())); }\n',
+        'void f(torch::stable::Tensor x) { STD_TORCH_CHECK(x.dim() == 3, "got ", ported_text(x.sizes())); }\n',
         untouched=('void f(torch::stable::Tensor x) { STD_TORCH_CHECK(x.dim() == 3, "x"); }\n',),
         why="The standard library's streams do not print lists of sizes.",
         rewrite=_shown,

@@ -61,9 +61,7 @@ def _streams(code: Code, scope: Scope) -> Iterable[Edit]:
             continue
         yield Edit(stream[first].start, stream[index].end, _CALLS[stream[index].text])
         close = stream.partner[index + 1]
-        if stream[index].text == "getCurrentCUDAStream" and follows(
-            stream, close, ".", "stream", "("
-        ):
+        if stream[index].text == "getCurrentCUDAStream" and follows(stream, close, ".", "stream", "("):
             yield Edit(stream[close].end, stream[close + 4].end, "")
 
 
@@ -203,8 +201,7 @@ RULES = (
         "at::cuda::CUDAGuard guard(x.device()), OptionalCUDAGuard guard(device_of(x)), at::DeviceGuard",
         "torch::stable::accelerator::DeviceGuard guard(x.get_device_index())",
         "void f(at::Tensor x) { const at::cuda::OptionalCUDAGuard guard(device_of(x)); }\n",
-        "void f(at::Tensor x) {"
-        " const torch::stable::accelerator::DeviceGuard guard(x.get_device_index()); }\n",
+        "void f(at::Tensor x) { const torch::stable::accelerator::DeviceGuard guard(x.get_device_index()); }\n",
         untouched=("void f(at::Tensor x) { mine::CUDAGuard guard(x.device()); }\n",),
         rewrite=_guards,
     ),

@@ -75,9 +75,7 @@ NO_TENSOR = frozenset(
 )
 #: Functions of at:: and torch:: that give several tensors.
 _SEVERAL = frozenset(("split", "chunk", "unbind", "meshgrid", "unsafe_split", "split_with_sizes"))
-_TUPLES = frozenset(
-    ("max", "min", "sort", "topk", "unique", "_unique2", "svd", "kthvalue", "unique_consecutive")
-)
+_TUPLES = frozenset(("max", "min", "sort", "topk", "unique", "_unique2", "svd", "kthvalue", "unique_consecutive"))
 
 
 class Expressions:
@@ -91,11 +89,7 @@ class Expressions:
         """What a variable is, by the last declaration of its name before an offset."""
         found = self._declared.get(name, [])
         function = self.code.function_at(offset)
-        inside = [
-            (at, kind)
-            for at, kind in found
-            if at <= offset and (function is None or function.start <= at)
-        ]
+        inside = [(at, kind) for at, kind in found if at <= offset and (function is None or function.start <= at)]
         if inside:
             return inside[-1][1]
         outside = [(at, kind) for at, kind in found if self.code.function_at(at) is None]
@@ -207,9 +201,7 @@ class Expressions:
 
 def kind_of_type(type: str) -> Kind | None:
     """What a variable of this type is."""
-    bare = " ".join(
-        w for w in type.replace("&", " ").split() if w not in ("const", "constexpr", "static")
-    )
+    bare = " ".join(w for w in type.replace("&", " ").split() if w not in ("const", "constexpr", "static"))
     if TENSOR.fullmatch(bare):
         return "tensor"
     template, _, rest = bare.replace(" ", "").partition("<")

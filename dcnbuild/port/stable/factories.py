@@ -102,9 +102,7 @@ def _function(
         more = options(known, code, stream, *span)
         if more is None or given is None:
             return ""
-        given = Options(
-            more.like or given.like, more.dtype or given.dtype, more.device or given.device
-        )
+        given = Options(more.like or given.like, more.dtype or given.dtype, more.device or given.device)
     assert given is not None
     if not name.endswith("_like"):
         return _made(name, values[0], values[1] if needed == 2 else "", given)
@@ -165,9 +163,7 @@ def _each_conversion(code: Code, scope: Scope) -> Iterable[list[Edit]]:
                 given = Options(dtype=value) if "scalar_type" in value else None
             if given and given.like:
                 like = given.like
-                given = Options(
-                    "", given.dtype or f"{like}.scalar_type()", given.device or f"{like}.device()"
-                )
+                given = Options("", given.dtype or f"{like}.scalar_type()", given.device or f"{like}.device()")
             if given and (given.dtype or given.device):
                 alone = given.device and not given.dtype
                 new = f"{_STABLE}to({before}, {given.device if alone else given.arguments()})"
@@ -190,9 +186,7 @@ def _unused(code: Code, scope: Scope) -> Iterable[Edit]:
         spans = [(_statement(stream, place), end) for place, end in sets]
         places = stream.places.get(stream[at].text, [])
         used = [p for p in places if function.body[0] <= stream[p].start < function.body[1]]
-        if sets[:1] != [(at, stream.ends[at])] or any(
-            not any(start <= p <= end for start, end in spans) for p in used
-        ):
+        if sets[:1] != [(at, stream.ends[at])] or any(not any(start <= p <= end for start, end in spans) for p in used):
             continue
         if token.text == "auto":
             if not _OPTIONS & {t.text for t in stream[at + 2 : sets[0][1]]}:

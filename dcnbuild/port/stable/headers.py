@@ -20,9 +20,7 @@ _STABLE, _HEADERONLY = "torch/csrc/stable/", "torch/headeronly/"
 #: Name behind torch::stable:: or torch::headeronly::, or a macro → its header.
 #: Source: the headers of torch 2.10 to 2.14.
 _NAMES: dict[str, str] = {
-    **dict.fromkeys(
-        ("STABLE_TORCH_LIBRARY", "STABLE_TORCH_LIBRARY_FRAGMENT"), _STABLE + "library.h"
-    ),
+    **dict.fromkeys(("STABLE_TORCH_LIBRARY", "STABLE_TORCH_LIBRARY_FRAGMENT"), _STABLE + "library.h"),
     **dict.fromkeys(("STABLE_TORCH_LIBRARY_IMPL", "TORCH_BOX"), _STABLE + "library.h"),
     **dict.fromkeys(("STD_CUDA_CHECK", "STD_CUDA_KERNEL_LAUNCH_CHECK"), _STABLE + "macros.h"),
     "DeviceGuard": _STABLE + "accelerator.h",
@@ -196,8 +194,7 @@ RULES = (
         "#include <torch/extension.h>, <ATen/…>, <c10/…>",
         "#include <torch/csrc/stable/…>, <torch/headeronly/…> and of the standard library, as needed",
         "#include <torch/extension.h>\n\nstd::vector<torch::stable::Tensor> f();\n",
-        "#include <torch/csrc/stable/tensor.h>\n#include <vector>\n\n"
-        "std::vector<torch::stable::Tensor> f();\n",
+        "#include <torch/csrc/stable/tensor.h>\n#include <vector>\n\nstd::vector<torch::stable::Tensor> f();\n",
         untouched=("#include <torch/csrc/stable/tensor.h>\ntorch::stable::Tensor f();\n",),
         rewrite=_includes,
     ),

@@ -100,12 +100,8 @@ REFUSALS = (
 )
 _MACROS = re.compile(r"(?:AT|TORCH|C10|PYBIND11|THC)_[A-Z0-9_]+")
 #: What a compiler's flags define, and what the names of a library are made of.
-_FLAGS = frozenset(
-    {"TORCH_EXTENSION_NAME", "TORCH_TARGET_VERSION", "C10_CUDA_BUILD", "TORCH_CHECK"}
-) - {"TORCH_CHECK"}
-_ARITHMETIC = frozenset(
-    {"+", "-", "*", "/", "+=", "-=", "*=", "/=", "==", "!=", "<", ">", "<=", ">="}
-)
+_FLAGS = frozenset({"TORCH_EXTENSION_NAME", "TORCH_TARGET_VERSION", "C10_CUDA_BUILD", "TORCH_CHECK"}) - {"TORCH_CHECK"}
+_ARITHMETIC = frozenset({"+", "-", "*", "/", "+=", "-=", "*=", "/=", "==", "!=", "<", ">", "<=", ">="})
 
 
 def remarks(code: Code, scope: StableScope) -> Iterator[Remark]:
@@ -171,8 +167,7 @@ _SIGN = Refusal(
     "stable-arithmetic",
     "",
     "tensors of the stable ABI have no operators",
-    'write ported_call("aten::mul", "Tensor", a, b) or torch::stable::subtract(a, b), or do this step in'
-    " Python",
+    'write ported_call("aten::mul", "Tensor", a, b) or torch::stable::subtract(a, b), or do this step in Python',
     "auto f(torch::stable::Tensor x) { return x + x; }\n",
 )
 ALL = (*REFUSALS, _MEMBER, _SIGN)

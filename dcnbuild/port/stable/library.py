@@ -148,9 +148,7 @@ class _Made:
         return self.schema, self.name, self.function, self.key, self.wrapper
 
 
-def _registered(
-    scope: StableScope, macro: str, values: tuple[str, ...], member: str, arguments_: list[str]
-) -> _Made:
+def _registered(scope: StableScope, macro: str, values: tuple[str, ...], member: str, arguments_: list[str]) -> _Made:
     """What m.def(…) or m.impl(…) becomes. Raises NoSchema."""
     word = arguments_[0]
     if not re.fullmatch(r'(?:"[^"]*"\s*)+', word):
@@ -182,9 +180,7 @@ def _function(written: str) -> str:
     return match[1]
 
 
-def _from_signature(
-    scope: StableScope, name: str, function: str, more: list[str], key: str
-) -> _Made:
+def _from_signature(scope: StableScope, name: str, function: str, more: list[str], key: str) -> _Made:
     bare = function.rpartition("::")[2]
     found = scope.signatures.get(bare, ())
     if not found:
@@ -194,15 +190,11 @@ def _from_signature(
     signature = found[0]
     if signature.template:
         raise NoSchema(f"{function} is a template: TORCH_BOX takes a plain function")
-    given = [
-        m for text in more for m in [_ARGUMENT.fullmatch(text) or _SUFFIXED.fullmatch(text)] if m
-    ]
+    given = [m for text in more for m in [_ARGUMENT.fullmatch(text) or _SUFFIXED.fullmatch(text)] if m]
     names = [m[1] for m in given]
     defaults: list[str | None] = []
     for match, parameter in zip(given, signature.parameters, strict=False):
-        default = (
-            default_of(match[2], value_of(parameter.type).schema.rstrip("?")) if match[2] else None
-        )
+        default = default_of(match[2], value_of(parameter.type).schema.rstrip("?")) if match[2] else None
         if match[2] and default is None:
             raise NoSchema(f"{name}: the default {match[2]} has no counterpart in a schema")
         defaults.append(default)
@@ -225,7 +217,6 @@ def remarks(code: Code, scope: StableScope) -> Iterator[Remark]:
                     (statement.line,),
                     " ".join(code.text[statement.start : statement.end].split())[:60],
                     f"no operator can be made of it: {statement.reason}",
-                    "write a plain function over tensors and numbers and register that,"
-                    " or do this part in Python",
+                    "write a plain function over tensors and numbers and register that, or do this part in Python",
                     "broken",
                 )

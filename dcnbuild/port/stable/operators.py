@@ -130,8 +130,7 @@ _SCHEMAS: dict[str, str] = {
     "linear": "Tensor input, Tensor weight, Tensor? bias=None",
     "_unique2": "Tensor self, bool sorted=True, bool return_inverse=False, bool return_counts=False"
     " -> Tensor, Tensor, Tensor",
-    "to.other": "Tensor self, Tensor other, bool non_blocking=False, bool copy=False,"
-    " MemoryFormat? memory_format=None",
+    "to.other": "Tensor self, Tensor other, bool non_blocking=False, bool copy=False, MemoryFormat? memory_format=None",
 }
 _TENSOR = "torch::stable::Tensor"
 _BARE_INT = re.compile(r"-?\d+")
@@ -153,9 +152,7 @@ class Operator:
 
     def call(self, values: Sequence[str]) -> str:
         """The call of the dispatcher, with values for the first of its parameters."""
-        passed = [
-            _pass(type, value) for (type, _, _), value in zip(self.parameters, values, strict=False)
-        ]
+        passed = [_pass(type, value) for (type, _, _), value in zip(self.parameters, values, strict=False)]
         passed += [_default(type, default) for type, _, default in self.parameters[len(values) :]]
         template = {"Tensor": "", "Tensor[]": f"<std::vector<{_TENSOR}>>"}.get(self.results)
         if template is None:
@@ -234,15 +231,9 @@ def _fits(type: str, known: Expressions, code: Code, stream: Stream, span: tuple
     kind = known.kind(stream, start, end)
     text = text_of(code, stream, start, end)
     first = stream[start] if start < end else None
-    literal = first is not None and (
-        first.kind in ("number", "string") or text in ("true", "false")
-    )
+    literal = first is not None and (first.kind in ("number", "string") or text in ("true", "false"))
     if type == "Tensor":
-        return (
-            kind in ("tensor", None)
-            and not literal
-            and not text.startswith(("{", "-", "torch::headeronly"))
-        )
+        return kind in ("tensor", None) and not literal and not text.startswith(("{", "-", "torch::headeronly"))
     if type == "Tensor[]":
         return kind in ("tensors", None) and not literal
     if type == "Tensor?":

@@ -33,9 +33,7 @@ class Options:
         return ", ".join(words)
 
 
-def options(
-    known: Expressions, code: Code, stream: Stream, start: int, end: int, depth: int = 0
-) -> Options | None:
+def options(known: Expressions, code: Code, stream: Stream, start: int, end: int, depth: int = 0) -> Options | None:
     """The options that an expression is; None if it is something else or sets what is not known."""
     if start >= end or depth > _DEEPEST:
         return None
@@ -85,9 +83,7 @@ def _with(base: Options, name: str, value: str) -> Options | None:
     return base if same or (name, value) == ("layout", "torch::kStrided") else None
 
 
-def _variable(
-    known: Expressions, code: Code, stream: Stream, index: int, depth: int
-) -> Options | None:
+def _variable(known: Expressions, code: Code, stream: Stream, index: int, depth: int) -> Options | None:
     """What a variable was last set to before a place, where no condition comes between."""
     name = stream[index].text
     found = settings(code, stream, index)

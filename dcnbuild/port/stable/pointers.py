@@ -129,9 +129,7 @@ def _launched(stream: Stream, closing: int) -> int:
     return -1
 
 
-def mutated(
-    codes: Mapping[PurePosixPath, Code], signatures: Signatures
-) -> frozenset[tuple[str, int]]:
+def mutated(codes: Mapping[PurePosixPath, Code], signatures: Signatures) -> frozenset[tuple[str, int]]:
     """(function, parameter): the tensors that functions of a project are known to write to."""
     bodies = [(code, function) for code in codes.values() for function in code.functions]
     found: set[tuple[str, int]] = set()
@@ -197,9 +195,7 @@ def _pointer_written(code: Code, function: Function, name: str, signatures: Sign
         at = index + 1
         while stream[at].text == "[" and stream.partner[at] > 0:
             at = stream.partner[at] + 1
-        if at > index + 1 and (
-            stream[at].text in _ASSIGNS or stream[index - 1].text in _ASSIGNS - {"="}
-        ):
+        if at > index + 1 and (stream[at].text in _ASSIGNS or stream[index - 1].text in _ASSIGNS - {"="}):
             return True
         if (
             stream[at].text == "="

@@ -38,9 +38,7 @@ def port_to_stable(
         mutated=pointers.mutated(project.codes, known),
         opaque=pointers.opaque(project.codes),
     )
-    scripts = {
-        path: files[path].new if path in files else text for path, (text, _) in python.items()
-    }
+    scripts = {path: files[path].new if path in files else text for path, (text, _) in python.items()}
     extensions = setup.extensions(scripts)
     spaces = {path: {space for space, *_ in opened(code)} for path, code in project.codes.items()}
     for path in sorted(texts):
@@ -63,9 +61,7 @@ def port_to_stable(
             text, encoding = python.get(made.path, ("", "utf-8"))
             old = FileResult(made.path, text, text, encoding)
         changes = (*old.changes, *made.changes)
-        files[made.path] = replace(
-            old, new=made.new, changes=changes, remarks=(*old.remarks, *made.remarks)
-        )
+        files[made.path] = replace(old, new=made.new, changes=changes, remarks=(*old.remarks, *made.remarks))
     ordered = tuple(sorted(files.values(), key=lambda file: file.path))
     return replace(result, files=ordered, failing=True)
 

@@ -47,10 +47,7 @@ def _edits(code: Code, scope: StableScope, module: Module) -> Iterator[Edit]:
     if not is_impl:
         for key in dict.fromkeys(s.key for s in done if s.function):
             body = _body(code, module, key)
-            blocks.append(
-                f"\n\nSTABLE_TORCH_LIBRARY_IMPL({space or module.values[0]}, {key}, {variable})"
-                f" {{{body}}}"
-            )
+            blocks.append(f"\n\nSTABLE_TORCH_LIBRARY_IMPL({space or module.values[0]}, {key}, {variable}) {{{body}}}")
     if kept:
         rest = "".join(f"  {code.text[s.start : s.end]}\n" for s in kept)
         blocks.append(f"\n\n{open_line}\n{rest}}}")
@@ -60,11 +57,7 @@ def _edits(code: Code, scope: StableScope, module: Module) -> Iterator[Edit]:
 
 def _body(code: Code, module: Module, key: str) -> str:
     """A module's body with the implementations of one key."""
-    pieces = [
-        (s.start, "  " + _impl(module.variable, s))
-        for s in module.statements
-        if s.function and s.key == key
-    ]
+    pieces = [(s.start, "  " + _impl(module.variable, s)) for s in module.statements if s.function and s.key == key]
     return _under_conditions(code, module, pieces) + "\n"
 
 

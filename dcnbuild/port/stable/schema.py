@@ -155,25 +155,18 @@ def boxed(
         plain = parameter.name or f"arg{number}"
         reference = "&" in parameter.type and "const" not in parameter.type.split()
         held = f"{value.boxed}&" if reference and value.native else value.boxed
-        parameters.append(
-            f"{held if held == value.boxed and value.boxed in _SMALL else _by(held)} {plain}"
-        )
+        parameters.append(f"{held if held == value.boxed and value.boxed in _SMALL else _by(held)} {plain}")
         passed.append(plain if value.native else _narrowed(bare(parameter.type), plain))
     back = ", ".join(value.schema for value in results)
     schema = f"{name}({', '.join(declared)}) -> {back if len(results) == 1 else f'({back})'}"
-    plain_results = all(v.native for v in results) and not bare(signature.returns).startswith(
-        ("std::pair", "pair")
-    )
+    plain_results = all(v.native for v in results) and not bare(signature.returns).startswith(("std::pair", "pair"))
     if all(value.native for value in values) and plain_results:
         return Boxed(schema)
     returned = ", ".join(value.boxed for value in results)
     type = "void" if not results else returned if len(results) == 1 else f"std::tuple<{returned}>"
     call = f"{signature.name}({', '.join(passed)})"
     body = call if plain_results else f"ported_widened<{type}>({call})"
-    text = (
-        f"static {type} {wrapper}({', '.join(parameters)}) {{\n"
-        f"  {'return ' if results else ''}{body};\n}}\n"
-    )
+    text = f"static {type} {wrapper}({', '.join(parameters)}) {{\n  {'return ' if results else ''}{body};\n}}\n"
     return Boxed(schema, text)
 
 

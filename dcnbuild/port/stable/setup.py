@@ -160,9 +160,7 @@ def _port(
             continue
         line = line_of(text, module.start(extension.node))
         if not extension.name:
-            remarks.append(
-                _remark(line, "its name is no plain string, so that nothing can load it")
-            )
+            remarks.append(_remark(line, "its name is no plain string, so that nothing can load it"))
             continue
         names = modules.get(extension.name, ())
         edits += _call(module, extension, target, bool(names), cuda)
@@ -174,9 +172,7 @@ def _port(
             continue
         added += [extension.module] if top else []
         loader = _loader(extension, names)
-        change = Change(
-            "stable-module", 1, "", f"the module {extension.module}, which loads the library"
-        )
+        change = Change("stable-module", 1, "", f"the module {extension.module}, which loads the library")
         yield FileResult(place, "", loader, changes=(change,))
     if edits and added:
         edits += _py_modules(module, added)
@@ -184,9 +180,7 @@ def _port(
         edits += _tag(module)
     revision = Revision(text)
     done = revision.apply(edits)
-    changes = tuple(
-        Change("stable-setup", at, text[e.start : e.end].strip(), e.new.strip()) for e, at in done
-    )
+    changes = tuple(Change("stable-setup", at, text[e.start : e.end].strip(), e.new.strip()) for e, at in done)
     if changes or remarks:
         yield FileResult(path, text, revision.text, changes=changes, remarks=tuple(remarks))
 
@@ -196,9 +190,7 @@ def _remark(line: int, reason: str) -> Remark:
     return Remark("stable-setup", (line,), "Extension", reason, advice, "broken")
 
 
-def _call(
-    module: Module, extension: Extension, target: Target, rename: bool, cuda: bool
-) -> Iterator[Edit]:
+def _call(module: Module, extension: Extension, target: Target, rename: bool, cuda: bool) -> Iterator[Edit]:
     """The edits to the call that makes an extension."""
     node = extension.node
     values = {k.arg: k.value for k in node.keywords}
@@ -233,9 +225,7 @@ def _further(module: Module, call: ast.Call, *words: str) -> Edit:
     return Edit(at, at, "".join(f",{gap}{word}" for word in words))
 
 
-def _place(
-    path: PurePosixPath, name: str, scripts: Mapping[PurePosixPath, str]
-) -> tuple[PurePosixPath, bool]:
+def _place(path: PurePosixPath, name: str, scripts: Mapping[PurePosixPath, str]) -> tuple[PurePosixPath, bool]:
     """Where the module of a name belongs, and whether it is at top level."""
     parts = name.split(".")
     folder = path.parent
@@ -249,11 +239,7 @@ def _place(
 
 def _loader(extension: Extension, names: Sequence[str]) -> str:
     last = extension.module.rpartition(".")[2] + SUFFIX
-    lines = "".join(
-        f"{name} = torch.ops.{extension.namespace}.{name}\n"
-        for name in names
-        if name.isidentifier()
-    )
+    lines = "".join(f"{name} = torch.ops.{extension.namespace}.{name}\n" for name in names if name.isidentifier())
     return (
         f'"""The operators of {extension.module}. Written by `dcnbuild port --to stable`."""\n\n'
         "import importlib.util\n\nimport torch\n\n"
@@ -267,11 +253,7 @@ def _loader(extension: Extension, names: Sequence[str]) -> str:
 
 
 def _setup_call(module: Module) -> ast.Call | None:
-    calls = [
-        n
-        for n in module.nodes
-        if isinstance(n, ast.Call) and dotted(n.func).rpartition(".")[2] == "setup"
-    ]
+    calls = [n for n in module.nodes if isinstance(n, ast.Call) and dotted(n.func).rpartition(".")[2] == "setup"]
     return calls[-1] if calls else None
 
 

@@ -7,9 +7,7 @@ import bisect
 from dcnbuild.port.code import Code
 from dcnbuild.port.stream import Stream
 
-_KEYWORDS = frozenset(
-    {"return", "if", "while", "for", "switch", "else", "case", "and", "or", "not"}
-)
+_KEYWORDS = frozenset({"return", "if", "while", "for", "switch", "else", "case", "and", "or", "not"})
 
 
 def receiver(stream: Stream, dot: int) -> int | None:
@@ -29,16 +27,13 @@ def receiver(stream: Stream, dot: int) -> int | None:
                 index = opening - 1
                 continue
             callee = before is not None and (
-                (before.kind == "name" and before.text not in _KEYWORDS)
-                or before.text in (")", "]")
+                (before.kind == "name" and before.text not in _KEYWORDS) or before.text in (")", "]")
             )
             if not callee:
                 return index
             index -= 1
         elif stream[index].kind == "name":
-            while (
-                index >= 2 and stream[index - 1].text == "::" and stream[index - 2].kind == "name"
-            ):
+            while index >= 2 and stream[index - 1].text == "::" and stream[index - 2].kind == "name":
                 index -= 2
             if index and stream[index - 1].text == "::":
                 index -= 1

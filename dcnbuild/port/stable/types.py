@@ -106,11 +106,7 @@ def _namespaces(code: Code, scope: Scope) -> Iterable[Edit]:
     space = "torch" if "torch" in used else "at"
     for stream, index in code.names("|".join(sorted(_BARE))):
         before = stream[index - 1].text if index else ""
-        own = (
-            stream[index].text in scope.own
-            or stream[index].text.startswith("k")
-            and used == {"c10"}
-        )
+        own = stream[index].text in scope.own or stream[index].text.startswith("k") and used == {"c10"}
         if before not in ("::", ".", "->", "struct", "class") and not own:
             yield Edit(stream[index].start, stream[index].start, f"{space}::")
 
@@ -118,9 +114,7 @@ def _namespaces(code: Code, scope: Scope) -> Iterable[Edit]:
 def _auto_options(code: Code, scope: Scope) -> Iterable[Edit]:
     """`at::ScalarType::Float` keeps its enumerator, `x.dtype()` is its scalar type."""
     for stream, index in code.names("dtype"):
-        if not (
-            index and stream[index - 1].text in (".", "->") and follows(stream, index, "(", ")")
-        ):
+        if not (index and stream[index - 1].text in (".", "->") and follows(stream, index, "(", ")")):
             continue
         following = stream[index + 3].text if index + 3 < len(stream) else ""
         if following != ".":  # else it is one of TensorOptions
@@ -184,8 +178,7 @@ RULES = (
         "at::Tensor, at::ScalarType, c10::Half, at::IntArrayRef, …",
         "torch::stable::Tensor, torch::headeronly::ScalarType, …",
         "at::Tensor f(const torch::Tensor& x, at::IntArrayRef sizes);\n",
-        "torch::stable::Tensor f(const torch::stable::Tensor& x,"
-        " torch::headeronly::IntHeaderOnlyArrayRef sizes);\n",
+        "torch::stable::Tensor f(const torch::stable::Tensor& x, torch::headeronly::IntHeaderOnlyArrayRef sizes);\n",
         untouched=("mine::Tensor f(torch::stable::Tensor x);\n", "// at::Tensor\n"),
         rewrite=_renames(TYPES),
     ),

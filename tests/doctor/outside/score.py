@@ -63,9 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Prints every case and the share: 0 where at least 95% are right and no healthy log alarms."""
     given = sys.argv[1:] if arguments is None else arguments
     scores = [
-        score(directory, name)
-        for directory in [Path(text) for text in given] or [GIVEN]
-        for name in names(directory)
+        score(directory, name) for directory in [Path(text) for text in given] or [GIVEN] for name in names(directory)
     ]
     for item in scores:
         lacks = f"   lacks {'; '.join(item.missing)}" if item.missing else ""

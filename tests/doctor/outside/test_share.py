@@ -40,9 +40,7 @@ def test_the_command_prints_each_case(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_a_wrong_finding_counts_as_wrong(tmp_path: Path) -> None:
     (tmp_path / "a.log").write_text("a.cpp:1:1: error: 'AT_CHECK' was not declared in this scope\n")
-    (tmp_path / "a.json").write_text(
-        json.dumps({"cause": "x", "must_match": ["TORCH_CHECK", "sed"]})
-    )
+    (tmp_path / "a.json").write_text(json.dumps({"cause": "x", "must_match": ["TORCH_CHECK", "sed"]}))
     assert score.score(tmp_path, "a").missing == ("sed",)
     assert score.main([str(tmp_path)]) == 1
 
@@ -171,7 +169,8 @@ def test_fixes_call_programs_that_exist() -> None:
     [
         ("a.cpp:1:1: error: ‘symeig’ is not a member of ‘at’", "auto x = at::symeig(y);"),
         ('a.cu(1): error: namespace "cub" has no member "GridBarrier"', "cub::GridBarrier b;"),
-        ('a.cu(1): error: class "cudaDeviceProp" has no member "clockRate"', "int f(cudaDeviceProp p) { return p.clockRate; }"),
+        ('a.cu(1): error: class "cudaDeviceProp" has no member '
+         '"clockRate"', "int f(cudaDeviceProp p) { return p.clockRate; }"),
         ('a.cu(1): error: identifier "cudaThreadSynchronize" is undefined', "void f() { cudaThreadSynchronize(); }"),
         ("a.cpp:1:1: error: ‘AT_CHECK’ was not declared in this scope", 'void f(int x) { AT_CHECK(x, "x"); }'),
         ('a.cu(1): error: namespace "cub" has no member "Max"', "auto m = cub::Max();"),

@@ -55,17 +55,13 @@ def _all_names() -> str:
 def standard(hit: Hit) -> int | None:
     """The newest standard that the errors from the line on ask for."""
     text = hit.around(after=3000)
-    found = {
-        int(number) for number in re.findall(r"only available (?:from|with) C\+\+(\d\d)", text)
-    }
+    found = {int(number) for number in re.findall(r"only available (?:from|with) C\+\+(\d\d)", text)}
     if hit["standard"]:
         found.add(int(hit["standard"][-2:]))
     missing = re.findall(rf"\W({_all_names()})\W.{{0,40}}(?:\Wstd\W|has no member)", text)
     for name in {*missing, names.split(hit["name"])[1]}:
         # the newest standard first: remove_cvref_t would pass for one of C++14's as well
-        fitting = [
-            n for n in reversed(tables.rows("standards")) if re.fullmatch(_names_of(n), name)
-        ]
+        fitting = [n for n in reversed(tables.rows("standards")) if re.fullmatch(_names_of(n), name)]
         found.update(fitting[:1])
     return max(found, default=None)
 

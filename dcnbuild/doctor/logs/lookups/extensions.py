@@ -54,11 +54,7 @@ def find(module: str, frame: str = "") -> Extension | None:
     module = module.strip(".")
     last = module.split(".")[-1]
     compiled = bool(_COMPILED.fullmatch(last))
-    known = (
-        modules.find(_NAMES.get(last, module))
-        if last not in ("_C", "csrc") or "." in module
-        else []
-    )
+    known = modules.find(_NAMES.get(last, module)) if last not in ("_C", "csrc") or "." in module else []
     if not known and compiled and frame:
         # "_C" alone: the packages that the file lies in name it
         parts = [part.lower() for part in re.split(r"[/\\]", frame)]
@@ -83,9 +79,7 @@ def of_file(path: str) -> Extension | None:
 
     Example: ".../site-packages/groundingdino/_C.cpython-311-x86_64-linux-gnu.so" is "groundingdino._C".
     """
-    inside = re.search(
-        r"(?:(?:site|dist)-packages|\.egg)[/\\](?P<name>(?![^/\\]{0,300}\.egg)[^.]{1,300})", path
-    )
+    inside = re.search(r"(?:(?:site|dist)-packages|\.egg)[/\\](?P<name>(?![^/\\]{0,300}\.egg)[^.]{1,300})", path)
     parts = re.split(r"[/\\]", inside["name"].rstrip("/\\")) if inside else []
     for name in (".".join(parts), ".".join(parts[-1:]), ".".join(parts[:1])):
         row = next((row for row in modules.find(name) if name not in ("", "_C", "_ext")), None)

@@ -77,9 +77,7 @@ def other_fix(hit: Hit) -> Iterator[Fix]:
     """What brings anybody's header: a package of pip or of the system, or git's submodules."""
     header = hit["header"]
     fitting = (
-        how
-        for start, how in tables.rows("headers").items()
-        if header.startswith(start) or f"/{start}" in header
+        how for start, how in tables.rows("headers").items() if header.startswith(start) or f"/{start}" in header
     )
     how = next(fitting, "")
     if how.startswith("pip "):

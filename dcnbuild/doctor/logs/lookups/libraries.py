@@ -58,9 +58,7 @@ def library(path: str, cuda: str = "") -> Library:
 def of_link_name(name: str) -> Library:
     """The library that `-lNAME` means."""
     found = sonames.of_link_name(name)
-    return (
-        library(re.split(r"\*", found[0].sonames[0])[0], "") if found else Library(f"lib{name}.so")
-    )
+    return library(re.split(r"\*", found[0].sonames[0])[0], "") if found else Library(f"lib{name}.so")
 
 
 def library_of(symbol: str) -> str:
@@ -78,9 +76,7 @@ def package_of(symbol: str) -> str:
 def of_torch(symbol: str) -> bool:
     """Whether a symbol belongs to torch's own libraries."""
     found = owners.of_symbol(symbol.lstrip("_") if symbol.startswith("__Z") else symbol)
-    mangled = re.match(
-        r"\?[\w@$]*@(?:c10|at|torch|caffe2)@|_?_ZT?[VIS]?N?K?\d?(?:2at|3c10|5torch|6caffe2)", symbol
-    )
+    mangled = re.match(r"\?[\w@$]*@(?:c10|at|torch|caffe2)@|_?_ZT?[VIS]?N?K?\d?(?:2at|3c10|5torch|6caffe2)", symbol)
     return bool(mangled) or (found is not None and found.owner == "torch")
 
 

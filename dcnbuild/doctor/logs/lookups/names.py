@@ -63,14 +63,10 @@ def header_of(name: str, owner: str = "") -> str | None:
             return header
     if owner in ("", "std") and _c_header(name):
         return _c_header(name)
-    here = [
-        entry for entry in _entries(name, owner) if not entry.removed and entry.kind != "member"
-    ]
+    here = [entry for entry in _entries(name, owner) if not entry.removed and entry.kind != "member"]
     if not here and re.fullmatch(r"(?:at|c10|torch)(?:::[a-z]\w*)*", owner):
         # a name that moved from one of torch's namespaces to another, with a using declaration in a header
-        here = [
-            entry for entry in torch_cpp.find(name) if not entry.removed and entry.kind != "member"
-        ]
+        here = [entry for entry in torch_cpp.find(name) if not entry.removed and entry.kind != "member"]
     return rows("public").get(here[0].header, here[0].header) or None if here else None
 
 
@@ -123,11 +119,7 @@ def changed(name: str, toolkit: str = "") -> Gone | None:
     if found:
         return Gone(*found)
     for entry in _entries(name, ""):
-        past = [
-            item
-            for item in entry.changes[1:]
-            if not toolkit or numbers(item[0]) <= numbers(toolkit)
-        ]
+        past = [item for item in entry.changes[1:] if not toolkit or numbers(item[0]) <= numbers(toolkit)]
         if entry.kind == "function" and past:
             release, signature = past[-1]
             return Gone(_release(release), entry.replacement or f"it takes ({signature})")
@@ -171,8 +163,7 @@ def _ported() -> frozenset[str]:
     found: set[str] = set()
     for rule in RULES:
         before, after = (
-            {header or name for header, name in _IDENTIFIER.findall(text)}
-            for text in (rule.before, rule.after)
+            {header or name for header, name in _IDENTIFIER.findall(text)} for text in (rule.before, rule.after)
         )
         found |= before - after
     return frozenset(found)

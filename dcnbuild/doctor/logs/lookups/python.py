@@ -27,9 +27,7 @@ _DIRECT = re.compile(
     r"|^Traceback \(most.*\nFile \"[^\"]*setup\.py\"",
     re.M,
 )
-_SETUP = re.compile(
-    r"setup\.py|<string>\", line|egg_info|\bpip\b|subprocess-exited-with-error|build_meta"
-)
+_SETUP = re.compile(r"setup\.py|<string>\", line|egg_info|\bpip\b|subprocess-exited-with-error|build_meta")
 _COMPILED = re.compile(r"_C\w*|_?ext|\w+_cuda|\w+_ext|\w+_cpp|C")
 _TORCH = re.compile(r"\btorch==(\d+)\.(\d+)\.(\d+)")
 
@@ -142,7 +140,9 @@ def option_gone(option: str) -> str:
 
 
 def callee(hit: Hit) -> str:
-    """The package of the compiled module that is called on the lines above: "causal_conv1d_cuda.f(" is causal-conv1d's."""
+    """The package of the compiled module that is called on the lines above: "causal_conv1d_cuda.f(" is
+    causal-conv1d's.
+    """
     called = re.findall(rf"\b([A-Za-z_]\w*)\.{re.escape(hit['name'])}\(", hit.around(before=6))
     return package_of(called[-1]) if called else ""
 

@@ -13,9 +13,7 @@ from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import modules
 
 _NOT_A_USER = re.compile(r"[/\\]torch[/\\]|[/\\]lib[/\\]python3\.\d+[/\\](?!site|dist)")
-_CAPABILITY = re.compile(
-    r"sm_(?P<sm>\d{2,3})\b|(?:arch|capability)[ =(]{1,3}(?P<major>\d{1,2})\.(?P<minor>\d)"
-)
+_CAPABILITY = re.compile(r"sm_(?P<sm>\d{2,3})\b|(?:arch|capability)[ =(]{1,3}(?P<major>\d{1,2})\.(?P<minor>\d)")
 
 
 def cuda_of_driver(hit: Hit) -> str:

@@ -13,9 +13,7 @@ from dcnbuild.doctor.logs.owner import Owner, owner
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import numpy
 
-_CALLED = re.compile(
-    r"\b((?:cu|cuda|nvrtc|cudnn|cublas|cusparse|_?Py|at::|torch::)[A-Za-z_]\w{3,60})\s*\("
-)
+_CALLED = re.compile(r"\b((?:cu|cuda|nvrtc|cudnn|cublas|cusparse|_?Py|at::|torch::)[A-Za-z_]\w{3,60})\s*\(")
 #: What shows that Cython wrote a C file: its own names, and names of Python that hardly anything else uses.
 _CYTHON = re.compile(
     r"__pyx|Pyx|cython|longintrepr|ob_digit|tp_print|curexc_|use_tracing|exc_type|_PyGen_Send|_PyUnicode_Ready"
@@ -59,9 +57,7 @@ def maker(hit: Hit) -> Owner:
     """Whose file the message is about: what pip fetched counts as its package's."""
     source = hit["source"]
     found = owner(source)
-    of_checkout = re.match(r"/|[A-Za-z]:", source) and not re.search(
-        r"pip-|[/\\]builds-v0[/\\]|[/\\]\.tmp", source
-    )
+    of_checkout = re.match(r"/|[A-Za-z]:", source) and not re.search(r"pip-|[/\\]builds-v0[/\\]|[/\\]\.tmp", source)
     if found.kind == "own" and hit["package"] != "." and not of_checkout:
         return Owner("package", hit["package"])
     return found

@@ -22,9 +22,7 @@ def loader(hit: Hit) -> Owner:
     if hit["library"]:
         return owner(hit["library"])
     outside = ("python", "system", "unknown")
-    owners = (
-        frame.owner for frame in frames(hit, before=30) if not _LOADS_FOR_OTHERS.search(frame.file)
-    )
+    owners = (frame.owner for frame in frames(hit, before=30) if not _LOADS_FOR_OTHERS.search(frame.file))
     return next((found for found in owners if found.kind not in outside), Owner("unknown"))
 
 
@@ -51,9 +49,7 @@ def hidden(hit: Hit) -> bool:
     """Whether a library lacks what its own user was made for, so that another copy hides it."""
     kind = loader(hit).kind
     ours = kind in ("torch", "nvidia")
-    return bool(provider(hit)) and (
-        ours or (kind == "package" and not libraries.of_torch(hit["symbol"]))
-    )
+    return bool(provider(hit)) and (ours or (kind == "package" and not libraries.of_torch(hit["symbol"])))
 
 
 def cuda_of_log(hit: Hit) -> str:
@@ -78,10 +74,6 @@ def reinstall(hit: Hit) -> Iterator[Fix]:
     if extensions.of_file(loaded_path(hit)) is not None:  # no wheel of it is anywhere
         return
     if package.startswith(("torch-", "pyg-")):
-        yield fixes.say(
-            "or its wheel for this torch and CUDA, from the page that its project names: data.pyg.org/whl"
-        )
+        yield fixes.say("or its wheel for this torch and CUDA, from the page that its project names: data.pyg.org/whl")
     elif package:
-        yield fixes.say(
-            f"or the wheel of {package} that names this torch, CUDA and Python, from its releases"
-        )
+        yield fixes.say(f"or the wheel of {package} that names this torch, CUDA and Python, from its releases")

@@ -14,12 +14,17 @@ from dcnbuild.doctor.logs.rule import Hit
 _ERROR = re.compile(r"\b(?:error|fatal)\b|Error\b")
 #: What tools advise; left out is what stands in every log of its kind.
 _ADVICE = re.compile(
-    r"(?i)\b(?:please (?:try |first )?(?:install|set|specify|use|upgrade|downgrade|update|provide|re-?install|add|remove|change|run|make sure|ensure|check)"
-    r"|(?:you (?:need|have|want|should|must|can|may) (?:to )?|try (?:to )?)(?:install|set|specify|us|upgrad|downgrad|updat|reinstall|run|pass|add|build)\w*"
-    r"|(?:apt|apt-get|pip|conda|brew|dnf|yum) install [\w-]|consider (?:using|setting|installing|adding)|hint ?:|(?:did you mean|use) [`'\"-])"
+    r"(?i)\b(?:please (?:try |first "
+    r")?(?:install|set|specify|use|upgrade|downgrade|update|provide|re-?install|add|remove|change|run|make "
+    r"sure|ensure|check)"
+    r"|(?:you (?:need|have|want|should|must|can|may) (?:to )?|try (?:to "
+    r")?)(?:install|set|specify|us|upgrad|downgrad|updat|reinstall|run|pass|add|build)\w*"
+    r"|(?:apt|apt-get|pip|conda|brew|dnf|yum) install [\w-]|consider (?:using|setting|installing|adding)|hint "
+    r"?:|(?:did you mean|use) [`'\"-])"
 )
 _NO_ADVICE = re.compile(
-    r"(?i)not a problem with pip|discuss\.python|report (?:this|it|an? )|PEP 517|deprecat|CUDA_LAUNCH_BLOCKING|TORCH_USE_CUDA_DSA"
+    r"(?i)not a problem with pip|discuss\.python|report (?:this|it|an? )|PEP "
+    r"517|deprecat|CUDA_LAUNCH_BLOCKING|TORCH_USE_CUDA_DSA"
     r"|new release of pip|--use-pep517|running pip as|run_command|^\s*(?:def|raise|print|warnings|logger)\b"
 )
 _ADVICES = 2
