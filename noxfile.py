@@ -1,11 +1,10 @@
-"""`nox` runs the quick tests, `nox -s thorough` the slow tests, `nox -s lint` the linters, `nox -s bench` the
-benchmarks.
+"""`nox` runs the quick tests, `nox -s thorough` the slow ones, `nox -s lint` the linters.
 
 All sessions share one environment, `.nox/shared`, since torch takes 5 GB in each environment. If nox itself runs in an
 environment with torch, the sessions use that torch. Variables:
 
-DCNBUILD_NOX_TORCH   installs these packages instead of matrix.yaml's first torch, e.g. "torch==2.10.0
-torchvision==0.25.0"
+DCNBUILD_NOX_TORCH   installs these packages instead of matrix.yaml's first torch, e.g.
+                     "torch==2.10.0 torchvision==0.25.0"
 """
 
 from __future__ import annotations
@@ -49,9 +48,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def thorough(session: nox.Session) -> None:
-    """Runs the tests that `nox` leaves out: the slow ones, and the operators' on the JIT route with narrower CPU
-    vectors.
-    """
+    """Runs the slow tests, and the operators' quick ones on the JIT route with narrower CPU vectors."""
     package = install(session)
     scratch = Path(session.create_tmp()).resolve()
     pytest(session, scratch, *PARALLEL, "--route", "prebuilt", "-m", "slow", "tests")
@@ -88,9 +85,8 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(venv_backend="venv")
 def docs(session: nox.Session) -> None:
-    """Builds the documentation site into site/; a warning is an error. It needs no torch, so it has its own
-    environment.
-    """
+    """Builds the documentation site into site/; a warning is an error."""
+    # the session has its own environment, since it needs no torch
     extras = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]
     session.install("--quiet", *extras["docs"])
     # The theme advertises its successor at every build, which is not a warning about these pages.
@@ -156,9 +152,7 @@ NO_TRITON = 2
 
 @nox.session
 def compile_report(session: nox.Session) -> None:
-    """Compiles the kernels by nvcc and Triton and checks registers and spills against the limits; after --, e.g.
-    sm_90.
-    """
+    """Compiles the kernels by nvcc and Triton, and checks registers and spills; after --, e.g. sm_90."""
     install(session)
     pip(session, "nvidia-cuda-cuobjdump", "nvidia-cuda-nvdisasm")
     run_script(session, "tests/nvcc/report.py", *session.posargs)
@@ -167,9 +161,8 @@ def compile_report(session: nox.Session) -> None:
 
 @nox.session
 def kernel_checks(session: nox.Session) -> None:
-    """Runs all of mutation and a part of sanitize and compile_report, like CI, on the package that `nox` installed."""
-    if not any(SHARED.glob("lib/python3.*/site-packages/dcnbuild-*.dist-info")):
-        install(session)
+    """Runs all of mutation and a part of sanitize and compile_report, like CI."""
+    install(session)
     pip(session, "nvidia-cuda-cuobjdump", "nvidia-cuda-nvdisasm")
     run_script(session, "tests/nvcc/report.py", "sm_80", "sm_90", "sm_120")
     run_script(session, "tests/nvrtc/compile.py", "sm_75", "sm_120")

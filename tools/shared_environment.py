@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import sys
@@ -63,11 +64,20 @@ def pip(session: nox.Session, *arguments: str, env: dict[str, str] | None = None
 _installed: list[Path] = []
 
 
+#: What was installed last: the digest of its sources and of the variables that a build reads.
+STAMP = SHARED / "installed.txt"
+
+
 def install(session: nox.Session) -> Path:
-    """Installs the package like a user, once in a run of nox; returns its directory."""
+    """Installs the package like a user, unless the same sources are installed; returns its directory."""
     if not _installed:
         environment(session)
-        pip(session, ".[examples,test]")
+        wanted = _digest()
+        there = any(SHARED.glob("lib/python3.*/site-packages/dcnbuild-*.dist-info"))
+        if not (there and STAMP.is_file() and STAMP.read_text() == wanted):
+            STAMP.unlink(missing_ok=True)
+            pip(session, ".[examples,test]")
+            STAMP.write_text(wanted)
         package = session.run(
             str(PYTHON),
             *("-I", "-c", "import dcnbuild; print(dcnbuild.__path__[0])"),
@@ -76,6 +86,25 @@ def install(session: nox.Session) -> Path:
         )
         _installed.append(Path(str(package).strip()))
     return _installed[0]
+
+
+def _digest() -> str:
+    """Returns a digest of all that decides what an installation is: sources, variables, torch."""
+    digest = hashlib.sha256()
+    files = [ROOT / "pyproject.toml", *(p for d in ("csrc", "dcnbuild") for p in (ROOT / d).rglob("*.*"))]
+    left_out = {"lib", "__pycache__"}
+    for path in sorted(files):
+        if path.is_file() and not left_out.intersection(path.relative_to(ROOT).parts):
+            digest.update(f"{path.relative_to(ROOT)} {path.stat().st_size} ".encode() + path.read_bytes())
+    names = sorted(name for name in os.environ if name.startswith(("DCNBUILD_", "TORCH_", "CUDA")) or name in _BUILD)
+    digest.update(repr([(name, os.environ[name]) for name in names]).encode())
+    for prefix in (sys.prefix, str(SHARED)):
+        version = Path(prefix) / f"lib/python3.{sys.version_info.minor}/site-packages/torch/version.py"
+        digest.update(version.read_bytes() if version.is_file() else b"-")
+    return digest.hexdigest()
+
+
+_BUILD = ("CXX", "CC", "CXXFLAGS", "CFLAGS", "NVCC_CCBIN", "NVCC_APPEND_FLAGS", "NVCC_PREPEND_FLAGS", "PATH")
 
 
 def pytest(session: nox.Session, scratch: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
