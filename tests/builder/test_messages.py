@@ -84,11 +84,9 @@ def test_every_action_of_a_workflow_is_named_by_its_commit() -> None:
 
 
 def test_every_module_that_the_package_imports_is_required() -> None:
-    """Every imported module is in the standard library, required, part of an extra, or a counter that loads our
-    hooks.
-    """
+    """Every imported module is standard, required, part of an extra or of torch's wheels, or a counter that loads our hooks."""
     known = {item.module for item in RUN} | {"torch", "dcnbuild", "setuptools"}
-    extras = {"matplotlib", "PIL", "numpy", "torchvision", "onnx", "onnxruntime", "openvino"}
+    extras = {"matplotlib", "PIL", "numpy", "torchvision", "onnx", "onnxruntime", "openvino", "triton"}
     found = set()
     for path in (ROOT / "dcnbuild").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -147,7 +145,7 @@ def test_info_says_why_there_is_nothing_for_cuda(monkeypatch: pytest.MonkeyPatch
     device = info._device(routes.DeviceStatus("cuda"))
     assert set(device["not_taken"]) == set(routes.ATTEMPTS)
     assert all(said in reason for reason in device["not_taken"].values())
-    report = {"dcnbuild": "0", "torch": "2", "torch_cuda": None, "devices": [device]}
+    report = {"dcnbuild": "0", "torch": "2", "torch_cuda": None, "devices": [device], "fused": {"mode": "auto"}}
     text = "\n".join(info._lines({**report, "prebuilt": None}))
     assert "cuda: none. torch" in text
     assert "not loaded yet" not in text
@@ -156,7 +154,7 @@ def test_info_says_why_there_is_nothing_for_cuda(monkeypatch: pytest.MonkeyPatch
 
 def test_info_tells_of_pips_cache_where_cuda_was_switched_off() -> None:
     prebuilt = {"torch": "2.14.1", "flavour": "stable", "compiler": "gcc", "libraries": {}}
-    report = {"dcnbuild": "0", "torch": "2", "torch_cuda": "13.0", "devices": []}
+    report = {"dcnbuild": "0", "torch": "2", "torch_cuda": "13.0", "devices": [], "fused": {"mode": "auto"}}
     off = {**prebuilt, "cuda_left_out": "CUDA is switched off: DCNBUILD_CUDA=off leaves them out."}
     assert "--no-cache-dir --force-reinstall" in "\n".join(info._lines({**report, "prebuilt": off}))
     missing = {**prebuilt, "cuda_left_out": "No CUDA toolkit: none."}

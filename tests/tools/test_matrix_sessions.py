@@ -65,8 +65,8 @@ def test_the_workflow_takes_its_jobs_from_the_same_list(project: Path) -> None:
         ("wheel_matrix", (), "wheel_matrix", [pair for pair in PAIRS if pair.wheel]),
     ):
         assert f"nox -s {session} -- --github" in script
-        steps = " ".join(step.get("run", "") for step in jobs[job]["steps"])
-        assert f'nox -s {session} -- --pair "${{{{ matrix.pair }}}}"' in steps
+        (step,) = (step for step in jobs[job]["steps"] if f'nox -s {session} -- --pair "$PAIR"' in step.get("run", ""))
+        assert step["env"] == {"PAIR": "${{ matrix.pair }}"}
         done = nox(project, session, "--github", *arguments)
         rows = json.loads(done.stdout.splitlines()[-1])["include"]
         assert [(row["pair"], row["python"]) for row in rows] == [(pair.id, pair.python) for pair in pairs]
