@@ -204,8 +204,10 @@ def port_archives(session: nox.Session) -> None:
 
 @nox.session
 def port_stable_archives(session: nox.Session) -> None:
-    """Ports source archives to the stable ABI, compiles them and audits the libraries; after --, the names of some."""
+    """Ports extensions to the stable ABI, compiles and audits them, and compares two with their originals."""
     install(session)
+    scratch = Path(session.create_tmp()).resolve()
+    pytest(session, scratch, "tests/port/test_stable_build.py", env={"DCNBUILD_PORTED": "1"})
     pip(session, "unearth", "torch-abi-audit")
     run_script(session, "tests/port/stable_archives.py", *session.posargs)
 

@@ -216,7 +216,7 @@ void check_attend_backward(const KernelTable& table, Random& random, Stored stor
                   8 * kEpsilon<T> * (std::abs(upstream) + std::abs(value.value[to])));
       }
   });
-  AttendBackward<T> backward{scene.call, {}, nullptr, nullptr, scene.heads * scene.samples};
+  AttendBackward<T> backward{scene.call, {}, {}, nullptr, nullptr, scene.heads * scene.samples};
   if (scatter)
     backward.grad_value = {
         scene.grad_value.data(), scene.heads * scene.channels * static_cast<int64_t>(sizeof(T)),

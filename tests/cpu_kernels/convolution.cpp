@@ -24,7 +24,7 @@ struct Tile {
     const int64_t groups = random.whole(1, 3);
     for (int64_t group = 0; group < groups; ++group) {
       const int64_t count = random.coin() ? few : random.whole(1, 40);
-      runs.push_back({group, channels, count});
+      runs.push_back({group, channels, count, channels});
       channels += count;
     }
     step = channels + random.whole(0, 2);
