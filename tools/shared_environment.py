@@ -46,8 +46,12 @@ def environment(session: nox.Session) -> None:
 
 
 def _has_torch(prefix: str) -> bool:
-    pattern = f"lib/python3.{sys.version_info.minor}/site-packages/torch/version.py"
-    return (Path(prefix) / pattern).is_file()
+    return _torch_version(prefix).is_file()
+
+
+def _torch_version(prefix: str) -> Path:
+    """Returns the file that states the version of torch in an environment that has one."""
+    return Path(prefix) / f"lib/python3.{sys.version_info.minor}/site-packages/torch/version.py"
 
 
 def _torch_of_matrix() -> str:
@@ -66,6 +70,8 @@ _installed: list[Path] = []
 
 #: What was installed last: the digest of its sources and of the variables that a build reads.
 STAMP = SHARED / "installed.txt"
+#: Variables of compilers, which a build reads beside those that begin with DCNBUILD_, TORCH_ and CUDA.
+_BUILD = ("CXX", "CC", "CXXFLAGS", "CFLAGS", "NVCC_CCBIN", "NVCC_APPEND_FLAGS", "NVCC_PREPEND_FLAGS", "PATH")
 
 
 def install(session: nox.Session) -> Path:
@@ -99,12 +105,9 @@ def _digest() -> str:
     names = sorted(name for name in os.environ if name.startswith(("DCNBUILD_", "TORCH_", "CUDA")) or name in _BUILD)
     digest.update(repr([(name, os.environ[name]) for name in names]).encode())
     for prefix in (sys.prefix, str(SHARED)):
-        version = Path(prefix) / f"lib/python3.{sys.version_info.minor}/site-packages/torch/version.py"
+        version = _torch_version(prefix)
         digest.update(version.read_bytes() if version.is_file() else b"-")
     return digest.hexdigest()
-
-
-_BUILD = ("CXX", "CC", "CXXFLAGS", "CFLAGS", "NVCC_CCBIN", "NVCC_APPEND_FLAGS", "NVCC_PREPEND_FLAGS", "PATH")
 
 
 def pytest(session: nox.Session, scratch: Path, *arguments: str, env: dict[str, str] | None = None) -> None:

@@ -18,7 +18,7 @@ from dcnbuild.compat.dcn_v2_ext import (
     dcn_v2_psroi_pooling_forward,
 )
 from dcnbuild.compat.modulated_deform_conv import *  # noqa: F403
-from dcnbuild.compat.surplus import back_to_full, first_of_both
+from dcnbuild.compat.raw_convolution import modulated_backward, modulated_forward
 
 __all__ = [
     *modulated_deform_conv.__all__,
@@ -53,11 +53,7 @@ def modulated_deform_conv_forward(
     """Deformable convolution v2, [N, O, H', W']. Raises ValueError if weight has another kernel size."""
     check_kernel(weight, kernel_h, kernel_w)
     sizes = ([stride_h, stride_w], [pad_h, pad_w], [dilation_h, dilation_w])
-    offset, mask = first_of_both(offset, mask, input, weight, *sizes)
-    output: Tensor = torch.ops.dcnbuild.deform_conv2d(
-        *(input, offset, mask, weight, bias, *sizes, group, deformable_group)
-    )
-    return output
+    return modulated_forward(input, weight, bias, offset, mask, sizes, group, deformable_group)
 
 
 @torch.no_grad()
@@ -85,12 +81,7 @@ def modulated_deform_conv_backward(
     """
     check_kernel(weight, kernel_h, kernel_w)
     sizes = ([stride_h, stride_w], [pad_h, pad_w], [dilation_h, dilation_w])
-    first_offset, first_mask = first_of_both(offset, mask, input, weight, *sizes)
-    grads = torch.ops.dcnbuild.deform_conv2d_backward(
-        *(grad_output, input, first_offset, first_mask, weight, *sizes, group, deformable_group),
-        *([True] * 5, torch.are_deterministic_algorithms_enabled()),
-    )
-    return [grads[0], back_to_full(grads[1], offset), back_to_full(grads[2], mask), *grads[3:]]
+    return modulated_backward(grad_output, input, weight, offset, mask, sizes, group, deformable_group)
 
 
 @torch.no_grad()

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 import dcnbuild.ops.operators  # noqa: F401  registers them
+from dcnbuild.compat.raw_convolution import modulated_backward, modulated_forward
 from dcnbuild.compat.shared import check_output_dim
-from dcnbuild.compat.surplus import back_to_all, back_to_full, first_of_all, first_of_both
+from dcnbuild.compat.surplus import back_to_all, first_of_all
 from dcnbuild.ops.reference.deform_pool import counts, psroi_pooling
 
 __all__ = [
@@ -49,9 +50,7 @@ def dcn_v2_forward(
     """
     check_kernel(weight, kernel_h, kernel_w)
     sizes = ([stride_h, stride_w], [pad_h, pad_w], [dilation_h, dilation_w])
-    offset, mask = first_of_both(offset, mask, input, weight, *sizes)
-    output: Tensor = torch.ops.dcnbuild.deform_conv2d(*(input, offset, mask, weight, bias, *sizes, 1, deformable_group))
-    return output
+    return modulated_forward(input, weight, bias, offset, mask, sizes, 1, deformable_group)
 
 
 @torch.no_grad()
@@ -77,12 +76,7 @@ def dcn_v2_backward(
     """
     check_kernel(weight, kernel_h, kernel_w)
     sizes = ([stride_h, stride_w], [pad_h, pad_w], [dilation_h, dilation_w])
-    first_offset, first_mask = first_of_both(offset, mask, input, weight, *sizes)
-    grads = torch.ops.dcnbuild.deform_conv2d_backward(
-        *(grad_output, input, first_offset, first_mask, weight, *sizes, 1, deformable_group),
-        *([True] * 5, torch.are_deterministic_algorithms_enabled()),
-    )
-    return [grads[0], back_to_full(grads[1], offset), back_to_full(grads[2], mask), *grads[3:]]
+    return modulated_backward(grad_output, input, weight, offset, mask, sizes, 1, deformable_group)
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 import dcnbuild.ops.operators  # noqa: F401  registers them
-from dcnbuild.compat.surplus import back_to_full, first_of_both
+from dcnbuild.compat.raw_convolution import modulated_backward, modulated_forward
 
 __all__ = [
     "deform_conv_backward_input",
@@ -150,11 +150,8 @@ def modulated_deform_conv_forward(
 ) -> None:
     """Writes a deformable convolution v2 to `output`; for a larger offset or mask see surplus.py."""
     sizes = ([stride_h, stride_w], [pad_h, pad_w], [dilation_h, dilation_w])
-    offset, mask = first_of_both(offset, mask, input, weight, *sizes)
-    result = torch.ops.dcnbuild.deform_conv2d(
-        *(input, offset, mask, weight, bias if with_bias else None, *sizes),
-        *(group, deformable_group),
-    )
+    used_bias = bias if with_bias else None
+    result = modulated_forward(input, weight, used_bias, offset, mask, sizes, group, deformable_group)
     output.resize_(result.shape).copy_(result)
 
 
@@ -189,14 +186,12 @@ def modulated_deform_conv_backward(
     weight and bias to `grad_weight` and `grad_bias`.
     """
     sizes = ([stride_h, stride_w], [pad_h, pad_w], [dilation_h, dilation_w])
-    first_offset, first_mask = first_of_both(offset, mask, input, weight, *sizes)
-    grads = torch.ops.dcnbuild.deform_conv2d_backward(
-        *(grad_output, input, first_offset, first_mask, weight, *sizes, group, deformable_group),
-        *([True, True, True, True, with_bias], torch.are_deterministic_algorithms_enabled()),
+    grads = modulated_backward(
+        *(grad_output, input, weight, offset, mask, sizes, group, deformable_group), with_bias=with_bias
     )
     grad_input.copy_(grads[0])
-    grad_offset.copy_(back_to_full(grads[1], offset))
-    grad_mask.copy_(back_to_full(grads[2], mask))
+    grad_offset.copy_(grads[1])
+    grad_mask.copy_(grads[2])
     grad_weight.add_(grads[3])
     if with_bias:
         grad_bias.add_(grads[4])
