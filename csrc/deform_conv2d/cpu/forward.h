@@ -39,17 +39,29 @@ class ForwardWorker {
         columns_(rows() * call.layout.position, Pixel(0)),
         tile_(rows() * call.out_row) {}
 
-  void run(int64_t n, const Tile& tile, const Pixels<const Pixel>& image) {
+  /// Computes a tile of image n; `next` is probably this thread's next one.
+  void run(int64_t n, const Tile& tile, const Tile& next, const Pixels<const Pixel>& image) {
     const Geometry& g = call_.g;
     const Taps<Sum> taps = taps_.load(n, tile);
     for (int64_t i = 0; i < tile.positions(); ++i)
       std::copy_n(call_.bias.data(), call_.out_row, tile_.data() + i * call_.out_row);
     for (int64_t tap = 0; tap < g.taps(); tap += call_.taps_at_once) {
       const int64_t last = std::min(tap + call_.taps_at_once, g.taps());
-      call_.unit.gather({tile.positions(), tap, last, taps, call_.runs.data(),
-                         static_cast<int64_t>(call_.runs.size()), image, columns_.data(),
-                         call_.layout.position, call_.layout.tap},
-                        g, call_.layout, call_.taps_at_once);
+      const int64_t part = tap / call_.taps_at_once, parts = ceil_div(g.taps(), call_.taps_at_once);
+      call_.unit.gather(
+          {tile.positions(),
+           tap,
+           last,
+           taps,
+           call_.runs.data(),
+           static_cast<int64_t>(call_.runs.size()),
+           image,
+           columns_.data(),
+           call_.layout.position,
+           call_.layout.tap,
+           {taps_.offsets_ahead(n, next, part, parts), taps_.masks_ahead(n, next, part, parts),
+            ahead_of(call_.output, n, 0, g.out_channels, tile, part, parts)}},
+          g, call_.layout, call_.taps_at_once);
       call_.unit.multiply(g, call_.layout, {tile.positions(), tap, last}, call_.taps_at_once,
                           columns_.data(), call_.weight.data(), tile_.data(), call_.out_row);
     }
@@ -136,7 +148,7 @@ void forward(const Unit& unit, const Geometry& g, const Operands& t,
         const int64_t at = i / tiling.count(), n = first + at;
         const Pixel* own = reinterpret_cast<const Pixel*>(call.input.at(n, 0, 0, 0));
         const Pixel* copy = copies.data() + at * pixels * g.channels;
-        worker.run(n, tiling[i % tiling.count()],
+        worker.run(n, tiling[i % tiling.count()], tiling[(i + 1) % tiling.count()],
                    in_place ? Pixels<const Pixel>{own, call.input.w, 0, call.zeros.data()}
                             : Pixels<const Pixel>{copy, 0, pixels, call.zeros.data()});
       });

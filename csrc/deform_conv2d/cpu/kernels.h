@@ -38,6 +38,13 @@ struct Pixels {
   T* outside;  // the pixel that replaces every pixel outside
 };
 
+/// Parts of tensors that a tile reads or writes after its samples: `planes` planes of `rows` rows,
+/// of each of which a tile has at most a cache line or so.
+struct Ahead {
+  const char* first = nullptr;
+  int64_t planes = 0, rows = 0, plane_bytes = 0, row_bytes = 0;
+};
+
 /// Taps [first_tap, last_tap) of a tile, the image they sample, and the tile's columns,
 /// [position][tap - first_tap][channel]. Pixels and columns may be the bits of a half type.
 template <typename T, typename Pixel = T, typename Column = T>
@@ -49,6 +56,7 @@ struct Samples {
   Pixels<const Pixel> image;  // zeros outside
   Column* columns;
   int64_t column_row, column_tap;  // from one position, and from one tap, to the next
+  Ahead ahead[5] = {};             // what the kernel prefetches while it samples
 };
 
 /// The backward pass over the same: reads the columns' gradients, and overwrites them with the

@@ -90,6 +90,18 @@ void store_tile(const Strided<T>& to, int64_t n, int64_t first, int64_t count, c
              to.at(n, first, tile.row + row, tile.column), to.w, to.c);
 }
 
+/// Share `part` of `parts` of a tile's channels [first, first + count), which the kernels may
+/// prefetch; nothing where channels lie side by side, which CPUs foresee. It names the last
+/// position of each row: the first ones are often in a cache line with the tile before.
+template <typename T>
+Ahead ahead_of(const Strided<T>& tensor, int64_t n, int64_t first, int64_t count, const Tile& tile,
+               int64_t part, int64_t parts) {
+  if (!tensor || tensor.w != 1) return {};
+  const int64_t begin = count * part / parts, end = count * (part + 1) / parts;
+  return {tensor.at(n, first + begin, tile.row, tile.column + tile.columns - 1), end - begin,
+          tile.rows, tensor.c * tensor.size, tensor.h * tensor.size};
+}
+
 /// Loads the offsets and masks of offset groups [first_group, first_group + groups) for one tile at
 /// a time.
 template <typename T>
@@ -125,6 +137,13 @@ class TileTaps {
     if (mask_) load_tile(mask_, n, first_, planes_, tile, masks_.data(), 1, padded_);
     return {g_.taps(),       offsets_.data(),  masks_.data(),       padded_,   rows_.data(),
             columns_.data(), tap_rows_.data(), tap_columns_.data(), g_.height, g_.width};
+  }
+
+  Ahead offsets_ahead(int64_t n, const Tile& tile, int64_t part, int64_t parts) const {
+    return ahead_of(offset_, n, 2 * first_, 2 * planes_, tile, part, parts);
+  }
+  Ahead masks_ahead(int64_t n, const Tile& tile, int64_t part, int64_t parts) const {
+    return ahead_of(mask_, n, first_, planes_, tile, part, parts);
   }
 
  private:
