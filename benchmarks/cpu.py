@@ -1,7 +1,7 @@
-"""Times the operator on the CPU beside torchvision's, F.conv2d of the same shape, and mmcv's if installed, as
-docs/performance.md has it.
+"""Times the operator on the CPU beside torchvision's, F.conv2d of the same shape, and mmcv's, OpenVINO's and
+ONNX Runtime's if installed, as docs/performance.md has it.
 
-    python benchmarks/cpu.py [--parts goals types memory scaling roofline] [--plot FILE.svg] [--json FILE]
+    python benchmarks/cpu.py [--parts goals peers types memory scaling roofline] [--plot FILE.svg] [--json FILE]
 
 Milliseconds of the fastest of several calls, made in turn. Every ratio is of two times of one run: "×" says how many
 times as long the other takes. Goals are for two threads unless they say otherwise; a missed one is printed as missed.
@@ -20,7 +20,8 @@ import _cpu_memory
 import _cpu_scaling
 import torch
 import torchvision
-from _cpu_cases import CASES, FUNCTIONS, PASSES, best_times, measure
+from _cpu_cases import CASES, FUNCTIONS, PASSES, Operands, best_times, forward, measure
+from _cpu_peers import PEERS, prepared
 from torch.nn import functional
 
 import dcnbuild
@@ -98,6 +99,33 @@ def goals(threads: int) -> Figures:
         for (name, which, count), at in times.items()
         for function, value in at.items()
     }
+
+
+def peers(threads: int) -> Figures:
+    """Times the forward passes beside the programs that run exported models, and torchvision, on one thread and on
+    all.
+    """
+    names = [*PEERS, "torchvision"]
+    figures, rows, checks = {}, [], []
+    for case in CASES.values():
+        for count in sorted({1, threads}):
+            torch.set_num_threads(count)
+            operands = Operands(case)
+            works = {name: forward(FUNCTIONS[name], operands) for name in ("dcnbuild", "torchvision")}
+            at = best_times(works | {name: prepared(name, operands, count) for name in PEERS})
+            figures |= {f"{case.name} forward, {count} threads, {name}, ms": value for name, value in at.items()}
+            ratios = {name: at[name] / at["dcnbuild"] for name in names}
+            rows.append([f"{case.name}: {case}", str(count), f"{at['dcnbuild']:.2f}"])
+            rows[-1] += [f"{at[name]:.2f}" for name in names] + [f"{ratio:.2f}×" for ratio in ratios.values()]
+            if case.name == "F":
+                continue
+            for name, ratio in ratios.items():
+                least = 2.5 if (case.name, name) == ("D", "openvino") else 1
+                checks.append(goal(f"{case.name} forward, {count} thr., {name} / ours", ratio, least))
+    torch.set_num_threads(threads)
+    table(["case", "threads", "dcnbuild", *names, *names], rows)
+    table(["goal", "wanted", "measured", ""], checks)
+    return figures
 
 
 #: By the level's way with bfloat16: the speed relative to float32 NCHW that is asked of each pass.
@@ -215,6 +243,7 @@ def machine(threads: int) -> str:
 
 PARTS: dict[str, Callable[[int], Figures]] = {
     "goals": goals,
+    "peers": peers,
     "types": types,
     "memory": memory,
     "roofline": roofline,
