@@ -2,7 +2,7 @@
 
 A row has the fields of LogRule, in the language of `templates`. `when` is a condition, or
 "=module.function", a function of a Hit in logs/lookups; so can `cause` and a step of a fix be.
-`patterns` pairs a literal part with a regular expression; `around` and `without` are regular
+`patterns` pairs literal parts, one of which every match holds, with a regular expression; `around` and `without` are regular
 expressions that the lines nearby must and must not hold; the line above has to name the entity
 `twice`, too.
 
@@ -24,6 +24,7 @@ from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.fix_verbs import VERBS
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
 from dcnbuild.doctor.logs.templates import ENTITY, chosen, complete, filled, holds, look_up
+from dcnbuild.doctor.parse.patterns import either
 
 _TABLE = Path(__file__).with_name("rules.yaml")
 #: So many lines above and below belong to the surroundings of a line.
@@ -82,8 +83,9 @@ def _rule(row: dict[str, Any]) -> LogRule:
         row["cause"] = look_up(row["cause"][1:])
     row["steps"] = row.get("fix") or []
     row["fix"] = partial(_fixes, row["steps"])
-    patterns = row.get("patterns") or ()
-    row["patterns"] = tuple(patterns.items() if isinstance(patterns, dict) else map(tuple, patterns))
+    pairs = row.get("patterns") or {}
+    pairs = pairs.items() if isinstance(pairs, dict) else pairs
+    row["patterns"] = tuple((needle, pattern) for text, pattern in pairs for needle in either(text))
     for name in ("kinds", "explains"):
         row[name] = tuple(row.get(name) or ())
     row["level"] = Level[row.get("level", "CAUSE")]

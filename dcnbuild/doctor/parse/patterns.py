@@ -21,6 +21,11 @@ START = r"(?<![^\s:'\"(<>=\[])"
 LETTER = r"[^\s:'\"(<>=\[]"
 
 
+def either(needles: str) -> list[str]:
+    """The literal parts of which every matching line holds one: "exit code || exit status" has two."""
+    return needles.split(" || ")
+
+
 #: A pattern that was asked about so many lines looks for all literal parts of what it matches first.
 _OFTEN = 40
 
