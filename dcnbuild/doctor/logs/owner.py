@@ -67,7 +67,7 @@ def owner(path: str) -> Owner:
         if module == "nvidia":
             return Owner("nvidia", "nvidia")
         return Owner("package", package_of(module))
-    if re.search(r"[/\\]torch[/\\](?:include|lib)[/\\]|libtorch[/\\]", path):
+    if re.search(r"[/\\](?:lib)?torch[^/\\]*[/\\](?:include|lib)[/\\]|libtorch[/\\]", path):
         return Owner("torch", "torch")
     fetched = _FETCHED.search(path)
     if fetched:

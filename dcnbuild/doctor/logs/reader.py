@@ -261,7 +261,7 @@ def _ranked(found: Matches) -> Iterator[tuple[int, list[Hit]]]:
     """The rules to report, root cause first."""
     levels = [RULES[index].level for index in found if RULES[index].severity == "error"]
     deepest = min(levels, default=Level.UNKNOWN)
-    explained = {name for index in found for name in RULES[index].explains}
+    explained = {name for index in found for name in RULES[index].explains if name != RULES[index].id}
     reported: set[str] = set()
     failed = False
     for index, hits in sorted(found.items(), key=_order):

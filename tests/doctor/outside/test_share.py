@@ -149,6 +149,10 @@ PROGRAMS = frozenset(
         "yum",
         "rustup",
         "yay",
+        "kubectl",
+        "module",
+        "sinfo",
+        "source",
         "cl",
     ]
 )

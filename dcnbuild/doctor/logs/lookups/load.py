@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
@@ -15,6 +16,21 @@ from dcnbuild.doctor.logs.rule import Hit
 def library(hit: Hit) -> libraries.Library:
     """What is known of the library, with the packages for the CUDA of this log."""
     return libraries.library(hit["name"], symbols.cuda_of_log(hit))
+
+
+class Stack(NamedTuple):
+    """The toolkit of an accelerator beside CUDA: what it is called, and the script, or the directory, that has it found."""
+
+    what: str
+    script: str = ""
+    path: str = ""
+    note: str = ""
+
+
+def stack(hit: Hit) -> Stack | None:
+    """The toolkit that a library is of."""
+    name = re.split(r"[/\\]", hit["name"])[-1].partition(".so")[0]
+    return next((Stack(**row) for like, row in tables.rows("stacks").items() if re.fullmatch(like, name)), None)
 
 
 def gcc_of_glibcxx(minor: str) -> str:

@@ -69,6 +69,12 @@ def gone(hit: Hit) -> names.Gone | None:
     return names.gone(found.last, found.scope)
 
 
+def renamed(hit: Hit) -> str:
+    """What torch calls the name today, where it still has the old one."""
+    found = name(hit)
+    return names.renamed(found.last, found.scope)
+
+
 def added(hit: Hit) -> str | None:
     """The first CUDA that has the name, where it is newer than the toolkit in use."""
     return names.added(hit["name"], hit["alias"] or hit["owner"], hit["toolkit"])
@@ -110,7 +116,7 @@ def suggested(hit: Hit) -> str:
 def replace(hit: Hit) -> Iterator[Fix]:
     """What to do about a name that is not there."""
     found = gone(hit)
-    yield from _replace(hit, name(hit), found.today if found else "")
+    yield from _replace(hit, name(hit), found.today if found else renamed(hit))
 
 
 def replace_called(hit: Hit) -> Iterator[Fix]:

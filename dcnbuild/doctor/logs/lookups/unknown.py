@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import takewhile
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
@@ -28,6 +29,8 @@ _NO_ADVICE = re.compile(
     r"|new release of pip|--use-pep517|running pip as|run_command|^\s*(?:def|raise|print|warnings|logger)\b"
 )
 _ADVICES = 2
+#: What stands below a message of CMake.
+_NEXT = re.compile(r"Call Stack|-- |CMake |See also|(?:g?make|ninja)(?:\[\d+\])?: |Traceback|Error: Process")
 _PLACES = {
     "torch": ", in torch",
     "nvidia": ", in an nvidia package",
@@ -65,8 +68,10 @@ def error_above(hit: Hit) -> str:
 
 
 def lines_below(hit: Hit) -> str:
-    """The three lines below, as CMake puts its message there."""
-    return " ".join(hit.log.near(hit.line, after=3)[1:]).strip()
+    """The message that CMake puts below: its paragraphs, up to what CMake says next."""
+    lines = (line.strip() for line in hit.log.near(hit.line, after=12)[1:])
+    message = takewhile(lambda line: not _NEXT.match(line), lines)
+    return " ".join(filter(None, message))[:300]
 
 
 def advice(hit: Hit) -> Iterator[Fix]:
