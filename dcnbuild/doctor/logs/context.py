@@ -60,7 +60,7 @@ _SOURCE = re.compile(
 )
 _BUILT = re.compile(
     r"Failed to build [`']([\w.-]+)|Building (?:wheel|editable) for ([\w.-]+)"
-    r"|╰─> ([A-Za-z][\w.-]+)$|^Collecting ([\w.-]+)|`([\w.-]+)@|[Ff]ailed building (?:wheel|editable) for ([\w.-]+)"
+    r"|╰─> ([A-Za-z][\w.-]+)$|^Collecting (?!git\+)([\w.-]+)|`([\w.-]+)@|[Ff]ailed building (?:wheel|editable) for ([\w.-]+)"
 )
 _LOCAL = re.compile(r"^(?:Processing|Obtaining) (?:file://)?(?:\.|/|[A-Za-z]:)")
 

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 #: So many lines above and below a message name the directory that it is of.
 _NEAR = 400
 #: Files of torch, the system and other packages.
-NOT_OURS = re.compile(r"(?:site|dist)-packages|[/\\](?:lib)?torch[^/\\]*[/\\]include[/\\]|^/usr/|[/\\]include[/\\]c\+\+")
+NOT_OURS = re.compile(
+    r"(?:site|dist)-packages|[/\\](?:lib)?torch[^/\\]*[/\\]include[/\\]|^/usr/|[/\\]include[/\\]c\+\+"
+)
 #: Directories that hold the sources of a project: the nearest other one above them is the project.
 _INNER = {"src", "csrc", "source", "cuda", "cpu", "cpp", "lib", "include", "kernels", "gpu"}
 #: A directory that the build names as the one of its setup.py, or whose src it includes from.

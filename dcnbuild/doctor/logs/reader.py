@@ -74,6 +74,10 @@ _QUOTED_CODE = re.compile(r"(?:raise|warnings\.warn|logger\.\w+|return|assert)\b
 _WARNING = re.compile(r"\b[A-Z]\w*Warning: |^(?:\[?W(?:ARNING|arning)?\]?|WARN)[:\[\s]")
 #: A line that a program wrote while it ran, and not while something was built.
 _RAN = re.compile(r"Traceback \(most|^File \"")
+#: What a line says that tells of a failure, and not only of what is not there.
+_FAILS = re.compile(
+    r"(?i)error|fail|fatal|abort|killed|denied|panicked|cannot|can't|could not|unable|not found|no such|refus"
+)
 _BUILDS = re.compile(
     r"setup\.py|<string>\", line|pip-build-env|pyproject_hooks|build_meta|_in_process|cpp_extension\.py|pip/_"
 )
@@ -247,8 +251,8 @@ def _warned(hit: Hit) -> bool:
 
 def _only_told(hit: Hit) -> bool:
     """Whether a line need not have stopped the program: a warning, or an exception spoken of outside of a traceback."""
-    told = hit.kind.startswith("missing-") and not _RAN.search(hit.around(before=25))
-    return _warned(hit) or (told and "odule" in hit.text)
+    told = (hit.kind.startswith("missing-") and "odule" in hit.text) or not _FAILS.search(hit.text)
+    return _warned(hit) or (told and not _RAN.search(hit.around(before=25)))
 
 
 def _ran(hit: Hit) -> bool:

@@ -18,7 +18,9 @@ _ROWS = tuple(
 #: The messages of CUDA's errors, by their numbers.
 _NUMBERED = {row[1]: row[2] for row in _ROWS if row[0] == "#"}
 #: An error that is given by its number alone.
-_NUMBER = re.compile(r"(?i)\bcuda\b[^\n.]{0,60}?\b(?:error|failure)(?: code| status)?[ :=(]{1,3}(?P<number>\d{1,3})\b(?![\w:)]* ?[(:]? ?[a-z])")
+_NUMBER = re.compile(
+    r"(?i)\bcuda\b[^\n.]{0,60}?\b(?:error|failure)(?: code| status)?[ :=(]{1,3}(?P<number>\d{1,3})\b(?![\w:)]* ?[(:]? ?[a-z])"
+)
 #: English → what other languages say for it: locales.tsv.
 PHRASES: dict[str, list[str]] = {}
 for _english, *_others in (row for row in _ROWS if row[0] not in "~#"):

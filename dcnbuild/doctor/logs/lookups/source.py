@@ -63,6 +63,12 @@ def maker(hit: Hit) -> Owner:
     return found
 
 
+def archive(hit: Hit) -> str:
+    """The package whose source archive pip or uv builds, "" where a checkout or a repository is built."""
+    fetched = hit.context.first(re.compile(r"git\+(?:https?|ssh|file)|Cloning |Running command git"))
+    return "" if fetched or hit["package"] == "." else str(hit["package"])
+
+
 def gone(hit: Hit) -> names.Gone | None:
     """Since when the name is gone, and what stands for it."""
     found = name(hit)
