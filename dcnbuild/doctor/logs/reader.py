@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 
+from dcnbuild.doctor import wording
 from dcnbuild.doctor.logs.rule import Hit, Level
 from dcnbuild.doctor.logs.rule_table import RULES
 from dcnbuild.doctor.parse import SHAPES, Log, Reading, Record, decode
@@ -17,15 +18,7 @@ from dcnbuild.doctor.parse.success import Outcome, went_on
 from dcnbuild.errors import Finding
 from dcnbuild.machine.facts import Facts
 
-#: Stems that many messages have in common: most literal parts of shapes and patterns contain one.
-_STEMS = (
-    "rror", "ERROR", "fatal", "FATAL", "ailed", "ailure", "illed", "died", "denied", "KILL",
-    "dumped", "ot found", "o such", "annot ", "nable to", "o module", "o version", "ndefined",
-    "declared", "nresolved", "nknown", "nrecognized", "nsufficient", "is not", "does not",
-    "did not", "has no", "no instance", "no suitable", "no matching", "incomplete", "no member",
-    "upported", "ompatib", "conflict", "ambiguous", "xception", "Warning", "egmentation",
-    "exhausted", "exceeded", "No space", "ut of memory", "137",
-)  # fmt: skip
+_STEMS = tuple(wording.rows("stems"))
 #: A line without any of these can match no rule and is not looked at: the stems, and the literal parts
 #: that contain none of them. A short list keeps the reading of megabytes fast.
 WORDS = _STEMS + tuple(
@@ -78,9 +71,7 @@ _RAN = re.compile(r"Traceback \(most|^File \"")
 _FAILS = re.compile(
     r"(?i)error|fail|fatal|abort|killed|denied|panicked|cannot|can't|could not|unable|not found|no such|refus"
 )
-_BUILDS = re.compile(
-    r"setup\.py|<string>\", line|pip-build-env|pyproject_hooks|build_meta|_in_process|cpp_extension\.py|pip/_"
-)
+_BUILDS = wording.pattern("builds")
 
 Matches = dict[int, list[Hit]]
 

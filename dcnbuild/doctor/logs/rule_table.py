@@ -2,9 +2,9 @@
 
 A row has the fields of LogRule, in the language of `templates`. `when` is a condition, or
 "=module.function", a function of a Hit in logs/lookups; so can `cause` and a step of a fix be.
-`patterns` pairs literal parts, one of which every match holds, with a regular expression; `around` and `without` are regular
-expressions that the lines nearby must and must not hold; the line above has to name the entity
-`twice`, too.
+`patterns` pairs literal parts, one of which every match holds, with a regular expression; `around` and
+`without` are regular expressions that the lines nearby must and must not hold; the line above has to name
+the entity `twice`, too.
 
 A fix is a list of steps. A step is the name of a function of `dcnbuild.doctor.fixes`, or of a verb of
 `fix_verbs`, and its arguments, which are templates: one that comes out empty drops the step. A mapping of
@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from dcnbuild.base import plain_yaml
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.fix_verbs import VERBS
@@ -92,15 +93,6 @@ def _rule(row: dict[str, Any]) -> LogRule:
     return LogRule(**row)
 
 
-def _read() -> list[LogRule]:
-    """Every rule, in the order of the table."""
-    import yaml  # here: only whoever reads a log pays for it
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    rows = yaml.load(_TABLE.read_text(encoding="utf-8"), Loader=loader)
-    return [_rule(dict(row)) for row in rows]
-
-
 #: Every log rule: what tells the cause before what is only a symptom of one. On one line of a log the first that
 #: matches counts.
-RULES = tuple(sorted(_read(), key=lambda rule: rule.level))
+RULES = tuple(sorted((_rule(dict(row)) for row in plain_yaml.shipped(_TABLE)), key=lambda rule: rule.level))

@@ -8,19 +8,11 @@ from __future__ import annotations
 
 import re
 
+from dcnbuild.doctor import wording
 from dcnbuild.doctor.parse.text import Log
 
 #: One line that says of itself that it quotes.
-_LINE = re.compile(
-    r"^[*|\\/_ ]*(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,40} (?:\([^)]*\) )?\S"  # git log --oneline
-    r"|^stash@\{\d+\}: "
-    r"|^[\w./-]+\.(?:md|rst|html|ipynb|ya?ml|json|tsv|csv|toml)[:-]\d+[:-](?! ?(?:fatal )?error: )"  # grep -n
-    r"|^<(?:Module|Package|Dir|Class|Function|TestCaseFunction|DoctestItem) "  # pytest --collect-only
-    r"|^\S+::\S.*(?:PASSED|SKIPPED|XFAIL|XPASS)\b|^\S+\.py::\S.*\]$|\.\.\. (?:ok|skipped\b.*)$"
-    r"|^[-*+] (?:[Ff]ix|[Aa]dd|[Hh]andle|[Ww]ork "
-    r"around|[Ii]mprove|[Ss]upport|[Rr]emove|[Ee]xplain|[Dd]etect)(?:e[ds]|s)?\b"
-    r"|\babout \d+ (?:minute|hour|day|month|year)s? ago$"  # gh issue list
-)
+_LINE = wording.pattern("quoting")
 #: (what begins a passage, what each of its lines looks like)
 _PASSAGES = (
     (re.compile(r"^commit [0-9a-f]{6,40}\b"), re.compile(r"^(?:Author|Date|Merge|Commit\w*|AuthorDate): |^ {4}|^\s*$")),

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
+from dcnbuild.doctor import wording
 from dcnbuild.doctor.parse.text import Log
 
 _WORDS = (
@@ -24,13 +25,7 @@ _WORDS = (
 )
 _TELLING = re.compile("|".join(map(re.escape, _WORDS)))
 #: What the tools that build and install say at the end; `names` are the packages that it is about.
-_DONE = re.compile(
-    r"^Successfully (?:installed|built|uninstalled)(?P<names>(?: [\w.+!-]+)+)"
-    r"|^Successfully (?:tagged|installed|built)\b"
-    r"|^Finished processing dependencies for (?P<name>[\w.-]+)"
-    r"|^Build succeeded|^Executing transaction: .{0,20}done|^\[100%\] Built target|^Installed \d+ packages? in"
-    r"|(?:#\d+ )?(?:writing image sha256|naming to ).{0,200}done"
-)
+_DONE = wording.pattern("done")
 #: The last line of pytest and of CTest where nothing failed.
 _TESTS = re.compile(r"^=*\s?\d+ passed(?!.*\b(?:failed|errors?)\b).* in [\d.]+ ?s|^100% tests passed")
 _VERSION = re.compile(r"-\d[\w.+!]*$")
@@ -46,10 +41,7 @@ _BELOW = re.compile(
 
 
 #: What programs say that do their work.
-_WORKS = re.compile(
-    r"(?i)\b(?:finished|saved|completed|success\w*|done\b|epoch:? ?\[?\d|loss[ :=]{1,3}[\d.]|it/s\]|100%\||executed "
-    r"in|startup complete|server is running|starting server)"
-)
+_WORKS = wording.pattern("works", re.IGNORECASE)
 
 
 def went_on(log: Log, line: int) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dcnbuild.doctor import fixes
+from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.lookups.traceback import Frame, frames
 from dcnbuild.doctor.logs.owner import owner
@@ -37,9 +37,7 @@ _NAMES = {
     "causal_conv1d_fn": "causal_conv1d_cuda",
 }
 #: What compiled modules are called.
-_COMPILED = re.compile(
-    r"_C|_?ext|_cuda|_cpu|\w+_ext|\w+_cuda|\w+_cuda_\w+|\w+_backends?|\w+_cpp|core_cc|\w*_C\d?|\w+_kernels?|\w+_cuda_core|csrc"
-)
+_COMPILED = wording.pattern("compiled")
 #: Operators that dcnbuild has, so that nothing needs to be compiled for them.
 _REPLACED = re.compile(r"(?i)dcn|deform|mmcv")
 

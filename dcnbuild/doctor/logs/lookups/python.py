@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from dcnbuild.doctor import fixes
+from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.lookups import extensions, tables
 from dcnbuild.doctor.logs.lookups.traceback import last
@@ -15,12 +15,7 @@ from dcnbuild.knowledge import modules
 from dcnbuild.machine.compatibility import table, torch_release
 
 #: A traceback that runs in pip's, uv's or build's own environment holds one of these.
-_ISOLATED = re.compile(
-    r"pip-build-env-|build_meta|builds-v0|get_requires_for_build|Getting requirements to build"
-    r"|prepare_metadata_for_build|Preparing (?:editable )?metadata \(pyproject|build_wheel"
-    r"|Building (?:wheel|editable) for .{1,80}\(pyproject|Installing build dependencies"
-    r"|build backend|build-env|pyproject_hooks|pep517|\.tmp\w{6}[/\\]|build isolation|build_editable"
-)
+_ISOLATED = wording.pattern("isolated")
 _DIRECT = re.compile(
     r"File \"setup\.py\"|python3? setup\.py|setup\.py egg_info|Preparing metadata \(setup\.py\)|pip-setuptools-caller"
     # Python runs setup.py itself: its frame is the first of the traceback

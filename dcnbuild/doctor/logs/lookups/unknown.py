@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from itertools import takewhile
 
-from dcnbuild.doctor import fixes
+from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.lookups.traceback import last
 from dcnbuild.doctor.logs.owner import Owner
@@ -14,20 +14,8 @@ from dcnbuild.doctor.logs.rule import Hit
 
 _ERROR = re.compile(r"\b(?:error|fatal)\b|Error\b")
 #: What tools advise; left out is what stands in every log of its kind.
-_ADVICE = re.compile(
-    r"(?i)\b(?:please (?:try |first "
-    r")?(?:install|set|specify|use|upgrade|downgrade|update|provide|re-?install|add|remove|change|run|make "
-    r"sure|ensure|check)"
-    r"|(?:you (?:need|have|want|should|must|can|may) (?:to )?|try (?:to "
-    r")?)(?:install|set|specify|us|upgrad|downgrad|updat|reinstall|run|pass|add|build)\w*"
-    r"|(?:apt|apt-get|pip|conda|brew|dnf|yum) install [\w-]|consider (?:using|setting|installing|adding)|hint "
-    r"?:|(?:did you mean|use) [`'\"-])"
-)
-_NO_ADVICE = re.compile(
-    r"(?i)not a problem with pip|discuss\.python|report (?:this|it|an? )|PEP "
-    r"517|deprecat|CUDA_LAUNCH_BLOCKING|TORCH_USE_CUDA_DSA"
-    r"|new release of pip|--use-pep517|running pip as|run_command|^\s*(?:def|raise|print|warnings|logger)\b"
-)
+_ADVICE = wording.pattern("advice", re.IGNORECASE)
+_NO_ADVICE = wording.pattern("no_advice", re.IGNORECASE)
 _ADVICES = 2
 #: What stands below a message of CMake.
 _NEXT = re.compile(r"Call Stack|-- |CMake |See also|(?:g?make|ninja)(?:\[\d+\])?: |Traceback|Error: Process")
