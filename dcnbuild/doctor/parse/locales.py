@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from dcnbuild.doctor import wording
+
 _ROWS = tuple(
     line.replace("␣", " ").split("\t")
     for line in Path(__file__).with_name("locales.tsv").read_text(encoding="utf-8").splitlines()
@@ -18,9 +20,7 @@ _ROWS = tuple(
 #: The messages of CUDA's errors, by their numbers.
 _NUMBERED = {row[1]: row[2] for row in _ROWS if row[0] == "#"}
 #: An error that is given by its number alone.
-_NUMBER = re.compile(
-    r"(?i)\bcuda\b[^\n.]{0,60}?\b(?:error|failure)(?: code| status)?[ :=(]{1,3}(?P<number>\d{1,3})\b(?![\w:)]* ?[(:]? ?[a-z])"
-)
+_NUMBER = wording.pattern("cuda_number", re.IGNORECASE)
 #: English → what other languages say for it: locales.tsv.
 PHRASES: dict[str, list[str]] = {}
 for _english, *_others in (row for row in _ROWS if row[0] not in "~#"):

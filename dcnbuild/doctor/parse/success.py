@@ -13,17 +13,7 @@ from functools import cached_property
 from dcnbuild.doctor import wording
 from dcnbuild.doctor.parse.text import Log
 
-_WORDS = (
-    *(
-        "Successfully ",
-        "Finished processing",
-        "Build succeeded",
-        "Executing transaction",
-        "[100%] Built target",
-    ),
-    *(" passed", "tests passed", "Installed ", "writing image sha256", "naming to "),
-)
-_TELLING = re.compile("|".join(map(re.escape, _WORDS)))
+_TELLING = wording.pattern("telling")
 #: What the tools that build and install say at the end; `names` are the packages that it is about.
 _DONE = wording.pattern("done")
 #: The last line of pytest and of CTest where nothing failed.

@@ -16,13 +16,8 @@ from dcnbuild.machine.compatibility import table, torch_release
 
 #: A traceback that runs in pip's, uv's or build's own environment holds one of these.
 _ISOLATED = wording.pattern("isolated")
-_DIRECT = re.compile(
-    r"File \"setup\.py\"|python3? setup\.py|setup\.py egg_info|Preparing metadata \(setup\.py\)|pip-setuptools-caller"
-    # Python runs setup.py itself: its frame is the first of the traceback
-    r"|^Traceback \(most.*\nFile \"[^\"]*setup\.py\"",
-    re.M,
-)
-_SETUP = re.compile(r"setup\.py|<string>\", line|egg_info|\bpip\b|subprocess-exited-with-error|build_meta")
+_DIRECT = wording.pattern("direct", re.M)
+_SETUP = wording.pattern("setup")
 _COMPILED = re.compile(r"_C\w*|_?ext|\w+_cuda|\w+_ext|\w+_cpp|C")
 _TORCH = re.compile(r"\btorch==(\d+)\.(\d+)\.(\d+)")
 
