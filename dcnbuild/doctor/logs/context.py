@@ -24,7 +24,6 @@ from dcnbuild.machine.facts import Facts
 REACH = 400
 
 
-
 def _any(patterns: list[str], nocase: bool = False) -> re.Pattern[str]:
     return re.compile("|".join(patterns), re.IGNORECASE if nocase else 0)
 

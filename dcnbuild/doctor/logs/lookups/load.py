@@ -19,7 +19,7 @@ def library(hit: Hit) -> libraries.Library:
 
 
 class Stack(NamedTuple):
-    """The toolkit of an accelerator beside CUDA: what it is called, and the script, or the directory, that has it found."""
+    """The toolkit of an accelerator beside CUDA: its name, and the script, or the directory, that has it found."""
 
     what: str
     script: str = ""
@@ -30,13 +30,8 @@ class Stack(NamedTuple):
 def stack(hit: Hit) -> Stack | None:
     """The toolkit that a library is of."""
     name = re.split(r"[/\\]", hit["name"])[-1].partition(".so")[0]
-    return next((Stack(**row) for like, row in tables.rows("stacks").items() if re.fullmatch(like, name)), None)
-
-
-def gcc_of_glibcxx(minor: str) -> str:
-    """The gcc whose libstdc++ brought GLIBCXX_3.4.MINOR."""
-    found: str = tables.rows("gcc_of_glibcxx").get(int(minor or 0), "")
-    return found
+    row = tables.like("stacks", name)
+    return Stack(**row) if row else None
 
 
 def built_for(hit: Hit) -> str:

@@ -76,12 +76,6 @@ def renamed(name: str, owner: str = "") -> str:
     return next((entry.replacement for entry in _entries(name, owner) if entry.replacement and not entry.removed), "")
 
 
-def least_gpu(name: str) -> str:
-    """The compute capability that a function of the GPU begins with, "" where it is not of newer ones alone."""
-    like = rows("device_functions").items()
-    return next((least for pattern, least in like if re.fullmatch(pattern, name)), "")
-
-
 def gone(name: str, owner: str = "") -> Gone | None:
     """Since when a name is gone; None for one that is not known to be."""
     owner, name = split(name, owner)

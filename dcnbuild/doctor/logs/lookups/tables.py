@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 from dcnbuild.base import plain_yaml
 
 _FILE = Path(__file__).with_name("tables.yaml")
+
+
+def like(section: str, text: str) -> Any:
+    """The value of the first row whose name, a regular expression, is all of the text; "" without one."""
+    return next((value for name, value in rows(section).items() if re.fullmatch(str(name), text)), "")
 
 
 def rows(section: str) -> Any:
