@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
+from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.lookups.traceback import Frame, frames
 from dcnbuild.doctor.logs.owner import owner
 from dcnbuild.knowledge import modules
@@ -26,16 +27,6 @@ class Extension:
     row: modules.Project | None = None
 
 
-#: Classes and functions of an extension that a project imports inside of try, and that are then not defined.
-_NAMES = {
-    "DCNv3Function": "DCNv3",
-    "DCNv4Function": "DCNv4",
-    "MSDA": "MultiScaleDeformableAttention",
-    "flash_attn_func": "flash_attn_2_cuda",
-    "flash_attn_varlen_func": "flash_attn_2_cuda",
-    "selective_scan_fn": "selective_scan_cuda",
-    "causal_conv1d_fn": "causal_conv1d_cuda",
-}
 #: What compiled modules are called.
 _COMPILED = wording.pattern("compiled")
 #: Operators that dcnbuild has, so that nothing needs to be compiled for them.
@@ -52,7 +43,8 @@ def find(module: str, frame: str = "") -> Extension | None:
     module = module.strip(".")
     last = module.split(".")[-1]
     compiled = bool(_COMPILED.fullmatch(last))
-    known = modules.find(_NAMES.get(last, module)) if last not in ("_C", "csrc") or "." in module else []
+    alone = last in ("_C", "csrc") and "." not in module
+    known = [] if alone else modules.find(tables.rows("names_of_extensions").get(last, module))
     if not known and compiled and frame:
         # "_C" alone: the packages that the file lies in name it
         parts = [part.lower() for part in re.split(r"[/\\]", frame)]

@@ -8,6 +8,7 @@ from itertools import takewhile
 
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
+from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.lookups.traceback import last
 from dcnbuild.doctor.logs.owner import Owner
 from dcnbuild.doctor.logs.rule import Hit
@@ -19,14 +20,6 @@ _NO_ADVICE = wording.pattern("no_advice", re.IGNORECASE)
 _ADVICES = 2
 #: What stands below a message of CMake.
 _NEXT = re.compile(r"Call Stack|-- |CMake |See also|(?:g?make|ninja)(?:\[\d+\])?: |Traceback|Error: Process")
-_PLACES = {
-    "torch": ", in torch",
-    "nvidia": ", in an nvidia package",
-    "toolkit": ", in the CUDA toolkit",
-    "conda": ", in conda",
-    "python": ", in Python itself",
-    "system": ", in the system",
-}
 
 
 def in_traceback(hit: Hit) -> bool:
@@ -46,7 +39,7 @@ def frame_owner(hit: Hit) -> Owner:
 def place(hit: Hit) -> str:
     """The same as the end of a sentence."""
     found = frame_owner(hit)
-    return f", in the package {found.name}" if found.package else _PLACES.get(found.kind, "")
+    return f", in the package {found.name}" if found.package else str(tables.rows("places").get(found.kind, ""))
 
 
 def error_above(hit: Hit) -> str:
