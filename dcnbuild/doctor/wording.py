@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from dcnbuild.base import plain_yaml
 
 _FILE = Path(__file__).with_suffix(".yaml")
 
 
-def rows(section: str) -> list[str]:
+def rows(section: str) -> list[Any]:
     """A section, e.g. "stems"."""
-    found: list[str] = plain_yaml.shipped(_FILE)[section]
+    found: list[Any] = plain_yaml.shipped(_FILE)[section]
     return found
 
 

@@ -19,18 +19,10 @@ from dcnbuild.errors import Finding
 from dcnbuild.machine.facts import Facts
 
 _STEMS = tuple(wording.rows("stems"))
+_PARTS = (*(shape.needle for shape in SHAPES), *(part for rule in RULES for part, _ in rule.patterns))
 #: A line without any of these can match no rule and is not looked at: the stems, and the literal parts
 #: that contain none of them. A short list keeps the reading of megabytes fast.
-WORDS = _STEMS + tuple(
-    dict.fromkeys(
-        needle
-        for needle in (
-            *(shape.needle for shape in SHAPES),
-            *(needle for rule in RULES for needle, _ in rule.patterns),
-        )
-        if not any(stem in needle for stem in _STEMS)
-    )
-)
+WORDS = _STEMS + tuple(dict.fromkeys(part for part in _PARTS if not any(stem in part for stem in _STEMS)))
 _FOREIGN_SCRIPT = re.compile(r"[\u0400-\u04ff\u3040-\u9fff\uac00-\ud7af]")
 _NOT_THERE = ("No such file or directory", "command not found", "cannot find")
 #: The same for tools that do not speak English (see locales.py): a few stems, and the scripts of
@@ -68,9 +60,7 @@ _WARNING = re.compile(r"\b[A-Z]\w*Warning: |^(?:\[?W(?:ARNING|arning)?\]?|WARN)[
 #: A line that a program wrote while it ran, and not while something was built.
 _RAN = re.compile(r"Traceback \(most|^File \"")
 #: What a line says that tells of a failure, and not only of what is not there.
-_FAILS = re.compile(
-    r"(?i)error|fail|fatal|abort|killed|denied|panicked|cannot|can't|could not|unable|not found|no such|refus"
-)
+_FAILS = wording.pattern("fails", re.IGNORECASE)
 _BUILDS = wording.pattern("builds")
 
 Matches = dict[int, list[Hit]]

@@ -11,11 +11,8 @@ from dcnbuild.doctor.parse.locales import to_english
 LONGEST_LINE = 2000
 OVERLAP = 300
 
-_ESCAPE = re.compile(
-    r"(?:\x1b|\\x1b|\\033|\\u001b|\\e|␛|\^\[)\[[0-9;?]*[A-Za-z]"  # as bytes, or as a log spells them
-    r"|\x1b\][^\x07\x1b]{0,500}(?:\x07|\x1b\\)"  # a title or a link
-    r"|\x1b[@-Z\\-_]"
-)
+#: Colours, titles and links of a terminal.
+_ESCAPE = wording.pattern("escapes")
 #: What is left of gcc's colours where the escape character itself was lost on the way.
 _COLOUR_REST = re.compile(r"\[(?:\d{1,2}(?:;\d{1,3})*)?m(?:\[K)|\[\d{1,2}(?:;\d{1,3})*m|\[K")
 #: Control characters of C0 and C1, invisible marks, marks that turn the direction of text, separators.

@@ -10,13 +10,12 @@ from functools import cache
 from typing import NamedTuple
 
 from dcnbuild.base.versions import numbers
+from dcnbuild.doctor import wording
 from dcnbuild.doctor.logs.lookups.tables import rows
 from dcnbuild.knowledge import Entry, cuda, python, torch_cpp
 
 #: Headers of C, whose names are declared outside of `std` too.
-_C_HEADERS = re.compile(
-    r"c(?:stdint|string|stdio|stdlib|math|assert|float|limits|stddef|inttypes|errno|time|ctype|stdarg)|unistd\.h"
-)
+_C_HEADERS = wording.pattern("c_headers")
 
 
 class Gone(NamedTuple):

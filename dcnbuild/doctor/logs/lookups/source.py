@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from dcnbuild.doctor import fixes
+from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.lookups import names
 from dcnbuild.doctor.logs.owner import Owner, owner
@@ -15,10 +15,7 @@ from dcnbuild.knowledge import numpy
 
 _CALLED = re.compile(r"\b((?:cu|cuda|nvrtc|cudnn|cublas|cusparse|_?Py|at::|torch::)[A-Za-z_]\w{3,60})\s*\(")
 #: What shows that Cython wrote a C file: its own names, and names of Python that hardly anything else uses.
-_CYTHON = re.compile(
-    r"__pyx|Pyx|cython|longintrepr|ob_digit|tp_print|curexc_|use_tracing|exc_type|_PyGen_Send|_PyUnicode_Ready"
-    r"|_PyThreadState_UncheckedGet|_PyLong_AsByteArray|_PyObject_GetBuiltin|ma_version_tag|\w\.c:\d{4,5}:"
-)
+_CYTHON = wording.pattern("cython")
 
 
 class Name(NamedTuple):
