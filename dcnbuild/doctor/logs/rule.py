@@ -12,8 +12,8 @@ from typing import Any
 from dcnbuild.doctor.fixes.fix import Fix, render
 from dcnbuild.doctor.logs import templates
 from dcnbuild.doctor.logs.context import SHOWN, Context
-from dcnbuild.doctor.parse import Log, Record
-from dcnbuild.doctor.parse.patterns import Pattern, Sought
+from dcnbuild.doctor.parse import Log, Record, Shape
+from dcnbuild.doctor.parse.patterns import Pattern
 from dcnbuild.errors import Finding, Severity
 from dcnbuild.machine.facts import Facts
 
@@ -138,8 +138,8 @@ class LogRule:
     warns: bool = False
 
     @cached_property
-    def _patterns(self) -> tuple[Sought, ...]:
-        return tuple(Sought(needle, pattern) for needle, pattern in self.patterns)
+    def _patterns(self) -> tuple[Shape, ...]:
+        return tuple(Shape("", "", *pair) for pair in self.patterns)
 
     @cached_property
     def _where(self) -> tuple[tuple[str, re.Pattern[str]], ...]:
@@ -160,7 +160,7 @@ class LogRule:
         found = next((record for record in records if self._judges(record)), None)
         match = found.match if found else None
         if match is None:
-            match = next(filter(None, (sought.search(text) for sought in self._patterns)), None)
+            match = next(filter(None, (shape.search(text) for shape in self._patterns)), None)
         if match is None or (self._unless and self._unless.search(text)):
             return None
         return match, found.kind if found else ""

@@ -9,7 +9,7 @@ from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.lookups import extensions, tables
 from dcnbuild.doctor.logs.lookups.traceback import last
-from dcnbuild.doctor.logs.owner import Owner, package_of
+from dcnbuild.doctor.logs.owner import package_of
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import modules
 from dcnbuild.machine.compatibility import table, torch_release
@@ -36,11 +36,6 @@ def in_build(hit: Hit) -> bool:
 
 
 # -- modules that a package compiles -----------------------------------------------------------------
-
-
-def frame_owner(hit: Hit) -> Owner:
-    """Whose file the traceback ends in."""
-    return last(hit).owner
 
 
 def compiled(hit: Hit) -> extensions.Extension | None:
@@ -121,12 +116,6 @@ def newest_within(wanted: str) -> str:
     """The newest Python below the bound of a requirement: ">=3.6,<3.11" → "3.10"."""
     found = re.search(r"<\s*3\.(\d{1,2})", wanted)
     return f"3.{int(found[1]) - 1}" if found and int(found[1]) else ""
-
-
-def option_gone(option: str) -> str:
-    """The release of pip that removed an option, "" where that is not known."""
-    found: str = tables.rows("pip_options").get(option, "")
-    return found
 
 
 def callee(hit: Hit) -> str:

@@ -10,7 +10,6 @@ from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.lookups.traceback import last
-from dcnbuild.doctor.logs.owner import Owner
 from dcnbuild.doctor.logs.rule import Hit
 
 _ERROR = re.compile(r"\b(?:error|fatal)\b|Error\b")
@@ -31,14 +30,9 @@ def in_traceback(hit: Hit) -> bool:
     return any(line.startswith(("Traceback (most", 'File "')) for line in lines)
 
 
-def frame_owner(hit: Hit) -> Owner:
-    """Whose file raised."""
-    return last(hit).owner
-
-
 def place(hit: Hit) -> str:
-    """The same as the end of a sentence."""
-    found = frame_owner(hit)
+    """Whose file raised, as the end of a sentence."""
+    found = last(hit).owner
     return f", in the package {found.name}" if found.package else str(tables.rows("places").get(found.kind, ""))
 
 
