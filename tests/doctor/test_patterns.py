@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 import pytest
-from doctor.reading import VARIANTS
 
 from dcnbuild.doctor.logs import RULES
 from dcnbuild.doctor.logs.reader import WORDS

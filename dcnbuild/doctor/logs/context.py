@@ -16,7 +16,6 @@ from dcnbuild.doctor import wording
 from dcnbuild.doctor.fixes.fix import Target
 from dcnbuild.doctor.fixes.quoting import Shell
 from dcnbuild.doctor.logs import project
-from dcnbuild.doctor.parse.patterns import LETTER, START
 from dcnbuild.doctor.parse.text import Log
 from dcnbuild.machine.facts import Facts
 
@@ -37,10 +36,7 @@ _UBUNTU = re.compile(r"[Uu]buntu[ -]?(?:\d\.\d{1,2}-\w{1,10}~)?(2\d\.04)|ubuntu(
 #: Directories of a user, which tell one machine from another.
 _HOMES = re.compile(r"(/home/[\w.-]+|/Users/[\w.-]+|[A-Z]:\\Users\\[\w.-]+)")
 #: A source file that a compiler names at the start of its message.
-_SOURCE = re.compile(
-    rf"{START}(?P<path>(?:[A-Za-z]:)?{LETTER}{{1,300}}?\.(?:cu|cuh|cpp|cc|cxx|c|h|hpp))"
-    r"(?:[:,]\d|\(\d|: fatal error|: error)"
-)
+_SOURCE = wording.pattern("source")
 _BUILT = wording.pattern("built")
 _LOCAL = re.compile(r"^(?:Processing|Obtaining) (?:file://)?(?:\.|/|[A-Za-z]:)")
 

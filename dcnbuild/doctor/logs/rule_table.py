@@ -25,7 +25,7 @@ from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.fix_verbs import VERBS
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
 from dcnbuild.doctor.logs.templates import ENTITY, chosen, complete, filled, holds, look_up
-from dcnbuild.doctor.parse.patterns import either
+from dcnbuild.doctor.parse.record import either
 
 _TABLE = Path(__file__).with_name("rules.yaml")
 #: So many lines above and below belong to the surroundings of a line.

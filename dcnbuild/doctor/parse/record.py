@@ -33,6 +33,11 @@ class Record:
         return {name: self[name] for name in self.match.re.groupindex if self[name]}
 
 
+def either(needles: str) -> list[str]:
+    """The literal parts of which every matching line holds one: "exit code || exit status" has two."""
+    return needles.split(" || ")
+
+
 @dataclass(frozen=True)
 class Shape:
     """How one tool words one kind of message.

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from dcnbuild.doctor.parse.patterns import either
-from dcnbuild.doctor.parse.record import Shape
+from dcnbuild.doctor.parse.record import Shape, either
 
 _TABLE = Path(__file__).with_name("shapes.tsv")
 _MACRO = re.compile(r"%([A-Z]+)%")

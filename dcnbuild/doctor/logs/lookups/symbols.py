@@ -41,7 +41,7 @@ def label(hit: Hit) -> str:
 
 def provider(hit: Hit) -> str:
     """The library that has the symbol; what only looks like a function of the CUDA runtime is left out."""
-    found = libraries.library_of(hit["symbol"])
+    found = libraries.maker(hit["symbol"]).library
     return "" if found == "libcudart" and not re.match(r"cuda[A-Z]", hit["symbol"]) else found
 
 
@@ -60,7 +60,7 @@ def cuda_of_log(hit: Hit) -> str:
 
 def wheel(hit: Hit) -> str:
     """The package on PyPI for the CUDA of this log: "nvidia-nccl-cu13" → "nvidia-nccl-cu12"."""
-    package, cuda = libraries.package_of(hit["symbol"]), cuda_of_log(hit) or "12"
+    package, cuda = libraries.maker(hit["symbol"]).package, cuda_of_log(hit) or "12"
     return f"{re.sub(r'-cu[0-9]+$', '', package)}-cu{cuda}" if cuda in ("11", "12") else package
 
 
