@@ -6,6 +6,7 @@ can recurse. Such a file is refused while it is a stream of events, before any o
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,14 @@ def load(path: Path) -> Any:
     import yaml
 
     return _read(path, yaml.load, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+@cache
+def shipped(path: Path) -> Any:
+    """The same of a file that comes with dcnbuild and need not be checked: it is read once, and not to be changed."""
+    import yaml  # here: only what asks for such a file pays for it
+
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def compose(path: Path) -> Any:

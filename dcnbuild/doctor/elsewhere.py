@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from dcnbuild.base import plain_yaml
 from dcnbuild.machine import compatibility
 from dcnbuild.machine.compatibility import cuda_of_driver
 from dcnbuild.machine.facts import Driver, Facts, Gpu
@@ -44,10 +45,7 @@ def with_gpu(facts: Facts, gpu: str | None, driver: str | None) -> Facts:
 @cache
 def _names() -> dict[str, tuple[str, str]]:
     """A plain spelling → (name, capability)."""
-    import yaml
-
-    text = compatibility.TABLE.with_name("gpus.yaml").read_text(encoding="utf-8")
-    rows: dict[str, list[str]] = yaml.safe_load(text)
+    rows: dict[str, list[str]] = plain_yaml.shipped(compatibility.TABLE.with_name("gpus.yaml"))
     return {_plain(name): (name, number) for number, names in rows.items() for name in names}
 
 

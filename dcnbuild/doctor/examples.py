@@ -8,17 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from dcnbuild.base import plain_yaml
 from dcnbuild.doctor.elsewhere import facts_of
 from dcnbuild.machine.facts import Facts
-
-
-def _read() -> dict[str, Any]:
-    import yaml  # here: only whoever asks for an example pays for it
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    text = Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8")
-    table: dict[str, Any] = yaml.load(text, Loader=loader)
-    return table
 
 
 def _merged(whole: Any, changes: Any) -> Any:
@@ -29,7 +21,7 @@ def _merged(whole: Any, changes: Any) -> Any:
     return {**whole, **{name: _merged(whole.get(name), new) for name, new in changes.items()}}
 
 
-_TABLE = _read()
+_TABLE = plain_yaml.shipped(Path(__file__).with_suffix(".yaml"))
 HEALTHY: Facts = facts_of(_TABLE["healthy"])
 #: check id → facts that it judges.
 EXAMPLES: dict[str, Facts] = {

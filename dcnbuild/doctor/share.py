@@ -4,46 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
-#: Tokens by the forms that their issuers document, and values of what is called a secret.
-_SECRETS = (
-    (re.compile(r"(?<=://)[^/\s@'\"]+(?=@)"), "…"),
-    (re.compile(r"\b(?:gh[pousr]_|github_pat_|glpat-|hf_|pypi-|sk-|xox[abprs]-)[\w-]{10,}"), "…"),
-    (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), "…"),
-    (re.compile(r"\beyJ[\w-]{10,}\.[\w-]+\.[\w-]*"), "…"),
-    (
-        re.compile(
-            r"((?:token|secret|passw(?:or)?d|api[_-]?key|access[_-]?key|credentials?)[\w-]*\"?\s*[=:]\s*\"?)[^\s\"'&,;]+",
-            re.IGNORECASE,
-        ),
-        r"\1…",
-    ),
-    (re.compile(r"(authorization:?\s+(?:basic|bearer|token)\s+)\S+", re.IGNORECASE), r"\1…"),
-    (re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b"), "<mail>"),
-    (
-        re.compile(r"(?<=/home/)[^/\s:'\"]+|(?<=/Users/)[^/\s:'\"]+|(?<=\\Users\\)[^\\\s:'\"]+"),
-        "<user>",
-    ),
-    (
-        re.compile(r"\b(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)\b(?!\.)"),
-        "<address>",
-    ),
-)
-#: Names that say nothing about anybody.
-_NOBODY = {
-    "root",
-    "user",
-    "runner",
-    "ubuntu",
-    "admin",
-    "localhost",
-    "linux",
-    "torch",
-    "cuda",
-    "python",
-    "lib",
-    "usr",
-}
+from dcnbuild.base import plain_yaml
+
+_TABLE = plain_yaml.shipped(Path(__file__).with_suffix(".yaml"))
+_SECRETS = tuple((re.compile(pattern), instead) for pattern, instead in _TABLE["secrets"])
+_NOBODY = frozenset(_TABLE["nobody"])
 
 
 def shareable(text: str, env: Mapping[str, str], host: str) -> str:

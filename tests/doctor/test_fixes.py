@@ -163,7 +163,13 @@ def test_a_comment_does_nothing(shell: Shell, text: str) -> None:
     """zsh and csh read on behind a # that was typed: no character may be left that they act upon."""
     line = fixes.say(text).lines(target(shell))[0]
     words = line.removeprefix("#").removeprefix("rem")
-    assert all(character.isalnum() or character in " .,:/+=@_-" for character in words)
+    kept = " .,:/+=@_-" + "\\" * (shell in ("cmd", "powershell"))
+    assert all(character.isalnum() or character in kept for character in words)
+
+
+def test_a_comment_keeps_the_paths_of_windows() -> None:
+    assert fixes.say(r"in C:\w\a.h: x").lines(target("cmd")) == (r"rem in C:\w\a.h: x",)
+    assert fixes.say(r"in C:\w\a.h: x").lines(target("sh")) == ("# in C:_w_a.h: x",)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ from tools.knowledge.wheels import Archive, Wheel, fetch
 
 _TABLES = Path(__file__).parents[2] / "dcnbuild" / "doctor" / "logs" / "lookups" / "tables.yaml"
 #: Wheels of more than that are not read; their claims keep the source that they name.
-_TOO_LARGE = ("tensorflow", "open3d", "xformers", "bitsandbytes", "spconv")
+_TOO_LARGE = ("tensorflow", "open3d", "spconv")
 _KEEP = r"(?<!/tests)/[^/]+\.pyi?$|^\w+\.py$"
 _PYTHONS = ("3.11", "3.9", "3.8", "3.7", "3.13")
 

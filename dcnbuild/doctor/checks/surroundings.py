@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
+from dcnbuild.base import plain_yaml
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks import Verdict, check
 from dcnbuild.doctor.checks.evidence import describe_gpu, describe_toolkit, describe_torch
@@ -12,15 +14,8 @@ from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.machine.facts import Facts
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
-#: How each runtime hands GPUs to a container. Source: NVIDIA Container Toolkit's and the runtimes' manuals.
-_START = {
-    "docker": "start it anew with docker run --gpus all, which takes the NVIDIA Container Toolkit on the host",
-    "podman": "start it anew with podman run --device nvidia.com/gpu=all",
-    "libpod": "start it anew with podman run --device nvidia.com/gpu=all",
-    "kubernetes": "request nvidia.com/gpu: 1 in the limits of the resources of the container",
-    "kubepods": "request nvidia.com/gpu: 1 in the limits of the resources of the container",
-    "apptainer": "start it anew with apptainer exec --nv",
-}
+#: How each runtime hands GPUs to a container, and what the errors of cuInit mean: surroundings.yaml.
+_TABLE = plain_yaml.shipped(Path(__file__).parent.with_name("surroundings.yaml"))
 
 
 def _uses_cuda(facts: Facts) -> list[str]:
@@ -48,7 +43,7 @@ def container_without_gpu(facts: Facts) -> Iterator[Verdict]:
             *([driver.problem] if driver.problem else []),
             *used,
         ),
-        (fixes.say(_START.get(machine.container, "start it anew with access to the GPUs of the host")),),
+        (fixes.say(_TABLE["start"].get(machine.container, "start it anew with access to the GPUs of the host")),),
     )
 
 
@@ -70,47 +65,13 @@ def wsl_without_gpu(facts: Facts) -> Iterator[Verdict]:
     )
 
 
-#: CUresult of cuInit → (what it means, what to do). Source: cuda.h and the CUDA driver API's manual.
-_ERRORS: dict[int, tuple[str, tuple[Fix, ...]]] = {
-    34: (
-        "The libcuda.so.1 that is loaded is the stub that programs are linked with, and no driver.",
-        (),
-    ),
-    802: (
-        "The NVSwitch fabric is not ready: its fabric manager does not run, or is of another version than the driver.",
-        (
-            fixes.command("systemctl", "enable", "--now", "nvidia-fabricmanager", root=True),
-            fixes.command("systemctl", "status", "--no-pager", "nvidia-fabricmanager"),
-        ),
-    ),
-    803: (
-        "The driver loaded in the kernel is another version than the libcuda.so.1 that is found.",
-        (fixes.command("reboot", root=True),),
-    ),
-    804: (
-        "A libcuda.so.1 for newer CUDA (cuda-compat) is loaded, which this GPU and driver do not allow.",
-        (),
-    ),
-    805: (
-        "The MPS server does not answer.",
-        (fixes.command("sh", "-c", "echo quit | nvidia-cuda-mps-control"),),
-    ),
-    999: (
-        "The driver does not answer, as after a suspend: the module nvidia_uvm has to be loaded anew.",
-        (
-            fixes.command("modprobe", "-r", "nvidia_uvm", root=True),
-            fixes.command("modprobe", "nvidia_uvm", root=True),
-        ),
-    ),
-}
-
-
 @check("cuda-not-initialised", "The NVIDIA driver refuses to start CUDA")
 def cuda_not_initialised(facts: Facts) -> Iterator[Verdict]:
     error, machine = facts.driver.error, facts.machine
     if error is None:
         return
-    cause, fix = _ERRORS.get(error, ("The driver is there, and CUDA cannot be started.", ()))
+    row = _TABLE["errors"].get(error, {"cause": "The driver is there, and CUDA cannot be started."})
+    fix: tuple[Fix, ...] = tuple(fixes.command(*words, root=root) for root, *words in row.get("fix", ()))
     entries = [entry.text for entry in facts.paths if entry.variable == "LD_LIBRARY_PATH"]
     wrong = [text for text in entries if re.search(r"stubs|compat", text)] if error in (34, 803, 804) else []
     if wrong:
@@ -119,7 +80,7 @@ def cuda_not_initialised(facts: Facts) -> Iterator[Verdict]:
         fix = (fixes.say("on the host, not in this container:"), *fix)
     yield Verdict(
         "error",
-        cause,
+        row["cause"],
         (f"cuInit: error {error}", *(f"LD_LIBRARY_PATH: {text}" for text in wrong)),
         fix,
     )

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
+
+from dcnbuild.base import plain_yaml
 
 _TABLE = Path(__file__).with_name("effects.yaml")
 #: From the harmless to what deserves most care, as people are told it.
@@ -21,19 +22,11 @@ EFFECTS = {
 }
 
 
-@cache
-def _table() -> dict[str, Any]:
-    import yaml  # here: only whoever asks for an explanation pays for it
-
-    table: dict[str, Any] = yaml.safe_load(_TABLE.read_text(encoding="utf-8"))
-    return table
-
-
 def of_line(line: str) -> str | None:
     """The effect of one line to paste, "reads" for a comment; None for a program that is not in the table."""
     if line.startswith(("#", "rem ")):
         return "reads"
-    for effect, patterns in _table()["programs"].items():
+    for effect, patterns in plain_yaml.shipped(_TABLE)["programs"].items():
         if any(re.match(pattern, line) for pattern in patterns):
             return str(effect)
     return None
@@ -47,7 +40,7 @@ def of_step(step: Any) -> Iterator[str | None]:
                 yield from of_step(inner)
         return
     verb, *words = [step] if isinstance(step, str) else map(str, step)
-    effect = _table()["verbs"].get(verb)
+    effect = plain_yaml.shipped(_TABLE)["verbs"].get(verb)
     program = verb.removesuffix("_of") if verb in ("pip", "pip_of", "dcnbuild") else ""
     yield of_line(" ".join([*filter(None, [program]), *words])) if effect == "program" else effect
 

@@ -112,7 +112,7 @@ def comment(text: str, shell: Shell) -> str:
     text of the project's own without them.
     """
     plain = "".join(
-        character if character.isalnum() or character in " .,:/+=@_-" else "_"
+        character if character.isalnum() or character in " .,:/+=@_-" + "\\" * (shell in ("cmd", "powershell")) else "_"
         for character in text.replace("()", "").replace(";", ",")
     )
     return f"{'rem' if shell == 'cmd' else '#'} {' '.join(plain.split())}"

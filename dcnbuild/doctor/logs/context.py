@@ -7,88 +7,63 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from dcnbuild.base import plain_yaml
+from dcnbuild.doctor import wording
 from dcnbuild.doctor.fixes.fix import Target
 from dcnbuild.doctor.fixes.quoting import Shell
 from dcnbuild.doctor.logs import project
-from dcnbuild.doctor.parse.patterns import LETTER, START
 from dcnbuild.doctor.parse.text import Log
 from dcnbuild.machine.facts import Facts
 
 #: How far from the deciding line a version is looked for. Farther ones belong to something else.
 REACH = 400
 
-_FILE = Path(__file__).with_name("surroundings.yaml")
-
-
-@cache
-def _table() -> dict[str, Any]:
-    import yaml  # here: only whoever reads a log pays for it
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    table: dict[str, Any] = yaml.load(_FILE.read_text(encoding="utf-8"), Loader=loader)
-    return table
-
 
 def _any(patterns: list[str], nocase: bool = False) -> re.Pattern[str]:
     return re.compile("|".join(patterns), re.IGNORECASE if nocase else 0)
 
 
-def _version(name: str) -> cached_property[str | None]:
-    pattern = _any(_table()["versions"][name])
-    return cached_property(lambda context: context.group(pattern))
-
-
-def _sign(name: str) -> cached_property[bool]:
-    row = _table()["signs"][name]
-    pattern = _any(row["any"], row.get("nocase", False))
-    return cached_property(lambda context: context.first(pattern, row["near"]) is not None)
-
-
+_TABLE = plain_yaml.shipped(Path(__file__).with_name("surroundings.yaml"))
+_VERSIONS = {name: _any(patterns) for name, patterns in _TABLE["versions"].items()}
+_SIGNS = {name: (_any(row["any"], row.get("nocase", False)), row["near"]) for name, row in _TABLE["signs"].items()}
 #: What shows which package manager a Linux has: (pattern, manager, distribution).
-_MANAGERS = tuple((_any(row["any"]), row["manager"], row.get("distribution")) for row in _table()["managers"])
+_MANAGERS = tuple((_any(row["any"]), row["manager"], row.get("distribution")) for row in _TABLE["managers"])
 _UBUNTU = re.compile(r"[Uu]buntu[ -]?(?:\d\.\d{1,2}-\w{1,10}~)?(2\d\.04)|ubuntu(2\d)04")
 #: Directories of a user, which tell one machine from another.
 _HOMES = re.compile(r"(/home/[\w.-]+|/Users/[\w.-]+|[A-Z]:\\Users\\[\w.-]+)")
 #: A source file that a compiler names at the start of its message.
-_SOURCE = re.compile(
-    rf"{START}(?P<path>(?:[A-Za-z]:)?{LETTER}{{1,300}}?\.(?:cu|cuh|cpp|cc|cxx|c|h|hpp))"
-    r"(?:[:,]\d|\(\d|: fatal error|: error)"
-)
-_BUILT = re.compile(
-    r"Failed to build [`']([\w.-]+)|Building (?:wheel|editable) for ([\w.-]+)"
-    r"|╰─> ([A-Za-z][\w.-]+)$|^Collecting ([\w.-]+)|`([\w.-]+)@|[Ff]ailed building (?:wheel|editable) for ([\w.-]+)"
-)
+_SOURCE = wording.pattern("source")
+_BUILT = wording.pattern("built")
 _LOCAL = re.compile(r"^(?:Processing|Obtaining) (?:file://)?(?:\.|/|[A-Za-z]:)")
 
 #: The properties of a Context that templates may name.
-SHOWN = frozenset(
-    (
-        *(
-            "toolkit",
-            "torch",
-            "python",
-            "gcc",
-            "nvcc_path",
-            "source",
-            "where",
-            "project",
-            "package",
-        ),
-        *("conda", "windows", "mac", "wsl", "jetson", "container", "uv"),
-    )
-)
+SHOWN = frozenset((*_VERSIONS, *_SIGNS, "source", "where", "project", "package"))
 
 
 @dataclass(frozen=True)
 class Context:
-    """The surroundings of one line of a log."""
+    """The surroundings of one line of a log.
+
+    Each row of surroundings.yaml is a property: of `versions`, as `toolkit`, the version or None; of `signs`, as
+    `windows`, whether it is one.
+    """
 
     log: Log
     line: int
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _VERSIONS:
+            found: Any = self.group(_VERSIONS[name])
+        elif name in _SIGNS:
+            found = self.first(*_SIGNS[name]) is not None
+        else:
+            raise AttributeError(name)
+        self.__dict__[name] = found
+        return found
 
     def first(self, pattern: re.Pattern[str], reach: int = REACH) -> re.Match[str] | None:
         """The match nearest to the line: on it, else above it, else below it."""
@@ -106,34 +81,13 @@ class Context:
         found = self.first(pattern)
         return ".".join(group for group in found.groups() if group) if found else None
 
-    #: The CUDA toolkit in use, "11.8", and the versions of torch, "2.1.0+cu118", of Python, "3.11", and of gcc, "12".
-    toolkit = _version("toolkit")
-    torch = _version("torch")
-    python = _version("python")
-    gcc = _version("gcc")
-    #: The nvcc that was run, with its directory.
-    nvcc_path = _version("nvcc_path")
-    #: Whether a conda environment is in use, and uv and not pip installs.
-    conda = _sign("conda")
-    uv = _sign("uv")
-    #: Where it ran: on Windows, macOS, in Windows' Linux, on one of NVIDIA's boards, in a container or the build of an
-    #: image.
-    windows = _sign("windows")
-    mac = _sign("mac")
-    wsl = _sign("wsl")
-    jetson = _sign("jetson")
-    container = _sign("container")
-    _powershell = _sign("powershell")
-    _root = _sign("root")
-    _aarch64 = _sign("aarch64")
-
     def target(self, facts: Facts | None) -> Target:
         """Where a fix is pasted: this machine where the log may be of it, else the log's machine."""
         if facts is not None and self._here(facts):
             return replace(Target.of(facts), conda=self.conda or Target.of(facts).conda)
         shell: Shell = "sh"
         if self.windows:
-            shell = "powershell" if self._powershell else "cmd"
+            shell = "powershell" if self.powershell else "cmd"
             return Target(shell, "Windows", conda=self.conda)
         if self.mac:
             return Target("sh", "Darwin", "brew", conda=self.conda)
@@ -146,8 +100,8 @@ class Context:
             found = self.first(_UBUNTU)
             distribution = f"ubuntu {found[1] or found[2] + '.04'}" if found else None
         return Target(
-            *(shell, "Linux", manager, distribution, self._root, self.conda),
-            architecture="aarch64" if self._aarch64 else "x86_64",
+            *(shell, "Linux", manager, distribution, self.root, self.conda),
+            architecture="aarch64" if self.aarch64 else "x86_64",
         )
 
     def _here(self, facts: Facts) -> bool:

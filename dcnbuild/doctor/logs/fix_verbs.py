@@ -10,16 +10,6 @@ from dcnbuild.doctor.logs.lookups import extensions, tables
 from dcnbuild.doctor.logs.owner import owner, package_of
 from dcnbuild.doctor.logs.rule import Hit
 
-#: How package managers are asked for the package that brings a file.
-_SEARCH = {
-    "dnf": ("dnf", "provides"),
-    "yum": ("yum", "provides"),
-    "zypper": ("zypper", "what-provides"),
-    "pacman": ("pacman", "-F"),
-    "apk": ("apk", "search", "--exact"),
-    "brew": ("brew", "search"),
-}
-
 ASK_TORCH = fixes.command("python", "-c", "import torch; print(torch.__version__, torch.version.cuda)")
 
 
@@ -33,7 +23,7 @@ def system_package(hit: Hit, package: str, file: str = "") -> Iterator[Fix]:
     elif target.manager in (None, "apt-get"):
         yield fixes.command("apt-get", "install", operands=(package,), root=True)
     else:
-        words = _SEARCH[target.manager]
+        words = tables.rows("search")[target.manager]
         name = file if target.manager in ("apk", "brew", "pacman") else f"*/{file}"
         yield fixes.command(*words, operands=(name,))
 

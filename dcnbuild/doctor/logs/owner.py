@@ -10,28 +10,18 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from dcnbuild.doctor import wording
 from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.knowledge import modules
 
 Kind = Literal["own", "package", "torch", "nvidia", "toolkit", "conda", "python", "system", "unknown"]
 
-_INSTALLED = re.compile(
-    r"(?:site|dist)-packages[/\\](?P<module>[A-Za-z_]\w*)|[/\\](?P<egg>[A-Za-z_]\w*)-[\d.]+(?:-py3\.\d+)?\S*\.egg[/\\]"
-)
-_FETCHED = re.compile(
-    r"(?:pip-install-\w+|pip-wheel-\w+)[/\\](?P<name>[A-Za-z][\w.-]*?)_[0-9a-f]{4,64}[/\\]"
-    r"|(?:git-v0[/\\]checkouts|sdists-v\d+)[/\\]"
-)
+_INSTALLED = wording.pattern("installed")
+_FETCHED = wording.pattern("fetched")
 _SYSTEM = re.compile(r"^(?:/usr/|/lib|/etc/|[A-Z]:\\Windows)", re.IGNORECASE)
 _TOOLKIT = re.compile(r"[/\\]cuda(?:-\d+\.\d+)?[/\\]|GPU Computing Toolkit|targets/\w+-linux/include")
-_CONDA = re.compile(
-    r"(?:conda|mamba|forge)\d?[/\\](?:envs[/\\][\w.-]+[/\\])?(?:lib|include|bin)[/\\]",
-    re.IGNORECASE,
-)
-_PYTHON = re.compile(
-    r"[/\\]include[/\\]python3\.\d+|[/\\]lib[/\\]python3\.\d+[/\\](?!site-packages|dist-packages)"
-    r"|[/\\][Ll]ib[/\\](?!site-packages)[a-z_]+(?:[/\\]\w+)?\.py$"
-)
+_CONDA = wording.pattern("of_conda", re.IGNORECASE)
+_PYTHON = wording.pattern("of_python")
 
 
 @dataclass(frozen=True)
@@ -67,7 +57,7 @@ def owner(path: str) -> Owner:
         if module == "nvidia":
             return Owner("nvidia", "nvidia")
         return Owner("package", package_of(module))
-    if re.search(r"[/\\]torch[/\\](?:include|lib)[/\\]|libtorch[/\\]", path):
+    if re.search(r"[/\\](?:lib)?torch[^/\\]*[/\\](?:include|lib)[/\\]|libtorch[/\\]", path):
         return Owner("torch", "torch")
     fetched = _FETCHED.search(path)
     if fetched:

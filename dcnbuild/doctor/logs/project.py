@@ -9,13 +9,15 @@ import re
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
+from dcnbuild.doctor import wording
+
 if TYPE_CHECKING:
     from dcnbuild.doctor.logs.context import Context
 
 #: So many lines above and below a message name the directory that it is of.
 _NEAR = 400
 #: Files of torch, the system and other packages.
-NOT_OURS = re.compile(r"(?:site|dist)-packages|[/\\]torch[/\\]include[/\\]|^/usr/|[/\\]include[/\\]c\+\+")
+NOT_OURS = wording.pattern("not_ours")
 #: Directories that hold the sources of a project: the nearest other one above them is the project.
 _INNER = {"src", "csrc", "source", "cuda", "cpu", "cpp", "lib", "include", "kernels", "gpu"}
 #: A directory that the build names as the one of its setup.py, or whose src it includes from.
@@ -25,7 +27,7 @@ _SHOWN_PROJECT = (
 )
 _PROJECT = re.compile(r"(?:Processing|Obtaining file://|cd) ?((?:[A-Za-z]:)?[/\\~][^\s'\";]{1,200})")
 #: pip copies a project here before it builds it, and deletes the copy.
-_COPY = re.compile(r"pip-req-build|pip-install-|pip-build|[/\\]builds-v0[/\\]|[/\\]\.tmp\w{6}")
+_COPY = wording.pattern("copied")
 
 
 def directory(context: Context) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 
+from dcnbuild.doctor import wording
 from dcnbuild.doctor.logs.rule import Hit, Level
 from dcnbuild.doctor.logs.rule_table import RULES
 from dcnbuild.doctor.parse import SHAPES, Log, Reading, Record, decode
@@ -17,27 +18,11 @@ from dcnbuild.doctor.parse.success import Outcome, went_on
 from dcnbuild.errors import Finding
 from dcnbuild.machine.facts import Facts
 
-#: Stems that many messages have in common: most literal parts of shapes and patterns contain one.
-_STEMS = (
-    "rror", "ERROR", "fatal", "FATAL", "ailed", "ailure", "illed", "died", "denied", "KILL",
-    "dumped", "ot found", "o such", "annot ", "nable to", "o module", "o version", "ndefined",
-    "declared", "nresolved", "nknown", "nrecognized", "nsufficient", "is not", "does not",
-    "did not", "has no", "no instance", "no suitable", "no matching", "incomplete", "no member",
-    "upported", "ompatib", "conflict", "ambiguous", "xception", "Warning", "egmentation",
-    "exhausted", "exceeded", "No space", "ut of memory", "137",
-)  # fmt: skip
+_STEMS = tuple(wording.rows("stems"))
+_PARTS = (*(shape.needle for shape in SHAPES), *(part for rule in RULES for part, _ in rule.patterns))
 #: A line without any of these can match no rule and is not looked at: the stems, and the literal parts
 #: that contain none of them. A short list keeps the reading of megabytes fast.
-WORDS = _STEMS + tuple(
-    dict.fromkeys(
-        needle
-        for needle in (
-            *(shape.needle for shape in SHAPES),
-            *(needle for rule in RULES for needle, _ in rule.patterns),
-        )
-        if not any(stem in needle for stem in _STEMS)
-    )
-)
+WORDS = _STEMS + tuple(dict.fromkeys(part for part in _PARTS if not any(stem in part for stem in _STEMS)))
 _FOREIGN_SCRIPT = re.compile(r"[\u0400-\u04ff\u3040-\u9fff\uac00-\ud7af]")
 _NOT_THERE = ("No such file or directory", "command not found", "cannot find")
 #: The same for tools that do not speak English (see locales.py): a few stems, and the scripts of
@@ -74,9 +59,9 @@ _QUOTED_CODE = re.compile(r"(?:raise|warnings\.warn|logger\.\w+|return|assert)\b
 _WARNING = re.compile(r"\b[A-Z]\w*Warning: |^(?:\[?W(?:ARNING|arning)?\]?|WARN)[:\[\s]")
 #: A line that a program wrote while it ran, and not while something was built.
 _RAN = re.compile(r"Traceback \(most|^File \"")
-_BUILDS = re.compile(
-    r"setup\.py|<string>\", line|pip-build-env|pyproject_hooks|build_meta|_in_process|cpp_extension\.py|pip/_"
-)
+#: What a line says that tells of a failure, and not only of what is not there.
+_FAILS = wording.pattern("fails", re.IGNORECASE)
+_BUILDS = wording.pattern("builds")
 
 Matches = dict[int, list[Hit]]
 
@@ -247,8 +232,8 @@ def _warned(hit: Hit) -> bool:
 
 def _only_told(hit: Hit) -> bool:
     """Whether a line need not have stopped the program: a warning, or an exception spoken of outside of a traceback."""
-    told = hit.kind.startswith("missing-") and not _RAN.search(hit.around(before=25))
-    return _warned(hit) or (told and "odule" in hit.text)
+    told = (hit.kind.startswith("missing-") and "odule" in hit.text) or not _FAILS.search(hit.text)
+    return _warned(hit) or (told and not _RAN.search(hit.around(before=25)))
 
 
 def _ran(hit: Hit) -> bool:
@@ -261,7 +246,7 @@ def _ranked(found: Matches) -> Iterator[tuple[int, list[Hit]]]:
     """The rules to report, root cause first."""
     levels = [RULES[index].level for index in found if RULES[index].severity == "error"]
     deepest = min(levels, default=Level.UNKNOWN)
-    explained = {name for index in found for name in RULES[index].explains}
+    explained = {name for index in found for name in RULES[index].explains if name != RULES[index].id}
     reported: set[str] = set()
     failed = False
     for index, hits in sorted(found.items(), key=_order):

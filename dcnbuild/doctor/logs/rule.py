@@ -12,8 +12,7 @@ from typing import Any
 from dcnbuild.doctor.fixes.fix import Fix, render
 from dcnbuild.doctor.logs import templates
 from dcnbuild.doctor.logs.context import SHOWN, Context
-from dcnbuild.doctor.parse import Log, Record
-from dcnbuild.doctor.parse.patterns import Pattern, Sought
+from dcnbuild.doctor.parse import Log, Record, Shape
 from dcnbuild.errors import Finding, Severity
 from dcnbuild.machine.facts import Facts
 
@@ -104,7 +103,7 @@ class LogRule:
         kinds: the kinds of records that the rule judges; see `dcnbuild.doctor.parse`.
         where: what entities of such a record have to be: name of the entity → a regular expression
             for all of it, or for its last part ("c10::Half" also matches as "Half").
-        patterns: wordings that belong to this rule alone.
+        patterns: wordings that belong to this rule alone: (a literal part of each match, a regular expression).
         cause: one sentence: see `templates`; or pairs of a condition and a sentence, and one for the rest; or a
             function.
         let: names of the rule's own; see `templates.first`.
@@ -128,7 +127,7 @@ class LogRule:
     let: Mapping[str, Any] = field(default_factory=dict)
     kinds: tuple[str, ...] = ()
     where: Mapping[str, str] = field(default_factory=dict)
-    patterns: tuple[Pattern, ...] = ()
+    patterns: tuple[tuple[str, str], ...] = ()
     severity: Severity = "error"
     level: Level = Level.CAUSE
     unless: str | None = None
@@ -138,8 +137,8 @@ class LogRule:
     warns: bool = False
 
     @cached_property
-    def _patterns(self) -> tuple[Sought, ...]:
-        return tuple(Sought(needle, pattern) for needle, pattern in self.patterns)
+    def _patterns(self) -> tuple[Shape, ...]:
+        return tuple(Shape("", "", *pair) for pair in self.patterns)
 
     @cached_property
     def _where(self) -> tuple[tuple[str, re.Pattern[str]], ...]:
@@ -160,7 +159,7 @@ class LogRule:
         found = next((record for record in records if self._judges(record)), None)
         match = found.match if found else None
         if match is None:
-            match = next(filter(None, (sought.search(text) for sought in self._patterns)), None)
+            match = next(filter(None, (shape.search(text) for shape in self._patterns)), None)
         if match is None or (self._unless and self._unless.search(text)):
             return None
         return match, found.kind if found else ""

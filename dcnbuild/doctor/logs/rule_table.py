@@ -2,9 +2,9 @@
 
 A row has the fields of LogRule, in the language of `templates`. `when` is a condition, or
 "=module.function", a function of a Hit in logs/lookups; so can `cause` and a step of a fix be.
-`patterns` pairs a literal part with a regular expression; `around` and `without` are regular
-expressions that the lines nearby must and must not hold; the line above has to name the entity
-`twice`, too.
+`patterns` pairs literal parts, one of which every match holds, with a regular expression; `around` and
+`without` are regular expressions that the lines nearby must and must not hold; the line above has to name
+the entity `twice`, too.
 
 A fix is a list of steps. A step is the name of a function of `dcnbuild.doctor.fixes`, or of a verb of
 `fix_verbs`, and its arguments, which are templates: one that comes out empty drops the step. A mapping of
@@ -19,11 +19,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from dcnbuild.base import plain_yaml
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.fix_verbs import VERBS
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
 from dcnbuild.doctor.logs.templates import ENTITY, chosen, complete, filled, holds, look_up
+from dcnbuild.doctor.parse.record import either
 
 _TABLE = Path(__file__).with_name("rules.yaml")
 #: So many lines above and below belong to the surroundings of a line.
@@ -82,23 +84,15 @@ def _rule(row: dict[str, Any]) -> LogRule:
         row["cause"] = look_up(row["cause"][1:])
     row["steps"] = row.get("fix") or []
     row["fix"] = partial(_fixes, row["steps"])
-    patterns = row.get("patterns") or ()
-    row["patterns"] = tuple(patterns.items() if isinstance(patterns, dict) else map(tuple, patterns))
+    pairs = row.get("patterns") or {}
+    pairs = pairs.items() if isinstance(pairs, dict) else pairs
+    row["patterns"] = tuple((needle, pattern) for text, pattern in pairs for needle in either(text))
     for name in ("kinds", "explains"):
         row[name] = tuple(row.get(name) or ())
     row["level"] = Level[row.get("level", "CAUSE")]
     return LogRule(**row)
 
 
-def _read() -> list[LogRule]:
-    """Every rule, in the order of the table."""
-    import yaml  # here: only whoever reads a log pays for it
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    rows = yaml.load(_TABLE.read_text(encoding="utf-8"), Loader=loader)
-    return [_rule(dict(row)) for row in rows]
-
-
 #: Every log rule: what tells the cause before what is only a symptom of one. On one line of a log the first that
 #: matches counts.
-RULES = tuple(sorted(_read(), key=lambda rule: rule.level))
+RULES = tuple(sorted((_rule(dict(row)) for row in plain_yaml.shipped(_TABLE)), key=lambda rule: rule.level))

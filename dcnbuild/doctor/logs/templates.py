@@ -4,7 +4,7 @@ A *name* stands for a text, "" where there is none: an entity of the record (`sy
 the surroundings (`toolkit`, `conda`; see Context), a row's own `let`, `LINE`, `MATCH` or `KIND` of the
 record, `MANAGER` of packages, `NEAR6+2` for the lines from 6 above to 2 below, and what code says:
 `source.gone.since` is an attribute of what `gone(hit)` of lookups/source.py returns, and
-`versions.torch_for_cuda(toolkit)` calls a function with the texts of other names.
+`versions.torch_for_cuda(toolkit)` calls a function with the texts of other names, or with 'one' as it is.
 
 A *condition* is `name`, `not name`, `name ~ regex` or `name !~ regex`, joined by `and`, and those by `or`.
 
@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dcnbuild.doctor.logs.rule import Hit
 
-_NAME = r"[\w.]+(?:\([\w, ]*\))?[\w.]*"
+_NAME = r"[\w.]+(?:\([\w, ']*\))?[\w.]*"
 ENTITY = re.compile(rf"\{{({_NAME})(?:\|([^{{}}]*))?\}}")
 _OPTIONAL = re.compile(r"\[((?:[^\[\]{}|]*\{[^{}|]*\})+[^\[\]{}|]*)(?:\|([^\[\]]*))?\]")
-_CODE = re.compile(r"(\w+)\.(\w+)(?:\(([\w, ]*)\))?((?:\.\w+)*)")
+_CODE = re.compile(r"(\w+)\.(\w+)(?:\(([\w, ']*)\))?((?:\.\w+)*)")
 _NEAR = re.compile(r"NEAR(\d+)\+(\d+)")
 _CONDITION = re.compile(rf"(not )?({_NAME}(?:\+\d+)?)(?: (!?~) (.+))?")
 
@@ -36,7 +36,8 @@ def value(name: str, hit: Hit) -> str:
     if code:
         module, function, arguments, attributes = code.groups()
         ask = look_up(f"{module}.{function}")
-        found: Any = ask(hit) if not arguments else ask(*map(hit.__getitem__, arguments.split(", ")))
+        words = (arguments or "").split(", ") if arguments else ()
+        found: Any = ask(*(word[1:-1] if word[0] == "'" else hit[word] for word in words)) if words else ask(hit)
         for attribute in filter(None, attributes.split(".")):
             found = getattr(found, attribute, None)
         return str(found) if found else ""

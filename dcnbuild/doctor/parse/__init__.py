@@ -42,9 +42,9 @@ class Reading:
             found: dict[str, Record] = {}
             for shape in self._shapes:
                 if shape.kind not in found:
-                    record = shape.record(text)
-                    if record is not None:
-                        found[shape.kind] = record
+                    match = shape.search(text)
+                    if match is not None:
+                        found[shape.kind] = Record(shape.kind, shape.tool, match)
             self._known[text] = tuple(found.values())
         return self._known[text]
 

@@ -10,14 +10,20 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from dcnbuild.doctor import wording
+
 _ROWS = tuple(
     line.replace("␣", " ").split("\t")
     for line in Path(__file__).with_name("locales.tsv").read_text(encoding="utf-8").splitlines()
-    if not line.startswith("#")
+    if not line.startswith("# ")
 )
+#: The messages of CUDA's errors, by their numbers.
+_NUMBERED = {row[1]: row[2] for row in _ROWS if row[0] == "#"}
+#: An error that is given by its number alone.
+_NUMBER = wording.pattern("cuda_number", re.IGNORECASE)
 #: English → what other languages say for it: locales.tsv.
 PHRASES: dict[str, list[str]] = {}
-for _english, *_others in (row for row in _ROWS if row[0] != "~"):
+for _english, *_others in (row for row in _ROWS if row[0] not in "~#"):
     PHRASES.setdefault(_english, []).extend(_others)
 
 _ENGLISH = {phrase: english for english, phrases in PHRASES.items() for phrase in phrases}
@@ -55,7 +61,10 @@ _FOREIGN = frozenset(word for phrase in (*_ENGLISH, *(part for part, _, _ in _RE
 
 
 def to_english(line: str) -> str:
-    """The line with every known phrase of a localised tool in English, the rest as it was."""
+    """The line with every known phrase of a localised tool, and every bare number of CUDA, in English."""
+    found = _NUMBER.search(line) if "uda" in line.lower() else None
+    if found and found["number"] in _NUMBERED:
+        line = f"{line[: found.end()]} ({_NUMBERED[found['number']]}){line[found.end() :]}"
     plain = line.isascii() or not (_NO_SPACES.search(line) or _QUOTES.search(line))
     if plain and _FOREIGN.isdisjoint(line.split()):
         return line

@@ -8,40 +8,20 @@ from __future__ import annotations
 
 import re
 
+from dcnbuild.doctor import wording
 from dcnbuild.doctor.parse.text import Log
 
 #: One line that says of itself that it quotes.
-_LINE = re.compile(
-    r"^[*|\\/_ ]*(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,40} (?:\([^)]*\) )?\S"  # git log --oneline
-    r"|^stash@\{\d+\}: "
-    r"|^[\w./-]+\.(?:md|rst|html|ipynb|ya?ml|json|tsv|csv|toml)[:-]\d+[:-](?! ?(?:fatal )?error: )"  # grep -n
-    r"|^<(?:Module|Package|Dir|Class|Function|TestCaseFunction|DoctestItem) "  # pytest --collect-only
-    r"|^\S+::\S.*(?:PASSED|SKIPPED|XFAIL|XPASS)\b|^\S+\.py::\S.*\]$|\.\.\. (?:ok|skipped\b.*)$"
-    r"|^[-*+] (?:[Ff]ix|[Aa]dd|[Hh]andle|[Ww]ork "
-    r"around|[Ii]mprove|[Ss]upport|[Rr]emove|[Ee]xplain|[Dd]etect)(?:e[ds]|s)?\b"
-    r"|\babout \d+ (?:minute|hour|day|month|year)s? ago$"  # gh issue list
-)
+_LINE = wording.pattern("quoting")
 #: (what begins a passage, what each of its lines looks like)
-_PASSAGES = (
-    (re.compile(r"^commit [0-9a-f]{6,40}\b"), re.compile(r"^(?:Author|Date|Merge|Commit\w*|AuthorDate): |^ {4}|^\s*$")),
-    (re.compile(r"^@@ -\d+(?:,\d+)? \+\d+"), re.compile(r"^[-+ ]|^\\ No newline|^\s*$")),
-    (
-        re.compile(
-            r"^[^\n$#%>]{0,80}[$#%>] ?(?:git (?:--no-pager )?(?:log|show|diff|blame|stash list|grep|shortlog|tag)\b"
-            r"|gh (?:issue|pr|release) |(?:cat|head|tail|less|more|bat)\b[^|>]*\.(?:md|rst|html|py|cpp|cu|h|ya?ml)\s*$"
-            r"|(?:grep|rg|ag)\b(?![^|]*\.(?:log|txt|err|out)\b)[^|]*$|[^|]*pytest .*--co)"
-        ),
-        re.compile(r"^(?!\S{0,80}[$#%>] |\(\w[\w.-]*\) \S*[$#%>] )"),
-    ),
-)  # fmt: skip
-
+_PASSAGES = [(re.compile(begin), re.compile(more)) for begin, more in wording.rows("passages")]
 #: A source line as gcc and clang show it below a message, behind its number: "   24 |   CHECK(x);".
 _NUMBERED_SOURCE = re.compile(r"^.{0,80}?(?:^|(?<=\s))\d{1,6} \|(?:\s|$)")
 #: What stands below a source line that a compiler shows without its number.
 _CARETS = re.compile(r"^(?=.*\^)[\s|~^]+$")
 
 #: A line without any of these begins no passage.
-_BEGINS = re.compile(r"^commit |^@@ -|[$#%>] ?(?:git|gh|cat|head|tail|less|more|bat|grep|rg|ag) |pytest ", re.M)
+_BEGINS = wording.pattern("beginnings", re.M)
 
 
 def quoted(log: Log, candidates: list[int]) -> set[int]:

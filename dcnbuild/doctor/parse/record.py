@@ -6,8 +6,6 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from dcnbuild.doctor.parse.patterns import Sought
-
 
 @dataclass(frozen=True)
 class Record:
@@ -35,6 +33,11 @@ class Record:
         return {name: self[name] for name in self.match.re.groupindex if self[name]}
 
 
+def either(needles: str) -> list[str]:
+    """The literal parts of which every matching line holds one: "exit code || exit status" has two."""
+    return needles.split(" || ")
+
+
 @dataclass(frozen=True)
 class Shape:
     """How one tool words one kind of message.
@@ -52,10 +55,9 @@ class Shape:
     pattern: str
 
     @cached_property
-    def _sought(self) -> Sought:
-        return Sought(self.needle, self.pattern)
+    def _compiled(self) -> re.Pattern[str]:
+        return re.compile(self.pattern)  # when a log has the needle
 
-    def record(self, line: str) -> Record | None:
-        """The message in a cleaned English line, if it is of this shape."""
-        match = self._sought.search(line)
-        return Record(self.kind, self.tool, match) if match else None
+    def search(self, line: str) -> re.Match[str] | None:
+        """Where the message stands in a cleaned English line, if it is of this shape."""
+        return self._compiled.search(line) if self.needle in line else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from dcnbuild.doctor.parse.record import Shape
+from dcnbuild.doctor.parse.record import Shape, either
 
 _TABLE = Path(__file__).with_name("shapes.tsv")
 _MACRO = re.compile(r"%([A-Z]+)%")
@@ -26,8 +26,9 @@ def read() -> tuple[Shape, ...]:
         if len(fields) == 2:
             macros[fields[0].strip("%")] = fields[1]
         else:
-            kind, tool, needle, pattern = fields
-            shapes.append(Shape(kind, tool.strip("-"), needle.replace("␣", " "), expanded(pattern)))
+            kind, tool, needles, pattern = fields
+            for needle in either(needles):
+                shapes.append(Shape(kind, tool.strip("-"), needle.replace("␣", " "), expanded(pattern)))
     return tuple(shapes)
 
 

@@ -9,47 +9,21 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
+from dcnbuild.doctor import wording
 from dcnbuild.doctor.parse.text import Log
 
-_WORDS = (
-    *(
-        "Successfully ",
-        "Finished processing",
-        "Build succeeded",
-        "Executing transaction",
-        "[100%] Built target",
-    ),
-    *(" passed", "tests passed", "Installed ", "writing image sha256", "naming to "),
-)
-_TELLING = re.compile("|".join(map(re.escape, _WORDS)))
+_TELLING = wording.pattern("telling")
 #: What the tools that build and install say at the end; `names` are the packages that it is about.
-_DONE = re.compile(
-    r"^Successfully (?:installed|built|uninstalled)(?P<names>(?: [\w.+!-]+)+)"
-    r"|^Successfully (?:tagged|installed|built)\b"
-    r"|^Finished processing dependencies for (?P<name>[\w.-]+)"
-    r"|^Build succeeded|^Executing transaction: .{0,20}done|^\[100%\] Built target|^Installed \d+ packages? in"
-    r"|(?:#\d+ )?(?:writing image sha256|naming to ).{0,200}done"
-)
+_DONE = wording.pattern("done")
 #: The last line of pytest and of CTest where nothing failed.
-_TESTS = re.compile(r"^=*\s?\d+ passed(?!.*\b(?:failed|errors?)\b).* in [\d.]+ ?s|^100% tests passed")
+_TESTS = wording.pattern("tests")
 _VERSION = re.compile(r"-\d[\w.+!]*$")
 #: What was being built at a line: what stands above it, or what pip says below it.
-_ABOVE = re.compile(
-    r"^Building (?:wheel|editable) for (?P<name>[\w.-]+)"
-    r"|^Running setup\.py (?:install|develop|bdist_wheel) for (?P<other>[\w.-]+)"
-)
-_BELOW = re.compile(
-    r"^(?:ERROR: +)?Failed building (?:wheel|editable) for (?P<name>[\w.-]+)"
-    r"|^ERROR: Failed to build (?:installable wheels for )?(?:'?)(?P<other>[\w.-]+)"
-)
-
-
+_BEGUN, _FAILED = wording.pattern("begun"), wording.pattern("not_built")
 #: What programs say that do their work.
-_WORKS = re.compile(
-    r"(?i)\b(?:finished|saved|completed|success\w*|done\b|epoch:? ?\[?\d|loss[ :=]{1,3}[\d.]|it/s\]|100%\||executed "
-    r"in|startup complete|server is running|starting server)"
-)
+_WORKS = wording.pattern("works", re.IGNORECASE)
 
 
 def went_on(log: Log, line: int) -> bool:
@@ -83,25 +57,18 @@ class Outcome:
                 continue
             line = self.log.text(number)
             done, tests = _DONE.search(line), _TESTS.search(line)
-            if done:
-                named = (done["names"] or "").split() + ([done["name"]] if done["name"] else [])
-                names = frozenset(_plain(_VERSION.sub("", name)) for name in named)
-                found.append(_Success(number, False, names))
-            elif tests:
-                found.append(_Success(number, True, frozenset()))
+            if done or tests:
+                named = " ".join(filter(None, (done["names"], done["name"]))) if done else ""
+                names = frozenset(_plain(_VERSION.sub("", name)) for name in named.split())
+                found.append(_Success(number, done is None, names))
         return found
 
     def _building(self, line: int) -> str | None:
         """The package whose build the line belongs to, as far as pip says it."""
-        for number in range(line, max(-1, line - 300), -1):
-            found = _ABOVE.match(self.log.text(number))
-            if found:
-                return _plain(found["name"] or found["other"])
-        for number in range(line, min(len(self.log), line + 300)):
-            found = _BELOW.match(self.log.text(number))
-            if found:
-                return _plain(found["name"] or found["other"])
-        return None
+        above = (_BEGUN.match(self.log.text(number)) for number in range(line, max(-1, line - 300), -1))
+        below = (_FAILED.match(self.log.text(number)) for number in range(line, min(len(self.log), line + 300)))
+        found = next(filter(None, chain(above, below)), None)
+        return _plain(found["name"]) if found else None
 
     def moot(self, line: int, ran: bool) -> bool:
         """Whether what a line tells of was overcome later.

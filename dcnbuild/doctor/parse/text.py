@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 
+from dcnbuild.doctor import wording
 from dcnbuild.doctor.parse.locales import to_english
 
 #: Longer lines are cut into overlapping pieces, so that no pattern ever runs over megabytes.
 LONGEST_LINE = 2000
 OVERLAP = 300
 
-_ESCAPE = re.compile(
-    r"(?:\x1b|\\x1b|\\033|\\u001b|\\e|␛|\^\[)\[[0-9;?]*[A-Za-z]"  # as bytes, or as a log spells them
-    r"|\x1b\][^\x07\x1b]{0,500}(?:\x07|\x1b\\)"  # a title or a link
-    r"|\x1b[@-Z\\-_]"
-)
+#: Colours, titles and links of a terminal.
+_ESCAPE = wording.pattern("escapes")
 #: What is left of gcc's colours where the escape character itself was lost on the way.
 _COLOUR_REST = re.compile(r"\[(?:\d{1,2}(?:;\d{1,3})*)?m(?:\[K)|\[\d{1,2}(?:;\d{1,3})*m|\[K")
 #: Control characters of C0 and C1, invisible marks, marks that turn the direction of text, separators.
@@ -29,24 +27,7 @@ _ESCAPED_LINE_END_BESIDE_PATHS = re.compile(r"(?<!\\)(?:\\r)?\\n(?=[\s\"'/\[A-Z]
 _ESCAPED_QUOTE = re.compile(r"\\(['\"])")
 
 #: What tools put before a line of another tool: tried again and again at the start of the line.
-_PREFIX = re.compile(
-    r"\s+"
-    r"|\{\"log\": ?\""  # docker's files
-    r"|[│┃║|▌>]+(?=\s|$)"
-    r"|\#+(?=\s)"
-    r"|\#\d{1,4}\s\d{1,6}\.\d{1,6}\s"  # docker's build steps
-    r"|\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d(?::\d\d)?(?:[.,]\d{1,9})?"
-    r"(?:Z|\s?[+-]\d\d:?\d\d|\sUTC)?\]?:?(?=\s)"
-    r"|\[?\d\d:\d\d:\d\d(?:[.,]\d{1,9})?\]?:?(?=\s)"
-    r"|\[[A-Za-z][\w.-]{0,40}-?\d{0,6}\](?=\s)"  # launchers: [python-1], [rank0]
-    r"|\[?(?:rank|pid=|PID:?\s?)\d{1,8}\]?:?(?=\s)"
-    r"|\([\w\s]{0,40}pid=\d{1,9}[^)]{0,60}\)"
-    r"|[\w.-]{1,40}\s{0,20}\|(?=\s)"  # docker compose
-    r"|(?:INFO|ERROR|WARNING|DEBUG|stderr|stdout|STDERR|STDOUT)"
-    r"(?:\s\d\d-\d\d|\s?\[[^\]]{1,80}\]|:(?=\s{2,}))"
-    r"|[IWEF]\d{4}(?=\s\d\d:\d\d)"  # torch's and glog's own prefix, up to its bracket
-    r"|\d{1,9}\s[\w./-]{1,120}\.py:\d{1,6}\]"
-)
+_PREFIX = wording.pattern("prefixes")
 _TOOL_WORDS = re.compile(r"(?:error|warning|note|fatal):", re.IGNORECASE)
 
 

@@ -49,7 +49,7 @@ def test_a_wrong_finding_counts_as_wrong(tmp_path: Path) -> None:
 def test_variants(case: dict[str, Any]) -> None:
     found = findings(case["log"])
     if case.get("healthy"):
-        assert found == ()
+        assert [finding for finding in found if finding.severity == "error" or not case.get("warns")] == []
         return
     first = found[0]
     text = "\n".join((first.id, first.title, first.cause, *first.fix))
@@ -77,6 +77,7 @@ PROGRAMS = frozenset(
         "apk",
         "as",
         "brew",
+        "clang",
         "cmake",
         "codesign",
         "compute-sanitizer",
@@ -149,6 +150,10 @@ PROGRAMS = frozenset(
         "yum",
         "rustup",
         "yay",
+        "kubectl",
+        "module",
+        "sinfo",
+        "source",
         "cl",
     ]
 )

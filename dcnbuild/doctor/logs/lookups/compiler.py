@@ -43,11 +43,6 @@ def least(hit: Hit) -> str:
     return hit["wanted"] or ("11" if standard == 20 or "2" in hit["standard"][3:4] else "9")
 
 
-def _names_of(standard: int) -> str:
-    found: str = tables.rows("standards")[standard]
-    return found
-
-
 def _all_names() -> str:
     return "|".join(reversed(tables.rows("standards").values()))
 
@@ -61,7 +56,7 @@ def standard(hit: Hit) -> int | None:
     missing = re.findall(rf"\W({_all_names()})\W.{{0,40}}(?:\Wstd\W|has no member)", text)
     for name in {*missing, names.split(hit["name"])[1]}:
         # the newest standard first: remove_cvref_t would pass for one of C++14's as well
-        fitting = [n for n in reversed(tables.rows("standards")) if re.fullmatch(_names_of(n), name)]
+        fitting = [n for n, like in reversed(tables.rows("standards").items()) if re.fullmatch(like, name)]
         found.update(fitting[:1])
     return max(found, default=None)
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dcnbuild.doctor import fixes
+from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
+from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.lookups.traceback import Frame, frames
 from dcnbuild.doctor.logs.owner import owner
 from dcnbuild.knowledge import modules
@@ -26,20 +27,8 @@ class Extension:
     row: modules.Project | None = None
 
 
-#: Classes and functions of an extension that a project imports inside of try, and that are then not defined.
-_NAMES = {
-    "DCNv3Function": "DCNv3",
-    "DCNv4Function": "DCNv4",
-    "MSDA": "MultiScaleDeformableAttention",
-    "flash_attn_func": "flash_attn_2_cuda",
-    "flash_attn_varlen_func": "flash_attn_2_cuda",
-    "selective_scan_fn": "selective_scan_cuda",
-    "causal_conv1d_fn": "causal_conv1d_cuda",
-}
 #: What compiled modules are called.
-_COMPILED = re.compile(
-    r"_C|_?ext|_cuda|_cpu|\w+_ext|\w+_cuda|\w+_cuda_\w+|\w+_backends?|\w+_cpp|core_cc|\w*_C\d?|\w+_kernels?|\w+_cuda_core|csrc"
-)
+_COMPILED = wording.pattern("compiled")
 #: Operators that dcnbuild has, so that nothing needs to be compiled for them.
 _REPLACED = re.compile(r"(?i)dcn|deform|mmcv")
 
@@ -54,7 +43,8 @@ def find(module: str, frame: str = "") -> Extension | None:
     module = module.strip(".")
     last = module.split(".")[-1]
     compiled = bool(_COMPILED.fullmatch(last))
-    known = modules.find(_NAMES.get(last, module)) if last not in ("_C", "csrc") or "." in module else []
+    alone = last in ("_C", "csrc") and "." not in module
+    known = [] if alone else modules.find(tables.rows("names_of_extensions").get(last, module))
     if not known and compiled and frame:
         # "_C" alone: the packages that the file lies in name it
         parts = [part.lower() for part in re.split(r"[/\\]", frame)]

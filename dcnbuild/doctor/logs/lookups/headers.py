@@ -10,7 +10,7 @@ from dcnbuild.base.versions import numbers
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.fix_verbs import system_package
-from dcnbuild.doctor.logs.lookups import tables
+from dcnbuild.doctor.logs.lookups import source, tables
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import Entry
 from dcnbuild.knowledge import headers as known
@@ -83,7 +83,13 @@ def other_fix(hit: Hit) -> Iterator[Fix]:
     if how.startswith("pip "):
         yield fixes.pip_install(how.removeprefix("pip "))
         return
-    if how in ("", "submodules"):
+    archive = source.archive(hit) if how in ("", "submodules") else ""
+    if archive:
+        yield fixes.say(
+            f"the source archive of {archive} may lack it, a clone of its repository with --recursive has it:"
+        )
+        yield fixes.command("pip", "install", "--no-build-isolation", "git+https://github.com/OWNER/REPOSITORY")
+    elif how in ("", "submodules"):
         yield fixes.command("git", "submodule", "update", "--init", "--recursive")
     if not how:
         yield fixes.say("or the package that brings it:")

@@ -61,16 +61,9 @@ def of_link_name(name: str) -> Library:
     return library(re.split(r"\*", found[0].sonames[0])[0], "") if found else Library(f"lib{name}.so")
 
 
-def library_of(symbol: str) -> str:
-    """The library that has a symbol: "ncclCommResume" → "libnccl.so.2"; "" if that is not known."""
-    found = owners.of_symbol(symbol)
-    return found.library if found else ""
-
-
-def package_of(symbol: str) -> str:
-    """The package of PyPI that has a symbol, "" if that is not known."""
-    found = owners.of_symbol(symbol)
-    return found.package if found else ""
+def maker(symbol: str) -> owners.Owner:
+    """The library and the package that have a symbol, "" where that is not known."""
+    return owners.of_symbol(symbol) or owners.Owner((), "", "", "", "")
 
 
 def of_torch(symbol: str) -> bool:

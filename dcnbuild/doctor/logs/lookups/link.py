@@ -25,9 +25,3 @@ def reference(symbol: str) -> Reference | None:
 def function(symbol: str) -> str:
     """The bare name of a function, to look for in sources."""
     return re.sub(r"^_Z\d+|\W.*", "", libraries.demangle(symbol))
-
-
-def package(name: str) -> str:
-    """Debian's package for `-lNAME`, "" where it is not known."""
-    found: str = tables.rows("link_names").get(name, "")
-    return found

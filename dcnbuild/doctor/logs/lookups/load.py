@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
@@ -17,10 +18,20 @@ def library(hit: Hit) -> libraries.Library:
     return libraries.library(hit["name"], symbols.cuda_of_log(hit))
 
 
-def gcc_of_glibcxx(minor: str) -> str:
-    """The gcc whose libstdc++ brought GLIBCXX_3.4.MINOR."""
-    found: str = tables.rows("gcc_of_glibcxx").get(int(minor or 0), "")
-    return found
+class Stack(NamedTuple):
+    """The toolkit of an accelerator beside CUDA: its name, and the script, or the directory, that has it found."""
+
+    what: str
+    script: str = ""
+    path: str = ""
+    note: str = ""
+
+
+def stack(hit: Hit) -> Stack | None:
+    """The toolkit that a library is of."""
+    name = re.split(r"[/\\]", hit["name"])[-1].partition(".so")[0]
+    row = tables.like("stacks", name)
+    return Stack(**row) if row else None
 
 
 def built_for(hit: Hit) -> str:

@@ -10,13 +10,12 @@ from functools import cache
 from typing import NamedTuple
 
 from dcnbuild.base.versions import numbers
+from dcnbuild.doctor import wording
 from dcnbuild.doctor.logs.lookups.tables import rows
 from dcnbuild.knowledge import Entry, cuda, python, torch_cpp
 
 #: Headers of C, whose names are declared outside of `std` too.
-_C_HEADERS = re.compile(
-    r"c(?:stdint|string|stdio|stdlib|math|assert|float|limits|stddef|inttypes|errno|time|ctype|stdarg)|unistd\.h"
-)
+_C_HEADERS = wording.pattern("c_headers")
 
 
 class Gone(NamedTuple):
@@ -68,6 +67,12 @@ def header_of(name: str, owner: str = "") -> str | None:
         # a name that moved from one of torch's namespaces to another, with a using declaration in a header
         here = [entry for entry in torch_cpp.find(name) if not entry.removed and entry.kind != "member"]
     return rows("public").get(here[0].header, here[0].header) or None if here else None
+
+
+def renamed(name: str, owner: str = "") -> str:
+    """What torch calls a name today that it still has under its old one: "c10::nullopt" → "std::nullopt"."""
+    owner, name = split(name, owner)
+    return next((entry.replacement for entry in _entries(name, owner) if entry.replacement and not entry.removed), "")
 
 
 def gone(name: str, owner: str = "") -> Gone | None:

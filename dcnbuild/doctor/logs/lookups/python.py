@@ -5,29 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from dcnbuild.doctor import fixes
+from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.lookups import extensions, tables
 from dcnbuild.doctor.logs.lookups.traceback import last
-from dcnbuild.doctor.logs.owner import Owner, package_of
+from dcnbuild.doctor.logs.owner import package_of
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import modules
 from dcnbuild.machine.compatibility import table, torch_release
 
 #: A traceback that runs in pip's, uv's or build's own environment holds one of these.
-_ISOLATED = re.compile(
-    r"pip-build-env-|build_meta|builds-v0|get_requires_for_build|Getting requirements to build"
-    r"|prepare_metadata_for_build|Preparing (?:editable )?metadata \(pyproject|build_wheel"
-    r"|Building (?:wheel|editable) for .{1,80}\(pyproject|Installing build dependencies"
-    r"|build backend|build-env|pyproject_hooks|pep517|\.tmp\w{6}[/\\]|build isolation|build_editable"
-)
-_DIRECT = re.compile(
-    r"File \"setup\.py\"|python3? setup\.py|setup\.py egg_info|Preparing metadata \(setup\.py\)|pip-setuptools-caller"
-    # Python runs setup.py itself: its frame is the first of the traceback
-    r"|^Traceback \(most.*\nFile \"[^\"]*setup\.py\"",
-    re.M,
-)
-_SETUP = re.compile(r"setup\.py|<string>\", line|egg_info|\bpip\b|subprocess-exited-with-error|build_meta")
+_ISOLATED = wording.pattern("isolated")
+_DIRECT = wording.pattern("direct", re.M)
+_SETUP = wording.pattern("setup")
 _COMPILED = re.compile(r"_C\w*|_?ext|\w+_cuda|\w+_ext|\w+_cpp|C")
 _TORCH = re.compile(r"\btorch==(\d+)\.(\d+)\.(\d+)")
 
@@ -46,11 +36,6 @@ def in_build(hit: Hit) -> bool:
 
 
 # -- modules that a package compiles -----------------------------------------------------------------
-
-
-def frame_owner(hit: Hit) -> Owner:
-    """Whose file the traceback ends in."""
-    return last(hit).owner
 
 
 def compiled(hit: Hit) -> extensions.Extension | None:
@@ -131,12 +116,6 @@ def newest_within(wanted: str) -> str:
     """The newest Python below the bound of a requirement: ">=3.6,<3.11" → "3.10"."""
     found = re.search(r"<\s*3\.(\d{1,2})", wanted)
     return f"3.{int(found[1]) - 1}" if found and int(found[1]) else ""
-
-
-def option_gone(option: str) -> str:
-    """The release of pip that removed an option, "" where that is not known."""
-    found: str = tables.rows("pip_options").get(option, "")
-    return found
 
 
 def callee(hit: Hit) -> str:

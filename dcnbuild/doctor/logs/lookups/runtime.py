@@ -13,6 +13,8 @@ from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import modules
 
 _NOT_A_USER = re.compile(r"[/\\]torch[/\\]|[/\\]lib[/\\]python3\.\d+[/\\](?!site|dist)")
+#: The source file that a message of CUDA names: "CUDA error (/w/a.cu:188)".
+_IN_MESSAGE = re.compile(r"(?P<path>[^\s():]{0,300}[/\\][^\s():]{1,100}\.(?:cuh?|h|hpp|cpp))[:(, ]{1,2}\d")
 _CAPABILITY = re.compile(r"sm_(?P<sm>\d{2,3})\b|(?:arch|capability)[ =(]{1,3}(?P<major>\d{1,2})\.(?P<minor>\d)")
 
 
@@ -48,6 +50,13 @@ def user(hit: Hit) -> Owner:
     return owner(used_by(hit))
 
 
+def shown(hit: Hit) -> modules.Project | None:
+    """The project whose checkout lies in the path that the message names: "/w/third_party/flash-attention/a.h:188"."""
+    found = _IN_MESSAGE.search(hit.text)
+    parts = re.split(r"[/\\]", found["path"]) if found else []
+    return next((row for row in modules.rows() if row.repository.rpartition("/")[2] in parts), None)
+
+
 def _project(hit: Hit) -> modules.Project | None:
     module = user(hit).package.replace("-", "_")
     return next(iter((*modules.find(module), modules.of_package(module))), None) if module else None
@@ -60,7 +69,7 @@ def known_extension(hit: Hit) -> bool:
 
 def build_extension(hit: Hit) -> Iterator[Fix]:
     """Builds it in the way of its own project."""
-    row = _project(hit)
+    row = _project(hit) or shown(hit)
     if row is not None:
         found = extensions.Extension(row.project, user(hit).package, row)
         yield from extensions.build(found, hit, used_by(hit))

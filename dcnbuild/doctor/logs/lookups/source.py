@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from dcnbuild.doctor import fixes
+from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.lookups import names
 from dcnbuild.doctor.logs.owner import Owner, owner
@@ -15,10 +15,7 @@ from dcnbuild.knowledge import numpy
 
 _CALLED = re.compile(r"\b((?:cu|cuda|nvrtc|cudnn|cublas|cusparse|_?Py|at::|torch::)[A-Za-z_]\w{3,60})\s*\(")
 #: What shows that Cython wrote a C file: its own names, and names of Python that hardly anything else uses.
-_CYTHON = re.compile(
-    r"__pyx|Pyx|cython|longintrepr|ob_digit|tp_print|curexc_|use_tracing|exc_type|_PyGen_Send|_PyUnicode_Ready"
-    r"|_PyThreadState_UncheckedGet|_PyLong_AsByteArray|_PyObject_GetBuiltin|ma_version_tag|\w\.c:\d{4,5}:"
-)
+_CYTHON = wording.pattern("cython")
 
 
 class Name(NamedTuple):
@@ -63,10 +60,22 @@ def maker(hit: Hit) -> Owner:
     return found
 
 
+def archive(hit: Hit) -> str:
+    """The package whose source archive pip or uv builds, "" where a checkout or a repository is built."""
+    fetched = hit.context.first(re.compile(r"git\+(?:https?|ssh|file)|Cloning |Running command git"))
+    return "" if fetched or hit["package"] == "." else str(hit["package"])
+
+
 def gone(hit: Hit) -> names.Gone | None:
     """Since when the name is gone, and what stands for it."""
     found = name(hit)
     return names.gone(found.last, found.scope)
+
+
+def renamed(hit: Hit) -> str:
+    """What torch calls the name today, where it still has the old one."""
+    found = name(hit)
+    return names.renamed(found.last, found.scope)
 
 
 def added(hit: Hit) -> str | None:
@@ -110,7 +119,7 @@ def suggested(hit: Hit) -> str:
 def replace(hit: Hit) -> Iterator[Fix]:
     """What to do about a name that is not there."""
     found = gone(hit)
-    yield from _replace(hit, name(hit), found.today if found else "")
+    yield from _replace(hit, name(hit), found.today if found else renamed(hit))
 
 
 def replace_called(hit: Hit) -> Iterator[Fix]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.fix_verbs import rebuild
-from dcnbuild.doctor.logs.lookups import extensions, libraries
+from dcnbuild.doctor.logs.lookups import extensions, libraries, tables
 from dcnbuild.doctor.logs.lookups.traceback import frames
 from dcnbuild.doctor.logs.owner import Owner, owner
 from dcnbuild.doctor.logs.rule import Hit
@@ -41,7 +41,7 @@ def label(hit: Hit) -> str:
 
 def provider(hit: Hit) -> str:
     """The library that has the symbol; what only looks like a function of the CUDA runtime is left out."""
-    found = libraries.library_of(hit["symbol"])
+    found = libraries.maker(hit["symbol"]).library
     return "" if found == "libcudart" and not re.match(r"cuda[A-Z]", hit["symbol"]) else found
 
 
@@ -60,7 +60,7 @@ def cuda_of_log(hit: Hit) -> str:
 
 def wheel(hit: Hit) -> str:
     """The package on PyPI for the CUDA of this log: "nvidia-nccl-cu13" → "nvidia-nccl-cu12"."""
-    package, cuda = libraries.package_of(hit["symbol"]), cuda_of_log(hit) or "12"
+    package, cuda = libraries.maker(hit["symbol"]).package, cuda_of_log(hit) or "12"
     return f"{re.sub(r'-cu[0-9]+$', '', package)}-cu{cuda}" if cuda in ("11", "12") else package
 
 
@@ -69,6 +69,15 @@ def reinstall(hit: Hit) -> Iterator[Fix]:
     package = loader(hit).package
     if package in ("torchvision", "torchaudio", "torchtext"):  # each release is made for one torch
         yield fixes.pip_install("torch", package, options=("--upgrade", "--force-reinstall"))
+        return
+    release = re.match(r"\d+\.\d+", hit["torch"])
+    if package in tables.rows("follows_torch"):
+        yield fixes.say(f"the release of {package} that bears the number of this torch:")
+        yield (
+            fixes.pip_install(f"{package}=={release[0]}.*")
+            if release
+            else fixes.pip("index", "versions", operands=(package,))
+        )
         return
     yield from rebuild(hit, loaded_path(hit))
     if extensions.of_file(loaded_path(hit)) is not None:  # no wheel of it is anywhere

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from functools import cache
+import re
 from pathlib import Path
 from typing import Any
+
+from dcnbuild.base import plain_yaml
 
 _FILE = Path(__file__).with_name("tables.yaml")
 
 
-@cache
-def _sections() -> dict[str, Any]:
-    import yaml  # here: only a log that asks for a name pays for it
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    sections: dict[str, Any] = yaml.load(_FILE.read_text(encoding="utf-8"), Loader=loader)
-    return sections
+def like(section: str, text: str) -> Any:
+    """The value of the first row whose name, a regular expression, is all of the text; "" without one."""
+    return next((value for name, value in rows(section).items() if re.fullmatch(str(name), text)), "")
 
 
 def rows(section: str) -> Any:
     """A section, e.g. "headers"."""
-    return _sections()[section]
+    return plain_yaml.shipped(_FILE)[section]

@@ -4,38 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import takewhile
 
-from dcnbuild.doctor import fixes
+from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
+from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.lookups.traceback import last
-from dcnbuild.doctor.logs.owner import Owner
 from dcnbuild.doctor.logs.rule import Hit
 
 _ERROR = re.compile(r"\b(?:error|fatal)\b|Error\b")
 #: What tools advise; left out is what stands in every log of its kind.
-_ADVICE = re.compile(
-    r"(?i)\b(?:please (?:try |first "
-    r")?(?:install|set|specify|use|upgrade|downgrade|update|provide|re-?install|add|remove|change|run|make "
-    r"sure|ensure|check)"
-    r"|(?:you (?:need|have|want|should|must|can|may) (?:to )?|try (?:to "
-    r")?)(?:install|set|specify|us|upgrad|downgrad|updat|reinstall|run|pass|add|build)\w*"
-    r"|(?:apt|apt-get|pip|conda|brew|dnf|yum) install [\w-]|consider (?:using|setting|installing|adding)|hint "
-    r"?:|(?:did you mean|use) [`'\"-])"
-)
-_NO_ADVICE = re.compile(
-    r"(?i)not a problem with pip|discuss\.python|report (?:this|it|an? )|PEP "
-    r"517|deprecat|CUDA_LAUNCH_BLOCKING|TORCH_USE_CUDA_DSA"
-    r"|new release of pip|--use-pep517|running pip as|run_command|^\s*(?:def|raise|print|warnings|logger)\b"
-)
+_ADVICE = wording.pattern("advice", re.IGNORECASE)
+_NO_ADVICE = wording.pattern("no_advice", re.IGNORECASE)
 _ADVICES = 2
-_PLACES = {
-    "torch": ", in torch",
-    "nvidia": ", in an nvidia package",
-    "toolkit": ", in the CUDA toolkit",
-    "conda": ", in conda",
-    "python": ", in Python itself",
-    "system": ", in the system",
-}
+#: What stands below a message of CMake.
+_NEXT = re.compile(r"Call Stack|-- |CMake |See also|(?:g?make|ninja)(?:\[\d+\])?: |Traceback|Error: Process")
 
 
 def in_traceback(hit: Hit) -> bool:
@@ -47,15 +30,10 @@ def in_traceback(hit: Hit) -> bool:
     return any(line.startswith(("Traceback (most", 'File "')) for line in lines)
 
 
-def frame_owner(hit: Hit) -> Owner:
-    """Whose file raised."""
-    return last(hit).owner
-
-
 def place(hit: Hit) -> str:
-    """The same as the end of a sentence."""
-    found = frame_owner(hit)
-    return f", in the package {found.name}" if found.package else _PLACES.get(found.kind, "")
+    """Whose file raised, as the end of a sentence."""
+    found = last(hit).owner
+    return f", in the package {found.name}" if found.package else str(tables.rows("places").get(found.kind, ""))
 
 
 def error_above(hit: Hit) -> str:
@@ -65,8 +43,10 @@ def error_above(hit: Hit) -> str:
 
 
 def lines_below(hit: Hit) -> str:
-    """The three lines below, as CMake puts its message there."""
-    return " ".join(hit.log.near(hit.line, after=3)[1:]).strip()
+    """The message that CMake puts below: its paragraphs, up to what CMake says next."""
+    lines = (line.strip() for line in hit.log.near(hit.line, after=12)[1:])
+    message = takewhile(lambda line: not _NEXT.match(line), lines)
+    return " ".join(filter(None, message))[:300]
 
 
 def advice(hit: Hit) -> Iterator[Fix]:

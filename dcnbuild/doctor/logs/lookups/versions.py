@@ -9,6 +9,7 @@ import re
 from typing import NamedTuple
 
 from dcnbuild.base.versions import numbers
+from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.machine.compatibility import CudaRelease, cuda_release, table
 from dcnbuild.machine.compatibility import minimum_driver as minimum_driver
 
@@ -23,6 +24,14 @@ def listed(name: str) -> str:
     """An architecture as TORCH_CUDA_ARCH_LIST has it: "sm_86" → "8.6"."""
     found = number(name) or 0
     return f"{found // 10}.{found % 10}"
+
+
+def home_of(instruction: str, name: str) -> str:
+    """The architecture that has a PTX instruction: "sm_120a" for one of sm_120, else the first of the others."""
+    homes = next((some for like, some in tables.rows("ptx_homes").items() if re.search(like, instruction)), ())
+    if number(name) in homes and not name.endswith(("a", "f")):
+        return f"sm_{number(name)}a"
+    return f"sm_{homes[0]}" if homes else ""
 
 
 def _compiling_for(architecture: int | None) -> list[CudaRelease]:

@@ -1,0 +1,22 @@
+"""Reads wording.yaml: what the log reader looks for."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from dcnbuild.base import plain_yaml
+
+_FILE = Path(__file__).with_suffix(".yaml")
+
+
+def rows(section: str) -> list[Any]:
+    """A section, e.g. "stems"."""
+    found: list[Any] = plain_yaml.shipped(_FILE)[section]
+    return found
+
+
+def pattern(section: str, flags: int = 0) -> re.Pattern[str]:
+    """A section of regular expressions as one that matches where any of them does."""
+    return re.compile("|".join(rows(section)), flags)
