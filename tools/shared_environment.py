@@ -13,24 +13,16 @@ from typing import Any
 import nox
 
 from tools.build_matrix import sessions as matrix
+from tools.build_matrix.row_tests import THREADS, WORKERS
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT / ".nox" / "shared"
 PYTHON = SHARED / "bin" / "python"
-
-
-WORKERS = min(4, os.cpu_count() or 1)
 #: All tests of a file run in one worker, since its fixtures compile.
-PARALLEL = (
-    "-n",
-    str(WORKERS),
-    "--dist",
-    "loadfile",
-    "--durations",
-    "150",
-    "--durations-min",
-    "1.5",
-)
+PARALLEL = (*WORKERS, "--dist", "loadfile", "--durations", "150", "--durations-min", "1.5")
+# In every session, Python compiles the modules that it imports. pip would compile all modules of every package, which
+# takes it most of its time.
+os.environ["PIP_COMPILE"] = "0"
 
 
 def environment(session: nox.Session) -> None:
@@ -82,7 +74,7 @@ def install(session: nox.Session) -> Path:
         there = any(SHARED.glob("lib/python3.*/site-packages/dcnbuild-*.dist-info"))
         if not (there and STAMP.is_file() and STAMP.read_text() == wanted):
             STAMP.unlink(missing_ok=True)
-            pip(session, ".[examples,test]")
+            pip(session, ".[examples,test]", env=_architectures())
             STAMP.write_text(wanted)
         package = session.run(
             str(PYTHON),
@@ -94,6 +86,17 @@ def install(session: nox.Session) -> Path:
     return _installed[0]
 
 
+def _architectures() -> dict[str, str]:
+    """Returns the variable that limits the CUDA kernels to this machine's GPUs; where it has none, to one architecture.
+
+    `nox -s build_matrix` compiles them for all.
+    """
+    if os.environ.get("TORCH_CUDA_ARCH_LIST"):
+        return {}
+    there = any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/dxg"))
+    return {"TORCH_CUDA_ARCH_LIST": "native" if there else "9.0+PTX"}
+
+
 def _digest() -> str:
     """Returns a digest of all that decides what an installation is: sources, variables, torch."""
     digest = hashlib.sha256()
@@ -103,7 +106,7 @@ def _digest() -> str:
         if path.is_file() and not left_out.intersection(path.relative_to(ROOT).parts):
             digest.update(f"{path.relative_to(ROOT)} {path.stat().st_size} ".encode() + path.read_bytes())
     names = sorted(name for name in os.environ if name.startswith(("DCNBUILD_", "TORCH_", "CUDA")) or name in _BUILD)
-    digest.update(repr([(name, os.environ[name]) for name in names]).encode())
+    digest.update(repr([*_architectures().items(), *((name, os.environ[name]) for name in names)]).encode())
     for prefix in (sys.prefix, str(SHARED)):
         version = _torch_version(prefix)
         digest.update(version.read_bytes() if version.is_file() else b"-")
@@ -114,8 +117,7 @@ def pytest(session: nox.Session, scratch: Path, *arguments: str, env: dict[str, 
     """Runs pytest without the checkout on sys.path, and without the caller's variables that choose the route."""
     paths = [str(ROOT / text) if (ROOT / text).exists() else text for text in arguments]
     clean = {"PYTHONPATH": "", "DCNBUILD_ROUTE": "", "DCNBUILD_CACHE": str(scratch / "cache")}
-    if "-n" in arguments:  # all workers together use as many threads as cores
-        clean["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // WORKERS))
+    clean |= THREADS if "-n" in arguments else {}
     _lend_toolkits(scratch / "cache")
     with session.chdir(scratch):
         session.run(

@@ -53,11 +53,13 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ".nox",
         ".venv",
         "build",
+        "out",
         "lib",
         "*.egg-info",
         "__pycache__",
         ".*_cache",
         ".hypothesis",
+        "site",
     )
     shutil.copytree(ROOT, copy, ignore=lambda path, names: _not_tests(path, ignored(path, names)))
     for stale in (

@@ -8,6 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import torch
+
+
+def convolution() -> tuple[torch.Tensor, ...]:
+    """Input, offset and mask of a call with kernels of 3×3."""
+    torch.manual_seed(0)
+    return torch.randn(1, 4, 6, 5), torch.randn(1, 18, 6, 5), torch.rand(1, 9, 6, 5)
+
 
 def run(code: str) -> dict[str, object]:
     """What is defined once the code has run."""

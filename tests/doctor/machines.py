@@ -13,6 +13,8 @@ from dcnbuild.doctor.fixes.quoting import Shell
 from dcnbuild.errors import Finding
 from dcnbuild.machine.facts import Compiler, Driver, Facts, Gpu, Toolkit, TorchInstall
 
+#: The newest torch of compatibility.yaml, which many fixes name.
+NEWEST = "2.15.0"
 _SITE = Path("/home/ada/venv/lib/python3.11/site-packages")
 
 

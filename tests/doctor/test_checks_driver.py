@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from doctor.machines import (
+    NEWEST,
     RTX_5090,
     V100,
     broken,
@@ -150,9 +151,9 @@ def test_hidden_gpus(value: str, severity: str | None) -> None:
 
 
 def test_torch_is_not_there() -> None:
-    assert one(broken(torch=None), "torch-missing").fix == ("python -m pip install torch==2.15.0",)
+    assert one(broken(torch=None), "torch-missing").fix == (f"python -m pip install torch=={NEWEST}",)
     alone = broken(torch=None, driver=Driver(devices=0), toolkits=())
-    assert one(alone, "torch-missing").fix == (f"python -m pip install torch==2.15.0 --index-url {INDEX}/cpu",)
+    assert one(alone, "torch-missing").fix == (f"python -m pip install torch=={NEWEST} --index-url {INDEX}/cpu",)
 
 
 def test_not_compiled_with_gpu_support() -> None:
@@ -253,7 +254,7 @@ def test_a_gpu_that_torch_does_not_know() -> None:
     facts = broken(torch=old, driver=gpu_driver("580.95.05", "13.0", RTX_5090))
     finding = one(facts, "gpu-not-in-torch")
     assert "compiled for: sm_50 sm_80 sm_86 sm_90" in finding.evidence
-    assert finding.fix == ("python -m pip install torch==2.15.0",)
+    assert finding.fix == (f"python -m pip install torch=={NEWEST}",)
     for gpu in (Gpu("A100", (8, 0)), Gpu("RTX 4090", (8, 9)), Gpu("of an old nvidia-smi", None)):
         facts = broken(torch=old, driver=gpu_driver("580.95.05", "13.0", gpu))
         assert found(facts, "gpu-not-in-torch") == []

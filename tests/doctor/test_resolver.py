@@ -7,6 +7,7 @@ from itertools import product
 
 import pytest
 from doctor.machines import (
+    NEWEST,
     RTX_4090,
     RTX_5090,
     V100,
@@ -47,8 +48,8 @@ def line(facts: Facts, wanted: str | None = None) -> str | None:
 @pytest.mark.parametrize(
     ("facts", "wanted", "expected"),
     [
-        (on("610.43.02", "13.3", RTX_4090), None, "torch==2.15.0"),
-        (on("580.65.06", "13.0", RTX_5090), None, "torch==2.15.0"),
+        (on("610.43.02", "13.3", RTX_4090), None, f"torch=={NEWEST}"),
+        (on("580.65.06", "13.0", RTX_5090), None, f"torch=={NEWEST}"),
         (on("535.104.05", "12.2", RTX_4090), None, f"torch==2.14.1 --index-url {INDEX}/cu126"),
         (on("580.65.06", "13.0", V100), None, f"torch==2.14.1 --index-url {INDEX}/cu126"),
         (on("470.82.01", "11.4", V100), None, f"torch==2.7.1 --index-url {INDEX}/cu118"),
@@ -75,13 +76,13 @@ def line(facts: Facts, wanted: str | None = None) -> str | None:
         (
             broken(driver=Driver(devices=0), torch=None, toolkits=()),
             None,
-            f"torch==2.15.0 --index-url {INDEX}/cpu",
+            f"torch=={NEWEST} --index-url {INDEX}/cpu",
         ),
         # a Docker build or a login node: no GPU, but what a build for one needs
-        (BUILDER, None, "torch==2.15.0"),
+        (BUILDER, None, f"torch=={NEWEST}"),
         (BUILDER, "2.5", "torch==2.5.1"),
         (BUILDER, "2.5.1+cu121", f"torch==2.5.1 --index-url {INDEX}/cu121"),
-        (BUILDER, "cpu", f"torch==2.15.0 --index-url {INDEX}/cpu"),
+        (BUILDER, "cpu", f"torch=={NEWEST} --index-url {INDEX}/cpu"),
         (
             replace(BUILDER, toolkits=(toolkit("12.4"),)),
             "2.14",
@@ -90,7 +91,7 @@ def line(facts: Facts, wanted: str | None = None) -> str | None:
         (replace(BUILDER, toolkits=(), torch=torch("2.5.1", "12.4")), "2.5.0", "torch==2.5.0"),
         (replace(BUILDER, toolkits=()), "cu126", f"torch==2.14.1 --index-url {INDEX}/cu126"),
         (on("610.43.02", "13.3", RTX_4090), ">=2.4,<2.8", "torch==2.7.1"),
-        (on("610.43.02", "13.3", RTX_4090), "latest", "torch==2.15.0"),
+        (on("610.43.02", "13.3", RTX_4090), "latest", f"torch=={NEWEST}"),
         (on("535.104.05", "12.2", RTX_4090), "cu121", f"torch==2.5.1 --index-url {INDEX}/cu121"),
     ],
 )
@@ -99,7 +100,7 @@ def test_the_newest_wheel_that_works(facts: Facts, wanted: str | None, expected:
 
 
 def test_each_nearer_candidate_is_rejected_with_a_reason() -> None:
-    resolution = resolve(on("535.104.05", "12.2", RTX_4090))
+    resolution = resolve(on("535.104.05", "12.2", RTX_4090), "<2.16")
     assert [(wheel.label, reason) for wheel, reason in resolution.rejected] == [
         (label, "needs driver 580 or newer, this is 535.104.05")
         for label in ("2.15.0 (CUDA 13.2)", "2.14.1 (CUDA 13.0)", "2.14.1 (CUDA 13.2)")
@@ -137,10 +138,10 @@ def test_versions_that_never_were(wanted: str) -> None:
 @pytest.mark.parametrize(
     ("wanted", "problem"),
     [
-        ("99.0", "there is no torch 99.0 in the table of wheels; the newest is 2.15.0."),
-        ("2.16", "there is no torch 2.16 in the table of wheels; the newest is 2.15.0."),
+        ("99.0", f"there is no torch 99.0 in the table of wheels; the newest is {NEWEST}."),
+        ("2.99", f"there is no torch 2.99 in the table of wheels; the newest is {NEWEST}."),
         ("1.99", "there never was a torch 1.99; the last 1.x is 1.13.1."),
-        (">=3", "no torch of the table of wheels is >=3; the newest is 2.15.0."),
+        (">=3", f"no torch of the table of wheels is >=3; the newest is {NEWEST}."),
         (
             "2.5.1+cu130",
             "there is no torch ==2.5.1 for CUDA 13.0 in the table of wheels; there are cpu, cu118, cu121, cu124.",
@@ -239,7 +240,7 @@ def test_a_driver_of_which_only_the_cuda_version_is_known() -> None:
 
 
 def test_a_gpu_without_a_driver_yet_gets_the_newest() -> None:
-    assert str(line(broken(driver=Driver(devices=1), torch=None))).endswith("torch==2.15.0")
+    assert str(line(broken(driver=Driver(devices=1), torch=None))).endswith(f"torch=={NEWEST}")
 
 
 @pytest.mark.parametrize("release", [row.release for row in table().torch])
@@ -268,9 +269,9 @@ def test_what_is_chosen_is_never_rejected(release: str) -> None:
         ("torch<=2.14.1", "torch==2.14.1"),
         ("torch==2.5.1", "torch==2.5.1"),
         ("torch<2", "torch==1.13.1"),
-        ("torchvision<=0.20", "torch==2.15.0"),
-        ("torch @ file:///torch.whl", "torch==2.15.0"),
-        ("no constraint <<", "torch==2.15.0"),
+        ("torchvision<=0.20", f"torch=={NEWEST}"),
+        ("torch @ file:///torch.whl", f"torch=={NEWEST}"),
+        ("no constraint <<", f"torch=={NEWEST}"),
     ],
 )
 def test_the_line_is_one_that_the_constraints_of_pip_allow(constraint: str, expected: str) -> None:
@@ -279,5 +280,5 @@ def test_the_line_is_one_that_the_constraints_of_pip_allow(constraint: str, expe
     facts = replace(facts, python=replace(facts.python, constraints=((source, constraint),)))
     found = resolve(facts)
     assert found.line is not None and f"install {expected}" in found.line
-    if "2.15.0" not in expected:
+    if NEWEST not in expected:
         assert found.reasons()[0].endswith(f"pip is told {constraint} ({source})")

@@ -1,4 +1,4 @@
-"""Compiles the CUDA sources for the CPU, with the emulator: operator.cpp and bindings.cpp, into one Python module.
+"""Compiles the CUDA sources for the CPU, with the emulator and bindings.cpp, into one Python module.
 
     python tests/emulator/build.py [compiler flag ...]
 
@@ -7,18 +7,22 @@ prints the module's path. The modules are under build/emulator/, named by a hash
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
-import itertools
 import os
 import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from dcnbuild.builder.flavour import Flavour, flavour_of
 from dcnbuild.builder.lookup import running_torch
+from dcnbuild.builder.sources import Library
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -72,7 +76,7 @@ def includes(root: Path, route: str = "EMULATE_CUDA") -> list[str]:
 
 
 def source_hash(root: Path, command: Sequence[str]) -> str:
-    digest = hashlib.blake2b(" ".join(command).encode(), digest_size=8)
+    digest = hashlib.blake2b(" ".join(command).encode() + Path(__file__).read_bytes(), digest_size=8)
     for pattern in ("csrc/**/*.*", "tests/emulator/*.h", "tests/*/*.cpp", "tests/nvrtc/*.h"):
         for path in sorted(root.glob(pattern)):
             digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
@@ -84,28 +88,13 @@ def build(flags: Sequence[str] = (), root: Path = ROOT, into: Path = BUILT) -> P
 
     Raises CalledProcessError if the compiler fails; it has printed why.
     """
-    import torch
-
-    libraries = Path(torch.__file__).parent / "lib"
+    sources = [*operator_sources(root), root / "tests/emulator/bindings.cpp"]
     command = [compiler(), *FLAGS, *flags, *includes(root)]
     module = into / f"dcnbuild_emulator-{source_hash(root, command)}.so"
-    if module.exists():
-        return module
-    module.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=module.parent) as scratch:
-        sources = [root / "tests" / "emulator" / name for name in ("operator.cpp", "bindings.cpp")]
-        objects = [Path(scratch, f"{source.stem}.o") for source in sources]
-        running = [
-            subprocess.Popen([*command, "-c", str(source), "-o", str(output)])
-            for source, output in zip(sources, objects)
-        ]
-        for process in running:
-            if process.wait() != 0:
-                raise subprocess.CalledProcessError(process.returncode, process.args)
-        made = Path(scratch, "module.so")
-        link = [compiler(), *flags, "-shared", *map(str, objects), "-o", str(made)]
-        subprocess.run([*link, f"-L{libraries}", *(f"-l{name}" for name in flavour().link["cpu"])], check=True)
-        made.replace(module)
+    with _made_once(module) as scratch:
+        if scratch:
+            _link(_compile(sources, command, scratch), "cpu", flags, scratch / "module.so")
+            (scratch / "module.so").replace(module)
     return module
 
 
@@ -114,40 +103,59 @@ def build_driven(flags: Sequence[str] = (), root: Path = ROOT, into: Path = BUIL
 
     They are dcnbuild_driven.so and libcuda.so.1. Raises CalledProcessError if the compiler fails; it has printed why.
     """
+    host = [compiler(), *FLAGS, *flags, *includes(root, "NVRTC")]
+    # seen by its own names for the kernels, so none is hidden
+    driver = [compiler(), *FLAGS, *flags, "-fvisibility=default", *includes(root)]
+    directory = into / f"driven-{source_hash(root, [*host, *driver])}"
+    with _made_once(directory) as scratch:
+        if scratch:
+            made = scratch / "driven"
+            made.mkdir()
+            stand_in = ["-shared", "-Wl,-soname,libcuda.so.1", str(root / "tests/nvrtc/driver.cpp"), "-pthread", "-ldl"]
+            with ThreadPoolExecutor() as pool:
+                done = pool.submit(subprocess.run, [*driver, *stand_in, "-o", str(made / "libcuda.so.1")], check=True)
+                sources = [*operator_sources(root), root / "csrc/common/nvrtc/driver.cpp"]
+                _link(_compile(sources, host, scratch), "nvrtc", flags, made / "dcnbuild_driven.so")
+                done.result()
+            made.rename(directory)
+    return directory
+
+
+def operator_sources(root: Path) -> list[Path]:
+    """The whole CUDA half: the launchers with their kernels, and operator.cpp, which has the schemas."""
+    return [*sorted(root.glob("csrc/*/cuda/*.cu")), root / "tests/emulator/operator.cpp"]
+
+
+@contextmanager
+def _made_once(target: Path) -> Iterator[Path | None]:
+    """Gives a directory in which to make `target`, or None if it is there. Other processes wait meanwhile."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with (target.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if target.exists():
+            yield None
+        else:
+            with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+                yield Path(scratch)
+
+
+def _compile(sources: Sequence[Path], command: Sequence[str], into: Path) -> list[Path]:
+    """Compiles each source, as many at a time as there are cores; returns the object files."""
+    objects = [into / f"{source.name}.o" for source in sources]
+    commands = [
+        [*command, "-x", "c++", "-c", str(source), "-o", str(output)] for source, output in zip(sources, objects)
+    ]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(partial(subprocess.run, check=True), commands))
+    return objects
+
+
+def _link(objects: Sequence[Path], library: Library, flags: Sequence[str], output: Path) -> None:
     import torch
 
-    torch_libraries = Path(torch.__file__).parent / "lib"
-    options = [*FLAGS, *flags, "-shared"]
-    link = [f"-L{torch_libraries}", *(f"-l{name}" for name in flavour().link["nvrtc"])]
-    tests, sources = root / "tests", root / "csrc" / "common" / "nvrtc"
-    commands = {
-        "dcnbuild_driven.so": [
-            *(compiler(), *options, *includes(root, "NVRTC"), str(tests / "emulator/operator.cpp")),
-            *(str(sources / "driver.cpp"), *link),
-        ],
-        # seen by its own names for the kernels, so none is hidden
-        "libcuda.so.1": [
-            *(compiler(), *options, "-fvisibility=default", *includes(root)),
-            *("-Wl,-soname,libcuda.so.1", str(tests / "nvrtc/driver.cpp"), "-pthread", "-ldl"),
-        ],
-    }
-    directory = into / f"driven-{source_hash(root, [*itertools.chain(*commands.values())])}"
-    if directory.exists():
-        return directory
-    into.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=into) as scratch:
-        made = Path(scratch, "driven")
-        made.mkdir()
-        running = [subprocess.Popen([*command, "-o", str(made / name)]) for name, command in commands.items()]
-        for process in running:
-            if process.wait() != 0:
-                raise subprocess.CalledProcessError(process.returncode, process.args)
-        try:
-            made.rename(directory)
-        except OSError:  # another process was quicker
-            if not directory.exists():
-                raise
-    return directory
+    command = [compiler(), *flags, "-shared", *map(str, objects), "-o", str(output)]
+    libraries = (f"-L{Path(torch.__file__).parent / 'lib'}", *(f"-l{name}" for name in flavour().link[library]))
+    subprocess.run([*command, *libraries], check=True)
 
 
 def build_race_check(output: Path, flags: Sequence[str], root: Path = ROOT) -> None:

@@ -1,9 +1,7 @@
-// The whole CUDA half, kernels and torch side, as torch.ops.dcnbuild_emulated on CPU tensors.
-#include "deform_attn/cuda/deform_attn.cu"
-#include "deform_conv2d/cuda/deform_conv2d.cu"
-#include "deform_pool/cuda/deform_pool.cu"
-#include "deform_sample/cuda/deform_sample.cu"
+// The operators' schemas, for the launchers and kernels that build.py compiles beside it.
 #include "schema.h"
+
+#include "common/torch_api.h"
 
 DCNBUILD_LIBRARY(DCNBUILD_TEST_NAMESPACE, library) {
   for (const char* schema : dcnbuild::kSchemas) library.def(schema);

@@ -1,10 +1,10 @@
 """Runs the emulated kernels under the sanitizers; exits with 0 only if there is no report.
 
-    python tests/emulator/sanitize.py [address [pytest argument ...] | thread | quick]
+    python tests/emulator/sanitize.py [address [pytest argument ...] | thread]
 
 "address" runs the tests of this directory under AddressSanitizer and UndefinedBehaviorSanitizer with
-float-cast-overflow. "thread" runs race_check.cpp under ThreadSanitizer, with two OS threads. "quick" runs
-race_check.cpp under all three. Without an argument, "address" and "thread" run.
+float-cast-overflow. "thread" runs race_check.cpp under ThreadSanitizer, with two OS threads. Without an
+argument, both run.
 """
 
 from __future__ import annotations
@@ -60,14 +60,12 @@ def race_check(flags: Sequence[str]) -> int:
 
 def main(arguments: Sequence[str]) -> int:
     which, *rest = arguments or ["all"]
-    if which not in ("all", "address", "thread", "quick") or (rest and which != "address"):
+    if which not in ("all", "address", "thread") or (rest and which != "address"):
         print(__doc__, file=sys.stderr)
         return 2
     runs: list[Callable[[], int]] = []
     if which != "address":
         runs.append(lambda: race_check(THREAD_FLAGS))
-    if which == "quick":
-        runs.append(lambda: race_check(ADDRESS_FLAGS))
     if which in ("all", "address"):
         runs.append(lambda: address(rest))
     with ThreadPoolExecutor(os.cpu_count()) as pool:

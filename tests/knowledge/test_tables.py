@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from dcnbuild import knowledge
-from dcnbuild.knowledge import modules, owners, replacements, rows, sonames
+from dcnbuild.base.versions import numbers
+from dcnbuild.knowledge import compilers, modules, owners, replacements, rows, sonames
 from dcnbuild.knowledge.store import Table
+from dcnbuild.machine.compatibility import table as table_of_versions
 
 FOLDER = Path(knowledge.__file__).parent
 TABLES = {
@@ -43,6 +45,23 @@ def test_rows_are_sorted_and_unique_and_their_releases_were_read(table: Table) -
         assert order.index(entry.first) <= order.index(entry.last)
         assert entry.removed is None or order.index(entry.removed) > order.index(entry.last)
         assert entry.source
+
+
+def test_the_tables_have_every_release_of_compatibility_yaml_and_the_page_says_which() -> None:
+    compatible = table_of_versions()
+    for name in ("torch_cpp", "torch_python"):
+        assert TABLES[name].releases == tuple(row.release for row in compatible.torch), (
+            f"python -m tools.knowledge {name}"
+        )
+    read = TABLES["cuda"].releases
+    toolkits = {row.version for row in compatible.cuda if numbers(row.version) >= numbers(read[0])}
+    assert toolkits <= set(read), (
+        "RELEASES of tools/knowledge/toolkits.py, then: python -m tools.knowledge cuda compilers"
+    )
+    assert compilers.rows()[-1].cuda == read[-1], "python -m tools.knowledge compilers"
+    page = (Path(__file__).resolve().parents[2] / "docs/knowledge.md").read_text(encoding="utf-8")
+    assert f"members of CUDA {read[0]} to {read[-1]}," in page
+    assert f"torch's C++ headers, 1.0 to {compatible.torch[-1].release} |" in page
 
 
 def entry_separator(kind: str, table: Table) -> str:

@@ -2,7 +2,7 @@
 
     PYTHONPATH=tests python tests/nvrtc/compile.py [sm_XX ...]
 
-compiles for the architectures named, or all that NVRTC knows. Exits with 1 if one does not compile, or comes out under
+compiles for the architectures named, or all that NVRTC knows, as many at a time as there are cores. Exits with 1 if one does not compile, or comes out under
 another name than g++ gives it; with 2 where there is no NVRTC.
 """
 
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from emulator.build import build_driven
 
@@ -51,25 +52,28 @@ def main(wanted: Sequence[str]) -> int:
     mangled = all_kernels()
     names = expressions(mangled)
     source = kernels.source(csrc_dir())
-    failed = 0
-    for target in wanted or [f"sm_{known}" for known in compiler.nvrtc.supported]:
-        started = time.process_time()
+
+    def compiles(target: str) -> bool:
+        started = time.thread_time()
         try:
             options = (f"--gpu-architecture={target}", *compiler.options)
             compiled = compiler.nvrtc.compile(source, names, options)
         except NvrtcError as error:
             print(f"{target}: {error}", file=sys.stderr)
-            failed += 1
-            continue
+            return False
         other = [pair for pair in zip(mangled, compiled.names) if pair[0] != pair[1]]
-        failed += len(other)
-        print(*(f"{ours} is called {theirs}" for ours, theirs in other), sep="\n", end="")
         print(
+            *(f"{ours} is called {theirs}" for ours, theirs in other),
             f"{target}: {len(names)} kernels, {len(compiled.image)} bytes, "
-            f"{time.process_time() - started:.1f} s by NVRTC {compiler.nvrtc.version}",
+            f"{time.thread_time() - started:.1f} s by NVRTC {compiler.nvrtc.version}",
+            sep="\n",
             flush=True,
         )
-    return 1 if failed else 0
+        return not other
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        targets = wanted or [f"sm_{known}" for known in compiler.nvrtc.supported]
+        return 0 if all(list(pool.map(compiles, targets))) else 1
 
 
 if __name__ == "__main__":

@@ -173,14 +173,14 @@ class Environment:
         text = log.read_text(encoding="utf-8", errors="replace")
         return Outcome(status, round(_cpu_seconds_of_children() - before, 1), text)
 
-    def pip(self, what: str, arguments: Sequence[str], env: Mapping[str, str] | None = None) -> Outcome:
+    def pip(self, what: str, arguments: Sequence[str]) -> Outcome:
         """Runs pip install. It keeps the pair's versions, and keeps no downloads, since they are large."""
         constraints = self.directory / "constraints.txt"
         lines = (*self.pair.pins, f"torch=={self.pair.torch}")
         constraints.write_text("\n".join(lines) + "\n", encoding="utf-8")
         options = ("--no-cache-dir", "--progress-bar=off", "--constraint", str(constraints))
         command = (sys.executable, "-I", "-m", "pip", "install", *options, *arguments)
-        return self.run(what, command, env)
+        return self.run(what, command)
 
 
 def say(text: str) -> None:

@@ -39,10 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("directory", type=Path, help="for the result and the logs")
     parser.add_argument("--at-hand", type=Path, action="append", default=[], help="see Environment")
     parser.add_argument("--wheel", type=Path, help="test this wheel, and build nothing")
-    parser.add_argument("--few-architectures", action="store_true")
     args = parser.parse_args(argv)
     environment = Environment(args.pair, args.directory, os.environ, args.at_hand)
-    result = Row(environment, args.wheel, args.few_architectures).run()
+    result = Row(environment, args.wheel).run()
     write(args.directory / "result.json", [result])
     return 0 if result.verdict == "passed" else 1
 
@@ -50,11 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 class Row:
     """Runs a row's steps."""
 
-    def __init__(self, environment: Environment, wheel: Path | None = None, few_architectures: bool = False) -> None:
+    def __init__(self, environment: Environment, wheel: Path | None = None) -> None:
         self.pair = environment.pair
         self.environment = environment
         self.wheel = wheel
-        self.few_architectures = few_architectures
         self.result = new(self.pair.id, of_wheel=wheel is not None)
 
     def run(self) -> Result:
@@ -86,16 +84,12 @@ class Row:
 
     def _ahead_of_time(self, build: Build) -> None:
         checkout = copy_sources(self.environment.directory / "checkout")
-        expected, env = self._all_architectures(), {}
-        if self.few_architectures and expected:
-            expected = sorted_names([expected[0], *expected[-2:]])
-            env["TORCH_CUDA_ARCH_LIST"] = to_arch_list(expected)
-        outcome = self.environment.pip("building ahead of time", ["-v", f"{checkout}[test]"], env)
+        outcome = self.environment.pip("building ahead of time", ["-v", f"{checkout}[test]"])
         build.cpu_seconds = outcome.cpu_seconds
         if outcome.status != 0:
             raise build_failed("the build ahead of time failed", outcome, checkout / FINDINGS)
         shutil.rmtree(checkout)
-        self._inspect(build, "prebuilt", expected)
+        self._inspect(build, "prebuilt", self._all_architectures())
         self._test(build, "prebuilt", *row_tests.PREBUILT_TESTS)
 
     def _just_in_time(self, build: Build) -> None:
@@ -188,12 +182,12 @@ class Row:
         outcome = self.environment.run(
             f"testing the {route} libraries",
             [
-                *(sys.executable, "-I", "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+                *(sys.executable, "-I", "-m", "pytest", "-q", "-p", "no:cacheprovider", *row_tests.WORKERS),
                 *(f"--rootdir={CHECKOUT}", f"-c{CHECKOUT / 'pyproject.toml'}"),
                 *(f"--junitxml={report}", "--route", route, "-k", expression),
                 *(CHECKOUT / "tests" / name for name in names),
             ],
-            {"PYTHONDONTWRITEBYTECODE": "1", **(env or {})},
+            {**row_tests.THREADS, **(env or {})},
         )
         if not report.is_file():
             raise Failed(f"pytest ended with {outcome.status}: {last_line(outcome.text)}")

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+
+_CORES = os.cpu_count() or 1
+#: Options of pytest-xdist, and the variables with which all workers together use as many threads as there are cores.
+WORKERS = ("-n", str(min(4, _CORES)))
+THREADS = {"OMP_NUM_THREADS": str(max(1, _CORES // min(4, _CORES)))}
 
 #: The tests of a row below tests/, and pytest's -k. The prebuilt route runs some tests of each kind: agreement with the
 #: reference and torchvision in both precisions, edge cases, derivatives, transforms, a compiled graph, modules, errors.

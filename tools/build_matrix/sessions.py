@@ -43,11 +43,6 @@ def options(session: nox.Session, arguments: Sequence[str] | None = None) -> arg
     add("--github", action="store_true", help="print the rows as a GitHub Actions matrix")
     add("--json", type=Path, metavar="FILE", help="write the results there, too")
     add("--record", action="store_true", help="put them into docs/matrix.json and docs/matrix.md")
-    add(
-        "--few-architectures",
-        action="store_true",
-        help="compile the CUDA half for the oldest and the newest architecture only, in less time",
-    )
     add("--wheel", type=Path, metavar="FILE", help="test this wheel, and build nothing")
     parsed = parser.parse_args(session.posargs if arguments is None else arguments)
     try:
@@ -95,7 +90,6 @@ def row(session: nox.Session, pair: Pair, shared: Path) -> None:
     """Runs one row in the session's environment; the session passes, fails or is skipped like the row."""
     chosen = options(session)
     extra = [f"--wheel={chosen.wheel.absolute()}"] if chosen.wheel else []
-    extra += ["--few-architectures"] if chosen.few_architectures else []
     directory = OUT / pair.id
     directory.mkdir(parents=True, exist_ok=True)
     _run_inside(session, "row", pair, shared, directory, *extra, failures=(1,))
@@ -134,7 +128,7 @@ def _run_inside(
         session.run(
             *("python", "-m", f"tools.build_matrix.{module}", json.dumps(asdict(pair))),
             *(*map(str, arguments), *at_hand),
-            env={"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+            env={"PYTHONPATH": str(ROOT)},
             success_codes=(0, *failures),
         )
     finally:

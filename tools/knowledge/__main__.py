@@ -2,10 +2,10 @@
 
 Developers run it from the repository's top, with a Python that has pip and PyYAML:
 
-    python -m tools.knowledge                # all tables: about 7 GB of downloads, an hour python -m tools.knowledge
-    cuda           # one table python -m tools.knowledge sonames owners modules manylinux symbol_versions replacements
-    # after an edit in written/ python -m tools.knowledge --cache DIR    # keeps the files that it reads, so that the
-    next run downloads nothing
+    python -m tools.knowledge                # all tables: about 7 GB of downloads, an hour
+    python -m tools.knowledge cuda           # one table
+    python -m tools.knowledge sonames owners modules manylinux symbol_versions replacements  # after an edit in written/
+    python -m tools.knowledge --cache DIR    # keeps the files that it reads, so that the next run downloads nothing
 
 Add a new release of CUDA to RELEASES of tools/knowledge/toolkits.py, and one of numpy or setuptools to RELEASES of its
 module. torch's releases are those of dcnbuild/machine/compatibility.yaml. CPython is read from pyenv's installations.
