@@ -74,7 +74,9 @@ def stages(gpu: bool) -> Iterator[Stage]:
     parallel = ("-n", workers, "--dist", "loadfile") if _has("xdist") else ()
     limit = ("--timeout", "60") if _has("pytest_timeout") else ()
     tests = [str(ROOT / "tests" / name) for name in ("gpu", "ops", "compat")]
-    yield Stage("tests", (*PYTEST, *parallel, *limit, "-k", "cuda or gpu", *tests), 240)
+    # a file that imports what is not installed costs only itself
+    others = ("--continue-on-collection-errors", "-k", "cuda or gpu")
+    yield Stage("tests", (*PYTEST, *parallel, *limit, *others, *tests), 240)
     # what no GPU has measured yet: decisive for nothing
     where = ("gpu/test_fused.py",) if gpu else ("fused/test_kernels.py", "fused/test_register.py")
     fused = (*PYTEST, "-m", "not slow", *(str(ROOT / "tests" / name) for name in where))
