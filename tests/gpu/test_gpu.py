@@ -180,7 +180,7 @@ def test_workspace(batch: int) -> None:
     peak = torch.cuda.max_memory_allocated() - before
     outputs = sum(t.numel() * t.element_size() for t in results)
     image = 256 * 64 * 64
-    weights = tensors["weight"].numel() * (4 + 2 + 2)
+    weights = tensors["weight"].numel() * (4 + 4 + 2)
     assert peak - outputs <= 192 * MIB + image * (2 + 4) + weights + MIB
 
 

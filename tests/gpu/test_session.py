@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from gpu import session
 from gpu.session import Stage
+from hang import HANG, wait_until
 
 
 def python(name: str, code: str, limit: float = 60, decisive: bool = True) -> Stage:
@@ -51,6 +53,27 @@ def test_a_hang_and_a_crash_cost_one_stage_each(tmp_path: Path, monkeypatch: pyt
         *(("good", None), ("good", "passed")),
     ]
     assert sum(line.get("found", 0) for line in lines) == 3
+
+
+def test_what_a_stage_has_started_ends_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stage that the kernel kills, whose own process goes on: it would keep the GPU."""
+    start = f"import json, os, subprocess, sys; child = subprocess.Popen(['sleep', '{HANG}'])"
+    code = f"{start}; print(json.dumps(dict(child=child.pid)), flush=True); os.kill(os.getpid(), 9)"
+    status, lines = ran([python("killed", code), python("good", TELL)], tmp_path, monkeypatch)
+    assert (status, lines[1]["ended"], lines[1]["status"]) == (1, "failed", -9)
+    assert lines[3]["ended"] == "passed"
+    child = Path("/proc", str(lines[0]["child"]), "stat")
+    # an orphan may stay a zombie until somebody waits for it
+    wait_until(lambda: not child.exists() or child.read_text().split()[2] in "ZX", "it still runs")
+
+
+def test_a_machine_that_does_not_say_whether_it_has_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(*_: object, timeout: float) -> None:
+        raise subprocess.TimeoutExpired("look.py", timeout)
+
+    monkeypatch.setattr(session.subprocess, "run", hang)
+    with pytest.raises(SystemExit, match="120 s"):
+        session.main([])
 
 
 def test_what_is_not_decisive_does_not_decide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,3 +123,6 @@ def test_the_fused_route_is_timed_beside_the_others() -> None:
     fused = [stage for stage in session.stages(gpu=True) if stage.fused]
     assert [stage.name for stage in fused] == ["fused-speed-layer-float16-float32-tf32"]
     assert not fused[0].decisive
+    tests = {stage.name: stage for stage in session.stages(gpu=True)}
+    assert any("--ignore" in word and "test_fused" in word for word in tests["tests"].command)
+    assert any("test_fused" in word for word in tests["fused"].command) and not tests["fused"].decisive
