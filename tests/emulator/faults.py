@@ -195,7 +195,7 @@ FAULTS = (
     Fault(
         "image gradient not cleared between passes",
         "deform_conv2d/cuda/buffers.h",
-        *("fill_zero(*buffer_);", "if (first == 0) fill_zero(*buffer_);", CHUNKS),
+        *("fill_zero(buffer_->tensor(*tensor_));", "if (first == 0) fill_zero(buffer_->tensor(*tensor_));", CHUNKS),
     ),
     Fault(
         "a long run joined from one tile only",
@@ -203,6 +203,20 @@ FAULTS = (
         "tile < tiles && corners.keys[tile * kTileEntries] == corners.keys[begin]",
         "tile < at.tile + 1",
         "test_all_samples_on_one_pixel",
+    ),
+    Fault(
+        "a 16-bit key for one cell too many",
+        "common/cuda/scatter_in_order.h",
+        *("cells <= kNarrowCells", "cells <= kNarrowCells + 1", "test_the_last_cell"),
+    ),
+    Fault(
+        "the weight's gradient added to what nobody wrote",
+        *("deform_conv2d/cuda/deform_conv2d.cu", "!first", "true", CHUNKS),
+    ),
+    Fault(
+        "the weight's gradient of the last chunk only",
+        *("deform_conv2d/cuda/deform_conv2d.cu", "first", "true", "test_half_weight_gradients"),
+        within="if (first) return",
     ),
     Fault(
         "vectors of channels that do not divide",
