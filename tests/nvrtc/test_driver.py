@@ -193,6 +193,16 @@ def test_the_context_of_another_gpu_is_not_used(driver: Driver) -> None:
     assert "cuModuleLoadData" not in calls
 
 
+def test_a_first_launch_inside_a_capture_loads_its_module(driver: Driver) -> None:
+    driver.library.stand_in_forget()
+    driver.library.stand_in_capture(True)
+    try:
+        assert torch.equal(smallest_call(), torch.ones(1, 1, 1, 1))
+    finally:
+        mode = driver.library.stand_in_capture(False)
+    assert mode == 0, "the thread's mode is what it was"
+
+
 def test_every_context_loads_its_own(driver: Driver) -> None:
     smallest_call()
     driver.library.stand_in_forget()
