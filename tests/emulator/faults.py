@@ -205,6 +205,11 @@ FAULTS = (
         "test_all_samples_on_one_pixel",
     ),
     Fault(
+        "a product into rows that are not aligned",
+        "deform_conv2d/cuda/buffers.h",
+        *("rows_aligned<T>(std::max(*direct, map_.c))", "true", "test_the_rows_of_a_product"),
+    ),
+    Fault(
         "a 16-bit key for one cell too many",
         "common/cuda/scatter_in_order.h",
         *("cells <= kNarrowCells", "cells <= kNarrowCells + 1", "test_the_last_cell"),

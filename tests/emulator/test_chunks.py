@@ -154,6 +154,21 @@ def test_no_copy_that_a_layout_avoids(emulator: ModuleType) -> None:
     assert len(emulator.take_launches()) == 1, "one kernel for every gradient"
 
 
+@pytest.mark.parametrize(
+    ("size", "out_channels", "copied"),
+    [((8, 8), 8, False), ((9, 9), 8, True), ((9, 9), 6, False)],
+    ids=["map aligned", "buffer aligned", "neither"],
+)
+def test_the_rows_of_a_product_are_aligned_where_they_can_be(
+    size: tuple[int, int], out_channels: int, copied: bool, emulator: ModuleType
+) -> None:
+    """A half's row of 81 positions is no multiple of 16 bytes, a position's 8 channels are."""
+    case = Case(batch=1, channels=8, out_channels=out_channels, size=size)
+    tensors = case.tensors(0, torch.float16)
+    dcnbuild.deform_conv2d(**tensors, **case.attributes())
+    assert len(emulator.take_launches()) == 2 + copied, "layout in, gather, and layout out"
+
+
 @pytest.mark.parametrize("deterministic", [False, True])
 def test_every_launch_that_fails_raises(emulator: ModuleType, deterministic: bool) -> None:
     """Each launch of the forward and backward pass raises if the launch fails."""

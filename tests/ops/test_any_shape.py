@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from ops.cases import Case, assert_close, run
 
 import dcnbuild
+
+pytest.importorskip("hypothesis", reason="hypothesis is not installed: a machine of tests/gpu/session.py may lack it")
+
+from hypothesis import given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
 
 
 @settings(max_examples=60, deadline=None)
