@@ -10,8 +10,8 @@ import dcnbuild
 
 pytest.importorskip("hypothesis", reason="hypothesis is not installed: a machine of tests/gpu/session.py may lack it")
 
-from hypothesis import given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 
 @settings(max_examples=60, deadline=None)
