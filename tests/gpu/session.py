@@ -31,7 +31,9 @@ PYTEST = (
     *(sys.executable, "-m", "pytest", f"--rootdir={ROOT}", f"-c{ROOT / 'pyproject.toml'}"),
     *("-p", "no:cacheprovider", "-q"),
 )
-BENCHMARK = (sys.executable, str(ROOT / "benchmarks" / "gpu.py"))
+#: Its gpu.py has the name of the folder tests/gpu, so only stages that need it import from it.
+BENCHMARKS = ROOT / "benchmarks"
+BENCHMARK = (sys.executable, str(BENCHMARKS / "gpu.py"))
 CASES = ("layer", "A", "B", "C", "D", "E")
 DTYPES = ("float32", "tf32", "float16", "bfloat16")
 NO_GPU = 3
@@ -41,8 +43,8 @@ GRACE = 5
 
 @dataclass(frozen=True)
 class Stage:
-    """One process: its limit in seconds, whether its failure is the session's, its route, and whether it may be
-    fused.
+    """One process: its limit in seconds, whether its failure is the session's, its route, whether it may be fused, and
+    where else it imports from.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Stage:
     decisive: bool = True
     route: str | None = None
     fused: bool = False
+    path: Path | None = None
 
 
 def stages(gpu: bool) -> Iterator[Stage]:
@@ -64,7 +67,7 @@ def stages(gpu: bool) -> Iterator[Stage]:
         shape = case if gpu else "small"
         options = ("--cases", shape, "--dtypes", *dtypes, "--device", device)
         few = () if gpu else ("--repeats", "2")
-        return Stage(f"speed-{case}-{'-'.join(dtypes)}", (*BENCHMARK, *options, *few), limit)
+        return Stage(f"speed-{case}-{'-'.join(dtypes)}", (*BENCHMARK, *options, *few), limit, path=BENCHMARKS)
 
     for dtype in DTYPES:
         yield speed(CASES[0], [dtype], 30)
@@ -90,8 +93,8 @@ def stages(gpu: bool) -> Iterator[Stage]:
     chunks = ("--column-bytes", *(str(mib << 20) for mib in (4, 8, 16, 32, 64)))
     if gpu:
         sizes = ("--cases", "layer", "--dtypes", "float16", "--no-check", *chunks)
-        yield Stage("chunks", (*BENCHMARK, *sizes), 40)
-    yield Stage("profile", (sys.executable, str(HERE / "look.py"), "profile"), 60)
+        yield Stage("chunks", (*BENCHMARK, *sizes), 40, path=BENCHMARKS)
+    yield Stage("profile", (sys.executable, str(HERE / "look.py"), "profile"), 60, path=BENCHMARKS)
     sanitizer = shutil.which("compute-sanitizer")
     if gpu and sanitizer:
         # refused on some machines, and so never decisive
@@ -116,6 +119,8 @@ def run(stage: Stage, seconds: float, out: Path, env: Mapping[str, str]) -> tupl
         env = {**env, "DCNBUILD_ROUTE": stage.route}
     if stage.fused:
         env = {**env, "DCNBUILD_FUSED": "on"}
+    if stage.path:
+        env = {**env, "PYTHONPATH": os.pathsep.join([env["PYTHONPATH"], str(stage.path)])}
     with (out / f"{stage.name}.log").open("wb") as log:
         process = subprocess.Popen(stage.command, stdout=log, stderr=subprocess.STDOUT, env=env, start_new_session=True)
         status = _wait(process, seconds)
@@ -156,7 +161,7 @@ def figures(log: Path) -> Iterator[dict[str, object]]:
 
 def environment(wheel: Path | None, out: Path) -> dict[str, str]:
     """Variables of every stage. The wheel is unpacked, and found before anything that is installed."""
-    path = [str(ROOT / "tests"), str(ROOT / "benchmarks")]
+    path = [str(ROOT / "tests")]
     if wheel is not None:
         target = out / "site"
         pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps")

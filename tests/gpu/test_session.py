@@ -113,6 +113,17 @@ def test_a_stage_is_held_to_its_route(tmp_path: Path, monkeypatch: pytest.Monkey
     assert [line["route"] for line in lines if "route" in line] == ["nvrtc", None]
 
 
+def test_stages_find_the_tests_and_only_some_the_benchmarks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """benchmarks/gpu.py would stand before the folder tests/gpu."""
+    find = "import importlib.util, json; print(json.dumps({{'found': importlib.util.find_spec('{}').origin}}))"
+    speed = replace(python("speed", find.format("gpu")), path=session.BENCHMARKS)
+    _, lines = ran([python("tests", find.format("gpu.session")), speed], tmp_path, monkeypatch)
+    assert [line["found"] for line in lines if "found" in line] == [
+        str(session.HERE / "session.py"),
+        str(session.BENCHMARKS / "gpu.py"),
+    ], lines
+
+
 def test_both_ways_to_compile_are_tried_on_a_gpu() -> None:
     routes = {stage.name: stage.route for stage in session.stages(gpu=True)}
     assert routes["operators"] is None
