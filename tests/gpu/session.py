@@ -74,18 +74,21 @@ def stages(gpu: bool) -> Iterator[Stage]:
     # whatever the wheel holds: the same kernels by the compiler that comes with torch
     for stage in (operators, speed(CASES[0], ["float32", "float16"], 40)):
         yield replace(stage, name=f"nvrtc-{stage.name}", route="nvrtc")
-    workers = str(min(8, os.cpu_count() or 1))
-    parallel = ("-n", workers, "--dist", "loadfile") if _has("xdist") else ()
+
+    def parallel(by: str) -> tuple[str, ...]:
+        return ("-n", str(min(8, os.cpu_count() or 1)), "--dist", by) if _has("xdist") else ()
+
     limit = ("--timeout", "60") if _has("pytest_timeout") else ()
     tests = [str(ROOT / "tests" / name) for name in ("gpu", "ops", "compat")]
     # a file that imports what is not installed costs only itself
     fused_tests = "gpu/test_fused.py"
     others = (f"--ignore={ROOT / 'tests' / fused_tests}", "--continue-on-collection-errors", "-k", "cuda or gpu")
-    yield Stage("tests", (*PYTEST, *parallel, *limit, *others, *tests), 240)
+    yield Stage("tests", (*PYTEST, *parallel("loadfile"), *limit, *others, *tests), 240)
     # what no GPU has measured yet: decisive for nothing
     where = (fused_tests,) if gpu else ("fused/test_kernels.py", "fused/test_register.py")
-    fused = (*PYTEST, "-m", "not slow", *(str(ROOT / "tests" / name) for name in where))
-    yield Stage("fused", fused, 90, decisive=not gpu)
+    # most of its time compiles: every test says how it ended, in case there is not enough
+    fused = (*PYTEST, *parallel("load"), "-v", "-m", "not slow", *(str(ROOT / "tests" / name) for name in where))
+    yield Stage("fused", fused, 90 if gpu else 240, decisive=not gpu)
     speeds = speed(CASES[0], ["float16", "float32", "tf32"], 60)
     yield replace(speeds, name=f"fused-{speeds.name}", decisive=not gpu, fused=True)
     for case in CASES[1:]:
