@@ -87,7 +87,7 @@ def stages(gpu: bool) -> Iterator[Stage]:
     # what no GPU has measured yet: decisive for nothing
     where = (fused_tests,) if gpu else ("fused/test_kernels.py", "fused/test_register.py")
     # most of its time compiles: every test says how it ended, in case there is not enough
-    fused = (*PYTEST, *parallel("load"), "-v", "-m", "not slow", *(str(ROOT / "tests" / name) for name in where))
+    fused = (*PYTEST, *parallel("load"), "-vv", "-m", "not slow", *(str(ROOT / "tests" / name) for name in where))
     yield Stage("fused", fused, 90 if gpu else 240, decisive=not gpu)
     speeds = speed(CASES[0], ["float16", "float32", "tf32"], 60)
     yield replace(speeds, name=f"fused-{speeds.name}", decisive=not gpu, fused=True)
