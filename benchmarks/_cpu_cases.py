@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-import torchvision
 from torch import Tensor
 from torch.nn import functional
 
@@ -109,16 +108,20 @@ def ours(o: Operands) -> Tensor:
     return dcnbuild.deform_conv2d(o.input, o.offset, o.weight, o.bias, o.case.stride, 1, mask=o.mask)
 
 
-def theirs(o: Operands) -> Tensor:
-    output: Tensor = torchvision.ops.deform_conv2d(o.input, o.offset, o.weight, o.bias, o.case.stride, 1, mask=o.mask)
-    return output
-
-
 def plain(o: Operands) -> Tensor:
     return functional.conv2d(o.input, o.weight, o.bias, o.case.stride, 1)
 
 
-FUNCTIONS: dict[str, Function] = {"dcnbuild": ours, "torchvision": theirs, "conv2d": plain}
+FUNCTIONS: dict[str, Function] = {"dcnbuild": ours, "conv2d": plain}
+
+if importlib.util.find_spec("torchvision"):
+    from torchvision.ops import deform_conv2d
+
+    def theirs(o: Operands) -> Tensor:
+        output: Tensor = deform_conv2d(o.input, o.offset, o.weight, o.bias, o.case.stride, 1, mask=o.mask)
+        return output
+
+    FUNCTIONS = {"dcnbuild": ours, "torchvision": theirs, "conv2d": plain}
 
 if importlib.util.find_spec("mmcv") and importlib.util.find_spec("mmcv.ops"):
     from mmcv.ops import modulated_deform_conv2d

@@ -8,9 +8,9 @@ from _gpu_machine import ATOMIC_SHARE, HALF_ATOMIC_SHARE, INSTRUCTIONS, TILE, Gp
 
 #: kColumnBytes and kMostColumnBytes of csrc/common/cuda/blocks.h.
 COLUMN_BYTES, MOST_COLUMN_BYTES = 16 << 20, 48 << 20
-#: Bytes that the deterministic route moves for each of its entries in four passes of a radix sort: key and 64-bit
-#: index.
-SORT_BYTES = 4 * 2 * (4 + 8)
+#: kNarrowCells of csrc/common/cuda/sorted_scatter.cuh: so many pixels have keys of 2 bytes, which take a radix sort two
+#: passes; 4 bytes take four.
+NARROW_CELLS = 0xFFFF
 #: Kernels of one sort.
 SORT_LAUNCHES = 10
 
@@ -35,6 +35,12 @@ def chunks(layer: Layer, dtype: str, processors: int = 0) -> int:
         images = max(1, min(fitting // layer.positions, size // 4 // image, layer.batch))
         return math.ceil(layer.batch / images)
     return layer.batch * math.ceil(layer.positions / fitting)
+
+
+def sort_bytes(layer: Layer, count: int) -> int:
+    """Bytes that the deterministic route moves for each of its entries: key and 64-bit index, in every pass."""
+    key = 2 if math.ceil(layer.batch / count) * layer.positions <= NARROW_CELLS else 4
+    return key * 2 * (key + 8)
 
 
 def tiles(rows: float, columns: float, tile: tuple[int, int] = TILE) -> int:
@@ -131,12 +137,15 @@ def dcnbuild_backward(layer: Layer, gpu: Gpu, dtype: str, deterministic: bool) -
             launches=2 * layer.batch,
         ),
     ]
+    if size == 2:  # a chunk's weight gradient is float32, and added to the others
+        sums = (count - 1) * 3 * 4 * layer.column_size * layer.out_channels
+        steps.append(Step("weight gradients of chunks, added", l2=sums, launches=count - 1))
     if not deterministic:
         return steps
     entries = 4.0 * layer.batch * layer.positions * layer.taps
     return [
         *steps,
-        Step("keys, sorted", l2=entries * SORT_BYTES, launches=(1 + SORT_LAUNCHES) * count),
+        Step("keys, sorted", l2=entries * sort_bytes(layer, count), launches=(1 + SORT_LAUNCHES) * count),
         Step(
             "sums in order",
             l2=4 * columns + 2 * image * 4 / size,

@@ -1,4 +1,4 @@
-"""Times deform_conv2d on a GPU beside torchvision's, mmcv's if installed, an ordinary convolution and a bare GEMM.
+"""Times deform_conv2d on a GPU beside torchvision's and mmcv's if installed, an ordinary convolution and a bare GEMM.
 
     python benchmarks/gpu.py [--cases layer A B C D E] [--dtypes float32 tf32 float16 bfloat16] [--json FILE]
 

@@ -6,6 +6,7 @@ imported from the checkout instead of the installed package, or if the operators
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -13,12 +14,14 @@ from pathlib import Path
 
 import pytest
 from cpu_seconds import cpu_seconds
-from hypothesis import settings
 
-# The same examples in every run, so that a commit that has passed passes again. To look for new ones:
-# pytest --hypothesis-profile=default
-settings.register_profile("same", derandomize=True)
-settings.load_profile("same")
+if importlib.util.find_spec("hypothesis"):  # a machine that tests/gpu/session.py runs on may lack it
+    from hypothesis import settings
+
+    # The same examples in every run, so that a commit that has passed passes again. To look for new ones:
+    # pytest --hypothesis-profile=default
+    settings.register_profile("same", derandomize=True)
+    settings.load_profile("same")
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 # The checkout comes last: tools/ is found there, and dcnbuild only where none is installed, wherever pytest was

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <initializer_list>
 #include <optional>
 #include <tuple>
@@ -77,6 +78,17 @@ void matrix_products(const Matrices<T>& out, const Matrices<const T>& a, const M
                accumulate);
 }
 
+/// out = a @ b, where out is float32 and the others half types (kWideProducts).
+template <typename T>
+void wide_products(const Matrices<float>& out, const Matrices<const T>& a,
+                   const Matrices<const T>& b, const Tensor& device_of) {
+  if (out.count == 1)
+    mm_wide_into(tensor_of(out.first, device_of), tensor_of(a.first, device_of),
+                 tensor_of(b.first, device_of));
+  else
+    mm_wide_into(tensor_of(out, device_of), tensor_of(a, device_of), tensor_of(b, device_of));
+}
+
 #if defined(DCNBUILD_EMULATE_CUDA) || defined(DCNBUILD_NVRTC)
 #define DCNBUILD_CUDA_CHECK(call)                                                 \
   do {                                                                            \
@@ -95,6 +107,18 @@ struct DeviceScope {
 #endif
   }
   void* stream() const { return reinterpret_cast<void*>(0x5eed); }
+};
+
+/// Begins as NaN in every dtype, so that a kernel that reads what nobody wrote is noticed.
+class Memory {
+ public:
+  Memory(int64_t bytes, const Tensor& like) : bytes_(empty({bytes}, ScalarType::Byte, like)) {
+    if (bytes > 0) std::memset(data(), 0xff, static_cast<size_t>(bytes));
+  }
+  void* data() const { return bytes_.data_ptr(); }
+
+ private:
+  Tensor bytes_;
 };
 
 #define DCNBUILD_CUDA_LIBRARY_IMPL(m) DCNBUILD_LIBRARY_IMPL(DCNBUILD_TEST_NAMESPACE, CPU, m)

@@ -8,13 +8,16 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/baddbmm.h>
+#include <ATen/ops/bmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
 #include <c10/util/Optional.h>
 #include <torch/library.h>
 #if defined(USE_CUDA) && !defined(DCNBUILD_EMULATE_CUDA)
 #include <c10/core/DeviceGuard.h>
+#include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAStream.h>
 #endif
@@ -134,6 +137,24 @@ inline void baddbmm_into(Tensor out, const Tensor& a, const Tensor& b, bool accu
   at::baddbmm_out(out, out, a, b, accumulate ? 1.0 : 0.0, 1.0);
 }
 
+/// Whether a product of half types can be written as float32: since torch 2.8.
+template <typename T, typename = void>
+constexpr bool kHasWideProducts = false;
+template <typename T>
+constexpr bool kHasWideProducts<
+    T, std::void_t<decltype(at::mm_out(std::declval<T&>(), std::declval<const T&>(),
+                                       std::declval<const T&>(), ScalarType::Float))>> = true;
+constexpr bool kWideProducts = kHasWideProducts<Tensor>;
+
+/// out = a @ b for matrices of half types, or batches of them, in float32. torch has it for CUDA.
+template <typename T>
+void mm_wide_into(T out, const T& a, const T& b) {
+  if (out.dim() == 2)
+    at::mm_out(out, a, b, ScalarType::Float);
+  else
+    at::bmm_out(out, a, b, ScalarType::Float);
+}
+
 inline int64_t thread_count() { return at::get_num_threads(); }
 
 /// Calls body(begin, end) on torch's CPU threads, in static parts of at least `grain` items.
@@ -165,6 +186,17 @@ class DeviceScope {
  private:
   c10::DeviceGuard guard_;  // CUDAGuard would switch the device of this library's CUDA runtime
   void* stream_;
+};
+
+/// Memory of the current GPU, from torch's allocator and for the current stream.
+class Memory {
+ public:
+  Memory(int64_t bytes, const Tensor&)
+      : data_(c10::cuda::CUDACachingAllocator::get()->allocate(static_cast<size_t>(bytes))) {}
+  void* data() const { return data_.get(); }
+
+ private:
+  c10::DataPtr data_;
 };
 
 #define DCNBUILD_CUDA_CHECK(...) C10_CUDA_CHECK(__VA_ARGS__)

@@ -139,6 +139,19 @@ inline void baddbmm_into(const Tensor& out, const Tensor& a, const Tensor& b, bo
                                                          accumulate ? 1.0 : 0.0, 1.0));
 }
 
+/// Whether a product of half types can be written as float32.
+constexpr bool kWideProducts = true;
+
+/// out = a @ b for matrices of half types, or batches of them, in float32. torch has it for CUDA.
+inline void mm_wide_into(const Tensor& out, const Tensor& a, const Tensor& b) {
+  using torch::stable::detail::from;
+  const char* const operation = out.dim() == 2 ? "aten::mm" : "aten::bmm";
+  std::array<StableIValue, 4> stack{from(a), from(b), from(ScalarType::Float), from(out)};
+  TORCH_ERROR_CODE_CHECK(
+      torch_call_dispatcher(operation, "dtype_out", stack.data(), TORCH_ABI_VERSION));
+  torch::stable::detail::to<Tensor>(stack[0]);  // out once more, which is ours to free
+}
+
 /// Calls body(begin, end) on torch's CPU threads, in static parts of at least `grain` items.
 template <typename F>
 void parallel_for(int64_t items, int64_t grain, const F& body) {
@@ -159,6 +172,23 @@ class DeviceScope {
  private:
   torch::stable::accelerator::DeviceGuard guard_;
   void* stream_ = nullptr;
+};
+
+/// Memory of the current GPU, from torch's allocator and for the current stream.
+class Memory {
+ public:
+  Memory(int64_t bytes, const Tensor&) {
+    TORCH_ERROR_CODE_CHECK(
+        aoti_torch_cuda_caching_allocator_raw_alloc(static_cast<uint64_t>(bytes), &data_));
+  }
+  ~Memory() {
+    if (data_) aoti_torch_cuda_caching_allocator_raw_delete(data_);
+  }
+  Memory(const Memory&) = delete;
+  void* data() const { return data_; }
+
+ private:
+  void* data_ = nullptr;
 };
 
 #define DCNBUILD_CUDA_CHECK(...) STD_CUDA_CHECK(__VA_ARGS__)

@@ -114,7 +114,8 @@ std::vector<float> gradient_beyond_32_bits() {
       Shape(g), image.data, elements, g.channels, {offset, 2, 1, 1, 1}, {nullptr, 0, 0, 0, 0},
       0,        1};
   const Destinations<float, float> to{columns.data(), grad_image.data, {}, {}};
-  int32_t keys[4];
+  int32_t memory[4];
+  const Keys keys{memory, false};
   float weights[4];
   const int64_t order[4] = {0, 1, 2, 3};
   std::vector<float> partial(g.channels);
@@ -142,7 +143,8 @@ std::vector<float> attention_beyond_32_bits() {
                                     {&weight, 1, 1, 1, 1, 1, 0}};
   const QueryView<const float> grad{grad_output.data(), g.channels, g.channels};
   const AttnChunk chunk(call.shape, 0, 1);
-  int32_t keys[4];
+  int32_t memory[4];
+  const Keys keys{memory, false};
   float weights[4];
   const int64_t order[4] = {0, 1, 2, 3};
   if (attend(call, {output.data(), g.channels, g.channels}, nullptr) != cudaSuccess ||

@@ -16,6 +16,7 @@ from types import ModuleType
 import pytest
 import torch
 from emulator.build import build
+from emulator.products import register
 
 from dcnbuild.ops.deform_conv2d import OPERATOR
 
@@ -31,6 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def emulator() -> ModuleType:
     """The compiled module: configure(), take_launches() and the plan functions (bindings.cpp)."""
+    register()
     path = Path(os.environ.get("DCNBUILD_EMULATOR") or build())
     spec = importlib.util.spec_from_file_location("dcnbuild_emulator", path)
     assert spec is not None and spec.loader is not None

@@ -195,7 +195,7 @@ FAULTS = (
     Fault(
         "image gradient not cleared between passes",
         "deform_conv2d/cuda/buffers.h",
-        *("fill_zero(*buffer_);", "if (first == 0) fill_zero(*buffer_);", CHUNKS),
+        *("fill_zero(buffer_->tensor(*tensor_));", "if (first == 0) fill_zero(buffer_->tensor(*tensor_));", CHUNKS),
     ),
     Fault(
         "a long run joined from one tile only",
@@ -203,6 +203,25 @@ FAULTS = (
         "tile < tiles && corners.keys[tile * kTileEntries] == corners.keys[begin]",
         "tile < at.tile + 1",
         "test_all_samples_on_one_pixel",
+    ),
+    Fault(
+        "a product into rows that are not aligned",
+        "deform_conv2d/cuda/buffers.h",
+        *("rows_aligned<T>(std::max(*direct, map_.c))", "true", "test_the_rows_of_a_product"),
+    ),
+    Fault(
+        "a 16-bit key for one cell too many",
+        "common/cuda/scatter_in_order.h",
+        *("cells <= kNarrowCells", "cells <= kNarrowCells + 1", "test_the_last_cell"),
+    ),
+    Fault(
+        "gradient of the weight added to what nobody wrote",
+        *("deform_conv2d/cuda/deform_conv2d.cu", "!first", "true", CHUNKS),
+    ),
+    Fault(
+        "gradient of half weights of the last chunk only",
+        *("deform_conv2d/cuda/deform_conv2d.cu", "first", "true", "test_half_weight_gradients"),
+        within="if (first) return",
     ),
     Fault(
         "vectors of channels that do not divide",
@@ -231,8 +250,7 @@ FAULTS = (
     ),
     Fault(
         "gradient of the weight of the last chunk only",
-        *("deform_conv2d/cuda/deform_conv2d.cu", "true", "false", CHUNKS),
-        within="columns.transposed(), grad_output, true,",
+        *("deform_conv2d/cuda/deform_conv2d.cu", "!first", "false", CHUNKS),
     ),
     Fault(
         "pooling: atomic addition made plain",
@@ -293,7 +311,7 @@ FAULTS = (
     Fault(
         "attention: sums of half values not cleared between passes",
         "deform_attn/cuda/deform_attn.cu",
-        *("fill_zero(*buffer_);", "if (first == 0) fill_zero(*buffer_);"),
+        *("fill_zero(buffer_->tensor(*grad_));", "if (first == 0) fill_zero(buffer_->tensor(*grad_));"),
         "test_attn and test_random_configurations and bfloat16-torch.bfloat16-0",
     ),
     Fault(
@@ -348,6 +366,13 @@ FAULTS = (
         "nvrtc: a kernel that another context has loaded",
         *("common/nvrtc/driver.cpp", "in == context", "true"),
         f"{DRIVER} and test_every_context_loads_its_own",
+    ),
+    Fault(
+        "nvrtc: a thread left in another capture mode",
+        "common/nvrtc/driver.cpp",
+        *("cu_.cuThreadExchangeStreamCaptureMode(&mode_);", ";"),
+        f"{DRIVER} and test_a_first_launch_inside_a_capture",
+        within="~RelaxedCapture() { cu_.cuThreadExchangeStreamCaptureMode(&mode_); }",
     ),
     Fault(
         "nvrtc: the context of another GPU used",

@@ -54,10 +54,13 @@ std::vector<double> joined(const Vectors&... vectors) {
 }
 
 /// Sorted corners and what they refer to, as torch's sort would leave them.
-template <typename acc_t>
+template <typename acc_t, typename key_t>
 struct Sorting {
   explicit Sorting(int64_t samples)
       : keys(4 * samples), sorted(keys.size()), order(keys.size()), weights(keys.size()) {}
+
+  /// Where a kernel writes the keys: 16 bits for one, 32 for the other.
+  Keys to() { return {keys.data(), sizeof(key_t) == 2}; }
 
   /// Adds the gradients of `source` to the image.
   template <typename Source>
@@ -66,13 +69,13 @@ struct Sorting {
     std::stable_sort(order.begin(), order.end(),
                      [&](int64_t a, int64_t b) { return keys[a] < keys[b]; });
     std::transform(order.begin(), order.end(), sorted.begin(), [&](int64_t i) { return keys[i]; });
-    const SortedCorners<acc_t> corners{sorted.data(), order.data(), weights.data(),
-                                       int(keys.size())};
+    const SortedCorners<acc_t> corners{
+        {sorted.data(), sizeof(key_t) == 2}, order.data(), weights.data(), int(keys.size())};
     std::vector<acc_t> partial(int64_t(corners.tiles()) * channels);
     check(scatter_sorted(source, channels, corners, image, partial.data(), nullptr));
   }
 
-  std::vector<int32_t> keys, sorted;
+  std::vector<key_t> keys, sorted;
   std::vector<int64_t> order;
   std::vector<acc_t> weights;
 };
@@ -107,8 +110,8 @@ std::vector<double> run(const Geometry& g) {
       contiguous(grad_mask.data(), samples, g.out_height, g.out_width)};
   check(column_gradients(chunk, grad_columns.data(), to, nullptr));
 
-  Sorting<acc_t> sorting(chunk.samples());
-  check(corner_keys(chunk, sorting.keys.data(), sorting.weights.data(), nullptr));
+  Sorting<acc_t, int16_t> sorting(chunk.samples());
+  check(corner_keys(chunk, sorting.to(), sorting.weights.data(), nullptr));
   sorting.scatter(ColumnGradients<T>{chunk.shape, chunk.count, grad_columns.data()},
                   chunk.shape.per_offset_group, sorted_image.data());
   check(accumulate(int64_t(columns.size()), columns.data(), sum.data(), nullptr));
@@ -149,8 +152,8 @@ std::vector<double> run(const AttnGeometry& g) {
   for (const int64_t begin : {int64_t(0), border}) {
     const int64_t count = begin == 0 ? border : samples - border;
     const AttnChunk chunk(call.shape, begin, count);
-    Sorting<acc_t> sorting(count);
-    check(attn_keys(call, chunk, sorting.keys.data(), sorting.weights.data(), nullptr));
+    Sorting<acc_t, int32_t> sorting(count);
+    check(attn_keys(call, chunk, sorting.to(), sorting.weights.data(), nullptr));
     sorting.scatter(QueryGradients<T>{call.shape, chunk, grad}, call.shape.channels,
                     sorted_value.data());
   }

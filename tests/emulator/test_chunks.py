@@ -35,6 +35,26 @@ def test_every_chunk_size_agrees(positions: int, layout: torch.memory_format, mo
         torch.use_deterministic_algorithms(False)
 
 
+@pytest.mark.parametrize("groups", [1, 2])
+def test_half_weight_gradients_are_summed_in_float32(groups: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two chunks whose sums are beyond float16, and cancel."""
+    if "dtype_out" not in torch.ops.aten.mm.overloads():
+        pytest.skip("this torch has no product of half types in float32")
+    case = Case(channels=2, out_channels=2, size=(2, 64), kernel=(1, 1), padding=(0, 0), groups=groups, mask=False)
+    monkeypatch.setenv("DCNBUILD_COLUMN_BYTES", column_bytes(case, 64, torch.float16))
+    tensors = case.tensors(0, torch.float16)
+    tensors["input"].fill_(100)
+    tensors["offset"].zero_()
+    upstream = torch.full((case.batch, 2, 2, 64), 100.0, dtype=torch.float16)
+    upstream[:, :, 1] = -100
+    upstream[:, :, 0, 0] = 50
+    grads = torch.ops.dcnbuild_emulated.deform_conv2d_backward(
+        *(upstream, tensors["input"], tensors["offset"], None, tensors["weight"]),
+        *(case.stride, case.padding, case.dilation, groups, 1, [False, False, False, True, False], False),
+    )
+    assert torch.equal(grads[3], torch.full_like(grads[3], -5000 * case.batch))
+
+
 @pytest.mark.parametrize("value", ["0", "-5", "16 MB", "1e9", "", "99999999999999"])
 def test_a_wrong_option_is_explained(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DCNBUILD_COLUMN_BYTES", value)
@@ -67,6 +87,10 @@ def scratch_of_products(rows: int, channels: int, taps: int, dtype: torch.dtype)
     weights = channels * taps
     # columns by weights; upstream by weights; upstream by columns, which is the weights' gradient
     shapes = [(rows, weights, channels), (rows, channels, weights), (channels, rows, weights)]
+    if dtype.itemsize == 2 and "dtype_out" in torch.ops.aten.mm.overloads():
+        a, b = torch.ones(channels * taps, rows, dtype=dtype), torch.ones(rows, channels, dtype=dtype)
+        out = torch.empty(channels * taps, channels)
+        most = peak_bytes(lambda: [torch.ops.aten.mm.dtype_out(a, b, torch.float32, out=out)][:0])
     for m, k, n in shapes:
         a, b = torch.ones(m, k, dtype=dtype), torch.ones(k, n, dtype=dtype)
         for left in (a, a.t().contiguous().t()):
@@ -103,7 +127,7 @@ def test_workspace_does_not_grow_with_the_batch(
             image = 16 * size * size
             ours = 4 * bound + image * dtype.itemsize + weight * dtype.itemsize
             assert forward <= ours + scratch
-            weights = weight * (4 + 2 * dtype.itemsize)  # its matrix, and the sum of its gradient
+            weights = weight * (4 + 4 + dtype.itemsize)  # its matrix, a chunk's gradient, and their sum
             assert backward <= 4 * bound + image * (4 + dtype.itemsize) + weights + scratch
             peaks.append((forward, backward))
         assert size == 4 or peaks[0] == peaks[1]
@@ -128,6 +152,21 @@ def test_no_copy_that_a_layout_avoids(emulator: ModuleType) -> None:
     upstream = torch.ones_like(output)
     output.backward(upstream)
     assert len(emulator.take_launches()) == 1, "one kernel for every gradient"
+
+
+@pytest.mark.parametrize(
+    ("size", "out_channels", "copied"),
+    [((8, 8), 8, False), ((9, 9), 8, True), ((9, 9), 6, False)],
+    ids=["map aligned", "buffer aligned", "neither"],
+)
+def test_the_rows_of_a_product_are_aligned_where_they_can_be(
+    size: tuple[int, int], out_channels: int, copied: bool, emulator: ModuleType
+) -> None:
+    """A half's row of 81 positions is no multiple of 16 bytes, a position's 8 channels are."""
+    case = Case(batch=1, channels=8, out_channels=out_channels, size=size)
+    tensors = case.tensors(0, torch.float16)
+    dcnbuild.deform_conv2d(**tensors, **case.attributes())
+    assert len(emulator.take_launches()) == 2 + copied, "layout in, gather, and layout out"
 
 
 @pytest.mark.parametrize("deterministic", [False, True])

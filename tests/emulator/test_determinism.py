@@ -49,6 +49,20 @@ def test_same_bits_in_every_order(
             assert torch.equal(value, other[gradient]), gradient
 
 
+@pytest.mark.usefixtures("deterministic")
+@pytest.mark.parametrize("size", [(255, 257), (256, 256), (257, 256)], ids=lambda size: f"{size[0] * size[1]} cells")
+def test_the_last_cell(size: tuple[int, int]) -> None:
+    """Keys of 16 bits hold 65,535 cells, and one more key for corners outside."""
+    case = Case(1, channels=3, out_channels=2, size=size, kernel=(1, 1), stride=(128, 128), padding=(0, 0))
+    tensors = case.tensors(0, torch.float64, spread=200.0)
+    last = tensors["offset"][..., -1:, -1:]
+    last[:, 0] += size[0] - 1.25 - last[:, 0] - 128 * (tensors["offset"].shape[2] - 1)
+    last[:, 1] += size[1] - 1.25 - last[:, 1] - 128 * (tensors["offset"].shape[3] - 1)
+    expected = run(dcnbuild.reference.deform_conv2d, case, tensors)
+    assert expected["grad_input"][..., -1, -1].all()
+    assert_close(run(dcnbuild.deform_conv2d, case, tensors), expected, 1e-12)
+
+
 def test_the_default_route_does_depend_on_the_order(emulator: ModuleType) -> None:
     """Without the deterministic route the bits depend on the order, so the test above can fail."""
     first, *others = results(CASES["spread"], 2.0, emulator)

@@ -14,9 +14,10 @@ from ops.cases import assert_close, run
 
 import dcnbuild
 from dcnbuild.ops.deform_conv2d import OPERATOR
-from dcnbuild.ops.fused import register, route
+from dcnbuild.ops.fused import register, route, tuning
 
-GPU = route.Device((9, 0), 132)
+#: With one multiprocessor, as many as run Triton's interpreter.
+GPU = route.Device((9, 0), 1)
 needs_triton = pytest.mark.skipif(route.unavailable() is not None, reason=f"fused route: {route.unavailable()}")
 
 
@@ -24,7 +25,7 @@ needs_triton = pytest.mark.skipif(route.unavailable() is not None, reason=f"fuse
 def served(interpreted: ModuleType, tiles: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """What the fused route was asked for, while it stands before the CPU's kernels."""
     asked: list[str] = []
-    monkeypatch.setattr(register, "device", lambda _: GPU)
+    monkeypatch.setattr(tuning, "device", lambda _: GPU)
     monkeypatch.setenv("DCNBUILD_FUSED", "on")
     for name in ("forward", "backward"):
         function = getattr(interpreted, name)
@@ -60,6 +61,42 @@ def test_raw_operators_take_it_in_inference_mode(served: list[str]) -> None:
     with torch.inference_mode():
         raw(PLAIN.tensors(0, torch.float32))  # type: ignore[arg-type]
     assert served == ["forward"]
+
+
+class Layer(torch.nn.Module):
+    """A call between operators that a compiler may fuse."""
+
+    def forward(self, **tensors: torch.Tensor) -> torch.Tensor:
+        tensors["input"] = tensors["input"] * 2
+        return dcnbuild.deform_conv2d(**tensors, padding=PLAIN.padding).relu()
+
+
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+def test_compiled_code_takes_it(backend: str, served: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One graph, which calls the operator: the route is chosen when it runs, not when it is compiled."""
+    tensors = {name: t for name, t in PLAIN.tensors(0, torch.float32).items() if t is not None}
+    inputs = [t.requires_grad_() for t in tensors.values()]
+    torch._dynamo.reset()
+    compiled = torch.compile(Layer(), fullgraph=True, backend=backend)
+    output = compiled(**tensors)
+    grads = torch.autograd.grad(output.square().sum(), inputs)
+    assert served == ["forward", "backward"]
+    monkeypatch.setenv("DCNBUILD_FUSED", "off")
+    expected = Layer()(**tensors)
+    torch.testing.assert_close(compiled(**tensors), expected)
+    assert served == ["forward", "backward"]
+    torch.testing.assert_close(output, expected, rtol=1e-4, atol=1e-5)
+    for grad, other in zip(grads, torch.autograd.grad(expected.square().sum(), inputs)):
+        torch.testing.assert_close(grad, other, rtol=1e-4, atol=1e-4)
+
+
+def test_exported_programs_take_it_when_they_run(served: list[str]) -> None:
+    tensors = {name: t for name, t in PLAIN.tensors(0, torch.float32).items() if t is not None}
+    program = torch.export.export(Layer(), (), tensors).run_decompositions()
+    assert served == [], "tracing runs the fake kernel"
+    assert "dcnbuild.deform_conv2d.default" in [str(node.target) for node in program.graph.nodes]
+    torch.testing.assert_close(program.module()(**tensors), Layer()(**tensors))
+    assert served == ["forward"] * 2
 
 
 def test_what_it_refuses_is_computed_all_the_same(served: list[str]) -> None:

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 
 import pytest
 from fused import report
 from fused.report import Compiled
 
+from dcnbuild.ops.fused.configs import Config
+
 needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="no triton to compile with")
-GOOD = Compiled("forward", "fp16", "sm_90", 200, 0, 40_000, 2)
+TILE = Config(64, 64, 32)
+GOOD = Compiled("forward", "fp16", "sm_90", TILE, 0, 200, 0, 40_000, 2)
 
 
 def test_what_breaks_a_limit() -> None:
     assert list(GOOD.violations()) == []
-    bad = Compiled("forward", "fp16", "sm_90", 255, 400, 120_000, 0)
+    bad = Compiled("forward", "fp16", "sm_90", TILE, 0, 255, 400, 120_000, 0)
     assert [text.partition(": ")[2].split()[0] for text in bad.violations()] == [
         *("no", "120000", "400"),
+    ]
+
+
+def test_a_later_tile_may_take_what_its_gpu_has() -> None:
+    """The first tile must fit every GPU; one that lacks the memory of a later tile leaves it out."""
+    later = replace(GOOD, place=1, shared=120_000)
+    assert list(later.violations()) == []
+    assert [*replace(later, place=0).violations(), *replace(later, architecture="sm_120").violations()] == [
+        "forward fp16 sm_90 64x64x32: 120000 bytes of shared memory, of 101376",
+        "forward fp16 sm_120 64x64x32: 120000 bytes of shared memory, of 101376",
     ]
 
 

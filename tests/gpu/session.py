@@ -13,6 +13,7 @@ Exits with 0 if every decisive stage passed, 1 if one failed, 3 without a GPU.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -30,7 +31,9 @@ PYTEST = (
     *(sys.executable, "-m", "pytest", f"--rootdir={ROOT}", f"-c{ROOT / 'pyproject.toml'}"),
     *("-p", "no:cacheprovider", "-q"),
 )
-BENCHMARK = (sys.executable, str(ROOT / "benchmarks" / "gpu.py"))
+#: Its gpu.py has the name of the folder tests/gpu, so only stages that need it import from it.
+BENCHMARKS = ROOT / "benchmarks"
+BENCHMARK = (sys.executable, str(BENCHMARKS / "gpu.py"))
 CASES = ("layer", "A", "B", "C", "D", "E")
 DTYPES = ("float32", "tf32", "float16", "bfloat16")
 NO_GPU = 3
@@ -40,8 +43,8 @@ GRACE = 5
 
 @dataclass(frozen=True)
 class Stage:
-    """One process: its limit in seconds, whether its failure is the session's, its route, and whether it may be
-    fused.
+    """One process: its limit in seconds, whether its failure is the session's, its route, whether it may be fused, and
+    where else it imports from.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Stage:
     decisive: bool = True
     route: str | None = None
     fused: bool = False
+    path: Path | None = None
 
 
 def stages(gpu: bool) -> Iterator[Stage]:
@@ -63,22 +67,28 @@ def stages(gpu: bool) -> Iterator[Stage]:
         shape = case if gpu else "small"
         options = ("--cases", shape, "--dtypes", *dtypes, "--device", device)
         few = () if gpu else ("--repeats", "2")
-        return Stage(f"speed-{case}-{'-'.join(dtypes)}", (*BENCHMARK, *options, *few), limit)
+        return Stage(f"speed-{case}-{'-'.join(dtypes)}", (*BENCHMARK, *options, *few), limit, path=BENCHMARKS)
 
     for dtype in DTYPES:
         yield speed(CASES[0], [dtype], 30)
     # whatever the wheel holds: the same kernels by the compiler that comes with torch
     for stage in (operators, speed(CASES[0], ["float32", "float16"], 40)):
         yield replace(stage, name=f"nvrtc-{stage.name}", route="nvrtc")
-    workers = str(min(8, os.cpu_count() or 1))
-    parallel = ("-n", workers, "--dist", "loadfile") if _has("xdist") else ()
+
+    def parallel(by: str) -> tuple[str, ...]:
+        return ("-n", str(min(8, os.cpu_count() or 1)), "--dist", by) if _has("xdist") else ()
+
     limit = ("--timeout", "60") if _has("pytest_timeout") else ()
     tests = [str(ROOT / "tests" / name) for name in ("gpu", "ops", "compat")]
-    yield Stage("tests", (*PYTEST, *parallel, *limit, "-k", "cuda or gpu", *tests), 240)
+    # a file that imports what is not installed costs only itself
+    fused_tests = "gpu/test_fused.py"
+    others = (f"--ignore={ROOT / 'tests' / fused_tests}", "--continue-on-collection-errors", "-k", "cuda or gpu")
+    yield Stage("tests", (*PYTEST, *parallel("loadfile"), *limit, *others, *tests), 240)
     # what no GPU has measured yet: decisive for nothing
-    where = ("gpu/test_fused.py",) if gpu else ("fused/test_kernels.py", "fused/test_register.py")
-    fused = (*PYTEST, "-m", "not slow", *(str(ROOT / "tests" / name) for name in where))
-    yield Stage("fused", fused, 90, decisive=not gpu)
+    where = (fused_tests,) if gpu else ("fused/test_kernels.py", "fused/test_register.py")
+    # most of its time compiles: every test says how it ended, in case there is not enough
+    fused = (*PYTEST, *parallel("load"), "-vv", "-m", "not slow", *(str(ROOT / "tests" / name) for name in where))
+    yield Stage("fused", fused, 90 if gpu else 240, decisive=not gpu)
     speeds = speed(CASES[0], ["float16", "float32", "tf32"], 60)
     yield replace(speeds, name=f"fused-{speeds.name}", decisive=not gpu, fused=True)
     for case in CASES[1:]:
@@ -86,8 +96,8 @@ def stages(gpu: bool) -> Iterator[Stage]:
     chunks = ("--column-bytes", *(str(mib << 20) for mib in (4, 8, 16, 32, 64)))
     if gpu:
         sizes = ("--cases", "layer", "--dtypes", "float16", "--no-check", *chunks)
-        yield Stage("chunks", (*BENCHMARK, *sizes), 40)
-    yield Stage("profile", (sys.executable, str(HERE / "look.py"), "profile"), 60)
+        yield Stage("chunks", (*BENCHMARK, *sizes), 40, path=BENCHMARKS)
+    yield Stage("profile", (sys.executable, str(HERE / "look.py"), "profile"), 60, path=BENCHMARKS)
     sanitizer = shutil.which("compute-sanitizer")
     if gpu and sanitizer:
         # refused on some machines, and so never decisive
@@ -104,27 +114,42 @@ def _has(module: str) -> bool:
 
 
 def run(stage: Stage, seconds: float, out: Path, env: Mapping[str, str]) -> tuple[str, int | None]:
-    """Runs a stage for so many seconds at most. Returns how it ended and its exit status, None if it was ended."""
+    """Runs a stage for so many seconds at most. Returns how it ended and its exit status, None if it was ended.
+
+    What it has started ends with it, however that was: a process that is left over would keep the GPU.
+    """
     if stage.route:
         env = {**env, "DCNBUILD_ROUTE": stage.route}
     if stage.fused:
         env = {**env, "DCNBUILD_FUSED": "on"}
+    if stage.path:
+        env = {**env, "PYTHONPATH": os.pathsep.join([env["PYTHONPATH"], str(stage.path)])}
     with (out / f"{stage.name}.log").open("wb") as log:
         process = subprocess.Popen(stage.command, stdout=log, stderr=subprocess.STDOUT, env=env, start_new_session=True)
-        try:
-            status = process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            for number in (signal.SIGTERM, signal.SIGKILL):
-                try:
-                    os.killpg(process.pid, number)
-                    process.wait(GRACE)
-                    break
-                except subprocess.TimeoutExpired:
-                    continue
-                except ProcessLookupError:
-                    break
-            return "timed out", None
+        status = _wait(process, seconds)
+        for number in (signal.SIGKILL,) if status is not None else (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+            _wait(process, GRACE)
+    if status is None:
+        return "timed out", None
     return "passed" if status == 0 else "failed", status
+
+
+def _wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
+    """Its exit status, or None if it has not ended by then."""
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def look(seconds: float) -> bool:
+    """Whether torch finds a GPU. Raises SystemExit if it does not say."""
+    try:
+        return subprocess.run([sys.executable, str(HERE / "look.py"), "gpu"], timeout=seconds).returncode == 0
+    except subprocess.TimeoutExpired:
+        raise SystemExit(f"torch has not said within {seconds:.0f} s whether there is a GPU: nvidia-smi") from None
 
 
 def figures(log: Path) -> Iterator[dict[str, object]]:
@@ -139,7 +164,7 @@ def figures(log: Path) -> Iterator[dict[str, object]]:
 
 def environment(wheel: Path | None, out: Path) -> dict[str, str]:
     """Variables of every stage. The wheel is unpacked, and found before anything that is installed."""
-    path = [str(ROOT / "tests"), str(ROOT / "benchmarks")]
+    path = [str(ROOT / "tests")]
     if wheel is not None:
         target = out / "site"
         pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps")
@@ -162,11 +187,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", help="the stages to run, by the start of their names")
     parser.add_argument("--look", action="store_true", help="only say whether there is a GPU")
     arguments = parser.parse_args(argv)
-    look = [sys.executable, str(HERE / "look.py"), "gpu"]
-    gpu = subprocess.run(look, timeout=120).returncode == 0
+    deadline = time.monotonic() + arguments.seconds
+    gpu = look(120)
     if arguments.look:
         return 0 if gpu else NO_GPU
-    deadline = time.monotonic() + arguments.seconds
     out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
     env = environment(arguments.wheel, out)

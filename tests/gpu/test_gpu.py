@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import torch
@@ -19,6 +21,9 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
 CASE = Case(batch=2, channels=32, out_channels=16, size=(19, 23), offset_groups=2)
+#: The deterministic route sorts hundreds of thousands of keys for one image, of 51,200 and 80,000 cells.
+NARROW = Case(batch=1, channels=8, out_channels=16, size=(160, 160), offset_groups=2)
+WIDE = Case(batch=1, channels=8, out_channels=16, size=(200, 200), offset_groups=2)
 MIB = 1 << 20
 
 
@@ -79,6 +84,61 @@ def pool_results(case: PoolCase, dtype: torch.dtype, device: str, deterministic:
     return {"output": output, "grad_input": grads[0], "grad_offset": grads[1]}
 
 
+def channels_last(t: torch.Tensor) -> torch.Tensor:
+    return t.contiguous(memory_format=torch.channels_last) if t.dim() == 4 else t
+
+
+def displaced(t: torch.Tensor) -> torch.Tensor:
+    """A copy that begins one element behind a multiple of 16 bytes."""
+    memory = torch.empty(t.numel() + 1, dtype=t.dtype, device=t.device)
+    assert memory.data_ptr() % 16 == 0
+    return memory[1:].view(t.shape).copy_(t)
+
+
+def displaced_channels_last(t: torch.Tensor) -> torch.Tensor:
+    return displaced(t.permute(0, 2, 3, 1)).permute(0, 3, 1, 2) if t.dim() == 4 else displaced(t)
+
+
+@pytest.mark.parametrize("in_order", [False, True], ids=["default", "deterministic"])
+@pytest.mark.parametrize("lie", [channels_last, displaced, displaced_channels_last])
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+def test_wherever_tensors_lie(dtype: torch.dtype, lie: Any, in_order: bool, request: pytest.FixtureRequest) -> None:
+    """Vectors of 16 bytes need aligned memory; a channels_last gradient of float32 is added to where it lies."""
+    if in_order:
+        request.getfixturevalue("deterministic")
+    tensors = {name: lie(t) for name, t in cuda_tensors(CASE, dtype).items()}
+    exact = {name: t.cpu().double() for name, t in tensors.items()}
+    actual = run(dcnbuild.deform_conv2d, CASE, tensors)
+    expected = run(dcnbuild.reference.deform_conv2d, CASE, exact, dtype)
+    assert_close({name: t.cpu().double() for name, t in actual.items()}, expected, TOLERANCE[dtype])
+    lies_flat = actual["grad_input"].is_contiguous(memory_format=torch.channels_last)
+    assert lies_flat == (lie is not displaced)
+
+
+def test_a_thread_that_has_no_context_yet() -> None:
+    tensors = cuda_tensors(CASE)
+    expected = run(dcnbuild.deform_conv2d, CASE, tensors)
+    with ThreadPoolExecutor(1) as thread:
+        actual = thread.submit(run, dcnbuild.deform_conv2d, CASE, tensors).result()
+    assert_close(actual, expected, 1e-5)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_half_weight_gradients_are_summed_in_float32(groups: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks of 32 positions whose sums are beyond float16, and cancel."""
+    if not hasattr(torch.ops.aten.mm, "dtype_out"):
+        pytest.skip("this torch has no product of half types in float32")
+    monkeypatch.setenv("DCNBUILD_COLUMN_BYTES", "256")
+    x = torch.full((2, 2, 2, 64), 100.0, dtype=torch.float16, device="cuda", requires_grad=True)
+    weight = torch.ones(2, 2 // groups, 1, 1, dtype=torch.float16, device="cuda", requires_grad=True)
+    upstream = torch.full_like(x, 100)
+    upstream[:, :, 1] = -100
+    upstream[:, :, 0, 0] = 50
+    output = dcnbuild.deform_conv2d(x, torch.zeros_like(x), weight)
+    (grad,) = torch.autograd.grad(output, weight, upstream)
+    assert torch.equal(grad, torch.full_like(grad, -10_000))
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 def test_the_benchmark_layer_in_half(dtype: torch.dtype) -> None:
     case = Case(batch=2, channels=256, out_channels=256, size=(64, 64))
@@ -120,14 +180,18 @@ def test_the_current_stream_is_used() -> None:
     torch.testing.assert_close(actual, expected)
 
 
-@pytest.mark.parametrize("in_order", [False, True], ids=["default", "deterministic"])
-def test_a_graph_replays_forward_and_backward(in_order: bool, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize(
+    ("case", "in_order"),
+    [(CASE, False), (CASE, True), (NARROW, True), (WIDE, True)],
+    ids=["default", "deterministic", "large sorts of 16 bits", "large sorts of 32 bits"],
+)
+def test_a_graph_replays_forward_and_backward(case: Case, in_order: bool, request: pytest.FixtureRequest) -> None:
     if in_order:
         request.getfixturevalue("deterministic")
-    tensors = cuda_tensors(CASE)
+    tensors = cuda_tensors(case)
     arguments = [tensors[name] for name in ("input", "offset", "mask", "weight")]
-    attributes = (CASE.stride, CASE.padding, CASE.dilation, 1, 2)
-    upstream = torch.randn(2, 16, 19, 23, device="cuda")
+    attributes = (case.stride, case.padding, case.dilation, 1, 2)
+    upstream = torch.randn(case.batch, 16, *case.size, device="cuda")
 
     def call() -> tuple[torch.Tensor, ...]:
         operators = torch.ops.dcnbuild
@@ -144,7 +208,7 @@ def test_a_graph_replays_forward_and_backward(in_order: bool, request: pytest.Fi
     with torch.cuda.graph(graph):
         captured = call()
     for seed in (1, 2):
-        fresh = CASE.tensors(seed, torch.float32, "cuda")
+        fresh = case.tensors(seed, torch.float32, "cuda")
         for name, tensor in tensors.items():
             tensor.copy_(fresh[name])
         graph.replay()
@@ -180,7 +244,7 @@ def test_workspace(batch: int) -> None:
     peak = torch.cuda.max_memory_allocated() - before
     outputs = sum(t.numel() * t.element_size() for t in results)
     image = 256 * 64 * 64
-    weights = tensors["weight"].numel() * (4 + 2 + 2)
+    weights = tensors["weight"].numel() * (4 + 4 + 2)
     assert peak - outputs <= 192 * MIB + image * (2 + 4) + weights + MIB
 
 

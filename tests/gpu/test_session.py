@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from gpu import session
 from gpu.session import Stage
+from hang import HANG, wait_until
 
 
 def python(name: str, code: str, limit: float = 60, decisive: bool = True) -> Stage:
@@ -53,6 +55,27 @@ def test_a_hang_and_a_crash_cost_one_stage_each(tmp_path: Path, monkeypatch: pyt
     assert sum(line.get("found", 0) for line in lines) == 3
 
 
+def test_what_a_stage_has_started_ends_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stage that the kernel kills, whose own process goes on: it would keep the GPU."""
+    start = f"import json, os, subprocess, sys; child = subprocess.Popen(['sleep', '{HANG}'])"
+    code = f"{start}; print(json.dumps(dict(child=child.pid)), flush=True); os.kill(os.getpid(), 9)"
+    status, lines = ran([python("killed", code), python("good", TELL)], tmp_path, monkeypatch)
+    assert (status, lines[1]["ended"], lines[1]["status"]) == (1, "failed", -9)
+    assert lines[3]["ended"] == "passed"
+    child = Path("/proc", str(lines[0]["child"]), "stat")
+    # an orphan may stay a zombie until somebody waits for it
+    wait_until(lambda: not child.exists() or child.read_text().split()[2] in "ZX", "it still runs")
+
+
+def test_a_machine_that_does_not_say_whether_it_has_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(*_: object, timeout: float) -> None:
+        raise subprocess.TimeoutExpired("look.py", timeout)
+
+    monkeypatch.setattr(session.subprocess, "run", hang)
+    with pytest.raises(SystemExit, match="120 s"):
+        session.main([])
+
+
 def test_what_is_not_decisive_does_not_decide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stages = [python("sanitizer", "raise SystemExit(1)", decisive=False), python("good", TELL)]
     status, lines = ran(stages, tmp_path, monkeypatch)
@@ -90,6 +113,17 @@ def test_a_stage_is_held_to_its_route(tmp_path: Path, monkeypatch: pytest.Monkey
     assert [line["route"] for line in lines if "route" in line] == ["nvrtc", None]
 
 
+def test_stages_find_the_tests_and_only_some_the_benchmarks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """benchmarks/gpu.py would stand before the folder tests/gpu."""
+    find = "import importlib.util, json; print(json.dumps({{'found': importlib.util.find_spec('{}').origin}}))"
+    speed = replace(python("speed", find.format("gpu")), path=session.BENCHMARKS)
+    _, lines = ran([python("tests", find.format("gpu.session")), speed], tmp_path, monkeypatch)
+    assert [line["found"] for line in lines if "found" in line] == [
+        str(session.HERE / "session.py"),
+        str(session.BENCHMARKS / "gpu.py"),
+    ], lines
+
+
 def test_both_ways_to_compile_are_tried_on_a_gpu() -> None:
     routes = {stage.name: stage.route for stage in session.stages(gpu=True)}
     assert routes["operators"] is None
@@ -100,3 +134,6 @@ def test_the_fused_route_is_timed_beside_the_others() -> None:
     fused = [stage for stage in session.stages(gpu=True) if stage.fused]
     assert [stage.name for stage in fused] == ["fused-speed-layer-float16-float32-tf32"]
     assert not fused[0].decisive
+    tests = {stage.name: stage for stage in session.stages(gpu=True)}
+    assert any("--ignore" in word and "test_fused" in word for word in tests["tests"].command)
+    assert any("test_fused" in word for word in tests["fused"].command) and not tests["fused"].decisive

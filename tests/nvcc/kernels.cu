@@ -11,12 +11,12 @@ namespace dcnbuild::cuda {
   template cudaError_t gather_columns(const Chunk<T, offset_t>&, T*, cudaStream_t);              \
   template cudaError_t column_gradients(const Chunk<T, offset_t>&, const T*,                     \
                                         const Destinations<T, offset_t>&, cudaStream_t);         \
-  template cudaError_t corner_keys(const Chunk<T, offset_t>&, int32_t*, acc_type<T>*,            \
+  template cudaError_t corner_keys(const Chunk<T, offset_t>&, const Keys&, acc_type<T>*,         \
                                    cudaStream_t);                                                \
   template cudaError_t attend(const AttnCall<T, offset_t>&, const QueryView<T>&, cudaStream_t);  \
   template cudaError_t attn_gradients(const AttnCall<T, offset_t>&, const QueryView<const T>&,   \
                                       const AttnDestinations<T, offset_t>&, cudaStream_t);       \
-  template cudaError_t attn_keys(const AttnCall<T, offset_t>&, const AttnChunk&, int32_t*,       \
+  template cudaError_t attn_keys(const AttnCall<T, offset_t>&, const AttnChunk&, const Keys&,    \
                                  acc_type<T>*, cudaStream_t);                                    \
   template cudaError_t pool(const PoolCall<T, offset_t>&, const View4<T>&, cudaStream_t);        \
   template cudaError_t pool_input_gradient(const PoolCall<T, offset_t>&, const View4<const T>&,  \
@@ -44,6 +44,7 @@ SUMS(__half)
 SUMS(__nv_bfloat16)
 COPIES(float, __half)
 COPIES(float, __nv_bfloat16)
+template cudaError_t accumulate(int64_t, const float*, float*, cudaStream_t);
 template cudaError_t accumulate(int64_t, const __half*, float*, cudaStream_t);
 template cudaError_t accumulate(int64_t, const __nv_bfloat16*, float*, cudaStream_t);
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 from emulator.build import build_driven
+from emulator.products import register
 
 from dcnbuild.builder import kernels
 from dcnbuild.builder.lookup import running_torch
@@ -85,6 +86,7 @@ def smallest_call() -> torch.Tensor:
 
 @pytest.fixture(scope="session")
 def loaded(compiler: kernels.KernelCompiler) -> Driver:
+    register()
     built = Path(os.environ.get("DCNBUILD_DRIVEN") or build_driven())
     torch.ops.load_library(built / "dcnbuild_driven.so")
     try:

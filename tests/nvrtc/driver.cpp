@@ -61,7 +61,8 @@ namespace {
 // Of cuda.h.
 constexpr int kInvalidValue = 1, kOutOfMemory = 2, kNoDevice = 100, kInvalidDevice = 101,
               kInvalidImage = 200, kInvalidContext = 201, kNoBinaryForGpu = 209, kNotFound = 500,
-              kLaunchFailed = 719;
+              kLaunchFailed = 719, kCaptureUnsupported = 900;
+constexpr int kCaptureRelaxed = 2;
 const std::map<int, std::pair<const char*, const char*>> kErrors = {
     {kInvalidValue, {"CUDA_ERROR_INVALID_VALUE", "invalid argument"}},
     {kOutOfMemory, {"CUDA_ERROR_OUT_OF_MEMORY", "out of memory"}},
@@ -72,6 +73,7 @@ const std::map<int, std::pair<const char*, const char*>> kErrors = {
     {kNoBinaryForGpu, {"CUDA_ERROR_NO_BINARY_FOR_GPU", "no kernel image is available"}},
     {kNotFound, {"CUDA_ERROR_NOT_FOUND", "named symbol not found"}},
     {kLaunchFailed, {"CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"}},
+    {kCaptureUnsupported, {"CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "not while it is captured"}},
 };
 
 struct Loaded {
@@ -86,6 +88,7 @@ struct Module {
 
 struct State {
   int devices = 1, capability = 90;
+  bool capturing = false;
   std::string failing;  // this call fails with `error`, after so many that do not
   int error = 0, before_failure = 0;
   std::string log;
@@ -98,6 +101,7 @@ struct State {
 } state;
 
 thread_local void* current = nullptr;
+thread_local int capture_mode = 0;
 
 /// Writes a call down; its error, if it is to fail.
 int called(const std::string& call, const std::string& details = "") {
@@ -127,6 +131,11 @@ STAND_IN void stand_in_configure(int devices, int capability) {
 }
 STAND_IN void stand_in_fail(const char* call, int error, int after) {
   state.failing = call, state.error = error, state.before_failure = after;
+}
+/// Whether a stream is captured from now on. Returns this thread's mode.
+STAND_IN int stand_in_capture(bool capturing) {
+  state.capturing = capturing;
+  return capture_mode;
 }
 STAND_IN void stand_in_leave_context() { current = nullptr; }
 STAND_IN void stand_in_make_current(int device) { current = state.contexts() + device; }
@@ -196,8 +205,13 @@ STAND_IN int cuCtxGetDevice(int* device) {
   *device = device_of(current);
   return 0;
 }
+STAND_IN int cuThreadExchangeStreamCaptureMode(int* mode) {
+  std::swap(*mode, capture_mode);
+  return 0;
+}
 STAND_IN int cuModuleLoadData(void** module, const void* image) {
   if (current == nullptr) return kInvalidContext;
+  if (state.capturing && capture_mode != kCaptureRelaxed) return kCaptureUnsupported;
   CALLED("cuModuleLoadData");
   auto loaded = std::make_unique<Module>();
   loaded->context = current;

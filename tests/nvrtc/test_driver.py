@@ -148,7 +148,7 @@ def test_a_gpu_that_its_code_is_not_for(driver: Driver, compiler: KernelCompiler
 @pytest.mark.parametrize(
     ("other", "said"),
     [
-        ("accumulate_kernel<__half, float>", "parameter 0 has 8 bytes in the kernel, and 184 here"),
+        ("accumulate_kernel<float, float>", "parameter 0 has 8 bytes in the kernel, and 184 here"),
         ("join_tiles_kernel<float>", "parameter 0 has 4 bytes in the kernel, and 184 here"),
     ],
 )
@@ -191,6 +191,16 @@ def test_the_context_of_another_gpu_is_not_used(driver: Driver) -> None:
     calls = [words[0] for words in driver.log()]
     assert "cuCtxSetCurrent" in calls
     assert "cuModuleLoadData" not in calls
+
+
+def test_a_first_launch_inside_a_capture_loads_its_module(driver: Driver) -> None:
+    driver.library.stand_in_forget()
+    driver.library.stand_in_capture(True)
+    try:
+        assert torch.equal(smallest_call(), torch.ones(1, 1, 1, 1))
+    finally:
+        mode = driver.library.stand_in_capture(False)
+    assert mode == 0, "the thread's mode is what it was"
 
 
 def test_every_context_loads_its_own(driver: Driver) -> None:

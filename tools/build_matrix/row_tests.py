@@ -21,7 +21,7 @@ PREBUILT_TESTS = (
         *("ops/test_gradcheck.py", "ops/test_modules.py", "ops/test_transforms.py"),
         *("ops/test_bad_input.py", "ops/test_pool_agreement.py"),
     ),
-    "(cpu-0-float or cuda-0-float or not thousand) and not any_shape and not layouts and not opcheck",
+    "(cpu-0-float or cuda-0-float or not thousand) and not layouts and not opcheck",
 )
 #: The JIT route compiles the same sources again, so a few tests of its results are enough.
 JIT_TESTS = (

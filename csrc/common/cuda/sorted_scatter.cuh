@@ -17,18 +17,39 @@ namespace dcnbuild::cuda {
 
 /// The key of "no pixel": sorts behind every pixel.
 constexpr int32_t kNoPixel = 0x7fffffff;
+/// The number of cells whose keys fit 16 bits. A radix sort passes over those half as often.
+constexpr int64_t kNarrowCells = 0xffff;
+
+/// Keys in memory. A narrow one has 16 bits, and begins with the least signed number.
+struct Keys {
+  void* data;
+  bool narrow;
+
+  DCNBUILD_HD int32_t operator[](int64_t index) const {
+    if (!narrow) return static_cast<const int32_t*>(data)[index];
+    const int32_t key = static_cast<const int16_t*>(data)[index];
+    return key == 0x7fff ? kNoPixel : key + 0x8000;
+  }
+  DCNBUILD_HD void set(int64_t index, int32_t key) const {
+    if (narrow)
+      static_cast<int16_t*>(data)[index] =
+          static_cast<int16_t>(key == kNoPixel ? 0x7fff : key - 0x8000);
+    else
+      static_cast<int32_t*>(data)[index] = key;
+  }
+};
 
 /// Writes the keys and weights of a sample's corners: entries 4 * sample + corner. `first_pixel` is
 /// the image's first pixel. A pixel has `cells` keys; the sample's is number `cell`.
 template <typename acc_t>
 __device__ __forceinline__ void store_keys(const Tap<acc_t>& tap, int64_t sample_index,
                                            int first_pixel, int width, int cells, int cell,
-                                           int32_t* keys, acc_t* weights) {
+                                           const Keys& keys, acc_t* weights) {
   const Sample<acc_t>& sample = tap.sample;
   for (int which = 0; which < 4; ++which) {
     const int pixel = first_pixel + sample.y(which) * width + sample.x(which);
     const int64_t entry = 4 * sample_index + which;
-    keys[entry] = sample.has(which) ? pixel * cells + cell : kNoPixel;
+    keys.set(entry, sample.has(which) ? pixel * cells + cell : kNoPixel);
     weights[entry] = sample.weight(which) * tap.mask;
   }
 }
@@ -36,7 +57,7 @@ __device__ __forceinline__ void store_keys(const Tap<acc_t>& tap, int64_t sample
 /// The result of the sort, with the weights in their old order.
 template <typename acc_t>
 struct SortedCorners {
-  const int32_t* keys;
+  Keys keys;
   const int64_t* order;  // for each key, its entry before the sort
   const acc_t* weights;
   int count;

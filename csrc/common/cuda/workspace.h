@@ -15,6 +15,25 @@ constexpr ScalarType dtype_of<__nv_bfloat16> = ScalarType::BFloat16;
 
 namespace dcnbuild::cuda {
 
+/// A call's own memory, of which every element is written before it is read. torch fills a tensor's
+/// memory in deterministic mode, which would cost as much as a kernel that writes it.
+template <typename T>
+class Scratch {
+ public:
+  Scratch(int64_t count, const Tensor& like)
+      : count_(count), memory_(count * int64_t(sizeof(T)), like) {}
+
+  T* data() const { return static_cast<T*>(memory_.data()); }
+  int64_t count() const { return count_; }
+
+  /// All of it as one dimension.
+  Tensor tensor(const Tensor& like) const { return tensor_over<T, 1>(data(), {count_}, {1}, like); }
+
+ private:
+  int64_t count_;
+  Memory memory_;
+};
+
 /// The multiprocessors of the current GPU; 0 if it does not say, and in the emulator.
 inline int64_t multiprocessors() {
 #if defined(DCNBUILD_TEST_NAMESPACE)

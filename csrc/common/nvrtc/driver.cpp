@@ -18,9 +18,10 @@ using Module = void*;
 using Function = void*;
 constexpr Result kSuccess = 0;
 constexpr int kMultiprocessors = 16, kComputeCapabilityMajor = 75, kComputeCapabilityMinor = 76;
+constexpr int kCaptureRelaxed = 2;
 
-/// The functions of libcuda.so.1 that are called, by their names there. All are as old as CUDA 7,
-/// but for the one that may be missing.
+/// The functions of libcuda.so.1 that are called, by their names there. All are as old as CUDA
+/// 10.1, but for the one that may be missing.
 struct Driver {
   Result (*cuInit)(unsigned flags) = nullptr;
   Result (*cuGetErrorName)(Result error, const char** text) = nullptr;
@@ -31,6 +32,7 @@ struct Driver {
   Result (*cuCtxGetCurrent)(Context* context) = nullptr;
   Result (*cuCtxSetCurrent)(Context context) = nullptr;
   Result (*cuCtxGetDevice)(int* device) = nullptr;
+  Result (*cuThreadExchangeStreamCaptureMode)(int* mode) = nullptr;
   Result (*cuModuleLoadData)(Module* module, const void* image) = nullptr;
   Result (*cuModuleGetFunction)(Function* function, Module module, const char* name) = nullptr;
   Result (*cuLaunchKernel)(Function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
@@ -60,8 +62,9 @@ bool find_all(Driver& driver) {
          DCNBUILD_FIND(cuGetErrorString) && DCNBUILD_FIND(cuDeviceGet) &&
          DCNBUILD_FIND(cuDeviceGetAttribute) && DCNBUILD_FIND(cuDevicePrimaryCtxRetain) &&
          DCNBUILD_FIND(cuCtxGetCurrent) && DCNBUILD_FIND(cuCtxSetCurrent) &&
-         DCNBUILD_FIND(cuCtxGetDevice) && DCNBUILD_FIND(cuModuleLoadData) &&
-         DCNBUILD_FIND(cuModuleGetFunction) && DCNBUILD_FIND(cuLaunchKernel);
+         DCNBUILD_FIND(cuCtxGetDevice) && DCNBUILD_FIND(cuThreadExchangeStreamCaptureMode) &&
+         DCNBUILD_FIND(cuModuleLoadData) && DCNBUILD_FIND(cuModuleGetFunction) &&
+         DCNBUILD_FIND(cuLaunchKernel);
 #undef DCNBUILD_FIND
 }
 
@@ -177,6 +180,21 @@ bool check_parameters(const Driver& cu, const Entry& entry, Function function, c
                                 " parameters, and is given " + std::to_string(count));
 }
 
+/// Lets this thread load a module while a stream is captured, which is an error otherwise. It is no
+/// part of what is captured.
+class RelaxedCapture {
+ public:
+  explicit RelaxedCapture(const Driver& cu) : cu_(cu) {
+    cu_.cuThreadExchangeStreamCaptureMode(&mode_);
+  }
+  ~RelaxedCapture() { cu_.cuThreadExchangeStreamCaptureMode(&mode_); }
+  RelaxedCapture(const RelaxedCapture&) = delete;
+
+ private:
+  const Driver& cu_;
+  int mode_ = kCaptureRelaxed;
+};
+
 /// Compiles a kernel for the device of the current context, and loads it there.
 bool load(const Driver& cu, Entry& entry, Context context, const size_t* sizes, size_t count,
           Function& function) {
@@ -195,6 +213,7 @@ bool load(const Driver& cu, Entry& entry, Context context, const size_t* sizes, 
   compile(&request, entry.expression.c_str(), 10 * major + minor);
   if (!request.error.empty()) return fail(request.error);
   if (request.image.empty()) return fail(entry.expression + ": nothing was compiled");
+  const RelaxedCapture relaxed(cu);
   Module module = nullptr;
   if (const Result error = cu.cuModuleLoadData(&module, request.image.c_str()); error != kSuccess)
     return failed(cu, "cuModuleLoadData of " + entry.expression, error);

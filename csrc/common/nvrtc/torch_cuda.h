@@ -45,6 +45,28 @@ class DeviceScope {
   torch::stable::accelerator::DeviceGuard guard_;
   void* stream_ = nullptr;
 };
+
+/// Memory of the current GPU, from torch's allocator and for the current stream.
+class Memory {
+ public:
+  Memory(int64_t bytes, const Tensor&) {
+    using Take = AOTITorchError (*)(uint64_t, void**);
+    static const auto take =
+        function_of_torch_cuda<Take>("aoti_torch_cuda_caching_allocator_raw_alloc");
+    TORCH_ERROR_CODE_CHECK(take(static_cast<uint64_t>(bytes), &data_));
+  }
+  ~Memory() {
+    using GiveBack = AOTITorchError (*)(void*);
+    static const auto give_back =
+        function_of_torch_cuda<GiveBack>("aoti_torch_cuda_caching_allocator_raw_delete");
+    if (data_) give_back(data_);
+  }
+  Memory(const Memory&) = delete;
+  void* data() const { return data_; }
+
+ private:
+  void* data_ = nullptr;
+};
 #endif
 
 }  // namespace dcnbuild

@@ -68,27 +68,27 @@ class GradValue {
     if (std::is_same_v<T, acc_t>)
       fill_zero(*grad);
     else
-      buffer_.emplace(empty({plan.images * image_size_}, dtype_of<acc_t>, *grad));
+      buffer_.emplace(plan.images * image_size_, *grad);
   }
 
   /// Zeros for the images from `first` on; null if the gradient is not wanted.
   acc_t* begin(int64_t first) const {
     if (!buffer_) return data_at<acc_t>(grad_, first * image_size_);
-    fill_zero(*buffer_);
-    return static_cast<acc_t*>(buffer_->data_ptr());
+    fill_zero(buffer_->tensor(*grad_));
+    return buffer_->data();
   }
 
   void store(int64_t first, int64_t images) const {
     if (!buffer_) return;
     const int64_t sizes[] = {images * image_size_}, strides[] = {1};
     copy_into(tensor_over<T, 1>(data_at<T>(grad_, first * image_size_), sizes, strides, *grad_),
-              tensor_over<acc_t, 1>(data_at<acc_t>(buffer_, 0), sizes, strides, *grad_));
+              tensor_over<acc_t, 1>(buffer_->data(), sizes, strides, *grad_));
   }
 
  private:
   const std::optional<Tensor>& grad_;
   int64_t image_size_;
-  std::optional<Tensor> buffer_;
+  std::optional<Scratch<acc_t>> buffer_;
 };
 
 template <typename T, typename offset_t>
@@ -113,8 +113,9 @@ void backward(const AttnGeometry& g, const AttnOperands& t, const Tensor& grad_o
       for (int64_t begin = 0; begin < samples; begin += plan.samples) {
         const AttnChunk chunk(call.shape, begin, std::min(plan.samples, samples - begin));
         scatter_in_order(
-            chunk.count, call.shape.channels, QueryGradients<T>{call.shape, chunk, grad}, sums,
-            [&](int32_t* keys, acc_t* weights) {
+            chunk.count, call.shape.images * g.pixels * g.heads, call.shape.channels,
+            QueryGradients<T>{call.shape, chunk, grad}, sums,
+            [&](const Keys& keys, acc_t* weights) {
               return attn_keys(call, chunk, keys, weights, stream);
             },
             t.value, stream);

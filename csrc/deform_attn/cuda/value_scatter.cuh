@@ -32,7 +32,7 @@ struct AttnChunk {
 template <typename scalar_t, typename offset_t>
 __global__ void __launch_bounds__(kThreads)
     attn_keys_kernel(const AttnCall<scalar_t, offset_t> call, const AttnChunk chunk,
-                     int32_t* __restrict__ keys, acc_type<scalar_t>* __restrict__ weights) {
+                     const Keys keys, acc_type<scalar_t>* __restrict__ weights) {
   const AttnShape& shape = call.shape;
   const unsigned index = blockIdx.x * unsigned(kThreads) + threadIdx.x;
   if (index >= unsigned(chunk.count)) return;
@@ -44,7 +44,7 @@ __global__ void __launch_bounds__(kThreads)
 
 template <typename scalar_t, typename offset_t>
 cudaError_t attn_keys(const AttnCall<scalar_t, offset_t>& call, const AttnChunk& chunk,
-                      int32_t* keys, acc_type<scalar_t>* weights, cudaStream_t stream) {
+                      const Keys& keys, acc_type<scalar_t>* weights, cudaStream_t stream) {
   return launch(DCNBUILD_GLOBAL(attn_keys_kernel, scalar_t, offset_t),
                 ceil_div(chunk.count, kThreads), stream, call, chunk, keys, weights);
 }

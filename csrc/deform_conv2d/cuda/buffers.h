@@ -56,8 +56,7 @@ class ChannelsLast {
     if (pixel && (input.stride(1) == 1 || g.channels == 1))
       pixel_ = *pixel;
     else
-      buffer_.emplace(
-          empty({plan.images, g.height, g.width, g.channels}, input.scalar_type(), input));
+      buffer_.emplace(plan.images * g.height * g.width * g.channels, input);
   }
 
   template <typename offset_t>
@@ -67,7 +66,7 @@ class ChannelsLast {
     if (!buffer_) return;
     const Geometry& g = geometry_;
     const int64_t positions = g.height * g.width;
-    T* data = static_cast<T*>(buffer_->data_ptr());
+    T* data = buffer_->data();
     const CopyShape shape{static_cast<int>(g.channels), static_cast<int>(positions),
                           static_cast<int>(g.width), 0, 0};
     DCNBUILD_CUDA_CHECK(copy_layout(images, shape, from,
@@ -80,7 +79,7 @@ class ChannelsLast {
   View4<const T> input_;
   cudaStream_t stream_;
   int64_t pixel_ = 0;
-  std::optional<Tensor> buffer_;
+  std::optional<Scratch<T>> buffer_;
 };
 
 /// The gradients of a pass's images, [image][height][width][channel] in acc_t: grad_input itself if
@@ -92,22 +91,21 @@ class GradImages {
  public:
   GradImages(const Geometry& g, const ChunkPlan& plan, const std::optional<Tensor>& grad_input,
              cudaStream_t stream)
-      : geometry_(g), stream_(stream) {
+      : geometry_(g), tensor_(grad_input), stream_(stream) {
     if (!grad_input) return;
     grad_input_ = view4<T>(grad_input);
     if (std::is_same_v<T, acc_t> && is_channels_last(*grad_input)) {
       fill_zero(*grad_input);
     } else {
-      buffer_.emplace(
-          empty({plan.images, g.height, g.width, g.channels}, dtype_of<acc_t>, *grad_input));
+      buffer_.emplace(plan.images * g.height * g.width * g.channels, *grad_input);
     }
   }
 
   /// Zeros for the images from `first` on; null if grad_input is not requested.
   acc_t* begin(int64_t first) const {
     if (!buffer_) return reinterpret_cast<acc_t*>(at_image(grad_input_, first).data);
-    fill_zero(*buffer_);
-    return static_cast<acc_t*>(buffer_->data_ptr());
+    fill_zero(buffer_->tensor(*tensor_));
+    return buffer_->data();
   }
 
   void store(int64_t first, int64_t images) const {
@@ -117,15 +115,16 @@ class GradImages {
     const CopyShape shape{static_cast<int>(g.channels), static_cast<int>(positions),
                           static_cast<int>(g.width), 0, 0};
     const View4<const acc_t> from =
-        dense_view(static_cast<const acc_t*>(buffer_->data_ptr()), positions, g.channels, g.width);
+        dense_view<const acc_t>(buffer_->data(), positions, g.channels, g.width);
     DCNBUILD_CUDA_CHECK(copy_layout(images, shape, from, at_image(grad_input_, first), stream_));
   }
 
  private:
   const Geometry& geometry_;
+  const std::optional<Tensor>& tensor_;
   cudaStream_t stream_;
   View4<T> grad_input_{};
-  std::optional<Tensor> buffer_;
+  std::optional<Scratch<acc_t>> buffer_;
 };
 
 /// A chunk of an output map as [position][out channel] matrices, one for each group: the map itself
@@ -147,11 +146,11 @@ class MapRows {
     if (direct && (straight || !rows_aligned<T>(g.out_channels)))
       row_ = *direct;
     else
-      buffer_.emplace(empty({plan.chunk_positions(), g.out_channels}, map.scalar_type(), map));
+      buffer_.emplace(plan.chunk_positions() * g.out_channels, map);
   }
 
   /// The buffer, [position][out channel], if there is one.
-  const std::optional<Tensor>& buffer() const { return buffer_; }
+  const std::optional<Scratch<std::remove_const_t<T>>>& buffer() const { return buffer_; }
 
   Matrices<T> rows(const ChunkRange& range) const {
     const Geometry& g = geometry_;
@@ -180,7 +179,7 @@ class MapRows {
   }
 
  private:
-  auto* data() const { return static_cast<std::remove_const_t<T>*>(buffer_->data_ptr()); }
+  auto* data() const { return buffer_->data(); }
 
   auto buffer_view(const ChunkRange& range) const {
     return dense_view(data(), range.positions, geometry_.out_channels, geometry_.out_width);
@@ -197,7 +196,7 @@ class MapRows {
   View4<T> map_;
   cudaStream_t stream_;
   int64_t row_ = 0;
-  std::optional<Tensor> buffer_;
+  std::optional<Scratch<std::remove_const_t<T>>> buffer_;
 };
 
 }  // namespace dcnbuild::cuda

@@ -11,7 +11,7 @@ namespace dcnbuild::cuda {
 /// Samples are [position][sample channel].
 template <typename scalar_t, typename offset_t>
 __global__ void __launch_bounds__(kThreads)
-    corner_keys_kernel(const Chunk<scalar_t, offset_t> chunk, int32_t* __restrict__ keys,
+    corner_keys_kernel(const Chunk<scalar_t, offset_t> chunk, const Keys keys,
                        acc_type<scalar_t>* __restrict__ weights) {
   const Shape& shape = chunk.shape;
   const unsigned index = blockIdx.x * unsigned(kThreads) + threadIdx.x;
@@ -46,7 +46,7 @@ struct ColumnGradients {
 };
 
 template <typename scalar_t, typename offset_t>
-cudaError_t corner_keys(const Chunk<scalar_t, offset_t>& chunk, int32_t* keys,
+cudaError_t corner_keys(const Chunk<scalar_t, offset_t>& chunk, const Keys& keys,
                         acc_type<scalar_t>* weights, cudaStream_t stream) {
   return launch(DCNBUILD_GLOBAL(corner_keys_kernel, scalar_t, offset_t),
                 ceil_div(chunk.samples(), kThreads), stream, chunk, keys, weights);

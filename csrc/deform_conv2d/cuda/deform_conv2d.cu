@@ -61,8 +61,8 @@ void forward(const Geometry& g, const Operands& t, const std::optional<Tensor>& 
              const Tensor& output, cudaStream_t stream) {
   const ChunkPlan plan = plan_call<T>(g, false);
   const Tensor weights = weight_matrix(t.weight, dtype_of<T>);
-  const Tensor columns = empty({plan.chunk_positions() * g.column_size()}, dtype_of<T>, t.input);
-  T* column = static_cast<T*>(columns.data_ptr());
+  const Scratch<T> columns(plan.chunk_positions() * g.column_size(), t.input);
+  T* column = columns.data();
   const ChannelsLast<T> images(g, plan, t.input, stream);
   const MapRows<T> out(g, plan, output, stream);
   const Tensor dense_bias = bias ? as_contiguous(*bias) : t.weight;
@@ -72,7 +72,9 @@ void forward(const Geometry& g, const Operands& t, const std::optional<Tensor>& 
     images.load(first, count, chunk);
     for_chunks(g, plan, first, count, chunk, [&](const ChunkRange& range) {
       DCNBUILD_CUDA_CHECK(gather_columns(chunk, column, stream));
-      if (bias && out.buffer()) copy_into(*out.buffer(), viewed(dense_bias, {1, g.out_channels}));
+      if (bias && out.buffer())
+        copy_into(viewed(out.buffer()->tensor(t.input), {-1, g.out_channels}),
+                  viewed(dense_bias, {1, g.out_channels}));
       matrix_products<T>(out.rows(range), column_blocks<const T>(g, column, range.rows()),
                          weight_blocks(g, static_cast<const T*>(weights.data_ptr())),
                          bias.has_value(), t.input);
@@ -82,41 +84,60 @@ void forward(const Geometry& g, const Operands& t, const std::optional<Tensor>& 
 }
 
 /// The gradient of the weight, [tap][channel of the group][out channel] in acc_t, summed over
-/// chunks. A GEMM of half types writes half, so its product goes through `part`.
+/// chunks. A GEMM of half types does not add to float32 in every torch, so its product goes through
+/// `part`, in float32 if torch can (kWideProducts); the first chunk's need not.
 template <typename T>
 class GradWeight {
   using acc_t = acc_type<T>;
   static constexpr bool native = std::is_same_v<T, acc_t>;
+  using part_t = std::conditional_t<kWideProducts, acc_t, T>;
 
  public:
   GradWeight(const Geometry& g, const Tensor& like, cudaStream_t stream)
       : geometry_(g),
-        sum_(zeros({g.kernel_h, g.kernel_w, g.channels_per_group(), g.out_channels},
-                   dtype_of<acc_t>, like)),
-        part_(empty({native ? 0 : sum_.numel()}, dtype_of<T>, like)),
+        like_(like),
+        sum_(g.taps() * g.channels_per_group() * g.out_channels, like),
         stream_(stream) {}
 
-  void add(const Matrices<const T>& columns, const Matrices<const T>& grad_output) const {
-    acc_t* sum = static_cast<acc_t*>(sum_.data_ptr());
+  void add(const Matrices<const T>& columns, const Matrices<const T>& grad_output) {
+    const bool first = std::exchange(first_, false);
     if constexpr (native) {
-      matrix_products<T>(weight_blocks(geometry_, sum), columns.transposed(), grad_output, true,
-                         sum_);
+      matrix_products<T>(blocks(sum_), columns.transposed(), grad_output, !first, like_);
+    } else if constexpr (kWideProducts) {
+      if (first) return wide_products<T>(blocks(sum_), columns.transposed(), grad_output, like_);
+      wide_products<T>(blocks(part()), columns.transposed(), grad_output, like_);
     } else {
-      T* part = static_cast<T*>(part_.data_ptr());
-      matrix_products<T>(weight_blocks(geometry_, part), columns.transposed(), grad_output, false,
-                         sum_);
-      DCNBUILD_CUDA_CHECK(accumulate<T>(sum_.numel(), part, sum, stream_));
+      if (first) fill_zero(sum_.tensor(like_));
+      matrix_products<T>(blocks(part()), columns.transposed(), grad_output, false, like_);
     }
+    if constexpr (!native)
+      DCNBUILD_CUDA_CHECK(accumulate(sum_.count(), part().data(), sum_.data(), stream_));
   }
 
   void store(const Tensor& grad_weight) const {
-    copy_into(grad_weight, permuted(sum_, {3, 2, 0, 1}));
+    const Geometry& g = geometry_;
+    const Tensor sums = viewed(sum_.tensor(like_),
+                               {g.kernel_h, g.kernel_w, g.channels_per_group(), g.out_channels});
+    copy_into(grad_weight, permuted(sums, {3, 2, 0, 1}));
   }
 
  private:
+  template <typename U>
+  Matrices<U> blocks(const Scratch<U>& of) const {
+    return weight_blocks(geometry_, of.data());
+  }
+
+  const Scratch<part_t>& part() {
+    if (!part_) part_.emplace(sum_.count(), like_);
+    return *part_;
+  }
+
   const Geometry& geometry_;
-  Tensor sum_, part_;
+  const Tensor& like_;
+  Scratch<acc_t> sum_;
+  std::optional<Scratch<part_t>> part_;
   cudaStream_t stream_;
+  bool first_ = true;
 };
 
 template <typename T, typename offset_t>
@@ -126,10 +147,10 @@ void backward(const Geometry& g, const Operands& t, const Tensor& grad_output, G
   const bool through_columns = grads.input || grads.offset || grads.mask;
   const int64_t column_count = plan.chunk_positions() * g.column_size();
   const Tensor weights = weight_matrix(t.weight, dtype_of<T>);
-  const Tensor columns = empty({grads.weight ? column_count : 0}, dtype_of<T>, t.input);
-  const Tensor grad_columns = empty({through_columns ? column_count : 0}, dtype_of<T>, t.input);
-  T* column = grads.weight ? static_cast<T*>(columns.data_ptr()) : nullptr;
-  T* grad_column = static_cast<T*>(grad_columns.data_ptr());
+  const Scratch<T> columns(grads.weight ? column_count : 0, t.input);
+  const Scratch<T> grad_columns(through_columns ? column_count : 0, t.input);
+  T* column = grads.weight ? columns.data() : nullptr;
+  T* grad_column = grad_columns.data();
   const ChannelsLast<T> images(g, plan, t.input, stream);
   const GradImages<T> grad_images(g, plan, grads.input, stream);
   const MapRows<const T> grad_out(g, plan, grad_output, stream);
@@ -156,9 +177,10 @@ void backward(const Geometry& g, const Operands& t, const Tensor& grad_output, G
         grad_weight->add(column_blocks<const T>(g, column, range.rows()), grad_out.rows(range));
       if (grad_image && deterministic)
         scatter_in_order(
-            chunk.samples(), chunk.shape.per_offset_group,
-            ColumnGradients<T>{chunk.shape, chunk.count, grad_column}, grad_image,
-            [&](int32_t* keys, acc_type<T>* weights) {
+            chunk.samples(), count * g.height * g.width * g.offset_groups,
+            chunk.shape.per_offset_group, ColumnGradients<T>{chunk.shape, chunk.count, grad_column},
+            grad_image,
+            [&](const Keys& keys, acc_type<T>* weights) {
               return corner_keys(chunk, keys, weights, stream);
             },
             t.input, stream);

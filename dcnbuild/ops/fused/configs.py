@@ -28,10 +28,10 @@ class Config:
 #: What fits every GPU from compute capability 8.0 on (99 KiB of shared memory: tests/fused/report.py compiles it) comes
 #: first; the others are tried where a call may be measured.
 _CANDIDATES: dict[tuple[Kernel, int], tuple[Config, ...]] = {
-    ("forward", 2): (Config(64, 128, 32, 8), Config(64, 64, 32), Config(64, 256, 32, 8)),
+    ("forward", 2): (Config(64, 128, 32, 8), Config(64, 64, 32), Config(32, 256, 32, 8)),
     ("forward", 4): (Config(64, 64, 16, 8), Config(64, 64, 32, 8), Config(64, 128, 32, 8)),
-    ("samples", 2): (Config(64, 64, 32, 8), Config(64, 32, 32), Config(128, 64, 32, 8)),
-    ("samples", 4): (Config(64, 32, 32, 8), Config(64, 64, 32, 8), Config(64, 64, 16, 8)),
+    ("samples", 2): (Config(64, 64, 32, 8), Config(64, 32, 32), Config(64, 64, 64, 8)),
+    ("samples", 4): (Config(64, 32, 32, 8), Config(32, 64, 32, 8), Config(64, 32, 16, 8)),
     ("weight", 2): (Config(64, 128, 32, 8), Config(64, 64, 32), Config(64, 256, 32, 8)),
     ("weight", 4): (Config(64, 64, 32, 8), Config(64, 128, 32, 8), Config(32, 128, 32, 8)),
 }

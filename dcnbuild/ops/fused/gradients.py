@@ -5,15 +5,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from dcnbuild.ops.fused.kernels import (
-    GEOMETRY,
-    blend,
-    coordinate,
-    corners,
-    locate,
-    read,
-    row_places,
-)
+from dcnbuild.ops.fused.kernels import GEOMETRY, at_place, blend, find, read, row_places
 
 #: What tl.sum adds with. By this name Triton's interpreter takes it without having been told before torch was imported.
 plus = tl.standard._sum_combine
@@ -59,29 +51,15 @@ def sample_gradients_kernel(
     sample = tl.program_id(0) % (offset_groups * taps)
     offset_group = sample // taps
     tap = sample - offset_group * taps
-    ky = tap // kernel_w
-    kx = tap - ky * kernel_w
     there, n, oy, ox = row_places(tile, rows, out_width, positions, BM)
-    oy64 = oy.to(tl.int64)
-    ox64 = ox.to(tl.int64)
-    offset_at = n * offset_n + oy64 * offset_h + ox64 * offset_w
-    offset_c = tl.cast(offset_c, tl.int64)
-    y = coordinate(
-        offset, offset_at + 2 * sample * offset_c, there,
-        oy * stride_h - padding_h + ky * dilation_h, ACC)  # fmt: skip
-    x = coordinate(
-        offset, offset_at + (2 * sample + 1) * offset_c, there,
-        ox * stride_w - padding_w + kx * dilation_w, ACC)  # fmt: skip
-    factor = tl.full((BM,), 1.0, ACC)
-    if HAS_MASK:
-        mask_at = n * mask_n + oy64 * mask_h + ox64 * mask_w + sample * tl.cast(mask_c, tl.int64)
-        factor = tl.load(mask + mask_at, mask=there, other=0.0).to(ACC)
-    y0, x0, ly, lx, inside = locate(y, x, there, height, width, ACC)
-    t_l, t_r, b_l, b_r = corners(y0, x0, inside, height, width)
+    factor, ly, lx, inside, t_l, t_r, b_l, b_r, pixel = find(
+        offset, mask, sample, tap, there, n, oy, ox, height, width, kernel_w,
+        stride_h, stride_w, padding_h, padding_w, dilation_h, dilation_w,
+        image_n, image_h, image_w, offset_n, offset_c, offset_h, offset_w,
+        mask_n, mask_c, mask_h, mask_w, HAS_MASK, ACC)  # fmt: skip
     hy = 1.0 - ly
     hx = 1.0 - lx
-    pixel = n * image_n + y0.to(tl.int64) * image_h + x0.to(tl.int64) * image_w
-    output_at = n * output_n + oy64 * output_h + ox64 * output_w
+    output_at = at_place(n, oy, ox, output_n, output_h, output_w)
     output_c = tl.cast(output_c, tl.int64)
     weight_c = tl.cast(weight_c, tl.int64)
     matrix = weight + tap * tl.cast(weight_t, tl.int64)
@@ -126,7 +104,7 @@ def sample_gradients_kernel(
                 add(to, image_h + image_w, grad * (ly * factor * lx)[:, None], b_r, k_there)
     outside = (inside == 0) & (ly == ly)
     if WITH_OFFSET:
-        to = grad_offset + n * grad_offset_n + oy64 * grad_offset_h + ox64 * grad_offset_w
+        to = grad_offset + at_place(n, oy, ox, grad_offset_n, grad_offset_h, grad_offset_w)
         grad_offset_c = tl.cast(grad_offset_c, tl.int64)
         to += 2 * sample * grad_offset_c
         dy = factor * (hx * dot_b_l + lx * dot_b_r) - factor * (hx * dot_t_l + lx * dot_t_r)
@@ -135,7 +113,7 @@ def sample_gradients_kernel(
         tl.store(to, tl.where(outside, 0.0, dy).to(dtype), mask=there)
         tl.store(to + grad_offset_c, tl.where(outside, 0.0, dx).to(dtype), mask=there)
     if WITH_MASK:
-        to = grad_mask + n * grad_mask_n + oy64 * grad_mask_h + ox64 * grad_mask_w
+        to = grad_mask + at_place(n, oy, ox, grad_mask_n, grad_mask_h, grad_mask_w)
         to += sample * tl.cast(grad_mask_c, tl.int64)
         dm = hy * (hx * dot_t_l + lx * dot_t_r) + ly * (hx * dot_b_l + lx * dot_b_r)
         tl.store(to, tl.where(outside, 0.0, dm).to(grad_mask.dtype.element_ty), mask=there)
@@ -172,41 +150,26 @@ def weight_gradients_kernel(
     split = pid // taps
     group = channel // group_channels
     sample = channel // offset_channels * taps + tap
-    ky = tap // kernel_w
-    kx = tap - ky * kernel_w
     k = block * BM + tl.arange(0, BM)
     k_there = k < segment
     o = out_block * BN + tl.arange(0, BN)
     o_there = o < group_outputs
     o += group * group_outputs
-    offset_c = tl.cast(offset_c, tl.int64)
-    mask_c = tl.cast(mask_c, tl.int64)
     output_c = tl.cast(output_c, tl.int64) * o
     begin = split * (split_rows // BK)
     end = tl.minimum(begin + split_rows // BK, (rows + BK - 1) // BK)
     sums = tl.full((BM, BN), 0.0, ACC)
     for tile in range(begin, end):
         there, n, oy, ox = row_places(tile, rows, out_width, positions, BK)
-        oy64 = oy.to(tl.int64)
-        ox64 = ox.to(tl.int64)
-        offset_at = n * offset_n + oy64 * offset_h + ox64 * offset_w
-        y = coordinate(
-            offset, offset_at + 2 * sample * offset_c, there,
-            oy * stride_h - padding_h + ky * dilation_h, ACC)  # fmt: skip
-        x = coordinate(
-            offset, offset_at + (2 * sample + 1) * offset_c, there,
-            ox * stride_w - padding_w + kx * dilation_w, ACC)  # fmt: skip
-        factor = tl.full((BK,), 1.0, ACC)
-        if HAS_MASK:
-            mask_at = n * mask_n + oy64 * mask_h + ox64 * mask_w + sample * mask_c
-            factor = tl.load(mask + mask_at, mask=there, other=0.0).to(ACC)
-        y0, x0, ly, lx, inside = locate(y, x, there, height, width, ACC)
-        t_l, t_r, b_l, b_r = corners(y0, x0, inside, height, width)
-        pixel = image + n * image_n + y0.to(tl.int64) * image_h + x0.to(tl.int64) * image_w
+        factor, ly, lx, _inside, t_l, t_r, b_l, b_r, pixel = find(
+            offset, mask, sample, tap, there, n, oy, ox, height, width, kernel_w,
+            stride_h, stride_w, padding_h, padding_w, dilation_h, dilation_w,
+            image_n, image_h, image_w, offset_n, offset_c, offset_h, offset_w,
+            mask_n, mask_c, mask_h, mask_w, HAS_MASK, ACC)  # fmt: skip
         samples = blend(
-            (pixel + channel)[:, None] + k[None, :], image_h, image_w, t_l, t_r, b_l, b_r,
+            image + (pixel + channel)[:, None] + k[None, :], image_h, image_w, t_l, t_r, b_l, b_r,
             k_there, ly, lx, factor, ACC)  # fmt: skip
-        output_at = n * output_n + oy64 * output_h + ox64 * output_w
+        output_at = at_place(n, oy, ox, output_n, output_h, output_w)
         upstream = tl.load(
             grad_output + output_at[:, None] + output_c[None, :],
             mask=there[:, None] & o_there[None, :], other=0.0)  # fmt: skip

@@ -32,6 +32,12 @@ def row_places(tile, rows, out_width, positions, BM: tl.constexpr):
 
 
 @triton.jit
+def at_place(n, y, x, stride_n, stride_h, stride_w):
+    """How far from a tensor's beginning each row's pixel lies (64 bits)."""
+    return n * stride_n + y.to(tl.int64) * stride_h + x.to(tl.int64) * stride_w
+
+
+@triton.jit
 def coordinate(offset, at, there, origin, ACC: tl.constexpr):
     """A tap's place plus its offset, rounded once."""
     moved = tl.load(offset + at, mask=there, other=0.0).to(ACC)
@@ -66,6 +72,35 @@ def corners(y0, x0, inside, height, width):
     left = x0 >= 0
     right = x0 + 1 < width
     return top & left, top & right, bottom & left, bottom & right
+
+
+@triton.jit
+def find(
+    offset, mask, sample, tap, there, n, oy, ox,
+    height, width, kernel_w, stride_h, stride_w, padding_h, padding_w, dilation_h, dilation_w,
+    image_n, image_h, image_w, offset_n, offset_c, offset_h, offset_w,
+    mask_n, mask_c, mask_h, mask_w, HAS_MASK: tl.constexpr, ACC: tl.constexpr,
+):  # fmt: skip
+    """Where one tap of one offset group reads, for each row; `sample` is its number in the mask's channels.
+
+    Returns the modulation, the distances ly and lx, whether a sample is inside, which of its four neighbours lie in the
+    image, and how far from the image's beginning the one above and to the left lies.
+    """
+    ky = tap // kernel_w
+    kx = tap - ky * kernel_w
+    offset_at = at_place(n, oy, ox, offset_n, offset_h, offset_w)
+    offset_c = tl.cast(offset_c, tl.int64)
+    offset_at += 2 * sample * offset_c
+    y = coordinate(offset, offset_at, there, oy * stride_h - padding_h + ky * dilation_h, ACC)
+    x = coordinate(offset, offset_at + offset_c, there, ox * stride_w - padding_w + kx * dilation_w, ACC)
+    factor = tl.full(there.shape, 1.0, ACC)
+    if HAS_MASK:
+        mask_at = at_place(n, oy, ox, mask_n, mask_h, mask_w) + sample * tl.cast(mask_c, tl.int64)
+        factor = tl.load(mask + mask_at, mask=there, other=0.0).to(ACC)
+    y0, x0, ly, lx, inside = locate(y, x, there, height, width, ACC)
+    t_l, t_r, b_l, b_r = corners(y0, x0, inside, height, width)
+    pixel = at_place(n, y0, x0, image_n, image_h, image_w)
+    return factor, ly, lx, inside, t_l, t_r, b_l, b_r, pixel
 
 
 @triton.jit
@@ -114,37 +149,24 @@ def forward_kernel(
     column = part % blocks * BN + tl.arange(0, BN)
     column_there = column < group_outputs
     column += group * group_outputs
-    offset_at = n * offset_n + oy.to(tl.int64) * offset_h + ox.to(tl.int64) * offset_w
-    mask_at = n * mask_n + oy.to(tl.int64) * mask_h + ox.to(tl.int64) * mask_w
-    offset_c = tl.cast(offset_c, tl.int64)
-    mask_c = tl.cast(mask_c, tl.int64)
     weight_t = tl.cast(weight_t, tl.int64)
     sums = tl.full((BM, BN), 0.0, ACC)
     for first in range(0, group_channels, segment):
         offset_group = (group * group_channels + first) // offset_channels
         for tap in range(0, taps):
-            ky = tap // kernel_w
-            kx = tap - ky * kernel_w
             sample = offset_group * taps + tap
-            y = coordinate(
-                offset, offset_at + 2 * sample * offset_c, there,
-                oy * stride_h - padding_h + ky * dilation_h, ACC)  # fmt: skip
-            x = coordinate(
-                offset, offset_at + (2 * sample + 1) * offset_c, there,
-                ox * stride_w - padding_w + kx * dilation_w, ACC)  # fmt: skip
-            factor = tl.full((BM,), 1.0, ACC)
-            if HAS_MASK:
-                factor = tl.load(mask + mask_at + sample * mask_c, mask=there, other=0.0).to(ACC)
-            y0, x0, ly, lx, inside = locate(y, x, there, height, width, ACC)
-            t_l, t_r, b_l, b_r = corners(y0, x0, inside, height, width)
-            pixel = image + n * image_n + y0.to(tl.int64) * image_h + x0.to(tl.int64) * image_w
+            factor, ly, lx, _inside, t_l, t_r, b_l, b_r, pixel = find(
+                offset, mask, sample, tap, there, n, oy, ox, height, width, kernel_w,
+                stride_h, stride_w, padding_h, padding_w, dilation_h, dilation_w,
+                image_n, image_h, image_w, offset_n, offset_c, offset_h, offset_w,
+                mask_n, mask_c, mask_h, mask_w, HAS_MASK, ACC)  # fmt: skip
             pixel += group * group_channels + first
             matrix = weight + weight_t * tap + column.to(tl.int64) * weight_o + first
             for c in range(0, segment, BK):
                 k = c + tl.arange(0, BK)
                 k_there = k < segment
                 samples = blend(
-                    pixel[:, None] + k[None, :], image_h, image_w, t_l, t_r, b_l, b_r, k_there,
+                    image + pixel[:, None] + k[None, :], image_h, image_w, t_l, t_r, b_l, b_r, k_there,
                     ly, lx, factor, ACC)  # fmt: skip
                 weights = tl.load(
                     matrix[None, :] + k[:, None],
@@ -154,7 +176,7 @@ def forward_kernel(
                     input_precision=PRECISION, out_dtype=ACC)  # fmt: skip
     if HAS_BIAS:
         sums += tl.load(bias + column, mask=column_there, other=0.0).to(ACC)[None, :]
-    to = output + n * output_n + oy.to(tl.int64) * output_h + ox.to(tl.int64) * output_w
+    to = output + at_place(n, oy, ox, output_n, output_h, output_w)
     tl.store(
         to[:, None] + column.to(tl.int64)[None, :] * output_c,
         sums.to(output.dtype.element_ty), mask=there[:, None] & column_there[None, :])  # fmt: skip

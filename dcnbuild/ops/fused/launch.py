@@ -256,7 +256,7 @@ def _weight_gradients(call: Call, grad_output: Tensor, to_weight: Tensor) -> Non
             tiles *= blocks(outputs, config.BN)
             accumulated = wide(weight.dtype)
             size = weight.numel() * accumulated.itemsize
-            processors = tuning.processors(call.input.device)
+            processors = tuning.device(call.input.device).processors
             split = configs.split_rows(rows, tiles, config.BK, processors, size)
             splits = blocks(rows, split)
             sums = weight.new_empty((splits, *s.kernel, inputs, s.out_channels), dtype=accumulated)

@@ -18,7 +18,7 @@ from dcnbuild.builder import native
 from dcnbuild.errors import ArgumentError
 from dcnbuild.ops.calls import NAMESPACE
 from dcnbuild.ops.deform_conv2d_arguments import parse
-from dcnbuild.ops.fused import route
+from dcnbuild.ops.fused import route, tuning
 from dcnbuild.ops.fused.shapes import shape_of
 from dcnbuild.ops.reference.deform_conv2d import Attributes
 
@@ -72,13 +72,6 @@ def _refuse(reason: str, operator: Any, chunked: Any, *args: Any) -> Any:
     return chunked(*args)
 
 
-@functools.cache
-def device(which: torch.device) -> route.Device:
-    """What decisions read of a GPU."""
-    found = torch.cuda.get_device_properties(which)
-    return route.Device((found.major, found.minor), found.multi_processor_count)
-
-
 def _serves(tensors: Sequence[Any], attributes: Sequence[Any], in_order: bool) -> bool:
     """Whether the fused route serves a call. What does not fit goes to the compiled kernels, which say what is
     wrong.
@@ -95,7 +88,7 @@ def _serves(tensors: Sequence[Any], attributes: Sequence[Any], in_order: bool) -
     if parsed[3:] != a[3:] or (bias is not None and bias.dtype != input.dtype):
         return False
     shape = shape_of(input, offset, weight, parsed)
-    return route.refusal(mode, shape, device(input.device), in_order=in_order) is None
+    return route.refusal(mode, shape, tuning.device(input.device), in_order=in_order) is None
 
 
 def _forward(operator: Operator, chunked: Any, *args: Any) -> Tensor:

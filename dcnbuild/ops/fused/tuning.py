@@ -1,4 +1,6 @@
-"""Chooses among tiles by measuring them, once for each shape, where that is allowed."""
+"""Reads what decisions need of a GPU, and chooses among tiles by measuring them, once for each shape, where that is
+allowed.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from collections.abc import Callable, Hashable, Sequence
 import torch
 
 from dcnbuild.ops.fused.configs import Config
+from dcnbuild.ops.fused.route import Device
 
 #: How often each candidate runs after its first time, which compiles it.
 REPEATS = 5
@@ -15,11 +18,14 @@ _chosen: dict[Hashable, Config] = {}
 
 
 @functools.cache
-def processors(device: torch.device) -> int:
-    """The multiprocessors of a GPU; 1 for the CPU, where Triton's interpreter runs one program after the other."""
-    if device.type != "cuda":
-        return 1
-    return torch.cuda.get_device_properties(device).multi_processor_count
+def device(which: torch.device) -> Device:
+    """What decisions read of a GPU. The CPU has one multiprocessor: Triton's interpreter runs one program after the
+    other.
+    """
+    if which.type != "cuda":
+        return Device((0, 0), 1)
+    found = torch.cuda.get_device_properties(which)
+    return Device((found.major, found.minor), found.multi_processor_count)
 
 
 def choose(
