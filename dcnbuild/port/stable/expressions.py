@@ -185,6 +185,8 @@ class Expressions:
             if name in _SEVERAL:
                 return "tensors"
             return "other" if name in NO_TENSOR or name in _TUPLES else "tensor"
+        if name in ("ported_added", "ported_add_", "ported_binary", "ported_operand", "ported_pow"):
+            return "tensor"
         if name == "ported_call":
             return "tensor" if stream[opening - 1].text != ">" else None
         found = {kind_of_type(s.returns) for s in self.signatures.get(name, ())}

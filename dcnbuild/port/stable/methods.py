@@ -9,7 +9,7 @@ from dcnbuild.port.edits import Edit, disjoint
 from dcnbuild.port.pattern import arguments, follows
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.stable.expressions import Expressions, expressions
-from dcnbuild.port.stable.operators import OPERATORS, overload
+from dcnbuild.port.stable.operators import COMPOSED, OPERATORS, written
 from dcnbuild.port.stable.pointers import is_constant
 from dcnbuild.port.stable.spans import receiver, text_of
 from dcnbuild.port.stable.types import rule_of, scope_of
@@ -95,7 +95,7 @@ def _functions(code: Code, scope: Scope) -> Iterable[Edit]:
 def _each_function(code: Code, scope: Scope) -> Iterable[list[Edit]]:
     stable = scope_of(scope)
     known = expressions(code, stable.signatures)
-    names = "|".join({*FUNCTIONS, *OPERATORS})
+    names = "|".join({*FUNCTIONS, *OPERATORS, *COMPOSED})
     for stream in code.streams:
         for start, index, name in _members(stream, code, names):
             if not follows(stream, index, "(") or stream[index - 1].text == "->":
@@ -122,9 +122,9 @@ def _each_function(code: Code, scope: Scope) -> Iterable[list[Edit]]:
                 new = f"torch::stable::{name}({', '.join([before, *values])})"
                 yield [Edit(*whole, new)]
                 continue
-            operator = overload(name, known, code, stream, [(start, index - 1), *spans])
-            if operator is not None:
-                yield [Edit(*whole, operator.call([before, *values]))]
+            other = written(name, known, code, stream, [(start, index - 1), *spans])
+            if other:
+                yield [Edit(*whole, other)]
 
 
 def _renamed(code: Code, scope: Scope) -> Iterable[Edit]:

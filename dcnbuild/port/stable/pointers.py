@@ -172,8 +172,8 @@ def _writes(code: Code, function: Function, name: str, signatures: Signatures) -
                 at = stream.partner[at + 2] + 1
             else:
                 break
-        if stream[at].text == "=" and at > index + 1:
-            return True  # x[i] = …
+        if stream[at].text in _ASSIGNS and (at > index + 1 or stream[at].text != "="):
+            return True  # x[i] = …, x += …
         if stream[at].text != "." or at + 2 >= len(stream):
             continue
         member = stream[at + 1].text
