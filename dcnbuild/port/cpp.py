@@ -35,12 +35,7 @@ class PortedText:
 
 
 def port_text(
-    source: Code,
-    scope: Scope,
-    rules: Sequence[Rule] = RULES,
-    *,
-    deprecated: bool = True,
-    fix_bugs: bool = False,
+    source: Code, scope: Scope, rules: Sequence[Rule] = RULES, *, deprecated: bool = True, fix_bugs: bool = False
 ) -> PortedText:
     """Ports a C++ or CUDA source.
 
@@ -135,13 +130,7 @@ def _th_headers(code: Code) -> list[str]:
     return [i.header for i in code.layout.includes if is_torch_h(i.header[1:-1])]
 
 
-def _add_helpers(
-    revision: Revision,
-    code: Code,
-    scope: Scope,
-    applied: Sequence[Rule],
-    changes: list[Change],
-) -> Code:
+def _add_helpers(revision: Revision, code: Code, scope: Scope, applied: Sequence[Rule], changes: list[Change]) -> Code:
     """Writes the blocks that replacements call behind the includes, and the headers they need."""
     helpers = with_needs([rule.helper for rule in applied if rule.helper])
     helpers = [helper for helper in helpers if helper.guard not in revision.text]
@@ -163,12 +152,7 @@ def _add_helpers(
 
 
 def _add_headers(
-    revision: Revision,
-    code: Code,
-    scope: Scope,
-    applied: Sequence[Rule],
-    changes: list[Change],
-    lost: bool,
+    revision: Revision, code: Code, scope: Scope, applied: Sequence[Rule], changes: list[Change], lost: bool
 ) -> Code:
     """Includes what the new names need, one header after another."""
     names = [rule.emits for rule in applied if rule.emits]
@@ -208,12 +192,7 @@ def _leftovers(code: Code, scope: Scope) -> Iterable[Remark]:
             subjects.setdefault(token.text, set()).add(line_of(code.text, token.start))
         yield from _remarks(leftover, subjects)
         named |= set(subjects)
-    left = (
-        gone_names(code, scope),
-        gone_headers(code, scope),
-        left_fields(code),
-        left_members(code),
-    )
+    left = (gone_names(code, scope), gone_headers(code, scope), left_fields(code), left_members(code))
     for remark in chain.from_iterable(left):
         if remark.subject.rpartition("::")[2] not in named:
             yield remark
@@ -226,14 +205,7 @@ def _two(stream: Stream, index: int) -> str:
 
 def _remarks(leftover: Leftover, subjects: dict[str, set[int]]) -> Iterable[Remark]:
     for subject, lines in subjects.items():
-        yield Remark(
-            leftover.id,
-            tuple(sorted(lines)),
-            subject,
-            leftover.reason,
-            leftover.advice,
-            leftover.need,
-        )
+        yield Remark(leftover.id, tuple(sorted(lines)), subject, leftover.reason, leftover.advice, leftover.need)
 
 
 def _bugs(code: Code, scope: Scope, rules: Sequence[Rule], fixed: bool) -> Iterable[Remark]:

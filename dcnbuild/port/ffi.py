@@ -67,10 +67,7 @@ def _values(module: Module, name: str) -> Iterator[ast.AST]:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             if name in map(dotted, targets):
                 yield node.value
-        elif isinstance(node, ast.Call) and dotted(node.func) in (
-            f"{name}.append",
-            f"{name}.extend",
-        ):
+        elif isinstance(node, ast.Call) and dotted(node.func) in (f"{name}.append", f"{name}.extend"):
             yield from node.args
 
 

@@ -61,11 +61,7 @@ build-backend = "setuptools.build_meta"
 _NEEDED = {"torch": "torch", "numpy": "numpy", "Cython": "cython", "pybind11": "pybind11"}
 
 
-def port_ffi(
-    python: Modules,
-    texts: Mapping[PurePosixPath, str],
-    root: str,
-) -> list[FileResult]:
+def port_ffi(python: Modules, texts: Mapping[PurePosixPath, str], root: str) -> list[FileResult]:
     """New files: for each build script a binding of its headers' functions, and one setup.py.
 
     Args:

@@ -51,10 +51,7 @@ def gone_names(code: Code, scope: Scope) -> Iterator[Remark]:
     for name, (product, entry, lines) in found.items():
         yield _remark(name, product, entry, sorted(lines))
     for name, lines in older.items():
-        reason, advice = (
-            "CUDA has it no longer since 11.0",
-            "call the generic API, cusparseSpMM say",
-        )
+        reason, advice = ("CUDA has it no longer since 11.0", "call the generic API, cusparseSpMM say")
         yield Remark("gone-name", tuple(sorted(lines)), name, reason, advice, "broken")
 
 

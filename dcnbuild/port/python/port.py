@@ -10,15 +10,7 @@ from pathlib import PurePosixPath
 
 from dcnbuild.port.cpp import not_understood
 from dcnbuild.port.edits import Revision, line_of
-from dcnbuild.port.python import (
-    calls,
-    cuda_gate,
-    environment,
-    functions,
-    methods,
-    setup_script,
-    six,
-)
+from dcnbuild.port.python import calls, cuda_gate, environment, functions, methods, setup_script, six
 from dcnbuild.port.python.module import Module, Modules, PythonScope, Signature, dotted
 from dcnbuild.port.result import Change, FileResult, Remark
 from dcnbuild.port.rule import Rule

@@ -201,10 +201,7 @@ RULES = (
         replacement="x.to(at::device(at::kCUDA).dtype(at::kInt))",
         before="auto f(at::Tensor x) { return x.toType(at::CUDA(at::kInt)); }\n",
         after="auto f(at::Tensor x) { return x.to(at::device(at::kCUDA).dtype(at::kInt)); }\n",
-        untouched=(
-            "auto f(at::Tensor x) { return x.toType(at::kInt); }\n",
-            "// x.toType(at::CPU(at::kInt))\n",
-        ),
+        untouched=("auto f(at::Tensor x) { return x.toType(at::kInt); }\n", "// x.toType(at::CPU(at::kInt))\n"),
         rewrite=_to_type,
     ),
     Rule(

@@ -11,13 +11,7 @@ from dcnbuild.port.rule import Rule, Scope
 from dcnbuild.port.rules.at_types import words_at
 
 #: `.toCFloat()` and its like → the type to ask item() for.
-_ITEMS = {
-    "toCFloat": "float",
-    "toCDouble": "double",
-    "toCInt": "int",
-    "toCLong": "int64_t",
-    "toCByte": "uint8_t",
-}
+_ITEMS = {"toCFloat": "float", "toCDouble": "double", "toCInt": "int", "toCLong": "int64_t", "toCByte": "uint8_t"}
 
 
 def _register(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -192,10 +186,7 @@ RULES = (
         "void f(at::Tensor x) { SWITCH(x.type()) { default: g(); } }\n",
         after="#define SWITCH(TYPE) switch (ported_scalar_type(TYPE))\n"
         "void f(at::Tensor x) { SWITCH(x.type()) { default: g(); } }\n",
-        untouched=(
-            "auto f(at::Tensor x) { return x.scalar_type(); }\n",
-            "// ::detail::scalar_type(type)\n",
-        ),
+        untouched=("auto f(at::Tensor x) { return x.scalar_type(); }\n", "// ::detail::scalar_type(type)\n"),
         why="Macros that were copied from torch's AT_DISPATCH_* call it, and are given x.type() and"
         " x.scalar_type() alike.",
         rewrite=_scalar_type,

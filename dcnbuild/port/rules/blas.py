@@ -29,10 +29,7 @@ def _cuda(letter: str, old: str, new: str) -> Rule:
         replacement=f"{helper}($$operands)",
         before=f"void f() {{ {name}(state, rest, of, it); }}\n",
         after=f"void f() {{ {helper}(rest, of, it); }}\n",
-        untouched=(
-            f"// {name}(state, x)\n",
-            f"void {name}(int a) {{}}\nvoid f() {{ {name}(1); }}\n",
-        ),
+        untouched=(f"// {name}(state, x)\n", f"void {name}(int a) {{}}\nvoid f() {{ {name}(1); }}\n"),
         why=_WHY if (letter, old) == ("S", "gemm") else "",
         helper=helper,
     )

@@ -271,10 +271,7 @@ RULES = (
         replacement="kernel<<<…>>>(…); " + _LAUNCH_CHECK,
         before="void f() {\n  k<<<1, 32>>>();\n}\n",
         after="void f() {\n  k<<<1, 32>>>();\n  C10_CUDA_KERNEL_LAUNCH_CHECK();\n}\n",
-        untouched=(
-            "void f() {\n  k<<<1, 32>>>();\n  AT_CUDA_CHECK(cudaGetLastError());\n}\n",
-            "// k<<<1, 32>>>();\n",
-        ),
+        untouched=("void f() {\n  k<<<1, 32>>>();\n  AT_CUDA_CHECK(cudaGetLastError());\n}\n", "// k<<<1, 32>>>();\n"),
         why="A launch that fails (no kernel image for this GPU, say) leaves the output as it was.",
         rewrite=_unchecked,
         emits="C10_CUDA_KERNEL_LAUNCH_CHECK",

@@ -103,10 +103,7 @@ def _cub(old: str, new: str) -> Rule:
         replacement=new,
         before=f"__device__ int f(int x) {{ return Reduce(tmp).Reduce(x, cub::{old}()); }}\n",
         after=f"__device__ int f(int x) {{ return Reduce(tmp).Reduce(x, {new}()); }}\n",
-        untouched=(
-            f"__device__ int f(R r, int x) {{ return r.{old}(x); }}\n",
-            f"// cub::{old}()\n",
-        ),
+        untouched=(f"__device__ int f(R r, int x) {{ return r.{old}(x); }}\n", f"// cub::{old}()\n"),
         emits=new.split("::")[-1].split("<")[0],
     )
 
@@ -162,10 +159,7 @@ RULES = (
         "  cub::TransformInputIterator<float, Twice, std::vector<float, A>> it(n, Twice());\n}\n",
         after="void f(int n) {\n  thrust::counting_iterator<int> all(0);\n"
         "  thrust::transform_iterator<Twice, std::vector<float, A>, float> it(n, Twice());\n}\n",
-        untouched=(
-            "mine::CountingInputIterator<int> all(0);\n",
-            "// cub::CountingInputIterator<int>\n",
-        ),
+        untouched=("mine::CountingInputIterator<int> all(0);\n", "// cub::CountingInputIterator<int>\n"),
         rewrite=_iterators,
         emits="counting_iterator|constant_iterator|discard_iterator|transform_iterator",
     ),

@@ -203,10 +203,7 @@ RULES = (
         replacement="where their contents are today",
         before="#include <ATen/cuda/CUDAGuard.h>\n#include <ATen/core/Half.h>\n",
         after="#include <c10/cuda/CUDAGuard.h>\n#include <c10/util/Half.h>\n",
-        untouched=(
-            "#include <ATen/cuda/CUDAContext.h>\n#include <ATen/Dispatch.h>\n",
-            "// #include <ATen/Type.h>\n",
-        ),
+        untouched=("#include <ATen/cuda/CUDAContext.h>\n#include <ATen/Dispatch.h>\n", "// #include <ATen/Type.h>\n"),
         rewrite=_by_table(MOVED),
     ),
     Rule(

@@ -36,10 +36,7 @@ LEFTOVERS = (
         advice="look for the operation in at::, at::cuda:: or c10::cuda:: and call that",
         need="broken",
         example="int f() { return THCNumerics<float>::cinv(a); }\n",
-        untouched=(
-            "int THREADS = 1, THRESHOLD = 2;\n",
-            "struct THCNumerics { };\n// THCNumerics<float>\n",
-        ),
+        untouched=("int THREADS = 1, THRESHOLD = 2;\n", "struct THCNumerics { };\n// THCNumerics<float>\n"),
     ),
     Leftover(
         id="thc-template",
@@ -48,10 +45,7 @@ LEFTOVERS = (
         advice="take x.packed_accessor32<T, N>() for a device tensor, and cub::BlockReduce for a reduction",
         need="broken",
         example="void f(at::Tensor x) { auto y = toDeviceTensor<float, 2>(x); }\n",
-        untouched=(
-            "template <typename T> T toDeviceTensor(T x) { return x; }\n",
-            "// toDeviceTensor\n",
-        ),
+        untouched=("template <typename T> T toDeviceTensor(T x) { return x; }\n", "// toDeviceTensor\n"),
     ),
     Leftover(
         id="texture-reference",

@@ -132,10 +132,7 @@ RULES = (
         replacement=".is_cuda()",
         before="#define CHECK_CUDA(x) TORCH_CHECK(x.type().is_cuda())\n",
         after="#define CHECK_CUDA(x) TORCH_CHECK(x.is_cuda())\n",
-        untouched=(
-            'auto s = "x.type().is_cuda()";\n',
-            "bool f(T x) { return x.device().is_cuda(); }\n",
-        ),
+        untouched=('auto s = "x.type().is_cuda()";\n', "bool f(T x) { return x.device().is_cuda(); }\n"),
     ),
     Rule(
         id="type-is-sparse",

@@ -131,10 +131,7 @@ RULES = (
         "int f() { return g(NULL, NULL); }\n",
         after="#include <torch/extension.h>\nint g(THCudaTensor *x, int *n) { return 1; }\n"
         "int f() { return g(at::Tensor(), NULL); }\n",
-        untouched=(
-            "int g(int *x) { return 1; }\nint f() { return g(NULL); }\n",
-            "// int f() { return g(NULL); }\n",
-        ),
+        untouched=("int g(int *x) { return 1; }\nint f() { return g(NULL); }\n", "// int f() { return g(NULL); }\n"),
         rewrite=_no_tensors,
     ),
     Rule(

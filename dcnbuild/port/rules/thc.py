@@ -29,10 +29,7 @@ def _ceil_div(code: Code, scope: Scope) -> Iterable[Edit]:
         wide = at < len(longs) and longs[at] < found[1]
         yield Edit(name.start, name.end, "at::ceil_div<int64_t>" if wide else "at::ceil_div")
         outer = stream[max(index - 4, 0) : index]
-        if wide and [token.text for token in outer] in (
-            ["std", "::", "min", "("],
-            ["std", "::", "max", "("],
-        ):
+        if wide and [token.text for token in outer] in (["std", "::", "min", "("], ["std", "::", "max", "("]):
             yield Edit(outer[2].end, outer[2].end, "<int64_t>")
 
 
@@ -187,10 +184,7 @@ RULES = (
         before="#include <THCUNN/common.h>\nint f(int n) { return GET_BLOCKS(n); }\n",
         after="#include <THCUNN/common.h>\n#include <ATen/cuda/detail/KernelUtils.h>\n"
         "int f(int n) { return at::cuda::detail::GET_BLOCKS(n); }\n",
-        untouched=(
-            "int f(int n) { return GET_BLOCKS(n); }\n",
-            "#include <THCUNN/common.h>\n// GET_BLOCKS(n)\n",
-        ),
+        untouched=("int f(int n) { return GET_BLOCKS(n); }\n", "#include <THCUNN/common.h>\n// GET_BLOCKS(n)\n"),
         rewrite=_launch_sizes,
         emits="GET_BLOCKS|getApplyBlock",
     ),

@@ -30,31 +30,10 @@ _CHANGED = frozenset({"zero_", "copy_", "narrow"})
 #: Members that no other library's classes have: whatever they are called on is a tensor.
 _ONLY_TENSORS = frozenset(
     [
-        "contiguous",
-        "permute",
-        "transpose",
-        "unsqueeze",
-        "squeeze",
-        "reshape",
-        "index_select",
-        "zero_",
-        "fill_",
-        "copy_",
-        "narrow",
-        "expand",
-        "expand_as",
-        "type_as",
-        "view_as",
-        "reshape_as",
-        "masked_fill",
-        "masked_select",
-        "scatter_add",
-        "scatter_add_",
-        "is_pinned",
-        "flatten",
-        "matmul",
-        "mm",
-        "bmm",
+        *("contiguous", "permute", "transpose", "unsqueeze", "squeeze", "reshape", "index_select", "zero_"),
+        *("fill_", "copy_", "narrow", "expand", "expand_as", "type_as", "view_as", "reshape_as"),
+        *("masked_fill", "masked_select", "scatter_add", "scatter_add_", "is_pinned", "flatten", "matmul"),
+        *("mm", "bmm"),
     ]
 )
 _ITEMS = {"Float": "float", "Double": "double", "Int": "int", "Long": "int64_t", "Bool": "bool"}

@@ -50,29 +50,8 @@ _SCHEMAS: dict[str, str] = {
     "randn_like": f"Tensor self, {_LIKE} MemoryFormat? memory_format=None",
     **dict.fromkeys(
         (
-            *(
-                "sigmoid",
-                "tanh",
-                "relu",
-                "exp",
-                "log",
-                "sqrt",
-                "abs",
-                "neg",
-                "floor",
-                "ceil",
-                "round",
-            ),
-            *(
-                "square",
-                "rsqrt",
-                "reciprocal",
-                "sign",
-                "isnan",
-                "isfinite",
-                "logical_not",
-                "nonzero",
-            ),
+            *("sigmoid", "tanh", "relu", "exp", "log", "sqrt", "abs", "neg", "floor", "ceil", "round"),
+            *("square", "rsqrt", "reciprocal", "sign", "isnan", "isfinite", "logical_not", "nonzero"),
             *("detach", "zero_", "squeeze", "sigmoid_", "tanh_", "relu_", "exp_"),
         ),
         _ONE,
@@ -80,15 +59,7 @@ _SCHEMAS: dict[str, str] = {
     **dict.fromkeys(
         (
             *("mul.Tensor", "mul_.Tensor", "div.Tensor", "div_.Tensor", "eq.Tensor", "ne.Tensor"),
-            *(
-                "lt.Tensor",
-                "le.Tensor",
-                "gt.Tensor",
-                "ge.Tensor",
-                "logical_and",
-                "maximum",
-                "minimum",
-            ),
+            *("lt.Tensor", "le.Tensor", "gt.Tensor", "ge.Tensor", "logical_and", "maximum", "minimum"),
             *("max.other", "min.other", "type_as", "view_as", "reshape_as"),
         ),
         _TWO,

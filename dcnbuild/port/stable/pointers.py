@@ -17,19 +17,7 @@ _ASSIGNS = frozenset({"=", "+=", "-=", "*=", "/=", "|=", "&=", "^=", "++", "--"}
 _CONST_POINTER = re.compile(r"[^*]*\bconst\b[^*]*\*")
 #: Members that give another view of the same memory.
 _VIEWS = frozenset(
-    [
-        "view",
-        "select",
-        "narrow",
-        "slice",
-        "t",
-        "transpose",
-        "permute",
-        "reshape",
-        "squeeze",
-        "unsqueeze",
-        "flatten",
-    ]
+    ["view", "select", "narrow", "slice", "t", "transpose", "permute", "reshape", "squeeze", "unsqueeze", "flatten"]
 )
 _MEMORY = re.compile(
     r"(?:mutable_|const_)?data_ptr|data|\w*accessor(?:32|64)?|from_blob|<<<|ported_packed|ported_accessor"
