@@ -167,10 +167,7 @@ RULES = (
         after="auto f(at::Tensor x) {"
         " return x.new_zeros({3}) + at::empty({2, 3}, at::device(at::kCUDA).dtype(at::kInt))"
         " + x.new_ones({1}, at::kLong); }\n",
-        untouched=(
-            "// x.type().tensor({3})\n",
-            "auto f(Net& net) { return net.zeros({3}) + net.type(1).zeros({3}); }\n",
-        ),
+        untouched=("auto f(Net& net) { return net.zeros({3}) + net.type(1).zeros({3}); }\n",),
         rewrite=_type_factories,
     ),
     Rule(
@@ -188,7 +185,6 @@ RULES = (
         untouched=(
             "auto f(at::Tensor x) { return at::zeros({2}, x.options()); }\n",
             "auto f(at::Tensor x) { return mine::zeros(x.type(), {2}); }\n",
-            "// at::zeros(x.type(), {2})\n",
         ),
         rewrite=_type_first,
     ),
@@ -201,7 +197,7 @@ RULES = (
         replacement="x.to(at::device(at::kCUDA).dtype(at::kInt))",
         before="auto f(at::Tensor x) { return x.toType(at::CUDA(at::kInt)); }\n",
         after="auto f(at::Tensor x) { return x.to(at::device(at::kCUDA).dtype(at::kInt)); }\n",
-        untouched=("auto f(at::Tensor x) { return x.toType(at::kInt); }\n", "// x.toType(at::CPU(at::kInt))\n"),
+        untouched=("auto f(at::Tensor x) { return x.toType(at::kInt); }\n",),
         rewrite=_to_type,
     ),
     Rule(
@@ -213,7 +209,7 @@ RULES = (
         replacement="const at::DeprecatedTypeProperties& type",
         before="bool f(const at::Type& type) { return type.is_cuda(); }\n",
         after="bool f(const at::DeprecatedTypeProperties& type) { return type.is_cuda(); }\n",
-        untouched=("using T = my::at::Type;\n", "auto x = at::Type::mine;\n", "// at::Type\n"),
+        untouched=("using T = my::at::Type;\n", "auto x = at::Type::mine;\n"),
         why="It is what x.type() returns since.",
         rewrite=_type_name,
         emits="DeprecatedTypeProperties",

@@ -142,7 +142,6 @@ RULES = (
         "  return gen->philox_engine_inputs(4);\n}\n",
         untouched=(
             "auto f() {\n  auto gen = at::cuda::detail::getDefaultCUDAGenerator();\n  return gen.mutex();\n}\n",
-            "// auto gen = at::cuda::detail::getDefaultCUDAGenerator(); gen->seed();\n",
         ),
         rewrite=_generator,
         emits="CUDAGeneratorImpl",
@@ -156,7 +155,7 @@ RULES = (
         replacement=".defined()",
         before="bool f(at::Tensor x) { return x.is_variable(); }\n",
         after="bool f(at::Tensor x) { return x.defined(); }\n",
-        untouched=("// x.is_variable()\n", "bool f(at::Tensor x) { return is_variable(); }\n"),
+        untouched=("bool f(at::Tensor x) { return is_variable(); }\n"),
         why="Every tensor is a Variable since torch 1.5.",
     ),
     Rule(
@@ -168,10 +167,7 @@ RULES = (
         replacement="at::cuda::getCurrentCUDAStream(), c10::cuda::device_count()",
         before="cudaStream_t f() { return at::globalContext().getCurrentCUDAStream(); }\n",
         after="cudaStream_t f() { return at::cuda::getCurrentCUDAStream(); }\n",
-        untouched=(
-            "// at::globalContext().getCurrentCUDAStream()\n",
-            "cudaStream_t f() { return mine().getCurrentCUDAStream(); }\n",
-        ),
+        untouched=("cudaStream_t f() { return mine().getCurrentCUDAStream(); }\n",),
         rewrite=_context_stream,
         emits="getCurrentCUDAStream|device_count",
     ),
@@ -186,7 +182,7 @@ RULES = (
         "void f(at::Tensor x) { SWITCH(x.type()) { default: g(); } }\n",
         after="#define SWITCH(TYPE) switch (ported_scalar_type(TYPE))\n"
         "void f(at::Tensor x) { SWITCH(x.type()) { default: g(); } }\n",
-        untouched=("auto f(at::Tensor x) { return x.scalar_type(); }\n", "// ::detail::scalar_type(type)\n"),
+        untouched=("auto f(at::Tensor x) { return x.scalar_type(); }\n",),
         why="Macros that were copied from torch's AT_DISPATCH_* call it, and are given x.type() and"
         " x.scalar_type() alike.",
         rewrite=_scalar_type,

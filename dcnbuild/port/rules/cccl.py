@@ -118,10 +118,7 @@ RULES = (
         replacement="struct F { … }",
         before="struct F : public thrust::unary_function<int, int> {\n  int n;\n};\n",
         after="struct F {\n  int n;\n};\n",
-        untouched=(
-            "struct F : public mine::unary_function<int, int> {};\n",
-            "// struct F : public thrust::unary_function<int, int> {};\n",
-        ),
+        untouched=("struct F : public mine::unary_function<int, int> {};\n",),
         why="The base only named the types of argument and result, which thrust finds out itself. Where the file "
         "asks for"
         " them (`result_type`), the struct names them.",
@@ -137,7 +134,7 @@ RULES = (
         replacement="::cuda::std::identity",
         before="#include <thrust/functional.h>\nauto f = thrust::identity<int>();\n",
         after="#include <thrust/functional.h>\n#include <cuda/std/functional>\nauto f = ::cuda::std::identity();\n",
-        untouched=("auto f = mine::identity<int>();\n", "// thrust::identity<int>()\n"),
+        untouched=("auto f = mine::identity<int>();\n",),
         rewrite=_identity,
         emits="identity",
     ),
@@ -159,7 +156,7 @@ RULES = (
         "  cub::TransformInputIterator<float, Twice, std::vector<float, A>> it(n, Twice());\n}\n",
         after="void f(int n) {\n  thrust::counting_iterator<int> all(0);\n"
         "  thrust::transform_iterator<Twice, std::vector<float, A>, float> it(n, Twice());\n}\n",
-        untouched=("mine::CountingInputIterator<int> all(0);\n", "// cub::CountingInputIterator<int>\n"),
+        untouched=("mine::CountingInputIterator<int> all(0);\n",),
         rewrite=_iterators,
         emits="counting_iterator|constant_iterator|discard_iterator|transform_iterator",
     ),

@@ -99,7 +99,6 @@ RULES = (
         before='#define CHECK_CUDA(x) AT_CHECK(x.is_cuda(), #x " must be a CUDA tensor")\n',
         after='#define CHECK_CUDA(x) TORCH_CHECK(x.is_cuda(), #x " must be a CUDA tensor")\n',
         untouched=(
-            "// AT_CHECK(x) was the old name\n",
             'const char* name = "AT_CHECK";\n',
             "#ifndef AT_CHECK\n#define AT_CHECK TORCH_CHECK\n#endif\nvoid f(int n) { AT_CHECK(n > 0); }\n",
             "#ifndef TORCH_CHECK\n#define TORCH_CHECK AT_CHECK\n#endif\n",

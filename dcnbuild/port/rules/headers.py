@@ -162,7 +162,6 @@ RULES = (
         before="#include <THC/THC.h>\n#include <THC/THCGeneral.h>\n\nvoid f();\n",
         after="#include <ATen/cuda/CUDAContext.h>\n\nvoid f();\n",
         untouched=(
-            "// #include <THC/THC.h>\n",
             '#include "THCMine.h"\n#include "THCudaThings.h"\n',
             "#if __has_include(<THC/THC.h>)\n#include <THC/THC.h>\n#endif\n",
             "#if TORCH_VERSION_MAJOR < 2\n#include <THC/THC.h>\n#endif\n",
@@ -191,7 +190,7 @@ RULES = (
         replacement="nothing",
         before="#include <TH/TH.h>\n#include <ATen/ATen.h>\n",
         after="#include <ATen/ATen.h>\n",
-        untouched=('#include "THreads.h"\n', "// #include <TH/TH.h>\n"),
+        untouched=('#include "THreads.h"\n',),
         rewrite=_th,
     ),
     Rule(
@@ -203,7 +202,7 @@ RULES = (
         replacement="where their contents are today",
         before="#include <ATen/cuda/CUDAGuard.h>\n#include <ATen/core/Half.h>\n",
         after="#include <c10/cuda/CUDAGuard.h>\n#include <c10/util/Half.h>\n",
-        untouched=("#include <ATen/cuda/CUDAContext.h>\n#include <ATen/Dispatch.h>\n", "// #include <ATen/Type.h>\n"),
+        untouched=("#include <ATen/cuda/CUDAContext.h>\n#include <ATen/Dispatch.h>\n",),
         rewrite=_by_table(MOVED),
     ),
     Rule(

@@ -95,7 +95,6 @@ RULES = (
         untouched=(
             "template <typename T> struct THCNumerics { static T min(); };\n"
             "float f() { return THCNumerics<float>::min(); }\n",
-            "// THCNumerics<T>::min()\n",
         ),
         why="c10::Half has these operators itself.",
         rewrite=_numerics,
@@ -113,7 +112,6 @@ RULES = (
         untouched=(
             "template <typename A, typename B> struct ScalarConvert { static B to(A a); };\n"
             "float f(int a) { return ScalarConvert<int, float>::to(a); }\n",
-            "// ScalarConvert<T, A>::to(a)\n",
         ),
         rewrite=_convert,
     ),

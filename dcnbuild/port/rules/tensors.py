@@ -121,7 +121,7 @@ RULES = (
         replacement=".scalar_type()",
         before="bool f(at::Tensor x) { return x.type().scalarType() == at::kFloat; }\n",
         after="bool f(at::Tensor x) { return x.scalar_type() == at::kFloat; }\n",
-        untouched=("// x.type().scalarType()\n", "auto t = x.type();\n"),
+        untouched=("auto t = x.type();\n"),
     ),
     Rule(
         id="type-is-cuda",
@@ -154,10 +154,7 @@ RULES = (
         replacement='AT_DISPATCH_…(x.scalar_type(), "name", …)',
         before='void f(at::Tensor x) { AT_DISPATCH_FLOATING_TYPES(x.type(), "f", [&] { g(x.type()); }); }\n',
         after='void f(at::Tensor x) { AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "f", [&] { g(x.type()); }); }\n',
-        untouched=(
-            'void f(T x) { AT_DISPATCH_ALL_TYPES(x.scalar_type(), "x.type()", [&] {}); }\n',
-            '// AT_DISPATCH_ALL_TYPES(x.type(), "f", [&] {})\n',
-        ),
+        untouched=('void f(T x) { AT_DISPATCH_ALL_TYPES(x.scalar_type(), "x.type()", [&] {}); }\n',),
         why="The macros of a project that hand an argument on to AT_DISPATCH_* count as well, and a"
         " variable that holds `x.type()` is asked for its scalarType().",
         rewrite=_dispatch,
@@ -186,7 +183,6 @@ RULES = (
         after="float* f(at::Tensor x) { return x.data_ptr<float>() + *x.data_ptr<int64_t>(); }\n",
         untouched=(
             "float* f(std::vector<float>& v) { return v.data(); }\n",
-            "// x.data<float>()\n",
             "struct Buffer { template <typename T> T* data() { return nullptr; } };\n"
             "float* f(Buffer b) { return b.data<float>(); }\n",
         ),

@@ -131,7 +131,7 @@ RULES = (
         "int f() { return g(NULL, NULL); }\n",
         after="#include <torch/extension.h>\nint g(THCudaTensor *x, int *n) { return 1; }\n"
         "int f() { return g(at::Tensor(), NULL); }\n",
-        untouched=("int g(int *x) { return 1; }\nint f() { return g(NULL); }\n", "// int f() { return g(NULL); }\n"),
+        untouched=("int g(int *x) { return 1; }\nint f() { return g(NULL); }\n",),
         rewrite=_no_tensors,
     ),
     Rule(
@@ -147,7 +147,7 @@ RULES = (
         after="#include <torch/extension.h>\n"
         "long f(at::Tensor x, at::Tensor y) { return !y.defined() ? x.size(0) : x.dim(); }\n"
         "void g() { at::Tensor a = h(1, 2), b; b = a; }\n",
-        untouched=("// THCudaTensor *x\n", "void f(THCudaTensor** all) { g(all); }\n"),
+        untouched=("void f(THCudaTensor** all) { g(all); }\n"),
         rewrite=_types,
         emits="Tensor",
     ),

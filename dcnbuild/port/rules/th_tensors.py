@@ -197,10 +197,7 @@ RULES = (
         before="int f() {\n  g(THCudaTensor_data(state, x), THIntTensor_size(y, 1));\n"
         "  THCudaLongTensor_resize2d(state, z, 2, n);\n  THCudaTensor_free(state, x);\n  return 1;\n}\n",
         after="int f() {\n  g(x.data_ptr<float>(), y.size(1));\n  z.resize_({2, n});\n  return 1;\n}\n",
-        untouched=(
-            "int f() { return THCudaTensor_unfold(state, x, y, 1, 2, 3); }\n",
-            "// THCudaTensor_size(state, x, 0)\n",
-        ),
+        untouched=("int f() { return THCudaTensor_unfold(state, x, y, 1, 2, 3); }\n",),
         rewrite=_calls,
     ),
 )

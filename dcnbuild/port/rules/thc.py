@@ -168,7 +168,6 @@ RULES = (
         untouched=(
             "template <typename T> T THCCeilDiv(T a, T b) { return (a + b - 1) / b; }\n"
             "int f(int n) { return THCCeilDiv(n, 32); }\n",
-            "// THCCeilDiv(n, 32)\n",
         ),
         why="With `long` literals the types are spelled out: int64_t is not `long` everywhere.",
         rewrite=_ceil_div,
