@@ -155,7 +155,7 @@ RULES = (
         replacement=".defined()",
         before="bool f(at::Tensor x) { return x.is_variable(); }\n",
         after="bool f(at::Tensor x) { return x.defined(); }\n",
-        untouched=("bool f(at::Tensor x) { return is_variable(); }\n"),
+        untouched=("bool f(at::Tensor x) { return is_variable(); }\n",),
         why="Every tensor is a Variable since torch 1.5.",
     ),
     Rule(

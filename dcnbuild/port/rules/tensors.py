@@ -121,7 +121,7 @@ RULES = (
         replacement=".scalar_type()",
         before="bool f(at::Tensor x) { return x.type().scalarType() == at::kFloat; }\n",
         after="bool f(at::Tensor x) { return x.scalar_type() == at::kFloat; }\n",
-        untouched=("auto t = x.type();\n"),
+        untouched=("auto t = x.type();\n",),
     ),
     Rule(
         id="type-is-cuda",

@@ -147,7 +147,7 @@ RULES = (
         after="#include <torch/extension.h>\n"
         "long f(at::Tensor x, at::Tensor y) { return !y.defined() ? x.size(0) : x.dim(); }\n"
         "void g() { at::Tensor a = h(1, 2), b; b = a; }\n",
-        untouched=("void f(THCudaTensor** all) { g(all); }\n"),
+        untouched=("void f(THCudaTensor** all) { g(all); }\n",),
         rewrite=_types,
         emits="Tensor",
     ),
