@@ -204,7 +204,7 @@ def port_archives(session: nox.Session) -> None:
 
 @nox.session
 def port_stable_archives(session: nox.Session) -> None:
-    """Builds ported extensions and compares their results; ports archives to the stable ABI, compiles and audits them."""
+    """Builds ported extensions and compares their results; ports archives to the stable ABI and audits them."""
     install(session)
     scratch = Path(session.create_tmp()).resolve()
     pytest(
