@@ -85,7 +85,8 @@ class Rule:
     def edits(self, code: Code, scope: Scope) -> list[Edit]:
         """What this rule changes in a C++ text. One text has one scope: it is looked for once."""
         if self.id not in code.edits:
-            code.edits[self.id] = self._edits(code, scope)
+            found = self._edits(code, scope)
+            code.edits[self.id] = [e for e in found if self.need != "broken" or not code.layout.is_past(e.start)]
         return code.edits[self.id]
 
     def _edits(self, code: Code, scope: Scope) -> list[Edit]:
@@ -126,6 +127,7 @@ class Leftover:
         members: whether members are meant, behind "." or "->", and nothing else is.
         behind: what the name has to stand behind, e.g. "at::".
         where: a name that the file has to hold as well, as a regular expression.
+        counts: how many arguments the call has, where that tells.
     """
 
     id: str
@@ -139,3 +141,4 @@ class Leftover:
     members: bool = False
     where: str = ""
     behind: tuple[str, ...] = ()
+    counts: tuple[int, ...] = ()

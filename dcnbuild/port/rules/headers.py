@@ -38,6 +38,11 @@ _PYBIND = r"torch/(?:extension|python|csrc/utils/pybind)\.h|pybind11/.*"
 
 #: Headers of ATen and c10 that moved. Source: torch 0.4.1 to 1.13 against torch 2.14.1's include.
 _CUDA_GENERATOR = "ATen/cuda/CUDAGeneratorImpl.h"
+_C10D = (
+    *("Backend", "FileStore", "HashStore", "NCCLUtils", "ParamCommsUtils", "PrefixStore", "ProcessGroup", "Store"),
+    *("ProcessGroupGloo", "ProcessGroupMPI", "ProcessGroupNCCL", "ProcessGroupUCC", "TCPStore", "Types", "Utils"),
+    *("UnixSockUtils", "WinSockUtils", "comm", "default_comm_hooks", "logger", "reducer"),
+)
 MOVED = {
     "ATen/cuda/CUDAGuard.h": "c10/cuda/CUDAGuard.h",
     "ATen/cuda/CUDAMultiStreamGuard.h": "c10/cuda/CUDAGuard.h",
@@ -54,6 +59,7 @@ MOVED = {
     "ATen/core/Backend.h": "c10/core/Backend.h",
     "ATen/core/TensorOptions.h": "c10/core/TensorOptions.h",
     "ATen/core/TensorMethods.h": "ATen/core/Tensor.h",
+    **{f"c10d/{name}.hpp": f"torch/csrc/distributed/c10d/{name}.hpp" for name in _C10D},
     **dict.fromkeys(("ATen/Type.h", "ATen/core/Type.h"), "ATen/core/DeprecatedTypeProperties.h"),
 }
 
@@ -198,10 +204,10 @@ RULES = (
         need="broken",
         gone="after torch 0.4 to 1.13, not in torch 2.14.1",
         since="torch 1.8",
-        pattern="#include <ATen/cuda/CUDAGuard.h>, <ATen/Type.h>, <ATen/Error.h>, <ATen/CUDAGenerator.h>, …",
+        pattern="#include <ATen/cuda/CUDAGuard.h>, <ATen/Type.h>, <ATen/Error.h>, <c10d/ProcessGroup.hpp>, …",
         replacement="where their contents are today",
-        before="#include <ATen/cuda/CUDAGuard.h>\n#include <ATen/core/Half.h>\n",
-        after="#include <c10/cuda/CUDAGuard.h>\n#include <c10/util/Half.h>\n",
+        before="#include <ATen/core/Half.h>\n#include <c10d/Types.hpp>\n",
+        after="#include <c10/util/Half.h>\n#include <torch/csrc/distributed/c10d/Types.hpp>\n",
         untouched=("#include <ATen/cuda/CUDAContext.h>\n#include <ATen/Dispatch.h>\n",),
         rewrite=_by_table(MOVED),
     ),

@@ -80,12 +80,23 @@ LEFTOVERS = (
         untouched=("int f(Timer t) { return t.clockRate; }\n",),
     ),
     Leftover(
+        id="memory-location",
+        names="cudaMemPrefetchAsync",
+        following="(",
+        counts=(3, 4),
+        reason="CUDA 13 takes a cudaMemLocation and flags where it took the number of a GPU",
+        advice="call it with {cudaMemLocationTypeDevice, device}, 0 and the stream, where CUDART_VERSION >= 13000",
+        need="broken",
+        example="void f() { cudaMemPrefetchAsync(p, n, device, stream); }\n",
+        untouched=("void f() { cudaMemPrefetchAsync(p, n, {cudaMemLocationTypeDevice, device}, 0, stream); }\n",),
+    ),
+    Leftover(
         id="aten-function",
-        names="symeig|eig|lstsq|solve|gesv|potr[fsi]|pstrf|btrifact|btrisolve|matrix_rank|trtrs|qr|cholesky",
+        names="symeig|eig|lstsq|gels|solve|gesv|potr[fsi]|pstrf|btrifact|btrisolve|matrix_rank|trtrs|qr|cholesky",
         behind=("at::", "torch::"),
         following="(",
         reason="torch has this function no longer, and its successor returns something else",
-        advice="call its successor in linalg: at::linalg_eigh for symeig, linalg_eig for eig, linalg_lstsq,"
+        advice="call its successor in linalg: at::linalg_eigh for symeig, linalg_eig for eig, linalg_lstsq for gels,"
         " linalg_solve for solve and gesv, linalg_cholesky for potrf and cholesky, linalg_qr, linalg_lu_factor"
         " for btrifact, linalg_matrix_rank, linalg_solve_triangular for trtrs",
         need="broken",
@@ -98,13 +109,13 @@ LEFTOVERS = (
     Leftover(
         id="tensor-member",
         names="is_variable|s_copy_|tensorFromBlob|tensorWithAllocator|sizeof_type|elementSizeInBytes"
-        "|unsafeTensorFromTH|toBackend|scalarTensor",
+        "|unsafeTensorFromTH|toBackend|scalarTensor|elementSize",
         members=True,
         following="(",
         where="at|torch|c10",
         reason="tensors, their types and options have this member no longer",
-        advice="copy_ for s_copy_, at::from_blob for tensorFromBlob, x.element_size() for sizeof_type, x.to(…) for"
-        " toBackend, nothing for is_variable",
+        advice="copy_ for s_copy_, at::from_blob for tensorFromBlob, x.element_size() for sizeof_type and elementSize,"
+        " x.to(…) for toBackend, nothing for is_variable",
         need="broken",
         example="void f(at::Tensor x) { x.s_copy_(x); }\n",
         untouched=("void f(Mine x) { x.s_copy_(x); }\n", "// at::Tensor x; x.s_copy_(x)\n"),

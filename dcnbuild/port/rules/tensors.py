@@ -10,6 +10,7 @@ from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import arguments, follows, skip_angle
 from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.stream import Stream
 from dcnbuild.port.tokens import Token
 
 _DISPATCH = r"AT_DISPATCH_\w+"
@@ -71,12 +72,17 @@ def _data(code: Code, scope: Scope) -> Iterable[Edit]:
         close = skip_angle(stream, index + 2)
         if close is None or close == index + 2:
             continue
-        if [token.text for token in stream[close + 1 : close + 3]] != ["(", ")"]:
+        if [token.text for token in stream[close + 1 : close + 3]] != ["(", ")"] or of_storage(stream, index):
             continue
         yield Edit(stream[index].start, stream[index].end, "data_ptr")
         inside = stream[index + 2 : close]
         if [token.text for token in inside] in (["long"], ["long", "long"], ["long", "int"]):
             yield Edit(inside[0].start, inside[-1].end, "int64_t")
+
+
+def of_storage(stream: Stream, index: int) -> bool:
+    """Whether a member is asked of `x.storage()`."""
+    return [token.text for token in stream[max(index - 4, 0) : index]] == ["storage", "(", ")", "."]
 
 
 def _long_data(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -183,6 +189,7 @@ RULES = (
         after="float* f(at::Tensor x) { return x.data_ptr<float>() + *x.data_ptr<int64_t>(); }\n",
         untouched=(
             "float* f(std::vector<float>& v) { return v.data(); }\n",
+            "float* f(at::Tensor x) { return x.storage().data<float>(); }\n",
             "struct Buffer { template <typename T> T* data() { return nullptr; } };\n"
             "float* f(Buffer b) { return b.data<float>(); }\n",
         ),
