@@ -59,6 +59,7 @@ MOVED = {
     "ATen/core/Backend.h": "c10/core/Backend.h",
     "ATen/core/TensorOptions.h": "c10/core/TensorOptions.h",
     "ATen/core/TensorMethods.h": "ATen/core/Tensor.h",
+    "torch/linalg.h": "ATen/Functions.h",
     **{f"c10d/{name}.hpp": f"torch/csrc/distributed/c10d/{name}.hpp" for name in _C10D},
     **dict.fromkeys(("ATen/Type.h", "ATen/core/Type.h"), "ATen/core/DeprecatedTypeProperties.h"),
 }
