@@ -96,6 +96,36 @@ def _item(old: str, type: str) -> Rule:
     )
 
 
+def _linalg(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`torch::linalg::det(x)`; the namespace was one of functions of the same names and arguments."""
+    for stream, index in code.names("linalg"):
+        behind = words_at(stream, index - 2, 2) if index > 1 else []
+        if behind in (["torch", "::"], ["at", "::"]) and words_at(stream, index + 1, 1) == ["::"]:
+            yield Edit(stream[index].end, stream[index + 1].end, "_")
+
+
+def _variable_ref(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`torch::autograd::as_variable_ref(x)`: every tensor is a Variable."""
+    for stream, index in code.names("as_variable_ref"):
+        first = index
+        while first > 1 and stream[first - 1].text == "::":
+            first -= 2
+        if follows(stream, index, "(") and words_at(stream, first - 1, 1) not in (["."], ["->"]):
+            yield Edit(stream[first].start, stream[index].end, "")
+
+
+def _to_vector(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`std::vector<int64_t> v = x.sizes();`, which converted by itself."""
+    for stream, index in code.names("sizes|strides"):
+        first = index
+        while first and stream[first].text not in (";", "{", "}", "="):
+            first -= 1
+        declared = words_at(stream, first - 5, 4)
+        vector = declared in (["vector", "<", "int64_t", ">"], ["vector", "<", "long", ">"])
+        if vector and stream[first].text == "=" and follows(stream, index, "(", ")", ";"):
+            yield Edit(stream[index + 2].end, stream[index + 2].end, ".vec()")
+
+
 RULES = (
     *(_item(old, type) for old, type in _ITEMS.items()),
     Rule(
@@ -199,5 +229,41 @@ RULES = (
         after='void f(at::Tensor x) { AT_DISPATCH_ALL_TYPES_AND(at::kHalf, x.scalar_type(), "f", [&] { g(); }); }\n',
         untouched=("// AT_DISPATCH_ALL_TYPES_AND_HALF(x, n, f)\n",),
         emits="AT_DISPATCH_ALL_TYPES_AND",
+    ),
+    Rule(
+        id="linalg-namespace",
+        need="broken",
+        gone="torch 2.6",
+        since="torch 1.9",
+        pattern="torch::linalg::det(x)",
+        replacement="torch::linalg_det(x)",
+        before="auto f(at::Tensor x) { return torch::linalg::det(x); }\n",
+        after="auto f(at::Tensor x) { return torch::linalg_det(x); }\n",
+        untouched=("auto f(Mine x) { return mine::linalg::det(x); }\n",),
+        rewrite=_linalg,
+    ),
+    Rule(
+        id="variable-ref",
+        need="broken",
+        gone="torch 1.5",
+        since="any",
+        pattern="torch::autograd::as_variable_ref(x)",
+        replacement="(x)",
+        before="auto f(at::Tensor x) { return torch::autograd::as_variable_ref(x).data(); }\n",
+        after="auto f(at::Tensor x) { return (x).data(); }\n",
+        untouched=("auto f(Mine x) { return x.as_variable_ref(1); }\n",),
+        rewrite=_variable_ref,
+    ),
+    Rule(
+        id="sizes-to-vector",
+        need="broken",
+        gone="torch 1.0",
+        since="torch 0.4",
+        pattern="std::vector<int64_t> v = x.sizes();",
+        replacement="std::vector<int64_t> v = x.sizes().vec();",
+        before="void f(at::Tensor x) { std::vector<int64_t> v = x.sizes(); }\n",
+        after="void f(at::Tensor x) { std::vector<int64_t> v = x.sizes().vec(); }\n",
+        untouched=("void f(at::Tensor x) { auto v = x.sizes(); std::vector<int64_t> w = x.sizes().vec(); }\n",),
+        rewrite=_to_vector,
     ),
 )
