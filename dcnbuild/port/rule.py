@@ -44,7 +44,7 @@ class Scope:
 Rewrite = Callable[[Any, Any], Iterable[Edit]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Rule:
     """One rule, and its entry in docs/porting.md.
 
@@ -67,14 +67,14 @@ class Rule:
     """
 
     id: str
-    need: Need
     gone: str
-    since: str
     pattern: str
     replacement: str
     before: str
     after: str
     untouched: tuple[str, ...] = ()
+    need: Need = "broken"
+    since: str = "any"
     why: str = ""
     rewrite: Rewrite | None = None
     emits: str = ""
@@ -111,7 +111,7 @@ def _any_in(offsets: Sequence[int], spans: Iterable[tuple[int, int]]) -> bool:
     return any(at < len(offsets) and offsets[at] < end for at, end in firsts)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Leftover:
     """Something that the tool finds and leaves to a human.
 
@@ -134,8 +134,8 @@ class Leftover:
     names: str
     reason: str
     advice: str
-    need: Need
     example: str
+    need: Need = "broken"
     untouched: tuple[str, ...] = ()
     following: str = ""
     members: bool = False

@@ -197,9 +197,7 @@ def without_statements(module: Module, statements: Sequence[ast.stmt]) -> Iterat
 RULES = (
     Rule(
         id="cxx-standard",
-        need="broken",
         gone="C++11 in torch 1.5, C++14 in torch 2.1, C++17 in torch 2.13",
-        since="any",
         pattern="extra_compile_args=['-std=c++14', …]",
         replacement="extra_compile_args=[…]",
         before="from torch.utils.cpp_extension import CppExtension\n"
@@ -217,9 +215,7 @@ RULES = (
     ),
     Rule(
         id="host-compiler",
-        need="broken",
         gone="C++17 in torch 2.1, C++20 in torch 2.13",
-        since="any",
         pattern="'-ccbin', '/usr/bin/gcc-4.9'",
         replacement="nothing: nvcc takes the compiler that torch does",
         before="from torch.utils.cpp_extension import CUDAExtension\nflags = ['-O2', '-ccbin', '/usr/bin/gcc-4.9']\n",
@@ -233,7 +229,6 @@ RULES = (
     ),
     Rule(
         id="cxx11-abi",
-        need="broken",
         gone="torch 2.6, whose wheels have the new ABI",
         since="torch 1.3",
         pattern="extra_compile_args=['-D_GLIBCXX_USE_CXX11_ABI=0', …]",
@@ -250,7 +245,6 @@ RULES = (
     ),
     Rule(
         id="arch-list",
-        need="broken",
         gone="CUDA 13 for what is older than sm_75",
         since="torch 1.0",
         pattern="'-gencode', 'arch=compute_60,code=sm_60'",

@@ -65,9 +65,7 @@ def guarded(module: Module, node: ast.AST) -> bool:
 RULES = (
     Rule(
         id="torch-six",
-        need="broken",
         gone="torch 2.0",
-        since="any",
         pattern="from torch._six import string_classes, container_abcs, inf, …",
         replacement="what each of them was",
         before="from torch._six import container_abcs, string_classes\n",

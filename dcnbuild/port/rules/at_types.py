@@ -198,7 +198,6 @@ def _to_type(code: Code, scope: Scope) -> Iterable[Edit]:
 RULES = (
     Rule(
         id="type-backend",
-        need="broken",
         gone="torch 1.0",
         since="torch 1.0",
         pattern="x.type().backend() == at::kCUDA",
@@ -210,7 +209,6 @@ RULES = (
     ),
     Rule(
         id="type-factory",
-        need="broken",
         gone="torch 1.0",
         since="torch 1.0",
         pattern="x.type().tensor(sizes), at::CUDA(at::kFloat).zeros(sizes), …",
@@ -227,7 +225,6 @@ RULES = (
     ),
     Rule(
         id="type-first",
-        need="broken",
         gone="torch 1.0",
         since="torch 1.0",
         pattern="at::zeros(at::CUDA(at::kFloat), sizes), at::ones(x.type(), sizes), …",
@@ -245,7 +242,6 @@ RULES = (
     ),
     Rule(
         id="to-type",
-        need="broken",
         gone="torch 1.5",
         since="torch 1.0",
         pattern="x.toType(at::CUDA(at::kInt)), x.toType(y.type())",
@@ -257,7 +253,6 @@ RULES = (
     ),
     Rule(
         id="at-type",
-        need="broken",
         gone=_READ,
         since="torch 1.3",
         pattern="const at::Type& type",

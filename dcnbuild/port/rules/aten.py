@@ -85,7 +85,6 @@ def _scalar_type(code: Code, scope: Scope) -> Iterable[Edit]:
 def _item(old: str, type: str) -> Rule:
     return Rule(
         id="tensor-" + old[2:].lower().replace("c", "to-c-", 1),
-        need="broken",
         gone="torch 1.0",
         since="torch 1.0",
         pattern=f".{old}()",
@@ -130,7 +129,6 @@ RULES = (
     *(_item(old, type) for old, type in _ITEMS.items()),
     Rule(
         id="jit-register-operators",
-        need="broken",
         gone="torch 1.5",
         since="torch 1.4",
         pattern='torch::jit::RegisterOperators("a::f", &f)',
@@ -145,7 +143,6 @@ RULES = (
     ),
     Rule(
         id="device-guard-argument",
-        need="broken",
         gone="torch 1.0",
         since="torch 1.0",
         pattern="at::DeviceGuard guard(x.get_device()), at::DeviceGuard guard(x)",
@@ -160,7 +157,6 @@ RULES = (
     ),
     Rule(
         id="default-generator",
-        need="broken",
         gone="torch 1.6, whose generators are values",
         since="torch 1.7",
         pattern="auto gen = at::cuda::detail::getDefaultCUDAGenerator(); gen->…",
@@ -178,7 +174,6 @@ RULES = (
     ),
     Rule(
         id="is-variable",
-        need="broken",
         gone="torch 1.7",
         since="torch 1.5",
         pattern=".is_variable()",
@@ -190,7 +185,6 @@ RULES = (
     ),
     Rule(
         id="context-stream",
-        need="broken",
         gone="torch 1.0",
         since="torch 1.0",
         pattern="at::globalContext().getCurrentCUDAStream(), at::globalContext().getNumGPUs()",
@@ -203,7 +197,6 @@ RULES = (
     ),
     Rule(
         id="detail-scalar-type",
-        need="broken",
         gone="torch 2.6",
         since="torch 1.3",
         pattern="::detail::scalar_type(type)",
@@ -220,7 +213,6 @@ RULES = (
     ),
     Rule(
         id="dispatch-all-and-half",
-        need="broken",
         gone="torch 1.2",
         since="torch 1.2",
         pattern="AT_DISPATCH_ALL_TYPES_AND_HALF($$arguments)",
@@ -232,7 +224,6 @@ RULES = (
     ),
     Rule(
         id="linalg-namespace",
-        need="broken",
         gone="torch 2.6",
         since="torch 1.9",
         pattern="torch::linalg::det(x)",
@@ -244,9 +235,7 @@ RULES = (
     ),
     Rule(
         id="variable-ref",
-        need="broken",
         gone="torch 1.5",
-        since="any",
         pattern="torch::autograd::as_variable_ref(x)",
         replacement="(x)",
         before="auto f(at::Tensor x) { return torch::autograd::as_variable_ref(x).data(); }\n",
@@ -256,7 +245,6 @@ RULES = (
     ),
     Rule(
         id="sizes-to-vector",
-        need="broken",
         gone="torch 1.0",
         since="torch 0.4",
         pattern="std::vector<int64_t> v = x.sizes();",

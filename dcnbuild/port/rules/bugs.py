@@ -191,7 +191,6 @@ RULES = (
         id="pad-h-twice",
         need="bug",
         gone="13 repositories, all from one ancestor",
-        since="any",
         pattern="f(…, pad_h, pad_h, …)",
         replacement="f(…, pad_h, pad_w, …)",
         before="void f(int pad_h, int pad_w) { g(3, pad_h, pad_h, 1); }\n",
@@ -228,7 +227,6 @@ RULES = (
         id="cuda-error-exit",
         need="bug",
         gone="12 repositories",
-        since="any",
         pattern="if (err != cudaSuccess) { …; exit(-1); }",
         replacement="throw std::runtime_error(…)",
         before="#define CHECK(x) do { if ((x) != cudaSuccess) { report(); exit(-1); } } while (0)\n",
@@ -243,7 +241,6 @@ RULES = (
         id="gradient-not-contiguous",
         need="bug",
         gone="the ancestors of DCNv2",
-        since="any",
         pattern="a gradient of the output whose data_ptr() is read in a backward function",
         replacement="const at::Tensor grad_output = grad_output_.contiguous(); in front",
         before="void f_backward(const at::Tensor& grad_output, at::Tensor grad_input) {\n"

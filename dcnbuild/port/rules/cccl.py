@@ -96,7 +96,6 @@ def _debug_argument(code: Code, scope: Scope) -> Iterable[Edit]:
 def _cub(old: str, new: str) -> Rule:
     return Rule(
         id=f"cub-{old.lower()}",
-        need="broken",
         gone="CUDA 13",
         since="CUDA 12.9",
         pattern=f"cub::{old}",
@@ -111,9 +110,7 @@ def _cub(old: str, new: str) -> Rule:
 RULES = (
     Rule(
         id="thrust-functor-base",
-        need="broken",
         gone="CUDA 13",
-        since="any",
         pattern="struct F : public thrust::unary_function<A, B> { … }",
         replacement="struct F { … }",
         before="struct F : public thrust::unary_function<int, int> {\n  int n;\n};\n",
@@ -127,7 +124,6 @@ RULES = (
     # "::" in front, since `using namespace at` brings another `cuda`
     Rule(
         id="thrust-identity",
-        need="broken",
         gone="CUDA 13",
         since="CUDA 12.0",
         pattern="thrust::identity<T>",
@@ -147,7 +143,6 @@ RULES = (
     _cub("Division", "::cuda::std::divides<>"),
     Rule(
         id="cub-iterator",
-        need="broken",
         gone="CUDA 13",
         since="CUDA 9",
         pattern="cub::CountingInputIterator<T>, cub::TransformInputIterator<V, Op, It>, …",
@@ -162,7 +157,6 @@ RULES = (
     ),
     Rule(
         id="cub-debug-argument",
-        need="broken",
         gone="CUDA 13",
         since="CUDA 11",
         pattern="cub::DeviceReduce::Sum(…, stream, true)",

@@ -91,7 +91,6 @@ def _before_else(code: Code, scope: Scope) -> Iterable[Edit]:
 RULES = (
     Rule(
         id="at-check",
-        need="broken",
         gone="torch 1.5",
         since="torch 1.2",
         pattern="AT_CHECK",
@@ -107,7 +106,6 @@ RULES = (
     ),
     Rule(
         id="check-comparison",
-        need="broken",
         gone="torch 1.13",
         since="torch 1.13",
         pattern="CHECK_EQ, CHECK_NE, CHECK_LT, …, DCHECK_EQ, CHECK_NOTNULL",
@@ -125,7 +123,6 @@ RULES = (
     ),
     Rule(
         id="at-warn",
-        need="broken",
         gone="deprecated in torch 1.5, not in torch 2.14.1",
         since="torch 1.5",
         pattern="AT_WARN",
@@ -137,7 +134,6 @@ RULES = (
     ),
     Rule(
         id="at-index-error",
-        need="broken",
         gone="deprecated in torch 1.5, not in torch 2.14.1",
         since="torch 1.5",
         pattern="AT_INDEX_ERROR($$message)",
@@ -174,7 +170,6 @@ RULES = (
     ),
     Rule(
         id="th-arg-check",
-        need="broken",
         gone="torch 1.11",
         since="torch 1.2",
         pattern="THArgCheck($condition, $number, $$message)",
@@ -186,7 +181,6 @@ RULES = (
     ),
     Rule(
         id="th-error",
-        need="broken",
         gone="torch 1.11",
         since="torch 1.2",
         pattern="THError($$message)",
@@ -198,7 +192,6 @@ RULES = (
     ),
     Rule(
         id="th-assert",
-        need="broken",
         gone="torch 1.11",
         since="torch 1.2",
         pattern="THAssert($$condition)",
@@ -210,7 +203,6 @@ RULES = (
     ),
     Rule(
         id="th-assert-message",
-        need="broken",
         gone="torch 1.11",
         since="torch 1.2",
         pattern="THAssertMsg",
@@ -222,9 +214,7 @@ RULES = (
     ),
     Rule(
         id="check-before-else",
-        need="broken",
         gone="since TORCH_CHECK is an if statement",
-        since="any",
         pattern="if (a) TORCH_CHECK(…); else …",
         replacement="if (a) { TORCH_CHECK(…); } else …",
         before='void f(int n) { if (n < 0) TORCH_CHECK(false, "n < 0"); else g(n); }\n',

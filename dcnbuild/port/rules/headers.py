@@ -161,7 +161,6 @@ def _missing(code: Code, scope: Scope) -> Iterable[Edit]:
 RULES = (
     Rule(
         id="thc-header",
-        need="broken",
         gone="torch 1.11",
         since="torch 1.0",
         pattern="#include <THC/THC.h>, and the other headers of THC and THCUNN",
@@ -190,9 +189,7 @@ RULES = (
     ),
     Rule(
         id="th-header",
-        need="broken",
         gone="torch 1.11",
-        since="any",
         pattern="#include <TH/TH.h>, and the other headers of TH and THNN",
         replacement="nothing",
         before="#include <TH/TH.h>\n#include <ATen/ATen.h>\n",
@@ -202,7 +199,6 @@ RULES = (
     ),
     Rule(
         id="moved-header",
-        need="broken",
         gone="after torch 0.4 to 1.13, not in torch 2.14.1",
         since="torch 1.8",
         pattern="#include <ATen/cuda/CUDAGuard.h>, <ATen/Type.h>, <ATen/Error.h>, <c10d/ProcessGroup.hpp>, …",
@@ -232,7 +228,6 @@ RULES = (
     ),
     Rule(
         id="missing-header",
-        need="broken",
         gone="torch 1.11, whose torch/extension.h brings nothing of CUDA",
         since="torch 1.1",
         pattern="at::cuda::getCurrentCUDAStream(), CUDAGuard, AT_CUDA_CHECK, … without their header",

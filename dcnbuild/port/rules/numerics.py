@@ -83,7 +83,6 @@ def _convert(code: Code, scope: Scope) -> Iterable[Edit]:
 RULES = (
     Rule(
         id="thc-numerics",
-        need="broken",
         gone="torch 1.11",
         since="torch 1.5",
         pattern="THCNumerics<T>::add(a, b), ::gt(a, b), ::exp(a), ::min(), …",
@@ -102,9 +101,7 @@ RULES = (
     ),
     Rule(
         id="thc-scalar-convert",
-        need="broken",
         gone="torch 1.11",
-        since="any",
         pattern="ScalarConvert<From, To>::to(a)",
         replacement="static_cast<To>(a)",
         before="template <typename T, typename A> __device__ A f(T a) { return ScalarConvert<T, A>::to(a); }\n",

@@ -153,7 +153,6 @@ RULES = (
     ),
     Rule(
         id="dispatch-type",
-        need="broken",
         gone="torch 2.6",
         since="torch 1.0",
         pattern='AT_DISPATCH_…(x.type(), "name", …)',
@@ -167,9 +166,7 @@ RULES = (
     ),
     Rule(
         id="private-case-type",
-        need="broken",
         gone="torch 1.11",
-        since="any",
         pattern="AT_PRIVATE_CASE_TYPE(enum, type, …)",
         replacement="case enum: { using scalar_t = type; return …(); }",
         before="#define CASES(...) AT_PRIVATE_CASE_TYPE(at::kFloat, float, __VA_ARGS__)\n",

@@ -122,7 +122,6 @@ def left_fields(code: Code) -> Iterator[Remark]:
 RULES = (
     Rule(
         id="th-tensor-null",
-        need="broken",
         gone="torch 1.11",
         since="torch 1.0",
         pattern="f(NULL), where f takes a THCudaTensor*",
@@ -136,7 +135,6 @@ RULES = (
     ),
     Rule(
         id="th-tensor-type",
-        need="broken",
         gone="torch 1.11",
         since="torch 1.0",
         pattern="THCudaTensor *x, THLongTensor *x; x->size[0]; x == NULL",

@@ -55,7 +55,6 @@ def _call(id: str, old: str, new: str, emits: str, before: str, after: str) -> R
     name = old.split("(")[0].split(" ")[0]
     return Rule(
         id=id,
-        need="broken",
         gone=_GONE,
         since="torch 1.0",
         pattern=old,
@@ -158,7 +157,6 @@ RULES = (
     ),
     Rule(
         id="thc-ceil-div",
-        need="broken",
         gone=_GONE,
         since="torch 1.11",
         pattern="THCCeilDiv(a, b)",
@@ -175,7 +173,6 @@ RULES = (
     ),
     Rule(
         id="thcunn-launch-sizes",
-        need="broken",
         gone=_GONE,
         since="torch 1.5",
         pattern="GET_BLOCKS(n), CUDA_NUM_THREADS with <THCUNN/common.h>; getApplyBlock() with <THC/…>",

@@ -116,7 +116,6 @@ def _rule(id: str, pattern: str, replacement: str, before: str, after: str, **mo
     """A rule of this family; `gone` and `since` are the same for all that port to the stable ABI."""
     return Rule(
         id=id,
-        need="broken",
         gone="the stable ABI",
         since=more.pop("since", "torch 2.10"),  # type: ignore[arg-type]
         pattern=pattern,
