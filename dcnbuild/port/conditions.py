@@ -182,7 +182,9 @@ class _Parser:
             name = self.take()
             if bracket:
                 self.expect(")")
-            return _interval(is_defined(name, self.own))
+            # defined(CUDA_VERSION) && CUDA_VERSION >= 13000 asks for the number where there is one
+            asked = self.ranges is TODAY and name in TODAY and sum(t.text == name for t in self.tokens) > 1
+            return _interval(True if asked else is_defined(name, self.own))
         return self.operand(text)
 
     def operand(self, text: str) -> Interval:

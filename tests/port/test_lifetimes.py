@@ -75,6 +75,8 @@ def test_our_own_sources_are_of_today() -> None:
     [
         "#if CUDART_VERSION >= 13000\nvoid f() { cudaMemPrefetchAsync(p, n, where, 0, s); }\n#else\n"
         "void f() { cudaMemPrefetchAsync(p, n, device, s); }\n#endif\n",
+        "#if (defined(CUDA_VERSION) && CUDA_VERSION >= 13000)\nvoid f();\n#else\n"
+        "void f() { cudaStreamGetCaptureInfo_v2(s, &a, &b, &c, 0, 0); }\n#endif\n",
         "#if CUDA_VERSION < 13000\nvoid f() { cudaUnbindTexture(x); cub::FpLimits<float>::Max(); cub::Sum s; }\n#endif\n",
         "#if TORCH_VERSION_MAJOR > 2 || TORCH_VERSION_MINOR >= 3\nint now;\n#else\n"
         "void f(at::Tensor x) { auto y = at::symeig(x); AT_CHECK(y); }\n#endif\n",
@@ -84,3 +86,7 @@ def test_our_own_sources_are_of_today() -> None:
 def test_what_stands_for_an_older_release_beside_that_for_a_newer_one_stays(text: str) -> None:
     assert port_cpp(text).text == text and not port_cpp(text).remarks
     assert port_cpp(text.split("\n", 1)[1].replace("#else", "").replace("#endif", "")).remarks
+
+
+def test_a_branch_without_cuda_is_of_today() -> None:
+    assert port_cpp("#ifdef CUDA_VERSION\nint gpu;\n#else\nvoid f(at::Tensor x) { at::symeig(x); }\n#endif\n").remarks
