@@ -29,6 +29,7 @@ from port.support import port_py
         ),
         ("isinstance(x, torch._six.string_classes)\n", "isinstance(x, (str, bytes))\n"),
         ("import torch._six\n", "import torch\n"),
+        ("from torch._six import istuple\n", "istuple = lambda value: isinstance(value, tuple)\n"),
         ("from torch._six import unheard_of\n", "from torch._six import unheard_of\n"),
     ],
 )
