@@ -186,7 +186,7 @@ class Project:
         )
 
     def _outer(self, path: PurePosixPath) -> frozenset[str]:
-        """The headers that a file includes itself and that are not written relative to it."""
+        """The headers that a file includes itself, under no #if."""
         if path not in self._headers:
             includes = self.codes[path].layout.includes
             self._headers[path] = frozenset(include.header[1:-1] for include in includes if not include.path)

@@ -234,6 +234,7 @@ def test_nothing_unstable_stays_unnamed(text: str, subject: str | None) -> None:
         ("n * k + x * n * k", None),
         ("-x * y", 'ported_call("aten::neg", "", ported_call("aten::mul", "Tensor", x, y))'),
         ("n > 0 ? x : x.clamp(0, 1)", None),
+        ("x * -1 + (x > -k)", None),
         ("0 < x", 'ported_binary("aten::lt", "Tensor", 0, x)'),
         ("x.masked_fill(y, k)", 'ported_call("aten::masked_fill", "Tensor", x, y, ported_operand(k, x))'),
         ("x + (y == n).sum() * n", None),

@@ -88,8 +88,11 @@ def _each(code: Code, known: Expressions, stream: Stream) -> Iterable[list[Edit]
         if token.text not in _SIGNS or not 0 < index < len(stream) - 1 or index in stream.angles or index in closing:
             continue
         name, binds = _SIGNS[token.text]
-        end = _right(stream, index + 1, binds)
-        if end == index + 1 or _has_tensor(known, stream, index + 1, end):
+        first = index + 1 + (stream[index + 1].text == "-")  # x * -1
+        end = _right(stream, first, binds)
+        if end == first or _has_tensor(known, stream, first, end):
+            continue
+        if first > index + 1 and known.kind(stream, first, end) == "tensor":
             continue
         if token.text == "-" and stream[index - 1].text in _BEFORE:
             end = operand(stream, index + 1)
