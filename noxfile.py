@@ -203,10 +203,18 @@ def port_archives(session: nox.Session) -> None:
 
 @nox.session
 def port_stable_archives(session: nox.Session) -> None:
-    """Ports extensions to the stable ABI, compiles and audits them, and compares two with their originals."""
+    """Builds ported extensions and compares their results; ports archives to the stable ABI and audits them."""
     install(session)
     scratch = Path(session.create_tmp()).resolve()
-    pytest(session, scratch, "--route", "prebuilt", "tests/port/test_stable_build.py", env={"DCNBUILD_PORTED": "1"})
+    pytest(
+        session,
+        scratch,
+        "--route",
+        "prebuilt",
+        "tests/port/test_stable_build.py",
+        "tests/port/test_ffi_build.py",
+        env={"DCNBUILD_PORTED": "1"},
+    )
     pip(session, "unearth", "torch-abi-audit")
     run_script(session, "tests/port/stable_archives.py", *session.posargs)
 

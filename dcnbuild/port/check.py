@@ -142,12 +142,7 @@ def _affected(result: ProjectResult, everything: bool) -> list[PurePosixPath]:
 
 
 def _compile(
-    root: Path,
-    path: PurePosixPath,
-    output: Path,
-    tools: Toolchain,
-    includes: Sequence[Path],
-    flags: BuildFlags,
+    root: Path, path: PurePosixPath, output: Path, tools: Toolchain, includes: Sequence[Path], flags: BuildFlags
 ) -> Outcome:
     if path.suffix == ".cu" and not isinstance(tools.cuda, CudaPlan):
         return None, "", f"not tried: {tools.cuda.title}"
@@ -181,21 +176,14 @@ def _include_directories(root: Path, result: ProjectResult) -> list[Path]:
 
 
 def _build(
-    root: Path,
-    temporary: Path,
-    tools: Toolchain,
-    wanted: Iterable[PurePosixPath],
-    folder: Path,
+    root: Path, temporary: Path, tools: Toolchain, wanted: Iterable[PurePosixPath], folder: Path
 ) -> tuple[Build, set[PurePosixPath]]:
     """Runs a folder's setup.py in a copy, and imports what it makes; also which sources came to objects."""
     copy = temporary / "project"
     copy_tree(root, copy)
     objects, libraries = temporary / "objects", temporary / "libraries"
     done = subprocess.run(
-        [
-            *(sys.executable, "setup.py", "build_ext"),
-            *("--build-temp", str(objects), "--build-lib", str(libraries)),
-        ],
+        [*(sys.executable, "setup.py", "build_ext"), *("--build-temp", str(objects), "--build-lib", str(libraries))],
         cwd=copy / folder,
         capture_output=True,
         text=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from dcnbuild.port.tokens import Token
 
@@ -16,6 +16,17 @@ RANGES: dict[str, tuple[float, float]] = {
     "__CUDACC_VER_MAJOR__": (11, math.inf),
     "TORCH_VERSION_MAJOR": (2, math.inf),
     "__cplusplus": (201402, math.inf),
+}
+#: What they are today: code for an older release that stands beside that for a newer one fails nowhere.
+TODAY: dict[str, tuple[float, float]] = {
+    **RANGES,
+    **dict.fromkeys(("CUDA_VERSION", "CUDART_VERSION"), (13000, math.inf)),
+    "__CUDACC_VER_MAJOR__": (13, math.inf),
+    **dict.fromkeys(("CUB_VERSION", "THRUST_VERSION"), (300000, math.inf)),
+    "CCCL_VERSION": (3000000, math.inf),
+    "CCCL_MAJOR_VERSION": (3, math.inf),
+    "TORCH_VERSION_MAJOR": (2, 2),
+    "TORCH_VERSION_MINOR": (14, 14),
 }
 #: Macros that torch 2 has (read in c10/util/Exception.h) and that old sources ask for.
 DEFINED = frozenset({"TORCH_CHECK", "TORCH_INTERNAL_ASSERT", "TORCH_WARN", "AT_ERROR"})
@@ -52,9 +63,11 @@ def is_defined(name: str, own: frozenset[str] = frozenset()) -> bool | None:
     return None
 
 
-def evaluate(tokens: Sequence[Token], own: frozenset[str] = frozenset()) -> bool | None:
+def evaluate(
+    tokens: Sequence[Token], own: frozenset[str] = frozenset(), ranges: Mapping[str, Interval] = RANGES
+) -> bool | None:
     """The truth of an #if or #elif from the solid tokens behind its name; None if it depends."""
-    parser = _Parser(list(tokens), own)
+    parser = _Parser(list(tokens), own, ranges)
     try:
         low, high = parser.conditional()
     except (IndexError, ValueError, RecursionError):
@@ -78,9 +91,10 @@ def _interval(truth: bool | None) -> Interval:
 class _Parser:
     """Recursive descent over intervals; raises ValueError for what it does not know."""
 
-    def __init__(self, tokens: list[Token], own: frozenset[str]) -> None:
+    def __init__(self, tokens: list[Token], own: frozenset[str], ranges: Mapping[str, Interval]) -> None:
         self.tokens = tokens
         self.own = own
+        self.ranges = ranges
         self.position = 0
 
     def peek(self) -> str:
@@ -168,7 +182,9 @@ class _Parser:
             name = self.take()
             if bracket:
                 self.expect(")")
-            return _interval(is_defined(name, self.own))
+            # defined(CUDA_VERSION) && CUDA_VERSION >= 13000 asks for the number where there is one
+            asked = self.ranges is TODAY and name in TODAY and sum(t.text == name for t in self.tokens) > 1
+            return _interval(True if asked else is_defined(name, self.own))
         return self.operand(text)
 
     def operand(self, text: str) -> Interval:
@@ -180,7 +196,7 @@ class _Parser:
         flag = _VERSION_FLAG.fullmatch(text)
         if flag:
             return _interval(is_defined(text, self.own))
-        return (0, 0) if OTHER_PLATFORM.fullmatch(text) else RANGES.get(text, _UNKNOWN)
+        return (0, 0) if OTHER_PLATFORM.fullmatch(text) else self.ranges.get(text, _UNKNOWN)
 
     def call(self, name: str) -> Interval:
         argument, depth = "", 0

@@ -12,6 +12,7 @@ from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, Revision, line_of, newline_of
 from dcnbuild.port.helpers import with_needs
 from dcnbuild.port.lifetimes import gone_headers, gone_names
+from dcnbuild.port.pattern import arguments
 from dcnbuild.port.result import Change, Remark
 from dcnbuild.port.rule import Leftover, Rule, Scope
 from dcnbuild.port.rules import FAMILY_OF, LEFTOVERS, RULES
@@ -35,12 +36,7 @@ class PortedText:
 
 
 def port_text(
-    source: Code,
-    scope: Scope,
-    rules: Sequence[Rule] = RULES,
-    *,
-    deprecated: bool = True,
-    fix_bugs: bool = False,
+    source: Code, scope: Scope, rules: Sequence[Rule] = RULES, *, deprecated: bool = True, fix_bugs: bool = False
 ) -> PortedText:
     """Ports a C++ or CUDA source.
 
@@ -135,13 +131,7 @@ def _th_headers(code: Code) -> list[str]:
     return [i.header for i in code.layout.includes if is_torch_h(i.header[1:-1])]
 
 
-def _add_helpers(
-    revision: Revision,
-    code: Code,
-    scope: Scope,
-    applied: Sequence[Rule],
-    changes: list[Change],
-) -> Code:
+def _add_helpers(revision: Revision, code: Code, scope: Scope, applied: Sequence[Rule], changes: list[Change]) -> Code:
     """Writes the blocks that replacements call behind the includes, and the headers they need."""
     helpers = with_needs([rule.helper for rule in applied if rule.helper])
     helpers = [helper for helper in helpers if helper.guard not in revision.text]
@@ -163,12 +153,7 @@ def _add_helpers(
 
 
 def _add_headers(
-    revision: Revision,
-    code: Code,
-    scope: Scope,
-    applied: Sequence[Rule],
-    changes: list[Change],
-    lost: bool,
+    revision: Revision, code: Code, scope: Scope, applied: Sequence[Rule], changes: list[Change], lost: bool
 ) -> Code:
     """Includes what the new names need, one header after another."""
     names = [rule.emits for rule in applied if rule.emits]
@@ -199,21 +184,18 @@ def _leftovers(code: Code, scope: Scope) -> Iterable[Remark]:
             if (
                 token.text in scope.own
                 or token.start in seen
+                or code.layout.is_past(token.start)
                 or (behind in (".", "->")) != leftover.members
                 or (leftover.following and following != leftover.following)
                 or (leftover.behind and _two(stream, index) not in leftover.behind)
+                or (leftover.counts and len((arguments(stream, index + 2) or [()])[0]) not in leftover.counts)
             ):
                 continue
             seen.add(token.start)
             subjects.setdefault(token.text, set()).add(line_of(code.text, token.start))
         yield from _remarks(leftover, subjects)
         named |= set(subjects)
-    left = (
-        gone_names(code, scope),
-        gone_headers(code, scope),
-        left_fields(code),
-        left_members(code),
-    )
+    left = (gone_names(code, scope), gone_headers(code, scope), left_fields(code), left_members(code))
     for remark in chain.from_iterable(left):
         if remark.subject.rpartition("::")[2] not in named:
             yield remark
@@ -226,14 +208,7 @@ def _two(stream: Stream, index: int) -> str:
 
 def _remarks(leftover: Leftover, subjects: dict[str, set[int]]) -> Iterable[Remark]:
     for subject, lines in subjects.items():
-        yield Remark(
-            leftover.id,
-            tuple(sorted(lines)),
-            subject,
-            leftover.reason,
-            leftover.advice,
-            leftover.need,
-        )
+        yield Remark(leftover.id, tuple(sorted(lines)), subject, leftover.reason, leftover.advice, leftover.need)
 
 
 def _bugs(code: Code, scope: Scope, rules: Sequence[Rule], fixed: bool) -> Iterable[Remark]:

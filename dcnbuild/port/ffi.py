@@ -15,7 +15,10 @@ _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
 
 @dataclass(frozen=True)
 class Extension:
-    """What a call of create_extension in a build script asks for; paths are relative to its directory."""
+    """What a call of create_extension in a build script asks for; paths are relative to its directory.
+
+    `optional` says that its CUDA part is left out where there is no CUDA.
+    """
 
     script: PurePosixPath
     name: str
@@ -23,6 +26,7 @@ class Extension:
     sources: tuple[str, ...]
     objects: tuple[str, ...]
     macros: tuple[tuple[str, str | None], ...]
+    optional: bool = False
 
 
 def extensions(python: Modules) -> Iterator[Extension]:
@@ -40,6 +44,7 @@ def extensions(python: Modules) -> Iterator[Extension]:
                         given.get("sources", ()),
                         given.get("extra_objects", ()),
                         tuple(_macros(module)),
+                        "is_available" in module.text,
                     )
 
 
@@ -67,10 +72,7 @@ def _values(module: Module, name: str) -> Iterator[ast.AST]:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             if name in map(dotted, targets):
                 yield node.value
-        elif isinstance(node, ast.Call) and dotted(node.func) in (
-            f"{name}.append",
-            f"{name}.extend",
-        ):
+        elif isinstance(node, ast.Call) and dotted(node.func) in (f"{name}.append", f"{name}.extend"):
             yield from node.args
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import keyword
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -50,8 +50,10 @@ _EXTENSION = """\
             {sources!r},
             include_dirs={includes!r},
             define_macros={macros!r},
-        ),
-"""
+        )"""
+#: The macro of a binding's CUDA part, which build scripts define themselves where they look for CUDA.
+_WITH_CUDA = ("WITH_CUDA", None)
+_OF_CUDA = re.compile(r'#include\s*[<"](?:ATen/cuda|c10/cuda|cuda)')
 _PROJECT = """\
 [build-system]
 requires = [{requires}]
@@ -61,11 +63,7 @@ build-backend = "setuptools.build_meta"
 _NEEDED = {"torch": "torch", "numpy": "numpy", "Cython": "cython", "pybind11": "pybind11"}
 
 
-def port_ffi(
-    python: Modules,
-    texts: Mapping[PurePosixPath, str],
-    root: str,
-) -> list[FileResult]:
+def port_ffi(python: Modules, texts: Mapping[PurePosixPath, str], root: str) -> list[FileResult]:
     """New files: for each build script a binding of its headers' functions, and one setup.py.
 
     Args:
@@ -93,21 +91,35 @@ def port_ffi(
             return []
         parts = [path for path in dict.fromkeys((*sources, *kernels)) if path is not None]
         binding = folder / f"{extension.name.split('.')[-1]}_binding.cpp"
+        plain = [path for path in parts if path.suffix != ".cu" and not _OF_CUDA.search(texts[path])]
+        plain = plain if extension.optional else parts
         functions = _functions(headers, parts, texts)
+        anywhere = _functions(headers, plain, texts)
+        both = bool(anywhere) and plain != parts
+        there = {h: not both or bool(_functions([h], plain, texts)) for h in headers}
         text = _BINDING.format(
-            includes="".join(f'#include "{h.relative_to(folder)}"\n' for h in headers),
-            functions="".join(f'  m.def("{name}", &{name});\n' for name in functions),
+            includes=_parted((f'#include "{h.relative_to(folder)}"\n', there[h]) for h in headers),
+            functions=_parted((f'  m.def("{name}", &{name});\n', not both or name in anywhere) for name in functions),
         )
         results.append(_new(binding, text, f"{len(functions)} functions"))
+        common = {
+            "name": _module_name(extension, python, package),
+            "includes": sorted({str(path.parent) for path in (*headers, *parts)}),
+        }
+        macros = dict(extension.macros) | (dict([_WITH_CUDA]) if both else {})
         calls.append(
             _EXTENSION.format(
                 kind="CUDAExtension" if any(kernels) else "CppExtension",
-                name=_module_name(extension, python, package),
                 sources=[str(path) for path in (*parts, binding)],
-                includes=sorted({str(path.parent) for path in (*headers, *parts)}),
-                macros=list(extension.macros),
+                macros=list(macros.items()),
+                **common,
             )
         )
+        if both:
+            macros.pop(_WITH_CUDA[0])
+            cpu = [str(path) for path in (*plain, binding)]
+            call = _EXTENSION.format(kind="CppExtension", sources=cpu, macros=list(macros.items()), **common)
+            calls[-1] += "\n        if CUDA_HOME\n        else " + call.lstrip()
     where = next(iter(roots))
     scripts = {extension.script for extension in found}
     packages = f"find_packages({str(where)!r})"
@@ -126,9 +138,18 @@ def port_ffi(
         package=repr(package) if package else '""',
         packages=packages,
         modules=modules,
-        extensions="".join(calls),
+        extensions="".join(f"{call},\n" for call in calls),
     )
+    if any("CUDA_HOME" in call for call in calls):
+        setup = setup.replace("import BuildExtension", "import CUDA_HOME, BuildExtension", 1)
     return [*results, _new(PurePosixPath("setup.py"), setup, "a setup.py")]
+
+
+def _parted(lines: Iterable[tuple[str, bool]]) -> str:
+    """Lines, those that need CUDA (False) last and under an #ifdef."""
+    found = list(lines)
+    cuda = "".join(line for line, anywhere in found if not anywhere)
+    return "".join(line for line, anywhere in found if anywhere) + (cuda and f"#ifdef WITH_CUDA\n{cuda}#endif\n")
 
 
 def project_file(setup: str) -> list[FileResult]:

@@ -236,12 +236,7 @@ HELPERS: dict[str, Helper] = {
     helper.name: helper
     for helper in (
         *(_BASE, *_cublas("S", "float"), *_cublas("D", "double")),
-        *(
-            _CPU_GEMM,
-            _CPU_GEMV,
-            _SCALAR_TYPE,
-            *(_shuffle(old, new) for old, new in SHUFFLES.items()),
-        ),
+        *(_CPU_GEMM, _CPU_GEMV, _SCALAR_TYPE, *(_shuffle(old, new) for old, new in SHUFFLES.items())),
     )
 }
 

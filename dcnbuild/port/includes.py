@@ -70,10 +70,7 @@ STANDARD: dict[str, tuple[str, str]] = {
     r"memcpy|memset|strlen|strcmp": ("cstring", r"string\.h"),
     r"sqrt|floor|ceil|exp|pow|round|fabs|log": ("cmath", r"math\.h"),
     r"FLT_MAX|FLT_MIN|DBL_MAX|FLT_EPSILON": ("cfloat", r"float\.h"),
-    r"cudaStream_t|cudaError_t|cudaGetLastError": (
-        "cuda_runtime.h",
-        r"cuda_runtime_api\.h|(?:ATen|c10)/cuda/.*",
-    ),
+    r"cudaStream_t|cudaError_t|cudaGetLastError": ("cuda_runtime.h", r"cuda_runtime_api\.h|(?:ATen|c10)/cuda/.*"),
 }
 
 

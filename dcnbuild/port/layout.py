@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from dcnbuild.port.conditions import evaluate, is_defined
+from dcnbuild.port.conditions import RANGES, TODAY, Interval, evaluate, is_defined
 from dcnbuild.port.edits import line_start
 from dcnbuild.port.tokens import Token
 
@@ -58,6 +58,7 @@ class Layout:
 
     Attributes:
         dead: spans (start, end) that no torch 2 build compiles.
+        past: these, and those that are for an older torch or CUDA than today's.
         branches: (offset, path): from that offset on, the code is inside those #if lines.
         arms: where each #if, #elif or #else line begins → the spans of all branches of that #if.
     """
@@ -66,13 +67,17 @@ class Layout:
     includes: list[Include] = field(default_factory=list)
     macros: list[Macro] = field(default_factory=list)
     dead: list[tuple[int, int]] = field(default_factory=list)
+    past: list[tuple[int, int]] = field(default_factory=list)
     branches: list[tuple[int, tuple[Directive, ...]]] = field(default_factory=list)
     arms: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
 
     def is_dead(self, offset: int) -> bool:
         """Whether no torch 2 build compiles the code at that offset."""
-        at = bisect.bisect(self.dead, offset, key=lambda span: span[0])
-        return at > 0 and offset < self.dead[at - 1][1]
+        return _within(self.dead, offset)
+
+    def is_past(self, offset: int) -> bool:
+        """Whether the code at that offset is for an older torch or CUDA than today's."""
+        return _within(self.past, offset)
 
     def alternatives(self, offset: int) -> Iterator[tuple[int, int]]:
         """The spans that are compiled instead of the code at an offset, where its #if goes that way."""
@@ -83,6 +88,11 @@ class Layout:
         """The #if, #elif and #else lines around an offset, outermost first."""
         at = bisect.bisect(self.branches, offset, key=lambda branch: branch[0])
         return self.branches[at - 1][1] if at else ()
+
+
+def _within(spans: Sequence[tuple[int, int]], offset: int) -> bool:
+    at = bisect.bisect(spans, offset, key=lambda span: span[0])
+    return at > 0 and offset < spans[at - 1][1]
 
 
 @dataclass
@@ -101,13 +111,16 @@ class _Level:
         layout.arms[self.line.start] = self.arms
 
 
-def read_layout(text: str, tokens: Sequence[Token], own: frozenset[str] = frozenset()) -> Layout:
+def read_layout(
+    text: str, tokens: Sequence[Token], own: frozenset[str] = frozenset(), ranges: Mapping[str, Interval] = RANGES
+) -> Layout:
     """The layout of a tokenized file.
 
     Args:
         text: the source.
         tokens: its tokens.
         own: the macros that the project defines, whose state is therefore not known.
+        ranges: what the macros for versions may be.
     """
     layout = Layout(directives=_directives(text, tokens))
     levels: list[_Level] = []
@@ -118,13 +131,13 @@ def read_layout(text: str, tokens: Sequence[Token], own: frozenset[str] = frozen
     for line in layout.directives:
         was_dead = dead > 0
         if line.name in ("if", "ifdef", "ifndef"):
-            truth = _truth(line, own)
+            truth = _truth(line, own, ranges)
             guard = line in guards
             levels.append(_Level(line, truth, None if guard else truth, guard))
             dead += levels[-1].now is False
         elif line.name in ("elif", "elifdef", "elifndef", "else") and levels:
             level = levels[-1]
-            truth = True if line.name == "else" else _truth(line, own)
+            truth = True if line.name == "else" else _truth(line, own, ranges)
             level.next_arm(layout, line.start)
             level.line = line
             dead -= level.now is False
@@ -147,6 +160,9 @@ def read_layout(text: str, tokens: Sequence[Token], own: frozenset[str] = frozen
         layout.branches.append((line.end, path))
     if dead_since is not None:
         layout.dead.append((dead_since, len(text)))
+    asked = {token.text for line in layout.directives if line.name in ("if", "elif") for token in line.tokens}
+    both = ranges is RANGES and asked & set(TODAY)
+    layout.past = read_layout(text, tokens, own, TODAY).dead if both else layout.dead
     return layout
 
 
@@ -164,9 +180,9 @@ def _directives(text: str, tokens: Sequence[Token]) -> list[Directive]:
     return lines
 
 
-def _truth(line: Directive, own: frozenset[str]) -> bool | None:
+def _truth(line: Directive, own: frozenset[str], ranges: Mapping[str, Interval]) -> bool | None:
     if line.name in ("if", "elif"):
-        return evaluate(line.tokens, own)
+        return evaluate(line.tokens, own, ranges)
     if not line.tokens:
         return None
     defined = is_defined(line.tokens[0].text, own)

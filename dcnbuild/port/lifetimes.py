@@ -39,7 +39,7 @@ def gone_names(code: Code, scope: Scope) -> Iterator[Remark]:
     older: dict[str, set[int]] = {}
     for stream, index in code.names(r"\w+"):
         text = stream[index].text
-        if text in scope.own:
+        if text in scope.own or code.layout.is_past(stream[index].start):
             continue
         asked = _asked(stream, index)
         entry = asked and _gone(*asked)
@@ -51,10 +51,7 @@ def gone_names(code: Code, scope: Scope) -> Iterator[Remark]:
     for name, (product, entry, lines) in found.items():
         yield _remark(name, product, entry, sorted(lines))
     for name, lines in older.items():
-        reason, advice = (
-            "CUDA has it no longer since 11.0",
-            "call the generic API, cusparseSpMM say",
-        )
+        reason, advice = ("CUDA has it no longer since 11.0", "call the generic API, cusparseSpMM say")
         yield Remark("gone-name", tuple(sorted(lines)), name, reason, advice, "broken")
 
 
@@ -62,13 +59,17 @@ def gone_headers(code: Code, scope: Scope) -> Iterator[Remark]:
     """A remark for each header of torch or CUDA that is included and gone."""
     for include in code.layout.includes:
         header = include.header[1:-1]
-        if header in scope.own_headers or "/" not in header:
+        if header in scope.own_headers or "/" not in header or code.layout.is_past(include.directive.start):
             continue
         entry = _gone_header(header)
         if entry:
             product = "CUDA" if entry.source.startswith("nvidia") else "torch"
-            lines = [line_of(code.text, include.directive.start)]
-            yield _remark(f"#include <{header}>", product, entry, lines)
+            place = line_of(code.text, include.directive.start)
+            yield _remark(f"#include <{header}>", product, entry, [place])
+        elif header.startswith("c10d/"):  # a folder of its own until torch 1.12: the tables do not know it
+            reason, advice = "torch has no such folder since 1.13", "look in torch/csrc/distributed/c10d"
+            place = line_of(code.text, include.directive.start)
+            yield Remark("gone-name", (place,), f"#include <{header}>", reason, advice, "broken")
 
 
 def _asked(stream: Stream, index: int) -> tuple[str, str] | None:

@@ -67,12 +67,7 @@ def _starts(stream: Stream, index: int, part: str) -> bool:
     return not (stream[index].kind == "name" and index and stream[index - 1].text in (".", "->", "::"))
 
 
-def _match(
-    stream: Stream,
-    index: int,
-    parts: Sequence[str],
-    captures: dict[str, tuple[int, int]],
-) -> int | None:
+def _match(stream: Stream, index: int, parts: Sequence[str], captures: dict[str, tuple[int, int]]) -> int | None:
     for number, part in enumerate(parts):
         if not part.startswith("$"):
             if index >= len(stream) or (number and stream[index].text != part):

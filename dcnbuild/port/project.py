@@ -113,10 +113,7 @@ def _read(
 
 
 def _port_cpp(
-    project: Project,
-    sources: Mapping[PurePosixPath, tuple[str, str]],
-    options: Options,
-    progress: Progress,
+    project: Project, sources: Mapping[PurePosixPath, tuple[str, str]], options: Options, progress: Progress
 ) -> tuple[list[FileResult], bool, int]:
     """The C++ files, whether any fails today, and how many deprecated forms were left for that."""
     scopes: dict[PurePosixPath, Scope] = {}

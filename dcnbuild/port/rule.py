@@ -44,7 +44,7 @@ class Scope:
 Rewrite = Callable[[Any, Any], Iterable[Edit]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Rule:
     """One rule, and its entry in docs/porting.md.
 
@@ -67,14 +67,14 @@ class Rule:
     """
 
     id: str
-    need: Need
     gone: str
-    since: str
     pattern: str
     replacement: str
     before: str
     after: str
     untouched: tuple[str, ...] = ()
+    need: Need = "broken"
+    since: str = "any"
     why: str = ""
     rewrite: Rewrite | None = None
     emits: str = ""
@@ -85,7 +85,8 @@ class Rule:
     def edits(self, code: Code, scope: Scope) -> list[Edit]:
         """What this rule changes in a C++ text. One text has one scope: it is looked for once."""
         if self.id not in code.edits:
-            code.edits[self.id] = self._edits(code, scope)
+            found = self._edits(code, scope)
+            code.edits[self.id] = [e for e in found if self.need != "broken" or not code.layout.is_past(e.start)]
         return code.edits[self.id]
 
     def _edits(self, code: Code, scope: Scope) -> list[Edit]:
@@ -110,7 +111,7 @@ def _any_in(offsets: Sequence[int], spans: Iterable[tuple[int, int]]) -> bool:
     return any(at < len(offsets) and offsets[at] < end for at, end in firsts)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Leftover:
     """Something that the tool finds and leaves to a human.
 
@@ -126,16 +127,18 @@ class Leftover:
         members: whether members are meant, behind "." or "->", and nothing else is.
         behind: what the name has to stand behind, e.g. "at::".
         where: a name that the file has to hold as well, as a regular expression.
+        counts: how many arguments the call has, where that tells.
     """
 
     id: str
     names: str
     reason: str
     advice: str
-    need: Need
     example: str
+    need: Need = "broken"
     untouched: tuple[str, ...] = ()
     following: str = ""
     members: bool = False
     where: str = ""
     behind: tuple[str, ...] = ()
+    counts: tuple[int, ...] = ()

@@ -36,12 +36,7 @@ def _expression(quoted: str) -> re.Pattern[str]:
 
 
 #: Which quotes are known to be open to the end of their line → what else may stand there.
-_TOKENS = {
-    "": _expression(_STRING + _CHAR),
-    '"': _expression(_CHAR),
-    "'": _expression(_STRING),
-    "\"'": _expression(""),
-}
+_TOKENS = {"": _expression(_STRING + _CHAR), '"': _expression(_CHAR), "'": _expression(_STRING), "\"'": _expression("")}
 _HEADER = re.compile(r"<[^>\r\n]+>")
 _REST_OF_LINE = re.compile(rf"(?:\\[ \t]*{_NEWLINE}|[^\r\n])*")
 

@@ -43,6 +43,8 @@ class Project:
         self.bound = bound
         self.codes = {path: Code(text) for path, text in texts.items()}
         self._resolved: dict[PurePosixPath, dict[str, PurePosixPath | None]] = {}
+        self._headers: dict[PurePosixPath, frozenset[str]] = {}
+        self._targets: dict[PurePosixPath, frozenset[PurePosixPath]] = {}
         self._included: dict[PurePosixPath, frozenset[PurePosixPath]] = {}
 
     @cached_property
@@ -96,16 +98,12 @@ class Project:
 
     def included(self, path: PurePosixPath) -> frozenset[PurePosixPath]:
         """The project's files that a file includes, those they include, and so on."""
-        if path in self._included:
-            return self._included[path]
-        seen: set[PurePosixPath] = set()
-        waiting = [path]
-        while waiting:
-            for found in self._includes(waiting.pop()).values():
-                if found is not None and found not in seen and found != path:
-                    seen.add(found)
-                    waiting.append(found)
-        self._included[path] = frozenset(seen)
+        if path not in self._included:
+            seen = waiting = {path}
+            while waiting:  # whole sets at a time: in a large project every header may reach most others
+                waiting = set().union(*(self._direct(found) for found in waiting)) - seen
+                seen = seen | waiting
+            self._included[path] = frozenset(seen - {path})
         return self._included[path]
 
     @cached_property
@@ -136,6 +134,13 @@ class Project:
     def _is_foreign(self, path: PurePosixPath) -> bool:
         return any(_FOREIGN.match(i.header[1:-1]) for i in self.codes[path].layout.includes)
 
+    def _direct(self, path: PurePosixPath) -> frozenset[PurePosixPath]:
+        """The project's files that a file includes itself."""
+        if path not in self._targets:
+            found = self._includes(path).values()
+            self._targets[path] = frozenset(other for other in found if other is not None)
+        return self._targets[path]
+
     def _includes(self, path: PurePosixPath) -> dict[str, PurePosixPath | None]:
         """Each header that a file includes, and which of the project's files that is."""
         if path not in self._resolved:
@@ -148,11 +153,16 @@ class Project:
         parts = [part for part in PurePosixPath(header).parts if part not in (".", "..")]
         if not parts:
             return None
-        beside = path.parent / PurePosixPath(*parts)
-        if beside in self.texts:
+        beside = self._same.get(path.parent / PurePosixPath(*parts))
+        if beside is not None:
             return beside
         named = self._by_name.get(parts[-1], ())
         return next((p for p in named if p.parts[-len(parts) :] == tuple(parts)), None)
+
+    @cached_property
+    def _same(self) -> dict[PurePosixPath, PurePosixPath]:
+        """Each path, by itself: sets compare one object with itself much faster than two equal ones."""
+        return {path: path for path in self.texts}
 
     @cached_property
     def _by_name(self) -> dict[str, list[PurePosixPath]]:
@@ -165,18 +175,22 @@ class Project:
         """What one file sees of the project."""
         seen = self.included(path)
         own = self.codes[path].defined.union(*(self.codes[other].defined for other in seen))
-        headers = {
-            include.header[1:-1] for other in seen for include in self.codes[other].layout.includes if not include.path
-        }
         return Scope(
             suffix=path.suffix,
             own=own,
-            headers=frozenset(headers),
+            headers=frozenset().union(*(self._outer(other) for other in seen)),
             own_headers=frozenset(h for h, found in self._includes(path).items() if found),
             dispatchers=self.dispatchers,
             state_parameters=self.state_parameters,
             checks=self.checks,
         )
+
+    def _outer(self, path: PurePosixPath) -> frozenset[str]:
+        """The headers that a file includes itself, under no #if."""
+        if path not in self._headers:
+            includes = self.codes[path].layout.includes
+            self._headers[path] = frozenset(include.header[1:-1] for include in includes if not include.path)
+        return self._headers[path]
 
     @cached_property
     def needs_new_standard(self) -> bool:

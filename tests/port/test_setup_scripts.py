@@ -29,6 +29,7 @@ from port.support import port_py
         ),
         ("isinstance(x, torch._six.string_classes)\n", "isinstance(x, (str, bytes))\n"),
         ("import torch._six\n", "import torch\n"),
+        ("from torch._six import istuple\n", "istuple = lambda value: isinstance(value, tuple)\n"),
         ("from torch._six import unheard_of\n", "from torch._six import unheard_of\n"),
     ],
 )
@@ -39,6 +40,12 @@ def test_six(before: str, after: str) -> None:
 def test_a_name_of_six_that_is_not_known_is_said() -> None:
     (remark,) = port_files(a="import x\nfrom torch._six import unheard_of\n")["a"].remarks
     assert (remark.id, remark.lines) == ("torch-six", (2,))
+
+
+def test_a_module_that_is_gone_is_said() -> None:
+    text = "from torch._thnn import type2backend\ntry:\n    import torch.legacy.nn\nexcept ImportError:\n    pass\n"
+    (remark,) = port_files(a=text)["a"].remarks
+    assert (remark.id, remark.lines, remark.need) == ("gone-module", (1,), "broken")
 
 
 EXTENSION = "from torch.utils.cpp_extension import CUDAExtension\n"
@@ -66,6 +73,9 @@ EXTENSION = "from torch.utils.cpp_extension import CUDAExtension\n"
             "f = ['-gencode', 'arch=compute_61,code=sm_61', '-gencode', 'arch=compute_75,code=sm_75']\n",
             "f = []\n",
         ),
+        ("f = ['-O2', '-Xcompiler', '-std=c++14', '-g']\n", "f = ['-O2', '-g']\n"),
+        ("f = ['-Xcompiler', '-fPIC', '-ccbin', 'g++-5', '-g']\n", "f = ['-Xcompiler', '-fPIC', '-g']\n"),
+        ("f = ['-ccbin', compiler, '-g']\n", "f = ['-ccbin', compiler, '-g']\n"),
         ("f = ['-O2', '-arch=sm_52', '-g']\n", "f = ['-O2', '-g']\n"),
         (
             "if a:\n    f.append('-gencode')\n    f.append('arch=compute_70,code=sm_70')\n",

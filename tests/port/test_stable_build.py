@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -46,6 +47,21 @@ torch.manual_seed(0)
 {call}
 print(json.dumps([x.double().flatten().tolist() for x in found]))
 """
+
+
+#: Arithmetic of tensors and numbers, as C++ and as Python. Each function takes two tensors.
+_NUMBERS = {
+    "mixed": """auto z = x * 0.1 + y / 3 - 2;
+  return at::where(z > 0.5, z, y).clamp(0, 4) + (x == 2).to(at::kInt) + (1 - z) * 2.5;""",
+    "whole": "return x * 3 + y - 2 - (y - x) + 7;",
+    "no_dimensions": "auto k = x.sum() * 0.1 + 1; return k.pow(2) - y.sum() / 3 + 2 * k;",
+    "in_place": "x += y; x -= 0.1; x *= 2; x.div_(3).add_(1); x[0] += y; return -x.masked_fill(x > 0.1, 0.1);",
+}
+
+
+def _in_python(body: str) -> str:
+    lines = body.replace("at::kInt", "torch.int32").replace("at::", "torch.").replace("auto ", "")
+    return "; ".join(line.strip() for line in lines.split(";"))
 
 
 def build(root: Path, environment: dict[str, str]) -> None:
@@ -88,3 +104,34 @@ def test_the_ported_library_computes_the_same(name: str, tmp_path: Path) -> None
     if second is None:
         pytest.skip(f"built and equal in torch {torch.__version__}; DCNBUILD_SECOND_PYTHON names no other")
     assert results(second, tmp_path / "stable", name) == wanted
+
+
+def test_numbers_beside_tensors_give_what_torch_gives(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    functions = [f"at::Tensor {name}(at::Tensor x, at::Tensor y) {{ {body} }}" for name, body in _NUMBERS.items()]
+    bound = "".join(f'm.def("{name}", &{name}); ' for name in _NUMBERS)
+    text = "\n".join(["#include <torch/extension.h>", *functions, f"PYBIND11_MODULE(numbers, m) {{ {bound}}}\n"])
+    (tmp_path / "in" / "numbers.cpp").write_text(text)
+    result = port_project(tmp_path / "in", Options(stable=Target()))
+    assert result.ok
+    write_copy(tmp_path / "in", tmp_path / "out", result.files)
+    root, library = Path(torch.__file__).parent, tmp_path / "numbers.so"
+    command = [os.environ.get("CXX", "c++"), "-std=c++20", "-fPIC", "-shared", str(tmp_path / "out" / "numbers.cpp")]
+    command += [f"-DTORCH_TARGET_VERSION={Target().macro}", "-isystem", str(root / "include")]
+    command += ["-isystem", str(root / "include/torch/csrc/api/include"), "-o", str(library)]
+    done = subprocess.run([*command, f"-L{root / 'lib'}", "-ltorch_cpu", "-lc10"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    torch.ops.load_library(str(library))
+    compared = 0
+    for dtype in (torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int32, torch.uint8, torch.int64):
+        for name, body in _NUMBERS.items():
+            if name == "in_place" and not dtype.is_floating_point:
+                continue  # a float does not fit in, and both say so
+            x, y = (torch.rand(3, 4) * 9).to(dtype), (torch.rand(4) * 9).to(dtype)
+            space: dict[str, Any] = {"torch": torch, "x": x.clone(), "y": y}
+            exec(f"def f(x, y): {_in_python(body)}\nwanted = f(x, y)", space)
+            found = getattr(torch.ops.numbers, name)(x, y)
+            torch.testing.assert_close(found, space["wanted"], rtol=0, atol=0)
+            assert torch.equal(x, space["x"])
+            compared += 1
+    assert compared == 25

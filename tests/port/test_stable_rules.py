@@ -209,10 +209,10 @@ def test_widths_that_an_operator_does_not_hand_over_get_a_wrapper() -> None:
 @pytest.mark.parametrize(
     ("text", "subject"),
     [
-        ("auto f(at::Tensor x) { return x.add(1); }\n", ".add"),
+        ("auto f(at::Tensor x) { return x.add(y, 2); }\n", ".add"),
         ("auto f(at::Tensor x) { return x.options(); }\n", ".options"),
-        ("auto f(at::Tensor x) { return 2 * x; }\n", "* of a tensor"),
-        ("auto f(at::Tensor x) { x += 1; }\n", "+= of a tensor"),
+        ("auto f(at::Tensor x) { return x.view({1}) * ~x; }\n", "* of a tensor"),
+        ("void f(at::Tensor x) { bool b = x && x + !x; }\n", "+ of a tensor"),
         ("void f() { at::cuda::CUDAEvent event; }\n", "at::cuda::CUDAEvent"),
         ("#include <c10/util/flat_hash_map.h>\n", None),
         ('void f(at::Tensor x) { AT_DISPATCH_INDEX_TYPES(x.scalar_type(), "f", [&] {}); }\n', None),
@@ -223,6 +223,29 @@ def test_nothing_unstable_stays_unnamed(text: str, subject: str | None) -> None:
     unstable = re.search(r"\b(?:at|c10)::|AT_DISPATCH|\.(?:add|options)\(|[*+]=? ?[x1]", found.text)
     named = [remark.subject for remark in found.remarks]
     assert subject in named if subject else bool(named) == bool(unstable)
+
+
+@pytest.mark.parametrize(
+    ("written", "becomes"),
+    [
+        ("x.mul(k)", 'ported_binary("aten::mul", "Tensor", x, k)'),  # k may be a tensor or a number
+        ("1 - k / x", 'ported_added(1, ported_binary("aten::div", "Tensor", k, x), -1)'),
+        ("x - y - 2", "ported_added(ported_added(x, y, -1), 2, -1)"),
+        ("n * k + x * n * k", None),
+        ("-x * y", 'ported_call("aten::neg", "", ported_call("aten::mul", "Tensor", x, y))'),
+        ("n > 0 ? x : x.clamp(0, 1)", None),
+        ("x * -1 + (x > -k)", None),
+        ("0 < x", 'ported_binary("aten::lt", "Tensor", 0, x)'),
+        ("x.masked_fill(y, k)", 'ported_call("aten::masked_fill", "Tensor", x, y, ported_operand(k, x))'),
+        ("x + (y == n).sum() * n", None),
+        ("x.size(0) * n - n", "x.size(0) * n - n"),
+        ("x.data_ptr<float>() + n * 4", "x.mutable_data_ptr<float>() + n * 4"),
+    ],
+)
+def test_signs_and_numbers_beside_tensors(written: str, becomes: str | None) -> None:
+    found = to_stable(f"auto f(at::Tensor x, at::Tensor y, int n, double k) {{ return {written}; }}\n")
+    assert not found.remarks
+    assert becomes is None or f"return {becomes};" in found.text
 
 
 def test_what_an_expression_is() -> None:

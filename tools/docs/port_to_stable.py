@@ -62,7 +62,7 @@ Measured in November 2026 with the headers of torch 2.10, g++ 12 and nvcc 13.0:
 
 | project | left | C++ | CUDA | library |
 |---|---|---|---|---|
-| in the manner of Deformable DETR's operators | nothing | compiles | compiles | loads in torch 2.13.0 and 2.14.1; on the CPU equal to grid_sample within 5e-16 |
+| in the manner of Deformable DETR's operators | nothing | compiles | compiles | loads in torch 2.13.0 and 2.14.1; on the CPU equal to its original in every bit (torch 2.14.1), and to grid_sample within 5e-16 |
 | in the manner of GroundingDINO's operators | nothing | compiles | – | loads in torch 2.13.0 and 2.14.1; on the CPU equal to the formulas in plain torch |
 @TABLE@
 

@@ -42,7 +42,8 @@ What it goes by:
 - Rules match tokens. Comments and strings are never touched; the bodies of macros are code like any other.
   What a project defines itself (its own `AT_CHECK`, say) is its own and stays.
 - A name that no rule knows and that torch or CUDA has no longer (`dcnbuild.knowledge`) is named as `gone-name`.
-- `#if` branches that no torch 2 and CUDA 11 or newer compiles, and those for ROCm, stay as they are.
+- `#if` branches that no torch 2 and CUDA 11 or newer compiles, and those for ROCm, stay as they are. In a branch for
+  an older torch or CUDA than today's (`CUDA_VERSION < 13000`), what fails today is no failure, and stays too.
 - What no source reaches (a header that nobody includes, a branch for ROCm, MUSA or another platform) neither
   makes a project old nor is rewritten.
 - Nothing of the tree is run, by git neither; `--check` alone runs its setup.py, and says so. The copy holds every

@@ -221,7 +221,6 @@ def unported_classes(module: Module) -> Iterator[ast.ClassDef]:
 RULES = (
     Rule(
         id="autograd-call",
-        need="broken",
         gone="torch 1.5",
         since="torch 0.4",
         pattern="F(setting)(x), and f = F(setting); f(x)",

@@ -97,7 +97,6 @@ def _numpy_distutils(module: Module, scope: PythonScope) -> Iterable[Edit]:
 RULES = (
     Rule(
         id="arch-list-variable",
-        need="broken",
         gone="CUDA 13 for what is older than sm_75",
         since="torch 1.0",
         pattern='os.environ["TORCH_CUDA_ARCH_LIST"] = "6.0;7.0"',
@@ -114,9 +113,7 @@ RULES = (
     ),
     Rule(
         id="distutils",
-        need="broken",
         gone="Python 3.12",
-        since="any",
         pattern="from distutils.core import setup, Extension",
         replacement="from setuptools import setup, Extension",
         before="from distutils.core import setup, Extension\nfrom distutils.command.build_ext import build_ext\n",
@@ -132,9 +129,7 @@ RULES = (
     ),
     Rule(
         id="numpy-distutils",
-        need="broken",
         gone="Python 3.12",
-        since="any",
         pattern="numpy.distutils.misc_util.get_numpy_include_dirs()",
         replacement="[numpy.get_include()]",
         before="import numpy.distutils.misc_util\n\nfolders = numpy.distutils.misc_util.get_numpy_include_dirs()\n",

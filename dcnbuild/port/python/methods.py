@@ -211,7 +211,6 @@ def _without_init(module: Module, function: OldFunction) -> Iterator[Edit]:
 RULES = (
     Rule(
         id="autograd-function",
-        need="broken",
         gone="torch 1.5",
         since="torch 0.4",
         pattern="class F(Function): def __init__(self, setting) … def forward(self, x)",

@@ -10,15 +10,7 @@ from pathlib import PurePosixPath
 
 from dcnbuild.port.cpp import not_understood
 from dcnbuild.port.edits import Revision, line_of
-from dcnbuild.port.python import (
-    calls,
-    cuda_gate,
-    environment,
-    functions,
-    methods,
-    setup_script,
-    six,
-)
+from dcnbuild.port.python import calls, cuda_gate, environment, functions, methods, setup_script, six
 from dcnbuild.port.python.module import Module, Modules, PythonScope, Signature, dotted
 from dcnbuild.port.result import Change, FileResult, Remark
 from dcnbuild.port.rule import Rule
@@ -34,9 +26,11 @@ RULES: tuple[Rule, ...] = (
 #: A file without any of these has nothing to port.
 _TRIGGERS = re.compile(
     r"nvcc|ext_modules|torch\._six|torch\.utils\.ffi|cpp_extension|CUDAExtension|\bFunction\b|std=|is_available"
-    r"|TORCH_CUDA_ARCH_LIST|distutils"
+    r"|TORCH_CUDA_ARCH_LIST|distutils|torch\._thnn|nn\._functions|torch\.legacy"
 )
 _ROUNDS = 500
+#: Gone since torch 0.4 to 1.5.
+_GONE_MODULES = re.compile(r"torch\.(?:_thnn|nn\._functions|legacy)(?:\.|$)")
 
 
 class PythonProject:
@@ -145,6 +139,22 @@ def _remarks(module: Module, scope: PythonScope) -> Iterator[Remark]:
             "torch.utils.ffi",
             "it went with torch 1.0; what it builds from C is built today with pybind11",
             "a setup.py with CUDAExtension over the sources and a PYBIND11_MODULE for their functions",
+            "broken",
+        )
+    gone = [
+        node
+        for node in module.nodes
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [])
+        + ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [])
+        if _GONE_MODULES.match(name) and not six.guarded(module, node)
+    ]
+    if gone:
+        yield Remark(
+            "gone-module",
+            lines(gone),
+            module.source(gone[0])[:60],
+            "torch has this module no longer: it held the functions of TH's neural network library",
+            "call the function of torch.nn.functional that does the same",
             "broken",
         )
     for old in calls.unported_classes(module):

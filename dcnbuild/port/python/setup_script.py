@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.python.module import Module, PythonScope
@@ -20,6 +20,8 @@ _ARCHITECTURE = re.compile(
     r"(?:arch=)?\"?(?:compute|sm|lto)_\d+[af]?(?:,\s*code=\\?\"?\[?(?:(?:compute|sm|lto)_\d+[af]?,?)+\]?\\?\"?)?"
 )
 _BARE = re.compile(r"--?(?:gencode|generate-code|gpu-architecture|arch)")
+#: nvcc's flags that hand the next one on to the compiler of the host.
+_HANDS_ON = ("-Xcompiler", "--compiler-options")
 _FLAG = re.compile(r"-|/|(?:arch|code)=|(?:sm|compute)_\d")
 
 
@@ -58,9 +60,35 @@ def old_flags(module: Module, scope: PythonScope) -> list[ast.Constant]:
 
 def _standard(module: Module, scope: PythonScope) -> Iterable[Edit]:
     if is_build_script(module):
-        yield from _without(module, old_flags(module, scope), _STANDARD)
+        yield from _without(module, list(_handed_on(module, old_flags(module, scope))), _STANDARD)
     elif _calls_compilers(module) and scope.new_standard:
         yield from _raised(module, old_flags(module, scope), raised_standard)
+
+
+def _handed_on(module: Module, flags: Iterable[ast.Constant]) -> Iterator[ast.Constant]:
+    """Flags, each with the `-Xcompiler` in front of it in a list: alone it would take the next one along."""
+    for flag in flags:
+        parent = module.parents[flag]
+        elements = parent.elts if isinstance(parent, (ast.List, ast.Tuple)) else []
+        before = elements[elements.index(flag) - 1] if flag in elements[1:] else None
+        if isinstance(before, ast.Constant) and text_of(before) in _HANDS_ON:
+            yield before
+        yield flag
+
+
+#: Compilers too old for C++17, which torch 2 needs, and C++20, which torch 2.13 does.
+_OLD_COMPILER = re.compile(r"(?:\S*/)?g(?:cc|\+\+)-[4-9](?:\.\d)?")
+
+
+def _host_compilers(module: Module, scope: PythonScope) -> Iterable[Edit]:
+    """`'-ccbin', '/usr/bin/gcc-4.9'` in a list of flags."""
+    for node in module.nodes if is_build_script(module) else ():
+        elements = node.elts if isinstance(node, (ast.List, ast.Tuple)) else []
+        whole: set[ast.Constant] = set()
+        for flag, value in pairwise(elements):
+            if text_of(flag) in ("-ccbin", "--compiler-bindir") and _OLD_COMPILER.fullmatch(text_of(value)):
+                whole |= {part for part in (flag, value) if isinstance(part, ast.Constant)}
+        yield from _without_elements(module, elements, whole)
 
 
 def _calls_compilers(module: Module) -> bool:
@@ -116,7 +144,8 @@ def _without(module: Module, nodes: Sequence[ast.Constant], flag: re.Pattern[str
 
 
 def _bare(node: ast.Constant) -> bool:
-    return bool(_BARE.fullmatch(text_of(node).strip()))
+    """Whether a flag is for what stands behind it."""
+    return text_of(node) in _HANDS_ON or bool(_BARE.fullmatch(text_of(node).strip()))
 
 
 def _append(module: Module, node: ast.Constant, whole: set[ast.Constant]) -> dict[ast.stmt, None]:
@@ -168,9 +197,7 @@ def without_statements(module: Module, statements: Sequence[ast.stmt]) -> Iterat
 RULES = (
     Rule(
         id="cxx-standard",
-        need="broken",
         gone="C++11 in torch 1.5, C++14 in torch 2.1, C++17 in torch 2.13",
-        since="any",
         pattern="extra_compile_args=['-std=c++14', …]",
         replacement="extra_compile_args=[…]",
         before="from torch.utils.cpp_extension import CppExtension\n"
@@ -187,8 +214,21 @@ RULES = (
         language="Python",
     ),
     Rule(
+        id="host-compiler",
+        gone="C++17 in torch 2.1, C++20 in torch 2.13",
+        pattern="'-ccbin', '/usr/bin/gcc-4.9'",
+        replacement="nothing: nvcc takes the compiler that torch does",
+        before="from torch.utils.cpp_extension import CUDAExtension\nflags = ['-O2', '-ccbin', '/usr/bin/gcc-4.9']\n",
+        after="from torch.utils.cpp_extension import CUDAExtension\nflags = ['-O2']\n",
+        untouched=(
+            "from torch.utils.cpp_extension import CUDAExtension\nflags = ['-ccbin', 'gcc-12']\n",
+            "flags = ['-ccbin', 'gcc-4.9']  # of another tool\n",
+        ),
+        rewrite=_host_compilers,
+        language="Python",
+    ),
+    Rule(
         id="cxx11-abi",
-        need="broken",
         gone="torch 2.6, whose wheels have the new ABI",
         since="torch 1.3",
         pattern="extra_compile_args=['-D_GLIBCXX_USE_CXX11_ABI=0', …]",
@@ -205,7 +245,6 @@ RULES = (
     ),
     Rule(
         id="arch-list",
-        need="broken",
         gone="CUDA 13 for what is older than sm_75",
         since="torch 1.0",
         pattern="'-gencode', 'arch=compute_60,code=sm_60'",

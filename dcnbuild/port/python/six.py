@@ -9,7 +9,7 @@ from dcnbuild.port.edits import Edit, indent_of, newline_of
 from dcnbuild.port.python.module import Module, PythonScope, dotted
 from dcnbuild.port.rule import Rule
 
-#: Name → what binds it today, and what it is as an expression. Source: torch 1.13's torch/_six.py.
+#: Name → what binds it today, and what it is as an expression. Source: torch/_six.py of torch 1.7 and 1.13.
 _NAMES: dict[str, tuple[str, str]] = {
     "string_classes": ("{name} = (str, bytes)", "(str, bytes)"),
     "int_classes": ("{name} = int", "int"),
@@ -22,6 +22,7 @@ _NAMES: dict[str, tuple[str, str]] = {
     "PY3": ("{name} = True", "True"),
     "PY37": ("{name} = True", "True"),
     "imap": ("{name} = map", "map"),
+    "istuple": ("{name} = lambda value: isinstance(value, tuple)", "(lambda value: isinstance(value, tuple))"),
 }
 
 
@@ -65,9 +66,7 @@ def guarded(module: Module, node: ast.AST) -> bool:
 RULES = (
     Rule(
         id="torch-six",
-        need="broken",
         gone="torch 2.0",
-        since="any",
         pattern="from torch._six import string_classes, container_abcs, inf, …",
         replacement="what each of them was",
         before="from torch._six import container_abcs, string_classes\n",

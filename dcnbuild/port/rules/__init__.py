@@ -27,13 +27,7 @@ from dcnbuild.port.rules.leftovers import LEFTOVERS
 FAMILIES: dict[str, tuple[Rule, ...]] = {
     "Errors and checks": errors.RULES,
     "Matrix products": blas.RULES,
-    "The THC runtime": (
-        *th_tensors.RULES,
-        *th_pointers.RULES,
-        *thc.RULES,
-        *thc_state.RULES,
-        *numerics.RULES,
-    ),
+    "The THC runtime": (*th_tensors.RULES, *th_pointers.RULES, *thc.RULES, *thc_state.RULES, *numerics.RULES),
     "Tensors": (*tensors.RULES, *at_types.RULES, *aten.RULES),
     "CUDA": (*cuda.RULES, *cccl.RULES, *shuffles.RULES),
     "Headers": headers.RULES,

@@ -9,7 +9,7 @@ from dcnbuild.port.edits import Edit, line_of
 from dcnbuild.port.pattern import arguments, follows
 from dcnbuild.port.result import Remark
 from dcnbuild.port.rule import Rule, Scope
-from dcnbuild.port.rules.tensors import is_type_variable
+from dcnbuild.port.rules.tensors import is_type_variable, of_storage
 from dcnbuild.port.stream import Stream
 
 #: What at:: had with a type in front of the sizes, until torch 1.0.
@@ -27,6 +27,20 @@ _MEMBERS = frozenset(
         *("scalarType", "typeMeta", "toString", "toBackend", "toScalarType", "cpu", "cuda", "hip"),
         *("privateUser1", "id", "options", "copy", "unsafeTensorFromTH", "unsafeStorageFromTH"),
     }
+)
+_LEFT = {
+    "type-object": (
+        "types of tensors are properties now, and make nothing",
+        "call a function of at:: with x.options() instead",
+    ),
+    "storage-member": (
+        "storages hold bytes since torch 2.1",
+        "x.storage().mutable_data() is a void*, x.storage().nbytes() the size; x.data_ptr<T>() begins at the offset",
+    ),
+}
+#: What at::Type made and converted, until torch 1.0.
+_TYPE_MEMBERS = (
+    "tensor|scalarTensor|zeros|ones|rand|randn|randperm|arange|eye|full|tensorFromBlob|sizeof_type|generator"
 )
 _READ = "deprecated in torch 1.3, not in torch 2.14.1"
 
@@ -62,6 +76,10 @@ def _type_factories(code: Code, scope: Scope) -> Iterable[Edit]:
                 yield Edit(stream[index - 4].start, name.end, new)
                 yield Edit(close.start, close.start, sizes)
             continue
+        if is_type_variable(code, stream[index - 2]):
+            yield Edit(stream[index - 2].start, name.end, f"at::{_FACTORIES[name.text]}")
+            yield Edit(close.start, close.start, f"{sizes}, {stream[index - 2].text}.options()")
+            continue
         scalar = stream.partner[index - 2]
         if words_at(stream, scalar - 5, 5) == ["type", "(", ")", ".", "toScalarType"]:
             inside = code.text[stream[scalar].end : stream[index - 2].start]
@@ -80,20 +98,38 @@ def _type_factories(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(stream[first].start, close.end, new)
 
 
+def _backends(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`x.type().backend() == at::kCUDA`, which was a backend once and is a kind of device."""
+    for stream, index in code.names("backend"):
+        asked = words_at(stream, index - 4, 4) == ["type", "(", ")", "."] and follows(stream, index, "(", ")")
+        named = words_at(stream, index + 4, 3)
+        kind = named[-1:] if named[1:2] == ["::"] and named[0] in _SPACES else named[:1]
+        if asked and words_at(stream, index + 3, 1)[0] in ("==", "!=") and kind[0] in ("kCUDA", "kCPU"):
+            yield Edit(stream[index - 4].start, stream[index].end, "device().type")
+
+
 def left_members(code: Code) -> Iterator[Remark]:
-    """What is asked of the `.type()` of a tensor and is no member of at::DeprecatedTypeProperties."""
-    found: dict[str, set[int]] = {}
+    """What is asked of a tensor's `.type()` or `.storage()` and is no member of them any more."""
+    found: dict[tuple[str, str], set[int]] = {}
     for stream, index in code.names("type"):
         asked = follows(stream, index, "(", ")", ".") and follows(stream, index + 4, "(")
         if not asked or index < 2 or stream[index - 1].text not in (".", "->"):
             continue
         name = stream[index + 4]
         if name.text not in _MEMBERS and code.is_tensor(stream[index - 2]):
-            found.setdefault(name.text, set()).add(line_of(code.text, name.start))
-    for subject, lines in found.items():
-        reason = "types of tensors are properties now, and make nothing"
-        advice = "call a function of at:: with x.options() instead"
-        yield Remark("type-object", tuple(sorted(lines)), subject, reason, advice, "broken")
+            found.setdefault(("type-object", name.text), set()).add(line_of(code.text, name.start))
+    for stream, index in code.names(_TYPE_MEMBERS):  # of a variable that holds such a type
+        asked = index > 1 and stream[index - 1].text == "." and follows(stream, index, "(")
+        if asked and is_type_variable(code, stream[index - 2]):
+            found.setdefault(("type-object", stream[index].text), set()).add(line_of(code.text, stream[index].start))
+    for stream, index in code.names("data|size"):
+        typed = follows(stream, index, "<") if stream[index].text == "data" else follows(stream, index, "(", ")")
+        if typed and of_storage(stream, index):
+            named = "storage-member", f"storage().{stream[index].text}"
+            found.setdefault(named, set()).add(line_of(code.text, stream[index].start))
+    for (id, subject), lines in found.items():
+        reason, advice = _LEFT[id]
+        yield Remark(id, tuple(sorted(lines)), subject, reason, advice, "broken")
 
 
 def _type_first(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -143,7 +179,7 @@ def _backend(stream: Stream, close: int) -> int | None:
 
 
 def _to_type(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`x.toType(at::CUDA(at::kInt))`."""
+    """`x.toType(at::CUDA(at::kInt))`, and `x.toType(y.type())`."""
     for stream, index in code.names("toType"):
         close = stream.partner[index + 1] if follows(stream, index, "(") else -1
         opening = _backend(stream, close - 1) if close > 0 else None
@@ -152,30 +188,43 @@ def _to_type(code: Code, scope: Scope) -> Iterable[Edit]:
             inside = code.text[stream[opening].end : stream[close - 1].start]
             new = f"to(at::device({device}).dtype({inside}))"
             yield Edit(stream[index].start, stream[close].end, new)
+        elif close > 0 and index + 3 == close and is_type_variable(code, stream[index + 2]):
+            yield Edit(stream[index].start, stream[close].end, f"to({stream[index + 2].text}.options())")
+        elif close > 0 and (type := _end_of_tensor(stream, index + 2, close)) is not None and type + 3 == close:
+            yield Edit(stream[index].start, stream[index].end, "to")
+            yield Edit(stream[type].start, stream[type].end, "options")
 
 
 RULES = (
     Rule(
+        id="type-backend",
+        gone="torch 1.0",
+        since="torch 1.0",
+        pattern="x.type().backend() == at::kCUDA",
+        replacement="x.device().type() == at::kCUDA",
+        before="bool f(at::Tensor x) { return x.type().backend() == at::kCUDA; }\n",
+        after="bool f(at::Tensor x) { return x.device().type() == at::kCUDA; }\n",
+        untouched=("bool f(at::Tensor x) { return x.type().backend() == at::Backend::CUDA; }\n",),
+        rewrite=_backends,
+    ),
+    Rule(
         id="type-factory",
-        need="broken",
         gone="torch 1.0",
         since="torch 1.0",
         pattern="x.type().tensor(sizes), at::CUDA(at::kFloat).zeros(sizes), …",
         replacement="x.new_empty(sizes), at::zeros(sizes, at::device(at::kCUDA).dtype(at::kFloat))",
         before="auto f(at::Tensor x) { return x.type().zeros({3}) + at::CUDA(at::kInt).tensor({2, 3})"
-        " + x.type().toScalarType(at::kLong).ones({1}); }\n",
+        " + x.type().toScalarType(at::kLong).ones({1}); }\n"
+        "auto g(const at::Type& t) { return t.tensor({1}); }\n",
         after="auto f(at::Tensor x) {"
         " return x.new_zeros({3}) + at::empty({2, 3}, at::device(at::kCUDA).dtype(at::kInt))"
-        " + x.new_ones({1}, at::kLong); }\n",
-        untouched=(
-            "// x.type().tensor({3})\n",
-            "auto f(Net& net) { return net.zeros({3}) + net.type(1).zeros({3}); }\n",
-        ),
+        " + x.new_ones({1}, at::kLong); }\n"
+        "auto g(const at::Type& t) { return at::empty({1}, t.options()); }\n",
+        untouched=("auto f(Net& net) { return net.zeros({3}) + net.type(1).zeros({3}); }\n",),
         rewrite=_type_factories,
     ),
     Rule(
         id="type-first",
-        need="broken",
         gone="torch 1.0",
         since="torch 1.0",
         pattern="at::zeros(at::CUDA(at::kFloat), sizes), at::ones(x.type(), sizes), …",
@@ -188,35 +237,29 @@ RULES = (
         untouched=(
             "auto f(at::Tensor x) { return at::zeros({2}, x.options()); }\n",
             "auto f(at::Tensor x) { return mine::zeros(x.type(), {2}); }\n",
-            "// at::zeros(x.type(), {2})\n",
         ),
         rewrite=_type_first,
     ),
     Rule(
         id="to-type",
-        need="broken",
         gone="torch 1.5",
         since="torch 1.0",
-        pattern="x.toType(at::CUDA(at::kInt))",
-        replacement="x.to(at::device(at::kCUDA).dtype(at::kInt))",
-        before="auto f(at::Tensor x) { return x.toType(at::CUDA(at::kInt)); }\n",
-        after="auto f(at::Tensor x) { return x.to(at::device(at::kCUDA).dtype(at::kInt)); }\n",
-        untouched=(
-            "auto f(at::Tensor x) { return x.toType(at::kInt); }\n",
-            "// x.toType(at::CPU(at::kInt))\n",
-        ),
+        pattern="x.toType(at::CUDA(at::kInt)), x.toType(y.type())",
+        replacement="x.to(at::device(at::kCUDA).dtype(at::kInt)), x.to(y.options())",
+        before="auto f(at::Tensor x) { return x.toType(at::CUDA(at::kInt)).toType(x.type()); }\n",
+        after="auto f(at::Tensor x) { return x.to(at::device(at::kCUDA).dtype(at::kInt)).to(x.options()); }\n",
+        untouched=("auto f(at::Tensor x) { return x.toType(at::kInt); }\n",),
         rewrite=_to_type,
     ),
     Rule(
         id="at-type",
-        need="broken",
         gone=_READ,
         since="torch 1.3",
         pattern="const at::Type& type",
         replacement="const at::DeprecatedTypeProperties& type",
         before="bool f(const at::Type& type) { return type.is_cuda(); }\n",
         after="bool f(const at::DeprecatedTypeProperties& type) { return type.is_cuda(); }\n",
-        untouched=("using T = my::at::Type;\n", "auto x = at::Type::mine;\n", "// at::Type\n"),
+        untouched=("using T = my::at::Type;\n", "auto x = at::Type::mine;\n"),
         why="It is what x.type() returns since.",
         rewrite=_type_name,
         emits="DeprecatedTypeProperties",

@@ -11,13 +11,7 @@ from dcnbuild.port.rule import Rule, Scope
 from dcnbuild.port.rules.at_types import words_at
 
 #: `.toCFloat()` and its like → the type to ask item() for.
-_ITEMS = {
-    "toCFloat": "float",
-    "toCDouble": "double",
-    "toCInt": "int",
-    "toCLong": "int64_t",
-    "toCByte": "uint8_t",
-}
+_ITEMS = {"toCFloat": "float", "toCDouble": "double", "toCInt": "int", "toCLong": "int64_t", "toCByte": "uint8_t"}
 
 
 def _register(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -91,7 +85,6 @@ def _scalar_type(code: Code, scope: Scope) -> Iterable[Edit]:
 def _item(old: str, type: str) -> Rule:
     return Rule(
         id="tensor-" + old[2:].lower().replace("c", "to-c-", 1),
-        need="broken",
         gone="torch 1.0",
         since="torch 1.0",
         pattern=f".{old}()",
@@ -102,11 +95,40 @@ def _item(old: str, type: str) -> Rule:
     )
 
 
+def _linalg(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`torch::linalg::det(x)`; the namespace was one of functions of the same names and arguments."""
+    for stream, index in code.names("linalg"):
+        behind = words_at(stream, index - 2, 2) if index > 1 else []
+        if behind in (["torch", "::"], ["at", "::"]) and words_at(stream, index + 1, 1) == ["::"]:
+            yield Edit(stream[index].end, stream[index + 1].end, "_")
+
+
+def _variable_ref(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`torch::autograd::as_variable_ref(x)`: every tensor is a Variable."""
+    for stream, index in code.names("as_variable_ref"):
+        first = index
+        while first > 1 and stream[first - 1].text == "::":
+            first -= 2
+        if follows(stream, index, "(") and words_at(stream, first - 1, 1) not in (["."], ["->"]):
+            yield Edit(stream[first].start, stream[index].end, "")
+
+
+def _to_vector(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`std::vector<int64_t> v = x.sizes();`, which converted by itself."""
+    for stream, index in code.names("sizes|strides"):
+        first = index
+        while first and stream[first].text not in (";", "{", "}", "="):
+            first -= 1
+        declared = words_at(stream, first - 5, 4)
+        vector = declared in (["vector", "<", "int64_t", ">"], ["vector", "<", "long", ">"])
+        if vector and stream[first].text == "=" and follows(stream, index, "(", ")", ";"):
+            yield Edit(stream[index + 2].end, stream[index + 2].end, ".vec()")
+
+
 RULES = (
     *(_item(old, type) for old, type in _ITEMS.items()),
     Rule(
         id="jit-register-operators",
-        need="broken",
         gone="torch 1.5",
         since="torch 1.4",
         pattern='torch::jit::RegisterOperators("a::f", &f)',
@@ -121,7 +143,6 @@ RULES = (
     ),
     Rule(
         id="device-guard-argument",
-        need="broken",
         gone="torch 1.0",
         since="torch 1.0",
         pattern="at::DeviceGuard guard(x.get_device()), at::DeviceGuard guard(x)",
@@ -136,7 +157,6 @@ RULES = (
     ),
     Rule(
         id="default-generator",
-        need="broken",
         gone="torch 1.6, whose generators are values",
         since="torch 1.7",
         pattern="auto gen = at::cuda::detail::getDefaultCUDAGenerator(); gen->…",
@@ -148,42 +168,35 @@ RULES = (
         "  return gen->philox_engine_inputs(4);\n}\n",
         untouched=(
             "auto f() {\n  auto gen = at::cuda::detail::getDefaultCUDAGenerator();\n  return gen.mutex();\n}\n",
-            "// auto gen = at::cuda::detail::getDefaultCUDAGenerator(); gen->seed();\n",
         ),
         rewrite=_generator,
         emits="CUDAGeneratorImpl",
     ),
     Rule(
         id="is-variable",
-        need="broken",
         gone="torch 1.7",
         since="torch 1.5",
         pattern=".is_variable()",
         replacement=".defined()",
         before="bool f(at::Tensor x) { return x.is_variable(); }\n",
         after="bool f(at::Tensor x) { return x.defined(); }\n",
-        untouched=("// x.is_variable()\n", "bool f(at::Tensor x) { return is_variable(); }\n"),
+        untouched=("bool f(at::Tensor x) { return is_variable(); }\n",),
         why="Every tensor is a Variable since torch 1.5.",
     ),
     Rule(
         id="context-stream",
-        need="broken",
         gone="torch 1.0",
         since="torch 1.0",
         pattern="at::globalContext().getCurrentCUDAStream(), at::globalContext().getNumGPUs()",
         replacement="at::cuda::getCurrentCUDAStream(), c10::cuda::device_count()",
         before="cudaStream_t f() { return at::globalContext().getCurrentCUDAStream(); }\n",
         after="cudaStream_t f() { return at::cuda::getCurrentCUDAStream(); }\n",
-        untouched=(
-            "// at::globalContext().getCurrentCUDAStream()\n",
-            "cudaStream_t f() { return mine().getCurrentCUDAStream(); }\n",
-        ),
+        untouched=("cudaStream_t f() { return mine().getCurrentCUDAStream(); }\n",),
         rewrite=_context_stream,
         emits="getCurrentCUDAStream|device_count",
     ),
     Rule(
         id="detail-scalar-type",
-        need="broken",
         gone="torch 2.6",
         since="torch 1.3",
         pattern="::detail::scalar_type(type)",
@@ -192,10 +205,7 @@ RULES = (
         "void f(at::Tensor x) { SWITCH(x.type()) { default: g(); } }\n",
         after="#define SWITCH(TYPE) switch (ported_scalar_type(TYPE))\n"
         "void f(at::Tensor x) { SWITCH(x.type()) { default: g(); } }\n",
-        untouched=(
-            "auto f(at::Tensor x) { return x.scalar_type(); }\n",
-            "// ::detail::scalar_type(type)\n",
-        ),
+        untouched=("auto f(at::Tensor x) { return x.scalar_type(); }\n",),
         why="Macros that were copied from torch's AT_DISPATCH_* call it, and are given x.type() and"
         " x.scalar_type() alike.",
         rewrite=_scalar_type,
@@ -203,7 +213,6 @@ RULES = (
     ),
     Rule(
         id="dispatch-all-and-half",
-        need="broken",
         gone="torch 1.2",
         since="torch 1.2",
         pattern="AT_DISPATCH_ALL_TYPES_AND_HALF($$arguments)",
@@ -212,5 +221,37 @@ RULES = (
         after='void f(at::Tensor x) { AT_DISPATCH_ALL_TYPES_AND(at::kHalf, x.scalar_type(), "f", [&] { g(); }); }\n',
         untouched=("// AT_DISPATCH_ALL_TYPES_AND_HALF(x, n, f)\n",),
         emits="AT_DISPATCH_ALL_TYPES_AND",
+    ),
+    Rule(
+        id="linalg-namespace",
+        gone="torch 2.6",
+        since="torch 1.9",
+        pattern="torch::linalg::det(x)",
+        replacement="torch::linalg_det(x)",
+        before="auto f(at::Tensor x) { return torch::linalg::det(x); }\n",
+        after="auto f(at::Tensor x) { return torch::linalg_det(x); }\n",
+        untouched=("auto f(Mine x) { return mine::linalg::det(x); }\n",),
+        rewrite=_linalg,
+    ),
+    Rule(
+        id="variable-ref",
+        gone="torch 1.5",
+        pattern="torch::autograd::as_variable_ref(x)",
+        replacement="(x)",
+        before="auto f(at::Tensor x) { return torch::autograd::as_variable_ref(x).data(); }\n",
+        after="auto f(at::Tensor x) { return (x).data(); }\n",
+        untouched=("auto f(Mine x) { return x.as_variable_ref(1); }\n",),
+        rewrite=_variable_ref,
+    ),
+    Rule(
+        id="sizes-to-vector",
+        gone="torch 1.0",
+        since="torch 0.4",
+        pattern="std::vector<int64_t> v = x.sizes();",
+        replacement="std::vector<int64_t> v = x.sizes().vec();",
+        before="void f(at::Tensor x) { std::vector<int64_t> v = x.sizes(); }\n",
+        after="void f(at::Tensor x) { std::vector<int64_t> v = x.sizes().vec(); }\n",
+        untouched=("void f(at::Tensor x) { auto v = x.sizes(); std::vector<int64_t> w = x.sizes().vec(); }\n",),
+        rewrite=_to_vector,
     ),
 )

@@ -22,17 +22,13 @@ def _cuda(letter: str, old: str, new: str) -> Rule:
     name, helper = f"THCudaBlas_{letter}{old}", f"ported_cublas_{letter.lower()}{new}"
     return Rule(
         id=f"thc-blas-{letter.lower()}{new.replace('_', '-')}",
-        need="broken",
         gone="torch 1.8",
         since="torch 1.1",
         pattern=f"{name}($state, $$operands)",
         replacement=f"{helper}($$operands)",
         before=f"void f() {{ {name}(state, rest, of, it); }}\n",
         after=f"void f() {{ {helper}(rest, of, it); }}\n",
-        untouched=(
-            f"// {name}(state, x)\n",
-            f"void {name}(int a) {{}}\nvoid f() {{ {name}(1); }}\n",
-        ),
+        untouched=(f"// {name}(state, x)\n", f"void {name}(int a) {{}}\nvoid f() {{ {name}(1); }}\n"),
         why=_WHY if (letter, old) == ("S", "gemm") else "",
         helper=helper,
     )
@@ -42,7 +38,6 @@ def _cpu(type: str, function: str) -> Rule:
     name = f"TH{type}Blas_{function}"
     return Rule(
         id=f"th-blas-{type.lower()}-{function}",
-        need="broken",
         gone="torch 1.8",
         since="torch 1.3",
         pattern=f"{name}($$operands)",

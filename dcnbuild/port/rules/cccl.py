@@ -96,17 +96,13 @@ def _debug_argument(code: Code, scope: Scope) -> Iterable[Edit]:
 def _cub(old: str, new: str) -> Rule:
     return Rule(
         id=f"cub-{old.lower()}",
-        need="broken",
         gone="CUDA 13",
         since="CUDA 12.9",
         pattern=f"cub::{old}",
         replacement=new,
         before=f"__device__ int f(int x) {{ return Reduce(tmp).Reduce(x, cub::{old}()); }}\n",
         after=f"__device__ int f(int x) {{ return Reduce(tmp).Reduce(x, {new}()); }}\n",
-        untouched=(
-            f"__device__ int f(R r, int x) {{ return r.{old}(x); }}\n",
-            f"// cub::{old}()\n",
-        ),
+        untouched=(f"__device__ int f(R r, int x) {{ return r.{old}(x); }}\n", f"// cub::{old}()\n"),
         emits=new.split("::")[-1].split("<")[0],
     )
 
@@ -114,17 +110,12 @@ def _cub(old: str, new: str) -> Rule:
 RULES = (
     Rule(
         id="thrust-functor-base",
-        need="broken",
         gone="CUDA 13",
-        since="any",
         pattern="struct F : public thrust::unary_function<A, B> { … }",
         replacement="struct F { … }",
         before="struct F : public thrust::unary_function<int, int> {\n  int n;\n};\n",
         after="struct F {\n  int n;\n};\n",
-        untouched=(
-            "struct F : public mine::unary_function<int, int> {};\n",
-            "// struct F : public thrust::unary_function<int, int> {};\n",
-        ),
+        untouched=("struct F : public mine::unary_function<int, int> {};\n",),
         why="The base only named the types of argument and result, which thrust finds out itself. Where the file "
         "asks for"
         " them (`result_type`), the struct names them.",
@@ -133,14 +124,13 @@ RULES = (
     # "::" in front, since `using namespace at` brings another `cuda`
     Rule(
         id="thrust-identity",
-        need="broken",
         gone="CUDA 13",
         since="CUDA 12.0",
         pattern="thrust::identity<T>",
         replacement="::cuda::std::identity",
         before="#include <thrust/functional.h>\nauto f = thrust::identity<int>();\n",
         after="#include <thrust/functional.h>\n#include <cuda/std/functional>\nauto f = ::cuda::std::identity();\n",
-        untouched=("auto f = mine::identity<int>();\n", "// thrust::identity<int>()\n"),
+        untouched=("auto f = mine::identity<int>();\n",),
         rewrite=_identity,
         emits="identity",
     ),
@@ -153,7 +143,6 @@ RULES = (
     _cub("Division", "::cuda::std::divides<>"),
     Rule(
         id="cub-iterator",
-        need="broken",
         gone="CUDA 13",
         since="CUDA 9",
         pattern="cub::CountingInputIterator<T>, cub::TransformInputIterator<V, Op, It>, …",
@@ -162,16 +151,12 @@ RULES = (
         "  cub::TransformInputIterator<float, Twice, std::vector<float, A>> it(n, Twice());\n}\n",
         after="void f(int n) {\n  thrust::counting_iterator<int> all(0);\n"
         "  thrust::transform_iterator<Twice, std::vector<float, A>, float> it(n, Twice());\n}\n",
-        untouched=(
-            "mine::CountingInputIterator<int> all(0);\n",
-            "// cub::CountingInputIterator<int>\n",
-        ),
+        untouched=("mine::CountingInputIterator<int> all(0);\n",),
         rewrite=_iterators,
         emits="counting_iterator|constant_iterator|discard_iterator|transform_iterator",
     ),
     Rule(
         id="cub-debug-argument",
-        need="broken",
         gone="CUDA 13",
         since="CUDA 11",
         pattern="cub::DeviceReduce::Sum(…, stream, true)",

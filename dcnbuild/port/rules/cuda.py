@@ -58,7 +58,6 @@ def _symbol_by_name(code: Code, scope: Scope) -> Iterable[Edit]:
 def _renamed(old: str, new: str) -> Rule:
     return Rule(
         id=old.removeprefix("cuda").replace("Thread", "thread-").lower().replace("cache", "cache-"),
-        need="broken",
         gone="CUDA 13",
         since="CUDA 4",
         pattern=old,
@@ -73,7 +72,6 @@ def _warp(old: str, new: str) -> Rule:
     value = "x" if old in ("__ballot", "__any", "__all") else "x, 1"
     return Rule(
         id="warp-" + old.strip("_").replace("_", "-"),
-        need="broken",
         gone="CUDA 9 for sm_70 and newer, CUDA 13 altogether",
         since="CUDA 9",
         pattern=f"{old}($$operands)",
@@ -96,7 +94,6 @@ def _warp(old: str, new: str) -> Rule:
 RULES = (
     Rule(
         id="thread-synchronize",
-        need="broken",
         gone="CUDA 13",
         since="CUDA 4",
         pattern="cudaThreadSynchronize()",
@@ -112,7 +109,6 @@ RULES = (
     _renamed("cudaThreadGetCacheConfig", "cudaDeviceGetCacheConfig"),
     Rule(
         id="symbol-by-name",
-        need="broken",
         gone="CUDA 5, at run time",
         since="CUDA 4",
         pattern='cudaMemcpyToSymbol("table", …)',
@@ -129,7 +125,6 @@ RULES = (
     *(_warp(old, new) for old, new in _WARP.items()),
     Rule(
         id="atomic-add-double",
-        need="broken",
         gone="sm_60, which has its own",
         since="CUDA 8",
         pattern="__device__ double atomicAdd(double*, double) { … }",

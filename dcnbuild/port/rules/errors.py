@@ -91,7 +91,6 @@ def _before_else(code: Code, scope: Scope) -> Iterable[Edit]:
 RULES = (
     Rule(
         id="at-check",
-        need="broken",
         gone="torch 1.5",
         since="torch 1.2",
         pattern="AT_CHECK",
@@ -99,7 +98,6 @@ RULES = (
         before='#define CHECK_CUDA(x) AT_CHECK(x.is_cuda(), #x " must be a CUDA tensor")\n',
         after='#define CHECK_CUDA(x) TORCH_CHECK(x.is_cuda(), #x " must be a CUDA tensor")\n',
         untouched=(
-            "// AT_CHECK(x) was the old name\n",
             'const char* name = "AT_CHECK";\n',
             "#ifndef AT_CHECK\n#define AT_CHECK TORCH_CHECK\n#endif\nvoid f(int n) { AT_CHECK(n > 0); }\n",
             "#ifndef TORCH_CHECK\n#define TORCH_CHECK AT_CHECK\n#endif\n",
@@ -108,7 +106,6 @@ RULES = (
     ),
     Rule(
         id="check-comparison",
-        need="broken",
         gone="torch 1.13",
         since="torch 1.13",
         pattern="CHECK_EQ, CHECK_NE, CHECK_LT, …, DCHECK_EQ, CHECK_NOTNULL",
@@ -126,7 +123,6 @@ RULES = (
     ),
     Rule(
         id="at-warn",
-        need="broken",
         gone="deprecated in torch 1.5, not in torch 2.14.1",
         since="torch 1.5",
         pattern="AT_WARN",
@@ -138,7 +134,6 @@ RULES = (
     ),
     Rule(
         id="at-index-error",
-        need="broken",
         gone="deprecated in torch 1.5, not in torch 2.14.1",
         since="torch 1.5",
         pattern="AT_INDEX_ERROR($$message)",
@@ -175,7 +170,6 @@ RULES = (
     ),
     Rule(
         id="th-arg-check",
-        need="broken",
         gone="torch 1.11",
         since="torch 1.2",
         pattern="THArgCheck($condition, $number, $$message)",
@@ -187,7 +181,6 @@ RULES = (
     ),
     Rule(
         id="th-error",
-        need="broken",
         gone="torch 1.11",
         since="torch 1.2",
         pattern="THError($$message)",
@@ -199,7 +192,6 @@ RULES = (
     ),
     Rule(
         id="th-assert",
-        need="broken",
         gone="torch 1.11",
         since="torch 1.2",
         pattern="THAssert($$condition)",
@@ -211,7 +203,6 @@ RULES = (
     ),
     Rule(
         id="th-assert-message",
-        need="broken",
         gone="torch 1.11",
         since="torch 1.2",
         pattern="THAssertMsg",
@@ -223,9 +214,7 @@ RULES = (
     ),
     Rule(
         id="check-before-else",
-        need="broken",
         gone="since TORCH_CHECK is an if statement",
-        since="any",
         pattern="if (a) TORCH_CHECK(…); else …",
         replacement="if (a) { TORCH_CHECK(…); } else …",
         before='void f(int n) { if (n < 0) TORCH_CHECK(false, "n < 0"); else g(n); }\n',

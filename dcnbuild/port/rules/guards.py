@@ -10,16 +10,10 @@ from dcnbuild.port.rule import Rule, Scope
 from dcnbuild.port.tokens import Token
 
 _GUARDS = frozenset(
-    {
-        "CUDAGuard",
-        "OptionalCUDAGuard",
-        "DeviceGuard",
-        "OptionalDeviceGuard",
-        "MaybeSetDevice",
-        "cudaSetDevice",
-        "CUDAStreamGuard",
-        "device_guard",
-    }
+    [
+        *("CUDAGuard", "OptionalCUDAGuard", "DeviceGuard", "OptionalDeviceGuard", "MaybeSetDevice"),
+        *("cudaSetDevice", "CUDAStreamGuard", "device_guard"),
+    ]
 )
 _STREAMS = frozenset({"getCurrentCUDAStream", "THCState_getCurrentStream"})
 #: What the first lines of such a function are made of: checks whose messages should come first.

@@ -38,6 +38,11 @@ _PYBIND = r"torch/(?:extension|python|csrc/utils/pybind)\.h|pybind11/.*"
 
 #: Headers of ATen and c10 that moved. Source: torch 0.4.1 to 1.13 against torch 2.14.1's include.
 _CUDA_GENERATOR = "ATen/cuda/CUDAGeneratorImpl.h"
+_C10D = (
+    *("Backend", "FileStore", "HashStore", "NCCLUtils", "ParamCommsUtils", "PrefixStore", "ProcessGroup", "Store"),
+    *("ProcessGroupGloo", "ProcessGroupMPI", "ProcessGroupNCCL", "ProcessGroupUCC", "TCPStore", "Types", "Utils"),
+    *("UnixSockUtils", "WinSockUtils", "comm", "default_comm_hooks", "logger", "reducer"),
+)
 MOVED = {
     "ATen/cuda/CUDAGuard.h": "c10/cuda/CUDAGuard.h",
     "ATen/cuda/CUDAMultiStreamGuard.h": "c10/cuda/CUDAGuard.h",
@@ -54,6 +59,8 @@ MOVED = {
     "ATen/core/Backend.h": "c10/core/Backend.h",
     "ATen/core/TensorOptions.h": "c10/core/TensorOptions.h",
     "ATen/core/TensorMethods.h": "ATen/core/Tensor.h",
+    "torch/linalg.h": "ATen/Functions.h",
+    **{f"c10d/{name}.hpp": f"torch/csrc/distributed/c10d/{name}.hpp" for name in _C10D},
     **dict.fromkeys(("ATen/Type.h", "ATen/core/Type.h"), "ATen/core/DeprecatedTypeProperties.h"),
 }
 
@@ -154,7 +161,6 @@ def _missing(code: Code, scope: Scope) -> Iterable[Edit]:
 RULES = (
     Rule(
         id="thc-header",
-        need="broken",
         gone="torch 1.11",
         since="torch 1.0",
         pattern="#include <THC/THC.h>, and the other headers of THC and THCUNN",
@@ -162,7 +168,6 @@ RULES = (
         before="#include <THC/THC.h>\n#include <THC/THCGeneral.h>\n\nvoid f();\n",
         after="#include <ATen/cuda/CUDAContext.h>\n\nvoid f();\n",
         untouched=(
-            "// #include <THC/THC.h>\n",
             '#include "THCMine.h"\n#include "THCudaThings.h"\n',
             "#if __has_include(<THC/THC.h>)\n#include <THC/THC.h>\n#endif\n",
             "#if TORCH_VERSION_MAJOR < 2\n#include <THC/THC.h>\n#endif\n",
@@ -184,29 +189,23 @@ RULES = (
     ),
     Rule(
         id="th-header",
-        need="broken",
         gone="torch 1.11",
-        since="any",
         pattern="#include <TH/TH.h>, and the other headers of TH and THNN",
         replacement="nothing",
         before="#include <TH/TH.h>\n#include <ATen/ATen.h>\n",
         after="#include <ATen/ATen.h>\n",
-        untouched=('#include "THreads.h"\n', "// #include <TH/TH.h>\n"),
+        untouched=('#include "THreads.h"\n',),
         rewrite=_th,
     ),
     Rule(
         id="moved-header",
-        need="broken",
         gone="after torch 0.4 to 1.13, not in torch 2.14.1",
         since="torch 1.8",
-        pattern="#include <ATen/cuda/CUDAGuard.h>, <ATen/Type.h>, <ATen/Error.h>, <ATen/CUDAGenerator.h>, …",
+        pattern="#include <ATen/cuda/CUDAGuard.h>, <ATen/Type.h>, <ATen/Error.h>, <c10d/ProcessGroup.hpp>, …",
         replacement="where their contents are today",
-        before="#include <ATen/cuda/CUDAGuard.h>\n#include <ATen/core/Half.h>\n",
-        after="#include <c10/cuda/CUDAGuard.h>\n#include <c10/util/Half.h>\n",
-        untouched=(
-            "#include <ATen/cuda/CUDAContext.h>\n#include <ATen/Dispatch.h>\n",
-            "// #include <ATen/Type.h>\n",
-        ),
+        before="#include <ATen/core/Half.h>\n#include <c10d/Types.hpp>\n",
+        after="#include <c10/util/Half.h>\n#include <torch/csrc/distributed/c10d/Types.hpp>\n",
+        untouched=("#include <ATen/cuda/CUDAContext.h>\n#include <ATen/Dispatch.h>\n",),
         rewrite=_by_table(MOVED),
     ),
     Rule(
@@ -229,7 +228,6 @@ RULES = (
     ),
     Rule(
         id="missing-header",
-        need="broken",
         gone="torch 1.11, whose torch/extension.h brings nothing of CUDA",
         since="torch 1.1",
         pattern="at::cuda::getCurrentCUDAStream(), CUDAGuard, AT_CUDA_CHECK, … without their header",

@@ -14,7 +14,6 @@ LEFTOVERS = (
         advice="take at::Tensor instead: THCudaTensor_data(state, x) is x.data_ptr<float>(),"
         " _size(state, x, i) is x.size(i), _nDimension is x.dim(), _resize2d is x.resize_({a, b}),"
         " _fill is x.fill_(v)",
-        need="broken",
         example="void f(THCudaTensor** x) { THCudaTensor_unfold(state, x[0], x[1], 1, 2, 3); }\n",
         untouched=("void f(at::Tensor x) {}  // was THCudaTensor\n",),
     ),
@@ -23,7 +22,6 @@ LEFTOVERS = (
         names=rf"TH(?:Cuda|{_TYPES})Blas_\w+",
         reason="this BLAS call of TH went with torch 1.8 and has no helper here",
         advice="write it as an at:: operation, or call cuBLAS with at::cuda::getCurrentCUDABlasHandle()",
-        need="broken",
         example="void f() { THCudaBlas_Sdot(state, n, x, 1, y, 1); }\n",
         untouched=("// THCudaBlas_Sdot\n",),
     ),
@@ -34,31 +32,22 @@ LEFTOVERS = (
         r"|TH(?:Alloc|Free|Realloc|Min|Max|ArgCheck|Error\w*|Assert\w*|Rand\w*)",
         reason="this part of TH or THC went with torch 1.11 and no rule knows its successor here",
         advice="look for the operation in at::, at::cuda:: or c10::cuda:: and call that",
-        need="broken",
         example="int f() { return THCNumerics<float>::cinv(a); }\n",
-        untouched=(
-            "int THREADS = 1, THRESHOLD = 2;\n",
-            "struct THCNumerics { };\n// THCNumerics<float>\n",
-        ),
+        untouched=("int THREADS = 1, THRESHOLD = 2;\n", "struct THCNumerics { };\n// THCNumerics<float>\n"),
     ),
     Leftover(
         id="thc-template",
         names="toDeviceTensor(?:Cast)?|reduceBlockWithNThreadLocalReductions",
         reason="this template of THC's headers went with torch 1.11",
         advice="take x.packed_accessor32<T, N>() for a device tensor, and cub::BlockReduce for a reduction",
-        need="broken",
         example="void f(at::Tensor x) { auto y = toDeviceTensor<float, 2>(x); }\n",
-        untouched=(
-            "template <typename T> T toDeviceTensor(T x) { return x; }\n",
-            "// toDeviceTensor\n",
-        ),
+        untouched=("template <typename T> T toDeviceTensor(T x) { return x; }\n", "// toDeviceTensor\n"),
     ),
     Leftover(
         id="texture-reference",
         names=r"cudaBindTexture\w*|cudaUnbindTexture|cudaGetTextureReference|textureReference",
         reason="texture references went with CUDA 12",
         advice="read through a const __restrict__ pointer, or make a texture object (cudaCreateTextureObject)",
-        need="broken",
         example="void f() { cudaBindTexture(0, tex, p, n); }\n",
         untouched=("// cudaBindTexture\n",),
     ),
@@ -69,7 +58,6 @@ LEFTOVERS = (
         where=r"cudaReadMode\w+|cudaTextureType\w+|cudaAddressMode\w+|tex1Dfetch|tex[123]D",
         reason="texture references went with CUDA 12",
         advice="read through a const __restrict__ pointer, or make a texture object (cudaCreateTextureObject)",
-        need="broken",
         example="texture<float, 2, cudaReadModeElementType> tex;\n",
         untouched=("bool f(int texture) { return texture < 3; }\n", "// texture<float, 2> tex;\n"),
     ),
@@ -81,20 +69,28 @@ LEFTOVERS = (
         where="cudaDeviceProp|getCurrentDeviceProperties|getDeviceProperties",
         reason="CUDA 13 has taken this member out of cudaDeviceProp",
         advice="ask cudaDeviceGetAttribute(&value, cudaDevAttr…, device), which newer and older CUDA have",
-        need="broken",
         example="int f(cudaDeviceProp p) { return p.clockRate; }\n",
         untouched=("int f(Timer t) { return t.clockRate; }\n",),
     ),
     Leftover(
+        id="memory-location",
+        names="cudaMemPrefetchAsync",
+        following="(",
+        counts=(3, 4),
+        reason="CUDA 13 takes a cudaMemLocation and flags where it took the number of a GPU",
+        advice="call it with {cudaMemLocationTypeDevice, device}, 0 and the stream, where CUDART_VERSION >= 13000",
+        example="void f() { cudaMemPrefetchAsync(p, n, device, stream); }\n",
+        untouched=("void f() { cudaMemPrefetchAsync(p, n, {cudaMemLocationTypeDevice, device}, 0, stream); }\n",),
+    ),
+    Leftover(
         id="aten-function",
-        names="symeig|eig|lstsq|solve|gesv|potr[fsi]|pstrf|btrifact|btrisolve|matrix_rank|trtrs|qr|cholesky",
+        names="symeig|eig|lstsq|gels|solve|gesv|potr[fsi]|pstrf|btrifact|btrisolve|matrix_rank|trtrs|qr|cholesky",
         behind=("at::", "torch::"),
         following="(",
         reason="torch has this function no longer, and its successor returns something else",
-        advice="call its successor in linalg: at::linalg_eigh for symeig, linalg_eig for eig, linalg_lstsq,"
+        advice="call its successor in linalg: at::linalg_eigh for symeig, linalg_eig for eig, linalg_lstsq for gels,"
         " linalg_solve for solve and gesv, linalg_cholesky for potrf and cholesky, linalg_qr, linalg_lu_factor"
         " for btrifact, linalg_matrix_rank, linalg_solve_triangular for trtrs",
-        need="broken",
         example="auto f(at::Tensor x) { return at::symeig(x, true); }\n",
         untouched=(
             "auto f(Matrix x) { return x.solve(1) + mine::qr(x); }\n",
@@ -104,14 +100,13 @@ LEFTOVERS = (
     Leftover(
         id="tensor-member",
         names="is_variable|s_copy_|tensorFromBlob|tensorWithAllocator|sizeof_type|elementSizeInBytes"
-        "|unsafeTensorFromTH|toBackend|scalarTensor",
+        "|unsafeTensorFromTH|toBackend|scalarTensor|elementSize",
         members=True,
         following="(",
         where="at|torch|c10",
         reason="tensors, their types and options have this member no longer",
-        advice="copy_ for s_copy_, at::from_blob for tensorFromBlob, x.element_size() for sizeof_type, x.to(…) for"
-        " toBackend, nothing for is_variable",
-        need="broken",
+        advice="copy_ for s_copy_, at::from_blob for tensorFromBlob, x.element_size() for sizeof_type and elementSize,"
+        " x.to(…) for toBackend, nothing for is_variable",
         example="void f(at::Tensor x) { x.s_copy_(x); }\n",
         untouched=("void f(Mine x) { x.s_copy_(x); }\n", "// at::Tensor x; x.s_copy_(x)\n"),
     ),
@@ -122,7 +117,6 @@ LEFTOVERS = (
         following="(",
         reason="torch has no types as objects any more",
         advice="pass at::TensorOptions: at::device(at::kCUDA).dtype(at::kFloat)",
-        need="broken",
         example="auto& f() { return torch::getType(at::Backend::CUDA, at::kFloat); }\n",
         untouched=("auto& f() { return mine::getType(1); }\n", "// torch::getType(b, s)\n"),
     ),
@@ -133,7 +127,6 @@ LEFTOVERS = (
         advice="take std::optional<at::Generator>, and ask"
         " at::get_generator_or_default<at::CUDAGeneratorImpl>(generator,"
         " at::cuda::detail::getDefaultCUDAGenerator())",
-        need="broken",
         example="auto f(at::Generator* g) { return at::check_generator<at::CUDAGenerator>(g); }\n",
         untouched=("auto f(at::CUDAGeneratorImpl* g) { return g; }\n", "// CUDAGenerator\n"),
     ),

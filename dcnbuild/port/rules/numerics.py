@@ -83,7 +83,6 @@ def _convert(code: Code, scope: Scope) -> Iterable[Edit]:
 RULES = (
     Rule(
         id="thc-numerics",
-        need="broken",
         gone="torch 1.11",
         since="torch 1.5",
         pattern="THCNumerics<T>::add(a, b), ::gt(a, b), ::exp(a), ::min(), …",
@@ -95,7 +94,6 @@ RULES = (
         untouched=(
             "template <typename T> struct THCNumerics { static T min(); };\n"
             "float f() { return THCNumerics<float>::min(); }\n",
-            "// THCNumerics<T>::min()\n",
         ),
         why="c10::Half has these operators itself.",
         rewrite=_numerics,
@@ -103,9 +101,7 @@ RULES = (
     ),
     Rule(
         id="thc-scalar-convert",
-        need="broken",
         gone="torch 1.11",
-        since="any",
         pattern="ScalarConvert<From, To>::to(a)",
         replacement="static_cast<To>(a)",
         before="template <typename T, typename A> __device__ A f(T a) { return ScalarConvert<T, A>::to(a); }\n",
@@ -113,7 +109,6 @@ RULES = (
         untouched=(
             "template <typename A, typename B> struct ScalarConvert { static B to(A a); };\n"
             "float f(int a) { return ScalarConvert<int, float>::to(a); }\n",
-            "// ScalarConvert<T, A>::to(a)\n",
         ),
         rewrite=_convert,
     ),

@@ -54,11 +54,7 @@ def _rule(old: str, new: str) -> Rule:
         replacement=f"{new}(mask, x, …), which goes over float",
         before=before,
         after=before.replace(old, new),
-        untouched=(
-            before.replace("_AND_HALF", ""),
-            before.replace("scalar_t x", "float x"),
-            f"// {old}(m, x, 1)\n",
-        ),
+        untouched=(before.replace("_AND_HALF", ""), before.replace("scalar_t x", "float x"), f"// {old}(m, x, 1)\n"),
         why="The compiler finds it ambiguous: at::Half turns into both.",
         rewrite=_rewrite(old, new),
         helper=new,

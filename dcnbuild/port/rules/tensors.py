@@ -10,6 +10,7 @@ from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import arguments, follows, skip_angle
 from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.stream import Stream
 from dcnbuild.port.tokens import Token
 
 _DISPATCH = r"AT_DISPATCH_\w+"
@@ -71,12 +72,17 @@ def _data(code: Code, scope: Scope) -> Iterable[Edit]:
         close = skip_angle(stream, index + 2)
         if close is None or close == index + 2:
             continue
-        if [token.text for token in stream[close + 1 : close + 3]] != ["(", ")"]:
+        if [token.text for token in stream[close + 1 : close + 3]] != ["(", ")"] or of_storage(stream, index):
             continue
         yield Edit(stream[index].start, stream[index].end, "data_ptr")
         inside = stream[index + 2 : close]
         if [token.text for token in inside] in (["long"], ["long", "long"], ["long", "int"]):
             yield Edit(inside[0].start, inside[-1].end, "int64_t")
+
+
+def of_storage(stream: Stream, index: int) -> bool:
+    """Whether a member is asked of `x.storage()`."""
+    return [token.text for token in stream[max(index - 4, 0) : index]] == ["storage", "(", ")", "."]
 
 
 def _long_data(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -121,7 +127,7 @@ RULES = (
         replacement=".scalar_type()",
         before="bool f(at::Tensor x) { return x.type().scalarType() == at::kFloat; }\n",
         after="bool f(at::Tensor x) { return x.scalar_type() == at::kFloat; }\n",
-        untouched=("// x.type().scalarType()\n", "auto t = x.type();\n"),
+        untouched=("auto t = x.type();\n",),
     ),
     Rule(
         id="type-is-cuda",
@@ -132,10 +138,7 @@ RULES = (
         replacement=".is_cuda()",
         before="#define CHECK_CUDA(x) TORCH_CHECK(x.type().is_cuda())\n",
         after="#define CHECK_CUDA(x) TORCH_CHECK(x.is_cuda())\n",
-        untouched=(
-            'auto s = "x.type().is_cuda()";\n',
-            "bool f(T x) { return x.device().is_cuda(); }\n",
-        ),
+        untouched=('auto s = "x.type().is_cuda()";\n', "bool f(T x) { return x.device().is_cuda(); }\n"),
     ),
     Rule(
         id="type-is-sparse",
@@ -150,26 +153,20 @@ RULES = (
     ),
     Rule(
         id="dispatch-type",
-        need="broken",
         gone="torch 2.6",
         since="torch 1.0",
         pattern='AT_DISPATCH_…(x.type(), "name", …)',
         replacement='AT_DISPATCH_…(x.scalar_type(), "name", …)',
         before='void f(at::Tensor x) { AT_DISPATCH_FLOATING_TYPES(x.type(), "f", [&] { g(x.type()); }); }\n',
         after='void f(at::Tensor x) { AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "f", [&] { g(x.type()); }); }\n',
-        untouched=(
-            'void f(T x) { AT_DISPATCH_ALL_TYPES(x.scalar_type(), "x.type()", [&] {}); }\n',
-            '// AT_DISPATCH_ALL_TYPES(x.type(), "f", [&] {})\n',
-        ),
+        untouched=('void f(T x) { AT_DISPATCH_ALL_TYPES(x.scalar_type(), "x.type()", [&] {}); }\n',),
         why="The macros of a project that hand an argument on to AT_DISPATCH_* count as well, and a"
         " variable that holds `x.type()` is asked for its scalarType().",
         rewrite=_dispatch,
     ),
     Rule(
         id="private-case-type",
-        need="broken",
         gone="torch 1.11",
-        since="any",
         pattern="AT_PRIVATE_CASE_TYPE(enum, type, …)",
         replacement="case enum: { using scalar_t = type; return …(); }",
         before="#define CASES(...) AT_PRIVATE_CASE_TYPE(at::kFloat, float, __VA_ARGS__)\n",
@@ -189,7 +186,7 @@ RULES = (
         after="float* f(at::Tensor x) { return x.data_ptr<float>() + *x.data_ptr<int64_t>(); }\n",
         untouched=(
             "float* f(std::vector<float>& v) { return v.data(); }\n",
-            "// x.data<float>()\n",
+            "float* f(at::Tensor x) { return x.storage().data<float>(); }\n",
             "struct Buffer { template <typename T> T* data() { return nullptr; } };\n"
             "float* f(Buffer b) { return b.data<float>(); }\n",
         ),

@@ -30,7 +30,21 @@ def _types(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(stream[first].start, end, "at::Tensor " if glued else "at::Tensor")
             if named and following is not None:
                 names[following.text] = element_of(stream[index].text)[0]
+                for star in _further(stream, index + 2):
+                    names[stream[star + 1].text] = names[following.text]
+                    yield Edit(stream[star].start, stream[star].end, "")
     yield from _fields(code, names)
+
+
+def _further(stream: Stream, index: int) -> Iterator[int]:
+    """The "*" of each further variable in `THCudaTensor *x = f(a, b), *y, *z;`, where x is at this index."""
+    if stream.around[index] >= 0 and stream[stream.around[index]].text != "{":
+        return  # a parameter
+    while index < len(stream) and stream[index].text not in (";", "{", "}", ")"):
+        index = max(stream.partner[index], index)
+        if follows(stream, index, ",", "*") and stream[index + 3].kind == "name":
+            yield index + 2
+        index += 1
 
 
 def _fields(code: Code, names: Mapping[str, str]) -> Iterable[Edit]:
@@ -108,7 +122,6 @@ def left_fields(code: Code) -> Iterator[Remark]:
 RULES = (
     Rule(
         id="th-tensor-null",
-        need="broken",
         gone="torch 1.11",
         since="torch 1.0",
         pattern="f(NULL), where f takes a THCudaTensor*",
@@ -117,24 +130,22 @@ RULES = (
         "int f() { return g(NULL, NULL); }\n",
         after="#include <torch/extension.h>\nint g(THCudaTensor *x, int *n) { return 1; }\n"
         "int f() { return g(at::Tensor(), NULL); }\n",
-        untouched=(
-            "int g(int *x) { return 1; }\nint f() { return g(NULL); }\n",
-            "// int f() { return g(NULL); }\n",
-        ),
+        untouched=("int g(int *x) { return 1; }\nint f() { return g(NULL); }\n",),
         rewrite=_no_tensors,
     ),
     Rule(
         id="th-tensor-type",
-        need="broken",
         gone="torch 1.11",
         since="torch 1.0",
         pattern="THCudaTensor *x, THLongTensor *x; x->size[0]; x == NULL",
         replacement="at::Tensor x; x.size(0); !x.defined()",
         before="#include <torch/extension.h>\n"
-        "long f(THCudaTensor *x, THIntTensor* y) { return y == NULL ? x->size[0] : x->nDimension; }\n",
+        "long f(THCudaTensor *x, THIntTensor* y) { return y == NULL ? x->size[0] : x->nDimension; }\n"
+        "void g() { THCudaTensor *a = h(1, 2), *b; b = a; }\n",
         after="#include <torch/extension.h>\n"
-        "long f(at::Tensor x, at::Tensor y) { return !y.defined() ? x.size(0) : x.dim(); }\n",
-        untouched=("// THCudaTensor *x\n", "void f(THCudaTensor** all) { g(all); }\n"),
+        "long f(at::Tensor x, at::Tensor y) { return !y.defined() ? x.size(0) : x.dim(); }\n"
+        "void g() { at::Tensor a = h(1, 2), b; b = a; }\n",
+        untouched=("void f(THCudaTensor** all) { g(all); }\n",),
         rewrite=_types,
         emits="Tensor",
     ),

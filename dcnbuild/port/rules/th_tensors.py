@@ -161,9 +161,7 @@ def _same_gpu(code: Code, scope: Scope) -> Iterable[Edit]:
 RULES = (
     Rule(
         id="c-allocation",
-        need="broken",
         gone="glue in C becomes C++",
-        since="any",
         pattern="float *p = malloc(n), in a .c file",
         replacement="float *p = (float *)malloc(n)",
         before="void f(THFloatTensor *x, int n) { float *p = malloc(n); struct A *a; a = calloc(n, 2); }\n",
@@ -177,9 +175,7 @@ RULES = (
     ),
     Rule(
         id="th-tensor-gpu",
-        need="broken",
         gone="torch 1.11",
-        since="any",
         pattern="THCAssertSameGPU(THCudaTensor_checkGPU(state, n, a, b));",
         replacement="nothing",
         before="void f() {\n  THCAssertSameGPU(THCudaTensor_checkGPU(state, 2, a, b));\n  g();\n}\n",
@@ -189,7 +185,6 @@ RULES = (
     ),
     Rule(
         id="th-tensor-call",
-        need="broken",
         gone="torch 1.11",
         since="torch 1.3",
         pattern="THCudaTensor_size(state, x, 0), THFloatTensor_data(x), THCudaTensor_resize2d(state, x, a, b), …",
@@ -197,10 +192,7 @@ RULES = (
         before="int f() {\n  g(THCudaTensor_data(state, x), THIntTensor_size(y, 1));\n"
         "  THCudaLongTensor_resize2d(state, z, 2, n);\n  THCudaTensor_free(state, x);\n  return 1;\n}\n",
         after="int f() {\n  g(x.data_ptr<float>(), y.size(1));\n  z.resize_({2, n});\n  return 1;\n}\n",
-        untouched=(
-            "int f() { return THCudaTensor_unfold(state, x, y, 1, 2, 3); }\n",
-            "// THCudaTensor_size(state, x, 0)\n",
-        ),
+        untouched=("int f() { return THCudaTensor_unfold(state, x, y, 1, 2, 3); }\n",),
         rewrite=_calls,
     ),
 )

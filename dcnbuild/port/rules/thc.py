@@ -29,10 +29,7 @@ def _ceil_div(code: Code, scope: Scope) -> Iterable[Edit]:
         wide = at < len(longs) and longs[at] < found[1]
         yield Edit(name.start, name.end, "at::ceil_div<int64_t>" if wide else "at::ceil_div")
         outer = stream[max(index - 4, 0) : index]
-        if wide and [token.text for token in outer] in (
-            ["std", "::", "min", "("],
-            ["std", "::", "max", "("],
-        ):
+        if wide and [token.text for token in outer] in (["std", "::", "min", "("], ["std", "::", "max", "("]):
             yield Edit(outer[2].end, outer[2].end, "<int64_t>")
 
 
@@ -58,7 +55,6 @@ def _call(id: str, old: str, new: str, emits: str, before: str, after: str) -> R
     name = old.split("(")[0].split(" ")[0]
     return Rule(
         id=id,
-        need="broken",
         gone=_GONE,
         since="torch 1.0",
         pattern=old,
@@ -161,7 +157,6 @@ RULES = (
     ),
     Rule(
         id="thc-ceil-div",
-        need="broken",
         gone=_GONE,
         since="torch 1.11",
         pattern="THCCeilDiv(a, b)",
@@ -171,7 +166,6 @@ RULES = (
         untouched=(
             "template <typename T> T THCCeilDiv(T a, T b) { return (a + b - 1) / b; }\n"
             "int f(int n) { return THCCeilDiv(n, 32); }\n",
-            "// THCCeilDiv(n, 32)\n",
         ),
         why="With `long` literals the types are spelled out: int64_t is not `long` everywhere.",
         rewrite=_ceil_div,
@@ -179,7 +173,6 @@ RULES = (
     ),
     Rule(
         id="thcunn-launch-sizes",
-        need="broken",
         gone=_GONE,
         since="torch 1.5",
         pattern="GET_BLOCKS(n), CUDA_NUM_THREADS with <THCUNN/common.h>; getApplyBlock() with <THC/…>",
@@ -187,10 +180,7 @@ RULES = (
         before="#include <THCUNN/common.h>\nint f(int n) { return GET_BLOCKS(n); }\n",
         after="#include <THCUNN/common.h>\n#include <ATen/cuda/detail/KernelUtils.h>\n"
         "int f(int n) { return at::cuda::detail::GET_BLOCKS(n); }\n",
-        untouched=(
-            "int f(int n) { return GET_BLOCKS(n); }\n",
-            "#include <THCUNN/common.h>\n// GET_BLOCKS(n)\n",
-        ),
+        untouched=("int f(int n) { return GET_BLOCKS(n); }\n", "#include <THCUNN/common.h>\n// GET_BLOCKS(n)\n"),
         rewrite=_launch_sizes,
         emits="GET_BLOCKS|getApplyBlock",
     ),

@@ -86,9 +86,7 @@ def _in_parentheses(stream: Stream, index: int) -> bool:
 RULES = (
     Rule(
         id="thc-state-parameter",
-        need="broken",
         gone=_GONE,
-        since="any",
         pattern="f(THCState* state, …) and f(state, …)",
         replacement="f(…)",
         before="void launch(THCState* state, int n) { run(n); }\nvoid f(int n) { launch(state, n); }\n",
@@ -98,17 +96,12 @@ RULES = (
     ),
     Rule(
         id="thc-state",
-        need="broken",
         gone=_GONE,
-        since="any",
         pattern="extern THCState* state;",
         replacement="nothing",
         before="#include <vector>\n\nextern THCState *state;\n\nint f();\n",
         after="#include <vector>\n\nint f();\n",
-        untouched=(
-            "// extern THCState *state;\n",
-            "extern THCState *state;\nvoid f(THCudaTensor* x) { g(state, x); }\n",
-        ),
+        untouched=("extern THCState *state;\nvoid f(THCudaTensor* x) { g(state, x); }\n",),
         why="Only where nothing is left that takes the state.",
         rewrite=_state,
     ),

@@ -30,10 +30,7 @@ _HELPED = {
     "checkAllSameType": "ported_check_same_type",
     "checkSameType": "ported_check_same_type",
 }
-_PLAIN = {
-    "parallel_for": "torch::stable::parallel_for",
-    "get_num_threads": "torch::stable::get_num_threads",
-}
+_PLAIN = {"parallel_for": "torch::stable::parallel_for", "get_num_threads": "torch::stable::get_num_threads"}
 
 
 def qualified(stream: Stream, index: int) -> int:
@@ -41,15 +38,7 @@ def qualified(stream: Stream, index: int) -> int:
     first = index
     while first >= 2 and stream[first - 1].text == "::" and stream[first - 2].kind == "name":
         first -= 2
-    if (
-        first == index
-        or stream[first].text not in SPACES
-        or stream[first + 2].text
-        in (
-            "stable",
-            "headeronly",
-        )
-    ):
+    if first == index or stream[first].text not in SPACES or stream[first + 2].text in ("stable", "headeronly"):
         return -1
     return first - 1 if first and stream[first - 1].text == "::" else first
 

@@ -16,61 +16,15 @@ Kind = Literal["tensor", "tensors", "optional", "other"]
 #: Members and functions that give something else than a tensor.
 NO_TENSOR = frozenset(
     [
-        "size",
-        "stride",
-        "sizes",
-        "strides",
-        "dim",
-        "ndimension",
-        "numel",
-        "nbytes",
-        "is_cuda",
-        "is_cpu",
-        "is_contiguous",
-        "defined",
-        "device",
-        "scalar_type",
-        "dtype",
-        "type",
-        "layout",
-        "get_device",
-        "get_device_index",
-        "element_size",
-        "itemsize",
-        "storage_offset",
-        "data_ptr",
-        "mutable_data_ptr",
-        "const_data_ptr",
-        "data",
-        "item",
-        "options",
-        "is_floating_point",
-        "is_sparse",
-        "requires_grad",
-        "accessor",
-        "packed_accessor",
-        "packed_accessor32",
-        "packed_accessor64",
-        "generic_packed_accessor",
-        "equal",
-        "is_same",
-        "use_count",
-        "has_storage",
-        "get",
-        "sym_size",
-        "suggest_memory_format",
-        "is_pinned",
-        "get_num_threads",
-        "parallel_for",
-        "getCurrentCUDAStream",
-        "device_of",
-        "TensorOptions",
-        "dtype",
-        "device",
-        "kFloat",
-        "split",
-        "chunk",
-        "unbind",
+        *("size", "stride", "sizes", "strides", "dim", "ndimension", "numel", "nbytes", "is_cuda"),
+        *("is_cpu", "is_contiguous", "defined", "device", "scalar_type", "dtype", "type", "layout"),
+        *("get_device", "get_device_index", "element_size", "itemsize", "storage_offset", "data_ptr"),
+        *("mutable_data_ptr", "const_data_ptr", "data", "item", "options", "is_floating_point"),
+        *("is_sparse", "requires_grad", "accessor", "packed_accessor", "packed_accessor32"),
+        *("packed_accessor64", "generic_packed_accessor", "equal", "is_same", "use_count", "has_storage"),
+        *("get", "sym_size", "suggest_memory_format", "is_pinned", "get_num_threads", "parallel_for"),
+        *("getCurrentCUDAStream", "device_of", "TensorOptions", "dtype", "device", "kFloat", "split"),
+        *("chunk", "unbind"),
     ]
 )
 #: Functions of at:: and torch:: that give several tensors.
@@ -185,6 +139,8 @@ class Expressions:
             if name in _SEVERAL:
                 return "tensors"
             return "other" if name in NO_TENSOR or name in _TUPLES else "tensor"
+        if name in ("ported_added", "ported_add_", "ported_binary", "ported_operand", "ported_pow"):
+            return "tensor"
         if name == "ported_call":
             return "tensor" if stream[opening - 1].text != ">" else None
         found = {kind_of_type(s.returns) for s in self.signatures.get(name, ())}

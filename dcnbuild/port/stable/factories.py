@@ -25,11 +25,7 @@ def _made(name: str, sizes: str, fill: str, given: Options) -> str:
     if given.like and name in ("empty", "zeros"):
         return f"{_STABLE}new_{name}({given.arguments(given.like, sizes)})"
     if given.like:
-        given = Options(
-            "",
-            given.dtype or f"{given.like}.scalar_type()",
-            given.device or f"{given.like}.device()",
-        )
+        given = Options("", given.dtype or f"{given.like}.scalar_type()", given.device or f"{given.like}.device()")
     if name == "empty":
         return f"{_STABLE}empty({given.arguments(sizes)})"
     value = {"zeros": "0", "ones": "1"}.get(name, fill)
@@ -86,12 +82,7 @@ def _member(
 
 
 def _function(
-    known: Expressions,
-    code: Code,
-    stream: Stream,
-    name: str,
-    spans: Sequence[tuple[int, int]],
-    values: Sequence[str],
+    known: Expressions, code: Code, stream: Stream, name: str, spans: Sequence[tuple[int, int]], values: Sequence[str]
 ) -> str:
     """at::zeros(sizes, options), at::zeros_like(x, options)."""
     needed = 2 if name.startswith("full") else 1

@@ -11,7 +11,7 @@ from dcnbuild.port.rule import Scope
 from dcnbuild.port.stable.cuda import qualified
 from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.methods import FUNCTIONS
-from dcnbuild.port.stable.operators import OPERATORS, overload
+from dcnbuild.port.stable.operators import COMPOSED, OPERATORS, written
 from dcnbuild.port.stable.spans import text_of
 from dcnbuild.port.stable.types import rule_of, scope_of
 
@@ -23,7 +23,7 @@ def _functions(code: Code, scope: Scope) -> Iterable[Edit]:
 def _each(code: Code, scope: Scope) -> Iterable[list[Edit]]:
     stable = scope_of(scope)
     known = expressions(code, stable.signatures)
-    for stream, index in code.names("|".join({*FUNCTIONS, *OPERATORS})):
+    for stream, index in code.names("|".join({*FUNCTIONS, *OPERATORS, *COMPOSED})):
         first = qualified(stream, index)
         found = arguments(stream, index + 2) if follows(stream, index, "(") else None
         if first < 0 or index - first not in (2, 3) or found is None:
@@ -35,9 +35,9 @@ def _each(code: Code, scope: Scope) -> Iterable[list[Edit]]:
         if plain and stable.target.has(name, "function"):
             yield [Edit(stream[first].start, stream[index].end, f"torch::stable::{name}")]
             continue
-        operator = overload(name, known, code, stream, spans)
-        if operator is not None:
-            yield [Edit(stream[first].start, stream[close].end, operator.call(values))]
+        new = written(name, known, code, stream, spans)
+        if new:
+            yield [Edit(stream[first].start, stream[close].end, new)]
 
 
 RULES = (
@@ -49,8 +49,9 @@ RULES = (
         'auto f(at::Tensor a, at::Tensor b) { return ported_call("aten::cat", "",'
         " std::vector<torch::stable::Tensor>{a, b}, int64_t(1)); }\n",
         untouched=("auto f(Mine a, Mine b) { return mine::cat({a, b}, 1); }\n",),
-        why="ported_call puts the arguments on the stack of torch_call_dispatcher. Operators that take a"
-        " Scalar are left to you: the stable ABI cannot hand one over.",
+        why="ported_call puts the arguments on the stack of torch_call_dispatcher. The stable ABI cannot hand over a"
+        " Scalar: where torch has the same operator with a tensor, a number becomes a tensor without dimensions;"
+        " others are left to you.",
         rewrite=_functions,
         helper="ported_call",
     ),

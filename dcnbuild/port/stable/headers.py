@@ -81,12 +81,7 @@ _STANDARD: tuple[tuple[str, str], ...] = (
     (r"cublas\w+", "cublas_v2.h"),
 )
 _CUDA = frozenset({"cuda_runtime.h", "cublas_v2.h"})
-_OTHER_NAMES = {
-    "cassert": "assert.h",
-    "cfloat": "float.h",
-    "cmath": "math.h",
-    "cstdio": "stdio.h",
-} | {
+_OTHER_NAMES = {"cassert": "assert.h", "cfloat": "float.h", "cmath": "math.h", "cstdio": "stdio.h"} | {
     "cstdlib": "stdlib.h",
     "cstring": "string.h",
     "climits": "limits.h",

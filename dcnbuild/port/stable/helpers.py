@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dcnbuild.port.helpers import Helper
+from dcnbuild.port.stable.operand import OPERAND
 
 _OPS = ("torch/csrc/stable/tensor.h", "torch/csrc/stable/ops.h")
 _SHIM = ("torch/csrc/inductor/aoti_torch/c/shim.h", "torch/headeronly/util/shim_utils.h")
@@ -297,11 +298,12 @@ inline int GET_BLOCKS(int64_t n, int64_t threads = CUDA_NUM_THREADS) {
     ("cstdint",),
 )
 HELPERS: tuple[Helper, ...] = (
-    *(CALL, ITEM, TEXT, NARROWED, WIDENED, BLOB, WARN, ACCESSOR, STREAM, PROPERTIES, BLAS, CEIL),
+    *(CALL, OPERAND, ITEM, TEXT, NARROWED, WIDENED, BLOB, WARN, ACCESSOR, STREAM, PROPERTIES, BLAS, CEIL),
     *(ATOMIC, LOOP, CUBLAS, OPMATH, ARGUMENT),
 )
 #: What tells that a text calls a helper, where that is not its name alone.
 CALLED_AS = {
+    "ported_operand": "ported_operand|ported_binary|ported_added|ported_add_|ported_pow",
     "ported_cublas_status": "PORTED_CUBLAS_CHECK",
     "ported_argument": "PortedArgument",
     "ported_kernel_loop": "CUDA_KERNEL_LOOP|GET_BLOCKS",

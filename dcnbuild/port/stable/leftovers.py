@@ -11,6 +11,7 @@ from dcnbuild.port.edits import line_of
 from dcnbuild.port.pattern import follows
 from dcnbuild.port.result import Remark
 from dcnbuild.port.stable import library
+from dcnbuild.port.stable.arithmetic import operand
 from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.facts import StableScope
 from dcnbuild.port.stable.headers import UNSTABLE
@@ -168,7 +169,7 @@ _SIGN = Refusal(
     "",
     "tensors of the stable ABI have no operators",
     'write ported_call("aten::mul", "Tensor", a, b) or torch::stable::subtract(a, b), or do this step in Python',
-    "auto f(torch::stable::Tensor x) { return x + x; }\n",
+    "void f(torch::stable::Tensor x) { bool b = x && x * ~x; }\n",
 )
 ALL = (*REFUSALS, _MEMBER, _SIGN)
 
@@ -208,22 +209,7 @@ def _arithmetic(code: Code, scope: StableScope) -> Iterator[tuple[str, int]]:
         if left is not None and left and stream[left - 1].text == "*":
             kind = None
         if kind != "tensor" and token.text in ("+", "-", "*", "/") and left is not None:
-            end = _operand(stream, index + 1)
+            end = operand(stream, index + 1)
             kind = known.kind(stream, index + 1, end) if end > index + 1 else None
         if kind == "tensor":
             yield f"{token.text} of a tensor", token.start
-
-
-def _operand(stream: Stream, index: int) -> int:
-    """The index behind the operand that begins at an index."""
-    while index < len(stream):
-        text = stream[index].text
-        if text in ("(", "[") and stream.partner[index] > 0:
-            index = stream.partner[index] + 1
-        elif text == "<" and index in stream.angles:
-            index = stream.angles[index] + 1
-        elif stream[index].kind in ("name", "number") or text in ("::", ".", "->"):
-            index += 1
-        else:
-            break
-    return index

@@ -70,12 +70,7 @@ class Module:
 def modules(code: Code, scope: StableScope) -> Iterator[Module]:
     """The modules of a text."""
     stream = code.live
-    for name in (
-        "PYBIND11_MODULE",
-        "TORCH_LIBRARY",
-        "TORCH_LIBRARY_FRAGMENT",
-        "TORCH_LIBRARY_IMPL",
-    ):
+    for name in ("PYBIND11_MODULE", "TORCH_LIBRARY", "TORCH_LIBRARY_FRAGMENT", "TORCH_LIBRARY_IMPL"):
         for index in stream.places.get(name, ()):
             found = arguments(stream, index + 2) if follows(stream, index, "(") else None
             if found is None or not follows(stream, found[1], "{"):
@@ -86,24 +81,11 @@ def modules(code: Code, scope: StableScope) -> Iterator[Module]:
                 continue
             values = tuple(text_of(code, stream, *span) for span in found[0])
             statements = tuple(_statements(code, scope, stream, opening, close, name, values))
-            yield Module(
-                name,
-                values,
-                stream[index].start,
-                stream[opening].end,
-                stream[close].start,
-                statements,
-            )
+            yield Module(name, values, stream[index].start, stream[opening].end, stream[close].start, statements)
 
 
 def _statements(
-    code: Code,
-    scope: StableScope,
-    stream: Stream,
-    opening: int,
-    close: int,
-    macro: str,
-    values: tuple[str, ...],
+    code: Code, scope: StableScope, stream: Stream, opening: int, close: int, macro: str, values: tuple[str, ...]
 ) -> Iterator[Statement]:
     index = opening + 1
     taken: set[str] = set()

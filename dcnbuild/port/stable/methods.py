@@ -9,7 +9,7 @@ from dcnbuild.port.edits import Edit, disjoint
 from dcnbuild.port.pattern import arguments, follows
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.stable.expressions import Expressions, expressions
-from dcnbuild.port.stable.operators import OPERATORS, overload
+from dcnbuild.port.stable.operators import COMPOSED, OPERATORS, written
 from dcnbuild.port.stable.pointers import is_constant
 from dcnbuild.port.stable.spans import receiver, text_of
 from dcnbuild.port.stable.types import rule_of, scope_of
@@ -30,31 +30,10 @@ _CHANGED = frozenset({"zero_", "copy_", "narrow"})
 #: Members that no other library's classes have: whatever they are called on is a tensor.
 _ONLY_TENSORS = frozenset(
     [
-        "contiguous",
-        "permute",
-        "transpose",
-        "unsqueeze",
-        "squeeze",
-        "reshape",
-        "index_select",
-        "zero_",
-        "fill_",
-        "copy_",
-        "narrow",
-        "expand",
-        "expand_as",
-        "type_as",
-        "view_as",
-        "reshape_as",
-        "masked_fill",
-        "masked_select",
-        "scatter_add",
-        "scatter_add_",
-        "is_pinned",
-        "flatten",
-        "matmul",
-        "mm",
-        "bmm",
+        *("contiguous", "permute", "transpose", "unsqueeze", "squeeze", "reshape", "index_select", "zero_"),
+        *("fill_", "copy_", "narrow", "expand", "expand_as", "type_as", "view_as", "reshape_as"),
+        *("masked_fill", "masked_select", "scatter_add", "scatter_add_", "is_pinned", "flatten", "matmul"),
+        *("mm", "bmm"),
     ]
 )
 _ITEMS = {"Float": "float", "Double": "double", "Int": "int", "Long": "int64_t", "Bool": "bool"}
@@ -95,7 +74,7 @@ def _functions(code: Code, scope: Scope) -> Iterable[Edit]:
 def _each_function(code: Code, scope: Scope) -> Iterable[list[Edit]]:
     stable = scope_of(scope)
     known = expressions(code, stable.signatures)
-    names = "|".join({*FUNCTIONS, *OPERATORS})
+    names = "|".join({*FUNCTIONS, *OPERATORS, *COMPOSED})
     for stream in code.streams:
         for start, index, name in _members(stream, code, names):
             if not follows(stream, index, "(") or stream[index - 1].text == "->":
@@ -122,9 +101,9 @@ def _each_function(code: Code, scope: Scope) -> Iterable[list[Edit]]:
                 new = f"torch::stable::{name}({', '.join([before, *values])})"
                 yield [Edit(*whole, new)]
                 continue
-            operator = overload(name, known, code, stream, [(start, index - 1), *spans])
-            if operator is not None:
-                yield [Edit(*whole, operator.call([before, *values]))]
+            other = written(name, known, code, stream, [(start, index - 1), *spans])
+            if other:
+                yield [Edit(*whole, other)]
 
 
 def _renamed(code: Code, scope: Scope) -> Iterable[Edit]:

@@ -1,7 +1,8 @@
 """Operators that the dispatcher calls by name: their overloads, and how a call's arguments are passed.
 
 Source: the schemas that torch 2.14.1 registers, the same since 2.10; `tests/port/test_stable_rules.py`
-compares them. Operators that take a Scalar are not here: the stable ABI has no value for one.
+compares them. Operators that take a Scalar are not in it: the stable ABI has no value for one. Where torch has the
+same with a tensor, a number becomes a tensor without dimensions.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ _SCHEMAS: dict[str, str] = {
     "scatter_add": "Tensor self, int dim, Tensor index, Tensor src",
     "scatter_add_": "Tensor self, int dim, Tensor index, Tensor src",
     "masked_fill.Tensor": "Tensor self, Tensor mask, Tensor value",
+    "masked_fill_.Tensor": "Tensor self, Tensor mask, Tensor value",
     "masked_select": "Tensor self, Tensor mask",
     "where.self": "Tensor condition, Tensor self, Tensor other",
     "cat": "Tensor[] tensors, int dim=0",
@@ -48,29 +50,8 @@ _SCHEMAS: dict[str, str] = {
     "randn_like": f"Tensor self, {_LIKE} MemoryFormat? memory_format=None",
     **dict.fromkeys(
         (
-            *(
-                "sigmoid",
-                "tanh",
-                "relu",
-                "exp",
-                "log",
-                "sqrt",
-                "abs",
-                "neg",
-                "floor",
-                "ceil",
-                "round",
-            ),
-            *(
-                "square",
-                "rsqrt",
-                "reciprocal",
-                "sign",
-                "isnan",
-                "isfinite",
-                "logical_not",
-                "nonzero",
-            ),
+            *("sigmoid", "tanh", "relu", "exp", "log", "sqrt", "abs", "neg", "floor", "ceil", "round"),
+            *("square", "rsqrt", "reciprocal", "sign", "isnan", "isfinite", "logical_not", "nonzero"),
             *("detach", "zero_", "squeeze", "sigmoid_", "tanh_", "relu_", "exp_"),
         ),
         _ONE,
@@ -78,15 +59,7 @@ _SCHEMAS: dict[str, str] = {
     **dict.fromkeys(
         (
             *("mul.Tensor", "mul_.Tensor", "div.Tensor", "div_.Tensor", "eq.Tensor", "ne.Tensor"),
-            *(
-                "lt.Tensor",
-                "le.Tensor",
-                "gt.Tensor",
-                "ge.Tensor",
-                "logical_and",
-                "maximum",
-                "minimum",
-            ),
+            *("lt.Tensor", "le.Tensor", "gt.Tensor", "ge.Tensor", "logical_and", "maximum", "minimum"),
             *("max.other", "min.other", "type_as", "view_as", "reshape_as"),
         ),
         _TWO,
@@ -131,6 +104,23 @@ _SCHEMAS: dict[str, str] = {
     "_unique2": "Tensor self, bool sorted=True, bool return_inverse=False, bool return_counts=False"
     " -> Tensor, Tensor, Tensor",
     "to.other": "Tensor self, Tensor other, bool non_blocking=False, bool copy=False, MemoryFormat? memory_format=None",
+}
+#: Operators of which torch has another overload, with a Scalar: its place → where the tensor beside it stands.
+_NUMBERS = {
+    **dict.fromkeys(("mul", "mul_", "div", "div_", "eq", "ne", "lt", "le", "gt", "ge"), (1, 0)),
+    **dict.fromkeys(("masked_fill", "masked_fill_"), (2, 0)),
+    "where": (2, 1),
+}
+#: Operators that take a Scalar, and what comes to the same without one.
+COMPOSED = {
+    "add": "ported_added({0}, {1})",
+    "sub": "ported_added({0}, {1}, -1)",
+    "add_": "ported_add_({0}, {1})",
+    "sub_": "ported_add_({0}, {1}, -1)",
+    "clamp": 'ported_binary("aten::minimum", "", ported_binary("aten::maximum", "", {0}, {1}), {2})',
+    "clamp_min": 'ported_binary("aten::maximum", "", {0}, {1})',
+    "pow": "ported_pow({0}, {1})",
+    "clamp_max": 'ported_binary("aten::minimum", "", {0}, {1})',
 }
 _TENSOR = "torch::stable::Tensor"
 _BARE_INT = re.compile(r"-?\d+")
@@ -208,6 +198,28 @@ def _default(type: str, default: str | None) -> str:
     return _pass(type, {"True": "true", "False": "false"}.get(default or "", default or ""))
 
 
+def written(name: str, known: Expressions, code: Code, stream: Stream, spans: Sequence[tuple[int, int]]) -> str | None:
+    """What stands for a call of an operator with these arguments, the tensor of a method first; None if nothing can."""
+    values = [text_of(code, stream, *span) for span in spans]
+    if name in COMPOSED:
+        form = COMPOSED[name]
+        fits = len(values) == max(map(int, re.findall(r"{(\d)}", form))) + 1
+        numbers = all(not value.startswith(("{", "std::nullopt")) for value in values)
+        return form.format(*values) if fits and numbers else None
+    operator = overload(name, known, code, stream, spans)
+    place, beside = _NUMBERS.get(name, (-1, -1))
+    if operator is None:
+        return None
+    if place < 0 or all(known.kind(stream, *spans[i]) == "tensor" for i in (place, beside)):
+        return operator.call(values)
+    if place == 1:
+        return f'ported_binary("aten::{name}", "{operator.overload}", {values[0]}, {values[1]})'
+    if spans[beside][1] > spans[beside][0] + 1 or known.kind(stream, *spans[beside]) != "tensor":
+        return None  # it would be worked out twice
+    values[place] = f"ported_operand({values[place]}, {values[beside]})"
+    return operator.call(values)
+
+
 def overload(
     name: str, known: Expressions, code: Code, stream: Stream, spans: Sequence[tuple[int, int]]
 ) -> Operator | None:
@@ -217,8 +229,8 @@ def overload(
         for operator in OPERATORS.get(name, ())
         if operator.least <= len(spans) <= len(operator.parameters)
         and all(
-            _fits(type, known, code, stream, span)
-            for (type, _, _), span in zip(operator.parameters, spans, strict=False)
+            _fits("Operand" if i in _NUMBERS.get(name, ()) else type, known, code, stream, span)
+            for i, ((type, _, _), span) in enumerate(zip(operator.parameters, spans, strict=False))
         )
     ]
     exact = [operator for operator in fitting if operator.least == len(spans)]
@@ -232,6 +244,8 @@ def _fits(type: str, known: Expressions, code: Code, stream: Stream, span: tuple
     text = text_of(code, stream, start, end)
     first = stream[start] if start < end else None
     literal = first is not None and (first.kind in ("number", "string") or text in ("true", "false"))
+    if type == "Operand":
+        return kind in ("tensor", "other", None) and not text.startswith(("{", "torch::headeronly"))
     if type == "Tensor":
         return kind in ("tensor", None) and not literal and not text.startswith(("{", "-", "torch::headeronly"))
     if type == "Tensor[]":

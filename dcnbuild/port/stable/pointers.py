@@ -17,19 +17,7 @@ _ASSIGNS = frozenset({"=", "+=", "-=", "*=", "/=", "|=", "&=", "^=", "++", "--"}
 _CONST_POINTER = re.compile(r"[^*]*\bconst\b[^*]*\*")
 #: Members that give another view of the same memory.
 _VIEWS = frozenset(
-    [
-        "view",
-        "select",
-        "narrow",
-        "slice",
-        "t",
-        "transpose",
-        "permute",
-        "reshape",
-        "squeeze",
-        "unsqueeze",
-        "flatten",
-    ]
+    ["view", "select", "narrow", "slice", "t", "transpose", "permute", "reshape", "squeeze", "unsqueeze", "flatten"]
 )
 _MEMORY = re.compile(
     r"(?:mutable_|const_)?data_ptr|data|\w*accessor(?:32|64)?|from_blob|<<<|ported_packed|ported_accessor"
@@ -172,8 +160,8 @@ def _writes(code: Code, function: Function, name: str, signatures: Signatures) -
                 at = stream.partner[at + 2] + 1
             else:
                 break
-        if stream[at].text == "=" and at > index + 1:
-            return True  # x[i] = …
+        if stream[at].text in _ASSIGNS and (at > index + 1 or stream[at].text != "="):
+            return True  # x[i] = …, x += …
         if stream[at].text != "." or at + 2 >= len(stream):
             continue
         member = stream[at + 1].text

@@ -22,12 +22,7 @@ _VECTOR = re.compile(r"std::vector<(.+)>")
 _OPTIONAL = re.compile(r"(?:std|c10|at|torch)::optional<(.+)>")
 _TUPLE = re.compile(r"(?:std::)?(?:tuple|pair)<(.+)>")
 _INT_LISTS = ("at::IntArrayRef", "c10::IntArrayRef", "torch::IntArrayRef", "at::IntList")
-_OTHERS = {
-    "ScalarType": "ScalarType",
-    "Dtype": "ScalarType",
-    "Device": "Device",
-    "Layout": "Layout",
-}
+_OTHERS = {"ScalarType": "ScalarType", "Dtype": "ScalarType", "Device": "Device", "Layout": "Layout"}
 
 
 @dataclass(frozen=True)

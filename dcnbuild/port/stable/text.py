@@ -10,6 +10,7 @@ from dcnbuild.port.result import Change, Remark
 from dcnbuild.port.rule import Rule
 from dcnbuild.port.stable import (
     accessors,
+    arithmetic,
     checks,
     cuda,
     dispatch,
@@ -29,7 +30,7 @@ _NAMESPACES = tuple(rule for rule in types.RULES if rule.id == "stable-using-nam
 FAMILIES: dict[str, tuple[Rule, ...]] = {
     "Namespaces": _NAMESPACES,
     "Registration": registration.RULES,
-    "Tensors": (*factories.RULES, *methods.RULES, *functions.RULES, *accessors.RULES),
+    "Tensors": (*factories.RULES, *methods.RULES, *functions.RULES, *arithmetic.RULES, *accessors.RULES),
     "Dispatch": dispatch.RULES,
     "CUDA": cuda.RULES,
     "Checks": checks.RULES,
@@ -70,6 +71,8 @@ def _add_helpers(revision: Revision, code: Code, scope: StableScope, changes: li
             called[helper] = min(uses)
     if not called:
         return code
+    needed = {name for helper in called for name in helper.needs}
+    called = {h: called.get(h, min(called.values())) for h in HELPERS if h in called or h.name in needed}
     first = min(called.values())
     there = {i.header[1:-1] for i in code.layout.includes}
     for header in dict.fromkeys(h for helper in called for h in helper.headers if h not in there):

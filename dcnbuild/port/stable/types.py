@@ -17,18 +17,7 @@ _SCALARS = {
     **{
         name: name
         for name in (
-            *(
-                "Byte",
-                "Char",
-                "Short",
-                "Int",
-                "Long",
-                "Half",
-                "Float",
-                "Double",
-                "Bool",
-                "BFloat16",
-            ),
+            *("Byte", "Char", "Short", "Int", "Long", "Half", "Float", "Double", "Bool", "BFloat16"),
             *("ComplexHalf", "ComplexFloat", "ComplexDouble", "UInt16", "UInt32", "UInt64"),
             *("Float8_e5m2", "Float8_e4m3fn"),
         )
@@ -53,11 +42,7 @@ TYPES: dict[str, str] = {
     "ArrayRef": _HEADERONLY + "HeaderOnlyArrayRef",
     "TensorList": _HEADERONLY + "HeaderOnlyArrayRef<torch::stable::Tensor>",
 }
-_STANDARD = {
-    "optional": "std::optional",
-    "nullopt": "std::nullopt",
-    "make_optional": "std::make_optional",
-}
+_STANDARD = {"optional": "std::optional", "nullopt": "std::nullopt", "make_optional": "std::make_optional"}
 CONSTANTS: dict[str, str] = {
     **{f"k{name}": f"{_HEADERONLY}ScalarType::{new}" for name, new in _SCALARS.items()},
     **{f"k{name}": f"{_HEADERONLY}DeviceType::{name}" for name in _DEVICES},
@@ -131,7 +116,6 @@ def _rule(id: str, pattern: str, replacement: str, before: str, after: str, **mo
     """A rule of this family; `gone` and `since` are the same for all that port to the stable ABI."""
     return Rule(
         id=id,
-        need="broken",
         gone="the stable ABI",
         since=more.pop("since", "torch 2.10"),  # type: ignore[arg-type]
         pattern=pattern,

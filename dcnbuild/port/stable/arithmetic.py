@@ -1,0 +1,129 @@
+"""Signs between tensors and numbers: a * b, a + 2, -a, a > 0, a += b. The stable ABI has calls only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dcnbuild.port.code import Code
+from dcnbuild.port.edits import Edit, disjoint
+from dcnbuild.port.rule import Scope
+from dcnbuild.port.stable.expressions import Expressions, expressions
+from dcnbuild.port.stable.operators import written
+from dcnbuild.port.stable.spans import receiver, text_of
+from dcnbuild.port.stable.types import rule_of, scope_of
+from dcnbuild.port.stream import Stream
+
+#: Sign → the operator's name, and how firmly it binds.
+_SIGNS = {
+    **{"*": ("mul", 3), "/": ("div", 3), "+": ("add", 2), "-": ("sub", 2)},
+    **{"<": ("lt", 1), ">": ("gt", 1), "<=": ("le", 1), ">=": ("ge", 1), "==": ("eq", 0), "!=": ("ne", 0)},
+    **{f"{sign}=": (f"{name}_", -1) for sign, name in (("*", "mul"), ("/", "div"), ("+", "add"), ("-", "sub"))},
+}
+#: What may stand in front of an operand that is no part of an operation itself.
+_BEFORE = frozenset({"(", ",", "=", "return", "{", "}", ";", "[", "?", ":", "&&", "||", "<<", "+=", "-=", "*=", "/="})
+
+
+def operand(stream: Stream, index: int) -> int:
+    """The index behind the operand that begins at an index."""
+    while index < len(stream):
+        text = stream[index].text
+        if text in ("(", "[") and stream.partner[index] > 0:
+            index = stream.partner[index] + 1
+        elif text == "<" and index in stream.angles:
+            index = stream.angles[index] + 1
+        elif stream[index].kind in ("name", "number") or text in ("::", ".", "->"):
+            index += 1
+        else:
+            break
+    return index
+
+
+def _before(stream: Stream, index: int) -> int | None:
+    """Where the operand begins that ends in front of an index."""
+    return index - 1 if stream[index - 1].kind == "number" else receiver(stream, index)
+
+
+def _left(stream: Stream, index: int, binds: int) -> int | None:
+    """Where the left side of a sign begins; None where it is no plain chain of operands."""
+    start = _before(stream, index)
+    while binds >= 0 and start is not None and start > 1 and stream[start - 1].text not in _BEFORE:
+        sign = _SIGNS.get(stream[start - 1].text)
+        if sign is None or sign[1] == binds:
+            return None
+        if sign[1] < binds:
+            break
+        start = _before(stream, start - 1)
+    return start
+
+
+def _right(stream: Stream, index: int, binds: int) -> int:
+    """The index behind the right side of a sign, which begins at an index."""
+    end = operand(stream, index)
+    while index < end < len(stream) and end not in stream.angles and _SIGNS.get(stream[end].text, ("", -1))[1] > binds:
+        end = operand(stream, end + 1)
+    return end
+
+
+def _has_tensor(known: Expressions, stream: Stream, start: int, end: int) -> bool:
+    """Whether a side is an operation, done by itself first, with a tensor in it."""
+    index = start
+    while index < end:
+        behind = operand(stream, index)
+        if behind <= index or (behind < end and known.kind(stream, index, behind) == "tensor"):
+            return True
+        if behind == end:
+            return index > start and known.kind(stream, index, behind) == "tensor"
+        index = behind + 1
+    return False
+
+
+def _signs(code: Code, scope: Scope) -> Iterable[Edit]:
+    known = expressions(code, scope_of(scope).signatures)
+    yield from disjoint(edit for stream in code.streams for edit in _each(code, known, stream))
+
+
+def _each(code: Code, known: Expressions, stream: Stream) -> Iterable[list[Edit]]:
+    closing = set(stream.angles.values())
+    for index, token in enumerate(stream):
+        if token.text not in _SIGNS or not 0 < index < len(stream) - 1 or index in stream.angles or index in closing:
+            continue
+        name, binds = _SIGNS[token.text]
+        first = index + 1 + (stream[index + 1].text == "-")  # x * -1
+        end = _right(stream, first, binds)
+        if end == first or _has_tensor(known, stream, first, end):
+            continue
+        if first > index + 1 and known.kind(stream, first, end) == "tensor":
+            continue
+        if token.text == "-" and stream[index - 1].text in _BEFORE:
+            end = operand(stream, index + 1)
+            if known.kind(stream, index + 1, end) == "tensor":
+                new = f'ported_call("aten::neg", "", {text_of(code, stream, index + 1, end)})'
+                yield [Edit(token.start, stream[end - 1].end, new)]
+            continue
+        start = _left(stream, index, binds)
+        if start is None or _has_tensor(known, stream, start, index):
+            continue
+        sides = (start, index), (index + 1, end)
+        kinds = [known.kind(stream, *side) for side in sides]
+        if "tensor" not in kinds or (binds < 0 and kinds[0] != "tensor"):
+            continue
+        new = written(name, known, code, stream, sides) or ""
+        if new and (binds >= 0 or end == stream.ends[index]):  # `a += b` is a statement
+            yield [Edit(stream[start].start, stream[end - 1].end, new)]
+
+
+RULES = (
+    rule_of(
+        "stable-sign",
+        "a + b, 2 * a, -a, a > 0, a += b",
+        'ported_added(a, b), ported_binary("aten::mul", "Tensor", 2, a), …',
+        "auto f(at::Tensor a, double b) { a += 1; return b * a + 2 * b; }\n",
+        "auto f(at::Tensor a, double b) { ported_add_(a, 1);"
+        ' return ported_added(ported_binary("aten::mul", "Tensor", b, a), 2 * b); }\n',
+        untouched=("auto f(Mine a, Mine b) { return a * b + 2; }\n", "int f(at::Tensor a) { return a.size(0) + 1; }\n"),
+        why="A number beside a tensor becomes a tensor without dimensions, on the CPU, of a dtype that leaves the"
+        " result's as it was.",
+        rewrite=_signs,
+        helper="ported_operand",
+    ),
+)
