@@ -53,6 +53,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ".nox",
         ".venv",
         "build",
+        "out",
         "lib",
         "*.egg-info",
         "__pycache__",
