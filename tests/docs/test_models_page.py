@@ -46,5 +46,5 @@ def test_what_is_not_measured_is_named(tmp_path: Path) -> None:
     page = models.page(tmp_path)
     assert "some CPU, transformers 5.0 (busy). Commit 0123456789 (2026-11-29)." in page
     assert "Not measured yet: two; three." in page
-    assert "images have 0.5 of the named sides" in page
+    assert "Images have 0.5 of the named sides" in page
     assert "| one | 3 | 3.00 |" in page
