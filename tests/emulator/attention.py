@@ -21,7 +21,7 @@ def small_case(seed: int) -> AttnCase:
         heads=min(case.heads, 3),
         channels=min(case.channels, 20),
         queries=min(case.queries, 5),
-        points=min(case.points, 4),
+        points=min(case.points, 5),
     )
 
 
