@@ -10,7 +10,7 @@ turn, so that whatever else the machine does meets both. "CPU s" is the least CP
 gradients, and "× by the clock" the ratio of the fastest ones' time by the clock, which other programs on the machine
 disturb more. "MB" is the peak of the resident
 set during one call, beyond what was resident before the call. "difference" is the largest difference in any output, as
-a fraction of that output's largest value. Without transformers (`pip install "transformers>=5"`), its networks are left
+a fraction of that output's largest value, where both keep the same queries. Without transformers (`pip install "transformers>=5"`), its networks are left
 out. `--record` replaces the figures of the networks that it measures, and those of another machine.
 """
 
@@ -35,6 +35,7 @@ from _cpu_memory import MB, resident
 from _models import Inputs, call, networks, of_transformers, randomize
 from cpu import machine, table
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 import dcnbuild
 
@@ -50,9 +51,36 @@ from tools.docs import models as document
 HEADER = document.COLUMNS
 
 
-def peak(model: nn.Module, inputs: Inputs) -> tuple[list[Tensor], float]:
+class SameChoices(TorchFunctionMode):
+    """Has later calls keep what the first one kept by torch.topk: a detector takes its queries from proposals, and of
+    nearly equal ones, rounding decides which.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[Tensor] = []
+        self.calls = 0
+
+    def __enter__(self) -> SameChoices:
+        self.calls = 0
+        super().__enter__()
+        return self
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        if func is not torch.topk:
+            return found
+        if self.calls == len(self.kept):
+            self.kept.append(found[1])
+        self.calls += 1
+        kept = self.kept[self.calls - 1]
+        return args[0].gather((kwargs or {}).get("dim", -1), kept), kept
+
+
+def peak(model: nn.Module, inputs: Inputs, choices: SameChoices) -> tuple[list[Tensor], float]:
     """Returns the network's outputs, and the MB that a call needs beyond what is resident before."""
-    output = call(model, inputs)  # loads libraries, starts threads, fills caches
+    with choices:
+        output = call(model, inputs)  # loads libraries, starts threads, fills caches
     ctypes.CDLL(None).malloc_trim(0)  # gives back what the first call has freed, or it hides the peak
     before = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")
@@ -96,10 +124,11 @@ def measure_here(name: str, threads: int, seconds: float, scale: float) -> dict[
     make, inputs = next((make, inputs) for known, make, inputs in networks(scale) if known == name)
     model = randomize(make(), inputs)
     with torch.no_grad():
-        expected, before = peak(model, inputs)
+        choices = SameChoices()
+        expected, before = peak(model, inputs, choices)
         converted = copy.deepcopy(model)
         report = dcnbuild.convert(converted)
-        output, after = peak(converted, inputs)
+        output, after = peak(converted, inputs, choices)
         spent = times((model, converted), inputs, seconds)
     costs = [{**figures, "MB": mb} for figures, mb in zip(spent, (before, after), strict=True)]
     found = [difference(*pair) for pair in zip(output, expected, strict=True)]
