@@ -47,7 +47,8 @@ print(report)
 The table shows a forward pass of whole networks on the CPU before and after this line. Both were called in turn. "layers" are the
 layers that it switched. "CPU s" are the CPU seconds of all threads, which other programs on the machine disturb little. "×" says how
 many times as many they were before; "× by the clock" is the same ratio of the time that passed. "MB" is the memory that one call needs
-beside the weights. "difference" is the largest difference in any output, as a fraction of that output's largest value.
+beside the weights. "difference" is the largest difference in any output, as a fraction of that output's largest value. A detector keeps
+the best of its proposals; rounding decides between nearly equal ones, so that the second call is given the first one's choice.
 
 """
 
