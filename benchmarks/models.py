@@ -8,11 +8,10 @@ equality.
 Each network has random weights and a process of its own. The process converts a copy of the network, and calls both in
 turn, so that whatever else the machine does meets both. "CPU s" is the least CPU time of several forward passes without
 gradients, and "× by the clock" the ratio of the fastest ones' time by the clock, which other programs on the machine
-disturb more. "MB" is the peak of the resident
-set during one call, beyond what was resident before the call. "difference" is the largest
-difference in any output, as a fraction of that output's largest value, where both keep the same queries. Without
-transformers (`pip install "transformers>=5"`), its networks are left out. `--record` replaces the figures of the
-networks that it measures, and those of another machine.
+disturb more. "MB" is the peak of the resident set during one call, beyond what was resident before the call.
+"difference" is the largest difference in any output, as a fraction of that output's largest value, where both keep the
+same queries. Without transformers (`pip install "transformers>=5"`), its networks are left out. `--record` replaces the
+figures of the networks that it measures, and those of another machine.
 """
 
 from __future__ import annotations
