@@ -5,19 +5,22 @@ equality.
     python benchmarks/models.py --record            # also writes docs/models.json and docs/models.md
     python benchmarks/models.py --seconds 0 --scale 0.5    # the shortest run: two calls each, small images
 
-Each network has random weights and a process of its own. The process calls the network as it is, converts it, and calls
-it again. "CPU s" is the least CPU time of several forward passes without gradients, and "× by the clock" the ratio of
-the fastest ones' time by the clock, which other programs on the machine disturb more. "MB" is the peak of the resident
-set during one call, beyond what was resident before the call. "difference" is the largest difference in any output, as
-a fraction of that output's largest value. Without transformers (`pip install "transformers>=5"`), its networks are left
-out. `--record` replaces the figures of the networks that it measures, and those of another machine.
+Each network has random weights and a process of its own. The process converts a copy of the network, and calls both in
+turn, so that whatever else the machine does meets both. "CPU s" is the least CPU time of several forward passes without
+gradients, and "× by the clock" the ratio of the fastest ones' time by the clock, which other programs on the machine
+disturb more. "MB" is the peak of the resident set during one call, beyond what was resident before the call.
+"difference" is the largest difference in any output, as a fraction of that output's largest value, where both keep the
+same queries. Without transformers (`pip install "transformers>=5"`), its networks are left out. `--record` replaces the
+figures of the networks that it measures, and those of another machine.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import ctypes
 import json
+import math
 import subprocess
 import sys
 import time
@@ -32,6 +35,7 @@ from _cpu_memory import MB, resident
 from _models import Inputs, call, networks, of_transformers, randomize
 from cpu import machine, table
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 import dcnbuild
 
@@ -47,21 +51,57 @@ from tools.docs import models as document
 HEADER = document.COLUMNS
 
 
-def cost(model: nn.Module, inputs: Inputs, seconds: float) -> tuple[list[Tensor], dict[str, float]]:
-    """Calls the network for so many seconds, and at least twice; returns its outputs and the figures of one call."""
-    output = call(model, inputs)  # loads libraries, starts threads, fills caches
+class SameChoices(TorchFunctionMode):
+    """Has later calls keep what the first one kept by torch.topk: a detector takes its queries from proposals, and of
+    nearly equal ones, rounding decides which.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[Tensor] = []
+        self.calls = 0
+
+    def __enter__(self) -> SameChoices:
+        self.calls = 0
+        super().__enter__()
+        return self
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        if func is not torch.topk:
+            return found
+        if self.calls == len(self.kept):
+            self.kept.append(found[1])
+        self.calls += 1
+        kept = self.kept[self.calls - 1]
+        return args[0].gather((kwargs or {}).get("dim", -1), kept), kept
+
+
+def peak(model: nn.Module, inputs: Inputs, choices: SameChoices) -> tuple[list[Tensor], float]:
+    """Returns the network's outputs, and the MB that a call needs beyond what is resident before."""
+    with choices:
+        output = call(model, inputs)  # loads libraries, starts threads, fills caches
     ctypes.CDLL(None).malloc_trim(0)  # gives back what the first call has freed, or it hides the peak
     before = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")
     call(model, inputs)
-    peak = (resident("VmHWM") - before) / MB
-    wall, cpu = [], []
-    while len(wall) < 2 or sum(wall) < seconds:
-        starts = time.perf_counter(), time.process_time()
-        call(model, inputs)
-        wall.append(time.perf_counter() - starts[0])
-        cpu.append(time.process_time() - starts[1])
-    return output, {"s": min(wall), "CPU s": min(cpu), "MB": peak}
+    return output, (resident("VmHWM") - before) / MB
+
+
+def times(models: Sequence[nn.Module], inputs: Inputs, seconds: float) -> list[dict[str, float]]:
+    """Calls the networks in turn for so many seconds of CPU time in all, and at least twice each; returns the least
+    seconds of each.
+    """
+    found = [{"s": math.inf, "CPU s": math.inf} for _ in models]
+    begin, rounds = time.process_time(), 0
+    while rounds < 2 or time.process_time() - begin < seconds:
+        for model, figures in zip(models, found, strict=True):
+            starts = time.perf_counter(), time.process_time()
+            call(model, inputs)
+            figures["s"] = min(figures["s"], time.perf_counter() - starts[0])
+            figures["CPU s"] = min(figures["CPU s"], time.process_time() - starts[1])
+        rounds += 1
+    return found
 
 
 def difference(ours: Tensor, theirs: Tensor) -> float:
@@ -84,12 +124,15 @@ def measure_here(name: str, threads: int, seconds: float, scale: float) -> dict[
     make, inputs = next((make, inputs) for known, make, inputs in networks(scale) if known == name)
     model = randomize(make(), inputs)
     with torch.no_grad():
-        expected, before = cost(model, inputs, seconds)
-        report = dcnbuild.convert(model)
-        output, after = cost(model, inputs, seconds)
+        choices = SameChoices()
+        expected, before = peak(model, inputs, choices)
+        converted = copy.deepcopy(model)
+        report = dcnbuild.convert(converted)
+        output, after = peak(converted, inputs, choices)
+        spent = times((model, converted), inputs, seconds)
+    costs = [{**figures, "MB": mb} for figures, mb in zip(spent, (before, after), strict=True)]
     found = [difference(*pair) for pair in zip(output, expected, strict=True)]
-    layers = len(report.converted)
-    return {"layers": layers, "before": before, "after": after, "difference": max(found)}
+    return {"layers": len(report.converted), "before": costs[0], "after": costs[1], "difference": max(found)}
 
 
 def measure_apart(name: str, args: argparse.Namespace) -> dict[str, Any]:
@@ -107,9 +150,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("words", nargs="*", help="words that a network's name holds")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of calls, before and after")
+    parser.add_argument("--seconds", type=float, default=6.0, help="of CPU, for the calls of a network")
     parser.add_argument("--scale", type=float, default=1.0, help="of the images' sides")
     parser.add_argument("--record", action="store_true", help="write docs/models.json and .md")
+    parser.add_argument("--note", default="", help="what the record shall say of the machine, e.g. 'Zen 4, busy'")
     parser.add_argument("--here", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.here:
@@ -135,6 +179,7 @@ def record(name: str, figures: dict[str, Any], args: argparse.Namespace) -> None
     path = ROOT / document.RECORD
     same = {
         "machine": machine(args.threads),
+        "note": args.note,
         "transformers": transformers_version(),
         "scale": args.scale,
         "seconds": args.seconds,

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import sys
+import tarfile
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from setuptools import Command
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build import build
 from setuptools.command.egg_info import egg_info
+from setuptools.command.sdist import sdist
 
 from dcnbuild.builder.aot import build_prebuilt
 from dcnbuild.builder.failure import FINDINGS, leave_findings, remove_findings
@@ -109,6 +112,37 @@ class EggInfo(egg_info):
         self.distribution.install_requires = install_requirements()
         self.distribution.metadata.install_requires = self.distribution.install_requires
         super().finalize_options()
+
+
+class Sdist(sdist):
+    """An archive that two builds of the same files make alike, if SOURCE_DATE_EPOCH gives its time."""
+
+    def make_archive(self, *arguments: Any, **named: Any) -> str:
+        path: str = super().make_archive(*arguments, **named)
+        if epoch := os.environ.get("SOURCE_DATE_EPOCH"):
+            _settle(Path(path), int(epoch))
+        return path
+
+
+def _settle(archive: Path, time: int) -> None:
+    """Packs an archive again: all of one time, of nobody, and without what the umask left out of the modes."""
+
+    def settled(member: tarfile.TarInfo) -> tarfile.TarInfo:
+        made = tarfile.TarInfo(member.name)
+        made.type, made.linkname, made.size, made.mtime = member.type, member.linkname, member.size, time
+        made.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
+        return made
+
+    new = archive.with_name(f"{archive.name}.new")
+    with (
+        tarfile.open(archive) as old,
+        new.open("wb") as file,
+        gzip.GzipFile("", "wb", fileobj=file, mtime=time) as packed,
+        tarfile.open(fileobj=packed, mode="w") as tar,
+    ):
+        for member in sorted(old, key=lambda it: it.name):
+            tar.addfile(settled(member), old.extractfile(member) if member.isfile() else None)
+    new.replace(archive)
 
 
 def _files(source: Path) -> list[Path]:

@@ -16,7 +16,19 @@ pytestmark = pytest.mark.slow
 
 #: What the backend asks for beyond the static build requirements, from inside pip's isolation: an
 #: interpreter whose sys.path has only what the front end put there, and whose prefix is the target.
-ASK = "from dcnbuild.builder import backend; print(backend.get_requires_for_build_wheel())"
+#: Since pip 24.1, front ends look for every module in the checkout first, so that a directory named `packaging` there
+#: would hide that package from setuptools.
+ASK = """
+import importlib.machinery
+
+class InTree:
+    def find_spec(name, path=None, target=None):
+        return None if "." in name else importlib.machinery.PathFinder.find_spec(name, ["."])
+
+sys.meta_path.insert(0, InTree)
+from dcnbuild.builder import backend
+print(backend.get_requires_for_build_wheel())
+"""
 
 
 def ask(python: Path, checkout: Path, tmp_path: Path) -> str:
@@ -28,7 +40,7 @@ def ask(python: Path, checkout: Path, tmp_path: Path) -> str:
             place = importlib.metadata.distribution(requirement.project).locate_file(name)
             (overlay / name).symlink_to(str(place))
     hide = "sys.path[:] = [entry for entry in sys.path if 'site-packages' not in entry]"
-    script = f"import sys; {hide}; sys.path.append({str(overlay)!r}); {ASK}"
+    script = f"import sys; {hide}; sys.path.append({str(overlay)!r})\n{ASK}"
     return run([python, "-c", script], checkout).strip().splitlines()[-1]
 
 

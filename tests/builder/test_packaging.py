@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import sys
 import tarfile
 import zipfile
@@ -34,9 +35,12 @@ def needed(library: Path) -> list[str]:
 
 @pytest.fixture(scope="session")
 def sdist(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("sdist")
+    return build_sdist(checkout, tmp_path_factory.mktemp("sdist"))
+
+
+def build_sdist(source: Path, out: Path) -> Path:
     script = f"from dcnbuild.builder import backend; print(backend.build_sdist({str(out)!r}))"
-    run([sys.executable, "-c", script], checkout)
+    run([sys.executable, "-c", script], source, SOURCE_DATE_EPOCH="1700000000")
     return next(out.glob("*.tar.gz"))
 
 
@@ -93,6 +97,16 @@ def test_sdist_holds_what_a_build_needs_and_no_library(checkout: Path, sdist: Pa
     sources = {f"csrc/{path.relative_to(checkout / 'csrc')}" for path in (checkout / "csrc").rglob("*.*")}
     assert sources <= names
     assert not [name for name in names if name.endswith((".so", ".o")) or "__pycache__" in name]
+
+
+def test_two_sdists_are_bit_identical(checkout: Path, sdist: Path, tmp_path: Path) -> None:
+    """The second one is made of a copy, at another time, by someone whose files nobody else may read."""
+    source = tmp_path / "source"
+    shutil.copytree(checkout, source, ignore=shutil.ignore_patterns("*.egg-info"), copy_function=shutil.copy)
+    for path in source.rglob("*"):
+        path.chmod(path.stat().st_mode & 0o700)
+    again = build_sdist(source, tmp_path)
+    assert sdist.read_bytes() == again.read_bytes()
 
 
 def test_wheel_is_for_this_platform_and_any_python(wheel: Path) -> None:

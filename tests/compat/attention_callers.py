@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from ops.attn_cases import AttnCase, plain_attn
+from ops.attention_cases import AttnCase, plain_attn
 from torch import Tensor, nn
 
-CASE = AttnCase(((5, 4), (3, 2)), width=5)
+CASE = AttnCase(heads=3, channels=5, points=2, shapes=((5, 4), (3, 2)))
 SHAPES, STARTS = torch.tensor(CASE.shapes), CASE.starts
 #: The attention in plain torch, with whatever arguments; `{change}` makes another function of it.
 SOURCE = """

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from ops.attn_cases import AttnCase, plain_attn
+from ops.attention_cases import AttnCase, plain_attn
 from torch import Tensor, nn
 
 import dcnbuild
 
-CASE = AttnCase(((5, 4), (3, 2)), width=4)
+CASE = AttnCase(heads=3, channels=4, points=2, shapes=((5, 4), (3, 2)))
 SHAPES = torch.tensor(CASE.shapes)
 
 
 def tensors(dtype: torch.dtype = torch.float32) -> list[Tensor]:
-    return CASE.tensors(0, dtype)
+    return CASE.inputs(0, dtype)
 
 
 def randomized(module: nn.Module) -> nn.Module:

@@ -22,7 +22,7 @@ from compat.attention_modules import (
 )
 from compat.attention_repositories import DETR_FUNCTIONS, DETR_MODULE, GROUNDING_DINO
 from compat.files import write
-from ops.attn_cases import gradients
+from ops.attention_cases import gradients
 from ops.cases import assert_close
 
 from dcnbuild.compat import mmcv, ms_deform_attn

@@ -24,7 +24,7 @@ from compat.attention_modules import (
 )
 from compat.attention_repositories import GROUNDING_DINO, PLAIN
 from integration.features import needs
-from ops.attn_cases import AttnCase, gradients, plain_attn
+from ops.attention_cases import AttnCase, gradients, plain_attn
 from ops.cases import assert_close
 from torch import Tensor, nn
 
@@ -34,7 +34,7 @@ from dcnbuild.compat.attention_search import stand_in
 
 def test_a_stand_in_binds_arguments_as_python_does() -> None:
     case = AttnCase()
-    value, locations, weights = case.tensors()
+    value, locations, weights = case.inputs()
     ours = stand_in(plain_attn)
     assert ours is not None
     given = (value, case.shapes, locations, weights)

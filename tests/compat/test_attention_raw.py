@@ -12,8 +12,9 @@ from compat.attention_modules import (
     SHAPES,
     tensors,
 )
-from ops.attn_cases import AttnCase, gradients
+from ops.attention_cases import NAMES, AttnCase, gradients
 from ops.cases import assert_close
+from ops.point_cases import normals
 
 import dcnbuild
 from dcnbuild.compat import larger_ext, ms_deform_attn, ms_deform_attn_ext
@@ -27,10 +28,9 @@ def test_the_raw_calls(extension: types.ModuleType) -> None:
     output = extension.ms_deform_attn_forward(*arguments, 64)
     assert not output.requires_grad
     torch.testing.assert_close(output, expected["output"])
-    generator = torch.Generator().manual_seed(1)
-    upstream = torch.randn(output.shape, generator=generator, dtype=torch.float64).float()
+    upstream = normals(1)(*output.shape).float()
     grads = extension.ms_deform_attn_backward(*arguments, upstream, 64)
-    assert_close(dict(zip(("value", "locations", "weights"), grads)), {k: v for k, v in expected.items() if k != "output"}, 1e-5)  # fmt: skip
+    assert_close({"output": output, **{f"grad_{name}": grad for name, grad in zip(NAMES, grads)}}, expected, 1e-5)
     # mmcv adds to tensors of its own.
     sums = [torch.ones_like(t) for t in (value, locations, weights)]
     assert (
@@ -49,7 +49,7 @@ def test_levels_out_of_order_are_refused() -> None:
 
 def test_raw_calls_without_queries_and_of_mixed_dtypes() -> None:
     case = AttnCase()
-    value, locations, weights = case.tensors(dtype=torch.float32)
+    value, locations, weights = case.inputs(dtype=torch.float32)
     shapes = torch.tensor(case.shapes)
     extension = ms_deform_attn_ext
     for queries in (0, case.queries):
@@ -61,7 +61,7 @@ def test_raw_calls_without_queries_and_of_mixed_dtypes() -> None:
             weights.half()[:, :queries],
         )
         output = extension.ms_deform_attn_forward(*given, 64)
-        assert output.shape == (case.batch, queries, case.heads * case.width)
+        assert output.shape == (case.batch, queries, case.heads * case.channels)
         grads = extension.ms_deform_attn_backward(*given, torch.ones_like(output).float(), 64)
         assert grads is not None
         tensors = [given[0], *given[3:]]

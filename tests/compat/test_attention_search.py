@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from compat.attention_callers import CASE, KINDS, SHAPES, WITH_MORE, WITH_OPTION, Caller, core
-from ops.attn_cases import gradients
+from ops.attention_cases import gradients
 from ops.cases import assert_close
 from torch import Tensor, nn
 
@@ -18,7 +18,7 @@ from dcnbuild.compat.attention_search import stand_in
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_convert_finds_it(kind: type[Caller], monkeypatch: pytest.MonkeyPatch) -> None:
-    given = CASE.tensors(dtype=torch.float32)
+    given = CASE.inputs(dtype=torch.float32)
     before = gradients(CASE.plain, given)
     module = kind()
     state = torch.random.get_rng_state()
@@ -34,7 +34,7 @@ def test_convert_finds_it(kind: type[Caller], monkeypatch: pytest.MonkeyPatch) -
 def test_an_option_that_is_not_at_its_default_goes_to_their_function() -> None:
     ours = stand_in(WITH_OPTION)
     assert ours is not None
-    value, locations, weights = CASE.tensors()
+    value, locations, weights = CASE.inputs()
     for arguments in ((0.5,), ()):
         expected = WITH_OPTION(value, SHAPES, locations, weights, *arguments)
         torch.testing.assert_close(ours(value, SHAPES, locations, weights, *arguments), expected)
@@ -121,7 +121,7 @@ def test_attention_that_is_written_into_a_forward_is_named() -> None:
 
         def forward(self, value: Tensor, sampling_locations: Tensor, attention_weights: Tensor) -> Tensor:  # fmt: skip
             at = sampling_locations[:, :, : self.heads, 0].transpose(1, 2).flatten(0, 1)
-            image = value.permute(0, 2, 3, 1).reshape(-1, CASE.width, 5, 4)
+            image = value.permute(0, 2, 3, 1).reshape(-1, CASE.channels, 5, 4)
             sampled = F.grid_sample(image, 2 * at - 1, align_corners=False)
             shares = attention_weights[:, :, :, 0].transpose(1, 2).flatten(0, 1)[:, None]
             return (sampled * shares).sum(-1)

@@ -230,6 +230,44 @@ void check_attend_backward(const KernelTable& table, Random& random, Stored stor
   weights.compare(grad_weights, "gradient of the weights" + what);
 }
 
+/// The value's gradient of some pixels, each from a list of its own of random length.
+template <typename T>
+void check_sum_corners(const KernelTable& table, Random& random) {
+  SumCorners<T> s{};
+  s.pixels = random.whole(0, 7), s.heads = random.whole(1, 3), s.channels = random.whole(1, 70);
+  const int64_t queries = random.whole(1, 9);
+  s.upstream_head = s.channels + random.whole(0, 2);
+  s.upstream_query = s.heads * s.upstream_head + random.whole(0, 2);
+  s.starts_head = s.pixels + 1 + random.whole(0, 2), s.touches_head = s.pixels * 20;
+  std::vector<T> upstream(queries * s.upstream_query), sums(s.pixels * s.heads * s.channels);
+  for (T& number : upstream) number = static_cast<T>(random.real(-2, 2));
+  std::vector<Touch<T>> touches(s.heads * s.touches_head);
+  std::vector<int32_t> starts(s.heads * s.starts_head, 0);
+  Expected<T> expected(sums);
+  for (int64_t head = 0; head < s.heads; ++head) {
+    int32_t at = static_cast<int32_t>(random.whole(0, 3));  // the first pixel need not be at 0
+    for (int64_t pixel = 0; pixel < s.pixels; ++pixel) {
+      starts[head * s.starts_head + pixel] = at;
+      for (int64_t left = random.whole(0, 16); left > 0; --left, ++at) {
+        const Touch<T> touch{static_cast<T>(random.real(-2, 2)),
+                             static_cast<int32_t>(random.whole(0, queries - 1))};
+        touches[head * s.touches_head + at] = touch;
+        for (int64_t c = 0; c < s.channels; ++c) {
+          const double from = upstream[touch.query * s.upstream_query + head * s.upstream_head + c];
+          expected.add((pixel * s.heads + head) * s.channels + c, touch.weight * from,
+                       16 * kEpsilon<T> * std::abs(touch.weight * from));
+        }
+      }
+      starts[head * s.starts_head + pixel + 1] = at;
+    }
+  }
+  std::fill(sums.begin(), sums.end(), static_cast<T>(NAN));  // written, not added to
+  s.touches = touches.data(), s.starts = starts.data(), s.upstream = upstream.data();
+  s.sums = sums.data();
+  kernels_of<T>(table).sum_corners(s);
+  expected.compare(sums, "a sum of corners");
+}
+
 }  // namespace
 
 void check_attention(const KernelTable& table) {
@@ -240,6 +278,8 @@ void check_attention(const KernelTable& table) {
       check_attend<float>(table, random, stored);
       check_attend_backward<float>(table, random, stored);
     }
+    check_sum_corners<float>(table, random);
+    check_sum_corners<double>(table, random);
     check_points<double>(table, random, Stored::same);
     check_attend<double>(table, random, Stored::same);
     check_attend_backward<double>(table, random, Stored::same);

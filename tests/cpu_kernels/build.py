@@ -50,7 +50,9 @@ TARGETS = {
     "here": Target(
         os.environ.get("CXX", "c++"),
         (),
-        {"x86_64": ("generic", "avx2", "avx512")}.get(os.uname().machine, ("generic",)),
+        {"x86_64": ("generic", "avx2", "avx512", "avx512bf16", "amx", "amx_fp16")}.get(
+            os.uname().machine, ("generic",)
+        ),
     ),
     "aarch64": Target(
         "aarch64-linux-gnu-g++",

@@ -10,6 +10,7 @@
 #include <limits>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/cpu/kernel_table.h"
@@ -46,13 +47,16 @@ inline void expect(bool holds, const std::string& what) {
   if (!holds && ++count.failed <= 20) std::printf("FAILED %s\n", what.c_str());
 }
 
-/// NaN equals NaN.
-inline void expect_near(double actual, double expected, double bound, const std::string& what) {
-  const bool holds =
-      std::isnan(expected) ? std::isnan(actual) : std::abs(actual - expected) <= bound;
-  expect(holds, holds ? what
-                      : what + ": got " + std::to_string(actual) + ", expected " +
-                            std::to_string(expected) + " up to " + std::to_string(bound));
+/// NaN equals NaN. `place`, if not negative, is an index, which only a failure spells out.
+inline void expect_near(double actual, double expected, double bound, const std::string& what,
+                        int64_t place = -1) {
+  if (std::isnan(expected) ? std::isnan(actual) : std::abs(actual - expected) <= bound) {
+    ++count.compared;
+    return;
+  }
+  expect(false, what + (place < 0 ? "" : " [" + std::to_string(place) + "]") + ": got " +
+                    std::to_string(actual) + ", expected " + std::to_string(expected) + " up to " +
+                    std::to_string(bound));
 }
 
 /// What a kernel shall have written: values and their bounds. What it shall not touch has bound 0.
@@ -66,8 +70,8 @@ struct Expected {
   void set(int64_t i, double to, double error) { value[i] = to, bound[i] = error; }
   void compare(const std::vector<T>& actual, const std::string& what) const {
     for (size_t i = 0; i < actual.size(); ++i)
-      expect_near(static_cast<double>(actual[i]), value[i], bound[i],
-                  what + " [" + std::to_string(i) + "]");
+      expect_near(static_cast<double>(actual[i]), value[i], bound[i], what,
+                  static_cast<int64_t>(i));
   }
 };
 
@@ -173,5 +177,6 @@ void check_products(const KernelTable& table);
 void check_copies(const KernelTable& table);
 void check_convolution(const KernelTable& table);
 void check_attention(const KernelTable& table);
+void check_matrix(const std::string& name, const MatrixKernels& kernels, const Half& type);
 
 }  // namespace checks

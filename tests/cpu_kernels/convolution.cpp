@@ -115,9 +115,17 @@ void check_gather(const KernelTable& table, Random& random) {
   expected.compare(tile.columns, "columns");
 }
 
-template <typename T>
-void check_differentiate(const KernelTable& table, Random& random) {
-  Tile<T> tile(random, kernels_of<T>(table).lanes);
+/// With an image of T, or of the bits of a half type, which the tile's numbers are then rounded to.
+template <typename T, typename Pixel>
+void check_differentiate(void (*differentiate)(const Differentiate<T, Pixel>&), int64_t lanes,
+                         Random& random, const Half* type = nullptr) {
+  Tile<T> tile(random, lanes);
+  const std::vector<Pixel> zeros(tile.channels, Pixel(0));
+  std::vector<Pixel> image;
+  for (T& number : tile.image) {
+    if (type) number = static_cast<T>(nearest(*type, number));
+    image.push_back(type ? static_cast<Pixel>(encoded(*type, number)) : static_cast<Pixel>(number));
+  }
   const bool scatter = random.coin();
   Expected<T> columns(tile.columns), grad_image(tile.grad_image);
   const std::vector<T> upstream = tile.columns;
@@ -155,7 +163,12 @@ void check_differentiate(const KernelTable& table, Random& random) {
   if (scatter)
     gradient = {tile.grad_image.data(), tile.step, tile.dense ? tile.height * tile.width : 0,
                 tile.sink.data()};
-  kernels_of<T>(table).differentiate({tile.samples, tile.gradients.data(), gradient});
+  const Samples<T>& s = tile.samples;
+  const Pixels<const Pixel> pixels{image.data(), s.image.step, s.image.run_pixels, zeros.data()};
+  differentiate({{s.positions, s.first_tap, s.last_tap, s.taps, s.runs, s.run_count, pixels,
+                  s.columns, s.column_row, s.column_tap},
+                 tile.gradients.data(),
+                 gradient});
   columns.compare(tile.columns, "columns of the backward pass");
   grad_image.compare(tile.grad_image, "gradient of the image");
   tile.for_samples([&](const Run& run, int64_t tap, int64_t i, T, T, double, int64_t) {
@@ -176,8 +189,11 @@ void check_convolution(const KernelTable& table) {
   for (int i = 0; i < 150; ++i) {
     check_gather<float>(table, random);
     check_gather<double>(table, random);
-    check_differentiate<float>(table, random);
-    check_differentiate<double>(table, random);
+    check_differentiate(table.float_kernels.differentiate, table.float_kernels.lanes, random);
+    check_differentiate(table.double_kernels.differentiate, table.double_kernels.lanes, random);
+    for (const auto& [kernels, type] :
+         {std::pair(table.bfloat16, &kBFloat16), {table.half, &kFloat16}})
+      if (kernels) check_differentiate(kernels->differentiate, kernels->lanes, random, type);
   }
 }
 

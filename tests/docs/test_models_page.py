@@ -40,11 +40,11 @@ def test_a_network_that_gains_nothing_is_named_so() -> None:
 def test_what_is_not_measured_is_named(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     made = {"commit": "0123456789", "date": "2026-11-29", **FIGURES}
-    record = {"machine": "some CPU", "transformers": "5.0", "scale": 0.5, "seconds": 1}
+    record = {"machine": "some CPU", "note": "busy", "transformers": "5.0", "scale": 0.5, "seconds": 1}
     record |= {"networks": {"one": made}, "missing": ["two", "three"]}
     (tmp_path / models.RECORD).write_text(json.dumps(record))
     page = models.page(tmp_path)
-    assert "some CPU, transformers 5.0. Commit 0123456789 (2026-11-29)." in page
+    assert "some CPU, transformers 5.0 (busy). Commit 0123456789 (2026-11-29)." in page
     assert "Not measured yet: two; three." in page
-    assert "images have 0.5 of the named sides" in page
+    assert "Images have 0.5 of the named sides" in page
     assert "| one | 3 | 3.00 |" in page

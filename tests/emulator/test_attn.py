@@ -8,13 +8,12 @@ from types import ModuleType
 import pytest
 import torch
 from emulator.attention import (
-    GRADIENTS,
-    Attention,
     emulated,
     expected,
-    random_attention,
     rearranged,
+    small_case,
 )
+from ops.attention_cases import NAMES, AttnCase
 from ops.cases import assert_close
 from torch import Tensor
 
@@ -45,12 +44,12 @@ def test_random_configurations(
     for seed in range(25 * block, 25 * (block + 1)):
         monkeypatch.setenv("DCNBUILD_COLUMN_BYTES", str(COLUMN_BYTES[seed // 2 % 4]))
         emulator.configure(ORDERS[seed % 3], seed)
-        case = random_attention(seed)
-        tensors = case.tensors(seed, *dtypes)
+        case = small_case(seed)
+        tensors = case.tensors(seed, dtypes[0], points_dtype=dtypes[1])
         actual = emulated(case, rearranged(tensors, seed), deterministic=bool(seed % 2))
         value, points = dtypes
         assert actual["output"].dtype == actual["grad_value"].dtype == value
-        assert actual["grad_locations"].dtype == actual["grad_weights"].dtype == points
+        assert actual["grad_sampling_locations"].dtype == actual["grad_attention_weights"].dtype == points
         assert all(tensor.is_contiguous() for tensor in actual.values())
         assert_close(wide(actual), expected(case, tensors), PAIRS[dtypes], (seed, case))
 
@@ -59,7 +58,7 @@ def test_random_configurations(
 @pytest.mark.parametrize("dtype", [F64, F32, F16], ids=str)
 def test_every_number_of_channels(dtype: torch.dtype, channels: int) -> None:
     """Lanes without a channel, groups of every size, and several slices of the channels."""
-    case = Attention(batch=1, queries=5, channels=channels, points=4, sizes=((4, 3), (2, 2)))
+    case = AttnCase(batch=1, queries=5, channels=channels, points=4, shapes=((4, 3), (2, 2)))
     tensors = case.tensors(channels, dtype)
     tolerance = PAIRS[dtype, dtype]
     assert_close(wide(emulated(case, tensors)), expected(case, tensors), tolerance)
@@ -67,7 +66,7 @@ def test_every_number_of_channels(dtype: torch.dtype, channels: int) -> None:
 
 @pytest.mark.parametrize("levels", [1, 64])
 def test_few_and_many_levels_and_points(levels: int) -> None:
-    case = Attention(queries=3, points=130 // levels, sizes=((2, 3),) * levels)
+    case = AttnCase(queries=3, points=130 // levels, shapes=((2, 3),) * levels)
     tensors = case.tensors(0)
     for deterministic in (False, True):
         actual = emulated(case, tensors, deterministic)
@@ -81,18 +80,18 @@ WILD = (math.nan, math.inf, -math.inf, 1e30, -1e30)
 @pytest.mark.parametrize(
     "names",
     [
-        ("locations",),
-        ("weights",),
+        ("sampling_locations",),
+        ("attention_weights",),
         ("value",),
         ("grad_output",),
-        ("locations", "weights"),
-        ("locations", "weights", "value", "grad_output"),
+        ("sampling_locations", "attention_weights"),
+        ("sampling_locations", "attention_weights", "value", "grad_output"),
     ],
     ids="+".join,
 )
 def test_not_finite(names: tuple[str, ...], emulator: ModuleType) -> None:
     """Every NaN and infinity where the oracle has it, on both routes."""
-    case = Attention(queries=20)
+    case = AttnCase(queries=20)
     for seed in range(4):
         emulator.configure(ORDERS[seed % 3], seed)
         tensors = case.tensors(seed)
@@ -111,43 +110,43 @@ def test_not_finite(names: tuple[str, ...], emulator: ModuleType) -> None:
 @pytest.mark.parametrize("place", [-0.1, 1.1, 0.5 / 6 - 1 / 6, 1 + 0.5 / 6, math.inf, 1e30])
 def test_what_lies_outside_passes_nothing_on(place: float) -> None:
     """Not even what is not finite: no pixel is read."""
-    case = Attention(batch=1, sizes=((6, 6),))
+    case = AttnCase(batch=1, shapes=((6, 6),))
     tensors = case.tensors(0)
-    tensors["locations"][..., 0] = place if abs(place) > 1 or place == -0.1 else place - 1e-9
+    tensors["sampling_locations"][..., 0] = place if abs(place) > 1 or place == -0.1 else place - 1e-9
     if place in (-0.1, 1.1):  # more than half a pixel from the border
-        tensors["locations"][..., 0] = 3 * place - 1
-    tensors["weights"][...], tensors["grad_output"][...] = 2, math.inf
+        tensors["sampling_locations"][..., 0] = 3 * place - 1
+    tensors["attention_weights"][...], tensors["grad_output"][...] = 2, math.inf
     result = emulated(case, tensors)
     assert (result["output"] == 0).all()
-    for name in GRADIENTS:
-        assert (result[name] == 0).all(), name
+    for name in NAMES:
+        assert (result[f"grad_{name}"] == 0).all(), name
 
 
 def test_a_coordinate_that_is_nan_touches_no_pixel() -> None:
-    case = Attention(batch=1, heads=1)
+    case = AttnCase(batch=1, heads=1)
     tensors = case.tensors(0)
-    tensors["locations"][0, 3, 0, 1, 2, 1] = math.nan
+    tensors["sampling_locations"][0, 3, 0, 1, 2, 1] = math.nan
     for deterministic in (False, True):
         result = emulated(case, tensors, deterministic)
         assert result["output"][0, 3].isnan().all()
         assert result["output"][0, :3].isfinite().all()
-        assert result["grad_locations"][0, 3, 0, 1, 2].isnan().all()
-        assert result["grad_weights"][0, 3, 0, 1, 2].isnan()
-        assert result["grad_weights"].isnan().sum() == 1
+        assert result["grad_sampling_locations"][0, 3, 0, 1, 2].isnan().all()
+        assert result["grad_attention_weights"][0, 3, 0, 1, 2].isnan()
+        assert result["grad_attention_weights"].isnan().sum() == 1
         assert result["grad_value"].isfinite().all()
 
 
 @pytest.mark.parametrize(
     ("case", "shape"),
     [
-        (Attention(batch=0), (0, 7, 16)),
-        (Attention(queries=0), (2, 0, 16)),
-        (Attention(sizes=((0, 0),)), (2, 7, 16)),
-        (Attention(sizes=((0, 5), (2, 2), (3, 0))), (2, 7, 16)),
+        (AttnCase(batch=0), (0, 7, 16)),
+        (AttnCase(queries=0), (2, 0, 16)),
+        (AttnCase(shapes=((0, 0),)), (2, 7, 16)),
+        (AttnCase(shapes=((0, 5), (2, 2), (3, 0))), (2, 7, 16)),
     ],
     ids=["no image", "no query", "no pixel", "levels without pixels"],
 )
-def test_empty(case: Attention, shape: tuple[int, ...], emulator: ModuleType) -> None:
+def test_empty(case: AttnCase, shape: tuple[int, ...], emulator: ModuleType) -> None:
     tensors = case.tensors(0)
     emulator.take_launches()
     result = emulated(case, tensors)
@@ -157,7 +156,7 @@ def test_empty(case: Attention, shape: tuple[int, ...], emulator: ModuleType) ->
 
 
 def test_pixels_that_do_not_match_are_refused_before_anything_runs(emulator: ModuleType) -> None:
-    case = Attention()
+    case = AttnCase()
     tensors = case.tensors(0)
     tensors["value"] = tensors["value"][:, 1:]
     with pytest.raises(RuntimeError, match=r"value has 36 pixels.*expected 37"):

@@ -9,15 +9,16 @@ from types import ModuleType
 
 import pytest
 import torch
-from emulator.attention import Attention, emulated, expected
+from emulator.attention import emulated, expected
 from emulator.test_chunks import peak_bytes
 from emulator.test_index64 import far_apart
+from ops.attention_cases import AttnCase
 from ops.cases import assert_close
 
 ORDERS = [("forward", 0), ("reversed", 0), *(("shuffled", seed) for seed in range(3))]
 CASES = {
-    "spread": Attention(queries=40, sizes=((5, 6), (3, 2))),
-    "odd channels": Attention(queries=20, channels=7, sizes=((3, 3),)),
+    "spread": AttnCase(queries=40, shapes=((5, 6), (3, 2))),
+    "odd channels": AttnCase(queries=20, channels=7, shapes=((3, 3),)),
 }
 MIB = 1 << 20
 
@@ -55,16 +56,16 @@ def test_the_default_route_does_depend_on_the_order(emulator: ModuleType) -> Non
     first, *others = found
     assert any(not torch.equal(first["grad_value"], other["grad_value"]) for other in others)
     for other in others:
-        for name in ("output", "grad_locations", "grad_weights"):
+        for name in ("output", "grad_sampling_locations", "grad_attention_weights"):
             assert torch.equal(first[name], other[name])
 
 
 @pytest.mark.parametrize("channels", [1, 4, 6])
 def test_all_samples_on_one_pixel(channels: int, emulator: ModuleType) -> None:
     """All samples on one pixel make the longest run of the sorted route, which spans many tiles."""
-    case = Attention(batch=1, queries=60, heads=1, channels=channels, sizes=((5, 6),))
+    case = AttnCase(batch=1, queries=60, heads=1, channels=channels, shapes=((5, 6),))
     tensors = case.tensors(0)
-    tensors["locations"][..., 0], tensors["locations"][..., 1] = 0.4, 0.7
+    tensors["sampling_locations"][..., 0], tensors["sampling_locations"][..., 1] = 0.4, 0.7
     wanted = expected(case, tensors)
     for order, seed in ORDERS:
         emulator.configure(order, seed)
@@ -72,7 +73,7 @@ def test_all_samples_on_one_pixel(channels: int, emulator: ModuleType) -> None:
 
 
 def test_one_launch_each_way(emulator: ModuleType) -> None:
-    case = Attention(batch=4)
+    case = AttnCase(batch=4)
     tensors = case.tensors(0, torch.float32)
     emulated(case, tensors)
     assert len(emulator.take_launches()) == 2
@@ -81,14 +82,14 @@ def test_one_launch_each_way(emulator: ModuleType) -> None:
 @pytest.mark.parametrize("wanted", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 1, 1), (0, 0, 0)])
 @pytest.mark.parametrize("deterministic", [False, True])
 def test_only_the_gradients_that_are_wanted(wanted: tuple[int, ...], deterministic: bool, emulator: ModuleType) -> None:
-    case = Attention()
+    case = AttnCase()
     tensors = case.tensors(0)
     every = expected(case, tensors)
     emulator.take_launches()
     result = emulated(case, tensors, deterministic, [bool(flag) for flag in wanted])
     if not any(wanted):
         assert len(emulator.take_launches()) == 1, "the forward pass's"
-    for flag, name in zip(wanted, ("grad_value", "grad_locations", "grad_weights")):
+    for flag, name in zip(wanted, ("grad_value", "grad_sampling_locations", "grad_attention_weights")):
         if flag:
             torch.testing.assert_close(result[name], every[name], rtol=0, atol=1e-12)
         else:
@@ -105,7 +106,7 @@ def test_every_failing_launch_raises(
 ) -> None:
     """Forward and backward, each launch in turn; in several chunks and, of halves, passes."""
     monkeypatch.setenv("DCNBUILD_COLUMN_BYTES", "9000")
-    case = Attention(batch=3)
+    case = AttnCase(batch=3)
     tensors = case.tensors(0, dtype)
     emulator.take_launches()
     emulated(case, tensors, deterministic)
@@ -129,9 +130,9 @@ def test_workspace_does_not_grow_with_the_batch(
     for queries in (4, 60):
         peaks = []
         for batch in (16, 64):  # several passes of half values
-            case = Attention(batch=batch, queries=queries, channels=16)
+            case = AttnCase(batch=batch, queries=queries, channels=16)
             t = case.tensors(0, dtype)
-            arguments = (t["value"], case.spatial_shapes, t["locations"], t["weights"])
+            arguments = (t["value"], case.flat, t["sampling_locations"], t["attention_weights"])
             forward = operators.deform_attn
             assert peak_bytes(forward, *arguments) <= 0, "nothing but its output"
             backward = operators.deform_attn_backward
@@ -145,13 +146,13 @@ def test_workspace_does_not_grow_with_the_batch(
     ("name", "dim"),
     [
         *(("value", dim) for dim in range(4)),
-        *(("locations", dim) for dim in range(6)),
-        *(("weights", dim) for dim in range(5)),
+        *(("sampling_locations", dim) for dim in range(6)),
+        *(("attention_weights", dim) for dim in range(5)),
         *(("grad_output", dim) for dim in range(3)),
     ],
 )
 def test_far_elements(name: str, dim: int, tmp_path: Path) -> None:
-    case = Attention(queries=3, sizes=((2, 3), (2, 2)))
+    case = AttnCase(queries=3, shapes=((2, 3), (2, 2)))
     given = case.tensors(0, torch.float16)
     order = (dim, *(other for other in range(given[name].dim()) if other != dim))
     moved = {**given, name: far_apart(given[name], dim, order, tmp_path / "sparse")}

@@ -11,7 +11,7 @@ import torch
 from integration.features import DYNAMIC, needs
 from integration.models import gradients as gradients_of
 from integration.models import image
-from ops.attn_cases import AttnCase, gradients
+from ops.attention_cases import AttnCase, gradients
 from ops.cases import assert_close
 from torch import Tensor, nn
 
@@ -69,8 +69,8 @@ def test_the_function_compiled(dynamic: bool, device: str) -> None:
         return dcnbuild.deform_attn(value, shapes, locations, weights)
 
     compiled = torch.compile(call, fullgraph=True, dynamic=dynamic, backend="aot_eager")
-    for case in (AttnCase(LEVELS), AttnCase(OTHERS, queries=9)):
-        tensors = case.tensors(0, torch.float32, device)
+    for case in (AttnCase(shapes=LEVELS), AttnCase(queries=9, shapes=OTHERS)):
+        tensors = case.inputs(0, torch.float32, device)
         actual = gradients(lambda *t, case=case: compiled(*t, case.shapes), tensors)
         assert_close(actual, gradients(case.operate, tensors), 1e-5)
 
@@ -166,8 +166,8 @@ def test_torchscript() -> None:
     with torch.no_grad():
         torch.testing.assert_close(torch.jit.trace(model, given)(*given), model(*given))
     scripted = torch.jit.script(dcnbuild.deform_attn)
-    case = AttnCase(LEVELS)
-    value, locations, weights = case.tensors()
+    case = AttnCase(shapes=LEVELS)
+    value, locations, weights = case.inputs()
     output = scripted(value, torch.tensor(LEVELS), locations, weights)
     assert torch.equal(output, case.operate(value, locations, weights))
     with pytest.raises(NotImplementedError, match=r"torch\.jit\.trace or torch\.export"):

@@ -44,7 +44,8 @@ def build_check(into: Path) -> Path:
         path.write_text(seeded(path.read_text(), fault, number))
     (into / "awake.h").write_text(AWAKE)
     command = [str(CXX), *FLAGS, *ADDRESS_FLAGS, f"-include{into / 'awake.h'}"]
-    includes = (f"-I{csrc}", f"-I{HERE}")
-    sources = (str(HERE / "check.cpp"), *(str(csrc / name) for name in SOURCES))
+    checks = HERE.with_name("cpu_kernels")
+    includes = (f"-I{csrc}", f"-I{HERE}", f"-I{checks}")
+    sources = (str(HERE / "check.cpp"), str(checks / "matrix.cpp"), *(str(csrc / name) for name in SOURCES))
     subprocess.run([*command, *includes, *sources, "-o", str(program)], env=environment(), check=True)
     return program

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from emulator.attention import random_attention
+from emulator.attention import small_case
 from ops.cases import Case, random_case
 from ops.pooling_cases import PSROI, ROI, PoolCase
 from torch import Tensor
@@ -38,9 +38,9 @@ def convolution(seed: int, dtypes: tuple[torch.dtype, torch.dtype]) -> Call:
 
 
 def attention(seed: int, dtypes: tuple[torch.dtype, torch.dtype]) -> Call:
-    case = random_attention(seed)
-    t = case.tensors(seed, *dtypes)
-    return "deform_attn", (t["value"], case.spatial_shapes, t["locations"], t["weights"]), 3
+    case = small_case(seed)
+    t = case.tensors(seed, dtypes[0], points_dtype=dtypes[1])
+    return "deform_attn", (t["value"], case.flat, t["sampling_locations"], t["attention_weights"]), 3
 
 
 def pooling(case: PoolCase) -> Callable[[int, tuple[torch.dtype, torch.dtype]], Call]:

@@ -8,21 +8,22 @@ import numpy as np
 import pytest
 import torch
 from integration.features import FEATURES, needs, needs_autocast
-from ops.attn_cases import AttnCase, gradients
+from ops.attention_cases import AttnCase, gradients
 from ops.cases import assert_close
+from ops.point_cases import normals
 from ops.registered import opcheck
 from torch import Tensor
 
 import dcnbuild
 
-CASE = AttnCase()
-ONE_LEVEL = AttnCase(((4, 6),), batch=1, queries=5, heads=1, width=3, points=1)
+CASE = AttnCase(heads=3, channels=4, points=2, shapes=((5, 4), (3, 2), (1, 1)))
+ONE_LEVEL = AttnCase(1, 1, 3, 5, 1, ((4, 6),))
 
 
 @pytest.mark.parametrize("case", [CASE, ONE_LEVEL], ids=["levels", "one level"])
 def test_equals_grid_sample(case: AttnCase, device: str) -> None:
     for dtype, tolerance in ((torch.float64, 1e-12), (torch.float32, 1e-5)):
-        tensors = case.tensors(0, dtype, device)
+        tensors = case.inputs(0, dtype, device)
         actual, expected = gradients(case.operate, tensors), gradients(case.plain, tensors)
         assert_close(actual, expected, tolerance)
         assert expected["output"].abs().max() > 0.1
@@ -40,7 +41,7 @@ def test_equals_grid_sample(case: AttnCase, device: str) -> None:
     ids=["tensor", "int32", "lists", "numpy", "sizes"],
 )
 def test_spatial_shapes_come_in_many_forms(shapes: Any) -> None:
-    value, locations, weights = CASE.tensors()
+    value, locations, weights = CASE.inputs()
     output = dcnbuild.deform_attn(value, shapes, locations, weights)
     assert torch.equal(output, CASE.operate(value, locations, weights))
 
@@ -49,8 +50,8 @@ def test_spatial_shapes_come_in_many_forms(shapes: Any) -> None:
 @needs("torch.library.opcheck")
 def test_opcheck(device: str) -> None:
     # one level, since tracing a second derivative takes seconds a level
-    case = AttnCase(CASE.shapes[:1], batch=1, queries=2, heads=2, width=2, points=2)
-    value, locations, weights = (t.requires_grad_() for t in case.tensors(device=device))
+    case = AttnCase(1, 2, 2, 2, 2, CASE.shapes[:1])
+    value, locations, weights = (t.requires_grad_() for t in case.inputs(device=device))
     arguments = (value, case.flat, locations, weights)
     masks = ([True, True, True], [False, True, False], [False, False, False])
     opcheck("deform_attn", arguments, arguments, masks)
@@ -58,8 +59,8 @@ def test_opcheck(device: str) -> None:
 
 def test_derivatives_of_every_kind(device: str) -> None:
     """Reverse, forward, double backward and forward over reverse, for all three tensors."""
-    case = AttnCase(((3, 4), (2, 1)), batch=1, queries=2, heads=2, width=2, points=2)
-    tensors = [t.requires_grad_() for t in case.tensors(2, device=device)]
+    case = AttnCase(1, 2, 2, 2, 2, ((3, 4), (2, 1)))
+    tensors = [t.requires_grad_() for t in case.inputs(2, device=device)]
     assert torch.autograd.gradcheck(
         case.operate, tensors, check_forward_ad=True, fast_mode=True, check_undefined_grad=False
     )
@@ -79,18 +80,17 @@ def test_derivatives_of_every_kind(device: str) -> None:
 
 @pytest.mark.parametrize("argument", range(3))
 def test_one_gradient_alone(argument: int) -> None:
-    tensors = CASE.tensors()
+    tensors = CASE.inputs()
     expected = gradients(CASE.operate, tensors)
     tensors[argument].requires_grad_()
     output = CASE.operate(*tensors)
-    generator = torch.Generator().manual_seed(1)
-    output.backward(torch.randn(output.shape, generator=generator, dtype=torch.float64))
+    output.backward(normals(1)(*output.shape))
     assert torch.equal(tensors[argument].grad, list(expected.values())[argument + 1])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("in_dims", [(0, 0, 0), (None, 0, 0), (1, None, 0), (0, None, None), (None, None, 1)])
 def test_vmap_equals_a_loop(in_dims: tuple[int | None, ...], device: str) -> None:
-    slices = [CASE.tensors(s, device=device) for s in range(3)]
+    slices = [CASE.inputs(s, device=device) for s in range(3)]
     mapped = [
         slices[0][i] if dim is None else torch.stack([s[i] for s in slices], dim) for i, dim in enumerate(in_dims)
     ]
@@ -105,7 +105,7 @@ def test_vmap_equals_a_loop(in_dims: tuple[int | None, ...], device: str) -> Non
 
 
 def test_the_raw_operator_refuses_transforms() -> None:
-    value, locations, weights = CASE.tensors()
+    value, locations, weights = CASE.inputs()
     with pytest.raises(NotImplementedError, match="call the function of the same name"):
         torch.func.jvp(
             lambda v: torch.ops.dcnbuild.deform_attn(v, CASE.flat, locations, weights),
@@ -117,7 +117,7 @@ def test_the_raw_operator_refuses_transforms() -> None:
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=["float16", "bfloat16"])
 def test_autocast_keeps_positions_in_float32(dtype: torch.dtype, device: str) -> None:
     needs_autocast(device, dtype)
-    leaves = [t.requires_grad_() for t in CASE.tensors(0, torch.float32, device)]
+    leaves = [t.requires_grad_() for t in CASE.inputs(0, torch.float32, device)]
     exact = CASE.operate(*leaves)
     with torch.autocast(device, dtype):
         output = CASE.operate(*leaves)
@@ -130,7 +130,7 @@ def test_autocast_keeps_positions_in_float32(dtype: torch.dtype, device: str) ->
 
 
 def test_a_half_value_beside_half_or_float32_positions(device: str) -> None:
-    value, locations, weights = CASE.tensors(0, torch.float32, device)
+    value, locations, weights = CASE.inputs(0, torch.float32, device)
     half = value.bfloat16()
     wide = CASE.operate(half, locations, weights)
     assert wide.dtype == torch.bfloat16
@@ -140,7 +140,7 @@ def test_a_half_value_beside_half_or_float32_positions(device: str) -> None:
 
 
 def refused() -> dict[str, tuple[dict[str, Any], str]]:
-    value, locations, weights = CASE.tensors()
+    value, locations, weights = CASE.inputs()
     return {
         "no tensor": ({"value": [1.0]}, "value must be a tensor, got list"),
         "three dimensions": ({"value": value[0]}, r"value has 3 dimensions .*, expected 4"),
@@ -180,7 +180,7 @@ def refused() -> dict[str, tuple[dict[str, Any], str]]:
 
 @pytest.mark.parametrize("name", list(refused()))
 def test_what_does_not_fit_is_named(name: str) -> None:
-    value, locations, weights = CASE.tensors()
+    value, locations, weights = CASE.inputs()
     changed, message = refused()[name]
     given = {
         "value": value,
@@ -195,9 +195,9 @@ def test_what_does_not_fit_is_named(name: str) -> None:
 
 def test_no_queries_and_no_images() -> None:
     for case in (AttnCase(queries=0), AttnCase(batch=0)):
-        leaves = [t.requires_grad_() for t in case.tensors()]
+        leaves = [t.requires_grad_() for t in case.inputs()]
         output = case.operate(*leaves)
-        assert output.shape == (case.batch, case.queries, case.heads * case.width)
+        assert output.shape == (case.batch, case.queries, case.heads * case.channels)
         output.sum().backward()
         assert all(leaf.grad is not None and not leaf.grad.any() for leaf in leaves)
 
@@ -206,8 +206,8 @@ def test_no_queries_and_no_images() -> None:
 def test_flops() -> None:
     from torch.utils.flop_counter import FlopCounterMode
 
-    leaves = [t.requires_grad_() for t in CASE.tensors()]
-    product = 2 * leaves[2].numel() * CASE.width
+    leaves = [t.requires_grad_() for t in CASE.inputs()]
+    product = 2 * leaves[2].numel() * CASE.channels
     with FlopCounterMode(display=False) as counter:
         output = CASE.operate(*leaves)
     assert counter.get_total_flops() == product

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from ops.attn_cases import AttnCase, plain_attn
+from ops.attention_cases import AttnCase, plain_attn
 from torch import Tensor, nn
 
 import dcnbuild
@@ -26,7 +26,7 @@ def module(**changed: int) -> dcnbuild.DeformAttn:
 
 def inputs(coordinates: int = 2, levels: int = 2, seed: int = 1) -> tuple[Tensor, ...]:
     generator = torch.Generator().manual_seed(seed)
-    pixels = AttnCase(SHAPES).pixels
+    pixels = AttnCase(shapes=SHAPES).pixels
     return (
         torch.randn(2, 7, 12, generator=generator),
         torch.randn(2, pixels, 12, generator=generator),

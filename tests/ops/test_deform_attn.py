@@ -19,13 +19,12 @@ from ops.attention_cases import (
 )
 from ops.cases import assert_close
 from torch import Tensor
-from torch.nn import functional
 
 KERNELS = torch.ops.dcnbuild
 #: More samples than pixels, some, and fewer: strided and float16 values are copied, or read where they lie, and their
 #: gradient is summed by heads, or by pixels. Channels fill vectors of every width, and three are left.
-MANY, FEW = AttnCase(queries=40, channels=59), AttnCase(queries=3, points=1, channels=59)
-SOME = AttnCase(queries=5, points=2, channels=59)
+SHAPES = ((6, 7), (3, 4), (1, 1))
+MANY, SOME, FEW = (AttnCase(2, 3, 59, queries, points, SHAPES) for queries, points in ((40, 4), (5, 2), (3, 1)))
 
 
 @pytest.mark.parametrize("block", range(5))
@@ -43,7 +42,7 @@ def test_few_samples_of_many_pixels(device: str) -> None:
     rng = random.Random(0)
     for seed in range(60):
         case = replace(random_case(seed), queries=rng.randint(1, 4), points=rng.choice([1, 2, 3]))
-        case = replace(case, shapes=(*case.shapes, 13, 17))
+        case = replace(case, shapes=(*case.shapes, (13, 17)))
         for dtype, tolerance in ((torch.float64, 1e-12), (torch.float32, 1e-5)):
             tensors = case.tensors(seed, dtype, device)
             actual = results_of(KERNELS, case, tensors)
@@ -55,18 +54,9 @@ def test_is_the_sum_of_weighted_grid_samples() -> None:
     case = AttnCase()
     tensors = case.tensors()
     value, locations, weights = (tensors[name] for name in NAMES)
-    total = torch.zeros(case.batch, case.queries, case.heads, case.channels, dtype=torch.float64)
-    start = 0
-    for level, (h, w) in enumerate(zip(case.shapes[::2], case.shapes[1::2])):
-        image = value[:, start : start + h * w].permute(0, 2, 3, 1).reshape(-1, case.channels, h, w)
-        grid = (2 * locations[:, :, :, level] - 1).transpose(1, 2).flatten(0, 1)
-        samples = functional.grid_sample(image, grid, align_corners=False)
-        samples = samples.unflatten(0, (case.batch, case.heads)).permute(0, 3, 1, 4, 2)
-        total += (samples * weights[:, :, :, level, :, None]).sum(3)
-        start += h * w
     for namespace in (KERNELS, REFERENCE):
-        output = namespace.deform_attn(value, case.shapes, locations, weights)
-        torch.testing.assert_close(output, total.flatten(2), rtol=0, atol=1e-13)
+        output = namespace.deform_attn(value, case.flat, locations, weights)
+        torch.testing.assert_close(output, case.plain(value, locations, weights), rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize("float_points", [False, True], ids=["half", "float"])
@@ -85,7 +75,7 @@ def test_half_types_are_summed_in_float32(case: AttnCase, dtype: torch.dtype, fl
 
 def test_many_samples_of_one_pixel_are_summed_in_float32(device: str) -> None:
     """4,096 times 1/4 on one pixel is beyond what float16 can add up one by one."""
-    case = AttnCase(1, 1, 1, 4096, 1, (1, 1))
+    case = AttnCase(1, 1, 1, 4096, 1, ((1, 1),))
     tensors = {name: torch.full_like(t, 0.5) for name, t in case.tensors(0, torch.float16, device).items()}
     grads = results_of(KERNELS, case, tensors)
     assert grads["grad_value"].item() == 1024
@@ -133,7 +123,7 @@ def test_an_expanded_upstream_gradient(device: str) -> None:
         AttnCase(3, 3, 40, 90),
         AttnCase(1, 1, 70, 300),  # threads share the channels of one head
         AttnCase(1, 2, 64, 200),
-        AttnCase(2, 3, 40, 600, 4, (120, 100)),  # few samples for each pixel
+        AttnCase(2, 3, 40, 600, 4, ((120, 100),)),  # few samples for each pixel
     ],
     ids=["images", "channels", "heads", "pixels"],
 )
@@ -160,7 +150,7 @@ def test_the_middle_of_a_pixel_is_on_it() -> None:
         x = (torch.arange(width, dtype=torch.float32) + 0.5) / width
         locations = torch.stack([x, torch.full_like(x, 0.5)], -1)[None, :, None, None, None]
         value = torch.randn(1, width, 1, 1, generator=torch.Generator().manual_seed(width))
-        case = AttnCase(1, 1, 1, width, 1, (1, width))
+        case = AttnCase(1, 1, 1, width, 1, ((1, width),))
         tensors = dict(zip(NAMES, (value, locations, torch.ones(1, width, 1, 1, 1))))
         tensors["grad_output"] = torch.ones(1, width, 1)
         actual = results_of(KERNELS, case, tensors)
@@ -168,12 +158,12 @@ def test_the_middle_of_a_pixel_is_on_it() -> None:
 
 
 def test_derivatives_against_numbers() -> None:
-    case = AttnCase(1, 2, 2, 1, 2, (2, 3, 1, 2))
+    case = AttnCase(1, 2, 2, 1, 2, ((2, 3), (1, 2)))
     tensors = case.tensors(5)
     leaves = [tensors[name].requires_grad_() for name in NAMES]
 
     def attention(value: Tensor, locations: Tensor, weights: Tensor) -> Tensor:
-        output: Tensor = KERNELS.deform_attn(value, case.shapes, locations, weights)
+        output: Tensor = KERNELS.deform_attn(value, case.flat, locations, weights)
         return output
 
     assert torch.autograd.gradcheck(attention, leaves)
@@ -185,7 +175,7 @@ def test_only_the_gradients_that_are_asked_for(wanted: int) -> None:
     case, mask = AttnCase(), [bool(wanted & bit) for bit in (1, 2, 4)]
     tensors = case.tensors()
     inputs = [tensors[name] for name in NAMES]
-    inputs.insert(1, case.shapes)  # type: ignore[arg-type]
+    inputs.insert(1, case.flat)  # type: ignore[arg-type]
     everything = results_of(KERNELS, case, tensors)
     grads = KERNELS.deform_attn_backward(tensors["grad_output"], *inputs, mask, False)
     for name, grad, asked in zip(NAMES, grads, mask):
@@ -200,11 +190,11 @@ def test_only_the_gradients_that_are_asked_for(wanted: int) -> None:
     [
         AttnCase(queries=0),
         AttnCase(batch=0),
-        AttnCase(shapes=(0, 3, 2, 2)),
-        AttnCase(shapes=(0, 0)),
-        AttnCase(shapes=(1, 1)),
-        AttnCase(1, 1, 256, 2, 3, (1, 5, 5, 1)),
-        AttnCase(1, 1, 3, 2, 1, (1, 2) * 64),
+        AttnCase(shapes=((0, 3), (2, 2))),
+        AttnCase(shapes=((0, 0),)),
+        AttnCase(shapes=((1, 1),)),
+        AttnCase(1, 1, 256, 2, 3, ((1, 5), (5, 1))),
+        AttnCase(1, 1, 3, 2, 1, ((1, 2),) * 64),
     ],
     ids=str,
 )

@@ -9,7 +9,7 @@ import pytest
 import torch
 from ops.attention_cases import NAMES, AttnCase
 
-GOOD = AttnCase(shapes=(3, 4, 2, 2))
+GOOD = AttnCase(heads=3, points=4, shapes=((3, 4), (2, 2)))
 HUGE = 2**31
 
 Spoil = Callable[[dict[str, Any]], None]
@@ -76,7 +76,7 @@ WRONG: dict[str, tuple[Spoil, tuple[str, ...]]] = {
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_wrong_call_raises(wrong: str, backward: bool) -> None:
     spoil, words = WRONG[wrong]
-    call: dict[str, Any] = {**GOOD.tensors(), "spatial_shapes": list(GOOD.shapes)}
+    call: dict[str, Any] = {**GOOD.tensors(), "spatial_shapes": GOOD.flat}
     upstream = call.pop("grad_output")
     spoil(call)
     args = [call[n] for n in ("value", "spatial_shapes", "sampling_locations", "attention_weights")]
@@ -103,7 +103,7 @@ def test_a_wrong_upstream_gradient_raises(spoil: Callable[[Any], Any], words: st
     inputs = [tensors[name] for name in NAMES]
     with pytest.raises(RuntimeError, match=words):
         torch.ops.dcnbuild.deform_attn_backward(
-            spoil(tensors["grad_output"]), inputs[0], GOOD.shapes, *inputs[1:], [True] * 3, False
+            spoil(tensors["grad_output"]), inputs[0], GOOD.flat, *inputs[1:], [True] * 3, False
         )
 
 
@@ -112,5 +112,5 @@ def test_a_wrong_output_mask_raises() -> None:
     inputs = [tensors[name] for name in NAMES]
     with pytest.raises(RuntimeError):
         torch.ops.dcnbuild.deform_attn_backward(
-            tensors["grad_output"], inputs[0], GOOD.shapes, *inputs[1:], [True] * 2, False
+            tensors["grad_output"], inputs[0], GOOD.flat, *inputs[1:], [True] * 2, False
         )

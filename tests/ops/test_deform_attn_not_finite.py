@@ -13,9 +13,9 @@ from torch import Tensor
 ROUTES = {"kernels": torch.ops.dcnbuild, "reference": REFERENCE}
 #: Whole vectors of channels and parts of one; queries enough for strided values to be copied, and too few.
 SHAPES = (
-    AttnCase(1, 2, 11, 9, 4, (3, 4, 1, 1)),
-    AttnCase(2, 1, 3, 2, 1, (4, 3)),
-    AttnCase(1, 1, 32, 4, 3, (2, 2, 5, 1)),
+    AttnCase(1, 2, 11, 9, 4, ((3, 4), (1, 1))),
+    AttnCase(2, 1, 3, 2, 1, ((4, 3),)),
+    AttnCase(1, 1, 32, 4, 3, ((2, 2), (5, 1))),
 )
 WILD = {
     "value": (math.nan, math.inf, -math.inf),
@@ -71,7 +71,7 @@ def test_a_sample_outside_passes_nothing_on(argument: str, value: float, route: 
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_a_nan_location_shows_and_touches_no_pixel(route: str) -> None:
-    case = AttnCase(1, 1, 5, 2, 1, (3, 3))
+    case = AttnCase(1, 1, 5, 2, 1, ((3, 3),))
     tensors = case.tensors(0)
     tensors["sampling_locations"][0, 0, ..., 0] = math.nan
     result = results_of(ROUTES[route], case, tensors)

@@ -14,6 +14,7 @@ pytest.importorskip("torch")
 PROBE = """
 import sys
 import torch
+from matrix_units import levels
 from ops import attention_cases as attention
 from ops import not_finite_cases as wild
 from ops.cases import Case, assert_close, random_case, run
@@ -49,6 +50,8 @@ for seed in range(40):
         actual = attention.results_of(torch.ops.dcnbuild, case, tensors)
         expected = attention.expected_of(case, exact)
         assert_close({name: t.to(expected[name]) for name, t in actual.items()}, expected, tolerance, (seed, case, dtype))
+if native.cpu_level() in levels.DTYPES:
+    levels.check(native.cpu_level())
 # What is not finite, in its place.
 for case in wild.SHAPES:
     for seed, names in enumerate(wild.SETS):

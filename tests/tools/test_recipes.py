@@ -23,7 +23,7 @@ from dcnbuild.builder.sources import csrc_dir
 from tools.fuzz import TARGETS
 from tools.hub_kernel import LayoutError, lay_out, variants
 
-RECIPE = CHECKOUT / "packaging/conda/recipe.yaml"
+RECIPE = CHECKOUT / "recipes/conda/recipe.yaml"
 
 
 @pytest.mark.slow

@@ -44,10 +44,11 @@ report = dcnbuild.convert(model)
 print(report)
 ```
 
-The table shows a forward pass of whole networks on the CPU before and after this line. "layers" are the layers that it switched. "CPU
-s" are the CPU seconds of all threads, which other programs on the machine disturb little. "×" says how many times as many they were
-before; "× by the clock" is the same ratio of the time that passed. "MB" is the memory that one call needs beside the weights.
-"difference" is the largest difference in any output, as a fraction of that output's largest value.
+The table shows a forward pass of whole networks on the CPU before and after this line. Both were called in turn. "layers" are the
+layers that it switched. "CPU s" are the CPU seconds of all threads, which other programs on the machine disturb little. "×" says how
+many times as many they were before; "× by the clock" is the same ratio of the time that passed. "MB" is the memory that one call needs
+beside the weights. "difference" is the largest difference in any output, as a fraction of that output's largest value. A detector keeps
+the best of its proposals; rounding decides between nearly equal ones, so that the second call is given the first one's choice.
 
 """
 
@@ -103,9 +104,10 @@ def page(root: Path = Path()) -> str:
     table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     made = sorted({(it["date"], it["commit"]) for it in record["networks"].values()})
     commits = ", ".join(f"{commit} ({date})" for date, commit in made)
-    note = f"\n{record['machine']}, transformers {record['transformers']}. Commit {commits}.\n"
+    said = f" ({record['note']})" if record["note"] else ""
+    note = f"\n{record['machine']}, transformers {record['transformers']}{said}. Commit {commits}.\n"
     if record["scale"] != 1:
-        note += f"\nA first, short run on a busy machine: images have {record['scale']:g} of the named sides.\n"
+        note += f"\nImages have {record['scale']:g} of the named sides.\n"
     if record["missing"]:
         note += f"\nNot measured yet: {'; '.join(record['missing'])}.\n"
     return pages.written_by("tools.docs.models") + _HEAD + table + note + _TAIL

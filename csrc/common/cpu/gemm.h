@@ -68,13 +68,15 @@ void multiply(const Product<T, Sum>& given) {
 }
 
 #ifdef DCNBUILD_DOT
-/// `MatrixProduct` for units of two: a product of pairs.
-inline void multiply_pairs(const MatrixProduct& p) {
+/// `MatrixProduct` for units of two, as a product of pairs.
+inline Product<uint32_t, float> of_pairs(const MatrixProduct& p) {
   const auto* a = reinterpret_cast<const uint32_t*>(p.a);
   const auto* b = reinterpret_cast<const uint32_t*>(p.b);
-  multiply(Product<uint32_t, float>{p.rows, p.panels, 1, p.depth / 2, a, p.a_row / 2, 0, 1, b,
-                                    p.b_panel / 2, 0, p.b_unit / 2, p.c, p.c_row, p.accumulate});
+  return {p.rows, p.panels,      1, p.depth / 2,  a,   p.a_row / 2, 0,           1,
+          b,      p.b_panel / 2, 0, p.b_unit / 2, p.c, p.c_row,     p.accumulate};
 }
+
+inline void multiply_pairs(const MatrixProduct& p) { multiply(of_pairs(p)); }
 #endif
 
 /// `MatrixKernels::pack` for units of two. Rows that a unit lacks are zeros.

@@ -6,7 +6,8 @@
 //   DCNBUILD_GEMM_ROWS     the rows of a GEMM block, by two vectors, that its registers hold;
 //   DCNBUILD_F16C          if it converts float16 on x86-64;
 //   DCNBUILD_NEON          if it is NEON, whose instructions convert float16 and multiply by lanes;
-//   DCNBUILD_NEON_BF16     if NEON also converts bfloat16.
+//   DCNBUILD_NEON_BF16     if NEON also converts and multiplies bfloat16;
+//   DCNBUILD_DOT           if it multiplies pairs of a half type (gemm.h).
 // For the same reason, nothing in here calls a function template of the standard library.
 #pragma once
 
@@ -58,6 +59,21 @@ constexpr Kernels<T> kernels() {
     k.split_bfloat16 = split_bfloat16;
     k.join_bfloat16 = join_bfloat16;
   }
+  return k;
+}
+
+/// The convolution's kernels for a half type, with units of two.
+template <typename Half>
+constexpr MatrixKernels pair_kernels(void (*multiply)(const MatrixProduct&)) {
+  MatrixKernels k{};
+  k.lanes = kLanes<float>;
+  k.unit = k.depth_step = 2;
+  k.row_step = 1;
+  k.gather = gather_halves<Half>;
+  k.differentiate = differentiate<Half, float, uint16_t>;
+  k.pack = pack_pairs<Half>;
+  k.multiply = multiply;
+  k.copy = copy<uint16_t, uint16_t>;
   return k;
 }
 

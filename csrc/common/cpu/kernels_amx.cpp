@@ -2,8 +2,13 @@
 #include "common/cpu/matrix_levels.h"
 
 #ifdef DCNBUILD_HAS_AMX
-// The rest of the file is for this target.
-#include "common/cpu/target_amx.h"
+#include "common/cpu/target.h"
+
+#ifdef DCNBUILD_HAS_AMX_FP16
+DCNBUILD_TARGET("amx-tile,amx-bf16,amx-fp16")
+#else
+DCNBUILD_TARGET("amx-tile,amx-bf16")
+#endif
 
 namespace dcnbuild::cpu {
 namespace {

@@ -1,14 +1,9 @@
 // The kernels for AVX2 with FMA and F16C.
 #if defined(__x86_64__)
-#include <immintrin.h>
-
 #include "common/cpu/kernel_table.h"
+#include "common/cpu/target.h"
 
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
-#else
-#pragma GCC target("avx2,fma,f16c")
-#endif
+DCNBUILD_TARGET("avx2,fma,f16c")
 
 #define DCNBUILD_ISA avx2
 #define DCNBUILD_VECTOR_BYTES 32
@@ -21,7 +16,5 @@ namespace dcnbuild::cpu {
 const KernelTable avx2_table{"avx2", avx2::kernels<float>(), avx2::kernels<double>()};
 }
 
-#if defined(__clang__)
-#pragma clang attribute pop
-#endif
+DCNBUILD_TARGET_END
 #endif

@@ -1,8 +1,9 @@
 // The kernels for AVX-512 (F, VL, BW, DQ).
 #if defined(__x86_64__)
 #include "common/cpu/kernel_table.h"
-// The rest of the file is for this target.
-#include "common/cpu/target_avx512.h"
+#include "common/cpu/target.h"
+
+DCNBUILD_TARGET("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,f16c")
 
 #define DCNBUILD_ISA avx512
 #define DCNBUILD_VECTOR_BYTES 64

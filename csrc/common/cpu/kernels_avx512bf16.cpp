@@ -2,8 +2,9 @@
 #include "common/cpu/matrix_levels.h"
 
 #ifdef DCNBUILD_HAS_AVX512BF16
-// The rest of the file is for this target.
-#include "common/cpu/target_avx512bf16.h"
+#include "common/cpu/target.h"
+
+DCNBUILD_TARGET("avx512bf16,avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,f16c")
 
 #define DCNBUILD_ISA avx512bf16
 #define DCNBUILD_VECTOR_BYTES 64
@@ -14,21 +15,12 @@
   bits_as<Vector<float>>(_mm512_dpbf16_ps(sums, bits_as<__m512bh>(Vector<uint32_t>{} + (pair)), \
                                           bits_as<__m512bh>(pairs)))
 
-#include "common/cpu/matrix_set.h"
+#include "common/cpu/instruction_set.h"
 
 namespace dcnbuild::cpu {
-namespace avx512bf16 {
-
-constexpr MatrixKernels bfloat16_kernels() {
-  MatrixKernels k = pair_kernels<BFloat16Bits>();
-  k.multiply = multiply_pairs;
-  return k;
-}
-
-}  // namespace avx512bf16
-
-const MatrixKernels avx512bf16_bfloat16 = avx512bf16::bfloat16_kernels();
-const MatrixKernels avx512bf16_half = avx512bf16::pair_kernels<avx512bf16::HalfBits>();
+const MatrixKernels avx512bf16_bfloat16 =
+    avx512bf16::pair_kernels<avx512bf16::BFloat16Bits>(avx512bf16::multiply_pairs);
+const MatrixKernels avx512bf16_half = avx512bf16::pair_kernels<avx512bf16::HalfBits>(nullptr);
 
 }  // namespace dcnbuild::cpu
 

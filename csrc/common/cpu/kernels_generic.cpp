@@ -2,6 +2,12 @@
 // aarch64.
 #include "common/cpu/kernel_table.h"
 
+#if defined(__GNUC__) && !defined(__clang__) && (defined(__x86_64__) || defined(__aarch64__))
+// No such CPU of the last ten years takes these kernels unless it is told to, so that their speed
+// does not pay for half of this file's compilation.
+#pragma GCC optimize("O1")
+#endif
+
 #define DCNBUILD_ISA generic
 #define DCNBUILD_VECTOR_BYTES 16
 #if defined(__aarch64__)

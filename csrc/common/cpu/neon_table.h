@@ -9,28 +9,42 @@ namespace dcnbuild::cpu::DCNBUILD_ISA {
 /// Whether a vector of A holds neighbours along its depth, or along its rows.
 enum class Along { depth, rows };
 
+template <int lane, typename V>
+DCNBUILD_INLINE V multiply_add_lane(V sums, V left, V right) {
+  return multiply_add(sums, left[lane], right);
+}
+#ifdef DCNBUILD_NEON_BF16
+template <int lane>
+DCNBUILD_INLINE Vector<float> multiply_add_lane(Vector<float> sums, Vector<uint32_t> left,
+                                                Vector<uint32_t> right) {
+  return vbfdotq_laneq_f32(sums, vreinterpretq_bf16_u32(right), vreinterpretq_bf16_u32(left), lane);
+}
+#endif
+
 /// sums[i][j] += left[i][lane] * B[lane][j] for every lane from `lane` on.
-template <int lane, int rows, int panels, typename T>
-DCNBUILD_INLINE void add_lanes(Vector<T> (&sums)[rows][panels], const Vector<T> (&left)[rows],
+template <int lane, int rows, int panels, typename T, typename V>
+DCNBUILD_INLINE void add_lanes(V (&sums)[rows][panels], const Vector<T> (&left)[rows],
                                const T* right, int64_t b_panel, int64_t b_inner) {
   if constexpr (lane < kLanes<T>) {
     Vector<T> factors[panels];
     for (int j = 0; j < panels; ++j) factors[j] = load(right + j * b_panel);
     for (int i = 0; i < rows; ++i)
-      for (int j = 0; j < panels; ++j) sums[i][j] += left[i][lane] * factors[j];
+      for (int j = 0; j < panels; ++j)
+        sums[i][j] = multiply_add_lane<lane>(sums[i][j], left[i], factors[j]);
     add_lanes<lane + 1>(sums, left, right + b_inner, b_panel, b_inner);
   }
 }
 
 /// One block of C, `rows` x `panels` vectors, kept in registers over the whole depth.
-template <Along along, int rows, int panels, typename T>
-DCNBUILD_INLINE void multiply_block_by_lanes(const Product<T>& p, const T* a, const T* b, T* c) {
+template <Along along, int rows, int panels, typename T, typename Sum>
+DCNBUILD_INLINE void multiply_block_by_lanes(const Product<T, Sum>& p, const T* a, const T* b,
+                                             Sum* c) {
   constexpr int lanes = kLanes<T>;
   const int64_t a_row = p.a_row, a_inner = p.a_inner, b_panel = p.b_panel, b_inner = p.b_inner;
-  Vector<T> sums[rows][panels];
+  Vector<Sum> sums[rows][panels];
   for (int i = 0; i < rows; ++i)
     for (int j = 0; j < panels; ++j)
-      sums[i][j] = p.accumulate ? load(c + i * p.c_row + j * lanes) : Vector<T>{};
+      sums[i][j] = p.accumulate ? load(c + i * p.c_row + j * lanes) : Vector<Sum>{};
   for (int64_t o = 0; o < p.outer; ++o, a += p.a_outer, b += p.b_outer) {
     const T *from = a, *right = b;
     int64_t k = 0;
@@ -54,7 +68,8 @@ DCNBUILD_INLINE void multiply_block_by_lanes(const Product<T>& p, const T* a, co
         from += a_inner;
       } else {
         for (int i = 0; i < rows; ++i)
-          for (int j = 0; j < panels; ++j) sums[i][j] += from[i * a_row] * factors[j];
+          for (int j = 0; j < panels; ++j)
+            sums[i][j] = multiply_add(sums[i][j], from[i * a_row], factors[j]);
         ++from;
       }
       right += b_inner;
@@ -65,8 +80,9 @@ DCNBUILD_INLINE void multiply_block_by_lanes(const Product<T>& p, const T* a, co
 }
 
 /// Multiplies all rows of one or two panels, in blocks of eight rows, then of fewer.
-template <Along along, int rows, int panels, typename T>
-DCNBUILD_INLINE void multiply_rows_by_lanes(const Product<T>& p, int64_t i, const T* b, T* c) {
+template <Along along, int rows, int panels, typename T, typename Sum>
+DCNBUILD_INLINE void multiply_rows_by_lanes(const Product<T, Sum>& p, int64_t i, const T* b,
+                                            Sum* c) {
   if constexpr (along == Along::rows && rows < kLanes<T>) {
     multiply_rows<rows, panels>(p, i, b, c);
   } else {
@@ -77,8 +93,8 @@ DCNBUILD_INLINE void multiply_rows_by_lanes(const Product<T>& p, int64_t i, cons
   }
 }
 
-template <Along along, typename T>
-DCNBUILD_INLINE void multiply_panels_by_lanes(const Product<T>& p) {
+template <Along along, typename T, typename Sum>
+DCNBUILD_INLINE void multiply_panels_by_lanes(const Product<T, Sum>& p) {
   int64_t panel = 0;
   for (; panel + 2 <= p.panels; panel += 2)
     multiply_rows_by_lanes<along, DCNBUILD_GEMM_ROWS, 2>(p, 0, p.b + panel * p.b_panel,
@@ -99,6 +115,13 @@ void multiply_by_lanes(const Product<T>& p) {
   }
 }
 
+#ifdef DCNBUILD_DOT
+/// `MatrixProduct` for units of two; pairs of A always lie along its depth.
+inline void multiply_pairs_by_lanes(const MatrixProduct& p) {
+  multiply_panels_by_lanes<Along::depth>(of_pairs(p));
+}
+#endif
+
 template <typename T>
 constexpr Kernels<T> kernels_by_lanes() {
   Kernels<T> k = kernels<T>();
@@ -106,8 +129,8 @@ constexpr Kernels<T> kernels_by_lanes() {
   return k;
 }
 
-constexpr KernelTable table(const char* name) {
-  return {name, kernels_by_lanes<float>(), kernels_by_lanes<double>()};
+constexpr KernelTable table(const char* name, const MatrixKernels* bfloat16 = nullptr) {
+  return {name, kernels_by_lanes<float>(), kernels_by_lanes<double>(), bfloat16};
 }
 
 }  // namespace dcnbuild::cpu::DCNBUILD_ISA

@@ -6,4 +6,5 @@
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wpsabi"
 #endif
+#define DCNBUILD_TARGET(names)
 #define DCNBUILD_TARGET_END
