@@ -49,8 +49,8 @@ def openvino(o: Operands, threads: int) -> Callable[[], Tensor]:
     from dcnbuild import export
 
     model = export.openvino(torch.export.export(Layer(o).eval(), given(o)))
-    # by itself it may compute in bfloat16
-    asked = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
+    # By itself it may compute in bfloat16, and bind the calling thread to a core, where its peers' threads then are.
+    asked = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": False}
     request = ov.Core().compile_model(model, "CPU", asked).create_infer_request()
     arrays = [tensor.numpy() for tensor in given(o)]
     return lambda: torch.from_numpy(next(iter(request.infer(arrays, share_inputs=True, share_outputs=True).values())))
