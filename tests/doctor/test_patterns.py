@@ -29,7 +29,7 @@ copying mmcv/ops/roi_align.py -> build/lib.linux-x86_64-cpython-310/mmcv/ops
 -- Found Python: /usr/bin/python3.10 (found version "3.10.12") found components: Interpreter Development.Module
 Collecting numpy>=1.21 (from scipy->my-project)
 Requirement already satisfied: filelock in ./venv/lib/python3.10/site-packages (from torch) (3.16.1)
-Downloading https://files.pythonhosted.org/packages/ab/cd/pillow-10.2.0-cp310-cp310-manylinux_2_28_x86_64.whl (4.5 MB)
+Downloading https://files.example.org/packages/ab/cd/pillow-10.2.0-cp310-cp310-manylinux_2_28_x86_64.whl (4.5 MB)
 """
 
 
