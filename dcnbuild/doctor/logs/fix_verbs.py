@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 
 from dcnbuild.doctor import fixes
@@ -75,20 +76,23 @@ def find_toolkit(hit: Hit, version: str | None = None) -> Iterator[Fix]:
         yield fixes.command("where", "nvcc")
     elif not hit.context.mac:
         yield fixes.command("sh", "-c", "ls -d /usr/local/cuda*")
-    yield fixes.use_toolkit(version or None)
+    wanted = version or hit["torch_cuda"]
+    yield fixes.use_toolkit(wanted or None)
     if hit.context.container:
         yield fixes.say("an image whose name ends in -runtime or -base has no nvcc: build in the -devel one")
-    yield fixes.say("where no toolkit is installed, for the CUDA that torch names:")
-    yield ASK_TORCH
-    if not hit.context.windows:
-        yield fixes.dcnbuild("toolkit", "install", version or "13.0")
+    yield fixes.say(f"or, where no toolkit is installed, {'CUDA ' + wanted if wanted else 'the one that torch names'}:")
+    yield fixes.install_toolkit(wanted) if wanted else ASK_TORCH
+    if not wanted and not hit.context.windows:
+        yield fixes.command("sh", "-c", 'dcnbuild toolkit install "$(python -c "import torch; print(torch.version.cuda)")"')
 
 
 def torch(hit: Hit, version: str = "", cuda: str = "") -> Fix:
     """Installs torch: on a Jetson NVIDIA's, on a Mac, which has no CUDA, the only one."""
     if hit.context.jetson:
         return fixes.say("the torch of NVIDIA for this JetPack, not that of PyPI: pypi.jetson-ai-lab.io")
-    return fixes.install_torch(version or None, None if hit.context.mac else cuda or None)
+    # each release of these is made for one torch
+    beside = (name for name in ("torchvision", "torchaudio") if hit.context.first(re.compile(name)))
+    return fixes.install_torch(version or None, None if hit.context.mac else cuda or None, *beside)
 
 
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.

@@ -99,13 +99,18 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
             yield fixes.use_toolkit(hit["toolkit"] or None)
         elif name == "TORCH_CUDA_ARCH_LIST":
             yield fixes.ask_gpus()
-    if row.source_dir not in ("", "."):
-        shown = checkout(row, hit)
+    shown, here = checkout(row, hit), row.source_dir in ("", ".")
+    if shown or not here:
         yield fixes.say(f"in {shown}:" if shown else f"in {row.source_dir} of the checkout:")
         yield fixes.command("cd", operands=(shown or row.source_dir,))
-    if again and any(words[-1] == "." for words in row.install):
+    # nobody has a checkout of what was installed: pip fetches one, with its submodules
+    kinds = (found.kind for found in (owner(frame), *(frame.owner for frame in frames(hit))))
+    fetched = here and not shown and next((kind for kind in kinds if kind not in ("python", "unknown")), "") == "package"
+    if again and not fetched and any(words[-1] == "." for words in row.install):
         yield fixes.remove("build", recursive=True)
     for words in row.install:
+        if fetched and words[-1] == ".":
+            words = (*(word for word in words[:-1] if word != "-e"), f"git+https://github.com/{row.repository}")
         yield fixes.command(*(program if words[0] == "pip" else words[:1]), *words[1:])
     if row.note:
         yield fixes.say(row.note)
@@ -127,9 +132,12 @@ def hiding(hit: Hit) -> str:
 
 def checkout(row: modules.Project, hit: Hit) -> str:
     """The directory of the extension's setup.py that a frame of the traceback lies in, "" where none shows it."""
-    name = row.source_dir.rpartition("/")[2]
+    name = re.escape(row.source_dir.rpartition("/")[2])
+    if name in ("", r"\."):  # what lies beside the Python package, or is called like the repository
+        repository, package = row.repository.rpartition("/")[2], row.modules[0].partition(".")[0]
+        name = rf"(?<![^/\\])(?:{re.escape(repository)}|[^/\\]+(?=[/\\]{re.escape(package)}[/\\]))"
     for frame in frames(hit, before=30):
-        found = re.match(rf"(?P<path>.*[/\\]{re.escape(name)})[/\\]", frame.file)
+        found = re.match(rf"(?P<path>.*?[/\\]{name})[/\\]", frame.file)
         if found and owner(frame.file).kind == "own":
             return found["path"]
     return ""

@@ -138,7 +138,7 @@ def _replace(hit: Hit, old: Name, today: str) -> Iterator[Fix]:
     else:
         yield fixes.command("grep", "-rnw", old.last, operands=(hit["project"],))
         if today or suggested(hit):
-            yield fixes.say(f"{old.full} becomes {today or suggested(hit)}")
+            yield fixes.say(f"{old.full} becomes {(today or suggested(hit)).partition('(')[0]}")
 
 
 def python_name(hit: Hit) -> PythonName | None:
