@@ -95,7 +95,9 @@ def assignment(name: str, value: str, shell: Shell, after: str = "") -> str:
         return f"set {name}={value}" if plain else f'set "{name}={value}{after}"'
     if shell == "powershell":
         return f"$env:{name} = '{_POWERSHELL_QUOTES.sub(_TWICE, value)}'{after}"
-    verb = {"fish": f"set -gx {name} ", "csh": f"setenv {name} ", "dockerfile": f"ENV {name}="}.get(shell, f"export {name}=")
+    verb = {"fish": f"set -gx {name} ", "csh": f"setenv {name} ", "dockerfile": f"ENV {name}="}.get(
+        shell, f"export {name}="
+    )
     return f"{verb}{quote(value, shell)}{after}"
 
 

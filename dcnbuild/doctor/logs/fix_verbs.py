@@ -83,7 +83,9 @@ def find_toolkit(hit: Hit, version: str | None = None) -> Iterator[Fix]:
     yield fixes.say(f"or, where no toolkit is installed, {'CUDA ' + wanted if wanted else 'the one that torch names'}:")
     yield fixes.install_toolkit(wanted) if wanted else ASK_TORCH
     if not wanted and not hit.context.windows:
-        yield fixes.command("sh", "-c", 'dcnbuild toolkit install "$(python -c "import torch; print(torch.version.cuda)")"')
+        yield fixes.command(
+            "sh", "-c", 'dcnbuild toolkit install "$(python -c "import torch; print(torch.version.cuda)")"'
+        )
 
 
 def torch(hit: Hit, version: str = "", cuda: str = "") -> Fix:

@@ -105,7 +105,9 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
         yield fixes.command("cd", operands=(shown or row.source_dir,))
     # nobody has a checkout of what was installed: pip fetches one, with its submodules
     kinds = (found.kind for found in (owner(frame), *(frame.owner for frame in frames(hit))))
-    fetched = here and not shown and next((kind for kind in kinds if kind not in ("python", "unknown")), "") == "package"
+    fetched = (
+        here and not shown and next((kind for kind in kinds if kind not in ("python", "unknown")), "") == "package"
+    )
     if again and not fetched and any(words[-1] == "." for words in row.install):
         yield fixes.remove("build", recursive=True)
     for words in row.install:

@@ -203,9 +203,7 @@ def torch_with_companions(hit: Hit) -> Iterator[Fix]:
     if found:
         major, minor, patch = found.groups()
         yield fixes.pip_install(
-            f"torch=={major}.{minor}.{patch}",
-            f"torchvision==0.{int(minor) + 15}.*",
-            f"torchaudio=={major}.{minor}.*",
+            f"torch=={major}.{minor}.{patch}", f"torchvision==0.{int(minor) + 15}.*", f"torchaudio=={major}.{minor}.*"
         )
 
 

@@ -144,7 +144,7 @@ class Wheel(NamedTuple):
 
 
 def wheel_for_major(version: str, torch: str = "") -> Wheel | None:
-    """A torch wheel for a major version of CUDA, of 12 for "12.4": of the release that is in use, else of the newest."""
+    """A torch wheel for a major version of CUDA, of 12 for "12.4": of the release in use, else of the newest."""
     own = [row for row in table().torch if torch.startswith(f"{row.release}.")]
     for row in (*own, *reversed(table().torch)):
         same = [cuda for cuda in row.variants if not major_differs(cuda, version)]
