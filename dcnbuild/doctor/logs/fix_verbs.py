@@ -10,6 +10,7 @@ from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.lookups import extensions, tables
 from dcnbuild.doctor.logs.owner import owner, package_of
 from dcnbuild.doctor.logs.rule import Hit
+from dcnbuild.knowledge import modules
 
 ASK_TORCH = fixes.command("python", "-c", "import torch; print(torch.__version__, torch.version.cuda)")
 
@@ -48,6 +49,14 @@ def install(hit: Hit, *packages: str) -> Fix:
     if hit.context.uv:
         return fixes.command("uv", "pip", "install", operands=packages)
     return fixes.pip_install(*packages)
+
+
+def upgrade(hit: Hit, *packages: str) -> Fix:
+    """The newest releases; out of its repository for one that no index has."""
+    row = modules.of_package(packages[0].replace("-", "_"))
+    if row is not None and row.install and row.install[-1][-1].startswith("git+"):
+        return fixes.command(*row.install[-1][:2], "--force-reinstall", "--no-deps", *row.install[-1][2:])
+    return fixes.pip_install(*packages, options=("--upgrade",))
 
 
 def build(hit: Hit, editable: str = "") -> Fix:
@@ -104,7 +113,7 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "of": lambda hit, *words: fixes.command(*words[:-1], operands=words[-1:]),
     "pip_of": lambda hit, *words: fixes.pip(*words[:-1], operands=words[-1:]),
     "install": install,
-    "upgrade": lambda hit, *packages: fixes.pip_install(*packages, options=("--upgrade",)),
+    "upgrade": upgrade,
     "exchange": lambda hit, package, *options: fixes.pip_install(
         package, options=("--upgrade", "--force-reinstall", *options)
     ),
