@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
-from dcnbuild.doctor.logs.lookups import extensions, tables
+from dcnbuild.doctor.logs.lookups import extensions, tables, versions
 from dcnbuild.doctor.logs.owner import owner, package_of
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import modules
@@ -103,6 +103,8 @@ def torch(hit: Hit, version: str = "", cuda: str = "") -> Fix:
         return fixes.say("the torch of NVIDIA for this JetPack, not that of PyPI: pypi.jetson-ai-lab.io")
     # each release of these is made for one torch
     beside = (name for name in ("torchvision", "torchaudio") if hit.context.first(re.compile(name)))
+    if hit.context.windows and not cuda:  # PyPI's torch for Windows has no CUDA
+        cuda = versions.wheel_for_major(hit["torch_cuda"] or "12.8", version).cuda
     return fixes.install_torch(version or None, None if hit.context.mac else cuda or None, *beside)
 
 
