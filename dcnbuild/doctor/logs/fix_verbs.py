@@ -104,7 +104,8 @@ def torch(hit: Hit, version: str = "", cuda: str = "") -> Fix:
     # each release of these is made for one torch
     beside = (name for name in ("torchvision", "torchaudio") if hit.context.first(re.compile(name)))
     if hit.context.windows and not cuda:  # PyPI's torch for Windows has no CUDA
-        cuda = versions.wheel_for_major(hit["torch_cuda"] or "12.8", version).cuda
+        wheel = versions.wheel_for_major(hit["torch_cuda"] or "12.8", version)
+        cuda = wheel.cuda if wheel else ""
     return fixes.install_torch(version or None, None if hit.context.mac else cuda or None, *beside)
 
 
