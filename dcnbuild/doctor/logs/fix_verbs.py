@@ -51,6 +51,16 @@ def install(hit: Hit, *packages: str) -> Fix:
     return fixes.pip_install(*packages)
 
 
+def port(hit: Hit) -> Iterator[Fix]:
+    """Rewrites the project's sources; those of an installed package are its own project's to rewrite."""
+    made = owner(hit["source"])
+    if made.package and re.search(r"(?:site|dist)-packages", hit["source"]):
+        yield fixes.say(f"the source is that of {made.package}: a newer release of it")
+        yield upgrade(hit, made.package)
+        yield fixes.say("or the project of its own, in a clone:")
+    yield fixes.dcnbuild("port", operands=(hit["project"],))
+
+
 def upgrade(hit: Hit, *packages: str) -> Fix:
     """The newest releases; out of its repository for one that no index has."""
     row = modules.of_package(packages[0].replace("-", "_"))
@@ -130,7 +140,7 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "use_toolkit": lambda hit, version="", root="": fixes.use_toolkit(version or None, root or None),
     "gcc": lambda hit, major: fixes.use_gcc(int(major)),
     "driver": new_driver,
-    "port": lambda hit: fixes.dcnbuild("port", operands=(hit["project"],)),
+    "port": port,
     "stand_in": lambda hit, occasion: extensions.stand_in(occasion),
     "show": lambda hit, module: fixes.pip("show", operands=(package_of(module),)),
     "ask_torch": lambda hit: ASK_TORCH,
