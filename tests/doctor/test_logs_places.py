@@ -110,3 +110,28 @@ def test_a_header_of_conda_goes_into_the_environment_of_its_nvcc() -> None:
         f"/opt/conda/envs/net/lib/python3.10/site-packages/torch/include/ATen/cuda/{header}\n/usr/local/cuda-11.8/bin/nvcc -c a.cu"
     )
     assert not any(line.startswith("conda install") for line in system)
+
+
+def test_the_sources_of_an_installed_package_are_not_ported_here() -> None:
+    message = (
+        'error: no suitable conversion function from "const at::DeprecatedTypeProperties" to "c10::ScalarType" exists'
+    )
+    path = "kernels/deformable_detr/cuda/ms_deform_attn_cuda.cu"
+    assert "pip install --upgrade transformers" in fix(
+        f"/env/lib/python3.11/site-packages/transformers/{path}(69): {message}"
+    )
+    assert fix(f"/home/ada/net/{path}(69): {message}")[0].startswith("dcnbuild port ")
+
+
+def test_the_directory_above_the_build_is_the_projects() -> None:
+    build = "FAILED: /home/ada/pcdet/build/temp.linux-x86_64-cpython-38/pcdet/ops/iou/src/a.o"
+    source = "/home/ada/pcdet/pcdet/ops/iou/src/a.cpp:12:10: fatal error: THC/THC.h: No such file or directory"
+    assert "dcnbuild port /home/ada/pcdet" in fix(f"{build}\n{source}")
+
+
+def test_architectures_of_the_setup_py_are_not_mended_by_a_variable() -> None:
+    error = "nvcc fatal   : Unsupported gpu architecture 'compute_70'"
+    own = fix(f"/usr/local/cuda/bin/nvcc -c a.cu -gencode arch=compute_70,code=sm_70\n{error}")
+    assert not any("TORCH_CUDA_ARCH_LIST" in line for line in own) and "dcnbuild port ." in own
+    torchs = fix(f"/usr/local/cuda/bin/nvcc -c a.cu -gencode=arch=compute_70,code=sm_70\n{error}")
+    assert any("TORCH_CUDA_ARCH_LIST" in line for line in torchs)
