@@ -12,6 +12,8 @@ from dcnbuild.doctor.logs.owner import owner, package_of
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import modules
 
+#: What shows that the log is of a build in the current directory.
+_CHECKOUT = re.compile(r"setup\.py (?:install|develop|build)|pip install (?:-\S+ )*(?:-e )?\.|Obtaining file:")
 ASK_TORCH = fixes.command("python", "-c", "import torch; print(torch.__version__, torch.version.cuda)")
 
 
@@ -36,6 +38,12 @@ def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
     if extension is not None:
         yield from extensions.build(extension, hit, path, again=True)
         return
+    named = extensions.find(re.split(r"[/\\]", path)[-1].partition(".")[0], path)
+    if found.kind == "own" and named is not None and named.row is not None:
+        yield from extensions.build(named, hit, path, again=True)
+        return
+    if not found.package and hit.context.first(_CHECKOUT) is None:
+        yield fixes.say("in the checkout of what fails, where its setup.py lies:")
     if found.kind != "package" or not hit.context.uv:
         yield fixes.rebuild(found.package or None)
         return

@@ -147,6 +147,7 @@ PROGRAMS = frozenset(
         "zypper",
         "cd",
         "export",
+        "ENV",
         "yum",
         "rustup",
         "yay",
