@@ -39,7 +39,7 @@ def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
         yield from extensions.build(extension, hit, path, again=True)
         return
     named = extensions.find(re.split(r"[/\\]", path)[-1].partition(".")[0], path)
-    if found.kind == "own" and named is not None and named.row is not None:
+    if found.kind == "own" and named is not None and named.row is not None and named.row.install:
         yield from extensions.build(named, hit, path, again=True)
         return
     if not found.package and hit.context.first(_CHECKOUT) is None:

@@ -148,6 +148,7 @@ PROGRAMS = frozenset(
         "cd",
         "export",
         "ENV",
+        "ln",
         "yum",
         "rustup",
         "yay",
