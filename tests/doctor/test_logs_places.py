@@ -135,3 +135,15 @@ def test_architectures_of_the_setup_py_are_not_mended_by_a_variable() -> None:
     assert not any("TORCH_CUDA_ARCH_LIST" in line for line in own) and "dcnbuild port ." in own
     torchs = fix(f"/usr/local/cuda/bin/nvcc -c a.cu -gencode=arch=compute_70,code=sm_70\n{error}")
     assert any("TORCH_CUDA_ARCH_LIST" in line for line in torchs)
+
+
+@pytest.mark.parametrize(
+    "tail",
+    ["Failed to build 'git+{}' when getting requirements", "  Building wheel for detectron2 (setup.py) ... error"],
+)
+def test_what_came_from_a_repository_is_built_from_it_again(tail: str) -> None:
+    address = "https://github.com/facebookresearch/detectron2.git"
+    log = (
+        f"Collecting git+{address}\nModuleNotFoundError: No module named 'torch'\nerror: subprocess-exited-with-error\n"
+    )
+    assert f"pip install --no-build-isolation git+{address}" in fix(log + tail.format(address))

@@ -81,7 +81,10 @@ def build(hit: Hit, editable: str = "") -> Fix:
     """Builds again what was being built, without build isolation."""
     program = ("uv", "pip") if hit.context.uv else ("pip",)
     words = (*program, "install", "--no-build-isolation", *(("-e",) if editable else ()))
-    return fixes.command(*words, operands=("." if editable else hit["package"] or ".",))
+    package = "." if editable else hit["package"] or "."
+    address = rf"git\+https?://[\w./@-]{{1,200}}/{re.escape(package)}(?:\.git)?(?:[@#][\w./@#=&-]{{1,200}})?(?![\w-])"
+    named = hit.context.first(re.compile(address, re.IGNORECASE)) if package != "." else None
+    return fixes.command(*words, operands=(named[0] if named else package,))
 
 
 def new_driver(hit: Hit) -> Iterator[Fix]:
