@@ -137,12 +137,7 @@ def _instance(kind: type, value: Any, where: str) -> Any:
     for name, pattern in _FORMS.items():
         texts = fields.get(name) or ()
         for text in (texts,) if isinstance(texts, str) else texts if isinstance(texts, tuple) else ():
-            _expect(
-                pattern.fullmatch(text) is not None,
-                f"{where}.{name}",
-                "a version such as 13.0 or sm_90",
-                text,
-            )
+            _expect(pattern.fullmatch(text) is not None, f"{where}.{name}", "a version such as 13.0 or sm_90", text)
     try:
         return kind(**fields)
     except TypeError as error:  # of a field without a default

@@ -27,11 +27,7 @@ def shareable(text: str, env: Mapping[str, str], host: str) -> str:
     for pattern, instead in _SECRETS:
         text = pattern.sub(instead, text)
     people = {env.get(name, "") for name in ("USER", "LOGNAME", "USERNAME", "SUDO_USER")}
-    names = [
-        *((name, "<user>") for name in people),
-        (host, "<host>"),
-        (host.partition(".")[0], "<host>"),
-    ]
+    names = [*((name, "<user>") for name in people), (host, "<host>"), (host.partition(".")[0], "<host>")]
     for name, instead in names:
         if len(name) > 2 and name.lower() not in _NOBODY:
             text = re.sub(rf"(?<![\w]){re.escape(name)}(?![\w])", instead, text)

@@ -245,10 +245,10 @@ def conditions(step: Any) -> Iterator[str]:
 def test_every_name_of_a_row_stands_for_something(rule: LogRule) -> None:
     """Also in the branches that no log of the tests takes."""
     for name in names(rule):
-        code = re.fullmatch(r"(\w+\.\w+)(?:\([\w, ']*\))?(?:\.\w+)*", name)
+        code = re.fullmatch(r"(\w+\.\w+)(?:\(([\w, '.]*)\))?(?:\.\w+)*", name)
         if code:
             assert callable(look_up(code[1]))
-            arguments = re.findall(r"(?<!')\b\w+\b(?!')", (re.search(r"\((.*)\)", name) or ["", ""])[1])
+            arguments = re.findall(r"\w+", re.sub(r"'[^']*'", "", code[2] or ""))
         for word in arguments if code else [name]:
             known = word in ENTITIES or word in SHOWN or word in rule.let or word in SPECIAL
             assert known or re.fullmatch(r"FIRST|NEAR\d+\+\d+", word), (rule.id, word)

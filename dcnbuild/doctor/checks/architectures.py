@@ -41,11 +41,7 @@ def gpu_not_in_torch(facts: Facts) -> Iterator[Verdict]:
         "error",
         f"torch {torch.version} was not compiled for the {gpu.name}: every CUDA call ends "
         "in `no kernel image is available`.",
-        (
-            describe_gpu(gpu),
-            describe_torch(facts),
-            f"compiled for: {architecture_names(torch.architectures)}",
-        ),
+        (describe_gpu(gpu), describe_torch(facts), f"compiled for: {architecture_names(torch.architectures)}"),
         torch_fix(facts),  # one pip line has to serve all GPUs
     )
 
@@ -132,12 +128,7 @@ def _better_list(facts: Facts) -> tuple[Fix, ...]:
 def _meant(text: str) -> tuple[str, ...]:
     """The architectures of a list in other spellings: "86", "sm_86", "compute_86", "8.6,9.0"; () if one is none."""
     entries = [
-        re.sub(
-            r"^(?:sm_?|compute_?)?(\d{1,2})\.?(\d)(?=[af]?(?:\+ptx)?$)",
-            r"\1.\2",
-            entry,
-            flags=re.IGNORECASE,
-        )
+        re.sub(r"^(?:sm_?|compute_?)?(\d{1,2})\.?(\d)(?=[af]?(?:\+ptx)?$)", r"\1.\2", entry, flags=re.IGNORECASE)
         for entry in re.split(r"[;,\s]+", text.strip())
     ]
     try:

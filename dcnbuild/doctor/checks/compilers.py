@@ -6,11 +6,7 @@ from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks import Verdict, check
-from dcnbuild.doctor.checks.evidence import (
-    builds_cuda,
-    describe_toolkit,
-    describe_torch,
-)
+from dcnbuild.doctor.checks.evidence import builds_cuda, describe_toolkit, describe_torch
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.torch_and_toolkit import chosen_toolkit, nvcc_version
 from dcnbuild.machine import compatibility

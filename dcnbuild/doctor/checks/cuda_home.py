@@ -8,12 +8,7 @@ from dcnbuild.base.versions import same_minor
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks import Verdict, check
 from dcnbuild.doctor.checks.evidence import builds_cuda, describe_toolkit, describe_torch
-from dcnbuild.doctor.torch_and_toolkit import (
-    chosen_toolkit,
-    first_on_path,
-    toolkit_fix,
-    torch_toolkit,
-)
+from dcnbuild.doctor.torch_and_toolkit import chosen_toolkit, first_on_path, toolkit_fix, torch_toolkit
 from dcnbuild.machine.facts import CudaHome, Facts
 from dcnbuild.machine.toolkit_choice import build_toolkit, fitting_toolkits
 
@@ -39,12 +34,7 @@ def cuda_home_wrong(facts: Facts) -> Iterator[Verdict]:
     fix = toolkit_fix(facts) if facts.toolkits else ()
     if home.meant and not fix:
         fix = (fixes.set_env(home.taken_from, home.meant),)
-    yield Verdict(
-        "error",
-        cause,
-        tuple(evidence),
-        fix or (fixes.unset_env(home.taken_from),),
-    )
+    yield Verdict("error", cause, tuple(evidence), fix or (fixes.unset_env(home.taken_from),))
 
 
 @check("cuda-home-unset", "torch finds no CUDA_HOME")

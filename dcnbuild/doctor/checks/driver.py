@@ -31,10 +31,7 @@ def driver_mismatch(facts: Facts) -> Iterator[Verdict]:
         fix = (fixes.say("in Windows, in PowerShell: wsl --shutdown"),)
     if "version mismatch" in problem.lower():
         yield Verdict(
-            "error",
-            "The driver loaded in the kernel is another version than the driver's libraries.",
-            (problem,),
-            fix,
+            "error", "The driver loaded in the kernel is another version than the driver's libraries.", (problem,), fix
         )
 
 
@@ -116,19 +113,13 @@ def driver_older_than_toolkit(facts: Facts) -> Iterator[Verdict]:
     fix = toolkit_fix(facts)
     if not same_major(cuda, toolkit.version):
         yield Verdict(
-            "error",
-            f"What CUDA {toolkit.version} compiles does not run on a driver for CUDA {cuda}.",
-            evidence,
-            fix,
+            "error", f"What CUDA {toolkit.version} compiles does not run on a driver for CUDA {cuda}.", evidence, fix
         )
     elif facts.variables.get("TORCH_CUDA_ARCH_LIST", "").upper().endswith("+PTX"):
         yield Verdict(
             "warning",
             f"PTX from CUDA {toolkit.version} cannot be translated by a driver for CUDA {cuda}: "
             "GPUs for which no machine code was compiled will refuse the library.",
-            (
-                *evidence,
-                f"TORCH_CUDA_ARCH_LIST={facts.variables['TORCH_CUDA_ARCH_LIST']}",
-            ),
+            (*evidence, f"TORCH_CUDA_ARCH_LIST={facts.variables['TORCH_CUDA_ARCH_LIST']}"),
             fix,
         )

@@ -28,11 +28,7 @@ def _rebuild(library: Library) -> tuple[Fix, ...]:
 def library_unreadable(facts: Facts) -> Iterator[Verdict]:
     for library in facts.libraries:
         if not library.readable:
-            yield Verdict(
-                "error",
-                "The file is missing, cut short or no 64-bit shared library.",
-                (str(library.path),),
-            )
+            yield Verdict("error", "The file is missing, cut short or no 64-bit shared library.", (str(library.path),))
 
 
 @check("library-other-python", "A library for another Python")
@@ -60,11 +56,7 @@ def library_other_torch(facts: Facts) -> Iterator[Verdict]:
         yield Verdict(
             "error",
             f"The library {built_for}: importing it ends in an undefined symbol.",
-            (
-                str(library.path),
-                *(f"not in this torch: {name}" for name in library.undefined),
-                describe_torch(facts),
-            ),
+            (str(library.path), *(f"not in this torch: {name}" for name in library.undefined), describe_torch(facts)),
             _rebuild(library),
         )
 
@@ -82,10 +74,7 @@ def library_needs_missing(facts: Facts) -> Iterator[Verdict]:
         yield Verdict(
             "error",
             f"The library needs {', '.join(library.missing)}{because}: importing it fails.",
-            (
-                str(library.path),
-                "looked in its run path, LD_LIBRARY_PATH, torch's directories and the system's",
-            ),
+            (str(library.path), "looked in its run path, LD_LIBRARY_PATH, torch's directories and the system's"),
             _rebuild(library),
         )
 
@@ -101,10 +90,7 @@ def gpu_not_in_library(facts: Facts) -> Iterator[Verdict]:
                     "error",
                     f"The library was not compiled for the {gpu.name}: its kernels end in `no "
                     "kernel image is available`.",
-                    (
-                        f"{library.path}: {architecture_names(library.architectures)}",
-                        describe_gpu(gpu),
-                    ),
+                    (f"{library.path}: {architecture_names(library.architectures)}", describe_gpu(gpu)),
                     (
                         fixes.set_env("TORCH_CUDA_ARCH_LIST", f"{gpu.capability[0]}.{gpu.capability[1]}"),
                         *_rebuild(library),
@@ -126,8 +112,5 @@ def dcnbuild_cpu_only(facts: Facts) -> Iterator[Verdict]:
         "dcnbuild's libraries hold no GPU code: for CUDA tensors its kernels are compiled on first "
         "use, or plain torch stands in for them.",
         tuple(str(library.path) for library in own),
-        (
-            fixes.set_env("DCNBUILD_CUDA", "on"),
-            *_rebuild(own[0]),
-        ),
+        (fixes.set_env("DCNBUILD_CUDA", "on"), *_rebuild(own[0])),
     )

@@ -26,10 +26,7 @@ def ninja_missing(facts: Facts) -> Iterator[Verdict]:
         )
         return
     yield Verdict(
-        "warning",
-        "torch.utils.cpp_extension.load needs ninja.",
-        ("no ninja on PATH",),
-        (fixes.pip_install("ninja"),),
+        "warning", "torch.utils.cpp_extension.load needs ninja.", ("no ninja on PATH",), (fixes.pip_install("ninja"),)
     )
 
 

@@ -68,10 +68,7 @@ def jit_lock(facts: Facts) -> Iterator[Verdict]:
             yield Verdict(
                 "error",
                 "torch waits until this lock file disappears, and nobody holds it any more.",
-                (
-                    f"{cache.path}/lock: idle for {cache.lock_idle / 60:.0f} minutes",
-                    describe_torch(facts),
-                ),
+                (f"{cache.path}/lock: idle for {cache.lock_idle / 60:.0f} minutes", describe_torch(facts)),
                 (fixes.remove(cache.path / "lock"),),
             )
 

@@ -79,10 +79,7 @@ def cuda_not_initialised(facts: Facts) -> Iterator[Verdict]:
     elif machine.container and error in (802, 803, 999):
         fix = (fixes.say("on the host, not in this container:"), *fix)
     yield Verdict(
-        "error",
-        row["cause"],
-        (f"cuInit: error {error}", *(f"LD_LIBRARY_PATH: {text}" for text in wrong)),
-        fix,
+        "error", row["cause"], (f"cuInit: error {error}", *(f"LD_LIBRARY_PATH: {text}" for text in wrong)), fix
     )
 
 
@@ -134,10 +131,6 @@ def gpu_hidden(facts: Facts) -> Iterator[Verdict]:
         f"torch sees no GPU, because {_VISIBLE} hides them all."
         if not seen
         else f"torch sees {len(seen)} GPU{'s' * (len(seen) > 1)} only: CUDA stops reading at {entry!r}.",
-        (
-            f"{_VISIBLE}={value}",
-            f"there is GPU 0{f' to {last}' if last else ''}",
-            *map(describe_gpu, gpus),
-        ),
+        (f"{_VISIBLE}={value}", f"there is GPU 0{f' to {last}' if last else ''}", *map(describe_gpu, gpus)),
         (fixes.unset_env(_VISIBLE),),
     )

@@ -55,11 +55,7 @@ def cuda_mismatch(facts: Facts) -> Iterator[Verdict]:
     yield Verdict(
         "error",
         f"torch was built with CUDA {torch.cuda} and refuses extensions compiled with CUDA {toolkit.version}.",
-        (
-            describe_torch(facts),
-            *map(describe_toolkit, facts.toolkits),
-            *smi_note(facts, toolkit),
-        ),
+        (describe_torch(facts), *map(describe_toolkit, facts.toolkits), *smi_note(facts, toolkit)),
         toolkit_fix(facts),
     )
 
@@ -149,9 +145,6 @@ def cuda_headers_mixed(facts: Facts) -> Iterator[Verdict]:
         yield Verdict(
             "error",
             f"nvcc {toolkit.version} refuses the headers of CUDA {toolkit.headers_version}.",
-            (
-                describe_toolkit(toolkit),
-                f"{toolkit.include[0]}/cuda.h: CUDA {toolkit.headers_version}",
-            ),
+            (describe_toolkit(toolkit), f"{toolkit.include[0]}/cuda.h: CUDA {toolkit.headers_version}"),
             toolkit_fix(facts),
         )

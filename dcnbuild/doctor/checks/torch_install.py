@@ -186,11 +186,7 @@ def setuptools_old_torch(facts: Facts) -> Iterator[Verdict]:
             f"torch.utils.cpp_extension of torch {row.release} fails with setuptools {setuptools}."
             if imports_it
             else f"torch {row.release} does not want to be used with setuptools {setuptools}.",
-            (
-                describe_torch(facts),
-                f"setuptools {setuptools}",
-                f"works with setuptools{row.setuptools}",
-            ),
+            (describe_torch(facts), f"setuptools {setuptools}", f"works with setuptools{row.setuptools}"),
             (fixes.pip_install(_setuptools(facts)),),
         )
 
@@ -240,11 +236,4 @@ def _other_python(facts: Facts, wanted: str, wheel: Wheel) -> tuple[Fix, ...]:
     python = replace(facts.python, version=version, executable=directory / "bin/python")
     other = replace(facts, python=python)
     fix = resolve(other, wanted).fix
-    return (
-        (
-            fixes.command(f"python{version}", "-m", "venv", operands=(directory,)),
-            fixes.on(other, fix),
-        )
-        if fix
-        else ()
-    )
+    return (fixes.command(f"python{version}", "-m", "venv", operands=(directory,)), fixes.on(other, fix)) if fix else ()

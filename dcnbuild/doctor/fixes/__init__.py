@@ -10,16 +10,7 @@ Every value from outside is quoted. Where one cannot be, the line says in words 
 
 from __future__ import annotations
 
-from dcnbuild.doctor.fixes.python import (
-    INDEX,
-    conda_install,
-    dcnbuild,
-    install_torch,
-    on,
-    pip,
-    pip_install,
-    rebuild,
-)
+from dcnbuild.doctor.fixes.python import INDEX, conda_install, dcnbuild, install_torch, on, pip, pip_install, rebuild
 from dcnbuild.doctor.fixes.shell import (
     ask_gpus,
     command,
@@ -32,13 +23,7 @@ from dcnbuild.doctor.fixes.shell import (
     set_list,
     unset_env,
 )
-from dcnbuild.doctor.fixes.system import (
-    c_compiler,
-    install_gcc,
-    system_install,
-    use_compiler,
-    use_gcc,
-)
+from dcnbuild.doctor.fixes.system import c_compiler, install_gcc, system_install, use_compiler, use_gcc
 from dcnbuild.doctor.fixes.toolkits import install_toolkit, toolkit_source, use_toolkit
 
 __all__ = [

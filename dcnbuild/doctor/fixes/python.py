@@ -51,14 +51,14 @@ def pip_install(
 
 
 @makes_fix
-def install_torch(target: Target, version: str | None = None, cuda: str | None = None) -> Iterator[str]:
-    """Installs torch, by default the newest, with the CUDA that is asked for ("12.8", or "cpu")."""
+def install_torch(target: Target, version: str | None = None, cuda: str | None = None, *beside: str) -> Iterator[str]:
+    """Installs torch, the newest by default, with the CUDA that is asked for ("12.8", or "cpu"), and others with it."""
     tag = "cpu" if cuda == "cpu" else f"cu{cuda.replace('.', '')}" if cuda else None
     package = f"torch=={version.partition('+')[0]}" if version else "torch"
     # pip takes a version with another "+cu…" for the same, and would do nothing
     options = ("--upgrade", "--force-reinstall") if tag else ("--upgrade",)
     index = ("--index-url", f"{INDEX}/{tag}") if tag else ()
-    yield from pip_install(package, options=options, index=index).strict(target)
+    yield from pip_install(package, *beside, options=options, index=index).strict(target)
 
 
 @makes_fix

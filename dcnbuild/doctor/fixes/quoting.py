@@ -8,6 +8,7 @@ The rules, from the shells' manuals:
     csh: csh and tcsh replace `!` inside quotes too; `\\!` outside of quotes is the one way to write it.
     cmd: inside double quotes `%` (and `!`, where delayed expansion is on) are still replaced, and
         nothing escapes them at the prompt, so that they are refused.
+    dockerfile: the lines of `RUN` are those of sh; `ENV` sets a variable for all that follow.
     powershell: inside single quotes a doubled quote stands for one; typographic ones count as quotes.
         Windows PowerShell breaks `"` in the arguments of programs, so that it is refused there.
 """
@@ -17,7 +18,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-Shell = Literal["sh", "fish", "csh", "cmd", "powershell"]
+Shell = Literal["sh", "fish", "csh", "cmd", "powershell", "dockerfile"]
 
 #: Words that the shell takes as they stand, wherever they are on the line. `=` and `%` lead to other
 #: things at the start of a word (zsh, tcsh, job control).
@@ -26,6 +27,7 @@ _PLAIN: dict[Shell, re.Pattern[str]] = {
     "fish": re.compile(r"[\w@+:,./-][\w@+=:,./-]*", re.ASCII),
     "csh": re.compile(r"[\w+:,./-][\w@+=:,./-]*", re.ASCII),
     "cmd": re.compile(r"[\w+:./\\-]+", re.ASCII),
+    "dockerfile": re.compile(r"[\w@+:,./-][\w@%+=:,./-]*", re.ASCII),
     "powershell": re.compile(r"[\w./\\][\w+:./\\=-]*|-[\w=-]*", re.ASCII),
 }
 #: What the output shows as an apostrophe where its encoding has no other (base/printable.py): it would end the quotes.
@@ -93,7 +95,9 @@ def assignment(name: str, value: str, shell: Shell, after: str = "") -> str:
         return f"set {name}={value}" if plain else f'set "{name}={value}{after}"'
     if shell == "powershell":
         return f"$env:{name} = '{_POWERSHELL_QUOTES.sub(_TWICE, value)}'{after}"
-    verb = {"fish": f"set -gx {name} ", "csh": f"setenv {name} "}.get(shell, f"export {name}=")
+    verb = {"fish": f"set -gx {name} ", "csh": f"setenv {name} ", "dockerfile": f"ENV {name}="}.get(
+        shell, f"export {name}="
+    )
     return f"{verb}{quote(value, shell)}{after}"
 
 

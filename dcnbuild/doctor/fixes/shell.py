@@ -20,10 +20,7 @@ def say(target: Target, text: str) -> Iterator[str]:
 
 @makes_fix
 def command(
-    target: Target,
-    *words: str | Path,
-    operands: Iterable[str | Path] = (),
-    root: bool = False,
+    target: Target, *words: str | Path, operands: Iterable[str | Path] = (), root: bool = False
 ) -> Iterator[str]:
     """Runs a program.
 
@@ -80,11 +77,9 @@ def prepend(target: Target, name: str, *directories: str | Path) -> Iterator[str
     """Puts directories before what a variable like PATH or CPATH lists already."""
     facts = target.facts
     unset = facts is not None and not any(entry.variable == name for entry in facts.paths)
-    after = {
-        "fish": f" ${name}",
-        "cmd": f";%{name}%",
-        "powershell": f" + ';' + $env:{name}",
-    }.get(target.shell, f':"${name}"')
+    after = {"fish": f" ${name}", "cmd": f";%{name}%", "powershell": f" + ';' + $env:{name}"}.get(
+        target.shell, f':"${name}"'
+    )
     texts = (";" if target.windows else ":").join(map(str, directories))
     yield assignment(target, name, texts, "" if unset else after)
 
@@ -92,10 +87,7 @@ def prepend(target: Target, name: str, *directories: str | Path) -> Iterator[str
 @makes_fix
 def set_env_from(target: Target, name: str, *words: str) -> Iterator[str]:
     """Sets an environment variable to what a command prints."""
-    name, written = (
-        quoting.variable_name(name),
-        [quoting.argument(word, target.shell) for word in words],
-    )
+    name, written = (quoting.variable_name(name), [quoting.argument(word, target.shell) for word in words])
     if target.shell in ("csh", "cmd") and written != list(words):  # quotes do not nest there
         raise UnquotableError(f"{' '.join(words)}: cannot stand in a command substitution")
     line = " ".join(written)

@@ -84,6 +84,8 @@ def install_toolkit(target: Target, version: str) -> Iterator[str]:
         prefix = target.facts.variables.get("CONDA_PREFIX") if target.facts else None
         if prefix:
             yield assignment(target, "CUDA_HOME", prefix)
+        elif not target.windows:
+            yield from set_env_from("CUDA_HOME", "printenv", "CONDA_PREFIX").strict(target)
         return
     if source == "repository":
         yield quoting.comment("from the package repository of NVIDIA:", target.shell)

@@ -85,7 +85,7 @@ class Context:
         """Where a fix is pasted: this machine where the log may be of it, else the log's machine."""
         if facts is not None and self._here(facts):
             return replace(Target.of(facts), conda=self.conda or Target.of(facts).conda)
-        shell: Shell = "sh"
+        shell: Shell = "dockerfile" if self.dockerfile else "sh"
         if self.windows:
             shell = "powershell" if self.powershell else "cmd"
             return Target(shell, "Windows", conda=self.conda)

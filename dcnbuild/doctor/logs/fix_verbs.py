@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
-from dcnbuild.doctor.logs.lookups import extensions, tables
+from dcnbuild.doctor.logs.lookups import extensions, tables, versions
 from dcnbuild.doctor.logs.owner import owner, package_of
 from dcnbuild.doctor.logs.rule import Hit
+from dcnbuild.knowledge import modules
 
+#: What shows that the log is of a build in the current directory.
+_CHECKOUT = re.compile(r"setup\.py (?:install|develop|build)|pip install (?:-\S+ )*(?:-e )?\.|Obtaining file:")
 ASK_TORCH = fixes.command("python", "-c", "import torch; print(torch.__version__, torch.version.cuda)")
 
 
@@ -34,6 +38,12 @@ def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
     if extension is not None:
         yield from extensions.build(extension, hit, path, again=True)
         return
+    named = extensions.find(re.split(r"[/\\]", path)[-1].partition(".")[0], path)
+    if found.kind == "own" and named is not None and named.row is not None and named.row.install:
+        yield from extensions.build(named, hit, path, again=True)
+        return
+    if not found.package and hit.context.first(_CHECKOUT) is None:
+        yield fixes.say("in the checkout of what fails, where its setup.py lies:")
     if found.kind != "package" or not hit.context.uv:
         yield fixes.rebuild(found.package or None)
         return
@@ -49,11 +59,32 @@ def install(hit: Hit, *packages: str) -> Fix:
     return fixes.pip_install(*packages)
 
 
+def port(hit: Hit) -> Iterator[Fix]:
+    """Rewrites the project's sources; those of an installed package are its own project's to rewrite."""
+    made = owner(hit["source"])
+    if made.package and re.search(r"(?:site|dist)-packages", hit["source"]):
+        yield fixes.say(f"the source is that of {made.package}: a newer release of it")
+        yield upgrade(hit, made.package)
+        yield fixes.say("or the project of its own, in a clone:")
+    yield fixes.dcnbuild("port", operands=(hit["project"],))
+
+
+def upgrade(hit: Hit, *packages: str) -> Fix:
+    """The newest releases; out of its repository for one that no index has."""
+    row = modules.of_package(packages[0].replace("-", "_"))
+    if row is not None and row.install and row.install[-1][-1].startswith("git+"):
+        return fixes.command(*row.install[-1][:2], "--force-reinstall", "--no-deps", *row.install[-1][2:])
+    return fixes.pip_install(*packages, options=("--upgrade",))
+
+
 def build(hit: Hit, editable: str = "") -> Fix:
     """Builds again what was being built, without build isolation."""
     program = ("uv", "pip") if hit.context.uv else ("pip",)
     words = (*program, "install", "--no-build-isolation", *(("-e",) if editable else ()))
-    return fixes.command(*words, operands=("." if editable else hit["package"] or ".",))
+    package = "." if editable else hit["package"] or "."
+    address = rf"git\+https?://[\w./@-]{{1,200}}/{re.escape(package)}(?:\.git)?(?:[@#][\w./@#=&-]{{1,200}})?(?![\w-])"
+    named = hit.context.first(re.compile(address, re.IGNORECASE)) if package != "." else None
+    return fixes.command(*words, operands=(named[0] if named else package,))
 
 
 def new_driver(hit: Hit) -> Iterator[Fix]:
@@ -75,20 +106,28 @@ def find_toolkit(hit: Hit, version: str | None = None) -> Iterator[Fix]:
         yield fixes.command("where", "nvcc")
     elif not hit.context.mac:
         yield fixes.command("sh", "-c", "ls -d /usr/local/cuda*")
-    yield fixes.use_toolkit(version or None)
+    wanted = version or hit["torch_cuda"]
+    yield fixes.use_toolkit(wanted or None)
     if hit.context.container:
         yield fixes.say("an image whose name ends in -runtime or -base has no nvcc: build in the -devel one")
-    yield fixes.say("where no toolkit is installed, for the CUDA that torch names:")
-    yield ASK_TORCH
-    if not hit.context.windows:
-        yield fixes.dcnbuild("toolkit", "install", version or "13.0")
+    yield fixes.say(f"or, where no toolkit is installed, {'CUDA ' + wanted if wanted else 'the one that torch names'}:")
+    yield fixes.install_toolkit(wanted) if wanted else ASK_TORCH
+    if not wanted and not hit.context.windows:
+        yield fixes.command(
+            "sh", "-c", 'dcnbuild toolkit install "$(python -c "import torch; print(torch.version.cuda)")"'
+        )
 
 
 def torch(hit: Hit, version: str = "", cuda: str = "") -> Fix:
     """Installs torch: on a Jetson NVIDIA's, on a Mac, which has no CUDA, the only one."""
     if hit.context.jetson:
         return fixes.say("the torch of NVIDIA for this JetPack, not that of PyPI: pypi.jetson-ai-lab.io")
-    return fixes.install_torch(version or None, None if hit.context.mac else cuda or None)
+    # each release of these is made for one torch
+    beside = (name for name in ("torchvision", "torchaudio") if hit.context.first(re.compile(name)))
+    if hit.context.windows and not cuda:  # PyPI's torch for Windows has no CUDA
+        wheel = versions.wheel_for_major(hit["torch_cuda"] or "12.8", version)
+        cuda = wheel.cuda if wheel else ""
+    return fixes.install_torch(version or None, None if hit.context.mac else cuda or None, *beside)
 
 
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
@@ -98,7 +137,7 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "of": lambda hit, *words: fixes.command(*words[:-1], operands=words[-1:]),
     "pip_of": lambda hit, *words: fixes.pip(*words[:-1], operands=words[-1:]),
     "install": install,
-    "upgrade": lambda hit, *packages: fixes.pip_install(*packages, options=("--upgrade",)),
+    "upgrade": upgrade,
     "exchange": lambda hit, package, *options: fixes.pip_install(
         package, options=("--upgrade", "--force-reinstall", *options)
     ),
@@ -112,7 +151,7 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "use_toolkit": lambda hit, version="", root="": fixes.use_toolkit(version or None, root or None),
     "gcc": lambda hit, major: fixes.use_gcc(int(major)),
     "driver": new_driver,
-    "port": lambda hit: fixes.dcnbuild("port", operands=(hit["project"],)),
+    "port": port,
     "stand_in": lambda hit, occasion: extensions.stand_in(occasion),
     "show": lambda hit, module: fixes.pip("show", operands=(package_of(module),)),
     "ask_torch": lambda hit: ASK_TORCH,

@@ -20,9 +20,10 @@ _NEAR = 400
 NOT_OURS = wording.pattern("not_ours")
 #: Directories that hold the sources of a project: the nearest other one above them is the project.
 _INNER = {"src", "csrc", "source", "cuda", "cpu", "cpp", "lib", "include", "kernels", "gpu"}
-#: A directory that the build names as the one of its setup.py, or whose src it includes from.
+#: A directory that the build names: that of its setup.py, of its build directory, or whose src it includes from.
 _SHOWN_PROJECT = (
     re.compile(r"(?:^|[\s\"'=])(?P<path>(?:[A-Za-z]:)?[/\\~][^\s'\";:]{1,300})[/\\]setup\.py\b"),
+    re.compile(r"(?:^|[\s\"'=])(?P<path>(?:[A-Za-z]:)?[/\\][^\s'\";:]{1,300}?)[/\\]build[/\\](?:temp|lib)\."),
     re.compile(r"-I ?[\"']?(?P<path>(?:[A-Za-z]:)?[/\\][^\s'\";:]{1,300})[/\\](?:src|csrc)(?=[\s\"']|$)"),
 )
 _PROJECT = re.compile(r"(?:Processing|Obtaining file://|cd) ?((?:[A-Za-z]:)?[/\\~][^\s'\";]{1,200})")

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dcnbuild.doctor.logs.rule import Hit
 
-_NAME = r"[\w.]+(?:\([\w, ']*\))?[\w.]*"
+_NAME = r"[\w.]+(?:\([\w, '.]*\))?[\w.]*"
 ENTITY = re.compile(rf"\{{({_NAME})(?:\|([^{{}}]*))?\}}")
 _OPTIONAL = re.compile(r"\[((?:[^\[\]{}|]*\{[^{}|]*\})+[^\[\]{}|]*)(?:\|([^\[\]]*))?\]")
-_CODE = re.compile(r"(\w+)\.(\w+)(?:\(([\w, ']*)\))?((?:\.\w+)*)")
+_CODE = re.compile(r"(\w+)\.(\w+)(?:\(([\w, '.]*)\))?((?:\.\w+)*)")
 _NEAR = re.compile(r"NEAR(\d+)\+(\d+)")
 _CONDITION = re.compile(rf"(not )?({_NAME}(?:\+\d+)?)(?: (!?~) (.+))?")
 

@@ -147,6 +147,8 @@ PROGRAMS = frozenset(
         "zypper",
         "cd",
         "export",
+        "ENV",
+        "ln",
         "yum",
         "rustup",
         "yay",

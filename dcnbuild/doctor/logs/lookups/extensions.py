@@ -11,7 +11,7 @@ from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.lookups.traceback import Frame, frames
-from dcnbuild.doctor.logs.owner import owner
+from dcnbuild.doctor.logs.owner import Owner, owner
 from dcnbuild.knowledge import modules
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ def of_file(path: str) -> Extension | None:
         row = next((row for row in modules.find(name) if name not in ("", "_C", "_ext")), None)
         if row is not None:
             return None if row.on_index else Extension(row.project, "", row)
-    return None
+    row = modules.of_package(parts[0]) if parts and parts[0] else None
+    return None if row is None or row.on_index else Extension(row.project, "", row)
 
 
 def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterator[Fix]:
@@ -99,13 +100,22 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
             yield fixes.use_toolkit(hit["toolkit"] or None)
         elif name == "TORCH_CUDA_ARCH_LIST":
             yield fixes.ask_gpus()
-    if row.source_dir not in ("", "."):
-        shown = checkout(row, hit)
+    shown, here = checkout(row, hit), row.source_dir in ("", ".")
+    if shown or not here:
         yield fixes.say(f"in {shown}:" if shown else f"in {row.source_dir} of the checkout:")
         yield fixes.command("cd", operands=(shown or row.source_dir,))
-    if again and any(words[-1] == "." for words in row.install):
+    # nobody has a checkout of what was installed: pip fetches one, with its submodules
+    owners = (owner(frame), *(shown.owner for shown in frames(hit)))
+    maker = next((one for one in owners if one.kind not in ("python", "unknown")), Owner("unknown"))
+    fetched = here and not shown and bool(maker.package)
+    if again and not fetched and any(words[-1] == "." for words in row.install):
         yield fixes.remove("build", recursive=True)
+    if _brings(row, maker.package):  # pip takes what is installed for satisfied
+        answer = () if hit.context.uv else ("-y",)
+        yield fixes.command(*program, "uninstall", *answer, operands=(maker.package,))
     for words in row.install:
+        if fetched and words[-1] == ".":
+            words = (*(word for word in words[:-1] if word != "-e"), f"git+https://github.com/{row.repository}")
         yield fixes.command(*(program if words[0] == "pip" else words[:1]), *words[1:])
     if row.note:
         yield fixes.say(row.note)
@@ -113,6 +123,14 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
         yield from stand_in("or without compiling it")
     if row.page:
         yield fixes.say(f"docs/{row.page} of dcnbuild says what it stands in for")
+
+
+def _brings(row: modules.Project, package: str) -> bool:
+    """Whether an installed package is the project's own, and not one that only uses it."""
+    name, tops = package.replace("-", "_"), [item.partition(".")[0] for item in row.modules]
+    return bool(name) and any(
+        item == name or item.startswith(f"{name}_") for item in (row.package.replace("-", "_"), *tops)
+    )
 
 
 def hiding(hit: Hit) -> str:
@@ -127,9 +145,12 @@ def hiding(hit: Hit) -> str:
 
 def checkout(row: modules.Project, hit: Hit) -> str:
     """The directory of the extension's setup.py that a frame of the traceback lies in, "" where none shows it."""
-    name = row.source_dir.rpartition("/")[2]
+    name = re.escape(row.source_dir.rpartition("/")[2])
+    if name in ("", r"\."):  # what lies beside the Python package, or is called like the repository
+        repository, package = row.repository.rpartition("/")[2], row.modules[0].partition(".")[0]
+        name = rf"(?<![^/\\])(?:{re.escape(repository)}|[^/\\]+(?=[/\\]{re.escape(package)}[/\\]))"
     for frame in frames(hit, before=30):
-        found = re.match(rf"(?P<path>.*[/\\]{re.escape(name)})[/\\]", frame.file)
+        found = re.match(rf"(?P<path>.*?[/\\]{name})[/\\]", frame.file)
         if found and owner(frame.file).kind == "own":
             return found["path"]
     return ""

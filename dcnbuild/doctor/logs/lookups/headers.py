@@ -11,6 +11,7 @@ from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.fix_verbs import system_package
 from dcnbuild.doctor.logs.lookups import source, tables
+from dcnbuild.doctor.logs.owner import owner
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import Entry
 from dcnbuild.knowledge import headers as known
@@ -82,6 +83,11 @@ def other_fix(hit: Hit) -> Iterator[Fix]:
     how = next(fitting, "")
     if how.startswith("pip "):
         yield fixes.pip_install(how.removeprefix("pip "))
+        return
+    maker = owner(hit["source"]).package
+    if how == "" and maker:  # nobody has a checkout of what is installed
+        yield fixes.say(f"the installed {maker} is not whole, or was built in part, anew:")
+        yield fixes.pip_install(maker, options=("--force-reinstall", "--no-cache-dir", "--no-deps"))
         return
     archive = source.archive(hit) if how in ("", "submodules") else ""
     if archive:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
+from dcnbuild.doctor.fixes.python import INDEX
 from dcnbuild.doctor.logs.lookups import extensions, tables
 from dcnbuild.doctor.logs.lookups.traceback import last
 from dcnbuild.doctor.logs.owner import package_of
@@ -203,10 +204,18 @@ def torch_with_companions(hit: Hit) -> Iterator[Fix]:
     if found:
         major, minor, patch = found.groups()
         yield fixes.pip_install(
-            f"torch=={major}.{minor}.{patch}",
-            f"torchvision==0.{int(minor) + 15}.*",
-            f"torchaudio=={major}.{minor}.*",
+            f"torch=={major}.{minor}.{patch}", f"torchvision==0.{int(minor) + 15}.*", f"torchaudio=={major}.{minor}.*"
         )
+
+
+def companion(hit: Hit) -> Iterator[Fix]:
+    """The torchvision, or torchaudio, that goes with the torch that the log shows, for its CUDA."""
+    found = re.match(r"(2\.(\d{1,2}))\.\d+(?:\+(cu\d{3}|cpu))?$", hit["torch"])
+    if found:
+        name = "torchaudio" if "torchaudio" in hit.text else "torchvision"
+        wanted = f"{name}==0.{int(found[2]) + 15}.*" if name == "torchvision" else f"{name}=={found[1]}.*"
+        index = ("--index-url", f"{INDEX}/{found[3]}") if found[3] else ()
+        yield fixes.pip_install(wanted, options=("--force-reinstall", "--no-deps"), index=index)
 
 
 # -- wheels ---------------------------------------------------------------------------------------------

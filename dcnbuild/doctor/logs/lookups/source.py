@@ -137,8 +137,9 @@ def _replace(hit: Hit, old: Name, today: str) -> Iterator[Fix]:
         yield fixes.dcnbuild("port", operands=(hit["project"],))
     else:
         yield fixes.command("grep", "-rnw", old.last, operands=(hit["project"],))
-        if today or suggested(hit):
-            yield fixes.say(f"{old.full} becomes {today or suggested(hit)}")
+        replaced = re.match(r"[^(]*", today or suggested(hit) or "")
+        if replaced and replaced[0]:
+            yield fixes.say(f"{old.full} becomes {replaced[0]}")
 
 
 def python_name(hit: Hit) -> PythonName | None:

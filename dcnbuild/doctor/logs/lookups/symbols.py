@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.fix_verbs import rebuild
-from dcnbuild.doctor.logs.lookups import extensions, libraries, tables
+from dcnbuild.doctor.logs.lookups import extensions, libraries, tables, versions
 from dcnbuild.doctor.logs.lookups.traceback import frames
 from dcnbuild.doctor.logs.owner import Owner, owner
 from dcnbuild.doctor.logs.rule import Hit
@@ -79,8 +79,13 @@ def reinstall(hit: Hit) -> Iterator[Fix]:
             else fixes.pip("index", "versions", operands=(package,))
         )
         return
+    page = versions.wheel_page(hit["torch"]) if package.startswith(("torch-", "pyg-")) else ""
+    if page:
+        yield fixes.say("its wheel for this torch and CUDA:")
+        yield fixes.pip_install(package, options=("--force-reinstall", "--no-deps"), index=("-f", page))
+        yield fixes.say("or from source, which takes nvcc:")
     yield from rebuild(hit, loaded_path(hit))
-    if extensions.of_file(loaded_path(hit)) is not None:  # no wheel of it is anywhere
+    if page or extensions.of_file(loaded_path(hit)) is not None:  # no wheel of it is anywhere
         return
     if package.startswith(("torch-", "pyg-")):
         yield fixes.say("or its wheel for this torch and CUDA, from the page that its project names: data.pyg.org/whl")

@@ -73,6 +73,16 @@ def last_before(since: str) -> str:
     return f", the last is {product} {older[-1]}" if older else ""
 
 
+def for_torch(torch_cuda: str, least: str) -> str:
+    """The toolkit for a torch: that of its own CUDA, unless it takes a newer one than that."""
+    return torch_cuda if numbers(torch_cuda or "0") >= numbers(least) else least
+
+
+def major_differs(one: str, other: str) -> bool:
+    """Whether two versions of CUDA are of different majors: torch refuses such a toolkit."""
+    return one.split(".")[0] != other.split(".")[0]
+
+
 def toolkit_for_gcc(gcc: int, above: str) -> str | None:
     """The first CUDA release newer than `above` that accepts a gcc; None if there is none."""
     fitting = (row.version for row in table().cuda if row.gcc >= gcc)
@@ -120,6 +130,12 @@ def larger(one: str, other: str) -> bool:
     return bool(one and other) and int(one) > int(other)
 
 
+def wheel_page(torch: str) -> str:
+    """PyG's page of wheels for a torch such as "2.5.1+cu124": one for each minor release, called X.Y.0."""
+    found = re.fullmatch(r"(\d+\.\d+)\.\d+(\+(?:cu\d+|cpu))", torch)
+    return f"https://data.pyg.org/whl/torch-{found[1]}.0{found[2]}.html" if found else ""
+
+
 class Wheel(NamedTuple):
     """A torch wheel by its versions."""
 
@@ -127,16 +143,15 @@ class Wheel(NamedTuple):
     torch: str
 
 
-def wheel_for_major(version: str) -> Wheel | None:
-    """The newest torch wheel for a major version of CUDA: of 12 for "12.4"."""
-    major = version.split(".")[0]
-    wheels = (
-        Wheel(cuda, row.newest)
-        for row in reversed(table().torch)
-        for cuda in row.variants
-        if cuda.split(".")[0] == major
-    )
-    return next(wheels, None)
+def wheel_for_major(version: str, torch: str = "") -> Wheel | None:
+    """A torch wheel for a major version of CUDA, of 12 for "12.4": of the release in use, else of the newest."""
+    own = [row for row in table().torch if torch.startswith(f"{row.release}.")]
+    for row in (*own, *reversed(table().torch)):
+        same = [cuda for cuda in row.variants if not major_differs(cuda, version)]
+        if same:  # the newest that the driver knows, else the oldest
+            known = [cuda for cuda in same if numbers(cuda) <= numbers(version)]
+            return Wheel(max(known, key=numbers) if known else same[0], row.newest)
+    return None
 
 
 def wheel_for(name: str) -> Wheel | None:
