@@ -201,7 +201,7 @@ def _of_type(stream: Stream, index: int) -> Iterator[tuple[str, int, Kind | None
     kind: Kind = "tensor"
     after = index + 1
     if stream[after].text == ">":
-        opening = next((o for o, c in stream.angles.items() if c == after), 0)
+        opening = stream.openings.get(after, 0)
         template = stream[opening - 1].text if opening else ""
         if template not in ("vector", "optional", "array", "ArrayRef", "HeaderOnlyArrayRef"):
             return
@@ -211,7 +211,8 @@ def _of_type(stream: Stream, index: int) -> Iterator[tuple[str, int, Kind | None
         after += 1
     if after >= len(stream) or stream[after].kind != "name":
         return
-    yield stream[after].text, stream[after].start, kind
+    array: Kind = "tensors" if stream[after + 1 : after + 2] and stream[after + 1].text == "[" else kind
+    yield stream[after].text, stream[after].start, array
     inside = stream.around[index] >= 0 and stream[stream.around[index]].text == "("
     end = stream.ends[after]
     while not inside and end > 0 and after < end:  # Tensor a, b = x, c;
