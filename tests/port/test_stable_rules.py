@@ -258,16 +258,17 @@ def test_signs_and_numbers_beside_tensors(written: str, becomes: str | None) -> 
 
 def test_what_an_expression_is() -> None:
     text = (
-        "at::Tensor make(int n);\n"
+        "at::Tensor make(int n); std::tuple<at::Tensor, at::Tensor> two(); std::tuple<at::Tensor, int> one();\n"
         "void f(const at::Tensor& x, std::vector<at::Tensor> xs, float k) {\n"
         "  auto a = x.view({1}); auto b = xs[0]; auto c = x.size(0); auto d = make(3).t();\n"
-        "  auto e = a; int at_end;\n}\n"
+        "  auto e = a; auto [g, h] = x.max(1); const auto& [i, j] = two(); auto [l, m] = one();\n"
+        "  auto n = two(); auto o = std::get<1>(n); int at_end;\n}\n"
     )
     code, scope = scope_of(text)
     known = expressions(code, scope.signatures)
-    kinds = {name: known.kind_of_name(name, text.index("at_end")) for name in ("xs", *"xkabcde")}
+    kinds = {name: known.kind_of_name(name, text.index("at_end")) for name in ("xs", *"xkabcdeghijlmno")}
     tensors = {name for name, kind in kinds.items() if kind == "tensor"}
-    assert tensors == set("xabde") and kinds["xs"] == "tensors"
+    assert tensors == set("xabdeghijo") and kinds["xs"] == "tensors"
 
 
 def test_a_source_without_torch_stays_as_it_is(tmp_path: Path) -> None:
