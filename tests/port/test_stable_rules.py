@@ -215,6 +215,7 @@ def test_widths_that_an_operator_does_not_hand_over_get_a_wrapper() -> None:
         ("void f(at::Tensor x) { x |= *g(); }\n", "|= of a tensor"),
         ("void f(at::Tensor x) { bool b = x && x + !x; }\n", "+ of a tensor"),
         ("void f() { at::cuda::CUDAEvent event; }\n", "at::cuda::CUDAEvent"),
+        ("auto f = [] -> at::Scalar { return 1; };\n", "at::Scalar"),
         ("#include <c10/util/flat_hash_map.h>\n", None),
         ('void f(at::Tensor x) { AT_DISPATCH_INDEX_TYPES(x.scalar_type(), "f", [&] {}); }\n', None),
     ],

@@ -141,7 +141,7 @@ def _qualified(stream: Stream, index: int) -> str:
     first = stream[index].text
     if first not in (*SPACES, "py", "pybind11") or not follows(stream, index, "::"):
         return ""
-    if index and stream[index - 1].text in (".", "->"):
+    if index and stream[index - 1].text == ".":
         return ""
     if index > 1 and stream[index - 1].text == "::" and stream[index - 2].kind == "name":
         return ""
