@@ -45,6 +45,13 @@ def one_line(text: str) -> str:
     return _LINE.sub(_escaped, text)
 
 
+def said(error: Exception) -> str:
+    """What an exception says; of the system's errors the file and the reason, without the number."""
+    if isinstance(error, OSError) and isinstance(error.filename, str) and error.strerror and not error.filename2:
+        return f"{one_line(error.filename)}: {error.strerror}"
+    return str(error)
+
+
 def _escaped(match: re.Match[str]) -> str:
     return _escape(match[0])
 

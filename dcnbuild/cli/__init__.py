@@ -102,7 +102,7 @@ def _guarded(name: str, argv: list[str]) -> int:
         ValueError,
         ImportError,
     ) as error:  # a wrong argument, or a fault of the machine
-        return _fail(f"{name}: {error}")
+        return _fail(f"{name}: {printable.said(error)}")
     except printable.OutputError:
         raise
     except Exception as error:

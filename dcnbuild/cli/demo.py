@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from dcnbuild.base.printable import said
 from dcnbuild.builder import native
 from dcnbuild.builder.sources import Library
 from dcnbuild.errors import FindingError
@@ -90,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
         photograph = frames.read_photograph(args.size, args.photo)
         device = choose_device(args.device)
     except (FindingError, OSError, ValueError) as error:
-        return _fail(str(error))
+        return _fail(said(error))
 
     pair = frames.make_frames(photograph, args.seed)
     height, width = photograph.shape[2:]

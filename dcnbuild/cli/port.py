@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dcnbuild.base.console import console
+from dcnbuild.base.printable import said
 from dcnbuild.errors import FindingError
 from dcnbuild.port.output import OutputError, default_out, write_copy, write_in_place
 from dcnbuild.port.project import Options, port_project
@@ -88,8 +89,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"dcnbuild port: there is no {source}", file=sys.stderr)
         return 2
     if not source.is_file() and not source.is_dir():
-        said = f"{source} is a device, pipe or socket, expected a file or a directory"
-        print(f"dcnbuild port: {said}", file=sys.stderr)
+        print(f"dcnbuild port: {source} is a device, pipe or socket, expected a file or a directory", file=sys.stderr)
         return 2
     try:
         options = Options(args.fix_bugs, args.deprecated, _target(args))
@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
             with _on_disk(source, written, result) as root:
                 result = _check(root, args.jobs, result)
     except (OutputError, FindingError, ValueError, OSError) as error:
-        print(f"dcnbuild port: {error}", file=sys.stderr)
+        print(f"dcnbuild port: {said(error)}", file=sys.stderr)
         return 2
     if args.diff:
         sys.stdout.writelines(diff(result.files))

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Mapping
 
-from dcnbuild.base.printable import one_line
+from dcnbuild.base.printable import one_line, said
 from dcnbuild.doctor.fixes import set_env
 from dcnbuild.doctor.fixes.fix import Target, shell_of
 from dcnbuild.errors import FindingError
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         print(toolkit.root)
         return 0
     except (FindingError, ValueError, OSError) as error:
-        _say(str(error))
+        _say(said(error))
         return 1
 
 

@@ -43,7 +43,9 @@ def print_report(console: Console, result: ProjectResult, out: Path | None) -> N
             " left as they are; --deprecated rewrites them too."
         )
     count = len(result.changed)
-    done = f"{count} file{'s' * (count != 1)} changed" if count else "Nothing to change"
+    read = any(file.read for file in result.files)
+    nothing = "Nothing to change" if read else "No C++, CUDA or Python source found: nothing to change"
+    done = f"{count} file{'s' * (count != 1)} changed" if count else nothing
     console.print(f"{done}{f': {out}' if out and count else ''}.", highlight=False, soft_wrap=True)
 
 

@@ -76,6 +76,11 @@ class Stream(list[Token]):
         return found
 
     @cached_property
+    def openings(self) -> dict[int, int]:
+        """The "<" of each ">" that may close a template list."""
+        return {close: opening for opening, close in self.angles.items()}
+
+    @cached_property
     def ends(self) -> list[int]:
         """For each token the ";" that ends its statement, over brackets that open on the way; -1
         where a bracket closes first."""

@@ -56,6 +56,12 @@ def test_the_default_is_a_new_directory(project: Path, capsys: pytest.CaptureFix
     assert "Nothing to change" in capsys.readouterr().out
 
 
+def test_a_directory_without_sources_is_not_called_ported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "build.log").write_text("#include <THC/THC.h>")
+    assert main(["port", str(tmp_path)]) == 0
+    assert "No C++, CUDA or Python source found" in capsys.readouterr().out
+
+
 def test_one_file(project: Path, tmp_path: Path) -> None:
     assert main(["port", str(project / "src/a.cpp"), "--out", str(tmp_path / "x/y")]) == 0
     assert snapshot(tmp_path / "x") == {"y/a.cpp": NEW}

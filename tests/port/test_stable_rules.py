@@ -211,9 +211,11 @@ def test_widths_that_an_operator_does_not_hand_over_get_a_wrapper() -> None:
     [
         ("auto f(at::Tensor x) { return x.add(y, 2); }\n", ".add"),
         ("auto f(at::Tensor x) { return x.options(); }\n", ".options"),
-        ("auto f(at::Tensor x) { return x.view({1}) * ~x; }\n", "* of a tensor"),
+        ("auto f(at::Tensor x) { return x.view({1}) * *g(x); }\n", "* of a tensor"),
+        ("void f(at::Tensor x) { x |= *g(); }\n", "|= of a tensor"),
         ("void f(at::Tensor x) { bool b = x && x + !x; }\n", "+ of a tensor"),
         ("void f() { at::cuda::CUDAEvent event; }\n", "at::cuda::CUDAEvent"),
+        ("auto f = [] -> at::Scalar { return 1; };\n", "at::Scalar"),
         ("#include <c10/util/flat_hash_map.h>\n", None),
         ('void f(at::Tensor x) { AT_DISPATCH_INDEX_TYPES(x.scalar_type(), "f", [&] {}); }\n', None),
     ],
@@ -232,10 +234,17 @@ def test_nothing_unstable_stays_unnamed(text: str, subject: str | None) -> None:
         ("1 - k / x", 'ported_added(1, ported_binary("aten::div", "Tensor", k, x), -1)'),
         ("x - y - 2", "ported_added(ported_added(x, y, -1), 2, -1)"),
         ("n * k + x * n * k", None),
-        ("-x * y", 'ported_call("aten::neg", "", ported_call("aten::mul", "Tensor", x, y))'),
+        ("-x * y", 'ported_call("aten::mul", "Tensor", ported_call("aten::neg", "", x), y)'),
         ("n > 0 ? x : x.clamp(0, 1)", None),
         ("x * -1 + (x > -k)", None),
         ("0 < x", 'ported_binary("aten::lt", "Tensor", 0, x)'),
+        ("f(x < k, y > 2)", None),  # no template list
+        ("x % 2 & ~y", None),
+        ("n - -x + ~x - -2 * x", None),
+        ("-2 < x", 'ported_binary("aten::lt", "Tensor", -2, x)'),
+        ("-x > 0", 'ported_binary("aten::gt", "Tensor", ported_call("aten::neg", "", x), 0)'),
+        ("x == y & y", 'ported_call("aten::bitwise_and", "Tensor", ported_call("aten::eq", "Tensor", x, y), y)'),
+        ("x | n ^ y", None),
         ("x.masked_fill(y, k)", 'ported_call("aten::masked_fill", "Tensor", x, y, ported_operand(k, x))'),
         ("x + (y == n).sum() * n", None),
         ("x.size(0) * n - n", "x.size(0) * n - n"),
@@ -250,16 +259,17 @@ def test_signs_and_numbers_beside_tensors(written: str, becomes: str | None) -> 
 
 def test_what_an_expression_is() -> None:
     text = (
-        "at::Tensor make(int n);\n"
+        "at::Tensor make(int n); std::tuple<at::Tensor, at::Tensor> two(); std::tuple<at::Tensor, int> one();\n"
         "void f(const at::Tensor& x, std::vector<at::Tensor> xs, float k) {\n"
         "  auto a = x.view({1}); auto b = xs[0]; auto c = x.size(0); auto d = make(3).t();\n"
-        "  auto e = a; int at_end;\n}\n"
+        "  auto e = a; auto [g, h] = x.max(1); const auto& [i, j] = two(); auto [l, m] = one();\n"
+        "  auto n = two(); auto o = std::get<1>(n); int at_end;\n}\n"
     )
     code, scope = scope_of(text)
     known = expressions(code, scope.signatures)
-    kinds = {name: known.kind_of_name(name, text.index("at_end")) for name in ("xs", *"xkabcde")}
+    kinds = {name: known.kind_of_name(name, text.index("at_end")) for name in ("xs", *"xkabcdeghijlmno")}
     tensors = {name for name, kind in kinds.items() if kind == "tensor"}
-    assert tensors == set("xabde") and kinds["xs"] == "tensors"
+    assert tensors == set("xabdeghijo") and kinds["xs"] == "tensors"
 
 
 def test_a_source_without_torch_stays_as_it_is(tmp_path: Path) -> None:

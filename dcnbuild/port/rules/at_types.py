@@ -190,9 +190,11 @@ def _to_type(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(stream[index].start, stream[close].end, new)
         elif close > 0 and index + 3 == close and is_type_variable(code, stream[index + 2]):
             yield Edit(stream[index].start, stream[close].end, f"to({stream[index + 2].text}.options())")
-        elif close > 0 and (type := _end_of_tensor(stream, index + 2, close)) is not None and type + 3 == close:
+        elif close > 0 and (type := _end_of_tensor(stream, index + 2, close)) is not None:
             yield Edit(stream[index].start, stream[index].end, "to")
             yield Edit(stream[type].start, stream[type].end, "options")
+            if type + 3 < close:
+                yield Edit(stream[type + 4].start, stream[type + 4].end, "dtype")
 
 
 RULES = (
@@ -246,8 +248,10 @@ RULES = (
         since="torch 1.0",
         pattern="x.toType(at::CUDA(at::kInt)), x.toType(y.type())",
         replacement="x.to(at::device(at::kCUDA).dtype(at::kInt)), x.to(y.options())",
-        before="auto f(at::Tensor x) { return x.toType(at::CUDA(at::kInt)).toType(x.type()); }\n",
-        after="auto f(at::Tensor x) { return x.to(at::device(at::kCUDA).dtype(at::kInt)).to(x.options()); }\n",
+        before="auto f(at::Tensor x) { return x.toType(at::CUDA(at::kInt)).toType(x.type())"
+        ".toType(x.type().toScalarType(at::kInt)); }\n",
+        after="auto f(at::Tensor x) { return x.to(at::device(at::kCUDA).dtype(at::kInt)).to(x.options())"
+        ".to(x.options().dtype(at::kInt)); }\n",
         untouched=("auto f(at::Tensor x) { return x.toType(at::kInt); }\n",),
         rewrite=_to_type,
     ),

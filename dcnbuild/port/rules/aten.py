@@ -114,14 +114,18 @@ def _variable_ref(code: Code, scope: Scope) -> Iterable[Edit]:
 
 
 def _to_vector(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`std::vector<int64_t> v = x.sizes();`, which converted by itself."""
+    """`std::vector<int64_t> v = x.sizes();`, or `std::vector<int64_t>(x.sizes())`, which converted by itself."""
     for stream, index in code.names("sizes|strides"):
-        first = index
-        while first and stream[first].text not in (";", "{", "}", "="):
-            first -= 1
-        declared = words_at(stream, first - 5, 4)
-        vector = declared in (["vector", "<", "int64_t", ">"], ["vector", "<", "long", ">"])
-        if vector and stream[first].text == "=" and follows(stream, index, "(", ")", ";"):
+        first = index - 1
+        while first > 0 and stream[first].text not in (";", "{", "}", "=", "(", "?", ":"):
+            first = (stream.partner[first] if stream[first].text in (")", "]") else first) - 1
+        if first < 6 or not follows(stream, index, "(", ")"):
+            continue
+        name = first - 1 - (stream[first - 2].text == "&")
+        close = {"=": ";", "(": ")"}.get(stream[first].text)
+        vectors = ["vector", "<", "int64_t", ">"], ["vector", "<", "long", ">"]
+        vector = words_at(stream, name - 4, 4) in vectors or words_at(stream, first - 4, 4) in vectors
+        if vector and words_at(stream, index + 3, 1) == [close]:
             yield Edit(stream[index + 2].end, stream[index + 2].end, ".vec()")
 
 
@@ -249,9 +253,14 @@ RULES = (
         since="torch 0.4",
         pattern="std::vector<int64_t> v = x.sizes();",
         replacement="std::vector<int64_t> v = x.sizes().vec();",
-        before="void f(at::Tensor x) { std::vector<int64_t> v = x.sizes(); }\n",
-        after="void f(at::Tensor x) { std::vector<int64_t> v = x.sizes().vec(); }\n",
-        untouched=("void f(at::Tensor x) { auto v = x.sizes(); std::vector<int64_t> w = x.sizes().vec(); }\n",),
+        before="void f(at::Tensor x) { std::vector<int64_t> v = x.view({-1}).sizes();"
+        " std::vector<int64_t> w(x.strides()); g(std::vector<long>(x.sizes())); }\n",
+        after="void f(at::Tensor x) { std::vector<int64_t> v = x.view({-1}).sizes().vec();"
+        " std::vector<int64_t> w(x.strides().vec()); g(std::vector<long>(x.sizes().vec())); }\n",
+        untouched=(
+            "void f(at::Tensor x, int n) { std::vector<int64_t> v = n ? x.sizes() : x.strides(); }\n",
+            "void f(at::Tensor x) { auto v = x.sizes(); std::vector<int64_t> w = x.sizes().vec(); }\n",
+        ),
         rewrite=_to_vector,
     ),
 )

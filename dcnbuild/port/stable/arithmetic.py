@@ -1,4 +1,4 @@
-"""Signs between tensors and numbers: a * b, a + 2, -a, a > 0, a += b. The stable ABI has calls only."""
+"""Signs between tensors and numbers: a * b, a + 2, -a, a > 0, a += b, a & b, ~a. The stable ABI has calls only."""
 
 from __future__ import annotations
 
@@ -13,14 +13,21 @@ from dcnbuild.port.stable.spans import receiver, text_of
 from dcnbuild.port.stable.types import rule_of, scope_of
 from dcnbuild.port.stream import Stream
 
+_ARITHMETIC = {"*": ("mul", 6), "/": ("div", 6), "%": ("remainder", 6), "+": ("add", 5), "-": ("sub", 5)}
+_BITS = {"&": ("bitwise_and", 2), "^": ("bitwise_xor", 1), "|": ("bitwise_or", 0)}
 #: Sign → the operator's name, and how firmly it binds.
-_SIGNS = {
-    **{"*": ("mul", 3), "/": ("div", 3), "+": ("add", 2), "-": ("sub", 2)},
-    **{"<": ("lt", 1), ">": ("gt", 1), "<=": ("le", 1), ">=": ("ge", 1), "==": ("eq", 0), "!=": ("ne", 0)},
-    **{f"{sign}=": (f"{name}_", -1) for sign, name in (("*", "mul"), ("/", "div"), ("+", "add"), ("-", "sub"))},
+SIGNS = {
+    **_ARITHMETIC,
+    **{"<": ("lt", 4), ">": ("gt", 4), "<=": ("le", 4), ">=": ("ge", 4), "==": ("eq", 3), "!=": ("ne", 3)},
+    **_BITS,
+    **{f"{sign}=": (f"{name}_", -1) for sign, (name, _) in {**_ARITHMETIC, **_BITS}.items() if sign != "%"},
 }
+#: Signs in front of a tensor.
+UNARY = {"-": "neg", "~": "bitwise_not"}
 #: What may stand in front of an operand that is no part of an operation itself.
-_BEFORE = frozenset({"(", ",", "=", "return", "{", "}", ";", "[", "?", ":", "&&", "||", "<<", "+=", "-=", "*=", "/="})
+_BEFORE = frozenset({"(", ",", "=", "return", "{", "}", ";", "[", "?", ":", "&&", "||", "<<"}) | {
+    sign for sign, (_, binds) in SIGNS.items() if binds < 0
+}
 
 
 def operand(stream: Stream, index: int) -> int:
@@ -38,6 +45,12 @@ def operand(stream: Stream, index: int) -> int:
     return index
 
 
+def _is_unary(stream: Stream, index: int) -> bool:
+    """Whether a sign belongs to what follows it alone."""
+    before = stream[index - 1].text
+    return stream[index].text == "~" or (stream[index].text == "-" and (before in _BEFORE or before in SIGNS))
+
+
 def _before(stream: Stream, index: int) -> int | None:
     """Where the operand begins that ends in front of an index."""
     return index - 1 if stream[index - 1].kind == "number" else receiver(stream, index)
@@ -47,7 +60,10 @@ def _left(stream: Stream, index: int, binds: int) -> int | None:
     """Where the left side of a sign begins; None where it is no plain chain of operands."""
     start = _before(stream, index)
     while binds >= 0 and start is not None and start > 1 and stream[start - 1].text not in _BEFORE:
-        sign = _SIGNS.get(stream[start - 1].text)
+        if _is_unary(stream, start - 1):
+            start -= 1
+            continue
+        sign = SIGNS.get(stream[start - 1].text)
         if sign is None or sign[1] == binds:
             return None
         if sign[1] < binds:
@@ -59,14 +75,14 @@ def _left(stream: Stream, index: int, binds: int) -> int | None:
 def _right(stream: Stream, index: int, binds: int) -> int:
     """The index behind the right side of a sign, which begins at an index."""
     end = operand(stream, index)
-    while index < end < len(stream) and end not in stream.angles and _SIGNS.get(stream[end].text, ("", -1))[1] > binds:
+    while index < end < len(stream) and end not in stream.angles and SIGNS.get(stream[end].text, ("", -1))[1] > binds:
         end = operand(stream, end + 1)
     return end
 
 
 def _has_tensor(known: Expressions, stream: Stream, start: int, end: int) -> bool:
     """Whether a side is an operation, done by itself first, with a tensor in it."""
-    index = start
+    index = start + (stream[start].text in UNARY)
     while index < end:
         behind = operand(stream, index)
         if behind <= index or (behind < end and known.kind(stream, index, behind) == "tensor"):
@@ -82,30 +98,41 @@ def _signs(code: Code, scope: Scope) -> Iterable[Edit]:
     yield from disjoint(edit for stream in code.streams for edit in _each(code, known, stream))
 
 
+def compares(known: Expressions, stream: Stream, index: int) -> bool:
+    """Whether a "<" or ">" that might be of a template list compares: `f(x < 1, y > 2)` with a tensor x."""
+    opening = index if index in stream.angles else stream.openings.get(index)
+    if opening is None:
+        return True
+    start = _before(stream, opening)
+    return start is not None and known.kind(stream, start, opening) == "tensor"
+
+
 def _each(code: Code, known: Expressions, stream: Stream) -> Iterable[list[Edit]]:
-    closing = set(stream.angles.values())
     for index, token in enumerate(stream):
-        if token.text not in _SIGNS or not 0 < index < len(stream) - 1 or index in stream.angles or index in closing:
+        if not 0 < index < len(stream) - 1:
             continue
-        name, binds = _SIGNS[token.text]
+        if _is_unary(stream, index):
+            end = operand(stream, index + 1)
+            if known.kind(stream, index + 1, end) == "tensor":
+                new = f'ported_call("aten::{UNARY[token.text]}", "", {text_of(code, stream, index + 1, end)})'
+                yield [Edit(token.start, stream[end - 1].end, new)]
+            continue
+        if token.text not in SIGNS or not compares(known, stream, index):
+            continue
+        name, binds = SIGNS[token.text]
         first = index + 1 + (stream[index + 1].text == "-")  # x * -1
         end = _right(stream, first, binds)
         if end == first or _has_tensor(known, stream, first, end):
             continue
         if first > index + 1 and known.kind(stream, first, end) == "tensor":
             continue
-        if token.text == "-" and stream[index - 1].text in _BEFORE:
-            end = operand(stream, index + 1)
-            if known.kind(stream, index + 1, end) == "tensor":
-                new = f'ported_call("aten::neg", "", {text_of(code, stream, index + 1, end)})'
-                yield [Edit(token.start, stream[end - 1].end, new)]
-            continue
         start = _left(stream, index, binds)
         if start is None or _has_tensor(known, stream, start, index):
             continue
         sides = (start, index), (index + 1, end)
         kinds = [known.kind(stream, *side) for side in sides]
-        if "tensor" not in kinds or (binds < 0 and kinds[0] != "tensor"):
+        left_only = binds < 0 or token.text == "&"  # `auto& x` declares x
+        if "tensor" not in kinds or (left_only and kinds[0] != "tensor"):
             continue
         new = written(name, known, code, stream, sides) or ""
         if new and (binds >= 0 or end == stream.ends[index]):  # `a += b` is a statement
@@ -115,7 +142,7 @@ def _each(code: Code, known: Expressions, stream: Stream) -> Iterable[list[Edit]
 RULES = (
     rule_of(
         "stable-sign",
-        "a + b, 2 * a, -a, a > 0, a += b",
+        "a + b, 2 * a, -a, a > 0, a += b, (a > 0) & ~b",
         'ported_added(a, b), ported_binary("aten::mul", "Tensor", 2, a), …',
         "auto f(at::Tensor a, double b) { a += 1; return b * a + 2 * b; }\n",
         "auto f(at::Tensor a, double b) { ported_add_(a, 1);"

@@ -10,8 +10,8 @@ from dcnbuild.port.code import Code
 from dcnbuild.port.stable.facts import TENSOR, Signature
 from dcnbuild.port.stream import Stream
 
-#: "other" is known to be no tensor; None is not known.
-Kind = Literal["tensor", "tensors", "optional", "other"]
+#: "tuple" is of tensors alone, "other" is known to be no tensor; None is not known.
+Kind = Literal["tensor", "tensors", "tuple", "optional", "other"]
 
 #: Members and functions that give something else than a tensor.
 NO_TENSOR = frozenset(
@@ -101,7 +101,7 @@ class Expressions:
             return None
         if name in _SEVERAL:
             return "tensors"
-        return "other" if name in NO_TENSOR or name in _TUPLES else "tensor"
+        return "tuple" if name in _TUPLES else "other" if name in NO_TENSOR else "tensor"
 
     def _primary(self, stream: Stream, index: int, end: int) -> tuple[int, Kind | None]:
         """The index behind a name, a call or a bracket, and what that is."""
@@ -131,18 +131,23 @@ class Expressions:
 
     def _call(self, stream: Stream, names: list[str], opening: int, close: int) -> Kind | None:
         name = names[-1]
-        if names[:-1] == ["std"]:
-            return self.kind(stream, opening + 1, close) if name == "move" else None
+        if names == ["std", "move"]:
+            return self.kind(stream, opening + 1, close)
+        if names == ["std", "get"]:
+            return "tensor" if self.kind(stream, opening + 1, close) == "tuple" else None
         if name == "Tensor":
             return "tensor"
         if names[0] in ("at", "torch") and names[-2] in ("at", "torch", "stable", "indexing"):
             if name in _SEVERAL:
                 return "tensors"
-            return "other" if name in NO_TENSOR or name in _TUPLES else "tensor"
+            return "tuple" if name in _TUPLES else "other" if name in NO_TENSOR else "tensor"
         if name in ("ported_added", "ported_add_", "ported_binary", "ported_operand", "ported_pow"):
             return "tensor"
         if name == "ported_call":
-            return "tensor" if stream[opening - 1].text != ">" else None
+            first = stream.openings.get(opening - 1)
+            return (
+                "tensor" if first is None else kind_of_type(" ".join(t.text for t in stream[first + 1 : opening - 1]))
+            )
         found = {kind_of_type(s.returns) for s in self.signatures.get(name, ())}
         return found.pop() if len(found) == 1 else None
 
@@ -161,6 +166,8 @@ def kind_of_type(type: str) -> Kind | None:
     if TENSOR.fullmatch(bare):
         return "tensor"
     template, _, rest = bare.replace(" ", "").partition("<")
+    if template.endswith("tuple"):
+        return "tuple" if all(map(TENSOR.fullmatch, rest.removesuffix(">").split(","))) else "other"
     if TENSOR.fullmatch(rest.removesuffix(">")):
         if template.endswith("optional"):
             return "optional"
@@ -184,7 +191,13 @@ def _declarations(known: Expressions) -> Iterator[tuple[str, int, Kind | None]]:
             after = index + 1
             while after < len(stream) and stream[after].text in ("&", "&&", "const"):
                 after += 1
-            if after + 1 < len(stream) and stream[after].kind == "name":
+            if after < len(stream) and stream[after].text == "[":  # auto [a, b] = tuple;
+                close, end = stream.partner[after], stream.ends[after]
+                bound = close > 0 and end > 0 and known.kind(stream, close + 2, end) == "tuple"
+                for name in stream[after + 1 : close] if bound else ():
+                    if name.kind == "name":
+                        yield name.text, name.start, "tensor"
+            elif after + 1 < len(stream) and stream[after].kind == "name":
                 if stream[after + 1].text == "=":
                     end = stream.ends[after]
                     kind = known.kind(stream, after + 2, end) if end > 0 else None
@@ -201,7 +214,7 @@ def _of_type(stream: Stream, index: int) -> Iterator[tuple[str, int, Kind | None
     kind: Kind = "tensor"
     after = index + 1
     if stream[after].text == ">":
-        opening = next((o for o, c in stream.angles.items() if c == after), 0)
+        opening = stream.openings.get(after, 0)
         template = stream[opening - 1].text if opening else ""
         if template not in ("vector", "optional", "array", "ArrayRef", "HeaderOnlyArrayRef"):
             return
@@ -211,7 +224,8 @@ def _of_type(stream: Stream, index: int) -> Iterator[tuple[str, int, Kind | None
         after += 1
     if after >= len(stream) or stream[after].kind != "name":
         return
-    yield stream[after].text, stream[after].start, kind
+    array: Kind = "tensors" if stream[after + 1 : after + 2] and stream[after + 1].text == "[" else kind
+    yield stream[after].text, stream[after].start, array
     inside = stream.around[index] >= 0 and stream[stream.around[index]].text == "("
     end = stream.ends[after]
     while not inside and end > 0 and after < end:  # Tensor a, b = x, c;

@@ -11,7 +11,7 @@ from dcnbuild.port.edits import line_of
 from dcnbuild.port.pattern import follows
 from dcnbuild.port.result import Remark
 from dcnbuild.port.stable import library
-from dcnbuild.port.stable.arithmetic import operand
+from dcnbuild.port.stable.arithmetic import SIGNS, compares, operand
 from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.facts import StableScope
 from dcnbuild.port.stable.headers import UNSTABLE
@@ -102,7 +102,6 @@ REFUSALS = (
 _MACROS = re.compile(r"(?:AT|TORCH|C10|PYBIND11|THC)_[A-Z0-9_]+")
 #: What a compiler's flags define, and what the names of a library are made of.
 _FLAGS = frozenset({"TORCH_EXTENSION_NAME", "TORCH_TARGET_VERSION", "C10_CUDA_BUILD", "TORCH_CHECK"}) - {"TORCH_CHECK"}
-_ARITHMETIC = frozenset({"+", "-", "*", "/", "+=", "-=", "*=", "/=", "==", "!=", "<", ">", "<=", ">="})
 
 
 def remarks(code: Code, scope: StableScope) -> Iterator[Remark]:
@@ -142,7 +141,7 @@ def _qualified(stream: Stream, index: int) -> str:
     first = stream[index].text
     if first not in (*SPACES, "py", "pybind11") or not follows(stream, index, "::"):
         return ""
-    if index and stream[index - 1].text in (".", "->"):
+    if index and stream[index - 1].text == ".":
         return ""
     if index > 1 and stream[index - 1].text == "::" and stream[index - 2].kind == "name":
         return ""
@@ -169,7 +168,7 @@ _SIGN = Refusal(
     "",
     "tensors of the stable ABI have no operators",
     'write ported_call("aten::mul", "Tensor", a, b) or torch::stable::subtract(a, b), or do this step in Python',
-    "void f(torch::stable::Tensor x) { bool b = x && x * ~x; }\n",
+    "void f(torch::stable::Tensor x) { bool b = x && x * *g(); }\n",
 )
 ALL = (*REFUSALS, _MEMBER, _SIGN)
 
@@ -197,18 +196,17 @@ def _arithmetic(code: Code, scope: StableScope) -> Iterator[tuple[str, int]]:
     """Signs between tensors."""
     known = expressions(code, scope.signatures)
     stream = code.live
-    closing = set(stream.angles.values())
     for index, token in enumerate(stream):
-        if token.text not in _ARITHMETIC or not index or index + 1 >= len(stream):
+        if token.text not in SIGNS or not index or index + 1 >= len(stream):
             continue
-        if index in stream.angles or index in closing:
+        if not compares(known, stream, index):
             continue
         number = stream[index - 1].kind == "number"
         left = index - 1 if number else receiver(stream, index)
         kind = known.kind(stream, left, index) if left is not None else None
         if left is not None and left and stream[left - 1].text == "*":
             kind = None
-        if kind != "tensor" and token.text in ("+", "-", "*", "/") and left is not None:
+        if kind != "tensor" and token.text in ("+", "-", "*", "/", "%", "|", "^") and left is not None:
             end = operand(stream, index + 1)
             kind = known.kind(stream, index + 1, end) if end > index + 1 else None
         if kind == "tensor":

@@ -52,6 +52,7 @@ _SCHEMAS: dict[str, str] = {
         (
             *("sigmoid", "tanh", "relu", "exp", "log", "sqrt", "abs", "neg", "floor", "ceil", "round"),
             *("square", "rsqrt", "reciprocal", "sign", "isnan", "isfinite", "logical_not", "nonzero"),
+            "bitwise_not",
             *("detach", "zero_", "squeeze", "sigmoid_", "tanh_", "relu_", "exp_"),
         ),
         _ONE,
@@ -60,7 +61,9 @@ _SCHEMAS: dict[str, str] = {
         (
             *("mul.Tensor", "mul_.Tensor", "div.Tensor", "div_.Tensor", "eq.Tensor", "ne.Tensor"),
             *("lt.Tensor", "le.Tensor", "gt.Tensor", "ge.Tensor", "logical_and", "maximum", "minimum"),
-            *("max.other", "min.other", "type_as", "view_as", "reshape_as"),
+            *("max.other", "min.other", "type_as", "view_as", "reshape_as", "remainder.Tensor"),
+            *("bitwise_and.Tensor", "bitwise_or.Tensor", "bitwise_xor.Tensor"),
+            *("bitwise_and_.Tensor", "bitwise_or_.Tensor", "bitwise_xor_.Tensor"),
         ),
         _TWO,
     ),
@@ -107,7 +110,9 @@ _SCHEMAS: dict[str, str] = {
 }
 #: Operators of which torch has another overload, with a Scalar: its place → where the tensor beside it stands.
 _NUMBERS = {
-    **dict.fromkeys(("mul", "mul_", "div", "div_", "eq", "ne", "lt", "le", "gt", "ge"), (1, 0)),
+    **dict.fromkeys(("mul", "mul_", "div", "div_", "eq", "ne", "lt", "le", "gt", "ge", "remainder"), (1, 0)),
+    **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor"), (1, 0)),
+    **dict.fromkeys(("bitwise_and_", "bitwise_or_", "bitwise_xor_"), (1, 0)),
     **dict.fromkeys(("masked_fill", "masked_fill_"), (2, 0)),
     "where": (2, 1),
 }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
-
 from dcnbuild.port.code import Code
 from dcnbuild.port.stream import Stream
 
@@ -21,7 +19,7 @@ def receiver(stream: Stream, dot: int) -> int | None:
                 return None
             before = stream[index - 1] if index else None
             if before is not None and before.text == ">" and text == ")":
-                opening = _opened_by(stream, index - 1)
+                opening = stream.openings.get(index - 1)
                 if opening is None:
                     return None
                 index = opening - 1
@@ -44,12 +42,6 @@ def receiver(stream: Stream, dot: int) -> int | None:
         else:
             return None
     return None
-
-
-def _opened_by(stream: Stream, close: int) -> int | None:
-    closers = sorted((c, o) for o, c in stream.angles.items())
-    at = bisect.bisect_left(closers, (close, -1))
-    return closers[at][1] if at < len(closers) and closers[at][0] == close else None
 
 
 def text_of(code: Code, stream: Stream, start: int, end: int) -> str:

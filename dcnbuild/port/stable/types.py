@@ -9,6 +9,7 @@ from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import follows
 from dcnbuild.port.rule import Rule, Scope
 from dcnbuild.port.stable.facts import StableScope
+from dcnbuild.port.stream import Stream
 
 SPACES = frozenset({"at", "torch", "c10"})
 _HEADERONLY = "torch::headeronly::"
@@ -92,8 +93,15 @@ def _namespaces(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names("|".join(sorted(_BARE))):
         before = stream[index - 1].text if index else ""
         own = stream[index].text in scope.own or stream[index].text.startswith("k") and used == {"c10"}
-        if before not in ("::", ".", "->", "struct", "class") and not own:
+        member = before in (".", "->") and not _is_result(stream, index)
+        if before not in ("::", "struct", "class") and not member and not own:
             yield Edit(stream[index].start, stream[index].start, f"{space}::")
+
+
+def _is_result(stream: Stream, index: int) -> bool:
+    """Whether a name behind "->" is the type that a function or lambda returns."""
+    behind = stream[index + 1].text if index + 1 < len(stream) else ""
+    return index > 1 and stream[index - 2].text in (")", "mutable", "const", "noexcept") and behind in ("{", "&", "<")
 
 
 def _auto_options(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -134,8 +142,8 @@ RULES = (
         "stable-using-namespace",
         "using namespace at; using at::Tensor;",
         "each name with its namespace",
-        "using namespace at;\nTensor f(Tensor x);\n",
-        "\nat::Tensor f(at::Tensor x);\n",
+        "using namespace at;\nauto f(Tensor x) -> Tensor { return x; }\n",
+        "\nauto f(at::Tensor x) -> at::Tensor { return x; }\n",
         untouched=("using namespace std;\nTensor f(Tensor x);\n",),
         rewrite=_namespaces,
     ),
