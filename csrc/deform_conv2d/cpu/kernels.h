@@ -56,7 +56,7 @@ struct Samples {
   Pixels<const Pixel> image;  // zeros outside
   Column* columns;
   int64_t column_row, column_tap;  // from one position, and from one tap, to the next
-  Ahead ahead[5] = {};             // what the kernel prefetches while it samples
+  Ahead ahead[3] = {};             // what the kernel prefetches while it samples
 };
 
 /// The backward pass over the same: reads the columns' gradients, and overwrites them with the
