@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 
+from dcnbuild.base.versions import numbers
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.lookups import extensions, tables, versions
@@ -108,6 +109,9 @@ def find_toolkit(hit: Hit, version: str | None = None) -> Iterator[Fix]:
     elif not hit.context.mac:
         yield fixes.command("sh", "-c", "ls -d /usr/local/cuda*")
     wanted = version or hit["torch_cuda"]
+    if wanted and hit.context.ada and numbers(wanted) < (11, 8):
+        yield fixes.say(f"CUDA {wanted} is too old for this GPU: a torch for 11.8 or newer, or PTX for the driver:")
+        yield fixes.set_env("TORCH_CUDA_ARCH_LIST", "8.6+PTX")
     yield fixes.use_toolkit(wanted or None)
     if hit.context.container:
         yield fixes.say("an image whose name ends in -runtime or -base has no nvcc: build in the -devel one")
@@ -125,9 +129,8 @@ def torch(hit: Hit, version: str = "", cuda: str = "") -> Fix:
         index = tables.like("jetson", hit["jetpack"] or "6")
         if not index:
             return fixes.say(f"the torch of NVIDIA for this JetPack, not that of PyPI: {JETSON}")
-        return fixes.pip_install(
-            "torch", "torchvision", options=("--upgrade", "--force-reinstall"), index=("--index-url", index)
-        )
+        options = ("--upgrade", "--force-reinstall")
+        return fixes.pip_install("torch", "torchvision", options=options, index=("--index-url", index))
     # each release of these is made for one torch
     beside = (name for name in ("torchvision", "torchaudio") if hit.context.first(re.compile(name)))
     if hit.context.windows and not cuda:  # PyPI's torch for Windows has no CUDA
