@@ -67,6 +67,15 @@ def test_torch_for_a_jetson_is_that_of_its_jetpack(release: str, index: str) -> 
     assert ("pip install" in lines) == bool(index) and index in lines
 
 
+def test_a_library_that_is_missing_after_a_jit_build_that_loaded_is_not_of_it() -> None:
+    built = (
+        "Emitting ninja build file /home/ada/x/build.ninja...\nninja: no work to do.\nLoading extension module x...\n"
+    )
+    missing = "ImportError: libcudart.so.9.2: cannot open shared object file: No such file or directory"
+    assert fix(built + missing)[0] == "rm -rf /home/ada/x"
+    assert "rm -rf" not in "".join(fix(f"{built}Time to load x op: 0.06 seconds\n{missing}"))
+
+
 def test_a_driver_keeps_the_release_of_torch() -> None:
     wheel = versions.wheel_for_major("12.8", "2.9.0+cu130")
     assert wheel is not None and wheel.torch.startswith("2.9.") and wheel.cuda == "12.8"
