@@ -45,6 +45,37 @@ def test_the_wanted_toolkit_is_not_older_than_torchs() -> None:
     assert versions.major_differs("11.7", "12.8") and not versions.major_differs("12.1", "12.8")
 
 
+@pytest.mark.parametrize(
+    ("gpu", "cuda", "translated"), [("RTX 4090", "117", True), ("RTX 4090", "118", False), ("RTX 3090", "117", False)]
+)
+def test_a_gpu_newer_than_the_cuda_of_torch_takes_ptx(gpu: str, cuda: str, translated: bool) -> None:
+    lines = fix(f"NVIDIA GeForce {gpu}\ntorch.__version__  = 2.0.1+cu{cuda}\n{_NO_TOOLKIT}")
+    assert ("export TORCH_CUDA_ARCH_LIST=8.6+PTX" in lines) == translated
+
+
+@pytest.mark.parametrize(
+    ("release", "index"),
+    [
+        ("# R36 (release), REVISION: 4.3, BOARD: generic", "jp6/cu126"),
+        ("JetPack 7.0 on a Jetson Thor", "whl/cu130"),
+        ("# R35 (release), REVISION: 4.1, BOARD: t186ref, a Jetson", ""),
+        ("a Jetson", "jp6/cu126"),
+    ],
+)
+def test_torch_for_a_jetson_is_that_of_its_jetpack(release: str, index: str) -> None:
+    lines = "\n".join(fix(f"{release}\n/etc/nv_tegra_release\nAssertionError: Torch not compiled with CUDA enabled"))
+    assert ("pip install" in lines) == bool(index) and index in lines
+
+
+def test_a_library_that_is_missing_after_a_jit_build_that_loaded_is_not_of_it() -> None:
+    built = (
+        "Emitting ninja build file /home/ada/x/build.ninja...\nninja: no work to do.\nLoading extension module x...\n"
+    )
+    missing = "ImportError: libcudart.so.9.2: cannot open shared object file: No such file or directory"
+    assert fix(built + missing)[0] == "rm -rf /home/ada/x"
+    assert "rm -rf" not in "".join(fix(f"{built}Time to load x op: 0.06 seconds\n{missing}"))
+
+
 def test_a_driver_keeps_the_release_of_torch() -> None:
     wheel = versions.wheel_for_major("12.8", "2.9.0+cu130")
     assert wheel is not None and wheel.torch.startswith("2.9.") and wheel.cuda == "12.8"

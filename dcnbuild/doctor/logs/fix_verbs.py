@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 
+from dcnbuild.base.versions import numbers
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.lookups import extensions, tables, versions
 from dcnbuild.doctor.logs.owner import owner, package_of
 from dcnbuild.doctor.logs.rule import Hit
+from dcnbuild.doctor.resolver import JETSON
 from dcnbuild.knowledge import modules
 
 #: What shows that the log is of a build in the current directory.
@@ -107,6 +109,9 @@ def find_toolkit(hit: Hit, version: str | None = None) -> Iterator[Fix]:
     elif not hit.context.mac:
         yield fixes.command("sh", "-c", "ls -d /usr/local/cuda*")
     wanted = version or hit["torch_cuda"]
+    if wanted and hit.context.ada and numbers(wanted) < (11, 8):
+        yield fixes.say(f"CUDA {wanted} is too old for this GPU: a torch for 11.8 or newer, or PTX for the driver:")
+        yield fixes.set_env("TORCH_CUDA_ARCH_LIST", "8.6+PTX")
     yield fixes.use_toolkit(wanted or None)
     if hit.context.container:
         yield fixes.say("an image whose name ends in -runtime or -base has no nvcc: build in the -devel one")
@@ -121,12 +126,17 @@ def find_toolkit(hit: Hit, version: str | None = None) -> Iterator[Fix]:
 def torch(hit: Hit, version: str = "", cuda: str = "") -> Fix:
     """Installs torch: on a Jetson NVIDIA's, on a Mac, which has no CUDA, the only one."""
     if hit.context.jetson:
-        return fixes.say("the torch of NVIDIA for this JetPack, not that of PyPI: pypi.jetson-ai-lab.io")
+        index = tables.like("jetson", hit["jetpack"] or "6")
+        if not index:
+            return fixes.say(f"the torch of NVIDIA for this JetPack, not that of PyPI: {JETSON}")
+        options = ("--upgrade", "--force-reinstall")
+        return fixes.pip_install("torch", "torchvision", options=options, index=("--index-url", index))
     # each release of these is made for one torch
     beside = (name for name in ("torchvision", "torchaudio") if hit.context.first(re.compile(name)))
     if hit.context.windows and not cuda:  # PyPI's torch for Windows has no CUDA
-        wheel = versions.wheel_for_major(hit["torch_cuda"] or "12.8", version)
-        cuda = wheel.cuda if wheel else ""
+        named = (hit["torch_cuda"], hit["toolkit"], "12.8")
+        wheels = (versions.wheel_for_major(item, version) for item in named if item)
+        cuda = next((wheel.cuda for wheel in wheels if wheel), "")
     return fixes.install_torch(version or None, None if hit.context.mac else cuda or None, *beside)
 
 

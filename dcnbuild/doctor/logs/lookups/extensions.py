@@ -114,6 +114,8 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
         answer = () if hit.context.uv else ("-y",)
         yield fixes.command(*program, "uninstall", *answer, operands=(maker.package,))
     for words in row.install:
+        if shown and row.on_index and words[-1].partition("[")[0] == row.package:  # a checkout, not the index's
+            words = ("pip", "install", "--no-build-isolation", "-e", ".")
         if fetched and words[-1] == ".":
             words = (*(word for word in words[:-1] if word != "-e"), f"git+https://github.com/{row.repository}")
         yield fixes.command(*(program if words[0] == "pip" else words[:1]), *words[1:])
@@ -146,11 +148,12 @@ def hiding(hit: Hit) -> str:
 def checkout(row: modules.Project, hit: Hit) -> str:
     """The directory of the extension's setup.py that a frame of the traceback lies in, "" where none shows it."""
     name = re.escape(row.source_dir.rpartition("/")[2])
-    if name in ("", r"\."):  # what lies beside the Python package, or is called like the repository
+    shapes = [rf".*?[/\\]{name}"]
+    if name in ("", r"\."):  # what the Python package lies in, or is called like the repository
         repository, package = row.repository.rpartition("/")[2], row.modules[0].partition(".")[0]
-        name = rf"(?<![^/\\])(?:{re.escape(repository)}|[^/\\]+(?=[/\\]{re.escape(package)}[/\\]))"
+        shapes = [rf".*[/\\][^/\\]+(?=[/\\]{re.escape(package)}[/\\])", rf".*?[/\\]{re.escape(repository)}"]
     for frame in frames(hit, before=30):
-        found = re.match(rf"(?P<path>.*?[/\\]{name})[/\\]", frame.file)
+        found = next(filter(None, (re.match(rf"(?P<path>{shape})[/\\]", frame.file) for shape in shapes)), None)
         if found and owner(frame.file).kind == "own":
             return found["path"]
     return ""

@@ -13,6 +13,8 @@ from dcnbuild.doctor.logs.lookups.traceback import frames
 from dcnbuild.doctor.logs.owner import Owner, owner
 from dcnbuild.doctor.logs.rule import Hit
 
+#: The packages that PyG has wheels of, for each torch.
+_OF_PYG = re.compile(r"torch-(?:scatter|sparse|cluster|spline-conv)|pyg-lib")
 #: Files of torch that load the library of whoever calls them.
 _LOADS_FOR_OTHERS = re.compile(r"[/\\]torch[/\\](?:_ops|_classes|library)\.py$")
 
@@ -79,7 +81,7 @@ def reinstall(hit: Hit) -> Iterator[Fix]:
             else fixes.pip("index", "versions", operands=(package,))
         )
         return
-    page = versions.wheel_page(hit["torch"]) if package.startswith(("torch-", "pyg-")) else ""
+    page = versions.wheel_page(hit["torch"]) if _OF_PYG.fullmatch(package) else ""
     if page:
         yield fixes.say("its wheel for this torch and CUDA:")
         yield fixes.pip_install(package, options=("--force-reinstall", "--no-deps"), index=("-f", page))
@@ -87,7 +89,7 @@ def reinstall(hit: Hit) -> Iterator[Fix]:
     yield from rebuild(hit, loaded_path(hit))
     if page or extensions.of_file(loaded_path(hit)) is not None:  # no wheel of it is anywhere
         return
-    if package.startswith(("torch-", "pyg-")):
+    if _OF_PYG.fullmatch(package):
         yield fixes.say("or its wheel for this torch and CUDA, from the page that its project names: data.pyg.org/whl")
     elif package:
         yield fixes.say(f"or the wheel of {package} that names this torch, CUDA and Python, from its releases")

@@ -96,9 +96,8 @@ def newest_architecture(toolkit: str) -> int | None:
 
 
 def newest_listed(toolkit: str) -> str:
-    """The same as TORCH_CUDA_ARCH_LIST has it."""
-    newest = newest_architecture(toolkit)
-    return listed(str(newest)) if newest else ""
+    """The newest that is not a Jetson's alone, as TORCH_CUDA_ARCH_LIST has it."""
+    return arch_list(toolkit).removesuffix("+PTX").split(";")[-1] if newest_architecture(toolkit) else ""
 
 
 def arch_list(toolkit: str) -> str:
