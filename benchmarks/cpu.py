@@ -112,7 +112,7 @@ def peers(threads: int) -> Figures:
             torch.set_num_threads(count)
             operands = Operands(case)
             works = {name: forward(FUNCTIONS[name], operands) for name in ("dcnbuild", "torchvision")}
-            at = best_times(works | {name: prepared(name, operands, count) for name in PEERS}, pause=0.02)
+            at = best_times(works | {name: prepared(name, operands, count) for name in PEERS}, pause=0.1)
             figures |= {f"{case.name} forward, {count} threads, {name}, ms": value for name, value in at.items()}
             ratios = {name: at[name] / at["dcnbuild"] for name in names}
             rows.append([f"{case.name}: {case}", str(count), f"{at['dcnbuild']:.2f}"])
