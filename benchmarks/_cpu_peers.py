@@ -13,16 +13,12 @@ from torch import Tensor, nn
 import dcnbuild
 
 
-class Layer(nn.Module):
-    """A case's convolution with constant weights, which the programs bring into their own order beforehand."""
-
-    def __init__(self, o: Operands) -> None:
-        super().__init__()
-        self.weight, self.bias = (nn.Parameter(t.detach().clone()) for t in (o.weight, o.bias))
-        self.stride = o.case.stride
-
-    def forward(self, input: Tensor, offset: Tensor, mask: Tensor) -> Tensor:
-        return dcnbuild.deform_conv2d(input, offset, self.weight, self.bias, self.stride, 1, mask=mask)
+def layer(o: Operands) -> nn.Module:
+    """Returns a case's convolution with constant weights, which the programs bring into their own order beforehand."""
+    case = o.case
+    module = dcnbuild.DeformConv2d(case.channels, case.out_channels, 3, case.stride, 1)
+    module.load_state_dict({"weight": o.weight, "bias": o.bias})
+    return module.eval()
 
 
 def given(o: Operands) -> tuple[Tensor, ...]:
@@ -33,7 +29,7 @@ def onnxruntime(o: Operands, threads: int) -> Callable[[], Tensor]:
     import onnxruntime as ort
 
     file = io.BytesIO()
-    program = torch.onnx.export(Layer(o).eval(), given(o), dynamo=True, opset_version=19, verbose=False)
+    program = torch.onnx.export(layer(o), given(o), dynamo=True, opset_version=19, verbose=False)
     assert program is not None
     program.save(file)
     options = ort.SessionOptions()
@@ -48,7 +44,7 @@ def openvino(o: Operands, threads: int) -> Callable[[], Tensor]:
 
     from dcnbuild import export
 
-    model = export.openvino(torch.export.export(Layer(o).eval(), given(o)))
+    model = export.openvino(torch.export.export(layer(o), given(o)))
     # By itself it may compute in bfloat16, and bind the calling thread to a core, where its peers' threads then are.
     asked = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": False}
     request = ov.Core().compile_model(model, "CPU", asked).create_infer_request()
@@ -70,5 +66,5 @@ def prepared(name: str, o: Operands, threads: int) -> Work:
         AssertionError: it computes something else.
     """
     work = PEERS[name](o, threads)
-    torch.testing.assert_close(work(), Layer(o)(*given(o)).detach(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(work(), layer(o)(*given(o)).detach(), rtol=1e-4, atol=1e-4)
     return work

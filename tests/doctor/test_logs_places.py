@@ -128,9 +128,9 @@ def test_what_is_installed_goes_before_it_is_built_and_its_users_stay() -> None:
 
 
 def test_a_checkout_in_the_traceback_is_where_it_is_built() -> None:
-    log = "  File \"/work/ada/GroundingDINO/groundingdino/models/GroundingDINO/ms_deform_attn.py\", line 53, in f\nNameError: name '_C' is not defined"
+    log = "  File \"/data/ada/GroundingDINO/groundingdino/models/GroundingDINO/ms_deform_attn.py\", line 53, in f\nNameError: name '_C' is not defined"
     lines = fix(log)
-    assert lines.index("cd /work/ada/GroundingDINO") < lines.index("pip install --no-build-isolation -e .")
+    assert lines.index("cd /data/ada/GroundingDINO") < lines.index("pip install --no-build-isolation -e .")
 
 
 def test_a_header_of_conda_goes_into_the_environment_of_its_nvcc() -> None:
