@@ -14,6 +14,7 @@
 #include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
 #include <c10/util/Optional.h>
+#include <torch/csrc/api/include/torch/version.h>
 #include <torch/library.h>
 #if defined(USE_CUDA) && !defined(DCNBUILD_EMULATE_CUDA)
 #include <c10/core/DeviceGuard.h>
@@ -137,22 +138,23 @@ inline void baddbmm_into(Tensor out, const Tensor& a, const Tensor& b, bool accu
   at::baddbmm_out(out, out, a, b, accumulate ? 1.0 : 0.0, 1.0);
 }
 
-/// Whether a product of half types can be written as float32: since torch 2.8.
-template <typename T, typename = void>
-constexpr bool kHasWideProducts = false;
-template <typename T>
-constexpr bool kHasWideProducts<
-    T, std::void_t<decltype(at::mm_out(std::declval<T&>(), std::declval<const T&>(),
-                                       std::declval<const T&>(), ScalarType::Float))>> = true;
-constexpr bool kWideProducts = kHasWideProducts<Tensor>;
+/// Whether a product of half types can be written as float32.
+#if TORCH_VERSION_MAJOR > 2 || TORCH_VERSION_MINOR >= 8
+constexpr bool kWideProducts = true;
+#else
+constexpr bool kWideProducts = false;
+#endif
 
 /// out = a @ b for matrices of half types, or batches of them, in float32. torch has it for CUDA.
-template <typename T>
-void mm_wide_into(T out, const T& a, const T& b) {
+inline void mm_wide_into(Tensor out, const Tensor& a, const Tensor& b) {
+#if TORCH_VERSION_MAJOR > 2 || TORCH_VERSION_MINOR >= 8
   if (out.dim() == 2)
     at::mm_out(out, a, b, ScalarType::Float);
   else
     at::bmm_out(out, a, b, ScalarType::Float);
+#else
+  DCNBUILD_CHECK(false, "only torch 2.8 and newer write products of half types as float32");
+#endif
 }
 
 inline int64_t thread_count() { return at::get_num_threads(); }
