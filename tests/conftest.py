@@ -103,10 +103,11 @@ def quick_compiler(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(params=["cpu", "cuda"])
 def device(request: pytest.FixtureRequest) -> str:
-    """The device that a test's tensors are on; CUDA where there is a GPU."""
+    """The device that a test's tensors are on; CUDA where there is a GPU. pytest's report has it, too."""
     import torch
 
     name: str = request.param
+    request.node.user_properties.append(("device", name))
     if name == "cuda" and not torch.cuda.is_available():
         pytest.skip("no GPU")
     return name

@@ -65,20 +65,22 @@ def test_a_row_with_a_wrong_toolkit_or_compiler_fails_with_the_finding(
     assert caught.value.finding["id"] == expected
 
 
-JUNIT = """<testsuites><testsuite>
+ON_GPU = '<properties><property name="device" value="cuda"/></properties>'
+JUNIT = f"""<testsuites><testsuite>
 <testcase name="test_a[cpu]"/>
-<testcase name="test_a[cuda]"><skipped message="no GPU"/></testcase>
+<testcase name="test_a[cuda]">{ON_GPU}<skipped message="no GPU"/></testcase>
 <testcase name="test_b[cpu-0-float32]"><failure message="x"/></testcase>
-<testcase name="test_b[cuda-0-float32]"/>
+<testcase name="test_b[cuda-0-float32]">{ON_GPU}</testcase>
 <testcase name="test_c"><skipped message="torchvision is not installed"/></testcase>
 <testcase name="test_d"><error message="x"/></testcase>
+<testcase name="test_the_library[cuda]"/>
 </testsuite></testsuites>"""
 
 
 def test_counting_tests(tmp_path: Path) -> None:
     path = tmp_path / "report.xml"
     path.write_text(JUNIT)
-    assert row_tests.count_tests(path) == {"cpu": (1, 2, 1), "cuda": (1, 0, 0)}
+    assert row_tests.count_tests(path) == {"cpu": (2, 2, 1), "cuda": (1, 0, 0)}
     assert row_tests.failed_tests(path) == ["test_b[cpu-0-float32]", "test_d"]
 
 
