@@ -29,7 +29,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PYTEST = (
     *(sys.executable, "-m", "pytest", f"--rootdir={ROOT}", f"-c{ROOT / 'pyproject.toml'}"),
-    *("-p", "no:cacheprovider", "-q"),
+    *("-p", "no:cacheprovider", "-p", "gpu.poisoned", "-q"),
 )
 #: Its gpu.py has the name of the folder tests/gpu, so only stages that need it import from it.
 BENCHMARKS = ROOT / "benchmarks"
@@ -75,9 +75,8 @@ def stages(gpu: bool) -> Iterator[Stage]:
     for stage in (operators, speed(CASES[0], ["float32", "float16"], 40)):
         yield replace(stage, name=f"nvrtc-{stage.name}", route="nvrtc")
 
-    def parallel(by: str) -> tuple[str, ...]:
-        return ("-n", str(min(8, os.cpu_count() or 1)), "--dist", by) if _has("xdist") else ()
-
+    # by files, a test that ends its worker would be run again and again
+    parallel = ("-n", str(min(8, os.cpu_count() or 1)), "--dist", "load") if _has("xdist") else ()
     # a test that waits for the GPU hears no signal; where workers are replaced, it ends its own
     method = ("--timeout-method", "thread") if _has("xdist") else ()
     limit = ("--timeout", "60", *method) if _has("pytest_timeout") else ()
@@ -85,11 +84,11 @@ def stages(gpu: bool) -> Iterator[Stage]:
     # a file that imports what is not installed costs only itself
     fused_tests = "gpu/test_fused.py"
     others = (f"--ignore={ROOT / 'tests' / fused_tests}", "--continue-on-collection-errors", "-k", "cuda or gpu")
-    yield Stage("tests", (*PYTEST, *parallel("loadfile"), *limit, *others, *tests), 240)
+    yield Stage("tests", (*PYTEST, *parallel, *limit, *others, *tests), 240)
     # what no GPU has measured yet: decisive for nothing
     where = (fused_tests,) if gpu else ("fused/test_kernels.py", "fused/test_register.py")
     # most of its time compiles: every test says how it ended, in case there is not enough
-    fused = (*PYTEST, *parallel("load"), "-vv", "-m", "not slow", *(str(ROOT / "tests" / name) for name in where))
+    fused = (*PYTEST, *parallel, "-vv", "-m", "not slow", *(str(ROOT / "tests" / name) for name in where))
     yield Stage("fused", fused, 90 if gpu else 240, decisive=not gpu)
     speeds = speed(CASES[0], ["float16", "float32", "tf32"], 60)
     yield replace(speeds, name=f"fused-{speeds.name}", decisive=not gpu, fused=True)

@@ -93,6 +93,33 @@ sys.exit(session.main())
     wait_until(lambda: not child.exists(), "it still runs")
 
 
+@pytest.mark.slow
+def test_a_test_that_spoils_cuda_costs_only_itself(tmp_path: Path) -> None:
+    """Its worker is replaced, and the tests after it run there. It has passed before its worker ends."""
+    (tmp_path / "test_it.py").write_text("""
+import torch
+
+def test_before(): ...
+
+def test_spoils(monkeypatch):
+    def spoilt():
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    torch.cuda.is_initialized, torch.cuda.synchronize = (lambda: True), spoilt
+
+def test_after():
+    assert not torch.cuda.is_initialized()
+""")
+    stage = next(stage for stage in session.stages(gpu=True) if stage.name == "tests")
+    by = stage.command[stage.command.index("--dist") + 1]
+    command = [*session.PYTEST, "-n", "1", "--dist", by, str(tmp_path)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    )
+    assert "1 failed, 3 passed" in done.stdout, done.stdout + done.stderr
+    assert "test_spoils leaves CUDA unusable, and its worker ends: CUDA error: an illegal" in done.stderr
+
+
 def test_a_machine_that_does_not_say_whether_it_has_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     def hang(*_: object, timeout: float) -> None:
         raise subprocess.TimeoutExpired("look.py", timeout)
