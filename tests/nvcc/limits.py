@@ -26,7 +26,7 @@ NO_VECTOR_STORES = ("sum_tiles_kernel", "attn_gradients_kernel")
 #: Those that add to a gradient in memory.
 ADDING_KERNELS = ("column_gradients_kernel", "attn_gradients_kernel")
 LEAST_OCCUPANCY = 0.5
-#: Those that take more registers in float64 (kPoolBlocksPerSM of csrc/deform_pool/cuda/kernels.cuh).
+#: Those that take more registers in float64 (kPoolBlocksPerSM of csrc/deform_pool/cuda/place.cuh).
 LEAST_OCCUPANCY_OF_DOUBLE = {
     "pool_input_gradient_in_order_kernel": 0.25,
     "pool_offset_gradient_kernel": 0.25,
