@@ -60,7 +60,7 @@ struct Samples {
 };
 
 /// The backward pass over the same: reads the columns' gradients, and overwrites them with the
-/// columns. Half types have columns alone where `gradients` is null.
+/// columns.
 template <typename T, typename Pixel = T>
 struct Differentiate {
   Samples<T, Pixel> samples;
