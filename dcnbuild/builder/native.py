@@ -173,7 +173,7 @@ def _load_by(attempt: Attempt, device: Device, rejected: list[tuple[Attempt, str
             return refused
     prebuilt = _find_prebuilt("nvrtc" if attempt == "nvrtc" else device)
     if not isinstance(prebuilt, str):
-        refused = gpu_route.unfit(prebuilt[1].architectures)
+        refused = gpu_route.unfit(prebuilt[1])
         return refused or _load(device, attempt, *prebuilt, rejected)
     if attempt == "nvrtc" and _load_cached(device, "nvrtc", attempt, rejected) is None:
         return None

@@ -254,12 +254,12 @@ FAULTS = (
     ),
     Fault(
         "pooling: atomic addition made plain",
-        "deform_pool/cuda/kernels.cuh",
+        "deform_pool/cuda/input_gradient.cuh",
         *("atomic_add(plane + pixel, value);", "plane[pixel] += value;", THREAD),
     ),
     Fault(
         "pooling: barriers of the reduction dropped",
-        *("deform_pool/cuda/kernels.cuh", "__syncthreads();", "", POOLS),
+        *("deform_pool/cuda/offset_gradient.cuh", "__syncthreads();", "", POOLS),
     ),
     Fault(
         "attention: warp not waited for before the samples are read",
@@ -339,7 +339,7 @@ FAULTS = (
     ),
     Fault(
         "pooling: offsets of x and y exchanged",
-        "deform_pool/cuda/kernels.cuh",
+        "deform_pool/cuda/place.cuh",
         "offset_x = static_cast<acc_t>(at[0]), offset_y = static_cast<acc_t>(at[call.offset.c]);",
         "offset_y = static_cast<acc_t>(at[0]), offset_x = static_cast<acc_t>(at[call.offset.c]);",
         POOLS,

@@ -11,7 +11,9 @@
 #include "deform_conv2d/cuda/column_scatter.cuh"
 #include "deform_conv2d/cuda/columns.cuh"
 #include "deform_conv2d/cuda/layout.cuh"
-#include "deform_pool/cuda/kernels.cuh"
+#include "deform_pool/cuda/input_gradient.cuh"
+#include "deform_pool/cuda/offset_gradient.cuh"
+#include "deform_pool/cuda/output.cuh"
 
 using namespace dcnbuild;
 using namespace dcnbuild::cuda;

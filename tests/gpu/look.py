@@ -19,6 +19,13 @@ import torch
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 NO_GPU = 3
+#: What is told of a GPU, by torch's names.
+PROPERTIES = {
+    "gpu": "name",
+    "multiprocessors": "multi_processor_count",
+    "memory_bytes": "total_memory",
+    "l2_bytes": "L2_cache_size",
+}
 
 
 def tell(**figures: Any) -> None:
@@ -41,9 +48,18 @@ def seconds(work: Callable[[], object], repeats: int) -> float:
     return (time.perf_counter() - start) / repeats
 
 
+def why_none() -> str:
+    """What torch says where it finds no GPU: a driver that is too old for it looks the same otherwise."""
+    try:
+        torch.cuda.init()
+    except (RuntimeError, AssertionError) as error:
+        return str(error).partition("\n")[0]
+    return "it does not say why"
+
+
 def gpu() -> int:
     if DEVICE == "cpu":
-        print(f"no GPU: torch {torch.__version__} finds none, so nothing was run")
+        print(f"no GPU: torch {torch.__version__} finds none ({why_none()}), so nothing was run")
         return NO_GPU
     print(", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())))
     return 0
@@ -54,13 +70,8 @@ def machine() -> int:
     tell(python=platform.python_version(), torch=torch.__version__, cuda=torch.version.cuda)
     if DEVICE == "cuda":
         properties = torch.cuda.get_device_properties(0)
-        tell(
-            gpu=properties.name,
-            capability=f"{properties.major}.{properties.minor}",
-            multiprocessors=properties.multi_processor_count,
-            memory_bytes=properties.total_memory,
-            l2_bytes=getattr(properties, "L2_cache_size", None),
-        )
+        found = {word: getattr(properties, name, None) for word, name in PROPERTIES.items()}
+        tell(**found, capability=f"{properties.major}.{properties.minor}")
     size = 4096 if DEVICE == "cuda" else 256
     data = torch.empty(size * size * 4, device=DEVICE)
     moved = 2 * data.numel() * data.element_size()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -65,6 +67,57 @@ def test_what_a_stage_has_started_ends_with_it(tmp_path: Path, monkeypatch: pyte
     child = Path("/proc", str(lines[0]["child"]), "stat")
     # an orphan may stay a zombie until somebody waits for it
     wait_until(lambda: not child.exists() or child.read_text().split()[2] in "ZX", "it still runs")
+
+
+def test_the_end_of_the_session_ends_its_stage_and_keeps_its_figures(tmp_path: Path) -> None:
+    stage = f"import json, os, time; print(json.dumps(dict(child=os.getpid())), flush=True); time.sleep({HANG})"
+    code = f"""
+import sys
+from gpu import session
+session.stages = lambda gpu: iter([session.Stage("hang", (sys.executable, "-Sc", {stage!r}), 60)])
+sys.argv = ["session.py", "--out", {str(tmp_path)!r}]
+session.look = lambda seconds: False
+session.GRACE = 0.2
+session.end_with_stage()
+sys.exit(session.main())
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen([sys.executable, "-c", code], env=environment)
+    log = tmp_path / "hang.log"
+    wait_until(lambda: log.exists() and "child" in log.read_text(), "the stage has not begun")
+    process.terminate()
+    assert process.wait(30) == 128 + signal.SIGTERM
+    lines = [json.loads(line) for line in (tmp_path / "session.jsonl").read_text().splitlines()]
+    assert [line.get("ended") for line in lines] == [None, "interrupted"]
+    child = Path("/proc", str(lines[0]["child"]))
+    wait_until(lambda: not child.exists(), "it still runs")
+
+
+@pytest.mark.slow
+def test_a_test_that_spoils_cuda_costs_only_itself(tmp_path: Path) -> None:
+    """Its worker is replaced, and the tests after it run there. It has passed before its worker ends."""
+    (tmp_path / "test_it.py").write_text("""
+import torch
+
+def test_before(): ...
+
+def test_spoils(monkeypatch):
+    def spoilt():
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    torch.cuda.is_initialized, torch.cuda.synchronize = (lambda: True), spoilt
+
+def test_after():
+    assert not torch.cuda.is_initialized()
+""")
+    stage = next(stage for stage in session.stages(gpu=True) if stage.name == "tests")
+    by = stage.command[stage.command.index("--dist") + 1]
+    command = [*session.PYTEST, "-n", "1", "--dist", by, str(tmp_path)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    )
+    assert "1 failed, 3 passed" in done.stdout, done.stdout + done.stderr
+    assert "test_spoils leaves CUDA unusable, and its worker ends: CUDA error: an illegal" in done.stderr
 
 
 def test_a_machine_that_does_not_say_whether_it_has_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from nvcc.kernel import Kernel
 
+from dcnbuild.base.versions import numbers
+
 #: All that kernels.cu instantiates.
 KERNELS = frozenset(
     {
@@ -26,25 +28,27 @@ NO_VECTOR_STORES = ("sum_tiles_kernel", "attn_gradients_kernel")
 #: Those that add to a gradient in memory.
 ADDING_KERNELS = ("column_gradients_kernel", "attn_gradients_kernel")
 LEAST_OCCUPANCY = 0.5
-#: Those that take more registers in float64 (kPoolBlocksPerSM of csrc/deform_pool/cuda/kernels.cuh).
+#: Those that take more registers in float64 (kPoolBlocksPerSM of csrc/deform_pool/cuda/place.cuh).
 LEAST_OCCUPANCY_OF_DOUBLE = {
     "pool_input_gradient_in_order_kernel": 0.25,
     "pool_offset_gradient_kernel": 0.25,
 }
 #: What the two kernels that do the work load at least in vectors: the corners of a sample.
 CORNERS = 4
+#: The compute capability and the oldest CUDA that add four floats to memory at once (csrc/common/cuda/launch.cuh).
+FOUR_AT_ONCE = (90, (12, 1))
 
 
-def violations(kernels: Sequence[Kernel]) -> list[str]:
-    """The limits that the kernels of one architecture break, in words."""
-    found = [text for kernel in kernels for text in _violations(kernel)]
+def violations(kernels: Sequence[Kernel], toolkit: str) -> list[str]:
+    """The limits that the kernels of one architecture break, in words; `toolkit` compiled them, such as "13.0"."""
+    found = [text for kernel in kernels for text in _violations(kernel, toolkit)]
     base_names = {kernel.base_name for kernel in kernels}
     found += [f"{name} was not compiled" for name in sorted(KERNELS - base_names)]
     vectors = {kernel.base_name for kernel in kernels if kernel.loads_vectors}
     return found + [f"{name} has no vector version" for name in VECTOR_KERNELS if name not in vectors]
 
 
-def _violations(kernel: Kernel) -> Iterator[str]:
+def _violations(kernel: Kernel, toolkit: str) -> Iterator[str]:
     if kernel.spills or kernel.stack:
         yield f"{kernel.name} spills {kernel.spills} bytes and has a stack of {kernel.stack}"
     double = kernel.arguments[0] == "double"
@@ -65,5 +69,6 @@ def _violations(kernel: Kernel) -> Iterator[str]:
         yield f"{kernel.name} does not store 16 bytes at once"
     if kernel.base_name in ADDING_KERNELS and not double:
         wide = any("F32x4" in name for name in kernel.atomics())
-        if wide != (kernel.compute_capability >= 90):
+        capability, cuda = FOUR_AT_ONCE
+        if wide != (kernel.compute_capability >= capability and numbers(toolkit)[:2] >= cuda):
             yield f"{kernel.name} adds to memory {'four floats' if wide else 'one float'} at once"

@@ -86,7 +86,9 @@ def main(wanted: Sequence[str]) -> int:
         for table in (summary(reports), details(reports)):
             print(f"CUDA {toolkit.version}\n\n{table}\n")
         for architecture, kernels in reports.items():
-            broken += [f"CUDA {toolkit.version}, {architecture}: {text}" for text in violations(kernels)]
+            broken += [
+                f"CUDA {toolkit.version}, {architecture}: {text}" for text in violations(kernels, toolkit.version)
+            ]
     print(*broken, sep="\n", file=sys.stderr)
     return 1 if broken else 0
 

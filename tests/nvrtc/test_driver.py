@@ -12,6 +12,7 @@ from nvrtc.conftest import Driver, smallest_call
 from ops.cases import assert_close
 from ops.sample_cases import expected_of, random_case, results_of
 
+from dcnbuild.builder import gpu_route
 from dcnbuild.builder.kernels import KernelCompiler
 from dcnbuild.builder.nvrtc import Compiled
 
@@ -180,6 +181,12 @@ def test_a_gpu_that_nvrtc_does_not_know_gets_ptx(driver: Driver, compiler: Kerne
     assert driver.asked[0][1] == 990
     newest = compiler.nvrtc.supported[-1]
     assert f".target sm_{newest}".encode() in compiler.kernel(*driver.asked[0]).image
+
+
+def test_the_driver_says_which_cuda_it_knows(driver: Driver) -> None:
+    assert gpu_route.driver_cuda() == (12, 8)
+    driver.fail("cuDriverGetVersion", 100)
+    assert gpu_route.driver_cuda() is None
 
 
 def test_the_context_of_another_gpu_is_not_used(driver: Driver) -> None:

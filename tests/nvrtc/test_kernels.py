@@ -13,6 +13,7 @@ from nvrtc.compile import expressions
 
 from dcnbuild.builder import cache, gpu_route, kernels
 from dcnbuild.builder.kernels import KernelCompiler, architecture
+from dcnbuild.builder.record import LibraryRecord
 from dcnbuild.builder.sources import csrc_dir
 from dcnbuild.errors import FindingError
 from dcnbuild.machine.facts import TorchInstall
@@ -161,6 +162,29 @@ def test_a_prebuilt_library_is_compared_with_the_gpus() -> None:
     assert gpu_route.lacking(built, [(9, 0), (7, 5)]) == (
         "it holds code for sm_80 sm_90 compute_90, and this GPU is sm_75"
     )
+
+
+@pytest.mark.parametrize(
+    ("toolkit", "driver", "said"),
+    [
+        ("CUDA 13.0", (12, 8), "it was built by CUDA 13.0, and this driver knows CUDA up to 12.8"),
+        ("CUDA 13.0", (13, 0), None),
+        ("CUDA 12.9", (12, 2), None),
+        ("CUDA 12.8", (13, 1), None),
+        ("CUDA 13.0", None, None),
+        (None, (12, 8), None),
+    ],
+)
+def test_a_prebuilt_library_is_compared_with_the_driver(
+    toolkit: str | None, driver: tuple[int, int] | None, said: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A runtime inside the library that is newer than the driver fails at every call."""
+    built = LibraryRecord("", 0, "", ("sm_90",), (), toolkit)
+    monkeypatch.setattr(gpu_route, "driver_cuda", lambda: driver)
+    monkeypatch.setattr(gpu_route, "_capabilities", lambda: [(9, 0)])
+    assert gpu_route.unfit(built) == said
+    monkeypatch.setattr(gpu_route, "_capabilities", lambda: [])
+    assert gpu_route.unfit(built) is None, "there is no GPU to serve"
 
 
 def test_names_of_the_linker_and_of_cxx() -> None:

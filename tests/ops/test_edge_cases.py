@@ -230,3 +230,22 @@ def test_beyond_2_24_pixels(name: str, device: str) -> None:
     far = FUNCTIONS[name](image, zeros, taps, dilation=(1, 2**23))
     rounded = (torch.arange(61) + 2**24).float().long()  # half to even
     assert torch.equal(far.flatten().cpu(), (rounded % 97).float() * (rounded < width))
+
+
+@pytest.mark.parametrize("only", ["input", "offset", "mask", "weight"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+def test_a_gradient_alone_is_what_it_is_among_others(dtype: torch.dtype, only: str, device: str) -> None:
+    """Kernels leave out what nobody wants; what is left does not change."""
+    case = Case(batch=2, channels=24, out_channels=10, size=(11, 7), groups=2, offset_groups=2)
+    tensors = case.tensors(0, dtype, device)
+    arguments = [tensors[name] for name in ("input", "offset", "mask", "weight")]
+    attributes = (case.stride, case.padding, case.dilation, case.groups, case.offset_groups)
+    operators = torch.ops.dcnbuild
+    upstream = torch.ones_like(operators.deform_conv2d(*arguments, None, *attributes))
+    backward = operators.deform_conv2d_backward
+    which = ("input", "offset", "mask", "weight").index(only)
+    all_of_them = backward(upstream, *arguments, *attributes, [True] * 4 + [False], False)
+    alone = backward(upstream, *arguments, *attributes, [i == which for i in range(5)], False)
+    scale = float(all_of_them[which].abs().max())
+    torch.testing.assert_close(alone[which], all_of_them[which], rtol=0, atol=8 * torch.finfo(dtype).eps * scale)
+    assert all(grad.numel() == 0 for i, grad in enumerate(alone) if i != which)

@@ -65,7 +65,7 @@ __device__ __forceinline__ void store_sample_gradients(
   const auto found = locate(call, at, index);
   const auto& [sample, weight] = found.tap;
   const bool outside = sample.outside();
-  const int64_t element = at.index(call.shape) * call.shape.samples + index;
+  const int64_t element = int64_t(at.index(call.shape)) * call.shape.samples + index;
   if (to.locations) {
     const acc_t dy = value_dy(sample, weight, dot[0], dot[1], dot[2], dot[3]),
                 dx = value_dx(sample, weight, dot[0], dot[1], dot[2], dot[3]);

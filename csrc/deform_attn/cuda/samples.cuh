@@ -49,9 +49,9 @@ struct AttnCall {
 struct AttnPlace {
   int image, query, head;
 
-  /// Its place in [image][query][head].
-  DCNBUILD_HD int64_t index(const AttnShape& shape) const {
-    return (int64_t(image) * shape.queries + query) * shape.heads + head;
+  /// Its place in [image][query][head] of a pass, which has fewer than kCountLimit (plan.h).
+  DCNBUILD_HD int index(const AttnShape& shape) const {
+    return (image * shape.queries + query) * shape.heads + head;
   }
 };
 

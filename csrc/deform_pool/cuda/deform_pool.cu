@@ -1,6 +1,8 @@
 // Deformable PS-RoI pooling and deformable RoI pooling on CUDA: the host side.
 #include "deform_conv2d/cuda/buffers.h"
-#include "deform_pool/cuda/kernels.cuh"
+#include "deform_pool/cuda/input_gradient.cuh"
+#include "deform_pool/cuda/offset_gradient.cuh"
+#include "deform_pool/cuda/output.cuh"
 #include "deform_pool/operands.h"
 
 namespace dcnbuild::cuda {
