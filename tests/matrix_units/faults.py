@@ -13,8 +13,8 @@ FAULTS = tuple(
         (
             "second panel of B not loaded",
             AMX,
-            "_tile_loadd(7, b + p.b_panel, b_unit);",
-            "_tile_loadd(7, b, b_unit);",
+            "tiles::load<7>(b + p.b_panel, b_unit);",
+            "tiles::load<7>(b, b_unit);",
             "",
         ),
         ("second row of A not loaded", AMX, "a + kRows * p.a_row", "a", ""),
@@ -23,8 +23,8 @@ FAULTS = tuple(
         ("sums cleared", AMX, "p.accumulate", "false", ""),
         ("rows beyond the last tile", AMX, "i + kRows < p.rows", "i < p.rows", ""),
         ("last panel left out", AMX, "panel < p.panels", "false", ""),
-        ("tiles not released", AMX, "_tile_release();", "", ""),
-        ("tiles not configured", AMX, "_tile_loadconfig(&kTileShapes);", "", ""),
+        ("tiles not released", AMX, "tiles::release();", "", ""),
+        ("tiles not configured", AMX, "tiles::configure(&kTileShapes);", "", ""),
         ("pairs of A as far apart as values", GEMM, "p.a_row / 2", "p.a_row", ""),
         ("units of B as far apart as panels", GEMM, "p.b_unit / 2", "p.b_panel / 2", ""),
         (

@@ -231,13 +231,6 @@ inline Tiles& tiles() {
 #undef _mm512_permutexvar_epi16
 #undef _mm512_maskz_cvtph_ps
 #undef _mm512_maskz_cvtps_ph
-#undef _tile_loadconfig
-#undef _tile_release
-#undef _tile_zero
-#undef _tile_loadd
-#undef _tile_stored
-#undef _tile_dpbf16ps
-#undef _tile_dpfp16ps
 #define _mm512_dpbf16_ps(sums, a, b) stand_in::dpbf16_ps(sums, a, b)
 #define _mm256_cvtneps_pbh(value) stand_in::cvtneps_pbh(value)
 #define _mm512_cvtneps_pbh(value) stand_in::cvtneps_pbh(value)
@@ -245,10 +238,3 @@ inline Tiles& tiles() {
 #define _mm512_permutexvar_epi16(order, value) stand_in::permutexvar_epi16(order, value)
 #define _mm512_maskz_cvtph_ps(mask, value) stand_in::maskz_cvtph_ps(mask, value)
 #define _mm512_maskz_cvtps_ph(mask, value, rounding) stand_in::maskz_cvtps_ph(mask, value)
-#define _tile_loadconfig(from) stand_in::tiles().configure(from)
-#define _tile_release() stand_in::tiles().release()
-#define _tile_zero(tile) stand_in::tiles().clear(tile)
-#define _tile_loadd(tile, from, stride) stand_in::tiles().load(tile, from, stride)
-#define _tile_stored(tile, to, stride) stand_in::tiles().store(tile, to, stride)
-#define _tile_dpbf16ps(c, a, b) stand_in::tiles().add_products(c, a, b, stand_in::from_bfloat16)
-#define _tile_dpfp16ps(c, a, b) stand_in::tiles().add_products(c, a, b, stand_in::from_half)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,8 @@ import torch
 from matrix_units import levels
 from ops import attention_cases as attention
 from ops import not_finite_cases as wild
+from ops import pooling_cases as pooling
+from ops import sample_cases as sampling
 from ops.cases import Case, assert_close, random_case, run
 import dcnbuild
 from dcnbuild.builder import native
@@ -42,14 +45,23 @@ for seed, case in enumerate(cases):
             else run(dcnbuild.reference.deform_conv2d, case, tensors)
         )
         assert_close({name: t.to(expected[name]) for name, t in actual.items()}, expected, tolerance, (seed, case, dtype))
-for seed in range(40):
-    case = attention.random_case(seed)
-    for dtype, tolerance in ((torch.float32, 1e-5), (torch.float64, 1e-12), (torch.float16, 1e-3), (torch.bfloat16, 8e-3)):
-        tensors = case.tensors(seed, dtype)
-        exact = {name: t.to(torch.promote_types(dtype, torch.float32)) for name, t in tensors.items()}
-        actual = attention.results_of(torch.ops.dcnbuild, case, tensors)
-        expected = attention.expected_of(case, exact)
-        assert_close({name: t.to(expected[name]) for name, t in actual.items()}, expected, tolerance, (seed, case, dtype))
+points = ((torch.float32, 1e-5), (torch.float64, 1e-12), (torch.float16, 1e-3), (torch.bfloat16, 8e-3))
+for calls in (attention, sampling):
+    for seed in range(40):
+        case = calls.random_case(seed)
+        for dtype, tolerance in points:
+            tensors = case.tensors(seed, dtype)
+            exact = {name: t.to(torch.promote_types(dtype, torch.float32)) for name, t in tensors.items()}
+            actual = calls.results_of(torch.ops.dcnbuild, case, tensors)
+            expected = calls.expected_of(case, exact)
+            assert_close({n: t.to(expected[n]) for n, t in actual.items()}, expected, tolerance, (seed, case, dtype))
+for name, case in pooling.KINDS.items():
+    for dtype, tolerance in ((torch.float32, 1e-4), (torch.float64, 1e-11), (torch.float16, 8e-3), (torch.bfloat16, 0.0625)):
+        tensors = case.tensors(3, dtype)
+        exact = {n: t.double() for n, t in tensors.items()}
+        actual = pooling.gradients(case.operate, tensors)
+        expected = pooling.gradients(case.reference, exact)
+        assert_close({n: t.double() for n, t in actual.items()}, expected, tolerance, (name, dtype))
 if native.cpu_level() in levels.DTYPES:
     levels.check(native.cpu_level())
 # What is not finite, in its place.
@@ -62,12 +74,19 @@ for case in wild.SHAPES:
 """
 
 
+#: The levels of isa.cpp, and the machine that may have them.
+LEVELS = {
+    "generic": platform.machine(),
+    **dict.fromkeys(("avx2", "avx512", "avx512bf16", "amx", "amx_fp16"), "x86_64"),
+    **dict.fromkeys(("neon", "neon_bf16"), "aarch64"),
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name",
-    ["generic", "avx2", "avx512", "avx512bf16", "amx", "amx_fp16", "neon", "neon_bf16"],
-)
+@pytest.mark.parametrize("name", LEVELS)
 def test_agrees_with_the_reference(name: str) -> None:
+    if platform.machine() != LEVELS[name]:
+        pytest.skip(f"{name} is of {LEVELS[name]}")
     done = subprocess.run(
         [sys.executable, "-c", PROBE],
         env={

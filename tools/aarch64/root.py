@@ -32,7 +32,7 @@ PROGRAMS = {
 _PACKAGES = ("python3-minimal", "libpython3-stdlib", "libstdc++6", "libgomp1")
 #: torch's requirements but for CUDA's: pip reads their conditions for the machine on which it runs.
 _TORCH_NEEDS = ("filelock", "typing-extensions", "sympy", "networkx", "jinja2", "fsspec")
-_TESTS_NEED = ("numpy", "pytest", "pytest-timeout", "hypothesis")
+_TESTS_NEED = ("numpy", "pillow", "pytest", "pytest-timeout", "hypothesis")
 
 
 class Unavailable(Exception):
@@ -48,10 +48,21 @@ class Root:
 
     def run(self, *arguments: str | Path, env: dict[str, str], cwd: Path) -> int:
         """Runs its Python, and returns the status."""
-        command = [str(self.python), *map(str, arguments)]
+        return subprocess.run(self._command(arguments), env=self._environment(env), cwd=cwd).returncode
+
+    def read(self, *arguments: str | Path, env: dict[str, str], cwd: Path) -> tuple[int, str]:
+        """Runs its Python, and returns the status and what it printed on standard output."""
+        done = subprocess.run(
+            self._command(arguments), env=self._environment(env), cwd=cwd, stdout=subprocess.PIPE, text=True
+        )
+        return done.returncode, done.stdout
+
+    def _command(self, arguments: Sequence[str | Path]) -> list[str]:
+        return [str(self.python), *map(str, arguments)]
+
+    def _environment(self, env: dict[str, str]) -> dict[str, str]:
         # Compiled modules are kept: without them, importing torch takes half a minute each time.
-        kept = {"PYTHONDONTWRITEBYTECODE": ""}
-        return subprocess.run(command, env={**os.environ, **kept, **env}, cwd=cwd).returncode
+        return {**os.environ, "PYTHONDONTWRITEBYTECODE": "", **env}
 
 
 def missing_programs() -> list[str]:
@@ -63,12 +74,13 @@ def missing_programs() -> list[str]:
     ]
 
 
-def make(path: Path, torch: str) -> Root:
+def make(path: Path, torch: str, torchvision: str) -> Root:
     """Returns the root, made anew unless it is there with the same contents.
 
     Args:
         path: the directory. It takes about 900 MB.
         torch: the release, whose wheel for aarch64 should be one without CUDA.
+        torchvision: the release of it that belongs to that torch.
 
     Raises Unavailable that names what could not be fetched.
     """
@@ -76,7 +88,7 @@ def make(path: Path, torch: str) -> Root:
         raise Unavailable("\n".join(missing))
     root = Root(path)
     pure = [*_TORCH_NEEDS, *_TESTS_NEED, *map(str, (*BUILD, *RUN)), "pip"]
-    contents = json.dumps([_PACKAGES, torch, pure])
+    contents = json.dumps([_PACKAGES, torch, torchvision, pure])
     stamp = root.path / "contents.json"
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == contents:
         return root
@@ -84,7 +96,8 @@ def make(path: Path, torch: str) -> Root:
     _unpack_packages(root.path)
     python = next(root.path.glob("usr/bin/python3.?*"))
     site = root.path / "usr/local/lib" / python.name / "dist-packages"
-    _install(site, python.name.removeprefix("python"), "--no-deps", f"torch=={torch}")
+    torches = (f"torch=={torch}", f"torchvision=={torchvision}")
+    _install(site, python.name.removeprefix("python"), "--no-deps", *torches)
     _install(site, python.name.removeprefix("python"), *pure)
     _write_starter(root.python, root.path, python, named=True)
     # Beside Python, where the package `ninja` looks for its program.
@@ -113,6 +126,14 @@ def _unpack_packages(root: Path) -> None:
     for package in sorted(apt.glob("cache/archives/*.deb")):
         subprocess.run(["dpkg-deb", "-x", package, root], check=True)
     shutil.rmtree(apt)
+
+
+def write_compiler(directory: Path) -> None:
+    """Writes `c++`, which is this machine's cross compiler: what a user's PATH has on an aarch64 machine."""
+    directory.mkdir(parents=True, exist_ok=True)
+    script = directory / "c++"
+    script.write_text(f'#!/bin/sh\nexec {COMPILER} "$@"\n', encoding="utf-8")
+    script.chmod(0o755)
 
 
 def _install(site: Path, python: str, *requirements: str) -> None:

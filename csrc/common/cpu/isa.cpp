@@ -41,11 +41,7 @@ KernelTable avx512bf16_level() {
   table.bfloat16 = &avx512bf16_bfloat16;
   return table;
 }
-#else
-constexpr KernelTable (*avx512bf16_level)() = nullptr;
-#endif
 
-#ifdef DCNBUILD_HAS_AMX
 const MatrixKernels* with_tiles(const MatrixKernels& kernels,
                                 void (*multiply)(const MatrixProduct&), MatrixKernels& out) {
   out = kernels;
@@ -59,11 +55,7 @@ KernelTable amx_level() {
   table.bfloat16 = with_tiles(avx512bf16_bfloat16, multiply_amx_bfloat16, bfloat16);
   return table;
 }
-#else
-constexpr KernelTable (*amx_level)() = nullptr;
-#endif
 
-#ifdef DCNBUILD_HAS_AMX_FP16
 KernelTable amx_fp16_level() {
   static MatrixKernels half;
   KernelTable table = amx_level();
@@ -71,7 +63,8 @@ KernelTable amx_fp16_level() {
   return table;
 }
 #else
-constexpr KernelTable (*amx_fp16_level)() = nullptr;
+constexpr KernelTable (*avx512bf16_level)() = nullptr, (*amx_level)() = nullptr,
+                      (*amx_fp16_level)() = nullptr;
 #endif
 #endif
 
@@ -105,11 +98,11 @@ KernelTable choose() {
       return table;
     }
     if (any) continue;
-    throw std::runtime_error(std::string("deform_conv2d: DCNBUILD_CPU_ISA asks for ") + asked +
-                             (level.table == nullptr
-                                  ? ", which the compiler of this library did not know"
-                                  : ", which this CPU does not have") +
-                             "; unset it or set it to generic");
+    throw std::runtime_error(
+        std::string("deform_conv2d: DCNBUILD_CPU_ISA asks for ") + asked +
+        (level.table == nullptr ? ", which the compiler of this library did not know"
+                                : ", which this CPU does not have, or its system does not permit") +
+        "; unset it or set it to generic");
   }
   throw std::runtime_error(std::string("deform_conv2d: DCNBUILD_CPU_ISA is ") + asked +
                            ", expected one of " + known);

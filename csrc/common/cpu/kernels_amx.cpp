@@ -1,14 +1,8 @@
 // The products of AMX: tiles of 16 rows of 64 bytes, two by two of them in C.
 #include "common/cpu/matrix_levels.h"
 
-#ifdef DCNBUILD_HAS_AMX
-#include "common/cpu/target.h"
-
-#ifdef DCNBUILD_HAS_AMX_FP16
-DCNBUILD_TARGET("amx-tile,amx-bf16,amx-fp16")
-#else
-DCNBUILD_TARGET("amx-tile,amx-bf16")
-#endif
+#ifdef DCNBUILD_HAS_AVX512BF16
+#include "common/cpu/tile_instructions.h"
 
 namespace dcnbuild::cpu {
 namespace {
@@ -23,7 +17,6 @@ struct alignas(64) TileShapes {
   uint8_t rows[16] = {kRows, kRows, kRows, kRows, kRows, kRows, kRows, kRows};
 };
 static_assert(sizeof(TileShapes) == 64);
-/// Static: compilers believe that ldtilecfg reads less than it does, and would leave out the rest.
 const TileShapes kTileShapes;
 
 /// Tiles 0 to 3 hold C, 4 and 5 rows of A, 6 and 7 panels of B. The instructions have the numbers
@@ -40,12 +33,12 @@ const TileShapes kTileShapes;
     DO(3, 1, 1, 5, 7)                     \
   }
 #define DCNBUILD_LOAD_SUM(tile, i, j, left, right) \
-  _tile_loadd(tile, c + (i) * kRows * p.c_row + (j) * kLanes, c_row);
-#define DCNBUILD_CLEAR_SUM(tile, i, j, left, right) _tile_zero(tile);
+  tiles::load<tile>(c + (i) * kRows * p.c_row + (j) * kLanes, c_row);
+#define DCNBUILD_CLEAR_SUM(tile, i, j, left, right) tiles::clear<tile>();
 #define DCNBUILD_STORE_SUM(tile, i, j, left, right) \
-  _tile_stored(tile, c + (i) * kRows * p.c_row + (j) * kLanes, c_row);
-#define DCNBUILD_ADD_BFLOAT16(tile, i, j, left, right) _tile_dpbf16ps(tile, left, right);
-#define DCNBUILD_ADD_HALF(tile, i, j, left, right) _tile_dpfp16ps(tile, left, right);
+  tiles::store<tile>(c + (i) * kRows * p.c_row + (j) * kLanes, c_row);
+#define DCNBUILD_ADD_BFLOAT16(tile, i, j, left, right) tiles::add_bfloat16<tile, left, right>();
+#define DCNBUILD_ADD_HALF(tile, i, j, left, right) tiles::add_half<tile, left, right>();
 
 /// One block of C, `rows` by `panels` tiles, kept in tiles over the whole depth.
 template <bool half, int rows, int panels>
@@ -58,14 +51,12 @@ void multiply_block(const MatrixProduct& p, const uint16_t* a, const uint16_t* b
     DCNBUILD_EACH_SUM(DCNBUILD_CLEAR_SUM)
   }
   for (int64_t k = 0; k < p.depth; k += kDepth, a += kDepth, b += kDepth / kUnit * p.b_unit) {
-    _tile_loadd(4, a, a_row);
-    if constexpr (rows > 1) _tile_loadd(5, a + kRows * p.a_row, a_row);
-    _tile_loadd(6, b, b_unit);
-    if constexpr (panels > 1) _tile_loadd(7, b + p.b_panel, b_unit);
+    tiles::load<4>(a, a_row);
+    if constexpr (rows > 1) tiles::load<5>(a + kRows * p.a_row, a_row);
+    tiles::load<6>(b, b_unit);
+    if constexpr (panels > 1) tiles::load<7>(b + p.b_panel, b_unit);
     if constexpr (half) {
-#ifdef DCNBUILD_HAS_AMX_FP16
       DCNBUILD_EACH_SUM(DCNBUILD_ADD_HALF)
-#endif
     } else {
       DCNBUILD_EACH_SUM(DCNBUILD_ADD_BFLOAT16)
     }
@@ -86,22 +77,18 @@ void multiply_panels(const MatrixProduct& p, int64_t panel) {
 
 template <bool half>
 void multiply(const MatrixProduct& p) {
-  _tile_loadconfig(&kTileShapes);
+  tiles::configure(&kTileShapes);
   int64_t panel = 0;
   for (; panel + 2 <= p.panels; panel += 2) multiply_panels<half, 2>(p, panel);
   if (panel < p.panels) multiply_panels<half, 1>(p, panel);
   // Otherwise each switch between threads would save 8 KiB of tiles.
-  _tile_release();
+  tiles::release();
 }
 
 }  // namespace
 
 void multiply_amx_bfloat16(const MatrixProduct& product) { multiply<false>(product); }
-#ifdef DCNBUILD_HAS_AMX_FP16
 void multiply_amx_half(const MatrixProduct& product) { multiply<true>(product); }
-#endif
 
 }  // namespace dcnbuild::cpu
-
-DCNBUILD_TARGET_END
 #endif

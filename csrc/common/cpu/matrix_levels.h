@@ -1,5 +1,6 @@
-// The instruction sets that multiply half types, where the compiler knows them; a library made by
-// an older compiler goes on with AVX-512. No torch header.
+// The instruction sets that multiply half types, where the compiler knows AVX512-BF16; a library
+// made by an older compiler goes on with AVX-512. AMX's products need no compiler that knows them
+// (tile_instructions.h), but the other kernels of AVX512-BF16. No torch header.
 #pragma once
 
 #include "common/cpu/kernel_table.h"
@@ -9,22 +10,8 @@
 #if __clang_major__ >= 9
 #define DCNBUILD_HAS_AVX512BF16
 #endif
-#if __clang_major__ >= 12 && defined(__linux__)
-#define DCNBUILD_HAS_AMX
-#endif
-#if __clang_major__ >= 16 && defined(__linux__)
-#define DCNBUILD_HAS_AMX_FP16
-#endif
-#elif defined(__GNUC__)
-#if __GNUC__ >= 10
+#elif defined(__GNUC__) && __GNUC__ >= 10
 #define DCNBUILD_HAS_AVX512BF16
-#endif
-#if __GNUC__ >= 11 && defined(__linux__)
-#define DCNBUILD_HAS_AMX
-#endif
-#if __GNUC__ >= 13 && defined(__linux__)
-#define DCNBUILD_HAS_AMX_FP16
-#endif
 #endif
 #endif
 
@@ -34,13 +21,9 @@ namespace dcnbuild::cpu {
 /// AVX512-BF16 multiplies bfloat16 by vdpbf16ps. The products of AVX512-FP16 are summed in float16,
 /// so float16 has all kernels but `multiply` here.
 extern const MatrixKernels avx512bf16_bfloat16, avx512bf16_half;
-#endif
-#ifdef DCNBUILD_HAS_AMX
 /// AMX's products; `row_step` and `depth_step` of those above become a tile's.
 constexpr int64_t kAmxRows = 16, kAmxDepth = 32;
 void multiply_amx_bfloat16(const MatrixProduct& product);
-#endif
-#ifdef DCNBUILD_HAS_AMX_FP16
 void multiply_amx_half(const MatrixProduct& product);
 #endif
 
