@@ -92,7 +92,7 @@ class DCNv4(Sampler):
         Raises:
             dcnbuild.ArgumentError: an argument does not fit.
         """
-        self.check_input(input, 3, "batch, height · width")
+        self.check_input(input, 3, "batch, height · width", self.offset_mask)
         height, width = (math.isqrt(input.shape[1]),) * 2 if shape is None else shape
         if height * width != input.shape[1]:
             raise ArgumentError(

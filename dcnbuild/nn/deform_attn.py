@@ -13,6 +13,7 @@ from torch.overrides import has_torch_function_variadic
 
 from dcnbuild.errors import ArgumentError, ArgumentTypeError
 from dcnbuild.ops.arguments import HALF, integer
+from dcnbuild.ops.autocast import check_dtype
 from dcnbuild.ops.deform_attn import deform_attn
 from dcnbuild.ops.deform_attn_arguments import LEVELS, NAME, check_sizes, sides
 
@@ -130,6 +131,8 @@ class DeformAttn(nn.Module):
                 raise ArgumentError(
                     f"{name}: {argument} has shape {tuple(tensor.shape)}, expected (batch, positions, {width})"
                 )
+            layer = self.sampling_offsets if argument == "query" else self.value_proj
+            check_dtype(name, argument, tensor, getattr(layer, "weight", None))
         if value.shape[0] != query.shape[0]:
             raise ArgumentError(
                 f"{name}: value has a batch of {value.shape[0]}, expected {query.shape[0]}, that of query"

@@ -12,6 +12,7 @@ from torch.overrides import has_torch_function_unary
 
 from dcnbuild.errors import ArgumentError, ArgumentTypeError
 from dcnbuild.ops.arguments import integer, pair, refuse_keywords
+from dcnbuild.ops.autocast import check_dtype
 from dcnbuild.ops.deform_conv2d import deform_conv2d
 
 
@@ -182,6 +183,7 @@ class PredictsOffsets(DeformConv2d):
             raise ArgumentError(
                 f"{name}: input has shape {tuple(input.shape)}, expected (batch, {self.in_channels}, height, width)"
             )
+        check_dtype(name, "input", input, getattr(getattr(self, self.offset_name), "weight", None))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         beside = [f"{prefix[:-1]}_offset."] if prefix else []
