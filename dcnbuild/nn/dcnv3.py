@@ -43,6 +43,10 @@ class DCNv3(Sampler):
 
     Raises:
         dcnbuild.ArgumentError: an argument is out of range or does not go with another.
+
+    Examples:
+        >>> dcnbuild.DCNv3(32, group=4)(torch.rand(1, 16, 16, 32)).shape
+        torch.Size([1, 16, 16, 32])
     """
 
     def __init__(

@@ -38,6 +38,13 @@ class DeformAttn(nn.Module):
 
     Raises:
         dcnbuild.ArgumentError: a number is below 1, or heads do not divide `embed_dim`.
+
+    Examples:
+        >>> layer = dcnbuild.DeformAttn(64, heads=4, levels=2)
+        >>> query, value = torch.rand(1, 10, 64), torch.rand(1, 16 * 16 + 8 * 8, 64)
+        >>> points = torch.rand(1, 10, 1, 2)  # (x, y) of each query, for all levels
+        >>> layer(query, value, points, [(16, 16), (8, 8)]).shape
+        torch.Size([1, 10, 64])
     """
 
     def __init__(self, embed_dim: int = 256, heads: int = 8, levels: int = 4, points: int = 4) -> None:
