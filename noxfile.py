@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT))
 # ruff: noqa: E402  nox does not put this directory on sys.path
 from dcnbuild.base.own_requirements import RUN
 from tools.build_matrix import sessions as matrix
+from tools.docs import repository
 from tools.shared_environment import (
     PARALLEL,
     PYTHON,
@@ -90,12 +91,14 @@ def docs(session: nox.Session) -> None:
     extras = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]
     session.install("--quiet", *extras["docs"])
     # The theme advertises its successor at every build, which is not a warning about these pages.
-    session.run("mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
+    env = {"NO_MKDOCS_2_WARNING": "1", "DCNBUILD_REPOSITORY": repository.here()}
+    session.run("mkdocs", "build", "--strict", env=env)
     # what the page "What broke my build?" runs; it says so where there is no npm to bring Pyodide
     session.install("--quiet", "packaging", "pyyaml")
     session.run("python", "-m", "tools.docs.browser", "site")
-    # and that page in a headless Chromium; it says so where there is none
+    # that page, and the whole site, in a headless Chromium; they say so where there is none
     session.run("python", "-m", "tools.docs.check_page", "site")
+    session.run("python", "-m", "tools.docs.check_site", "site", env=env)
 
 
 @nox.session

@@ -8,6 +8,7 @@ is imported, or at once if it already is.
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from dcnbuild._version import __version__
@@ -79,7 +80,11 @@ if not TYPE_CHECKING:  # with it, a type checker would accept every name
 
     def __getattr__(name: str) -> Any:
         if name not in _HOMES:
-            raise AttributeError(f"module 'dcnbuild' has no attribute {name!r}")
+            old = {} if name.startswith("_") else importlib.import_module("dcnbuild.compat.names").CLASSES
+            where = old.get(name)
+            hint = f"; dcnbuild.compat.{where} has it, with that package's arguments" if where else ""
+            message = f"module 'dcnbuild' has no attribute {name!r}{hint}"
+            raise AttributeError(message, name=name, obj=sys.modules[__name__])  # Python adds "Did you mean"
         module = importlib.import_module(_HOMES[name])
         value = module if name in _MODULES else getattr(module, name)
         globals()[name] = value

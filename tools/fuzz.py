@@ -61,7 +61,7 @@ def matrix(data: bytes) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "matrix.yaml")
-        path.write_bytes(b"pairs:\n- " + data)
+        path.write_bytes(data if b"pairs:" in data else b"pairs:\n- " + data)
         try:
             load(path)
         except ValueError as error:
@@ -183,6 +183,21 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
 }
 
 
+#: Target → the files of a checkout that it starts from, since noise alone comes to few lines.
+SEEDS = {
+    "doctor_log": "tests/doctor/cases/*/*.log",
+    "matrix": "matrix.yaml",
+    "port": "tests/port/cases/*/in/**/*.c*",
+}
+
+
+def seeds(target: str) -> list[str]:
+    """Returns libFuzzer's argument for the files that a target starts from."""
+    root = Path(__file__).resolve().parents[1]
+    found = sorted(str(path) for path in root.glob(SEEDS[target]) if path.is_file()) if target in SEEDS else []
+    return [f"-seed_inputs={','.join(found)}"] if found else []
+
+
 def main(argv: list[str]) -> int:
     """Runs the command line; Atheris ends the process."""
     if len(argv) < 2 or argv[1] not in TARGETS:
@@ -190,9 +205,9 @@ def main(argv: list[str]) -> int:
         return 2
     import atheris
 
-    with atheris.instrument_imports(include=["dcnbuild"]):
+    with atheris.instrument_imports(include=["dcnbuild", "tools"]):
         TARGETS[argv[1]](b"")
-    atheris.Setup([argv[0], *argv[2:]], TARGETS[argv[1]])
+    atheris.Setup([argv[0], *seeds(argv[1]), *argv[2:]], TARGETS[argv[1]])
     atheris.Fuzz()
     return 0
 

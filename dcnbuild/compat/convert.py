@@ -78,6 +78,13 @@ def convert(model: nn.Module) -> Report:
 
     Raises:
         TypeError: `model` is not a module.
+
+    Examples:
+        >>> import torchvision
+        >>> model = torch.nn.Sequential(torchvision.ops.DeformConv2d(2, 2, 3))
+        >>> print(dcnbuild.convert(model))
+        0: torchvision.ops.deform_conv.DeformConv2d → dcnbuild.nn.deform_conv2d.DeformConv2d
+        1 converted, 0 left
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"convert: model must be a torch.nn.Module, got {type(model).__name__}")

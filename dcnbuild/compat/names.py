@@ -107,3 +107,18 @@ def lookup(name: str) -> str | None:
 def ends_in(name: str, end: str) -> bool:
     """Whether a dotted name is `end`, or ends in it after a dot."""
     return name == end or name.endswith(f".{end}")
+
+
+#: Old class or function → the module of dcnbuild.compat that has it, for people who look for it in dcnbuild itself.
+CLASSES = {
+    **dict.fromkeys(("DCNv2", "DCNPooling", "DCNv2Pooling", "dcn_v2_conv", "dcn_v2_pooling"), "dcn_v2"),
+    **dict.fromkeys(
+        ("DeformConv2dPack", "ModulatedDeformConv2d", "ModulatedDeformConv2dPack", "modulated_deform_conv2d"), "mmcv"
+    ),
+    **dict.fromkeys(("DeformRoIPool", "DeformRoIPoolPack", "ModulatedDeformRoIPoolPack"), "mmcv"),
+    **dict.fromkeys(("DeformConv", "DeformConvPack", "ModulatedDeformConv", "ModulatedDeformConvPack"), "mmdet"),
+    **dict.fromkeys(("deform_conv", "modulated_deform_conv", "DeformRoIPooling"), "mmdet"),
+    **dict.fromkeys(("MSDeformAttn", "MSDeformAttnFunction", "MultiScaleDeformableAttention"), "ms_deform_attn"),
+    **dict.fromkeys(("DCNv3Function", "DCNv3_pytorch", "dcnv3_core_pytorch"), "dcnv3"),
+    **dict.fromkeys(("DCNv4Function", "FlashDeformAttn", "FlashDeformAttnFunction"), "dcnv4"),
+}

@@ -43,6 +43,10 @@ class DCNv3(Sampler):
 
     Raises:
         dcnbuild.ArgumentError: an argument is out of range or does not go with another.
+
+    Examples:
+        >>> dcnbuild.DCNv3(32, group=4)(torch.rand(1, 16, 16, 32)).shape
+        torch.Size([1, 16, 16, 32])
     """
 
     def __init__(
@@ -96,7 +100,7 @@ class DCNv3(Sampler):
 
     def forward(self, input: Tensor) -> Tensor:
         """[N, H, W, C] → [N, H', W', C]. Raises ArgumentError if an argument does not fit."""
-        self.check_input(input, 4, "batch, height, width")
+        self.check_input(input, 4, "batch, height, width", self.offset)
         values = self.input_proj(input)
         features = self.dw_conv(input.permute(0, 3, 1, 2))
         offset = self.offset(features).unflatten(-1, (self.group, self.taps, 2))

@@ -33,6 +33,10 @@ class DCNv4(Sampler):
 
     Raises:
         dcnbuild.ArgumentError: an argument is out of range or does not go with another.
+
+    Examples:
+        >>> dcnbuild.DCNv4(32, group=2)(torch.rand(1, 16 * 12, 32), (16, 12)).shape
+        torch.Size([1, 192, 32])
     """
 
     def __init__(
@@ -92,7 +96,7 @@ class DCNv4(Sampler):
         Raises:
             dcnbuild.ArgumentError: an argument does not fit.
         """
-        self.check_input(input, 3, "batch, height · width")
+        self.check_input(input, 3, "batch, height · width", self.offset_mask)
         height, width = (math.isqrt(input.shape[1]),) * 2 if shape is None else shape
         if height * width != input.shape[1]:
             raise ArgumentError(

@@ -13,6 +13,7 @@ from torch.overrides import has_torch_function_variadic
 
 from dcnbuild.errors import ArgumentError, ArgumentTypeError
 from dcnbuild.ops.arguments import HALF, integer
+from dcnbuild.ops.autocast import check_dtype
 from dcnbuild.ops.deform_attn import deform_attn
 from dcnbuild.ops.deform_attn_arguments import LEVELS, NAME, check_sizes, sides
 
@@ -37,6 +38,13 @@ class DeformAttn(nn.Module):
 
     Raises:
         dcnbuild.ArgumentError: a number is below 1, or heads do not divide `embed_dim`.
+
+    Examples:
+        >>> layer = dcnbuild.DeformAttn(64, heads=4, levels=2)
+        >>> query, value = torch.rand(1, 10, 64), torch.rand(1, 16 * 16 + 8 * 8, 64)
+        >>> points = torch.rand(1, 10, 1, 2)  # (x, y) of each query, for all levels
+        >>> layer(query, value, points, [(16, 16), (8, 8)]).shape
+        torch.Size([1, 10, 64])
     """
 
     def __init__(self, embed_dim: int = 256, heads: int = 8, levels: int = 4, points: int = 4) -> None:
@@ -130,6 +138,8 @@ class DeformAttn(nn.Module):
                 raise ArgumentError(
                     f"{name}: {argument} has shape {tuple(tensor.shape)}, expected (batch, positions, {width})"
                 )
+            layer = self.sampling_offsets if argument == "query" else self.value_proj
+            check_dtype(name, argument, tensor, getattr(layer, "weight", None))
         if value.shape[0] != query.shape[0]:
             raise ArgumentError(
                 f"{name}: value has a batch of {value.shape[0]}, expected {query.shape[0]}, that of query"

@@ -12,6 +12,7 @@ from torch.overrides import has_torch_function_unary
 
 from dcnbuild.errors import ArgumentError, ArgumentTypeError
 from dcnbuild.ops.arguments import integer, pair, refuse_keywords
+from dcnbuild.ops.autocast import check_dtype
 from dcnbuild.ops.deform_conv2d import deform_conv2d
 
 
@@ -30,6 +31,11 @@ class DeformConv2d(nn.Module):
 
     Raises:
         dcnbuild.ArgumentError: groups do not divide the channels, or a size is not an int or a pair of ints.
+
+    Examples:
+        >>> layer = dcnbuild.DeformConv2d(16, 8, kernel_size=3, padding=1)
+        >>> layer(torch.rand(1, 16, 32, 32), torch.zeros(1, 2 * 9, 32, 32)).shape
+        torch.Size([1, 8, 32, 32])
     """
 
     if TYPE_CHECKING:  # hides the annotation from TorchScript
@@ -182,6 +188,7 @@ class PredictsOffsets(DeformConv2d):
             raise ArgumentError(
                 f"{name}: input has shape {tuple(input.shape)}, expected (batch, {self.in_channels}, height, width)"
             )
+        check_dtype(name, "input", input, getattr(getattr(self, self.offset_name), "weight", None))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         beside = [f"{prefix[:-1]}_offset."] if prefix else []
@@ -204,6 +211,11 @@ class DCN(PredictsOffsets):
         offset_groups: G', the number of sets of offsets, each for its share of the input channels; must divide
             `in_channels`.
         modulated: whether to predict a mask too (v2).
+
+    Examples:
+        >>> layer = dcnbuild.DCN(16, 8, kernel_size=3, padding=1, offset_groups=4)
+        >>> layer(torch.rand(1, 16, 32, 32)).shape
+        torch.Size([1, 8, 32, 32])
     """
 
     def __init__(

@@ -11,6 +11,7 @@ from torch.overrides import has_torch_function_unary
 
 from dcnbuild.errors import ArgumentError, ArgumentTypeError
 from dcnbuild.ops.arguments import integer
+from dcnbuild.ops.autocast import check_dtype
 from dcnbuild.ops.deform_sample import deform_sample
 from dcnbuild.ops.deform_sample_arguments import attributes
 
@@ -63,8 +64,8 @@ class Sampler(nn.Module):
             self.center_feature_scale_proj_weight = nn.Parameter(torch.zeros(self.group, self.channels))
             self.center_feature_scale_proj_bias = nn.Parameter(torch.zeros(self.group))
 
-    def check_input(self, input: Tensor, rank: int, meaning: str) -> None:
-        """Raises ArgumentError for what a projection would refuse in its own name."""
+    def check_input(self, input: Tensor, rank: int, meaning: str, predictor: nn.Module) -> None:
+        """Raises ArgumentError for what a projection, such as `predictor`, would refuse in its own name."""
         name = type(self).__name__
         if not isinstance(input, Tensor):
             raise ArgumentTypeError(f"{name}: input must be a tensor, got {type(input).__name__}")
@@ -72,6 +73,7 @@ class Sampler(nn.Module):
             return  # torch.fx traces
         if input.dim() != rank or input.shape[-1] != self.channels:
             raise ArgumentError(f"{name}: input has shape {tuple(input.shape)}, expected ({meaning}, {self.channels})")
+        check_dtype(name, "input", input, getattr(predictor, "weight", None))
 
     def sample(self, values: Tensor, offset: Tensor, mask: Tensor) -> Tensor:
         """[N, H, W, C] sampled by offset [N, H', W', G, K, 2] and mask [N, H', W', G, K].

@@ -12,7 +12,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
+from dcnbuild.errors import ArgumentTypeError
 from dcnbuild.ops.torch_versions import get_autocast_dtype, is_autocast_enabled
 
 
@@ -24,6 +26,19 @@ def autocast_enabled(input: Any) -> bool:
     """
     device = input.device.type if isinstance(input, Tensor) else "cpu"
     return device in ("cpu", "cuda") and is_autocast_enabled(device)
+
+
+def check_dtype(function: str, name: str, tensor: Tensor, weight: Any) -> None:
+    """Raises ArgumentTypeError where a layer inside of a module would refuse the module's input in its own words.
+
+    `weight` is the layer's; anything but a plain parameter is left to the layer, and so is autocast.
+    """
+    if type(weight) is not Parameter or tensor.dtype == weight.dtype or autocast_enabled(tensor):
+        return
+    raise ArgumentTypeError(
+        f"{function}: {name} is {tensor.dtype}, and the module's weights are {weight.dtype}; convert one of them: "
+        f"{name}.to({weight.dtype})" + (f", or module.to({tensor.dtype})" if tensor.is_floating_point() else "")
+    )
 
 
 def autocast(arguments: Mapping[str, Any], positions: Collection[str]) -> dict[str, Any]:

@@ -48,6 +48,14 @@ def deform_attn(
     Raises:
         dcnbuild.ArgumentError: an argument does not fit; the message names it, what was given and what was expected.
         dcnbuild.FindingError: there are no compiled kernels for a CUDA value and none can be built.
+
+    Examples:
+        >>> shapes = [(16, 16), (8, 8)]
+        >>> value = torch.rand(1, 16 * 16 + 8 * 8, 4, 8)  # 4 heads of 8 channels
+        >>> locations = torch.rand(1, 10, 4, 2, 3, 2)  # 10 queries, 2 levels, 3 points, (x, y)
+        >>> weights = torch.full((1, 10, 4, 2, 3), 1 / 6)
+        >>> dcnbuild.deform_attn(value, shapes, locations, weights).shape
+        torch.Size([1, 10, 32])
     """
     flat = parse(value, spatial_shapes, sampling_locations, attention_weights)
     return OPERATOR(value, flat, sampling_locations, attention_weights)

@@ -54,6 +54,13 @@ def deform_conv2d(
     Raises:
         dcnbuild.ArgumentError: an argument does not fit; the message names it, what was given and what was expected.
         dcnbuild.FindingError: there are no compiled kernels for a CUDA input and none can be built.
+
+    Examples:
+        >>> input, weight = torch.rand(1, 16, 32, 32), torch.rand(8, 16, 3, 3)
+        >>> offset = torch.zeros(1, 2 * 9, 32, 32)  # one offset group: y and x for each of 3×3 taps
+        >>> mask = torch.ones(1, 9, 32, 32)
+        >>> dcnbuild.deform_conv2d(input, offset, weight, padding=1, mask=mask).shape
+        torch.Size([1, 8, 32, 32])
     """
     attributes = parse(input, offset, weight, bias, stride, padding, dilation, mask)
     if bias is None or bias.dtype == input.dtype:

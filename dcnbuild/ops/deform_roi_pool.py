@@ -55,6 +55,12 @@ def deform_roi_pool(
     Raises:
         dcnbuild.ArgumentError: an argument does not fit; the message names it, what was given and what was expected.
         dcnbuild.FindingError: there are no compiled kernels for a CUDA input and none can be built.
+
+    Examples:
+        >>> input = torch.rand(1, 8, 32, 32)
+        >>> rois = torch.tensor([[0.0, 4, 4, 20, 28]])  # of image 0
+        >>> dcnbuild.deform_roi_pool(input, rois, output_size=7).shape
+        torch.Size([1, 8, 7, 7])
     """
     attributes = (
         [check_integer(NAME, "output_size", s, 1) for s in pair("output_size", output_size, -LIMIT, NAME)],

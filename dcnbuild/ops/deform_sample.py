@@ -54,6 +54,13 @@ def deform_sample(
     Raises:
         dcnbuild.ArgumentError: an argument does not fit; the message names it, what was given and what was expected.
         dcnbuild.FindingError: there are no compiled kernels for a CUDA input and none can be built.
+
+    Examples:
+        >>> input = torch.rand(1, 16, 16, 16)  # 2 groups of 8 channels
+        >>> offset = torch.zeros(1, 16, 16, 2, 9, 2)
+        >>> mask = torch.full((1, 16, 16, 2, 9), 1 / 9)
+        >>> dcnbuild.deform_sample(input, offset, mask, kernel_size=3, padding=1).shape
+        torch.Size([1, 16, 16, 16])
     """
     a = attributes(kernel_size, stride, padding, dilation, offset_scale, remove_center)
     check(input, offset, mask, a)

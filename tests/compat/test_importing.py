@@ -14,6 +14,7 @@ from compat.files import run, write
 
 import dcnbuild.compat
 from dcnbuild.compat.importing import MODULES, install
+from dcnbuild.compat.names import CLASSES
 
 
 @pytest.mark.parametrize(
@@ -124,3 +125,13 @@ def test_unknown_names_are_explained(repository: Path) -> None:
     with pytest.raises(ValueError, match=r"'torchvision\.ops'") as error:
         install("torchvision.ops")
     assert all(name in str(error.value) for name in MODULES)
+
+
+def test_an_old_name_that_dcnbuild_itself_lacks_is_pointed_to() -> None:
+    for name, module in CLASSES.items():
+        assert hasattr(importlib.import_module(f"dcnbuild.compat.{module}"), name)
+        with pytest.raises(AttributeError, match=rf"no attribute '{name}'; dcnbuild\.compat\.{module} has it"):
+            getattr(dcnbuild, name)
+    with pytest.raises(AttributeError, match=r"no attribute 'DeformConv2D'$") as raised:
+        dcnbuild.DeformConv2D  # noqa: B018
+    assert (raised.value.name, raised.value.obj) == ("DeformConv2D", dcnbuild)  # by which Python says "Did you mean"

@@ -8,6 +8,7 @@ program outside it is an error, so that no line passes unread.
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import importlib
 import importlib.util
 import re
@@ -175,10 +176,10 @@ def torchrun(arguments: list[str]) -> None:
 def pip(arguments: list[str]) -> None:
     if arguments[:1] not in (["install"], ["wheel"], ["uninstall"], ["list"]):
         raise Wrong(f"pip {arguments[:1]}")
-    known = ("-e", "-v", "-q", "-r", "--no-deps", "--no-build-isolation", "--force-reinstall")
+    known = ("-e", "-v", "-q", "-r", "--no-deps", "--no-build-isolation", "--force-reinstall", "--no-index")
     words = iter(arguments[1:])
     for word in words:
-        if word in ("--index-url", "--extra-index-url"):
+        if word in ("--index-url", "--extra-index-url", "--wheel-dir"):
             next(words)
         elif word.startswith("-"):
             if word not in known:
@@ -188,7 +189,9 @@ def pip(arguments: list[str]) -> None:
 
 
 def requirement(word: str) -> None:
-    """A package, a path, or this project with extras, which must exist."""
+    """A package, a path, or this project with extras, which must exist; or a wheel that was made into dist/."""
+    if fnmatch.fnmatchcase(word, "dist/*.whl"):
+        return
     match = re.fullmatch(r"(\.|dcnbuild)(?:\[([\w,]+)\])?", word)
     if match:
         text = (CHECKOUT / "pyproject.toml").read_text(encoding="utf-8")

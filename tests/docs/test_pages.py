@@ -83,6 +83,28 @@ def test_sync_batchnorm() -> None:
         assert f"{gradient:.0e}" in text
 
 
+def test_what_whole_models_gain_on_both_first_pages() -> None:
+    networks = json.loads((CHECKOUT / "docs/models.json").read_text(encoding="utf-8"))["networks"].values()
+    gains = [network["before"]["CPU s"] / network["after"]["CPU s"] for network in networks]
+    for page in ("README.md", "docs/index.md"):
+        assert f"{min(gains):.1f} to {max(gains):.1f} times as fast" in (CHECKOUT / page).read_text(encoding="utf-8")
+
+
+def test_the_readmes_table_is_that_of_the_page() -> None:
+    """Each figure beside OpenVINO and ONNX Runtime is a row of docs/performance.md, rounded."""
+    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    performance = (CHECKOUT / "docs/performance.md").read_text(encoding="utf-8")
+    table = readme.partition("[start:figures]")[2].partition("[end:figures]")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if "forward" in line]
+    assert len(rows) == 3
+    for case, ours, torchvision, *others in rows:
+        shape = case.partition(", forward")[0]
+        measured = [line for line in performance.splitlines() if shape in line and re.search(r"\| +2 +\|", line)]
+        numbers = [[float(it) for it in re.findall(r"(?<![\d.])\d+\.\d+(?![\d.×])", line)] for line in measured]
+        wanted = [float(it) for it in (ours, torchvision, *others) if it]
+        assert any(all(any(abs(n - it) <= 0.006 * it for n in row) for it in wanted) for row in numbers), case
+
+
 def test_the_first_screen_of_the_readme() -> None:
     screen = "".join((CHECKOUT / "README.md").read_text(encoding="utf-8").splitlines(True)[:25])
     for needed in ("pip install", "from dcnbuild import", "dcnbuild doctor", "dcnbuild port"):

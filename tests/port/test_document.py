@@ -23,7 +23,7 @@ def test_the_page_in_the_repository_is_up_to_date(monkeypatch: pytest.MonkeyPatc
 def test_every_rule_has_its_entry() -> None:
     page = document.page()
     for rule in (*RULES, *PYTHON_RULES):
-        assert f"\n### {rule.id}\n" in page
+        assert f'<h3 id="{rule.id}"' in page
         assert f"\n{rule.before}```" in page and f"\n{rule.after}```" in page
     for leftover in LEFTOVERS:
-        assert f"\n### {leftover.id}\n" in page and leftover.advice in page
+        assert f'<h3 id="{leftover.id}"' in page and leftover.advice in page

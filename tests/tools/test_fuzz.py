@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dcnbuild.builder.sources import csrc_dir
-from tools.fuzz import TARGETS, Bytes, calls
+from tools.fuzz import SEEDS, TARGETS, Bytes, calls, seeds
 
 #: Words of what is read, so that more than noise comes in.
 WORDS = st.sampled_from(
@@ -63,3 +64,16 @@ def test_choices_end_in_zeros() -> None:
     choose = Bytes(b"\x05\x09")
     assert [choose.below(4), choose.below(10), choose.below(7)] == [1, 9, 0]
     assert choose.of("ab") == "a"
+
+
+@pytest.mark.parametrize("name", SEEDS)
+def test_what_a_target_starts_from_is_there(name: str) -> None:
+    """And passes: a seed that fails would be reported as a find."""
+    (argument,) = seeds(name)
+    paths = argument.removeprefix("-seed_inputs=").split(",")
+    for path in paths[:3]:
+        TARGETS[name](Path(path).read_bytes())
+
+
+def test_a_target_without_files_starts_from_nothing() -> None:
+    assert seeds("operators") == []

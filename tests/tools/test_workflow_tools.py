@@ -18,6 +18,8 @@ import pytest
 from conftest import CHECKOUT
 from workflows import SCRIPTS, WORKFLOWS, steps
 
+import dcnbuild
+
 MATRIX = ({"machine": "x86_64", "cuda": "on"}, {"machine": "aarch64", "cuda": "off"})
 
 
@@ -101,6 +103,50 @@ def test_cyclonedx_writes_the_bill_of_materials(tmp_path: Path) -> None:
     written: dict[str, Any] = json.loads((tmp_path / "sbom.cdx.json").read_text())
     assert written["bomFormat"] == "CycloneDX"
     assert [(it["name"], it["version"]) for it in written["components"]] == [("a", "1.0")]
+
+
+def line_of(start: str, words: str) -> list[str]:
+    """The words of the one line of a workflow that has these, from the program `start` on."""
+    (line,) = {line for text in SCRIPTS.values() for line in text.splitlines() if words in line}
+    found = shlex.split(line)
+    return found[next(i for i, word in enumerate(found) if word.partition("==")[0].endswith(start)) :]
+
+
+def test_uv_understands_what_it_is_told(tmp_path: Path) -> None:
+    """It refuses to publish offline after it has read its options; one that it does not know ends it before."""
+    words = line_of("uv", "uv==")[1:]
+    (tmp_path / "dist").mkdir()
+    files = ["dist/a-1.0-py3-none-any.whl", "dist/a-1.0.tar.gz"]
+    for file in files:
+        (tmp_path / file).touch()
+    options = [word for word in words if not word.startswith("dist/")]
+    command = [program("uv"), "--offline", *options]
+    done = subprocess.run([*command, *files], cwd=tmp_path, capture_output=True, text=True)
+    assert "offline" in done.stderr and "argument" not in done.stderr, done.stderr
+    wrong = subprocess.run([*command, "--trusted-publishin", *files], cwd=tmp_path, capture_output=True, text=True)
+    assert "unexpected argument" in wrong.stderr
+    # it uploads the attestations that stand beside the files
+    assert "--no-attestations" in subprocess.run([*command, "--help"], capture_output=True, text=True).stdout
+
+
+def test_pypi_attestations_has_the_command() -> None:
+    """Signing itself asks a network first."""
+    words = line_of("pypi-attestations", "pypi-attestations==")[1:]
+    for command, status in ((words[:-1], 0), (["sgn"], 2)):
+        done = subprocess.run([program("pypi-attestations"), *command, "--help"], capture_output=True, text=True)
+        assert done.returncode == status, done.stderr
+        assert ("FILE" in done.stdout) == (status == 0)
+
+
+def test_the_wheels_step_asks_an_audit_that_there_is() -> None:
+    words = line_of("dcnbuild", "dcnbuild audit")
+    library = next((Path(dcnbuild.__file__).parent / "lib").glob("*.so"), None)
+    if library is None:
+        pytest.skip("this dcnbuild has no compiled library")
+    options = [word for word in words[2:] if "wheelhouse" not in word]
+    done = subprocess.run([sys.executable, "-m", "dcnbuild", "audit", str(library), *options], capture_output=True)
+    # a library of another system's C library may be refused by 1; 2 is a command line that is not understood
+    assert done.returncode in (0, 1), done.stderr
 
 
 def test_the_programs_versions_are_those_that_are_tested() -> None:

@@ -23,14 +23,14 @@ LOG = (
     "ninja: build stopped: subcommand failed. <b>no HTML</b>\n"
 )
 _DRIVER = Path(__file__).with_name("drive_browser.mjs")
-_CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 #: Loading Python takes some seconds; a page that hangs is given up.
 _LONGEST = 300
 
 
 def look(site: Path, out: Path) -> dict[str, Any] | str:
     """What Chromium saw, or why it could not look."""
-    chromium = next(filter(None, map(shutil.which, _CHROMIUMS)), None)
+    chromium = next(filter(None, map(shutil.which, CHROMIUMS)), None)
     node = shutil.which("node")
     if chromium is None or node is None:
         return f"there is no {'Chromium' if chromium is None else 'node'}"

@@ -10,55 +10,60 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from dcnbuild.doctor.checks import all_checks
+from dcnbuild.doctor.checks import Check, all_checks
 from dcnbuild.doctor.examples import EXAMPLES
 from dcnbuild.doctor.explain import pasting, shown_lines
 from dcnbuild.doctor.fixes import effects
 from dcnbuild.doctor.logs import RULES, LogRule
 from tools.docs import page as pages
+from tools.docs.subjects import SECTIONS, section
 
 PAGE = Path("docs/findings.md")
 
 _HEAD = """\
 # Findings
 
-Everything that `dcnbuild doctor` can find, with an example of each. The ids are stable: they stand in the
-report, in `dcnbuild doctor --json` and in the errors of builds. An **error** stops builds or runs, a
-**warning** may hurt, a **note** explains. What pasting a fix does is said for all of its lines, on whichever machine:
-at most that.
+Everything that `dcnbuild doctor` can find. Each line opens to show an example. You have a message of a build? Search for some words of it
+with the search of this site, or paste the log on the page [What broke my build?](what-broke.md).
 
-Find your symptom in one of the two lists, or search this page for the id that the report names.
+An **error** stops builds or runs, a **warning** may hurt, a **note** explains. The ids, such as `cuda-mismatch`, are stable: they stand in
+reports, in `dcnbuild doctor --json` and in the errors of builds, and `dcnbuild doctor --explain ID` shows the entry in a terminal. An entry
+says what the most is that pasting its fix changes, on any machine.
 """
 
 
 def page() -> str:
     """Returns the text of docs/findings.md."""
-    grouped: dict[str, list[LogRule]] = {}
+    checks = {check.id: check for check in all_checks()}
+    rules: dict[str, list[LogRule]] = {}
     for rule in RULES:
-        grouped.setdefault(rule.id, []).append(rule)
-    checks = sorted((check.title, check.id) for check in all_checks())
-    logs = sorted({(rule.title, f"{rule.id} (log)") for rule in RULES})
-    parts = [
-        pages.written_by("tools.docs.findings"),
-        _HEAD,
-        f"## Symptoms of a machine\n\n{pages.index(checks)}",
-        f"## Symptoms in a log\n\n{pages.index(logs)}",
-        "## On a machine: `dcnbuild doctor`\n",
-    ]
-    for check in all_checks():
-        finding = check.findings(EXAMPLES[check.id])[0]
-        builds = "\n\nAlso asked before something is compiled." if check.builds else ""
-        effect = effects.worst(map(effects.of_line, finding.fix))
-        safety = f"\n\nPasting its fix {effect}." if finding.fix else ""
-        text = f"{check.title}.{builds}{safety}\n\n{_block(shown_lines(finding))}"
-        parts.append(f"### {check.id}\n\n{text}")
-    parts.append("## In a build log: `dcnbuild doctor --log FILE`\n")
-    for id, rules in sorted(grouped.items()):
-        titles = "; ".join(dict.fromkeys(rule.title for rule in rules))
-        examples = dict.fromkeys(line for rule in rules for line in rule.example.splitlines())
-        text = f"{titles}. Pasting its fix {pasting(*rules)}. In the log:\n\n{_block(examples)}"
-        parts.append(f"### {id} (log)\n\n{text}")
+        rules.setdefault(rule.id, []).append(rule)
+    entries: dict[str, list[tuple[str, str]]] = {name: [] for name in SECTIONS}
+    for id in {**checks, **rules}:
+        of_machine, of_log = checks.get(id), rules.get(id, [])
+        titles = [*([of_machine.title] if of_machine else []), *(rule.title for rule in of_log)]
+        title = "; ".join(dict.fromkeys(titles))
+        body = "\n".join(
+            [*([_on_a_machine(of_machine)] if of_machine else []), *([_in_a_log(of_log)] if of_log else [])]
+        )
+        entries[section(id, title)].append((title, pages.entry(id, title, body)))
+    parts = [pages.written_by("tools.docs.findings"), _HEAD]
+    for name, found in entries.items():
+        if found:
+            parts += [f"## {name}\n", *(text for _, text in sorted(found, key=lambda it: it[0].lower()))]
     return "\n".join(parts)
+
+
+def _on_a_machine(check: Check) -> str:
+    finding = check.findings(EXAMPLES[check.id])[0]
+    builds = ", also before something is compiled" if check.builds else ""
+    safety = f" Pasting its fix {effects.worst(map(effects.of_line, finding.fix))}." if finding.fix else ""
+    return f"`dcnbuild doctor` looks for it on this machine{builds}.{safety}\n\n{_block(shown_lines(finding))}"
+
+
+def _in_a_log(rules: list[LogRule]) -> str:
+    examples = dict.fromkeys(line for rule in rules for line in rule.example.splitlines())
+    return f"In a log, it looks like this. Pasting its fix {pasting(*rules)}.\n\n{_block(examples)}"
 
 
 def _block(lines: Iterable[str]) -> str:

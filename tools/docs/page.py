@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import html
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+_CODE = re.compile(r"`([^`]+)`")
 
 
 def written_by(module: str) -> str:
@@ -15,14 +18,13 @@ def written_by(module: str) -> str:
     return f"<!-- Written by `python -m {module}`: change the data, not this page. -->\n"
 
 
-def index(rows: Iterable[tuple[str, str]]) -> str:
-    """Returns a table of symptoms, each with a link to the heading that explains it."""
-    lines = [f"| {seen.replace('|', chr(92) + '|')} | [`{heading}`](#{_anchor(heading)}) |" for seen, heading in rows]
-    return "\n".join(["| | |", "|---|---|", *lines, ""])
-
-
-def _anchor(heading: str) -> str:
-    return re.sub(r"[^\w-]+", "-", heading.lower()).strip("-")
+def entry(id: str, title: str, body: str) -> str:
+    """Returns an entry of a long list: one line, which opens, and which links and searches find by its id."""
+    heading = _CODE.sub(r"<code>\1</code>", html.escape(title, quote=False))
+    if heading != f"<code>{id}</code>":
+        heading += f" <code>{id}</code>"
+    summary = f'<summary><h3 id="{id}" data-toc-label="{html.escape(title)}">{heading}</h3></summary>'
+    return f'<details class="entry" markdown="1">\n{summary}\n\n{body}\n</details>\n'
 
 
 def main(page: Path, text: Callable[[], str], module: str, argv: Sequence[str] | None = None) -> int:

@@ -13,7 +13,7 @@ from dcnbuild.port.stable import leftovers
 from dcnbuild.port.stable.operators import OPERATORS
 from dcnbuild.port.stable.text import FAMILIES
 from tools.docs import page as pages
-from tools.docs.porting import rule_entry
+from tools.docs.porting import left_to_you, rule_entry
 
 PAGE = Path("docs/port-to-stable.md")
 
@@ -81,29 +81,19 @@ _ROWS: tuple[str, ...] = (
 
 def page() -> str:
     """Returns the text of docs/port-to-stable.md."""
-    found = [(f"`{rule.pattern}`", rule.id) for rules in FAMILIES.values() for rule in rules]
-    named = [(refusal.reason, refusal.id) for refusal in leftovers.ALL]
     parts = [
         pages.written_by("tools.docs.port_to_stable"),
         _HEAD.replace("@TABLE@\n", "".join(f"{row}\n" for row in _ROWS)),
-        f"## What is rewritten\n\n{pages.index(found)}",
-        f"## What is refused\n\n{pages.index(named)}",
+        "## What is rewritten\n\nEach line is a form of code, and opens to show what becomes of it.\n",
     ]
     for family, rules in FAMILIES.items():
         parts.append(f"## {family}\n")
         parts += [rule_entry(rule) for rule in rules]
     names = ", ".join(f"`{name}`" for name in sorted(OPERATORS))
     parts.append(f"## Operators that the dispatcher calls\n\nWhere the target has no function for them: {names}.\n")
-    parts.append("## Refusals\n\nNamed with file and line, not rewritten.\n")
-    parts += [_refusal(refusal) for refusal in leftovers.ALL]
+    parts.append("## What is refused\n\nNamed with file and line, not rewritten.\n")
+    parts += [left_to_you(it.id, it.reason, it.advice, it.example) for it in leftovers.ALL]
     return "\n".join(parts)
-
-
-def _refusal(refusal: leftovers.Refusal) -> str:
-    return (
-        f"### {refusal.id}\n\n{refusal.reason[0].upper()}{refusal.reason[1:]}."
-        f" What to do: {refusal.advice}.\n\n```cpp\n{refusal.example}```\n"
-    )
 
 
 def main(argv: list[str] | None = None) -> int:

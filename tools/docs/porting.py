@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dcnbuild.port import ffi_project, scripts
 from dcnbuild.port.python import port
-from dcnbuild.port.rule import Leftover, Rule
+from dcnbuild.port.rule import Rule
 from dcnbuild.port.rules import FAMILIES, LEFTOVERS
 from tools.docs import page as pages
 
@@ -102,20 +102,17 @@ def page() -> str:
         "Build scripts": scripts.RULES,
         "torch.utils.ffi": ffi_project.RULES,
     }
-    found = [(f"`{rule.pattern}`", rule.id) for rules in families.values() for rule in rules]
-    named = [(leftover.reason, leftover.id) for leftover in LEFTOVERS]
     parts = [
         pages.written_by("tools.docs.porting"),
         _HEAD,
         _archives(),
-        f"## What is rewritten\n\n{pages.index(found)}",
-        f"## What is named and left to you\n\n{pages.index(named)}",
+        "## What is rewritten\n\nEach line is a form of old code, and opens to show what becomes of it.\n",
     ]
     for family, rules in families.items():
         parts.append(f"## {family}\n")
         parts += [rule_entry(rule) for rule in rules]
-    parts.append("## Left to you\n\nFound and reported with file and line, not rewritten.\n")
-    parts += [_leftover(leftover) for leftover in LEFTOVERS]
+    parts.append("## What is named and left to you\n\nFound and reported with file and line, not rewritten.\n")
+    parts += [left_to_you(it.id, it.reason, it.advice, it.example) for it in LEFTOVERS]
     return "\n".join(parts)
 
 
@@ -123,19 +120,17 @@ def rule_entry(rule: Rule) -> str:
     """Returns the entry of a rule."""
     language = "python" if rule.language == "Python" else "cpp"
     why = f"\n{rule.why}\n" if rule.why else ""
-    return (
-        f"### {rule.id}\n\n"
+    body = (
         f"- {rule.need}; gone: {rule.gone}; the replacement is in: {rule.since}\n"
         f"- from: `{rule.pattern}`\n- to: `{rule.replacement}`\n{why}\n"
         f"```{language}\n{rule.before}```\n\nbecomes\n\n```{language}\n{rule.after}```\n"
     )
+    return pages.entry(rule.id, f"`{rule.pattern}`", body)
 
 
-def _leftover(leftover: Leftover) -> str:
-    return (
-        f"### {leftover.id}\n\n{leftover.reason[0].upper()}{leftover.reason[1:]}."
-        f" What to do: {leftover.advice}.\n\n```cpp\n{leftover.example}```\n"
-    )
+def left_to_you(id: str, reason: str, advice: str, example: str) -> str:
+    """Returns the entry of what is named and not rewritten."""
+    return pages.entry(id, f"{reason[0].upper()}{reason[1:]}", f"What to do: {advice}.\n\n```cpp\n{example}```\n")
 
 
 def main(argv: list[str] | None = None) -> int:
