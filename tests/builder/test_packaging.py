@@ -276,4 +276,4 @@ def test_without_a_toolkit_the_wheel_brings_gpu_kernels_all_the_same(
     cuda = next(device for device in report["devices"] if device["device"] == "cuda")
     assert (cuda["route"], cuda["attempt"]) == ("nvrtc", "nvrtc")
     assert cuda["library"] == str(tmp_path / "site" / "dcnbuild" / "lib" / "dcnbuild_nvrtc.so")
-    assert "no CUDA toolkit" in cuda["not_taken"]["prebuilt"] or "nvcc" in cuda["not_taken"]["prebuilt"], cuda
+    assert "No nvcc was found" in cuda["not_taken"]["prebuilt"]
