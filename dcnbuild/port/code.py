@@ -129,7 +129,7 @@ class Code:
 
     @cached_property
     def defined(self) -> frozenset[str]:
-        """The macros, functions and types that it defines; templates also as "template name"."""
+        """The macros, functions and types that it defines; also "template f" for a template, "struct S" for a class."""
         types = {
             following.text
             for token, following in zip(self.live, self.live[1:], strict=False)
@@ -138,7 +138,12 @@ class Code:
         macros = {macro.name for macro in self.layout.macros}
         functions = {function.name for function in self.functions}
         templates = {f"template {f.name}" for f in self.functions if "template" in f.specifiers}
-        return frozenset(types | macros | functions | templates)
+        structs = {
+            f"struct {name.text}"
+            for token, name, behind in zip(self.live, self.live[1:], self.live[2:], strict=False)
+            if token.text in ("struct", "class") and name.kind == "name" and behind.text in ("{", ":")
+        }
+        return frozenset(types | macros | functions | templates | structs)
 
     def is_tensor(self, name: Token) -> bool:
         """Whether a token names a parameter of the function around it that is a tensor."""

@@ -30,7 +30,11 @@ def _dispatch(code: Code, scope: Scope) -> Iterable[Edit]:
             if start < end and stream[start].text in ("{", "["):
                 break  # the lambda: what is dispatched stands before it
             method = _type_call(stream[max(start, end - 5) : end])
-            if method is not None:
+            inside = _in_own_type(code, scope, stream, start, end)
+            if inside is not None:
+                yield Edit(stream[start].start, stream[start + 1].end, "")
+                yield Edit(inside.start, stream[end - 1].end, "scalar_type()")
+            elif method is not None:
                 yield Edit(method.start, method.end, "scalar_type")
             elif end == start + 1 and is_type_variable(code, stream[start]):
                 yield Edit(stream[start].end, stream[start].end, ".scalarType()")
@@ -41,6 +45,14 @@ def _type_call(words: Sequence[Token]) -> Token | None:
     if len(words) < 5 or [token.text for token in words[-3:]] != ["type", "(", ")"]:
         return None
     return words[-3] if words[-4].text in (".", "->") else None
+
+
+def _in_own_type(code: Code, scope: Scope, stream: Stream, start: int, end: int) -> Token | None:
+    """The `type` of `Shim(x.type())`, where Shim is a struct of the project's: it stood for both kinds of types."""
+    name = stream[start].text
+    if f"struct {name}" not in scope.own or stream[start + 1].text != "(" or stream.partner[start + 1] != end - 1:
+        return None
+    return _type_call(stream[max(start + 2, end - 6) : end - 1])
 
 
 def is_type_variable(code: Code, name: Token) -> bool:
@@ -159,9 +171,13 @@ RULES = (
         replacement='AT_DISPATCH_…(x.scalar_type(), "name", …)',
         before='void f(at::Tensor x) { AT_DISPATCH_FLOATING_TYPES(x.type(), "f", [&] { g(x.type()); }); }\n',
         after='void f(at::Tensor x) { AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "f", [&] { g(x.type()); }); }\n',
-        untouched=('void f(T x) { AT_DISPATCH_ALL_TYPES(x.scalar_type(), "x.type()", [&] {}); }\n',),
-        why="The macros of a project that hand an argument on to AT_DISPATCH_* count as well, and a"
-        " variable that holds `x.type()` is asked for its scalarType().",
+        untouched=(
+            'void f(T x) { AT_DISPATCH_ALL_TYPES(x.scalar_type(), "x.type()", [&] {}); }\n',
+            'int code(T); void f(T x) { AT_DISPATCH_ALL_TYPES(code(x.dtype()), "f", [&] {}); }\n',
+        ),
+        why="The macros of a project that hand an argument on to AT_DISPATCH_* or switch over it count as well;"
+        " a variable that holds `x.type()` is asked for its scalarType(), and a struct of the project around it"
+        " (apex's TypeShim) is left out.",
         rewrite=_dispatch,
     ),
     Rule(
