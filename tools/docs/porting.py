@@ -24,7 +24,7 @@ _HEAD = """\
 
 `dcnbuild port PATH` makes the sources of an old CUDA extension compile with the torch and CUDA of today.
 The result goes to a new directory, `PATH-ported` or what `--out` names; `--in-place` writes over the files and
-keeps the old ones in `PATH-before-port`. `--diff` shows the changes. `--check` compiles each changed file as it was
+keeps the old ones in `PATH-before-port`. Where nothing changes, a copy is written only if `--out` asks for it. `--diff` shows the changes. `--check` compiles each changed file as it was
 and as it is, and builds and imports the result where there is a setup.py. `--json` gives the report as data.
 
 ```shell
