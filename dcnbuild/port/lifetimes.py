@@ -21,6 +21,7 @@ from dcnbuild.port.pattern import follows
 from dcnbuild.port.result import Remark
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.stable.expressions import expressions
+from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stream import Stream
 
 #: What sources are ported to. The tables know newer releases, too.
@@ -123,19 +124,8 @@ def _is_meant(code: Code, stream: Stream, index: int, name: str) -> bool:
 
 def _is_tensor(code: Code, stream: Stream, end: int) -> bool:
     """Whether the expression that ends before this index is a tensor."""
-    first = end
-    while first:
-        before = stream[first - 1]
-        if before.text in (")", "]"):
-            first = max(stream.partner[first - 1], 0)
-        elif before.kind == "name" or before.text in (".", "->", "::"):
-            first -= 1
-        else:
-            break
-        if before.text == "return":
-            first += 1
-            break
-    return expressions(code, {}).kind(stream, first, end) == "tensor"
+    first = receiver(stream, end)
+    return first is not None and expressions(code, {}).kind(stream, first, end) == "tensor"
 
 
 @cache

@@ -9,6 +9,7 @@ from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import follows
 from dcnbuild.port.rule import Rule, Scope
 from dcnbuild.port.rules.at_types import words_at
+from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stream import Stream
 
 _VECTORS = (["vector", "<", "int64_t", ">"], ["vector", "<", "long", ">"])
@@ -19,15 +20,11 @@ def _scalar_to_tensor(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names("toTensor"):
         if index < 2 or stream[index - 1].text != "." or not follows(stream, index, "(", ")"):
             continue
-        end, first = index - 1, index - 2
-        name = stream[first]
-        if name.text == ")":
-            first = stream.partner[first] - 1
-            if first < 0 or stream[first].text not in ("Scalar", "item"):
-                continue
-        elif name.kind != "name" or not _is_scalar(code, stream, name.text, name.start):
+        end, name = index - 1, stream[index - 2]
+        made = name.text == ")" and stream[stream.partner[index - 2] - 1].text in ("Scalar", "item")
+        first = receiver(stream, end)
+        if first is None or not (made or _is_scalar(code, stream, name.text, name.start)):
             continue
-        first = start_of_value(stream, first)
         yield Edit(stream[first].start, stream[first].start, "c10::scalar_to_tensor(")
         yield Edit(stream[end].start, stream[index + 2].end, ")")
 
@@ -37,21 +34,6 @@ def _is_scalar(code: Code, stream: Stream, name: str, offset: int) -> bool:
     function = code.function_at(offset)
     places = (i for i in stream.places.get(name, ()) if function and function.start <= stream[i].start < offset)
     return any(stream[i - 1 - (stream[i - 1].text == "&")].text == "Scalar" for i in places if i > 1)
-
-
-def start_of_value(stream: Stream, index: int) -> int:
-    """The first token of `a::b(c)[d].e`, where `index` is its last name."""
-    while index:
-        before = stream[index - 1].text
-        if before in (".", "->") and index > 1:
-            index -= 2
-            while index > 0 and stream[index].text in (")", "]"):
-                index = stream.partner[index] - 1
-        elif before == "::" and index > 1 and stream[index - 2].kind == "name":
-            index -= 2
-        else:
-            break
-    return max(index, 0)
 
 
 def _is_vector(code: Code, stream: Stream, name: str, offset: int) -> bool:
