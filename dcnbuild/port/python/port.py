@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from dcnbuild.port.cpp import not_understood
 from dcnbuild.port.edits import Revision, line_of
-from dcnbuild.port.python import calls, cuda_gate, cupy, environment, functions, methods, setup_script, six
+from dcnbuild.port.python import calls, cuda_gate, cupy, environment, ffi_module, functions, methods, setup_script, six
 from dcnbuild.port.python.module import Module, Modules, PythonScope, Signature, dotted
 from dcnbuild.port.result import Change, FileResult, Remark
 from dcnbuild.port.rule import Rule
@@ -23,6 +23,7 @@ RULES: tuple[Rule, ...] = (
     *methods.RULES,
     *calls.RULES,
     *cupy.RULES,
+    *ffi_module.RULES,
 )
 #: A file without any of these has nothing to port.
 _TRIGGERS = re.compile(
@@ -82,7 +83,8 @@ def port_python(
             continue
         new, changes, failed = port_module(module, scope, rules)
         left = _remarks(Module(new) if changes else module, scope)
-        remarks = (*failed, *(r for r in left if not (ffi_done and r.id == "torch-utils-ffi")))
+        built = ffi_done and "create_extension" in text
+        remarks = (*failed, *(r for r in left if not (built and r.id == "torch-utils-ffi")))
         if changes or remarks:
             results.append(FileResult(path, text, new, encoding, tuple(changes), remarks))
     return results
