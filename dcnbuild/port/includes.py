@@ -19,7 +19,7 @@ SYMBOLS: dict[str, tuple[str, str]] = {
     ),
     r"Tensor": ("torch/extension.h", rf"{_TORCH}|ATen/ATen\.h|ATen/(?:core/)?Tensor\.h"),
     r"TORCH_D?CHECK_(?:EQ|NE|LT|LE|GT|GE|NOTNULL)": ("c10/util/Logging.h", rf"{_TORCH}|ATen/.*"),
-    r"getCurrentDeviceProperties|getCurrentCUDABlasHandle|cublas\w+": (
+    r"get(?:Current)?DeviceProperties|getCurrentCUDA(?:Blas|Sparse)Handle|cublas\w+": (
         "ATen/cuda/CUDAContext.h",
         r"ATen/cuda/CUDA(?:ApplyUtils\.cuh|Event\.h)",
     ),

@@ -38,9 +38,11 @@ _WITHIN = {"at": ("c10",), "torch": ("at", "c10")}
 _STRUCTS = {
     "cudaDeviceProp": "cudaDeviceProp|getCurrentDeviceProperties|getDeviceProperties",
     "cudaPointerAttributes": "cudaPointerAttributes|cudaPointerGetAttributes",
+    "__half": "half|__half",
 }
+_FILES = {**_STRUCTS, "at::Generator": r"Generator|\w*[dD]efault\w*Generator"}
 #: Those whose members are asked for.
-_OWNERS = {"at::Tensor", "at::Context", "c10::IValue", *_STRUCTS}
+_OWNERS = {"at::Tensor", "at::Context", "c10::IValue", *_FILES}
 #: Headers that only wheels with CUDA have, which the table's source is not.
 _GENERATED = frozenset({"ATen/cuda/CUDAConfig.h"})
 #: Functions of cuSPARSE by the format that they are for: CUDA 11 dropped most of them, before the tables begin.
@@ -109,7 +111,7 @@ def _members(code: Code, stream: Stream, index: int) -> Iterator[tuple[str, str]
     if [token.text for token in stream[max(index - 4, 0) : index - 1]] == ["globalContext", "(", ")"]:
         yield "torch", f"at::Context::{text}"
     else:
-        yield "torch", f"at::Tensor::{text}"
+        yield from (("torch", f"{owner}::{text}") for owner in ("at::Tensor", "at::Generator"))
         if text.startswith("to"):  # nothing else has toIntListRef()
             yield "torch", f"c10::IValue::{text}"
 
@@ -117,9 +119,17 @@ def _members(code: Code, stream: Stream, index: int) -> Iterator[tuple[str, str]
 def _is_meant(code: Code, stream: Stream, index: int, name: str) -> bool:
     """Whether a member is asked of what has it, as far as that can be told."""
     owner = name.rpartition("::")[0]
-    if owner in _STRUCTS:
-        return any(True for _ in code.names(_STRUCTS[owner]))
+    if owner == "__half":
+        return _is_half(stream, index)
+    if owner in _FILES:
+        return any(True for _ in code.names(_FILES[owner]))
     return owner != "at::Tensor" or stream is not code.live or _is_tensor(code, stream, index - 1)
+
+
+def _is_half(stream: Stream, index: int) -> bool:
+    """Whether `a.x`, with x at this index, is asked of what was declared as `half a`."""
+    places = stream.places.get(stream[index - 2].text, ())
+    return any(place and stream[place - 1].text in ("half", "__half") for place in places if place < index)
 
 
 def _is_tensor(code: Code, stream: Stream, end: int) -> bool:

@@ -116,6 +116,8 @@ def test_a_branch_without_cuda_is_of_today() -> None:
             "cudaPointerAttributes a; bool b = a.memoryType == cudaMemoryTypeDevice;",
             "cudaPointerAttributes::memoryType",
         ),
+        ("half h; h.x = 0x3c00;", "__half::x"),
+        ("at::globalContext().defaultGenerator(at::kCPU).manualSeed(1);", "at::Generator::manualSeed"),
         # what went before the tables begin
         ("auto s = at::cuda::createCUDAStream();", "at::cuda::createCUDAStream"),
         ("cudaConfigureCall(grid, block);", "cudaConfigureCall"),
@@ -141,7 +143,7 @@ def test_what_is_gone_is_named_by_what_it_belongs_to(line: str, subject: str) ->
         "at::isIntegralType(x.scalar_type(), false); c10::DispatchKeySet k; at::Backend n = at::Backend::CPU;",
         "c10::cuda::CUDAGuard g(0); at::cuda::CUDAGuard h(0); at::cuda::current_device();",
         "x.toBackend(at::Backend::CUDA); x.type().toBackend(at::Backend::CUDA);",
-        "Timer t; t.clockRate = 3; auto k = a.memoryType;",
+        "Timer t; t.clockRate = 3; auto k = a.memoryType; half2 h; h.x = h.y; rng.manualSeed(3);",
         "cudnnGetConvolutionForwardAlgorithm_v7(h); cudnnRNNForward(h); auto w = at::Scalar(2).toFloat();",
         "at::Tensor y = x; y.ger(x); y.ormqr(x, x); auto m = v.toTensorList();",
     ],

@@ -51,9 +51,15 @@ def words_at(stream: Stream, start: int, count: int) -> list[str]:
 
 
 def _type_name(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`at::Type` as the type of a variable, a member or a parameter."""
-    for stream, index in code.names("Type"):
+    """`at::Type` as the type of a variable, a member or a parameter; `Type&` where a file uses namespace at."""
+    found = list(code.names("Type"))
+    using = found and any(words_at(s, i - 2, 2) == ["using", "namespace"] for s, i in code.names("at"))
+    for stream, index in found:
         qualified = words_at(stream, index - 2, 2) in (["at", "::"], ["torch", "::"])
+        if using and follows(stream, index, "&") and words_at(stream, index - 1, 1) != ["::"]:
+            if "Type" not in scope.own:
+                yield Edit(stream[index].start, stream[index].end, "DeprecatedTypeProperties")
+            continue
         further = words_at(stream, index + 1, 1) == ["::"] or words_at(stream, index - 3, 1) == ["::"]
         if index >= 2 and qualified and not further:
             yield Edit(stream[index].start, stream[index].end, "DeprecatedTypeProperties")
@@ -153,7 +159,9 @@ def _type_first(code: Code, scope: Scope) -> Iterable[Edit]:
             if converted > 0:
                 inside = code.text[stream[converted].end : stream[end - 1].start]
                 options += f".dtype({inside})"
-        elif end == start + 1 and is_type_variable(code, stream[start]):
+        elif is_type_variable(code, stream[start]) and (
+            end == start + 1 or follows(stream, start, ".", "toScalarType") and stream.partner[start + 3] == end - 1
+        ):
             options = f"{type}.options()"
         else:
             continue
@@ -231,11 +239,12 @@ RULES = (
         since="torch 1.0",
         pattern="at::zeros(at::CUDA(at::kFloat), sizes), at::ones(x.type(), sizes), …",
         replacement="at::zeros(sizes, at::device(at::kCUDA).dtype(at::kFloat)), at::ones(sizes, x.options())",
-        before="auto f(at::Tensor x) {"
-        " return at::zeros(torch::CUDA(at::kInt), {x.size(0), 2}) + at::ones(x.type(), {2}); }\n",
-        after="auto f(at::Tensor x) {"
+        before="auto f(at::Tensor x) { auto& t = x.type();"
+        " return at::zeros(torch::CUDA(at::kInt), {x.size(0), 2}) + at::ones(x.type(), {2})"
+        " + at::empty(t.toScalarType(at::kInt), {2}); }\n",
+        after="auto f(at::Tensor x) { auto& t = x.type();"
         " return at::zeros({x.size(0), 2}, at::device(at::kCUDA).dtype(at::kInt))"
-        " + at::ones({2}, x.options()); }\n",
+        " + at::ones({2}, x.options()) + at::empty({2}, t.toScalarType(at::kInt).options()); }\n",
         untouched=(
             "auto f(at::Tensor x) { return at::zeros({2}, x.options()); }\n",
             "auto f(at::Tensor x) { return mine::zeros(x.type(), {2}); }\n",
@@ -261,9 +270,17 @@ RULES = (
         since="torch 1.3",
         pattern="const at::Type& type",
         replacement="const at::DeprecatedTypeProperties& type",
-        before="bool f(const at::Type& type) { return type.is_cuda(); }\n",
-        after="bool f(const at::DeprecatedTypeProperties& type) { return type.is_cuda(); }\n",
-        untouched=("using T = my::at::Type;\n", "auto x = at::Type::mine;\n"),
+        before="bool f(const at::Type& type) { return type.is_cuda(); }\n"
+        "using namespace at;\nTensor g(Tensor x) { Type& t = x.type().toScalarType(kLong); return t.tensor({3}); }\n",
+        after="bool f(const at::DeprecatedTypeProperties& type) { return type.is_cuda(); }\n"
+        "using namespace at;\nTensor g(Tensor x) {"
+        " DeprecatedTypeProperties& t = x.type().toScalarType(kLong); return t.tensor({3}); }\n",
+        untouched=(
+            "using namespace at;\nstruct Type {};\nvoid f(Type& t) {}\n",
+            "void f(const Type& t) {}\n",
+            "using T = my::at::Type;\n",
+            "auto x = at::Type::mine;\n",
+        ),
         why="It is what x.type() returns since.",
         rewrite=_type_name,
         emits="DeprecatedTypeProperties",

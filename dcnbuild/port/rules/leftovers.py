@@ -53,10 +53,10 @@ LEFTOVERS = (
     ),
     Leftover(
         id="texture-template",
-        names="texture",
+        names="texture|surface",
         following="<",
-        where=r"cudaReadMode\w+|cudaTextureType\w+|cudaAddressMode\w+|tex1Dfetch|tex[123]D",
-        reason="texture references went with CUDA 12",
+        where=r"cudaReadMode\w+|cudaTextureType\w+|cudaAddressMode\w+|tex1Dfetch|tex[123]D|surf[123]D\w+",
+        reason="texture and surface references went with CUDA 12",
         advice="read through a const __restrict__ pointer, or make a texture object (cudaCreateTextureObject)",
         example="texture<float, 2, cudaReadModeElementType> tex;\n",
         untouched=("bool f(int texture) { return texture < 3; }\n", "// texture<float, 2> tex;\n"),

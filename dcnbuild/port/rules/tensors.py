@@ -14,7 +14,7 @@ from dcnbuild.port.stream import Stream
 from dcnbuild.port.tokens import Token
 
 _DISPATCH = r"AT_DISPATCH_\w+"
-_TYPE = re.compile(r"\bat ?:: ?(?:Type|DeprecatedTypeProperties)\b")
+_TYPE = re.compile(r"\bat ?:: ?Type\b|\bDeprecatedTypeProperties\b")
 
 
 def _dispatch(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -67,6 +67,9 @@ def is_type_variable(code: Code, name: Token) -> bool:
     first, last = stream.at(function.body[0]), stream.at(name.start)
     for index in places[bisect.bisect(places, first) : bisect.bisect_left(places, last)]:
         end = stream.ends[index]
+        opening = stream.partner[end - 1] if end > 0 else -1
+        if opening > 1 and stream[opening - 1].text == "toScalarType":
+            end = opening - 2
         if stream[index + 1].text == "=" and end > 0 and _type_call(stream[end - 5 : end]):
             return True
     return False
