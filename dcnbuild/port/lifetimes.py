@@ -44,11 +44,21 @@ _FILES = {**_STRUCTS, "at::Generator": r"Generator|\w*[dD]efault\w*Generator"}
 #: Those whose members are asked for.
 _OWNERS = {"at::Tensor", "at::Context", "c10::IValue", *_FILES}
 #: Headers that only wheels with CUDA have, which the table's source is not.
-_GENERATED = frozenset({"ATen/cuda/CUDAConfig.h"})
-#: Functions of cuSPARSE by the format that they are for: CUDA 11 dropped most of them, before the tables begin.
-_OLD_SPARSE = re.compile(
-    r"cusparse[SDCZHX](?:csr|coo|bsr|gebsr|hyb|ell|csc|dense|nnz|gtsv|axpyi|dotc?i|roti|gthr|sctr)\w*"
+_GENERATED = frozenset({"ATen/cuda/CUDAConfig.h", "c10/cuda/impl/cuda_cmake_macros.h"})
+#: Folders of torch whose headers the table knows all, but for these and other platforms'.
+_TORCH = re.compile(r"(?:ATen|c10|torch)/")
+_NOT_KNOWN = re.compile(
+    r"/ops/|lazy|mkldnn|api/include|hip|rocm|miopen|xpu|mps|mtia|hpu|npu|mlu|musa|xla|vulkan|metal", re.I
 )
+#: Kinds of names that went before the tables begin, with the release and the advice. Functions of cuSPARSE
+#: are known by the format that they are for.
+_OLDER = {
+    re.compile(r"cusparse[SDCZHX](?:csr|coo|bsr|gebsr|hyb|ell|csc|dense|nnz|gtsv|axpyi|dotc?i|roti|gthr|sctr)\w*"): (
+        "11.0",
+        "call the generic API, cusparseSpMM say",
+    ),
+    re.compile(r"at::_th_\w+"): ("1.7", "call the operator without the prefix"),
+}
 _PREFIXES = ("cuda", "cublas", "cudnn", "cusparse", "cusolver", "cufft", "curand", "nvtx", "CUB_")
 #: A remark's reason and advice.
 _Said = tuple[str, str]
@@ -153,9 +163,8 @@ def _gone(product: str, name: str) -> _Said | None:
             return _said(product, "", "", "call what at::cuda:: or c10::cuda:: has of it")
         if row:
             return _said(row.product, row.since, row.use, row.note)
-        if _OLD_SPARSE.fullmatch(name):
-            return _said(product, "11.0", "", "call the generic API, cusparseSpMM say")
-        return None
+        older = (said for kind, said in _OLDER.items() if kind.fullmatch(name))
+        return next((_said(product, since, "", advice) for since, advice in older), None)
     kinds = {"function", "macro"} | {"member" if owner in _OWNERS else "type"}
     if not any(entry.kind in kinds for entry in found) or found[0].header in _GENERATED:
         return None
@@ -173,6 +182,8 @@ def _gone_header(header: str) -> _Said | None:
     entries = [entry for entry in knowledge.headers.find(header) if entry.name == header]
     if header in _GENERATED:
         return None
+    if not entries and _TORCH.match(header) and not _NOT_KNOWN.search(header):
+        return _said("torch", "", "", "look for its successor in torch's include directory")
     for product in TODAY:
         if entries and all(_is_gone(product, entry) for entry in entries):
             return _of_entry("CUDA" if entries[0].source.startswith("nvidia") else "torch", entries[0])

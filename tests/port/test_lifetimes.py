@@ -61,6 +61,26 @@ def test_what_stands_is_not(line: str) -> None:
     assert not [remark for remark in remarks if remark.id == "gone-name"]
 
 
+@pytest.mark.parametrize(
+    ("header", "named"),
+    [
+        (
+            "ATen/cuda/CUDATypeConversion.cuh",
+            True,
+        ),  # went before the tables begin: torch's folders are known as a whole
+        ("torch/csrc/never_was.h", True),
+        ("ATen/native/cuda/KernelUtils.cuh", False),
+        ("ATen/ops/relu_native.h", False),
+        ("ATen/hip/HIPContext.h", False),
+        ("torch/csrc/api/include/torch/types.h", False),
+        ("caffe2/core/timer.h", False),
+    ],
+)
+def test_torchs_headers_are_known_as_a_whole(header: str, named: bool) -> None:
+    remarks = port_cpp(f"#include <ATen/ATen.h>\n#include <{header}>\n").remarks
+    assert [remark.subject for remark in remarks] == [f"#include <{header}>"] * named
+
+
 def test_a_name_of_the_project_is_its_own() -> None:
     text = "#define AT_WARN_ONCE_MINE(x)\nvoid cudaGetTextureAlignmentOffset(int n) {}\n"
     assert not port_cpp(text + "void g() { cudaGetTextureAlignmentOffset(1); }\n").remarks
@@ -120,6 +140,7 @@ def test_a_branch_without_cuda_is_of_today() -> None:
         ("at::globalContext().defaultGenerator(at::kCPU).manualSeed(1);", "at::Generator::manualSeed"),
         # what went before the tables begin
         ("auto s = at::cuda::createCUDAStream();", "at::cuda::createCUDAStream"),
+        ("auto y = at::_th_addmm(x, x, x, 1, 1);", "at::_th_addmm"),
         ("cudaConfigureCall(grid, block);", "cudaConfigureCall"),
         ("cub::CTA_SYNC();", "cub::CTA_SYNC"),
         (

@@ -23,23 +23,23 @@ def _scalar_to_tensor(code: Code, scope: Scope) -> Iterable[Edit]:
         end, name = index - 1, stream[index - 2]
         made = name.text == ")" and stream[stream.partner[index - 2] - 1].text in ("Scalar", "item")
         first = receiver(stream, end)
-        if first is None or not (made or _is_scalar(code, stream, name.text, name.start)):
+        if first is None or not (made or _is_declared(code, stream, name.text, name.start, ("Scalar",))):
             continue
         yield Edit(stream[first].start, stream[first].start, "c10::scalar_to_tensor(")
         yield Edit(stream[end].start, stream[index + 2].end, ")")
 
 
-def _is_scalar(code: Code, stream: Stream, name: str, offset: int) -> bool:
-    """Whether a name was declared before an offset, in the same function, as a Scalar."""
+def _is_declared(code: Code, stream: Stream, name: str, offset: int, types: tuple[str, ...]) -> bool:
+    """Whether a name was declared before an offset, in the same function, with one of these types."""
     function = code.function_at(offset)
     places = (i for i in stream.places.get(name, ()) if function and function.start <= stream[i].start < offset)
-    return any(stream[i - 1 - (stream[i - 1].text == "&")].text == "Scalar" for i in places if i > 1)
+    return any(stream[i - 1 - (stream[i - 1].text == "&")].text in types for i in places if i > 1)
 
 
 def _is_vector(code: Code, stream: Stream, name: str, offset: int) -> bool:
     """Whether a name was declared before an offset, in the same function, as a vector of sizes."""
     function = code.function_at(offset)
-    places = [i for i in stream.places.get(name, ()) if function and function.start <= stream[i].start < offset]
+    places = [i for i in stream.places.get(name, ()) if function and function.start <= stream[i].start <= offset]
     return any(words_at(stream, i - 4 - (stream[i - 1].text == "&"), 4) in _VECTORS for i in places)
 
 
@@ -81,6 +81,23 @@ def _to_vector(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(stream[index + 2].end, stream[index + 2].end, ".vec()")
 
 
+def _lists(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`std::vector<int64_t> v = sizes;`, where `sizes` is an at::IntList that the function takes or declares."""
+    declared = [(s, i + 1 + follows(s, i, "&")) for s, i in code.names("IntList|IntArrayRef")]
+    lists = {stream[index].text for stream, index in declared if index < len(stream) and stream[index].kind == "name"}
+    stream = code.live
+    for name, use in ((list_, use) for list_ in lists for use in stream.places.get(list_, ())):
+        assigned = use > 1 and stream[use - 1].text == "=" and follows(stream, use, ";")
+        vector = assigned and _is_vector(code, stream, stream[use - 2].text, stream[use].start)
+        if vector and _is_declared(code, stream, name, stream[use].start, ("IntList", "IntArrayRef")):
+            yield Edit(stream[use].end, stream[use].end, ".vec()")
+
+
+def _both(code: Code, scope: Scope) -> Iterable[Edit]:
+    yield from _to_vector(code, scope)
+    yield from _lists(code, scope)
+
+
 RULES = (
     Rule(
         id="scalar-to-tensor",
@@ -105,16 +122,18 @@ RULES = (
         replacement="std::vector<int64_t> v = x.sizes().vec();",
         before="void f(at::Tensor x) { std::vector<int64_t> v = x.view({-1}).sizes(); v = x.strides();"
         " std::vector<int64_t> w(x.strides()); g(std::vector<long>(x.sizes())); }\n"
-        "std::vector<int64_t> h(at::Tensor x) { return x.sizes(); }\n",
+        "std::vector<int64_t> h(at::Tensor x) { return x.sizes(); }\n"
+        "void k(at::IntArrayRef s) { std::vector<int64_t> v = s; }\n",
         after="void f(at::Tensor x) { std::vector<int64_t> v = x.view({-1}).sizes().vec(); v = x.strides().vec();"
         " std::vector<int64_t> w(x.strides().vec()); g(std::vector<long>(x.sizes().vec())); }\n"
-        "std::vector<int64_t> h(at::Tensor x) { return x.sizes().vec(); }\n",
+        "std::vector<int64_t> h(at::Tensor x) { return x.sizes().vec(); }\n"
+        "void k(at::IntArrayRef s) { std::vector<int64_t> v = s.vec(); }\n",
         untouched=(
             "at::IntArrayRef f(at::Tensor x) { at::IntArrayRef v; v = x.sizes(); return x.sizes(); }\n",
             "std::vector<int64_t> f(at::Tensor x) { auto g = [&] { return x.sizes(); }; return g().vec(); }\n",
             "void f(at::Tensor x, int n) { std::vector<int64_t> v = n ? x.sizes() : x.strides(); }\n",
             "void f(at::Tensor x) { auto v = x.sizes(); std::vector<int64_t> w = x.sizes().vec(); }\n",
         ),
-        rewrite=_to_vector,
+        rewrite=_both,
     ),
 )

@@ -20,6 +20,11 @@ _TYPE = re.compile(r"\bat ?:: ?Type\b|\bDeprecatedTypeProperties\b")
 def _dispatch(code: Code, scope: Scope) -> Iterable[Edit]:
     """The type argument of AT_DISPATCH_* and of the project's macros around it."""
     wanted = "|".join([_DISPATCH, *sorted(scope.dispatchers)])
+    for stream, index in code.names("switch"):  # switch (x.type())
+        close = stream.partner[index + 1] if follows(stream, index, "(") else -1
+        method = _type_call(stream[max(close - 5, index + 2) : close]) if close > index + 5 else None
+        if method is not None and code.is_tensor(stream[close - 5]):
+            yield Edit(method.start, method.end, "scalar_type")
     for stream, index in code.names(wanted):
         if index + 1 >= len(stream) or stream[index + 1].text != "(":
             continue
@@ -172,10 +177,13 @@ RULES = (
         since="torch 1.0",
         pattern='AT_DISPATCH_…(x.type(), "name", …)',
         replacement='AT_DISPATCH_…(x.scalar_type(), "name", …)',
-        before='void f(at::Tensor x) { AT_DISPATCH_FLOATING_TYPES(x.type(), "f", [&] { g(x.type()); }); }\n',
-        after='void f(at::Tensor x) { AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "f", [&] { g(x.type()); }); }\n',
+        before='void f(at::Tensor x) { AT_DISPATCH_FLOATING_TYPES(x.type(), "f", [&] { g(x.type()); }); }\n'
+        "void g(at::Tensor x) { switch (x.type()) { case at::kFloat: h(); } }\n",
+        after='void f(at::Tensor x) { AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "f", [&] { g(x.type()); }); }\n'
+        "void g(at::Tensor x) { switch (x.scalar_type()) { case at::kFloat: h(); } }\n",
         untouched=(
             'void f(T x) { AT_DISPATCH_ALL_TYPES(x.scalar_type(), "x.type()", [&] {}); }\n',
+            "void f(Node x) { switch (x.type()) { case 1: h(); } }\n",
             'int code(T); void f(T x) { AT_DISPATCH_ALL_TYPES(code(x.dtype()), "f", [&] {}); }\n',
         ),
         why="The macros of a project that hand an argument on to AT_DISPATCH_* or switch over it count as well;"
