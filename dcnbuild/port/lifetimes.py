@@ -20,6 +20,7 @@ from dcnbuild.port.edits import line_of
 from dcnbuild.port.pattern import follows
 from dcnbuild.port.result import Remark
 from dcnbuild.port.rule import Scope
+from dcnbuild.port.rules.tensors import is_type_variable
 from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stream import Stream
@@ -41,8 +42,21 @@ _STRUCTS = {
     "__half": "half|__half",
 }
 _FILES = {**_STRUCTS, "at::Generator": r"Generator|\w*[dD]efault\w*Generator"}
+#: Classes that the table knows as a whole, and what to do without a member that they have not.
+_TYPE = "at::DeprecatedTypeProperties"
+_CLOSED = {
+    "at::Context": "call what at::cuda:: or c10::cuda:: has of it",
+    _TYPE: "types of tensors make nothing any more: call a function of at:: with x.options() instead",
+}
+#: What at::Type made and converted, until torch 1.0.
+_MADE = frozenset(
+    {
+        *("tensor", "scalarTensor", "zeros", "ones", "rand", "randn", "randperm", "arange", "eye", "full"),
+        *("tensorFromBlob", "sizeof_type", "generator"),
+    }
+)
 #: Those whose members are asked for.
-_OWNERS = {"at::Tensor", "at::Context", "c10::IValue", *_FILES}
+_OWNERS = {"at::Tensor", "c10::IValue", *_CLOSED, *_FILES}
 #: Headers that only wheels with CUDA have, which the table's source is not.
 _GENERATED = frozenset({"ATen/cuda/CUDAConfig.h", "c10/cuda/impl/cuda_cmake_macros.h"})
 #: Folders of torch whose headers the table knows all, but for these and other platforms'.
@@ -118,8 +132,11 @@ def _asked(code: Code, stream: Stream, index: int) -> Iterator[tuple[str, str]]:
 def _members(code: Code, stream: Stream, index: int) -> Iterator[tuple[str, str]]:
     """What a method may be called on."""
     text = stream[index].text
-    if [token.text for token in stream[max(index - 4, 0) : index - 1]] == ["globalContext", "(", ")"]:
+    before = [token.text for token in stream[max(index - 4, 0) : index - 1]]
+    if before == ["globalContext", "(", ")"]:
         yield "torch", f"at::Context::{text}"
+    elif before == ["type", "(", ")"] or (text in _MADE and is_type_variable(code, stream[index - 2])):
+        yield "torch", f"{_TYPE}::{text}"
     else:
         yield from (("torch", f"{owner}::{text}") for owner in ("at::Tensor", "at::Generator"))
         if text.startswith("to"):  # nothing else has toIntListRef()
@@ -133,7 +150,11 @@ def _is_meant(code: Code, stream: Stream, index: int, name: str) -> bool:
         return _is_half(stream, index)
     if owner in _FILES:
         return any(True for _ in code.names(_FILES[owner]))
-    return owner != "at::Tensor" or stream is not code.live or _is_tensor(code, stream, index - 1)
+    if owner == _TYPE and stream[index - 2].text == ")":  # x.type().name
+        index -= 4
+    elif owner != "at::Tensor":
+        return True
+    return stream is code.live and _is_tensor(code, stream, index - 1)
 
 
 def _is_half(stream: Stream, index: int) -> bool:
@@ -159,8 +180,8 @@ def _gone(product: str, name: str) -> _Said | None:
     if row and row.since == gone.NEVER:
         return None
     if not found:
-        if owner == "at::Context" and not any(e.removed is None for e in table.find(f"Context::{last}")):
-            return _said(product, "", "", "call what at::cuda:: or c10::cuda:: has of it")
+        if owner in _CLOSED and not any(entry.removed is None for entry in table.find(name)):
+            return _said(product, "", "", _CLOSED[owner])
         if row:
             return _said(row.product, row.since, row.use, row.note)
         older = (said for kind, said in _OLDER.items() if kind.fullmatch(name))

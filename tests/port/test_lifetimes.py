@@ -23,10 +23,10 @@ CSRC = Path(__file__).parents[2] / "csrc"
         ("cudaGetTextureAlignmentOffset(&n, t);", "cudaGetTextureAlignmentOffset"),
         ("cub::FpLimits<float>::Max();", "cub::FpLimits"),
         ("thrust::binary_function<int, int, int> f;", "thrust::binary_function"),
-        ("auto y = x.type().randn({3});", "randn"),
+        ("auto y = x.type().randn({3});", "at::DeprecatedTypeProperties::randn"),
         ("float* p = x.storage().data<float>();", "storage().data"),
         ("auto n = x.storage().size();", "storage().size"),
-        ("const auto& t = x.type(); auto y = t.randn({3});", "randn"),
+        ("const auto& t = x.type(); auto y = t.randn({3});", "at::DeprecatedTypeProperties::randn"),
         ("cusparseScsrmm2(h, op, op, m, n, k);", "cusparseScsrmm2"),  # before the tables begin
     ],
 )
@@ -136,6 +136,8 @@ def test_a_branch_without_cuda_is_of_today() -> None:
             "cudaPointerAttributes a; bool b = a.memoryType == cudaMemoryTypeDevice;",
             "cudaPointerAttributes::memoryType",
         ),
+        ("auto n = at::check_generator<at::CUDAGenerator>(g);", "at::CUDAGenerator"),
+        ("cudaBindTexture(0, tex, p, n);", "cudaBindTexture"),
         ("half h; h.x = 0x3c00;", "__half::x"),
         ("at::globalContext().defaultGenerator(at::kCPU).manualSeed(1);", "at::Generator::manualSeed"),
         # what went before the tables begin

@@ -20,28 +20,6 @@ _TYPE_FIRST = (
 _SPACES = ("at", "torch")
 #: Factories of at::Type → the method of a tensor, and the function, of the same meaning.
 _FACTORIES = {"tensor": "empty", "zeros": "zeros", "ones": "ones"}
-#: What x.type() has. Source: ATen/core/DeprecatedTypeProperties.h of torch 2.14.1.
-_MEMBERS = frozenset(
-    {
-        *("backend", "layout", "is_sparse", "is_sparse_csr", "device_type", "is_cuda"),
-        *("scalarType", "typeMeta", "toString", "toBackend", "toScalarType", "cpu", "cuda", "hip"),
-        *("privateUser1", "id", "options", "copy", "unsafeTensorFromTH", "unsafeStorageFromTH"),
-    }
-)
-_LEFT = {
-    "type-object": (
-        "types of tensors are properties now, and make nothing",
-        "call a function of at:: with x.options() instead",
-    ),
-    "storage-member": (
-        "storages hold bytes since torch 2.1",
-        "x.storage().mutable_data() is a void*, x.storage().nbytes() the size; x.data_ptr<T>() begins at the offset",
-    ),
-}
-#: What at::Type made and converted, until torch 1.0.
-_TYPE_MEMBERS = (
-    "tensor|scalarTensor|zeros|ones|rand|randn|randperm|arange|eye|full|tensorFromBlob|sizeof_type|generator"
-)
 _READ = "deprecated in torch 1.3, not in torch 2.14.1"
 
 
@@ -114,28 +92,20 @@ def _backends(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(stream[index - 4].start, stream[index].end, "device().type")
 
 
-def left_members(code: Code) -> Iterator[Remark]:
-    """What is asked of a tensor's `.type()` or `.storage()` and is no member of them any more."""
-    found: dict[tuple[str, str], set[int]] = {}
-    for stream, index in code.names("type"):
-        asked = follows(stream, index, "(", ")", ".") and follows(stream, index + 4, "(")
-        if not asked or index < 2 or stream[index - 1].text not in (".", "->"):
-            continue
-        name = stream[index + 4]
-        if name.text not in _MEMBERS and code.is_tensor(stream[index - 2]):
-            found.setdefault(("type-object", name.text), set()).add(line_of(code.text, name.start))
-    for stream, index in code.names(_TYPE_MEMBERS):  # of a variable that holds such a type
-        asked = index > 1 and stream[index - 1].text == "." and follows(stream, index, "(")
-        if asked and is_type_variable(code, stream[index - 2]):
-            found.setdefault(("type-object", stream[index].text), set()).add(line_of(code.text, stream[index].start))
+def left_storage(code: Code) -> Iterator[Remark]:
+    """What is asked of a tensor's `.storage()` and is no member of it any more."""
+    found: dict[str, set[int]] = {}
     for stream, index in code.names("data|size"):
         typed = follows(stream, index, "<") if stream[index].text == "data" else follows(stream, index, "(", ")")
         if typed and of_storage(stream, index):
-            named = "storage-member", f"storage().{stream[index].text}"
-            found.setdefault(named, set()).add(line_of(code.text, stream[index].start))
-    for (id, subject), lines in found.items():
-        reason, advice = _LEFT[id]
-        yield Remark(id, tuple(sorted(lines)), subject, reason, advice, "broken")
+            lines = found.setdefault(f"storage().{stream[index].text}", set())
+            lines.add(line_of(code.text, stream[index].start))
+    for subject, lines in found.items():
+        reason = "storages hold bytes since torch 2.1"
+        advice = (
+            "x.storage().mutable_data() is a void*, x.storage().nbytes() the size; x.data_ptr<T>() begins at the offset"
+        )
+        yield Remark("storage-member", tuple(sorted(lines)), subject, reason, advice, "broken")
 
 
 def _type_first(code: Code, scope: Scope) -> Iterable[Edit]:

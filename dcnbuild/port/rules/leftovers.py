@@ -44,14 +44,6 @@ LEFTOVERS = (
         untouched=("template <typename T> T toDeviceTensor(T x) { return x; }\n", "// toDeviceTensor\n"),
     ),
     Leftover(
-        id="texture-reference",
-        names=r"cudaBindTexture\w*|cudaUnbindTexture|cudaGetTextureReference|textureReference",
-        reason="texture references went with CUDA 12",
-        advice="read through a const __restrict__ pointer, or make a texture object (cudaCreateTextureObject)",
-        example="void f() { cudaBindTexture(0, tex, p, n); }\n",
-        untouched=("// cudaBindTexture\n",),
-    ),
-    Leftover(
         id="texture-template",
         names="texture|surface",
         following="<",
@@ -106,16 +98,6 @@ LEFTOVERS = (
             "struct F : torch::autograd::Function<F> { };\n",
             "struct F : torch::autograd::Node { };\n",
         ),
-    ),
-    Leftover(
-        id="generator",
-        names="CUDAGenerator|CPUGenerator",
-        reason="generators are at::Generator with an implementation since torch 1.6, handed over by value",
-        advice="take std::optional<at::Generator>, and ask"
-        " at::get_generator_or_default<at::CUDAGeneratorImpl>(generator,"
-        " at::cuda::detail::getDefaultCUDAGenerator())",
-        example="auto f(at::Generator* g) { return at::check_generator<at::CUDAGenerator>(g); }\n",
-        untouched=("auto f(at::CUDAGeneratorImpl* g) { return g; }\n", "// CUDAGenerator\n"),
     ),
     Leftover(
         id="cpu-cuda-type",
