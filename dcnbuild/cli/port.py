@@ -26,7 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `dcnbuild port`."""
     parser.add_argument("path", type=Path, help="port this directory or this file of an extension")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--out", type=Path, metavar="DIR", help="write the result here (default: PATH-ported)")
+    where.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="write the result here, even if nothing changes (default: PATH-ported)",
+    )
     where.add_argument(
         "--in-place",
         action="store_true",
@@ -108,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
         report = {"out": str(written) if written else None, **result.to_json()}
         print(json.dumps(report, indent=2))
     else:
-        print_report(console(stderr=args.diff), result, written)
+        print_report(console(stderr=args.diff), result, written if result.changed else written or source)
     for path, reason in lost.items():
         print(f"dcnbuild port: {path} is not in the copy: {reason}", file=sys.stderr)
     return 0 if result.ok and not lost else 1
@@ -157,7 +162,7 @@ def _write(source: Path, args: argparse.Namespace, result: ProjectResult) -> tup
         if backup:
             print(f"the old files are in {backup}", file=sys.stderr)
         return source, {}
-    if args.diff and args.out is None:
+    if args.out is None and (args.diff or not result.changed):  # a copy of what is as it was serves nobody
         return None, {}
     out: Path = args.out or default_out(source.resolve())
     return out, write_copy(source, out, result.files)

@@ -98,13 +98,13 @@ def check_project(
 
         found |= dict(zip(rest, compile_all(root, rest, ""), strict=True))
         there = {file.path for file in result.files if file.old} if before else ()
-        old = [path for path in wanted if path in there]
+        touched = set(_affected(result, False))  # the others compile as they did
+        old = [path for path in wanted if path in there and path in touched]
+        compiled = {path: found[path][0] for path in wanted if path in there and path not in touched}
         if old:
             as_it_was = _as_it_was(root, result, Path(temporary, "before"))
             outcomes = compile_all(as_it_was, old, " as it was")
-            compiled = {path: did for path, (did, _, _) in zip(old, outcomes, strict=True)}
-        else:
-            compiled = {}
+            compiled |= {path: did for path, (did, _, _) in zip(old, outcomes, strict=True)}
     files = tuple(
         replace(file, compiled=compiled.get(file.path)).with_compiles(*found[file.path]) if file.path in found else file
         for file in result.files

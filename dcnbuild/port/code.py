@@ -19,6 +19,7 @@ from dcnbuild.port.tokens import Token, revised, tokenize
 _START = attrgetter("start")
 _LISTED = re.compile(r"[\w|]+")
 _NO_FUNCTION = frozenset({"if", "for", "while", "switch", "catch", "return", "sizeof", "decltype"})
+_TYPES = frozenset({"struct", "class", "union", "enum", "using"})
 _BEHIND_PARAMETERS = frozenset({"const", "noexcept", "override", "final", "mutable", "try", "&"})
 _TENSOR = re.compile(r"^(?:const\s+)?(?:(?:::)?(?:at|torch)::)?Tensor(?:\s+const)?\s*&{0,2}$")
 
@@ -129,16 +130,16 @@ class Code:
 
     @cached_property
     def defined(self) -> frozenset[str]:
-        """The macros, functions and types that it defines; templates also as "template name"."""
-        types = {
-            following.text
-            for token, following in zip(self.live, self.live[1:], strict=False)
-            if token.text in ("struct", "class", "union", "enum", "using") and following.kind == "name"
-        }
+        """The macros, functions and types that it defines; also "template f" for a template, "struct S" for a class."""
+        threes = zip(self.live, self.live[1:], [*self.live[2:], None], strict=False)
+        named = [three for three in threes if three[0].text in _TYPES and three[1].kind == "name"]
+        kinds = [(a.text, b.text, c.text if c else "") for a, b, c in named]
+        types = {name for _, name, _ in kinds}
+        structs = {f"struct {n}" for word, n, behind in kinds if word in ("struct", "class") and behind in ("{", ":")}
         macros = {macro.name for macro in self.layout.macros}
         functions = {function.name for function in self.functions}
         templates = {f"template {f.name}" for f in self.functions if "template" in f.specifiers}
-        return frozenset(types | macros | functions | templates)
+        return frozenset(types | macros | functions | templates | structs)
 
     def is_tensor(self, name: Token) -> bool:
         """Whether a token names a parameter of the function around it that is a tensor."""

@@ -16,7 +16,7 @@ from dcnbuild.port.pattern import arguments
 from dcnbuild.port.result import Change, Remark
 from dcnbuild.port.rule import Leftover, Rule, Scope
 from dcnbuild.port.rules import FAMILY_OF, LEFTOVERS, RULES
-from dcnbuild.port.rules.at_types import left_members
+from dcnbuild.port.rules.at_types import left_storage
 from dcnbuild.port.rules.headers import is_torch_h
 from dcnbuild.port.rules.th_pointers import left_fields
 from dcnbuild.port.stream import Stream
@@ -195,7 +195,7 @@ def _leftovers(code: Code, scope: Scope) -> Iterable[Remark]:
             subjects.setdefault(token.text, set()).add(line_of(code.text, token.start))
         yield from _remarks(leftover, subjects)
         named |= set(subjects)
-    left = (gone_names(code, scope), gone_headers(code, scope), left_fields(code), left_members(code))
+    left = (gone_names(code, scope), gone_headers(code, scope), left_fields(code), left_storage(code))
     for remark in chain.from_iterable(left):
         if remark.subject.rpartition("::")[2] not in named:
             yield remark

@@ -10,12 +10,14 @@ from pathlib import PurePosixPath
 
 from dcnbuild.port.python.module import Module, Modules, dotted
 
+_DEFINES = re.compile(r"-D([A-Z]\w*)(?:=(.*))?")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Extension:
-    """What a call of create_extension in a build script asks for; paths are relative to its directory.
+    """What a call of create_extension in a build script asks for; files are relative to its directory, directories
+    to the project's.
 
     `optional` says that its CUDA part is left out where there is no CUDA.
     """
@@ -26,6 +28,9 @@ class Extension:
     sources: tuple[str, ...]
     objects: tuple[str, ...]
     macros: tuple[tuple[str, str | None], ...]
+    libraries: tuple[str, ...] = ()
+    library_dirs: tuple[str, ...] = ()
+    include_dirs: tuple[str, ...] = ()
     optional: bool = False
 
 
@@ -44,6 +49,9 @@ def extensions(python: Modules) -> Iterator[Extension]:
                         given.get("sources", ()),
                         given.get("extra_objects", ()),
                         tuple(_macros(module)),
+                        given.get("libraries", ()),
+                        _folders(path.parent, given.get("library_dirs", ())),
+                        _folders(path.parent, given.get("include_dirs", ())),
                         "is_available" in module.text,
                     )
 
@@ -51,6 +59,11 @@ def extensions(python: Modules) -> Iterator[Extension]:
 def headers_of(python: Modules) -> frozenset[PurePosixPath]:
     """The headers that the project's build scripts bind."""
     return frozenset(e.script.parent / name for e in extensions(python) for name in e.headers)
+
+
+def _folders(folder: PurePosixPath, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Directories, but for those that the environment names."""
+    return tuple(str(folder / name) for name in names if "$" not in name and not name.isupper())
 
 
 def _strings(module: Module, node: ast.AST, seen: frozenset[str] = frozenset()) -> tuple[str, ...]:
@@ -84,6 +97,16 @@ def _macros(module: Module) -> Iterator[tuple[str, str | None]]:
                 text = str(name.value)
                 if text.isidentifier() and text.isupper():
                     yield text, None if value.value is None else str(value.value)
+        elif isinstance(node, ast.Constant) and (flag := _DEFINES.fullmatch(str(node.value))):
+            yield flag[1], flag[2]
+
+
+def loads(module: Module) -> Iterator[tuple[ast.ImportFrom, str, str]]:
+    """What a file that torch.utils.ffi wrote loads: `from ._name import lib as _lib, ffi as _ffi`, with both names."""
+    for node in module.nodes:
+        names = {alias.name: alias.asname or alias.name for alias in getattr(node, "names", ())}
+        if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module and set(names) == {"lib", "ffi"}:
+            yield node, names["lib"], names["ffi"]
 
 
 def ported_source(path: PurePosixPath) -> PurePosixPath:

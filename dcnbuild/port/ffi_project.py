@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from dcnbuild.port.code import Code
-from dcnbuild.port.ffi import Extension, extensions, ported_source
+from dcnbuild.port.ffi import Extension, extensions, loads, ported_source
 from dcnbuild.port.pattern import follows
 from dcnbuild.port.python.module import Module, Modules
 from dcnbuild.port.result import Change, FileResult
@@ -49,8 +49,9 @@ _EXTENSION = """\
             {name!r},
             {sources!r},
             include_dirs={includes!r},
-            define_macros={macros!r},
+            define_macros={macros!r},{more}
         )"""
+_FROM_C = 'extern "C" {{\n{}}}\n'
 #: The macro of a binding's CUDA part, which build scripts define themselves where they look for CUDA.
 _WITH_CUDA = ("WITH_CUDA", None)
 _OF_CUDA = re.compile(r'#include\s*[<"](?:ATen/cuda|c10/cuda|cuda)')
@@ -97,19 +98,28 @@ def port_ffi(python: Modules, texts: Mapping[PurePosixPath, str], root: str) -> 
         anywhere = _functions(headers, plain, texts)
         both = bool(anywhere) and plain != parts
         there = {h: not both or bool(_functions([h], plain, texts)) for h in headers}
+        c = _with_c_linkage(parts, texts)
+        forms = {h: _FROM_C if c & set(_functions([h], parts, texts)) else "{}" for h in headers}
         text = _BINDING.format(
-            includes=_parted((f'#include "{h.relative_to(folder)}"\n', there[h]) for h in headers),
+            includes=_parted((forms[h].format(f'#include "{h.relative_to(folder)}"\n'), there[h]) for h in headers),
             functions=_parted((f'  m.def("{name}", &{name});\n', not both or name in anywhere) for name in functions),
         )
         results.append(_new(binding, text, f"{len(functions)} functions"))
         common = {
             "name": _module_name(extension, python, package),
-            "includes": sorted({str(path.parent) for path in (*headers, *parts)}),
+            "includes": [*sorted({str(path.parent) for path in (*headers, *parts)}), *extension.include_dirs],
+            "more": "".join(
+                f"\n            {name}={list(values)!r},"
+                for name, values in (("libraries", extension.libraries), ("library_dirs", extension.library_dirs))
+                if values
+            ),
         }
         macros = dict(extension.macros) | (dict([_WITH_CUDA]) if both else {})
         calls.append(
             _EXTENSION.format(
-                kind="CUDAExtension" if any(kernels) else "CppExtension",
+                kind="CUDAExtension"
+                if any(kernels) or any(_OF_CUDA.search(texts[p]) for p in parts)
+                else "CppExtension",
                 sources=[str(path) for path in (*parts, binding)],
                 macros=list(macros.items()),
                 **common,
@@ -206,6 +216,18 @@ def _functions(
     return list(declared)
 
 
+def _with_c_linkage(sources: list[PurePosixPath], texts: Mapping[PurePosixPath, str]) -> set[str]:
+    """The functions that sources define as `extern "C"`, which the headers of a build script do not say."""
+    codes = [Code(texts[path]) for path in sources]
+    return {f.name for code in codes for f in code.functions if "extern" in f.specifiers or _in_c_block(code, f.start)}
+
+
+def _in_c_block(code: Code, offset: int) -> bool:
+    stream = code.live
+    around = stream.around[stream.at(offset)]
+    return around > 1 and [token.text for token in stream[around - 2 : around]] == ["extern", '"C"']
+
+
 def _package_root(folder: PurePosixPath, python: Modules) -> PurePosixPath:
     """The directory that has to be on Python's path for the packages around a build script."""
     while folder.parts and folder / "__init__.py" in python:  # "." is its own parent
@@ -216,6 +238,11 @@ def _package_root(folder: PurePosixPath, python: Modules) -> PurePosixPath:
 def _module_name(extension: Extension, python: Modules, root: str) -> str:
     """The name under which the project imports an extension; `root` is what the tree is called as a package."""
     folder = extension.script.parent
+    for path, module in python.holding("_wrap_function"):
+        for load, _, _ in loads(module):
+            if f"_{extension.name.split('.')[-1]}" == load.module and folder in path.parents:
+                inside = path.parent.relative_to(_package_root(folder, python)).parts
+                return ".".join(filter(None, (root, *inside, load.module)))
     first = extension.name.split(".")[0]
     for path, module in python.holding(first):
         for node in module.nodes if folder in path.parents else ():

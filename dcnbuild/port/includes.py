@@ -19,7 +19,7 @@ SYMBOLS: dict[str, tuple[str, str]] = {
     ),
     r"Tensor": ("torch/extension.h", rf"{_TORCH}|ATen/ATen\.h|ATen/(?:core/)?Tensor\.h"),
     r"TORCH_D?CHECK_(?:EQ|NE|LT|LE|GT|GE|NOTNULL)": ("c10/util/Logging.h", rf"{_TORCH}|ATen/.*"),
-    r"getCurrentDeviceProperties|getCurrentCUDABlasHandle|cublas\w+": (
+    r"get(?:Current)?DeviceProperties|getCurrentCUDA(?:Blas|Sparse)Handle|cublas\w+": (
         "ATen/cuda/CUDAContext.h",
         r"ATen/cuda/CUDA(?:ApplyUtils\.cuh|Event\.h)",
     ),
@@ -55,6 +55,7 @@ SYMBOLS: dict[str, tuple[str, str]] = {
     r"CUDACachingAllocator": ("c10/cuda/CUDACachingAllocator.h", r"(?!)"),
     r"ThrustAllocator": ("ATen/cuda/ThrustAllocator.h", r"(?!)"),
     r"OptionalCUDAGuard|CUDAGuard": ("c10/cuda/CUDAGuard.h", r"ATen/cuda/CUDAGuard\.h"),
+    r"scalar_to_tensor": ("ATen/ScalarOps.h", rf"{_TORCH}|ATen/ATen\.h"),
     r"device_of": ("ATen/DeviceGuard.h", rf"{_TORCH}|ATen/ATen\.h"),
     r"gpuAtomicAdd|gpuAtomicAddNoReturn": (
         "ATen/cuda/Atomic.cuh",

@@ -1,57 +1,96 @@
 """Names that torch or CUDA has no longer and no rule knows, from the tables of `dcnbuild.knowledge`.
 
-Only names are asked for that can mean nothing else: macros of torch by their prefix, functions behind
-`at::`, what stands directly in `cub::` and `thrust::`, and functions of CUDA's libraries by theirs. A
-member of some object may be anybody's.
+Only names are asked for that can mean nothing else: macros of torch and CUB by their prefix, what stands
+behind `at::`, `c10::`, `torch::`, `cub::` or `thrust::`, functions of CUDA's libraries by theirs, and members
+of what is known to be a tensor, at::Context or a struct of CUDA. A member of another object may be anybody's.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Iterator
+from functools import cache
 
 from dcnbuild import knowledge
 from dcnbuild.base.versions import numbers
+from dcnbuild.knowledge import gone
 from dcnbuild.knowledge.entry import Entry
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import line_of
 from dcnbuild.port.pattern import follows
 from dcnbuild.port.result import Remark
 from dcnbuild.port.rule import Scope
+from dcnbuild.port.rules.tensors import is_type_variable
+from dcnbuild.port.stable.expressions import expressions
+from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stream import Stream
 
 #: What sources are ported to. The tables know newer releases, too.
 TODAY = {"torch": (2, 14), "CUDA": (13, 0)}
-_SCOPES = {"at": "torch", "torch": "torch", "cub": "CUDA", "thrust": "CUDA"}
-#: Headers that only wheels with CUDA have, which the table's source is not.
-_GENERATED = frozenset({"ATen/cuda/CUDAConfig.h"})
-#: Functions of cuSPARSE by the format that they are for: CUDA 11 dropped most of them, before the tables begin.
-_OLD_SPARSE = re.compile(
-    r"cusparse[SDCZHX](?:csr|coo|bsr|gebsr|hyb|ell|csc|dense|nnz|gtsv|axpyi|dotc?i|roti|gthr|sctr)\w*"
+#: The first part of a name → its product, and how the tables write it.
+_SPACES = {
+    **{space: ("torch", space) for space in ("at", "c10", "torch")},
+    **{space: ("CUDA", space) for space in ("cub", "thrust", "cooperative_groups")},
+    "cg": ("CUDA", "cooperative_groups"),
+}
+#: Namespaces that have what others have.
+_WITHIN = {"at": ("c10",), "torch": ("at", "c10")}
+#: Structs of CUDA whose members came and went, and what a file names that has one.
+_STRUCTS = {
+    "cudaDeviceProp": "cudaDeviceProp|getCurrentDeviceProperties|getDeviceProperties",
+    "cudaPointerAttributes": "cudaPointerAttributes|cudaPointerGetAttributes",
+    "__half": "half|__half",
+}
+_FILES = {**_STRUCTS, "at::Generator": r"Generator|\w*[dD]efault\w*Generator"}
+#: Classes that the table knows as a whole, and what to do without a member that they have not.
+_TYPE = "at::DeprecatedTypeProperties"
+_CLOSED = {
+    "at::Context": "call what at::cuda:: or c10::cuda:: has of it",
+    _TYPE: "types of tensors make nothing any more: call a function of at:: with x.options() instead",
+}
+#: What at::Type made and converted, until torch 1.0.
+_MADE = frozenset(
+    {
+        *("tensor", "scalarTensor", "zeros", "ones", "rand", "randn", "randperm", "arange", "eye", "full"),
+        *("tensorFromBlob", "sizeof_type", "generator"),
+    }
 )
-_PREFIXES = ("cuda", "cublas", "cusparse", "cusolver", "cufft", "curand", "nvtx")
+#: Those whose members are asked for.
+_OWNERS = {"at::Tensor", "c10::IValue", *_CLOSED, *_FILES}
+#: Headers that only wheels with CUDA have, which the table's source is not.
+_GENERATED = frozenset({"ATen/cuda/CUDAConfig.h", "c10/cuda/impl/cuda_cmake_macros.h"})
+#: Folders of torch whose headers the table knows all, but for these and other platforms'.
+_TORCH = re.compile(r"(?:ATen|c10|torch)/")
+_NOT_KNOWN = re.compile(
+    r"/ops/|lazy|mkldnn|api/include|hip|rocm|miopen|xpu|mps|mtia|hpu|npu|mlu|musa|xla|vulkan|metal", re.I
+)
+#: Kinds of names that went before the tables begin, with the release and the advice. Functions of cuSPARSE
+#: are known by the format that they are for.
+_OLDER = {
+    re.compile(r"cusparse[SDCZHX](?:csr|coo|bsr|gebsr|hyb|ell|csc|dense|nnz|gtsv|axpyi|dotc?i|roti|gthr|sctr)\w*"): (
+        "11.0",
+        "call the generic API, cusparseSpMM say",
+    ),
+    re.compile(r"at::_th_\w+"): ("1.7", "call the operator without the prefix"),
+}
+_PREFIXES = ("cuda", "cublas", "cudnn", "cusparse", "cusolver", "cufft", "curand", "nvtx", "CUB_")
+#: A remark's reason and advice.
+_Said = tuple[str, str]
 
 
 def gone_names(code: Code, scope: Scope) -> Iterator[Remark]:
     """A remark for each name that is gone, with its lines."""
-    found: dict[str, tuple[str, Entry, set[int]]] = {}
-    older: dict[str, set[int]] = {}
+    found: dict[str, tuple[_Said, set[int]]] = {}
     for stream, index in code.names(r"\w+"):
-        text = stream[index].text
-        if text in scope.own or code.layout.is_past(stream[index].start):
+        token = stream[index]
+        if token.text in scope.own or code.layout.is_past(token.start):
             continue
-        asked = _asked(stream, index)
-        entry = asked and _gone(*asked)
-        if asked and entry:
-            place = found.setdefault(asked[1], (asked[0], entry, set()))
-            place[2].add(line_of(code.text, stream[index].start))
-        elif asked and _OLD_SPARSE.fullmatch(asked[1]) and not _known(asked[1]):
-            older.setdefault(text, set()).add(line_of(code.text, stream[index].start))
-    for name, (product, entry, lines) in found.items():
-        yield _remark(name, product, entry, sorted(lines))
-    for name, lines in older.items():
-        reason, advice = ("CUDA has it no longer since 11.0", "call the generic API, cusparseSpMM say")
+        for product, name in _asked(code, stream, index):
+            said = _gone(product, name)
+            if said and _is_meant(code, stream, index, name):
+                found.setdefault(name, (said, set()))[1].add(line_of(code.text, token.start))
+                break
+    for name, ((reason, advice), lines) in found.items():
         yield Remark("gone-name", tuple(sorted(lines)), name, reason, advice, "broken")
 
 
@@ -61,61 +100,116 @@ def gone_headers(code: Code, scope: Scope) -> Iterator[Remark]:
         header = include.header[1:-1]
         if header in scope.own_headers or "/" not in header or code.layout.is_past(include.directive.start):
             continue
-        entry = _gone_header(header)
-        if entry:
-            product = "CUDA" if entry.source.startswith("nvidia") else "torch"
+        said = _gone_header(header)
+        if said:
             place = line_of(code.text, include.directive.start)
-            yield _remark(f"#include <{header}>", product, entry, [place])
-        elif header.startswith("c10d/"):  # a folder of its own until torch 1.12: the tables do not know it
-            reason, advice = "torch has no such folder since 1.13", "look in torch/csrc/distributed/c10d"
-            place = line_of(code.text, include.directive.start)
-            yield Remark("gone-name", (place,), f"#include <{header}>", reason, advice, "broken")
+            yield Remark("gone-name", (place,), f"#include <{header}>", *said, "broken")
 
 
-def _asked(stream: Stream, index: int) -> tuple[str, str] | None:
-    """The product and the full name of what is to be looked up."""
+def _asked(code: Code, stream: Stream, index: int) -> Iterator[tuple[str, str]]:
+    """The products and full names of what is to be looked up."""
     text = stream[index].text
     behind = stream[index - 1].text if index else ""
-    if behind == "::" and index > 1:
-        space = stream[index - 2].text
-        inner = index > 3 and stream[index - 3].text == "::" and stream[index - 4].kind == "name"
-        if space not in _SCOPES or inner or follows(stream, index, "::"):
-            return None
-        function = follows(stream, index, "(")
-        return (_SCOPES[space], f"{space}::{text}") if function or space != "torch" else None
-    if behind in (".", "->", "::"):
-        return None
-    if text.startswith(("AT_", "TORCH_")) and text.isupper():
-        return ("torch", text) if follows(stream, index, "(") else None
-    return ("CUDA", text) if text.startswith(_PREFIXES) and follows(stream, index, "(") else None
+    called = follows(stream, index, "(")
+    if behind in (".", "->"):
+        yield from _members(code, stream, index) if called else ((("CUDA", f"{s}::{text}")) for s in _STRUCTS)
+    elif behind == "::":
+        first = index
+        while first > 1 and stream[first - 1].text == "::" and stream[first - 2].kind == "name":
+            first -= 2
+        product, space = _SPACES.get(stream[first].text, ("", ""))
+        if not product or (first and stream[first - 1].text == "::" and stream[first - 2].kind == "name"):
+            return
+        if called or space != "torch":
+            inner = "".join(token.text for token in stream[first + 1 : index + 1])
+            yield product, space + inner
+    elif text.startswith(("AT_", "TORCH_")) and text.isupper() and called:
+        yield "torch", text
+    elif text.startswith(_PREFIXES) and called:
+        yield "CUDA", text
 
 
-def _known(name: str) -> bool:
-    """Whether the table of CUDA has a name, gone or not."""
-    return any(entry.name == name for entry in knowledge.cuda.find(name))
+def _members(code: Code, stream: Stream, index: int) -> Iterator[tuple[str, str]]:
+    """What a method may be called on."""
+    text = stream[index].text
+    before = [token.text for token in stream[max(index - 4, 0) : index - 1]]
+    if before == ["globalContext", "(", ")"]:
+        yield "torch", f"at::Context::{text}"
+    elif before == ["type", "(", ")"] or (text in _MADE and is_type_variable(code, stream[index - 2])):
+        yield "torch", f"{_TYPE}::{text}"
+    else:
+        yield from (("torch", f"{owner}::{text}") for owner in ("at::Tensor", "at::Generator"))
+        if text.startswith("to"):  # nothing else has toIntListRef()
+            yield "torch", f"c10::IValue::{text}"
 
 
-@lru_cache(maxsize=4096)
-def _gone(product: str, name: str) -> Entry | None:
-    """The last that is known of a name, if all that is called so is gone."""
+def _is_meant(code: Code, stream: Stream, index: int, name: str) -> bool:
+    """Whether a member is asked of what has it, as far as that can be told."""
+    owner = name.rpartition("::")[0]
+    if owner == "__half":
+        return _is_half(stream, index)
+    if owner in _FILES:
+        return any(True for _ in code.names(_FILES[owner]))
+    if owner == _TYPE and stream[index - 2].text == ")":  # x.type().name
+        index -= 4
+    elif owner != "at::Tensor":
+        return True
+    return stream is code.live and _is_tensor(code, stream, index - 1)
+
+
+def _is_half(stream: Stream, index: int) -> bool:
+    """Whether `a.x`, with x at this index, is asked of what was declared as `half a`."""
+    places = stream.places.get(stream[index - 2].text, ())
+    return any(place and stream[place - 1].text in ("half", "__half") for place in places if place < index)
+
+
+def _is_tensor(code: Code, stream: Stream, end: int) -> bool:
+    """Whether the expression that ends before this index is a tensor."""
+    first = receiver(stream, end)
+    return first is not None and expressions(code, {}).kind(stream, first, end) == "tensor"
+
+
+@cache
+def _gone(product: str, name: str) -> _Said | None:
+    """The reason and the advice, if all that is called so is gone."""
     table = knowledge.torch_cpp if product == "torch" else knowledge.cuda
-    found = [entry for entry in table.find(name) if entry.name == name]
-    kinds = ("function", "macro") if product == "torch" else ("function", "macro", "type")
-    if not any(e.kind in kinds for e in found) or found[0].header in _GENERATED:
+    owner, _, last = name.rpartition("::")
+    same = {name, *(f"{space}::{last}" for space in _WITHIN.get(owner, ()))}
+    found = [entry for entry in table.find(last) if entry.name in same]
+    row = gone.find(product, name)
+    if row and row.since == gone.NEVER:
         return None
-    if product == "torch":  # at:: has much from c10:: and other namespaces
-        found += table.find(name.rpartition("::")[2])
-    return found[0] if all(_is_gone(product, entry) for entry in found) else None
+    if not found:
+        if owner in _CLOSED and not any(entry.removed is None for entry in table.find(name)):
+            return _said(product, "", "", _CLOSED[owner])
+        if row:
+            return _said(row.product, row.since, row.use, row.note)
+        older = (said for kind, said in _OLDER.items() if kind.fullmatch(name))
+        return next((_said(product, since, "", advice) for since, advice in older), None)
+    kinds = {"function", "macro"} | {"member" if owner in _OWNERS else "type"}
+    if not any(entry.kind in kinds for entry in found) or found[0].header in _GENERATED:
+        return None
+    if owner == "at::Tensor":
+        found += table.find(f"TensorBase::{last}")
+    elif product == "torch" and owner not in _OWNERS:
+        inner = owner.rpartition("::")[2] if "::" in owner else ""  # at::cuda:: has all of c10::cuda::,
+        others = table.find(last)  # and at:: has much from other namespaces
+        found += [e for e in others if not inner or e.scope.rpartition("::")[2] in (inner, "")]
+    return _of_entry(product, found[0]) if all(_is_gone(product, entry) for entry in found) else None
 
 
-@lru_cache(maxsize=4096)
-def _gone_header(header: str) -> Entry | None:
+@cache
+def _gone_header(header: str) -> _Said | None:
     entries = [entry for entry in knowledge.headers.find(header) if entry.name == header]
     if header in _GENERATED:
         return None
+    if not entries and _TORCH.match(header) and not _NOT_KNOWN.search(header):
+        return _said("torch", "", "", "look for its successor in torch's include directory")
     for product in TODAY:
         if entries and all(_is_gone(product, entry) for entry in entries):
-            return entries[0]
+            return _of_entry("CUDA" if entries[0].source.startswith("nvidia") else "torch", entries[0])
+    if header.startswith("c10d/"):  # a folder of its own until torch 1.12: the tables do not know it
+        return _said("torch", "1.13", "", "look in torch/csrc/distributed/c10d")
     return None
 
 
@@ -123,10 +217,13 @@ def _is_gone(product: str, entry: Entry) -> bool:
     return entry.removed is not None and numbers(entry.removed)[:2] <= TODAY[product]
 
 
-def _remark(name: str, product: str, entry: Entry, lines: Sequence[int]) -> Remark:
-    advice = f"write {entry.replacement}" if entry.replacement else "look for its successor"
+def _of_entry(product: str, entry: Entry) -> _Said:
     if entry.replacement == "":
-        advice = "leave it out"
-    note = f": {entry.note}" if entry.note else ""
-    reason = f"{product} has it no longer since {entry.removed}"
-    return Remark("gone-name", tuple(lines), name, reason, advice + note, "broken")
+        return _said(product, entry.removed or "", "", "leave it out" + (f": {entry.note}" if entry.note else ""))
+    return _said(product, entry.removed or "", entry.replacement or "", entry.note)
+
+
+def _said(product: str, since: str, use: str, note: str) -> _Said:
+    """The reason and the advice of a remark; `note` is the advice where there is no successor."""
+    advice = ": ".join(filter(None, [use and f"write {use}", note])) or "look for its successor"
+    return f"{product} has it no longer{f' since {since}' if since else ''}", advice

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.ffi import ported_source
+from dcnbuild.port.layout import Macro
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.rules.th_tensors import TYPES as TH_TENSOR
 from dcnbuild.port.source import COMPILED_SUFFIXES
@@ -49,18 +50,13 @@ class Project:
 
     @cached_property
     def dispatchers(self) -> frozenset[str]:
-        """Its macros that hand one of their parameters on to AT_DISPATCH_*."""
+        """Its macros that hand one of their parameters on to AT_DISPATCH_*, or switch over it."""
         return frozenset(
             macro.name
             for code in self.codes.values()
-            if "AT_DISPATCH_" in code.text
+            if "AT_DISPATCH_" in code.text or "switch" in code.text
             for macro in code.layout.macros
-            if macro.parameters
-            and any(
-                token.text.startswith("AT_DISPATCH_")
-                and any(word.text in macro.parameters for word in macro.body[index + 1 : index + 8])
-                for index, token in enumerate(macro.body)
-            )
+            if any(_dispatches(macro, index) for index in range(len(macro.body)))
         )
 
     @cached_property
@@ -200,3 +196,12 @@ class Project:
             for code in self.codes.values()
             for include in code.layout.includes
         )
+
+
+def _dispatches(macro: Macro, index: int) -> bool:
+    """Whether a macro's body hands a parameter on to AT_DISPATCH_* here, or says `switch (parameter)`."""
+    text, parameters = macro.body[index].text, macro.parameters or ()
+    behind = [token.text for token in macro.body[index + 1 : index + 8]]
+    if text == "switch":
+        return behind[:1] == ["("] and behind[2:3] == [")"] and behind[1] in parameters
+    return text.startswith("AT_DISPATCH_") and any(name in parameters for name in behind)

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.cpp import PortedText, port_text
-from dcnbuild.port.python.module import PythonScope
+from dcnbuild.port.python.module import Module, PythonScope
 from dcnbuild.port.python.port import PythonProject, port_module
 from dcnbuild.port.rule import Rule, Scope
 from dcnbuild.port.rules import RULES
@@ -32,7 +32,7 @@ def port_cpp(text: str, *rules: Rule, fix_bugs: bool = False, deprecated: bool =
 def port_py(text: str, new_standard: bool = True) -> str:
     """Ports a Python text that stands in a project of its own."""
     project = PythonProject({PurePosixPath("module.py"): (text, "utf-8")})
-    return port_module(text, PythonScope(project.functions, new_standard))[0]
+    return port_module(Module(text), PythonScope(project.functions, new_standard))[0]
 
 
 def without_additions(before: str, after: str) -> str:

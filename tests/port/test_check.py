@@ -62,6 +62,21 @@ def test_what_compiles_and_what_does_not(tmp_path: Path) -> None:
     assert not result.ok
 
 
+def test_what_porting_did_not_touch_is_compiled_once(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    for name, text in (("good", "int f() { return 1; }\n"), ("bad", "int f() { return none; }\n")):
+        (tmp_path / "old" / f"{name}.cpp").write_text(text)
+    result = port_project(tmp_path / "old")
+    tools = find_toolchain(os.environ, Path(sys.executable), 1)
+    said: list[str] = []
+    found = check_project(tmp_path / "old", result, tools, 1, said.append, everything=True)
+    assert {str(file.path): (file.compiled, file.compiles) for file in found.files} == {
+        "good.cpp": (True, True),
+        "bad.cpp": (False, False),
+    }
+    assert sorted(said) == ["compiling bad.cpp", "compiling good.cpp"]
+
+
 def test_the_table_says_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.cpp").write_text(GOOD.replace('#include "mine.h"\n', "").replace("LEAST", "0"))
     assert main(["port", str(tmp_path / "a.cpp"), "--diff", "--check", "--json"]) == 0

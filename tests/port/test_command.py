@@ -56,6 +56,20 @@ def test_the_default_is_a_new_directory(project: Path, capsys: pytest.CaptureFix
     assert "Nothing to change" in capsys.readouterr().out
 
 
+def test_where_nothing_changes_a_copy_is_written_only_if_it_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = tmp_path / "new"
+    new.mkdir()
+    (new / "a.cpp").write_text("#include <torch/extension.h>\nint f(at::Tensor x) { return x.dim(); }\n")
+    assert main(["port", str(new)]) == 0
+    assert capsys.readouterr().out == "Nothing to change.\n" and list(tmp_path.iterdir()) == [new]
+    assert main(["port", str(new), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["out"] is None
+    assert main(["port", str(new), "--out", str(tmp_path / "copy")]) == 0
+    assert snapshot(tmp_path / "copy") == snapshot(new)
+
+
 def test_a_directory_without_sources_is_not_called_ported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "build.log").write_text("#include <THC/THC.h>")
     assert main(["port", str(tmp_path)]) == 0

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from port.support import port_cpp
 
+from dcnbuild import knowledge
+from dcnbuild.knowledge import gone
 from dcnbuild.port.project import Options, port_project
 
 CSRC = Path(__file__).parents[2] / "csrc"
@@ -15,16 +17,16 @@ CSRC = Path(__file__).parents[2] / "csrc"
 @pytest.mark.parametrize(
     ("line", "subject"),
     [
-        ("auto y = at::potrf(x);", "potrf"),
+        ("auto y = at::potrf(x);", "at::potrf"),
         ("auto y = at::linear(x, x) + at::btrifact_with_info(x);", "at::btrifact_with_info"),
         ("AT_FORALL_SCALAR_TYPES_EXCEPT_HALF(f)", "AT_FORALL_SCALAR_TYPES_EXCEPT_HALF"),
         ("cudaGetTextureAlignmentOffset(&n, t);", "cudaGetTextureAlignmentOffset"),
         ("cub::FpLimits<float>::Max();", "cub::FpLimits"),
         ("thrust::binary_function<int, int, int> f;", "thrust::binary_function"),
-        ("auto y = x.type().randn({3});", "randn"),
+        ("auto y = x.type().randn({3});", "at::DeprecatedTypeProperties::randn"),
         ("float* p = x.storage().data<float>();", "storage().data"),
         ("auto n = x.storage().size();", "storage().size"),
-        ("const auto& t = x.type(); auto y = t.randn({3});", "randn"),
+        ("const auto& t = x.type(); auto y = t.randn({3});", "at::DeprecatedTypeProperties::randn"),
         ("cusparseScsrmm2(h, op, op, m, n, k);", "cusparseScsrmm2"),  # before the tables begin
     ],
 )
@@ -59,6 +61,26 @@ def test_what_stands_is_not(line: str) -> None:
     assert not [remark for remark in remarks if remark.id == "gone-name"]
 
 
+@pytest.mark.parametrize(
+    ("header", "named"),
+    [
+        (
+            "ATen/cuda/CUDATypeConversion.cuh",
+            True,
+        ),  # went before the tables begin: torch's folders are known as a whole
+        ("torch/csrc/never_was.h", True),
+        ("ATen/native/cuda/KernelUtils.cuh", False),
+        ("ATen/ops/relu_native.h", False),
+        ("ATen/hip/HIPContext.h", False),
+        ("torch/csrc/api/include/torch/types.h", False),
+        ("caffe2/core/timer.h", False),
+    ],
+)
+def test_torchs_headers_are_known_as_a_whole(header: str, named: bool) -> None:
+    remarks = port_cpp(f"#include <ATen/ATen.h>\n#include <{header}>\n").remarks
+    assert [remark.subject for remark in remarks] == [f"#include <{header}>"] * named
+
+
 def test_a_name_of_the_project_is_its_own() -> None:
     text = "#define AT_WARN_ONCE_MINE(x)\nvoid cudaGetTextureAlignmentOffset(int n) {}\n"
     assert not port_cpp(text + "void g() { cudaGetTextureAlignmentOffset(1); }\n").remarks
@@ -90,3 +112,72 @@ def test_what_stands_for_an_older_release_beside_that_for_a_newer_one_stays(text
 
 def test_a_branch_without_cuda_is_of_today() -> None:
     assert port_cpp("#ifdef CUDA_VERSION\nint gpu;\n#else\nvoid f(at::Tensor x) { at::symeig(x); }\n#endif\n").remarks
+
+
+@pytest.mark.parametrize(
+    ("line", "subject"),
+    [
+        # at::Context is known as a whole: what it has not today is gone, whenever it went
+        ("auto p = at::globalContext().getCurrentDeviceProperties();", "at::Context::getCurrentDeviceProperties"),
+        ("at::globalContext().setCurrentCUDAStream(s);", "at::Context::setCurrentCUDAStream"),
+        # members of what is known to be a tensor
+        ("auto y = x.gesv(b);", "at::Tensor::gesv"),
+        ("at::Tensor y = at::relu(x); auto z = y.view({2, 2}).symeig(true);", "at::Tensor::symeig"),
+        ("for (auto& v : values) v.toIntListRef();", "c10::IValue::toIntListRef"),
+        # namespaces within namespaces, types, and what at:: has of c10::
+        ("auto n = c10::cuda::CUDACachingAllocator::maxMemoryAllocated(0);", "maxMemoryAllocated"),
+        ("c10::TensorTypeId id;", "c10::TensorTypeId"),
+        ("auto p = c10::guts::make_unique<int>(3);", "c10::guts::make_unique"),
+        ("auto t = at::CTypeToScalarType<float>::to();", "at::CTypeToScalarType"),
+        ("auto m = cg::this_multi_grid();", "cooperative_groups::this_multi_grid"),
+        # structs of CUDA
+        ("cudaDeviceProp p; int n = p.clockRate;", "cudaDeviceProp::clockRate"),
+        (
+            "cudaPointerAttributes a; bool b = a.memoryType == cudaMemoryTypeDevice;",
+            "cudaPointerAttributes::memoryType",
+        ),
+        ("auto n = at::check_generator<at::CUDAGenerator>(g);", "at::CUDAGenerator"),
+        ("cudaBindTexture(0, tex, p, n);", "cudaBindTexture"),
+        ("half h; h.x = 0x3c00;", "__half::x"),
+        ("at::globalContext().defaultGenerator(at::kCPU).manualSeed(1);", "at::Generator::manualSeed"),
+        # what went before the tables begin
+        ("auto s = at::cuda::createCUDAStream();", "at::cuda::createCUDAStream"),
+        ("auto y = at::_th_addmm(x, x, x, 1, 1);", "at::_th_addmm"),
+        ("cudaConfigureCall(grid, block);", "cudaConfigureCall"),
+        ("cub::CTA_SYNC();", "cub::CTA_SYNC"),
+        (
+            "cudnnGetConvolutionForwardAlgorithm(h, a, w, c, b, p, 0, &algorithm);",
+            "cudnnGetConvolutionForwardAlgorithm",
+        ),
+        ("cudnnRNNForwardTraining(h);", "cudnnRNNForwardTraining"),
+    ],
+)
+def test_what_is_gone_is_named_by_what_it_belongs_to(line: str, subject: str) -> None:
+    remarks = port_cpp(f"void f(at::Tensor x, at::Tensor b) {{ {line} }}\n").remarks
+    found = {remark.subject for remark in remarks if remark.id == "gone-name"}
+    assert {name for name in found if name.endswith(subject)}, found
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "auto y = matrix.qr(); auto z = solver.solve(b); double e = lu.eig();",  # Eigen has them
+        "at::globalContext().lazyInitCUDA(); at::globalContext().setBenchmarkCuDNN(true);",
+        "at::isIntegralType(x.scalar_type(), false); c10::DispatchKeySet k; at::Backend n = at::Backend::CPU;",
+        "c10::cuda::CUDAGuard g(0); at::cuda::CUDAGuard h(0); at::cuda::current_device();",
+        "x.toBackend(at::Backend::CUDA); x.type().toBackend(at::Backend::CUDA);",
+        "Timer t; t.clockRate = 3; auto k = a.memoryType; half2 h; h.x = h.y; rng.manualSeed(3);",
+        "cudnnGetConvolutionForwardAlgorithm_v7(h); cudnnRNNForward(h); auto w = at::Scalar(2).toFloat();",
+        "at::Tensor y = x; y.ger(x); y.ormqr(x, x); auto m = v.toTensorList();",
+    ],
+)
+def test_what_only_looks_like_it_is_not(line: str) -> None:
+    remarks = port_cpp(f"void f(at::Tensor x) {{ {line} }}\n").remarks
+    assert not [remark for remark in remarks if remark.need == "broken"]
+
+
+def test_a_name_is_gone_before_the_tables_or_in_them_but_not_in_both() -> None:
+    for row in gone.rows():
+        table = {"torch": knowledge.torch_cpp, "CUDA": knowledge.cuda, "cuDNN": knowledge.cuda}.get(row.product)
+        for name in row.names if table and row.since != gone.NEVER else ():
+            assert table is not None and not [entry for entry in table.find(name) if entry.name == name], name

@@ -201,6 +201,32 @@ def test_classes_that_cannot_be_ported_are_said(method: str) -> None:
     assert [(r.id, r.subject, r.need) for r in result.remarks] == [("autograd-function", "class F", "broken")]
 
 
+@pytest.mark.parametrize(
+    ("imported", "base"),
+    [
+        ("import torch.autograd as ag", "ag.Function"),
+        ("from torch import autograd as ag", "ag.Function"),
+        ("from torch.autograd import Function as F", "F"),
+    ],
+)
+def test_functions_are_known_under_any_name(imported: str, base: str) -> None:
+    text = (
+        f"{imported}\n\n\nclass Scale({base}):\n    def forward(self, x):\n        return x * 2\n\n\ny = Scale()(x)\n"
+    )
+    assert "@staticmethod\n    def forward(ctx, x):" in port_py(text) and "y = Scale.apply(x)" in port_py(text)
+
+
+@pytest.mark.parametrize("base", ["Base", "InplaceFunction"])
+def test_a_function_that_derives_from_another_is_said(base: str) -> None:
+    text = (
+        "from torch.autograd.function import Function, InplaceFunction\n\n\nclass Base(Function):\n"
+        "    def __init__(self, k):\n        self.k = k\n\n\n"
+        f"class Sub({base}):\n    def forward(self, x):\n        return x * self.k\n"
+    )
+    (result,) = port_files(a=text).values()
+    assert [(r.id, r.subject) for r in result.remarks] == [("autograd-function", "class Sub")]
+
+
 def test_two_functions_of_one_name_and_different_settings_are_left() -> None:
     one = (
         "class F(Function):\n    def __init__(self, a):\n        pass\n\n    def forward(self, x):\n        return x\n"

@@ -15,7 +15,7 @@ from dcnbuild.port.edits import Revision
 from dcnbuild.port.project import Options, port_project
 from dcnbuild.port.result import Change, Remark
 from dcnbuild.port.rule import Rule
-from dcnbuild.port.stable import leftovers, pointers
+from dcnbuild.port.stable import arithmetic, leftovers, pointers
 from dcnbuild.port.stable.abi import OLDEST, Target, targets
 from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.facts import StableScope, signatures
@@ -40,6 +40,7 @@ def scope_of(text: str, target: str = OLDEST) -> tuple[Code, StableScope]:
         signatures=known,
         mutated=pointers.mutated(project.codes, known),
         opaque=pointers.opaque(project.codes),
+        signed=arithmetic.signed(project.codes),
     )
     return code, scope
 
@@ -214,6 +215,11 @@ def test_widths_that_an_operator_does_not_hand_over_get_a_wrapper() -> None:
         ("auto f(at::Tensor x) { return x.view({1}) * *g(x); }\n", "* of a tensor"),
         ("void f(at::Tensor x) { x |= *g(); }\n", "|= of a tensor"),
         ("void f(at::Tensor x) { bool b = x && x + !x; }\n", "+ of a tensor"),
+        (
+            "#define MID(a, b) (((a) + (b)) / 2)\nauto f(at::Tensor x) { return MID(x, x) + MID(1, 1); }\n",
+            "MID of a tensor",
+        ),
+        ("#define FIRST(a, n) (a), (n - 3)\nvoid f(at::Tensor x) { g(FIRST(x, 2)); }\n", None),
         ("void f() { at::cuda::CUDAEvent event; }\n", "at::cuda::CUDAEvent"),
         ("auto f = [] -> at::Scalar { return 1; };\n", "at::Scalar"),
         ("#include <c10/util/flat_hash_map.h>\n", None),
@@ -255,6 +261,21 @@ def test_signs_and_numbers_beside_tensors(written: str, becomes: str | None) -> 
     found = to_stable(f"auto f(at::Tensor x, at::Tensor y, int n, double k) {{ return {written}; }}\n")
     assert not found.remarks
     assert becomes is None or f"return {becomes};" in found.text
+
+
+@pytest.mark.parametrize(
+    "lambda_",
+    [
+        "[&](const at::Tensor& a) { return at::relu(a); }",
+        "[&](auto a) -> at::Tensor { if (n) { return a; } return g(a); }",
+        "[] { at::Tensor a = g(); return a; }",
+    ],
+)
+def test_what_a_lambda_returns_is_known(lambda_: str) -> None:
+    text = f"auto f(at::Tensor x, int n) {{\n  auto step = {lambda_};\n  return step(x) * 2;\n}}\n"
+    assert 'ported_binary("aten::mul", "Tensor", step(x), 2)' in to_stable(text).text
+    other = text.replace(lambda_, "[&](at::Tensor a) { return a.size(0); }")
+    assert "step(x) * 2" in to_stable(other).text and not to_stable(other).remarks
 
 
 def test_what_an_expression_is() -> None:

@@ -24,7 +24,7 @@ _HEAD = """\
 
 `dcnbuild port PATH` makes the sources of an old CUDA extension compile with the torch and CUDA of today.
 The result goes to a new directory, `PATH-ported` or what `--out` names; `--in-place` writes over the files and
-keeps the old ones in `PATH-before-port`. `--diff` shows the changes. `--check` compiles each changed file as it was
+keeps the old ones in `PATH-before-port`. Where nothing changes, a copy is written only if `--out` asks for it. `--diff` shows the changes. `--check` compiles each changed file as it was
 and as it is, and builds and imports the result where there is a setup.py. `--json` gives the report as data.
 
 ```shell
@@ -41,7 +41,8 @@ What it goes by:
 
 - Rules match tokens. Comments and strings are never touched; the bodies of macros are code like any other.
   What a project defines itself (its own `AT_CHECK`, say) is its own and stays.
-- A name that no rule knows and that torch or CUDA has no longer (`dcnbuild.knowledge`) is named as `gone-name`.
+- A name that no rule knows and that torch or CUDA has no longer (`dcnbuild.knowledge`) is named as `gone-name`: functions, types,
+  macros, headers, and members of what is known to be a tensor, at::Context or a struct of CUDA.
 - `#if` branches that no torch 2 and CUDA 11 or newer compiles, and those for ROCm, stay as they are. In a branch for
   an older torch or CUDA than today's (`CUDA_VERSION < 13000`), what fails today is no failure, and stays too.
 - What no source reaches (a header that nobody includes, a branch for ROCm, MUSA or another platform) neither

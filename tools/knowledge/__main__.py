@@ -4,7 +4,7 @@ Developers run it from the repository's top, with a Python that has pip and PyYA
 
     python -m tools.knowledge                # all tables: about 7 GB of downloads, an hour
     python -m tools.knowledge cuda           # one table
-    python -m tools.knowledge sonames owners modules manylinux symbol_versions replacements  # after an edit in written/
+    python -m tools.knowledge gone           # after an edit of written/gone.yaml; so for sonames, owners …
     python -m tools.knowledge --cache DIR    # keeps the files that it reads, so that the next run downloads nothing
 
 Add a new release of CUDA to RELEASES of tools/knowledge/toolkits.py, and one of numpy or setuptools to RELEASES of its
@@ -30,6 +30,7 @@ from tools.knowledge import (
 )
 
 TABLES: dict[str, Callable[[Path, Path], None]] = {
+    "gone": written_tables.generate,
     "manylinux": written_tables.generate,
     "modules": written_tables.generate,
     "owners": written_tables.generate,
@@ -48,6 +49,7 @@ TABLES: dict[str, Callable[[Path, Path], None]] = {
 }
 _JSON = (
     "compilers",
+    "gone",
     "manylinux",
     "modules",
     "owners",

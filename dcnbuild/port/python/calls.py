@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from dcnbuild.port.edits import Edit, disjoint
-from dcnbuild.port.python.functions import is_old
+from dcnbuild.port.python.functions import derived, is_old
 from dcnbuild.port.python.module import Module, PythonScope, Signature, dotted
 from dcnbuild.port.python.setup_script import without_statements
 from dcnbuild.port.rule import Rule
@@ -212,9 +212,10 @@ def unported_uses(module: Module, scope: PythonScope) -> Iterator[ast.Call]:
 
 
 def unported_classes(module: Module) -> Iterator[ast.ClassDef]:
-    """Old-style Functions that are still there."""
+    """Old-style Functions that are still there, those that derive from another class of the file among them."""
+    known = derived(module)
     for node in module.nodes:
-        if isinstance(node, ast.ClassDef) and is_old(node):
+        if isinstance(node, ast.ClassDef) and is_old(node, known):
             yield node
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from dcnbuild.port.python.module import Module, Signature, dotted
@@ -25,17 +25,45 @@ class OldFunction:
 
 def old_functions(module: Module) -> Iterator[OldFunction]:
     """The old-style Functions of a file that can be ported."""
+    known = bases(module)
     for node in module.nodes:
-        if isinstance(node, ast.ClassDef) and is_old(node):
+        if isinstance(node, ast.ClassDef) and is_old(node, known):
             found = _read(module, node)
             if found is not None:
                 yield found
 
 
-def is_old(node: ast.ClassDef) -> bool:
-    """Whether a class is an autograd Function whose forward is a plain method."""
+def is_old(node: ast.ClassDef, bases: Container[str]) -> bool:
+    """Whether a class with one of these bases, autograd Functions, has a plain method as its forward."""
     forward = _method(node, "forward")
-    return any(dotted(base) in _BASES for base in node.bases) and forward is not None and not forward.decorator_list
+    return any(dotted(base) in bases for base in node.bases) and forward is not None and not forward.decorator_list
+
+
+def bases(module: Module) -> frozenset[str]:
+    """What a file calls torch.autograd.Function."""
+    found = set(_BASES)
+    for node in module.nodes:
+        if not isinstance(node, (ast.Import, ast.ImportFrom)):
+            continue
+        for alias in node.names:
+            name = f"{node.module}.{alias.name}" if isinstance(node, ast.ImportFrom) else alias.name
+            if alias.asname and name in ("torch.autograd", "torch.autograd.function"):
+                found.add(f"{alias.asname}.Function")
+            elif alias.asname and name in ("torch.autograd.Function", "torch.autograd.function.Function"):
+                found.add(alias.asname)
+    return frozenset(found)
+
+
+def derived(module: Module) -> frozenset[str]:
+    """Those, and the classes of a file that derive from them; InplaceFunction is one of torch's own."""
+    found = {*bases(module), "InplaceFunction"}
+    classes = [node for node in module.nodes if isinstance(node, ast.ClassDef)]
+    for _ in classes:
+        more = {node.name for node in classes if found & set(map(dotted, node.bases))} - found
+        if not more:
+            break
+        found |= more
+    return frozenset(found)
 
 
 def _method(node: ast.ClassDef, name: str) -> ast.FunctionDef | None:

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from dcnbuild.port.cpp import not_understood
 from dcnbuild.port.edits import Revision, line_of
-from dcnbuild.port.python import calls, cuda_gate, environment, functions, methods, setup_script, six
+from dcnbuild.port.python import calls, cuda_gate, cupy, environment, ffi_module, functions, methods, setup_script, six
 from dcnbuild.port.python.module import Module, Modules, PythonScope, Signature, dotted
 from dcnbuild.port.result import Change, FileResult, Remark
 from dcnbuild.port.rule import Rule
@@ -22,11 +22,13 @@ RULES: tuple[Rule, ...] = (
     *six.RULES,
     *methods.RULES,
     *calls.RULES,
+    *cupy.RULES,
+    *ffi_module.RULES,
 )
 #: A file without any of these has nothing to port.
 _TRIGGERS = re.compile(
     r"nvcc|ext_modules|torch\._six|torch\.utils\.ffi|cpp_extension|CUDAExtension|\bFunction\b|std=|is_available"
-    r"|TORCH_CUDA_ARCH_LIST|distutils|torch\._thnn|nn\._functions|torch\.legacy"
+    r"|TORCH_CUDA_ARCH_LIST|distutils|torch\._thnn|nn\._functions|torch\.legacy|cupy"
 )
 _ROUNDS = 500
 #: Gone since torch 0.4 to 1.5.
@@ -79,21 +81,20 @@ def port_python(
             )
             results.append(FileResult(path, text, text, encoding, remarks=(remark,)))
             continue
-        new, changes, failed = port_module(text, scope, rules)
+        new, changes, failed = port_module(module, scope, rules)
         left = _remarks(Module(new) if changes else module, scope)
-        remarks = (*failed, *(r for r in left if not (ffi_done and r.id == "torch-utils-ffi")))
+        built = ffi_done and "create_extension" in text
+        remarks = (*failed, *(r for r in left if not (built and r.id == "torch-utils-ffi")))
         if changes or remarks:
             results.append(FileResult(path, text, new, encoding, tuple(changes), remarks))
     return results
 
 
-def port_module(text: str, scope: PythonScope, rules: Sequence[Rule] = RULES) -> tuple[str, list[Change], list[Remark]]:
-    """Ports one file: its text, what was changed, and which rules gave up.
-
-    Raises SyntaxError if it cannot be parsed.
-    """
-    revision = Revision(text)
-    module = Module(text)
+def port_module(
+    module: Module, scope: PythonScope, rules: Sequence[Rule] = RULES
+) -> tuple[str, list[Change], list[Remark]]:
+    """Ports one file: its text, what was changed, and which rules gave up."""
+    revision = Revision(module.text)
     changes: list[Change] = []
     failed: list[Remark] = []
     for rule in rules:
@@ -191,6 +192,7 @@ def _remarks(module: Module, scope: PythonScope) -> Iterator[Remark]:
             "use the standard library's",
             "broken",
         )
+    yield from cupy.left(module)
     yield from _flags_left(module, scope)
 
 

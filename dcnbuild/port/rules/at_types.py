@@ -20,28 +20,6 @@ _TYPE_FIRST = (
 _SPACES = ("at", "torch")
 #: Factories of at::Type → the method of a tensor, and the function, of the same meaning.
 _FACTORIES = {"tensor": "empty", "zeros": "zeros", "ones": "ones"}
-#: What x.type() has. Source: ATen/core/DeprecatedTypeProperties.h of torch 2.14.1.
-_MEMBERS = frozenset(
-    {
-        *("backend", "layout", "is_sparse", "is_sparse_csr", "device_type", "is_cuda"),
-        *("scalarType", "typeMeta", "toString", "toBackend", "toScalarType", "cpu", "cuda", "hip"),
-        *("privateUser1", "id", "options", "copy", "unsafeTensorFromTH", "unsafeStorageFromTH"),
-    }
-)
-_LEFT = {
-    "type-object": (
-        "types of tensors are properties now, and make nothing",
-        "call a function of at:: with x.options() instead",
-    ),
-    "storage-member": (
-        "storages hold bytes since torch 2.1",
-        "x.storage().mutable_data() is a void*, x.storage().nbytes() the size; x.data_ptr<T>() begins at the offset",
-    ),
-}
-#: What at::Type made and converted, until torch 1.0.
-_TYPE_MEMBERS = (
-    "tensor|scalarTensor|zeros|ones|rand|randn|randperm|arange|eye|full|tensorFromBlob|sizeof_type|generator"
-)
 _READ = "deprecated in torch 1.3, not in torch 2.14.1"
 
 
@@ -51,9 +29,15 @@ def words_at(stream: Stream, start: int, count: int) -> list[str]:
 
 
 def _type_name(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`at::Type` as the type of a variable, a member or a parameter."""
-    for stream, index in code.names("Type"):
+    """`at::Type` as the type of a variable, a member or a parameter; `Type&` where a file uses namespace at."""
+    found = list(code.names("Type"))
+    using = found and any(words_at(s, i - 2, 2) == ["using", "namespace"] for s, i in code.names("at"))
+    for stream, index in found:
         qualified = words_at(stream, index - 2, 2) in (["at", "::"], ["torch", "::"])
+        if using and follows(stream, index, "&") and words_at(stream, index - 1, 1) != ["::"]:
+            if "Type" not in scope.own:
+                yield Edit(stream[index].start, stream[index].end, "DeprecatedTypeProperties")
+            continue
         further = words_at(stream, index + 1, 1) == ["::"] or words_at(stream, index - 3, 1) == ["::"]
         if index >= 2 and qualified and not further:
             yield Edit(stream[index].start, stream[index].end, "DeprecatedTypeProperties")
@@ -108,28 +92,20 @@ def _backends(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(stream[index - 4].start, stream[index].end, "device().type")
 
 
-def left_members(code: Code) -> Iterator[Remark]:
-    """What is asked of a tensor's `.type()` or `.storage()` and is no member of them any more."""
-    found: dict[tuple[str, str], set[int]] = {}
-    for stream, index in code.names("type"):
-        asked = follows(stream, index, "(", ")", ".") and follows(stream, index + 4, "(")
-        if not asked or index < 2 or stream[index - 1].text not in (".", "->"):
-            continue
-        name = stream[index + 4]
-        if name.text not in _MEMBERS and code.is_tensor(stream[index - 2]):
-            found.setdefault(("type-object", name.text), set()).add(line_of(code.text, name.start))
-    for stream, index in code.names(_TYPE_MEMBERS):  # of a variable that holds such a type
-        asked = index > 1 and stream[index - 1].text == "." and follows(stream, index, "(")
-        if asked and is_type_variable(code, stream[index - 2]):
-            found.setdefault(("type-object", stream[index].text), set()).add(line_of(code.text, stream[index].start))
+def left_storage(code: Code) -> Iterator[Remark]:
+    """What is asked of a tensor's `.storage()` and is no member of it any more."""
+    found: dict[str, set[int]] = {}
     for stream, index in code.names("data|size"):
         typed = follows(stream, index, "<") if stream[index].text == "data" else follows(stream, index, "(", ")")
         if typed and of_storage(stream, index):
-            named = "storage-member", f"storage().{stream[index].text}"
-            found.setdefault(named, set()).add(line_of(code.text, stream[index].start))
-    for (id, subject), lines in found.items():
-        reason, advice = _LEFT[id]
-        yield Remark(id, tuple(sorted(lines)), subject, reason, advice, "broken")
+            lines = found.setdefault(f"storage().{stream[index].text}", set())
+            lines.add(line_of(code.text, stream[index].start))
+    for subject, lines in found.items():
+        reason = "storages hold bytes since torch 2.1"
+        advice = (
+            "x.storage().mutable_data() is a void*, x.storage().nbytes() the size; x.data_ptr<T>() begins at the offset"
+        )
+        yield Remark("storage-member", tuple(sorted(lines)), subject, reason, advice, "broken")
 
 
 def _type_first(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -153,7 +129,9 @@ def _type_first(code: Code, scope: Scope) -> Iterable[Edit]:
             if converted > 0:
                 inside = code.text[stream[converted].end : stream[end - 1].start]
                 options += f".dtype({inside})"
-        elif end == start + 1 and is_type_variable(code, stream[start]):
+        elif is_type_variable(code, stream[start]) and (
+            end == start + 1 or follows(stream, start, ".", "toScalarType") and stream.partner[start + 3] == end - 1
+        ):
             options = f"{type}.options()"
         else:
             continue
@@ -231,11 +209,12 @@ RULES = (
         since="torch 1.0",
         pattern="at::zeros(at::CUDA(at::kFloat), sizes), at::ones(x.type(), sizes), …",
         replacement="at::zeros(sizes, at::device(at::kCUDA).dtype(at::kFloat)), at::ones(sizes, x.options())",
-        before="auto f(at::Tensor x) {"
-        " return at::zeros(torch::CUDA(at::kInt), {x.size(0), 2}) + at::ones(x.type(), {2}); }\n",
-        after="auto f(at::Tensor x) {"
+        before="auto f(at::Tensor x) { auto& t = x.type();"
+        " return at::zeros(torch::CUDA(at::kInt), {x.size(0), 2}) + at::ones(x.type(), {2})"
+        " + at::empty(t.toScalarType(at::kInt), {2}); }\n",
+        after="auto f(at::Tensor x) { auto& t = x.type();"
         " return at::zeros({x.size(0), 2}, at::device(at::kCUDA).dtype(at::kInt))"
-        " + at::ones({2}, x.options()); }\n",
+        " + at::ones({2}, x.options()) + at::empty({2}, t.toScalarType(at::kInt).options()); }\n",
         untouched=(
             "auto f(at::Tensor x) { return at::zeros({2}, x.options()); }\n",
             "auto f(at::Tensor x) { return mine::zeros(x.type(), {2}); }\n",
@@ -261,9 +240,17 @@ RULES = (
         since="torch 1.3",
         pattern="const at::Type& type",
         replacement="const at::DeprecatedTypeProperties& type",
-        before="bool f(const at::Type& type) { return type.is_cuda(); }\n",
-        after="bool f(const at::DeprecatedTypeProperties& type) { return type.is_cuda(); }\n",
-        untouched=("using T = my::at::Type;\n", "auto x = at::Type::mine;\n"),
+        before="bool f(const at::Type& type) { return type.is_cuda(); }\n"
+        "using namespace at;\nTensor g(Tensor x) { Type& t = x.type().toScalarType(kLong); return t.tensor({3}); }\n",
+        after="bool f(const at::DeprecatedTypeProperties& type) { return type.is_cuda(); }\n"
+        "using namespace at;\nTensor g(Tensor x) {"
+        " DeprecatedTypeProperties& t = x.type().toScalarType(kLong); return t.tensor({3}); }\n",
+        untouched=(
+            "using namespace at;\nstruct Type {};\nvoid f(Type& t) {}\n",
+            "void f(const Type& t) {}\n",
+            "using T = my::at::Type;\n",
+            "auto x = at::Type::mine;\n",
+        ),
         why="It is what x.type() returns since.",
         rewrite=_type_name,
         emits="DeprecatedTypeProperties",

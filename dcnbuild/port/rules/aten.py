@@ -15,12 +15,13 @@ _ITEMS = {"toCFloat": "float", "toCDouble": "double", "toCInt": "int", "toCLong"
 
 
 def _register(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`torch::jit::RegisterOperators("name", &f)`; with Operator objects it is still there."""
+    """`torch::jit::RegisterOperators("name", &f)`, and its `.op(…)`; with Operator objects it is still there."""
     for stream, index in code.names("RegisterOperators"):
         opening = index + 2 if follows(stream, index + 1, "(") else index + 1
         named = words_at(stream, opening, 1) == ["("] and words_at(stream, opening + 1, 1)
         behind = words_at(stream, index - 2, 2) == ["jit", "::"]
-        if behind and named and named[0].startswith('"'):
+        chained = follows(stream, index, "(", ")", ".", "op")
+        if behind and (chained or named and named[0].startswith('"')):
             yield Edit(stream[index - 2].start, stream[index].start, "")
 
 
@@ -113,22 +114,6 @@ def _variable_ref(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(stream[first].start, stream[index].end, "")
 
 
-def _to_vector(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`std::vector<int64_t> v = x.sizes();`, or `std::vector<int64_t>(x.sizes())`, which converted by itself."""
-    for stream, index in code.names("sizes|strides"):
-        first = index - 1
-        while first > 0 and stream[first].text not in (";", "{", "}", "=", "(", "?", ":"):
-            first = (stream.partner[first] if stream[first].text in (")", "]") else first) - 1
-        if first < 6 or not follows(stream, index, "(", ")"):
-            continue
-        name = first - 1 - (stream[first - 2].text == "&")
-        close = {"=": ";", "(": ")"}.get(stream[first].text)
-        vectors = ["vector", "<", "int64_t", ">"], ["vector", "<", "long", ">"]
-        vector = words_at(stream, name - 4, 4) in vectors or words_at(stream, first - 4, 4) in vectors
-        if vector and words_at(stream, index + 3, 1) == [close]:
-            yield Edit(stream[index + 2].end, stream[index + 2].end, ".vec()")
-
-
 RULES = (
     *(_item(old, type) for old, type in _ITEMS.items()),
     Rule(
@@ -137,8 +122,10 @@ RULES = (
         since="torch 1.4",
         pattern='torch::jit::RegisterOperators("a::f", &f)',
         replacement='torch::RegisterOperators("a::f", &f)',
-        before='static auto r = torch::jit::RegisterOperators("a::f", &f).op("a::g", &g);\n',
-        after='static auto r = torch::RegisterOperators("a::f", &f).op("a::g", &g);\n',
+        before='static auto r = torch::jit::RegisterOperators("a::f", &f).op("a::g", &g);\n'
+        'auto s = torch::jit::RegisterOperators().op("a::h", &h);\n',
+        after='static auto r = torch::RegisterOperators("a::f", &f).op("a::g", &g);\n'
+        'auto s = torch::RegisterOperators().op("a::h", &h);\n',
         untouched=(
             "torch::jit::RegisterOperators r({Operator(schema, f)});\n",
             'auto r = torch::RegisterOperators("a::f", &f);\n',
@@ -246,21 +233,5 @@ RULES = (
         after="auto f(at::Tensor x) { return (x).data(); }\n",
         untouched=("auto f(Mine x) { return x.as_variable_ref(1); }\n",),
         rewrite=_variable_ref,
-    ),
-    Rule(
-        id="sizes-to-vector",
-        gone="torch 1.0",
-        since="torch 0.4",
-        pattern="std::vector<int64_t> v = x.sizes();",
-        replacement="std::vector<int64_t> v = x.sizes().vec();",
-        before="void f(at::Tensor x) { std::vector<int64_t> v = x.view({-1}).sizes();"
-        " std::vector<int64_t> w(x.strides()); g(std::vector<long>(x.sizes())); }\n",
-        after="void f(at::Tensor x) { std::vector<int64_t> v = x.view({-1}).sizes().vec();"
-        " std::vector<int64_t> w(x.strides().vec()); g(std::vector<long>(x.sizes().vec())); }\n",
-        untouched=(
-            "void f(at::Tensor x, int n) { std::vector<int64_t> v = n ? x.sizes() : x.strides(); }\n",
-            "void f(at::Tensor x) { auto v = x.sizes(); std::vector<int64_t> w = x.sizes().vec(); }\n",
-        ),
-        rewrite=_to_vector,
     ),
 )

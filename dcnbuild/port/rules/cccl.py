@@ -141,6 +141,25 @@ RULES = (
     _cub("Inequality", "::cuda::std::not_equal_to<>"),
     _cub("Difference", "::cuda::std::minus<>"),
     _cub("Division", "::cuda::std::divides<>"),
+    *(
+        Rule(
+            id=f"cub-{name}-macro",
+            gone="CUDA 13",
+            pattern=f"{macro}($a, $b)",
+            replacement=new,
+            before=f"int f(int n, int m) {{ return {macro}(n, m); }}\n",
+            after=f"int f(int n, int m) {{ return {new.replace('$a', 'n').replace('$b', 'm')}; }}\n",
+            untouched=(f"// {macro}(n, m)\n",),
+        )
+        for name, macro, new in (
+            ("max", "CUB_MAX", "(($a) > ($b) ? ($a) : ($b))"),
+            ("min", "CUB_MIN", "(($a) < ($b) ? ($a) : ($b))"),
+            ("quotient-ceiling", "CUB_QUOTIENT_CEILING", "((($a) + ($b) - 1) / ($b))"),
+            ("quotient-floor", "CUB_QUOTIENT_FLOOR", "(($a) / ($b))"),
+            ("round-up", "CUB_ROUND_UP_NEAREST", "((($a) + ($b) - 1) / ($b) * ($b))"),
+            ("round-down", "CUB_ROUND_DOWN_NEAREST", "(($a) / ($b) * ($b))"),
+        )
+    ),
     Rule(
         id="cub-iterator",
         gone="CUDA 13",

@@ -52,6 +52,8 @@ MOVED = {
     "ATen/CUDAGeneratorImpl.h": _CUDA_GENERATOR,
     "ATen/CPUGenerator.h": "ATen/CPUGeneratorImpl.h",
     "ATen/cuda/Array.h": "ATen/core/Array.h",
+    "ATen/cuda/AccumulateType.cuh": "ATen/AccumulateType.h",
+    "ATen/cuda/CUDAHalf.cuh": "c10/util/Half.h",
     **dict.fromkeys(("ATen/Half.h", "ATen/core/Half.h"), "c10/util/Half.h"),
     **dict.fromkeys(("ATen/Error.h", "ATen/core/Error.h"), "c10/util/Exception.h"),
     **dict.fromkeys(("ATen/optional.h", "ATen/core/optional.h"), "c10/util/Optional.h"),

@@ -44,33 +44,14 @@ LEFTOVERS = (
         untouched=("template <typename T> T toDeviceTensor(T x) { return x; }\n", "// toDeviceTensor\n"),
     ),
     Leftover(
-        id="texture-reference",
-        names=r"cudaBindTexture\w*|cudaUnbindTexture|cudaGetTextureReference|textureReference",
-        reason="texture references went with CUDA 12",
-        advice="read through a const __restrict__ pointer, or make a texture object (cudaCreateTextureObject)",
-        example="void f() { cudaBindTexture(0, tex, p, n); }\n",
-        untouched=("// cudaBindTexture\n",),
-    ),
-    Leftover(
         id="texture-template",
-        names="texture",
+        names="texture|surface",
         following="<",
-        where=r"cudaReadMode\w+|cudaTextureType\w+|cudaAddressMode\w+|tex1Dfetch|tex[123]D",
-        reason="texture references went with CUDA 12",
+        where=r"cudaReadMode\w+|cudaTextureType\w+|cudaAddressMode\w+|tex1Dfetch|tex[123]D|surf[123]D\w+",
+        reason="texture and surface references went with CUDA 12",
         advice="read through a const __restrict__ pointer, or make a texture object (cudaCreateTextureObject)",
         example="texture<float, 2, cudaReadModeElementType> tex;\n",
         untouched=("bool f(int texture) { return texture < 3; }\n", "// texture<float, 2> tex;\n"),
-    ),
-    Leftover(
-        id="device-property",
-        names="clockRate|memoryClockRate|deviceOverlap|computeMode|kernelExecTimeoutEnabled"
-        "|singleToDoublePrecisionPerfRatio|cooperativeMultiDeviceLaunch",
-        members=True,
-        where="cudaDeviceProp|getCurrentDeviceProperties|getDeviceProperties",
-        reason="CUDA 13 has taken this member out of cudaDeviceProp",
-        advice="ask cudaDeviceGetAttribute(&value, cudaDevAttr…, device), which newer and older CUDA have",
-        example="int f(cudaDeviceProp p) { return p.clockRate; }\n",
-        untouched=("int f(Timer t) { return t.clockRate; }\n",),
     ),
     Leftover(
         id="memory-location",
@@ -83,30 +64,15 @@ LEFTOVERS = (
         untouched=("void f() { cudaMemPrefetchAsync(p, n, {cudaMemLocationTypeDevice, device}, 0, stream); }\n",),
     ),
     Leftover(
-        id="aten-function",
-        names="symeig|eig|lstsq|gels|solve|gesv|potr[fsi]|pstrf|btrifact|btrisolve|matrix_rank|trtrs|qr|cholesky",
-        behind=("at::", "torch::"),
-        following="(",
-        reason="torch has this function no longer, and its successor returns something else",
-        advice="call its successor in linalg: at::linalg_eigh for symeig, linalg_eig for eig, linalg_lstsq for gels,"
-        " linalg_solve for solve and gesv, linalg_cholesky for potrf and cholesky, linalg_qr, linalg_lu_factor"
-        " for btrifact, linalg_matrix_rank, linalg_solve_triangular for trtrs",
-        example="auto f(at::Tensor x) { return at::symeig(x, true); }\n",
-        untouched=(
-            "auto f(Matrix x) { return x.solve(1) + mine::qr(x); }\n",
-            "auto f(at::Tensor x) { return at::linalg_qr(x); }\n",
-        ),
-    ),
-    Leftover(
         id="tensor-member",
         names="is_variable|s_copy_|tensorFromBlob|tensorWithAllocator|sizeof_type|elementSizeInBytes"
-        "|unsafeTensorFromTH|toBackend|scalarTensor|elementSize",
+        "|scalarTensor|elementSize",
         members=True,
         following="(",
         where="at|torch|c10",
         reason="tensors, their types and options have this member no longer",
         advice="copy_ for s_copy_, at::from_blob for tensorFromBlob, x.element_size() for sizeof_type and elementSize,"
-        " x.to(…) for toBackend, nothing for is_variable",
+        " nothing for is_variable",
         example="void f(at::Tensor x) { x.s_copy_(x); }\n",
         untouched=("void f(Mine x) { x.s_copy_(x); }\n", "// at::Tensor x; x.s_copy_(x)\n"),
     ),
@@ -121,14 +87,17 @@ LEFTOVERS = (
         untouched=("auto& f() { return mine::getType(1); }\n", "// torch::getType(b, s)\n"),
     ),
     Leftover(
-        id="generator",
-        names="CUDAGenerator|CPUGenerator",
-        reason="generators are at::Generator with an implementation since torch 1.6, handed over by value",
-        advice="take std::optional<at::Generator>, and ask"
-        " at::get_generator_or_default<at::CUDAGeneratorImpl>(generator,"
-        " at::cuda::detail::getDefaultCUDAGenerator())",
-        example="auto f(at::Generator* g) { return at::check_generator<at::CUDAGenerator>(g); }\n",
-        untouched=("auto f(at::CUDAGeneratorImpl* g) { return g; }\n", "// CUDAGenerator\n"),
+        id="autograd-node",
+        names="Function",
+        behind=("autograd::",),
+        following="{",
+        reason="functions of C++ with an apply() of their own are nodes since torch 1.5",
+        advice="derive from torch::autograd::Node, or from torch::autograd::Function<F> with static methods",
+        example="struct F : public torch::autograd::Function { };\n",
+        untouched=(
+            "struct F : torch::autograd::Function<F> { };\n",
+            "struct F : torch::autograd::Node { };\n",
+        ),
     ),
     Leftover(
         id="cpu-cuda-type",

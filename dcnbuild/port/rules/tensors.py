@@ -14,12 +14,17 @@ from dcnbuild.port.stream import Stream
 from dcnbuild.port.tokens import Token
 
 _DISPATCH = r"AT_DISPATCH_\w+"
-_TYPE = re.compile(r"\bat ?:: ?(?:Type|DeprecatedTypeProperties)\b")
+_TYPE = re.compile(r"\bat ?:: ?Type\b|\bDeprecatedTypeProperties\b")
 
 
 def _dispatch(code: Code, scope: Scope) -> Iterable[Edit]:
     """The type argument of AT_DISPATCH_* and of the project's macros around it."""
     wanted = "|".join([_DISPATCH, *sorted(scope.dispatchers)])
+    for stream, index in code.names("switch"):  # switch (x.type())
+        close = stream.partner[index + 1] if follows(stream, index, "(") else -1
+        method = _type_call(stream[max(close - 5, index + 2) : close]) if close > index + 5 else None
+        if method is not None and code.is_tensor(stream[close - 5]):
+            yield Edit(method.start, method.end, "scalar_type")
     for stream, index in code.names(wanted):
         if index + 1 >= len(stream) or stream[index + 1].text != "(":
             continue
@@ -30,7 +35,11 @@ def _dispatch(code: Code, scope: Scope) -> Iterable[Edit]:
             if start < end and stream[start].text in ("{", "["):
                 break  # the lambda: what is dispatched stands before it
             method = _type_call(stream[max(start, end - 5) : end])
-            if method is not None:
+            inside = _in_own_type(code, scope, stream, start, end)
+            if inside is not None:
+                yield Edit(stream[start].start, stream[start + 1].end, "")
+                yield Edit(inside.start, stream[end - 1].end, "scalar_type()")
+            elif method is not None:
                 yield Edit(method.start, method.end, "scalar_type")
             elif end == start + 1 and is_type_variable(code, stream[start]):
                 yield Edit(stream[start].end, stream[start].end, ".scalarType()")
@@ -41,6 +50,14 @@ def _type_call(words: Sequence[Token]) -> Token | None:
     if len(words) < 5 or [token.text for token in words[-3:]] != ["type", "(", ")"]:
         return None
     return words[-3] if words[-4].text in (".", "->") else None
+
+
+def _in_own_type(code: Code, scope: Scope, stream: Stream, start: int, end: int) -> Token | None:
+    """The `type` of `Shim(x.type())`, where Shim is a struct of the project's: it stood for both kinds of types."""
+    name = stream[start].text
+    if f"struct {name}" not in scope.own or stream[start + 1].text != "(" or stream.partner[start + 1] != end - 1:
+        return None
+    return _type_call(stream[max(start + 2, end - 6) : end - 1])
 
 
 def is_type_variable(code: Code, name: Token) -> bool:
@@ -55,6 +72,9 @@ def is_type_variable(code: Code, name: Token) -> bool:
     first, last = stream.at(function.body[0]), stream.at(name.start)
     for index in places[bisect.bisect(places, first) : bisect.bisect_left(places, last)]:
         end = stream.ends[index]
+        opening = stream.partner[end - 1] if end > 0 else -1
+        if opening > 1 and stream[opening - 1].text == "toScalarType":
+            end = opening - 2
         if stream[index + 1].text == "=" and end > 0 and _type_call(stream[end - 5 : end]):
             return True
     return False
@@ -157,11 +177,18 @@ RULES = (
         since="torch 1.0",
         pattern='AT_DISPATCH_…(x.type(), "name", …)',
         replacement='AT_DISPATCH_…(x.scalar_type(), "name", …)',
-        before='void f(at::Tensor x) { AT_DISPATCH_FLOATING_TYPES(x.type(), "f", [&] { g(x.type()); }); }\n',
-        after='void f(at::Tensor x) { AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "f", [&] { g(x.type()); }); }\n',
-        untouched=('void f(T x) { AT_DISPATCH_ALL_TYPES(x.scalar_type(), "x.type()", [&] {}); }\n',),
-        why="The macros of a project that hand an argument on to AT_DISPATCH_* count as well, and a"
-        " variable that holds `x.type()` is asked for its scalarType().",
+        before='void f(at::Tensor x) { AT_DISPATCH_FLOATING_TYPES(x.type(), "f", [&] { g(x.type()); }); }\n'
+        "void g(at::Tensor x) { switch (x.type()) { case at::kFloat: h(); } }\n",
+        after='void f(at::Tensor x) { AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "f", [&] { g(x.type()); }); }\n'
+        "void g(at::Tensor x) { switch (x.scalar_type()) { case at::kFloat: h(); } }\n",
+        untouched=(
+            'void f(T x) { AT_DISPATCH_ALL_TYPES(x.scalar_type(), "x.type()", [&] {}); }\n',
+            "void f(Node x) { switch (x.type()) { case 1: h(); } }\n",
+            'int code(T); void f(T x) { AT_DISPATCH_ALL_TYPES(code(x.dtype()), "f", [&] {}); }\n',
+        ),
+        why="The macros of a project that hand an argument on to AT_DISPATCH_* or switch over it count as well;"
+        " a variable that holds `x.type()` is asked for its scalarType(), and a struct of the project around it"
+        " (apex's TypeShim) is left out.",
         rewrite=_dispatch,
     ),
     Rule(

@@ -10,7 +10,7 @@ from dcnbuild.port.edits import Edit, line_of
 from dcnbuild.port.pattern import arguments, follows
 from dcnbuild.port.result import Remark
 from dcnbuild.port.rule import Rule, Scope
-from dcnbuild.port.rules.th_tensors import TYPES, element_of
+from dcnbuild.port.rules.th_tensors import TYPES, element_of, is_condition
 from dcnbuild.port.stream import Stream
 
 #: The fields of TH's struct.
@@ -71,21 +71,12 @@ def _fields(code: Code, names: Mapping[str, str]) -> Iterable[Edit]:
                 field = stream[index + 2].text
                 yield Edit(stream[index].end, stream[index + 3].end, f".{field}(")
                 yield Edit(stream[close].start, stream[close].end, ")")
-        elif _is_condition(stream, index):
+        elif is_condition(stream, index, index):
             yield Edit(stream[index].end, stream[index].end, ".defined()")
         for sign, new in (("==", "!{}.defined()"), ("!=", "{}.defined()")):
             if any(follows(stream, index, sign, null) for null in ("NULL", "nullptr", "0")):
                 text = new.format(stream[index].text)
                 yield Edit(stream[index].start, stream[index + 2].end, text)
-
-
-def _is_condition(stream: Stream, index: int) -> bool:
-    """Whether a pointer is asked for its truth here: `if (x)`, `!x`, `a && x`, `x ? a : b`."""
-    before, behind = (t.text for t in (stream[index - 1], stream[min(index + 1, len(stream) - 1)]))
-    if behind == "?":
-        return before in ("(", "=", ",", "return", "!", "&&", "||")
-    opened = before == "(" and index > 1 and stream[index - 2].text in ("if", "while")
-    return behind in (")", "&&", "||") and (opened or before in ("!", "&&", "||"))
 
 
 def _no_tensors(code: Code, scope: Scope) -> Iterable[Edit]:

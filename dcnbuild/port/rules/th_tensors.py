@@ -92,6 +92,8 @@ def _calls(code: Code, scope: Scope) -> Iterable[Edit]:
         if on_gpu or values[:1] == ["state"]:  # what copies between CPU and GPU has it, too
             values = values[1:]
         function = "copy" if _COPY.fullmatch(function) else function
+        if function == "storage" and is_condition(stream, index, found[1]):
+            function = "numel"  # no elements, no storage
         if function in _DROPPED and follows(stream, found[1], ";"):
             yield Edit(*whole_line(code.text, stream[index].start, stream[found[1] + 1].end), "")
         elif function in _FUNCTIONS:
@@ -137,6 +139,15 @@ def _allocations(code: Code, scope: Scope) -> Iterable[Edit]:
 def element_of(head: str) -> tuple[str, str]:
     """The C++ type and the at::ScalarType of THCudaLongTensor's elements."""
     return _ELEMENTS[head.removeprefix("THCuda").removeprefix("TH").removesuffix("Tensor")]
+
+
+def is_condition(stream: Stream, first: int, last: int) -> bool:
+    """Whether what stands there is asked for its truth: `if (x)`, `!x`, `a && x`, `x ? a : b`."""
+    before, behind = (t.text for t in (stream[first - 1], stream[min(last + 1, len(stream) - 1)]))
+    if behind == "?":
+        return before in ("(", "=", ",", "return", "!", "&&", "||")
+    opened = before == "(" and first > 1 and stream[first - 2].text in ("if", "while")
+    return behind in (")", "&&", "||") and (opened or before in ("!", "&&", "||"))
 
 
 def _filled(form: str, head: str, values: Sequence[str], on_gpu: bool) -> str:

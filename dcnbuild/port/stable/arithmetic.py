@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, disjoint
@@ -91,6 +92,22 @@ def _has_tensor(known: Expressions, stream: Stream, start: int, end: int) -> boo
             return index > start and known.kind(stream, index, behind) == "tensor"
         index = behind + 1
     return False
+
+
+def signed(codes: Mapping[PurePosixPath, Code]) -> dict[str, frozenset[int]]:
+    """The macros of a project that have a sign beside a parameter, with the parameters' places."""
+    found: dict[str, frozenset[int]] = {}
+    for macro in (macro for code in codes.values() for macro in code.layout.macros):
+        parameters = macro.parameters or ()
+        body = ["", *(token.text for token in macro.body if token.text not in ("(", ")")), ""]
+        places = {
+            parameters.index(text)
+            for before, text, behind in zip(body, body[1:], body[2:], strict=False)
+            if text in parameters and (before in SIGNS or behind in SIGNS or before in UNARY)
+        }
+        if places:
+            found[macro.name] = frozenset(places) | found.get(macro.name, frozenset())
+    return found
 
 
 def _signs(code: Code, scope: Scope) -> Iterable[Edit]:

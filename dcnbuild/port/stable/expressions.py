@@ -7,7 +7,9 @@ from functools import cached_property
 from typing import Literal
 
 from dcnbuild.port.code import Code
+from dcnbuild.port.pattern import follows
 from dcnbuild.port.stable.facts import TENSOR, Signature
+from dcnbuild.port.stable.spans import text_of
 from dcnbuild.port.stream import Stream
 
 #: "tuple" is of tensors alone, "other" is known to be no tensor; None is not known.
@@ -149,7 +151,23 @@ class Expressions:
                 "tensor" if first is None else kind_of_type(" ".join(t.text for t in stream[first + 1 : opening - 1]))
             )
         found = {kind_of_type(s.returns) for s in self.signatures.get(name, ())}
+        if not found and len(names) == 1:
+            return self._lambda(stream, name, stream[opening].start)
         return found.pop() if len(found) == 1 else None
+
+    def _lambda(self, stream: Stream, name: str, offset: int) -> Kind | None:
+        """What a call of `auto name = [&](…) { … return x; };` gives, declared before an offset."""
+        places = [i for i in stream.places.get(name, ()) if stream[i].start < offset and follows(stream, i, "=", "[")]
+        body = stream.partner[places[-1] + 2] + 1 if places else 0
+        while 0 < body < len(stream) and stream[body].text not in ("{", ";"):
+            if stream[body].text == "->":
+                end = next(i for i in range(body, len(stream)) if stream[i].text in ("{", ";"))
+                return kind_of_type(text_of(self.code, stream, body + 1, end))
+            body = stream.partner[body] + 1 if stream.partner[body] > body else body + 1
+        close = stream.partner[body] if 0 < body < len(stream) else -1
+        returns = [i for i in stream.places.get("return", ()) if body < i < close]
+        kinds = {self.kind(stream, i + 1, stream.ends[i]) for i in returns}
+        return kinds.pop() if len(kinds) == 1 else None
 
     @cached_property
     def _declared(self) -> dict[str, list[tuple[int, Kind | None]]]:

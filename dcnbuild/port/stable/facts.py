@@ -47,6 +47,7 @@ class StableScope(Scope):
         signatures: the project's functions: name → each signature that it is declared with.
         mutated: (function, position of a parameter): a tensor that the function writes to.
         opaque: functions that reach a tensor's memory, themselves or by what they call.
+        signed: macros with a sign beside a parameter: name → the parameters' places.
         library: the namespace for this file, where it is known.
         opened: torch's namespaces that a header of the project has opened for this file.
     """
@@ -55,6 +56,7 @@ class StableScope(Scope):
     signatures: Mapping[str, tuple[Signature, ...]] = field(default_factory=dict)
     mutated: frozenset[tuple[str, int]] = frozenset()
     opaque: frozenset[str] = frozenset()
+    signed: Mapping[str, frozenset[int]] = field(default_factory=dict)
     library: str = ""
     opened: frozenset[str] = frozenset()
 

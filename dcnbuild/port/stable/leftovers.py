@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import line_of
-from dcnbuild.port.pattern import follows
+from dcnbuild.port.pattern import arguments, follows
 from dcnbuild.port.result import Remark
 from dcnbuild.port.stable import library
 from dcnbuild.port.stable.arithmetic import SIGNS, compares, operand
@@ -196,6 +196,11 @@ def _arithmetic(code: Code, scope: StableScope) -> Iterator[tuple[str, int]]:
     """Signs between tensors."""
     known = expressions(code, scope.signatures)
     stream = code.live
+    for index in (i for name in scope.signed for i in stream.places.get(name, ())):
+        found = arguments(stream, index + 2) if follows(stream, index, "(") else None
+        given = [known.kind(stream, *span) for span in found[0]] if found else []
+        if any(kind == "tensor" and place in scope.signed[stream[index].text] for place, kind in enumerate(given)):
+            yield f"{stream[index].text} of a tensor", stream[index].start
     for index, token in enumerate(stream):
         if token.text not in SIGNS or not index or index + 1 >= len(stream):
             continue

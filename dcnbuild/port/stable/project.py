@@ -10,7 +10,7 @@ from dcnbuild.port.cpp import PortedText, not_understood
 from dcnbuild.port.result import FileResult, ProjectResult, Remark
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.source import CPP_SUFFIXES
-from dcnbuild.port.stable import pointers, setup
+from dcnbuild.port.stable import arithmetic, pointers, setup
 from dcnbuild.port.stable.abi import Target
 from dcnbuild.port.stable.facts import StableScope, signatures
 from dcnbuild.port.stable.text import port_stable
@@ -37,6 +37,7 @@ def port_to_stable(
         signatures=known,
         mutated=pointers.mutated(project.codes, known),
         opaque=pointers.opaque(project.codes),
+        signed=arithmetic.signed(project.codes),
     )
     scripts = {path: files[path].new if path in files else text for path, (text, _) in python.items()}
     extensions = setup.extensions(scripts)

@@ -1,0 +1,139 @@
+"""Values that became another type by themselves until torch 1.0: a Scalar a tensor, sizes a vector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dcnbuild.port.code import Code
+from dcnbuild.port.edits import Edit
+from dcnbuild.port.pattern import follows
+from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.rules.at_types import words_at
+from dcnbuild.port.stable.spans import receiver
+from dcnbuild.port.stream import Stream
+
+_VECTORS = (["vector", "<", "int64_t", ">"], ["vector", "<", "long", ">"])
+
+
+def _scalar_to_tensor(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`at::Scalar(2).toTensor()`, `x.item().toTensor()`, and that of a variable or parameter of type Scalar."""
+    for stream, index in code.names("toTensor"):
+        if index < 2 or stream[index - 1].text != "." or not follows(stream, index, "(", ")"):
+            continue
+        end, name = index - 1, stream[index - 2]
+        made = name.text == ")" and stream[stream.partner[index - 2] - 1].text in ("Scalar", "item")
+        first = receiver(stream, end)
+        if first is None or not (made or _is_declared(code, stream, name.text, name.start, ("Scalar",))):
+            continue
+        yield Edit(stream[first].start, stream[first].start, "c10::scalar_to_tensor(")
+        yield Edit(stream[end].start, stream[index + 2].end, ")")
+
+
+def _is_declared(code: Code, stream: Stream, name: str, offset: int, types: tuple[str, ...]) -> bool:
+    """Whether a name was declared before an offset, in the same function, with one of these types."""
+    function = code.function_at(offset)
+    places = (i for i in stream.places.get(name, ()) if function and function.start <= stream[i].start < offset)
+    return any(stream[i - 1 - (stream[i - 1].text == "&")].text in types for i in places if i > 1)
+
+
+def _is_vector(code: Code, stream: Stream, name: str, offset: int) -> bool:
+    """Whether a name was declared before an offset, in the same function, as a vector of sizes."""
+    function = code.function_at(offset)
+    places = [i for i in stream.places.get(name, ()) if function and function.start <= stream[i].start <= offset]
+    return any(words_at(stream, i - 4 - (stream[i - 1].text == "&"), 4) in _VECTORS for i in places)
+
+
+def _returns_vector(code: Code, stream: Stream, offset: int) -> bool:
+    """Whether the function around an offset returns a vector of sizes, and no lambda stands between."""
+    function = code.function_at(offset)
+    if function is None:
+        return False
+    first, last = stream.at(function.start), stream.at(function.body[0])
+    typed = any(
+        words_at(stream, i, 4) in _VECTORS for i in range(first, last) if stream.around[i] == stream.around[first]
+    )
+    inside = stream[last : stream.at(offset)]
+    return typed and not any(token.text == "[" and _opens_lambda(stream, stream.at(token.start)) for token in inside)
+
+
+def _opens_lambda(stream: Stream, index: int) -> bool:
+    return stream.partner[index] > 0 and stream[stream.partner[index] + 1].text in ("(", "{")
+
+
+def _to_vector(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`std::vector<int64_t> v = x.sizes();`, an assignment or a return of it, and `std::vector<int64_t>(x.sizes())`."""
+    for stream, index in code.names("sizes|strides"):
+        first = index - 1
+        while first > 0 and stream[first].text not in (";", "{", "}", "=", "(", "?", ":", "return"):
+            first = (stream.partner[first] if stream[first].text in (")", "]") else first) - 1
+        if first < 1 or not follows(stream, index, "(", ")"):
+            continue
+        close = {"(": ")"}.get(stream[first].text, ";")
+        before = stream[first - 1]
+        vector = first > 3 and (
+            words_at(stream, first - 5 - (stream[first - 2].text == "&"), 4) in _VECTORS
+            or words_at(stream, first - 4, 4) in _VECTORS
+            or (stream[first].text == "=" and _is_vector(code, stream, before.text, before.start))
+        )
+        if stream[first].text == "return":
+            vector = _returns_vector(code, stream, stream[index].start)
+        if vector and words_at(stream, index + 3, 1) == [close]:
+            yield Edit(stream[index + 2].end, stream[index + 2].end, ".vec()")
+
+
+def _lists(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`std::vector<int64_t> v = sizes;`, where `sizes` is an at::IntList that the function takes or declares."""
+    declared = [(s, i + 1 + follows(s, i, "&")) for s, i in code.names("IntList|IntArrayRef")]
+    lists = {stream[index].text for stream, index in declared if index < len(stream) and stream[index].kind == "name"}
+    stream = code.live
+    for name, use in ((list_, use) for list_ in lists for use in stream.places.get(list_, ())):
+        assigned = use > 1 and stream[use - 1].text == "=" and follows(stream, use, ";")
+        vector = assigned and _is_vector(code, stream, stream[use - 2].text, stream[use].start)
+        if vector and _is_declared(code, stream, name, stream[use].start, ("IntList", "IntArrayRef")):
+            yield Edit(stream[use].end, stream[use].end, ".vec()")
+
+
+def _both(code: Code, scope: Scope) -> Iterable[Edit]:
+    yield from _to_vector(code, scope)
+    yield from _lists(code, scope)
+
+
+RULES = (
+    Rule(
+        id="scalar-to-tensor",
+        gone="torch 1.0",
+        since="torch 1.0",
+        pattern="at::Scalar(2).toTensor()",
+        replacement="c10::scalar_to_tensor(at::Scalar(2))",
+        before="auto f(at::Tensor x, at::Scalar s) { return x * s.toTensor() + at::Scalar(2).toTensor()"
+        " - x.sum().item().toTensor(); }\n",
+        after="auto f(at::Tensor x, at::Scalar s) {"
+        " return x * c10::scalar_to_tensor(s) + c10::scalar_to_tensor(at::Scalar(2))"
+        " - c10::scalar_to_tensor(x.sum().item()); }\n",
+        untouched=("auto f(at::IValue v) { return v.toTensor() + g(1).toTensor(); }\n",),
+        rewrite=_scalar_to_tensor,
+        emits="scalar_to_tensor",
+    ),
+    Rule(
+        id="sizes-to-vector",
+        gone="torch 1.0",
+        since="torch 0.4",
+        pattern="std::vector<int64_t> v = x.sizes();",
+        replacement="std::vector<int64_t> v = x.sizes().vec();",
+        before="void f(at::Tensor x) { std::vector<int64_t> v = x.view({-1}).sizes(); v = x.strides();"
+        " std::vector<int64_t> w(x.strides()); g(std::vector<long>(x.sizes())); }\n"
+        "std::vector<int64_t> h(at::Tensor x) { return x.sizes(); }\n"
+        "void k(at::IntArrayRef s) { std::vector<int64_t> v = s; }\n",
+        after="void f(at::Tensor x) { std::vector<int64_t> v = x.view({-1}).sizes().vec(); v = x.strides().vec();"
+        " std::vector<int64_t> w(x.strides().vec()); g(std::vector<long>(x.sizes().vec())); }\n"
+        "std::vector<int64_t> h(at::Tensor x) { return x.sizes().vec(); }\n"
+        "void k(at::IntArrayRef s) { std::vector<int64_t> v = s.vec(); }\n",
+        untouched=(
+            "at::IntArrayRef f(at::Tensor x) { at::IntArrayRef v; v = x.sizes(); return x.sizes(); }\n",
+            "std::vector<int64_t> f(at::Tensor x) { auto g = [&] { return x.sizes(); }; return g().vec(); }\n",
+            "void f(at::Tensor x, int n) { std::vector<int64_t> v = n ? x.sizes() : x.strides(); }\n",
+            "void f(at::Tensor x) { auto v = x.sizes(); std::vector<int64_t> w = x.sizes().vec(); }\n",
+        ),
+        rewrite=_both,
+    ),
+)

@@ -1,0 +1,5 @@
+from ._ext import search
+
+
+def widen(scores, width):
+    return search.beam_widen(scores, width)
