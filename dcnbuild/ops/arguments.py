@@ -28,11 +28,16 @@ def integer(function: str, name: str, value: Any, meaning: str = "an int") -> in
     if type(value) is int or isinstance(value, torch.SymInt):
         return value  # type: ignore[return-value]
     try:
-        if isinstance(value, bool) or getattr(value, "dtype", None) is torch.bool:
+        if _is_bool(value):
             raise TypeError
         return int(operator.index(value))  # int() makes a plain int of an enumeration's member
     except (TypeError, RuntimeError):  # RuntimeError: the value is a tensor without storage
         raise ArgumentTypeError(f"{function}: {name} must be {meaning}, got {value!r}") from None
+
+
+def _is_bool(value: Any) -> bool:
+    """Whether it is a bool of Python, torch or numpy, of which numpy 1 makes an index."""
+    return isinstance(value, bool) or getattr(value, "dtype", None) in (torch.bool, bool)
 
 
 def pair(name: str, value: Any, least: int, function: str = "deform_conv2d") -> tuple[int, int]:
@@ -146,12 +151,9 @@ def check_number(function: str, name: str, value: Any, positive: bool) -> float:
 
 
 def _as_float(value: Any) -> float | None:
-    """Returns a float for a number, such as numpy's float32; None for a bool, text, or several numbers."""
-    if (
-        isinstance(value, bool)
-        or getattr(value, "dtype", None) in (torch.bool, bool)
-        or not hasattr(type(value), "__float__")
-    ):
+    """Returns a float for a number, such as numpy's float32; None for a bool, text, or an array of numbers."""
+    # numpy 1 makes a float of an array with one number, numpy 2 does not
+    if _is_bool(value) or getattr(value, "ndim", 0) or not hasattr(type(value), "__float__"):
         return None
     try:
         return float(value)
