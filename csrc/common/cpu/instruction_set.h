@@ -71,7 +71,8 @@ constexpr MatrixKernels pair_kernels(void (*multiply)(const MatrixProduct&)) {
   k.lanes = kLanes<float>;
   k.unit = k.depth_step = 2;
   k.row_step = 1;
-  k.gather = gather_halves<Half>;
+  k.gather = gather_halves<Half, Half, uint16_t>;
+  k.gather_floats = gather_halves<Half, float, float>;
   k.differentiate = differentiate<Half, float, uint16_t>;
   k.pack = pack_pairs<Half>;
   k.multiply = multiply;

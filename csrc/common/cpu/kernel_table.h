@@ -75,6 +75,7 @@ struct MatrixKernels {
   int64_t unit;   // 2: vdpbf16ps, tdpbf16ps, bfdot; 4: bfmmla
   int64_t row_step, depth_step;
   void (*gather)(const Samples<float, uint16_t, uint16_t>&);
+  void (*gather_floats)(const Samples<float, uint16_t>&);  // columns that `pack` rounds
   void (*differentiate)(const Differentiate<float, uint16_t>&);
   void (*multiply)(const MatrixProduct&);
   /// to[i / unit][column][i % unit] = from[i][column], rounded; zero for rows <= i < padded.
