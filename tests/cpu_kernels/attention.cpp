@@ -4,16 +4,6 @@
 namespace checks {
 namespace {
 
-template <typename Argument>
-auto of(const OfStored<Argument>& kernels, Stored stored) {
-  if (stored == Stored::half) return kernels.half;
-  return stored == Stored::bfloat16 ? kernels.bfloat16 : kernels.same;
-}
-
-const char* name_of(Stored stored) {
-  return stored == Stored::same ? "same" : stored == Stored::half ? "float16" : "bfloat16";
-}
-
 /// Locations and weights, read through strides and converted.
 template <typename T>
 void check_points(const KernelTable& table, Random& random, Stored stored) {
@@ -173,19 +163,8 @@ template <typename T>
 void check_attend_backward(const KernelTable& table, Random& random, Stored stored) {
   Scene<T> scene(random, stored, true);
   const bool points = random.coin(), scatter = !points || random.coin();
-  // Channels of bfloat16 side by side are kept apart (copy.h): channel `place[c]` lies at c.
-  std::vector<int64_t> place(scene.channels);
-  for (int64_t c = 0; c < scene.channels; ++c) place[c] = c;
-  if constexpr (sizeof(T) == 4)
-    if (stored == Stored::bfloat16 && scene.channel == 1) {
-      std::vector<uint16_t> from(scene.channels);
-      std::vector<float> to(scene.channels);
-      for (int64_t c = 0; c < scene.channels; ++c)
-        from[c] = encoded(kBFloat16, static_cast<double>(c));
-      table.float_kernels.split_bfloat16(1, scene.channels, from.data(), scene.channels, 1,
-                                         to.data(), scene.channels, 1);
-      for (int64_t c = 0; c < scene.channels; ++c) place[c] = static_cast<int64_t>(to[c]);
-    }
+  const std::vector<int64_t> channel_at =
+      channel_order(table, scene.channels, stored == Stored::bfloat16 && scene.channel == 1);
   const int64_t count = scene.queries * scene.heads * scene.samples;
   std::vector<T> grad_locations(2 * count), grad_weights(count);
   Expected<T> value(scene.grad_value), locations(grad_locations), weights(grad_weights);
@@ -201,7 +180,7 @@ void check_attend_backward(const KernelTable& table, Random& random, Stored stor
       for (int which = 0; which < 4; ++which) {
         if (!near.exists[which]) continue;
         const double upstream = scene.output[(query * scene.heads + head) * scene.channels + c];
-        const double product = upstream * scene.pixel(sample, near, which, head, place[c]);
+        const double product = upstream * scene.pixel(sample, near, which, head, channel_at[c]);
         const double error = steps * std::abs(product);
         if (points) {
           locations.add(2 * at, weight * near.by_x[which] * sx * product, sx * error);
@@ -230,44 +209,6 @@ void check_attend_backward(const KernelTable& table, Random& random, Stored stor
   weights.compare(grad_weights, "gradient of the weights" + what);
 }
 
-/// The value's gradient of some pixels, each from a list of its own of random length.
-template <typename T>
-void check_sum_corners(const KernelTable& table, Random& random) {
-  SumCorners<T> s{};
-  s.pixels = random.whole(0, 7), s.heads = random.whole(1, 3), s.channels = random.whole(1, 70);
-  const int64_t queries = random.whole(1, 9);
-  s.upstream_head = s.channels + random.whole(0, 2);
-  s.upstream_query = s.heads * s.upstream_head + random.whole(0, 2);
-  s.starts_head = s.pixels + 1 + random.whole(0, 2), s.touches_head = s.pixels * 20;
-  std::vector<T> upstream(queries * s.upstream_query), sums(s.pixels * s.heads * s.channels);
-  for (T& number : upstream) number = static_cast<T>(random.real(-2, 2));
-  std::vector<Touch<T>> touches(s.heads * s.touches_head);
-  std::vector<int32_t> starts(s.heads * s.starts_head, 0);
-  Expected<T> expected(sums);
-  for (int64_t head = 0; head < s.heads; ++head) {
-    int32_t at = static_cast<int32_t>(random.whole(0, 3));  // the first pixel need not be at 0
-    for (int64_t pixel = 0; pixel < s.pixels; ++pixel) {
-      starts[head * s.starts_head + pixel] = at;
-      for (int64_t left = random.whole(0, 16); left > 0; --left, ++at) {
-        const Touch<T> touch{static_cast<T>(random.real(-2, 2)),
-                             static_cast<int32_t>(random.whole(0, queries - 1))};
-        touches[head * s.touches_head + at] = touch;
-        for (int64_t c = 0; c < s.channels; ++c) {
-          const double from = upstream[touch.query * s.upstream_query + head * s.upstream_head + c];
-          expected.add((pixel * s.heads + head) * s.channels + c, touch.weight * from,
-                       16 * kEpsilon<T> * std::abs(touch.weight * from));
-        }
-      }
-      starts[head * s.starts_head + pixel + 1] = at;
-    }
-  }
-  std::fill(sums.begin(), sums.end(), static_cast<T>(NAN));  // written, not added to
-  s.touches = touches.data(), s.starts = starts.data(), s.upstream = upstream.data();
-  s.sums = sums.data();
-  kernels_of<T>(table).sum_corners(s);
-  expected.compare(sums, "a sum of corners");
-}
-
 }  // namespace
 
 void check_attention(const KernelTable& table) {
@@ -278,8 +219,6 @@ void check_attention(const KernelTable& table) {
       check_attend<float>(table, random, stored);
       check_attend_backward<float>(table, random, stored);
     }
-    check_sum_corners<float>(table, random);
-    check_sum_corners<double>(table, random);
     check_points<double>(table, random, Stored::same);
     check_attend<double>(table, random, Stored::same);
     check_attend_backward<double>(table, random, Stored::same);

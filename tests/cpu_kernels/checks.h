@@ -173,10 +173,36 @@ const Kernels<T>& kernels_of(const KernelTable& table) {
     return table.float_kernels;
 }
 
+/// The kernel for what lies in memory.
+template <typename Argument>
+auto of(const OfStored<Argument>& kernels, Stored stored) {
+  if (stored == Stored::half) return kernels.half;
+  return stored == Stored::bfloat16 ? kernels.bfloat16 : kernels.same;
+}
+
+inline const char* name_of(Stored stored) {
+  return stored == Stored::same ? "same" : stored == Stored::half ? "float16" : "bfloat16";
+}
+
+/// The channel that lies at each place where channels of bfloat16 are split (copy.h), or each at
+/// its own.
+inline std::vector<int64_t> channel_order(const KernelTable& table, int64_t channels, bool split) {
+  std::vector<int64_t> order(channels);
+  for (int64_t c = 0; c < channels; ++c) order[c] = c;
+  if (!split) return order;
+  std::vector<uint16_t> from(channels);
+  std::vector<float> to(channels);
+  for (int64_t c = 0; c < channels; ++c) from[c] = encoded(kBFloat16, static_cast<double>(c));
+  table.float_kernels.split_bfloat16(1, channels, from.data(), channels, 1, to.data(), channels, 1);
+  for (int64_t c = 0; c < channels; ++c) order[c] = static_cast<int64_t>(to[c]);
+  return order;
+}
+
 void check_products(const KernelTable& table);
 void check_copies(const KernelTable& table);
 void check_convolution(const KernelTable& table);
 void check_attention(const KernelTable& table);
+void check_corner_sums(const KernelTable& table);
 void check_matrix(const std::string& name, const MatrixKernels& kernels, const Half& type);
 
 }  // namespace checks

@@ -17,6 +17,7 @@ int main() {
   checks::check_copies(*table);
   checks::check_convolution(*table);
   checks::check_attention(*table);
+  checks::check_corner_sums(*table);
   if (table->bfloat16) checks::check_matrix("bfloat16", *table->bfloat16, checks::kBFloat16);
   if (table->half) checks::check_matrix("float16", *table->half, checks::kFloat16);
   std::printf("%s: %ld compared, %ld failed\n", table->name, checks::count.compared,

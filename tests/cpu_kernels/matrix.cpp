@@ -118,6 +118,7 @@ void check_gather(const std::string& name, const MatrixKernels& k, const Half& t
   const std::vector<uint16_t> image = halves(type, random, positions * channels),
                               outside(channels, 0);
   std::vector<uint16_t> columns(positions * channels, kNan);
+  std::vector<float> float_columns(positions * channels, NAN);
   std::vector<float> offsets(2 * padded, 0), masks(padded, 1);
   if (!exact) offsets = floats(random, 2 * padded), masks = floats(random, padded);
   std::vector<int32_t> row(padded, 0), column(padded, 0);
@@ -125,17 +126,12 @@ void check_gather(const std::string& name, const MatrixKernels& k, const Half& t
     row[i] = static_cast<int32_t>(i / width), column[i] = static_cast<int32_t>(i % width);
   const int32_t zero = 0;
   const Run run{0, 0, channels, 0};
-  k.gather({positions,
-            0,
-            1,
-            {1, offsets.data(), masks.data(), padded, row.data(), column.data(), &zero, &zero,
-             height, width},
-            &run,
-            1,
-            {image.data(), channels, 0, outside.data()},
-            columns.data(),
-            channels,
-            channels});
+  const Taps<float> taps{1,     offsets.data(), masks.data(), padded, row.data(), column.data(),
+                         &zero, &zero,          height,       width};
+  const Pixels<const uint16_t> pixels{image.data(), channels, 0, outside.data()};
+  k.gather({positions, 0, 1, taps, &run, 1, pixels, columns.data(), channels, channels});
+  k.gather_floats(
+      {positions, 0, 1, taps, &run, 1, pixels, float_columns.data(), channels, channels});
   for (int64_t i = 0; i < positions; ++i) {
     const Neighbours near(static_cast<float>(row[i]) + offsets[i],
                           static_cast<float>(column[i]) + offsets[padded + i], height, width);
@@ -151,6 +147,8 @@ void check_gather(const std::string& name, const MatrixKernels& k, const Half& t
       const double bound = std::abs(sum) * std::ldexp(1, -type.fraction - 1) + size * 1e-5 + 1e-7;
       expect_near(decoded(type, columns[i * channels + c]), sum, exact ? 0 : bound,
                   name + " gather");
+      expect_near(float_columns[i * channels + c], sum, exact ? 0 : size * 1e-5 + 1e-7,
+                  name + " gather of floats");
     }
   }
 }

@@ -143,7 +143,17 @@ DCNBUILD_INLINE void add_two(T* to, const V (&two)[2]) {
   }
 }
 
-/// Stores a vector of floats as a half type, rounded to nearest even.
+/// Stores a vector, of floats also as a half type, rounded to nearest even.
+template <int bytes>
+DCNBUILD_INLINE void store_as(double* to, Vector<double, bytes> value) {
+  store<bytes>(to, value);
+}
+
+template <int bytes>
+DCNBUILD_INLINE void store_as(float* to, Vector<float, bytes> value) {
+  store<bytes>(to, value);
+}
+
 template <int bytes>
 DCNBUILD_INLINE void store_as(BFloat16Bits* to, Vector<float, bytes> value) {
 #ifdef DCNBUILD_AVX512BF16

@@ -44,7 +44,7 @@ constexpr Kernels<T> kernels() {
   k.read_points.same = read_points<T, T>;
   k.attend.same = attend<T, T>;
   k.attend_backward.same = attend_backward<T, T>;
-  k.sum_corners = sum_corners<T>;
+  k.sum_corners.same = sum_corners<T, T>;
   if constexpr (sizeof(T) == 4) {
     k.read_points.half = read_points<HalfBits, T>;
     k.read_points.bfloat16 = read_points<BFloat16Bits, T>;
@@ -52,6 +52,8 @@ constexpr Kernels<T> kernels() {
     k.attend.bfloat16 = attend<BFloat16Bits, T>;
     k.attend_backward.half = attend_backward<HalfBits, T>;
     k.attend_backward.bfloat16 = attend_backward<BFloat16Bits, T>;
+    k.sum_corners.half = sum_corners<HalfBits, T>;
+    k.sum_corners.bfloat16 = sum_corners<BFloat16Bits, T>;
     k.from_half = copy<HalfBits, T>;
     k.from_bfloat16 = copy<BFloat16Bits, T>;
     k.to_half = copy<T, HalfBits>;
@@ -69,7 +71,8 @@ constexpr MatrixKernels pair_kernels(void (*multiply)(const MatrixProduct&)) {
   k.lanes = kLanes<float>;
   k.unit = k.depth_step = 2;
   k.row_step = 1;
-  k.gather = gather_halves<Half>;
+  k.gather = gather_halves<Half, Half, uint16_t>;
+  k.gather_floats = gather_halves<Half, float, float>;
   k.differentiate = differentiate<Half, float, uint16_t>;
   k.pack = pack_pairs<Half>;
   k.multiply = multiply;

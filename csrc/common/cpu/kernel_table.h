@@ -61,11 +61,11 @@ struct Kernels {
   OfStored<ReadPoints<T>> read_points;          // by the locations' dtype
   OfStored<Attend<T>> attend;                   // by the value's dtype
   OfStored<AttendBackward<T>> attend_backward;  // by the value's dtype
-  void (*sum_corners)(const SumCorners<T>&);
-  Copy copy;                           // T to T
-  Copy from_half, from_bfloat16;       // to T; null for double
-  Copy to_half, to_bfloat16;           // from T; null for double
-  Copy split_bfloat16, join_bfloat16;  // the same with channels out of order (copy.h)
+  OfStored<SumCorners<T>> sum_corners;          // by the gradient's dtype
+  Copy copy;                                    // T to T
+  Copy from_half, from_bfloat16;                // to T; null for double
+  Copy to_half, to_bfloat16;                    // from T; null for double
+  Copy split_bfloat16, join_bfloat16;           // the same with channels out of order (copy.h)
 };
 
 /// A convolution's kernels for one half type, on an instruction set that multiplies it as it is.
@@ -75,6 +75,7 @@ struct MatrixKernels {
   int64_t unit;   // 2: vdpbf16ps, tdpbf16ps, bfdot; 4: bfmmla
   int64_t row_step, depth_step;
   void (*gather)(const Samples<float, uint16_t, uint16_t>&);
+  void (*gather_floats)(const Samples<float, uint16_t>&);  // columns that `pack` rounds
   void (*differentiate)(const Differentiate<float, uint16_t>&);
   void (*multiply)(const MatrixProduct&);
   /// to[i / unit][column][i % unit] = from[i][column], rounded; zero for rows <= i < padded.

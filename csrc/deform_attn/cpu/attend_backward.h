@@ -62,12 +62,11 @@ DCNBUILD_INLINE int64_t differentiate_pairs(const Corners<T, Pixel>& at, T* cons
 template <typename T>
 DCNBUILD_INLINE void list_corners(const CornerList<T>& list, const TapBlock<T>& block,
                                   int64_t query, int64_t head, int64_t first) {
-  const int64_t at = head * list.head + query * list.query + 4 * first;
+  CornerBlock<T>* to = list.first + head * list.head + query * list.query + 4 * (first / kBlock);
   for (int corner = 0; corner < 4; ++corner)
     for (int lane = 0; lane < kBlock; ++lane) {
-      list.pixel[at + corner * kBlock + lane] =
-          static_cast<int32_t>(block.grad_pixel[corner][lane]);
-      list.weight[at + corner * kBlock + lane] = block.weight[corner][lane];
+      to[corner].pixel[lane] = static_cast<int32_t>(block.grad_pixel[corner][lane]);
+      to[corner].weight[lane] = block.weight[corner][lane];
     }
 }
 
@@ -120,7 +119,7 @@ DCNBUILD_INLINE void attend_backward_as(const AttendBackward<T>& b) {
 
 template <bool points, typename Pixel, typename T>
 DCNBUILD_INLINE void attend_backward_with(const AttendBackward<T>& b) {
-  if (b.corners.pixel) {
+  if (b.corners.first) {
     attend_backward_as<points, ValueSums::listed, Pixel>(b);
   } else if (b.grad_value.first) {
     attend_backward_as<points, ValueSums::added, Pixel>(b);

@@ -38,9 +38,11 @@ void attend_backward(const AttnGeometry& g, const AttnOperands& t, const Tensor&
   Strided<T> upstream = by_head<T>(grad_output, g);
   AttnGradientTensors<T> grads = gradient_tensors<T>(g, gradients);
   // Dense channels of bfloat16 are read in pairs: what meets them is in the same order.
-  if (forward.values.dtype() == ScalarType::BFloat16 && forward.values.channel() == 1)
+  const bool split =
+      forward.values.dtype() == ScalarType::BFloat16 && forward.values.channel() == 1;
+  if (split)
     upstream.load = kernels<T>().split_bfloat16, grads.value.store = kernels<T>().join_bfloat16;
-  const BackwardCall<T> call{forward, upstream, grads};
+  const BackwardCall<T> call{forward, upstream, grads, split};
   const bool by_pixel = grads.value && corners_are_few(g);
   if (grads.value && !by_pixel && sum_by_head(call)) return;
   if (!by_pixel && !grads.points()) return;
@@ -48,7 +50,7 @@ void attend_backward(const AttnGeometry& g, const AttnOperands& t, const Tensor&
       std::min(forward.values.copied() ? forward.images_at_once(forward.image_bytes()) : g.batch,
                by_pixel ? forward.images_at_once(CornerSums<T>::bytes(g)) : g.batch);
   std::optional<CornerSums<T>> sums;
-  if (by_pixel) sums.emplace(call, at_once);
+  if (by_pixel) sums.emplace(call, t.value.scalar_type(), at_once);
   for (int64_t first = 0; first < g.batch; first += at_once) {
     const int64_t images = std::min(at_once, g.batch - first);
     forward.values.load(first, images, forward.workers);

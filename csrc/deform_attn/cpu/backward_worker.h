@@ -46,6 +46,7 @@ struct BackwardCall {
   const AttnCall<T>& forward;
   const Strided<T>& grad_output;  // [n][query][head][channel]
   const AttnGradientTensors<T>& grads;
+  bool split;  // a head's channels are in the order of `split_bfloat16`, here and in grads.value
 };
 
 /// What one call of the kernel does with the value and its gradient.
@@ -120,7 +121,7 @@ class AttendBackwardWorker {
                  points_.shift_x(), share.value,  share.channel,    upstream.data,
                  upstream.query,    upstream.head};
     b.grad_value = share.grad_value, b.corners = share.corners;
-    if (!share.corners.pixel) b.grad_value.outside = sink_.data();
+    if (!share.corners.first) b.grad_value.outside = sink_.data();
     const bool locations = points && grads_.locations, weights = points && grads_.weights;
     b.query = block.heads * g.samples();
     if (locations) b.grad_locations = place(grads_.locations, grad_locations_, block, 2, b.query);

@@ -48,13 +48,19 @@ struct Attend {
   int64_t output_query, output_head;
 };
 
-/// The corners of samples: the pixel of each, or the number of pixels for one outside, and its
-/// weight: [head][query][kBlock samples][corner][sample].
+/// One corner of kBlock samples: the pixel of each, or the number of pixels for one outside, and
+/// its weight.
+template <typename T>
+struct CornerBlock {
+  int32_t pixel[kBlock];
+  T weight[kBlock];
+};
+
+/// The corners of samples: [head][query][kBlock samples][corner].
 template <typename T>
 struct CornerList {
-  int32_t* pixel;
-  T* weight;
-  int64_t head, query;  // from one to the next
+  CornerBlock<T>* first;
+  int64_t head, query;  // blocks from one to the next
 };
 
 /// The backward pass over the same.
@@ -68,23 +74,19 @@ struct AttendBackward {
   int64_t query;  // samples from one query to the next
 };
 
-/// A corner of a sample, in the list of its pixel.
-template <typename T>
-struct Touch {
-  T weight;
-  int32_t query;
-};
-
-/// Sums the value's gradient of some pixels, each from the list of its corners.
+/// Sums the value's gradient of pixels [first, first + pixels) from the corners that lie on them.
 template <typename T>
 struct SumCorners {
-  int64_t pixels, heads, channels;
-  const Touch<T>* touches;  // of the first head
-  const int32_t* starts;    // where the first pixel's list starts; its end is the next one's start
-  int64_t touches_head, starts_head;  // from one head to the next
-  const T* upstream;                  // the output's gradient, channels side by side
+  int64_t first, pixels, heads, channels;
+  const CornerBlock<T>* corners;  // of the first head
+  int64_t corners_query;          // corners, not blocks; at least two
+  const int32_t* order;           // the numbers of a head's corners, ordered by their pixels
+  const int32_t* starts;          // where the first pixel's start in `order`, the next one's, ...
+  int64_t corners_head, order_head, starts_head;  // from one head to the next
+  const T* upstream;                              // the output's gradient, channels side by side
   int64_t upstream_query, upstream_head;
-  T* sums;  // [pixel][head][channel]
+  bool split;  // upstream's channels are in the order of `split_bfloat16`
+  void* sums;  // [pixel][head][channel], in the dtype of the gradient
 };
 
 }  // namespace dcnbuild::cpu

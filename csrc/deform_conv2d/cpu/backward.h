@@ -185,7 +185,7 @@ void backward(const Unit& unit, const Geometry& g, const Operands& t, const Tens
     const std::vector<Slice> slices = make_slices(g, threads / images, slice_unit(g, unit.lanes()));
     const int64_t parts = static_cast<int64_t>(slices.size());
     std::vector<std::unique_ptr<SliceWorker<Unit>>> workers(images * parts);
-    TapGradientSums<Sum> sums(g, slices, call.tiling, images);
+    TapGradientSums<Sum> sums(g, slices, call.tiling, images, call.through_columns);
     for (int64_t chunk = 0; chunk < call.tiling.count(); chunk += sums.tiles_at_once()) {
       const int64_t last = std::min(chunk + sums.tiles_at_once(), call.tiling.count());
       on_workers(images * parts, [&](int64_t i) {
@@ -204,7 +204,7 @@ void backward(const Unit& unit, const Geometry& g, const Operands& t, const Tens
         }
         if (last == call.tiling.count()) workers[i]->end();
       });
-      if (parts == 1) continue;
+      if (parts == 1 || !call.through_columns) continue;
       Claims tiles(images * (last - chunk), threads);
       on_workers(threads, [&](int64_t) {
         tiles.work([&](int64_t i) {

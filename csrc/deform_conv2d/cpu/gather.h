@@ -56,28 +56,29 @@ DCNBUILD_INLINE int64_t gather_pairs(const Corners<float, Half>& at, int64_t c, 
   return c;
 }
 
-/// And for at most one vector of each width.
-template <int bytes, typename Half>
+/// And for those that fill vectors of `bytes`, then of half as many.
+template <int bytes, typename Half, typename Column>
 DCNBUILD_INLINE int64_t gather_rest(const Corners<float, Half>& at, int64_t c, int64_t count,
-                                    Half* column) {
-  if (c + kLanes<float, bytes> <= count) {
+                                    Column* column) {
+  for (; c + kLanes<float, bytes> <= count; c += kLanes<float, bytes>) {
     Vector<float, bytes> sum = at.weight[0] * load_as<bytes>(at.pixel[0] + c);
     for (int which = 1; which < 4; ++which)
       sum += at.weight[which] * load_as<bytes>(at.pixel[which] + c);
     store_as<bytes>(column + c, sum);
-    c += kLanes<float, bytes>;
   }
   if constexpr (bytes > 16) c = gather_rest<bytes / 2>(at, c, count, column);
   return c;
 }
 
-template <int64_t fixed, typename Half>
+template <int64_t fixed, typename Half, typename Column>
 DCNBUILD_INLINE void gather_half_block(const TapBlock<float>& block, int positions,
-                                       int64_t channels, Half* column, int64_t column_row) {
+                                       int64_t channels, Column* column, int64_t column_row) {
   const int64_t count = fixed ? fixed : channels;
   for (int lane = 0; lane < positions; ++lane, column += column_row) {
     const Corners<float, Half> at = corners_of<Half>(block, lane);
-    int64_t c = gather_pairs<DCNBUILD_VECTOR_BYTES>(at, 0, count, column);
+    int64_t c = 0;
+    if constexpr (__is_same(Column, Half))
+      c = gather_pairs<DCNBUILD_VECTOR_BYTES>(at, 0, count, column);
     c = gather_rest<DCNBUILD_VECTOR_BYTES>(at, c, count, column);
     for (; c < count; ++c) {
       float sum = at.weight[0] * value_of(at.pixel[0][c]);
@@ -88,19 +89,20 @@ DCNBUILD_INLINE void gather_half_block(const TapBlock<float>& block, int positio
   }
 }
 
-/// `gather` for pixels and columns in a half type.
-template <typename Half>
-void gather_halves(const Samples<float, uint16_t, uint16_t>& s) {
+/// `gather` for pixels in a half type, and columns in that type or in float. A half type's may be
+/// given as bits.
+template <typename Half, typename Column, typename Given>
+void gather_halves(const Samples<float, uint16_t, Given>& s) {
   constexpr int64_t few = kLanes<float, 32>;
   for_tap_blocks<false>(
       s, {},
       [&](int64_t first, int positions, int64_t tap, int64_t r, const TapBlock<float>& block) {
         const Run run = s.runs[r];
-        Half* column = reinterpret_cast<Half*>(column_of(s, first, tap, run));
+        Column* column = reinterpret_cast<Column*>(column_of(s, first, tap, run));
         if (run.count == few)
-          gather_half_block<few>(block, positions, few, column, s.column_row);
+          gather_half_block<few, Half>(block, positions, few, column, s.column_row);
         else
-          gather_half_block<0>(block, positions, run.count, column, s.column_row);
+          gather_half_block<0, Half>(block, positions, run.count, column, s.column_row);
       });
 }
 

@@ -121,9 +121,12 @@ class MatrixUnit {
     return {round_up(g.out_channels_per_group(), row_step()) * padded, 1, padded};
   }
 
-  /// Without `through_columns` it computes gradients of zero, which nobody reads.
-  void differentiate(const Differentiate<float, Pixel>& d, bool /*through_columns*/) const {
-    k_.differentiate(d);
+  void differentiate(const Differentiate<float, Pixel>& d, bool through_columns) const {
+    if (through_columns) {
+      k_.differentiate(d);
+    } else {
+      k_.gather_floats(d.samples);
+    }
   }
 
   class Products {

@@ -10,8 +10,9 @@ namespace dcnbuild::cpu {
 template <typename T>
 class TapGradientSums {
  public:
+  /// Without `computed`, nobody computes them, and they take no memory.
   TapGradientSums(const Geometry& g, const std::vector<Slice>& slices, const Tiling& tiling,
-                  int64_t images)
+                  int64_t images, bool computed)
       : g_(g), slices_(slices), blocks_(ceil_div(tiling.largest(), kBlock)) {
     for (const Slice& slice : slices) {
       begins_.push_back(tile_size_);
@@ -20,14 +21,15 @@ class TapGradientSums {
     const int64_t tile_bytes = images * tile_size_ * static_cast<int64_t>(sizeof(TapGradients<T>));
     // A single slice's gradients are stored right after their tile, so one tile's room is enough.
     tiles_ = slices.size() == 1 ? 1 : std::clamp<int64_t>(kBytes / tile_bytes, 1, tiling.count());
-    buffer_ = Buffer<TapGradients<T>>(images * tiles_ * tile_size_);
-    tiles_at_once_ = slices.size() == 1 ? tiling.count() : tiles_;
+    tiles_at_once_ = slices.size() == 1 || !computed ? tiling.count() : tiles_;
+    if (computed) buffer_ = Buffer<TapGradients<T>>(images * tiles_ * tile_size_);
   }
 
   int64_t tiles_at_once() const { return tiles_at_once_; }
 
   /// The gradients [block][tap][run] of a slice of an image, for the given one of the tiles.
   TapGradients<T>* part(int64_t image, int64_t slice, int64_t tile) const {
+    if (buffer_.data() == nullptr) return nullptr;
     return buffer_.data() + (image * tiles_ + tile % tiles_) * tile_size_ + begins_[slice];
   }
 

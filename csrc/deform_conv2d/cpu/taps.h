@@ -52,23 +52,23 @@ template <bool gradients, typename T, typename Pixel, typename Column, typename 
 DCNBUILD_INLINE void for_tap_blocks(const Samples<T, Pixel, Column>& s, const Pixels<T>& grad_image,
                                     const F& body) {
   TapBlock<T> blocks[2];
+  const Taps<T> taps = s.taps;  // a copy, which no store to memory can change
   const int64_t per_run = (s.positions + kBlock - 1) / kBlock;
   for (int64_t r = 0; r < s.run_count; ++r) {
-    const PixelAddresses<int64_t> image = addresses_of(s.image, s.runs[r], s.taps.width),
-                                  gradient = addresses_of(grad_image, s.runs[r], s.taps.width);
+    const Run run = s.runs[r];
+    const PixelAddresses<int64_t> image = addresses_of(s.image, run, taps.width),
+                                  gradient = addresses_of(grad_image, run, taps.width);
     for (int64_t first = 0; first < s.positions; first += kBlock) {
       const int64_t left = s.positions - first;
       const int positions = left < kBlock ? static_cast<int>(left) : kBlock;
-      const auto locate = [&](int64_t tap) {
-        for (int lane = 0; lane < kBlock; lane += kLocated<T>)
-          locate_lanes<gradients>(s.taps, tap, s.runs[r].offset_group, first, lane, image, gradient,
-                                  blocks[tap & 1]);
-      };
       prefetch_share(s, r * per_run + first / kBlock, s.run_count * per_run);
-      locate(s.first_tap);
-      for (int64_t tap = s.first_tap; tap < s.last_tap; ++tap) {
-        if (tap + 1 < s.last_tap) locate(tap + 1);
-        body(first, positions, tap, r, blocks[tap & 1]);
+      // Each is in one place, where the compiler makes it part of the loop.
+      for (int64_t next = s.first_tap; next <= s.last_tap; ++next) {
+        if (next < s.last_tap)
+          for (int lane = 0; lane < kBlock; lane += kLocated<T>)
+            locate_lanes<gradients>(taps, next, run.offset_group, first, lane, image, gradient,
+                                    blocks[next & 1]);
+        if (next > s.first_tap) body(first, positions, next - 1, r, blocks[(next - 1) & 1]);
       }
     }
   }
