@@ -153,7 +153,7 @@ def check_number(function: str, name: str, value: Any, positive: bool) -> float:
 def _as_float(value: Any) -> float | None:
     """Returns a float for a number, such as numpy's float32; None for a bool, text, or an array of numbers."""
     # numpy 1 makes a float of an array with one number, numpy 2 does not
-    if _is_bool(value) or getattr(value, "ndim", 0) or not hasattr(type(value), "__float__"):
+    if _is_bool(value) or getattr(value, "ndim", 0) != 0 or not hasattr(type(value), "__float__"):
         return None
     try:
         return float(value)
