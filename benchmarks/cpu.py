@@ -235,8 +235,9 @@ def machine(threads: int) -> str:
     if info.exists():
         names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
         model = names[0].split(":")[1].strip() if names else model
+    count = "1 thread" if threads == 1 else f"{threads} threads"
     return (
-        f"{model}, {threads} threads, {native.cpu_level()} kernels, dcnbuild {dcnbuild.__version__}, "
+        f"{model}, {count}, {native.cpu_level()} kernels, dcnbuild {dcnbuild.__version__}, "
         f"torch {torch.__version__}, torchvision {torchvision.__version__}"
     )
 

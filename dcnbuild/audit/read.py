@@ -149,8 +149,11 @@ def _installed(name: str) -> _Source:
         raise ValueError(f"{name} is neither a file nor an installed package") from None
     if found.files is None:
         raise ValueError(f"{name} has no list of its files; name its libraries (.so) instead")
-    if '"editable": true' in (found.read_text("direct_url.json") or ""):
-        raise ValueError(f"{name} is installed as editable; name its libraries (.so) instead")
+    url = found.read_text("direct_url.json") or ""
+    if '"editable": true' in url:
+        where = re.search(r'"url": *"(?:file://)?([^"]*)"', url)
+        place = f" from {where[1]}" if where else ""
+        raise ValueError(f"{name} is installed as editable{place}; name its libraries (.so) there instead")
     files = {str(file): Path(str(found.locate_file(file))) for file in found.files if _LIBRARY.match(file.name)}
     tags = email.message_from_string(found.read_text("WHEEL") or "").get_all("Tag", [])
     metadata = found.read_text("METADATA") or found.read_text("PKG-INFO") or ""

@@ -268,8 +268,8 @@ def test_a_package_whose_libraries_lie_elsewhere(
         (info / "direct_url.json").write_text(json.dumps(url))
     monkeypatch.syspath_prepend(tmp_path)
     assert main(["audit", "far-away"]) == 2
-    said = "is installed as editable" if editable else "has no list of its files"
-    assert f"far-away {said}; name its libraries" in capsys.readouterr().err
+    said = "is installed as editable from /x" if editable else "has no list of its files"
+    assert f"far-away {said}; name its libraries (.so) " in capsys.readouterr().err
 
 
 def test_the_page_lists_every_finding() -> None:

@@ -248,3 +248,24 @@ def test_openvino_computes_deformable_convolution(masked: bool, bias: bool, dtyp
     with torch.no_grad():
         expected = call(*args).numpy()
     assert np.abs(output - expected).max() < 0.02 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (lambda: dcnbuild.DCNv3(32, group=4), (1, 16, 12, 32)),
+        (lambda: dcnbuild.DCNv4(32, group=2), (1, 16 * 16, 32)),
+    ],
+    ids=["DCNv3", "DCNv4"],
+)
+def test_dcnv3_and_dcnv4_agree(name: str, make: Any, shape: tuple[int, ...], tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    layer = make().eval()
+    for parameter in layer.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    inputs = (torch.randn(shape),)
+    torch.onnx.export(layer, inputs, tmp_path / "layer.onnx", dynamo=True, verbose=False)
+    report = export.check(layer, inputs, tmp_path / "layer.onnx", runtimes=[runtime_of(name)])
+    assert report.ok, str(report)
+    assert layer(inputs[0]).std() > 0.1  # a constant would agree, too
