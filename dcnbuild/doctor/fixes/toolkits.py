@@ -11,7 +11,7 @@ from dcnbuild.doctor.fixes import quoting
 from dcnbuild.doctor.fixes.fix import Target, makes_fix
 from dcnbuild.doctor.fixes.python import conda_install, dcnbuild, dcnbuild_words
 from dcnbuild.doctor.fixes.quoting import UnquotableError
-from dcnbuild.doctor.fixes.shell import assignment, prepend, set_env_from
+from dcnbuild.doctor.fixes.shell import assignment, command, prepend, set_env_from
 from dcnbuild.doctor.fixes.system import system_install
 from dcnbuild.machine import recipes
 
@@ -31,7 +31,11 @@ def use_toolkit(target: Target, version: str | None = None, root: str | Path | N
         fitting = (kit for kit in facts.toolkits if version in (None, kit.version))
         root = next((kit.root for kit in fitting), None)
     if root is None and target.windows:
-        root = rf"{_WINDOWS_TOOLKITS}\v{version or 'X.Y'}"
+        if version is None:
+            yield from command("dir", _WINDOWS_TOOLKITS).strict(target)
+            yield quoting.comment("then CUDA_HOME= and PATH= to one of them, that of the CUDA of torch", target.shell)
+            return
+        root = rf"{_WINDOWS_TOOLKITS}\v{version}"
     root = str(root or (f"/usr/local/cuda-{version}" if version else "/usr/local/cuda"))
     yield assignment(target, "CUDA_HOME", root)
     yield from prepend("PATH", rf"{root}\bin" if target.windows else f"{root}/bin").strict(target)
@@ -70,6 +74,9 @@ def toolkit_source(target: Target, version: str) -> tuple[str, str]:
 def install_toolkit(target: Target, version: str) -> Iterator[str]:
     """Installs a CUDA toolkit that serves a torch of this CUDA version, and makes it the one in use."""
     _version(version)
+    if target.shell == "dockerfile":
+        yield quoting.comment(f"FROM an image with CUDA {version}, whose name ends in -devel", target.shell)
+        return
     source, version = toolkit_source(target, version)
     package = f"cuda-toolkit-{version.replace('.', '-')}"
     if source == "dcnbuild":

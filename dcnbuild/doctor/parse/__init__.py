@@ -33,8 +33,6 @@ class Reading:
         self.log = log
         self._shapes = [shape for shape in SHAPES if there(shape.needle)]
         self._known: dict[str, tuple[Record, ...]] = {}
-        #: The kinds that its records can be of.
-        self.kinds = frozenset(("exception", *(shape.kind for shape in self._shapes)))
 
     def records(self, text: str) -> tuple[Record, ...]:
         """What a cleaned English line says, in the order of `SHAPES`; one record for each kind."""
