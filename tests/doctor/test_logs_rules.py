@@ -91,7 +91,7 @@ def test_a_later_success_takes_an_unknown_error_back() -> None:
 
 def test_unknown_errors_say_only_what_the_log_says() -> None:
     (finding,) = read_log("a.cpp:3:5: error: expected ';'\n")
-    assert finding.id == "compile-error" and finding.fix == ()
+    assert finding.id == "compile-error" and finding.fix == ("sed -n 3,+2p a.cpp",)
 
 
 def test_versions_are_not_guessed() -> None:

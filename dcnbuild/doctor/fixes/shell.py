@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from dcnbuild.doctor.fixes import quoting
+from dcnbuild.doctor.fixes import effects, quoting
 from dcnbuild.doctor.fixes.fix import Target, makes_fix
 from dcnbuild.doctor.fixes.quoting import UnquotableError
 
@@ -37,9 +37,12 @@ def command(
         written.insert(0, "&")
     if root and not target.root and not target.windows:
         written.insert(0, "sudo")
-    if target.shell == "dockerfile":
-        written[:1] = ["WORKDIR"] if words[0] == "cd" else ["RUN", written[0]]
-    yield " ".join(written)
+    line = " ".join(written)
+    if target.shell == "dockerfile" and effects.of_line(line) == "reads":  # what it prints is for people
+        line = f"# {line}"
+    elif target.shell == "dockerfile":
+        line = f"WORKDIR {line[3:]}" if words[0] == "cd" else f"RUN {line}"
+    yield line
 
 
 @makes_fix

@@ -104,7 +104,7 @@ class Context:
             found = self.first(_UBUNTU)
             distribution = f"ubuntu {found[1] or found[2] + '.04'}" if found else None
         return Target(
-            *(shell, "Linux", manager, distribution, self.root, self.conda),
+            *(shell, "Linux", manager, distribution, self.root or self.dockerfile, self.conda),
             architecture="aarch64" if self.aarch64 else "x86_64",
             container=self.container,
             pip=self.pip,
@@ -144,7 +144,7 @@ class Context:
             found = _BUILT.search(line)
             # pip -v indents what it collects for the build environment itself
             raw = self.log.lines[number] if number < len(self.log) else ""
-            if found and not raw.startswith("  Collecting"):
+            if found and not re.match(r" {2,}Collecting", raw):
                 name, *release = [group for group in found.groups() if group]
                 return "." if name in ("collected", "wheel") else "==".join((name, *release[:1]))
         return "."

@@ -90,8 +90,10 @@ def build(hit: Hit, *options: str) -> Iterator[Fix]:
     package = "." if "-e" in options else hit["package"] or "."
     if package == "." != hit["project"]:
         yield from _enter(hit, "")
-    address = rf"git\+https?://[\w./@-]{{1,200}}/{re.escape(package)}(?:\.git)?(?:[@#][\w./@#=&-]{{1,200}})?(?![\w-])"
-    named = hit.context.first(re.compile(address, re.IGNORECASE)) if package != "." else None
+    name = r"[\w.-]{1,100}" if package == "." else rf"{re.escape(package)}(?:\.git)?"
+    address = rf"git\+https?://[\w./@-]{{1,200}}/{name}(?:[@#][\w./@#=&-]{{1,200}})?(?![\w-])"
+    given = package != "." or (hit["project"] == "." and "-e" not in options)
+    named = hit.context.first(re.compile(address, re.IGNORECASE)) if given else None
     words = sorted(("--no-build-isolation", *options), key=lambda word: word == "-e")
     yield fixes.pip("install", *words, operands=(named[0] if named else hit["pinned"] or package,))
 

@@ -267,12 +267,14 @@ def _ranked(found: Matches) -> Iterator[tuple[int, list[Hit]]]:
         yield index, hits
 
 
-def _order(item: tuple[int, list[Hit]]) -> tuple[bool, int]:
-    """Errors before warnings, then as the log has them; what is unknown as the registry has it."""
+def _order(item: tuple[int, list[Hit]]) -> tuple[bool, bool, int]:
+    """Errors before warnings, what was not built after why, then as the log has them; what is unknown as the registry
+    has it.
+    """
     index, hits = item
     said = hits[0].text
     rule = RULES[index]
     aside = rule.severity != "error" or "Warning" in said or "warning:" in said
     if rule.id == "build-stopped":  # it says less than any warning
-        return True, len(hits[0].log)
-    return aside, index if rule.level is Level.UNKNOWN else hits[0].line
+        return True, True, len(hits[0].log)
+    return aside, rule.id == "extension-not-built", index if rule.level is Level.UNKNOWN else hits[0].line
