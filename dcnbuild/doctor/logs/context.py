@@ -39,7 +39,8 @@ _HOMES = re.compile(r"(/home/[\w.-]+|/Users/[\w.-]+|[A-Z]:\\Users\\[\w.-]+)")
 #: A source file that a compiler names at the start of its message.
 _SOURCE = wording.pattern("source")
 _BUILT = wording.pattern("built")
-_LOCAL = re.compile(r"^(?:Processing|Obtaining) (?:file://)?(?:\.|/|[A-Za-z]:)")
+#: pip builds what lies here; only that can be editable.
+_LOCAL = re.compile(r"(?:Processing|Obtaining) (?:file://)?(?:\.|/|[A-Za-z]:)|.{0,20}[Bb]uilding editable for")
 
 #: The properties of a Context that templates may name.
 SHOWN = frozenset((*_VERSIONS, *_SIGNS, "source", "where", "project", "package", "pinned"))

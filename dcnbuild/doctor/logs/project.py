@@ -44,6 +44,8 @@ def directory(context: Context) -> str:
     path = _path(context.source).parent
     if not path.is_absolute():
         return "."
+    if path.parent.name.lower() in _INNER and len(path.parents) > 4:  # src/knnquery/a.cu
+        path = path.parent
     while path.name.lower() in _INNER and path.parent.name:
         path = path.parent
     return str(path) if path.name else "."

@@ -89,6 +89,7 @@ def other_fix(hit: Hit) -> Iterator[Fix]:
     how = next(fitting, "")
     if how.startswith("pip "):
         yield fixes.pip_install(how.removeprefix("pip "))
+        yield from build(hit)
         return
     maker = owner(hit["source"]).package
     if how == "" and maker:  # nobody has a checkout of what is installed

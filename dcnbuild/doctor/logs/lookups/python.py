@@ -14,7 +14,7 @@ from dcnbuild.doctor.logs.lookups.traceback import last
 from dcnbuild.doctor.logs.owner import package_of
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.resolver import companion_release
-from dcnbuild.knowledge import modules
+from dcnbuild.knowledge import Entry, modules, setuptools
 from dcnbuild.machine.compatibility import table, torch_release
 
 #: A traceback that runs in pip's, uv's or build's own environment holds one of these.
@@ -90,6 +90,12 @@ def setuptools_of_torch(hit: Hit) -> str | None:
     """The setuptools that the log's torch wants: "<70"."""
     row = torch_release(hit["torch"]) if hit["torch"] else None
     return row.setuptools if row else None
+
+
+def of_setuptools(hit: Hit) -> Entry | None:
+    """What the table of setuptools has of a name of pkg_resources."""
+    name = f"{hit['module']}.{hit['name']}"
+    return next((entry for entry in setuptools.find(name) if entry.name == name), None)
 
 
 def _versions(hit: Hit) -> list[str]:
