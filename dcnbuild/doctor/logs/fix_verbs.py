@@ -133,6 +133,11 @@ def find_toolkit(hit: Hit, version: str | None = None) -> Iterator[Fix]:
         yield fixes.say("or, where the image has a toolkit:")
     elif not hit.context.mac:
         yield fixes.command("sh", "-c", "ls -d /usr/local/cuda*")
+    if hit.context.jetson:
+        yield fixes.use_toolkit()
+        yield fixes.say("or, where JetPack was flashed without its toolkit:")
+        yield fixes.package_install("nvidia-jetpack")
+        return
     wanted = version or hit["torch_cuda"]
     if wanted and hit.context.ada and numbers(wanted) < (11, 8):
         yield fixes.say(f"CUDA {wanted} is too old for this GPU: a torch for 11.8 or newer, or PTX for the driver:")

@@ -67,7 +67,7 @@ class Reading:
         if not _NO_MESSAGE.fullmatch(line):
             return line
         below = (self.log.english(number + step).strip() for step in range(1, _MESSAGE_BELOW + 1))
-        said = next(filter(None, below), "")
+        said = next((line for line in below if re.search(r"\w", line)), "")
         return line if _TRACEBACK in said else f"{line.rstrip(': ')}: {said}".rstrip(": ")
 
     def _end(self, start: int, column: int) -> int | None:
