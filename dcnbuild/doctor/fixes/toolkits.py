@@ -11,7 +11,7 @@ from dcnbuild.doctor.fixes import quoting
 from dcnbuild.doctor.fixes.fix import Target, makes_fix
 from dcnbuild.doctor.fixes.python import conda_install, dcnbuild, dcnbuild_words
 from dcnbuild.doctor.fixes.quoting import UnquotableError
-from dcnbuild.doctor.fixes.shell import assignment, command, prepend, set_env_from
+from dcnbuild.doctor.fixes.shell import assignment, prepend, set_env_from
 from dcnbuild.doctor.fixes.system import system_install
 from dcnbuild.machine import recipes
 
@@ -32,8 +32,13 @@ def use_toolkit(target: Target, version: str | None = None, root: str | Path | N
         root = next((kit.root for kit in fitting), None)
     if root is None and target.windows:
         if version is None:
-            yield from command("dir", _WINDOWS_TOOLKITS).strict(target)
-            yield quoting.comment("then CUDA_HOME= and PATH= to one of them, that of the CUDA of torch", target.shell)
+            # the installer of NVIDIA sets CUDA_PATH
+            if target.shell == "powershell":
+                yield "$env:CUDA_HOME = $env:CUDA_PATH"
+                yield r"$env:PATH = $env:CUDA_PATH + '\bin;' + $env:PATH"
+            else:
+                yield 'set "CUDA_HOME=%CUDA_PATH%"'
+                yield r'set "PATH=%CUDA_PATH%\bin;%PATH%"'
             return
         root = rf"{_WINDOWS_TOOLKITS}\v{version}"
     root = str(root or (f"/usr/local/cuda-{version}" if version else "/usr/local/cuda"))
