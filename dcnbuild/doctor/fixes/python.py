@@ -92,8 +92,11 @@ def rebuild(target: Target, package: str | None = None) -> Iterator[str]:
 
 @makes_fix
 def dcnbuild(target: Target, *words: str, operands: Iterable[str | Path] = ()) -> Iterator[str]:
-    """Runs a command of dcnbuild."""
-    yield from command(*dcnbuild_words(target), *words, operands=tuple(operands)).strict(target)
+    """Runs a command of dcnbuild, which no image has: on the sources that it copies."""
+    outside = "# outside of the image, in what it copies: " if target.shell == "dockerfile" else ""
+    shell = replace(target, shell="sh") if outside else target
+    for line in command(*dcnbuild_words(target), *words, operands=tuple(operands)).strict(shell):
+        yield f"{outside}{line}"
 
 
 def dcnbuild_words(target: Target) -> list[str]:
