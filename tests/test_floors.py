@@ -25,7 +25,7 @@ FLOORS = (
     ("__main__",),
 )
 #: The doctor names `dcnbuild port` only for what it has a rule for, and asks the rules when a log holds such a name.
-STAIRS = {("dcnbuild.doctor.logs.lookups.names", "dcnbuild.port.rules")}
+STAIRS = {("dcnbuild.doctor.logs.lookups.source", "dcnbuild.port.rules")}
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
 
 

@@ -98,8 +98,8 @@ def _facts(args: argparse.Namespace) -> Facts:
     if args.facts is None:
         facts = collect(os.environ, args.library)
     else:
-        from dcnbuild.doctor.elsewhere import facts_from_json
         from dcnbuild.doctor.parse.text import decode  # PowerShell's `>` writes UTF-16
+        from dcnbuild.machine.facts_json import facts_from_json
 
         text = decode(_read_file(Path(args.facts))).removeprefix("\ufeff")
         facts = facts_from_json(text, args.facts)

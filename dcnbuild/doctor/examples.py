@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from dcnbuild.base import plain_yaml
-from dcnbuild.doctor.elsewhere import facts_of
 from dcnbuild.machine.facts import Facts
+from dcnbuild.machine.facts_json import facts_of
 
 
 def _merged(whole: Any, changes: Any) -> Any:

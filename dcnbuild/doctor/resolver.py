@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from dcnbuild.doctor.fixes import INDEX, pip_install
+from dcnbuild.base import plain_yaml
+from dcnbuild.doctor.fixes import INDEX, exchange, pip_install, say
 from dcnbuild.doctor.fixes.fix import Fix, Target
 from dcnbuild.doctor.wish import Wish, parse_wish
 from dcnbuild.machine import compatibility
@@ -14,6 +17,18 @@ from dcnbuild.machine.compatibility import TorchRelease, numbers
 from dcnbuild.machine.facts import Driver, Facts, Gpu
 
 JETSON = "https://docs.nvidia.com/deeplearning/frameworks/install-pytorch-jetson-platform/"
+
+
+_INDEX_OF_JETPACK = plain_yaml.shipped(Path(__file__).with_name("surroundings.yaml"))["jetson"]
+
+
+def jetson_torch(release: str) -> Fix:
+    """Installs NVIDIA's torch of a Jetson, by its JetPack or L4T: "6.2", "R36 (release), REVISION: 4.3"."""
+    major = re.search(r"\d+", release)
+    index = _INDEX_OF_JETPACK.get(int(major[0])) if major else None
+    if index is None:
+        return say(f"the torch of NVIDIA for this JetPack, not that of PyPI: {JETSON}")
+    return exchange("torch", "torchvision", index=("--index-url", index))
 
 
 @dataclass(frozen=True)
@@ -78,7 +93,9 @@ def resolve(facts: Facts, torch: str | None = None) -> Resolution:
     Raises ValueError for a text that asks for nothing.
     """
     if facts.machine.jetson is not None:
-        return Resolution(problem=f"a Jetson takes the wheels of NVIDIA: {JETSON}")
+        return Resolution(
+            problem=f"a Jetson takes the wheels of NVIDIA: {JETSON}", fix=jetson_torch(facts.machine.jetson)
+        )
     if (facts.machine.system, facts.machine.architecture) != ("Linux", "x86_64"):
         return Resolution(problem="the table of wheels covers Linux on x86-64 only.")
     wish = parse_wish(torch) if torch is not None else Wish()
@@ -90,7 +107,7 @@ def resolve(facts: Facts, torch: str | None = None) -> Resolution:
         reason = rejection(wheel, facts)
         if reason is None:
             fix = install_fix(facts, wheel)
-            (line,) = fix.lines(Target.of(facts))
+            line = " && ".join(fix.lines(Target.of(facts)))
             return Resolution(wheel, fix, line, tuple(rejected), asked=asked)
         rejected.append((wheel, reason))
     problem = "no torch wheel serves this machine."
@@ -196,14 +213,12 @@ def install_fix(facts: Facts, wheel: Wheel) -> Fix:
             index += ["--extra-index-url", f"{INDEX}/{wheel.tag}"]
         else:
             index += ["--index-url", f"{INDEX}/{wheel.tag}"]
-    installed = facts.torch
-    options: tuple[str, ...] = ()
-    if installed and numbers(installed.version) == numbers(wheel.torch) and installed.cuda != wheel.cuda:
-        # pip takes a version with another "+cu…" for the same, and would do nothing
-        options = ("--force-reinstall",)
     numpy = [f"numpy{wheel.release.numpy}"] if wheel.release.numpy else []
     packages = (package, *companions(facts, wheel.torch), *numpy)
-    return pip_install(*packages, options=options, index=tuple(index))
+    there = facts.torch
+    if there and numbers(there.version) == numbers(wheel.torch) and there.cuda != wheel.cuda:
+        return exchange(*packages, index=tuple(index))
+    return pip_install(*packages, index=tuple(index))
 
 
 def companions(facts: Facts, torch: str) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dcnbuild.base.versions import numbers, same_major, same_minor
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix, Target
-from dcnbuild.doctor.resolver import JETSON, Resolution, has_gpu, resolve
+from dcnbuild.doctor.resolver import Resolution, has_gpu, jetson_torch, resolve
 from dcnbuild.machine import compatibility
 from dcnbuild.machine.architectures import best_match
 from dcnbuild.machine.facts import Facts, Gpu, Toolkit
@@ -62,7 +62,7 @@ def torch_fix(facts: Facts) -> tuple[Fix, ...]:
     toolkits are in use at all."""
     resolution = new_torch(facts)
     if resolution is not None and facts.machine.jetson is not None:
-        return (fixes.say(f"a Jetson takes the wheels of NVIDIA: {JETSON}"),)
+        return (jetson_torch(facts.machine.jetson),)
     if resolution is None or resolution.fix is None:
         return ()
     toolkit = chosen_toolkit(facts)
@@ -88,9 +88,20 @@ def fits(facts: Facts, toolkit: Toolkit, cuda: str | None) -> bool:
         return False
     if toolkit.headers_version and not same_minor(toolkit.headers_version, toolkit.version):
         return False
-    row = compatibility.cuda_release(toolkit.version)
-    names = tuple(f"compute_{number}" for number in row.architectures) if row else ()
-    return all(not names or _runs(names, gpu) for gpu in facts.driver.gpus)
+    return all(compiles_for(toolkit.version, gpu, cuda) for gpu in facts.driver.gpus)
+
+
+def compiles_for(toolkit: str, gpu: Gpu, cuda: str) -> bool:
+    """Whether a toolkit compiles for a GPU what a torch of this CUDA asks it to.
+
+    That is code for the GPU itself where torch's own CUDA knows it: nvcc refuses architectures newer than itself.
+    """
+    row = compatibility.cuda_release(toolkit)
+    if row is None or gpu.capability is None:
+        return True
+    name = "compute_{}{}".format(*gpu.capability)
+    too_new = compatibility.compiles_for(toolkit, name) is False and compatibility.compiles_for(cuda, name) is True
+    return not too_new and _runs(tuple(f"compute_{number}" for number in row.architectures), gpu)
 
 
 def chosen_toolkit(facts: Facts) -> Toolkit | None:

@@ -234,11 +234,14 @@ def minimum_driver(cuda: str) -> str | None:
 
 
 def driver_runs(driver: str, cuda: str) -> bool | None:
-    """Whether a driver (e.g. "535.104.05") runs programs built with this CUDA; None if unknown."""
+    """Whether a driver (e.g. "535.104.05") runs programs built with this CUDA; None if unknown.
+
+    A branch alone, "525", is the newest release of it.
+    """
     minimum = minimum_driver(cuda)
     if minimum is None or not numbers(driver):
         return None
-    return numbers(driver) >= numbers(minimum)
+    return numbers(driver) >= numbers(minimum)[: len(numbers(driver))]
 
 
 def cuda_of_driver(driver: str) -> str | None:

@@ -72,6 +72,8 @@ def _run(facts: Facts, line: str) -> Facts:
         return replace(facts, toolkits=(*others, made))
     if words[:2] == ["conda", "remove"]:
         return replace(facts, torch=None)
+    if "uninstall" in words[:4] and words[-1].startswith("torch"):
+        return replace(facts, torch=None)
     if words[1:4] == ["-m", "pip", "install"] or words[:2] == ["pip", "install"]:
         return _pip(facts, words[words.index("install") + 1 :])
     if words[0] == "apt-get":

@@ -24,11 +24,25 @@ from dcnbuild.machine.facts import Driver
 def test_a_gpu_that_the_toolkit_has_dropped() -> None:
     facts = broken(driver=gpu_driver("580.95.05", "13.0", V100))
     finding = one(facts, "gpu-not-in-toolkit")
-    assert "compute capability 7.5 and newer" in finding.cause
-    assert finding.fix[0].endswith("/cu126") and len(finding.fix) > 1  # and a toolkit for that one
-    older = broken(toolkits=(toolkit("12.4"),), driver=gpu_driver("580.95.05", "13.0", RTX_5090))
-    assert found(older, "gpu-not-in-toolkit") == []  # its PTX runs there
+    assert "compute capability 7.5 to 12.1" in finding.cause
+    assert finding.fix[1].endswith("/cu126") and len(finding.fix) > 2  # and a toolkit for that one
     assert found(broken(toolkits=(toolkit("99.0"),)), "gpu-not-in-toolkit") == []
+
+
+def test_a_gpu_that_is_newer_than_the_toolkit() -> None:
+    """torch asks nvcc for the architecture of the GPU as far as its own CUDA knows it, and an older nvcc refuses."""
+    facts = broken(
+        toolkits=(toolkit("12.4"),),
+        torch=torch("2.7.1+cu128", "12.8", "sm_90", "sm_120"),
+        driver=gpu_driver("580.95.05", "13.0", RTX_5090),
+    )
+    finding = one(facts, "gpu-not-in-toolkit")
+    assert "12.4 compiles for compute capability 5.0 to 9.0" in finding.cause
+    assert any("12.8" in line or "12-8" in line for line in finding.fix)
+    assert found(facts, "cuda-minor-mismatch") == []
+    # what torch's own CUDA does not know, it does not ask for
+    older_torch = replace(facts, torch=torch("2.5.1+cu124", "12.4", "sm_90", "compute_90"))
+    assert found(older_torch, "gpu-not-in-toolkit") == []
 
 
 @pytest.mark.parametrize(

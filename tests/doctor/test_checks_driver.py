@@ -21,6 +21,7 @@ from doctor.machines import (
 )
 
 from dcnbuild.doctor.examples import HEALTHY
+from dcnbuild.machine.compatibility import driver_runs
 from dcnbuild.machine.facts import Driver, Facts, Gpu
 
 INDEX = "https://download.pytorch.org/whl"
@@ -29,7 +30,12 @@ INDEX = "https://download.pytorch.org/whl"
 def test_a_driver_that_is_too_old_for_torch() -> None:
     finding = one(broken(driver=gpu_driver("535.104.05", "12.2")), "driver-too-old")
     assert finding.severity == "error"
-    assert finding.fix[0] == (f"python -m pip install --force-reinstall torch==2.14.1 --index-url {INDEX}/cu126")
+    said, *pasted = finding.fix
+    assert said.startswith("# the newest driver serves this GPU too")
+    assert pasted[:2] == [
+        "python -m pip uninstall -y torch",
+        f"python -m pip install torch==2.14.1 --index-url {INDEX}/cu126",
+    ]
     assert finding.fix[-1] == "export CUDA_HOME=/usr/local/cuda-12.6"  # 13.0 does not fit that torch
     assert "CUDA 13.0 needs driver 580 or newer" in finding.evidence
 
@@ -160,10 +166,14 @@ def test_not_compiled_with_gpu_support() -> None:
     cpu = torch("2.13.0+cpu", None)
     finding = one(broken(torch=cpu), "torch-cpu-only")
     assert finding.severity == "warning"
-    assert finding.fix == ("python -m pip install --force-reinstall torch==2.13.0",)
+    assert finding.fix == ("python -m pip uninstall -y torch", "python -m pip install torch==2.13.0")
     assert one(broken(torch=cpu, wants_cuda=True), "torch-cpu-only").severity == "error"
     on_v100 = broken(torch=cpu, driver=gpu_driver("580.95.05", "13.0", V100))
-    assert one(on_v100, "torch-cpu-only").fix[0].endswith(f"{INDEX}/cu126")
+    assert one(on_v100, "torch-cpu-only").fix[1].endswith(f"{INDEX}/cu126")
+
+
+def test_a_branch_of_the_driver_is_its_newest_release() -> None:
+    assert driver_runs("525", "12.4") and not driver_runs("525.60.11", "12.4") and not driver_runs("520", "12.4")
 
 
 @pytest.mark.parametrize(

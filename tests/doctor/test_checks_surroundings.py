@@ -181,7 +181,8 @@ def test_setuptools_under_new_pythons(version: str, setuptools: str, found_it: b
 def test_a_torch_for_rocm_on_an_nvidia_gpu() -> None:
     rocm = torch("2.8.0+rocm6.4", None, hip="6.4")
     finding = one(broken(torch=rocm), "torch-for-rocm")
-    assert finding.fix[0].startswith("python -m pip install --force-reinstall torch==2.8.0")
+    assert finding.fix[0] == "python -m pip uninstall -y torch"
+    assert finding.fix[1].startswith("python -m pip install torch==2.8.0")
     assert found(broken(torch=rocm, driver=Driver()), "torch-for-rocm") == []  # on an AMD GPU
     assert found(HEALTHY, "torch-for-rocm") == []
 
@@ -216,6 +217,9 @@ def test_a_jetson_takes_nvidias_wheels() -> None:
         torch=None, toolkits=(), cuda_home=None, driver=gpu_driver("540.4.0", "12.6", A100),
     )  # fmt: skip
     assert JETSON in str(resolve(facts).problem)
-    assert JETSON in one(facts, "torch-missing").fix[0]
+    index = "https://pypi.jetson-ai-lab.io/jp6/cu126"
+    assert one(facts, "torch-missing").fix[-1] == f"python -m pip install torch torchvision --index-url {index}"
+    older = replace(facts, machine=replace(facts.machine, jetson="R32 (release), REVISION: 7.1"))
+    assert JETSON in one(older, "torch-missing").fix[0]
     without_toolkit = replace(facts, torch=torch("2.5.0", "12.6"))
     assert one(without_toolkit, "toolkit-missing").fix == ("sudo apt-get install nvidia-jetpack",)

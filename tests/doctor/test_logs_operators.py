@@ -53,7 +53,7 @@ def test_a_build_without_cuda_is_built_again_and_stood_in_for_where_dcnbuild_can
         ("", r"C:\dd\models\ops\src\cuda\a.cu", r"C:\dd\models\ops"),
         ("", r"C:\a.cu", "."),
         ("", "/home/ada/det/ops/dcn/src/a.cpp", "/home/ada/det/ops/dcn"),
-        ("", "/home/ada/det/csrc/deform/a.cpp", "/home/ada/det/csrc/deform"),
+        ("", "/home/ada/det/csrc/deform/a.cpp", "/home/ada/det"),
         (f"running build_ext\ng++ -I{_DETR}/src -I/usr/include -c", "src/vision.cpp", _DETR),
         ("g++ -I/home/ada/gd/net/csrc -c", "/home/ada/gd/net/csrc/MsDeform/a.cu", "/home/ada/gd/net"),
         (f'  File "{_DETR}/setup.py", line 60, in <module>', "src/vision.cpp", _DETR),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from doctor.reading import findings
 
+from dcnbuild.doctor.logs.context import SHOWN, Context
 from dcnbuild.doctor.logs.lookups import versions
+from dcnbuild.doctor.parse.text import Log
 
 _NO_TOOLKIT = "OSError: CUDA_HOME environment variable is not set. Please set it to your CUDA install root."
 
@@ -178,3 +180,26 @@ def test_what_came_from_a_repository_is_built_from_it_again(tail: str) -> None:
         f"Collecting git+{address}\nModuleNotFoundError: No module named 'torch'\nerror: subprocess-exited-with-error\n"
     )
     assert f"pip install --no-build-isolation git+{address}" in fix(log + tail.format(address))
+
+
+def test_each_row_of_the_surroundings_is_a_property() -> None:
+    """With its own name: the class lists them, so that type checkers know them."""
+    log = Log("release 12.4, V12.4.131\nC:\\src> cl.exe\n")
+    shown = {name: getattr(Context(log, 0), name) for name in SHOWN}
+    assert shown["toolkit"] == "12.4" and shown["windows"] and not shown["mac"] and shown["torch"] is None
+    assert not hasattr(Context(log, 0), "toolkits")
+
+
+def test_lines_of_a_dockerfile_are_of_one_language() -> None:
+    step = "#9 [4/8] RUN pip install .\n#9 8.31 src/a.c:1:10: fatal error: {}: No such file or directory\n"
+    assert fix(step.format("Python.h"))[0].startswith("RUN apt-get update && apt-get install -y ")
+    assert fix(step.format("THC/THC.h"))[0].startswith("# outside of the image, in what it copies: dcnbuild port ")
+    lines = fix(f"#9 [4/8] RUN pip install .\n#9 8.3 {_NO_TOOLKIT}\n")
+    assert any(line.startswith("# FROM ") for line in lines)
+    assert all(line.startswith(("#", "ENV ", "RUN ", "WORKDIR ")) for line in lines)
+
+
+def test_alternatives_are_not_pasted() -> None:
+    lines = fix(f"torch 2.5.1+cu124\n{_NO_TOOLKIT}")
+    after = lines[next(number for number, line in enumerate(lines) if line.startswith("# or")) :]
+    assert after[1:] and all(line.startswith("# ") for line in after)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes import effects
+from dcnbuild.doctor.fixes.fix import Target, render, together
 from dcnbuild.doctor.logs import RULES, LogRule, read_log
 from dcnbuild.doctor.logs.context import SHOWN
 from dcnbuild.doctor.logs.fix_verbs import VERBS
@@ -90,7 +91,7 @@ def test_a_later_success_takes_an_unknown_error_back() -> None:
 
 def test_unknown_errors_say_only_what_the_log_says() -> None:
     (finding,) = read_log("a.cpp:3:5: error: expected ';'\n")
-    assert finding.id == "compile-error" and finding.fix == ()
+    assert finding.id == "compile-error" and finding.fix == ("sed -n 3,+2p a.cpp",)
 
 
 def test_versions_are_not_guessed() -> None:
@@ -108,7 +109,14 @@ def test_fixes_name_this_machines_toolkit() -> None:
     text = "The detected CUDA version (12.4) mismatches the version that was used to compile\nPyTorch (13.0)."
     assert "export CUDA_HOME=/opt/cuda-13" in read_log(text, machine)[0].fix
     other = replace(machine, toolkits=())
-    assert "export CUDA_HOME=/usr/local/cuda-13.0" in read_log(text, other)[0].fix
+    assert "# export CUDA_HOME=/usr/local/cuda-13.0" in read_log(text, other)[0].fix
+
+
+def test_only_what_comes_first_is_pasted() -> None:
+    """Alternatives are comments; those of one step are no alternatives of the next."""
+    one = together([fixes.say("a, this"), fixes.say("or that:"), fixes.command("that")])
+    steps = [one, fixes.command("then"), fixes.say("or:"), fixes.command("else")]
+    assert render(steps, Target()) == ("# a, this", "# or that:", "# that", "then", "# or:", "# else")
 
 
 @pytest.mark.parametrize("english", PHRASES)

@@ -16,7 +16,7 @@ from dcnbuild.doctor.checks.evidence import (
 )
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.resolver import has_gpu
-from dcnbuild.doctor.torch_and_toolkit import toolkit_fix, torch_fix, unserved_gpu
+from dcnbuild.doctor.torch_and_toolkit import compiles_for, toolkit_fix, torch_cuda, torch_fix, unserved_gpu
 from dcnbuild.machine import compatibility
 from dcnbuild.machine.architectures import best_match, capability, parse_arch_list, to_arch_list
 from dcnbuild.machine.facts import Facts
@@ -52,15 +52,14 @@ def gpu_not_in_toolkit(facts: Facts) -> Iterator[Verdict]:
     row = compatibility.cuda_release(toolkit.version) if toolkit else None
     if toolkit is None or row is None or not builds_cuda(facts):
         return
-    names = [f"compute_{number}" for number in row.architectures]
     for gpu in facts.driver.gpus:
-        if gpu.capability is None or best_match(names, gpu.capability) is not None:
+        if compiles_for(toolkit.version, gpu, torch_cuda(facts) or toolkit.version):
             continue
+        oldest, newest = (f"{number // 10}.{number % 10}" for number in (row.architectures[0], row.architectures[-1]))
         yield Verdict(
             "error",
-            f"CUDA {toolkit.version} compiles for compute capability "
-            f"{row.architectures[0] // 10}.{row.architectures[0] % 10} and newer, which the "
-            f"{gpu.name} is not.",
+            f"CUDA {toolkit.version} compiles for compute capability {oldest} to {newest}, and the {gpu.name} is "
+            "none of these: what is built for it ends in `Unsupported gpu architecture`.",
             (describe_gpu(gpu), describe_toolkit(toolkit)),
             (*torch_fix(facts), *toolkit_fix(facts)),
         )
@@ -159,7 +158,13 @@ def arch_list_misses_gpu(facts: Facts) -> Iterator[Verdict]:
 @check("arch-list-empty", "torch cannot guess a GPU architecture here")
 def arch_list_empty(facts: Facts) -> Iterator[Verdict]:
     """cpp_extension ends in an IndexError then (pytorch/pytorch#137261, seen up to 2.14.1)."""
-    if _listed(facts) or has_gpu(facts) or not facts.toolkits or not builds_cuda(facts):
+    if (
+        _listed(facts)
+        or has_gpu(facts)
+        or not facts.toolkits
+        or not builds_cuda(facts)
+        or facts.machine.system == "Darwin"
+    ):
         return
     yield Verdict(
         "note",

@@ -32,12 +32,13 @@ def _cxx(facts: Facts) -> Compiler | None:
 @check("compiler-missing", "No C++ compiler", builds=True)
 def compiler_missing(facts: Facts) -> Iterator[Verdict]:
     if _cxx(facts) is None:
+        windows = facts.machine.system == "Windows"
         named = [f"{name}={facts.variables[name]}" for name in ("CXX", "CC") if name in facts.variables]
         yield Verdict(
             "error",
             "No C++ compiler was found, so nothing can be compiled here.",
-            (*named, "looked for CXX, c++, g++, clang++ and g++-N on PATH"),
-            (fixes.system_install("g++"),),
+            (*named, f"looked for CXX, {'cl.exe' if windows else 'c++, g++, clang++ and g++-N'} on PATH"),
+            (fixes.install_msvc() if windows else fixes.system_install("g++"),),
         )
 
 

@@ -31,7 +31,9 @@ def driver_mismatch(facts: Facts) -> Iterator[Verdict]:
         fix = (fixes.say("in Windows, in PowerShell: wsl --shutdown"),)
     if "version mismatch" in problem.lower():
         yield Verdict(
-            "error", "The driver loaded in the kernel is another version than the driver's libraries.", (problem,), fix
+            *("error", "The driver loaded in the kernel is another version than the driver's libraries."),
+            (" ".join(problem.split()),),
+            fix,
         )
 
 
@@ -91,13 +93,15 @@ def driver_too_old(facts: Facts) -> Iterator[Verdict]:
         return
     minimum = compatibility.minimum_driver(torch.cuda)
     needs = f"CUDA {torch.cuda} needs driver {minimum} or newer"
+    served = driver.gpus and all(gpu.capability and gpu.capability >= (7, 5) for gpu in driver.gpus)
+    newer = (fixes.say("the newest driver serves this GPU too, or, with the driver as it is:"),) if served else ()
     if driver.version is None:
         needs = f"CUDA {torch.cuda} needs a driver for CUDA {numbers(torch.cuda)[0]}.x"
     yield Verdict(
         "error",
         f"torch was built with CUDA {torch.cuda}, which this driver cannot run.",
         (_driver_line(driver), describe_torch(facts), needs),
-        torch_fix(facts),
+        (*newer, *torch_fix(facts)),
     )
 
 

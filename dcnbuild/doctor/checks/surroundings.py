@@ -68,7 +68,7 @@ def wsl_without_gpu(facts: Facts) -> Iterator[Verdict]:
 @check("cuda-not-initialised", "The NVIDIA driver refuses to start CUDA")
 def cuda_not_initialised(facts: Facts) -> Iterator[Verdict]:
     error, machine = facts.driver.error, facts.machine
-    if error is None:
+    if error is None or "version mismatch" in (facts.driver.problem or "").lower():  # another check says why
         return
     row = _TABLE["errors"].get(error, {"cause": "The driver is there, and CUDA cannot be started."})
     fix: tuple[Fix, ...] = tuple(fixes.command(*words, root=root) for root, *words in row.get("fix", ()))

@@ -11,7 +11,7 @@ from dcnbuild.doctor.checks import Verdict, check
 from dcnbuild.doctor.checks.evidence import builds_cuda, describe_toolkit, describe_torch, smi_note
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.resolver import has_gpu
-from dcnbuild.doctor.torch_and_toolkit import VITAL, chosen_toolkit, toolkit_fix, torch_toolkit
+from dcnbuild.doctor.torch_and_toolkit import VITAL, chosen_toolkit, compiles_for, toolkit_fix, torch_toolkit
 from dcnbuild.machine.compatibility import numbers
 from dcnbuild.machine.facts import Facts, Toolkit
 from dcnbuild.machine.toolkit_choice import build_toolkit, fitting_toolkits
@@ -66,7 +66,8 @@ def cuda_minor_mismatch(facts: Facts) -> Iterator[Verdict]:
     torch, toolkit = facts.torch, build_toolkit(facts)
     if torch is None or torch.cuda is None or toolkit is None:
         return
-    if same_major(toolkit.version, torch.cuda) and not same_minor(toolkit.version, torch.cuda):
+    serves = all(compiles_for(toolkit.version, gpu, torch.cuda) for gpu in facts.driver.gpus)
+    if serves and same_major(toolkit.version, torch.cuda) and not same_minor(toolkit.version, torch.cuda):
         yield Verdict(
             "note",
             f"Extensions compiled with CUDA {toolkit.version} work with torch's CUDA {torch.cuda}: "

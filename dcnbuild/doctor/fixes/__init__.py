@@ -10,7 +10,17 @@ Every value from outside is quoted. Where one cannot be, the line says in words 
 
 from __future__ import annotations
 
-from dcnbuild.doctor.fixes.python import INDEX, conda_install, dcnbuild, install_torch, on, pip, pip_install, rebuild
+from dcnbuild.doctor.fixes.python import (
+    INDEX,
+    conda_install,
+    dcnbuild,
+    exchange,
+    install_torch,
+    on,
+    pip,
+    pip_install,
+    rebuild,
+)
 from dcnbuild.doctor.fixes.shell import (
     ask_gpus,
     command,
@@ -23,7 +33,15 @@ from dcnbuild.doctor.fixes.shell import (
     set_list,
     unset_env,
 )
-from dcnbuild.doctor.fixes.system import c_compiler, install_gcc, system_install, use_compiler, use_gcc
+from dcnbuild.doctor.fixes.system import (
+    c_compiler,
+    install_gcc,
+    install_msvc,
+    package_install,
+    system_install,
+    use_compiler,
+    use_gcc,
+)
 from dcnbuild.doctor.fixes.toolkits import install_toolkit, toolkit_source, use_toolkit
 
 __all__ = [
@@ -33,11 +51,14 @@ __all__ = [
     "command",
     "conda_install",
     "dcnbuild",
+    "exchange",
     "install_gcc",
+    "install_msvc",
     "install_toolkit",
     "install_torch",
     "make_directory",
     "on",
+    "package_install",
     "pip",
     "pip_install",
     "prepend",

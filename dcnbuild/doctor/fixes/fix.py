@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec
@@ -27,6 +28,8 @@ class Target:
         conda: whether a conda environment is active.
         facts: of this machine, whose toolkits and compilers may be named; None for another machine.
         architecture: "x86_64", "aarch64".
+        container: whether it is one.
+        pip: what stands for pip, as ("uv", "pip").
     """
 
     shell: Shell = "sh"
@@ -37,6 +40,8 @@ class Target:
     conda: bool = False
     facts: Facts | None = None
     architecture: str = "x86_64"
+    container: bool = False
+    pip: tuple[str, ...] = ("pip",)
 
     @classmethod
     def of(cls, facts: Facts) -> Target:
@@ -51,6 +56,7 @@ class Target:
             bool(facts.variables.get("CONDA_PREFIX")),
             facts,
             machine.architecture or "x86_64",
+            bool(machine.container),
         )
 
     @property
@@ -92,16 +98,31 @@ class Fix:
 
 
 def render(fixes: Iterable[Fix], target: Target) -> tuple[str, ...]:
-    """The lines of several fixes, each once in what is an alternative of the others ("# or …")."""
+    """The lines of several fixes, each once in what is an alternative of the others ("# or …").
+
+    Alternatives are comments as a whole: pasting everything does what comes first.
+    """
     kept: list[str] = []
-    alternative: set[str] = set()
-    for line in (line for fix in fixes for line in fix.lines(target)):
-        if line.startswith(("# or ", "# or,", "rem or ", "rem or,")) and line not in kept:
+    alternative: set[str] | None = None
+    comment = quoting.comment("", target.shell).strip()
+    for fix in fixes:
+        lines = fix.lines(target)
+        said = lines[0] if len(lines) == 1 else ""
+        if re.match(rf"{comment} or\b", said) and said not in kept:
             alternative = set()
-        if line not in alternative:
-            kept.append(line)
-            alternative.add(line)
+        for line in lines:
+            if alternative is not None and not line.startswith(f"{comment} "):
+                line = f"{comment} {line}"
+            if line not in (kept if alternative is None else alternative):
+                kept.append(line)
+                if alternative is not None:
+                    alternative.add(line)
     return tuple(kept)
+
+
+def together(fixes: Iterable[Fix]) -> Fix:
+    """Several as one, whose alternatives are their own."""
+    return Fix(lambda target, *inner: render(inner, target), tuple(fixes))
 
 
 P = ParamSpec("P")

@@ -14,6 +14,8 @@ from dcnbuild.machine.facts import Facts
 
 INDEX = "https://download.pytorch.org/whl"
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][\w.-]*(?:\[[\w,.-]+\])?(?:[=<>!~]=?[\w.*+!,<>=~ -]+)?", re.ASCII)
+#: The commands of pip that uv has.
+_OF_UV = ("install", "uninstall", "show", "list", "check", "freeze")
 
 
 def python_of(target: Target) -> list[str]:
@@ -33,9 +35,13 @@ def on(target: Target, facts: Facts, fix: Fix) -> Iterator[str]:
 
 @makes_fix
 def pip(target: Target, *words: str | Path, operands: Iterable[str | Path] = ()) -> Iterator[str]:
-    """Runs pip for the Python that the fix is about."""
+    """Runs pip, or what stands for it, for the Python that the fix is about."""
     python = python_of(target)
     before = [*python, "-m", "pip"] if python else ["pip"]
+    if len(target.pip) > 1 and (target.pip[0] != "uv" or words[0] in _OF_UV):
+        before = [*target.pip]
+    if before[0] == "uv":  # which asks nothing
+        words = tuple(word for word in words if word != "-y")
     yield from command(*before, *words, operands=tuple(operands)).strict(target)
 
 
@@ -55,10 +61,21 @@ def install_torch(target: Target, version: str | None = None, cuda: str | None =
     """Installs torch, the newest by default, with the CUDA that is asked for ("12.8", or "cpu"), and others with it."""
     tag = "cpu" if cuda == "cpu" else f"cu{cuda.replace('.', '')}" if cuda else None
     package = f"torch=={version.partition('+')[0]}" if version else "torch"
-    # pip takes a version with another "+cu…" for the same, and would do nothing
-    options = ("--upgrade", "--force-reinstall") if tag else ("--upgrade",)
-    index = ("--index-url", f"{INDEX}/{tag}") if tag else ()
-    yield from pip_install(package, *beside, options=options, index=index).strict(target)
+    if tag:
+        yield from exchange(package, *beside, index=("--index-url", f"{INDEX}/{tag}")).strict(target)
+    else:
+        yield from pip_install(package, *beside, options=("--upgrade",)).strict(target)
+
+
+@makes_fix
+def exchange(target: Target, *requirements: str, index: Iterable[str] = ()) -> Iterator[str]:
+    """Installs packages in place of those that are there; what they require stays where it satisfies.
+
+    pip takes a version with another "+cu…" for the same, and --force-reinstall would exchange numpy and others too.
+    """
+    names = [re.split(r"[\[=<>!~]", text)[0] for text in requirements]
+    yield from pip("uninstall", "-y", *(name for name in names if name.startswith("torch"))).strict(target)
+    yield from pip_install(*requirements, index=index).strict(target)
 
 
 @makes_fix
@@ -75,8 +92,11 @@ def rebuild(target: Target, package: str | None = None) -> Iterator[str]:
 
 @makes_fix
 def dcnbuild(target: Target, *words: str, operands: Iterable[str | Path] = ()) -> Iterator[str]:
-    """Runs a command of dcnbuild."""
-    yield from command(*dcnbuild_words(target), *words, operands=tuple(operands)).strict(target)
+    """Runs a command of dcnbuild, which no image has: on the sources that it copies."""
+    outside = "# outside of the image, in what it copies: " if target.shell == "dockerfile" else ""
+    shell = replace(target, shell="sh") if outside else target
+    for line in command(*dcnbuild_words(target), *words, operands=tuple(operands)).strict(shell):
+        yield f"{outside}{line}"
 
 
 def dcnbuild_words(target: Target) -> list[str]:

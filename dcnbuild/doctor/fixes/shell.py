@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from dcnbuild.doctor.fixes import quoting
+from dcnbuild.doctor.fixes import effects, quoting
 from dcnbuild.doctor.fixes.fix import Target, makes_fix
 from dcnbuild.doctor.fixes.quoting import UnquotableError
 
@@ -37,7 +37,12 @@ def command(
         written.insert(0, "&")
     if root and not target.root and not target.windows:
         written.insert(0, "sudo")
-    yield " ".join(written)
+    line = " ".join(written)
+    if target.shell == "dockerfile" and effects.of_line(line) == "reads":  # what it prints is for people
+        line = f"# {line}"
+    elif target.shell == "dockerfile":
+        line = f"WORKDIR {line[3:]}" if words[0] == "cd" else f"RUN {line}"
+    yield line
 
 
 @makes_fix
@@ -59,6 +64,7 @@ def unset_env(target: Target, name: str) -> Iterator[str]:
         "csh": f"unsetenv {name}",
         "cmd": f"set {name}=",
         "powershell": f"Remove-Item Env:{name}",
+        "dockerfile": f"ENV {name}=",
     }.get(target.shell, f"unset {name}")
 
 
@@ -96,6 +102,7 @@ def set_env_from(target: Target, name: str, *words: str) -> Iterator[str]:
         "csh": f'setenv {name} "`{line}`"',
         "cmd": f"for /f \"delims=\" %i in ('{line}') do set {name}=%i",
         "powershell": f"$env:{name} = ({line})",
+        "dockerfile": quoting.comment(f"ENV {name}= what this prints: {line}", target.shell),
     }.get(target.shell, f'export {name}="$({line})"')
 
 
@@ -106,6 +113,9 @@ def ask_gpus(target: Target) -> Iterator[str]:
     if target.shell == "cmd":
         yield _GPU_QUERY
         yield quoting.comment(f"then: set {name}= to what it prints", target.shell)
+        return
+    if target.shell == "dockerfile":  # no GPU is there while an image is built
+        yield quoting.comment(f"ENV {name}= the architectures of the GPUs that will run it, as 8.6, 8.9", target.shell)
         return
     joined = f"{_GPU_QUERY} | sort -u | paste -sd';' -"
     yield {

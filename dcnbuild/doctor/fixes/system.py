@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from dcnbuild.base.versions import numbers
@@ -38,7 +39,31 @@ def system_install(target: Target, package: str, version: str = "") -> Iterator[
     if version and package == "g++" and manager == "apt-get":
         version = f"-{version}"
     name = _PACKAGES.get(manager, {}).get(package, package).format(version)
+    yield from package_install(name).strict(target)
+
+
+@makes_fix
+def install_msvc(target: Target) -> Iterator[str]:
+    """Installs Visual C++, the compiler of Windows."""
+    parts = "--add Microsoft.VisualStudio.Workload.VCTools --includeRecommended --passive"
+    words = ("winget", "install", "Microsoft.VisualStudio.2022.BuildTools", "--override", parts)
+    yield from command(*words).strict(target)
+    yield quoting.comment("open: x64 Native Tools Command Prompt for VS 2022, and build in it", target.shell)
+    yield assignment(target, "DISTUTILS_USE_SDK", "1")
+
+
+@makes_fix
+def package_install(target: Target, name: str) -> Iterator[str]:
+    """Installs what the package manager of the system, Debian's where that is not known, calls by this name."""
+    manager = target.manager or "apt-get"
     program = _INSTALL.get(manager, (manager, "install"))
+    if manager == "apt-get" and (
+        target.container or target.shell == "dockerfile"
+    ):  # images have no lists, nor a terminal
+        update = "" if target.root else "sudo "
+        install = " ".join(command(*program, "-y", operands=(name,), root=True).strict(replace(target, shell="sh")))
+        yield f"{'RUN ' if target.shell == 'dockerfile' else ''}{update}apt-get update && {install}"
+        return
     yield from command(*program, operands=(name,), root=True).strict(target)
 
 

@@ -31,7 +31,16 @@ def use_toolkit(target: Target, version: str | None = None, root: str | Path | N
         fitting = (kit for kit in facts.toolkits if version in (None, kit.version))
         root = next((kit.root for kit in fitting), None)
     if root is None and target.windows:
-        root = rf"{_WINDOWS_TOOLKITS}\v{version or 'X.Y'}"
+        if version is None:
+            # the installer of NVIDIA sets CUDA_PATH
+            if target.shell == "powershell":
+                yield "$env:CUDA_HOME = $env:CUDA_PATH"
+                yield r"$env:PATH = $env:CUDA_PATH + '\bin;' + $env:PATH"
+            else:
+                yield 'set "CUDA_HOME=%CUDA_PATH%"'
+                yield r'set "PATH=%CUDA_PATH%\bin;%PATH%"'
+            return
+        root = rf"{_WINDOWS_TOOLKITS}\v{version}"
     root = str(root or (f"/usr/local/cuda-{version}" if version else "/usr/local/cuda"))
     yield assignment(target, "CUDA_HOME", root)
     yield from prepend("PATH", rf"{root}\bin" if target.windows else f"{root}/bin").strict(target)
@@ -70,6 +79,9 @@ def toolkit_source(target: Target, version: str) -> tuple[str, str]:
 def install_toolkit(target: Target, version: str) -> Iterator[str]:
     """Installs a CUDA toolkit that serves a torch of this CUDA version, and makes it the one in use."""
     _version(version)
+    if target.shell == "dockerfile":
+        yield quoting.comment(f"FROM an image with CUDA {version}, whose name ends in -devel", target.shell)
+        return
     source, version = toolkit_source(target, version)
     package = f"cuda-toolkit-{version.replace('.', '-')}"
     if source == "dcnbuild":

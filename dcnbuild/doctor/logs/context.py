@@ -9,7 +9,6 @@ import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from dcnbuild.base import plain_yaml
 from dcnbuild.doctor import wording
@@ -32,38 +31,44 @@ _VERSIONS = {name: _any(patterns) for name, patterns in _TABLE["versions"].items
 _SIGNS = {name: (_any(row["any"], row.get("nocase", False)), row["near"]) for name, row in _TABLE["signs"].items()}
 #: What shows which package manager a Linux has: (pattern, manager, distribution).
 _MANAGERS = tuple((_any(row["any"]), row["manager"], row.get("distribution")) for row in _TABLE["managers"])
+#: What shows that something else than pip installs.
+_INSTALLERS = tuple((_any(row["any"]), tuple(row["words"])) for row in _TABLE["installers"])
 _UBUNTU = re.compile(r"[Uu]buntu[ -]?(?:\d\.\d{1,2}-\w{1,10}~)?(2\d\.04)|ubuntu(2\d)04")
 #: Directories of a user, which tell one machine from another.
 _HOMES = re.compile(r"(/home/[\w.-]+|/Users/[\w.-]+|[A-Z]:\\Users\\[\w.-]+)")
 #: A source file that a compiler names at the start of its message.
 _SOURCE = wording.pattern("source")
 _BUILT = wording.pattern("built")
-_LOCAL = re.compile(r"^(?:Processing|Obtaining) (?:file://)?(?:\.|/|[A-Za-z]:)")
+#: pip builds what lies here; only that can be editable.
+_LOCAL = re.compile(r"(?:Processing|Obtaining) (?:file://)?(?:\.|/|[A-Za-z]:)|.{0,20}[Bb]uilding editable for")
 
 #: The properties of a Context that templates may name.
-SHOWN = frozenset((*_VERSIONS, *_SIGNS, "source", "where", "project", "package"))
+SHOWN = frozenset((*_VERSIONS, *_SIGNS, "source", "where", "project", "package", "pinned"))
+
+
+class _Version(cached_property[str | None]):
+    def __init__(self) -> None:
+        super().__init__(lambda context: context.group(_VERSIONS[str(self.attrname)]))
+
+
+class _Sign(cached_property[bool]):
+    def __init__(self) -> None:
+        super().__init__(lambda context: context.first(*_SIGNS[str(self.attrname)]) is not None)
 
 
 @dataclass(frozen=True)
 class Context:
     """The surroundings of one line of a log.
 
-    Each row of surroundings.yaml is a property: of `versions`, as `toolkit`, the version or None; of `signs`, as
-    `windows`, whether it is one.
+    Each row of surroundings.yaml is a property: of `versions` the version or None, of `signs` whether it is one.
     """
 
     log: Log
     line: int
 
-    def __getattr__(self, name: str) -> Any:
-        if name in _VERSIONS:
-            found: Any = self.group(_VERSIONS[name])
-        elif name in _SIGNS:
-            found = self.first(*_SIGNS[name]) is not None
-        else:
-            raise AttributeError(name)
-        self.__dict__[name] = found
-        return found
+    toolkit, torch, torch_cuda, python, gcc, jetpack, nvcc_path = (_Version() for _ in range(7))
+    conda, windows, mac, wsl, jetson, ada, container, dockerfile = (_Sign() for _ in range(8))
+    aarch64, powershell, root = (_Sign() for _ in range(3))
 
     def first(self, pattern: re.Pattern[str], reach: int = REACH) -> re.Match[str] | None:
         """The match nearest to the line: on it, else above it, else below it."""
@@ -84,13 +89,13 @@ class Context:
     def target(self, facts: Facts | None) -> Target:
         """Where a fix is pasted: this machine where the log may be of it, else the log's machine."""
         if facts is not None and self._here(facts):
-            return replace(Target.of(facts), conda=self.conda or Target.of(facts).conda)
+            return replace(Target.of(facts), conda=self.conda or Target.of(facts).conda, pip=self.pip)
         shell: Shell = "dockerfile" if self.dockerfile else "sh"
         if self.windows:
             shell = "powershell" if self.powershell else "cmd"
-            return Target(shell, "Windows", conda=self.conda)
+            return Target(shell, "Windows", conda=self.conda, pip=self.pip)
         if self.mac:
-            return Target("sh", "Darwin", "brew", conda=self.conda)
+            return Target("sh", "Darwin", "brew", conda=self.conda, pip=self.pip)
         manager, distribution = "apt-get", None
         for pattern, name, release in _MANAGERS:
             if self.first(pattern, reach=60):
@@ -100,9 +105,16 @@ class Context:
             found = self.first(_UBUNTU)
             distribution = f"ubuntu {found[1] or found[2] + '.04'}" if found else None
         return Target(
-            *(shell, "Linux", manager, distribution, self.root, self.conda),
+            *(shell, "Linux", manager, distribution, self.root or self.dockerfile, self.conda),
             architecture="aarch64" if self.aarch64 else "x86_64",
+            container=self.container,
+            pip=self.pip,
         )
+
+    @cached_property
+    def pip(self) -> tuple[str, ...]:
+        """What installs in this log: pip, or what stands for it."""
+        return next((words for pattern, words in _INSTALLERS if self.first(pattern, reach=60)), ("pip",))
 
     def _here(self, facts: Facts) -> bool:
         """Whether nothing shows that the log is of another machine than the facts."""
@@ -112,9 +124,20 @@ class Context:
         found = self.first(_HOMES)
         return found is None or found[1] in own
 
-    @cached_property
+    @property
     def package(self) -> str:
         """The package that was being built, "." for a directory and where the log does not show it."""
+        return self._asked.partition("==")[0]
+
+    @property
+    def pinned(self) -> str:
+        """The same with the release that was asked for, "numpy==1.23.5", "" where any would do."""
+        return self._asked if "==" in self._asked else ""
+
+    @cached_property
+    def _asked(self) -> str:
+        if project.shown(self) is not None or project.lasts(self.source):
+            return "."
         for number in (*self._above(200, with_line=True), *range(self.line, self.line + 40)):
             line = self.log.text(number)
             if _LOCAL.match(line):
@@ -122,9 +145,9 @@ class Context:
             found = _BUILT.search(line)
             # pip -v indents what it collects for the build environment itself
             raw = self.log.lines[number] if number < len(self.log) else ""
-            if found and not raw.startswith("  Collecting"):
-                name = next(group for group in found.groups() if group)
-                return "." if name in ("collected", "wheel") else name
+            if found and not re.match(r" {2,}Collecting", raw):
+                name, *release = [group for group in found.groups() if group]
+                return "." if name in ("collected", "wheel") else "==".join((name, *release[:1]))
         return "."
 
     @cached_property

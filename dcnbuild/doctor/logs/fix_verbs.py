@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dcnbuild.base.versions import numbers
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
+from dcnbuild.doctor.logs import project
 from dcnbuild.doctor.logs.lookups import extensions, tables, versions
 from dcnbuild.doctor.logs.owner import owner, package_of
 from dcnbuild.doctor.logs.rule import Hit
-from dcnbuild.doctor.resolver import JETSON
+from dcnbuild.doctor.resolver import jetson_torch
 from dcnbuild.knowledge import modules
 
 #: What shows that the log is of a build in the current directory.
@@ -27,7 +28,7 @@ def system_package(hit: Hit, package: str, file: str = "") -> Iterator[Fix]:
     elif target.manager == "brew" and package in tables.rows("brew"):
         yield fixes.command("brew", "install", operands=(tables.rows("brew")[package],))
     elif target.manager in (None, "apt-get"):
-        yield fixes.command("apt-get", "install", operands=(package,), root=True)
+        yield fixes.package_install(package)
     else:
         words = tables.rows("search")[target.manager]
         name = file if target.manager in ("apk", "brew", "pacman") else f"*/{file}"
@@ -44,21 +45,26 @@ def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
     if found.kind == "own" and named is not None and named.row is not None and named.row.install:
         yield from extensions.build(named, hit, path, again=True)
         return
-    if not found.package and hit.context.first(_CHECKOUT) is None:
+    if not found.package:
+        yield from _enter(hit, path)
+    yield from build_anew(hit, found.package)
+
+
+def build_anew(hit: Hit, package: str) -> Iterator[Fix]:
+    """Builds a package, or the current directory, anew; some fetch a wheel even then, unless a variable forbids it."""
+    forces = tables.rows("forces_build").get(package)
+    if forces:
+        yield fixes.set_env(forces, "TRUE")
+    yield fixes.rebuild(package or None)
+
+
+def _enter(hit: Hit, path: str) -> Iterator[Fix]:
+    """Goes where the project lies that is built, as far as the log shows it."""
+    directory = project.of_module(path) if path else hit["project"]
+    if directory and directory != ".":
+        yield fixes.command("cd", operands=(directory,))
+    elif hit.context.first(_CHECKOUT) is None:
         yield fixes.say("in the checkout of what fails, where its setup.py lies:")
-    if found.kind != "package" or not hit.context.uv:
-        yield fixes.rebuild(found.package or None)
-        return
-    options = ("--no-build-isolation", "--no-cache", "--reinstall-package", found.name)
-    binary = ("--no-binary", found.name)
-    yield fixes.command("uv", "pip", "install", *options, *binary, operands=(found.name,))
-
-
-def install(hit: Hit, *packages: str) -> Fix:
-    """Installs packages with what installs in this log: uv, or pip."""
-    if hit.context.uv:
-        return fixes.command("uv", "pip", "install", operands=packages)
-    return fixes.pip_install(*packages)
 
 
 def port(hit: Hit) -> Iterator[Fix]:
@@ -79,14 +85,17 @@ def upgrade(hit: Hit, *packages: str) -> Fix:
     return fixes.pip_install(*packages, options=("--upgrade",))
 
 
-def build(hit: Hit, editable: str = "") -> Fix:
-    """Builds again what was being built, without build isolation."""
-    program = ("uv", "pip") if hit.context.uv else ("pip",)
-    words = (*program, "install", "--no-build-isolation", *(("-e",) if editable else ()))
-    package = "." if editable else hit["package"] or "."
-    address = rf"git\+https?://[\w./@-]{{1,200}}/{re.escape(package)}(?:\.git)?(?:[@#][\w./@#=&-]{{1,200}})?(?![\w-])"
-    named = hit.context.first(re.compile(address, re.IGNORECASE)) if package != "." else None
-    return fixes.command(*words, operands=(named[0] if named else package,))
+def build(hit: Hit, *options: str) -> Iterator[Fix]:
+    """Builds again what was being built, without build isolation: a package, or the project's directory."""
+    package = "." if "-e" in options else hit["package"] or "."
+    if package == "." != hit["project"]:
+        yield from _enter(hit, "")
+    name = r"[\w.-]{1,100}" if package == "." else rf"{re.escape(package)}(?:\.git)?"
+    address = rf"git\+https?://[\w./@-]{{1,200}}/{name}(?:[@#][\w./@#=&-]{{1,200}})?(?![\w-])"
+    given = package != "." or (hit["project"] == "." and "-e" not in options)
+    named = hit.context.first(re.compile(address, re.IGNORECASE)) if given else None
+    words = sorted(("--no-build-isolation", *options), key=lambda word: word == "-e")
+    yield fixes.pip("install", *words, operands=(named[0] if named else hit["pinned"] or package,))
 
 
 def new_driver(hit: Hit) -> Iterator[Fix]:
@@ -102,17 +111,40 @@ def new_driver(hit: Hit) -> Iterator[Fix]:
         yield fixes.say("or the newest driver from NVIDIA, then restart")
 
 
+def devel_image(hit: Hit, cuda: str) -> Iterator[Fix]:
+    """The image of PyTorch that has this torch and its toolkit; of NVIDIA where the torch is not known."""
+    release = re.match(r"\d+\.\d+\.\d+", hit["torch"])
+    if release and cuda:
+        cudnn = 9 if numbers(release[0]) >= (2, 4) else 8
+        yield fixes.say(f"FROM pytorch/pytorch:{release[0]}-cuda{cuda}-cudnn{cudnn}-devel")
+    else:
+        yield fixes.say(f"FROM the image nvidia/cuda of {cuda or 'the CUDA of torch'} whose name ends in -devel")
+
+
 def find_toolkit(hit: Hit, version: str | None = None) -> Iterator[Fix]:
     """Looks for an installed toolkit and makes it the one in use; installs one where there is none."""
     if hit.context.windows:
         yield fixes.command("where", "nvcc")
+    elif hit.context.dockerfile:
+        yield fixes.say(
+            "the image has no nvcc, as all whose names end in -runtime, -base or -slim: build in a -devel one:"
+        )
+        yield from devel_image(hit, version or hit["torch_cuda"])
+        yield fixes.say("or, where the image has a toolkit:")
     elif not hit.context.mac:
         yield fixes.command("sh", "-c", "ls -d /usr/local/cuda*")
+    if hit.context.jetson:
+        yield fixes.use_toolkit()
+        yield fixes.say("or, where JetPack was flashed without its toolkit:")
+        yield fixes.package_install("nvidia-jetpack")
+        return
     wanted = version or hit["torch_cuda"]
     if wanted and hit.context.ada and numbers(wanted) < (11, 8):
         yield fixes.say(f"CUDA {wanted} is too old for this GPU: a torch for 11.8 or newer, or PTX for the driver:")
         yield fixes.set_env("TORCH_CUDA_ARCH_LIST", "8.6+PTX")
     yield fixes.use_toolkit(wanted or None)
+    if hit.context.dockerfile:
+        return
     if hit.context.container:
         yield fixes.say("an image whose name ends in -runtime or -base has no nvcc: build in the -devel one")
     yield fixes.say(f"or, where no toolkit is installed, {'CUDA ' + wanted if wanted else 'the one that torch names'}:")
@@ -123,14 +155,18 @@ def find_toolkit(hit: Hit, version: str | None = None) -> Iterator[Fix]:
         )
 
 
+def toolkit_of(hit: Hit, version: str) -> Iterator[Fix]:
+    """A toolkit of this version: the one that is there, as far as this machine or the log shows it, else a new one."""
+    if hit.facts is None or all(kit.version != version for kit in hit.facts.toolkits):
+        yield fixes.install_toolkit(version)
+        yield fixes.say("or, where it is installed already:")
+    yield fixes.use_toolkit(version)
+
+
 def torch(hit: Hit, version: str = "", cuda: str = "") -> Fix:
     """Installs torch: on a Jetson NVIDIA's, on a Mac, which has no CUDA, the only one."""
     if hit.context.jetson:
-        index = tables.like("jetson", hit["jetpack"] or "6")
-        if not index:
-            return fixes.say(f"the torch of NVIDIA for this JetPack, not that of PyPI: {JETSON}")
-        options = ("--upgrade", "--force-reinstall")
-        return fixes.pip_install("torch", "torchvision", options=options, index=("--index-url", index))
+        return jetson_torch(hit["jetpack"] or "6")
     # each release of these is made for one torch
     beside = (name for name in ("torchvision", "torchaudio") if hit.context.first(re.compile(name)))
     if hit.context.windows and not cuda:  # PyPI's torch for Windows has no CUDA
@@ -142,11 +178,11 @@ def torch(hit: Hit, version: str = "", cuda: str = "") -> Fix:
 
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
 VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
-    "run": lambda hit, *words: fixes.command(*words),
+    "run": lambda hit, *words: fixes.pip(*words[1:]) if words[0] == "pip" else fixes.command(*words),
     "sudo": lambda hit, *words: fixes.command(*words, root=True),
     "of": lambda hit, *words: fixes.command(*words[:-1], operands=words[-1:]),
     "pip_of": lambda hit, *words: fixes.pip(*words[:-1], operands=words[-1:]),
-    "install": install,
+    "install": lambda hit, *packages: fixes.pip_install(*packages),
     "upgrade": upgrade,
     "exchange": lambda hit, package, *options: fixes.pip_install(
         package, options=("--upgrade", "--force-reinstall", *options)
@@ -154,10 +190,12 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "conda_from": lambda hit, channel, name: fixes.conda_install(name, channel=channel),
     "build": build,
     "package": system_package,
+    "msvc": lambda hit: fixes.install_msvc(),
     "rebuild": rebuild,
-    "rebuild_of": lambda hit, package: fixes.rebuild(package),
+    "rebuild_of": build_anew,
     "torch": torch,
     "toolkit": find_toolkit,
+    "toolkit_of": toolkit_of,
     "use_toolkit": lambda hit, version="", root="": fixes.use_toolkit(version or None, root or None),
     "gcc": lambda hit, major: fixes.use_gcc(int(major)),
     "driver": new_driver,

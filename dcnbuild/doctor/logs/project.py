@@ -36,20 +36,33 @@ def directory(context: Context) -> str:
     found = context.first(_PROJECT)
     if found and not _COPY.search(found.group(1)):
         return found.group(1)
-    shown = _shown(context)
-    if shown is not None:
-        return shown
+    named = shown(context)
+    if named is not None:
+        return named
     if context.source is None or _gone_or_installed(context.source):
         return "."
     path = _path(context.source).parent
     if not path.is_absolute():
         return "."
+    if path.parent.name.lower() in _INNER and len(path.parents) > 4:  # src/knnquery/a.cu
+        path = path.parent
     while path.name.lower() in _INNER and path.parent.name:
         path = path.parent
     return str(path) if path.name else "."
 
 
-def _shown(context: Context) -> str | None:
+def of_module(path: str) -> str:
+    """The directory of the setup.py that an own compiled module was built from in place: beside what it is imported
+    as; "" where the path does not show it.
+    """
+    module = _path(path)
+    if not module.is_absolute() or _gone_or_installed(path):
+        return ""
+    inside = re.match(r"_|C\b", module.name) is not None  # "net/ops/_C.so" is the package net.ops
+    return str(module.parent.parent if inside else module.parent)
+
+
+def shown(context: Context) -> str | None:
     """The nearest directory that the build names as its own, above the source where that has a full path."""
     source = _path(context.source) if context.source else None
     log, line = context.log, context.line
@@ -64,6 +77,15 @@ def _shown(context: Context) -> str | None:
                 if source is None or not source.is_absolute() or path in source.parents:
                     return found["path"]
     return None
+
+
+def lasts(source: str | None) -> bool:
+    """Whether a source lies in a checkout, by its full path: no copy of pip's, nor an installed package."""
+    return (
+        bool(source)
+        and _path(str(source)).is_absolute()
+        and not (_gone_or_installed(str(source)) or NOT_OURS.search(str(source)))
+    )
 
 
 def _path(text: str) -> PurePosixPath | PureWindowsPath:

@@ -115,8 +115,9 @@ class _Pass:
         self._candidates = _candidates(log)
         there = _presence({log.english(number) for number in self._candidates})
         self._reading = Reading(log, there)
-        kinds = self._reading.kinds
-        self._possible = [index for index, rule in enumerate(RULES) if rule.may_match(there, kinds)]
+        #: (a literal text, the place in RULES of a rule whose pattern has it)
+        self._parts = [(part, index) for index, rule in enumerate(RULES) for part, _ in rule.patterns if there(part)]
+        self._judging: dict[frozenset[str], frozenset[int]] = {}
 
     def run(self) -> Matches:
         """Looks at every line that a rule may match."""
@@ -159,17 +160,20 @@ class _Pass:
         deepest: Level = Level.UNKNOWN,
         below: Sequence[str] = (),
     ) -> int | None:
-        """Notes the first of the possible rules that a line, or some lines joined, bear out.
+        """Notes the first of the rules that a line, or some lines joined, bear out.
 
         What one of the lines `below` says by itself is left to that line.
         """
         records = tuple(records)
-        for index in self._possible:
+        kinds = frozenset([record.kind for record in records])
+        if kinds not in self._judging:
+            asked = (index for index, rule in enumerate(RULES) if not kinds.isdisjoint(rule.kinds))
+            self._judging[kinds] = frozenset(asked)
+        worded = {index for part, index in self._parts if part in text}
+        for index in sorted(worded | self._judging[kinds]):
             rule = RULES[index]
             if rule.level > deepest:
                 break
-            if not records and not rule.patterns:
-                continue
             found = rule.match(text, records)
             if found is None or self._refused[index] == REFUSALS:
                 continue
@@ -180,7 +184,8 @@ class _Pass:
                 return index
             hit = Hit(self.log, number, found[0], self.facts, found[1], rule.let)
             if rule.when is None or rule.when(hit):
-                self.found[index] = [*hits, hit]
+                if not rule.each or all(hit[rule.each] != one[rule.each] for one in hits):
+                    self.found[index] = [*hits, hit]
                 return index
             self._refused[index] += 1
         return None
@@ -262,12 +267,14 @@ def _ranked(found: Matches) -> Iterator[tuple[int, list[Hit]]]:
         yield index, hits
 
 
-def _order(item: tuple[int, list[Hit]]) -> tuple[bool, int]:
-    """Errors before warnings, then as the log has them; what is unknown as the registry has it."""
+def _order(item: tuple[int, list[Hit]]) -> tuple[bool, bool, int]:
+    """Errors before warnings, what was not built after why, then as the log has them; what is unknown as the registry
+    has it.
+    """
     index, hits = item
     said = hits[0].text
     rule = RULES[index]
     aside = rule.severity != "error" or "Warning" in said or "warning:" in said
     if rule.id == "build-stopped":  # it says less than any warning
-        return True, len(hits[0].log)
-    return aside, index if rule.level is Level.UNKNOWN else hits[0].line
+        return True, True, len(hits[0].log)
+    return aside, rule.id == "extension-not-built", index if rule.level is Level.UNKNOWN else hits[0].line

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
@@ -116,6 +116,7 @@ class LogRule:
         explains: ids of findings that follow from this one and are not reported beside it.
         context: how many lines after the deciding one belong to the evidence.
         warns: whether it counts in a Python warning of a program that went on, too.
+        each: the entity that tells one fault from another of the same rule: each of them is named and mended.
     """
 
     id: str
@@ -135,6 +136,7 @@ class LogRule:
     explains: tuple[str, ...] = ()
     context: int = 0
     warns: bool = False
+    each: str = ""
 
     @cached_property
     def _patterns(self) -> tuple[Shape, ...]:
@@ -148,15 +150,9 @@ class LogRule:
     def _unless(self) -> re.Pattern[str] | None:
         return re.compile(self.unless) if self.unless else None
 
-    def may_match(self, there: Callable[[str], bool], kinds: Set[str]) -> bool:
-        """Whether any line can match of those whose records are of these kinds at most, and whose literal texts are
-        `there`.
-        """
-        return not kinds.isdisjoint(self.kinds) or any(there(needle) for needle, _ in self.patterns)
-
     def match(self, text: str, records: Iterable[Record]) -> tuple[re.Match[str], str] | None:
         """The match, and the record's kind, if the rule is about a cleaned English line, else None."""
-        found = next((record for record in records if self._judges(record)), None)
+        found = next((record for record in records if record.kind in self.kinds and self._is_about(record)), None)
         match = found.match if found else None
         if match is None:
             match = next(filter(None, (shape.search(text) for shape in self._patterns)), None)
@@ -164,33 +160,35 @@ class LogRule:
             return None
         return match, found.kind if found else ""
 
-    def _judges(self, record: Record) -> bool:
-        if record.kind not in self.kinds:
-            return False
-        return all(
-            pattern.fullmatch(record[name]) or pattern.fullmatch(record[name].rpartition("::")[2])
-            for name, pattern in self._where
-        )
+    def _is_about(self, record: Record) -> bool:
+        for name, pattern in self._where:
+            said = record[name]
+            if not (pattern.fullmatch(said) or pattern.fullmatch(said.rpartition("::")[2])):
+                return False
+        return True
 
-    def finding(self, hit: Hit, more: Iterable[Hit] = ()) -> Finding:
+    def finding(self, hit: Hit, more: Sequence[Hit] = ()) -> Finding:
         """What to report about a hit; `more` are further hits of the same rule."""
         evidence = [hit.evidence()]
         evidence += [hit.log.text(hit.line + step).strip() for step in range(1, self.context + 1)]
         for other in more:
             if other.evidence() not in "\n".join(evidence):
                 evidence.append(other.evidence())
+        others = more if self.each else ()
+        fixes = (fix for one in (hit, *others) for fix in self.fix(one))
         return Finding(
             id=self.id,
             severity=self.severity,
             title=self.title,
-            cause=self._cause(hit),
+            cause=self._cause(hit, [other[self.each] for other in others]),
             evidence=tuple(dict.fromkeys(filter(None, evidence))),
-            fix=render(self.fix(hit), hit.context.target(hit.facts)),
+            fix=render(fixes, hit.context.target(hit.facts)),
         )
 
-    def _cause(self, hit: Hit) -> str:
+    def _cause(self, hit: Hit, others: list[str]) -> str:
+        more = f" The same holds for {' and '.join(others)}." if others else ""
         # what a tool says may bring its own full stop to the end of a sentence, and blanks
-        return _SECOND_STOP.sub(r"\1", re.sub(r"  +", " ", self._sentences(hit)))
+        return _SECOND_STOP.sub(r"\1", re.sub(r"  +", " ", self._sentences(hit) + more))
 
     def _sentences(self, hit: Hit) -> str:
         if callable(self.cause):

@@ -21,7 +21,7 @@ from typing import Any
 
 from dcnbuild.base import plain_yaml
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.fixes.fix import Fix
+from dcnbuild.doctor.fixes.fix import Fix, together
 from dcnbuild.doctor.logs.fix_verbs import VERBS
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
 from dcnbuild.doctor.logs.templates import ENTITY, chosen, complete, filled, holds, look_up
@@ -40,7 +40,7 @@ def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
             continue
         verb, *arguments = [step] if isinstance(step, str) else step
         if verb.startswith("="):
-            yield from look_up(verb[1:])(hit)
+            yield together(look_up(verb[1:])(hit))
             continue
         texts = [chosen(str(argument), hit) for argument in arguments]
         words = [filled(text, hit) for text in texts]
@@ -49,7 +49,7 @@ def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
         if any(map(_would_be_an_option, texts, words)):
             continue
         made = VERBS[verb](hit, *words) if verb in VERBS else getattr(fixes, verb)(*words)
-        yield from (made,) if isinstance(made, Fix) else made
+        yield made if isinstance(made, Fix) else together(made)
 
 
 def _would_be_an_option(argument: str, word: str) -> bool:

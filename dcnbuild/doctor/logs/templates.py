@@ -14,7 +14,7 @@ other text, where the name is empty.
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -47,14 +47,11 @@ def value(name: str, hit: Hit) -> str:
 
 @cache
 def look_up(name: str) -> Any:
-    """The function that `module.function` names: of logs/lookups, else of logs itself."""
+    """The function that `module.function` names: of logs/lookups, else of logs itself, else of the tables of names."""
     module, _, function = name.partition(".")
-    package = "dcnbuild.doctor.logs"
-    try:
-        found = importlib.import_module(f"{package}.lookups.{module}")
-    except ModuleNotFoundError:
-        found = importlib.import_module(f"{package}.{module}")
-    return getattr(found, function)
+    packages = ("dcnbuild.doctor.logs.lookups", "dcnbuild.doctor.logs", "dcnbuild.knowledge")
+    package = next(package for package in packages if importlib.util.find_spec(f"{package}.{module}"))
+    return getattr(importlib.import_module(f"{package}.{module}"), function)
 
 
 @cache

@@ -33,8 +33,6 @@ class Reading:
         self.log = log
         self._shapes = [shape for shape in SHAPES if there(shape.needle)]
         self._known: dict[str, tuple[Record, ...]] = {}
-        #: The kinds that its records can be of.
-        self.kinds = frozenset(("exception", *(shape.kind for shape in self._shapes)))
 
     def records(self, text: str) -> tuple[Record, ...]:
         """What a cleaned English line says, in the order of `SHAPES`; one record for each kind."""
@@ -69,7 +67,7 @@ class Reading:
         if not _NO_MESSAGE.fullmatch(line):
             return line
         below = (self.log.english(number + step).strip() for step in range(1, _MESSAGE_BELOW + 1))
-        said = next(filter(None, below), "")
+        said = next((line for line in below if re.search(r"\w", line)), "")
         return line if _TRACEBACK in said else f"{line.rstrip(': ')}: {said}".rstrip(": ")
 
     def _end(self, start: int, column: int) -> int | None:

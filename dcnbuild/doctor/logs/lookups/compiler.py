@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from dcnbuild.doctor.logs.lookups import names, tables, versions
+from dcnbuild.doctor.logs.lookups import tables, versions
 from dcnbuild.doctor.logs.rule import Hit
+from dcnbuild.knowledge import names
 from dcnbuild.machine.compatibility import cxx_standard, newest_compiler
 
 _FLAG = re.compile(r"[-/]std[=:](?:c|gnu)\+\+(\d\w)\b")

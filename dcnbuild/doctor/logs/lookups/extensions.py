@@ -29,6 +29,8 @@ class Extension:
 
 #: What compiled modules are called.
 _COMPILED = wording.pattern("compiled")
+#: Parts of modules' names that say nothing of what they do.
+_USUAL = {"cuda", "ext", "cpp", "gpu", "ops", "kernels", "lib"}
 #: Operators that dcnbuild has, so that nothing needs to be compiled for them.
 _REPLACED = re.compile(r"(?i)dcn|deform|mmcv")
 
@@ -81,14 +83,14 @@ def of_file(path: str) -> Extension | None:
 
 def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterator[Fix]:
     """How an extension is built, for the installed torch; `again` where objects of an older build may lie there."""
-    row, program = found.row, ("uv", "pip") if hit.context.uv else ("pip",)
+    row = found.row
     if row is None:
         yield fixes.set_env("FORCE_CUDA", "1")
         if found.package and owner(frame).kind == "package":
             yield fixes.rebuild(found.package)
         else:
             yield fixes.say("in the directory of its setup.py, often called ops:")
-            yield fixes.command(*program, "install", "--no-build-isolation", "-v", ".")
+            yield fixes.pip("install", "--no-build-isolation", "-v", ".")
         if served(hit):
             yield from stand_in("or without compiling it")
         return
@@ -111,14 +113,19 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
     if again and not fetched and any(words[-1] == "." for words in row.install):
         yield fixes.remove("build", recursive=True)
     if _brings(row, maker.package):  # pip takes what is installed for satisfied
-        answer = () if hit.context.uv else ("-y",)
-        yield fixes.command(*program, "uninstall", *answer, operands=(maker.package,))
-    for words in row.install:
+        yield fixes.pip("uninstall", "-y", operands=(maker.package,))
+    # of operators in directories of their own those that the log shows
+    own = [words[-1][2:] for words in row.install if words[-1].startswith("./")]
+    inside = rf".*[/\\](?:{'|'.join(map(re.escape, own))})(?=[/\\])"
+    places = (re.match(inside, shown.file) for shown in frames(hit)) if own else ()
+    place = next(filter(None, places), None)
+    installs = (("pip", "install", "--no-build-isolation", place[0]),) if place else row.install
+    for words in installs:
         if shown and row.on_index and words[-1].partition("[")[0] == row.package:  # a checkout, not the index's
             words = ("pip", "install", "--no-build-isolation", "-e", ".")
         if fetched and words[-1] == ".":
             words = (*(word for word in words[:-1] if word != "-e"), f"git+https://github.com/{row.repository}")
-        yield fixes.command(*(program if words[0] == "pip" else words[:1]), *words[1:])
+        yield fixes.pip(*words[1:]) if words[0] == "pip" else fixes.command(*words)
     if row.note:
         yield fixes.say(row.note)
     if row.page or _REPLACED.search(f"{found.project} {hit['module']}") or served(hit):
@@ -154,9 +161,19 @@ def checkout(row: modules.Project, hit: Hit) -> str:
         shapes = [rf".*[/\\][^/\\]+(?=[/\\]{re.escape(package)}[/\\])", rf".*?[/\\]{re.escape(repository)}"]
     for frame in frames(hit, before=30):
         found = next(filter(None, (re.match(rf"(?P<path>{shape})[/\\]", frame.file) for shape in shapes)), None)
-        if found and owner(frame.file).kind == "own":
+        if found and frame.owner.kind == "own":
             return found["path"]
-    return ""
+    # copies of some lie in a directory of the same name, whose Python file imports them
+    words = {word for word in re.split(r"[._]", hit["module"].lower()) if len(word) > 2} - _USUAL
+    places = (re.match(r"(?P<path>.*[/\\](?P<name>[^/\\]+))[/\\]", frame.file) for frame in frames(hit))
+    near = (found["path"] for found in places if found and any(word in found["name"].lower() for word in words))
+    return next((path for path in near if owner(path + "/").kind == "own"), "")
+
+
+def repository(package: str) -> str:
+    """The repository of a package that the table has, "" for another."""
+    row = modules.of_package(package.replace("-", "_")) if package else None
+    return row.repository if row else ""
 
 
 def served(hit: Hit) -> bool:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from dcnbuild.base.versions import numbers
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
-from dcnbuild.doctor.logs.fix_verbs import system_package
+from dcnbuild.doctor.logs.fix_verbs import build, system_package
 from dcnbuild.doctor.logs.lookups import source, tables
 from dcnbuild.doctor.logs.owner import owner
 from dcnbuild.doctor.logs.rule import Hit
@@ -68,6 +68,12 @@ def since(hit: Hit) -> str | None:
     return first if first and _older(hit, first) else None
 
 
+def added(hit: Hit) -> str:
+    """The first release with the header, "" where the oldest that is known has it."""
+    entry = _entry(hit)
+    return (entry.added if entry else None) or ""
+
+
 def package(hit: Hit) -> Packages:
     """What brings the header of a library of CUDA."""
     rows = tables.rows("cuda_headers").items()
@@ -83,6 +89,7 @@ def other_fix(hit: Hit) -> Iterator[Fix]:
     how = next(fitting, "")
     if how.startswith("pip "):
         yield fixes.pip_install(how.removeprefix("pip "))
+        yield from build(hit)
         return
     maker = owner(hit["source"]).package
     if how == "" and maker:  # nobody has a checkout of what is installed
@@ -96,7 +103,11 @@ def other_fix(hit: Hit) -> Iterator[Fix]:
         )
         yield fixes.command("pip", "install", "--no-build-isolation", "git+https://github.com/OWNER/REPOSITORY")
     elif how in ("", "submodules"):
+        if hit["project"] != ".":
+            yield fixes.command("cd", operands=(hit["project"],))
         yield fixes.command("git", "submodule", "update", "--init", "--recursive")
+        if how:
+            yield from build(hit)
     if not how:
         yield fixes.say("or the package that brings it:")
         yield fixes.command("apt-file", "search", operands=(f"/{header}",))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from dcnbuild.doctor.logs.lookups import libraries, tables
+from dcnbuild.doctor.logs.lookups import tables
+from dcnbuild.knowledge import libraries
 
 
 class Reference(NamedTuple):

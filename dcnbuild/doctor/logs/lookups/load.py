@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
-from dcnbuild.doctor.logs.fix_verbs import install
-from dcnbuild.doctor.logs.lookups import libraries, symbols, tables
+from dcnbuild.doctor.logs.lookups import symbols, tables
 from dcnbuild.doctor.logs.rule import Hit
+from dcnbuild.knowledge import libraries
 
 
 def library(hit: Hit) -> libraries.Library:
@@ -46,7 +46,7 @@ def releases(hit: Hit) -> Iterator[Fix]:
     for cuda, requirement in tables.rows("built_for").get(package, {}).items():
         if cuda != "shows":
             yield fixes.say(f"the release of {package} for CUDA {cuda}:")
-            yield install(hit, requirement)
+            yield fixes.pip_install(requirement)
 
 
 def who(hit: Hit) -> str:

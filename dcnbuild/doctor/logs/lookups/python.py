@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from dcnbuild.base.versions import numbers
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.fixes.python import INDEX
@@ -12,7 +13,8 @@ from dcnbuild.doctor.logs.lookups import extensions, tables
 from dcnbuild.doctor.logs.lookups.traceback import last
 from dcnbuild.doctor.logs.owner import package_of
 from dcnbuild.doctor.logs.rule import Hit
-from dcnbuild.knowledge import modules
+from dcnbuild.doctor.resolver import companion_release
+from dcnbuild.knowledge import Entry, modules, setuptools
 from dcnbuild.machine.compatibility import table, torch_release
 
 #: A traceback that runs in pip's, uv's or build's own environment holds one of these.
@@ -68,16 +70,15 @@ def build_extension(hit: Hit) -> Iterator[Fix]:
 def get(hit: Hit) -> Iterator[Fix]:
     """Installs the package of a module that is missing, from where it is: an index, or its repository."""
     row = modules.of_package(_module(hit))
-    program = ("uv", "pip") if hit.context.uv else ("pip",)
     if row is None or not row.install:
-        yield fixes.command(*program, "install", operands=(package_of(_module(hit)),))
+        yield fixes.pip("install", operands=(package_of(_module(hit)),))
     elif row.on_index:
         for words in row.install:
-            yield fixes.command(*(program if words[0] == "pip" else words[:1]), *words[1:])
+            yield fixes.pip(*words[1:]) if words[0] == "pip" else fixes.command(*words)
     elif row.source_dir in ("", ".") and len(row.install) == 1 and row.repository:
         said = row.install[0][-1]
         url = said if said.startswith("git+") else f"git+https://github.com/{row.repository}"
-        yield fixes.command(*program, "install", "--no-build-isolation", operands=(url,))
+        yield fixes.pip("install", "--no-build-isolation", operands=(url,))
     else:
         yield from extensions.build(extensions.Extension(row.project, "", row), hit, "")
 
@@ -89,6 +90,12 @@ def setuptools_of_torch(hit: Hit) -> str | None:
     """The setuptools that the log's torch wants: "<70"."""
     row = torch_release(hit["torch"]) if hit["torch"] else None
     return row.setuptools if row else None
+
+
+def of_setuptools(hit: Hit) -> Entry | None:
+    """What the table of setuptools has of a name of pkg_resources."""
+    name = f"{hit['module']}.{hit['name']}"
+    return next((entry for entry in setuptools.find(name) if entry.name == name), None)
 
 
 def _versions(hit: Hit) -> list[str]:
@@ -202,20 +209,22 @@ def torch_with_companions(hit: Hit) -> Iterator[Fix]:
     """That torch with the torchvision and torchaudio that go together with it."""
     found = torch_asked_for(hit)
     if found:
-        major, minor, patch = found.groups()
-        yield fixes.pip_install(
-            f"torch=={major}.{minor}.{patch}", f"torchvision==0.{int(minor) + 15}.*", f"torchaudio=={major}.{minor}.*"
-        )
+        yield fixes.pip_install(found[0], *_beside(".".join(found.groups())))
+
+
+def _beside(torch: str) -> list[str]:
+    releases = ((name, companion_release(name, torch)) for name in ("torchvision", "torchaudio"))
+    return [f"{name}=={release}.*" for name, release in releases if release]
 
 
 def companion(hit: Hit) -> Iterator[Fix]:
     """The torchvision, or torchaudio, that goes with the torch that the log shows, for its CUDA."""
-    found = re.match(r"(2\.(\d{1,2}))\.\d+(?:\+(cu\d{3}|cpu))?$", hit["torch"])
-    if found:
-        name = "torchaudio" if "torchaudio" in hit.text else "torchvision"
-        wanted = f"{name}==0.{int(found[2]) + 15}.*" if name == "torchvision" else f"{name}=={found[1]}.*"
-        index = ("--index-url", f"{INDEX}/{found[3]}") if found[3] else ()
-        yield fixes.pip_install(wanted, options=("--force-reinstall", "--no-deps"), index=index)
+    name = "torchaudio" if "torchaudio" in hit.text else "torchvision"
+    for wanted in _beside(hit["torch"]):
+        tag = hit["torch"].partition("+")[2]
+        if wanted.startswith(name):
+            index = ("--index-url", f"{INDEX}/{tag}") if tag else ()
+            yield fixes.pip_install(wanted, options=("--force-reinstall", "--no-deps"), index=index)
 
 
 # -- wheels ---------------------------------------------------------------------------------------------
@@ -232,6 +241,12 @@ def running(hit: Hit) -> str:
     text = hit.around(before=30, after=10).replace(hit["name"], "")
     found = re.search(r"\b[Pp]ython[ -]?(3\.\d{1,2})|cp(3)(\d{1,2})\b", text)
     return (found[1] or f"{found[2]}.{found[3]}") if found else ""
+
+
+def beyond(pinned: str) -> str:
+    """Newer releases of the same major than one that was asked for: "numpy==1.23.5" → "numpy>1.23.5,<2"."""
+    name, _, version = pinned.partition("==")
+    return f"{name}>{version},<{(numbers(version) or (0,))[0] + 1}"
 
 
 def than_this(hit: Hit) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import NamedTuple
 
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
-from dcnbuild.doctor.logs.lookups import names
 from dcnbuild.doctor.logs.owner import Owner, owner
 from dcnbuild.doctor.logs.rule import Hit
-from dcnbuild.knowledge import numpy
+from dcnbuild.knowledge import names, numpy
 
 _CALLED = re.compile(r"\b((?:cu|cuda|nvrtc|cudnn|cublas|cusparse|_?Py|at::|torch::)[A-Za-z_]\w{3,60})\s*\(")
 #: What shows that Cython wrote a C file: its own names, and names of Python that hardly anything else uses.
@@ -54,8 +54,7 @@ def maker(hit: Hit) -> Owner:
     """Whose file the message is about: what pip fetched counts as its package's."""
     source = hit["source"]
     found = owner(source)
-    of_checkout = re.match(r"/|[A-Za-z]:", source) and not re.search(r"pip-|[/\\]builds-v0[/\\]|[/\\]\.tmp", source)
-    if found.kind == "own" and hit["package"] != "." and not of_checkout:
+    if found.kind == "own" and hit["package"] != ".":
         return Owner("package", hit["package"])
     return found
 
@@ -78,9 +77,14 @@ def renamed(hit: Hit) -> str:
     return names.renamed(found.last, found.scope)
 
 
-def added(hit: Hit) -> str | None:
-    """The first CUDA that has the name, where it is newer than the toolkit in use."""
-    return names.added(hit["name"], hit["alias"] or hit["owner"], hit["toolkit"])
+def added(hit: Hit) -> str:
+    """The first CUDA or torch that has the name, where it is newer than the one in use."""
+    return names.added(hit["name"], hit["alias"] or hit["owner"], hit["toolkit"], hit["torch"])
+
+
+def known(hit: Hit) -> bool:
+    """Whether any release has the name."""
+    return names.known(hit["name"], hit["alias"] or hit["owner"])
 
 
 def missing_header(hit: Hit) -> str | None:
@@ -133,7 +137,7 @@ def _replace(hit: Hit, old: Name, today: str) -> Iterator[Fix]:
     if package:
         yield fixes.say(f"{package} is what uses it: a newer release of it, or its main branch")
         yield fixes.pip_install(package, options=("--upgrade", "--no-build-isolation"))
-    elif names.ported(old.last, old.scope):
+    elif ported(old.last, old.scope):
         yield fixes.dcnbuild("port", operands=(hit["project"],))
     else:
         yield fixes.command("grep", "-rnw", old.last, operands=(hit["project"],))
@@ -164,3 +168,25 @@ def gone_from_numpy(hit: Hit) -> bool:
     if hit["owner"] or not re.match(r"_?(?:Py|NPY|npy)", hit["name"]):
         return "PyArray_Descr" in f"{hit['owner']} {hit['alias']}"
     return any(entry.removed for entry in numpy.C_TABLE.find(hit["name"]))
+
+
+_IDENTIFIER = re.compile(r"#include\s*[<\"]([^>\"]+)|((?:\w+::)*[A-Za-z_]\w*)")
+
+
+@cache
+def _ported() -> frozenset[str]:
+    from dcnbuild.port.rules import RULES  # here: only a log with such a name pays for it
+
+    found: set[str] = set()
+    for rule in RULES:
+        before, after = (
+            {header or name for header, name in _IDENTIFIER.findall(text)} for text in (rule.before, rule.after)
+        )
+        found |= before - after
+    return frozenset(found)
+
+
+def ported(name: str, owner: str = "") -> bool:
+    """Whether `dcnbuild port` has a rule that replaces a name or a header."""
+    full = f"{owner}::{name}" if owner else name
+    return full in _ported() or (not owner and name in _ported())

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.fix_verbs import rebuild
-from dcnbuild.doctor.logs.lookups import extensions, libraries, tables, versions
+from dcnbuild.doctor.logs.lookups import extensions, python, tables, versions
 from dcnbuild.doctor.logs.lookups.traceback import frames
 from dcnbuild.doctor.logs.owner import Owner, owner
 from dcnbuild.doctor.logs.rule import Hit
+from dcnbuild.knowledge import libraries
 
 #: The packages that PyG has wheels of, for each torch.
 _OF_PYG = re.compile(r"torch-(?:scatter|sparse|cluster|spline-conv)|pyg-lib")
@@ -70,7 +71,8 @@ def reinstall(hit: Hit) -> Iterator[Fix]:
     """What was built for another torch, built for this one."""
     package = loader(hit).package
     if package in ("torchvision", "torchaudio", "torchtext"):  # each release is made for one torch
-        yield fixes.pip_install("torch", package, options=("--upgrade", "--force-reinstall"))
+        fitting = [fix for fix in python.companion(hit) if package in ("torchvision", "torchaudio")]
+        yield from fitting or [fixes.pip_install("torch", package, options=("--upgrade", "--force-reinstall"))]
         return
     release = re.match(r"\d+\.\d+", hit["torch"])
     if package in tables.rows("follows_torch"):

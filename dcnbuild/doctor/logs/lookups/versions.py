@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from dcnbuild.base.versions import numbers
 from dcnbuild.doctor.logs.lookups import tables
+from dcnbuild.knowledge import compilers
 from dcnbuild.machine.compatibility import CudaRelease, cuda_release, table
 from dcnbuild.machine.compatibility import minimum_driver as minimum_driver
 
@@ -76,6 +77,11 @@ def last_before(since: str) -> str:
 def for_torch(torch_cuda: str, least: str) -> str:
     """The toolkit for a torch: that of its own CUDA, unless it takes a newer one than that."""
     return torch_cuda if numbers(torch_cuda or "0") >= numbers(least) else least
+
+
+def takes_msvc(toolkit: str, msc_ver: str) -> bool:
+    """Whether a toolkit accepts a Microsoft compiler by its _MSC_VER, "1944"."""
+    return bool(toolkit) and compilers.accepts_msvc(toolkit, int(msc_ver)) is True
 
 
 def major_differs(one: str, other: str) -> bool:

@@ -1,4 +1,4 @@
-"""What the tables know of shared libraries and symbols, as the rules ask for it."""
+"""Shared libraries and symbols: whose they are, and the one package that brings them for the CUDA in use."""
 
 from __future__ import annotations
 

@@ -1,21 +1,28 @@
 """What is known of a name that a source uses: its header, when it went, what stands for it.
 
-Asks the generated tables of CUDA's and torch's releases, and tables.yaml, which has what no header says.
+Asks the generated tables of CUDA's and torch's releases, and names.yaml, which has what no header says.
 """
 
 from __future__ import annotations
 
 import re
 from functools import cache
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
+from dcnbuild.base import plain_yaml
 from dcnbuild.base.versions import numbers
-from dcnbuild.doctor import wording
-from dcnbuild.doctor.logs.lookups.tables import rows
-from dcnbuild.knowledge import Entry, cuda, python, torch_cpp
+from dcnbuild.knowledge import cuda, python, torch_cpp
+from dcnbuild.knowledge.entry import Entry
+
+
+def rows(section: str) -> Any:
+    """A section of names.yaml."""
+    return plain_yaml.shipped(Path(__file__).with_suffix(".yaml"))[section]
+
 
 #: Headers of C, whose names are declared outside of `std` too.
-_C_HEADERS = wording.pattern("c_headers")
+_C_HEADERS = re.compile("|".join(rows("c_headers")))
 
 
 class Gone(NamedTuple):
@@ -99,17 +106,28 @@ def gone(name: str, owner: str = "") -> Gone | None:
     return Gone(since, "nothing, drop it" if today == "" else today or "")
 
 
-def added(name: str, owner: str, toolkit: str) -> str | None:
-    """The first CUDA that has a name, where that is newer than the toolkit in use."""
+def added(name: str, owner: str, toolkit: str, torch: str) -> str:
+    """The first release of CUDA or torch that has a name, "torch 2.1", where the one in use is older; "" if none is.
+
+    A class of torch that lacks its member is of an older torch, whichever: no #include brings members.
+    """
     scope, last = split(name, owner)
     if not scope and _c_header(last):
-        return None  # a header of CUDA that defines it as well is not where it comes from
+        return ""  # a header of CUDA that defines it as well is not where it comes from
     entries = _entries(last, scope)
     since = [entry.added for entry in entries if entry.added]
-    if not toolkit or not since or len(since) < len(entries):
-        return None
+    if not since or len(since) < len(entries):
+        return ""
     first = min(since, key=numbers)
-    return first if numbers(first) > numbers(toolkit) else None
+    product, used = ("torch", torch) if re.match(_TORCH, entries[0].header) else ("CUDA", toolkit)
+    certain = product == "torch" and not torch and entries[0].kind == "member"
+    return f"{product} {first}" if certain or (used and numbers(first) > numbers(used)) else ""
+
+
+def known(name: str, owner: str) -> bool:
+    """Whether any release of CUDA or torch has a name of this scope."""
+    scope, last = split(name, owner)
+    return bool(_entries(last, scope))
 
 
 def changed(name: str, toolkit: str = "") -> Gone | None:
@@ -156,25 +174,3 @@ def without_in_python(name: str) -> str | None:
     if found is None and re.match(r"_?Py[A-Z_]", name):
         found = next((entry.removed for entry in python.C_TABLE.find(name)), None)
     return found
-
-
-_IDENTIFIER = re.compile(r"#include\s*[<\"]([^>\"]+)|((?:\w+::)*[A-Za-z_]\w*)")
-
-
-@cache
-def _ported() -> frozenset[str]:
-    from dcnbuild.port.rules import RULES  # here: only a log with such a name pays for it
-
-    found: set[str] = set()
-    for rule in RULES:
-        before, after = (
-            {header or name for header, name in _IDENTIFIER.findall(text)} for text in (rule.before, rule.after)
-        )
-        found |= before - after
-    return frozenset(found)
-
-
-def ported(name: str, owner: str = "") -> bool:
-    """Whether `dcnbuild port` has a rule that replaces a name or a header."""
-    full = f"{owner}::{name}" if owner else name
-    return full in _ported() or (not owner and name in _ported())
