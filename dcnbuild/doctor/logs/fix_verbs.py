@@ -98,6 +98,19 @@ def build(hit: Hit, *options: str) -> Iterator[Fix]:
     yield fixes.pip("install", *words, operands=(named[0] if named else hit["pinned"] or package,))
 
 
+def release(hit: Hit, package: str, wanted: str = "") -> Iterator[Fix]:
+    """Installs a release that is asked for, by the installer of its project where pip's would come without its ops."""
+    requirement = package + re.sub(r"\s", "", wanted)
+    row = modules.of_package(package.replace("-", "_"))
+    other = [words for words in row.install if words[0] not in ("pip", "python")] if row else []
+    if row is None or not other or other[-1][0] != "mim":
+        yield fixes.pip_install(requirement)
+        return
+    for words in row.install[:-1]:
+        yield fixes.pip(*words[1:]) if words[0] == "pip" else fixes.command(*words)
+    yield fixes.command(*row.install[-1][:-1], requirement)
+
+
 def new_driver(hit: Hit) -> Iterator[Fix]:
     """A newer driver: on the host, where the log is of a container or of WSL."""
     if hit.context.wsl:
@@ -184,6 +197,7 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "pip_of": lambda hit, *words: fixes.pip(*words[:-1], operands=words[-1:]),
     "install": lambda hit, *packages: fixes.pip_install(*packages),
     "upgrade": upgrade,
+    "release": release,
     "exchange": lambda hit, package, *options: fixes.pip_install(
         package, options=("--upgrade", "--force-reinstall", *options)
     ),

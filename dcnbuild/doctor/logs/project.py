@@ -44,6 +44,9 @@ def directory(context: Context) -> str:
     path = _path(context.source).parent
     if not path.is_absolute():
         return "."
+    roots = [parent for parent in path.parents if re.search(r"^_?(?:ext[-_])?csrc$", parent.name)]
+    if path.name == "csrc" or roots:  # whatever lies in it: the project is all around the first
+        return str((roots[-1] if roots else path).parent)
     if path.parent.name.lower() in _INNER and len(path.parents) > 4:  # src/knnquery/a.cu
         path = path.parent
     while path.name.lower() in _INNER and path.parent.name:
