@@ -17,6 +17,10 @@ from dcnbuild.knowledge import modules
 
 #: What shows that the log is of a build in the current directory.
 _CHECKOUT = re.compile(r"setup\.py (?:install|develop|build)|pip install (?:-\S+ )*(?:-e )?\.|Obtaining file:")
+#: What shows that CMake runs nvcc, that pip runs CMake, and that docker compose runs the container.
+_CMAKE = re.compile(r"CMakeFiles[/\\]|CMake Error|-forward-unknown-to-host-compiler|scikit.build")
+_BY_PIP = re.compile(r"pip-(?:install|req-build|build-env)|Building (?:wheel|editable) for|scikit.build")
+_COMPOSE = re.compile(r"^[\w.-]{1,60}-\d{1,3} {1,40}\| |docker[- ]compose|\bcompose\.ya?ml")
 ASK_TORCH = fixes.command("python", "-c", "import torch; print(torch.__version__, torch.version.cuda)")
 
 
@@ -160,12 +164,14 @@ def find_toolkit(hit: Hit, version: str | None = None) -> Iterator[Fix]:
         return
     if hit.context.container:
         yield fixes.say("an image whose name ends in -runtime or -base has no nvcc: build in the -devel one")
+    if not wanted and hit.context.first(re.compile(r"\b[Tt]orch")) is None:  # a program that asks for CUDA itself
+        yield fixes.say("or, where no toolkit is installed, one that the driver runs, nvidia-smi shows its CUDA Version:")
+        yield fixes.say("dcnbuild toolkit install with that version, or newer driver and toolkit")
+        return
     yield fixes.say(f"or, where no toolkit is installed, {'CUDA ' + wanted if wanted else 'the one that torch names'}:")
     yield fixes.install_toolkit(wanted) if wanted else ASK_TORCH
     if not wanted and not hit.context.windows:
-        yield fixes.command(
-            "sh", "-c", 'dcnbuild toolkit install "$(python -c "import torch; print(torch.version.cuda)")"'
-        )
+        yield fixes.say("dcnbuild toolkit install with the CUDA that it prints")
 
 
 def toolkit_of(hit: Hit, version: str) -> Iterator[Fix]:
@@ -187,6 +193,50 @@ def torch(hit: Hit, version: str = "", cuda: str = "") -> Fix:
         wheels = (versions.wheel_for_major(item, version) for item in named if item)
         cuda = next((wheel.cuda for wheel in wheels if wheel), "")
     return fixes.install_torch(version or None, None if hit.context.mac else cuda or None, *beside)
+
+
+def gcc(hit: Hit, major: str) -> Iterator[Fix]:
+    """A gcc for nvcc, in the variables that the build reads: CMake gives nvcc its own -ccbin, and keeps what it found
+    in the build directory.
+    """
+    by_cmake = hit.context.first(_CMAKE, reach=80) is not None
+    yield fixes.use_gcc(int(major), by_cmake)
+    yield from _anew_by_cmake(hit, by_cmake)
+
+
+def gcc_up_to(hit: Hit, newest: str) -> Iterator[Fix]:
+    """The gcc of the system, where its distribution has none that is newer than this; else this one."""
+    target = hit.context.target(hit.facts)
+    if target.manager in ("pacman", "zypper") or (target.distribution or "").startswith("fedora"):
+        yield from gcc(hit, newest)
+        return
+    by_cmake = hit.context.first(_CMAKE, reach=80) is not None
+    yield fixes.use_compiler("/usr/bin/gcc", "/usr/bin/g++", by_cmake)
+    yield from _anew_by_cmake(hit, by_cmake)
+    yield fixes.say(f"or, where gcc --version says more than {newest}:")
+    yield fixes.use_gcc(int(newest), by_cmake)
+
+
+def _anew_by_cmake(hit: Hit, by_cmake: bool) -> Iterator[Fix]:
+    if by_cmake and hit.context.first(_BY_PIP, reach=80) is None:  # pip takes a new build directory anyhow
+        yield fixes.say("a build directory keeps the compilers that it was made with, so a new one:")
+        yield fixes.command("cmake", "-S", ".", "-B", "build-gcc")
+        yield fixes.command("cmake", "--build", "build-gcc")
+
+
+def start_with_gpus(hit: Hit) -> Iterator[Fix]:
+    """The container anew with the GPUs of the host: by docker, or by the file of docker compose."""
+    around = hit.log.lines[max(0, hit.line - 60) : hit.line + 20]  # as they are: the service's name stands before
+    if not any(map(_COMPOSE.search, around)):
+        yield fixes.say(
+            "start the container with its GPUs: docker run --gpus all, with nvidia-container-toolkit on the host"
+        )
+        return
+    yield fixes.say("in the file of docker compose, compose.yaml or docker-compose.yml, the service asks for the GPUs:")
+    yield fixes.say("gpus: all")
+    yield fixes.say("which Compose 2.30 and newer know. Before that, each word inside of the one before it:")
+    yield fixes.say("deploy: resources: reservations: devices: - driver: nvidia, count: all, capabilities: - gpu")
+    yield fixes.say("then docker compose up --force-recreate, with nvidia-container-toolkit on the host")
 
 
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
@@ -211,7 +261,9 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "toolkit": find_toolkit,
     "toolkit_of": toolkit_of,
     "use_toolkit": lambda hit, version="", root="": fixes.use_toolkit(version or None, root or None),
-    "gcc": lambda hit, major: fixes.use_gcc(int(major)),
+    "gcc": gcc,
+    "gcc_up_to": gcc_up_to,
+    "start_with_gpus": start_with_gpus,
     "driver": new_driver,
     "port": port,
     "stand_in": lambda hit, occasion: extensions.stand_in(occasion),
