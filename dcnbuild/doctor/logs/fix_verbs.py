@@ -224,6 +224,18 @@ def _anew_by_cmake(hit: Hit, by_cmake: bool) -> Iterator[Fix]:
         yield fixes.command("cmake", "--build", "build-gcc")
 
 
+def long_to_int64(hit: Hit) -> Iterator[Fix]:
+    """Writes int64_t for long in the sources of the current directory, as bytes: comments may be in any encoding."""
+    words = r"rb'\b(long long|unsigned long|signed long|long int|long double|long)\b'"
+    exchange = f"re.sub({words}, lambda m: b'int64_t' if m[0] == b'long' else m[0], path.read_bytes())"
+    kinds = "('.cpp', '.cc', '.cu', '.cuh', '.h', '.hpp')"
+    yield fixes.command(
+        *("python", "-c"),
+        "import pathlib, re; [path.write_bytes("
+        f"{exchange}) for path in pathlib.Path().rglob('*') if path.suffix in {kinds}]",
+    )
+
+
 def start_with_gpus(hit: Hit) -> Iterator[Fix]:
     """The container anew with the GPUs of the host: by docker, or by the file of docker compose."""
     around = hit.log.lines[max(0, hit.line - 60) : hit.line + 20]  # as they are: the service's name stands before
@@ -263,6 +275,7 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "use_toolkit": lambda hit, version="", root="": fixes.use_toolkit(version or None, root or None),
     "gcc": gcc,
     "gcc_up_to": gcc_up_to,
+    "long_to_int64": long_to_int64,
     "start_with_gpus": start_with_gpus,
     "driver": new_driver,
     "port": port,
