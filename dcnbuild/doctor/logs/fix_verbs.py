@@ -78,6 +78,14 @@ def port(hit: Hit) -> Iterator[Fix]:
         yield fixes.say(f"the source is that of {made.package}: a newer release of it")
         yield upgrade(hit, made.package)
         yield fixes.say("or the project of its own, in a clone:")
+    clone = project.cloned(hit.context) if hit["project"] == "." else None
+    if clone is not None:  # by pip, which has deleted its copy
+        url, name, inside = clone
+        yield fixes.say("pip has deleted the copy that it built, so one of your own:")
+        yield fixes.command("git", "clone", "--recursive", operands=(url,))
+        yield fixes.dcnbuild("port", operands=(name,))
+        yield fixes.pip("install", "--no-build-isolation", operands=(f"./{name}-ported{inside}",))
+        return
     yield fixes.dcnbuild("port", operands=(hit["project"],))
 
 
@@ -165,7 +173,9 @@ def find_toolkit(hit: Hit, version: str | None = None) -> Iterator[Fix]:
     if hit.context.container:
         yield fixes.say("an image whose name ends in -runtime or -base has no nvcc: build in the -devel one")
     if not wanted and hit.context.first(re.compile(r"\b[Tt]orch")) is None:  # a program that asks for CUDA itself
-        yield fixes.say("or, where no toolkit is installed, one that the driver runs, nvidia-smi shows its CUDA Version:")
+        yield fixes.say(
+            "or, where no toolkit is installed, one that the driver runs, nvidia-smi shows its CUDA Version:"
+        )
         yield fixes.say("dcnbuild toolkit install with that version, or newer driver and toolkit")
         return
     yield fixes.say(f"or, where no toolkit is installed, {'CUDA ' + wanted if wanted else 'the one that torch names'}:")
