@@ -12,31 +12,20 @@ from dcnbuild.doctor.logs import project
 from dcnbuild.doctor.logs.lookups import extensions, tables, versions
 from dcnbuild.doctor.logs.owner import owner, package_of
 from dcnbuild.doctor.logs.rule import Hit
+from dcnbuild.doctor.logs.system_verbs import (
+    gcc,
+    gcc_up_to,
+    library_package,
+    new_driver,
+    start_with_gpus,
+    system_package,
+)
 from dcnbuild.doctor.resolver import jetson_torch
 from dcnbuild.knowledge import modules
 
 #: What shows that the log is of a build in the current directory.
 _CHECKOUT = re.compile(r"setup\.py (?:install|develop|build)|pip install (?:-\S+ )*(?:-e )?\.|Obtaining file:")
-#: What shows that CMake runs nvcc, that pip runs CMake, and that docker compose runs the container.
-_CMAKE = re.compile(r"CMakeFiles[/\\]|CMake Error|-forward-unknown-to-host-compiler|scikit.build")
-_BY_PIP = re.compile(r"pip-(?:install|req-build|build-env)|Building (?:wheel|editable) for|scikit.build")
-_COMPOSE = re.compile(r"^[\w.-]{1,60}-\d{1,3} {1,40}\| |docker[- ]compose|\bcompose\.ya?ml")
 ASK_TORCH = fixes.command("python", "-c", "import torch; print(torch.__version__, torch.version.cuda)")
-
-
-def system_package(hit: Hit, package: str, file: str = "") -> Iterator[Fix]:
-    """Installs a package that Debian calls `package`; elsewhere asks which one brings the file."""
-    target, file = hit.context.target(hit.facts), file or package
-    if target.windows:
-        yield fixes.say(f"install what brings {file}")
-    elif target.manager == "brew" and package in tables.rows("brew"):
-        yield fixes.command("brew", "install", operands=(tables.rows("brew")[package],))
-    elif target.manager in (None, "apt-get"):
-        yield fixes.package_install(package)
-    else:
-        words = tables.rows("search")[target.manager]
-        name = file if target.manager in ("apk", "brew", "pacman") else f"*/{file}"
-        yield fixes.command(*words, operands=(name,))
 
 
 def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
@@ -123,19 +112,6 @@ def release(hit: Hit, package: str, wanted: str = "") -> Iterator[Fix]:
     yield fixes.command(*row.install[-1][:-1], requirement)
 
 
-def new_driver(hit: Hit) -> Iterator[Fix]:
-    """A newer driver: on the host, where the log is of a container or of WSL."""
-    if hit.context.wsl:
-        yield fixes.say("the newest driver for Windows, from nvidia.com, WSL has none of its own")
-    elif hit.context.windows:
-        yield fixes.say("the newest driver from nvidia.com, then restart")
-    elif hit.context.container:
-        yield fixes.say("the newest driver on the host, not in the container, then restart the host")
-    else:
-        yield fixes.command("ubuntu-drivers", "install", root=True)
-        yield fixes.say("or the newest driver from NVIDIA, then restart")
-
-
 def devel_image(hit: Hit, cuda: str) -> Iterator[Fix]:
     """The image of PyTorch that has this torch and its toolkit; of NVIDIA where the torch is not known."""
     release = re.match(r"\d+\.\d+\.\d+", hit["torch"])
@@ -205,35 +181,6 @@ def torch(hit: Hit, version: str = "", cuda: str = "") -> Fix:
     return fixes.install_torch(version or None, None if hit.context.mac else cuda or None, *beside)
 
 
-def gcc(hit: Hit, major: str) -> Iterator[Fix]:
-    """A gcc for nvcc, in the variables that the build reads: CMake gives nvcc its own -ccbin, and keeps what it found
-    in the build directory.
-    """
-    by_cmake = hit.context.first(_CMAKE, reach=80) is not None
-    yield fixes.use_gcc(int(major), by_cmake)
-    yield from _anew_by_cmake(hit, by_cmake)
-
-
-def gcc_up_to(hit: Hit, newest: str) -> Iterator[Fix]:
-    """The gcc of the system, where its distribution has none that is newer than this; else this one."""
-    target = hit.context.target(hit.facts)
-    if target.manager in ("pacman", "zypper") or (target.distribution or "").startswith("fedora"):
-        yield from gcc(hit, newest)
-        return
-    by_cmake = hit.context.first(_CMAKE, reach=80) is not None
-    yield fixes.use_compiler("/usr/bin/gcc", "/usr/bin/g++", by_cmake)
-    yield from _anew_by_cmake(hit, by_cmake)
-    yield fixes.say(f"or, where gcc --version says more than {newest}:")
-    yield fixes.use_gcc(int(newest), by_cmake)
-
-
-def _anew_by_cmake(hit: Hit, by_cmake: bool) -> Iterator[Fix]:
-    if by_cmake and hit.context.first(_BY_PIP, reach=80) is None:  # pip takes a new build directory anyhow
-        yield fixes.say("a build directory keeps the compilers that it was made with, so a new one:")
-        yield fixes.command("cmake", "-S", ".", "-B", "build-gcc")
-        yield fixes.command("cmake", "--build", "build-gcc")
-
-
 def long_to_int64(hit: Hit) -> Iterator[Fix]:
     """Writes int64_t for long in the sources of the current directory, as bytes: comments may be in any encoding."""
     words = r"rb'\b(long long|unsigned long|signed long|long int|long double|long)\b'"
@@ -244,21 +191,6 @@ def long_to_int64(hit: Hit) -> Iterator[Fix]:
         "import pathlib, re; [path.write_bytes("
         f"{exchange}) for path in pathlib.Path().rglob('*') if path.suffix in {kinds}]",
     )
-
-
-def start_with_gpus(hit: Hit) -> Iterator[Fix]:
-    """The container anew with the GPUs of the host: by docker, or by the file of docker compose."""
-    around = hit.log.lines[max(0, hit.line - 60) : hit.line + 20]  # as they are: the service's name stands before
-    if not any(map(_COMPOSE.search, around)):
-        yield fixes.say(
-            "start the container with its GPUs: docker run --gpus all, with nvidia-container-toolkit on the host"
-        )
-        return
-    yield fixes.say("in the file of docker compose, compose.yaml or docker-compose.yml, the service asks for the GPUs:")
-    yield fixes.say("gpus: all")
-    yield fixes.say("which Compose 2.30 and newer know. Before that, each word inside of the one before it:")
-    yield fixes.say("deploy: resources: reservations: devices: - driver: nvidia, count: all, capabilities: - gpu")
-    yield fixes.say("then docker compose up --force-recreate, with nvidia-container-toolkit on the host")
 
 
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
@@ -276,6 +208,7 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "conda_from": lambda hit, channel, name: fixes.conda_install(name, channel=channel),
     "build": build,
     "package": system_package,
+    "library_package": library_package,
     "msvc": lambda hit: fixes.install_msvc(),
     "rebuild": rebuild,
     "rebuild_of": build_anew,

@@ -31,7 +31,9 @@ _PROJECT = re.compile(r"(?:Processing|Obtaining file://|cd) ?((?:[A-Za-z]:)?[/\\
 #: pip copies a project here before it builds it, and deletes the copy.
 _COPY = wording.pattern("copied")
 #: What pip says of a repository that it clones.
-_CLONED = re.compile(r"(?:Cloning |git clone (?:-\S+ )*|git\+)(?P<url>https?://[\w.-]+/[\w./-]*?\w)(?:\.git)?(?=[\s@#'\"`]|$)")
+_CLONED = re.compile(
+    r"(?:Cloning |git clone (?:-\S+ )*|git\+)(?P<url>https?://[\w.-]+/[\w./-]*?\w)(?:\.git)?(?=[\s@#'\"`]|$)"
+)
 _INSIDE = re.compile(r"#subdirectory=([\w./-]+)")
 
 
