@@ -25,7 +25,8 @@ from dcnbuild.knowledge import modules
 
 #: What shows that the log is of a build in the current directory.
 _CHECKOUT = re.compile(r"setup\.py (?:install|develop|build)|pip install (?:-\S+ )*(?:-e )?\.|Obtaining file:")
-ASK_TORCH = fixes.command("python", "-c", "import torch; print(torch.__version__, torch.version.cuda)")
+ASK_TORCH_WORDS = ("python", "-c", "import torch; print(torch.__version__, torch.version.cuda)")
+ASK_TORCH = fixes.command(*ASK_TORCH_WORDS)
 
 
 def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
@@ -97,6 +98,32 @@ def build(hit: Hit, *options: str) -> Iterator[Fix]:
     named = hit.context.first(re.compile(address, re.IGNORECASE)) if given else None
     words = sorted(("--no-build-isolation", *options), key=lambda word: word == "-e")
     yield fixes.pip("install", *words, operands=(named[0] if named else hit["pinned"] or package,))
+
+
+def build_of_project(hit: Hit) -> Iterator[Fix]:
+    """The same where a tool installs a whole project and would build the package in isolation again: by that tool."""
+    package, tools = hit["package"], ("setuptools", "wheel", "ninja")
+    if hit.context.pip[0] == "pdm":
+        yield fixes.say("torch has to be among the packages of the project first:")
+        yield fixes.command("pdm", "run", *ASK_TORCH_WORDS)
+        for words in (("ensurepip",), ("pip", "install", *tools)):
+            yield fixes.command("pdm", "run", "python", "-m", *words)
+        yield fixes.command("pdm", "add", "--no-isolation", operands=(hit["pinned"] or package,))
+        yield fixes.say("later with pdm install --no-isolation")
+        return
+    yield fixes.say("all but this package first, torch has to be among it:")
+    yield fixes.command("uv", "sync", "--no-install-package", operands=(package,))
+    yield fixes.command("uv", "run", "--no-sync", *ASK_TORCH_WORDS)
+    yield fixes.command("uv", "pip", "install", *tools)
+    if hit.context.first(re.compile(r"\buv add\b")):
+        named = hit.context.first(re.compile(rf"git\+https?://[\w./@-]{{1,200}}/{re.escape(package)}[\w./@-]*"))
+        what = named[0] if named else hit["pinned"] or package
+        yield fixes.command("uv", "add", "--no-build-isolation-package", package, operands=(what,))
+    else:
+        yield fixes.command("uv", "sync", "--inexact", "--no-build-isolation-package", operands=(package,))
+    yield fixes.say(
+        f"for good: in pyproject.toml, no-build-isolation-package of the table tool.uv is a list that has {package}"
+    )
 
 
 def release(hit: Hit, package: str, wanted: str = "") -> Iterator[Fix]:
@@ -207,6 +234,7 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     ),
     "conda_from": lambda hit, channel, name: fixes.conda_install(name, channel=channel),
     "build": build,
+    "build_of_project": build_of_project,
     "package": system_package,
     "library_package": library_package,
     "msvc": lambda hit: fixes.install_msvc(),
