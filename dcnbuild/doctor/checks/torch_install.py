@@ -11,7 +11,8 @@ from dcnbuild.doctor.checks import Verdict, check
 from dcnbuild.doctor.checks.evidence import describe_gpu, describe_torch
 from dcnbuild.doctor.fixes import INDEX
 from dcnbuild.doctor.fixes.fix import Fix
-from dcnbuild.doctor.resolver import Wheel, companion_release, has_gpu, resolve
+from dcnbuild.doctor.fixes.python import companion_release
+from dcnbuild.doctor.resolver import Wheel, has_gpu, resolve
 from dcnbuild.doctor.torch_and_toolkit import torch_fix
 from dcnbuild.doctor.wish import Wish, parse_wish
 from dcnbuild.machine import compatibility

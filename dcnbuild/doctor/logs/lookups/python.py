@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from dcnbuild.base.versions import numbers
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
-from dcnbuild.doctor.fixes.python import INDEX
+from dcnbuild.doctor.fixes.python import INDEX, companion_release
 from dcnbuild.doctor.logs.lookups import extensions, tables
 from dcnbuild.doctor.logs.lookups.traceback import last
 from dcnbuild.doctor.logs.owner import package_of
 from dcnbuild.doctor.logs.rule import Hit
-from dcnbuild.doctor.resolver import companion_release
 from dcnbuild.knowledge import Entry, modules, setuptools
 from dcnbuild.machine.compatibility import table, torch_release
 
