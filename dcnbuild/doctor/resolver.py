@@ -10,12 +10,11 @@ from pathlib import Path
 from dcnbuild.base import plain_yaml
 from dcnbuild.doctor.fixes import INDEX, exchange, pip_install, say
 from dcnbuild.doctor.fixes.fix import Fix, Target
-from dcnbuild.doctor.fixes.python import companion_release
-from dcnbuild.doctor.wish import Wish, parse_wish
 from dcnbuild.machine import compatibility
 from dcnbuild.machine.architectures import best_match
-from dcnbuild.machine.compatibility import TorchRelease, numbers
+from dcnbuild.machine.compatibility import TorchRelease, companion_release, numbers
 from dcnbuild.machine.facts import Driver, Facts, Gpu
+from dcnbuild.machine.wish import Wish, parse_wish
 
 JETSON = "https://docs.nvidia.com/deeplearning/frameworks/install-pytorch-jetson-platform/"
 

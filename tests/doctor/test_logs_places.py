@@ -6,8 +6,8 @@ import pytest
 from doctor.reading import findings
 
 from dcnbuild.doctor.logs.context import SHOWN, Context
-from dcnbuild.doctor.logs.lookups import versions
 from dcnbuild.doctor.parse.text import Log
+from dcnbuild.machine import versions
 
 _NO_TOOLKIT = "OSError: CUDA_HOME environment variable is not set. Please set it to your CUDA install root."
 

@@ -24,9 +24,9 @@ from hypothesis import strategies as st
 
 from dcnbuild.doctor.examples import HEALTHY
 from dcnbuild.doctor.resolver import Resolution, rejection, resolve, wheels
-from dcnbuild.doctor.wish import parse_wish
 from dcnbuild.machine.compatibility import table
 from dcnbuild.machine.facts import Driver, Facts, Gpu
+from dcnbuild.machine.wish import parse_wish
 
 INDEX = "https://download.pytorch.org/whl"
 K80 = Gpu("Tesla K80", (3, 7), 11441)

@@ -9,7 +9,7 @@ from dcnbuild.base.versions import numbers
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs import project
-from dcnbuild.doctor.logs.lookups import extensions, tables, versions
+from dcnbuild.doctor.logs.lookups import extensions, tables
 from dcnbuild.doctor.logs.owner import owner, package_of
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.logs.system_verbs import (
@@ -24,6 +24,7 @@ from dcnbuild.doctor.logs.system_verbs import (
 )
 from dcnbuild.doctor.resolver import jetson_torch
 from dcnbuild.knowledge import modules
+from dcnbuild.machine import versions
 
 #: What shows that the log is of a build in the current directory.
 _CHECKOUT = re.compile(r"setup\.py (?:install|develop|build)|pip install (?:-\S+ )*(?:-e )?\.|Obtaining file:")

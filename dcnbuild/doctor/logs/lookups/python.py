@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from dcnbuild.base.versions import numbers
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
-from dcnbuild.doctor.fixes.python import INDEX, companion_release
+from dcnbuild.doctor.fixes.python import INDEX
 from dcnbuild.doctor.logs.lookups import extensions, tables
 from dcnbuild.doctor.logs.lookups.traceback import last
 from dcnbuild.doctor.logs.owner import package_of
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import Entry, modules, setuptools
-from dcnbuild.machine.compatibility import table, torch_release
+from dcnbuild.machine.compatibility import companion_release, table, torch_release
 
 #: A traceback that runs in pip's, uv's or build's own environment holds one of these.
 _ISOLATED = wording.pattern("isolated")
