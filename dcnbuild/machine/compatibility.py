@@ -241,7 +241,8 @@ def driver_runs(driver: str, cuda: str) -> bool | None:
     minimum = minimum_driver(cuda)
     if minimum is None or not numbers(driver):
         return None
-    return numbers(driver) >= numbers(minimum)[: len(numbers(driver))]
+    known, least = numbers(driver), numbers(minimum)
+    return known >= (least[:1] if len(known) == 1 else least)
 
 
 def cuda_of_driver(driver: str) -> str | None:

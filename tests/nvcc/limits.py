@@ -33,6 +33,8 @@ LEAST_OCCUPANCY_OF_DOUBLE = {
     "pool_input_gradient_in_order_kernel": 0.25,
     "pool_offset_gradient_kernel": 0.25,
 }
+#: Bytes that a kernel may spill where a toolkit of this major compiles it: CUDA 11.8's ptxas does, on sm_90.
+SPILLS = {("pool_offset_gradient_kernel", 11): 16}
 #: What the two kernels that do the work load at least in vectors: the corners of a sample.
 CORNERS = 4
 #: The compute capability and the oldest CUDA that add four floats to memory at once (csrc/common/cuda/launch.cuh).
@@ -49,7 +51,8 @@ def violations(kernels: Sequence[Kernel], toolkit: str) -> list[str]:
 
 
 def _violations(kernel: Kernel, toolkit: str) -> Iterator[str]:
-    if kernel.spills or kernel.stack:
+    spills = SPILLS.get((kernel.base_name, numbers(toolkit)[0]), 0)
+    if kernel.spills > spills or kernel.stack > spills:
         yield f"{kernel.name} spills {kernel.spills} bytes and has a stack of {kernel.stack}"
     double = kernel.arguments[0] == "double"
     exceptions = LEAST_OCCUPANCY_OF_DOUBLE if double else {}
@@ -57,7 +60,7 @@ def _violations(kernel: Kernel, toolkit: str) -> Iterator[str]:
     occupancy = kernel.occupancy()
     if occupancy is not None and occupancy < least:
         yield f"{kernel.name} can fill only {occupancy:.0%} of a multiprocessor"
-    if kernel.count("LDL", "STL"):
+    if not spills and kernel.count("LDL", "STL"):
         yield f"{kernel.name} uses local memory"
     if not kernel.loads_vectors:
         return

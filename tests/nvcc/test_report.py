@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from nvcc.kernel import Kernel, parse_ptxas, parse_sass
-from nvcc.limits import ADDING_KERNELS, KERNELS, VECTOR_KERNELS, violations
+from nvcc.limits import ADDING_KERNELS, KERNELS, SPILLS, VECTOR_KERNELS, violations
 from nvcc.report import details, summary
 
 GATHER = "_ZN8dcnbuild4cuda21gather_columns_kernelIffLi4EEEvNS0_5ChunkIT_T0_EENS0_10SampleGridEiPS3_"
@@ -92,6 +92,19 @@ def test_what_breaks_a_limit_is_named(name: str, changes: dict[str, object], wor
     kernels = good()
     kernels[name] = replace(kernels[name], **changes)
     assert any(words in text and name in text for text in violations(list(kernels.values()), "13.0"))
+
+
+def test_what_an_old_toolkit_may_spill() -> None:
+    """And no more, nor any other kernel or toolkit."""
+    (name, major), least = next(iter(SPILLS.items()))
+    for spilt, toolkit, known in (
+        (least, f"{major}.8", True),
+        (least + 8, f"{major}.8", False),
+        (least, "13.0", False),
+    ):
+        kernels = good()
+        kernels[name] = replace(kernels[name], spills=spilt)
+        assert any("spills" in text for text in violations(list(kernels.values()), toolkit)) != known
 
 
 def test_a_kernel_that_was_not_compiled_is_named() -> None:

@@ -25,10 +25,7 @@ def project(tmp_path: Path) -> Path:
     """A checkout whose list can be changed, with what nox reads of this one."""
     for name in ("noxfile.py", "matrix.yaml"):
         shutil.copy(CHECKOUT / name, tmp_path)
-    (tmp_path / "tools").mkdir()
-    shutil.copy(CHECKOUT / "tools/__init__.py", tmp_path / "tools")
-    shutil.copy(CHECKOUT / "tools/shared_environment.py", tmp_path / "tools")
-    shutil.copytree(CHECKOUT / "tools/build_matrix", tmp_path / "tools/build_matrix")
+    shutil.copytree(CHECKOUT / "tools", tmp_path / "tools", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "dcnbuild").symlink_to(CHECKOUT / "dcnbuild")
     return tmp_path
 
