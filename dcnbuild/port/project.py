@@ -26,7 +26,7 @@ from dcnbuild.port.source import (
 )
 from dcnbuild.port.stable.abi import Target
 from dcnbuild.port.stable.project import port_to_stable
-from dcnbuild.port.tree import Project
+from dcnbuild.port.tree import Project, brings_new_standard
 
 Progress = Callable[[str], None]
 
@@ -69,7 +69,8 @@ def port_project(root: Path, options: Options = Options(), progress: Progress = 
         added = port_ffi(scripts_in_python.modules, texts, root.resolve().name)
     except Exception:  # then the build script is named
         added = []
-    new_standard = project.needs_new_standard
+    written = (result.new for result in (*ported, *added) if result.changed)
+    new_standard = project.needs_new_standard or any(map(brings_new_standard, written))
     results = [*unread, *ported, *added]
     setup = PurePosixPath("setup.py")
     done = bool(added) or WRITTEN in sources.get(setup, ("", ""))[0]

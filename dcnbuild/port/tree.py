@@ -16,6 +16,7 @@ from dcnbuild.port.source import COMPILED_SUFFIXES
 
 #: Headers that refuse C++17 since torch 2.13 (measured with torch 2.14.1).
 _NEEDS_NEW_STANDARD = re.compile(r"torch/(?:extension|torch|all|python)\.h")
+_BRINGS_NEW_STANDARD = re.compile(rf"^[ \t]*#[ \t]*include[ \t]*[<\"]{_NEEDS_NEW_STANDARD.pattern}[>\"]", re.M)
 #: Headers of other platforms: what includes one is not compiled for CUDA.
 _FOREIGN = re.compile(
     r"hip/|rocm|hipcub|musa|mublas|torch_(?:musa|npu|mlu|xpu|mps)/|acl/|cnrt|cnnl|sycl/|level_zero/"
@@ -196,6 +197,11 @@ class Project:
             for code in self.codes.values()
             for include in code.layout.includes
         )
+
+
+def brings_new_standard(text: str) -> bool:
+    """Whether a ported text includes a header of torch that refuses an old -std flag."""
+    return _BRINGS_NEW_STANDARD.search(text) is not None
 
 
 def _dispatches(macro: Macro, index: int) -> bool:
