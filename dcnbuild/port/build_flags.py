@@ -12,8 +12,10 @@ from dcnbuild.port.source import PYTHON_SUFFIXES, Unreadable, find_sources, read
 _DEFINE = re.compile(r"-D(\w+(?:=\w+)?)")
 #: What lets nvcc accept more, or torch's headers offer more.
 _NVCC = re.compile(r"--(?:expt-)?(?:extended-lambda|relaxed-constexpr)|-U__CUDA_NO_\w+")
-#: What scripts define only where they build without CUDA.
-_WITHOUT_CUDA = re.compile(r"(?:\w+_)?CPU_ONLY(?:=1)?|(?:NO|WITHOUT|DISABLE)_(?:CUDA|GPU)(?:=1)?")
+#: What scripts define only where they build without CUDA, or for another platform.
+_WITHOUT_CUDA = re.compile(
+    r"(?:(?:\w+_)?CPU_ONLY|(?:NO|WITHOUT|DISABLE)_(?:CUDA|GPU)|(?:USE|WITH)_(?:ROCM|HIP)|__HIP_PLATFORM_\w+__)(?:=1)?"
+)
 
 
 @dataclass(frozen=True)

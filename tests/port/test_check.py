@@ -145,7 +145,7 @@ def test_what_the_build_scripts_pass_is_passed(tmp_path: Path) -> None:
 
 
 def test_flags_of_a_build_without_cuda_are_left_out(tmp_path: Path) -> None:
-    script = "if cpu_only:\n    flags += ['-DCPU_ONLY', '-DNO_CUDA=1']\nelse:\n    flags += ['-DWITH_OPS', '-DCPU_CORES=2']\n"
+    script = "if cpu_only:\n    flags += ['-DCPU_ONLY', '-DNO_CUDA=1', '-DUSE_ROCM']\nelse:\n    flags += ['-DWITH_OPS', '-DCPU_CORES=2']\n"
     (tmp_path / "setup.py").write_text(script)
     assert build_flags(tmp_path) == BuildFlags(("WITH_CUDA", "WITH_OPS", "CPU_CORES=2"))
 
