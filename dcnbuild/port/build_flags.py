@@ -12,6 +12,10 @@ from dcnbuild.port.source import PYTHON_SUFFIXES, Unreadable, find_sources, read
 _DEFINE = re.compile(r"-D(\w+(?:=\w+)?)")
 #: What lets nvcc accept more, or torch's headers offer more.
 _NVCC = re.compile(r"--(?:expt-)?(?:extended-lambda|relaxed-constexpr)|-U__CUDA_NO_\w+")
+#: What scripts define only where they build without CUDA, or for another platform.
+_WITHOUT_CUDA = re.compile(
+    r"(?:(?:\w+_)?CPU_ONLY|(?:NO|WITHOUT|DISABLE)_(?:CUDA|GPU)|(?:USE|WITH)_(?:ROCM|HIP)|__HIP_PLATFORM_\w+__)(?:=1)?"
+)
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,8 @@ class BuildFlags:
 def build_flags(root: Path) -> BuildFlags:
     """What setup.py and the scripts that call `torch.utils.cpp_extension` define and pass.
 
-    Macros are `('NAME', None)` in any list of them, and -DNAME flags; WITH_CUDA is always among them.
+    Macros are `('NAME', None)` in any list of them, and -DNAME flags; WITH_CUDA is always among them, and none
+    that is for a build without it.
     """
     macros, nvcc = {"WITH_CUDA": None}, dict[str, None]()
     for path in find_sources(root):
@@ -42,7 +47,7 @@ def build_flags(root: Path) -> BuildFlags:
             macros |= dict.fromkeys(_macros(node))
             if isinstance(node, ast.Constant) and _NVCC.fullmatch(str(node.value)):
                 nvcc[str(node.value)] = None
-    return BuildFlags(tuple(macros), tuple(nvcc))
+    return BuildFlags(tuple(name for name in macros if not _WITHOUT_CUDA.fullmatch(name)), tuple(nvcc))
 
 
 def _macros(node: ast.AST) -> list[str]:

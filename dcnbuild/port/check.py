@@ -27,6 +27,11 @@ Outcome = tuple[bool | None, str, str]
 _MISSING = re.compile(r"fatal error: ([\w./+-]+): No such file|cannot open source file \"([^\"]+)\"")
 #: Headers that a port must have dealt with: their absence is a failure, not a foreign dependency.
 _OURS = re.compile(r"(?:TH|THC|THCUNN|THNN|ATen|c10|torch)/")
+#: Names of C's own headers: a directory that has one must not stand before the compiler's.
+_STANDARD = re.compile(
+    r"(?:assert|complex|ctype|errno|fenv|float|inttypes|limits|locale|math|memory|setjmp|signal|stdarg|stdbool|stddef"
+    r"|stdint|stdio|stdlib|strings?|tgmath|time|uchar|wchar|wctype)\.h"
+)
 _IMPORT = """\
 import importlib.util, json, sys
 import torch
@@ -167,11 +172,12 @@ def _first_errors(said: str) -> str:
 
 
 def _include_directories(root: Path, result: ProjectResult) -> list[Path]:
-    """The project itself, what its setup.py names, and every directory with headers."""
+    """The project itself, what its setup.py names, and every directory with headers but one with a `math.h`."""
     headers = {".h", ".hh", ".hpp", ".hxx", ".cuh", ".inl", ".ipp"}
     folders = {file.path.parent for file in result.files if file.path.suffix in headers}
     roots = {root, root / "src", root / "csrc", root / "include"}
-    parents = {root / parent for folder in folders for parent in (folder, *folder.parents)}
+    hiding = {file.path.parent for file in result.files if _STANDARD.fullmatch(file.path.name)}
+    parents = {root / parent for folder in folders for parent in (folder, *folder.parents) if parent not in hiding}
     return sorted(path for path in roots | parents if path.is_dir())
 
 

@@ -106,6 +106,17 @@ def gone_headers(code: Code, scope: Scope) -> Iterator[Remark]:
             yield Remark("gone-name", (place,), f"#include <{header}>", *said, "broken")
 
 
+def copied_headers(code: Code, scope: Scope) -> Iterator[Remark]:
+    """A remark for each header that comes from a copy of CUB in the project."""
+    for include in code.layout.includes:
+        header = include.header[1:-1]
+        if include.header[0] == '"' and header in scope.copied_headers:
+            place = line_of(code.text, include.directive.start)
+            reason = "this copy of CUB stands before the toolkit's, and Thrust of CUDA 11 and newer takes no other"
+            advice = f"write #include <{header[header.index('cub/') :]}>, and leave the copy out of include_dirs"
+            yield Remark("cub-copy", (place,), f"#include {include.header}", reason, advice, "broken")
+
+
 def _asked(code: Code, stream: Stream, index: int) -> Iterator[tuple[str, str]]:
     """The products and full names of what is to be looked up."""
     text = stream[index].text

@@ -13,7 +13,7 @@ from dcnbuild.port.python.port import PythonProject, port_python
 from dcnbuild.port.result import Change, FileResult, ProjectResult
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.rules import RULES
-from dcnbuild.port.scripts import port_scripts
+from dcnbuild.port.scripts import made_by_setup, port_scripts
 from dcnbuild.port.source import (
     CPP_SUFFIXES,
     PYTHON_SUFFIXES,
@@ -26,7 +26,7 @@ from dcnbuild.port.source import (
 )
 from dcnbuild.port.stable.abi import Target
 from dcnbuild.port.stable.project import port_to_stable
-from dcnbuild.port.tree import Project
+from dcnbuild.port.tree import Project, brings_new_standard
 
 Progress = Callable[[str], None]
 
@@ -69,13 +69,15 @@ def port_project(root: Path, options: Options = Options(), progress: Progress = 
         added = port_ffi(scripts_in_python.modules, texts, root.resolve().name)
     except Exception:  # then the build script is named
         added = []
-    new_standard = project.needs_new_standard
+    written = (result.new for result in (*ported, *added) if result.changed)
+    new_standard = project.needs_new_standard or any(map(brings_new_standard, written))
     results = [*unread, *ported, *added]
     setup = PurePosixPath("setup.py")
     done = bool(added) or WRITTEN in sources.get(setup, ("", ""))[0]
     old = failing or options.deprecated
     results += port_python(scripts_in_python, new_standard, done, old)
-    results += port_scripts(scripts, new_standard, old)
+    built = made_by_setup({path: text for path, (text, _) in python.items()})
+    results += port_scripts(scripts, new_standard, old, built)
     if failing and root.is_dir() and not (root / "pyproject.toml").exists():
         new = {result.path: result.new for result in results}
         results += project_file(new.get(setup, sources.get(setup, ("", ""))[0]))

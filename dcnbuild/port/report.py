@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import re
 import shlex
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,13 +17,15 @@ from dcnbuild.base.printable import one_line
 from dcnbuild.port.result import Build, FileResult, ProjectResult, Remark
 
 _WORDS = {"broken": "fails", "deprecated": "old", "bug": "bug"}
+_PARTS = re.compile(r"[^/]*/|[^/]+")
+_COMPILED = {True: Text("yes"), False: Text("no", style="red"), None: Text("–")}
 
 
 def print_report(console: Console, result: ProjectResult, out: Path | None) -> None:
     """Prints what was done to a project, and where the result is."""
     shown = [file for file in result.files if file.changed or file.remarks or file.note]
     if shown:
-        console.print(_table(shown))
+        console.print(_table(shown, console.width))
     for file in shown:
         _print_left(console, file)
     for skipped in result.skipped:
@@ -39,7 +43,7 @@ def print_report(console: Console, result: ProjectResult, out: Path | None) -> N
         _print_build(console, result, out)
     if result.deprecated:
         console.print(
-            f"Nothing in these sources fails today, so {result.deprecated} deprecated forms were"
+            f"Nothing in the C++ and CUDA sources fails today, so {result.deprecated} deprecated forms were"
             " left as they are; --deprecated rewrites them too."
         )
     count = len(result.changed)
@@ -49,20 +53,49 @@ def print_report(console: Console, result: ProjectResult, out: Path | None) -> N
     console.print(f"{done}{f': {out}' if out and count else ''}.", highlight=False, soft_wrap=True)
 
 
-def _table(files: list[FileResult]) -> Table:
+def _table(files: list[FileResult], width: int) -> Table:
+    """A line for each file; words are broken only where they alone are too long."""
+    tried = any(file.compiled is not None or file.compiles is not None for file in files)
+    titles = ["file", "rules applied", "left for you", *(["compiled before", "compiles"] if tried else [])]
+    rows = [(one_line(str(file.path)), _rules(file), _left(file)) for file in files]
+    columns = [[title, *(row[number] for row in rows if number < len(row))] for number, title in enumerate(titles)]
+    words = [[word for text in column for word in text.split()] for column in columns]
+    words[0] = [part for path in columns[0] for part in _PARTS.findall(path)]
+    widths = [max(map(len, column)) for column in words]  # as narrow as can be
+    room = width - 3 * len(titles) - 1
+    widths[0] = min(widths[0], max(room - sum(widths[1:]), 16))
     table = Table(title=None, expand=False)
-    table.add_column("file", overflow="fold")
-    table.add_column("rules applied", overflow="fold")
-    table.add_column("left for you", overflow="fold")
-    table.add_column("compiled before")
-    table.add_column("compiles")
-    for file in files:
-        rules = ", ".join(rule if times == 1 else f"{rule} ×{times}" for rule, times in file.rules().items())
-        left = ", ".join(f"{r.id} ({_WORDS[r.need]}) ×{len(r.lines)}" for r in file.remarks)
-        words = {True: Text("yes"), False: Text("no", style="red"), None: Text("–")}
-        compiles = words[file.compiled], words[file.compiles]
-        table.add_row(one_line(str(file.path)), rules or "–", left or "–", *compiles)
+    for number, title in enumerate(titles):  # the first ones get what is left of the line
+        more = max(map(len, columns[number])) - widths[number]
+        widths[number] += max(min(more, room - sum(widths)), 0)
+        table.add_column(title, overflow="fold", width=widths[number])
+    for file, (path, rules, left) in zip(files, rows, strict=True):
+        compiles = (_COMPILED[file.compiled], _COMPILED[file.compiles]) if tried else ()
+        table.add_row(_wrapped(path, widths[0]), rules, left, *compiles)
     return table
+
+
+def _rules(file: FileResult) -> str:
+    return ", ".join(rule if times == 1 else f"{rule} ×{times}" for rule, times in file.rules().items()) or "–"
+
+
+def _left(file: FileResult) -> str:
+    """What is left of each kind, and in how many lines."""
+    counts: Counter[str] = Counter()
+    for remark in file.remarks:
+        counts[f"{remark.id} ({_WORDS[remark.need]})"] += len(remark.lines)
+    return ", ".join(f"{kind} ×{times}" for kind, times in counts.items()) or "–"
+
+
+def _wrapped(path: str, width: int) -> str:
+    """A path on lines of a width, broken behind slashes, or else where its names have parts."""
+    lines = [""]
+    for piece in _PARTS.findall(path):
+        for part in [piece] if len(piece) <= width else re.findall(r"[^_.-]*[_.-]|[^_.-]+", piece):
+            if lines[-1] and len(lines[-1]) + len(part) > width:
+                lines.append("")
+            lines[-1] += part
+    return "\n".join(lines)
 
 
 def _print_left(console: Console, file: FileResult) -> None:

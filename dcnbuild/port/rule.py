@@ -26,6 +26,7 @@ class Scope:
         own: functions and macros that the file or the headers it includes define.
         headers: the headers, without brackets, that it gets from the project's headers.
         own_headers: those that it includes itself, as it writes them, and the project has.
+        copied_headers: those that it includes itself from a copy of CUB in the project.
         dispatchers: macros of the project that hand an argument on to AT_DISPATCH_*.
         state_parameters: functions of the project that take a THCState*: name → its position.
         checks: macros of the project that look at cudaGetLastError.
@@ -35,6 +36,7 @@ class Scope:
     own: frozenset[str] = frozenset()
     headers: frozenset[str] = frozenset()
     own_headers: frozenset[str] = frozenset()
+    copied_headers: frozenset[str] = frozenset()
     dispatchers: frozenset[str] = frozenset()
     state_parameters: Mapping[str, int] = field(default_factory=dict)
     checks: frozenset[str] = frozenset()

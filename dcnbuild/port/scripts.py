@@ -22,6 +22,11 @@ _STANDARDS = re.compile(
 )
 _YEARS = {"0x": 11, "1y": 14, "1z": 17, "2a": 20}
 _ABI = re.compile(r"(?<![ \t])[ \t]*-D_?_?GLIBCXX_USE_CXX11_ABI=0\b")
+#: A setup.py that has make do its work.
+_MAKES = re.compile(
+    r"""^[^#\n]*\b(?:system|run|call|check_call|check_output|Popen|run_command)\(\[?\s*["']make\b""", re.M
+)
+_MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
 #: A script that asks which CUDA there is may give old architectures to an old one only.
 _ASKS = re.compile(r"(?i)CUDA_?VERSION|CUDAToolkit_VERSION|CUDA_COMPILER_VERSION|nvcc\S{0,40}\s+--?[vV]")
 
@@ -71,8 +76,17 @@ def _ported(line: str, new_standard: bool) -> Iterator[tuple[str, str]]:
         yield "cxx11-abi", without
 
 
+def made_by_setup(python: Mapping[PurePosixPath, str]) -> frozenset[PurePosixPath]:
+    """The Makefiles beside a setup.py that runs make: they are as much of the build as itself."""
+    calling = [path.parent for path, text in python.items() if path.name == "setup.py" and _MAKES.search(text)]
+    return frozenset(folder / name for folder in calling for name in _MAKEFILES)
+
+
 def port_scripts(
-    scripts: Mapping[PurePosixPath, tuple[str, str]], new_standard: bool, rewrite: bool = True
+    scripts: Mapping[PurePosixPath, tuple[str, str]],
+    new_standard: bool,
+    rewrite: bool = True,
+    built: frozenset[PurePosixPath] = frozenset(),
 ) -> Iterator[FileResult]:
     """The scripts that are changed, or in which something is left.
 
@@ -80,6 +94,7 @@ def port_scripts(
         scripts: path → text and encoding.
         new_standard: whether the project includes headers of torch that refuse C++17.
         rewrite: whether to change them; else they are only named, as those that ask for a version.
+        built: those that setup.py builds with, which are changed all the same.
     """
     for path, (text, encoding) in scripts.items():
         edits: list[tuple[str, Edit]] = []
@@ -91,7 +106,7 @@ def port_scripts(
             position += len(line)
         if not edits:
             continue
-        if _ASKS.search(text) or not rewrite:
+        if _ASKS.search(text) or not (rewrite or path in built):
             lines = tuple(sorted({int(edit.note) for _, edit in edits}))
             yield FileResult(path, text, text, encoding, remarks=(_left(lines),))
             continue

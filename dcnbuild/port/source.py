@@ -150,7 +150,7 @@ def survey(root: Path) -> Iterator[Path | Skipped]:
         names[:] = kept
         for name in sorted(files):
             path = Path(directory, name)
-            if path.is_symlink():
+            if path.is_symlink() or name.startswith("._"):  # what macOS puts beside a file in an archive is no source
                 continue
             skipped = _try_skipped(path)
             if skipped is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping
 from functools import cached_property
@@ -16,11 +17,14 @@ from dcnbuild.port.source import COMPILED_SUFFIXES
 
 #: Headers that refuse C++17 since torch 2.13 (measured with torch 2.14.1).
 _NEEDS_NEW_STANDARD = re.compile(r"torch/(?:extension|torch|all|python)\.h")
+_BRINGS_NEW_STANDARD = re.compile(rf"^[ \t]*#[ \t]*include[ \t]*[<\"]{_NEEDS_NEW_STANDARD.pattern}[>\"]", re.M)
 #: Headers of other platforms: what includes one is not compiled for CUDA.
 _FOREIGN = re.compile(
     r"hip/|rocm|hipcub|musa|mublas|torch_(?:musa|npu|mlu|xpu|mps)/|acl/|cnrt|cnnl|sycl/|level_zero/"
     r"|(?:\w*_)?(?:hip|npu|mlu|musa|xpu|sycl|mps)_helper\.h|Metal/"
 )
+#: A copy of CUB: the toolkit has had its own since CUDA 11, and Thrust of today takes no other.
+_CUB = re.compile(r"(?:[\w.-]+/)*cub/[\w/]+\.cuh")
 #: Functions of DCNv1, DCNv2, their poolings and deformable attention, as the copies call them.
 _SERVED = re.compile(
     r"(?:modulated_)?deform_conv\w*_(?:forward|backward)\w*|dcn_v2_\w*(?:forward|backward)\w*"
@@ -147,13 +151,17 @@ class Project:
     def _resolve(self, path: PurePosixPath, header: str) -> PurePosixPath | None:
         """The project's file that an #include means: beside it, or else the one that ends so."""
         parts = [part for part in PurePosixPath(header).parts if part not in (".", "..")]
-        if not parts:
+        if not parts or _CUB.fullmatch(header):
             return None
         beside = self._same.get(path.parent / PurePosixPath(*parts))
         if beside is not None:
             return beside
         named = self._by_name.get(parts[-1], ())
         return next((p for p in named if p.parts[-len(parts) :] == tuple(parts)), None)
+
+    def _is_beside(self, path: PurePosixPath, header: str) -> bool:
+        """Whether a header that a file includes in quotes is found from where that file is."""
+        return PurePosixPath(posixpath.normpath(path.parent / header)) in self.texts
 
     @cached_property
     def _same(self) -> dict[PurePosixPath, PurePosixPath]:
@@ -176,6 +184,7 @@ class Project:
             own=own,
             headers=frozenset().union(*(self._outer(other) for other in seen)),
             own_headers=frozenset(h for h, found in self._includes(path).items() if found),
+            copied_headers=frozenset(h for h in self._includes(path) if _CUB.fullmatch(h) and self._is_beside(path, h)),
             dispatchers=self.dispatchers,
             state_parameters=self.state_parameters,
             checks=self.checks,
@@ -196,6 +205,11 @@ class Project:
             for code in self.codes.values()
             for include in code.layout.includes
         )
+
+
+def brings_new_standard(text: str) -> bool:
+    """Whether a ported text includes a header of torch that refuses an old -std flag."""
+    return _BRINGS_NEW_STANDARD.search(text) is not None
 
 
 def _dispatches(macro: Macro, index: int) -> bool:

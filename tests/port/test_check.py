@@ -144,6 +144,23 @@ def test_what_the_build_scripts_pass_is_passed(tmp_path: Path) -> None:
     )
 
 
+def test_a_directory_with_its_own_math_h_does_not_hide_the_compilers(tmp_path: Path) -> None:
+    old = '#include "util/math.h"\n#include "twice.h"\n#include <math.h>\n#include <c10/util/Exception.h>\n'
+    sources = {
+        "src__a_dot_cpp": old + "double f(double x) { AT_CHECK(x > 0); return sqrt(twice(x)); }\n",
+        "src__util__math_dot_h": "#pragma once\n",
+        "include__twice_dot_h": "inline double twice(double x) { return 2 * x; }\n",
+    }
+    (source,) = [file for file in checked(tmp_path, before=False, **sources).files if file.path.suffix == ".cpp"]
+    assert source.compiles, source.output
+
+
+def test_flags_of_a_build_without_cuda_are_left_out(tmp_path: Path) -> None:
+    script = "if cpu_only:\n    flags += ['-DCPU_ONLY', '-DNO_CUDA=1', '-DUSE_ROCM']\nelse:\n    flags += ['-DWITH_OPS', '-DCPU_CORES=2']\n"
+    (tmp_path / "setup.py").write_text(script)
+    assert build_flags(tmp_path) == BuildFlags(("WITH_CUDA", "WITH_OPS", "CPU_CORES=2"))
+
+
 def test_cuda_sources_without_a_toolkit_are_not_tried(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     (tmp_path / "old/a.cu").write_text(GOOD)

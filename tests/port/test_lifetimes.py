@@ -181,3 +181,17 @@ def test_a_name_is_gone_before_the_tables_or_in_them_but_not_in_both() -> None:
         table = {"torch": knowledge.torch_cpp, "CUDA": knowledge.cuda, "cuDNN": knowledge.cuda}.get(row.product)
         for name in row.names if table and row.since != gone.NEVER else ():
             assert table is not None and not [entry for entry in table.find(name) if entry.name == name], name
+
+
+def test_a_copy_of_cub_is_named_and_left_as_it_is(tmp_path: Path) -> None:
+    copy = "#pragma once\nnamespace cub { struct Max {}; int round(int n) { return CUB_MAX(n, 1); } }\n"
+    own = '#include <ATen/ATen.h>\n#include "../third_party/cub/cub.cuh"\n'
+    files = {"src/a.cu": own, "third_party/cub/cub.cuh": copy, "src/b.cu": '#include "cub/cub.cuh"\n'}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    result = port_project(tmp_path)
+    assert result.changed == ()
+    left = {str(file.path): [(r.id, r.lines) for r in file.remarks] for file in result.files if file.remarks}
+    assert left == {"src/a.cu": [("cub-copy", (2,))]}
+    assert not result.ok

@@ -155,3 +155,14 @@ def test_a_file_that_cannot_be_read_is_named_and_the_rest_goes_on(
     failed = write_copy(tree, tmp_path / "copy", result.files)
     assert failed == dict.fromkeys([Path("a.cu"), Path("c.txt")], "[Errno 13] Permission denied")
     assert [path.name for path in (tmp_path / "copy").iterdir()] == ["b.cu"]
+
+
+def test_what_macos_puts_beside_a_file_is_copied_and_not_looked_at(tmp_path: Path) -> None:
+    root = tmp_path / "old"
+    root.mkdir()
+    (root / "a.cpp").write_text("#include <ATen/ATen.h>\nvoid f(int n) { AT_CHECK(n > 0); }\n")
+    (root / "._a.cpp").write_bytes(b"\0\5\26\7" * 40)
+    result = port_project(root)
+    assert [str(file.path) for file in result.files] == ["a.cpp"] and result.ok
+    write_copy(root, tmp_path / "new", result.files)
+    assert (tmp_path / "new/._a.cpp").read_bytes() == (root / "._a.cpp").read_bytes()

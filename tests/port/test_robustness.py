@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from port.support import PROJECTS, port_cpp
@@ -164,6 +165,24 @@ def test_scripts_of_a_modern_project_are_only_named(tmp_path: Path) -> None:
     (tmp_path / "a.cpp").write_text("void f(int n) { AT_CHECK(n); }\n")
     changed = {str(file.path) for file in port_project(tmp_path).changed}
     assert changed == {"a.cpp", "Makefile", "pyproject.toml"}
+
+
+@pytest.mark.parametrize(
+    ("call", "mended"),
+    [
+        ("os.system('make ops')", True),
+        ('subprocess.run(["make", "-j4"])', True),
+        ("print('make sure that nvcc is there')", False),
+        ("# make ops", False),
+    ],
+)
+def test_a_makefile_that_setup_builds_with_is_mended(tmp_path: Path, call: str, mended: bool) -> None:
+    (tmp_path / "Makefile").write_text("ops:\n\tnvcc -gencode arch=compute_37,code=compute_37 -c a.cu\n")
+    (tmp_path / "setup.py").write_text(f"{call}\n")
+    (tmp_path / "a.cu").write_text("void f();\n")
+    files = {str(file.path): file for file in port_project(tmp_path).files}
+    assert files["Makefile"].changed == mended
+    assert ("compute_75,code=compute_75" in files["Makefile"].new) == mended
 
 
 def test_a_modern_project_stays_byte_for_byte() -> None:

@@ -43,6 +43,7 @@ What it goes by:
   What a project defines itself (its own `AT_CHECK`, say) is its own and stays.
 - A name that no rule knows and that torch or CUDA has no longer (`dcnbuild.knowledge`) is named as `gone-name`: functions, types,
   macros, headers, and members of what is known to be a tensor, at::Context or a struct of CUDA.
+- A copy of CUB that a source includes by its path is named as `cub-copy` and stays as it is: the toolkit has its own since CUDA 11.
 - `#if` branches that no torch 2 and CUDA 11 or newer compiles, and those for ROCm, stay as they are. In a branch for
   an older torch or CUDA than today's (`CUDA_VERSION < 13000`), what fails today is no failure, and stays too.
 - What no source reaches (a header that nobody includes, a branch for ROCm, MUSA or another platform) neither

@@ -10,9 +10,16 @@ from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import arguments, follows, skip_angle
 from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stream import Stream
 from dcnbuild.port.tokens import Token
 
+#: Types that no torch on Linux has `data_ptr<T>` for → the one with the same bytes that it has it for.
+_NO_SYMBOL = {
+    **dict.fromkeys(("long long", "long long int", "unsigned long long"), "int64_t"),
+    **dict.fromkeys(("half", "__half"), "at::Half"),
+    **dict.fromkeys(("nv_bfloat16", "__nv_bfloat16"), "at::BFloat16"),
+}
 _DISPATCH = r"AT_DISPATCH_\w+"
 _TYPE = re.compile(r"\bat ?:: ?Type\b|\bDeprecatedTypeProperties\b")
 
@@ -94,9 +101,11 @@ def _data(code: Code, scope: Scope) -> Iterable[Edit]:
             continue
         if [token.text for token in stream[close + 1 : close + 3]] != ["(", ")"] or of_storage(stream, index):
             continue
+        if _written(stream, index + 2, close) in _NO_SYMBOL:
+            continue
         yield Edit(stream[index].start, stream[index].end, "data_ptr")
         inside = stream[index + 2 : close]
-        if [token.text for token in inside] in (["long"], ["long", "long"], ["long", "int"]):
+        if [token.text for token in inside] in (["long"], ["long", "int"]):
             yield Edit(inside[0].start, inside[-1].end, "int64_t")
 
 
@@ -106,8 +115,33 @@ def of_storage(stream: Stream, index: int) -> bool:
 
 
 def _long_data(code: Code, scope: Scope) -> Iterable[Edit]:
-    for match in [*code.find(".data_ptr<long>()"), *code.find(".data_ptr<long long>()")]:
+    for match in code.find(".data_ptr<long>()"):
         yield Edit(match.start, match.end, code.text[match.start] + "data_ptr<int64_t>()")
+
+
+def _no_symbol(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`x.data_ptr<T>()` of a type that no torch has it for: what it does have, and a cast to the same pointer."""
+    if {"template data", "template data_ptr"} & scope.own:
+        return
+    for stream, index in code.names("data|data_ptr"):
+        dot = index - 2 if index > 1 and stream[index - 1].text == "template" else index - 1
+        if dot < 1 or stream[dot].text not in (".", "->") or not follows(stream, index, "<"):
+            continue
+        close = skip_angle(stream, index + 2)
+        if close is None or [token.text for token in stream[close + 1 : close + 3]] != ["(", ")"]:
+            continue
+        type = _written(stream, index + 2, close)
+        first = receiver(stream, dot)
+        if type not in _NO_SYMBOL or type in scope.own or first is None or of_storage(stream, index):
+            continue
+        head = stream[first].start
+        yield Edit(head, head, f"reinterpret_cast<{type}*>(")
+        yield Edit(stream[index].start, stream[close + 2].end, f"data_ptr<{_NO_SYMBOL[type]}>())")
+
+
+def _written(stream: Stream, start: int, end: int) -> str:
+    """The words from one index to another, with a blank between two."""
+    return " ".join(token.text for token in stream[start:end])
 
 
 def _case_type(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -230,6 +264,24 @@ RULES = (
         after="long f(at::Tensor x) { return *x.data_ptr<int64_t>(); }\n",
         untouched=("int f(at::Tensor x) { return *x.data_ptr<int>(); }\n",),
         rewrite=_long_data,
+    ),
+    Rule(
+        id="tensor-data-symbol",
+        gone="any torch: there is nothing to link with where int64_t is long",
+        since="torch 1.3",
+        pattern=".data_ptr<long long>(), .data_ptr<half>()",
+        replacement="reinterpret_cast<long long*>(….data_ptr<int64_t>())",
+        before="long long* f(at::Tensor x) { return x.data<long long>(); }\n"
+        "void g(at::Tensor x) { h(x[0].data_ptr<__half>()); }\n",
+        after="long long* f(at::Tensor x) { return reinterpret_cast<long long*>(x.data_ptr<int64_t>()); }\n"
+        "void g(at::Tensor x) { h(reinterpret_cast<__half*>(x[0].data_ptr<at::Half>())); }\n",
+        untouched=(
+            "long* f(at::Tensor x) { return x.data_ptr<int64_t>(); }\n",
+            "struct Buffer { template <typename T> T* data() { return nullptr; } };\n"
+            "half* f(Buffer b) { return b.data<half>(); }\n",
+        ),
+        why="It compiles, and fails when the module is imported: undefined symbol: data_ptr<…>.",
+        rewrite=_no_symbol,
     ),
     Rule(
         id="packed-accessor",
