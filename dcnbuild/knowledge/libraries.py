@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from dcnbuild.knowledge import owners, sonames
 
@@ -17,6 +18,7 @@ class Library:
         owner: "cuda", "driver", "torch", "python", "compiler", "system" or "" for one that is not known.
         what: for people, "cuDNN 9".
         pip, apt, conda: packages that bring it, "" for none.
+        releases: what Ubuntu and Debian call the package where its name is not the same in all: package → releases.
         cuda: the major version of the CUDA that it belongs to; None if that is open.
     """
 
@@ -27,6 +29,7 @@ class Library:
     apt: str = ""
     conda: str = ""
     cuda: int | None = None
+    releases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def library(path: str, cuda: str = "") -> Library:
@@ -52,6 +55,7 @@ def library(path: str, cuda: str = "") -> Library:
         next(iter(row.apt), ""),
         next(iter(row.conda), ""),
         int(major[1] or major[2]) if major else None,
+        row.releases,
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from dcnbuild.knowledge.rows import fits, read
 
@@ -20,6 +21,7 @@ class Library:
     apt: tuple[str, ...] = ()
     dnf: tuple[str, ...] = ()
     conda: tuple[str, ...] = ()
+    releases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     note: str = ""
 
 

@@ -31,6 +31,7 @@ from dcnbuild.doctor.fixes.shell import (
     set_env,
     set_env_from,
     set_list,
+    temporary_here,
     unset_env,
 )
 from dcnbuild.doctor.fixes.system import (
@@ -69,6 +70,7 @@ __all__ = [
     "set_env_from",
     "set_list",
     "system_install",
+    "temporary_here",
     "toolkit_source",
     "unset_env",
     "use_compiler",

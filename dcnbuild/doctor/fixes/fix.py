@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Concatenate, ParamSpec
 
 from dcnbuild.doctor.fixes import quoting
@@ -30,6 +30,8 @@ class Target:
         architecture: "x86_64", "aarch64".
         container: whether it is one.
         pip: what stands for pip, as ("uv", "pip").
+        alternative: whether the lines come after "or" and so are comments: interactive zsh takes those for commands
+            and evaluates what is to be replaced by a program's output.
     """
 
     shell: Shell = "sh"
@@ -42,6 +44,7 @@ class Target:
     architecture: str = "x86_64"
     container: bool = False
     pip: tuple[str, ...] = ("pip",)
+    alternative: bool = False
 
     @classmethod
     def of(cls, facts: Facts) -> Target:
@@ -106,7 +109,7 @@ def render(fixes: Iterable[Fix], target: Target) -> tuple[str, ...]:
     alternative: set[str] | None = None
     comment = quoting.comment("", target.shell).strip()
     for fix in fixes:
-        lines = fix.lines(target)
+        lines = fix.lines(target if alternative is None else replace(target, alternative=True))
         said = lines[0] if len(lines) == 1 else ""
         if re.match(rf"{comment} or\b", said) and said not in kept:
             alternative = set()

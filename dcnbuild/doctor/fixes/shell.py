@@ -97,6 +97,9 @@ def set_env_from(target: Target, name: str, *words: str) -> Iterator[str]:
     if target.shell in ("csh", "cmd") and written != list(words):  # quotes do not nest there
         raise UnquotableError(f"{' '.join(words)}: cannot stand in a command substitution")
     line = " ".join(written)
+    if target.alternative:
+        yield quoting.comment(f"{name}= what this prints: {line}", target.shell)
+        return
     yield {
         "fish": f"set -gx {name} ({line})",
         "csh": f'setenv {name} "`{line}`"',
@@ -117,12 +120,27 @@ def ask_gpus(target: Target) -> Iterator[str]:
     if target.shell == "dockerfile":  # no GPU is there while an image is built
         yield quoting.comment(f"ENV {name}= the architectures of the GPUs that will run it, as 8.6, 8.9", target.shell)
         return
+    if target.alternative:
+        yield quoting.comment(f"{name}= what this prints, as 8.6, 8.9: {_GPU_QUERY}", target.shell)
+        return
     joined = f"{_GPU_QUERY} | sort -u | paste -sd';' -"
     yield {
         "fish": f"set -gx {name} ({_GPU_QUERY} | sort -u | string join ';')",
         "csh": f'setenv {name} "`{joined}`"',
         "powershell": f"$env:{name} = ({_GPU_QUERY} | Sort-Object -Unique) -join ';'",
     }.get(target.shell, f'export {name}="$({joined})"')
+
+
+@makes_fix
+def temporary_here(target: Target) -> Iterator[str]:
+    """Moves temporary files to a new directory here: by its full path, since programs run elsewhere read it too."""
+    if target.alternative or target.shell == "dockerfile":
+        yield quoting.comment("TMPDIR= the full path of a directory with room", target.shell)
+        return
+    yield {
+        "fish": 'set -gx TMPDIR (mktemp -d -p "$PWD")',
+        "csh": "setenv TMPDIR `mktemp -d -p $cwd:q`",
+    }.get(target.shell, 'export TMPDIR="$(mktemp -d -p "$PWD")"')
 
 
 @makes_fix

@@ -68,14 +68,14 @@ def package_install(target: Target, name: str) -> Iterator[str]:
 
 
 @makes_fix
-def install_gcc(target: Target, major: int) -> Iterator[str]:
+def install_gcc(target: Target, major: int, cmake: bool = False) -> Iterator[str]:
     """Installs gcc and g++ of a major version, and makes builds use them."""
     fedora = (target.distribution or "").startswith("fedora")
     if target.conda or target.manager in (None, "apk") or (fedora and major < 13):
         packages = (f"gcc_linux-64={major}", f"gxx_linux-64={major}")
         yield from conda_install(*packages).strict(target)
         prefix = f"$CONDA_PREFIX/bin/{target.architecture}-conda-linux-gnu"
-        yield from _constant_compilers(target, f"{prefix}-gcc", f"{prefix}-g++")
+        yield from _constant_compilers(target, f"{prefix}-gcc", f"{prefix}-g++", cmake)
         return
     if target.manager == "pacman" and major < 14:
         yield quoting.comment(f"gcc{major} is in the AUR, and takes an AUR helper such as yay", target.shell)
@@ -84,36 +84,41 @@ def install_gcc(target: Target, major: int) -> Iterator[str]:
         package = f"gcc-toolset-{major}-gcc-c++"  # of Red Hat's AppStream
         yield from system_install(package).strict(target)
         root = f"/opt/rh/gcc-toolset-{major}/root/usr/bin"
-        yield from use_compiler(f"{root}/gcc", f"{root}/g++").strict(target)
+        yield from use_compiler(f"{root}/gcc", f"{root}/g++", cmake).strict(target)
         return
     else:
         yield from system_install("g++", str(major)).strict(target)
-    yield from use_compiler(f"/usr/bin/gcc-{major}", f"/usr/bin/g++-{major}").strict(target)
+    yield from use_compiler(f"/usr/bin/gcc-{major}", f"/usr/bin/g++-{major}", cmake).strict(target)
 
 
-def _constant_compilers(target: Target, c: str, cxx: str) -> Iterator[str]:
+def _constant_compilers(target: Target, c: str, cxx: str, cmake: bool) -> Iterator[str]:
     """Values of ours with a variable in them, which double quotes leave to the shell."""
     verb = {"fish": "set -gx {} ", "csh": "setenv {} "}.get(target.shell, "export {}=")
-    for name, value in (("CC", c), ("CXX", cxx), ("NVCC_CCBIN", cxx)):
+    for name, value in _variables(c, cxx, cmake):
         yield f'{verb.format(name)}"{value}"'
 
 
+def _variables(c: str | Path, cxx: str | Path, cmake: bool) -> tuple[tuple[str, str | Path], ...]:
+    """torch hands CC on to nvcc, compiles .cpp with CXX; nvcc asks NVCC_CCBIN, unless CMake gives it -ccbin."""
+    return ("CC", c), ("CXX", cxx), ("CUDAHOSTCXX" if cmake else "NVCC_CCBIN", cxx)
+
+
 @makes_fix
-def use_compiler(target: Target, c: str | Path, cxx: str | Path) -> Iterator[str]:
-    """Makes builds use a compiler: torch hands CC on to nvcc, compiles .cpp with CXX; nvcc asks NVCC_CCBIN."""
-    for name, value in (("CC", c), ("CXX", cxx), ("NVCC_CCBIN", cxx)):
+def use_compiler(target: Target, c: str | Path, cxx: str | Path, cmake: bool = False) -> Iterator[str]:
+    """Makes builds use a compiler; `cmake` says that CMake runs them."""
+    for name, value in _variables(c, cxx, cmake):
         yield assignment(target, name, value)
 
 
 @makes_fix
-def use_gcc(target: Target, major: int) -> Iterator[str]:
+def use_gcc(target: Target, major: int, cmake: bool = False) -> Iterator[str]:
     """Makes builds use gcc of a major version: the one that is there, else one to be installed."""
     for compiler in target.facts.compilers if target.facts else ():
         found = compiler.kind == "gcc" and numbers(compiler.version)[:1] == (major,)
         if found and "++" in compiler.path.name:
-            yield from use_compiler(c_compiler(compiler), compiler.path).strict(target)
+            yield from use_compiler(c_compiler(compiler), compiler.path, cmake).strict(target)
             return
-    yield from install_gcc(major).strict(target)
+    yield from install_gcc(major, cmake).strict(target)
 
 
 def c_compiler(cxx: Compiler) -> Path:

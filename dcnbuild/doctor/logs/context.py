@@ -33,9 +33,19 @@ _SIGNS = {name: (_any(row["any"], row.get("nocase", False)), row["near"]) for na
 _MANAGERS = tuple((_any(row["any"]), row["manager"], row.get("distribution")) for row in _TABLE["managers"])
 #: What shows that something else than pip installs.
 _INSTALLERS = tuple((_any(row["any"]), tuple(row["words"])) for row in _TABLE["installers"])
-_UBUNTU = re.compile(r"[Uu]buntu[ -]?(?:\d\.\d{1,2}-\w{1,10}~)?(2\d\.04)|ubuntu(2\d)04")
+_UBUNTU = re.compile(r"[Uu]buntu[ -]?(?:\d\.\d{1,2}-\w{1,10}~)?((?:18|2\d)\.04)|ubuntu(18|2\d)04|~(2\d)\.04\b")
+#: The Ubuntu of a JetPack, by its own number and by that of its L4T.
+_JETPACKS = {
+    **dict.fromkeys(("4", "32"), "ubuntu 18.04"),
+    **dict.fromkeys(("5", "35"), "ubuntu 20.04"),
+    **dict.fromkeys(("6", "36"), "ubuntu 22.04"),
+}
 #: Directories of a user, which tell one machine from another.
 _HOMES = re.compile(r"(/home/[\w.-]+|/Users/[\w.-]+|[A-Z]:\\Users\\[\w.-]+)")
+#: What else does: the prompt of a shell, the compiler that CMake finds, the driver that nvidia-smi shows.
+_PROMPT = re.compile(r"^(?:\([\w.-]{1,40}\) )?(?P<user>[a-z_][\w-]{0,31})@[\w.-]{1,60}:[^\s$#]{0,100}[$#](?: |$)")
+_COMPILER = re.compile(r"CX?X? compiler identification is GNU (\d{1,2}\.\d{1,2}\.\d)")
+_DRIVER = re.compile(r"Driver Version: (\d{3}\.[\d.]{2,8}\d)")
 #: A source file that a compiler names at the start of its message.
 _SOURCE = wording.pattern("source")
 _BUILT = wording.pattern("built")
@@ -44,6 +54,10 @@ _LOCAL = re.compile(r"(?:Processing|Obtaining) (?:file://)?(?:\.|/|[A-Za-z]:)|.{
 
 #: The properties of a Context that templates may name.
 SHOWN = frozenset((*_VERSIONS, *_SIGNS, "source", "where", "project", "package", "pinned"))
+
+
+def _ubuntu(found: re.Match[str]) -> str:
+    return f"ubuntu {found[1] or f'{found[2] or found[3]}.04'}"
 
 
 class _Version(cached_property[str | None]):
@@ -103,7 +117,7 @@ class Context:
                 break
         else:
             found = self.first(_UBUNTU)
-            distribution = f"ubuntu {found[1] or found[2] + '.04'}" if found else None
+            distribution = _ubuntu(found) if found else _JETPACKS.get((self.jetpack or "").partition(".")[0])
         return Target(
             *(shell, "Linux", manager, distribution, self.root or self.dockerfile, self.conda),
             architecture="aarch64" if self.aarch64 else "x86_64",
@@ -118,11 +132,22 @@ class Context:
 
     def _here(self, facts: Facts) -> bool:
         """Whether nothing shows that the log is of another machine than the facts."""
-        if self.windows != (facts.machine.system == "Windows"):
+        machine = facts.machine
+        if self.windows != (machine.system == "Windows") or self.jetson and machine.jetson is None:
             return False
         own = f"{facts.python.executable} {facts.python.prefix} {facts.variables.get('HOME', '')}"
         found = self.first(_HOMES)
-        return found is None or found[1] in own
+        if found is not None and found[1] not in own:
+            return False
+        prompt, ubuntu, compiler = map(self.first, (_PROMPT, _UBUNTU, _COMPILER))
+        if prompt and (prompt["user"] == "root") != machine.root:
+            return False
+        if ubuntu and machine.distribution and machine.distribution != _ubuntu(ubuntu):
+            return False
+        if compiler and facts.compilers and all(item.version != compiler[1] for item in facts.compilers):
+            return False
+        driver = self.group(_DRIVER)
+        return driver is None or facts.driver.version in (None, driver)
 
     @property
     def package(self) -> str:

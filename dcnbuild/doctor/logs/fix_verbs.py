@@ -12,27 +12,21 @@ from dcnbuild.doctor.logs import project
 from dcnbuild.doctor.logs.lookups import extensions, tables, versions
 from dcnbuild.doctor.logs.owner import owner, package_of
 from dcnbuild.doctor.logs.rule import Hit
+from dcnbuild.doctor.logs.system_verbs import (
+    gcc,
+    gcc_up_to,
+    library_package,
+    new_driver,
+    start_with_gpus,
+    system_package,
+)
 from dcnbuild.doctor.resolver import jetson_torch
 from dcnbuild.knowledge import modules
 
 #: What shows that the log is of a build in the current directory.
 _CHECKOUT = re.compile(r"setup\.py (?:install|develop|build)|pip install (?:-\S+ )*(?:-e )?\.|Obtaining file:")
-ASK_TORCH = fixes.command("python", "-c", "import torch; print(torch.__version__, torch.version.cuda)")
-
-
-def system_package(hit: Hit, package: str, file: str = "") -> Iterator[Fix]:
-    """Installs a package that Debian calls `package`; elsewhere asks which one brings the file."""
-    target, file = hit.context.target(hit.facts), file or package
-    if target.windows:
-        yield fixes.say(f"install what brings {file}")
-    elif target.manager == "brew" and package in tables.rows("brew"):
-        yield fixes.command("brew", "install", operands=(tables.rows("brew")[package],))
-    elif target.manager in (None, "apt-get"):
-        yield fixes.package_install(package)
-    else:
-        words = tables.rows("search")[target.manager]
-        name = file if target.manager in ("apk", "brew", "pacman") else f"*/{file}"
-        yield fixes.command(*words, operands=(name,))
+ASK_TORCH_WORDS = ("python", "-c", "import torch; print(torch.__version__, torch.version.cuda)")
+ASK_TORCH = fixes.command(*ASK_TORCH_WORDS)
 
 
 def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
@@ -74,6 +68,14 @@ def port(hit: Hit) -> Iterator[Fix]:
         yield fixes.say(f"the source is that of {made.package}: a newer release of it")
         yield upgrade(hit, made.package)
         yield fixes.say("or the project of its own, in a clone:")
+    clone = project.cloned(hit.context) if hit["project"] == "." else None
+    if clone is not None:  # by pip, which has deleted its copy
+        url, name, inside = clone
+        yield fixes.say("pip has deleted the copy that it built, so one of your own:")
+        yield fixes.command("git", "clone", "--recursive", operands=(url,))
+        yield fixes.dcnbuild("port", operands=(name,))
+        yield fixes.pip("install", "--no-build-isolation", operands=(f"./{name}-ported{inside}",))
+        return
     yield fixes.dcnbuild("port", operands=(hit["project"],))
 
 
@@ -98,17 +100,43 @@ def build(hit: Hit, *options: str) -> Iterator[Fix]:
     yield fixes.pip("install", *words, operands=(named[0] if named else hit["pinned"] or package,))
 
 
-def new_driver(hit: Hit) -> Iterator[Fix]:
-    """A newer driver: on the host, where the log is of a container or of WSL."""
-    if hit.context.wsl:
-        yield fixes.say("the newest driver for Windows, from nvidia.com, WSL has none of its own")
-    elif hit.context.windows:
-        yield fixes.say("the newest driver from nvidia.com, then restart")
-    elif hit.context.container:
-        yield fixes.say("the newest driver on the host, not in the container, then restart the host")
+def build_of_project(hit: Hit) -> Iterator[Fix]:
+    """The same where a tool installs a whole project and would build the package in isolation again: by that tool."""
+    package, tools = hit["package"], ("setuptools", "wheel", "ninja")
+    if hit.context.pip[0] == "pdm":
+        yield fixes.say("torch has to be among the packages of the project first:")
+        yield fixes.command("pdm", "run", *ASK_TORCH_WORDS)
+        for words in (("ensurepip",), ("pip", "install", *tools)):
+            yield fixes.command("pdm", "run", "python", "-m", *words)
+        yield fixes.command("pdm", "add", "--no-isolation", operands=(hit["pinned"] or package,))
+        yield fixes.say("later with pdm install --no-isolation")
+        return
+    yield fixes.say("all but this package first, torch has to be among it:")
+    yield fixes.command("uv", "sync", "--no-install-package", operands=(package,))
+    yield fixes.command("uv", "run", "--no-sync", *ASK_TORCH_WORDS)
+    yield fixes.command("uv", "pip", "install", *tools)
+    if hit.context.first(re.compile(r"\buv add\b")):
+        named = hit.context.first(re.compile(rf"git\+https?://[\w./@-]{{1,200}}/{re.escape(package)}[\w./@-]*"))
+        what = named[0] if named else hit["pinned"] or package
+        yield fixes.command("uv", "add", "--no-build-isolation-package", package, operands=(what,))
     else:
-        yield fixes.command("ubuntu-drivers", "install", root=True)
-        yield fixes.say("or the newest driver from NVIDIA, then restart")
+        yield fixes.command("uv", "sync", "--inexact", "--no-build-isolation-package", operands=(package,))
+    yield fixes.say(
+        f"for good: in pyproject.toml, no-build-isolation-package of the table tool.uv is a list that has {package}"
+    )
+
+
+def release(hit: Hit, package: str, wanted: str = "") -> Iterator[Fix]:
+    """Installs a release that is asked for, by the installer of its project where pip's would come without its ops."""
+    requirement = package + re.sub(r"\s", "", wanted)
+    row = modules.of_package(package.replace("-", "_"))
+    other = [words for words in row.install if words[0] not in ("pip", "python")] if row else []
+    if row is None or not other or other[-1][0] != "mim":
+        yield fixes.pip_install(requirement)
+        return
+    for words in row.install[:-1]:
+        yield fixes.pip(*words[1:]) if words[0] == "pip" else fixes.command(*words)
+    yield fixes.command(*row.install[-1][:-1], requirement)
 
 
 def devel_image(hit: Hit, cuda: str) -> Iterator[Fix]:
@@ -147,12 +175,16 @@ def find_toolkit(hit: Hit, version: str | None = None) -> Iterator[Fix]:
         return
     if hit.context.container:
         yield fixes.say("an image whose name ends in -runtime or -base has no nvcc: build in the -devel one")
+    if not wanted and hit.context.first(re.compile(r"\b[Tt]orch")) is None:  # a program that asks for CUDA itself
+        yield fixes.say(
+            "or, where no toolkit is installed, one that the driver runs, nvidia-smi shows its CUDA Version:"
+        )
+        yield fixes.say("dcnbuild toolkit install with that version, or newer driver and toolkit")
+        return
     yield fixes.say(f"or, where no toolkit is installed, {'CUDA ' + wanted if wanted else 'the one that torch names'}:")
     yield fixes.install_toolkit(wanted) if wanted else ASK_TORCH
     if not wanted and not hit.context.windows:
-        yield fixes.command(
-            "sh", "-c", 'dcnbuild toolkit install "$(python -c "import torch; print(torch.version.cuda)")"'
-        )
+        yield fixes.say("dcnbuild toolkit install with the CUDA that it prints")
 
 
 def toolkit_of(hit: Hit, version: str) -> Iterator[Fix]:
@@ -176,6 +208,18 @@ def torch(hit: Hit, version: str = "", cuda: str = "") -> Fix:
     return fixes.install_torch(version or None, None if hit.context.mac else cuda or None, *beside)
 
 
+def long_to_int64(hit: Hit) -> Iterator[Fix]:
+    """Writes int64_t for long in the sources of the current directory, as bytes: comments may be in any encoding."""
+    words = r"rb'\b(long long|unsigned long|signed long|long int|long double|long)\b'"
+    exchange = f"re.sub({words}, lambda m: b'int64_t' if m[0] == b'long' else m[0], path.read_bytes())"
+    kinds = "('.cpp', '.cc', '.cu', '.cuh', '.h', '.hpp')"
+    yield fixes.command(
+        *("python", "-c"),
+        "import pathlib, re; [path.write_bytes("
+        f"{exchange}) for path in pathlib.Path().rglob('*') if path.suffix in {kinds}]",
+    )
+
+
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
 VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "run": lambda hit, *words: fixes.pip(*words[1:]) if words[0] == "pip" else fixes.command(*words),
@@ -184,12 +228,15 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "pip_of": lambda hit, *words: fixes.pip(*words[:-1], operands=words[-1:]),
     "install": lambda hit, *packages: fixes.pip_install(*packages),
     "upgrade": upgrade,
+    "release": release,
     "exchange": lambda hit, package, *options: fixes.pip_install(
         package, options=("--upgrade", "--force-reinstall", *options)
     ),
     "conda_from": lambda hit, channel, name: fixes.conda_install(name, channel=channel),
     "build": build,
+    "build_of_project": build_of_project,
     "package": system_package,
+    "library_package": library_package,
     "msvc": lambda hit: fixes.install_msvc(),
     "rebuild": rebuild,
     "rebuild_of": build_anew,
@@ -197,7 +244,10 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "toolkit": find_toolkit,
     "toolkit_of": toolkit_of,
     "use_toolkit": lambda hit, version="", root="": fixes.use_toolkit(version or None, root or None),
-    "gcc": lambda hit, major: fixes.use_gcc(int(major)),
+    "gcc": gcc,
+    "gcc_up_to": gcc_up_to,
+    "long_to_int64": long_to_int64,
+    "start_with_gpus": start_with_gpus,
     "driver": new_driver,
     "port": port,
     "stand_in": lambda hit, occasion: extensions.stand_in(occasion),

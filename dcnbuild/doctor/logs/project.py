@@ -6,10 +6,11 @@ Example: a message about "/home/ada/net/ops/src/cuda/a.cu" is of the project in 
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import PurePath, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from dcnbuild.doctor import wording
+from dcnbuild.knowledge import modules
 
 if TYPE_CHECKING:
     from dcnbuild.doctor.logs.context import Context
@@ -29,6 +30,11 @@ _SHOWN_PROJECT = (
 _PROJECT = re.compile(r"(?:Processing|Obtaining file://|cd) ?((?:[A-Za-z]:)?[/\\~][^\s'\";]{1,200})")
 #: pip copies a project here before it builds it, and deletes the copy.
 _COPY = wording.pattern("copied")
+#: What pip says of a repository that it clones.
+_CLONED = re.compile(
+    r"(?:Cloning |git clone (?:-\S+ )*|git\+)(?P<url>https?://[\w.-]+/[\w./-]*?\w)(?:\.git)?(?=[\s@#'\"`]|$)"
+)
+_INSIDE = re.compile(r"#subdirectory=([\w./-]+)")
 
 
 def directory(context: Context) -> str:
@@ -44,11 +50,27 @@ def directory(context: Context) -> str:
     path = _path(context.source).parent
     if not path.is_absolute():
         return "."
+    roots = [parent for parent in path.parents if re.search(r"^_?(?:ext[-_])?csrc$", parent.name)]
+    if path.name == "csrc" or roots:  # whatever lies in it: the project is all around the first
+        return str(_checkout((roots[-1] if roots else path).parent))
     if path.parent.name.lower() in _INNER and len(path.parents) > 4:  # src/knnquery/a.cu
         path = path.parent
     while path.name.lower() in _INNER and path.parent.name:
         path = path.parent
     return str(path) if path.name else "."
+
+
+def _checkout(package: PurePath) -> PurePath:
+    """The directory of the setup.py of a Python package: one above that is called like it, or like a repository."""
+    known = {row.repository.rpartition("/")[2].lower() for row in modules.rows()}
+    for place in reversed((package, *package.parents)):
+        if {place.name.lower(), place.parent.name.lower()} & {"", "home", "users"}:  # homes are called like anything
+            continue
+        name = re.sub(r"-(?:v?\d[\w.]*|main|master)$", "", place.name).lower()
+        inside = package.relative_to(place).parts
+        if name in known or (inside and inside[0].lower() == name.replace("-", "_")):
+            return place
+    return package
 
 
 def of_module(path: str) -> str:
@@ -60,6 +82,28 @@ def of_module(path: str) -> str:
         return ""
     inside = re.match(r"_|C\b", module.name) is not None  # "net/ops/_C.so" is the package net.ops
     return str(module.parent.parent if inside else module.parent)
+
+
+def cloned(context: Context) -> tuple[str, str, str] | None:
+    """The repository that pip cloned to build this source: its address, the name of a clone, and where in it setup.py
+    lies, "/ops" or ""; None where a checkout is built.
+
+    What pip took from an index as an archive is of the repository that the table has for its name.
+    """
+    source = context.source or ""
+    if not _COPY.search(source):
+        return None
+    found = context.first(_CLONED)
+    row = modules.of_package(context.package.replace("-", "_")) or next(
+        (row for row in modules.rows() if found and found["url"].lower().endswith(row.repository.lower())), None
+    )
+    url = found["url"] if found else f"https://github.com/{row.repository}" if row and row.repository else ""
+    if not url:
+        return None
+    said = context.first(re.compile(r"#(?:egg=[\w.-]+&)?subdirectory=(?P<inside>[\w./-]{1,100})"))
+    known = [match[1] for words in (row.install if row else ()) if (match := _INSIDE.search(words[-1]))]
+    inside = said["inside"] if said else next(iter(known), row.source_dir if row else "")
+    return url, url.rstrip("/").rpartition("/")[2].removesuffix(".git"), f"/{inside}" if inside not in ("", ".") else ""
 
 
 def shown(context: Context) -> str | None:
@@ -89,7 +133,7 @@ def lasts(source: str | None) -> bool:
 
 
 def _path(text: str) -> PurePosixPath | PureWindowsPath:
-    return PureWindowsPath(text) if "\\" in text else PurePosixPath(text)
+    return PureWindowsPath(text) if "\\" in text or re.match(r"[A-Za-z]:/", text) else PurePosixPath(text)
 
 
 def _gone_or_installed(path: str) -> bool:

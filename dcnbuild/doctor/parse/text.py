@@ -43,7 +43,7 @@ def decode(data: bytes) -> str:
     if head.count(0) > len(head) // 4:
         return data.decode("utf-16-be" if head[:1] == b"\0" else "utf-16-le", errors="replace")
     text = data.decode("utf-8", errors="replace")
-    if text.count("\ufffd") > 4:
+    if text.count("\ufffd") > 4 and text.encode("utf-8", "surrogatepass") != data:  # the log may hold that sign itself
         chinese = data.decode("gb18030", errors="replace")
         if chinese.count("\ufffd") == 0:
             return chinese

@@ -59,6 +59,11 @@ def maker(hit: Hit) -> Owner:
     return found
 
 
+def built(hit: Hit) -> str:
+    """The package whose sources are compiled, whatever header the message is about; "" for a checkout."""
+    return maker(hit).package or str(hit["package"] if hit["package"] != "." else "")
+
+
 def archive(hit: Hit) -> str:
     """The package whose source archive pip or uv builds, "" where a checkout or a repository is built."""
     fetched = hit.context.first(re.compile(r"git\+(?:https?|ssh|file)|Cloning |Running command git"))

@@ -95,6 +95,11 @@ def toolkit_for_gcc(gcc: int, above: str) -> str | None:
     return next((item for item in fitting if numbers(item) > numbers(above or "0")), None)
 
 
+def gcc_of_clang(below: str) -> int | None:
+    """The newest gcc of the first CUDA that accepts clang below a release: "18" → 13."""
+    return next((row.gcc for row in table().cuda if row.clang == int(below or 0) - 1), None)
+
+
 def newest_architecture(toolkit: str) -> int | None:
     """The newest architecture that a CUDA release compiles for."""
     row = cuda_release(toolkit) if toolkit else None

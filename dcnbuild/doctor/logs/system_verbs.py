@@ -1,0 +1,111 @@
+"""What a row's fix can ask of the system: its packages, compilers, driver, and the GPUs of a container."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from dcnbuild.doctor import fixes
+from dcnbuild.doctor.fixes.fix import Fix
+from dcnbuild.doctor.logs.lookups import tables
+from dcnbuild.doctor.logs.rule import Hit
+from dcnbuild.knowledge import libraries
+
+#: What shows that CMake runs nvcc, that pip runs CMake, and that docker compose runs the container.
+_CMAKE = re.compile(r"CMakeFiles[/\\]|CMake Error|-forward-unknown-to-host-compiler|scikit.build")
+_BY_PIP = re.compile(r"pip-(?:install|req-build|build-env)|Building (?:wheel|editable) for|scikit.build")
+_COMPOSE = re.compile(r"^[\w.-]{1,60}-\d{1,3} {1,40}\| |docker[- ]compose|\bcompose\.ya?ml")
+
+
+def system_package(hit: Hit, package: str, file: str = "") -> Iterator[Fix]:
+    """Installs a package that Debian calls `package`; elsewhere asks which one brings the file."""
+    target, file = hit.context.target(hit.facts), file or package
+    if target.windows:
+        yield fixes.say(f"install what brings {file}")
+    elif target.manager == "brew" and package in tables.rows("brew"):
+        yield fixes.command("brew", "install", operands=(tables.rows("brew")[package],))
+    elif target.manager in (None, "apt-get"):
+        yield fixes.package_install(package)
+    else:
+        words = tables.rows("search")[target.manager]
+        name = file if target.manager in ("apk", "brew", "pacman") else f"*/{file}"
+        yield fixes.command(*words, operands=(name,))
+
+
+def library_package(hit: Hit) -> Iterator[Fix]:
+    """Installs the package of the system that has the library, by its name in the release of the log."""
+    found, target = libraries.library(hit["name"]), hit.context.target(hit.facts)
+    if not found.releases or target.manager not in (None, "apt-get"):
+        yield from system_package(hit, found.apt, found.name)
+        return
+    named = next((name for name, releases in found.releases.items() if target.distribution in releases), None)
+    if named is not None:
+        yield fixes.package_install(named)
+    elif target.distribution is not None:
+        yield fixes.say(f"{target.distribution} has no {found.name}: what asks for it was built on another release, so")
+        yield fixes.say(f"one that was built for {target.distribution}, or an image or environment of the other:")
+        yield fixes.command("apt-file", "search", operands=(found.name,))
+    else:
+        if found.apt:
+            yield fixes.package_install(found.apt)
+        else:
+            yield fixes.command("apt-cache", "search", "--names-only", re.split(r"[\d.]", found.name)[0].lower())
+        for name, releases in found.releases.items():
+            yield fixes.say(f"{found.name} is in {name} of {', '.join(map(str.capitalize, releases))}")
+
+
+def new_driver(hit: Hit) -> Iterator[Fix]:
+    """A newer driver: on the host, where the log is of a container or of WSL."""
+    if hit.context.wsl:
+        yield fixes.say("the newest driver for Windows, from nvidia.com, WSL has none of its own")
+    elif hit.context.windows:
+        yield fixes.say("the newest driver from nvidia.com, then restart")
+    elif hit.context.container:
+        yield fixes.say("the newest driver on the host, not in the container, then restart the host")
+    else:
+        yield fixes.command("ubuntu-drivers", "install", root=True)
+        yield fixes.say("or the newest driver from NVIDIA, then restart")
+
+
+def gcc(hit: Hit, major: str) -> Iterator[Fix]:
+    """A gcc for nvcc, in the variables that the build reads: CMake gives nvcc its own -ccbin, and keeps what it found
+    in the build directory.
+    """
+    by_cmake = hit.context.first(_CMAKE, reach=80) is not None
+    yield fixes.use_gcc(int(major), by_cmake)
+    yield from _anew_by_cmake(hit, by_cmake)
+
+
+def gcc_up_to(hit: Hit, newest: str) -> Iterator[Fix]:
+    """The gcc of the system, where its distribution has none that is newer than this; else this one."""
+    target = hit.context.target(hit.facts)
+    if target.manager in ("pacman", "zypper") or (target.distribution or "").startswith("fedora"):
+        yield from gcc(hit, newest)
+        return
+    by_cmake = hit.context.first(_CMAKE, reach=80) is not None
+    yield fixes.use_compiler("/usr/bin/gcc", "/usr/bin/g++", by_cmake)
+    yield from _anew_by_cmake(hit, by_cmake)
+    yield fixes.say(f"or, where gcc --version says more than {newest}:")
+    yield fixes.use_gcc(int(newest), by_cmake)
+
+
+def _anew_by_cmake(hit: Hit, by_cmake: bool) -> Iterator[Fix]:
+    if by_cmake and hit.context.first(_BY_PIP, reach=80) is None:  # pip takes a new build directory anyhow
+        yield fixes.say("a build directory keeps the compilers that it was made with, so a new one:")
+        yield fixes.command("cmake", "-S", ".", "-B", "build-gcc")
+        yield fixes.command("cmake", "--build", "build-gcc")
+
+
+def start_with_gpus(hit: Hit) -> Iterator[Fix]:
+    """The container anew with the GPUs of the host: by docker, or by the file of docker compose."""
+    around = hit.log.lines[max(0, hit.line - 60) : hit.line + 20]  # as they are: the service's name stands before
+    if not any(map(_COMPOSE.search, around)):
+        yield fixes.say(
+            "start the container with its GPUs: docker run --gpus all, with nvidia-container-toolkit on the host"
+        )
+        return
+    yield fixes.say("in the file of docker compose, compose.yaml or docker-compose.yml, the service asks for the GPUs:")
+    yield fixes.say("gpus: all")
+    yield fixes.say("which Compose 2.30 and newer know. Before that, each word inside of the one before it:")
+    yield fixes.say("deploy: resources: reservations: devices: - driver: nvidia, count: all, capabilities: - gpu")
+    yield fixes.say("then docker compose up --force-recreate, with nvidia-container-toolkit on the host")
