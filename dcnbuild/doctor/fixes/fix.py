@@ -128,6 +128,17 @@ def together(fixes: Iterable[Fix]) -> Fix:
     return Fix(lambda target, *inner: render(inner, target), tuple(fixes))
 
 
+def by_hand(fix: Fix) -> Fix:
+    """The same as comments: what is to be pasted only where people know the place to be right."""
+
+    def write(target: Target) -> Iterable[str]:
+        comment = quoting.comment("", target.shell).strip()
+        lines = fix.strict(replace(target, alternative=True))
+        return tuple(line if line.startswith(f"{comment} ") else f"{comment} {line}" for line in lines)
+
+    return Fix(write)
+
+
 P = ParamSpec("P")
 
 

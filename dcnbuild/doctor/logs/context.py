@@ -172,8 +172,17 @@ class Context:
             raw = self.log.lines[number] if number < len(self.log) else ""
             if found and not re.match(r" {2,}Collecting", raw):
                 name, *release = [group for group in found.groups() if group]
-                return "." if name in ("collected", "wheel") else "==".join((name, *release[:1]))
+                return "." if name in ("collected", "wheel") or self._local(name) else "==".join((name, *release[:1]))
         return "."
+
+    def _local(self, name: str) -> bool:
+        """Whether a package is the directory that pip was given: what comes from an index it collects by name."""
+        like = re.sub(r"[-_.]+", "[-_.]+", name)
+        local = rf"(?i)(?:Processing|Obtaining) (?:file://)?(?:\.|/|[A-Z]:)|`{like} ?@ ?(?:file:|\.)"
+        return any(re.search(local, line) for line in self.log.lines) and not any(
+            re.search(rf"(?i)Collecting {like}(?![\w-])|[ /]{like}-\d[^ /]*\.(?:tar|zip|whl)", line)
+            for line in self.log.lines
+        )
 
     @cached_property
     def source(self) -> str | None:

@@ -27,6 +27,11 @@ def listed(name: str) -> str:
     return f"{found // 10}.{found % 10}"
 
 
+def beside(given: str, name: str) -> str:
+    """A list of architectures as it was given, "8.6;8.9", where it has not the one of this name; else ""."""
+    return "" if number(name) in [number(item) for item in re.split(r"[; ]+", given)] else given.strip("; ")
+
+
 def home_of(instruction: str, name: str) -> str:
     """The architecture that has a PTX instruction: "sm_120a" for one of sm_120, else the first of the others."""
     homes = next((some for like, some in tables.rows("ptx_homes").items() if re.search(like, instruction)), ())
