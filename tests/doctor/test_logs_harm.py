@@ -21,6 +21,10 @@ BEYOND = "nvcc fatal   : Unsupported gpu architecture 'compute_110a'"
 UV = """error: Distribution `{} @ registry+x` can't be installed because it doesn't have a source distribution or wheel
 
 hint: You're on {}, but `x` (v1) only has wheels for the following platforms: {}"""
+OBJECT = "[ 35%] Building CUDA object src/CMakeFiles/k.dir/clamp.cu.o"
+OVERFLOW = "(.init+0xb): relocation truncated to fit: R_X86_64_PC32 against `.nv_fatbin'"
+WARNED = "a.h:4:9: error: template-id not allowed for constructor in C++20 [-Werror=template-id-cdtor]"
+HALF = 'a.cu(11): error: more than one conversion function from "const half" to a built-in type applies: __half'
 EXTRAS = (
     "error in gym setup command: 'extras_require' must be a dictionary whose values are strings or lists of strings "
     "containing valid project/version requirement specifiers."
@@ -101,6 +105,29 @@ def test_it_does_no_harm(log: str, has: str, has_not: str) -> None:
     lines = "\n".join(findings(log)[0].fix)
     assert has in lines
     assert not has_not or has_not not in lines
+
+
+@pytest.mark.parametrize(
+    ("log", "has", "has_not"),
+    [
+        (f"{OBJECT}\n{OVERFLOW}", "cmake -B build -DCMAKE_CUDA_ARCHITECTURES=native", "TORCH_CUDA"),
+        (f"cmake -B out\n{OBJECT}\n{OVERFLOW}", "cmake -B out -DCMAKE_CUDA_ARCHITECTURES=native", "TORCH_CUDA"),
+        (f"Building wheel for k\n{OBJECT}\n{OVERFLOW}", "CMAKE_ARGS=-DCMAKE_CUDA_ARCHITECTURES=native", "cmake -B"),
+        (f"import torch\n{OVERFLOW}", "TORCH_CUDA_ARCH_LIST", "cmake"),
+        (f"{OBJECT}\n{WARNED}", "-DCMAKE_CXX_FLAGS=-Wno-error=template-id-cdtor", "export CXXFLAGS"),
+        (WARNED, "export CXXFLAGS=-Wno-error=template-id-cdtor", "cmake"),
+        (f"{OBJECT}\n{HALF}", "__half2float", "-U__CUDA_NO_HALF"),
+        (f"torch/include/a.h\n{OBJECT}\n{HALF}", "-U__CUDA_NO_HALF", "__half2float"),
+        (
+            f"{OBJECT}\nCUDA error: no kernel image is available for execution on the device",
+            "cmake --build build",
+            "pip",
+        ),
+    ],
+)
+def test_a_build_of_cmake_is_mended_by_cmake(log: str, has: str, has_not: str) -> None:
+    lines = "\n".join(findings(log)[0].fix)
+    assert has in lines and has_not not in lines
 
 
 def test_by_hand_are_comments() -> None:

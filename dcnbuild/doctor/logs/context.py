@@ -82,7 +82,7 @@ class Context:
 
     toolkit, torch, torch_cuda, python, gcc, jetpack, nvcc_path = (_Version() for _ in range(7))
     conda, windows, mac, wsl, jetson, ada, container, dockerfile = (_Sign() for _ in range(8))
-    aarch64, powershell, root = (_Sign() for _ in range(3))
+    aarch64, powershell, root, cmake, by_pip, of_torch = (_Sign() for _ in range(6))
 
     def first(self, pattern: re.Pattern[str], reach: int = REACH) -> re.Match[str] | None:
         """The match nearest to the line: on it, else above it, else below it."""

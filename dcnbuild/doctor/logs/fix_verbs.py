@@ -13,6 +13,9 @@ from dcnbuild.doctor.logs.lookups import extensions, runtime, tables, versions
 from dcnbuild.doctor.logs.owner import owner, package_of
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.logs.system_verbs import (
+    ask_gpus,
+    cmake_build,
+    configure,
     gcc,
     gcc_up_to,
     library_package,
@@ -46,6 +49,8 @@ def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
         yield _torch_anew(hit)
     elif found.package:
         yield from build_anew(hit, found.package)
+    elif not path.strip() and hit.context.cmake and not (hit.context.of_torch or hit.context.by_pip):
+        yield cmake_build(hit)
     elif _place(hit, path):
         yield from _enter(hit, path)
         yield fixes.rebuild()
@@ -290,6 +295,8 @@ def long_to_int64(hit: Hit) -> Iterator[Fix]:
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
 VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "run": lambda hit, *words: fixes.pip(*words[1:]) if words[0] == "pip" else fixes.command(*words),
+    "ask_gpus": ask_gpus,
+    "configure": configure,
     "sudo": lambda hit, *words: fixes.command(*words, root=True),
     "of": lambda hit, *words: fixes.command(*words[:-1], operands=words[-1:]),
     "pip_of": lambda hit, *words: fixes.pip(*words[:-1], operands=words[-1:]),
