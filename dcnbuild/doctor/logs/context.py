@@ -82,7 +82,7 @@ class Context:
 
     toolkit, torch, torch_cuda, python, gcc, jetpack, nvcc_path = (_Version() for _ in range(7))
     conda, windows, mac, wsl, jetson, ada, container, dockerfile = (_Sign() for _ in range(8))
-    aarch64, powershell, root, cmake, by_pip, of_torch = (_Sign() for _ in range(6))
+    aarch64, powershell, root, cmake, by_pip, of_torch, notebook = (_Sign() for _ in range(7))
 
     def first(self, pattern: re.Pattern[str], reach: int = REACH) -> re.Match[str] | None:
         """The match nearest to the line: on it, else above it, else below it."""
@@ -102,6 +102,10 @@ class Context:
 
     def target(self, facts: Facts | None) -> Target:
         """Where a fix is pasted: this machine where the log may be of it, else the log's machine."""
+        found = self._target(facts)
+        return replace(found, notebook=True) if self.notebook and found.shell == "sh" else found
+
+    def _target(self, facts: Facts | None) -> Target:
         if facts is not None and self._here(facts):
             return replace(Target.of(facts), conda=self.conda or Target.of(facts).conda, pip=self.pip)
         shell: Shell = "dockerfile" if self.dockerfile else "sh"

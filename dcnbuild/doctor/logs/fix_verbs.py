@@ -130,7 +130,7 @@ def upgrade(hit: Hit, *packages: str) -> Fix:
 def newer(hit: Hit, package: str) -> Iterator[Fix]:
     """A newer release, where what asks for exactly this one lets it: a file of requirements, or another package."""
     name, who = re.sub(r"[-_.]+", "[-_.]+", package), r"(?P<who>[\w./-]{1,100})"
-    said = rf"(?i)\b{name}\s?==\S+ \(from (?:-r )?{who}|`{who}` \([^)]*\) depends on `{name}=="
+    said = rf"(?i)\b{name}\s?==\S+ (?:from \S+ )?\(from (?:-r )?{who}|`{who}` \([^)]*\) depends on `{name}=="
     asks = next((found for line in hit.log.lines if (found := re.search(said.replace("who", "one", 1), line))), None)
     who = (asks["one"] or asks["who"]) if asks else ""
     if who and not re.search(r"\.(?:txt|in|toml)$", who):
@@ -280,6 +280,13 @@ def torch(hit: Hit, version: str = "", cuda: str = "") -> Fix:
     return fixes.install_torch(version or None, None if hit.context.mac else cuda or None, *beside)
 
 
+def unset_env(hit: Hit, name: str) -> Iterator[Fix]:
+    """Unsets a variable; a notebook's program has read it, and a cell may set it again."""
+    yield fixes.unset_env(name)
+    if hit.context.notebook and any(name in line and "environ" in line for line in hit.log.lines):
+        yield fixes.say(f"and delete the line of the notebook that sets {name}, then restart its kernel")
+
+
 def long_to_int64(hit: Hit) -> Iterator[Fix]:
     """Writes int64_t for long in the sources of the current directory, as bytes: comments may be in any encoding."""
     words = r"rb'\b(long long|unsigned long|signed long|long int|long double|long)\b'"
@@ -296,6 +303,7 @@ def long_to_int64(hit: Hit) -> Iterator[Fix]:
 VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "run": lambda hit, *words: fixes.pip(*words[1:]) if words[0] == "pip" else fixes.command(*words),
     "ask_gpus": ask_gpus,
+    "unset_env": unset_env,
     "configure": configure,
     "sudo": lambda hit, *words: fixes.command(*words, root=True),
     "of": lambda hit, *words: fixes.command(*words[:-1], operands=words[-1:]),
