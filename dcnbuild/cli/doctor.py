@@ -15,10 +15,10 @@ from pathlib import Path
 from dcnbuild.doctor import report
 from dcnbuild.doctor.checks import examine
 from dcnbuild.doctor.resolver import Resolution, resolve
-from dcnbuild.doctor.wish import parse_wish
 from dcnbuild.errors import Finding
 from dcnbuild.machine.collect import collect
 from dcnbuild.machine.facts import Facts
+from dcnbuild.machine.wish import parse_wish
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

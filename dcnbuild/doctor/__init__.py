@@ -30,8 +30,8 @@ def check(torch: str | None = None, *, wants_cuda: bool | None = None) -> list[F
 
     from dcnbuild.doctor.checks import examine
     from dcnbuild.doctor.preflight import preflight
-    from dcnbuild.doctor.wish import parse_wish
     from dcnbuild.machine.collect import collect
+    from dcnbuild.machine.wish import parse_wish
 
     if torch is not None:
         parse_wish(torch)

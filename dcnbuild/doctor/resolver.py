@@ -10,11 +10,11 @@ from pathlib import Path
 from dcnbuild.base import plain_yaml
 from dcnbuild.doctor.fixes import INDEX, exchange, pip_install, say
 from dcnbuild.doctor.fixes.fix import Fix, Target
-from dcnbuild.doctor.wish import Wish, parse_wish
 from dcnbuild.machine import compatibility
 from dcnbuild.machine.architectures import best_match
-from dcnbuild.machine.compatibility import TorchRelease, numbers
+from dcnbuild.machine.compatibility import TorchRelease, companion_release, numbers
 from dcnbuild.machine.facts import Driver, Facts, Gpu
+from dcnbuild.machine.wish import Wish, parse_wish
 
 JETSON = "https://docs.nvidia.com/deeplearning/frameworks/install-pytorch-jetson-platform/"
 
@@ -28,7 +28,7 @@ def jetson_torch(release: str) -> Fix:
     index = _INDEX_OF_JETPACK.get(int(major[0])) if major else None
     if index is None:
         return say(f"the torch of NVIDIA for this JetPack, not that of PyPI: {JETSON}")
-    return exchange("torch", "torchvision", index=("--index-url", index))
+    return exchange("torch", "torchvision", "torchaudio", index=("--index-url", index))
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,9 @@ def resolve(facts: Facts, torch: str | None = None) -> Resolution:
         return Resolution(
             problem=f"a Jetson takes the wheels of NVIDIA: {JETSON}", fix=jetson_torch(facts.machine.jetson)
         )
-    if (facts.machine.system, facts.machine.architecture) != ("Linux", "x86_64"):
-        return Resolution(problem="the table of wheels covers Linux on x86-64 only.")
+    machine = facts.machine
+    if machine.system not in ("Linux", "Windows") or machine.architecture not in ("x86_64", "AMD64"):
+        return Resolution(problem="the table of wheels covers Linux and Windows on x86-64 only.")
     wish = parse_wish(torch) if torch is not None else Wish()
     problem, asked = wish.unknown(), str(wish) if torch is not None else None
     if problem:
@@ -204,7 +205,7 @@ def install_fix(facts: Facts, wheel: Wheel) -> Fix:
     """
     package = f"torch=={wheel.torch}"
     index: list[str] = []
-    if wheel.cuda != wheel.release.default:
+    if wheel.cuda != wheel.release.default or facts.machine.system == "Windows":  # PyPI's for Windows has no CUDA
         if numbers(wheel.torch) < (1, 11):
             package += f"+{wheel.tag}"
             index += ["-f", f"{INDEX}/torch_stable.html"]
@@ -227,17 +228,3 @@ def companions(facts: Facts, torch: str) -> list[str]:
     vision = companion_release("torchvision", torch)
     named = [f"torchvision=={vision}.*"] if vision and "torchvision" in installed else []
     return [*named, *(["torchaudio"] if "torchaudio" in installed else [])]
-
-
-def companion_release(package: str, torch: str) -> str | None:
-    """The release of torchvision or torchaudio for a torch: "2.5.1" → "0.20" and "2.5"; None if not known.
-
-    Source: the tables in the README of pytorch/vision (0.15 for torch 2.0, one more for each release) and
-    pytorch/audio (torch's own number, up to 2.8; later ones are not bound to one torch).
-    """
-    release = numbers(torch)[:2]
-    if len(release) != 2 or release < (2, 0) or release >= (3, 0):
-        return None
-    if package == "torchvision":
-        return f"0.{release[1] + 15}"
-    return f"2.{release[1]}" if release <= (2, 8) else None

@@ -260,3 +260,26 @@ def cxx_standard(torch: str) -> int | None:
     """Returns the C++ standard that this torch's headers need, e.g. 17."""
     row = torch_release(torch)
     return row.cxx if row else None
+
+
+def companion_release(package: str, torch: str) -> str | None:
+    """The release of torchvision or torchaudio for a torch: "2.5.1" → "0.20" and "2.5"; None if not known.
+
+    Source: the tables in the README of pytorch/vision (0.8 for torch 1.7, 0.15 for 2.0, one more for each release) and
+    pytorch/audio (0.7 for torch 1.7, torch's own number from 2.0 to 2.8; later ones are not bound to one torch).
+    """
+    release = numbers(torch)[:2]
+    if len(release) != 2 or release < (1, 7) or release >= (3, 0):
+        return None
+    old = release < (2, 0)
+    if package == "torchvision":
+        return f"0.{release[1] + (1 if old else 15)}"
+    if old:
+        return f"0.{release[1]}"
+    return f"2.{release[1]}" if release <= (2, 8) else None
+
+
+def companions(torch: str | None) -> list[str]:
+    """The requirements of torchvision and torchaudio beside a torch, or beside the newest."""
+    releases = {name: torch and companion_release(name, torch) for name in ("torchvision", "torchaudio")}
+    return [f"{name}=={release}.*" if release else name for name, release in releases.items()]

@@ -218,7 +218,9 @@ def test_a_jetson_takes_nvidias_wheels() -> None:
     )  # fmt: skip
     assert JETSON in str(resolve(facts).problem)
     index = "https://pypi.jetson-ai-lab.io/jp6/cu126"
-    assert one(facts, "torch-missing").fix[-1] == f"python -m pip install torch torchvision --index-url {index}"
+    assert (
+        one(facts, "torch-missing").fix[-1] == f"python -m pip install torch torchvision torchaudio --index-url {index}"
+    )
     older = replace(facts, machine=replace(facts.machine, jetson="R32 (release), REVISION: 7.1"))
     assert JETSON in one(older, "torch-missing").fix[0]
     without_toolkit = replace(facts, torch=torch("2.5.0", "12.6"))

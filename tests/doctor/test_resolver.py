@@ -24,9 +24,9 @@ from hypothesis import strategies as st
 
 from dcnbuild.doctor.examples import HEALTHY
 from dcnbuild.doctor.resolver import Resolution, rejection, resolve, wheels
-from dcnbuild.doctor.wish import parse_wish
 from dcnbuild.machine.compatibility import table
 from dcnbuild.machine.facts import Driver, Facts, Gpu
+from dcnbuild.machine.wish import parse_wish
 
 INDEX = "https://download.pytorch.org/whl"
 K80 = Gpu("Tesla K80", (3, 7), 11441)
@@ -125,9 +125,18 @@ def test_no_wheel_is_better_than_a_wrong_one() -> None:
     assert "does not know the NVIDIA H100" in older.reasons()[0]
 
 
-@pytest.mark.parametrize("facts", [machine(architecture="aarch64"), machine(system="Windows")])
+@pytest.mark.parametrize("facts", [machine(architecture="aarch64"), machine(system="Darwin", architecture="arm64")])
 def test_nothing_is_said_of_other_platforms(facts: Facts) -> None:
-    assert resolve(facts) == Resolution(problem="the table of wheels covers Linux on x86-64 only.")
+    assert resolve(facts) == Resolution(problem="the table of wheels covers Linux and Windows on x86-64 only.")
+
+
+def test_on_windows_every_torch_with_cuda_is_of_an_index() -> None:
+    """PyPI's torch for Windows has no CUDA."""
+    windows = machine(system="Windows", architecture="AMD64")
+    facts = replace(on("610.43.02", "13.3", H100), machine=windows.machine)
+    found = resolve(facts)
+    assert found.wheel is not None and found.wheel.cuda == found.wheel.release.default
+    assert str(found.line).endswith(f"--index-url https://download.pytorch.org/whl/{found.wheel.tag}")
 
 
 @pytest.mark.parametrize("wanted", ["1.16", "2.14.5"])

@@ -8,7 +8,7 @@ import pytest
 
 from dcnbuild import explain
 from dcnbuild.base.versions import numbers
-from dcnbuild.doctor.logs.lookups import versions
+from dcnbuild.doctor.logs.lookups.cuda import home_of
 from dcnbuild.doctor.logs.lookups.tables import like
 from dcnbuild.doctor.parse.locales import to_english
 from dcnbuild.knowledge import cuda, headers, names, python, torch_cpp
@@ -69,7 +69,7 @@ def test_no_name_of_python_is_gone_before_its_headers_lose_it() -> None:
     ],
 )
 def test_where_an_instruction_is_at_home(instruction: str, compiled_for: str, home: str) -> None:
-    assert versions.home_of(instruction, compiled_for) == home
+    assert home_of(instruction, compiled_for) == home
 
 
 def test_functions_of_newer_gpus() -> None:

@@ -11,12 +11,12 @@ from dcnbuild.doctor.checks import Verdict, check
 from dcnbuild.doctor.checks.evidence import describe_gpu, describe_torch
 from dcnbuild.doctor.fixes import INDEX
 from dcnbuild.doctor.fixes.fix import Fix
-from dcnbuild.doctor.resolver import Wheel, companion_release, has_gpu, resolve
+from dcnbuild.doctor.resolver import Wheel, has_gpu, resolve
 from dcnbuild.doctor.torch_and_toolkit import torch_fix
-from dcnbuild.doctor.wish import Wish, parse_wish
 from dcnbuild.machine import compatibility
-from dcnbuild.machine.compatibility import numbers
+from dcnbuild.machine.compatibility import companion_release, numbers
 from dcnbuild.machine.facts import Facts
+from dcnbuild.machine.wish import Wish, parse_wish
 
 
 @check("torch-missing", "No torch in this Python environment", builds=True)

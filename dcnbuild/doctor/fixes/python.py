@@ -10,6 +10,7 @@ from pathlib import Path
 from dcnbuild.doctor.fixes.fix import Fix, Target, makes_fix
 from dcnbuild.doctor.fixes.quoting import UnquotableError
 from dcnbuild.doctor.fixes.shell import command
+from dcnbuild.machine.compatibility import companions
 from dcnbuild.machine.facts import Facts
 
 INDEX = "https://download.pytorch.org/whl"
@@ -57,8 +58,11 @@ def pip_install(
 
 
 @makes_fix
-def install_torch(target: Target, version: str | None = None, cuda: str | None = None, *beside: str) -> Iterator[str]:
-    """Installs torch, the newest by default, with the CUDA that is asked for ("12.8", or "cpu"), and others with it."""
+def install_torch(target: Target, version: str | None = None, cuda: str | None = None) -> Iterator[str]:
+    """Installs torch, the newest by default, with the CUDA that is asked for ("12.8", or "cpu"), and torchvision and
+    torchaudio with it: each of their releases is made for one torch, and would stay behind.
+    """
+    beside = companions(version)
     tag = "cpu" if cuda == "cpu" else f"cu{cuda.replace('.', '')}" if cuda else None
     package = f"torch=={version.partition('+')[0]}" if version else "torch"
     if tag:

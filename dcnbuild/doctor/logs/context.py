@@ -46,6 +46,7 @@ _HOMES = re.compile(r"(/home/[\w.-]+|/Users/[\w.-]+|[A-Z]:\\Users\\[\w.-]+)")
 _PROMPT = re.compile(r"^(?:\([\w.-]{1,40}\) )?(?P<user>[a-z_][\w-]{0,31})@[\w.-]{1,60}:[^\s$#]{0,100}[$#](?: |$)")
 _COMPILER = re.compile(r"CX?X? compiler identification is GNU (\d{1,2}\.\d{1,2}\.\d)")
 _DRIVER = re.compile(r"Driver Version: (\d{3}\.[\d.]{2,8}\d)")
+_COMPOSE = re.compile(r"^[\w.-]{1,60}-\d{1,3} {1,40}\| |docker[- ]compose|\bcompose\.ya?ml")
 #: A source file that a compiler names at the start of its message.
 _SOURCE = wording.pattern("source")
 _BUILT = wording.pattern("built")
@@ -53,7 +54,7 @@ _BUILT = wording.pattern("built")
 _LOCAL = re.compile(r"(?:Processing|Obtaining) (?:file://)?(?:\.|/|[A-Za-z]:)|.{0,20}[Bb]uilding editable for")
 
 #: The properties of a Context that templates may name.
-SHOWN = frozenset((*_VERSIONS, *_SIGNS, "source", "where", "project", "package", "pinned"))
+SHOWN = frozenset((*_VERSIONS, *_SIGNS, "compose", "source", "where", "project", "package", "pinned"))
 
 
 def _ubuntu(found: re.Match[str]) -> str:
@@ -133,6 +134,12 @@ class Context:
     def pip(self) -> tuple[str, ...]:
         """What installs in this log: pip, or what stands for it."""
         return next((words for pattern, words in _INSTALLERS if self.first(pattern, reach=60)), ("pip",))
+
+    @cached_property
+    def compose(self) -> bool:
+        """Whether docker compose printed the log: it puts the name of the service before each line."""
+        around = self.log.lines[max(0, self.line - 60) : self.line + 20]  # as they are, with what stands before
+        return any(map(_COMPOSE.search, around))
 
     def _here(self, facts: Facts) -> bool:
         """Whether nothing shows that the log is of another machine than the facts."""

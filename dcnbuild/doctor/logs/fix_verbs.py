@@ -9,7 +9,7 @@ from dcnbuild.base.versions import numbers
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix, together
 from dcnbuild.doctor.logs import project
-from dcnbuild.doctor.logs.lookups import extensions, runtime, tables, versions
+from dcnbuild.doctor.logs.lookups import extensions, runtime, tables
 from dcnbuild.doctor.logs.owner import owner, package_of
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.logs.system_verbs import (
@@ -20,11 +20,13 @@ from dcnbuild.doctor.logs.system_verbs import (
     gcc_up_to,
     library_package,
     new_driver,
+    newest_libstdcxx,
     start_with_gpus,
     system_package,
 )
 from dcnbuild.doctor.resolver import jetson_torch
 from dcnbuild.knowledge import modules
+from dcnbuild.machine import versions
 
 #: What shows that the log is of a build in the current directory.
 _CHECKOUT = re.compile(
@@ -166,6 +168,18 @@ def build(hit: Hit, *options: str) -> Iterator[Fix]:
     yield fixes.pip("install", *words, operands=(named[0] if named else hit["pinned"] or package,))
 
 
+def _runner(hit: Hit) -> tuple[str, ...]:
+    """What runs a program in the environment of the project: "poetry run"."""
+    return hit.context.pip[:2] if hit.context.pip[1:2] == ("run",) else ()
+
+
+def exchange(hit: Hit, package: str, *options: str) -> Fix:
+    """Another release in place of the one that is there; torch takes torchvision and torchaudio along."""
+    if re.match(r"torch(?![\w-])", package) and "--no-deps" not in options:
+        return fixes.exchange(package, "torchvision", "torchaudio", index=options)
+    return fixes.pip_install(package, options=("--upgrade", "--force-reinstall", *options))
+
+
 def build_of_project(hit: Hit) -> Iterator[Fix]:
     """The same where a tool installs a whole project and would build the package in isolation again: by that tool."""
     package, tools = hit["package"], ("setuptools", "wheel", "ninja")
@@ -174,8 +188,9 @@ def build_of_project(hit: Hit) -> Iterator[Fix]:
         yield fixes.command("pdm", "run", *ASK_TORCH_WORDS)
         for words in (("ensurepip",), ("pip", "install", *tools)):
             yield fixes.command("pdm", "run", "python", "-m", *words)
-        yield fixes.command("pdm", "add", "--no-isolation", operands=(hit["pinned"] or package,))
-        yield fixes.say("later with pdm install --no-isolation")
+        if hit.context.first(re.compile(r"\bpdm add\b")):
+            yield fixes.command("pdm", "add", "--no-isolation", operands=(hit["pinned"] or package,))
+        yield fixes.command("pdm", "install", "--no-isolation")
         return
     yield fixes.say("all but this package first, torch has to be among it:")
     yield fixes.command("uv", "sync", "--no-install-package", operands=(package,))
@@ -241,7 +256,8 @@ def find_toolkit(hit: Hit, version: str | None = None) -> Iterator[Fix]:
         return
     if hit.context.container:
         yield fixes.say("an image whose name ends in -runtime or -base has no nvcc: build in the -devel one")
-    if not wanted and hit.context.first(re.compile(r"\b[Tt]orch")) is None:  # a program that asks for CUDA itself
+    by_cmake = hit.context.cmake
+    if not wanted and by_cmake and hit.context.first(re.compile(r"\b[Tt]orch")) is None:  # torch has no part in it
         yield fixes.say(
             "or, where no toolkit is installed, one that the driver runs, nvidia-smi shows its CUDA Version:"
         )
@@ -271,13 +287,11 @@ def torch(hit: Hit, version: str = "", cuda: str = "") -> Fix:
             f"{name} asks for one release of torch, so a newer {name}, which brings the torch it was made for:"
         )
         return together((said, fixes.pip_install(name, options=("--upgrade",))))
-    # each release of these is made for one torch
-    beside = (name for name in ("torchvision", "torchaudio") if hit.context.first(re.compile(name)))
     if hit.context.windows and not cuda:  # PyPI's torch for Windows has no CUDA
         named = (hit["torch_cuda"], hit["toolkit"], "12.8")
         wheels = (versions.wheel_for_major(item, version) for item in named if item)
         cuda = next((wheel.cuda for wheel in wheels if wheel), "")
-    return fixes.install_torch(version or None, None if hit.context.mac else cuda or None, *beside)
+    return fixes.install_torch(version or None, None if hit.context.mac else cuda or None)
 
 
 def unset_env(hit: Hit, name: str) -> Iterator[Fix]:
@@ -313,9 +327,7 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "newer": newer,
     "old_setuptools": old_setuptools,
     "release": release,
-    "exchange": lambda hit, package, *options: fixes.pip_install(
-        package, options=("--upgrade", "--force-reinstall", *options)
-    ),
+    "exchange": exchange,
     "conda_from": lambda hit, channel, name: fixes.conda_install(name, channel=channel),
     "build": build,
     "build_of_project": build_of_project,
@@ -333,9 +345,10 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "gcc_up_to": gcc_up_to,
     "long_to_int64": long_to_int64,
     "start_with_gpus": start_with_gpus,
+    "newest_libstdcxx": newest_libstdcxx,
     "driver": new_driver,
     "port": port,
     "stand_in": lambda hit, occasion: extensions.stand_in(occasion),
     "show": lambda hit, module: fixes.pip("show", operands=(package_of(module),)),
-    "ask_torch": lambda hit: ASK_TORCH,
+    "ask_torch": lambda hit: fixes.command(*_runner(hit), *ASK_TORCH_WORDS),
 }

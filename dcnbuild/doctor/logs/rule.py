@@ -89,7 +89,6 @@ SPECIAL: dict[str, Callable[[Hit], str]] = {
     "LINE": lambda hit: hit.text,
     "MATCH": lambda hit: hit.match.group(),
     "KIND": lambda hit: hit.kind,
-    "SUDO": lambda hit: "" if hit.context.target(hit.facts).root else "sudo",
     "MANAGER": lambda hit: hit.context.target(hit.facts).manager or "",
 }
 

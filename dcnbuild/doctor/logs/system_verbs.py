@@ -11,13 +11,10 @@ from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import libraries
 
-#: What shows that CMake runs nvcc, that pip runs CMake, and that docker compose runs the container.
-_CMAKE = re.compile(r"CMakeFiles[/\\]|CMake Error|-forward-unknown-to-host-compiler|scikit.build")
+#: What names the directory that CMake builds in.
 _BUILD_DIRECTORY = re.compile(
     r"(?:Build files have been written to: |\bcmake (?:-S ?\S+ )?(?:-B|--build) ?)(?P<path>[\w./][\w./-]{0,200})"
 )
-_BY_PIP = re.compile(r"pip-(?:install|req-build|build-env)|Building (?:wheel|editable) for|scikit.build")
-_COMPOSE = re.compile(r"^[\w.-]{1,60}-\d{1,3} {1,40}\| |docker[- ]compose|\bcompose\.ya?ml")
 
 
 def system_package(hit: Hit, package: str, file: str = "") -> Iterator[Fix]:
@@ -74,7 +71,7 @@ def gcc(hit: Hit, major: str) -> Iterator[Fix]:
     """A gcc for nvcc, in the variables that the build reads: CMake gives nvcc its own -ccbin, and keeps what it found
     in the build directory.
     """
-    by_cmake = hit.context.first(_CMAKE, reach=80) is not None
+    by_cmake = hit.context.cmake
     yield fixes.use_gcc(int(major), by_cmake)
     yield from _anew_by_cmake(hit, by_cmake)
 
@@ -85,7 +82,7 @@ def gcc_up_to(hit: Hit, newest: str) -> Iterator[Fix]:
     if target.manager in ("pacman", "zypper") or (target.distribution or "").startswith("fedora"):
         yield from gcc(hit, newest)
         return
-    by_cmake = hit.context.first(_CMAKE, reach=80) is not None
+    by_cmake = hit.context.cmake
     yield fixes.use_compiler("/usr/bin/gcc", "/usr/bin/g++", by_cmake)
     yield from _anew_by_cmake(hit, by_cmake)
     yield fixes.say(f"or, where gcc --version says more than {newest}:")
@@ -126,16 +123,22 @@ def ask_gpus(hit: Hit) -> Iterator[Fix]:
 
 
 def _anew_by_cmake(hit: Hit, by_cmake: bool) -> Iterator[Fix]:
-    if by_cmake and hit.context.first(_BY_PIP, reach=80) is None:  # pip takes a new build directory anyhow
+    if by_cmake and not hit.context.by_pip:  # pip takes a new build directory anyhow
         yield fixes.say("a build directory keeps the compilers that it was made with, so a new one:")
         yield fixes.command("cmake", "-S", ".", "-B", "build-gcc")
         yield fixes.command("cmake", "--build", "build-gcc")
 
 
+def newest_libstdcxx(hit: Hit) -> Fix:
+    """The headers of C++ of the newest gcc directory, as Debian packs them."""
+    install = "apt-get install -y" if hit.context.target(hit.facts).root else "sudo apt-get install -y"
+    newest = 'ls /usr/lib/gcc/*-linux-gnu | grep -x "[0-9]*" | sort -n | tail -n 1'
+    return fixes.command("sh", "-c", f'{install} "libstdc++-$({newest})-dev"')
+
+
 def start_with_gpus(hit: Hit) -> Iterator[Fix]:
     """The container anew with the GPUs of the host: by docker, or by the file of docker compose."""
-    around = hit.log.lines[max(0, hit.line - 60) : hit.line + 20]  # as they are: the service's name stands before
-    if not any(map(_COMPOSE.search, around)):
+    if not hit.context.compose:
         yield fixes.say(
             "start the container with its GPUs: docker run --gpus all, with nvidia-container-toolkit on the host"
         )

@@ -47,9 +47,9 @@ def value(name: str, hit: Hit) -> str:
 
 @cache
 def look_up(name: str) -> Any:
-    """The function that `module.function` names: of logs/lookups, else of logs itself, else of the tables of names."""
+    """The function that `module.function` names: of logs/lookups, else of logs, of knowledge, of machine."""
     module, _, function = name.partition(".")
-    packages = ("dcnbuild.doctor.logs.lookups", "dcnbuild.doctor.logs", "dcnbuild.knowledge")
+    packages = ("dcnbuild.doctor.logs.lookups", "dcnbuild.doctor.logs", "dcnbuild.knowledge", "dcnbuild.machine")
     package = next(package for package in packages if importlib.util.find_spec(f"{package}.{module}"))
     return getattr(importlib.import_module(f"{package}.{module}"), function)
 

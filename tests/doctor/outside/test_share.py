@@ -97,6 +97,7 @@ PROGRAMS = frozenset(
         "gcc",
         "git",
         "grep",
+        "ldconfig",
         "ldd",
         "ls",
         "lsmod",

@@ -1,10 +1,12 @@
-"""The CUDA toolkit that is looked for where none is."""
+"""The CUDA toolkit that is looked for where none is, and the architecture that a PTX instruction is of."""
 
 from __future__ import annotations
 
 import re
 
+from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.rule import Hit
+from dcnbuild.machine.versions import number
 
 
 def nvcc(hit: Hit) -> str:
@@ -24,3 +26,11 @@ def home(hit: Hit) -> str:
         if re.match(r"/\w|[A-Za-z]:", part):
             return part
     return ""
+
+
+def home_of(instruction: str, name: str) -> str:
+    """The architecture that has a PTX instruction: "sm_120a" for one of sm_120, else the first of the others."""
+    homes = next((some for like, some in tables.rows("ptx_homes").items() if re.search(like, instruction)), ())
+    if number(name) in homes and not name.endswith(("a", "f")):
+        return f"sm_{number(name)}a"
+    return f"sm_{homes[0]}" if homes else ""

@@ -13,9 +13,8 @@ from dcnbuild.doctor.logs.lookups import extensions, tables
 from dcnbuild.doctor.logs.lookups.traceback import last
 from dcnbuild.doctor.logs.owner import package_of
 from dcnbuild.doctor.logs.rule import Hit
-from dcnbuild.doctor.resolver import companion_release
 from dcnbuild.knowledge import Entry, modules, setuptools
-from dcnbuild.machine.compatibility import table, torch_release
+from dcnbuild.machine.compatibility import companion_release, table, torch_release
 
 #: A traceback that runs in pip's, uv's or build's own environment holds one of these.
 _ISOLATED = wording.pattern("isolated")

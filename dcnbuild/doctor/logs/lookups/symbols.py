@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.fix_verbs import rebuild
-from dcnbuild.doctor.logs.lookups import extensions, python, tables, versions
+from dcnbuild.doctor.logs.lookups import extensions, python, tables
 from dcnbuild.doctor.logs.lookups.traceback import frames
 from dcnbuild.doctor.logs.owner import Owner, owner
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import libraries
+from dcnbuild.machine import versions
 
 #: The packages that PyG has wheels of, for each torch.
 _OF_PYG = re.compile(r"torch-(?:scatter|sparse|cluster|spline-conv)|pyg-lib")

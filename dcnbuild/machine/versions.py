@@ -1,4 +1,4 @@
-"""Questions about versions that rules.yaml asks of compatibility.yaml.
+"""Questions about versions of CUDA, torch and compilers that compatibility.yaml answers.
 
 Each returns None where the table has no answer; the fix then leaves the version out.
 """
@@ -9,8 +9,6 @@ import re
 from typing import NamedTuple
 
 from dcnbuild.base.versions import numbers
-from dcnbuild.doctor.logs.lookups import tables
-from dcnbuild.knowledge import compilers
 from dcnbuild.machine.compatibility import CudaRelease, cuda_release, table
 from dcnbuild.machine.compatibility import minimum_driver as minimum_driver
 
@@ -30,14 +28,6 @@ def listed(name: str) -> str:
 def beside(given: str, name: str) -> str:
     """A list of architectures as it was given, "8.6;8.9", where it has not the one of this name; else ""."""
     return "" if number(name) in [number(item) for item in re.split(r"[; ]+", given)] else given.strip("; ")
-
-
-def home_of(instruction: str, name: str) -> str:
-    """The architecture that has a PTX instruction: "sm_120a" for one of sm_120, else the first of the others."""
-    homes = next((some for like, some in tables.rows("ptx_homes").items() if re.search(like, instruction)), ())
-    if number(name) in homes and not name.endswith(("a", "f")):
-        return f"sm_{number(name)}a"
-    return f"sm_{homes[0]}" if homes else ""
 
 
 def _compiling_for(architecture: int | None) -> list[CudaRelease]:
@@ -82,11 +72,6 @@ def last_before(since: str) -> str:
 def for_torch(torch_cuda: str, least: str) -> str:
     """The toolkit for a torch: that of its own CUDA, unless it takes a newer one than that."""
     return torch_cuda if numbers(torch_cuda or "0") >= numbers(least) else least
-
-
-def takes_msvc(toolkit: str, msc_ver: str) -> bool:
-    """Whether a toolkit accepts a Microsoft compiler by its _MSC_VER, "1944"."""
-    return bool(toolkit) and compilers.accepts_msvc(toolkit, int(msc_ver)) is True
 
 
 def major_differs(one: str, other: str) -> bool:
