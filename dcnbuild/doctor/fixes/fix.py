@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Concatenate, ParamSpec
 
-from dcnbuild.doctor.fixes import quoting
-from dcnbuild.doctor.fixes.notebook import cell
-from dcnbuild.doctor.fixes.quoting import Shell, UnquotableError
+from dcnbuild.base import quoting
+from dcnbuild.base.cells import cell
+from dcnbuild.base.quoting import Shell, UnquotableError
 from dcnbuild.machine.facts import Facts
 
 _SHELLS: dict[str, Shell] = {"fish": "fish", "csh": "csh", "tcsh": "csh", "pwsh": "powershell"}

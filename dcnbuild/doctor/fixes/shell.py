@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from dcnbuild.doctor.fixes import effects, quoting
+from dcnbuild.base import quoting
+from dcnbuild.base.quoting import UnquotableError
+from dcnbuild.doctor.fixes import effects
 from dcnbuild.doctor.fixes.fix import Target, makes_fix
-from dcnbuild.doctor.fixes.quoting import UnquotableError
 
 _GPU_QUERY = "nvidia-smi --query-gpu=compute_cap --format=csv,noheader"
 

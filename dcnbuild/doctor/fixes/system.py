@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from dcnbuild.base import quoting
 from dcnbuild.base.versions import numbers
-from dcnbuild.doctor.fixes import quoting
 from dcnbuild.doctor.fixes.fix import Target, makes_fix
 from dcnbuild.doctor.fixes.python import conda_install
 from dcnbuild.doctor.fixes.shell import assignment, command

@@ -11,9 +11,9 @@ from functools import cached_property
 from pathlib import Path
 
 from dcnbuild.base import plain_yaml
+from dcnbuild.base.quoting import Shell
 from dcnbuild.doctor import wording
 from dcnbuild.doctor.fixes.fix import Target
-from dcnbuild.doctor.fixes.quoting import Shell
 from dcnbuild.doctor.logs import project
 from dcnbuild.doctor.parse.text import Log
 from dcnbuild.machine.facts import Facts
