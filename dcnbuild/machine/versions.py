@@ -25,6 +25,11 @@ def listed(name: str) -> str:
     return f"{found // 10}.{found % 10}"
 
 
+def beside(given: str, name: str) -> str:
+    """A list of architectures as it was given, "8.6;8.9", where it has not the one of this name; else ""."""
+    return "" if number(name) in [number(item) for item in re.split(r"[; ]+", given)] else given.strip("; ")
+
+
 def _compiling_for(architecture: int | None) -> list[CudaRelease]:
     return [row for row in table().cuda if architecture in row.architectures]
 

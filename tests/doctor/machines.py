@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from dcnbuild.base.quoting import Shell
 from dcnbuild.doctor.checks import all_checks, examine
 from dcnbuild.doctor.examples import HEALTHY
 from dcnbuild.doctor.fixes.fix import Target
-from dcnbuild.doctor.fixes.quoting import Shell
 from dcnbuild.errors import Finding
 from dcnbuild.machine.facts import Compiler, Driver, Facts, Gpu, Toolkit, TorchInstall
 

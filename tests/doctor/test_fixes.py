@@ -11,11 +11,10 @@ from doctor.machines import target
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dcnbuild.base import printable
+from dcnbuild.base import printable, quoting
+from dcnbuild.base.quoting import Shell, UnquotableError
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.fixes import quoting
 from dcnbuild.doctor.fixes.fix import Fix, Target
-from dcnbuild.doctor.fixes.quoting import Shell, UnquotableError
 
 SHELLS: tuple[Shell, ...] = ("sh", "fish", "csh", "cmd", "powershell")
 

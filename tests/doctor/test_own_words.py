@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 import dcnbuild.doctor
+from dcnbuild.base import quoting
 from dcnbuild.doctor.checks import examine
 from dcnbuild.doctor.examples import EXAMPLES
-from dcnbuild.doctor.fixes import quoting
 from dcnbuild.doctor.logs import RULES, LogRule
 from dcnbuild.doctor.logs.templates import ENTITY
 from dcnbuild.knowledge import modules

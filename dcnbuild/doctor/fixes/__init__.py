@@ -10,6 +10,7 @@ Every value from outside is quoted. Where one cannot be, the line says in words 
 
 from __future__ import annotations
 
+from dcnbuild.doctor.fixes.fix import by_hand
 from dcnbuild.doctor.fixes.python import (
     INDEX,
     conda_install,
@@ -48,6 +49,7 @@ from dcnbuild.doctor.fixes.toolkits import install_toolkit, toolkit_source, use_
 __all__ = [
     "INDEX",
     "ask_gpus",
+    "by_hand",
     "c_compiler",
     "command",
     "conda_install",

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Concatenate, ParamSpec
 
-from dcnbuild.doctor.fixes import quoting
-from dcnbuild.doctor.fixes.quoting import Shell, UnquotableError
+from dcnbuild.base import quoting
+from dcnbuild.base.cells import cell
+from dcnbuild.base.quoting import Shell, UnquotableError
 from dcnbuild.machine.facts import Facts
 
 _SHELLS: dict[str, Shell] = {"fish": "fish", "csh": "csh", "tcsh": "csh", "pwsh": "powershell"}
@@ -32,6 +33,7 @@ class Target:
         pip: what stands for pip, as ("uv", "pip").
         alternative: whether the lines come after "or" and so are comments: interactive zsh takes those for commands
             and evaluates what is to be replaced by a program's output.
+        notebook: whether they go into a cell of a notebook, as a whole.
     """
 
     shell: Shell = "sh"
@@ -45,6 +47,7 @@ class Target:
     container: bool = False
     pip: tuple[str, ...] = ("pip",)
     alternative: bool = False
+    notebook: bool = False
 
     @classmethod
     def of(cls, facts: Facts) -> Target:
@@ -120,12 +123,35 @@ def render(fixes: Iterable[Fix], target: Target) -> tuple[str, ...]:
                 kept.append(line)
                 if alternative is not None:
                     alternative.add(line)
-    return tuple(kept)
+    return tuple(map(cell, kept)) if target.notebook else tuple(kept)
+
+
+def alternatives_last(parts: Iterable[list[Fix]], target: Target) -> list[Fix]:
+    """The fixes of several faults as one: first what each of them takes, then what may be done instead."""
+    first: list[Fix] = []
+    rest: list[Fix] = []
+    for fixes in parts:
+        begins = (n for n, fix in enumerate(fixes) if re.match(r"(?:#|rem) or\b", " ".join(fix.lines(target)[:1])))
+        cut = next(begins, len(fixes))
+        first += fixes[:cut]
+        rest += fixes[cut:]
+    return first + rest
 
 
 def together(fixes: Iterable[Fix]) -> Fix:
     """Several as one, whose alternatives are their own."""
-    return Fix(lambda target, *inner: render(inner, target), tuple(fixes))
+    return Fix(lambda target, *inner: render(inner, replace(target, notebook=False)), tuple(fixes))
+
+
+def by_hand(fix: Fix) -> Fix:
+    """The same as comments: what is to be pasted only where people know the place to be right."""
+
+    def write(target: Target) -> Iterable[str]:
+        comment = quoting.comment("", target.shell).strip()
+        lines = fix.strict(replace(target, alternative=True))
+        return tuple(line if line.startswith(f"{comment} ") else f"{comment} {line}" for line in lines)
+
+    return Fix(write)
 
 
 P = ParamSpec("P")

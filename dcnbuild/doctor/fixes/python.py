@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from dcnbuild.base.quoting import UnquotableError
 from dcnbuild.doctor.fixes.fix import Fix, Target, makes_fix
-from dcnbuild.doctor.fixes.quoting import UnquotableError
 from dcnbuild.doctor.fixes.shell import command
 from dcnbuild.machine.compatibility import companions
 from dcnbuild.machine.facts import Facts

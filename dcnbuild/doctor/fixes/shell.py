@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from dcnbuild.doctor.fixes import effects, quoting
+from dcnbuild.base import quoting
+from dcnbuild.base.quoting import UnquotableError
+from dcnbuild.doctor.fixes import effects
 from dcnbuild.doctor.fixes.fix import Target, makes_fix
-from dcnbuild.doctor.fixes.quoting import UnquotableError
 
 _GPU_QUERY = "nvidia-smi --query-gpu=compute_cap --format=csv,noheader"
 
@@ -41,8 +43,17 @@ def command(
     if target.shell == "dockerfile" and effects.of_line(line) == "reads":  # what it prints is for people
         line = f"# {line}"
     elif target.shell == "dockerfile":
-        line = f"WORKDIR {line[3:]}" if words[0] == "cd" else f"RUN {line}"
+        line = f"WORKDIR {line[3:]}" if words[0] == "cd" else _lasting(line)
     yield line
+
+
+def _lasting(line: str) -> str:
+    """A command of a Dockerfile: each RUN has a shell of its own, so what is activated in one lasts no longer."""
+    venv = re.fullmatch(r"(?:\.|source) (\S+)/bin/activate", line)
+    conda = re.fullmatch(r"conda activate ([\w.-]+)", line)
+    if venv:
+        return f'ENV PATH={venv[1]}/bin:"$PATH"'
+    return f'SHELL ["conda", "run", "-n", "{conda[1]}", "/bin/bash", "-c"]' if conda else f"RUN {line}"
 
 
 @makes_fix

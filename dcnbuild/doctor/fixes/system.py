@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from dcnbuild.base import quoting
 from dcnbuild.base.versions import numbers
-from dcnbuild.doctor.fixes import quoting
 from dcnbuild.doctor.fixes.fix import Target, makes_fix
 from dcnbuild.doctor.fixes.python import conda_install
 from dcnbuild.doctor.fixes.shell import assignment, command
@@ -69,7 +69,10 @@ def package_install(target: Target, name: str) -> Iterator[str]:
 
 @makes_fix
 def install_gcc(target: Target, major: int, cmake: bool = False) -> Iterator[str]:
-    """Installs gcc and g++ of a major version, and makes builds use them."""
+    """Installs gcc and g++ of a major version, and makes builds use them; Windows has another compiler."""
+    if target.windows:
+        yield from install_msvc().strict(target)
+        return
     fedora = (target.distribution or "").startswith("fedora")
     if target.conda or target.manager in (None, "apk") or (fedora and major < 13):
         packages = (f"gcc_linux-64={major}", f"gxx_linux-64={major}")
@@ -105,7 +108,10 @@ def _variables(c: str | Path, cxx: str | Path, cmake: bool) -> tuple[tuple[str, 
 
 @makes_fix
 def use_compiler(target: Target, c: str | Path, cxx: str | Path, cmake: bool = False) -> Iterator[str]:
-    """Makes builds use a compiler; `cmake` says that CMake runs them."""
+    """Makes builds use a compiler; `cmake` says that CMake runs them. None of Unix on Windows."""
+    if target.windows and str(cxx).startswith("/"):
+        yield from install_msvc().strict(target)
+        return
     for name, value in _variables(c, cxx, cmake):
         yield assignment(target, name, value)
 

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from dcnbuild.base import quoting
+from dcnbuild.base.quoting import UnquotableError
 from dcnbuild.base.versions import numbers
-from dcnbuild.doctor.fixes import quoting
 from dcnbuild.doctor.fixes.fix import Target, makes_fix
 from dcnbuild.doctor.fixes.python import conda_install, dcnbuild, dcnbuild_words
-from dcnbuild.doctor.fixes.quoting import UnquotableError
 from dcnbuild.doctor.fixes.shell import assignment, prepend, set_env_from
 from dcnbuild.doctor.fixes.system import system_install
 from dcnbuild.machine import recipes

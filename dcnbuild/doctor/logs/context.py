@@ -11,9 +11,9 @@ from functools import cached_property
 from pathlib import Path
 
 from dcnbuild.base import plain_yaml
+from dcnbuild.base.quoting import Shell
 from dcnbuild.doctor import wording
 from dcnbuild.doctor.fixes.fix import Target
-from dcnbuild.doctor.fixes.quoting import Shell
 from dcnbuild.doctor.logs import project
 from dcnbuild.doctor.parse.text import Log
 from dcnbuild.machine.facts import Facts
@@ -83,7 +83,7 @@ class Context:
 
     toolkit, torch, torch_cuda, python, gcc, jetpack, nvcc_path = (_Version() for _ in range(7))
     conda, windows, mac, wsl, jetson, ada, container, dockerfile = (_Sign() for _ in range(8))
-    aarch64, powershell, root = (_Sign() for _ in range(3))
+    aarch64, powershell, root, cmake, by_pip, of_torch, notebook = (_Sign() for _ in range(7))
 
     def first(self, pattern: re.Pattern[str], reach: int = REACH) -> re.Match[str] | None:
         """The match nearest to the line: on it, else above it, else below it."""
@@ -103,6 +103,10 @@ class Context:
 
     def target(self, facts: Facts | None) -> Target:
         """Where a fix is pasted: this machine where the log may be of it, else the log's machine."""
+        found = self._target(facts)
+        return replace(found, notebook=True) if self.notebook and found.shell == "sh" else found
+
+    def _target(self, facts: Facts | None) -> Target:
         if facts is not None and self._here(facts):
             return replace(Target.of(facts), conda=self.conda or Target.of(facts).conda, pip=self.pip)
         shell: Shell = "dockerfile" if self.dockerfile else "sh"
@@ -179,8 +183,17 @@ class Context:
             raw = self.log.lines[number] if number < len(self.log) else ""
             if found and not re.match(r" {2,}Collecting", raw):
                 name, *release = [group for group in found.groups() if group]
-                return "." if name in ("collected", "wheel") else "==".join((name, *release[:1]))
+                return "." if name in ("collected", "wheel") or self._local(name) else "==".join((name, *release[:1]))
         return "."
+
+    def _local(self, name: str) -> bool:
+        """Whether a package is the directory that pip was given: what comes from an index it collects by name."""
+        like = re.sub(r"[-_.]+", "[-_.]+", name)
+        local = rf"(?i)(?:Processing|Obtaining) (?:file://)?(?:\.|/|[A-Z]:)|`{like} ?@ ?(?:file:|\.)"
+        return any(re.search(local, line) for line in self.log.lines) and not any(
+            re.search(rf"(?i)Collecting {like}(?![\w-])|[ /]{like}-\d[^ /]*\.(?:tar|zip|whl)", line)
+            for line in self.log.lines
+        )
 
     @cached_property
     def source(self) -> str | None:

@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterable, Iterator
 
 from dcnbuild.base.versions import numbers
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.fixes.fix import Fix
+from dcnbuild.doctor.fixes.fix import Fix, together
 from dcnbuild.doctor.logs import project
-from dcnbuild.doctor.logs.lookups import extensions, tables
+from dcnbuild.doctor.logs.lookups import extensions, runtime, tables
 from dcnbuild.doctor.logs.owner import owner, package_of
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.logs.system_verbs import (
-    CMAKE,
+    ask_gpus,
+    cmake_build,
+    configure,
     gcc,
     gcc_up_to,
     library_package,
@@ -27,7 +29,10 @@ from dcnbuild.knowledge import modules
 from dcnbuild.machine import versions
 
 #: What shows that the log is of a build in the current directory.
-_CHECKOUT = re.compile(r"setup\.py (?:install|develop|build)|pip install (?:-\S+ )*(?:-e )?\.|Obtaining file:")
+_CHECKOUT = re.compile(
+    r"setup\.py (?:install|develop|build)|pip install (?:-\S+ )*(?:-e )?\.|Obtaining file:|running build_ext|^FAILED: "
+    r"|ninja: build stopped|collect2: |: undefined reference to|error LNK\d|^nvlink "
+)
 ASK_TORCH_WORDS = ("python", "-c", "import torch; print(torch.__version__, torch.version.cuda)")
 ASK_TORCH = fixes.command(*ASK_TORCH_WORDS)
 
@@ -42,9 +47,43 @@ def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
     if found.kind == "own" and named is not None and named.row is not None and named.row.install:
         yield from extensions.build(named, hit, path, again=True)
         return
-    if not found.package:
+    if found.kind == "torch":
+        yield _torch_anew(hit)
+    elif found.package:
+        yield from build_anew(hit, found.package)
+    elif not path.strip() and hit.context.cmake and not (hit.context.of_torch or hit.context.by_pip):
+        yield cmake_build(hit)
+    elif _place(hit, path):
         yield from _enter(hit, path)
-    yield from build_anew(hit, found.package)
+        yield fixes.rebuild()
+    else:  # nothing says that the current directory is the one whose build may be deleted
+        yield fixes.say("in the checkout of what fails, where its setup.py lies:")
+        yield fixes.by_hand(fixes.rebuild())
+
+
+def other_wheel(hit: Hit, path: str = "") -> Iterator[Fix]:
+    """The wheel for this machine of the installed package that a file is of; builds anew what is the project's own."""
+    found = owner(path)
+    if found.kind == "torch":
+        yield _torch_anew(hit)
+    elif found.package and extensions.of_file(path) is None:
+        yield fixes.pip_install(found.package, options=("--force-reinstall", "--no-cache-dir", "--no-deps"))
+    else:
+        yield from rebuild(hit, path)
+
+
+def _torch_anew(hit: Hit) -> Fix:
+    """The same torch once more, not out of the cache of pip."""
+    release = hit["torch"].partition("+")[0]
+    return fixes.pip_install(
+        f"torch=={release}" if release.count(".") == 2 else "torch", options=("--force-reinstall", "--no-cache-dir")
+    )
+
+
+def _place(hit: Hit, path: str) -> str:
+    """The directory of the project, "." where the log is of a build in the current one, "" where nothing shows it."""
+    directory = project.of_module(path) if path else hit["project"]
+    return directory if directory != "." else "." if hit.context.first(_CHECKOUT) else ""
 
 
 def build_anew(hit: Hit, package: str) -> Iterator[Fix]:
@@ -57,10 +96,10 @@ def build_anew(hit: Hit, package: str) -> Iterator[Fix]:
 
 def _enter(hit: Hit, path: str) -> Iterator[Fix]:
     """Goes where the project lies that is built, as far as the log shows it."""
-    directory = project.of_module(path) if path else hit["project"]
-    if directory and directory != ".":
+    directory = _place(hit, path)
+    if directory not in ("", "."):
         yield fixes.command("cd", operands=(directory,))
-    elif hit.context.first(_CHECKOUT) is None:
+    elif not directory:
         yield fixes.say("in the checkout of what fails, where its setup.py lies:")
 
 
@@ -88,6 +127,32 @@ def upgrade(hit: Hit, *packages: str) -> Fix:
     if row is not None and row.install and row.install[-1][-1].startswith("git+"):
         return fixes.command(*row.install[-1][:2], "--force-reinstall", "--no-deps", *row.install[-1][2:])
     return fixes.pip_install(*packages, options=("--upgrade",))
+
+
+def newer(hit: Hit, package: str) -> Iterator[Fix]:
+    """A newer release, where what asks for exactly this one lets it: a file of requirements, or another package."""
+    name, who = re.sub(r"[-_.]+", "[-_.]+", package), r"(?P<who>[\w./-]{1,100})"
+    said = rf"(?i)\b{name}\s?==\S+ (?:from \S+ )?\(from (?:-r )?{who}|`{who}` \([^)]*\) depends on `{name}=="
+    asks = next((found for line in hit.log.lines if (found := re.search(said.replace("who", "one", 1), line))), None)
+    who = (asks["one"] or asks["who"]) if asks else ""
+    if who and not re.search(r"\.(?:txt|in|toml)$", who):
+        yield fixes.say(f"{who} asks for just this release of {package}, a newer one may ask for a newer:")
+        yield upgrade(hit, who)
+        return
+    yield upgrade(hit, package)
+    if who:
+        yield fixes.say(f"and write that release into {who}, which asks for {hit['pinned'] or 'this one'}")
+
+
+def old_setuptools(hit: Hit, below: str, *others: str) -> Iterator[Fix]:
+    """A setuptools before 66: none of them runs on Python 3.12, which has no pkgutil.ImpImporter."""
+    if numbers(hit["python"] or "0") >= (3, 12):
+        yield fixes.say(f"setuptools before {below} runs on Python 3.11 at most, so in an environment of that:")
+        yield fixes.command("conda", "create", "-n", "py311", "python=3.11")
+        yield fixes.command("conda", "activate", "py311")
+    elif not hit["python"]:
+        yield fixes.say(f"setuptools before {below} runs on Python 3.11 at most:")
+    yield fixes.pip_install(f"setuptools<{below}", *others)
 
 
 def build(hit: Hit, *options: str) -> Iterator[Fix]:
@@ -191,7 +256,7 @@ def find_toolkit(hit: Hit, version: str | None = None) -> Iterator[Fix]:
         return
     if hit.context.container:
         yield fixes.say("an image whose name ends in -runtime or -base has no nvcc: build in the -devel one")
-    by_cmake = hit.context.first(CMAKE, reach=80) is not None
+    by_cmake = hit.context.cmake
     if not wanted and by_cmake and hit.context.first(re.compile(r"\b[Tt]orch")) is None:  # torch has no part in it
         yield fixes.say(
             "or, where no toolkit is installed, one that the driver runs, nvidia-smi shows its CUDA Version:"
@@ -216,11 +281,24 @@ def torch(hit: Hit, version: str = "", cuda: str = "") -> Fix:
     """Installs torch: on a Jetson NVIDIA's, on a Mac, which has no CUDA, the only one."""
     if hit.context.jetson:
         return jetson_torch(hit["jetpack"] or "6")
+    name = runtime.serving(hit)
+    if name and not version and not cuda:
+        said = fixes.say(
+            f"{name} asks for one release of torch, so a newer {name}, which brings the torch it was made for:"
+        )
+        return together((said, fixes.pip_install(name, options=("--upgrade",))))
     if hit.context.windows and not cuda:  # PyPI's torch for Windows has no CUDA
         named = (hit["torch_cuda"], hit["toolkit"], "12.8")
         wheels = (versions.wheel_for_major(item, version) for item in named if item)
         cuda = next((wheel.cuda for wheel in wheels if wheel), "")
     return fixes.install_torch(version or None, None if hit.context.mac else cuda or None)
+
+
+def unset_env(hit: Hit, name: str) -> Iterator[Fix]:
+    """Unsets a variable; a notebook's program has read it, and a cell may set it again."""
+    yield fixes.unset_env(name)
+    if hit.context.notebook and any(name in line and "environ" in line for line in hit.log.lines):
+        yield fixes.say(f"and delete the line of the notebook that sets {name}, then restart its kernel")
 
 
 def long_to_int64(hit: Hit) -> Iterator[Fix]:
@@ -238,11 +316,16 @@ def long_to_int64(hit: Hit) -> Iterator[Fix]:
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
 VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "run": lambda hit, *words: fixes.pip(*words[1:]) if words[0] == "pip" else fixes.command(*words),
+    "ask_gpus": ask_gpus,
+    "unset_env": unset_env,
+    "configure": configure,
     "sudo": lambda hit, *words: fixes.command(*words, root=True),
     "of": lambda hit, *words: fixes.command(*words[:-1], operands=words[-1:]),
     "pip_of": lambda hit, *words: fixes.pip(*words[:-1], operands=words[-1:]),
     "install": lambda hit, *packages: fixes.pip_install(*packages),
     "upgrade": upgrade,
+    "newer": newer,
+    "old_setuptools": old_setuptools,
     "release": release,
     "exchange": exchange,
     "conda_from": lambda hit, channel, name: fixes.conda_install(name, channel=channel),
@@ -252,6 +335,7 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "library_package": library_package,
     "msvc": lambda hit: fixes.install_msvc(),
     "rebuild": rebuild,
+    "other_wheel": other_wheel,
     "rebuild_of": build_anew,
     "torch": torch,
     "toolkit": find_toolkit,

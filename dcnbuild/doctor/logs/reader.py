@@ -14,7 +14,7 @@ from dcnbuild.doctor.logs.rule_table import RULES
 from dcnbuild.doctor.parse import SHAPES, Log, Reading, Record, decode
 from dcnbuild.doctor.parse.locales import PHRASES
 from dcnbuild.doctor.parse.quoted import quoted
-from dcnbuild.doctor.parse.success import Outcome, went_on
+from dcnbuild.doctor.parse.success import Outcome, calm, logged_warning, served, went_on
 from dcnbuild.errors import Finding
 from dcnbuild.machine.facts import Facts
 
@@ -83,7 +83,7 @@ def read_log(text: str | bytes, facts: Facts | None = None) -> list[Finding]:
     found = _standing(log, _Pass(log, facts).run())
     findings = [RULES[index].finding(hits[0], hits[1:]) for index, hits in _ranked(found)]
     hits = [hit for hits in found.values() for hit in hits]
-    if hits and all(map(_only_told, hits)) and went_on(log, max(hit.line for hit in hits)):
+    if hits and all(map(_passed, hits)):
         findings = [replace(finding, severity="warning") for finding in findings]
     return findings
 
@@ -221,10 +221,14 @@ def _standing(log: Log, found: Matches) -> Matches:
     outcome = Outcome(log)
     standing: Matches = {}
     for index, hits in found.items():
-        spoken = [hit for hit in hits if not _QUOTED_CODE.match(log.text(hit.line))] or hits
+        raised = [hit for hit in hits if not calm(log, hit.line)]
+        spoken = [hit for hit in raised if not _QUOTED_CODE.match(log.text(hit.line))] or raised
         kept = [hit for hit in spoken if not outcome.moot(hit.line, _ran(hit))]
         if kept:
             standing[index] = kept
+    stopped = {index: [hit for hit in hits if not _logged_aside(hit)] for index, hits in standing.items()}
+    if any(stopped.values()):  # what a logger only warned of is not why the other failed
+        standing = {index: hits for index, hits in stopped.items() if hits}
     failed = any(not _warned(hit) for hits in standing.values() for hit in hits)
     if failed:
         return standing
@@ -238,7 +242,17 @@ def _warned(hit: Hit) -> bool:
 def _only_told(hit: Hit) -> bool:
     """Whether a line need not have stopped the program: a warning, or an exception spoken of outside of a traceback."""
     told = (hit.kind.startswith("missing-") and "odule" in hit.text) or not _FAILS.search(hit.text)
-    return _warned(hit) or (told and not _RAN.search(hit.around(before=25)))
+    return _warned(hit) or logged_warning(hit.log, hit.line) or (told and not _RAN.search(hit.around(before=25)))
+
+
+def _passed(hit: Hit) -> bool:
+    """Whether the program did its work after what a line tells of."""
+    return (_only_told(hit) and went_on(hit.log, hit.line)) or (_ran(hit) and served(hit.log, hit.line))
+
+
+def _logged_aside(hit: Hit) -> bool:
+    """Whether a logger warned, and the program went on; or began to serve after what was raised."""
+    return _passed(hit) and (logged_warning(hit.log, hit.line) or _ran(hit))
 
 
 def _ran(hit: Hit) -> bool:
@@ -274,7 +288,9 @@ def _order(item: tuple[int, list[Hit]]) -> tuple[bool, bool, int]:
     index, hits = item
     said = hits[0].text
     rule = RULES[index]
-    aside = rule.severity != "error" or "Warning" in said or "warning:" in said
+    aside = (
+        rule.severity != "error" or "Warning" in said or "warning:" in said or logged_warning(hits[0].log, hits[0].line)
+    )
     if rule.id == "build-stopped":  # it says less than any warning
         return True, True, len(hits[0].log)
     return aside, rule.id == "extension-not-built", index if rule.level is Level.UNKNOWN else hits[0].line

@@ -9,7 +9,7 @@ from enum import IntEnum
 from functools import cached_property
 from typing import Any
 
-from dcnbuild.doctor.fixes.fix import Fix, render
+from dcnbuild.doctor.fixes.fix import Fix, alternatives_last, render
 from dcnbuild.doctor.logs import templates
 from dcnbuild.doctor.logs.context import SHOWN, Context
 from dcnbuild.doctor.parse import Log, Record, Shape
@@ -175,14 +175,15 @@ class LogRule:
             if other.evidence() not in "\n".join(evidence):
                 evidence.append(other.evidence())
         others = more if self.each else ()
-        fixes = (fix for one in (hit, *others) for fix in self.fix(one))
+        target = hit.context.target(hit.facts)
+        fixes = alternatives_last([list(self.fix(one)) for one in (hit, *others)], target)
         return Finding(
             id=self.id,
             severity=self.severity,
             title=self.title,
             cause=self._cause(hit, [other[self.each] for other in others]),
             evidence=tuple(dict.fromkeys(filter(None, evidence))),
-            fix=render(fixes, hit.context.target(hit.facts)),
+            fix=render(fixes, target),
         )
 
     def _cause(self, hit: Hit, others: list[str]) -> str:

@@ -11,9 +11,10 @@ from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import libraries
 
-#: What shows that CMake runs nvcc, and that pip runs CMake.
-CMAKE = re.compile(r"CMakeFiles[/\\]|CMake Error|-forward-unknown-to-host-compiler|scikit.build")
-_BY_PIP = re.compile(r"pip-(?:install|req-build|build-env)|Building (?:wheel|editable) for|scikit.build")
+#: What names the directory that CMake builds in.
+_BUILD_DIRECTORY = re.compile(
+    r"(?:Build files have been written to: |\bcmake (?:-S ?\S+ )?(?:-B|--build) ?)(?P<path>[\w./][\w./-]{0,200})"
+)
 
 
 def system_package(hit: Hit, package: str, file: str = "") -> Iterator[Fix]:
@@ -70,7 +71,7 @@ def gcc(hit: Hit, major: str) -> Iterator[Fix]:
     """A gcc for nvcc, in the variables that the build reads: CMake gives nvcc its own -ccbin, and keeps what it found
     in the build directory.
     """
-    by_cmake = hit.context.first(CMAKE, reach=80) is not None
+    by_cmake = hit.context.cmake
     yield fixes.use_gcc(int(major), by_cmake)
     yield from _anew_by_cmake(hit, by_cmake)
 
@@ -81,15 +82,48 @@ def gcc_up_to(hit: Hit, newest: str) -> Iterator[Fix]:
     if target.manager in ("pacman", "zypper") or (target.distribution or "").startswith("fedora"):
         yield from gcc(hit, newest)
         return
-    by_cmake = hit.context.first(CMAKE, reach=80) is not None
+    by_cmake = hit.context.cmake
     yield fixes.use_compiler("/usr/bin/gcc", "/usr/bin/g++", by_cmake)
     yield from _anew_by_cmake(hit, by_cmake)
     yield fixes.say(f"or, where gcc --version says more than {newest}:")
     yield fixes.use_gcc(int(newest), by_cmake)
 
 
+def configure(hit: Hit, *definitions: str) -> Iterator[Fix]:
+    """Gives CMake definitions, "CMAKE_CXX_FLAGS=-O1": it reads variables such as CXXFLAGS the first time only."""
+    words = [f"-D{definition}" for definition in definitions]
+    if hit.context.by_pip:
+        yield fixes.set_env("CMAKE_ARGS", " ".join(words))
+        return
+    directory = _build_directory(hit)
+    yield fixes.say(f"in the directory of the first CMakeLists.txt, {directory} being the directory of the build:")
+    yield fixes.command("cmake", "-B", directory, *words)
+    yield cmake_build(hit)
+
+
+def _build_directory(hit: Hit) -> str:
+    found = hit.context.first(_BUILD_DIRECTORY)
+    return found["path"] if found else "build"
+
+
+def cmake_build(hit: Hit) -> Fix:
+    """Builds by CMake what is configured already."""
+    return fixes.command("cmake", "--build", _build_directory(hit))
+
+
+def ask_gpus(hit: Hit) -> Iterator[Fix]:
+    """Compiles for the GPUs of the machine: torch's builds are told by a variable, CMake's own by a definition."""
+    if not (hit.context.cmake and not hit.context.of_torch):
+        yield fixes.ask_gpus()
+    elif hit.context.dockerfile:  # no GPU is there
+        yield fixes.say("the architectures of the GPUs that will run it, e.g. 86 for 8.6:")
+        yield from configure(hit, "CMAKE_CUDA_ARCHITECTURES=86")
+    else:
+        yield from configure(hit, "CMAKE_CUDA_ARCHITECTURES=native")
+
+
 def _anew_by_cmake(hit: Hit, by_cmake: bool) -> Iterator[Fix]:
-    if by_cmake and hit.context.first(_BY_PIP, reach=80) is None:  # pip takes a new build directory anyhow
+    if by_cmake and not hit.context.by_pip:  # pip takes a new build directory anyhow
         yield fixes.say("a build directory keeps the compilers that it was made with, so a new one:")
         yield fixes.command("cmake", "-S", ".", "-B", "build-gcc")
         yield fixes.command("cmake", "--build", "build-gcc")

@@ -24,6 +24,24 @@ _VERSION = re.compile(r"-\d[\w.+!]*$")
 _BEGUN, _FAILED = wording.pattern("begun"), wording.pattern("not_built")
 #: What programs say that do their work.
 _WORKS = wording.pattern("works", re.IGNORECASE)
+_SERVES = wording.pattern("serves", re.IGNORECASE)
+#: The marks of loggers.
+_CALM, _WARNED = wording.pattern("calm"), wording.pattern("warned")
+
+
+def calm(log: Log, line: int) -> bool:
+    """Whether a logger marks the line as INFO or less, and no tool's own message of an error stands behind the mark."""
+    return _CALM.search(log.lines[line]) is not None
+
+
+def logged_warning(log: Log, line: int) -> bool:
+    """Whether a logger marks the line as a warning."""
+    return _WARNED.search(log.lines[line]) is not None
+
+
+def served(log: Log, line: int) -> bool:
+    """Whether the program began to serve after a line."""
+    return any(map(_SERVES.search, log.lines[line + 1 :]))
 
 
 def went_on(log: Log, line: int) -> bool:

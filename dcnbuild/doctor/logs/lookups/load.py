@@ -9,6 +9,7 @@ from typing import NamedTuple
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.lookups import symbols, tables
+from dcnbuild.doctor.logs.lookups.traceback import frames
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import libraries
 
@@ -32,6 +33,16 @@ def stack(hit: Hit) -> Stack | None:
     name = re.split(r"[/\\]", hit["name"])[-1].partition(".so")[0]
     row = tables.like("stacks", name)
     return Stack(**row) if row else None
+
+
+def place(hit: Hit) -> str:
+    """The library by its whole path: torch's own lies in lib beside the file that imports it; "" if not shown."""
+    name = hit["library"] or hit["name"]
+    if "/" in name:
+        return name
+    files = (frame.file for frame in frames(hit) if frame.owner.kind == "torch")
+    inside = next((found[0] for file in files if (found := re.match(r".*-packages/torch/", file))), "")
+    return f"{inside}lib/{name}" if inside and re.match(r"lib(?:torch|c10|shm|caffe2)", name) else ""
 
 
 def built_for(hit: Hit) -> str:

@@ -17,6 +17,15 @@ _NOT_A_USER = re.compile(r"[/\\]torch[/\\]|[/\\]lib[/\\]python3\.\d+[/\\](?!site
 _IN_MESSAGE = re.compile(r"(?P<path>[^\s():]{0,300}[/\\][^\s():]{1,100}\.(?:cuh?|h|hpp|cpp))[:(, ]{1,2}\d")
 _CAPABILITY = re.compile(r"sm_(?P<sm>\d{2,3})\b|(?:arch|capability)[ =(]{1,3}(?P<major>\d{1,2})\.(?P<minor>\d)")
 
+#: Packages that ask for exactly one release of torch; vLLM's processes have a name of their own.
+_SERVES = re.compile(r"-packages[\\/](vllm|sglang|lmdeploy|tensorrt_llm)[\\/]|\bEngineCore_DP\d|^\S*vllm serve ")
+
+
+def serving(hit: Hit) -> str:
+    """The package that runs here and is made for one release of torch, "" without one."""
+    found = next(filter(None, map(_SERVES.search, hit.log.lines)), None)  # as they are, with the process before
+    return (found[1] or "vllm") if found else ""
+
 
 def cuda_of_driver(hit: Hit) -> str:
     """The CUDA that a driver runs, out of cudaDriverGetVersion's number: 11040 → "11.4"."""

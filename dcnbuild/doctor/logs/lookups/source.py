@@ -146,9 +146,10 @@ def _replace(hit: Hit, old: Name, today: str) -> Iterator[Fix]:
         yield fixes.dcnbuild("port", operands=(hit["project"],))
     else:
         yield fixes.command("grep", "-rnw", old.last, operands=(hit["project"],))
-        replaced = re.match(r"[^(]*", today or suggested(hit) or "")
-        if replaced and replaced[0]:
-            yield fixes.say(f"{old.full} becomes {replaced[0]}")
+        # a comment has no parentheses: what stands in them is said in words
+        replaced = re.sub(r"&|\)", "", (today or suggested(hit) or "").replace("(", " with "))
+        if replaced:
+            yield fixes.say(f"{old.full} becomes {replaced}")
 
 
 def python_name(hit: Hit) -> PythonName | None:
@@ -157,7 +158,8 @@ def python_name(hit: Hit) -> PythonName | None:
         since = names.without_in_python(hit[key])
         if since:
             return PythonName(hit[key], since)
-    return None
+    other = changed(hit)
+    return PythonName(called(hit), other.since.split()[1]) if other and other.since.startswith("Python") else None
 
 
 def bound(hit: Hit) -> str:

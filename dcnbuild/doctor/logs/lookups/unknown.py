@@ -17,6 +17,8 @@ _ERROR = re.compile(r"\b(?:error|fatal)\b|Error\b")
 _ADVICE = wording.pattern("advice", re.IGNORECASE)
 _NO_ADVICE = wording.pattern("no_advice", re.IGNORECASE)
 _ADVICES = 2
+#: A variable that a tool advises to set, in its quotes; none that says what is loaded or run.
+_VARIABLE = re.compile(r"[`'\"](?!LD_|PATH|PYTHON|DYLD_)(?P<name>[A-Z][A-Z0-9_]{5,60})=(?P<value>[\w.,+-]{1,40})[`'\"]")
 #: What stands below a message of CMake.
 _NEXT = re.compile(r"Call Stack|-- |CMake |See also|(?:g?make|ninja)(?:\[\d+\])?: |Traceback|Error: Process")
 
@@ -56,3 +58,6 @@ def advice(hit: Hit) -> Iterator[Fix]:
     fitting = (line for line in lines if _ADVICE.search(line) and not _NO_ADVICE.search(line))
     for line in list(dict.fromkeys(fitting))[:_ADVICES]:
         yield fixes.say(f"the log itself says: {line[:300]}")
+        variable = _VARIABLE.search(line)
+        if variable:
+            yield fixes.set_env(variable["name"], variable["value"])
