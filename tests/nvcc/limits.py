@@ -33,8 +33,8 @@ LEAST_OCCUPANCY_OF_DOUBLE = {
     "pool_input_gradient_in_order_kernel": 0.25,
     "pool_offset_gradient_kernel": 0.25,
 }
-#: Bytes that a kernel may spill where a toolkit of this major compiles it: CUDA 11.8's ptxas does, on sm_90.
-SPILLS = {("pool_offset_gradient_kernel", 11): 16}
+#: Bytes that a kernel may spill where a toolkit of this major compiles it: CUDA 11.8's ptxas does, on sm_80 and sm_90.
+SPILLS = {("pool_offset_gradient_kernel", 11): 24}
 #: What the two kernels that do the work load at least in vectors: the corners of a sample.
 CORNERS = 4
 #: The compute capability and the oldest CUDA that add four floats to memory at once (csrc/common/cuda/launch.cuh).
