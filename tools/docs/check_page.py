@@ -9,13 +9,12 @@ node.
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from tools.docs import chromium
 
 LOG = (
     "[1/2] /usr/local/cuda-13.0/bin/nvcc -c csrc/dcn.cu -o dcn.o -gencode=arch=compute_70,code=sm_70\n"
@@ -23,32 +22,16 @@ LOG = (
     "ninja: build stopped: subcommand failed. <b>no HTML</b>\n"
 )
 _DRIVER = Path(__file__).with_name("drive_browser.mjs")
-CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 #: Loading Python takes some seconds; a page that hangs is given up.
 _LONGEST = 300
 
 
 def look(site: Path, out: Path) -> dict[str, Any] | str:
     """What Chromium saw, or why it could not look."""
-    chromium = next(filter(None, map(shutil.which, CHROMIUMS)), None)
-    node = shutil.which("node")
-    if chromium is None or node is None:
-        return f"there is no {'Chromium' if chromium is None else 'node'}"
-    if not (site / "browser" / "pyodide.mjs").exists():
-        return "this build of the site has no Pyodide"
-    out.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(
-        [node, str(_DRIVER), chromium, str(site), str(out)],
-        input=LOG,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_LONGEST,
-    )
-    if done.returncode:
-        raise RuntimeError(f"the page does not work in {chromium}: {done.stderr.strip()[-2000:]}")
-    seen: dict[str, Any] = json.loads(done.stdout)
-    return seen
+    why = chromium.missing()
+    if why is None and not (site / "browser" / "pyodide.mjs").exists():
+        why = "this build of the site has no Pyodide"
+    return why or chromium.drive(_DRIVER, site, out, LOG, _LONGEST)
 
 
 def faults(seen: dict[str, Any]) -> Iterator[str]:

@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tools.docs.check_page import CHROMIUMS
+from tools.docs import chromium
 
 _DRIVER = Path(__file__).with_name("look_at_site.mjs")
 #: In pixels, on a laptop 1400 wide.
@@ -56,6 +54,8 @@ WORDS = {
     "changelog": "/changelog/",
 }
 _FIRST = 8
+#: Seconds for all pages and searches.
+_LONGEST = 600
 
 
 def pages_of(site: Path) -> list[str]:
@@ -66,18 +66,8 @@ def pages_of(site: Path) -> list[str]:
 
 def look(site: Path, out: Path) -> dict[str, Any] | str:
     """What Chromium saw, or why it could not look."""
-    chromium = next(filter(None, map(shutil.which, CHROMIUMS)), None)
-    node = shutil.which("node")
-    if chromium is None or node is None:
-        return f"there is no {'Chromium' if chromium is None else 'node'}"
-    out.mkdir(parents=True, exist_ok=True)
     asked = json.dumps({"pages": pages_of(site), "words": list(WORDS)})
-    command = [node, str(_DRIVER), chromium, str(site), str(out)]
-    done = subprocess.run(command, input=asked, capture_output=True, text=True, check=False, timeout=600)
-    if done.returncode:
-        raise RuntimeError(f"{chromium} could not look at the site: {done.stderr.strip()[-2000:]}")
-    seen: dict[str, Any] = json.loads(done.stdout)
-    return seen
+    return chromium.missing() or chromium.drive(_DRIVER, site, out, asked, _LONGEST)
 
 
 def faults(seen: dict[str, Any], repository: str) -> Iterator[str]:
