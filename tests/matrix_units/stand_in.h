@@ -119,6 +119,18 @@ inline __m256i maskz_cvtps_ph(__mmask16 mask, __m512 value) {
   return as<__m256i>(to);
 }
 
+/// The lanes that `mask` has, widened from `From` to `To`; zero in the others.
+template <typename To, typename From>
+__m512i maskz_widen(unsigned mask, __m256i value) {
+  constexpr int lanes = sizeof(__m512i) / sizeof(To);
+  From from[lanes];
+  To to[lanes];
+  static_assert(sizeof from == sizeof value && sizeof to == sizeof(__m512i));
+  std::memcpy(from, &value, sizeof from);
+  for (int i = 0; i < lanes; ++i) to[i] = mask >> i & 1 ? from[i] : 0;
+  return as<__m512i>(to);
+}
+
 /// One thread's eight tiles.
 struct Tiles {
   static constexpr int kTiles = 8, kRows = 16, kBytes = 64;
@@ -231,6 +243,12 @@ inline Tiles& tiles() {
 #undef _mm512_permutexvar_epi16
 #undef _mm512_maskz_cvtph_ps
 #undef _mm512_maskz_cvtps_ph
+#undef _mm512_maskz_cvtepu16_epi32
+#undef _mm512_maskz_cvtepi32_epi64
+#define _mm512_maskz_cvtepu16_epi32(mask, value) \
+  stand_in::maskz_widen<uint32_t, uint16_t>(mask, value)
+#define _mm512_maskz_cvtepi32_epi64(mask, value) \
+  stand_in::maskz_widen<int64_t, int32_t>(mask, value)
 #define _mm512_dpbf16_ps(sums, a, b) stand_in::dpbf16_ps(sums, a, b)
 #define _mm256_cvtneps_pbh(value) stand_in::cvtneps_pbh(value)
 #define _mm512_cvtneps_pbh(value) stand_in::cvtneps_pbh(value)

@@ -60,3 +60,10 @@ def test_the_best_that_is_there_serves(cache: Path, best: str) -> None:
     code = LIBRARY + "print(isa().decode())"
     done = run(cache, code, DCNBUILD_STAND_IN_HAS=best, DCNBUILD_CPU_ISA="")
     assert (done.returncode, done.stdout) == (0, f"{best}\n"), done.stderr
+
+
+@pytest.mark.parametrize(("has", "serves"), [("amx", "amx"), ("avx512bf16", "avx512")])
+def test_intels_products_of_pairs_are_left_alone(cache: Path, has: str, serves: str) -> None:
+    code = LIBRARY + "print(isa().decode())"
+    done = run(cache, code, DCNBUILD_STAND_IN_HAS=has, DCNBUILD_CPU_ISA="", DCNBUILD_STAND_IN_INTEL="1")
+    assert (done.returncode, done.stdout) == (0, f"{serves}\n"), done.stderr

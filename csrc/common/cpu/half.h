@@ -17,12 +17,15 @@ DCNBUILD_INLINE Floats floats_of(uint32_t bits) {
   return bits_as<Floats>(Words{bits, bits, bits, bits});
 }
 
-DCNBUILD_INLINE Words widened(const uint16_t* from) {
-  return __builtin_convertvector(bits_as<Shorts>(load<8>(from)), Words);
+/// The same number of 16-bit numbers as a vector of `bytes` has words.
+template <int bytes>
+DCNBUILD_INLINE Vector<uint32_t, bytes> load_words(const uint16_t* from) {
+  return widened<Vector<uint32_t, bytes>>(
+      bits_as<Vector<uint16_t, bytes / 2>>(load<bytes / 2>(from)));
 }
 
 DCNBUILD_INLINE Floats load_word(const BFloat16Bits* from) {
-  return bits_as<Floats>(widened(&from->bits) << 16);
+  return bits_as<Floats>(load_words<16>(&from->bits) << 16);
 }
 
 /// The bits of floats whose upper halves are the nearest bfloat16.
@@ -58,7 +61,7 @@ DCNBUILD_INLINE void store_word(HalfBits* to, Floats value) {
 }
 #else
 DCNBUILD_INLINE Floats load_word(const HalfBits* from) {
-  const Words bits = widened(&from->bits), magnitude = (bits & 0x7fffu) << 13;
+  const Words bits = load_words<16>(&from->bits), magnitude = (bits & 0x7fffu) << 13;
   // 2^112 moves the exponent from float16's bias to float32's, and makes subnormal numbers normal.
   const Words scaled = bits_as<Words>(bits_as<Floats>(magnitude) * floats_of(0x77800000u));
   const Words special = bits_as<Words>(magnitude >= 0x0f800000u) & 0x7f800000u;  // infinity or NaN
@@ -91,8 +94,7 @@ DCNBUILD_INLINE Vector<float, bytes> load_as(const float* from) {
 
 template <int bytes>
 DCNBUILD_INLINE Vector<float, bytes> load_as(const BFloat16Bits* from) {
-  const auto wide = __builtin_convertvector(load<bytes / 2>(&from->bits), Vector<uint32_t, bytes>);
-  return bits_as<Vector<float, bytes>>(wide << 16);
+  return bits_as<Vector<float, bytes>>(load_words<bytes>(&from->bits) << 16);
 }
 
 template <int bytes>
@@ -193,7 +195,7 @@ DCNBUILD_INLINE Vector<uint32_t, bytes> half_words(Vector<float, bytes> value) {
   } else {
     Half lanes[kLanes<float, bytes>];
     store_as<bytes>(lanes, value);
-    return __builtin_convertvector(load<bytes / 2>(&lanes[0].bits), Vector<uint32_t, bytes>);
+    return load_words<bytes>(&lanes[0].bits);
   }
 }
 

@@ -32,6 +32,8 @@ struct Level {
   /// Null if this library was compiled without it.
   KernelTable (*table)();
   bool (*runs_here)();
+  /// Null if it is always faster than the levels after it.
+  bool (*pays_here)() = nullptr;
 };
 
 #if defined(__x86_64__)
@@ -68,12 +70,13 @@ constexpr KernelTable (*avx512bf16_level)() = nullptr, (*amx_level)() = nullptr,
 #endif
 #endif
 
-/// Best first. Whether AMX runs here is asked only if the levels before it do not run.
+/// Best first, of those that pay. Whether AMX runs here is asked only if the levels before it do
+/// not run.
 const Level kLevels[] = {
 #if defined(__x86_64__)
     {"amx_fp16", amx_fp16_level, has_amx_fp16},
     {"amx", amx_level, has_amx},
-    {"avx512bf16", avx512bf16_level, has_avx512bf16},
+    {"avx512bf16", avx512bf16_level, has_avx512bf16, multiplies_pairs_fast},
     {"avx512", [] { return avx512_table; }, has_avx512},
     {"avx2", [] { return avx2_table; }, has_avx2},
 #elif defined(__aarch64__)
@@ -91,7 +94,9 @@ KernelTable choose() {
   std::string known;
   for (const Level& level : kLevels) {
     known += std::string(known.empty() ? "" : ", ") + level.name;
-    if (!any && std::strcmp(asked, level.name) != 0) continue;
+    if (any ? level.pays_here != nullptr && !level.pays_here()
+            : std::strcmp(asked, level.name) != 0)
+      continue;
     if (level.table != nullptr && level.runs_here()) {
       KernelTable table = level.table();
       table.name = level.name;

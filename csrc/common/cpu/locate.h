@@ -96,7 +96,7 @@ DCNBUILD_INLINE Addresses<T> widened_lanes(const typename Axis<T>::I& from, int 
   constexpr int bytes = sizeof(Addresses<T>) / 2;
   int32_t lanes[kLocated<T>];
   store<sizeof(from)>(lanes, from);
-  return __builtin_convertvector(load<bytes>(lanes + lane), Addresses<T>);
+  return widened<Addresses<T>>(load<bytes>(lanes + lane));
 }
 
 template <typename T>
