@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hang import HANG
 
+import dcnbuild
+
 pytestmark = pytest.mark.slow
 
 CALL = """
@@ -43,6 +45,13 @@ def output_of(code: str, tmp_path: Path, **environment: str) -> str:
 def test_operators_are_there_with_torch_in_either_order(order: str, tmp_path: Path) -> None:
     code = f"{order}\nprint(torch.ops.dcnbuild.deform_conv2d.default._schema.name)"
     assert output_of(code, tmp_path) == "dcnbuild::deform_conv2d"
+
+
+@pytest.mark.parametrize("name", sorted({home: name for name, home in dcnbuild._HOMES.items()}.values()))
+def test_each_name_may_be_what_imports_torch_first(name: str, tmp_path: Path) -> None:
+    code = f"import dcnbuild; dcnbuild.{name}; import torch; print(torch.ops.dcnbuild.deform_attn.default._schema.name)"
+    done = python(code, tmp_path, PYTHONWARNINGS="error::RuntimeWarning")
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "dcnbuild::deform_attn", "")
 
 
 def test_importing_dcnbuild_does_not_import_torch(tmp_path: Path) -> None:
