@@ -138,15 +138,29 @@ class SliceWorker {
 /// grad_weight = the sum of `parts` sums, each [group][tap] of `of`.
 template <typename T>
 void store_weight_gradient(const Geometry& g, const Strided<T>& out, T* sums, int64_t parts,
-                           const WeightSums& of) {
+                           const WeightSums& of, int64_t workers) {
   const int64_t channels = g.channels_per_group(), outs = g.out_channels_per_group(),
-                size = g.groups * g.taps() * of.size;
+                taps = g.taps(), size = g.groups * taps * of.size;
   for (int64_t part = 1; part < parts; ++part)
     for (int64_t i = 0; i < size; ++i) sums[i] += sums[part * size + i];
-  for (int64_t group = 0; group < g.groups; ++group)
-    for (int64_t k = 0; k < g.taps(); ++k, sums += of.size)
-      out.store(channels, outs, sums, of.channel, of.out,
-                out.at(group * outs, 0, k / g.kernel_w, k % g.kernel_w), out.c, out.n);
+  // Copies have one side whose elements are neighbours, else they go one by one.
+  const bool by_tap = taps == 1 || out.w != 1 || (g.kernel_h > 1 && out.h != g.kernel_w);
+  const bool by_out = of.channel == 1;
+  const int64_t copies = by_tap ? taps : by_out ? outs : channels;
+  on_workers(workers, [&](int64_t worker) {
+    for (int64_t at = worker; at < g.groups * copies; at += workers) {
+      const int64_t group = at / copies, i = at % copies, n = group * outs;
+      const T* from = sums + group * taps * of.size;
+      if (by_tap)
+        out.store(channels, outs, from + i * of.size, of.channel, of.out,
+                  out.at(n, 0, i / g.kernel_w, i % g.kernel_w), out.c, out.n);
+      else if (by_out)
+        out.store(channels, taps, from + i * of.out, of.channel, of.size, out.at(n + i, 0, 0, 0),
+                  out.c, 1);
+      else
+        out.store(outs, taps, from + i * of.channel, of.out, of.size, out.at(n, i, 0, 0), out.n, 1);
+    }
+  });
 }
 
 template <typename Unit>
@@ -216,7 +230,8 @@ void backward(const Unit& unit, const Geometry& g, const Operands& t, const Tens
     }
   }
   if (grads.weight)
-    store_weight_gradient(g, Strided<Sum>(*grads.weight), grad_weight.data(), at_once, weight_sums);
+    store_weight_gradient(g, Strided<Sum>(*grads.weight), grad_weight.data(), at_once, weight_sums,
+                          threads);
 }
 
 }  // namespace dcnbuild::cpu
