@@ -45,25 +45,16 @@ class MatrixUnit {
   /// [part of `taps` taps][group][panel of out channels][unit][lane][value], where units go over
   /// the taps and channels of a group's columns. The padding is zero.
   Buffer<Pixel> pack(const Geometry& g, const Tensor& weight, int64_t taps, int64_t workers) const {
-    const int64_t outs = g.out_channels_per_group(), width = g.channels_per_group(),
-                  panels = ceil_div(outs, lanes()), panel = depth(g, taps) * lanes(),
-                  parts = ceil_div(g.taps(), taps);
+    const int64_t panels = ceil_div(g.out_channels_per_group(), lanes()),
+                  panel = depth(g, taps) * lanes(), parts = ceil_div(g.taps(), taps);
     const Tensor dense = as_contiguous(weight);
-    const Pixel* from = static_cast<const Pixel*>(dense.data_ptr());
     Buffer<Pixel> packed(parts * g.groups * panels * panel, 0);
-    on_workers(workers, [&](int64_t worker) {
-      for (int64_t i = worker; i < g.groups * panels; i += workers) {
-        const int64_t group = i / panels, first = i % panels * lanes(),
-                      count = std::min(lanes(), outs - first), out_row = width * g.taps();
-        const Pixel* row = from + (group * outs + first) * out_row;
-        for (int64_t c = 0; c < width; ++c)
-          for (int64_t tap = 0; tap < g.taps(); ++tap, ++row) {
-            Pixel* to = packed.data() + (tap / taps * g.groups * panels + i) * panel +
-                        place(tap % taps * tap_depth(g) + c);
-            for (int64_t lane = 0; lane < count; ++lane) to[lane * k_.unit] = row[lane * out_row];
-          }
-      }
-    });
+    pack_by_channel(g, static_cast<const Pixel*>(dense.data_ptr()), packing(workers),
+                    [&](int64_t group, int64_t i, int64_t tap, int64_t c) {
+                      return packed.data() +
+                             ((tap / taps * g.groups + group) * panels + i) * panel +
+                             (tap % taps * tap_depth(g) + c) * lanes();
+                    });
     return packed;
   }
 
@@ -93,25 +84,15 @@ class MatrixUnit {
 
   /// [group][tap][panel of channels][unit][lane][value], where units go over the out channels.
   Buffer<Pixel> pack_transposed(const Geometry& g, const Tensor& weight, int64_t workers) const {
-    const int64_t outs = g.out_channels_per_group(), width = g.channels_per_group(),
-                  panels = ceil_div(width, lanes()),
-                  panel = round_up(outs, k_.depth_step) * lanes();
+    const int64_t panels = ceil_div(g.channels_per_group(), lanes()),
+                  panel = round_up(g.out_channels_per_group(), k_.depth_step) * lanes();
     const Tensor dense = as_contiguous(weight);
-    const Pixel* from = static_cast<const Pixel*>(dense.data_ptr());
     Buffer<Pixel> packed(g.groups * g.taps() * panels * panel, 0);
-    on_workers(workers, [&](int64_t worker) {
-      for (int64_t i = worker; i < g.groups * panels; i += workers) {
-        const int64_t group = i / panels, first = i % panels * lanes(),
-                      count = std::min(lanes(), width - first);
-        for (int64_t out = 0; out < outs; ++out) {
-          const Pixel* values = from + ((group * outs + out) * width + first) * g.taps();
-          Pixel* to = packed.data() + (group * g.taps() * panels + i % panels) * panel + place(out);
-          for (int64_t lane = 0; lane < count; ++lane)
-            for (int64_t tap = 0; tap < g.taps(); ++tap)
-              to[tap * panels * panel + lane * k_.unit] = *values++;
-        }
-      }
-    });
+    pack_by_out_channel(g, static_cast<const Pixel*>(dense.data_ptr()), packing(workers),
+                        [&](int64_t group, int64_t tap, int64_t i, int64_t out) {
+                          return packed.data() + ((group * g.taps() + tap) * panels + i) * panel +
+                                 out * lanes();
+                        });
     return packed;
   }
 
@@ -210,8 +191,7 @@ class MatrixUnit {
   int64_t depth(const Geometry& g, int64_t taps) const {
     return round_up(taps * tap_depth(g), k_.depth_step);
   }
-  /// Where a panel has the value k of its first lane.
-  int64_t place(int64_t k) const { return k / k_.unit * lanes() * k_.unit + k % k_.unit; }
+  Packing packing(int64_t workers) const { return {lanes(), k_.unit, k_.copy, workers}; }
 
   const MatrixKernels& k_;
   const ScalarType dtype_;

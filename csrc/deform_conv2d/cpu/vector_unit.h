@@ -48,8 +48,19 @@ class VectorUnit {
     for (int64_t i = 0; i < g.offset_groups; ++i) runs.push_back({i, i * count, count, i * count});
     return runs;
   }
+  /// [group][panel of out channels][tap][channel][lane].
   Buffer<T> pack(const Geometry& g, const Tensor& weight, int64_t /*taps*/, int64_t workers) const {
-    return pack_weight<T>(g, weight, workers);
+    const DenseWeight<T> dense(weight);
+    const int64_t panels = ceil_div(g.out_channels_per_group(), lanes()),
+                  depth = g.taps() * g.channels_per_group();
+    Buffer<T> packed(g.groups * panels * depth * lanes());
+    pack_by_channel(g, dense.data(), packing(workers),
+                    [&](int64_t group, int64_t panel, int64_t tap, int64_t c) {
+                      return packed.data() +
+                             ((group * panels + panel) * depth + tap * g.channels_per_group() + c) *
+                                 lanes();
+                    });
+    return packed;
   }
   void gather(const Samples<T>& samples, const Geometry& /*g*/, const ColumnLayout& /*layout*/,
               int64_t /*taps*/) const {
@@ -70,9 +81,19 @@ class VectorUnit {
                              out_row, true});
   }
 
-  /// The weights for a backward pass.
+  /// [group][tap][panel of channels][out channel][lane].
   Buffer<T> pack_transposed(const Geometry& g, const Tensor& weight, int64_t workers) const {
-    return pack_transposed_weight<T>(g, weight, workers);
+    const DenseWeight<T> dense(weight);
+    const int64_t panels = ceil_div(g.channels_per_group(), lanes()),
+                  outs = g.out_channels_per_group();
+    Buffer<T> packed(g.groups * g.taps() * panels * outs * lanes());
+    pack_by_out_channel(g, dense.data(), packing(workers),
+                        [&](int64_t group, int64_t tap, int64_t panel, int64_t out) {
+                          return packed.data() +
+                                 (((group * g.taps() + tap) * panels + panel) * outs + out) *
+                                     lanes();
+                        });
+    return packed;
   }
   /// The sums of the weight's gradient, [group][tap][channel][padded out channel].
   WeightSums weight_sums(const Geometry& g) const {
@@ -145,6 +166,9 @@ class VectorUnit {
     const int64_t padded_, row_;
     Buffer<T> upstream_;
   };
+
+ private:
+  Packing packing(int64_t workers) const { return {lanes(), 1, kernels<T>().copy, workers}; }
 };
 
 }  // namespace dcnbuild::cpu
