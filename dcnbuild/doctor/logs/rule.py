@@ -99,7 +99,7 @@ class LogRule:
 
     Attributes:
         id: the finding's id; several rules may share one.
-        title: a few words.
+        title: a few words; `heading` is the same as a template, which names what the log is about.
         kinds: the kinds of records that the rule judges; see `dcnbuild.doctor.parse`.
         where: what entities of such a record have to be: name of the entity → a regular expression
             for all of it, or for its last part ("c10::Half" also matches as "Half").
@@ -121,6 +121,7 @@ class LogRule:
 
     id: str
     title: str
+    heading: str
     cause: Text
     fix: Fixes
     example: str
@@ -170,7 +171,7 @@ class LogRule:
     def finding(self, hit: Hit, more: Sequence[Hit] = ()) -> Finding:
         """What to report about a hit; `more` are further hits of the same rule."""
         evidence = [hit.evidence()]
-        evidence += [hit.log.text(hit.line + step).strip() for step in range(1, self.context + 1)]
+        evidence += [hit.log.text(hit.line + step).strip() for step in range(1, (self.context or hit.text.endswith(":")) + 1)]
         for other in more:
             if other.evidence() not in "\n".join(evidence):
                 evidence.append(other.evidence())
@@ -180,7 +181,7 @@ class LogRule:
         return Finding(
             id=self.id,
             severity=self.severity,
-            title=self.title,
+            title=templates.filled(self.heading, hit),
             cause=self._cause(hit, [other[self.each] for other in others]),
             evidence=tuple(dict.fromkeys(filter(None, evidence))),
             fix=render(fixes, target),

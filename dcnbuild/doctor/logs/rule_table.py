@@ -24,7 +24,7 @@ from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix, together
 from dcnbuild.doctor.logs.fix_verbs import VERBS
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
-from dcnbuild.doctor.logs.templates import ENTITY, chosen, complete, filled, holds, look_up
+from dcnbuild.doctor.logs.templates import ENTITY, chosen, complete, filled, holds, look_up, unfilled
 from dcnbuild.doctor.parse.record import either
 
 _TABLE = Path(__file__).with_name("rules.yaml")
@@ -82,6 +82,7 @@ def _rule(row: dict[str, Any]) -> LogRule:
     row["when"] = _conditions(row)
     if isinstance(row["cause"], str) and row["cause"].startswith("="):
         row["cause"] = look_up(row["cause"][1:])
+    row["heading"], row["title"] = row["title"], unfilled(row["title"])
     row["steps"] = row.get("fix") or []
     row["fix"] = partial(_fixes, row["steps"])
     pairs = row.get("patterns") or {}

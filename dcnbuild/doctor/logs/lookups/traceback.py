@@ -1,4 +1,4 @@
-"""The frames of a Python traceback around a line of a log."""
+"""The frames of a Python traceback around a line of a log, as Python, IPython, pytest and rich write them."""
 
 from __future__ import annotations
 
@@ -11,21 +11,36 @@ from dcnbuild.doctor.logs.owner import Owner, owner
 if TYPE_CHECKING:
     from dcnbuild.doctor.logs.rule import Hit
 
-_FRAME = re.compile(r"File \"([^\"]{1,300})\", line (\d+)")
+_FRAMES = (
+    re.compile(r"File \"([^\"]{1,300})\", line (\d+)(?:, in ([\w<>.]+))?"),
+    re.compile(r"^(?:File )?((?:[A-Za-z]:)?[^\s:\"'(]{1,300}\.py):(\d+)(?:,? in (\w+)|: in \w|: [A-Z]\w+$)"),
+    re.compile(r"^(?:File )?(Cell In ?\[\d+\]|<ipython-input-\d[\w-]*>), line (\d+)"),
+)
 #: A warning of Python begins with the place that it is given for.
 _WARNED = re.compile(r"^((?:[A-Za-z]:)?[^\s:\"]{1,300}\.py):(\d+): \w{0,60}Warning: ")
+#: What is run by its name, and code without a file.
+_NOBODYS = re.compile(r"^<(?!ipython)|[/\\](?:bin|Scripts)[/\\][\w.-]+$|^__main__$")
+#: No traceback is longer, as far as it is of use.
+_DEEPEST = 200
 
 
 class Frame(NamedTuple):
-    """A frame's file, "" where there is none, and its line."""
+    """A frame's file, "" where there is none, its line, and the function."""
 
     file: str = ""
     line: str = ""
+    function: str = ""
 
     @property
     def owner(self) -> Owner:
         """Whose file it is."""
         return owner(self.file)
+
+    @property
+    def place(self) -> str:
+        """For people: "net/head.py, line 63, in forward"."""
+        inside = f", in {self.function}" if re.fullmatch(r"\w+", self.function) else ""
+        return f"{self.file}, line {self.line}{inside}" if self.file else ""
 
 
 def frames(hit: Hit, before: int = 14) -> Iterator[Frame]:
@@ -34,11 +49,22 @@ def frames(hit: Hit, before: int = 14) -> Iterator[Frame]:
     if warned:
         yield Frame(*warned.groups())
     for line in reversed(hit.log.near(hit.line, before=before)):
-        found = _FRAME.search(line)
+        found = next(filter(None, (shape.search(line) for shape in _FRAMES)), None)
         if found:
-            yield Frame(*found.groups())
+            yield Frame(*(group or "" for group in found.groups()))
 
 
 def last(hit: Hit) -> Frame:
     """The frame that the traceback ends in."""
     return next(frames(hit), Frame())
+
+
+def own(hit: Hit) -> Frame:
+    """The innermost frame of this traceback that is the project's own code, none of Python, of a package or a program."""
+    for number in range(hit.line, max(-1, hit.line - _DEEPEST), -1):
+        if number < hit.line and hit.log.english(number).startswith("Traceback (most"):
+            break
+    else:
+        number = hit.line
+    found = frames(hit, before=max(hit.line - number, 14))
+    return next((one for one in found if one.owner.kind == "own" and not _NOBODYS.search(one.file)), Frame())
