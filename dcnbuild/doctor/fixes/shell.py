@@ -63,6 +63,10 @@ def set_env(target: Target, name: str, value: str | Path) -> Iterator[str]:
 
 
 def assignment(target: Target, name: str, value: str | Path, after: str = "") -> str:
+    """The line that sets a variable: words, where it has been set so in vain."""
+    if not after and (name, str(value)) in target.variables:
+        said = f"{name} is set to {value} already, as the log shows: what is built sets it anew, or does not read it"
+        return quoting.comment(said, target.shell)
     return quoting.assignment(name, str(value), target.shell, after)
 
 

@@ -39,7 +39,7 @@ ASK_TORCH = fixes.command(*ASK_TORCH_WORDS)
 
 def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
     """Builds anew, for the installed torch, what the file at `path` belongs to."""
-    found, extension = owner(path), extensions.of_file(path)
+    found, extension, asked = owner(path), extensions.of_file(path), hit.context.asked
     if extension is not None:
         yield from extensions.build(extension, hit, path, again=True)
         return
@@ -53,7 +53,9 @@ def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
         yield from build_anew(hit, found.package)
     elif not path.strip() and hit.context.cmake and not (hit.context.of_torch or hit.context.by_pip):
         yield cmake_build(hit)
-    elif _place(hit, path):
+    elif not path.strip() and asked and asked.directory:
+        yield fixes.rebuild(None, asked.directory, *asked.options, *["-e"] * asked.editable)
+    elif found.kind in ("own", "unknown") and _place(hit, path):
         yield from _enter(hit, path)
         yield fixes.rebuild()
     else:  # nothing says that the current directory is the one whose build may be deleted
@@ -119,6 +121,13 @@ def port(hit: Hit) -> Iterator[Fix]:
         yield fixes.pip("install", "--no-build-isolation", operands=(f"./{name}-ported{inside}",))
         return
     yield fixes.dcnbuild("port", operands=(hit["project"],))
+    asked = hit.context.asked
+    if hit["project"] == "." and (asked or hit.context.first(_CHECKOUT)):
+        yield fixes.say("then build the copy that it made, in its directory:")
+        yield fixes.by_hand(fixes.pip("install", "--no-build-isolation", "."))
+    elif asked or hit.context.first(_CHECKOUT):
+        options = (*asked.options, *["-e"] * asked.editable) if asked else ()
+        yield fixes.pip("install", "--no-build-isolation", *options, operands=(f"{hit['project']}-ported",))
 
 
 def upgrade(hit: Hit, *packages: str) -> Fix:
@@ -156,16 +165,23 @@ def old_setuptools(hit: Hit, below: str, *others: str) -> Iterator[Fix]:
 
 
 def build(hit: Hit, *options: str) -> Iterator[Fix]:
-    """Builds again what was being built, without build isolation: a package, or the project's directory."""
-    package = "." if "-e" in options else hit["package"] or "."
-    if package == "." != hit["project"]:
+    """Builds again what was being built, without build isolation: what was asked for, a package, or the project."""
+    package, asked = "." if "-e" in options else hit["package"] or ".", hit.context.asked
+    mine = asked if asked is not None and package == "." and asked.directory else None
+    if package == "." != hit["project"] and mine is None:
         yield from _enter(hit, "")
+    if mine is not None and mine.own:
+        yield fixes.say(f"then the same command again, with its own options: python setup.py {mine.own}")
+        return
     name = r"[\w.-]{1,100}" if package == "." else rf"{re.escape(package)}(?:\.git)?"
     address = rf"git\+https?://[\w./@-]{{1,200}}/{name}(?:[@#][\w./@#=&-]{{1,200}})?(?![\w-])"
     given = package != "." or (hit["project"] == "." and "-e" not in options)
-    named = hit.context.first(re.compile(address, re.IGNORECASE)) if given else None
-    words = sorted(("--no-build-isolation", *options), key=lambda word: word == "-e")
-    yield fixes.pip("install", *words, operands=(named[0] if named else hit["pinned"] or package,))
+    named = hit.context.first(re.compile(address, re.IGNORECASE)) if given and mine is None else None
+    kept = (*mine.options, *["-e"] * mine.editable) if mine else ()
+    words = sorted(dict.fromkeys(("--no-build-isolation", *options, *kept)), key=lambda word: word == "-e")
+    said = (asked.named(package) if asked and package != "." else "") or (named[0] if named else "")
+    what = mine.targets[0] if mine else said or hit["pinned"] or package
+    yield fixes.pip("install", *words, operands=(what,))
 
 
 def _runner(hit: Hit) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePath, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from dcnbuild.doctor import wording
 from dcnbuild.knowledge import modules
@@ -27,7 +28,10 @@ _SHOWN_PROJECT = (
     re.compile(r"(?:^|[\s\"'=])(?P<path>(?:[A-Za-z]:)?[/\\][^\s'\";:]{1,300}?)[/\\]build[/\\](?:temp|lib)\."),
     re.compile(r"-I ?[\"']?(?P<path>(?:[A-Za-z]:)?[/\\][^\s'\";:]{1,300})[/\\](?:src|csrc)(?=[\s\"']|$)"),
 )
-_PROJECT = re.compile(r"(?:Processing|Obtaining file://|cd) ?((?:[A-Za-z]:)?[/\\~][^\s'\";]{1,200})")
+_PROJECT = re.compile(
+    r"^(?:Processing|Obtaining) (?P<url>file://)?(?P<pip>(?:[A-Za-z]:)?[/\\][^'\";\n]{1,200}?)(?= \(from |$)"
+    r"|(?<![\w.-])cd (?P<cd>(?:[A-Za-z]:)?[/\\~][^\s'\";]{1,200})"
+)
 #: pip copies a project here before it builds it, and deletes the copy.
 _COPY = wording.pattern("copied")
 #: What pip says of a repository that it clones.
@@ -40,10 +44,14 @@ _INSIDE = re.compile(r"#subdirectory=([\w./-]+)")
 def directory(context: Context) -> str:
     """The project's directory, "." where the log shows none that lasts; never the root of a file system."""
     found = context.first(_PROJECT)
-    if found and not _COPY.search(found.group(1)):
-        return found.group(1)
-    named = shown(context)
-    if named is not None:
+    path = (found["pip"] or found["cd"]) if found else ""
+    if found and found["url"]:  # file:///D:/my%20net
+        path = re.sub(r"^/(?=[A-Za-z]:)", "", unquote(path))
+        path = path.replace("/", "\\") if path[1:2] == ":" else path
+    if path and not _COPY.search(path):
+        return path
+    named = (context.asked.directory if context.asked else "") or shown(context)
+    if named:
         return named
     if context.source is None or _gone_or_installed(context.source):
         return "."

@@ -17,6 +17,9 @@ from dcnbuild.errors import Finding, Severity
 from dcnbuild.machine.facts import Facts
 
 LONGEST_EVIDENCE = 400
+#: Entities that a title may name, and how long they may be there.
+_SUBJECTS = ("symbol", "header", "library", "name", "module", "option")
+_LONGEST_SUBJECT = 80
 _SECOND_STOP = re.compile(r"(?<!\.)([.!?])\.(?= [A-Z]|$)")
 
 
@@ -181,11 +184,19 @@ class LogRule:
         return Finding(
             id=self.id,
             severity=self.severity,
-            title=templates.filled(self.heading, hit),
+            title=self._titled(hit),
             cause=self._cause(hit, [other[self.each] for other in others]),
             evidence=tuple(dict.fromkeys(filter(None, evidence))),
             fix=render(fixes, target),
         )
+
+    def _titled(self, hit: Hit) -> str:
+        """The title with what it is about: "A header is missing: glm/glm.hpp"."""
+        if self.heading != self.title:
+            return templates.filled(self.heading, hit)
+        about = next((hit[name] for name in _SUBJECTS if name in hit.match.re.groupindex and hit[name]), "")
+        fits = about.isprintable() and len(about) <= _LONGEST_SUBJECT and about not in self.title
+        return f"{self.title}: {about}" if about and fits else self.title
 
     def _cause(self, hit: Hit, others: list[str]) -> str:
         more = f" The same holds for {' and '.join(others)}." if others else ""

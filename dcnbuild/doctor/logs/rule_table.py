@@ -21,7 +21,7 @@ from typing import Any
 
 from dcnbuild.base import plain_yaml
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.fixes.fix import Fix, together
+from dcnbuild.doctor.fixes.fix import Fix, render, together
 from dcnbuild.doctor.logs.fix_verbs import VERBS
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
 from dcnbuild.doctor.logs.templates import ENTITY, chosen, complete, filled, holds, look_up, unfilled
@@ -30,6 +30,7 @@ from dcnbuild.doctor.parse.record import either
 _TABLE = Path(__file__).with_name("rules.yaml")
 #: So many lines above and below belong to the surroundings of a line.
 _NEAR = (40, 25)
+_BUILDS = re.compile(r"\b(?:install|build)\b")
 
 
 def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
@@ -50,6 +51,15 @@ def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
             continue
         made = VERBS[verb](hit, *words) if verb in VERBS else getattr(fixes, verb)(*words)
         yield made if isinstance(made, Fix) else together(made)
+
+
+def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
+    """The fixes of a row; sources that they change are built again, where the log is of a build."""
+    made = list(_fixes(steps, hit))
+    yield from made
+    lines = render(made, hit.context.target(hit.facts))
+    if any("sed -i" in line for line in lines) and not any(map(_BUILDS.search, lines)) and hit.context.asked:
+        yield from VERBS["build"](hit)
 
 
 def _would_be_an_option(argument: str, word: str) -> bool:
@@ -84,7 +94,7 @@ def _rule(row: dict[str, Any]) -> LogRule:
         row["cause"] = look_up(row["cause"][1:])
     row["heading"], row["title"] = row["title"], unfilled(row["title"])
     row["steps"] = row.get("fix") or []
-    row["fix"] = partial(_fixes, row["steps"])
+    row["fix"] = partial(_whole, row["steps"])
     pairs = row.get("patterns") or {}
     pairs = pairs.items() if isinstance(pairs, dict) else pairs
     row["patterns"] = tuple((needle, pattern) for text, pattern in pairs for needle in either(text))

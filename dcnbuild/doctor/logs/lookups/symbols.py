@@ -24,7 +24,10 @@ _LOADS_FOR_OTHERS = re.compile(r"[/\\]torch[/\\](?:_ops|_classes|library)\.py$")
 def loader(hit: Hit) -> Owner:
     """Whose library was being loaded: the one that the message names, else what the traceback runs through."""
     if hit["library"]:
-        return owner(hit["library"])
+        found = owner(hit["library"])
+        # one of NVIDIA's is NVIDIA's in /usr, too: nobody builds it, and it stands in for that of torch
+        of_cuda = found.kind in ("toolkit", "system", "conda") and libraries.library(hit["library"]).owner == "cuda"
+        return Owner("nvidia", "nvidia") if of_cuda else found
     outside = ("python", "system", "unknown")
     owners = (frame.owner for frame in frames(hit, before=30) if not _LOADS_FOR_OTHERS.search(frame.file))
     return next((found for found in owners if found.kind not in outside), Owner("unknown"))
