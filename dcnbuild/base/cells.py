@@ -21,6 +21,7 @@ def cell(line: str) -> str:
         return f'import os; os.environ.pop("{found["name"]}", None)'
     if line.startswith("#"):
         return line
+    line = re.sub(r"^python[\d.]* -m pip ", "pip ", line)
     return f"%{line}" if line.startswith(("pip ", "conda ", "cd ")) else f"!{line}"
 
 

@@ -19,14 +19,16 @@ if TYPE_CHECKING:
 _INSTALLS = re.compile(
     r"(?:^|[$#>%\u276f\u279c+!;&] ?|\b(?:RUN|Run|sudo|time|run) |-c [\"']?|\b[A-Z_]+=\S+ )"
     r"(?P<tool>(?:(?:[\w.~:/\\-]+[/\\])?(?:python|py)[\d.]*(?:\.exe)?(?: -\d[\d.]*)? -m )?pip[\d.]*(?:\.exe)?|uv pip)"
-    r" (?:-\S+ )*install (?P<words>[^&|;<>\n]{1,400})"
+    r" (?:-\S+ )*install (?P<words>[^&|;<>\n]{1,400}?)(?=\s*\d?[&|;<>]|$)"
 )
 #: The same by a project's own setup.py, which is in the current directory.
-_SETUP = re.compile(r"(?:^|[$#>%+!;&] ?|\b(?:RUN|Run|sudo) |-c [\"']?|\b[A-Z_]+=\S+ )python[\d.]* setup\.py (?P<words>[a-z][^&|;\n]{1,200})")
+_SETUP = re.compile(
+    r"(?:^|[$#>%+!;&] ?|\b(?:RUN|Run|sudo) |-c [\"']?|\b[A-Z_]+=\S+ )python[\d.]* setup\.py (?P<words>[a-z][^&|;\n]{1,200})"
+)
 #: A variable that is set, by any shell, Dockerfile, workflow or cell.
 _SETS = re.compile(
-    r"(?:\b(?:export|ENV|ARG|setenv|set(?: -\w+)*) +|\$env: ?|environ\[['\"]|(?:^|[$#>;&] ?))\"?(?P<name>[A-Z][A-Z0-9_]{2,60})"
-    r"(?:['\"]\])?(?: ?[=:] ?| +)(?P<value>\"[^\"]*\"|'[^']*'|[^\s;&\"']+)"
+    r"(?:(?:^|[$#>;&%+\]] ?|Step \d+/\d+ : )(?:(?:export|ENV|ARG|RUN|setenv|set(?: -\w+)*) +)?|\$env: ?|environ\[['\"])"
+    r"\"?(?P<name>[A-Z][A-Z0-9_]{2,60})(?:['\"]\])?(?: ?[=:] ?| +)(?P<value>\"[^\"]*\"|'[^']*'|[^\s;&\"']+)"
 )
 #: What a shell would replace: nobody knows by what.
 _REPLACED = re.compile(r"[$`*?{}~]")
@@ -78,7 +80,8 @@ def installation(context: Context, reach: int = 400) -> Installation | None:
         words = found["words"] if found else ""
         own = words.strip() if re.search(r"--(?!inplace|user|prefix|editable)\w", words) else ""
         return found and Installation(("pip",), (), (".",), bool(re.search(r"\bdevelop\b|--inplace", words)), own)
-    text = found["words"].strip(" \"'`)") if found["words"].count('"') % 2 else found["words"].strip(" `)")
+    text = found["words"]
+    text = text.strip(" ):" + "".join(mark for mark in "\"'`" if text.count(mark) % 2))
     try:
         words = shlex.split(text, posix="\\" not in text)
     except ValueError:

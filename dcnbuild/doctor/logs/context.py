@@ -56,7 +56,9 @@ _BUILT = wording.pattern("built")
 _LOCAL = re.compile(r"(?:Processing|Obtaining) (?:file://)?(?:\.|/|[A-Za-z]:)|.{0,20}[Bb]uilding editable for")
 
 #: The properties of a Context that templates may name.
-SHOWN = frozenset((*_VERSIONS, *_SIGNS, "ci", "command", "compose", "source", "where", "project", "package", "pinned"))
+SHOWN = frozenset(
+    (*_VERSIONS, *_SIGNS, "ci", "command", "compose", "installer", "source", "where", "project", "package", "pinned")
+)
 
 
 def _ubuntu(found: re.Match[str]) -> str:
@@ -123,9 +125,12 @@ class Context:
         return next((said.format(*filter(None, found.groups())) for said, found in shown if found), "")
 
     def _target(self, facts: Facts | None) -> Target:
+        shell: Shell
         if facts is not None and not self.dockerfile and self._here(facts):
-            return replace(Target.of(facts), conda=self.conda or Target.of(facts).conda, pip=self.pip)
-        shell: Shell = "dockerfile" if self.dockerfile else "fish" if self.fish else "csh" if self.csh else "sh"
+            here = Target.of(facts)
+            shell = "fish" if self.fish else "csh" if self.csh else here.shell
+            return replace(here, shell=shell, conda=self.conda or here.conda, pip=self.pip)
+        shell = "dockerfile" if self.dockerfile else "fish" if self.fish else "csh" if self.csh else "sh"
         if self.windows:
             shell = "powershell" if self.powershell else "cmd"
             return Target(shell, "Windows", conda=self.conda, pip=self.pip)
@@ -156,6 +161,11 @@ class Context:
     def asked(self) -> asked.Installation | None:
         """The command that installs, as far as the log shows it."""
         return asked.installation(self)
+
+    @property
+    def installer(self) -> str:
+        """The same by its name alone."""
+        return self.pip[0]
 
     @property
     def command(self) -> str:

@@ -33,6 +33,12 @@ _CHECKOUT = re.compile(
     r"setup\.py (?:install|develop|build)|pip install (?:-\S+ )*(?:-e )?\.|Obtaining file:|running build_ext|^FAILED: "
     r"|ninja: build stopped|collect2: |: undefined reference to|error LNK\d|^nvlink "
 )
+#: What shows that torch compiles while a program runs, without a setup.py.
+_JUST_IN_TIME = re.compile(
+    r"torch_extensions[/\\]|Building extension module|Error building extension|\bload(?:_inline)?\(name="
+)
+#: A toolkit that lies where the installers put it.
+_TOOLKIT = re.compile(r"/(?:usr/local|opt)/cuda|Computing Toolkit")
 ASK_TORCH_WORDS = ("python", "-c", "import torch; print(torch.__version__, torch.version.cuda)")
 ASK_TORCH = fixes.command(*ASK_TORCH_WORDS)
 
@@ -122,7 +128,9 @@ def port(hit: Hit) -> Iterator[Fix]:
         return
     yield fixes.dcnbuild("port", operands=(hit["project"],))
     asked = hit.context.asked
-    if hit["project"] == "." and (asked or hit.context.first(_CHECKOUT)):
+    if hit.context.first(_JUST_IN_TIME):
+        yield fixes.say("and give load the ported sources")
+    elif hit["project"] == "." and (asked or hit.context.first(_CHECKOUT)):
         yield fixes.say("then build the copy that it made, in its directory:")
         yield fixes.by_hand(fixes.pip("install", "--no-build-isolation", "."))
     elif asked or hit.context.first(_CHECKOUT):
@@ -267,7 +275,10 @@ def find_toolkit(hit: Hit, version: str | None = None) -> Iterator[Fix]:
     if wanted and hit.context.ada and numbers(wanted) < (11, 8):
         yield fixes.say(f"CUDA {wanted} is too old for this GPU: a torch for 11.8 or newer, or PTX for the driver:")
         yield fixes.set_env("TORCH_CUDA_ARCH_LIST", "8.6+PTX")
-    yield fixes.use_toolkit(wanted or None)
+    of_system = hit["nvcc_path"] == "/usr/bin/nvcc" or hit.context.container
+    absent = of_system and not hit.context.dockerfile and hit.context.first(_TOOLKIT) is None
+    if not absent:
+        yield fixes.use_toolkit(wanted or None)
     if hit.context.dockerfile:
         return
     if hit.context.container:
@@ -279,10 +290,14 @@ def find_toolkit(hit: Hit, version: str | None = None) -> Iterator[Fix]:
         )
         yield fixes.say("dcnbuild toolkit install with that version, or newer driver and toolkit")
         return
-    yield fixes.say(f"or, where no toolkit is installed, {'CUDA ' + wanted if wanted else 'the one that torch names'}:")
+    which = "CUDA " + wanted if wanted else "the one that torch names"
+    yield fixes.say(f"{'' if absent else 'or, '}where no toolkit is installed, {which}:")
     yield fixes.install_toolkit(wanted) if wanted else ASK_TORCH
     if not wanted and not hit.context.windows:
-        yield fixes.say("dcnbuild toolkit install with the CUDA that it prints")
+        yield fixes.say("dcnbuild toolkit install with the CUDA that it prints, and CUDA_HOME set to what it prints")
+    if absent:
+        yield fixes.say("or, where one is installed:")
+        yield fixes.use_toolkit(wanted or None)
 
 
 def toolkit_of(hit: Hit, version: str) -> Iterator[Fix]:

@@ -174,7 +174,9 @@ class LogRule:
     def finding(self, hit: Hit, more: Sequence[Hit] = ()) -> Finding:
         """What to report about a hit; `more` are further hits of the same rule."""
         evidence = [hit.evidence()]
-        evidence += [hit.log.text(hit.line + step).strip() for step in range(1, (self.context or hit.text.endswith(":")) + 1)]
+        evidence += [
+            hit.log.text(hit.line + step).strip() for step in range(1, (self.context or hit.text.endswith(":")) + 1)
+        ]
         for other in more:
             if other.evidence() not in "\n".join(evidence):
                 evidence.append(other.evidence())

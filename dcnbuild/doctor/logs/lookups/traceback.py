@@ -16,6 +16,8 @@ _FRAMES = (
     re.compile(r"^(?:File )?((?:[A-Za-z]:)?[^\s:\"'(]{1,300}\.py):(\d+)(?:,? in (\w+)|: in \w|: [A-Z]\w+$)"),
     re.compile(r"^(?:File )?(Cell In ?\[\d+\]|<ipython-input-\d[\w-]*>), line (\d+)"),
 )
+#: pytest puts the place below.
+_PYTEST = re.compile(r"[^\s:\"'(]{1,300}\.py:\d+: [A-Z]\w+$")
 #: A warning of Python begins with the place that it is given for.
 _WARNED = re.compile(r"^((?:[A-Za-z]:)?[^\s:\"]{1,300}\.py):(\d+): \w{0,60}Warning: ")
 #: What is run by its name, and code without a file.
@@ -37,10 +39,15 @@ class Frame(NamedTuple):
         return owner(self.file)
 
     @property
+    def spot(self) -> str:
+        """For people: "net/head.py, line 63"."""
+        file = re.sub(r"^Cell In ?\[(\d+)\]", r"cell \1", self.file)
+        return f"{file}, line {self.line}" if file else ""
+
+    @property
     def place(self) -> str:
-        """For people: "net/head.py, line 63, in forward"."""
-        inside = f", in {self.function}" if re.fullmatch(r"\w+", self.function) else ""
-        return f"{self.file}, line {self.line}{inside}" if self.file else ""
+        """The same with the function: "net/head.py, line 63, in forward"."""
+        return f"{self.spot}, in {self.function}" if re.fullmatch(r"\w+", self.function) else self.spot
 
 
 def frames(hit: Hit, before: int = 14) -> Iterator[Frame]:
@@ -48,7 +55,8 @@ def frames(hit: Hit, before: int = 14) -> Iterator[Frame]:
     warned = _WARNED.match(hit.text)
     if warned:
         yield Frame(*warned.groups())
-    for line in reversed(hit.log.near(hit.line, before=before)):
+    below = [line for line in hit.log.near(hit.line, after=3)[1:] if _PYTEST.match(line)]
+    for line in (*below, *reversed(hit.log.near(hit.line, before=before))):
         found = next(filter(None, (shape.search(line) for shape in _FRAMES)), None)
         if found:
             yield Frame(*(group or "" for group in found.groups()))
