@@ -19,9 +19,6 @@ from dcnbuild.doctor.logs.system_verbs import (
     gcc,
     gcc_up_to,
     library_package,
-    new_driver,
-    newest_libstdcxx,
-    start_with_gpus,
     system_package,
 )
 from dcnbuild.doctor.resolver import jetson_torch
@@ -37,8 +34,6 @@ _CHECKOUT = re.compile(
 _JUST_IN_TIME = re.compile(
     r"torch_extensions[/\\]|Building extension module|Error building extension|\bload(?:_inline)?\(name="
 )
-#: A toolkit that lies where the installers put it.
-_TOOLKIT = re.compile(r"/(?:usr/local|opt)/cuda|Computing Toolkit")
 ASK_TORCH_WORDS = ("python", "-c", "import torch; print(torch.__version__, torch.version.cuda)")
 ASK_TORCH = fixes.command(*ASK_TORCH_WORDS)
 
@@ -161,17 +156,6 @@ def newer(hit: Hit, package: str) -> Iterator[Fix]:
         yield fixes.say(f"and write that release into {who}, which asks for {hit['pinned'] or 'this one'}")
 
 
-def old_setuptools(hit: Hit, below: str, *others: str) -> Iterator[Fix]:
-    """A setuptools before 66: none of them runs on Python 3.12, which has no pkgutil.ImpImporter."""
-    if numbers(hit["python"] or "0") >= (3, 12):
-        yield fixes.say(f"setuptools before {below} runs on Python 3.11 at most, so in an environment of that:")
-        yield fixes.command("conda", "create", "-n", "py311", "python=3.11")
-        yield fixes.command("conda", "activate", "py311")
-    elif not hit["python"]:
-        yield fixes.say(f"setuptools before {below} runs on Python 3.11 at most:")
-    yield fixes.pip_install(f"setuptools<{below}", *others)
-
-
 def build(hit: Hit, *options: str) -> Iterator[Fix]:
     """Builds again what was being built, without build isolation: what was asked for, a package, or the project."""
     package, asked = "." if "-e" in options else hit["package"] or ".", hit.context.asked
@@ -181,15 +165,20 @@ def build(hit: Hit, *options: str) -> Iterator[Fix]:
     if mine is not None and mine.own:
         yield fixes.say(f"then the same command again, with its own options: python setup.py {mine.own}")
         return
+    kept = (*mine.options, *["-e"] * mine.editable) if mine else ()
+    words = sorted(dict.fromkeys(("--no-build-isolation", *options, *kept)), key=lambda word: word == "-e")
+    yield fixes.pip("install", *words, operands=(mine.targets[0] if mine else wanted(hit, *options),))
+
+
+def wanted(hit: Hit, *options: str) -> str:
+    """What was asked for: a release, the repository that it came from, a name, or the project's directory."""
+    package, asked = "." if "-e" in options else hit["package"] or ".", hit.context.asked
     name = r"[\w.-]{1,100}" if package == "." else rf"{re.escape(package)}(?:\.git)?"
     address = rf"git\+https?://[\w./@-]{{1,200}}/{name}(?:[@#][\w./@#=&-]{{1,200}})?(?![\w-])"
     given = package != "." or (hit["project"] == "." and "-e" not in options)
-    named = hit.context.first(re.compile(address, re.IGNORECASE)) if given and mine is None else None
-    kept = (*mine.options, *["-e"] * mine.editable) if mine else ()
-    words = sorted(dict.fromkeys(("--no-build-isolation", *options, *kept)), key=lambda word: word == "-e")
-    said = (asked.named(package) if asked and package != "." else "") or (named[0] if named else "")
-    what = mine.targets[0] if mine else said or hit["pinned"] or package
-    yield fixes.pip("install", *words, operands=(what,))
+    named = hit.context.first(re.compile(address, re.IGNORECASE)) if given else None
+    said = asked.named(package) if asked and package != "." else ""
+    return said or (named[0] if named else hit["pinned"] or package)
 
 
 def _runner(hit: Hit) -> tuple[str, ...]:
@@ -202,33 +191,6 @@ def exchange(hit: Hit, package: str, *options: str) -> Fix:
     if re.match(r"torch(?![\w-])", package) and "--no-deps" not in options:
         return fixes.exchange(package, "torchvision", "torchaudio", index=options)
     return fixes.pip_install(package, options=("--upgrade", "--force-reinstall", *options))
-
-
-def build_of_project(hit: Hit) -> Iterator[Fix]:
-    """The same where a tool installs a whole project and would build the package in isolation again: by that tool."""
-    package, tools = hit["package"], ("setuptools", "wheel", "ninja")
-    if hit.context.pip[0] == "pdm":
-        yield fixes.say("torch has to be among the packages of the project first:")
-        yield fixes.command("pdm", "run", *ASK_TORCH_WORDS)
-        for words in (("ensurepip",), ("pip", "install", *tools)):
-            yield fixes.command("pdm", "run", "python", "-m", *words)
-        if hit.context.first(re.compile(r"\bpdm add\b")):
-            yield fixes.command("pdm", "add", "--no-isolation", operands=(hit["pinned"] or package,))
-        yield fixes.command("pdm", "install", "--no-isolation")
-        return
-    yield fixes.say("all but this package first, torch has to be among it:")
-    yield fixes.command("uv", "sync", "--no-install-package", operands=(package,))
-    yield fixes.command("uv", "run", "--no-sync", *ASK_TORCH_WORDS)
-    yield fixes.command("uv", "pip", "install", *tools)
-    if hit.context.first(re.compile(r"\buv add\b")):
-        named = hit.context.first(re.compile(rf"git\+https?://[\w./@-]{{1,200}}/{re.escape(package)}[\w./@-]*"))
-        what = named[0] if named else hit["pinned"] or package
-        yield fixes.command("uv", "add", "--no-build-isolation-package", package, operands=(what,))
-    else:
-        yield fixes.command("uv", "sync", "--inexact", "--no-build-isolation-package", operands=(package,))
-    yield fixes.say(
-        f"for good: in pyproject.toml, no-build-isolation-package of the table tool.uv is a list that has {package}"
-    )
 
 
 def release(hit: Hit, package: str, wanted: str = "") -> Iterator[Fix]:
@@ -252,52 +214,6 @@ def devel_image(hit: Hit, cuda: str) -> Iterator[Fix]:
         yield fixes.say(f"FROM pytorch/pytorch:{release[0]}-cuda{cuda}-cudnn{cudnn}-devel")
     else:
         yield fixes.say(f"FROM the image nvidia/cuda of {cuda or 'the CUDA of torch'} whose name ends in -devel")
-
-
-def find_toolkit(hit: Hit, version: str | None = None) -> Iterator[Fix]:
-    """Looks for an installed toolkit and makes it the one in use; installs one where there is none."""
-    if hit.context.windows:
-        yield fixes.command("where", "nvcc")
-    elif hit.context.dockerfile:
-        yield fixes.say(
-            "the image has no nvcc, as all whose names end in -runtime, -base or -slim: build in a -devel one:"
-        )
-        yield from devel_image(hit, version or hit["torch_cuda"])
-        yield fixes.say("or, where the image has a toolkit:")
-    elif not hit.context.mac:
-        yield fixes.command("sh", "-c", "ls -d /usr/local/cuda*")
-    if hit.context.jetson:
-        yield fixes.use_toolkit()
-        yield fixes.say("or, where JetPack was flashed without its toolkit:")
-        yield fixes.package_install("nvidia-jetpack")
-        return
-    wanted = version or hit["torch_cuda"]
-    if wanted and hit.context.ada and numbers(wanted) < (11, 8):
-        yield fixes.say(f"CUDA {wanted} is too old for this GPU: a torch for 11.8 or newer, or PTX for the driver:")
-        yield fixes.set_env("TORCH_CUDA_ARCH_LIST", "8.6+PTX")
-    of_system = hit["nvcc_path"] == "/usr/bin/nvcc" or hit.context.container
-    absent = of_system and not hit.context.dockerfile and hit.context.first(_TOOLKIT) is None
-    if not absent:
-        yield fixes.use_toolkit(wanted or None)
-    if hit.context.dockerfile:
-        return
-    if hit.context.container:
-        yield fixes.say("an image whose name ends in -runtime or -base has no nvcc: build in the -devel one")
-    by_cmake = hit.context.cmake
-    if not wanted and by_cmake and hit.context.first(re.compile(r"\b[Tt]orch")) is None:  # torch has no part in it
-        yield fixes.say(
-            "or, where no toolkit is installed, one that the driver runs, nvidia-smi shows its CUDA Version:"
-        )
-        yield fixes.say("dcnbuild toolkit install with that version, or newer driver and toolkit")
-        return
-    which = "CUDA " + wanted if wanted else "the one that torch names"
-    yield fixes.say(f"{'' if absent else 'or, '}where no toolkit is installed, {which}:")
-    yield fixes.install_toolkit(wanted) if wanted else ASK_TORCH
-    if not wanted and not hit.context.windows:
-        yield fixes.say("dcnbuild toolkit install with the CUDA that it prints, and CUDA_HOME set to what it prints")
-    if absent:
-        yield fixes.say("or, where one is installed:")
-        yield fixes.use_toolkit(wanted or None)
 
 
 def toolkit_of(hit: Hit, version: str) -> Iterator[Fix]:
@@ -332,18 +248,6 @@ def unset_env(hit: Hit, name: str) -> Iterator[Fix]:
         yield fixes.say(f"and delete the line of the notebook that sets {name}, then restart its kernel")
 
 
-def long_to_int64(hit: Hit) -> Iterator[Fix]:
-    """Writes int64_t for long in the sources of the current directory, as bytes: comments may be in any encoding."""
-    words = r"rb'\b(long long|unsigned long|signed long|long int|long double|long)\b'"
-    exchange = f"re.sub({words}, lambda m: b'int64_t' if m[0] == b'long' else m[0], path.read_bytes())"
-    kinds = "('.cpp', '.cc', '.cu', '.cuh', '.h', '.hpp')"
-    yield fixes.command(
-        *("python", "-c"),
-        "import pathlib, re; [path.write_bytes("
-        f"{exchange}) for path in pathlib.Path().rglob('*') if path.suffix in {kinds}]",
-    )
-
-
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
 VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "run": lambda hit, *words: fixes.pip(*words[1:]) if words[0] == "pip" else fixes.command(*words),
@@ -356,12 +260,10 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "install": lambda hit, *packages: fixes.pip_install(*packages),
     "upgrade": upgrade,
     "newer": newer,
-    "old_setuptools": old_setuptools,
     "release": release,
     "exchange": exchange,
     "conda_from": lambda hit, channel, name: fixes.conda_install(name, channel=channel),
     "build": build,
-    "build_of_project": build_of_project,
     "package": system_package,
     "library_package": library_package,
     "msvc": lambda hit: fixes.install_msvc(),
@@ -369,15 +271,11 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "other_wheel": other_wheel,
     "rebuild_of": build_anew,
     "torch": torch,
-    "toolkit": find_toolkit,
+    "devel_image": devel_image,
     "toolkit_of": toolkit_of,
     "use_toolkit": lambda hit, version="", root="": fixes.use_toolkit(version or None, root or None),
     "gcc": gcc,
     "gcc_up_to": gcc_up_to,
-    "long_to_int64": long_to_int64,
-    "start_with_gpus": start_with_gpus,
-    "newest_libstdcxx": newest_libstdcxx,
-    "driver": new_driver,
     "port": port,
     "stand_in": lambda hit, occasion: extensions.stand_in(occasion),
     "show": lambda hit, module: fixes.pip("show", operands=(package_of(module),)),

@@ -49,6 +49,7 @@ class Hit:
     facts: Facts | None = None
     kind: str = ""
     let: Mapping[str, Any] = field(default_factory=dict)
+    given: tuple[str, ...] = ()
 
     @cached_property
     def context(self) -> Context:
@@ -56,6 +57,8 @@ class Hit:
         return Context(self.log, self.line)
 
     def __getitem__(self, name: str) -> str:
+        if name.isdecimal():  # what a verb was given
+            return self.given[int(name) - 1] if int(name) <= len(self.given) else ""
         if name in self.let:
             return templates.first(self.let[name], self)
         if name in self.match.re.groupindex:
@@ -92,6 +95,7 @@ SPECIAL: dict[str, Callable[[Hit], str]] = {
     "LINE": lambda hit: hit.text,
     "MATCH": lambda hit: hit.match.group(),
     "KIND": lambda hit: hit.kind,
+    "ROOT": lambda hit: str(hit.context.target(hit.facts).root or ""),
     "MANAGER": lambda hit: hit.context.target(hit.facts).manager or "",
 }
 

@@ -7,7 +7,7 @@ A row has the fields of LogRule, in the language of `templates`. `when` is a con
 the entity `twice`, too.
 
 A fix is a list of steps. A step is the name of a function of `dcnbuild.doctor.fixes`, or of a verb of
-`fix_verbs`, and its arguments, which are templates: one that comes out empty drops the step. A mapping of
+`fix_verbs` or of verbs.yaml, and its arguments, which are templates: one that comes out empty drops the step. A mapping of
 conditions to steps takes the first that holds, or `else`.
 """
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from dcnbuild.doctor.logs.templates import ENTITY, chosen, complete, filled, hol
 from dcnbuild.doctor.parse.record import either
 
 _TABLE = Path(__file__).with_name("rules.yaml")
+#: Verb → its steps, where those are written as a rule's are.
+_VERBS: dict[str, list[Any]] = plain_yaml.shipped(_TABLE.with_name("verbs.yaml"))
 #: So many lines above and below belong to the surroundings of a line.
 _NEAR = (40, 25)
 _BUILDS = re.compile(r"\b(?:install|build)\b")
@@ -48,6 +51,9 @@ def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
         if verb != "say" and not all(complete(text, hit) for text in texts):
             continue
         if any(map(_would_be_an_option, texts, words)):
+            continue
+        if verb in _VERBS:
+            yield together(_fixes(_VERBS[verb], replace(hit, given=tuple(words))))
             continue
         made = VERBS[verb](hit, *words) if verb in VERBS else getattr(fixes, verb)(*words)
         yield made if isinstance(made, Fix) else together(made)
