@@ -15,21 +15,7 @@ from dcnbuild.doctor import wording
 if TYPE_CHECKING:
     from dcnbuild.doctor.logs.context import Context
 
-#: A command that installs: at a prompt, in a Dockerfile, a workflow, a cell, behind `&&` or variables.
-_INSTALLS = re.compile(
-    r"(?:^|[$#>%\u276f\u279c+!;&] ?|\b(?:RUN|Run|sudo|time|run) |-c [\"']?|\b[A-Z_]+=\S+ )"
-    r"(?P<tool>(?:(?:[\w.~:/\\-]+[/\\])?(?:python|py)[\d.]*(?:\.exe)?(?: -\d[\d.]*)? -m )?pip[\d.]*(?:\.exe)?|uv pip)"
-    r" (?:-\S+ )*install (?P<words>[^&|;<>\n]{1,400}?)(?=\s*\d?[&|;<>]|$)"
-)
-#: The same by a project's own setup.py, which is in the current directory.
-_SETUP = re.compile(
-    r"(?:^|[$#>%+!;&] ?|\b(?:RUN|Run|sudo) |-c [\"']?|\b[A-Z_]+=\S+ )python[\d.]* setup\.py (?P<words>[a-z][^&|;\n]{1,200})"
-)
-#: A variable that is set, by any shell, Dockerfile, workflow or cell.
-_SETS = re.compile(
-    r"(?:(?:^|[$#>;&%+\]] ?|Step \d+/\d+ : )(?:(?:export|ENV|ARG|RUN|setenv|set(?: -\w+)*) +)?|\$env: ?|environ\[['\"])"
-    r"\"?(?P<name>[A-Z][A-Z0-9_]{2,60})(?:['\"]\])?(?: ?[=:] ?| +)(?P<value>\"[^\"]*\"|'[^']*'|[^\s;&\"']+)"
-)
+_INSTALLS, _SETUP, _SETS = map(wording.pattern, ("installs", "installs_by_setup", "sets"))
 #: What a shell would replace: nobody knows by what.
 _REPLACED = re.compile(r"[$`*?{}~]")
 #: ".", "../ops", "/home/ada/net", "C:\\net", "ops/dcn".

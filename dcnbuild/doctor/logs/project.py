@@ -28,10 +28,7 @@ _SHOWN_PROJECT = (
     re.compile(r"(?:^|[\s\"'=])(?P<path>(?:[A-Za-z]:)?[/\\][^\s'\";:]{1,300}?)[/\\]build[/\\](?:temp|lib)\."),
     re.compile(r"-I ?[\"']?(?P<path>(?:[A-Za-z]:)?[/\\][^\s'\";:]{1,300})[/\\](?:src|csrc)(?=[\s\"']|$)"),
 )
-_PROJECT = re.compile(
-    r"^(?:Processing|Obtaining) (?P<url>file://)?(?P<pip>(?:[A-Za-z]:)?[/\\][^'\";\n]{1,200}?)(?= \(from |$)"
-    r"|(?<![\w.-])cd (?P<cd>(?:[A-Za-z]:)?[/\\~][^\s'\";]{1,200})"
-)
+_PROJECT = wording.pattern("project")
 #: pip copies a project here before it builds it, and deletes the copy.
 _COPY = wording.pattern("copied")
 #: What pip says of a repository that it clones.

@@ -7,8 +7,8 @@ A row has the fields of LogRule, in the language of `templates`. `when` is a con
 the entity `twice`, too.
 
 A fix is a list of steps. A step is the name of a function of `dcnbuild.doctor.fixes`, or of a verb of
-`fix_verbs` or of verbs.yaml, and its arguments, which are templates: one that comes out empty drops the step. A mapping of
-conditions to steps takes the first that holds, or `else`.
+`fix_verbs` or verbs.yaml, and its arguments, which are templates: one that comes out empty drops the step.
+A mapping of conditions to steps takes the first that holds, or `else`.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def missing(hit: Hit) -> str:
 
 
 def local(hit: Hit) -> bool:
-    """Whether the project's own code asks for a module of its own: by its name, or by a directory that the log shows."""
+    """Whether the project's own code asks for a module of its own: by its name, or by a directory of its path."""
     name, mine = _module(hit).split(".")[0], own(hit).file
     inside = name in re.split(r"[/\\]", mine)[:-1] and modules.of_package(name) is None
     return bool(mine) and (inside or name in tables.rows("local_modules"))

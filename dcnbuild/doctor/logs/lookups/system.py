@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 
+from dcnbuild.doctor import wording
 from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.rule import Hit
 
 _JOBS = re.compile(r"(?:\b(?:ninja|make) .{0,20}-j ?|--parallel |MAX_JOBS(?: \(|=)|PARALLEL_LEVEL=)(\d+)")
-#: The memory that `free`, /proc/meminfo, `docker run` and people tell of: the number, and its unit.
-_MEMORY = re.compile(
-    r"^Mem: +(?P<total>[\d.]+)(?P<unit>[KMGT]?)i?(?: +[\d.]+[KMGT]?i?){4} +(?P<free>[\d.]+)(?P<unit2>[KMGT]?)"
-    r"|^Mem(?:Total|Available): +(?P<kilobytes>\d+) kB|(?:--memory[= ]|\bRAM:? )(?P<gigabytes>\d+) ?[gG]|\b(?P<ram>\d+) ?Gi?B (?:of )?RAM"
-)
+_MEMORY = wording.pattern("memory")
 #: What a compiler of templates for GPUs takes, in gigabytes.
 _EACH = 8
 

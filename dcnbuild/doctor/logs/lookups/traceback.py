@@ -6,16 +6,13 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from dcnbuild.doctor import wording
 from dcnbuild.doctor.logs.owner import Owner, owner
 
 if TYPE_CHECKING:
     from dcnbuild.doctor.logs.rule import Hit
 
-_FRAMES = (
-    re.compile(r"File \"([^\"]{1,300})\", line (\d+)(?:, in ([\w<>.]+))?"),
-    re.compile(r"^(?:File )?((?:[A-Za-z]:)?[^\s:\"'(]{1,300}\.py):(\d+)(?:,? in (\w+)|: in \w|: [A-Z]\w+$)"),
-    re.compile(r"^(?:File )?(Cell In ?\[\d+\]|<ipython-input-\d[\w-]*>), line (\d+)"),
-)
+_FRAMES = tuple(map(re.compile, wording.rows("frames")))
 #: pytest puts the place below.
 _PYTEST = re.compile(r"[^\s:\"'(]{1,300}\.py:\d+: [A-Z]\w+$")
 #: A warning of Python begins with the place that it is given for.
@@ -68,7 +65,7 @@ def last(hit: Hit) -> Frame:
 
 
 def own(hit: Hit) -> Frame:
-    """The innermost frame of this traceback that is the project's own code, none of Python, of a package or a program."""
+    """The innermost frame of this traceback that is the project's own code."""
     for number in range(hit.line, max(-1, hit.line - _DEEPEST), -1):
         if number < hit.line and hit.log.english(number).startswith("Traceback (most"):
             break
