@@ -248,35 +248,22 @@ def unset_env(hit: Hit, name: str) -> Iterator[Fix]:
         yield fixes.say(f"and delete the line of the notebook that sets {name}, then restart its kernel")
 
 
+_NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
+    *(ask_gpus, unset_env, configure, upgrade, newer, release, exchange, build, library_package, rebuild),
+    *(other_wheel, torch, devel_image, toolkit_of, gcc, gcc_up_to, port),
+)
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
 VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
+    **{verb.__name__: verb for verb in _NAMED},
     "run": lambda hit, *words: fixes.pip(*words[1:]) if words[0] == "pip" else fixes.command(*words),
-    "ask_gpus": ask_gpus,
-    "unset_env": unset_env,
-    "configure": configure,
     "sudo": lambda hit, *words: fixes.command(*words, root=True),
     "of": lambda hit, *words: fixes.command(*words[:-1], operands=words[-1:]),
     "pip_of": lambda hit, *words: fixes.pip(*words[:-1], operands=words[-1:]),
     "install": lambda hit, *packages: fixes.pip_install(*packages),
-    "upgrade": upgrade,
-    "newer": newer,
-    "release": release,
-    "exchange": exchange,
     "conda_from": lambda hit, channel, name: fixes.conda_install(name, channel=channel),
-    "build": build,
     "package": system_package,
-    "library_package": library_package,
-    "msvc": lambda hit: fixes.install_msvc(),
-    "rebuild": rebuild,
-    "other_wheel": other_wheel,
     "rebuild_of": build_anew,
-    "torch": torch,
-    "devel_image": devel_image,
-    "toolkit_of": toolkit_of,
     "use_toolkit": lambda hit, version="", root="": fixes.use_toolkit(version or None, root or None),
-    "gcc": gcc,
-    "gcc_up_to": gcc_up_to,
-    "port": port,
     "stand_in": lambda hit, occasion: extensions.stand_in(occasion),
     "show": lambda hit, module: fixes.pip("show", operands=(package_of(module),)),
     "ask_torch": lambda hit: fixes.command(*_runner(hit), *ASK_TORCH_WORDS),

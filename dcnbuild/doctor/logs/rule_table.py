@@ -23,14 +23,14 @@ from typing import Any
 from dcnbuild.base import plain_yaml
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix, render, together
-from dcnbuild.doctor.logs.fix_verbs import VERBS
+from dcnbuild.doctor.logs.fix_verbs import VERBS, build
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
 from dcnbuild.doctor.logs.templates import ENTITY, chosen, complete, filled, holds, look_up, unfilled
 from dcnbuild.doctor.parse.record import either
 
 _TABLE = Path(__file__).with_name("rules.yaml")
 #: Verb → its steps, where those are written as a rule's are.
-_VERBS: dict[str, list[Any]] = plain_yaml.shipped(_TABLE.with_name("verbs.yaml"))
+STEPS: dict[str, list[Any]] = plain_yaml.shipped(_TABLE.with_name("verbs.yaml"))
 #: So many lines above and below belong to the surroundings of a line.
 _NEAR = (40, 25)
 _BUILDS = re.compile(r"\b(?:install|build)\b")
@@ -52,8 +52,8 @@ def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
             continue
         if any(map(_would_be_an_option, texts, words)):
             continue
-        if verb in _VERBS:
-            yield together(_fixes(_VERBS[verb], replace(hit, given=tuple(words))))
+        if verb in STEPS:
+            yield together(_fixes(STEPS[verb], replace(hit, given=tuple(words))))
             continue
         made = VERBS[verb](hit, *words) if verb in VERBS else getattr(fixes, verb)(*words)
         yield made if isinstance(made, Fix) else together(made)
@@ -65,7 +65,7 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
     yield from made
     lines = render(made, hit.context.target(hit.facts))
     if any("sed -i" in line for line in lines) and not any(map(_BUILDS.search, lines)) and hit.context.asked:
-        yield from VERBS["build"](hit)
+        yield from build(hit)
 
 
 def _would_be_an_option(argument: str, word: str) -> bool:
