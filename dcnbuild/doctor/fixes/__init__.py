@@ -29,6 +29,7 @@ from dcnbuild.doctor.fixes.shell import (
     prepend,
     remove,
     say,
+    set_constant,
     set_env,
     set_env_from,
     set_list,
@@ -49,6 +50,6 @@ from dcnbuild.doctor.fixes.toolkits import install_toolkit, toolkit_source, use_
 __all__ = [
     "INDEX", "ask_gpus", "by_hand", "c_compiler", "command", "conda_install", "dcnbuild", "exchange",
     "install_gcc", "install_msvc", "install_toolkit", "install_torch", "make_directory", "on", "package_install",
-    "pip", "pip_install", "prepend", "rebuild", "remove", "say", "set_env", "set_env_from", "set_list",
+    "pip", "pip_install", "prepend", "rebuild", "remove", "say", "set_constant", "set_env", "set_env_from", "set_list",
     "system_install", "temporary_here", "toolkit_source", "unset_env", "use_compiler", "use_gcc", "use_toolkit",
 ]  # fmt: skip

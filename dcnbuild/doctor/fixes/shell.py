@@ -115,6 +115,12 @@ def set_env_from(target: Target, name: str, *words: str) -> Iterator[str]:
 
 
 @makes_fix
+def set_constant(target: Target, name: str, value: str) -> Iterator[str]:
+    """Sets a variable to a text of ours with variables in it, which double quotes leave to the shell."""
+    yield from written(target, "set_constant", name, value) if "$" in value else (assignment(target, name, value),)
+
+
+@makes_fix
 def ask_gpus(target: Target) -> Iterator[str]:
     """Sets TORCH_CUDA_ARCH_LIST to what the GPUs of the machine are."""
     yield from written(target, "ask_gpus")

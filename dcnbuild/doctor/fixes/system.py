@@ -10,7 +10,7 @@ from dcnbuild.base import plain_yaml, quoting
 from dcnbuild.base.versions import numbers
 from dcnbuild.doctor.fixes.fix import Target, makes_fix
 from dcnbuild.doctor.fixes.python import conda_install
-from dcnbuild.doctor.fixes.shell import assignment, command, written
+from dcnbuild.doctor.fixes.shell import assignment, command, set_constant
 from dcnbuild.machine.facts import Compiler
 
 _TABLE = Path(__file__).with_name("shells.yaml")
@@ -89,7 +89,7 @@ def install_gcc(target: Target, major: int, cmake: bool = False) -> Iterator[str
 def _constant_compilers(target: Target, c: str, cxx: str, cmake: bool) -> Iterator[str]:
     """Values of ours with a variable in them, which double quotes leave to the shell."""
     for name, value in _variables(c, cxx, cmake):
-        yield from written(target, "set_constant", name, str(value))
+        yield from set_constant(name, str(value)).strict(target)
 
 
 def _variables(c: str | Path, cxx: str | Path, cmake: bool) -> tuple[tuple[str, str | Path], ...]:

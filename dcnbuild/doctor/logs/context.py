@@ -85,7 +85,7 @@ class Context:
     log: Log
     line: int
 
-    toolkit, torch, torch_cuda, python, gcc, jetpack, nvcc_path = (_Version() for _ in range(7))
+    toolkit, torch, torch_cuda, python, gcc, jetpack, nvcc_path, vc = (_Version() for _ in range(8))
     conda, windows, mac, wsl, jetson, ada, container, dockerfile = (_Sign() for _ in range(8))
     aarch64, powershell, root, cmake, by_pip, of_torch, notebook, fish, csh = (_Sign() for _ in range(9))
 

@@ -33,7 +33,9 @@ _TABLE = Path(__file__).with_name("rules.yaml")
 STEPS: dict[str, list[Any]] = plain_yaml.shipped(_TABLE.with_name("verbs.yaml"))
 #: So many lines above and below belong to the surroundings of a line.
 _NEAR = (40, 25)
-_BUILDS = re.compile(r"\b(?:install|build)\b")
+#: Lines that change what is compiled, and such that build.
+_CHANGES = re.compile(r"^(?:sudo )?(?:sed -i|(?:apt-get|dnf|yum|zypper|pacman|apk|brew) )")
+_BUILDS = re.compile(r"^(?!#)(?!.*apt-get).*\b(?:pip\d?|uv|conda|mim) (?:\S+ )*install\b|^cmake --build")
 
 
 def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
@@ -60,11 +62,11 @@ def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
 
 
 def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
-    """The fixes of a row; sources that they change are built again, where the log is of a build."""
+    """The fixes of a row; where the log is of a build, it is built again from changed sources, with new headers."""
     made = list(_fixes(steps, hit))
     yield from made
     lines = render(made, hit.context.target(hit.facts))
-    if any("sed -i" in line for line in lines) and not any(map(_BUILDS.search, lines)) and hit.context.asked:
+    if any(map(_CHANGES.match, lines)) and not any(map(_BUILDS.search, lines)) and hit.context.asked:
         yield from build(hit)
 
 
