@@ -43,6 +43,11 @@ class Installation:
     own: str = ""
 
     @property
+    def kept(self) -> tuple[str, ...]:
+        """The options, with that of what is editable."""
+        return (*self.options, "-e") if self.editable else self.options
+
+    @property
     def directory(self) -> str:
         """The one directory that is installed, "" for anything else: a name alone is a package."""
         one = self.targets[0].partition("[")[0] if len(self.targets) == 1 else ""

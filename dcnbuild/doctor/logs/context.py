@@ -36,12 +36,6 @@ _INSTALLERS = tuple((_any(row["any"]), tuple(row["words"])) for row in _TABLE["i
 #: Where the lines of a fix go that nobody types.
 _PLACES = tuple((_any(row["any"]), row["say"]) for row in _TABLE["places"])
 _UBUNTU = re.compile(r"[Uu]buntu[ -]?(?:\d\.\d{1,2}-\w{1,10}~)?((?:18|2\d)\.04)|ubuntu(18|2\d)04|~(2\d)\.04\b")
-#: The Ubuntu of a JetPack, by its own number and by that of its L4T.
-_JETPACKS = {
-    **dict.fromkeys(("4", "32"), "ubuntu 18.04"),
-    **dict.fromkeys(("5", "35"), "ubuntu 20.04"),
-    **dict.fromkeys(("6", "36"), "ubuntu 22.04"),
-}
 #: Directories of a user, which tell one machine from another.
 _HOMES = re.compile(r"(/home/[\w.-]+|/Users/[\w.-]+|[A-Z]:\\Users\\[\w.-]+)")
 #: What else does: the prompt of a shell, the compiler that CMake finds, the driver that nvidia-smi shows.
@@ -143,7 +137,7 @@ class Context:
                 break
         else:
             found = self.first(_UBUNTU)
-            distribution = _ubuntu(found) if found else _JETPACKS.get((self.jetpack or "").partition(".")[0])
+            distribution = _ubuntu(found) if found else _TABLE["jetpacks"].get((self.jetpack or "").partition(".")[0])
         return Target(
             *(shell, "Linux", manager, distribution, self.root or self.dockerfile, self.conda),
             architecture="aarch64" if self.aarch64 else "x86_64",

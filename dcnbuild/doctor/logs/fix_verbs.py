@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from dcnbuild.base.versions import numbers
-from dcnbuild.doctor import fixes
+from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix, together
 from dcnbuild.doctor.logs import project
 from dcnbuild.doctor.logs.lookups import extensions, runtime, tables
@@ -25,15 +25,7 @@ from dcnbuild.doctor.resolver import jetson_torch
 from dcnbuild.knowledge import modules
 from dcnbuild.machine import versions
 
-#: What shows that the log is of a build in the current directory.
-_CHECKOUT = re.compile(
-    r"setup\.py (?:install|develop|build)|pip install (?:-\S+ )*(?:-e )?\.|Obtaining file:|running build_ext|^FAILED: "
-    r"|ninja: build stopped|collect2: |: undefined reference to|error LNK\d|^nvlink "
-)
-#: What shows that torch compiles while a program runs, without a setup.py.
-_JUST_IN_TIME = re.compile(
-    r"torch_extensions[/\\]|Building extension module|Error building extension|\bload(?:_inline)?\(name="
-)
+_CHECKOUT, _JUST_IN_TIME = map(wording.pattern, ("checkout", "just_in_time"))
 ASK_TORCH_WORDS = ("python", "-c", "import torch; print(torch.__version__, torch.version.cuda)")
 ASK_TORCH = fixes.command(*ASK_TORCH_WORDS)
 
@@ -55,7 +47,7 @@ def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
     elif not path.strip() and hit.context.cmake and not (hit.context.of_torch or hit.context.by_pip):
         yield cmake_build(hit)
     elif not path.strip() and asked and asked.directory:
-        yield fixes.rebuild(None, asked.directory, *asked.options, *["-e"] * asked.editable)
+        yield fixes.rebuild(None, asked.directory, *asked.kept)
     elif found.kind in ("own", "unknown") and _place(hit, path):
         yield from _enter(hit, path)
         yield fixes.rebuild()
@@ -129,8 +121,9 @@ def port(hit: Hit) -> Iterator[Fix]:
         yield fixes.say("then build the copy that it made, in its directory:")
         yield fixes.by_hand(fixes.pip("install", "--no-build-isolation", "."))
     elif asked or hit.context.first(_CHECKOUT):
-        options = (*asked.options, *["-e"] * asked.editable) if asked else ()
-        yield fixes.pip("install", "--no-build-isolation", *options, operands=(f"{hit['project']}-ported",))
+        yield fixes.pip(
+            "install", "--no-build-isolation", *(asked.kept if asked else ()), operands=(f"{hit['project']}-ported",)
+        )
 
 
 def upgrade(hit: Hit, *packages: str) -> Fix:
@@ -165,8 +158,10 @@ def build(hit: Hit, *options: str) -> Iterator[Fix]:
     if mine is not None and mine.own:
         yield fixes.say(f"then the same command again, with its own options: python setup.py {mine.own}")
         return
-    kept = (*mine.options, *["-e"] * mine.editable) if mine else ()
-    words = sorted(dict.fromkeys(("--no-build-isolation", *options, *kept)), key=lambda word: word == "-e")
+    words = sorted(
+        {"--no-build-isolation": 0, **dict.fromkeys((*options, *(mine.kept if mine else ())))},
+        key=lambda word: word == "-e",
+    )
     yield fixes.pip("install", *words, operands=(mine.targets[0] if mine else wanted(hit, *options),))
 
 

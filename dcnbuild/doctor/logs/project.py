@@ -22,12 +22,7 @@ _NEAR = 400
 NOT_OURS = wording.pattern("not_ours")
 #: Directories that hold the sources of a project: the nearest other one above them is the project.
 _INNER = {"src", "csrc", "source", "cuda", "cpu", "cpp", "lib", "include", "kernels", "gpu"}
-#: A directory that the build names: that of its setup.py, of its build directory, or whose src it includes from.
-_SHOWN_PROJECT = (
-    re.compile(r"(?:^|[\s\"'=])(?P<path>(?:[A-Za-z]:)?[/\\~][^\s'\";:]{1,300})[/\\]setup\.py\b"),
-    re.compile(r"(?:^|[\s\"'=])(?P<path>(?:[A-Za-z]:)?[/\\][^\s'\";:]{1,300}?)[/\\]build[/\\](?:temp|lib)\."),
-    re.compile(r"-I ?[\"']?(?P<path>(?:[A-Za-z]:)?[/\\][^\s'\";:]{1,300})[/\\](?:src|csrc)(?=[\s\"']|$)"),
-)
+_SHOWN_PROJECT = tuple(map(re.compile, wording.rows("shown_project")))
 _PROJECT = wording.pattern("project")
 #: pip copies a project here before it builds it, and deletes the copy.
 _COPY = wording.pattern("copied")
