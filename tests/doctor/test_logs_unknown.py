@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 from doctor.reading import findings
+
+from dcnbuild.base import quoting
+from dcnbuild.doctor.logs.lookups import tables
+from dcnbuild.doctor.logs.rule_table import STEPS
 
 _TORCH = '  File "/env/lib/python3.10/site-packages/torch/nn/modules/module.py", line 2189, in load_state_dict\n    raise RuntimeError(\n'
 
@@ -102,3 +110,18 @@ def test_the_port_is_that_of_the_message() -> None:
     found = findings(log)[0]
     assert "29501" in found.cause and "464" not in found.cause
     assert any("torchrun --master_port" in line for line in found.fix)
+
+
+def _said(steps: Any) -> Iterator[str]:
+    if isinstance(steps, dict):
+        yield from (text for inner in steps.values() for text in _said(inner))
+    elif isinstance(steps, list) and steps[:1] == ["say"]:
+        yield re.sub(r"\{[\w|]+\}", "x", steps[1])
+    elif isinstance(steps, list):
+        yield from (text for inner in steps for text in _said(inner))
+
+
+def test_what_tables_say_stays_as_it_is_in_a_comment() -> None:
+    texts = [*tables.rows("exceptions").values(), *(text for steps in STEPS.values() for text in _said(steps))]
+    assert len(texts) > 30
+    assert [text for text in texts if quoting.comment(text, "sh") != f"# {' '.join(text.split())}"] == []
