@@ -202,3 +202,8 @@ def test_the_cause_in_a_line_below_is_not_taken_for_that_of_the_line_above() -> 
         "Run 'docker run --help' for more information"
     )
     assert [finding.id for finding in findings(log)] == ["driver-library-mismatch"]
+
+
+def test_a_directory_that_was_named_from_here_is_not_entered_first() -> None:
+    log = "$ pip install ./sub/raster\nProcessing ./sub/raster\nsrc/b.h:19:10: fatal error: glm/glm.hpp: No such file or directory"
+    assert fix(log) == ["git submodule update --init --recursive", "pip install --no-build-isolation ./sub/raster"]
