@@ -21,6 +21,7 @@ def cell(line: str) -> str:
         return f'import os; os.environ.pop("{found["name"]}", None)'
     if line.startswith("#"):
         return line
+    line = re.sub(r"^python[\d.]* -m pip ", "pip ", line)
     return f"%{line}" if line.startswith(("pip ", "conda ", "cd ")) else f"!{line}"
 
 
@@ -30,4 +31,5 @@ def _assign(name: str, value: str) -> str:
     after = _AFTER.fullmatch(value)
     text = " ".join(shlex.split(after["before"] if after else value))
     more = f' + os.environ.get("{after["variable"]}", "")' if after else ""
-    return f'import os; os.environ["{name}"] = {text!r}{more}'
+    plain = f"os.path.expandvars({text!r})" if "$" in text else repr(text)
+    return f'import os; os.environ["{name}"] = {plain}{more}'

@@ -7,7 +7,7 @@ The rules, from the shells' manuals:
     fish: inside single quotes only `\\\\` and `\\'` are special.
     csh: csh and tcsh replace `!` inside quotes too; `\\!` outside of quotes is the one way to write it.
     cmd: inside double quotes `%` (and `!`, where delayed expansion is on) are still replaced, and
-        nothing escapes them at the prompt, so that they are refused.
+        nothing escapes them at the prompt, so that they are refused, but for `!=`: no name begins so.
     dockerfile: the lines of `RUN` are those of sh; `ENV` sets a variable for all that follow.
     powershell: inside single quotes a doubled quote stands for one; typographic ones count as quotes.
         Windows PowerShell breaks `"` in the arguments of programs, so that it is refused there.
@@ -32,7 +32,7 @@ _PLAIN: dict[Shell, re.Pattern[str]] = {
 }
 #: What the output shows as an apostrophe where its encoding has no other (base/printable.py): it would end the quotes.
 _BECOMES_A_QUOTE = re.compile("[\u2018\u2019]")
-_REFUSED_BY_CMD = re.compile(r'[%!"]')
+_REFUSED_BY_CMD = re.compile(r'[%"]|!(?!=)')
 _POWERSHELL_QUOTES = re.compile("(['\u2018\u2019\u201a\u201b])")
 _TWICE = r"\1\1"
 

@@ -137,12 +137,13 @@ def test_what_torch_remarks_beside_a_build_is_no_failure() -> None:
 def test_a_message_brings_no_second_full_stop() -> None:
     for said, shown in (("that was wrong.", "that was wrong."), ("wait ...", "wait ....")):
         log = f'Traceback (most recent call last):\n  File "a.py", line 4, in f\nValueError: {said}'
-        assert findings(log)[0].cause == f"Python stopped with ValueError: {shown}"
+        mine = "The line is of the project's own code: a.py, line 4, in f."
+        assert findings(log)[0].cause == f"Python stopped with ValueError: {shown} {mine}"
 
 
 def test_a_message_may_begin_below_the_name_of_its_exception() -> None:
     log = 'Traceback (most recent call last):\n  File "a.py", line 4, in f\nValueError: \n\nthe reason'
-    assert findings(log)[0].cause == "Python stopped with ValueError: the reason."
+    assert findings(log)[0].cause.startswith("Python stopped with ValueError: the reason. The line is ")
 
 
 _SYMBOL = (

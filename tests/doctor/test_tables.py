@@ -8,7 +8,7 @@ import pytest
 
 from dcnbuild import explain
 from dcnbuild.base.versions import numbers
-from dcnbuild.doctor.logs.lookups.cuda import home_of
+from dcnbuild.doctor.logs.lookups.compiler import home_of
 from dcnbuild.doctor.logs.lookups.tables import like
 from dcnbuild.doctor.parse.locales import to_english
 from dcnbuild.knowledge import cuda, headers, names, python, torch_cpp

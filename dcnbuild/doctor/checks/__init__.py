@@ -13,17 +13,8 @@ from dcnbuild.machine.facts import Facts
 #: The modules of `dcnbuild.doctor.checks`, in the order of their findings: what comes first is
 #: more often the cause of what comes after.
 MODULES = (
-    "surroundings",
-    "driver",
-    "torch_install",
-    "cuda_home",
-    "toolkits",
-    "architectures",
-    "compilers",
-    "python",
-    "paths",
-    "resources",
-    "libraries",
+    *("surroundings", "driver", "torch_install", "cuda_home", "toolkits", "architectures"),
+    *("compilers", "python", "paths", "resources", "libraries"),
 )
 _ORDER: dict[Severity, int] = {"error": 0, "warning": 1, "note": 2}
 

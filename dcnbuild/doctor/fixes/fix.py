@@ -34,6 +34,8 @@ class Target:
         alternative: whether the lines come after "or" and so are comments: interactive zsh takes those for commands
             and evaluates what is to be replaced by a program's output.
         notebook: whether they go into a cell of a notebook, as a whole.
+        place: where they go that are not typed, "in the Dockerfile, before line 14:".
+        variables: those that have been set there, in vain, with their values.
     """
 
     shell: Shell = "sh"
@@ -48,6 +50,8 @@ class Target:
     pip: tuple[str, ...] = ("pip",)
     alternative: bool = False
     notebook: bool = False
+    place: str = ""
+    variables: frozenset[tuple[str, str]] = frozenset()
 
     @classmethod
     def of(cls, facts: Facts) -> Target:
@@ -123,6 +127,9 @@ def render(fixes: Iterable[Fix], target: Target) -> tuple[str, ...]:
                 kept.append(line)
                 if alternative is not None:
                     alternative.add(line)
+    typed = next((number for number, line in enumerate(kept) if not line.startswith(f"{comment} ")), None)
+    if target.place and typed is not None:
+        kept.insert(typed, quoting.comment(target.place, target.shell))
     return tuple(map(cell, kept)) if target.notebook else tuple(kept)
 
 
@@ -140,7 +147,7 @@ def alternatives_last(parts: Iterable[list[Fix]], target: Target) -> list[Fix]:
 
 def together(fixes: Iterable[Fix]) -> Fix:
     """Several as one, whose alternatives are their own."""
-    return Fix(lambda target, *inner: render(inner, replace(target, notebook=False)), tuple(fixes))
+    return Fix(lambda target, *inner: render(inner, replace(target, notebook=False, place="")), tuple(fixes))
 
 
 def by_hand(fix: Fix) -> Fix:

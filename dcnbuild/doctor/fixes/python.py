@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dcnbuild.base.quoting import UnquotableError
 from dcnbuild.doctor.fixes.fix import Fix, Target, makes_fix
-from dcnbuild.doctor.fixes.shell import command
+from dcnbuild.doctor.fixes.shell import command, remove
 from dcnbuild.machine.compatibility import companions
 from dcnbuild.machine.facts import Facts
 
@@ -39,7 +39,7 @@ def pip(target: Target, *words: str | Path, operands: Iterable[str | Path] = ())
     """Runs pip, or what stands for it, for the Python that the fix is about."""
     python = python_of(target)
     before = [*python, "-m", "pip"] if python else ["pip"]
-    if len(target.pip) > 1 and (target.pip[0] != "uv" or words[0] in _OF_UV):
+    if target.pip != ("pip",) and (target.pip[0] != "uv" or words[0] in _OF_UV):
         before = [*target.pip]
     if before[0] == "uv":  # which asks nothing
         words = tuple(word for word in words if word != "-y")
@@ -83,15 +83,16 @@ def exchange(target: Target, *requirements: str, index: Iterable[str] = ()) -> I
 
 
 @makes_fix
-def rebuild(target: Target, package: str | None = None) -> Iterator[str]:
-    """Builds an extension anew against the installed torch: a package of an index, or the current directory."""
+def rebuild(target: Target, package: str | None = None, directory: str = ".", *more: str) -> Iterator[str]:
+    """Builds an extension anew against the installed torch: a package of an index, or a directory."""
     options = ("--no-build-isolation", "--no-cache-dir", "--no-deps", "--force-reinstall")
     if package is not None:
         yield from pip_install(package, options=(*options, "--no-binary", package)).strict(target)
         return
-    remove_build = {"cmd": "rmdir /s /q build", "powershell": "Remove-Item -Recurse -Force build"}
-    yield remove_build.get(target.shell, "rm -rf build")
-    yield from pip("install", *options, ".").strict(target)
+    inside = re.sub(r"(?<=.)[/\\]\.?$|^\.[/\\]?$", "", directory)
+    build = (f"{inside}/" if inside else "") + "build"
+    yield from remove(build.replace("/", "\\") if target.windows else build, recursive=True).strict(target)
+    yield from pip("install", *dict.fromkeys((*options, *more)), operands=(directory,)).strict(target)
 
 
 @makes_fix

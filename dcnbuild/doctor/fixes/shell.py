@@ -6,12 +6,21 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from dcnbuild.base import quoting
+from dcnbuild.base import plain_yaml, quoting
 from dcnbuild.base.quoting import UnquotableError
 from dcnbuild.doctor.fixes import effects
 from dcnbuild.doctor.fixes.fix import Target, makes_fix
 
-_GPU_QUERY = "nvidia-smi --query-gpu=compute_cap --format=csv,noheader"
+_TABLE = Path(__file__).with_name("shells.yaml")
+
+
+def written(target: Target, what: str, *values: str) -> Iterator[str]:
+    """The lines that a shell has for something: a row of shells.yaml, filled in."""
+    row = plain_yaml.shipped(_TABLE)[what]
+    shell = "alternative" if target.alternative and "alternative" in row else target.shell
+    for line in row.get(shell, row["sh"]).split("\n"):
+        text = line.format(*values)
+        yield quoting.comment(text[2:], target.shell) if line.startswith("# ") else text
 
 
 @makes_fix
@@ -33,13 +42,13 @@ def command(
         root: whether it takes root to run it.
     """
     shell = target.shell
-    written = [quoting.argument(str(word), shell) for word in words]
-    written += [quoting.operand(str(word), shell) for word in operands]
-    if shell == "powershell" and written[0].startswith("'"):
-        written.insert(0, "&")
+    quoted = [quoting.argument(str(word), shell) for word in words]
+    quoted += [quoting.operand(str(word), shell) for word in operands]
+    if shell == "powershell" and quoted[0].startswith("'"):
+        quoted.insert(0, "&")
     if root and not target.root and not target.windows:
-        written.insert(0, "sudo")
-    line = " ".join(written)
+        quoted.insert(0, "sudo")
+    line = " ".join(quoted)
     if target.shell == "dockerfile" and effects.of_line(line) == "reads":  # what it prints is for people
         line = f"# {line}"
     elif target.shell == "dockerfile":
@@ -63,20 +72,17 @@ def set_env(target: Target, name: str, value: str | Path) -> Iterator[str]:
 
 
 def assignment(target: Target, name: str, value: str | Path, after: str = "") -> str:
+    """The line that sets a variable: words, where it has been set so in vain."""
+    if not after and (name, str(value)) in target.variables:
+        said = f"{name} is set to {value} already, as the log shows: what is built sets it anew, or does not read it"
+        return quoting.comment(said, target.shell)
     return quoting.assignment(name, str(value), target.shell, after)
 
 
 @makes_fix
 def unset_env(target: Target, name: str) -> Iterator[str]:
     """Unsets an environment variable."""
-    name = quoting.variable_name(name)
-    yield {
-        "fish": f"set -e {name}",
-        "csh": f"unsetenv {name}",
-        "cmd": f"set {name}=",
-        "powershell": f"Remove-Item Env:{name}",
-        "dockerfile": f"ENV {name}=",
-    }.get(target.shell, f"unset {name}")
+    yield from written(target, "unset", quoting.variable_name(name))
 
 
 @makes_fix
@@ -94,9 +100,7 @@ def prepend(target: Target, name: str, *directories: str | Path) -> Iterator[str
     """Puts directories before what a variable like PATH or CPATH lists already."""
     facts = target.facts
     unset = facts is not None and not any(entry.variable == name for entry in facts.paths)
-    after = {"fish": f" ${name}", "cmd": f";%{name}%", "powershell": f" + ';' + $env:{name}"}.get(
-        target.shell, f':"${name}"'
-    )
+    (after,) = written(target, "and_before", name)
     texts = (";" if target.windows else ":").join(map(str, directories))
     yield assignment(target, name, texts, "" if unset else after)
 
@@ -104,65 +108,35 @@ def prepend(target: Target, name: str, *directories: str | Path) -> Iterator[str
 @makes_fix
 def set_env_from(target: Target, name: str, *words: str) -> Iterator[str]:
     """Sets an environment variable to what a command prints."""
-    name, written = (quoting.variable_name(name), [quoting.argument(word, target.shell) for word in words])
-    if target.shell in ("csh", "cmd") and written != list(words):  # quotes do not nest there
+    name, quoted = (quoting.variable_name(name), [quoting.argument(word, target.shell) for word in words])
+    if target.shell in ("csh", "cmd") and quoted != list(words):  # quotes do not nest there
         raise UnquotableError(f"{' '.join(words)}: cannot stand in a command substitution")
-    line = " ".join(written)
-    if target.alternative:
-        yield quoting.comment(f"{name}= what this prints: {line}", target.shell)
-        return
-    yield {
-        "fish": f"set -gx {name} ({line})",
-        "csh": f'setenv {name} "`{line}`"',
-        "cmd": f"for /f \"delims=\" %i in ('{line}') do set {name}=%i",
-        "powershell": f"$env:{name} = ({line})",
-        "dockerfile": quoting.comment(f"ENV {name}= what this prints: {line}", target.shell),
-    }.get(target.shell, f'export {name}="$({line})"')
+    yield from written(target, "set_from", name, " ".join(quoted))
+
+
+@makes_fix
+def set_constant(target: Target, name: str, value: str) -> Iterator[str]:
+    """Sets a variable to a text of ours with variables in it, which double quotes leave to the shell."""
+    yield from written(target, "set_constant", name, value) if "$" in value else (assignment(target, name, value),)
 
 
 @makes_fix
 def ask_gpus(target: Target) -> Iterator[str]:
     """Sets TORCH_CUDA_ARCH_LIST to what the GPUs of the machine are."""
-    name = "TORCH_CUDA_ARCH_LIST"
-    if target.shell == "cmd":
-        yield _GPU_QUERY
-        yield quoting.comment(f"then: set {name}= to what it prints", target.shell)
-        return
-    if target.shell == "dockerfile":  # no GPU is there while an image is built
-        yield quoting.comment(f"ENV {name}= the architectures of the GPUs that will run it, as 8.6, 8.9", target.shell)
-        return
-    if target.alternative:
-        yield quoting.comment(f"{name}= what this prints, as 8.6, 8.9: {_GPU_QUERY}", target.shell)
-        return
-    joined = f"{_GPU_QUERY} | sort -u | paste -sd';' -"
-    yield {
-        "fish": f"set -gx {name} ({_GPU_QUERY} | sort -u | string join ';')",
-        "csh": f'setenv {name} "`{joined}`"',
-        "powershell": f"$env:{name} = ({_GPU_QUERY} | Sort-Object -Unique) -join ';'",
-    }.get(target.shell, f'export {name}="$({joined})"')
+    yield from written(target, "ask_gpus")
 
 
 @makes_fix
 def temporary_here(target: Target) -> Iterator[str]:
     """Moves temporary files to a new directory here: by its full path, since programs run elsewhere read it too."""
-    if target.alternative or target.shell == "dockerfile":
-        yield quoting.comment("TMPDIR= the full path of a directory with room", target.shell)
-        return
-    yield {
-        "fish": 'set -gx TMPDIR (mktemp -d -p "$PWD")',
-        "csh": "setenv TMPDIR `mktemp -d -p $cwd:q`",
-    }.get(target.shell, 'export TMPDIR="$(mktemp -d -p "$PWD")"')
+    yield from written(target, "temporary_here")
 
 
 @makes_fix
 def remove(target: Target, path: str | Path, recursive: bool = False) -> Iterator[str]:
     """Deletes a file, or a directory with all that is in it."""
-    programs = {
-        "cmd": (("del",), ("rmdir", "/s", "/q")),
-        "powershell": (("Remove-Item",), ("Remove-Item", "-Recurse", "-Force")),
-    }
-    one, all_of_it = programs.get(target.shell, (("rm",), ("rm", "-rf")))
-    yield from command(*(all_of_it if recursive else one), operands=(path,)).strict(target)
+    (program,) = written(target, "remove_all" if recursive else "remove")
+    yield from command(*program.split(), operands=(path,)).strict(target)
 
 
 @makes_fix

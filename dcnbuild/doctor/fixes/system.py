@@ -6,23 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from dcnbuild.base import quoting
+from dcnbuild.base import plain_yaml, quoting
 from dcnbuild.base.versions import numbers
 from dcnbuild.doctor.fixes.fix import Target, makes_fix
 from dcnbuild.doctor.fixes.python import conda_install
-from dcnbuild.doctor.fixes.shell import assignment, command
+from dcnbuild.doctor.fixes.shell import assignment, command, set_constant
 from dcnbuild.machine.facts import Compiler
 
-_INSTALL = {"pacman": ("pacman", "-S"), "apk": ("apk", "add")}
-#: What the package managers call the packages that fixes install; {} is a version.
-_PACKAGES = {
-    "apt-get": {"g++": "g++{}", "python-dev": "python{}-dev"},
-    "dnf": {"g++": "gcc{}-c++", "python-dev": "python{}-devel"},
-    "yum": {"g++": "gcc{}-c++", "python-dev": "python{}-devel"},
-    "zypper": {"g++": "gcc{}-c++", "python-dev": "python3-devel"},
-    "pacman": {"g++": "gcc{}", "python-dev": "python"},
-    "apk": {"g++": "g++", "python-dev": "python3-dev"},
-}
+_TABLE = Path(__file__).with_name("shells.yaml")
 
 
 @makes_fix
@@ -38,7 +29,7 @@ def system_install(target: Target, package: str, version: str = "") -> Iterator[
         return
     if version and package == "g++" and manager == "apt-get":
         version = f"-{version}"
-    name = _PACKAGES.get(manager, {}).get(package, package).format(version)
+    name = plain_yaml.shipped(_TABLE)["packages"].get(manager, {}).get(package, package).format(version)
     yield from package_install(name).strict(target)
 
 
@@ -56,7 +47,7 @@ def install_msvc(target: Target) -> Iterator[str]:
 def package_install(target: Target, name: str) -> Iterator[str]:
     """Installs what the package manager of the system, Debian's where that is not known, calls by this name."""
     manager = target.manager or "apt-get"
-    program = _INSTALL.get(manager, (manager, "install"))
+    program = plain_yaml.shipped(_TABLE)["installs"].get(manager, (manager, "install"))
     if manager == "apt-get" and (
         target.container or target.shell == "dockerfile"
     ):  # images have no lists, nor a terminal
@@ -77,7 +68,8 @@ def install_gcc(target: Target, major: int, cmake: bool = False) -> Iterator[str
     if target.conda or target.manager in (None, "apk") or (fedora and major < 13):
         packages = (f"gcc_linux-64={major}", f"gxx_linux-64={major}")
         yield from conda_install(*packages).strict(target)
-        prefix = f"$CONDA_PREFIX/bin/{target.architecture}-conda-linux-gnu"
+        conda = "/opt/conda" if target.shell == "dockerfile" else "$CONDA_PREFIX"
+        prefix = f"{conda}/bin/{target.architecture}-conda-linux-gnu"
         yield from _constant_compilers(target, f"{prefix}-gcc", f"{prefix}-g++", cmake)
         return
     if target.manager == "pacman" and major < 14:
@@ -96,9 +88,8 @@ def install_gcc(target: Target, major: int, cmake: bool = False) -> Iterator[str
 
 def _constant_compilers(target: Target, c: str, cxx: str, cmake: bool) -> Iterator[str]:
     """Values of ours with a variable in them, which double quotes leave to the shell."""
-    verb = {"fish": "set -gx {} ", "csh": "setenv {} "}.get(target.shell, "export {}=")
     for name, value in _variables(c, cxx, cmake):
-        yield f'{verb.format(name)}"{value}"'
+        yield from set_constant(name, str(value)).strict(target)
 
 
 def _variables(c: str | Path, cxx: str | Path, cmake: bool) -> tuple[tuple[str, str | Path], ...]:

@@ -11,7 +11,7 @@ from dcnbuild.base.quoting import UnquotableError
 from dcnbuild.base.versions import numbers
 from dcnbuild.doctor.fixes.fix import Target, makes_fix
 from dcnbuild.doctor.fixes.python import conda_install, dcnbuild, dcnbuild_words
-from dcnbuild.doctor.fixes.shell import assignment, prepend, set_env_from
+from dcnbuild.doctor.fixes.shell import assignment, prepend, set_env_from, written
 from dcnbuild.doctor.fixes.system import system_install
 from dcnbuild.machine import recipes
 
@@ -32,13 +32,7 @@ def use_toolkit(target: Target, version: str | None = None, root: str | Path | N
         root = next((kit.root for kit in fitting), None)
     if root is None and target.windows:
         if version is None:
-            # the installer of NVIDIA sets CUDA_PATH
-            if target.shell == "powershell":
-                yield "$env:CUDA_HOME = $env:CUDA_PATH"
-                yield r"$env:PATH = $env:CUDA_PATH + '\bin;' + $env:PATH"
-            else:
-                yield 'set "CUDA_HOME=%CUDA_PATH%"'
-                yield r'set "PATH=%CUDA_PATH%\bin;%PATH%"'
+            yield from written(target, "use_installed")
             return
         root = rf"{_WINDOWS_TOOLKITS}\v{version}"
     root = str(root or (f"/usr/local/cuda-{version}" if version else "/usr/local/cuda"))

@@ -14,7 +14,7 @@ from dcnbuild.base import plain_yaml
 from dcnbuild.base.quoting import Shell
 from dcnbuild.doctor import wording
 from dcnbuild.doctor.fixes.fix import Target
-from dcnbuild.doctor.logs import project
+from dcnbuild.doctor.logs import asked, project
 from dcnbuild.doctor.parse.text import Log
 from dcnbuild.machine.facts import Facts
 
@@ -33,13 +33,9 @@ _SIGNS = {name: (_any(row["any"], row.get("nocase", False)), row["near"]) for na
 _MANAGERS = tuple((_any(row["any"]), row["manager"], row.get("distribution")) for row in _TABLE["managers"])
 #: What shows that something else than pip installs.
 _INSTALLERS = tuple((_any(row["any"]), tuple(row["words"])) for row in _TABLE["installers"])
+#: Where the lines of a fix go that nobody types.
+_PLACES = tuple((_any(row["any"]), row["say"]) for row in _TABLE["places"])
 _UBUNTU = re.compile(r"[Uu]buntu[ -]?(?:\d\.\d{1,2}-\w{1,10}~)?((?:18|2\d)\.04)|ubuntu(18|2\d)04|~(2\d)\.04\b")
-#: The Ubuntu of a JetPack, by its own number and by that of its L4T.
-_JETPACKS = {
-    **dict.fromkeys(("4", "32"), "ubuntu 18.04"),
-    **dict.fromkeys(("5", "35"), "ubuntu 20.04"),
-    **dict.fromkeys(("6", "36"), "ubuntu 22.04"),
-}
 #: Directories of a user, which tell one machine from another.
 _HOMES = re.compile(r"(/home/[\w.-]+|/Users/[\w.-]+|[A-Z]:\\Users\\[\w.-]+)")
 #: What else does: the prompt of a shell, the compiler that CMake finds, the driver that nvidia-smi shows.
@@ -54,7 +50,9 @@ _BUILT = wording.pattern("built")
 _LOCAL = re.compile(r"(?:Processing|Obtaining) (?:file://)?(?:\.|/|[A-Za-z]:)|.{0,20}[Bb]uilding editable for")
 
 #: The properties of a Context that templates may name.
-SHOWN = frozenset((*_VERSIONS, *_SIGNS, "compose", "source", "where", "project", "package", "pinned"))
+SHOWN = frozenset(
+    (*_VERSIONS, *_SIGNS, "ci", "command", "compose", "installer", "source", "where", "project", "package", "pinned")
+)
 
 
 def _ubuntu(found: re.Match[str]) -> str:
@@ -81,9 +79,9 @@ class Context:
     log: Log
     line: int
 
-    toolkit, torch, torch_cuda, python, gcc, jetpack, nvcc_path = (_Version() for _ in range(7))
+    toolkit, torch, torch_cuda, python, gcc, jetpack, nvcc_path, vc = (_Version() for _ in range(8))
     conda, windows, mac, wsl, jetson, ada, container, dockerfile = (_Sign() for _ in range(8))
-    aarch64, powershell, root, cmake, by_pip, of_torch, notebook = (_Sign() for _ in range(7))
+    aarch64, powershell, root, cmake, by_pip, of_torch, notebook, fish, csh = (_Sign() for _ in range(9))
 
     def first(self, pattern: re.Pattern[str], reach: int = REACH) -> re.Match[str] | None:
         """The match nearest to the line: on it, else above it, else below it."""
@@ -103,13 +101,30 @@ class Context:
 
     def target(self, facts: Facts | None) -> Target:
         """Where a fix is pasted: this machine where the log may be of it, else the log's machine."""
-        found = self._target(facts)
+        found = replace(self._target(facts), place=self.place, variables=asked.variables(self))
         return replace(found, notebook=True) if self.notebook and found.shell == "sh" else found
 
+    @cached_property
+    def place(self) -> str:
+        """Where the lines of a fix go, "" where they are typed."""
+        return self._place(slice(2)) if self.dockerfile else self.ci
+
+    @cached_property
+    def ci(self) -> str:
+        """The same of the job of a service that builds, "" outside of one."""
+        return self._place(slice(2, None))
+
+    def _place(self, some: slice) -> str:
+        shown = ((said, self.first(pattern)) for pattern, said in _PLACES[some])
+        return next((said.format(*filter(None, found.groups())) for said, found in shown if found), "")
+
     def _target(self, facts: Facts | None) -> Target:
-        if facts is not None and self._here(facts):
-            return replace(Target.of(facts), conda=self.conda or Target.of(facts).conda, pip=self.pip)
-        shell: Shell = "dockerfile" if self.dockerfile else "sh"
+        shell: Shell
+        if facts is not None and not self.dockerfile and self._here(facts):
+            here = Target.of(facts)
+            shell = "fish" if self.fish else "csh" if self.csh else here.shell
+            return replace(here, shell=shell, conda=self.conda or here.conda, pip=self.pip)
+        shell = "dockerfile" if self.dockerfile else "fish" if self.fish else "csh" if self.csh else "sh"
         if self.windows:
             shell = "powershell" if self.powershell else "cmd"
             return Target(shell, "Windows", conda=self.conda, pip=self.pip)
@@ -122,7 +137,7 @@ class Context:
                 break
         else:
             found = self.first(_UBUNTU)
-            distribution = _ubuntu(found) if found else _JETPACKS.get((self.jetpack or "").partition(".")[0])
+            distribution = _ubuntu(found) if found else _TABLE["jetpacks"].get((self.jetpack or "").partition(".")[0])
         return Target(
             *(shell, "Linux", manager, distribution, self.root or self.dockerfile, self.conda),
             architecture="aarch64" if self.aarch64 else "x86_64",
@@ -133,7 +148,23 @@ class Context:
     @cached_property
     def pip(self) -> tuple[str, ...]:
         """What installs in this log: pip, or what stands for it."""
-        return next((words for pattern, words in _INSTALLERS if self.first(pattern, reach=60)), ("pip",))
+        by = self.asked.tool if self.asked else ("pip",)
+        return next((words for pattern, words in _INSTALLERS if self.first(pattern, reach=60)), by)
+
+    @cached_property
+    def asked(self) -> asked.Installation | None:
+        """The command that installs, as far as the log shows it."""
+        return asked.installation(self)
+
+    @property
+    def installer(self) -> str:
+        """The same by its name alone."""
+        return self.pip[0]
+
+    @property
+    def command(self) -> str:
+        """What was to be installed, "" where no command shows it."""
+        return " ".join(self.asked.targets) if self.asked else ""
 
     @cached_property
     def compose(self) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from dcnbuild.base.versions import numbers
-from dcnbuild.doctor import fixes
+from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix, together
 from dcnbuild.doctor.logs import project
 from dcnbuild.doctor.logs.lookups import extensions, runtime, tables
@@ -19,27 +19,20 @@ from dcnbuild.doctor.logs.system_verbs import (
     gcc,
     gcc_up_to,
     library_package,
-    new_driver,
-    newest_libstdcxx,
-    start_with_gpus,
     system_package,
 )
 from dcnbuild.doctor.resolver import jetson_torch
 from dcnbuild.knowledge import modules
 from dcnbuild.machine import versions
 
-#: What shows that the log is of a build in the current directory.
-_CHECKOUT = re.compile(
-    r"setup\.py (?:install|develop|build)|pip install (?:-\S+ )*(?:-e )?\.|Obtaining file:|running build_ext|^FAILED: "
-    r"|ninja: build stopped|collect2: |: undefined reference to|error LNK\d|^nvlink "
-)
+_CHECKOUT, _JUST_IN_TIME = map(wording.pattern, ("checkout", "just_in_time"))
 ASK_TORCH_WORDS = ("python", "-c", "import torch; print(torch.__version__, torch.version.cuda)")
 ASK_TORCH = fixes.command(*ASK_TORCH_WORDS)
 
 
 def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
     """Builds anew, for the installed torch, what the file at `path` belongs to."""
-    found, extension = owner(path), extensions.of_file(path)
+    found, extension, asked = owner(path), extensions.of_file(path), hit.context.asked
     if extension is not None:
         yield from extensions.build(extension, hit, path, again=True)
         return
@@ -53,7 +46,9 @@ def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
         yield from build_anew(hit, found.package)
     elif not path.strip() and hit.context.cmake and not (hit.context.of_torch or hit.context.by_pip):
         yield cmake_build(hit)
-    elif _place(hit, path):
+    elif not path.strip() and asked and asked.directory:
+        yield fixes.rebuild(None, asked.directory, *asked.kept)
+    elif found.kind in ("own", "unknown") and _place(hit, path):
         yield from _enter(hit, path)
         yield fixes.rebuild()
     else:  # nothing says that the current directory is the one whose build may be deleted
@@ -119,6 +114,16 @@ def port(hit: Hit) -> Iterator[Fix]:
         yield fixes.pip("install", "--no-build-isolation", operands=(f"./{name}-ported{inside}",))
         return
     yield fixes.dcnbuild("port", operands=(hit["project"],))
+    asked = hit.context.asked
+    if hit.context.first(_JUST_IN_TIME):
+        yield fixes.say("and give load the ported sources")
+    elif hit["project"] == "." and (asked or hit.context.first(_CHECKOUT)):
+        yield fixes.say("then build the copy that it made, in its directory:")
+        yield fixes.by_hand(fixes.pip("install", "--no-build-isolation", "."))
+    elif asked or hit.context.first(_CHECKOUT):
+        yield fixes.pip(
+            "install", "--no-build-isolation", *(asked.kept if asked else ()), operands=(f"{hit['project']}-ported",)
+        )
 
 
 def upgrade(hit: Hit, *packages: str) -> Fix:
@@ -144,28 +149,31 @@ def newer(hit: Hit, package: str) -> Iterator[Fix]:
         yield fixes.say(f"and write that release into {who}, which asks for {hit['pinned'] or 'this one'}")
 
 
-def old_setuptools(hit: Hit, below: str, *others: str) -> Iterator[Fix]:
-    """A setuptools before 66: none of them runs on Python 3.12, which has no pkgutil.ImpImporter."""
-    if numbers(hit["python"] or "0") >= (3, 12):
-        yield fixes.say(f"setuptools before {below} runs on Python 3.11 at most, so in an environment of that:")
-        yield fixes.command("conda", "create", "-n", "py311", "python=3.11")
-        yield fixes.command("conda", "activate", "py311")
-    elif not hit["python"]:
-        yield fixes.say(f"setuptools before {below} runs on Python 3.11 at most:")
-    yield fixes.pip_install(f"setuptools<{below}", *others)
-
-
 def build(hit: Hit, *options: str) -> Iterator[Fix]:
-    """Builds again what was being built, without build isolation: a package, or the project's directory."""
-    package = "." if "-e" in options else hit["package"] or "."
-    if package == "." != hit["project"]:
+    """Builds again what was being built, without build isolation: what was asked for, a package, or the project."""
+    package, asked = "." if "-e" in options else hit["package"] or ".", hit.context.asked
+    mine = asked if asked is not None and package == "." and asked.directory else None
+    if package == "." != hit["project"] and mine is None:
         yield from _enter(hit, "")
+    if mine is not None and mine.own:
+        yield fixes.say(f"then the same command again, with its own options: python setup.py {mine.own}")
+        return
+    words = sorted(
+        {"--no-build-isolation": 0, **dict.fromkeys((*options, *(mine.kept if mine else ())))},
+        key=lambda word: word == "-e",
+    )
+    yield fixes.pip("install", *words, operands=(mine.targets[0] if mine else wanted(hit, *options),))
+
+
+def wanted(hit: Hit, *options: str) -> str:
+    """What was asked for: a release, the repository that it came from, a name, or the project's directory."""
+    package, asked = "." if "-e" in options else hit["package"] or ".", hit.context.asked
     name = r"[\w.-]{1,100}" if package == "." else rf"{re.escape(package)}(?:\.git)?"
     address = rf"git\+https?://[\w./@-]{{1,200}}/{name}(?:[@#][\w./@#=&-]{{1,200}})?(?![\w-])"
     given = package != "." or (hit["project"] == "." and "-e" not in options)
     named = hit.context.first(re.compile(address, re.IGNORECASE)) if given else None
-    words = sorted(("--no-build-isolation", *options), key=lambda word: word == "-e")
-    yield fixes.pip("install", *words, operands=(named[0] if named else hit["pinned"] or package,))
+    said = asked.named(package) if asked and package != "." else ""
+    return said or (named[0] if named else hit["pinned"] or package)
 
 
 def _runner(hit: Hit) -> tuple[str, ...]:
@@ -178,33 +186,6 @@ def exchange(hit: Hit, package: str, *options: str) -> Fix:
     if re.match(r"torch(?![\w-])", package) and "--no-deps" not in options:
         return fixes.exchange(package, "torchvision", "torchaudio", index=options)
     return fixes.pip_install(package, options=("--upgrade", "--force-reinstall", *options))
-
-
-def build_of_project(hit: Hit) -> Iterator[Fix]:
-    """The same where a tool installs a whole project and would build the package in isolation again: by that tool."""
-    package, tools = hit["package"], ("setuptools", "wheel", "ninja")
-    if hit.context.pip[0] == "pdm":
-        yield fixes.say("torch has to be among the packages of the project first:")
-        yield fixes.command("pdm", "run", *ASK_TORCH_WORDS)
-        for words in (("ensurepip",), ("pip", "install", *tools)):
-            yield fixes.command("pdm", "run", "python", "-m", *words)
-        if hit.context.first(re.compile(r"\bpdm add\b")):
-            yield fixes.command("pdm", "add", "--no-isolation", operands=(hit["pinned"] or package,))
-        yield fixes.command("pdm", "install", "--no-isolation")
-        return
-    yield fixes.say("all but this package first, torch has to be among it:")
-    yield fixes.command("uv", "sync", "--no-install-package", operands=(package,))
-    yield fixes.command("uv", "run", "--no-sync", *ASK_TORCH_WORDS)
-    yield fixes.command("uv", "pip", "install", *tools)
-    if hit.context.first(re.compile(r"\buv add\b")):
-        named = hit.context.first(re.compile(rf"git\+https?://[\w./@-]{{1,200}}/{re.escape(package)}[\w./@-]*"))
-        what = named[0] if named else hit["pinned"] or package
-        yield fixes.command("uv", "add", "--no-build-isolation-package", package, operands=(what,))
-    else:
-        yield fixes.command("uv", "sync", "--inexact", "--no-build-isolation-package", operands=(package,))
-    yield fixes.say(
-        f"for good: in pyproject.toml, no-build-isolation-package of the table tool.uv is a list that has {package}"
-    )
 
 
 def release(hit: Hit, package: str, wanted: str = "") -> Iterator[Fix]:
@@ -228,45 +209,6 @@ def devel_image(hit: Hit, cuda: str) -> Iterator[Fix]:
         yield fixes.say(f"FROM pytorch/pytorch:{release[0]}-cuda{cuda}-cudnn{cudnn}-devel")
     else:
         yield fixes.say(f"FROM the image nvidia/cuda of {cuda or 'the CUDA of torch'} whose name ends in -devel")
-
-
-def find_toolkit(hit: Hit, version: str | None = None) -> Iterator[Fix]:
-    """Looks for an installed toolkit and makes it the one in use; installs one where there is none."""
-    if hit.context.windows:
-        yield fixes.command("where", "nvcc")
-    elif hit.context.dockerfile:
-        yield fixes.say(
-            "the image has no nvcc, as all whose names end in -runtime, -base or -slim: build in a -devel one:"
-        )
-        yield from devel_image(hit, version or hit["torch_cuda"])
-        yield fixes.say("or, where the image has a toolkit:")
-    elif not hit.context.mac:
-        yield fixes.command("sh", "-c", "ls -d /usr/local/cuda*")
-    if hit.context.jetson:
-        yield fixes.use_toolkit()
-        yield fixes.say("or, where JetPack was flashed without its toolkit:")
-        yield fixes.package_install("nvidia-jetpack")
-        return
-    wanted = version or hit["torch_cuda"]
-    if wanted and hit.context.ada and numbers(wanted) < (11, 8):
-        yield fixes.say(f"CUDA {wanted} is too old for this GPU: a torch for 11.8 or newer, or PTX for the driver:")
-        yield fixes.set_env("TORCH_CUDA_ARCH_LIST", "8.6+PTX")
-    yield fixes.use_toolkit(wanted or None)
-    if hit.context.dockerfile:
-        return
-    if hit.context.container:
-        yield fixes.say("an image whose name ends in -runtime or -base has no nvcc: build in the -devel one")
-    by_cmake = hit.context.cmake
-    if not wanted and by_cmake and hit.context.first(re.compile(r"\b[Tt]orch")) is None:  # torch has no part in it
-        yield fixes.say(
-            "or, where no toolkit is installed, one that the driver runs, nvidia-smi shows its CUDA Version:"
-        )
-        yield fixes.say("dcnbuild toolkit install with that version, or newer driver and toolkit")
-        return
-    yield fixes.say(f"or, where no toolkit is installed, {'CUDA ' + wanted if wanted else 'the one that torch names'}:")
-    yield fixes.install_toolkit(wanted) if wanted else ASK_TORCH
-    if not wanted and not hit.context.windows:
-        yield fixes.say("dcnbuild toolkit install with the CUDA that it prints")
 
 
 def toolkit_of(hit: Hit, version: str) -> Iterator[Fix]:
@@ -301,53 +243,22 @@ def unset_env(hit: Hit, name: str) -> Iterator[Fix]:
         yield fixes.say(f"and delete the line of the notebook that sets {name}, then restart its kernel")
 
 
-def long_to_int64(hit: Hit) -> Iterator[Fix]:
-    """Writes int64_t for long in the sources of the current directory, as bytes: comments may be in any encoding."""
-    words = r"rb'\b(long long|unsigned long|signed long|long int|long double|long)\b'"
-    exchange = f"re.sub({words}, lambda m: b'int64_t' if m[0] == b'long' else m[0], path.read_bytes())"
-    kinds = "('.cpp', '.cc', '.cu', '.cuh', '.h', '.hpp')"
-    yield fixes.command(
-        *("python", "-c"),
-        "import pathlib, re; [path.write_bytes("
-        f"{exchange}) for path in pathlib.Path().rglob('*') if path.suffix in {kinds}]",
-    )
-
-
+_NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
+    *(ask_gpus, unset_env, configure, upgrade, newer, release, exchange, build, library_package, rebuild),
+    *(other_wheel, torch, devel_image, toolkit_of, gcc, gcc_up_to, port),
+)
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
 VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
+    **{verb.__name__: verb for verb in _NAMED},
     "run": lambda hit, *words: fixes.pip(*words[1:]) if words[0] == "pip" else fixes.command(*words),
-    "ask_gpus": ask_gpus,
-    "unset_env": unset_env,
-    "configure": configure,
     "sudo": lambda hit, *words: fixes.command(*words, root=True),
     "of": lambda hit, *words: fixes.command(*words[:-1], operands=words[-1:]),
     "pip_of": lambda hit, *words: fixes.pip(*words[:-1], operands=words[-1:]),
     "install": lambda hit, *packages: fixes.pip_install(*packages),
-    "upgrade": upgrade,
-    "newer": newer,
-    "old_setuptools": old_setuptools,
-    "release": release,
-    "exchange": exchange,
     "conda_from": lambda hit, channel, name: fixes.conda_install(name, channel=channel),
-    "build": build,
-    "build_of_project": build_of_project,
     "package": system_package,
-    "library_package": library_package,
-    "msvc": lambda hit: fixes.install_msvc(),
-    "rebuild": rebuild,
-    "other_wheel": other_wheel,
     "rebuild_of": build_anew,
-    "torch": torch,
-    "toolkit": find_toolkit,
-    "toolkit_of": toolkit_of,
     "use_toolkit": lambda hit, version="", root="": fixes.use_toolkit(version or None, root or None),
-    "gcc": gcc,
-    "gcc_up_to": gcc_up_to,
-    "long_to_int64": long_to_int64,
-    "start_with_gpus": start_with_gpus,
-    "newest_libstdcxx": newest_libstdcxx,
-    "driver": new_driver,
-    "port": port,
     "stand_in": lambda hit, occasion: extensions.stand_in(occasion),
     "show": lambda hit, module: fixes.pip("show", operands=(package_of(module),)),
     "ask_torch": lambda hit: fixes.command(*_runner(hit), *ASK_TORCH_WORDS),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePath, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from dcnbuild.doctor import wording
 from dcnbuild.knowledge import modules
@@ -21,13 +22,8 @@ _NEAR = 400
 NOT_OURS = wording.pattern("not_ours")
 #: Directories that hold the sources of a project: the nearest other one above them is the project.
 _INNER = {"src", "csrc", "source", "cuda", "cpu", "cpp", "lib", "include", "kernels", "gpu"}
-#: A directory that the build names: that of its setup.py, of its build directory, or whose src it includes from.
-_SHOWN_PROJECT = (
-    re.compile(r"(?:^|[\s\"'=])(?P<path>(?:[A-Za-z]:)?[/\\~][^\s'\";:]{1,300})[/\\]setup\.py\b"),
-    re.compile(r"(?:^|[\s\"'=])(?P<path>(?:[A-Za-z]:)?[/\\][^\s'\";:]{1,300}?)[/\\]build[/\\](?:temp|lib)\."),
-    re.compile(r"-I ?[\"']?(?P<path>(?:[A-Za-z]:)?[/\\][^\s'\";:]{1,300})[/\\](?:src|csrc)(?=[\s\"']|$)"),
-)
-_PROJECT = re.compile(r"(?:Processing|Obtaining file://|cd) ?((?:[A-Za-z]:)?[/\\~][^\s'\";]{1,200})")
+_SHOWN_PROJECT = tuple(map(re.compile, wording.rows("shown_project")))
+_PROJECT = wording.pattern("project")
 #: pip copies a project here before it builds it, and deletes the copy.
 _COPY = wording.pattern("copied")
 #: What pip says of a repository that it clones.
@@ -40,10 +36,14 @@ _INSIDE = re.compile(r"#subdirectory=([\w./-]+)")
 def directory(context: Context) -> str:
     """The project's directory, "." where the log shows none that lasts; never the root of a file system."""
     found = context.first(_PROJECT)
-    if found and not _COPY.search(found.group(1)):
-        return found.group(1)
-    named = shown(context)
-    if named is not None:
+    path = (found["pip"] or found["cd"]) if found else ""
+    if found and found["url"]:  # file:///D:/my%20net
+        path = re.sub(r"^/(?=[A-Za-z]:)", "", unquote(path))
+        path = path.replace("/", "\\") if path[1:2] == ":" else path
+    if path and not _COPY.search(path):
+        return path
+    named = (context.asked.directory if context.asked else "") or shown(context)
+    if named:
         return named
     if context.source is None or _gone_or_installed(context.source):
         return "."

@@ -160,10 +160,7 @@ class _Pass:
         deepest: Level = Level.UNKNOWN,
         below: Sequence[str] = (),
     ) -> int | None:
-        """Notes the first of the rules that a line, or some lines joined, bear out.
-
-        What one of the lines `below` says by itself is left to that line.
-        """
+        """Notes the first of the rules that a line, or some lines joined, the others `below`, bear out."""
         records = tuple(records)
         kinds = frozenset([record.kind for record in records])
         if kinds not in self._judging:
@@ -177,7 +174,9 @@ class _Pass:
             found = rule.match(text, records)
             if found is None or self._refused[index] == REFUSALS:
                 continue
-            if any(found[0].group() in line for line in below):
+            # joined lines: what begins in a lower one that says something itself is left to that line
+            begun = [line for line in below if line and 0 <= text.rfind(line) <= found[0].start()]
+            if begun and (found[0].group() in begun[-1] or self._tells(begun[-1])):
                 continue
             hits = self.found.get(index, [])
             if len(hits) == HITS_PER_RULE:
@@ -189,6 +188,11 @@ class _Pass:
                 return index
             self._refused[index] += 1
         return None
+
+    def _tells(self, line: str) -> bool:
+        """Whether a rule knows the cause in a line by itself."""
+        records = self._reading.records(line)
+        return any(rule.match(line, records) for rule in RULES if rule.level is Level.CAUSE)
 
 
 def _presence(lines: set[str]) -> Callable[[str], bool]:

@@ -17,6 +17,9 @@ from dcnbuild.errors import Finding, Severity
 from dcnbuild.machine.facts import Facts
 
 LONGEST_EVIDENCE = 400
+#: Entities that a title may name, and how long they may be there.
+_SUBJECTS = ("symbol", "header", "library", "name", "module", "option")
+_LONGEST_SUBJECT = 80
 _SECOND_STOP = re.compile(r"(?<!\.)([.!?])\.(?= [A-Z]|$)")
 
 
@@ -46,6 +49,7 @@ class Hit:
     facts: Facts | None = None
     kind: str = ""
     let: Mapping[str, Any] = field(default_factory=dict)
+    given: tuple[str, ...] = ()
 
     @cached_property
     def context(self) -> Context:
@@ -53,6 +57,8 @@ class Hit:
         return Context(self.log, self.line)
 
     def __getitem__(self, name: str) -> str:
+        if name.isdecimal():  # what a verb was given
+            return self.given[int(name) - 1] if int(name) <= len(self.given) else ""
         if name in self.let:
             return templates.first(self.let[name], self)
         if name in self.match.re.groupindex:
@@ -89,6 +95,7 @@ SPECIAL: dict[str, Callable[[Hit], str]] = {
     "LINE": lambda hit: hit.text,
     "MATCH": lambda hit: hit.match.group(),
     "KIND": lambda hit: hit.kind,
+    "ROOT": lambda hit: str(hit.context.target(hit.facts).root or ""),
     "MANAGER": lambda hit: hit.context.target(hit.facts).manager or "",
 }
 
@@ -99,7 +106,7 @@ class LogRule:
 
     Attributes:
         id: the finding's id; several rules may share one.
-        title: a few words.
+        title: a few words; `heading` is the same as a template, which names what the log is about.
         kinds: the kinds of records that the rule judges; see `dcnbuild.doctor.parse`.
         where: what entities of such a record have to be: name of the entity → a regular expression
             for all of it, or for its last part ("c10::Half" also matches as "Half").
@@ -121,6 +128,7 @@ class LogRule:
 
     id: str
     title: str
+    heading: str
     cause: Text
     fix: Fixes
     example: str
@@ -170,7 +178,9 @@ class LogRule:
     def finding(self, hit: Hit, more: Sequence[Hit] = ()) -> Finding:
         """What to report about a hit; `more` are further hits of the same rule."""
         evidence = [hit.evidence()]
-        evidence += [hit.log.text(hit.line + step).strip() for step in range(1, self.context + 1)]
+        evidence += [
+            hit.log.text(hit.line + step).strip() for step in range(1, (self.context or hit.text.endswith(":")) + 1)
+        ]
         for other in more:
             if other.evidence() not in "\n".join(evidence):
                 evidence.append(other.evidence())
@@ -180,11 +190,19 @@ class LogRule:
         return Finding(
             id=self.id,
             severity=self.severity,
-            title=self.title,
+            title=self._titled(hit),
             cause=self._cause(hit, [other[self.each] for other in others]),
             evidence=tuple(dict.fromkeys(filter(None, evidence))),
             fix=render(fixes, target),
         )
+
+    def _titled(self, hit: Hit) -> str:
+        """The title with what it is about: "A header is missing: glm/glm.hpp"."""
+        if self.heading != self.title:
+            return templates.filled(self.heading, hit)
+        about = next((hit[name] for name in _SUBJECTS if name in hit.match.re.groupindex and hit[name]), "")
+        fits = about.isprintable() and len(about) <= _LONGEST_SUBJECT and about not in self.title
+        return f"{self.title}: {about}" if about and fits else self.title
 
     def _cause(self, hit: Hit, others: list[str]) -> str:
         more = f" The same holds for {' and '.join(others)}." if others else ""

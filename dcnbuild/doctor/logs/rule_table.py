@@ -7,29 +7,35 @@ A row has the fields of LogRule, in the language of `templates`. `when` is a con
 the entity `twice`, too.
 
 A fix is a list of steps. A step is the name of a function of `dcnbuild.doctor.fixes`, or of a verb of
-`fix_verbs`, and its arguments, which are templates: one that comes out empty drops the step. A mapping of
-conditions to steps takes the first that holds, or `else`.
+`fix_verbs` or verbs.yaml, and its arguments, which are templates: one that comes out empty drops the step.
+A mapping of conditions to steps takes the first that holds, or `else`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dcnbuild.base import plain_yaml
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.fixes.fix import Fix, together
-from dcnbuild.doctor.logs.fix_verbs import VERBS
+from dcnbuild.doctor.fixes.fix import Fix, render, together
+from dcnbuild.doctor.logs.fix_verbs import VERBS, build
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
-from dcnbuild.doctor.logs.templates import ENTITY, chosen, complete, filled, holds, look_up
+from dcnbuild.doctor.logs.templates import ENTITY, chosen, complete, filled, holds, look_up, unfilled
 from dcnbuild.doctor.parse.record import either
 
 _TABLE = Path(__file__).with_name("rules.yaml")
+#: Verb → its steps, where those are written as a rule's are.
+STEPS: dict[str, list[Any]] = plain_yaml.shipped(_TABLE.with_name("verbs.yaml"))
 #: So many lines above and below belong to the surroundings of a line.
 _NEAR = (40, 25)
+#: Lines that change what is compiled, and such that build.
+_CHANGES = re.compile(r"^(?:sudo )?(?:sed -i|(?:apt-get|dnf|yum|zypper|pacman|apk|brew) )")
+_BUILDS = re.compile(r"^(?!#)(?!.*apt-get).*\b(?:pip\d?|uv|conda|mim) (?:\S+ )*install\b|^cmake --build")
 
 
 def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
@@ -48,8 +54,20 @@ def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
             continue
         if any(map(_would_be_an_option, texts, words)):
             continue
+        if verb in STEPS:
+            yield together(_fixes(STEPS[verb], replace(hit, given=tuple(words))))
+            continue
         made = VERBS[verb](hit, *words) if verb in VERBS else getattr(fixes, verb)(*words)
         yield made if isinstance(made, Fix) else together(made)
+
+
+def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
+    """The fixes of a row; where the log is of a build, it is built again from changed sources, with new headers."""
+    made = list(_fixes(steps, hit))
+    yield from made
+    lines = render(made, hit.context.target(hit.facts))
+    if any(map(_CHANGES.match, lines)) and not any(map(_BUILDS.search, lines)) and hit.context.asked:
+        yield from build(hit)
 
 
 def _would_be_an_option(argument: str, word: str) -> bool:
@@ -82,8 +100,9 @@ def _rule(row: dict[str, Any]) -> LogRule:
     row["when"] = _conditions(row)
     if isinstance(row["cause"], str) and row["cause"].startswith("="):
         row["cause"] = look_up(row["cause"][1:])
+    row["heading"], row["title"] = row["title"], unfilled(row["title"])
     row["steps"] = row.get("fix") or []
-    row["fix"] = partial(_fixes, row["steps"])
+    row["fix"] = partial(_whole, row["steps"])
     pairs = row.get("patterns") or {}
     pairs = pairs.items() if isinstance(pairs, dict) else pairs
     row["patterns"] = tuple((needle, pattern) for text, pattern in pairs for needle in either(text))

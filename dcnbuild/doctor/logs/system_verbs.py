@@ -54,19 +54,6 @@ def library_package(hit: Hit) -> Iterator[Fix]:
             yield fixes.say(f"{found.name} is in {name} of {', '.join(map(str.capitalize, releases))}")
 
 
-def new_driver(hit: Hit) -> Iterator[Fix]:
-    """A newer driver: on the host, where the log is of a container or of WSL."""
-    if hit.context.wsl:
-        yield fixes.say("the newest driver for Windows, from nvidia.com, WSL has none of its own")
-    elif hit.context.windows:
-        yield fixes.say("the newest driver from nvidia.com, then restart")
-    elif hit.context.container:
-        yield fixes.say("the newest driver on the host, not in the container, then restart the host")
-    else:
-        yield fixes.command("ubuntu-drivers", "install", root=True)
-        yield fixes.say("or the newest driver from NVIDIA, then restart")
-
-
 def gcc(hit: Hit, major: str) -> Iterator[Fix]:
     """A gcc for nvcc, in the variables that the build reads: CMake gives nvcc its own -ccbin, and keeps what it found
     in the build directory.
@@ -127,24 +114,3 @@ def _anew_by_cmake(hit: Hit, by_cmake: bool) -> Iterator[Fix]:
         yield fixes.say("a build directory keeps the compilers that it was made with, so a new one:")
         yield fixes.command("cmake", "-S", ".", "-B", "build-gcc")
         yield fixes.command("cmake", "--build", "build-gcc")
-
-
-def newest_libstdcxx(hit: Hit) -> Fix:
-    """The headers of C++ of the newest gcc directory, as Debian packs them."""
-    install = "apt-get install -y" if hit.context.target(hit.facts).root else "sudo apt-get install -y"
-    newest = 'ls /usr/lib/gcc/*-linux-gnu | grep -x "[0-9]*" | sort -n | tail -n 1'
-    return fixes.command("sh", "-c", f'{install} "libstdc++-$({newest})-dev"')
-
-
-def start_with_gpus(hit: Hit) -> Iterator[Fix]:
-    """The container anew with the GPUs of the host: by docker, or by the file of docker compose."""
-    if not hit.context.compose:
-        yield fixes.say(
-            "start the container with its GPUs: docker run --gpus all, with nvidia-container-toolkit on the host"
-        )
-        return
-    yield fixes.say("in the file of docker compose, compose.yaml or docker-compose.yml, the service asks for the GPUs:")
-    yield fixes.say("gpus: all")
-    yield fixes.say("which Compose 2.30 and newer know. Before that, each word inside of the one before it:")
-    yield fixes.say("deploy: resources: reservations: devices: - driver: nvidia, count: all, capabilities: - gpu")
-    yield fixes.say("then docker compose up --force-recreate, with nvidia-container-toolkit on the host")

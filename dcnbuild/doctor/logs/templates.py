@@ -105,6 +105,11 @@ def complete(template: str, hit: Hit) -> bool:
     return all(found[2] is not None or value(found[1], hit) for found in ENTITY.finditer(template))
 
 
+def unfilled(template: str) -> str:
+    """The text without anything of a log, for a list of all rules."""
+    return ENTITY.sub(lambda found: found[2] or "", _OPTIONAL.sub(lambda part: part[2] or "", template))
+
+
 def filled(template: str, hit: Hit) -> str:
     """The whole text."""
     return ENTITY.sub(lambda found: value(found[1], hit) or found[2] or "", chosen(template, hit))

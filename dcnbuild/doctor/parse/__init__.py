@@ -18,8 +18,8 @@ __all__ = ["SHAPES", "Log", "Reading", "Record", "Shape", "decode"]
 
 _TRACEBACK = "Traceback (most recent call last)"
 _RAISED = re.compile(r"(?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?:: ?(?P<text>.*)|$)")
-#: An exception whose message begins with a line's end.
-_NO_MESSAGE = re.compile(r"[A-Za-z_][\w.]*: *")
+#: An exception whose message begins with a line's end, or announces the lines below.
+_UNFINISHED = re.compile(r"[A-Za-z_][\w.]*:(?: .*:)? *")
 _MESSAGE_BELOW = 3
 #: Further lines of a traceback are looked for so far down.
 _DEEPEST = 400
@@ -61,10 +61,10 @@ class Reading:
 
     def message(self, number: int) -> str:
         """Line `number`, which names an exception; with the next line that says something where its own message is
-        empty.
+        empty or ends in a colon.
         """
         line = self.log.english(number)
-        if not _NO_MESSAGE.fullmatch(line):
+        if not _UNFINISHED.fullmatch(line):
             return line
         below = (self.log.english(number + step).strip() for step in range(1, _MESSAGE_BELOW + 1))
         said = next((line for line in below if re.search(r"\w", line)), "")

@@ -86,7 +86,9 @@ def _unwrapped(lines: list[str]) -> list[str]:
         number
         for number, line in enumerate(lines[:-1])
         # a line that begins as the one below it has a logger's or docker's prefix, and is whole
-        if len(line) == width and line[:4] != lines[number + 1][:4] and not _RULER.search(line)
+        if len(line) == width
+        and line[:4] != lines[number + 1][:4]
+        and not (_RULER.search(line) or line[-1] in "\u2502\u2503\u256e\u256f")
     }
     least = 2 if width in _USUAL_WIDTHS else 3
     if not 60 <= width <= 260 or len({lines[number] for number in broken}) < least:

@@ -103,7 +103,7 @@ def other_fix(hit: Hit) -> Iterator[Fix]:
         )
         yield fixes.command("pip", "install", "--no-build-isolation", "git+https://github.com/OWNER/REPOSITORY")
     elif how in ("", "submodules"):
-        if hit["project"] != ".":
+        if not hit["project"].startswith(".") and not hit.context.command:  # what was asked for is asked for from here
             yield fixes.command("cd", operands=(hit["project"],))
         yield fixes.command("git", "submodule", "update", "--init", "--recursive")
         if how:

@@ -10,7 +10,7 @@ from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.fixes.python import INDEX
 from dcnbuild.doctor.logs.lookups import extensions, tables
-from dcnbuild.doctor.logs.lookups.traceback import last
+from dcnbuild.doctor.logs.lookups.traceback import last, own
 from dcnbuild.doctor.logs.owner import package_of
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import Entry, modules, setuptools
@@ -57,6 +57,13 @@ def compiled(hit: Hit) -> extensions.Extension | None:
 def missing(hit: Hit) -> str:
     """What the program asks for."""
     return hit["module" if hit.kind == "missing-module" else "name"]
+
+
+def local(hit: Hit) -> bool:
+    """Whether the project's own code asks for a module of its own: by its name, or by a directory of its path."""
+    name, mine = _module(hit).split(".")[0], own(hit).file
+    inside = name in re.split(r"[/\\]", mine)[:-1] and modules.of_package(name) is None
+    return bool(mine) and (inside or name in tables.rows("local_modules"))
 
 
 def build_extension(hit: Hit) -> Iterator[Fix]:

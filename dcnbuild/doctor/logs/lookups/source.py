@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
+from dcnbuild.doctor.logs.fix_verbs import port
 from dcnbuild.doctor.logs.owner import Owner, owner
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import names, numpy
@@ -143,7 +144,7 @@ def _replace(hit: Hit, old: Name, today: str) -> Iterator[Fix]:
         yield fixes.say(f"{package} is what uses it: a newer release of it, or its main branch")
         yield fixes.pip_install(package, options=("--upgrade", "--no-build-isolation"))
     elif ported(old.last, old.scope):
-        yield fixes.dcnbuild("port", operands=(hit["project"],))
+        yield from port(hit)
     else:
         yield fixes.command("grep", "-rnw", old.last, operands=(hit["project"],))
         # a comment has no parentheses: what stands in them is said in words

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
@@ -21,10 +22,32 @@ _OF_PYG = re.compile(r"torch-(?:scatter|sparse|cluster|spline-conv)|pyg-lib")
 _LOADS_FOR_OTHERS = re.compile(r"[/\\]torch[/\\](?:_ops|_classes|library)\.py$")
 
 
+class Reference(NamedTuple):
+    """Who has a function that is not linked, and how it is."""
+
+    owner: str
+    remedy: str
+
+
+def reference(symbol: str) -> Reference | None:
+    """The row of tables.yaml for a symbol."""
+    symbol = "THPVariable" if "THPVariable" in symbol else symbol.removeprefix("__imp_")
+    rows = tables.rows("references").items()
+    return next((Reference(*row) for start, row in rows if re.match(start, symbol)), None)
+
+
+def function(symbol: str) -> str:
+    """The bare name of a function, to look for in sources."""
+    return re.sub(r"^_Z\d+|\W.*", "", libraries.demangle(symbol))
+
+
 def loader(hit: Hit) -> Owner:
     """Whose library was being loaded: the one that the message names, else what the traceback runs through."""
     if hit["library"]:
-        return owner(hit["library"])
+        found = owner(hit["library"])
+        # one of NVIDIA's is NVIDIA's in /usr, too: nobody builds it, and it stands in for that of torch
+        of_cuda = found.kind in ("toolkit", "system", "conda") and libraries.library(hit["library"]).owner == "cuda"
+        return Owner("nvidia", "nvidia") if of_cuda else found
     outside = ("python", "system", "unknown")
     owners = (frame.owner for frame in frames(hit, before=30) if not _LOADS_FOR_OTHERS.search(frame.file))
     return next((found for found in owners if found.kind not in outside), Owner("unknown"))

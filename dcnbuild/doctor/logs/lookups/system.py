@@ -4,16 +4,39 @@ from __future__ import annotations
 
 import re
 
+from dcnbuild.doctor import wording
 from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.rule import Hit
 
-_JOBS = re.compile(r"\bninja .{0,20}-j ?(\d+)|MAX_JOBS=(\d+)")
+_JOBS = re.compile(r"(?:\b(?:ninja|make) .{0,20}-j ?|--parallel |MAX_JOBS(?: \(|=)|PARALLEL_LEVEL=)(\d+)")
+_MEMORY = wording.pattern("memory")
+#: What a compiler of templates for GPUs takes, in gigabytes.
+_EACH = 8
 
 
-def half_of_jobs(hit: Hit) -> str:
-    """Half as many jobs as the log shows, at least one."""
-    found = hit.context.first(_JOBS, reach=2000)
-    return str(max(1, int(found[1] or found[2]) // 2) if found else 1)
+def _memory(hit: Hit) -> float | None:
+    """The memory that the log shows, in gigabytes: what is free of it where it says so."""
+    found = hit.context.first(_MEMORY, reach=2000)
+    if found is None:
+        return None
+    if found["kilobytes"]:
+        return int(found["kilobytes"]) / 2**20
+    if not found["total"]:
+        return float(found["gigabytes"] or found["ram"])
+    # without a unit: kilobytes, megabytes of free -m, gigabytes of free -g
+    unit = (
+        found["unit2"]
+        or found["unit"]
+        or next(unit for unit, most in zip("GMK", (2e3, 2e6, 1e99), strict=True) if float(found["total"]) < most)
+    )
+    return float(found["free"]) * {"K": 2**-20, "M": 2**-10, "G": 1, "T": 2**10}[unit]
+
+
+def fewer_jobs(hit: Hit) -> str:
+    """As many jobs as the memory of the log holds, at most half of those that were killed; at least one."""
+    found, memory = hit.context.first(_JOBS, reach=2000), _memory(hit)
+    half = int(found[1]) // 2 if found else 1 if memory is None else 4
+    return str(max(1, half if memory is None else min(half, int(memory // _EACH))))
 
 
 def moved_by(path: str) -> str:

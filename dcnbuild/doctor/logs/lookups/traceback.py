@@ -1,4 +1,4 @@
-"""The frames of a Python traceback around a line of a log."""
+"""The frames of a Python traceback around a line of a log, as Python, IPython, pytest and rich write them."""
 
 from __future__ import annotations
 
@@ -6,26 +6,45 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from dcnbuild.doctor import wording
 from dcnbuild.doctor.logs.owner import Owner, owner
 
 if TYPE_CHECKING:
     from dcnbuild.doctor.logs.rule import Hit
 
-_FRAME = re.compile(r"File \"([^\"]{1,300})\", line (\d+)")
+_FRAMES = tuple(map(re.compile, wording.rows("frames")))
+#: pytest puts the place below.
+_PYTEST = re.compile(r"[^\s:\"'(]{1,300}\.py:\d+: [A-Z]\w+$")
 #: A warning of Python begins with the place that it is given for.
 _WARNED = re.compile(r"^((?:[A-Za-z]:)?[^\s:\"]{1,300}\.py):(\d+): \w{0,60}Warning: ")
+#: What is run by its name, and code without a file.
+_NOBODYS = re.compile(r"^<(?!ipython)|[/\\](?:bin|Scripts)[/\\][\w.-]+$|^__main__$")
+#: No traceback is longer, as far as it is of use.
+_DEEPEST = 200
 
 
 class Frame(NamedTuple):
-    """A frame's file, "" where there is none, and its line."""
+    """A frame's file, "" where there is none, its line, and the function."""
 
     file: str = ""
     line: str = ""
+    function: str = ""
 
     @property
     def owner(self) -> Owner:
         """Whose file it is."""
         return owner(self.file)
+
+    @property
+    def spot(self) -> str:
+        """For people: "net/head.py, line 63"."""
+        file = re.sub(r"^Cell In ?\[(\d+)\]", r"cell \1", self.file)
+        return f"{file}, line {self.line}" if file else ""
+
+    @property
+    def place(self) -> str:
+        """The same with the function: "net/head.py, line 63, in forward"."""
+        return f"{self.spot}, in {self.function}" if re.fullmatch(r"\w+", self.function) else self.spot
 
 
 def frames(hit: Hit, before: int = 14) -> Iterator[Frame]:
@@ -33,12 +52,24 @@ def frames(hit: Hit, before: int = 14) -> Iterator[Frame]:
     warned = _WARNED.match(hit.text)
     if warned:
         yield Frame(*warned.groups())
-    for line in reversed(hit.log.near(hit.line, before=before)):
-        found = _FRAME.search(line)
+    below = [line for line in hit.log.near(hit.line, after=3)[1:] if _PYTEST.match(line)]
+    for line in (*below, *reversed(hit.log.near(hit.line, before=before))):
+        found = next(filter(None, (shape.search(line) for shape in _FRAMES)), None)
         if found:
-            yield Frame(*found.groups())
+            yield Frame(*(group or "" for group in found.groups()))
 
 
 def last(hit: Hit) -> Frame:
     """The frame that the traceback ends in."""
     return next(frames(hit), Frame())
+
+
+def own(hit: Hit) -> Frame:
+    """The innermost frame of this traceback that is the project's own code."""
+    for number in range(hit.line, max(-1, hit.line - _DEEPEST), -1):
+        if number < hit.line and hit.log.english(number).startswith("Traceback (most"):
+            break
+    else:
+        number = hit.line
+    found = frames(hit, before=max(hit.line - number, 14))
+    return next((one for one in found if one.owner.kind == "own" and not _NOBODYS.search(one.file)), Frame())

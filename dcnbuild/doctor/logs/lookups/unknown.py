@@ -9,7 +9,7 @@ from itertools import takewhile
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.lookups import tables
-from dcnbuild.doctor.logs.lookups.traceback import last
+from dcnbuild.doctor.logs.lookups.traceback import last, own
 from dcnbuild.doctor.logs.rule import Hit
 
 _ERROR = re.compile(r"\b(?:error|fatal)\b|Error\b")
@@ -33,9 +33,19 @@ def in_traceback(hit: Hit) -> bool:
 
 
 def place(hit: Hit) -> str:
-    """Whose file raised, as the end of a sentence."""
-    found = last(hit).owner
-    return f", in the package {found.name}" if found.package else str(tables.rows("places").get(found.kind, ""))
+    """A sentence: where it was raised, whose that is, and which line of the project's own led there."""
+    raised, mine = last(hit), own(hit)
+    made = raised.owner
+    of = f"in the package {made.name}" if made.package else str(tables.rows("places").get(made.kind, ""))
+    if mine.file and (raised == mine or not of):
+        return f" The line is of the project's own code: {mine.place}."
+    called = f", called from the project's own code: {mine.place}" if mine.file else f": {raised.place}"
+    return of and f" It was raised {of}{called}."
+
+
+def hint(hit: Hit) -> str:
+    """What people look at after an exception of this kind, "" for one that says nothing of its own."""
+    return str(tables.like("exceptions", f"{hit['name'].rpartition('.')[2]}: {hit['text']}"))
 
 
 def error_above(hit: Hit) -> str:
