@@ -99,6 +99,13 @@ DCNBUILD_INLINE void transpose_words(int64_t rows, int64_t columns, const From* 
     for (int j = 0; j < size; ++j) words[j] = load_word(from + j * from_row);
     transpose(words);
     for (int i = 0; i < size; ++i) store_word(to + i * to_row, words[i]);
+  } else if (rows == 1 && columns == size) {
+    // One row or column is left of the nine taps of most convolutions.
+    store_word(to, load_part(from, from_row, columns));
+  } else if (rows == size && columns == 1) {
+    To values[size];
+    store_word(values, load_word(from));
+    for (int i = 0; i < size; ++i) to[i * to_row] = values[i];
   } else {
     for (int j = 0; j < size; ++j)
       words[j] = load_part(from + j * from_row, 1, j < columns ? rows : 0);
