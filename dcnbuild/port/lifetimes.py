@@ -15,6 +15,7 @@ from dcnbuild import knowledge
 from dcnbuild.base.versions import numbers
 from dcnbuild.knowledge import gone
 from dcnbuild.knowledge.entry import Entry
+from dcnbuild.port.changed_calls import changed_since
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import line_of
 from dcnbuild.port.pattern import follows
@@ -73,6 +74,10 @@ _OLDER = {
     ),
     re.compile(r"at::_th_\w+"): ("1.7", "call the operator without the prefix"),
 }
+#: Functions of CUDA's driver.
+_DRIVER = re.compile(r"cu[A-Z]\w+")
+#: Namespaces whose public functions the tables know all, in-place forms apart.
+_WHOLE = frozenset({"at", "c10", "torch", "cub", "thrust"})
 _PREFIXES = ("cuda", "cublas", "cudnn", "cusparse", "cusolver", "cufft", "curand", "nvtx", "CUB_")
 #: A remark's reason and advice.
 _Said = tuple[str, str]
@@ -87,6 +92,8 @@ def gone_names(code: Code, scope: Scope) -> Iterator[Remark]:
             continue
         for product, name in _asked(code, stream, index):
             said = _gone(product, name)
+            if not said and _is_called(stream, index):
+                said = _changed(code, stream, index, product, name) or _unknown(product, name)
             if said and _is_meant(code, stream, index, name):
                 found.setdefault(name, (said, set()))[1].add(line_of(code.text, token.start))
                 break
@@ -136,7 +143,7 @@ def _asked(code: Code, stream: Stream, index: int) -> Iterator[tuple[str, str]]:
             yield product, space + inner
     elif text.startswith(("AT_", "TORCH_")) and text.isupper() and called:
         yield "torch", text
-    elif text.startswith(_PREFIXES) and called:
+    elif called and (text.startswith(_PREFIXES) or _DRIVER.fullmatch(text)):
         yield "CUDA", text
 
 
@@ -207,6 +214,36 @@ def _gone(product: str, name: str) -> _Said | None:
         others = table.find(last)  # and at:: has much from other namespaces
         found += [e for e in others if not inner or e.scope.rpartition("::")[2] in (inner, "")]
     return _of_entry(product, found[0]) if all(_is_gone(product, entry) for entry in found) else None
+
+
+def _is_called(stream: Stream, index: int) -> bool:
+    """Whether a call of what stands at this index follows, with or without template arguments."""
+    return follows(stream, stream.angles.get(index + 1, index), "(")
+
+
+def _changed(code: Code, stream: Stream, index: int, product: str, name: str) -> _Said | None:
+    """What is to be said of a call that passes what only older releases take."""
+    table = knowledge.torch_cpp if product == "torch" else knowledge.cuda
+    for entry in table.find(name):
+        if entry.name == name and entry.kind == "function" and entry.removed is None:
+            since = changed_since(code, stream, index, entry, TODAY[product])
+            if since:
+                use = entry.replacement or f"the form of {entry.header}"
+                return f"{product} takes other arguments since {since}", f"write {use}"
+    return None
+
+
+@cache
+def _unknown(product: str, name: str) -> _Said | None:
+    """What is to be said of a public function that no release in the tables has."""
+    table = knowledge.torch_cpp if product == "torch" else knowledge.cuda
+    space, _, last = name.rpartition("::")
+    private = last.startswith("_") or last.endswith("_")
+    if private or space not in _WHOLE:
+        return None
+    own = space if product == "CUDA" else ""  # at::, c10:: and torch:: have each other's, thrust:: not all of cuda::
+    known = any(entry.name.startswith(own) for entry in table.find(last))
+    return None if known else _said(product, "", "", "")
 
 
 @cache

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from port.support import port_cpp
+
+from dcnbuild.port.project import port_project
 
 
 def text(source: str, **options: bool) -> str:
@@ -40,6 +44,15 @@ def test_device_guards(before: str, after: str) -> None:
     found = text(before)
     assert found.endswith(after or before)
     assert ("#include <c10/cuda/CUDAGuard.h>" in found) == bool(after)
+
+
+def test_a_macro_of_the_project_that_guards_is_one(tmp_path: Path) -> None:
+    (tmp_path / "guard.h").write_text("#define ON(x) const c10::cuda::OptionalCUDAGuard device_guard(device_of(x))\n")
+    launch = '#include "guard.h"\nvoid f(at::Tensor x) {\n  %sAT_CHECK(x.defined());\n  k<<<1, 2>>>(x);\n}\n'
+    (tmp_path / "a.cu").write_text(launch % "ON(x);\n  ")
+    (tmp_path / "b.cu").write_text(launch % "")
+    rules = {file.path.name: file.rules() for file in port_project(tmp_path).files}
+    assert "device-guard" in rules["b.cu"] and "device-guard" not in rules["a.cu"]
 
 
 PAD = "void f(int pad_h, int pad_w, int padH, int padW, int hpad, int wpad) { %s; }\n"

@@ -93,6 +93,30 @@ def _lists(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(stream[use].end, stream[use].end, ".vec()")
 
 
+def _loaded(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`std::shared_ptr<torch::jit::script::Module> m = torch::jit::load(…);`, or any `m` that is asked by `m->`."""
+    for stream, index in code.names("load"):
+        close = stream.partner[index + 1] if follows(stream, index, "(") else -1
+        if words_at(stream, index - 4, 4) != ["torch", "::", "jit", "::"] or close < 0:
+            continue
+        first = index - 5 if words_at(stream, index - 5, 1) == ["::"] else index - 4
+        name = stream[first - 2]
+        if first < 2 or stream[first - 1].text != "=" or name.kind != "name":
+            continue
+        places = stream.places[name.text]
+        held = any(stream[place - 1].text == ">" and _is_shared(stream, place - 1) for place in places if place)
+        if held or any(follows(stream, place, "->") for place in places):
+            start = stream[first].start
+            yield Edit(start, start, "std::make_shared<torch::jit::Module>(")
+            yield Edit(stream[close].end, stream[close].end, ")")
+
+
+def _is_shared(stream: Stream, close: int) -> bool:
+    """Whether the template list that closes here is that of a shared_ptr to a Module."""
+    opening = stream.openings.get(close, 0)
+    return words_at(stream, opening - 1, 1) == ["shared_ptr"] and stream[close - 1].text == "Module"
+
+
 def _both(code: Code, scope: Scope) -> Iterable[Edit]:
     yield from _to_vector(code, scope)
     yield from _lists(code, scope)
@@ -135,5 +159,22 @@ RULES = (
             "void f(at::Tensor x) { auto v = x.sizes(); std::vector<int64_t> w = x.sizes().vec(); }\n",
         ),
         rewrite=_both,
+    ),
+    Rule(
+        id="jit-load",
+        gone="torch 1.2",
+        since="torch 1.2",
+        pattern="std::shared_ptr<torch::jit::script::Module> m = torch::jit::load(path);",
+        replacement="… = std::make_shared<torch::jit::Module>(torch::jit::load(path));",
+        before="struct Net {\n  std::shared_ptr<torch::jit::script::Module> m;\n"
+        "  void open(std::string path) { m = torch::jit::load(path); }\n};\n"
+        "void f(std::string path) { auto n = torch::jit::load(path); n->eval(); }\n",
+        after="struct Net {\n  std::shared_ptr<torch::jit::script::Module> m;\n"
+        "  void open(std::string path) { m = std::make_shared<torch::jit::Module>(torch::jit::load(path)); }\n};\n"
+        "void f(std::string path) { auto n = std::make_shared<torch::jit::Module>(torch::jit::load(path));"
+        " n->eval(); }\n",
+        untouched=("void f(std::string path) { auto n = torch::jit::load(path); n.eval(); }\n",),
+        why="A module is a value that shares what it holds.",
+        rewrite=_loaded,
     ),
 )

@@ -9,7 +9,8 @@ from dcnbuild.port.edits import Edit, indent_of, newline_of
 from dcnbuild.port.rule import Rule, Scope
 from dcnbuild.port.tokens import Token
 
-_GUARDS = frozenset(
+#: What chooses a GPU.
+GUARDS = frozenset(
     [
         *("CUDAGuard", "OptionalCUDAGuard", "DeviceGuard", "OptionalDeviceGuard", "MaybeSetDevice"),
         *("cudaSetDevice", "CUDAStreamGuard", "device_guard"),
@@ -41,7 +42,7 @@ def _guards(code: Code, scope: Scope) -> Iterable[Edit]:
             continue
         words = code.between(*function.body)
         names = {token.text for token in words}
-        if names & _GUARDS or not (launches(words) or names & _STREAMS):
+        if names & (GUARDS | scope.guards) or not (launches(words) or names & _STREAMS):
             continue
         yield _insert(code, function, words, tensor)
 
