@@ -11,7 +11,7 @@ from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, Revision, line_of, newline_of
 from dcnbuild.port.helpers import with_needs
-from dcnbuild.port.lifetimes import copied_headers, gone_headers, gone_names
+from dcnbuild.port.lifetimes import copied_headers, gone_headers, gone_names, host_headers
 from dcnbuild.port.pattern import arguments
 from dcnbuild.port.result import Change, Remark
 from dcnbuild.port.rule import Leftover, Rule, Scope
@@ -195,7 +195,7 @@ def _leftovers(code: Code, scope: Scope) -> Iterable[Remark]:
             subjects.setdefault(token.text, set()).add(line_of(code.text, token.start))
         yield from _remarks(leftover, subjects)
         named |= set(subjects)
-    gone = (gone_names(code, scope), gone_headers(code, scope), copied_headers(code, scope))
+    gone = (find(code, scope) for find in (gone_names, gone_headers, copied_headers, host_headers))
     left = (*gone, left_fields(code), left_storage(code))
     for remark in chain.from_iterable(left):
         if remark.subject.rpartition("::")[2] not in named:

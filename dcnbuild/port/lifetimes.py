@@ -22,6 +22,7 @@ from dcnbuild.port.pattern import follows
 from dcnbuild.port.result import Remark
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.rules.tensors import is_type_variable
+from dcnbuild.port.source import COMPILED_SUFFIXES
 from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stream import Stream
@@ -111,6 +112,26 @@ def gone_headers(code: Code, scope: Scope) -> Iterator[Remark]:
         if said:
             place = line_of(code.text, include.directive.start)
             yield Remark("gone-name", (place,), f"#include <{header}>", *said, "broken")
+
+
+def host_headers(code: Code, scope: Scope) -> Iterator[Remark]:
+    """A remark for each header that a C++ source gets, itself or by the project's headers, and only nvcc finds."""
+    if scope.suffix not in COMPILED_SUFFIXES - {".cu"}:
+        return
+    own = {i.header[1:-1]: line_of(code.text, i.directive.start) for i in code.layout.includes if not i.path}
+    for header in sorted(own.keys() | scope.headers):
+        if header not in scope.own_headers and "/" in header and _moved_to_cccl(header):
+            reason = "CUDA 13 has it in include/cccl, where nvcc looks and the C++ compiler does not"
+            advice = "add os.path.join(CUDA_HOME, 'include', 'cccl') to include_dirs, or set CPATH to it"
+            yield Remark("cccl-folder", (own.get(header, 1),), f"#include <{header}>", reason, advice, "broken")
+
+
+@cache
+def _moved_to_cccl(header: str) -> bool:
+    entries = (entry for entry in knowledge.headers.find(header) if entry.name == header)
+    return any(
+        folder == "include/cccl" and numbers(since)[:2] <= TODAY["CUDA"] for e in entries for since, folder in e.changes
+    )
 
 
 def copied_headers(code: Code, scope: Scope) -> Iterator[Remark]:

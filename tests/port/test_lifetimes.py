@@ -241,3 +241,20 @@ def test_a_copy_of_cub_is_named_and_left_as_it_is(tmp_path: Path) -> None:
     left = {str(file.path): [(r.id, r.lines) for r in file.remarks] for file in result.files if file.remarks}
     assert left == {"src/a.cu": [("cub-copy", (2,))]}
     assert not result.ok
+
+
+def test_a_header_that_only_nvcc_finds_is_named_in_what_the_compiler_reads(tmp_path: Path) -> None:
+    files = {
+        "a.cpp": '#include <torch/extension.h>\n#include "both.h"\n',
+        "both.h": "#pragma once\n#include <thrust/device_vector.h>\n",
+        "b.cpp": "#ifdef __CUDACC__\n#include <cub/cub.cuh>\n#endif\n",
+        "c.cpp": "#include <ATen/ATen.h>\n#include <thrust/host_vector.h>\n",
+        "d.cu": '#include <thrust/host_vector.h>\n#include "both.h"\n',
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    left = {str(file.path): [(r.id, r.lines) for r in file.remarks] for file in port_project(tmp_path).files}
+    assert {path: found for path, found in left.items() if found} == {
+        "a.cpp": [("cccl-folder", (1,))],
+        "c.cpp": [("cccl-folder", (2,))],
+    }

@@ -17,8 +17,8 @@ from dcnbuild.port.tokens import Token
 _TORCH = r"at|torch|c10|AT_[A-Z_]+|TORCH_[A-Z_]+|TH\w+"
 _TORCH_HEADER = re.compile(r"(?:torch|ATen|c10|THC?)/")
 _CHECKS = r"TORCH_CHECK|TORCH_INTERNAL_ASSERT|AT_ASSERTM|AT_CHECK"
-#: Checks that were whole statements, with braces of their own.
-_STATEMENTS = ("AT_ASSERT", "AT_ASSERTM", "AT_CHECK", "AT_ERROR", "TORCH_CHECK", "TORCH_INTERNAL_ASSERT", "THArgCheck")
+#: Checks that had braces of their own, and are `do … while (false)` today. TORCH_CHECK has braces.
+_STATEMENTS = ("AT_ASSERT", "AT_ASSERTM", "AT_ERROR")
 #: Conversions that print the same through operator<<. %x, %o, %e and %p do not.
 _CONVERSION = re.compile(r"%[-+ 0]*\d*(?:\.\d+)?(?:hh|h|ll|l|z|j|t)?([a-zA-Z%])")
 _SAME = frozenset("diufgsc")
@@ -148,6 +148,7 @@ RULES = (
             "void f(at::Tensor x) {\n  AT_ASSERT(x.dim() == 2);\n  g(x);\n}\n",
             "#define CHECK_CPU(x) AT_ASSERT(x.is_cpu());\nvoid f(at::Tensor x) {\n  CHECK_CPU(x)\n  g(x);\n}\n",
             "bool f(at::Tensor x) {\n  return AT_ASSERT(x)\n  || g(x);\n}\n",
+            "void f(at::Tensor x) {\n  TORCH_CHECK(x.dim() == 2)\n  g(x);\n}\n",
         ),
         why="The macros had braces of their own once, and are one statement today.",
         rewrite=_semicolon,
