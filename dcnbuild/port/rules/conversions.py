@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from dcnbuild import knowledge
+from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import follows
@@ -93,6 +95,24 @@ def _lists(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(stream[use].end, stream[use].end, ".vec()")
 
 
+def _forward_declared(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`template <typename T> class optional;` in namespace at, which has std's under that name."""
+    stream = code.live
+    for index in (*stream.places.get("class", ()), *stream.places.get("struct", ())):
+        around = stream.around[index]
+        if words_at(stream, index - 1, 1) != [">"] or words_at(stream, index + 2, 1) != [";"] or around < 2:
+            continue
+        if stream[around - 2].text != "namespace" or stream[around - 1].text not in ("at", "c10", "torch"):
+            continue
+        name, first = stream[index + 1].text, stream.openings.get(index - 1, 0) - 1
+        entries = knowledge.torch_cpp.find(f"c10::{name}")
+        if words_at(stream, first, 1) == ["template"] and any(e.replacement == f"std::{name}" for e in entries):
+            start = stream[first].start
+            yield Edit(start, stream[index + 1].end, f"using std::{name}")
+            if not includes.has(code, name, start, frozenset()):
+                yield includes.add(code, name, start)
+
+
 def _loaded(code: Code, scope: Scope) -> Iterable[Edit]:
     """`std::shared_ptr<torch::jit::script::Module> m = torch::jit::load(…);`, or any `m` that is asked by `m->`."""
     for stream, index in code.names("load"):
@@ -159,6 +179,20 @@ RULES = (
             "void f(at::Tensor x) { auto v = x.sizes(); std::vector<int64_t> w = x.sizes().vec(); }\n",
         ),
         rewrite=_both,
+    ),
+    Rule(
+        id="forward-alias",
+        gone="torch 2.1",
+        since="torch 2.1",
+        pattern="namespace at { template <typename T> class optional; }",
+        replacement="namespace at { using std::optional; }",
+        before="namespace at {\nclass Tensor;\ntemplate <typename T>\nclass optional;\n}\n"
+        "void f(const at::optional<at::Tensor>& x);\n",
+        after="#include <optional>\nnamespace at {\nclass Tensor;\nusing std::optional;\n}\n"
+        "void f(const at::optional<at::Tensor>& x);\n",
+        untouched=("namespace mine {\ntemplate <typename T>\nclass optional;\n}\n",),
+        why="A class that is only declared hides what torch has under that name today.",
+        rewrite=_forward_declared,
     ),
     Rule(
         id="jit-load",
