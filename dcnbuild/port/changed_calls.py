@@ -7,8 +7,9 @@ passes can be nothing that today's form takes.
 
 from __future__ import annotations
 
+import bisect
 import re
-from functools import cache
+from functools import cache, lru_cache
 
 from dcnbuild import knowledge
 from dcnbuild.base.versions import numbers
@@ -93,7 +94,10 @@ def _kind(code: Code, stream: Stream, start: int, end: int) -> str:
     """Whether an argument is known to be a "number" or a "pointer"; "" where that cannot be told."""
     first, last = stream[start], stream[end - 1]
     if end == start + 1:
-        return "number" if first.kind == "number" else _declared(code, stream, start) if first.kind == "name" else ""
+        function = code.function_at(first.start)
+        held = first.kind == "name" and function is not None
+        declared = _declared(code, first.text, function.start, function.body[1]) if held and function else ""
+        return "number" if first.kind == "number" else declared
     if first.text in _CASTS and stream.angles.get(start + 1, 0) > 0:
         return "pointer" if stream[stream.angles[start + 1] - 1].text == "*" else ""
     if last.text != ")" or stream.partner[end - 1] != end - 2:
@@ -107,14 +111,13 @@ def _kind(code: Code, stream: Stream, start: int, end: int) -> str:
     return "pointer" if tensor else ""
 
 
-def _declared(code: Code, stream: Stream, index: int) -> str:
-    """What a variable was declared as, in the function around it."""
-    function = code.function_at(stream[index].start)
-    if function is None:
-        return ""
-    for place in stream.places[stream[index].text]:
-        if not function.start <= stream[place].start < stream[index].start:
-            continue
+@lru_cache(maxsize=64)
+def _declared(code: Code, name: str, start: int, end: int) -> str:
+    """What a variable is declared as, between two offsets."""
+    stream = code.live
+    places = stream.places.get(name, [])
+    first, last = (bisect.bisect_left(places, stream.at(offset)) for offset in (start, end))
+    for place in places[first:last]:
         before = stream[place - 1]
         if before.text == "*" and stream[place - 2].kind == "name" and stream[place + 1].text in (",", ")", "=", ";"):
             return "pointer"

@@ -17,6 +17,7 @@ from dcnbuild.port.result import Change, Remark
 from dcnbuild.port.rule import Leftover, Rule, Scope
 from dcnbuild.port.rules import FAMILY_OF, LEFTOVERS, RULES
 from dcnbuild.port.rules.at_types import left_storage
+from dcnbuild.port.rules.guards import host_launches
 from dcnbuild.port.rules.headers import is_torch_h
 from dcnbuild.port.rules.th_pointers import left_fields
 from dcnbuild.port.stream import Stream
@@ -195,7 +196,7 @@ def _leftovers(code: Code, scope: Scope) -> Iterable[Remark]:
             subjects.setdefault(token.text, set()).add(line_of(code.text, token.start))
         yield from _remarks(leftover, subjects)
         named |= set(subjects)
-    gone = (find(code, scope) for find in (gone_names, gone_headers, copied_headers, host_headers))
+    gone = (find(code, scope) for find in (gone_names, gone_headers, copied_headers, host_headers, host_launches))
     left = (*gone, left_fields(code), left_storage(code))
     for remark in chain.from_iterable(left):
         if remark.subject.rpartition("::")[2] not in named:

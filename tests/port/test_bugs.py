@@ -55,6 +55,20 @@ def test_a_macro_of_the_project_that_guards_is_one(tmp_path: Path) -> None:
     assert "device-guard" in rules["b.cu"] and "device-guard" not in rules["a.cu"]
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "lines"),
+    [
+        ("k.cu.cc", "void f(float* x) {\n  k<<<1, 2>>>(x);\n  std::cout << 1 << 2;\n}\n", [(2,)]),
+        ("k.cpp", "#ifdef __CUDACC__\nvoid f(float* x) { k<<<1, 2>>>(x); }\n#endif\n", []),
+        ("k.cu", "void f(float* x) {\n  k<<<1, 2>>>(x);\n}\n", []),
+    ],
+)
+def test_a_launch_in_a_file_of_cpp_is_named(tmp_path: Path, name: str, text: str, lines: list[tuple[int]]) -> None:
+    (tmp_path / name).write_text(text)
+    found = [r for file in port_project(tmp_path).files for r in file.remarks if r.id == "launch-in-cpp"]
+    assert [remark.lines for remark in found] == lines
+
+
 PAD = "void f(int pad_h, int pad_w, int padH, int padW, int hpad, int wpad) { %s; }\n"
 
 

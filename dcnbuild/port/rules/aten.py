@@ -9,6 +9,7 @@ from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import arguments, follows
 from dcnbuild.port.rule import Rule, Scope
 from dcnbuild.port.rules.at_types import words_at
+from dcnbuild.port.stream import Stream
 
 #: `.toCFloat()` and its like → the type to ask item() for.
 _ITEMS = {"toCFloat": "float", "toCDouble": "double", "toCInt": "int", "toCLong": "int64_t", "toCByte": "uint8_t"}
@@ -122,6 +123,7 @@ _DECLARES = frozenset({"*", "&", "auto", "string", "string_view", "char"})
 
 def _dispatch_name(code: Code, scope: Scope) -> Iterable[Edit]:
     """`AT_DISPATCH_ALL_TYPES(type, name_of_kernel, …)`, which made a text of the name itself."""
+    bare: dict[str, bool] = {}
     for stream, index in code.names(r"AT_DISPATCH_\w+"):
         found = arguments(stream, index + 2) if stream is code.live and follows(stream, index, "(") else None
         for start, end in found[0] if found else ():
@@ -131,10 +133,18 @@ def _dispatch_name(code: Code, scope: Scope) -> Iterable[Edit]:
             before = words_at(stream, end, 2)
             if end > start + 1 or name.kind != "name" or before not in ([",", "["], [",", "("]):
                 continue
-            places = stream.places[name.text]
-            held = any(place and stream[place - 1].text in _DECLARES for place in places)
-            if not held and not name.text.isupper() and not name.text.startswith("_") and name.text not in scope.own:
+            if name.text not in bare:
+                bare[name.text] = _is_bare(stream, name.text, scope)
+            if bare[name.text]:
                 yield Edit(name.start, name.end, f'"{name.text}"')
+
+
+def _is_bare(stream: Stream, name: str, scope: Scope) -> bool:
+    """Whether a name is no macro, and no variable that the text declares."""
+    places = stream.places[name]
+    held = any(place and stream[place - 1].text in _DECLARES for place in places)
+    called = any(follows(stream, place, "(") for place in places)
+    return not (held or name.isupper() or name.startswith("_")) and (called or name not in scope.own)
 
 
 RULES = (

@@ -115,26 +115,28 @@ def _forward_declared(code: Code, scope: Scope) -> Iterable[Edit]:
 
 def _loaded(code: Code, scope: Scope) -> Iterable[Edit]:
     """`std::shared_ptr<torch::jit::script::Module> m = torch::jit::load(…);`, or any `m` that is asked by `m->`."""
+    pointers: dict[str, bool] = {}
     for stream, index in code.names("load"):
         close = stream.partner[index + 1] if follows(stream, index, "(") else -1
         if words_at(stream, index - 4, 4) != ["torch", "::", "jit", "::"] or close < 0:
             continue
         first = index - 5 if words_at(stream, index - 5, 1) == ["::"] else index - 4
-        name = stream[first - 2]
-        if first < 2 or stream[first - 1].text != "=" or name.kind != "name":
+        name = stream[first - 2].text
+        if first < 2 or stream[first - 1].text != "=" or stream[first - 2].kind != "name":
             continue
-        places = stream.places[name.text]
-        held = any(stream[place - 1].text == ">" and _is_shared(stream, place - 1) for place in places if place)
-        if held or any(follows(stream, place, "->") for place in places):
+        if name not in pointers:
+            pointers[name] = any(_is_shared(stream, place) for place in stream.places[name])
+        if pointers[name]:
             start = stream[first].start
             yield Edit(start, start, "std::make_shared<torch::jit::Module>(")
             yield Edit(stream[close].end, stream[close].end, ")")
 
 
-def _is_shared(stream: Stream, close: int) -> bool:
-    """Whether the template list that closes here is that of a shared_ptr to a Module."""
-    opening = stream.openings.get(close, 0)
-    return words_at(stream, opening - 1, 1) == ["shared_ptr"] and stream[close - 1].text == "Module"
+def _is_shared(stream: Stream, name: int) -> bool:
+    """Whether a name is declared here as a shared_ptr to a Module, or asked as one."""
+    opening = stream.openings.get(name - 1, 0)
+    declared = words_at(stream, opening - 1, 1) == ["shared_ptr"] and stream[name - 2].text == "Module"
+    return follows(stream, name, "->") or (opening > 0 and declared)
 
 
 def _both(code: Code, scope: Scope) -> Iterable[Edit]:
