@@ -113,6 +113,20 @@ def _forward_declared(code: Code, scope: Scope) -> Iterable[Edit]:
                 yield includes.add(code, name, start)
 
 
+def _vector_lambdas(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`at::vec::map2([](Vec& x, Vec& y) { … }, …)`: the lambda has to take values."""
+    for stream, index in code.names(r"(?:vec_)?(?:map|reduce)\w*"):
+        opening = stream.angles.get(index + 1, index) + 1
+        called = words_at(stream, index - 2, 2) == ["vec", "::"] and words_at(stream, opening, 2) == ["(", "["]
+        first = stream.partner[opening + 1] + 1 if called else 0
+        if not first or stream[first].text != "(":
+            continue
+        for place in range(first + 1, stream.partner[first]):
+            declared = stream[place].text == "&" and words_at(stream, place + 2, 1)[0] in (",", ")")
+            if declared and words_at(stream, place - 2, 1) != ["const"] and stream[place + 1].kind == "name":
+                yield Edit(stream[place].start, stream[place].end, "")
+
+
 def _loaded(code: Code, scope: Scope) -> Iterable[Edit]:
     """`std::shared_ptr<torch::jit::script::Module> m = torch::jit::load(…);`, or any `m` that is asked by `m->`."""
     pointers: dict[str, bool] = {}
@@ -195,6 +209,23 @@ RULES = (
         untouched=("namespace mine {\ntemplate <typename T>\nclass optional;\n}\n",),
         why="A class that is only declared hides what torch has under that name today.",
         rewrite=_forward_declared,
+    ),
+    Rule(
+        id="vec-lambda",
+        gone="not in torch 2.14.1",
+        since="torch 1.10",
+        pattern="at::vec::map2([](Vec& x, Vec& y) { … }, …)",
+        replacement="at::vec::map2([](Vec x, Vec y) { … }, …)",
+        before="void f(T* o, T* a) {\n  at::vec::map2<T>([s](Vec& x, const Vec& y) { return g(s, x, y); }, o, a, o, 8);"
+        "\n}\n",
+        after="void f(T* o, T* a) {\n  at::vec::map2<T>([s](Vec x, const Vec& y) { return g(s, x, y); }, o, a, o, 8);"
+        "\n}\n",
+        untouched=(
+            "void f(T* o, T* a, int n) {\n  mine::map2([](Vec& x, Vec& y) { return x; }, o, a, o, n);\n}\n",
+            "void f(T* o, T* a, int n) {\n  at::vec::map([](Vec x) { return x & m; }, o, a, n);\n}\n",
+        ),
+        why="These functions ask whether the lambda takes values, and take another way if not, which fails for double.",
+        rewrite=_vector_lambdas,
     ),
     Rule(
         id="jit-load",
