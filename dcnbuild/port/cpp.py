@@ -12,7 +12,6 @@ from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, Revision, line_of, newline_of
 from dcnbuild.port.helpers import with_needs
 from dcnbuild.port.lifetimes import copied_headers, gone_headers, gone_names, host_headers
-from dcnbuild.port.pattern import arguments
 from dcnbuild.port.result import Change, Remark
 from dcnbuild.port.rule import Leftover, Rule, Scope
 from dcnbuild.port.rules import FAMILY_OF, LEFTOVERS, RULES
@@ -189,7 +188,6 @@ def _leftovers(code: Code, scope: Scope) -> Iterable[Remark]:
                 or (behind in (".", "->")) != leftover.members
                 or (leftover.following and following != leftover.following)
                 or (leftover.behind and _two(stream, index) not in leftover.behind)
-                or (leftover.counts and len((arguments(stream, index + 2) or [()])[0]) not in leftover.counts)
             ):
                 continue
             seen.add(token.start)

@@ -29,6 +29,7 @@ from dcnbuild.port.stream import Stream
 
 #: What sources are ported to. The tables know newer releases, too.
 TODAY = {"torch": (2, 14), "CUDA": (13, 0)}
+_TABLES = {"torch": knowledge.torch_cpp, "CUDA": knowledge.cuda}
 #: The first part of a name → its product, and how the tables write it.
 _SPACES = {
     **{space: ("torch", space) for space in ("at", "c10", "torch")},
@@ -211,7 +212,7 @@ def _is_tensor(code: Code, stream: Stream, end: int) -> bool:
 @cache
 def _gone(product: str, name: str) -> _Said | None:
     """The reason and the advice, if all that is called so is gone."""
-    table = knowledge.torch_cpp if product == "torch" else knowledge.cuda
+    table = _TABLES[product]
     owner, _, last = name.rpartition("::")
     same = {name, *(f"{space}::{last}" for space in _WITHIN.get(owner, ()))}
     found = [entry for entry in table.find(last) if entry.name in same]
@@ -244,7 +245,7 @@ def _is_called(stream: Stream, index: int) -> bool:
 
 def _changed(code: Code, stream: Stream, index: int, product: str, name: str) -> _Said | None:
     """What is to be said of a call that passes what only older releases take."""
-    table = knowledge.torch_cpp if product == "torch" else knowledge.cuda
+    table = _TABLES[product]
     for entry in table.find(name):
         if entry.name == name and entry.kind == "function" and entry.removed is None:
             since = changed_since(code, stream, index, entry, TODAY[product])
@@ -257,7 +258,7 @@ def _changed(code: Code, stream: Stream, index: int, product: str, name: str) ->
 @cache
 def _unknown(product: str, name: str) -> _Said | None:
     """What is to be said of a public function that no release in the tables has."""
-    table = knowledge.torch_cpp if product == "torch" else knowledge.cuda
+    table = _TABLES[product]
     space, _, last = name.rpartition("::")
     private = last.startswith("_") or last.endswith("_")
     if private or space not in _WHOLE:

@@ -131,7 +131,6 @@ class Leftover:
         members: whether members are meant, behind "." or "->", and nothing else is.
         behind: what the name has to stand behind, e.g. "at::".
         where: a name that the file has to hold as well, as a regular expression.
-        counts: how many arguments the call has, where that tells.
     """
 
     id: str
@@ -145,4 +144,3 @@ class Leftover:
     members: bool = False
     where: str = ""
     behind: tuple[str, ...] = ()
-    counts: tuple[int, ...] = ()
