@@ -116,15 +116,17 @@ def gone_headers(code: Code, scope: Scope) -> Iterator[Remark]:
 
 
 def host_headers(code: Code, scope: Scope) -> Iterator[Remark]:
-    """A remark for each header that a C++ source gets, itself or by the project's headers, and only nvcc finds."""
+    """A remark for a C++ source that gets headers, itself or by the project's, which only nvcc finds."""
     if scope.suffix not in COMPILED_SUFFIXES - {".cu"}:
         return
     own = {i.header[1:-1]: line_of(code.text, i.directive.start) for i in code.layout.includes if not i.path}
-    for header in sorted(own.keys() | scope.headers):
-        if header not in scope.own_headers and "/" in header and _moved_to_cccl(header):
-            reason = "CUDA 13 has it in include/cccl, where nvcc looks and the C++ compiler does not"
-            advice = "add os.path.join(CUDA_HOME, 'include', 'cccl') to include_dirs, or set CPATH to it"
-            yield Remark("cccl-folder", (own.get(header, 1),), f"#include <{header}>", reason, advice, "broken")
+    asked = (h for h in sorted(own.keys() | scope.headers) if h not in scope.own_headers and "/" in h)
+    found = [header for header in asked if _moved_to_cccl(header)]
+    if found:
+        reason = "CUDA 13 has it in include/cccl, where nvcc looks and the C++ compiler does not"
+        advice = "add os.path.join(CUDA_HOME, 'include', 'cccl') to include_dirs, or set CPATH to it"
+        lines = tuple(sorted({own.get(header, 1) for header in found}))
+        yield Remark("cccl-folder", lines, f"#include <{found[0]}>", reason, advice, "broken")
 
 
 @cache
