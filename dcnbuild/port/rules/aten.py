@@ -125,8 +125,9 @@ def _dispatch_name(code: Code, scope: Scope) -> Iterable[Edit]:
     """`AT_DISPATCH_ALL_TYPES(type, name_of_kernel, …)`, which made a text of the name itself."""
     bare: dict[str, bool] = {}
     for stream, index in code.names(r"AT_DISPATCH_\w+"):
-        found = arguments(stream, index + 2) if stream is code.live and follows(stream, index, "(") else None
-        for start, end in found[0] if found else ():
+        ours = stream is code.live and stream[index].text not in scope.own
+        found = arguments(stream, index + 2) if ours and follows(stream, index, "(") else None
+        for start, end in found[0][1:] if found else ():
             if stream[start].text in ("[", "{"):
                 break
             name = stream[start]
@@ -176,6 +177,8 @@ RULES = (
         untouched=(
             "void f(at::Tensor x, const char* name) { AT_DISPATCH_ALL_TYPES(x.scalar_type(), name, [&] { g(); }); }\n",
             "void f(at::Tensor x) { AT_DISPATCH_ALL_TYPES(x.scalar_type(), __func__, [&] { g(); }); }\n",
+            "#define AT_DISPATCH_MINE(T, N, ...) f(T, N, __VA_ARGS__)\n"
+            "void f(at::Tensor x) { AT_DISPATCH_MINE(x.scalar_type(), has_value, [&] { g(); }); }\n",
             "#define DISPATCH(T, N, ...) AT_DISPATCH_ALL_TYPES(T, N, [&] { __VA_ARGS__(); })\n",
         ),
         why="The macros made a text of whatever stood there; now it has to be one.",
