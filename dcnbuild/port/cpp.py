@@ -11,12 +11,12 @@ from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, Revision, line_of, newline_of
 from dcnbuild.port.helpers import with_needs
-from dcnbuild.port.lifetimes import copied_headers, gone_headers, gone_names
-from dcnbuild.port.pattern import arguments
+from dcnbuild.port.lifetimes import copied_headers, gone_headers, gone_names, host_headers
 from dcnbuild.port.result import Change, Remark
 from dcnbuild.port.rule import Leftover, Rule, Scope
 from dcnbuild.port.rules import FAMILY_OF, LEFTOVERS, RULES
 from dcnbuild.port.rules.at_types import left_storage
+from dcnbuild.port.rules.guards import host_launches
 from dcnbuild.port.rules.headers import is_torch_h
 from dcnbuild.port.rules.th_pointers import left_fields
 from dcnbuild.port.stream import Stream
@@ -188,14 +188,13 @@ def _leftovers(code: Code, scope: Scope) -> Iterable[Remark]:
                 or (behind in (".", "->")) != leftover.members
                 or (leftover.following and following != leftover.following)
                 or (leftover.behind and _two(stream, index) not in leftover.behind)
-                or (leftover.counts and len((arguments(stream, index + 2) or [()])[0]) not in leftover.counts)
             ):
                 continue
             seen.add(token.start)
             subjects.setdefault(token.text, set()).add(line_of(code.text, token.start))
         yield from _remarks(leftover, subjects)
         named |= set(subjects)
-    gone = (gone_names(code, scope), gone_headers(code, scope), copied_headers(code, scope))
+    gone = (find(code, scope) for find in (gone_names, gone_headers, copied_headers, host_headers, host_launches))
     left = (*gone, left_fields(code), left_storage(code))
     for remark in chain.from_iterable(left):
         if remark.subject.rpartition("::")[2] not in named:

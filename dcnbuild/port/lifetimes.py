@@ -15,18 +15,21 @@ from dcnbuild import knowledge
 from dcnbuild.base.versions import numbers
 from dcnbuild.knowledge import gone
 from dcnbuild.knowledge.entry import Entry
+from dcnbuild.port.changed_calls import changed_since
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import line_of
 from dcnbuild.port.pattern import follows
 from dcnbuild.port.result import Remark
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.rules.tensors import is_type_variable
+from dcnbuild.port.source import COMPILED_SUFFIXES
 from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stream import Stream
 
 #: What sources are ported to. The tables know newer releases, too.
 TODAY = {"torch": (2, 14), "CUDA": (13, 0)}
+_TABLES = {"torch": knowledge.torch_cpp, "CUDA": knowledge.cuda}
 #: The first part of a name → its product, and how the tables write it.
 _SPACES = {
     **{space: ("torch", space) for space in ("at", "c10", "torch")},
@@ -73,6 +76,10 @@ _OLDER = {
     ),
     re.compile(r"at::_th_\w+"): ("1.7", "call the operator without the prefix"),
 }
+#: Functions of CUDA's driver.
+_DRIVER = re.compile(r"cu[A-Z]\w+")
+#: Namespaces whose public functions the tables know all, in-place forms apart.
+_WHOLE = frozenset({"at", "c10", "torch", "cub", "thrust"})
 _PREFIXES = ("cuda", "cublas", "cudnn", "cusparse", "cusolver", "cufft", "curand", "nvtx", "CUB_")
 #: A remark's reason and advice.
 _Said = tuple[str, str]
@@ -87,6 +94,8 @@ def gone_names(code: Code, scope: Scope) -> Iterator[Remark]:
             continue
         for product, name in _asked(code, stream, index):
             said = _gone(product, name)
+            if not said and _is_called(stream, index):
+                said = _changed(code, stream, index, product, name) or _unknown(product, name)
             if said and _is_meant(code, stream, index, name):
                 found.setdefault(name, (said, set()))[1].add(line_of(code.text, token.start))
                 break
@@ -104,6 +113,28 @@ def gone_headers(code: Code, scope: Scope) -> Iterator[Remark]:
         if said:
             place = line_of(code.text, include.directive.start)
             yield Remark("gone-name", (place,), f"#include <{header}>", *said, "broken")
+
+
+def host_headers(code: Code, scope: Scope) -> Iterator[Remark]:
+    """A remark for a C++ source that gets headers, itself or by the project's, which only nvcc finds."""
+    if scope.suffix not in COMPILED_SUFFIXES - {".cu"}:
+        return
+    own = {i.header[1:-1]: line_of(code.text, i.directive.start) for i in code.layout.includes if not i.path}
+    asked = (h for h in sorted(own.keys() | scope.headers) if h not in scope.own_headers and "/" in h)
+    found = [header for header in asked if _moved_to_cccl(header)]
+    if found:
+        reason = "CUDA 13 has it in include/cccl, where nvcc looks and the C++ compiler does not"
+        advice = "add os.path.join(CUDA_HOME, 'include', 'cccl') to include_dirs, or set CPATH to it"
+        lines = tuple(sorted({own.get(header, 1) for header in found}))
+        yield Remark("cccl-folder", lines, f"#include <{found[0]}>", reason, advice, "broken")
+
+
+@cache
+def _moved_to_cccl(header: str) -> bool:
+    entries = (entry for entry in knowledge.headers.find(header) if entry.name == header)
+    return any(
+        folder == "include/cccl" and numbers(since)[:2] <= TODAY["CUDA"] for e in entries for since, folder in e.changes
+    )
 
 
 def copied_headers(code: Code, scope: Scope) -> Iterator[Remark]:
@@ -136,7 +167,7 @@ def _asked(code: Code, stream: Stream, index: int) -> Iterator[tuple[str, str]]:
             yield product, space + inner
     elif text.startswith(("AT_", "TORCH_")) and text.isupper() and called:
         yield "torch", text
-    elif text.startswith(_PREFIXES) and called:
+    elif called and (text.startswith(_PREFIXES) or _DRIVER.fullmatch(text)):
         yield "CUDA", text
 
 
@@ -183,7 +214,7 @@ def _is_tensor(code: Code, stream: Stream, end: int) -> bool:
 @cache
 def _gone(product: str, name: str) -> _Said | None:
     """The reason and the advice, if all that is called so is gone."""
-    table = knowledge.torch_cpp if product == "torch" else knowledge.cuda
+    table = _TABLES[product]
     owner, _, last = name.rpartition("::")
     same = {name, *(f"{space}::{last}" for space in _WITHIN.get(owner, ()))}
     found = [entry for entry in table.find(last) if entry.name in same]
@@ -207,6 +238,36 @@ def _gone(product: str, name: str) -> _Said | None:
         others = table.find(last)  # and at:: has much from other namespaces
         found += [e for e in others if not inner or e.scope.rpartition("::")[2] in (inner, "")]
     return _of_entry(product, found[0]) if all(_is_gone(product, entry) for entry in found) else None
+
+
+def _is_called(stream: Stream, index: int) -> bool:
+    """Whether a call of what stands at this index follows, with or without template arguments."""
+    return follows(stream, stream.angles.get(index + 1, index), "(")
+
+
+def _changed(code: Code, stream: Stream, index: int, product: str, name: str) -> _Said | None:
+    """What is to be said of a call that passes what only older releases take."""
+    table = _TABLES[product]
+    for entry in table.find(name):
+        if entry.name == name and entry.kind == "function" and entry.removed is None:
+            since = changed_since(code, stream, index, entry, TODAY[product])
+            if since:
+                use = entry.replacement or f"the form of {entry.header}"
+                return f"{product} takes other arguments since {since}", f"write {use}"
+    return None
+
+
+@cache
+def _unknown(product: str, name: str) -> _Said | None:
+    """What is to be said of a public function that no release in the tables has."""
+    table = _TABLES[product]
+    space, _, last = name.rpartition("::")
+    private = last.startswith("_") or last.endswith("_")
+    if private or space not in _WHOLE:
+        return None
+    own = space if product == "CUDA" else ""  # at::, c10:: and torch:: have each other's, thrust:: not all of cuda::
+    known = any(entry.name.startswith(own) for entry in table.find(last))
+    return None if known else _said(product, "", "", "")
 
 
 @cache

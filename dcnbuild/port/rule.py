@@ -30,6 +30,7 @@ class Scope:
         dispatchers: macros of the project that hand an argument on to AT_DISPATCH_*.
         state_parameters: functions of the project that take a THCState*: name → its position.
         checks: macros of the project that look at cudaGetLastError.
+        guards: macros of the project that choose the GPU.
     """
 
     suffix: str = ".cu"
@@ -40,6 +41,7 @@ class Scope:
     dispatchers: frozenset[str] = frozenset()
     state_parameters: Mapping[str, int] = field(default_factory=dict)
     checks: frozenset[str] = frozenset()
+    guards: frozenset[str] = frozenset()
 
 
 #: From (Code, Scope), or for a Python file from (Module, PythonScope), to what is to be changed.
@@ -129,7 +131,6 @@ class Leftover:
         members: whether members are meant, behind "." or "->", and nothing else is.
         behind: what the name has to stand behind, e.g. "at::".
         where: a name that the file has to hold as well, as a regular expression.
-        counts: how many arguments the call has, where that tells.
     """
 
     id: str
@@ -143,4 +144,3 @@ class Leftover:
     members: bool = False
     where: str = ""
     behind: tuple[str, ...] = ()
-    counts: tuple[int, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from functools import cached_property
 from pathlib import PurePosixPath
 
@@ -12,8 +12,10 @@ from dcnbuild.port.code import Code
 from dcnbuild.port.ffi import ported_source
 from dcnbuild.port.layout import Macro
 from dcnbuild.port.rule import Scope
+from dcnbuild.port.rules.guards import GUARDS
 from dcnbuild.port.rules.th_tensors import TYPES as TH_TENSOR
 from dcnbuild.port.source import COMPILED_SUFFIXES
+from dcnbuild.port.tokens import Token
 
 #: Headers that refuse C++17 since torch 2.13 (measured with torch 2.14.1).
 _NEEDS_NEW_STANDARD = re.compile(r"torch/(?:extension|torch|all|python)\.h")
@@ -66,17 +68,22 @@ class Project:
     @cached_property
     def checks(self) -> frozenset[str]:
         """Its macros and functions that look at the error of a launch."""
-        looks = {"cudaGetLastError", "cudaPeekAtLastError", "C10_CUDA_KERNEL_LAUNCH_CHECK"}
-        found = set()
+        return self._that_name({"cudaGetLastError", "cudaPeekAtLastError", "C10_CUDA_KERNEL_LAUNCH_CHECK"}, True)
+
+    @cached_property
+    def guards(self) -> frozenset[str]:
+        """Its macros that choose the GPU."""
+        return self._that_name(GUARDS, False)
+
+    def _that_name(self, wanted: Set[str], functions: bool) -> frozenset[str]:
+        """Its macros, and perhaps its functions, whose body has any of some names."""
+        found: set[str] = set()
         for code in self.codes.values():
-            if not any(name in code.text for name in looks):
+            if not any(name in code.text for name in wanted):
                 continue
-            found |= {macro.name for macro in code.layout.macros if any(token.text in looks for token in macro.body)}
-            found |= {
-                function.name
-                for function in code.functions
-                if any(token.text in looks for token in code.between(*function.body))
-            }
+            bodies: list[tuple[str, Sequence[Token]]] = [(macro.name, macro.body) for macro in code.layout.macros]
+            bodies += [(f.name, code.between(*f.body)) for f in code.functions] if functions else []
+            found |= {name for name, body in bodies if any(token.text in wanted for token in body)}
         return frozenset(found)
 
     @cached_property
@@ -188,6 +195,7 @@ class Project:
             dispatchers=self.dispatchers,
             state_parameters=self.state_parameters,
             checks=self.checks,
+            guards=self.guards,
         )
 
     def _outer(self, path: PurePosixPath) -> frozenset[str]:

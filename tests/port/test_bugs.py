@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from port.support import port_cpp
+
+from dcnbuild.port.project import port_project
 
 
 def text(source: str, **options: bool) -> str:
@@ -40,6 +44,29 @@ def test_device_guards(before: str, after: str) -> None:
     found = text(before)
     assert found.endswith(after or before)
     assert ("#include <c10/cuda/CUDAGuard.h>" in found) == bool(after)
+
+
+def test_a_macro_of_the_project_that_guards_is_one(tmp_path: Path) -> None:
+    (tmp_path / "guard.h").write_text("#define ON(x) const c10::cuda::OptionalCUDAGuard device_guard(device_of(x))\n")
+    launch = '#include "guard.h"\nvoid f(at::Tensor x) {\n  %sAT_CHECK(x.defined());\n  k<<<1, 2>>>(x);\n}\n'
+    (tmp_path / "a.cu").write_text(launch % "ON(x);\n  ")
+    (tmp_path / "b.cu").write_text(launch % "")
+    rules = {file.path.name: file.rules() for file in port_project(tmp_path).files}
+    assert "device-guard" in rules["b.cu"] and "device-guard" not in rules["a.cu"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "lines"),
+    [
+        ("k.cu.cc", "void f(float* x) {\n  k<<<1, 2>>>(x);\n  std::cout << 1 << 2;\n}\n", [(2,)]),
+        ("k.cpp", "#ifdef __CUDACC__\nvoid f(float* x) { k<<<1, 2>>>(x); }\n#endif\n", []),
+        ("k.cu", "void f(float* x) {\n  k<<<1, 2>>>(x);\n}\n", []),
+    ],
+)
+def test_a_launch_in_a_file_of_cpp_is_named(tmp_path: Path, name: str, text: str, lines: list[tuple[int]]) -> None:
+    (tmp_path / name).write_text(text)
+    found = [r for file in port_project(tmp_path).files for r in file.remarks if r.id == "launch-in-cpp"]
+    assert [remark.lines for remark in found] == lines
 
 
 PAD = "void f(int pad_h, int pad_w, int padH, int padW, int hpad, int wpad) { %s; }\n"

@@ -25,6 +25,8 @@ CPP = [
     *((INSIDE, text) for text in ("a + ", "AT_CHECK(", "a<b<", "f<a, ", "THCudaMalloc(state, ")),
     *((INSIDE, text) for text in ('AT_CHECK(n > 0, "%d", n); ', "k<<<1, 2>>>(x); ", "k<<<1, 2>>>(x) ")),
     *((INSIDE, text) for text in ('AT_DISPATCH_ALL_TYPES(t, "f", [&] { g(); }); ', "THCState* s; ")),
+    *((INSIDE, text) for text in ("AT_DISPATCH_ALL_TYPES(t, f, [&] {}); ", "m = torch::jit::load(p); ")),
+    *((INSIDE, text) for text in ("cudaMemAdvise(p, n, a, pad); ", "AT_ASSERT(x)\n", "cuCtxCreate(&c, ")),
     *((INSIDE, text) for text in ("THCState* s, ", "cudaSuccess exit(", "THCCeilDiv(a, ")),
     *((INSIDE, text) for text in ("THCNumerics<T>::add(a, ", "x.data<float>() + ", "g(pad_h, pad_h); ")),
     *((INSIDE, text) for text in ("if (a) TORCH_CHECK(x); else ", "x.type().tensor({1}); ", "THC ")),

@@ -81,6 +81,52 @@ def test_torchs_headers_are_known_as_a_whole(header: str, named: bool) -> None:
     assert [remark.subject for remark in remarks] == [f"#include <{header}>"] * named
 
 
+@pytest.mark.parametrize(
+    ("line", "subject"),
+    [
+        ("CUcontext c; cuCtxCreate(&c, 0, device);", "cuCtxCreate"),
+        ("cudaMemAdvise(p, n, cudaMemAdviseSetReadMostly, 0);", "cudaMemAdvise"),
+        ("cudaMemPrefetchAsync(p, n, device);", "cudaMemPrefetchAsync"),
+        ("cudaMemPrefetchAsync(p, n, device, stream);", "cudaMemPrefetchAsync"),
+        ("cudaMemLocation where; cudaMemPrefetchAsync(p, n, 1, stream);", "cudaMemPrefetchAsync"),
+        ("c10::cuda::CUDACachingAllocator::recordStream(x.data_ptr(), s);", "recordStream"),
+        ("void* p = g(); c10::cuda::CUDACachingAllocator::recordStream(p, s);", "recordStream"),
+        ("c10::cuda::CUDACachingAllocator::recordStream(static_cast<void*>(q), s);", "recordStream"),
+    ],
+)
+def test_a_call_that_todays_form_does_not_take_is_named(line: str, subject: str) -> None:
+    remarks = port_cpp(f"void f(at::Tensor x, int device) {{ {line} }}\n").remarks
+    assert [remark.subject.rpartition("::")[2] for remark in remarks if remark.need == "broken"] == [subject]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "CUcontext c; cuCtxCreate(&c, nullptr, 0, device);",
+        "cudaMemLocation where; cudaMemAdvise(p, n, cudaMemAdviseSetReadMostly, where);",
+        "cudaMemPrefetchAsync(p, n, {cudaMemLocationTypeDevice, device}, 0);",
+        "cudaMemPrefetchAsync(p, n, location(), 0, stream);",
+        "c10::cuda::CUDACachingAllocator::recordStream(x.storage().data_ptr(), s);",
+        "auto p = g(); c10::cuda::CUDACachingAllocator::recordStream(p, s);",
+        "cudaGraphInstantiate(&e, g, nullptr, nullptr, 0); cudaStreamGetCaptureInfo(s, &status, &id);",
+        "c10::cuda::SetDevice(1); at::slice(x, 2, 0, 3); at::sum(x); torch::load(x, path); thrust::transform(a, b, c, g);",
+    ],
+)
+def test_a_call_that_todays_form_takes_is_not(line: str) -> None:
+    assert not port_cpp(f"void f(at::Tensor x, int device) {{ {line} }}\n").remarks
+
+
+@pytest.mark.parametrize("name", ["thrust::bind2nd", "at::softmax_backward_data", "cub::ThreadLoadBySize"])
+def test_a_public_function_that_no_release_has_is_named(name: str) -> None:
+    remarks = port_cpp(f"void f(at::Tensor x) {{ {name}(x, 3); {name}<int>(x); }}\n").remarks
+    assert [remark.subject for remark in remarks] == [name]
+
+
+def test_a_private_function_that_the_tables_leave_out_is_not() -> None:
+    text = "void f(at::Tensor x) { at::relu_(x); at::_unique(x); at::native::gpu_kernel(x); at::mine(x); }\n"
+    assert not port_cpp("namespace at { void mine(Tensor x) {} }\n" + text).remarks
+
+
 def test_a_name_of_the_project_is_its_own() -> None:
     text = "#define AT_WARN_ONCE_MINE(x)\nvoid cudaGetTextureAlignmentOffset(int n) {}\n"
     assert not port_cpp(text + "void g() { cudaGetTextureAlignmentOffset(1); }\n").remarks
@@ -195,3 +241,20 @@ def test_a_copy_of_cub_is_named_and_left_as_it_is(tmp_path: Path) -> None:
     left = {str(file.path): [(r.id, r.lines) for r in file.remarks] for file in result.files if file.remarks}
     assert left == {"src/a.cu": [("cub-copy", (2,))]}
     assert not result.ok
+
+
+def test_a_header_that_only_nvcc_finds_is_named_in_what_the_compiler_reads(tmp_path: Path) -> None:
+    files = {
+        "a.cpp": '#include <torch/extension.h>\n#include "both.h"\n',
+        "both.h": "#pragma once\n#include <thrust/device_vector.h>\n",
+        "b.cpp": "#ifdef __CUDACC__\n#include <cub/cub.cuh>\n#endif\n",
+        "c.cpp": "#include <ATen/ATen.h>\n#include <thrust/host_vector.h>\n",
+        "d.cu": '#include <thrust/host_vector.h>\n#include "both.h"\n',
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    left = {str(file.path): [(r.id, r.lines) for r in file.remarks] for file in port_project(tmp_path).files}
+    assert {path: found for path, found in left.items() if found} == {
+        "a.cpp": [("cccl-folder", (1,))],
+        "c.cpp": [("cccl-folder", (2,))],
+    }

@@ -42,7 +42,10 @@ What it goes by:
 - Rules match tokens. Comments and strings are never touched; the bodies of macros are code like any other.
   What a project defines itself (its own `AT_CHECK`, say) is its own and stays.
 - A name that no rule knows and that torch or CUDA has no longer (`dcnbuild.knowledge`) is named as `gone-name`: functions, types,
-  macros, headers, and members of what is known to be a tensor, at::Context or a struct of CUDA.
+  macros, headers, and members of what is known to be a tensor, at::Context or a struct of CUDA. So is a public function of at::,
+  c10::, torch::, cub:: or thrust:: that no release has, and a call that only an older release takes (`cuCtxCreate` with three arguments).
+- A C++ file that includes thrust, cub or libcu++, itself or by a header of the project, is named as `cccl-folder`: CUDA 13 keeps them in
+  include/cccl, where nvcc looks and the C++ compiler does not. A kernel launch in such a file is named as `launch-in-cpp`.
 - A copy of CUB that a source includes by its path is named as `cub-copy` and stays as it is: the toolkit has its own since CUDA 11.
 - `#if` branches that no torch 2 and CUDA 11 or newer compiles, and those for ROCm, stay as they are. In a branch for
   an older torch or CUDA than today's (`CUDA_VERSION < 13000`), what fails today is no failure, and stays too.

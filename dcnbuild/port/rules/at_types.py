@@ -177,6 +177,16 @@ def _to_type(code: Code, scope: Scope) -> Iterable[Edit]:
 
 RULES = (
     Rule(
+        id="device-type",
+        gone="torch 1.0",
+        since="torch 1.0",
+        pattern="at::Device::Type",
+        replacement="at::DeviceType",
+        before="bool f(at::Tensor x) { return x.device().type() == at::Device::Type::CUDA; }\n",
+        after="bool f(at::Tensor x) { return x.device().type() == at::DeviceType::CUDA; }\n",
+        untouched=("bool f(mine::Device::Type t) { return t == mine::Device::Type::CUDA; }\n",),
+    ),
+    Rule(
         id="type-backend",
         gone="torch 1.0",
         since="torch 1.0",

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import follows
+from dcnbuild.port.pattern import arguments, follows
 from dcnbuild.port.rule import Rule, Scope
 from dcnbuild.port.rules.at_types import words_at
+from dcnbuild.port.stream import Stream
 
 #: `.toCFloat()` and its like → the type to ask item() for.
 _ITEMS = {"toCFloat": "float", "toCDouble": "double", "toCInt": "int", "toCLong": "int64_t", "toCByte": "uint8_t"}
@@ -28,7 +29,9 @@ def _register(code: Code, scope: Scope) -> Iterable[Edit]:
 def _device_guards(code: Code, scope: Scope) -> Iterable[Edit]:
     """`at::DeviceGuard guard(x.get_device());`, and of a tensor itself."""
     for stream, index in code.names("DeviceGuard"):
-        if not follows(stream, index + 1, "(") or stream[index + 1].kind != "name":
+        scope_of = words_at(stream, index - 2, 1) if words_at(stream, index - 1, 1) == ["::"] else ["at"]
+        known = scope_of[0] in ("at", "c10", "torch")  # torch::stable::accelerator's takes a number
+        if not known or not follows(stream, index + 1, "(") or stream[index + 1].kind != "name":
             continue
         close = max(stream.partner[index + 2], index + 3)
         inside = words_at(stream, index + 3, close - index - 3)
@@ -114,6 +117,37 @@ def _variable_ref(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(stream[first].start, stream[index].end, "")
 
 
+#: What stands before the name of a variable that holds a text.
+_DECLARES = frozenset({"*", "&", "auto", "string", "string_view", "char"})
+
+
+def _dispatch_name(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`AT_DISPATCH_ALL_TYPES(type, name_of_kernel, …)`, which made a text of the name itself."""
+    bare: dict[str, bool] = {}
+    for stream, index in code.names(r"AT_DISPATCH_\w+"):
+        ours = stream is code.live and stream[index].text not in scope.own
+        found = arguments(stream, index + 2) if ours and follows(stream, index, "(") else None
+        for start, end in found[0][1:] if found else ():
+            if stream[start].text in ("[", "{"):
+                break
+            name = stream[start]
+            before = words_at(stream, end, 2)
+            if end > start + 1 or name.kind != "name" or before not in ([",", "["], [",", "("]):
+                continue
+            if name.text not in bare:
+                bare[name.text] = _is_bare(stream, name.text, scope)
+            if bare[name.text]:
+                yield Edit(name.start, name.end, f'"{name.text}"')
+
+
+def _is_bare(stream: Stream, name: str, scope: Scope) -> bool:
+    """Whether a name is no macro, and no variable that the text declares."""
+    places = stream.places[name]
+    held = any(place and stream[place - 1].text in _DECLARES for place in places)
+    called = any(follows(stream, place, "(") for place in places)
+    return not (held or name.isupper() or name.startswith("_")) and (called or name not in scope.own)
+
+
 RULES = (
     *(_item(old, type) for old, type in _ITEMS.items()),
     Rule(
@@ -133,6 +167,24 @@ RULES = (
         rewrite=_register,
     ),
     Rule(
+        id="dispatch-name",
+        gone="torch 1.13",
+        since="torch 1.0",
+        pattern="AT_DISPATCH_…(type, name, [&] …)",
+        replacement='AT_DISPATCH_…(type, "name", [&] …)',
+        before="void f(at::Tensor x) { AT_DISPATCH_ALL_TYPES(x.scalar_type(), scale_rows, [&] { g(); }); }\n",
+        after='void f(at::Tensor x) { AT_DISPATCH_ALL_TYPES(x.scalar_type(), "scale_rows", [&] { g(); }); }\n',
+        untouched=(
+            "void f(at::Tensor x, const char* name) { AT_DISPATCH_ALL_TYPES(x.scalar_type(), name, [&] { g(); }); }\n",
+            "void f(at::Tensor x) { AT_DISPATCH_ALL_TYPES(x.scalar_type(), __func__, [&] { g(); }); }\n",
+            "#define AT_DISPATCH_MINE(T, N, ...) f(T, N, __VA_ARGS__)\n"
+            "void f(at::Tensor x) { AT_DISPATCH_MINE(x.scalar_type(), has_value, [&] { g(); }); }\n",
+            "#define DISPATCH(T, N, ...) AT_DISPATCH_ALL_TYPES(T, N, [&] { __VA_ARGS__(); })\n",
+        ),
+        why="The macros made a text of whatever stood there; now it has to be one.",
+        rewrite=_dispatch_name,
+    ),
+    Rule(
         id="device-guard-argument",
         gone="torch 1.0",
         since="torch 1.0",
@@ -143,6 +195,7 @@ RULES = (
         untouched=(
             "void f(at::Tensor x) {\n  at::DeviceGuard guard(x.device());\n}\n",
             "void f(at::Tensor x) {\n  at::cuda::CUDAGuard guard(x.get_device());\n}\n",
+            "void f(Tensor x) {\n  torch::stable::accelerator::DeviceGuard guard(x.get_device());\n}\n",
         ),
         rewrite=_device_guards,
     ),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from dcnbuild import knowledge
+from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import follows
@@ -93,6 +95,64 @@ def _lists(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(stream[use].end, stream[use].end, ".vec()")
 
 
+def _forward_declared(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`template <typename T> class optional;` in namespace at, which has std's under that name."""
+    stream = code.live
+    for index in (*stream.places.get("class", ()), *stream.places.get("struct", ())):
+        around = stream.around[index]
+        if words_at(stream, index - 1, 1) != [">"] or words_at(stream, index + 2, 1) != [";"] or around < 2:
+            continue
+        if stream[around - 2].text != "namespace" or stream[around - 1].text not in ("at", "c10", "torch"):
+            continue
+        name, first = stream[index + 1].text, stream.openings.get(index - 1, 0) - 1
+        entries = knowledge.torch_cpp.find(f"c10::{name}")
+        if words_at(stream, first, 1) == ["template"] and any(e.replacement == f"std::{name}" for e in entries):
+            start = stream[first].start
+            yield Edit(start, stream[index + 1].end, f"using std::{name}")
+            if not includes.has(code, name, start, frozenset()):
+                yield includes.add(code, name, start)
+
+
+def _vector_lambdas(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`at::vec::map2([](Vec& x, Vec& y) { … }, …)`: the lambda has to take values."""
+    for stream, index in code.names(r"(?:vec_)?(?:map|reduce)\w*"):
+        opening = stream.angles.get(index + 1, index) + 1
+        called = words_at(stream, index - 2, 2) == ["vec", "::"] and words_at(stream, opening, 2) == ["(", "["]
+        first = stream.partner[opening + 1] + 1 if called else 0
+        if not first or stream[first].text != "(":
+            continue
+        for place in range(first + 1, stream.partner[first]):
+            declared = stream[place].text == "&" and words_at(stream, place + 2, 1)[0] in (",", ")")
+            if declared and words_at(stream, place - 2, 1) != ["const"] and stream[place + 1].kind == "name":
+                yield Edit(stream[place].start, stream[place].end, "")
+
+
+def _loaded(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`std::shared_ptr<torch::jit::script::Module> m = torch::jit::load(…);`, or any `m` that is asked by `m->`."""
+    pointers: dict[str, bool] = {}
+    for stream, index in code.names("load"):
+        close = stream.partner[index + 1] if follows(stream, index, "(") else -1
+        if words_at(stream, index - 4, 4) != ["torch", "::", "jit", "::"] or close < 0:
+            continue
+        first = index - 5 if words_at(stream, index - 5, 1) == ["::"] else index - 4
+        name = stream[first - 2].text
+        if first < 2 or stream[first - 1].text != "=" or stream[first - 2].kind != "name":
+            continue
+        if name not in pointers:
+            pointers[name] = any(_is_shared(stream, place) for place in stream.places[name])
+        if pointers[name]:
+            start = stream[first].start
+            yield Edit(start, start, "std::make_shared<torch::jit::Module>(")
+            yield Edit(stream[close].end, stream[close].end, ")")
+
+
+def _is_shared(stream: Stream, name: int) -> bool:
+    """Whether a name is declared here as a shared_ptr to a Module, or asked as one."""
+    opening = stream.openings.get(name - 1, 0)
+    declared = words_at(stream, opening - 1, 1) == ["shared_ptr"] and stream[name - 2].text == "Module"
+    return follows(stream, name, "->") or (opening > 0 and declared)
+
+
 def _both(code: Code, scope: Scope) -> Iterable[Edit]:
     yield from _to_vector(code, scope)
     yield from _lists(code, scope)
@@ -135,5 +195,53 @@ RULES = (
             "void f(at::Tensor x) { auto v = x.sizes(); std::vector<int64_t> w = x.sizes().vec(); }\n",
         ),
         rewrite=_both,
+    ),
+    Rule(
+        id="forward-alias",
+        gone="torch 2.1",
+        since="torch 2.1",
+        pattern="namespace at { template <typename T> class optional; }",
+        replacement="namespace at { using std::optional; }",
+        before="namespace at {\nclass Tensor;\ntemplate <typename T>\nclass optional;\n}\n"
+        "void f(const at::optional<at::Tensor>& x);\n",
+        after="#include <optional>\nnamespace at {\nclass Tensor;\nusing std::optional;\n}\n"
+        "void f(const at::optional<at::Tensor>& x);\n",
+        untouched=("namespace mine {\ntemplate <typename T>\nclass optional;\n}\n",),
+        why="A class that is only declared hides what torch has under that name today.",
+        rewrite=_forward_declared,
+    ),
+    Rule(
+        id="vec-lambda",
+        gone="not in torch 2.14.1",
+        since="torch 1.10",
+        pattern="at::vec::map2([](Vec& x, Vec& y) { … }, …)",
+        replacement="at::vec::map2([](Vec x, Vec y) { … }, …)",
+        before="void f(T* o, T* a) {\n  at::vec::map2<T>([s](Vec& x, const Vec& y) { return g(s, x, y); }, o, a, o, 8);"
+        "\n}\n",
+        after="void f(T* o, T* a) {\n  at::vec::map2<T>([s](Vec x, const Vec& y) { return g(s, x, y); }, o, a, o, 8);"
+        "\n}\n",
+        untouched=(
+            "void f(T* o, T* a, int n) {\n  mine::map2([](Vec& x, Vec& y) { return x; }, o, a, o, n);\n}\n",
+            "void f(T* o, T* a, int n) {\n  at::vec::map([](Vec x) { return x & m; }, o, a, n);\n}\n",
+        ),
+        why="These functions ask whether the lambda takes values, and take another way if not, which fails for double.",
+        rewrite=_vector_lambdas,
+    ),
+    Rule(
+        id="jit-load",
+        gone="torch 1.2",
+        since="torch 1.2",
+        pattern="std::shared_ptr<torch::jit::script::Module> m = torch::jit::load(path);",
+        replacement="… = std::make_shared<torch::jit::Module>(torch::jit::load(path));",
+        before="struct Net {\n  std::shared_ptr<torch::jit::script::Module> m;\n"
+        "  void open(std::string path) { m = torch::jit::load(path); }\n};\n"
+        "void f(std::string path) { auto n = torch::jit::load(path); n->eval(); }\n",
+        after="struct Net {\n  std::shared_ptr<torch::jit::script::Module> m;\n"
+        "  void open(std::string path) { m = std::make_shared<torch::jit::Module>(torch::jit::load(path)); }\n};\n"
+        "void f(std::string path) { auto n = std::make_shared<torch::jit::Module>(torch::jit::load(path));"
+        " n->eval(); }\n",
+        untouched=("void f(std::string path) { auto n = torch::jit::load(path); n.eval(); }\n",),
+        why="A module is a value that shares what it holds.",
+        rewrite=_loaded,
     ),
 )

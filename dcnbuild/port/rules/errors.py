@@ -7,14 +7,18 @@ from collections.abc import Iterable, Sequence
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
+from dcnbuild.port.layout import Macro
 from dcnbuild.port.pattern import arguments, follows
 from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.stream import Stream
 from dcnbuild.port.tokens import Token
 
 #: What tells a source that uses torch.
 _TORCH = r"at|torch|c10|AT_[A-Z_]+|TORCH_[A-Z_]+|TH\w+"
 _TORCH_HEADER = re.compile(r"(?:torch|ATen|c10|THC?)/")
 _CHECKS = r"TORCH_CHECK|TORCH_INTERNAL_ASSERT|AT_ASSERTM|AT_CHECK"
+#: Checks that had braces of their own, and are `do … while (false)` today. TORCH_CHECK has braces.
+_STATEMENTS = ("AT_ASSERT", "AT_ASSERTM", "AT_ERROR")
 #: Conversions that print the same through operator<<. %x, %o, %e and %p do not.
 _CONVERSION = re.compile(r"%[-+ 0]*\d*(?:\.\d+)?(?:hh|h|ll|l|z|j|t)?([a-zA-Z%])")
 _SAME = frozenset("diufgsc")
@@ -88,6 +92,33 @@ def _before_else(code: Code, scope: Scope) -> Iterable[Edit]:
         yield Edit(token.start, end, "{ " + code.text[token.start : end] + " }")
 
 
+def _semicolon(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`AT_ASSERT(a)` and the project's macros around it, as statements that no ";" ends."""
+    ends = (macro for macro in code.layout.macros if macro.parameters is not None and _ends_in_check(macro))
+    stream = code.live
+    for name in (*_STATEMENTS, *(macro.name for macro in ends)):
+        for index in stream.places.get(name, ()):
+            close = stream.partner[index + 1] if follows(stream, index, "(") else -1
+            if (
+                close <= 0
+                or close + 1 == len(stream)
+                or not index
+                or stream[index - 1].text not in (";", "{", "}", ")")
+            ):
+                continue
+            following = stream[close + 1]
+            begins = following.text == "}" or (following.kind == "name" and following.text != "else")
+            if begins and "\n" in code.text[stream[close].end : following.start]:
+                yield Edit(stream[close].end, stream[close].end, ";")
+
+
+def _ends_in_check(macro: Macro) -> bool:
+    """Whether a macro's body is one call of a check, with no ";" behind it."""
+    body = Stream(macro.body)
+    whole = len(body) > 2 and body[0].text in _STATEMENTS and body[1].text == "("
+    return whole and body.partner[1] == len(body) - 1
+
+
 RULES = (
     Rule(
         id="at-check",
@@ -103,6 +134,24 @@ RULES = (
             "#ifndef TORCH_CHECK\n#define TORCH_CHECK AT_CHECK\n#endif\n",
         ),
         emits="TORCH_CHECK",
+    ),
+    Rule(
+        id="check-semicolon",
+        gone="torch 1.5",
+        pattern="AT_ASSERT(…) as a statement, without a semicolon",
+        replacement="AT_ASSERT(…);",
+        before="#define CHECK_CPU(x) AT_ASSERT(x.is_cpu())\n"
+        "void f(at::Tensor x) {\n  AT_ASSERT(x.dim() == 2)\n  CHECK_CPU(x)\n  g(x);\n}\n",
+        after="#define CHECK_CPU(x) AT_ASSERT(x.is_cpu())\n"
+        "void f(at::Tensor x) {\n  AT_ASSERT(x.dim() == 2);\n  CHECK_CPU(x);\n  g(x);\n}\n",
+        untouched=(
+            "void f(at::Tensor x) {\n  AT_ASSERT(x.dim() == 2);\n  g(x);\n}\n",
+            "#define CHECK_CPU(x) AT_ASSERT(x.is_cpu());\nvoid f(at::Tensor x) {\n  CHECK_CPU(x)\n  g(x);\n}\n",
+            "bool f(at::Tensor x) {\n  return AT_ASSERT(x)\n  || g(x);\n}\n",
+            "void f(at::Tensor x) {\n  TORCH_CHECK(x.dim() == 2)\n  g(x);\n}\n",
+        ),
+        why="The macros had braces of their own once, and are one statement today.",
+        rewrite=_semicolon,
     ),
     Rule(
         id="check-comparison",

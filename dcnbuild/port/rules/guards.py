@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from dcnbuild.port.code import Code, Function
-from dcnbuild.port.edits import Edit, indent_of, newline_of
+from dcnbuild.port.edits import Edit, indent_of, line_of, newline_of
+from dcnbuild.port.result import Remark
 from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.source import COMPILED_SUFFIXES
 from dcnbuild.port.tokens import Token
 
-_GUARDS = frozenset(
+#: What chooses a GPU.
+GUARDS = frozenset(
     [
         *("CUDAGuard", "OptionalCUDAGuard", "DeviceGuard", "OptionalDeviceGuard", "MaybeSetDevice"),
         *("cudaSetDevice", "CUDAStreamGuard", "device_guard"),
     ]
 )
+#: Macros that only nvcc defines.
+_NVCC = frozenset({"__CUDACC__", "__NVCC__", "__CUDA_ARCH__", "__HIPCC__"})
 _STREAMS = frozenset({"getCurrentCUDAStream", "THCState_getCurrentStream"})
 #: What the first lines of such a function are made of: checks whose messages should come first.
 _CHECKS = ("TORCH_CHECK", "AT_ASSERT", "AT_CHECK", "CHECK", "THArgCheck", "TORCH_INTERNAL_ASSERT")
@@ -41,9 +46,24 @@ def _guards(code: Code, scope: Scope) -> Iterable[Edit]:
             continue
         words = code.between(*function.body)
         names = {token.text for token in words}
-        if names & _GUARDS or not (launches(words) or names & _STREAMS):
+        if names & (GUARDS | scope.guards) or not (launches(words) or names & _STREAMS):
             continue
         yield _insert(code, function, words, tensor)
+
+
+def host_launches(code: Code, scope: Scope) -> Iterator[Remark]:
+    """A remark for kernel launches in a file whose suffix is C++'s: `k.cu.cc`, say."""
+    if scope.suffix not in COMPILED_SUFFIXES - {".cu"} or "<<<" not in code.text:
+        return
+    starts = [code.live[index].start for index in launches(code.live)]
+    asked = ({token.text for line in code.layout.path_at(start) for token in line.tokens} for start in starts)
+    lines = [line_of(code.text, start) for start, words in zip(starts, asked, strict=True) if not words & _NVCC]
+    if lines:
+        reason = "torch's builds choose the compiler by the suffix, and only .cu goes to nvcc"
+        advice = "call the file .cu, unless the build tells nvcc to take it (-x cu, LANGUAGE CUDA)"
+        yield Remark(
+            "launch-in-cpp", tuple(lines), f"kernel<<<…>>> in a {scope.suffix} file", reason, advice, "deprecated"
+        )
 
 
 def _insert(code: Code, function: Function, words: list[Token], tensor: str) -> Edit:

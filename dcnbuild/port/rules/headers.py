@@ -62,6 +62,7 @@ MOVED = {
     "ATen/core/TensorOptions.h": "c10/core/TensorOptions.h",
     "ATen/core/TensorMethods.h": "ATen/core/Tensor.h",
     "torch/linalg.h": "ATen/Functions.h",
+    "ATen/ParallelNativeTBB.h": "ATen/Parallel.h",
     **{f"c10d/{name}.hpp": f"torch/csrc/distributed/c10d/{name}.hpp" for name in _C10D},
     **dict.fromkeys(("ATen/Type.h", "ATen/core/Type.h"), "ATen/core/DeprecatedTypeProperties.h"),
 }

@@ -54,16 +54,6 @@ LEFTOVERS = (
         untouched=("bool f(int texture) { return texture < 3; }\n", "// texture<float, 2> tex;\n"),
     ),
     Leftover(
-        id="memory-location",
-        names="cudaMemPrefetchAsync",
-        following="(",
-        counts=(3, 4),
-        reason="CUDA 13 takes a cudaMemLocation and flags where it took the number of a GPU",
-        advice="call it with {cudaMemLocationTypeDevice, device}, 0 and the stream, where CUDART_VERSION >= 13000",
-        example="void f() { cudaMemPrefetchAsync(p, n, device, stream); }\n",
-        untouched=("void f() { cudaMemPrefetchAsync(p, n, {cudaMemLocationTypeDevice, device}, 0, stream); }\n",),
-    ),
-    Leftover(
         id="tensor-member",
         names="is_variable|s_copy_|tensorFromBlob|tensorWithAllocator|sizeof_type|elementSizeInBytes"
         "|scalarTensor|elementSize",

@@ -26,7 +26,7 @@ NO_TENSOR = frozenset(
         *("packed_accessor64", "generic_packed_accessor", "equal", "is_same", "use_count", "has_storage"),
         *("get", "sym_size", "suggest_memory_format", "is_pinned", "get_num_threads", "parallel_for"),
         *("getCurrentCUDAStream", "device_of", "TensorOptions", "dtype", "device", "kFloat", "split"),
-        *("chunk", "unbind"),
+        *("chunk", "unbind", "storage"),
     ]
 )
 #: Functions of at:: and torch:: that give several tensors.

@@ -1,0 +1,126 @@
+"""Calls of functions that torch or CUDA still has, with other parameters, from the tables of `dcnbuild.knowledge`.
+
+`cuCtxCreate(&context, 0, device)` has too few arguments for CUDA 13, and the last of `cudaMemAdvise(p, n, advice, 0)`
+is a number where CUDA 13 takes a cudaMemLocation. A call is named only if an older release took it, and what it
+passes can be nothing that today's form takes.
+"""
+
+from __future__ import annotations
+
+import bisect
+import re
+from functools import cache, lru_cache
+
+from dcnbuild import knowledge
+from dcnbuild.base.versions import numbers
+from dcnbuild.knowledge.entry import Entry
+from dcnbuild.port.code import Code
+from dcnbuild.port.pattern import arguments
+from dcnbuild.port.stable.expressions import expressions
+from dcnbuild.port.stream import Stream
+
+_NUMBER = re.compile(r"(?:unsigned|signed|long|short|int|char|u?int\d+_t|size_t| )+")
+_POINTERS = ("data", "data_ptr", "const_data_ptr", "mutable_data_ptr")
+_CASTS = ("static_cast", "reinterpret_cast", "const_cast")
+#: The types of a function's parameters, and an argument's first and last index.
+_Types = tuple[str, ...]
+_Span = tuple[int, int]
+
+
+def changed_since(code: Code, stream: Stream, name: int, entry: Entry, today: tuple[int, ...]) -> str:
+    """The release since which the call of this entry finds no parameters for its arguments; "" if it finds them."""
+    opening = stream.angles.get(name + 1, name) + 1
+    found = arguments(stream, opening + 1) if opening < len(stream) and stream[opening].text == "(" else None
+    since, new, old = _forms(entry, today)
+    if found is None or entry.parameters is None or not since:
+        return ""
+    given, (least, most) = found[0], entry.parameters
+    if not least <= len(given) <= most:
+        # the last parameter may have had a default, which the tables do not say of older releases
+        return since if any(len(types) - len(given) in (0, 1) for types in old) else ""
+    former, later = ([types for types in forms if len(types) >= len(given)] for forms in (old, new))
+    return since if later and all(_refused(code, stream, given, types, former) for types in later) else ""
+
+
+@cache
+def _forms(entry: Entry, today: tuple[int, ...]) -> tuple[str, tuple[_Types, ...], tuple[_Types, ...]]:
+    """Since when it has today's forms, those, and those that it had before; nothing where one takes anything."""
+    known = [(since, forms) for since, forms in entry.changes if numbers(since)[:2] <= today]
+    if len(known) < 2 or any(". ." in forms for _, forms in known):
+        return "", (), ()
+    lists = [tuple(_types(form) for form in forms.split(" / ")) for _, forms in known]
+    old = tuple(types for forms in lists[:-1] for types in forms if types not in lists[-1])
+    return known[-1][0], lists[-1], old
+
+
+def _types(form: str) -> _Types:
+    """The types of a parameter list, without what does not decide which values they take."""
+    parts, depth = [""], 0
+    for sign in form:
+        depth += (sign in "<([{") - (sign in ">)]}")
+        if sign == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += sign
+    return tuple(re.sub(r"\bconst\b|&", "", part).strip() for part in parts)
+
+
+def _refused(code: Code, stream: Stream, given: list[_Span], new: _Types, former: list[_Types]) -> bool:
+    """Whether one of some arguments is for a former parameter, and can be none of today's."""
+    places = ((span, types[place], type) for types in former for place, (span, type) in enumerate(zip(given, new)))
+    return any(_is_old(code, stream, *place) for place in places)
+
+
+def _is_old(code: Code, stream: Stream, span: _Span, before: str, type: str) -> bool:
+    """Whether an argument is for a parameter that was a number or a pointer, where it is a struct today."""
+    start, end = span
+    ours = type.startswith("cuda")  # classes of torch are made of numbers, and of texts
+    wanted = "pointer" if before == "void*" else "number" if ours and _NUMBER.fullmatch(before) else ""
+    if type == before or not wanted or not _is_struct(type) or stream[start].text == "{":
+        return False
+    kind = _kind(code, stream, start, end)
+    # a struct of CUDA is made by its name alone, so a file without the name has none to pass
+    return kind == wanted or (not kind and ours and not any(True for _ in code.names(type)))
+
+
+@cache
+def _is_struct(type: str) -> bool:
+    """Whether a type is a struct or a class."""
+    found = (entry for table in (knowledge.cuda, knowledge.torch_cpp) for entry in table.find(type))
+    return "*" not in type and any(entry.kind == "type" for entry in found)
+
+
+def _kind(code: Code, stream: Stream, start: int, end: int) -> str:
+    """Whether an argument is known to be a "number" or a "pointer"; "" where that cannot be told."""
+    first, last = stream[start], stream[end - 1]
+    if end == start + 1:
+        function = code.function_at(first.start)
+        held = first.kind == "name" and function is not None
+        declared = _declared(code, first.text, function.start, function.body[1]) if held and function else ""
+        return "number" if first.kind == "number" else declared
+    if first.text in _CASTS and stream.angles.get(start + 1, 0) > 0:
+        return "pointer" if stream[stream.angles[start + 1] - 1].text == "*" else ""
+    if last.text != ")" or stream.partner[end - 1] != end - 2:
+        return ""
+    name = end - 3
+    typed = stream[name].text == ">"
+    name = stream.openings.get(name, 0) - 1 if typed else name
+    if stream[name].text not in _POINTERS or stream[name - 1].text not in (".", "->"):
+        return ""
+    tensor = typed or (stream is code.live and expressions(code, {}).kind(stream, start, name - 1) == "tensor")
+    return "pointer" if tensor else ""
+
+
+@lru_cache(maxsize=64)
+def _declared(code: Code, name: str, start: int, end: int) -> str:
+    """What a variable is declared as, between two offsets."""
+    stream = code.live
+    places = stream.places.get(name, [])
+    first, last = (bisect.bisect_left(places, stream.at(offset)) for offset in (start, end))
+    for place in places[first:last]:
+        before = stream[place - 1]
+        if before.text == "*" and stream[place - 2].kind == "name" and stream[place + 1].text in (",", ")", "=", ";"):
+            return "pointer"
+        if before.kind == "name" and _NUMBER.fullmatch(before.text):
+            return "number"
+    return ""
