@@ -51,14 +51,14 @@ class VectorUnit {
   /// [group][panel of out channels][tap][channel][lane].
   Buffer<T> pack(const Geometry& g, const Tensor& weight, int64_t /*taps*/, int64_t workers) const {
     const DenseWeight<T> dense(weight);
-    const int64_t panels = ceil_div(g.out_channels_per_group(), lanes()),
+    const int64_t lanes = this->lanes(), panels = ceil_div(g.out_channels_per_group(), lanes),
                   depth = g.taps() * g.channels_per_group();
-    Buffer<T> packed(g.groups * panels * depth * lanes());
+    Buffer<T> packed(g.groups * panels * depth * lanes);
     pack_by_channel(g, dense.data(), packing(workers),
                     [&](int64_t group, int64_t panel, int64_t tap, int64_t c) {
                       return packed.data() +
                              ((group * panels + panel) * depth + tap * g.channels_per_group() + c) *
-                                 lanes();
+                                 lanes;
                     });
     return packed;
   }
@@ -84,14 +84,13 @@ class VectorUnit {
   /// [group][tap][panel of channels][out channel][lane].
   Buffer<T> pack_transposed(const Geometry& g, const Tensor& weight, int64_t workers) const {
     const DenseWeight<T> dense(weight);
-    const int64_t panels = ceil_div(g.channels_per_group(), lanes()),
+    const int64_t lanes = this->lanes(), panels = ceil_div(g.channels_per_group(), lanes),
                   outs = g.out_channels_per_group();
-    Buffer<T> packed(g.groups * g.taps() * panels * outs * lanes());
+    Buffer<T> packed(g.groups * g.taps() * panels * outs * lanes);
     pack_by_out_channel(g, dense.data(), packing(workers),
                         [&](int64_t group, int64_t tap, int64_t panel, int64_t out) {
                           return packed.data() +
-                                 (((group * g.taps() + tap) * panels + panel) * outs + out) *
-                                     lanes();
+                                 (((group * g.taps() + tap) * panels + panel) * outs + out) * lanes;
                         });
     return packed;
   }

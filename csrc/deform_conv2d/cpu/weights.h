@@ -54,7 +54,7 @@ template <typename T, typename F>
 void pack_by_channel(const Geometry& g, const T* weight, const Packing& p, const F& at) {
   const int64_t outs = g.out_channels_per_group(), channels = g.channels_per_group(),
                 taps = g.taps(), out_row = channels * taps, panels = ceil_div(outs, p.lanes),
-                most = round_up(ceil_div(64, taps), p.unit);
+                most = round_up(std::min(ceil_div(64, taps), channels), p.unit);
   on_workers(p.workers, [&](int64_t worker) {
     // [channel][tap][lane]
     Buffer<T> part(most * taps * p.lanes, T(0));
