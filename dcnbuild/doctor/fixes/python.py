@@ -46,6 +46,11 @@ def pip(target: Target, *words: str | Path, operands: Iterable[str | Path] = ())
     yield from command(*before, *words, operands=tuple(operands)).strict(target)
 
 
+def run(*words: str) -> Fix:
+    """Runs a program, or pip by whatever stands for it."""
+    return pip(*words[1:]) if words[0] == "pip" else command(*words)
+
+
 @makes_fix
 def pip_install(
     target: Target, *requirements: str, options: Iterable[str] = (), index: Iterable[str] = ()

@@ -27,7 +27,6 @@ from dcnbuild.machine import versions
 
 _CHECKOUT, _JUST_IN_TIME = map(wording.pattern, ("checkout", "just_in_time"))
 ASK_TORCH_WORDS = ("python", "-c", "import torch; print(torch.__version__, torch.version.cuda)")
-ASK_TORCH = fixes.command(*ASK_TORCH_WORDS)
 
 
 def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
@@ -128,7 +127,7 @@ def port(hit: Hit) -> Iterator[Fix]:
 
 def upgrade(hit: Hit, *packages: str) -> Fix:
     """The newest releases; out of its repository for one that no index has."""
-    row = modules.of_package(packages[0].replace("-", "_"))
+    row = modules.of_package(packages[0])
     if row is not None and row.install and row.install[-1][-1].startswith("git+"):
         return fixes.command(*row.install[-1][:2], "--force-reinstall", "--no-deps", *row.install[-1][2:])
     return fixes.pip_install(*packages, options=("--upgrade",))
@@ -191,13 +190,12 @@ def exchange(hit: Hit, package: str, *options: str) -> Fix:
 def release(hit: Hit, package: str, wanted: str = "") -> Iterator[Fix]:
     """Installs a release that is asked for, by the installer of its project where pip's would come without its ops."""
     requirement = package + re.sub(r"\s", "", wanted)
-    row = modules.of_package(package.replace("-", "_"))
+    row = modules.of_package(package)
     other = [words for words in row.install if words[0] not in ("pip", "python")] if row else []
     if row is None or not other or other[-1][0] != "mim":
         yield fixes.pip_install(requirement)
         return
-    for words in row.install[:-1]:
-        yield fixes.pip(*words[1:]) if words[0] == "pip" else fixes.command(*words)
+    yield from (fixes.run(*words) for words in row.install[:-1])
     yield fixes.command(*row.install[-1][:-1], requirement)
 
 
@@ -250,7 +248,6 @@ _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
 VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     **{verb.__name__: verb for verb in _NAMED},
-    "run": lambda hit, *words: fixes.pip(*words[1:]) if words[0] == "pip" else fixes.command(*words),
     "sudo": lambda hit, *words: fixes.command(*words, root=True),
     "of": lambda hit, *words: fixes.command(*words[:-1], operands=words[-1:]),
     "pip_of": lambda hit, *words: fixes.pip(*words[:-1], operands=words[-1:]),

@@ -94,7 +94,7 @@ def cloned(context: Context) -> tuple[str, str, str] | None:
     if not _COPY.search(source):
         return None
     found = context.first(_CLONED)
-    row = modules.of_package(context.package.replace("-", "_")) or next(
+    row = modules.of_package(context.package) or next(
         (row for row in modules.rows() if found and found["url"].lower().endswith(row.repository.lower())), None
     )
     url = found["url"] if found else f"https://github.com/{row.repository}" if row and row.repository else ""

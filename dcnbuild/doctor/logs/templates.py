@@ -39,7 +39,7 @@ def value(name: str, hit: Hit) -> str:
         words = (arguments or "").split(", ") if arguments else ()
         found: Any = ask(*(word[1:-1] if word[0] == "'" else hit[word] for word in words)) if words else ask(hit)
         for attribute in filter(None, attributes.split(".")):
-            found = getattr(found, attribute, None)
+            found = found.get(attribute) if isinstance(found, dict) else getattr(found, attribute, None)
         return str(found) if found else ""
     near = _NEAR.fullmatch(name)
     return hit.around(int(near[1]), int(near[2])) if near else hit[name]

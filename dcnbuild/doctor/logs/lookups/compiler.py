@@ -6,7 +6,7 @@ import re
 
 from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.rule import Hit
-from dcnbuild.knowledge import compilers, names
+from dcnbuild.knowledge import names
 from dcnbuild.machine import versions
 from dcnbuild.machine.compatibility import cxx_standard, newest_compiler
 
@@ -77,11 +77,6 @@ def of_standard(hit: Hit) -> bool:
     scope, name = names.split(hit["name"], hit["owner"])
     known = scope == "std" and re.fullmatch(_all_names(), name) is not None
     return known and names.header_of(name, "std") is None
-
-
-def takes_msvc(toolkit: str, msc_ver: str) -> bool:
-    """Whether a toolkit accepts a Microsoft compiler by its _MSC_VER, "1944"."""
-    return bool(toolkit) and compilers.accepts_msvc(toolkit, int(msc_ver)) is True
 
 
 def nvcc(hit: Hit) -> str:

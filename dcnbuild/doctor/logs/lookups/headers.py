@@ -24,13 +24,6 @@ class Gone(NamedTuple):
     today: str
 
 
-class Packages(NamedTuple):
-    """What brings the headers of a library of CUDA."""
-
-    apt: str
-    conda: str
-
-
 def _entry(hit: Hit) -> Entry | None:
     """What the table of CUDA has of the header, by its whole name."""
     return next((entry for entry in known.find(hit["header"]) if entry.name == hit["header"]), None)
@@ -62,9 +55,7 @@ def gone(hit: Hit) -> Gone | None:
 
 def since(hit: Hit) -> str | None:
     """The first CUDA with the header, where the toolkit in use is older."""
-    entry, written = _entry(hit), tables.rows("headers_since").items()
-    said = next((first for start, first in written if hit["header"].startswith(start)), None)
-    first = (entry.added if entry else None) or said
+    first = added(hit) or tables.begins("headers_since", hit["header"])
     return first if first and _older(hit, first) else None
 
 
@@ -72,12 +63,6 @@ def added(hit: Hit) -> str:
     """The first release with the header, "" where the oldest that is known has it."""
     entry = _entry(hit)
     return (entry.added if entry else None) or ""
-
-
-def package(hit: Hit) -> Packages:
-    """What brings the header of a library of CUDA."""
-    rows = tables.rows("cuda_headers").items()
-    return Packages(*next(row for start, row in rows if hit["header"].startswith(start)))
 
 
 def other_fix(hit: Hit) -> Iterator[Fix]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
@@ -19,20 +18,10 @@ def library(hit: Hit) -> libraries.Library:
     return libraries.library(hit["name"], symbols.cuda_of_log(hit))
 
 
-class Stack(NamedTuple):
-    """The toolkit of an accelerator beside CUDA: its name, and the script, or the directory, that has it found."""
-
-    what: str
-    script: str = ""
-    path: str = ""
-    note: str = ""
-
-
-def stack(hit: Hit) -> Stack | None:
-    """The toolkit that a library is of."""
-    name = re.split(r"[/\\]", hit["name"])[-1].partition(".so")[0]
-    row = tables.like("stacks", name)
-    return Stack(**row) if row else None
+def stack(hit: Hit) -> dict[str, str]:
+    """The toolkit of an accelerator beside CUDA that a library is of: a row of `stacks`."""
+    found: dict[str, str] = tables.like("stacks", re.split(r"[/\\]", hit["name"])[-1].partition(".so")[0])
+    return found
 
 
 def place(hit: Hit) -> str:
@@ -66,8 +55,3 @@ def who(hit: Hit) -> str:
     if loader.kind == "unknown":
         return built_for(hit) or "What is imported"
     return "torch" if loader.kind == "torch" else loader.package or "What is imported"
-
-
-def said_package(hit: Hit) -> str:
-    """The package that says what it was built for, as pip calls it."""
-    return hit["name"].replace("xFormers", "xformers")

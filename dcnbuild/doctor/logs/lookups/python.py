@@ -79,8 +79,7 @@ def get(hit: Hit) -> Iterator[Fix]:
     if row is None or not row.install:
         yield fixes.pip("install", operands=(package_of(_module(hit)),))
     elif row.on_index:
-        for words in row.install:
-            yield fixes.pip(*words[1:]) if words[0] == "pip" else fixes.command(*words)
+        yield from (fixes.run(*words) for words in row.install)
     elif row.source_dir in ("", ".") and len(row.install) == 1 and row.repository:
         said = row.install[0][-1]
         url = said if said.startswith("git+") else f"git+https://github.com/{row.repository}"
@@ -90,12 +89,6 @@ def get(hit: Hit) -> Iterator[Fix]:
 
 
 # -- versions ------------------------------------------------------------------------------------------------
-
-
-def setuptools_of_torch(hit: Hit) -> str | None:
-    """The setuptools that the log's torch wants: "<70"."""
-    row = torch_release(hit["torch"]) if hit["torch"] else None
-    return row.setuptools if row else None
 
 
 def of_setuptools(hit: Hit) -> Entry | None:
