@@ -8,19 +8,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dcnbuild.base.versions import numbers
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix, together
-from dcnbuild.doctor.logs import project
+from dcnbuild.doctor.logs import project, system_verbs
 from dcnbuild.doctor.logs.lookups import extensions, runtime, tables
 from dcnbuild.doctor.logs.owner import owner, package_of
 from dcnbuild.doctor.logs.rule import Hit
-from dcnbuild.doctor.logs.system_verbs import (
-    ask_gpus,
-    cmake_build,
-    configure,
-    gcc,
-    gcc_up_to,
-    library_package,
-    system_package,
-)
 from dcnbuild.doctor.resolver import jetson_torch
 from dcnbuild.knowledge import modules
 from dcnbuild.machine import versions
@@ -44,7 +35,7 @@ def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
     elif found.package:
         yield from build_anew(hit, found.package)
     elif not path.strip() and hit.context.cmake and not (hit.context.of_torch or hit.context.by_pip):
-        yield cmake_build(hit)
+        yield system_verbs.cmake_build(hit)
     elif not path.strip() and asked and asked.directory:
         yield fixes.rebuild(None, asked.directory, *asked.kept)
     elif found.kind in ("own", "unknown") and _place(hit, path):
@@ -242,8 +233,8 @@ def unset_env(hit: Hit, name: str) -> Iterator[Fix]:
 
 
 _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
-    *(ask_gpus, unset_env, configure, upgrade, newer, release, exchange, build, library_package, rebuild),
-    *(other_wheel, torch, devel_image, toolkit_of, gcc, gcc_up_to, port),
+    *(unset_env, upgrade, newer, release, exchange, build, rebuild, other_wheel, torch, devel_image, toolkit_of, port),
+    *(system_verbs.configure, system_verbs.library_package, system_verbs.gcc, system_verbs.gcc_up_to),
 )
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
 VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
@@ -253,7 +244,7 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "pip_of": lambda hit, *words: fixes.pip(*words[:-1], operands=words[-1:]),
     "install": lambda hit, *packages: fixes.pip_install(*packages),
     "conda_from": lambda hit, channel, name: fixes.conda_install(name, channel=channel),
-    "package": system_package,
+    "package": system_verbs.system_package,
     "rebuild_of": build_anew,
     "use_toolkit": lambda hit, version="", root="": fixes.use_toolkit(version or None, root or None),
     "stand_in": lambda hit, occasion: extensions.stand_in(occasion),

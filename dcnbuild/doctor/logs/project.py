@@ -16,8 +16,6 @@ from dcnbuild.knowledge import modules
 if TYPE_CHECKING:
     from dcnbuild.doctor.logs.context import Context
 
-#: So many lines above and below a message name the directory that it is of.
-_NEAR = 400
 #: Files of torch, the system and other packages.
 NOT_OURS = wording.pattern("not_ours")
 #: Directories that hold the sources of a project: the nearest other one above them is the project.
@@ -109,17 +107,11 @@ def cloned(context: Context) -> tuple[str, str, str] | None:
 def shown(context: Context) -> str | None:
     """The nearest directory that the build names as its own, above the source where that has a full path."""
     source = _path(context.source) if context.source else None
-    log, line = context.log, context.line
-    above = range(line, max(-1, line - _NEAR), -1)
-    below = range(line + 1, min(len(log), line + _NEAR))
-    for pattern in _SHOWN_PROJECT:
-        for number in (*above, *below):
-            for found in pattern.finditer(log.text(number)):
-                path = _path(found["path"])
-                if _gone_or_installed(found["path"]) or NOT_OURS.search(found["path"] + "/"):
-                    continue
-                if source is None or not source.is_absolute() or path in source.parents:
-                    return found["path"]
+    for text in (found["path"] for pattern in _SHOWN_PROJECT for found in context.all(pattern)):
+        if _gone_or_installed(text) or NOT_OURS.search(text + "/"):
+            continue
+        if source is None or not source.is_absolute() or _path(text) in source.parents:
+            return str(text)
     return None
 
 

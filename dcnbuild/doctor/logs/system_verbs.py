@@ -98,17 +98,6 @@ def cmake_build(hit: Hit) -> Fix:
     return fixes.command("cmake", "--build", _build_directory(hit))
 
 
-def ask_gpus(hit: Hit) -> Iterator[Fix]:
-    """Compiles for the GPUs of the machine: torch's builds are told by a variable, CMake's own by a definition."""
-    if not (hit.context.cmake and not hit.context.of_torch):
-        yield fixes.ask_gpus()
-    elif hit.context.dockerfile:  # no GPU is there
-        yield fixes.say("the architectures of the GPUs that will run it, e.g. 86 for 8.6:")
-        yield from configure(hit, "CMAKE_CUDA_ARCHITECTURES=86")
-    else:
-        yield from configure(hit, "CMAKE_CUDA_ARCHITECTURES=native")
-
-
 def _anew_by_cmake(hit: Hit, by_cmake: bool) -> Iterator[Fix]:
     if by_cmake and not hit.context.by_pip:  # pip takes a new build directory anyhow
         yield fixes.say("a build directory keeps the compilers that it was made with, so a new one:")

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import replace
 
 from dcnbuild.base.versions import numbers
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
-from dcnbuild.doctor.logs.fix_verbs import build, system_package
+from dcnbuild.doctor.logs.fix_verbs import build
 from dcnbuild.doctor.logs.lookups import source, tables
 from dcnbuild.doctor.logs.owner import owner
 from dcnbuild.doctor.logs.rule import Hit
+from dcnbuild.doctor.logs.system_verbs import system_package
 from dcnbuild.knowledge import Entry
 from dcnbuild.knowledge import headers as known
-
-
-class Gone(NamedTuple):
-    """The first CUDA without a header, and what stands for it."""
-
-    removed: str
-    today: str
 
 
 def _entry(hit: Hit) -> Entry | None:
@@ -44,13 +38,13 @@ def moved(hit: Hit) -> bool:
     return bool(hit["toolkit"] or re.search(r"\.(?:cpp|cc|cxx|c)$", hit["source"]))
 
 
-def gone(hit: Hit) -> Gone | None:
-    """Since when CUDA has no such header; None where the toolkit should have it."""
+def gone(hit: Hit) -> Entry | None:
+    """What the table has of a header that CUDA lost, with what stands for it; None where the toolkit should have it."""
     entry = _entry(hit)
     if entry is None or entry.removed is None or _older(hit, entry.removed):
         return None
     today = tables.rows("headers_today").get(entry.name, "nothing, drop it")
-    return Gone(entry.removed, entry.replacement or today)
+    return replace(entry, replacement=entry.replacement or today)
 
 
 def since(hit: Hit) -> str | None:
