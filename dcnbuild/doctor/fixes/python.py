@@ -102,8 +102,13 @@ def rebuild(target: Target, package: str | None = None, directory: str = ".", *m
 
 @makes_fix
 def dcnbuild(target: Target, *words: str, operands: Iterable[str | Path] = ()) -> Iterator[str]:
-    """Runs a command of dcnbuild, which no image has: on the sources that it copies."""
+    """Runs a command of dcnbuild, which no image and no runner has: sources are ported where they are edited."""
     outside = "# outside of the image, in what it copies: " if target.shell == "dockerfile" else ""
+    if not outside and target.place:
+        if words[0] == "port":
+            outside = "# in your own checkout, whose result is committed: "
+        else:
+            yield "# with dcnbuild installed there, by a line before this one"
     shell = replace(target, shell="sh") if outside else target
     for line in command(*dcnbuild_words(target), *words, operands=tuple(operands)).strict(shell):
         yield f"{outside}{line}"

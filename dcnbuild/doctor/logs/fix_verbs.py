@@ -17,6 +17,8 @@ from dcnbuild.knowledge import modules
 from dcnbuild.machine import versions
 
 _CHECKOUT, _JUST_IN_TIME = map(wording.pattern, ("checkout", "just_in_time"))
+#: The image without nvcc that another of the same name has a -devel of.
+_NO_NVCC = re.compile(r"\bFROM (?:docker\.io/)?((?:pytorch/pytorch|nvidia/cuda):[\w.-]{1,80}?)-(?:runtime|base)\b")
 ASK_TORCH_WORDS = ("python", "-c", "import torch; print(torch.__version__, torch.version.cuda)")
 
 
@@ -146,7 +148,8 @@ def build(hit: Hit, *options: str) -> Iterator[Fix]:
     if package == "." != hit["project"] and mine is None:
         yield from _enter(hit, "")
     if mine is not None and mine.own:
-        yield fixes.say(f"then the same command again, with its own options: python setup.py {mine.own}")
+        whole = re.fullmatch(r"[\w .,:/+=@-]*", mine.own)  # a comment has no other characters
+        yield fixes.say(f"then python setup.py again, with its own options{f': {mine.own}' if whole else ''}")
         return
     words = sorted(
         {"--no-build-isolation": 0, **dict.fromkeys((*options, *(mine.kept if mine else ())))},
@@ -193,7 +196,10 @@ def release(hit: Hit, package: str, wanted: str = "") -> Iterator[Fix]:
 def devel_image(hit: Hit, cuda: str) -> Iterator[Fix]:
     """The image of PyTorch that has this torch and its toolkit; of NVIDIA where the torch is not known."""
     release = re.match(r"\d+\.\d+\.\d+", hit["torch"])
-    if release and cuda:
+    image = hit.context.first(_NO_NVCC)
+    if image:
+        yield fixes.say(f"FROM {image[1]}-devel")
+    elif release and cuda:
         cudnn = 9 if numbers(release[0]) >= (2, 4) else 8
         yield fixes.say(f"FROM pytorch/pytorch:{release[0]}-cuda{cuda}-cudnn{cudnn}-devel")
     else:
@@ -202,7 +208,9 @@ def devel_image(hit: Hit, cuda: str) -> Iterator[Fix]:
 
 def toolkit_of(hit: Hit, version: str) -> Iterator[Fix]:
     """A toolkit of this version: the one that is there, as far as this machine or the log shows it, else a new one."""
-    if hit.facts is None or all(kit.version != version for kit in hit.facts.toolkits):
+    place = re.compile(rf"/cuda-{re.escape(version)}(?![\w.])(?!.*(?:[Nn]o such|not found|not exist))")
+    here = hit.facts is not None and any(kit.version == version for kit in hit.facts.toolkits)
+    if not here and not hit.context.first(place):
         yield fixes.install_toolkit(version)
         yield fixes.say("or, where it is installed already:")
     yield fixes.use_toolkit(version)

@@ -40,11 +40,18 @@ def built_for(hit: Hit) -> str:
     return next((package for package, row in rows if re.search(row["shows"], around)), "")
 
 
+def installed(hit: Hit) -> bool:
+    """Whether the log shows the package that brings the library to be installed: the loader does not look there."""
+    name = re.escape(library(hit).pip)
+    return bool(name) and hit.context.first(re.compile(rf"(?:^|satisfied: ){name}(?:==| {{1,40}})\d")) is not None
+
+
 def releases(hit: Hit) -> Iterator[Fix]:
     """Its releases for each CUDA."""
-    package = built_for(hit)
-    for cuda, requirement in tables.rows("built_for").get(package, {}).items():
-        if cuda != "shows":
+    package, used = built_for(hit), symbols.cuda_of_log(hit)
+    row = tables.rows("built_for").get(package, {})
+    for cuda, requirement in row.items():
+        if cuda == used or (used not in row and cuda != "shows"):
             yield fixes.say(f"the release of {package} for CUDA {cuda}:")
             yield fixes.pip_install(requirement)
 

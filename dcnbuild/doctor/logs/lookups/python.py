@@ -14,6 +14,7 @@ from dcnbuild.doctor.logs.lookups.traceback import last, own
 from dcnbuild.doctor.logs.owner import package_of
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import Entry, modules, setuptools
+from dcnbuild.machine import versions
 from dcnbuild.machine.compatibility import companion_release, table, torch_release
 
 #: A traceback that runs in pip's, uv's or build's own environment holds one of these.
@@ -224,6 +225,15 @@ def companion(hit: Hit) -> Iterator[Fix]:
         if wanted.startswith(name):
             index = ("--index-url", f"{INDEX}/{tag}") if tag else ()
             yield fixes.pip_install(wanted, options=("--force-reinstall", "--no-deps"), index=index)
+
+
+def with_cuda(hit: Hit) -> versions.Wheel | None:
+    """The wheel with CUDA of the very release that the log shows to be the CPU's."""
+    found = hit.context.first(re.compile(r"(?<![\w.])([12]\.\d{1,2}\.\d{1,2})\+cpu\b"))
+    made_for = re.search(r"\+cu(\d{2})(\d)\b", hit.around(before=60, after=20))
+    cuda = f"{made_for[1]}.{made_for[2]}" if made_for else hit["toolkit"] or "12"
+    wheel = versions.wheel_for_major(cuda, found[1]) if found else None
+    return versions.Wheel(wheel.cuda, found[1]) if found and wheel and found[1].startswith(wheel.torch[:3]) else None
 
 
 # -- wheels ---------------------------------------------------------------------------------------------
