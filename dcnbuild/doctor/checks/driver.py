@@ -7,7 +7,14 @@ from collections.abc import Iterator
 from dcnbuild.base.versions import same_major
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks import Verdict, check
-from dcnbuild.doctor.checks.evidence import describe_driver, describe_toolkit, describe_torch, driver_cuda, smi_note
+from dcnbuild.doctor.checks.evidence import (
+    describe_cuda,
+    describe_driver,
+    describe_toolkit,
+    describe_torch,
+    driver_cuda,
+    smi_note,
+)
 from dcnbuild.doctor.torch_and_toolkit import driver_refuses, toolkit_fix, torch_fix
 from dcnbuild.machine import compatibility
 from dcnbuild.machine.compatibility import numbers
@@ -70,8 +77,7 @@ def gpu_missing(facts: Facts) -> Iterator[Verdict]:
         return
     if facts.machine.container or facts.machine.wsl:  # another check says why
         return
-    wanted = [describe_torch(facts)] if facts.torch and facts.torch.cuda else []
-    wanted += [describe_toolkit(toolkit) for toolkit in facts.toolkits[:1]]
+    wanted = describe_cuda(facts)
     if wanted:
         yield Verdict(
             "note",

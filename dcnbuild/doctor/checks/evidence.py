@@ -29,6 +29,12 @@ def compiled_for(torch: TorchInstall) -> str:
     return f"CUDA {torch.cuda}" if torch.cuda else f"ROCm {torch.hip}" if torch.hip else "CPU only"
 
 
+def describe_cuda(facts: Facts) -> list[str]:
+    """What there is of CUDA."""
+    torch = [describe_torch(facts)] if facts.torch and facts.torch.cuda else []
+    return [*torch, *map(describe_toolkit, facts.toolkits[:1])]
+
+
 def describe_gpu(gpu: Gpu) -> str:
     """One line of evidence."""
     return f"GPU: {gpu.name}{f', compute capability {gpu.number}' if gpu.capability else ''}"

@@ -242,7 +242,7 @@ def unset_env(hit: Hit, name: str) -> Iterator[Fix]:
 
 _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
     *(unset_env, upgrade, newer, release, exchange, build, rebuild, other_wheel, torch, devel_image, toolkit_of, port),
-    *(system_verbs.configure, system_verbs.library_package, system_verbs.gcc, system_verbs.gcc_up_to),
+    *(system_verbs.configure, system_verbs.library_package),
 )
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
 VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {

@@ -117,11 +117,8 @@ def shown(context: Context) -> str | None:
 
 def lasts(source: str | None) -> bool:
     """Whether a source lies in a checkout, by its full path: no copy of pip's, nor an installed package."""
-    return (
-        bool(source)
-        and _path(str(source)).is_absolute()
-        and not (_gone_or_installed(str(source)) or NOT_OURS.search(str(source)))
-    )
+    text = source or ""
+    return _path(text).is_absolute() and not (_gone_or_installed(text) or NOT_OURS.search(text))
 
 
 def _path(text: str) -> PurePosixPath | PureWindowsPath:

@@ -2,7 +2,7 @@
 
 A *name* stands for a text, "" where there is none: an entity of the record (`symbol`), a property of
 the surroundings (`toolkit`, `conda`; see Context), a row's own `let`, `LINE`, `MATCH` or `KIND` of the
-record, `MANAGER` of packages, `NEAR6+2` for the lines from 6 above to 2 below, and what code says:
+record, `MANAGER` of packages, `DISTRIBUTION`, `NEAR6+2` for the lines from 6 above to 2 below, and what code says:
 `source.gone.since` is an attribute of what `gone(hit)` of lookups/source.py returns, and
 `versions.torch_for_cuda(toolkit)` calls a function with the texts of other names, or with 'one' as it is.
 

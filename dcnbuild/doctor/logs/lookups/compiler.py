@@ -65,11 +65,8 @@ def standard(hit: Hit) -> int | None:
 
 def other_flag(hit: Hit) -> str:
     """The flag that the compiler was given on one of the lines above, where it asks for another standard."""
-    for number in range(hit.line, max(-1, hit.line - 80), -1):
-        found = _FLAG.search(hit.log.text(number))
-        if found:
-            return "" if found[1] == str(standard(hit)) else found[0]
-    return ""
+    found = next(filter(None, map(_FLAG.search, reversed(hit.log.near(hit.line, before=80)))), None)
+    return found[0] if found and found[1] != str(standard(hit)) else ""
 
 
 def of_standard(hit: Hit) -> bool:

@@ -15,7 +15,7 @@ from dcnbuild.doctor.logs.owner import package_of
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import Entry, modules, setuptools
 from dcnbuild.machine import versions
-from dcnbuild.machine.compatibility import companion_release, table, torch_release
+from dcnbuild.machine.compatibility import companions, table, torch_release
 
 #: A traceback that runs in pip's, uv's or build's own environment holds one of these.
 _ISOLATED = wording.pattern("isolated")
@@ -209,20 +209,15 @@ def torch_with_companions(hit: Hit) -> Iterator[Fix]:
     """That torch with the torchvision and torchaudio that go together with it."""
     found = torch_asked_for(hit)
     if found:
-        yield fixes.pip_install(found[0], *_beside(".".join(found.groups())))
-
-
-def _beside(torch: str) -> list[str]:
-    releases = ((name, companion_release(name, torch)) for name in ("torchvision", "torchaudio"))
-    return [f"{name}=={release}.*" for name, release in releases if release]
+        yield fixes.pip_install(found[0], *companions(".".join(found.groups())))
 
 
 def companion(hit: Hit) -> Iterator[Fix]:
     """The torchvision, or torchaudio, that goes with the torch that the log shows, for its CUDA."""
     name = "torchaudio" if "torchaudio" in hit.text else "torchvision"
-    for wanted in _beside(hit["torch"]):
+    for wanted in companions(hit["torch"]):
         tag = hit["torch"].partition("+")[2]
-        if wanted.startswith(name):
+        if wanted.startswith(f"{name}=="):
             index = ("--index-url", f"{INDEX}/{tag}") if tag else ()
             yield fixes.pip_install(wanted, options=("--force-reinstall", "--no-deps"), index=index)
 
