@@ -40,10 +40,8 @@ def with_gpu(facts: Facts, gpu: str | None, driver: str | None) -> Facts:
 def _names() -> dict[str, Gpu]:
     """A plain spelling → the GPU."""
     rows: dict[str, list[str]] = plain_yaml.shipped(compatibility.TABLE.with_name("gpus.yaml"))
-    found = (
-        Gpu(f"NVIDIA {name}", (int(number[:-2]), int(number[-1]))) for number, names in rows.items() for name in names
-    )
-    return {_plain(gpu.name): gpu for gpu in found}
+    named = ((name, (int(number[:-2]), int(number[-1]))) for number, names in rows.items() for name in names)
+    return {_plain(name): Gpu(f"NVIDIA {name}", capability) for name, capability in named}
 
 
 def _plain(name: str) -> str:

@@ -17,8 +17,6 @@ from dcnbuild.machine.facts import Driver, Facts, Gpu
 from dcnbuild.machine.wish import Wish, parse_wish
 
 JETSON = "https://docs.nvidia.com/deeplearning/frameworks/install-pytorch-jetson-platform/"
-
-
 _INDEX_OF_JETPACK = plain_yaml.shipped(Path(__file__).with_name("surroundings.yaml"))["jetson"]
 
 

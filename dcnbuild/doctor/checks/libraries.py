@@ -91,10 +91,7 @@ def gpu_not_in_library(facts: Facts) -> Iterator[Verdict]:
                     f"The library was not compiled for the {gpu.name}: its kernels end in `no "
                     "kernel image is available`.",
                     (f"{library.path}: {' '.join(library.architectures)}", describe_gpu(gpu)),
-                    (
-                        fixes.set_env("TORCH_CUDA_ARCH_LIST", gpu.number),
-                        *_rebuild(library),
-                    ),
+                    (fixes.set_env("TORCH_CUDA_ARCH_LIST", gpu.number), *_rebuild(library)),
                 )
                 break
 

@@ -74,11 +74,6 @@ class Target:
         """Whether paths and programs are those of Windows."""
         return self.system == "Windows"
 
-    @property
-    def conda_suffix(self) -> str:
-        """The end of the names of conda's compilers for this machine: "64" of gxx_linux-64, "aarch64"."""
-        return "64" if self.architecture == "x86_64" else self.architecture
-
 
 def shell_of(variables: Mapping[str, str], system: str = "Linux") -> Shell:
     """The shell of whoever has these environment variables."""

@@ -122,5 +122,6 @@ def dcnbuild_words(target: Target) -> list[str]:
 @makes_fix
 def conda_install(target: Target, *packages: str, channel: str = "conda-forge") -> Iterator[str]:
     """Installs packages into the active conda environment; compilers' have x86-64's names, "gxx_linux-64"."""
-    own = tuple(name.replace("_linux-64", f"_linux-{target.conda_suffix}", 1) for name in packages)
+    ending = "64" if target.architecture == "x86_64" else target.architecture
+    own = tuple(name.replace("_linux-64", f"_linux-{ending}", 1) for name in packages)
     yield from command("conda", "install", "-c", channel, operands=own).strict(target)

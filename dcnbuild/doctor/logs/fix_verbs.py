@@ -19,7 +19,6 @@ from dcnbuild.machine import versions
 _CHECKOUT, _JUST_IN_TIME = map(wording.pattern, ("checkout", "just_in_time"))
 #: The image without nvcc that another of the same name has a -devel of.
 _NO_NVCC = re.compile(r"\bFROM (?:docker\.io/)?((?:pytorch/pytorch|nvidia/cuda):[\w.-]{1,80}?)-(?:runtime|base)\b")
-ASK_TORCH_WORDS = ("python", "-c", "import torch; print(torch.__version__, torch.version.cuda)")
 
 
 def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
@@ -169,9 +168,10 @@ def wanted(hit: Hit, *options: str) -> str:
     return said or (named[0] if named else hit["pinned"] or package)
 
 
-def _runner(hit: Hit) -> tuple[str, ...]:
-    """What runs a program in the environment of the project: "poetry run"."""
-    return hit.context.pip[:2] if hit.context.pip[1:2] == ("run",) else ()
+def _ask_torch(hit: Hit) -> Fix:
+    """Which torch it is, in the environment of the project: by what runs a program there, "poetry run"."""
+    runner = hit.context.pip[:2] if hit.context.pip[1:2] == ("run",) else ()
+    return fixes.command(*runner, "python", "-c", "import torch; print(torch.__version__, torch.version.cuda)")
 
 
 def exchange(hit: Hit, package: str, *options: str) -> Fix:
@@ -257,5 +257,5 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "use_toolkit": lambda hit, version="", root="": fixes.use_toolkit(version or None, root or None),
     "stand_in": lambda hit, occasion: extensions.stand_in(occasion),
     "show": lambda hit, module: fixes.pip("show", operands=(package_of(module),)),
-    "ask_torch": lambda hit: fixes.command(*_runner(hit), *ASK_TORCH_WORDS),
+    "ask_torch": _ask_torch,
 }
