@@ -108,7 +108,7 @@ def dcnbuild(target: Target, *words: str, operands: Iterable[str | Path] = ()) -
         if words[0] == "port":
             outside = "# in your own checkout, whose result is committed: "
         else:
-            yield "# with dcnbuild installed there, by a line before this one"
+            yield "# install dcnbuild there first, by pip from its repository, or do it on your machine:"
     shell = replace(target, shell="sh") if outside else target
     for line in command(*dcnbuild_words(target), *words, operands=tuple(operands)).strict(shell):
         yield f"{outside}{line}"
