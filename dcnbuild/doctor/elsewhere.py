@@ -37,10 +37,11 @@ def with_gpu(facts: Facts, gpu: str | None, driver: str | None) -> Facts:
 
 
 @cache
-def _names() -> dict[str, tuple[str, str]]:
-    """A plain spelling → (name, capability)."""
+def _names() -> dict[str, Gpu]:
+    """A plain spelling → the GPU."""
     rows: dict[str, list[str]] = plain_yaml.shipped(compatibility.TABLE.with_name("gpus.yaml"))
-    return {_plain(name): (name, number) for number, names in rows.items() for name in names}
+    named = ((name, (int(number[:-2]), int(number[-1]))) for number, names in rows.items() for name in names)
+    return {_plain(name): Gpu(f"NVIDIA {name}", capability) for name, capability in named}
 
 
 def _plain(name: str) -> str:
@@ -56,7 +57,6 @@ def find_gpu(text: str) -> Gpu:
     found = next((_names()[name] for name in (plain, f"rtx{plain}", f"gtx{plain}") if name in _names()), None)
     if found is None:
         near = difflib.get_close_matches(_plain(text), _names(), 3, 0.5)
-        hint = f"; near it: {', '.join(_names()[item][0] for item in near)}" if near else ""
+        hint = f"; near it: {', '.join(_names()[item].name.removeprefix('NVIDIA ') for item in near)}" if near else ""
         raise ValueError(f"--gpu {text}: not in the table of GPUs{hint}. Its compute capability, e.g. 9.0, will do.")
-    major, minor = found[1].split(".")
-    return Gpu(f"NVIDIA {found[0]}", (int(major), int(minor)))
+    return found

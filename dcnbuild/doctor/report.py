@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from dcnbuild.base.printable import one_line
+from dcnbuild.doctor.checks.evidence import compiled_for, describe_driver, driver_cuda
 from dcnbuild.doctor.resolver import Resolution
 from dcnbuild.errors import Finding
-from dcnbuild.machine.compatibility import cuda_of_driver
 from dcnbuild.machine.facts import Facts
 
 SCHEMA = 1
@@ -60,35 +60,24 @@ def summary(facts: Facts) -> list[tuple[str, str]]:
     """What was found, a line each."""
     python, torch, driver = facts.python, facts.torch, facts.driver
     rows = [("Python", f"{python.version}  {python.executable}")]
-    if torch is None:
-        rows.append(("torch", "not installed"))
-    else:
-        built = torch.cuda and f"CUDA {torch.cuda}" or torch.hip and f"ROCm {torch.hip}" or "CPU only"
-        rows.append(("torch", f"{torch.version} ({built})  {torch.root}"))
-    for toolkit in facts.toolkits:
-        rows.append(("CUDA toolkit", f"{toolkit.version}  {toolkit.root}"))
-    if not facts.toolkits:
-        rows.append(("CUDA toolkit", "none"))
+    built = f"{torch.version} ({compiled_for(torch)})  {torch.root}" if torch else "not installed"
+    rows.append(("torch", built))
+    rows += _each("CUDA toolkit", (f"{toolkit.version}  {toolkit.root}" for toolkit in facts.toolkits))
     if facts.cuda_home is not None:
         home = facts.cuda_home
         rows.append(("CUDA_HOME for torch", f"{home.path}  (from {home.taken_from})"))
-    cuda = driver.cuda or (cuda_of_driver(driver.version) if driver.version else None)
-    runs = f", runs up to CUDA {cuda}" if cuda else ""
-    rows.append(("driver", f"{driver.version}{runs}" if driver.version or cuda else "none"))
-    for gpu in driver.gpus:
-        capability = "{}.{}".format(*gpu.capability) if gpu.capability else "unknown"
-        rows.append(("GPU", f"{gpu.name}, compute capability {capability}"))
-    if not driver.gpus:
-        rows.append(("GPU", "none"))
-    for compiler in facts.compilers:
-        used = ", called by nvcc" if compiler == facts.nvcc_compiler else ""
-        rows.append(("compiler", f"{compiler.kind} {compiler.version}  {compiler.path}{used}"))
-    if not facts.compilers:
-        rows.append(("compiler", "none"))
+    rows.append(("driver", describe_driver(driver) if driver.version or driver_cuda(driver) else "none"))
+    rows += _each("GPU", (f"{gpu.name}, compute capability {gpu.number}" for gpu in driver.gpus))
+    called = {facts.nvcc_compiler: ", called by nvcc"}
+    compilers = (f"{one.kind} {one.version}  {one.path}{called.get(one, '')}" for one in facts.compilers)
+    rows += _each("compiler", compilers)
     for library in facts.libraries:
-        inside = " ".join(library.architectures) or "no GPU code"
-        rows.append(("library", f"{library.path}  ({inside})"))
+        rows.append(("library", f"{library.path}  ({' '.join(library.architectures) or 'no GPU code'})"))
     return rows
+
+
+def _each(name: str, texts: Iterable[str]) -> list[tuple[str, str]]:
+    return [(name, text) for text in texts] or [(name, "none")]
 
 
 def details(facts: Facts) -> list[tuple[str, str]]:

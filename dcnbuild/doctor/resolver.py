@@ -17,8 +17,6 @@ from dcnbuild.machine.facts import Driver, Facts, Gpu
 from dcnbuild.machine.wish import Wish, parse_wish
 
 JETSON = "https://docs.nvidia.com/deeplearning/frameworks/install-pytorch-jetson-platform/"
-
-
 _INDEX_OF_JETPACK = plain_yaml.shipped(Path(__file__).with_name("surroundings.yaml"))["jetson"]
 
 
@@ -183,7 +181,6 @@ def _gpu_rejection(wheel: Wheel, gpu: Gpu) -> str | None:
     if gpu.capability is None or wheel.cuda is None:
         return None
     names = wheel.release.variants.get(wheel.cuda, ())
-    capability = f"{gpu.capability[0]}.{gpu.capability[1]}"
     if not names:  # what the wheel holds is not known, but it is no more than its toolkit knows
         toolkit = compatibility.cuda_release(wheel.cuda)
         if toolkit is None:
@@ -191,9 +188,9 @@ def _gpu_rejection(wheel: Wheel, gpu: Gpu) -> str | None:
         oldest, newest = toolkit.architectures[0], toolkit.architectures[-1]
         if oldest <= gpu.capability[0] * 10 + gpu.capability[1] and gpu.capability[0] <= newest // 10:
             return None
-        return f"CUDA {wheel.cuda} does not know the {gpu.name} (compute capability {capability})"
+        return f"CUDA {wheel.cuda} does not know the {gpu.name} (compute capability {gpu.number})"
     if best_match(names, gpu.capability) is None:
-        return f"has no code for the {gpu.name} (compute capability {capability})"
+        return f"has no code for the {gpu.name} (compute capability {gpu.number})"
     return None
 
 

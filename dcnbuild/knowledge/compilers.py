@@ -41,12 +41,12 @@ def find(cuda: str) -> Host | None:
     return next((row for row in rows() if numbers(row.cuda) == numbers(cuda)[:2]), None)
 
 
-def accepts_msvc(cuda: str, msc_ver: int) -> bool | None:
+def accepts_msvc(cuda: str, msc_ver: int | str) -> bool | None:
     """Whether a toolkit accepts a Microsoft compiler by its _MSC_VER, e.g. 1944; None: not known."""
     row = find(cuda)
     if row is None or row.msvc_from is None or row.msvc_below is None:
         return None
-    return row.msvc_from <= msc_ver < row.msvc_below
+    return row.msvc_from <= int(msc_ver) < row.msvc_below
 
 
 def newest_glibc(cuda: str) -> str | None:

@@ -42,8 +42,8 @@ def rows() -> tuple[Project, ...]:
 
 
 def of_package(module: str) -> Project | None:
-    """The project whose Python package is called so: "detectron2" is that of "detectron2._C"."""
-    name = module.partition(".")[0]
+    """The project whose Python package is called so, in either spelling: "detectron2" is that of "detectron2._C"."""
+    name = module.partition(".")[0].replace("-", "_")
     return next(
         (
             row

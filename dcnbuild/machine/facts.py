@@ -108,6 +108,11 @@ class Gpu:
     capability: tuple[int, int] | None = None
     memory_mib: int | None = None
 
+    @property
+    def number(self) -> str:
+        """The capability as nvidia-smi and TORCH_CUDA_ARCH_LIST write it: "9.0"; "unknown"."""
+        return "{}.{}".format(*self.capability) if self.capability else "unknown"
+
 
 @dataclass(frozen=True)
 class Driver:

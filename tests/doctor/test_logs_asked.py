@@ -170,9 +170,8 @@ def test_the_copy_that_was_ported_is_built() -> None:
 
 def test_options_of_a_setup_py_are_not_lost() -> None:
     log = '$ python setup.py install --blas=openblas\n/w/a.h(24): error: namespace "std" has no member "uintptr_t"'
-    assert (
-        fix(log)[-1] == "# then the same command again, with its own options: python setup.py install --blas=openblas"
-    )
+    assert fix(log)[-1] == "# then python setup.py again, with its own options: install --blas=openblas"
+    assert fix(log.replace("openblas", "$BLAS"))[-1] == "# then python setup.py again, with its own options"
 
 
 @pytest.mark.parametrize(
@@ -207,3 +206,57 @@ def test_the_cause_in_a_line_below_is_not_taken_for_that_of_the_line_above() -> 
 def test_a_directory_that_was_named_from_here_is_not_entered_first() -> None:
     log = "$ pip install ./sub/raster\nProcessing ./sub/raster\nsrc/b.h:19:10: fatal error: glm/glm.hpp: No such file or directory"
     assert fix(log) == ["git submodule update --init --recursive", "pip install --no-build-isolation ./sub/raster"]
+
+
+@pytest.mark.parametrize(
+    ("shown", "installs"),
+    [
+        ("$ ls -d /usr/local/cuda*\n/usr/local/cuda-12.1  /usr/local/cuda-12.6", False),
+        ("ls: cannot access '/usr/local/cuda-12.6': No such file or directory", True),
+        ("", True),
+    ],
+)
+def test_a_toolkit_that_the_log_shows_is_not_installed_again(shown: str, installs: bool) -> None:
+    log = f"RuntimeError: The detected CUDA version (12.1) mismatches the version that was used to compile\nPyTorch (12.6).\n{shown}"
+    lines = fix(log)
+    assert any("toolkit-12-6" in line for line in lines) == installs
+    assert any("CUDA_HOME=/usr/local/cuda-12.6" in line for line in lines)
+
+
+def test_an_installed_library_is_shown_to_the_loader_and_not_installed_again() -> None:
+    log = "ImportError: libcudnn_cnn.so.9: cannot open shared object file: No such file or directory\n$ pip list\n"
+    known = fix(f"{log}nvidia-cudnn-cu12        9.1.0.70\ntorch   2.5.0+cu124")
+    assert any("LD_LIBRARY_PATH" in line for line in known) and not any("install" in line for line in known[1:])
+    assert any("nvidia-cudnn-cu12" in line for line in fix(f"{log}torch   2.5.0+cu124"))
+
+
+def test_the_torch_in_use_is_not_the_one_that_a_model_was_trained_with() -> None:
+    log = Log("Model was trained with torch 1.10.0+cu102, yours is 2.5.0+cu124. Bad things may happen.")
+    assert Context(log, 0).torch == "2.5.0+cu124"
+
+
+def test_a_torch_without_cuda_is_exchanged_for_the_same_release_with_it() -> None:
+    log = "    PyTorch 2.3.1+cu121 with CUDA 1201 (you have 2.3.1+cpu)\nAssertionError: Torch not compiled with CUDA enabled"
+    found = findings(log)
+    assert [one.id for one in found] == ["cpu-only-torch"]
+    assert any("torch==2.3.1" in line and line.endswith("/cu121") for line in found[0].fix)
+
+
+def test_a_check_of_the_program_for_a_gpu_is_that_of_a_wheel_without_cuda() -> None:
+    log = "ValueError: Invalid CUDA 'device=0' requested. Use 'device=cpu'\n$ pip list\ntorch  2.8.0+cpu\n"
+    assert findings(log)[0].id == "cpu-only-torch"
+    assert findings(f"{log}ada@jetson:~$ cat /etc/nv_tegra_release\n# R36 (release)")[0].id == "jetson-wheel"
+
+
+def test_a_runner_has_no_dcnbuild() -> None:
+    lines = fix(f"##[group]Run pip install .\n$ pip install ./ops\nProcessing ./ops\n{_GONE}")
+    assert "# in your own checkout, whose result is committed: dcnbuild port ./ops" in lines
+    assert not any(line.startswith("dcnbuild") for line in lines)
+
+
+def test_the_image_is_the_one_of_the_log_with_its_toolkit() -> None:
+    log = (
+        "#5 [1/4] FROM docker.io/pytorch/pytorch:2.6.0-cuda12.6-cudnn9-runtime@sha256:0a\n#8 [3/4] RUN pip install .\n"
+    )
+    log += "#8 2.1 OSError: CUDA_HOME environment variable is not set. Please set it to your CUDA install root."
+    assert any(line.endswith("FROM pytorch/pytorch:2.6.0-cuda12.6-cudnn9-devel") for line in fix(log))

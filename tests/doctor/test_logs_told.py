@@ -31,3 +31,20 @@ ModuleNotFoundError: No module named 'nvdiffrast'"""
 )
 def test_what_is_only_told(log: str, found: list[tuple[str, str]]) -> None:
     assert [(finding.severity, finding.id) for finding in read_log(log)] == found
+
+
+_NOTE = "ERROR: pip's dependency resolver does not currently take into account all the packages that are installed.\n"
+_OTHER = "kit 2.1 requires torch<2.5, but you have torch 2.6.0 which is incompatible.\n"
+
+
+def test_a_note_of_pip_is_nothing_where_the_program_then_worked() -> None:
+    assert read_log(f"{_NOTE}{_OTHER}$ python train.py\nepoch 2/2 loss 0.31\nsaved a.pth") == []
+    assert read_log(f"{_NOTE}{_OTHER}")[0].id == "version-required"
+
+
+def test_a_step_of_docker_that_took_long_is_read_as_any_other() -> None:
+    # its seconds have no digits behind the point from 1000 on
+    log = "#7 [3/4] RUN pip install spam\n#7 8.110   Building wheel for spam (setup.py): started\n"
+    log += "#7 9.02   error: <urlopen error [Errno 101] Network is unreachable>\n"
+    assert read_log(log)[0].fix == () or "RUN" not in "".join(read_log(log)[0].fix)
+    assert read_log(f"{log}#7 1601. Successfully built spam\n#7 1602. Successfully installed spam-1.0\n") == []

@@ -125,3 +125,42 @@ def test_what_tables_say_stays_as_it_is_in_a_comment() -> None:
     texts = [*tables.rows("exceptions").values(), *(text for steps in STEPS.values() for text in _said(steps))]
     assert len(texts) > 30
     assert [text for text in texts if quoting.comment(text, "sh") != f"# {' '.join(text.split())}"] == []
+
+
+_CHAIN = """Traceback (most recent call last):
+  File "/w/net/run.py", line 4, in main
+    table["width"]
+KeyError: 'width'
+
+{between}
+
+Traceback (most recent call last):
+  File "/w/net/run.py", line 6, in main
+    raise ValueError("no width") from error
+ValueError: no width in the table
+"""
+
+
+@pytest.mark.parametrize(
+    ("between", "said", "title"),
+    [
+        ("The above exception was the direct cause of the following exception:", "led to", "ValueError"),
+        ("During handling of the above exception, another exception occurred:", "led to", "ValueError"),
+        ("worker 2:", "Python stopped with KeyError: 'width'", "KeyError"),
+    ],
+)
+def test_a_chain_of_exceptions_names_the_root_and_then_what_stopped(between: str, said: str, title: str) -> None:
+    found = findings(_CHAIN.format(between=between))[0]
+    assert said in found.cause and title in found.title
+    assert "led to" not in said or found.cause.index("KeyError") < found.cause.index(
+        "ValueError: no width in the table"
+    )
+
+
+def test_a_server_that_asks_who_one_is_needs_no_other_release() -> None:
+    log = (
+        _traceback("/env/lib/python3.11/site-packages/hub/http.py", 9)
+        + "hub.errors.HubError: 403 Client Error. Cannot access gated repo"
+    )
+    shown = "\n".join(findings(log)[0].fix)
+    assert "HF_TOKEN" in shown and "index versions" not in shown

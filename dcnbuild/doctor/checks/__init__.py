@@ -52,16 +52,10 @@ class Check:
 
     def findings(self, facts: Facts) -> list[Finding]:
         """What this check finds."""
+        target = Target.of(facts)
         return [
-            Finding(
-                self.id,
-                verdict.severity,
-                self.title,
-                verdict.cause,
-                verdict.evidence,
-                render(verdict.fix, Target.of(facts)),
-            )
-            for verdict in self.judge(facts)
+            Finding(self.id, one.severity, self.title, one.cause, one.evidence, render(one.fix, target))
+            for one in self.judge(facts)
         ]
 
 

@@ -7,13 +7,7 @@ from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks import Verdict, check
-from dcnbuild.doctor.checks.evidence import (
-    architecture_names,
-    builds_cuda,
-    describe_gpu,
-    describe_toolkit,
-    describe_torch,
-)
+from dcnbuild.doctor.checks.evidence import builds_cuda, describe_gpu, describe_toolkit, describe_torch
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.resolver import has_gpu
 from dcnbuild.doctor.torch_and_toolkit import compiles_for, toolkit_fix, torch_cuda, torch_fix, unserved_gpu
@@ -41,7 +35,7 @@ def gpu_not_in_torch(facts: Facts) -> Iterator[Verdict]:
         "error",
         f"torch {torch.version} was not compiled for the {gpu.name}: every CUDA call ends "
         "in `no kernel image is available`.",
-        (describe_gpu(gpu), describe_torch(facts), f"compiled for: {architecture_names(torch.architectures)}"),
+        (describe_gpu(gpu), describe_torch(facts), f"compiled for: {' '.join(torch.architectures) or 'none'}"),
         torch_fix(facts),  # one pip line has to serve all GPUs
     )
 
@@ -145,12 +139,11 @@ def arch_list_misses_gpu(facts: Facts) -> Iterator[Verdict]:
         return
     for gpu in facts.driver.gpus if names else ():
         if gpu.capability and best_match(names, gpu.capability) is None:
-            capability = f"{gpu.capability[0]}.{gpu.capability[1]}"
             yield Verdict(
                 "warning",
                 f"What is built with this list does not run on the {gpu.name}.",
                 (f"{_VARIABLE}={text}", describe_gpu(gpu)),
-                (fixes.set_env(_VARIABLE, f"{text};{capability}"),),
+                (fixes.set_env(_VARIABLE, f"{text};{gpu.number}"),),
             )
             return
 

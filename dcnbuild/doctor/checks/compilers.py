@@ -79,16 +79,12 @@ def gcc_too_new(facts: Facts) -> Iterator[Verdict]:
             _describe(compiler),
             *map(_describe, older),
         ),
-        (_use(older[0]),) if older else _install(compiler.kind, newest),
+        (_use(older[0]),) if older else (fixes.install_gcc(newest),) if compiler.kind == "gcc" else (),
     )
 
 
 def _use(cxx: Compiler) -> Fix:
     return fixes.use_compiler(fixes.c_compiler(cxx), cxx.path)
-
-
-def _install(kind: str, major: int) -> tuple[Fix, ...]:
-    return (fixes.install_gcc(major),) if kind == "gcc" else ()
 
 
 @check("gcc-too-old", "The C++ compiler is too old for torch's headers", builds=True)
@@ -103,7 +99,7 @@ def gcc_too_old(facts: Facts) -> Iterator[Verdict]:
             "error",
             f"The headers of this torch need C++{standard}, and gcc has that from {first} on.",
             (describe_torch(facts), _describe(compiler)),
-            _install("gcc", first),
+            (fixes.install_gcc(first),),
         )
 
 

@@ -7,7 +7,14 @@ from collections.abc import Iterator
 from dcnbuild.base.versions import same_major
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks import Verdict, check
-from dcnbuild.doctor.checks.evidence import describe_toolkit, describe_torch, smi_note
+from dcnbuild.doctor.checks.evidence import (
+    describe_cuda,
+    describe_driver,
+    describe_toolkit,
+    describe_torch,
+    driver_cuda,
+    smi_note,
+)
 from dcnbuild.doctor.torch_and_toolkit import driver_refuses, toolkit_fix, torch_fix
 from dcnbuild.machine import compatibility
 from dcnbuild.machine.compatibility import numbers
@@ -16,9 +23,7 @@ from dcnbuild.machine.toolkit_choice import build_toolkit
 
 
 def _driver_line(driver: Driver) -> str:
-    cuda = driver.cuda or (compatibility.cuda_of_driver(driver.version) if driver.version else None)
-    runs = f", runs up to CUDA {cuda}" if cuda else ""
-    return f"driver {driver.version or 'of unknown version'}{runs} ({', '.join(driver.found_by)})"
+    return f"driver {describe_driver(driver)} ({', '.join(driver.found_by)})"
 
 
 @check("driver-mismatch", "The NVIDIA driver was updated, but not reloaded")
@@ -72,8 +77,7 @@ def gpu_missing(facts: Facts) -> Iterator[Verdict]:
         return
     if facts.machine.container or facts.machine.wsl:  # another check says why
         return
-    wanted = [describe_torch(facts)] if facts.torch and facts.torch.cuda else []
-    wanted += [describe_toolkit(toolkit) for toolkit in facts.toolkits[:1]]
+    wanted = describe_cuda(facts)
     if wanted:
         yield Verdict(
             "note",
@@ -110,7 +114,7 @@ def driver_older_than_toolkit(facts: Facts) -> Iterator[Verdict]:
     toolkit, driver = build_toolkit(facts), facts.driver
     if toolkit is None:
         return
-    cuda = driver.cuda or (compatibility.cuda_of_driver(driver.version) if driver.version else None)
+    cuda = driver_cuda(driver)
     if cuda is None or numbers(cuda)[:2] >= numbers(toolkit.version)[:2]:
         return
     evidence = (_driver_line(driver), describe_toolkit(toolkit), *smi_note(facts, toolkit))

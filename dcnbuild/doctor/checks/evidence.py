@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from dcnbuild.base.versions import same_minor
-from dcnbuild.machine.facts import Facts, Gpu, Toolkit
+from dcnbuild.machine.compatibility import cuda_of_driver
+from dcnbuild.machine.facts import Driver, Facts, Gpu, Toolkit, TorchInstall
 
 
 def builds_cuda(facts: Facts) -> bool:
@@ -22,20 +21,34 @@ def describe_torch(facts: Facts) -> str:
     """One line of evidence."""
     torch = facts.torch
     assert torch is not None  # asked only where there is one
-    built = f"CUDA {torch.cuda}" if torch.cuda else f"ROCm {torch.hip}" if torch.hip else "CPU only"
-    return f"torch {torch.version} ({built}): {torch.root}"
+    return f"torch {torch.version} ({compiled_for(torch)}): {torch.root}"
+
+
+def compiled_for(torch: TorchInstall) -> str:
+    """What a torch was built with."""
+    return f"CUDA {torch.cuda}" if torch.cuda else f"ROCm {torch.hip}" if torch.hip else "CPU only"
+
+
+def describe_cuda(facts: Facts) -> list[str]:
+    """What there is of CUDA."""
+    torch = [describe_torch(facts)] if facts.torch and facts.torch.cuda else []
+    return [*torch, *map(describe_toolkit, facts.toolkits[:1])]
 
 
 def describe_gpu(gpu: Gpu) -> str:
     """One line of evidence."""
-    if gpu.capability is None:
-        return f"GPU: {gpu.name}"
-    return f"GPU: {gpu.name}, compute capability {gpu.capability[0]}.{gpu.capability[1]}"
+    return f"GPU: {gpu.name}{f', compute capability {gpu.number}' if gpu.capability else ''}"
 
 
-def architecture_names(names: Sequence[str]) -> str:
-    """Architectures for a line of evidence."""
-    return " ".join(names) or "none"
+def driver_cuda(driver: Driver) -> str | None:
+    """The newest CUDA that a driver runs: what libcuda says, else what its version tells."""
+    return driver.cuda or (cuda_of_driver(driver.version) if driver.version else None)
+
+
+def describe_driver(driver: Driver) -> str:
+    """Its version, or that it is unknown, and what it runs."""
+    cuda = driver_cuda(driver)
+    return f"{driver.version or 'of unknown version'}{f', runs up to CUDA {cuda}' if cuda else ''}"
 
 
 def smi_note(facts: Facts, toolkit: Toolkit | None) -> tuple[str, ...]:

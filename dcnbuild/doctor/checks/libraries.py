@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks import Verdict, check
-from dcnbuild.doctor.checks.evidence import architecture_names, describe_gpu, describe_torch
+from dcnbuild.doctor.checks.evidence import describe_gpu, describe_torch
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.machine.architectures import best_match
 from dcnbuild.machine.compatibility import numbers
@@ -90,11 +90,8 @@ def gpu_not_in_library(facts: Facts) -> Iterator[Verdict]:
                     "error",
                     f"The library was not compiled for the {gpu.name}: its kernels end in `no "
                     "kernel image is available`.",
-                    (f"{library.path}: {architecture_names(library.architectures)}", describe_gpu(gpu)),
-                    (
-                        fixes.set_env("TORCH_CUDA_ARCH_LIST", f"{gpu.capability[0]}.{gpu.capability[1]}"),
-                        *_rebuild(library),
-                    ),
+                    (f"{library.path}: {' '.join(library.architectures)}", describe_gpu(gpu)),
+                    (fixes.set_env("TORCH_CUDA_ARCH_LIST", gpu.number), *_rebuild(library)),
                 )
                 break
 

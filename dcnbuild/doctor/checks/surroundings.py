@@ -9,7 +9,7 @@ from pathlib import Path
 from dcnbuild.base import plain_yaml
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks import Verdict, check
-from dcnbuild.doctor.checks.evidence import describe_gpu, describe_toolkit, describe_torch
+from dcnbuild.doctor.checks.evidence import describe_cuda, describe_gpu
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.machine.facts import Facts
 
@@ -18,17 +18,11 @@ _VISIBLE = "CUDA_VISIBLE_DEVICES"
 _TABLE = plain_yaml.shipped(Path(__file__).parent.with_name("surroundings.yaml"))
 
 
-def _uses_cuda(facts: Facts) -> list[str]:
-    """What there is of CUDA, as evidence."""
-    torch = [describe_torch(facts)] if facts.torch and facts.torch.cuda else []
-    return [*torch, *map(describe_toolkit, facts.toolkits[:1])]
-
-
 @check("container-without-gpu", "A container that sees no GPU")
 def container_without_gpu(facts: Facts) -> Iterator[Verdict]:
     """Nothing can be mended inside it: the host hands the GPUs in when the container starts."""
     machine, driver = facts.machine, facts.driver
-    used = _uses_cuda(facts)
+    used = describe_cuda(facts)
     if not machine.container or driver.gpus or driver.error is not None or not used:
         return
     host = driver.version or driver.devices
@@ -50,7 +44,7 @@ def container_without_gpu(facts: Facts) -> Iterator[Verdict]:
 @check("wsl-without-gpu", "WSL sees no GPU")
 def wsl_without_gpu(facts: Facts) -> Iterator[Verdict]:
     """WSL takes the driver of Windows; a Linux driver inside WSL hides it."""
-    used = _uses_cuda(facts)
+    used = describe_cuda(facts)
     if not facts.machine.wsl or facts.machine.container or facts.driver.gpus or not used:
         return
     yield Verdict(

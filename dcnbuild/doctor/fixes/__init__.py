@@ -21,6 +21,7 @@ from dcnbuild.doctor.fixes.python import (
     pip,
     pip_install,
     rebuild,
+    run,
 )
 from dcnbuild.doctor.fixes.shell import (
     ask_gpus,
@@ -48,8 +49,9 @@ from dcnbuild.doctor.fixes.system import (
 from dcnbuild.doctor.fixes.toolkits import install_toolkit, toolkit_source, use_toolkit
 
 __all__ = [
-    "INDEX", "ask_gpus", "by_hand", "c_compiler", "command", "conda_install", "dcnbuild", "exchange",
-    "install_gcc", "install_msvc", "install_toolkit", "install_torch", "make_directory", "on", "package_install",
-    "pip", "pip_install", "prepend", "rebuild", "remove", "say", "set_constant", "set_env", "set_env_from", "set_list",
-    "system_install", "temporary_here", "toolkit_source", "unset_env", "use_compiler", "use_gcc", "use_toolkit",
+    "INDEX", "ask_gpus", "by_hand", "c_compiler", "command", "conda_install", "dcnbuild", "exchange", "install_gcc",
+    "install_msvc", "install_toolkit", "install_torch", "make_directory", "on", "package_install", "pip",
+    "pip_install", "prepend", "rebuild", "remove", "run", "say", "set_constant", "set_env", "set_env_from",
+    "set_list", "system_install", "temporary_here", "toolkit_source", "unset_env", "use_compiler", "use_gcc",
+    "use_toolkit",
 ]  # fmt: skip

@@ -74,11 +74,6 @@ class Target:
         """Whether paths and programs are those of Windows."""
         return self.system == "Windows"
 
-    @property
-    def conda_suffix(self) -> str:
-        """The end of the names of conda's compilers for this machine: "64" of gxx_linux-64, "aarch64"."""
-        return "64" if self.architecture == "x86_64" else self.architecture
-
 
 def shell_of(variables: Mapping[str, str], system: str = "Linux") -> Shell:
     """The shell of whoever has these environment variables."""
@@ -107,10 +102,11 @@ class Fix:
         return tuple(self.write(target, *self.arguments, **dict(self.options)))
 
 
-def render(fixes: Iterable[Fix], target: Target) -> tuple[str, ...]:
+def render(fixes: Iterable[Fix], target: Target, whole: bool = True) -> tuple[str, ...]:
     """The lines of several fixes, each once in what is an alternative of the others ("# or …").
 
-    Alternatives are comments as a whole: pasting everything does what comes first.
+    Alternatives are comments as a whole: pasting everything does what comes first. A part is not `whole`: what it is a
+    part of says where it goes.
     """
     kept: list[str] = []
     alternative: set[str] | None = None
@@ -128,9 +124,9 @@ def render(fixes: Iterable[Fix], target: Target) -> tuple[str, ...]:
                 if alternative is not None:
                     alternative.add(line)
     typed = next((number for number, line in enumerate(kept) if not line.startswith(f"{comment} ")), None)
-    if target.place and typed is not None:
+    if whole and target.place and typed is not None:
         kept.insert(typed, quoting.comment(target.place, target.shell))
-    return tuple(map(cell, kept)) if target.notebook else tuple(kept)
+    return tuple(map(cell, kept)) if whole and target.notebook else tuple(kept)
 
 
 def alternatives_last(parts: Iterable[list[Fix]], target: Target) -> list[Fix]:
@@ -147,7 +143,7 @@ def alternatives_last(parts: Iterable[list[Fix]], target: Target) -> list[Fix]:
 
 def together(fixes: Iterable[Fix]) -> Fix:
     """Several as one, whose alternatives are their own."""
-    return Fix(lambda target, *inner: render(inner, replace(target, notebook=False, place="")), tuple(fixes))
+    return Fix(lambda target, *inner: render(inner, target, whole=False), tuple(fixes))
 
 
 def by_hand(fix: Fix) -> Fix:

@@ -46,6 +46,11 @@ def pip(target: Target, *words: str | Path, operands: Iterable[str | Path] = ())
     yield from command(*before, *words, operands=tuple(operands)).strict(target)
 
 
+def run(*words: str) -> Fix:
+    """Runs a program, or pip by whatever stands for it."""
+    return pip(*words[1:]) if words[0] == "pip" else command(*words)
+
+
 @makes_fix
 def pip_install(
     target: Target, *requirements: str, options: Iterable[str] = (), index: Iterable[str] = ()
@@ -97,8 +102,13 @@ def rebuild(target: Target, package: str | None = None, directory: str = ".", *m
 
 @makes_fix
 def dcnbuild(target: Target, *words: str, operands: Iterable[str | Path] = ()) -> Iterator[str]:
-    """Runs a command of dcnbuild, which no image has: on the sources that it copies."""
+    """Runs a command of dcnbuild, which no image and no runner has: sources are ported where they are edited."""
     outside = "# outside of the image, in what it copies: " if target.shell == "dockerfile" else ""
+    if not outside and target.place:
+        if words[0] == "port":
+            outside = "# in your own checkout, whose result is committed: "
+        else:
+            yield "# install dcnbuild there first, by pip from its repository, or do it on your machine:"
     shell = replace(target, shell="sh") if outside else target
     for line in command(*dcnbuild_words(target), *words, operands=tuple(operands)).strict(shell):
         yield f"{outside}{line}"
@@ -112,5 +122,6 @@ def dcnbuild_words(target: Target) -> list[str]:
 @makes_fix
 def conda_install(target: Target, *packages: str, channel: str = "conda-forge") -> Iterator[str]:
     """Installs packages into the active conda environment; compilers' have x86-64's names, "gxx_linux-64"."""
-    own = tuple(name.replace("_linux-64", f"_linux-{target.conda_suffix}", 1) for name in packages)
+    ending = "64" if target.architecture == "x86_64" else target.architecture
+    own = tuple(name.replace("_linux-64", f"_linux-{ending}", 1) for name in packages)
     yield from command("conda", "install", "-c", channel, operands=own).strict(target)

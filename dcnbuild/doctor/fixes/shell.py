@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 from dcnbuild.base import plain_yaml, quoting
@@ -120,16 +121,10 @@ def set_constant(target: Target, name: str, value: str) -> Iterator[str]:
     yield from written(target, "set_constant", name, value) if "$" in value else (assignment(target, name, value),)
 
 
-@makes_fix
-def ask_gpus(target: Target) -> Iterator[str]:
-    """Sets TORCH_CUDA_ARCH_LIST to what the GPUs of the machine are."""
-    yield from written(target, "ask_gpus")
-
-
-@makes_fix
-def temporary_here(target: Target) -> Iterator[str]:
-    """Moves temporary files to a new directory here: by its full path, since programs run elsewhere read it too."""
-    yield from written(target, "temporary_here")
+#: Sets TORCH_CUDA_ARCH_LIST to what the GPUs of the machine are.
+ask_gpus = partial(makes_fix(written), "ask_gpus")
+#: Moves temporary files to a new directory here: by its full path, since programs run elsewhere read it too.
+temporary_here = partial(makes_fix(written), "temporary_here")
 
 
 @makes_fix

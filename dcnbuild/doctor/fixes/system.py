@@ -70,7 +70,8 @@ def install_gcc(target: Target, major: int, cmake: bool = False) -> Iterator[str
         yield from conda_install(*packages).strict(target)
         conda = "/opt/conda" if target.shell == "dockerfile" else "$CONDA_PREFIX"
         prefix = f"{conda}/bin/{target.architecture}-conda-linux-gnu"
-        yield from _constant_compilers(target, f"{prefix}-gcc", f"{prefix}-g++", cmake)
+        for name, value in _variables(f"{prefix}-gcc", f"{prefix}-g++", cmake):
+            yield from set_constant(name, str(value)).strict(target)
         return
     if target.manager == "pacman" and major < 14:
         yield quoting.comment(f"gcc{major} is in the AUR, and takes an AUR helper such as yay", target.shell)
@@ -86,36 +87,30 @@ def install_gcc(target: Target, major: int, cmake: bool = False) -> Iterator[str
     yield from use_compiler(f"/usr/bin/gcc-{major}", f"/usr/bin/g++-{major}", cmake).strict(target)
 
 
-def _constant_compilers(target: Target, c: str, cxx: str, cmake: bool) -> Iterator[str]:
-    """Values of ours with a variable in them, which double quotes leave to the shell."""
-    for name, value in _variables(c, cxx, cmake):
-        yield from set_constant(name, str(value)).strict(target)
-
-
 def _variables(c: str | Path, cxx: str | Path, cmake: bool) -> tuple[tuple[str, str | Path], ...]:
     """torch hands CC on to nvcc, compiles .cpp with CXX; nvcc asks NVCC_CCBIN, unless CMake gives it -ccbin."""
     return ("CC", c), ("CXX", cxx), ("CUDAHOSTCXX" if cmake else "NVCC_CCBIN", cxx)
 
 
 @makes_fix
-def use_compiler(target: Target, c: str | Path, cxx: str | Path, cmake: bool = False) -> Iterator[str]:
+def use_compiler(target: Target, c: str | Path, cxx: str | Path, cmake: bool | str = False) -> Iterator[str]:
     """Makes builds use a compiler; `cmake` says that CMake runs them. None of Unix on Windows."""
     if target.windows and str(cxx).startswith("/"):
         yield from install_msvc().strict(target)
         return
-    for name, value in _variables(c, cxx, cmake):
+    for name, value in _variables(c, cxx, bool(cmake)):
         yield assignment(target, name, value)
 
 
 @makes_fix
-def use_gcc(target: Target, major: int, cmake: bool = False) -> Iterator[str]:
+def use_gcc(target: Target, major: int | str, cmake: bool | str = False) -> Iterator[str]:
     """Makes builds use gcc of a major version: the one that is there, else one to be installed."""
     for compiler in target.facts.compilers if target.facts else ():
-        found = compiler.kind == "gcc" and numbers(compiler.version)[:1] == (major,)
+        found = compiler.kind == "gcc" and numbers(compiler.version)[:1] == (int(major),)
         if found and "++" in compiler.path.name:
-            yield from use_compiler(c_compiler(compiler), compiler.path, cmake).strict(target)
+            yield from use_compiler(c_compiler(compiler), compiler.path, bool(cmake)).strict(target)
             return
-    yield from install_gcc(major, cmake).strict(target)
+    yield from install_gcc(int(major), bool(cmake)).strict(target)
 
 
 def c_compiler(cxx: Compiler) -> Path:

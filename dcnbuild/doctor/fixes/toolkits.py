@@ -103,13 +103,9 @@ def install_toolkit(target: Target, version: str) -> Iterator[str]:
         yield quoting.comment("on Ubuntu, from the package repository of NVIDIA:", target.shell)
         yield from system_install(package).strict(target)
     else:
-        yield from _archive(target, version)
+        page = f"https://developer.nvidia.com/cuda-{version.replace('.', '-')}-0-download-archive"
+        yield quoting.comment(f"install CUDA {version} from {page}", target.shell)
     if target.windows:
         yield from use_toolkit(version).strict(target)
     else:
         yield assignment(target, "CUDA_HOME", f"/usr/local/cuda-{version}")
-
-
-def _archive(target: Target, version: str) -> Iterator[str]:
-    page = f"https://developer.nvidia.com/cuda-{version.replace('.', '-')}-0-download-archive"
-    yield quoting.comment(f"install CUDA {version} from {page}", target.shell)

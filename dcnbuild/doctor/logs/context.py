@@ -6,8 +6,10 @@ Nothing is guessed: what the log does not show is None.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 from dcnbuild.base import plain_yaml
@@ -85,14 +87,13 @@ class Context:
 
     def first(self, pattern: re.Pattern[str], reach: int = REACH) -> re.Match[str] | None:
         """The match nearest to the line: on it, else above it, else below it."""
+        return next(self.all(pattern, reach), None)
+
+    def all(self, pattern: re.Pattern[str], reach: int = REACH) -> Iterator[re.Match[str]]:
+        """All of them, in this order."""
         above = range(self.line, max(-1, self.line - reach), -1)
         below = range(self.line + 1, min(len(self.log), self.line + reach))
-        for numbers in (above, below):
-            for number in numbers:
-                found = pattern.search(self.log.text(number))
-                if found:
-                    return found
-        return None
+        return chain.from_iterable(pattern.finditer(self.log.text(number)) for number in (*above, *below))
 
     def group(self, pattern: re.Pattern[str]) -> str | None:
         """What the groups of the nearest match hold, joined by points."""
@@ -120,11 +121,10 @@ class Context:
 
     def _target(self, facts: Facts | None) -> Target:
         shell: Shell
-        if facts is not None and not self.dockerfile and self._here(facts):
-            here = Target.of(facts)
-            shell = "fish" if self.fish else "csh" if self.csh else here.shell
+        here = Target.of(facts) if facts is not None and not self.dockerfile and self._here(facts) else Target()
+        shell = "dockerfile" if self.dockerfile else "fish" if self.fish else "csh" if self.csh else here.shell
+        if here.facts is not None:
             return replace(here, shell=shell, conda=self.conda or here.conda, pip=self.pip)
-        shell = "dockerfile" if self.dockerfile else "fish" if self.fish else "csh" if self.csh else "sh"
         if self.windows:
             shell = "powershell" if self.powershell else "cmd"
             return Target(shell, "Windows", conda=self.conda, pip=self.pip)

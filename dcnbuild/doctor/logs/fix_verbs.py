@@ -8,26 +8,17 @@ from collections.abc import Callable, Iterable, Iterator
 from dcnbuild.base.versions import numbers
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix, together
-from dcnbuild.doctor.logs import project
+from dcnbuild.doctor.logs import project, system_verbs
 from dcnbuild.doctor.logs.lookups import extensions, runtime, tables
 from dcnbuild.doctor.logs.owner import owner, package_of
 from dcnbuild.doctor.logs.rule import Hit
-from dcnbuild.doctor.logs.system_verbs import (
-    ask_gpus,
-    cmake_build,
-    configure,
-    gcc,
-    gcc_up_to,
-    library_package,
-    system_package,
-)
 from dcnbuild.doctor.resolver import jetson_torch
 from dcnbuild.knowledge import modules
 from dcnbuild.machine import versions
 
 _CHECKOUT, _JUST_IN_TIME = map(wording.pattern, ("checkout", "just_in_time"))
-ASK_TORCH_WORDS = ("python", "-c", "import torch; print(torch.__version__, torch.version.cuda)")
-ASK_TORCH = fixes.command(*ASK_TORCH_WORDS)
+#: The image without nvcc that another of the same name has a -devel of.
+_NO_NVCC = re.compile(r"\bFROM (?:docker\.io/)?((?:pytorch/pytorch|nvidia/cuda):[\w.-]{1,80}?)-(?:runtime|base)\b")
 
 
 def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
@@ -45,7 +36,7 @@ def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
     elif found.package:
         yield from build_anew(hit, found.package)
     elif not path.strip() and hit.context.cmake and not (hit.context.of_torch or hit.context.by_pip):
-        yield cmake_build(hit)
+        yield system_verbs.cmake_build(hit)
     elif not path.strip() and asked and asked.directory:
         yield fixes.rebuild(None, asked.directory, *asked.kept)
     elif found.kind in ("own", "unknown") and _place(hit, path):
@@ -128,7 +119,7 @@ def port(hit: Hit) -> Iterator[Fix]:
 
 def upgrade(hit: Hit, *packages: str) -> Fix:
     """The newest releases; out of its repository for one that no index has."""
-    row = modules.of_package(packages[0].replace("-", "_"))
+    row = modules.of_package(packages[0])
     if row is not None and row.install and row.install[-1][-1].startswith("git+"):
         return fixes.command(*row.install[-1][:2], "--force-reinstall", "--no-deps", *row.install[-1][2:])
     return fixes.pip_install(*packages, options=("--upgrade",))
@@ -156,7 +147,8 @@ def build(hit: Hit, *options: str) -> Iterator[Fix]:
     if package == "." != hit["project"] and mine is None:
         yield from _enter(hit, "")
     if mine is not None and mine.own:
-        yield fixes.say(f"then the same command again, with its own options: python setup.py {mine.own}")
+        whole = re.fullmatch(r"[\w .,:/+=@-]*", mine.own)  # a comment has no other characters
+        yield fixes.say(f"then python setup.py again, with its own options{f': {mine.own}' if whole else ''}")
         return
     words = sorted(
         {"--no-build-isolation": 0, **dict.fromkeys((*options, *(mine.kept if mine else ())))},
@@ -176,9 +168,10 @@ def wanted(hit: Hit, *options: str) -> str:
     return said or (named[0] if named else hit["pinned"] or package)
 
 
-def _runner(hit: Hit) -> tuple[str, ...]:
-    """What runs a program in the environment of the project: "poetry run"."""
-    return hit.context.pip[:2] if hit.context.pip[1:2] == ("run",) else ()
+def _ask_torch(hit: Hit) -> Fix:
+    """Which torch it is, in the environment of the project: by what runs a program there, "poetry run"."""
+    runner = hit.context.pip[:2] if hit.context.pip[1:2] == ("run",) else ()
+    return fixes.command(*runner, "python", "-c", "import torch; print(torch.__version__, torch.version.cuda)")
 
 
 def exchange(hit: Hit, package: str, *options: str) -> Fix:
@@ -191,20 +184,22 @@ def exchange(hit: Hit, package: str, *options: str) -> Fix:
 def release(hit: Hit, package: str, wanted: str = "") -> Iterator[Fix]:
     """Installs a release that is asked for, by the installer of its project where pip's would come without its ops."""
     requirement = package + re.sub(r"\s", "", wanted)
-    row = modules.of_package(package.replace("-", "_"))
+    row = modules.of_package(package)
     other = [words for words in row.install if words[0] not in ("pip", "python")] if row else []
     if row is None or not other or other[-1][0] != "mim":
         yield fixes.pip_install(requirement)
         return
-    for words in row.install[:-1]:
-        yield fixes.pip(*words[1:]) if words[0] == "pip" else fixes.command(*words)
+    yield from (fixes.run(*words) for words in row.install[:-1])
     yield fixes.command(*row.install[-1][:-1], requirement)
 
 
 def devel_image(hit: Hit, cuda: str) -> Iterator[Fix]:
     """The image of PyTorch that has this torch and its toolkit; of NVIDIA where the torch is not known."""
     release = re.match(r"\d+\.\d+\.\d+", hit["torch"])
-    if release and cuda:
+    image = hit.context.first(_NO_NVCC)
+    if image:
+        yield fixes.say(f"FROM {image[1]}-devel")
+    elif release and cuda:
         cudnn = 9 if numbers(release[0]) >= (2, 4) else 8
         yield fixes.say(f"FROM pytorch/pytorch:{release[0]}-cuda{cuda}-cudnn{cudnn}-devel")
     else:
@@ -213,7 +208,9 @@ def devel_image(hit: Hit, cuda: str) -> Iterator[Fix]:
 
 def toolkit_of(hit: Hit, version: str) -> Iterator[Fix]:
     """A toolkit of this version: the one that is there, as far as this machine or the log shows it, else a new one."""
-    if hit.facts is None or all(kit.version != version for kit in hit.facts.toolkits):
+    place = re.compile(rf"/cuda-{re.escape(version)}(?![\w.])(?!.*(?:[Nn]o such|not found|not exist))")
+    here = hit.facts is not None and any(kit.version == version for kit in hit.facts.toolkits)
+    if not here and not hit.context.first(place):
         yield fixes.install_toolkit(version)
         yield fixes.say("or, where it is installed already:")
     yield fixes.use_toolkit(version)
@@ -244,22 +241,21 @@ def unset_env(hit: Hit, name: str) -> Iterator[Fix]:
 
 
 _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
-    *(ask_gpus, unset_env, configure, upgrade, newer, release, exchange, build, library_package, rebuild),
-    *(other_wheel, torch, devel_image, toolkit_of, gcc, gcc_up_to, port),
+    *(unset_env, upgrade, newer, release, exchange, build, rebuild, other_wheel, torch, devel_image, toolkit_of, port),
+    *(system_verbs.configure, system_verbs.library_package),
 )
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
 VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     **{verb.__name__: verb for verb in _NAMED},
-    "run": lambda hit, *words: fixes.pip(*words[1:]) if words[0] == "pip" else fixes.command(*words),
     "sudo": lambda hit, *words: fixes.command(*words, root=True),
     "of": lambda hit, *words: fixes.command(*words[:-1], operands=words[-1:]),
     "pip_of": lambda hit, *words: fixes.pip(*words[:-1], operands=words[-1:]),
     "install": lambda hit, *packages: fixes.pip_install(*packages),
     "conda_from": lambda hit, channel, name: fixes.conda_install(name, channel=channel),
-    "package": system_package,
+    "package": system_verbs.system_package,
     "rebuild_of": build_anew,
     "use_toolkit": lambda hit, version="", root="": fixes.use_toolkit(version or None, root or None),
     "stand_in": lambda hit, occasion: extensions.stand_in(occasion),
     "show": lambda hit, module: fixes.pip("show", operands=(package_of(module),)),
-    "ask_torch": lambda hit: fixes.command(*_runner(hit), *ASK_TORCH_WORDS),
+    "ask_torch": _ask_torch,
 }

@@ -18,10 +18,12 @@ Kind = Literal["own", "package", "torch", "nvidia", "toolkit", "conda", "python"
 
 _INSTALLED = wording.pattern("installed")
 _FETCHED = wording.pattern("fetched")
-_SYSTEM = re.compile(r"^(?:/usr/|/lib|/etc/|[A-Z]:\\Windows)", re.IGNORECASE)
-_TOOLKIT = re.compile(r"[/\\]cuda(?:-\d+\.\d+)?[/\\]|GPU Computing Toolkit|targets/\w+-linux/include")
-_CONDA = wording.pattern("of_conda", re.IGNORECASE)
-_PYTHON = wording.pattern("of_python")
+_KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
+    ("toolkit", re.compile(r"[/\\]cuda(?:-\d+\.\d+)?[/\\]|GPU Computing Toolkit|targets/\w+-linux/include")),
+    ("python", wording.pattern("of_python")),
+    ("conda", wording.pattern("of_conda", re.IGNORECASE)),
+    ("system", re.compile(r"^(?:/usr/|/lib|/etc/|[A-Z]:\\Windows)", re.IGNORECASE)),
+)
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,4 @@ def owner(path: str) -> Owner:
     fetched = _FETCHED.search(path)
     if fetched:
         return Owner("package", (fetched["name"] or "").replace("_", "-"))
-    if _TOOLKIT.search(path):
-        return Owner("toolkit")
-    if _PYTHON.search(path):
-        return Owner("python")
-    if _CONDA.search(path):
-        return Owner("conda")
-    if _SYSTEM.search(path):
-        return Owner("system")
-    return Owner("own" if path else "unknown")
+    return Owner(next((kind for kind, pattern in _KINDS if pattern.search(path)), "own" if path else "unknown"))

@@ -16,8 +16,6 @@ from dcnbuild.knowledge import modules
 if TYPE_CHECKING:
     from dcnbuild.doctor.logs.context import Context
 
-#: So many lines above and below a message name the directory that it is of.
-_NEAR = 400
 #: Files of torch, the system and other packages.
 NOT_OURS = wording.pattern("not_ours")
 #: Directories that hold the sources of a project: the nearest other one above them is the project.
@@ -94,7 +92,7 @@ def cloned(context: Context) -> tuple[str, str, str] | None:
     if not _COPY.search(source):
         return None
     found = context.first(_CLONED)
-    row = modules.of_package(context.package.replace("-", "_")) or next(
+    row = modules.of_package(context.package) or next(
         (row for row in modules.rows() if found and found["url"].lower().endswith(row.repository.lower())), None
     )
     url = found["url"] if found else f"https://github.com/{row.repository}" if row and row.repository else ""
@@ -109,27 +107,18 @@ def cloned(context: Context) -> tuple[str, str, str] | None:
 def shown(context: Context) -> str | None:
     """The nearest directory that the build names as its own, above the source where that has a full path."""
     source = _path(context.source) if context.source else None
-    log, line = context.log, context.line
-    above = range(line, max(-1, line - _NEAR), -1)
-    below = range(line + 1, min(len(log), line + _NEAR))
-    for pattern in _SHOWN_PROJECT:
-        for number in (*above, *below):
-            for found in pattern.finditer(log.text(number)):
-                path = _path(found["path"])
-                if _gone_or_installed(found["path"]) or NOT_OURS.search(found["path"] + "/"):
-                    continue
-                if source is None or not source.is_absolute() or path in source.parents:
-                    return found["path"]
+    for text in (found["path"] for pattern in _SHOWN_PROJECT for found in context.all(pattern)):
+        if _gone_or_installed(text) or NOT_OURS.search(text + "/"):
+            continue
+        if source is None or not source.is_absolute() or _path(text) in source.parents:
+            return str(text)
     return None
 
 
 def lasts(source: str | None) -> bool:
     """Whether a source lies in a checkout, by its full path: no copy of pip's, nor an installed package."""
-    return (
-        bool(source)
-        and _path(str(source)).is_absolute()
-        and not (_gone_or_installed(str(source)) or NOT_OURS.search(str(source)))
-    )
+    text = source or ""
+    return _path(text).is_absolute() and not (_gone_or_installed(text) or NOT_OURS.search(text))
 
 
 def _path(text: str) -> PurePosixPath | PureWindowsPath:

@@ -57,6 +57,7 @@ _REST_OF_ROW = re.compile(r"(?<=\S) {20,}(?=\S)")
 _QUOTED_CODE = re.compile(r"(?:raise|warnings\.warn|logger\.\w+|return|assert)\b[ (]")
 #: A warning of Python, of a program that goes on.
 _WARNING = re.compile(r"\b[A-Z]\w*Warning: |^(?:\[?W(?:ARNING|arning)?\]?|WARN)[:\[\s]")
+_NOTED = re.compile(r" requires .+, but you have .+ which is incompatible|dependency resolver does not currently")
 #: A line that a program wrote while it ran, and not while something was built.
 _RAN = re.compile(r"Traceback \(most|^File \"")
 #: What a line says that tells of a failure, and not only of what is not there.
@@ -233,7 +234,7 @@ def _standing(log: Log, found: Matches) -> Matches:
     stopped = {index: [hit for hit in hits if not _logged_aside(hit)] for index, hits in standing.items()}
     if any(stopped.values()):  # what a logger only warned of is not why the other failed
         standing = {index: hits for index, hits in stopped.items() if hits}
-    failed = any(not _warned(hit) for hits in standing.values() for hit in hits)
+    failed = any(not (_warned(hit) or _noted(hit)) for hits in standing.values() for hit in hits)
     if failed:
         return standing
     return {index: hits for index, hits in standing.items() if RULES[index].warns}
@@ -241,6 +242,11 @@ def _standing(log: Log, found: Matches) -> Matches:
 
 def _warned(hit: Hit) -> bool:
     return bool(_WARNING.search(hit.text)) or hit.text.startswith(("warn(", "warnings.warn("))
+
+
+def _noted(hit: Hit) -> bool:
+    """Whether pip only says of other packages that they do not go together, and the program did its work."""
+    return bool(_NOTED.search(hit.text)) and went_on(hit.log, hit.line)
 
 
 def _only_told(hit: Hit) -> bool:

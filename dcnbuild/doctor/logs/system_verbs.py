@@ -54,28 +54,6 @@ def library_package(hit: Hit) -> Iterator[Fix]:
             yield fixes.say(f"{found.name} is in {name} of {', '.join(map(str.capitalize, releases))}")
 
 
-def gcc(hit: Hit, major: str) -> Iterator[Fix]:
-    """A gcc for nvcc, in the variables that the build reads: CMake gives nvcc its own -ccbin, and keeps what it found
-    in the build directory.
-    """
-    by_cmake = hit.context.cmake
-    yield fixes.use_gcc(int(major), by_cmake)
-    yield from _anew_by_cmake(hit, by_cmake)
-
-
-def gcc_up_to(hit: Hit, newest: str) -> Iterator[Fix]:
-    """The gcc of the system, where its distribution has none that is newer than this; else this one."""
-    target = hit.context.target(hit.facts)
-    if target.manager in ("pacman", "zypper") or (target.distribution or "").startswith("fedora"):
-        yield from gcc(hit, newest)
-        return
-    by_cmake = hit.context.cmake
-    yield fixes.use_compiler("/usr/bin/gcc", "/usr/bin/g++", by_cmake)
-    yield from _anew_by_cmake(hit, by_cmake)
-    yield fixes.say(f"or, where gcc --version says more than {newest}:")
-    yield fixes.use_gcc(int(newest), by_cmake)
-
-
 def configure(hit: Hit, *definitions: str) -> Iterator[Fix]:
     """Gives CMake definitions, "CMAKE_CXX_FLAGS=-O1": it reads variables such as CXXFLAGS the first time only."""
     words = [f"-D{definition}" for definition in definitions]
@@ -96,21 +74,3 @@ def _build_directory(hit: Hit) -> str:
 def cmake_build(hit: Hit) -> Fix:
     """Builds by CMake what is configured already."""
     return fixes.command("cmake", "--build", _build_directory(hit))
-
-
-def ask_gpus(hit: Hit) -> Iterator[Fix]:
-    """Compiles for the GPUs of the machine: torch's builds are told by a variable, CMake's own by a definition."""
-    if not (hit.context.cmake and not hit.context.of_torch):
-        yield fixes.ask_gpus()
-    elif hit.context.dockerfile:  # no GPU is there
-        yield fixes.say("the architectures of the GPUs that will run it, e.g. 86 for 8.6:")
-        yield from configure(hit, "CMAKE_CUDA_ARCHITECTURES=86")
-    else:
-        yield from configure(hit, "CMAKE_CUDA_ARCHITECTURES=native")
-
-
-def _anew_by_cmake(hit: Hit, by_cmake: bool) -> Iterator[Fix]:
-    if by_cmake and not hit.context.by_pip:  # pip takes a new build directory anyhow
-        yield fixes.say("a build directory keeps the compilers that it was made with, so a new one:")
-        yield fixes.command("cmake", "-S", ".", "-B", "build-gcc")
-        yield fixes.command("cmake", "--build", "build-gcc")

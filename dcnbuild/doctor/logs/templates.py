@@ -2,7 +2,7 @@
 
 A *name* stands for a text, "" where there is none: an entity of the record (`symbol`), a property of
 the surroundings (`toolkit`, `conda`; see Context), a row's own `let`, `LINE`, `MATCH` or `KIND` of the
-record, `MANAGER` of packages, `NEAR6+2` for the lines from 6 above to 2 below, and what code says:
+record, `MANAGER` of packages, `DISTRIBUTION`, `NEAR6+2` for the lines from 6 above to 2 below, and what code says:
 `source.gone.since` is an attribute of what `gone(hit)` of lookups/source.py returns, and
 `versions.torch_for_cuda(toolkit)` calls a function with the texts of other names, or with 'one' as it is.
 
@@ -39,7 +39,7 @@ def value(name: str, hit: Hit) -> str:
         words = (arguments or "").split(", ") if arguments else ()
         found: Any = ask(*(word[1:-1] if word[0] == "'" else hit[word] for word in words)) if words else ask(hit)
         for attribute in filter(None, attributes.split(".")):
-            found = getattr(found, attribute, None)
+            found = found.get(attribute) if isinstance(found, dict) else getattr(found, attribute, None)
         return str(found) if found else ""
     near = _NEAR.fullmatch(name)
     return hit.around(int(near[1]), int(near[2])) if near else hit[name]

@@ -6,7 +6,7 @@ import re
 
 from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.rule import Hit
-from dcnbuild.knowledge import compilers, names
+from dcnbuild.knowledge import names
 from dcnbuild.machine import versions
 from dcnbuild.machine.compatibility import cxx_standard, newest_compiler
 
@@ -65,11 +65,8 @@ def standard(hit: Hit) -> int | None:
 
 def other_flag(hit: Hit) -> str:
     """The flag that the compiler was given on one of the lines above, where it asks for another standard."""
-    for number in range(hit.line, max(-1, hit.line - 80), -1):
-        found = _FLAG.search(hit.log.text(number))
-        if found:
-            return "" if found[1] == str(standard(hit)) else found[0]
-    return ""
+    found = next(filter(None, map(_FLAG.search, reversed(hit.log.near(hit.line, before=80)))), None)
+    return found[0] if found and found[1] != str(standard(hit)) else ""
 
 
 def of_standard(hit: Hit) -> bool:
@@ -77,11 +74,6 @@ def of_standard(hit: Hit) -> bool:
     scope, name = names.split(hit["name"], hit["owner"])
     known = scope == "std" and re.fullmatch(_all_names(), name) is not None
     return known and names.header_of(name, "std") is None
-
-
-def takes_msvc(toolkit: str, msc_ver: str) -> bool:
-    """Whether a toolkit accepts a Microsoft compiler by its _MSC_VER, "1944"."""
-    return bool(toolkit) and compilers.accepts_msvc(toolkit, int(msc_ver)) is True
 
 
 def nvcc(hit: Hit) -> str:

@@ -77,7 +77,7 @@ def of_file(path: str) -> Extension | None:
         row = next((row for row in modules.find(name) if name not in ("", "_C", "_ext")), None)
         if row is not None:
             return None if row.on_index else Extension(row.project, "", row)
-    row = modules.of_package(parts[0]) if parts and parts[0] else None
+    row = modules.of_package(parts[0]) if parts else None
     return None if row is None or row.on_index else Extension(row.project, "", row)
 
 
@@ -125,7 +125,7 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
             words = ("pip", "install", "--no-build-isolation", "-e", ".")
         if fetched and words[-1] == ".":
             words = (*(word for word in words[:-1] if word != "-e"), f"git+https://github.com/{row.repository}")
-        yield fixes.pip(*words[1:]) if words[0] == "pip" else fixes.command(*words)
+        yield fixes.run(*words)
     if row.note:
         yield fixes.say(row.note)
     if row.page or _REPLACED.search(f"{found.project} {hit['module']}") or served(hit):
@@ -145,7 +145,7 @@ def _brings(row: modules.Project, package: str) -> bool:
 def hiding(hit: Hit) -> str:
     """The checkout whose sources hide an installed package: Python looks in the program's directory first."""
     top = hit["module"].partition(".")[0]
-    row = modules.of_package(top) if top else None
+    row = modules.of_package(top)
     frame = next(frames(hit), Frame())
     found = re.match(rf"(?P<path>.+)[/\\]{re.escape(top)}[/\\]", frame.file)
     ours = row is not None and row.on_index and frame.owner.kind == "own"
@@ -170,20 +170,11 @@ def checkout(row: modules.Project, hit: Hit) -> str:
     return next((path for path in near if owner(path + "/").kind == "own"), "")
 
 
-def repository(package: str) -> str:
-    """The repository of a package that the table has, "" for another."""
-    row = modules.of_package(package.replace("-", "_")) if package else None
-    return row.repository if row else ""
-
-
 def served(hit: Hit) -> bool:
     """Whether the message or the files of the traceback above it name operators that dcnbuild has."""
-    return bool(_REPLACED.search(" ".join((hit.text, *map(_tail, frames(hit))))))
-
-
-def _tail(frame: Frame) -> str:
-    """The last parts of a file's path: what stands before them names a machine, not an operator."""
-    return "/".join(re.split(r"[/\\]", frame.file)[-4:])
+    # the last parts of a path: what stands before them names a machine, not an operator
+    tails = ("/".join(re.split(r"[/\\]", frame.file)[-4:]) for frame in frames(hit))
+    return bool(_REPLACED.search(" ".join((hit.text, *tails))))
 
 
 def stand_in(occasion: str) -> Iterator[Fix]:

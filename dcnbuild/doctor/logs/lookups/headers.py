@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import replace
 
 from dcnbuild.base.versions import numbers
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
-from dcnbuild.doctor.logs.fix_verbs import build, system_package
+from dcnbuild.doctor.logs.fix_verbs import build
 from dcnbuild.doctor.logs.lookups import source, tables
 from dcnbuild.doctor.logs.owner import owner
 from dcnbuild.doctor.logs.rule import Hit
+from dcnbuild.doctor.logs.system_verbs import system_package
 from dcnbuild.knowledge import Entry
 from dcnbuild.knowledge import headers as known
-
-
-class Gone(NamedTuple):
-    """The first CUDA without a header, and what stands for it."""
-
-    removed: str
-    today: str
-
-
-class Packages(NamedTuple):
-    """What brings the headers of a library of CUDA."""
-
-    apt: str
-    conda: str
 
 
 def _entry(hit: Hit) -> Entry | None:
@@ -51,20 +38,18 @@ def moved(hit: Hit) -> bool:
     return bool(hit["toolkit"] or re.search(r"\.(?:cpp|cc|cxx|c)$", hit["source"]))
 
 
-def gone(hit: Hit) -> Gone | None:
-    """Since when CUDA has no such header; None where the toolkit should have it."""
+def gone(hit: Hit) -> Entry | None:
+    """What the table has of a header that CUDA lost, with what stands for it; None where the toolkit should have it."""
     entry = _entry(hit)
     if entry is None or entry.removed is None or _older(hit, entry.removed):
         return None
     today = tables.rows("headers_today").get(entry.name, "nothing, drop it")
-    return Gone(entry.removed, entry.replacement or today)
+    return replace(entry, replacement=entry.replacement or today)
 
 
 def since(hit: Hit) -> str | None:
     """The first CUDA with the header, where the toolkit in use is older."""
-    entry, written = _entry(hit), tables.rows("headers_since").items()
-    said = next((first for start, first in written if hit["header"].startswith(start)), None)
-    first = (entry.added if entry else None) or said
+    first = added(hit) or tables.begins("headers_since", hit["header"])
     return first if first and _older(hit, first) else None
 
 
@@ -72,12 +57,6 @@ def added(hit: Hit) -> str:
     """The first release with the header, "" where the oldest that is known has it."""
     entry = _entry(hit)
     return (entry.added if entry else None) or ""
-
-
-def package(hit: Hit) -> Packages:
-    """What brings the header of a library of CUDA."""
-    rows = tables.rows("cuda_headers").items()
-    return Packages(*next(row for start, row in rows if hit["header"].startswith(start)))
 
 
 def other_fix(hit: Hit) -> Iterator[Fix]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
@@ -19,20 +18,10 @@ def library(hit: Hit) -> libraries.Library:
     return libraries.library(hit["name"], symbols.cuda_of_log(hit))
 
 
-class Stack(NamedTuple):
-    """The toolkit of an accelerator beside CUDA: its name, and the script, or the directory, that has it found."""
-
-    what: str
-    script: str = ""
-    path: str = ""
-    note: str = ""
-
-
-def stack(hit: Hit) -> Stack | None:
-    """The toolkit that a library is of."""
-    name = re.split(r"[/\\]", hit["name"])[-1].partition(".so")[0]
-    row = tables.like("stacks", name)
-    return Stack(**row) if row else None
+def stack(hit: Hit) -> dict[str, str]:
+    """The toolkit of an accelerator beside CUDA that a library is of: a row of `stacks`."""
+    found: dict[str, str] = tables.like("stacks", re.split(r"[/\\]", hit["name"])[-1].partition(".so")[0])
+    return found
 
 
 def place(hit: Hit) -> str:
@@ -51,11 +40,18 @@ def built_for(hit: Hit) -> str:
     return next((package for package, row in rows if re.search(row["shows"], around)), "")
 
 
+def installed(hit: Hit) -> bool:
+    """Whether the log shows the package that brings the library to be installed: the loader does not look there."""
+    name = re.escape(library(hit).pip)
+    return bool(name) and hit.context.first(re.compile(rf"(?:^|satisfied: ){name}(?:==| {{1,40}})\d")) is not None
+
+
 def releases(hit: Hit) -> Iterator[Fix]:
     """Its releases for each CUDA."""
-    package = built_for(hit)
-    for cuda, requirement in tables.rows("built_for").get(package, {}).items():
-        if cuda != "shows":
+    package, used = built_for(hit), symbols.cuda_of_log(hit)
+    row = tables.rows("built_for").get(package, {})
+    for cuda, requirement in row.items():
+        if cuda == used or (used not in row and cuda != "shows"):
             yield fixes.say(f"the release of {package} for CUDA {cuda}:")
             yield fixes.pip_install(requirement)
 
@@ -66,8 +62,3 @@ def who(hit: Hit) -> str:
     if loader.kind == "unknown":
         return built_for(hit) or "What is imported"
     return "torch" if loader.kind == "torch" else loader.package or "What is imported"
-
-
-def said_package(hit: Hit) -> str:
-    """The package that says what it was built for, as pip calls it."""
-    return hit["name"].replace("xFormers", "xformers")

@@ -14,7 +14,8 @@ from dcnbuild.doctor.logs.lookups.traceback import last, own
 from dcnbuild.doctor.logs.owner import package_of
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import Entry, modules, setuptools
-from dcnbuild.machine.compatibility import companion_release, table, torch_release
+from dcnbuild.machine import versions
+from dcnbuild.machine.compatibility import companions, table, torch_release
 
 #: A traceback that runs in pip's, uv's or build's own environment holds one of these.
 _ISOLATED = wording.pattern("isolated")
@@ -79,8 +80,7 @@ def get(hit: Hit) -> Iterator[Fix]:
     if row is None or not row.install:
         yield fixes.pip("install", operands=(package_of(_module(hit)),))
     elif row.on_index:
-        for words in row.install:
-            yield fixes.pip(*words[1:]) if words[0] == "pip" else fixes.command(*words)
+        yield from (fixes.run(*words) for words in row.install)
     elif row.source_dir in ("", ".") and len(row.install) == 1 and row.repository:
         said = row.install[0][-1]
         url = said if said.startswith("git+") else f"git+https://github.com/{row.repository}"
@@ -90,12 +90,6 @@ def get(hit: Hit) -> Iterator[Fix]:
 
 
 # -- versions ------------------------------------------------------------------------------------------------
-
-
-def setuptools_of_torch(hit: Hit) -> str | None:
-    """The setuptools that the log's torch wants: "<70"."""
-    row = torch_release(hit["torch"]) if hit["torch"] else None
-    return row.setuptools if row else None
 
 
 def of_setuptools(hit: Hit) -> Entry | None:
@@ -215,22 +209,26 @@ def torch_with_companions(hit: Hit) -> Iterator[Fix]:
     """That torch with the torchvision and torchaudio that go together with it."""
     found = torch_asked_for(hit)
     if found:
-        yield fixes.pip_install(found[0], *_beside(".".join(found.groups())))
-
-
-def _beside(torch: str) -> list[str]:
-    releases = ((name, companion_release(name, torch)) for name in ("torchvision", "torchaudio"))
-    return [f"{name}=={release}.*" for name, release in releases if release]
+        yield fixes.pip_install(found[0], *companions(".".join(found.groups())))
 
 
 def companion(hit: Hit) -> Iterator[Fix]:
     """The torchvision, or torchaudio, that goes with the torch that the log shows, for its CUDA."""
     name = "torchaudio" if "torchaudio" in hit.text else "torchvision"
-    for wanted in _beside(hit["torch"]):
+    for wanted in companions(hit["torch"]):
         tag = hit["torch"].partition("+")[2]
-        if wanted.startswith(name):
+        if wanted.startswith(f"{name}=="):
             index = ("--index-url", f"{INDEX}/{tag}") if tag else ()
             yield fixes.pip_install(wanted, options=("--force-reinstall", "--no-deps"), index=index)
+
+
+def with_cuda(hit: Hit) -> versions.Wheel | None:
+    """The wheel with CUDA of the very release that the log shows to be the CPU's."""
+    found = hit.context.first(re.compile(r"(?<![\w.])([12]\.\d{1,2}\.\d{1,2})\+cpu\b"))
+    made_for = re.search(r"\+cu(\d{2})(\d)\b", hit.around(before=60, after=20))
+    cuda = f"{made_for[1]}.{made_for[2]}" if made_for else hit["toolkit"] or "12"
+    wheel = versions.wheel_for_major(cuda, found[1]) if found else None
+    return versions.Wheel(wheel.cuda, found[1]) if found and wheel and found[1].startswith(wheel.torch[:3]) else None
 
 
 # -- wheels ---------------------------------------------------------------------------------------------

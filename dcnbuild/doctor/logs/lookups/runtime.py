@@ -66,19 +66,15 @@ def shown(hit: Hit) -> modules.Project | None:
     return next((row for row in modules.rows() if row.repository.rpartition("/")[2] in parts), None)
 
 
-def _project(hit: Hit) -> modules.Project | None:
+def project(hit: Hit) -> modules.Project | None:
+    """The project of that package, where the table has how it is built."""
     module = user(hit).package.replace("-", "_")
     return next(iter((*modules.find(module), modules.of_package(module))), None) if module else None
 
 
-def known_extension(hit: Hit) -> bool:
-    """Whether the table has how that package's project is built."""
-    return _project(hit) is not None
-
-
 def build_extension(hit: Hit) -> Iterator[Fix]:
     """Builds it in the way of its own project."""
-    row = _project(hit) or shown(hit)
+    row = project(hit) or shown(hit)
     if row is not None:
         found = extensions.Extension(row.project, user(hit).package, row)
         yield from extensions.build(found, hit, used_by(hit))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
@@ -20,20 +19,6 @@ from dcnbuild.machine import versions
 _OF_PYG = re.compile(r"torch-(?:scatter|sparse|cluster|spline-conv)|pyg-lib")
 #: Files of torch that load the library of whoever calls them.
 _LOADS_FOR_OTHERS = re.compile(r"[/\\]torch[/\\](?:_ops|_classes|library)\.py$")
-
-
-class Reference(NamedTuple):
-    """Who has a function that is not linked, and how it is."""
-
-    owner: str
-    remedy: str
-
-
-def reference(symbol: str) -> Reference | None:
-    """The row of tables.yaml for a symbol."""
-    symbol = "THPVariable" if "THPVariable" in symbol else symbol.removeprefix("__imp_")
-    rows = tables.rows("references").items()
-    return next((Reference(*row) for start, row in rows if re.match(start, symbol)), None)
 
 
 def function(symbol: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from dcnbuild.doctor import wording
-from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.rule import Hit
 
 _JOBS = re.compile(r"(?:\b(?:ninja|make) .{0,20}-j ?|--parallel |MAX_JOBS(?: \(|=)|PARALLEL_LEVEL=)(\d+)")
@@ -37,9 +36,3 @@ def fewer_jobs(hit: Hit) -> str:
     found, memory = hit.context.first(_JOBS, reach=2000), _memory(hit)
     half = int(found[1]) // 2 if found else 1 if memory is None else 4
     return str(max(1, half if memory is None else min(half, int(memory // _EACH))))
-
-
-def moved_by(path: str) -> str:
-    """The variable that moves the directory in which a tool keeps its files: "/root/.ccache/a" → "CCACHE_DIR"."""
-    rows = tables.rows("kept_in").items()
-    return next((variable for part, variable in rows if part in path.replace("\\", "/")), "")

@@ -16,6 +16,11 @@ def like(section: str, text: str) -> Any:
     return next((value for name, value in rows(section).items() if re.fullmatch(str(name), text)), "")
 
 
+def begins(section: str, text: str) -> Any:
+    """The same of the first row whose name begins the text."""
+    return next((value for name, value in rows(section).items() if re.match(str(name), text)), "")
+
+
 def rows(section: str) -> Any:
     """A section, e.g. "headers"."""
     return plain_yaml.shipped(_FILE)[section]

@@ -17,6 +17,10 @@ _ERROR = re.compile(r"\b(?:error|fatal)\b|Error\b")
 _ADVICE = wording.pattern("advice", re.IGNORECASE)
 _NO_ADVICE = wording.pattern("no_advice", re.IGNORECASE)
 _ADVICES = 2
+#: What Python says between the exceptions of a chain, and how each of them ends.
+_LED_TO = re.compile(r"During handling of the above exception|The above exception was the direct cause of")
+_RAISED = re.compile(r"(?:[a-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt)(?:: |$)")
+_LONGEST_CHAIN = 600
 #: A variable that a tool advises to set, in its quotes; none that says what is loaded or run.
 _VARIABLE = re.compile(r"[`'\"](?!LD_|PATH|PYTHON|DYLD_)(?P<name>[A-Z][A-Z0-9_]{5,60})=(?P<value>[\w.,+-]{1,40})[`'\"]")
 #: What stands below a message of CMake.
@@ -30,6 +34,19 @@ def in_traceback(hit: Hit) -> bool:
         return True
     lines = hit.log.near(hit.line, before=30)
     return any(line.startswith(("Traceback (most", 'File "')) for line in lines)
+
+
+def stopped(hit: Hit) -> str:
+    """What ended the program, where an exception led to another: the last of the chain, "" where there is none."""
+    said, led = "", False
+    for line in hit.log.near(hit.line, after=_LONGEST_CHAIN)[1:]:
+        if _LED_TO.match(line):
+            led = True
+        elif not led and line.startswith("Traceback (most"):
+            break
+        elif led and _RAISED.match(line):
+            said, led = line.strip().rstrip(".")[:300], False
+    return said
 
 
 def place(hit: Hit) -> str:
@@ -67,7 +84,8 @@ def advice(hit: Hit) -> Iterator[Fix]:
     lines = (hit.log.english(number).strip() for number in near if number >= 0)
     fitting = (line for line in lines if _ADVICE.search(line) and not _NO_ADVICE.search(line))
     for line in list(dict.fromkeys(fitting))[:_ADVICES]:
-        yield fixes.say(f"the log itself says: {line[:300]}")
+        said = re.sub(r"[`'\"\[\]()]", "", line)  # a comment has none of these
+        yield fixes.say(f"the log itself says: {said[:300]}")
         variable = _VARIABLE.search(line)
         if variable:
             yield fixes.set_env(variable["name"], variable["value"])
