@@ -19,11 +19,7 @@ _BRANDS = re.compile(r"\b(?:nvidia|geforce|tesla|quadro|laptop gpu|gpu)\b|\b\d+ 
 def with_gpu(facts: Facts, gpu: str | None, driver: str | None) -> Facts:
     """The facts as if this GPU and this driver were there; what is None stays as it is.
 
-    Args:
-        gpu: a name such as "RTX 5090", or a compute capability such as "12.0" or "sm_120".
-        driver: a version such as "570" or "535.104.05".
-
-    Raises ValueError for what is neither.
+    A GPU is "RTX 5090", "12.0" or "sm_120", a driver "570" or "535.104.05". Raises ValueError for what is neither.
     """
     given, there = facts.driver, facts.driver
     if driver is not None:

@@ -10,12 +10,6 @@ from dcnbuild.machine.facts import Facts
 
 
 def preflight(facts: Facts, wants_cuda: bool) -> list[Finding]:
-    """What stands in the way of a build, errors first.
-
-    Args:
-        facts: as `collect` gives them.
-        wants_cuda: whether CUDA code is to be compiled. If it is not, nothing about toolkits and
-            GPUs is an obstacle, and nothing is said about them.
-    """
+    """What stands in the way of a build, errors first; no toolkit and no GPU where no CUDA code is to be compiled."""
     checks = [check for check in all_checks() if check.builds]
     return examine(replace(facts, wants_cuda=wants_cuda), checks)

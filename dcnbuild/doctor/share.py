@@ -14,13 +14,7 @@ _NOBODY = frozenset(_TABLE["nobody"])
 
 
 def shareable(text: str, env: Mapping[str, str], host: str) -> str:
-    """The text without home directory, user and host names, tokens, credentials in URLs, addresses.
-
-    Args:
-        text: a report or a log.
-        env: the environment variables, of which HOME, USER and the like count.
-        host: this machine's name.
-    """
+    """The report or log without home directory, user and host names, tokens, credentials in URLs, addresses."""
     home = env.get("HOME") or env.get("USERPROFILE") or ""
     if len(home) > 3:
         text = re.sub(rf"{re.escape(home.rstrip('/'))}(?![\w-])", "~", text)

@@ -34,13 +34,9 @@ def say(target: Target, text: str) -> Iterator[str]:
 def command(
     target: Target, *words: str | Path, operands: Iterable[str | Path] = (), root: bool = False
 ) -> Iterator[str]:
-    """Runs a program.
+    """Runs a program, with root's rights where it takes them.
 
-    Args:
-        target: where.
-        words: the program and its options, which may be any text.
-        operands: file names and the like: refused where the program would take them for options.
-        root: whether it takes root to run it.
+    `words` may be any text; `operands`, file names and the like, are refused where it would take them for options.
     """
     shell = target.shell
     quoted = [quoting.argument(str(word), shell) for word in words]

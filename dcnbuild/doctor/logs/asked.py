@@ -62,6 +62,14 @@ class Installation:
         asked = re.compile(rf"(?i){like}(?=$|[=<>!~\[@ ])|git\+https?://\S*/{like}(?:\.git)?(?=$|[@#])")
         return next(filter(asked.match, self.targets), "")
 
+    def built(self, context: Context) -> str:
+        """The package among the targets that the log shows to be built, by what its extension is called; else "."."""
+        for name in (found[0] for target in self.targets if (found := re.match(r"\w[\w.-]*(?![\w.:+/\\-])", target))):
+            like = re.sub(r"[-_.]+", "[-_.]+", name)
+            if context.first(re.compile(rf"building '_?{like}|pip-install-\w+/{like}")):
+                return name
+        return "."
+
 
 def installation(context: Context, reach: int = 400) -> Installation | None:
     """The nearest command above that installs, else the nearest below."""

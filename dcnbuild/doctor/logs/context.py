@@ -82,7 +82,7 @@ class Context:
     line: int
 
     toolkit, torch, torch_cuda, python, gcc, jetpack, nvcc_path, vc = (_Version() for _ in range(8))
-    conda, windows, mac, wsl, jetson, ada, container, dockerfile = (_Sign() for _ in range(8))
+    conda, windows, mac, wsl, jetson, ada, container, dockerfile, venv = (_Sign() for _ in range(9))
     aarch64, powershell, root, cmake, by_pip, of_torch, notebook, fish, csh = (_Sign() for _ in range(9))
 
     def first(self, pattern: re.Pattern[str], reach: int = REACH) -> re.Match[str] | None:
@@ -215,7 +215,7 @@ class Context:
             if found and not re.match(r" {2,}Collecting", raw):
                 name, *release = [group for group in found.groups() if group]
                 return "." if name in ("collected", "wheel") or self._local(name) else "==".join((name, *release[:1]))
-        return "."
+        return self.asked.built(self) if self.asked else "."
 
     def _local(self, name: str) -> bool:
         """Whether a package is the directory that pip was given: what comes from an index it collects by name."""

@@ -144,6 +144,7 @@ def build(hit: Hit, *options: str) -> Iterator[Fix]:
     """Builds again what was being built, without build isolation: what was asked for, a package, or the project."""
     package, asked = "." if "-e" in options else hit["package"] or ".", hit.context.asked
     mine = asked if asked is not None and package == "." and asked.directory else None
+    again = mine.kept if mine else asked.options if asked is not None and asked.named(package) else ()
     if package == "." != hit["project"] and mine is None:
         yield from _enter(hit, "")
     if mine is not None and mine.own:
@@ -151,10 +152,16 @@ def build(hit: Hit, *options: str) -> Iterator[Fix]:
         yield fixes.say(f"then python setup.py again, with its own options{f': {mine.own}' if whole else ''}")
         return
     words = sorted(
-        {"--no-build-isolation": 0, **dict.fromkeys((*options, *(mine.kept if mine else ())))},
+        {"--no-build-isolation": 0, **dict.fromkeys((*options, *again))},
         key=lambda word: word == "-e",
     )
     yield fixes.pip("install", *words, operands=(mine.targets[0] if mine else wanted(hit, *options),))
+
+
+def builds(hit: Hit) -> bool:
+    """Whether the command that the log shows builds something: a directory, or a package that comes as source."""
+    asked, context = hit.context.asked, hit.context
+    return asked is not None and bool(asked.directory or context.source or context.by_pip or context.first(_CHECKOUT))
 
 
 def wanted(hit: Hit, *options: str) -> str:

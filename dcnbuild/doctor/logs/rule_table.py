@@ -23,7 +23,7 @@ from typing import Any
 from dcnbuild.base import plain_yaml
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix, render, together
-from dcnbuild.doctor.logs.fix_verbs import VERBS, build
+from dcnbuild.doctor.logs.fix_verbs import VERBS, build, builds
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
 from dcnbuild.doctor.logs.templates import ENTITY, chosen, complete, filled, holds, look_up, unfilled
 from dcnbuild.doctor.parse.record import either
@@ -66,7 +66,7 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
     made = list(_fixes(steps, hit))
     yield from made
     lines = render(made, hit.context.target(hit.facts))
-    if any(map(_CHANGES.match, lines)) and not any(map(_BUILDS.search, lines)) and hit.context.asked:
+    if any(map(_CHANGES.match, lines)) and not any(map(_BUILDS.search, lines)) and builds(hit):
         yield from build(hit)
 
 

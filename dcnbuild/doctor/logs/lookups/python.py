@@ -161,17 +161,21 @@ def torch_version_cause(hit: Hit) -> str:
     return f"torch {wanted} has no wheel for this Python, system and index{offered(hit)}."
 
 
+def other_python(hit: Hit) -> str:
+    """The newest Python that has a wheel of the torch that is asked for, where the one in use has none."""
+    public = _exact(hit).partition("+")[0]
+    row = torch_release(public)
+    there = row is None or public not in row.versions or (hit["python"] and row.supports_python(hit["python"]))
+    return "" if row is None or there else row.python[1]
+
+
 def torch_version_fix(hit: Hit) -> Iterator[Fix]:
-    """Its wheel under a Python that has one, else the newest torch."""
+    """Its wheel, under a Python that has one, else the newest torch."""
     public, _, local = _exact(hit).partition("+")
     row = torch_release(public)
     if row is None or public not in row.versions:
         yield fixes.install_torch()
         return
-    if not (hit["python"] and row.supports_python(hit["python"])):
-        name = f"torch{row.release}"
-        yield fixes.command("conda", "create", "-n", name, f"python={row.python[1]}")
-        yield fixes.command("conda", "activate", name)
     found = re.fullmatch(r"cu(\d+)(\d)|(cpu)", "" if hit.context.mac else local)
     yield fixes.install_torch(public, found and (found[3] or f"{found[1]}.{found[2]}"))
 
