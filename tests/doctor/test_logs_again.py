@@ -64,6 +64,19 @@ def test_a_job_that_asked_for_one_has_another_cause(line: str) -> None:
     assert first(_JOB.format(line))[0] != "scheduler"
 
 
+@pytest.mark.parametrize(
+    ("line", "job"),
+    [
+        ("$ srun -p a python train.py", True),
+        ("SLURM_JOB_GPUS=", True),
+        ("$ srun -G 1 python train.py", False),
+        ("srun: error: n7: task 0: Exited with exit code 1", False),  # nothing shows what it asked for
+    ],
+)
+def test_a_job_is_blamed_only_where_the_log_shows_what_it_asked_for(line: str, job: bool) -> None:
+    assert (first(f"{line}\nRuntimeError: No CUDA GPUs are available")[0] == "scheduler") is job
+
+
 _GCC = (
     "{}\n/usr/local/cuda-12.4/include/crt/host_config.h:143:2: error: #error -- unsupported GNU version! "
     "gcc versions later than 13 are not supported!"
