@@ -89,7 +89,7 @@ def test_the_state_of_the_log_does_not_matter(wrap: Any) -> None:
     assert len(changed) <= len(LOGS) // 50, changed
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.one_of(st.text(max_size=400), st.binary(max_size=400)))
 def test_garbage_never_raises(log: str | bytes) -> None:
     read_log(log)

@@ -152,7 +152,7 @@ _PIECES = st.sampled_from(
 
 
 @given(st.lists(st.one_of(_PIECES, st.text(max_size=20)), max_size=30))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_pieces_of_messages_never_raise(pieces: list[str]) -> None:
     for finding in read_log("".join(pieces)):
         assert finding.cause and finding.evidence

@@ -45,7 +45,7 @@ GEOMETRIES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     sizes=GEOMETRIES,
     element_size=st.sampled_from([2, 4, 8]),

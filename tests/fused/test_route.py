@@ -85,7 +85,7 @@ def test_tiles(kernel: configs.Kernel, element_size: int) -> None:
                 assert side == 16 or side < 2 * size
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     rows=st.integers(1, 1 << 30),
     tiles=st.integers(1, 10_000),
@@ -109,7 +109,7 @@ def test_a_layer_of_few_tiles_is_split_for_every_multiprocessor() -> None:
     assert tiles * -(-8 * 64 * 64 // size) >= 4 * 132
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     batch=st.integers(1, 10_000),
     positions=st.integers(1, (1 << 30) - 1),

@@ -83,7 +83,7 @@ FILES = (
     "prefix/lib/python3.99/site-packages/x.pth",
     "prefix/conda-meta/pytorch-2.0.json",
 )
-relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+relaxed = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 @settings(relaxed, max_examples=40)
