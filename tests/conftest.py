@@ -19,8 +19,9 @@ if importlib.util.find_spec("hypothesis"):  # a machine that tests/gpu/session.p
     from hypothesis import settings
 
     # The same examples in every run, so that a commit that has passed passes again. To look for new ones:
-    # pytest --hypothesis-profile=default. No example has to end in 200 ms, which a busy machine can take for any.
-    settings.register_profile("same", derandomize=True, deadline=None)
+    # pytest --hypothesis-profile=new. No example has to end in 200 ms, which a busy machine can take for any.
+    settings.register_profile("new", deadline=None)
+    settings.register_profile("same", settings.get_profile("new"), derandomize=True)
     settings.load_profile("same")
 
 CHECKOUT = Path(__file__).resolve().parents[1]

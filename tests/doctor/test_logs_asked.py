@@ -164,7 +164,7 @@ def test_fewer_jobs_for_the_memory_that_the_log_shows(shown: str, jobs: str) -> 
 def test_the_copy_that_was_ported_is_built() -> None:
     lines = fix(f"$ pip install -e ./ops\nProcessing ./ops\n{_GONE}")
     assert lines[:2] == ["dcnbuild port ./ops", "pip install --no-build-isolation -e ./ops-ported"]
-    jit = fix(f"Using /root/.cache/torch_extensions/py310_cu121 as PyTorch extensions root...\n{_GONE}")
+    jit = fix(f"Using /home/ada/.cache/torch_extensions/py310_cu121 as PyTorch extensions root...\n{_GONE}")
     assert "# and give load the ported sources" in jit and not any("pip install" in line for line in jit)
 
 

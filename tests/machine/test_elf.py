@@ -126,7 +126,7 @@ def read_everything(path: Path, content: bytes) -> None:
 NUMBERS = st.sampled_from([0, 1, 7, 63, 64, 255, 256, 1 << 16, (1 << 32) - 1, 1 << 63, (1 << 64) - 1])
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damage_anywhere_ends_in_an_answer(whole: bytes, tmp_path: Path, data: st.DataObject) -> None:
     content = bytearray(whole)

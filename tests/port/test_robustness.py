@@ -103,7 +103,7 @@ FRAGMENTS = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(FRAGMENTS, max_size=25).map("".join), st.booleans())
 def test_any_cpp_is_ported_and_twice_is_once(text: str, fix_bugs: bool) -> None:
     once = port_cpp(text, fix_bugs=fix_bugs)
@@ -112,7 +112,6 @@ def test_any_cpp_is_ported_and_twice_is_once(text: str, fix_bugs: bool) -> None:
     assert not any(remark.id == "rule-failed" for remark in once.remarks)
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_any_text_at_all(text: str) -> None:
     ported = port_cpp(text)

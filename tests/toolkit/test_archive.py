@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dcnbuild.errors import FindingError
@@ -145,7 +145,6 @@ PART = st.sampled_from(["", ".", "..", "a", "b", "link", "up", "out"])
 NAME = st.lists(PART, max_size=5).map("/".join)
 
 
-@settings(deadline=None)  # a busy disk is no fault
 @given(st.lists(st.tuples(st.sampled_from([FILE, LINK, HARD]), NAME, NAME), max_size=8))
 def test_no_sequence_of_members_leads_outside(members: list[tuple[bytes, str, str]]) -> None:
     import tempfile

@@ -42,7 +42,7 @@ INPUT = st.lists(st.one_of(WORDS, st.binary(max_size=40)), max_size=20).map(b"".
 def test_a_target(name: str) -> None:
     target = TARGETS[name]
 
-    @settings(max_examples=40, deadline=None, database=None)
+    @settings(max_examples=40, database=None)
     @given(INPUT)
     def holds(data: bytes) -> None:
         target(data)

@@ -35,8 +35,8 @@ _SIGNS = {name: (_any(row["any"], row.get("nocase", False)), row["near"]) for na
 _MANAGERS = tuple((_any(row["any"]), row["manager"], row.get("distribution")) for row in _TABLE["managers"])
 #: What shows that something else than pip installs.
 _INSTALLERS = tuple((_any(row["any"]), tuple(row["words"])) for row in _TABLE["installers"])
-#: Where the lines of a fix go that nobody types.
-_PLACES = tuple((_any(row["any"]), row["say"]) for row in _TABLE["places"])
+#: Where the lines of a fix go that nobody types: in an image's build, and in the job of a service that builds.
+_IMAGES, _JOBS = ([(_any(row["any"]), row["say"]) for row in _TABLE[of]] for of in ("image_places", "job_places"))
 _UBUNTU = re.compile(r"[Uu]buntu[ -]?(?:\d\.\d{1,2}-\w{1,10}~)?((?:18|2\d)\.04)|ubuntu(18|2\d)04|~(2\d)\.04\b")
 #: Directories of a user, which tell one machine from another.
 _HOMES = re.compile(r"(/home/[\w.-]+|/Users/[\w.-]+|[A-Z]:\\Users\\[\w.-]+)")
@@ -108,15 +108,15 @@ class Context:
     @cached_property
     def place(self) -> str:
         """Where the lines of a fix go, "" where they are typed."""
-        return self._place(slice(2)) if self.dockerfile else self.ci
+        return self._place(_IMAGES) if self.dockerfile else self.ci
 
     @cached_property
     def ci(self) -> str:
         """The same of the job of a service that builds, "" outside of one."""
-        return self._place(slice(2, None))
+        return self._place(_JOBS)
 
-    def _place(self, some: slice) -> str:
-        shown = ((said, self.first(pattern)) for pattern, said in _PLACES[some])
+    def _place(self, places: list[tuple[re.Pattern[str], str]]) -> str:
+        shown = ((said, self.first(pattern)) for pattern, said in places)
         return next((said.format(*filter(None, found.groups())) for said, found in shown if found), "")
 
     def _target(self, facts: Facts | None) -> Target:
