@@ -9,7 +9,7 @@ from dcnbuild.port.edits import Edit, disjoint
 from dcnbuild.port.python.functions import derived, is_old
 from dcnbuild.port.python.module import Module, PythonScope, Signature, dotted
 from dcnbuild.port.python.setup_script import without_statements
-from dcnbuild.port.rule import Rule
+from dcnbuild.port.rule import entries
 
 
 def _names(module: Module, scope: PythonScope) -> dict[str, str]:
@@ -219,19 +219,9 @@ def unported_classes(module: Module) -> Iterator[ast.ClassDef]:
             yield node
 
 
-RULES = (
-    Rule(
-        id="autograd-call",
-        gone="torch 1.5",
-        since="torch 0.4",
-        pattern="F(setting)(x), and f = F(setting); f(x)",
-        replacement="F.apply(x, setting)",
-        before="class F(Function):\n    def __init__(self, k=1):\n        self.k = k\n\n"
-        "    def forward(self, x):\n        return x * self.k\n\n\ny = F(k=3)(x)\n",
-        after="class F(Function):\n    @staticmethod\n    def forward(ctx, x, k=1):\n"
-        "        ctx.k = k\n        return x * ctx.k\n\n\ny = F.apply(x, 3)\n",
-        untouched=("y = F.apply(x, 3)\n", "class F(nn.Module):\n    pass\n\n\ny = F(3)(x)\n"),
-        rewrite=_calls,
-        language="Python",
-    ),
+RULES = entries(
+    __file__,
+    {
+        "autograd-call": _calls,
+    },
 )

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dcnbuild.port.edits import Edit, disjoint, indent_of, line_start, newline_of
 from dcnbuild.port.python.functions import OldFunction, old_functions, starred
 from dcnbuild.port.python.module import Module, PythonScope
-from dcnbuild.port.rule import Rule
+from dcnbuild.port.rule import entries
 
 
 def _port_class(module: Module, scope: PythonScope) -> Iterable[Edit]:
@@ -208,35 +208,9 @@ def _without_init(module: Module, function: OldFunction) -> Iterator[Edit]:
         yield Edit(module.end(body[index - 1]) if index else module.start(init), module.end(init), "")
 
 
-RULES = (
-    Rule(
-        id="autograd-function",
-        gone="torch 1.5",
-        since="torch 0.4",
-        pattern="class F(Function): def __init__(self, setting) … def forward(self, x)",
-        replacement="@staticmethod def forward(ctx, x, setting), and a None per setting from backward",
-        before="class Scale(Function):\n"
-        "    def __init__(self, factor):\n"
-        "        super(Scale, self).__init__()\n"
-        "        self.factor = factor\n\n"
-        "    def forward(self, x):\n"
-        "        return x * self.factor\n\n"
-        "    def backward(self, grad):\n"
-        "        return grad * self.factor\n",
-        after="class Scale(Function):\n"
-        "    @staticmethod\n"
-        "    def forward(ctx, x, factor):\n"
-        "        ctx.factor = factor\n"
-        "        return x * ctx.factor\n\n"
-        "    @staticmethod\n"
-        "    def backward(ctx, grad):\n"
-        "        return grad * ctx.factor, None\n",
-        untouched=(
-            "class Scale(Function):\n    @staticmethod\n    def forward(ctx, x):\n        return x\n",
-            "class Scale(nn.Module):\n    def forward(self, x):\n        return x\n",
-            "# class Scale(Function):\n",
-        ),
-        rewrite=_port_class,
-        language="Python",
-    ),
+RULES = entries(
+    __file__,
+    {
+        "autograd-function": _port_class,
+    },
 )

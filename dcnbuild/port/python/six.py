@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from dcnbuild.port.edits import Edit, indent_of, newline_of
 from dcnbuild.port.python.module import Module, PythonScope, dotted
-from dcnbuild.port.rule import Rule
+from dcnbuild.port.rule import entries
 
 #: Name → what binds it today, and what it is as an expression. Source: torch/_six.py of torch 1.7 and 1.13.
 _NAMES: dict[str, tuple[str, str]] = {
@@ -63,21 +63,9 @@ def guarded(module: Module, node: ast.AST) -> bool:
     return False
 
 
-RULES = (
-    Rule(
-        id="torch-six",
-        gone="torch 2.0",
-        pattern="from torch._six import string_classes, container_abcs, inf, …",
-        replacement="what each of them was",
-        before="from torch._six import container_abcs, string_classes\n",
-        after="import collections.abc as container_abcs\nstring_classes = (str, bytes)\n",
-        untouched=(
-            "try:\n    from torch._six import inf\nexcept ImportError:\n    from math import inf\n",
-            "import torch\nif torch.__version__ < '2':\n    from torch._six import inf\n",
-            "# from torch._six import inf\n",
-            "text = 'from torch._six import inf'\n",
-        ),
-        rewrite=_six,
-        language="Python",
-    ),
+RULES = entries(
+    __file__,
+    {
+        "torch-six": _six,
+    },
 )

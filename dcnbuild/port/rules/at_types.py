@@ -8,7 +8,7 @@ from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, line_of
 from dcnbuild.port.pattern import arguments, follows
 from dcnbuild.port.result import Remark
-from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.rules.tensors import is_type_variable, of_storage
 from dcnbuild.port.stream import Stream
 
@@ -20,7 +20,6 @@ _TYPE_FIRST = (
 _SPACES = ("at", "torch")
 #: Factories of at::Type → the method of a tensor, and the function, of the same meaning.
 _FACTORIES = {"tensor": "empty", "zeros": "zeros", "ones": "ones"}
-_READ = "deprecated in torch 1.3, not in torch 2.14.1"
 
 
 def words_at(stream: Stream, start: int, count: int) -> list[str]:
@@ -175,94 +174,13 @@ def _to_type(code: Code, scope: Scope) -> Iterable[Edit]:
                 yield Edit(stream[type + 4].start, stream[type + 4].end, "dtype")
 
 
-RULES = (
-    Rule(
-        id="device-type",
-        gone="torch 1.0",
-        since="torch 1.0",
-        pattern="at::Device::Type",
-        replacement="at::DeviceType",
-        before="bool f(at::Tensor x) { return x.device().type() == at::Device::Type::CUDA; }\n",
-        after="bool f(at::Tensor x) { return x.device().type() == at::DeviceType::CUDA; }\n",
-        untouched=("bool f(mine::Device::Type t) { return t == mine::Device::Type::CUDA; }\n",),
-    ),
-    Rule(
-        id="type-backend",
-        gone="torch 1.0",
-        since="torch 1.0",
-        pattern="x.type().backend() == at::kCUDA",
-        replacement="x.device().type() == at::kCUDA",
-        before="bool f(at::Tensor x) { return x.type().backend() == at::kCUDA; }\n",
-        after="bool f(at::Tensor x) { return x.device().type() == at::kCUDA; }\n",
-        untouched=("bool f(at::Tensor x) { return x.type().backend() == at::Backend::CUDA; }\n",),
-        rewrite=_backends,
-    ),
-    Rule(
-        id="type-factory",
-        gone="torch 1.0",
-        since="torch 1.0",
-        pattern="x.type().tensor(sizes), at::CUDA(at::kFloat).zeros(sizes), …",
-        replacement="x.new_empty(sizes), at::zeros(sizes, at::device(at::kCUDA).dtype(at::kFloat))",
-        before="auto f(at::Tensor x) { return x.type().zeros({3}) + at::CUDA(at::kInt).tensor({2, 3})"
-        " + x.type().toScalarType(at::kLong).ones({1}); }\n"
-        "auto g(const at::Type& t) { return t.tensor({1}); }\n",
-        after="auto f(at::Tensor x) {"
-        " return x.new_zeros({3}) + at::empty({2, 3}, at::device(at::kCUDA).dtype(at::kInt))"
-        " + x.new_ones({1}, at::kLong); }\n"
-        "auto g(const at::Type& t) { return at::empty({1}, t.options()); }\n",
-        untouched=("auto f(Net& net) { return net.zeros({3}) + net.type(1).zeros({3}); }\n",),
-        rewrite=_type_factories,
-    ),
-    Rule(
-        id="type-first",
-        gone="torch 1.0",
-        since="torch 1.0",
-        pattern="at::zeros(at::CUDA(at::kFloat), sizes), at::ones(x.type(), sizes), …",
-        replacement="at::zeros(sizes, at::device(at::kCUDA).dtype(at::kFloat)), at::ones(sizes, x.options())",
-        before="auto f(at::Tensor x) { auto& t = x.type();"
-        " return at::zeros(torch::CUDA(at::kInt), {x.size(0), 2}) + at::ones(x.type(), {2})"
-        " + at::empty(t.toScalarType(at::kInt), {2}); }\n",
-        after="auto f(at::Tensor x) { auto& t = x.type();"
-        " return at::zeros({x.size(0), 2}, at::device(at::kCUDA).dtype(at::kInt))"
-        " + at::ones({2}, x.options()) + at::empty({2}, t.toScalarType(at::kInt).options()); }\n",
-        untouched=(
-            "auto f(at::Tensor x) { return at::zeros({2}, x.options()); }\n",
-            "auto f(at::Tensor x) { return mine::zeros(x.type(), {2}); }\n",
-        ),
-        rewrite=_type_first,
-    ),
-    Rule(
-        id="to-type",
-        gone="torch 1.5",
-        since="torch 1.0",
-        pattern="x.toType(at::CUDA(at::kInt)), x.toType(y.type())",
-        replacement="x.to(at::device(at::kCUDA).dtype(at::kInt)), x.to(y.options())",
-        before="auto f(at::Tensor x) { return x.toType(at::CUDA(at::kInt)).toType(x.type())"
-        ".toType(x.type().toScalarType(at::kInt)); }\n",
-        after="auto f(at::Tensor x) { return x.to(at::device(at::kCUDA).dtype(at::kInt)).to(x.options())"
-        ".to(x.options().dtype(at::kInt)); }\n",
-        untouched=("auto f(at::Tensor x) { return x.toType(at::kInt); }\n",),
-        rewrite=_to_type,
-    ),
-    Rule(
-        id="at-type",
-        gone=_READ,
-        since="torch 1.3",
-        pattern="const at::Type& type",
-        replacement="const at::DeprecatedTypeProperties& type",
-        before="bool f(const at::Type& type) { return type.is_cuda(); }\n"
-        "using namespace at;\nTensor g(Tensor x) { Type& t = x.type().toScalarType(kLong); return t.tensor({3}); }\n",
-        after="bool f(const at::DeprecatedTypeProperties& type) { return type.is_cuda(); }\n"
-        "using namespace at;\nTensor g(Tensor x) {"
-        " DeprecatedTypeProperties& t = x.type().toScalarType(kLong); return t.tensor({3}); }\n",
-        untouched=(
-            "using namespace at;\nstruct Type {};\nvoid f(Type& t) {}\n",
-            "void f(const Type& t) {}\n",
-            "using T = my::at::Type;\n",
-            "auto x = at::Type::mine;\n",
-        ),
-        why="It is what x.type() returns since.",
-        rewrite=_type_name,
-        emits="DeprecatedTypeProperties",
-    ),
+RULES = entries(
+    __file__,
+    {
+        "type-backend": _backends,
+        "type-factory": _type_factories,
+        "type-first": _type_first,
+        "to-type": _to_type,
+        "at-type": _type_name,
+    },
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import arguments, follows, skip_angle, template_arguments
-from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.rule import Scope, entries
 
 #: Base classes of functors → the types that they define from their template arguments.
 _FUNCTOR_TYPES = {
@@ -93,100 +93,12 @@ def _debug_argument(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(stream[before].start, stream[start].end, "")
 
 
-def _cub(old: str, new: str) -> Rule:
-    return Rule(
-        id=f"cub-{old.lower()}",
-        gone="CUDA 13",
-        since="CUDA 12.9",
-        pattern=f"cub::{old}",
-        replacement=new,
-        before=f"__device__ int f(int x) {{ return Reduce(tmp).Reduce(x, cub::{old}()); }}\n",
-        after=f"__device__ int f(int x) {{ return Reduce(tmp).Reduce(x, {new}()); }}\n",
-        untouched=(f"__device__ int f(R r, int x) {{ return r.{old}(x); }}\n", f"// cub::{old}()\n"),
-        emits=new.split("::")[-1].split("<")[0],
-    )
-
-
-RULES = (
-    Rule(
-        id="thrust-functor-base",
-        gone="CUDA 13",
-        pattern="struct F : public thrust::unary_function<A, B> { … }",
-        replacement="struct F { … }",
-        before="struct F : public thrust::unary_function<int, int> {\n  int n;\n};\n",
-        after="struct F {\n  int n;\n};\n",
-        untouched=("struct F : public mine::unary_function<int, int> {};\n",),
-        why="The base only named the types of argument and result, which thrust finds out itself. Where the file "
-        "asks for"
-        " them (`result_type`), the struct names them.",
-        rewrite=_functor_base,
-    ),
-    # "::" in front, since `using namespace at` brings another `cuda`
-    Rule(
-        id="thrust-identity",
-        gone="CUDA 13",
-        since="CUDA 12.0",
-        pattern="thrust::identity<T>",
-        replacement="::cuda::std::identity",
-        before="#include <thrust/functional.h>\nauto f = thrust::identity<int>();\n",
-        after="#include <thrust/functional.h>\n#include <cuda/std/functional>\nauto f = ::cuda::std::identity();\n",
-        untouched=("auto f = mine::identity<int>();\n",),
-        rewrite=_identity,
-        emits="identity",
-    ),
-    _cub("Sum", "::cuda::std::plus<>"),
-    _cub("Max", "::cuda::maximum<>"),
-    _cub("Min", "::cuda::minimum<>"),
-    _cub("Equality", "::cuda::std::equal_to<>"),
-    _cub("Inequality", "::cuda::std::not_equal_to<>"),
-    _cub("Difference", "::cuda::std::minus<>"),
-    _cub("Division", "::cuda::std::divides<>"),
-    *(
-        Rule(
-            id=f"cub-{name}-macro",
-            gone="CUDA 13",
-            pattern=f"{macro}($a, $b)",
-            replacement=new,
-            before=f"int f(int n, int m) {{ return {macro}(n, m); }}\n",
-            after=f"int f(int n, int m) {{ return {new.replace('$a', 'n').replace('$b', 'm')}; }}\n",
-            untouched=(f"// {macro}(n, m)\n",),
-        )
-        for name, macro, new in (
-            ("max", "CUB_MAX", "(($a) > ($b) ? ($a) : ($b))"),
-            ("min", "CUB_MIN", "(($a) < ($b) ? ($a) : ($b))"),
-            ("quotient-ceiling", "CUB_QUOTIENT_CEILING", "((($a) + ($b) - 1) / ($b))"),
-            ("quotient-floor", "CUB_QUOTIENT_FLOOR", "(($a) / ($b))"),
-            ("round-up", "CUB_ROUND_UP_NEAREST", "((($a) + ($b) - 1) / ($b) * ($b))"),
-            ("round-down", "CUB_ROUND_DOWN_NEAREST", "(($a) / ($b) * ($b))"),
-        )
-    ),
-    Rule(
-        id="cub-iterator",
-        gone="CUDA 13",
-        since="CUDA 9",
-        pattern="cub::CountingInputIterator<T>, cub::TransformInputIterator<V, Op, It>, …",
-        replacement="thrust::counting_iterator<T>, thrust::transform_iterator<Op, It, V>, …",
-        before="void f(int n) {\n  cub::CountingInputIterator<int> all(0);\n"
-        "  cub::TransformInputIterator<float, Twice, std::vector<float, A>> it(n, Twice());\n}\n",
-        after="void f(int n) {\n  thrust::counting_iterator<int> all(0);\n"
-        "  thrust::transform_iterator<Twice, std::vector<float, A>, float> it(n, Twice());\n}\n",
-        untouched=("mine::CountingInputIterator<int> all(0);\n",),
-        rewrite=_iterators,
-        emits="counting_iterator|constant_iterator|discard_iterator|transform_iterator",
-    ),
-    Rule(
-        id="cub-debug-argument",
-        gone="CUDA 13",
-        since="CUDA 11",
-        pattern="cub::DeviceReduce::Sum(…, stream, true)",
-        replacement="cub::DeviceReduce::Sum(…, stream)",
-        before="void f() { cub::DeviceReduce::Sum(tmp, bytes, in, out, n, stream, false); }\n",
-        after="void f() { cub::DeviceReduce::Sum(tmp, bytes, in, out, n, stream); }\n",
-        untouched=(
-            "void f() { cub::DeviceReduce::Sum(tmp, bytes, in, out, n, stream); }\n",
-            "void f() { mine::DeviceReduce::Sum(tmp, bytes, in, out, n, stream, true); }\n",
-        ),
-        why="The last argument made cub wait for each kernel; CUB_DEBUG_SYNC does that now.",
-        rewrite=_debug_argument,
-    ),
+RULES = entries(
+    __file__,
+    {
+        "thrust-functor-base": _functor_base,
+        "thrust-identity": _identity,
+        "cub-iterator": _iterators,
+        "cub-debug-argument": _debug_argument,
+    },
 )

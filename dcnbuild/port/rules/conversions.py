@@ -9,7 +9,7 @@ from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import follows
-from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.rules.at_types import words_at
 from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stream import Stream
@@ -158,90 +158,13 @@ def _both(code: Code, scope: Scope) -> Iterable[Edit]:
     yield from _lists(code, scope)
 
 
-RULES = (
-    Rule(
-        id="scalar-to-tensor",
-        gone="torch 1.0",
-        since="torch 1.0",
-        pattern="at::Scalar(2).toTensor()",
-        replacement="c10::scalar_to_tensor(at::Scalar(2))",
-        before="auto f(at::Tensor x, at::Scalar s) { return x * s.toTensor() + at::Scalar(2).toTensor()"
-        " - x.sum().item().toTensor(); }\n",
-        after="auto f(at::Tensor x, at::Scalar s) {"
-        " return x * c10::scalar_to_tensor(s) + c10::scalar_to_tensor(at::Scalar(2))"
-        " - c10::scalar_to_tensor(x.sum().item()); }\n",
-        untouched=("auto f(at::IValue v) { return v.toTensor() + g(1).toTensor(); }\n",),
-        rewrite=_scalar_to_tensor,
-        emits="scalar_to_tensor",
-    ),
-    Rule(
-        id="sizes-to-vector",
-        gone="torch 1.0",
-        since="torch 0.4",
-        pattern="std::vector<int64_t> v = x.sizes();",
-        replacement="std::vector<int64_t> v = x.sizes().vec();",
-        before="void f(at::Tensor x) { std::vector<int64_t> v = x.view({-1}).sizes(); v = x.strides();"
-        " std::vector<int64_t> w(x.strides()); g(std::vector<long>(x.sizes())); }\n"
-        "std::vector<int64_t> h(at::Tensor x) { return x.sizes(); }\n"
-        "void k(at::IntArrayRef s) { std::vector<int64_t> v = s; }\n",
-        after="void f(at::Tensor x) { std::vector<int64_t> v = x.view({-1}).sizes().vec(); v = x.strides().vec();"
-        " std::vector<int64_t> w(x.strides().vec()); g(std::vector<long>(x.sizes().vec())); }\n"
-        "std::vector<int64_t> h(at::Tensor x) { return x.sizes().vec(); }\n"
-        "void k(at::IntArrayRef s) { std::vector<int64_t> v = s.vec(); }\n",
-        untouched=(
-            "at::IntArrayRef f(at::Tensor x) { at::IntArrayRef v; v = x.sizes(); return x.sizes(); }\n",
-            "std::vector<int64_t> f(at::Tensor x) { auto g = [&] { return x.sizes(); }; return g().vec(); }\n",
-            "void f(at::Tensor x, int n) { std::vector<int64_t> v = n ? x.sizes() : x.strides(); }\n",
-            "void f(at::Tensor x) { auto v = x.sizes(); std::vector<int64_t> w = x.sizes().vec(); }\n",
-        ),
-        rewrite=_both,
-    ),
-    Rule(
-        id="forward-alias",
-        gone="torch 2.1",
-        since="torch 2.1",
-        pattern="namespace at { template <typename T> class optional; }",
-        replacement="namespace at { using std::optional; }",
-        before="namespace at {\nclass Tensor;\ntemplate <typename T>\nclass optional;\n}\n"
-        "void f(const at::optional<at::Tensor>& x);\n",
-        after="#include <optional>\nnamespace at {\nclass Tensor;\nusing std::optional;\n}\n"
-        "void f(const at::optional<at::Tensor>& x);\n",
-        untouched=("namespace mine {\ntemplate <typename T>\nclass optional;\n}\n",),
-        why="A class that is only declared hides what torch has under that name today.",
-        rewrite=_forward_declared,
-    ),
-    Rule(
-        id="vec-lambda",
-        gone="not in torch 2.14.1",
-        since="torch 1.10",
-        pattern="at::vec::map2([](Vec& x, Vec& y) { … }, …)",
-        replacement="at::vec::map2([](Vec x, Vec y) { … }, …)",
-        before="void f(T* o, T* a) {\n  at::vec::map2<T>([s](Vec& x, const Vec& y) { return g(s, x, y); }, o, a, o, 8);"
-        "\n}\n",
-        after="void f(T* o, T* a) {\n  at::vec::map2<T>([s](Vec x, const Vec& y) { return g(s, x, y); }, o, a, o, 8);"
-        "\n}\n",
-        untouched=(
-            "void f(T* o, T* a, int n) {\n  mine::map2([](Vec& x, Vec& y) { return x; }, o, a, o, n);\n}\n",
-            "void f(T* o, T* a, int n) {\n  at::vec::map([](Vec x) { return x & m; }, o, a, n);\n}\n",
-        ),
-        why="These functions ask whether the lambda takes values, and take another way if not, which fails for double.",
-        rewrite=_vector_lambdas,
-    ),
-    Rule(
-        id="jit-load",
-        gone="torch 1.2",
-        since="torch 1.2",
-        pattern="std::shared_ptr<torch::jit::script::Module> m = torch::jit::load(path);",
-        replacement="… = std::make_shared<torch::jit::Module>(torch::jit::load(path));",
-        before="struct Net {\n  std::shared_ptr<torch::jit::script::Module> m;\n"
-        "  void open(std::string path) { m = torch::jit::load(path); }\n};\n"
-        "void f(std::string path) { auto n = torch::jit::load(path); n->eval(); }\n",
-        after="struct Net {\n  std::shared_ptr<torch::jit::script::Module> m;\n"
-        "  void open(std::string path) { m = std::make_shared<torch::jit::Module>(torch::jit::load(path)); }\n};\n"
-        "void f(std::string path) { auto n = std::make_shared<torch::jit::Module>(torch::jit::load(path));"
-        " n->eval(); }\n",
-        untouched=("void f(std::string path) { auto n = torch::jit::load(path); n.eval(); }\n",),
-        why="A module is a value that shares what it holds.",
-        rewrite=_loaded,
-    ),
+RULES = entries(
+    __file__,
+    {
+        "scalar-to-tensor": _scalar_to_tensor,
+        "sizes-to-vector": _both,
+        "forward-alias": _forward_declared,
+        "vec-lambda": _vector_lambdas,
+        "jit-load": _loaded,
+    },
 )

@@ -9,7 +9,7 @@ from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, whole_line
 from dcnbuild.port.layout import Include
-from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.source import COMPILED_SUFFIXES
 
 #: Header → what takes its place. Source: the files of torch 1.10's include/TH and include/THC, and
@@ -161,106 +161,15 @@ def _missing(code: Code, scope: Scope) -> Iterable[Edit]:
         yield includes.add(code, header, first)
 
 
-RULES = (
-    Rule(
-        id="thc-header",
-        gone="torch 1.11",
-        since="torch 1.0",
-        pattern="#include <THC/THC.h>, and the other headers of THC and THCUNN",
-        replacement="#include <ATen/cuda/CUDAContext.h>, or nothing where it is there already",
-        before="#include <THC/THC.h>\n#include <THC/THCGeneral.h>\n\nvoid f();\n",
-        after="#include <ATen/cuda/CUDAContext.h>\n\nvoid f();\n",
-        untouched=(
-            '#include "THCMine.h"\n#include "THCudaThings.h"\n',
-            "#if __has_include(<THC/THC.h>)\n#include <THC/THC.h>\n#endif\n",
-            "#if TORCH_VERSION_MAJOR < 2\n#include <THC/THC.h>\n#endif\n",
-        ),
-        why="THC.h also brought in other headers; those whose names the file uses are added.",
-        rewrite=_thc,
-    ),
-    Rule(
-        id="thc-forwarder",
-        need="deprecated",
-        gone="forwarders since torch 1.11",
-        since="torch 1.10",
-        pattern="#include <THC/THCAtomics.cuh>, <THC/THCDeviceUtils.cuh>",
-        replacement="#include <ATen/cuda/Atomic.cuh>, <ATen/cuda/DeviceUtils.cuh>",
-        before="#include <THC/THCAtomics.cuh>\n",
-        after="#include <ATen/cuda/Atomic.cuh>\n",
-        untouched=('const char* s = "#include <THC/THCAtomics.cuh>";\n',),
-        rewrite=_by_table({header: REPLACEMENTS[header] for header in _FORWARDERS}),
-    ),
-    Rule(
-        id="th-header",
-        gone="torch 1.11",
-        pattern="#include <TH/TH.h>, and the other headers of TH and THNN",
-        replacement="nothing",
-        before="#include <TH/TH.h>\n#include <ATen/ATen.h>\n",
-        after="#include <ATen/ATen.h>\n",
-        untouched=('#include "THreads.h"\n',),
-        rewrite=_th,
-    ),
-    Rule(
-        id="moved-header",
-        gone="after torch 0.4 to 1.13, not in torch 2.14.1",
-        since="torch 1.8",
-        pattern="#include <ATen/cuda/CUDAGuard.h>, <ATen/Type.h>, <ATen/Error.h>, <c10d/ProcessGroup.hpp>, …",
-        replacement="where their contents are today",
-        before="#include <ATen/core/Half.h>\n#include <c10d/Types.hpp>\n",
-        after="#include <c10/util/Half.h>\n#include <torch/csrc/distributed/c10d/Types.hpp>\n",
-        untouched=("#include <ATen/cuda/CUDAContext.h>\n#include <ATen/Dispatch.h>\n",),
-        rewrite=_by_table(MOVED),
-    ),
-    Rule(
-        id="cuda-apply-utils",
-        need="deprecated",
-        gone="internal",
-        since="torch 1.10",
-        pattern="#include <ATen/cuda/CUDAApplyUtils.cuh>",
-        replacement="#include <ATen/cuda/Atomic.cuh>",
-        before="#include <ATen/cuda/CUDAApplyUtils.cuh>\n__device__ void f(float* p) { atomicAdd(p, 1.f); }\n",
-        after="#include <ATen/cuda/Atomic.cuh>\n__device__ void f(float* p) { atomicAdd(p, 1.f); }\n",
-        untouched=(
-            "#include <ATen/cuda/CUDAApplyUtils.cuh>\n"
-            "void f(Tensor x) { at::cuda::CUDA_tensor_apply1<float>(x, Fill()); }\n",
-            "#include <ATen/cuda/CUDAApplyUtils.cuh>\n__device__ void f(float* p) { atomicAdd(p, 1.f); }\n"
-            "int n = at::cuda::ATenCeilDiv(3, 2);\n",
-        ),
-        why="Only where nothing of it but the atomics is used.",
-        rewrite=_apply_utils,
-    ),
-    Rule(
-        id="missing-header",
-        gone="torch 1.11, whose torch/extension.h brings nothing of CUDA",
-        since="torch 1.1",
-        pattern="at::cuda::getCurrentCUDAStream(), CUDAGuard, AT_CUDA_CHECK, … without their header",
-        replacement="#include <ATen/cuda/CUDAContext.h>, <c10/cuda/CUDAGuard.h>, …",
-        before="#include <torch/extension.h>\ncudaStream_t f() { return at::cuda::getCurrentCUDAStream(); }\n",
-        after="#include <torch/extension.h>\n#include <ATen/cuda/CUDAContext.h>\n"
-        "cudaStream_t f() { return at::cuda::getCurrentCUDAStream(); }\n",
-        untouched=(
-            "#include <torch/extension.h>\n#include <c10/cuda/CUDAStream.h>\n"
-            "cudaStream_t f() { return at::cuda::getCurrentCUDAStream(); }\n",
-            "#include <torch/extension.h>\n#include <other/library.h>\n"
-            "cudaStream_t f() { return at::cuda::getCurrentCUDAStream(); }\n",
-        ),
-        why="Only where every header that the source includes is known not to bring them.",
-        rewrite=_missing,
-    ),
-    Rule(
-        id="torch-extension-header",
-        need="deprecated",
-        gone="needs a macro that only torch's own builds define",
-        since="torch 1.0",
-        pattern="#include <torch/torch.h> in a file with PYBIND11_MODULE",
-        replacement="#include <torch/extension.h>",
-        before="#include <torch/torch.h>\nPYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {}\n",
-        after="#include <torch/extension.h>\nPYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {}\n",
-        untouched=(
-            "#include <torch/torch.h>\nat::Tensor f();\n",
-            "#include <torch/torch.h>\n#include <pybind11/pybind11.h>\nPYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {}\n",
-        ),
-        why="torch/torch.h brings pybind11 only with TORCH_API_INCLUDE_EXTENSION_H.",
-        rewrite=_extension,
-    ),
+RULES = entries(
+    __file__,
+    {
+        "thc-header": _thc,
+        "thc-forwarder": _by_table({header: REPLACEMENTS[header] for header in _FORWARDERS}),
+        "th-header": _th,
+        "moved-header": _by_table(MOVED),
+        "cuda-apply-utils": _apply_utils,
+        "missing-header": _missing,
+        "torch-extension-header": _extension,
+    },
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import arguments, skip_angle
-from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stream import Stream
 
 #: Source: the members of THCNumerics in torch 1.10's THC/THCNumerics.cuh.
@@ -80,36 +80,10 @@ def _convert(code: Code, scope: Scope) -> Iterable[Edit]:
         yield Edit(stream[index].start, stream[found[1]].end, f"static_cast<{target}>")
 
 
-RULES = (
-    Rule(
-        id="thc-numerics",
-        gone="torch 1.11",
-        since="torch 1.5",
-        pattern="THCNumerics<T>::add(a, b), ::gt(a, b), ::exp(a), ::min(), …",
-        replacement="((a) + (b)), ((a) > (b)), ::exp(a), at::numeric_limits<T>::lowest(), …",
-        before="template <typename T> __device__ T f(T a, T b) {\n"
-        "  return THCNumerics<T>::gt(a, THCNumerics<T>::min()) ? THCNumerics<T>::exp(b) : a;\n}\n",
-        after="template <typename T> __device__ T f(T a, T b) {\n"
-        "  return ((a) > (at::numeric_limits<T>::lowest())) ? ::exp(b) : a;\n}\n",
-        untouched=(
-            "template <typename T> struct THCNumerics { static T min(); };\n"
-            "float f() { return THCNumerics<float>::min(); }\n",
-        ),
-        why="c10::Half has these operators itself.",
-        rewrite=_numerics,
-        emits="numeric_limits",
-    ),
-    Rule(
-        id="thc-scalar-convert",
-        gone="torch 1.11",
-        pattern="ScalarConvert<From, To>::to(a)",
-        replacement="static_cast<To>(a)",
-        before="template <typename T, typename A> __device__ A f(T a) { return ScalarConvert<T, A>::to(a); }\n",
-        after="template <typename T, typename A> __device__ A f(T a) { return static_cast<A>(a); }\n",
-        untouched=(
-            "template <typename A, typename B> struct ScalarConvert { static B to(A a); };\n"
-            "float f(int a) { return ScalarConvert<int, float>::to(a); }\n",
-        ),
-        rewrite=_convert,
-    ),
+RULES = entries(
+    __file__,
+    {
+        "thc-numerics": _numerics,
+        "thc-scalar-convert": _convert,
+    },
 )

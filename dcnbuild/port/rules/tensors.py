@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import arguments, follows, skip_angle
-from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stream import Stream
 from dcnbuild.port.tokens import Token
@@ -171,130 +171,14 @@ def _packed(code: Code, scope: Scope) -> Iterable[Edit]:
                 yield Edit(stream[index].start, stream[index].end, new)
 
 
-RULES = (
-    Rule(
-        id="type-scalar-type",
-        need="deprecated",
-        gone="deprecated in torch 1.3",
-        since="torch 1.0",
-        pattern=".type().scalarType()",
-        replacement=".scalar_type()",
-        before="bool f(at::Tensor x) { return x.type().scalarType() == at::kFloat; }\n",
-        after="bool f(at::Tensor x) { return x.scalar_type() == at::kFloat; }\n",
-        untouched=("auto t = x.type();\n",),
-    ),
-    Rule(
-        id="type-is-cuda",
-        need="deprecated",
-        gone="deprecated in torch 1.3",
-        since="torch 1.0",
-        pattern=".type().is_cuda()",
-        replacement=".is_cuda()",
-        before="#define CHECK_CUDA(x) TORCH_CHECK(x.type().is_cuda())\n",
-        after="#define CHECK_CUDA(x) TORCH_CHECK(x.is_cuda())\n",
-        untouched=('auto s = "x.type().is_cuda()";\n', "bool f(T x) { return x.device().is_cuda(); }\n"),
-    ),
-    Rule(
-        id="type-is-sparse",
-        need="deprecated",
-        gone="deprecated in torch 1.3",
-        since="torch 1.0",
-        pattern=".type().is_sparse()",
-        replacement=".is_sparse()",
-        before="bool f(at::Tensor x) { return x.type().is_sparse(); }\n",
-        after="bool f(at::Tensor x) { return x.is_sparse(); }\n",
-        untouched=("// x.type().is_sparse()\n",),
-    ),
-    Rule(
-        id="dispatch-type",
-        gone="torch 2.6",
-        since="torch 1.0",
-        pattern='AT_DISPATCH_…(x.type(), "name", …)',
-        replacement='AT_DISPATCH_…(x.scalar_type(), "name", …)',
-        before='void f(at::Tensor x) { AT_DISPATCH_FLOATING_TYPES(x.type(), "f", [&] { g(x.type()); }); }\n'
-        "void g(at::Tensor x) { switch (x.type()) { case at::kFloat: h(); } }\n",
-        after='void f(at::Tensor x) { AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "f", [&] { g(x.type()); }); }\n'
-        "void g(at::Tensor x) { switch (x.scalar_type()) { case at::kFloat: h(); } }\n",
-        untouched=(
-            'void f(T x) { AT_DISPATCH_ALL_TYPES(x.scalar_type(), "x.type()", [&] {}); }\n',
-            "void f(Node x) { switch (x.type()) { case 1: h(); } }\n",
-            'int code(T); void f(T x) { AT_DISPATCH_ALL_TYPES(code(x.dtype()), "f", [&] {}); }\n',
-        ),
-        why="The macros of a project that hand an argument on to AT_DISPATCH_* or switch over it count as well;"
-        " a variable that holds `x.type()` is asked for its scalarType(), and a struct of the project around it"
-        " (apex's TypeShim) is left out.",
-        rewrite=_dispatch,
-    ),
-    Rule(
-        id="private-case-type",
-        gone="torch 1.11",
-        pattern="AT_PRIVATE_CASE_TYPE(enum, type, …)",
-        replacement="case enum: { using scalar_t = type; return …(); }",
-        before="#define CASES(...) AT_PRIVATE_CASE_TYPE(at::kFloat, float, __VA_ARGS__)\n",
-        after="#define CASES(...) case at::kFloat: { using scalar_t = float; return __VA_ARGS__(); }\n",
-        untouched=("// AT_PRIVATE_CASE_TYPE(a, b, c)\n",),
-        why="torch 1.10 had the same with a name in front; its own macros are private.",
-        rewrite=_case_type,
-    ),
-    Rule(
-        id="tensor-data",
-        need="deprecated",
-        gone="deprecated in torch 1.3",
-        since="torch 1.3",
-        pattern=".data<T>()",
-        replacement=".data_ptr<T>()",
-        before="float* f(at::Tensor x) { return x.data<float>() + *x.data<long>(); }\n",
-        after="float* f(at::Tensor x) { return x.data_ptr<float>() + *x.data_ptr<int64_t>(); }\n",
-        untouched=(
-            "float* f(std::vector<float>& v) { return v.data(); }\n",
-            "float* f(at::Tensor x) { return x.storage().data<float>(); }\n",
-            "struct Buffer { template <typename T> T* data() { return nullptr; } };\n"
-            "float* f(Buffer b) { return b.data<float>(); }\n",
-        ),
-        rewrite=_data,
-    ),
-    Rule(
-        id="tensor-data-long",
-        need="deprecated",
-        gone="fails where int64_t is not long",
-        since="torch 1.3",
-        pattern=".data_ptr<long>()",
-        replacement=".data_ptr<int64_t>()",
-        before="long f(at::Tensor x) { return *x.data_ptr<long>(); }\n",
-        after="long f(at::Tensor x) { return *x.data_ptr<int64_t>(); }\n",
-        untouched=("int f(at::Tensor x) { return *x.data_ptr<int>(); }\n",),
-        rewrite=_long_data,
-    ),
-    Rule(
-        id="tensor-data-symbol",
-        gone="any torch: there is nothing to link with where int64_t is long",
-        since="torch 1.3",
-        pattern=".data_ptr<long long>(), .data_ptr<half>()",
-        replacement="reinterpret_cast<long long*>(….data_ptr<int64_t>())",
-        before="long long* f(at::Tensor x) { return x.data<long long>(); }\n"
-        "void g(at::Tensor x) { h(x[0].data_ptr<__half>()); }\n",
-        after="long long* f(at::Tensor x) { return reinterpret_cast<long long*>(x.data_ptr<int64_t>()); }\n"
-        "void g(at::Tensor x) { h(reinterpret_cast<__half*>(x[0].data_ptr<at::Half>())); }\n",
-        untouched=(
-            "long* f(at::Tensor x) { return x.data_ptr<int64_t>(); }\n",
-            "struct Buffer { template <typename T> T* data() { return nullptr; } };\n"
-            "half* f(Buffer b) { return b.data<half>(); }\n",
-        ),
-        why="It compiles, and fails when the module is imported: undefined symbol: data_ptr<…>.",
-        rewrite=_no_symbol,
-    ),
-    Rule(
-        id="packed-accessor",
-        need="deprecated",
-        gone="deprecated in torch 1.3",
-        since="torch 1.3",
-        pattern="packed_accessor<…>, PackedTensorAccessor<…>",
-        replacement="generic_packed_accessor<…>, GenericPackedTensorAccessor<…>",
-        before="void f(at::Tensor x) { g(x.packed_accessor<float, 2, at::RestrictPtrTraits, size_t>()); }\n",
-        after="void f(at::Tensor x) { g(x.generic_packed_accessor<float, 2, at::RestrictPtrTraits, size_t>()); }\n",
-        untouched=("void f(at::Tensor x) { g(x.packed_accessor32<float, 2>()); }\n",),
-        why="The same thing under its new name. Where sizes are known to fit, packed_accessor32 makes"
-        " faster kernels: that is for you to decide.",
-        rewrite=_packed,
-    ),
+RULES = entries(
+    __file__,
+    {
+        "dispatch-type": _dispatch,
+        "private-case-type": _case_type,
+        "tensor-data": _data,
+        "tensor-data-long": _long_data,
+        "tensor-data-symbol": _no_symbol,
+        "packed-accessor": _packed,
+    },
 )

@@ -9,7 +9,7 @@ from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, line_of
 from dcnbuild.port.pattern import arguments, follows
 from dcnbuild.port.result import Remark
-from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.rules.th_tensors import TYPES, element_of, is_condition
 from dcnbuild.port.stream import Stream
 
@@ -110,34 +110,10 @@ def left_fields(code: Code) -> Iterator[Remark]:
         yield Remark("th-tensor", tuple(sorted(lines)), subject, reason, advice, "broken")
 
 
-RULES = (
-    Rule(
-        id="th-tensor-null",
-        gone="torch 1.11",
-        since="torch 1.0",
-        pattern="f(NULL), where f takes a THCudaTensor*",
-        replacement="f(at::Tensor())",
-        before="#include <torch/extension.h>\nint g(THCudaTensor *x, int *n) { return 1; }\n"
-        "int f() { return g(NULL, NULL); }\n",
-        after="#include <torch/extension.h>\nint g(THCudaTensor *x, int *n) { return 1; }\n"
-        "int f() { return g(at::Tensor(), NULL); }\n",
-        untouched=("int g(int *x) { return 1; }\nint f() { return g(NULL); }\n",),
-        rewrite=_no_tensors,
-    ),
-    Rule(
-        id="th-tensor-type",
-        gone="torch 1.11",
-        since="torch 1.0",
-        pattern="THCudaTensor *x, THLongTensor *x; x->size[0]; x == NULL",
-        replacement="at::Tensor x; x.size(0); !x.defined()",
-        before="#include <torch/extension.h>\n"
-        "long f(THCudaTensor *x, THIntTensor* y) { return y == NULL ? x->size[0] : x->nDimension; }\n"
-        "void g() { THCudaTensor *a = h(1, 2), *b; b = a; }\n",
-        after="#include <torch/extension.h>\n"
-        "long f(at::Tensor x, at::Tensor y) { return !y.defined() ? x.size(0) : x.dim(); }\n"
-        "void g() { at::Tensor a = h(1, 2), b; b = a; }\n",
-        untouched=("void f(THCudaTensor** all) { g(all); }\n",),
-        rewrite=_types,
-        emits="Tensor",
-    ),
+RULES = entries(
+    __file__,
+    {
+        "th-tensor-null": _no_tensors,
+        "th-tensor-type": _types,
+    },
 )

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, whole_line
 from dcnbuild.port.pattern import arguments, follows
-from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stream import Stream
 
 #: Element type of TH → (C++ type, at::ScalarType). "" is what THCudaTensor has.
@@ -169,41 +169,11 @@ def _same_gpu(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(*whole_line(code.text, stream[index].start, stream[close + 1].end), "")
 
 
-RULES = (
-    Rule(
-        id="c-allocation",
-        gone="glue in C becomes C++",
-        pattern="float *p = malloc(n), in a .c file",
-        replacement="float *p = (float *)malloc(n)",
-        before="void f(THFloatTensor *x, int n) { float *p = malloc(n); struct A *a; a = calloc(n, 2); }\n",
-        after="void f(THFloatTensor *x, int n) { float *p = (float *)malloc(n); struct A *a; a = (struct A "
-        "*)calloc(n, 2); }\n",
-        untouched=(
-            "void f(int n) { float *p = malloc(n); }\n",
-            "void f(THFloatTensor *x, int n) { float *p = (float *)malloc(n); g(malloc(n)); }\n",
-        ),
-        rewrite=_allocations,
-    ),
-    Rule(
-        id="th-tensor-gpu",
-        gone="torch 1.11",
-        pattern="THCAssertSameGPU(THCudaTensor_checkGPU(state, n, a, b));",
-        replacement="nothing",
-        before="void f() {\n  THCAssertSameGPU(THCudaTensor_checkGPU(state, 2, a, b));\n  g();\n}\n",
-        after="void f() {\n  g();\n}\n",
-        untouched=("// THCAssertSameGPU(THCudaTensor_checkGPU(state, 2, a, b));\n",),
-        rewrite=_same_gpu,
-    ),
-    Rule(
-        id="th-tensor-call",
-        gone="torch 1.11",
-        since="torch 1.3",
-        pattern="THCudaTensor_size(state, x, 0), THFloatTensor_data(x), THCudaTensor_resize2d(state, x, a, b), …",
-        replacement="x.size(0), x.data_ptr<float>(), x.resize_({a, b}), …",
-        before="int f() {\n  g(THCudaTensor_data(state, x), THIntTensor_size(y, 1));\n"
-        "  THCudaLongTensor_resize2d(state, z, 2, n);\n  THCudaTensor_free(state, x);\n  return 1;\n}\n",
-        after="int f() {\n  g(x.data_ptr<float>(), y.size(1));\n  z.resize_({2, n});\n  return 1;\n}\n",
-        untouched=("int f() { return THCudaTensor_unfold(state, x, y, 1, 2, 3); }\n",),
-        rewrite=_calls,
-    ),
+RULES = entries(
+    __file__,
+    {
+        "c-allocation": _allocations,
+        "th-tensor-gpu": _same_gpu,
+        "th-tensor-call": _calls,
+    },
 )

@@ -7,10 +7,8 @@ from collections.abc import Iterable
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, whole_line
 from dcnbuild.port.pattern import arguments, skip_angle
-from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stream import Stream
-
-_GONE = "torch 1.11"
 
 
 def _parameters(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -83,26 +81,10 @@ def _in_parentheses(stream: Stream, index: int) -> bool:
     return around >= 0 and stream[around].text == "("
 
 
-RULES = (
-    Rule(
-        id="thc-state-parameter",
-        gone=_GONE,
-        pattern="f(THCState* state, …) and f(state, …)",
-        replacement="f(…)",
-        before="void launch(THCState* state, int n) { run(n); }\nvoid f(int n) { launch(state, n); }\n",
-        after="void launch(int n) { run(n); }\nvoid f(int n) { launch(n); }\n",
-        untouched=("void launch(int n) { run(n); }\nvoid f(int n) { launch(n); }\n",),
-        rewrite=_parameters,
-    ),
-    Rule(
-        id="thc-state",
-        gone=_GONE,
-        pattern="extern THCState* state;",
-        replacement="nothing",
-        before="#include <vector>\n\nextern THCState *state;\n\nint f();\n",
-        after="#include <vector>\n\nint f();\n",
-        untouched=("extern THCState *state;\nvoid f(THCudaTensor* x) { g(state, x); }\n",),
-        why="Only where nothing is left that takes the state.",
-        rewrite=_state,
-    ),
+RULES = entries(
+    __file__,
+    {
+        "thc-state-parameter": _parameters,
+        "thc-state": _state,
+    },
 )
