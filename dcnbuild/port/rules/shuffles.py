@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.helpers import SHUFFLES
 from dcnbuild.port.pattern import arguments, follows
 from dcnbuild.port.rule import Rewrite, Scope, entries
 from dcnbuild.port.stream import Stream
@@ -15,16 +14,16 @@ _HALF = r"AT_DISPATCH_\w*HALF\w*|kHalf"
 _BETWEEN = frozenset({"*", "&", "const", "__restrict__", "__restrict"})
 
 
-def _rewrite(old: str, new: str) -> Rewrite:
+def _rewrite(name: str) -> Rewrite:
     """The rewrite for one shuffle: where a scalar_t is shuffled in a file that dispatches at::Half."""
 
     def rewrite(code: Code, scope: Scope) -> Iterable[Edit]:
         if not any(True for _ in code.names(_HALF)):
             return
-        for stream, index in code.names(old):
+        for stream, index in code.names(f"__{name}"):
             found = arguments(stream, index + 2) if follows(stream, index, "(") else None
             if found and len(found[0]) > 2 and _is_scalar(stream, stream[found[0][1][0]].text):
-                yield Edit(stream[index].start, stream[index].end, new)
+                yield Edit(stream[index].start, stream[index].end, f"ported_{name}")
 
     return rewrite
 
@@ -40,6 +39,5 @@ def _is_scalar(stream: Stream, name: str) -> bool:
     return False
 
 
-RULES = entries(
-    __file__, {f"half-{old.strip('_').replace('_', '-')}": _rewrite(old, new) for old, new in SHUFFLES.items()}
-)
+_SHUFFLES = ("shfl", "shfl-up", "shfl-down", "shfl-xor")
+RULES = entries(__file__, {f"half-{name}-sync": _rewrite(f"{name.replace('-', '_')}_sync") for name in _SHUFFLES})
