@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 
+from dcnbuild.base.plain_yaml import shipped
 from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, whole_line
@@ -12,15 +14,8 @@ from dcnbuild.port.layout import Include
 from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.source import COMPILED_SUFFIXES
 
-#: Header → what takes its place. Source: the files of torch 1.10's include/TH and include/THC, and
-#: of torch 2.14.1's include.
-REPLACEMENTS = {
-    "THC/THCThrustAllocator.cuh": "ATen/cuda/ThrustAllocator.h",
-    "THC/THCCachingAllocator.h": "c10/cuda/CUDACachingAllocator.h",
-    "THC/THCCachingHostAllocator.h": "ATen/cuda/CachingHostAllocator.h",
-    "THC/THCAtomics.cuh": "ATen/cuda/Atomic.cuh",
-    "THC/THCDeviceUtils.cuh": "ATen/cuda/DeviceUtils.cuh",
-}
+#: Headers of THC, and of ATen and c10, that are gone → what has their place.
+_TABLES = shipped(Path(__file__).with_name("moved_headers.yaml"))
 #: Any other header of THC: it brought in the stream, the device properties and the cuBLAS handle.
 _CUDA_CONTEXT = "ATen/cuda/CUDAContext.h"
 _THC = re.compile(r"(?:THC|THCUNN|THCS)/.*|THC(?:General|Blas|Tensor)?\.h")
@@ -34,38 +29,6 @@ _APPLY = (
 )
 _ATOMICS = r"atomicAdd|gpuAtomicAdd\w*|fastAtomicAdd|atomicMin|atomicMax|AtomicFPOp|AtomicAdd\w*"
 _PYBIND = r"torch/(?:extension|python|csrc/utils/pybind)\.h|pybind11/.*"
-
-
-#: Headers of ATen and c10 that moved. Source: torch 0.4.1 to 1.13 against torch 2.14.1's include.
-_CUDA_GENERATOR = "ATen/cuda/CUDAGeneratorImpl.h"
-_C10D = (
-    *("Backend", "FileStore", "HashStore", "NCCLUtils", "ParamCommsUtils", "PrefixStore", "ProcessGroup", "Store"),
-    *("ProcessGroupGloo", "ProcessGroupMPI", "ProcessGroupNCCL", "ProcessGroupUCC", "TCPStore", "Types", "Utils"),
-    *("UnixSockUtils", "WinSockUtils", "comm", "default_comm_hooks", "logger", "reducer"),
-)
-MOVED = {
-    "ATen/cuda/CUDAGuard.h": "c10/cuda/CUDAGuard.h",
-    "ATen/cuda/CUDAMultiStreamGuard.h": "c10/cuda/CUDAGuard.h",
-    "ATen/cuda/CUDAStream.h": "c10/cuda/CUDAStream.h",
-    "ATen/cuda/CUDACachingAllocator.h": "c10/cuda/CUDACachingAllocator.h",
-    "ATen/CUDAGenerator.h": _CUDA_GENERATOR,
-    "ATen/CUDAGeneratorImpl.h": _CUDA_GENERATOR,
-    "ATen/CPUGenerator.h": "ATen/CPUGeneratorImpl.h",
-    "ATen/cuda/Array.h": "ATen/core/Array.h",
-    "ATen/cuda/AccumulateType.cuh": "ATen/AccumulateType.h",
-    "ATen/cuda/CUDAHalf.cuh": "c10/util/Half.h",
-    **dict.fromkeys(("ATen/Half.h", "ATen/core/Half.h"), "c10/util/Half.h"),
-    **dict.fromkeys(("ATen/Error.h", "ATen/core/Error.h"), "c10/util/Exception.h"),
-    **dict.fromkeys(("ATen/optional.h", "ATen/core/optional.h"), "c10/util/Optional.h"),
-    "ATen/core/ArrayRef.h": "c10/util/ArrayRef.h",
-    "ATen/core/Backend.h": "c10/core/Backend.h",
-    "ATen/core/TensorOptions.h": "c10/core/TensorOptions.h",
-    "ATen/core/TensorMethods.h": "ATen/core/Tensor.h",
-    "torch/linalg.h": "ATen/Functions.h",
-    "ATen/ParallelNativeTBB.h": "ATen/Parallel.h",
-    **{f"c10d/{name}.hpp": f"torch/csrc/distributed/c10d/{name}.hpp" for name in _C10D},
-    **dict.fromkeys(("ATen/Type.h", "ATen/core/Type.h"), "ATen/core/DeprecatedTypeProperties.h"),
-}
 
 
 def is_torch_h(header: str) -> bool:
@@ -101,7 +64,7 @@ def _thc(code: Code, scope: Scope) -> Iterable[Edit]:
     return _replace(
         code,
         [
-            (include, REPLACEMENTS.get(include.header[1:-1], _CUDA_CONTEXT))
+            (include, _TABLES["thc"].get(include.header[1:-1], _CUDA_CONTEXT))
             for include in _includes(code, scope, _THC.pattern)
             if include.header[1:-1] not in _FORWARDERS
         ],
@@ -165,9 +128,9 @@ RULES = entries(
     __file__,
     {
         "thc-header": _thc,
-        "thc-forwarder": _by_table({header: REPLACEMENTS[header] for header in _FORWARDERS}),
+        "thc-forwarder": _by_table({header: _TABLES["thc"][header] for header in _FORWARDERS}),
         "th-header": _th,
-        "moved-header": _by_table(MOVED),
+        "moved-header": _by_table(_TABLES["moved"]),
         "cuda-apply-utils": _apply_utils,
         "missing-header": _missing,
         "torch-extension-header": _extension,

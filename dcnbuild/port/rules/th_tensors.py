@@ -5,66 +5,20 @@ from __future__ import annotations
 import bisect
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
+from dcnbuild.base.plain_yaml import shipped
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, whole_line
 from dcnbuild.port.pattern import arguments, follows
 from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stream import Stream
 
-#: Element type of TH → (C++ type, at::ScalarType). "" is what THCudaTensor has.
-_ELEMENTS = {
-    **{"": ("float", "at::kFloat"), "Float": ("float", "at::kFloat")},
-    **{"Double": ("double", "at::kDouble"), "Half": ("at::Half", "at::kHalf")},
-    **{"Byte": ("uint8_t", "at::kByte"), "Char": ("int8_t", "at::kChar")},
-    **{"Short": ("int16_t", "at::kShort"), "Int": ("int", "at::kInt")},
-    "Long": ("int64_t", "at::kLong"),
-}
-_NAMED = "|".join(filter(None, _ELEMENTS))
+#: Element types, and functions with what to write for them.
+_TABLES = shipped(Path(__file__).with_name("th_functions.yaml"))
+_NAMED = "|".join(filter(None, _TABLES["elements"]))
 #: THTensor alone is a macro of generic files, for each element type in turn.
 TYPES = rf"TH(?:Cuda(?:{_NAMED})?|{_NAMED})Tensor"
-#: Function behind "…Tensor_", without its state → what to write. {0} is its first argument, {a} the
-#: others in a row, {type} and {options} those of the elements. Source: TH/generic/THTensor*.h of torch 0.4.
-_FUNCTIONS = {
-    "data": "{0}.data_ptr<{type}>()",
-    "size": "{0}.size({1})",
-    "stride": "{0}.stride({1})",
-    "nDimension": "{0}.dim()",
-    **dict.fromkeys(("nElement", "numel"), "{0}.numel()"),
-    "storageOffset": "{0}.storage_offset()",
-    "isContiguous": "{0}.is_contiguous()",
-    "isSameSizeAs": "({0}.sizes() == {1}.sizes())",
-    "resizeAs": "{0}.resize_as_({1})",
-    **{f"resize{n}d": "{0}.resize_({{{a}}})" for n in range(1, 6)},
-    **{f"newWithSize{n}d": "at::empty({{{all}}}, {options})" for n in range(1, 5)},
-    "new": "at::empty({{0}}, {options})",
-    "newContiguous": "{0}.contiguous()",
-    "newClone": "{0}.clone()",
-    "newSelect": "{0}.select({1}, {2})",
-    "newNarrow": "{0}.narrow({1}, {2}, {3})",
-    "newTranspose": "{0}.transpose({1}, {2})",
-    "select": "{0} = {1}.select({2}, {3})",
-    "narrow": "{0} = {1}.narrow({2}, {3}, {4})",
-    "transpose": "{0} = {1}.transpose({2}, {3})",
-    "fill": "{0}.fill_({1})",
-    "zero": "{0}.zero_()",
-    "copy": "{0}.copy_({1})",
-    "add": "at::add_out({0}, {1}, at::scalar_tensor({2}, {1}.options()))",
-    "mul": "at::mul_out({0}, {1}, at::scalar_tensor({2}, {1}.options()))",
-    "cadd": "at::add_out({0}, {1}, {3}, {2})",
-    "cmul": "at::mul_out({0}, {1}, {2})",
-    "sumall": "{0}.sum().item<double>()",
-    "addmm": "at::addmm_out({0}, {2}, {4}, {5}, {1}, {3})",
-    "addmv": "at::addmv_out({0}, {2}, {4}, {5}, {1}, {3})",
-    "addr": "at::addr_out({0}, {2}, {4}, {5}, {1}, {3})",
-    "get1d": "{0}.data_ptr<{type}>()[{1} * {0}.stride(0)]",
-    **{f"get{n}d": "{0}" + "".join(f"[{{{i}}}]" for i in range(1, n + 1)) + ".item<{type}>()" for n in (2, 3, 4)},
-    **{f"set{n}d": "{0}" + "".join(f"[{{{i}}}]" for i in range(1, n + 1)) + f" = {{{n + 1}}}" for n in (1, 2, 3, 4)},
-    **{f"{which}all": f"{{0}}.{which}().item<{{type}}>()" for which in ("min", "max")},
-    "meanall": "{0}.mean().item<double>()",
-    "newWithTensor": "{0}.alias()",
-    "set": "{0}.set_({1})",
-}
 #: `copyCuda`, `copyFloat`, `copyAsyncCPU`, …: one copy_ does what they did.
 _COPY = re.compile(r"copy(?:Async)?(?:CPU|Cuda)?\w*")
 #: Types whose pointers C takes for each other, and C++ does not: what the project calls its own is not judged.
@@ -96,8 +50,8 @@ def _calls(code: Code, scope: Scope) -> Iterable[Edit]:
             function = "numel"  # no elements, no storage
         if function in _DROPPED and follows(stream, found[1], ";"):
             yield Edit(*whole_line(code.text, stream[index].start, stream[found[1] + 1].end), "")
-        elif function in _FUNCTIONS:
-            new = _filled(_FUNCTIONS[function], head, values, on_gpu)
+        elif function in _TABLES["functions"]:
+            new = _filled(_TABLES["functions"][function], head, values, on_gpu)
             if function == "data":
                 new = _cast(stream, index, head) + new
             if new:
@@ -138,7 +92,8 @@ def _allocations(code: Code, scope: Scope) -> Iterable[Edit]:
 
 def element_of(head: str) -> tuple[str, str]:
     """The C++ type and the at::ScalarType of THCudaLongTensor's elements."""
-    return _ELEMENTS[head.removeprefix("THCuda").removeprefix("TH").removesuffix("Tensor")]
+    type, scalar = _TABLES["elements"][head.removeprefix("THCuda").removeprefix("TH").removesuffix("Tensor")]
+    return type, scalar
 
 
 def is_condition(stream: Stream, first: int, last: int) -> bool:
