@@ -12,7 +12,7 @@ from operator import attrgetter
 
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.layout import Layout, read_layout
-from dcnbuild.port.pattern import Match, find, parts_of, skip
+from dcnbuild.port.pattern import Match, arguments_of, find, parts_of, skip
 from dcnbuild.port.stream import Stream
 from dcnbuild.port.tokens import Token, revised, tokenize
 
@@ -118,6 +118,21 @@ class Code:
         for stream in self.streams if found else ():
             indices = chain.from_iterable(stream.places.get(name, ()) for name in found)
             yield from ((stream, index) for index in sorted(indices))
+
+    def calls(self, expression: str) -> Iterator[tuple[Stream, int, list[tuple[int, int]], int]]:
+        """Calls of names like these, as (stream, index of the name, arguments, index of the closing bracket)."""
+        for stream, index in self.names(expression):
+            found = arguments_of(stream, index)
+            if found is not None:
+                yield stream, index, *found
+
+    def written(self, stream: Stream, start: int, end: int) -> str:
+        """The text from one index of a stream to another."""
+        return self.text[stream[start].start : stream[end - 1].end] if start < end else ""
+
+    def inside(self, stream: Stream, opening: int) -> str:
+        """What stands between a bracket and its partner."""
+        return self.text[stream[opening].end : stream[stream.partner[opening]].start]
 
     @cached_property
     def functions(self) -> list[Function]:

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import arguments, follows
+from dcnbuild.port.pattern import follows, preceded
 from dcnbuild.port.rule import Scope, entries
-from dcnbuild.port.rules.at_types import words_at
 from dcnbuild.port.stream import Stream
 
 
@@ -16,25 +15,23 @@ def _register(code: Code, scope: Scope) -> Iterable[Edit]:
     """`torch::jit::RegisterOperators("name", &f)`, and its `.op(…)`; with Operator objects it is still there."""
     for stream, index in code.names("RegisterOperators"):
         opening = index + 2 if follows(stream, index + 1, "(") else index + 1
-        named = words_at(stream, opening, 1) == ["("] and words_at(stream, opening + 1, 1)
-        behind = words_at(stream, index - 2, 2) == ["jit", "::"]
+        named = follows(stream, opening - 1, "(") and stream.words(opening + 1, 1)
         chained = follows(stream, index, "(", ")", ".", "op")
-        if behind and (chained or named and named[0].startswith('"')):
+        if preceded(stream, index, "jit", "::") and (chained or named and named[0].startswith('"')):
             yield Edit(stream[index - 2].start, stream[index].start, "")
 
 
 def _device_guards(code: Code, scope: Scope) -> Iterable[Edit]:
     """`at::DeviceGuard guard(x.get_device());`, and of a tensor itself."""
     for stream, index in code.names("DeviceGuard"):
-        scope_of = words_at(stream, index - 2, 1) if words_at(stream, index - 1, 1) == ["::"] else ["at"]
+        scope_of = stream.words(index - 2, 1) if preceded(stream, index, "::") else ["at"]
         known = scope_of[0] in ("at", "c10", "torch")  # torch::stable::accelerator's takes a number
         if not known or not follows(stream, index + 1, "(") or stream[index + 1].kind != "name":
             continue
         close = max(stream.partner[index + 2], index + 3)
-        inside = words_at(stream, index + 3, close - index - 3)
-        if inside[-4:] in ([".", "get_device", "(", ")"], ["->", "get_device", "(", ")"]):
+        if any(preceded(stream, close, sign, "get_device", "(", ")") for sign in (".", "->")):
             yield Edit(stream[close - 3].start, stream[close - 1].end, "device()")
-        elif len(inside) == 1 and code.is_tensor(stream[index + 3]):
+        elif close == index + 4 and code.is_tensor(stream[index + 3]):
             yield Edit(stream[close].start, stream[close].start, ".device()")
 
 
@@ -42,15 +39,13 @@ def _generator(code: Code, scope: Scope) -> Iterable[Edit]:
     """`auto gen = at::cuda::detail::getDefaultCUDAGenerator();` where `gen->` follows."""
     stream = code.live
     for index in stream.places.get("getDefaultCUDAGenerator", ()):
-        close = stream.partner[index + 1] if follows(stream, index, "(") else -1
-        first = index
-        while first > 2 and stream[first - 1].text == "::":
-            first -= 2
+        close = stream.close_of(index)
+        first = stream.qualified(index)
         if first < 3 or close < 0 or not follows(stream, close, ";") or stream[first - 1].text != "=":
             continue
         uses = stream.places.get(stream[first - 2].text, ())
         if any(i > close and follows(stream, i, "->") for i in uses):
-            made = code.text[stream[first].start : stream[close].end]
+            made = code.written(stream, first, close + 1)
             new = f"at::get_generator_or_default<at::CUDAGeneratorImpl>(std::nullopt, {made})"
             type = stream[first - 3]
             if type.kind == "name" and type.text != "auto":
@@ -58,46 +53,40 @@ def _generator(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(stream[first].start, stream[close].end, new)
 
 
+#: What was asked of at::globalContext() → the function that says it.
+_CONTEXT = {"getCurrentCUDAStream": "at::cuda::getCurrentCUDAStream", "getNumGPUs": "c10::cuda::device_count"}
+
+
 def _context_stream(code: Code, scope: Scope) -> Iterable[Edit]:
     """`at::globalContext().getCurrentCUDAStream()`."""
-    for stream, index in code.names("getCurrentCUDAStream|getNumGPUs"):
-        if words_at(stream, index - 4, 4) != ["globalContext", "(", ")", "."]:
-            continue
-        first = index - 4
-        while first >= 2 and stream[first - 1].text == "::":
-            first -= 2
-        stream_wanted = stream[index].text == "getCurrentCUDAStream"
-        new = "at::cuda::getCurrentCUDAStream" if stream_wanted else "c10::cuda::device_count"
-        yield Edit(stream[first].start, stream[index].end, new)
+    for stream, index in code.names("|".join(_CONTEXT)):
+        if preceded(stream, index, "globalContext", "(", ")", "."):
+            first = stream.qualified(index - 4)
+            yield Edit(stream[first].start, stream[index].end, _CONTEXT[stream[index].text])
 
 
 def _scalar_type(code: Code, scope: Scope) -> Iterable[Edit]:
     """`::detail::scalar_type(type)`, which macros copied from torch's own call."""
     for stream, index in code.names("scalar_type"):
-        qualified = words_at(stream, index - 2, 2) == ["detail", "::"]
-        if index < 2 or not qualified or words_at(stream, index + 1, 1) != ["("]:
-            continue
-        first = index - 2
-        while first and stream[first - 1].text in ("::", "at", "torch", "c10"):
-            first -= 1
-        yield Edit(stream[first].start, stream[index].end, "ported_scalar_type")
+        first = stream.qualified(index)
+        ours = set(stream.words(first, index - first)) <= {"::", "detail", "at", "torch", "c10"}
+        if ours and preceded(stream, index, "detail", "::") and follows(stream, index, "("):
+            yield Edit(stream[first].start, stream[index].end, "ported_scalar_type")
 
 
 def _linalg(code: Code, scope: Scope) -> Iterable[Edit]:
     """`torch::linalg::det(x)`; the namespace was one of functions of the same names and arguments."""
     for stream, index in code.names("linalg"):
-        behind = words_at(stream, index - 2, 2) if index > 1 else []
-        if behind in (["torch", "::"], ["at", "::"]) and words_at(stream, index + 1, 1) == ["::"]:
+        behind = any(preceded(stream, index, space, "::") for space in ("torch", "at"))
+        if behind and follows(stream, index, "::"):
             yield Edit(stream[index].end, stream[index + 1].end, "_")
 
 
 def _variable_ref(code: Code, scope: Scope) -> Iterable[Edit]:
     """`torch::autograd::as_variable_ref(x)`: every tensor is a Variable."""
     for stream, index in code.names("as_variable_ref"):
-        first = index
-        while first > 1 and stream[first - 1].text == "::":
-            first -= 2
-        if follows(stream, index, "(") and words_at(stream, first - 1, 1) not in (["."], ["->"]):
+        first = stream.qualified(index)
+        if follows(stream, index, "(") and not any(preceded(stream, first, sign) for sign in (".", "->")):
             yield Edit(stream[first].start, stream[index].end, "")
 
 
@@ -108,14 +97,13 @@ _DECLARES = frozenset({"*", "&", "auto", "string", "string_view", "char"})
 def _dispatch_name(code: Code, scope: Scope) -> Iterable[Edit]:
     """`AT_DISPATCH_ALL_TYPES(type, name_of_kernel, …)`, which made a text of the name itself."""
     bare: dict[str, bool] = {}
-    for stream, index in code.names(r"AT_DISPATCH_\w+"):
+    for stream, index, given, _ in code.calls(r"AT_DISPATCH_\w+"):
         ours = stream is code.live and stream[index].text not in scope.own
-        found = arguments(stream, index + 2) if ours and follows(stream, index, "(") else None
-        for start, end in found[0][1:] if found else ():
+        for start, end in given[1:] if ours else ():
             if stream[start].text in ("[", "{"):
                 break
             name = stream[start]
-            before = words_at(stream, end, 2)
+            before = stream.words(end, 2)
             if end > start + 1 or name.kind != "name" or before not in ([",", "["], [",", "("]):
                 continue
             if name.text not in bare:

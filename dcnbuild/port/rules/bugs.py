@@ -66,7 +66,7 @@ def _silent(stream: Stream, index: int) -> tuple[int, int] | None:
         return None
     variable = stream[equal - 1].text
     test = index + 6
-    compared = [token.text for token in stream[test : test + 3]]
+    compared = stream.words(test, 3)
     body = test + 4
     if sorted(compared) != sorted([variable, "!=", "cudaSuccess"]) or body >= len(stream):
         return None
@@ -124,7 +124,7 @@ def _is_lone_statement(words: Sequence[Token], index: int) -> bool:
 def _exits(code: Code, scope: Scope) -> Iterable[Edit]:
     """`exit(…)` where a CUDA error is dealt with."""
     for stream, index in code.names("exit|abort"):
-        close = stream.partner[index + 1] if follows(stream, index, "(") else -1
+        close = stream.close_of(index)
         near = {token.text for token in stream[max(0, index - 60) : index]}
         if close > 0 and near & {"cudaSuccess", "cudaGetErrorString", "CUDNN_STATUS_SUCCESS"}:
             text = 'throw std::runtime_error("a CUDA call failed, see above")'

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import arguments, follows, skip_angle, template_arguments
+from dcnbuild.port.pattern import arguments_of, follows, preceded, template_arguments
 from dcnbuild.port.rule import Scope, entries
 
 #: Base classes of functors → the types that they define from their template arguments.
@@ -19,14 +19,13 @@ _FUNCTOR_TYPES = {
 def _functor_base(code: Code, scope: Scope) -> Iterable[Edit]:
     """`struct F : public thrust::unary_function<A, B> {`; the types that it defines where something asks for them."""
     for stream, index in code.names("|".join(_FUNCTOR_TYPES)):
-        if index < 4 or [t.text for t in stream[index - 2 : index]] != ["thrust", "::"]:
+        if index < 4 or not preceded(stream, index, "thrust", "::"):
             continue
         first = index - 2
         while first and stream[first - 1].text in ("::", "public", "private"):
             first -= 1
-        close = skip_angle(stream, index + 2)
-        alone = first and stream[first - 1].text == ":" and close is not None
-        if not alone or close is None or not follows(stream, close, "{"):
+        close = stream.angles.get(index + 1, 0)
+        if not close or not preceded(stream, first, ":") or not follows(stream, close, "{"):
             continue
         given = template_arguments(code.text, stream, index + 1)
         types = _FUNCTOR_TYPES[stream[index].text]
@@ -42,10 +41,9 @@ def _functor_base(code: Code, scope: Scope) -> Iterable[Edit]:
 def _identity(code: Code, scope: Scope) -> Iterable[Edit]:
     """`thrust::identity<T>`."""
     for stream, index in code.names("identity"):
-        close = skip_angle(stream, index + 2) if follows(stream, index, "<") else None
-        if close is not None and [t.text for t in stream[index - 2 : index]] == ["thrust", "::"]:
-            first = index - 3 if index > 2 and stream[index - 3].text == "::" else index - 2
-            yield Edit(stream[first].start, stream[close].end, "::cuda::std::identity")
+        close = stream.angles.get(index + 1, 0)
+        if close and preceded(stream, index, "thrust", "::"):
+            yield Edit(stream[stream.qualified(index)].start, stream[close].end, "::cuda::std::identity")
 
 
 #: Iterators of cub that CUDA 13 has dropped → thrust's, and the order of its template arguments.
@@ -60,31 +58,19 @@ _ITERATORS = {
 def _iterators(code: Code, scope: Scope) -> Iterable[Edit]:
     """`cub::TransformInputIterator<Value, Operation, Iterator>` and its like."""
     for stream, index in code.names("|".join(_ITERATORS)):
-        words = [token.text for token in stream[max(index - 2, 0) : index]]
-        close = skip_angle(stream, index + 2) if follows(stream, index, "<") else None
-        if words != ["cub", "::"] or close is None:
-            continue
+        close = stream.angles.get(index + 1, 0)
         name, order = _ITERATORS[stream[index].text]
         given = template_arguments(code.text, stream, index + 1)
-        if len(given) <= max(order, default=-1):
-            continue
-        chosen = ", ".join(given[place] for place in order)
-        first = index - 3 if index > 2 and stream[index - 3].text == "::" else index - 2
-        new = f"thrust::{name}<{chosen}>"
-        yield Edit(stream[first].start, stream[close].end, new)
+        if close and preceded(stream, index, "cub", "::") and len(given) > max(order, default=-1):
+            new = f"thrust::{name}<{', '.join(given[place] for place in order)}>"
+            yield Edit(stream[stream.qualified(index)].start, stream[close].end, new)
 
 
 def _debug_argument(code: Code, scope: Scope) -> Iterable[Edit]:
     """`cub::DeviceReduce::Sum(…, stream, true)`: whether to wait for every kernel."""
     for stream, index in code.names(r"Device[A-Z]\w+"):
-        behind = [t.text for t in stream[max(index - 2, 0) : index]] == ["cub", "::"]
-        opening = index + 3
-        if not behind or not follows(stream, index, "::") or opening >= len(stream):
-            continue
-        if stream[opening].text == "<":
-            opening = (skip_angle(stream, opening + 1) or len(stream)) + 1
-        called = opening < len(stream) and stream[opening].text == "("
-        found = arguments(stream, opening + 1) if called else None
+        known = preceded(stream, index, "cub", "::") and follows(stream, index, "::")
+        found = arguments_of(stream, index + 2, templates=True) if known else None
         if found is None or len(found[0]) < 4:
             continue
         start, end = found[0][-1]

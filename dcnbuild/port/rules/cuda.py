@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, newline_of, whole_line
-from dcnbuild.port.pattern import arguments, follows
 from dcnbuild.port.rule import Scope, entries
 
 
@@ -32,12 +31,11 @@ def _atomic_add(code: Code, scope: Scope) -> Iterable[Edit]:
 
 def _symbol_by_name(code: Code, scope: Scope) -> Iterable[Edit]:
     """`cudaMemcpyToSymbol("table", …)` for a symbol that this file defines."""
-    for stream, index in code.names("cudaMemcpyToSymbol|cudaMemcpyFromSymbol|cudaGetSymbolAddress"):
-        found = arguments(stream, index + 2) if follows(stream, index, "(") else None
+    for stream, index, given, _ in code.calls("cudaMemcpyToSymbol|cudaMemcpyFromSymbol|cudaGetSymbolAddress"):
         place = 0 if stream[index].text == "cudaMemcpyToSymbol" else 1
-        if found is None or len(found[0]) <= place:
+        if len(given) <= place:
             continue
-        start, end = found[0][place]
+        start, end = given[place]
         name = stream[start].text.strip('"')
         text = stream[start]
         alone = end == start + 1 and text.kind == "string" and text.text == f'"{name}"'

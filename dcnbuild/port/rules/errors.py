@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.layout import Macro
-from dcnbuild.port.pattern import arguments, follows
+from dcnbuild.port.pattern import follows
 from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stream import Stream
 from dcnbuild.port.tokens import Token
@@ -26,24 +26,19 @@ _SAME = frozenset("diufgsc")
 
 def _messages(code: Code, scope: Scope) -> Iterable[Edit]:
     """Messages with as many conversions as arguments, taken apart."""
-    for stream, index in code.names(_CHECKS):
-        if index + 1 >= len(stream) or stream[index + 1].text != "(":
-            continue
-        found = arguments(stream, index + 2)
-        if found is None:
-            continue
-        for position, (start, end) in enumerate(found[0]):
+    for stream, _, given, _ in code.calls(_CHECKS):
+        for position, (start, end) in enumerate(given):
             if not position or start == end or stream[start].kind != "string":
                 continue
             literal = stream[start:end]
             if all(token.kind == "string" for token in literal):
-                edit = _split(code.text, stream, literal, found[0][position + 1 :])
+                edit = _split(code, stream, literal, given[position + 1 :])
                 if edit:
                     yield edit
                 break
 
 
-def _split(text: str, stream: Sequence[Token], literal: Sequence[Token], values: list[tuple[int, int]]) -> Edit | None:
+def _split(code: Code, stream: Stream, literal: Sequence[Token], values: list[tuple[int, int]]) -> Edit | None:
     if any(not token.text.startswith('"') for token in literal):
         return None
     joined = "".join(token.text[1:-1] for token in literal)
@@ -53,9 +48,9 @@ def _split(text: str, stream: Sequence[Token], literal: Sequence[Token], values:
     if any(match[1] not in _SAME for match in conversions):
         return None
     pieces, position = [], 0
-    for match, (start, end) in zip(conversions, values, strict=True):
+    for match, span in zip(conversions, values, strict=True):
         pieces.append(joined[position : match.start()])
-        pieces.append(text[stream[start].start : stream[end - 1].end])
+        pieces.append(code.written(stream, *span))
         position = match.end()
     pieces.append(joined[position:])
     words = [
@@ -82,14 +77,10 @@ def _comparisons(code: Code, scope: Scope) -> Iterable[Edit]:
 def _before_else(code: Code, scope: Scope) -> Iterable[Edit]:
     """`if (a) TORCH_CHECK(…); else …`: the macro is an if itself, and would take the else."""
     stream = code.live
-    for index, token in enumerate(stream):
-        if token.text != "TORCH_CHECK" or not follows(stream, index, "("):
-            continue
-        close = stream.partner[index + 1]
-        if close < 0 or not follows(stream, close, ";", "else"):
-            continue
-        end = stream[close + 1].end
-        yield Edit(token.start, end, "{ " + code.text[token.start : end] + " }")
+    for index in stream.places.get("TORCH_CHECK", ()):
+        close = stream.close_of(index)
+        if close > 0 and follows(stream, close, ";", "else"):
+            yield Edit(stream[index].start, stream[close + 1].end, f"{{ {code.written(stream, index, close + 2)} }}")
 
 
 def _semicolon(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -98,13 +89,9 @@ def _semicolon(code: Code, scope: Scope) -> Iterable[Edit]:
     stream = code.live
     for name in (*_STATEMENTS, *(macro.name for macro in ends)):
         for index in stream.places.get(name, ()):
-            close = stream.partner[index + 1] if follows(stream, index, "(") else -1
-            if (
-                close <= 0
-                or close + 1 == len(stream)
-                or not index
-                or stream[index - 1].text not in (";", "{", "}", ")")
-            ):
+            close = stream.close_of(index)
+            first = index and stream[index - 1].text in (";", "{", "}", ")")
+            if not first or close < 0 or close + 1 == len(stream):
                 continue
             following = stream[close + 1]
             begins = following.text == "}" or (following.kind == "name" and following.text != "else")
@@ -115,8 +102,7 @@ def _semicolon(code: Code, scope: Scope) -> Iterable[Edit]:
 def _ends_in_check(macro: Macro) -> bool:
     """Whether a macro's body is one call of a check, with no ";" behind it."""
     body = Stream(macro.body)
-    whole = len(body) > 2 and body[0].text in _STATEMENTS and body[1].text == "("
-    return whole and body.partner[1] == len(body) - 1
+    return bool(body) and body[0].text in _STATEMENTS and 0 < body.close_of(0) == len(body) - 1
 
 
 RULES = entries(

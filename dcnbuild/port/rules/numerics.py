@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import arguments, skip_angle
+from dcnbuild.port.pattern import arguments_of, follows
 from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stream import Stream
 
@@ -24,33 +24,22 @@ _LIMITS = {"min": "lowest", "max": "max"}
 
 def _member(stream: Stream, index: int) -> tuple[int, int] | None:
     """For `Name<…>::member(`, the indices of the ">" and of the member; None for another shape."""
-    if [token.text for token in stream[index + 1 : index + 2]] != ["<"]:
-        return None
-    close = skip_angle(stream, index + 2)
-    if close is None or close + 3 >= len(stream):
-        return None
-    shape = stream[close + 1].text == "::" and stream[close + 3].text == "("
+    close = stream.angles.get(index + 1, 0)
+    shape = close and follows(stream, close, "::") and follows(stream, close + 2, "(")
     return (close, close + 2) if shape else None
 
 
 def _numerics(code: Code, scope: Scope) -> Iterable[Edit]:
     """The outermost calls; those inside them are found when these are done."""
-    if "THCNumerics" in scope.own:
-        return
-    for stream, index in code.names("THCNumerics"):
+    for stream, index in code.names("THCNumerics") if "THCNumerics" not in scope.own else ():
         found = _member(stream, index)
-        if found is None:
+        called = arguments_of(stream, found[1]) if found else None
+        if found is None or called is None:
             continue
-        close, member = found
-        name = stream[member].text
-        spans = arguments(stream, member + 2)
-        if spans is None:
-            continue
-        values = [code.text[stream[a].start : stream[b - 1].end] for a, b in spans[0]]
-        type = code.text[stream[index + 2].start : stream[close - 1].end]
-        new = _expression(name, type, values)
+        values = [code.written(stream, *span) for span in called[0]]
+        new = _expression(stream[found[1]].text, code.written(stream, index + 2, found[0]), values)
         if new:
-            yield Edit(stream[index].start, stream[spans[1]].end, new)
+            yield Edit(stream[index].start, stream[called[1]].end, new)
 
 
 def _expression(name: str, type: str, values: Sequence[str]) -> str:
@@ -66,18 +55,15 @@ def _expression(name: str, type: str, values: Sequence[str]) -> str:
 
 
 def _convert(code: Code, scope: Scope) -> Iterable[Edit]:
-    if "ScalarConvert" in scope.own:
-        return
-    for stream, index in code.names("ScalarConvert"):
+    """`ScalarConvert<From, To>::to(a)`."""
+    for stream, index in code.names("ScalarConvert") if "ScalarConvert" not in scope.own else ():
         found = _member(stream, index)
         if found is None or stream[found[1]].text != "to":
             continue
-        comma = next((i for i in range(index + 2, found[0]) if stream[i].text == ","), None)
-        nested = any(stream[i].text == "<" for i in range(index + 2, found[0]))
-        if comma is None or nested:
-            continue
-        target = code.text[stream[comma + 1].start : stream[found[0] - 1].end]
-        yield Edit(stream[index].start, stream[found[1]].end, f"static_cast<{target}>")
+        words = stream.words(index + 2, found[0] - index - 2)
+        if "," in words and "<" not in words:
+            target = code.written(stream, index + 3 + words.index(","), found[0])
+            yield Edit(stream[index].start, stream[found[1]].end, f"static_cast<{target}>")
 
 
 RULES = entries(

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import arguments, follows
 from dcnbuild.port.rule import Rewrite, Scope, entries
 from dcnbuild.port.stream import Stream
 
@@ -20,9 +19,8 @@ def _rewrite(name: str) -> Rewrite:
     def rewrite(code: Code, scope: Scope) -> Iterable[Edit]:
         if not any(True for _ in code.names(_HALF)):
             return
-        for stream, index in code.names(f"__{name}"):
-            found = arguments(stream, index + 2) if follows(stream, index, "(") else None
-            if found and len(found[0]) > 2 and _is_scalar(stream, stream[found[0][1][0]].text):
+        for stream, index, given, _ in code.calls(f"__{name}"):
+            if len(given) > 2 and _is_scalar(stream, stream[given[1][0]].text):
                 yield Edit(stream[index].start, stream[index].end, f"ported_{name}")
 
     return rewrite

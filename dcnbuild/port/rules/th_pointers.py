@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from dcnbuild.port.code import Code
-from dcnbuild.port.edits import Edit, line_of
-from dcnbuild.port.pattern import arguments, follows
-from dcnbuild.port.result import Remark
+from dcnbuild.port.edits import Edit
+from dcnbuild.port.pattern import follows
+from dcnbuild.port.result import Remark, remarks
 from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.rules.th_tensors import TYPES, element_of, is_condition
 from dcnbuild.port.stream import Stream
@@ -88,9 +88,8 @@ def _no_tensors(code: Code, scope: Scope) -> Iterable[Edit]:
         }
         for function in code.functions
     }
-    for stream, index in code.names("|".join(map(re.escape, takes)) or "(?!)"):
-        found = arguments(stream, index + 2) if follows(stream, index, "(") else None
-        for place, (start, end) in enumerate(found[0] if found else ()):
+    for stream, index, given, _ in code.calls("|".join(map(re.escape, takes)) or "(?!)"):
+        for place, (start, end) in enumerate(given):
             alone = end == start + 1 and stream[start].text in ("NULL", "nullptr")
             if alone and place in takes[stream[index].text]:
                 yield Edit(stream[start].start, stream[start].end, "at::Tensor()")
@@ -98,16 +97,13 @@ def _no_tensors(code: Code, scope: Scope) -> Iterable[Edit]:
 
 def left_fields(code: Code) -> Iterator[Remark]:
     """What still reads a field of TH's struct from what is at::Tensor: `x->size` without an index, say."""
-    found: dict[str, set[int]] = {}
-    for stream, index in code.names(_STRUCT):
-        name = stream[index - 2]
-        if index > 1 and stream[index - 1].text == "->" and code.is_tensor(name):
-            subject = f"{name.text}->{stream[index].text}"
-            found.setdefault(subject, set()).add(line_of(code.text, name.start))
-    for subject, lines in found.items():
-        reason = "at::Tensor has no fields"
-        advice = "ask its methods: sizes(), strides(), dim(), storage(), storage_offset()"
-        yield Remark("th-tensor", tuple(sorted(lines)), subject, reason, advice, "broken")
+    found = (
+        (f"{stream[index - 2].text}->{stream[index].text}", stream[index - 2].start)
+        for stream, index in code.names(_STRUCT)
+        if index > 1 and stream[index - 1].text == "->" and code.is_tensor(stream[index - 2])
+    )
+    advice = "ask its methods: sizes(), strides(), dim(), storage(), storage_offset()"
+    return remarks(code.text, found, "th-tensor", "at::Tensor has no fields", advice)
 
 
 RULES = entries(

@@ -10,7 +10,7 @@ from pathlib import Path
 from dcnbuild.base.plain_yaml import shipped
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, whole_line
-from dcnbuild.port.pattern import arguments, follows
+from dcnbuild.port.pattern import follows
 from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stream import Stream
 
@@ -35,21 +35,18 @@ _DROPPED = frozenset({"free", "retain"})
 
 def _calls(code: Code, scope: Scope) -> Iterable[Edit]:
     """`THCudaTensor_size(state, x, 0)` and its like; those inside others are found when they are done."""
-    for stream, index in code.names(rf"{TYPES}_\w+"):
+    for stream, index, given, last in code.calls(rf"{TYPES}_\w+"):
         head, _, function = stream[index].text.partition("_")
-        found = arguments(stream, index + 2) if follows(stream, index, "(") else None
-        if found is None:
-            continue
         on_gpu = head.startswith("THCuda")
-        close = stream[found[1]]
-        values = [code.text[stream[a].start : stream[b - 1].end] for a, b in found[0] if b > a]
+        close = stream[last]
+        values = [code.written(stream, *span) for span in given if span[0] < span[1]]
         if on_gpu or values[:1] == ["state"]:  # what copies between CPU and GPU has it, too
             values = values[1:]
         function = "copy" if _COPY.fullmatch(function) else function
-        if function == "storage" and is_condition(stream, index, found[1]):
+        if function == "storage" and is_condition(stream, index, last):
             function = "numel"  # no elements, no storage
-        if function in _DROPPED and follows(stream, found[1], ";"):
-            yield Edit(*whole_line(code.text, stream[index].start, stream[found[1] + 1].end), "")
+        if function in _DROPPED and follows(stream, last, ";"):
+            yield Edit(*whole_line(code.text, stream[index].start, stream[last + 1].end), "")
         elif function in _TABLES["functions"]:
             new = _filled(_TABLES["functions"][function], head, values, on_gpu)
             if function == "data":
@@ -118,7 +115,7 @@ def _filled(form: str, head: str, values: Sequence[str], on_gpu: bool) -> str:
 def _same_gpu(code: Code, scope: Scope) -> Iterable[Edit]:
     """`THCAssertSameGPU(THCudaTensor_checkGPU(state, n, a, b));`"""
     for stream, index in code.names("THCAssertSameGPU|THAssert"):
-        close = stream.partner[index + 1] if follows(stream, index, "(") else -1
+        close = stream.close_of(index)
         inside = stream[index + 2].text if close > 0 else ""
         if inside.endswith("Tensor_checkGPU") and follows(stream, close, ";"):
             yield Edit(*whole_line(code.text, stream[index].start, stream[close + 1].end), "")

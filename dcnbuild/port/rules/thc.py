@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import arguments
+from dcnbuild.port.pattern import preceded
 from dcnbuild.port.rule import Scope, entries
 
 
@@ -15,20 +15,14 @@ def _ceil_div(code: Code, scope: Scope) -> Iterable[Edit]:
     """THCCeilDiv; with `long` literals in it, both it and a std::min around it become int64_t."""
     if "THCCeilDiv" in scope.own:
         return
-    for stream, index in code.names("THCCeilDiv"):
-        if index + 1 >= len(stream) or stream[index + 1].text != "(":
-            continue
-        found = arguments(stream, index + 2)
-        if found is None:
-            continue
+    for stream, index, _, close in code.calls("THCCeilDiv"):
         name = stream[index]
         longs = stream.long_numbers
         at = bisect.bisect(longs, index)
-        wide = at < len(longs) and longs[at] < found[1]
+        wide = at < len(longs) and longs[at] < close
         yield Edit(name.start, name.end, "at::ceil_div<int64_t>" if wide else "at::ceil_div")
-        outer = stream[max(index - 4, 0) : index]
-        if wide and [token.text for token in outer] in (["std", "::", "min", "("], ["std", "::", "max", "("]):
-            yield Edit(outer[2].end, outer[2].end, "<int64_t>")
+        if wide and any(preceded(stream, index, "std", "::", outer, "(") for outer in ("min", "max")):
+            yield Edit(stream[index - 2].end, stream[index - 2].end, "<int64_t>")
 
 
 #: Names that headers of THC brought without its prefix → where torch has them.
