@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from dcnbuild.port.code import Code
 from dcnbuild.port.ffi import Extension, extensions, loads, ported_source
 from dcnbuild.port.pattern import follows
-from dcnbuild.port.python.module import Module, Modules
+from dcnbuild.port.python.module import Module, Modules, imported
 from dcnbuild.port.result import Change, FileResult
 from dcnbuild.port.rule import entries
 
@@ -168,14 +168,10 @@ def project_file(setup: str) -> list[FileResult]:
         tree = Module(setup).tree
     except SyntaxError:
         return []
-    imported = set()
-    for node in ast.walk(tree):
-        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-        names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
-        imported |= {name.split(".")[0] for name in names}
-    if "torch" not in imported:
+    found = {name.split(".")[0] for node in ast.walk(tree) for name in imported(node)}
+    if "torch" not in found:
         return []
-    needed = ["setuptools", *(_NEEDED[name] for name in sorted(imported & set(_NEEDED)))]
+    needed = ["setuptools", *(_NEEDED[name] for name in sorted(found & set(_NEEDED)))]
     requires = ", ".join(f'"{name}"' for name in needed)
     text = _PROJECT.format(requires=requires)
     path, rule = PurePosixPath("pyproject.toml"), "build-requirements"

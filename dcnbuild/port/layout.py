@@ -71,10 +71,6 @@ class Layout:
     branches: list[tuple[int, tuple[Directive, ...]]] = field(default_factory=list)
     arms: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
 
-    def is_dead(self, offset: int) -> bool:
-        """Whether no torch 2 build compiles the code at that offset."""
-        return _within(self.dead, offset)
-
     def is_past(self, offset: int) -> bool:
         """Whether the code at that offset is for an older torch or CUDA than today's."""
         return _within(self.past, offset)

@@ -47,6 +47,12 @@ def _six(module: Module, scope: PythonScope) -> Iterable[Edit]:
                     yield Edit(module.start(alias), module.end(alias), "torch")
 
 
+def is_use(node: ast.AST) -> bool:
+    """Whether a node takes something from torch._six."""
+    asked = isinstance(node, ast.Attribute) and dotted(node.value) == "torch._six"
+    return asked or (isinstance(node, ast.ImportFrom) and node.module == "torch._six")
+
+
 def guarded(module: Module, node: ast.AST) -> bool:
     """Whether the file knows that torch._six may not be there."""
     child = node
