@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from itertools import chain
+from itertools import chain, takewhile
 from operator import attrgetter
 
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.layout import Layout, read_layout
+from dcnbuild.port.layout import NEXT, OPENS, Layout, read_layout
 from dcnbuild.port.pattern import Match, arguments_of, find, parts_of, skip
 from dcnbuild.port.stream import Stream
 from dcnbuild.port.tokens import Token, revised, tokenize
@@ -193,22 +193,12 @@ class _Brace:
     around: _Brace | None
     function: Function | None
     start: int
-
-    @property
-    def inside(self) -> bool:
-        """Whether it or a brace around it is a function's."""
-        return self._inside
-
-    def __post_init__(self) -> None:
-        inside = self.function is not None or (self.around is not None and self.around.inside)
-        object.__setattr__(self, "_inside", inside)
-
-    _inside: bool = False
+    inside: bool  # whether it or a brace around it is a function's
 
 
 def _functions(code: Code) -> Iterator[Function]:
     """Finds function bodies. Each branch of an #if begins with the braces its #if began with."""
-    lines = [d for d in code.layout.directives if d.name in (*_OPENS, *_NEXT, "endif")]
+    lines = [d for d in code.layout.directives if d.name in (*OPENS, *NEXT, "endif")]
     saved: list[_Brace | None] = []
     brace: _Brace | None = None
     done: set[int] = set()
@@ -217,24 +207,21 @@ def _functions(code: Code) -> Iterator[Function]:
         while number < len(lines) and lines[number].start < token.start:
             name = lines[number].name
             number += 1
-            if name in _OPENS:
+            if name in OPENS:
                 saved.append(brace)
-            elif name in _NEXT and saved:
+            elif name in NEXT and saved:
                 brace = saved[-1]
             elif saved:
                 saved.pop()
         if token.text == "{":
             inside = brace is not None and brace.inside
-            brace = _Brace(brace, None if inside else _function_before(code, index), token.end)
+            function = None if inside else _function_before(code, index)
+            brace = _Brace(brace, function, token.end, inside or function is not None)
         elif token.text == "}" and brace is not None:
             if brace.function is not None and brace.start not in done:
                 done.add(brace.start)
                 yield replace(brace.function, body=(brace.start, token.start))
             brace = brace.around
-
-
-_OPENS = ("if", "ifdef", "ifndef")
-_NEXT = ("elif", "else", "elifdef", "elifndef")
 
 
 def _function_before(code: Code, brace: int) -> Function | None:
@@ -300,11 +287,7 @@ def parameters_of(text: str, stream: Stream, index: int, close: int) -> Iterator
     while index < close:
         end = skip(stream, index, stop_at_comma=True)
         end = close if end is None else min(end, close)
-        piece = list(stream[index:end])
-        for number, token in enumerate(piece):
-            if token.text == "=":
-                piece = piece[:number]
-                break
+        piece = list(takewhile(lambda token: token.text != "=", stream[index:end]))
         if piece:
             named = piece[-1].kind == "name" and len(piece) > 1
             last = piece[-2] if named else piece[-1]

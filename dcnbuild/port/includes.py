@@ -10,7 +10,7 @@ from typing import Any
 from dcnbuild.base.plain_yaml import shipped
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, line_start, newline_of
-from dcnbuild.port.layout import Directive, Include, guard_lines
+from dcnbuild.port.layout import OPENS, Directive, Include, guard_lines
 
 #: Headers that bring most of torch.
 _TORCH = r"torch/(?:extension|torch|all|types|script|library|python|autograd)\.h"
@@ -68,7 +68,7 @@ def add(code: Code, header: str, first: int) -> Edit:
     same = [i for i in before if [_words(p) for p in i.path] == [_words(p) for p in path]]
     if same:
         return _behind(code, same[-1].directive, line, newline)
-    conditions = [p for p in path if p.name in ("if", "ifdef", "ifndef")]
+    conditions = [p for p in path if p.name in OPENS]
     if path and len(conditions) == len(path):
         opening = "".join(code.text[p.start : p.end] for p in conditions)
         line = opening + line + f"#endif{newline}" * len(conditions)

@@ -13,6 +13,9 @@ from dcnbuild.port.tokens import Token
 
 #: How many #if lines around a place are kept in mind: C++ asks compilers for 256 in all.
 _DEEPEST = 256
+#: What begins an #if, and what a branch of it after the first.
+OPENS = ("if", "ifdef", "ifndef")
+NEXT = ("elif", "else", "elifdef", "elifndef")
 
 
 @dataclass(frozen=True)
@@ -126,12 +129,12 @@ def read_layout(
     guards = guard_lines(layout.directives)
     for line in layout.directives:
         was_dead = dead > 0
-        if line.name in ("if", "ifdef", "ifndef"):
+        if line.name in OPENS:
             truth = _truth(line, own, ranges)
             guard = line in guards
             levels.append(_Level(line, truth, None if guard else truth, guard))
             dead += levels[-1].now is False
-        elif line.name in ("elif", "elifdef", "elifndef", "else") and levels:
+        elif line.name in NEXT and levels:
             level = levels[-1]
             truth = True if line.name == "else" else _truth(line, own, ranges)
             level.next_arm(layout, line.start)

@@ -49,9 +49,6 @@ class Project:
         self.texts = texts
         self.bound = bound
         self.codes = {path: Code(text) for path, text in texts.items()}
-        self._resolved: dict[PurePosixPath, dict[str, PurePosixPath | None]] = {}
-        self._headers: dict[PurePosixPath, frozenset[str]] = {}
-        self._targets: dict[PurePosixPath, frozenset[PurePosixPath]] = {}
         self._included: dict[PurePosixPath, frozenset[PurePosixPath]] = {}
 
     @cached_property
@@ -108,7 +105,7 @@ class Project:
         if path not in self._included:
             seen = waiting = {path}
             while waiting:  # whole sets at a time: in a large project every header may reach most others
-                waiting = set().union(*(self._direct(found) for found in waiting)) - seen
+                waiting = set().union(*(self._direct[found] for found in waiting)) - seen
                 seen = seen | waiting
             self._included[path] = frozenset(seen - {path})
         return self._included[path]
@@ -141,19 +138,22 @@ class Project:
     def _is_foreign(self, path: PurePosixPath) -> bool:
         return any(_FOREIGN.match(i.header[1:-1]) for i in self.codes[path].layout.includes)
 
-    def _direct(self, path: PurePosixPath) -> frozenset[PurePosixPath]:
-        """The project's files that a file includes itself."""
-        if path not in self._targets:
-            found = self._includes(path).values()
-            self._targets[path] = frozenset(other for other in found if other is not None)
-        return self._targets[path]
+    @cached_property
+    def _includes(self) -> dict[PurePosixPath, dict[str, PurePosixPath | None]]:
+        """Each header that each file includes, and which of the project's files that is."""
+        written = {path: {i.header[1:-1] for i in code.layout.includes} for path, code in self.codes.items()}
+        return {path: {h: self._resolve(path, h) for h in headers} for path, headers in written.items()}
 
-    def _includes(self, path: PurePosixPath) -> dict[str, PurePosixPath | None]:
-        """Each header that a file includes, and which of the project's files that is."""
-        if path not in self._resolved:
-            written = {include.header[1:-1] for include in self.codes[path].layout.includes}
-            self._resolved[path] = {header: self._resolve(path, header) for header in written}
-        return self._resolved[path]
+    @cached_property
+    def _direct(self) -> dict[PurePosixPath, frozenset[PurePosixPath]]:
+        """The project's files that each file includes itself."""
+        return {path: frozenset(filter(None, found.values())) for path, found in self._includes.items()}
+
+    @cached_property
+    def _outer(self) -> dict[PurePosixPath, frozenset[str]]:
+        """The headers that each file includes itself, under no #if."""
+        includes = {path: code.layout.includes for path, code in self.codes.items()}
+        return {path: frozenset(i.header[1:-1] for i in found if not i.path) for path, found in includes.items()}
 
     def _resolve(self, path: PurePosixPath, header: str) -> PurePosixPath | None:
         """The project's file that an #include means: beside it, or else the one that ends so."""
@@ -189,21 +189,14 @@ class Project:
         return Scope(
             suffix=path.suffix,
             own=own,
-            headers=frozenset().union(*(self._outer(other) for other in seen)),
-            own_headers=frozenset(h for h, found in self._includes(path).items() if found),
-            copied_headers=frozenset(h for h in self._includes(path) if _CUB.fullmatch(h) and self._is_beside(path, h)),
+            headers=frozenset().union(*(self._outer[other] for other in seen)),
+            own_headers=frozenset(h for h, found in self._includes[path].items() if found),
+            copied_headers=frozenset(h for h in self._includes[path] if _CUB.fullmatch(h) and self._is_beside(path, h)),
             dispatchers=self.dispatchers,
             state_parameters=self.state_parameters,
             checks=self.checks,
             guards=self.guards,
         )
-
-    def _outer(self, path: PurePosixPath) -> frozenset[str]:
-        """The headers that a file includes itself, under no #if."""
-        if path not in self._headers:
-            includes = self.codes[path].layout.includes
-            self._headers[path] = frozenset(include.header[1:-1] for include in includes if not include.path)
-        return self._headers[path]
 
     @cached_property
     def needs_new_standard(self) -> bool:

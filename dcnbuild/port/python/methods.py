@@ -6,7 +6,7 @@ import ast
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from dcnbuild.port.edits import Edit, disjoint, indent_of, line_start, newline_of
+from dcnbuild.port.edits import Edit, Revision, disjoint, indent_of, line_start, newline_of
 from dcnbuild.port.python.functions import OldFunction, old_functions, starred
 from dcnbuild.port.python.module import Module, PythonScope
 from dcnbuild.port.rule import entries
@@ -67,18 +67,12 @@ def _init_body(module: Module, function: OldFunction) -> str:
     if not statements or all(isinstance(s, ast.Pass) for s in statements):
         return ""
     start, end = module.start(statements[0]), module.end(statements[-1])
-    pieces, position = [], start
-    edits = sorted(_renames(module, function, init), key=lambda edit: edit.start)
-    edits += [
-        Edit(*(module.whole_lines(s) or (module.start(s), module.end(s))), "")
-        for s in init.body
-        if _is_super(module, s) and start < module.start(s) < end
-    ]
-    for edit in sorted(edits, key=lambda edit: edit.start):
-        if position <= edit.start and edit.end <= end:
-            pieces += [module.text[position : edit.start], edit.new]
-            position = edit.end
-    return indent_of(module.text, start) + "".join([*pieces, module.text[position:end]])
+    calls = [s for s in init.body if _is_super(module, s) and start < module.start(s) < end]
+    without = [Edit(*(module.whole_lines(s) or (module.start(s), module.end(s))), "") for s in calls]
+    body = Revision(module.text[start:end])
+    inside = (e for e in (*_renames(module, function, init), *without) if start <= e.start and e.end <= end)
+    body.apply(Edit(e.start - start, e.end - start, e.new) for e in inside)
+    return indent_of(module.text, start) + body.text
 
 
 def _reindent(text: str, indent: str, newline: str) -> str:
