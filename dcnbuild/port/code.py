@@ -119,6 +119,15 @@ class Code:
             indices = chain.from_iterable(stream.places.get(name, ()) for name in found)
             yield from ((stream, index) for index in sorted(indices))
 
+    def has(self, expression: str) -> bool:
+        """Whether any name token matches a regular expression as a whole."""
+        return bool(names_like(expression, self._named))
+
+    @property
+    def headers(self) -> frozenset[str]:
+        """The headers that it includes."""
+        return frozenset(include.name for include in self.layout.includes)
+
     def calls(self, expression: str) -> Iterator[tuple[Stream, int, list[tuple[int, int]], int]]:
         """Calls of names like these, as (stream, index of the name, arguments, index of the closing bracket)."""
         for stream, index in self.names(expression):

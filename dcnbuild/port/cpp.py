@@ -129,7 +129,7 @@ def apply_edits(revision: Revision, code: Code, edits: Mapping[str, Iterable[Edi
 
 
 def _th_headers(code: Code) -> list[str]:
-    return [i.header for i in code.layout.includes if is_torch_h(i.header[1:-1])]
+    return [i.header for i in code.layout.includes if is_torch_h(i.name)]
 
 
 def _add_helpers(revision: Revision, code: Code, scope: Scope, applied: Sequence[Rule], changes: list[Change]) -> Code:
@@ -188,7 +188,7 @@ def _leftovers(code: Code, scope: Scope) -> Iterable[Remark]:
 
 def _named(code: Code, scope: Scope, leftover: Leftover) -> Iterator[Token]:
     """The names that give a leftover away."""
-    if leftover.where and not any(True for _ in code.names(leftover.where)):
+    if leftover.where and not code.has(leftover.where):
         return
     for stream, index in code.names(leftover.names):
         token = stream[index]

@@ -131,7 +131,7 @@ def has(code: Code, header: str, first: int, seen: frozenset[str], others: str =
     """
     others = others or "|".join(_others(row) for row in _TABLE if row["header"] == header) or "(?!)"
     path = code.layout.path_at(first)
-    there = {i.header[1:-1] for i in code.layout.includes if _reaches(i.path, path)} | seen
+    there = {i.name for i in code.layout.includes if _reaches(i.path, path)} | seen
     return any(name == header or re.fullmatch(others, name) for name in there)
 
 

@@ -45,6 +45,11 @@ class Include:
     directive: Directive
     path: tuple[Directive, ...]
 
+    @property
+    def name(self) -> str:
+        """The header without them."""
+        return self.header[1:-1]
+
 
 @dataclass(frozen=True)
 class Macro:

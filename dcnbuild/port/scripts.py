@@ -20,7 +20,8 @@ _NUMBER = re.compile(r"(?<![\w.])(?:\d{2,3}(?![\w.])|\d\d?\.\d(?![\w.]))")
 _STANDARDS = re.compile(
     r"((?:-std=|/std:|std=)(?:c|gnu)\+\+|(?:CMAKE_)?(?:CXX|CUDA)_STANDARD[ \t]+\"?|cxx_std_)(0x|1y|1z|2a|\d\d)\b"
 )
-_YEARS = {"0x": 11, "1y": 14, "1z": 17, "2a": 20}
+#: Today's numbers of the drafts.
+YEARS = {"0x": 11, "1y": 14, "1z": 17, "2a": 20, "2b": 23, "2c": 26}
 _ABI = re.compile(r"(?<![ \t])[ \t]*-D_?_?GLIBCXX_USE_CXX11_ABI=0\b")
 #: A setup.py that has make do its work.
 _MAKES = re.compile(
@@ -40,7 +41,7 @@ def raised_standard(text: str) -> str:
     """Flags with an older C++ standard raised to the one that torch's headers need."""
 
     def newer(match: re.Match[str]) -> str:
-        year = _YEARS.get(match[2]) or int(match[2])
+        year = YEARS.get(match[2]) or int(match[2])
         return match[0] if STANDARD <= year < 90 else f"{match[1]}{STANDARD}"
 
     return _STANDARDS.sub(newer, text)
@@ -48,10 +49,9 @@ def raised_standard(text: str) -> str:
 
 def _raised_list(text: str) -> str:
     """A line with a list of architectures, as CMake and torch write them: 35;52, "3.5 5.2+PTX"."""
-    if not _LISTS.search(text):
-        return text
     name = _LISTS.search(text)
-    assert name is not None
+    if name is None:
+        return text
     head, rest = text[: name.end()], text[name.end() :]
 
     def newer(match: re.Match[str]) -> str:

@@ -132,17 +132,16 @@ class Project:
 
     def ported_to(self, path: PurePosixPath) -> PurePosixPath:
         """What a file is called when it is ported: C glue that takes tensors becomes C++."""
-        glue = path.suffix == ".c" and any(True for _ in self.codes[path].names(TH_TENSOR))
+        glue = path.suffix == ".c" and self.codes[path].has(TH_TENSOR)
         return ported_source(path) if glue else path
 
     def _is_foreign(self, path: PurePosixPath) -> bool:
-        return any(_FOREIGN.match(i.header[1:-1]) for i in self.codes[path].layout.includes)
+        return any(_FOREIGN.match(i.name) for i in self.codes[path].layout.includes)
 
     @cached_property
     def _includes(self) -> dict[PurePosixPath, dict[str, PurePosixPath | None]]:
         """Each header that each file includes, and which of the project's files that is."""
-        written = {path: {i.header[1:-1] for i in code.layout.includes} for path, code in self.codes.items()}
-        return {path: {h: self._resolve(path, h) for h in headers} for path, headers in written.items()}
+        return {path: {h: self._resolve(path, h) for h in code.headers} for path, code in self.codes.items()}
 
     @cached_property
     def _direct(self) -> dict[PurePosixPath, frozenset[PurePosixPath]]:
@@ -153,7 +152,7 @@ class Project:
     def _outer(self) -> dict[PurePosixPath, frozenset[str]]:
         """The headers that each file includes itself, under no #if."""
         includes = {path: code.layout.includes for path, code in self.codes.items()}
-        return {path: frozenset(i.header[1:-1] for i in found if not i.path) for path, found in includes.items()}
+        return {path: frozenset(i.name for i in found if not i.path) for path, found in includes.items()}
 
     def _resolve(self, path: PurePosixPath, header: str) -> PurePosixPath | None:
         """The project's file that an #include means: beside it, or else the one that ends so."""
@@ -202,9 +201,7 @@ class Project:
     def needs_new_standard(self) -> bool:
         """Whether any source includes a header of torch that refuses an old -std flag."""
         return any(
-            _NEEDS_NEW_STANDARD.fullmatch(include.header[1:-1])
-            for code in self.codes.values()
-            for include in code.layout.includes
+            map(_NEEDS_NEW_STANDARD.fullmatch, chain.from_iterable(code.headers for code in self.codes.values()))
         )
 
 

@@ -10,11 +10,9 @@ from itertools import groupby, pairwise
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.python.module import Module, PythonScope
 from dcnbuild.port.rule import entries
-from dcnbuild.port.scripts import OLDEST, raised_architectures, raised_standard
+from dcnbuild.port.scripts import OLDEST, YEARS, raised_architectures, raised_standard
 
 _STANDARD = re.compile(r"(?:--?std=|/std:)(?:c|gnu)\+\+(\w\w)")
-#: Today's spelling of the drafts' names.
-_YEARS = {"0x": 11, "1y": 14, "1z": 17, "2a": 20, "2b": 23, "2c": 26}
 _ARCHITECTURE = re.compile(
     r"(?:--?(?:gencode|generate-code|gpu-architecture|arch|gpu-code|code)[= ])?"
     r"(?:arch=)?\"?(?:compute|sm|lto)_\d+[af]?(?:,\s*code=\\?\"?\[?(?:(?:compute|sm|lto)_\d+[af]?,?)+\]?\\?\"?)?"
@@ -47,10 +45,7 @@ def _flags(module: Module, wanted: re.Pattern[str]) -> Iterator[ast.Constant]:
 
 def _old_standard(text: str, new_standard: bool) -> bool:
     match = _STANDARD.search(text)
-    if match is None:
-        return False
-    year = _YEARS.get(match[1]) or int(match[1])
-    return year < (20 if new_standard else 17)
+    return match is not None and (YEARS.get(match[1]) or int(match[1])) < (20 if new_standard else 17)
 
 
 def old_flags(module: Module, scope: PythonScope) -> list[ast.Constant]:

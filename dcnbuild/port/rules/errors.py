@@ -64,8 +64,8 @@ def _split(code: Code, stream: Stream, literal: Sequence[Token], values: list[tu
 
 def _comparisons(code: Code, scope: Scope) -> Iterable[Edit]:
     """CHECK_EQ and its like, which torch's logging header had without a prefix."""
-    there = scope.headers | {include.header[1:-1] for include in code.layout.includes}
-    uses = any(map(_TORCH_HEADER.match, there)) or any(True for _ in code.names(_TORCH))
+    there = scope.headers | code.headers
+    uses = any(map(_TORCH_HEADER.match, there)) or code.has(_TORCH)
     if not uses or any("glog" in header for header in there):
         return
     for stream, index in code.names(r"D?CHECK_(?:EQ|NE|LT|LE|GT|GE|NOTNULL)"):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from dcnbuild.base.plain_yaml import shipped
 from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, whole_line
-from dcnbuild.port.layout import Include
-from dcnbuild.port.rule import Scope, entries
+from dcnbuild.port.rule import Rewrite, Scope, entries
 from dcnbuild.port.source import COMPILED_SUFFIXES
 
 #: Headers of THC, and of ATen and c10, that are gone → what has their place.
@@ -36,71 +35,48 @@ def is_torch_h(header: str) -> bool:
     return bool(_THC.fullmatch(header) or _TH.fullmatch(header))
 
 
-def _includes(code: Code, scope: Scope, wanted: str) -> list[Include]:
-    """The includes of torch's headers of such a name; what the project has itself is its own."""
+def _replacing(wanted: str, header: Callable[[str], str | None]) -> Rewrite:
+    """The rewrite that puts another header into each line with torch's header of such a name.
+
+    The line goes where `header` says None, or what is included already. What the project has itself is its own.
+    """
     expression = re.compile(wanted)
-    return [
-        include
-        for include in code.layout.includes
-        if expression.fullmatch(include.header[1:-1]) and include.header[1:-1] not in scope.own_headers
-    ]
-
-
-def _replace(code: Code, lines: Iterable[tuple[Include, str | None]]) -> Iterator[Edit]:
-    """Another header in each of these lines, or no line at all where that is included already."""
-    there = {other.header[1:-1] for other in code.layout.includes if not other.path}
-    for include, header in lines:
-        token = include.directive.tokens[0]
-        if header is None or header in there:
-            first = code.text.rindex("#", 0, token.start)
-            yield Edit(*whole_line(code.text, first, token.end), "")
-        else:
-            yield Edit(token.start, token.end, f"<{header}>")
-            if not include.path:
-                there.add(header)
-
-
-def _thc(code: Code, scope: Scope) -> Iterable[Edit]:
-    return _replace(
-        code,
-        [
-            (include, _TABLES["thc"].get(include.header[1:-1], _CUDA_CONTEXT))
-            for include in _includes(code, scope, _THC.pattern)
-            if include.header[1:-1] not in _FORWARDERS
-        ],
-    )
-
-
-def _by_table(table: Mapping[str, str]) -> Callable[[Code, Scope], Iterable[Edit]]:
-    """The rewrite that puts each header of a table in another's place."""
 
     def rewrite(code: Code, scope: Scope) -> Iterable[Edit]:
-        found = _includes(code, scope, "|".join(map(re.escape, table)))
-        return _replace(code, [(include, table[include.header[1:-1]]) for include in found])
+        there = {other.name for other in code.layout.includes if not other.path}
+        for include in code.layout.includes:
+            if not expression.fullmatch(include.name) or include.name in scope.own_headers:
+                continue
+            token, new = include.directive.tokens[0], header(include.name)
+            if new is None or new in there:
+                first = code.text.rindex("#", 0, token.start)
+                yield Edit(*whole_line(code.text, first, token.end), "")
+            else:
+                yield Edit(token.start, token.end, f"<{new}>")
+                if not include.path:
+                    there.add(new)
 
     return rewrite
 
 
-def _th(code: Code, scope: Scope) -> Iterable[Edit]:
-    return _replace(code, [(include, None) for include in _includes(code, scope, _TH.pattern)])
+def _by_table(table: Mapping[str, str]) -> Rewrite:
+    """The rewrite that puts each header of a table in another's place."""
+    return _replacing("|".join(map(re.escape, table)), table.get)
+
+
+_ATOMICS_ALONE = _by_table({"ATen/cuda/CUDAApplyUtils.cuh": "ATen/cuda/Atomic.cuh"})
+_BINDING = _by_table({"torch/torch.h": "torch/extension.h"})
 
 
 def _apply_utils(code: Code, scope: Scope) -> Iterable[Edit]:
-    if any(True for _ in code.names(_APPLY)) or not any(True for _ in code.names(_ATOMICS)):
-        return
-    found = _includes(code, scope, r"ATen/cuda/CUDAApplyUtils\.cuh")
-    yield from _replace(code, [(include, "ATen/cuda/Atomic.cuh") for include in found])
+    return _ATOMICS_ALONE(code, scope) if code.has(_ATOMICS) and not code.has(_APPLY) else ()
 
 
 def _extension(code: Code, scope: Scope) -> Iterable[Edit]:
     """torch/torch.h in a file that binds Python, with nothing else that brings pybind11."""
-    if not any(True for _ in code.names("PYBIND11_MODULE|TORCH_EXTENSION_NAME|pybind11")):
-        return
-    there = {include.header[1:-1] for include in code.layout.includes} | scope.headers
-    if any(re.fullmatch(_PYBIND, header) for header in there):
-        return
-    found = _includes(code, scope, r"torch/torch\.h")
-    yield from _replace(code, [(include, "torch/extension.h") for include in found])
+    there = any(re.fullmatch(_PYBIND, header) for header in scope.headers | code.headers)
+    binds = code.has("PYBIND11_MODULE|TORCH_EXTENSION_NAME|pybind11")
+    return _BINDING(code, scope) if binds and not there else ()
 
 
 #: Headers that do not bring those of torch's CUDA side.
@@ -115,9 +91,9 @@ _CUDA_NAMES = r"getCurrentCUDAStream|CUDAGuard|OptionalCUDAGuard|C10_CUDA_\w+|AT
 
 def _missing(code: Code, scope: Scope) -> Iterable[Edit]:
     """Names of torch's CUDA side in a source whose headers are all known not to bring them."""
-    if scope.suffix not in COMPILED_SUFFIXES or not any(True for _ in code.names(_CUDA_NAMES)):
+    if scope.suffix not in COMPILED_SUFFIXES or not code.has(_CUDA_NAMES):
         return
-    seen = scope.headers | {include.header[1:-1] for include in code.layout.includes}
+    seen = scope.headers | code.headers
     if not all(h in scope.own_headers or _WITHOUT_CUDA.fullmatch(h) for h in seen):
         return
     for header, first in includes.missing(code, _CUDA_NAMES, scope.headers, False)[:1]:
@@ -127,9 +103,12 @@ def _missing(code: Code, scope: Scope) -> Iterable[Edit]:
 RULES = entries(
     __file__,
     {
-        "thc-header": _thc,
+        "thc-header": _replacing(
+            rf"(?!(?:{'|'.join(map(re.escape, _FORWARDERS))})\Z)(?:{_THC.pattern})",
+            lambda header: _TABLES["thc"].get(header, _CUDA_CONTEXT),
+        ),
         "thc-forwarder": _by_table({header: _TABLES["thc"][header] for header in _FORWARDERS}),
-        "th-header": _th,
+        "th-header": _replacing(_TH.pattern, lambda header: None),
         "moved-header": _by_table(_TABLES["moved"]),
         "cuda-apply-utils": _apply_utils,
         "missing-header": _missing,

@@ -17,7 +17,7 @@ def _rewrite(name: str) -> Rewrite:
     """The rewrite for one shuffle: where a scalar_t is shuffled in a file that dispatches at::Half."""
 
     def rewrite(code: Code, scope: Scope) -> Iterable[Edit]:
-        if not any(True for _ in code.names(_HALF)):
+        if not code.has(_HALF):
             return
         for stream, index, given, _ in code.calls(f"__{name}"):
             if len(given) > 2 and _is_scalar(stream, stream[given[1][0]].text):

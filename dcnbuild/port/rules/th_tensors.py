@@ -79,7 +79,7 @@ def _pointed_to(stream: Stream, index: int) -> str:
 
 def _allocations(code: Code, scope: Scope) -> Iterable[Edit]:
     """`float *p = malloc(n)`, which is C: in C++ a void* is no other pointer."""
-    if not any(True for _ in code.names(TYPES)):
+    if not code.has(TYPES):
         return
     for stream, index in code.names("malloc|calloc|realloc"):
         type = _pointed_to(stream, index)

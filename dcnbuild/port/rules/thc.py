@@ -34,11 +34,10 @@ _MOVED = {
 
 def _launch_sizes(code: Code, scope: Scope) -> Iterable[Edit]:
     """GET_BLOCKS of THCUNN/common.h and its like, which torch keeps in a namespace now."""
-    there = [include.header[1:-1] for include in code.layout.includes]
-    for stream, index in code.names("|".join(_MOVED)) if there else ():
+    for stream, index in code.names("|".join(_MOVED)) if code.headers else ():
         from_header, namespace = _MOVED[stream[index].text]
         own = stream[index].text in scope.own or stream[index - 1].text == "::"
-        if not own and any(header.startswith(from_header) for header in there):
+        if not own and any(header.startswith(from_header) for header in code.headers):
             yield Edit(stream[index].start, stream[index].start, namespace)
 
 
