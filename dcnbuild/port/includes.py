@@ -52,6 +52,7 @@ SYMBOLS: dict[str, tuple[str, str]] = {
         for name in (*("counting_iterator", "constant_iterator", "discard_iterator", "transform_iterator"),)
     },
     r"maximum|minimum": ("cuda/functional", r"(?!)"),
+    r"get_sreg_laneid": ("cuda/ptx", r"(?!)"),
     r"CUDACachingAllocator": ("c10/cuda/CUDACachingAllocator.h", r"(?!)"),
     r"ThrustAllocator": ("ATen/cuda/ThrustAllocator.h", r"(?!)"),
     r"OptionalCUDAGuard|CUDAGuard": ("c10/cuda/CUDAGuard.h", r"ATen/cuda/CUDAGuard\.h"),

@@ -20,6 +20,7 @@ _TYPE_FIRST = (
 _SPACES = ("at", "torch")
 #: Factories of at::Type → the method of a tensor, and the function, of the same meaning.
 _FACTORIES = {"tensor": "empty", "zeros": "zeros", "ones": "ones"}
+_FUNCTIONS = {**_FACTORIES, **{f: f for f in ("zeros_like", "ones_like", "rand", "randn", "arange", "randperm")}}
 _READ = "deprecated in torch 1.3, not in torch 2.14.1"
 
 
@@ -45,8 +46,8 @@ def _type_name(code: Code, scope: Scope) -> Iterable[Edit]:
 
 def _type_factories(code: Code, scope: Scope) -> Iterable[Edit]:
     """`x.type().tensor({n})`, and the same of at::CUDA(at::kFloat) and at::CPU(at::kFloat)."""
-    for stream, index in code.names("|".join(_FACTORIES)):
-        name = stream[index]
+    for stream, index in code.names("|".join(_FUNCTIONS)):
+        name, made = stream[index], _FUNCTIONS[stream[index].text]
         if words_at(stream, index + 1, 1) != ["("] or words_at(stream, index - 1, 1) != ["."]:
             continue
         found = arguments(stream, index + 2)
@@ -55,31 +56,25 @@ def _type_factories(code: Code, scope: Scope) -> Iterable[Edit]:
         sizes = "" if found[0] else "{0}"
         close = stream[found[1]]
         if index >= 5 and words_at(stream, index - 4, 3) == ["type", "(", ")"]:
-            if stream[index - 5].text in (".", "->"):
-                new = f"new_{_FACTORIES[name.text]}"
-                yield Edit(stream[index - 4].start, name.end, new)
+            if stream[index - 5].text in (".", "->") and name.text in _FACTORIES:
+                yield Edit(stream[index - 4].start, name.end, f"new_{made}")
                 yield Edit(close.start, close.start, sizes)
             continue
         if is_type_variable(code, stream[index - 2]):
-            yield Edit(stream[index - 2].start, name.end, f"at::{_FACTORIES[name.text]}")
+            yield Edit(stream[index - 2].start, name.end, f"at::{made}")
             yield Edit(close.start, close.start, f"{sizes}, {stream[index - 2].text}.options()")
             continue
         scalar = stream.partner[index - 2]
-        if words_at(stream, scalar - 5, 5) == ["type", "(", ")", ".", "toScalarType"]:
+        if words_at(stream, scalar - 5, 5) == ["type", "(", ")", ".", "toScalarType"] and name.text in _FACTORIES:
             inside = code.text[stream[scalar].end : stream[index - 2].start]
-            yield Edit(stream[scalar - 5].start, name.end, f"new_{_FACTORIES[name.text]}")
+            yield Edit(stream[scalar - 5].start, name.end, f"new_{made}")
             yield Edit(close.start, close.start, f"{sizes}, {inside}")
             continue
         opening = _backend(stream, index - 2)
         if opening is not None:
-            start = stream[opening - 1]
-            inside = code.text[stream[opening].end : stream[index - 2].start]
-            device = "at::kCUDA" if start.text == "CUDA" else "at::kCPU"
             given = code.text[stream[index + 1].end : close.start] + sizes
             first = opening - 3 if words_at(stream, opening - 2, 1) == ["::"] else opening - 1
-            options = f"at::device({device}).dtype({inside})"
-            new = f"at::{_FACTORIES[name.text]}({given}, {options})"
-            yield Edit(stream[first].start, close.end, new)
+            yield Edit(stream[first].start, close.end, f"at::{made}({given}, {_options(code, stream, opening)})")
 
 
 def _backends(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -120,9 +115,7 @@ def _type_first(code: Code, scope: Scope) -> Iterable[Edit]:
         type = code.text[stream[start].start : stream[end - 1].end]
         opening = _backend(stream, end - 1)
         if opening is not None:
-            device = "at::kCUDA" if stream[opening - 1].text == "CUDA" else "at::kCPU"
-            inside = code.text[stream[opening].end : stream[end - 1].start]
-            options = f"at::device({device}).dtype({inside})"
+            options = _options(code, stream, opening)
         elif (tensor := _end_of_tensor(stream, start, end)) is not None:
             options = code.text[stream[start].start : stream[tensor].start] + "options()"
             converted = stream.partner[end - 1] if tensor < end - 3 else -1
@@ -156,16 +149,19 @@ def _backend(stream: Stream, close: int) -> int | None:
     return opening if opening > 0 and stream[opening - 1].text in ("CUDA", "CPU") else None
 
 
+def _options(code: Code, stream: Stream, opening: int) -> str:
+    """The options that `CUDA(type)` or `CPU(type)` with this "(" stands for."""
+    inside = code.text[stream[opening].end : stream[stream.partner[opening]].start]
+    return f"at::device(at::k{stream[opening - 1].text}).dtype({inside})"
+
+
 def _to_type(code: Code, scope: Scope) -> Iterable[Edit]:
     """`x.toType(at::CUDA(at::kInt))`, and `x.toType(y.type())`."""
     for stream, index in code.names("toType"):
         close = stream.partner[index + 1] if follows(stream, index, "(") else -1
         opening = _backend(stream, close - 1) if close > 0 else None
         if opening is not None and opening - index < 6:
-            device = "at::kCUDA" if stream[opening - 1].text == "CUDA" else "at::kCPU"
-            inside = code.text[stream[opening].end : stream[close - 1].start]
-            new = f"to(at::device({device}).dtype({inside}))"
-            yield Edit(stream[index].start, stream[close].end, new)
+            yield Edit(stream[index].start, stream[close].end, f"to({_options(code, stream, opening)})")
         elif close > 0 and index + 3 == close and is_type_variable(code, stream[index + 2]):
             yield Edit(stream[index].start, stream[close].end, f"to({stream[index + 2].text}.options())")
         elif close > 0 and (type := _end_of_tensor(stream, index + 2, close)) is not None:
@@ -204,10 +200,12 @@ RULES = (
         pattern="x.type().tensor(sizes), at::CUDA(at::kFloat).zeros(sizes), …",
         replacement="x.new_empty(sizes), at::zeros(sizes, at::device(at::kCUDA).dtype(at::kFloat))",
         before="auto f(at::Tensor x) { return x.type().zeros({3}) + at::CUDA(at::kInt).tensor({2, 3})"
+        " + torch::CPU(at::kInt).zeros_like(x)"
         " + x.type().toScalarType(at::kLong).ones({1}); }\n"
         "auto g(const at::Type& t) { return t.tensor({1}); }\n",
         after="auto f(at::Tensor x) {"
         " return x.new_zeros({3}) + at::empty({2, 3}, at::device(at::kCUDA).dtype(at::kInt))"
+        " + at::zeros_like(x, at::device(at::kCPU).dtype(at::kInt))"
         " + x.new_ones({1}, at::kLong); }\n"
         "auto g(const at::Type& t) { return at::empty({1}, t.options()); }\n",
         untouched=("auto f(Net& net) { return net.zeros({3}) + net.type(1).zeros({3}); }\n",),

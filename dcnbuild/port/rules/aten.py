@@ -63,14 +63,14 @@ def _generator(code: Code, scope: Scope) -> Iterable[Edit]:
 
 def _context_stream(code: Code, scope: Scope) -> Iterable[Edit]:
     """`at::globalContext().getCurrentCUDAStream()`."""
-    for stream, index in code.names("getCurrentCUDAStream|getNumGPUs"):
+    for stream, index in code.names("getCurrentCUDAStream(?:OnDevice)?|getNumGPUs"):
         if words_at(stream, index - 4, 4) != ["globalContext", "(", ")", "."]:
             continue
         first = index - 4
         while first >= 2 and stream[first - 1].text == "::":
             first -= 2
-        stream_wanted = stream[index].text == "getCurrentCUDAStream"
-        new = "at::cuda::getCurrentCUDAStream" if stream_wanted else "c10::cuda::device_count"
+        counted = stream[index].text == "getNumGPUs"
+        new = "c10::cuda::device_count" if counted else "at::cuda::getCurrentCUDAStream"
         yield Edit(stream[first].start, stream[index].end, new)
 
 
@@ -109,7 +109,7 @@ def _linalg(code: Code, scope: Scope) -> Iterable[Edit]:
 
 def _variable_ref(code: Code, scope: Scope) -> Iterable[Edit]:
     """`torch::autograd::as_variable_ref(x)`: every tensor is a Variable."""
-    for stream, index in code.names("as_variable_ref"):
+    for stream, index in code.names("as_variable(?:_ref)?"):
         first = index
         while first > 1 and stream[first - 1].text == "::":
             first -= 2
@@ -233,8 +233,10 @@ RULES = (
         since="torch 1.0",
         pattern="at::globalContext().getCurrentCUDAStream(), at::globalContext().getNumGPUs()",
         replacement="at::cuda::getCurrentCUDAStream(), c10::cuda::device_count()",
-        before="cudaStream_t f() { return at::globalContext().getCurrentCUDAStream(); }\n",
-        after="cudaStream_t f() { return at::cuda::getCurrentCUDAStream(); }\n",
+        before="cudaStream_t f() { return at::globalContext().getCurrentCUDAStream(); }\n"
+        "cudaStream_t g(int i) { return at::globalContext().getCurrentCUDAStreamOnDevice(i); }\n",
+        after="cudaStream_t f() { return at::cuda::getCurrentCUDAStream(); }\n"
+        "cudaStream_t g(int i) { return at::cuda::getCurrentCUDAStream(i); }\n",
         untouched=("cudaStream_t f() { return mine().getCurrentCUDAStream(); }\n",),
         rewrite=_context_stream,
         emits="getCurrentCUDAStream|device_count",
@@ -280,10 +282,11 @@ RULES = (
     Rule(
         id="variable-ref",
         gone="torch 1.5",
-        pattern="torch::autograd::as_variable_ref(x)",
+        pattern="torch::autograd::as_variable_ref(x), torch::autograd::as_variable(x)",
         replacement="(x)",
-        before="auto f(at::Tensor x) { return torch::autograd::as_variable_ref(x).data(); }\n",
-        after="auto f(at::Tensor x) { return (x).data(); }\n",
+        before="auto f(at::Tensor x) { return torch::autograd::as_variable_ref(x).data(); }\n"
+        "auto g(at::Tensor x) { return torch::autograd::as_variable(x); }\n",
+        after="auto f(at::Tensor x) { return (x).data(); }\nauto g(at::Tensor x) { return (x); }\n",
         untouched=("auto f(Mine x) { return x.as_variable_ref(1); }\n",),
         rewrite=_variable_ref,
     ),

@@ -143,21 +143,30 @@ RULES = (
     _cub("Division", "::cuda::std::divides<>"),
     *(
         Rule(
-            id=f"cub-{name}-macro",
+            id=f"cub-{name}",
             gone="CUDA 13",
-            pattern=f"{macro}($a, $b)",
+            pattern=old,
             replacement=new,
-            before=f"int f(int n, int m) {{ return {macro}(n, m); }}\n",
+            before=f"int f(int n, int m) {{ return {old.replace('$a', 'n').replace('$b', 'm')}; }}\n",
             after=f"int f(int n, int m) {{ return {new.replace('$a', 'n').replace('$b', 'm')}; }}\n",
-            untouched=(f"// {macro}(n, m)\n",),
+            untouched=(f"// {old}\n",),
+            emits=new.partition("(")[0].rpartition("::")[2],
         )
-        for name, macro, new in (
-            ("max", "CUB_MAX", "(($a) > ($b) ? ($a) : ($b))"),
-            ("min", "CUB_MIN", "(($a) < ($b) ? ($a) : ($b))"),
-            ("quotient-ceiling", "CUB_QUOTIENT_CEILING", "((($a) + ($b) - 1) / ($b))"),
-            ("quotient-floor", "CUB_QUOTIENT_FLOOR", "(($a) / ($b))"),
-            ("round-up", "CUB_ROUND_UP_NEAREST", "((($a) + ($b) - 1) / ($b) * ($b))"),
-            ("round-down", "CUB_ROUND_DOWN_NEAREST", "(($a) / ($b) * ($b))"),
+        for name, old, new in (
+            ("max-macro", "CUB_MAX($a, $b)", "(($a) > ($b) ? ($a) : ($b))"),
+            ("min-macro", "CUB_MIN($a, $b)", "(($a) < ($b) ? ($a) : ($b))"),
+            ("quotient-ceiling-macro", "CUB_QUOTIENT_CEILING($a, $b)", "((($a) + ($b) - 1) / ($b))"),
+            ("quotient-floor-macro", "CUB_QUOTIENT_FLOOR($a, $b)", "(($a) / ($b))"),
+            ("round-up-macro", "CUB_ROUND_UP_NEAREST($a, $b)", "((($a) + ($b) - 1) / ($b) * ($b))"),
+            ("round-down-macro", "CUB_ROUND_DOWN_NEAREST($a, $b)", "(($a) / ($b) * ($b))"),
+            ("lane-id", "cub::LaneId()", "::cuda::ptx::get_sreg_laneid()"),
+            ("cta-sync", "cub::CTA_SYNC()", "__syncthreads()"),
+            ("cta-sync-and", "cub::CTA_SYNC_AND($a)", "__syncthreads_and($a)"),
+            ("cta-sync-or", "cub::CTA_SYNC_OR($a)", "__syncthreads_or($a)"),
+            ("warp-sync", "cub::WARP_SYNC($a)", "__syncwarp($a)"),
+            ("warp-all", "cub::WARP_ALL($a, $b)", "__all_sync($b, $a)"),
+            ("warp-any", "cub::WARP_ANY($a, $b)", "__any_sync($b, $a)"),
+            ("warp-ballot", "cub::WARP_BALLOT($a, $b)", "__ballot_sync($b, $a)"),
         )
     ),
     Rule(

@@ -62,7 +62,7 @@ MOVED = {
     "ATen/core/TensorOptions.h": "c10/core/TensorOptions.h",
     "ATen/core/TensorMethods.h": "ATen/core/Tensor.h",
     "torch/linalg.h": "ATen/Functions.h",
-    "ATen/ParallelNativeTBB.h": "ATen/Parallel.h",
+    **dict.fromkeys(("ATen/ParallelNativeTBB.h", "ATen/CPUGeneral.h"), "ATen/Parallel.h"),
     **{f"c10d/{name}.hpp": f"torch/csrc/distributed/c10d/{name}.hpp" for name in _C10D},
     **dict.fromkeys(("ATen/Type.h", "ATen/core/Type.h"), "ATen/core/DeprecatedTypeProperties.h"),
 }
@@ -119,7 +119,10 @@ def _by_table(table: Mapping[str, str]) -> Callable[[Code, Scope], Iterable[Edit
 
 
 def _th(code: Code, scope: Scope) -> Iterable[Edit]:
-    return _replace(code, [(include, None) for include in _includes(code, scope, _TH.pattern)])
+    """TH.h stood before the project's headers, which lean on what it brought: that of tensors takes its place."""
+    found = _includes(code, scope, _TH.pattern)
+    wanted = [header for header, _ in includes.missing(code, "Tensor", scope.headers, False)]
+    return _replace(code, [(include, next(iter(wanted), None)) for include in found])
 
 
 def _apply_utils(code: Code, scope: Scope) -> Iterable[Edit]:

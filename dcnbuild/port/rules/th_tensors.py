@@ -49,11 +49,18 @@ _FUNCTIONS = {
     "fill": "{0}.fill_({1})",
     "zero": "{0}.zero_()",
     "copy": "{0}.copy_({1})",
-    "add": "at::add_out({0}, {1}, at::scalar_tensor({2}, {1}.options()))",
-    "mul": "at::mul_out({0}, {1}, at::scalar_tensor({2}, {1}.options()))",
+    **{
+        f: f"at::{f}_out({{0}}, {{1}}, at::scalar_tensor({{2}}, {{1}}.options()))"
+        for f in ("add", "sub", "mul", "div", "pow")
+    },
     "cadd": "at::add_out({0}, {1}, {3}, {2})",
     "cmul": "at::mul_out({0}, {1}, {2})",
+    "csub": "at::sub_out({0}, {1}, {3}, {2})",
+    "cdiv": "at::div_out({0}, {1}, {2})",
+    **{f: f"at::{f}_out({{0}}, {{1}})" for f in ("abs", "sqrt", "exp", "log", "neg", "sigmoid", "tanh", "sign")},
     "sumall": "{0}.sum().item<double>()",
+    "normall": "{0}.norm({1}).item<double>()",
+    "dot": "{0}.flatten().dot({1}.flatten()).item<double>()",
     "addmm": "at::addmm_out({0}, {2}, {4}, {5}, {1}, {3})",
     "addmv": "at::addmv_out({0}, {2}, {4}, {5}, {1}, {3})",
     "addr": "at::addr_out({0}, {2}, {4}, {5}, {1}, {3})",
@@ -67,6 +74,7 @@ _FUNCTIONS = {
 }
 #: `copyCuda`, `copyFloat`, `copyAsyncCPU`, …: one copy_ does what they did.
 _COPY = re.compile(r"copy(?:Async)?(?:CPU|Cuda)?\w*")
+_IN_STORAGE = re.compile(r"newWithStorage\dd")
 #: Types whose pointers C takes for each other, and C++ does not: what the project calls its own is not judged.
 _BUILT_IN = frozenset({"unsigned", "signed", "long", "int", "short", "char", "float", "double"})
 _SAME = {
@@ -96,12 +104,25 @@ def _calls(code: Code, scope: Scope) -> Iterable[Edit]:
             function = "numel"  # no elements, no storage
         if function in _DROPPED and follows(stream, found[1], ";"):
             yield Edit(*whole_line(code.text, stream[index].start, stream[found[1] + 1].end), "")
-        elif function in _FUNCTIONS:
-            new = _filled(_FUNCTIONS[function], head, values, on_gpu)
+        elif function in _FUNCTIONS or _IN_STORAGE.fullmatch(function):
+            form = _FUNCTIONS.get(function) or _in_storage(values)
+            new = _filled(form, head, values, on_gpu)
             if function == "data":
                 new = _cast(stream, index, head) + new
             if new:
                 yield Edit(stream[index].start, close.end, new)
+
+
+def _in_storage(values: Sequence[str]) -> str:
+    """`newWithStorage2d(x->storage, offset, size, stride, size, stride)`; -1 is the stride of what is contiguous."""
+    sizes, strides, below = values[2::2], [], "1"
+    for size, stride in zip(reversed(sizes), reversed(values[3::2])):
+        strides.insert(0, below if stride == "-1" else stride)
+        part = size if size.isidentifier() else f"({size})"
+        below = part if strides[0] == "1" else f"{part} * {strides[0]}"
+    name, _, field = values[0].partition("->")
+    form = f"{name}.as_strided({{{{{', '.join(sizes)}}}}}, {{{{{', '.join(strides)}}}}}, {{1}})"
+    return form if name.isidentifier() and field == "storage" else ""
 
 
 def _cast(stream: Stream, index: int, head: str) -> str:
