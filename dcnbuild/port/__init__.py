@@ -1,7 +1,7 @@
 """Ports the sources of old CUDA extensions to the torch and CUDA of today.
 
 tokens → layout, conditions → code     what a C++ text is made of
-pattern, rule, rules/                  what is rewritten, as data
+pattern, rows, rule, rules/            what is rewritten, as data
 cpp, includes, helpers                 one C++ text
 python/                                one Python text
 project → output, report, command      a whole project, and `dcnbuild port`

@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from itertools import chain
+from itertools import chain, takewhile
 from operator import attrgetter
 
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.layout import Layout, read_layout
-from dcnbuild.port.pattern import Match, find, parts_of, skip
+from dcnbuild.port.layout import NEXT, OPENS, Layout, read_layout
+from dcnbuild.port.pattern import Match, arguments_of, find, parts_of, skip
 from dcnbuild.port.stream import Stream
 from dcnbuild.port.tokens import Token, revised, tokenize
 
@@ -119,6 +119,30 @@ class Code:
             indices = chain.from_iterable(stream.places.get(name, ()) for name in found)
             yield from ((stream, index) for index in sorted(indices))
 
+    def has(self, expression: str) -> bool:
+        """Whether any name token matches a regular expression as a whole."""
+        return bool(names_like(expression, self._named))
+
+    @property
+    def headers(self) -> frozenset[str]:
+        """The headers that it includes."""
+        return frozenset(include.name for include in self.layout.includes)
+
+    def calls(self, expression: str) -> Iterator[tuple[Stream, int, list[tuple[int, int]], int]]:
+        """Calls of names like these, as (stream, index of the name, arguments, index of the closing bracket)."""
+        for stream, index in self.names(expression):
+            found = arguments_of(stream, index)
+            if found is not None:
+                yield stream, index, *found
+
+    def written(self, stream: Stream, start: int, end: int) -> str:
+        """The text from one index of a stream to another."""
+        return self.text[stream[start].start : stream[end - 1].end] if start < end else ""
+
+    def inside(self, stream: Stream, opening: int) -> str:
+        """What stands between a bracket and its partner."""
+        return self.text[stream[opening].end : stream[stream.partner[opening]].start]
+
     @cached_property
     def functions(self) -> list[Function]:
         """Its function definitions, those of classes too, in order."""
@@ -178,22 +202,12 @@ class _Brace:
     around: _Brace | None
     function: Function | None
     start: int
-
-    @property
-    def inside(self) -> bool:
-        """Whether it or a brace around it is a function's."""
-        return self._inside
-
-    def __post_init__(self) -> None:
-        inside = self.function is not None or (self.around is not None and self.around.inside)
-        object.__setattr__(self, "_inside", inside)
-
-    _inside: bool = False
+    inside: bool  # whether it or a brace around it is a function's
 
 
 def _functions(code: Code) -> Iterator[Function]:
     """Finds function bodies. Each branch of an #if begins with the braces its #if began with."""
-    lines = [d for d in code.layout.directives if d.name in (*_OPENS, *_NEXT, "endif")]
+    lines = [d for d in code.layout.directives if d.name in (*OPENS, *NEXT, "endif")]
     saved: list[_Brace | None] = []
     brace: _Brace | None = None
     done: set[int] = set()
@@ -202,24 +216,21 @@ def _functions(code: Code) -> Iterator[Function]:
         while number < len(lines) and lines[number].start < token.start:
             name = lines[number].name
             number += 1
-            if name in _OPENS:
+            if name in OPENS:
                 saved.append(brace)
-            elif name in _NEXT and saved:
+            elif name in NEXT and saved:
                 brace = saved[-1]
             elif saved:
                 saved.pop()
         if token.text == "{":
             inside = brace is not None and brace.inside
-            brace = _Brace(brace, None if inside else _function_before(code, index), token.end)
+            function = None if inside else _function_before(code, index)
+            brace = _Brace(brace, function, token.end, inside or function is not None)
         elif token.text == "}" and brace is not None:
             if brace.function is not None and brace.start not in done:
                 done.add(brace.start)
                 yield replace(brace.function, body=(brace.start, token.start))
             brace = brace.around
-
-
-_OPENS = ("if", "ifdef", "ifndef")
-_NEXT = ("elif", "else", "elifdef", "elifndef")
 
 
 def _function_before(code: Code, brace: int) -> Function | None:
@@ -285,11 +296,7 @@ def parameters_of(text: str, stream: Stream, index: int, close: int) -> Iterator
     while index < close:
         end = skip(stream, index, stop_at_comma=True)
         end = close if end is None else min(end, close)
-        piece = list(stream[index:end])
-        for number, token in enumerate(piece):
-            if token.text == "=":
-                piece = piece[:number]
-                break
+        piece = list(takewhile(lambda token: token.text != "=", stream[index:end]))
         if piece:
             named = piece[-1].kind == "name" and len(piece) > 1
             last = piece[-2] if named else piece[-1]

@@ -44,6 +44,11 @@ Interval = tuple[float, float]
 _UNKNOWN: Interval = (-math.inf, math.inf)
 
 
+#: How strongly each operator binds. "<" and ">" shift nowhere: tokens do not join them.
+_STRENGTHS = {"||": 0, "&&": 1, **dict.fromkeys(("<", ">", "<=", ">=", "==", "!="), 2), "+": 3, "-": 3}
+_STRENGTHS |= dict.fromkeys(("*", "/", "%"), 4)
+
+
 def is_defined(name: str, own: frozenset[str] = frozenset()) -> bool | None:
     """Whether a macro is defined; None if that depends on the build.
 
@@ -111,7 +116,7 @@ class _Parser:
             raise ValueError(text)
 
     def conditional(self) -> Interval:
-        condition = self.disjunction()
+        condition = self.expression()
         if self.peek() != "?":
             return condition
         self.take()
@@ -121,47 +126,13 @@ class _Parser:
         truth = _truth(condition)
         return _UNKNOWN if truth is None else yes if truth else no
 
-    def disjunction(self) -> Interval:
-        value = self.conjunction()
-        while self.peek() == "||":
-            self.take()
-            sides = _truth(value), _truth(self.conjunction())
-            value = _interval(True if True in sides else None if None in sides else False)
-        return value
-
-    def conjunction(self) -> Interval:
-        value = self.comparison()
-        while self.peek() == "&&":
-            self.take()
-            sides = _truth(value), _truth(self.comparison())
-            value = _interval(False if False in sides else None if None in sides else True)
-        return value
-
-    def comparison(self) -> Interval:
-        left = self.sum()
-        while self.peek() in ("<", ">", "<=", ">=", "==", "!="):
+    def expression(self, weakest: int = 0) -> Interval:
+        """Operands between operators that bind as strongly as `weakest`, or stronger."""
+        value = self.unary()
+        while (strength := _STRENGTHS.get(self.peek(), -1)) >= weakest:
             operator = self.take()
-            left = _interval(_compare(operator, left, self.sum()))
-        return left
-
-    def sum(self) -> Interval:
-        left = self.product()
-        while self.peek() in ("+", "-"):
-            sign = 1 if self.take() == "+" else -1
-            ends = [sign * end for end in self.product()]
-            left = (left[0] + min(ends), left[1] + max(ends))
-        return left
-
-    def product(self) -> Interval:
-        left = self.unary()
-        while self.peek() in ("*", "/", "%"):
-            operator = self.take()
-            right = self.unary()
-            if operator == "*" and min(*left, *right) >= 0 and math.inf not in (*left, *right):
-                left = (left[0] * right[0], left[1] * right[1])
-            else:
-                left = _UNKNOWN
-        return left
+            value = _combined(operator, value, self.expression(strength + 1))
+        return value
 
     def unary(self) -> Interval:
         text = self.take()
@@ -208,6 +179,21 @@ class _Parser:
                 break
         gone = name == "__has_include" and _GONE_HEADER.match(argument[1:].strip())
         return (0, 0) if gone else _UNKNOWN
+
+
+def _combined(operator: str, left: Interval, right: Interval) -> Interval:
+    """What an operator makes of two operands."""
+    sides = _truth(left), _truth(right)
+    if operator == "||":
+        return _interval(True if True in sides else None if None in sides else False)
+    if operator == "&&":
+        return _interval(False if False in sides else None if None in sides else True)
+    if operator in ("+", "-"):
+        ends = sorted(right if operator == "+" else (-right[0], -right[1]))
+        return left[0] + ends[0], left[1] + ends[1]
+    if operator == "*" and min(*left, *right) >= 0 and math.inf not in (*left, *right):
+        return left[0] * right[0], left[1] * right[1]
+    return _UNKNOWN if operator in ("*", "/", "%") else _interval(_compare(operator, left, right))
 
 
 def _compare(operator: str, left: Interval, right: Interval) -> bool | None:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from dcnbuild.port.build_flags import macros
 from dcnbuild.port.python.module import Module, Modules, dotted
 
-_DEFINES = re.compile(r"-D([A-Z]\w*)(?:=(.*))?")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
 
 
@@ -48,7 +48,7 @@ def extensions(python: Modules) -> Iterator[Extension]:
                         given.get("headers", ()),
                         given.get("sources", ()),
                         given.get("extra_objects", ()),
-                        tuple(_macros(module)),
+                        tuple(macros(module.nodes)),
                         given.get("libraries", ()),
                         _folders(path.parent, given.get("library_dirs", ())),
                         _folders(path.parent, given.get("include_dirs", ())),
@@ -87,18 +87,6 @@ def _values(module: Module, name: str) -> Iterator[ast.AST]:
                 yield node.value
         elif isinstance(node, ast.Call) and dotted(node.func) in (f"{name}.append", f"{name}.extend"):
             yield from node.args
-
-
-def _macros(module: Module) -> Iterator[tuple[str, str | None]]:
-    for node in module.nodes:
-        if isinstance(node, ast.Tuple) and len(node.elts) == 2:
-            name, value = node.elts
-            if isinstance(name, ast.Constant) and isinstance(value, ast.Constant):
-                text = str(name.value)
-                if text.isidentifier() and text.isupper():
-                    yield text, None if value.value is None else str(value.value)
-        elif isinstance(node, ast.Constant) and (flag := _DEFINES.fullmatch(str(node.value))):
-            yield flag[1], flag[2]
 
 
 def loads(module: Module) -> Iterator[tuple[ast.ImportFrom, str, str]]:

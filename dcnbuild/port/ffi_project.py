@@ -12,9 +12,9 @@ from pathlib import PurePosixPath
 from dcnbuild.port.code import Code
 from dcnbuild.port.ffi import Extension, extensions, loads, ported_source
 from dcnbuild.port.pattern import follows
-from dcnbuild.port.python.module import Module, Modules
+from dcnbuild.port.python.module import Module, Modules, imported
 from dcnbuild.port.result import Change, FileResult
-from dcnbuild.port.rule import Rule
+from dcnbuild.port.rule import entries
 
 #: A path that can stand in an #include as it is.
 _PLAIN = re.compile(r"[\w./+-]+")
@@ -170,22 +170,18 @@ def project_file(setup: str) -> list[FileResult]:
         tree = Module(setup).tree
     except SyntaxError:
         return []
-    imported = set()
-    for node in ast.walk(tree):
-        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-        names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
-        imported |= {name.split(".")[0] for name in names}
-    if "torch" not in imported:
+    found = {name.split(".")[0] for node in ast.walk(tree) for name in imported(node)}
+    if "torch" not in found:
         return []
-    needed = ["setuptools", *(_NEEDED[name] for name in sorted(imported & set(_NEEDED)))]
+    needed = ["setuptools", *(_NEEDED[name] for name in sorted(found & set(_NEEDED)))]
     requires = ", ".join(f'"{name}"' for name in needed)
     text = _PROJECT.format(requires=requires)
-    path, rule = PurePosixPath("pyproject.toml"), REQUIREMENTS.id
+    path, rule = PurePosixPath("pyproject.toml"), "build-requirements"
     return [replace(_new(path, text, ""), changes=(Change(rule, 1, "", requires),))]
 
 
 def _new(path: PurePosixPath, text: str, what: str) -> FileResult:
-    return FileResult(path, "", text, changes=(Change(RULE.id, 1, "", what),))
+    return FileResult(path, "", text, changes=(Change("ffi-project", 1, "", what),))
 
 
 def _found(folder: PurePosixPath, name: str, texts: Mapping[PurePosixPath, str]) -> PurePosixPath | None:
@@ -255,28 +251,4 @@ def _module_name(extension: Extension, python: Modules, root: str) -> str:
     return ".".join(filter(None, (root, *package, extension.name)))
 
 
-RULE = Rule(
-    id="ffi-project",
-    need="broken",
-    gone="torch 1.0",
-    since="torch 1.0",
-    pattern="create_extension('_ext.twice', headers=…, sources=…, extra_objects=…) in a build.py",
-    replacement="new files: NAME_binding.cpp with PYBIND11_MODULE, and a setup.py",
-    before="int twice(THCudaTensor *in, THCudaTensor *out);\n",
-    after=_BINDING.format(includes='#include "src/twice.h"\n', functions='  m.def("twice", &twice);\n'),
-    why="Glue in C (X.c) is ported to C++ beside it (X_glue.cpp), since torch's headers are C++. Where there is a"
-    " setup.py already, you add the extension to it.",
-)
-REQUIREMENTS = Rule(
-    id="build-requirements",
-    need="broken",
-    gone="pip 19, which builds in an environment of its own",
-    since="pip 10",
-    pattern="a setup.py that imports torch, in an old project without a pyproject.toml",
-    replacement="a new pyproject.toml",
-    before="from torch.utils.cpp_extension import CUDAExtension\n",
-    after=_PROJECT.format(requires='"setuptools", "torch"'),
-    why="Without it `pip install` ends in `No module named 'torch'` unless it is told --no-build-isolation.",
-    language="Python",
-)
-RULES = (RULE, REQUIREMENTS)
+RULES = entries(__file__)

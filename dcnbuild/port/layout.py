@@ -13,6 +13,9 @@ from dcnbuild.port.tokens import Token
 
 #: How many #if lines around a place are kept in mind: C++ asks compilers for 256 in all.
 _DEEPEST = 256
+#: What begins an #if, and what a branch of it after the first.
+OPENS = ("if", "ifdef", "ifndef")
+NEXT = ("elif", "else", "elifdef", "elifndef")
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,11 @@ class Include:
     directive: Directive
     path: tuple[Directive, ...]
 
+    @property
+    def name(self) -> str:
+        """The header without them."""
+        return self.header[1:-1]
+
 
 @dataclass(frozen=True)
 class Macro:
@@ -70,10 +78,6 @@ class Layout:
     past: list[tuple[int, int]] = field(default_factory=list)
     branches: list[tuple[int, tuple[Directive, ...]]] = field(default_factory=list)
     arms: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
-
-    def is_dead(self, offset: int) -> bool:
-        """Whether no torch 2 build compiles the code at that offset."""
-        return _within(self.dead, offset)
 
     def is_past(self, offset: int) -> bool:
         """Whether the code at that offset is for an older torch or CUDA than today's."""
@@ -130,12 +134,12 @@ def read_layout(
     guards = guard_lines(layout.directives)
     for line in layout.directives:
         was_dead = dead > 0
-        if line.name in ("if", "ifdef", "ifndef"):
+        if line.name in OPENS:
             truth = _truth(line, own, ranges)
             guard = line in guards
             levels.append(_Level(line, truth, None if guard else truth, guard))
             dead += levels[-1].now is False
-        elif line.name in ("elif", "elifdef", "elifndef", "else") and levels:
+        elif line.name in NEXT and levels:
             level = levels[-1]
             truth = True if line.name == "else" else _truth(line, own, ranges)
             level.next_arm(layout, line.start)

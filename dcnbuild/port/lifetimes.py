@@ -106,7 +106,7 @@ def gone_names(code: Code, scope: Scope) -> Iterator[Remark]:
 def gone_headers(code: Code, scope: Scope) -> Iterator[Remark]:
     """A remark for each header of torch or CUDA that is included and gone."""
     for include in code.layout.includes:
-        header = include.header[1:-1]
+        header = include.name
         if header in scope.own_headers or "/" not in header or code.layout.is_past(include.directive.start):
             continue
         said = _gone_header(header)
@@ -119,7 +119,7 @@ def host_headers(code: Code, scope: Scope) -> Iterator[Remark]:
     """A remark for a C++ source that gets headers, itself or by the project's, which only nvcc finds."""
     if scope.suffix not in COMPILED_SUFFIXES - {".cu"}:
         return
-    own = {i.header[1:-1]: line_of(code.text, i.directive.start) for i in code.layout.includes if not i.path}
+    own = {i.name: line_of(code.text, i.directive.start) for i in code.layout.includes if not i.path}
     asked = (h for h in sorted(own.keys() | scope.headers) if h not in scope.own_headers and "/" in h)
     found = [header for header in asked if _moved_to_cccl(header)]
     if found:
@@ -140,7 +140,7 @@ def _moved_to_cccl(header: str) -> bool:
 def copied_headers(code: Code, scope: Scope) -> Iterator[Remark]:
     """A remark for each header that comes from a copy of CUB in the project."""
     for include in code.layout.includes:
-        header = include.header[1:-1]
+        header = include.name
         if include.header[0] == '"' and header in scope.copied_headers:
             place = line_of(code.text, include.directive.start)
             reason = "this copy of CUB stands before the toolkit's, and Thrust of CUDA 11 and newer takes no other"
@@ -191,7 +191,7 @@ def _is_meant(code: Code, stream: Stream, index: int, name: str) -> bool:
     if owner == "__half":
         return _is_half(stream, index)
     if owner in _FILES:
-        return any(True for _ in code.names(_FILES[owner]))
+        return code.has(_FILES[owner])
     if owner == _TYPE and stream[index - 2].text == ")":  # x.type().name
         index -= 4
     elif owner != "at::Tensor":

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
+from dcnbuild.port.edits import line_of
 from dcnbuild.port.rule import Need
 from dcnbuild.port.source import Skipped
 
@@ -39,6 +41,17 @@ class Remark:
     reason: str
     advice: str
     need: Need
+
+
+def remarks(
+    text: str, found: Iterable[tuple[str, int]], id: str, reason: str, advice: str, need: Need = "broken"
+) -> Iterator[Remark]:
+    """A remark for each subject of these, which come with the offsets where they are in a text."""
+    lines: dict[str, set[int]] = {}
+    for subject, offset in found:
+        lines.setdefault(subject, set()).add(line_of(text, offset))
+    for subject, numbers in lines.items():
+        yield Remark(id, tuple(sorted(numbers)), subject, reason, advice, need)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from dcnbuild.port.edits import Edit, Revision
 from dcnbuild.port.result import Change, FileResult, Remark
-from dcnbuild.port.rule import Rule
+from dcnbuild.port.rule import entries
 
 #: nvcc 13 compiles for nothing older.
 OLDEST = 75
@@ -20,7 +20,8 @@ _NUMBER = re.compile(r"(?<![\w.])(?:\d{2,3}(?![\w.])|\d\d?\.\d(?![\w.]))")
 _STANDARDS = re.compile(
     r"((?:-std=|/std:|std=)(?:c|gnu)\+\+|(?:CMAKE_)?(?:CXX|CUDA)_STANDARD[ \t]+\"?|cxx_std_)(0x|1y|1z|2a|\d\d)\b"
 )
-_YEARS = {"0x": 11, "1y": 14, "1z": 17, "2a": 20}
+#: Today's numbers of the drafts.
+YEARS = {"0x": 11, "1y": 14, "1z": 17, "2a": 20, "2b": 23, "2c": 26}
 _ABI = re.compile(r"(?<![ \t])[ \t]*-D_?_?GLIBCXX_USE_CXX11_ABI=0\b")
 #: A setup.py that has make do its work.
 _MAKES = re.compile(
@@ -40,7 +41,7 @@ def raised_standard(text: str) -> str:
     """Flags with an older C++ standard raised to the one that torch's headers need."""
 
     def newer(match: re.Match[str]) -> str:
-        year = _YEARS.get(match[2]) or int(match[2])
+        year = YEARS.get(match[2]) or int(match[2])
         return match[0] if STANDARD <= year < 90 else f"{match[1]}{STANDARD}"
 
     return _STANDARDS.sub(newer, text)
@@ -48,10 +49,9 @@ def raised_standard(text: str) -> str:
 
 def _raised_list(text: str) -> str:
     """A line with a list of architectures, as CMake and torch write them: 35;52, "3.5 5.2+PTX"."""
-    if not _LISTS.search(text):
-        return text
     name = _LISTS.search(text)
-    assert name is not None
+    if name is None:
+        return text
     head, rest = text[: name.end()], text[name.end() :]
 
     def newer(match: re.Match[str]) -> str:
@@ -67,10 +67,10 @@ def _ported(line: str, new_standard: bool) -> Iterator[tuple[str, str]]:
     """A line after each rule that changes it."""
     raised = _raised_list(raised_architectures(line))
     if raised != line:
-        yield ARCHITECTURES.id, raised
+        yield "script-architectures", raised
     newer = raised_standard(raised) if new_standard else raised
     if newer != raised:
-        yield STANDARDS.id, newer
+        yield "script-standard", newer
     without = _ABI.sub("", newer)
     if without != newer:
         yield "cxx11-abi", without
@@ -130,26 +130,4 @@ def _left(lines: tuple[int, ...]) -> Remark:
     )
 
 
-ARCHITECTURES = Rule(
-    id="script-architectures",
-    need="broken",
-    gone="CUDA 13 for what is older than sm_75",
-    since="CUDA 10",
-    pattern="nvcc -arch=sm_35, CMAKE_CUDA_ARCHITECTURES 52, TORCH_CUDA_ARCH_LIST=6.0",
-    replacement=f"nvcc -arch=sm_{OLDEST}, CMAKE_CUDA_ARCHITECTURES {OLDEST}, TORCH_CUDA_ARCH_LIST=7.5",
-    before="nvcc -c -o k.o k.cu -arch=sm_52 -Xcompiler -fPIC\n",
-    after="nvcc -c -o k.o k.cu -arch=sm_75 -Xcompiler -fPIC\n",
-    why="In Makefiles, shell scripts and CMake files; one that asks for the version of CUDA is left.",
-)
-STANDARDS = Rule(
-    id="script-standard",
-    need="broken",
-    gone="C++11 in torch 1.5, C++14 in torch 2.1, C++17 in torch 2.13",
-    since="gcc 10",
-    pattern="-std=c++14, CMAKE_CXX_STANDARD 14",
-    replacement=f"-std=c++{STANDARD}, CMAKE_CXX_STANDARD {STANDARD}",
-    before="set(CMAKE_CXX_STANDARD 14)\n",
-    after="set(CMAKE_CXX_STANDARD 20)\n",
-    why="Where the project includes torch's headers.",
-)
-RULES = (ARCHITECTURES, STANDARDS)
+RULES = entries(__file__)

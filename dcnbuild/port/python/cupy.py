@@ -10,7 +10,7 @@ from dcnbuild.port.edits import Edit, line_of
 from dcnbuild.port.python.module import Module, PythonScope, dotted
 from dcnbuild.port.python.six import guarded
 from dcnbuild.port.result import Remark
-from dcnbuild.port.rule import Rule
+from dcnbuild.port.rule import entries
 
 
 def _uses(module: Module) -> Iterator[tuple[ast.AST, gone.Gone]]:
@@ -53,22 +53,9 @@ def left(module: Module) -> Iterator[Remark]:
         yield Remark("gone-name", place, row.names[0], f"CuPy has it no longer since {row.since}", advice, "broken")
 
 
-RULES = (
-    Rule(
-        id="cupy-gone",
-        gone="CuPy 9 and 12",
-        since="CuPy 7",
-        pattern="@cupy.util.memoize(…), cupy.cuda.compile_with_cache(source).get_function(name)",
-        replacement="@cupy.memoize(…), cupy.RawModule(code=source).get_function(name)",
-        before="import cupy\n\n@cupy.util.memoize(for_each_device=True)\ndef launch(name, source):\n"
-        "    return cupy.cuda.compile_with_cache(source).get_function(name)\n",
-        after="import cupy\n\n@cupy.memoize(for_each_device=True)\ndef launch(name, source):\n"
-        "    return cupy.RawModule(code=source).get_function(name)\n",
-        untouched=(
-            "import cupy\n\n@cupy.memoize()\ndef f(x):\n    return cupy.RawModule(code=x)\n",
-            "import mine as cupy_\ncupy_.util.memoize()\n",
-        ),
-        rewrite=_rewrite,
-        language="Python",
-    ),
+RULES = entries(
+    __file__,
+    {
+        "cupy-gone": _rewrite,
+    },
 )

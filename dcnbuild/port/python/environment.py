@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.python.module import Module, PythonScope, dotted
 from dcnbuild.port.python.setup_script import OLDEST, text_of, without_statements
-from dcnbuild.port.rule import Rule
+from dcnbuild.port.rule import entries
 
 _ARCH_LIST = "TORCH_CUDA_ARCH_LIST"
 #: distutils module → the one of setuptools that has the same names.
@@ -94,51 +94,11 @@ def _numpy_distutils(module: Module, scope: PythonScope) -> Iterable[Edit]:
                     yield Edit(module.start(alias), module.end(alias), "numpy")
 
 
-RULES = (
-    Rule(
-        id="arch-list-variable",
-        gone="CUDA 13 for what is older than sm_75",
-        since="torch 1.0",
-        pattern='os.environ["TORCH_CUDA_ARCH_LIST"] = "6.0;7.0"',
-        replacement="nothing: what the user sets, or else the GPUs that are there, decide",
-        before="import os\n\nos.environ['TORCH_CUDA_ARCH_LIST'] = '6.0;6.1;7.0+PTX'\n",
-        after="import os\n\n",
-        untouched=(
-            "import os\n\nos.environ['TORCH_CUDA_ARCH_LIST'] = '7.5;8.0'\n",
-            "import os\n\nos.environ['MAX_JOBS'] = '6.0'\n",
-            "# os.environ['TORCH_CUDA_ARCH_LIST'] = '6.0'\n",
-        ),
-        rewrite=_arch_list,
-        language="Python",
-    ),
-    Rule(
-        id="distutils",
-        gone="Python 3.12",
-        pattern="from distutils.core import setup, Extension",
-        replacement="from setuptools import setup, Extension",
-        before="from distutils.core import setup, Extension\nfrom distutils.command.build_ext import build_ext\n",
-        after="from setuptools import setup, Extension\nfrom setuptools.command.build_ext import build_ext\n",
-        untouched=(
-            "try:\n    from setuptools import setup\nexcept ImportError:\n    from distutils.core import setup\n",
-            "from distutils.sysconfig import get_python_lib\n",
-            "# from distutils.core import setup\n",
-        ),
-        why="setuptools lends Python 3.12 a distutils of its own, as long as it is installed.",
-        rewrite=_distutils,
-        language="Python",
-    ),
-    Rule(
-        id="numpy-distutils",
-        gone="Python 3.12",
-        pattern="numpy.distutils.misc_util.get_numpy_include_dirs()",
-        replacement="[numpy.get_include()]",
-        before="import numpy.distutils.misc_util\n\nfolders = numpy.distutils.misc_util.get_numpy_include_dirs()\n",
-        after="import numpy\n\nfolders = [numpy.get_include()]\n",
-        untouched=(
-            "import numpy.distutils.misc_util\n\nnumpy.distutils.misc_util.other()\n",
-            "# numpy.distutils.misc_util.get_numpy_include_dirs()\n",
-        ),
-        rewrite=_numpy_distutils,
-        language="Python",
-    ),
+RULES = entries(
+    __file__,
+    {
+        "arch-list-variable": _arch_list,
+        "distutils": _distutils,
+        "numpy-distutils": _numpy_distutils,
+    },
 )

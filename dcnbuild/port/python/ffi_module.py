@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.ffi import loads
 from dcnbuild.port.python.module import Module, PythonScope, dotted
-from dcnbuild.port.rule import Rule
+from dcnbuild.port.rule import entries
 
 
 def _rewrite(module: Module, scope: PythonScope) -> Iterable[Edit]:
@@ -31,30 +31,9 @@ def _rewrite(module: Module, scope: PythonScope) -> Iterable[Edit]:
             yield Edit(module.start(node), module.end(node), names)
 
 
-_LOOP = """
-__all__ = []
-def _import_symbols(locals):
-    for symbol in {names}:
-        fn = getattr(_lib, symbol)
-        locals[symbol] = {function}
-        __all__.append(symbol)
-
-_import_symbols(locals())
-"""
-RULES = (
-    Rule(
-        id="ffi-module",
-        gone="torch 1.0",
-        since="torch 1.0",
-        pattern="from torch.utils.ffi import _wrap_function; from ._twice import lib as _lib, ffi as _ffi",
-        replacement="import torch; from . import _twice as _lib",
-        before="from torch.utils.ffi import _wrap_function\nfrom ._twice import lib as _lib, ffi as _ffi\n"
-        + _LOOP.format(names="dir(_lib)", function="_wrap_function(fn, _ffi)"),
-        after="import torch\nfrom . import _twice as _lib\n"
-        + _LOOP.format(names="[name for name in dir(_lib) if not name.startswith('__')]", function="fn"),
-        untouched=("from .mine import lib as _lib, ffi as _ffi\nnames = dir(_lib)\n",),
-        why="torch.utils.ffi wrote this file; the new setup.py makes the module that it loads.",
-        rewrite=_rewrite,
-        language="Python",
-    ),
+RULES = entries(
+    __file__,
+    {
+        "ffi-module": _rewrite,
+    },
 )

@@ -82,13 +82,6 @@ class Module:
             node = self.parents[node]
             yield node
 
-    def statement(self, node: ast.AST) -> ast.stmt:
-        """The statement that a node is part of."""
-        for candidate in (node, *self.ancestors(node)):
-            if isinstance(candidate, ast.stmt):
-                return candidate
-        raise ValueError(f"{type(node).__name__} is part of no statement")
-
     def block(self, statement: ast.stmt) -> list[ast.stmt]:
         """The statements among which this one stands."""
         parent = self.parents[statement]
@@ -150,6 +143,13 @@ def dotted(node: ast.AST) -> str:
         parts.append(node.attr)
         node = node.value
     return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
+
+
+def imported(node: ast.AST) -> list[str]:
+    """The modules that a statement imports, or imports from."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from dcnbuild.port.edits import Edit, indent_of, newline_of
 from dcnbuild.port.python.module import Module, PythonScope, dotted
-from dcnbuild.port.rule import Rule
+from dcnbuild.port.rule import entries
 
 #: Name → what binds it today, and what it is as an expression. Source: torch/_six.py of torch 1.7 and 1.13.
 _NAMES: dict[str, tuple[str, str]] = {
@@ -47,6 +47,12 @@ def _six(module: Module, scope: PythonScope) -> Iterable[Edit]:
                     yield Edit(module.start(alias), module.end(alias), "torch")
 
 
+def is_use(node: ast.AST) -> bool:
+    """Whether a node takes something from torch._six."""
+    asked = isinstance(node, ast.Attribute) and dotted(node.value) == "torch._six"
+    return asked or (isinstance(node, ast.ImportFrom) and node.module == "torch._six")
+
+
 def guarded(module: Module, node: ast.AST) -> bool:
     """Whether the file knows that torch._six may not be there."""
     child = node
@@ -63,21 +69,9 @@ def guarded(module: Module, node: ast.AST) -> bool:
     return False
 
 
-RULES = (
-    Rule(
-        id="torch-six",
-        gone="torch 2.0",
-        pattern="from torch._six import string_classes, container_abcs, inf, …",
-        replacement="what each of them was",
-        before="from torch._six import container_abcs, string_classes\n",
-        after="import collections.abc as container_abcs\nstring_classes = (str, bytes)\n",
-        untouched=(
-            "try:\n    from torch._six import inf\nexcept ImportError:\n    from math import inf\n",
-            "import torch\nif torch.__version__ < '2':\n    from torch._six import inf\n",
-            "# from torch._six import inf\n",
-            "text = 'from torch._six import inf'\n",
-        ),
-        rewrite=_six,
-        language="Python",
-    ),
+RULES = entries(
+    __file__,
+    {
+        "torch-six": _six,
+    },
 )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, indent_of, newline_of
 from dcnbuild.port.pattern import follows
-from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.rules.guards import launches
 from dcnbuild.port.stream import Stream
 from dcnbuild.port.tokens import Token
@@ -66,7 +66,7 @@ def _silent(stream: Stream, index: int) -> tuple[int, int] | None:
         return None
     variable = stream[equal - 1].text
     test = index + 6
-    compared = [token.text for token in stream[test : test + 3]]
+    compared = stream.words(test, 3)
     body = test + 4
     if sorted(compared) != sorted([variable, "!=", "cudaSuccess"]) or body >= len(stream):
         return None
@@ -124,7 +124,7 @@ def _is_lone_statement(words: Sequence[Token], index: int) -> bool:
 def _exits(code: Code, scope: Scope) -> Iterable[Edit]:
     """`exit(…)` where a CUDA error is dealt with."""
     for stream, index in code.names("exit|abort"):
-        close = stream.partner[index + 1] if follows(stream, index, "(") else -1
+        close = stream.close_of(index)
         near = {token.text for token in stream[max(0, index - 60) : index]}
         if close > 0 and near & {"cudaSuccess", "cudaGetErrorString", "CUDNN_STATUS_SUCCESS"}:
             text = 'throw std::runtime_error("a CUDA call failed, see above")'
@@ -186,91 +186,13 @@ def _walks(stream: Stream, index: int, first: int, last: int) -> bool:
     return any(follows(stream, i, ".") and stream[i + 2].text in _DATA for i in inside)
 
 
-RULES = (
-    Rule(
-        id="pad-h-twice",
-        need="bug",
-        gone="13 repositories, all from one ancestor",
-        pattern="f(…, pad_h, pad_h, …)",
-        replacement="f(…, pad_h, pad_w, …)",
-        before="void f(int pad_h, int pad_w) { g(3, pad_h, pad_h, 1); }\n",
-        after="void f(int pad_h, int pad_w) { g(3, pad_h, pad_w, 1); }\n",
-        untouched=(
-            "void f(int pad_h, int pad_w) { g(3, pad_h, pad_w, 1); }\n",
-            "void f(int pad_h) { g(3, pad_h, pad_h, 1); }\n",
-            "void f(int pad_h, int pad_w) { g(pad_h * pad_h); }  // pad_h, pad_h\n",
-        ),
-        why="The gradient of the input is wrong whenever the paddings differ.",
-        rewrite=_padding,
-    ),
-    Rule(
-        id="silent-cuda-error",
-        need="bug",
-        gone="25 repositories",
-        since="torch 1.8",
-        pattern="err = cudaGetLastError(); if (err != cudaSuccess) printf(…);",
-        replacement=_LAUNCH_CHECK,
-        before="void f() {\n  k<<<1, 32>>>();\n  cudaError_t err = cudaGetLastError();\n"
-        '  if (err != cudaSuccess) {\n    printf("error in f: %s\\n", cudaGetErrorString(err));\n  }\n}\n',
-        after="void f() {\n  k<<<1, 32>>>();\n  C10_CUDA_KERNEL_LAUNCH_CHECK();\n}\n",
-        untouched=(
-            "void f() {\n  k<<<1, 32>>>();\n  cudaError_t err = cudaGetLastError();\n"
-            "  if (err != cudaSuccess) throw 1;\n}\n",
-            "int f() {\n  k<<<1, 32>>>();\n  cudaError_t err = cudaGetLastError();\n"
-            '  if (err != cudaSuccess) printf("x");\n  return err;\n}\n',
-        ),
-        why="The program goes on with whatever was in memory.",
-        rewrite=_silent_checks,
-        emits="C10_CUDA_KERNEL_LAUNCH_CHECK",
-    ),
-    Rule(
-        id="cuda-error-exit",
-        need="bug",
-        gone="12 repositories",
-        pattern="if (err != cudaSuccess) { …; exit(-1); }",
-        replacement="throw std::runtime_error(…)",
-        before="#define CHECK(x) do { if ((x) != cudaSuccess) { report(); exit(-1); } } while (0)\n",
-        after="#define CHECK(x) do { if ((x) != cudaSuccess) { report();"
-        ' throw std::runtime_error("a CUDA call failed, see above"); } } while (0)\n',
-        untouched=("int main(int n) { if (n > 1) exit(-1); }\n",),
-        why="exit() takes the user's Python process down with it.",
-        rewrite=_exits,
-        emits="runtime_error",
-    ),
-    Rule(
-        id="gradient-not-contiguous",
-        need="bug",
-        gone="the ancestors of DCNv2",
-        pattern="a gradient of the output whose data_ptr() is read in a backward function",
-        replacement="const at::Tensor grad_output = grad_output_.contiguous(); in front",
-        before="void f_backward(const at::Tensor& grad_output, at::Tensor grad_input) {\n"
-        "  g(grad_output.data_ptr<float>());\n}\n",
-        after="void f_backward(const at::Tensor& grad_output_, at::Tensor grad_input) {\n"
-        "  const at::Tensor grad_output = grad_output_.contiguous();\n"
-        "  g(grad_output.data_ptr<float>());\n}\n",
-        untouched=(
-            "void f_backward(at::Tensor grad_output) {\n  CHECK_INPUT(grad_output);\n"
-            "  g(grad_output.data_ptr<float>());\n}\n",
-            "void f_backward(at::Tensor grad_output) {\n  auto grad = grad_output.contiguous();\n"
-            "  g(grad.data_ptr<float>());\n}\n",
-            "void f_backward(at::Tensor grad_output) {\n  h(grad_output * 2);\n}\n",
-        ),
-        why="What .sum().backward() hands over is one number expanded to a shape: read as if it were"
-        " contiguous, memory behind it comes in, and gradients are random or NaN.",
-        rewrite=_gradients,
-    ),
-    Rule(
-        id="unchecked-launch",
-        need="bug",
-        gone="met in most old extensions",
-        since="torch 1.8",
-        pattern="kernel<<<…>>>(…); with no look at the error behind it",
-        replacement="kernel<<<…>>>(…); " + _LAUNCH_CHECK,
-        before="void f() {\n  k<<<1, 32>>>();\n}\n",
-        after="void f() {\n  k<<<1, 32>>>();\n  C10_CUDA_KERNEL_LAUNCH_CHECK();\n}\n",
-        untouched=("void f() {\n  k<<<1, 32>>>();\n  AT_CUDA_CHECK(cudaGetLastError());\n}\n",),
-        why="A launch that fails (no kernel image for this GPU, say) leaves the output as it was.",
-        rewrite=_unchecked,
-        emits="C10_CUDA_KERNEL_LAUNCH_CHECK",
-    ),
+RULES = entries(
+    __file__,
+    {
+        "pad-h-twice": _padding,
+        "silent-cuda-error": _silent_checks,
+        "cuda-error-exit": _exits,
+        "gradient-not-contiguous": _gradients,
+        "unchecked-launch": _unchecked,
+    },
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dcnbuild.port.code import Code, Function
 from dcnbuild.port.edits import Edit, indent_of, line_of, newline_of
 from dcnbuild.port.result import Remark
-from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.source import COMPILED_SUFFIXES
 from dcnbuild.port.tokens import Token
 
@@ -93,26 +93,9 @@ def _behind_checks(words: list[Token]) -> int:
     return index
 
 
-RULES = (
-    Rule(
-        id="device-guard",
-        need="deprecated",
-        gone="wrong on a GPU that is not the current one",
-        since="torch 1.0",
-        pattern="a function with a tensor parameter that launches a kernel or asks for the stream",
-        replacement="const c10::cuda::OptionalCUDAGuard device_guard(at::device_of(tensor)); in it",
-        before="at::Tensor f(const at::Tensor& x) {\n  CHECK_INPUT(x);\n  k<<<1, 32>>>(x.size(0));\n}\n",
-        after="at::Tensor f(const at::Tensor& x) {\n  CHECK_INPUT(x);\n"
-        "  const c10::cuda::OptionalCUDAGuard device_guard(at::device_of(x));\n"
-        "  k<<<1, 32>>>(x.size(0));\n}\n",
-        untouched=(
-            "at::Tensor f(const at::Tensor& x) {\n  at::cuda::CUDAGuard guard(x.device());\n"
-            "  k<<<1, 32>>>(x.size(0));\n}\n",
-            "at::Tensor f(const at::Tensor& x) {\n  return x + 1;\n}\n",
-            "void f(float* x) {\n  k<<<1, 32>>>(x);\n}\n",
-        ),
-        why="Checks at the start of the function stay in front, so that their messages still come.",
-        rewrite=_guards,
-        emits="OptionalCUDAGuard|device_of",
-    ),
+RULES = entries(
+    __file__,
+    {
+        "device-guard": _guards,
+    },
 )
