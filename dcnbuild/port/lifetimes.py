@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 from dcnbuild import knowledge
+from dcnbuild.base.plain_yaml import shipped
 from dcnbuild.base.versions import numbers
 from dcnbuild.knowledge import gone
 from dcnbuild.knowledge.entry import Entry
@@ -38,44 +40,17 @@ _SPACES = {
 }
 #: Namespaces that have what others have.
 _WITHIN = {"at": ("c10",), "torch": ("at", "c10")}
-#: Structs of CUDA whose members came and went, and what a file names that has one.
-_STRUCTS = {
-    "cudaDeviceProp": "cudaDeviceProp|getCurrentDeviceProperties|getDeviceProperties",
-    "cudaPointerAttributes": "cudaPointerAttributes|cudaPointerGetAttributes",
-    "__half": "half|__half",
-}
+_FACTS = shipped(Path(__file__).with_suffix(".yaml"))
+_STRUCTS, _CLOSED = _FACTS["structs"], _FACTS["closed"]
 _FILES = {**_STRUCTS, "at::Generator": r"Generator|\w*[dD]efault\w*Generator"}
-#: Classes that the table knows as a whole, and what to do without a member that they have not.
 _TYPE = "at::DeprecatedTypeProperties"
-_CLOSED = {
-    "at::Context": "call what at::cuda:: or c10::cuda:: has of it",
-    _TYPE: "types of tensors make nothing any more: call a function of at:: with x.options() instead",
-}
-#: What at::Type made and converted, until torch 1.0.
-_MADE = frozenset(
-    {
-        *("tensor", "scalarTensor", "zeros", "ones", "rand", "randn", "randperm", "arange", "eye", "full"),
-        *("tensorFromBlob", "sizeof_type", "generator"),
-    }
-)
 #: Those whose members are asked for.
 _OWNERS = {"at::Tensor", "c10::IValue", *_CLOSED, *_FILES}
-#: Headers that only wheels with CUDA have, which the table's source is not.
-_GENERATED = frozenset({"ATen/cuda/CUDAConfig.h", "c10/cuda/impl/cuda_cmake_macros.h"})
 #: Folders of torch whose headers the table knows all, but for these and other platforms'.
 _TORCH = re.compile(r"(?:ATen|c10|torch)/")
 _NOT_KNOWN = re.compile(
     r"/ops/|lazy|mkldnn|api/include|hip|rocm|miopen|xpu|mps|mtia|hpu|npu|mlu|musa|xla|vulkan|metal", re.I
 )
-#: Kinds of names that went before the tables begin, with the release and the advice. Functions of cuSPARSE
-#: are known by the format that they are for.
-_OLDER = {
-    re.compile(r"cusparse[SDCZHX](?:csr|coo|bsr|gebsr|hyb|ell|csc|dense|nnz|gtsv|axpyi|dotc?i|roti|gthr|sctr)\w*"): (
-        "11.0",
-        "call the generic API, cusparseSpMM say",
-    ),
-    re.compile(r"at::_th_\w+"): ("1.7", "call the operator without the prefix"),
-}
 #: Functions of CUDA's driver.
 _DRIVER = re.compile(r"cu[A-Z]\w+")
 #: Namespaces whose public functions the tables know all, in-place forms apart.
@@ -177,7 +152,7 @@ def _members(code: Code, stream: Stream, index: int) -> Iterator[tuple[str, str]
     before = [token.text for token in stream[max(index - 4, 0) : index - 1]]
     if before == ["globalContext", "(", ")"]:
         yield "torch", f"at::Context::{text}"
-    elif before == ["type", "(", ")"] or (text in _MADE and is_type_variable(code, stream[index - 2])):
+    elif before == ["type", "(", ")"] or (text in _FACTS["made"] and is_type_variable(code, stream[index - 2])):
         yield "torch", f"{_TYPE}::{text}"
     else:
         yield from (("torch", f"{owner}::{text}") for owner in ("at::Tensor", "at::Generator"))
@@ -226,10 +201,10 @@ def _gone(product: str, name: str) -> _Said | None:
             return _said(product, "", "", _CLOSED[owner])
         if row:
             return _said(row.product, row.since, row.use, row.note)
-        older = (said for kind, said in _OLDER.items() if kind.fullmatch(name))
-        return next((_said(product, since, "", advice) for since, advice in older), None)
+        older = (row for row in _FACTS["older"] if re.fullmatch(row["names"], name))
+        return next((_said(product, row["since"], "", row["advice"]) for row in older), None)
     kinds = {"function", "macro"} | {"member" if owner in _OWNERS else "type"}
-    if not any(entry.kind in kinds for entry in found) or found[0].header in _GENERATED:
+    if not any(entry.kind in kinds for entry in found) or found[0].header in _FACTS["generated"]:
         return None
     if owner == "at::Tensor":
         found += table.find(f"TensorBase::{last}")
@@ -273,7 +248,7 @@ def _unknown(product: str, name: str) -> _Said | None:
 @cache
 def _gone_header(header: str) -> _Said | None:
     entries = [entry for entry in knowledge.headers.find(header) if entry.name == header]
-    if header in _GENERATED:
+    if header in _FACTS["generated"]:
         return None
     if not entries and _TORCH.match(header) and not _NOT_KNOWN.search(header):
         return _said("torch", "", "", "look for its successor in torch's include directory")

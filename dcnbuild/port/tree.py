@@ -208,9 +208,7 @@ class Project:
     @cached_property
     def needs_new_standard(self) -> bool:
         """Whether any source includes a header of torch that refuses an old -std flag."""
-        return any(
-            map(_NEEDS_NEW_STANDARD.fullmatch, chain.from_iterable(code.headers for code in self.codes.values()))
-        )
+        return any(_NEEDS_NEW_STANDARD.fullmatch(h) for code in self.codes.values() for h in code.headers)
 
 
 def brings_new_standard(text: str) -> bool:

@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
+from pathlib import Path
 
+from dcnbuild.base.plain_yaml import shipped
 from dcnbuild.port.edits import Edit, indent_of, newline_of
 from dcnbuild.port.python.module import Module, PythonScope, dotted
 from dcnbuild.port.rule import entries
 
-#: Name → what binds it today, and what it is as an expression. Source: torch/_six.py of torch 1.7 and 1.13.
-_NAMES: dict[str, tuple[str, str]] = {
-    "string_classes": ("{name} = (str, bytes)", "(str, bytes)"),
-    "int_classes": ("{name} = int", "int"),
-    "container_abcs": ("import collections.abc as {name}", ""),
-    "inf": ("{name} = float('inf')", "float('inf')"),
-    "nan": ("{name} = float('nan')", "float('nan')"),
-    "builtins": ("import builtins as {name}", ""),
-    "queue": ("import queue as {name}", ""),
-    "PY2": ("{name} = False", "False"),
-    "PY3": ("{name} = True", "True"),
-    "PY37": ("{name} = True", "True"),
-    "imap": ("{name} = map", "map"),
-    "istuple": ("{name} = lambda value: isinstance(value, tuple)", "(lambda value: isinstance(value, tuple))"),
-}
+_NAMES = shipped(Path(__file__).with_name("six_names.yaml"))
 
 
 def _six(module: Module, scope: PythonScope) -> Iterable[Edit]:

@@ -59,8 +59,8 @@ def _type_factories(code: Code, scope: Scope) -> Iterable[Edit]:
         elif (found := _backend(code, stream, index - 2)) is not None:
             backend, options = found
             first = backend - 2 if preceded(stream, backend, "::") else backend
-            whole = f"at::{new}({code.inside(stream, index + 1)}{sizes}, {options})"
-            yield Edit(stream[first].start, close.end, whole)
+            written = code.text[stream[index + 1].end : close.start]
+            yield Edit(stream[first].start, close.end, f"at::{new}({written}{sizes}, {options})")
 
 
 def _backends(code: Code, scope: Scope) -> Iterable[Edit]:
