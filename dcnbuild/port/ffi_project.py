@@ -95,6 +95,8 @@ def port_ffi(python: Modules, texts: Mapping[PurePosixPath, str], root: str) -> 
         plain = [path for path in parts if path.suffix != ".cu" and not _OF_CUDA.search(texts[path])]
         plain = plain if extension.optional else parts
         functions = _functions(headers, parts, texts)
+        if not functions:  # macros make them
+            return []
         anywhere = _functions(headers, plain, texts)
         both = bool(anywhere) and plain != parts
         there = {h: not both or bool(_functions([h], plain, texts)) for h in headers}

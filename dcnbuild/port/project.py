@@ -138,8 +138,7 @@ def _port_cpp(
         if path not in project.reached or target in sources and target != path:
             results.append(FileResult(path, text, text, encoding))
             continue
-        # torch's headers are C++: in a .c file nothing that a rule writes would compile
-        rules = () if target.suffix == ".c" else RULES
+        rules = () if target == path and project.is_c(path) else RULES
         try:
             ported = port_text(code, scopes[path], rules, deprecated=deprecated, fix_bugs=options.fix_bugs)
         except Exception as error:

@@ -25,6 +25,8 @@ _FOREIGN = re.compile(
     r"hip/|rocm|hipcub|musa|mublas|torch_(?:musa|npu|mlu|xpu|mps)/|acl/|cnrt|cnnl|sycl/|level_zero/"
     r"|(?:\w*_)?(?:hip|npu|mlu|musa|xpu|sycl|mps)_helper\.h|Metal/"
 )
+#: C++ headers: a .c file that includes one is C++, as g++ takes it for.
+_OF_CPP = re.compile(r"(?:torch|ATen|c10|pybind11)/.*")
 #: A copy of CUB: the toolkit has had its own since CUDA 11, and Thrust of today takes no other.
 _CUB = re.compile(r"(?:[\w.-]+/)*cub/[\w/]+\.cuh")
 #: Functions of DCNv1, DCNv2, their poolings and deformable attention, as the copies call them.
@@ -131,9 +133,15 @@ class Project:
         return found if compiled else set(self.texts)
 
     def ported_to(self, path: PurePosixPath) -> PurePosixPath:
-        """What a file is called when it is ported: C glue that takes tensors becomes C++."""
-        glue = path.suffix == ".c" and self.codes[path].has(TH_TENSOR)
-        return ported_source(path) if glue else path
+        """What a file is called when it is ported: C glue that takes tensors becomes C++, unless others include it."""
+        glue = self.is_c(path) and self.codes[path].has(TH_TENSOR)
+        part = glue and any(path in self._direct(other) for other in self.texts)
+        return ported_source(path) if glue and not part else path
+
+    def is_c(self, path: PurePosixPath) -> bool:
+        """Whether a file is C, where nothing that a rule writes would compile."""
+        includes = self.codes[path].layout.includes
+        return path.suffix == ".c" and not any(_OF_CPP.fullmatch(i.name) for i in includes)
 
     def _is_foreign(self, path: PurePosixPath) -> bool:
         return any(_FOREIGN.match(i.name) for i in self.codes[path].layout.includes)

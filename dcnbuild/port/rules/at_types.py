@@ -20,6 +20,7 @@ _TYPE_FIRST = (
 _SPACES = ("at", "torch")
 #: Factories of at::Type → the method of a tensor, and the function, of the same meaning.
 _FACTORIES = {"tensor": "empty", "zeros": "zeros", "ones": "ones"}
+_FUNCTIONS = _FACTORIES | {f: f for f in ("zeros_like", "ones_like", "rand", "randn", "arange", "randperm")}
 
 
 def _type_name(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -38,21 +39,21 @@ def _type_name(code: Code, scope: Scope) -> Iterable[Edit]:
 
 def _type_factories(code: Code, scope: Scope) -> Iterable[Edit]:
     """`x.type().tensor({n})`, and the same of at::CUDA(at::kFloat) and at::CPU(at::kFloat)."""
-    for stream, index, given, last in code.calls("|".join(_FACTORIES)):
+    for stream, index, given, last in code.calls("|".join(_FUNCTIONS)):
         if not preceded(stream, index, ".") or len(given) > 1:
             continue
         name, close = stream[index], stream[last]
-        new = _FACTORIES[name.text]
+        new = _FUNCTIONS[name.text]
         sizes = "" if given else "{0}"
         scalar = stream.partner[index - 2]
         if preceded(stream, index - 1, "type", "(", ")"):
-            if index >= 5 and stream[index - 5].text in (".", "->"):
+            if index >= 5 and stream[index - 5].text in (".", "->") and name.text in _FACTORIES:
                 yield Edit(stream[index - 4].start, name.end, f"new_{new}")
                 yield Edit(close.start, close.start, sizes)
         elif is_type_variable(code, stream[index - 2]):
             yield Edit(stream[index - 2].start, name.end, f"at::{new}")
             yield Edit(close.start, close.start, f"{sizes}, {stream[index - 2].text}.options()")
-        elif preceded(stream, scalar, "type", "(", ")", ".", "toScalarType"):
+        elif preceded(stream, scalar, "type", "(", ")", ".", "toScalarType") and name.text in _FACTORIES:
             yield Edit(stream[scalar - 5].start, name.end, f"new_{new}")
             yield Edit(close.start, close.start, f"{sizes}, {code.inside(stream, scalar)}")
         elif (found := _backend(code, stream, index - 2)) is not None:

@@ -54,7 +54,10 @@ def _generator(code: Code, scope: Scope) -> Iterable[Edit]:
 
 
 #: What was asked of at::globalContext() → the function that says it.
-_CONTEXT = {"getCurrentCUDAStream": "at::cuda::getCurrentCUDAStream", "getNumGPUs": "c10::cuda::device_count"}
+_CONTEXT = {
+    **dict.fromkeys(("getCurrentCUDAStream", "getCurrentCUDAStreamOnDevice"), "at::cuda::getCurrentCUDAStream"),
+    "getNumGPUs": "c10::cuda::device_count",
+}
 
 
 def _context_stream(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -84,7 +87,7 @@ def _linalg(code: Code, scope: Scope) -> Iterable[Edit]:
 
 def _variable_ref(code: Code, scope: Scope) -> Iterable[Edit]:
     """`torch::autograd::as_variable_ref(x)`: every tensor is a Variable."""
-    for stream, index in code.names("as_variable_ref"):
+    for stream, index in code.names("as_variable(?:_ref)?"):
         first = stream.qualified(index)
         if follows(stream, index, "(") and not any(preceded(stream, first, sign) for sign in (".", "->")):
             yield Edit(stream[first].start, stream[index].end, "")

@@ -72,6 +72,12 @@ def _apply_utils(code: Code, scope: Scope) -> Iterable[Edit]:
     return _ATOMICS_ALONE(code, scope) if code.has(_ATOMICS) and not code.has(_APPLY) else ()
 
 
+def _th(code: Code, scope: Scope) -> Iterable[Edit]:
+    """TH.h stood before the project's headers, which lean on what it brought: that of tensors takes its place."""
+    wanted = includes.missing(code, "Tensor", scope.headers, False)
+    return _replacing(_TH.pattern, lambda header: wanted[0][0] if wanted else None)(code, scope)
+
+
 def _extension(code: Code, scope: Scope) -> Iterable[Edit]:
     """torch/torch.h in a file that binds Python, with nothing else that brings pybind11."""
     there = any(re.fullmatch(_PYBIND, header) for header in scope.headers | code.headers)
@@ -108,7 +114,7 @@ RULES = entries(
             lambda header: _TABLES["thc"].get(header, _CUDA_CONTEXT),
         ),
         "thc-forwarder": _by_table({header: _TABLES["thc"][header] for header in _FORWARDERS}),
-        "th-header": _replacing(_TH.pattern, lambda header: None),
+        "th-header": _th,
         "moved-header": _by_table(_TABLES["moved"]),
         "cuda-apply-utils": _apply_utils,
         "missing-header": _missing,

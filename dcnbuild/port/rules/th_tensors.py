@@ -21,6 +21,7 @@ _NAMED = "|".join(filter(None, _TABLES["elements"]))
 TYPES = rf"TH(?:Cuda(?:{_NAMED})?|{_NAMED})Tensor"
 #: `copyCuda`, `copyFloat`, `copyAsyncCPU`, …: one copy_ does what they did.
 _COPY = re.compile(r"copy(?:Async)?(?:CPU|Cuda)?\w*")
+_IN_STORAGE = re.compile(r"newWithStorage\dd")
 #: Types whose pointers C takes for each other, and C++ does not: what the project calls its own is not judged.
 _BUILT_IN = frozenset({"unsigned", "signed", "long", "int", "short", "char", "float", "double"})
 _SAME = {
@@ -47,12 +48,24 @@ def _calls(code: Code, scope: Scope) -> Iterable[Edit]:
             function = "numel"  # no elements, no storage
         if function in _DROPPED and follows(stream, last, ";"):
             yield Edit(*whole_line(code.text, stream[index].start, stream[last + 1].end), "")
-        elif function in _TABLES["functions"]:
-            new = _filled(_TABLES["functions"][function], head, values, on_gpu)
+        elif function in _TABLES["functions"] or _IN_STORAGE.fullmatch(function):
+            new = _filled(_TABLES["functions"].get(function) or _in_storage(values), head, values, on_gpu)
             if function == "data":
                 new = _cast(stream, index, head) + new
             if new:
                 yield Edit(stream[index].start, close.end, new)
+
+
+def _in_storage(values: Sequence[str]) -> str:
+    """`newWithStorage2d(x->storage, offset, size, stride, size, stride)`; -1 is the stride of what is contiguous."""
+    sizes, strides, below = values[2::2], [], "1"
+    for size, stride in zip(reversed(sizes), reversed(values[3::2])):
+        strides.insert(0, below if stride == "-1" else stride)
+        part = size if size.isidentifier() else f"({size})"
+        below = part if strides[0] == "1" else f"{part} * {strides[0]}"
+    name, _, field = values[0].partition("->")
+    form = f"{name}.as_strided({{{{{', '.join(sizes)}}}}}, {{{{{', '.join(strides)}}}}}, {{1}})"
+    return form if name.isidentifier() and field == "storage" else ""
 
 
 def _cast(stream: Stream, index: int, head: str) -> str:
