@@ -197,10 +197,9 @@ def _module_name(extension: Extension, python: Modules, root: str) -> str:
                 return ".".join(filter(None, (root, *inside, load.module)))
     first = extension.name.split(".")[0]
     for path, module in python.holding(first):
-        for node in module.nodes if folder in path.parents else ():
-            absolute = isinstance(node, ast.ImportFrom) and not node.level and node.module
-            if absolute and str(absolute).split(".")[0] == first:
-                return extension.name
+        absolute = [node.module or "" for node in module.of(ast.ImportFrom) if not node.level]
+        if folder in path.parents and any(name.split(".")[0] == first for name in absolute):
+            return extension.name
     package = folder.relative_to(_package_root(folder, python)).parts
     return ".".join(filter(None, (root, *package, extension.name)))
 
