@@ -137,7 +137,7 @@ def _asked(code: Code, stream: Stream, index: int) -> Iterator[tuple[str, str]]:
         product, space = _SPACES.get(stream[first].text, ("", ""))
         if not product or (first and stream[first - 1].text == "::" and stream[first - 2].kind == "name"):
             return
-        if called or space != "torch":
+        if called or space != "torch" or stream[index - 2].text != stream[first].text:
             inner = "".join(token.text for token in stream[first + 1 : index + 1])
             yield product, space + inner
     elif text.startswith(("AT_", "TORCH_")) and text.isupper() and called:
