@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
-from dcnbuild.port.result import Change, FileResult, Remark
+from dcnbuild.port.result import Change, FileResult, remark
 from dcnbuild.port.rule import entries
 
 #: nvcc 13 compiles for nothing older.
@@ -104,21 +104,11 @@ def port_scripts(
                 changes.append(Change(rule, number, code.strip(), new.strip()))
                 lines[number - 1] = new + line[len(code) :]
         if changes and (_ASKS.search(text) or not (rewrite or path in built)):
-            left = _left(tuple(sorted({change.line for change in changes})))
+            numbers = {"oldest": str(OLDEST), "standard": str(STANDARD)}
+            left = remark("script-flags", (change.line for change in changes), **numbers)
             yield FileResult(path, text, text, encoding, remarks=(left,))
         elif changes:
             yield FileResult(path, text, "".join(lines), encoding, tuple(changes))
-
-
-def _left(lines: tuple[int, ...]) -> Remark:
-    return Remark(
-        "script-flags",
-        lines,
-        "flags that today's compilers refuse",
-        "the script may be for an older CUDA or torch: it asks which there is, or the sources are modern",
-        f"with CUDA 13, pass no architecture below sm_{OLDEST}; with torch 2.13, -std=c++{STANDARD}",
-        "deprecated",
-    )
 
 
 RULES = entries(__file__)
