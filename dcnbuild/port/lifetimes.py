@@ -127,15 +127,12 @@ def _asked(code: Code, stream: Stream, index: int) -> Iterator[tuple[str, str]]:
     if behind in (".", "->"):
         yield from _members(code, stream, index) if called else ((("CUDA", f"{s}::{text}")) for s in _STRUCTS)
     elif behind == "::":
-        first = index
-        while first > 1 and stream[first - 1].text == "::" and stream[first - 2].kind == "name":
-            first -= 2
+        first = stream.qualified(index)
+        first += stream[first].text == "::"
         product, space = _SPACES.get(stream[first].text, ("", ""))
-        if not product or (first and stream[first - 1].text == "::" and stream[first - 2].kind == "name"):
-            return
-        if called or space != "torch" or stream[index - 2].text != stream[first].text:
-            inner = "".join(token.text for token in stream[first + 1 : index + 1])
-            yield product, space + inner
+        inside = called or space != "torch" or stream[index - 2].text != stream[first].text
+        if product and inside:
+            yield product, space + "".join(stream.words(first + 1, index - first))
     elif text.startswith(("AT_", "TORCH_")) and text.isupper() and called:
         yield "torch", text
     elif called and (text.startswith(_PREFIXES) or _DRIVER.fullmatch(text)):
@@ -145,7 +142,7 @@ def _asked(code: Code, stream: Stream, index: int) -> Iterator[tuple[str, str]]:
 def _members(code: Code, stream: Stream, index: int) -> Iterator[tuple[str, str]]:
     """What a method may be called on."""
     text = stream[index].text
-    before = [token.text for token in stream[max(index - 4, 0) : index - 1]]
+    before = stream.words(index - 4, 3)
     if before == ["globalContext", "(", ")"]:
         yield "torch", f"at::Context::{text}"
     elif before == ["type", "(", ")"] or (text in _FACTS["made"] and is_type_variable(code, stream[index - 2])):

@@ -34,13 +34,12 @@ def launches(words: Sequence[Token]) -> list[int]:
 
 def _guards(code: Code, scope: Scope) -> Iterable[Edit]:
     for function in code.functions:
-        tensor = next((p.name for p in function.parameters if p.is_tensor and p.name), None)
-        if tensor is None or {"__global__", "__device__"} & function.specifiers:
+        if function.on_gpu or not function.tensors:
             continue
         names = {token.text for token in code.between(*function.body)}
         launching = launches(code.between(*function.body)) or names & _STREAMS
         if launching and not names & (GUARDS | scope.guards):
-            yield _insert(code, function, tensor)
+            yield _insert(code, function, function.tensors[0])
 
 
 def host_launches(code: Code, scope: Scope) -> Iterator[Remark]:
