@@ -15,8 +15,7 @@ from dcnbuild.port.tokens import Token
 
 #: pad_h, padH, pad_height, h_pad, ph … and their partner for the other direction.
 _PADDING = re.compile(
-    r"(?P<a>(?:\w*_)?pad(?:ding)?_?|p_?)(?P<h>h|H|height|Height|y|Y)(?P<b>_?)$"
-    r"|(?P<h2>h|H|height)(?P<c>_?[pP]ad(?:ding)?)$"
+    r"(?:(?:\w*_)?pad(?:ding)?_?|p_?)(?P<last>h|H|height|Height|y|Y)_?|(?P<first>h|H|height)_?[pP]ad(?:ding)?"
 )
 _PARTNER = {"h": "w", "H": "W", "height": "width", "Height": "Width", "y": "x", "Y": "X"}
 _LAUNCH_CHECK = "C10_CUDA_KERNEL_LAUNCH_CHECK();"
@@ -31,9 +30,8 @@ def _partner(name: str) -> str | None:
     match = _PADDING.fullmatch(name)
     if match is None:
         return None
-    if match["h2"]:
-        return _PARTNER[match["h2"]] + match["c"]
-    return match["a"] + _PARTNER[match["h"]] + match["b"]
+    start, end = match.span("first" if match["first"] else "last")
+    return name[:start] + _PARTNER[name[start:end]] + name[end:]
 
 
 def _padding(code: Code, scope: Scope) -> Iterable[Edit]:
