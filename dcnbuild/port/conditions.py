@@ -74,12 +74,10 @@ def evaluate(
     """The truth of an #if or #elif from the solid tokens behind its name; None if it depends."""
     parser = _Parser(list(tokens), own, ranges)
     try:
-        low, high = parser.conditional()
+        value = parser.conditional()
     except (IndexError, ValueError, RecursionError):
         return None
-    if parser.position < len(parser.tokens):
-        return None
-    return _truth((low, high))
+    return _truth(value) if parser.position == len(parser.tokens) else None
 
 
 def _truth(value: Interval) -> bool | None:
@@ -137,8 +135,7 @@ class _Parser:
     def unary(self) -> Interval:
         text = self.take()
         if text == "!":
-            truth = _truth(self.unary())
-            return _interval(None if truth is None else not truth)
+            return _interval(_not(_truth(self.unary())))
         if text == "-":
             low, high = self.unary()
             return (-high, -low)
@@ -197,18 +194,14 @@ def _combined(operator: str, left: Interval, right: Interval) -> Interval:
 
 
 def _compare(operator: str, left: Interval, right: Interval) -> bool | None:
-    if operator in (">", ">="):
-        return _compare("<" if operator == ">" else "<=", right, left)
-    if operator == "!=":
-        equal = _compare("==", left, right)
-        return None if equal is None else not equal
-    if operator == "==":
-        if left[0] == left[1] == right[0] == right[1]:
-            return True
-        return False if left[1] < right[0] or right[1] < left[0] else None
-    strict = operator == "<"
-    if left[1] < right[0] or (not strict and left[1] == right[0]):
-        return True
-    if left[0] > right[1] or (strict and left[0] == right[1]):
-        return False
-    return None
+    if operator in ("==", "!="):
+        same = left[0] == left[1] == right[0] == right[1]
+        equal = True if same else False if left[1] < right[0] or right[1] < left[0] else None
+        return equal if operator == "==" else _not(equal)
+    less, more = (left, right) if operator in ("<", ">=") else (right, left)
+    smaller = True if less[1] < more[0] else False if less[0] >= more[1] else None
+    return smaller if operator in ("<", ">") else _not(smaller)
+
+
+def _not(truth: bool | None) -> bool | None:
+    return None if truth is None else not truth

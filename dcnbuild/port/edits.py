@@ -40,8 +40,7 @@ class Revision:
 
     def original_line(self, offset: int) -> int:
         """The line number, from 1, of the first text that holds or precedes this offset."""
-        start, origin = self._pieces[bisect.bisect(self._pieces, (offset, len(self._original))) - 1]
-        return line_of(self._original, origin + offset - start)
+        return line_of(self._original, self._origin(offset))
 
     def apply(self, edits: Iterable[Edit]) -> list[tuple[Edit, int]]:
         """Makes the edits, and returns those that took effect with their line of the first text.

@@ -37,8 +37,8 @@ class Extension:
 def extensions(python: Modules) -> Iterator[Extension]:
     """The extensions that build scripts make with torch.utils.ffi."""
     for path, module in python.holding("torch.utils.ffi"):
-        for node in module.nodes:
-            if isinstance(node, ast.Call) and dotted(node.func).endswith("create_extension"):
+        for node in module.of(ast.Call):
+            if dotted(node.func).endswith("create_extension"):
                 given = {k.arg: _strings(module, k.value) for k in node.keywords if k.arg}
                 names = _strings(module, node.args[0]) if node.args else given.get("name", ())
                 if names and _DOTTED.fullmatch(names[0]):
@@ -91,9 +91,9 @@ def _values(module: Module, name: str) -> Iterator[ast.AST]:
 
 def loads(module: Module) -> Iterator[tuple[ast.ImportFrom, str, str]]:
     """What a file that torch.utils.ffi wrote loads: `from ._name import lib as _lib, ffi as _ffi`, with both names."""
-    for node in module.nodes:
-        names = {alias.name: alias.asname or alias.name for alias in getattr(node, "names", ())}
-        if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module and set(names) == {"lib", "ffi"}:
+    for node in module.of(ast.ImportFrom):
+        names = {alias.name: alias.asname or alias.name for alias in node.names}
+        if node.level == 1 and node.module and set(names) == {"lib", "ffi"}:
             yield node, names["lib"], names["ffi"]
 
 

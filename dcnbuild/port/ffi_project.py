@@ -7,8 +7,10 @@ import keyword
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import PurePosixPath
+from functools import partial
+from pathlib import Path, PurePosixPath
 
+from dcnbuild.base.plain_yaml import shipped
 from dcnbuild.port.code import Code
 from dcnbuild.port.ffi import Extension, extensions, loads, ported_source
 from dcnbuild.port.pattern import follows
@@ -18,48 +20,10 @@ from dcnbuild.port.rule import entries
 
 #: A path that can stand in an #include as it is.
 _PLAIN = re.compile(r"[\w./+-]+")
-_BINDING = """\
-// Written by `dcnbuild port` in place of torch.utils.ffi.
-#include <torch/extension.h>
-
-{includes}
-PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {{
-{functions}}}
-"""
+_TEMPLATES = shipped(Path(__file__).with_name("ffi_templates.yaml"))
 WRITTEN = "Written by `dcnbuild port` from the arguments of"
-_SETUP = """\
-# {written} {scripts!r}.
-
-from setuptools import find_packages, setup
-from torch.utils.cpp_extension import BuildExtension, CppExtension, CUDAExtension
-
-setup(
-    name={name!r},
-    version="0.0.0",
-    packages={packages},
-    package_dir={{{package}: {where!r}}},
-    py_modules={modules!r},
-    ext_modules=[
-{extensions}    ],
-    cmdclass={{"build_ext": BuildExtension}},
-)
-"""
-_EXTENSION = """\
-        {kind}(
-            {name!r},
-            {sources!r},
-            include_dirs={includes!r},
-            define_macros={macros!r},{more}
-        )"""
 _FROM_C = 'extern "C" {{\n{}}}\n'
-#: The macro of a binding's CUDA part, which build scripts define themselves where they look for CUDA.
-_WITH_CUDA = ("WITH_CUDA", None)
 _OF_CUDA = re.compile(r'#include\s*[<"](?:ATen/cuda|c10/cuda|cuda)')
-_PROJECT = """\
-[build-system]
-requires = [{requires}]
-build-backend = "setuptools.build_meta"
-"""
 #: What a setup.py imports → what pip has to install for it.
 _NEEDED = {"torch": "torch", "numpy": "numpy", "Cython": "cython", "pybind11": "pybind11"}
 
@@ -102,36 +66,26 @@ def port_ffi(python: Modules, texts: Mapping[PurePosixPath, str], root: str) -> 
         there = {h: not both or bool(_functions([h], plain, texts)) for h in headers}
         c = _with_c_linkage(parts, texts)
         forms = {h: _FROM_C if c & set(_functions([h], parts, texts)) else "{}" for h in headers}
-        text = _BINDING.format(
+        text = _TEMPLATES["binding"].format(
             includes=_parted((forms[h].format(f'#include "{h.relative_to(folder)}"\n'), there[h]) for h in headers),
             functions=_parted((f'  m.def("{name}", &{name});\n', not both or name in anywhere) for name in functions),
         )
         results.append(_new(binding, text, f"{len(functions)} functions"))
-        common = {
-            "name": _module_name(extension, python, package),
-            "includes": [*sorted({str(path.parent) for path in (*headers, *parts)}), *extension.include_dirs],
-            "more": "".join(
-                f"\n            {name}={list(values)!r},"
-                for name, values in (("libraries", extension.libraries), ("library_dirs", extension.library_dirs))
-                if values
-            ),
-        }
-        macros = dict(extension.macros) | (dict([_WITH_CUDA]) if both else {})
-        calls.append(
-            _EXTENSION.format(
-                kind="CUDAExtension"
-                if any(kernels) or any(_OF_CUDA.search(texts[p]) for p in parts)
-                else "CppExtension",
-                sources=[str(path) for path in (*parts, binding)],
-                macros=list(macros.items()),
-                **common,
-            )
+        linked = (("libraries", extension.libraries), ("library_dirs", extension.library_dirs))
+        call = partial(
+            _TEMPLATES["extension"].format,
+            name=_module_name(extension, python, package),
+            includes=[*sorted({str(path.parent) for path in (*headers, *parts)}), *extension.include_dirs],
+            more="".join(f"\n            {name}={list(values)!r}," for name, values in linked if values),
         )
+        kind = "CUDAExtension" if kernels or any(_OF_CUDA.search(texts[p]) for p in parts) else "CppExtension"
+        macros = dict(extension.macros)
+        given = list((macros | {"WITH_CUDA": None} if both else macros).items())
+        calls.append(call(kind=kind, sources=[str(path) for path in (*parts, binding)], macros=given))
         if both:
-            macros.pop(_WITH_CUDA[0])
-            cpu = [str(path) for path in (*plain, binding)]
-            call = _EXTENSION.format(kind="CppExtension", sources=cpu, macros=list(macros.items()), **common)
-            calls[-1] += "\n        if CUDA_HOME\n        else " + call.lstrip()
+            given = [macro for macro in macros.items() if macro[0] != "WITH_CUDA"]
+            other = call(kind="CppExtension", sources=[str(path) for path in (*plain, binding)], macros=given)
+            calls[-1] += "\n        if CUDA_HOME\n        else " + other.lstrip()
     where = next(iter(roots))
     scripts = {extension.script for extension in found}
     packages = f"find_packages({str(where)!r})"
@@ -142,7 +96,7 @@ def port_ffi(python: Modules, texts: Mapping[PurePosixPath, str], root: str) -> 
         for path in python
         if not package and path.parent == where and path.stem != "__init__" and path not in scripts
     )
-    setup = _SETUP.format(
+    setup = _TEMPLATES["setup"].format(
         written=WRITTEN,
         scripts=", ".join(str(extension.script) for extension in found),
         name=found[0].name.split(".")[-1],
@@ -175,7 +129,7 @@ def project_file(setup: str) -> list[FileResult]:
         return []
     needed = ["setuptools", *(_NEEDED[name] for name in sorted(found & set(_NEEDED)))]
     requires = ", ".join(f'"{name}"' for name in needed)
-    text = _PROJECT.format(requires=requires)
+    text = _TEMPLATES["project"].format(requires=requires)
     path, rule = PurePosixPath("pyproject.toml"), "build-requirements"
     return [replace(_new(path, text, ""), changes=(Change(rule, 1, "", requires),))]
 
@@ -243,10 +197,9 @@ def _module_name(extension: Extension, python: Modules, root: str) -> str:
                 return ".".join(filter(None, (root, *inside, load.module)))
     first = extension.name.split(".")[0]
     for path, module in python.holding(first):
-        for node in module.nodes if folder in path.parents else ():
-            absolute = isinstance(node, ast.ImportFrom) and not node.level and node.module
-            if absolute and str(absolute).split(".")[0] == first:
-                return extension.name
+        absolute = [node.module or "" for node in module.of(ast.ImportFrom) if not node.level]
+        if folder in path.parents and any(name.split(".")[0] == first for name in absolute):
+            return extension.name
     package = folder.relative_to(_package_root(folder, python)).parts
     return ".".join(filter(None, (root, *package, extension.name)))
 

@@ -76,7 +76,7 @@ def _match(stream: Stream, index: int, parts: Sequence[str], captures: dict[str,
             continue
         many = part.startswith("$$")
         if parts[number - 1] == "<":
-            end = skip_angle(stream, index)
+            end = stream.angles.get(index - 1)
         elif parts[number + 1 : number + 2] == ("(",):  # the name of a variable or a function
             end = index + 1 if index < len(stream) and stream[index].kind == "name" else None
         else:
@@ -115,17 +115,12 @@ def skip(stream: Stream, index: int, stop_at_comma: bool = False) -> int | None:
         elif text == ";":
             return None
         elif text == "<" and stop_at_comma and index and stream[index - 1].kind == "name":
-            close = skip_angle(stream, index + 1)
+            close = stream.angles.get(index)
             following = stream[close + 1].text if close and close + 1 < len(stream) else ""
             if close and following in ("(", "::", "{"):
                 index = close
         index += 1
     return None
-
-
-def skip_angle(stream: Stream, index: int) -> int | None:
-    """The index of the ">" that closes the template list which begins at `index`, if it is one."""
-    return stream.angles.get(index - 1)
 
 
 def arguments(stream: Stream, index: int) -> tuple[list[tuple[int, int]], int] | None:

@@ -15,18 +15,13 @@ from dcnbuild.port.rule import entries
 def _names(module: Module, scope: PythonScope) -> dict[str, str]:
     """What the ported Functions are called in this file → their own names."""
     names = {name: name for name in scope.functions}
-    for node in module.nodes:
-        if isinstance(node, ast.ImportFrom):
-            for alias in node.names:
-                if alias.name in scope.functions and alias.asname:
-                    names[alias.asname] = alias.name
-    return names
+    aliases = (alias for node in module.of(ast.ImportFrom) for alias in node.names)
+    return names | {a.asname: a.name for a in aliases if a.name in scope.functions and a.asname}
 
 
 def _function(module: Module, node: ast.expr, names: dict[str, str]) -> str:
     """The ported Function that an expression names, "" if none."""
-    last = dotted(node).split(".")[-1]
-    return names.get(last, "")
+    return names.get(dotted(node).split(".")[-1], "")
 
 
 def _calls(module: Module, scope: PythonScope) -> Iterable[Edit]:
@@ -36,9 +31,7 @@ def _calls(module: Module, scope: PythonScope) -> Iterable[Edit]:
 
 def _call_edits(module: Module, scope: PythonScope) -> Iterator[list[Edit]]:
     names = _names(module, scope)
-    for node in module.nodes:
-        if not isinstance(node, ast.Call):
-            continue
+    for node in module.of(ast.Call):
         made = node.func if isinstance(node.func, ast.Call) else node
         name = _function(module, made.func, names)
         signature = scope.functions[name] if name else Signature(())
@@ -149,7 +142,7 @@ def _attribute(module: Module, made: ast.Call, signature: Signature) -> list[Edi
         settings = [setting for setting in kept if setting]
     else:
         values = ", ".join(settings) + ("," if len(settings) == 1 else "")
-        made_by = [Edit(module.start(made), module.end(made), f"({values})")]
+        made_by = [module.edit(made, f"({values})")]
         settings = [f"*{module.source(target)}"]
     return _apply_all(module, calls, made, settings, signature, made_by)
 
@@ -180,17 +173,13 @@ def _is_set(node: ast.Attribute) -> bool:
 def unported_uses(module: Module, scope: PythonScope) -> Iterator[ast.Call]:
     """Calls of a ported class as a constructor that are still there."""
     names = _names(module, scope)
-    for node in module.nodes:
-        if isinstance(node, ast.Call) and _function(module, node.func, names):
-            yield node
+    return (node for node in module.of(ast.Call) if _function(module, node.func, names))
 
 
 def unported_classes(module: Module) -> Iterator[ast.ClassDef]:
     """Old-style Functions that are still there, those that derive from another class of the file among them."""
     known = derived(module)
-    for node in module.nodes:
-        if isinstance(node, ast.ClassDef) and is_old(node, known):
-            yield node
+    return (node for node in module.of(ast.ClassDef) if is_old(node, known))
 
 
 RULES = entries(

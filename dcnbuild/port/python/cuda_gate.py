@@ -28,19 +28,18 @@ def _gate(module: Module, scope: PythonScope) -> Iterable[Edit]:
     """`torch.cuda.is_available()` as the question whether to build for CUDA."""
     if "CUDAExtension" not in module.text or "FORCE_CUDA" in module.text:
         return
-    if not any(isinstance(node, ast.Call) and dotted(node.func).split(".")[-1] == "setup" for node in module.nodes):
+    if not any(dotted(node.func).split(".")[-1] == "setup" for node in module.of(ast.Call)):
         return
     calls = [
         node
-        for node in module.nodes
-        if isinstance(node, ast.Call)
-        and dotted(node.func) in ("torch.cuda.is_available", "cuda.is_available")
+        for node in module.of(ast.Call)
+        if dotted(node.func) in ("torch.cuda.is_available", "cuda.is_available")
         and "hip" not in module.source(_condition(module, node))
     ]
     if not calls:
         return
     newline = newline_of(module.text)
-    yield from (Edit(module.start(call), module.end(call), "_cuda_wanted()") for call in calls)
+    yield from (module.edit(call, "_cuda_wanted()") for call in calls)
     at = _behind_imports(module)
     yield Edit(at, at, f"\n\n{_HELPER}".replace("\n", newline))
 

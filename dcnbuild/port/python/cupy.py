@@ -15,8 +15,8 @@ from dcnbuild.port.rule import entries
 
 def _uses(module: Module) -> Iterator[tuple[ast.AST, gone.Gone]]:
     """What of CuPy is gone and used: as an attribute of the module, whatever it is called here, or imported."""
-    imports = (node for node in module.nodes if isinstance(node, ast.Import))
-    known = {a.asname or a.name: a.name for node in imports for a in node.names if a.name == "cupy"}
+    aliases = (alias for node in module.of(ast.Import) for alias in node.names)
+    known = {a.asname or a.name: a.name for a in aliases if a.name == "cupy"}
     for node in module.nodes if "cupy" in module.text else ():
         names: list[str] = []
         if isinstance(node, ast.Attribute):
@@ -37,11 +37,11 @@ def _rewrite(module: Module, scope: PythonScope) -> Iterable[Edit]:
             continue
         if node.attr != "compile_with_cache":
             new = row.use.rpartition(".")[2]
-            yield Edit(module.start(node), module.end(node), f"{dotted(node).partition('.')[0]}.{new}")
+            yield module.edit(node, f"{dotted(node).partition('.')[0]}.{new}")
         elif isinstance(call, ast.Call) and call.func is node and len(call.args) == 1 and not call.keywords:
             asked = module.parents.get(call)
             if isinstance(asked, ast.Attribute) and asked.attr == "get_function":
-                yield Edit(module.start(node), module.end(node), f"{dotted(node).partition('.')[0]}.RawModule")
+                yield module.edit(node, f"{dotted(node).partition('.')[0]}.RawModule")
                 yield Edit(module.start(call.args[0]), module.start(call.args[0]), "code=")
 
 

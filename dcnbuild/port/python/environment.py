@@ -55,10 +55,8 @@ def _settings(module: Module) -> Iterator[tuple[ast.stmt, str]]:
 
 def _distutils(module: Module, scope: PythonScope) -> Iterable[Edit]:
     """`from distutils.core import setup, Extension`, and the commands."""
-    for node in module.nodes:
-        if not isinstance(node, ast.ImportFrom) or node.level:
-            continue
-        successor = _SUCCESSORS.get(node.module or "")
+    for node in module.of(ast.ImportFrom):
+        successor = _SUCCESSORS.get(node.module or "") if not node.level else None
         core = successor != "setuptools" or all(alias.name in _CORE for alias in node.names)
         tried = any(isinstance(parent, ast.Try) for parent in module.ancestors(node))
         if successor and core and not tried:
@@ -71,10 +69,8 @@ def _numpy_distutils(module: Module, scope: PythonScope) -> Iterable[Edit]:
     """`numpy.distutils.misc_util.get_numpy_include_dirs()`, whose import goes with it."""
     uses = [
         node
-        for node in module.nodes
-        if isinstance(node, ast.Attribute)
-        and dotted(node).startswith("numpy.distutils.")
-        and not isinstance(module.parents[node], ast.Attribute)
+        for node in module.of(ast.Attribute)
+        if dotted(node).startswith("numpy.distutils.") and not isinstance(module.parents[node], ast.Attribute)
     ]
     calls = [module.parents[node] for node in uses]
     known = all(
@@ -86,12 +82,10 @@ def _numpy_distutils(module: Module, scope: PythonScope) -> Iterable[Edit]:
     if not uses or not known:
         return
     for call in calls:
-        yield Edit(module.start(call), module.end(call), "[numpy.get_include()]")
-    for node in module.nodes:
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                if alias.name.startswith("numpy.distutils") and alias.asname is None:
-                    yield Edit(module.start(alias), module.end(alias), "numpy")
+        yield module.edit(call, "[numpy.get_include()]")
+    for alias in (alias for node in module.of(ast.Import) for alias in node.names):
+        if alias.name.startswith("numpy.distutils") and alias.asname is None:
+            yield module.edit(alias, "numpy")
 
 
 RULES = entries(

@@ -109,7 +109,7 @@ def _renames(module: Module, function: OldFunction, method: ast.FunctionDef) -> 
         for item, number in items.items():
             name = module.source(item.value)
             new = "ctx" if number == 0 else f"{name}[{number - 1}]"
-            yield Edit(module.start(item), module.end(item), new)
+            yield module.edit(item, new)
         return
     own = method.args.args[0]
     helpers = {other.name for other in function.others}

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
 from pathlib import PurePosixPath
+from typing import TypeVar
 
-from dcnbuild.port.edits import line_start
+from dcnbuild.port.edits import Edit, line_start
 
+_Node = TypeVar("_Node", bound=ast.AST)
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
 
 
@@ -65,6 +67,14 @@ class Module:
     def source(self, node: ast.AST) -> str:
         """A node as it is written."""
         return self.text[self.start(node) : self.end(node)]
+
+    def edit(self, node: ast.AST, new: str) -> Edit:
+        """The edit that writes something else for a node."""
+        return Edit(self.start(node), self.end(node), new)
+
+    def of(self, kind: type[_Node]) -> Iterator[_Node]:
+        """All nodes of a kind, outer ones first."""
+        return (node for node in self.nodes if isinstance(node, kind))
 
     @cached_property
     def nodes(self) -> tuple[ast.AST, ...]:

@@ -146,12 +146,7 @@ def _remarks(module: Module, scope: PythonScope) -> Iterator[Remark]:
     yield from left("torch-six", old_six)
     yield from cupy.left(module)
     if setup_script.is_build_script(module):
-        asks = [
-            node
-            for node in module.nodes
-            if isinstance(node, ast.Call)
-            and dotted(node.func).startswith("torch.cuda.get_device_")
-            and "setup(" in module.text
-        ]
+        calling = module.of(ast.Call) if "setup(" in module.text else ()
+        asks = [node for node in calling if dotted(node.func).startswith("torch.cuda.get_device_")]
         yield from left("cxx-standard", setup_script.old_flags(module, scope))
         yield from left("build-asks-gpu", asks, dotted(asks[0].func) if asks else "")

@@ -36,8 +36,8 @@ def text_of(node: ast.expr) -> str:
 
 def _flags(module: Module, wanted: re.Pattern[str]) -> Iterator[ast.Constant]:
     """String constants that are nothing but flags, the wanted among them."""
-    for node in module.nodes:
-        if isinstance(node, ast.Constant) and wanted.search(text_of(node)):
+    for node in module.of(ast.Constant):
+        if wanted.search(text_of(node)):
             flags = all(_FLAG.match(word) for word in text_of(node).split())
             if flags and not isinstance(module.parents[node], ast.JoinedStr):
                 yield node
@@ -92,9 +92,7 @@ def _calls_compilers(module: Module) -> bool:
 
 
 def _raised(module: Module, nodes: Iterable[ast.Constant], newer: Callable[[str], str]) -> Iterator[Edit]:
-    for node in nodes:
-        written = module.source(node)
-        yield Edit(module.start(node), module.end(node), newer(written))
+    return (module.edit(node, newer(module.source(node))) for node in nodes)
 
 
 _ABI = re.compile(r"-D_GLIBCXX_USE_CXX11_ABI=0")
@@ -107,7 +105,7 @@ def _abi(module: Module, scope: PythonScope) -> Iterable[Edit]:
 
 
 def _architectures(module: Module, scope: PythonScope) -> Iterable[Edit]:
-    commands = [node for node in module.nodes if isinstance(node, ast.Constant) and "nvcc " in text_of(node)]
+    commands = [node for node in module.of(ast.Constant) if "nvcc " in text_of(node)]
     yield from _raised(module, commands, raised_architectures)
     nodes = list(_flags(module, _ARCHITECTURE))
     if not is_build_script(module):
@@ -129,7 +127,7 @@ def _without(module: Module, nodes: Sequence[ast.Constant], flag: re.Pattern[str
         if node not in whole:
             written = module.source(node)
             new = re.sub(rf"(?<=['\"])(?:{flag.pattern})\s*|(?<!\s)\s*(?:{flag.pattern})", "", written)
-            yield Edit(module.start(node), module.end(node), new)
+            yield module.edit(node, new)
         elif not isinstance(parent, (ast.List, ast.Tuple, ast.Set)):
             appends.update(_append(module, node, whole))
     yield from without_statements(module, list(appends))
@@ -184,7 +182,7 @@ def without_statements(module: Module, statements: Sequence[ast.stmt]) -> Iterat
         block = module.block(statement)
         span = module.whole_lines(statement)
         if span is None or (statement is block[0] and all(id(s) in gone for s in block)):
-            yield Edit(module.start(statement), module.end(statement), "pass")
+            yield module.edit(statement, "pass")
         else:
             yield Edit(*span, "")
 

@@ -28,11 +28,11 @@ def _six(module: Module, scope: PythonScope) -> Iterable[Edit]:
         elif isinstance(node, ast.Attribute) and dotted(node.value) == "torch._six":
             expression = _NAMES.get(node.attr, ("", ""))[1]
             if expression and not guarded(module, node):
-                yield Edit(module.start(node), module.end(node), expression)
+                yield module.edit(node, expression)
         elif isinstance(node, ast.Import) and not guarded(module, node):
             for alias in node.names:
                 if alias.name == "torch._six" and alias.asname is None:
-                    yield Edit(module.start(alias), module.end(alias), "torch")
+                    yield module.edit(alias, "torch")
 
 
 def is_use(node: ast.AST) -> bool:

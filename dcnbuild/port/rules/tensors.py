@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
@@ -81,20 +81,21 @@ def is_type_variable(code: Code, name: Token) -> bool:
     return False
 
 
+def _typed(code: Code, names: str) -> Iterator[tuple[Stream, int, int, str]]:
+    """Calls like `x.data<T>()`: (stream, index of the name, index of the ">", T), but for those of a storage."""
+    for stream, index in code.names(names):
+        close = stream.angles.get(index + 1, 0)
+        if close > index + 2 and follows(stream, close, "(", ")") and not of_storage(stream, index):
+            yield stream, index, close, " ".join(stream.words(index + 2, close - index - 2))
+
+
 def _data(code: Code, scope: Scope) -> Iterable[Edit]:
     """`.data<T>()`; a `long` in it is what int64 tensors hold."""
-    if "template data" in scope.own:
-        return
-    for stream, index in code.names("data"):
-        close = stream.angles.get(index + 1, 0)
-        member = index and stream[index - 1].text in (".", "->", "template")
-        if not member or close < index + 3 or not follows(stream, close, "(", ")") or of_storage(stream, index):
-            continue
-        if _written(stream, index + 2, close) in _NO_SYMBOL:
-            continue
-        yield Edit(stream[index].start, stream[index].end, "data_ptr")
-        if _written(stream, index + 2, close) in ("long", "long int"):
-            yield Edit(stream[index + 2].start, stream[close - 1].end, "int64_t")
+    for stream, index, close, type in _typed(code, "data") if "template data" not in scope.own else ():
+        if stream.words(index - 1, 1) in (["."], ["->"], ["template"]) and type not in _NO_SYMBOL:
+            yield Edit(stream[index].start, stream[index].end, "data_ptr")
+            if type in ("long", "long int"):
+                yield Edit(stream[index + 2].start, stream[close - 1].end, "int64_t")
 
 
 def of_storage(stream: Stream, index: int) -> bool:
@@ -111,23 +112,14 @@ def _no_symbol(code: Code, scope: Scope) -> Iterable[Edit]:
     """`x.data_ptr<T>()` of a type that no torch has it for: what it does have, and a cast to the same pointer."""
     if {"template data", "template data_ptr"} & scope.own:
         return
-    for stream, index in code.names("data|data_ptr"):
-        dot = index - 2 if index > 1 and stream[index - 1].text == "template" else index - 1
-        close = stream.angles.get(index + 1, 0)
-        if dot < 1 or stream[dot].text not in (".", "->") or not close or not follows(stream, close, "(", ")"):
-            continue
-        type = _written(stream, index + 2, close)
-        first = receiver(stream, dot)
-        if type not in _NO_SYMBOL or type in scope.own or first is None or of_storage(stream, index):
-            continue
-        head = stream[first].start
-        yield Edit(head, head, f"reinterpret_cast<{type}*>(")
-        yield Edit(stream[index].start, stream[close + 2].end, f"data_ptr<{_NO_SYMBOL[type]}>())")
-
-
-def _written(stream: Stream, start: int, end: int) -> str:
-    """The words from one index to another, with a blank between two."""
-    return " ".join(stream.words(start, end - start))
+    for stream, index, close, type in _typed(code, "data|data_ptr"):
+        dot = index - 1 - preceded(stream, index, "template")
+        member = dot > 0 and stream[dot].text in (".", "->")
+        first = receiver(stream, dot) if member and type in _NO_SYMBOL and type not in scope.own else None
+        if first is not None:
+            head = stream[first].start
+            yield Edit(head, head, f"reinterpret_cast<{type}*>(")
+            yield Edit(stream[index].start, stream[close + 2].end, f"data_ptr<{_NO_SYMBOL[type]}>())")
 
 
 def _case_type(code: Code, scope: Scope) -> Iterable[Edit]:

@@ -15,6 +15,10 @@ from dcnbuild.port.stream import Stream
 
 #: The fields of TH's struct.
 _STRUCT = "size|stride|nDimension|storage|storageOffset|refcount|flag"
+#: Those that a method without arguments says; what has no elements has no storage.
+_METHODS = {"storage": "numel", "nDimension": "dim", "storageOffset": "storage_offset"}
+#: The end of `x->storage->data + x->storageOffset`, which is replaced as a whole.
+_ADDED = ("+", "storageOffset")
 
 
 def _types(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -51,7 +55,8 @@ def _fields(code: Code, names: Mapping[str, str]) -> Iterable[Edit]:
     """`x->size[i]`, `x->nDimension`, `x->storage->data`, and `x == NULL`."""
     stream = code.live
     for index, type in ((i, t) for name, t in names.items() for i in stream.places.get(name, ())):
-        name = stream[index].text
+        name, before = stream[index].text, stream[index - 1].text
+        asks, field = follows(stream, index, "->"), "".join(stream.words(index + 2, 1))
         if follows(stream, index, "->", "storage", "->", "data"):
             data = f"{name}.data_ptr<{type}>()"
             if follows(stream, index + 4, "+", name, "->", "storageOffset"):
@@ -59,16 +64,11 @@ def _fields(code: Code, names: Mapping[str, str]) -> Iterable[Edit]:
             elif not follows(stream, index + 4, "+"):
                 start = f"({data} - {name}.storage_offset())"
                 yield Edit(stream[index].start, stream[index + 4].end, start)
-        elif follows(stream, index, "->", "storage") and not follows(stream, index + 2, "->"):
-            yield Edit(stream[index].end, stream[index + 2].end, ".numel()")  # no elements, no storage
-        elif follows(stream, index, "->", "nDimension"):
-            yield Edit(stream[index].end, stream[index + 2].end, ".dim()")
-        elif follows(stream, index, "->", "storageOffset") and stream[index - 1].text != "+":
-            yield Edit(stream[index].end, stream[index + 2].end, ".storage_offset()")
+        elif asks and field in _METHODS and not follows(stream, index + 2, "->") and (before, field) != _ADDED:
+            yield Edit(stream[index].end, stream[index + 2].end, f".{_METHODS[field]}()")
         elif follows(stream, index, "->", "size", "[") or follows(stream, index, "->", "stride", "["):
             close = stream.partner[index + 3]
             if close > 0:
-                field = stream[index + 2].text
                 yield Edit(stream[index].end, stream[index + 3].end, f".{field}(")
                 yield Edit(stream[close].start, stream[close].end, ")")
         elif is_condition(stream, index, index):
