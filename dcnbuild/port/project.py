@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from dcnbuild.port.cpp import PortedText, finds, not_understood, port_text
 from dcnbuild.port.ffi import headers_of
 from dcnbuild.port.ffi_project import WRITTEN, port_ffi, project_file
+from dcnbuild.port.inline import folded, joined, places_in
 from dcnbuild.port.python.port import PythonProject, port_python
 from dcnbuild.port.result import Change, FileResult, ProjectResult
 from dcnbuild.port.rule import Scope
@@ -62,8 +63,11 @@ def port_project(root: Path, options: Options = Options(), progress: Progress = 
     }
     scripts_in_python = PythonProject(python)
     bound = headers_of(scripts_in_python.modules)
-    project = Project({path: text for path, (text, _) in cpp.items()}, bound)
-    ported, failing, left = _port_cpp(project, cpp, options, progress)
+    places = places_in(scripts_in_python.modules)
+    inline = {name: (python[path][0][start:end], python[path][1]) for name, (path, start, end) in places.items()}
+    project = Project({path: text for path, (text, _) in (cpp | inline).items()}, bound)
+    ported, failing, left = _port_cpp(project, cpp | inline, options, progress)
+    ported, holders = folded(ported, places, python)
     try:
         texts = {result.path: result.new for result in ported}
         added = port_ffi(scripts_in_python.modules, texts, root.resolve().name)
@@ -75,13 +79,15 @@ def port_project(root: Path, options: Options = Options(), progress: Progress = 
     setup = PurePosixPath("setup.py")
     done = bool(added) or WRITTEN in sources.get(setup, ("", ""))[0]
     old = failing or options.deprecated
-    results += port_python(scripts_in_python, new_standard, done, old)
+    if places:
+        scripts_in_python = PythonProject(python | {path: (held.new, held.encoding) for path, held in holders.items()})
+    results += joined(port_python(scripts_in_python, new_standard, done, old), holders)
     built = made_by_setup({path: text for path, (text, _) in python.items()})
     results += port_scripts(scripts, new_standard, old, built)
     if failing and root.is_dir() and not (root / "pyproject.toml").exists():
         new = {result.path: result.new for result in results}
         results += project_file(new.get(setup, sources.get(setup, ("", ""))[0]))
-    relevant = [r for r in results if r.changed or r.remarks or r.note or r.path in cpp]
+    relevant = [r for r in results if r.changed or r.remarks or r.note or r.path in cpp or r.path in holders]
     files = tuple(sorted(relevant, key=lambda r: r.path))
     result = ProjectResult(files, failing, left, skipped=tuple(skipped), served=project.served)
     return port_to_stable(result, python, options.stable) if options.stable else result

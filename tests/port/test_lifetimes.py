@@ -26,7 +26,10 @@ CSRC = Path(__file__).parents[2] / "csrc"
         ("auto y = x.type().randn({3});", "at::DeprecatedTypeProperties::randn"),
         ("float* p = x.storage().data<float>();", "storage().data"),
         ("auto n = x.storage().size();", "storage().size"),
-        ("const auto& t = x.type(); auto y = t.tensorFromBlob(p, {3});", "at::DeprecatedTypeProperties::tensorFromBlob"),
+        (
+            "const auto& t = x.type(); auto y = t.eye(3);",
+            "at::DeprecatedTypeProperties::eye",
+        ),
         ("cusparseScsrmm2(h, op, op, m, n, k);", "cusparseScsrmm2"),  # before the tables begin
     ],
 )

@@ -8,8 +8,9 @@ from dcnbuild import knowledge
 from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import follows, preceded
+from dcnbuild.port.pattern import arguments, follows, preceded
 from dcnbuild.port.rule import Scope, entries
+from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stream import Stream
 
@@ -28,6 +29,29 @@ def _scalar_to_tensor(code: Code, scope: Scope) -> Iterable[Edit]:
             continue
         yield Edit(stream[first].start, stream[first].start, "c10::scalar_to_tensor(")
         yield Edit(stream[index - 1].start, stream[index + 2].end, ")")
+
+
+def _tensor_to_scalar(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`at::Scalar(x)` of a tensor."""
+    for stream, index in code.names("Scalar"):
+        close = stream.close_of(index)
+        if close > index + 2 and expressions(code, {}).kind(stream, index + 2, close) == "tensor":
+            yield Edit(stream[close].start, stream[close].start, ".item()")
+
+
+def _one_index(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`x.index(i)` and `at::index(x, i)`: one tensor was a list of them."""
+    for stream, index in code.names("index"):
+        found = arguments(stream, index + 2) if follows(stream, index, "(") else None
+        if not found or not found[0]:
+            continue
+        first = receiver(stream, index - 1) if preceded(stream, index, ".") else None
+        asked = [(first, index - 1)] if first is not None else []
+        spans = asked + found[0] if asked or preceded(stream, index, "at", "::") else []
+        if len(spans) == 2 and all(expressions(code, {}).kind(stream, *span) == "tensor" for span in spans):
+            start, end = spans[1]
+            yield Edit(stream[start].start, stream[start].start, "{")
+            yield Edit(stream[end - 1].end, stream[end - 1].end, "}")
 
 
 def _is_declared(code: Code, stream: Stream, name: str, offset: int, types: tuple[str, ...]) -> bool:
@@ -163,6 +187,8 @@ RULES = entries(
     __file__,
     {
         "scalar-to-tensor": _scalar_to_tensor,
+        "tensor-to-scalar": _tensor_to_scalar,
+        "one-index": _one_index,
         "sizes-to-vector": _both,
         "forward-alias": _forward_declared,
         "vec-lambda": _vector_lambdas,

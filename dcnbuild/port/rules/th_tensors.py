@@ -58,7 +58,8 @@ def _calls(code: Code, scope: Scope) -> Iterable[Edit]:
 
 def _in_storage(values: Sequence[str]) -> str:
     """`newWithStorage2d(x->storage, offset, size, stride, size, stride)`; -1 is the stride of what is contiguous."""
-    sizes, strides, below = values[2::2], [], "1"
+    sizes, below = values[2::2], "1"
+    strides: list[str] = []
     for size, stride in zip(reversed(sizes), reversed(values[3::2])):
         strides.insert(0, below if stride == "-1" else stride)
         part = size if size.isidentifier() else f"({size})"

@@ -1,0 +1,1 @@
+static inline float *scratch(int n) { return (float *)malloc(n * sizeof(float)); }
