@@ -47,6 +47,16 @@ class Function:
     body: tuple[int, int]
     specifiers: frozenset[str] = frozenset()
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether it runs there."""
+        return bool({"__global__", "__device__"} & self.specifiers)
+
+    @property
+    def tensors(self) -> list[str]:
+        """The names of its parameters that are tensors."""
+        return [parameter.name for parameter in self.parameters if parameter.is_tensor and parameter.name]
+
 
 class Code:
     """A text with its tokens, read once.
@@ -168,7 +178,7 @@ class Code:
     def is_tensor(self, name: Token) -> bool:
         """Whether a token names a parameter of the function around it that is a tensor."""
         function = self.function_at(name.start)
-        return function is not None and any(p.is_tensor and p.name == name.text for p in function.parameters)
+        return function is not None and name.text in function.tensors
 
     def function_at(self, offset: int) -> Function | None:
         """The function whose body holds this offset."""

@@ -13,7 +13,7 @@ from dcnbuild.port.edits import Edit, Revision, line_of, newline_of
 from dcnbuild.port.helpers import with_needs
 from dcnbuild.port.lifetimes import copied_headers, gone_headers, gone_names, host_headers
 from dcnbuild.port.pattern import follows
-from dcnbuild.port.result import Change, Remark, remarks
+from dcnbuild.port.result import Change, Remark, by_subject, remark
 from dcnbuild.port.rule import Leftover, Rule, Scope
 from dcnbuild.port.rules import FAMILY_OF, LEFTOVERS, RULES
 from dcnbuild.port.rules.at_types import left_storage
@@ -71,14 +71,13 @@ def port_text(
 
 def not_understood(rule: str, reason: str) -> Remark:
     """The remark for a rule that does not understand a file; the others go on."""
-    advice = "port by hand what it is for, or send the file in with a report"
-    return Remark("rule-failed", (1,), rule, f"the rule gave up: {reason}", advice, "broken")
+    return remark("rule-failed", (1,), rule, reason=reason)
 
 
 def finds(source: Code, scope: Scope, need: str, rules: Sequence[Rule] = RULES) -> int:
     """How many places rules of one need would change, and leftovers of that need name."""
     code = source.with_own(scope.own)
-    found = sum(remark.need == need for remark in _leftovers(code, scope))
+    found = sum(left.need == need for left in _leftovers(code, scope))
     for rule in rules:
         try:
             found += len(rule.edits(code, scope)) if rule.need == need else 0
@@ -178,12 +177,13 @@ def _leftovers(code: Code, scope: Scope) -> Iterable[Remark]:
         found = [token for token in _named(code, scope, leftover) if token.start not in seen]
         seen |= {token.start for token in found}
         named |= {token.text for token in found}
-        subjects = ((token.text, token.start) for token in found)
-        yield from remarks(code.text, subjects, leftover.id, leftover.reason, leftover.advice, leftover.need)
+        for subject, lines in by_subject(code.text, ((token.text, token.start) for token in found)).items():
+            places = tuple(sorted(lines))
+            yield Remark(leftover.id, places, subject, leftover.reason, leftover.advice, leftover.need)
     gone = (find(code, scope) for find in (gone_names, gone_headers, copied_headers, host_headers, host_launches))
-    for remark in chain(*gone, left_fields(code), left_storage(code)):
-        if remark.subject.rpartition("::")[2] not in named:
-            yield remark
+    for left in chain(*gone, left_fields(code), left_storage(code)):
+        if left.subject.rpartition("::")[2] not in named:
+            yield left
 
 
 def _named(code: Code, scope: Scope, leftover: Leftover) -> Iterator[Token]:

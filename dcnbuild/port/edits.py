@@ -16,12 +16,11 @@ _REST = re.compile(r"[^\S\r\n]*(?://[^\r\n]*)?(?=[\r\n]|\Z)")
 
 @dataclass(frozen=True)
 class Edit:
-    """Replace `text[start:end]` by `new`. `note` is told to the user beside the change."""
+    """Replace `text[start:end]` by `new`."""
 
     start: int
     end: int
     new: str
-    note: str = ""
 
 
 class Revision:

@@ -21,7 +21,7 @@ from dcnbuild.port.changed_calls import changed_since
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import line_of
 from dcnbuild.port.pattern import follows
-from dcnbuild.port.result import Remark
+from dcnbuild.port.result import Remark, remark
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.rules.tensors import is_type_variable
 from dcnbuild.port.source import COMPILED_SUFFIXES
@@ -98,10 +98,7 @@ def host_headers(code: Code, scope: Scope) -> Iterator[Remark]:
     asked = (h for h in sorted(own.keys() | scope.headers) if h not in scope.own_headers and "/" in h)
     found = [header for header in asked if _moved_to_cccl(header)]
     if found:
-        reason = "CUDA 13 has it in include/cccl, where nvcc looks and the C++ compiler does not"
-        advice = "add os.path.join(CUDA_HOME, 'include', 'cccl') to include_dirs, or set CPATH to it"
-        lines = tuple(sorted({own.get(header, 1) for header in found}))
-        yield Remark("cccl-folder", lines, f"#include <{found[0]}>", reason, advice, "broken")
+        yield remark("cccl-folder", (own.get(header, 1) for header in found), f"#include <{found[0]}>")
 
 
 @cache
@@ -118,9 +115,8 @@ def copied_headers(code: Code, scope: Scope) -> Iterator[Remark]:
         header = include.name
         if include.header[0] == '"' and header in scope.copied_headers:
             place = line_of(code.text, include.directive.start)
-            reason = "this copy of CUB stands before the toolkit's, and Thrust of CUDA 11 and newer takes no other"
-            advice = f"write #include <{header[header.index('cub/') :]}>, and leave the copy out of include_dirs"
-            yield Remark("cub-copy", (place,), f"#include {include.header}", reason, advice, "broken")
+            ours = header[header.index("cub/") :]
+            yield remark("cub-copy", (place,), f"#include {include.header}", header=ours)
 
 
 def _asked(code: Code, stream: Stream, index: int) -> Iterator[tuple[str, str]]:
@@ -131,15 +127,12 @@ def _asked(code: Code, stream: Stream, index: int) -> Iterator[tuple[str, str]]:
     if behind in (".", "->"):
         yield from _members(code, stream, index) if called else ((("CUDA", f"{s}::{text}")) for s in _STRUCTS)
     elif behind == "::":
-        first = index
-        while first > 1 and stream[first - 1].text == "::" and stream[first - 2].kind == "name":
-            first -= 2
+        first = stream.qualified(index)
+        first += stream[first].text == "::"
         product, space = _SPACES.get(stream[first].text, ("", ""))
-        if not product or (first and stream[first - 1].text == "::" and stream[first - 2].kind == "name"):
-            return
-        if called or space != "torch" or stream[index - 2].text != stream[first].text:
-            inner = "".join(token.text for token in stream[first + 1 : index + 1])
-            yield product, space + inner
+        inside = called or space != "torch" or stream[index - 2].text != stream[first].text
+        if product and inside:
+            yield product, space + "".join(stream.words(first + 1, index - first))
     elif text.startswith(("AT_", "TORCH_")) and text.isupper() and called:
         yield "torch", text
     elif called and (text.startswith(_PREFIXES) or _DRIVER.fullmatch(text)):
@@ -149,7 +142,7 @@ def _asked(code: Code, stream: Stream, index: int) -> Iterator[tuple[str, str]]:
 def _members(code: Code, stream: Stream, index: int) -> Iterator[tuple[str, str]]:
     """What a method may be called on."""
     text = stream[index].text
-    before = [token.text for token in stream[max(index - 4, 0) : index - 1]]
+    before = stream.words(index - 4, 3)
     if before == ["globalContext", "(", ")"]:
         yield "torch", f"at::Context::{text}"
     elif before == ["type", "(", ")"] or (text in _FACTS["made"] and is_type_variable(code, stream[index - 2])):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from dcnbuild.base.plain_yaml import shipped
 from dcnbuild.port.edits import line_of
+from dcnbuild.port.rows import filled
 from dcnbuild.port.rule import Need
 from dcnbuild.port.source import Skipped
+
+#: What is said of what no rule rewrites.
+_SAID = shipped(Path(__file__).with_name("remarks.yaml"))
 
 
 @dataclass(frozen=True)
@@ -43,15 +48,19 @@ class Remark:
     need: Need
 
 
-def remarks(
-    text: str, found: Iterable[tuple[str, int]], id: str, reason: str, advice: str, need: Need = "broken"
-) -> Iterator[Remark]:
-    """A remark for each subject of these, which come with the offsets where they are in a text."""
+def remark(id: str, lines: Iterable[int], subject: str = "", **values: str) -> Remark:
+    """The remark that the table has under an id, with `values` in its texts."""
+    row = filled(_SAID[id], values)
+    places, need = tuple(sorted(set(lines))), row.get("need", "broken")
+    return Remark(id, places, subject or row["subject"], row["reason"], row["advice"], need)
+
+
+def by_subject(text: str, found: Iterable[tuple[str, int]]) -> dict[str, set[int]]:
+    """Each subject with its lines, from pairs with the offsets where they are in a text."""
     lines: dict[str, set[int]] = {}
     for subject, offset in found:
         lines.setdefault(subject, set()).add(line_of(text, offset))
-    for subject, numbers in lines.items():
-        yield Remark(id, tuple(sorted(numbers)), subject, reason, advice, need)
+    return lines
 
 
 @dataclass(frozen=True)

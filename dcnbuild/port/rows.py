@@ -13,12 +13,15 @@ def rows(path: Path) -> Iterator[dict[str, Any]]:
     """The rows of a table; one with `each` stands for as many, with the values of each in place of "{name}"."""
     for row in shipped(path):
         for values in row.get("each", ({},)):
-            yield {key: _filled(value, values) for key, value in row.items() if key != "each"}
+            yield filled({key: value for key, value in row.items() if key != "each"}, values)
 
 
-def _filled(value: Any, values: Mapping[str, str]) -> Any:
+def filled(value: Any, values: Mapping[str, str]) -> Any:
+    """A value with "{name}" in its texts replaced."""
+    if isinstance(value, dict):
+        return {key: filled(part, values) for key, part in value.items()}
     if isinstance(value, list):
-        return tuple(_filled(part, values) for part in value)
+        return tuple(filled(part, values) for part in value)
     if isinstance(value, str):
         for name, text in values.items():
             value = value.replace(f"{{{name}}}", text)

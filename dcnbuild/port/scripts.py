@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
-from dcnbuild.port.edits import Edit, Revision
-from dcnbuild.port.result import Change, FileResult, Remark
+from dcnbuild.port.result import Change, FileResult, remark
 from dcnbuild.port.rule import entries
 
 #: nvcc 13 compiles for nothing older.
@@ -97,37 +96,19 @@ def port_scripts(
         built: those that setup.py builds with, which are changed all the same.
     """
     for path, (text, encoding) in scripts.items():
-        edits: list[tuple[str, Edit]] = []
-        position = 0
-        for number, line in enumerate(text.splitlines(keepends=True), 1):
+        changes: list[Change] = []
+        lines = text.splitlines(keepends=True)
+        for number, line in enumerate(lines, 1):
             code = re.sub(r"(?:^|\s)#.*", "", line.rstrip("\r\n"))
             for rule, new in _ported(code, new_standard):
-                edits.append((rule, Edit(position, position + len(code), new, str(number))))
-            position += len(line)
-        if not edits:
-            continue
-        if _ASKS.search(text) or not (rewrite or path in built):
-            lines = tuple(sorted({int(edit.note) for _, edit in edits}))
-            yield FileResult(path, text, text, encoding, remarks=(_left(lines),))
-            continue
-        last = {edit.start: edit for _, edit in edits}  # of one line, the last has all of it
-        revision = Revision(text)
-        revision.apply(last.values())
-        changes = tuple(
-            Change(rule, int(edit.note), text[edit.start : edit.end].strip(), edit.new.strip()) for rule, edit in edits
-        )
-        yield FileResult(path, text, revision.text, encoding, changes)
-
-
-def _left(lines: tuple[int, ...]) -> Remark:
-    return Remark(
-        "script-flags",
-        lines,
-        "flags that today's compilers refuse",
-        "the script may be for an older CUDA or torch: it asks which there is, or the sources are modern",
-        f"with CUDA 13, pass no architecture below sm_{OLDEST}; with torch 2.13, -std=c++{STANDARD}",
-        "deprecated",
-    )
+                changes.append(Change(rule, number, code.strip(), new.strip()))
+                lines[number - 1] = new + line[len(code) :]
+        if changes and (_ASKS.search(text) or not (rewrite or path in built)):
+            numbers = {"oldest": str(OLDEST), "standard": str(STANDARD)}
+            left = remark("script-flags", (change.line for change in changes), **numbers)
+            yield FileResult(path, text, text, encoding, remarks=(left,))
+        elif changes:
+            yield FileResult(path, text, "".join(lines), encoding, tuple(changes))
 
 
 RULES = entries(__file__)

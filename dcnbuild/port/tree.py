@@ -135,7 +135,7 @@ class Project:
     def ported_to(self, path: PurePosixPath) -> PurePosixPath:
         """What a file is called when it is ported: C glue that takes tensors becomes C++, unless others include it."""
         glue = self.is_c(path) and self.codes[path].has(TH_TENSOR)
-        part = glue and any(path in self._direct[other] for other in self.texts)
+        part = glue and any(path in included for included in self._direct.values())
         return ported_source(path) if glue and not part else path
 
     def is_c(self, path: PurePosixPath) -> bool:

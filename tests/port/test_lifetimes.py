@@ -191,6 +191,7 @@ def test_a_branch_without_cuda_is_of_today() -> None:
         ("at::globalContext().defaultGenerator(at::kCPU).manualSeed(1);", "at::Generator::manualSeed"),
         # what went before the tables begin
         ("auto s = at::cuda::createCUDAStream();", "at::cuda::createCUDAStream"),
+        ("return ::at::cuda::createCUDAStream();", "at::cuda::createCUDAStream"),
         ("auto y = at::_th_addmm(x, x, x, 1, 1);", "at::_th_addmm"),
         ("cudaConfigureCall(grid, block);", "cudaConfigureCall"),
         ("auto g = std::shared_ptr<F>(new F(), torch::autograd::deleteNode);", "torch::autograd::deleteNode"),

@@ -6,14 +6,13 @@ import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
-from dcnbuild.base.plain_yaml import shipped
 from dcnbuild.port.cpp import not_understood
 from dcnbuild.port.edits import Revision, line_of
 from dcnbuild.port.python import calls, cuda_gate, cupy, environment, ffi_module, functions, methods, setup_script, six
 from dcnbuild.port.python.module import Module, Modules, PythonScope, Signature, dotted, imported
-from dcnbuild.port.result import Change, FileResult, Remark
+from dcnbuild.port.result import Change, FileResult, Remark, remark
 from dcnbuild.port.rule import Rule
 
 RULES: tuple[Rule, ...] = (
@@ -32,7 +31,6 @@ _TRIGGERS = re.compile(
     r"|TORCH_CUDA_ARCH_LIST|distutils|torch\._thnn|nn\._functions|torch\.legacy|cupy"
 )
 _ROUNDS = 500
-_LEFT = shipped(Path(__file__).with_name("left.yaml"))
 #: Gone since torch 0.4 to 1.5.
 _GONE_MODULES = re.compile(r"torch\.(?:_thnn|nn\._functions|legacy)(?:\.|$)")
 
@@ -73,15 +71,8 @@ def port_python(
             continue
         module = project.modules[path]
         if isinstance(module, SyntaxError):
-            remark = Remark(
-                "python-syntax",
-                (module.lineno or 1,),
-                "syntax",
-                f"Python cannot parse this file: {module.msg}",
-                "where it is Python 2, run 2to3 over it first",
-                "broken",
-            )
-            results.append(FileResult(path, text, text, encoding, remarks=(remark,)))
+            syntax = remark("python-syntax", (module.lineno or 1,), reason=module.msg)
+            results.append(FileResult(path, text, text, encoding, remarks=(syntax,)))
             continue
         new, changes, failed = port_module(module, scope, rules)
         left = _remarks(Module(new) if changes else module, scope)
@@ -127,11 +118,8 @@ def _remarks(module: Module, scope: PythonScope) -> Iterator[Remark]:
     """What is left in a ported file."""
 
     def left(id: str, nodes: Sequence[ast.AST], subject: str = "", name: str = "") -> Iterator[Remark]:
-        row = _LEFT[id]
-        lines = tuple(sorted({line_of(module.text, module.start(node)) for node in nodes}))
-        advice = row["advice"].replace("{name}", name)
         if nodes:
-            yield Remark(id, lines, subject or row["subject"], row["reason"], advice, row.get("need", "broken"))
+            yield remark(id, (line_of(module.text, module.start(node)) for node in nodes), subject, name=name)
 
     gone, old_six = (
         [node for node in module.nodes if asks(node) and not six.guarded(module, node)]

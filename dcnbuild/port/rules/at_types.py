@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import follows, preceded
-from dcnbuild.port.result import Remark, remarks
+from dcnbuild.port.result import Remark, by_subject, remark
 from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.rules.tensors import is_type_variable, of_storage
 from dcnbuild.port.stream import Stream
@@ -81,11 +81,7 @@ def left_storage(code: Code) -> Iterator[Remark]:
         if of_storage(stream, index)
         and (follows(stream, index, "<") if stream[index].text == "data" else follows(stream, index, "(", ")"))
     )
-    reason = "storages hold bytes since torch 2.1"
-    advice = (
-        "x.storage().mutable_data() is a void*, x.storage().nbytes() the size; x.data_ptr<T>() begins at the offset"
-    )
-    return remarks(code.text, found, "storage-member", reason, advice)
+    return (remark("storage-member", lines, subject) for subject, lines in by_subject(code.text, found).items())
 
 
 def _type_first(code: Code, scope: Scope) -> Iterable[Edit]:

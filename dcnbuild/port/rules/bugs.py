@@ -15,8 +15,7 @@ from dcnbuild.port.tokens import Token
 
 #: pad_h, padH, pad_height, h_pad, ph … and their partner for the other direction.
 _PADDING = re.compile(
-    r"(?P<a>(?:\w*_)?pad(?:ding)?_?|p_?)(?P<h>h|H|height|Height|y|Y)(?P<b>_?)$"
-    r"|(?P<h2>h|H|height)(?P<c>_?[pP]ad(?:ding)?)$"
+    r"(?:(?:\w*_)?pad(?:ding)?_?|p_?)(?P<last>h|H|height|Height|y|Y)_?|(?P<first>h|H|height)_?[pP]ad(?:ding)?"
 )
 _PARTNER = {"h": "w", "H": "W", "height": "width", "Height": "Width", "y": "x", "Y": "X"}
 _LAUNCH_CHECK = "C10_CUDA_KERNEL_LAUNCH_CHECK();"
@@ -31,9 +30,8 @@ def _partner(name: str) -> str | None:
     match = _PADDING.fullmatch(name)
     if match is None:
         return None
-    if match["h2"]:
-        return _PARTNER[match["h2"]] + match["c"]
-    return match["a"] + _PARTNER[match["h"]] + match["b"]
+    start, end = match.span("first" if match["first"] else "last")
+    return name[:start] + _PARTNER[name[start:end]] + name[end:]
 
 
 def _padding(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -85,7 +83,7 @@ def _unchecked(code: Code, scope: Scope) -> Iterable[Edit]:
     newline = newline_of(code.text)
     stream = code.live
     for function in code.functions:
-        if {"__global__", "__device__"} & function.specifiers:
+        if function.on_gpu:
             continue
         first, last = stream.at(function.body[0]), stream.at(function.body[1])
         starts = [first + index for index in launches(stream[first:last])]
@@ -135,24 +133,21 @@ def _gradients(code: Code, scope: Scope) -> Iterable[Edit]:
     """A gradient whose elements are walked by pointer, though it may be expanded or transposed."""
     newline = newline_of(code.text)
     for function in code.functions:
-        if {"__global__", "__device__"} & function.specifiers or not _BACKWARD.search(function.name):
+        if function.on_gpu or not _BACKWARD.search(function.name):
             continue
         first, last = code.live.at(function.body[0]), code.live.at(function.body[1])
-        for parameter in function.parameters:
-            if not parameter.is_tensor or not _GRADIENT.fullmatch(parameter.name):
-                continue
-            places = [i for i in code.live.places[parameter.name] if first <= i < last]
-            if not places or any(_is_made_sure(code.live, i) for i in places):
-                continue
-            if not any(_walks(code.live, i, first, last) for i in places):
+        for parameter in filter(_GRADIENT.fullmatch, function.tensors):
+            places = [i for i in code.live.places[parameter] if first <= i < last]
+            walked = any(_walks(code.live, i, first, last) for i in places)
+            if not walked or any(_is_made_sure(code.live, i) for i in places):
                 continue
             at = function.body[0]
             indent = indent_of(code.text, code.live[first].start)
             gap = newline + indent if "\n" in code.text[at : code.live[first].start] else " "
             named = [t for t in code.live[code.live.at(function.start) : first] if t.kind == "name"]
-            name = next(token for token in reversed(named) if token.text == parameter.name)
+            name = next(token for token in reversed(named) if token.text == parameter)
             yield Edit(name.end, name.end, "_")
-            new = f"{gap}const at::Tensor {parameter.name} = {parameter.name}_.contiguous();"
+            new = f"{gap}const at::Tensor {parameter} = {parameter}_.contiguous();"
             yield Edit(at, at, new)
 
 

@@ -20,6 +20,10 @@ _NO_SYMBOL = {
     **dict.fromkeys(("half", "__half"), "at::Half"),
     **dict.fromkeys(("nv_bfloat16", "__nv_bfloat16"), "at::BFloat16"),
 }
+_PACKED = {
+    "packed_accessor": "generic_packed_accessor",
+    "PackedTensorAccessor": "GenericPackedTensorAccessor",
+}
 _DISPATCH = r"AT_DISPATCH_\w+"
 _TYPE = re.compile(r"\bat ?:: ?Type\b|\bDeprecatedTypeProperties\b")
 
@@ -135,15 +139,10 @@ def _case_type(code: Code, scope: Scope) -> Iterable[Edit]:
 
 
 def _packed(code: Code, scope: Scope) -> Iterable[Edit]:
-    for old, new in (
-        ("packed_accessor", "generic_packed_accessor"),
-        ("PackedTensorAccessor", "GenericPackedTensorAccessor"),
-    ):
-        if old in scope.own:
-            continue
-        for stream, index in code.names(old):
-            if follows(stream, index, "<"):
-                yield Edit(stream[index].start, stream[index].end, new)
+    for stream, index in code.names("|".join(_PACKED)):
+        name = stream[index]
+        if name.text not in scope.own and follows(stream, index, "<"):
+            yield Edit(name.start, name.end, _PACKED[name.text])
 
 
 RULES = entries(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import follows
-from dcnbuild.port.result import Remark, remarks
+from dcnbuild.port.result import Remark, by_subject, remark
 from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.rules.th_tensors import TYPES, element_of, is_condition
 from dcnbuild.port.stream import Stream
@@ -102,8 +102,7 @@ def left_fields(code: Code) -> Iterator[Remark]:
         for stream, index in code.names(_STRUCT)
         if index > 1 and stream[index - 1].text == "->" and code.is_tensor(stream[index - 2])
     )
-    advice = "ask its methods: sizes(), strides(), dim(), storage(), storage_offset()"
-    return remarks(code.text, found, "th-tensor", "at::Tensor has no fields", advice)
+    return (remark("th-tensor", lines, subject) for subject, lines in by_subject(code.text, found).items())
 
 
 RULES = entries(
