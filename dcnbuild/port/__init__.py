@@ -6,7 +6,7 @@ lifetimes, changed_calls                     what is only named
 cpp, includes, helpers                       one C++ text
 python/                                      one Python text
 ffi → ffi_project                            what takes the place of torch.utils.ffi
-inline                                       C++ in the texts of Python sources
+inline                                       C++ texts in Python sources
 tree, project → result, output, report       a whole project, and `dcnbuild port`
 toolchain, build_flags → check               --check
 """

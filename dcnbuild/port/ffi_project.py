@@ -22,6 +22,7 @@ from dcnbuild.port.rule import entries
 _PLAIN = re.compile(r"[\w./+-]+")
 _TEMPLATES = shipped(Path(__file__).with_name("ffi_templates.yaml"))
 WRITTEN = "Written by `dcnbuild port` from the arguments of"
+_REPLACED = re.compile(rf"# {WRITTEN} ['\"](.*)['\"]\.")
 _FROM_C = 'extern "C" {{\n{}}}\n'
 _OF_CUDA = re.compile(r'#include\s*[<"](?:ATen/cuda|c10/cuda|cuda)')
 #: What a setup.py imports → what pip has to install for it.
@@ -29,78 +30,74 @@ _NEEDED = {"torch": "torch", "numpy": "numpy", "Cython": "cython", "pybind11": "
 
 
 def port_ffi(python: Modules, texts: Mapping[PurePosixPath, str], root: str) -> list[FileResult]:
-    """New files: for each build script a binding of its headers' functions, and one setup.py.
+    """New files: for each build script a binding of its headers' functions, and a setup.py for those of a package.
 
     Args:
         python: the project's Python files.
         texts: its C++ files, ported.
         root: the name of its directory, which is the package's where its files import each other relatively.
 
-    Nothing where there is a setup.py already, or a build script names sources that are not there.
+    Nothing for a build script that names sources which are not there, or whose package has a setup.py where ours
+    would be, and nothing at all where a setup.py builds with torch already.
     """
-    found = list(extensions(python))
-    if not found or any(path.name == "setup.py" for path in python):
+    groups: dict[PurePosixPath, list[Extension]] = {}
+    for extension in extensions(python):
+        groups.setdefault(_package_root(extension.script.parent, python), []).append(extension)
+    scripts = {path: text for path, text in python.texts.items() if path.name == "setup.py"}
+    if any("cpp_extension" in text for text in scripts.values()):
         return []
-    roots = {_package_root(extension.script.parent, python) for extension in found}
-    results, calls = [], []
+    results = []
+    for where, found in groups.items():
+        bases = (PurePosixPath(), where)[len(groups) > 1 :]
+        base = next((base for base in bases if base / "setup.py" not in scripts), None)
+        results += [] if base is None else _package(python, texts, root, where, base, found)
+    return results
+
+
+def replaced_scripts(texts: Mapping[PurePosixPath, str]) -> frozenset[PurePosixPath]:
+    """The build scripts whose place is taken by a setup.py that `port_ffi` wrote."""
+    found = ((path, _REPLACED.match(text)) for path, text in texts.items() if path.name == "setup.py")
+    return frozenset(path.parent / name for path, names in found if names for name in names[1].split(", "))
+
+
+def _package(
+    python: Modules,
+    texts: Mapping[PurePosixPath, str],
+    root: str,
+    where: PurePosixPath,
+    base: PurePosixPath,
+    extensions: list[Extension],
+) -> list[FileResult]:
+    """The bindings of what stands in one package, and a setup.py in a directory."""
+    results, calls, scripts = [], [], {e.script: None for e in extensions}
     named = root.isidentifier() and not keyword.iskeyword(root)
-    package = root if named and PurePosixPath("__init__.py") in python else ""
-    for extension in found:
-        folder = extension.script.parent
-        sources = [_found(folder, name, texts) for name in extension.sources]
-        kernels = [_kernel(folder, name, texts) for name in extension.objects]
-        if len(roots) > 1 or not sources or None in (*sources, *kernels):
-            return []
-        headers = [path for name in extension.headers if (path := _found(folder, name, texts))]
-        if not all(_PLAIN.fullmatch(str(path)) and path.is_relative_to(folder) for path in headers):
-            return []
-        parts = [path for path in dict.fromkeys((*sources, *kernels)) if path is not None]
-        binding = folder / f"{extension.name.split('.')[-1]}_binding.cpp"
-        plain = [path for path in parts if path.suffix != ".cu" and not _OF_CUDA.search(texts[path])]
-        plain = plain if extension.optional else parts
-        functions = _functions(headers, parts, texts)
-        if not functions:  # macros make them
-            return []
-        anywhere = _functions(headers, plain, texts)
-        both = bool(anywhere) and plain != parts
-        there = {h: not both or bool(_functions([h], plain, texts)) for h in headers}
-        c = _with_c_linkage(parts, texts)
-        forms = {h: _FROM_C if c & set(_functions([h], parts, texts)) else "{}" for h in headers}
-        text = _TEMPLATES["binding"].format(
-            includes=_parted((forms[h].format(f'#include "{h.relative_to(folder)}"\n'), there[h]) for h in headers),
-            functions=_parted((f'  m.def("{name}", &{name});\n', not both or name in anywhere) for name in functions),
-        )
-        results.append(_new(binding, text, f"{len(functions)} functions"))
-        linked = (("libraries", extension.libraries), ("library_dirs", extension.library_dirs))
-        call = partial(
-            _TEMPLATES["extension"].format,
-            name=_module_name(extension, python, package),
-            includes=[*sorted({str(path.parent) for path in (*headers, *parts)}), *extension.include_dirs],
-            more="".join(f"\n            {name}={list(values)!r}," for name, values in linked if values),
-        )
-        kind = "CUDAExtension" if kernels or any(_OF_CUDA.search(texts[p]) for p in parts) else "CppExtension"
-        macros = dict(extension.macros)
-        given = list((macros | {"WITH_CUDA": None} if both else macros).items())
-        calls.append(call(kind=kind, sources=[str(path) for path in (*parts, binding)], macros=given))
-        if both:
-            given = [macro for macro in macros.items() if macro[0] != "WITH_CUDA"]
-            other = call(kind="CppExtension", sources=[str(path) for path in (*plain, binding)], macros=given)
-            calls[-1] += "\n        if CUDA_HOME\n        else " + other.lstrip()
-    where = next(iter(roots))
-    scripts = {extension.script for extension in found}
-    packages = f"find_packages({str(where)!r})"
+    package = root if named and PurePosixPath("__init__.py") in python and not base.parts else ""
+    for extension in extensions:
+        made = _extension(python, texts, package, base, extension)
+        if made is None:
+            scripts.pop(extension.script, None)
+            continue
+        results += made[0]
+        calls.append(made[1])
+    if not calls:
+        return []
+    inside = str(where.relative_to(base))
+    packages = f"find_packages({inside!r})"
     if package:
         packages = f"[{package!r}, *({package + '.'!r} + name for name in {packages})]"
     modules = sorted(
         path.stem
         for path in python
-        if not package and path.parent == where and path.stem != "__init__" and path not in scripts
+        if not package
+        and path.parent == where
+        and path.stem not in ("__init__", "setup")
+        and path not in {e.script for e in extensions}
     )
     setup = _TEMPLATES["setup"].format(
         written=WRITTEN,
-        scripts=", ".join(str(extension.script) for extension in found),
-        name=found[0].name.split(".")[-1],
-        where=str(where),
+        scripts=", ".join(str(script.relative_to(base)) for script in scripts),
+        name=extensions[0].name.split(".")[-1],
+        where=inside,
         package=repr(package) if package else '""',
         packages=packages,
         modules=modules,
@@ -108,7 +105,62 @@ def port_ffi(python: Modules, texts: Mapping[PurePosixPath, str], root: str) -> 
     )
     if any("CUDA_HOME" in call for call in calls):
         setup = setup.replace("import BuildExtension", "import CUDA_HOME, BuildExtension", 1)
-    return [*results, _new(PurePosixPath("setup.py"), setup, "a setup.py")]
+    return [*results, _new(base / "setup.py", setup, "a setup.py")]
+
+
+def _extension(
+    python: Modules, texts: Mapping[PurePosixPath, str], package: str, base: PurePosixPath, extension: Extension
+) -> tuple[list[FileResult], str] | None:
+    """The binding of an extension, if its sources have none, and its call in the setup.py of a directory."""
+    folder = extension.script.parent
+    found = [_found(folder, name, texts) for name in extension.sources]
+    found += [_kernel(folder, name, texts) for name in extension.objects if name[0] != "/"]  # libraries
+    headers = [path for name in extension.headers if (path := _found(folder, name, texts))]
+    plain_names = all(_PLAIN.fullmatch(str(path)) and path.is_relative_to(folder) for path in headers)
+    if not extension.sources or None in found or not plain_names:
+        return None
+    parts = [path for path in dict.fromkeys(found) if path is not None]
+    plain = [path for path in parts if path.suffix != ".cu" and not _OF_CUDA.search(texts[path])]
+    plain = plain if extension.optional else parts
+    functions = _functions(headers, parts, texts)
+    bound = any("PYBIND11_MODULE" in texts[path] for path in parts)
+    if not functions and not bound:  # macros make them
+        return None
+    anywhere = _functions(headers, plain, texts)
+    both = bool(anywhere) and plain != parts
+    there = {h: not both or bool(_functions([h], plain, texts)) for h in headers}
+    c = _with_c_linkage(parts, texts)
+    forms = {h: _FROM_C if c & set(_functions([h], parts, texts)) else "{}" for h in headers}
+    text = _TEMPLATES["binding"].format(
+        includes=_parted((forms[h].format(f'#include "{h.relative_to(folder)}"\n'), there[h]) for h in headers),
+        functions=_parted((f'  m.def("{name}", &{name});\n', not both or name in anywhere) for name in functions),
+    )
+    binding = folder / f"{extension.name.split('.')[-1]}_binding.cpp"
+    results = [] if bound else [_new(binding, text, f"{len(functions)} functions")]
+    linked = (("libraries", extension.libraries), ("library_dirs", _below(base, extension.library_dirs)))
+    folders = sorted({str(path.parent) for path in (*headers, *parts)})
+    call = partial(
+        _TEMPLATES["extension"].format,
+        name=_module_name(extension, python, package),
+        includes=_below(base, [*folders, *extension.include_dirs]),
+        more="".join(f"\n            {name}={list(values)!r}," for name, values in linked if values),
+    )
+    kind = "CUDAExtension" if any(p.suffix == ".cu" or _OF_CUDA.search(texts[p]) for p in parts) else "CppExtension"
+    macros = dict(extension.macros)
+    given = list((macros | {"WITH_CUDA": None} if both else macros).items())
+    own = [result.path for result in results]
+    made = call(kind=kind, sources=_below(base, [*parts, *own]), macros=given)
+    if both:
+        given = [macro for macro in macros.items() if macro[0] != "WITH_CUDA"]
+        other = call(kind="CppExtension", sources=_below(base, [*plain, *own]), macros=given)
+        made += "\n        if CUDA_HOME\n        else " + other.lstrip()
+    return results, made
+
+
+def _below(base: PurePosixPath, paths: Iterable[str | PurePosixPath]) -> list[str]:
+    """Paths as a script in a directory of the project names them."""
+    found = map(PurePosixPath, paths)
+    return [str(path.relative_to(base) if path.is_relative_to(base) else path) for path in found]
 
 
 def _parted(lines: Iterable[tuple[str, bool]]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from dcnbuild.port.cpp import PortedText, finds, not_understood, port_text
 from dcnbuild.port.ffi import headers_of
-from dcnbuild.port.ffi_project import WRITTEN, port_ffi, project_file
+from dcnbuild.port.ffi_project import port_ffi, project_file, replaced_scripts
 from dcnbuild.port.inline import folded, joined, places_in
 from dcnbuild.port.python.port import PythonProject, port_python
 from dcnbuild.port.result import Change, FileResult, ProjectResult
@@ -77,7 +77,7 @@ def port_project(root: Path, options: Options = Options(), progress: Progress = 
     new_standard = project.needs_new_standard or any(map(brings_new_standard, written))
     results = [*unread, *ported, *added]
     setup = PurePosixPath("setup.py")
-    done = bool(added) or WRITTEN in sources.get(setup, ("", ""))[0]
+    done = replaced_scripts(dict(scripts_in_python.modules.texts) | {result.path: result.new for result in added})
     old = failing or options.deprecated
     if places:
         scripts_in_python = PythonProject(python | {path: (held.new, held.encoding) for path, held in holders.items()})

@@ -52,14 +52,17 @@ class PythonProject:
 
 
 def port_python(
-    project: PythonProject, new_standard: bool, ffi_done: bool = False, deprecated: bool = True
+    project: PythonProject,
+    new_standard: bool,
+    ffi_done: frozenset[PurePosixPath] = frozenset(),
+    deprecated: bool = True,
 ) -> list[FileResult]:
     """Ports all files of a project; those that neither change nor have remarks are left out.
 
     Args:
         project: the files.
         new_standard: whether its sources include headers of torch that refuse C++17.
-        ffi_done: whether a setup.py takes the place of scripts that call torch.utils.ffi.
+        ffi_done: the scripts that call torch.utils.ffi and whose place a setup.py takes.
         deprecated: whether to rewrite what still works, too.
     """
     rules = [rule for rule in RULES if deprecated or rule.need != "deprecated"]
@@ -76,7 +79,7 @@ def port_python(
             continue
         new, changes, failed = port_module(module, scope, rules)
         left = _remarks(Module(new) if changes else module, scope)
-        built = ffi_done and "create_extension" in text
+        built = path in ffi_done
         remarks = (*failed, *(r for r in left if not (built and r.id == "torch-utils-ffi")))
         if changes or remarks:
             results.append(FileResult(path, text, new, encoding, tuple(changes), remarks))
