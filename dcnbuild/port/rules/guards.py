@@ -28,18 +28,22 @@ _CHECKS = ("TORCH_CHECK", "AT_ASSERT", "AT_CHECK", "CHECK", "THArgCheck", "TORCH
 
 def launches(words: Sequence[Token]) -> list[int]:
     """The indices of the `<<<` of kernel launches."""
-    threes = enumerate(zip(words, words[1:], words[2:], strict=False))
-    signs = [i for i, three in threes if all(t.text == "<" for t in three) and three[2].start == three[0].start + 2]
-    return [index for index in signs if not index or words[index - 1].text != "<"]
+    return [
+        index
+        for index in range(len(words) - 2)
+        if words[index].text == words[index + 1].text == words[index + 2].text == "<"
+        and words[index + 2].start == words[index].start + 2
+        and (not index or words[index - 1].text != "<")
+    ]
 
 
 def _guards(code: Code, scope: Scope) -> Iterable[Edit]:
     for function in code.functions:
         if function.on_gpu or not function.tensors:
             continue
-        names = {token.text for token in code.between(*function.body)}
-        launching = launches(code.between(*function.body)) or names & _STREAMS
-        if launching and not names & (GUARDS | scope.guards):
+        words = code.between(*function.body)
+        names = {token.text for token in words}
+        if (launches(words) or names & _STREAMS) and not names & (GUARDS | scope.guards):
             yield _insert(code, function, function.tensors[0])
 
 
