@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -99,10 +100,7 @@ class FileResult:
 
     def rules(self) -> dict[str, int]:
         """How often each rule was applied."""
-        counts: dict[str, int] = {}
-        for change in self.changes:
-            counts[change.rule] = counts.get(change.rule, 0) + 1
-        return counts
+        return dict(Counter(change.rule for change in self.changes))
 
     def with_compiles(self, compiles: bool | None, output: str = "", note: str = "") -> FileResult:
         """The same with what the compiler found."""

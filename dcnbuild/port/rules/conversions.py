@@ -8,7 +8,7 @@ from dcnbuild import knowledge
 from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import arguments, follows, preceded
+from dcnbuild.port.pattern import follows, preceded
 from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.spans import receiver
@@ -41,13 +41,10 @@ def _tensor_to_scalar(code: Code, scope: Scope) -> Iterable[Edit]:
 
 def _one_index(code: Code, scope: Scope) -> Iterable[Edit]:
     """`x.index(i)` and `at::index(x, i)`: one tensor was a list of them."""
-    for stream, index in code.names("index"):
-        found = arguments(stream, index + 2) if follows(stream, index, "(") else None
-        if not found or not found[0]:
-            continue
+    for stream, index, given, _ in code.calls("index"):
         first = receiver(stream, index - 1) if preceded(stream, index, ".") else None
         asked = [(first, index - 1)] if first is not None else []
-        spans = asked + found[0] if asked or preceded(stream, index, "at", "::") else []
+        spans = asked + given if asked or preceded(stream, index, "at", "::") else []
         if len(spans) == 2 and all(expressions(code, {}).kind(stream, *span) == "tensor" for span in spans):
             start, end = spans[1]
             yield Edit(stream[start].start, stream[start].start, "{")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from dcnbuild.port.code import Code, Function
+from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, indent_of, line_of, newline_of
+from dcnbuild.port.functions import Function
 from dcnbuild.port.result import Remark, remark
 from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.source import COMPILED_SUFFIXES
