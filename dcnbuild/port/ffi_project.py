@@ -25,6 +25,8 @@ WRITTEN = "Written by `dcnbuild port` from the arguments of"
 _REPLACED = re.compile(rf"# {WRITTEN} ['\"](.*)['\"]\.")
 _FROM_C = 'extern "C" {{\n{}}}\n'
 _OF_CUDA = re.compile(r'#include\s*[<"](?:ATen/cuda|c10/cuda|cuda)')
+#: A lambda that runs on the GPU.
+_LAMBDA = re.compile(r"\]\s*__(?:host|device)__")
 #: What a setup.py imports → what pip has to install for it.
 _NEEDED = {"torch": "torch", "numpy": "numpy", "Cython": "cython", "pybind11": "pybind11"}
 
@@ -137,13 +139,18 @@ def _extension(
     )
     binding = folder / f"{extension.name.split('.')[-1]}_binding.cpp"
     results = [] if bound else [_new(binding, text, f"{len(functions)} functions")]
-    linked = (("libraries", extension.libraries), ("library_dirs", _below(base, extension.library_dirs)))
+    linked: dict[str, object] = {
+        "libraries": list(extension.libraries),
+        "library_dirs": _below(base, extension.library_dirs),
+    }
     folders = sorted({str(path.parent) for path in (*headers, *parts)})
+    if any(_LAMBDA.search(text) for path, text in texts.items() if folder in path.parents):
+        linked["extra_compile_args"] = {"cxx": [], "nvcc": ["--extended-lambda"]}
     call = partial(
         _TEMPLATES["extension"].format,
         name=_module_name(extension, python, package),
         includes=_below(base, [*folders, *extension.include_dirs]),
-        more="".join(f"\n            {name}={list(values)!r}," for name, values in linked if values),
+        more="".join(f"\n            {name}={values!r}," for name, values in linked.items() if values),
     )
     kind = "CUDAExtension" if any(p.suffix == ".cu" or _OF_CUDA.search(texts[p]) for p in parts) else "CppExtension"
     macros = dict(extension.macros)

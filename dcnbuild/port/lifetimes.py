@@ -145,12 +145,22 @@ def _members(code: Code, stream: Stream, index: int) -> Iterator[tuple[str, str]
     before = stream.words(index - 4, 3)
     if before == ["globalContext", "(", ")"]:
         yield "torch", f"at::Context::{text}"
-    elif before == ["type", "(", ")"] or (text in _FACTS["made"] and is_type_variable(code, stream[index - 2])):
+    elif (
+        before == ["type", "(", ")"]
+        or _is_backend(stream, index - 2)
+        or (text in _FACTS["made"] and is_type_variable(code, stream[index - 2]))
+    ):
         yield "torch", f"{_TYPE}::{text}"
     else:
         yield from (("torch", f"{owner}::{text}") for owner in ("at::Tensor", "at::Generator"))
         if text.startswith("to"):  # nothing else has toIntListRef()
             yield "torch", f"c10::IValue::{text}"
+
+
+def _is_backend(stream: Stream, last: int) -> bool:
+    """Whether `at::CUDA(…)` or `at::CPU(…)` ends here, which are types as x.type() is."""
+    opening = stream.partner[last] if stream[last].text == ")" else 0
+    return stream.words(opening - 2, 2) in (["::", "CUDA"], ["::", "CPU"])
 
 
 def _is_meant(code: Code, stream: Stream, index: int, name: str) -> bool:
@@ -160,6 +170,8 @@ def _is_meant(code: Code, stream: Stream, index: int, name: str) -> bool:
         return _is_half(stream, index)
     if owner in _FILES:
         return code.has(_FILES[owner])
+    if owner == _TYPE and _is_backend(stream, index - 2):
+        return True
     if owner == _TYPE and stream[index - 2].text == ")":  # x.type().name
         index -= 4
     elif owner != "at::Tensor":

@@ -10,7 +10,8 @@ from dcnbuild.port.cpp import PortedText, finds, not_understood, port_text
 from dcnbuild.port.ffi import headers_of
 from dcnbuild.port.ffi_project import port_ffi, project_file, replaced_scripts
 from dcnbuild.port.inline import folded, joined, places_in
-from dcnbuild.port.python.port import PythonProject, port_python
+from dcnbuild.port.python.port import TRIGGERS, PythonProject, port_python
+from dcnbuild.port.python.statements import as_python3
 from dcnbuild.port.result import Change, FileResult, ProjectResult
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.rules import RULES
@@ -61,6 +62,8 @@ def port_project(root: Path, options: Options = Options(), progress: Progress = 
         for path, found in sources.items()
         if is_script(path) and not any(part.startswith(".") for part in path.parts)
     }
+    stated = {path: as_python3(text) for path, (text, _) in python.items() if TRIGGERS.search(text)}
+    python |= {path: (text, python[path][1]) for path, (text, changes) in stated.items() if changes}
     scripts_in_python = PythonProject(python)
     bound = headers_of(scripts_in_python.modules)
     places = places_in(scripts_in_python.modules)
@@ -68,6 +71,10 @@ def port_project(root: Path, options: Options = Options(), progress: Progress = 
     project = Project({path: text for path, (text, _) in (cpp | inline).items()}, bound)
     ported, failing, left = _port_cpp(project, cpp | inline, options, progress)
     ported, holders = folded(ported, places, python)
+    for path, (text, changes) in stated.items():
+        if changes:
+            held = holders.get(path) or FileResult(path, text, text, python[path][1])
+            holders[path] = replace(held, old=sources[path][0], changes=(*changes, *held.changes))
     try:
         texts = {result.path: result.new for result in ported}
         added = port_ffi(scripts_in_python.modules, texts, root.resolve().name)

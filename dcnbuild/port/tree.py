@@ -135,8 +135,11 @@ class Project:
     def ported_to(self, path: PurePosixPath) -> PurePosixPath:
         """What a file is called when it is ported: C glue that takes tensors becomes C++, unless others include it."""
         glue = self.is_c(path) and self.codes[path].has(TH_TENSOR)
-        part = glue and any(path in included for included in self._direct.values())
-        return ported_source(path) if glue and not part else path
+        return ported_source(path) if glue and not self._is_part(path) else path
+
+    def _is_part(self, path: PurePosixPath) -> bool:
+        """Whether others include it."""
+        return any(path in included for included in self._direct.values())
 
     def is_c(self, path: PurePosixPath) -> bool:
         """Whether a file is C, where nothing that a rule writes would compile."""
@@ -193,7 +196,7 @@ class Project:
         seen = self.included(path)
         own = self.codes[path].defined.union(*(self.codes[other].defined for other in seen))
         return Scope(
-            suffix=path.suffix,
+            suffix=".cuh" if path.suffix == ".cu" and self._is_part(path) else path.suffix,
             own=own,
             headers=frozenset().union(*(self._outer[other] for other in seen)),
             own_headers=frozenset(h for h, found in self._includes[path].items() if found),

@@ -30,6 +30,7 @@ CSRC = Path(__file__).parents[2] / "csrc"
             "const auto& t = x.type(); auto y = t.eye(3);",
             "at::DeprecatedTypeProperties::eye",
         ),
+        ("auto y = at::CUDA(at::kInt).eye(3);", "at::DeprecatedTypeProperties::eye"),
         ("cusparseScsrmm2(h, op, op, m, n, k);", "cusparseScsrmm2"),  # before the tables begin
     ],
 )

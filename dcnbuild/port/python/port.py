@@ -26,7 +26,7 @@ RULES: tuple[Rule, ...] = (
     *ffi_module.RULES,
 )
 #: A file without any of these has nothing to port.
-_TRIGGERS = re.compile(
+TRIGGERS = re.compile(
     r"nvcc|ext_modules|torch\._six|torch\.utils\.ffi|cpp_extension|CUDAExtension|\bFunction\b|std=|is_available"
     r"|TORCH_CUDA_ARCH_LIST|distutils|torch\._thnn|nn\._functions|torch\.legacy|cupy"
 )
@@ -70,7 +70,7 @@ def port_python(
     names = re.compile(rf"\b(?:{'|'.join(project.functions) or '(?!)'})\b")
     results = []
     for path, (text, encoding) in project.sources.items():
-        if not _TRIGGERS.search(text) and not names.search(text):
+        if not TRIGGERS.search(text) and not names.search(text):
             continue
         module = project.modules[path]
         if isinstance(module, SyntaxError):

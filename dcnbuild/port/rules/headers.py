@@ -95,15 +95,24 @@ _WITHOUT_CUDA = re.compile(
 _CUDA_NAMES = r"getCurrentCUDAStream|CUDAGuard|OptionalCUDAGuard|C10_CUDA_\w+|AT_CUDA_CHECK"
 
 
+#: Headers of C and CUDA that bring none of C's that CUDA's own brought long ago, and those.
+_BARE = re.compile(
+    r"cuda(?:_runtime|_runtime_api|_fp16)?\.h|math_constants\.h|device_launch_parameters\.h|vector_types\.h"
+    r"|(?:c|(?=\w+\.h\Z))(?:math|float|assert|limits|stdio|stdlib|string|time|stdint)(?:\.h)?"
+)
+_BROUGHT = ("cstdio", "cfloat", "cassert")
+
+
 def _missing(code: Code, scope: Scope) -> Iterable[Edit]:
-    """Names of torch's CUDA side in a source whose headers are all known not to bring them."""
-    if scope.suffix not in COMPILED_SUFFIXES or not code.has(_CUDA_NAMES):
-        return
-    seen = scope.headers | code.headers
-    if not all(h in scope.own_headers or _WITHOUT_CUDA.fullmatch(h) for h in seen):
-        return
-    for header, first in includes.missing(code, _CUDA_NAMES, scope.headers, False)[:1]:
-        yield includes.add(code, header, first)
+    """Names of torch's CUDA side, and of C, in a source whose headers are all known not to bring them."""
+    others = [header for header in scope.headers | code.headers if header not in scope.own_headers]
+    if scope.suffix == ".cu" and all(map(_BARE.fullmatch, others)):
+        for header, first in includes.missing(code, "", scope.headers, True):
+            if header in _BROUGHT:
+                yield includes.add(code, header, first)
+    elif scope.suffix in COMPILED_SUFFIXES and code.has(_CUDA_NAMES) and all(map(_WITHOUT_CUDA.fullmatch, others)):
+        for header, first in includes.missing(code, _CUDA_NAMES, scope.headers, False)[:1]:
+            yield includes.add(code, header, first)
 
 
 RULES = entries(

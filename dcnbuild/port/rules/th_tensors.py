@@ -92,13 +92,19 @@ def _pointed_to(stream: Stream, index: int) -> str:
 
 
 def _allocations(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`float *p = malloc(n)`, which is C: in C++ a void* is no other pointer."""
+    """`float *p = malloc(n)`, `void *p = make(n)`, which is C: in C++ a void* is no other pointer."""
     if not code.has(TYPES):
         return
     for stream, index in code.names("malloc|calloc|realloc"):
         type = _pointed_to(stream, index)
         if type and follows(stream, index, "("):
             yield Edit(stream[index].start, stream[index].start, f"({type} *)")
+    stream = code.live
+    for index in stream.places.get("void", ()) if scope.suffix == ".c" else ():
+        star, name, sign, called, opening = (stream.words(index + 1, 5) + [""] * 5)[:5]
+        once = [follows(stream, place, "=") for place in stream.places.get(name, ())].count(True) == 1
+        if [star, sign, opening] == ["*", "=", "("] and not called.endswith("alloc") and once:
+            yield Edit(stream[index].start, stream[index + 2].start, "auto ")
 
 
 def element_of(head: str) -> tuple[str, str]:
