@@ -12,6 +12,7 @@ from port.support import port_cpp, port_py
 from dcnbuild.port import ffi_project, scripts
 from dcnbuild.port.python.module import Modules
 from dcnbuild.port.python.port import RULES as PYTHON_RULES
+from dcnbuild.port.python.statements import as_python3
 from dcnbuild.port.rule import Leftover, Rule, entries
 from dcnbuild.port.rules import LEFTOVERS, RULES
 
@@ -157,7 +158,8 @@ def test_the_example_of_a_build_script_becomes_what_the_entry_says(rule: Rule) -
 
 
 def test_the_examples_of_new_files_are_what_is_written() -> None:
-    binding, project = ffi_project.RULES
+    binding, project, statements = ffi_project.RULES
+    assert as_python3(statements.before)[0] == statements.after
     header, source = PurePosixPath("src/twice.h"), PurePosixPath("src/twice.cpp")
     texts = {header: binding.before, source: "int twice(at::Tensor in, at::Tensor out) { return 1; }\n"}
     build = "from torch.utils.ffi import create_extension\ncreate_extension('twice', headers=['src/twice.h'], sources=['src/twice.cpp'])\n"
