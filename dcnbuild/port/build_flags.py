@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dcnbuild.port.python.module import Module
 from dcnbuild.port.source import PYTHON_SUFFIXES, Unreadable, find_sources, read_source
 
-_DEFINE = re.compile(r"-D(\w+(?:=\w+)?)")
+_DEFINE = re.compile(r"-D([A-Za-z_]\w*)(?:=(.*))?")
 #: What lets nvcc accept more, or torch's headers offer more.
 _NVCC = re.compile(r"--(?:expt-)?(?:extended-lambda|relaxed-constexpr)|-U__CUDA_NO_\w+")
 #: What scripts define only where they build without CUDA, or for another platform.
@@ -29,10 +31,9 @@ class BuildFlags:
 def build_flags(root: Path) -> BuildFlags:
     """What setup.py and the scripts that call `torch.utils.cpp_extension` define and pass.
 
-    Macros are `('NAME', None)` in any list of them, and -DNAME flags; WITH_CUDA is always among them, and none
-    that is for a build without it.
+    WITH_CUDA is always among the macros, and none that is for a build without it.
     """
-    macros, nvcc = {"WITH_CUDA": None}, dict[str, None]()
+    found, nvcc = {"WITH_CUDA": None}, dict[str, None]()
     for path in find_sources(root):
         if path.suffix not in PYTHON_SUFFIXES:
             continue
@@ -40,24 +41,23 @@ def build_flags(root: Path) -> BuildFlags:
             text = read_source(path)[0]
             if path != root / "setup.py" and "cpp_extension" not in text:
                 continue
-            tree = ast.parse(text)
-        except (OSError, Unreadable, SyntaxError, ValueError):
+            nodes = Module(text).nodes
+        except (OSError, Unreadable, SyntaxError):
             continue
-        for node in ast.walk(tree):
-            macros |= dict.fromkeys(_macros(node))
-            if isinstance(node, ast.Constant) and _NVCC.fullmatch(str(node.value)):
-                nvcc[str(node.value)] = None
-    return BuildFlags(tuple(name for name in macros if not _WITHOUT_CUDA.fullmatch(name)), tuple(nvcc))
+        found |= {name if value is None else f"{name}={value}": None for name, value in macros(nodes)}
+        constants = (str(node.value) for node in nodes if isinstance(node, ast.Constant))
+        nvcc |= dict.fromkeys(filter(_NVCC.fullmatch, constants))
+    return BuildFlags(tuple(name for name in found if not _WITHOUT_CUDA.fullmatch(name)), tuple(nvcc))
 
 
-def _macros(node: ast.AST) -> list[str]:
-    if isinstance(node, ast.Tuple) and len(node.elts) == 2:
-        name, value = node.elts
-        if isinstance(name, ast.Constant) and isinstance(value, ast.Constant):
-            text = str(name.value)
-            if re.fullmatch(r"[A-Z_][A-Z0-9_]*", text):
-                return [text if value.value is None else f"{text}={value.value!s}"]
-    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-        match = _DEFINE.fullmatch(node.value)
-        return [match[1]] if match else []
-    return []
+def macros(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, str | None]]:
+    """The macros that a build script defines, with their values: `('NAME', None)` in any list, and -DNAME flags."""
+    for node in nodes:
+        if isinstance(node, ast.Tuple) and len(node.elts) == 2:
+            name, value = node.elts
+            if isinstance(name, ast.Constant) and isinstance(value, ast.Constant):
+                text = str(name.value)
+                if text.isidentifier() and text.isupper():
+                    yield text, None if value.value is None else str(value.value)
+        elif isinstance(node, ast.Constant) and (flag := _DEFINE.fullmatch(str(node.value))):
+            yield flag[1], flag[2]

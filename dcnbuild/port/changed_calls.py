@@ -80,7 +80,7 @@ def _is_old(code: Code, stream: Stream, span: _Span, before: str, type: str) -> 
         return False
     kind = _kind(code, stream, start, end)
     # a struct of CUDA is made by its name alone, so a file without the name has none to pass
-    return kind == wanted or (not kind and ours and not any(True for _ in code.names(type)))
+    return kind == wanted or (not kind and ours and not code.has(type))
 
 
 @cache

@@ -153,7 +153,7 @@ def _compile(
         return None, "", f"not tried: {tools.cuda.title}"
     source = root / path
     command = compile_command(tools, source, output, [source.parent, *includes], flags)
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=dict(tools.environment))
+    done = _run(command, tools)
     output.unlink(missing_ok=True)
     if done.returncode == 0:
         return True, "", ""
@@ -163,6 +163,11 @@ def _compile(
     if header and not _OURS.match(header):
         return None, "", f"not tried: it includes {header}, which is not installed here"
     return False, _first_errors(said), ""
+
+
+def _run(command: Sequence[str], tools: Toolchain, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = dict(tools.environment)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", env=environment)
 
 
 def _first_errors(said: str) -> str:
@@ -188,14 +193,8 @@ def _build(
     copy = temporary / "project"
     copy_tree(root, copy)
     objects, libraries = temporary / "objects", temporary / "libraries"
-    done = subprocess.run(
-        [*(sys.executable, "setup.py", "build_ext"), *("--build-temp", str(objects), "--build-lib", str(libraries))],
-        cwd=copy / folder,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        env=dict(tools.environment),
-    )
+    places = ("--build-temp", str(objects), "--build-lib", str(libraries))
+    done = _run([sys.executable, "setup.py", "build_ext", *places], tools, copy / folder)
     made = [path.as_posix() for path in objects.rglob("*.o")]
     built = {
         path
@@ -207,14 +206,7 @@ def _build(
     if done.returncode:
         return Build(False, {}, _first_errors(said)), built
     modules = {path.name.split(".")[0]: str(path) for path in libraries.rglob("*.so")}
-    imported = subprocess.run(
-        [sys.executable, "-c", _IMPORT, json.dumps(modules)],
-        cwd=temporary,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        env=dict(tools.environment),
-    )
+    imported = _run([sys.executable, "-c", _IMPORT, json.dumps(modules)], tools, temporary)
     if imported.returncode:
         return Build(True, dict.fromkeys(modules, imported.stderr[-500:])), built
     if not modules:

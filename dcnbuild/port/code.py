@@ -1,51 +1,24 @@
-"""One C++ or CUDA text, taken apart: the streams of tokens that rules read, and its functions."""
+"""One C++ or CUDA text, taken apart: the streams of tokens that rules read, its names, calls and functions."""
 
 from __future__ import annotations
 
 import bisect
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import chain
 from operator import attrgetter
 
 from dcnbuild.port.edits import Edit
+from dcnbuild.port.functions import Function, functions_of
 from dcnbuild.port.layout import Layout, read_layout
-from dcnbuild.port.pattern import Match, find, parts_of, skip
+from dcnbuild.port.pattern import Match, arguments_of, find, parts_of
 from dcnbuild.port.stream import Stream
 from dcnbuild.port.tokens import Token, revised, tokenize
 
 _START = attrgetter("start")
 _LISTED = re.compile(r"[\w|]+")
-_NO_FUNCTION = frozenset({"if", "for", "while", "switch", "catch", "return", "sizeof", "decltype"})
 _TYPES = frozenset({"struct", "class", "union", "enum", "using"})
-_BEHIND_PARAMETERS = frozenset({"const", "noexcept", "override", "final", "mutable", "try", "&"})
-_TENSOR = re.compile(r"^(?:const\s+)?(?:(?:::)?(?:at|torch)::)?Tensor(?:\s+const)?\s*&{0,2}$")
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter of a function: its type as written, and its name ("" if it has none)."""
-
-    type: str
-    name: str
-
-    @property
-    def is_tensor(self) -> bool:
-        """Whether it is a tensor or a reference to one."""
-        return bool(_TENSOR.match(self.type))
-
-
-@dataclass(frozen=True)
-class Function:
-    """A function definition: `body` is the span of offsets between its braces."""
-
-    name: str
-    parameters: tuple[Parameter, ...]
-    start: int
-    body: tuple[int, int]
-    specifiers: frozenset[str] = frozenset()
 
 
 class Code:
@@ -119,10 +92,34 @@ class Code:
             indices = chain.from_iterable(stream.places.get(name, ()) for name in found)
             yield from ((stream, index) for index in sorted(indices))
 
+    def has(self, expression: str) -> bool:
+        """Whether any name token matches a regular expression as a whole."""
+        return bool(names_like(expression, self._named))
+
+    @property
+    def headers(self) -> frozenset[str]:
+        """The headers that it includes."""
+        return frozenset(include.name for include in self.layout.includes)
+
+    def calls(self, expression: str) -> Iterator[tuple[Stream, int, list[tuple[int, int]], int]]:
+        """Calls of names like these, as (stream, index of the name, arguments, index of the closing bracket)."""
+        for stream, index in self.names(expression):
+            found = arguments_of(stream, index)
+            if found is not None:
+                yield stream, index, *found
+
+    def written(self, stream: Stream, start: int, end: int) -> str:
+        """The text from one index of a stream to another."""
+        return self.text[stream[start].start : stream[end - 1].end] if start < end else ""
+
+    def inside(self, stream: Stream, opening: int) -> str:
+        """What stands between a bracket and its partner."""
+        return self.text[stream[opening].end : stream[stream.partner[opening]].start]
+
     @cached_property
     def functions(self) -> list[Function]:
         """Its function definitions, those of classes too, in order."""
-        return sorted(_functions(self), key=lambda function: function.body)
+        return sorted(functions_of(self.text, self.live, self.layout.directives), key=lambda function: function.body)
 
     @cached_property
     def _bodies(self) -> list[int]:
@@ -144,7 +141,7 @@ class Code:
     def is_tensor(self, name: Token) -> bool:
         """Whether a token names a parameter of the function around it that is a tensor."""
         function = self.function_at(name.start)
-        return function is not None and any(p.is_tensor and p.name == name.text for p in function.parameters)
+        return function is not None and name.text in function.tensors
 
     def function_at(self, offset: int) -> Function | None:
         """The function whose body holds this offset."""
@@ -169,130 +166,3 @@ def names_like(expression: str, names: frozenset[str]) -> frozenset[str] | list[
     if listed is not None:
         return listed & names
     return list(filter(re.compile(expression).fullmatch, names))
-
-
-@dataclass(frozen=True)
-class _Brace:
-    """An open brace; what is open around it hangs on it, so that an #if keeps it all in one word."""
-
-    around: _Brace | None
-    function: Function | None
-    start: int
-
-    @property
-    def inside(self) -> bool:
-        """Whether it or a brace around it is a function's."""
-        return self._inside
-
-    def __post_init__(self) -> None:
-        inside = self.function is not None or (self.around is not None and self.around.inside)
-        object.__setattr__(self, "_inside", inside)
-
-    _inside: bool = False
-
-
-def _functions(code: Code) -> Iterator[Function]:
-    """Finds function bodies. Each branch of an #if begins with the braces its #if began with."""
-    lines = [d for d in code.layout.directives if d.name in (*_OPENS, *_NEXT, "endif")]
-    saved: list[_Brace | None] = []
-    brace: _Brace | None = None
-    done: set[int] = set()
-    number = 0
-    for index, token in enumerate(code.live):
-        while number < len(lines) and lines[number].start < token.start:
-            name = lines[number].name
-            number += 1
-            if name in _OPENS:
-                saved.append(brace)
-            elif name in _NEXT and saved:
-                brace = saved[-1]
-            elif saved:
-                saved.pop()
-        if token.text == "{":
-            inside = brace is not None and brace.inside
-            brace = _Brace(brace, None if inside else _function_before(code, index), token.end)
-        elif token.text == "}" and brace is not None:
-            if brace.function is not None and brace.start not in done:
-                done.add(brace.start)
-                yield replace(brace.function, body=(brace.start, token.start))
-            brace = brace.around
-
-
-_OPENS = ("if", "ifdef", "ifndef")
-_NEXT = ("elif", "else", "elifdef", "elifndef")
-
-
-def _function_before(code: Code, brace: int) -> Function | None:
-    """The function whose body begins at this brace; its own body is not set yet."""
-    stream = code.live
-    index = _close_of_parameters(stream, brace - 1)
-    if index is None:
-        return None
-    opening = _opening(stream, index)
-    if opening is None or opening == 0:
-        return None
-    name = stream[opening - 1]
-    if name.kind != "name" or name.text in _NO_FUNCTION:
-        return None
-    first = opening - 1
-    while first and stream[first - 1].text not in (";", "}", "{") and opening - first < 200:
-        if stream[first - 1].text in (")", "="):
-            break
-        first -= 1
-    specifiers = frozenset(token.text for token in stream[first : opening - 1])
-    if "=" in specifiers or specifiers & {"return", "new", "else"}:
-        return None
-    parameters = tuple(parameters_of(code.text, stream, opening + 1, index))
-    return Function(name.text, parameters, stream[first].start, (0, 0), specifiers)
-
-
-def _close_of_parameters(stream: Stream, index: int) -> int | None:
-    """The ")" of the parameters before a body, over `const`, `-> type` and initialisers."""
-    steps = 0
-    while index >= 0 and steps < 200:
-        text = stream[index].text
-        if text == ")":
-            opening = _opening(stream, index)
-            if opening is None:
-                return None
-            before = stream[opening - 2].text if opening > 1 else ""
-            if before in (":", ",") and stream[opening - 1].kind == "name":
-                index = opening - 2  # a member initialiser
-                if before == ":":
-                    index -= 1
-                continue
-            return index
-        if text in _BEHIND_PARAMETERS or stream[index].kind == "name" or text in ("::", "*", "<"):
-            if text in ("else", "do", "try", "struct", "class", "namespace", "enum", "union"):
-                return None
-        elif text not in (">", "->", ","):
-            return None
-        index -= 1
-        steps += 1
-    return None
-
-
-def _opening(stream: Stream, close: int) -> int | None:
-    """The index of the "(" that a ")" closes, where no statement ends between them."""
-    opening = stream.partner[close]
-    if opening < 0 or stream.ends[opening + 1] >= 0:
-        return None
-    return opening
-
-
-def parameters_of(text: str, stream: Stream, index: int, close: int) -> Iterator[Parameter]:
-    """The parameters between the brackets of a function; `index` is behind the opening one."""
-    while index < close:
-        end = skip(stream, index, stop_at_comma=True)
-        end = close if end is None else min(end, close)
-        piece = list(stream[index:end])
-        for number, token in enumerate(piece):
-            if token.text == "=":
-                piece = piece[:number]
-                break
-        if piece:
-            named = piece[-1].kind == "name" and len(piece) > 1
-            last = piece[-2] if named else piece[-1]
-            written = text[piece[0].start : last.end]
-            yield Parameter(" ".join(written.split()), piece[-1].text if named else "")
-        index = end + 1

@@ -44,6 +44,11 @@ Interval = tuple[float, float]
 _UNKNOWN: Interval = (-math.inf, math.inf)
 
 
+#: How strongly each operator binds. "<" and ">" shift nowhere: tokens do not join them.
+_STRENGTHS = {"||": 0, "&&": 1, **dict.fromkeys(("<", ">", "<=", ">=", "==", "!="), 2), "+": 3, "-": 3}
+_STRENGTHS |= dict.fromkeys(("*", "/", "%"), 4)
+
+
 def is_defined(name: str, own: frozenset[str] = frozenset()) -> bool | None:
     """Whether a macro is defined; None if that depends on the build.
 
@@ -69,12 +74,10 @@ def evaluate(
     """The truth of an #if or #elif from the solid tokens behind its name; None if it depends."""
     parser = _Parser(list(tokens), own, ranges)
     try:
-        low, high = parser.conditional()
+        value = parser.conditional()
     except (IndexError, ValueError, RecursionError):
         return None
-    if parser.position < len(parser.tokens):
-        return None
-    return _truth((low, high))
+    return _truth(value) if parser.position == len(parser.tokens) else None
 
 
 def _truth(value: Interval) -> bool | None:
@@ -111,7 +114,7 @@ class _Parser:
             raise ValueError(text)
 
     def conditional(self) -> Interval:
-        condition = self.disjunction()
+        condition = self.expression()
         if self.peek() != "?":
             return condition
         self.take()
@@ -121,53 +124,18 @@ class _Parser:
         truth = _truth(condition)
         return _UNKNOWN if truth is None else yes if truth else no
 
-    def disjunction(self) -> Interval:
-        value = self.conjunction()
-        while self.peek() == "||":
-            self.take()
-            sides = _truth(value), _truth(self.conjunction())
-            value = _interval(True if True in sides else None if None in sides else False)
-        return value
-
-    def conjunction(self) -> Interval:
-        value = self.comparison()
-        while self.peek() == "&&":
-            self.take()
-            sides = _truth(value), _truth(self.comparison())
-            value = _interval(False if False in sides else None if None in sides else True)
-        return value
-
-    def comparison(self) -> Interval:
-        left = self.sum()
-        while self.peek() in ("<", ">", "<=", ">=", "==", "!="):
+    def expression(self, weakest: int = 0) -> Interval:
+        """Operands between operators that bind as strongly as `weakest`, or stronger."""
+        value = self.unary()
+        while (strength := _STRENGTHS.get(self.peek(), -1)) >= weakest:
             operator = self.take()
-            left = _interval(_compare(operator, left, self.sum()))
-        return left
-
-    def sum(self) -> Interval:
-        left = self.product()
-        while self.peek() in ("+", "-"):
-            sign = 1 if self.take() == "+" else -1
-            ends = [sign * end for end in self.product()]
-            left = (left[0] + min(ends), left[1] + max(ends))
-        return left
-
-    def product(self) -> Interval:
-        left = self.unary()
-        while self.peek() in ("*", "/", "%"):
-            operator = self.take()
-            right = self.unary()
-            if operator == "*" and min(*left, *right) >= 0 and math.inf not in (*left, *right):
-                left = (left[0] * right[0], left[1] * right[1])
-            else:
-                left = _UNKNOWN
-        return left
+            value = _combined(operator, value, self.expression(strength + 1))
+        return value
 
     def unary(self) -> Interval:
         text = self.take()
         if text == "!":
-            truth = _truth(self.unary())
-            return _interval(None if truth is None else not truth)
+            return _interval(_not(_truth(self.unary())))
         if text == "-":
             low, high = self.unary()
             return (-high, -low)
@@ -210,19 +178,30 @@ class _Parser:
         return (0, 0) if gone else _UNKNOWN
 
 
+def _combined(operator: str, left: Interval, right: Interval) -> Interval:
+    """What an operator makes of two operands."""
+    sides = _truth(left), _truth(right)
+    if operator == "||":
+        return _interval(True if True in sides else None if None in sides else False)
+    if operator == "&&":
+        return _interval(False if False in sides else None if None in sides else True)
+    if operator in ("+", "-"):
+        ends = sorted(right if operator == "+" else (-right[0], -right[1]))
+        return left[0] + ends[0], left[1] + ends[1]
+    if operator == "*" and min(*left, *right) >= 0 and math.inf not in (*left, *right):
+        return left[0] * right[0], left[1] * right[1]
+    return _UNKNOWN if operator in ("*", "/", "%") else _interval(_compare(operator, left, right))
+
+
 def _compare(operator: str, left: Interval, right: Interval) -> bool | None:
-    if operator in (">", ">="):
-        return _compare("<" if operator == ">" else "<=", right, left)
-    if operator == "!=":
-        equal = _compare("==", left, right)
-        return None if equal is None else not equal
-    if operator == "==":
-        if left[0] == left[1] == right[0] == right[1]:
-            return True
-        return False if left[1] < right[0] or right[1] < left[0] else None
-    strict = operator == "<"
-    if left[1] < right[0] or (not strict and left[1] == right[0]):
-        return True
-    if left[0] > right[1] or (strict and left[0] == right[1]):
-        return False
-    return None
+    if operator in ("==", "!="):
+        same = left[0] == left[1] == right[0] == right[1]
+        equal = True if same else False if left[1] < right[0] or right[1] < left[0] else None
+        return equal if operator == "==" else _not(equal)
+    less, more = (left, right) if operator in ("<", ">=") else (right, left)
+    smaller = True if less[1] < more[0] else False if less[0] >= more[1] else None
+    return smaller if operator in ("<", ">") else _not(smaller)
+
+
+def _not(truth: bool | None) -> bool | None:
+    return None if truth is None else not truth

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain, groupby
 
@@ -12,14 +12,15 @@ from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, Revision, line_of, newline_of
 from dcnbuild.port.helpers import with_needs
 from dcnbuild.port.lifetimes import copied_headers, gone_headers, gone_names, host_headers
-from dcnbuild.port.result import Change, Remark
+from dcnbuild.port.pattern import follows, preceded
+from dcnbuild.port.result import Change, Remark, by_subject, remark
 from dcnbuild.port.rule import Leftover, Rule, Scope
 from dcnbuild.port.rules import FAMILY_OF, LEFTOVERS, RULES
 from dcnbuild.port.rules.at_types import left_storage
 from dcnbuild.port.rules.guards import host_launches
 from dcnbuild.port.rules.headers import is_torch_h
 from dcnbuild.port.rules.th_pointers import left_fields
-from dcnbuild.port.stream import Stream
+from dcnbuild.port.tokens import Token
 
 #: An edit can bring a further match with it (one call inside another); more rounds than these mean
 #: that a rule matches its own replacement.
@@ -70,14 +71,13 @@ def port_text(
 
 def not_understood(rule: str, reason: str) -> Remark:
     """The remark for a rule that does not understand a file; the others go on."""
-    advice = "port by hand what it is for, or send the file in with a report"
-    return Remark("rule-failed", (1,), rule, f"the rule gave up: {reason}", advice, "broken")
+    return remark("rule-failed", (1,), rule, reason=reason)
 
 
 def finds(source: Code, scope: Scope, need: str, rules: Sequence[Rule] = RULES) -> int:
     """How many places rules of one need would change, and leftovers of that need name."""
     code = source.with_own(scope.own)
-    found = sum(remark.need == need for remark in _leftovers(code, scope))
+    found = sum(left.need == need for left in _leftovers(code, scope))
     for rule in rules:
         try:
             found += len(rule.edits(code, scope)) if rule.need == need else 0
@@ -128,7 +128,7 @@ def apply_edits(revision: Revision, code: Code, edits: Mapping[str, Iterable[Edi
 
 
 def _th_headers(code: Code) -> list[str]:
-    return [i.header for i in code.layout.includes if is_torch_h(i.header[1:-1])]
+    return [i.header for i in code.layout.includes if is_torch_h(i.name)]
 
 
 def _add_helpers(revision: Revision, code: Code, scope: Scope, applied: Sequence[Rule], changes: list[Change]) -> Code:
@@ -174,41 +174,33 @@ def _leftovers(code: Code, scope: Scope) -> Iterable[Remark]:
     seen: set[int] = set()
     named: set[str] = set()
     for leftover in LEFTOVERS:
-        subjects: dict[str, set[int]] = {}
-        if leftover.where and not any(True for _ in code.names(leftover.where)):
-            continue
-        for stream, index in code.names(leftover.names):
-            token = stream[index]
-            following = stream[index + 1].text if index + 1 < len(stream) else ""
-            behind = stream[index - 1].text if index else ""
-            if (
-                token.text in scope.own
-                or token.start in seen
-                or code.layout.is_past(token.start)
-                or (behind in (".", "->")) != leftover.members
-                or (leftover.following and following != leftover.following)
-                or (leftover.behind and _two(stream, index) not in leftover.behind)
-            ):
-                continue
-            seen.add(token.start)
-            subjects.setdefault(token.text, set()).add(line_of(code.text, token.start))
-        yield from _remarks(leftover, subjects)
-        named |= set(subjects)
+        found = [token for token in _named(code, scope, leftover) if token.start not in seen]
+        seen |= {token.start for token in found}
+        named |= {token.text for token in found}
+        for subject, lines in by_subject(code.text, ((token.text, token.start) for token in found)).items():
+            places = tuple(sorted(lines))
+            yield Remark(leftover.id, places, subject, leftover.reason, leftover.advice, leftover.need)
     gone = (find(code, scope) for find in (gone_names, gone_headers, copied_headers, host_headers, host_launches))
-    left = (*gone, left_fields(code), left_storage(code))
-    for remark in chain.from_iterable(left):
-        if remark.subject.rpartition("::")[2] not in named:
-            yield remark
+    for left in chain(*gone, left_fields(code), left_storage(code)):
+        if left.subject.rpartition("::")[2] not in named:
+            yield left
 
 
-def _two(stream: Stream, index: int) -> str:
-    """The two tokens before a name."""
-    return "".join(token.text for token in stream[max(index - 2, 0) : index])
-
-
-def _remarks(leftover: Leftover, subjects: dict[str, set[int]]) -> Iterable[Remark]:
-    for subject, lines in subjects.items():
-        yield Remark(leftover.id, tuple(sorted(lines)), subject, leftover.reason, leftover.advice, leftover.need)
+def _named(code: Code, scope: Scope, leftover: Leftover) -> Iterator[Token]:
+    """The names that give a leftover away."""
+    if leftover.where and not code.has(leftover.where):
+        return
+    for stream, index in code.names(leftover.names):
+        token = stream[index]
+        if (
+            token.text not in scope.own
+            and not code.layout.is_past(token.start)
+            and not (follows(stream, index, "(") and preceded(stream, index, "void"))  # it is the project's own
+            and (stream.words(index - 1, 1) in (["."], ["->"])) == leftover.members
+            and (not leftover.following or follows(stream, index, leftover.following))
+            and (not leftover.behind or "".join(stream.words(index - 2, 2)) in leftover.behind)
+        ):
+            yield token
 
 
 def _bugs(code: Code, scope: Scope, rules: Sequence[Rule], fixed: bool) -> Iterable[Remark]:

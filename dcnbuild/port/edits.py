@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_INDENT = re.compile(r"[ \t]*")
 _BLANKS = re.compile(r"[^\S\r\n]*")
 #: Nothing but blanks and a comment up to the end of the line.
 _REST = re.compile(r"[^\S\r\n]*(?://[^\r\n]*)?(?=[\r\n]|\Z)")
@@ -16,12 +17,11 @@ _REST = re.compile(r"[^\S\r\n]*(?://[^\r\n]*)?(?=[\r\n]|\Z)")
 
 @dataclass(frozen=True)
 class Edit:
-    """Replace `text[start:end]` by `new`. `note` is told to the user beside the change."""
+    """Replace `text[start:end]` by `new`."""
 
     start: int
     end: int
     new: str
-    note: str = ""
 
 
 class Revision:
@@ -40,8 +40,7 @@ class Revision:
 
     def original_line(self, offset: int) -> int:
         """The line number, from 1, of the first text that holds or precedes this offset."""
-        start, origin = self._pieces[bisect.bisect(self._pieces, (offset, len(self._original))) - 1]
-        return line_of(self._original, origin + offset - start)
+        return line_of(self._original, self._origin(offset))
 
     def apply(self, edits: Iterable[Edit]) -> list[tuple[Edit, int]]:
         """Makes the edits, and returns those that took effect with their line of the first text.
@@ -111,6 +110,11 @@ def line_start(text: str, offset: int) -> int:
     return _line_starts(text)[line_of(text, offset) - 1]
 
 
+def behind_line_end(text: str, offset: int) -> int:
+    """Where the next line begins, for an offset where a line ends."""
+    return min(offset + (2 if text.startswith("\r\n", offset) else 1), len(text))
+
+
 def newline_of(text: str) -> str:
     """The line ending that at least half of a text's lines have; "\\n" where there is none."""
     windows = text.count("\r\n")
@@ -119,10 +123,8 @@ def newline_of(text: str) -> str:
 
 def indent_of(text: str, offset: int) -> str:
     """The white space that the line of this offset begins with."""
-    start = end = line_start(text, offset)
-    while end < len(text) and text[end] in " \t":
-        end += 1
-    return text[start:end]
+    blanks = _INDENT.match(text, line_start(text, offset))
+    return blanks[0] if blanks else ""
 
 
 def whole_line(text: str, start: int, end: int) -> tuple[int, int]:
@@ -134,9 +136,8 @@ def whole_line(text: str, start: int, end: int) -> tuple[int, int]:
     rest = _REST.match(text, end)
     if _BLANKS.match(text, begin).end() < start or rest is None:  # type: ignore[union-attr]
         return start, end
-    stop = rest.end()
-    stop += 2 if text.startswith("\r\n", stop) else 1 if stop < len(text) else 0
+    stop = behind_line_end(text, rest.end())
     blank_before = not begin or text.endswith(("\n\n", "\n\r\n", "\r\r"), 0, begin)
     if blank_before and text[stop : stop + 1] in ("\n", "\r"):
-        stop += 2 if text.startswith("\r\n", stop) else 1
+        stop = behind_line_end(text, stop)
     return begin, stop

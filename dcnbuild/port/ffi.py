@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from dcnbuild.port.build_flags import macros
 from dcnbuild.port.python.module import Module, Modules, dotted
 
-_DEFINES = re.compile(r"-D([A-Z]\w*)(?:=(.*))?")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
 
 
@@ -37,8 +37,8 @@ class Extension:
 def extensions(python: Modules) -> Iterator[Extension]:
     """The extensions that build scripts make with torch.utils.ffi."""
     for path, module in python.holding("torch.utils.ffi"):
-        for node in module.nodes:
-            if isinstance(node, ast.Call) and dotted(node.func).endswith("create_extension"):
+        for node in module.of(ast.Call):
+            if dotted(node.func).endswith("create_extension"):
                 given = {k.arg: _strings(module, k.value) for k in node.keywords if k.arg}
                 names = _strings(module, node.args[0]) if node.args else given.get("name", ())
                 if names and _DOTTED.fullmatch(names[0]):
@@ -48,7 +48,7 @@ def extensions(python: Modules) -> Iterator[Extension]:
                         given.get("headers", ()),
                         given.get("sources", ()),
                         given.get("extra_objects", ()),
-                        tuple(_macros(module)),
+                        tuple(macros(module.nodes)),
                         given.get("libraries", ()),
                         _folders(path.parent, given.get("library_dirs", ())),
                         _folders(path.parent, given.get("include_dirs", ())),
@@ -89,23 +89,11 @@ def _values(module: Module, name: str) -> Iterator[ast.AST]:
             yield from node.args
 
 
-def _macros(module: Module) -> Iterator[tuple[str, str | None]]:
-    for node in module.nodes:
-        if isinstance(node, ast.Tuple) and len(node.elts) == 2:
-            name, value = node.elts
-            if isinstance(name, ast.Constant) and isinstance(value, ast.Constant):
-                text = str(name.value)
-                if text.isidentifier() and text.isupper():
-                    yield text, None if value.value is None else str(value.value)
-        elif isinstance(node, ast.Constant) and (flag := _DEFINES.fullmatch(str(node.value))):
-            yield flag[1], flag[2]
-
-
 def loads(module: Module) -> Iterator[tuple[ast.ImportFrom, str, str]]:
     """What a file that torch.utils.ffi wrote loads: `from ._name import lib as _lib, ffi as _ffi`, with both names."""
-    for node in module.nodes:
-        names = {alias.name: alias.asname or alias.name for alias in getattr(node, "names", ())}
-        if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module and set(names) == {"lib", "ffi"}:
+    for node in module.of(ast.ImportFrom):
+        names = {alias.name: alias.asname or alias.name for alias in node.names}
+        if node.level == 1 and node.module and set(names) == {"lib", "ffi"}:
             yield node, names["lib"], names["ffi"]
 
 

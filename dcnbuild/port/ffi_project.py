@@ -7,144 +7,99 @@ import keyword
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import PurePosixPath
+from functools import partial
+from pathlib import Path, PurePosixPath
 
+from dcnbuild.base.plain_yaml import shipped
 from dcnbuild.port.code import Code
 from dcnbuild.port.ffi import Extension, extensions, loads, ported_source
 from dcnbuild.port.pattern import follows
-from dcnbuild.port.python.module import Module, Modules
+from dcnbuild.port.python.module import Module, Modules, imported
 from dcnbuild.port.result import Change, FileResult
-from dcnbuild.port.rule import Rule
+from dcnbuild.port.rule import entries
 
 #: A path that can stand in an #include as it is.
 _PLAIN = re.compile(r"[\w./+-]+")
-_BINDING = """\
-// Written by `dcnbuild port` in place of torch.utils.ffi.
-#include <torch/extension.h>
-
-{includes}
-PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {{
-{functions}}}
-"""
+_TEMPLATES = shipped(Path(__file__).with_name("ffi_templates.yaml"))
 WRITTEN = "Written by `dcnbuild port` from the arguments of"
-_SETUP = """\
-# {written} {scripts!r}.
-
-from setuptools import find_packages, setup
-from torch.utils.cpp_extension import BuildExtension, CppExtension, CUDAExtension
-
-setup(
-    name={name!r},
-    version="0.0.0",
-    packages={packages},
-    package_dir={{{package}: {where!r}}},
-    py_modules={modules!r},
-    ext_modules=[
-{extensions}    ],
-    cmdclass={{"build_ext": BuildExtension}},
-)
-"""
-_EXTENSION = """\
-        {kind}(
-            {name!r},
-            {sources!r},
-            include_dirs={includes!r},
-            define_macros={macros!r},{more}
-        )"""
+_REPLACED = re.compile(rf"# {WRITTEN} ['\"](.*)['\"]\.")
 _FROM_C = 'extern "C" {{\n{}}}\n'
-#: The macro of a binding's CUDA part, which build scripts define themselves where they look for CUDA.
-_WITH_CUDA = ("WITH_CUDA", None)
 _OF_CUDA = re.compile(r'#include\s*[<"](?:ATen/cuda|c10/cuda|cuda)')
-_PROJECT = """\
-[build-system]
-requires = [{requires}]
-build-backend = "setuptools.build_meta"
-"""
+#: A lambda that runs on the GPU.
+_LAMBDA = re.compile(r"\]\s*__(?:host|device)__")
 #: What a setup.py imports → what pip has to install for it.
 _NEEDED = {"torch": "torch", "numpy": "numpy", "Cython": "cython", "pybind11": "pybind11"}
 
 
 def port_ffi(python: Modules, texts: Mapping[PurePosixPath, str], root: str) -> list[FileResult]:
-    """New files: for each build script a binding of its headers' functions, and one setup.py.
+    """New files: for each build script a binding of its headers' functions, and a setup.py for those of a package.
 
     Args:
         python: the project's Python files.
         texts: its C++ files, ported.
         root: the name of its directory, which is the package's where its files import each other relatively.
 
-    Nothing where there is a setup.py already, or a build script names sources that are not there.
+    Nothing for a build script that names sources which are not there, or whose package has a setup.py where ours
+    would be, and nothing at all where a setup.py builds with torch already.
     """
-    found = list(extensions(python))
-    if not found or any(path.name == "setup.py" for path in python):
+    groups: dict[PurePosixPath, list[Extension]] = {}
+    for extension in extensions(python):
+        groups.setdefault(_package_root(extension.script.parent, python), []).append(extension)
+    scripts = {path: text for path, text in python.texts.items() if path.name == "setup.py"}
+    if any("cpp_extension" in text for text in scripts.values()):
         return []
-    roots = {_package_root(extension.script.parent, python) for extension in found}
-    results, calls = [], []
+    results = []
+    for where, found in groups.items():
+        bases = (PurePosixPath(), where)[len(groups) > 1 :]
+        base = next((base for base in bases if base / "setup.py" not in scripts), None)
+        results += [] if base is None else _package(python, texts, root, where, base, found)
+    return results
+
+
+def replaced_scripts(texts: Mapping[PurePosixPath, str]) -> frozenset[PurePosixPath]:
+    """The build scripts whose place is taken by a setup.py that `port_ffi` wrote."""
+    found = ((path, _REPLACED.match(text)) for path, text in texts.items() if path.name == "setup.py")
+    return frozenset(path.parent / name for path, names in found if names for name in names[1].split(", "))
+
+
+def _package(
+    python: Modules,
+    texts: Mapping[PurePosixPath, str],
+    root: str,
+    where: PurePosixPath,
+    base: PurePosixPath,
+    extensions: list[Extension],
+) -> list[FileResult]:
+    """The bindings of what stands in one package, and a setup.py in a directory."""
+    results, calls, scripts = [], [], {e.script: None for e in extensions}
     named = root.isidentifier() and not keyword.iskeyword(root)
-    package = root if named and PurePosixPath("__init__.py") in python else ""
-    for extension in found:
-        folder = extension.script.parent
-        sources = [_found(folder, name, texts) for name in extension.sources]
-        kernels = [_kernel(folder, name, texts) for name in extension.objects]
-        if len(roots) > 1 or not sources or None in (*sources, *kernels):
-            return []
-        headers = [path for name in extension.headers if (path := _found(folder, name, texts))]
-        if not all(_PLAIN.fullmatch(str(path)) and path.is_relative_to(folder) for path in headers):
-            return []
-        parts = [path for path in dict.fromkeys((*sources, *kernels)) if path is not None]
-        binding = folder / f"{extension.name.split('.')[-1]}_binding.cpp"
-        plain = [path for path in parts if path.suffix != ".cu" and not _OF_CUDA.search(texts[path])]
-        plain = plain if extension.optional else parts
-        functions = _functions(headers, parts, texts)
-        anywhere = _functions(headers, plain, texts)
-        both = bool(anywhere) and plain != parts
-        there = {h: not both or bool(_functions([h], plain, texts)) for h in headers}
-        c = _with_c_linkage(parts, texts)
-        forms = {h: _FROM_C if c & set(_functions([h], parts, texts)) else "{}" for h in headers}
-        text = _BINDING.format(
-            includes=_parted((forms[h].format(f'#include "{h.relative_to(folder)}"\n'), there[h]) for h in headers),
-            functions=_parted((f'  m.def("{name}", &{name});\n', not both or name in anywhere) for name in functions),
-        )
-        results.append(_new(binding, text, f"{len(functions)} functions"))
-        common = {
-            "name": _module_name(extension, python, package),
-            "includes": [*sorted({str(path.parent) for path in (*headers, *parts)}), *extension.include_dirs],
-            "more": "".join(
-                f"\n            {name}={list(values)!r},"
-                for name, values in (("libraries", extension.libraries), ("library_dirs", extension.library_dirs))
-                if values
-            ),
-        }
-        macros = dict(extension.macros) | (dict([_WITH_CUDA]) if both else {})
-        calls.append(
-            _EXTENSION.format(
-                kind="CUDAExtension"
-                if any(kernels) or any(_OF_CUDA.search(texts[p]) for p in parts)
-                else "CppExtension",
-                sources=[str(path) for path in (*parts, binding)],
-                macros=list(macros.items()),
-                **common,
-            )
-        )
-        if both:
-            macros.pop(_WITH_CUDA[0])
-            cpu = [str(path) for path in (*plain, binding)]
-            call = _EXTENSION.format(kind="CppExtension", sources=cpu, macros=list(macros.items()), **common)
-            calls[-1] += "\n        if CUDA_HOME\n        else " + call.lstrip()
-    where = next(iter(roots))
-    scripts = {extension.script for extension in found}
-    packages = f"find_packages({str(where)!r})"
+    package = root if named and PurePosixPath("__init__.py") in python and not base.parts else ""
+    for extension in extensions:
+        made = _extension(python, texts, package, base, extension)
+        if made is None:
+            scripts.pop(extension.script, None)
+            continue
+        results += made[0]
+        calls.append(made[1])
+    if not calls:
+        return []
+    inside = str(where.relative_to(base))
+    packages = f"find_packages({inside!r})"
     if package:
         packages = f"[{package!r}, *({package + '.'!r} + name for name in {packages})]"
     modules = sorted(
         path.stem
         for path in python
-        if not package and path.parent == where and path.stem != "__init__" and path not in scripts
+        if not package
+        and path.parent == where
+        and path.stem not in ("__init__", "setup")
+        and path not in {e.script for e in extensions}
     )
-    setup = _SETUP.format(
+    setup = _TEMPLATES["setup"].format(
         written=WRITTEN,
-        scripts=", ".join(str(extension.script) for extension in found),
-        name=found[0].name.split(".")[-1],
-        where=str(where),
+        scripts=", ".join(str(script.relative_to(base)) for script in scripts),
+        name=extensions[0].name.split(".")[-1],
+        where=inside,
         package=repr(package) if package else '""',
         packages=packages,
         modules=modules,
@@ -152,7 +107,67 @@ def port_ffi(python: Modules, texts: Mapping[PurePosixPath, str], root: str) -> 
     )
     if any("CUDA_HOME" in call for call in calls):
         setup = setup.replace("import BuildExtension", "import CUDA_HOME, BuildExtension", 1)
-    return [*results, _new(PurePosixPath("setup.py"), setup, "a setup.py")]
+    return [*results, _new(base / "setup.py", setup, "a setup.py")]
+
+
+def _extension(
+    python: Modules, texts: Mapping[PurePosixPath, str], package: str, base: PurePosixPath, extension: Extension
+) -> tuple[list[FileResult], str] | None:
+    """The binding of an extension, if its sources have none, and its call in the setup.py of a directory."""
+    folder = extension.script.parent
+    found = [_found(folder, name, texts) for name in extension.sources]
+    found += [_kernel(folder, name, texts) for name in extension.objects if name[0] != "/"]  # libraries
+    headers = [path for name in extension.headers if (path := _found(folder, name, texts))]
+    plain_names = all(_PLAIN.fullmatch(str(path)) and path.is_relative_to(folder) for path in headers)
+    if not extension.sources or None in found or not plain_names:
+        return None
+    parts = [path for path in dict.fromkeys(found) if path is not None]
+    plain = [path for path in parts if path.suffix != ".cu" and not _OF_CUDA.search(texts[path])]
+    plain = plain if extension.optional else parts
+    functions = _functions(headers, parts, texts)
+    bound = any("PYBIND11_MODULE" in texts[path] for path in parts)
+    if not functions and not bound:  # macros make them
+        return None
+    anywhere = _functions(headers, plain, texts)
+    both = bool(anywhere) and plain != parts
+    there = {h: not both or bool(_functions([h], plain, texts)) for h in headers}
+    c = _with_c_linkage(parts, texts)
+    forms = {h: _FROM_C if c & set(_functions([h], parts, texts)) else "{}" for h in headers}
+    text = _TEMPLATES["binding"].format(
+        includes=_parted((forms[h].format(f'#include "{h.relative_to(folder)}"\n'), there[h]) for h in headers),
+        functions=_parted((f'  m.def("{name}", &{name});\n', not both or name in anywhere) for name in functions),
+    )
+    binding = folder / f"{extension.name.split('.')[-1]}_binding.cpp"
+    results = [] if bound else [_new(binding, text, f"{len(functions)} functions")]
+    linked: dict[str, object] = {
+        "libraries": list(extension.libraries),
+        "library_dirs": _below(base, extension.library_dirs),
+    }
+    folders = sorted({str(path.parent) for path in (*headers, *parts)})
+    if any(_LAMBDA.search(text) for path, text in texts.items() if folder in path.parents):
+        linked["extra_compile_args"] = {"cxx": [], "nvcc": ["--extended-lambda"]}
+    call = partial(
+        _TEMPLATES["extension"].format,
+        name=_module_name(extension, python, package),
+        includes=_below(base, [*folders, *extension.include_dirs]),
+        more="".join(f"\n            {name}={values!r}," for name, values in linked.items() if values),
+    )
+    kind = "CUDAExtension" if any(p.suffix == ".cu" or _OF_CUDA.search(texts[p]) for p in parts) else "CppExtension"
+    macros = dict(extension.macros)
+    given = list((macros | {"WITH_CUDA": None} if both else macros).items())
+    own = [result.path for result in results]
+    made = call(kind=kind, sources=_below(base, [*parts, *own]), macros=given)
+    if both:
+        given = [macro for macro in macros.items() if macro[0] != "WITH_CUDA"]
+        other = call(kind="CppExtension", sources=_below(base, [*plain, *own]), macros=given)
+        made += "\n        if CUDA_HOME\n        else " + other.lstrip()
+    return results, made
+
+
+def _below(base: PurePosixPath, paths: Iterable[str | PurePosixPath]) -> list[str]:
+    """Paths as a script in a directory of the project names them."""
+    found = map(PurePosixPath, paths)
+    return [str(path.relative_to(base) if path.is_relative_to(base) else path) for path in found]
 
 
 def _parted(lines: Iterable[tuple[str, bool]]) -> str:
@@ -168,22 +183,18 @@ def project_file(setup: str) -> list[FileResult]:
         tree = Module(setup).tree
     except SyntaxError:
         return []
-    imported = set()
-    for node in ast.walk(tree):
-        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-        names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
-        imported |= {name.split(".")[0] for name in names}
-    if "torch" not in imported:
+    found = {name.split(".")[0] for node in ast.walk(tree) for name in imported(node)}
+    if "torch" not in found:
         return []
-    needed = ["setuptools", *(_NEEDED[name] for name in sorted(imported & set(_NEEDED)))]
+    needed = ["setuptools", *(_NEEDED[name] for name in sorted(found & set(_NEEDED)))]
     requires = ", ".join(f'"{name}"' for name in needed)
-    text = _PROJECT.format(requires=requires)
-    path, rule = PurePosixPath("pyproject.toml"), REQUIREMENTS.id
+    text = _TEMPLATES["project"].format(requires=requires)
+    path, rule = PurePosixPath("pyproject.toml"), "build-requirements"
     return [replace(_new(path, text, ""), changes=(Change(rule, 1, "", requires),))]
 
 
 def _new(path: PurePosixPath, text: str, what: str) -> FileResult:
-    return FileResult(path, "", text, changes=(Change(RULE.id, 1, "", what),))
+    return FileResult(path, "", text, changes=(Change("ffi-project", 1, "", what),))
 
 
 def _found(folder: PurePosixPath, name: str, texts: Mapping[PurePosixPath, str]) -> PurePosixPath | None:
@@ -245,36 +256,11 @@ def _module_name(extension: Extension, python: Modules, root: str) -> str:
                 return ".".join(filter(None, (root, *inside, load.module)))
     first = extension.name.split(".")[0]
     for path, module in python.holding(first):
-        for node in module.nodes if folder in path.parents else ():
-            absolute = isinstance(node, ast.ImportFrom) and not node.level and node.module
-            if absolute and str(absolute).split(".")[0] == first:
-                return extension.name
+        absolute = [node.module or "" for node in module.of(ast.ImportFrom) if not node.level]
+        if folder in path.parents and any(name.split(".")[0] == first for name in absolute):
+            return extension.name
     package = folder.relative_to(_package_root(folder, python)).parts
     return ".".join(filter(None, (root, *package, extension.name)))
 
 
-RULE = Rule(
-    id="ffi-project",
-    need="broken",
-    gone="torch 1.0",
-    since="torch 1.0",
-    pattern="create_extension('_ext.twice', headers=…, sources=…, extra_objects=…) in a build.py",
-    replacement="new files: NAME_binding.cpp with PYBIND11_MODULE, and a setup.py",
-    before="int twice(THCudaTensor *in, THCudaTensor *out);\n",
-    after=_BINDING.format(includes='#include "src/twice.h"\n', functions='  m.def("twice", &twice);\n'),
-    why="Glue in C (X.c) is ported to C++ beside it (X_glue.cpp), since torch's headers are C++. Where there is a"
-    " setup.py already, you add the extension to it.",
-)
-REQUIREMENTS = Rule(
-    id="build-requirements",
-    need="broken",
-    gone="pip 19, which builds in an environment of its own",
-    since="pip 10",
-    pattern="a setup.py that imports torch, in an old project without a pyproject.toml",
-    replacement="a new pyproject.toml",
-    before="from torch.utils.cpp_extension import CUDAExtension\n",
-    after=_PROJECT.format(requires='"setuptools", "torch"'),
-    why="Without it `pip install` ends in `No module named 'torch'` unless it is told --no-build-isolation.",
-    language="Python",
-)
-RULES = (RULE, REQUIREMENTS)
+RULES = entries(__file__)

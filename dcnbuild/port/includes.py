@@ -3,76 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
+from dcnbuild.base.plain_yaml import shipped
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, line_start, newline_of
-from dcnbuild.port.layout import Directive, Include, guard_lines
+from dcnbuild.port.layout import OPENS, Directive, Include, guard_lines
 
-#: Name → (its header, other headers that bring it too, as a regular expression).
-#: Source: the headers of torch 2.14.1.
+#: Headers that bring most of torch.
 _TORCH = r"torch/(?:extension|torch|all|types|script|library|python|autograd)\.h"
-SYMBOLS: dict[str, tuple[str, str]] = {
-    r"TORCH_CHECK|TORCH_CHECK_INDEX|TORCH_INTERNAL_ASSERT|TORCH_WARN": (
-        "c10/util/Exception.h",
-        rf"{_TORCH}|ATen/.*|c10/cuda/.*|c10/core/.*|torch/csrc/.*",
-    ),
-    r"Tensor": ("torch/extension.h", rf"{_TORCH}|ATen/ATen\.h|ATen/(?:core/)?Tensor\.h"),
-    r"TORCH_D?CHECK_(?:EQ|NE|LT|LE|GT|GE|NOTNULL)": ("c10/util/Logging.h", rf"{_TORCH}|ATen/.*"),
-    r"get(?:Current)?DeviceProperties|getCurrentCUDA(?:Blas|Sparse)Handle|cublas\w+": (
-        "ATen/cuda/CUDAContext.h",
-        r"ATen/cuda/CUDA(?:ApplyUtils\.cuh|Event\.h)",
-    ),
-    r"getCurrentCUDAStream": (
-        "ATen/cuda/CUDAContext.h",
-        r"ATen/cuda/CUDA(?:ApplyUtils\.cuh|Event\.h)|c10/cuda/CUDA(?:Stream|Guard|Event)\.h",
-    ),
-    r"AT_CUDA_CHECK": ("ATen/cuda/Exceptions.h", r"ATen/cuda/.*"),
-    r"C10_CUDA_CHECK|C10_CUDA_CHECK_WARN|C10_CUDA_KERNEL_LAUNCH_CHECK": (
-        "c10/cuda/CUDAException.h",
-        r"ATen/cuda/CUDAContext\.h|ATen/cuda/Exceptions\.h|c10/cuda/CUDA(?:Guard|Stream)\.h",
-    ),
-    r"TORCH_CUDABLAS_CHECK": ("ATen/cuda/Exceptions.h", r"ATen/cuda/CUDAContext\.h"),
-    r"ceil_div|round_up": ("ATen/ceil_div.h", r"ATen/cuda/CUDAApplyUtils\.cuh"),
-    r"device_count": ("c10/cuda/CUDAFunctions.h", r"ATen/cuda/CUDAContext\.h|c10/cuda/CUDA\w+\.h"),
-    r"DeprecatedTypeProperties": (
-        "ATen/core/DeprecatedTypeProperties.h",
-        rf"{_TORCH}|ATen/ATen\.h|ATen/core/Tensor\.h",
-    ),
-    r"CUDA_KERNEL_LOOP|GET_BLOCKS": ("ATen/cuda/detail/KernelUtils.h", r"(?!)"),
-    r"getApplyBlock|getApplyGrid": (
-        "ATen/cuda/CUDAApplyUtils.cuh",  # whose ApplyGridUtils.cuh has no guard: it may come once
-        r"(?!)",
-    ),
-    r"CUDAGeneratorImpl": ("ATen/cuda/CUDAGeneratorImpl.h", r"(?!)"),
-    r"numeric_limits": ("ATen/cuda/NumericLimits.cuh", r"(?!)"),
-    r"plus|minus|divides|equal_to|not_equal_to|identity": ("cuda/std/functional", r"(?!)"),
-    **{
-        name: (f"thrust/iterator/{name}.h", r"(?!)")
-        for name in (*("counting_iterator", "constant_iterator", "discard_iterator", "transform_iterator"),)
-    },
-    r"maximum|minimum": ("cuda/functional", r"(?!)"),
-    r"CUDACachingAllocator": ("c10/cuda/CUDACachingAllocator.h", r"(?!)"),
-    r"ThrustAllocator": ("ATen/cuda/ThrustAllocator.h", r"(?!)"),
-    r"OptionalCUDAGuard|CUDAGuard": ("c10/cuda/CUDAGuard.h", r"ATen/cuda/CUDAGuard\.h"),
-    r"scalar_to_tensor": ("ATen/ScalarOps.h", rf"{_TORCH}|ATen/ATen\.h"),
-    r"device_of": ("ATen/DeviceGuard.h", rf"{_TORCH}|ATen/ATen\.h"),
-    r"gpuAtomicAdd|gpuAtomicAddNoReturn": (
-        "ATen/cuda/Atomic.cuh",
-        r"THC/THCAtomics\.cuh|ATen/cuda/CUDAApplyUtils\.cuh",
-    ),
-    r"AT_DISPATCH_\w+": ("ATen/Dispatch.h", rf"{_TORCH}|ATen/ATen\.h|ATen/Dispatch_v2\.h"),
-    r"runtime_error": ("stdexcept", rf"{_TORCH}|ATen/ATen\.h"),
-}
-#: What TH.h and THC.h brought in beside torch's own names, for files that lose them.
-STANDARD: dict[str, tuple[str, str]] = {
-    r"printf|fprintf|sprintf|stderr": ("cstdio", r"stdio\.h"),
-    r"malloc|free|exit|abs": ("cstdlib", r"stdlib\.h"),
-    r"memcpy|memset|strlen|strcmp": ("cstring", r"string\.h"),
-    r"sqrt|floor|ceil|exp|pow|round|fabs|log": ("cmath", r"math\.h"),
-    r"FLT_MAX|FLT_MIN|DBL_MAX|FLT_EPSILON": ("cfloat", r"float\.h"),
-    r"cudaStream_t|cudaError_t|cudaGetLastError": ("cuda_runtime.h", r"cuda_runtime_api\.h|(?:ATen|c10)/cuda/.*"),
-}
+#: Names → the header that code needs for them.
+_TABLE = shipped(Path(__file__).with_suffix(".yaml"))
+
+
+def _others(row: Mapping[str, Any]) -> str:
+    """The headers that bring the same, as a regular expression."""
+    return "|".join([_TORCH] * row.get("torch", False) + [row.get("others", "(?!)")])
 
 
 def missing(code: Code, names: str, seen: frozenset[str], lost: bool) -> list[tuple[str, int]]:
@@ -84,18 +32,15 @@ def missing(code: Code, names: str, seen: frozenset[str], lost: bool) -> list[tu
         seen: the headers that its project headers bring in.
         lost: whether a header of TH or THC has been taken out of it.
     """
-    wanted = [*SYMBOLS.items(), *(STANDARD.items() if lost else ())]
     asked = re.compile(names)
     found = []
-    for symbols, (header, others) in wanted:
-        if not lost and not any(map(asked.fullmatch, symbols.split("|"))):
+    for row in _TABLE:
+        if not lost and ("lost" in row or not any(map(asked.fullmatch, row["names"].split("|")))):
             continue
-        uses = (stream[i] for stream, i in code.names(symbols))
+        uses = (stream[i] for stream, i in code.names(row["names"]))
         first = min((token.start for token in uses if token.text not in code.own), default=None)
-        if first is None:
-            continue
-        if not has(code, header, first, seen, others):
-            found.append((header, first))
+        if first is not None and not has(code, row["header"], first, seen, _others(row)):
+            found.append((row["header"], first))
     return found
 
 
@@ -123,7 +68,7 @@ def add(code: Code, header: str, first: int) -> Edit:
     same = [i for i in before if [_words(p) for p in i.path] == [_words(p) for p in path]]
     if same:
         return _behind(code, same[-1].directive, line, newline)
-    conditions = [p for p in path if p.name in ("if", "ifdef", "ifndef")]
+    conditions = [p for p in path if p.name in OPENS]
     if path and len(conditions) == len(path):
         opening = "".join(code.text[p.start : p.end] for p in conditions)
         line = opening + line + f"#endif{newline}" * len(conditions)
@@ -184,10 +129,9 @@ def has(code: Code, header: str, first: int, seen: frozenset[str], others: str =
 
     `others` is a regular expression for the latter; without it, those of any name of the header.
     """
-    known = [o for h, o in (*SYMBOLS.values(), *STANDARD.values()) if h == header]
-    others = others or "|".join(known) or "(?!)"
+    others = others or "|".join(_others(row) for row in _TABLE if row["header"] == header) or "(?!)"
     path = code.layout.path_at(first)
-    there = {i.header[1:-1] for i in code.layout.includes if _reaches(i.path, path)} | seen
+    there = {i.name for i in code.layout.includes if _reaches(i.path, path)} | seen
     return any(name == header or re.fullmatch(others, name) for name in there)
 
 

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from dcnbuild.port.conditions import RANGES, TODAY, Interval, evaluate, is_defined
-from dcnbuild.port.edits import line_start
+from dcnbuild.port.edits import behind_line_end, line_start
 from dcnbuild.port.tokens import Token
 
 #: How many #if lines around a place are kept in mind: C++ asks compilers for 256 in all.
 _DEEPEST = 256
+#: What begins an #if, and what a branch of it after the first.
+OPENS = ("if", "ifdef", "ifndef")
+NEXT = ("elif", "else", "elifdef", "elifndef")
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,11 @@ class Include:
     directive: Directive
     path: tuple[Directive, ...]
 
+    @property
+    def name(self) -> str:
+        """The header without them."""
+        return self.header[1:-1]
+
 
 @dataclass(frozen=True)
 class Macro:
@@ -70,10 +78,6 @@ class Layout:
     past: list[tuple[int, int]] = field(default_factory=list)
     branches: list[tuple[int, tuple[Directive, ...]]] = field(default_factory=list)
     arms: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
-
-    def is_dead(self, offset: int) -> bool:
-        """Whether no torch 2 build compiles the code at that offset."""
-        return _within(self.dead, offset)
 
     def is_past(self, offset: int) -> bool:
         """Whether the code at that offset is for an older torch or CUDA than today's."""
@@ -130,12 +134,12 @@ def read_layout(
     guards = guard_lines(layout.directives)
     for line in layout.directives:
         was_dead = dead > 0
-        if line.name in ("if", "ifdef", "ifndef"):
+        if line.name in OPENS:
             truth = _truth(line, own, ranges)
             guard = line in guards
             levels.append(_Level(line, truth, None if guard else truth, guard))
             dead += levels[-1].now is False
-        elif line.name in ("elif", "elifdef", "elifndef", "else") and levels:
+        elif line.name in NEXT and levels:
             level = levels[-1]
             truth = True if line.name == "else" else _truth(line, own, ranges)
             level.next_arm(layout, line.start)
@@ -173,8 +177,7 @@ def _directives(text: str, tokens: Sequence[Token]) -> list[Directive]:
         members = list(group)
         solid = tuple(token for token in members if token.solid)
         start = line_start(text, members[0].start)
-        end = members[-1].end
-        end += 2 if text.startswith("\r\n", end) else 1 if end < len(text) else 0
+        end = behind_line_end(text, members[-1].end)
         name = solid[1].text if len(solid) > 1 else ""
         lines.append(Directive(name, solid[2:], start, end))
     return lines
@@ -191,22 +194,12 @@ def _truth(line: Directive, own: frozenset[str], ranges: Mapping[str, Interval])
 
 def guard_lines(lines: Sequence[Directive]) -> list[Directive]:
     """The `#pragma once`, or the `#ifndef X` and `#define X`, that a header begins with."""
-    found: list[Directive] = []
-    for index, line in enumerate(lines[:2]):
-        following = lines[index + 1] if index + 1 < len(lines) else None
-        if line.name == "pragma" and [token.text for token in line.tokens] == ["once"]:
-            found.append(line)
-        elif (
-            line.name == "ifndef"
-            and following is not None
-            and following.name == "define"
-            and len(line.tokens) == len(following.tokens) == 1
-            and line.tokens[0].text == following.tokens[0].text
-        ):
-            return [*found, line, following]
-        else:
-            break
-    return found
+    once = [line for line in lines[:1] if line.name == "pragma" and [token.text for token in line.tokens] == ["once"]]
+    asks, defines = [*lines[len(once) : len(once) + 2], None, None][:2]
+    if asks is None or defines is None or (asks.name, defines.name) != ("ifndef", "define"):
+        return once
+    names = [[token.text for token in line.tokens] for line in (asks, defines)]
+    return [*once, asks, defines] if len(names[0]) == 1 and names[0] == names[1] else once
 
 
 def _read_line(layout: Layout, line: Directive, path: tuple[Directive, ...]) -> None:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 from dcnbuild import knowledge
+from dcnbuild.base.plain_yaml import shipped
 from dcnbuild.base.versions import numbers
 from dcnbuild.knowledge import gone
 from dcnbuild.knowledge.entry import Entry
@@ -19,7 +21,7 @@ from dcnbuild.port.changed_calls import changed_since
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import line_of
 from dcnbuild.port.pattern import follows
-from dcnbuild.port.result import Remark
+from dcnbuild.port.result import Remark, remark
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.rules.tensors import is_type_variable
 from dcnbuild.port.source import COMPILED_SUFFIXES
@@ -38,44 +40,17 @@ _SPACES = {
 }
 #: Namespaces that have what others have.
 _WITHIN = {"at": ("c10",), "torch": ("at", "c10")}
-#: Structs of CUDA whose members came and went, and what a file names that has one.
-_STRUCTS = {
-    "cudaDeviceProp": "cudaDeviceProp|getCurrentDeviceProperties|getDeviceProperties",
-    "cudaPointerAttributes": "cudaPointerAttributes|cudaPointerGetAttributes",
-    "__half": "half|__half",
-}
+_FACTS = shipped(Path(__file__).with_suffix(".yaml"))
+_STRUCTS, _CLOSED = _FACTS["structs"], _FACTS["closed"]
 _FILES = {**_STRUCTS, "at::Generator": r"Generator|\w*[dD]efault\w*Generator"}
-#: Classes that the table knows as a whole, and what to do without a member that they have not.
 _TYPE = "at::DeprecatedTypeProperties"
-_CLOSED = {
-    "at::Context": "call what at::cuda:: or c10::cuda:: has of it",
-    _TYPE: "types of tensors make nothing any more: call a function of at:: with x.options() instead",
-}
-#: What at::Type made and converted, until torch 1.0.
-_MADE = frozenset(
-    {
-        *("tensor", "scalarTensor", "zeros", "ones", "rand", "randn", "randperm", "arange", "eye", "full"),
-        *("tensorFromBlob", "sizeof_type", "generator"),
-    }
-)
 #: Those whose members are asked for.
 _OWNERS = {"at::Tensor", "c10::IValue", *_CLOSED, *_FILES}
-#: Headers that only wheels with CUDA have, which the table's source is not.
-_GENERATED = frozenset({"ATen/cuda/CUDAConfig.h", "c10/cuda/impl/cuda_cmake_macros.h"})
 #: Folders of torch whose headers the table knows all, but for these and other platforms'.
 _TORCH = re.compile(r"(?:ATen|c10|torch)/")
 _NOT_KNOWN = re.compile(
     r"/ops/|lazy|mkldnn|api/include|hip|rocm|miopen|xpu|mps|mtia|hpu|npu|mlu|musa|xla|vulkan|metal", re.I
 )
-#: Kinds of names that went before the tables begin, with the release and the advice. Functions of cuSPARSE
-#: are known by the format that they are for.
-_OLDER = {
-    re.compile(r"cusparse[SDCZHX](?:csr|coo|bsr|gebsr|hyb|ell|csc|dense|nnz|gtsv|axpyi|dotc?i|roti|gthr|sctr)\w*"): (
-        "11.0",
-        "call the generic API, cusparseSpMM say",
-    ),
-    re.compile(r"at::_th_\w+"): ("1.7", "call the operator without the prefix"),
-}
 #: Functions of CUDA's driver.
 _DRIVER = re.compile(r"cu[A-Z]\w+")
 #: Namespaces whose public functions the tables know all, in-place forms apart.
@@ -106,7 +81,7 @@ def gone_names(code: Code, scope: Scope) -> Iterator[Remark]:
 def gone_headers(code: Code, scope: Scope) -> Iterator[Remark]:
     """A remark for each header of torch or CUDA that is included and gone."""
     for include in code.layout.includes:
-        header = include.header[1:-1]
+        header = include.name
         if header in scope.own_headers or "/" not in header or code.layout.is_past(include.directive.start):
             continue
         said = _gone_header(header)
@@ -119,14 +94,11 @@ def host_headers(code: Code, scope: Scope) -> Iterator[Remark]:
     """A remark for a C++ source that gets headers, itself or by the project's, which only nvcc finds."""
     if scope.suffix not in COMPILED_SUFFIXES - {".cu"}:
         return
-    own = {i.header[1:-1]: line_of(code.text, i.directive.start) for i in code.layout.includes if not i.path}
+    own = {i.name: line_of(code.text, i.directive.start) for i in code.layout.includes if not i.path}
     asked = (h for h in sorted(own.keys() | scope.headers) if h not in scope.own_headers and "/" in h)
     found = [header for header in asked if _moved_to_cccl(header)]
     if found:
-        reason = "CUDA 13 has it in include/cccl, where nvcc looks and the C++ compiler does not"
-        advice = "add os.path.join(CUDA_HOME, 'include', 'cccl') to include_dirs, or set CPATH to it"
-        lines = tuple(sorted({own.get(header, 1) for header in found}))
-        yield Remark("cccl-folder", lines, f"#include <{found[0]}>", reason, advice, "broken")
+        yield remark("cccl-folder", (own.get(header, 1) for header in found), f"#include <{found[0]}>")
 
 
 @cache
@@ -140,12 +112,11 @@ def _moved_to_cccl(header: str) -> bool:
 def copied_headers(code: Code, scope: Scope) -> Iterator[Remark]:
     """A remark for each header that comes from a copy of CUB in the project."""
     for include in code.layout.includes:
-        header = include.header[1:-1]
+        header = include.name
         if include.header[0] == '"' and header in scope.copied_headers:
             place = line_of(code.text, include.directive.start)
-            reason = "this copy of CUB stands before the toolkit's, and Thrust of CUDA 11 and newer takes no other"
-            advice = f"write #include <{header[header.index('cub/') :]}>, and leave the copy out of include_dirs"
-            yield Remark("cub-copy", (place,), f"#include {include.header}", reason, advice, "broken")
+            ours = header[header.index("cub/") :]
+            yield remark("cub-copy", (place,), f"#include {include.header}", header=ours)
 
 
 def _asked(code: Code, stream: Stream, index: int) -> Iterator[tuple[str, str]]:
@@ -156,15 +127,12 @@ def _asked(code: Code, stream: Stream, index: int) -> Iterator[tuple[str, str]]:
     if behind in (".", "->"):
         yield from _members(code, stream, index) if called else ((("CUDA", f"{s}::{text}")) for s in _STRUCTS)
     elif behind == "::":
-        first = index
-        while first > 1 and stream[first - 1].text == "::" and stream[first - 2].kind == "name":
-            first -= 2
+        first = stream.qualified(index)
+        first += stream[first].text == "::"
         product, space = _SPACES.get(stream[first].text, ("", ""))
-        if not product or (first and stream[first - 1].text == "::" and stream[first - 2].kind == "name"):
-            return
-        if called or space != "torch":
-            inner = "".join(token.text for token in stream[first + 1 : index + 1])
-            yield product, space + inner
+        inside = called or space != "torch" or stream[index - 2].text != stream[first].text
+        if product and inside:
+            yield product, space + "".join(stream.words(first + 1, index - first))
     elif text.startswith(("AT_", "TORCH_")) and text.isupper() and called:
         yield "torch", text
     elif called and (text.startswith(_PREFIXES) or _DRIVER.fullmatch(text)):
@@ -174,15 +142,25 @@ def _asked(code: Code, stream: Stream, index: int) -> Iterator[tuple[str, str]]:
 def _members(code: Code, stream: Stream, index: int) -> Iterator[tuple[str, str]]:
     """What a method may be called on."""
     text = stream[index].text
-    before = [token.text for token in stream[max(index - 4, 0) : index - 1]]
+    before = stream.words(index - 4, 3)
     if before == ["globalContext", "(", ")"]:
         yield "torch", f"at::Context::{text}"
-    elif before == ["type", "(", ")"] or (text in _MADE and is_type_variable(code, stream[index - 2])):
+    elif (
+        before == ["type", "(", ")"]
+        or _is_backend(stream, index - 2)
+        or (text in _FACTS["made"] and is_type_variable(code, stream[index - 2]))
+    ):
         yield "torch", f"{_TYPE}::{text}"
     else:
         yield from (("torch", f"{owner}::{text}") for owner in ("at::Tensor", "at::Generator"))
         if text.startswith("to"):  # nothing else has toIntListRef()
             yield "torch", f"c10::IValue::{text}"
+
+
+def _is_backend(stream: Stream, last: int) -> bool:
+    """Whether `at::CUDA(…)` or `at::CPU(…)` ends here, which are types as x.type() is."""
+    opening = stream.partner[last] if stream[last].text == ")" else 0
+    return stream.words(opening - 2, 2) in (["::", "CUDA"], ["::", "CPU"])
 
 
 def _is_meant(code: Code, stream: Stream, index: int, name: str) -> bool:
@@ -191,7 +169,9 @@ def _is_meant(code: Code, stream: Stream, index: int, name: str) -> bool:
     if owner == "__half":
         return _is_half(stream, index)
     if owner in _FILES:
-        return any(True for _ in code.names(_FILES[owner]))
+        return code.has(_FILES[owner])
+    if owner == _TYPE and _is_backend(stream, index - 2):
+        return True
     if owner == _TYPE and stream[index - 2].text == ")":  # x.type().name
         index -= 4
     elif owner != "at::Tensor":
@@ -226,10 +206,10 @@ def _gone(product: str, name: str) -> _Said | None:
             return _said(product, "", "", _CLOSED[owner])
         if row:
             return _said(row.product, row.since, row.use, row.note)
-        older = (said for kind, said in _OLDER.items() if kind.fullmatch(name))
-        return next((_said(product, since, "", advice) for since, advice in older), None)
+        older = (row for row in _FACTS["older"] if re.fullmatch(row["names"], name))
+        return next((_said(product, row["since"], "", row["advice"]) for row in older), None)
     kinds = {"function", "macro"} | {"member" if owner in _OWNERS else "type"}
-    if not any(entry.kind in kinds for entry in found) or found[0].header in _GENERATED:
+    if not any(entry.kind in kinds for entry in found) or found[0].header in _FACTS["generated"]:
         return None
     if owner == "at::Tensor":
         found += table.find(f"TensorBase::{last}")
@@ -273,7 +253,7 @@ def _unknown(product: str, name: str) -> _Said | None:
 @cache
 def _gone_header(header: str) -> _Said | None:
     entries = [entry for entry in knowledge.headers.find(header) if entry.name == header]
-    if header in _GENERATED:
+    if header in _FACTS["generated"]:
         return None
     if not entries and _TORCH.match(header) and not _NOT_KNOWN.search(header):
         return _said("torch", "", "", "look for its successor in torch's include directory")

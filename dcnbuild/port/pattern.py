@@ -76,7 +76,7 @@ def _match(stream: Stream, index: int, parts: Sequence[str], captures: dict[str,
             continue
         many = part.startswith("$$")
         if parts[number - 1] == "<":
-            end = skip_angle(stream, index)
+            end = stream.angles.get(index - 1)
         elif parts[number + 1 : number + 2] == ("(",):  # the name of a variable or a function
             end = index + 1 if index < len(stream) and stream[index].kind == "name" else None
         else:
@@ -91,8 +91,12 @@ def _match(stream: Stream, index: int, parts: Sequence[str], captures: dict[str,
 
 def follows(stream: Stream, index: int, *texts: str) -> bool:
     """Whether these tokens stand behind the one at `index`."""
-    there = stream[index + 1 : index + 1 + len(texts)]
-    return [token.text for token in there] == list(texts)
+    return stream.words(index + 1, len(texts)) == list(texts)
+
+
+def preceded(stream: Stream, index: int, *texts: str) -> bool:
+    """Whether these tokens stand before the one at `index`."""
+    return stream.words(index - len(texts), len(texts)) == list(texts)
 
 
 def skip(stream: Stream, index: int, stop_at_comma: bool = False) -> int | None:
@@ -111,17 +115,12 @@ def skip(stream: Stream, index: int, stop_at_comma: bool = False) -> int | None:
         elif text == ";":
             return None
         elif text == "<" and stop_at_comma and index and stream[index - 1].kind == "name":
-            close = skip_angle(stream, index + 1)
+            close = stream.angles.get(index)
             following = stream[close + 1].text if close and close + 1 < len(stream) else ""
             if close and following in ("(", "::", "{"):
                 index = close
         index += 1
     return None
-
-
-def skip_angle(stream: Stream, index: int) -> int | None:
-    """The index of the ">" that closes the template list which begins at `index`, if it is one."""
-    return stream.angles.get(index - 1)
 
 
 def arguments(stream: Stream, index: int) -> tuple[list[tuple[int, int]], int] | None:
@@ -139,6 +138,12 @@ def arguments(stream: Stream, index: int) -> tuple[list[tuple[int, int]], int] |
         if stream[end].text != ",":
             return found, end
         index = end + 1
+
+
+def arguments_of(stream: Stream, name: int, templates: bool = False) -> tuple[list[tuple[int, int]], int] | None:
+    """The arguments of the call of a name, and the closing bracket; with `templates`, also of `name<…>(…)`."""
+    last = stream.angles.get(name + 1, name) if templates else name
+    return arguments(stream, last + 2) if follows(stream, last, "(") else None
 
 
 def template_arguments(text: str, stream: Stream, opening: int) -> list[str]:

@@ -8,8 +8,10 @@ from pathlib import Path, PurePosixPath
 
 from dcnbuild.port.cpp import PortedText, finds, not_understood, port_text
 from dcnbuild.port.ffi import headers_of
-from dcnbuild.port.ffi_project import WRITTEN, port_ffi, project_file
-from dcnbuild.port.python.port import PythonProject, port_python
+from dcnbuild.port.ffi_project import port_ffi, project_file, replaced_scripts
+from dcnbuild.port.inline import folded, joined, places_in
+from dcnbuild.port.python.port import TRIGGERS, PythonProject, port_python
+from dcnbuild.port.python.statements import as_python3
 from dcnbuild.port.result import Change, FileResult, ProjectResult
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.rules import RULES
@@ -60,10 +62,19 @@ def port_project(root: Path, options: Options = Options(), progress: Progress = 
         for path, found in sources.items()
         if is_script(path) and not any(part.startswith(".") for part in path.parts)
     }
+    stated = {path: as_python3(text) for path, (text, _) in python.items() if TRIGGERS.search(text)}
+    python |= {path: (text, python[path][1]) for path, (text, changes) in stated.items() if changes}
     scripts_in_python = PythonProject(python)
     bound = headers_of(scripts_in_python.modules)
-    project = Project({path: text for path, (text, _) in cpp.items()}, bound)
-    ported, failing, left = _port_cpp(project, cpp, options, progress)
+    places = places_in(scripts_in_python.modules)
+    inline = {name: (python[path][0][start:end], python[path][1]) for name, (path, start, end) in places.items()}
+    project = Project({path: text for path, (text, _) in (cpp | inline).items()}, bound)
+    ported, failing, left = _port_cpp(project, cpp | inline, options, progress)
+    ported, holders = folded(ported, places, python)
+    for path, (text, changes) in stated.items():
+        if changes:
+            held = holders.get(path) or FileResult(path, text, text, python[path][1])
+            holders[path] = replace(held, old=sources[path][0], changes=(*changes, *held.changes))
     try:
         texts = {result.path: result.new for result in ported}
         added = port_ffi(scripts_in_python.modules, texts, root.resolve().name)
@@ -73,15 +84,17 @@ def port_project(root: Path, options: Options = Options(), progress: Progress = 
     new_standard = project.needs_new_standard or any(map(brings_new_standard, written))
     results = [*unread, *ported, *added]
     setup = PurePosixPath("setup.py")
-    done = bool(added) or WRITTEN in sources.get(setup, ("", ""))[0]
+    done = replaced_scripts(dict(scripts_in_python.modules.texts) | {result.path: result.new for result in added})
     old = failing or options.deprecated
-    results += port_python(scripts_in_python, new_standard, done, old)
+    if places:
+        scripts_in_python = PythonProject(python | {path: (held.new, held.encoding) for path, held in holders.items()})
+    results += joined(port_python(scripts_in_python, new_standard, done, old), holders)
     built = made_by_setup({path: text for path, (text, _) in python.items()})
     results += port_scripts(scripts, new_standard, old, built)
     if failing and root.is_dir() and not (root / "pyproject.toml").exists():
         new = {result.path: result.new for result in results}
         results += project_file(new.get(setup, sources.get(setup, ("", ""))[0]))
-    relevant = [r for r in results if r.changed or r.remarks or r.note or r.path in cpp]
+    relevant = [r for r in results if r.changed or r.remarks or r.note or r.path in cpp or r.path in holders]
     files = tuple(sorted(relevant, key=lambda r: r.path))
     result = ProjectResult(files, failing, left, skipped=tuple(skipped), served=project.served)
     return port_to_stable(result, python, options.stable) if options.stable else result
@@ -138,8 +151,7 @@ def _port_cpp(
         if path not in project.reached or target in sources and target != path:
             results.append(FileResult(path, text, text, encoding))
             continue
-        # torch's headers are C++: in a .c file nothing that a rule writes would compile
-        rules = () if target.suffix == ".c" else RULES
+        rules = () if target == path and project.is_c(path) else RULES
         try:
             ported = port_text(code, scopes[path], rules, deprecated=deprecated, fix_bugs=options.fix_bugs)
         except Exception as error:

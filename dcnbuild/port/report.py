@@ -7,6 +7,8 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from rich.console import Console
@@ -14,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dcnbuild.base.printable import one_line
-from dcnbuild.port.result import Build, FileResult, ProjectResult, Remark
+from dcnbuild.port.result import Build, FileResult, ProjectResult
 
 _WORDS = {"broken": "fails", "deprecated": "old", "bug": "bug"}
 _PARTS = re.compile(r"[^/]*/|[^/]+")
@@ -23,24 +25,23 @@ _COMPILED = {True: Text("yes"), False: Text("no", style="red"), None: Text("–"
 
 def print_report(console: Console, result: ProjectResult, out: Path | None) -> None:
     """Prints what was done to a project, and where the result is."""
+    say = partial(console.print, markup=False, soft_wrap=True)
     shown = [file for file in result.files if file.changed or file.remarks or file.note]
     if shown:
         console.print(_table(shown, console.width))
-    for file in shown:
-        _print_left(console, file)
+    for line in chain.from_iterable(map(_left_in, shown)):
+        say(line)
     for skipped in result.skipped:
         done = "copied, not looked into" if skipped.copied else "left out"
-        console.print(f"{one_line(str(skipped.path))}: {done}: {skipped.reason}", markup=False, soft_wrap=True)
+        say(f"{one_line(str(skipped.path))}: {done}: {skipped.reason}")
     if result.served:
-        console.print(
+        say(
             f"{', '.join(map(one_line, result.served[:3]))}: dcnbuild has these operators itself."
             " `python -m dcnbuild.compat SCRIPT` runs a script of yours with them under the names it"
-            " imports, and compiles nothing of this tree; see docs/coming-from.md.",
-            markup=False,
-            soft_wrap=True,
+            " imports, and compiles nothing of this tree; see docs/coming-from.md."
         )
-    if result.build is not None:
-        _print_build(console, result, out)
+    for line in _built(result.build, out) if result.build else ():
+        say(line)
     if result.deprecated:
         console.print(
             f"Nothing in the C++ and CUDA sources fails today, so {result.deprecated} deprecated forms were"
@@ -98,37 +99,29 @@ def _wrapped(path: str, width: int) -> str:
     return "\n".join(lines)
 
 
-def _print_left(console: Console, file: FileResult) -> None:
+def _left_in(file: FileResult) -> Iterator[str]:
+    """What is left in a file, why, and what to do; and what the compiler says."""
     path = one_line(str(file.path))
     for remark in file.remarks:
-        subject = one_line(remark.subject)
-        console.print(f"{path}:{_lines(remark)} {subject}", markup=False, soft_wrap=True)
-        console.print(f"    why: {remark.reason or remark.id}", markup=False, soft_wrap=True)
-        console.print(f"    do:  {remark.advice}", markup=False, soft_wrap=True)
+        lines = ",".join(map(str, remark.lines[:8])) + "…" * (len(remark.lines) > 8)
+        yield f"{path}:{lines} {one_line(remark.subject)}"
+        yield f"    why: {remark.reason or remark.id}"
+        yield f"    do:  {remark.advice}"
     if file.output:
-        console.print(f"{path}: does not compile", markup=False, soft_wrap=True)
-        for line in file.output.splitlines():
-            console.print(f"    {line}", markup=False, soft_wrap=True)
+        yield f"{path}: does not compile"
+        yield from (f"    {line}" for line in file.output.splitlines())
     if file.note:
-        console.print(f"{path}: {file.note}", markup=False, soft_wrap=True)
+        yield f"{path}: {file.note}"
 
 
-def _lines(remark: Remark) -> str:
-    shown = [str(line) for line in remark.lines[:8]]
-    return ",".join(shown) + ("…" if len(remark.lines) > 8 else "")
-
-
-def _print_build(console: Console, result: ProjectResult, out: Path | None) -> None:
-    build = result.build
-    if build is None:
-        return
+def _built(build: Build, out: Path | None) -> Iterator[str]:
+    """What building and importing came to."""
     if not build.built:
-        console.print(f"setup.py: does not build\n{build.output}", markup=False, soft_wrap=True)
+        yield f"setup.py: does not build\n{build.output}"
     for module, error in build.imported.items():
-        said = f"is not imported: {error}" if error else "is imported"
-        console.print(f"setup.py: {module} {said}", markup=False, soft_wrap=True)
+        yield f"setup.py: {module} " + (f"is not imported: {error}" if error else "is imported")
     if build.ok and out is not None:
-        console.print(f"Install it with\n\n    {install_line(build, out)}\n", markup=False, soft_wrap=True)
+        yield f"Install it with\n\n    {install_line(build, out)}\n"
 
 
 def install_line(build: Build, out: Path) -> str:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from dcnbuild.base.plain_yaml import shipped
+from dcnbuild.port.edits import line_of
+from dcnbuild.port.rows import filled
 from dcnbuild.port.rule import Need
 from dcnbuild.port.source import Skipped
+
+#: What is said of what no rule rewrites.
+_SAID = shipped(Path(__file__).with_name("remarks.yaml"))
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,21 @@ class Remark:
     reason: str
     advice: str
     need: Need
+
+
+def remark(id: str, lines: Iterable[int], subject: str = "", **values: str) -> Remark:
+    """The remark that the table has under an id, with `values` in its texts."""
+    row = filled(_SAID[id], values)
+    places, need = tuple(sorted(set(lines))), row.get("need", "broken")
+    return Remark(id, places, subject or row["subject"], row["reason"], row["advice"], need)
+
+
+def by_subject(text: str, found: Iterable[tuple[str, int]]) -> dict[str, set[int]]:
+    """Each subject with its lines, from pairs with the offsets where they are in a text."""
+    lines: dict[str, set[int]] = {}
+    for subject, offset in found:
+        lines.setdefault(subject, set()).add(line_of(text, offset))
+    return lines
 
 
 @dataclass(frozen=True)
@@ -77,10 +100,7 @@ class FileResult:
 
     def rules(self) -> dict[str, int]:
         """How often each rule was applied."""
-        counts: dict[str, int] = {}
-        for change in self.changes:
-            counts[change.rule] = counts.get(change.rule, 0) + 1
-        return counts
+        return dict(Counter(change.rule for change in self.changes))
 
     def with_compiles(self, compiles: bool | None, output: str = "", note: str = "") -> FileResult:
         """The same with what the compiler found."""

@@ -6,11 +6,13 @@ import bisect
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import fill, parts_of
+from dcnbuild.port.rows import rows
 
 #: "broken": does not compile, link or run today. "deprecated": still compiles, with a warning or
 #: with another meaning. "bug": compiles and does the wrong thing; only --fix-bugs changes it.
@@ -50,7 +52,7 @@ Rewrite = Callable[[Any, Any], Iterable[Edit]]
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """One rule, and its entry in docs/porting.md.
+    """One rule, and its entry in docs/porting.md. The tables beside the rules' modules have these attributes as keys.
 
     Attributes:
         id: stable, kebab-case.
@@ -107,6 +109,21 @@ class Rule:
             if not there or not _any_in(there, code.layout.alternatives(match.start))
             for edit in fill(self.replacement, code.text, match)
         ]
+
+
+def entries(module: str | Path, rewrites: Mapping[str, Rewrite] | None = None) -> tuple[Rule, ...]:
+    """The rules of a table.
+
+    Args:
+        module: the file of the code beside the table, which is called alike; or the table.
+        rewrites: a rule's id → what finds its edits. The other rules go by their patterns.
+    """
+    functions = dict(rewrites or {})
+    table = rows(Path(module).with_suffix(".yaml"))
+    found = tuple(Rule(**row, rewrite=functions.pop(row["id"], None)) for row in table)
+    if functions:
+        raise ValueError(f"no entry for the rules {', '.join(functions)}")
+    return found
 
 
 def _any_in(offsets: Sequence[int], spans: Iterable[tuple[int, int]]) -> bool:

@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
-from dcnbuild.port.edits import Edit, Revision
-from dcnbuild.port.result import Change, FileResult, Remark
-from dcnbuild.port.rule import Rule
+from dcnbuild.port.result import Change, FileResult, remark
+from dcnbuild.port.rule import entries
 
 #: nvcc 13 compiles for nothing older.
 OLDEST = 75
@@ -20,7 +19,8 @@ _NUMBER = re.compile(r"(?<![\w.])(?:\d{2,3}(?![\w.])|\d\d?\.\d(?![\w.]))")
 _STANDARDS = re.compile(
     r"((?:-std=|/std:|std=)(?:c|gnu)\+\+|(?:CMAKE_)?(?:CXX|CUDA)_STANDARD[ \t]+\"?|cxx_std_)(0x|1y|1z|2a|\d\d)\b"
 )
-_YEARS = {"0x": 11, "1y": 14, "1z": 17, "2a": 20}
+#: Today's numbers of the drafts.
+YEARS = {"0x": 11, "1y": 14, "1z": 17, "2a": 20, "2b": 23, "2c": 26}
 _ABI = re.compile(r"(?<![ \t])[ \t]*-D_?_?GLIBCXX_USE_CXX11_ABI=0\b")
 #: A setup.py that has make do its work.
 _MAKES = re.compile(
@@ -40,7 +40,7 @@ def raised_standard(text: str) -> str:
     """Flags with an older C++ standard raised to the one that torch's headers need."""
 
     def newer(match: re.Match[str]) -> str:
-        year = _YEARS.get(match[2]) or int(match[2])
+        year = YEARS.get(match[2]) or int(match[2])
         return match[0] if STANDARD <= year < 90 else f"{match[1]}{STANDARD}"
 
     return _STANDARDS.sub(newer, text)
@@ -48,10 +48,9 @@ def raised_standard(text: str) -> str:
 
 def _raised_list(text: str) -> str:
     """A line with a list of architectures, as CMake and torch write them: 35;52, "3.5 5.2+PTX"."""
-    if not _LISTS.search(text):
-        return text
     name = _LISTS.search(text)
-    assert name is not None
+    if name is None:
+        return text
     head, rest = text[: name.end()], text[name.end() :]
 
     def newer(match: re.Match[str]) -> str:
@@ -67,10 +66,10 @@ def _ported(line: str, new_standard: bool) -> Iterator[tuple[str, str]]:
     """A line after each rule that changes it."""
     raised = _raised_list(raised_architectures(line))
     if raised != line:
-        yield ARCHITECTURES.id, raised
+        yield "script-architectures", raised
     newer = raised_standard(raised) if new_standard else raised
     if newer != raised:
-        yield STANDARDS.id, newer
+        yield "script-standard", newer
     without = _ABI.sub("", newer)
     if without != newer:
         yield "cxx11-abi", without
@@ -97,59 +96,19 @@ def port_scripts(
         built: those that setup.py builds with, which are changed all the same.
     """
     for path, (text, encoding) in scripts.items():
-        edits: list[tuple[str, Edit]] = []
-        position = 0
-        for number, line in enumerate(text.splitlines(keepends=True), 1):
+        changes: list[Change] = []
+        lines = text.splitlines(keepends=True)
+        for number, line in enumerate(lines, 1):
             code = re.sub(r"(?:^|\s)#.*", "", line.rstrip("\r\n"))
             for rule, new in _ported(code, new_standard):
-                edits.append((rule, Edit(position, position + len(code), new, str(number))))
-            position += len(line)
-        if not edits:
-            continue
-        if _ASKS.search(text) or not (rewrite or path in built):
-            lines = tuple(sorted({int(edit.note) for _, edit in edits}))
-            yield FileResult(path, text, text, encoding, remarks=(_left(lines),))
-            continue
-        last = {edit.start: edit for _, edit in edits}  # of one line, the last has all of it
-        revision = Revision(text)
-        revision.apply(last.values())
-        changes = tuple(
-            Change(rule, int(edit.note), text[edit.start : edit.end].strip(), edit.new.strip()) for rule, edit in edits
-        )
-        yield FileResult(path, text, revision.text, encoding, changes)
+                changes.append(Change(rule, number, code.strip(), new.strip()))
+                lines[number - 1] = new + line[len(code) :]
+        if changes and (_ASKS.search(text) or not (rewrite or path in built)):
+            numbers = {"oldest": str(OLDEST), "standard": str(STANDARD)}
+            left = remark("script-flags", (change.line for change in changes), **numbers)
+            yield FileResult(path, text, text, encoding, remarks=(left,))
+        elif changes:
+            yield FileResult(path, text, "".join(lines), encoding, tuple(changes))
 
 
-def _left(lines: tuple[int, ...]) -> Remark:
-    return Remark(
-        "script-flags",
-        lines,
-        "flags that today's compilers refuse",
-        "the script may be for an older CUDA or torch: it asks which there is, or the sources are modern",
-        f"with CUDA 13, pass no architecture below sm_{OLDEST}; with torch 2.13, -std=c++{STANDARD}",
-        "deprecated",
-    )
-
-
-ARCHITECTURES = Rule(
-    id="script-architectures",
-    need="broken",
-    gone="CUDA 13 for what is older than sm_75",
-    since="CUDA 10",
-    pattern="nvcc -arch=sm_35, CMAKE_CUDA_ARCHITECTURES 52, TORCH_CUDA_ARCH_LIST=6.0",
-    replacement=f"nvcc -arch=sm_{OLDEST}, CMAKE_CUDA_ARCHITECTURES {OLDEST}, TORCH_CUDA_ARCH_LIST=7.5",
-    before="nvcc -c -o k.o k.cu -arch=sm_52 -Xcompiler -fPIC\n",
-    after="nvcc -c -o k.o k.cu -arch=sm_75 -Xcompiler -fPIC\n",
-    why="In Makefiles, shell scripts and CMake files; one that asks for the version of CUDA is left.",
-)
-STANDARDS = Rule(
-    id="script-standard",
-    need="broken",
-    gone="C++11 in torch 1.5, C++14 in torch 2.1, C++17 in torch 2.13",
-    since="gcc 10",
-    pattern="-std=c++14, CMAKE_CXX_STANDARD 14",
-    replacement=f"-std=c++{STANDARD}, CMAKE_CXX_STANDARD {STANDARD}",
-    before="set(CMAKE_CXX_STANDARD 14)\n",
-    after="set(CMAKE_CXX_STANDARD 20)\n",
-    why="Where the project includes torch's headers.",
-)
-RULES = (ARCHITECTURES, STANDARDS)
+RULES = entries(__file__)

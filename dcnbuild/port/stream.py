@@ -9,6 +9,8 @@ from dcnbuild.port.tokens import Token
 
 OPENING = {"(": ")", "[": "]", "{": "}"}
 CLOSING = frozenset(OPENING.values())
+#: Words that may stand in front of a name which begins with "::".
+_BEFORE_NAMES = frozenset({"return", "case", "else", "new", "delete", "throw", "typename", "const", "static", "inline"})
 
 
 class Stream(list[Token]):
@@ -104,6 +106,23 @@ class Stream(list[Token]):
             if token.kind == "name":
                 found.setdefault(token.text, []).append(index)
         return found
+
+    def words(self, start: int, count: int) -> list[str]:
+        """The texts of some tokens, fewer at the ends of the stream."""
+        return [token.text for token in self[max(start, 0) : max(start + count, 0)]]
+
+    def qualified(self, index: int) -> int:
+        """The index where the name at an index begins, with the namespaces and the "::" in front of it."""
+        while index and self[index - 1].text == "::":
+            outer = self[index - 2] if index > 1 else None
+            if outer is None or outer.kind != "name" or outer.text in _BEFORE_NAMES:
+                return index - 1
+            index -= 2
+        return index
+
+    def close_of(self, name: int) -> int:
+        """The index of the ")" of the call of the name at an index; -1 where it is not called, or never closed."""
+        return self.partner[name + 1] if self.words(name + 1, 1) == ["("] else -1
 
     def used(self, name: str, start: int, end: int) -> bool:
         """Whether a name stands anywhere from one index to another."""

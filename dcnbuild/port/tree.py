@@ -25,6 +25,8 @@ _FOREIGN = re.compile(
     r"hip/|rocm|hipcub|musa|mublas|torch_(?:musa|npu|mlu|xpu|mps)/|acl/|cnrt|cnnl|sycl/|level_zero/"
     r"|(?:\w*_)?(?:hip|npu|mlu|musa|xpu|sycl|mps)_helper\.h|Metal/"
 )
+#: C++ headers: a .c file that includes one is C++, as g++ takes it for.
+_OF_CPP = re.compile(r"(?:torch|ATen|c10|pybind11)/.*")
 #: A copy of CUB: the toolkit has had its own since CUDA 11, and Thrust of today takes no other.
 _CUB = re.compile(r"(?:[\w.-]+/)*cub/[\w/]+\.cuh")
 #: Functions of DCNv1, DCNv2, their poolings and deformable attention, as the copies call them.
@@ -49,9 +51,6 @@ class Project:
         self.texts = texts
         self.bound = bound
         self.codes = {path: Code(text) for path, text in texts.items()}
-        self._resolved: dict[PurePosixPath, dict[str, PurePosixPath | None]] = {}
-        self._headers: dict[PurePosixPath, frozenset[str]] = {}
-        self._targets: dict[PurePosixPath, frozenset[PurePosixPath]] = {}
         self._included: dict[PurePosixPath, frozenset[PurePosixPath]] = {}
 
     @cached_property
@@ -108,7 +107,7 @@ class Project:
         if path not in self._included:
             seen = waiting = {path}
             while waiting:  # whole sets at a time: in a large project every header may reach most others
-                waiting = set().union(*(self._direct(found) for found in waiting)) - seen
+                waiting = set().union(*(self._direct[found] for found in waiting)) - seen
                 seen = seen | waiting
             self._included[path] = frozenset(seen - {path})
         return self._included[path]
@@ -134,26 +133,36 @@ class Project:
         return found if compiled else set(self.texts)
 
     def ported_to(self, path: PurePosixPath) -> PurePosixPath:
-        """What a file is called when it is ported: C glue that takes tensors becomes C++."""
-        glue = path.suffix == ".c" and any(True for _ in self.codes[path].names(TH_TENSOR))
-        return ported_source(path) if glue else path
+        """What a file is called when it is ported: C glue that takes tensors becomes C++, unless others include it."""
+        glue = self.is_c(path) and self.codes[path].has(TH_TENSOR)
+        return ported_source(path) if glue and not self._is_part(path) else path
+
+    def _is_part(self, path: PurePosixPath) -> bool:
+        """Whether others include it."""
+        return any(path in included for included in self._direct.values())
+
+    def is_c(self, path: PurePosixPath) -> bool:
+        """Whether a file is C, where nothing that a rule writes would compile."""
+        return path.suffix == ".c" and not any(map(_OF_CPP.fullmatch, self.codes[path].headers))
 
     def _is_foreign(self, path: PurePosixPath) -> bool:
-        return any(_FOREIGN.match(i.header[1:-1]) for i in self.codes[path].layout.includes)
+        return any(_FOREIGN.match(i.name) for i in self.codes[path].layout.includes)
 
-    def _direct(self, path: PurePosixPath) -> frozenset[PurePosixPath]:
-        """The project's files that a file includes itself."""
-        if path not in self._targets:
-            found = self._includes(path).values()
-            self._targets[path] = frozenset(other for other in found if other is not None)
-        return self._targets[path]
+    @cached_property
+    def _includes(self) -> dict[PurePosixPath, dict[str, PurePosixPath | None]]:
+        """Each header that each file includes, and which of the project's files that is."""
+        return {path: {h: self._resolve(path, h) for h in code.headers} for path, code in self.codes.items()}
 
-    def _includes(self, path: PurePosixPath) -> dict[str, PurePosixPath | None]:
-        """Each header that a file includes, and which of the project's files that is."""
-        if path not in self._resolved:
-            written = {include.header[1:-1] for include in self.codes[path].layout.includes}
-            self._resolved[path] = {header: self._resolve(path, header) for header in written}
-        return self._resolved[path]
+    @cached_property
+    def _direct(self) -> dict[PurePosixPath, frozenset[PurePosixPath]]:
+        """The project's files that each file includes itself."""
+        return {path: frozenset(filter(None, found.values())) for path, found in self._includes.items()}
+
+    @cached_property
+    def _outer(self) -> dict[PurePosixPath, frozenset[str]]:
+        """The headers that each file includes itself, under no #if."""
+        includes = {path: code.layout.includes for path, code in self.codes.items()}
+        return {path: frozenset(i.name for i in found if not i.path) for path, found in includes.items()}
 
     def _resolve(self, path: PurePosixPath, header: str) -> PurePosixPath | None:
         """The project's file that an #include means: beside it, or else the one that ends so."""
@@ -187,32 +196,21 @@ class Project:
         seen = self.included(path)
         own = self.codes[path].defined.union(*(self.codes[other].defined for other in seen))
         return Scope(
-            suffix=path.suffix,
+            suffix=".cuh" if path.suffix == ".cu" and self._is_part(path) else path.suffix,
             own=own,
-            headers=frozenset().union(*(self._outer(other) for other in seen)),
-            own_headers=frozenset(h for h, found in self._includes(path).items() if found),
-            copied_headers=frozenset(h for h in self._includes(path) if _CUB.fullmatch(h) and self._is_beside(path, h)),
+            headers=frozenset().union(*(self._outer[other] for other in seen)),
+            own_headers=frozenset(h for h, found in self._includes[path].items() if found),
+            copied_headers=frozenset(h for h in self._includes[path] if _CUB.fullmatch(h) and self._is_beside(path, h)),
             dispatchers=self.dispatchers,
             state_parameters=self.state_parameters,
             checks=self.checks,
             guards=self.guards,
         )
 
-    def _outer(self, path: PurePosixPath) -> frozenset[str]:
-        """The headers that a file includes itself, under no #if."""
-        if path not in self._headers:
-            includes = self.codes[path].layout.includes
-            self._headers[path] = frozenset(include.header[1:-1] for include in includes if not include.path)
-        return self._headers[path]
-
     @cached_property
     def needs_new_standard(self) -> bool:
         """Whether any source includes a header of torch that refuses an old -std flag."""
-        return any(
-            _NEEDS_NEW_STANDARD.fullmatch(include.header[1:-1])
-            for code in self.codes.values()
-            for include in code.layout.includes
-        )
+        return any(_NEEDS_NEW_STANDARD.fullmatch(h) for code in self.codes.values() for h in code.headers)
 
 
 def brings_new_standard(text: str) -> bool:

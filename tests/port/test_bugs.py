@@ -95,6 +95,7 @@ def test_the_padding_bug(before: str, after: str) -> None:
 
 def test_errors_that_only_a_terminal_sees() -> None:
     source = (
+        "#include <cstdio>\n"
         "void f() {\n"
         "  k<<<1, 32>>>();\n"
         "  err = cudaGetLastError();\n"
@@ -105,8 +106,8 @@ def test_errors_that_only_a_terminal_sees() -> None:
         "}\n"
     )
     assert {remark.id: remark.lines for remark in port_cpp(source).remarks} == {
-        "silent-cuda-error": (3,),
-        "cuda-error-exit": (6,),
+        "silent-cuda-error": (4,),
+        "cuda-error-exit": (7,),
     }
     fixed = text(source, fix_bugs=True)
     assert fixed.endswith("void f() {\n  k<<<1, 32>>>();\n  C10_CUDA_KERNEL_LAUNCH_CHECK();\n}\n")

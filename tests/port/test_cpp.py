@@ -196,3 +196,20 @@ def test_a_parameter_of_the_state_goes_across_files() -> None:
     after = '#include "launch.h"\nvoid f() { launch(1); relaunch(state, 1); }\n'
     assert port_cpp(before, launch__h=header).text == after
     assert scope_of(before, launch__h=header).state_parameters == {"launch": 0}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            "auto f(at::Tensor x) { return ::torch::autograd::as_variable_ref(x); }\n",
+            "auto f(at::Tensor x) { return (x); }\n",
+        ),
+        (
+            "cudaStream_t f() { auto s = ::at::globalContext().getCurrentCUDAStream(); return s; }\n",
+            "cudaStream_t f() { auto s = at::cuda::getCurrentCUDAStream(); return s; }\n",
+        ),
+    ],
+)
+def test_a_name_that_begins_with_its_colons_takes_nothing_along(before: str, after: str) -> None:
+    assert port_cpp(before).text.endswith(after)

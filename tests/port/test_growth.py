@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -59,9 +60,13 @@ PYTHON = [
 
 
 def seconds(port: Callable[[str], object], text: str) -> float:
-    started = time.process_time()
-    port(text)
-    return time.process_time() - started
+    gc.disable()  # as timeit does: what it walks through grows with the tests that came before
+    try:
+        started = time.process_time()
+        port(text)
+        return time.process_time() - started
+    finally:
+        gc.enable()
 
 
 def ratio(port: Callable[[str], object], size: int, first: str, repeated: str, last: str = "") -> float:

@@ -26,7 +26,11 @@ CSRC = Path(__file__).parents[2] / "csrc"
         ("auto y = x.type().randn({3});", "at::DeprecatedTypeProperties::randn"),
         ("float* p = x.storage().data<float>();", "storage().data"),
         ("auto n = x.storage().size();", "storage().size"),
-        ("const auto& t = x.type(); auto y = t.randn({3});", "at::DeprecatedTypeProperties::randn"),
+        (
+            "const auto& t = x.type(); auto y = t.eye(3);",
+            "at::DeprecatedTypeProperties::eye",
+        ),
+        ("auto y = at::CUDA(at::kInt).eye(3);", "at::DeprecatedTypeProperties::eye"),
         ("cusparseScsrmm2(h, op, op, m, n, k);", "cusparseScsrmm2"),  # before the tables begin
     ],
 )
@@ -188,9 +192,10 @@ def test_a_branch_without_cuda_is_of_today() -> None:
         ("at::globalContext().defaultGenerator(at::kCPU).manualSeed(1);", "at::Generator::manualSeed"),
         # what went before the tables begin
         ("auto s = at::cuda::createCUDAStream();", "at::cuda::createCUDAStream"),
+        ("return ::at::cuda::createCUDAStream();", "at::cuda::createCUDAStream"),
         ("auto y = at::_th_addmm(x, x, x, 1, 1);", "at::_th_addmm"),
         ("cudaConfigureCall(grid, block);", "cudaConfigureCall"),
-        ("cub::CTA_SYNC();", "cub::CTA_SYNC"),
+        ("auto g = std::shared_ptr<F>(new F(), torch::autograd::deleteNode);", "torch::autograd::deleteNode"),
         (
             "cudnnGetConvolutionForwardAlgorithm(h, a, w, c, b, p, 0, &algorithm);",
             "cudnnGetConvolutionForwardAlgorithm",

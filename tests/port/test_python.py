@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from port.python_texts import execute, port_files
 from port.support import port_py
 
+from dcnbuild.port.python.statements import as_python3
+
 SCALE = '''\
 import torch
 from torch.autograd import Function
@@ -271,3 +273,20 @@ def test_any_python_is_ported_to_python_and_twice_is_once(text: str) -> None:
     once = port_py(text)
     compile(once, "module", "exec")
     assert port_py(once) == once
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("if x: print 'a', x\n", "if x: print('a', x)\n"),
+        ("print 'a',  # no end\r\nprint x\r\n", "print('a', end=\" \")  # no end\r\nprint(x)\r\n"),
+        (
+            "try:\n    f()\nexcept (A, B), e:\n    raise E, 'no'\n",
+            "try:\n    f()\nexcept (A, B) as e:\n    raise E('no')\n",
+        ),
+        ("print x\nexec 'y'\n", "print x\nexec 'y'\n"),  # all or nothing
+        ("print('a')\n", "print('a')\n"),
+    ],
+)
+def test_statements_of_python_2(old: str, new: str) -> None:
+    assert as_python3(old)[0] == new

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path, PurePosixPath
 
 import pytest
 from port.support import port_cpp, port_py
 
+from dcnbuild.port import ffi_project, scripts
+from dcnbuild.port.python.module import Modules
 from dcnbuild.port.python.port import RULES as PYTHON_RULES
-from dcnbuild.port.rule import Leftover, Rule
+from dcnbuild.port.python.statements import as_python3
+from dcnbuild.port.rule import Leftover, Rule, entries
 from dcnbuild.port.rules import LEFTOVERS, RULES
 
 EVERY = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
@@ -144,3 +148,34 @@ def test_what_is_left_is_said_with_line_reason_and_advice(leftover: Leftover) ->
         assert remark.reason and remark.advice
     for text in leftover.untouched:
         assert port_cpp(text).remarks == ()
+
+
+@pytest.mark.parametrize("rule", scripts.RULES, ids=lambda rule: rule.id)
+def test_the_example_of_a_build_script_becomes_what_the_entry_says(rule: Rule) -> None:
+    (found,) = scripts.port_scripts({PurePosixPath("Makefile"): (rule.before, "utf-8")}, new_standard=True)
+    assert found.new == rule.after
+    assert {change.rule for change in found.changes} == {rule.id}
+
+
+def test_the_examples_of_new_files_are_what_is_written() -> None:
+    binding, project, statements = ffi_project.RULES
+    assert as_python3(statements.before)[0] == statements.after
+    header, source = PurePosixPath("src/twice.h"), PurePosixPath("src/twice.cpp")
+    texts = {header: binding.before, source: "int twice(at::Tensor in, at::Tensor out) { return 1; }\n"}
+    build = "from torch.utils.ffi import create_extension\ncreate_extension('twice', headers=['src/twice.h'], sources=['src/twice.cpp'])\n"
+    written, _ = ffi_project.port_ffi(Modules({PurePosixPath("build.py"): build}), texts, "twice")
+    assert written.new == binding.after
+    assert [file.new for file in ffi_project.project_file(project.before)] == [project.after]
+
+
+def test_a_row_with_each_stands_for_many(tmp_path: Path) -> None:
+    table = tmp_path / "table.yaml"
+    common = "gone: now\n  pattern: '{old}'\n  replacement: '{old}_'\n  before: ''\n  after: ''\n  untouched: ['{old}s', s]\n"
+    table.write_text(f"- each:\n  - {{old: a}}\n  - {{old: b}}\n  id: x-{{old}}\n  {common}")
+    found = entries(table)
+    assert [(rule.id, rule.replacement, rule.untouched) for rule in found] == [
+        ("x-a", "a_", ("as", "s")),
+        ("x-b", "b_", ("bs", "s")),
+    ]
+    with pytest.raises(ValueError, match="no entry for the rules y"):
+        entries(table, {"y": lambda code, scope: []})

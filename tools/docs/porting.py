@@ -59,6 +59,8 @@ What it goes by:
 - A **broken** form does not compile, link or run today. A **deprecated** one still compiles; it is rewritten
   only in projects where something is broken, or with `--deprecated`: sources that are modern stay as they are,
   byte for byte. A **bug** is reported, and repaired with `--fix-bugs`.
+- C++ and CUDA in a triple-quoted text of a Python file are ported in their place where the project calls `load_inline`. `--check`
+  does not compile them.
 - Running it twice changes nothing more.
 - `--to stable` goes on to the LibTorch stable ABI: [porting to the stable ABI](port-to-stable.md).
 - A tree that is a copy of DCNv2 or of deformable attention is told that `python -m dcnbuild.compat SCRIPT` serves it

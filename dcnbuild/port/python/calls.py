@@ -9,24 +9,19 @@ from dcnbuild.port.edits import Edit, disjoint
 from dcnbuild.port.python.functions import derived, is_old
 from dcnbuild.port.python.module import Module, PythonScope, Signature, dotted
 from dcnbuild.port.python.setup_script import without_statements
-from dcnbuild.port.rule import Rule
+from dcnbuild.port.rule import entries
 
 
 def _names(module: Module, scope: PythonScope) -> dict[str, str]:
     """What the ported Functions are called in this file → their own names."""
     names = {name: name for name in scope.functions}
-    for node in module.nodes:
-        if isinstance(node, ast.ImportFrom):
-            for alias in node.names:
-                if alias.name in scope.functions and alias.asname:
-                    names[alias.asname] = alias.name
-    return names
+    aliases = (alias for node in module.of(ast.ImportFrom) for alias in node.names)
+    return names | {a.asname: a.name for a in aliases if a.name in scope.functions and a.asname}
 
 
 def _function(module: Module, node: ast.expr, names: dict[str, str]) -> str:
     """The ported Function that an expression names, "" if none."""
-    last = dotted(node).split(".")[-1]
-    return names.get(last, "")
+    return names.get(dotted(node).split(".")[-1], "")
 
 
 def _calls(module: Module, scope: PythonScope) -> Iterable[Edit]:
@@ -36,44 +31,32 @@ def _calls(module: Module, scope: PythonScope) -> Iterable[Edit]:
 
 def _call_edits(module: Module, scope: PythonScope) -> Iterator[list[Edit]]:
     names = _names(module, scope)
-    for node in module.nodes:
-        if not isinstance(node, ast.Call):
-            continue
-        made = node.func
-        if isinstance(made, ast.Call):
-            name = _function(module, made.func, names)
-            edits = _apply(module, made, node, scope.functions[name]) if name else None
-            if edits:
-                yield edits
-                continue
-        name = _function(module, made, names) if not isinstance(made, ast.Call) else ""
-        edits = None
-        if name:
-            signature = scope.functions[name]
-            edits = _variable(module, node, signature) or _attribute(module, node, signature)
-        if edits:
-            yield edits
+    for node in module.of(ast.Call):
+        made = node.func if isinstance(node.func, ast.Call) else node
+        name = _function(module, made.func, names)
+        signature = scope.functions[name] if name else Signature(())
+        if name and made is not node:  # F(settings)(inputs)
+            settings = _settings(module, made, signature)
+            yield _apply(module, node, module.source(made.func), settings, signature) or []
+        elif name:
+            yield _variable(module, node, signature) or _attribute(module, node, signature) or []
 
 
-def _apply(module: Module, made: ast.Call, call: ast.Call, signature: Signature) -> list[Edit] | None:
-    """`F(settings)(inputs)`, with `made` inside `call`."""
-    settings = _settings(module, made, signature)
+def _apply(
+    module: Module, call: ast.Call, name: str, settings: list[str] | None, signature: Signature
+) -> list[Edit] | None:
+    """The edits that make a call with inputs one of `name.apply`, with the settings behind them."""
     inputs = _inputs(module, call, signature)
     if settings is None or inputs is None:
         return None
-    name = module.source(made.func)
-    arguments = ", ".join([*inputs, *settings])
-    opening = module.text.index("(", module.end(made))
-    first, last = opening + 1, module.end(call) - 1
+    first, last = module.start(call), module.end(call)
     if call.keywords or not inputs:
-        return [Edit(module.start(made), module.end(call), f"{name}.apply({arguments})")]
-    inside = module.text[first:last].rstrip()
-    separator = " " if inside.endswith(",") else ", "
-    edits = [Edit(module.start(made), opening, f"{name}.apply")]
-    if settings:
-        at = first + len(inside)
-        edits.append(Edit(at, at, separator + ", ".join(settings)))
-    return edits
+        return [Edit(first, last, f"{name}.apply({', '.join([*inputs, *settings])})")]
+    opening = module.text.index("(", module.end(call.func))
+    inside = module.text[opening + 1 : last - 1].rstrip()
+    at = opening + 1 + len(inside)
+    more = "".join(f", {setting}" for setting in settings).removeprefix("," * inside.endswith(","))
+    return [Edit(first, opening, f"{name}.apply"), *([Edit(at, at, more)] if more else [])]
 
 
 def _settings(module: Module, made: ast.Call, signature: Signature) -> list[str] | None:
@@ -115,34 +98,23 @@ def _variable(module: Module, made: ast.Call, signature: Signature) -> list[Edit
     ):
         return None
     variable = statement.targets[0].id
-    around = next(
-        (node for node in module.ancestors(statement) if isinstance(node, (ast.FunctionDef, ast.Lambda, ast.Module))),
-        module.tree,
-    )
-    if isinstance(around, ast.Module):
+    around = next((n for n in module.ancestors(statement) if isinstance(n, (ast.FunctionDef, ast.Lambda))), None)
+    if around is None:
         return None  # other files may call it
     settings = _settings(module, made, signature)
     uses = [node for node in ast.walk(around) if isinstance(node, ast.Name) and node.id == variable]
     calls = [parent for node in uses if isinstance(parent := module.parents[node], ast.Call) and parent.func is node]
-    if settings is None or not calls or len(calls) + 1 != len(uses):
+    if settings is None or len(calls) + 1 != len(uses):
         return None
-    edits = [*without_statements(module, [statement])]
-    for call in calls:
-        inputs = _inputs(module, call, signature)
-        if inputs is None:
-            return None
-        name = module.source(made.func)
-        arguments = ", ".join([*inputs, *settings])
-        if call.keywords or not inputs:
-            edits.append(Edit(module.start(call), module.end(call), f"{name}.apply({arguments})"))
-            continue
-        edits.append(Edit(module.start(call.func), module.end(call.func), f"{name}.apply"))
-        last = module.end(call) - 1
-        at = len(module.text[:last].rstrip())
-        separator = " " if module.text[at - 1] == "," else ", "
-        if settings:
-            edits.append(Edit(at, at, separator + ", ".join(settings)))
-    return edits
+    return _apply_all(module, calls, made, settings, signature, list(without_statements(module, [statement])))
+
+
+def _apply_all(
+    module: Module, calls: list[ast.Call], made: ast.Call, settings: list[str], signature: Signature, first: list[Edit]
+) -> list[Edit] | None:
+    """The edits of all calls of what `made` makes, behind those where it is made; None where one cannot be made."""
+    edits = [_apply(module, call, module.source(made.func), settings, signature) for call in calls]
+    return [*first, *(edit for one in edits for edit in one or ())] if calls and all(edits) else None
 
 
 def _attribute(module: Module, made: ast.Call, signature: Signature) -> list[Edit] | None:
@@ -162,22 +134,17 @@ def _attribute(module: Module, made: ast.Call, signature: Signature) -> list[Edi
         return None
     uses = [n for n in ast.walk(around) if dotted(n) == dotted(target) and n is not target]
     calls = [parent for use in uses if isinstance(parent := module.parents[use], ast.Call) and parent.func is use]
-    inputs = [_inputs(module, call, signature) for call in calls]
-    if not calls or len(calls) < len(uses) or None in inputs:
+    if len(calls) < len(uses):
         return None
-    name, kept = module.source(made.func), [_lasting(module, s, method, around) for s in settings]
-    edits: list[Edit] = []
+    kept = [_lasting(module, s, method, around) for s in settings]
     if None not in kept:
-        edits += without_statements(module, [statement])
+        made_by = list(without_statements(module, [statement]))
         settings = [setting for setting in kept if setting]
     else:
         values = ", ".join(settings) + ("," if len(settings) == 1 else "")
-        edits.append(Edit(module.start(made), module.end(made), f"({values})"))
+        made_by = [module.edit(made, f"({values})")]
         settings = [f"*{module.source(target)}"]
-    for call, given in zip(calls, inputs, strict=True):
-        arguments = ", ".join([*(given or ()), *settings])
-        edits.append(Edit(module.start(call), module.end(call), f"{name}.apply({arguments})"))
-    return edits
+    return _apply_all(module, calls, made, settings, signature, made_by)
 
 
 def _lasting(module: Module, setting: str, method: ast.FunctionDef, around: ast.ClassDef) -> str | None:
@@ -206,32 +173,18 @@ def _is_set(node: ast.Attribute) -> bool:
 def unported_uses(module: Module, scope: PythonScope) -> Iterator[ast.Call]:
     """Calls of a ported class as a constructor that are still there."""
     names = _names(module, scope)
-    for node in module.nodes:
-        if isinstance(node, ast.Call) and _function(module, node.func, names):
-            yield node
+    return (node for node in module.of(ast.Call) if _function(module, node.func, names))
 
 
 def unported_classes(module: Module) -> Iterator[ast.ClassDef]:
     """Old-style Functions that are still there, those that derive from another class of the file among them."""
     known = derived(module)
-    for node in module.nodes:
-        if isinstance(node, ast.ClassDef) and is_old(node, known):
-            yield node
+    return (node for node in module.of(ast.ClassDef) if is_old(node, known))
 
 
-RULES = (
-    Rule(
-        id="autograd-call",
-        gone="torch 1.5",
-        since="torch 0.4",
-        pattern="F(setting)(x), and f = F(setting); f(x)",
-        replacement="F.apply(x, setting)",
-        before="class F(Function):\n    def __init__(self, k=1):\n        self.k = k\n\n"
-        "    def forward(self, x):\n        return x * self.k\n\n\ny = F(k=3)(x)\n",
-        after="class F(Function):\n    @staticmethod\n    def forward(ctx, x, k=1):\n"
-        "        ctx.k = k\n        return x * ctx.k\n\n\ny = F.apply(x, 3)\n",
-        untouched=("y = F.apply(x, 3)\n", "class F(nn.Module):\n    pass\n\n\ny = F(3)(x)\n"),
-        rewrite=_calls,
-        language="Python",
-    ),
+RULES = entries(
+    __file__,
+    {
+        "autograd-call": _calls,
+    },
 )

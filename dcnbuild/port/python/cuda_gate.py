@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from dcnbuild.port.edits import Edit, newline_of
 from dcnbuild.port.python.module import Module, PythonScope, dotted
-from dcnbuild.port.rule import Rule
+from dcnbuild.port.rule import entries
 
 _HELPER = '''\
 def _cuda_wanted():
@@ -28,19 +28,18 @@ def _gate(module: Module, scope: PythonScope) -> Iterable[Edit]:
     """`torch.cuda.is_available()` as the question whether to build for CUDA."""
     if "CUDAExtension" not in module.text or "FORCE_CUDA" in module.text:
         return
-    if not any(isinstance(node, ast.Call) and dotted(node.func).split(".")[-1] == "setup" for node in module.nodes):
+    if not any(dotted(node.func).split(".")[-1] == "setup" for node in module.of(ast.Call)):
         return
     calls = [
         node
-        for node in module.nodes
-        if isinstance(node, ast.Call)
-        and dotted(node.func) in ("torch.cuda.is_available", "cuda.is_available")
+        for node in module.of(ast.Call)
+        if dotted(node.func) in ("torch.cuda.is_available", "cuda.is_available")
         and "hip" not in module.source(_condition(module, node))
     ]
     if not calls:
         return
     newline = newline_of(module.text)
-    yield from (Edit(module.start(call), module.end(call), "_cuda_wanted()") for call in calls)
+    yield from (module.edit(call, "_cuda_wanted()") for call in calls)
     at = _behind_imports(module)
     yield Edit(at, at, f"\n\n{_HELPER}".replace("\n", newline))
 
@@ -67,31 +66,9 @@ def _behind_imports(module: Module) -> int:
     return span[1] if span else module.end(last)
 
 
-RULES = (
-    Rule(
-        id="cuda-gate",
-        need="deprecated",
-        gone="a machine without a GPU gets a build for the CPU only, without a word",
-        since="torch 1.0",
-        pattern="if torch.cuda.is_available(): … CUDAExtension",
-        replacement="if _cuda_wanted(): … CUDAExtension",
-        before="import torch\nfrom setuptools import setup\n"
-        "from torch.utils.cpp_extension import CUDAExtension\n\n"
-        "modules = [CUDAExtension('e', ['e.cu'])] if torch.cuda.is_available() else []\n"
-        "setup(name='e', ext_modules=modules)\n",
-        after="import torch\nfrom setuptools import setup\n"
-        f"from torch.utils.cpp_extension import CUDAExtension\n\n\n{_HELPER}\n"
-        "modules = [CUDAExtension('e', ['e.cu'])] if _cuda_wanted() else []\n"
-        "setup(name='e', ext_modules=modules)\n",
-        untouched=(
-            "import os, torch\nfrom setuptools import setup\n"
-            "from torch.utils.cpp_extension import CUDAExtension\n"
-            "if torch.cuda.is_available() or os.getenv('FORCE_CUDA') == '1':\n"
-            "    setup(ext_modules=[CUDAExtension('e', ['e.cu'])])\n",
-            "import torch\nif torch.cuda.is_available():\n    print('GPU')\n",
-        ),
-        why="A toolkit is enough to compile; FORCE_CUDA=1 or =0 settles it.",
-        rewrite=_gate,
-        language="Python",
-    ),
+RULES = entries(
+    __file__,
+    {
+        "cuda-gate": _gate,
+    },
 )

@@ -10,13 +10,13 @@ from dcnbuild.port.edits import Edit, line_of
 from dcnbuild.port.python.module import Module, PythonScope, dotted
 from dcnbuild.port.python.six import guarded
 from dcnbuild.port.result import Remark
-from dcnbuild.port.rule import Rule
+from dcnbuild.port.rule import entries
 
 
 def _uses(module: Module) -> Iterator[tuple[ast.AST, gone.Gone]]:
     """What of CuPy is gone and used: as an attribute of the module, whatever it is called here, or imported."""
-    imports = (node for node in module.nodes if isinstance(node, ast.Import))
-    known = {a.asname or a.name: a.name for node in imports for a in node.names if a.name == "cupy"}
+    aliases = (alias for node in module.of(ast.Import) for alias in node.names)
+    known = {a.asname or a.name: a.name for a in aliases if a.name == "cupy"}
     for node in module.nodes if "cupy" in module.text else ():
         names: list[str] = []
         if isinstance(node, ast.Attribute):
@@ -37,11 +37,11 @@ def _rewrite(module: Module, scope: PythonScope) -> Iterable[Edit]:
             continue
         if node.attr != "compile_with_cache":
             new = row.use.rpartition(".")[2]
-            yield Edit(module.start(node), module.end(node), f"{dotted(node).partition('.')[0]}.{new}")
+            yield module.edit(node, f"{dotted(node).partition('.')[0]}.{new}")
         elif isinstance(call, ast.Call) and call.func is node and len(call.args) == 1 and not call.keywords:
             asked = module.parents.get(call)
             if isinstance(asked, ast.Attribute) and asked.attr == "get_function":
-                yield Edit(module.start(node), module.end(node), f"{dotted(node).partition('.')[0]}.RawModule")
+                yield module.edit(node, f"{dotted(node).partition('.')[0]}.RawModule")
                 yield Edit(module.start(call.args[0]), module.start(call.args[0]), "code=")
 
 
@@ -53,22 +53,9 @@ def left(module: Module) -> Iterator[Remark]:
         yield Remark("gone-name", place, row.names[0], f"CuPy has it no longer since {row.since}", advice, "broken")
 
 
-RULES = (
-    Rule(
-        id="cupy-gone",
-        gone="CuPy 9 and 12",
-        since="CuPy 7",
-        pattern="@cupy.util.memoize(…), cupy.cuda.compile_with_cache(source).get_function(name)",
-        replacement="@cupy.memoize(…), cupy.RawModule(code=source).get_function(name)",
-        before="import cupy\n\n@cupy.util.memoize(for_each_device=True)\ndef launch(name, source):\n"
-        "    return cupy.cuda.compile_with_cache(source).get_function(name)\n",
-        after="import cupy\n\n@cupy.memoize(for_each_device=True)\ndef launch(name, source):\n"
-        "    return cupy.RawModule(code=source).get_function(name)\n",
-        untouched=(
-            "import cupy\n\n@cupy.memoize()\ndef f(x):\n    return cupy.RawModule(code=x)\n",
-            "import mine as cupy_\ncupy_.util.memoize()\n",
-        ),
-        rewrite=_rewrite,
-        language="Python",
-    ),
+RULES = entries(
+    __file__,
+    {
+        "cupy-gone": _rewrite,
+    },
 )

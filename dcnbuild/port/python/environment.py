@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.python.module import Module, PythonScope, dotted
 from dcnbuild.port.python.setup_script import OLDEST, text_of, without_statements
-from dcnbuild.port.rule import Rule
+from dcnbuild.port.rule import entries
 
 _ARCH_LIST = "TORCH_CUDA_ARCH_LIST"
 #: distutils module → the one of setuptools that has the same names.
@@ -55,10 +55,8 @@ def _settings(module: Module) -> Iterator[tuple[ast.stmt, str]]:
 
 def _distutils(module: Module, scope: PythonScope) -> Iterable[Edit]:
     """`from distutils.core import setup, Extension`, and the commands."""
-    for node in module.nodes:
-        if not isinstance(node, ast.ImportFrom) or node.level:
-            continue
-        successor = _SUCCESSORS.get(node.module or "")
+    for node in module.of(ast.ImportFrom):
+        successor = _SUCCESSORS.get(node.module or "") if not node.level else None
         core = successor != "setuptools" or all(alias.name in _CORE for alias in node.names)
         tried = any(isinstance(parent, ast.Try) for parent in module.ancestors(node))
         if successor and core and not tried:
@@ -71,10 +69,8 @@ def _numpy_distutils(module: Module, scope: PythonScope) -> Iterable[Edit]:
     """`numpy.distutils.misc_util.get_numpy_include_dirs()`, whose import goes with it."""
     uses = [
         node
-        for node in module.nodes
-        if isinstance(node, ast.Attribute)
-        and dotted(node).startswith("numpy.distutils.")
-        and not isinstance(module.parents[node], ast.Attribute)
+        for node in module.of(ast.Attribute)
+        if dotted(node).startswith("numpy.distutils.") and not isinstance(module.parents[node], ast.Attribute)
     ]
     calls = [module.parents[node] for node in uses]
     known = all(
@@ -86,59 +82,17 @@ def _numpy_distutils(module: Module, scope: PythonScope) -> Iterable[Edit]:
     if not uses or not known:
         return
     for call in calls:
-        yield Edit(module.start(call), module.end(call), "[numpy.get_include()]")
-    for node in module.nodes:
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                if alias.name.startswith("numpy.distutils") and alias.asname is None:
-                    yield Edit(module.start(alias), module.end(alias), "numpy")
+        yield module.edit(call, "[numpy.get_include()]")
+    for alias in (alias for node in module.of(ast.Import) for alias in node.names):
+        if alias.name.startswith("numpy.distutils") and alias.asname is None:
+            yield module.edit(alias, "numpy")
 
 
-RULES = (
-    Rule(
-        id="arch-list-variable",
-        gone="CUDA 13 for what is older than sm_75",
-        since="torch 1.0",
-        pattern='os.environ["TORCH_CUDA_ARCH_LIST"] = "6.0;7.0"',
-        replacement="nothing: what the user sets, or else the GPUs that are there, decide",
-        before="import os\n\nos.environ['TORCH_CUDA_ARCH_LIST'] = '6.0;6.1;7.0+PTX'\n",
-        after="import os\n\n",
-        untouched=(
-            "import os\n\nos.environ['TORCH_CUDA_ARCH_LIST'] = '7.5;8.0'\n",
-            "import os\n\nos.environ['MAX_JOBS'] = '6.0'\n",
-            "# os.environ['TORCH_CUDA_ARCH_LIST'] = '6.0'\n",
-        ),
-        rewrite=_arch_list,
-        language="Python",
-    ),
-    Rule(
-        id="distutils",
-        gone="Python 3.12",
-        pattern="from distutils.core import setup, Extension",
-        replacement="from setuptools import setup, Extension",
-        before="from distutils.core import setup, Extension\nfrom distutils.command.build_ext import build_ext\n",
-        after="from setuptools import setup, Extension\nfrom setuptools.command.build_ext import build_ext\n",
-        untouched=(
-            "try:\n    from setuptools import setup\nexcept ImportError:\n    from distutils.core import setup\n",
-            "from distutils.sysconfig import get_python_lib\n",
-            "# from distutils.core import setup\n",
-        ),
-        why="setuptools lends Python 3.12 a distutils of its own, as long as it is installed.",
-        rewrite=_distutils,
-        language="Python",
-    ),
-    Rule(
-        id="numpy-distutils",
-        gone="Python 3.12",
-        pattern="numpy.distutils.misc_util.get_numpy_include_dirs()",
-        replacement="[numpy.get_include()]",
-        before="import numpy.distutils.misc_util\n\nfolders = numpy.distutils.misc_util.get_numpy_include_dirs()\n",
-        after="import numpy\n\nfolders = [numpy.get_include()]\n",
-        untouched=(
-            "import numpy.distutils.misc_util\n\nnumpy.distutils.misc_util.other()\n",
-            "# numpy.distutils.misc_util.get_numpy_include_dirs()\n",
-        ),
-        rewrite=_numpy_distutils,
-        language="Python",
-    ),
+RULES = entries(
+    __file__,
+    {
+        "arch-list-variable": _arch_list,
+        "distutils": _distutils,
+        "numpy-distutils": _numpy_distutils,
+    },
 )

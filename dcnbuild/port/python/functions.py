@@ -26,8 +26,8 @@ class OldFunction:
 def old_functions(module: Module) -> Iterator[OldFunction]:
     """The old-style Functions of a file that can be ported."""
     known = bases(module)
-    for node in module.nodes:
-        if isinstance(node, ast.ClassDef) and is_old(node, known):
+    for node in module.of(ast.ClassDef):
+        if is_old(node, known):
             found = _read(module, node)
             if found is not None:
                 yield found
@@ -57,7 +57,7 @@ def bases(module: Module) -> frozenset[str]:
 def derived(module: Module) -> frozenset[str]:
     """Those, and the classes of a file that derive from them; InplaceFunction is one of torch's own."""
     found = {*bases(module), "InplaceFunction"}
-    classes = [node for node in module.nodes if isinstance(node, ast.ClassDef)]
+    classes = list(module.of(ast.ClassDef))
     for _ in classes:
         more = {node.name for node in classes if found & set(map(dotted, node.bases))} - found
         if not more:

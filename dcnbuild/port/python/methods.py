@@ -6,10 +6,10 @@ import ast
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from dcnbuild.port.edits import Edit, disjoint, indent_of, line_start, newline_of
+from dcnbuild.port.edits import Edit, Revision, disjoint, indent_of, line_start, newline_of
 from dcnbuild.port.python.functions import OldFunction, old_functions, starred
 from dcnbuild.port.python.module import Module, PythonScope
-from dcnbuild.port.rule import Rule
+from dcnbuild.port.rule import entries
 
 
 def _port_class(module: Module, scope: PythonScope) -> Iterable[Edit]:
@@ -67,18 +67,12 @@ def _init_body(module: Module, function: OldFunction) -> str:
     if not statements or all(isinstance(s, ast.Pass) for s in statements):
         return ""
     start, end = module.start(statements[0]), module.end(statements[-1])
-    pieces, position = [], start
-    edits = sorted(_renames(module, function, init), key=lambda edit: edit.start)
-    edits += [
-        Edit(*(module.whole_lines(s) or (module.start(s), module.end(s))), "")
-        for s in init.body
-        if _is_super(module, s) and start < module.start(s) < end
-    ]
-    for edit in sorted(edits, key=lambda edit: edit.start):
-        if position <= edit.start and edit.end <= end:
-            pieces += [module.text[position : edit.start], edit.new]
-            position = edit.end
-    return indent_of(module.text, start) + "".join([*pieces, module.text[position:end]])
+    calls = [s for s in init.body if _is_super(module, s) and start < module.start(s) < end]
+    without = [Edit(*(module.whole_lines(s) or (module.start(s), module.end(s))), "") for s in calls]
+    body = Revision(module.text[start:end])
+    inside = (e for e in (*_renames(module, function, init), *without) if start <= e.start and e.end <= end)
+    body.apply(Edit(e.start - start, e.end - start, e.new) for e in inside)
+    return indent_of(module.text, start) + body.text
 
 
 def _reindent(text: str, indent: str, newline: str) -> str:
@@ -115,7 +109,7 @@ def _renames(module: Module, function: OldFunction, method: ast.FunctionDef) -> 
         for item, number in items.items():
             name = module.source(item.value)
             new = "ctx" if number == 0 else f"{name}[{number - 1}]"
-            yield Edit(module.start(item), module.end(item), new)
+            yield module.edit(item, new)
         return
     own = method.args.args[0]
     helpers = {other.name for other in function.others}
@@ -208,35 +202,9 @@ def _without_init(module: Module, function: OldFunction) -> Iterator[Edit]:
         yield Edit(module.end(body[index - 1]) if index else module.start(init), module.end(init), "")
 
 
-RULES = (
-    Rule(
-        id="autograd-function",
-        gone="torch 1.5",
-        since="torch 0.4",
-        pattern="class F(Function): def __init__(self, setting) … def forward(self, x)",
-        replacement="@staticmethod def forward(ctx, x, setting), and a None per setting from backward",
-        before="class Scale(Function):\n"
-        "    def __init__(self, factor):\n"
-        "        super(Scale, self).__init__()\n"
-        "        self.factor = factor\n\n"
-        "    def forward(self, x):\n"
-        "        return x * self.factor\n\n"
-        "    def backward(self, grad):\n"
-        "        return grad * self.factor\n",
-        after="class Scale(Function):\n"
-        "    @staticmethod\n"
-        "    def forward(ctx, x, factor):\n"
-        "        ctx.factor = factor\n"
-        "        return x * ctx.factor\n\n"
-        "    @staticmethod\n"
-        "    def backward(ctx, grad):\n"
-        "        return grad * ctx.factor, None\n",
-        untouched=(
-            "class Scale(Function):\n    @staticmethod\n    def forward(ctx, x):\n        return x\n",
-            "class Scale(nn.Module):\n    def forward(self, x):\n        return x\n",
-            "# class Scale(Function):\n",
-        ),
-        rewrite=_port_class,
-        language="Python",
-    ),
+RULES = entries(
+    __file__,
+    {
+        "autograd-function": _port_class,
+    },
 )

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
 from pathlib import PurePosixPath
+from typing import TypeVar
 
-from dcnbuild.port.edits import line_start
+from dcnbuild.port.edits import Edit, line_start
 
+_Node = TypeVar("_Node", bound=ast.AST)
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
 
 
@@ -66,6 +68,14 @@ class Module:
         """A node as it is written."""
         return self.text[self.start(node) : self.end(node)]
 
+    def edit(self, node: ast.AST, new: str) -> Edit:
+        """The edit that writes something else for a node."""
+        return Edit(self.start(node), self.end(node), new)
+
+    def of(self, kind: type[_Node]) -> Iterator[_Node]:
+        """All nodes of a kind, outer ones first."""
+        return (node for node in self.nodes if isinstance(node, kind))
+
     @cached_property
     def nodes(self) -> tuple[ast.AST, ...]:
         """All nodes of the tree, outer ones first."""
@@ -81,13 +91,6 @@ class Module:
         while node in self.parents:
             node = self.parents[node]
             yield node
-
-    def statement(self, node: ast.AST) -> ast.stmt:
-        """The statement that a node is part of."""
-        for candidate in (node, *self.ancestors(node)):
-            if isinstance(candidate, ast.stmt):
-                return candidate
-        raise ValueError(f"{type(node).__name__} is part of no statement")
 
     def block(self, statement: ast.stmt) -> list[ast.stmt]:
         """The statements among which this one stands."""
@@ -150,6 +153,13 @@ def dotted(node: ast.AST) -> str:
         parts.append(node.attr)
         node = node.value
     return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
+
+
+def imported(node: ast.AST) -> list[str]:
+    """The modules that a statement imports, or imports from."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
 
 
 @dataclass(frozen=True)

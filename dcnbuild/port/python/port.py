@@ -11,8 +11,8 @@ from pathlib import PurePosixPath
 from dcnbuild.port.cpp import not_understood
 from dcnbuild.port.edits import Revision, line_of
 from dcnbuild.port.python import calls, cuda_gate, cupy, environment, ffi_module, functions, methods, setup_script, six
-from dcnbuild.port.python.module import Module, Modules, PythonScope, Signature, dotted
-from dcnbuild.port.result import Change, FileResult, Remark
+from dcnbuild.port.python.module import Module, Modules, PythonScope, Signature, dotted, imported
+from dcnbuild.port.result import Change, FileResult, Remark, remark
 from dcnbuild.port.rule import Rule
 
 RULES: tuple[Rule, ...] = (
@@ -26,7 +26,7 @@ RULES: tuple[Rule, ...] = (
     *ffi_module.RULES,
 )
 #: A file without any of these has nothing to port.
-_TRIGGERS = re.compile(
+TRIGGERS = re.compile(
     r"nvcc|ext_modules|torch\._six|torch\.utils\.ffi|cpp_extension|CUDAExtension|\bFunction\b|std=|is_available"
     r"|TORCH_CUDA_ARCH_LIST|distutils|torch\._thnn|nn\._functions|torch\.legacy|cupy"
 )
@@ -52,14 +52,17 @@ class PythonProject:
 
 
 def port_python(
-    project: PythonProject, new_standard: bool, ffi_done: bool = False, deprecated: bool = True
+    project: PythonProject,
+    new_standard: bool,
+    ffi_done: frozenset[PurePosixPath] = frozenset(),
+    deprecated: bool = True,
 ) -> list[FileResult]:
     """Ports all files of a project; those that neither change nor have remarks are left out.
 
     Args:
         project: the files.
         new_standard: whether its sources include headers of torch that refuse C++17.
-        ffi_done: whether a setup.py takes the place of scripts that call torch.utils.ffi.
+        ffi_done: the scripts that call torch.utils.ffi and whose place a setup.py takes.
         deprecated: whether to rewrite what still works, too.
     """
     rules = [rule for rule in RULES if deprecated or rule.need != "deprecated"]
@@ -67,23 +70,16 @@ def port_python(
     names = re.compile(rf"\b(?:{'|'.join(project.functions) or '(?!)'})\b")
     results = []
     for path, (text, encoding) in project.sources.items():
-        if not _TRIGGERS.search(text) and not names.search(text):
+        if not TRIGGERS.search(text) and not names.search(text):
             continue
         module = project.modules[path]
         if isinstance(module, SyntaxError):
-            remark = Remark(
-                "python-syntax",
-                (module.lineno or 1,),
-                "syntax",
-                f"Python cannot parse this file: {module.msg}",
-                "where it is Python 2, run 2to3 over it first",
-                "broken",
-            )
-            results.append(FileResult(path, text, text, encoding, remarks=(remark,)))
+            syntax = remark("python-syntax", (module.lineno or 1,), reason=module.msg)
+            results.append(FileResult(path, text, text, encoding, remarks=(syntax,)))
             continue
         new, changes, failed = port_module(module, scope, rules)
         left = _remarks(Module(new) if changes else module, scope)
-        built = ffi_done and "create_extension" in text
+        built = path in ffi_done
         remarks = (*failed, *(r for r in left if not (built and r.id == "torch-utils-ffi")))
         if changes or remarks:
             results.append(FileResult(path, text, new, encoding, tuple(changes), remarks))
@@ -124,104 +120,24 @@ def port_module(
 def _remarks(module: Module, scope: PythonScope) -> Iterator[Remark]:
     """What is left in a ported file."""
 
-    def lines(nodes: Sequence[ast.AST]) -> tuple[int, ...]:
-        return tuple(sorted({line_of(module.text, module.start(node)) for node in nodes}))
+    def left(id: str, nodes: Sequence[ast.AST], subject: str = "", name: str = "") -> Iterator[Remark]:
+        if nodes:
+            yield remark(id, (line_of(module.text, module.start(node)) for node in nodes), subject, name=name)
 
-    ffi = [
-        node
-        for node in module.nodes
-        if (isinstance(node, ast.ImportFrom) and node.module == "torch.utils.ffi")
-        or (isinstance(node, ast.Import) and any(a.name == "torch.utils.ffi" for a in node.names))
-    ]
-    if ffi:
-        yield Remark(
-            "torch-utils-ffi",
-            lines(ffi),
-            "torch.utils.ffi",
-            "it went with torch 1.0; what it builds from C is built today with pybind11",
-            "a setup.py with CUDAExtension over the sources and a PYBIND11_MODULE for their functions",
-            "broken",
-        )
-    gone = [
-        node
-        for node in module.nodes
-        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [])
-        + ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [])
-        if _GONE_MODULES.match(name) and not six.guarded(module, node)
-    ]
-    if gone:
-        yield Remark(
-            "gone-module",
-            lines(gone),
-            module.source(gone[0])[:60],
-            "torch has this module no longer: it held the functions of TH's neural network library",
-            "call the function of torch.nn.functional that does the same",
-            "broken",
-        )
+    gone, old_six = (
+        [node for node in module.nodes if asks(node) and not six.guarded(module, node)]
+        for asks in (lambda node: any(map(_GONE_MODULES.match, imported(node))), six.is_use)
+    )
+    yield from left("torch-utils-ffi", [node for node in module.nodes if "torch.utils.ffi" in imported(node)])
+    yield from left("gone-module", gone, module.source(gone[0])[:60] if gone else "")
     for old in calls.unported_classes(module):
-        yield Remark(
-            "autograd-function",
-            lines([old]),
-            f"class {old.name}",
-            "its settings and inputs cannot be put into one parameter list safely",
-            "make forward and backward static methods that take ctx, and call F.apply(…)",
-            "broken",
-        )
+        yield from left("autograd-function", [old], f"class {old.name}")
     for call in calls.unported_uses(module, scope):
-        yield Remark(
-            "autograd-call",
-            lines([call]),
-            module.source(call)[:60],
-            "this Function is made here and called elsewhere, or its settings are not plain",
-            f"call {dotted(call.func)}.apply(inputs, settings) where it is called",
-            "broken",
-        )
-    six_uses = [
-        node
-        for node in module.nodes
-        if (isinstance(node, ast.ImportFrom) and node.module == "torch._six")
-        or (isinstance(node, ast.Attribute) and dotted(node.value) == "torch._six")
-    ]
-    six_uses = [node for node in six_uses if not six.guarded(module, node)]
-    if six_uses:
-        yield Remark(
-            "torch-six",
-            lines(six_uses),
-            "torch._six",
-            "torch._six went with torch 2.0, and this name of it has no known successor",
-            "use the standard library's",
-            "broken",
-        )
+        yield from left("autograd-call", [call], module.source(call)[:60], dotted(call.func))
+    yield from left("torch-six", old_six)
     yield from cupy.left(module)
-    yield from _flags_left(module, scope)
-
-
-def _flags_left(module: Module, scope: PythonScope) -> Iterator[Remark]:
-    if not setup_script.is_build_script(module):
-        return
-    left = setup_script.old_flags(module, scope)
-    if left:
-        yield Remark(
-            "cxx-standard",
-            tuple(sorted({line_of(module.text, module.start(node)) for node in left})),
-            "-std=…",
-            "torch's headers need a newer C++ standard, and this flag stands where it cannot just be left out",
-            "drop the flag: torch adds the right one",
-            "broken",
-        )
-    asks = [
-        node
-        for node in module.nodes
-        if isinstance(node, ast.Call)
-        and dotted(node.func).startswith("torch.cuda.get_device_")
-        and "setup(" in module.text
-    ]
-    if asks:
-        yield Remark(
-            "build-asks-gpu",
-            tuple(sorted({line_of(module.text, module.start(node)) for node in asks})),
-            dotted(asks[0].func),
-            "the build asks the GPU of this machine, so that it fails where there is none",
-            "leave the architectures to TORCH_CUDA_ARCH_LIST",
-            "deprecated",
-        )
+    if setup_script.is_build_script(module):
+        calling = module.of(ast.Call) if "setup(" in module.text else ()
+        asks = [node for node in calling if dotted(node.func).startswith("torch.cuda.get_device_")]
+        yield from left("cxx-standard", setup_script.old_flags(module, scope))
+        yield from left("build-asks-gpu", asks, dotted(asks[0].func) if asks else "")

@@ -9,12 +9,10 @@ from itertools import groupby, pairwise
 
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.python.module import Module, PythonScope
-from dcnbuild.port.rule import Rule
-from dcnbuild.port.scripts import OLDEST, raised_architectures, raised_standard
+from dcnbuild.port.rule import entries
+from dcnbuild.port.scripts import OLDEST, YEARS, raised_architectures, raised_standard
 
 _STANDARD = re.compile(r"(?:--?std=|/std:)(?:c|gnu)\+\+(\w\w)")
-#: Today's spelling of the drafts' names.
-_YEARS = {"0x": 11, "1y": 14, "1z": 17, "2a": 20, "2b": 23, "2c": 26}
 _ARCHITECTURE = re.compile(
     r"(?:--?(?:gencode|generate-code|gpu-architecture|arch|gpu-code|code)[= ])?"
     r"(?:arch=)?\"?(?:compute|sm|lto)_\d+[af]?(?:,\s*code=\\?\"?\[?(?:(?:compute|sm|lto)_\d+[af]?,?)+\]?\\?\"?)?"
@@ -38,8 +36,8 @@ def text_of(node: ast.expr) -> str:
 
 def _flags(module: Module, wanted: re.Pattern[str]) -> Iterator[ast.Constant]:
     """String constants that are nothing but flags, the wanted among them."""
-    for node in module.nodes:
-        if isinstance(node, ast.Constant) and wanted.search(text_of(node)):
+    for node in module.of(ast.Constant):
+        if wanted.search(text_of(node)):
             flags = all(_FLAG.match(word) for word in text_of(node).split())
             if flags and not isinstance(module.parents[node], ast.JoinedStr):
                 yield node
@@ -47,10 +45,7 @@ def _flags(module: Module, wanted: re.Pattern[str]) -> Iterator[ast.Constant]:
 
 def _old_standard(text: str, new_standard: bool) -> bool:
     match = _STANDARD.search(text)
-    if match is None:
-        return False
-    year = _YEARS.get(match[1]) or int(match[1])
-    return year < (20 if new_standard else 17)
+    return match is not None and (YEARS.get(match[1]) or int(match[1])) < (20 if new_standard else 17)
 
 
 def old_flags(module: Module, scope: PythonScope) -> list[ast.Constant]:
@@ -97,9 +92,7 @@ def _calls_compilers(module: Module) -> bool:
 
 
 def _raised(module: Module, nodes: Iterable[ast.Constant], newer: Callable[[str], str]) -> Iterator[Edit]:
-    for node in nodes:
-        written = module.source(node)
-        yield Edit(module.start(node), module.end(node), newer(written))
+    return (module.edit(node, newer(module.source(node))) for node in nodes)
 
 
 _ABI = re.compile(r"-D_GLIBCXX_USE_CXX11_ABI=0")
@@ -112,7 +105,7 @@ def _abi(module: Module, scope: PythonScope) -> Iterable[Edit]:
 
 
 def _architectures(module: Module, scope: PythonScope) -> Iterable[Edit]:
-    commands = [node for node in module.nodes if isinstance(node, ast.Constant) and "nvcc " in text_of(node)]
+    commands = [node for node in module.of(ast.Constant) if "nvcc " in text_of(node)]
     yield from _raised(module, commands, raised_architectures)
     nodes = list(_flags(module, _ARCHITECTURE))
     if not is_build_script(module):
@@ -134,7 +127,7 @@ def _without(module: Module, nodes: Sequence[ast.Constant], flag: re.Pattern[str
         if node not in whole:
             written = module.source(node)
             new = re.sub(rf"(?<=['\"])(?:{flag.pattern})\s*|(?<!\s)\s*(?:{flag.pattern})", "", written)
-            yield Edit(module.start(node), module.end(node), new)
+            yield module.edit(node, new)
         elif not isinstance(parent, (ast.List, ast.Tuple, ast.Set)):
             appends.update(_append(module, node, whole))
     yield from without_statements(module, list(appends))
@@ -189,74 +182,17 @@ def without_statements(module: Module, statements: Sequence[ast.stmt]) -> Iterat
         block = module.block(statement)
         span = module.whole_lines(statement)
         if span is None or (statement is block[0] and all(id(s) in gone for s in block)):
-            yield Edit(module.start(statement), module.end(statement), "pass")
+            yield module.edit(statement, "pass")
         else:
             yield Edit(*span, "")
 
 
-RULES = (
-    Rule(
-        id="cxx-standard",
-        gone="C++11 in torch 1.5, C++14 in torch 2.1, C++17 in torch 2.13",
-        pattern="extra_compile_args=['-std=c++14', …]",
-        replacement="extra_compile_args=[…]",
-        before="from torch.utils.cpp_extension import CppExtension\n"
-        "e = CppExtension('e', ['e.cpp'], extra_compile_args=['-O3', '-std=c++14'])\n",
-        after="from torch.utils.cpp_extension import CppExtension\n"
-        "e = CppExtension('e', ['e.cpp'], extra_compile_args=['-O3'])\n",
-        untouched=(
-            "from torch.utils.cpp_extension import CppExtension\nflags = ['-std=c++20']\n",
-            "from torch.utils.cpp_extension import CppExtension\n# flags = ['-std=c++14']\n",
-            "flags = ['-std=c++14']  # of another tool\n",
-        ),
-        why="Without the flag torch adds the standard that its own headers need.",
-        rewrite=_standard,
-        language="Python",
-    ),
-    Rule(
-        id="host-compiler",
-        gone="C++17 in torch 2.1, C++20 in torch 2.13",
-        pattern="'-ccbin', '/usr/bin/gcc-4.9'",
-        replacement="nothing: nvcc takes the compiler that torch does",
-        before="from torch.utils.cpp_extension import CUDAExtension\nflags = ['-O2', '-ccbin', '/usr/bin/gcc-4.9']\n",
-        after="from torch.utils.cpp_extension import CUDAExtension\nflags = ['-O2']\n",
-        untouched=(
-            "from torch.utils.cpp_extension import CUDAExtension\nflags = ['-ccbin', 'gcc-12']\n",
-            "flags = ['-ccbin', 'gcc-4.9']  # of another tool\n",
-        ),
-        rewrite=_host_compilers,
-        language="Python",
-    ),
-    Rule(
-        id="cxx11-abi",
-        gone="torch 2.6, whose wheels have the new ABI",
-        since="torch 1.3",
-        pattern="extra_compile_args=['-D_GLIBCXX_USE_CXX11_ABI=0', …]",
-        replacement="extra_compile_args=[…]",
-        before="from torch.utils.cpp_extension import CppExtension\nflags = ['-O3', '-D_GLIBCXX_USE_CXX11_ABI=0']\n",
-        after="from torch.utils.cpp_extension import CppExtension\nflags = ['-O3']\n",
-        untouched=(
-            "from torch.utils.cpp_extension import CppExtension\nflags = ['-DUSE_ABI=0']\n",
-            "flags = ['-D_GLIBCXX_USE_CXX11_ABI=0']  # of another tool\n",
-        ),
-        why="It builds, and fails at import with an undefined symbol. An older torch adds the flag itself.",
-        rewrite=_abi,
-        language="Python",
-    ),
-    Rule(
-        id="arch-list",
-        gone="CUDA 13 for what is older than sm_75",
-        since="torch 1.0",
-        pattern="'-gencode', 'arch=compute_60,code=sm_60'",
-        replacement="nothing: TORCH_CUDA_ARCH_LIST, or else the GPUs that are there, decide",
-        before="from torch.utils.cpp_extension import CUDAExtension\n"
-        "flags = ['-O2', '-gencode', 'arch=compute_60,code=sm_60', '-gencode=arch=compute_80,code=sm_80']\n",
-        after="from torch.utils.cpp_extension import CUDAExtension\nflags = ['-O2']\n",
-        untouched=(
-            "from torch.utils.cpp_extension import CUDAExtension\nflags = ['-gencode=arch=compute_80,code=sm_80']\n",
-            "from torch.utils.cpp_extension import CUDAExtension\n# '-gencode=arch=compute_60,code=sm_60'\n",
-        ),
-        rewrite=_architectures,
-        language="Python",
-    ),
+RULES = entries(
+    __file__,
+    {
+        "cxx-standard": _standard,
+        "host-compiler": _host_compilers,
+        "cxx11-abi": _abi,
+        "arch-list": _architectures,
+    },
 )

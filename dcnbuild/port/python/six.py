@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
+from pathlib import Path
 
+from dcnbuild.base.plain_yaml import shipped
 from dcnbuild.port.edits import Edit, indent_of, newline_of
 from dcnbuild.port.python.module import Module, PythonScope, dotted
-from dcnbuild.port.rule import Rule
+from dcnbuild.port.rule import entries
 
-#: Name → what binds it today, and what it is as an expression. Source: torch/_six.py of torch 1.7 and 1.13.
-_NAMES: dict[str, tuple[str, str]] = {
-    "string_classes": ("{name} = (str, bytes)", "(str, bytes)"),
-    "int_classes": ("{name} = int", "int"),
-    "container_abcs": ("import collections.abc as {name}", ""),
-    "inf": ("{name} = float('inf')", "float('inf')"),
-    "nan": ("{name} = float('nan')", "float('nan')"),
-    "builtins": ("import builtins as {name}", ""),
-    "queue": ("import queue as {name}", ""),
-    "PY2": ("{name} = False", "False"),
-    "PY3": ("{name} = True", "True"),
-    "PY37": ("{name} = True", "True"),
-    "imap": ("{name} = map", "map"),
-    "istuple": ("{name} = lambda value: isinstance(value, tuple)", "(lambda value: isinstance(value, tuple))"),
-}
+_NAMES = shipped(Path(__file__).with_name("six_names.yaml"))
 
 
 def _six(module: Module, scope: PythonScope) -> Iterable[Edit]:
@@ -40,11 +28,17 @@ def _six(module: Module, scope: PythonScope) -> Iterable[Edit]:
         elif isinstance(node, ast.Attribute) and dotted(node.value) == "torch._six":
             expression = _NAMES.get(node.attr, ("", ""))[1]
             if expression and not guarded(module, node):
-                yield Edit(module.start(node), module.end(node), expression)
+                yield module.edit(node, expression)
         elif isinstance(node, ast.Import) and not guarded(module, node):
             for alias in node.names:
                 if alias.name == "torch._six" and alias.asname is None:
-                    yield Edit(module.start(alias), module.end(alias), "torch")
+                    yield module.edit(alias, "torch")
+
+
+def is_use(node: ast.AST) -> bool:
+    """Whether a node takes something from torch._six."""
+    asked = isinstance(node, ast.Attribute) and dotted(node.value) == "torch._six"
+    return asked or (isinstance(node, ast.ImportFrom) and node.module == "torch._six")
 
 
 def guarded(module: Module, node: ast.AST) -> bool:
@@ -63,21 +57,9 @@ def guarded(module: Module, node: ast.AST) -> bool:
     return False
 
 
-RULES = (
-    Rule(
-        id="torch-six",
-        gone="torch 2.0",
-        pattern="from torch._six import string_classes, container_abcs, inf, …",
-        replacement="what each of them was",
-        before="from torch._six import container_abcs, string_classes\n",
-        after="import collections.abc as container_abcs\nstring_classes = (str, bytes)\n",
-        untouched=(
-            "try:\n    from torch._six import inf\nexcept ImportError:\n    from math import inf\n",
-            "import torch\nif torch.__version__ < '2':\n    from torch._six import inf\n",
-            "# from torch._six import inf\n",
-            "text = 'from torch._six import inf'\n",
-        ),
-        rewrite=_six,
-        language="Python",
-    ),
+RULES = entries(
+    __file__,
+    {
+        "torch-six": _six,
+    },
 )

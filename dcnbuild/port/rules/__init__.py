@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dcnbuild.port.rule import Leftover, Rule
+from pathlib import Path
+
+from dcnbuild.port.rows import rows
+from dcnbuild.port.rule import Leftover, Rule, entries
 from dcnbuild.port.rules import (
     at_types,
     aten,
-    blas,
     bugs,
     cccl,
     conversions,
@@ -22,12 +24,13 @@ from dcnbuild.port.rules import (
     thc,
     thc_state,
 )
-from dcnbuild.port.rules.leftovers import LEFTOVERS
+
+_HERE = Path(__file__).parent
 
 #: family → its rules. Headers come after the names that keep them needed, guards and bugs last.
 FAMILIES: dict[str, tuple[Rule, ...]] = {
     "Errors and checks": errors.RULES,
-    "Matrix products": blas.RULES,
+    "Matrix products": entries(_HERE / "blas.yaml"),
     "The THC runtime": (*th_tensors.RULES, *th_pointers.RULES, *thc.RULES, *thc_state.RULES, *numerics.RULES),
     "Tensors": (*tensors.RULES, *at_types.RULES, *aten.RULES, *conversions.RULES),
     "CUDA": (*cuda.RULES, *cccl.RULES, *shuffles.RULES),
@@ -38,5 +41,7 @@ FAMILIES: dict[str, tuple[Rule, ...]] = {
 #: rule → its family. The rules of one are applied together, see `cpp`.
 FAMILY_OF = {rule.id: family for family, rules in FAMILIES.items() for rule in rules}
 RULES: tuple[Rule, ...] = tuple(rule for rules in FAMILIES.values() for rule in rules)
+#: What is found but left to a human, with the reason and what to do.
+LEFTOVERS = tuple(Leftover(**row) for row in rows(_HERE / "leftovers.yaml"))
 
 __all__ = ["FAMILIES", "FAMILY_OF", "LEFTOVERS", "RULES", "Leftover", "Rule"]

@@ -8,15 +8,14 @@ from collections.abc import Iterable, Sequence
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, indent_of, newline_of
 from dcnbuild.port.pattern import follows
-from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.rules.guards import launches
 from dcnbuild.port.stream import Stream
 from dcnbuild.port.tokens import Token
 
 #: pad_h, padH, pad_height, h_pad, ph … and their partner for the other direction.
 _PADDING = re.compile(
-    r"(?P<a>(?:\w*_)?pad(?:ding)?_?|p_?)(?P<h>h|H|height|Height|y|Y)(?P<b>_?)$"
-    r"|(?P<h2>h|H|height)(?P<c>_?[pP]ad(?:ding)?)$"
+    r"(?:(?:\w*_)?pad(?:ding)?_?|p_?)(?P<last>h|H|height|Height|y|Y)_?|(?P<first>h|H|height)_?[pP]ad(?:ding)?"
 )
 _PARTNER = {"h": "w", "H": "W", "height": "width", "Height": "Width", "y": "x", "Y": "X"}
 _LAUNCH_CHECK = "C10_CUDA_KERNEL_LAUNCH_CHECK();"
@@ -31,9 +30,8 @@ def _partner(name: str) -> str | None:
     match = _PADDING.fullmatch(name)
     if match is None:
         return None
-    if match["h2"]:
-        return _PARTNER[match["h2"]] + match["c"]
-    return match["a"] + _PARTNER[match["h"]] + match["b"]
+    start, end = match.span("first" if match["first"] else "last")
+    return name[:start] + _PARTNER[name[start:end]] + name[end:]
 
 
 def _padding(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -66,7 +64,7 @@ def _silent(stream: Stream, index: int) -> tuple[int, int] | None:
         return None
     variable = stream[equal - 1].text
     test = index + 6
-    compared = [token.text for token in stream[test : test + 3]]
+    compared = stream.words(test, 3)
     body = test + 4
     if sorted(compared) != sorted([variable, "!=", "cudaSuccess"]) or body >= len(stream):
         return None
@@ -85,7 +83,7 @@ def _unchecked(code: Code, scope: Scope) -> Iterable[Edit]:
     newline = newline_of(code.text)
     stream = code.live
     for function in code.functions:
-        if {"__global__", "__device__"} & function.specifiers:
+        if function.on_gpu:
             continue
         first, last = stream.at(function.body[0]), stream.at(function.body[1])
         starts = [first + index for index in launches(stream[first:last])]
@@ -124,7 +122,7 @@ def _is_lone_statement(words: Sequence[Token], index: int) -> bool:
 def _exits(code: Code, scope: Scope) -> Iterable[Edit]:
     """`exit(…)` where a CUDA error is dealt with."""
     for stream, index in code.names("exit|abort"):
-        close = stream.partner[index + 1] if follows(stream, index, "(") else -1
+        close = stream.close_of(index)
         near = {token.text for token in stream[max(0, index - 60) : index]}
         if close > 0 and near & {"cudaSuccess", "cudaGetErrorString", "CUDNN_STATUS_SUCCESS"}:
             text = 'throw std::runtime_error("a CUDA call failed, see above")'
@@ -135,24 +133,21 @@ def _gradients(code: Code, scope: Scope) -> Iterable[Edit]:
     """A gradient whose elements are walked by pointer, though it may be expanded or transposed."""
     newline = newline_of(code.text)
     for function in code.functions:
-        if {"__global__", "__device__"} & function.specifiers or not _BACKWARD.search(function.name):
+        if function.on_gpu or not _BACKWARD.search(function.name):
             continue
         first, last = code.live.at(function.body[0]), code.live.at(function.body[1])
-        for parameter in function.parameters:
-            if not parameter.is_tensor or not _GRADIENT.fullmatch(parameter.name):
-                continue
-            places = [i for i in code.live.places[parameter.name] if first <= i < last]
-            if not places or any(_is_made_sure(code.live, i) for i in places):
-                continue
-            if not any(_walks(code.live, i, first, last) for i in places):
+        for parameter in filter(_GRADIENT.fullmatch, function.tensors):
+            places = [i for i in code.live.places[parameter] if first <= i < last]
+            walked = any(_walks(code.live, i, first, last) for i in places)
+            if not walked or any(_is_made_sure(code.live, i) for i in places):
                 continue
             at = function.body[0]
             indent = indent_of(code.text, code.live[first].start)
             gap = newline + indent if "\n" in code.text[at : code.live[first].start] else " "
             named = [t for t in code.live[code.live.at(function.start) : first] if t.kind == "name"]
-            name = next(token for token in reversed(named) if token.text == parameter.name)
+            name = next(token for token in reversed(named) if token.text == parameter)
             yield Edit(name.end, name.end, "_")
-            new = f"{gap}const at::Tensor {parameter.name} = {parameter.name}_.contiguous();"
+            new = f"{gap}const at::Tensor {parameter} = {parameter}_.contiguous();"
             yield Edit(at, at, new)
 
 
@@ -186,91 +181,13 @@ def _walks(stream: Stream, index: int, first: int, last: int) -> bool:
     return any(follows(stream, i, ".") and stream[i + 2].text in _DATA for i in inside)
 
 
-RULES = (
-    Rule(
-        id="pad-h-twice",
-        need="bug",
-        gone="13 repositories, all from one ancestor",
-        pattern="f(…, pad_h, pad_h, …)",
-        replacement="f(…, pad_h, pad_w, …)",
-        before="void f(int pad_h, int pad_w) { g(3, pad_h, pad_h, 1); }\n",
-        after="void f(int pad_h, int pad_w) { g(3, pad_h, pad_w, 1); }\n",
-        untouched=(
-            "void f(int pad_h, int pad_w) { g(3, pad_h, pad_w, 1); }\n",
-            "void f(int pad_h) { g(3, pad_h, pad_h, 1); }\n",
-            "void f(int pad_h, int pad_w) { g(pad_h * pad_h); }  // pad_h, pad_h\n",
-        ),
-        why="The gradient of the input is wrong whenever the paddings differ.",
-        rewrite=_padding,
-    ),
-    Rule(
-        id="silent-cuda-error",
-        need="bug",
-        gone="25 repositories",
-        since="torch 1.8",
-        pattern="err = cudaGetLastError(); if (err != cudaSuccess) printf(…);",
-        replacement=_LAUNCH_CHECK,
-        before="void f() {\n  k<<<1, 32>>>();\n  cudaError_t err = cudaGetLastError();\n"
-        '  if (err != cudaSuccess) {\n    printf("error in f: %s\\n", cudaGetErrorString(err));\n  }\n}\n',
-        after="void f() {\n  k<<<1, 32>>>();\n  C10_CUDA_KERNEL_LAUNCH_CHECK();\n}\n",
-        untouched=(
-            "void f() {\n  k<<<1, 32>>>();\n  cudaError_t err = cudaGetLastError();\n"
-            "  if (err != cudaSuccess) throw 1;\n}\n",
-            "int f() {\n  k<<<1, 32>>>();\n  cudaError_t err = cudaGetLastError();\n"
-            '  if (err != cudaSuccess) printf("x");\n  return err;\n}\n',
-        ),
-        why="The program goes on with whatever was in memory.",
-        rewrite=_silent_checks,
-        emits="C10_CUDA_KERNEL_LAUNCH_CHECK",
-    ),
-    Rule(
-        id="cuda-error-exit",
-        need="bug",
-        gone="12 repositories",
-        pattern="if (err != cudaSuccess) { …; exit(-1); }",
-        replacement="throw std::runtime_error(…)",
-        before="#define CHECK(x) do { if ((x) != cudaSuccess) { report(); exit(-1); } } while (0)\n",
-        after="#define CHECK(x) do { if ((x) != cudaSuccess) { report();"
-        ' throw std::runtime_error("a CUDA call failed, see above"); } } while (0)\n',
-        untouched=("int main(int n) { if (n > 1) exit(-1); }\n",),
-        why="exit() takes the user's Python process down with it.",
-        rewrite=_exits,
-        emits="runtime_error",
-    ),
-    Rule(
-        id="gradient-not-contiguous",
-        need="bug",
-        gone="the ancestors of DCNv2",
-        pattern="a gradient of the output whose data_ptr() is read in a backward function",
-        replacement="const at::Tensor grad_output = grad_output_.contiguous(); in front",
-        before="void f_backward(const at::Tensor& grad_output, at::Tensor grad_input) {\n"
-        "  g(grad_output.data_ptr<float>());\n}\n",
-        after="void f_backward(const at::Tensor& grad_output_, at::Tensor grad_input) {\n"
-        "  const at::Tensor grad_output = grad_output_.contiguous();\n"
-        "  g(grad_output.data_ptr<float>());\n}\n",
-        untouched=(
-            "void f_backward(at::Tensor grad_output) {\n  CHECK_INPUT(grad_output);\n"
-            "  g(grad_output.data_ptr<float>());\n}\n",
-            "void f_backward(at::Tensor grad_output) {\n  auto grad = grad_output.contiguous();\n"
-            "  g(grad.data_ptr<float>());\n}\n",
-            "void f_backward(at::Tensor grad_output) {\n  h(grad_output * 2);\n}\n",
-        ),
-        why="What .sum().backward() hands over is one number expanded to a shape: read as if it were"
-        " contiguous, memory behind it comes in, and gradients are random or NaN.",
-        rewrite=_gradients,
-    ),
-    Rule(
-        id="unchecked-launch",
-        need="bug",
-        gone="met in most old extensions",
-        since="torch 1.8",
-        pattern="kernel<<<…>>>(…); with no look at the error behind it",
-        replacement="kernel<<<…>>>(…); " + _LAUNCH_CHECK,
-        before="void f() {\n  k<<<1, 32>>>();\n}\n",
-        after="void f() {\n  k<<<1, 32>>>();\n  C10_CUDA_KERNEL_LAUNCH_CHECK();\n}\n",
-        untouched=("void f() {\n  k<<<1, 32>>>();\n  AT_CUDA_CHECK(cudaGetLastError());\n}\n",),
-        why="A launch that fails (no kernel image for this GPU, say) leaves the output as it was.",
-        rewrite=_unchecked,
-        emits="C10_CUDA_KERNEL_LAUNCH_CHECK",
-    ),
+RULES = entries(
+    __file__,
+    {
+        "pad-h-twice": _padding,
+        "silent-cuda-error": _silent_checks,
+        "cuda-error-exit": _exits,
+        "gradient-not-contiguous": _gradients,
+        "unchecked-launch": _unchecked,
+    },
 )

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import arguments, follows, skip_angle, template_arguments
-from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.pattern import arguments_of, follows, preceded, template_arguments
+from dcnbuild.port.rule import Scope, entries
 
 #: Base classes of functors → the types that they define from their template arguments.
 _FUNCTOR_TYPES = {
@@ -19,14 +19,13 @@ _FUNCTOR_TYPES = {
 def _functor_base(code: Code, scope: Scope) -> Iterable[Edit]:
     """`struct F : public thrust::unary_function<A, B> {`; the types that it defines where something asks for them."""
     for stream, index in code.names("|".join(_FUNCTOR_TYPES)):
-        if index < 4 or [t.text for t in stream[index - 2 : index]] != ["thrust", "::"]:
+        if index < 4 or not preceded(stream, index, "thrust", "::"):
             continue
         first = index - 2
         while first and stream[first - 1].text in ("::", "public", "private"):
             first -= 1
-        close = skip_angle(stream, index + 2)
-        alone = first and stream[first - 1].text == ":" and close is not None
-        if not alone or close is None or not follows(stream, close, "{"):
+        close = stream.angles.get(index + 1, 0)
+        if not close or not preceded(stream, first, ":") or not follows(stream, close, "{"):
             continue
         given = template_arguments(code.text, stream, index + 1)
         types = _FUNCTOR_TYPES[stream[index].text]
@@ -42,10 +41,9 @@ def _functor_base(code: Code, scope: Scope) -> Iterable[Edit]:
 def _identity(code: Code, scope: Scope) -> Iterable[Edit]:
     """`thrust::identity<T>`."""
     for stream, index in code.names("identity"):
-        close = skip_angle(stream, index + 2) if follows(stream, index, "<") else None
-        if close is not None and [t.text for t in stream[index - 2 : index]] == ["thrust", "::"]:
-            first = index - 3 if index > 2 and stream[index - 3].text == "::" else index - 2
-            yield Edit(stream[first].start, stream[close].end, "::cuda::std::identity")
+        close = stream.angles.get(index + 1, 0)
+        if close and preceded(stream, index, "thrust", "::"):
+            yield Edit(stream[stream.qualified(index)].start, stream[close].end, "::cuda::std::identity")
 
 
 #: Iterators of cub that CUDA 13 has dropped → thrust's, and the order of its template arguments.
@@ -60,31 +58,19 @@ _ITERATORS = {
 def _iterators(code: Code, scope: Scope) -> Iterable[Edit]:
     """`cub::TransformInputIterator<Value, Operation, Iterator>` and its like."""
     for stream, index in code.names("|".join(_ITERATORS)):
-        words = [token.text for token in stream[max(index - 2, 0) : index]]
-        close = skip_angle(stream, index + 2) if follows(stream, index, "<") else None
-        if words != ["cub", "::"] or close is None:
-            continue
+        close = stream.angles.get(index + 1, 0)
         name, order = _ITERATORS[stream[index].text]
         given = template_arguments(code.text, stream, index + 1)
-        if len(given) <= max(order, default=-1):
-            continue
-        chosen = ", ".join(given[place] for place in order)
-        first = index - 3 if index > 2 and stream[index - 3].text == "::" else index - 2
-        new = f"thrust::{name}<{chosen}>"
-        yield Edit(stream[first].start, stream[close].end, new)
+        if close and preceded(stream, index, "cub", "::") and len(given) > max(order, default=-1):
+            new = f"thrust::{name}<{', '.join(given[place] for place in order)}>"
+            yield Edit(stream[stream.qualified(index)].start, stream[close].end, new)
 
 
 def _debug_argument(code: Code, scope: Scope) -> Iterable[Edit]:
     """`cub::DeviceReduce::Sum(…, stream, true)`: whether to wait for every kernel."""
     for stream, index in code.names(r"Device[A-Z]\w+"):
-        behind = [t.text for t in stream[max(index - 2, 0) : index]] == ["cub", "::"]
-        opening = index + 3
-        if not behind or not follows(stream, index, "::") or opening >= len(stream):
-            continue
-        if stream[opening].text == "<":
-            opening = (skip_angle(stream, opening + 1) or len(stream)) + 1
-        called = opening < len(stream) and stream[opening].text == "("
-        found = arguments(stream, opening + 1) if called else None
+        known = preceded(stream, index, "cub", "::") and follows(stream, index, "::")
+        found = arguments_of(stream, index + 2, templates=True) if known else None
         if found is None or len(found[0]) < 4:
             continue
         start, end = found[0][-1]
@@ -93,100 +79,12 @@ def _debug_argument(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(stream[before].start, stream[start].end, "")
 
 
-def _cub(old: str, new: str) -> Rule:
-    return Rule(
-        id=f"cub-{old.lower()}",
-        gone="CUDA 13",
-        since="CUDA 12.9",
-        pattern=f"cub::{old}",
-        replacement=new,
-        before=f"__device__ int f(int x) {{ return Reduce(tmp).Reduce(x, cub::{old}()); }}\n",
-        after=f"__device__ int f(int x) {{ return Reduce(tmp).Reduce(x, {new}()); }}\n",
-        untouched=(f"__device__ int f(R r, int x) {{ return r.{old}(x); }}\n", f"// cub::{old}()\n"),
-        emits=new.split("::")[-1].split("<")[0],
-    )
-
-
-RULES = (
-    Rule(
-        id="thrust-functor-base",
-        gone="CUDA 13",
-        pattern="struct F : public thrust::unary_function<A, B> { … }",
-        replacement="struct F { … }",
-        before="struct F : public thrust::unary_function<int, int> {\n  int n;\n};\n",
-        after="struct F {\n  int n;\n};\n",
-        untouched=("struct F : public mine::unary_function<int, int> {};\n",),
-        why="The base only named the types of argument and result, which thrust finds out itself. Where the file "
-        "asks for"
-        " them (`result_type`), the struct names them.",
-        rewrite=_functor_base,
-    ),
-    # "::" in front, since `using namespace at` brings another `cuda`
-    Rule(
-        id="thrust-identity",
-        gone="CUDA 13",
-        since="CUDA 12.0",
-        pattern="thrust::identity<T>",
-        replacement="::cuda::std::identity",
-        before="#include <thrust/functional.h>\nauto f = thrust::identity<int>();\n",
-        after="#include <thrust/functional.h>\n#include <cuda/std/functional>\nauto f = ::cuda::std::identity();\n",
-        untouched=("auto f = mine::identity<int>();\n",),
-        rewrite=_identity,
-        emits="identity",
-    ),
-    _cub("Sum", "::cuda::std::plus<>"),
-    _cub("Max", "::cuda::maximum<>"),
-    _cub("Min", "::cuda::minimum<>"),
-    _cub("Equality", "::cuda::std::equal_to<>"),
-    _cub("Inequality", "::cuda::std::not_equal_to<>"),
-    _cub("Difference", "::cuda::std::minus<>"),
-    _cub("Division", "::cuda::std::divides<>"),
-    *(
-        Rule(
-            id=f"cub-{name}-macro",
-            gone="CUDA 13",
-            pattern=f"{macro}($a, $b)",
-            replacement=new,
-            before=f"int f(int n, int m) {{ return {macro}(n, m); }}\n",
-            after=f"int f(int n, int m) {{ return {new.replace('$a', 'n').replace('$b', 'm')}; }}\n",
-            untouched=(f"// {macro}(n, m)\n",),
-        )
-        for name, macro, new in (
-            ("max", "CUB_MAX", "(($a) > ($b) ? ($a) : ($b))"),
-            ("min", "CUB_MIN", "(($a) < ($b) ? ($a) : ($b))"),
-            ("quotient-ceiling", "CUB_QUOTIENT_CEILING", "((($a) + ($b) - 1) / ($b))"),
-            ("quotient-floor", "CUB_QUOTIENT_FLOOR", "(($a) / ($b))"),
-            ("round-up", "CUB_ROUND_UP_NEAREST", "((($a) + ($b) - 1) / ($b) * ($b))"),
-            ("round-down", "CUB_ROUND_DOWN_NEAREST", "(($a) / ($b) * ($b))"),
-        )
-    ),
-    Rule(
-        id="cub-iterator",
-        gone="CUDA 13",
-        since="CUDA 9",
-        pattern="cub::CountingInputIterator<T>, cub::TransformInputIterator<V, Op, It>, …",
-        replacement="thrust::counting_iterator<T>, thrust::transform_iterator<Op, It, V>, …",
-        before="void f(int n) {\n  cub::CountingInputIterator<int> all(0);\n"
-        "  cub::TransformInputIterator<float, Twice, std::vector<float, A>> it(n, Twice());\n}\n",
-        after="void f(int n) {\n  thrust::counting_iterator<int> all(0);\n"
-        "  thrust::transform_iterator<Twice, std::vector<float, A>, float> it(n, Twice());\n}\n",
-        untouched=("mine::CountingInputIterator<int> all(0);\n",),
-        rewrite=_iterators,
-        emits="counting_iterator|constant_iterator|discard_iterator|transform_iterator",
-    ),
-    Rule(
-        id="cub-debug-argument",
-        gone="CUDA 13",
-        since="CUDA 11",
-        pattern="cub::DeviceReduce::Sum(…, stream, true)",
-        replacement="cub::DeviceReduce::Sum(…, stream)",
-        before="void f() { cub::DeviceReduce::Sum(tmp, bytes, in, out, n, stream, false); }\n",
-        after="void f() { cub::DeviceReduce::Sum(tmp, bytes, in, out, n, stream); }\n",
-        untouched=(
-            "void f() { cub::DeviceReduce::Sum(tmp, bytes, in, out, n, stream); }\n",
-            "void f() { mine::DeviceReduce::Sum(tmp, bytes, in, out, n, stream, true); }\n",
-        ),
-        why="The last argument made cub wait for each kernel; CUB_DEBUG_SYNC does that now.",
-        rewrite=_debug_argument,
-    ),
+RULES = entries(
+    __file__,
+    {
+        "thrust-functor-base": _functor_base,
+        "thrust-identity": _identity,
+        "cub-iterator": _iterators,
+        "cub-debug-argument": _debug_argument,
+    },
 )

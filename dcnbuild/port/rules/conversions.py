@@ -8,9 +8,9 @@ from dcnbuild import knowledge
 from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import follows
-from dcnbuild.port.rule import Rule, Scope
-from dcnbuild.port.rules.at_types import words_at
+from dcnbuild.port.pattern import follows, preceded
+from dcnbuild.port.rule import Scope, entries
+from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stream import Stream
 
@@ -20,15 +20,35 @@ _VECTORS = (["vector", "<", "int64_t", ">"], ["vector", "<", "long", ">"])
 def _scalar_to_tensor(code: Code, scope: Scope) -> Iterable[Edit]:
     """`at::Scalar(2).toTensor()`, `x.item().toTensor()`, and that of a variable or parameter of type Scalar."""
     for stream, index in code.names("toTensor"):
-        if index < 2 or stream[index - 1].text != "." or not follows(stream, index, "(", ")"):
+        if index < 2 or not preceded(stream, index, ".") or not follows(stream, index, "(", ")"):
             continue
-        end, name = index - 1, stream[index - 2]
+        name = stream[index - 2]
         made = name.text == ")" and stream[stream.partner[index - 2] - 1].text in ("Scalar", "item")
-        first = receiver(stream, end)
+        first = receiver(stream, index - 1)
         if first is None or not (made or _is_declared(code, stream, name.text, name.start, ("Scalar",))):
             continue
         yield Edit(stream[first].start, stream[first].start, "c10::scalar_to_tensor(")
-        yield Edit(stream[end].start, stream[index + 2].end, ")")
+        yield Edit(stream[index - 1].start, stream[index + 2].end, ")")
+
+
+def _tensor_to_scalar(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`at::Scalar(x)` of a tensor."""
+    for stream, index in code.names("Scalar"):
+        close = stream.close_of(index)
+        if close > index + 2 and expressions(code, {}).kind(stream, index + 2, close) == "tensor":
+            yield Edit(stream[close].start, stream[close].start, ".item()")
+
+
+def _one_index(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`x.index(i)` and `at::index(x, i)`: one tensor was a list of them."""
+    for stream, index, given, _ in code.calls("index"):
+        first = receiver(stream, index - 1) if preceded(stream, index, ".") else None
+        asked = [(first, index - 1)] if first is not None else []
+        spans = asked + given if asked or preceded(stream, index, "at", "::") else []
+        if len(spans) == 2 and all(expressions(code, {}).kind(stream, *span) == "tensor" for span in spans):
+            start, end = spans[1]
+            yield Edit(stream[start].start, stream[start].start, "{")
+            yield Edit(stream[end - 1].end, stream[end - 1].end, "}")
 
 
 def _is_declared(code: Code, stream: Stream, name: str, offset: int, types: tuple[str, ...]) -> bool:
@@ -42,7 +62,12 @@ def _is_vector(code: Code, stream: Stream, name: str, offset: int) -> bool:
     """Whether a name was declared before an offset, in the same function, as a vector of sizes."""
     function = code.function_at(offset)
     places = [i for i in stream.places.get(name, ()) if function and function.start <= stream[i].start <= offset]
-    return any(words_at(stream, i - 4 - (stream[i - 1].text == "&"), 4) in _VECTORS for i in places)
+    return any(_ends_vector(stream, i - (stream[i - 1].text == "&")) for i in places)
+
+
+def _ends_vector(stream: Stream, index: int) -> bool:
+    """Whether the type of a vector of sizes stands before an index."""
+    return stream.words(index - 4, 4) in _VECTORS
 
 
 def _returns_vector(code: Code, stream: Stream, offset: int) -> bool:
@@ -51,9 +76,7 @@ def _returns_vector(code: Code, stream: Stream, offset: int) -> bool:
     if function is None:
         return False
     first, last = stream.at(function.start), stream.at(function.body[0])
-    typed = any(
-        words_at(stream, i, 4) in _VECTORS for i in range(first, last) if stream.around[i] == stream.around[first]
-    )
+    typed = any(_ends_vector(stream, i + 4) for i in range(first, last) if stream.around[i] == stream.around[first])
     inside = stream[last : stream.at(offset)]
     return typed and not any(token.text == "[" and _opens_lambda(stream, stream.at(token.start)) for token in inside)
 
@@ -73,13 +96,13 @@ def _to_vector(code: Code, scope: Scope) -> Iterable[Edit]:
         close = {"(": ")"}.get(stream[first].text, ";")
         before = stream[first - 1]
         vector = first > 3 and (
-            words_at(stream, first - 5 - (stream[first - 2].text == "&"), 4) in _VECTORS
-            or words_at(stream, first - 4, 4) in _VECTORS
+            _ends_vector(stream, first - 1 - (stream[first - 2].text == "&"))
+            or _ends_vector(stream, first)
             or (stream[first].text == "=" and _is_vector(code, stream, before.text, before.start))
         )
         if stream[first].text == "return":
             vector = _returns_vector(code, stream, stream[index].start)
-        if vector and words_at(stream, index + 3, 1) == [close]:
+        if vector and follows(stream, index + 2, close):
             yield Edit(stream[index + 2].end, stream[index + 2].end, ".vec()")
 
 
@@ -100,13 +123,13 @@ def _forward_declared(code: Code, scope: Scope) -> Iterable[Edit]:
     stream = code.live
     for index in (*stream.places.get("class", ()), *stream.places.get("struct", ())):
         around = stream.around[index]
-        if words_at(stream, index - 1, 1) != [">"] or words_at(stream, index + 2, 1) != [";"] or around < 2:
+        if not preceded(stream, index, ">") or not follows(stream, index + 1, ";") or around < 2:
             continue
         if stream[around - 2].text != "namespace" or stream[around - 1].text not in ("at", "c10", "torch"):
             continue
         name, first = stream[index + 1].text, stream.openings.get(index - 1, 0) - 1
         entries = knowledge.torch_cpp.find(f"c10::{name}")
-        if words_at(stream, first, 1) == ["template"] and any(e.replacement == f"std::{name}" for e in entries):
+        if stream[first].text == "template" and any(e.replacement == f"std::{name}" for e in entries):
             start = stream[first].start
             yield Edit(start, stream[index + 1].end, f"using std::{name}")
             if not includes.has(code, name, start, frozenset()):
@@ -117,13 +140,13 @@ def _vector_lambdas(code: Code, scope: Scope) -> Iterable[Edit]:
     """`at::vec::map2([](Vec& x, Vec& y) { … }, …)`: the lambda has to take values."""
     for stream, index in code.names(r"(?:vec_)?(?:map|reduce)\w*"):
         opening = stream.angles.get(index + 1, index) + 1
-        called = words_at(stream, index - 2, 2) == ["vec", "::"] and words_at(stream, opening, 2) == ["(", "["]
+        called = preceded(stream, index, "vec", "::") and follows(stream, opening - 1, "(", "[")
         first = stream.partner[opening + 1] + 1 if called else 0
         if not first or stream[first].text != "(":
             continue
         for place in range(first + 1, stream.partner[first]):
-            declared = stream[place].text == "&" and words_at(stream, place + 2, 1)[0] in (",", ")")
-            if declared and words_at(stream, place - 2, 1) != ["const"] and stream[place + 1].kind == "name":
+            declared = stream[place].text == "&" and stream[place + 2].text in (",", ")")
+            if declared and stream[place - 2].text != "const" and stream[place + 1].kind == "name":
                 yield Edit(stream[place].start, stream[place].end, "")
 
 
@@ -131,12 +154,11 @@ def _loaded(code: Code, scope: Scope) -> Iterable[Edit]:
     """`std::shared_ptr<torch::jit::script::Module> m = torch::jit::load(…);`, or any `m` that is asked by `m->`."""
     pointers: dict[str, bool] = {}
     for stream, index in code.names("load"):
-        close = stream.partner[index + 1] if follows(stream, index, "(") else -1
-        if words_at(stream, index - 4, 4) != ["torch", "::", "jit", "::"] or close < 0:
+        close, first = stream.close_of(index), stream.qualified(index)
+        if close < 0 or first < 2 or not preceded(stream, index, "torch", "::", "jit", "::"):
             continue
-        first = index - 5 if words_at(stream, index - 5, 1) == ["::"] else index - 4
         name = stream[first - 2].text
-        if first < 2 or stream[first - 1].text != "=" or stream[first - 2].kind != "name":
+        if stream[first - 1].text != "=" or stream[first - 2].kind != "name":
             continue
         if name not in pointers:
             pointers[name] = any(_is_shared(stream, place) for place in stream.places[name])
@@ -149,8 +171,8 @@ def _loaded(code: Code, scope: Scope) -> Iterable[Edit]:
 def _is_shared(stream: Stream, name: int) -> bool:
     """Whether a name is declared here as a shared_ptr to a Module, or asked as one."""
     opening = stream.openings.get(name - 1, 0)
-    declared = words_at(stream, opening - 1, 1) == ["shared_ptr"] and stream[name - 2].text == "Module"
-    return follows(stream, name, "->") or (opening > 0 and declared)
+    declared = preceded(stream, opening, "shared_ptr") and stream[name - 2].text == "Module"
+    return follows(stream, name, "->") or declared
 
 
 def _both(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -158,90 +180,15 @@ def _both(code: Code, scope: Scope) -> Iterable[Edit]:
     yield from _lists(code, scope)
 
 
-RULES = (
-    Rule(
-        id="scalar-to-tensor",
-        gone="torch 1.0",
-        since="torch 1.0",
-        pattern="at::Scalar(2).toTensor()",
-        replacement="c10::scalar_to_tensor(at::Scalar(2))",
-        before="auto f(at::Tensor x, at::Scalar s) { return x * s.toTensor() + at::Scalar(2).toTensor()"
-        " - x.sum().item().toTensor(); }\n",
-        after="auto f(at::Tensor x, at::Scalar s) {"
-        " return x * c10::scalar_to_tensor(s) + c10::scalar_to_tensor(at::Scalar(2))"
-        " - c10::scalar_to_tensor(x.sum().item()); }\n",
-        untouched=("auto f(at::IValue v) { return v.toTensor() + g(1).toTensor(); }\n",),
-        rewrite=_scalar_to_tensor,
-        emits="scalar_to_tensor",
-    ),
-    Rule(
-        id="sizes-to-vector",
-        gone="torch 1.0",
-        since="torch 0.4",
-        pattern="std::vector<int64_t> v = x.sizes();",
-        replacement="std::vector<int64_t> v = x.sizes().vec();",
-        before="void f(at::Tensor x) { std::vector<int64_t> v = x.view({-1}).sizes(); v = x.strides();"
-        " std::vector<int64_t> w(x.strides()); g(std::vector<long>(x.sizes())); }\n"
-        "std::vector<int64_t> h(at::Tensor x) { return x.sizes(); }\n"
-        "void k(at::IntArrayRef s) { std::vector<int64_t> v = s; }\n",
-        after="void f(at::Tensor x) { std::vector<int64_t> v = x.view({-1}).sizes().vec(); v = x.strides().vec();"
-        " std::vector<int64_t> w(x.strides().vec()); g(std::vector<long>(x.sizes().vec())); }\n"
-        "std::vector<int64_t> h(at::Tensor x) { return x.sizes().vec(); }\n"
-        "void k(at::IntArrayRef s) { std::vector<int64_t> v = s.vec(); }\n",
-        untouched=(
-            "at::IntArrayRef f(at::Tensor x) { at::IntArrayRef v; v = x.sizes(); return x.sizes(); }\n",
-            "std::vector<int64_t> f(at::Tensor x) { auto g = [&] { return x.sizes(); }; return g().vec(); }\n",
-            "void f(at::Tensor x, int n) { std::vector<int64_t> v = n ? x.sizes() : x.strides(); }\n",
-            "void f(at::Tensor x) { auto v = x.sizes(); std::vector<int64_t> w = x.sizes().vec(); }\n",
-        ),
-        rewrite=_both,
-    ),
-    Rule(
-        id="forward-alias",
-        gone="torch 2.1",
-        since="torch 2.1",
-        pattern="namespace at { template <typename T> class optional; }",
-        replacement="namespace at { using std::optional; }",
-        before="namespace at {\nclass Tensor;\ntemplate <typename T>\nclass optional;\n}\n"
-        "void f(const at::optional<at::Tensor>& x);\n",
-        after="#include <optional>\nnamespace at {\nclass Tensor;\nusing std::optional;\n}\n"
-        "void f(const at::optional<at::Tensor>& x);\n",
-        untouched=("namespace mine {\ntemplate <typename T>\nclass optional;\n}\n",),
-        why="A class that is only declared hides what torch has under that name today.",
-        rewrite=_forward_declared,
-    ),
-    Rule(
-        id="vec-lambda",
-        gone="not in torch 2.14.1",
-        since="torch 1.10",
-        pattern="at::vec::map2([](Vec& x, Vec& y) { … }, …)",
-        replacement="at::vec::map2([](Vec x, Vec y) { … }, …)",
-        before="void f(T* o, T* a) {\n  at::vec::map2<T>([s](Vec& x, const Vec& y) { return g(s, x, y); }, o, a, o, 8);"
-        "\n}\n",
-        after="void f(T* o, T* a) {\n  at::vec::map2<T>([s](Vec x, const Vec& y) { return g(s, x, y); }, o, a, o, 8);"
-        "\n}\n",
-        untouched=(
-            "void f(T* o, T* a, int n) {\n  mine::map2([](Vec& x, Vec& y) { return x; }, o, a, o, n);\n}\n",
-            "void f(T* o, T* a, int n) {\n  at::vec::map([](Vec x) { return x & m; }, o, a, n);\n}\n",
-        ),
-        why="These functions ask whether the lambda takes values, and take another way if not, which fails for double.",
-        rewrite=_vector_lambdas,
-    ),
-    Rule(
-        id="jit-load",
-        gone="torch 1.2",
-        since="torch 1.2",
-        pattern="std::shared_ptr<torch::jit::script::Module> m = torch::jit::load(path);",
-        replacement="… = std::make_shared<torch::jit::Module>(torch::jit::load(path));",
-        before="struct Net {\n  std::shared_ptr<torch::jit::script::Module> m;\n"
-        "  void open(std::string path) { m = torch::jit::load(path); }\n};\n"
-        "void f(std::string path) { auto n = torch::jit::load(path); n->eval(); }\n",
-        after="struct Net {\n  std::shared_ptr<torch::jit::script::Module> m;\n"
-        "  void open(std::string path) { m = std::make_shared<torch::jit::Module>(torch::jit::load(path)); }\n};\n"
-        "void f(std::string path) { auto n = std::make_shared<torch::jit::Module>(torch::jit::load(path));"
-        " n->eval(); }\n",
-        untouched=("void f(std::string path) { auto n = torch::jit::load(path); n.eval(); }\n",),
-        why="A module is a value that shares what it holds.",
-        rewrite=_loaded,
-    ),
+RULES = entries(
+    __file__,
+    {
+        "scalar-to-tensor": _scalar_to_tensor,
+        "tensor-to-scalar": _tensor_to_scalar,
+        "one-index": _one_index,
+        "sizes-to-vector": _both,
+        "forward-alias": _forward_declared,
+        "vec-lambda": _vector_lambdas,
+        "jit-load": _loaded,
+    },
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from dcnbuild.port.code import Code, Function
+from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, indent_of, line_of, newline_of
-from dcnbuild.port.result import Remark
-from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.functions import Function
+from dcnbuild.port.result import Remark, remark
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.source import COMPILED_SUFFIXES
 from dcnbuild.port.tokens import Token
 
@@ -25,30 +26,25 @@ _STREAMS = frozenset({"getCurrentCUDAStream", "THCState_getCurrentStream"})
 _CHECKS = ("TORCH_CHECK", "AT_ASSERT", "AT_CHECK", "CHECK", "THArgCheck", "TORCH_INTERNAL_ASSERT")
 
 
-def launches(words: list[Token]) -> list[int]:
+def launches(words: Sequence[Token]) -> list[int]:
     """The indices of the `<<<` of kernel launches."""
     return [
         index
         for index in range(len(words) - 2)
-        if words[index].text == "<"
-        and words[index + 1].text == "<"
-        and words[index + 2].text == "<"
-        and words[index].end == words[index + 1].start
-        and words[index + 1].end == words[index + 2].start
+        if words[index].text == words[index + 1].text == words[index + 2].text == "<"
+        and words[index + 2].start == words[index].start + 2
         and (not index or words[index - 1].text != "<")
     ]
 
 
 def _guards(code: Code, scope: Scope) -> Iterable[Edit]:
     for function in code.functions:
-        tensor = next((p.name for p in function.parameters if p.is_tensor and p.name), None)
-        if tensor is None or {"__global__", "__device__"} & function.specifiers:
+        if function.on_gpu or not function.tensors:
             continue
         words = code.between(*function.body)
         names = {token.text for token in words}
-        if names & (GUARDS | scope.guards) or not (launches(words) or names & _STREAMS):
-            continue
-        yield _insert(code, function, words, tensor)
+        if (launches(words) or names & _STREAMS) and not names & (GUARDS | scope.guards):
+            yield _insert(code, function, function.tensors[0])
 
 
 def host_launches(code: Code, scope: Scope) -> Iterator[Remark]:
@@ -59,60 +55,25 @@ def host_launches(code: Code, scope: Scope) -> Iterator[Remark]:
     asked = ({token.text for line in code.layout.path_at(start) for token in line.tokens} for start in starts)
     lines = [line_of(code.text, start) for start, words in zip(starts, asked, strict=True) if not words & _NVCC]
     if lines:
-        reason = "torch's builds choose the compiler by the suffix, and only .cu goes to nvcc"
-        advice = "call the file .cu, unless the build tells nvcc to take it (-x cu, LANGUAGE CUDA)"
-        yield Remark(
-            "launch-in-cpp", tuple(lines), f"kernel<<<…>>> in a {scope.suffix} file", reason, advice, "deprecated"
-        )
+        yield remark("launch-in-cpp", lines, f"kernel<<<…>>> in a {scope.suffix} file")
 
 
-def _insert(code: Code, function: Function, words: list[Token], tensor: str) -> Edit:
-    newline = newline_of(code.text)
-    guard = f"const c10::cuda::OptionalCUDAGuard device_guard(at::device_of({tensor}));"
-    behind = _behind_checks(words)
-    offset = words[behind - 1].end if behind else function.body[0]
-    indent = indent_of(code.text, words[0].start)
-    if "\n" not in code.text[function.body[0] : words[0].start]:
-        return Edit(offset, offset, f" {guard}")
-    return Edit(offset, offset, f"{newline}{indent}{guard}")
+def _insert(code: Code, function: Function, tensor: str) -> Edit:
+    stream = code.live
+    first, last = map(stream.at, function.body)
+    start, behind = stream[first].start, first
+    while behind < last and stream[behind].text.startswith(_CHECKS):  # whole statements only
+        behind = min(max(stream.close_of(behind), behind + 1) + 1, last)
+        behind += behind < last and stream[behind].text == ";"
+    offset = stream[behind - 1].end if behind > first else function.body[0]
+    lines = "\n" in code.text[function.body[0] : start]
+    gap = newline_of(code.text) + indent_of(code.text, start) if lines else " "
+    return Edit(offset, offset, f"{gap}const c10::cuda::OptionalCUDAGuard device_guard(at::device_of({tensor}));")
 
 
-def _behind_checks(words: list[Token]) -> int:
-    """How many of a body's first tokens are checks, whole statements only."""
-    index = 0
-    while index < len(words) and words[index].text.startswith(_CHECKS):
-        depth, end = 0, index + 1
-        while end < len(words):
-            depth += (words[end].text == "(") - (words[end].text == ")")
-            end += 1
-            if not depth:
-                break
-        if end < len(words) and words[end].text == ";":
-            end += 1
-        index = end
-    return index
-
-
-RULES = (
-    Rule(
-        id="device-guard",
-        need="deprecated",
-        gone="wrong on a GPU that is not the current one",
-        since="torch 1.0",
-        pattern="a function with a tensor parameter that launches a kernel or asks for the stream",
-        replacement="const c10::cuda::OptionalCUDAGuard device_guard(at::device_of(tensor)); in it",
-        before="at::Tensor f(const at::Tensor& x) {\n  CHECK_INPUT(x);\n  k<<<1, 32>>>(x.size(0));\n}\n",
-        after="at::Tensor f(const at::Tensor& x) {\n  CHECK_INPUT(x);\n"
-        "  const c10::cuda::OptionalCUDAGuard device_guard(at::device_of(x));\n"
-        "  k<<<1, 32>>>(x.size(0));\n}\n",
-        untouched=(
-            "at::Tensor f(const at::Tensor& x) {\n  at::cuda::CUDAGuard guard(x.device());\n"
-            "  k<<<1, 32>>>(x.size(0));\n}\n",
-            "at::Tensor f(const at::Tensor& x) {\n  return x + 1;\n}\n",
-            "void f(float* x) {\n  k<<<1, 32>>>(x);\n}\n",
-        ),
-        why="Checks at the start of the function stay in front, so that their messages still come.",
-        rewrite=_guards,
-        emits="OptionalCUDAGuard|device_of",
-    ),
+RULES = entries(
+    __file__,
+    {
+        "device-guard": _guards,
+    },
 )

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import arguments, skip_angle
-from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.pattern import arguments_of, follows
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stream import Stream
 
 #: Source: the members of THCNumerics in torch 1.10's THC/THCNumerics.cuh.
@@ -24,33 +24,22 @@ _LIMITS = {"min": "lowest", "max": "max"}
 
 def _member(stream: Stream, index: int) -> tuple[int, int] | None:
     """For `Name<…>::member(`, the indices of the ">" and of the member; None for another shape."""
-    if [token.text for token in stream[index + 1 : index + 2]] != ["<"]:
-        return None
-    close = skip_angle(stream, index + 2)
-    if close is None or close + 3 >= len(stream):
-        return None
-    shape = stream[close + 1].text == "::" and stream[close + 3].text == "("
+    close = stream.angles.get(index + 1, 0)
+    shape = close and follows(stream, close, "::") and follows(stream, close + 2, "(")
     return (close, close + 2) if shape else None
 
 
 def _numerics(code: Code, scope: Scope) -> Iterable[Edit]:
     """The outermost calls; those inside them are found when these are done."""
-    if "THCNumerics" in scope.own:
-        return
-    for stream, index in code.names("THCNumerics"):
+    for stream, index in code.names("THCNumerics") if "THCNumerics" not in scope.own else ():
         found = _member(stream, index)
-        if found is None:
+        called = arguments_of(stream, found[1]) if found else None
+        if found is None or called is None:
             continue
-        close, member = found
-        name = stream[member].text
-        spans = arguments(stream, member + 2)
-        if spans is None:
-            continue
-        values = [code.text[stream[a].start : stream[b - 1].end] for a, b in spans[0]]
-        type = code.text[stream[index + 2].start : stream[close - 1].end]
-        new = _expression(name, type, values)
+        values = [code.written(stream, *span) for span in called[0]]
+        new = _expression(stream[found[1]].text, code.written(stream, index + 2, found[0]), values)
         if new:
-            yield Edit(stream[index].start, stream[spans[1]].end, new)
+            yield Edit(stream[index].start, stream[called[1]].end, new)
 
 
 def _expression(name: str, type: str, values: Sequence[str]) -> str:
@@ -66,50 +55,21 @@ def _expression(name: str, type: str, values: Sequence[str]) -> str:
 
 
 def _convert(code: Code, scope: Scope) -> Iterable[Edit]:
-    if "ScalarConvert" in scope.own:
-        return
-    for stream, index in code.names("ScalarConvert"):
+    """`ScalarConvert<From, To>::to(a)`."""
+    for stream, index in code.names("ScalarConvert") if "ScalarConvert" not in scope.own else ():
         found = _member(stream, index)
         if found is None or stream[found[1]].text != "to":
             continue
-        comma = next((i for i in range(index + 2, found[0]) if stream[i].text == ","), None)
-        nested = any(stream[i].text == "<" for i in range(index + 2, found[0]))
-        if comma is None or nested:
-            continue
-        target = code.text[stream[comma + 1].start : stream[found[0] - 1].end]
-        yield Edit(stream[index].start, stream[found[1]].end, f"static_cast<{target}>")
+        words = stream.words(index + 2, found[0] - index - 2)
+        if "," in words and "<" not in words:
+            target = code.written(stream, index + 3 + words.index(","), found[0])
+            yield Edit(stream[index].start, stream[found[1]].end, f"static_cast<{target}>")
 
 
-RULES = (
-    Rule(
-        id="thc-numerics",
-        gone="torch 1.11",
-        since="torch 1.5",
-        pattern="THCNumerics<T>::add(a, b), ::gt(a, b), ::exp(a), ::min(), …",
-        replacement="((a) + (b)), ((a) > (b)), ::exp(a), at::numeric_limits<T>::lowest(), …",
-        before="template <typename T> __device__ T f(T a, T b) {\n"
-        "  return THCNumerics<T>::gt(a, THCNumerics<T>::min()) ? THCNumerics<T>::exp(b) : a;\n}\n",
-        after="template <typename T> __device__ T f(T a, T b) {\n"
-        "  return ((a) > (at::numeric_limits<T>::lowest())) ? ::exp(b) : a;\n}\n",
-        untouched=(
-            "template <typename T> struct THCNumerics { static T min(); };\n"
-            "float f() { return THCNumerics<float>::min(); }\n",
-        ),
-        why="c10::Half has these operators itself.",
-        rewrite=_numerics,
-        emits="numeric_limits",
-    ),
-    Rule(
-        id="thc-scalar-convert",
-        gone="torch 1.11",
-        pattern="ScalarConvert<From, To>::to(a)",
-        replacement="static_cast<To>(a)",
-        before="template <typename T, typename A> __device__ A f(T a) { return ScalarConvert<T, A>::to(a); }\n",
-        after="template <typename T, typename A> __device__ A f(T a) { return static_cast<A>(a); }\n",
-        untouched=(
-            "template <typename A, typename B> struct ScalarConvert { static B to(A a); };\n"
-            "float f(int a) { return ScalarConvert<int, float>::to(a); }\n",
-        ),
-        rewrite=_convert,
-    ),
+RULES = entries(
+    __file__,
+    {
+        "thc-numerics": _numerics,
+        "thc-scalar-convert": _convert,
+    },
 )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import arguments, follows, skip_angle
-from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.pattern import follows, preceded
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stream import Stream
 from dcnbuild.port.tokens import Token
@@ -20,6 +20,10 @@ _NO_SYMBOL = {
     **dict.fromkeys(("half", "__half"), "at::Half"),
     **dict.fromkeys(("nv_bfloat16", "__nv_bfloat16"), "at::BFloat16"),
 }
+_PACKED = {
+    "packed_accessor": "generic_packed_accessor",
+    "PackedTensorAccessor": "GenericPackedTensorAccessor",
+}
 _DISPATCH = r"AT_DISPATCH_\w+"
 _TYPE = re.compile(r"\bat ?:: ?Type\b|\bDeprecatedTypeProperties\b")
 
@@ -28,20 +32,15 @@ def _dispatch(code: Code, scope: Scope) -> Iterable[Edit]:
     """The type argument of AT_DISPATCH_* and of the project's macros around it."""
     wanted = "|".join([_DISPATCH, *sorted(scope.dispatchers)])
     for stream, index in code.names("switch"):  # switch (x.type())
-        close = stream.partner[index + 1] if follows(stream, index, "(") else -1
-        method = _type_call(stream[max(close - 5, index + 2) : close]) if close > index + 5 else None
+        close = stream.close_of(index)
+        method = _type_call(stream, index + 2, close)
         if method is not None and code.is_tensor(stream[close - 5]):
             yield Edit(method.start, method.end, "scalar_type")
-    for stream, index in code.names(wanted):
-        if index + 1 >= len(stream) or stream[index + 1].text != "(":
-            continue
-        found = arguments(stream, index + 2)
-        if found is None:
-            continue
-        for start, end in found[0]:
+    for stream, _, given, _ in code.calls(wanted):
+        for start, end in given:
             if start < end and stream[start].text in ("{", "["):
                 break  # the lambda: what is dispatched stands before it
-            method = _type_call(stream[max(start, end - 5) : end])
+            method = _type_call(stream, start, end)
             inside = _in_own_type(code, scope, stream, start, end)
             if inside is not None:
                 yield Edit(stream[start].start, stream[start + 1].end, "")
@@ -52,11 +51,10 @@ def _dispatch(code: Code, scope: Scope) -> Iterable[Edit]:
                 yield Edit(stream[start].end, stream[start].end, ".scalarType()")
 
 
-def _type_call(words: Sequence[Token]) -> Token | None:
-    """The `type` of an argument that ends in `.type()`."""
-    if len(words) < 5 or [token.text for token in words[-3:]] != ["type", "(", ")"]:
-        return None
-    return words[-3] if words[-4].text in (".", "->") else None
+def _type_call(stream: Stream, start: int, end: int) -> Token | None:
+    """The `type` of an argument between these indices that ends in `.type()`."""
+    asked = end - start > 4 and preceded(stream, end, "type", "(", ")")
+    return stream[end - 3] if asked and stream[end - 4].text in (".", "->") else None
 
 
 def _in_own_type(code: Code, scope: Scope, stream: Stream, start: int, end: int) -> Token | None:
@@ -64,7 +62,7 @@ def _in_own_type(code: Code, scope: Scope, stream: Stream, start: int, end: int)
     name = stream[start].text
     if f"struct {name}" not in scope.own or stream[start + 1].text != "(" or stream.partner[start + 1] != end - 1:
         return None
-    return _type_call(stream[max(start + 2, end - 6) : end - 1])
+    return _type_call(stream, start + 2, end - 1)
 
 
 def is_type_variable(code: Code, name: Token) -> bool:
@@ -82,36 +80,31 @@ def is_type_variable(code: Code, name: Token) -> bool:
         opening = stream.partner[end - 1] if end > 0 else -1
         if opening > 1 and stream[opening - 1].text == "toScalarType":
             end = opening - 2
-        if stream[index + 1].text == "=" and end > 0 and _type_call(stream[end - 5 : end]):
+        if stream[index + 1].text == "=" and _type_call(stream, index, end):
             return True
     return False
 
 
+def _typed(code: Code, names: str) -> Iterator[tuple[Stream, int, int, str]]:
+    """Calls like `x.data<T>()`: (stream, index of the name, index of the ">", T), but for those of a storage."""
+    for stream, index in code.names(names):
+        close = stream.angles.get(index + 1, 0)
+        if close > index + 2 and follows(stream, close, "(", ")") and not of_storage(stream, index):
+            yield stream, index, close, " ".join(stream.words(index + 2, close - index - 2))
+
+
 def _data(code: Code, scope: Scope) -> Iterable[Edit]:
     """`.data<T>()`; a `long` in it is what int64 tensors hold."""
-    if "template data" in scope.own:
-        return
-    for stream, index in code.names("data"):
-        if not index or stream[index - 1].text not in (".", "->", "template"):
-            continue
-        if index + 1 >= len(stream) or stream[index + 1].text != "<":
-            continue
-        close = skip_angle(stream, index + 2)
-        if close is None or close == index + 2:
-            continue
-        if [token.text for token in stream[close + 1 : close + 3]] != ["(", ")"] or of_storage(stream, index):
-            continue
-        if _written(stream, index + 2, close) in _NO_SYMBOL:
-            continue
-        yield Edit(stream[index].start, stream[index].end, "data_ptr")
-        inside = stream[index + 2 : close]
-        if [token.text for token in inside] in (["long"], ["long", "int"]):
-            yield Edit(inside[0].start, inside[-1].end, "int64_t")
+    for stream, index, close, type in _typed(code, "data") if "template data" not in scope.own else ():
+        if stream.words(index - 1, 1) in (["."], ["->"], ["template"]) and type not in _NO_SYMBOL:
+            yield Edit(stream[index].start, stream[index].end, "data_ptr")
+            if type in ("long", "long int"):
+                yield Edit(stream[index + 2].start, stream[close - 1].end, "int64_t")
 
 
 def of_storage(stream: Stream, index: int) -> bool:
     """Whether a member is asked of `x.storage()`."""
-    return [token.text for token in stream[max(index - 4, 0) : index]] == ["storage", "(", ")", "."]
+    return preceded(stream, index, "storage", "(", ")", ".")
 
 
 def _long_data(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -123,178 +116,43 @@ def _no_symbol(code: Code, scope: Scope) -> Iterable[Edit]:
     """`x.data_ptr<T>()` of a type that no torch has it for: what it does have, and a cast to the same pointer."""
     if {"template data", "template data_ptr"} & scope.own:
         return
-    for stream, index in code.names("data|data_ptr"):
-        dot = index - 2 if index > 1 and stream[index - 1].text == "template" else index - 1
-        if dot < 1 or stream[dot].text not in (".", "->") or not follows(stream, index, "<"):
-            continue
-        close = skip_angle(stream, index + 2)
-        if close is None or [token.text for token in stream[close + 1 : close + 3]] != ["(", ")"]:
-            continue
-        type = _written(stream, index + 2, close)
-        first = receiver(stream, dot)
-        if type not in _NO_SYMBOL or type in scope.own or first is None or of_storage(stream, index):
-            continue
-        head = stream[first].start
-        yield Edit(head, head, f"reinterpret_cast<{type}*>(")
-        yield Edit(stream[index].start, stream[close + 2].end, f"data_ptr<{_NO_SYMBOL[type]}>())")
-
-
-def _written(stream: Stream, start: int, end: int) -> str:
-    """The words from one index to another, with a blank between two."""
-    return " ".join(token.text for token in stream[start:end])
+    for stream, index, close, type in _typed(code, "data|data_ptr"):
+        dot = index - 1 - preceded(stream, index, "template")
+        member = dot > 0 and stream[dot].text in (".", "->")
+        first = receiver(stream, dot) if member and type in _NO_SYMBOL and type not in scope.own else None
+        if first is not None:
+            head = stream[first].start
+            yield Edit(head, head, f"reinterpret_cast<{type}*>(")
+            yield Edit(stream[index].start, stream[close + 2].end, f"data_ptr<{_NO_SYMBOL[type]}>())")
 
 
 def _case_type(code: Code, scope: Scope) -> Iterable[Edit]:
     """AT_PRIVATE_CASE_TYPE(enum, type, …), with torch 1.10's name in front or without."""
     if "AT_PRIVATE_CASE_TYPE" in scope.own:
         return
-    for stream, index in code.names("AT_PRIVATE_CASE_TYPE"):
-        found = arguments(stream, index + 2) if follows(stream, index, "(") else None
-        if found is None or len(found[0]) not in (3, 4):
-            continue
-        values = [code.text[stream[start].start : stream[end - 1].end] for start, end in found[0][-3:] if end > start]
-        if len(values) == 3:
+    for stream, index, given, close in code.calls("AT_PRIVATE_CASE_TYPE"):
+        values = [code.written(stream, *span) for span in given[-3:]]
+        if len(given) in (3, 4) and all(values):
             enum, type, body = values
             new = f"case {enum}: {{ using scalar_t = {type}; return {body}(); }}"
-            yield Edit(stream[index].start, stream[found[1]].end, new)
+            yield Edit(stream[index].start, stream[close].end, new)
 
 
 def _packed(code: Code, scope: Scope) -> Iterable[Edit]:
-    for old, new in (
-        ("packed_accessor", "generic_packed_accessor"),
-        ("PackedTensorAccessor", "GenericPackedTensorAccessor"),
-    ):
-        if old in scope.own:
-            continue
-        for stream, index in code.names(old):
-            if index + 1 < len(stream) and stream[index + 1].text == "<":
-                yield Edit(stream[index].start, stream[index].end, new)
+    for stream, index in code.names("|".join(_PACKED)):
+        name = stream[index]
+        if name.text not in scope.own and follows(stream, index, "<"):
+            yield Edit(name.start, name.end, _PACKED[name.text])
 
 
-RULES = (
-    Rule(
-        id="type-scalar-type",
-        need="deprecated",
-        gone="deprecated in torch 1.3",
-        since="torch 1.0",
-        pattern=".type().scalarType()",
-        replacement=".scalar_type()",
-        before="bool f(at::Tensor x) { return x.type().scalarType() == at::kFloat; }\n",
-        after="bool f(at::Tensor x) { return x.scalar_type() == at::kFloat; }\n",
-        untouched=("auto t = x.type();\n",),
-    ),
-    Rule(
-        id="type-is-cuda",
-        need="deprecated",
-        gone="deprecated in torch 1.3",
-        since="torch 1.0",
-        pattern=".type().is_cuda()",
-        replacement=".is_cuda()",
-        before="#define CHECK_CUDA(x) TORCH_CHECK(x.type().is_cuda())\n",
-        after="#define CHECK_CUDA(x) TORCH_CHECK(x.is_cuda())\n",
-        untouched=('auto s = "x.type().is_cuda()";\n', "bool f(T x) { return x.device().is_cuda(); }\n"),
-    ),
-    Rule(
-        id="type-is-sparse",
-        need="deprecated",
-        gone="deprecated in torch 1.3",
-        since="torch 1.0",
-        pattern=".type().is_sparse()",
-        replacement=".is_sparse()",
-        before="bool f(at::Tensor x) { return x.type().is_sparse(); }\n",
-        after="bool f(at::Tensor x) { return x.is_sparse(); }\n",
-        untouched=("// x.type().is_sparse()\n",),
-    ),
-    Rule(
-        id="dispatch-type",
-        gone="torch 2.6",
-        since="torch 1.0",
-        pattern='AT_DISPATCH_…(x.type(), "name", …)',
-        replacement='AT_DISPATCH_…(x.scalar_type(), "name", …)',
-        before='void f(at::Tensor x) { AT_DISPATCH_FLOATING_TYPES(x.type(), "f", [&] { g(x.type()); }); }\n'
-        "void g(at::Tensor x) { switch (x.type()) { case at::kFloat: h(); } }\n",
-        after='void f(at::Tensor x) { AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "f", [&] { g(x.type()); }); }\n'
-        "void g(at::Tensor x) { switch (x.scalar_type()) { case at::kFloat: h(); } }\n",
-        untouched=(
-            'void f(T x) { AT_DISPATCH_ALL_TYPES(x.scalar_type(), "x.type()", [&] {}); }\n',
-            "void f(Node x) { switch (x.type()) { case 1: h(); } }\n",
-            'int code(T); void f(T x) { AT_DISPATCH_ALL_TYPES(code(x.dtype()), "f", [&] {}); }\n',
-        ),
-        why="The macros of a project that hand an argument on to AT_DISPATCH_* or switch over it count as well;"
-        " a variable that holds `x.type()` is asked for its scalarType(), and a struct of the project around it"
-        " (apex's TypeShim) is left out.",
-        rewrite=_dispatch,
-    ),
-    Rule(
-        id="private-case-type",
-        gone="torch 1.11",
-        pattern="AT_PRIVATE_CASE_TYPE(enum, type, …)",
-        replacement="case enum: { using scalar_t = type; return …(); }",
-        before="#define CASES(...) AT_PRIVATE_CASE_TYPE(at::kFloat, float, __VA_ARGS__)\n",
-        after="#define CASES(...) case at::kFloat: { using scalar_t = float; return __VA_ARGS__(); }\n",
-        untouched=("// AT_PRIVATE_CASE_TYPE(a, b, c)\n",),
-        why="torch 1.10 had the same with a name in front; its own macros are private.",
-        rewrite=_case_type,
-    ),
-    Rule(
-        id="tensor-data",
-        need="deprecated",
-        gone="deprecated in torch 1.3",
-        since="torch 1.3",
-        pattern=".data<T>()",
-        replacement=".data_ptr<T>()",
-        before="float* f(at::Tensor x) { return x.data<float>() + *x.data<long>(); }\n",
-        after="float* f(at::Tensor x) { return x.data_ptr<float>() + *x.data_ptr<int64_t>(); }\n",
-        untouched=(
-            "float* f(std::vector<float>& v) { return v.data(); }\n",
-            "float* f(at::Tensor x) { return x.storage().data<float>(); }\n",
-            "struct Buffer { template <typename T> T* data() { return nullptr; } };\n"
-            "float* f(Buffer b) { return b.data<float>(); }\n",
-        ),
-        rewrite=_data,
-    ),
-    Rule(
-        id="tensor-data-long",
-        need="deprecated",
-        gone="fails where int64_t is not long",
-        since="torch 1.3",
-        pattern=".data_ptr<long>()",
-        replacement=".data_ptr<int64_t>()",
-        before="long f(at::Tensor x) { return *x.data_ptr<long>(); }\n",
-        after="long f(at::Tensor x) { return *x.data_ptr<int64_t>(); }\n",
-        untouched=("int f(at::Tensor x) { return *x.data_ptr<int>(); }\n",),
-        rewrite=_long_data,
-    ),
-    Rule(
-        id="tensor-data-symbol",
-        gone="any torch: there is nothing to link with where int64_t is long",
-        since="torch 1.3",
-        pattern=".data_ptr<long long>(), .data_ptr<half>()",
-        replacement="reinterpret_cast<long long*>(….data_ptr<int64_t>())",
-        before="long long* f(at::Tensor x) { return x.data<long long>(); }\n"
-        "void g(at::Tensor x) { h(x[0].data_ptr<__half>()); }\n",
-        after="long long* f(at::Tensor x) { return reinterpret_cast<long long*>(x.data_ptr<int64_t>()); }\n"
-        "void g(at::Tensor x) { h(reinterpret_cast<__half*>(x[0].data_ptr<at::Half>())); }\n",
-        untouched=(
-            "long* f(at::Tensor x) { return x.data_ptr<int64_t>(); }\n",
-            "struct Buffer { template <typename T> T* data() { return nullptr; } };\n"
-            "half* f(Buffer b) { return b.data<half>(); }\n",
-        ),
-        why="It compiles, and fails when the module is imported: undefined symbol: data_ptr<…>.",
-        rewrite=_no_symbol,
-    ),
-    Rule(
-        id="packed-accessor",
-        need="deprecated",
-        gone="deprecated in torch 1.3",
-        since="torch 1.3",
-        pattern="packed_accessor<…>, PackedTensorAccessor<…>",
-        replacement="generic_packed_accessor<…>, GenericPackedTensorAccessor<…>",
-        before="void f(at::Tensor x) { g(x.packed_accessor<float, 2, at::RestrictPtrTraits, size_t>()); }\n",
-        after="void f(at::Tensor x) { g(x.generic_packed_accessor<float, 2, at::RestrictPtrTraits, size_t>()); }\n",
-        untouched=("void f(at::Tensor x) { g(x.packed_accessor32<float, 2>()); }\n",),
-        why="The same thing under its new name. Where sizes are known to fit, packed_accessor32 makes"
-        " faster kernels: that is for you to decide.",
-        rewrite=_packed,
-    ),
+RULES = entries(
+    __file__,
+    {
+        "dispatch-type": _dispatch,
+        "private-case-type": _case_type,
+        "tensor-data": _data,
+        "tensor-data-long": _long_data,
+        "tensor-data-symbol": _no_symbol,
+        "packed-accessor": _packed,
+    },
 )

@@ -6,15 +6,19 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from dcnbuild.port.code import Code
-from dcnbuild.port.edits import Edit, line_of
-from dcnbuild.port.pattern import arguments, follows
-from dcnbuild.port.result import Remark
-from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.edits import Edit
+from dcnbuild.port.pattern import follows
+from dcnbuild.port.result import Remark, by_subject, remark
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.rules.th_tensors import TYPES, element_of, is_condition
 from dcnbuild.port.stream import Stream
 
 #: The fields of TH's struct.
 _STRUCT = "size|stride|nDimension|storage|storageOffset|refcount|flag"
+#: Those that a method without arguments says; what has no elements has no storage.
+_METHODS = {"storage": "numel", "nDimension": "dim", "storageOffset": "storage_offset"}
+#: The end of `x->storage->data + x->storageOffset`, which is replaced as a whole.
+_ADDED = ("+", "storageOffset")
 
 
 def _types(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -51,7 +55,8 @@ def _fields(code: Code, names: Mapping[str, str]) -> Iterable[Edit]:
     """`x->size[i]`, `x->nDimension`, `x->storage->data`, and `x == NULL`."""
     stream = code.live
     for index, type in ((i, t) for name, t in names.items() for i in stream.places.get(name, ())):
-        name = stream[index].text
+        name, before = stream[index].text, stream[index - 1].text
+        asks, field = follows(stream, index, "->"), "".join(stream.words(index + 2, 1))
         if follows(stream, index, "->", "storage", "->", "data"):
             data = f"{name}.data_ptr<{type}>()"
             if follows(stream, index + 4, "+", name, "->", "storageOffset"):
@@ -59,16 +64,11 @@ def _fields(code: Code, names: Mapping[str, str]) -> Iterable[Edit]:
             elif not follows(stream, index + 4, "+"):
                 start = f"({data} - {name}.storage_offset())"
                 yield Edit(stream[index].start, stream[index + 4].end, start)
-        elif follows(stream, index, "->", "storage") and not follows(stream, index + 2, "->"):
-            yield Edit(stream[index].end, stream[index + 2].end, ".numel()")  # no elements, no storage
-        elif follows(stream, index, "->", "nDimension"):
-            yield Edit(stream[index].end, stream[index + 2].end, ".dim()")
-        elif follows(stream, index, "->", "storageOffset") and stream[index - 1].text != "+":
-            yield Edit(stream[index].end, stream[index + 2].end, ".storage_offset()")
+        elif asks and field in _METHODS and not follows(stream, index + 2, "->") and (before, field) != _ADDED:
+            yield Edit(stream[index].end, stream[index + 2].end, f".{_METHODS[field]}()")
         elif follows(stream, index, "->", "size", "[") or follows(stream, index, "->", "stride", "["):
             close = stream.partner[index + 3]
             if close > 0:
-                field = stream[index + 2].text
                 yield Edit(stream[index].end, stream[index + 3].end, f".{field}(")
                 yield Edit(stream[close].start, stream[close].end, ")")
         elif is_condition(stream, index, index):
@@ -88,9 +88,8 @@ def _no_tensors(code: Code, scope: Scope) -> Iterable[Edit]:
         }
         for function in code.functions
     }
-    for stream, index in code.names("|".join(map(re.escape, takes)) or "(?!)"):
-        found = arguments(stream, index + 2) if follows(stream, index, "(") else None
-        for place, (start, end) in enumerate(found[0] if found else ()):
+    for stream, index, given, _ in code.calls("|".join(map(re.escape, takes)) or "(?!)"):
+        for place, (start, end) in enumerate(given):
             alone = end == start + 1 and stream[start].text in ("NULL", "nullptr")
             if alone and place in takes[stream[index].text]:
                 yield Edit(stream[start].start, stream[start].end, "at::Tensor()")
@@ -98,46 +97,18 @@ def _no_tensors(code: Code, scope: Scope) -> Iterable[Edit]:
 
 def left_fields(code: Code) -> Iterator[Remark]:
     """What still reads a field of TH's struct from what is at::Tensor: `x->size` without an index, say."""
-    found: dict[str, set[int]] = {}
-    for stream, index in code.names(_STRUCT):
-        name = stream[index - 2]
-        if index > 1 and stream[index - 1].text == "->" and code.is_tensor(name):
-            subject = f"{name.text}->{stream[index].text}"
-            found.setdefault(subject, set()).add(line_of(code.text, name.start))
-    for subject, lines in found.items():
-        reason = "at::Tensor has no fields"
-        advice = "ask its methods: sizes(), strides(), dim(), storage(), storage_offset()"
-        yield Remark("th-tensor", tuple(sorted(lines)), subject, reason, advice, "broken")
+    found = (
+        (f"{stream[index - 2].text}->{stream[index].text}", stream[index - 2].start)
+        for stream, index in code.names(_STRUCT)
+        if index > 1 and stream[index - 1].text == "->" and code.is_tensor(stream[index - 2])
+    )
+    return (remark("th-tensor", lines, subject) for subject, lines in by_subject(code.text, found).items())
 
 
-RULES = (
-    Rule(
-        id="th-tensor-null",
-        gone="torch 1.11",
-        since="torch 1.0",
-        pattern="f(NULL), where f takes a THCudaTensor*",
-        replacement="f(at::Tensor())",
-        before="#include <torch/extension.h>\nint g(THCudaTensor *x, int *n) { return 1; }\n"
-        "int f() { return g(NULL, NULL); }\n",
-        after="#include <torch/extension.h>\nint g(THCudaTensor *x, int *n) { return 1; }\n"
-        "int f() { return g(at::Tensor(), NULL); }\n",
-        untouched=("int g(int *x) { return 1; }\nint f() { return g(NULL); }\n",),
-        rewrite=_no_tensors,
-    ),
-    Rule(
-        id="th-tensor-type",
-        gone="torch 1.11",
-        since="torch 1.0",
-        pattern="THCudaTensor *x, THLongTensor *x; x->size[0]; x == NULL",
-        replacement="at::Tensor x; x.size(0); !x.defined()",
-        before="#include <torch/extension.h>\n"
-        "long f(THCudaTensor *x, THIntTensor* y) { return y == NULL ? x->size[0] : x->nDimension; }\n"
-        "void g() { THCudaTensor *a = h(1, 2), *b; b = a; }\n",
-        after="#include <torch/extension.h>\n"
-        "long f(at::Tensor x, at::Tensor y) { return !y.defined() ? x.size(0) : x.dim(); }\n"
-        "void g() { at::Tensor a = h(1, 2), b; b = a; }\n",
-        untouched=("void f(THCudaTensor** all) { g(all); }\n",),
-        rewrite=_types,
-        emits="Tensor",
-    ),
+RULES = entries(
+    __file__,
+    {
+        "th-tensor-null": _no_tensors,
+        "th-tensor-type": _types,
+    },
 )

@@ -6,11 +6,9 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, whole_line
-from dcnbuild.port.pattern import arguments, skip_angle
-from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.pattern import arguments_of, follows
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stream import Stream
-
-_GONE = "torch 1.11"
 
 
 def _parameters(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -19,20 +17,12 @@ def _parameters(code: Code, scope: Scope) -> Iterable[Edit]:
         return
     for stream, index in code.names(r"\w+"):
         position = scope.state_parameters.get(stream[index].text)
-        if position is None or index + 1 >= len(stream):
-            continue
-        opening: int | None = index + 1
-        if stream[index + 1].text == "<":  # launch<float>(state, …)
-            close_angle = skip_angle(stream, index + 2)
-            opening = close_angle + 1 if close_angle else None
-        if opening is None or opening >= len(stream) or stream[opening].text != "(":
-            continue
-        found = arguments(stream, opening + 1)
-        if found is None or position >= len(found[0]):
+        found = arguments_of(stream, index, templates=True) if position is not None else None  # launch<float>(state, …)
+        if position is None or found is None or position >= len(found[0]):
             continue
         spans, close = found
         start, end = spans[position]
-        words = [token.text for token in stream[start:end]]
+        words = stream.words(start, end - start)
         if "THCState" not in words and words != ["state"]:
             continue
         if position + 1 < len(spans):
@@ -45,11 +35,8 @@ def _parameters(code: Code, scope: Scope) -> Iterable[Edit]:
 def _state(code: Code, scope: Scope) -> Iterable[Edit]:
     """Declarations of a THCState* that nothing uses any more."""
     stream = code.live
-    names = {
-        stream[index + 2].text
-        for index, token in enumerate(stream[:-2])
-        if token.text == "THCState" and stream[index + 1].text == "*"
-    }
+    places = stream.places.get("THCState", ())
+    names = {stream[i + 2].text for i in places if i + 2 < len(stream) and follows(stream, i, "*")}
     for name in names:
         statements = [_declaration(code, index) for index in stream.places.get(name, [])]
         if any(statement is None for statement in statements):
@@ -83,26 +70,10 @@ def _in_parentheses(stream: Stream, index: int) -> bool:
     return around >= 0 and stream[around].text == "("
 
 
-RULES = (
-    Rule(
-        id="thc-state-parameter",
-        gone=_GONE,
-        pattern="f(THCState* state, …) and f(state, …)",
-        replacement="f(…)",
-        before="void launch(THCState* state, int n) { run(n); }\nvoid f(int n) { launch(state, n); }\n",
-        after="void launch(int n) { run(n); }\nvoid f(int n) { launch(n); }\n",
-        untouched=("void launch(int n) { run(n); }\nvoid f(int n) { launch(n); }\n",),
-        rewrite=_parameters,
-    ),
-    Rule(
-        id="thc-state",
-        gone=_GONE,
-        pattern="extern THCState* state;",
-        replacement="nothing",
-        before="#include <vector>\n\nextern THCState *state;\n\nint f();\n",
-        after="#include <vector>\n\nint f();\n",
-        untouched=("extern THCState *state;\nvoid f(THCudaTensor* x) { g(state, x); }\n",),
-        why="Only where nothing is left that takes the state.",
-        rewrite=_state,
-    ),
+RULES = entries(
+    __file__,
+    {
+        "thc-state-parameter": _parameters,
+        "thc-state": _state,
+    },
 )

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from dcnbuild.port.code import Code, Parameter, parameters_of
+from dcnbuild.port.code import Code
+from dcnbuild.port.functions import Parameter, parameters_of
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.stable.abi import Target
 from dcnbuild.port.stream import Stream

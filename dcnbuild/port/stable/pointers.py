@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
-from dcnbuild.port.code import Code, Function
+from dcnbuild.port.code import Code
+from dcnbuild.port.functions import Function
 from dcnbuild.port.pattern import follows
 from dcnbuild.port.stable.expressions import kind_of_type
 from dcnbuild.port.stable.facts import Signature, StableScope

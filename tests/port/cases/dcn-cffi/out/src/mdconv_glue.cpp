@@ -1,3 +1,4 @@
+#include <torch/extension.h>
 #include <math.h>
 #include <stdio.h>
 #include <ATen/ATen.h>

@@ -1,8 +1,8 @@
 #include <ATen/cuda/CUDAContext.h>
+#include <torch/extension.h>
 #include <math.h>
 #include <stdio.h>
 #include "cuda/nms_kernel.h"
-#include <torch/extension.h>
 int gpu_nms(at::Tensor keep, at::Tensor num_out, at::Tensor boxes, float thresh) {
     TORCH_CHECK(keep.is_contiguous(), "boxes must be contiguous");
     int boxes_num = boxes.size(0);

@@ -1,7 +1,6 @@
+#include <torch/extension.h>
 #include <math.h>
 #include <stdlib.h>
-#include <c10/util/Exception.h>
-#include <torch/extension.h>
 int cpu_nms(at::Tensor keep_out, at::Tensor num_out, at::Tensor boxes, at::Tensor order, at::Tensor areas, float thresh) {
     TORCH_CHECK(keep_out.is_contiguous(), "keep_out must be contiguous");
     TORCH_CHECK(boxes.is_contiguous(), "boxes must be contiguous");

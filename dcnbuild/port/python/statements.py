@@ -1,0 +1,38 @@
+"""Statements of Python 2 in the files that are to be ported, which Python cannot parse with them."""
+
+from __future__ import annotations
+
+import re
+
+from dcnbuild.port.edits import newline_of
+from dcnbuild.port.python.module import Module
+from dcnbuild.port.result import Change
+
+#: Each statement, where it ends on its line, and what is written for it.
+_STATEMENTS = (
+    (re.compile(r"(^\s*|[:;]\s*)print\s+(?!>>)(\S.*?)\s*,(\s*(?:#.*)?)$"), r'\1print(\2, end=" ")\3'),
+    (re.compile(r"(^\s*|[:;]\s*)print\s+(?!>>)(\S.*?)(\s*(?:#.*)?)$"), r"\1print(\2)\3"),
+    (re.compile(r"^(\s*except\s+[\w.]+|\s*except\s*\([^()]*\))\s*,\s*(\w+)(\s*:)"), r"\1 as \2\3"),
+    (re.compile(r"(^\s*|[:;]\s*)raise\s+([\w.]+)\s*,\s*(\S.*?)(\s*(?:#.*)?)$"), r"\1raise \2(\3)\4"),
+)
+
+
+def as_python3(text: str) -> tuple[str, tuple[Change, ...]]:
+    """A text in which those stand as of today, and the changes; the text itself where that is not all it takes."""
+    newline = newline_of(text)
+    lines = text.split(newline)
+    changes: list[Change] = []
+    while len(changes) <= len(lines):
+        try:
+            Module(newline.join(lines))
+        except SyntaxError as error:
+            number = error.lineno or 0
+            line = lines[number - 1] if 0 < number <= len(lines) else ""
+            new = next((new for old, form in _STATEMENTS if (new := old.sub(form, line, count=1)) != line), "")
+            if not new:
+                break
+            changes.append(Change("python-2", number, line.strip(), new.strip()))
+            lines[number - 1] = new
+        else:
+            return newline.join(lines), tuple(changes)
+    return text, ()

@@ -1,0 +1,1 @@
+int cpu_nms(THLongTensor* keep, THFloatTensor* boxes, float threshold);

@@ -1,0 +1,1 @@
+int gpu_nms(THLongTensor* keep, THCudaTensor* boxes, float threshold);

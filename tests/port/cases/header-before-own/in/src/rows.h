@@ -1,0 +1,1 @@
+int rows_dot(THFloatTensor *columns, THFloatTensor *weight, THFloatTensor *output, int n);
