@@ -86,6 +86,9 @@ def container(lines: list[str], command: str) -> list[str]:
     return [*(line for line in lines[:at] if line not in typed), again, *lines[at + 1 :]]
 
 
+_SETTING, _NOT_OURS = r"export |unset |\w*Environment=", r"(?!\w+ run |sudo )"
+
+
 def form_of(place: str) -> str:
     """What lines are written for at a place that is told in words: "unit", "script", "" for any other."""
     begins = {"unit": "Environment", "script": "in the job script"}
@@ -108,7 +111,8 @@ def placed(lines: list[str], form: str, place: str, shell: Shell) -> list[str]:
         again = container(lines, form)
         if again != lines:
             return again
-    starts = re.compile(r"export |unset |\w*Environment=" if form in ("unit", "script") else r"(?!\w+ run )")
+    # what belongs there: the settings of a program, or all but what the machine around a container is told
+    starts = re.compile(_SETTING if form in ("unit", "script") else _NOT_OURS if shell == "dockerfile" else "")
     which = (n for n, line in enumerate(lines) if not line.startswith(f"{comment} ") and starts.match(line))
     typed = next(which, None)
     if place and typed is not None and " in place of " not in lines[typed - 1]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -39,6 +40,8 @@ def command(
 
     `words` may be any text; `operands`, file names and the like, are refused where it would take them for options.
     """
+    if root and target.shell == "dockerfile" and target.place and " before " not in target.place:
+        target = replace(target, shell="sh", root=False)  # the machine that starts the containers
     shell = target.shell
     quoted = [quoting.argument(str(word), shell) for word in words]
     quoted += [quoting.operand(str(word), shell) for word in operands]

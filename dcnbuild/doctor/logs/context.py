@@ -129,7 +129,7 @@ class Context:
     @cached_property
     def place(self) -> str:
         """Where the lines of a fix go, "" where they are typed."""
-        return self._place(_IMAGES) if self.dockerfile else self.ci or self._place(_PROGRAMS)
+        return self._place(_IMAGES) if self.dockerfile else self.ci or ("" if self._inside else self._place(_PROGRAMS))
 
     @property
     def again(self) -> bool:
@@ -139,9 +139,13 @@ class Context:
     @cached_property
     def started(self) -> str:
         """The command that has started the container in which a program failed, "" for none, or for a shell in it."""
-        found = None if self.dockerfile or self.ci else self.first(_STARTED)
-        inside = found and any(_INSIDE.match(line) for line in self.log.near(self.line, 400))
-        return found["command"] if found and not inside else ""
+        found = None if self.again or self._inside else self.first(_STARTED)
+        return found["command"] if found else ""
+
+    @cached_property
+    def _inside(self) -> bool:
+        """Whether somebody types in a container."""
+        return any(map(_INSIDE.match, self.log.near(self.line, 400)))
 
     @cached_property
     def ci(self) -> str:
@@ -173,7 +177,7 @@ class Context:
             found = self.first(_UBUNTU)
             distribution = _ubuntu(found) if found else _TABLE["jetpacks"].get((self.jetpack or "").partition(".")[0])
         return Target(
-            *(shell, "Linux", manager, distribution, self.root or self.dockerfile, self.conda),
+            *(shell, "Linux", manager, distribution, self.root or image, self.conda),
             architecture="aarch64" if self.aarch64 else "x86_64",
             container=self.container,
             pip=self.pip,
