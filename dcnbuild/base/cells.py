@@ -86,6 +86,32 @@ def container(lines: list[str], command: str) -> list[str]:
     return [*(line for line in lines[:at] if line not in typed), again, *lines[at + 1 :]]
 
 
+#: Commands that only show something, and what that is: people are told, where the line above does not say it.
+_SHOWS = (
+    (
+        re.compile(r"(?:\S+ )*python\S* -c ['\"]import torch; print\(torch\.__version__"),
+        "which torch it is, for which CUDA:",
+    ),
+    (re.compile(r"sh -c 'ls -d /usr/local/cuda"), "which CUDA toolkits there are, of which the next lines take one:"),
+    (re.compile(r"nvcc --version"), "which CUDA nvcc is of:"),
+    (re.compile(r"(?:where(?:\.exe)?|which -a) nvcc"), "which nvcc there are:"),
+    (re.compile(r"nvidia-smi(?: -L)?$"), "which GPUs there are, and which driver:"),
+    (re.compile(r"(?:free|df) -h"), "how much room there is:"),
+    (re.compile(r"g(?:cc|\+\+) --version"), "which compiler it is:"),
+    (re.compile(r"nvcc -dryrun"), "where nvcc looks for its parts:"),
+    (re.compile(r"ldd --version"), "which glibc it is:"),
+    (re.compile(r"printenv "), "what is set:"),
+    (re.compile(r"sh -c 'ldconfig -p"), "which copies of it the loader finds:"),
+    (re.compile(r"(?:\S+ )*pip index versions"), "which releases there are:"),
+    (re.compile(r"python -c ['\"]import sys; print\(sys\.executable"), "which Python it is:"),
+)
+
+
+def _told(line: str, above: str, shell: Shell) -> list[str]:
+    shows = next((text for pattern, text in _SHOWS if pattern.match(line)), "")
+    return [quoting.comment(shows, shell), line] if shows and not above.endswith(":") else [line]
+
+
 _SETTING, _NOT_OURS = r"export |unset |\w*Environment=", r"(?!\w+ run |sudo )"
 
 
@@ -105,6 +131,7 @@ def placed(lines: list[str], form: str, place: str, shell: Shell) -> list[str]:
         shell: whose lines they are.
     """
     comment = quoting.comment("", shell).strip()
+    lines = [said for line, above in zip(lines, ["", *lines]) for said in _told(line, above, shell)]
     if form in ("cell", "unit"):
         lines = [cell(line) if form == "cell" else unit(line) for line in lines]
     elif form:

@@ -249,3 +249,17 @@ def test_submodules_are_fetched_where_the_checkout_lies() -> None:
     cloned = "#9 [2/3] RUN cd /w/net && pip install .\n#9 Processing /w/net\n" + missing
     assert "RUN git -C /w/net submodule update --init --recursive" in fix(cloned)
     assert "!git -C net submodule update --init --recursive" in fix(f"!cd net && pip install .\n{missing}")
+
+
+@pytest.mark.parametrize(
+    ("shell", "form", "line", "said"),
+    [
+        ("sh", "", "nvcc --version", "# which CUDA nvcc is of:"),
+        ("cmd", "", "where nvcc", "rem which nvcc there are:"),
+        ("sh", "cell", "nvidia-smi -L", "# which GPUs there are, and which driver:"),
+    ],
+)
+def test_a_probe_says_what_it_shows(shell: commands.Shell, form: str, line: str, said: str) -> None:
+    written = f"!{line}" if form else line
+    assert cells.placed([line], form, "", shell) == [said, written]
+    assert cells.placed(["# look at it:", line], form, "", shell) == ["# look at it:", written]
