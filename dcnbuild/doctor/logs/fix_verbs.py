@@ -169,7 +169,7 @@ def build(hit: Hit, *options: str) -> Iterator[Fix]:
 def given(hit: Hit, *options: str) -> Installation | None:
     """The command that has built what failed: a directory, or the package by its name or out of its repository."""
     package, asked = "." if "-e" in options else hit["package"] or ".", hit.context.asked
-    if asked is None or (package == "." and asked.directory) or hit.context.again:
+    if asked is None or (package == "." and asked.directory) or hit.context.again or "setup.py" in asked.given:
         return asked
     of_git = len(asked.targets) == 1 and asked.targets[0].startswith("git+") and hit.context.by_pip
     return asked if (package != "." and asked.named(package)) or of_git else None
