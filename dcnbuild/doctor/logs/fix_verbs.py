@@ -108,7 +108,7 @@ def port(hit: Hit, edit: str = "", files: str = r".*[.](cuh?|cpp|cc|h|hpp)") -> 
         yield fixes.dcnbuild("port", "--in-place", operands=(name,))
         yield fixes.pip("install", "--no-build-isolation", operands=(f"./{name}{inside}",))
         return
-    if edit and hit.context.again and hit["project"] != ".":
+    if edit and hit.context.again and hit["project"] != "." and not hit.context.windows:
         words = ("-regextype", "posix-extended", "-regex", files, "-exec", "sed", "-i", "-E", edit, "{}", "+")
         yield fixes.command("find", hit["project"], *words)
         yield fixes.say("for good, in the checkout itself:")
