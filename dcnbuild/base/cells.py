@@ -1,12 +1,20 @@
-"""Lines of a shell as a cell of a notebook has them: each `!` starts a shell of its own, which keeps no variable."""
+"""Lines of a fix as other places than a shell have them: the cell of a notebook, a unit of systemd, a container.
+
+In a cell each `!` starts a shell of its own, which keeps no variable; a unit and a container get theirs from whoever
+starts them.
+"""
 
 from __future__ import annotations
 
 import re
 import shlex
 
+from dcnbuild.base import quoting
+from dcnbuild.base.quoting import Shell
+
 _SET = re.compile(r"export (?P<name>[A-Za-z_]\w*)=(?P<value>.*)")
 _UNSET = re.compile(r"unset (?P<name>[A-Za-z_]\w*)")
+_PRINTED = re.compile(r'"\$\((?P<command>[^()`]+)\)"')
 #: What is a value with at most one variable at its end: /opt/cuda/bin:"$PATH".
 _AFTER = re.compile(r"(?P<before>.*?)\"?\$(?P<variable>[A-Z_]+)\"?")
 
@@ -26,6 +34,9 @@ def cell(line: str) -> str:
 
 
 def _assign(name: str, value: str) -> str:
+    asked = _PRINTED.fullmatch(value)
+    if asked:
+        return f'import os, subprocess; os.environ["{name}"] = subprocess.getoutput({asked["command"]!r})'
     if "$(" in value or "`" in value:
         return f"# {name}= what the command prints that a shell has here: {value}"
     after = _AFTER.fullmatch(value)
@@ -33,3 +44,104 @@ def _assign(name: str, value: str) -> str:
     more = f' + os.environ.get("{after["variable"]}", "")' if after else ""
     plain = f"os.path.expandvars({text!r})" if "$" in text else repr(text)
     return f'import os; os.environ["{name}"] = {plain}{more}'
+
+
+def unit(line: str) -> str:
+    """One line of a shell, or a comment, for a unit of systemd, whose program no shell has started."""
+    found = _SET.fullmatch(line)
+    if found and "$" not in found["value"]:
+        return f"Environment={found['name']}={found['value']}"
+    return f"UnsetEnvironment={line[6:]}" if _UNSET.fullmatch(line) else line
+
+
+#: Words of a command that mean to any shell what they say: plain ones, quoted ones, and where people work.
+_WORDS = re.compile(
+    r"(?:[\w@%+=:,./~{}-]|\$(?:PWD|HOME|USER|\{(?:PWD|HOME|USER)\}|\((?:pwd|id -u|id -g)\))|"
+    r"\"[^\"$`\\!]*\"|'[^']*'| )+",
+    re.ASCII,
+)
+_STARTS = re.compile(r"(?P<program>(?:docker|podman|nvidia-docker) run) (?P<rest>.+)")
+_ENV = re.compile(r"ENV (?P<set>[A-Za-z_]\w*=[^$]*)")
+
+
+def started(command: str, *options: str) -> str:
+    """The command that started a container, with more options: "" for one that a shell would change.
+
+    Example: `started("docker run --rm -v $PWD:/w img", "-e", "A=1")` is "docker run -e A=1 --rm -v $PWD:/w img".
+    """
+    found = _STARTS.fullmatch(command.strip())
+    if found is None or not _WORDS.fullmatch(found["rest"]) or not found["rest"].isprintable():
+        return ""
+    return " ".join((found["program"], *options, found["rest"]))
+
+
+def container(lines: list[str], command: str) -> list[str]:
+    """Lines of a Dockerfile for a container that a command has started: its variables are options of that command."""
+    typed = [line for line in lines if not line.startswith("#")]
+    sets = [found["set"] for line in typed if (found := _ENV.fullmatch(line))]
+    again = started(command, *(word for text in sets for word in ("-e", text)))
+    if not sets or len(sets) < len(typed) or not again:
+        return lines
+    at = lines.index(typed[-1])
+    return [*(line for line in lines[:at] if line not in typed), again, *lines[at + 1 :]]
+
+
+#: Commands that only show something, and what that is: people are told, where the line above does not say it.
+_SHOWS = (
+    (
+        re.compile(r"(?:\S+ )*python\S* -c ['\"]import torch; print\(torch\.__version__"),
+        "which torch it is, for which CUDA:",
+    ),
+    (re.compile(r"sh -c 'ls -d /usr/local/cuda"), "which CUDA toolkits there are, of which the next lines take one:"),
+    (re.compile(r"nvcc --version"), "which CUDA nvcc is of:"),
+    (re.compile(r"(?:where(?:\.exe)?|which -a) nvcc"), "which nvcc there are:"),
+    (re.compile(r"nvidia-smi(?: -L)?$"), "which GPUs there are, and which driver:"),
+    (re.compile(r"(?:free|df) -h"), "how much room there is:"),
+    (re.compile(r"g(?:cc|\+\+) --version"), "which compiler it is:"),
+    (re.compile(r"nvcc -dryrun"), "where nvcc looks for its parts:"),
+    (re.compile(r"ldd --version"), "which glibc it is:"),
+    (re.compile(r"printenv "), "what is set:"),
+    (re.compile(r"sh -c 'ldconfig -p"), "which copies of it the loader finds:"),
+    (re.compile(r"(?:\S+ )*pip index versions"), "which releases there are:"),
+    (re.compile(r"python -c ['\"]import sys; print\(sys\.executable"), "which Python it is:"),
+)
+
+
+def _told(line: str, above: str, shell: Shell) -> list[str]:
+    shows = next((text for pattern, text in _SHOWS if pattern.match(line)), "")
+    return [quoting.comment(shows, shell), line] if shows and not above.endswith(":") else [line]
+
+
+_SETTING, _NOT_OURS = r"export |unset |\w*Environment=", r"(?!\w+ run |sudo )"
+
+
+def form_of(place: str) -> str:
+    """What lines are written for at a place that is told in words: "unit", "script", "" for any other."""
+    begins = {"unit": "Environment", "script": "in the job script"}
+    return next((form for form, start in begins.items() if place.startswith(start)), "")
+
+
+def placed(lines: list[str], form: str, place: str, shell: Shell) -> list[str]:
+    """The lines of a fix as they are where they go, with a comment that says where that is.
+
+    Args:
+        lines: of a shell, or of a Dockerfile.
+        form: "cell", "unit", "script" that starts the program, or the command that has started a container.
+        place: in words, "" where they are typed.
+        shell: whose lines they are.
+    """
+    comment = quoting.comment("", shell).strip()
+    lines = [said for line, above in zip(lines, ["", *lines]) for said in _told(line, above, shell)]
+    if form in ("cell", "unit"):
+        lines = [cell(line) if form == "cell" else unit(line) for line in lines]
+    elif form:
+        again = container(lines, form)
+        if again != lines:
+            return again
+    # what belongs there: the settings of a program, or all but what the machine around a container is told
+    starts = re.compile(_SETTING if form in ("unit", "script") else _NOT_OURS if shell == "dockerfile" else "")
+    which = (n for n, line in enumerate(lines) if not line.startswith(f"{comment} ") and starts.match(line))
+    typed = next(which, None)
+    if place and typed is not None and " in place of " not in lines[typed - 1]:
+        lines.insert(typed, quoting.comment(place, shell))
+    return lines

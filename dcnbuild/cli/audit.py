@@ -76,7 +76,7 @@ def _target(args: argparse.Namespace, installed: TorchInstall | None) -> Target:
     """Returns this machine, changed by the options. Raises ValueError."""
     facts = Facts(Machine(), find_python(os.environ), driver=find_driver(os.environ))
     if args.gpu is not None or args.driver is not None:
-        from dcnbuild.doctor.elsewhere import with_gpu
+        from dcnbuild.machine.elsewhere import with_gpu
 
         facts = with_gpu(facts, args.gpu, args.driver)
     named = os.confstr("CS_GNU_LIBC_VERSION") or ""

@@ -104,7 +104,7 @@ def _facts(args: argparse.Namespace) -> Facts:
         text = decode(_read_file(Path(args.facts))).removeprefix("\ufeff")
         facts = facts_from_json(text, args.facts)
     if args.gpu is not None or args.driver is not None:
-        from dcnbuild.doctor.elsewhere import with_gpu
+        from dcnbuild.machine.elsewhere import with_gpu
 
         facts = with_gpu(facts, args.gpu, args.driver)
     return replace(facts, wanted_torch=args.torch)

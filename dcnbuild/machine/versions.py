@@ -9,7 +9,7 @@ import re
 from typing import NamedTuple
 
 from dcnbuild.base.versions import numbers
-from dcnbuild.machine.compatibility import CudaRelease, cuda_release, table
+from dcnbuild.machine.compatibility import CudaRelease, compiles_for, cuda_release, table
 from dcnbuild.machine.compatibility import minimum_driver as minimum_driver
 
 
@@ -111,6 +111,15 @@ def arch_list(toolkit: str) -> str:
     usual = (70, 75, 80, 86, 89, 90, 100, 120) if row else (75, 80, 86)
     names = [listed(str(item)) for item in usual if row is None or item in row.architectures]
     return ";".join(names) + "+PTX"
+
+
+def kept(given: str, toolkit: str) -> str:
+    """A list of architectures as it was given, "7.0 8.6+PTX", without those that a toolkit does not know; "" if that
+    changes nothing, or leaves none.
+    """
+    names = re.split(r"[; ]+", given.strip("; "))
+    known = [name for name in names if number(name) and compiles_for(toolkit, f"sm_{number(name)}") is not False]
+    return ";".join(known) if toolkit and known and known != names else ""
 
 
 def newest_usual(toolkit: str) -> str:

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 import dcnbuild
 from dcnbuild.doctor import report
 from dcnbuild.doctor.checks import examine
-from dcnbuild.doctor.elsewhere import find_gpu, with_gpu
 from dcnbuild.doctor.examples import EXAMPLES, HEALTHY
 from dcnbuild.doctor.resolver import resolve
 from dcnbuild.doctor.share import shareable
+from dcnbuild.machine.elsewhere import find_gpu, with_gpu
 from dcnbuild.machine.facts import Driver, Facts
 from dcnbuild.machine.facts_json import facts_from_json
 

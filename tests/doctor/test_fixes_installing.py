@@ -49,13 +49,10 @@ def test_a_toolkit_is_installed_from_where_there_is_one(wanted: tuple[str, str],
 
 def test_where_the_distribution_is_not_known_both_ways_are_told() -> None:
     lines = fixes.install_toolkit("12.4").lines(Target(manager="apt-get"))
-    assert lines[1::2] == (
-        "dcnbuild toolkit install 12.4",
+    assert lines == (
+        "# from the package repository of NVIDIA for this Ubuntu:",
         "sudo apt-get install cuda-toolkit-12-4",
-    )
-    assert lines[::2] == (
-        "# on Debian:",
-        "# on Ubuntu, from the package repository of NVIDIA:",
+        "# on Debian in its place: dcnbuild toolkit install 12.4",
         "export CUDA_HOME=/usr/local/cuda-12.4",
     )
 

@@ -91,7 +91,7 @@ def test_it_is_built_again_by_the_same_command(command: str, line: str) -> None:
 
 def test_a_url_of_windows_becomes_its_path() -> None:
     log = "D:\\my net>python x.py\nObtaining file:///D:/my%20net/ops\n" + _GONE
-    assert any(line.startswith('dcnbuild port "D:\\my net\\ops"') for line in fix(log))
+    assert any(line.startswith('dcnbuild port --in-place "D:\\my net\\ops"') for line in fix(log))
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_what_was_tried_in_vain_is_not_advised_again() -> None:
     assert "export TORCH_CUDA_ARCH_LIST=8.0" not in lines
     assert any("is set to 8.0 already" in line for line in lines)
     assert any(line.startswith("grep ") and line.endswith(" ops/net") for line in lines)
-    assert lines[-1] == "pip install --no-build-isolation ops/net"
+    assert "pip install --no-build-isolation ops/net" in lines
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_what_was_tried_in_vain_is_not_advised_again() -> None:
         ("Mem:           7.7Gi       1.2Gi       5.1Gi        12Mi       1.4Gi       6.2Gi", "1"),
         ("Mem:          257654       10000      200000         100       40000      240000", "8"),
         ("MemAvailable:   65536000 kB", "7"),
-        ("docker run --memory=16g img", "2"),
+        ("a container of docker run with --memory=16g", "2"),
         ("a machine with 64 GB RAM", "8"),
         ("", "8"),
     ],
@@ -161,17 +161,18 @@ def test_fewer_jobs_for_the_memory_that_the_log_shows(shown: str, jobs: str) -> 
     assert f"export MAX_JOBS={jobs}" in fix(log)
 
 
-def test_the_copy_that_was_ported_is_built() -> None:
+def test_what_was_ported_is_what_the_command_builds() -> None:
     lines = fix(f"$ pip install -e ./ops\nProcessing ./ops\n{_GONE}")
-    assert lines[:2] == ["dcnbuild port ./ops", "pip install --no-build-isolation -e ./ops-ported"]
+    assert [line for line in lines if line[0] != "#"] == ["dcnbuild port --in-place ./ops", "pip install -e ./ops"]
     jit = fix(f"Using /home/ada/.cache/torch_extensions/py310_cu121 as PyTorch extensions root...\n{_GONE}")
-    assert "# and give load the ported sources" in jit and not any("pip install" in line for line in jit)
+    assert jit[0] == "dcnbuild port --in-place ." and not any("pip install" in line for line in jit)
 
 
 def test_options_of_a_setup_py_are_not_lost() -> None:
     log = '$ python setup.py install --blas=openblas\n/w/a.h(24): error: namespace "std" has no member "uintptr_t"'
-    assert fix(log)[-1] == "# then python setup.py again, with its own options: install --blas=openblas"
-    assert fix(log.replace("openblas", "$BLAS"))[-1] == "# then python setup.py again, with its own options"
+    assert fix(log)[-1] == "python setup.py install --blas=openblas"
+    assert fix(log.replace("openblas", "$BLAS/x"))[-1] == 'python setup.py install "--blas=$BLAS/x"'
+    assert "`" not in fix(log.replace("openblas", "`reboot`"))[-1]
 
 
 @pytest.mark.parametrize(
@@ -205,7 +206,7 @@ def test_the_cause_in_a_line_below_is_not_taken_for_that_of_the_line_above() -> 
 
 def test_a_directory_that_was_named_from_here_is_not_entered_first() -> None:
     log = "$ pip install ./sub/raster\nProcessing ./sub/raster\nsrc/b.h:19:10: fatal error: glm/glm.hpp: No such file or directory"
-    assert fix(log) == ["git submodule update --init --recursive", "pip install --no-build-isolation ./sub/raster"]
+    assert fix(log) == ["git submodule update --init --recursive", "pip install ./sub/raster"]
 
 
 @pytest.mark.parametrize(
@@ -250,7 +251,7 @@ def test_a_check_of_the_program_for_a_gpu_is_that_of_a_wheel_without_cuda() -> N
 
 def test_a_runner_has_no_dcnbuild() -> None:
     lines = fix(f"##[group]Run pip install .\n$ pip install ./ops\nProcessing ./ops\n{_GONE}")
-    assert "# in your own checkout, whose result is committed: dcnbuild port ./ops" in lines
+    assert "# in your own checkout, whose result is committed: dcnbuild port --in-place ./ops" in lines
     assert not any(line.startswith("dcnbuild") for line in lines)
 
 

@@ -95,8 +95,8 @@ def test_what_pip_cloned_is_cloned_to_be_ported() -> None:
     )
     assert [line for line in fix(log) if not line.startswith("#")] == [
         "git clone --recursive https://github.com/erikwijmans/Pointnet2_PyTorch",
-        "dcnbuild port Pointnet2_PyTorch",
-        "pip install --no-build-isolation ./Pointnet2_PyTorch-ported/pointnet2_ops_lib",
+        "dcnbuild port --in-place Pointnet2_PyTorch",
+        "pip install --no-build-isolation ./Pointnet2_PyTorch/pointnet2_ops_lib",
     ]
 
 

@@ -66,7 +66,7 @@ def test_a_build_without_cuda_is_built_again_and_stood_in_for_where_dcnbuild_can
 )  # fmt: skip
 def test_the_directory_to_port_is_the_one_of_the_project(before: str, source: str, directory: str) -> None:
     log = f"{before}\n{source}:3:3: error: ‘AT_CHECK’ was not declared in this scope"
-    assert f"dcnbuild port {directory}" in fix(log).splitlines()
+    assert f"dcnbuild port --in-place {directory}" in fix(log).splitlines()
     assert not any(line.endswith((" /", ":\\")) for line in fix(log).splitlines())
 
 
@@ -224,7 +224,7 @@ def test_a_batch_that_the_step_does_not_divide(message: str) -> None:
 
 def test_a_setup_that_asks_for_a_gpu_only_is_ported() -> None:
     log = f'Traceback (most recent call last):\n  File "{_DETR}/setup.py", line 49, in f\nNotImplementedError: Cuda is not availabel'
-    assert f"dcnbuild port {_DETR}" in fix(log).splitlines() and COMPAT in fix(log)
+    assert f"dcnbuild port --in-place {_DETR}" in fix(log).splitlines() and COMPAT in fix(log)
 
 
 @pytest.mark.parametrize(

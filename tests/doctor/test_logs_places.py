@@ -153,19 +153,19 @@ def test_the_sources_of_an_installed_package_are_not_ported_here() -> None:
     assert "pip install --upgrade transformers" in fix(
         f"/env/lib/python3.11/site-packages/transformers/{path}(69): {message}"
     )
-    assert fix(f"/home/ada/net/{path}(69): {message}")[0].startswith("dcnbuild port ")
+    assert fix(f"/home/ada/net/{path}(69): {message}")[0].startswith("dcnbuild port --in-place ")
 
 
 def test_the_directory_above_the_build_is_the_projects() -> None:
     build = "FAILED: /home/ada/pcdet/build/temp.linux-x86_64-cpython-38/pcdet/ops/iou/src/a.o"
     source = "/home/ada/pcdet/pcdet/ops/iou/src/a.cpp:12:10: fatal error: THC/THC.h: No such file or directory"
-    assert "dcnbuild port /home/ada/pcdet" in fix(f"{build}\n{source}")
+    assert "dcnbuild port --in-place /home/ada/pcdet" in fix(f"{build}\n{source}")
 
 
 def test_architectures_of_the_setup_py_are_not_mended_by_a_variable() -> None:
     error = "nvcc fatal   : Unsupported gpu architecture 'compute_70'"
     own = fix(f"/usr/local/cuda/bin/nvcc -c a.cu -gencode arch=compute_70,code=sm_70\n{error}")
-    assert not any("TORCH_CUDA_ARCH_LIST" in line for line in own) and "dcnbuild port ." in own
+    assert not any("TORCH_CUDA_ARCH_LIST" in line for line in own) and "dcnbuild port --in-place ." in own
     torchs = fix(f"/usr/local/cuda/bin/nvcc -c a.cu -gencode=arch=compute_70,code=sm_70\n{error}")
     assert any("TORCH_CUDA_ARCH_LIST" in line for line in torchs)
 
@@ -193,7 +193,9 @@ def test_each_row_of_the_surroundings_is_a_property() -> None:
 def test_lines_of_a_dockerfile_are_of_one_language() -> None:
     step = "#9 [4/8] RUN pip install .\n#9 8.31 src/a.c:1:10: fatal error: {}: No such file or directory\n"
     assert fix(step.format("Python.h"))[1].startswith("RUN apt-get update && apt-get install -y ")
-    assert fix(step.format("THC/THC.h"))[0].startswith("# outside of the image, in what it copies: dcnbuild port ")
+    assert fix(step.format("THC/THC.h"))[0].startswith(
+        "# outside of the image, in what it copies: dcnbuild port --in-place "
+    )
     lines = fix(f"#9 [4/8] RUN pip install .\n#9 8.3 {_NO_TOOLKIT}\n")
     assert any(line.startswith("# FROM ") for line in lines)
     assert all(line.startswith(("#", "ENV ", "RUN ", "WORKDIR ")) for line in lines)

@@ -9,9 +9,9 @@ import dataclasses
 import json
 from pathlib import Path
 
-from dcnbuild.doctor.elsewhere import with_gpu
 from dcnbuild.doctor.logs import read_log
 from dcnbuild.doctor.resolver import resolve
+from dcnbuild.machine.elsewhere import with_gpu
 from dcnbuild.machine.facts import Facts, Machine, Python
 
 _BIN = Path("/usr/bin/python")

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Concatenate, ParamSpec
 
-from dcnbuild.base import quoting
-from dcnbuild.base.cells import cell
+from dcnbuild.base import cells, quoting
 from dcnbuild.base.quoting import Shell, UnquotableError
 from dcnbuild.machine.facts import Facts
 
 _SHELLS: dict[str, Shell] = {"fish": "fish", "csh": "csh", "tcsh": "csh", "pwsh": "powershell"}
+
+
+#: Lines that build a project or a package.
+BUILDS = re.compile(
+    r"^(?!#)(?!.*apt-get).*(?:\binstall .*(?:--no-build-isolation|-e | \.)|\bsetup\.py )|^cmake --build"
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,8 @@ class Target:
         pip: what stands for pip, as ("uv", "pip").
         alternative: whether the lines come after "or" and so are comments: interactive zsh takes those for commands
             and evaluates what is to be replaced by a program's output.
-        notebook: whether they go into a cell of a notebook, as a whole.
+        form: what they are written for as a whole: "cell" of a notebook, "unit" of systemd, "script" that starts
+            the program, or the command that has started the container.
         place: where they go that are not typed, "in the Dockerfile, before line 14:".
         variables: those that have been set there, in vain, with their values.
     """
@@ -49,7 +55,7 @@ class Target:
     container: bool = False
     pip: tuple[str, ...] = ("pip",)
     alternative: bool = False
-    notebook: bool = False
+    form: str = ""
     place: str = ""
     variables: frozenset[tuple[str, str]] = frozenset()
 
@@ -123,22 +129,26 @@ def render(fixes: Iterable[Fix], target: Target, whole: bool = True) -> tuple[st
                 kept.append(line)
                 if alternative is not None:
                     alternative.add(line)
-    typed = next((number for number, line in enumerate(kept) if not line.startswith(f"{comment} ")), None)
-    if whole and target.place and typed is not None:
-        kept.insert(typed, quoting.comment(target.place, target.shell))
-    return tuple(map(cell, kept)) if whole and target.notebook else tuple(kept)
+    return tuple(cells.placed(kept, target.form, target.place, target.shell) if whole else kept)
 
 
-def alternatives_last(parts: Iterable[list[Fix]], target: Target) -> list[Fix]:
-    """The fixes of several faults as one: first what each of them takes, then what may be done instead."""
+def alternatives_last(parts: Sequence[list[Fix]], target: Target) -> list[Fix]:
+    """The fixes of several faults as one: what each of them takes, what builds, and what may be done instead."""
     first: list[Fix] = []
     rest: list[Fix] = []
+    if len(parts) == 1:
+        return parts[0]
     for fixes in parts:
-        begins = (n for n, fix in enumerate(fixes) if re.match(r"(?:#|rem) or\b", " ".join(fix.lines(target)[:1])))
-        cut = next(begins, len(fixes))
+        cut = next((n for n, fix in enumerate(fixes) if is_alternative(fix, target)), len(fixes))
         first += fixes[:cut]
         rest += fixes[cut:]
-    return first + rest
+    builds = [fix for fix in first if any(map(BUILDS.search, fix.lines(target)))]
+    return [fix for fix in first if fix not in builds] + builds + rest
+
+
+def is_alternative(fix: Fix, target: Target) -> bool:
+    """Whether what begins here may be done instead."""
+    return re.match(r"(?:#|rem) or\b", " ".join(fix.lines(target)[:1])) is not None
 
 
 def together(fixes: Iterable[Fix]) -> Fix:

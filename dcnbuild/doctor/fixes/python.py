@@ -104,7 +104,7 @@ def rebuild(target: Target, package: str | None = None, directory: str = ".", *m
 def dcnbuild(target: Target, *words: str, operands: Iterable[str | Path] = ()) -> Iterator[str]:
     """Runs a command of dcnbuild, which no image and no runner has: sources are ported where they are edited."""
     outside = "# outside of the image, in what it copies: " if target.shell == "dockerfile" else ""
-    if not outside and target.place:
+    if not outside and target.place and not target.form:
         if words[0] == "port":
             outside = "# in your own checkout, whose result is committed: "
         else:

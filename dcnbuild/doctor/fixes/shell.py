@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from dcnbuild.base import plain_yaml, quoting
+from dcnbuild.base import cells, commands, plain_yaml, quoting
+from dcnbuild.base.commands import Installation
 from dcnbuild.base.quoting import UnquotableError
 from dcnbuild.doctor.fixes import effects
 from dcnbuild.doctor.fixes.fix import Target, makes_fix
@@ -38,9 +40,13 @@ def command(
 
     `words` may be any text; `operands`, file names and the like, are refused where it would take them for options.
     """
+    if root and target.shell == "dockerfile" and target.place and " before " not in target.place:
+        target = replace(target, shell="sh", root=False)  # the machine that starts the containers
     shell = target.shell
     quoted = [quoting.argument(str(word), shell) for word in words]
     quoted += [quoting.operand(str(word), shell) for word in operands]
+    if shell == "powershell" and quoted[0] == "where":  # which is Where-Object there
+        quoted[0] = "where.exe"
     if shell == "powershell" and quoted[0].startswith("'"):
         quoted.insert(0, "&")
     if root and not target.root and not target.windows:
@@ -51,6 +57,23 @@ def command(
     elif target.shell == "dockerfile":
         line = f"WORKDIR {line[3:]}" if words[0] == "cd" else _lasting(line)
     yield line
+
+
+@makes_fix
+def restart(target: Target, started: str, *options: str) -> Iterator[str]:
+    """Starts a container as before, with more options."""
+    again = cells.started(started, *(quoting.argument(word, "sh") for word in options))
+    yield again or quoting.comment(f"docker run as before, with {' '.join(options)} behind run", target.shell)
+
+
+@makes_fix
+def again(target: Target, made: Installation, *words: str) -> Iterator[str]:
+    """A command once more: in place of itself where an image or a job runs it with other words."""
+    if words == made.given:
+        yield commands.again(words, target.shell)
+        return
+    yield quoting.comment(target.place.replace(" before ", " in place of "), target.shell)
+    yield commands.instead(made, words, target.shell)
 
 
 def _lasting(line: str) -> str:

@@ -48,9 +48,7 @@ def package_install(target: Target, name: str) -> Iterator[str]:
     """Installs what the package manager of the system, Debian's where that is not known, calls by this name."""
     manager = target.manager or "apt-get"
     program = plain_yaml.shipped(_TABLE)["installs"].get(manager, (manager, "install"))
-    if manager == "apt-get" and (
-        target.container or target.shell == "dockerfile"
-    ):  # images have no lists, nor a terminal
+    if manager == "apt-get" and (target.container or target.place or target.form):  # no lists, nor a terminal
         update = "" if target.root else "sudo "
         install = " ".join(command(*program, "-y", operands=(name,), root=True).strict(replace(target, shell="sh")))
         yield f"{'RUN ' if target.shell == 'dockerfile' else ''}{update}apt-get update && {install}"

@@ -97,11 +97,10 @@ def install_toolkit(target: Target, version: str) -> Iterator[str]:
         yield quoting.comment("from the package repository of NVIDIA:", target.shell)
         yield from system_install(package).strict(target)
     elif target.manager == "apt-get" and target.distribution is None:
-        if version in recipes.DEBIAN:
-            yield quoting.comment("on Debian:", target.shell)
-            yield from dcnbuild("toolkit", "install", version).strict(target)
-        yield quoting.comment("on Ubuntu, from the package repository of NVIDIA:", target.shell)
+        yield quoting.comment("from the package repository of NVIDIA for this Ubuntu:", target.shell)
         yield from system_install(package).strict(target)
+        if version in recipes.DEBIAN:
+            yield quoting.comment(f"on Debian in its place: dcnbuild toolkit install {version}", target.shell)
     else:
         page = f"https://developer.nvidia.com/cuda-{version.replace('.', '-')}-0-download-archive"
         yield quoting.comment(f"install CUDA {version} from {page}", target.shell)

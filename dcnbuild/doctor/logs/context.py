@@ -12,7 +12,8 @@ from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
-from dcnbuild.base import plain_yaml
+from dcnbuild.base import cells, plain_yaml
+from dcnbuild.base.commands import Installation
 from dcnbuild.base.quoting import Shell
 from dcnbuild.doctor import wording
 from dcnbuild.doctor.fixes.fix import Target
@@ -36,7 +37,12 @@ _MANAGERS = tuple((_any(row["any"]), row["manager"], row.get("distribution")) fo
 #: What shows that something else than pip installs.
 _INSTALLERS = tuple((_any(row["any"]), tuple(row["words"])) for row in _TABLE["installers"])
 #: Where the lines of a fix go that nobody types: in an image's build, and in the job of a service that builds.
-_IMAGES, _JOBS = ([(_any(row["any"]), row["say"]) for row in _TABLE[of]] for of in ("image_places", "job_places"))
+_IMAGES, _JOBS, _PROGRAMS = (
+    [(_any(row["any"]), row["say"]) for row in _TABLE[f"{of}_places"]] for of in ("image", "job", "program")
+)
+_STARTED = re.compile(r"(?:^|[$#>+] ?|sudo |\] )(?P<command>(?:docker|podman|nvidia-docker) run [^|;&<>\n]{1,400})")
+#: The prompt of a shell in a container.
+_INSIDE = re.compile(r"\S*root@[\w.-]+:|\[root@")
 _UBUNTU = re.compile(r"[Uu]buntu[ -]?(?:\d\.\d{1,2}-\w{1,10}~)?((?:18|2\d)\.04)|ubuntu(18|2\d)04|~(2\d)\.04\b")
 #: Directories of a user, which tell one machine from another.
 _HOMES = re.compile(r"(/home/[\w.-]+|/Users/[\w.-]+|[A-Z]:\\Users\\[\w.-]+)")
@@ -53,7 +59,21 @@ _LOCAL = re.compile(r"(?:Processing|Obtaining) (?:file://)?(?:\.|/|[A-Za-z]:)|.{
 
 #: The properties of a Context that templates may name.
 SHOWN = frozenset(
-    (*_VERSIONS, *_SIGNS, "ci", "command", "compose", "installer", "source", "where", "project", "package", "pinned")
+    (
+        *_VERSIONS,
+        *_SIGNS,
+        "ci",
+        "command",
+        "compose",
+        "installer",
+        "source",
+        "again",
+        "where",
+        "project",
+        "package",
+        "pinned",
+        "started",
+    )
 )
 
 
@@ -103,12 +123,29 @@ class Context:
     def target(self, facts: Facts | None) -> Target:
         """Where a fix is pasted: this machine where the log may be of it, else the log's machine."""
         found = replace(self._target(facts), place=self.place, variables=asked.variables(self))
-        return replace(found, notebook=True) if self.notebook and found.shell == "sh" else found
+        form = self.started or ("cell" if self.notebook else cells.form_of(self.place))
+        return replace(found, form=form) if found.shell in ("sh", "dockerfile") else found
 
     @cached_property
     def place(self) -> str:
         """Where the lines of a fix go, "" where they are typed."""
-        return self._place(_IMAGES) if self.dockerfile else self.ci
+        return self._place(_IMAGES) if self.dockerfile else self.ci or ("" if self._inside else self._place(_PROGRAMS))
+
+    @property
+    def again(self) -> bool:
+        """Whether what failed is done again after the lines of a fix: by the build of an image, or by a job."""
+        return bool(self.dockerfile or self.ci)
+
+    @cached_property
+    def started(self) -> str:
+        """The command that has started the container in which a program failed, "" for none, or for a shell in it."""
+        found = None if self.again or self._inside else self.first(_STARTED)
+        return found["command"] if found else ""
+
+    @cached_property
+    def _inside(self) -> bool:
+        """Whether somebody types in a container."""
+        return any(map(_INSIDE.match, self.log.near(self.line, 400)))
 
     @cached_property
     def ci(self) -> str:
@@ -122,7 +159,8 @@ class Context:
     def _target(self, facts: Facts | None) -> Target:
         shell: Shell
         here = Target.of(facts) if facts is not None and not self.dockerfile and self._here(facts) else Target()
-        shell = "dockerfile" if self.dockerfile else "fish" if self.fish else "csh" if self.csh else here.shell
+        image = self.dockerfile or self.place.startswith("in the Dockerfile")
+        shell = "dockerfile" if image else "fish" if self.fish else "csh" if self.csh else here.shell
         if here.facts is not None:
             return replace(here, shell=shell, conda=self.conda or here.conda, pip=self.pip)
         if self.windows:
@@ -139,7 +177,7 @@ class Context:
             found = self.first(_UBUNTU)
             distribution = _ubuntu(found) if found else _TABLE["jetpacks"].get((self.jetpack or "").partition(".")[0])
         return Target(
-            *(shell, "Linux", manager, distribution, self.root or self.dockerfile, self.conda),
+            *(shell, "Linux", manager, distribution, self.root or image, self.conda),
             architecture="aarch64" if self.aarch64 else "x86_64",
             container=self.container,
             pip=self.pip,
@@ -152,7 +190,7 @@ class Context:
         return next((words for pattern, words in _INSTALLERS if self.first(pattern, reach=60)), by)
 
     @cached_property
-    def asked(self) -> asked.Installation | None:
+    def asked(self) -> Installation | None:
         """The command that installs, as far as the log shows it."""
         return asked.installation(self)
 
@@ -215,14 +253,14 @@ class Context:
             if found and not re.match(r" {2,}Collecting", raw):
                 name, *release = [group for group in found.groups() if group]
                 return "." if name in ("collected", "wheel") or self._local(name) else "==".join((name, *release[:1]))
-        return self.asked.built(self) if self.asked else "."
+        return asked.built(self.asked, self) if self.asked else "."
 
     def _local(self, name: str) -> bool:
         """Whether a package is the directory that pip was given: what comes from an index it collects by name."""
         like = re.sub(r"[-_.]+", "[-_.]+", name)
         local = rf"(?i)(?:Processing|Obtaining) (?:file://)?(?:\.|/|[A-Z]:)|`{like} ?@ ?(?:file:|\.)"
         return any(re.search(local, line) for line in self.log.lines) and not any(
-            re.search(rf"(?i)Collecting {like}(?![\w-])|[ /]{like}-\d[^ /]*\.(?:tar|zip|whl)", line)
+            re.search(rf"(?i)Collecting {like}(?![\w-])|(?:Downloading|Using cached|Fetching) \S*{like}-\d", line)
             for line in self.log.lines
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 
+from dcnbuild.base.commands import Installation
 from dcnbuild.base.versions import numbers
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix, together
@@ -16,7 +17,7 @@ from dcnbuild.doctor.resolver import jetson_torch
 from dcnbuild.knowledge import modules
 from dcnbuild.machine import versions
 
-_CHECKOUT, _JUST_IN_TIME = map(wording.pattern, ("checkout", "just_in_time"))
+_CHECKOUT, _JUST_IN_TIME, _FAILED = map(wording.pattern, ("checkout", "just_in_time", "build_failed"))
 #: The image without nvcc that another of the same name has a -devel of.
 _NO_NVCC = re.compile(r"\bFROM (?:docker\.io/)?((?:pytorch/pytorch|nvidia/cuda):[\w.-]{1,80}?)-(?:runtime|base)\b")
 
@@ -89,8 +90,11 @@ def _enter(hit: Hit, path: str) -> Iterator[Fix]:
         yield fixes.say("in the checkout of what fails, where its setup.py lies:")
 
 
-def port(hit: Hit) -> Iterator[Fix]:
-    """Rewrites the project's sources; those of an installed package are its own project's to rewrite."""
+def port(hit: Hit, edit: str = "", files: str = r".*[.](cuh?|cpp|cc|h|hpp)") -> Iterator[Fix]:
+    """Rewrites the project's sources where they lie; those of an installed package are its own project's to rewrite.
+
+    An image or a job has no dcnbuild: `edit` is what sed can do there.
+    """
     made = owner(hit["source"])
     if made.package and re.search(r"(?:site|dist)-packages", hit["source"]):
         yield fixes.say(f"the source is that of {made.package}: a newer release of it")
@@ -101,20 +105,25 @@ def port(hit: Hit) -> Iterator[Fix]:
         url, name, inside = clone
         yield fixes.say("pip has deleted the copy that it built, so one of your own:")
         yield fixes.command("git", "clone", "--recursive", operands=(url,))
-        yield fixes.dcnbuild("port", operands=(name,))
-        yield fixes.pip("install", "--no-build-isolation", operands=(f"./{name}-ported{inside}",))
+        yield fixes.dcnbuild("port", "--in-place", operands=(name,))
+        yield fixes.pip("install", "--no-build-isolation", operands=(f"./{name}{inside}",))
         return
-    yield fixes.dcnbuild("port", operands=(hit["project"],))
-    asked = hit.context.asked
-    if hit.context.first(_JUST_IN_TIME):
-        yield fixes.say("and give load the ported sources")
-    elif hit["project"] == "." and (asked or hit.context.first(_CHECKOUT)):
-        yield fixes.say("then build the copy that it made, in its directory:")
-        yield fixes.by_hand(fixes.pip("install", "--no-build-isolation", "."))
-    elif asked or hit.context.first(_CHECKOUT):
-        yield fixes.pip(
-            "install", "--no-build-isolation", *(asked.kept if asked else ()), operands=(f"{hit['project']}-ported",)
-        )
+    if edit and hit.context.again and hit["project"] != ".":
+        words = ("-regextype", "posix-extended", "-regex", files, "-exec", "sed", "-i", "-E", edit, "{}", "+")
+        yield fixes.command("find", hit["project"], *words)
+        yield fixes.say("for good, in the checkout itself:")
+    yield fixes.dcnbuild("port", "--in-place", operands=(project.outside(hit.context),))
+
+
+def submodules(hit: Hit) -> Iterator[Fix]:
+    """Fetches the submodules of the checkout: of one that an image copies outside of it."""
+    place, words = hit["project"], ("submodule", "update", "--init", "--recursive")
+    if hit.context.dockerfile and project.outside(hit.context) != place:
+        yield fixes.say(f"outside of the image, in the checkout that it copies: git {' '.join(words)}")
+    else:
+        elsewhere = place.startswith("/") if hit.context.dockerfile else hit.context.notebook and place != "."
+        inside = ("-C", place) if elsewhere else ()
+        yield fixes.command("git", *inside, *words)
 
 
 def upgrade(hit: Hit, *packages: str) -> Fix:
@@ -141,27 +150,59 @@ def newer(hit: Hit, package: str) -> Iterator[Fix]:
 
 
 def build(hit: Hit, *options: str) -> Iterator[Fix]:
-    """Builds again what was being built, without build isolation: what was asked for, a package, or the project."""
-    package, asked = "." if "-e" in options else hit["package"] or ".", hit.context.asked
-    mine = asked if asked is not None and package == "." and asked.directory else None
-    again = mine.kept if mine else asked.options if asked is not None and asked.named(package) else ()
+    """Builds again what was being built, without build isolation: what was asked for, a package, or the project.
+
+    What an image or a job does is done again anyhow, after what comes before it.
+    """
+    package, asked = "." if "-e" in options else hit["package"] or ".", given(hit, *options)
+    if asked is not None and asked.given and (hit.context.again or "setup.py" in asked.given):
+        yield from again(hit, *({"--no-build-isolation": 0, **dict.fromkeys(options)}))
+        return
+    mine = asked if asked is not None and asked.directory else None
+    kept = mine.kept if mine else asked.options if asked else ()
     if package == "." != hit["project"] and mine is None:
         yield from _enter(hit, "")
-    if mine is not None and mine.own:
-        whole = re.fullmatch(r"[\w .,:/+=@-]*", mine.own)  # a comment has no other characters
-        yield fixes.say(f"then python setup.py again, with its own options{f': {mine.own}' if whole else ''}")
-        return
-    words = sorted(
-        {"--no-build-isolation": 0, **dict.fromkeys((*options, *again))},
-        key=lambda word: word == "-e",
-    )
+    words = sorted({"--no-build-isolation": 0, **dict.fromkeys((*options, *kept))}, key=lambda word: word == "-e")
     yield fixes.pip("install", *words, operands=(mine.targets[0] if mine else wanted(hit, *options),))
+
+
+def given(hit: Hit, *options: str) -> Installation | None:
+    """The command that has built what failed: a directory, or the package by its name or out of its repository."""
+    package, asked = "." if "-e" in options else hit["package"] or ".", hit.context.asked
+    if asked is None or (package == "." and asked.directory) or hit.context.again:
+        return asked
+    of_git = len(asked.targets) == 1 and asked.targets[0].startswith("git+") and hit.context.by_pip
+    return asked if (package != "." and asked.named(package)) or of_git else None
+
+
+def again(hit: Hit, *options: str) -> Iterator[Fix]:
+    """The command that was given, once more; in an image or a job only if it has to have other options."""
+    asked = given(hit, *options)
+    if asked is None or not asked.given:
+        yield from build(hit, *options)
+        return
+    at = 0 if "setup.py" in asked.given else asked.given.index("install") + 1
+    words = (*asked.given[:at], *(word for word in options if at and word not in asked.given), *asked.given[at:])
+    if hit.context.again and words == asked.given:
+        return
+    if asked.entered and hit.context.notebook:
+        yield fixes.command("cd", operands=(asked.entered,))
+    plain = words[0] == "pip" and "$" not in "".join(words) and not hit.context.again
+    yield fixes.run(*words) if plain else fixes.again(asked, *words)
 
 
 def builds(hit: Hit) -> bool:
     """Whether the command that the log shows builds something: a directory, or a package that comes as source."""
     asked, context = hit.context.asked, hit.context
-    return asked is not None and bool(asked.directory or context.source or context.by_pip or context.first(_CHECKOUT))
+    if asked is None:
+        known = project.shown(context) is not None and hit["package"] == "." and not context.first(_JUST_IN_TIME)
+        return known and context.first(_CHECKOUT) is not None
+    return bool(asked.directory or context.source or context.by_pip or context.first(_CHECKOUT))
+
+
+def failed(hit: Hit) -> bool:
+    """Whether it is a build that failed, and not a program."""
+    return any(map(_FAILED.search, hit.log.near(hit.line, after=200)))
 
 
 def wanted(hit: Hit, *options: str) -> str:
@@ -248,13 +289,15 @@ def unset_env(hit: Hit, name: str) -> Iterator[Fix]:
 
 
 _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
-    *(unset_env, upgrade, newer, release, exchange, build, rebuild, other_wheel, torch, devel_image, toolkit_of, port),
+    *(again, submodules, unset_env, upgrade, newer, release, exchange, build, rebuild, other_wheel),
+    *(torch, devel_image, toolkit_of, port),
     *(system_verbs.configure, system_verbs.library_package),
 )
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
 VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     **{verb.__name__: verb for verb in _NAMED},
     "sudo": lambda hit, *words: fixes.command(*words, root=True),
+    "start_with": lambda hit, *options: fixes.restart(hit.context.started, *options),
     "of": lambda hit, *words: fixes.command(*words[:-1], operands=words[-1:]),
     "pip_of": lambda hit, *words: fixes.pip(*words[:-1], operands=words[-1:]),
     "install": lambda hit, *packages: fixes.pip_install(*packages),

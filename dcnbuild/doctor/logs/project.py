@@ -28,6 +28,7 @@ _COPY = wording.pattern("copied")
 _CLONED = re.compile(
     r"(?:Cloning |git clone (?:-\S+ )*|git\+)(?P<url>https?://[\w.-]+/[\w./-]*?\w)(?:\.git)?(?=[\s@#'\"`]|$)"
 )
+_COPIES = re.compile(r"\bCOPY (?:--\S+ )*(?P<from>[\w./-]+) (?P<to>/[\w./-]+)$")
 _INSIDE = re.compile(r"#subdirectory=([\w./-]+)")
 
 
@@ -40,7 +41,10 @@ def directory(context: Context) -> str:
         path = path.replace("/", "\\") if path[1:2] == ":" else path
     if path and not _COPY.search(path):
         return path
-    named = (context.asked.directory if context.asked else "") or shown(context)
+    asked = context.asked
+    if asked and asked.entered and asked.directory and context.notebook:  # in a shell of that line alone
+        return asked.entered if asked.directory == "." else f"{asked.entered}/{asked.directory.removeprefix('./')}"
+    named = (asked.directory if asked else "") or shown(context)
     if named:
         return named
     if context.source is None or _gone_or_installed(context.source):
@@ -56,6 +60,17 @@ def directory(context: Context) -> str:
     while path.name.lower() in _INNER and path.parent.name:
         path = path.parent
     return str(path) if path.name else "."
+
+
+def outside(context: Context) -> str:
+    """The project's directory in the checkout that an image copies and a job has, as far as the log shows it."""
+    inside = context.project
+    for copied in context.all(_COPIES) if context.dockerfile else ():
+        rest = inside.removeprefix(copied["to"].rstrip("/"))
+        if inside != rest and rest[:1] in ("", "/"):
+            return f"{copied['from'].rstrip('/')}{rest}"
+    asked = context.asked.directory if context.asked and not context.asked.entered else ""
+    return asked if context.again and asked and not asked.startswith(("/", "..")) else inside
 
 
 def _checkout(package: PurePath) -> PurePath:

@@ -40,6 +40,8 @@ def _without_digits(text: str) -> bytes:
 
 #: Of one rule so many matches are kept: the first decides, the others are further evidence.
 HITS_PER_RULE = 3
+#: Of one whose matches are faults of their own, so many.
+FAULTS_PER_RULE = 12
 #: After so many matches that their surroundings did not bear out, a rule is not asked any more.
 REFUSALS = 30
 #: So many error lines that match nothing are tried again together with the two lines below them,
@@ -178,7 +180,7 @@ class _Pass:
             if begun and (found[0].group() in begun[-1] or self._tells(begun[-1])):
                 continue
             hits = self.found.get(index, [])
-            if len(hits) == HITS_PER_RULE:
+            if len(hits) == (HITS_PER_RULE if not rule.each else FAULTS_PER_RULE):
                 return index
             hit = Hit(self.log, number, found[0], self.facts, found[1], rule.let)
             if rule.when is None or rule.when(hit):

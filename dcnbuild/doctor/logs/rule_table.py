@@ -22,8 +22,8 @@ from typing import Any
 
 from dcnbuild.base import plain_yaml
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.fixes.fix import Fix, render, together
-from dcnbuild.doctor.logs.fix_verbs import VERBS, build, builds
+from dcnbuild.doctor.fixes.fix import BUILDS, Fix, is_alternative, render, together
+from dcnbuild.doctor.logs.fix_verbs import VERBS, again, builds, failed
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
 from dcnbuild.doctor.logs.templates import ENTITY, chosen, complete, filled, holds, look_up, unfilled
 from dcnbuild.doctor.parse.record import either
@@ -33,9 +33,9 @@ _TABLE = Path(__file__).with_name("rules.yaml")
 STEPS: dict[str, list[Any]] = plain_yaml.shipped(_TABLE.with_name("verbs.yaml"))
 #: So many lines above and below belong to the surroundings of a line.
 _NEAR = (40, 25)
-#: Lines that change what is compiled, and such that build.
-_CHANGES = re.compile(r"^(?:sudo )?(?:sed -i|(?:apt-get|dnf|yum|zypper|pacman|apk|brew) )")
-_BUILDS = re.compile(r"^(?!#)(?!.*apt-get).*\b(?:pip\d?|uv|conda|mim) (?:\S+ )*install\b|^cmake --build")
+#: Lines that change what is compiled, and such that change with what it is compiled.
+_CHANGES = re.compile(r"^(?:sudo )?(?:sed -i|dcnbuild port|(?:apt-get|dnf|yum|zypper|pacman|apk|brew) )")
+_SETS = re.compile(r"^(?!#)(?:export |set |setenv |unset |\$env:|\S*(?:pip|conda)\d? (?:\S+ )*install )")
 
 
 def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
@@ -62,12 +62,14 @@ def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
 
 
 def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
-    """The fixes of a row; where the log is of a build, it is built again from changed sources, with new headers."""
-    made = list(_fixes(steps, hit))
+    """The fixes of a row; where a build failed, it is built again, before what may be done instead."""
+    made, target = list(_fixes(steps, hit)), hit.context.target(hit.facts)
+    cut = next((number for number, fix in enumerate(made) if is_alternative(fix, target)), len(made))
+    lines = render(made[:cut], target, whole=False)
+    changes = any(map(_CHANGES.search, lines)) or (any(map(_SETS.search, lines)) and failed(hit))
+    if changes and not any(map(BUILDS.search, lines)) and builds(hit):
+        made.insert(cut, together(again(hit)))
     yield from made
-    lines = render(made, hit.context.target(hit.facts))
-    if any(map(_CHANGES.match, lines)) and not any(map(_BUILDS.search, lines)) and builds(hit):
-        yield from build(hit)
 
 
 def _would_be_an_option(argument: str, word: str) -> bool:

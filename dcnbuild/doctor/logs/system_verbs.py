@@ -13,7 +13,8 @@ from dcnbuild.knowledge import libraries
 
 #: What names the directory that CMake builds in.
 _BUILD_DIRECTORY = re.compile(
-    r"(?:Build files have been written to: |\bcmake (?:-S ?\S+ )?(?:-B|--build) ?)(?P<path>[\w./][\w./-]{0,200})"
+    r"(?:Build files have been written to: |\bcmake (?:-S ?\S+ )?(?:-B|--build) ?|See also \")"
+    r"(?P<path>(?:[\w./][\w./-]{0,200}/)?(?!CMakeFiles)(?:[\w-]*build[\w-]*|out|bld|b))(?=/CMakeFiles|[\s\"]|$)"
 )
 
 
@@ -60,17 +61,18 @@ def configure(hit: Hit, *definitions: str) -> Iterator[Fix]:
     if hit.context.by_pip:
         yield fixes.set_env("CMAKE_ARGS", " ".join(words))
         return
-    directory = _build_directory(hit)
+    directory = build_directory(hit)
     yield fixes.say(f"in the directory of the first CMakeLists.txt, {directory} being the directory of the build:")
     yield fixes.command("cmake", "-B", directory, *words)
     yield cmake_build(hit)
 
 
-def _build_directory(hit: Hit) -> str:
+def build_directory(hit: Hit) -> str:
+    """The directory that CMake builds in, which may be deleted: by its name, no other."""
     found = hit.context.first(_BUILD_DIRECTORY)
     return found["path"] if found else "build"
 
 
 def cmake_build(hit: Hit) -> Fix:
     """Builds by CMake what is configured already."""
-    return fixes.command("cmake", "--build", _build_directory(hit))
+    return fixes.command("cmake", "--build", build_directory(hit))

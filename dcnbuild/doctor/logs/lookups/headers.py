@@ -9,7 +9,7 @@ from dataclasses import replace
 from dcnbuild.base.versions import numbers
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
-from dcnbuild.doctor.logs.fix_verbs import build
+from dcnbuild.doctor.logs.fix_verbs import again, build, submodules
 from dcnbuild.doctor.logs.lookups import source, tables
 from dcnbuild.doctor.logs.owner import owner
 from dcnbuild.doctor.logs.rule import Hit
@@ -84,11 +84,14 @@ def other_fix(hit: Hit) -> Iterator[Fix]:
     elif how in ("", "submodules"):
         if not hit["project"].startswith(".") and not hit.context.command:  # what was asked for is asked for from here
             yield fixes.command("cd", operands=(hit["project"],))
-        yield fixes.command("git", "submodule", "update", "--init", "--recursive")
+        yield from submodules(hit)
         if how:
-            yield from build(hit)
+            yield from again(hit)
     if not how:
         yield fixes.say("or the package that brings it:")
         yield fixes.command("apt-file", "search", operands=(f"/{header}",))
     for name in how.split() if how != "submodules" else ():
         yield from system_package(hit, name, header)
+        directory = tables.rows("header_directories").get(name)
+        if directory and hit.context.target(hit.facts).manager == "apt-get" and not hit.context.windows:
+            yield fixes.prepend("CPATH", directory)

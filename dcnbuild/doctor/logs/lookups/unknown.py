@@ -23,6 +23,8 @@ _RAISED = re.compile(r"(?:[a-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt
 _LONGEST_CHAIN = 600
 #: A variable that a tool advises to set, in its quotes; none that says what is loaded or run.
 _VARIABLE = re.compile(r"[`'\"](?!LD_|PATH|PYTHON|DYLD_)(?P<name>[A-Z][A-Z0-9_]{5,60})=(?P<value>[\w.,+-]{1,40})[`'\"]")
+#: A package of the system that a tool advises to install.
+_PACKAGE = re.compile(r"install the (?P<name>[a-z][a-z0-9.+-]{1,40}) package with apt\b")
 #: What stands below a message of CMake.
 _NEXT = re.compile(r"Call Stack|-- |CMake |See also|(?:g?make|ninja)(?:\[\d+\])?: |Traceback|Error: Process")
 
@@ -84,8 +86,10 @@ def advice(hit: Hit) -> Iterator[Fix]:
     lines = (hit.log.english(number).strip() for number in near if number >= 0)
     fitting = (line for line in lines if _ADVICE.search(line) and not _NO_ADVICE.search(line))
     for line in list(dict.fromkeys(fitting))[:_ADVICES]:
-        said = re.sub(r"[`'\"\[\]()]", "", line)  # a comment has none of these
+        said = re.sub(r"[`'\"\[\]()]+", " ", line)  # a comment has none of these
         yield fixes.say(f"the log itself says: {said[:300]}")
-        variable = _VARIABLE.search(line)
+        package, variable = _PACKAGE.search(line), _VARIABLE.search(line)
+        if package and not hit.context.windows:
+            yield fixes.package_install(package["name"])
         if variable:
             yield fixes.set_env(variable["name"], variable["value"])

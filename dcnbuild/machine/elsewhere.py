@@ -1,4 +1,4 @@
-"""Facts of a machine with a GPU and a driver that are not there yet; `machine.facts_json` reads somebody's report."""
+"""Facts of a machine with a GPU and a driver that are not there yet; `facts_json` reads somebody's report."""
 
 from __future__ import annotations
 
