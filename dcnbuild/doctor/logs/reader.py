@@ -257,11 +257,13 @@ def _passed(hit: Hit) -> bool:
 
 def _logged_aside(hit: Hit) -> bool:
     """Whether a logger warned, and the program went on; or began to serve after what was raised; or survived it."""
-    marks = marked(hit.log, hit.line, "warned")
-    if _passed(hit) and (marks or _ran(hit)):
+    log, line, ran = hit.log, hit.line, _ran(hit)
+    marks = marked(log, line, "warned")
+    if _passed(hit) and (marks or ran):
         return True
     warned = marks or _warned(hit)
-    return (warned or _ran(hit) or hit.kind in _PROBED) and survived(hit.log, hit.line, not warned)
+    tried = ran or (hit.kind in _PROBED and not warned)
+    return (warned and survived(log, line, needs_work=False)) or (tried and survived(log, line, needs_work=True))
 
 
 def _ran(hit: Hit) -> bool:

@@ -32,9 +32,19 @@ _PASSED_ON = wording.pattern("passed_on", re.IGNORECASE)
 _FRAMES = 60
 
 
+def _start(log: Log, line: int) -> int | None:
+    """Where the traceback begins that a line belongs to or ends."""
+    starts = [number for number in range(max(0, line - _FRAMES), line + 1) if TRACEBACK in log.lines[number]]
+    return starts[-1] if starts and (log.raised(starts[-1]) or line) >= line - 3 else None
+
+
 def marked(log: Log, line: int, mark: str) -> bool:
-    """Whether a logger marks a line: "calm" is INFO or less without a tool's own message of an error, "warned" more."""
-    return _SIGNS[mark].search(log.lines[line]) is not None
+    """Whether a logger marks a line: "calm" is INFO or less without a tool's own message of an error, "warned" more;
+    the traceback below a warning is of that warning.
+    """
+    start = _start(log, line) if mark == "warned" else None
+    heads = [line, start - 1] if start else [line]
+    return any(_SIGNS[mark].search(log.lines[head]) for head in heads)
 
 
 def later(log: Log, line: int, sign: str) -> bool:
@@ -47,8 +57,8 @@ def survived(log: Log, line: int, needs_work: bool) -> bool:
 
     Where it `needs_work`, signs of work stand between them; else the exception needs no other cause.
     """
-    starts = [number for number in range(max(0, line - _FRAMES), line + 1) if TRACEBACK in log.lines[number]]
-    began = log.text(starts[-1] + 1) if starts and (log.raised(starts[-1]) or line) >= line - 3 else ""
+    start = _start(log, line)
+    began = "" if start is None else log.text(start + 1)
     worked = not needs_work
     for number in range(line + 1, len(log)):
         text = log.text(number)
