@@ -89,7 +89,7 @@ def container(lines: list[str], command: str) -> list[str]:
 #: Commands that only show something, and what that is: people are told, where the line above does not say it.
 _SHOWS = (
     (
-        re.compile(r"(?:\S+ )*python\S* -c ['\"]import torch; print\(torch\.__version__"),
+        re.compile(r"(?!#|rem )(?:\S+ )*python\S* -c ['\"]import torch; print\(torch\.__version__"),
         "which torch it is, for which CUDA:",
     ),
     (re.compile(r"sh -c 'ls -d /usr/local/cuda"), "which CUDA toolkits there are, of which the next lines take one:"),
@@ -102,7 +102,7 @@ _SHOWS = (
     (re.compile(r"ldd --version"), "which glibc it is:"),
     (re.compile(r"printenv "), "what is set:"),
     (re.compile(r"sh -c 'ldconfig -p"), "which copies of it the loader finds:"),
-    (re.compile(r"(?:\S+ )*pip index versions"), "which releases there are:"),
+    (re.compile(r"(?!#|rem )(?:\S+ )*pip index versions"), "which releases there are:"),
     (re.compile(r"python -c ['\"]import sys; print\(sys\.executable"), "which Python it is:"),
 )
 

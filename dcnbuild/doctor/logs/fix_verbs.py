@@ -108,7 +108,7 @@ def port(hit: Hit, edit: str = "", files: str = r".*[.](cuh?|cpp|cc|h|hpp)") -> 
         yield fixes.dcnbuild("port", "--in-place", operands=(name,))
         yield fixes.pip("install", "--no-build-isolation", operands=(f"./{name}{inside}",))
         return
-    if edit and hit.context.again and hit["project"] != ".":
+    if edit and hit.context.again and hit["project"] != "." and not hit.context.windows:
         words = ("-regextype", "posix-extended", "-regex", files, "-exec", "sed", "-i", "-E", edit, "{}", "+")
         yield fixes.command("find", hit["project"], *words)
         yield fixes.say("for good, in the checkout itself:")
@@ -169,7 +169,7 @@ def build(hit: Hit, *options: str) -> Iterator[Fix]:
 def given(hit: Hit, *options: str) -> Installation | None:
     """The command that has built what failed: a directory, or the package by its name or out of its repository."""
     package, asked = "." if "-e" in options else hit["package"] or ".", hit.context.asked
-    if asked is None or (package == "." and asked.directory) or hit.context.again:
+    if asked is None or (package == "." and asked.directory) or hit.context.again or "setup.py" in asked.given:
         return asked
     of_git = len(asked.targets) == 1 and asked.targets[0].startswith("git+") and hit.context.by_pip
     return asked if (package != "." and asked.named(package)) or of_git else None
