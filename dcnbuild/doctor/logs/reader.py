@@ -14,7 +14,7 @@ from dcnbuild.doctor.logs.rule_table import RULES
 from dcnbuild.doctor.parse import SHAPES, Log, Reading, Record, decode
 from dcnbuild.doctor.parse.locales import PHRASES
 from dcnbuild.doctor.parse.quoted import quoted
-from dcnbuild.doctor.parse.success import Outcome, later, marked, survived
+from dcnbuild.doctor.parse.success import Outcome, later, marked, raised_in, survived
 from dcnbuild.errors import Finding
 from dcnbuild.machine.facts import Facts
 
@@ -262,7 +262,7 @@ def _logged_aside(hit: Hit) -> bool:
     if _passed(hit) and (marks or ran):
         return True
     warned = marks or _warned(hit)
-    tried = ran or (hit.kind in _PROBED and not warned)
+    tried = raised_in(log, line) is not None or (hit.kind in _PROBED and not warned)
     return (warned and survived(log, line, needs_work=False)) or (tried and survived(log, line, needs_work=True))
 
 

@@ -32,8 +32,8 @@ _PASSED_ON = wording.pattern("passed_on", re.IGNORECASE)
 _FRAMES = 60
 
 
-def _start(log: Log, line: int) -> int | None:
-    """Where the traceback begins that a line belongs to or ends."""
+def raised_in(log: Log, line: int) -> int | None:
+    """Where the traceback begins that a line belongs to or ends, None outside of one."""
     starts = [number for number in range(max(0, line - _FRAMES), line + 1) if TRACEBACK in log.lines[number]]
     return starts[-1] if starts and (log.raised(starts[-1]) or line) >= line - 3 else None
 
@@ -42,7 +42,7 @@ def marked(log: Log, line: int, mark: str) -> bool:
     """Whether a logger marks a line: "calm" is INFO or less without a tool's own message of an error, "warned" more;
     the traceback below a warning is of that warning.
     """
-    start = _start(log, line) if mark == "warned" else None
+    start = raised_in(log, line) if mark == "warned" else None
     heads = [line, start - 1] if start else [line]
     return any(_SIGNS[mark].search(log.lines[head]) for head in heads)
 
@@ -57,7 +57,7 @@ def survived(log: Log, line: int, needs_work: bool) -> bool:
 
     Where it `needs_work`, signs of work stand between them; else the exception needs no other cause.
     """
-    start = _start(log, line)
+    start = raised_in(log, line)
     began = "" if start is None else log.text(start + 1)
     worked = not needs_work
     for number in range(line + 1, len(log)):
