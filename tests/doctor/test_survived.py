@@ -54,6 +54,11 @@ def of_worker(frame: str) -> str:
             id="it points back",
         ),
         pytest.param(
+            CAUGHT + WORK + ENDED.replace("KeyError: 'neck'", "NameError: name 'flash_attn_func' is not defined"),
+            False,
+            id="it is about the same",
+        ),
+        pytest.param(
             CAUGHT + WORK + ENDED.replace("KeyError: 'neck'", "ChildFailedError: train.py FAILED"),
             False,
             id="of another process",

@@ -28,6 +28,8 @@ _SIGNS |= {name: wording.pattern(name) for name in ("calm", "warned")}
 #: what ties one to the one above it; where the frames of a worker begin; an exception that tells of another process.
 _BREAKS, _OF_ITSELF, _TIED, _WORKER = map(wording.pattern, ("breaks", "of_itself", "tied", "worker"))
 _PASSED_ON = wording.pattern("passed_on", re.IGNORECASE)
+#: What a message is about: an exception that names it, too, follows from that.
+_NAMED = wording.pattern("named")
 #: A line of a traceback stands so far below its beginning at most.
 _FRAMES = 60
 
@@ -60,6 +62,7 @@ def survived(log: Log, line: int, needs_work: bool) -> bool:
     start = raised_in(log, line)
     began = "" if start is None else log.text(start + 1)
     worked = not needs_work
+    about = {found[found.lastindex or 0] for found in _NAMED.finditer(log.text(line))}
     for number in range(line + 1, len(log)):
         text = log.text(number)
         if _BREAKS.search(text) or _WORKER.search(began):
@@ -70,7 +73,11 @@ def survived(log: Log, line: int, needs_work: bool) -> bool:
             continue
         said, first = log.english(end), log.text(number + 1)
         apart = first != began and not _WORKER.search(first) and log.text(line) not in log.near(end, after=3)
-        if apart and not _PASSED_ON.search(said) and (needs_work or _OF_ITSELF.match(said)):
+        if (
+            apart
+            and not (_PASSED_ON.search(said) or any(name in said for name in about))
+            and (needs_work or _OF_ITSELF.match(said))
+        ):
             return True
     return False
 
