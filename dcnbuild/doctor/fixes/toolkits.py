@@ -55,7 +55,7 @@ def toolkit_source(target: Target, version: str) -> tuple[str, str]:
     wanted = numbers(version)[:2]
     if target.system == "Linux" and recipes.from_pypi(version):
         return "dcnbuild", version
-    if target.conda and wanted >= (11, 3):  # the first with a label in the channel nvidia
+    if target.conda:
         return "conda", version
     if (target.distribution or "").startswith("debian"):  # the recipes take Debian's own archive
         known = [name for name in recipes.DEBIAN if numbers(name)[:1] == wanted[:1]]
