@@ -14,7 +14,7 @@ from dcnbuild.doctor.logs.rule_table import RULES
 from dcnbuild.doctor.parse import SHAPES, Log, Reading, Record, decode
 from dcnbuild.doctor.parse.locales import PHRASES
 from dcnbuild.doctor.parse.quoted import quoted
-from dcnbuild.doctor.parse.success import Outcome, calm, logged_warning, served, went_on
+from dcnbuild.doctor.parse.success import Outcome, later, marked, raised_in, survived
 from dcnbuild.errors import Finding
 from dcnbuild.machine.facts import Facts
 
@@ -34,13 +34,9 @@ FOREIGN_WORDS = (
 )
 
 
-def _without_digits(text: str) -> str:
-    # as bytes: that takes a tenth of the time
-    plain = text.encode("utf-8", "surrogatepass").translate(None, b"0123456789")
-    return plain.decode("utf-8", "surrogatepass")
+def _without_digits(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass").translate(None, b"0123456789")  # bytes take a tenth of the time
 
-
-_WANTED = tuple((word, _without_digits(word)) for word in (*WORDS, *FOREIGN_WORDS))
 
 #: Of one rule so many matches are kept: the first decides, the others are further evidence.
 HITS_PER_RULE = 3
@@ -65,6 +61,8 @@ _RAN = re.compile(r"Traceback \(most|^File \"")
 #: What a line says that tells of a failure, and not only of what is not there.
 _FAILS = wording.pattern("fails", re.IGNORECASE)
 _BUILDS = wording.pattern("builds")
+#: What programs try out by a compiler or a shell, and go on without.
+_PROBED = wording.rows("probed")
 
 Matches = dict[int, list[Hit]]
 
@@ -138,7 +136,7 @@ class _Pass:
                 records = (*self._reading.records(text), raised[number])
             index = self._judge(number, text, records)
             unclear = index is None or RULES[index].level is Level.UNKNOWN
-            if unclear and "rror" in raw and len(raw) <= WIDEST and wrapped < WRAPPED_LINES:
+            if unclear and ("rror" in raw or "panicked at" in raw) and len(raw) <= WIDEST and wrapped < WRAPPED_LINES:
                 wrapped += 1
                 self._unwrap(number, text)
             if index is None:
@@ -200,7 +198,7 @@ class _Pass:
 
 def _presence(lines: set[str]) -> Callable[[str], bool]:
     """Whether a literal text may stand in any of the lines: most of them differ in a number only."""
-    shapes = "\n".join(set(_without_digits("\n".join(lines)).split("\n")))
+    shapes = b"\n".join(set(_without_digits("\n".join(lines)).split(b"\n")))
     return cache(lambda text: _without_digits(text) in shapes)
 
 
@@ -208,16 +206,10 @@ def _candidates(log: Log) -> list[int]:
     """The numbers of the lines that a rule may match."""
     # logs repeat themselves: each different line is looked at once, for words that are there at all
     different = set(log.lines)
-    everything = "\n".join(different)
-    # most lines differ in a number only, and hold the same words without it
-    shapes = "\n".join(set(_without_digits(everything).split("\n")))
     wanted: set[str] = set()
-    for word, without_digits in _WANTED:
-        if without_digits in shapes:
-            wanted.update([line for line in different if word in line])
-    if not everything.isascii():
-        foreign = [line for line in different if not line.isascii()]
-        wanted.update([line for line in foreign if _FOREIGN_SCRIPT.search(line)])
+    for word in filter(_presence(different), (*WORDS, *FOREIGN_WORDS)):
+        wanted.update([line for line in different if word in line])
+    wanted.update([line for line in different if not line.isascii() and _FOREIGN_SCRIPT.search(line)])
     found = [number for number, line in enumerate(log.lines) if line in wanted]
     shown = quoted(log, found)
     return [number for number in found if number not in shown]
@@ -228,7 +220,7 @@ def _standing(log: Log, found: Matches) -> Matches:
     outcome = Outcome(log)
     standing: Matches = {}
     for index, hits in found.items():
-        raised = [hit for hit in hits if not calm(log, hit.line)]
+        raised = [hit for hit in hits if not marked(log, hit.line, "calm")]
         spoken = [hit for hit in raised if not _QUOTED_CODE.match(log.text(hit.line))] or raised
         kept = [hit for hit in spoken if not outcome.moot(hit.line, _ran(hit))]
         if kept:
@@ -248,23 +240,30 @@ def _warned(hit: Hit) -> bool:
 
 def _noted(hit: Hit) -> bool:
     """Whether pip only says of other packages that they do not go together, and the program did its work."""
-    return bool(_NOTED.search(hit.text)) and went_on(hit.log, hit.line)
+    return bool(_NOTED.search(hit.text)) and later(hit.log, hit.line, "works")
 
 
 def _only_told(hit: Hit) -> bool:
     """Whether a line need not have stopped the program: a warning, or an exception spoken of outside of a traceback."""
     told = (hit.kind.startswith("missing-") and "odule" in hit.text) or not _FAILS.search(hit.text)
-    return _warned(hit) or logged_warning(hit.log, hit.line) or (told and not _RAN.search(hit.around(before=25)))
+    return _warned(hit) or marked(hit.log, hit.line, "warned") or (told and not _RAN.search(hit.around(before=25)))
 
 
 def _passed(hit: Hit) -> bool:
     """Whether the program did its work after what a line tells of."""
-    return (_only_told(hit) and went_on(hit.log, hit.line)) or (_ran(hit) and served(hit.log, hit.line))
+    log, line = hit.log, hit.line
+    return (_only_told(hit) and later(log, line, "works")) or (_ran(hit) and later(log, line, "serves"))
 
 
 def _logged_aside(hit: Hit) -> bool:
-    """Whether a logger warned, and the program went on; or began to serve after what was raised."""
-    return _passed(hit) and (logged_warning(hit.log, hit.line) or _ran(hit))
+    """Whether a logger warned, and the program went on; or began to serve after what was raised; or survived it."""
+    log, line, ran = hit.log, hit.line, _ran(hit)
+    marks = marked(log, line, "warned")
+    if _passed(hit) and (marks or ran):
+        return True
+    warned = marks or _warned(hit)
+    tried = raised_in(log, line) is not None or (hit.kind in _PROBED and not warned)
+    return (warned and survived(log, line, needs_work=False)) or (tried and survived(log, line, needs_work=True))
 
 
 def _ran(hit: Hit) -> bool:
@@ -298,11 +297,8 @@ def _order(item: tuple[int, list[Hit]]) -> tuple[bool, bool, int]:
     has it.
     """
     index, hits = item
-    said = hits[0].text
-    rule = RULES[index]
-    aside = (
-        rule.severity != "error" or "Warning" in said or "warning:" in said or logged_warning(hits[0].log, hits[0].line)
-    )
+    log, line, said, rule = hits[0].log, hits[0].line, hits[0].text, RULES[index]
     if rule.id == "build-stopped":  # it says less than any warning
-        return True, True, len(hits[0].log)
-    return aside, rule.id == "extension-not-built", index if rule.level is Level.UNKNOWN else hits[0].line
+        return True, True, len(log)
+    aside = rule.severity != "error" or "Warning" in said or "warning:" in said or marked(log, line, "warned")
+    return aside, rule.id == "extension-not-built", index if rule.level is Level.UNKNOWN else line

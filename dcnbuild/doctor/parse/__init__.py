@@ -12,17 +12,14 @@ from functools import cached_property
 
 from dcnbuild.doctor.parse.record import Record, Shape
 from dcnbuild.doctor.parse.shapes import SHAPES
-from dcnbuild.doctor.parse.text import Log, decode
+from dcnbuild.doctor.parse.text import TRACEBACK, Log, decode
 
 __all__ = ["SHAPES", "Log", "Reading", "Record", "Shape", "decode"]
 
-_TRACEBACK = "Traceback (most recent call last)"
 _RAISED = re.compile(r"(?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?:: ?(?P<text>.*)|$)")
 #: An exception whose message begins with a line's end, or announces the lines below.
 _UNFINISHED = re.compile(r"[A-Za-z_][\w.]*:(?: .*:)? *")
 _MESSAGE_BELOW = 3
-#: Further lines of a traceback are looked for so far down.
-_DEEPEST = 400
 
 
 class Reading:
@@ -51,12 +48,10 @@ class Reading:
         """The lines that end a traceback, whatever their exception is called."""
         found = {}
         for number, line in enumerate(self.log.lines):
-            column = line.find(_TRACEBACK)
-            if column >= 0:
-                end = self._end(number, column)
-                match = _RAISED.match(self.message(end)) if end is not None else None
-                if end is not None and match:
-                    found[end] = Record("exception", "python", match)
+            end = self.log.raised(number) if TRACEBACK in line else None
+            match = _RAISED.match(self.message(end)) if end is not None else None
+            if end is not None and match:
+                found[end] = Record("exception", "python", match)
         return found
 
     def message(self, number: int) -> str:
@@ -68,13 +63,4 @@ class Reading:
             return line
         below = (self.log.english(number + step).strip() for step in range(1, _MESSAGE_BELOW + 1))
         said = next((line for line in below if re.search(r"\w", line)), "")
-        return line if _TRACEBACK in said else f"{line.rstrip(': ')}: {said}".rstrip(": ")
-
-    def _end(self, start: int, column: int) -> int | None:
-        """The line below the frames of the traceback that starts at `column` of a line."""
-        for number in range(start + 1, min(len(self.log), start + _DEEPEST)):
-            line = self.log.lines[number]
-            text = line[column:]
-            if text.strip() and not text[0].isspace():
-                return None if _TRACEBACK in text else number
-        return None
+        return line if TRACEBACK in said else f"{line.rstrip(': ')}: {said}".rstrip(": ")

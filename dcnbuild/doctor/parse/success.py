@@ -7,50 +7,82 @@ where what failed succeeded afterwards.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
+from typing import NamedTuple
 
 from dcnbuild.doctor import wording
-from dcnbuild.doctor.parse.text import Log
+from dcnbuild.doctor.parse.text import TRACEBACK, Log
 
 _TELLING = wording.pattern("telling")
-#: What the tools that build and install say at the end; `names` are the packages that it is about.
-_DONE = wording.pattern("done")
-#: The last line of pytest and of CTest where nothing failed.
-_TESTS = wording.pattern("tests")
+#: What the tools that build and install say at the end, `names` are the packages that it is about; the last line of
+#: pytest and of CTest where nothing failed; what setuptools says where it goes on without an extension.
+_DONE, _TESTS, _WITHOUT = map(wording.pattern, ("done", "tests", "without"))
 _VERSION = re.compile(r"-\d[\w.+!]*$")
 #: What was being built at a line: what stands above it, or what pip says below it.
-_BEGUN, _FAILED = wording.pattern("begun"), wording.pattern("not_built")
-#: What programs say that do their work.
-_WORKS = wording.pattern("works", re.IGNORECASE)
-_SERVES = wording.pattern("serves", re.IGNORECASE)
-#: The marks of loggers.
-_CALM, _WARNED = wording.pattern("calm"), wording.pattern("warned")
+_BEGUN, _FAILED = map(wording.pattern, ("begun", "not_built"))
+#: What programs say that do their work or serve, and the marks of loggers.
+_SIGNS = {name: wording.pattern(name, re.IGNORECASE) for name in ("works", "serves")}
+_SIGNS |= {name: wording.pattern(name) for name in ("calm", "warned")}
+#: What ends a run between two tracebacks, or says that a build failed there; an exception that needs no other cause;
+#: what ties one to the one above it; where the frames of a worker begin; an exception that tells of another process.
+_BREAKS, _OF_ITSELF, _TIED, _WORKER = map(wording.pattern, ("breaks", "of_itself", "tied", "worker"))
+_PASSED_ON = wording.pattern("passed_on", re.IGNORECASE)
+#: What a message is about: an exception that names it, too, follows from that.
+_NAMED = wording.pattern("named")
+#: A line of a traceback stands so far below its beginning at most.
+_FRAMES = 60
 
 
-def calm(log: Log, line: int) -> bool:
-    """Whether a logger marks the line as INFO or less, and no tool's own message of an error stands behind the mark."""
-    return _CALM.search(log.lines[line]) is not None
+def raised_in(log: Log, line: int) -> int | None:
+    """Where the traceback begins that a line belongs to or ends, None outside of one."""
+    starts = [number for number in range(max(0, line - _FRAMES), line + 1) if TRACEBACK in log.lines[number]]
+    return starts[-1] if starts and (log.raised(starts[-1]) or line) >= line - 3 else None
 
 
-def logged_warning(log: Log, line: int) -> bool:
-    """Whether a logger marks the line as a warning."""
-    return _WARNED.search(log.lines[line]) is not None
+def marked(log: Log, line: int, mark: str) -> bool:
+    """Whether a logger marks a line: "calm" is INFO or less without a tool's own message of an error, "warned" more;
+    the traceback below a warning is of that warning.
+    """
+    start = raised_in(log, line) if mark == "warned" else None
+    heads = [line, start - 1] if start else [line]
+    return any(_SIGNS[mark].search(log.lines[head]) for head in heads)
 
 
-def served(log: Log, line: int) -> bool:
-    """Whether the program began to serve after a line."""
-    return any(map(_SERVES.search, log.lines[line + 1 :]))
+def later(log: Log, line: int, sign: str) -> bool:
+    """Whether the program said after a line that it does its work, "works", or began to serve, "serves"."""
+    return any(map(_SIGNS[sign].search, log.lines[line + 1 :]))
 
 
-def went_on(log: Log, line: int) -> bool:
-    """Whether the program did its work after a line that only warned."""
-    return any(_WORKS.search(log.text(number)) for number in range(line + 1, len(log)))
+def survived(log: Log, line: int, needs_work: bool) -> bool:
+    """Whether what a line tells of was caught, tried or warned of only, and an exception of its own ended the program.
+
+    Where it `needs_work`, signs of work stand between them; else the exception needs no other cause.
+    """
+    start = raised_in(log, line)
+    began = "" if start is None else log.text(start + 1)
+    worked = not needs_work
+    about = {found[found.lastindex or 0] for found in _NAMED.finditer(log.text(line))}
+    for number in range(line + 1, len(log)):
+        text = log.text(number)
+        if _BREAKS.search(text) or _WORKER.search(began):
+            return False
+        worked = worked or marked(log, number, "calm") or _SIGNS["works"].search(text) is not None
+        end = log.raised(number) if worked and TRACEBACK in text else None
+        if end is None or any(map(_TIED.match, log.near(number, before=2)[:-1])):
+            continue
+        said, first = log.english(end), log.text(number + 1)
+        apart = first != began and not _WORKER.search(first) and log.text(line) not in log.near(end, after=3)
+        if (
+            apart
+            and not (_PASSED_ON.search(said) or any(name in said for name in about))
+            and (needs_work or _OF_ITSELF.match(said))
+        ):
+            return True
+    return False
 
 
-@dataclass(frozen=True)
-class _Success:
+class _Success(NamedTuple):
     line: int
     tests: bool
     names: frozenset[str]
@@ -89,18 +121,13 @@ class Outcome:
         return _plain(found["name"]) if found else None
 
     def moot(self, line: int, ran: bool) -> bool:
-        """Whether what a line tells of was overcome later.
-
-        Args:
-            line: its number.
-            ran: whether it comes from a program that ran, which the success of a build does not mend.
-        """
+        """Whether what a line tells of was overcome later; what a program says that ran no success of a build mends."""
         later = [success for success in self._successes if success.line > line]
-        if not later:
-            return False
-        if any(success.tests for success in later):
-            return True
-        if ran:
-            return False
+        tested = any(success.tests for success in later)
+        if tested or ran or not later:
+            return tested
+        between = self.log.near(line, after=later[-1].line - line)
+        if any(map(_WITHOUT.search, between)) and any(TRACEBACK in text for text in self.log.lines[later[-1].line :]):
+            return False  # the build went on without it, and what needs it does not run
         package = self._building(line)
         return package is None or any(not success.names or package in success.names for success in later)

@@ -28,6 +28,9 @@ _ESCAPED_QUOTE = re.compile(r"\\(['\"])")
 
 #: What tools put before a line of another tool: tried again and again at the start of the line.
 _PREFIX = wording.pattern("prefixes")
+#: What a traceback begins with; its further lines are looked for so far down.
+TRACEBACK = "Traceback (most recent call last)"
+_DEEPEST = 400
 _TOOL_WORDS = re.compile(r"(?:error|warning|note|fatal):", re.IGNORECASE)
 
 
@@ -166,6 +169,15 @@ class Log:
         if number not in self._english:
             self._english[number] = to_english(self.text(number))
         return self._english[number]
+
+    def raised(self, start: int) -> int | None:
+        """The line below the frames of the traceback that begins on line `start`, None where there is none."""
+        column = self.lines[start].find(TRACEBACK)
+        for number in range(start + 1, min(len(self), start + _DEEPEST) if column >= 0 else 0):
+            text = self.lines[number][column:]
+            if text.strip() and not text[0].isspace():
+                return None if TRACEBACK in text else number
+        return None
 
     def near(self, number: int, before: int = 0, after: int = 0) -> list[str]:
         """The English lines from `before` lines above `number` to `after` below it."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dcnbuild.doctor import wording
 from dcnbuild.doctor.logs.owner import Owner, owner
+from dcnbuild.doctor.parse.text import TRACEBACK
 
 if TYPE_CHECKING:
     from dcnbuild.doctor.logs.rule import Hit
@@ -66,10 +67,7 @@ def last(hit: Hit) -> Frame:
 
 def own(hit: Hit) -> Frame:
     """The innermost frame of this traceback that is the project's own code."""
-    for number in range(hit.line, max(-1, hit.line - _DEEPEST), -1):
-        if number < hit.line and hit.log.english(number).startswith("Traceback (most"):
-            break
-    else:
-        number = hit.line
-    found = frames(hit, before=max(hit.line - number, 14))
+    above = range(hit.line - 1, max(-1, hit.line - _DEEPEST), -1)
+    start = next((number for number in above if hit.log.english(number).startswith(TRACEBACK)), hit.line)
+    found = frames(hit, before=max(hit.line - start, 14))
     return next((one for one in found if one.owner.kind == "own" and not _NOBODYS.search(one.file)), Frame())
