@@ -56,9 +56,9 @@ def extensions(python: Modules) -> Iterator[Extension]:
                     )
 
 
-def headers_of(python: Modules) -> frozenset[PurePosixPath]:
-    """The headers that the project's build scripts bind."""
-    return frozenset(e.script.parent / name for e in extensions(python) for name in e.headers)
+def bound_files(python: Modules) -> frozenset[PurePosixPath]:
+    """The headers that the project's build scripts bind, and the sources: torch's builds take those in C for C++."""
+    return frozenset(e.script.parent / name for e in extensions(python) for name in (*e.headers, *e.sources))
 
 
 def _folders(folder: PurePosixPath, names: tuple[str, ...]) -> tuple[str, ...]:

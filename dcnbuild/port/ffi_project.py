@@ -5,17 +5,19 @@ from __future__ import annotations
 import ast
 import keyword
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 from dcnbuild.base.plain_yaml import shipped
 from dcnbuild.port.code import Code
+from dcnbuild.port.edits import line_of
 from dcnbuild.port.ffi import Extension, extensions, loads, ported_source
+from dcnbuild.port.functions import Function
 from dcnbuild.port.pattern import follows
 from dcnbuild.port.python.module import Module, Modules, imported
-from dcnbuild.port.result import Change, FileResult
+from dcnbuild.port.result import Change, FileResult, Remark, remark
 from dcnbuild.port.rule import entries
 
 #: A path that can stand in an #include as it is.
@@ -138,7 +140,9 @@ def _extension(
         functions=_parted((f'  m.def("{name}", &{name});\n', not both or name in anywhere) for name in functions),
     )
     binding = folder / f"{extension.name.split('.')[-1]}_binding.cpp"
-    results = [] if bound else [_new(binding, text, f"{len(functions)} functions")]
+    taking = (f for path in parts for f in Code(texts[path]).functions if f.name in functions)
+    new = replace(_new(binding, text, f"{len(functions)} functions"), remarks=tuple(_pointers(text, taking)))
+    results = [] if bound else [new]
     linked: dict[str, object] = {
         "libraries": list(extension.libraries),
         "library_dirs": _below(base, extension.library_dirs),
@@ -225,6 +229,15 @@ def _functions(
             if close > 0 and token.text in defined and follows(stream, close, ";"):
                 declared[token.text] = None
     return list(declared)
+
+
+def _pointers(binding: str, functions: Iterable[Function]) -> Iterator[Remark]:
+    """A remark for each bound function that takes pointers to numbers."""
+    for function in functions:
+        taken = [p for p in function.parameters if "*" in p.type and not re.search(r"\b(?:char|void)\b", p.type)]
+        if taken:
+            line = line_of(binding, binding.index(f'"{function.name}"'))
+            yield remark("ffi-pointer", [line], f"{taken[0].type} {taken[0].name} of {function.name}")
 
 
 def _with_c_linkage(sources: list[PurePosixPath], texts: Mapping[PurePosixPath, str]) -> set[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from dcnbuild.port.cpp import PortedText, finds, not_understood, port_text
-from dcnbuild.port.ffi import headers_of
+from dcnbuild.port.ffi import bound_files
 from dcnbuild.port.ffi_project import port_ffi, project_file, replaced_scripts
 from dcnbuild.port.inline import folded, joined, places_in
 from dcnbuild.port.python.port import TRIGGERS, PythonProject, port_python
@@ -65,7 +65,7 @@ def port_project(root: Path, options: Options = Options(), progress: Progress = 
     stated = {path: as_python3(text) for path, (text, _) in python.items() if TRIGGERS.search(text)}
     python |= {path: (text, python[path][1]) for path, (text, changes) in stated.items() if changes}
     scripts_in_python = PythonProject(python)
-    bound = headers_of(scripts_in_python.modules)
+    bound = bound_files(scripts_in_python.modules)
     places = places_in(scripts_in_python.modules)
     inline = {name: (python[path][0][start:end], python[path][1]) for name, (path, start, end) in places.items()}
     project = Project({path: text for path, (text, _) in (cpp | inline).items()}, bound)

@@ -25,6 +25,7 @@ class Scope:
 
     Attributes:
         suffix: of the file, e.g. ".cu".
+        is_c: whether it is C.
         own: functions and macros that the file or the headers it includes define.
         headers: the headers, without brackets, that it gets from the project's headers.
         own_headers: those that it includes itself, as it writes them, and the project has.
@@ -36,6 +37,7 @@ class Scope:
     """
 
     suffix: str = ".cu"
+    is_c: bool = False
     own: frozenset[str] = frozenset()
     headers: frozenset[str] = frozenset()
     own_headers: frozenset[str] = frozenset()

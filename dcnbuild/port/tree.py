@@ -44,7 +44,7 @@ class Project:
 
     Args:
         texts: path → text.
-        bound: headers that a build script names, whether or not a source includes them.
+        bound: headers and sources that a build script names, whether or not a source includes the headers.
     """
 
     def __init__(self, texts: Mapping[PurePosixPath, str], bound: frozenset[PurePosixPath] = frozenset()) -> None:
@@ -133,8 +133,9 @@ class Project:
         return found if compiled else set(self.texts)
 
     def ported_to(self, path: PurePosixPath) -> PurePosixPath:
-        """What a file is called when it is ported: C glue that takes tensors becomes C++, unless others include it."""
-        glue = self.is_c(path) and self.codes[path].has(TH_TENSOR)
+        """What a file is called when it is ported: C glue that takes tensors, and what is built with it, becomes C++,
+        unless others include it."""
+        glue = self.is_c(path) and (path in self.bound or self.codes[path].has(TH_TENSOR))
         return ported_source(path) if glue and not self._is_part(path) else path
 
     def _is_part(self, path: PurePosixPath) -> bool:
@@ -197,6 +198,7 @@ class Project:
         own = self.codes[path].defined.union(*(self.codes[other].defined for other in seen))
         return Scope(
             suffix=".cuh" if path.suffix == ".cu" and self._is_part(path) else path.suffix,
+            is_c=self.is_c(path),
             own=own,
             headers=frozenset().union(*(self._outer[other] for other in seen)),
             own_headers=frozenset(h for h, found in self._includes[path].items() if found),

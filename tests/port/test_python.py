@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from port.python_texts import execute, port_files
 from port.support import port_py
 
+from dcnbuild.port.project import port_project
 from dcnbuild.port.python.statements import as_python3
 
 SCALE = '''\
@@ -284,9 +287,39 @@ def test_any_python_is_ported_to_python_and_twice_is_once(text: str) -> None:
             "try:\n    f()\nexcept (A, B), e:\n    raise E, 'no'\n",
             "try:\n    f()\nexcept (A, B) as e:\n    raise E('no')\n",
         ),
+        ("print >>f.err, 'a %s' % x,\n", "print('a %s' % x, end=' ', file=f.err)\n"),
+        ("if x: print >>f\nprint 'b'\n", "if x: print(file=f)\nprint('b')\n"),
+        ("print >> sys.stderr, (\n    'a'), b\n", "print('a', b, file=sys.stderr)\n"),
+        ("y = x >> 2\nx >> 2, y\n", "y = x >> 2\nx >> 2, y\n"),
         ("print x\nexec 'y'\n", "print x\nexec 'y'\n"),  # all or nothing
         ("print('a')\n", "print('a')\n"),
     ],
 )
 def test_statements_of_python_2(old: str, new: str) -> None:
     assert as_python3(old)[0] == new
+
+
+CFFI = {
+    "build.py": "from torch.utils.ffi import create_extension\ncreate_extension('_ext.op', headers=['op.h'], sources=['op.c'])\n",
+    "op.h": "int op_run(THFloatTensor *x, int *out);\n",
+    "op.c": "#include <TH/TH.h>\nint op_run(THFloatTensor *x, int *out) { *out = THFloatTensor_size(x, 0); return 1; }\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("from cffi import FFI\nffi = FFI()\nn = ffi.new('int *')\nop.op_run(x, n)\n", (4,)),
+        ("from cffi import FFI\nfrom _ext.op import op_run\nf = FFI()\nop_run(x, f.cast('int', 3))\n", (4,)),
+        ("ffi = op._op.ffi\ndef c(s):\n    return ffi.new('char[]', s)\nop.op_run(c(x))\n", (1, 4)),
+        ("ffi = op._op.ffi\nif op.op_new() == ffi.NULL:\n    pass\n", (1, 2)),
+        ("from cffi import FFI\nffi = FFI()\nself.n = ffi.new('int *')\nself.n[0] = int(self.n[0])\n", ()),
+        ("from cffi import FFI\nffi = FFI()\nlib = ffi.dlopen(None)\nlib.f(ffi.new('int *'))\n", ()),
+    ],
+)
+def test_objects_of_cffi_that_meet_a_binding_are_named(text: str, lines: tuple[int, ...], tmp_path: Path) -> None:
+    for name, written in (CFFI | {"use.py": text}).items():
+        (tmp_path / name).write_text(written)
+    remarks = {str(f.path): f.remarks for f in port_project(tmp_path).files}
+    assert tuple(n for r in remarks.get("use.py", ()) if r.id == "cffi-object" for n in r.lines) == lines
+    assert [(r.id, r.subject) for r in remarks["op_binding.cpp"]] == [("ffi-pointer", "int * out of op_run")]

@@ -182,9 +182,4 @@ def unported_classes(module: Module) -> Iterator[ast.ClassDef]:
     return (node for node in module.of(ast.ClassDef) if is_old(node, known))
 
 
-RULES = entries(
-    __file__,
-    {
-        "autograd-call": _calls,
-    },
-)
+RULES = entries(__file__, {"autograd-call": _calls})

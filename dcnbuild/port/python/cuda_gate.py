@@ -66,9 +66,4 @@ def _behind_imports(module: Module) -> int:
     return span[1] if span else module.end(last)
 
 
-RULES = entries(
-    __file__,
-    {
-        "cuda-gate": _gate,
-    },
-)
+RULES = entries(__file__, {"cuda-gate": _gate})

@@ -53,9 +53,4 @@ def left(module: Module) -> Iterator[Remark]:
         yield Remark("gone-name", place, row.names[0], f"CuPy has it no longer since {row.since}", advice, "broken")
 
 
-RULES = entries(
-    __file__,
-    {
-        "cupy-gone": _rewrite,
-    },
-)
+RULES = entries(__file__, {"cupy-gone": _rewrite})

@@ -89,10 +89,5 @@ def _numpy_distutils(module: Module, scope: PythonScope) -> Iterable[Edit]:
 
 
 RULES = entries(
-    __file__,
-    {
-        "arch-list-variable": _arch_list,
-        "distutils": _distutils,
-        "numpy-distutils": _numpy_distutils,
-    },
+    __file__, {"arch-list-variable": _arch_list, "distutils": _distutils, "numpy-distutils": _numpy_distutils}
 )

@@ -202,9 +202,4 @@ def _without_init(module: Module, function: OldFunction) -> Iterator[Edit]:
         yield Edit(module.end(body[index - 1]) if index else module.start(init), module.end(init), "")
 
 
-RULES = entries(
-    __file__,
-    {
-        "autograd-function": _port_class,
-    },
-)
+RULES = entries(__file__, {"autograd-function": _port_class})

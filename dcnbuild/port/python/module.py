@@ -179,7 +179,9 @@ class PythonScope:
     Attributes:
         functions: autograd Functions that are being ported: name → signature.
         new_standard: whether the project includes headers of torch that refuse C++17.
+        ffi: whether it builds with torch.utils.ffi.
     """
 
     functions: Mapping[str, Signature] = field(default_factory=dict)
     new_standard: bool = True
+    ffi: bool = False

@@ -28,7 +28,7 @@ RULES: tuple[Rule, ...] = (
 #: A file without any of these has nothing to port.
 TRIGGERS = re.compile(
     r"nvcc|ext_modules|torch\._six|torch\.utils\.ffi|cpp_extension|CUDAExtension|\bFunction\b|std=|is_available"
-    r"|TORCH_CUDA_ARCH_LIST|distutils|torch\._thnn|nn\._functions|torch\.legacy|cupy"
+    r"|TORCH_CUDA_ARCH_LIST|distutils|torch\._thnn|nn\._functions|torch\.legacy|cupy|FFI\(|\.ffi\b"
 )
 _ROUNDS = 500
 #: Gone since torch 0.4 to 1.5.
@@ -66,7 +66,7 @@ def port_python(
         deprecated: whether to rewrite what still works, too.
     """
     rules = [rule for rule in RULES if deprecated or rule.need != "deprecated"]
-    scope = PythonScope(project.functions, new_standard)
+    scope = PythonScope(project.functions, new_standard, any(project.modules.holding("torch.utils.ffi")))
     names = re.compile(rf"\b(?:{'|'.join(project.functions) or '(?!)'})\b")
     results = []
     for path, (text, encoding) in project.sources.items():
@@ -129,6 +129,8 @@ def _remarks(module: Module, scope: PythonScope) -> Iterator[Remark]:
         for asks in (lambda node: any(map(_GONE_MODULES.match, imported(node))), six.is_use)
     )
     yield from left("torch-utils-ffi", [node for node in module.nodes if "torch.utils.ffi" in imported(node)])
+    cffi = list(ffi_module.objects_of_cffi(module)) if scope.ffi else []
+    yield from left("cffi-object", cffi, module.source(cffi[0])[:60] if cffi else "")
     yield from left("gone-module", gone, module.source(gone[0])[:60] if gone else "")
     for old in calls.unported_classes(module):
         yield from left("autograd-function", [old], f"class {old.name}")

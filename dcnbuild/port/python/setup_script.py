@@ -189,10 +189,5 @@ def without_statements(module: Module, statements: Sequence[ast.stmt]) -> Iterat
 
 RULES = entries(
     __file__,
-    {
-        "cxx-standard": _standard,
-        "host-compiler": _host_compilers,
-        "cxx11-abi": _abi,
-        "arch-list": _architectures,
-    },
+    {"cxx-standard": _standard, "host-compiler": _host_compilers, "cxx11-abi": _abi, "arch-list": _architectures},
 )

@@ -57,9 +57,4 @@ def guarded(module: Module, node: ast.AST) -> bool:
     return False
 
 
-RULES = entries(
-    __file__,
-    {
-        "torch-six": _six,
-    },
-)
+RULES = entries(__file__, {"torch-six": _six})

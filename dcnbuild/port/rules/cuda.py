@@ -43,10 +43,4 @@ def _symbol_by_name(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(text.start, text.end, name)
 
 
-RULES = entries(
-    __file__,
-    {
-        "symbol-by-name": _symbol_by_name,
-        "atomic-add-double": _atomic_add,
-    },
-)
+RULES = entries(__file__, {"symbol-by-name": _symbol_by_name, "atomic-add-double": _atomic_add})

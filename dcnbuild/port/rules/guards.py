@@ -71,9 +71,4 @@ def _insert(code: Code, function: Function, tensor: str) -> Edit:
     return Edit(offset, offset, f"{gap}const c10::cuda::OptionalCUDAGuard device_guard(at::device_of({tensor}));")
 
 
-RULES = entries(
-    __file__,
-    {
-        "device-guard": _guards,
-    },
-)
+RULES = entries(__file__, {"device-guard": _guards})

@@ -66,10 +66,4 @@ def _convert(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(stream[index].start, stream[found[1]].end, f"static_cast<{target}>")
 
 
-RULES = entries(
-    __file__,
-    {
-        "thc-numerics": _numerics,
-        "thc-scalar-convert": _convert,
-    },
-)
+RULES = entries(__file__, {"thc-numerics": _numerics, "thc-scalar-convert": _convert})

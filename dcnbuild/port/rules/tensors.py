@@ -20,10 +20,7 @@ _NO_SYMBOL = {
     **dict.fromkeys(("half", "__half"), "at::Half"),
     **dict.fromkeys(("nv_bfloat16", "__nv_bfloat16"), "at::BFloat16"),
 }
-_PACKED = {
-    "packed_accessor": "generic_packed_accessor",
-    "PackedTensorAccessor": "GenericPackedTensorAccessor",
-}
+_PACKED = {"packed_accessor": "generic_packed_accessor", "PackedTensorAccessor": "GenericPackedTensorAccessor"}
 _DISPATCH = r"AT_DISPATCH_\w+"
 _TYPE = re.compile(r"\bat ?:: ?Type\b|\bDeprecatedTypeProperties\b")
 

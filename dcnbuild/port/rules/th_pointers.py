@@ -105,10 +105,4 @@ def left_fields(code: Code) -> Iterator[Remark]:
     return (remark("th-tensor", lines, subject) for subject, lines in by_subject(code.text, found).items())
 
 
-RULES = entries(
-    __file__,
-    {
-        "th-tensor-null": _no_tensors,
-        "th-tensor-type": _types,
-    },
-)
+RULES = entries(__file__, {"th-tensor-null": _no_tensors, "th-tensor-type": _types})

@@ -30,6 +30,9 @@ _SAME = {
     "int8_t": ("signed char", "char"),
     "int16_t": ("short",),
 }
+#: Words of C++ that C takes for names, and what stands behind them where they are none.
+_WORDS = "new|delete|this|class|template|typename|namespace|private|public|protected|virtual|friend|using"
+_BEHIND_WORDS = ("(", "::", "<", ">", ":", "{", "~", "...")
 #: They count references, which at::Tensor does itself.
 _DROPPED = frozenset({"free", "retain"})
 
@@ -83,28 +86,42 @@ def _pointed_to(stream: Stream, index: int) -> str:
         return ""
     places = stream.places[stream[index - 2].text]
     for place in reversed(places[: bisect.bisect(places, index)]):
-        first = place - 1
+        star = place - 1
+        while stream[place - 2].text == "," and star and stream[star].text not in (";", "{", "}"):
+            star -= 1  # `T *o = …, *p`
+        star += [*stream.words(star, place - star), "*"].index("*")
+        first = star
         while first and stream[first - 1].kind == "name" and stream[first - 1].text != "return":
             first -= 1
-        if stream[place - 1].text == "*" and stream[place - 2].text != "*":
-            return " ".join(t.text for t in stream[first : place - 1] if t.text != "const")
+        declared = stream[place - 1].text == "*" and stream.around[star] == stream.around[place]
+        if declared and stream[star - 1].text != "*":
+            return " ".join(t.text for t in stream[first:star] if t.text != "const")
     return ""
 
 
 def _allocations(code: Code, scope: Scope) -> Iterable[Edit]:
     """`float *p = malloc(n)`, `void *p = make(n)`, which is C: in C++ a void* is no other pointer."""
-    if not code.has(TYPES):
-        return
-    for stream, index in code.names("malloc|calloc|realloc"):
+    for stream, index in code.names("malloc|calloc|realloc") if scope.is_c or code.has(TYPES) else ():
         type = _pointed_to(stream, index)
         if type and follows(stream, index, "("):
             yield Edit(stream[index].start, stream[index].start, f"({type} *)")
     stream = code.live
-    for index in stream.places.get("void", ()) if scope.suffix == ".c" else ():
+    for index in stream.places.get("void", ()) if scope.is_c else ():
         star, name, sign, called, opening = (stream.words(index + 1, 5) + [""] * 5)[:5]
         once = [follows(stream, place, "=") for place in stream.places.get(name, ())].count(True) == 1
         if [star, sign, opening] == ["*", "=", "("] and not called.endswith("alloc") and once:
             yield Edit(stream[index].start, stream[index + 2].start, "auto ")
+
+
+def _words(code: Code, scope: Scope) -> Iterable[Edit]:
+    """Names that are words of C++: `int *new = p; new[0] = 1;`."""
+    in_c = scope.is_c and "__cplusplus" not in code.text
+    for stream, index in code.names(_WORDS) if in_c or code.has(TYPES) else ():
+        before, word, behind = [*stream.words(index - 1, 3), ""][:3] if index else ("", "", "")
+        in_template = before in ("<", ",") and behind in (",", "=")
+        is_word = behind[:1].isidentifier() or behind in _BEHIND_WORDS or word in ("this", "delete") or in_template
+        if in_c or behind and not is_word and before != "operator":
+            yield Edit(stream[index].end, stream[index].end, "_")
 
 
 def element_of(head: str) -> tuple[str, str]:
@@ -142,10 +159,5 @@ def _same_gpu(code: Code, scope: Scope) -> Iterable[Edit]:
 
 
 RULES = entries(
-    __file__,
-    {
-        "c-allocation": _allocations,
-        "th-tensor-gpu": _same_gpu,
-        "th-tensor-call": _calls,
-    },
+    __file__, {"c-allocation": _allocations, "c-word": _words, "th-tensor-gpu": _same_gpu, "th-tensor-call": _calls}
 )

@@ -41,10 +41,4 @@ def _launch_sizes(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(stream[index].start, stream[index].start, namespace)
 
 
-RULES = entries(
-    __file__,
-    {
-        "thc-ceil-div": _ceil_div,
-        "thcunn-launch-sizes": _launch_sizes,
-    },
-)
+RULES = entries(__file__, {"thc-ceil-div": _ceil_div, "thcunn-launch-sizes": _launch_sizes})

@@ -70,10 +70,4 @@ def _in_parentheses(stream: Stream, index: int) -> bool:
     return around >= 0 and stream[around].text == "("
 
 
-RULES = entries(
-    __file__,
-    {
-        "thc-state-parameter": _parameters,
-        "thc-state": _state,
-    },
-)
+RULES = entries(__file__, {"thc-state-parameter": _parameters, "thc-state": _state})

@@ -137,7 +137,7 @@ class Expressions:
             return self.kind(stream, opening + 1, close)
         if names == ["std", "get"]:
             return "tensor" if self.kind(stream, opening + 1, close) == "tuple" else None
-        if name == "Tensor":
+        if name in ("Tensor", "Variable", "make_variable"):  # a Variable is one, too
             return "tensor"
         if names[0] in ("at", "torch") and names[-2] in ("at", "torch", "stable", "indexing"):
             if name in _SEVERAL:

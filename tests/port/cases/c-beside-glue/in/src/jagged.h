@@ -1,0 +1,1 @@
+int jagged_max(THFloatTensor *values, THLongTensor *ends, THFloatTensor *out);
