@@ -135,7 +135,8 @@ class Project:
     def ported_to(self, path: PurePosixPath) -> PurePosixPath:
         """What a file is called when it is ported: C glue that takes tensors, and what is built with it, becomes C++,
         unless others include it."""
-        glue = self.is_c(path) and (path in self.bound or self.codes[path].has(TH_TENSOR))
+        plain = path in self.bound and not any(header.startswith("TH") for header in self.codes[path].headers)
+        glue = self.is_c(path) and (plain or self.codes[path].has(TH_TENSOR))
         return ported_source(path) if glue and not self._is_part(path) else path
 
     def _is_part(self, path: PurePosixPath) -> bool:
