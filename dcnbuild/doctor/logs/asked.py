@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from dcnbuild.base import commands
-from dcnbuild.base.commands import Installation
 from dcnbuild.doctor import wording
+from dcnbuild.doctor.fixes import commands
+from dcnbuild.doctor.fixes.commands import Installation
 
 if TYPE_CHECKING:
     from dcnbuild.doctor.logs.context import Context

@@ -12,10 +12,11 @@ from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
-from dcnbuild.base import cells, plain_yaml
-from dcnbuild.base.commands import Installation
+from dcnbuild.base import plain_yaml
 from dcnbuild.base.quoting import Shell
 from dcnbuild.doctor import wording
+from dcnbuild.doctor.fixes import places
+from dcnbuild.doctor.fixes.commands import Installation
 from dcnbuild.doctor.fixes.fix import Target
 from dcnbuild.doctor.logs import asked, project
 from dcnbuild.doctor.parse.text import Log
@@ -123,7 +124,7 @@ class Context:
     def target(self, facts: Facts | None) -> Target:
         """Where a fix is pasted: this machine where the log may be of it, else the log's machine."""
         found = replace(self._target(facts), place=self.place, variables=asked.variables(self))
-        form = self.started or ("cell" if self.notebook else cells.form_of(self.place))
+        form = self.started or ("cell" if self.notebook else places.form_of(self.place))
         return replace(found, form=form) if found.shell in ("sh", "dockerfile") else found
 
     @cached_property

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from dcnbuild.base.commands import Installation
 from dcnbuild.base.versions import numbers
 from dcnbuild.doctor import fixes, wording
+from dcnbuild.doctor.fixes.commands import Installation
 from dcnbuild.doctor.fixes.fix import Fix, together
 from dcnbuild.doctor.logs import project, system_verbs
 from dcnbuild.doctor.logs.lookups import extensions, runtime, tables

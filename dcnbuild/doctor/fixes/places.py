@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import shlex
+from pathlib import Path
 
-from dcnbuild.base import quoting
+from dcnbuild.base import plain_yaml, quoting
 from dcnbuild.base.quoting import Shell
 
 _SET = re.compile(r"export (?P<name>[A-Za-z_]\w*)=(?P<value>.*)")
@@ -87,28 +88,11 @@ def container(lines: list[str], command: str) -> list[str]:
 
 
 #: Commands that only show something, and what that is: people are told, where the line above does not say it.
-_SHOWS = (
-    (
-        re.compile(r"(?!#|rem )(?:\S+ )*python\S* -c ['\"]import torch; print\(torch\.__version__"),
-        "which torch it is, for which CUDA:",
-    ),
-    (re.compile(r"sh -c 'ls -d /usr/local/cuda"), "which CUDA toolkits there are, of which the next lines take one:"),
-    (re.compile(r"nvcc --version"), "which CUDA nvcc is of:"),
-    (re.compile(r"(?:where(?:\.exe)?|which -a) nvcc"), "which nvcc there are:"),
-    (re.compile(r"nvidia-smi(?: -L)?$"), "which GPUs there are, and which driver:"),
-    (re.compile(r"(?:free|df) -h"), "how much room there is:"),
-    (re.compile(r"g(?:cc|\+\+) --version"), "which compiler it is:"),
-    (re.compile(r"nvcc -dryrun"), "where nvcc looks for its parts:"),
-    (re.compile(r"ldd --version"), "which glibc it is:"),
-    (re.compile(r"printenv "), "what is set:"),
-    (re.compile(r"sh -c 'ldconfig -p"), "which copies of it the loader finds:"),
-    (re.compile(r"(?!#|rem )(?:\S+ )*pip index versions"), "which releases there are:"),
-    (re.compile(r"python -c ['\"]import sys; print\(sys\.executable"), "which Python it is:"),
-)
+_SHOWS: dict[str, str] = plain_yaml.shipped(Path(__file__).with_name("shells.yaml"))["shows"]
 
 
 def _told(line: str, above: str, shell: Shell) -> list[str]:
-    shows = next((text for pattern, text in _SHOWS if pattern.match(line)), "")
+    shows = next((text for pattern, text in _SHOWS.items() if re.match(pattern, line)), "")
     return [quoting.comment(shows, shell), line] if shows and not above.endswith(":") else [line]
 
 
