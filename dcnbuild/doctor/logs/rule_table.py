@@ -25,8 +25,8 @@ from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import BUILDS, Fix, is_alternative, render, together
 from dcnbuild.doctor.logs.fix_verbs import VERBS, again, builds, failed
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
-from dcnbuild.doctor.logs.templates import ENTITY, chosen, complete, filled, holds, look_up, unfilled
 from dcnbuild.doctor.parse.record import either
+from dcnbuild.doctor.templates import ENTITY, chosen, complete, filled, holds, look_up, unfilled
 
 _TABLE = Path(__file__).with_name("rules.yaml")
 #: Verb → its steps, where those are written as a rule's are.
