@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,3 +21,8 @@ def rows(section: str) -> list[Any]:
 def pattern(section: str, flags: int = 0) -> re.Pattern[str]:
     """A section of regular expressions as one that matches where any of them does."""
     return re.compile("|".join(rows(section)), flags)
+
+
+def patterns(*sections: str) -> Iterator[re.Pattern[str]]:
+    """Several of them."""
+    return map(pattern, sections)

@@ -12,7 +12,7 @@ from dcnbuild.doctor.fixes.commands import Installation
 if TYPE_CHECKING:
     from dcnbuild.doctor.logs.context import Context
 
-_INSTALLS, _SETS = map(wording.pattern, ("installs", "sets"))
+_INSTALLS, _SETS = wording.patterns("installs", "sets")
 
 
 def installation(context: Context, reach: int = 400) -> Installation | None:

@@ -41,39 +41,17 @@ _INSTALLERS = tuple((_any(row["any"]), tuple(row["words"])) for row in _TABLE["i
 _IMAGES, _JOBS, _PROGRAMS = (
     [(_any(row["any"]), row["say"]) for row in _TABLE[f"{of}_places"]] for of in ("image", "job", "program")
 )
-_STARTED = re.compile(r"(?:^|[$#>+] ?|sudo |\] )(?P<command>(?:docker|podman|nvidia-docker) run [^|;&<>\n]{1,400})")
-#: The prompt of a shell in a container.
-_INSIDE = re.compile(r"\S*root@[\w.-]+:|\[root@")
-_UBUNTU = re.compile(r"[Uu]buntu[ -]?(?:\d\.\d{1,2}-\w{1,10}~)?((?:18|2\d)\.04)|ubuntu(18|2\d)04|~(2\d)\.04\b")
-#: Directories of a user, which tell one machine from another.
-_HOMES = re.compile(r"(/home/[\w.-]+|/Users/[\w.-]+|[A-Z]:\\Users\\[\w.-]+)")
-#: What else does: the prompt of a shell, the compiler that CMake finds, the driver that nvidia-smi shows.
-_PROMPT = re.compile(r"^(?:\([\w.-]{1,40}\) )?(?P<user>[a-z_][\w-]{0,31})@[\w.-]{1,60}:[^\s$#]{0,100}[$#](?: |$)")
-_COMPILER = re.compile(r"CX?X? compiler identification is GNU (\d{1,2}\.\d{1,2}\.\d)")
-_DRIVER = re.compile(r"Driver Version: (\d{3}\.[\d.]{2,8}\d)")
-_COMPOSE = re.compile(r"^[\w.-]{1,60}-\d{1,3} {1,40}\| |docker[- ]compose|\bcompose\.ya?ml")
-#: A source file that a compiler names at the start of its message.
-_SOURCE = wording.pattern("source")
-_BUILT = wording.pattern("built")
-#: pip builds what lies here; only that can be editable.
-_LOCAL = re.compile(r"(?:Processing|Obtaining) (?:file://)?(?:\.|/|[A-Za-z]:)|.{0,20}[Bb]uilding editable for")
+_STARTED, _INSIDE, _UBUNTU, _COMPOSE = wording.patterns("started", "inside", "ubuntu", "compose")
+#: What tells one machine from another.
+_HOMES, _PROMPT, _COMPILER, _DRIVER = wording.patterns("homes", "prompt", "compiler", "driver")
+#: A source file that a compiler names at the start of its message; what is being built; what lies here.
+_SOURCE, _BUILT, _LOCAL = wording.patterns("source", "built", "local")
 
 #: The properties of a Context that templates may name.
 SHOWN = frozenset(
     (
-        *_VERSIONS,
-        *_SIGNS,
-        "ci",
-        "command",
-        "compose",
-        "installer",
-        "source",
-        "again",
-        "where",
-        "project",
-        "package",
-        "pinned",
-        "started",
+        *(*_VERSIONS, *_SIGNS, "ci", "command", "compose", "installer", "source", "again", "where"),
+        *("project", "package", "pinned", "started"),
     )
 )
 

@@ -17,9 +17,7 @@ from dcnbuild.doctor.resolver import jetson_torch
 from dcnbuild.knowledge import modules
 from dcnbuild.machine import versions
 
-_CHECKOUT, _JUST_IN_TIME, _FAILED = map(wording.pattern, ("checkout", "just_in_time", "build_failed"))
-#: The image without nvcc that another of the same name has a -devel of.
-_NO_NVCC = re.compile(r"\bFROM (?:docker\.io/)?((?:pytorch/pytorch|nvidia/cuda):[\w.-]{1,80}?)-(?:runtime|base)\b")
+_CHECKOUT, _JUST_IN_TIME, _FAILED, _NO_NVCC = wording.patterns("checkout", "just_in_time", "build_failed", "no_nvcc")
 
 
 def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:

@@ -21,14 +21,7 @@ NOT_OURS = wording.pattern("not_ours")
 #: Directories that hold the sources of a project: the nearest other one above them is the project.
 _INNER = {"src", "csrc", "source", "cuda", "cpu", "cpp", "lib", "include", "kernels", "gpu"}
 _SHOWN_PROJECT = tuple(map(re.compile, wording.rows("shown_project")))
-_PROJECT = wording.pattern("project")
-#: pip copies a project here before it builds it, and deletes the copy.
-_COPY = wording.pattern("copied")
-#: What pip says of a repository that it clones.
-_CLONED = re.compile(
-    r"(?:Cloning |git clone (?:-\S+ )*|git\+)(?P<url>https?://[\w.-]+/[\w./-]*?\w)(?:\.git)?(?=[\s@#'\"`]|$)"
-)
-_COPIES = re.compile(r"\bCOPY (?:--\S+ )*(?P<from>[\w./-]+) (?P<to>/[\w./-]+)$")
+_PROJECT, _COPY, _CLONED, _COPIES = wording.patterns("project", "copied", "cloned", "copies")
 _INSIDE = re.compile(r"#subdirectory=([\w./-]+)")
 
 

@@ -49,18 +49,11 @@ REFUSALS = 30
 WRAPPED_LINES = 3000
 #: No terminal is so wide that it wraps longer lines.
 WIDEST = 400
-#: A terminal that wrapped a line and was copied from leaves the rest of the row, as blanks.
-_REST_OF_ROW = re.compile(r"(?<=\S) {20,}(?=\S)")
-
-_QUOTED_CODE = re.compile(r"(?:raise|warnings\.warn|logger\.\w+|return|assert)\b[ (]")
-#: A warning of Python, of a program that goes on.
-_WARNING = re.compile(r"\b[A-Z]\w*Warning: |^(?:\[?W(?:ARNING|arning)?\]?|WARN)[:\[\s]")
-_NOTED = re.compile(r" requires .+, but you have .+ which is incompatible|dependency resolver does not currently")
-#: A line that a program wrote while it ran, and not while something was built.
-_RAN = re.compile(r"Traceback \(most|^File \"")
+_QUOTED_CODE, _WARNING, _NOTED, _RAN = wording.patterns("quoted_code", "warning", "noted", "ran")
+_REST_OF_ROW, _BUILDS = wording.patterns("rest_of_row", "builds")
 #: What a line says that tells of a failure, and not only of what is not there.
 _FAILS = wording.pattern("fails", re.IGNORECASE)
-_BUILDS = wording.pattern("builds")
+
 #: What programs try out by a compiler or a shell, and go on without.
 _PROBED = wording.rows("probed")
 

@@ -34,9 +34,7 @@ _REORDERED = tuple(
     (part, re.compile(sentence), english) for english, part, sentence in (row[1:] for row in _ROWS if row[0] == "~")
 )
 
-#: Quotation marks, with the space that French puts inside.
-_OPENING = re.compile(r"(?:[\u300c\u201e]|\u00ab[ \u00a0\u202f]?|\u00bb(?=[^\s\u00ab\u00bb]{1,200}\u00ab))")
-_CLOSING = re.compile(r"(?:\u300d|[ \u00a0\u202f]?\u00bb(?![^\s\u00ab\u00bb]{1,200}\u00ab)|(?<=\S)\u00ab)")
+_OPENING, _CLOSING = wording.patterns("opening", "closing")
 
 #: Scripts that write no spaces between words.
 _NO_SPACES = re.compile(r"[\u3040-\u9fff\uac00-\ud7af]")

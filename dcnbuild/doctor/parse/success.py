@@ -17,16 +17,16 @@ from dcnbuild.doctor.parse.text import TRACEBACK, Log
 _TELLING = wording.pattern("telling")
 #: What the tools that build and install say at the end, `names` are the packages that it is about; the last line of
 #: pytest and of CTest where nothing failed; what setuptools says where it goes on without an extension.
-_DONE, _TESTS, _WITHOUT = map(wording.pattern, ("done", "tests", "without"))
+_DONE, _TESTS, _WITHOUT = wording.patterns("done", "tests", "without")
 _VERSION = re.compile(r"-\d[\w.+!]*$")
 #: What was being built at a line: what stands above it, or what pip says below it.
-_BEGUN, _FAILED = map(wording.pattern, ("begun", "not_built"))
+_BEGUN, _FAILED = wording.patterns("begun", "not_built")
 #: What programs say that do their work or serve, and the marks of loggers.
 _SIGNS = {name: wording.pattern(name, re.IGNORECASE) for name in ("works", "serves")}
 _SIGNS |= {name: wording.pattern(name) for name in ("calm", "warned")}
 #: What ends a run between two tracebacks, or says that a build failed there; an exception that needs no other cause;
 #: what ties one to the one above it; where the frames of a worker begin; an exception that tells of another process.
-_BREAKS, _OF_ITSELF, _TIED, _WORKER = map(wording.pattern, ("breaks", "of_itself", "tied", "worker"))
+_BREAKS, _OF_ITSELF, _TIED, _WORKER = wording.patterns("breaks", "of_itself", "tied", "worker")
 _PASSED_ON = wording.pattern("passed_on", re.IGNORECASE)
 #: What a message is about: an exception that names it, too, follows from that.
 _NAMED = wording.pattern("named")

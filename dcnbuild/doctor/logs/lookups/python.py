@@ -18,9 +18,8 @@ from dcnbuild.machine import versions
 from dcnbuild.machine.compatibility import companions, table, torch_release
 
 #: A traceback that runs in pip's, uv's or build's own environment holds one of these.
-_ISOLATED = wording.pattern("isolated")
+_ISOLATED, _SETUP = wording.patterns("isolated", "setup")
 _DIRECT = wording.pattern("direct", re.M)
-_SETUP = wording.pattern("setup")
 _COMPILED = re.compile(r"_C\w*|_?ext|\w+_cuda|\w+_ext|\w+_cpp|C")
 _TORCH = re.compile(r"\btorch==(\d+)\.(\d+)\.(\d+)")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from dcnbuild.doctor import fixes
+from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.fix_verbs import rebuild
 from dcnbuild.doctor.logs.lookups import extensions, python, tables
@@ -15,10 +15,7 @@ from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import libraries
 from dcnbuild.machine import versions
 
-#: The packages that PyG has wheels of, for each torch.
-_OF_PYG = re.compile(r"torch-(?:scatter|sparse|cluster|spline-conv)|pyg-lib")
-#: Files of torch that load the library of whoever calls them.
-_LOADS_FOR_OTHERS = re.compile(r"[/\\]torch[/\\](?:_ops|_classes|library)\.py$")
+_OF_PYG, _LOADS_FOR_OTHERS = wording.patterns("of_pyg", "loads_for_others")
 
 
 def function(symbol: str) -> str:

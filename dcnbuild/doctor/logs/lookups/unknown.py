@@ -12,21 +12,12 @@ from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.lookups.traceback import last, own
 from dcnbuild.doctor.logs.rule import Hit
 
-_ERROR = re.compile(r"\b(?:error|fatal)\b|Error\b")
+_ERROR, _LED_TO, _RAISED, _NEXT = wording.patterns("speaks_of_error", "tied", "raised", "below_cmake")
 #: What tools advise; left out is what stands in every log of its kind.
-_ADVICE = wording.pattern("advice", re.IGNORECASE)
-_NO_ADVICE = wording.pattern("no_advice", re.IGNORECASE)
+_ADVICE, _NO_ADVICE = (wording.pattern(section, re.IGNORECASE) for section in ("advice", "no_advice"))
+_VARIABLE, _PACKAGE = wording.patterns("advised_variable", "advised_package")
 _ADVICES = 2
-#: What Python says between the exceptions of a chain, and how each of them ends.
-_LED_TO = re.compile(r"During handling of the above exception|The above exception was the direct cause of")
-_RAISED = re.compile(r"(?:[a-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt)(?:: |$)")
 _LONGEST_CHAIN = 600
-#: A variable that a tool advises to set, in its quotes; none that says what is loaded or run.
-_VARIABLE = re.compile(r"[`'\"](?!LD_|PATH|PYTHON|DYLD_)(?P<name>[A-Z][A-Z0-9_]{5,60})=(?P<value>[\w.,+-]{1,40})[`'\"]")
-#: A package of the system that a tool advises to install.
-_PACKAGE = re.compile(r"install the (?P<name>[a-z][a-z0-9.+-]{1,40}) package with apt\b")
-#: What stands below a message of CMake.
-_NEXT = re.compile(r"Call Stack|-- |CMake |See also|(?:g?make|ninja)(?:\[\d+\])?: |Traceback|Error: Process")
 
 
 def in_traceback(hit: Hit) -> bool:
