@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from dcnbuild.base import plain_yaml
 
-_FILE = Path(__file__).with_suffix(".yaml")
-
 
 def rows(section: str) -> list[Any]:
     """A section, e.g. "stems"."""
-    found: list[Any] = plain_yaml.shipped(_FILE)[section]
+    found: list[Any] = plain_yaml.beside(__file__, "wording.yaml")[section]
     return found
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, cast
 
 from dcnbuild.base import plain_yaml
@@ -18,7 +17,7 @@ from dcnbuild.doctor.fixes.fix import Fix, Target, render
 from dcnbuild.errors import Finding, Severity
 from dcnbuild.machine.facts import Facts
 
-_TABLE = plain_yaml.shipped(Path(__file__).parent.with_suffix(".yaml"))
+_TABLE = plain_yaml.beside(__file__, "../checks.yaml")
 #: The modules of `dcnbuild.doctor.checks`, in the order of their findings: what comes first is
 #: more often the cause of what comes after.
 MODULES = (
@@ -128,6 +127,11 @@ def all_checks() -> list[Check]:
     for module in MODULES:
         importlib.import_module(f"dcnbuild.doctor.checks.{module}")
     return list(_checks.values())
+
+
+def preflight(facts: Facts, wants_cuda: bool) -> list[Finding]:
+    """What stands in the way of a build, errors first; no toolkit and no GPU where no CUDA code is to be compiled."""
+    return examine(replace(facts, wants_cuda=wants_cuda), [check for check in all_checks() if check.builds])
 
 
 def examine(facts: Facts, checks: Iterable[Check] | None = None) -> list[Finding]:

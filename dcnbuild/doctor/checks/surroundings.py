@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from dcnbuild.base import plain_yaml
 from dcnbuild.doctor import fixes
@@ -15,7 +14,7 @@ from dcnbuild.machine.facts import Facts
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 #: How each runtime hands GPUs to a container, and what the errors of cuInit mean: surroundings.yaml.
-_TABLE = plain_yaml.shipped(Path(__file__).parent.with_name("surroundings.yaml"))
+_TABLE = plain_yaml.beside(__file__, "../surroundings.yaml")
 
 
 @check("container-without-gpu")

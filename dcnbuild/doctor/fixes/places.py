@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 import shlex
-from pathlib import Path
+from typing import Any
 
 from dcnbuild.base import plain_yaml, quoting
 from dcnbuild.base.quoting import Shell
 
+#: What each shell and package manager writes in a way of its own.
+SHELLS: dict[str, Any] = plain_yaml.beside(__file__, "shells.yaml")
 _SET = re.compile(r"export (?P<name>[A-Za-z_]\w*)=(?P<value>.*)")
 _UNSET = re.compile(r"unset (?P<name>[A-Za-z_]\w*)")
 _PRINTED = re.compile(r'"\$\((?P<command>[^()`]+)\)"')
@@ -88,7 +90,7 @@ def container(lines: list[str], command: str) -> list[str]:
 
 
 #: Commands that only show something, and what that is: people are told, where the line above does not say it.
-_SHOWS: dict[str, str] = plain_yaml.shipped(Path(__file__).with_name("shells.yaml"))["shows"]
+_SHOWS: dict[str, str] = SHELLS["shows"]
 
 
 def _told(line: str, above: str, shell: Shell) -> list[str]:

@@ -8,18 +8,17 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from dcnbuild.base import plain_yaml, quoting
+from dcnbuild.base import quoting
 from dcnbuild.base.quoting import UnquotableError
 from dcnbuild.doctor.fixes import commands, effects, places
 from dcnbuild.doctor.fixes.commands import Installation
 from dcnbuild.doctor.fixes.fix import Target, makes_fix
-
-_TABLE = Path(__file__).with_name("shells.yaml")
+from dcnbuild.doctor.fixes.places import SHELLS
 
 
 def written(target: Target, what: str, *values: str) -> Iterator[str]:
     """The lines that a shell has for something: a row of shells.yaml, filled in."""
-    row = plain_yaml.shipped(_TABLE)[what]
+    row = SHELLS[what]
     shell = "alternative" if target.alternative and "alternative" in row else target.shell
     for line in row.get(shell, row["sh"]).split("\n"):
         text = line.format(*values)

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
-from pathlib import Path
 
 from dcnbuild.base import plain_yaml
 from dcnbuild.base.quoting import Shell
@@ -30,7 +29,7 @@ def _any(patterns: list[str], nocase: bool = False) -> re.Pattern[str]:
     return re.compile("|".join(patterns), re.IGNORECASE if nocase else 0)
 
 
-_TABLE = plain_yaml.shipped(Path(__file__).with_name("surroundings.yaml"))
+_TABLE = plain_yaml.beside(__file__, "surroundings.yaml")
 _VERSIONS = {name: _any(patterns) for name, patterns in _TABLE["versions"].items()}
 _SIGNS = {name: (_any(row["any"], row.get("nocase", False)), row["near"]) for name, row in _TABLE["signs"].items()}
 #: What shows which package manager a Linux has: (pattern, manager, distribution).

@@ -17,7 +17,6 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from dcnbuild.base import plain_yaml
@@ -28,9 +27,8 @@ from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
 from dcnbuild.doctor.parse.record import either
 from dcnbuild.doctor.templates import ENTITY, chosen, complete, filled, holds, look_up, unfilled
 
-_TABLE = Path(__file__).with_name("rules.yaml")
 #: Verb → its steps, where those are written as a rule's are.
-STEPS: dict[str, list[Any]] = plain_yaml.shipped(_TABLE.with_name("verbs.yaml"))
+STEPS: dict[str, list[Any]] = plain_yaml.beside(__file__, "verbs.yaml")
 #: So many lines above and below belong to the surroundings of a line.
 _NEAR = (40, 25)
 #: Lines that change what is compiled, and such that change with what it is compiled.
@@ -116,4 +114,5 @@ def _rule(row: dict[str, Any]) -> LogRule:
 
 #: Every log rule: what tells the cause before what is only a symptom of one. On one line of a log the first that
 #: matches counts.
-RULES = tuple(sorted((_rule(dict(row)) for row in plain_yaml.shipped(_TABLE)), key=lambda rule: rule.level))
+_ROWS = plain_yaml.beside(__file__, "rules.yaml")
+RULES = tuple(sorted((_rule(dict(row)) for row in _ROWS), key=lambda rule: rule.level))
