@@ -51,6 +51,9 @@ _PROMPT = re.compile(r"^(?:\([\w.-]{1,40}\) )?(?P<user>[a-z_][\w-]{0,31})@[\w.-]
 _COMPILER = re.compile(r"CX?X? compiler identification is GNU (\d{1,2}\.\d{1,2}\.\d)")
 _DRIVER = re.compile(r"Driver Version: (\d{3}\.[\d.]{2,8}\d)")
 _COMPOSE = re.compile(r"^[\w.-]{1,60}-\d{1,3} {1,40}\| |docker[- ]compose|\bcompose\.ya?ml")
+#: A command that prints versions, and which of them is which.
+_PRINTS = re.compile(r"print\((?P<what>[\w., ]{1,120}?)\)[\"']?\s*$")
+_ASKED_BY = {"torch": "torch.__version__", "torch_cuda": "torch.version.cuda"}
 #: A source file that a compiler names at the start of its message.
 _SOURCE = wording.pattern("source")
 _BUILT = wording.pattern("built")
@@ -83,7 +86,7 @@ def _ubuntu(found: re.Match[str]) -> str:
 
 class _Version(cached_property[str | None]):
     def __init__(self) -> None:
-        super().__init__(lambda context: context.group(_VERSIONS[str(self.attrname)]))
+        super().__init__(lambda context: context.group(_VERSIONS[name := str(self.attrname)]) or context.printed(name))
 
 
 class _Sign(cached_property[bool]):
@@ -119,6 +122,15 @@ class Context:
         """What the groups of the nearest match hold, joined by points."""
         found = self.first(pattern)
         return ".".join(group for group in found.groups() if group) if found else None
+
+    def printed(self, name: str) -> str | None:
+        """What a command has printed that was asked for just this, `print(torch.__version__, torch.version.cuda)`."""
+        for number, line in enumerate(self.log.lines if name in _ASKED_BY else ()):
+            words = found["what"].split(",") if (found := _PRINTS.search(line)) else []
+            said = dict(zip((word.strip() for word in words), self.log.text(number + 1).split()))
+            if _ASKED_BY[name] in said:
+                return said[_ASKED_BY[name]]
+        return None
 
     def target(self, facts: Facts | None) -> Target:
         """Where a fix is pasted: this machine where the log may be of it, else the log's machine."""
