@@ -98,6 +98,8 @@ def _told(line: str, above: str, shell: Shell) -> list[str]:
     return [quoting.comment(shows, shell), line] if shows and not above.endswith(":") else [line]
 
 
+#: What installs or builds: once, by hand, and not each time that a unit or a job starts its program.
+_INSTALLS = re.compile(r"(?!#)(?:.* )?(?:pip[\d.]*|uv|conda|mim|poetry)(?: \S+)* (?:un)?install |.*\bsetup\.py |cmake ")
 _SETTING, _NOT_OURS = r"export |unset |\w*Environment=", r"(?!\w+ run |sudo )"
 
 
@@ -118,6 +120,10 @@ def placed(lines: list[str], form: str, place: str, shell: Shell) -> list[str]:
     """
     comment = quoting.comment("", shell).strip()
     lines = [said for line, above in zip(lines, ["", *lines]) for said in _told(line, above, shell)]
+    if form in ("unit", "script") and any(map(_INSTALLS.match, lines)):
+        last = max(number for number, line in enumerate(lines) if _INSTALLS.match(line)) + 1
+        once = quoting.comment("once, by hand, in the environment that the program runs in:", shell)
+        return [once, *lines[:last], *(placed(lines[last:], form, place, shell) if lines[last:] else [])]
     if form in ("cell", "unit"):
         lines = [cell(line) if form == "cell" else unit(line) for line in lines]
     elif form:

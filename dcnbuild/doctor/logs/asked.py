@@ -12,12 +12,12 @@ from dcnbuild.doctor.fixes.commands import Installation
 if TYPE_CHECKING:
     from dcnbuild.doctor.logs.context import Context
 
-_INSTALLS, _SETS = wording.patterns("installs", "sets")
+INSTALLS, _SETS = wording.patterns("installs", "sets")
 
 
 def installation(context: Context, reach: int = 400) -> Installation | None:
     """The nearest command above that installs, else the nearest below."""
-    found = context.first(_INSTALLS, reach)
+    found = context.first(INSTALLS, reach)
     return commands.read(found.string[: found.start("tool")], found["tool"], found["words"]) if found else None
 
 

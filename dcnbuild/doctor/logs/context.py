@@ -42,7 +42,10 @@ _IMAGES, _JOBS, _PROGRAMS = (
 )
 _STARTED, _INSIDE, _UBUNTU, _COMPOSE = wording.patterns("started", "inside", "ubuntu", "compose")
 #: What tells one machine from another.
-_HOMES, _PROMPT, _COMPILER, _DRIVER = wording.patterns("homes", "prompt", "compiler", "driver")
+_HOMES, _PROMPT, _COMPILER, _DRIVER = wording.patterns("homes", "user_prompt", "compiler", "driver")
+#: A command that prints versions, and which of them is which.
+_PRINTS = wording.pattern("prints")
+_ASKED_BY = {"torch": "torch.__version__", "torch_cuda": "torch.version.cuda"}
 #: A source file that a compiler names at the start of its message; what is being built; what lies here.
 _SOURCE, _BUILT, _LOCAL = wording.patterns("source", "built", "local")
 
@@ -61,7 +64,7 @@ def _ubuntu(found: re.Match[str]) -> str:
 
 class _Version(cached_property[str | None]):
     def __init__(self) -> None:
-        super().__init__(lambda context: context.group(_VERSIONS[str(self.attrname)]))
+        super().__init__(lambda context: context.group(_VERSIONS[name := str(self.attrname)]) or context.printed(name))
 
 
 class _Sign(cached_property[bool]):
@@ -97,6 +100,15 @@ class Context:
         """What the groups of the nearest match hold, joined by points."""
         found = self.first(pattern)
         return ".".join(group for group in found.groups() if group) if found else None
+
+    def printed(self, name: str) -> str | None:
+        """What a command has printed that was asked for just this, `print(torch.__version__, torch.version.cuda)`."""
+        for number, line in enumerate(self.log.lines if name in _ASKED_BY else ()):
+            words = found["what"].split(",") if (found := _PRINTS.search(line)) else []
+            said = dict(zip((word.strip() for word in words), self.log.text(number + 1).split()))
+            if _ASKED_BY[name] in said:
+                return said[_ASKED_BY[name]]
+        return None
 
     def target(self, facts: Facts | None) -> Target:
         """Where a fix is pasted: this machine where the log may be of it, else the log's machine."""

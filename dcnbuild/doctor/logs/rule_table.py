@@ -22,7 +22,7 @@ from typing import Any
 from dcnbuild.base import plain_yaml
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import BUILDS, Fix, is_alternative, render, together
-from dcnbuild.doctor.logs.fix_verbs import VERBS, again, builds, failed
+from dcnbuild.doctor.logs.fix_verbs import VERBS, again, builds, compiled_anew, failed
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
 from dcnbuild.doctor.parse.record import either
 from dcnbuild.doctor.templates import ENTITY, chosen, complete, filled, holds, look_up, unfilled
@@ -33,7 +33,10 @@ STEPS: dict[str, list[Any]] = plain_yaml.beside(__file__, "verbs.yaml")
 _NEAR = (40, 25)
 #: Lines that change what is compiled, and such that change with what it is compiled.
 _CHANGES = re.compile(r"^(?:sudo )?(?:sed -i|dcnbuild port|(?:apt-get|dnf|yum|zypper|pacman|apk|brew) )")
-_SETS = re.compile(r"^(?!#)(?:export |set |setenv |unset |\$env:|\S*(?:pip|conda)\d? (?:\S+ )*install )")
+_SETS = re.compile(r"^(?!#)(?:export |module load |set |setenv |unset |\$env:|\S*(?:pip|conda)\d? (?:\S+ )*install )")
+#: A line that installs torch, and the index that it names.
+_TORCH = re.compile(r"^(?!#).*\binstall .*(?<![\w=/-])'?torch(?:==[\w.]+)?'?(?=\s|$)")
+_INDEX = re.compile(r"(?<=--index-url )\S+")
 
 
 def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
@@ -65,6 +68,10 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
     cut = next((number for number, fix in enumerate(made) if is_alternative(fix, target)), len(made))
     lines = render(made[:cut], target, whole=False)
     changes = any(map(_CHANGES.search, lines)) or (any(map(_SETS.search, lines)) and failed(hit))
+    if any(map(_TORCH.search, lines)):
+        index = next((found[0] for line in lines if (found := _INDEX.search(line))), "")
+        made.insert(cut, together(compiled_anew(hit, index)))
+        cut += 1
     if changes and not any(map(BUILDS.search, lines)) and builds(hit):
         made.insert(cut, together(again(hit)))
     yield from made

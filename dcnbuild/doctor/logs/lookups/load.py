@@ -46,6 +46,13 @@ def installed(hit: Hit) -> bool:
     return bool(name) and hit.context.first(re.compile(rf"(?:^|satisfied: ){name}(?:==| {{1,40}})\d")) is not None
 
 
+def listed(hit: Hit) -> str:
+    """The directory in which the log lists the library, by `ls` or `find`, "" where it lists none."""
+    line = re.compile(rf"(?P<path>/\S{{1,200}})/{re.escape(re.split(r'[/]', hit['name'])[-1])}[\w.]*")
+    found = (line.fullmatch(hit.log.text(number).strip()) for number in range(len(hit.log)))
+    return next((one["path"] for one in found if one), "")
+
+
 def releases(hit: Hit) -> Iterator[Fix]:
     """Its releases for each CUDA."""
     package, used = built_for(hit), symbols.cuda_of_log(hit)

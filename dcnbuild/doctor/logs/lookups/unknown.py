@@ -11,11 +11,13 @@ from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.lookups.traceback import last, own
 from dcnbuild.doctor.logs.rule import Hit
+from dcnbuild.doctor.parse.success import raised_in
 
 _ERROR, _LED_TO, _RAISED, _NEXT = wording.patterns("speaks_of_error", "tied", "raised", "below_cmake")
 #: What tools advise; left out is what stands in every log of its kind.
 _ADVICE, _NO_ADVICE = (wording.pattern(section, re.IGNORECASE) for section in ("advice", "no_advice"))
 _VARIABLE, _PACKAGE = wording.patterns("advised_variable", "advised_package")
+_PROMPT = wording.pattern("prompt")
 _ADVICES = 2
 _LONGEST_CHAIN = 600
 
@@ -74,8 +76,11 @@ def lines_below(hit: Hit) -> str:
 def advice(hit: Hit) -> Iterator[Fix]:
     """What the log itself advises near a message that no rule knows, the nearest first."""
     near = (hit.line + step for far in range(60) for step in ((far, -far) if far < 12 else (-far,)))
-    lines = (hit.log.english(number).strip() for number in near if number >= 0)
-    fitting = (line for line in lines if _ADVICE.search(line) and not _NO_ADVICE.search(line))
+    first = (
+        0 if raised_in(hit.log, hit.line) is None else hit.line
+    )  # what stands above a traceback is of something else
+    lines = (hit.log.english(number).strip() for number in near if number >= first)
+    fitting = (line for line in lines if _ADVICE.search(line) and not (_NO_ADVICE.search(line) or _PROMPT.match(line)))
     for line in list(dict.fromkeys(fitting))[:_ADVICES]:
         said = re.sub(r"[`'\"\[\]()]+", " ", line)  # a comment has none of these
         yield fixes.say(f"the log itself says: {said[:300]}")
