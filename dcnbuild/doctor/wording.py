@@ -15,9 +15,9 @@ def rows(section: str) -> list[Any]:
     return found
 
 
-def pattern(section: str, flags: int = 0) -> re.Pattern[str]:
-    """A section of regular expressions as one that matches where any of them does."""
-    return re.compile("|".join(rows(section)), flags)
+def pattern(section: str) -> re.Pattern[str]:
+    """A section of regular expressions as one that matches where any of them does; flags of the first are of all."""
+    return re.compile("|".join(rows(section)))
 
 
 def patterns(*sections: str) -> Iterator[re.Pattern[str]]:

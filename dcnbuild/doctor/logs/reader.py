@@ -52,15 +52,10 @@ WRAPPED_LINES = 3000
 WIDEST = 400
 _QUOTED_CODE, _WARNING, _NOTED, _RAN = wording.patterns("quoted_code", "warning", "noted", "ran")
 _REST_OF_ROW, _BUILDS = wording.patterns("rest_of_row", "builds")
-#: What a line says that tells of a failure, and not only of what is not there.
-_FAILS = wording.pattern("fails", re.IGNORECASE)
-
+#: What tells of a failure, and not only of what is not there; what a warning says of itself; what is not there.
+_FAILS, _IGNORABLE, _LACKS = wording.patterns("fails", "ignorable", "lacks")
 #: What programs try out by a compiler or a shell, and go on without.
 _PROBED = wording.rows("probed")
-#: What a warning says of itself.
-_IGNORABLE = wording.pattern("ignorable", re.IGNORECASE)
-#: A module or a command that is not there.
-_LACKS = wording.pattern("lacks")
 
 Matches = dict[int, list[Hit]]
 

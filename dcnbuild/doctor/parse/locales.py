@@ -20,7 +20,7 @@ _ROWS = tuple(
 #: The messages of CUDA's errors, by their numbers.
 _NUMBERED = {row[1]: row[2] for row in _ROWS if row[0] == "#"}
 #: An error that is given by its number alone.
-_NUMBER = wording.pattern("cuda_number", re.IGNORECASE)
+_NUMBER = wording.pattern("cuda_number")
 #: English → what other languages say for it: locales.tsv.
 PHRASES: dict[str, list[str]] = {}
 for _english, *_others in (row for row in _ROWS if row[0] not in "~#"):

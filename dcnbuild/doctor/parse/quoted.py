@@ -18,7 +18,7 @@ _PASSAGES = [(re.compile(begin), re.compile(more)) for begin, more in wording.ro
 _NUMBERED_SOURCE, _CARETS = wording.patterns("numbered_source", "carets")
 
 #: A line without any of these begins no passage.
-_BEGINS = wording.pattern("beginnings", re.M)
+_BEGINS = wording.pattern("beginnings")
 
 
 def quoted(log: Log, candidates: list[int]) -> set[int]:

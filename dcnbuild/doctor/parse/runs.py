@@ -10,8 +10,8 @@ from dcnbuild.doctor import wording
 from dcnbuild.doctor.parse.text import Log
 
 #: What stands before a command; what a service says of the step that has ended its job; what commands have in common.
-_PROMPT, _ENDED, _COMMON, _BUILDS = map(wording.pattern, ("prompt", "ended", "common_words", "builds_by"))
-_WORKS, _FAILS = (wording.pattern(name, re.IGNORECASE) for name in ("works", "fails"))
+_PROMPT, _ENDED, _COMMON, _BUILDS = wording.patterns("prompt", "ended", "common_words", "builds_by")
+_WORKS, _FAILS = wording.patterns("works", "fails")
 #: What each line with a prompt has; a word of a command that is no option, nor sets a variable.
 _MARK = re.compile(r"[$#%>\u276f\u279c!+\]] {0,2}\S|In ?\[|Step \d")
 _WORD = re.compile(r"(?<![\w$=-])[A-Za-z.~/][\w.+~/-]*(?!\w*=)")

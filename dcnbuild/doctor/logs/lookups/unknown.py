@@ -15,9 +15,8 @@ from dcnbuild.doctor.parse.success import raised_in
 
 _ERROR, _LED_TO, _RAISED, _NEXT = wording.patterns("speaks_of_error", "tied", "raised", "below_cmake")
 #: What tools advise; left out is what stands in every log of its kind.
-_ADVICE, _NO_ADVICE = (wording.pattern(section, re.IGNORECASE) for section in ("advice", "no_advice"))
+_ADVICE, _NO_ADVICE, _PROMPT = wording.patterns("advice", "no_advice", "prompt")
 _VARIABLE, _PACKAGE = wording.patterns("advised_variable", "advised_package")
-_PROMPT = wording.pattern("prompt")
 _ADVICES = 2
 _LONGEST_CHAIN = 600
 
