@@ -118,6 +118,5 @@ def instead(made: Installation, words: tuple[str, ...], shell: Shell) -> str:
     """Other words in place of a command, where it was run, with the variables that its line set."""
     before = f"cd {quoting.operand(made.entered, shell)} && " if made.entered else ""
     before += "".join(f"{name}={quoting.argument(value, shell)} " for name, value in made.variables)
-    return (
-        ("RUN " if shell == "dockerfile" else "") + before + " ".join(quoting.argument(word, shell) for word in words)
-    )
+    written = " ".join(quoting.argument(word, shell) for word in words)
+    return f"{'RUN ' if shell == 'dockerfile' else ''}{before}{written}"

@@ -18,12 +18,6 @@ def library(hit: Hit) -> libraries.Library:
     return libraries.library(hit["name"], symbols.cuda_of_log(hit))
 
 
-def stack(hit: Hit) -> dict[str, str]:
-    """The toolkit of an accelerator beside CUDA that a library is of: a row of `stacks`."""
-    found: dict[str, str] = tables.like("stacks", re.split(r"[/\\]", hit["name"])[-1].partition(".so")[0])
-    return found
-
-
 def place(hit: Hit) -> str:
     """The library by its whole path: torch's own lies in lib beside the file that imports it; "" if not shown."""
     name = hit["library"] or hit["name"]

@@ -54,11 +54,6 @@ def place(hit: Hit) -> str:
     return of and f" It was raised {of}{called}."
 
 
-def hint(hit: Hit) -> str:
-    """What people look at after an exception of this kind, "" for one that says nothing of its own."""
-    return str(tables.like("exceptions", f"{hit['name'].rpartition('.')[2]}: {hit['text']}"))
-
-
 def error_above(hit: Hit) -> str:
     """The first line above that speaks of an error, "" without one."""
     above = hit.log.near(hit.line, before=60)[:-1]
