@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dcnbuild.doctor.checks import Check, all_checks, check, examine, found
+from dcnbuild.doctor.checks import Check, Verdict, all_checks, check, examine
 from dcnbuild.doctor.examples import EXAMPLES, HEALTHY
 from dcnbuild.errors import Finding
 from dcnbuild.machine.facts import Facts, Machine, Python
@@ -85,4 +85,4 @@ def test_errors_come_first() -> None:
 
 def test_an_id_can_be_taken_only_once() -> None:
     with pytest.raises(ValueError, match="two checks are called 'gcc-too-new'"):
-        check("gcc-too-new")(lambda facts: [found()])
+        check("gcc-too-new")(lambda facts: [Verdict()])

@@ -27,17 +27,11 @@ MODULES = (
 _ORDER: dict[Severity, int] = {"error": 0, "warning": 1, "note": 2}
 
 
-@dataclass(frozen=True)
 class Verdict:
     """That a check found something: the fix, not yet written down, and what its sentences name beside the facts."""
 
-    fix: tuple[Fix, ...]
-    values: Mapping[str, Any]
-
-
-def found(*fix: Fix, **values: Any) -> Verdict:
-    """The verdict of a check."""
-    return Verdict(fix, values)
+    def __init__(self, *fix: Fix, **values: Any) -> None:
+        self.fix, self.values = fix, values
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks import Verdict, check, found
+from dcnbuild.doctor.checks import Verdict, check
 from dcnbuild.doctor.checks.evidence import builds_cuda
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.resolver import has_gpu
@@ -30,7 +30,7 @@ def gpu_not_in_torch(facts: Facts) -> Iterator[Verdict]:
     torch = facts.torch
     gpu = unserved_gpu(facts)
     if torch is not None and gpu is not None:  # one pip line has to serve all GPUs
-        yield found(*torch_fix(facts), gpu=gpu, names=" ".join(torch.architectures))
+        yield Verdict(*torch_fix(facts), gpu=gpu, names=" ".join(torch.architectures))
 
 
 @check("gpu-not-in-toolkit")
@@ -44,7 +44,7 @@ def gpu_not_in_toolkit(facts: Facts) -> Iterator[Verdict]:
             continue
         oldest, newest = (f"{number // 10}.{number % 10}" for number in (row.architectures[0], row.architectures[-1]))
         fix = (*torch_fix(facts), *toolkit_fix(facts))
-        yield found(*fix, toolkit=toolkit, gpu=gpu, oldest=oldest, newest=newest)
+        yield Verdict(*fix, toolkit=toolkit, gpu=gpu, oldest=oldest, newest=newest)
         return
 
 
@@ -56,11 +56,11 @@ def arch_list_unknown(facts: Facts) -> Iterator[Verdict]:
     try:
         names = parse_arch_list(text)
     except ValueError as error:
-        yield found(*_better_list(facts), wrong=error, text=text)
+        yield Verdict(*_better_list(facts), wrong=error, text=text)
         return
     unknown = [name for name in names if toolkit and compatibility.compiles_for(toolkit.version, name) is False]
     if unknown:
-        yield found(*_better_list(facts), wrong="", text=text, toolkit=toolkit, unknown=unknown)
+        yield Verdict(*_better_list(facts), wrong="", text=text, toolkit=toolkit, unknown=unknown)
 
 
 @check("arch-list-unknown-to-torch")
@@ -72,7 +72,7 @@ def arch_list_unknown_to_torch(facts: Facts) -> Iterator[Verdict]:
     entries = [entry for entry in re.split(r"[; ]", text) if entry]
     unknown = [entry for entry in entries if entry.removesuffix("+PTX") not in torch.listable]
     if unknown:
-        yield found(*_better_list(facts), text=text, unknown=unknown[0], names=" ".join(torch.listable))
+        yield Verdict(*_better_list(facts), text=text, unknown=unknown[0], names=" ".join(torch.listable))
 
 
 def _better_list(facts: Facts) -> tuple[Fix, ...]:
@@ -114,7 +114,7 @@ def arch_list_misses_gpu(facts: Facts) -> Iterator[Verdict]:
         return
     for gpu in facts.driver.gpus if names else ():
         if gpu.capability and best_match(names, gpu.capability) is None:
-            yield found(fixes.set_env(_VARIABLE, f"{text};{gpu.number}"), text=text, gpu=gpu)
+            yield Verdict(fixes.set_env(_VARIABLE, f"{text};{gpu.number}"), text=text, gpu=gpu)
             return
 
 
@@ -124,4 +124,4 @@ def arch_list_empty(facts: Facts) -> Iterator[Verdict]:
     if _listed(facts) or has_gpu(facts) or facts.machine.system == "Darwin":
         return
     if facts.toolkits and builds_cuda(facts):
-        yield found(*_better_list(facts))
+        yield Verdict(*_better_list(facts))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks import Verdict, check, found
+from dcnbuild.doctor.checks import Verdict, check
 from dcnbuild.doctor.checks.evidence import builds_cuda
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.torch_and_toolkit import chosen_toolkit, nvcc_version
@@ -29,7 +29,7 @@ def _cxx(facts: Facts) -> Compiler | None:
 def compiler_missing(facts: Facts) -> Iterator[Verdict]:
     if _cxx(facts) is None:
         windows = facts.machine.system == "Windows"
-        yield found(
+        yield Verdict(
             fixes.install_msvc() if windows else fixes.system_install("g++"),
             named=[f"{name}={facts.variables[name]}" for name in ("CXX", "CC") if name in facts.variables],
             programs="cl.exe" if windows else "c++, g++, clang++ and g++-N",
@@ -44,7 +44,7 @@ def compiler_variable_wrong(facts: Facts) -> Iterator[Verdict]:
     if wrong:
         named = [f"{name}={facts.variables[name]}" for name in wrong]
         verb = "names" if len(wrong) == 1 else "name"
-        yield found(*map(fixes.unset_env, wrong), wrong=f"{' and '.join(wrong)} {verb}", named=named)
+        yield Verdict(*map(fixes.unset_env, wrong), wrong=f"{' and '.join(wrong)} {verb}", named=named)
 
 
 @check("gcc-too-new")
@@ -64,7 +64,7 @@ def gcc_too_new(facts: Facts) -> Iterator[Verdict]:
         return  # dcnbuild's own build then hands the older one to nvcc
     fix = (_use(older[0]),) if older else (fixes.install_gcc(newest),) if compiler.kind == "gcc" else ()
     in_use = builds_cuda(facts) and (facts.toolkits or facts.wants_cuda)
-    yield found(*fix, nvcc=nvcc, newest=newest, older=older, toolkit=chosen_toolkit(facts), in_use=in_use)
+    yield Verdict(*fix, nvcc=nvcc, newest=newest, older=older, toolkit=chosen_toolkit(facts), in_use=in_use)
 
 
 def _use(cxx: Compiler) -> Fix:
@@ -79,7 +79,7 @@ def gcc_too_old(facts: Facts) -> Iterator[Verdict]:
         return
     first = _FIRST_GCC.get(standard)
     if first and numbers(compiler.version)[0] < first:
-        yield found(fixes.install_gcc(first), standard=standard, first=first, compiler=compiler)
+        yield Verdict(fixes.install_gcc(first), standard=standard, first=first, compiler=compiler)
 
 
 @check("compilers-differ")
@@ -88,4 +88,4 @@ def compilers_differ(facts: Facts) -> Iterator[Verdict]:
     named = {item.found_by: item for item in facts.compilers}
     c, cxx = named.get("CC"), named.get("CXX")
     if c and cxx and (c.kind != cxx.kind or numbers(c.version)[:1] != numbers(cxx.version)[:1]):
-        yield found(_use(cxx), c=c, cxx=cxx)
+        yield Verdict(_use(cxx), c=c, cxx=cxx)

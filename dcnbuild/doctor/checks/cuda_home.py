@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from dcnbuild.base.versions import same_minor
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks import Verdict, check, found
+from dcnbuild.doctor.checks import Verdict, check
 from dcnbuild.doctor.checks.evidence import builds_cuda
 from dcnbuild.doctor.torch_and_toolkit import chosen_toolkit, first_on_path, toolkit_fix, torch_toolkit
 from dcnbuild.machine.facts import CudaHome, Facts
@@ -25,7 +25,7 @@ def cuda_home_wrong(facts: Facts) -> Iterator[Verdict]:
     fix = toolkit_fix(facts) if facts.toolkits else ()
     if home.meant and not fix:
         fix = (fixes.set_env(home.taken_from, home.meant),)
-    yield found(*(fix or (fixes.unset_env(home.taken_from),)), first=facts.toolkits[:1])
+    yield Verdict(*(fix or (fixes.unset_env(home.taken_from),)), first=facts.toolkits[:1])
 
 
 @check("cuda-home-unset")
@@ -35,7 +35,7 @@ def cuda_home_unset(facts: Facts) -> Iterator[Verdict]:
     if toolkit is None or not builds_cuda(facts) or chosen_toolkit(facts) is None:
         return
     if home is None or not (home.has_nvcc or _was_set(home)):
-        yield found(*toolkit_fix(facts), toolkit=toolkit)
+        yield Verdict(*toolkit_fix(facts), toolkit=toolkit)
 
 
 @check("cuda-home-guess")
@@ -43,7 +43,7 @@ def cuda_home_guess(facts: Facts) -> Iterator[Verdict]:
     home, toolkit = facts.cuda_home, torch_toolkit(facts)
     if home is None or _was_set(home) or home.has_headers or not builds_cuda(facts) or toolkit is None:
         return
-    yield found(*toolkit_fix(facts), toolkit=toolkit)
+    yield Verdict(*toolkit_fix(facts), toolkit=toolkit)
 
 
 @check("cuda-home-disagrees")
@@ -54,7 +54,7 @@ def cuda_home_disagrees(facts: Facts) -> Iterator[Verdict]:
         return
     # without one that fits, cuda-mismatch says what to install
     if not same_minor(used.version, on_path.version) and chosen_toolkit(facts) is not None:
-        yield found(*toolkit_fix(facts), used=used, on_path=on_path)
+        yield Verdict(*toolkit_fix(facts), used=used, on_path=on_path)
 
 
 @check("toolkits-shadowed")
@@ -64,4 +64,4 @@ def toolkits_shadowed(facts: Facts) -> Iterator[Verdict]:
     fitting = fitting_toolkits(facts)
     if home is None or _was_set(home) or used is None or not fitting or used in fitting:
         return
-    yield found(*toolkit_fix(facts), used=used, fitting=fitting[0], building=facts.wants_cuda is not None)
+    yield Verdict(*toolkit_fix(facts), used=used, fitting=fitting[0], building=facts.wants_cuda is not None)

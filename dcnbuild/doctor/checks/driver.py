@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from dcnbuild.base.versions import same_major
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks import Verdict, check, found
+from dcnbuild.doctor.checks import Verdict, check
 from dcnbuild.doctor.checks.evidence import driver_cuda, smi_note, what_is_of_cuda
 from dcnbuild.doctor.torch_and_toolkit import driver_refuses, toolkit_fix, torch_fix
 from dcnbuild.machine import compatibility
@@ -24,7 +24,7 @@ def driver_mismatch(facts: Facts) -> Iterator[Verdict]:
     elif machine.wsl:
         fix = (fixes.say("in Windows, in PowerShell: wsl --shutdown"),)
     if "version mismatch" in problem.lower():
-        yield found(*fix, problem=" ".join(problem.split()))
+        yield Verdict(*fix, problem=" ".join(problem.split()))
 
 
 @check("driver-missing")
@@ -40,7 +40,7 @@ def driver_missing(facts: Facts) -> Iterator[Verdict]:
     elif machine.secure_boot:
         told = "enrol the key of the modules of the driver with mokutil --import, or switch Secure Boot off"
         fix.append(fixes.say(told))
-    yield found(*fix, *([fixes.command("reboot", root=True)] if fix else []))
+    yield Verdict(*fix, *([fixes.command("reboot", root=True)] if fix else []))
 
 
 @check("gpu-missing")
@@ -52,7 +52,7 @@ def gpu_missing(facts: Facts) -> Iterator[Verdict]:
         return
     wanted = what_is_of_cuda(facts)
     if wanted:
-        yield found(wanted=wanted)
+        yield Verdict(wanted=wanted)
 
 
 @check("driver-too-old")
@@ -63,7 +63,7 @@ def driver_too_old(facts: Facts) -> Iterator[Verdict]:
     served = driver.gpus and all(gpu.capability and gpu.capability >= (7, 5) for gpu in driver.gpus)
     newer = (fixes.say("the newest driver serves this GPU too, or, with the driver as it is:"),) if served else ()
     minimum, major = compatibility.minimum_driver(torch.cuda), numbers(torch.cuda)[0]
-    yield found(*newer, *torch_fix(facts), minimum=minimum, major=major)
+    yield Verdict(*newer, *torch_fix(facts), minimum=minimum, major=major)
 
 
 @check("driver-older-than-toolkit")
@@ -77,4 +77,4 @@ def driver_older_than_toolkit(facts: Facts) -> Iterator[Verdict]:
     other = not same_major(cuda, toolkit.version)
     if other or facts.variables.get("TORCH_CUDA_ARCH_LIST", "").upper().endswith("+PTX"):
         smi = smi_note(facts, toolkit)
-        yield found(*toolkit_fix(facts), toolkit=toolkit, cuda=cuda, other=other, smi=smi)
+        yield Verdict(*toolkit_fix(facts), toolkit=toolkit, cuda=cuda, other=other, smi=smi)

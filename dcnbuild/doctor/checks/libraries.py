@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks import Verdict, check, found
+from dcnbuild.doctor.checks import Verdict, check
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.machine.architectures import best_match
 from dcnbuild.machine.compatibility import numbers
@@ -27,14 +27,14 @@ def _rebuild(library: Library) -> tuple[Fix, ...]:
 def library_unreadable(facts: Facts) -> Iterator[Verdict]:
     for library in facts.libraries:
         if not library.readable:
-            yield found(library=library)
+            yield Verdict(library=library)
 
 
 @check("library-other-python")
 def library_other_python(facts: Facts) -> Iterator[Verdict]:
     for library in facts.libraries:
         if library.python and numbers(library.python) != numbers(facts.python.version)[:2]:
-            yield found(*_rebuild(library), library=library)
+            yield Verdict(*_rebuild(library), library=library)
 
 
 @check("library-other-torch")
@@ -43,7 +43,7 @@ def library_other_torch(facts: Facts) -> Iterator[Verdict]:
     for library in facts.libraries if torch else ():
         noted = library.torch if torch and library.torch != torch.version else None
         if noted is not None or library.undefined:
-            yield found(*_rebuild(library), library=library, noted=noted)
+            yield Verdict(*_rebuild(library), library=library, noted=noted)
 
 
 @check("library-needs-missing")
@@ -52,7 +52,7 @@ def library_needs_missing(facts: Facts) -> Iterator[Verdict]:
         if library.missing and library.readable:
             cuda = [name for name in library.missing if name.startswith("libcudart.so.")]
             runtime = cuda[0].split(".")[2] if cuda and facts.torch else ""
-            yield found(*_rebuild(library), library=library, runtime=runtime)
+            yield Verdict(*_rebuild(library), library=library, runtime=runtime)
 
 
 @check("gpu-not-in-library")
@@ -63,7 +63,7 @@ def gpu_not_in_library(facts: Facts) -> Iterator[Verdict]:
         gpu = next(unserved, None) if names else None
         if gpu is not None:
             listed = fixes.set_env("TORCH_CUDA_ARCH_LIST", gpu.number)
-            yield found(listed, *_rebuild(library), library=library, gpu=gpu, names=" ".join(names))
+            yield Verdict(listed, *_rebuild(library), library=library, gpu=gpu, names=" ".join(names))
 
 
 @check("dcnbuild-cpu-only")
@@ -73,4 +73,4 @@ def dcnbuild_cpu_only(facts: Facts) -> Iterator[Verdict]:
     if not own or not facts.driver.gpus or facts.torch is None or facts.torch.cuda is None:
         return
     if not any(library.architectures for library in own):
-        yield found(fixes.set_env("DCNBUILD_CUDA", "on"), *_rebuild(own[0]), paths=[item.path for item in own])
+        yield Verdict(fixes.set_env("DCNBUILD_CUDA", "on"), *_rebuild(own[0]), paths=[item.path for item in own])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dcnbuild.base.versions import same_major, same_minor
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks import Verdict, check, found
+from dcnbuild.doctor.checks import Verdict, check
 from dcnbuild.doctor.checks.evidence import builds_cuda
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.machine.compatibility import numbers
@@ -28,7 +28,7 @@ def path_missing(facts: Facts) -> Iterator[Verdict]:
             continue
         seen.add((entry.variable, entry.text))
         if entry.meant is not None or _ABOUT_CUDA.search(entry.text):
-            yield found(_without(facts, entry, entry.meant), entry=entry)
+            yield Verdict(_without(facts, entry, entry.meant), entry=entry)
 
 
 @check("preload-missing")
@@ -37,7 +37,7 @@ def preload_missing(facts: Facts) -> Iterator[Verdict]:
     missing = [entry.text for entry in facts.paths if entry.variable == PRELOAD and entry.exists is False]
     if missing:
         kept = [entry.text for entry in facts.paths if entry.variable == PRELOAD and entry.text not in missing]
-        yield found(fixes.set_list(PRELOAD, kept), missing=missing)
+        yield Verdict(fixes.set_list(PRELOAD, kept), missing=missing)
 
 
 @check("paths-mix-toolkits")
@@ -46,7 +46,7 @@ def paths_mix_toolkits(facts: Facts) -> Iterator[Verdict]:
     program = _first(facts, "PATH")
     for library in (_first(facts, variable) for variable in ("LD_LIBRARY_PATH", "LIBRARY_PATH")):
         if program and library and not same_minor(program.cuda or "", library.cuda or ""):
-            yield found(_without(facts, library), program=program, library=library)
+            yield Verdict(_without(facts, library), program=program, library=library)
 
 
 def _without(facts: Facts, entry: PathEntry, instead: Path | None = None) -> Fix:
@@ -68,7 +68,7 @@ def cpath_other_toolkit(facts: Facts) -> Iterator[Verdict]:
         return
     for entry in (_first(facts, variable) for variable in INCLUDE_VARIABLES):
         if entry and not same_minor(entry.cuda or "", toolkit.version):
-            yield found(_without(facts, entry), entry=entry, toolkit=toolkit)
+            yield Verdict(_without(facts, entry), entry=entry, toolkit=toolkit)
 
 
 @check("libraries-older-than-torch")
@@ -79,4 +79,4 @@ def libraries_older_than_torch(facts: Facts) -> Iterator[Verdict]:
     if cuda is None or entry is None or entry.cuda is None or not entry.has_nvjitlink:
         return
     if same_major(entry.cuda, cuda) and numbers(entry.cuda)[:2] < numbers(cuda)[:2]:
-        yield found(_without(facts, entry), entry=entry)
+        yield Verdict(_without(facts, entry), entry=entry)

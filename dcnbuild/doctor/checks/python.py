@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks import Verdict, check, found
+from dcnbuild.doctor.checks import Verdict, check
 from dcnbuild.doctor.resolver import forbids
 from dcnbuild.machine.facts import Facts
 
@@ -16,20 +16,20 @@ def ninja_missing(facts: Facts) -> Iterator[Verdict]:
     python = facts.python
     if python.ninja is None and facts.torch is not None:
         hidden = python.hidden_ninja
-        yield found(fixes.pip_install("ninja") if hidden is None else fixes.prepend("PATH", hidden.parent))
+        yield Verdict(fixes.pip_install("ninja") if hidden is None else fixes.prepend("PATH", hidden.parent))
 
 
 @check("python-h-missing")
 def python_h_missing(facts: Facts) -> Iterator[Verdict]:
     if facts.python.has_headers is False and facts.torch is not None:
-        yield found(fixes.system_install("python-dev", ".".join(facts.python.version.split(".")[:2])))
+        yield Verdict(fixes.system_install("python-dev", ".".join(facts.python.version.split(".")[:2])))
 
 
 @check("venv-mismatch")
 def venv_mismatch(facts: Facts) -> Iterator[Verdict]:
     active = facts.variables.get("VIRTUAL_ENV")
     if active and facts.python.is_active is False and not facts.machine.sudo_user:
-        yield found(  # there is no release on PyPI yet
+        yield Verdict(  # there is no release on PyPI yet
             fixes.say("in the checkout of dcnbuild:"),
             fixes.command(f"{active}/bin/python", "-m", "pip", "install", "-v", "."),
         )
@@ -40,7 +40,7 @@ def sudo_python(facts: Facts) -> Iterator[Verdict]:
     """sudo resets PATH, so that `sudo python` and `sudo pip` leave the virtual environment."""
     machine, python = facts.machine, facts.python
     if machine.sudo_user and machine.root and python.prefix == python.base_prefix:
-        yield found(fixes.say("without sudo:"), fixes.command("python", "-m", "dcnbuild", "doctor"))
+        yield Verdict(fixes.say("without sudo:"), fixes.command("python", "-m", "dcnbuild", "doctor"))
 
 
 @check("pip-constraint")
@@ -50,4 +50,4 @@ def pip_constraint(facts: Facts) -> Iterator[Verdict]:
     for source, text in facts.python.constraints if torch else ():
         if torch and forbids(text, torch.version):
             fix = (fixes.unset_env("PIP_CONSTRAINT"),) if source.startswith("PIP_CONSTRAINT") else ()
-            yield found(*fix, source=source, text=text)
+            yield Verdict(*fix, source=source, text=text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks import Verdict, check, found
+from dcnbuild.doctor.checks import Verdict, check
 from dcnbuild.machine.compatibility import numbers
 from dcnbuild.machine.facts import Facts
 
@@ -28,7 +28,7 @@ def too_many_jobs(facts: Facts) -> Iterator[Verdict]:
     jobs = int(text) if text.isascii() and text.isdigit() else machine.cores + 2
     swap = machine.swap or 0
     if jobs * _BYTES_PER_JOB > machine.memory + swap:
-        yield found(
+        yield Verdict(
             fixes.set_env("MAX_JOBS", str(max(1, machine.memory // _BYTES_PER_JOB))),
             jobs=jobs,
             most=f"{jobs * _BYTES_PER_JOB / _GIB:.0f} GiB",
@@ -43,7 +43,7 @@ def disk_full(facts: Facts) -> Iterator[Verdict]:
     free, home = facts.machine.temporary_free, facts.variables.get("HOME")
     if free is not None and free < _LITTLE_SPACE:
         fix = (fixes.make_directory(f"{home}/tmp"), fixes.set_env("TMPDIR", f"{home}/tmp")) if home else ()
-        yield found(*fix, free=f"{free / (1 << 20):.0f} MiB", very=free < _LITTLE_SPACE // 16)
+        yield Verdict(*fix, free=f"{free / (1 << 20):.0f} MiB", very=free < _LITTLE_SPACE // 16)
 
 
 @check("jit-lock")
@@ -54,7 +54,7 @@ def jit_lock(facts: Facts) -> Iterator[Verdict]:
         return
     for cache in facts.jit_caches:
         if cache.lock_idle is not None and cache.lock_idle > _STALE_SECONDS:
-            yield found(fixes.remove(cache.path / "lock"), cache=cache, minutes=f"{cache.lock_idle / 60:.0f}")
+            yield Verdict(fixes.remove(cache.path / "lock"), cache=cache, minutes=f"{cache.lock_idle / 60:.0f}")
 
 
 @check("jit-cache-not-writable")
@@ -62,4 +62,4 @@ def jit_cache_not_writable(facts: Facts) -> Iterator[Verdict]:
     home = facts.variables.get("HOME", "/tmp")
     closed = [cache for cache in facts.jit_caches if not cache.writable]
     for cache in closed[:1]:  # one new directory serves them all
-        yield found(fixes.set_env("TORCH_EXTENSIONS_DIR", f"{home}/torch_extensions"), cache=cache)
+        yield Verdict(fixes.set_env("TORCH_EXTENSIONS_DIR", f"{home}/torch_extensions"), cache=cache)

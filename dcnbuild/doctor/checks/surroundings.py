@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from dcnbuild.base import plain_yaml
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks import Verdict, check, found
+from dcnbuild.doctor.checks import Verdict, check
 from dcnbuild.doctor.checks.evidence import what_is_of_cuda
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.machine.facts import Facts
@@ -25,7 +25,7 @@ def container_without_gpu(facts: Facts) -> Iterator[Verdict]:
     if not machine.container or driver.gpus or driver.error is not None or not used:
         return
     start = _TABLE["start"].get(machine.container, "start it anew with access to the GPUs of the host")
-    yield found(fixes.say(start), host=driver.version or driver.devices, used=used)
+    yield Verdict(fixes.say(start), host=driver.version or driver.devices, used=used)
 
 
 @check("wsl-without-gpu")
@@ -34,7 +34,7 @@ def wsl_without_gpu(facts: Facts) -> Iterator[Verdict]:
     used = what_is_of_cuda(facts)
     if facts.machine.wsl and not facts.machine.container and not facts.driver.gpus and used:
         told = ("in Windows: install its NVIDIA driver, then in PowerShell:", "wsl --update", "wsl --shutdown")
-        yield found(*map(fixes.say, told), used=used)
+        yield Verdict(*map(fixes.say, told), used=used)
 
 
 @check("cuda-not-initialised")
@@ -50,7 +50,7 @@ def cuda_not_initialised(facts: Facts) -> Iterator[Verdict]:
         fix = (fixes.set_list("LD_LIBRARY_PATH", [text for text in entries if text not in wrong]),)
     elif machine.container and error in (802, 803, 999):
         fix = (fixes.say("on the host, not in this container:"), *fix)
-    yield found(*fix, why=row["cause"], wrong=wrong)
+    yield Verdict(*fix, why=row["cause"], wrong=wrong)
 
 
 @check("mig-without-instance")
@@ -58,7 +58,7 @@ def mig_without_instance(facts: Facts) -> Iterator[Verdict]:
     """In MIG mode CUDA sees instances only; nvidia-smi is asked where CUDA sees no GPU."""
     driver = facts.driver
     if driver.mig and driver.cuda and "nvidia-smi" in driver.found_by and driver.error is None:
-        yield found(
+        yield Verdict(
             fixes.say("profile 0 is the whole GPU; nvidia-smi mig -lgip lists the others:"),
             fixes.command("nvidia-smi", "mig", "-cgi", "0", "-C", root=True),
         )
@@ -90,4 +90,4 @@ def gpu_hidden(facts: Facts) -> Iterator[Verdict]:
     if visible is not None and visible[1] is not None:
         seen = len(visible[0])
         named = {"seen": seen, "s": "s" * (seen > 1), "entry": repr(visible[1]), "last": len(gpus) - 1}
-        yield found(fixes.unset_env(_VISIBLE), **named)
+        yield Verdict(fixes.unset_env(_VISIBLE), **named)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dcnbuild.base.versions import same_major, same_minor
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks import Verdict, check, found
+from dcnbuild.doctor.checks import Verdict, check
 from dcnbuild.doctor.checks.evidence import builds_cuda, smi_note
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.resolver import has_gpu
@@ -23,14 +23,14 @@ _LIBRARY_OF = {"cublas_v2.h": "cublas", "cusparse.h": "cusparse", "cusolverDn.h"
 @check("toolkit-missing")
 def toolkit_missing(facts: Facts) -> Iterator[Verdict]:
     if not facts.toolkits and builds_cuda(facts) and (facts.wants_cuda or has_gpu(facts)):
-        yield found(*toolkit_fix(facts), smi=smi_note(facts, None))
+        yield Verdict(*toolkit_fix(facts), smi=smi_note(facts, None))
 
 
 @check("cuda-mismatch")
 def cuda_mismatch(facts: Facts) -> Iterator[Verdict]:
     if facts.toolkits and builds_cuda(facts) and not fitting_toolkits(facts):
         toolkit = facts.toolkits[0]
-        yield found(*toolkit_fix(facts), toolkit=toolkit, smi=smi_note(facts, toolkit))
+        yield Verdict(*toolkit_fix(facts), toolkit=toolkit, smi=smi_note(facts, toolkit))
 
 
 @check("cuda-minor-mismatch")
@@ -41,7 +41,7 @@ def cuda_minor_mismatch(facts: Facts) -> Iterator[Verdict]:
         return
     serves = all(compiles_for(toolkit.version, gpu, torch.cuda) for gpu in facts.driver.gpus)
     if serves and same_major(toolkit.version, torch.cuda) and not same_minor(toolkit.version, torch.cuda):
-        yield found(toolkit=toolkit)
+        yield Verdict(toolkit=toolkit)
 
 
 @check("toolkit-incomplete")
@@ -58,7 +58,7 @@ def toolkit_incomplete(facts: Facts) -> Iterator[Verdict]:
     lent = [(item, ", ".join(name for name in item.headers if name in missing)) for item in facts.package_headers]
     lenders = [f"in {item.directory} (CUDA {item.version}): {names}" for item, names in lent if names]
     fix = toolkit_fix(facts) if chosen_toolkit(facts) != toolkit else _complete(facts, toolkit, missing)
-    yield found(*fix, toolkit=toolkit, vital=vital, missing=", ".join(missing), lenders=lenders)
+    yield Verdict(*fix, toolkit=toolkit, vital=vital, missing=", ".join(missing), lenders=lenders)
 
 
 def _complete(facts: Facts, toolkit: Toolkit, missing: tuple[str, ...]) -> tuple[Fix, ...]:
@@ -101,4 +101,4 @@ def cuda_headers_mixed(facts: Facts) -> Iterator[Verdict]:
     if toolkit is None or not builds_cuda(facts) or toolkit.headers_version is None:
         return
     if not same_minor(toolkit.headers_version, toolkit.version):
-        yield found(*toolkit_fix(facts), toolkit=toolkit, include=toolkit.include[0])
+        yield Verdict(*toolkit_fix(facts), toolkit=toolkit, include=toolkit.include[0])

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks import Verdict, check, found
+from dcnbuild.doctor.checks import Verdict, check
 from dcnbuild.doctor.fixes import INDEX
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.resolver import Wheel, has_gpu, resolve
@@ -21,28 +21,28 @@ from dcnbuild.machine.wish import Wish, parse_wish
 @check("torch-missing")
 def torch_missing(facts: Facts) -> Iterator[Verdict]:
     if facts.torch is None:
-        yield found(*(torch_fix(facts) or (fixes.pip_install("torch"),)))
+        yield Verdict(*(torch_fix(facts) or (fixes.pip_install("torch"),)))
 
 
 @check("torch-cpu-only")
 def torch_cpu_only(facts: Facts) -> Iterator[Verdict]:
     torch = facts.torch
     if torch and not torch.cuda and not torch.hip and (has_gpu(facts) or facts.wants_cuda):
-        yield found(*torch_fix(facts))
+        yield Verdict(*torch_fix(facts))
 
 
 @check("torch-for-rocm")
 def torch_for_rocm(facts: Facts) -> Iterator[Verdict]:
     torch = facts.torch
     if torch and torch.hip and facts.wants_cuda is not False and (has_gpu(facts) or facts.wants_cuda):
-        yield found(*torch_fix(facts))
+        yield Verdict(*torch_fix(facts))
 
 
 @check("torch-from-conda")
 def torch_from_conda(facts: Facts) -> Iterator[Verdict]:
     if facts.torch and facts.torch.channel == "pytorch":
         away = fixes.command("conda", "remove", "pytorch", "torchvision", "torchaudio", "pytorch-cuda")
-        yield found(away, *filter(None, [resolve(facts).fix]))
+        yield Verdict(away, *filter(None, [resolve(facts).fix]))
 
 
 @check("torch-shadowed")
@@ -54,7 +54,7 @@ def torch_shadowed(facts: Facts) -> Iterator[Verdict]:
     if other.version == torch.version:
         return
     of_user = "/.local/" in str(torch.root)
-    yield found(*([fixes.set_env("PYTHONNOUSERSITE", "1")] if of_user else []), other=other)
+    yield Verdict(*([fixes.set_env("PYTHONNOUSERSITE", "1")] if of_user else []), other=other)
 
 
 @check("numpy2-old-torch")
@@ -62,7 +62,7 @@ def numpy2_old_torch(facts: Facts) -> Iterator[Verdict]:
     numpy = facts.python.packages.get("numpy")
     row = compatibility.torch_release(facts.torch.version) if facts.torch else None
     if numpy and row and row.numpy == "<2" and numbers(numpy) >= (2,):
-        yield found(fixes.pip_install("numpy<2"), row=row, numpy=numpy)
+        yield Verdict(fixes.pip_install("numpy<2"), row=row, numpy=numpy)
 
 
 @check("torchvision-stale")
@@ -84,7 +84,7 @@ def torchvision_stale(facts: Facts) -> Iterator[Verdict]:
         *(f"{name}=={wanted}.*" for name, (_, wanted) in stale.items()),
         index=("--index-url", f"{INDEX}/{tag}") if known else (),
     )
-    yield found(
+    yield Verdict(
         *(torch_fix(facts) or (fitting,)),
         stale=" and ".join(stale),
         them="them" if len(stale) > 1 else "it",
@@ -106,7 +106,7 @@ def setuptools_old_python(facts: Facts) -> Iterator[Verdict]:
     """Python 3.12 has no pkgutil.ImpImporter any more, which pkg_resources took until setuptools 66.1."""
     setuptools, python = facts.python.packages.get("setuptools"), facts.python
     if setuptools and numbers(python.version) >= (3, 12) and numbers(setuptools) < (66, 1):
-        yield found(fixes.pip_install(_setuptools(facts)), setuptools=setuptools)
+        yield Verdict(fixes.pip_install(_setuptools(facts)), setuptools=setuptools)
 
 
 @check("setuptools-old-torch")
@@ -125,7 +125,7 @@ def setuptools_old_torch(facts: Facts) -> Iterator[Verdict]:
     if not fits:
         imports_it = numbers(row.release) < (2, 2)  # later ones only declare what they want
         fix = fixes.pip_install(_setuptools(facts))
-        yield found(fix, row=row, setuptools=setuptools, imports_it=imports_it)
+        yield Verdict(fix, row=row, setuptools=setuptools, imports_it=imports_it)
 
 
 def _wish(facts: Facts) -> Wish | None:
@@ -142,7 +142,7 @@ def torch_never_existed(facts: Facts) -> Iterator[Verdict]:
     problem = wish.unknown() if wish else None
     if problem:
         fix = filter(None, [resolve(facts).fix])
-        yield found(*fix, problem=problem[0].upper() + problem[1:], wish=wish)
+        yield Verdict(*fix, problem=problem[0].upper() + problem[1:], wish=wish)
 
 
 @check("torch-not-for-this-machine")
@@ -153,7 +153,7 @@ def torch_not_for_this_machine(facts: Facts) -> Iterator[Verdict]:
     resolution = resolve(facts, wanted)
     if resolution.line is None and resolution.rejected:
         fix = _other_python(facts, wanted, resolution.rejected[0][0])
-        yield found(*fix, wish=wish, reasons=resolution.reasons())
+        yield Verdict(*fix, wish=wish, reasons=resolution.reasons())
 
 
 def _other_python(facts: Facts, wanted: str, wheel: Wheel) -> tuple[Fix, ...]:
