@@ -296,7 +296,7 @@ def _logged_aside(hit: Hit) -> bool:
     if _passed(hit) and (marks or ran):
         return True
     warned = marks or _warned(hit)
-    tried = raised_in(log, line) is not None or ((hit.kind in _PROBED or _only_told(hit)) and not warned)
+    tried = raised_in(log, line) is not None or (hit.kind in _PROBED and not warned)
     return (warned and survived(log, line, needs_work=False)) or (tried and survived(log, line, needs_work=True))
 
 
