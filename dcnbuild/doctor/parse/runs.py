@@ -37,9 +37,9 @@ class Runs:
         """The number of the run that a line belongs to."""
         return bisect_right(self._starts, line)
 
-    def ended(self, run: int) -> bool:
-        """Whether no other run than this one is named as what ended the job."""
-        return not self._ends or run in self._ends
+    def ended(self, line: int) -> bool:
+        """Whether no other run than that of a line is named as what ended the job."""
+        return not self._ends or self.of(line) in self._ends
 
     def _about(self, run: int) -> tuple[bool, frozenset[str]]:
         """Whether it builds or installs, and the words of its command that other commands do not have."""
