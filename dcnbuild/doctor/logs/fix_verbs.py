@@ -247,17 +247,16 @@ def compiled_anew(hit: Hit, index: str) -> Iterator[Fix]:
     rows = {one["name"]: modules.of_package(one["name"]) for one in listed if not _WITH_TORCH.fullmatch(one["name"])}
     words = {name: row.install[-1] for name, row in rows.items() if row is not None}
     known = {name: words[-1] for name, words in words.items() if words[0] == "pip" and words[-1] != "."}
-    others = [
-        one["name"] for one in listed if one["name"] in rows.keys() - known.keys() and (one["of"] or rows[one["name"]])
-    ]
-    if known or others:
-        yield fixes.say("what was compiled for the old torch, for the new one, by nvcc of its CUDA:")
+    others = {one["name"]: 0 for one in listed if one["of"] or rows.get(one["name"])}.keys() & (
+        rows.keys() - known.keys()
+    )
     if known:
+        yield fixes.say("what was compiled for the old torch, for the new one, by nvcc of its CUDA:")
+        anew = ("--no-build-isolation", "--no-cache-dir", "--no-deps", "--force-reinstall")
         more = ("--extra-index-url", index) if index else ()
-        anew = ("--no-build-isolation", "--no-cache-dir", "--no-deps", "--force-reinstall", *more)
-        yield fixes.pip("install", *anew, operands=dict.fromkeys(known.values()))
+        yield fixes.pip("install", *anew, *more, operands=dict.fromkeys(known.values()))
     if others:
-        yield fixes.say(f"as it was installed, without what was built before: {', '.join(dict.fromkeys(others))}")
+        yield fixes.say(f"compiled for the old torch, so anew, as each was installed: {', '.join(sorted(others))}")
 
 
 def release(hit: Hit, package: str, wanted: str = "") -> Iterator[Fix]:

@@ -236,24 +236,23 @@ def _current(found: Matches, runs: Runs, latest: dict[int, int]) -> Matches:
     failed = {runs.of(hit.line) for hits in found.values() for hit in hits if not (_warned(hit) or _noted(hit))}
     round_it = {run for run in failed if any(runs.tried_again(run, later) for later in failed) or runs.mended(run)}
     last = max((hit.line for hits in found.values() for hit in hits), default=0)
-    kept = {
-        index: [hit for hit in hits if runs.of(hit.line) not in round_it and not _there_since(hit, last)]
-        for index, hits in found.items()
-    }
-    again = {n for n, hits in found.items() if latest[n] > hits[-1].line and runs.of(latest[n]) not in round_it}
-    return {index: kept[index] or hits for index, hits in found.items() if kept[index] or index in again}
+    current: Matches = {}
+    for index, hits in found.items():
+        kept = [hit for hit in hits if runs.of(hit.line) not in round_it and not _there_since(hit, last)]
+        again = latest[index] > hits[-1].line and runs.of(latest[index]) not in round_it
+        current |= {index: kept or hits} if kept or again else {}
+    return current
 
 
 def _there_since(hit: Hit, last: int) -> bool:
     """Whether the module or the command that is missing was installed, or called, before what the log tells of last."""
-    lacks = _LACKS.search(hit.text)
-    if lacks is None:
+    if (lacks := _LACKS.search(hit.text)) is None:
         return False
     name = re.sub(r"[-_.]", "[-_.]", lacks["module"] or lacks["command"])
-    shape = (
+    there = (
         rf"^Successfully installed(?: \S+)* {name}-\d" if lacks["module"] else rf"/{name}(?=['\" ]|$)(?!.*not found)"
     )
-    return any(re.search(shape, hit.log.text(number), re.IGNORECASE) for number in range(hit.line + 1, last + 1))
+    return any(re.search(there, line, re.IGNORECASE) for line in hit.log.near(hit.line, after=last - hit.line)[1:])
 
 
 def _warned(hit: Hit) -> bool:
@@ -284,7 +283,7 @@ def _logged_aside(hit: Hit) -> bool:
     if _passed(hit) and (marks or ran):
         return True
     warned = marks or _warned(hit)
-    tried = raised_in(log, line) is not None or ((hit.kind in _PROBED or _only_told(hit)) and not warned)
+    tried = raised_in(log, line) is not None or (hit.kind in _PROBED and not warned)
     return (warned and survived(log, line, needs_work=False)) or (tried and survived(log, line, needs_work=True))
 
 
@@ -297,17 +296,14 @@ def _ran(hit: Hit) -> bool:
 def _ranked(found: Matches, runs: Runs) -> Iterator[tuple[int, list[Hit]]]:
     """The rules to report, root cause first."""
     # of other steps than the one that ended the job, or to be ignored, as it says itself
-    beside = {
-        index: all(_ignorable(hit) or not runs.ended(runs.of(hit.line)) for hit in hits)
-        for index, hits in found.items()
-    }
+    beside = {n for n, hits in found.items() if all(_ignorable(hit) or not runs.ended(hit.line) for hit in hits)}
     errors = [index for index in found if RULES[index].severity == "error"]
-    telling = [RULES[index].level for index in errors if not beside[index] or all(map(beside.get, errors))]
+    telling = [RULES[index].level for index in errors if index not in beside or beside.issuperset(errors)]
     deepest = min(telling, default=Level.UNKNOWN)
     explained = {name for index in found for name in RULES[index].explains if name != RULES[index].id}
     reported: set[str] = set()
     failed = False
-    for index, hits in sorted(found.items(), key=lambda item: (beside[item[0]], *_order(item))):
+    for index, hits in sorted(found.items(), key=lambda item: (item[0] in beside, *_order(item))):
         rule = RULES[index]
         if rule.severity == "error" and rule.level > deepest:
             continue

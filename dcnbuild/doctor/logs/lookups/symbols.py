@@ -24,8 +24,8 @@ def function(symbol: str) -> str:
 
 
 def left_out(hit: Hit) -> dict[str, str]:
-    """The source that the log lists, that is called like the missing function and was not compiled; `beside` is one
-    that setup.py names. {} where the log shows none.
+    """The source that the log lists, is called like the missing function and was not compiled; `beside` is one that
+    setup.py names. {} where the log shows none.
     """
     name, lines = function(hit["symbol"]), hit.log.lines
     found = [(path, line) for line in lines for path in _SOURCE.findall(line)]
