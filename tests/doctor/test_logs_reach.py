@@ -215,10 +215,18 @@ def test_headers_that_no_compiler_looks_for_are_shown_to_it(header: str, variabl
 
 def test_a_unit_and_a_script_only_have_what_belongs_there() -> None:
     lines = ["pip install x", "export A=1", "unset B", "export C=$D"]
+    once = "# once, by hand, in the environment that the program runs in:"
     assert places.placed(lines[:], "unit", "below Service:", "sh") == [
-        "pip install x", "# below Service:", "Environment=A=1", "UnsetEnvironment=B", "export C=$D",
+        once, "pip install x", "# below Service:", "Environment=A=1", "UnsetEnvironment=B", "export C=$D",
     ]  # fmt: skip
-    assert places.placed(lines[:2], "script", "before srun:", "sh") == ["pip install x", "# before srun:", "export A=1"]
+    script = places.placed(lines[:2], "script", "before srun:", "sh")
+    assert script == [once, "pip install x", "# before srun:", "export A=1"]
+    # what is set before it is for it
+    assert places.placed(["export A=1", "pip install x"], "script", "before srun:", "sh") == [
+        once,
+        "export A=1",
+        "pip install x",
+    ]
 
 
 @pytest.mark.parametrize("start", ["$ docker compose up trainer", "ada@h:~$ docker run --gpus all img"])

@@ -13,9 +13,8 @@ from dcnbuild.base import quoting
 from dcnbuild.base.quoting import Shell, UnquotableError
 from dcnbuild.doctor import wording
 
-_REPLACED, _DIRECTORY, _INDEX, _ENTERED = wording.patterns("replaced", "directory", "index", "entered")
-#: A word with variables in it, and nothing else that a shell replaces.
-_EXPANDED = re.compile(r"[\w@%+=:,./-]*(?:\$(?:[A-Z_]+|\{[A-Z_]+\})[\w@%+=:,./-]*)+", re.ASCII)
+_REPLACED, _EXPANDED, _DIRECTORY = wording.patterns("replaced", "expanded", "directory")
+_INDEX, _ENTERED = wording.patterns("index", "entered")
 #: The options of pip and uv that take a value, and those that say where to.
 _TAKE_A_VALUE, _KEPT = wording.patterns("takes_a_value", "kept")
 

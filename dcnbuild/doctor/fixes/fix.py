@@ -10,16 +10,13 @@ from typing import Any, Concatenate, ParamSpec
 
 from dcnbuild.base import quoting
 from dcnbuild.base.quoting import Shell, UnquotableError
+from dcnbuild.doctor import wording
 from dcnbuild.doctor.fixes import places
 from dcnbuild.machine.facts import Facts
 
 _SHELLS: dict[str, Shell] = {"fish": "fish", "csh": "csh", "tcsh": "csh", "pwsh": "powershell"}
-
-
 #: Lines that build a project or a package.
-BUILDS = re.compile(
-    r"^(?!#)(?!.*apt-get).*(?:\binstall .*(?:--no-build-isolation|-e | \.)|\bsetup\.py )|^cmake --build"
-)
+BUILDS = wording.pattern("line_builds")
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,12 @@ from typing import Any
 
 from dcnbuild.base import plain_yaml, quoting
 from dcnbuild.base.quoting import Shell
+from dcnbuild.doctor import wording
 
 #: What each shell and package manager writes in a way of its own.
 SHELLS: dict[str, Any] = plain_yaml.beside(__file__, "shells.yaml")
-_SET = re.compile(r"export (?P<name>[A-Za-z_]\w*)=(?P<value>.*)")
-_UNSET = re.compile(r"unset (?P<name>[A-Za-z_]\w*)")
-_PRINTED = re.compile(r'"\$\((?P<command>[^()`]+)\)"')
-#: What is a value with at most one variable at its end: /opt/cuda/bin:"$PATH".
-_AFTER = re.compile(r"(?P<before>.*?)\"?\$(?P<variable>[A-Z_]+)\"?")
+_SET, _UNSET, _PRINTED, _AFTER = wording.patterns("line_sets", "line_unsets", "value_printed", "value_before")
+_WORDS, _STARTS, _ENV, _INSTALLS = wording.patterns("plain_words", "starts_container", "line_env", "line_installs")
 
 
 def cell(line: str) -> str:
@@ -57,16 +55,6 @@ def unit(line: str) -> str:
     return f"UnsetEnvironment={line[6:]}" if _UNSET.fullmatch(line) else line
 
 
-#: Words of a command that mean to any shell what they say: plain ones, quoted ones, and where people work.
-_WORDS = re.compile(
-    r"(?:[\w@%+=:,./~{}-]|\$(?:PWD|HOME|USER|\{(?:PWD|HOME|USER)\}|\((?:pwd|id -u|id -g)\))|"
-    r"\"[^\"$`\\!]*\"|'[^']*'| )+",
-    re.ASCII,
-)
-_STARTS = re.compile(r"(?P<program>(?:docker|podman|nvidia-docker) run) (?P<rest>.+)")
-_ENV = re.compile(r"ENV (?P<set>[A-Za-z_]\w*=[^$]*)")
-
-
 def started(command: str, *options: str) -> str:
     """The command that started a container, with more options: "" for one that a shell would change.
 
@@ -98,8 +86,6 @@ def _told(line: str, above: str, shell: Shell) -> list[str]:
     return [quoting.comment(shows, shell), line] if shows and not above.endswith(":") else [line]
 
 
-#: What installs or builds: once, by hand, and not each time that a unit or a job starts its program.
-_INSTALLS = re.compile(r"(?!#)(?:.* )?(?:pip[\d.]*|uv|conda|mim|poetry)(?: \S+)* (?:un)?install |.*\bsetup\.py |cmake ")
 _SETTING, _NOT_OURS = r"export |unset |\w*Environment=", r"(?!\w+ run |sudo )"
 
 

@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any
 
 from dcnbuild.base import plain_yaml
-from dcnbuild.doctor import fixes
+from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import BUILDS, Fix, is_alternative, render, together
 from dcnbuild.doctor.logs.fix_verbs import VERBS, again, builds, compiled_anew, failed
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
@@ -31,12 +31,8 @@ from dcnbuild.doctor.templates import ENTITY, chosen, complete, filled, holds, l
 STEPS: dict[str, list[Any]] = plain_yaml.beside(__file__, "verbs.yaml")
 #: So many lines above and below belong to the surroundings of a line.
 _NEAR = (40, 25)
-#: Lines that change what is compiled, and such that change with what it is compiled.
-_CHANGES = re.compile(r"^(?:sudo )?(?:sed -i|dcnbuild port|(?:apt-get|dnf|yum|zypper|pacman|apk|brew) )")
-_SETS = re.compile(r"^(?!#)(?:export |module load |set |setenv |unset |\$env:|\S*(?:pip|conda)\d? (?:\S+ )*install )")
-#: A line that installs torch, and the index that it names.
-_TORCH = re.compile(r"^(?!#).*\binstall .*(?<![\w=/-])'?torch(?:==[\w.]+)?'?(?=\s|$)")
-_INDEX = re.compile(r"(?<=--index-url )\S+")
+#: Lines that change what is compiled, and with what; that install torch; the index that they name.
+_CHANGES, _SETS, _TORCH, _INDEX = wording.patterns("line_changes", "line_changes_with", "line_torch", "line_index")
 
 
 def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:

@@ -16,15 +16,10 @@ OVERLAP = 300
 _ESCAPE, _COLOUR_REST, _PREFIX, _RULER = wording.patterns("escapes", "colour_rest", "prefixes", "ruler")
 #: Control characters of C0 and C1, invisible marks, marks that turn the direction of text, separators.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+")
-#: JSON's way to write what is not ASCII.
-_ESCAPED_LETTER = re.compile(r"\\u([0-9a-cA-C][0-9a-fA-F]{3}|[efEF][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2})")
+_ESCAPED_LETTER, _ESCAPED_QUOTE = wording.patterns("escaped_letter", "escaped_quote")
 #: Escaped line ends are real ones, unless the line holds a Windows path such as `C:\new\nvcc`.
-_WINDOWS_PATH = re.compile(r"(?<![A-Za-z])[A-Za-z]:\\(?!\\|n(?:[^a-z]|$))")
-_ESCAPED_LINE_END = re.compile(r"(?<!\\)(?:\\\\)?(?:\\r)?\\n")
-_ESCAPED_LINE_END_BESIDE_PATHS = re.compile(r"(?<!\\)(?:\\r)?\\n(?=[\s\"'/\[A-Z])")
-
-_ESCAPED_QUOTE = re.compile(r"\\(['\"])")
-
+_WINDOWS_PATH, _ESCAPED_LINE_END = wording.patterns("windows_path", "escaped_line_end")
+_ESCAPED_LINE_END_BESIDE_PATHS = wording.pattern("escaped_line_end_beside_paths")
 
 #: What a traceback begins with; its further lines are looked for so far down.
 TRACEBACK = "Traceback (most recent call last)"
