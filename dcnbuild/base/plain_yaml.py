@@ -43,6 +43,12 @@ def shipped(path: Path) -> Any:
     return yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
+@cache
+def beside(module: str, name: str) -> Any:
+    """The same of a file beside a module, which gives its __file__."""
+    return shipped(Path(module).parent / name)
+
+
 def compose(path: Path) -> Any:
     """Returns the file's content as yaml.Node, which has line numbers. Raises PlainYamlError and OSError."""
     import yaml

@@ -80,6 +80,8 @@ def operand(text: str, shell: Shell) -> str:
     """The text as an argument that is no option, such as a file's name. Raises UnquotableError."""
     if not text or text.startswith("-") or (shell == "cmd" and text.startswith("/")):
         raise UnquotableError(f"{text or 'an empty name'}: would be taken for an option")
+    if text.startswith("~/") and shell in ("sh", "fish", "csh"):  # the shell puts the home there, but not in quotes
+        return f"~/{argument(text[2:], shell)}" if text[2:] else text
     return argument(text, shell)
 
 

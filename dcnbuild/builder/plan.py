@@ -13,7 +13,7 @@ from dcnbuild.base.versions import numbers
 from dcnbuild.builder import findings
 from dcnbuild.builder.flavour import STABLE, Flavour, flavour_of
 from dcnbuild.builder.sources import Library
-from dcnbuild.doctor.preflight import preflight
+from dcnbuild.doctor.checks import preflight
 from dcnbuild.errors import Finding, FindingError
 from dcnbuild.machine import compatibility
 from dcnbuild.machine.architectures import parse_arch_list, sorted_names

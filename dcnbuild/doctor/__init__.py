@@ -28,8 +28,7 @@ def check(torch: str | None = None, *, wants_cuda: bool | None = None) -> list[F
     import os
     from dataclasses import replace
 
-    from dcnbuild.doctor.checks import examine
-    from dcnbuild.doctor.preflight import preflight
+    from dcnbuild.doctor.checks import examine, preflight
     from dcnbuild.machine.collect import collect
     from dcnbuild.machine.wish import parse_wish
 

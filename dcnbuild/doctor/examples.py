@@ -5,7 +5,6 @@ docs/findings.md is written from these, and the tests hold the checks to them.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from dcnbuild.base import plain_yaml
@@ -21,7 +20,7 @@ def _merged(whole: Any, changes: Any) -> Any:
     return {**whole, **{name: _merged(whole.get(name), new) for name, new in changes.items()}}
 
 
-_TABLE = plain_yaml.shipped(Path(__file__).with_suffix(".yaml"))
+_TABLE = plain_yaml.beside(__file__, "examples.yaml")
 HEALTHY: Facts = facts_of(_TABLE["healthy"])
 #: check id → facts that it judges.
 EXAMPLES: dict[str, Facts] = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from dcnbuild.base import plain_yaml
 from dcnbuild.doctor.fixes import INDEX, exchange, pip_install, say
@@ -17,7 +16,7 @@ from dcnbuild.machine.facts import Driver, Facts, Gpu
 from dcnbuild.machine.wish import Wish, parse_wish
 
 JETSON = "https://docs.nvidia.com/deeplearning/frameworks/install-pytorch-jetson-platform/"
-_INDEX_OF_JETPACK = plain_yaml.shipped(Path(__file__).with_name("surroundings.yaml"))["jetson"]
+_INDEX_OF_JETPACK = plain_yaml.beside(__file__, "surroundings.yaml")["jetson"]
 
 
 def jetson_torch(release: str) -> Fix:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
 from dcnbuild.base import plain_yaml
 
-_TABLE = plain_yaml.shipped(Path(__file__).with_suffix(".yaml"))
+_TABLE = plain_yaml.beside(__file__, "share.yaml")
 _SECRETS = tuple((re.compile(pattern), instead) for pattern, instead in _TABLE["secrets"])
 _NOBODY = frozenset(_TABLE["nobody"])
 

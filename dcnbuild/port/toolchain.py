@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dcnbuild.base.versions import numbers
 from dcnbuild.builder.plan import CudaPlan, choose_compiler, plan_cuda
-from dcnbuild.doctor.preflight import preflight
+from dcnbuild.doctor.checks import preflight
 from dcnbuild.errors import Finding, FindingError
 from dcnbuild.machine.architectures import capability, gencode_flags
 from dcnbuild.machine.collect import collect

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from doctor.reading import findings
 
-from dcnbuild.base import cells, commands
+from dcnbuild.doctor.fixes import commands, places
 from dcnbuild.machine import versions
 
 _GONE = '/w/net/csrc/a.cu(41): error: identifier "AT_CHECK" is undefined\nninja: build stopped: subcommand failed.'
@@ -176,7 +176,7 @@ def test_several_includes_are_all_added_before_it_is_built() -> None:
     ],
 )  # fmt: skip
 def test_a_container_is_started_again_with_an_option(command: str, again: str) -> None:
-    assert cells.started(command, "-e", "A=1") == again
+    assert places.started(command, "-e", "A=1") == again
 
 
 @pytest.mark.parametrize(
@@ -215,10 +215,18 @@ def test_headers_that_no_compiler_looks_for_are_shown_to_it(header: str, variabl
 
 def test_a_unit_and_a_script_only_have_what_belongs_there() -> None:
     lines = ["pip install x", "export A=1", "unset B", "export C=$D"]
-    assert cells.placed(lines[:], "unit", "below Service:", "sh") == [
-        "pip install x", "# below Service:", "Environment=A=1", "UnsetEnvironment=B", "export C=$D",
+    once = "# once, by hand, in the environment that the program runs in:"
+    assert places.placed(lines[:], "unit", "below Service:", "sh") == [
+        once, "pip install x", "# below Service:", "Environment=A=1", "UnsetEnvironment=B", "export C=$D",
     ]  # fmt: skip
-    assert cells.placed(lines[:2], "script", "before srun:", "sh") == ["pip install x", "# before srun:", "export A=1"]
+    script = places.placed(lines[:2], "script", "before srun:", "sh")
+    assert script == [once, "pip install x", "# before srun:", "export A=1"]
+    # what is set before it is for it
+    assert places.placed(["export A=1", "pip install x"], "script", "before srun:", "sh") == [
+        once,
+        "export A=1",
+        "pip install x",
+    ]
 
 
 @pytest.mark.parametrize("start", ["$ docker compose up trainer", "ada@h:~$ docker run --gpus all img"])
@@ -261,5 +269,5 @@ def test_submodules_are_fetched_where_the_checkout_lies() -> None:
 )
 def test_a_probe_says_what_it_shows(shell: commands.Shell, form: str, line: str, said: str) -> None:
     written = f"!{line}" if form else line
-    assert cells.placed([line], form, "", shell) == [said, written]
-    assert cells.placed(["# look at it:", line], form, "", shell) == ["# look at it:", written]
+    assert places.placed([line], form, "", shell) == [said, written]
+    assert places.placed(["# look at it:", line], form, "", shell) == ["# look at it:", written]

@@ -23,10 +23,10 @@ from dcnbuild.doctor.logs.fix_verbs import VERBS
 from dcnbuild.doctor.logs.reader import WORDS
 from dcnbuild.doctor.logs.rule import SPECIAL, Level
 from dcnbuild.doctor.logs.rule_table import STEPS
-from dcnbuild.doctor.logs.templates import ENTITY, look_up, parsed
 from dcnbuild.doctor.parse import SHAPES
 from dcnbuild.doctor.parse.locales import PHRASES, to_english
 from dcnbuild.doctor.parse.text import LONGEST_LINE, clean, split_lines
+from dcnbuild.doctor.templates import ENTITY, look_up, parsed
 from dcnbuild.machine.facts import Facts, Machine, Python, Toolkit
 
 THC = "src/a.cu:4:10: fatal error: THC/THC.h: No such file or directory"

@@ -19,7 +19,7 @@ from dcnbuild.base import quoting
 from dcnbuild.doctor.checks import examine
 from dcnbuild.doctor.examples import EXAMPLES
 from dcnbuild.doctor.logs import RULES, LogRule
-from dcnbuild.doctor.logs.templates import ENTITY
+from dcnbuild.doctor.templates import ENTITY
 from dcnbuild.knowledge import modules
 
 _OPTIONAL = re.compile(r"\[([^\[\]|]*)(?:\|([^\[\]]*))?\]")

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from doctor.machines import broken
 
+from dcnbuild.doctor.checks import preflight
 from dcnbuild.doctor.examples import EXAMPLES, HEALTHY
-from dcnbuild.doctor.preflight import preflight
 
 #: What must stop a build with CUDA, and what a build without.
 STOPS_CUDA = (

@@ -85,4 +85,4 @@ def test_errors_come_first() -> None:
 
 def test_an_id_can_be_taken_only_once() -> None:
     with pytest.raises(ValueError, match="two checks are called 'gcc-too-new'"):
-        check("gcc-too-new", "again")(lambda facts: [Verdict("note", "No.")])
+        check("gcc-too-new")(lambda facts: [Verdict()])

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from dcnbuild.builder.failure import read_findings
+from dcnbuild.doctor.checks import preflight
 from dcnbuild.doctor.logs import read_log
-from dcnbuild.doctor.preflight import preflight
 from dcnbuild.machine import files
 from dcnbuild.machine.collect import collect
 from dcnbuild.machine.facts import Toolkit

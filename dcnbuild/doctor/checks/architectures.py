@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks import Verdict, check
-from dcnbuild.doctor.checks.evidence import builds_cuda, describe_gpu, describe_toolkit, describe_torch
+from dcnbuild.doctor.checks.evidence import builds_cuda
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.resolver import has_gpu
 from dcnbuild.doctor.torch_and_toolkit import compiles_for, toolkit_fix, torch_cuda, torch_fix, unserved_gpu
@@ -25,22 +25,15 @@ def _listed(facts: Facts) -> str | None:
     return None if text in ("", "native") else text
 
 
-@check("gpu-not-in-torch", "This torch has no code for the GPU")
+@check("gpu-not-in-torch")
 def gpu_not_in_torch(facts: Facts) -> Iterator[Verdict]:
     torch = facts.torch
     gpu = unserved_gpu(facts)
-    if torch is None or gpu is None:
-        return
-    yield Verdict(
-        "error",
-        f"torch {torch.version} was not compiled for the {gpu.name}: every CUDA call ends "
-        "in `no kernel image is available`.",
-        (describe_gpu(gpu), describe_torch(facts), f"compiled for: {' '.join(torch.architectures) or 'none'}"),
-        torch_fix(facts),  # one pip line has to serve all GPUs
-    )
+    if torch is not None and gpu is not None:  # one pip line has to serve all GPUs
+        yield Verdict(*torch_fix(facts), gpu=gpu, names=" ".join(torch.architectures))
 
 
-@check("gpu-not-in-toolkit", "The CUDA toolkit cannot compile for the GPU")
+@check("gpu-not-in-toolkit")
 def gpu_not_in_toolkit(facts: Facts) -> Iterator[Verdict]:
     toolkit = build_toolkit(facts)
     row = compatibility.cuda_release(toolkit.version) if toolkit else None
@@ -50,17 +43,12 @@ def gpu_not_in_toolkit(facts: Facts) -> Iterator[Verdict]:
         if compiles_for(toolkit.version, gpu, torch_cuda(facts) or toolkit.version):
             continue
         oldest, newest = (f"{number // 10}.{number % 10}" for number in (row.architectures[0], row.architectures[-1]))
-        yield Verdict(
-            "error",
-            f"CUDA {toolkit.version} compiles for compute capability {oldest} to {newest}, and the {gpu.name} is "
-            "none of these: what is built for it ends in `Unsupported gpu architecture`.",
-            (describe_gpu(gpu), describe_toolkit(toolkit)),
-            (*torch_fix(facts), *toolkit_fix(facts)),
-        )
+        fix = (*torch_fix(facts), *toolkit_fix(facts))
+        yield Verdict(*fix, toolkit=toolkit, gpu=gpu, oldest=oldest, newest=newest)
         return
 
 
-@check("arch-list-unknown", "TORCH_CUDA_ARCH_LIST names what cannot be compiled for", builds=True)
+@check("arch-list-unknown")
 def arch_list_unknown(facts: Facts) -> Iterator[Verdict]:
     text, toolkit = _listed(facts), build_toolkit(facts)
     if text is None or facts.wants_cuda is False:
@@ -68,21 +56,14 @@ def arch_list_unknown(facts: Facts) -> Iterator[Verdict]:
     try:
         names = parse_arch_list(text)
     except ValueError as error:
-        yield Verdict("error", f"{error}.", (f"{_VARIABLE}={text}",), _better_list(facts))
+        yield Verdict(*_better_list(facts), wrong=error, text=text)
         return
-    if toolkit is None:
-        return
-    unknown = [name for name in names if compatibility.compiles_for(toolkit.version, name) is False]
+    unknown = [name for name in names if toolkit and compatibility.compiles_for(toolkit.version, name) is False]
     if unknown:
-        yield Verdict(
-            "error",
-            f"nvcc {toolkit.version} does not know {', '.join(unknown)}.",
-            (f"{_VARIABLE}={text}", describe_toolkit(toolkit)),
-            _better_list(facts),
-        )
+        yield Verdict(*_better_list(facts), wrong="", text=text, toolkit=toolkit, unknown=unknown)
 
 
-@check("arch-list-unknown-to-torch", "TORCH_CUDA_ARCH_LIST names what this torch does not know")
+@check("arch-list-unknown-to-torch")
 def arch_list_unknown_to_torch(facts: Facts) -> Iterator[Verdict]:
     """For builds through torch.utils.cpp_extension, which splits at semicolons and blanks only."""
     torch, text = facts.torch, _listed(facts)
@@ -91,13 +72,7 @@ def arch_list_unknown_to_torch(facts: Facts) -> Iterator[Verdict]:
     entries = [entry for entry in re.split(r"[; ]", text) if entry]
     unknown = [entry for entry in entries if entry.removesuffix("+PTX") not in torch.listable]
     if unknown:
-        yield Verdict(
-            "warning",
-            f"torch {torch.version} ends in `ValueError: Unknown CUDA arch ({unknown[0]})` where "
-            "extensions are built with torch.utils.cpp_extension.",
-            (f"{_VARIABLE}={text}", f"torch knows: {' '.join(torch.listable)}"),
-            _better_list(facts),
-        )
+        yield Verdict(*_better_list(facts), text=text, unknown=unknown[0], names=" ".join(torch.listable))
 
 
 def _better_list(facts: Facts) -> tuple[Fix, ...]:
@@ -130,7 +105,7 @@ def _meant(text: str) -> tuple[str, ...]:
         return ()
 
 
-@check("arch-list-misses-gpu", "TORCH_CUDA_ARCH_LIST leaves this machine's GPU out")
+@check("arch-list-misses-gpu")
 def arch_list_misses_gpu(facts: Facts) -> Iterator[Verdict]:
     text = _listed(facts)
     try:
@@ -139,30 +114,14 @@ def arch_list_misses_gpu(facts: Facts) -> Iterator[Verdict]:
         return
     for gpu in facts.driver.gpus if names else ():
         if gpu.capability and best_match(names, gpu.capability) is None:
-            yield Verdict(
-                "warning",
-                f"What is built with this list does not run on the {gpu.name}.",
-                (f"{_VARIABLE}={text}", describe_gpu(gpu)),
-                (fixes.set_env(_VARIABLE, f"{text};{gpu.number}"),),
-            )
+            yield Verdict(fixes.set_env(_VARIABLE, f"{text};{gpu.number}"), text=text, gpu=gpu)
             return
 
 
-@check("arch-list-empty", "torch cannot guess a GPU architecture here")
+@check("arch-list-empty")
 def arch_list_empty(facts: Facts) -> Iterator[Verdict]:
     """cpp_extension ends in an IndexError then (pytorch/pytorch#137261, seen up to 2.14.1)."""
-    if (
-        _listed(facts)
-        or has_gpu(facts)
-        or not facts.toolkits
-        or not builds_cuda(facts)
-        or facts.machine.system == "Darwin"
-    ):
+    if _listed(facts) or has_gpu(facts) or facts.machine.system == "Darwin":
         return
-    yield Verdict(
-        "note",
-        "torch.utils.cpp_extension takes the architectures of the GPUs it sees, and with none and "
-        "no TORCH_CUDA_ARCH_LIST it ends in `IndexError: list index out of range`.",
-        (f"{_VARIABLE} is not set", "no GPU"),
-        _better_list(facts),
-    )
+    if facts.toolkits and builds_cuda(facts):
+        yield Verdict(*_better_list(facts))

@@ -1,10 +1,29 @@
-"""What several checks ask of the facts."""
+"""What several checks ask of the facts, and how what there is becomes a line of evidence."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from dcnbuild.base.versions import same_minor
 from dcnbuild.machine.compatibility import cuda_of_driver
-from dcnbuild.machine.facts import Driver, Facts, Gpu, Toolkit, TorchInstall
+from dcnbuild.machine.facts import Compiler, Driver, Facts, Gpu, Python, Toolkit, TorchInstall
+
+_LINES: dict[type, Callable[[Any], str]] = {
+    Compiler: lambda it: f"{it.kind} {it.version}: {it.path} (found by {it.found_by})",
+    Driver: lambda it: f"driver {describe_driver(it)} ({', '.join(it.found_by)})",
+    Gpu: lambda it: f"GPU: {it.name}{f', compute capability {it.number}' if it.capability else ''}",
+    Python: lambda it: f"Python {it.version}: {it.executable}",
+    Toolkit: lambda it: f"CUDA {it.version}: {it.root} (found by {', '.join(it.found_by)})",
+    TorchInstall: lambda it: f"torch {it.version} ({compiled_for(it)}): {it.root}",
+}
+
+
+def described(value: Any) -> str:
+    """The text of a fact, "" for what is not there; those of a list with commas between them."""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(described, value))
+    return _LINES.get(type(value), str)(value) if value else ""
 
 
 def builds_cuda(facts: Facts) -> bool:
@@ -12,32 +31,14 @@ def builds_cuda(facts: Facts) -> bool:
     return facts.torch is not None and facts.torch.cuda is not None and facts.wants_cuda is not False
 
 
-def describe_toolkit(toolkit: Toolkit) -> str:
-    """One line of evidence."""
-    return f"CUDA {toolkit.version}: {toolkit.root} (found by {', '.join(toolkit.found_by)})"
-
-
-def describe_torch(facts: Facts) -> str:
-    """One line of evidence."""
-    torch = facts.torch
-    assert torch is not None  # asked only where there is one
-    return f"torch {torch.version} ({compiled_for(torch)}): {torch.root}"
-
-
 def compiled_for(torch: TorchInstall) -> str:
     """What a torch was built with."""
     return f"CUDA {torch.cuda}" if torch.cuda else f"ROCm {torch.hip}" if torch.hip else "CPU only"
 
 
-def describe_cuda(facts: Facts) -> list[str]:
+def what_is_of_cuda(facts: Facts) -> list[TorchInstall | Toolkit]:
     """What there is of CUDA."""
-    torch = [describe_torch(facts)] if facts.torch and facts.torch.cuda else []
-    return [*torch, *map(describe_toolkit, facts.toolkits[:1])]
-
-
-def describe_gpu(gpu: Gpu) -> str:
-    """One line of evidence."""
-    return f"GPU: {gpu.name}{f', compute capability {gpu.number}' if gpu.capability else ''}"
+    return [*([facts.torch] if facts.torch and facts.torch.cuda else []), *facts.toolkits[:1]]
 
 
 def driver_cuda(driver: Driver) -> str | None:
@@ -51,12 +52,12 @@ def describe_driver(driver: Driver) -> str:
     return f"{driver.version or 'of unknown version'}{f', runs up to CUDA {cuda}' if cuda else ''}"
 
 
-def smi_note(facts: Facts, toolkit: Toolkit | None) -> tuple[str, ...]:
+def smi_note(facts: Facts, toolkit: Toolkit | None) -> str:
     """What nvidia-smi's "CUDA Version" means, where it may mislead."""
     cuda = facts.driver.cuda
     if cuda is None or (toolkit is not None and same_minor(cuda, toolkit.version)):
-        return ()
+        return ""
     return (
         f'nvidia-smi\'s "CUDA Version: {cuda}" is the newest CUDA that the driver runs; '
-        "it says nothing about installed toolkits",
+        "it says nothing about installed toolkits"
     )

@@ -6,86 +6,48 @@ from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks import Verdict, check
-from dcnbuild.doctor.checks.evidence import describe_torch
 from dcnbuild.doctor.resolver import forbids
 from dcnbuild.machine.facts import Facts
 
 
-@check("ninja-missing", "No ninja on PATH")
+@check("ninja-missing")
 def ninja_missing(facts: Facts) -> Iterator[Verdict]:
     """torch.utils.cpp_extension runs `ninja` from PATH; without it JIT fails and AOT is slow."""
     python = facts.python
-    if python.ninja is not None or facts.torch is None:
-        return
-    if python.hidden_ninja is not None:
-        yield Verdict(
-            "warning",
-            "ninja is installed in this Python environment, but not on PATH, where torch looks.",
-            (f"ninja: {python.hidden_ninja}",),
-            (fixes.prepend("PATH", python.hidden_ninja.parent),),
-        )
-        return
-    yield Verdict(
-        "warning", "torch.utils.cpp_extension.load needs ninja.", ("no ninja on PATH",), (fixes.pip_install("ninja"),)
-    )
+    if python.ninja is None and facts.torch is not None:
+        hidden = python.hidden_ninja
+        yield Verdict(fixes.pip_install("ninja") if hidden is None else fixes.prepend("PATH", hidden.parent))
 
 
-@check("python-h-missing", "Python's own headers are missing")
+@check("python-h-missing")
 def python_h_missing(facts: Facts) -> Iterator[Verdict]:
     if facts.python.has_headers is False and facts.torch is not None:
-        version = ".".join(facts.python.version.split(".")[:2])
-        yield Verdict(
-            "warning",
-            "Extensions that include torch/extension.h need Python.h, which is not installed.",
-            (f"Python {facts.python.version}: {facts.python.base_prefix}", "no Python.h"),
-            (fixes.system_install("python-dev", version),),
+        yield Verdict(fixes.system_install("python-dev", ".".join(facts.python.version.split(".")[:2])))
+
+
+@check("venv-mismatch")
+def venv_mismatch(facts: Facts) -> Iterator[Verdict]:
+    active = facts.variables.get("VIRTUAL_ENV")
+    if active and facts.python.is_active is False and not facts.machine.sudo_user:
+        yield Verdict(  # there is no release on PyPI yet
+            fixes.say("in the checkout of dcnbuild:"),
+            fixes.command(f"{active}/bin/python", "-m", "pip", "install", "-v", "."),
         )
 
 
-@check("venv-mismatch", "Not the Python of the active virtual environment")
-def venv_mismatch(facts: Facts) -> Iterator[Verdict]:
-    active, python = facts.variables.get("VIRTUAL_ENV"), facts.python
-    if not active or python.is_active is not False or facts.machine.sudo_user:
-        return
-    yield Verdict(
-        "warning",
-        "A virtual environment is active, but this Python belongs to another one: what is "
-        "installed with it does not reach the active one.",
-        (f"VIRTUAL_ENV={active}", f"this Python: {python.executable} (prefix {python.prefix})"),
-        (  # there is no release on PyPI yet
-            fixes.say("in the checkout of dcnbuild:"),
-            fixes.command(f"{active}/bin/python", "-m", "pip", "install", "-v", "."),
-        ),
-    )
-
-
-@check("sudo-python", "sudo runs another Python")
+@check("sudo-python")
 def sudo_python(facts: Facts) -> Iterator[Verdict]:
     """sudo resets PATH, so that `sudo python` and `sudo pip` leave the virtual environment."""
     machine, python = facts.machine, facts.python
-    if not machine.sudo_user or not machine.root or python.prefix != python.base_prefix:
-        return
-    yield Verdict(
-        "warning",
-        f"Under sudo this is the system's Python, not the one that {machine.sudo_user} uses; "
-        "builds and installs need no sudo.",
-        (f"SUDO_USER={machine.sudo_user}", f"this Python: {python.executable}"),
-        (fixes.say("without sudo:"), fixes.command("python", "-m", "dcnbuild", "doctor")),
-    )
+    if machine.sudo_user and machine.root and python.prefix == python.base_prefix:
+        yield Verdict(fixes.say("without sudo:"), fixes.command("python", "-m", "dcnbuild", "doctor"))
 
 
-@check("pip-constraint", "pip is told to want other versions")
+@check("pip-constraint")
 def pip_constraint(facts: Facts) -> Iterator[Verdict]:
     """A constraint on torch that the installed one breaks makes builds fetch another torch."""
     torch = facts.torch
-    if torch is None or not facts.python.constraints:
-        return
-    for source, text in facts.python.constraints:
-        if forbids(text, torch.version):
-            yield Verdict(
-                "warning",
-                f"pip is constrained to {text}, but torch {torch.version} is installed: an isolated "
-                "build compiles against the other one.",
-                (source, text, describe_torch(facts)),
-                (fixes.unset_env("PIP_CONSTRAINT"),) if source.startswith("PIP_CONSTRAINT") else (),
-            )
+    for source, text in facts.python.constraints if torch else ():
+        if torch and forbids(text, torch.version):
+            fix = (fixes.unset_env("PIP_CONSTRAINT"),) if source.startswith("PIP_CONSTRAINT") else ()
+            yield Verdict(*fix, source=source, text=text)

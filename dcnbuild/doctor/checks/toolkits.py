@@ -8,7 +8,7 @@ from pathlib import Path
 from dcnbuild.base.versions import same_major, same_minor
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks import Verdict, check
-from dcnbuild.doctor.checks.evidence import builds_cuda, describe_toolkit, describe_torch, smi_note
+from dcnbuild.doctor.checks.evidence import builds_cuda, smi_note
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.resolver import has_gpu
 from dcnbuild.doctor.torch_and_toolkit import VITAL, chosen_toolkit, compiles_for, toolkit_fix, torch_toolkit
@@ -20,47 +20,20 @@ from dcnbuild.machine.toolkit_choice import build_toolkit, fitting_toolkits
 _LIBRARY_OF = {"cublas_v2.h": "cublas", "cusparse.h": "cusparse", "cusolverDn.h": "cusolver"}
 
 
-@check("toolkit-missing", "No CUDA toolkit", builds=True)
+@check("toolkit-missing")
 def toolkit_missing(facts: Facts) -> Iterator[Verdict]:
-    if facts.toolkits or not builds_cuda(facts) or not (facts.wants_cuda or has_gpu(facts)):
-        return
-    torch = facts.torch
-    assert torch is not None and torch.cuda is not None  # builds_cuda
-    yield Verdict(
-        "error" if facts.wants_cuda else "warning",
-        "No nvcc was found, so no CUDA code can be compiled for this torch.",
-        (
-            describe_torch(facts),
-            "looked at CUDA_HOME, CUDA_PATH, PATH, the environment's packages, CONDA_PREFIX, "
-            "/usr/local/cuda*, /opt/cuda, /usr/lib/nvidia-cuda-toolkit",
-            *smi_note(facts, None),
-            "dcnbuild's own kernels need none with torch 2.10 or newer (`dcnbuild info`); other CUDA extensions do",
-            *(
-                ["this is a container: images tagged -base and -runtime have no nvcc, those tagged -devel have"]
-                if facts.machine.container
-                else []
-            ),
-        ),
-        toolkit_fix(facts),
-    )
+    if not facts.toolkits and builds_cuda(facts) and (facts.wants_cuda or has_gpu(facts)):
+        yield Verdict(*toolkit_fix(facts), smi=smi_note(facts, None))
 
 
-@check("cuda-mismatch", "The CUDA toolkit is another major version than torch's", builds=True)
+@check("cuda-mismatch")
 def cuda_mismatch(facts: Facts) -> Iterator[Verdict]:
-    if not facts.toolkits or not builds_cuda(facts) or fitting_toolkits(facts):
-        return
-    torch = facts.torch
-    assert torch is not None and torch.cuda is not None  # builds_cuda
-    toolkit = facts.toolkits[0]
-    yield Verdict(
-        "error",
-        f"torch was built with CUDA {torch.cuda} and refuses extensions compiled with CUDA {toolkit.version}.",
-        (describe_torch(facts), *map(describe_toolkit, facts.toolkits), *smi_note(facts, toolkit)),
-        toolkit_fix(facts),
-    )
+    if facts.toolkits and builds_cuda(facts) and not fitting_toolkits(facts):
+        toolkit = facts.toolkits[0]
+        yield Verdict(*toolkit_fix(facts), toolkit=toolkit, smi=smi_note(facts, toolkit))
 
 
-@check("cuda-minor-mismatch", "The CUDA toolkit is another minor version than torch's")
+@check("cuda-minor-mismatch")
 def cuda_minor_mismatch(facts: Facts) -> Iterator[Verdict]:
     """Harmless, but torch warns of it and people take it for the cause of what fails."""
     torch, toolkit = facts.torch, build_toolkit(facts)
@@ -68,15 +41,10 @@ def cuda_minor_mismatch(facts: Facts) -> Iterator[Verdict]:
         return
     serves = all(compiles_for(toolkit.version, gpu, torch.cuda) for gpu in facts.driver.gpus)
     if serves and same_major(toolkit.version, torch.cuda) and not same_minor(toolkit.version, torch.cuda):
-        yield Verdict(
-            "note",
-            f"Extensions compiled with CUDA {toolkit.version} work with torch's CUDA {torch.cuda}: "
-            "only another major version does harm.",
-            (describe_torch(facts), describe_toolkit(toolkit)),
-        )
+        yield Verdict(toolkit=toolkit)
 
 
-@check("toolkit-incomplete", "The CUDA toolkit lacks files", builds=True)
+@check("toolkit-incomplete")
 def toolkit_incomplete(facts: Facts) -> Iterator[Verdict]:
     toolkit = torch_toolkit(facts) if facts.wants_cuda is None else None
     toolkit = toolkit or build_toolkit(facts)
@@ -87,20 +55,10 @@ def toolkit_incomplete(facts: Facts) -> Iterator[Verdict]:
     vital = [name for name in missing if name in VITAL]
     if not missing or (facts.wants_cuda is not None and not vital):
         return  # dcnbuild's own sources include none of the others
-    lenders = [(item, [name for name in item.headers if name in missing]) for item in facts.package_headers]
-    yield Verdict(
-        "error" if vital else "warning",
-        f"CUDA {toolkit.version} in {toolkit.root} lacks {', '.join(vital)}: nothing compiles."
-        if vital
-        else f"Extensions that include ATen's CUDA headers do not compile with "
-        f"CUDA {toolkit.version} in {toolkit.root}.",
-        (
-            describe_toolkit(toolkit),
-            f"missing: {', '.join(missing)}",
-            *(f"in {item.directory} (CUDA {item.version}): {', '.join(names)}" for item, names in lenders if names),
-        ),
-        toolkit_fix(facts) if chosen_toolkit(facts) != toolkit else _complete(facts, toolkit, missing),
-    )
+    lent = [(item, ", ".join(name for name in item.headers if name in missing)) for item in facts.package_headers]
+    lenders = [f"in {item.directory} (CUDA {item.version}): {names}" for item, names in lent if names]
+    fix = toolkit_fix(facts) if chosen_toolkit(facts) != toolkit else _complete(facts, toolkit, missing)
+    yield Verdict(*fix, toolkit=toolkit, vital=vital, missing=", ".join(missing), lenders=lenders)
 
 
 def _complete(facts: Facts, toolkit: Toolkit, missing: tuple[str, ...]) -> tuple[Fix, ...]:
@@ -137,15 +95,10 @@ def _complete(facts: Facts, toolkit: Toolkit, missing: tuple[str, ...]) -> tuple
     return (fixes.install_toolkit(toolkit.version),)
 
 
-@check("cuda-headers-mixed", "nvcc and the CUDA headers beside it differ", builds=True)
+@check("cuda-headers-mixed")
 def cuda_headers_mixed(facts: Facts) -> Iterator[Verdict]:
     toolkit = build_toolkit(facts)
     if toolkit is None or not builds_cuda(facts) or toolkit.headers_version is None:
         return
     if not same_minor(toolkit.headers_version, toolkit.version):
-        yield Verdict(
-            "error",
-            f"nvcc {toolkit.version} refuses the headers of CUDA {toolkit.headers_version}.",
-            (describe_toolkit(toolkit), f"{toolkit.include[0]}/cuda.h: CUDA {toolkit.headers_version}"),
-            toolkit_fix(facts),
-        )
+        yield Verdict(*toolkit_fix(facts), toolkit=toolkit, include=toolkit.include[0])

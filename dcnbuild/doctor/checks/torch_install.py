@@ -8,7 +8,6 @@ from pathlib import Path
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks import Verdict, check
-from dcnbuild.doctor.checks.evidence import describe_gpu, describe_torch
 from dcnbuild.doctor.fixes import INDEX
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.resolver import Wheel, has_gpu, resolve
@@ -19,68 +18,34 @@ from dcnbuild.machine.facts import Facts
 from dcnbuild.machine.wish import Wish, parse_wish
 
 
-@check("torch-missing", "No torch in this Python environment", builds=True)
+@check("torch-missing")
 def torch_missing(facts: Facts) -> Iterator[Verdict]:
     if facts.torch is None:
-        yield Verdict(
-            "error",
-            "There is no torch that this Python could import.",
-            (f"Python {facts.python.version}: {facts.python.executable}",),
-            torch_fix(facts) or (fixes.pip_install("torch"),),
-        )
+        yield Verdict(*(torch_fix(facts) or (fixes.pip_install("torch"),)))
 
 
-@check("torch-cpu-only", "torch is not compiled with GPU support", builds=True)
+@check("torch-cpu-only")
 def torch_cpu_only(facts: Facts) -> Iterator[Verdict]:
     torch = facts.torch
-    if torch is None or torch.cuda or torch.hip:
-        return
-    if not has_gpu(facts) and not facts.wants_cuda:
-        return
-    gpus = tuple(map(describe_gpu, facts.driver.gpus)) or (
-        f"NVIDIA devices on the PCI bus: {facts.driver.devices or 0}",
-    )
-    yield Verdict(
-        "error" if facts.wants_cuda else "warning",
-        "This torch was built for the CPU only: it cannot use a GPU, and nothing CUDA can be compiled against it.",
-        (describe_torch(facts), *gpus),
-        torch_fix(facts),
-    )
+    if torch and not torch.cuda and not torch.hip and (has_gpu(facts) or facts.wants_cuda):
+        yield Verdict(*torch_fix(facts))
 
 
-@check("torch-for-rocm", "torch for ROCm on a machine with an NVIDIA GPU", builds=True)
+@check("torch-for-rocm")
 def torch_for_rocm(facts: Facts) -> Iterator[Verdict]:
     torch = facts.torch
-    if torch is None or not torch.hip or facts.wants_cuda is False:
-        return
-    if not (has_gpu(facts) or facts.wants_cuda):
-        return
-    yield Verdict(
-        "error",
-        f"torch {torch.version} was built for ROCm {torch.hip}: it cannot use an NVIDIA GPU, and "
-        "nothing CUDA can be compiled against it.",
-        (describe_torch(facts), *map(describe_gpu, facts.driver.gpus)),
-        torch_fix(facts),
-    )
+    if torch and torch.hip and facts.wants_cuda is not False and (has_gpu(facts) or facts.wants_cuda):
+        yield Verdict(*torch_fix(facts))
 
 
-@check("torch-from-conda", "torch from PyTorch's conda channel")
+@check("torch-from-conda")
 def torch_from_conda(facts: Facts) -> Iterator[Verdict]:
-    torch = facts.torch
-    if torch is None or torch.channel != "pytorch":
-        return
-    yield Verdict(
-        "note",
-        "PyTorch's conda channel has had no release after 2.5: newer ones come as pip wheels.",
-        (describe_torch(facts), "conda channel: pytorch"),
-        (
-            fixes.command("conda", "remove", "pytorch", "torchvision", "torchaudio", "pytorch-cuda"),
-            *filter(None, [resolve(facts).fix]),
-        ),
-    )
+    if facts.torch and facts.torch.channel == "pytorch":
+        away = fixes.command("conda", "remove", "pytorch", "torchvision", "torchaudio", "pytorch-cuda")
+        yield Verdict(away, *filter(None, [resolve(facts).fix]))
 
 
-@check("torch-shadowed", "Two torches in one environment")
+@check("torch-shadowed")
 def torch_shadowed(facts: Facts) -> Iterator[Verdict]:
     torch = facts.torch
     if torch is None or not facts.shadowed_torches:
@@ -88,29 +53,19 @@ def torch_shadowed(facts: Facts) -> Iterator[Verdict]:
     other = facts.shadowed_torches[0]
     if other.version == torch.version:
         return
-    user_site = "/.local/" in str(torch.root)
-    yield Verdict(
-        "warning",
-        f"`import torch` gets {torch.version}, and another one, {other.version}, lies behind it.",
-        (f"{torch.version}: {torch.root}", f"{other.version}: {other.root}"),
-        (fixes.set_env("PYTHONNOUSERSITE", "1"),) if user_site else (),
-    )
+    of_user = "/.local/" in str(torch.root)
+    yield Verdict(*([fixes.set_env("PYTHONNOUSERSITE", "1")] if of_user else []), other=other)
 
 
-@check("numpy2-old-torch", "numpy 2 with a torch that was built for numpy 1")
+@check("numpy2-old-torch")
 def numpy2_old_torch(facts: Facts) -> Iterator[Verdict]:
     numpy = facts.python.packages.get("numpy")
     row = compatibility.torch_release(facts.torch.version) if facts.torch else None
     if numpy and row and row.numpy == "<2" and numbers(numpy) >= (2,):
-        yield Verdict(
-            "error",
-            f"torch {row.release} was built for numpy 1: with numpy {numpy} its conversions fail.",
-            (describe_torch(facts), f"numpy {numpy}"),
-            (fixes.pip_install("numpy<2"),),
-        )
+        yield Verdict(fixes.pip_install("numpy<2"), row=row, numpy=numpy)
 
 
-@check("torchvision-stale", "torchvision or torchaudio of another torch")
+@check("torchvision-stale")
 def torchvision_stale(facts: Facts) -> Iterator[Verdict]:
     """They are compiled against one torch; `operator torchvision::nms does not exist` is one way it shows."""
     torch, packages = facts.torch, facts.python.packages
@@ -124,22 +79,16 @@ def torchvision_stale(facts: Facts) -> Iterator[Verdict]:
         return
     tag = torch.version.partition("+")[2]
     known = tag == "cpu" or tag.startswith("cu")
+    fitting = fixes.pip_install(
+        f"torch=={torch.version.partition('+')[0]}",
+        *(f"{name}=={wanted}.*" for name, (_, wanted) in stale.items()),
+        index=("--index-url", f"{INDEX}/{tag}") if known else (),
+    )
     yield Verdict(
-        "error",
-        f"{' and '.join(stale)} of another torch: importing "
-        f"{'them' if len(stale) > 1 else 'it'} fails beside torch {torch.version}.",
-        (
-            describe_torch(facts),
-            *(f"{name} {there}, and {wanted} goes with it" for name, (there, wanted) in stale.items()),
-        ),
-        torch_fix(facts)
-        or (
-            fixes.pip_install(
-                f"torch=={torch.version.partition('+')[0]}",
-                *(f"{name}=={wanted}.*" for name, (_, wanted) in stale.items()),
-                index=("--index-url", f"{INDEX}/{tag}") if known else (),
-            ),
-        ),
+        *(torch_fix(facts) or (fitting,)),
+        stale=" and ".join(stale),
+        them="them" if len(stale) > 1 else "it",
+        pairs=[f"{name} {there}, and {wanted} goes with it" for name, (there, wanted) in stale.items()],
     )
 
 
@@ -152,21 +101,15 @@ def _setuptools(facts: Facts) -> str:
     return f"setuptools{','.join(bounds)}"
 
 
-@check("setuptools-old-python", "setuptools that this Python cannot run")
+@check("setuptools-old-python")
 def setuptools_old_python(facts: Facts) -> Iterator[Verdict]:
     """Python 3.12 has no pkgutil.ImpImporter any more, which pkg_resources took until setuptools 66.1."""
     setuptools, python = facts.python.packages.get("setuptools"), facts.python
     if setuptools and numbers(python.version) >= (3, 12) and numbers(setuptools) < (66, 1):
-        yield Verdict(
-            "error",
-            f"pkg_resources of setuptools {setuptools} fails under Python {python.version} with "
-            "`module 'pkgutil' has no attribute 'ImpImporter'`.",
-            (f"Python {python.version}: {python.executable}", f"setuptools {setuptools}"),
-            (fixes.pip_install(_setuptools(facts)),),
-        )
+        yield Verdict(fixes.pip_install(_setuptools(facts)), setuptools=setuptools)
 
 
-@check("setuptools-old-torch", "setuptools that torch cannot build extensions with")
+@check("setuptools-old-torch")
 def setuptools_old_torch(facts: Facts) -> Iterator[Verdict]:
     setuptools = facts.python.packages.get("setuptools")
     row = compatibility.torch_release(facts.torch.version) if facts.torch else None
@@ -181,14 +124,8 @@ def setuptools_old_torch(facts: Facts) -> Iterator[Verdict]:
         return
     if not fits:
         imports_it = numbers(row.release) < (2, 2)  # later ones only declare what they want
-        yield Verdict(
-            "error" if imports_it else "warning",
-            f"torch.utils.cpp_extension of torch {row.release} fails with setuptools {setuptools}."
-            if imports_it
-            else f"torch {row.release} does not want to be used with setuptools {setuptools}.",
-            (describe_torch(facts), f"setuptools {setuptools}", f"works with setuptools{row.setuptools}"),
-            (fixes.pip_install(_setuptools(facts)),),
-        )
+        fix = fixes.pip_install(_setuptools(facts))
+        yield Verdict(fix, row=row, setuptools=setuptools, imports_it=imports_it)
 
 
 def _wish(facts: Facts) -> Wish | None:
@@ -199,32 +136,24 @@ def _wish(facts: Facts) -> Wish | None:
         return None
 
 
-@check("torch-never-existed", "No such torch")
+@check("torch-never-existed")
 def torch_never_existed(facts: Facts) -> Iterator[Verdict]:
     wish = _wish(facts)
     problem = wish.unknown() if wish else None
     if problem:
-        yield Verdict(
-            "error",
-            problem[0].upper() + problem[1:],
-            (f"asked for: {wish}",),
-            tuple(filter(None, [resolve(facts).fix])),
-        )
+        fix = filter(None, [resolve(facts).fix])
+        yield Verdict(*fix, problem=problem[0].upper() + problem[1:], wish=wish)
 
 
-@check("torch-not-for-this-machine", "The wanted torch has no wheel for this machine")
+@check("torch-not-for-this-machine")
 def torch_not_for_this_machine(facts: Facts) -> Iterator[Verdict]:
     wanted, wish = facts.wanted_torch, _wish(facts)
     if wanted is None or wish is None or wish.unknown():
         return
     resolution = resolve(facts, wanted)
     if resolution.line is None and resolution.rejected:
-        yield Verdict(
-            "error",
-            f"No wheel of {wish} works here.",
-            tuple(resolution.reasons()),
-            _other_python(facts, wanted, resolution.rejected[0][0]),
-        )
+        fix = _other_python(facts, wanted, resolution.rejected[0][0])
+        yield Verdict(*fix, wish=wish, reasons=resolution.reasons())
 
 
 def _other_python(facts: Facts, wanted: str, wheel: Wheel) -> tuple[Fix, ...]:

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 from dcnbuild.base import plain_yaml
 
-_TABLE = Path(__file__).with_name("effects.yaml")
+_TABLE = plain_yaml.beside(__file__, "effects.yaml")
 #: From the harmless to what deserves most care, as people are told it.
 EFFECTS = {
     "reads": "reads only",
@@ -27,7 +26,7 @@ def of_line(line: str) -> str | None:
     if line.startswith(("#", "rem ")):
         return "reads"
     line = re.sub(r"^(?:RUN |[!%])", "", line)
-    for effect, patterns in plain_yaml.shipped(_TABLE)["programs"].items():
+    for effect, patterns in _TABLE["programs"].items():
         if any(re.match(pattern, line) for pattern in patterns):
             return str(effect)
     return None
@@ -41,7 +40,7 @@ def of_step(step: Any) -> Iterator[str | None]:
                 yield from of_step(inner)
         return
     verb, *words = [step] if isinstance(step, str) else map(str, step)
-    effect = plain_yaml.shipped(_TABLE)["verbs"].get(verb)
+    effect = _TABLE["verbs"].get(verb)
     program = verb.removesuffix("_of") if verb in ("pip", "pip_of", "dcnbuild") else ""
     yield of_line(" ".join([*filter(None, [program]), *words])) if effect == "program" else effect
 

@@ -8,17 +8,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Concatenate, ParamSpec
 
-from dcnbuild.base import cells, quoting
+from dcnbuild.base import quoting
 from dcnbuild.base.quoting import Shell, UnquotableError
+from dcnbuild.doctor import wording
+from dcnbuild.doctor.fixes import places
 from dcnbuild.machine.facts import Facts
 
 _SHELLS: dict[str, Shell] = {"fish": "fish", "csh": "csh", "tcsh": "csh", "pwsh": "powershell"}
-
-
 #: Lines that build a project or a package.
-BUILDS = re.compile(
-    r"^(?!#)(?!.*apt-get).*(?:\binstall .*(?:--no-build-isolation|-e | \.)|\bsetup\.py )|^cmake --build"
-)
+BUILDS = wording.pattern("line_builds")
 
 
 @dataclass(frozen=True)
@@ -129,7 +127,7 @@ def render(fixes: Iterable[Fix], target: Target, whole: bool = True) -> tuple[st
                 kept.append(line)
                 if alternative is not None:
                     alternative.add(line)
-    return tuple(cells.placed(kept, target.form, target.place, target.shell) if whole else kept)
+    return tuple(places.placed(kept, target.form, target.place, target.shell) if whole else kept)
 
 
 def alternatives_last(parts: Sequence[list[Fix]], target: Target) -> list[Fix]:

@@ -8,18 +8,17 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from dcnbuild.base import cells, commands, plain_yaml, quoting
-from dcnbuild.base.commands import Installation
+from dcnbuild.base import quoting
 from dcnbuild.base.quoting import UnquotableError
-from dcnbuild.doctor.fixes import effects
+from dcnbuild.doctor.fixes import commands, effects, places
+from dcnbuild.doctor.fixes.commands import Installation
 from dcnbuild.doctor.fixes.fix import Target, makes_fix
-
-_TABLE = Path(__file__).with_name("shells.yaml")
+from dcnbuild.doctor.fixes.places import SHELLS
 
 
 def written(target: Target, what: str, *values: str) -> Iterator[str]:
     """The lines that a shell has for something: a row of shells.yaml, filled in."""
-    row = plain_yaml.shipped(_TABLE)[what]
+    row = SHELLS[what]
     shell = "alternative" if target.alternative and "alternative" in row else target.shell
     for line in row.get(shell, row["sh"]).split("\n"):
         text = line.format(*values)
@@ -62,7 +61,7 @@ def command(
 @makes_fix
 def restart(target: Target, started: str, *options: str) -> Iterator[str]:
     """Starts a container as before, with more options."""
-    again = cells.started(started, *(quoting.argument(word, "sh") for word in options))
+    again = places.started(started, *(quoting.argument(word, "sh") for word in options))
     yield again or quoting.comment(f"docker run as before, with {' '.join(options)} behind run", target.shell)
 
 

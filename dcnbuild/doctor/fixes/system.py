@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from dcnbuild.base import plain_yaml, quoting
+from dcnbuild.base import quoting
 from dcnbuild.base.versions import numbers
 from dcnbuild.doctor.fixes.fix import Target, makes_fix
+from dcnbuild.doctor.fixes.places import SHELLS
 from dcnbuild.doctor.fixes.python import conda_install
 from dcnbuild.doctor.fixes.shell import assignment, command, set_constant
 from dcnbuild.machine.facts import Compiler
-
-_TABLE = Path(__file__).with_name("shells.yaml")
 
 
 @makes_fix
@@ -29,7 +28,7 @@ def system_install(target: Target, package: str, version: str = "") -> Iterator[
         return
     if version and package == "g++" and manager == "apt-get":
         version = f"-{version}"
-    name = plain_yaml.shipped(_TABLE)["packages"].get(manager, {}).get(package, package).format(version)
+    name = SHELLS["packages"].get(manager, {}).get(package, package).format(version)
     yield from package_install(name).strict(target)
 
 
@@ -47,7 +46,7 @@ def install_msvc(target: Target) -> Iterator[str]:
 def package_install(target: Target, name: str) -> Iterator[str]:
     """Installs what the package manager of the system, Debian's where that is not known, calls by this name."""
     manager = target.manager or "apt-get"
-    program = plain_yaml.shipped(_TABLE)["installs"].get(manager, (manager, "install"))
+    program = SHELLS["installs"].get(manager, (manager, "install"))
     if manager == "apt-get" and (target.container or target.place or target.form):  # no lists, nor a terminal
         update = "" if target.root else "sudo "
         install = " ".join(command(*program, "-y", operands=(name,), root=True).strict(replace(target, shell="sh")))

@@ -5,19 +5,19 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from dcnbuild.base import commands
-from dcnbuild.base.commands import Installation
 from dcnbuild.doctor import wording
+from dcnbuild.doctor.fixes import commands
+from dcnbuild.doctor.fixes.commands import Installation
 
 if TYPE_CHECKING:
     from dcnbuild.doctor.logs.context import Context
 
-_INSTALLS, _SETS = map(wording.pattern, ("installs", "sets"))
+INSTALLS, _SETS = wording.patterns("installs", "sets")
 
 
 def installation(context: Context, reach: int = 400) -> Installation | None:
     """The nearest command above that installs, else the nearest below."""
-    found = context.first(_INSTALLS, reach)
+    found = context.first(INSTALLS, reach)
     return commands.read(found.string[: found.start("tool")], found["tool"], found["words"]) if found else None
 
 

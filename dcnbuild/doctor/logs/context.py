@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
-from pathlib import Path
 
-from dcnbuild.base import cells, plain_yaml
-from dcnbuild.base.commands import Installation
+from dcnbuild.base import plain_yaml
 from dcnbuild.base.quoting import Shell
 from dcnbuild.doctor import wording
+from dcnbuild.doctor.fixes import places
+from dcnbuild.doctor.fixes.commands import Installation
 from dcnbuild.doctor.fixes.fix import Target
 from dcnbuild.doctor.logs import asked, project
 from dcnbuild.doctor.parse.text import Log
@@ -29,7 +29,7 @@ def _any(patterns: list[str], nocase: bool = False) -> re.Pattern[str]:
     return re.compile("|".join(patterns), re.IGNORECASE if nocase else 0)
 
 
-_TABLE = plain_yaml.shipped(Path(__file__).with_name("surroundings.yaml"))
+_TABLE = plain_yaml.beside(__file__, "surroundings.yaml")
 _VERSIONS = {name: _any(patterns) for name, patterns in _TABLE["versions"].items()}
 _SIGNS = {name: (_any(row["any"], row.get("nocase", False)), row["near"]) for name, row in _TABLE["signs"].items()}
 #: What shows which package manager a Linux has: (pattern, manager, distribution).
@@ -40,39 +40,20 @@ _INSTALLERS = tuple((_any(row["any"]), tuple(row["words"])) for row in _TABLE["i
 _IMAGES, _JOBS, _PROGRAMS = (
     [(_any(row["any"]), row["say"]) for row in _TABLE[f"{of}_places"]] for of in ("image", "job", "program")
 )
-_STARTED = re.compile(r"(?:^|[$#>+] ?|sudo |\] )(?P<command>(?:docker|podman|nvidia-docker) run [^|;&<>\n]{1,400})")
-#: The prompt of a shell in a container.
-_INSIDE = re.compile(r"\S*root@[\w.-]+:|\[root@")
-_UBUNTU = re.compile(r"[Uu]buntu[ -]?(?:\d\.\d{1,2}-\w{1,10}~)?((?:18|2\d)\.04)|ubuntu(18|2\d)04|~(2\d)\.04\b")
-#: Directories of a user, which tell one machine from another.
-_HOMES = re.compile(r"(/home/[\w.-]+|/Users/[\w.-]+|[A-Z]:\\Users\\[\w.-]+)")
-#: What else does: the prompt of a shell, the compiler that CMake finds, the driver that nvidia-smi shows.
-_PROMPT = re.compile(r"^(?:\([\w.-]{1,40}\) )?(?P<user>[a-z_][\w-]{0,31})@[\w.-]{1,60}:[^\s$#]{0,100}[$#](?: |$)")
-_COMPILER = re.compile(r"CX?X? compiler identification is GNU (\d{1,2}\.\d{1,2}\.\d)")
-_DRIVER = re.compile(r"Driver Version: (\d{3}\.[\d.]{2,8}\d)")
-_COMPOSE = re.compile(r"^[\w.-]{1,60}-\d{1,3} {1,40}\| |docker[- ]compose|\bcompose\.ya?ml")
-#: A source file that a compiler names at the start of its message.
-_SOURCE = wording.pattern("source")
-_BUILT = wording.pattern("built")
-#: pip builds what lies here; only that can be editable.
-_LOCAL = re.compile(r"(?:Processing|Obtaining) (?:file://)?(?:\.|/|[A-Za-z]:)|.{0,20}[Bb]uilding editable for")
+_STARTED, _INSIDE, _UBUNTU, _COMPOSE = wording.patterns("started", "inside", "ubuntu", "compose")
+#: What tells one machine from another.
+_HOMES, _PROMPT, _COMPILER, _DRIVER = wording.patterns("homes", "user_prompt", "compiler", "driver")
+#: A command that prints versions, and which of them is which.
+_PRINTS = wording.pattern("prints")
+_ASKED_BY = {"torch": "torch.__version__", "torch_cuda": "torch.version.cuda"}
+#: A source file that a compiler names at the start of its message; what is being built; what lies here.
+_SOURCE, _BUILT, _LOCAL = wording.patterns("source", "built", "local")
 
 #: The properties of a Context that templates may name.
 SHOWN = frozenset(
     (
-        *_VERSIONS,
-        *_SIGNS,
-        "ci",
-        "command",
-        "compose",
-        "installer",
-        "source",
-        "again",
-        "where",
-        "project",
-        "package",
-        "pinned",
-        "started",
+        *(*_VERSIONS, *_SIGNS, "ci", "command", "compose", "installer", "source", "again", "where"),
+        *("project", "package", "pinned", "started"),
     )
 )
 
@@ -83,7 +64,7 @@ def _ubuntu(found: re.Match[str]) -> str:
 
 class _Version(cached_property[str | None]):
     def __init__(self) -> None:
-        super().__init__(lambda context: context.group(_VERSIONS[str(self.attrname)]))
+        super().__init__(lambda context: context.group(_VERSIONS[name := str(self.attrname)]) or context.printed(name))
 
 
 class _Sign(cached_property[bool]):
@@ -120,10 +101,19 @@ class Context:
         found = self.first(pattern)
         return ".".join(group for group in found.groups() if group) if found else None
 
+    def printed(self, name: str) -> str | None:
+        """What a command has printed that was asked for just this, `print(torch.__version__, torch.version.cuda)`."""
+        for number, line in enumerate(self.log.lines if name in _ASKED_BY else ()):
+            words = found["what"].split(",") if (found := _PRINTS.search(line)) else []
+            said = dict(zip((word.strip() for word in words), self.log.text(number + 1).split()))
+            if _ASKED_BY[name] in said:
+                return said[_ASKED_BY[name]]
+        return None
+
     def target(self, facts: Facts | None) -> Target:
         """Where a fix is pasted: this machine where the log may be of it, else the log's machine."""
         found = replace(self._target(facts), place=self.place, variables=asked.variables(self))
-        form = self.started or ("cell" if self.notebook else cells.form_of(self.place))
+        form = self.started or ("cell" if self.notebook else places.form_of(self.place))
         return replace(found, form=form) if found.shell in ("sh", "dockerfile") else found
 
     @cached_property

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from dcnbuild.base.commands import Installation
-from dcnbuild.base.versions import numbers
+from dcnbuild.base.versions import numbers, same_major, same_minor
 from dcnbuild.doctor import fixes, wording
+from dcnbuild.doctor.fixes.commands import Installation
 from dcnbuild.doctor.fixes.fix import Fix, together
+from dcnbuild.doctor.logs import asked as asking
 from dcnbuild.doctor.logs import project, system_verbs
 from dcnbuild.doctor.logs.lookups import extensions, runtime, tables
 from dcnbuild.doctor.logs.owner import owner, package_of
@@ -17,9 +18,12 @@ from dcnbuild.doctor.resolver import jetson_torch
 from dcnbuild.knowledge import modules
 from dcnbuild.machine import versions
 
-_CHECKOUT, _JUST_IN_TIME, _FAILED = map(wording.pattern, ("checkout", "just_in_time", "build_failed"))
-#: The image without nvcc that another of the same name has a -devel of.
-_NO_NVCC = re.compile(r"\bFROM (?:docker\.io/)?((?:pytorch/pytorch|nvidia/cuda):[\w.-]{1,80}?)-(?:runtime|base)\b")
+_CHECKOUT, _JUST_IN_TIME, _FAILED, _NO_NVCC = wording.patterns("checkout", "just_in_time", "build_failed", "no_nvcc")
+#: What shows modules of a cluster, and one of a toolkit; a toolkit where installers put it; who found none there.
+_CLUSTER, _MODULE, _TOOLKIT = wording.patterns("cluster", "module", "toolkit_there")
+_LOOKED, _NONE_THERE = wording.patterns("toolkit_looked", "toolkit_none")
+#: A line of what pip and conda list, `of` where its release is for one torch, or of no index; what comes with torch.
+_LISTED, _WITH_TORCH = wording.patterns("listed", "with_torch")
 
 
 def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
@@ -39,6 +43,8 @@ def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
     elif not path.strip() and hit.context.cmake and not (hit.context.of_torch or hit.context.by_pip):
         yield system_verbs.cmake_build(hit)
     elif not path.strip() and asked and asked.directory:
+        if asked.directory == "." and hit["project"].startswith(("~", "/")) and _moved(hit):
+            yield from _enter(hit, "")
         yield fixes.rebuild(None, asked.directory, *asked.kept)
     elif found.kind in ("own", "unknown") and _place(hit, path):
         yield from _enter(hit, path)
@@ -46,6 +52,12 @@ def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
     else:  # nothing says that the current directory is the one whose build may be deleted
         yield fixes.say("in the checkout of what fails, where its setup.py lies:")
         yield fixes.by_hand(fixes.rebuild())
+
+
+def _moved(hit: Hit) -> bool:
+    """Whether the shell has gone elsewhere since the build in the current directory."""
+    said = [line for line in hit.log.near(hit.line, 400) if re.search(r"(?<![\w.-])cd [\w.~/]", line)]
+    return bool(said) and asking.INSTALLS.search(said[-1]) is None
 
 
 def other_wheel(hit: Hit, path: str = "") -> Iterator[Fix]:
@@ -229,6 +241,24 @@ def exchange(hit: Hit, package: str, *options: str) -> Fix:
     return fixes.pip_install(package, options=("--upgrade", "--force-reinstall", *options))
 
 
+def compiled_anew(hit: Hit, index: str) -> Iterator[Fix]:
+    """What the log lists beside torch and was compiled for it, for the one that comes in its place, of this index."""
+    listed = [one for line in hit.log.lines if (one := _LISTED.fullmatch(line.strip()))]
+    rows = {one["name"]: modules.of_package(one["name"]) for one in listed if not _WITH_TORCH.fullmatch(one["name"])}
+    words = {name: row.install[-1] for name, row in rows.items() if row is not None}
+    known = {name: words[-1] for name, words in words.items() if words[0] == "pip" and words[-1] != "."}
+    others = {one["name"]: 0 for one in listed if one["of"] or rows.get(one["name"])}.keys() & (
+        rows.keys() - known.keys()
+    )
+    if known:
+        yield fixes.say("what was compiled for the old torch, for the new one, by nvcc of its CUDA:")
+        anew = ("--no-build-isolation", "--no-cache-dir", "--no-deps", "--force-reinstall")
+        more = ("--extra-index-url", index) if index else ()
+        yield fixes.pip("install", *anew, *more, operands=dict.fromkeys(known.values()))
+    if others:
+        yield fixes.say(f"compiled for the old torch, so anew, as each was installed: {', '.join(sorted(others))}")
+
+
 def release(hit: Hit, package: str, wanted: str = "") -> Iterator[Fix]:
     """Installs a release that is asked for, by the installer of its project where pip's would come without its ops."""
     requirement = package + re.sub(r"\s", "", wanted)
@@ -252,6 +282,24 @@ def devel_image(hit: Hit, cuda: str) -> Iterator[Fix]:
         yield fixes.say(f"FROM pytorch/pytorch:{release[0]}-cuda{cuda}-cudnn{cudnn}-devel")
     else:
         yield fixes.say(f"FROM the image nvidia/cuda of {cuda or 'the CUDA of torch'} whose name ends in -devel")
+
+
+def module(hit: Hit) -> str:
+    """The module of a cluster that has a toolkit of the wanted CUDA, or a newer of its major version."""
+    wanted, lines = hit["1"] or hit["torch_cuda"], hit.log.lines
+    if not wanted or hit.context.target(hit.facts).facts or not any(map(_CLUSTER.search, lines)):
+        return ""
+    found = {one["name"]: one["version"] for line in lines if "$ " not in line for one in _MODULE.finditer(line)}
+    same = [name for name, had in found.items() if same_minor(had, wanted)]
+    same += [name for name, had in found.items() if same_major(had, wanted) and numbers(had) > numbers(wanted)]
+    return next(iter(same), "")
+
+
+def no_toolkit(hit: Hit) -> bool:
+    """Whether none lies where the installers of NVIDIA put it: torch and `ls` have looked there."""
+    here, lines = hit.context.target(hit.facts).facts, hit.log.lines
+    looked = _LOOKED.search(hit.text) or any(map(_NONE_THERE.search, lines))
+    return not here.toolkits if here else bool(looked) and not any(map(_TOOLKIT.search, lines))
 
 
 def toolkit_of(hit: Hit, version: str) -> Iterator[Fix]:
@@ -290,12 +338,13 @@ def unset_env(hit: Hit, name: str) -> Iterator[Fix]:
 
 _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
     *(again, submodules, unset_env, upgrade, newer, release, exchange, build, rebuild, other_wheel),
-    *(torch, devel_image, toolkit_of, port),
+    *(torch, devel_image, port),
     *(system_verbs.configure, system_verbs.library_package),
 )
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
 VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     **{verb.__name__: verb for verb in _NAMED},
+    "toolkit_with": toolkit_of,
     "sudo": lambda hit, *words: fixes.command(*words, root=True),
     "start_with": lambda hit, *options: fixes.restart(hit.context.started, *options),
     "of": lambda hit, *words: fixes.command(*words[:-1], operands=words[-1:]),

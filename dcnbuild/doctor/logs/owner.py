@@ -16,14 +16,9 @@ from dcnbuild.knowledge import modules
 
 Kind = Literal["own", "package", "torch", "nvidia", "toolkit", "conda", "python", "system", "unknown"]
 
-_INSTALLED = wording.pattern("installed")
-_FETCHED = wording.pattern("fetched")
-_KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
-    ("toolkit", re.compile(r"[/\\]cuda(?:-\d+\.\d+)?[/\\]|GPU Computing Toolkit|targets/\w+-linux/include")),
-    ("python", wording.pattern("of_python")),
-    ("conda", wording.pattern("of_conda", re.IGNORECASE)),
-    ("system", re.compile(r"^(?:/usr/|/lib|/etc/|[A-Z]:\\Windows)", re.IGNORECASE)),
-)
+_INSTALLED, _FETCHED = wording.patterns("installed", "fetched")
+_OF: tuple[Kind, ...] = ("toolkit", "python", "conda", "system")
+_KINDS = {kind: wording.pattern(f"of_{kind}") for kind in _OF}
 
 
 @dataclass(frozen=True)
@@ -64,4 +59,4 @@ def owner(path: str) -> Owner:
     fetched = _FETCHED.search(path)
     if fetched:
         return Owner("package", (fetched["name"] or "").replace("_", "-"))
-    return Owner(next((kind for kind, pattern in _KINDS if pattern.search(path)), "own" if path else "unknown"))
+    return Owner(next((kind for kind, pattern in _KINDS.items() if pattern.search(path)), "own" if path else "unknown"))

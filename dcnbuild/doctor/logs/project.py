@@ -21,14 +21,7 @@ NOT_OURS = wording.pattern("not_ours")
 #: Directories that hold the sources of a project: the nearest other one above them is the project.
 _INNER = {"src", "csrc", "source", "cuda", "cpu", "cpp", "lib", "include", "kernels", "gpu"}
 _SHOWN_PROJECT = tuple(map(re.compile, wording.rows("shown_project")))
-_PROJECT = wording.pattern("project")
-#: pip copies a project here before it builds it, and deletes the copy.
-_COPY = wording.pattern("copied")
-#: What pip says of a repository that it clones.
-_CLONED = re.compile(
-    r"(?:Cloning |git clone (?:-\S+ )*|git\+)(?P<url>https?://[\w.-]+/[\w./-]*?\w)(?:\.git)?(?=[\s@#'\"`]|$)"
-)
-_COPIES = re.compile(r"\bCOPY (?:--\S+ )*(?P<from>[\w./-]+) (?P<to>/[\w./-]+)$")
+_PROJECT, _MADE_THERE, _COPY, _CLONED, _COPIES = wording.patterns("project", "made_there", "copied", "cloned", "copies")
 _INSIDE = re.compile(r"#subdirectory=([\w./-]+)")
 
 
@@ -36,6 +29,9 @@ def directory(context: Context) -> str:
     """The project's directory, "." where the log shows none that lasts; never the root of a file system."""
     found = context.first(_PROJECT)
     path = (found["pip"] or found["cd"]) if found else ""
+    if found and found["cd"]:  # where something was built, rather than where a program was started
+        made = _MADE_THERE.search(found.string) or context.first(_MADE_THERE)
+        path = made["cd"] if made else path
     if found and found["url"]:  # file:///D:/my%20net
         path = re.sub(r"^/(?=[A-Za-z]:)", "", unquote(path))
         path = path.replace("/", "\\") if path[1:2] == ":" else path

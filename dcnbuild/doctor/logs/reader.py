@@ -14,6 +14,7 @@ from dcnbuild.doctor.logs.rule_table import RULES
 from dcnbuild.doctor.parse import SHAPES, Log, Reading, Record, decode
 from dcnbuild.doctor.parse.locales import PHRASES
 from dcnbuild.doctor.parse.quoted import quoted
+from dcnbuild.doctor.parse.runs import Runs
 from dcnbuild.doctor.parse.success import Outcome, later, marked, raised_in, survived
 from dcnbuild.errors import Finding
 from dcnbuild.machine.facts import Facts
@@ -49,18 +50,10 @@ REFUSALS = 30
 WRAPPED_LINES = 3000
 #: No terminal is so wide that it wraps longer lines.
 WIDEST = 400
-#: A terminal that wrapped a line and was copied from leaves the rest of the row, as blanks.
-_REST_OF_ROW = re.compile(r"(?<=\S) {20,}(?=\S)")
-
-_QUOTED_CODE = re.compile(r"(?:raise|warnings\.warn|logger\.\w+|return|assert)\b[ (]")
-#: A warning of Python, of a program that goes on.
-_WARNING = re.compile(r"\b[A-Z]\w*Warning: |^(?:\[?W(?:ARNING|arning)?\]?|WARN)[:\[\s]")
-_NOTED = re.compile(r" requires .+, but you have .+ which is incompatible|dependency resolver does not currently")
-#: A line that a program wrote while it ran, and not while something was built.
-_RAN = re.compile(r"Traceback \(most|^File \"")
-#: What a line says that tells of a failure, and not only of what is not there.
-_FAILS = wording.pattern("fails", re.IGNORECASE)
-_BUILDS = wording.pattern("builds")
+_QUOTED_CODE, _WARNING, _NOTED, _RAN = wording.patterns("quoted_code", "warning", "noted", "ran")
+_REST_OF_ROW, _BUILDS = wording.patterns("rest_of_row", "builds")
+#: What tells of a failure, and not only of what is not there; what a warning says of itself; what is not there.
+_FAILS, _IGNORABLE, _LACKS = wording.patterns("fails", "ignorable", "lacks")
 #: What programs try out by a compiler or a shell, and go on without.
 _PROBED = wording.rows("probed")
 
@@ -81,8 +74,9 @@ def read_log(text: str | bytes, facts: Facts | None = None) -> list[Finding]:
         out. [] when the log shows no failure. Never raises.
     """
     log = Log(text if isinstance(text, str) else decode(text))
-    found = _standing(log, _Pass(log, facts).run())
-    findings = [RULES[index].finding(hits[0], hits[1:]) for index, hits in _ranked(found)]
+    read, runs = _Pass(log, facts), Runs(log)
+    found = _current(_standing(log, read.run()), runs, read.latest)
+    findings = [RULES[index].finding(hits[0], hits[1:]) for index, hits in _ranked(found, runs)]
     hits = [hit for hits in found.values() for hit in hits]
     if hits and all(map(_passed, hits)):
         findings = [replace(finding, severity="warning") for finding in findings]
@@ -112,6 +106,8 @@ class _Pass:
         self.log = log
         self.facts = facts
         self.found: Matches = {}
+        #: The last line that a rule matched, by its place.
+        self.latest: dict[int, int] = {}
         self._refused: Counter[int] = Counter()
         self._candidates = _candidates(log)
         there = _presence({log.english(number) for number in self._candidates})
@@ -180,6 +176,7 @@ class _Pass:
             if begun and (found[0].group() in begun[-1] or self._tells(begun[-1])):
                 continue
             hits = self.found.get(index, [])
+            self.latest[index] = number
             if len(hits) == (HITS_PER_RULE if not rule.each else FAULTS_PER_RULE):
                 return index
             hit = Hit(self.log, number, found[0], self.facts, found[1], rule.let)
@@ -234,6 +231,30 @@ def _standing(log: Log, found: Matches) -> Matches:
     return {index: hits for index, hits in standing.items() if RULES[index].warns}
 
 
+def _current(found: Matches, runs: Runs, latest: dict[int, int]) -> Matches:
+    """The hits without those of a run that was tried again, with other steps before it, and then failed otherwise."""
+    failed = {runs.of(hit.line) for hits in found.values() for hit in hits if not (_warned(hit) or _noted(hit))}
+    round_it = {run for run in failed if any(runs.tried_again(run, later) for later in failed) or runs.mended(run)}
+    last = max((hit.line for hits in found.values() for hit in hits), default=0)
+    current: Matches = {}
+    for index, hits in found.items():
+        kept = [hit for hit in hits if runs.of(hit.line) not in round_it and not _there_since(hit, last)]
+        again = latest[index] > hits[-1].line and runs.of(latest[index]) not in round_it
+        current |= {index: kept or hits} if kept or again else {}
+    return current
+
+
+def _there_since(hit: Hit, last: int) -> bool:
+    """Whether the module or the command that is missing was installed, or called, before what the log tells of last."""
+    if (lacks := _LACKS.search(hit.text)) is None:
+        return False
+    name = re.sub(r"[-_.]", "[-_.]", lacks["module"] or lacks["command"])
+    there = (
+        rf"^Successfully installed(?: \S+)* {name}-\d" if lacks["module"] else rf"/{name}(?=['\" ]|$)(?!.*not found)"
+    )
+    return any(re.search(there, line, re.IGNORECASE) for line in hit.log.near(hit.line, after=last - hit.line)[1:])
+
+
 def _warned(hit: Hit) -> bool:
     return bool(_WARNING.search(hit.text)) or hit.text.startswith(("warn(", "warnings.warn("))
 
@@ -272,16 +293,21 @@ def _ran(hit: Hit) -> bool:
     return bool(_RAN.search(above)) and not _BUILDS.search(above)
 
 
-def _ranked(found: Matches) -> Iterator[tuple[int, list[Hit]]]:
+def _ranked(found: Matches, runs: Runs) -> Iterator[tuple[int, list[Hit]]]:
     """The rules to report, root cause first."""
-    levels = [RULES[index].level for index in found if RULES[index].severity == "error"]
-    deepest = min(levels, default=Level.UNKNOWN)
+    # of other steps than the one that ended the job, or to be ignored, as it says itself
+    beside = {n for n, hits in found.items() if all(_ignorable(hit) or not runs.ended(hit.line) for hit in hits)}
+    errors = [index for index in found if RULES[index].severity == "error"]
+    telling = [RULES[index].level for index in errors if index not in beside or beside.issuperset(errors)]
+    deepest = min(telling, default=Level.UNKNOWN)
     explained = {name for index in found for name in RULES[index].explains if name != RULES[index].id}
     reported: set[str] = set()
     failed = False
-    for index, hits in sorted(found.items(), key=_order):
+    for index, hits in sorted(found.items(), key=lambda item: (item[0] in beside, *_order(item))):
         rule = RULES[index]
         if rule.severity == "error" and rule.level > deepest:
+            continue
+        if failed and all(map(_ignorable, hits)):
             continue
         if rule.id in explained or rule.id in reported:
             continue
@@ -290,6 +316,10 @@ def _ranked(found: Matches) -> Iterator[tuple[int, list[Hit]]]:
         failed |= rule.severity == "error"
         reported.add(rule.id)
         yield index, hits
+
+
+def _ignorable(hit: Hit) -> bool:
+    return _only_told(hit) and bool(_IGNORABLE.search(hit.around(after=4 if _warned(hit) else 0)))
 
 
 def _order(item: tuple[int, list[Hit]]) -> tuple[bool, bool, int]:

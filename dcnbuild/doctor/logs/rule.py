@@ -9,8 +9,8 @@ from enum import IntEnum
 from functools import cached_property
 from typing import Any
 
+from dcnbuild.doctor import templates
 from dcnbuild.doctor.fixes.fix import Fix, alternatives_last, render
-from dcnbuild.doctor.logs import templates
 from dcnbuild.doctor.logs.context import SHOWN, Context
 from dcnbuild.doctor.parse import Log, Record, Shape
 from dcnbuild.errors import Finding, Severity
@@ -20,6 +20,8 @@ LONGEST_EVIDENCE = 400
 #: Entities that a title may name, and how long they may be there.
 _SUBJECTS = ("symbol", "header", "library", "name", "module", "option")
 _LONGEST_SUBJECT = 80
+_CODE = re.compile(r"(\w+)\.(\w+)(?:\(([\w, '.]*)\))?((?:\.\w+)*)")
+_NEAR = re.compile(r"NEAR(\d+)\+(\d+)")
 _SECOND_STOP = re.compile(r"(?<!\.)([.!?])\.(?= [A-Z]|$)")
 
 
@@ -60,12 +62,42 @@ class Hit:
         if name.isdecimal():  # what a verb was given
             return self.given[int(name) - 1] if int(name) <= len(self.given) else ""
         if name in self.let:
-            return templates.first(self.let[name], self)
+            return self._let(self.let[name])
         if name in self.match.re.groupindex:
             return (self.match.group(name) or "").strip()
         if name in SPECIAL:
             return SPECIAL[name](self)
         return str(getattr(self.context, name) or "") if name in SHOWN else ""
+
+    def value(self, name: str) -> str:
+        """The text that a name of `templates` stands for."""
+        code = _CODE.fullmatch(name)
+        if code:
+            module, function, arguments, attributes = code.groups()
+            ask = templates.look_up(f"{module}.{function}")
+            words = arguments.split(", ") if arguments else ()
+            found: Any = ask(*(word[1:-1] if word[0] == "'" else self[word] for word in words)) if words else ask(self)
+            for attribute in filter(None, attributes.split(".")):
+                found = found.get(attribute) if isinstance(found, dict) else getattr(found, attribute, None)
+            return str(found) if found else ""
+        near = _NEAR.fullmatch(name)
+        return self.around(int(near[1]), int(near[2])) if near else self[name]
+
+    def _let(self, alternatives: str | list[str]) -> str:
+        """The value of a `let`: the first that is not empty of templates and of `name ~ regex`, which is what it
+        matches.
+        """
+        for text in [alternatives] if isinstance(alternatives, str) else alternatives:
+            name, sign, pattern = text.partition(" ~ ")
+            if not sign:
+                found = templates.filled(text, self)
+            else:
+                match = self.context.first(re.compile(pattern)) if name == "FIRST" else None
+                match = match or re.search(pattern, self.value(name) if name != "FIRST" else "")
+                found = ((match[1] if match.re.groups else match[0]) or "").strip() if match else ""
+            if found:
+                return found
+        return ""
 
     @property
     def text(self) -> str:
@@ -115,7 +147,7 @@ class LogRule:
         patterns: wordings that belong to this rule alone: (a literal part of each match, a regular expression).
         cause: one sentence: see `templates`; or pairs of a condition and a sentence, and one for the rest; or a
             function.
-        let: names of the rule's own; see `templates.first`.
+        let: names of the rule's own; see `Hit._let`.
         fix: what mends it; `steps` is the row that says so.
         example: a log whose first finding this is.
         severity: see Finding.
@@ -207,15 +239,7 @@ class LogRule:
         return f"{self.title}: {about}" if about and fits else self.title
 
     def _cause(self, hit: Hit, others: list[str]) -> str:
+        said = self.cause(hit) if callable(self.cause) else templates.filled(templates.meant(self.cause, hit), hit)
         more = f" The same holds for {' and '.join(others)}." if others else ""
         # what a tool says may bring its own full stop to the end of a sentence, and blanks
-        return _SECOND_STOP.sub(r"\1", re.sub(r"  +", " ", self._sentences(hit) + more))
-
-    def _sentences(self, hit: Hit) -> str:
-        if callable(self.cause):
-            return self.cause(hit)
-        if isinstance(self.cause, str):
-            return templates.filled(self.cause, hit)
-        *some, rest = self.cause
-        meant = next((text for condition, text in some if templates.holds(condition, hit)), rest)
-        return templates.filled(meant, hit)
+        return _SECOND_STOP.sub(r"\1", re.sub(r"  +", " ", said + more))

@@ -17,25 +17,22 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from dcnbuild.base import plain_yaml
-from dcnbuild.doctor import fixes
+from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import BUILDS, Fix, is_alternative, render, together
-from dcnbuild.doctor.logs.fix_verbs import VERBS, again, builds, failed
+from dcnbuild.doctor.logs.fix_verbs import VERBS, again, builds, compiled_anew, failed
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
-from dcnbuild.doctor.logs.templates import ENTITY, chosen, complete, filled, holds, look_up, unfilled
 from dcnbuild.doctor.parse.record import either
+from dcnbuild.doctor.templates import ENTITY, chosen, complete, filled, holds, look_up, unfilled
 
-_TABLE = Path(__file__).with_name("rules.yaml")
 #: Verb → its steps, where those are written as a rule's are.
-STEPS: dict[str, list[Any]] = plain_yaml.shipped(_TABLE.with_name("verbs.yaml"))
+STEPS: dict[str, list[Any]] = plain_yaml.beside(__file__, "verbs.yaml")
 #: So many lines above and below belong to the surroundings of a line.
 _NEAR = (40, 25)
-#: Lines that change what is compiled, and such that change with what it is compiled.
-_CHANGES = re.compile(r"^(?:sudo )?(?:sed -i|dcnbuild port|(?:apt-get|dnf|yum|zypper|pacman|apk|brew) )")
-_SETS = re.compile(r"^(?!#)(?:export |set |setenv |unset |\$env:|\S*(?:pip|conda)\d? (?:\S+ )*install )")
+#: Lines that change what is compiled, and with what; that install torch; the index that they name.
+_CHANGES, _SETS, _TORCH, _INDEX = wording.patterns("line_changes", "line_changes_with", "line_torch", "line_index")
 
 
 def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
@@ -67,6 +64,10 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
     cut = next((number for number, fix in enumerate(made) if is_alternative(fix, target)), len(made))
     lines = render(made[:cut], target, whole=False)
     changes = any(map(_CHANGES.search, lines)) or (any(map(_SETS.search, lines)) and failed(hit))
+    if any(map(_TORCH.search, lines)):
+        index = next((found[0] for line in lines if (found := _INDEX.search(line))), "")
+        made.insert(cut, together(compiled_anew(hit, index)))
+        cut += 1
     if changes and not any(map(BUILDS.search, lines)) and builds(hit):
         made.insert(cut, together(again(hit)))
     yield from made
@@ -116,4 +117,5 @@ def _rule(row: dict[str, Any]) -> LogRule:
 
 #: Every log rule: what tells the cause before what is only a symptom of one. On one line of a log the first that
 #: matches counts.
-RULES = tuple(sorted((_rule(dict(row)) for row in plain_yaml.shipped(_TABLE)), key=lambda rule: rule.level))
+_ROWS = plain_yaml.beside(__file__, "rules.yaml")
+RULES = tuple(sorted((_rule(dict(row)) for row in _ROWS), key=lambda rule: rule.level))

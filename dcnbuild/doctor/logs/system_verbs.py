@@ -5,17 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from dcnbuild.doctor import fixes
+from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import libraries
 
-#: What names the directory that CMake builds in.
-_BUILD_DIRECTORY = re.compile(
-    r"(?:Build files have been written to: |\bcmake (?:-S ?\S+ )?(?:-B|--build) ?|See also \")"
-    r"(?P<path>(?:[\w./][\w./-]{0,200}/)?(?!CMakeFiles)(?:[\w-]*build[\w-]*|out|bld|b))(?=/CMakeFiles|[\s\"]|$)"
-)
+_BUILD_DIRECTORY = wording.pattern("build_directory")
 
 
 def system_package(hit: Hit, package: str, file: str = "") -> Iterator[Fix]:

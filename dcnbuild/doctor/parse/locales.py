@@ -20,7 +20,7 @@ _ROWS = tuple(
 #: The messages of CUDA's errors, by their numbers.
 _NUMBERED = {row[1]: row[2] for row in _ROWS if row[0] == "#"}
 #: An error that is given by its number alone.
-_NUMBER = wording.pattern("cuda_number", re.IGNORECASE)
+_NUMBER = wording.pattern("cuda_number")
 #: English → what other languages say for it: locales.tsv.
 PHRASES: dict[str, list[str]] = {}
 for _english, *_others in (row for row in _ROWS if row[0] not in "~#"):
@@ -34,9 +34,7 @@ _REORDERED = tuple(
     (part, re.compile(sentence), english) for english, part, sentence in (row[1:] for row in _ROWS if row[0] == "~")
 )
 
-#: Quotation marks, with the space that French puts inside.
-_OPENING = re.compile(r"(?:[\u300c\u201e]|\u00ab[ \u00a0\u202f]?|\u00bb(?=[^\s\u00ab\u00bb]{1,200}\u00ab))")
-_CLOSING = re.compile(r"(?:\u300d|[ \u00a0\u202f]?\u00bb(?![^\s\u00ab\u00bb]{1,200}\u00ab)|(?<=\S)\u00ab)")
+_OPENING, _CLOSING = wording.patterns("opening", "closing")
 
 #: Scripts that write no spaces between words.
 _NO_SPACES = re.compile(r"[\u3040-\u9fff\uac00-\ud7af]")

@@ -15,13 +15,10 @@ from dcnbuild.doctor.parse.text import Log
 _LINE = wording.pattern("quoting")
 #: (what begins a passage, what each of its lines looks like)
 _PASSAGES = [(re.compile(begin), re.compile(more)) for begin, more in wording.rows("passages")]
-#: A source line as gcc and clang show it below a message, behind its number: "   24 |   CHECK(x);".
-_NUMBERED_SOURCE = re.compile(r"^.{0,80}?(?:^|(?<=\s))\d{1,6} \|(?:\s|$)")
-#: What stands below a source line that a compiler shows without its number.
-_CARETS = re.compile(r"^(?=.*\^)[\s|~^]+$")
+_NUMBERED_SOURCE, _CARETS = wording.patterns("numbered_source", "carets")
 
 #: A line without any of these begins no passage.
-_BEGINS = wording.pattern("beginnings", re.M)
+_BEGINS = wording.pattern("beginnings")
 
 
 def quoted(log: Log, candidates: list[int]) -> set[int]:

@@ -14,22 +14,19 @@ from typing import NamedTuple
 from dcnbuild.doctor import wording
 from dcnbuild.doctor.parse.text import TRACEBACK, Log
 
-_TELLING = wording.pattern("telling")
 #: What the tools that build and install say at the end, `names` are the packages that it is about; the last line of
 #: pytest and of CTest where nothing failed; what setuptools says where it goes on without an extension.
-_DONE, _TESTS, _WITHOUT = map(wording.pattern, ("done", "tests", "without"))
+_TELLING, _DONE, _TESTS, _WITHOUT = wording.patterns("telling", "done", "tests", "without")
 _VERSION = re.compile(r"-\d[\w.+!]*$")
 #: What was being built at a line: what stands above it, or what pip says below it.
-_BEGUN, _FAILED = map(wording.pattern, ("begun", "not_built"))
+_BEGUN, _FAILED = wording.patterns("begun", "not_built")
 #: What programs say that do their work or serve, and the marks of loggers.
-_SIGNS = {name: wording.pattern(name, re.IGNORECASE) for name in ("works", "serves")}
-_SIGNS |= {name: wording.pattern(name) for name in ("calm", "warned")}
+_SIGNS = {name: wording.pattern(name) for name in ("works", "serves", "calm", "warned")}
 #: What ends a run between two tracebacks, or says that a build failed there; an exception that needs no other cause;
-#: what ties one to the one above it; where the frames of a worker begin; an exception that tells of another process.
-_BREAKS, _OF_ITSELF, _TIED, _WORKER = map(wording.pattern, ("breaks", "of_itself", "tied", "worker"))
-_PASSED_ON = wording.pattern("passed_on", re.IGNORECASE)
-#: What a message is about: an exception that names it, too, follows from that.
-_NAMED = wording.pattern("named")
+#: what ties one to the one above it; where the frames of a worker begin; an exception that tells of another process;
+#: what a message is about: an exception that names it, too, follows from that.
+_BREAKS, _OF_ITSELF, _TIED, _WORKER = wording.patterns("breaks", "of_itself", "tied", "worker")
+_PASSED_ON, _NAMED = wording.patterns("passed_on", "named")
 #: A line of a traceback stands so far below its beginning at most.
 _FRAMES = 60
 

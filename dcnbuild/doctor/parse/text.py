@@ -11,23 +11,16 @@ from dcnbuild.doctor.parse.locales import to_english
 LONGEST_LINE = 2000
 OVERLAP = 300
 
-#: Colours, titles and links of a terminal.
-_ESCAPE = wording.pattern("escapes")
-#: What is left of gcc's colours where the escape character itself was lost on the way.
-_COLOUR_REST = re.compile(r"\[(?:\d{1,2}(?:;\d{1,3})*)?m(?:\[K)|\[\d{1,2}(?:;\d{1,3})*m|\[K")
+#: Colours, titles and links of a terminal; what is left of gcc's colours; what tools put before a line of another tool:
+#: tried again and again at the start of the line; a line that a program draws to the full width.
+_ESCAPE, _COLOUR_REST, _PREFIX, _RULER = wording.patterns("escapes", "colour_rest", "prefixes", "ruler")
 #: Control characters of C0 and C1, invisible marks, marks that turn the direction of text, separators.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+")
-#: JSON's way to write what is not ASCII.
-_ESCAPED_LETTER = re.compile(r"\\u([0-9a-cA-C][0-9a-fA-F]{3}|[efEF][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2})")
+_ESCAPED_LETTER, _ESCAPED_QUOTE = wording.patterns("escaped_letter", "escaped_quote")
 #: Escaped line ends are real ones, unless the line holds a Windows path such as `C:\new\nvcc`.
-_WINDOWS_PATH = re.compile(r"(?<![A-Za-z])[A-Za-z]:\\(?!\\|n(?:[^a-z]|$))")
-_ESCAPED_LINE_END = re.compile(r"(?<!\\)(?:\\\\)?(?:\\r)?\\n")
-_ESCAPED_LINE_END_BESIDE_PATHS = re.compile(r"(?<!\\)(?:\\r)?\\n(?=[\s\"'/\[A-Z])")
+_WINDOWS_PATH, _ESCAPED_LINE_END = wording.patterns("windows_path", "escaped_line_end")
+_ESCAPED_LINE_END_BESIDE_PATHS = wording.pattern("escaped_line_end_beside_paths")
 
-_ESCAPED_QUOTE = re.compile(r"\\(['\"])")
-
-#: What tools put before a line of another tool: tried again and again at the start of the line.
-_PREFIX = wording.pattern("prefixes")
 #: What a traceback begins with; its further lines are looked for so far down.
 TRACEBACK = "Traceback (most recent call last)"
 _DEEPEST = 400
@@ -55,8 +48,6 @@ def decode(data: bytes) -> str:
 
 #: Terminals and consoles are this wide where nobody chose; of another width it takes three broken lines to tell.
 _USUAL_WIDTHS = (80, 100, 120, 132)
-#: A line that a program draws to the full width, as pytest does.
-_RULER = re.compile(r"([-=_*#~+])\1{3}$|^([-=_*#~+])\2{3}")
 
 
 def split_lines(text: str) -> list[str]:

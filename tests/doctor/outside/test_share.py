@@ -208,6 +208,6 @@ def test_fixes_are_for_the_machine_of_the_log() -> None:
     assert "\npip install --no-build-isolation" in fix(isolated)
     assert "uv pip install --no-build-isolation" in fix(f"Resolved 3 packages in 9ms\n{isolated}")
     unset = "OSError: CUDA_HOME environment variable is not set.\n"
-    assert "export CUDA_HOME=" in fix(unset)
+    assert "export CUDA_HOME=" in fix(f"torch 2.5.1+cu124\n{unset}")
     assert 'set "CUDA_HOME=' in fix(f"C:\\src> python setup.py install\n{unset}")
     assert "$env:CUDA_HOME" in fix(f"PS C:\\src> python setup.py install\n{unset}")

@@ -86,12 +86,6 @@ def entry(hit: Hit) -> Entry | None:
     return next((row for row in found if row.name == name and (row.removed or row.added)), None)
 
 
-def last(hit: Hit) -> str:
-    """The last part of the name, to look for in sources."""
-    found = entry(hit)
-    return found.name.rpartition(".")[2] if found else ""
-
-
 def product(hit: Hit) -> str:
     """Whose name it is."""
     of_package = _of_package(hit)

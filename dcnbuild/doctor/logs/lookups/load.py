@@ -18,12 +18,6 @@ def library(hit: Hit) -> libraries.Library:
     return libraries.library(hit["name"], symbols.cuda_of_log(hit))
 
 
-def stack(hit: Hit) -> dict[str, str]:
-    """The toolkit of an accelerator beside CUDA that a library is of: a row of `stacks`."""
-    found: dict[str, str] = tables.like("stacks", re.split(r"[/\\]", hit["name"])[-1].partition(".so")[0])
-    return found
-
-
 def place(hit: Hit) -> str:
     """The library by its whole path: torch's own lies in lib beside the file that imports it; "" if not shown."""
     name = hit["library"] or hit["name"]
@@ -44,6 +38,13 @@ def installed(hit: Hit) -> bool:
     """Whether the log shows the package that brings the library to be installed: the loader does not look there."""
     name = re.escape(library(hit).pip)
     return bool(name) and hit.context.first(re.compile(rf"(?:^|satisfied: ){name}(?:==| {{1,40}})\d")) is not None
+
+
+def listed(hit: Hit) -> str:
+    """The directory in which the log lists the library, by `ls` or `find`, "" where it lists none."""
+    line = re.compile(rf"(?P<path>/\S{{1,200}})/{re.escape(re.split(r'[/]', hit['name'])[-1])}[\w.]*")
+    found = (line.fullmatch(hit.log.text(number).strip()) for number in range(len(hit.log)))
+    return next((one["path"] for one in found if one), "")
 
 
 def releases(hit: Hit) -> Iterator[Fix]:

@@ -18,9 +18,7 @@ from dcnbuild.machine import versions
 from dcnbuild.machine.compatibility import companions, table, torch_release
 
 #: A traceback that runs in pip's, uv's or build's own environment holds one of these.
-_ISOLATED = wording.pattern("isolated")
-_DIRECT = wording.pattern("direct", re.M)
-_SETUP = wording.pattern("setup")
+_ISOLATED, _DIRECT, _SETUP = wording.patterns("isolated", "direct", "setup")
 _COMPILED = re.compile(r"_C\w*|_?ext|\w+_cuda|\w+_ext|\w+_cpp|C")
 _TORCH = re.compile(r"\btorch==(\d+)\.(\d+)\.(\d+)")
 
@@ -53,11 +51,6 @@ def compiled(hit: Hit) -> extensions.Extension | None:
     if known or _COMPILED.fullmatch(hit["name"]) or hit["partial"]:
         return extensions.find(full, last(hit).file)
     return None
-
-
-def missing(hit: Hit) -> str:
-    """What the program asks for."""
-    return hit["module" if hit.kind == "missing-module" else "name"]
 
 
 def local(hit: Hit) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from dcnbuild.doctor import wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.lookups import extensions
 from dcnbuild.doctor.logs.lookups.traceback import frames
@@ -12,13 +13,8 @@ from dcnbuild.doctor.logs.owner import Owner, owner
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import modules
 
-_NOT_A_USER = re.compile(r"[/\\]torch[/\\]|[/\\]lib[/\\]python3\.\d+[/\\](?!site|dist)")
-#: The source file that a message of CUDA names: "CUDA error (/w/a.cu:188)".
-_IN_MESSAGE = re.compile(r"(?P<path>[^\s():]{0,300}[/\\][^\s():]{1,100}\.(?:cuh?|h|hpp|cpp))[:(, ]{1,2}\d")
-_CAPABILITY = re.compile(r"sm_(?P<sm>\d{2,3})\b|(?:arch|capability)[ =(]{1,3}(?P<major>\d{1,2})\.(?P<minor>\d)")
-
-#: Packages that ask for exactly one release of torch; vLLM's processes have a name of their own.
-_SERVES = re.compile(r"-packages[\\/](vllm|sglang|lmdeploy|tensorrt_llm)[\\/]|\bEngineCore_DP\d|^\S*vllm serve ")
+_NOT_A_USER, _IN_MESSAGE, _CAPABILITY = wording.patterns("not_a_user", "in_message", "capability")
+_SERVES = wording.pattern("for_one_torch")
 
 
 def serving(hit: Hit) -> str:

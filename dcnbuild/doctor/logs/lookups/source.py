@@ -14,9 +14,8 @@ from dcnbuild.doctor.logs.owner import Owner, owner
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import names, numpy
 
-_CALLED = re.compile(r"\b((?:cu|cuda|nvrtc|cudnn|cublas|cusparse|_?Py|at::|torch::)[A-Za-z_]\w{3,60})\s*\(")
-#: What shows that Cython wrote a C file: its own names, and names of Python that hardly anything else uses.
-_CYTHON = wording.pattern("cython")
+#: A call; what shows that Cython wrote a C file.
+_CALLED, _CYTHON = wording.patterns("called", "cython")
 
 
 class Name(NamedTuple):

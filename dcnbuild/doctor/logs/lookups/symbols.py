@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from dcnbuild.doctor import fixes
+from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.fix_verbs import rebuild
 from dcnbuild.doctor.logs.lookups import extensions, python, tables
@@ -15,15 +15,31 @@ from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import libraries
 from dcnbuild.machine import versions
 
-#: The packages that PyG has wheels of, for each torch.
-_OF_PYG = re.compile(r"torch-(?:scatter|sparse|cluster|spline-conv)|pyg-lib")
-#: Files of torch that load the library of whoever calls them.
-_LOADS_FOR_OTHERS = re.compile(r"[/\\]torch[/\\](?:_ops|_classes|library)\.py$")
+_OF_PYG, _LOADS_FOR_OTHERS, _SOURCE = wording.patterns("of_pyg", "loads_for_others", "named_source")
 
 
 def function(symbol: str) -> str:
     """The bare name of a function, to look for in sources."""
     return re.sub(r"^_Z\d+|\W.*", "", libraries.demangle(symbol))
+
+
+def left_out(hit: Hit) -> dict[str, str]:
+    """The source that the log lists, is called like the missing function and was not compiled; `beside` is one that
+    setup.py names. {} where the log shows none.
+    """
+    name, lines = function(hit["symbol"]), hit.log.lines
+    found = [(path, line) for line in lines for path in _SOURCE.findall(line)]
+    quoted = [path for path, line in found if re.search(rf"['\"]{re.escape(path)}['\"]", line)]
+    made = [path for path, line in found if re.search(r"[\s']-c[\s']", line)]
+    used = {path.rpartition("/")[2] for path in (*made, *quoted)}
+    ours = bool(made) and not (libraries.of_torch(hit["symbol"]) or provider(hit))
+    for path in (path for path, _ in found if ours and path.rpartition("/")[2] not in used):
+        stem, _, ending = path.rpartition("/")[2].rpartition(".")
+        if len(stem) > 3 and stem.lower() in name.lower():
+            beside = next((one for one in (*quoted, *made) if one.endswith(ending)), made[0])
+            folder = "" if "/" in path else "".join(beside.rpartition("/")[:2])
+            return {"source": folder + path, "beside": beside if beside in quoted else ""}
+    return {}
 
 
 def loader(hit: Hit) -> Owner:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from dcnbuild.doctor import wording
 from dcnbuild.doctor.logs.rule import Hit
 
-_JOBS = re.compile(r"(?:\b(?:ninja|make) .{0,20}-j ?|--parallel |MAX_JOBS(?: \(|=)|PARALLEL_LEVEL=)(\d+)")
-_MEMORY = wording.pattern("memory")
+_JOBS, _MEMORY = wording.patterns("jobs", "memory")
 #: What a compiler of templates for GPUs takes, in gigabytes.
 _EACH = 8
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 from dcnbuild.base import plain_yaml
-
-_FILE = Path(__file__).with_name("tables.yaml")
 
 
 def like(section: str, text: str) -> Any:
@@ -23,4 +20,4 @@ def begins(section: str, text: str) -> Any:
 
 def rows(section: str) -> Any:
     """A section, e.g. "headers"."""
-    return plain_yaml.shipped(_FILE)[section]
+    return plain_yaml.beside(__file__, "tables.yaml")[section]

@@ -14,12 +14,7 @@ if TYPE_CHECKING:
     from dcnbuild.doctor.logs.rule import Hit
 
 _FRAMES = tuple(map(re.compile, wording.rows("frames")))
-#: pytest puts the place below.
-_PYTEST = re.compile(r"[^\s:\"'(]{1,300}\.py:\d+: [A-Z]\w+$")
-#: A warning of Python begins with the place that it is given for.
-_WARNED = re.compile(r"^((?:[A-Za-z]:)?[^\s:\"]{1,300}\.py):(\d+): \w{0,60}Warning: ")
-#: What is run by its name, and code without a file.
-_NOBODYS = re.compile(r"^<(?!ipython)|[/\\](?:bin|Scripts)[/\\][\w.-]+$|^__main__$")
+_PYTEST, _WARNED, _NOBODYS = wording.patterns("pytest_place", "warned_for", "nobodys")
 #: No traceback is longer, as far as it is of use.
 _DEEPEST = 200
 

@@ -11,22 +11,14 @@ from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.lookups.traceback import last, own
 from dcnbuild.doctor.logs.rule import Hit
+from dcnbuild.doctor.parse.success import raised_in
 
-_ERROR = re.compile(r"\b(?:error|fatal)\b|Error\b")
+_ERROR, _LED_TO, _RAISED, _NEXT = wording.patterns("speaks_of_error", "tied", "raised", "below_cmake")
 #: What tools advise; left out is what stands in every log of its kind.
-_ADVICE = wording.pattern("advice", re.IGNORECASE)
-_NO_ADVICE = wording.pattern("no_advice", re.IGNORECASE)
+_ADVICE, _NO_ADVICE, _PROMPT = wording.patterns("advice", "no_advice", "prompt")
+_VARIABLE, _PACKAGE = wording.patterns("advised_variable", "advised_package")
 _ADVICES = 2
-#: What Python says between the exceptions of a chain, and how each of them ends.
-_LED_TO = re.compile(r"During handling of the above exception|The above exception was the direct cause of")
-_RAISED = re.compile(r"(?:[a-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt)(?:: |$)")
 _LONGEST_CHAIN = 600
-#: A variable that a tool advises to set, in its quotes; none that says what is loaded or run.
-_VARIABLE = re.compile(r"[`'\"](?!LD_|PATH|PYTHON|DYLD_)(?P<name>[A-Z][A-Z0-9_]{5,60})=(?P<value>[\w.,+-]{1,40})[`'\"]")
-#: A package of the system that a tool advises to install.
-_PACKAGE = re.compile(r"install the (?P<name>[a-z][a-z0-9.+-]{1,40}) package with apt\b")
-#: What stands below a message of CMake.
-_NEXT = re.compile(r"Call Stack|-- |CMake |See also|(?:g?make|ninja)(?:\[\d+\])?: |Traceback|Error: Process")
 
 
 def in_traceback(hit: Hit) -> bool:
@@ -62,11 +54,6 @@ def place(hit: Hit) -> str:
     return of and f" It was raised {of}{called}."
 
 
-def hint(hit: Hit) -> str:
-    """What people look at after an exception of this kind, "" for one that says nothing of its own."""
-    return str(tables.like("exceptions", f"{hit['name'].rpartition('.')[2]}: {hit['text']}"))
-
-
 def error_above(hit: Hit) -> str:
     """The first line above that speaks of an error, "" without one."""
     above = hit.log.near(hit.line, before=60)[:-1]
@@ -83,8 +70,11 @@ def lines_below(hit: Hit) -> str:
 def advice(hit: Hit) -> Iterator[Fix]:
     """What the log itself advises near a message that no rule knows, the nearest first."""
     near = (hit.line + step for far in range(60) for step in ((far, -far) if far < 12 else (-far,)))
-    lines = (hit.log.english(number).strip() for number in near if number >= 0)
-    fitting = (line for line in lines if _ADVICE.search(line) and not _NO_ADVICE.search(line))
+    first = (
+        0 if raised_in(hit.log, hit.line) is None else hit.line
+    )  # what stands above a traceback is of something else
+    lines = (hit.log.english(number).strip() for number in near if number >= first)
+    fitting = (line for line in lines if _ADVICE.search(line) and not (_NO_ADVICE.search(line) or _PROMPT.match(line)))
     for line in list(dict.fromkeys(fitting))[:_ADVICES]:
         said = re.sub(r"[`'\"\[\]()]+", " ", line)  # a comment has none of these
         yield fixes.say(f"the log itself says: {said[:300]}")

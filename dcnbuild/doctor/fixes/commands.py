@@ -11,23 +11,12 @@ from dataclasses import dataclass, replace
 
 from dcnbuild.base import quoting
 from dcnbuild.base.quoting import Shell, UnquotableError
+from dcnbuild.doctor import wording
 
-#: What a shell would replace: nobody knows by what.
-_REPLACED = re.compile(r"[$`*?{}~]")
-#: A word with variables in it, and nothing else that a shell replaces.
-_EXPANDED = re.compile(r"[\w@%+=:,./-]*(?:\$(?:[A-Z_]+|\{[A-Z_]+\})[\w@%+=:,./-]*)+", re.ASCII)
-#: ".", "../ops", "/home/ada/net", "C:\\net", "ops/dcn".
-_DIRECTORY = re.compile(r"\.{1,2}[/\\]?$|(?:\.{0,2}[/\\]|[A-Za-z]:[/\\]|[\w.-]+[/\\])(?:[\w. -]*\w|(?<=[\w.]/)\.?$)")
-#: An option that names where packages come from.
-_INDEX = re.compile(r"-(?:i|f)\b|--(?:extra-)?index-url|--find-links|--index|--default-index")
-_ENTERED = re.compile(r".*\bcd (?P<path>[^\s&;\"']+) ?(?:&&|;)")
+_REPLACED, _EXPANDED, _DIRECTORY = wording.patterns("replaced", "expanded", "directory")
+_INDEX, _ENTERED = wording.patterns("index", "entered")
 #: The options of pip and uv that take a value, and those that say where to.
-_TAKE_A_VALUE = re.compile(
-    r"-[rcitfCp]|--(?:requirement|constraint|index-url|extra-index-url|find-links|target|prefix|root|python|"
-    r"config-settings?|global-option|build-option|no-binary|only-binary|index|default-index|timeout|retries|trusted-host|"
-    r"proxy)"
-)
-_KEPT = re.compile(r"-t|--(?:target|prefix|root|python|user|system|break-system-packages|no-deps)")
+_TAKE_A_VALUE, _KEPT = wording.patterns("takes_a_value", "kept")
 
 
 @dataclass(frozen=True)
@@ -128,6 +117,5 @@ def instead(made: Installation, words: tuple[str, ...], shell: Shell) -> str:
     """Other words in place of a command, where it was run, with the variables that its line set."""
     before = f"cd {quoting.operand(made.entered, shell)} && " if made.entered else ""
     before += "".join(f"{name}={quoting.argument(value, shell)} " for name, value in made.variables)
-    return (
-        ("RUN " if shell == "dockerfile" else "") + before + " ".join(quoting.argument(word, shell) for word in words)
-    )
+    written = " ".join(quoting.argument(word, shell) for word in words)
+    return f"{'RUN ' if shell == 'dockerfile' else ''}{before}{written}"

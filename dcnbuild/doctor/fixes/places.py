@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 import shlex
+from typing import Any
 
-from dcnbuild.base import quoting
+from dcnbuild.base import plain_yaml, quoting
 from dcnbuild.base.quoting import Shell
+from dcnbuild.doctor import wording
 
-_SET = re.compile(r"export (?P<name>[A-Za-z_]\w*)=(?P<value>.*)")
-_UNSET = re.compile(r"unset (?P<name>[A-Za-z_]\w*)")
-_PRINTED = re.compile(r'"\$\((?P<command>[^()`]+)\)"')
-#: What is a value with at most one variable at its end: /opt/cuda/bin:"$PATH".
-_AFTER = re.compile(r"(?P<before>.*?)\"?\$(?P<variable>[A-Z_]+)\"?")
+#: What each shell and package manager writes in a way of its own.
+SHELLS: dict[str, Any] = plain_yaml.beside(__file__, "shells.yaml")
+_SET, _UNSET, _PRINTED, _AFTER = wording.patterns("line_sets", "line_unsets", "value_printed", "value_before")
+_WORDS, _STARTS, _ENV, _INSTALLS = wording.patterns("plain_words", "starts_container", "line_env", "line_installs")
 
 
 def cell(line: str) -> str:
@@ -54,16 +55,6 @@ def unit(line: str) -> str:
     return f"UnsetEnvironment={line[6:]}" if _UNSET.fullmatch(line) else line
 
 
-#: Words of a command that mean to any shell what they say: plain ones, quoted ones, and where people work.
-_WORDS = re.compile(
-    r"(?:[\w@%+=:,./~{}-]|\$(?:PWD|HOME|USER|\{(?:PWD|HOME|USER)\}|\((?:pwd|id -u|id -g)\))|"
-    r"\"[^\"$`\\!]*\"|'[^']*'| )+",
-    re.ASCII,
-)
-_STARTS = re.compile(r"(?P<program>(?:docker|podman|nvidia-docker) run) (?P<rest>.+)")
-_ENV = re.compile(r"ENV (?P<set>[A-Za-z_]\w*=[^$]*)")
-
-
 def started(command: str, *options: str) -> str:
     """The command that started a container, with more options: "" for one that a shell would change.
 
@@ -87,28 +78,11 @@ def container(lines: list[str], command: str) -> list[str]:
 
 
 #: Commands that only show something, and what that is: people are told, where the line above does not say it.
-_SHOWS = (
-    (
-        re.compile(r"(?!#|rem )(?:\S+ )*python\S* -c ['\"]import torch; print\(torch\.__version__"),
-        "which torch it is, for which CUDA:",
-    ),
-    (re.compile(r"sh -c 'ls -d /usr/local/cuda"), "which CUDA toolkits there are, of which the next lines take one:"),
-    (re.compile(r"nvcc --version"), "which CUDA nvcc is of:"),
-    (re.compile(r"(?:where(?:\.exe)?|which -a) nvcc"), "which nvcc there are:"),
-    (re.compile(r"nvidia-smi(?: -L)?$"), "which GPUs there are, and which driver:"),
-    (re.compile(r"(?:free|df) -h"), "how much room there is:"),
-    (re.compile(r"g(?:cc|\+\+) --version"), "which compiler it is:"),
-    (re.compile(r"nvcc -dryrun"), "where nvcc looks for its parts:"),
-    (re.compile(r"ldd --version"), "which glibc it is:"),
-    (re.compile(r"printenv "), "what is set:"),
-    (re.compile(r"sh -c 'ldconfig -p"), "which copies of it the loader finds:"),
-    (re.compile(r"(?!#|rem )(?:\S+ )*pip index versions"), "which releases there are:"),
-    (re.compile(r"python -c ['\"]import sys; print\(sys\.executable"), "which Python it is:"),
-)
+_SHOWS: dict[str, str] = SHELLS["shows"]
 
 
 def _told(line: str, above: str, shell: Shell) -> list[str]:
-    shows = next((text for pattern, text in _SHOWS if pattern.match(line)), "")
+    shows = next((text for pattern, text in _SHOWS.items() if re.match(pattern, line)), "")
     return [quoting.comment(shows, shell), line] if shows and not above.endswith(":") else [line]
 
 
@@ -132,6 +106,10 @@ def placed(lines: list[str], form: str, place: str, shell: Shell) -> list[str]:
     """
     comment = quoting.comment("", shell).strip()
     lines = [said for line, above in zip(lines, ["", *lines]) for said in _told(line, above, shell)]
+    if form in ("unit", "script") and any(map(_INSTALLS.match, lines)):
+        last = max(number for number, line in enumerate(lines) if _INSTALLS.match(line)) + 1
+        once = quoting.comment("once, by hand, in the environment that the program runs in:", shell)
+        return [once, *lines[:last], *(placed(lines[last:], form, place, shell) if lines[last:] else [])]
     if form in ("cell", "unit"):
         lines = [cell(line) if form == "cell" else unit(line) for line in lines]
     elif form:

@@ -1,0 +1,71 @@
+"""The runs of a log: from one command, cell or step to the next, and which run tries the same again."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from itertools import takewhile
+
+from dcnbuild.doctor import wording
+from dcnbuild.doctor.parse.text import Log
+
+#: What stands before a command; what a service says of the step that has ended its job; what commands have in common.
+_PROMPT, _ENDED, _COMMON, _BUILDS = wording.patterns("prompt", "ended", "common_words", "builds_by")
+_WORKS, _FAILS = wording.patterns("works", "fails")
+#: What each line with a prompt has; a word of a command that is no option, nor sets a variable.
+_MARK = re.compile(r"[$#%>\u276f\u279c!+] ?[\w./~!\[(-]|In ?\[|Step \d|\[\d{1,3}\] {1,2}[!%#if]")
+_WORD = re.compile(r"(?<![\w$=-])[A-Za-z.~/][\w.+~/-]*(?!\w*=)")
+#: A cell has so many lines at most that say what it does.
+_CELL = 8
+
+
+class Runs:
+    """The runs by number, 0 is what stands before the first command."""
+
+    def __init__(self, log: Log) -> None:
+        self.log = log
+        marked = (number for number, line in enumerate(log.lines) if _MARK.search(line, 0, 400))
+        self._starts = [number for number in marked if _PROMPT.match(log.text(number))]
+        self._bounds = (0, *self._starts, len(log))
+        #: Those that are named as what ended the job.
+        self._ends = {self.of(number) for number, line in enumerate(log.lines) if _ENDED.search(line)}
+
+    def _lines(self, run: int, most: int | None = None) -> list[str]:
+        return [self.log.text(number) for number in range(*self._bounds[run : run + 2])[:most]] or [""]
+
+    def of(self, line: int) -> int:
+        """The number of the run that a line belongs to."""
+        return bisect_right(self._starts, line)
+
+    def ended(self, line: int) -> bool:
+        """Whether no other run than that of a line is named as what ended the job."""
+        return not self._ends or self.of(line) in self._ends
+
+    def _about(self, run: int) -> tuple[bool, frozenset[str]]:
+        """Whether it builds or installs, and the words of its command that other commands do not have."""
+        first, *rest = self._lines(run, _CELL)
+        prompt = _PROMPT.match(first)
+        cell = prompt is not None and re.match(r"In|\[\d", prompt[0]) is not None
+        more = takewhile(lambda line: line[:3] not in ("---", "Tra"), rest if cell else ())
+        command = "\n".join((first[prompt.end() if prompt else 0 :], *more))
+        words = (word.rstrip("/").rpartition("/")[2] or word for word in _WORD.findall(command))
+        telling = {re.sub(r"\d+", "", word.lower()) for word in words if not _COMMON.fullmatch(word)}
+        tops = {word.partition(".")[0] for word in telling} - {""}  # "mmdet" of "mmdet.apis"
+        return bool(_BUILDS.search(command)), frozenset(telling | tops)
+
+    def tried_again(self, run: int, later: int) -> bool:
+        """Whether a later run is of the same program, or builds the same, as an earlier: also the current directory."""
+        if not 0 < run < later:
+            return False
+        (builds, words), (anew, others) = self._about(run), self._about(later)
+        gone = any(re.search(r"\bcd ", self._lines(number, 1)[0]) for number in range(run + 1, later + 1))
+        return builds == anew and bool((words & others) - ({"."} if gone else set()))
+
+    def mended(self, run: int) -> bool:
+        """Whether the same command did its work later, or gave its answer, and nothing else has ended that."""
+        first = self._lines(run, 1)[0]
+        prompt = _PROMPT.match(first)
+        said = f" {first[prompt.end() :]} " if prompt else "\n"
+        same = (self._lines(later) for later in range(run + 1, len(self._bounds) - 1))
+        texts = ("\n".join(rest) for line, *rest in same if said in f"{line} ")
+        return any(_WORKS.search(text) and not _FAILS.search(text) for text in texts)
