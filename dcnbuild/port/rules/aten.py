@@ -60,6 +60,22 @@ _CONTEXT = {
 }
 
 
+#: What takes a generator: these members and functions of tensors, and no pointer.
+_RANDOM = (
+    "(?:uniform|normal|random|exponential|cauchy|log_normal|geometric|bernoulli)_|normal|bernoulli|multinomial|poisson|"
+    "rand|randn|randint|randperm|rrelu_?|(?:normal|bernoulli|multinomial|randperm|randint)_out"
+)
+
+
+def _no_generator(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`x.uniform_(0, 1, nullptr)`: a generator was a pointer."""
+    for stream, index, given, _ in code.calls(_RANDOM):
+        if preceded(stream, index, ".") or preceded(stream, index, "::"):
+            for start, end in given:
+                if end == start + 1 and stream[start].text in ("nullptr", "NULL"):
+                    yield Edit(stream[start].start, stream[start].end, "std::nullopt")
+
+
 def _context_stream(code: Code, scope: Scope) -> Iterable[Edit]:
     """`at::globalContext().getCurrentCUDAStream()`."""
     for stream, index in code.names("|".join(_CONTEXT)):
@@ -130,6 +146,7 @@ RULES = entries(
         "dispatch-name": _dispatch_name,
         "device-guard-argument": _device_guards,
         "default-generator": _generator,
+        "no-generator": _no_generator,
         "context-stream": _context_stream,
         "detail-scalar-type": _scalar_type,
         "linalg-namespace": _linalg,
