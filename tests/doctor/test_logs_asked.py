@@ -80,6 +80,7 @@ def test_the_package_keeps_the_release_that_was_asked_for() -> None:
         ("$ python3.11 -m pip install --user .", "python3.11 -m pip install --no-build-isolation --user ."),
         ("D:\\seg> pip install -e D:\\seg\\ops", "pip install --no-build-isolation -e D:\\seg\\ops"),
         ("$ uv pip install -e ./ops", "uv pip install --no-build-isolation -e ./ops"),
+        ('$ pip install -e "./ops" 2>&1 | tee "log"', "pip install --no-build-isolation -e ./ops"),
     ],
 )
 def test_it_is_built_again_by_the_same_command(command: str, line: str) -> None:
@@ -87,6 +88,30 @@ def test_it_is_built_again_by_the_same_command(command: str, line: str) -> None:
         "./ops\n", "D:\\seg\\ops\n" if "D:" in command else "./ops\n"
     )
     assert line in fix(log)
+
+
+@pytest.mark.parametrize(
+    ("asked", "line"),
+    [
+        ('"numpy<2" mmengine mmcv==2.1.0', "pip install --no-build-isolation 'numpy<2' mmengine mmcv==2.1.0"),
+        ("'setuptools>=60' \"mmcv>=2\" > log.txt", "pip install --no-build-isolation 'setuptools>=60' 'mmcv>=2'"),
+        (
+            "ninja git+https://host.org/lab/mmcv/#subdirectory=bindings",
+            "pip install --no-build-isolation ninja 'git+https://host.org/lab/mmcv/#subdirectory=bindings'",
+        ),
+    ],
+)
+def test_all_that_was_asked_for_is_asked_for_again(asked: str, line: str) -> None:
+    log = (
+        f"##[group]Run pip install {asked}\nCollecting mmcv\n  Building wheel for mmcv (setup.py): started\n{_NO_TORCH}"
+    )
+    assert line in fix(log.replace("'torch'", "'pkg_resources'"))
+
+
+@pytest.mark.parametrize("cell", ["[12] !sh make.sh", "In [3]: !sh make.sh", "!pip install -v ."])
+def test_the_cells_of_a_notebook_get_cells(cell: str) -> None:
+    log = f'{cell}\nrunning build_ext\n/content/net/ops/a.cu(9): error: identifier "THCCeilDiv" is undefined\n'
+    assert fix(log)[0].startswith("!dcnbuild port")
 
 
 def test_a_url_of_windows_becomes_its_path() -> None:

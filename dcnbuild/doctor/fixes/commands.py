@@ -58,7 +58,7 @@ class Installation:
     def named(self, package: str) -> str:
         """What was asked for of a package, "flash-attn==2.7.4", "" where it was not asked for by name."""
         like = re.sub(r"[-_.]+", "[-_.]+", package)
-        asked = re.compile(rf"(?i){like}(?=$|[=<>!~\[@ ])|git\+https?://\S*/{like}(?:\.git)?(?=$|[@#])")
+        asked = re.compile(rf"(?i){like}(?=$|[=<>!~\[@ ])|git\+https?://\S*/{like}(?:\.git)?/?(?=$|[@#])")
         return next(filter(asked.match, self.targets), "")
 
 

@@ -183,7 +183,7 @@ def given(hit: Hit, *options: str) -> Installation | None:
     package, asked = "." if "-e" in options else hit["package"] or ".", hit.context.asked
     if asked is None or (package == "." and asked.directory) or hit.context.again or "setup.py" in asked.given:
         return asked
-    of_git = len(asked.targets) == 1 and asked.targets[0].startswith("git+") and hit.context.by_pip
+    of_git = sum(target.startswith("git+") for target in asked.targets) == 1 and hit.context.by_pip
     return asked if (package != "." and asked.named(package)) or of_git else None
 
 

@@ -29,6 +29,9 @@ _BREAKS, _OF_ITSELF, _TIED, _WORKER = wording.patterns("breaks", "of_itself", "t
 _PASSED_ON, _NAMED = wording.patterns("passed_on", "named")
 #: A line of a traceback stands so far below its beginning at most.
 _FRAMES = 60
+#: Of what stands between two tracebacks so many lines are read at either end: a training's megabytes are alike. A log
+#: that shows no work in twice as many shows none.
+_STRETCH = 1000
 
 
 def raised_in(log: Log, line: int) -> int | None:
@@ -58,24 +61,34 @@ def survived(log: Log, line: int, needs_work: bool) -> bool:
     """
     start = raised_in(log, line)
     began = "" if start is None else log.text(start + 1)
-    worked = not needs_work
+    if _WORKER.search(began):
+        return False
+    worked, read, looked_at = not needs_work, 0, line + 1
     about = {found[found.lastindex or 0] for found in _NAMED.finditer(log.text(line))}
-    for number in range(line + 1, len(log)):
-        text = log.text(number)
-        if _BREAKS.search(text) or _WORKER.search(began):
-            return False
-        worked = worked or marked(log, number, "calm") or _SIGNS["works"].search(text) is not None
-        end = log.raised(number) if worked and TRACEBACK in text else None
-        if end is None or any(map(_TIED.match, log.near(number, before=2)[:-1])):
-            continue
-        said, first = log.english(end), log.text(number + 1)
-        apart = first != began and not _WORKER.search(first) and log.text(line) not in log.near(end, after=3)
+    # few lines begin a traceback: what stands between is read only before one that could be the end
+    for number in (number for number in range(line + 1, len(log)) if TRACEBACK in log.lines[number]):
+        end, first = log.raised(number), log.text(number + 1)
         if (
-            apart
-            and not (_PASSED_ON.search(said) or any(name in said for name in about))
-            and (needs_work or _OF_ITSELF.match(said))
+            end is None
+            or first == began
+            or _WORKER.search(first)
+            or any(map(_TIED.match, log.near(number, before=2)[:-1]))
         ):
-            return True
+            continue
+        said = log.english(end)
+        if _PASSED_ON.search(said) or any(name in said for name in about) or not (needs_work or _OF_ITSELF.match(said)):
+            continue
+        if log.text(line) in log.near(end, after=3):
+            continue
+        between = [*range(looked_at, number + 1)]
+        between[_STRETCH:-_STRETCH] = []
+        if any(_BREAKS.search(log.text(at)) for at in between):
+            return False
+        worked = worked or any(marked(log, at, "calm") or _SIGNS["works"].search(log.text(at)) for at in between)
+        read += len(between)
+        if worked or read > 2 * _STRETCH:
+            return worked
+        looked_at = number + 1
     return False
 
 
