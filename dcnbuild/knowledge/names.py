@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from dcnbuild.base import plain_yaml
@@ -18,7 +17,7 @@ from dcnbuild.knowledge.entry import Entry
 
 def rows(section: str) -> Any:
     """A section of names.yaml."""
-    return plain_yaml.shipped(Path(__file__).with_suffix(".yaml"))[section]
+    return plain_yaml.beside(__file__, "names.yaml")[section]
 
 
 #: Headers of C, whose names are declared outside of `std` too.

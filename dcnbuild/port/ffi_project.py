@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
-from dcnbuild.base.plain_yaml import shipped
+from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import line_of
 from dcnbuild.port.ffi import Extension, extensions, loads, ported_source
@@ -22,7 +22,7 @@ from dcnbuild.port.rule import entries
 
 #: A path that can stand in an #include as it is.
 _PLAIN = re.compile(r"[\w./+-]+")
-_TEMPLATES = shipped(Path(__file__).with_name("ffi_templates.yaml"))
+_TEMPLATES = beside(__file__, "ffi_templates.yaml")
 WRITTEN = "Written by `dcnbuild port` from the arguments of"
 _REPLACED = re.compile(rf"# {WRITTEN} ['\"](.*)['\"]\.")
 _FROM_C = 'extern "C" {{\n{}}}\n'

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
-from dcnbuild.base.plain_yaml import shipped
+from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, line_start, newline_of
 from dcnbuild.port.layout import OPENS, Directive, Include, guard_lines
@@ -15,7 +14,7 @@ from dcnbuild.port.layout import OPENS, Directive, Include, guard_lines
 #: Headers that bring most of torch.
 _TORCH = r"torch/(?:extension|torch|all|types|script|library|python|autograd)\.h"
 #: Names → the header that code needs for them.
-_TABLE = shipped(Path(__file__).with_suffix(".yaml"))
+_TABLE = beside(__file__, "includes.yaml")
 
 
 def _others(row: Mapping[str, Any]) -> str:

@@ -10,10 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
 from dcnbuild import knowledge
-from dcnbuild.base.plain_yaml import shipped
+from dcnbuild.base.plain_yaml import beside
 from dcnbuild.base.versions import numbers
 from dcnbuild.knowledge import gone
 from dcnbuild.knowledge.entry import Entry
@@ -40,7 +39,7 @@ _SPACES = {
 }
 #: Namespaces that have what others have.
 _WITHIN = {"at": ("c10",), "torch": ("at", "c10")}
-_FACTS = shipped(Path(__file__).with_suffix(".yaml"))
+_FACTS = beside(__file__, "lifetimes.yaml")
 _STRUCTS, _CLOSED = _FACTS["structs"], _FACTS["closed"]
 _FILES = {**_STRUCTS, "at::Generator": r"Generator|\w*[dD]efault\w*Generator"}
 _TYPE = "at::DeprecatedTypeProperties"

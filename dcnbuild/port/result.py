@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
-from dcnbuild.base.plain_yaml import shipped
+from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.edits import line_of
 from dcnbuild.port.rows import filled
 from dcnbuild.port.rule import Need
 from dcnbuild.port.source import Skipped
 
 #: What is said of what no rule rewrites.
-_SAID = shipped(Path(__file__).with_name("remarks.yaml"))
+_SAID = beside(__file__, "remarks.yaml")
 
 
 @dataclass(frozen=True)

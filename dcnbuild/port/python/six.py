@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
-from pathlib import Path
 
-from dcnbuild.base.plain_yaml import shipped
+from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.edits import Edit, indent_of, newline_of
 from dcnbuild.port.python.module import Module, PythonScope, dotted
 from dcnbuild.port.rule import entries
 
-_NAMES = shipped(Path(__file__).with_name("six_names.yaml"))
+_NAMES = beside(__file__, "six_names.yaml")
 
 
 def _six(module: Module, scope: PythonScope) -> Iterable[Edit]:

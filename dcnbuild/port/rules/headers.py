@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 
-from dcnbuild.base.plain_yaml import shipped
+from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, whole_line
@@ -14,7 +13,7 @@ from dcnbuild.port.rule import Rewrite, Scope, entries
 from dcnbuild.port.source import COMPILED_SUFFIXES
 
 #: Headers of THC, and of ATen and c10, that are gone → what has their place.
-_TABLES = shipped(Path(__file__).with_name("moved_headers.yaml"))
+_TABLES = beside(__file__, "moved_headers.yaml")
 #: Any other header of THC: it brought in the stream, the device properties and the cuBLAS handle.
 _CUDA_CONTEXT = "ATen/cuda/CUDAContext.h"
 _THC = re.compile(r"(?:THC|THCUNN|THCS)/.*|THC(?:General|Blas|Tensor)?\.h")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import bisect
 import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
-from dcnbuild.base.plain_yaml import shipped
+from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, whole_line
 from dcnbuild.port.pattern import follows
@@ -15,7 +14,7 @@ from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stream import Stream
 
 #: Element types, and functions with what to write for them.
-_TABLES = shipped(Path(__file__).with_name("th_functions.yaml"))
+_TABLES = beside(__file__, "th_functions.yaml")
 _NAMED = "|".join(filter(None, _TABLES["elements"]))
 #: THTensor alone is a macro of generic files, for each element type in turn.
 TYPES = rf"TH(?:Cuda(?:{_NAMED})?|{_NAMED})Tensor"
