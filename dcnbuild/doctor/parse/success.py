@@ -51,7 +51,7 @@ def marked(log: Log, line: int, mark: str) -> bool:
 
 def later(log: Log, line: int, sign: str) -> bool:
     """Whether the program said after a line that it does its work, "works", or began to serve, "serves"."""
-    return any(map(_SIGNS[sign].search, log.lines[line + 1 :]))
+    return log.last(_SIGNS[sign]) > line
 
 
 def survived(log: Log, line: int, needs_work: bool) -> bool:

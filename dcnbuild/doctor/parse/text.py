@@ -143,9 +143,17 @@ class Log:
         self.lines = split_lines(text)
         self._clean: dict[int, str] = {}
         self._english: dict[int, str] = {}
+        self._last: dict[re.Pattern[str], int] = {}
 
     def __len__(self) -> int:
         return len(self.lines)
+
+    def last(self, pattern: re.Pattern[str]) -> int:
+        """The number of the last line as it stands that has a pattern, -1 for none: one search serves all who ask."""
+        if pattern not in self._last:
+            numbers = range(len(self.lines) - 1, -1, -1)
+            self._last[pattern] = next((n for n in numbers if pattern.search(self.lines[n])), -1)
+        return self._last[pattern]
 
     def text(self, number: int) -> str:
         """Line `number`, cleaned, in its own language; "" outside the log."""
