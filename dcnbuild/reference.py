@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torch import Tensor
-from torch.overrides import handle_torch_function, has_torch_function_variadic
+from torch.overrides import handle_torch_function
 
 from dcnbuild.ops.arguments import check_dense
 from dcnbuild.ops.deform_attn_arguments import parse as parse_attn
@@ -17,6 +17,7 @@ from dcnbuild.ops.reference.deform_attn import forward as attend
 from dcnbuild.ops.reference.deform_conv2d import backward, forward
 from dcnbuild.ops.reference.deform_sample import forward as sample
 from dcnbuild.ops.reference.images import memory_format_of
+from dcnbuild.ops.torch_versions import has_torch_function_variadic
 
 __all__ = ["backward", "deform_attn", "deform_conv2d", "deform_sample", "forward"]
 

@@ -9,14 +9,14 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
-from torch.overrides import handle_torch_function, has_torch_function_variadic
+from torch.overrides import handle_torch_function
 
 from dcnbuild.errors import ArgumentError, ArgumentTypeError
 from dcnbuild.nn import DeformAttn
 from dcnbuild.ops.arguments import integer
 from dcnbuild.ops.deform_attn import deform_attn
 from dcnbuild.ops.deform_attn_arguments import NAME, sides
-from dcnbuild.ops.torch_versions import is_compiling
+from dcnbuild.ops.torch_versions import has_torch_function_variadic, is_compiling
 
 Shapes = Tensor | Sequence[Sequence[int]]
 Result = TypeVar("Result")

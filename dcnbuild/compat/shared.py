@@ -9,12 +9,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import handle_torch_function, has_torch_function_variadic
+from torch.overrides import handle_torch_function
 
 from dcnbuild.compat.surplus import first_of_both
 from dcnbuild.nn import DeformConv2d
 from dcnbuild.ops.autocast import autocast_enabled
 from dcnbuild.ops.deform_conv2d import deform_conv2d
+from dcnbuild.ops.torch_versions import has_torch_function_variadic
 
 Size = int | Sequence[int]
 

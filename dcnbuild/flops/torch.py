@@ -12,6 +12,9 @@ from torch.utils import flop_counter
 from dcnbuild.flops import COUNTED
 
 if hasattr(flop_counter, "register_flop_formula"):  # torch 2.1 counts, but takes no formulas
+    registry = flop_counter.flop_registry
     for operator, formulas in COUNTED:
-        flop_counter.register_flop_formula(operator.call.operator)(formulas.forward)
-        flop_counter.register_flop_formula(operator.backward_call.operator)(formulas.backward)
+        for call, formula in ((operator.call, formulas.forward), (operator.backward_call, formulas.backward)):
+            flop_counter.register_flop_formula(call.operator)(formula)
+            if call.operator not in registry:  # up to torch 2.4, it is put under the overload, where no counter looks
+                registry[call.operator] = registry[call.operator.default]

@@ -9,13 +9,13 @@ from typing import NoReturn
 import torch
 import torch.fx
 from torch import Tensor, nn
-from torch.overrides import has_torch_function_variadic
 
 from dcnbuild.errors import ArgumentError, ArgumentTypeError
 from dcnbuild.ops.arguments import HALF, integer
 from dcnbuild.ops.autocast import check_dtype
 from dcnbuild.ops.deform_attn import deform_attn
 from dcnbuild.ops.deform_attn_arguments import LEVELS, NAME, check_sizes, sides
+from dcnbuild.ops.torch_versions import has_torch_function_variadic
 
 
 class DeformAttn(nn.Module):

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import has_torch_function_unary
 
 from dcnbuild.errors import ArgumentError, ArgumentTypeError
 from dcnbuild.ops.arguments import integer, pair, refuse_keywords
 from dcnbuild.ops.autocast import check_dtype
 from dcnbuild.ops.deform_conv2d import deform_conv2d
+from dcnbuild.ops.torch_versions import has_torch_function_unary
 
 
 class DeformConv2d(nn.Module):

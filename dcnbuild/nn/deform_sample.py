@@ -7,13 +7,13 @@ from typing import Any, NoReturn
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import has_torch_function_unary
 
 from dcnbuild.errors import ArgumentError, ArgumentTypeError
 from dcnbuild.ops.arguments import integer
 from dcnbuild.ops.autocast import check_dtype
 from dcnbuild.ops.deform_sample import deform_sample
 from dcnbuild.ops.deform_sample_arguments import attributes
+from dcnbuild.ops.torch_versions import has_torch_function_unary
 
 #: What errors call the kernel's size and the rest, as these modules do.
 _NAMES = ("kernel_size", "stride", "pad", "dilation", "offset_scale", "remove_center")

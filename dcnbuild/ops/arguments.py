@@ -49,7 +49,9 @@ def pair(name: str, value: Any, least: int, function: str = "deform_conv2d") -> 
     """
     if type(value) is int:
         elements: tuple[Any, ...] = (value, value)
-    elif isinstance(value, str | bytes | Set | Mapping) or not hasattr(value, "__len__"):
+    elif isinstance(value, (tuple, list)):  # by itself, since torch 2.1 traces no hasattr of a tuple
+        elements = tuple(value)
+    elif isinstance(value, (str, bytes, Set, Mapping)) or not hasattr(value, "__len__"):
         elements = (
             value,
             value,
@@ -139,7 +141,7 @@ def check_integer(function: str, name: str, value: Any, least: int) -> int:
 def check_number(function: str, name: str, value: Any, positive: bool) -> float:
     """Returns a finite float for anything that is a number; raises ArgumentTypeError or ArgumentError."""
     given = value
-    if not isinstance(value, float | torch.SymInt | torch.SymFloat):
+    if not isinstance(value, (float, torch.SymInt, torch.SymFloat)):
         value = _as_float(value)
     if value is None:
         raise ArgumentTypeError(f"{function}: {name} must be a float, got {given!r}")

@@ -27,7 +27,7 @@ def sides(function: str, spatial_shapes: Any) -> list[tuple[int, int]]:
     """
     if isinstance(spatial_shapes, Tensor):
         return _read(function, spatial_shapes)
-    if isinstance(spatial_shapes, str | bytes | Set | Mapping):
+    if isinstance(spatial_shapes, (str, bytes, Set, Mapping)):
         raise _no_pairs(function, spatial_shapes)
     try:
         rows = [tuple(row) for row in spatial_shapes]

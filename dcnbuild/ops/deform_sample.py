@@ -13,7 +13,7 @@ from dcnbuild.ops.deform_sample_arguments import NAME, Size, attributes, check
 from dcnbuild.ops.operator import Flops, Operator
 from dcnbuild.ops.public import public
 from dcnbuild.ops.reference import deform_sample as reference
-from dcnbuild.ops.reference.deform_sample import Attributes
+from dcnbuild.ops.reference.deform_sample import Attributes, output_size
 from dcnbuild.ops.vmap import one_batch
 
 
@@ -69,7 +69,7 @@ def deform_sample(
 
 def _fake(input: Tensor, offset: Tensor, mask: Tensor, a: Attributes) -> Tensor:
     batch, height, width, groups, channels = input.shape
-    return input.new_empty(batch, *a.output_size(height, width), groups * channels)
+    return input.new_empty(batch, *output_size(height, width, a), groups * channels)
 
 
 def _fake_backward(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dcnbuild.errors import ArgumentError, ArgumentTypeError
 from dcnbuild.ops.arguments import HALF, check_number, check_tensor, pair
-from dcnbuild.ops.reference.deform_sample import Attributes
+from dcnbuild.ops.reference.deform_sample import Attributes, output_size, taps
 
 NAME = "deform_sample"
 Size = int | Sequence[int]
@@ -45,7 +45,7 @@ def attributes(
     )
     if remove_center not in (0, 1):  # True and False equal these
         raise ArgumentTypeError(f"{function}: {names[5]} must be True or False, got {remove_center!r}")
-    if a.remove_center and (a.taps < 1 or any(side % 2 == 0 for side in a.kernel_size)):
+    if a.remove_center and (taps(a) < 1 or any(side % 2 == 0 for side in a.kernel_size)):
         raise ArgumentError(
             f"{function}: {names[5]} needs a kernel with odd sides and more than one tap, got "
             f"{names[0]}={kernel_size!r}"
@@ -77,10 +77,10 @@ def check(input: Tensor, offset: Tensor, mask: Tensor, a: Attributes) -> None:
             f"{NAME}: offset has {groups} groups (dimension 3), which do not divide the {channels} channels of input "
             f"{tuple(input.shape)}, (batch, height, width, channels)"
         )
-    size = a.output_size(height, width)
+    size = output_size(height, width, a)
     if size[0] <= 0 or size[1] <= 0:
         raise ArgumentError(f"{NAME}: the output would be {size[0]}x{size[1]} pixels: input of {height}x{width}, {a}")
-    expected_mask = (batch, *size, groups, a.taps)
+    expected_mask = (batch, *size, groups, taps(a))
     expected_offset = (*expected_mask, 2)
     if tuple(offset.shape) != expected_offset:
         raise ArgumentError(

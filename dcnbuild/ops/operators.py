@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from dcnbuild.ops.deform_attn import deform_attn
 from dcnbuild.ops.deform_conv2d import deform_conv2d
 from dcnbuild.ops.deform_psroi_pool import deform_psroi_pool
@@ -15,3 +17,7 @@ __all__ = [
     "deform_roi_pool",
     "deform_sample",
 ]
+
+# The package imports its names on first use. In compiled code, Dynamo of torch 2.1 finds a name only in the dictionary
+# of the package.
+vars(sys.modules["dcnbuild"]).update({name: globals()[name] for name in __all__})

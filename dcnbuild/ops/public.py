@@ -7,9 +7,10 @@ import inspect
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
-from torch.overrides import handle_torch_function, has_torch_function_variadic
+from torch.overrides import handle_torch_function
 
 from dcnbuild.ops.autocast import autocast, autocast_enabled
+from dcnbuild.ops.torch_versions import has_torch_function_variadic
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -44,6 +44,11 @@ FEATURES = (
         "the graph breaks where a function of dcnbuild is called",
     ),
     Feature("torch.compile(dynamic=True)", (2, 1), "static shapes only, one graph for each"),
+    Feature("torch.compile(dynamic=True) of sizes", (2, 4), "deform_roi_pool and DeformAttn take constant sizes only"),
+    Feature(
+        "torch.compile under autocast on the CPU", (2, 4), "the graph breaks where a function of dcnbuild is called"
+    ),
+    Feature("torch.jit.script", (2, 4), "TorchScript refuses the functions and modules"),
     Feature("torch.library.opcheck", (2, 4), "the operators are tested without it"),
     Feature("torch.onnx.export(dynamo=True)", (2, 8), "the export raises and says so"),
 )
@@ -88,6 +93,15 @@ def _get_autocast_dtype(device_type: str) -> torch.dtype:
     return torch.get_autocast_cpu_dtype() if cpu else torch.get_autocast_gpu_dtype()
 
 
+def _no_override_in_graphs(has_torch_function: Callable[..., bool]) -> Callable[..., bool]:
+    """Returns has_torch_function for torch 2.0 and 2.1, where Dynamo cannot trace it: the graph would break there."""
+
+    def has_override(*arguments: Any) -> bool:
+        return not is_compiling() and has_torch_function(*arguments)
+
+    return has_override
+
+
 # Dynamo recognises torch's functions by identity, so these are aliases, not wrappers.
 is_autocast_enabled = torch.is_autocast_enabled if RELEASE >= (2, 4) else _is_autocast_enabled
 get_autocast_dtype = torch.get_autocast_dtype if RELEASE >= (2, 4) else _get_autocast_dtype
@@ -95,3 +109,9 @@ dispatch_below_autograd: Callable[[], AbstractContextManager[Any]] = (
     torch._C._AutoDispatchBelowAutograd if RELEASE >= (2, 1) else _dispatch_below_autograd
 )
 is_compiling = torch.compiler.is_compiling if RELEASE >= (2, 3) else torch._utils.is_compiling
+if RELEASE >= (2, 2):
+    has_torch_function_unary = torch.overrides.has_torch_function_unary
+    has_torch_function_variadic = torch.overrides.has_torch_function_variadic
+else:
+    has_torch_function_unary = _no_override_in_graphs(torch.overrides.has_torch_function_unary)
+    has_torch_function_variadic = _no_override_in_graphs(torch.overrides.has_torch_function_variadic)

@@ -76,7 +76,7 @@ def test_the_function_compiled(dynamic: bool, device: str) -> None:
 
 
 @pytest.mark.slow
-@needs("torch.compile(dynamic=True)")
+@needs("torch.compile(dynamic=True) of sizes")
 def test_the_module_compiled() -> None:
     torch._dynamo.reset()
     model = Encoder()

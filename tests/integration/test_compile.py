@@ -41,6 +41,7 @@ def test_inductor() -> None:
     assert_same(gradients(layer, compiled(x, offset)), gradients(layer, layer(x, offset)))
 
 
+@needs("torch.compile under autocast on the CPU")
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=["float16", "bfloat16"])
 def test_under_autocast(dtype: torch.dtype) -> None:
     needs_autocast("cpu", dtype)

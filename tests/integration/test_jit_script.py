@@ -6,6 +6,7 @@ import io
 
 import pytest
 import torch
+from integration.features import needs
 from integration.models import image
 from torch import Tensor, nn
 
@@ -13,6 +14,7 @@ import dcnbuild
 from dcnbuild import deform_conv2d
 
 pytestmark = [
+    needs("torch.jit.script"),
     pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning"),
     pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning"),
 ]

@@ -91,7 +91,7 @@ def test_checkpointing_frees_what_backward_would_keep() -> None:
     kept.clear()
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
         checkpoint(model, x, use_reentrant=False)
-    assert kept == [tuple(x.shape)]
+    assert [shape for shape in kept if shape != (0,)] == [tuple(x.shape)]  # torch 2.4 also keeps an empty tensor
 
 
 def test_state_is_saved_and_restored_safely(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 import dcnbuild
 from dcnbuild.ops.deform_sample import OPERATOR
 from dcnbuild.ops.reference import deform_sample as reference
-from dcnbuild.ops.reference.deform_sample import Attributes
+from dcnbuild.ops.reference.deform_sample import Attributes, output_size, taps
 
 NAMES = ("input", "offset", "mask")
 KERNELS = torch.ops.dcnbuild
@@ -48,11 +48,11 @@ class SampleCase:
         """Input [N, H, W, G, D], offset, mask and an upstream gradient, from one generator."""
         normal = normals(seed)
         a = self.attributes
-        places = (self.batch, *a.output_size(*self.size))
+        places = (self.batch, *output_size(*self.size, a))
         exact = {
             "input": normal(self.batch, *self.size, self.groups, self.channels),
-            "offset": normal(*places, self.groups, a.taps, 2),
-            "mask": normal(*places, self.groups, a.taps),
+            "offset": normal(*places, self.groups, taps(a), 2),
+            "mask": normal(*places, self.groups, taps(a)),
             "grad_output": normal(*places, self.groups * self.channels),
         }
         return in_dtypes(exact, NAMES[1:], dtype, device, points_dtype)

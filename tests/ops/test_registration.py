@@ -47,6 +47,14 @@ def test_operators_are_there_with_torch_in_either_order(order: str, tmp_path: Pa
     assert output_of(code, tmp_path) == "dcnbuild::deform_conv2d"
 
 
+@pytest.mark.parametrize("order", ["import torch; import dcnbuild", "import dcnbuild; import torch"])
+def test_the_functions_are_in_the_packages_dictionary_once_torch_is_there(order: str, tmp_path: Path) -> None:
+    asked = (
+        "there = set(vars(dcnbuild)); from dcnbuild.ops.operators import __all__ as names; print(set(names) - there)"
+    )
+    assert output_of(f"{order}\n{asked}", tmp_path) == "set()"
+
+
 @pytest.mark.parametrize("name", sorted({home: name for name, home in dcnbuild._HOMES.items()}.values()))
 def test_each_name_may_be_what_imports_torch_first(name: str, tmp_path: Path) -> None:
     code = f"import dcnbuild; dcnbuild.{name}; import torch; print(torch.ops.dcnbuild.deform_attn.default._schema.name)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -12,7 +13,10 @@ import torch
 
 from dcnbuild.ops import torch_versions
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "torch-versions.md"
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENT = ROOT / "docs" / "torch-versions.md"
+#: What a compiled model traces.
+TRACED = sorted(path for part in ("ops", "nn") for path in (ROOT / "dcnbuild" / part).rglob("*.py"))
 
 
 def test_the_document_has_the_table() -> None:
@@ -31,6 +35,30 @@ def test_a_feature_that_the_table_lacks_is_an_error() -> None:
 
 def test_opcheck_is_where_the_table_says() -> None:
     assert hasattr(torch.library, "opcheck") == torch_versions.has("torch.library.opcheck")
+
+
+def untraceable(code: str) -> list[int]:
+    """The lines of what Dynamo of an old torch does not trace: isinstance with a union of types, which breaks graphs
+    up to torch 2.4 at least, and has_torch_function under another name than torch_versions', up to 2.1.
+    """
+    found = []
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "isinstance":
+            refused = [inner for inner in ast.walk(node.args[1]) if isinstance(inner, ast.BitOr)]
+            found += [node.lineno for _ in refused[:1]]
+        elif isinstance(node, ast.ImportFrom) and node.module == "torch.overrides":
+            found += [node.lineno for name in node.names if name.name.startswith("has_torch_function")]
+    return found
+
+
+def test_what_old_torches_do_not_trace_is_recognised() -> None:
+    assert untraceable("isinstance(a, int | str)\nisinstance(a, (int, str))\nint | str") == [1]
+    assert untraceable("from torch.overrides import handle_torch_function, has_torch_function_unary") == [1]
+
+
+@pytest.mark.parametrize("path", TRACED, ids=lambda path: str(path.relative_to(ROOT)))
+def test_old_torches_can_trace_the_operators(path: Path) -> None:
+    assert untraceable(path.read_text(encoding="utf-8")) == []
 
 
 @pytest.mark.parametrize("device_type", ["cpu", "cuda"])

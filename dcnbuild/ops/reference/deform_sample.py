@@ -26,18 +26,22 @@ class Attributes(NamedTuple):
     offset_scale: float
     remove_center: bool
 
-    @property
-    def taps(self) -> int:
-        """Returns K, the number of samples of one position and group."""
-        return self.kernel_size[0] * self.kernel_size[1] - int(self.remove_center)
 
-    def output_size(self, height: int, width: int) -> tuple[int, int]:
-        """Returns height and width of the output, in pixels; they may be zero or negative."""
-        rows, columns = (
-            (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
-            for size, kernel, stride, padding, dilation in zip((height, width), *self[:4])
-        )
-        return rows, columns
+# Functions, not methods: Dynamo traces no method of a named tuple up to torch 2.4.
+
+
+def taps(a: Attributes) -> int:
+    """Returns K, the number of samples of one position and group."""
+    return a.kernel_size[0] * a.kernel_size[1] - int(a.remove_center)
+
+
+def output_size(height: int, width: int, a: Attributes) -> tuple[int, int]:
+    """Returns height and width of the output, in pixels; they may be zero or negative."""
+    rows, columns = [
+        (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+        for size, kernel, stride, padding, dilation in zip((height, width), *a[:4])
+    ]
+    return rows, columns
 
 
 def positions(offset: Tensor, a: Attributes) -> tuple[Tensor, Tensor]:
@@ -55,11 +59,11 @@ def positions(offset: Tensor, a: Attributes) -> tuple[Tensor, Tensor]:
     tap_y = torch.arange(a.kernel_size[0], device=device) * a.dilation[0] - middle_y
     tap_x = torch.arange(a.kernel_size[1], device=device) * a.dilation[1] - middle_x
     tap_x, tap_y = torch.meshgrid(tap_x, tap_y, indexing="ij")
-    taps = torch.stack([tap_x.flatten(), tap_y.flatten()], -1)
+    places = torch.stack([tap_x.flatten(), tap_y.flatten()], -1)
     if a.remove_center:
-        centre = len(taps) // 2
-        taps = torch.cat([taps[:centre], taps[centre + 1 :]])
-    moved = (taps.to(dtype) + offset) * a.offset_scale
+        centre = len(places) // 2
+        places = torch.cat([places[:centre], places[centre + 1 :]])
+    moved = (places.to(dtype) + offset) * a.offset_scale
     y = place_y.to(dtype)[:, None, None, None] + moved[..., 1]
     return y, place_x.to(dtype)[:, None, None] + moved[..., 0]
 
