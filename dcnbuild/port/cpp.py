@@ -12,7 +12,6 @@ from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, Revision, line_of, newline_of
 from dcnbuild.port.helpers import with_needs
 from dcnbuild.port.lifetimes import copied_headers, gone_headers, gone_names, host_headers
-from dcnbuild.port.pattern import follows, preceded
 from dcnbuild.port.result import Change, Remark, by_subject, remark
 from dcnbuild.port.rule import Leftover, Rule, Scope
 from dcnbuild.port.rules import FAMILY_OF, LEFTOVERS, RULES
@@ -195,9 +194,9 @@ def _named(code: Code, scope: Scope, leftover: Leftover) -> Iterator[Token]:
         if (
             token.text not in scope.own
             and not code.layout.is_past(token.start)
-            and not (follows(stream, index, "(") and preceded(stream, index, "void"))  # it is the project's own
+            and not (stream.follows(index, "(") and stream.preceded(index, "void"))  # it is the project's own
             and (stream.words(index - 1, 1) in (["."], ["->"])) == leftover.members
-            and (not leftover.following or follows(stream, index, leftover.following))
+            and (not leftover.following or stream.follows(index, leftover.following))
             and (not leftover.behind or "".join(stream.words(index - 2, 2)) in leftover.behind)
         ):
             yield token

@@ -15,7 +15,6 @@ from dcnbuild.port.code import Code
 from dcnbuild.port.edits import line_of
 from dcnbuild.port.ffi import Extension, extensions, loads, ported_source
 from dcnbuild.port.functions import Function
-from dcnbuild.port.pattern import follows
 from dcnbuild.port.python.module import Module, Modules, imported
 from dcnbuild.port.result import Change, FileResult, Remark, remark
 from dcnbuild.port.rule import entries
@@ -226,7 +225,7 @@ def _functions(
         stream = Code(texts[path]).live
         for index, token in enumerate(stream[:-1]):
             close = stream.partner[index + 1] if stream[index + 1].text == "(" else -1
-            if close > 0 and token.text in defined and follows(stream, close, ";"):
+            if close > 0 and token.text in defined and stream.follows(close, ";"):
                 declared[token.text] = None
     return list(declared)
 

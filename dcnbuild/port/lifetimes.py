@@ -19,7 +19,6 @@ from dcnbuild.knowledge.entry import Entry
 from dcnbuild.port.changed_calls import changed_since
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import line_of
-from dcnbuild.port.pattern import follows
 from dcnbuild.port.result import Remark, remark
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.rules.tensors import is_type_variable
@@ -122,7 +121,7 @@ def _asked(code: Code, stream: Stream, index: int) -> Iterator[tuple[str, str]]:
     """The products and full names of what is to be looked up."""
     text = stream[index].text
     behind = stream[index - 1].text if index else ""
-    called = follows(stream, index, "(")
+    called = stream.follows(index, "(")
     if behind in (".", "->"):
         yield from _members(code, stream, index) if called else ((("CUDA", f"{s}::{text}")) for s in _STRUCTS)
     elif behind == "::":
@@ -221,7 +220,7 @@ def _gone(product: str, name: str) -> _Said | None:
 
 def _is_called(stream: Stream, index: int) -> bool:
     """Whether a call of what stands at this index follows, with or without template arguments."""
-    return follows(stream, stream.angles.get(index + 1, index), "(")
+    return stream.follows(stream.angles.get(index + 1, index), "(")
 
 
 def _changed(code: Code, stream: Stream, index: int, product: str, name: str) -> _Said | None:

@@ -89,16 +89,6 @@ def _match(stream: Stream, index: int, parts: Sequence[str], captures: dict[str,
     return index
 
 
-def follows(stream: Stream, index: int, *texts: str) -> bool:
-    """Whether these tokens stand behind the one at `index`."""
-    return stream.words(index + 1, len(texts)) == list(texts)
-
-
-def preceded(stream: Stream, index: int, *texts: str) -> bool:
-    """Whether these tokens stand before the one at `index`."""
-    return stream.words(index - len(texts), len(texts)) == list(texts)
-
-
 def skip(stream: Stream, index: int, stop_at_comma: bool = False) -> int | None:
     """The index of the bracket that closes the level of `index`, or of a comma of that level.
 
@@ -143,7 +133,7 @@ def arguments(stream: Stream, index: int) -> tuple[list[tuple[int, int]], int] |
 def arguments_of(stream: Stream, name: int, templates: bool = False) -> tuple[list[tuple[int, int]], int] | None:
     """The arguments of the call of a name, and the closing bracket; with `templates`, also of `name<…>(…)`."""
     last = stream.angles.get(name + 1, name) if templates else name
-    return arguments(stream, last + 2) if follows(stream, last, "(") else None
+    return arguments(stream, last + 2) if stream.follows(last, "(") else None
 
 
 def template_arguments(text: str, stream: Stream, opening: int) -> list[str]:

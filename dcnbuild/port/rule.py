@@ -128,6 +128,12 @@ def entries(module: str | Path, rewrites: Mapping[str, Rewrite] | None = None) -
     return found
 
 
+def rewrites(module: Mapping[str, Any]) -> dict[str, Rewrite]:
+    """A rule's id → the function of a module that is called like it: `rewrite_thc_state` for "thc-state"."""
+    named = ((name.removeprefix("rewrite_"), found) for name, found in module.items() if name.startswith("rewrite_"))
+    return {name.replace("_", "-"): found for name, found in named}
+
+
 def _any_in(offsets: Sequence[int], spans: Iterable[tuple[int, int]]) -> bool:
     """Whether any of some offsets, in order, lies in any of some spans."""
     firsts = ((bisect.bisect_left(offsets, start), end) for start, end in spans)

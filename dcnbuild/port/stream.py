@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 from functools import cached_property
 
+from dcnbuild.port.edits import Edit
 from dcnbuild.port.tokens import Token
 
 OPENING = {"(": ")", "[": "]", "{": "}"}
@@ -110,6 +111,26 @@ class Stream(list[Token]):
     def words(self, start: int, count: int) -> list[str]:
         """The texts of some tokens, fewer at the ends of the stream."""
         return [token.text for token in self[max(start, 0) : max(start + count, 0)]]
+
+    def follows(self, index: int, *texts: str) -> bool:
+        """Whether these tokens stand behind the one at an index."""
+        return self.words(index + 1, len(texts)) == list(texts)
+
+    def preceded(self, index: int, *texts: str) -> bool:
+        """Whether these tokens stand before the one at an index."""
+        return self.words(index - len(texts), len(texts)) == list(texts)
+
+    def edit(self, first: int, last: int, new: str) -> Edit:
+        """The edit that writes something else for the tokens from one index to another."""
+        return Edit(self[first].start, self[last].end, new)
+
+    def before(self, index: int, new: str) -> Edit:
+        """The edit that writes something right in front of a token."""
+        return Edit(self[index].start, self[index].start, new)
+
+    def behind(self, index: int, new: str) -> Edit:
+        """The edit that writes something right behind a token."""
+        return Edit(self[index].end, self[index].end, new)
 
     def qualified(self, index: int) -> int:
         """The index where the name at an index begins, with the namespaces and the "::" in front of it."""

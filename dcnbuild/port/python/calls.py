@@ -9,7 +9,7 @@ from dcnbuild.port.edits import Edit, disjoint
 from dcnbuild.port.python.functions import derived, is_old
 from dcnbuild.port.python.module import Module, PythonScope, Signature, dotted
 from dcnbuild.port.python.setup_script import without_statements
-from dcnbuild.port.rule import entries
+from dcnbuild.port.rule import entries, rewrites
 
 
 def _names(module: Module, scope: PythonScope) -> dict[str, str]:
@@ -24,7 +24,7 @@ def _function(module: Module, node: ast.expr, names: dict[str, str]) -> str:
     return names.get(dotted(node).split(".")[-1], "")
 
 
-def _calls(module: Module, scope: PythonScope) -> Iterable[Edit]:
+def rewrite_autograd_call(module: Module, scope: PythonScope) -> Iterable[Edit]:
     """The old calls of a file, rewritten; one inside another is found when that is done."""
     return disjoint(_call_edits(module, scope))
 
@@ -182,4 +182,4 @@ def unported_classes(module: Module) -> Iterator[ast.ClassDef]:
     return (node for node in module.of(ast.ClassDef) if is_old(node, known))
 
 
-RULES = entries(__file__, {"autograd-call": _calls})
+RULES = entries(__file__, rewrites(globals()))

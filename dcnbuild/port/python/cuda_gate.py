@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from dcnbuild.port.edits import Edit, newline_of
 from dcnbuild.port.python.module import Module, PythonScope, dotted
-from dcnbuild.port.rule import entries
+from dcnbuild.port.rule import entries, rewrites
 
 _HELPER = '''\
 def _cuda_wanted():
@@ -24,7 +24,7 @@ def _cuda_wanted():
 '''
 
 
-def _gate(module: Module, scope: PythonScope) -> Iterable[Edit]:
+def rewrite_cuda_gate(module: Module, scope: PythonScope) -> Iterable[Edit]:
     """`torch.cuda.is_available()` as the question whether to build for CUDA."""
     if "CUDAExtension" not in module.text or "FORCE_CUDA" in module.text:
         return
@@ -66,4 +66,4 @@ def _behind_imports(module: Module) -> int:
     return span[1] if span else module.end(last)
 
 
-RULES = entries(__file__, {"cuda-gate": _gate})
+RULES = entries(__file__, rewrites(globals()))

@@ -10,7 +10,7 @@ from dcnbuild.port.edits import Edit, line_of
 from dcnbuild.port.python.module import Module, PythonScope, dotted
 from dcnbuild.port.python.six import guarded
 from dcnbuild.port.result import Remark
-from dcnbuild.port.rule import entries
+from dcnbuild.port.rule import entries, rewrites
 
 
 def _uses(module: Module) -> Iterator[tuple[ast.AST, gone.Gone]]:
@@ -29,7 +29,7 @@ def _uses(module: Module) -> Iterator[tuple[ast.AST, gone.Gone]]:
             yield node, row
 
 
-def _rewrite(module: Module, scope: PythonScope) -> Iterable[Edit]:
+def rewrite_cupy_gone(module: Module, scope: PythonScope) -> Iterable[Edit]:
     """A function under its new name, and `compile_with_cache(source).get_function(name)`."""
     for node, row in _uses(module):
         call = module.parents.get(node)
@@ -53,4 +53,4 @@ def left(module: Module) -> Iterator[Remark]:
         yield Remark("gone-name", place, row.names[0], f"CuPy has it no longer since {row.since}", advice, "broken")
 
 
-RULES = entries(__file__, {"cupy-gone": _rewrite})
+RULES = entries(__file__, rewrites(globals()))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.python.module import Module, PythonScope, dotted
 from dcnbuild.port.python.setup_script import OLDEST, text_of, without_statements
-from dcnbuild.port.rule import entries
+from dcnbuild.port.rule import entries, rewrites
 
 _ARCH_LIST = "TORCH_CUDA_ARCH_LIST"
 #: distutils module → the one of setuptools that has the same names.
@@ -25,7 +25,7 @@ _SUCCESSORS = {
 _CORE = frozenset({"setup", "Extension", "Command", "Distribution"})
 
 
-def _arch_list(module: Module, scope: PythonScope) -> Iterable[Edit]:
+def rewrite_arch_list_variable(module: Module, scope: PythonScope) -> Iterable[Edit]:
     """`os.environ["TORCH_CUDA_ARCH_LIST"] = "6.0;7.0"`, also by setdefault and putenv."""
     statements = [
         statement
@@ -53,7 +53,7 @@ def _settings(module: Module) -> Iterator[tuple[ast.stmt, str]]:
                 yield node, text_of(call.args[1])
 
 
-def _distutils(module: Module, scope: PythonScope) -> Iterable[Edit]:
+def rewrite_distutils(module: Module, scope: PythonScope) -> Iterable[Edit]:
     """`from distutils.core import setup, Extension`, and the commands."""
     for node in module.of(ast.ImportFrom):
         successor = _SUCCESSORS.get(node.module or "") if not node.level else None
@@ -65,7 +65,7 @@ def _distutils(module: Module, scope: PythonScope) -> Iterable[Edit]:
             yield Edit(at, at + len(node.module or ""), successor)
 
 
-def _numpy_distutils(module: Module, scope: PythonScope) -> Iterable[Edit]:
+def rewrite_numpy_distutils(module: Module, scope: PythonScope) -> Iterable[Edit]:
     """`numpy.distutils.misc_util.get_numpy_include_dirs()`, whose import goes with it."""
     uses = [
         node
@@ -88,6 +88,4 @@ def _numpy_distutils(module: Module, scope: PythonScope) -> Iterable[Edit]:
             yield module.edit(alias, "numpy")
 
 
-RULES = entries(
-    __file__, {"arch-list-variable": _arch_list, "distutils": _distutils, "numpy-distutils": _numpy_distutils}
-)
+RULES = entries(__file__, rewrites(globals()))

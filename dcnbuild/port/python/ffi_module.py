@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.ffi import loads
 from dcnbuild.port.python.module import Module, PythonScope, dotted
-from dcnbuild.port.rule import entries
+from dcnbuild.port.rule import entries, rewrites
 
 #: Where an `ffi` comes from, what makes objects with it, and what loads a library of its own.
 _CFFI = re.compile(r"\bFFI\(|(?<!utils)\.ffi\b")
@@ -17,7 +17,7 @@ _MAKERS = frozenset({"new", "cast", "NULL", "from_buffer", "addressof"})
 _OTHER_LIBRARY = re.compile(r"\.(?:dlopen|cdef|set_source)\(")
 
 
-def _rewrite(module: Module, scope: PythonScope) -> Iterable[Edit]:
+def rewrite_ffi_module(module: Module, scope: PythonScope) -> Iterable[Edit]:
     """The functions of a library of cffi were wrapped one by one; those of pybind11 are taken as they are."""
     loaded = list(loads(module)) if "_wrap_function" in module.text else []
     for load, lib, _ in loaded:
@@ -60,4 +60,4 @@ def objects_of_cffi(module: Module) -> Iterator[ast.AST]:
             yield node
 
 
-RULES = entries(__file__, {"ffi-module": _rewrite})
+RULES = entries(__file__, rewrites(globals()))

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 from dcnbuild.port.edits import Edit, Revision, disjoint, indent_of, line_start, newline_of
 from dcnbuild.port.python.functions import OldFunction, old_functions, starred
 from dcnbuild.port.python.module import Module, PythonScope
-from dcnbuild.port.rule import entries
+from dcnbuild.port.rule import entries, rewrites
 
 
-def _port_class(module: Module, scope: PythonScope) -> Iterable[Edit]:
+def rewrite_autograd_function(module: Module, scope: PythonScope) -> Iterable[Edit]:
     """The edits of each old-style Function of a file."""
     return disjoint(
         list(_edits(module, function)) for function in old_functions(module) if function.node.name in scope.functions
@@ -202,4 +202,4 @@ def _without_init(module: Module, function: OldFunction) -> Iterator[Edit]:
         yield Edit(module.end(body[index - 1]) if index else module.start(init), module.end(init), "")
 
 
-RULES = entries(__file__, {"autograd-function": _port_class})
+RULES = entries(__file__, rewrites(globals()))

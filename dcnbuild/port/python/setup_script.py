@@ -9,7 +9,7 @@ from itertools import groupby, pairwise
 
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.python.module import Module, PythonScope
-from dcnbuild.port.rule import entries
+from dcnbuild.port.rule import entries, rewrites
 from dcnbuild.port.scripts import OLDEST, YEARS, raised_architectures, raised_standard
 
 _STANDARD = re.compile(r"(?:--?std=|/std:)(?:c|gnu)\+\+(\w\w)")
@@ -53,7 +53,7 @@ def old_flags(module: Module, scope: PythonScope) -> list[ast.Constant]:
     return [node for node in _flags(module, _STANDARD) if _old_standard(text_of(node), scope.new_standard)]
 
 
-def _standard(module: Module, scope: PythonScope) -> Iterable[Edit]:
+def rewrite_cxx_standard(module: Module, scope: PythonScope) -> Iterable[Edit]:
     if is_build_script(module):
         yield from _without(module, list(_handed_on(module, old_flags(module, scope))), _STANDARD)
     elif _calls_compilers(module) and scope.new_standard:
@@ -75,7 +75,7 @@ def _handed_on(module: Module, flags: Iterable[ast.Constant]) -> Iterator[ast.Co
 _OLD_COMPILER = re.compile(r"(?:\S*/)?g(?:cc|\+\+)-[4-9](?:\.\d)?")
 
 
-def _host_compilers(module: Module, scope: PythonScope) -> Iterable[Edit]:
+def rewrite_host_compiler(module: Module, scope: PythonScope) -> Iterable[Edit]:
     """`'-ccbin', '/usr/bin/gcc-4.9'` in a list of flags."""
     for node in module.nodes if is_build_script(module) else ():
         elements = node.elts if isinstance(node, (ast.List, ast.Tuple)) else []
@@ -98,13 +98,13 @@ def _raised(module: Module, nodes: Iterable[ast.Constant], newer: Callable[[str]
 _ABI = re.compile(r"-D_GLIBCXX_USE_CXX11_ABI=0")
 
 
-def _abi(module: Module, scope: PythonScope) -> Iterable[Edit]:
+def rewrite_cxx11_abi(module: Module, scope: PythonScope) -> Iterable[Edit]:
     if is_build_script(module):
         nodes = [node for node in _flags(module, _ABI) if _ABI.fullmatch(text_of(node).strip())]
         yield from _without(module, nodes, _ABI)
 
 
-def _architectures(module: Module, scope: PythonScope) -> Iterable[Edit]:
+def rewrite_arch_list(module: Module, scope: PythonScope) -> Iterable[Edit]:
     commands = [node for node in module.of(ast.Constant) if "nvcc " in text_of(node)]
     yield from _raised(module, commands, raised_architectures)
     nodes = list(_flags(module, _ARCHITECTURE))
@@ -187,7 +187,4 @@ def without_statements(module: Module, statements: Sequence[ast.stmt]) -> Iterat
             yield Edit(*span, "")
 
 
-RULES = entries(
-    __file__,
-    {"cxx-standard": _standard, "host-compiler": _host_compilers, "cxx11-abi": _abi, "arch-list": _architectures},
-)
+RULES = entries(__file__, rewrites(globals()))

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import follows, preceded
 from dcnbuild.port.result import Remark, by_subject, remark
-from dcnbuild.port.rule import Scope, entries
+from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.rules.tensors import is_type_variable, of_storage
 from dcnbuild.port.stream import Stream
 
@@ -23,54 +22,54 @@ _FACTORIES = {"tensor": "empty", "zeros": "zeros", "ones": "ones"}
 _FUNCTIONS = _FACTORIES | {f: f for f in ("zeros_like", "ones_like", "rand", "randn", "arange", "randperm")}
 
 
-def _type_name(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_at_type(code: Code, scope: Scope) -> Iterable[Edit]:
     """`at::Type` as the type of a variable, a member or a parameter; `Type&` where a file uses namespace at."""
     found = list(code.names("Type"))
-    using = found and any(preceded(s, i, "using", "namespace") for s, i in code.names("at"))
+    using = found and any(s.preceded(i, "using", "namespace") for s, i in code.names("at"))
     for stream, index in found:
-        qualified = any(preceded(stream, index, space, "::") for space in _SPACES)
-        if using and follows(stream, index, "&") and not preceded(stream, index, "::"):
+        qualified = any(stream.preceded(index, space, "::") for space in _SPACES)
+        if using and stream.follows(index, "&") and not stream.preceded(index, "::"):
             if "Type" not in scope.own:
-                yield Edit(stream[index].start, stream[index].end, "DeprecatedTypeProperties")
+                yield stream.edit(index, index, "DeprecatedTypeProperties")
             continue
-        if qualified and not follows(stream, index, "::") and not preceded(stream, index - 2, "::"):
-            yield Edit(stream[index].start, stream[index].end, "DeprecatedTypeProperties")
+        if qualified and not stream.follows(index, "::") and not stream.preceded(index - 2, "::"):
+            yield stream.edit(index, index, "DeprecatedTypeProperties")
 
 
-def _type_factories(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_type_factory(code: Code, scope: Scope) -> Iterable[Edit]:
     """`x.type().tensor({n})`, and the same of at::CUDA(at::kFloat) and at::CPU(at::kFloat)."""
     for stream, index, given, last in code.calls("|".join(_FUNCTIONS)):
-        if not preceded(stream, index, ".") or len(given) > 1:
+        if not stream.preceded(index, ".") or len(given) > 1:
             continue
         name, close = stream[index], stream[last]
         new = _FUNCTIONS[name.text]
         sizes = "" if given else "{0}"
         scalar = stream.partner[index - 2]
-        if preceded(stream, index - 1, "type", "(", ")"):
+        if stream.preceded(index - 1, "type", "(", ")"):
             if index >= 5 and stream[index - 5].text in (".", "->") and name.text in _FACTORIES:
                 yield Edit(stream[index - 4].start, name.end, f"new_{new}")
                 yield Edit(close.start, close.start, sizes)
         elif is_type_variable(code, stream[index - 2]):
             yield Edit(stream[index - 2].start, name.end, f"at::{new}")
             yield Edit(close.start, close.start, f"{sizes}, {stream[index - 2].text}.options()")
-        elif preceded(stream, scalar, "type", "(", ")", ".", "toScalarType") and name.text in _FACTORIES:
+        elif stream.preceded(scalar, "type", "(", ")", ".", "toScalarType") and name.text in _FACTORIES:
             yield Edit(stream[scalar - 5].start, name.end, f"new_{new}")
             yield Edit(close.start, close.start, f"{sizes}, {code.inside(stream, scalar)}")
         elif (found := _backend(code, stream, index - 2)) is not None:
             backend, options = found
-            first = backend - 2 if preceded(stream, backend, "::") else backend
+            first = backend - 2 if stream.preceded(backend, "::") else backend
             written = code.text[stream[index + 1].end : close.start]
             yield Edit(stream[first].start, close.end, f"at::{new}({written}{sizes}, {options})")
 
 
-def _backends(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_type_backend(code: Code, scope: Scope) -> Iterable[Edit]:
     """`x.type().backend() == at::kCUDA`, which was a backend once and is a kind of device."""
     for stream, index in code.names("backend"):
-        asked = preceded(stream, index, "type", "(", ")", ".") and follows(stream, index, "(", ")")
+        asked = stream.preceded(index, "type", "(", ")", ".") and stream.follows(index, "(", ")")
         named = stream.words(index + 4, 3)
         kind = named[-1:] if named[1:2] == ["::"] and named[0] in _SPACES else named[:1]
         if asked and stream.words(index + 3, 1)[0] in ("==", "!=") and kind[0] in ("kCUDA", "kCPU"):
-            yield Edit(stream[index - 4].start, stream[index].end, "device().type")
+            yield stream.edit(index - 4, index, "device().type")
 
 
 def left_storage(code: Code) -> Iterator[Remark]:
@@ -79,15 +78,15 @@ def left_storage(code: Code) -> Iterator[Remark]:
         (f"storage().{stream[index].text}", stream[index].start)
         for stream, index in code.names("data|size")
         if of_storage(stream, index)
-        and (follows(stream, index, "<") if stream[index].text == "data" else follows(stream, index, "(", ")"))
+        and (stream.follows(index, "<") if stream[index].text == "data" else stream.follows(index, "(", ")"))
     )
     return (remark("storage-member", lines, subject) for subject, lines in by_subject(code.text, found).items())
 
 
-def _type_first(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_type_first(code: Code, scope: Scope) -> Iterable[Edit]:
     """`at::zeros(type, sizes)`: the type of a tensor, of at::CUDA(…) or of a variable stands first."""
     for stream, index, given, last in code.calls("|".join(_TYPE_FIRST)):
-        if len(given) < 2 or not any(preceded(stream, index, space, "::") for space in _SPACES):
+        if len(given) < 2 or not any(stream.preceded(index, space, "::") for space in _SPACES):
             continue
         start, end = given[0]
         found = _backend(code, stream, end - 1)
@@ -99,19 +98,19 @@ def _type_first(code: Code, scope: Scope) -> Iterable[Edit]:
             if converted > 0:
                 options += f".dtype({code.inside(stream, converted)})"
         elif is_type_variable(code, stream[start]) and (
-            end == start + 1 or follows(stream, start, ".", "toScalarType") and stream.partner[start + 3] == end - 1
+            end == start + 1 or stream.follows(start, ".", "toScalarType") and stream.partner[start + 3] == end - 1
         ):
             options = f"{code.written(stream, start, end)}.options()"
         else:
             continue
         yield Edit(stream[start].start, stream[given[1][0]].start, "")
-        yield Edit(stream[last].start, stream[last].start, f", {options}")
+        yield stream.before(last, f", {options}")
 
 
 def _end_of_tensor(stream: Stream, start: int, end: int) -> int | None:
     """The `type` of an argument that is `x.type()` or `x.type().toScalarType(…)`."""
     opening = stream.partner[end - 1] if end - start > 4 else -1
-    if opening > start + 4 and preceded(stream, opening, ".", "toScalarType"):
+    if opening > start + 4 and stream.preceded(opening, ".", "toScalarType"):
         end = opening - 2
     found = end - 3
     there = found > start + 1 and stream.words(found, 3) == ["type", "(", ")"]
@@ -127,28 +126,19 @@ def _backend(code: Code, stream: Stream, close: int) -> tuple[int, str] | None:
     return opening - 1, f"at::device(at::k{device}).dtype({code.inside(stream, opening)})"
 
 
-def _to_type(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_to_type(code: Code, scope: Scope) -> Iterable[Edit]:
     """`x.toType(at::CUDA(at::kInt))`, and `x.toType(y.type())`."""
     for stream, index, _, close in code.calls("toType"):
         found = _backend(code, stream, close - 1)
         if found is not None and found[0] - index < 5:
-            yield Edit(stream[index].start, stream[close].end, f"to({found[1]})")
+            yield stream.edit(index, close, f"to({found[1]})")
         elif index + 3 == close and is_type_variable(code, stream[index + 2]):
-            yield Edit(stream[index].start, stream[close].end, f"to({stream[index + 2].text}.options())")
+            yield stream.edit(index, close, f"to({stream[index + 2].text}.options())")
         elif (type := _end_of_tensor(stream, index + 2, close)) is not None:
-            yield Edit(stream[index].start, stream[index].end, "to")
-            yield Edit(stream[type].start, stream[type].end, "options")
+            yield stream.edit(index, index, "to")
+            yield stream.edit(type, type, "options")
             if type + 3 < close:
-                yield Edit(stream[type + 4].start, stream[type + 4].end, "dtype")
+                yield stream.edit(type + 4, type + 4, "dtype")
 
 
-RULES = entries(
-    __file__,
-    {
-        "type-backend": _backends,
-        "type-factory": _type_factories,
-        "type-first": _type_first,
-        "to-type": _to_type,
-        "at-type": _type_name,
-    },
-)
+RULES = entries(__file__, rewrites(globals()))

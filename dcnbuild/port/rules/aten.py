@@ -6,51 +6,50 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import follows, preceded
-from dcnbuild.port.rule import Scope, entries
+from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stream import Stream
 
 
-def _register(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_jit_register_operators(code: Code, scope: Scope) -> Iterable[Edit]:
     """`torch::jit::RegisterOperators("name", &f)`, and its `.op(…)`; with Operator objects it is still there."""
     for stream, index in code.names("RegisterOperators"):
-        opening = index + 2 if follows(stream, index + 1, "(") else index + 1
-        named = follows(stream, opening - 1, "(") and stream.words(opening + 1, 1)
-        chained = follows(stream, index, "(", ")", ".", "op")
-        if preceded(stream, index, "jit", "::") and (chained or named and named[0].startswith('"')):
+        opening = index + 2 if stream.follows(index + 1, "(") else index + 1
+        named = stream.follows(opening - 1, "(") and stream.words(opening + 1, 1)
+        chained = stream.follows(index, "(", ")", ".", "op")
+        if stream.preceded(index, "jit", "::") and (chained or named and named[0].startswith('"')):
             yield Edit(stream[index - 2].start, stream[index].start, "")
 
 
-def _device_guards(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_device_guard_argument(code: Code, scope: Scope) -> Iterable[Edit]:
     """`at::DeviceGuard guard(x.get_device());`, and of a tensor itself."""
     for stream, index in code.names("DeviceGuard"):
-        scope_of = stream.words(index - 2, 1) if preceded(stream, index, "::") else ["at"]
+        scope_of = stream.words(index - 2, 1) if stream.preceded(index, "::") else ["at"]
         known = scope_of[0] in ("at", "c10", "torch")  # torch::stable::accelerator's takes a number
-        if not known or not follows(stream, index + 1, "(") or stream[index + 1].kind != "name":
+        if not known or not stream.follows(index + 1, "(") or stream[index + 1].kind != "name":
             continue
         close = max(stream.partner[index + 2], index + 3)
-        if any(preceded(stream, close, sign, "get_device", "(", ")") for sign in (".", "->")):
-            yield Edit(stream[close - 3].start, stream[close - 1].end, "device()")
+        if any(stream.preceded(close, sign, "get_device", "(", ")") for sign in (".", "->")):
+            yield stream.edit(close - 3, close - 1, "device()")
         elif close == index + 4 and code.is_tensor(stream[index + 3]):
-            yield Edit(stream[close].start, stream[close].start, ".device()")
+            yield stream.before(close, ".device()")
 
 
-def _generator(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_default_generator(code: Code, scope: Scope) -> Iterable[Edit]:
     """`auto gen = at::cuda::detail::getDefaultCUDAGenerator();` where `gen->` follows."""
     stream = code.live
     for index in stream.places.get("getDefaultCUDAGenerator", ()):
         close = stream.close_of(index)
         first = stream.qualified(index)
-        if first < 3 or close < 0 or not follows(stream, close, ";") or stream[first - 1].text != "=":
+        if first < 3 or close < 0 or not stream.follows(close, ";") or stream[first - 1].text != "=":
             continue
         uses = stream.places.get(stream[first - 2].text, ())
-        if any(i > close and follows(stream, i, "->") for i in uses):
+        if any(i > close and stream.follows(i, "->") for i in uses):
             made = code.written(stream, first, close + 1)
             new = f"at::get_generator_or_default<at::CUDAGeneratorImpl>(std::nullopt, {made})"
             type = stream[first - 3]
             if type.kind == "name" and type.text != "auto":
                 yield Edit(type.start, type.end, "auto")
-            yield Edit(stream[first].start, stream[close].end, new)
+            yield stream.edit(first, close, new)
 
 
 #: What was asked of at::globalContext() → the function that says it.
@@ -67,53 +66,53 @@ _RANDOM = (
 )
 
 
-def _no_generator(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_no_generator(code: Code, scope: Scope) -> Iterable[Edit]:
     """`x.uniform_(0, 1, nullptr)`: a generator was a pointer."""
     for stream, index, given, _ in code.calls(_RANDOM):
-        if preceded(stream, index, ".") or preceded(stream, index, "::"):
+        if stream.preceded(index, ".") or stream.preceded(index, "::"):
             for start, end in given:
                 if end == start + 1 and stream[start].text in ("nullptr", "NULL"):
-                    yield Edit(stream[start].start, stream[start].end, "std::nullopt")
+                    yield stream.edit(start, start, "std::nullopt")
 
 
-def _context_stream(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_context_stream(code: Code, scope: Scope) -> Iterable[Edit]:
     """`at::globalContext().getCurrentCUDAStream()`."""
     for stream, index in code.names("|".join(_CONTEXT)):
-        if preceded(stream, index, "globalContext", "(", ")", "."):
+        if stream.preceded(index, "globalContext", "(", ")", "."):
             first = stream.qualified(index - 4)
-            yield Edit(stream[first].start, stream[index].end, _CONTEXT[stream[index].text])
+            yield stream.edit(first, index, _CONTEXT[stream[index].text])
 
 
-def _scalar_type(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_detail_scalar_type(code: Code, scope: Scope) -> Iterable[Edit]:
     """`::detail::scalar_type(type)`, which macros copied from torch's own call."""
     for stream, index in code.names("scalar_type"):
         first = stream.qualified(index)
         ours = set(stream.words(first, index - first)) <= {"::", "detail", "at", "torch", "c10"}
-        if ours and preceded(stream, index, "detail", "::") and follows(stream, index, "("):
-            yield Edit(stream[first].start, stream[index].end, "ported_scalar_type")
+        if ours and stream.preceded(index, "detail", "::") and stream.follows(index, "("):
+            yield stream.edit(first, index, "ported_scalar_type")
 
 
-def _linalg(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_linalg_namespace(code: Code, scope: Scope) -> Iterable[Edit]:
     """`torch::linalg::det(x)`; the namespace was one of functions of the same names and arguments."""
     for stream, index in code.names("linalg"):
-        behind = any(preceded(stream, index, space, "::") for space in ("torch", "at"))
-        if behind and follows(stream, index, "::"):
+        behind = any(stream.preceded(index, space, "::") for space in ("torch", "at"))
+        if behind and stream.follows(index, "::"):
             yield Edit(stream[index].end, stream[index + 1].end, "_")
 
 
-def _variable_ref(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_variable_ref(code: Code, scope: Scope) -> Iterable[Edit]:
     """`torch::autograd::as_variable_ref(x)`: every tensor is a Variable."""
     for stream, index in code.names("as_variable(?:_ref)?"):
         first = stream.qualified(index)
-        if follows(stream, index, "(") and not any(preceded(stream, first, sign) for sign in (".", "->")):
-            yield Edit(stream[first].start, stream[index].end, "")
+        if stream.follows(index, "(") and not any(stream.preceded(first, sign) for sign in (".", "->")):
+            yield stream.edit(first, index, "")
 
 
 #: What stands before the name of a variable that holds a text.
 _DECLARES = frozenset({"*", "&", "auto", "string", "string_view", "char"})
 
 
-def _dispatch_name(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_dispatch_name(code: Code, scope: Scope) -> Iterable[Edit]:
     """`AT_DISPATCH_ALL_TYPES(type, name_of_kernel, …)`, which made a text of the name itself."""
     bare: dict[str, bool] = {}
     for stream, index, given, _ in code.calls(r"AT_DISPATCH_\w+"):
@@ -135,21 +134,8 @@ def _is_bare(stream: Stream, name: str, scope: Scope) -> bool:
     """Whether a name is no macro, and no variable that the text declares."""
     places = stream.places[name]
     held = any(place and stream[place - 1].text in _DECLARES for place in places)
-    called = any(follows(stream, place, "(") for place in places)
+    called = any(stream.follows(place, "(") for place in places)
     return not (held or name.isupper() or name.startswith("_")) and (called or name not in scope.own)
 
 
-RULES = entries(
-    __file__,
-    {
-        "jit-register-operators": _register,
-        "dispatch-name": _dispatch_name,
-        "device-guard-argument": _device_guards,
-        "default-generator": _generator,
-        "no-generator": _no_generator,
-        "context-stream": _context_stream,
-        "detail-scalar-type": _scalar_type,
-        "linalg-namespace": _linalg,
-        "variable-ref": _variable_ref,
-    },
-)
+RULES = entries(__file__, rewrites(globals()))

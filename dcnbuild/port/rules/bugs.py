@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, indent_of, newline_of
-from dcnbuild.port.pattern import follows
-from dcnbuild.port.rule import Scope, entries
+from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.rules.guards import launches
 from dcnbuild.port.stream import Stream
 from dcnbuild.port.tokens import Token
@@ -34,7 +33,7 @@ def _partner(name: str) -> str | None:
     return name[:start] + _PARTNER[name[start:end]] + name[end:]
 
 
-def _padding(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_pad_h_twice(code: Code, scope: Scope) -> Iterable[Edit]:
     """`pad_h, pad_h` in a call, where the function has a pad_w as well."""
     for function in code.functions:
         words = code.between(*function.body)
@@ -46,12 +45,12 @@ def _padding(code: Code, scope: Scope) -> Iterable[Edit]:
                 yield Edit(second.start, second.end, partner)
 
 
-def _silent_checks(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_silent_cuda_error(code: Code, scope: Scope) -> Iterable[Edit]:
     """`err = cudaGetLastError(); if (err != cudaSuccess) { printf(…); }`"""
     for stream, index in code.names("cudaGetLastError|cudaPeekAtLastError"):
         found = _silent(stream, index)
         if found is not None:
-            yield Edit(stream[found[0]].start, stream[found[1]].end, _LAUNCH_CHECK)
+            yield stream.edit(found[0], found[1], _LAUNCH_CHECK)
 
 
 def _silent(stream: Stream, index: int) -> tuple[int, int] | None:
@@ -60,7 +59,7 @@ def _silent(stream: Stream, index: int) -> tuple[int, int] | None:
     while first and stream[first - 1].text not in (";", "{", "}", ")"):
         first -= 1
     equal = next((i for i in range(first, index) if stream[i].text == "="), None)
-    if not follows(stream, index, "(", ")", ";", "if", "(") or not equal:
+    if not stream.follows(index, "(", ")", ";", "if", "(") or not equal:
         return None
     variable = stream[equal - 1].text
     test = index + 6
@@ -78,7 +77,7 @@ def _silent(stream: Stream, index: int) -> tuple[int, int] | None:
     return None if stream.used(variable, end + 1, last) else (first, end)
 
 
-def _unchecked(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_unchecked_launch(code: Code, scope: Scope) -> Iterable[Edit]:
     """Launches behind which nothing in the function looks at the error."""
     newline = newline_of(code.text)
     stream = code.live
@@ -103,7 +102,7 @@ def _unchecked(code: Code, scope: Scope) -> Iterable[Edit]:
             if end < 0 or end < looks or _is_lone_statement(stream, index):
                 continue
             indent = indent_of(code.text, _statement(stream, index).start)
-            yield Edit(stream[end].end, stream[end].end, f"{newline}{indent}{_LAUNCH_CHECK}")
+            yield stream.behind(end, f"{newline}{indent}{_LAUNCH_CHECK}")
 
 
 def _statement(words: Sequence[Token], index: int) -> Token:
@@ -119,17 +118,17 @@ def _is_lone_statement(words: Sequence[Token], index: int) -> bool:
     return first.text in ("if", "for", "while", "else", "do", "case", "default")
 
 
-def _exits(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_cuda_error_exit(code: Code, scope: Scope) -> Iterable[Edit]:
     """`exit(…)` where a CUDA error is dealt with."""
     for stream, index in code.names("exit|abort"):
         close = stream.close_of(index)
         near = {token.text for token in stream[max(0, index - 60) : index]}
         if close > 0 and near & {"cudaSuccess", "cudaGetErrorString", "CUDNN_STATUS_SUCCESS"}:
             text = 'throw std::runtime_error("a CUDA call failed, see above")'
-            yield Edit(stream[index].start, stream[close].end, text)
+            yield stream.edit(index, close, text)
 
 
-def _gradients(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_gradient_not_contiguous(code: Code, scope: Scope) -> Iterable[Edit]:
     """A gradient whose elements are walked by pointer, though it may be expanded or transposed."""
     newline = newline_of(code.text)
     for function in code.functions:
@@ -161,33 +160,24 @@ _DATA = ("data", "data_ptr", "const_data_ptr", "packed_accessor")
 
 def _is_made_sure(stream: Stream, index: int) -> bool:
     """Whether a tensor is made contiguous, assigned, or handed to a check here."""
-    if follows(stream, index, ".", "contiguous") or follows(stream, index, ".", "is_contiguous"):
+    if stream.follows(index, ".", "contiguous") or stream.follows(index, ".", "is_contiguous"):
         return True
     around = stream.around[index]
     called = stream[around - 1].text if around > 0 and stream[around].text == "(" else ""
-    return follows(stream, index, "=") or "CHECK" in called.upper() or "CONTIGUOUS" in called.upper()
+    return stream.follows(index, "=") or "CHECK" in called.upper() or "CONTIGUOUS" in called.upper()
 
 
 def _walks(stream: Stream, index: int, first: int, last: int) -> bool:
     """Whether the elements of a tensor, or of a slice of it, are taken by pointer."""
-    if follows(stream, index, ".") and stream[index + 2].text in _DATA:
+    if stream.follows(index, ".") and stream[index + 2].text in _DATA:
         return True
-    sliced = follows(stream, index, ".", "select") or follows(stream, index, "[")
+    sliced = stream.follows(index, ".", "select") or stream.follows(index, "[")
     made = sliced and index > 1 and stream[index - 1].text == "="
     if not made:
         return sliced and any(token.text in _DATA for token in stream[index : max(stream.ends[index], index)][:20])
     places = stream.places.get(stream[index - 2].text, [])
     inside = [i for i in places if index < i < last]
-    return any(follows(stream, i, ".") and stream[i + 2].text in _DATA for i in inside)
+    return any(stream.follows(i, ".") and stream[i + 2].text in _DATA for i in inside)
 
 
-RULES = entries(
-    __file__,
-    {
-        "pad-h-twice": _padding,
-        "silent-cuda-error": _silent_checks,
-        "cuda-error-exit": _exits,
-        "gradient-not-contiguous": _gradients,
-        "unchecked-launch": _unchecked,
-    },
-)
+RULES = entries(__file__, rewrites(globals()))

@@ -8,8 +8,7 @@ from dcnbuild import knowledge
 from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import follows, preceded
-from dcnbuild.port.rule import Scope, entries
+from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stream import Stream
@@ -17,38 +16,38 @@ from dcnbuild.port.stream import Stream
 _VECTORS = (["vector", "<", "int64_t", ">"], ["vector", "<", "long", ">"])
 
 
-def _scalar_to_tensor(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_scalar_to_tensor(code: Code, scope: Scope) -> Iterable[Edit]:
     """`at::Scalar(2).toTensor()`, `x.item().toTensor()`, and that of a variable or parameter of type Scalar."""
     for stream, index in code.names("toTensor"):
-        if index < 2 or not preceded(stream, index, ".") or not follows(stream, index, "(", ")"):
+        if index < 2 or not stream.preceded(index, ".") or not stream.follows(index, "(", ")"):
             continue
         name = stream[index - 2]
         made = name.text == ")" and stream[stream.partner[index - 2] - 1].text in ("Scalar", "item")
         first = receiver(stream, index - 1)
         if first is None or not (made or _is_declared(code, stream, name.text, name.start, ("Scalar",))):
             continue
-        yield Edit(stream[first].start, stream[first].start, "c10::scalar_to_tensor(")
-        yield Edit(stream[index - 1].start, stream[index + 2].end, ")")
+        yield stream.before(first, "c10::scalar_to_tensor(")
+        yield stream.edit(index - 1, index + 2, ")")
 
 
-def _tensor_to_scalar(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_tensor_to_scalar(code: Code, scope: Scope) -> Iterable[Edit]:
     """`at::Scalar(x)` of a tensor."""
     for stream, index in code.names("Scalar"):
         close = stream.close_of(index)
         if close > index + 2 and expressions(code, {}).kind(stream, index + 2, close) == "tensor":
-            yield Edit(stream[close].start, stream[close].start, ".item()")
+            yield stream.before(close, ".item()")
 
 
-def _one_index(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_one_index(code: Code, scope: Scope) -> Iterable[Edit]:
     """`x.index(i)` and `at::index(x, i)`: one tensor was a list of them."""
     for stream, index, given, _ in code.calls("index"):
-        first = receiver(stream, index - 1) if preceded(stream, index, ".") else None
+        first = receiver(stream, index - 1) if stream.preceded(index, ".") else None
         asked = [(first, index - 1)] if first is not None else []
-        spans = asked + given if asked or preceded(stream, index, "at", "::") else []
+        spans = asked + given if asked or stream.preceded(index, "at", "::") else []
         if len(spans) == 2 and all(expressions(code, {}).kind(stream, *span) == "tensor" for span in spans):
             start, end = spans[1]
-            yield Edit(stream[start].start, stream[start].start, "{")
-            yield Edit(stream[end - 1].end, stream[end - 1].end, "}")
+            yield stream.before(start, "{")
+            yield stream.behind(end - 1, "}")
 
 
 def _is_declared(code: Code, stream: Stream, name: str, offset: int, types: tuple[str, ...]) -> bool:
@@ -91,7 +90,7 @@ def _to_vector(code: Code, scope: Scope) -> Iterable[Edit]:
         first = index - 1
         while first > 0 and stream[first].text not in (";", "{", "}", "=", "(", "?", ":", "return"):
             first = (stream.partner[first] if stream[first].text in (")", "]") else first) - 1
-        if first < 1 or not follows(stream, index, "(", ")"):
+        if first < 1 or not stream.follows(index, "(", ")"):
             continue
         close = {"(": ")"}.get(stream[first].text, ";")
         before = stream[first - 1]
@@ -102,28 +101,28 @@ def _to_vector(code: Code, scope: Scope) -> Iterable[Edit]:
         )
         if stream[first].text == "return":
             vector = _returns_vector(code, stream, stream[index].start)
-        if vector and follows(stream, index + 2, close):
-            yield Edit(stream[index + 2].end, stream[index + 2].end, ".vec()")
+        if vector and stream.follows(index + 2, close):
+            yield stream.behind(index + 2, ".vec()")
 
 
 def _lists(code: Code, scope: Scope) -> Iterable[Edit]:
     """`std::vector<int64_t> v = sizes;`, where `sizes` is an at::IntList that the function takes or declares."""
-    declared = [(s, i + 1 + follows(s, i, "&")) for s, i in code.names("IntList|IntArrayRef")]
+    declared = [(s, i + 1 + s.follows(i, "&")) for s, i in code.names("IntList|IntArrayRef")]
     lists = {stream[index].text for stream, index in declared if index < len(stream) and stream[index].kind == "name"}
     stream = code.live
     for name, use in ((list_, use) for list_ in lists for use in stream.places.get(list_, ())):
-        assigned = use > 1 and stream[use - 1].text == "=" and follows(stream, use, ";")
+        assigned = use > 1 and stream[use - 1].text == "=" and stream.follows(use, ";")
         vector = assigned and _is_vector(code, stream, stream[use - 2].text, stream[use].start)
         if vector and _is_declared(code, stream, name, stream[use].start, ("IntList", "IntArrayRef")):
-            yield Edit(stream[use].end, stream[use].end, ".vec()")
+            yield stream.behind(use, ".vec()")
 
 
-def _forward_declared(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_forward_alias(code: Code, scope: Scope) -> Iterable[Edit]:
     """`template <typename T> class optional;` in namespace at, which has std's under that name."""
     stream = code.live
     for index in (*stream.places.get("class", ()), *stream.places.get("struct", ())):
         around = stream.around[index]
-        if not preceded(stream, index, ">") or not follows(stream, index + 1, ";") or around < 2:
+        if not stream.preceded(index, ">") or not stream.follows(index + 1, ";") or around < 2:
             continue
         if stream[around - 2].text != "namespace" or stream[around - 1].text not in ("at", "c10", "torch"):
             continue
@@ -136,26 +135,26 @@ def _forward_declared(code: Code, scope: Scope) -> Iterable[Edit]:
                 yield includes.add(code, name, start)
 
 
-def _vector_lambdas(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_vec_lambda(code: Code, scope: Scope) -> Iterable[Edit]:
     """`at::vec::map2([](Vec& x, Vec& y) { … }, …)`: the lambda has to take values."""
     for stream, index in code.names(r"(?:vec_)?(?:map|reduce)\w*"):
         opening = stream.angles.get(index + 1, index) + 1
-        called = preceded(stream, index, "vec", "::") and follows(stream, opening - 1, "(", "[")
+        called = stream.preceded(index, "vec", "::") and stream.follows(opening - 1, "(", "[")
         first = stream.partner[opening + 1] + 1 if called else 0
         if not first or stream[first].text != "(":
             continue
         for place in range(first + 1, stream.partner[first]):
             declared = stream[place].text == "&" and stream[place + 2].text in (",", ")")
             if declared and stream[place - 2].text != "const" and stream[place + 1].kind == "name":
-                yield Edit(stream[place].start, stream[place].end, "")
+                yield stream.edit(place, place, "")
 
 
-def _loaded(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_jit_load(code: Code, scope: Scope) -> Iterable[Edit]:
     """`std::shared_ptr<torch::jit::script::Module> m = torch::jit::load(…);`, or any `m` that is asked by `m->`."""
     pointers: dict[str, bool] = {}
     for stream, index in code.names("load"):
         close, first = stream.close_of(index), stream.qualified(index)
-        if close < 0 or first < 2 or not preceded(stream, index, "torch", "::", "jit", "::"):
+        if close < 0 or first < 2 or not stream.preceded(index, "torch", "::", "jit", "::"):
             continue
         name = stream[first - 2].text
         if stream[first - 1].text != "=" or stream[first - 2].kind != "name":
@@ -165,30 +164,19 @@ def _loaded(code: Code, scope: Scope) -> Iterable[Edit]:
         if pointers[name]:
             start = stream[first].start
             yield Edit(start, start, "std::make_shared<torch::jit::Module>(")
-            yield Edit(stream[close].end, stream[close].end, ")")
+            yield stream.behind(close, ")")
 
 
 def _is_shared(stream: Stream, name: int) -> bool:
     """Whether a name is declared here as a shared_ptr to a Module, or asked as one."""
     opening = stream.openings.get(name - 1, 0)
-    declared = preceded(stream, opening, "shared_ptr") and stream[name - 2].text == "Module"
-    return follows(stream, name, "->") or declared
+    declared = stream.preceded(opening, "shared_ptr") and stream[name - 2].text == "Module"
+    return stream.follows(name, "->") or declared
 
 
-def _both(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_sizes_to_vector(code: Code, scope: Scope) -> Iterable[Edit]:
     yield from _to_vector(code, scope)
     yield from _lists(code, scope)
 
 
-RULES = entries(
-    __file__,
-    {
-        "scalar-to-tensor": _scalar_to_tensor,
-        "tensor-to-scalar": _tensor_to_scalar,
-        "one-index": _one_index,
-        "sizes-to-vector": _both,
-        "forward-alias": _forward_declared,
-        "vec-lambda": _vector_lambdas,
-        "jit-load": _loaded,
-    },
-)
+RULES = entries(__file__, rewrites(globals()))

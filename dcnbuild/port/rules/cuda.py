@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, newline_of, whole_line
-from dcnbuild.port.rule import Scope, entries
+from dcnbuild.port.rule import Scope, entries, rewrites
 
 
-def _atomic_add(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_atomic_add_double(code: Code, scope: Scope) -> Iterable[Edit]:
     """The project's own atomicAdd(double*, double), where no #if takes it away."""
     newline = newline_of(code.text)
     for function in code.functions:
@@ -29,7 +29,7 @@ def _atomic_add(code: Code, scope: Scope) -> Iterable[Edit]:
         yield Edit(end, end, f"{last}#endif{newline}")
 
 
-def _symbol_by_name(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_symbol_by_name(code: Code, scope: Scope) -> Iterable[Edit]:
     """`cudaMemcpyToSymbol("table", …)` for a symbol that this file defines."""
     for stream, index, given, _ in code.calls("cudaMemcpyToSymbol|cudaMemcpyFromSymbol|cudaGetSymbolAddress"):
         place = 0 if stream[index].text == "cudaMemcpyToSymbol" else 1
@@ -43,4 +43,4 @@ def _symbol_by_name(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(text.start, text.end, name)
 
 
-RULES = entries(__file__, {"symbol-by-name": _symbol_by_name, "atomic-add-double": _atomic_add})
+RULES = entries(__file__, rewrites(globals()))

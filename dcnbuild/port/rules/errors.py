@@ -8,8 +8,7 @@ from collections.abc import Iterable, Sequence
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.layout import Macro
-from dcnbuild.port.pattern import follows
-from dcnbuild.port.rule import Scope, entries
+from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stream import Stream
 from dcnbuild.port.tokens import Token
 
@@ -24,7 +23,7 @@ _CONVERSION = re.compile(r"%[-+ 0]*\d*(?:\.\d+)?(?:hh|h|ll|l|z|j|t)?([a-zA-Z%])"
 _SAME = frozenset("diufgsc")
 
 
-def _messages(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_printf_message(code: Code, scope: Scope) -> Iterable[Edit]:
     """Messages with as many conversions as arguments, taken apart."""
     for stream, _, given, _ in code.calls(_CHECKS):
         for position, (start, end) in enumerate(given):
@@ -62,7 +61,7 @@ def _split(code: Code, stream: Stream, literal: Sequence[Token], values: list[tu
     return Edit(literal[0].start, last.end, ", ".join(words))
 
 
-def _comparisons(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_check_comparison(code: Code, scope: Scope) -> Iterable[Edit]:
     """CHECK_EQ and its like, which torch's logging header had without a prefix."""
     there = scope.headers | code.headers
     uses = any(map(_TORCH_HEADER.match, there)) or code.has(_TORCH)
@@ -70,20 +69,20 @@ def _comparisons(code: Code, scope: Scope) -> Iterable[Edit]:
         return
     for stream, index in code.names(r"D?CHECK_(?:EQ|NE|LT|LE|GT|GE|NOTNULL)"):
         name = stream[index]
-        if name.text not in scope.own and follows(stream, index, "("):
+        if name.text not in scope.own and stream.follows(index, "("):
             yield Edit(name.start, name.start, "TORCH_")
 
 
-def _before_else(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_check_before_else(code: Code, scope: Scope) -> Iterable[Edit]:
     """`if (a) TORCH_CHECK(…); else …`: the macro is an if itself, and would take the else."""
     stream = code.live
     for index in stream.places.get("TORCH_CHECK", ()):
         close = stream.close_of(index)
-        if close > 0 and follows(stream, close, ";", "else"):
-            yield Edit(stream[index].start, stream[close + 1].end, f"{{ {code.written(stream, index, close + 2)} }}")
+        if close > 0 and stream.follows(close, ";", "else"):
+            yield stream.edit(index, close + 1, f"{{ {code.written(stream, index, close + 2)} }}")
 
 
-def _semicolon(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_check_semicolon(code: Code, scope: Scope) -> Iterable[Edit]:
     """`AT_ASSERT(a)` and the project's macros around it, as statements that no ";" ends."""
     ends = (macro for macro in code.layout.macros if macro.parameters is not None and _ends_in_check(macro))
     stream = code.live
@@ -96,7 +95,7 @@ def _semicolon(code: Code, scope: Scope) -> Iterable[Edit]:
             following = stream[close + 1]
             begins = following.text == "}" or (following.kind == "name" and following.text != "else")
             if begins and "\n" in code.text[stream[close].end : following.start]:
-                yield Edit(stream[close].end, stream[close].end, ";")
+                yield stream.behind(close, ";")
 
 
 def _ends_in_check(macro: Macro) -> bool:
@@ -105,12 +104,4 @@ def _ends_in_check(macro: Macro) -> bool:
     return bool(body) and body[0].text in _STATEMENTS and 0 < body.close_of(0) == len(body) - 1
 
 
-RULES = entries(
-    __file__,
-    {
-        "check-semicolon": _semicolon,
-        "check-comparison": _comparisons,
-        "check-before-else": _before_else,
-        "printf-message": _messages,
-    },
-)
+RULES = entries(__file__, rewrites(globals()))

@@ -8,7 +8,7 @@ from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, indent_of, line_of, newline_of
 from dcnbuild.port.functions import Function
 from dcnbuild.port.result import Remark, remark
-from dcnbuild.port.rule import Scope, entries
+from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.source import COMPILED_SUFFIXES
 from dcnbuild.port.tokens import Token
 
@@ -37,7 +37,7 @@ def launches(words: Sequence[Token]) -> list[int]:
     ]
 
 
-def _guards(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_device_guard(code: Code, scope: Scope) -> Iterable[Edit]:
     for function in code.functions:
         if function.on_gpu or not function.tensors:
             continue
@@ -71,4 +71,4 @@ def _insert(code: Code, function: Function, tensor: str) -> Edit:
     return Edit(offset, offset, f"{gap}const c10::cuda::OptionalCUDAGuard device_guard(at::device_of({tensor}));")
 
 
-RULES = entries(__file__, {"device-guard": _guards})
+RULES = entries(__file__, rewrites(globals()))

@@ -9,7 +9,7 @@ from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, whole_line
-from dcnbuild.port.rule import Rewrite, Scope, entries
+from dcnbuild.port.rule import Rewrite, Scope, entries, rewrites
 from dcnbuild.port.source import COMPILED_SUFFIXES
 
 #: Headers of THC, and of ATen and c10, that are gone → what has their place.
@@ -67,17 +67,17 @@ _ATOMICS_ALONE = _by_table({"ATen/cuda/CUDAApplyUtils.cuh": "ATen/cuda/Atomic.cu
 _BINDING = _by_table({"torch/torch.h": "torch/extension.h"})
 
 
-def _apply_utils(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_cuda_apply_utils(code: Code, scope: Scope) -> Iterable[Edit]:
     return _ATOMICS_ALONE(code, scope) if code.has(_ATOMICS) and not code.has(_APPLY) else ()
 
 
-def _th(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_th_header(code: Code, scope: Scope) -> Iterable[Edit]:
     """TH.h stood before the project's headers, which lean on what it brought: that of tensors takes its place."""
     wanted = includes.missing(code, "Tensor", scope.headers, False)
     return _replacing(_TH.pattern, lambda header: wanted[0][0] if wanted else None)(code, scope)
 
 
-def _extension(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_torch_extension_header(code: Code, scope: Scope) -> Iterable[Edit]:
     """torch/torch.h in a file that binds Python, with nothing else that brings pybind11."""
     there = any(re.fullmatch(_PYBIND, header) for header in scope.headers | code.headers)
     binds = code.has("PYBIND11_MODULE|TORCH_EXTENSION_NAME|pybind11")
@@ -102,7 +102,7 @@ _BARE = re.compile(
 _BROUGHT = ("cstdio", "cfloat", "cassert")
 
 
-def _missing(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_missing_header(code: Code, scope: Scope) -> Iterable[Edit]:
     """Names of torch's CUDA side, and of C, in a source whose headers are all known not to bring them."""
     others = [header for header in scope.headers | code.headers if header not in scope.own_headers]
     if scope.suffix == ".cu" and all(map(_BARE.fullmatch, others)):
@@ -114,18 +114,10 @@ def _missing(code: Code, scope: Scope) -> Iterable[Edit]:
             yield includes.add(code, header, first)
 
 
-RULES = entries(
-    __file__,
-    {
-        "thc-header": _replacing(
-            rf"(?!(?:{'|'.join(map(re.escape, _FORWARDERS))})\Z)(?:{_THC.pattern})",
-            lambda header: _TABLES["thc"].get(header, _CUDA_CONTEXT),
-        ),
-        "thc-forwarder": _by_table({header: _TABLES["thc"][header] for header in _FORWARDERS}),
-        "th-header": _th,
-        "moved-header": _by_table(_TABLES["moved"]),
-        "cuda-apply-utils": _apply_utils,
-        "missing-header": _missing,
-        "torch-extension-header": _extension,
-    },
+rewrite_thc_header = _replacing(
+    rf"(?!(?:{'|'.join(map(re.escape, _FORWARDERS))})\Z)(?:{_THC.pattern})",
+    lambda header: _TABLES["thc"].get(header, _CUDA_CONTEXT),
 )
+rewrite_thc_forwarder = _by_table({header: _TABLES["thc"][header] for header in _FORWARDERS})
+rewrite_moved_header = _by_table(_TABLES["moved"])
+RULES = entries(__file__, rewrites(globals()))

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import arguments_of, follows
-from dcnbuild.port.rule import Scope, entries
+from dcnbuild.port.pattern import arguments_of
+from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stream import Stream
 
 #: Source: the members of THCNumerics in torch 1.10's THC/THCNumerics.cuh.
@@ -25,11 +25,11 @@ _LIMITS = {"min": "lowest", "max": "max"}
 def _member(stream: Stream, index: int) -> tuple[int, int] | None:
     """For `Name<…>::member(`, the indices of the ">" and of the member; None for another shape."""
     close = stream.angles.get(index + 1, 0)
-    shape = close and follows(stream, close, "::") and follows(stream, close + 2, "(")
+    shape = close and stream.follows(close, "::") and stream.follows(close + 2, "(")
     return (close, close + 2) if shape else None
 
 
-def _numerics(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_thc_numerics(code: Code, scope: Scope) -> Iterable[Edit]:
     """The outermost calls; those inside them are found when these are done."""
     for stream, index in code.names("THCNumerics") if "THCNumerics" not in scope.own else ():
         found = _member(stream, index)
@@ -39,7 +39,7 @@ def _numerics(code: Code, scope: Scope) -> Iterable[Edit]:
         values = [code.written(stream, *span) for span in called[0]]
         new = _expression(stream[found[1]].text, code.written(stream, index + 2, found[0]), values)
         if new:
-            yield Edit(stream[index].start, stream[called[1]].end, new)
+            yield stream.edit(index, called[1], new)
 
 
 def _expression(name: str, type: str, values: Sequence[str]) -> str:
@@ -54,7 +54,7 @@ def _expression(name: str, type: str, values: Sequence[str]) -> str:
     return ""
 
 
-def _convert(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_thc_scalar_convert(code: Code, scope: Scope) -> Iterable[Edit]:
     """`ScalarConvert<From, To>::to(a)`."""
     for stream, index in code.names("ScalarConvert") if "ScalarConvert" not in scope.own else ():
         found = _member(stream, index)
@@ -63,7 +63,7 @@ def _convert(code: Code, scope: Scope) -> Iterable[Edit]:
         words = stream.words(index + 2, found[0] - index - 2)
         if "," in words and "<" not in words:
             target = code.written(stream, index + 3 + words.index(","), found[0])
-            yield Edit(stream[index].start, stream[found[1]].end, f"static_cast<{target}>")
+            yield stream.edit(index, found[1], f"static_cast<{target}>")
 
 
-RULES = entries(__file__, {"thc-numerics": _numerics, "thc-scalar-convert": _convert})
+RULES = entries(__file__, rewrites(globals()))

@@ -21,7 +21,7 @@ def _rewrite(name: str) -> Rewrite:
             return
         for stream, index, given, _ in code.calls(f"__{name}"):
             if len(given) > 2 and _is_scalar(stream, stream[given[1][0]].text):
-                yield Edit(stream[index].start, stream[index].end, f"ported_{name}")
+                yield stream.edit(index, index, f"ported_{name}")
 
     return rewrite
 

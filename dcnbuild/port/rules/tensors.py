@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import follows, preceded
-from dcnbuild.port.rule import Scope, entries
+from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stream import Stream
 from dcnbuild.port.tokens import Token
@@ -25,7 +24,7 @@ _DISPATCH = r"AT_DISPATCH_\w+"
 _TYPE = re.compile(r"\bat ?:: ?Type\b|\bDeprecatedTypeProperties\b")
 
 
-def _dispatch(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_dispatch_type(code: Code, scope: Scope) -> Iterable[Edit]:
     """The type argument of AT_DISPATCH_* and of the project's macros around it."""
     wanted = "|".join([_DISPATCH, *sorted(scope.dispatchers)])
     for stream, index in code.names("switch"):  # switch (x.type())
@@ -40,17 +39,17 @@ def _dispatch(code: Code, scope: Scope) -> Iterable[Edit]:
             method = _type_call(stream, start, end)
             inside = _in_own_type(code, scope, stream, start, end)
             if inside is not None:
-                yield Edit(stream[start].start, stream[start + 1].end, "")
+                yield stream.edit(start, start + 1, "")
                 yield Edit(inside.start, stream[end - 1].end, "scalar_type()")
             elif method is not None:
                 yield Edit(method.start, method.end, "scalar_type")
             elif end == start + 1 and is_type_variable(code, stream[start]):
-                yield Edit(stream[start].end, stream[start].end, ".scalarType()")
+                yield stream.behind(start, ".scalarType()")
 
 
 def _type_call(stream: Stream, start: int, end: int) -> Token | None:
     """The `type` of an argument between these indices that ends in `.type()`."""
-    asked = end - start > 4 and preceded(stream, end, "type", "(", ")")
+    asked = end - start > 4 and stream.preceded(end, "type", "(", ")")
     return stream[end - 3] if asked and stream[end - 4].text in (".", "->") else None
 
 
@@ -86,44 +85,44 @@ def _typed(code: Code, names: str) -> Iterator[tuple[Stream, int, int, str]]:
     """Calls like `x.data<T>()`: (stream, index of the name, index of the ">", T), but for those of a storage."""
     for stream, index in code.names(names):
         close = stream.angles.get(index + 1, 0)
-        if close > index + 2 and follows(stream, close, "(", ")") and not of_storage(stream, index):
+        if close > index + 2 and stream.follows(close, "(", ")") and not of_storage(stream, index):
             yield stream, index, close, " ".join(stream.words(index + 2, close - index - 2))
 
 
-def _data(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_tensor_data(code: Code, scope: Scope) -> Iterable[Edit]:
     """`.data<T>()`; a `long` in it is what int64 tensors hold."""
     for stream, index, close, type in _typed(code, "data") if "template data" not in scope.own else ():
         if stream.words(index - 1, 1) in (["."], ["->"], ["template"]) and type not in _NO_SYMBOL:
-            yield Edit(stream[index].start, stream[index].end, "data_ptr")
+            yield stream.edit(index, index, "data_ptr")
             if type in ("long", "long int"):
-                yield Edit(stream[index + 2].start, stream[close - 1].end, "int64_t")
+                yield stream.edit(index + 2, close - 1, "int64_t")
 
 
 def of_storage(stream: Stream, index: int) -> bool:
     """Whether a member is asked of `x.storage()`."""
-    return preceded(stream, index, "storage", "(", ")", ".")
+    return stream.preceded(index, "storage", "(", ")", ".")
 
 
-def _long_data(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_tensor_data_long(code: Code, scope: Scope) -> Iterable[Edit]:
     for match in code.find(".data_ptr<long>()"):
         yield Edit(match.start, match.end, code.text[match.start] + "data_ptr<int64_t>()")
 
 
-def _no_symbol(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_tensor_data_symbol(code: Code, scope: Scope) -> Iterable[Edit]:
     """`x.data_ptr<T>()` of a type that no torch has it for: what it does have, and a cast to the same pointer."""
     if {"template data", "template data_ptr"} & scope.own:
         return
     for stream, index, close, type in _typed(code, "data|data_ptr"):
-        dot = index - 1 - preceded(stream, index, "template")
+        dot = index - 1 - stream.preceded(index, "template")
         member = dot > 0 and stream[dot].text in (".", "->")
         first = receiver(stream, dot) if member and type in _NO_SYMBOL and type not in scope.own else None
         if first is not None:
             head = stream[first].start
             yield Edit(head, head, f"reinterpret_cast<{type}*>(")
-            yield Edit(stream[index].start, stream[close + 2].end, f"data_ptr<{_NO_SYMBOL[type]}>())")
+            yield stream.edit(index, close + 2, f"data_ptr<{_NO_SYMBOL[type]}>())")
 
 
-def _case_type(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_private_case_type(code: Code, scope: Scope) -> Iterable[Edit]:
     """AT_PRIVATE_CASE_TYPE(enum, type, …), with torch 1.10's name in front or without."""
     if "AT_PRIVATE_CASE_TYPE" in scope.own:
         return
@@ -132,24 +131,14 @@ def _case_type(code: Code, scope: Scope) -> Iterable[Edit]:
         if len(given) in (3, 4) and all(values):
             enum, type, body = values
             new = f"case {enum}: {{ using scalar_t = {type}; return {body}(); }}"
-            yield Edit(stream[index].start, stream[close].end, new)
+            yield stream.edit(index, close, new)
 
 
-def _packed(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_packed_accessor(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names("|".join(_PACKED)):
         name = stream[index]
-        if name.text not in scope.own and follows(stream, index, "<"):
+        if name.text not in scope.own and stream.follows(index, "<"):
             yield Edit(name.start, name.end, _PACKED[name.text])
 
 
-RULES = entries(
-    __file__,
-    {
-        "dispatch-type": _dispatch,
-        "private-case-type": _case_type,
-        "tensor-data": _data,
-        "tensor-data-long": _long_data,
-        "tensor-data-symbol": _no_symbol,
-        "packed-accessor": _packed,
-    },
-)
+RULES = entries(__file__, rewrites(globals()))

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import follows
 from dcnbuild.port.result import Remark, by_subject, remark
-from dcnbuild.port.rule import Scope, entries
+from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.rules.th_tensors import TYPES, element_of, is_condition
 from dcnbuild.port.stream import Stream
 
@@ -21,11 +20,11 @@ _METHODS = {"storage": "numel", "nDimension": "dim", "storageOffset": "storage_o
 _ADDED = ("+", "storageOffset")
 
 
-def _types(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_th_tensor_type(code: Code, scope: Scope) -> Iterable[Edit]:
     """`THCudaTensor *x` as a parameter or a variable, and what treats it as a pointer."""
     names: dict[str, str] = {}
     for stream, index in code.names(TYPES):
-        if follows(stream, index, "*") and not follows(stream, index + 1, "*"):
+        if stream.follows(index, "*") and not stream.follows(index + 1, "*"):
             end = stream[index + 1].end
             first = index - 1 if index and stream[index - 1].text == "const" else index
             following = stream[index + 2] if index + 2 < len(stream) else None
@@ -36,7 +35,7 @@ def _types(code: Code, scope: Scope) -> Iterable[Edit]:
                 names[following.text] = element_of(stream[index].text)[0]
                 for star in _further(stream, index + 2):
                     names[stream[star + 1].text] = names[following.text]
-                    yield Edit(stream[star].start, stream[star].end, "")
+                    yield stream.edit(star, star, "")
     yield from _fields(code, names)
 
 
@@ -46,7 +45,7 @@ def _further(stream: Stream, index: int) -> Iterator[int]:
         return  # a parameter
     while index < len(stream) and stream[index].text not in (";", "{", "}", ")"):
         index = max(stream.partner[index], index)
-        if follows(stream, index, ",", "*") and stream[index + 3].kind == "name":
+        if stream.follows(index, ",", "*") and stream[index + 3].kind == "name":
             yield index + 2
         index += 1
 
@@ -56,30 +55,30 @@ def _fields(code: Code, names: Mapping[str, str]) -> Iterable[Edit]:
     stream = code.live
     for index, type in ((i, t) for name, t in names.items() for i in stream.places.get(name, ())):
         name, before = stream[index].text, stream[index - 1].text
-        asks, field = follows(stream, index, "->"), "".join(stream.words(index + 2, 1))
-        if follows(stream, index, "->", "storage", "->", "data"):
+        asks, field = stream.follows(index, "->"), "".join(stream.words(index + 2, 1))
+        if stream.follows(index, "->", "storage", "->", "data"):
             data = f"{name}.data_ptr<{type}>()"
-            if follows(stream, index + 4, "+", name, "->", "storageOffset"):
-                yield Edit(stream[index].start, stream[index + 8].end, data)
-            elif not follows(stream, index + 4, "+"):
+            if stream.follows(index + 4, "+", name, "->", "storageOffset"):
+                yield stream.edit(index, index + 8, data)
+            elif not stream.follows(index + 4, "+"):
                 start = f"({data} - {name}.storage_offset())"
-                yield Edit(stream[index].start, stream[index + 4].end, start)
-        elif asks and field in _METHODS and not follows(stream, index + 2, "->") and (before, field) != _ADDED:
+                yield stream.edit(index, index + 4, start)
+        elif asks and field in _METHODS and not stream.follows(index + 2, "->") and (before, field) != _ADDED:
             yield Edit(stream[index].end, stream[index + 2].end, f".{_METHODS[field]}()")
-        elif follows(stream, index, "->", "size", "[") or follows(stream, index, "->", "stride", "["):
+        elif stream.follows(index, "->", "size", "[") or stream.follows(index, "->", "stride", "["):
             close = stream.partner[index + 3]
             if close > 0:
                 yield Edit(stream[index].end, stream[index + 3].end, f".{field}(")
-                yield Edit(stream[close].start, stream[close].end, ")")
+                yield stream.edit(close, close, ")")
         elif is_condition(stream, index, index):
-            yield Edit(stream[index].end, stream[index].end, ".defined()")
+            yield stream.behind(index, ".defined()")
         for sign, new in (("==", "!{}.defined()"), ("!=", "{}.defined()")):
-            if any(follows(stream, index, sign, null) for null in ("NULL", "nullptr", "0")):
+            if any(stream.follows(index, sign, null) for null in ("NULL", "nullptr", "0")):
                 text = new.format(stream[index].text)
-                yield Edit(stream[index].start, stream[index + 2].end, text)
+                yield stream.edit(index, index + 2, text)
 
 
-def _no_tensors(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_th_tensor_null(code: Code, scope: Scope) -> Iterable[Edit]:
     """`f(NULL)` of a function of this file whose parameter is a tensor."""
     pointer = re.compile(rf"(?:const )?{TYPES} ?\*")
     takes = {
@@ -92,7 +91,7 @@ def _no_tensors(code: Code, scope: Scope) -> Iterable[Edit]:
         for place, (start, end) in enumerate(given):
             alone = end == start + 1 and stream[start].text in ("NULL", "nullptr")
             if alone and place in takes[stream[index].text]:
-                yield Edit(stream[start].start, stream[start].end, "at::Tensor()")
+                yield stream.edit(start, start, "at::Tensor()")
 
 
 def left_fields(code: Code) -> Iterator[Remark]:
@@ -105,4 +104,4 @@ def left_fields(code: Code) -> Iterator[Remark]:
     return (remark("th-tensor", lines, subject) for subject, lines in by_subject(code.text, found).items())
 
 
-RULES = entries(__file__, {"th-tensor-null": _no_tensors, "th-tensor-type": _types})
+RULES = entries(__file__, rewrites(globals()))

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Sequence
 from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, whole_line
-from dcnbuild.port.pattern import follows
-from dcnbuild.port.rule import Scope, entries
+from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stream import Stream
 
 #: Element types, and functions with what to write for them.
@@ -36,7 +35,7 @@ _BEHIND_WORDS = ("(", "::", "<", ">", ":", "{", "~", "...")
 _DROPPED = frozenset({"free", "retain"})
 
 
-def _calls(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_th_tensor_call(code: Code, scope: Scope) -> Iterable[Edit]:
     """`THCudaTensor_size(state, x, 0)` and its like; those inside others are found when they are done."""
     for stream, index, given, last in code.calls(rf"{TYPES}_\w+"):
         head, _, function = stream[index].text.partition("_")
@@ -48,7 +47,7 @@ def _calls(code: Code, scope: Scope) -> Iterable[Edit]:
         function = "copy" if _COPY.fullmatch(function) else function
         if function == "storage" and is_condition(stream, index, last):
             function = "numel"  # no elements, no storage
-        if function in _DROPPED and follows(stream, last, ";"):
+        if function in _DROPPED and stream.follows(last, ";"):
             yield Edit(*whole_line(code.text, stream[index].start, stream[last + 1].end), "")
         elif function in _TABLES["functions"] or _IN_STORAGE.fullmatch(function):
             new = _filled(_TABLES["functions"].get(function) or _in_storage(values), head, values, on_gpu)
@@ -98,21 +97,21 @@ def _pointed_to(stream: Stream, index: int) -> str:
     return ""
 
 
-def _allocations(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_c_allocation(code: Code, scope: Scope) -> Iterable[Edit]:
     """`float *p = malloc(n)`, `void *p = make(n)`, which is C: in C++ a void* is no other pointer."""
     for stream, index in code.names("malloc|calloc|realloc") if scope.is_c or code.has(TYPES) else ():
         type = _pointed_to(stream, index)
-        if type and follows(stream, index, "("):
-            yield Edit(stream[index].start, stream[index].start, f"({type} *)")
+        if type and stream.follows(index, "("):
+            yield stream.before(index, f"({type} *)")
     stream = code.live
     for index in stream.places.get("void", ()) if scope.is_c else ():
         star, name, sign, called, opening = (stream.words(index + 1, 5) + [""] * 5)[:5]
-        once = [follows(stream, place, "=") for place in stream.places.get(name, ())].count(True) == 1
+        once = [stream.follows(place, "=") for place in stream.places.get(name, ())].count(True) == 1
         if [star, sign, opening] == ["*", "=", "("] and not called.endswith("alloc") and once:
             yield Edit(stream[index].start, stream[index + 2].start, "auto ")
 
 
-def _words(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_c_word(code: Code, scope: Scope) -> Iterable[Edit]:
     """Names that are words of C++: `int *new = p; new[0] = 1;`."""
     in_c = scope.is_c and "__cplusplus" not in code.text
     for stream, index in code.names(_WORDS) if in_c or code.has(TYPES) else ():
@@ -120,7 +119,7 @@ def _words(code: Code, scope: Scope) -> Iterable[Edit]:
         in_template = before in ("<", ",") and behind in (",", "=")
         is_word = behind[:1].isidentifier() or behind in _BEHIND_WORDS or word in ("this", "delete") or in_template
         if in_c or behind and not is_word and before != "operator":
-            yield Edit(stream[index].end, stream[index].end, "_")
+            yield stream.behind(index, "_")
 
 
 def element_of(head: str) -> tuple[str, str]:
@@ -148,15 +147,13 @@ def _filled(form: str, head: str, values: Sequence[str], on_gpu: bool) -> str:
         return ""
 
 
-def _same_gpu(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_th_tensor_gpu(code: Code, scope: Scope) -> Iterable[Edit]:
     """`THCAssertSameGPU(THCudaTensor_checkGPU(state, n, a, b));`"""
     for stream, index in code.names("THCAssertSameGPU|THAssert"):
         close = stream.close_of(index)
         inside = stream[index + 2].text if close > 0 else ""
-        if inside.endswith("Tensor_checkGPU") and follows(stream, close, ";"):
+        if inside.endswith("Tensor_checkGPU") and stream.follows(close, ";"):
             yield Edit(*whole_line(code.text, stream[index].start, stream[close + 1].end), "")
 
 
-RULES = entries(
-    __file__, {"c-allocation": _allocations, "c-word": _words, "th-tensor-gpu": _same_gpu, "th-tensor-call": _calls}
-)
+RULES = entries(__file__, rewrites(globals()))

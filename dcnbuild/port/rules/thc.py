@@ -7,11 +7,10 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import preceded
-from dcnbuild.port.rule import Scope, entries
+from dcnbuild.port.rule import Scope, entries, rewrites
 
 
-def _ceil_div(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_thc_ceil_div(code: Code, scope: Scope) -> Iterable[Edit]:
     """THCCeilDiv; with `long` literals in it, both it and a std::min around it become int64_t."""
     if "THCCeilDiv" in scope.own:
         return
@@ -21,8 +20,8 @@ def _ceil_div(code: Code, scope: Scope) -> Iterable[Edit]:
         at = bisect.bisect(longs, index)
         wide = at < len(longs) and longs[at] < close
         yield Edit(name.start, name.end, "at::ceil_div<int64_t>" if wide else "at::ceil_div")
-        if wide and any(preceded(stream, index, "std", "::", outer, "(") for outer in ("min", "max")):
-            yield Edit(stream[index - 2].end, stream[index - 2].end, "<int64_t>")
+        if wide and any(stream.preceded(index, "std", "::", outer, "(") for outer in ("min", "max")):
+            yield stream.behind(index - 2, "<int64_t>")
 
 
 #: Names that headers of THC brought without its prefix → where torch has them.
@@ -32,13 +31,13 @@ _MOVED = {
 }
 
 
-def _launch_sizes(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_thcunn_launch_sizes(code: Code, scope: Scope) -> Iterable[Edit]:
     """GET_BLOCKS of THCUNN/common.h and its like, which torch keeps in a namespace now."""
     for stream, index in code.names("|".join(_MOVED)) if code.headers else ():
         from_header, namespace = _MOVED[stream[index].text]
         own = stream[index].text in scope.own or stream[index - 1].text == "::"
         if not own and any(header.startswith(from_header) for header in code.headers):
-            yield Edit(stream[index].start, stream[index].start, namespace)
+            yield stream.before(index, namespace)
 
 
-RULES = entries(__file__, {"thc-ceil-div": _ceil_div, "thcunn-launch-sizes": _launch_sizes})
+RULES = entries(__file__, rewrites(globals()))

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, whole_line
-from dcnbuild.port.pattern import arguments_of, follows
-from dcnbuild.port.rule import Scope, entries
+from dcnbuild.port.pattern import arguments_of
+from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stream import Stream
 
 
-def _parameters(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_thc_state_parameter(code: Code, scope: Scope) -> Iterable[Edit]:
     """THCState* parameters of the project's own functions, and what their callers pass."""
     if not scope.state_parameters:
         return
@@ -32,11 +32,11 @@ def _parameters(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(first, stream[close].start, "")
 
 
-def _state(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_thc_state(code: Code, scope: Scope) -> Iterable[Edit]:
     """Declarations of a THCState* that nothing uses any more."""
     stream = code.live
     places = stream.places.get("THCState", ())
-    names = {stream[i + 2].text for i in places if i + 2 < len(stream) and follows(stream, i, "*")}
+    names = {stream[i + 2].text for i in places if i + 2 < len(stream) and stream.follows(i, "*")}
     for name in names:
         statements = [_declaration(code, index) for index in stream.places.get(name, [])]
         if any(statement is None for statement in statements):
@@ -70,4 +70,4 @@ def _in_parentheses(stream: Stream, index: int) -> bool:
     return around >= 0 and stream[around].text == "("
 
 
-RULES = entries(__file__, {"thc-state-parameter": _parameters, "thc-state": _state})
+RULES = entries(__file__, rewrites(globals()))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import follows, template_arguments
+from dcnbuild.port.pattern import template_arguments
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.stable.cuda import qualified
 from dcnbuild.port.stable.spans import receiver, text_of
@@ -20,8 +20,8 @@ _NEW = "torch::headeronly::HeaderOnlyGenericPackedTensorAccessor"
 
 def _calls(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names(f"accessor|{_PACKED}"):
-        angle = stream.angles.get(index + 1) if follows(stream, index, "<") else None
-        if angle is None or not follows(stream, angle, "(", ")") or stream[index - 1].text != ".":
+        angle = stream.angles.get(index + 1) if stream.follows(index, "<") else None
+        if angle is None or not stream.follows(angle, "(", ")") or stream[index - 1].text != ".":
             continue
         start = receiver(stream, index - 1)
         if start is None:
@@ -38,26 +38,26 @@ def _calls(code: Code, scope: Scope) -> Iterable[Edit]:
             new = f"ported_packed<{', '.join([width, *values[:3]])}>({before})"
         else:
             continue
-        yield Edit(stream[start].start, stream[angle + 2].end, new)
+        yield stream.edit(start, angle + 2, new)
 
 
 def _types(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names(f"TensorAccessor|{_TYPES}"):
         first = qualified(stream, index)
-        angle = stream.angles.get(index + 1) if first >= 0 and follows(stream, index, "<") else None
+        angle = stream.angles.get(index + 1) if first >= 0 and stream.follows(index, "<") else None
         if angle is None:
             continue
         name = stream[index].text
         if name == "TensorAccessor":
             new = "torch::headeronly::HeaderOnlyTensorAccessor"
-            yield Edit(stream[first].start, stream[index].end, new)
+            yield stream.edit(first, index, new)
             continue
         values = template_arguments(code.text, stream, index + 1)
         if name[-2:] in _INDEX:
             values = [*values[:2], *(values[2:3] or ["torch::headeronly::DefaultPtrTraits"])]
             values.append(_INDEX[name[-2:]])
         new = f"{_NEW}<{', '.join(values)}>"
-        yield Edit(stream[first].start, stream[angle].end, new)
+        yield stream.edit(first, angle, new)
 
 
 RULES = (

@@ -153,7 +153,7 @@ def _each(code: Code, known: Expressions, stream: Stream) -> Iterable[list[Edit]
             continue
         new = written(name, known, code, stream, sides) or ""
         if new and (binds >= 0 or end == stream.ends[index]):  # `a += b` is a statement
-            yield [Edit(stream[start].start, stream[end - 1].end, new)]
+            yield [stream.edit(start, end - 1, new)]
 
 
 RULES = (

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import arguments, follows
+from dcnbuild.port.pattern import arguments
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.spans import text_of
@@ -28,32 +28,32 @@ _CUDA = {
 
 def _checks(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names(_PLAIN):
-        if stream[index].text not in scope.own and follows(stream, index, "("):
-            yield Edit(stream[index].start, stream[index].end, "STD_TORCH_CHECK")
+        if stream[index].text not in scope.own and stream.follows(index, "("):
+            yield stream.edit(index, index, "STD_TORCH_CHECK")
 
 
 def _comparisons(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names(r"TORCH_D?CHECK_(?:EQ|NE|LT|LE|GT|GE)"):
-        found = arguments(stream, index + 2) if follows(stream, index, "(") else None
+        found = arguments(stream, index + 2) if stream.follows(index, "(") else None
         if found is None or len(found[0]) != 2 or stream[index].text in scope.own:
             continue
         left, right = (text_of(code, stream, start, end) for start, end in found[0])
         sign = _COMPARED[stream[index].text[-2:]]
         new = f"STD_TORCH_CHECK(({left}) {sign} ({right}))"
-        yield Edit(stream[index].start, stream[found[1]].end, new)
+        yield stream.edit(index, found[1], new)
 
 
 def _shown(code: Code, scope: Scope) -> Iterable[Edit]:
     """What a message of STD_TORCH_CHECK holds and a stream of the standard library cannot print."""
     known = expressions(code, scope_of(scope).signatures)
     for stream, index in code.names("STD_TORCH_CHECK"):
-        found = arguments(stream, index + 2) if follows(stream, index, "(") else None
+        found = arguments(stream, index + 2) if stream.follows(index, "(") else None
         for start, end in found[0][1:] if found else ():
             words = [token.text for token in stream[start:end]]
             if words[-4:-3] == ["."] and words[-2:] == ["(", ")"]:
                 if words[-3] in ("sizes", "strides"):
-                    yield Edit(stream[start].start, stream[start].start, "ported_text(")
-                    yield Edit(stream[end - 1].end, stream[end - 1].end, ")")
+                    yield stream.before(start, "ported_text(")
+                    yield stream.behind(end - 1, ")")
                 elif words[-3] == "device" and known.kind(stream, start, end - 4) == "tensor":
                     member = stream[end - 3]
                     yield Edit(member.start, stream[end - 1].end, "get_device_index()")
@@ -61,14 +61,14 @@ def _shown(code: Code, scope: Scope) -> Iterable[Edit]:
 
 def _cuda(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names("|".join(_CUDA)):
-        if stream[index].text not in scope.own and follows(stream, index, "("):
-            yield Edit(stream[index].start, stream[index].end, _CUDA[stream[index].text])
+        if stream[index].text not in scope.own and stream.follows(index, "("):
+            yield stream.edit(index, index, _CUDA[stream[index].text])
 
 
 def _warnings(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names("TORCH_WARN|TORCH_WARN_ONCE"):
-        if stream[index].text not in scope.own and follows(stream, index, "("):
-            yield Edit(stream[index].start, stream[index].end, "PORTED_WARN")
+        if stream[index].text not in scope.own and stream.follows(index, "("):
+            yield stream.edit(index, index, "PORTED_WARN")
 
 
 RULES = (

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import arguments, follows
+from dcnbuild.port.pattern import arguments
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.spans import text_of
@@ -46,11 +46,11 @@ def qualified(stream: Stream, index: int) -> int:
 def _streams(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names("|".join(_CALLS)):
         first = qualified(stream, index)
-        if first < 0 or not follows(stream, index, "("):
+        if first < 0 or not stream.follows(index, "("):
             continue
-        yield Edit(stream[first].start, stream[index].end, _CALLS[stream[index].text])
+        yield stream.edit(first, index, _CALLS[stream[index].text])
         close = stream.partner[index + 1]
-        if stream[index].text == "getCurrentCUDAStream" and follows(stream, close, ".", "stream", "("):
+        if stream[index].text == "getCurrentCUDAStream" and stream.follows(close, ".", "stream", "("):
             yield Edit(stream[close].end, stream[close + 4].end, "")
 
 
@@ -61,15 +61,15 @@ def _stream_types(code: Code, scope: Scope) -> Iterable[Edit]:
         first = qualified(stream, index)
         if first >= 0 and stream[index + 1].kind == "name":
             names.add(stream[index + 1].text)
-            yield Edit(stream[first].start, stream[index].end, "cudaStream_t")
+            yield stream.edit(first, index, "cudaStream_t")
     for stream, index in code.names("ported_current_stream|getCurrentCUDAStream"):
         start = index if stream[index].text[0] == "p" else qualified(stream, index)
         if start > 1 and stream[start - 1].text == "=" and stream[start - 2].kind == "name":
             names.add(stream[start - 2].text)
     for stream, index in code.names("stream"):
         mine = index > 1 and stream[index - 1].text == "." and stream[index - 2].text in names
-        if mine and follows(stream, index, "(", ")") and stream[index - 3].text not in (".", "->"):
-            yield Edit(stream[index - 1].start, stream[index + 2].end, "")
+        if mine and stream.follows(index, "(", ")") and stream[index - 3].text not in (".", "->"):
+            yield stream.edit(index - 1, index + 2, "")
 
 
 def _guards(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -89,8 +89,8 @@ def _guards(code: Code, scope: Scope) -> Iterable[Edit]:
             value = f"{text_of(code, stream, start, end)}.get_device_index()"
         if value:
             new = "torch::stable::accelerator::DeviceGuard"
-            yield Edit(stream[first].start, stream[index].end, new)
-            yield Edit(stream[start].start, stream[end - 1].end, value)
+            yield stream.edit(first, index, new)
+            yield stream.edit(start, end - 1, value)
 
 
 def _device(code: Code, stream: Stream, start: int, end: int) -> str:
@@ -114,19 +114,19 @@ def _atomics(code: Code, scope: Scope) -> Iterable[Edit]:
     stable = scope_of(scope)
     has = stable.target.has_header("torch/headeronly/cuda/Atomic.h")
     for stream, index in code.names("gpuAtomicAdd|gpuAtomicAddNoReturn"):
-        if stream[index].text in scope.own or not follows(stream, index, "("):
+        if stream[index].text in scope.own or not stream.follows(index, "("):
             continue
         if not has:
-            yield Edit(stream[index].start, stream[index].end, "ported_atomic_add")
+            yield stream.edit(index, index, "ported_atomic_add")
         elif stream[index].text != "gpuAtomicAdd":
-            yield Edit(stream[index].start, stream[index].end, "gpuAtomicAdd")
+            yield stream.edit(index, index, "gpuAtomicAdd")
     if has or "atomicAdd" in scope.own or not _half(code):
         return
     # ATen's headers have one for Half; CUDA's own has those for float, double and int
     for stream, index in code.names("atomicAdd"):
         member = index > 0 and stream[index - 1].text in (".", "->", "::")
-        if follows(stream, index, "(") and not member:
-            yield Edit(stream[index].start, stream[index].end, "ported_atomic_add")
+        if stream.follows(index, "(") and not member:
+            yield stream.edit(index, index, "ported_atomic_add")
 
 
 def _half(code: Code) -> bool:
@@ -141,7 +141,7 @@ def _ceil_div(code: Code, scope: Scope) -> Iterable[Edit]:
         first = qualified(stream, index)
         if first >= 0:
             new = f"ported_{stream[index].text}"
-            yield Edit(stream[first].start, stream[index].end, new)
+            yield stream.edit(first, index, new)
 
 
 def _helped(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -149,8 +149,8 @@ def _helped(code: Code, scope: Scope) -> Iterable[Edit]:
         first = qualified(stream, index)
         if first < 0:
             continue
-        yield Edit(stream[first].start, stream[index].end, _HELPED[stream[index].text])
-        found = arguments(stream, index + 2) if follows(stream, index, "(") else None
+        yield stream.edit(first, index, _HELPED[stream[index].text])
+        found = arguments(stream, index + 2) if stream.follows(index, "(") else None
         two = stream[index].text in ("checkSameGPU", "checkSameType")
         if two and found and len(found[0]) == 3:  # they become the list that checkAll… takes
             start, end = stream[found[0][1][0]].start, stream[found[0][2][1] - 1].end
@@ -161,8 +161,8 @@ def _helped(code: Code, scope: Scope) -> Iterable[Edit]:
 def _threads(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names("|".join(_PLAIN)):
         first = qualified(stream, index)
-        if first >= 0 and follows(stream, index, "("):
-            yield Edit(stream[first].start, stream[index].end, _PLAIN[stream[index].text])
+        if first >= 0 and stream.follows(index, "("):
+            yield stream.edit(first, index, _PLAIN[stream[index].text])
 
 
 RULES = (

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import arguments, follows
+from dcnbuild.port.pattern import arguments
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.stable.spans import text_of
 from dcnbuild.port.stable.types import rule_of
@@ -31,7 +31,7 @@ _NAME = re.compile(
 def _dispatch(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names(r"AT_DISPATCH_(?!SWITCH|CASE|V2|INDEX)\w+"):
         name = _NAME.fullmatch(stream[index].text)
-        found = arguments(stream, index + 2) if follows(stream, index, "(") else None
+        found = arguments(stream, index + 2) if stream.follows(index, "(") else None
         if name is None or found is None or stream[index].text in scope.own:
             continue
         values = [text_of(code, stream, start, end) for start, end in found[0]]

@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Literal
 
 from dcnbuild.port.code import Code
-from dcnbuild.port.pattern import follows
 from dcnbuild.port.stable.facts import TENSOR, Signature
 from dcnbuild.port.stable.spans import text_of
 from dcnbuild.port.stream import Stream
@@ -157,7 +156,7 @@ class Expressions:
 
     def _lambda(self, stream: Stream, name: str, offset: int) -> Kind | None:
         """What a call of `auto name = [&](…) { … return x; };` gives, declared before an offset."""
-        places = [i for i in stream.places.get(name, ()) if stream[i].start < offset and follows(stream, i, "=", "[")]
+        places = [i for i in stream.places.get(name, ()) if stream[i].start < offset and stream.follows(i, "=", "[")]
         body = stream.partner[places[-1] + 2] + 1 if places else 0
         while 0 < body < len(stream) and stream[body].text not in ("{", ";"):
             if stream[body].text == "->":

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, disjoint
-from dcnbuild.port.pattern import arguments, follows
+from dcnbuild.port.pattern import arguments
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.stable.cuda import qualified
 from dcnbuild.port.stable.expressions import Expressions, expressions
@@ -40,7 +40,7 @@ def _each(code: Code, scope: Scope) -> Iterable[list[Edit]]:
     known = expressions(code, scope_of(scope).signatures)
     names = "|".join((*_NEW, *_LIKE, *(f"new_{name}" for name in _NEW)))
     for stream, index in code.names(names):
-        found = arguments(stream, index + 2) if follows(stream, index, "(") else None
+        found = arguments(stream, index + 2) if stream.follows(index, "(") else None
         if found is None:
             continue
         spans, close = found
@@ -53,7 +53,7 @@ def _each(code: Code, scope: Scope) -> Iterable[list[Edit]]:
             start = qualified(stream, index)
             new = _function(known, code, stream, name, spans, values) if start >= 0 else ""
         if new and start is not None:
-            yield [Edit(stream[start].start, stream[close].end, new)]
+            yield [stream.edit(start, close, new)]
 
 
 def _member(
@@ -108,7 +108,7 @@ def _blobs(code: Code, scope: Scope) -> Iterable[Edit]:
     known = expressions(code, scope_of(scope).signatures)
     for stream, index in code.names("from_blob"):
         first = qualified(stream, index)
-        found = arguments(stream, index + 2) if follows(stream, index, "(") else None
+        found = arguments(stream, index + 2) if stream.follows(index, "(") else None
         if first < 0 or found is None or len(found[0]) not in (2, 3, 4):
             continue
         spans = found[0]
@@ -123,7 +123,7 @@ def _blobs(code: Code, scope: Scope) -> Iterable[Edit]:
         strides = values[2:3] if len(values) == 4 else []
         passed = ", ".join([values[0], values[1], *strides, device, dtype])
         name = "torch::stable::from_blob" if strides else "ported_from_blob"
-        yield Edit(stream[first].start, stream[found[1]].end, f"{name}({passed})")
+        yield stream.edit(first, found[1], f"{name}({passed})")
 
 
 def _conversions(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -133,7 +133,7 @@ def _conversions(code: Code, scope: Scope) -> Iterable[Edit]:
 def _each_conversion(code: Code, scope: Scope) -> Iterable[list[Edit]]:
     known = expressions(code, scope_of(scope).signatures)
     for stream, index in code.names("to|toType|cpu|cuda"):
-        if index < 2 or stream[index - 1].text != "." or not follows(stream, index, "("):
+        if index < 2 or stream[index - 1].text != "." or not stream.follows(index, "("):
             continue
         start = receiver(stream, index - 1)
         found = arguments(stream, index + 2)
@@ -159,7 +159,7 @@ def _each_conversion(code: Code, scope: Scope) -> Iterable[list[Edit]]:
                 alone = given.device and not given.dtype
                 new = f"{_STABLE}to({before}, {given.device if alone else given.arguments()})"
         if new:
-            yield [Edit(stream[start].start, stream[close].end, new)]
+            yield [stream.edit(start, close, new)]
 
 
 def _unused(code: Code, scope: Scope) -> Iterable[Edit]:

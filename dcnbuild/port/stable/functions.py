@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, disjoint
-from dcnbuild.port.pattern import arguments, follows
+from dcnbuild.port.pattern import arguments
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.stable.cuda import qualified
 from dcnbuild.port.stable.expressions import expressions
@@ -25,7 +25,7 @@ def _each(code: Code, scope: Scope) -> Iterable[list[Edit]]:
     known = expressions(code, stable.signatures)
     for stream, index in code.names("|".join({*FUNCTIONS, *OPERATORS, *COMPOSED})):
         first = qualified(stream, index)
-        found = arguments(stream, index + 2) if follows(stream, index, "(") else None
+        found = arguments(stream, index + 2) if stream.follows(index, "(") else None
         if first < 0 or index - first not in (2, 3) or found is None:
             continue
         spans, close = found
@@ -33,11 +33,11 @@ def _each(code: Code, scope: Scope) -> Iterable[list[Edit]]:
         name = stream[index].text
         plain = len(values) - 1 in FUNCTIONS.get(name, ()) and name[-1] != "_" and name != "narrow"
         if plain and stable.target.has(name, "function"):
-            yield [Edit(stream[first].start, stream[index].end, f"torch::stable::{name}")]
+            yield [stream.edit(first, index, f"torch::stable::{name}")]
             continue
         new = written(name, known, code, stream, spans)
         if new:
-            yield [Edit(stream[first].start, stream[close].end, new)]
+            yield [stream.edit(first, close, new)]
 
 
 RULES = (

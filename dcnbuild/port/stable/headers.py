@@ -9,7 +9,6 @@ from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, newline_of
 from dcnbuild.port.layout import Include
-from dcnbuild.port.pattern import follows
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.stable.types import rule_of
 
@@ -104,7 +103,7 @@ def needed(code: Code, suffix: str, own: frozenset[str]) -> list[str]:
             used.add(full if space == "std" else "")
             if full in _QUALIFIED:
                 found[_QUALIFIED[full]] = None
-            elif space == "stable" and text.islower() and follows(stream, index, "("):
+            elif space == "stable" and text.islower() and stream.follows(index, "("):
                 found[_STABLE + "ops.h"] = None
         elif behind not in (".", "->"):
             used.add(text)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import line_of
-from dcnbuild.port.pattern import arguments, follows
+from dcnbuild.port.pattern import arguments
 from dcnbuild.port.result import Remark
 from dcnbuild.port.stable import library
 from dcnbuild.port.stable.arithmetic import SIGNS, compares, operand
@@ -139,14 +139,14 @@ def remarks(code: Code, scope: StableScope) -> Iterator[Remark]:
 def _qualified(stream: Stream, index: int) -> str:
     """The whole name that begins here, if it is one of torch's unstable namespaces or pybind11's."""
     first = stream[index].text
-    if first not in (*SPACES, "py", "pybind11") or not follows(stream, index, "::"):
+    if first not in (*SPACES, "py", "pybind11") or not stream.follows(index, "::"):
         return ""
     if index and stream[index - 1].text == ".":
         return ""
     if index > 1 and stream[index - 1].text == "::" and stream[index - 2].kind == "name":
         return ""
     names = [first]
-    while follows(stream, index, "::") and index + 2 < len(stream):
+    while stream.follows(index, "::") and index + 2 < len(stream):
         index += 2
         if stream[index].kind != "name":
             break
@@ -186,7 +186,7 @@ def _members(code: Code, scope: StableScope) -> Iterator[tuple[str, int]]:
             if start is None or known.kind(stream, start, index) != "tensor":
                 continue
             fits = scope.target.has(f"Tensor::{name.text}", "member")
-            if fits and name.text == "is_contiguous" and not follows(stream, index + 1, "(", ")"):
+            if fits and name.text == "is_contiguous" and not stream.follows(index + 1, "(", ")"):
                 fits = False
             if not fits:
                 yield f".{name.text}", name.start
@@ -197,7 +197,7 @@ def _arithmetic(code: Code, scope: StableScope) -> Iterator[tuple[str, int]]:
     known = expressions(code, scope.signatures)
     stream = code.live
     for index in (i for name in scope.signed for i in stream.places.get(name, ())):
-        found = arguments(stream, index + 2) if follows(stream, index, "(") else None
+        found = arguments(stream, index + 2) if stream.follows(index, "(") else None
         given = [known.kind(stream, *span) for span in found[0]] if found else []
         if any(kind == "tensor" and place in scope.signed[stream[index].text] for place, kind in enumerate(given)):
             yield f"{stream[index].text} of a tensor", stream[index].start

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import line_of
-from dcnbuild.port.pattern import arguments, follows
+from dcnbuild.port.pattern import arguments
 from dcnbuild.port.result import Remark
 from dcnbuild.port.stable.facts import StableScope
 from dcnbuild.port.stable.schema import NoSchema, boxed, default_of, value_of
@@ -72,8 +72,8 @@ def modules(code: Code, scope: StableScope) -> Iterator[Module]:
     stream = code.live
     for name in ("PYBIND11_MODULE", "TORCH_LIBRARY", "TORCH_LIBRARY_FRAGMENT", "TORCH_LIBRARY_IMPL"):
         for index in stream.places.get(name, ()):
-            found = arguments(stream, index + 2) if follows(stream, index, "(") else None
-            if found is None or not follows(stream, found[1], "{"):
+            found = arguments(stream, index + 2) if stream.follows(index, "(") else None
+            if found is None or not stream.follows(found[1], "{"):
                 continue
             opening = found[1] + 1
             close = stream.partner[opening]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, disjoint
-from dcnbuild.port.pattern import arguments, follows
+from dcnbuild.port.pattern import arguments
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.stable.expressions import Expressions, expressions
 from dcnbuild.port.stable.operators import COMPOSED, OPERATORS, written
@@ -77,7 +77,7 @@ def _each_function(code: Code, scope: Scope) -> Iterable[list[Edit]]:
     names = "|".join({*FUNCTIONS, *OPERATORS, *COMPOSED})
     for stream in code.streams:
         for start, index, name in _members(stream, code, names):
-            if not follows(stream, index, "(") or stream[index - 1].text == "->":
+            if not stream.follows(index, "(") or stream[index - 1].text == "->":
                 continue
             kind = known.kind(stream, start, index - 1)
             if kind != "tensor" and not (kind is None and name in _ONLY_TENSORS):
@@ -108,8 +108,8 @@ def _each_function(code: Code, scope: Scope) -> Iterable[list[Edit]]:
 
 def _renamed(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names("|".join(_RENAMED)):
-        if index and stream[index - 1].text in (".", "->") and follows(stream, index, "("):
-            yield Edit(stream[index].start, stream[index].end, _RENAMED[stream[index].text])
+        if index and stream[index - 1].text in (".", "->") and stream.follows(index, "("):
+            yield stream.edit(index, index, _RENAMED[stream[index].text])
 
 
 def _pointers(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -117,15 +117,15 @@ def _pointers(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names("data_ptr"):
         if not index or stream[index - 1].text not in (".", "->", "template"):
             continue
-        angle = stream.angles.get(index + 1) if follows(stream, index, "<") else None
-        if angle is None or not follows(stream, angle, "(", ")"):
+        angle = stream.angles.get(index + 1) if stream.follows(index, "<") else None
+        if angle is None or not stream.follows(angle, "(", ")"):
             continue
         constant = stream[index + 2].text == "const"
         if constant:
             yield Edit(stream[index + 2].start, stream[index + 3].start, "")
         reads = constant or is_constant(code, scope_of(scope), stream, index, angle + 2)
         new = "const_data_ptr" if reads else "mutable_data_ptr"
-        yield Edit(stream[index].start, stream[index].end, new)
+        yield stream.edit(index, index, new)
 
 
 def _indexing(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -149,7 +149,7 @@ def _each_index(code: Code, known: Expressions) -> Iterable[list[Edit]]:
             before = text_of(code, stream, start, index)
             if value and value[0] != "{" and known.kind(stream, index + 1, close) != "tensor":
                 new = f"torch::stable::select({before}, 0, {value})"
-                yield [Edit(stream[start].start, stream[close].end, new)]
+                yield [stream.edit(start, close, new)]
 
 
 def _items(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -157,14 +157,14 @@ def _items(code: Code, scope: Scope) -> Iterable[Edit]:
         for start, index, _ in _members(stream, code, "item"):
             before = text_of(code, stream, start, index - 1)
             type, close = "", index
-            angle = stream.angles.get(index + 1) if follows(stream, index, "<") else None
-            if angle is not None and follows(stream, angle, "(", ")"):
+            angle = stream.angles.get(index + 1) if stream.follows(index, "<") else None
+            if angle is not None and stream.follows(angle, "(", ")"):
                 type, close = text_of(code, stream, index + 2, angle), angle + 2
-            elif follows(stream, index, "(", ")", ".") and index + 6 < len(stream):
+            elif stream.follows(index, "(", ")", ".") and index + 6 < len(stream):
                 to = stream[index + 4].text
                 type, close = _ITEMS.get(to.removeprefix("to"), ""), index + 6
             if type:
-                yield Edit(stream[start].start, stream[close].end, f"ported_item<{type}>({before})")
+                yield stream.edit(start, close, f"ported_item<{type}>({before})")
 
 
 RULES = (

@@ -8,7 +8,6 @@ from pathlib import PurePosixPath
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.functions import Function
-from dcnbuild.port.pattern import follows
 from dcnbuild.port.stable.expressions import kind_of_type
 from dcnbuild.port.stable.facts import Signature, StableScope
 from dcnbuild.port.stable.spans import receiver
@@ -156,7 +155,7 @@ def _writes(code: Code, function: Function, name: str, signatures: Signatures) -
             if stream[at].text == "[" and stream.partner[at] > 0:
                 at = stream.partner[at] + 1
             elif stream[at].text == "." and stream[at + 1].text in _VIEWS:
-                if not follows(stream, at + 1, "("):
+                if not stream.follows(at + 1, "("):
                     break
                 at = stream.partner[at + 2] + 1
             else:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import follows
 from dcnbuild.port.rule import Rule, Scope
 from dcnbuild.port.stable.facts import StableScope
 from dcnbuild.port.stream import Stream
@@ -65,7 +64,7 @@ def _renames(names: Mapping[str, str]) -> Callable[[Code, Scope], Iterable[Edit]
                 continue  # of another namespace
             if first and stream[first - 1].text == "::":
                 first -= 1
-            yield Edit(stream[first].start, stream[index].end, names[stream[index].text])
+            yield stream.edit(first, index, names[stream[index].text])
 
     return rewrite
 
@@ -95,7 +94,7 @@ def _namespaces(code: Code, scope: Scope) -> Iterable[Edit]:
         own = stream[index].text in scope.own or stream[index].text.startswith("k") and used == {"c10"}
         member = before in (".", "->") and not _is_result(stream, index)
         if before not in ("::", "struct", "class") and not member and not own:
-            yield Edit(stream[index].start, stream[index].start, f"{space}::")
+            yield stream.before(index, f"{space}::")
 
 
 def _is_result(stream: Stream, index: int) -> bool:
@@ -107,11 +106,11 @@ def _is_result(stream: Stream, index: int) -> bool:
 def _auto_options(code: Code, scope: Scope) -> Iterable[Edit]:
     """`at::ScalarType::Float` keeps its enumerator, `x.dtype()` is its scalar type."""
     for stream, index in code.names("dtype"):
-        if not (index and stream[index - 1].text in (".", "->") and follows(stream, index, "(", ")")):
+        if not (index and stream[index - 1].text in (".", "->") and stream.follows(index, "(", ")")):
             continue
         following = stream[index + 3].text if index + 3 < len(stream) else ""
         if following != ".":  # else it is one of TensorOptions
-            yield Edit(stream[index].start, stream[index].end, "scalar_type")
+            yield stream.edit(index, index, "scalar_type")
 
 
 def _scope(scope: Scope) -> StableScope:
