@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate, chain, groupby
 
 from dcnbuild.port import includes
@@ -12,13 +13,13 @@ from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, Revision, line_of, newline_of
 from dcnbuild.port.helpers import with_needs
 from dcnbuild.port.lifetimes import copied_headers, gone_headers, gone_names, host_headers
-from dcnbuild.port.result import Change, Remark, by_subject, remark
+from dcnbuild.port.result import Change, Remark, remark, remarks
 from dcnbuild.port.rule import Leftover, Rule, Scope
 from dcnbuild.port.rules import FAMILY_OF, LEFTOVERS, RULES
 from dcnbuild.port.rules.at_types import left_storage
 from dcnbuild.port.rules.guards import host_launches
 from dcnbuild.port.rules.headers import is_torch_h
-from dcnbuild.port.rules.th_pointers import left_fields
+from dcnbuild.port.rules.th_tensors import left_fields
 from dcnbuild.port.tokens import Token
 
 #: An edit can bring a further match with it (one call inside another); more rounds than these mean
@@ -169,6 +170,12 @@ def _add_headers(
     raise RuntimeError(f"the header {header} stays missing")
 
 
+_FINDERS = (
+    *(gone_names, gone_headers, copied_headers, host_headers, host_launches),
+    *(left_fields, left_storage),
+)
+
+
 def _leftovers(code: Code, scope: Scope) -> Iterable[Remark]:
     seen: set[int] = set()
     named: set[str] = set()
@@ -176,11 +183,9 @@ def _leftovers(code: Code, scope: Scope) -> Iterable[Remark]:
         found = [token for token in _named(code, scope, leftover) if token.start not in seen]
         seen |= {token.start for token in found}
         named |= {token.text for token in found}
-        for subject, lines in by_subject(code.text, ((token.text, token.start) for token in found)).items():
-            places = tuple(sorted(lines))
-            yield Remark(leftover.id, places, subject, leftover.reason, leftover.advice, leftover.need)
-    gone = (find(code, scope) for find in (gone_names, gone_headers, copied_headers, host_headers, host_launches))
-    for left in chain(*gone, left_fields(code), left_storage(code)):
+        made = partial(Remark, leftover.id, reason=leftover.reason, advice=leftover.advice, need=leftover.need)
+        yield from remarks(made, code.text, ((token.text, token.start) for token in found))
+    for left in chain.from_iterable(find(code, scope) for find in _FINDERS):
         if left.subject.rpartition("::")[2] not in named:
             yield left
 

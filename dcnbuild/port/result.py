@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -56,12 +56,14 @@ def remark(id: str, lines: Iterable[int], subject: str = "", **values: str) -> R
     return Remark(id, places, subject or row["subject"], row["reason"], row["advice"], need)
 
 
-def by_subject(text: str, found: Iterable[tuple[str, int]]) -> dict[str, set[int]]:
-    """Each subject with its lines, from pairs with the offsets where they are in a text."""
+def remarks(
+    make: Callable[[tuple[int, ...], str], Remark], text: str, found: Iterable[tuple[str, int]]
+) -> Iterator[Remark]:
+    """A remark for each subject, made of its lines and itself, from pairs with the offsets where they are in a text."""
     lines: dict[str, set[int]] = {}
     for subject, offset in found:
         lines.setdefault(subject, set()).add(line_of(text, offset))
-    return lines
+    return (make(tuple(sorted(places)), subject) for subject, places in lines.items())
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""torch.rewrite_torch_six, which held what Python 2 and 3 had in common."""
+"""torch._six, which held what Python 2 and 3 had in common."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAMES = beside(__file__, "six_names.yaml")
 
 def rewrite_torch_six(module: Module, scope: PythonScope) -> Iterable[Edit]:
     for node in module.nodes:
-        if isinstance(node, ast.ImportFrom) and node.module == "torch.rewrite_torch_six":
+        if isinstance(node, ast.ImportFrom) and node.module == "torch._six":
             if guarded(module, node) or any(alias.name not in _NAMES for alias in node.names):
                 continue
             start = module.start(node)
@@ -24,24 +24,24 @@ def rewrite_torch_six(module: Module, scope: PythonScope) -> Iterable[Edit]:
             if module.whole_lines(node) is None:
                 separator = "; "
             yield Edit(start, module.end(node), separator.join(lines))
-        elif isinstance(node, ast.Attribute) and dotted(node.value) == "torch.rewrite_torch_six":
+        elif isinstance(node, ast.Attribute) and dotted(node.value) == "torch._six":
             expression = _NAMES.get(node.attr, ("", ""))[1]
             if expression and not guarded(module, node):
                 yield module.edit(node, expression)
         elif isinstance(node, ast.Import) and not guarded(module, node):
             for alias in node.names:
-                if alias.name == "torch.rewrite_torch_six" and alias.asname is None:
+                if alias.name == "torch._six" and alias.asname is None:
                     yield module.edit(alias, "torch")
 
 
 def is_use(node: ast.AST) -> bool:
-    """Whether a node takes something from torch.rewrite_torch_six."""
-    asked = isinstance(node, ast.Attribute) and dotted(node.value) == "torch.rewrite_torch_six"
-    return asked or (isinstance(node, ast.ImportFrom) and node.module == "torch.rewrite_torch_six")
+    """Whether a node takes something from torch._six."""
+    asked = isinstance(node, ast.Attribute) and dotted(node.value) == "torch._six"
+    return asked or (isinstance(node, ast.ImportFrom) and node.module == "torch._six")
 
 
 def guarded(module: Module, node: ast.AST) -> bool:
-    """Whether the file knows that torch.rewrite_torch_six may not be there."""
+    """Whether the file knows that torch._six may not be there."""
     child = node
     for parent in module.ancestors(node):
         if isinstance(parent, ast.Try) and child in parent.body and parent.handlers:

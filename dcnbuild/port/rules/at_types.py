@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.result import Remark, by_subject, remark
+from dcnbuild.port.result import Remark, remark, remarks
 from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.rules.tensors import is_type_variable, of_storage
 from dcnbuild.port.stream import Stream
@@ -72,7 +73,7 @@ def rewrite_type_backend(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.edit(index - 4, index, "device().type")
 
 
-def left_storage(code: Code) -> Iterator[Remark]:
+def left_storage(code: Code, scope: Scope) -> Iterator[Remark]:
     """What is asked of a tensor's `.storage()` and is no member of it any more."""
     found = (
         (f"storage().{stream[index].text}", stream[index].start)
@@ -80,7 +81,7 @@ def left_storage(code: Code) -> Iterator[Remark]:
         if of_storage(stream, index)
         and (stream.follows(index, "<") if stream[index].text == "data" else stream.follows(index, "(", ")"))
     )
-    return (remark("storage-member", lines, subject) for subject, lines in by_subject(code.text, found).items())
+    return remarks(partial(remark, "storage-member"), code.text, found)
 
 
 def rewrite_type_first(code: Code, scope: Scope) -> Iterable[Edit]:

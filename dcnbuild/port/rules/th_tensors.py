@@ -1,14 +1,16 @@
-"""Calls of TH and THC with their tensors, in C glue."""
+"""Tensors of TH and THC in C glue: calls of their functions, their type, their fields, their truth, and NULL."""
 
 from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, whole_line
+from dcnbuild.port.result import Remark, remark, remarks
 from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stream import Stream
 
@@ -33,6 +35,12 @@ _WORDS = "new|delete|this|class|template|typename|namespace|private|public|prote
 _BEHIND_WORDS = ("(", "::", "<", ">", ":", "{", "~", "...")
 #: They count references, which at::Tensor does itself.
 _DROPPED = frozenset({"free", "retain"})
+#: The fields of TH's struct.
+_STRUCT = "size|stride|nDimension|storage|storageOffset|refcount|flag"
+#: Those that a method without arguments says; what has no elements has no storage.
+_METHODS = {"storage": "numel", "nDimension": "dim", "storageOffset": "storage_offset"}
+#: The end of `x->storage->data + x->storageOffset`, which is replaced as a whole.
+_ADDED = ("+", "storageOffset")
 
 
 def rewrite_th_tensor_call(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -40,12 +48,11 @@ def rewrite_th_tensor_call(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index, given, last in code.calls(rf"{TYPES}_\w+"):
         head, _, function = stream[index].text.partition("_")
         on_gpu = head.startswith("THCuda")
-        close = stream[last]
         values = [code.written(stream, *span) for span in given if span[0] < span[1]]
         if on_gpu or values[:1] == ["state"]:  # what copies between CPU and GPU has it, too
             values = values[1:]
         function = "copy" if _COPY.fullmatch(function) else function
-        if function == "storage" and is_condition(stream, index, last):
+        if function == "storage" and _is_condition(stream, index, last):
             function = "numel"  # no elements, no storage
         if function in _DROPPED and stream.follows(last, ";"):
             yield Edit(*whole_line(code.text, stream[index].start, stream[last + 1].end), "")
@@ -54,7 +61,7 @@ def rewrite_th_tensor_call(code: Code, scope: Scope) -> Iterable[Edit]:
             if function == "data":
                 new = _cast(stream, index, head) + new
             if new:
-                yield Edit(stream[index].start, close.end, new)
+                yield stream.edit(index, last, new)
 
 
 def _in_storage(values: Sequence[str]) -> str:
@@ -72,7 +79,7 @@ def _in_storage(values: Sequence[str]) -> str:
 
 def _cast(stream: Stream, index: int, head: str) -> str:
     """The cast that C++ wants in `unsigned long long* p = THLongTensor_data(x)`."""
-    written, type = _pointed_to(stream, index), element_of(head)[0]
+    written, type = _pointed_to(stream, index), _element_of(head)[0]
     same = (type, *_SAME.get(type, ()))
     known = written and set(written.split()) <= _BUILT_IN
     return f"({written}*)" if known and written not in same else ""
@@ -122,13 +129,13 @@ def rewrite_c_word(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.behind(index, "_")
 
 
-def element_of(head: str) -> tuple[str, str]:
+def _element_of(head: str) -> tuple[str, str]:
     """The C++ type and the at::ScalarType of THCudaLongTensor's elements."""
     type, scalar = _TABLES["elements"][head.removeprefix("THCuda").removeprefix("TH").removesuffix("Tensor")]
     return type, scalar
 
 
-def is_condition(stream: Stream, first: int, last: int) -> bool:
+def _is_condition(stream: Stream, first: int, last: int) -> bool:
     """Whether what stands there is asked for its truth: `if (x)`, `!x`, `a && x`, `x ? a : b`."""
     before, behind = (t.text for t in (stream[first - 1], stream[min(last + 1, len(stream) - 1)]))
     if behind == "?":
@@ -138,7 +145,7 @@ def is_condition(stream: Stream, first: int, last: int) -> bool:
 
 
 def _filled(form: str, head: str, values: Sequence[str], on_gpu: bool) -> str:
-    type, scalar = element_of(head)
+    type, scalar = _element_of(head)
     options = f"at::device({'at::kCUDA' if on_gpu else 'at::kCPU'}).dtype({scalar})"
     rest = ", ".join(values[1:])
     try:
@@ -154,6 +161,85 @@ def rewrite_th_tensor_gpu(code: Code, scope: Scope) -> Iterable[Edit]:
         inside = stream[index + 2].text if close > 0 else ""
         if inside.endswith("Tensor_checkGPU") and stream.follows(close, ";"):
             yield Edit(*whole_line(code.text, stream[index].start, stream[close + 1].end), "")
+
+
+def rewrite_th_tensor_type(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`THCudaTensor *x` as a parameter or a variable, and what treats it as a pointer."""
+    names: dict[str, str] = {}
+    for stream, index in code.names(TYPES):
+        if stream.follows(index, "*") and not stream.follows(index + 1, "*"):
+            end = stream[index + 1].end
+            first = index - 1 if index and stream[index - 1].text == "const" else index
+            named = index + 2 < len(stream) and stream[index + 2].kind == "name"
+            glued = named and stream[index + 2].start == end
+            yield stream.edit(first, index + 1, "at::Tensor " if glued else "at::Tensor")
+            if named:
+                names[stream[index + 2].text] = type = _element_of(stream[index].text)[0]
+                for star in _further(stream, index + 2):
+                    names[stream[star + 1].text] = type
+                    yield stream.edit(star, star, "")
+    yield from _fields(code, names)
+
+
+def _further(stream: Stream, index: int) -> Iterator[int]:
+    """The "*" of each further variable in `THCudaTensor *x = f(a, b), *y, *z;`, where x is at this index."""
+    if stream.around[index] >= 0 and stream[stream.around[index]].text != "{":
+        return  # a parameter
+    while index < len(stream) and stream[index].text not in (";", "{", "}", ")"):
+        index = max(stream.partner[index], index)
+        if stream.follows(index, ",", "*") and stream[index + 3].kind == "name":
+            yield index + 2
+        index += 1
+
+
+def _fields(code: Code, names: Mapping[str, str]) -> Iterable[Edit]:
+    """`x->size[i]`, `x->nDimension`, `x->storage->data`, and `x == NULL`."""
+    stream = code.live
+    for index, type in ((i, t) for name, t in names.items() for i in stream.places.get(name, ())):
+        name, before = stream[index].text, stream[index - 1].text
+        asks, field = stream.follows(index, "->"), "".join(stream.words(index + 2, 1))
+        if stream.follows(index, "->", "storage", "->", "data"):
+            data = f"{name}.data_ptr<{type}>()"
+            if stream.follows(index + 4, "+", name, "->", "storageOffset"):
+                yield stream.edit(index, index + 8, data)
+            elif not stream.follows(index + 4, "+"):
+                yield stream.edit(index, index + 4, f"({data} - {name}.storage_offset())")
+        elif asks and field in _METHODS and not stream.follows(index + 2, "->") and (before, field) != _ADDED:
+            yield Edit(stream[index].end, stream[index + 2].end, f".{_METHODS[field]}()")
+        elif stream.follows(index, "->", "size", "[") or stream.follows(index, "->", "stride", "["):
+            close = stream.partner[index + 3]
+            if close > 0:
+                yield Edit(stream[index].end, stream[index + 3].end, f".{field}(")
+                yield stream.edit(close, close, ")")
+        elif _is_condition(stream, index, index):
+            yield stream.behind(index, ".defined()")
+        for sign, new in (("==", "!{}.defined()"), ("!=", "{}.defined()")):
+            if any(stream.follows(index, sign, null) for null in ("NULL", "nullptr", "0")):
+                yield stream.edit(index, index + 2, new.format(name))
+
+
+def rewrite_th_tensor_null(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`f(NULL)` of a function of this file whose parameter is a tensor."""
+    pointer = re.compile(rf"(?:const )?{TYPES} ?\*")
+    takes = {
+        f.name: {place for place, parameter in enumerate(f.parameters) if pointer.fullmatch(parameter.type)}
+        for f in code.functions
+    }
+    for stream, index, given, _ in code.calls("|".join(map(re.escape, takes)) or "(?!)"):
+        for place, (start, end) in enumerate(given):
+            alone = end == start + 1 and stream[start].text in ("NULL", "nullptr")
+            if alone and place in takes[stream[index].text]:
+                yield stream.edit(start, start, "at::Tensor()")
+
+
+def left_fields(code: Code, scope: Scope) -> Iterator[Remark]:
+    """What still reads a field of TH's struct from what is at::Tensor: `x->size` without an index, say."""
+    found = (
+        (f"{stream[index - 2].text}->{stream[index].text}", stream[index - 2].start)
+        for stream, index in code.names(_STRUCT)
+        if index > 1 and stream[index - 1].text == "->" and code.is_tensor(stream[index - 2])
+    )
+    return remarks(partial(remark, "th-tensor"), code.text, found)
 
 
 RULES = entries(__file__, rewrites(globals()))
