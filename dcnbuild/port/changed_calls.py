@@ -94,9 +94,8 @@ def _kind(code: Code, stream: Stream, start: int, end: int) -> str:
     """Whether an argument is known to be a "number" or a "pointer"; "" where that cannot be told."""
     first, last = stream[start], stream[end - 1]
     if end == start + 1:
-        function = code.function_at(first.start)
-        held = first.kind == "name" and function is not None
-        declared = _declared(code, first.text, function.start, function.body[1]) if held and function else ""
+        function = code.function_at(first.start) if first.kind == "name" else None
+        declared = _declared(code, first.text, function.start, function.body[1]) if function else ""
         return "number" if first.kind == "number" else declared
     if first.text in _CASTS and stream.angles.get(start + 1, 0) > 0:
         return "pointer" if stream[stream.angles[start + 1] - 1].text == "*" else ""

@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 from itertools import chain
 from operator import attrgetter
 
-from dcnbuild.port.edits import Edit
+from dcnbuild.port.edits import Edit, indent_of, newline_of
 from dcnbuild.port.functions import Function, functions_of
 from dcnbuild.port.layout import Layout, read_layout
 from dcnbuild.port.pattern import Match, arguments_of, find, parts_of
@@ -148,6 +148,18 @@ class Code:
         at = bisect.bisect(self._bodies, offset) - 1
         found = self.functions[at] if at >= 0 else None
         return found if found and offset < found.body[1] else None
+
+    def uses(self, function: Function, name: str) -> list[int]:
+        """The indices in the live code where a name stands in the body of a function."""
+        places = self.live.places.get(name, [])
+        first, last = (bisect.bisect_left(places, self.live.at(offset)) for offset in function.body)
+        return places[first:last]
+
+    def gap(self, function: Function) -> str:
+        """What stands in front of a statement that is put to the top of a function's body."""
+        first = self.live[self.live.at(function.body[0])].start
+        lines = "\n" in self.text[function.body[0] : first]
+        return newline_of(self.text) + indent_of(self.text, first) if lines else " "
 
     def between(self, start: int, end: int) -> list[Token]:
         """The live tokens from one offset to another."""

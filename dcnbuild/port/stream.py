@@ -141,6 +141,12 @@ class Stream(list[Token]):
             index -= 2
         return index
 
+    def statement(self, index: int, *ends: str) -> int:
+        """The index where the statement of a token begins; also behind what else is said to end one."""
+        while index and self[index - 1].text not in (";", "{", "}", *ends):
+            index -= 1
+        return index
+
     def close_of(self, name: int) -> int:
         """The index of the ")" of the call of the name at an index; -1 where it is not called, or never closed."""
         return self.partner[name + 1] if self.words(name + 1, 1) == ["("] else -1

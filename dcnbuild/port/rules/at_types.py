@@ -9,7 +9,7 @@ from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.result import Remark, remark, remarks
 from dcnbuild.port.rule import Scope, entries, rewrites
-from dcnbuild.port.rules.tensors import is_type_variable, of_storage
+from dcnbuild.port.rules.tensors import is_type_variable, of_storage, type_call, without_conversion
 from dcnbuild.port.stream import Stream
 
 #: What at:: had with a type in front of the sizes, until torch 1.0.
@@ -42,25 +42,25 @@ def rewrite_type_factory(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index, given, last in code.calls("|".join(_FUNCTIONS)):
         if not stream.preceded(index, ".") or len(given) > 1:
             continue
-        name, close = stream[index], stream[last]
-        new = _FUNCTIONS[name.text]
+        name = stream[index].text
+        new = _FUNCTIONS[name]
         sizes = "" if given else "{0}"
         scalar = stream.partner[index - 2]
         if stream.preceded(index - 1, "type", "(", ")"):
-            if index >= 5 and stream[index - 5].text in (".", "->") and name.text in _FACTORIES:
-                yield Edit(stream[index - 4].start, name.end, f"new_{new}")
-                yield Edit(close.start, close.start, sizes)
+            if index >= 5 and stream[index - 5].text in (".", "->") and name in _FACTORIES:
+                yield stream.edit(index - 4, index, f"new_{new}")
+                yield stream.before(last, sizes)
         elif is_type_variable(code, stream[index - 2]):
-            yield Edit(stream[index - 2].start, name.end, f"at::{new}")
-            yield Edit(close.start, close.start, f"{sizes}, {stream[index - 2].text}.options()")
-        elif stream.preceded(scalar, "type", "(", ")", ".", "toScalarType") and name.text in _FACTORIES:
-            yield Edit(stream[scalar - 5].start, name.end, f"new_{new}")
-            yield Edit(close.start, close.start, f"{sizes}, {code.inside(stream, scalar)}")
+            yield stream.edit(index - 2, index, f"at::{new}")
+            yield stream.before(last, f"{sizes}, {stream[index - 2].text}.options()")
+        elif stream.preceded(scalar, "type", "(", ")", ".", "toScalarType") and name in _FACTORIES:
+            yield stream.edit(scalar - 5, index, f"new_{new}")
+            yield stream.before(last, f"{sizes}, {code.inside(stream, scalar)}")
         elif (found := _backend(code, stream, index - 2)) is not None:
             backend, options = found
             first = backend - 2 if stream.preceded(backend, "::") else backend
-            written = code.text[stream[index + 1].end : close.start]
-            yield Edit(stream[first].start, close.end, f"at::{new}({written}{sizes}, {options})")
+            written = code.text[stream[index + 1].end : stream[last].start]
+            yield stream.edit(first, last, f"at::{new}({written}{sizes}, {options})")
 
 
 def rewrite_type_backend(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -93,7 +93,7 @@ def rewrite_type_first(code: Code, scope: Scope) -> Iterable[Edit]:
         found = _backend(code, stream, end - 1)
         if found is not None:
             options = found[1]
-        elif (tensor := _end_of_tensor(stream, start, end)) is not None:
+        elif tensor := type_call(stream, start, without_conversion(stream, end)):
             options = code.text[stream[start].start : stream[tensor].start] + "options()"
             converted = stream.partner[end - 1] if tensor < end - 3 else -1
             if converted > 0:
@@ -106,16 +106,6 @@ def rewrite_type_first(code: Code, scope: Scope) -> Iterable[Edit]:
             continue
         yield Edit(stream[start].start, stream[given[1][0]].start, "")
         yield stream.before(last, f", {options}")
-
-
-def _end_of_tensor(stream: Stream, start: int, end: int) -> int | None:
-    """The `type` of an argument that is `x.type()` or `x.type().toScalarType(…)`."""
-    opening = stream.partner[end - 1] if end - start > 4 else -1
-    if opening > start + 4 and stream.preceded(opening, ".", "toScalarType"):
-        end = opening - 2
-    found = end - 3
-    there = found > start + 1 and stream.words(found, 3) == ["type", "(", ")"]
-    return found if there and stream[found - 1].text in (".", "->") else None
 
 
 def _backend(code: Code, stream: Stream, close: int) -> tuple[int, str] | None:
@@ -135,7 +125,7 @@ def rewrite_to_type(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.edit(index, close, f"to({found[1]})")
         elif index + 3 == close and is_type_variable(code, stream[index + 2]):
             yield stream.edit(index, close, f"to({stream[index + 2].text}.options())")
-        elif (type := _end_of_tensor(stream, index + 2, close)) is not None:
+        elif type := type_call(stream, index + 2, without_conversion(stream, close)):
             yield stream.edit(index, index, "to")
             yield stream.edit(type, type, "options")
             if type + 3 < close:

@@ -44,19 +44,12 @@ def rewrite_default_generator(code: Code, scope: Scope) -> Iterable[Edit]:
             continue
         uses = stream.places.get(stream[first - 2].text, ())
         if any(i > close and stream.follows(i, "->") for i in uses):
+            if stream[first - 3].kind == "name" and stream[first - 3].text != "auto":
+                yield stream.edit(first - 3, first - 3, "auto")
             made = code.written(stream, first, close + 1)
-            new = f"at::get_generator_or_default<at::CUDAGeneratorImpl>(std::nullopt, {made})"
-            type = stream[first - 3]
-            if type.kind == "name" and type.text != "auto":
-                yield Edit(type.start, type.end, "auto")
-            yield stream.edit(first, close, new)
-
-
-#: What was asked of at::globalContext() → the function that says it.
-_CONTEXT = {
-    **dict.fromkeys(("getCurrentCUDAStream", "getCurrentCUDAStreamOnDevice"), "at::cuda::getCurrentCUDAStream"),
-    "getNumGPUs": "c10::cuda::device_count",
-}
+            yield stream.edit(
+                first, close, f"at::get_generator_or_default<at::CUDAGeneratorImpl>(std::nullopt, {made})"
+            )
 
 
 #: What takes a generator: these members and functions of tensors, and no pointer.
@@ -69,18 +62,24 @@ _RANDOM = (
 def rewrite_no_generator(code: Code, scope: Scope) -> Iterable[Edit]:
     """`x.uniform_(0, 1, nullptr)`: a generator was a pointer."""
     for stream, index, given, _ in code.calls(_RANDOM):
-        if stream.preceded(index, ".") or stream.preceded(index, "::"):
-            for start, end in given:
-                if end == start + 1 and stream[start].text in ("nullptr", "NULL"):
-                    yield stream.edit(start, start, "std::nullopt")
+        ours = stream.preceded(index, ".") or stream.preceded(index, "::")
+        for start, end in given if ours else ():
+            if end == start + 1 and stream[start].text in ("nullptr", "NULL"):
+                yield stream.edit(start, start, "std::nullopt")
+
+
+#: What was asked of at::globalContext() → the function that says it.
+_CONTEXT = {
+    **dict.fromkeys(("getCurrentCUDAStream", "getCurrentCUDAStreamOnDevice"), "at::cuda::getCurrentCUDAStream"),
+    "getNumGPUs": "c10::cuda::device_count",
+}
 
 
 def rewrite_context_stream(code: Code, scope: Scope) -> Iterable[Edit]:
     """`at::globalContext().getCurrentCUDAStream()`."""
     for stream, index in code.names("|".join(_CONTEXT)):
         if stream.preceded(index, "globalContext", "(", ")", "."):
-            first = stream.qualified(index - 4)
-            yield stream.edit(first, index, _CONTEXT[stream[index].text])
+            yield stream.edit(stream.qualified(index - 4), index, _CONTEXT[stream[index].text])
 
 
 def rewrite_detail_scalar_type(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -120,14 +119,13 @@ def rewrite_dispatch_name(code: Code, scope: Scope) -> Iterable[Edit]:
         for start, end in given[1:] if ours else ():
             if stream[start].text in ("[", "{"):
                 break
-            name = stream[start]
-            before = stream.words(end, 2)
-            if end > start + 1 or name.kind != "name" or before not in ([",", "["], [",", "("]):
-                continue
-            if name.text not in bare:
-                bare[name.text] = _is_bare(stream, name.text, scope)
-            if bare[name.text]:
-                yield Edit(name.start, name.end, f'"{name.text}"')
+            name = stream[start].text
+            alone = end == start + 1 and stream[start].kind == "name"
+            if alone and stream.words(end, 2) in ([",", "["], [",", "("]):
+                if name not in bare:
+                    bare[name] = _is_bare(stream, name, scope)
+                if bare[name]:
+                    yield stream.edit(start, start, f'"{name}"')
 
 
 def _is_bare(stream: Stream, name: str, scope: Scope) -> bool:

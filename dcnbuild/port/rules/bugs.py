@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, indent_of, newline_of
 from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.rules.guards import launches
 from dcnbuild.port.stream import Stream
-from dcnbuild.port.tokens import Token
 
 #: pad_h, padH, pad_height, h_pad, ph … and their partner for the other direction.
 _PADDING = re.compile(
@@ -19,6 +18,10 @@ _PADDING = re.compile(
 _PARTNER = {"h": "w", "H": "W", "height": "width", "Height": "Width", "y": "x", "Y": "X"}
 _LAUNCH_CHECK = "C10_CUDA_KERNEL_LAUNCH_CHECK();"
 _PRINT = frozenset({"printf", "fprintf", "cout", "cerr"})
+#: What an error check does where it does more than to print or to exit.
+_ANSWERS = frozenset({"throw", "return", "TORCH_CHECK", "AT_ERROR", "AT_ASSERTM", "AT_ASSERT", "THError"})
+#: Where a statement begins that is the braceless body of an if or a loop: nothing fits behind it.
+_BRACELESS = ("if", "for", "while", "else", "do", "case", "default")
 _LOOKS = re.compile(
     r"cudaGetLastError|cudaPeekAtLastError|C10_CUDA_KERNEL_LAUNCH_CHECK|TORCH_CUDA_KERNEL_LAUNCH_CHECK"
     r"|cuda(?:Device|Stream)Synchronize|POST_KERNEL_CHECK\w*|KERNEL_CHECK\w*|CUDA_POST\w*"
@@ -48,33 +51,20 @@ def rewrite_pad_h_twice(code: Code, scope: Scope) -> Iterable[Edit]:
 def rewrite_silent_cuda_error(code: Code, scope: Scope) -> Iterable[Edit]:
     """`err = cudaGetLastError(); if (err != cudaSuccess) { printf(…); }`"""
     for stream, index in code.names("cudaGetLastError|cudaPeekAtLastError"):
-        found = _silent(stream, index)
-        if found is not None:
-            yield stream.edit(found[0], found[1], _LAUNCH_CHECK)
-
-
-def _silent(stream: Stream, index: int) -> tuple[int, int] | None:
-    """The first and last token of a check whose only answer is to print or to exit."""
-    first = index
-    while first and stream[first - 1].text not in (";", "{", "}", ")"):
-        first -= 1
-    equal = next((i for i in range(first, index) if stream[i].text == "="), None)
-    if not stream.follows(index, "(", ")", ";", "if", "(") or not equal:
-        return None
-    variable = stream[equal - 1].text
-    test = index + 6
-    compared = stream.words(test, 3)
-    body = test + 4
-    if sorted(compared) != sorted([variable, "!=", "cudaSuccess"]) or body >= len(stream):
-        return None
-    end = stream.partner[body] if stream[body].text == "{" else stream.ends[body]
-    names = {token.text for token in stream[body:end] if token.kind == "name"}
-    answers = {"throw", "return", "TORCH_CHECK", "AT_ERROR", "AT_ASSERTM", "AT_ASSERT", "THError"}
-    if end < 0 or stream[test + 3].text != ")" or not names & _PRINT or names & answers:
-        return None
-    around = stream.around[first]
-    last = stream.partner[around] if around >= 0 else len(stream)
-    return None if stream.used(variable, end + 1, last) else (first, end)
+        first = stream.statement(index, ")")
+        equal = next((i for i in range(first, index) if stream[i].text == "="), 0)
+        body = index + 10
+        if not stream.follows(index, "(", ")", ";", "if", "(") or not equal or body >= len(stream):
+            continue
+        variable = stream[equal - 1].text
+        end = stream.partner[body] if stream[body].text == "{" else stream.ends[body]
+        names = {token.text for token in stream[body:end] if token.kind == "name"}
+        tested = sorted(stream.words(index + 6, 3)) == sorted([variable, "!=", "cudaSuccess"])
+        if end < 0 or not tested or not stream.preceded(body, ")") or not names & _PRINT or names & _ANSWERS:
+            continue
+        around = stream.around[first]
+        if not stream.used(variable, end + 1, stream.partner[around] if around >= 0 else len(stream)):
+            yield stream.edit(first, end, _LAUNCH_CHECK)
 
 
 def rewrite_unchecked_launch(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -99,23 +89,9 @@ def rewrite_unchecked_launch(code: Code, scope: Scope) -> Iterable[Edit]:
         )
         for index in starts:
             end = stream.ends[index]
-            if end < 0 or end < looks or _is_lone_statement(stream, index):
-                continue
-            indent = indent_of(code.text, _statement(stream, index).start)
-            yield stream.behind(end, f"{newline}{indent}{_LAUNCH_CHECK}")
-
-
-def _statement(words: Sequence[Token], index: int) -> Token:
-    """The first token of the statement that holds a launch."""
-    while index and words[index - 1].text not in (";", "{", "}"):
-        index -= 1
-    return words[index]
-
-
-def _is_lone_statement(words: Sequence[Token], index: int) -> bool:
-    """Whether the launch is the braceless body of an if or a loop: nothing fits behind it."""
-    first = _statement(words, index)
-    return first.text in ("if", "for", "while", "else", "do", "case", "default")
+            begin = stream[stream.statement(index)]
+            if end >= 0 and end >= looks and begin.text not in _BRACELESS:
+                yield stream.behind(end, f"{newline}{indent_of(code.text, begin.start)}{_LAUNCH_CHECK}")
 
 
 def rewrite_cuda_error_exit(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -130,24 +106,18 @@ def rewrite_cuda_error_exit(code: Code, scope: Scope) -> Iterable[Edit]:
 
 def rewrite_gradient_not_contiguous(code: Code, scope: Scope) -> Iterable[Edit]:
     """A gradient whose elements are walked by pointer, though it may be expanded or transposed."""
-    newline = newline_of(code.text)
+    stream = code.live
     for function in code.functions:
         if function.on_gpu or not _BACKWARD.search(function.name):
             continue
-        first, last = code.live.at(function.body[0]), code.live.at(function.body[1])
+        first, last = map(stream.at, function.body)
         for parameter in filter(_GRADIENT.fullmatch, function.tensors):
-            places = [i for i in code.live.places[parameter] if first <= i < last]
-            walked = any(_walks(code.live, i, first, last) for i in places)
-            if not walked or any(_is_made_sure(code.live, i) for i in places):
-                continue
-            at = function.body[0]
-            indent = indent_of(code.text, code.live[first].start)
-            gap = newline + indent if "\n" in code.text[at : code.live[first].start] else " "
-            named = [t for t in code.live[code.live.at(function.start) : first] if t.kind == "name"]
-            name = next(token for token in reversed(named) if token.text == parameter)
-            yield Edit(name.end, name.end, "_")
-            new = f"{gap}const at::Tensor {parameter} = {parameter}_.contiguous();"
-            yield Edit(at, at, new)
+            places = code.uses(function, parameter)
+            walked = any(_walks(stream, i, last) for i in places)
+            if walked and not any(_is_made_sure(stream, i) for i in places):
+                yield stream.behind(max(i for i in stream.places[parameter] if i < first), "_")
+                new = f"{code.gap(function)}const at::Tensor {parameter} = {parameter}_.contiguous();"
+                yield Edit(function.body[0], function.body[0], new)
 
 
 _BACKWARD = re.compile(r"(?i)backward|bwd|bprop|grad")
@@ -167,7 +137,7 @@ def _is_made_sure(stream: Stream, index: int) -> bool:
     return stream.follows(index, "=") or "CHECK" in called.upper() or "CONTIGUOUS" in called.upper()
 
 
-def _walks(stream: Stream, index: int, first: int, last: int) -> bool:
+def _walks(stream: Stream, index: int, last: int) -> bool:
     """Whether the elements of a tensor, or of a slice of it, are taken by pointer."""
     if stream.follows(index, ".") and stream[index + 2].text in _DATA:
         return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from dcnbuild import knowledge
 from dcnbuild.port import includes
@@ -21,13 +21,11 @@ def rewrite_scalar_to_tensor(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names("toTensor"):
         if index < 2 or not stream.preceded(index, ".") or not stream.follows(index, "(", ")"):
             continue
-        name = stream[index - 2]
-        made = name.text == ")" and stream[stream.partner[index - 2] - 1].text in ("Scalar", "item")
+        made = stream[index - 2].text == ")" and stream[stream.partner[index - 2] - 1].text in ("Scalar", "item")
         first = receiver(stream, index - 1)
-        if first is None or not (made or _is_declared(code, stream, name.text, name.start, ("Scalar",))):
-            continue
-        yield stream.before(first, "c10::scalar_to_tensor(")
-        yield stream.edit(index - 1, index + 2, ")")
+        if first is not None and (made or _is_declared(code, stream, index - 2, "Scalar")):
+            yield stream.before(first, "c10::scalar_to_tensor(")
+            yield stream.edit(index - 1, index + 2, ")")
 
 
 def rewrite_tensor_to_scalar(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -50,70 +48,59 @@ def rewrite_one_index(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.behind(end - 1, "}")
 
 
-def _is_declared(code: Code, stream: Stream, name: str, offset: int, types: tuple[str, ...]) -> bool:
-    """Whether a name was declared before an offset, in the same function, with one of these types."""
-    function = code.function_at(offset)
-    places = (i for i in stream.places.get(name, ()) if function and function.start <= stream[i].start < offset)
-    return any(stream[i - 1 - (stream[i - 1].text == "&")].text in types for i in places if i > 1)
+def _type_ends(code: Code, stream: Stream, name: int) -> Iterator[int]:
+    """Where a type would end that declares the name at an index, there or before it in the same function."""
+    function = code.function_at(stream[name].start)
+    for place in stream.places.get(stream[name].text, ()) if function else ():
+        if function and function.start <= stream[place].start <= stream[name].start:
+            yield place - (stream[place - 1].text == "&")
 
 
-def _is_vector(code: Code, stream: Stream, name: str, offset: int) -> bool:
-    """Whether a name was declared before an offset, in the same function, as a vector of sizes."""
-    function = code.function_at(offset)
-    places = [i for i in stream.places.get(name, ()) if function and function.start <= stream[i].start <= offset]
-    return any(_ends_vector(stream, i - (stream[i - 1].text == "&")) for i in places)
+def _is_declared(code: Code, stream: Stream, name: int, *types: str) -> bool:
+    """Whether the name at an index is declared with one of these types."""
+    return any(stream.words(end - 1, 1) == [type] for end in _type_ends(code, stream, name) for type in types)
 
 
-def _ends_vector(stream: Stream, index: int) -> bool:
-    """Whether the type of a vector of sizes stands before an index."""
-    return stream.words(index - 4, 4) in _VECTORS
+def _ends_vector(stream: Stream, *indices: int) -> bool:
+    """Whether the type of a vector of sizes stands before any of some indices."""
+    return any(stream.words(index - 4, 4) in _VECTORS for index in indices)
 
 
-def _returns_vector(code: Code, stream: Stream, offset: int) -> bool:
-    """Whether the function around an offset returns a vector of sizes, and no lambda stands between."""
-    function = code.function_at(offset)
+def _returns_vector(code: Code, stream: Stream, index: int) -> bool:
+    """Whether the function around an index returns a vector of sizes, and no lambda stands between."""
+    function = code.function_at(stream[index].start)
     if function is None:
         return False
     first, last = stream.at(function.start), stream.at(function.body[0])
-    typed = any(_ends_vector(stream, i + 4) for i in range(first, last) if stream.around[i] == stream.around[first])
-    inside = stream[last : stream.at(offset)]
-    return typed and not any(token.text == "[" and _opens_lambda(stream, stream.at(token.start)) for token in inside)
+    typed = _ends_vector(stream, *(i + 4 for i in range(first, last) if stream.around[i] == stream.around[first]))
+    brackets = (i for i in range(last, index) if stream[i].text == "[" and stream.partner[i] > 0)
+    return typed and not any(stream[stream.partner[i] + 1].text in ("(", "{") for i in brackets)
 
 
-def _opens_lambda(stream: Stream, index: int) -> bool:
-    return stream.partner[index] > 0 and stream[stream.partner[index] + 1].text in ("(", "{")
+def rewrite_sizes_to_vector(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`std::vector<int64_t> v = x.sizes();`, an assignment or a return of it, and `std::vector<int64_t>(x.sizes())`.
 
-
-def _to_vector(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`std::vector<int64_t> v = x.sizes();`, an assignment or a return of it, and `std::vector<int64_t>(x.sizes())`."""
+    Also `v = sizes;`, where `sizes` is an at::IntList that the function takes or declares.
+    """
     for stream, index in code.names("sizes|strides"):
         first = index - 1
         while first > 0 and stream[first].text not in (";", "{", "}", "=", "(", "?", ":", "return"):
             first = (stream.partner[first] if stream[first].text in (")", "]") else first) - 1
         if first < 1 or not stream.follows(index, "(", ")"):
             continue
-        close = {"(": ")"}.get(stream[first].text, ";")
-        before = stream[first - 1]
-        vector = first > 3 and (
-            _ends_vector(stream, first - 1 - (stream[first - 2].text == "&"))
-            or _ends_vector(stream, first)
-            or (stream[first].text == "=" and _is_vector(code, stream, before.text, before.start))
-        )
+        set_here = _type_ends(code, stream, first - 1) if stream[first].text == "=" else ()
+        vector = first > 3 and _ends_vector(stream, first - 1 - (stream[first - 2].text == "&"), first, *set_here)
         if stream[first].text == "return":
-            vector = _returns_vector(code, stream, stream[index].start)
-        if vector and stream.follows(index + 2, close):
+            vector = _returns_vector(code, stream, index)
+        if vector and stream.follows(index + 2, ")" if stream[first].text == "(" else ";"):
             yield stream.behind(index + 2, ".vec()")
-
-
-def _lists(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`std::vector<int64_t> v = sizes;`, where `sizes` is an at::IntList that the function takes or declares."""
     declared = [(s, i + 1 + s.follows(i, "&")) for s, i in code.names("IntList|IntArrayRef")]
     lists = {stream[index].text for stream, index in declared if index < len(stream) and stream[index].kind == "name"}
     stream = code.live
-    for name, use in ((list_, use) for list_ in lists for use in stream.places.get(list_, ())):
+    for use in (use for name in lists for use in stream.places.get(name, ())):
         assigned = use > 1 and stream[use - 1].text == "=" and stream.follows(use, ";")
-        vector = assigned and _is_vector(code, stream, stream[use - 2].text, stream[use].start)
-        if vector and _is_declared(code, stream, name, stream[use].start, ("IntList", "IntArrayRef")):
+        vector = assigned and _ends_vector(stream, *_type_ends(code, stream, use - 2))
+        if vector and _is_declared(code, stream, use, "IntList", "IntArrayRef"):
             yield stream.behind(use, ".vec()")
 
 
@@ -129,10 +116,9 @@ def rewrite_forward_alias(code: Code, scope: Scope) -> Iterable[Edit]:
         name, first = stream[index + 1].text, stream.openings.get(index - 1, 0) - 1
         entries = knowledge.torch_cpp.find(f"c10::{name}")
         if stream[first].text == "template" and any(e.replacement == f"std::{name}" for e in entries):
-            start = stream[first].start
-            yield Edit(start, stream[index + 1].end, f"using std::{name}")
-            if not includes.has(code, name, start, frozenset()):
-                yield includes.add(code, name, start)
+            yield stream.edit(first, index + 1, f"using std::{name}")
+            if not includes.has(code, name, stream[first].start, frozenset()):
+                yield includes.add(code, name, stream[first].start)
 
 
 def rewrite_vec_lambda(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -154,16 +140,14 @@ def rewrite_jit_load(code: Code, scope: Scope) -> Iterable[Edit]:
     pointers: dict[str, bool] = {}
     for stream, index in code.names("load"):
         close, first = stream.close_of(index), stream.qualified(index)
-        if close < 0 or first < 2 or not stream.preceded(index, "torch", "::", "jit", "::"):
+        called = close >= 0 and stream.preceded(index, "torch", "::", "jit", "::")
+        if first < 2 or not called or stream[first - 1].text != "=" or stream[first - 2].kind != "name":
             continue
         name = stream[first - 2].text
-        if stream[first - 1].text != "=" or stream[first - 2].kind != "name":
-            continue
         if name not in pointers:
             pointers[name] = any(_is_shared(stream, place) for place in stream.places[name])
         if pointers[name]:
-            start = stream[first].start
-            yield Edit(start, start, "std::make_shared<torch::jit::Module>(")
+            yield stream.before(first, "std::make_shared<torch::jit::Module>(")
             yield stream.behind(close, ")")
 
 
@@ -172,11 +156,6 @@ def _is_shared(stream: Stream, name: int) -> bool:
     opening = stream.openings.get(name - 1, 0)
     declared = stream.preceded(opening, "shared_ptr") and stream[name - 2].text == "Module"
     return stream.follows(name, "->") or declared
-
-
-def rewrite_sizes_to_vector(code: Code, scope: Scope) -> Iterable[Edit]:
-    yield from _to_vector(code, scope)
-    yield from _lists(code, scope)
 
 
 RULES = entries(__file__, rewrites(globals()))

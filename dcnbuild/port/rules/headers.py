@@ -48,8 +48,7 @@ def _replacing(wanted: str, header: Callable[[str], str | None]) -> Rewrite:
                 continue
             token, new = include.directive.tokens[0], header(include.name)
             if new is None or new in there:
-                first = code.text.rindex("#", 0, token.start)
-                yield Edit(*whole_line(code.text, first, token.end), "")
+                yield Edit(*whole_line(code.text, code.text.rindex("#", 0, token.start), token.end), "")
             else:
                 yield Edit(token.start, token.end, f"<{new}>")
                 if not include.path:
@@ -63,12 +62,10 @@ def _by_table(table: Mapping[str, str]) -> Rewrite:
     return _replacing("|".join(map(re.escape, table)), table.get)
 
 
-_ATOMICS_ALONE = _by_table({"ATen/cuda/CUDAApplyUtils.cuh": "ATen/cuda/Atomic.cuh"})
-_BINDING = _by_table({"torch/torch.h": "torch/extension.h"})
-
-
 def rewrite_cuda_apply_utils(code: Code, scope: Scope) -> Iterable[Edit]:
-    return _ATOMICS_ALONE(code, scope) if code.has(_ATOMICS) and not code.has(_APPLY) else ()
+    """ATen/cuda/CUDAApplyUtils.cuh where only its atomics are used."""
+    rewrite = _by_table({"ATen/cuda/CUDAApplyUtils.cuh": "ATen/cuda/Atomic.cuh"})
+    return rewrite(code, scope) if code.has(_ATOMICS) and not code.has(_APPLY) else ()
 
 
 def rewrite_th_header(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -81,7 +78,7 @@ def rewrite_torch_extension_header(code: Code, scope: Scope) -> Iterable[Edit]:
     """torch/torch.h in a file that binds Python, with nothing else that brings pybind11."""
     there = any(re.fullmatch(_PYBIND, header) for header in scope.headers | code.headers)
     binds = code.has("PYBIND11_MODULE|TORCH_EXTENSION_NAME|pybind11")
-    return _BINDING(code, scope) if binds and not there else ()
+    return _by_table({"torch/torch.h": "torch/extension.h"})(code, scope) if binds and not there else ()
 
 
 #: Headers that do not bring those of torch's CUDA side.

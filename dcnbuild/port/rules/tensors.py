@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 import re
 from collections.abc import Iterable, Iterator
 
@@ -20,45 +19,43 @@ _NO_SYMBOL = {
     **dict.fromkeys(("nv_bfloat16", "__nv_bfloat16"), "at::BFloat16"),
 }
 _PACKED = {"packed_accessor": "generic_packed_accessor", "PackedTensorAccessor": "GenericPackedTensorAccessor"}
-_DISPATCH = r"AT_DISPATCH_\w+"
 _TYPE = re.compile(r"\bat ?:: ?Type\b|\bDeprecatedTypeProperties\b")
 
 
 def rewrite_dispatch_type(code: Code, scope: Scope) -> Iterable[Edit]:
     """The type argument of AT_DISPATCH_* and of the project's macros around it."""
-    wanted = "|".join([_DISPATCH, *sorted(scope.dispatchers)])
     for stream, index in code.names("switch"):  # switch (x.type())
         close = stream.close_of(index)
-        method = _type_call(stream, index + 2, close)
-        if method is not None and code.is_tensor(stream[close - 5]):
-            yield Edit(method.start, method.end, "scalar_type")
-    for stream, _, given, _ in code.calls(wanted):
+        method = type_call(stream, index + 2, close)
+        if method and code.is_tensor(stream[close - 5]):
+            yield stream.edit(method, method, "scalar_type")
+    for stream, _, given, _ in code.calls("|".join([r"AT_DISPATCH_\w+", *sorted(scope.dispatchers)])):
         for start, end in given:
             if start < end and stream[start].text in ("{", "["):
                 break  # the lambda: what is dispatched stands before it
-            method = _type_call(stream, start, end)
-            inside = _in_own_type(code, scope, stream, start, end)
-            if inside is not None:
+            method = type_call(stream, start, end)
+            # Shim(x.type()), where Shim is a struct of the project's, stood for both kinds of types
+            shim = f"struct {stream[start].text}" in scope.own and stream.close_of(start) == end - 1
+            inside = type_call(stream, start + 2, end - 1) if shim else 0
+            if inside:
                 yield stream.edit(start, start + 1, "")
-                yield Edit(inside.start, stream[end - 1].end, "scalar_type()")
-            elif method is not None:
-                yield Edit(method.start, method.end, "scalar_type")
+                yield stream.edit(inside, end - 1, "scalar_type()")
+            elif method:
+                yield stream.edit(method, method, "scalar_type")
             elif end == start + 1 and is_type_variable(code, stream[start]):
                 yield stream.behind(start, ".scalarType()")
 
 
-def _type_call(stream: Stream, start: int, end: int) -> Token | None:
-    """The `type` of an argument between these indices that ends in `.type()`."""
+def type_call(stream: Stream, start: int, end: int) -> int:
+    """The index of the `type` of an argument between these indices that ends in `.type()`; 0 for another."""
     asked = end - start > 4 and stream.preceded(end, "type", "(", ")")
-    return stream[end - 3] if asked and stream[end - 4].text in (".", "->") else None
+    return end - 3 if asked and stream[end - 4].text in (".", "->") else 0
 
 
-def _in_own_type(code: Code, scope: Scope, stream: Stream, start: int, end: int) -> Token | None:
-    """The `type` of `Shim(x.type())`, where Shim is a struct of the project's: it stood for both kinds of types."""
-    name = stream[start].text
-    if f"struct {name}" not in scope.own or stream[start + 1].text != "(" or stream.partner[start + 1] != end - 1:
-        return None
-    return _type_call(stream, start + 2, end - 1)
+def without_conversion(stream: Stream, end: int) -> int:
+    """Where what ends at an index ends without a `.toScalarType(…)` behind it."""
+    opening = stream.partner[end - 1] if end > 0 else -1
+    return opening - 2 if opening > 1 and stream.preceded(opening, ".", "toScalarType") else end
 
 
 def is_type_variable(code: Code, name: Token) -> bool:
@@ -69,16 +66,11 @@ def is_type_variable(code: Code, name: Token) -> bool:
     if any(p.name == name.text and _TYPE.search(p.type) for p in function.parameters):
         return True
     stream = code.live
-    places = stream.places.get(name.text, [])
-    first, last = stream.at(function.body[0]), stream.at(name.start)
-    for index in places[bisect.bisect(places, first) : bisect.bisect_left(places, last)]:
-        end = stream.ends[index]
-        opening = stream.partner[end - 1] if end > 0 else -1
-        if opening > 1 and stream[opening - 1].text == "toScalarType":
-            end = opening - 2
-        if stream[index + 1].text == "=" and _type_call(stream, index, end):
-            return True
-    return False
+    before = (index for index in code.uses(function, name.text) if stream[index].start < name.start)
+    return any(
+        stream.follows(index, "=") and type_call(stream, index, without_conversion(stream, stream.ends[index]))
+        for index in before
+    )
 
 
 def _typed(code: Code, names: str) -> Iterator[tuple[Stream, int, int, str]]:
@@ -103,42 +95,31 @@ def of_storage(stream: Stream, index: int) -> bool:
     return stream.preceded(index, "storage", "(", ")", ".")
 
 
-def rewrite_tensor_data_long(code: Code, scope: Scope) -> Iterable[Edit]:
-    for match in code.find(".data_ptr<long>()"):
-        yield Edit(match.start, match.end, code.text[match.start] + "data_ptr<int64_t>()")
-
-
 def rewrite_tensor_data_symbol(code: Code, scope: Scope) -> Iterable[Edit]:
     """`x.data_ptr<T>()` of a type that no torch has it for: what it does have, and a cast to the same pointer."""
-    if {"template data", "template data_ptr"} & scope.own:
-        return
-    for stream, index, close, type in _typed(code, "data|data_ptr"):
+    own = {"template data", "template data_ptr"} & scope.own
+    for stream, index, close, type in _typed(code, "data|data_ptr") if not own else ():
         dot = index - 1 - stream.preceded(index, "template")
         member = dot > 0 and stream[dot].text in (".", "->")
         first = receiver(stream, dot) if member and type in _NO_SYMBOL and type not in scope.own else None
         if first is not None:
-            head = stream[first].start
-            yield Edit(head, head, f"reinterpret_cast<{type}*>(")
+            yield stream.before(first, f"reinterpret_cast<{type}*>(")
             yield stream.edit(index, close + 2, f"data_ptr<{_NO_SYMBOL[type]}>())")
 
 
 def rewrite_private_case_type(code: Code, scope: Scope) -> Iterable[Edit]:
     """AT_PRIVATE_CASE_TYPE(enum, type, …), with torch 1.10's name in front or without."""
-    if "AT_PRIVATE_CASE_TYPE" in scope.own:
-        return
     for stream, index, given, close in code.calls("AT_PRIVATE_CASE_TYPE"):
         values = [code.written(stream, *span) for span in given[-3:]]
-        if len(given) in (3, 4) and all(values):
+        if len(given) in (3, 4) and all(values) and "AT_PRIVATE_CASE_TYPE" not in scope.own:
             enum, type, body = values
-            new = f"case {enum}: {{ using scalar_t = {type}; return {body}(); }}"
-            yield stream.edit(index, close, new)
+            yield stream.edit(index, close, f"case {enum}: {{ using scalar_t = {type}; return {body}(); }}")
 
 
 def rewrite_packed_accessor(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names("|".join(_PACKED)):
-        name = stream[index]
-        if name.text not in scope.own and stream.follows(index, "<"):
-            yield Edit(name.start, name.end, _PACKED[name.text])
+        if stream[index].text not in scope.own and stream.follows(index, "<"):
+            yield stream.edit(index, index, _PACKED[stream[index].text])
 
 
 RULES = entries(__file__, rewrites(globals()))

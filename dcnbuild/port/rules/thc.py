@@ -112,7 +112,8 @@ def rewrite_thc_numerics(code: Code, scope: Scope) -> Iterable[Edit]:
         if found is not None:
             values = [code.written(stream, *span) for span in found[0]]
             new = _expression(stream[member].text, code.written(stream, index + 2, angle), values)
-            yield from [stream.edit(index, found[1], new)] if new else ()
+            if new:
+                yield stream.edit(index, found[1], new)
 
 
 def _expression(name: str, type: str, values: Sequence[str]) -> str:
