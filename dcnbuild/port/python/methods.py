@@ -21,53 +21,40 @@ def rewrite_autograd_function(module: Module, scope: PythonScope) -> Iterable[Ed
 
 def _edits(module: Module, function: OldFunction) -> Iterator[Edit]:
     newline = newline_of(module.text)
-    methods = [function.forward, *function.others]
-    if function.backward is not None:
-        methods.append(function.backward)
-    for method in methods:
-        indent = indent_of(module.text, module.start(method))
-        at = module.start(method)
-        yield Edit(at, at, f"@staticmethod{newline}{indent}")
-        yield from _renames(module, function, method)
-    yield from _settings(module, function)
+    for method in (function.forward, *function.others, function.backward):
+        if method is not None:
+            at = module.start(method)
+            yield Edit(at, at, f"@staticmethod{newline}{indent_of(module.text, at)}")
+            yield from _renames(module, function, method)
     if function.backward is not None and function.signature.settings:
-        yield from _returns(module, function)
+        yield from _returns(module, function, function.backward)
     if function.init is not None:
-        yield from _without_init(module, function)
+        yield from _settings(module, function, function.init)
+        yield from _without_init(module, function.node.body, function.init)
 
 
-def _settings(module: Module, function: OldFunction) -> Iterator[Edit]:
+def _settings(module: Module, function: OldFunction, init: ast.FunctionDef) -> Iterator[Edit]:
     """The settings as further parameters of forward, and what __init__ did with them."""
-    init, forward = function.init, function.forward
-    if init is None:
-        return
-    names = [
-        f"{name}={function.signature.defaults[name]}" if name in function.signature.defaults else name
-        for name in function.signature.settings
-    ]
-    if names:
-        arguments = forward.args
-        last = arguments.defaults[-1] if arguments.defaults else arguments.args[-1]
-        at = module.end(last)
-        yield Edit(at, at, "".join(f", {name}" for name in names))
-    body = _init_body(module, function)
+    signature, arguments = function.signature, function.forward.args
+    names = (f"{n}={signature.defaults[n]}" if n in signature.defaults else n for n in signature.settings)
+    behind = module.end([*arguments.args, *arguments.defaults][-1])
+    yield Edit(behind, behind, "".join(f", {name}" for name in names))
+    body = _init_body(module, function, init)
     if body:
-        first = _first_statement(forward)
-        at = module.start(first)
-        indent = indent_of(module.text, at)
-        newline = newline_of(module.text)
-        yield Edit(at, at, _reindent(body, indent, newline) + newline + indent)
+        at = module.start((_statements(function.forward) or function.forward.body)[0])
+        indent, newline = indent_of(module.text, at), newline_of(module.text)
+        lines = textwrap.dedent(body.replace("\r\n", "\n")).strip("\n").split("\n")
+        block = newline.join(indent + line if line.strip() else "" for line in lines).lstrip()
+        yield Edit(at, at, block + newline + indent)
 
 
-def _init_body(module: Module, function: OldFunction) -> str:
+def _init_body(module: Module, function: OldFunction, init: ast.FunctionDef) -> str:
     """What __init__ does beside calling its base, with `ctx` for `self`; "" if that is nothing."""
-    init = function.init
-    assert init is not None
-    statements = [s for s in init.body if not _is_super(module, s) and not _is_docstring(init, s)]
-    if not statements or all(isinstance(s, ast.Pass) for s in statements):
+    calls = [s for s in init.body if isinstance(s, ast.Expr) and "__init__" in module.source(s)]
+    statements = [s for s in _statements(init) if s not in calls]
+    if all(isinstance(s, ast.Pass) for s in statements):
         return ""
     start, end = module.start(statements[0]), module.end(statements[-1])
-    calls = [s for s in init.body if _is_super(module, s) and start < module.start(s) < end]
     without = [Edit(*(module.whole_lines(s) or (module.start(s), module.end(s))), "") for s in calls]
     body = Revision(module.text[start:end])
     inside = (e for e in (*_renames(module, function, init), *without) if start <= e.start and e.end <= end)
@@ -75,29 +62,9 @@ def _init_body(module: Module, function: OldFunction) -> str:
     return indent_of(module.text, start) + body.text
 
 
-def _reindent(text: str, indent: str, newline: str) -> str:
-    """A block under another indentation, without that of its first line."""
-    block = textwrap.dedent(text.replace("\r\n", "\n")).strip("\n")
-    lines = [indent + line if line.strip() else "" for line in block.split("\n")]
-    return newline.join(lines).lstrip()
-
-
-def _is_super(module: Module, statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Expr) and "__init__" in module.source(statement)
-
-
-def _is_docstring(method: ast.FunctionDef, statement: ast.stmt) -> bool:
-    return (
-        statement is method.body[0]
-        and isinstance(statement, ast.Expr)
-        and isinstance(statement.value, ast.Constant)
-        and isinstance(statement.value.value, str)
-    )
-
-
-def _first_statement(method: ast.FunctionDef) -> ast.stmt:
-    behind = len(method.body) > 1 and _is_docstring(method, method.body[0])
-    return method.body[1 if behind else 0]
+def _statements(method: ast.FunctionDef) -> list[ast.stmt]:
+    """The body of a method without its docstring."""
+    return method.body[ast.get_docstring(method, clean=False) is not None :]
 
 
 def _renames(module: Module, function: OldFunction, method: ast.FunctionDef) -> Iterator[Edit]:
@@ -107,97 +74,66 @@ def _renames(module: Module, function: OldFunction, method: ast.FunctionDef) -> 
         at = module.text.index("*", module.start(method))
         yield Edit(at, at, "ctx, ")
         for item, number in items.items():
-            name = module.source(item.value)
-            new = "ctx" if number == 0 else f"{name}[{number - 1}]"
-            yield module.edit(item, new)
+            yield module.edit(item, f"{module.source(item.value)}[{number - 1}]" if number else "ctx")
         return
     own = method.args.args[0]
     helpers = {other.name for other in function.others}
-    on_class = {
-        target.id
-        for statement in function.node.body
-        if isinstance(statement, ast.Assign)
-        for target in statement.targets
-        if isinstance(target, ast.Name)
-    } | {
-        statement.name
-        for statement in function.node.body
-        if isinstance(statement, ast.FunctionDef) and statement.decorator_list
-    }
-    name_end = module.offset(own.lineno, own.col_offset) + len(own.arg)
+    assigned = (t for s in function.node.body if isinstance(s, ast.Assign) for t in s.targets)
+    methods = (s for s in function.node.body if isinstance(s, ast.FunctionDef))
+    on_class = {t.id for t in assigned if isinstance(t, ast.Name)} | {m.name for m in methods if m.decorator_list}
     if method is not function.init:
-        yield Edit(module.start(own), name_end, "ctx")
+        yield Edit(module.start(own), module.start(own) + len(own.arg), "ctx")
     for node in ast.walk(method):
         if not isinstance(node, ast.Name) or node.id != own.arg:
             continue
         parent = module.parents[node]
         attribute = parent.attr if isinstance(parent, ast.Attribute) else ""
-        start, end = module.start(node), module.end(node)
+        yield module.edit(node, function.node.name if attribute in on_class | helpers else "ctx")
+        call = module.parents[parent]
         if attribute in on_class:
-            yield Edit(start, end, function.node.name)
-        elif attribute in helpers:
-            yield Edit(start, end, function.node.name)
-            call = module.parents[parent]
-            if isinstance(call, ast.Call) and call.func is parent:
-                at = module.text.index("(", module.end(parent)) + 1
-                yield Edit(at, at, "ctx, " if call.args or call.keywords else "ctx")
-        else:
-            yield Edit(start, end, "ctx")
-            if attribute == "saved_variables":
-                at = module.end(parent) - len(attribute)
-                yield Edit(at, module.end(parent), "saved_tensors")
-
-
-def _returns(module: Module, function: OldFunction) -> Iterator[Edit]:
-    """A gradient of None for each setting, in each return of backward."""
-    backward = function.backward
-    assert backward is not None
-    count = len(function.signature.settings)
-    more = ", None" * count
-    for node in _own_returns(backward):
-        value = node.value
-        if value is None:
             continue
+        if attribute in helpers and isinstance(call, ast.Call) and call.func is parent:
+            at = module.text.index("(", module.end(parent)) + 1
+            yield Edit(at, at, "ctx, " if call.args or call.keywords else "ctx")
+        elif attribute == "saved_variables" and attribute not in helpers:
+            yield Edit(module.end(parent) - len(attribute), module.end(parent), "saved_tensors")
+
+
+def _returns(module: Module, function: OldFunction, backward: ast.FunctionDef) -> Iterator[Edit]:
+    """A gradient of None for each setting, in each return of backward."""
+    more = ", None" * len(function.signature.settings)
+    for value in _returned(backward):
         end = module.end(value)
         if isinstance(value, ast.Tuple):
             text = module.source(value)
             inside = end - 1 if text.startswith("(") and text.endswith(")") else end
-            kept = module.text[:inside].rstrip()
-            comma = kept.endswith(",")
+            comma = module.text[:inside].rstrip().endswith(",")
             yield Edit(inside, inside, more.lstrip(",") if comma else more)
         elif len(function.signature.inputs) > 1 and not isinstance(value, ast.Constant):
-            start = module.start(value)
-            yield Edit(start, start, "(*")
+            yield Edit(module.start(value), module.start(value), "(*")
             yield Edit(end, end, f"{more})")
         else:
             yield Edit(end, end, more)
 
 
-def _own_returns(method: ast.FunctionDef) -> Iterator[ast.Return]:
+def _returned(method: ast.FunctionDef) -> Iterator[ast.expr]:
+    """What a method returns, but for the functions and classes in it."""
     waiting: list[ast.AST] = list(method.body)
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.Return):
-            yield node
+            yield from [node.value] if node.value else ()
         elif not isinstance(node, (ast.FunctionDef, ast.Lambda, ast.ClassDef)):
             waiting.extend(ast.iter_child_nodes(node))
 
 
-def _without_init(module: Module, function: OldFunction) -> Iterator[Edit]:
-    init = function.init
-    assert init is not None
-    body = function.node.body
+def _without_init(module: Module, body: list[ast.stmt], init: ast.FunctionDef) -> Iterator[Edit]:
     index = body.index(init)
     if index + 1 < len(body):
-        start = line_start(module.text, module.start(init))
-        following = module.start(body[index + 1])
-        end = line_start(module.text, following)
-        between = module.text[module.end(init) : end]
-        comment = between.find("#")
-        if comment >= 0:  # a comment above the next method stays
-            at = module.end(init) + comment
-            end = line_start(module.text, at)
-        yield Edit(start, end, "")
+        following = line_start(module.text, module.start(body[index + 1]))
+        comment = module.text.find("#", module.end(init), following)  # one above the next method stays
+        end = following if comment < 0 else line_start(module.text, comment)
+        yield Edit(line_start(module.text, module.start(init)), end, "")
     else:
         yield Edit(module.end(body[index - 1]) if index else module.start(init), module.end(init), "")
 

@@ -132,9 +132,10 @@ def _remarks(module: Module, scope: PythonScope) -> Iterator[Remark]:
     cffi = list(ffi_module.objects_of_cffi(module)) if scope.ffi else []
     yield from left("cffi-object", cffi, module.source(cffi[0])[:60] if cffi else "")
     yield from left("gone-module", gone, module.source(gone[0])[:60] if gone else "")
-    for old in calls.unported_classes(module):
+    known = functions.derived(module)
+    for old in (node for node in module.of(ast.ClassDef) if functions.is_old(node, known)):
         yield from left("autograd-function", [old], f"class {old.name}")
-    for call in calls.unported_uses(module, scope):
+    for call, _ in calls.old_calls(module, scope):
         yield from left("autograd-call", [call], module.source(call)[:60], dotted(call.func))
     yield from left("torch-six", old_six)
     yield from cupy.left(module)
