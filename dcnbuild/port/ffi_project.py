@@ -74,7 +74,7 @@ def _package(
     """The bindings of what stands in one package, and a setup.py in a directory."""
     results, calls, scripts = [], [], {e.script: None for e in extensions}
     named = root.isidentifier() and not keyword.iskeyword(root)
-    package = root if named and PurePosixPath("__init__.py") in python and not base.parts else ""
+    package = root if named and PurePosixPath("__init__.py") in python.texts and not base.parts else ""
     for extension in extensions:
         made = _extension(python, texts, package, base, extension)
         if made is None:
@@ -90,7 +90,7 @@ def _package(
         packages = f"[{package!r}, *({package + '.'!r} + name for name in {packages})]"
     modules = sorted(
         path.stem
-        for path in python
+        for path in python.texts
         if not package
         and path.parent == where
         and path.stem not in ("__init__", "setup")
@@ -253,7 +253,7 @@ def _in_c_block(code: Code, offset: int) -> bool:
 
 def _package_root(folder: PurePosixPath, python: Modules) -> PurePosixPath:
     """The directory that has to be on Python's path for the packages around a build script."""
-    while folder.parts and folder / "__init__.py" in python:  # "." is its own parent
+    while folder.parts and folder / "__init__.py" in python.texts:  # "." is its own parent
         folder = folder.parent
     return folder
 

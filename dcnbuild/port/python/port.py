@@ -10,14 +10,13 @@ from pathlib import PurePosixPath
 
 from dcnbuild.port.cpp import not_understood
 from dcnbuild.port.edits import Revision, line_of
-from dcnbuild.port.python import calls, cuda_gate, cupy, environment, ffi_module, functions, methods, setup_script, six
+from dcnbuild.port.python import calls, cupy, environment, ffi_module, functions, methods, setup_script, six
 from dcnbuild.port.python.module import Module, Modules, PythonScope, Signature, dotted, imported
 from dcnbuild.port.result import Change, FileResult, Remark, remark
 from dcnbuild.port.rule import Rule
 
 RULES: tuple[Rule, ...] = (
     *setup_script.RULES,
-    *cuda_gate.RULES,
     *environment.RULES,
     *six.RULES,
     *methods.RULES,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from itertools import groupby, pairwise
 
 from dcnbuild.port.edits import Edit
@@ -37,20 +37,16 @@ def text_of(node: ast.expr) -> str:
 def _flags(module: Module, wanted: re.Pattern[str]) -> Iterator[ast.Constant]:
     """String constants that are nothing but flags, the wanted among them."""
     for node in module.of(ast.Constant):
-        if wanted.search(text_of(node)):
-            flags = all(_FLAG.match(word) for word in text_of(node).split())
-            if flags and not isinstance(module.parents[node], ast.JoinedStr):
-                yield node
-
-
-def _old_standard(text: str, new_standard: bool) -> bool:
-    match = _STANDARD.search(text)
-    return match is not None and (YEARS.get(match[1]) or int(match[1])) < (20 if new_standard else 17)
+        flags = wanted.search(text_of(node)) and all(map(_FLAG.match, text_of(node).split()))
+        if flags and not isinstance(module.parents[node], ast.JoinedStr):
+            yield node
 
 
 def old_flags(module: Module, scope: PythonScope) -> list[ast.Constant]:
     """The -std flags of a build script that torch's headers refuse."""
-    return [node for node in _flags(module, _STANDARD) if _old_standard(text_of(node), scope.new_standard)]
+    found = ((node, _STANDARD.search(text_of(node))) for node in _flags(module, _STANDARD))
+    oldest = 20 if scope.new_standard else 17
+    return [node for node, match in found if match and (YEARS.get(match[1]) or int(match[1])) < oldest]
 
 
 def rewrite_cxx_standard(module: Module, scope: PythonScope) -> Iterable[Edit]:
@@ -79,10 +75,10 @@ def rewrite_host_compiler(module: Module, scope: PythonScope) -> Iterable[Edit]:
     """`'-ccbin', '/usr/bin/gcc-4.9'` in a list of flags."""
     for node in module.nodes if is_build_script(module) else ():
         elements = node.elts if isinstance(node, (ast.List, ast.Tuple)) else []
-        whole: set[ast.Constant] = set()
+        whole: set[ast.expr] = set()
         for flag, value in pairwise(elements):
             if text_of(flag) in ("-ccbin", "--compiler-bindir") and _OLD_COMPILER.fullmatch(text_of(value)):
-                whole |= {part for part in (flag, value) if isinstance(part, ast.Constant)}
+                whole |= {flag, value}
         yield from _without_elements(module, elements, whole)
 
 
@@ -120,59 +116,48 @@ def rewrite_arch_list(module: Module, scope: PythonScope) -> Iterable[Edit]:
 
 def _without(module: Module, nodes: Sequence[ast.Constant], flag: re.Pattern[str]) -> Iterator[Edit]:
     """The edits that take flags out of the lists, calls and longer strings they stand in."""
-    whole = {node for node in nodes if not flag.sub("", text_of(node)).strip(" -") or _bare(node)}
+    alone = (text_of(node) in _HANDS_ON or bool(_BARE.fullmatch(text_of(node).strip())) for node in nodes)
+    whole = {n for n, bare in zip(nodes, alone) if bare or not flag.sub("", text_of(n)).strip(" -")}
     appends: dict[ast.stmt, None] = {}
     for node in nodes:
-        parent = module.parents[node]
         if node not in whole:
             written = module.source(node)
             new = re.sub(rf"(?<=['\"])(?:{flag.pattern})\s*|(?<!\s)\s*(?:{flag.pattern})", "", written)
             yield module.edit(node, new)
-        elif not isinstance(parent, (ast.List, ast.Tuple, ast.Set)):
-            appends.update(_append(module, node, whole))
+        elif not isinstance(module.parents[node], (ast.List, ast.Tuple, ast.Set)):
+            appends |= dict.fromkeys(_appends(module, node, whole))
     yield from without_statements(module, list(appends))
     for parent in dict.fromkeys(module.parents[node] for node in nodes if node in whole):
         if isinstance(parent, (ast.List, ast.Tuple, ast.Set)):
             yield from _without_elements(module, parent.elts, whole)
 
 
-def _bare(node: ast.Constant) -> bool:
-    """Whether a flag is for what stands behind it."""
-    return text_of(node) in _HANDS_ON or bool(_BARE.fullmatch(text_of(node).strip()))
-
-
-def _append(module: Module, node: ast.Constant, whole: set[ast.Constant]) -> dict[ast.stmt, None]:
+def _appends(module: Module, node: ast.Constant, whole: Set[ast.expr]) -> Iterator[ast.stmt]:
     """The statement `flags.append(flag)`, also where the flag is one of two after an `if`."""
     value: ast.AST = node
     while isinstance(conditional := module.parents[value], ast.IfExp):
         if conditional.body not in whole or conditional.orelse not in whole:
-            return {}
+            return
         value = conditional
     call = module.parents[value]
-    statement = module.parents[call] if isinstance(call, ast.Call) else None
-    if (
-        isinstance(call, ast.Call)
-        and isinstance(call.func, ast.Attribute)
-        and call.func.attr == "append"
-        and isinstance(statement, ast.Expr)
-    ):
-        return {statement: None}
-    return {}
+    if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "append":
+        statement = module.parents[call]
+        if isinstance(statement, ast.Expr):
+            yield statement
 
 
-def _without_elements(module: Module, elements: Sequence[ast.expr], whole: set[ast.Constant]) -> Iterator[Edit]:
+def _without_elements(module: Module, elements: Sequence[ast.expr], whole: Set[ast.expr]) -> Iterator[Edit]:
     """Each run of flags in a list, with its commas."""
     for is_flag, group in groupby(range(len(elements)), key=lambda i: elements[i] in whole):
         run = list(group)
         first, last = run[0], run[-1]
-        if not is_flag:
-            continue
+        start, end = module.start(elements[first]), module.end(elements[last])
         if last + 1 < len(elements):
-            yield Edit(module.start(elements[first]), module.start(elements[last + 1]), "")
+            end = module.start(elements[last + 1])
         elif first:
-            yield Edit(module.end(elements[first - 1]), module.end(elements[last]), "")
-        else:
-            yield Edit(module.start(elements[first]), module.end(elements[last]), "")
+            start = module.end(elements[first - 1])
+        if is_flag:
+            yield Edit(start, end, "")
 
 
 def without_statements(module: Module, statements: Sequence[ast.stmt]) -> Iterator[Edit]:

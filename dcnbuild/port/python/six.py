@@ -18,12 +18,9 @@ def rewrite_torch_six(module: Module, scope: PythonScope) -> Iterable[Edit]:
         if isinstance(node, ast.ImportFrom) and node.module == "torch._six":
             if guarded(module, node) or any(alias.name not in _NAMES for alias in node.names):
                 continue
-            start = module.start(node)
             lines = [_NAMES[alias.name][0].format(name=alias.asname or alias.name) for alias in node.names]
-            separator = newline_of(module.text) + indent_of(module.text, start)
-            if module.whole_lines(node) is None:
-                separator = "; "
-            yield Edit(start, module.end(node), separator.join(lines))
+            separator = newline_of(module.text) + indent_of(module.text, module.start(node))
+            yield module.edit(node, (separator if module.whole_lines(node) else "; ").join(lines))
         elif isinstance(node, ast.Attribute) and dotted(node.value) == "torch._six":
             expression = _NAMES.get(node.attr, ("", ""))[1]
             if expression and not guarded(module, node):
@@ -44,14 +41,11 @@ def guarded(module: Module, node: ast.AST) -> bool:
     """Whether the file knows that torch._six may not be there."""
     child = node
     for parent in module.ancestors(node):
-        if isinstance(parent, ast.Try) and child in parent.body and parent.handlers:
+        tried = isinstance(parent, ast.Try) and child in parent.body and parent.handlers
+        test = module.source(parent.test).lower() if isinstance(parent, ast.If) else ""
+        asked = any(word in test for word in ("version", "major", "hasattr"))
+        if tried or asked or isinstance(parent, ast.ExceptHandler):
             return True
-        if isinstance(parent, ast.ExceptHandler):
-            return True
-        if isinstance(parent, ast.If):
-            test = module.source(parent.test).lower()
-            if any(word in test for word in ("version", "major", "hasattr")):
-                return True
         child = parent
     return False
 
