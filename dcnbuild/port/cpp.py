@@ -48,14 +48,11 @@ def port_text(
         deprecated: whether to rewrite what still compiles, too.
         fix_bugs: whether to repair the bugs that are otherwise reported.
     """
-    active = [
-        rule
-        for rule in rules
-        if rule.need == "broken" or (rule.need == "deprecated" and deprecated) or (rule.need == "bug" and fix_bugs)
-    ]
+    asked = {"broken": True, "deprecated": deprecated, "bug": fix_bugs}
+    active = [rule for rule in rules if asked[rule.need]]
     revision = Revision(source.text)
     code = source.with_own(scope.own)
-    lost_before = _th_headers(code)
+    of_torch_h = [i.header for i in code.layout.includes if is_torch_h(i.name)]
     changes: list[Change] = []
     failed: list[Remark] = []
     for _, family in groupby(active, key=lambda rule: FAMILY_OF.get(rule.id)):
@@ -64,9 +61,15 @@ def port_text(
     made = {change.rule for change in changes}
     applied = [rule for rule in active if rule.id in made]
     code = _add_helpers(revision, code, scope, applied, changes)
-    code = _add_headers(revision, code, scope, applied, changes, lost_before != _th_headers(code))
-    remarks = [*failed, *_leftovers(code, scope), *_bugs(code, scope, rules, fix_bugs)]
-    return PortedText(revision.text, tuple(changes), tuple(remarks))
+    lost = of_torch_h != [i.header for i in code.layout.includes if is_torch_h(i.name)]
+    code = _add_headers(revision, code, scope, applied, changes, lost)
+    left = [*failed, *_leftovers(code, scope)]
+    for rule in rules:
+        edits = rule.edits(code, scope) if rule.need == "bug" and not fix_bugs else []
+        if edits:
+            lines = tuple(sorted({line_of(code.text, edit.start) for edit in edits}))
+            left.append(Remark(rule.id, lines, rule.pattern, rule.why, f"--fix-bugs writes {rule.replacement}", "bug"))
+    return PortedText(revision.text, tuple(changes), tuple(left))
 
 
 def not_understood(rule: str, reason: str) -> Remark:
@@ -127,10 +130,6 @@ def apply_edits(revision: Revision, code: Code, edits: Mapping[str, Iterable[Edi
     return code.after(revision.text, [edit for edit, _ in done]) if done else code
 
 
-def _th_headers(code: Code) -> list[str]:
-    return [i.header for i in code.layout.includes if is_torch_h(i.name)]
-
-
 def _add_helpers(revision: Revision, code: Code, scope: Scope, applied: Sequence[Rule], changes: list[Change]) -> Code:
     """Writes the blocks that replacements call behind the includes, and the headers they need."""
     helpers = with_needs([rule.helper for rule in applied if rule.helper])
@@ -156,18 +155,16 @@ def _add_headers(
     revision: Revision, code: Code, scope: Scope, applied: Sequence[Rule], changes: list[Change], lost: bool
 ) -> Code:
     """Includes what the new names need, one header after another."""
-    names = [rule.emits for rule in applied if rule.emits]
-    if applied:  # a header of ATen that an old source has it from may no longer bring it
-        names.append("getCurrentCUDAStream")
-    wanted = includes.symbol_pattern(names)
+    # getCurrentCUDAStream: a header of ATen that an old source has it from may no longer bring it
+    names = {"getCurrentCUDAStream", *(rule.emits for rule in applied)} - {""} if applied else set()
+    wanted = "|".join(sorted(names)) or "(?!)"
     for _ in range(_ROUNDS):
         missing = includes.missing(code, wanted, scope.headers, lost)
         if not missing:
             return code
-        header, first = missing[0]
-        edit = includes.add(code, header, first)
+        edit = includes.add(code, *missing[0])
         code = apply_edits(revision, code, {"add-include": [edit]}, changes)
-    raise RuntimeError(f"the header {header} stays missing")
+    raise RuntimeError(f"the header {missing[0][0]} stays missing")
 
 
 _FINDERS = (
@@ -205,12 +202,3 @@ def _named(code: Code, scope: Scope, leftover: Leftover) -> Iterator[Token]:
             and (not leftover.behind or "".join(stream.words(index - 2, 2)) in leftover.behind)
         ):
             yield token
-
-
-def _bugs(code: Code, scope: Scope, rules: Sequence[Rule], fixed: bool) -> Iterable[Remark]:
-    for rule in rules:
-        edits = [] if fixed or rule.need != "bug" else rule.edits(code, scope)
-        if edits:
-            lines = tuple(sorted({line_of(code.text, edit.start) for edit in edits}))
-            advice = f"--fix-bugs writes {rule.replacement}"
-            yield Remark(rule.id, lines, rule.pattern, rule.why, advice, "bug")

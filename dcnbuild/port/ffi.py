@@ -81,10 +81,9 @@ def _strings(module: Module, node: ast.AST, seen: frozenset[str] = frozenset()) 
 def _values(module: Module, name: str) -> Iterator[ast.AST]:
     """What a variable is set to, and what is added to it."""
     for node in module.nodes:
-        if isinstance(node, (ast.Assign, ast.AugAssign)):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            if name in map(dotted, targets):
-                yield node.value
+        targets = getattr(node, "targets", []) or [getattr(node, "target", node)]
+        if isinstance(node, (ast.Assign, ast.AugAssign)) and name in map(dotted, targets):
+            yield node.value
         elif isinstance(node, ast.Call) and dotted(node.func) in (f"{name}.append", f"{name}.extend"):
             yield from node.args
 

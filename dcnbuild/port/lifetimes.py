@@ -19,7 +19,7 @@ from dcnbuild.knowledge.entry import Entry
 from dcnbuild.port.changed_calls import changed_since
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import line_of
-from dcnbuild.port.result import Remark, remark
+from dcnbuild.port.result import Remark, remark, remarks
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.rules.tensors import is_type_variable
 from dcnbuild.port.source import COMPILED_SUFFIXES
@@ -60,32 +60,32 @@ _Said = tuple[str, str]
 
 def gone_names(code: Code, scope: Scope) -> Iterator[Remark]:
     """A remark for each name that is gone, with its lines."""
-    found: dict[str, tuple[_Said, set[int]]] = {}
+    known: dict[str, _Said] = {}
+    found: list[tuple[str, int]] = []
     for stream, index in code.names(r"\w+"):
         token = stream[index]
         if token.text in scope.own or code.layout.is_past(token.start):
             continue
+        called = stream.follows(stream.angles.get(index + 1, index), "(")
         for product, name in _asked(code, stream, index):
             said = _gone(product, name)
-            if not said and _is_called(stream, index):
+            if not said and called:
                 said = _changed(code, stream, index, product, name) or _unknown(product, name)
             if said and _is_meant(code, stream, index, name):
-                found.setdefault(name, (said, set()))[1].add(line_of(code.text, token.start))
+                known.setdefault(name, said)
+                found.append((name, token.start))
                 break
-    for name, ((reason, advice), lines) in found.items():
-        yield Remark("gone-name", tuple(sorted(lines)), name, reason, advice, "broken")
+    yield from remarks(lambda lines, name: Remark("gone-name", lines, name, *known[name], "broken"), code.text, found)
 
 
 def gone_headers(code: Code, scope: Scope) -> Iterator[Remark]:
     """A remark for each header of torch or CUDA that is included and gone."""
     for include in code.layout.includes:
-        header = include.name
-        if header in scope.own_headers or "/" not in header or code.layout.is_past(include.directive.start):
-            continue
-        said = _gone_header(header)
+        header, start = include.name, include.directive.start
+        asked = header not in scope.own_headers and "/" in header and not code.layout.is_past(start)
+        said = _gone_header(header) if asked else None
         if said:
-            place = line_of(code.text, include.directive.start)
-            yield Remark("gone-name", (place,), f"#include <{header}>", *said, "broken")
+            yield Remark("gone-name", (line_of(code.text, start),), f"#include <{header}>", *said, "broken")
 
 
 def host_headers(code: Code, scope: Scope) -> Iterator[Remark]:
@@ -110,10 +110,9 @@ def _moved_to_cccl(header: str) -> bool:
 def copied_headers(code: Code, scope: Scope) -> Iterator[Remark]:
     """A remark for each header that comes from a copy of CUB in the project."""
     for include in code.layout.includes:
-        header = include.name
-        if include.header[0] == '"' and header in scope.copied_headers:
+        if include.header[0] == '"' and include.name in scope.copied_headers:
             place = line_of(code.text, include.directive.start)
-            ours = header[header.index("cub/") :]
+            ours = include.name[include.name.index("cub/") :]
             yield remark("cub-copy", (place,), f"#include {include.header}", header=ours)
 
 
@@ -141,13 +140,10 @@ def _members(code: Code, stream: Stream, index: int) -> Iterator[tuple[str, str]
     """What a method may be called on."""
     text = stream[index].text
     before = stream.words(index - 4, 3)
+    of_type = before == ["type", "(", ")"] or _is_backend(stream, index - 2)
     if before == ["globalContext", "(", ")"]:
         yield "torch", f"at::Context::{text}"
-    elif (
-        before == ["type", "(", ")"]
-        or _is_backend(stream, index - 2)
-        or (text in _FACTS["made"] and is_type_variable(code, stream[index - 2]))
-    ):
+    elif of_type or (text in _FACTS["made"] and is_type_variable(code, stream[index - 2])):
         yield "torch", f"{_TYPE}::{text}"
     else:
         yield from (("torch", f"{owner}::{text}") for owner in ("at::Tensor", "at::Generator"))
@@ -164,8 +160,9 @@ def _is_backend(stream: Stream, last: int) -> bool:
 def _is_meant(code: Code, stream: Stream, index: int, name: str) -> bool:
     """Whether a member is asked of what has it, as far as that can be told."""
     owner = name.rpartition("::")[0]
-    if owner == "__half":
-        return _is_half(stream, index)
+    if owner == "__half":  # what was declared as `half a`
+        places = stream.places.get(stream[index - 2].text, ())
+        return any(place and stream[place - 1].text in ("half", "__half") for place in places if place < index)
     if owner in _FILES:
         return code.has(_FILES[owner])
     if owner == _TYPE and _is_backend(stream, index - 2):
@@ -174,19 +171,8 @@ def _is_meant(code: Code, stream: Stream, index: int, name: str) -> bool:
         index -= 4
     elif owner != "at::Tensor":
         return True
-    return stream is code.live and _is_tensor(code, stream, index - 1)
-
-
-def _is_half(stream: Stream, index: int) -> bool:
-    """Whether `a.x`, with x at this index, is asked of what was declared as `half a`."""
-    places = stream.places.get(stream[index - 2].text, ())
-    return any(place and stream[place - 1].text in ("half", "__half") for place in places if place < index)
-
-
-def _is_tensor(code: Code, stream: Stream, end: int) -> bool:
-    """Whether the expression that ends before this index is a tensor."""
-    first = receiver(stream, end)
-    return first is not None and expressions(code, {}).kind(stream, first, end) == "tensor"
+    first = receiver(stream, index - 1) if stream is code.live else None
+    return first is not None and expressions(code, {}).kind(stream, first, index - 1) == "tensor"
 
 
 @cache
@@ -218,33 +204,24 @@ def _gone(product: str, name: str) -> _Said | None:
     return _of_entry(product, found[0]) if all(_is_gone(product, entry) for entry in found) else None
 
 
-def _is_called(stream: Stream, index: int) -> bool:
-    """Whether a call of what stands at this index follows, with or without template arguments."""
-    return stream.follows(stream.angles.get(index + 1, index), "(")
-
-
 def _changed(code: Code, stream: Stream, index: int, product: str, name: str) -> _Said | None:
     """What is to be said of a call that passes what only older releases take."""
-    table = _TABLES[product]
-    for entry in table.find(name):
-        if entry.name == name and entry.kind == "function" and entry.removed is None:
-            since = changed_since(code, stream, index, entry, TODAY[product])
-            if since:
-                use = entry.replacement or f"the form of {entry.header}"
-                return f"{product} takes other arguments since {since}", f"write {use}"
+    for entry in _TABLES[product].find(name):
+        kept = entry.name == name and entry.kind == "function" and entry.removed is None
+        since = changed_since(code, stream, index, entry, TODAY[product]) if kept else ""
+        if since:
+            use = entry.replacement or f"the form of {entry.header}"
+            return f"{product} takes other arguments since {since}", f"write {use}"
     return None
 
 
 @cache
 def _unknown(product: str, name: str) -> _Said | None:
     """What is to be said of a public function that no release in the tables has."""
-    table = _TABLES[product]
     space, _, last = name.rpartition("::")
-    private = last.startswith("_") or last.endswith("_")
-    if private or space not in _WHOLE:
-        return None
     own = space if product == "CUDA" else ""  # at::, c10:: and torch:: have each other's, thrust:: not all of cuda::
-    known = any(entry.name.startswith(own) for entry in table.find(last))
+    public = space in _WHOLE and last == last.strip("_")
+    known = any(entry.name.startswith(own) for entry in _TABLES[product].find(last)) if public else True
     return None if known else _said(product, "", "", "")
 
 
@@ -268,9 +245,8 @@ def _is_gone(product: str, entry: Entry) -> bool:
 
 
 def _of_entry(product: str, entry: Entry) -> _Said:
-    if entry.replacement == "":
-        return _said(product, entry.removed or "", "", "leave it out" + (f": {entry.note}" if entry.note else ""))
-    return _said(product, entry.removed or "", entry.replacement or "", entry.note)
+    note = ": ".join(filter(None, ["leave it out", entry.note])) if entry.replacement == "" else entry.note
+    return _said(product, entry.removed or "", entry.replacement or "", note)
 
 
 def _said(product: str, since: str, use: str, note: str) -> _Said:
