@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -104,10 +104,6 @@ class FileResult:
         """How often each rule was applied."""
         return dict(Counter(change.rule for change in self.changes))
 
-    def with_compiles(self, compiles: bool | None, output: str = "", note: str = "") -> FileResult:
-        """The same with what the compiler found."""
-        return replace(self, compiles=compiles, output=output, note=note or self.note)
-
 
 @dataclass(frozen=True)
 class Build:
@@ -129,13 +125,9 @@ class Build:
 
     def and_also(self, other: Build) -> Build:
         """What two of them came to together."""
-        return Build(
-            self.built and other.built,
-            self.imported | other.imported,
-            "\n".join(filter(None, (self.output, other.output))),
-            self.variables,
-            self.folders + other.folders,
-        )
+        output = "\n".join(filter(None, (self.output, other.output)))
+        built, imported = self.built and other.built, self.imported | other.imported
+        return Build(built, imported, output, self.variables, self.folders + other.folders)
 
     @property
     def ok(self) -> bool:

@@ -85,8 +85,7 @@ def read_source(path: Path) -> tuple[str, str]:
             text = data.decode(encoding)
         except (UnicodeError, LookupError):
             continue
-        wide = encoding.startswith(("utf-16", "utf-32"))
-        if not wide and text.encode(encoding) != data:
+        if not is_wide(encoding) and text.encode(encoding) != data:
             continue
         controls = sum(map(text.count, "\0\1\2\3\4\5\6\7\x0e\x0f\x10\x11\x12\x13\x14\x15\x16"))
         if controls * 100 > len(text):
@@ -95,17 +94,24 @@ def read_source(path: Path) -> tuple[str, str]:
     raise AssertionError("Latin-1 reads every byte")
 
 
+def is_wide(encoding: str) -> bool:
+    """Whether an encoding has more than one byte for every sign."""
+    return encoding.startswith(("utf-16", "utf-32"))
+
+
 def _wide(data: bytes) -> list[str]:
-    """The encodings with more than one byte a sign that these bytes may be in."""
-    for mark, encoding in _BOMS.items():
-        if data.startswith(mark):
-            return [encoding]
+    """The encodings of that kind that these bytes may be in."""
     sample = data[:4096]
     even, odd = sample[::2].count(0), sample[1::2].count(0)
     most = len(sample) // 2 * 0.8
-    if most and (even > most) != (odd > most):
-        return ["utf-16-be" if even > most else "utf-16-le"]
-    return []
+    guessed = ["utf-16-be" if even > most else "utf-16-le"] if most and (even > most) != (odd > most) else []
+    return [encoding for mark, encoding in _BOMS.items() if data.startswith(mark)][:1] or guessed
+
+
+def reason_of(error: Unreadable | OSError) -> str:
+    """Why a file cannot be read."""
+    said = error.strerror if isinstance(error, OSError) else str(error)
+    return said or "it cannot be read"
 
 
 def why_skipped(path: Path) -> Skipped | None:
@@ -140,32 +146,23 @@ def survey(root: Path) -> Iterator[Path | Skipped]:
         return
     errors: list[OSError] = []
     for directory, names, files in os.walk(root, onerror=errors.append):
-        kept = []
-        for name in sorted(names):
-            skipped = _try_skipped(Path(directory, name))
-            if skipped is None:
-                kept.append(name)
-            elif skipped.path.name != "__pycache__":
-                yield skipped
-        names[:] = kept
-        for name in sorted(files):
-            path = Path(directory, name)
-            if path.is_symlink() or name.startswith("._"):  # what macOS puts beside a file in an archive is no source
+        folders = {name: _try_skipped(Path(directory, name)) for name in sorted(names)}
+        yield from (s for name, s in folders.items() if s and name != "__pycache__")
+        names[:] = [name for name, skipped in folders.items() if skipped is None]
+        for path in (Path(directory, name) for name in sorted(files)):
+            if path.is_symlink() or path.name.startswith("._"):  # macOS puts it beside a file in an archive
                 continue
             skipped = _try_skipped(path)
-            if skipped is not None:
-                yield skipped
-            elif is_source(path):
-                yield path
-    for error in errors:
-        yield Skipped(Path(error.filename), error.strerror or "it cannot be read")
+            if skipped or is_source(path):
+                yield skipped or path
+    yield from (Skipped(Path(error.filename), reason_of(error)) for error in errors)
 
 
 def _try_skipped(path: Path) -> Skipped | None:
     try:
         return why_skipped(path)
     except OSError as error:
-        return Skipped(path, error.strerror or "it cannot be read")
+        return Skipped(path, reason_of(error))
 
 
 def find_sources(root: Path) -> Iterator[Path]:

@@ -68,9 +68,8 @@ def find_toolchain(env: Mapping[str, str], executable: Path, at_once: int) -> To
     for finding in preflight(facts, wants_cuda=False):
         if finding.severity == "error":
             raise FindingError(finding)
-    torch = facts.torch
-    assert torch is not None  # or torch-missing has stopped it
-    compiler = choose_compiler(facts)
+    assert facts.torch is not None  # or torch-missing has stopped it
+    torch, compiler = facts.torch, choose_compiler(facts)
     cuda = plan_cuda(facts, torch, compiler, "auto")
     variables = {
         **env,
@@ -80,11 +79,9 @@ def find_toolchain(env: Mapping[str, str], executable: Path, at_once: int) -> To
     }
     if isinstance(cuda, CudaPlan):
         variables["CUDA_HOME"] = str(cuda.toolkit.root)
-        number = ".".join(map(str, capability(cuda.architectures[0])))
-        variables.setdefault("TORCH_CUDA_ARCH_LIST", number)
-        # torch's own packages hold the headers of its libraries, where the toolkit lacks them
-        more = map(str, sorted(torch.root.parent.glob("nvidia/*/include")))
-        if cuda.toolkit.missing:
+        variables.setdefault("TORCH_CUDA_ARCH_LIST", ".".join(map(str, capability(cuda.architectures[0]))))
+        if cuda.toolkit.missing:  # torch's own packages hold the headers of its libraries
+            more = map(str, sorted(torch.root.parent.glob("nvidia/*/include")))
             variables["CPATH"] = ":".join([*more, *filter(None, [env.get("CPATH")])])
     decide = ("CUDA_HOME", "CPATH", "TORCH_CUDA_ARCH_LIST", "FORCE_CUDA")
     added = {n: variables[n] for n in decide if n in variables and variables[n] != env.get(n)}
@@ -116,13 +113,10 @@ def compile_command(
     made = ["-c", str(source), "-o", str(output)]
     if source.suffix == ".cu" and isinstance(tools.cuda, CudaPlan):
         host = ["-ccbin", str(tools.cuda.host.path)] if tools.cuda.host else []
-        architecture = gencode_flags([tools.architecture])
-        more = [*_NVCC_FLAGS, *flags.nvcc, *architecture, "-Xcompiler", "-fPIC"]
-        if tools.front_end:
-            made = ["--cuda", "-fdevice-syntax-only", *made[1:]]
+        more = [*_NVCC_FLAGS, *flags.nvcc, *gencode_flags([tools.architecture]), "-Xcompiler", "-fPIC"]
+        made = ["--cuda", "-fdevice-syntax-only", *made[1:]] if tools.front_end else made
         return [str(tools.cuda.toolkit.nvcc), *host, *more, *common, *made]
     toolkit = tools.cuda.toolkit.include if isinstance(tools.cuda, CudaPlan) else ()  # nvcc has its own
-    if tools.front_end:
-        made = ["-fsyntax-only", str(source)]
     within = [f"-isystem{path}" for path in toolkit]
+    made = ["-fsyntax-only", str(source)] if tools.front_end else made
     return [str(tools.compiler.path), "-fPIC", *within, *common, *made]

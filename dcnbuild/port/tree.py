@@ -76,30 +76,24 @@ class Project:
 
     def _that_name(self, wanted: Set[str], functions: bool) -> frozenset[str]:
         """Its macros, and perhaps its functions, whose body has any of some names."""
-        found: set[str] = set()
+        bodies: list[tuple[str, Sequence[Token]]] = []
         for code in self.codes.values():
-            if not any(name in code.text for name in wanted):
-                continue
-            bodies: list[tuple[str, Sequence[Token]]] = [(macro.name, macro.body) for macro in code.layout.macros]
-            bodies += [(f.name, code.between(*f.body)) for f in code.functions] if functions else []
-            found |= {name for name, body in bodies if any(token.text in wanted for token in body)}
-        return frozenset(found)
+            if any(name in code.text for name in wanted):
+                bodies += [(macro.name, macro.body) for macro in code.layout.macros]
+                bodies += [(f.name, code.between(*f.body)) for f in code.functions] if functions else []
+        return frozenset(name for name, body in bodies if any(token.text in wanted for token in body))
 
     @cached_property
     def state_parameters(self) -> dict[str, int]:
         """Its functions that take a THCState*, declared or defined, with its position."""
         found: dict[str, int] = {}
-        for code in self.codes.values():
-            if "THCState" not in code.text:
-                continue
-            stream = code.live
+        for stream in (code.live for code in self.codes.values() if "THCState" in code.text):
             for index in stream.places.get("THCState", []):
                 opening = stream.around[index]
-                if opening < 1 or stream[opening].text != "(" or index - opening > _FAR:
-                    continue
-                if stream[opening - 1].kind == "name":
-                    before = stream[opening:index]
-                    found[stream[opening - 1].text] = sum(token.text == "," for token in before)
+                near = opening > 0 and stream[opening].text == "(" and index - opening <= _FAR
+                if near and stream[opening - 1].kind == "name":
+                    commas = sum(token.text == "," for token in stream[opening:index])
+                    found[stream[opening - 1].text] = commas
         return found
 
     def included(self, path: PurePosixPath) -> frozenset[PurePosixPath]:
@@ -125,12 +119,10 @@ class Project:
         All files where nothing is compiled: then it is headers that are to be ported.
         """
         compiled = [path for path in self.texts if path.suffix in COMPILED_SUFFIXES]
-        for_this = [path for path in compiled if not self._is_foreign(path)]
-        found = set(for_this)
+        includes = {path: self.codes[path].layout.includes for path in compiled}
+        found = {path for path in compiled if not any(_FOREIGN.match(i.name) for i in includes[path])}
         found |= self.bound & set(self.texts)
-        for path in tuple(found):
-            found |= self.included(path)
-        return found if compiled else set(self.texts)
+        return found.union(*map(self.included, found)) if compiled else set(self.texts)
 
     def ported_to(self, path: PurePosixPath) -> PurePosixPath:
         """What a file is called when it is ported: C glue that takes tensors, and what is built with it, becomes C++,
@@ -146,9 +138,6 @@ class Project:
     def is_c(self, path: PurePosixPath) -> bool:
         """Whether a file is C, where nothing that a rule writes would compile."""
         return path.suffix == ".c" and not any(map(_OF_CPP.fullmatch, self.codes[path].headers))
-
-    def _is_foreign(self, path: PurePosixPath) -> bool:
-        return any(_FOREIGN.match(i.name) for i in self.codes[path].layout.includes)
 
     @cached_property
     def _includes(self) -> dict[PurePosixPath, dict[str, PurePosixPath | None]]:
@@ -177,10 +166,6 @@ class Project:
         named = self._by_name.get(parts[-1], ())
         return next((p for p in named if p.parts[-len(parts) :] == tuple(parts)), None)
 
-    def _is_beside(self, path: PurePosixPath, header: str) -> bool:
-        """Whether a header that a file includes in quotes is found from where that file is."""
-        return PurePosixPath(posixpath.normpath(path.parent / header)) in self.texts
-
     @cached_property
     def _same(self) -> dict[PurePosixPath, PurePosixPath]:
         """Each path, by itself: sets compare one object with itself much faster than two equal ones."""
@@ -196,6 +181,10 @@ class Project:
     def scope(self, path: PurePosixPath) -> Scope:
         """What one file sees of the project."""
         seen = self.included(path)
+
+        def beside(header: str) -> PurePosixPath:
+            return PurePosixPath(posixpath.normpath(path.parent / header))
+
         own = self.codes[path].defined.union(*(self.codes[other].defined for other in seen))
         return Scope(
             suffix=".cuh" if path.suffix == ".cu" and self._is_part(path) else path.suffix,
@@ -203,7 +192,7 @@ class Project:
             own=own,
             headers=frozenset().union(*(self._outer[other] for other in seen)),
             own_headers=frozenset(h for h, found in self._includes[path].items() if found),
-            copied_headers=frozenset(h for h in self._includes[path] if _CUB.fullmatch(h) and self._is_beside(path, h)),
+            copied_headers=frozenset(h for h in self._includes[path] if _CUB.fullmatch(h) and beside(h) in self.texts),
             dispatchers=self.dispatchers,
             state_parameters=self.state_parameters,
             checks=self.checks,
