@@ -28,12 +28,15 @@ class Code:
         text: the source.
         own: names of functions and macros that the project defines, and which are therefore not
             torch's.
+        tokens: those of the text, where they are known.
     """
 
-    def __init__(self, text: str, own: frozenset[str] = frozenset()) -> None:
+    def __init__(self, text: str, own: frozenset[str] = frozenset(), tokens: list[Token] | None = None) -> None:
         self.text = text
         self.own = own
         self.edits: dict[str, list[Edit]] = {}  # what each rule that was asked has found
+        if tokens is not None:
+            self.__dict__["tokens"] = tokens
 
     @cached_property
     def tokens(self) -> list[Token]:
@@ -42,18 +45,12 @@ class Code:
 
     def after(self, text: str, edits: Iterable[Edit]) -> Code:
         """The text that edits, in order, have made of this one."""
-        known = Code(text, self.own)
         spans = [(edit.start, edit.end, len(edit.new)) for edit in edits]
-        known.__dict__["tokens"] = revised(self.tokens, text, spans)
-        return known
+        return Code(text, self.own, revised(self.tokens, text, spans))
 
     def with_own(self, own: frozenset[str]) -> Code:
         """The same text, of which more is known."""
-        if own == self.own:
-            return self
-        known = Code(self.text, own)
-        known.__dict__["tokens"] = self.tokens
-        return known
+        return self if own == self.own else Code(self.text, own, self.tokens)
 
     @cached_property
     def layout(self) -> Layout:
@@ -128,9 +125,8 @@ class Code:
     @cached_property
     def defined(self) -> frozenset[str]:
         """The macros, functions and types that it defines; also "template f" for a template, "struct S" for a class."""
-        threes = zip(self.live, self.live[1:], [*self.live[2:], None], strict=False)
-        named = [three for three in threes if three[0].text in _TYPES and three[1].kind == "name"]
-        kinds = [(a.text, b.text, c.text if c else "") for a, b, c in named]
+        threes = zip(self.live, self.live[1:], [*(token.text for token in self.live[2:]), ""])
+        kinds = [(a.text, b.text, behind) for a, b, behind in threes if a.text in _TYPES and b.kind == "name"]
         types = {name for _, name, _ in kinds}
         structs = {f"struct {n}" for word, n, behind in kinds if word in ("struct", "class") and behind in ("{", ":")}
         macros = {macro.name for macro in self.layout.macros}
@@ -167,14 +163,13 @@ class Code:
 
 
 @lru_cache(maxsize=512)
-def _literals(expression: str) -> frozenset[str] | None:
-    """The names that an expression lists, where it does nothing else."""
-    return frozenset(expression.split("|")) if _LISTED.fullmatch(expression) else None
+def _literals(expression: str) -> frozenset[str]:
+    """The names that an expression lists, which does nothing else."""
+    return frozenset(expression.split("|"))
 
 
 def names_like(expression: str, names: frozenset[str]) -> frozenset[str] | list[str]:
     """Those of some names that match a regular expression as a whole."""
-    listed = _literals(expression)
-    if listed is not None:
-        return listed & names
+    if _LISTED.fullmatch(expression):
+        return _literals(expression) & names
     return list(filter(re.compile(expression).fullmatch, names))

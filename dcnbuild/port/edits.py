@@ -33,15 +33,6 @@ class Revision:
         # (offset in text, offset in the original): the pieces that were kept, in order
         self._pieces: list[tuple[int, int]] = [(0, 0)]
 
-    @property
-    def changed(self) -> bool:
-        """Whether any edit made a difference."""
-        return self.text != self._original
-
-    def original_line(self, offset: int) -> int:
-        """The line number, from 1, of the first text that holds or precedes this offset."""
-        return line_of(self._original, self._origin(offset))
-
     def apply(self, edits: Iterable[Edit]) -> list[tuple[Edit, int]]:
         """Makes the edits, and returns those that took effect with their line of the first text.
 
@@ -67,8 +58,9 @@ class Revision:
             if edit.start < position or unchanged:
                 continue
             keep(edit.start)
-            done.append((edit, self.original_line(edit.start)))
-            pieces.append((length, self._origin(edit.start)))
+            origin = self._origin(edit.start)
+            done.append((edit, line_of(self._original, origin)))
+            pieces.append((length, origin))
             parts.append(edit.new)
             length += len(edit.new)
             position = edit.end

@@ -50,21 +50,15 @@ def find(pattern: str, stream: Stream) -> Iterator[Match]:
     name = next(number for number, part in enumerate(parts) if part.isidentifier())
     for place in stream.places.get(parts[name], ()):
         index = place - name  # nothing but signs stands before the first name
-        if index < 0 or not _starts(stream, index, parts[0]):
+        first = stream[max(index, 0)]
+        starts = index >= 0 and (first.text == parts[0] or (parts[0], first.text) == (".", "->"))
+        # a name behind ".", "->" or "::" is another thing of the same name
+        if not starts or (first.kind == "name" and index and stream[index - 1].text in (".", "->", "::")):
             continue
         captures: dict[str, tuple[int, int]] = {}
         end = _match(stream, index, parts, captures)
         if end is not None:
-            first, last = stream[index], stream[end - 1]
-            yield Match(first.start, last.end, captures, first.text == "->")
-
-
-def _starts(stream: Stream, index: int, part: str) -> bool:
-    text = stream[index].text
-    if text != part:
-        return part == "." and text == "->"
-    # a name behind ".", "->" or "::" is another thing of the same name
-    return not (stream[index].kind == "name" and index and stream[index - 1].text in (".", "->", "::"))
+            yield Match(first.start, stream[end - 1].end, captures, first.text == "->")
 
 
 def _match(stream: Stream, index: int, parts: Sequence[str], captures: dict[str, tuple[int, int]]) -> int | None:
@@ -75,6 +69,7 @@ def _match(stream: Stream, index: int, parts: Sequence[str], captures: dict[str,
             index += 1
             continue
         many = part.startswith("$$")
+        end: int | None
         if parts[number - 1] == "<":
             end = stream.angles.get(index - 1)
         elif parts[number + 1 : number + 2] == ("(",):  # the name of a variable or a function

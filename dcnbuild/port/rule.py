@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -93,24 +93,19 @@ class Rule:
     def edits(self, code: Code, scope: Scope) -> list[Edit]:
         """What this rule changes in a C++ text. One text has one scope: it is looked for once."""
         if self.id not in code.edits:
-            found = self._edits(code, scope)
+            found = (self.rewrite or self._matched)(code, scope)
             code.edits[self.id] = [e for e in found if self.need != "broken" or not code.layout.is_past(e.start)]
         return code.edits[self.id]
 
-    def _edits(self, code: Code, scope: Scope) -> list[Edit]:
-        if self.rewrite is not None:
-            return list(self.rewrite(code, scope))
-        name = next(part for part in parts_of(self.pattern) if part.isidentifier())
-        if name in scope.own:
-            return []
+    def _matched(self, code: Code, scope: Scope) -> Iterator[Edit]:
         new = parts_of(self.replacement)[0]
         there = [m.start() for m in re.finditer(rf"\b{new}\b", code.text)] if self.either else []
-        return [
-            edit
-            for match in code.find(self.pattern)
-            if not there or not _any_in(there, code.layout.alternatives(match.start))
-            for edit in fill(self.replacement, code.text, match)
-        ]
+        own = next(part for part in parts_of(self.pattern) if part.isidentifier()) in scope.own
+        for match in code.find(self.pattern) if not own else ():
+            spans = code.layout.alternatives(match.start) if there else ()
+            firsts = ((bisect.bisect_left(there, start), end) for start, end in spans)
+            if not any(at < len(there) and there[at] < end for at, end in firsts):
+                yield from fill(self.replacement, code.text, match)
 
 
 def entries(module: str | Path, rewrites: Mapping[str, Rewrite] | None = None) -> tuple[Rule, ...]:
@@ -132,12 +127,6 @@ def rewrites(module: Mapping[str, Any]) -> dict[str, Rewrite]:
     """A rule's id → the function of a module that is called like it: `rewrite_thc_state` for "thc-state"."""
     named = ((name.removeprefix("rewrite_"), found) for name, found in module.items() if name.startswith("rewrite_"))
     return {name.replace("_", "-"): found for name, found in named}
-
-
-def _any_in(offsets: Sequence[int], spans: Iterable[tuple[int, int]]) -> bool:
-    """Whether any of some offsets, in order, lies in any of some spans."""
-    firsts = ((bisect.bisect_left(offsets, start), end) for start, end in spans)
-    return any(at < len(offsets) and offsets[at] < end for at, end in firsts)
 
 
 @dataclass(frozen=True, kw_only=True)
