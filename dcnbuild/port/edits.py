@@ -54,16 +54,14 @@ class Revision:
             length += until - position
 
         for edit in sorted(edits, key=lambda e: (e.start, e.start < e.end, -e.end)):
-            unchanged = self.text[edit.start : edit.end] == edit.new
-            if edit.start < position or unchanged:
-                continue
-            keep(edit.start)
-            origin = self._origin(edit.start)
-            done.append((edit, line_of(self._original, origin)))
-            pieces.append((length, origin))
-            parts.append(edit.new)
-            length += len(edit.new)
-            position = edit.end
+            if edit.start >= position and self.text[edit.start : edit.end] != edit.new:
+                keep(edit.start)
+                origin = self._origin(edit.start)
+                done.append((edit, line_of(self._original, origin)))
+                pieces.append((length, origin))
+                parts.append(edit.new)
+                length += len(edit.new)
+                position = edit.end
         keep(len(self.text))
         self.text, self._pieces = "".join(parts), pieces
         return done
@@ -76,13 +74,10 @@ class Revision:
 def disjoint(groups: Iterable[Sequence[Edit]]) -> Iterator[Edit]:
     """The edits of those groups that share no text with a group before them: one is made as a whole."""
     taken: list[tuple[int, int]] = []
-    for group in groups:
-        if not group:
-            continue
+    for group in filter(None, groups):
         span = min(edit.start for edit in group), max(edit.end for edit in group)
         at = bisect.bisect(taken, span)
-        free = (not at or taken[at - 1][1] <= span[0]) and (at == len(taken) or span[1] <= taken[at][0])
-        if free:
+        if (not at or taken[at - 1][1] <= span[0]) and (at == len(taken) or span[1] <= taken[at][0]):
             taken.insert(at, span)
             yield from group
 
@@ -115,8 +110,7 @@ def newline_of(text: str) -> str:
 
 def indent_of(text: str, offset: int) -> str:
     """The white space that the line of this offset begins with."""
-    blanks = _INDENT.match(text, line_start(text, offset))
-    return blanks[0] if blanks else ""
+    return _INDENT.match(text, line_start(text, offset))[0]  # type: ignore[index]
 
 
 def whole_line(text: str, start: int, end: int) -> tuple[int, int]:

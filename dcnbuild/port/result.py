@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -99,6 +99,10 @@ class FileResult:
     def changed(self) -> bool:
         """Whether the ported file differs, in its text or in its encoding."""
         return self.old != self.new or bool(self.changes)
+
+    def then(self, new: str, changes: Iterable[Change], remarks: Iterable[Remark]) -> FileResult:
+        """The file after a further step: its text then, and what that step did and left."""
+        return replace(self, new=new, changes=(*self.changes, *changes), remarks=(*self.remarks, *remarks))
 
     def rules(self) -> dict[str, int]:
         """How often each rule was applied."""

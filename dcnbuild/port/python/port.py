@@ -77,9 +77,8 @@ def port_python(
             results.append(FileResult(path, text, text, encoding, remarks=(syntax,)))
             continue
         new, changes, failed = port_module(module, scope, rules)
-        left = _remarks(Module(new) if changes else module, scope)
-        built = path in ffi_done
-        remarks = (*failed, *(r for r in left if not (built and r.id == "torch-utils-ffi")))
+        left = (*failed, *_remarks(Module(new) if changes else module, scope))
+        remarks = tuple(r for r in left if path not in ffi_done or r.id != "torch-utils-ffi")
         if changes or remarks:
             results.append(FileResult(path, text, new, encoding, tuple(changes), remarks))
     return results
@@ -123,20 +122,20 @@ def _remarks(module: Module, scope: PythonScope) -> Iterator[Remark]:
         if nodes:
             yield remark(id, (line_of(module.text, module.start(node)) for node in nodes), subject, name=name)
 
-    gone, old_six = (
-        [node for node in module.nodes if asks(node) and not six.guarded(module, node)]
-        for asks in (lambda node: any(map(_GONE_MODULES.match, imported(node))), six.is_use)
-    )
+    old = (node for node in module.nodes if any(map(_GONE_MODULES.match, imported(node))))
+    gone = [node for node in old if not six.guarded(module, node)]
     yield from left("torch-utils-ffi", [node for node in module.nodes if "torch.utils.ffi" in imported(node)])
     cffi = list(ffi_module.objects_of_cffi(module)) if scope.ffi else []
     yield from left("cffi-object", cffi, module.source(cffi[0])[:60] if cffi else "")
     yield from left("gone-module", gone, module.source(gone[0])[:60] if gone else "")
     known = functions.derived(module)
-    for old in (node for node in module.of(ast.ClassDef) if functions.is_old(node, known)):
-        yield from left("autograd-function", [old], f"class {old.name}")
+    for node in module.of(ast.ClassDef):
+        if functions.is_old(node, known):
+            yield from left("autograd-function", [node], f"class {node.name}")
     for call, _ in calls.old_calls(module, scope):
         yield from left("autograd-call", [call], module.source(call)[:60], dotted(call.func))
-    yield from left("torch-six", old_six)
+    uses = filter(six.is_use, module.nodes)
+    yield from left("torch-six", [node for node in uses if not six.guarded(module, node)])
     yield from cupy.left(module)
     if setup_script.is_build_script(module):
         calling = module.of(ast.Call) if "setup(" in module.text else ()
