@@ -6,32 +6,15 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
+from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.tokens import Token
 
-#: What these macros are, as (lowest, highest), where sources that include torch 2 are compiled: its
-#: first release needs C++14, and its wheels are for CUDA 11.7 (metadata of torch 2.0.1).
-RANGES: dict[str, tuple[float, float]] = {
-    "CUDA_VERSION": (11000, math.inf),
-    "CUDART_VERSION": (11000, math.inf),
-    "__CUDACC_VER_MAJOR__": (11, math.inf),
-    "TORCH_VERSION_MAJOR": (2, math.inf),
-    "__cplusplus": (201402, math.inf),
-}
-#: What they are today: code for an older release that stands beside that for a newer one fails nowhere.
-TODAY: dict[str, tuple[float, float]] = {
-    **RANGES,
-    **dict.fromkeys(("CUDA_VERSION", "CUDART_VERSION"), (13000, math.inf)),
-    "__CUDACC_VER_MAJOR__": (13, math.inf),
-    **dict.fromkeys(("CUB_VERSION", "THRUST_VERSION"), (300000, math.inf)),
-    "CCCL_VERSION": (3000000, math.inf),
-    "CCCL_MAJOR_VERSION": (3, math.inf),
-    "TORCH_VERSION_MAJOR": (2, 2),
-    "TORCH_VERSION_MINOR": (14, 14),
-}
-#: Macros that torch 2 has (read in c10/util/Exception.h) and that old sources ask for.
-DEFINED = frozenset({"TORCH_CHECK", "TORCH_INTERNAL_ASSERT", "TORCH_WARN", "AT_ERROR"})
-#: Macros that were torch's own and are gone.
-GONE = frozenset({"AT_CHECK", "THCudaCheck", "THCudaCheckWarn", "THArgCheck", "THAssert", "THError"})
+Interval = tuple[float, float]
+_UNKNOWN: Interval = (-math.inf, math.inf)
+_FACTS = beside(__file__, "conditions.yaml")
+#: What the macros for versions may be, and what they are today.
+RANGES: Mapping[str, Interval] = _FACTS["ranges"]
+TODAY: Mapping[str, Interval] = {**RANGES, **_FACTS["today"]}
 #: Macros of builds for other platforms, a project's own among them: USE_ROCM, MMCV_WITH_HIP, __MUSACC__.
 #: Sources are ported for CUDA and the CPU, and what is for another platform stays as it is.
 OTHER_PLATFORM = re.compile(r"(?:\w*_)?(?:ROCM|HIP|HIPCC|HIPIFY|MUSA|MUSACC|MLU|NPU|ASCEND|SYCL|XPU|HCC)(?:_\w*)?")
@@ -39,11 +22,6 @@ OTHER_PLATFORM = re.compile(r"(?:\w*_)?(?:ROCM|HIP|HIPCC|HIPIFY|MUSA|MUSACC|MLU|
 _VERSION_FLAG = re.compile(r"(?:TORCH_|PYTORCH_)?VERSION_GE_(\d+)_(\d+)")
 #: Headers that `__has_include` may ask for and that no torch 2 has, but for two forwarders.
 _GONE_HEADER = re.compile(r"<(?:TH|THNN|THCUNN|THC)/(?!THCAtomics\.cuh|THCDeviceUtils\.cuh)")
-
-Interval = tuple[float, float]
-_UNKNOWN: Interval = (-math.inf, math.inf)
-
-
 #: How strongly each operator binds. "<" and ">" shift nowhere: tokens do not join them.
 _STRENGTHS = {"||": 0, "&&": 1, **dict.fromkeys(("<", ">", "<=", ">=", "==", "!="), 2), "+": 3, "-": 3}
 _STRENGTHS |= dict.fromkeys(("*", "/", "%"), 4)
@@ -58,9 +36,9 @@ def is_defined(name: str, own: frozenset[str] = frozenset()) -> bool | None:
     """
     if name in own:
         return None
-    if name in DEFINED or name == "__cplusplus":
+    if name in _FACTS["defined"] or name == "__cplusplus":
         return True
-    if name in GONE or OTHER_PLATFORM.fullmatch(name):
+    if name in _FACTS["gone"] or OTHER_PLATFORM.fullmatch(name):
         return False
     flag = _VERSION_FLAG.fullmatch(name)
     return True if flag and (int(flag[1]), int(flag[2])) <= (2, 0) else None

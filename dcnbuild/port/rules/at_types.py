@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import partial
 
+from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.result import Remark, remark, remarks
@@ -12,15 +13,11 @@ from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.rules.tensors import is_type_variable, of_storage, type_call, without_conversion
 from dcnbuild.port.stream import Stream
 
-#: What at:: had with a type in front of the sizes, until torch 1.0.
-_TYPE_FIRST = (
-    *("zeros", "ones", "empty", "rand", "randn", "full", "arange", "linspace", "eye", "randperm"),
-    *("randint", "range", "logspace", "zeros_like", "ones_like", "tensor", "from_blob"),
-)
 _SPACES = ("at", "torch")
+_NAMES = beside(__file__, "aten_names.yaml")
 #: Factories of at::Type → the method of a tensor, and the function, of the same meaning.
-_FACTORIES = {"tensor": "empty", "zeros": "zeros", "ones": "ones"}
-_FUNCTIONS = _FACTORIES | {f: f for f in ("zeros_like", "ones_like", "rand", "randn", "arange", "randperm")}
+_FACTORIES = _NAMES["factories"]
+_FUNCTIONS = _FACTORIES | {name: name for name in _NAMES["same"]}
 
 
 def rewrite_at_type(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -86,7 +83,7 @@ def left_storage(code: Code, scope: Scope) -> Iterator[Remark]:
 
 def rewrite_type_first(code: Code, scope: Scope) -> Iterable[Edit]:
     """`at::zeros(type, sizes)`: the type of a tensor, of at::CUDA(…) or of a variable stands first."""
-    for stream, index, given, last in code.calls("|".join(_TYPE_FIRST)):
+    for stream, index, given, last in code.calls("|".join(_NAMES["type_first"])):
         if len(given) < 2 or not any(stream.preceded(index, space, "::") for space in _SPACES):
             continue
         start, end = given[0]

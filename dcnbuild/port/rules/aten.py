@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stream import Stream
+
+#: What ATen had other forms of, and what they are today.
+_NAMES = beside(__file__, "aten_names.yaml")
 
 
 def rewrite_jit_register_operators(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -52,34 +56,20 @@ def rewrite_default_generator(code: Code, scope: Scope) -> Iterable[Edit]:
             )
 
 
-#: What takes a generator: these members and functions of tensors, and no pointer.
-_RANDOM = (
-    "(?:uniform|normal|random|exponential|cauchy|log_normal|geometric|bernoulli)_|normal|bernoulli|multinomial|poisson|"
-    "rand|randn|randint|randperm|rrelu_?|(?:normal|bernoulli|multinomial|randperm|randint)_out"
-)
-
-
 def rewrite_no_generator(code: Code, scope: Scope) -> Iterable[Edit]:
     """`x.uniform_(0, 1, nullptr)`: a generator was a pointer."""
-    for stream, index, given, _ in code.calls(_RANDOM):
+    for stream, index, given, _ in code.calls("|".join(_NAMES["random"])):
         ours = stream.preceded(index, ".") or stream.preceded(index, "::")
         for start, end in given if ours else ():
             if end == start + 1 and stream[start].text in ("nullptr", "NULL"):
                 yield stream.edit(start, start, "std::nullopt")
 
 
-#: What was asked of at::globalContext() → the function that says it.
-_CONTEXT = {
-    **dict.fromkeys(("getCurrentCUDAStream", "getCurrentCUDAStreamOnDevice"), "at::cuda::getCurrentCUDAStream"),
-    "getNumGPUs": "c10::cuda::device_count",
-}
-
-
 def rewrite_context_stream(code: Code, scope: Scope) -> Iterable[Edit]:
     """`at::globalContext().getCurrentCUDAStream()`."""
-    for stream, index in code.names("|".join(_CONTEXT)):
+    for stream, index in code.names("|".join(_NAMES["context"])):
         if stream.preceded(index, "globalContext", "(", ")", "."):
-            yield stream.edit(stream.qualified(index - 4), index, _CONTEXT[stream[index].text])
+            yield stream.edit(stream.qualified(index - 4), index, _NAMES["context"][stream[index].text])
 
 
 def rewrite_detail_scalar_type(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -107,10 +97,6 @@ def rewrite_variable_ref(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.edit(first, index, "")
 
 
-#: What stands before the name of a variable that holds a text.
-_DECLARES = frozenset({"*", "&", "auto", "string", "string_view", "char"})
-
-
 def rewrite_dispatch_name(code: Code, scope: Scope) -> Iterable[Edit]:
     """`AT_DISPATCH_ALL_TYPES(type, name_of_kernel, …)`, which made a text of the name itself."""
     bare: dict[str, bool] = {}
@@ -131,7 +117,7 @@ def rewrite_dispatch_name(code: Code, scope: Scope) -> Iterable[Edit]:
 def _is_bare(stream: Stream, name: str, scope: Scope) -> bool:
     """Whether a name is no macro, and no variable that the text declares."""
     places = stream.places[name]
-    held = any(place and stream[place - 1].text in _DECLARES for place in places)
+    held = any(place and stream[place - 1].text in _NAMES["declares"] for place in places)
     called = any(stream.follows(place, "(") for place in places)
     return not (held or name.isupper() or name.startswith("_")) and (called or name not in scope.own)
 

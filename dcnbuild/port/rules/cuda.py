@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, newline_of, whole_line
 from dcnbuild.port.pattern import arguments_of, template_arguments
 from dcnbuild.port.rule import Rewrite, Scope, entries, rewrites
 from dcnbuild.port.stream import Stream
+
+#: What thrust and cub have dropped.
+_NAMES = beside(__file__, "cuda_names.yaml")
+_HALF = r"AT_DISPATCH_\w*HALF\w*|kHalf"
+_BETWEEN = frozenset({"*", "&", "const", "__restrict__", "__restrict"})
 
 
 def rewrite_atomic_add_double(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -39,16 +45,9 @@ def rewrite_symbol_by_name(code: Code, scope: Scope) -> Iterable[Edit]:
                 yield stream.edit(start, start, name)
 
 
-#: Base classes of functors → the types that they define from their template arguments.
-_FUNCTOR_TYPES = {
-    "unary_function": ("argument_type", "result_type"),
-    "binary_function": ("first_argument_type", "second_argument_type", "result_type"),
-}
-
-
 def rewrite_thrust_functor_base(code: Code, scope: Scope) -> Iterable[Edit]:
     """`struct F : public thrust::unary_function<A, B> {`; the types that it defines where something asks for them."""
-    for stream, index in code.names("|".join(_FUNCTOR_TYPES)):
+    for stream, index in code.names("|".join(_NAMES["functors"])):
         if index < 4 or not stream.preceded(index, "thrust", "::"):
             continue
         first = index - 2
@@ -56,7 +55,7 @@ def rewrite_thrust_functor_base(code: Code, scope: Scope) -> Iterable[Edit]:
             first -= 1
         close = stream.angles.get(index + 1, 0)
         given = template_arguments(code.text, stream, index + 1)
-        types = _FUNCTOR_TYPES[stream[index].text]
+        types = _NAMES["functors"][stream[index].text]
         if not close or not stream.preceded(first, ":") or not stream.follows(close, "{") or len(given) != len(types):
             continue
         asked = {stream[i].text for stream, i in code.names("|".join(types))}
@@ -74,20 +73,11 @@ def rewrite_thrust_identity(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.edit(stream.qualified(index), close, "::cuda::std::identity")
 
 
-#: Iterators of cub that CUDA 13 has dropped → thrust's, and the order of its template arguments.
-_ITERATORS = {
-    "CountingInputIterator": ("counting_iterator", (0,)),
-    "ConstantInputIterator": ("constant_iterator", (0,)),
-    "DiscardOutputIterator": ("discard_iterator", ()),
-    "TransformInputIterator": ("transform_iterator", (1, 2, 0)),
-}
-
-
 def rewrite_cub_iterator(code: Code, scope: Scope) -> Iterable[Edit]:
     """`cub::TransformInputIterator<Value, Operation, Iterator>` and its like."""
-    for stream, index in code.names("|".join(_ITERATORS)):
+    for stream, index in code.names("|".join(_NAMES["iterators"])):
         close = stream.angles.get(index + 1, 0)
-        name, order = _ITERATORS[stream[index].text]
+        name, order = _NAMES["iterators"][stream[index].text]
         given = template_arguments(code.text, stream, index + 1)
         if close and stream.preceded(index, "cub", "::") and len(given) > max(order, default=-1):
             new = f"thrust::{name}<{', '.join(given[place] for place in order)}>"
@@ -104,10 +94,6 @@ def rewrite_cub_debug_argument(code: Code, scope: Scope) -> Iterable[Edit]:
         (_, before), (start, end) = found[0][-2:]
         if end == start + 1 and stream[start].text in ("true", "false"):
             yield Edit(stream[before].start, stream[start].end, "")
-
-
-_HALF = r"AT_DISPATCH_\w*HALF\w*|kHalf"
-_BETWEEN = frozenset({"*", "&", "const", "__restrict__", "__restrict"})
 
 
 def _shuffle(name: str) -> Rewrite:

@@ -14,7 +14,7 @@ from dcnbuild.port.result import Remark, remark, remarks
 from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stream import Stream
 
-#: Element types, and functions with what to write for them.
+#: Element types, functions with what to write for them, and words of C and C++.
 _TABLES = beside(__file__, "th_functions.yaml")
 _NAMED = "|".join(filter(None, _TABLES["elements"]))
 #: THTensor alone is a macro of generic files, for each element type in turn.
@@ -22,23 +22,6 @@ TYPES = rf"TH(?:Cuda(?:{_NAMED})?|{_NAMED})Tensor"
 #: `copyCuda`, `copyFloat`, `copyAsyncCPU`, …: one copy_ does what they did.
 _COPY = re.compile(r"copy(?:Async)?(?:CPU|Cuda)?\w*")
 _IN_STORAGE = re.compile(r"newWithStorage\dd")
-#: Types whose pointers C takes for each other, and C++ does not: what the project calls its own is not judged.
-_BUILT_IN = frozenset({"unsigned", "signed", "long", "int", "short", "char", "float", "double"})
-_SAME = {
-    "int64_t": ("long", "long int"),
-    "uint8_t": ("unsigned char",),
-    "int8_t": ("signed char", "char"),
-    "int16_t": ("short",),
-}
-#: Words of C++ that C takes for names, and what stands behind them where they are none.
-_WORDS = "new|delete|this|class|template|typename|namespace|private|public|protected|virtual|friend|using"
-_BEHIND_WORDS = ("(", "::", "<", ">", ":", "{", "~", "...")
-#: They count references, which at::Tensor does itself.
-_DROPPED = frozenset({"free", "retain"})
-#: The fields of TH's struct.
-_STRUCT = "size|stride|nDimension|storage|storageOffset|refcount|flag"
-#: Those that a method without arguments says; what has no elements has no storage.
-_METHODS = {"storage": "numel", "nDimension": "dim", "storageOffset": "storage_offset"}
 #: The end of `x->storage->data + x->storageOffset`, which is replaced as a whole.
 _ADDED = ("+", "storageOffset")
 
@@ -54,7 +37,7 @@ def rewrite_th_tensor_call(code: Code, scope: Scope) -> Iterable[Edit]:
         function = "copy" if _COPY.fullmatch(function) else function
         if function == "storage" and _is_condition(stream, index, last):
             function = "numel"  # no elements, no storage
-        if function in _DROPPED and stream.follows(last, ";"):
+        if function in _TABLES["dropped"] and stream.follows(last, ";"):
             yield Edit(*whole_line(code.text, stream[index].start, stream[last + 1].end), "")
         elif function in _TABLES["functions"] or _IN_STORAGE.fullmatch(function):
             new = _filled(_TABLES["functions"].get(function) or _in_storage(values), head, values, on_gpu)
@@ -80,8 +63,8 @@ def _in_storage(values: Sequence[str]) -> str:
 def _cast(stream: Stream, index: int, head: str) -> str:
     """The cast that C++ wants in `unsigned long long* p = THLongTensor_data(x)`."""
     written, type = _pointed_to(stream, index), _element_of(head)[0]
-    same = (type, *_SAME.get(type, ()))
-    known = written and set(written.split()) <= _BUILT_IN
+    same = (type, *_TABLES["same"].get(type, ()))
+    known = written and set(written.split()) <= set(_TABLES["built_in"])
     return f"({written}*)" if known and written not in same else ""
 
 
@@ -121,10 +104,12 @@ def rewrite_c_allocation(code: Code, scope: Scope) -> Iterable[Edit]:
 def rewrite_c_word(code: Code, scope: Scope) -> Iterable[Edit]:
     """Names that are words of C++: `int *new = p; new[0] = 1;`."""
     in_c = scope.is_c and "__cplusplus" not in code.text
-    for stream, index in code.names(_WORDS) if in_c or code.has(TYPES) else ():
+    for stream, index in code.names("|".join(_TABLES["words"])) if in_c or code.has(TYPES) else ():
         before, word, behind = [*stream.words(index - 1, 3), ""][:3] if index else ("", "", "")
         in_template = before in ("<", ",") and behind in (",", "=")
-        is_word = behind[:1].isidentifier() or behind in _BEHIND_WORDS or word in ("this", "delete") or in_template
+        is_word = (
+            behind[:1].isidentifier() or behind in _TABLES["behind_words"] or word in ("this", "delete") or in_template
+        )
         if in_c or behind and not is_word and before != "operator":
             yield stream.behind(index, "_")
 
@@ -204,8 +189,8 @@ def _fields(code: Code, names: Mapping[str, str]) -> Iterable[Edit]:
                 yield stream.edit(index, index + 8, data)
             elif not stream.follows(index + 4, "+"):
                 yield stream.edit(index, index + 4, f"({data} - {name}.storage_offset())")
-        elif asks and field in _METHODS and not stream.follows(index + 2, "->") and (before, field) != _ADDED:
-            yield Edit(stream[index].end, stream[index + 2].end, f".{_METHODS[field]}()")
+        elif asks and field in _TABLES["methods"] and not stream.follows(index + 2, "->") and (before, field) != _ADDED:
+            yield Edit(stream[index].end, stream[index + 2].end, f".{_TABLES['methods'][field]}()")
         elif stream.follows(index, "->", "size", "[") or stream.follows(index, "->", "stride", "["):
             close = stream.partner[index + 3]
             if close > 0:
@@ -236,7 +221,7 @@ def left_fields(code: Code, scope: Scope) -> Iterator[Remark]:
     """What still reads a field of TH's struct from what is at::Tensor: `x->size` without an index, say."""
     found = (
         (f"{stream[index - 2].text}->{stream[index].text}", stream[index - 2].start)
-        for stream, index in code.names(_STRUCT)
+        for stream, index in code.names("|".join(_TABLES["struct"]))
         if index > 1 and stream[index - 1].text == "->" and code.is_tensor(stream[index - 2])
     )
     return remarks(partial(remark, "th-tensor"), code.text, found)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterable, Iterator, Sequence
 
+from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, whole_line
 from dcnbuild.port.pattern import arguments_of
 from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stream import Stream
+
+#: What THC's own names stand for.
+_NAMES = beside(__file__, "thc_names.yaml")
 
 
 def rewrite_thc_ceil_div(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -23,17 +27,10 @@ def rewrite_thc_ceil_div(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.behind(index - 2, "<int64_t>")
 
 
-#: Names that headers of THC brought without its prefix → where torch has them.
-_MOVED = {
-    **dict.fromkeys(("GET_BLOCKS", "CUDA_NUM_THREADS"), ("THCUNN/", "at::cuda::detail::")),
-    **dict.fromkeys(("getApplyBlock", "getApplyGrid"), ("THC/", "at::cuda::")),
-}
-
-
 def rewrite_thcunn_launch_sizes(code: Code, scope: Scope) -> Iterable[Edit]:
     """GET_BLOCKS of THCUNN/common.h and its like, which torch keeps in a namespace now."""
-    for stream, index in code.names("|".join(_MOVED)) if code.headers else ():
-        from_header, namespace = _MOVED[stream[index].text]
+    for stream, index in code.names("|".join(_NAMES["moved"])) if code.headers else ():
+        from_header, namespace = _NAMES["moved"][stream[index].text]
         own = stream[index].text in scope.own or stream[index - 1].text == "::"
         if not own and any(header.startswith(from_header) for header in code.headers):
             yield stream.before(index, namespace)
@@ -85,18 +82,6 @@ def _declaration(code: Code, index: int) -> tuple[int, int] | None:
     return whole_line(code.text, stream[first].start, stream[last].end) if last < len(stream) else None
 
 
-#: Source: the members of THCNumerics in torch 1.10's THC/THCNumerics.cuh.
-_OPERATORS = {
-    **{"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="},
-    **{"add": "+", "sub": "-", "mul": "*", "div": "/"},
-}
-_FUNCTIONS = frozenset(
-    {"exp", "log", "cos", "sin", "sqrt", "rsqrt", "ceil", "floor", "trunc", "acos", "cosh", "asin"}
-    | {"sinh", "tan", "atan", "tanh", "erf", "round", "abs", "pow", "atan2", "isnan", "isinf"}
-)
-_LIMITS = {"min": "lowest", "max": "max"}
-
-
 def _members(code: Code, scope: Scope, owner: str) -> Iterator[tuple[Stream, int, int, int]]:
     """Each `Name<…>::member(`: its stream, and the indices of the name, the ">" and the member."""
     for stream, index in code.names(owner) if owner not in scope.own else ():
@@ -117,13 +102,13 @@ def rewrite_thc_numerics(code: Code, scope: Scope) -> Iterable[Edit]:
 
 
 def _expression(name: str, type: str, values: Sequence[str]) -> str:
-    if name in _OPERATORS and len(values) == 2:
-        return f"(({values[0]}) {_OPERATORS[name]} ({values[1]}))"
+    if name in _NAMES["operators"] and len(values) == 2:
+        return f"(({values[0]}) {_NAMES['operators'][name]} ({values[1]}))"
     if name == "neg" and len(values) == 1:
         return f"(-({values[0]}))"
-    if name in _LIMITS and not values:
-        return f"at::numeric_limits<{type}>::{_LIMITS[name]}()"
-    return f"::{name}({', '.join(values)})" if name in _FUNCTIONS and values else ""
+    if name in _NAMES["limits"] and not values:
+        return f"at::numeric_limits<{type}>::{_NAMES['limits'][name]}()"
+    return f"::{name}({', '.join(values)})" if name in _NAMES["functions"] and values else ""
 
 
 def rewrite_thc_scalar_convert(code: Code, scope: Scope) -> Iterable[Edit]:
