@@ -30,30 +30,17 @@ from dcnbuild.port.stream import Stream
 #: What sources are ported to. The tables know newer releases, too.
 TODAY = {"torch": (2, 14), "CUDA": (13, 0)}
 _TABLES = {"torch": knowledge.torch_cpp, "CUDA": knowledge.cuda}
-#: The first part of a name → its product, and how the tables write it.
-_SPACES = {
-    **{space: ("torch", space) for space in ("at", "c10", "torch")},
-    **{space: ("CUDA", space) for space in ("cub", "thrust", "cooperative_groups")},
-    "cg": ("CUDA", "cooperative_groups"),
-}
-#: Namespaces that have what others have.
-_WITHIN = {"at": ("c10",), "torch": ("at", "c10")}
 _FACTS = beside(__file__, "lifetimes.yaml")
 _STRUCTS, _CLOSED = _FACTS["structs"], _FACTS["closed"]
-_FILES = {**_STRUCTS, "at::Generator": r"Generator|\w*[dD]efault\w*Generator"}
+_FILES = {**_STRUCTS, "at::Generator": _FACTS["generator"]}
 _TYPE = "at::DeprecatedTypeProperties"
 #: Those whose members are asked for.
 _OWNERS = {"at::Tensor", "c10::IValue", *_CLOSED, *_FILES}
 #: Folders of torch whose headers the table knows all, but for these and other platforms'.
 _TORCH = re.compile(r"(?:ATen|c10|torch)/")
-_NOT_KNOWN = re.compile(
-    r"/ops/|lazy|mkldnn|api/include|hip|rocm|miopen|xpu|mps|mtia|hpu|npu|mlu|musa|xla|vulkan|metal", re.I
-)
+_NOT_KNOWN = re.compile("|".join(_FACTS["not_known"]), re.I)
 #: Functions of CUDA's driver.
 _DRIVER = re.compile(r"cu[A-Z]\w+")
-#: Namespaces whose public functions the tables know all, in-place forms apart.
-_WHOLE = frozenset({"at", "c10", "torch", "cub", "thrust"})
-_PREFIXES = ("cuda", "cublas", "cudnn", "cusparse", "cusolver", "cufft", "curand", "nvtx", "CUB_")
 #: A remark's reason and advice.
 _Said = tuple[str, str]
 
@@ -126,13 +113,13 @@ def _asked(code: Code, stream: Stream, index: int) -> Iterator[tuple[str, str]]:
     elif behind == "::":
         first = stream.qualified(index)
         first += stream[first].text == "::"
-        product, space = _SPACES.get(stream[first].text, ("", ""))
+        product, space = _FACTS["spaces"].get(stream[first].text, ("", ""))
         inside = called or space != "torch" or stream[index - 2].text != stream[first].text
         if product and inside:
             yield product, space + "".join(stream.words(first + 1, index - first))
     elif text.startswith(("AT_", "TORCH_")) and text.isupper() and called:
         yield "torch", text
-    elif called and (text.startswith(_PREFIXES) or _DRIVER.fullmatch(text)):
+    elif called and (text.startswith(tuple(_FACTS["prefixes"])) or _DRIVER.fullmatch(text)):
         yield "CUDA", text
 
 
@@ -180,7 +167,7 @@ def _gone(product: str, name: str) -> _Said | None:
     """The reason and the advice, if all that is called so is gone."""
     table = _TABLES[product]
     owner, _, last = name.rpartition("::")
-    same = {name, *(f"{space}::{last}" for space in _WITHIN.get(owner, ()))}
+    same = {name, *(f"{space}::{last}" for space in _FACTS["within"].get(owner, ()))}
     found = [entry for entry in table.find(last) if entry.name in same]
     row = gone.find(product, name)
     if row and row.since == gone.NEVER:
@@ -220,7 +207,7 @@ def _unknown(product: str, name: str) -> _Said | None:
     """What is to be said of a public function that no release in the tables has."""
     space, _, last = name.rpartition("::")
     own = space if product == "CUDA" else ""  # at::, c10:: and torch:: have each other's, thrust:: not all of cuda::
-    public = space in _WHOLE and last == last.strip("_")
+    public = space in _FACTS["whole"] and last == last.strip("_")
     known = any(entry.name.startswith(own) for entry in _TABLES[product].find(last)) if public else True
     return None if known else _said(product, "", "", "")
 

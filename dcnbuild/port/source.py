@@ -13,24 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-CPP_SUFFIXES = frozenset(
-    {".c", ".cc", ".cpp", ".cxx", ".cu", ".cuh", ".h", ".hh", ".hpp", ".hxx", ".inl", ".ipp"}
-    | {".inc", ".tcc", ".tpp", ".txx"}
-)
-#: What a compiler is called for; the rest are headers.
-COMPILED_SUFFIXES = frozenset({".c", ".cc", ".cpp", ".cxx", ".cu"})
-PYTHON_SUFFIXES = frozenset({".py"})
-_SCRIPT_NAMES = frozenset({"Makefile", "makefile", "GNUmakefile", "CMakeLists.txt"})
-_SCRIPT_SUFFIXES = frozenset({".sh", ".bash", ".mk", ".make", ".cmake"})
-_VERSION_CONTROL = frozenset({".git", ".hg", ".svn"})
-#: Directories of packages that are not the project's own. They are copied as they are.
-_FOREIGN = frozenset({"site-packages", "dist-packages", "node_modules", "__pycache__"})
-#: What setuptools makes beside a setup.py: directory → what each name in it looks like.
-_MADE = {
-    "build": re.compile(r"lib|(?:lib|temp|bdist)\..+|scripts-.+"),
-    "dist": re.compile(r".+\.(?:whl|egg|tar\.gz)"),
-    ".eggs": re.compile(r"README\.txt|.+\.egg"),
-}
+from dcnbuild.base.plain_yaml import beside
+
+_NAMES = beside(__file__, "source.yaml")
+#: What a compiler is called for; the rest of C++ are headers.
+COMPILED_SUFFIXES = frozenset(_NAMES["compiled"])
+CPP_SUFFIXES = COMPILED_SUFFIXES | frozenset(_NAMES["headers"])
+PYTHON_SUFFIXES = frozenset(_NAMES["python"])
 #: Larger files are data.
 LARGEST = 20_000_000
 _KINDS = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFBLK: "a device", stat.S_IFCHR: "a device"}
@@ -57,7 +46,7 @@ class Skipped:
 
 def is_script(path: PurePath) -> bool:
     """Whether a file is a build script in a language other than Python."""
-    return path.name in _SCRIPT_NAMES or path.suffix in _SCRIPT_SUFFIXES
+    return path.name in _NAMES["script_names"] or path.suffix in _NAMES["script_suffixes"]
 
 
 def is_source(path: PurePath) -> bool:
@@ -120,13 +109,13 @@ def why_skipped(path: Path) -> Skipped | None:
     if not stat.S_ISDIR(mode):
         kind = _KINDS.get(stat.S_IFMT(mode))
         return Skipped(path, kind) if kind else None
-    if path.name in _VERSION_CONTROL:
+    if path.name in _NAMES["version_control"]:
         return Skipped(path, "version control")
     if (path / "pyvenv.cfg").is_file() or (path / "conda-meta").is_dir():
         return Skipped(path, "a Python environment")
     if (path.parent / "setup.py").is_file() and _is_made(path):
         return Skipped(path, "made by setup.py")
-    return Skipped(path, "not this project's code", True) if path.name in _FOREIGN else None
+    return Skipped(path, "not this project's code", True) if path.name in _NAMES["foreign"] else None
 
 
 def _is_made(path: Path) -> bool:
@@ -134,9 +123,9 @@ def _is_made(path: Path) -> bool:
     names = os.listdir(path)
     if path.name.endswith(".egg-info"):
         return "PKG-INFO" in names
-    if path.name not in _MADE or not any("." in name for name in names):
+    if path.name not in _NAMES["made"] or not any("." in name for name in names):
         return False
-    return all(map(_MADE[path.name].fullmatch, names))
+    return all(map(re.compile(_NAMES["made"][path.name]).fullmatch, names))
 
 
 def survey(root: Path) -> Iterator[Path | Skipped]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence, Set
 from functools import cached_property
 from pathlib import PurePosixPath
 
+from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.ffi import ported_source
 from dcnbuild.port.layout import Macro
@@ -20,21 +21,15 @@ from dcnbuild.port.tokens import Token
 #: Headers that refuse C++17 since torch 2.13 (measured with torch 2.14.1).
 _NEEDS_NEW_STANDARD = re.compile(r"torch/(?:extension|torch|all|python)\.h")
 _BRINGS_NEW_STANDARD = re.compile(rf"^[ \t]*#[ \t]*include[ \t]*[<\"]{_NEEDS_NEW_STANDARD.pattern}[>\"]", re.M)
+_NAMES = beside(__file__, "tree.yaml")
 #: Headers of other platforms: what includes one is not compiled for CUDA.
-_FOREIGN = re.compile(
-    r"hip/|rocm|hipcub|musa|mublas|torch_(?:musa|npu|mlu|xpu|mps)/|acl/|cnrt|cnnl|sycl/|level_zero/"
-    r"|(?:\w*_)?(?:hip|npu|mlu|musa|xpu|sycl|mps)_helper\.h|Metal/"
-)
+_FOREIGN = re.compile("|".join(_NAMES["foreign"]))
 #: C++ headers: a .c file that includes one is C++, as g++ takes it for.
 _OF_CPP = re.compile(r"(?:torch|ATen|c10|pybind11)/.*")
 #: A copy of CUB: the toolkit has had its own since CUDA 11, and Thrust of today takes no other.
 _CUB = re.compile(r"(?:[\w.-]+/)*cub/[\w/]+\.cuh")
-#: Functions of DCNv1, DCNv2, their poolings and deformable attention, as the copies call them.
-_SERVED = re.compile(
-    r"(?:modulated_)?deform_conv\w*_(?:forward|backward)\w*|dcn_v2_\w*(?:forward|backward)\w*"
-    r"|ms_deform_attn_\w*(?:forward|backward)\w*"
-    r"|deform_(?:psroi|roi)_pool\w*_(?:forward|backward)\w*"
-)
+#: Functions that dcnbuild's operators replace.
+_SERVED = re.compile("|".join(_NAMES["served"]))
 #: No parameter list has so many tokens.
 _FAR = 1000
 
