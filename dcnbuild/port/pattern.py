@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import pairwise
 
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.stream import CLOSING, OPENING, Stream
@@ -34,13 +35,9 @@ class Match:
 def parts_of(pattern: str) -> tuple[str, ...]:
     """A pattern's literal tokens and variables, in order."""
     parts: list[str] = []
-    position = 0
-    for variable in [*_VARIABLE.finditer(pattern), None]:
-        literal = pattern[position : variable.start() if variable else len(pattern)]
-        parts += [token.text for token in tokenize(literal) if token.solid]
-        if variable:
-            parts.append(variable[0])
-            position = variable.end()
+    for piece in re.split(rf"({_VARIABLE.pattern})", pattern):
+        literal = (token.text for token in tokenize(piece) if token.solid)
+        parts += [piece] if _VARIABLE.fullmatch(piece) else literal
     return tuple(parts)
 
 
@@ -134,18 +131,14 @@ def arguments_of(stream: Stream, name: int, templates: bool = False) -> tuple[li
 def template_arguments(text: str, stream: Stream, opening: int) -> list[str]:
     """The arguments of a template list, as written; `opening` is the index of its "<"."""
     close = stream.angles.get(opening)
-    found: list[str] = []
-    index = start = opening + 1
+    ends = [opening]
+    index = opening + 1
     while close is not None and index <= close:
-        jump = stream.angles.get(index, stream.partner[index])
-        if jump > index:
-            index = jump
-        elif index == close or stream[index].text == ",":
-            if index > start:
-                found.append(text[stream[start].start : stream[index - 1].end])
-            start = index + 1
-        index += 1
-    return found
+        if index == close or stream[index].text == ",":
+            ends.append(index)
+        index = max(stream.angles.get(index, stream.partner[index]), index) + 1
+    spans = ((start + 1, end) for start, end in pairwise(ends) if end > start + 1)
+    return [text[stream[start].start : stream[end - 1].end] for start, end in spans]
 
 
 def fill(replacement: str, text: str, match: Match) -> list[Edit]:
@@ -155,13 +148,12 @@ def fill(replacement: str, text: str, match: Match) -> list[Edit]:
     """
     edits: list[Edit] = []
     position, new, at = match.start, "", 0
-    variables = _VARIABLE.findall(replacement)
-    spans = [match.captures[variable.lstrip("$")] for variable in variables]
+    variables = list(_VARIABLE.finditer(replacement))
+    spans = [match.captures[variable[0].lstrip("$")] for variable in variables]
     in_order = spans == sorted(spans)
     for variable, (start, end) in zip(variables, spans, strict=True):
-        found = replacement.index(variable, at)
-        new += replacement[at:found]
-        at = found + len(variable)
+        new += replacement[at : variable.start()]
+        at = variable.end()
         value = text[start:end]
         if not value.strip():  # nothing was there: drop the comma before it
             new = re.sub(r",\s*$", "", new)
@@ -176,7 +168,6 @@ def fill(replacement: str, text: str, match: Match) -> list[Edit]:
         else:
             new += text[start:end]
     edits.append(Edit(position, match.end, new + replacement[at:]))
-    first = edits[0]
-    if match.arrow and first.new.startswith("."):
-        edits[0] = Edit(first.start, first.end, "->" + first.new[1:])
+    if match.arrow and edits[0].new.startswith("."):
+        edits[0] = replace(edits[0], new="->" + edits[0].new[1:])
     return edits

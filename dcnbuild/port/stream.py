@@ -27,13 +27,9 @@ class Stream(list[Token]):
             text = token.text if token.kind == "punct" else ""
             if text in CLOSING:
                 # what was opened since and not closed has no partner
-                while waiting:
-                    wanted = OPENING[self[waiting[-1]].text]
-                    if wanted == text or counts[text] == 0:
-                        break
-                    counts[wanted] -= 1
-                    waiting.pop()
-                if waiting and OPENING[self[waiting[-1]].text] == text:
+                while counts[text] and OPENING[self[waiting[-1]].text] != text:
+                    counts[OPENING[self[waiting.pop()].text]] -= 1
+                if counts[text]:
                     opening = waiting.pop()
                     counts[text] -= 1
                     partner[opening], partner[index] = index, opening
