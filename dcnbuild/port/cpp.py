@@ -6,7 +6,7 @@ import bisect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate, chain, groupby
+from itertools import accumulate, groupby
 
 from dcnbuild.port import includes
 from dcnbuild.port.code import Code
@@ -167,12 +167,6 @@ def _add_headers(
     raise RuntimeError(f"the header {missing[0][0]} stays missing")
 
 
-_FINDERS = (
-    *(gone_names, gone_headers, copied_headers, host_headers, host_launches),
-    *(left_fields, left_storage),
-)
-
-
 def _leftovers(code: Code, scope: Scope) -> Iterable[Remark]:
     seen: set[int] = set()
     named: set[str] = set()
@@ -182,16 +176,13 @@ def _leftovers(code: Code, scope: Scope) -> Iterable[Remark]:
         named |= {token.text for token in found}
         made = partial(Remark, leftover.id, reason=leftover.reason, advice=leftover.advice, need=leftover.need)
         yield from remarks(made, code.text, ((token.text, token.start) for token in found))
-    for left in chain.from_iterable(find(code, scope) for find in _FINDERS):
-        if left.subject.rpartition("::")[2] not in named:
-            yield left
+    for find in (gone_names, gone_headers, copied_headers, host_headers, host_launches, left_fields, left_storage):
+        yield from (left for left in find(code, scope) if left.subject.rpartition("::")[2] not in named)
 
 
 def _named(code: Code, scope: Scope, leftover: Leftover) -> Iterator[Token]:
     """The names that give a leftover away."""
-    if leftover.where and not code.has(leftover.where):
-        return
-    for stream, index in code.names(leftover.names):
+    for stream, index in code.names(leftover.names) if not leftover.where or code.has(leftover.where) else ():
         token = stream[index]
         if (
             token.text not in scope.own

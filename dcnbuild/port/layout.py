@@ -185,11 +185,10 @@ def _truth(line: Directive, own: frozenset[str], ranges: Mapping[str, Interval])
 def guard_lines(lines: Sequence[Directive]) -> list[Directive]:
     """The `#pragma once`, or the `#ifndef X` and `#define X`, that a header begins with."""
     once = [line for line in lines[:1] if line.name == "pragma" and [token.text for token in line.tokens] == ["once"]]
-    asks, defines = [*lines[len(once) : len(once) + 2], None, None][:2]
-    if asks is None or defines is None or (asks.name, defines.name) != ("ifndef", "define"):
-        return once
-    names = [[token.text for token in line.tokens] for line in (asks, defines)]
-    return [*once, asks, defines] if len(names[0]) == 1 and names[0] == names[1] else once
+    pair = lines[len(once) : len(once) + 2]
+    names = [[token.text for token in line.tokens] for line in pair]
+    guards = [line.name for line in pair] == ["ifndef", "define"] and len(names[0]) == 1 and names[0] == names[1]
+    return [*once, *pair] if guards else once
 
 
 def _macro(line: Directive) -> Macro:

@@ -31,7 +31,7 @@ from dcnbuild.port.source import (
 )
 from dcnbuild.port.stable.abi import Target
 from dcnbuild.port.stable.project import port_to_stable
-from dcnbuild.port.tree import Project, brings_new_standard
+from dcnbuild.port.tree import Project
 
 Progress = Callable[[str], None]
 
@@ -81,7 +81,7 @@ def port_project(root: Path, options: Options = Options(), progress: Progress = 
         texts = {result.path: result.new for result in ported}
         added = port_ffi(scripts_in_python.modules, texts, root.resolve().name)
     written = (result.new for result in (*ported, *added) if result.changed)
-    new_standard = project.needs_new_standard or any(map(brings_new_standard, written))
+    new_standard = project.needs_new_standard(written)
     results = [*unread, *ported, *added]
     done = replaced_scripts(dict(scripts_in_python.modules.texts) | {result.path: result.new for result in added})
     old = failing or options.deprecated

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import cached_property
 from pathlib import PurePosixPath
 
@@ -47,6 +47,11 @@ class Project:
         self.bound = bound
         self.codes = {path: Code(text) for path, text in texts.items()}
         self._included: dict[PurePosixPath, frozenset[PurePosixPath]] = {}
+        # each path, by itself: sets compare one object with itself much faster than two equal ones
+        self._same = {path: path for path in texts}
+        self._by_name: dict[str, list[PurePosixPath]] = {}
+        for path in sorted(texts):
+            self._by_name.setdefault(path.name, []).append(path)
 
     @cached_property
     def dispatchers(self) -> frozenset[str]:
@@ -81,15 +86,14 @@ class Project:
     @cached_property
     def state_parameters(self) -> dict[str, int]:
         """Its functions that take a THCState*, declared or defined, with its position."""
-        found: dict[str, int] = {}
-        for stream in (code.live for code in self.codes.values() if "THCState" in code.text):
-            for index in stream.places.get("THCState", []):
-                opening = stream.around[index]
-                near = opening > 0 and stream[opening].text == "(" and index - opening <= _FAR
-                if near and stream[opening - 1].kind == "name":
-                    commas = sum(token.text == "," for token in stream[opening:index])
-                    found[stream[opening - 1].text] = commas
-        return found
+        streams = (code.live for code in self.codes.values() if "THCState" in code.text)
+        places = ((stream, stream.around[i], i) for stream in streams for i in stream.places.get("THCState", ()))
+        return {
+            stream[opening - 1].text: sum(token.text == "," for token in stream[opening:index])
+            for stream, opening, index in places
+            if opening > 0 and stream[opening].text == "(" and index - opening <= _FAR
+            if stream[opening - 1].kind == "name"
+        }
 
     def included(self, path: PurePosixPath) -> frozenset[PurePosixPath]:
         """The project's files that a file includes, those they include, and so on."""
@@ -155,23 +159,8 @@ class Project:
         parts = [part for part in PurePosixPath(header).parts if part not in (".", "..")]
         if not parts or _CUB.fullmatch(header):
             return None
-        beside = self._same.get(path.parent / PurePosixPath(*parts))
-        if beside is not None:
-            return beside
-        named = self._by_name.get(parts[-1], ())
-        return next((p for p in named if p.parts[-len(parts) :] == tuple(parts)), None)
-
-    @cached_property
-    def _same(self) -> dict[PurePosixPath, PurePosixPath]:
-        """Each path, by itself: sets compare one object with itself much faster than two equal ones."""
-        return {path: path for path in self.texts}
-
-    @cached_property
-    def _by_name(self) -> dict[str, list[PurePosixPath]]:
-        names: dict[str, list[PurePosixPath]] = {}
-        for path in sorted(self.texts):
-            names.setdefault(path.name, []).append(path)
-        return names
+        named = (p for p in self._by_name.get(parts[-1], ()) if p.parts[-len(parts) :] == tuple(parts))
+        return self._same.get(path.parent / PurePosixPath(*parts)) or next(named, None)
 
     def scope(self, path: PurePosixPath) -> Scope:
         """What one file sees of the project."""
@@ -194,15 +183,10 @@ class Project:
             guards=self.guards,
         )
 
-    @cached_property
-    def needs_new_standard(self) -> bool:
-        """Whether any source includes a header of torch that refuses an old -std flag."""
-        return any(_NEEDS_NEW_STANDARD.fullmatch(h) for code in self.codes.values() for h in code.headers)
-
-
-def brings_new_standard(text: str) -> bool:
-    """Whether a ported text includes a header of torch that refuses an old -std flag."""
-    return _BRINGS_NEW_STANDARD.search(text) is not None
+    def needs_new_standard(self, ported: Iterable[str]) -> bool:
+        """Whether any source, or a ported text, includes a header of torch that refuses an old -std flag."""
+        headers = (header for code in self.codes.values() for header in code.headers)
+        return any(map(_NEEDS_NEW_STANDARD.fullmatch, headers)) or any(map(_BRINGS_NEW_STANDARD.search, ported))
 
 
 def _dispatches(macro: Macro, index: int) -> bool:
