@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from dcnbuild.port.python.module import Module, Signature, dotted
 
+_MODULES = ("torch.autograd", "torch.autograd.function")
+_CLASSES = tuple(f"{module}.Function" for module in _MODULES)
 _BASES = frozenset({"Function", "autograd.Function", "torch.autograd.Function", "function.Function"})
 
 
@@ -48,17 +50,10 @@ def is_old(node: ast.ClassDef, bases: Container[str]) -> bool:
 
 def bases(module: Module) -> frozenset[str]:
     """What a file calls torch.autograd.Function."""
-    found = set(_BASES)
-    for node in module.nodes:
-        if not isinstance(node, (ast.Import, ast.ImportFrom)):
-            continue
-        for alias in node.names:
-            name = f"{node.module}.{alias.name}" if isinstance(node, ast.ImportFrom) else alias.name
-            if alias.asname and name in ("torch.autograd", "torch.autograd.function"):
-                found.add(f"{alias.asname}.Function")
-            elif alias.asname and name in ("torch.autograd.Function", "torch.autograd.function.Function"):
-                found.add(alias.asname)
-    return frozenset(found)
+    names = [(a.name, a.asname) for node in module.of(ast.Import) for a in node.names]
+    names += [(f"{node.module}.{a.name}", a.asname) for node in module.of(ast.ImportFrom) for a in node.names]
+    modules = {f"{other}.Function" for name, other in names if other and name in _MODULES}
+    return _BASES | modules | {other for name, other in names if other and name in _CLASSES}
 
 
 def derived(module: Module) -> frozenset[str]:

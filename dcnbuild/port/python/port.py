@@ -10,20 +10,13 @@ from pathlib import PurePosixPath
 
 from dcnbuild.port.cpp import not_understood
 from dcnbuild.port.edits import Revision, line_of
-from dcnbuild.port.python import calls, cupy, environment, ffi_module, functions, methods, setup_script, six
+from dcnbuild.port.python import cupy, environment, ffi_module, functions, methods, setup_script, six
 from dcnbuild.port.python.module import Module, Modules, PythonScope, Signature, dotted, imported
 from dcnbuild.port.result import Change, FileResult, Remark, remark
 from dcnbuild.port.rule import Rule
 
-RULES: tuple[Rule, ...] = (
-    *setup_script.RULES,
-    *environment.RULES,
-    *six.RULES,
-    *methods.RULES,
-    *calls.RULES,
-    *cupy.RULES,
-    *ffi_module.RULES,
-)
+_FAMILIES = (setup_script, environment, six, methods, cupy, ffi_module)
+RULES: tuple[Rule, ...] = tuple(rule for family in _FAMILIES for rule in family.RULES)
 #: A file without any of these has nothing to port.
 TRIGGERS = re.compile(
     r"nvcc|ext_modules|torch\._six|torch\.utils\.ffi|cpp_extension|CUDAExtension|\bFunction\b|std=|is_available"
@@ -106,10 +99,8 @@ def port_module(
             except Exception as error:
                 failed.append(not_understood(rule.id, repr(error)))
                 break
-            changes += [
-                Change(rule.id, line, revision.text[e.start : e.end].strip(), e.new.strip()) for e, line in done
-            ]
-            revision = attempt
+            before, revision = revision.text, attempt
+            changes += [Change(rule.id, line, before[e.start : e.end].strip(), e.new.strip()) for e, line in done]
         else:
             failed.append(not_understood(rule.id, f"it still applies after {_ROUNDS} rounds"))
     return revision.text, changes, failed
@@ -132,7 +123,7 @@ def _remarks(module: Module, scope: PythonScope) -> Iterator[Remark]:
     for node in module.of(ast.ClassDef):
         if functions.is_old(node, known):
             yield from left("autograd-function", [node], f"class {node.name}")
-    for call, _ in calls.old_calls(module, scope):
+    for call, _ in methods.old_calls(module, scope):
         yield from left("autograd-call", [call], module.source(call)[:60], dotted(call.func))
     uses = filter(six.is_use, module.nodes)
     yield from left("torch-six", [node for node in uses if not six.guarded(module, node)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from itertools import groupby, pairwise
+from itertools import chain, groupby, pairwise
 
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.python.module import Module, PythonScope
@@ -34,6 +34,11 @@ def text_of(node: ast.expr) -> str:
     return value if isinstance(value, str) else ""
 
 
+def _elements(node: ast.AST) -> list[ast.expr]:
+    """What stands in a list and its like."""
+    return node.elts if isinstance(node, (ast.List, ast.Tuple, ast.Set)) else []
+
+
 def _flags(module: Module, wanted: re.Pattern[str]) -> Iterator[ast.Constant]:
     """String constants that are nothing but flags, the wanted among them."""
     for node in module.of(ast.Constant):
@@ -59,8 +64,7 @@ def rewrite_cxx_standard(module: Module, scope: PythonScope) -> Iterable[Edit]:
 def _handed_on(module: Module, flags: Iterable[ast.Constant]) -> Iterator[ast.Constant]:
     """Flags, each with the `-Xcompiler` in front of it in a list: alone it would take the next one along."""
     for flag in flags:
-        parent = module.parents[flag]
-        elements = parent.elts if isinstance(parent, (ast.List, ast.Tuple)) else []
+        elements = _elements(module.parents[flag])
         before = elements[elements.index(flag) - 1] if flag in elements[1:] else None
         if isinstance(before, ast.Constant) and text_of(before) in _HANDS_ON:
             yield before
@@ -73,13 +77,10 @@ _OLD_COMPILER = re.compile(r"(?:\S*/)?g(?:cc|\+\+)-[4-9](?:\.\d)?")
 
 def rewrite_host_compiler(module: Module, scope: PythonScope) -> Iterable[Edit]:
     """`'-ccbin', '/usr/bin/gcc-4.9'` in a list of flags."""
-    for node in module.nodes if is_build_script(module) else ():
-        elements = node.elts if isinstance(node, (ast.List, ast.Tuple)) else []
-        whole: set[ast.expr] = set()
-        for flag, value in pairwise(elements):
-            if text_of(flag) in ("-ccbin", "--compiler-bindir") and _OLD_COMPILER.fullmatch(text_of(value)):
-                whole |= {flag, value}
-        yield from _without_elements(module, elements, whole)
+    for elements in map(_elements, module.nodes if is_build_script(module) else ()):
+        named = ((f, v) for f, v in pairwise(elements) if text_of(f) in ("-ccbin", "--compiler-bindir"))
+        old = (pair for pair in named if _OLD_COMPILER.fullmatch(text_of(pair[1])))
+        yield from _without_elements(module, elements, set(chain.from_iterable(old)))
 
 
 def _calls_compilers(module: Module) -> bool:
@@ -101,15 +102,13 @@ def rewrite_cxx11_abi(module: Module, scope: PythonScope) -> Iterable[Edit]:
 
 
 def rewrite_arch_list(module: Module, scope: PythonScope) -> Iterable[Edit]:
-    commands = [node for node in module.of(ast.Constant) if "nvcc " in text_of(node)]
+    commands = (node for node in module.of(ast.Constant) if "nvcc " in text_of(node))
     yield from _raised(module, commands, raised_architectures)
     nodes = list(_flags(module, _ARCHITECTURE))
-    if not is_build_script(module):
-        if _calls_compilers(module):
-            yield from _raised(module, nodes, raised_architectures)
-        return
     numbers = [int(n) for node in nodes for n in re.findall(r"(?:sm|compute)_(\d+)", text_of(node))]
-    if numbers and min(numbers) < OLDEST:
+    if not is_build_script(module):
+        yield from _raised(module, nodes if _calls_compilers(module) else (), raised_architectures)
+    elif numbers and min(numbers) < OLDEST:
         bare = [node for node in _flags(module, _BARE) if _BARE.fullmatch(text_of(node).strip())]
         yield from _without(module, [*nodes, *bare], _ARCHITECTURE)
 
@@ -124,12 +123,11 @@ def _without(module: Module, nodes: Sequence[ast.Constant], flag: re.Pattern[str
             written = module.source(node)
             new = re.sub(rf"(?<=['\"])(?:{flag.pattern})\s*|(?<!\s)\s*(?:{flag.pattern})", "", written)
             yield module.edit(node, new)
-        elif not isinstance(module.parents[node], (ast.List, ast.Tuple, ast.Set)):
+        elif not _elements(module.parents[node]):
             appends |= dict.fromkeys(_appends(module, node, whole))
     yield from without_statements(module, list(appends))
     for parent in dict.fromkeys(module.parents[node] for node in nodes if node in whole):
-        if isinstance(parent, (ast.List, ast.Tuple, ast.Set)):
-            yield from _without_elements(module, parent.elts, whole)
+        yield from _without_elements(module, _elements(parent), whole)
 
 
 def _appends(module: Module, node: ast.Constant, whole: Set[ast.expr]) -> Iterator[ast.stmt]:

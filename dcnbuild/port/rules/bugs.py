@@ -71,22 +71,12 @@ def rewrite_unchecked_launch(code: Code, scope: Scope) -> Iterable[Edit]:
     """Launches behind which nothing in the function looks at the error."""
     newline = newline_of(code.text)
     stream = code.live
-    for function in code.functions:
-        if function.on_gpu:
-            continue
-        first, last = stream.at(function.body[0]), stream.at(function.body[1])
+    for function in (function for function in code.functions if not function.on_gpu):
+        first, last = map(stream.at, function.body)
         starts = [first + index for index in launches(stream[first:last])]
-        if not starts:
-            continue
-        looks = max(
-            (
-                index
-                for index in range(starts[0], last)
-                if stream[index].kind == "name"
-                and (_LOOKS.fullmatch(stream[index].text) or stream[index].text in scope.checks)
-            ),
-            default=-1,
-        )
+        behind = ((i, stream[i]) for i in range(min(starts, default=last), last) if stream[i].kind == "name")
+        looking = (i for i, token in behind if _LOOKS.fullmatch(token.text) or token.text in scope.checks)
+        looks = max(looking, default=-1)
         for index in starts:
             end = stream.ends[index]
             begin = stream[stream.statement(index)]
@@ -100,8 +90,7 @@ def rewrite_cuda_error_exit(code: Code, scope: Scope) -> Iterable[Edit]:
         close = stream.close_of(index)
         near = {token.text for token in stream[max(0, index - 60) : index]}
         if close > 0 and near & {"cudaSuccess", "cudaGetErrorString", "CUDNN_STATUS_SUCCESS"}:
-            text = 'throw std::runtime_error("a CUDA call failed, see above")'
-            yield stream.edit(index, close, text)
+            yield stream.edit(index, close, 'throw std::runtime_error("a CUDA call failed, see above")')
 
 
 def rewrite_gradient_not_contiguous(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -130,11 +119,10 @@ _DATA = ("data", "data_ptr", "const_data_ptr", "packed_accessor")
 
 def _is_made_sure(stream: Stream, index: int) -> bool:
     """Whether a tensor is made contiguous, assigned, or handed to a check here."""
-    if stream.follows(index, ".", "contiguous") or stream.follows(index, ".", "is_contiguous"):
-        return True
+    asked = any(stream.follows(index, *words) for words in ((".", "contiguous"), (".", "is_contiguous"), ("=",)))
     around = stream.around[index]
-    called = stream[around - 1].text if around > 0 and stream[around].text == "(" else ""
-    return stream.follows(index, "=") or "CHECK" in called.upper() or "CONTIGUOUS" in called.upper()
+    called = stream[around - 1].text.upper() if around > 0 and stream[around].text == "(" else ""
+    return asked or "CHECK" in called or "CONTIGUOUS" in called
 
 
 def _walks(stream: Stream, index: int, last: int) -> bool:
@@ -142,11 +130,9 @@ def _walks(stream: Stream, index: int, last: int) -> bool:
     if stream.follows(index, ".") and stream[index + 2].text in _DATA:
         return True
     sliced = stream.follows(index, ".", "select") or stream.follows(index, "[")
-    made = sliced and index > 1 and stream[index - 1].text == "="
-    if not made:
+    if not sliced or index < 2 or stream[index - 1].text != "=":
         return sliced and any(token.text in _DATA for token in stream[index : max(stream.ends[index], index)][:20])
-    places = stream.places.get(stream[index - 2].text, [])
-    inside = [i for i in places if index < i < last]
+    inside = (i for i in stream.places.get(stream[index - 2].text, ()) if index < i < last)
     return any(stream.follows(i, ".") and stream[i + 2].text in _DATA for i in inside)
 
 
