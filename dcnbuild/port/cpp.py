@@ -16,9 +16,9 @@ from dcnbuild.port.lifetimes import copied_headers, gone_headers, gone_names, ho
 from dcnbuild.port.result import Change, Remark, remark, remarks
 from dcnbuild.port.rule import Leftover, Rule, Scope
 from dcnbuild.port.rules import FAMILY_OF, LEFTOVERS, RULES
-from dcnbuild.port.rules.at_types import left_storage
 from dcnbuild.port.rules.guards import host_launches
 from dcnbuild.port.rules.headers import is_torch_h
+from dcnbuild.port.rules.tensors import left_storage
 from dcnbuild.port.rules.th_tensors import left_fields
 from dcnbuild.port.tokens import Token
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dcnbuild.port.rows import rows
+from dcnbuild.port.rule import rows
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ from typing import Any
 
 from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.edits import line_of
-from dcnbuild.port.rows import filled
-from dcnbuild.port.rule import Need
+from dcnbuild.port.rule import Need, filled
 from dcnbuild.port.source import Skipped
 
 #: What is said of what no rule rewrites.

@@ -1,4 +1,4 @@
-"""What a rule is: an entry that names an old form, what to write instead, and why."""
+"""What a rule is: an entry that names an old form, what to write instead, and why; and how its table is read."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from dcnbuild.base.plain_yaml import shipped
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import fill, parts_of
-from dcnbuild.port.rows import rows
 
 #: "broken": does not compile, link or run today. "deprecated": still compiles, with a warning or
 #: with another meaning. "bug": compiles and does the wrong thing; only --fix-bugs changes it.
@@ -106,6 +106,25 @@ class Rule:
             firsts = ((bisect.bisect_left(there, start), end) for start, end in spans)
             if not any(at < len(there) and there[at] < end for at, end in firsts):
                 yield from fill(self.replacement, code.text, match)
+
+
+def rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a table; one with `each` stands for as many, with the values of each in place of "{name}"."""
+    for row in shipped(path):
+        for values in row.get("each", ({},)):
+            yield filled({key: value for key, value in row.items() if key != "each"}, values)
+
+
+def filled(value: Any, values: Mapping[str, str]) -> Any:
+    """A value with "{name}" in its texts replaced."""
+    if isinstance(value, dict):
+        return {key: filled(part, values) for key, part in value.items()}
+    if isinstance(value, list):
+        return tuple(filled(part, values) for part in value)
+    if isinstance(value, str):
+        for name, text in values.items():
+            value = value.replace(f"{{{name}}}", text)
+    return value
 
 
 def entries(module: str | Path, rewrites: Mapping[str, Rewrite] | None = None) -> tuple[Rule, ...]:

@@ -257,5 +257,4 @@ def _lasting(module: Module, setting: str, method: ast.FunctionDef, around: ast.
     return None
 
 
-
 RULES = entries(__file__, rewrites(globals()))
