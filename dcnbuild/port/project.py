@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from dcnbuild.port import source
 from dcnbuild.port.cpp import PortedText, finds, not_understood, port_text
 from dcnbuild.port.ffi import bound_files
 from dcnbuild.port.ffi_project import port_ffi, project_file, replaced_scripts
@@ -17,18 +18,6 @@ from dcnbuild.port.result import Change, FileResult, ProjectResult
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.rules import RULES
 from dcnbuild.port.scripts import made_by_setup, port_scripts
-from dcnbuild.port.source import (
-    CPP_SUFFIXES,
-    PYTHON_SUFFIXES,
-    Skipped,
-    Unreadable,
-    is_script,
-    is_source,
-    is_wide,
-    read_source,
-    reason_of,
-    survey,
-)
 from dcnbuild.port.stable.abi import Target
 from dcnbuild.port.stable.project import port_to_stable
 from dcnbuild.port.tree import Project
@@ -58,11 +47,11 @@ def port_project(root: Path, options: Options = Options(), progress: Progress = 
     sources, unread, skipped = _read(root, progress)
     cpp, python = (
         {path: found for path, found in sources.items() if path.suffix in suffixes}
-        for suffixes in (CPP_SUFFIXES, PYTHON_SUFFIXES)
+        for suffixes in (source.CPP_SUFFIXES, source.PYTHON_SUFFIXES)
     )
     hidden = {path for path in sources if any(part.startswith(".") for part in path.parts)}
     # scripts in hidden directories are for machines that test many versions
-    scripts = {path: found for path, found in sources.items() if is_script(path) and path not in hidden}
+    scripts = {path: found for path, found in sources.items() if source.is_script(path) and path not in hidden}
     stated = {path: as_python3(text) for path, (text, _) in python.items() if TRIGGERS.search(text)}
     python |= {path: (text, python[path][1]) for path, (text, changes) in stated.items() if changes}
     scripts_in_python = PythonProject(python)
@@ -101,24 +90,24 @@ def port_project(root: Path, options: Options = Options(), progress: Progress = 
 
 def _read(
     root: Path, progress: Progress
-) -> tuple[dict[PurePosixPath, tuple[str, str]], list[FileResult], list[Skipped]]:
+) -> tuple[dict[PurePosixPath, tuple[str, str]], list[FileResult], list[source.Skipped]]:
     """The sources with their encodings, those that cannot be read, and what is not looked at."""
     base = root.parent if root.is_file() else root
     sources: dict[PurePosixPath, tuple[str, str]] = {}
     unread: list[FileResult] = []
-    skipped: list[Skipped] = []
-    for found in survey(root):
-        left = found if isinstance(found, Skipped) else Skipped(found, "")
+    skipped: list[source.Skipped] = []
+    for found in source.survey(root):
+        left = found if isinstance(found, source.Skipped) else source.Skipped(found, "")
         path = PurePosixPath(left.path.relative_to(base).as_posix())
-        if isinstance(found, Skipped):
+        if isinstance(found, source.Skipped):
             skipped.append(replace(found, path=Path(path)))
         else:
             progress(f"reading sources: {len(sources):,}")
             try:
-                sources[path] = read_source(found)
-            except (Unreadable, OSError) as error:
-                left = replace(left, reason=reason_of(error))
-        if left.reason and is_source(left.path) and not left.copied:
+                sources[path] = source.read_source(found)
+            except (source.Unreadable, OSError) as error:
+                left = replace(left, reason=source.reason_of(error))
+        if left.reason and source.is_source(left.path) and not left.copied:
             unread.append(FileResult(path, "", "", note=f"not looked at: {left.reason}", read=False))
     return sources, unread, skipped
 
@@ -136,7 +125,7 @@ def _port_cpp(
         target = project.ported_to(path)
         done = target != path and target in sources
         if path in project.reached and not failing and not done:
-            failing = bool(is_wide(encoding) or finds(project.codes[path], scopes[path], "broken"))
+            failing = bool(source.is_wide(encoding) or finds(project.codes[path], scopes[path], "broken"))
     deprecated = failing or options.deprecated
     results: list[FileResult] = []
     left = 0
@@ -154,7 +143,7 @@ def _port_cpp(
             ported = PortedText(text, (), (not_understood("all rules", repr(error)),))
         left += 0 if deprecated else finds(code, scopes[path], "deprecated")
         changes = ported.changes
-        if is_wide(encoding):  # gcc, clang and nvcc read nothing of the kind
+        if source.is_wide(encoding):  # gcc, clang and nvcc read nothing of the kind
             changes = (Change("source-encoding", 1, encoding, "utf-8"), *changes)
             encoding = "utf-8"
         if target != path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dcnbuild.port.rule import Leftover, Rule, entries, rows
-from dcnbuild.port.rules import aten, bugs, conversions, cuda, errors, guards, headers, tensors, th_tensors, thc
+from dcnbuild.port.rules import aten, bugs, cuda, errors, guards, headers, tensors, th_tensors, thc
 
 _HERE = Path(__file__).parent
 
@@ -14,7 +14,7 @@ FAMILIES: dict[str, tuple[Rule, ...]] = {
     "Errors and checks": errors.RULES,
     "Matrix products": entries(_HERE / "blas.yaml"),
     "The THC runtime": (*th_tensors.RULES, *thc.RULES),
-    "Tensors": (*tensors.RULES, *aten.RULES, *conversions.RULES),
+    "Tensors": (*tensors.RULES, *aten.RULES),
     "CUDA": cuda.RULES,
     "Headers": headers.RULES,
     "Device guards": guards.RULES,
