@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.tokens import Token
@@ -65,14 +66,14 @@ def _interval(truth: bool | None) -> Interval:
     return (0, 1) if truth is None else (int(truth), int(truth))
 
 
+@dataclass
 class _Parser:
     """Recursive descent over intervals; raises ValueError for what it does not know, IndexError at the end."""
 
-    def __init__(self, words: Sequence[str], own: frozenset[str], ranges: Mapping[str, Interval]) -> None:
-        self.words = words
-        self.own = own
-        self.ranges = ranges
-        self.position = 0
+    words: Sequence[str]
+    own: frozenset[str]
+    ranges: Mapping[str, Interval]
+    position: int = 0
 
     def peek(self) -> str:
         """The next word, "" at the end. Single "<" and ">" signs are not joined."""

@@ -117,7 +117,7 @@ def read_layout(
         own: the macros that the project defines, whose state is therefore not known.
         ranges: what the macros for versions may be.
     """
-    layout = Layout(directives=_directives(text, tokens))
+    layout = Layout(directives=list(_directives(text, tokens)))
     levels: list[_Level] = []
     path: tuple[Directive, ...] = ()
     dead = dead_since = 0  # how many of the levels are not compiled, and where the first of them begins
@@ -163,14 +163,12 @@ def read_layout(
     return layout
 
 
-def _directives(text: str, tokens: Sequence[Token]) -> list[Directive]:
-    lines = []
+def _directives(text: str, tokens: Sequence[Token]) -> Iterator[Directive]:
     for _, group in groupby((token for token in tokens if token.line), key=lambda token: token.line):
         members = list(group)
         solid = tuple(token for token in members if token.solid)
         span = line_start(text, members[0].start), behind_line_end(text, members[-1].end)
-        lines.append(Directive(solid[1].text if len(solid) > 1 else "", solid[2:], *span))
-    return lines
+        yield Directive(solid[1].text if len(solid) > 1 else "", solid[2:], *span)
 
 
 def _truth(line: Directive, own: frozenset[str], ranges: Mapping[str, Interval]) -> bool | None:

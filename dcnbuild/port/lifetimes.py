@@ -81,17 +81,11 @@ def host_headers(code: Code, scope: Scope) -> Iterator[Remark]:
         return
     own = {i.name: line_of(code.text, i.directive.start) for i in code.layout.includes if not i.path}
     asked = (h for h in sorted(own.keys() | scope.headers) if h not in scope.own_headers and "/" in h)
-    found = [header for header in asked if _moved_to_cccl(header)]
+    entries = ((header, entry) for header in asked for entry in knowledge.headers.find(header) if entry.name == header)
+    moves = ((h, since) for h, entry in entries for since, folder in entry.changes if folder == "include/cccl")
+    found = list(dict.fromkeys(h for h, since in moves if numbers(since)[:2] <= TODAY["CUDA"]))
     if found:
         yield remark("cccl-folder", (own.get(header, 1) for header in found), f"#include <{found[0]}>")
-
-
-@cache
-def _moved_to_cccl(header: str) -> bool:
-    entries = (entry for entry in knowledge.headers.find(header) if entry.name == header)
-    return any(
-        folder == "include/cccl" and numbers(since)[:2] <= TODAY["CUDA"] for e in entries for since, folder in e.changes
-    )
 
 
 def copied_headers(code: Code, scope: Scope) -> Iterator[Remark]:

@@ -121,11 +121,9 @@ def why_skipped(path: Path) -> Skipped | None:
 def _is_made(path: Path) -> bool:
     """Whether a directory beside a setup.py holds only what setuptools puts there."""
     names = os.listdir(path)
-    if path.name.endswith(".egg-info"):
-        return "PKG-INFO" in names
-    if path.name not in _NAMES["made"] or not any("." in name for name in names):
-        return False
-    return all(map(re.compile(_NAMES["made"][path.name]).fullmatch, names))
+    expected = re.compile(_NAMES["made"].get(path.name, "(?!)"))
+    whole = any("." in name for name in names) and all(map(expected.fullmatch, names))
+    return "PKG-INFO" in names if path.name.endswith(".egg-info") else whole
 
 
 def survey(root: Path) -> Iterator[Path | Skipped]:

@@ -148,12 +148,6 @@ class Project:
         """The project's files that each file includes itself."""
         return {path: frozenset(filter(None, found.values())) for path, found in self._includes.items()}
 
-    @cached_property
-    def _outer(self) -> dict[PurePosixPath, frozenset[str]]:
-        """The headers that each file includes itself, under no #if."""
-        includes = {path: code.layout.includes for path, code in self.codes.items()}
-        return {path: frozenset(i.name for i in found if not i.path) for path, found in includes.items()}
-
     def _resolve(self, path: PurePosixPath, header: str) -> PurePosixPath | None:
         """The project's file that an #include means: beside it, or else the one that ends so."""
         parts = [part for part in PurePosixPath(header).parts if part not in (".", "..")]
@@ -174,7 +168,7 @@ class Project:
             suffix=".cuh" if path.suffix == ".cu" and self._is_part(path) else path.suffix,
             is_c=self.is_c(path),
             own=own,
-            headers=frozenset().union(*(self._outer[other] for other in seen)),
+            headers=frozenset(i.name for other in seen for i in self.codes[other].layout.includes if not i.path),
             own_headers=frozenset(h for h, found in self._includes[path].items() if found),
             copied_headers=frozenset(h for h in self._includes[path] if _CUB.fullmatch(h) and beside(h) in self.texts),
             dispatchers=self.dispatchers,

@@ -39,16 +39,13 @@ def _condition(module: Module, node: ast.AST) -> ast.AST:
 
 def _behind_imports(module: Module) -> int:
     """Where the first imports of a file end, or its docstring, or the file begins."""
-    last: ast.stmt | None = None
+    at = 0
     for statement in module.tree.body:
         docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
         if not docstring and not isinstance(statement, (ast.Import, ast.ImportFrom)):
             break
-        last = statement
-    if last is None:
-        return 0
-    span = module.whole_lines(last)
-    return span[1] if span else module.end(last)
+        at = (module.whole_lines(statement) or (0, module.end(statement)))[1]
+    return at
 
 
 def rewrite_arch_list_variable(module: Module, scope: PythonScope) -> Iterable[Edit]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+
+from dcnbuild import knowledge
 from dcnbuild.base.plain_yaml import beside
+from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.rule import Scope, entries, rewrites
-from dcnbuild.port.stream import Stream
-from collections.abc import Iterable, Iterator
-from dcnbuild import knowledge
-from dcnbuild.port import includes
 from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.spans import receiver
+from dcnbuild.port.stream import Stream
 
 #: What ATen had other forms of, and what they are today.
 _NAMES = beside(__file__, "aten_names.yaml")
@@ -56,9 +56,8 @@ def rewrite_default_generator(code: Code, scope: Scope) -> Iterable[Edit]:
             if stream[first - 3].kind == "name" and stream[first - 3].text != "auto":
                 yield stream.edit(first - 3, first - 3, "auto")
             made = code.written(stream, first, close + 1)
-            yield stream.edit(
-                first, close, f"at::get_generator_or_default<at::CUDAGeneratorImpl>(std::nullopt, {made})"
-            )
+            new = f"at::get_generator_or_default<at::CUDAGeneratorImpl>(std::nullopt, {made})"
+            yield stream.edit(first, close, new)
 
 
 def rewrite_no_generator(code: Code, scope: Scope) -> Iterable[Edit]:

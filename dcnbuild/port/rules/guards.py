@@ -56,9 +56,8 @@ def rewrite_device_guard(code: Code, scope: Scope) -> Iterable[Edit]:
 
 def host_launches(code: Code, scope: Scope) -> Iterator[Remark]:
     """A remark for kernel launches in a file whose suffix is C++'s: `k.cu.cc`, say."""
-    if scope.suffix not in COMPILED_SUFFIXES - {".cu"} or "<<<" not in code.text:
-        return
-    starts = [code.live[index].start for index in launches(code.live)]
+    for_host = scope.suffix in COMPILED_SUFFIXES - {".cu"} and "<<<" in code.text
+    starts = [code.live[index].start for index in launches(code.live)] if for_host else []
     asked = ({token.text for line in code.layout.path_at(start) for token in line.tokens} for start in starts)
     lines = [line_of(code.text, start) for start, words in zip(starts, asked, strict=True) if not words & _NVCC]
     if lines:
