@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Iterable, Iterator
-from functools import cached_property, lru_cache
+from collections.abc import Collection, Iterable, Iterator
+from functools import cached_property
 from itertools import chain
 from operator import attrgetter
 
@@ -84,14 +84,19 @@ class Code:
 
     def names(self, expression: str) -> Iterator[tuple[Stream, int]]:
         """Name tokens that match a regular expression as a whole, as (stream, index)."""
-        found = names_like(expression, self._named)
+        found = self._like(expression)
         for stream in self.streams if found else ():
             indices = chain.from_iterable(stream.places.get(name, ()) for name in found)
             yield from ((stream, index) for index in sorted(indices))
 
     def has(self, expression: str) -> bool:
         """Whether any name token matches a regular expression as a whole."""
-        return bool(names_like(expression, self._named))
+        return bool(self._like(expression))
+
+    def _like(self, expression: str) -> Collection[str]:
+        if _LISTED.fullmatch(expression):  # it does nothing but list names
+            return self._named.intersection(expression.split("|"))
+        return list(filter(re.compile(expression).fullmatch, self._named))
 
     @property
     def headers(self) -> frozenset[str]:
@@ -160,16 +165,3 @@ class Code:
     def between(self, start: int, end: int) -> list[Token]:
         """The live tokens from one offset to another."""
         return self.live[self.live.at(start) : self.live.at(end)]
-
-
-@lru_cache(maxsize=512)
-def _literals(expression: str) -> frozenset[str]:
-    """The names that an expression lists, which does nothing else."""
-    return frozenset(expression.split("|"))
-
-
-def names_like(expression: str, names: frozenset[str]) -> frozenset[str] | list[str]:
-    """Those of some names that match a regular expression as a whole."""
-    if _LISTED.fullmatch(expression):
-        return _literals(expression) & names
-    return list(filter(re.compile(expression).fullmatch, names))

@@ -56,11 +56,6 @@ def extensions(python: Modules) -> Iterator[Extension]:
                     )
 
 
-def bound_files(python: Modules) -> frozenset[PurePosixPath]:
-    """The headers that the project's build scripts bind, and the sources: torch's builds take those in C for C++."""
-    return frozenset(e.script.parent / name for e in extensions(python) for name in (*e.headers, *e.sources))
-
-
 def _folders(folder: PurePosixPath, names: tuple[str, ...]) -> tuple[str, ...]:
     """Directories, but for those that the environment names."""
     return tuple(str(folder / name) for name in names if "$" not in name and not name.isupper())

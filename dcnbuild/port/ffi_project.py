@@ -15,7 +15,7 @@ from dcnbuild.port.code import Code
 from dcnbuild.port.edits import line_of
 from dcnbuild.port.ffi import Extension, extensions, loads, ported_source
 from dcnbuild.port.functions import Function
-from dcnbuild.port.python.module import Module, Modules, imported
+from dcnbuild.port.python.module import Modules, imported
 from dcnbuild.port.result import Change, FileResult, Remark, remark
 from dcnbuild.port.rule import entries
 
@@ -28,8 +28,6 @@ _FROM_C = 'extern "C" {{\n{}}}\n'
 _OF_CUDA = re.compile(r'#include\s*[<"](?:ATen/cuda|c10/cuda|cuda)')
 #: A lambda that runs on the GPU.
 _LAMBDA = re.compile(r"\]\s*__(?:host|device)__")
-#: What a setup.py imports → what pip has to install for it.
-_NEEDED = {"torch": "torch", "numpy": "numpy", "Cython": "cython", "pybind11": "pybind11"}
 
 
 def port_ffi(python: Modules, texts: Mapping[PurePosixPath, str], root: str) -> list[FileResult]:
@@ -178,18 +176,14 @@ def _parted(lines: Iterable[tuple[str, bool]]) -> str:
 
 def project_file(setup: str) -> list[FileResult]:
     """A pyproject.toml that tells pip what a setup.py imports, if torch is among it."""
-    try:
-        tree = Module(setup).tree
-    except SyntaxError:
-        return []
-    found = {name.split(".")[0] for node in ast.walk(tree) for name in imported(node)}
+    path, known = PurePosixPath("pyproject.toml"), _TEMPLATES["needed"]
+    nodes = (node for _, module in Modules({path: setup}).holding("torch") for node in module.nodes)
+    found = {name.split(".")[0] for node in nodes for name in imported(node)}
     if "torch" not in found:
         return []
-    needed = ["setuptools", *(_NEEDED[name] for name in sorted(found & set(_NEEDED)))]
-    requires = ", ".join(f'"{name}"' for name in needed)
+    requires = ", ".join(f'"{name}"' for name in ["setuptools", *(known[name] for name in sorted(found & set(known)))])
     text = _TEMPLATES["project"].format(requires=requires)
-    path, rule = PurePosixPath("pyproject.toml"), "build-requirements"
-    return [replace(_new(path, text, ""), changes=(Change(rule, 1, "", requires),))]
+    return [replace(_new(path, text, ""), changes=(Change("build-requirements", 1, "", requires),))]
 
 
 def _new(path: PurePosixPath, text: str, what: str) -> FileResult:

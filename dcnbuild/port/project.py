@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from dcnbuild.port import source
 from dcnbuild.port.cpp import PortedText, finds, not_understood, port_text
-from dcnbuild.port.ffi import bound_files
+from dcnbuild.port.ffi import extensions
 from dcnbuild.port.ffi_project import port_ffi, project_file, replaced_scripts
 from dcnbuild.port.inline import folded, joined, places_in
 from dcnbuild.port.python.port import TRIGGERS, PythonProject, port_python
@@ -55,7 +55,8 @@ def port_project(root: Path, options: Options = Options(), progress: Progress = 
     stated = {path: as_python3(text) for path, (text, _) in python.items() if TRIGGERS.search(text)}
     python |= {path: (text, python[path][1]) for path, (text, changes) in stated.items() if changes}
     scripts_in_python = PythonProject(python)
-    bound = bound_files(scripts_in_python.modules)
+    # what build scripts bind: torch's builds take its sources in C for C++
+    bound = {e.script.parent / name for e in extensions(scripts_in_python.modules) for name in (*e.headers, *e.sources)}
     places = places_in(scripts_in_python.modules)
     inline = {name: (python[path][0][start:end], python[path][1]) for name, (path, start, end) in places.items()}
     project = Project({path: text for path, (text, _) in (cpp | inline).items()}, bound)

@@ -42,7 +42,7 @@ class Project:
         bound: headers and sources that a build script names, whether or not a source includes the headers.
     """
 
-    def __init__(self, texts: Mapping[PurePosixPath, str], bound: frozenset[PurePosixPath] = frozenset()) -> None:
+    def __init__(self, texts: Mapping[PurePosixPath, str], bound: Set[PurePosixPath] = frozenset()) -> None:
         self.texts = texts
         self.bound = bound
         self.codes = {path: Code(text) for path, text in texts.items()}

@@ -170,9 +170,11 @@ def _apply(
     module: Module, call: ast.Call, name: str, settings: list[str] | None, signature: Signature
 ) -> list[Edit] | None:
     """The edits that make a call with inputs one of `name.apply`, with the settings behind them."""
-    inputs = _inputs(module, call, signature)
-    if settings is None or inputs is None:
+    named = {keyword.arg: module.source(keyword.value) for keyword in call.keywords}
+    asked = signature.inputs[len(call.args) :][: len(named)]
+    if settings is None or None in named or set(asked) != set(named):
         return None
+    inputs = [*map(module.source, call.args), *(named[name] for name in asked)]
     first, last = module.start(call), module.end(call)
     if call.keywords or not inputs:
         return [Edit(first, last, f"{name}.apply({', '.join([*inputs, *settings])})")]
@@ -195,17 +197,6 @@ def _given(module: Module, made: ast.Call, signature: Signature) -> list[str] | 
     every = {**signature.defaults, **given}
     asked = signature.settings[: last + 1]
     return [every[name] for name in asked] if set(asked) <= set(every) else None
-
-
-def _inputs(module: Module, call: ast.Call, signature: Signature) -> list[str] | None:
-    if any(not keyword.arg for keyword in call.keywords):
-        return None
-    values = [module.source(argument) for argument in call.args]
-    named = {keyword.arg: module.source(keyword.value) for keyword in call.keywords}
-    rest = signature.inputs[len(values) :]
-    if named and set(rest[: len(named)]) != set(named):
-        return None
-    return values + [named[name] for name in rest[: len(named)]]
 
 
 def _held(module: Module, made: ast.Call, signature: Signature) -> list[Edit] | None:

@@ -95,8 +95,7 @@ class Module:
         """The span of the lines of a statement, if they hold nothing else; a comment may follow."""
         start, end = self.start(node), self.end(node)
         begin = line_start(self.text, start)
-        line = _LINE.match(self.text, end)
-        stop = line.end() if line else end
+        stop = _LINE.match(self.text, end).end()  # type: ignore[union-attr]
         alone = not self.text[begin:start].strip(" \t\f\ufeff")
         return (begin, stop) if alone and self.text[end:stop].strip()[:1] in ("", "#") else None
 

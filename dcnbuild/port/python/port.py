@@ -10,12 +10,12 @@ from pathlib import PurePosixPath
 
 from dcnbuild.port.cpp import not_understood
 from dcnbuild.port.edits import Revision, line_of
-from dcnbuild.port.python import cupy, environment, ffi_module, functions, methods, setup_script, six
+from dcnbuild.port.python import environment, functions, libraries, methods, setup_script, six
 from dcnbuild.port.python.module import Module, Modules, PythonScope, Signature, dotted, imported
 from dcnbuild.port.result import Change, FileResult, Remark, remark
 from dcnbuild.port.rule import Rule
 
-_FAMILIES = (setup_script, environment, six, methods, cupy, ffi_module)
+_FAMILIES = (setup_script, environment, six, methods, libraries)
 RULES: tuple[Rule, ...] = tuple(rule for family in _FAMILIES for rule in family.RULES)
 #: A file without any of these has nothing to port.
 TRIGGERS = re.compile(
@@ -116,7 +116,7 @@ def _remarks(module: Module, scope: PythonScope) -> Iterator[Remark]:
     old = (node for node in module.nodes if any(map(_GONE_MODULES.match, imported(node))))
     gone = [node for node in old if not six.guarded(module, node)]
     yield from left("torch-utils-ffi", [node for node in module.nodes if "torch.utils.ffi" in imported(node)])
-    cffi = list(ffi_module.objects_of_cffi(module)) if scope.ffi else []
+    cffi = list(libraries.objects_of_cffi(module)) if scope.ffi else []
     yield from left("cffi-object", cffi, module.source(cffi[0])[:60] if cffi else "")
     yield from left("gone-module", gone, module.source(gone[0])[:60] if gone else "")
     known = functions.derived(module)
@@ -127,7 +127,7 @@ def _remarks(module: Module, scope: PythonScope) -> Iterator[Remark]:
         yield from left("autograd-call", [call], module.source(call)[:60], dotted(call.func))
     uses = filter(six.is_use, module.nodes)
     yield from left("torch-six", [node for node in uses if not six.guarded(module, node)])
-    yield from cupy.left(module)
+    yield from libraries.left_cupy(module)
     if setup_script.is_build_script(module):
         calling = module.of(ast.Call) if "setup(" in module.text else ()
         asks = [node for node in calling if dotted(node.func).startswith("torch.cuda.get_device_")]

@@ -96,9 +96,8 @@ _ABI = re.compile(r"-D_GLIBCXX_USE_CXX11_ABI=0")
 
 
 def rewrite_cxx11_abi(module: Module, scope: PythonScope) -> Iterable[Edit]:
-    if is_build_script(module):
-        nodes = [node for node in _flags(module, _ABI) if _ABI.fullmatch(text_of(node).strip())]
-        yield from _without(module, nodes, _ABI)
+    flags = _flags(module, _ABI) if is_build_script(module) else ()
+    return _without(module, [node for node in flags if _ABI.fullmatch(text_of(node).strip())], _ABI)
 
 
 def rewrite_arch_list(module: Module, scope: PythonScope) -> Iterable[Edit]:

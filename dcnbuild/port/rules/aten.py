@@ -254,18 +254,13 @@ def rewrite_jit_load(code: Code, scope: Scope) -> Iterable[Edit]:
         if first < 2 or not called or stream[first - 1].text != "=" or stream[first - 2].kind != "name":
             continue
         name = stream[first - 2].text
-        if name not in pointers:
-            pointers[name] = any(_is_shared(stream, place) for place in stream.places[name])
+        if name not in pointers:  # whether it is declared as a shared_ptr to a Module, or asked as one
+            closed = (i for i in stream.places[name] if stream[i - 2].text == "Module")
+            shared = any(stream.preceded(stream.openings.get(i - 1, 0), "shared_ptr") for i in closed)
+            pointers[name] = shared or any(stream.follows(i, "->") for i in stream.places[name])
         if pointers[name]:
             yield stream.before(first, "std::make_shared<torch::jit::Module>(")
             yield stream.behind(close, ")")
-
-
-def _is_shared(stream: Stream, name: int) -> bool:
-    """Whether a name is declared here as a shared_ptr to a Module, or asked as one."""
-    opening = stream.openings.get(name - 1, 0)
-    declared = stream.preceded(opening, "shared_ptr") and stream[name - 2].text == "Module"
-    return stream.follows(name, "->") or declared
 
 
 RULES = entries(__file__, rewrites(globals()))

@@ -8,24 +8,18 @@ from collections.abc import Iterable
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, indent_of, newline_of
 from dcnbuild.port.rule import Scope, entries, rewrites
-from dcnbuild.port.rules.guards import launches
+from dcnbuild.port.rules.guards import NAMES, launches
 from dcnbuild.port.stream import Stream
 
 #: pad_h, padH, pad_height, h_pad, ph … and their partner for the other direction.
 _PADDING = re.compile(
     r"(?:(?:\w*_)?pad(?:ding)?_?|p_?)(?P<last>h|H|height|Height|y|Y)_?|(?P<first>h|H|height)_?[pP]ad(?:ding)?"
 )
-_PARTNER = {"h": "w", "H": "W", "height": "width", "Height": "Width", "y": "x", "Y": "X"}
 _LAUNCH_CHECK = "C10_CUDA_KERNEL_LAUNCH_CHECK();"
-_PRINT = frozenset({"printf", "fprintf", "cout", "cerr"})
-#: What an error check does where it does more than to print or to exit.
-_ANSWERS = frozenset({"throw", "return", "TORCH_CHECK", "AT_ERROR", "AT_ASSERTM", "AT_ASSERT", "THError"})
-#: Where a statement begins that is the braceless body of an if or a loop: nothing fits behind it.
-_BRACELESS = ("if", "for", "while", "else", "do", "case", "default")
-_LOOKS = re.compile(
-    r"cudaGetLastError|cudaPeekAtLastError|C10_CUDA_KERNEL_LAUNCH_CHECK|TORCH_CUDA_KERNEL_LAUNCH_CHECK"
-    r"|cuda(?:Device|Stream)Synchronize|POST_KERNEL_CHECK\w*|KERNEL_CHECK\w*|CUDA_POST\w*"
-)
+_LOOKS = re.compile("|".join(NAMES["looks"]))
+_PRINTS, _ANSWERS, _DATA = (frozenset(NAMES[key]) for key in ("prints", "answers", "data"))
+_BACKWARD = re.compile(r"(?i)backward|bwd|bprop|grad")
+_GRADIENT = re.compile("|".join(NAMES["gradients"]), re.I)
 
 
 def _partner(name: str) -> str | None:
@@ -33,7 +27,7 @@ def _partner(name: str) -> str | None:
     if match is None:
         return None
     start, end = match.span("first" if match["first"] else "last")
-    return name[:start] + _PARTNER[name[start:end]] + name[end:]
+    return name[:start] + NAMES["partners"][name[start:end]] + name[end:]
 
 
 def rewrite_pad_h_twice(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -60,7 +54,7 @@ def rewrite_silent_cuda_error(code: Code, scope: Scope) -> Iterable[Edit]:
         end = stream.partner[body] if stream[body].text == "{" else stream.ends[body]
         names = {token.text for token in stream[body:end] if token.kind == "name"}
         tested = sorted(stream.words(index + 6, 3)) == sorted([variable, "!=", "cudaSuccess"])
-        if end < 0 or not tested or not stream.preceded(body, ")") or not names & _PRINT or names & _ANSWERS:
+        if end < 0 or not tested or not stream.preceded(body, ")") or not names & _PRINTS or names & _ANSWERS:
             continue
         around = stream.around[first]
         if not stream.used(variable, end + 1, stream.partner[around] if around >= 0 else len(stream)):
@@ -80,7 +74,7 @@ def rewrite_unchecked_launch(code: Code, scope: Scope) -> Iterable[Edit]:
         for index in starts:
             end = stream.ends[index]
             begin = stream[stream.statement(index)]
-            if end >= 0 and end >= looks and begin.text not in _BRACELESS:
+            if end >= 0 and end >= looks and begin.text not in NAMES["braceless"]:
                 yield stream.behind(end, f"{newline}{indent_of(code.text, begin.start)}{_LAUNCH_CHECK}")
 
 
@@ -107,14 +101,6 @@ def rewrite_gradient_not_contiguous(code: Code, scope: Scope) -> Iterable[Edit]:
                 yield stream.behind(max(i for i in stream.places[parameter] if i < first), "_")
                 new = f"{code.gap(function)}const at::Tensor {parameter} = {parameter}_.contiguous();"
                 yield Edit(function.body[0], function.body[0], new)
-
-
-_BACKWARD = re.compile(r"(?i)backward|bwd|bprop|grad")
-_GRADIENT = re.compile(
-    r"(?i)d_?(?:out|y|top)\w*|(?:grad|diff)_?(?:out|output|outputs|top|y|z|h|loss)\w*"
-    r"|(?:out|output|top|y)_?(?:grad|diff)\w*"
-)
-_DATA = ("data", "data_ptr", "const_data_ptr", "packed_accessor")
 
 
 def _is_made_sure(stream: Stream, index: int) -> bool:

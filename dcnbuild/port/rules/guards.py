@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, line_of
 from dcnbuild.port.result import Remark, remark
@@ -11,18 +12,9 @@ from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.source import COMPILED_SUFFIXES
 from dcnbuild.port.tokens import Token
 
-#: What chooses a GPU.
-GUARDS = frozenset(
-    [
-        *("CUDAGuard", "OptionalCUDAGuard", "DeviceGuard", "OptionalDeviceGuard", "MaybeSetDevice"),
-        *("cudaSetDevice", "CUDAStreamGuard", "device_guard"),
-    ]
-)
-#: Macros that only nvcc defines.
-_NVCC = frozenset({"__CUDACC__", "__NVCC__", "__CUDA_ARCH__", "__HIPCC__"})
-_STREAMS = frozenset({"getCurrentCUDAStream", "THCState_getCurrentStream"})
-#: What the first lines of such a function are made of: checks whose messages should come first.
-_CHECKS = ("TORCH_CHECK", "AT_ASSERT", "AT_CHECK", "CHECK", "THArgCheck", "TORCH_INTERNAL_ASSERT")
+#: What functions that launch kernels are made of.
+NAMES = beside(__file__, "launch_names.yaml")
+GUARDS, _STREAMS, _NVCC = (frozenset(NAMES[key]) for key in ("guards", "streams", "nvcc"))
 
 
 def launches(words: Sequence[Token]) -> list[int]:
@@ -46,7 +38,7 @@ def rewrite_device_guard(code: Code, scope: Scope) -> Iterable[Edit]:
             continue
         first, last = map(stream.at, function.body)
         behind = first
-        while behind < last and stream[behind].text.startswith(_CHECKS):  # whole statements only
+        while behind < last and stream[behind].text.startswith(tuple(NAMES["checks"])):  # whole statements only
             behind = min(max(stream.close_of(behind), behind + 1) + 1, last)
             behind += behind < last and stream[behind].text == ";"
         offset = stream[behind - 1].end if behind > first else function.body[0]

@@ -80,7 +80,8 @@ def _typed(code: Code, names: str) -> Iterator[tuple[Stream, int, int, str]]:
     """Calls like `x.data<T>()`: (stream, index of the name, index of the ">", T), but for those of a storage."""
     for stream, index in code.names(names):
         close = stream.angles.get(index + 1, 0)
-        if close > index + 2 and stream.follows(close, "(", ")") and not _of_storage(stream, index):
+        of_storage = stream.preceded(index, "storage", "(", ")", ".")
+        if close > index + 2 and stream.follows(close, "(", ")") and not of_storage:
             yield stream, index, close, " ".join(stream.words(index + 2, close - index - 2))
 
 
@@ -91,11 +92,6 @@ def rewrite_tensor_data(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.edit(index, index, "data_ptr")
             if type in ("long", "long int"):
                 yield stream.edit(index + 2, close - 1, "int64_t")
-
-
-def _of_storage(stream: Stream, index: int) -> bool:
-    """Whether a member is asked of `x.storage()`."""
-    return stream.preceded(index, "storage", "(", ")", ".")
 
 
 def rewrite_tensor_data_symbol(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -180,7 +176,7 @@ def left_storage(code: Code, scope: Scope) -> Iterator[Remark]:
     found = (
         (f"storage().{stream[index].text}", stream[index].start)
         for stream, index in code.names("data|size")
-        if _of_storage(stream, index)
+        if stream.preceded(index, "storage", "(", ")", ".")
         and (stream.follows(index, "<") if stream[index].text == "data" else stream.follows(index, "(", ")"))
     )
     return remarks(partial(remark, "storage-member"), code.text, found)
