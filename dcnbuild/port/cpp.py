@@ -81,11 +81,11 @@ def finds(source: Code, scope: Scope, need: str, rules: Sequence[Rule] = RULES) 
     """How many places rules of one need would change, and leftovers of that need name."""
     code = source.with_own(scope.own)
     found = sum(left.need == need for left in _leftovers(code, scope))
-    for rule in rules:
+    for rule in (rule for rule in rules if rule.need == need):
         try:
-            found += len(rule.edits(code, scope)) if rule.need == need else 0
+            found += len(rule.edits(code, scope))
         except Exception:  # named when it is applied
-            found += rule.need == "broken"
+            found += need == "broken"
     return found
 
 

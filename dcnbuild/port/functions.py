@@ -135,7 +135,6 @@ def parameters_of(text: str, stream: Stream, index: int, close: int) -> Iterator
         piece = list(takewhile(lambda token: token.text != "=", stream[index:end]))
         if piece:
             named = piece[-1].kind == "name" and len(piece) > 1
-            last = piece[-2] if named else piece[-1]
-            written = text[piece[0].start : last.end]
+            written = text[piece[0].start : piece[-1 - named].end]
             yield Parameter(" ".join(written.split()), piece[-1].text if named else "")
         index = end + 1

@@ -50,12 +50,9 @@ def _behind_imports(module: Module) -> int:
 
 def rewrite_arch_list_variable(module: Module, scope: PythonScope) -> Iterable[Edit]:
     """`os.environ["TORCH_CUDA_ARCH_LIST"] = "6.0;7.0"`, also by setdefault and putenv."""
-    statements = [
-        statement
-        for statement, value in _settings(module)
-        if any(int(a) * 10 + int(b) < OLDEST for a, b in re.findall(r"(\d+)\.(\d)", value))
-    ]
-    yield from without_statements(module, statements)
+    numbers = ((statement, re.findall(r"(\d+)\.(\d)", value)) for statement, value in _settings(module))
+    old = [statement for statement, found in numbers if any(int(a) * 10 + int(b) < OLDEST for a, b in found)]
+    return without_statements(module, old)
 
 
 def _settings(module: Module) -> Iterator[tuple[ast.stmt, str]]:

@@ -137,10 +137,9 @@ def _appends(module: Module, node: ast.Constant, whole: Set[ast.expr]) -> Iterat
             return
         value = conditional
     call = module.parents[value]
-    if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "append":
-        statement = module.parents[call]
-        if isinstance(statement, ast.Expr):
-            yield statement
+    statement = module.parents[call] if isinstance(call, ast.Call) else None
+    if isinstance(statement, ast.Expr) and getattr(getattr(call, "func", None), "attr", "") == "append":
+        yield statement
 
 
 def _without_elements(module: Module, elements: Sequence[ast.expr], whole: Set[ast.expr]) -> Iterator[Edit]:

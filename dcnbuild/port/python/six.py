@@ -26,9 +26,8 @@ def rewrite_torch_six(module: Module, scope: PythonScope) -> Iterable[Edit]:
             if expression and not guarded(module, node):
                 yield module.edit(node, expression)
         elif isinstance(node, ast.Import) and not guarded(module, node):
-            for alias in node.names:
-                if alias.name == "torch._six" and alias.asname is None:
-                    yield module.edit(alias, "torch")
+            plain = (alias for alias in node.names if alias.name == "torch._six" and alias.asname is None)
+            yield from (module.edit(alias, "torch") for alias in plain)
 
 
 def is_use(node: ast.AST) -> bool:

@@ -153,9 +153,8 @@ def rewrite_one_index(code: Code, scope: Scope) -> Iterable[Edit]:
         asked = [(first, index - 1)] if first is not None else []
         spans = asked + given if asked or stream.preceded(index, "at", "::") else []
         if len(spans) == 2 and all(expressions(code, {}).kind(stream, *span) == "tensor" for span in spans):
-            start, end = spans[1]
-            yield stream.before(start, "{")
-            yield stream.behind(end - 1, "}")
+            yield stream.before(spans[1][0], "{")
+            yield stream.behind(spans[1][1] - 1, "}")
 
 
 def _type_ends(code: Code, stream: Stream, name: int) -> Iterator[int]:

@@ -143,8 +143,7 @@ def rewrite_th_tensor_gpu(code: Code, scope: Scope) -> Iterable[Edit]:
     """`THCAssertSameGPU(THCudaTensor_checkGPU(state, n, a, b));`"""
     for stream, index in code.names("THCAssertSameGPU|THAssert"):
         close = stream.close_of(index)
-        inside = stream[index + 2].text if close > 0 else ""
-        if inside.endswith("Tensor_checkGPU") and stream.follows(close, ";"):
+        if close > 0 and stream[index + 2].text.endswith("Tensor_checkGPU") and stream.follows(close, ";"):
             yield Edit(*whole_line(code.text, stream[index].start, stream[close + 1].end), "")
 
 
