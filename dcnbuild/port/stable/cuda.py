@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import arguments
-from dcnbuild.port.rule import Scope
+from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.spans import text_of
-from dcnbuild.port.stable.types import SPACES, rule_of, scope_of
+from dcnbuild.port.stable.types import SPACES, scope_of
 from dcnbuild.port.stream import Stream
 
 _GUARDS = "CUDAGuard|OptionalCUDAGuard|DeviceGuard|OptionalDeviceGuard"
@@ -43,7 +43,7 @@ def qualified(stream: Stream, index: int) -> int:
     return first - 1 if first and stream[first - 1].text == "::" else first
 
 
-def _streams(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_stream(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names("|".join(_CALLS)):
         first = qualified(stream, index)
         if first < 0 or not stream.follows(index, "("):
@@ -54,7 +54,7 @@ def _streams(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(stream[close].end, stream[close + 4].end, "")
 
 
-def _stream_types(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_stream_variable(code: Code, scope: Scope) -> Iterable[Edit]:
     """Variables of the class CUDAStream hold a cudaStream_t from now on."""
     names: set[str] = set()
     for stream, index in code.names("CUDAStream"):
@@ -72,7 +72,7 @@ def _stream_types(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.edit(index - 1, index + 2, "")
 
 
-def _guards(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_device_guard(code: Code, scope: Scope) -> Iterable[Edit]:
     known = expressions(code, scope_of(scope).signatures)
     for stream, index in code.names(_GUARDS):
         first = qualified(stream, index)
@@ -110,7 +110,7 @@ def _device(code: Code, stream: Stream, start: int, end: int) -> str:
     return words[0] if len(words) == 1 and stream[start].kind == "number" else ""
 
 
-def _atomics(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_atomic(code: Code, scope: Scope) -> Iterable[Edit]:
     stable = scope_of(scope)
     has = stable.target.has_header("torch/headeronly/cuda/Atomic.h")
     for stream, index in code.names("gpuAtomicAdd|gpuAtomicAddNoReturn"):
@@ -136,7 +136,7 @@ def _half(code: Code) -> bool:
     )
 
 
-def _ceil_div(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_ceil_div(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names("ceil_div|round_up"):
         first = qualified(stream, index)
         if first >= 0:
@@ -144,7 +144,7 @@ def _ceil_div(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.edit(first, index, new)
 
 
-def _helped(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_argument_check(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names("|".join(_HELPED)):
         first = qualified(stream, index)
         if first < 0:
@@ -158,79 +158,11 @@ def _helped(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(end, end, "}")
 
 
-def _threads(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_parallel_for(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names("|".join(_PLAIN)):
         first = qualified(stream, index)
         if first >= 0 and stream.follows(index, "("):
             yield stream.edit(first, index, _PLAIN[stream[index].text])
 
 
-RULES = (
-    rule_of(
-        "stable-stream-variable",
-        "at::cuda::CUDAStream s; s.stream()",
-        "cudaStream_t s; s",
-        "void f() { auto s = at::cuda::getCurrentCUDAStream(); k<<<1, 1, 0, s.stream()>>>(); }\n",
-        "void f() { auto s = at::cuda::getCurrentCUDAStream(); k<<<1, 1, 0, s>>>(); }\n",
-        untouched=("void f(Mine s) { k<<<1, 1, 0, s.stream()>>>(); }\n",),
-        rewrite=_stream_types,
-    ),
-    rule_of(
-        "stable-stream",
-        "at::cuda::getCurrentCUDAStream(), getCurrentDeviceProperties(), getCurrentCUDABlasHandle()",
-        "ported_current_stream(), …, over the shim aoti_torch_get_current_cuda_stream, …",
-        "void f() { k<<<1, 1, 0, at::cuda::getCurrentCUDAStream()>>>(); }\n",
-        "void f() { k<<<1, 1, 0, ported_current_stream()>>>(); }\n",
-        untouched=("void f() { mine::getCurrentCUDAStream(); }\n",),
-        rewrite=_streams,
-        helper="ported_current_stream",
-    ),
-    rule_of(
-        "stable-device-guard",
-        "at::cuda::CUDAGuard guard(x.device()), OptionalCUDAGuard guard(device_of(x)), at::DeviceGuard",
-        "torch::stable::accelerator::DeviceGuard guard(x.get_device_index())",
-        "void f(at::Tensor x) { const at::cuda::OptionalCUDAGuard guard(device_of(x)); }\n",
-        "void f(at::Tensor x) { const torch::stable::accelerator::DeviceGuard guard(x.get_device_index()); }\n",
-        untouched=("void f(at::Tensor x) { mine::CUDAGuard guard(x.device()); }\n",),
-        rewrite=_guards,
-    ),
-    rule_of(
-        "stable-atomic",
-        "gpuAtomicAdd(p, v), and atomicAdd(p, v) where half precision is dispatched",
-        "ported_atomic_add(p, v); torch/headeronly/cuda/Atomic.h from torch 2.14 on",
-        "__global__ void k(float* p) { gpuAtomicAdd(p, 1.0f); }\n",
-        "__global__ void k(float* p) { ported_atomic_add(p, 1.0f); }\n",
-        untouched=("__global__ void k(float* p) { atomicAdd(p, 1.0f); }\n",),
-        rewrite=_atomics,
-        helper="ported_atomic_add",
-    ),
-    rule_of(
-        "stable-ceil-div",
-        "at::ceil_div(a, b), at::round_up(a, b)",
-        "ported_ceil_div(a, b)",
-        "int f(int a) { return at::ceil_div(a, 32); }\n",
-        "int f(int a) { return ported_ceil_div(a, 32); }\n",
-        untouched=("int f(int a) { return ceil_div(a, 32); }\n",),
-        rewrite=_ceil_div,
-        helper="ported_ceil_div",
-    ),
-    rule_of(
-        "stable-argument-check",
-        "at::opmath_type<T>, at::TensorArg, at::CheckedFrom, at::checkAllSameGPU, at::checkAllSameType",
-        "ported_opmath<T>, PortedArgument, const char*, ported_check_same_gpu, ported_check_same_type",
-        "template <typename T> at::opmath_type<T> f(T x);\n",
-        "template <typename T> ported_opmath<T> f(T x);\n",
-        untouched=("mine::TensorArg f();\n",),
-        rewrite=_helped,
-        helper="ported_opmath",
-    ),
-    rule_of(
-        "stable-parallel-for",
-        "at::parallel_for(…), at::get_num_threads()",
-        "torch::stable::parallel_for(…)",
-        "void f() { at::parallel_for(0, 9, 1, [&](int64_t a, int64_t b) {}); }\n",
-        "void f() { torch::stable::parallel_for(0, 9, 1, [&](int64_t a, int64_t b) {}); }\n",
-        untouched=("void f() { tbb::parallel_for(0, 9, 1, g); }\n",),
-        rewrite=_threads,
-    ),
-)
+RULES = entries(__file__, rewrites(globals()))

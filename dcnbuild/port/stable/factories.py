@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, disjoint
 from dcnbuild.port.pattern import arguments
-from dcnbuild.port.rule import Scope
+from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.cuda import qualified
 from dcnbuild.port.stable.expressions import Expressions, expressions
 from dcnbuild.port.stable.options import Options, options, settings
 from dcnbuild.port.stable.spans import receiver, text_of
-from dcnbuild.port.stable.types import rule_of, scope_of
+from dcnbuild.port.stable.types import scope_of
 from dcnbuild.port.stream import Stream
 
 _NEW = ("empty", "zeros", "ones", "full")
@@ -32,7 +32,7 @@ def _made(name: str, sizes: str, fill: str, given: Options) -> str:
     return f"{_STABLE}full({given.arguments(sizes, value)})"
 
 
-def _factories(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_factory(code: Code, scope: Scope) -> Iterable[Edit]:
     yield from disjoint(_each(code, scope))
 
 
@@ -104,7 +104,7 @@ def _function(
     return _made(name.removesuffix("_like"), f"{values[0]}.sizes()", fill, given)
 
 
-def _blobs(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_from_blob(code: Code, scope: Scope) -> Iterable[Edit]:
     known = expressions(code, scope_of(scope).signatures)
     for stream, index in code.names("from_blob"):
         first = qualified(stream, index)
@@ -126,7 +126,7 @@ def _blobs(code: Code, scope: Scope) -> Iterable[Edit]:
         yield stream.edit(first, found[1], f"{name}({passed})")
 
 
-def _conversions(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_conversion(code: Code, scope: Scope) -> Iterable[Edit]:
     yield from disjoint(_each_conversion(code, scope))
 
 
@@ -162,7 +162,7 @@ def _each_conversion(code: Code, scope: Scope) -> Iterable[list[Edit]]:
             yield [stream.edit(start, close, new)]
 
 
-def _unused(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_unused_options(code: Code, scope: Scope) -> Iterable[Edit]:
     """Options that nothing asks for any more."""
     known = expressions(code, scope_of(scope).signatures)
     stream = code.live
@@ -207,45 +207,4 @@ def _line(code: Code, start: int, stop: int) -> tuple[int, int]:
     return len(line), stop + (2 if code.text[stop : stop + 2] == "\r\n" else 1)
 
 
-RULES = (
-    rule_of(
-        "stable-factory",
-        "at::zeros(sizes, x.options().dtype(at::kInt)), torch::empty_like(x), x.new_full(sizes, 1), …",
-        "torch::stable::new_zeros(x, sizes, dtype), torch::stable::empty_like(x), torch::stable::full(…)",
-        "auto f(at::Tensor x) { auto o = x.options().dtype(at::kInt); return at::zeros({2, 3}, o); }\n",
-        "auto f(at::Tensor x) { auto o = x.options().dtype(at::kInt);"
-        " return torch::stable::new_zeros(x, {2, 3}, at::kInt); }\n",
-        untouched=("auto f(Mine x) { return mine::zeros({2, 3}, x.options()); }\n",),
-        why="Options are followed to where they are set; new_empty and new_zeros take what is not said"
-        " from the tensor.",
-        rewrite=_factories,
-    ),
-    rule_of(
-        "stable-from-blob",
-        "at::from_blob(p, sizes, options)",
-        "ported_from_blob(p, sizes, device, dtype); torch::stable::from_blob where strides are given",
-        "auto f(int* p) { return at::from_blob(p, {4}, at::kInt); }\n",
-        "auto f(int* p) { return ported_from_blob(p, {4}, at::kCPU, at::kInt); }\n",
-        untouched=("auto f(int* p) { return mine::from_blob(p, {4}); }\n",),
-        rewrite=_blobs,
-        helper="ported_from_blob",
-    ),
-    rule_of(
-        "stable-conversion",
-        "x.to(at::kInt), x.to(y.device()), x.cpu(), x.cuda()",
-        "torch::stable::to(x, at::kInt), …",
-        "auto f(at::Tensor x) { return x.to(at::kInt).cpu(); }\n",
-        "auto f(at::Tensor x) { return torch::stable::to(torch::stable::to(x, at::kInt), at::kCPU); }\n",
-        untouched=("auto f(Mine x) { return x.to(at::kInt); }\n",),
-        rewrite=_conversions,
-    ),
-    rule_of(
-        "stable-unused-options",
-        "auto options = x.options(); that nothing uses any more",
-        "nothing",
-        "void f(at::Tensor x) {\n  auto o = x.options().dtype(at::kInt);\n  g();\n}\n",
-        "void f(at::Tensor x) {\n  g();\n}\n",
-        untouched=("auto f(at::Tensor x) {\n  auto o = x.options();\n  return o;\n}\n",),
-        rewrite=_unused,
-    ),
-)
+RULES = entries(__file__, rewrites(globals()))

@@ -9,8 +9,7 @@ from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, newline_of
 from dcnbuild.port.layout import Include
-from dcnbuild.port.rule import Scope
-from dcnbuild.port.stable.types import rule_of
+from dcnbuild.port.rule import Scope, entries, rewrites
 
 UNSTABLE = re.compile(
     r"(?:ATen|c10|pybind11|caffe2)/.*|torch/(?!headeronly/|csrc/stable/|csrc/inductor/aoti_torch/).*|THC?/.*"
@@ -133,7 +132,7 @@ def _binds(code: Code) -> bool:
     return any(True for _ in code.names("PYBIND11_MODULE|py|pybind11|TORCH_LIBRARY"))
 
 
-def _includes(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_include(code: Code, scope: Scope) -> Iterable[Edit]:
     old = list(_unstable(code, scope.own_headers))
     if not old:
         return
@@ -182,14 +181,4 @@ def include(code: Code, header: str) -> Edit:
     return Edit(at, at, f"{start}#include <{header}>{newline}")
 
 
-RULES = (
-    rule_of(
-        "stable-include",
-        "#include <torch/extension.h>, <ATen/…>, <c10/…>",
-        "#include <torch/csrc/stable/…>, <torch/headeronly/…> and of the standard library, as needed",
-        "#include <torch/extension.h>\n\nstd::vector<torch::stable::Tensor> f();\n",
-        "#include <torch/csrc/stable/tensor.h>\n#include <vector>\n\nstd::vector<torch::stable::Tensor> f();\n",
-        untouched=("#include <torch/csrc/stable/tensor.h>\ntorch::stable::Tensor f();\n",),
-        rewrite=_includes,
-    ),
-)
+RULES = entries(__file__, rewrites(globals()))

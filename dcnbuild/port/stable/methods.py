@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, disjoint
 from dcnbuild.port.pattern import arguments
-from dcnbuild.port.rule import Scope
+from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.expressions import Expressions, expressions
 from dcnbuild.port.stable.operators import COMPOSED, OPERATORS, written
 from dcnbuild.port.stable.pointers import is_constant
 from dcnbuild.port.stable.spans import receiver, text_of
-from dcnbuild.port.stable.types import rule_of, scope_of
+from dcnbuild.port.stable.types import scope_of
 from dcnbuild.port.stream import Stream
 
 #: Members with another name.
@@ -67,7 +67,7 @@ def _plain(stream: Stream, code: Code, start: int, end: int) -> bool:
     return "const" not in words[cut + 1 :]
 
 
-def _functions(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_member_function(code: Code, scope: Scope) -> Iterable[Edit]:
     yield from disjoint(_each_function(code, scope))
 
 
@@ -106,13 +106,13 @@ def _each_function(code: Code, scope: Scope) -> Iterable[list[Edit]]:
                 yield [Edit(*whole, other)]
 
 
-def _renamed(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_member_name(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names("|".join(_RENAMED)):
         if index and stream[index - 1].text in (".", "->") and stream.follows(index, "("):
             yield stream.edit(index, index, _RENAMED[stream[index].text])
 
 
-def _pointers(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_data_pointer(code: Code, scope: Scope) -> Iterable[Edit]:
     """`x.data_ptr<T>()`: one for reading where the place that it goes to is known to be const."""
     for stream, index in code.names("data_ptr"):
         if not index or stream[index - 1].text not in (".", "->", "template"):
@@ -128,7 +128,7 @@ def _pointers(code: Code, scope: Scope) -> Iterable[Edit]:
         yield stream.edit(index, index, new)
 
 
-def _indexing(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_index(code: Code, scope: Scope) -> Iterable[Edit]:
     """`x[i]` of a tensor is select(x, 0, i)."""
     known = expressions(code, scope_of(scope).signatures)
     yield from disjoint(_each_index(code, known))
@@ -152,7 +152,7 @@ def _each_index(code: Code, known: Expressions) -> Iterable[list[Edit]]:
                 yield [stream.edit(start, close, new)]
 
 
-def _items(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_item(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream in code.streams:
         for start, index, _ in _members(stream, code, "item"):
             before = text_of(code, stream, start, index - 1)
@@ -167,55 +167,4 @@ def _items(code: Code, scope: Scope) -> Iterable[Edit]:
                 yield stream.edit(start, close, f"ported_item<{type}>({before})")
 
 
-RULES = (
-    rule_of(
-        "stable-member-name",
-        "x.ndimension(), x.itemsize()",
-        "x.dim(), x.element_size()",
-        "int f(torch::stable::Tensor x) { return x.ndimension(); }\n",
-        "int f(torch::stable::Tensor x) { return x.dim(); }\n",
-        untouched=("int ndimension();\n",),
-        rewrite=_renamed,
-    ),
-    rule_of(
-        "stable-member-function",
-        "x.contiguous(), x.view({a, b}), x.transpose(0, 1), x.permute({1, 0}), x.zero_(), …",
-        "torch::stable::contiguous(x), …; where the target has no such function, the dispatcher"
-        ' is called: ported_call("aten::permute", …)',
-        "auto f(at::Tensor x) { return x.contiguous().view({1, -1}); }\n",
-        "auto f(at::Tensor x) { return torch::stable::view(torch::stable::contiguous(x), {1, -1}); }\n",
-        untouched=("auto f(Mine x) { return x.view({1, -1}); }\n",),
-        rewrite=_functions,
-    ),
-    rule_of(
-        "stable-data-pointer",
-        "x.data_ptr<T>()",
-        "x.mutable_data_ptr<T>(), or x.const_data_ptr<T>() where it is read only",
-        "const float* f(at::Tensor x) { float* p = x.data_ptr<float>();"
-        " const float* q = x.data_ptr<float>(); return q; }\n",
-        "const float* f(at::Tensor x) { float* p = x.mutable_data_ptr<float>();"
-        " const float* q = x.const_data_ptr<float>(); return q; }\n",
-        untouched=("void* f(at::Tensor x) { return x.data_ptr(); }\n",),
-        why="Read only is what a `const T*` takes: a variable, or the parameter of a function of the project.",
-        rewrite=_pointers,
-    ),
-    rule_of(
-        "stable-index",
-        "x[i]",
-        "torch::stable::select(x, 0, i)",
-        "auto f(at::Tensor x) { return x[0]; }\n",
-        "auto f(at::Tensor x) { return torch::stable::select(x, 0, 0); }\n",
-        untouched=("auto f(std::vector<at::Tensor> x) { return x[0]; }\n",),
-        rewrite=_indexing,
-    ),
-    rule_of(
-        "stable-item",
-        "x.item<T>(), x.item().toFloat()",
-        "ported_item<T>(x)",
-        "int64_t f(at::Tensor x) { return x.item<int64_t>(); }\n",
-        "int64_t f(at::Tensor x) { return ported_item<int64_t>(x); }\n",
-        untouched=("auto f(at::Tensor x) { return item(x); }\n",),
-        rewrite=_items,
-        helper="ported_item",
-    ),
-)
+RULES = entries(__file__, rewrites(globals()))
