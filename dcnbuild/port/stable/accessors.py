@@ -9,7 +9,7 @@ from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import template_arguments
 from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.cuda import qualified
-from dcnbuild.port.stable.spans import receiver, text_of
+from dcnbuild.port.stable.spans import receiver
 
 _INDEX = {"32": "int32_t", "64": "int64_t"}
 _PACKED = "packed_accessor32|packed_accessor64|generic_packed_accessor|packed_accessor"
@@ -25,7 +25,7 @@ def rewrite_stable_accessor(code: Code, scope: Scope) -> Iterable[Edit]:
         start = receiver(stream, index - 1)
         if start is None:
             continue
-        before = text_of(code, stream, start, index - 1)
+        before = code.written(stream, start, index - 1)
         values = template_arguments(code.text, stream, index + 1)
         name = stream[index].text
         if name == "accessor" and len(values) == 2:

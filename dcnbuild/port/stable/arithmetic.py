@@ -10,7 +10,7 @@ from dcnbuild.port.edits import Edit, disjoint
 from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.expressions import Expressions, expressions
 from dcnbuild.port.stable.operators import written
-from dcnbuild.port.stable.spans import receiver, text_of
+from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stable.types import scope_of
 from dcnbuild.port.stream import Stream
 
@@ -131,7 +131,7 @@ def _each(code: Code, known: Expressions, stream: Stream) -> Iterable[list[Edit]
         if _is_unary(stream, index):
             end = operand(stream, index + 1)
             if known.kind(stream, index + 1, end) == "tensor":
-                new = f'ported_call("aten::{UNARY[token.text]}", "", {text_of(code, stream, index + 1, end)})'
+                new = f'ported_call("aten::{UNARY[token.text]}", "", {code.written(stream, index + 1, end)})'
                 yield [Edit(token.start, stream[end - 1].end, new)]
             continue
         if token.text not in SIGNS or not compares(known, stream, index):

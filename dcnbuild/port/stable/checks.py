@@ -6,10 +6,9 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import arguments
+from dcnbuild.port.pattern import arguments_of
 from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.expressions import expressions
-from dcnbuild.port.stable.spans import text_of
 from dcnbuild.port.stable.types import scope_of
 
 _PLAIN = (
@@ -34,10 +33,10 @@ def rewrite_stable_check(code: Code, scope: Scope) -> Iterable[Edit]:
 
 def rewrite_stable_check_comparison(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names(r"TORCH_D?CHECK_(?:EQ|NE|LT|LE|GT|GE)"):
-        found = arguments(stream, index + 2) if stream.follows(index, "(") else None
+        found = arguments_of(stream, index)
         if found is None or len(found[0]) != 2 or stream[index].text in scope.own:
             continue
-        left, right = (text_of(code, stream, start, end) for start, end in found[0])
+        left, right = (code.written(stream, start, end) for start, end in found[0])
         sign = _COMPARED[stream[index].text[-2:]]
         new = f"STD_TORCH_CHECK(({left}) {sign} ({right}))"
         yield stream.edit(index, found[1], new)
@@ -47,7 +46,7 @@ def rewrite_stable_check_message(code: Code, scope: Scope) -> Iterable[Edit]:
     """What a message of STD_TORCH_CHECK holds and a stream of the standard library cannot print."""
     known = expressions(code, scope_of(scope).signatures)
     for stream, index in code.names("STD_TORCH_CHECK"):
-        found = arguments(stream, index + 2) if stream.follows(index, "(") else None
+        found = arguments_of(stream, index)
         for start, end in found[0][1:] if found else ():
             words = [token.text for token in stream[start:end]]
             if words[-4:-3] == ["."] and words[-2:] == ["(", ")"]:

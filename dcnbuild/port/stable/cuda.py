@@ -6,10 +6,9 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import arguments
+from dcnbuild.port.pattern import arguments, arguments_of
 from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.expressions import expressions
-from dcnbuild.port.stable.spans import text_of
 from dcnbuild.port.stable.types import SPACES, scope_of
 from dcnbuild.port.stream import Stream
 
@@ -86,7 +85,7 @@ def rewrite_stable_device_guard(code: Code, scope: Scope) -> Iterable[Edit]:
         start, end = found[0][0]
         value = _device(code, stream, start, end)
         if not value and known.kind(stream, start, end) == "tensor":
-            value = f"{text_of(code, stream, start, end)}.get_device_index()"
+            value = f"{code.written(stream, start, end)}.get_device_index()"
         if value:
             new = "torch::stable::accelerator::DeviceGuard"
             yield stream.edit(first, index, new)
@@ -99,14 +98,14 @@ def _device(code: Code, stream: Stream, start: int, end: int) -> str:
     if "device_of" in words:
         at = start + words.index("device_of")
         close = stream.partner[at + 1]
-        inner = text_of(code, stream, at + 2, close)
+        inner = code.written(stream, at + 2, close)
         return f"{inner}.get_device_index()" if close == end - 1 else ""
     if words[-3:] == ["device", "(", ")"] and words[-4:-3] == ["."]:
-        return f"{text_of(code, stream, start, end - 4)}.get_device_index()"
+        return f"{code.written(stream, start, end - 4)}.get_device_index()"
     if words[-3:] in (["get_device", "(", ")"], ["get_device_index", "(", ")"]):
-        return text_of(code, stream, start, end)
+        return code.written(stream, start, end)
     if words[-3:] == ["index", "(", ")"] and "device" in words:
-        return text_of(code, stream, start, end)
+        return code.written(stream, start, end)
     return words[0] if len(words) == 1 and stream[start].kind == "number" else ""
 
 
@@ -150,7 +149,7 @@ def rewrite_stable_argument_check(code: Code, scope: Scope) -> Iterable[Edit]:
         if first < 0:
             continue
         yield stream.edit(first, index, _HELPED[stream[index].text])
-        found = arguments(stream, index + 2) if stream.follows(index, "(") else None
+        found = arguments_of(stream, index)
         two = stream[index].text in ("checkSameGPU", "checkSameType")
         if two and found and len(found[0]) == 3:  # they become the list that checkAll… takes
             start, end = stream[found[0][1][0]].start, stream[found[0][2][1] - 1].end

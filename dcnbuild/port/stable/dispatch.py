@@ -7,9 +7,8 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import arguments
+from dcnbuild.port.pattern import arguments_of
 from dcnbuild.port.rule import Scope, entries, rewrites
-from dcnbuild.port.stable.spans import text_of
 
 _TYPES = {
     "FLOATING_TYPES": ("AT_FLOATING_TYPES",),
@@ -30,10 +29,10 @@ _NAME = re.compile(
 def rewrite_stable_dispatch(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names(r"AT_DISPATCH_(?!SWITCH|CASE|V2|INDEX)\w+"):
         name = _NAME.fullmatch(stream[index].text)
-        found = arguments(stream, index + 2) if stream.follows(index, "(") else None
+        found = arguments_of(stream, index)
         if name is None or found is None or stream[index].text in scope.own:
             continue
-        values = [text_of(code, stream, start, end) for start, end in found[0]]
+        values = [code.written(stream, start, end) for start, end in found[0]]
         spans = found[0]
         more = 0 if name["more"] in (None, "_HALF") else int(name["more"] or 1)
         if len(values) < more + 3 and values[-1:] != ["__VA_ARGS__"]:

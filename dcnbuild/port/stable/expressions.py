@@ -8,7 +8,6 @@ from typing import Literal
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.stable.facts import TENSOR, Signature
-from dcnbuild.port.stable.spans import text_of
 from dcnbuild.port.stream import Stream
 
 #: "tuple" is of tensors alone, "other" is known to be no tensor; None is not known.
@@ -161,7 +160,7 @@ class Expressions:
         while 0 < body < len(stream) and stream[body].text not in ("{", ";"):
             if stream[body].text == "->":
                 end = next(i for i in range(body, len(stream)) if stream[i].text in ("{", ";"))
-                return kind_of_type(text_of(self.code, stream, body + 1, end))
+                return kind_of_type(self.code.written(stream, body + 1, end))
             body = stream.partner[body] + 1 if stream.partner[body] > body else body + 1
         close = stream.partner[body] if 0 < body < len(stream) else -1
         returns = [i for i in stream.places.get("return", ()) if body < i < close]

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, disjoint
-from dcnbuild.port.pattern import arguments
+from dcnbuild.port.pattern import arguments, arguments_of
 from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.cuda import qualified
 from dcnbuild.port.stable.expressions import Expressions, expressions
 from dcnbuild.port.stable.options import Options, options, settings
-from dcnbuild.port.stable.spans import receiver, text_of
+from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stable.types import scope_of
 from dcnbuild.port.stream import Stream
 
@@ -40,11 +40,11 @@ def _each(code: Code, scope: Scope) -> Iterable[list[Edit]]:
     known = expressions(code, scope_of(scope).signatures)
     names = "|".join((*_NEW, *_LIKE, *(f"new_{name}" for name in _NEW)))
     for stream, index in code.names(names):
-        found = arguments(stream, index + 2) if stream.follows(index, "(") else None
+        found = arguments_of(stream, index)
         if found is None:
             continue
         spans, close = found
-        values = [text_of(code, stream, *span) for span in spans]
+        values = [code.written(stream, *span) for span in spans]
         name = stream[index].text
         if name.startswith("new_"):
             start = receiver(stream, index - 1) if stream[index - 1].text == "." else None
@@ -76,7 +76,7 @@ def _member(
         given = options(known, code, stream, *spans[needed])
     if given is None or given.like:
         return ""
-    like = text_of(code, stream, start, index - 1)
+    like = code.written(stream, start, index - 1)
     given = Options(like, given.dtype, given.device)
     return _made(base, values[0], values[1] if needed == 2 else "", given)
 
@@ -108,11 +108,11 @@ def rewrite_stable_from_blob(code: Code, scope: Scope) -> Iterable[Edit]:
     known = expressions(code, scope_of(scope).signatures)
     for stream, index in code.names("from_blob"):
         first = qualified(stream, index)
-        found = arguments(stream, index + 2) if stream.follows(index, "(") else None
+        found = arguments_of(stream, index)
         if first < 0 or found is None or len(found[0]) not in (2, 3, 4):
             continue
         spans = found[0]
-        values = [text_of(code, stream, *span) for span in spans]
+        values = [code.written(stream, *span) for span in spans]
         given: Options | None = Options()
         if len(spans) > 2:
             given = options(known, code, stream, *spans[-1])
@@ -140,7 +140,7 @@ def _each_conversion(code: Code, scope: Scope) -> Iterable[list[Edit]]:
         if start is None or found is None or known.kind(stream, start, index - 1) != "tensor":
             continue
         spans, close = found
-        before = text_of(code, stream, start, index - 1)
+        before = code.written(stream, start, index - 1)
         name = stream[index].text
         new = ""
         if name in ("cpu", "cuda") and not spans:
@@ -149,7 +149,7 @@ def _each_conversion(code: Code, scope: Scope) -> Iterable[list[Edit]]:
             if known.kind(stream, *spans[0]) == "tensor":
                 continue  # the dispatcher's to.other
             given = options(known, code, stream, *spans[0])
-            value = text_of(code, stream, *spans[0])
+            value = code.written(stream, *spans[0])
             if given is None and name == "to":
                 given = Options(dtype=value) if "scalar_type" in value else None
             if given and given.like:

@@ -6,13 +6,12 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, disjoint
-from dcnbuild.port.pattern import arguments
+from dcnbuild.port.pattern import arguments_of
 from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.cuda import qualified
 from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.methods import FUNCTIONS
 from dcnbuild.port.stable.operators import COMPOSED, OPERATORS, written
-from dcnbuild.port.stable.spans import text_of
 from dcnbuild.port.stable.types import scope_of
 
 
@@ -25,11 +24,11 @@ def _each(code: Code, scope: Scope) -> Iterable[list[Edit]]:
     known = expressions(code, stable.signatures)
     for stream, index in code.names("|".join({*FUNCTIONS, *OPERATORS, *COMPOSED})):
         first = qualified(stream, index)
-        found = arguments(stream, index + 2) if stream.follows(index, "(") else None
+        found = arguments_of(stream, index)
         if first < 0 or index - first not in (2, 3) or found is None:
             continue
         spans, close = found
-        values = [text_of(code, stream, *span) for span in spans]
+        values = [code.written(stream, *span) for span in spans]
         name = stream[index].text
         plain = len(values) - 1 in FUNCTIONS.get(name, ()) and name[-1] != "_" and name != "narrow"
         if plain and stable.target.has(name, "function"):

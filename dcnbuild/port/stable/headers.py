@@ -121,7 +121,7 @@ def needed(code: Code, suffix: str, own: frozenset[str]) -> list[str]:
 
 def _unstable(code: Code, own_headers: frozenset[str]) -> Iterator[Include]:
     for include in code.layout.includes:
-        header = include.header[1:-1]
+        header = include.name
         kept = header in own_headers or (header.startswith("pybind11/") and _binds(code))
         if UNSTABLE.fullmatch(header) and not kept:
             yield include
@@ -136,7 +136,7 @@ def rewrite_stable_include(code: Code, scope: Scope) -> Iterable[Edit]:
     old = list(_unstable(code, scope.own_headers))
     if not old:
         return
-    there = {i.header[1:-1] for i in code.layout.includes} - {i.header[1:-1] for i in old}
+    there = {i.name for i in code.layout.includes} - {i.name for i in old}
     wanted = [
         header
         for header in needed(code, scope.suffix, scope.own)
@@ -159,7 +159,7 @@ def rewrite_stable_include(code: Code, scope: Scope) -> Iterable[Edit]:
 
 def missing(code: Code, scope: Scope) -> Edit | None:
     """The edit that includes the first header that a text still lacks; None if it lacks none."""
-    there = {i.header[1:-1] for i in code.layout.includes}
+    there = {i.name for i in code.layout.includes}
     stable = (_STABLE, _HEADERONLY)
     for header in needed(code, scope.suffix, scope.own):
         if header not in there and header.startswith(stable):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import line_of
-from dcnbuild.port.pattern import arguments
+from dcnbuild.port.pattern import arguments_of
 from dcnbuild.port.result import Remark
 from dcnbuild.port.stable import library
 from dcnbuild.port.stable.arithmetic import SIGNS, compares, operand
@@ -125,7 +125,7 @@ def remarks(code: Code, scope: StableScope) -> Iterator[Remark]:
             if not known and not (registration and modules):
                 note(REFUSALS[-1], token.text, token.start)
     for include in code.layout.includes:
-        header = include.header[1:-1]
+        header = include.name
         if UNSTABLE.fullmatch(header) and header not in scope.own_headers:
             note(REFUSALS[-1], f"#include <{header}>", include.directive.start)
     for name, offset in _members(code, scope):
@@ -197,7 +197,7 @@ def _arithmetic(code: Code, scope: StableScope) -> Iterator[tuple[str, int]]:
     known = expressions(code, scope.signatures)
     stream = code.live
     for index in (i for name in scope.signed for i in stream.places.get(name, ())):
-        found = arguments(stream, index + 2) if stream.follows(index, "(") else None
+        found = arguments_of(stream, index)
         given = [known.kind(stream, *span) for span in found[0]] if found else []
         if any(kind == "tensor" and place in scope.signed[stream[index].text] for place, kind in enumerate(given)):
             yield f"{stream[index].text} of a tensor", stream[index].start

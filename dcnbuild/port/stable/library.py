@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import line_of
-from dcnbuild.port.pattern import arguments
+from dcnbuild.port.pattern import arguments, arguments_of
 from dcnbuild.port.result import Remark
 from dcnbuild.port.stable.facts import StableScope
 from dcnbuild.port.stable.schema import NoSchema, boxed, default_of, value_of
-from dcnbuild.port.stable.spans import text_of
 from dcnbuild.port.stream import Stream
 
 _FUNCTION = re.compile(r"&?\s*((?:::)?\w+(?:::\w+)*)")
@@ -72,14 +71,14 @@ def modules(code: Code, scope: StableScope) -> Iterator[Module]:
     stream = code.live
     for name in ("PYBIND11_MODULE", "TORCH_LIBRARY", "TORCH_LIBRARY_FRAGMENT", "TORCH_LIBRARY_IMPL"):
         for index in stream.places.get(name, ()):
-            found = arguments(stream, index + 2) if stream.follows(index, "(") else None
+            found = arguments_of(stream, index)
             if found is None or not stream.follows(found[1], "{"):
                 continue
             opening = found[1] + 1
             close = stream.partner[opening]
             if close < 0:
                 continue
-            values = tuple(text_of(code, stream, *span) for span in found[0])
+            values = tuple(code.written(stream, *span) for span in found[0])
             statements = tuple(_statements(code, scope, stream, opening, close, name, values))
             yield Module(name, values, stream[index].start, stream[opening].end, stream[close].start, statements)
 
@@ -102,10 +101,10 @@ def _statements(
         if words[:3] == [values[-1], ".", "doc"]:
             yield Statement(*span, line, gone=True)
         elif found is None or found[1] + 1 != end or not found[0]:
-            subject = text_of(code, stream, index, min(index + 6, end))
+            subject = code.written(stream, index, min(index + 6, end))
             yield Statement(*span, line, reason=f"the stable library has no word for {subject} …")
         else:
-            arguments_ = [text_of(code, stream, *span) for span in found[0]]
+            arguments_ = [code.written(stream, *span) for span in found[0]]
             try:
                 made = _registered(scope, macro, values, words[2], arguments_)
                 if made.schema and made.name in taken:

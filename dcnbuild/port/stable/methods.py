@@ -11,7 +11,7 @@ from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.expressions import Expressions, expressions
 from dcnbuild.port.stable.operators import COMPOSED, OPERATORS, written
 from dcnbuild.port.stable.pointers import is_constant
-from dcnbuild.port.stable.spans import receiver, text_of
+from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stable.types import scope_of
 from dcnbuild.port.stream import Stream
 
@@ -86,9 +86,9 @@ def _each_function(code: Code, scope: Scope) -> Iterable[list[Edit]]:
             if found is None:
                 continue
             spans, close = found
-            before = text_of(code, stream, start, index - 1)
+            before = code.written(stream, start, index - 1)
             whole = (stream[start].start, stream[close].end)
-            values = [text_of(code, stream, *span) for span in spans]
+            values = [code.written(stream, *span) for span in spans]
             counts = FUNCTIONS.get(name, ())
             wanted = stable.target.has(name, "function") and len(values) in counts
             if name == "fill_" and values and known.kind(stream, *spans[0]) == "tensor":
@@ -145,8 +145,8 @@ def _each_index(code: Code, known: Expressions) -> Iterable[list[Edit]]:
                 continue
             if start and stream[start - 1].text in ("Tensor", "&", "*"):
                 continue  # a declaration of an array
-            value = text_of(code, stream, index + 1, close)
-            before = text_of(code, stream, start, index)
+            value = code.written(stream, index + 1, close)
+            before = code.written(stream, start, index)
             if value and value[0] != "{" and known.kind(stream, index + 1, close) != "tensor":
                 new = f"torch::stable::select({before}, 0, {value})"
                 yield [stream.edit(start, close, new)]
@@ -155,11 +155,11 @@ def _each_index(code: Code, known: Expressions) -> Iterable[list[Edit]]:
 def rewrite_stable_item(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream in code.streams:
         for start, index, _ in _members(stream, code, "item"):
-            before = text_of(code, stream, start, index - 1)
+            before = code.written(stream, start, index - 1)
             type, close = "", index
             angle = stream.angles.get(index + 1) if stream.follows(index, "<") else None
             if angle is not None and stream.follows(angle, "(", ")"):
-                type, close = text_of(code, stream, index + 2, angle), angle + 2
+                type, close = code.written(stream, index + 2, angle), angle + 2
             elif stream.follows(index, "(", ")", ".") and index + 6 < len(stream):
                 to = stream[index + 4].text
                 type, close = _ITEMS.get(to.removeprefix("to"), ""), index + 6

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.stable.expressions import Expressions
-from dcnbuild.port.stable.spans import text_of
 from dcnbuild.port.stream import Stream
 
 _LIKE = "ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None,"
@@ -205,7 +204,7 @@ def _default(type: str, default: str | None) -> str:
 
 def written(name: str, known: Expressions, code: Code, stream: Stream, spans: Sequence[tuple[int, int]]) -> str | None:
     """What stands for a call of an operator with these arguments, the tensor of a method first; None if nothing can."""
-    values = [text_of(code, stream, *span) for span in spans]
+    values = [code.written(stream, *span) for span in spans]
     if name in COMPOSED:
         form = COMPOSED[name]
         fits = len(values) == max(map(int, re.findall(r"{(\d)}", form))) + 1
@@ -246,7 +245,7 @@ def overload(
 def _fits(type: str, known: Expressions, code: Code, stream: Stream, span: tuple[int, int]) -> bool:
     start, end = span
     kind = known.kind(stream, start, end)
-    text = text_of(code, stream, start, end)
+    text = code.written(stream, start, end)
     first = stream[start] if start < end else None
     literal = first is not None and (first.kind in ("number", "string") or text in ("true", "false"))
     if type == "Operand":

@@ -1,8 +1,7 @@
-"""Where an expression begins, and its text."""
+"""Where an expression begins."""
 
 from __future__ import annotations
 
-from dcnbuild.port.code import Code
 from dcnbuild.port.stream import Stream
 
 _KEYWORDS = frozenset({"return", "if", "while", "for", "switch", "else", "case", "and", "or", "not"})
@@ -42,8 +41,3 @@ def receiver(stream: Stream, dot: int) -> int | None:
         else:
             return None
     return None
-
-
-def text_of(code: Code, stream: Stream, start: int, end: int) -> str:
-    """The text of the tokens from one index to another."""
-    return code.text[stream[start].start : stream[end - 1].end] if end > start else ""

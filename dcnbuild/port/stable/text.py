@@ -74,7 +74,7 @@ def _add_helpers(revision: Revision, code: Code, scope: StableScope, changes: li
     needed = {name for helper in called for name in helper.needs}
     called = {h: called.get(h, min(called.values())) for h in HELPERS if h in called or h.name in needed}
     first = min(called.values())
-    there = {i.header[1:-1] for i in code.layout.includes}
+    there = {i.name for i in code.layout.includes}
     for header in dict.fromkeys(h for helper in called for h in helper.headers if h not in there):
         edit = headers.include(code, header)
         code = apply_edits(revision, code, {"add-include": [edit]}, changes)
