@@ -9,20 +9,13 @@ from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import arguments_of
 from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.expressions import expressions
-from dcnbuild.port.stable.types import scope_of
+from dcnbuild.port.stable.types import NAMES, scope_of
 
 _PLAIN = (
     r"TORCH_CHECK|TORCH_CHECK_(?:INDEX|VALUE|TYPE|NOT_IMPLEMENTED|LINALG|ARG)|TORCH_INTERNAL_ASSERT"
     r"|TORCH_INTERNAL_ASSERT_DEBUG_ONLY|AT_ASSERT|AT_ASSERTM"
 )
 _COMPARED = {"EQ": "==", "NE": "!=", "LT": "<", "LE": "<=", "GT": ">", "GE": ">="}
-_CUDA = {
-    "C10_CUDA_CHECK": "STD_CUDA_CHECK",
-    "AT_CUDA_CHECK": "STD_CUDA_CHECK",
-    "TORCH_CUDABLAS_CHECK": "PORTED_CUBLAS_CHECK",
-    "C10_CUDA_KERNEL_LAUNCH_CHECK": "STD_CUDA_KERNEL_LAUNCH_CHECK",
-    "TORCH_CUDA_KERNEL_LAUNCH_CHECK": "STD_CUDA_KERNEL_LAUNCH_CHECK",
-}
 
 
 def rewrite_stable_check(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -59,9 +52,9 @@ def rewrite_stable_check_message(code: Code, scope: Scope) -> Iterable[Edit]:
 
 
 def rewrite_stable_cuda_check(code: Code, scope: Scope) -> Iterable[Edit]:
-    for stream, index in code.names("|".join(_CUDA)):
+    for stream, index in code.names("|".join(NAMES["cuda_checks"])):
         if stream[index].text not in scope.own and stream.follows(index, "("):
-            yield stream.edit(index, index, _CUDA[stream[index].text])
+            yield stream.edit(index, index, NAMES["cuda_checks"][stream[index].text])
 
 
 def rewrite_stable_warn(code: Code, scope: Scope) -> Iterable[Edit]:

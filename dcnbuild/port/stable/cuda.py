@@ -9,27 +9,10 @@ from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import arguments, arguments_of
 from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.expressions import expressions
-from dcnbuild.port.stable.types import SPACES, scope_of
+from dcnbuild.port.stable.types import NAMES, SPACES, scope_of
 from dcnbuild.port.stream import Stream
 
 _GUARDS = "CUDAGuard|OptionalCUDAGuard|DeviceGuard|OptionalDeviceGuard"
-_CALLS = {
-    "getCurrentCUDAStream": "ported_current_stream",
-    "getCurrentDeviceProperties": "ported_device_properties",
-    "getCurrentCUDABlasHandle": "ported_blas_handle",
-    "current_device": "torch::stable::accelerator::getCurrentDeviceIndex",
-}
-#: Types and functions over them that a helper has under another name.
-_HELPED = {
-    "opmath_type": "ported_opmath",
-    "TensorArg": "PortedArgument",
-    "CheckedFrom": "const char*",
-    "checkAllSameGPU": "ported_check_same_gpu",
-    "checkSameGPU": "ported_check_same_gpu",
-    "checkAllSameType": "ported_check_same_type",
-    "checkSameType": "ported_check_same_type",
-}
-_PLAIN = {"parallel_for": "torch::stable::parallel_for", "get_num_threads": "torch::stable::get_num_threads"}
 
 
 def qualified(stream: Stream, index: int) -> int:
@@ -43,11 +26,11 @@ def qualified(stream: Stream, index: int) -> int:
 
 
 def rewrite_stable_stream(code: Code, scope: Scope) -> Iterable[Edit]:
-    for stream, index in code.names("|".join(_CALLS)):
+    for stream, index in code.names("|".join(NAMES["cuda"])):
         first = qualified(stream, index)
         if first < 0 or not stream.follows(index, "("):
             continue
-        yield stream.edit(first, index, _CALLS[stream[index].text])
+        yield stream.edit(first, index, NAMES["cuda"][stream[index].text])
         close = stream.partner[index + 1]
         if stream[index].text == "getCurrentCUDAStream" and stream.follows(close, ".", "stream", "("):
             yield Edit(stream[close].end, stream[close + 4].end, "")
@@ -144,11 +127,11 @@ def rewrite_stable_ceil_div(code: Code, scope: Scope) -> Iterable[Edit]:
 
 
 def rewrite_stable_argument_check(code: Code, scope: Scope) -> Iterable[Edit]:
-    for stream, index in code.names("|".join(_HELPED)):
+    for stream, index in code.names("|".join(NAMES["helped"])):
         first = qualified(stream, index)
         if first < 0:
             continue
-        yield stream.edit(first, index, _HELPED[stream[index].text])
+        yield stream.edit(first, index, NAMES["helped"][stream[index].text])
         found = arguments_of(stream, index)
         two = stream[index].text in ("checkSameGPU", "checkSameType")
         if two and found and len(found[0]) == 3:  # they become the list that checkAll… takes
@@ -158,10 +141,10 @@ def rewrite_stable_argument_check(code: Code, scope: Scope) -> Iterable[Edit]:
 
 
 def rewrite_stable_parallel_for(code: Code, scope: Scope) -> Iterable[Edit]:
-    for stream, index in code.names("|".join(_PLAIN)):
+    for stream, index in code.names("|".join(NAMES["threads"])):
         first = qualified(stream, index)
         if first >= 0 and stream.follows(index, "("):
-            yield stream.edit(first, index, _PLAIN[stream[index].text])
+            yield stream.edit(first, index, NAMES["threads"][stream[index].text])
 
 
 RULES = entries(__file__, rewrites(globals()))

@@ -9,16 +9,9 @@ from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import arguments_of
 from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.stable.types import NAMES
 
-_TYPES = {
-    "FLOATING_TYPES": ("AT_FLOATING_TYPES",),
-    "ALL_TYPES": ("AT_ALL_TYPES",),
-    "INTEGRAL_TYPES": ("AT_INTEGRAL_TYPES",),
-    "COMPLEX_TYPES": ("AT_COMPLEX_TYPES",),
-    "FLOATING_AND_COMPLEX_TYPES": ("AT_FLOATING_TYPES", "AT_COMPLEX_TYPES"),
-    "ALL_TYPES_AND_COMPLEX": ("AT_ALL_TYPES", "AT_COMPLEX_TYPES"),
-    "REDUCED_FLOATING_TYPES": (),
-}
+_TYPES = NAMES["dispatched"]
 _SCALAR = "torch::headeronly::ScalarType::"
 _NAME = re.compile(
     rf"AT_DISPATCH_(?P<types>{'|'.join(sorted(_TYPES, key=len, reverse=True))})"

@@ -12,31 +12,11 @@ from dcnbuild.port.stable.expressions import Expressions, expressions
 from dcnbuild.port.stable.operators import COMPOSED, OPERATORS, written
 from dcnbuild.port.stable.pointers import is_constant
 from dcnbuild.port.stable.spans import receiver
-from dcnbuild.port.stable.types import scope_of
+from dcnbuild.port.stable.types import NAMES, scope_of
 from dcnbuild.port.stream import Stream
 
-#: Members with another name.
-_RENAMED = {"ndimension": "dim", "itemsize": "element_size"}
-#: Members that are functions of torch::stable: name → how many arguments they take there, the tensor
-#: aside. "to" has an order of its own.
-FUNCTIONS: dict[str, tuple[int, ...]] = {
-    **{"contiguous": (0,), "clone": (0,), "view": (1,), "reshape": (1,), "transpose": (2,)},
-    **{"unsqueeze": (1,), "squeeze": (1,), "select": (2,), "flatten": (0, 1, 2), "narrow": (3,)},
-    **{"matmul": (1,), "zero_": (0,), "fill_": (1,), "copy_": (1, 2), "permute": (1,)},
-    **{"index_select": (2,), "sum": (0,), "is_pinned": (0,)},
-}
-#: Those that take the tensor by a reference to what can be changed.
-_CHANGED = frozenset({"zero_", "copy_", "narrow"})
-#: Members that no other library's classes have: whatever they are called on is a tensor.
-_ONLY_TENSORS = frozenset(
-    [
-        *("contiguous", "permute", "transpose", "unsqueeze", "squeeze", "reshape", "index_select", "zero_"),
-        *("fill_", "copy_", "narrow", "expand", "expand_as", "type_as", "view_as", "reshape_as"),
-        *("masked_fill", "masked_select", "scatter_add", "scatter_add_", "is_pinned", "flatten", "matmul"),
-        *("mm", "bmm"),
-    ]
-)
-_ITEMS = {"Float": "float", "Double": "double", "Int": "int", "Long": "int64_t", "Bool": "bool"}
+#: Members that are functions of torch::stable: name → how many arguments they take there, the tensor aside.
+FUNCTIONS: dict[str, list[int]] = NAMES["functions"]
 
 
 def _members(stream: Stream, code: Code, names: str) -> Iterable[tuple[int, int, str]]:
@@ -80,7 +60,7 @@ def _each_function(code: Code, scope: Scope) -> Iterable[list[Edit]]:
             if not stream.follows(index, "(") or stream[index - 1].text == "->":
                 continue
             kind = known.kind(stream, start, index - 1)
-            if kind != "tensor" and not (kind is None and name in _ONLY_TENSORS):
+            if kind != "tensor" and not (kind is None and name in NAMES["only_tensors"]):
                 continue
             found = arguments(stream, index + 2)
             if found is None:
@@ -93,7 +73,7 @@ def _each_function(code: Code, scope: Scope) -> Iterable[list[Edit]]:
             wanted = stable.target.has(name, "function") and len(values) in counts
             if name == "fill_" and values and known.kind(stream, *spans[0]) == "tensor":
                 wanted = False
-            if name in _CHANGED and not _plain(stream, code, start, index - 1):
+            if name in NAMES["changed"] and not _plain(stream, code, start, index - 1):
                 wanted = False
             if name in ("sum", "view") and any("ScalarType" in v or "::k" in v for v in values):
                 wanted = False
@@ -107,9 +87,9 @@ def _each_function(code: Code, scope: Scope) -> Iterable[list[Edit]]:
 
 
 def rewrite_stable_member_name(code: Code, scope: Scope) -> Iterable[Edit]:
-    for stream, index in code.names("|".join(_RENAMED)):
+    for stream, index in code.names("|".join(NAMES["renamed"])):
         if index and stream[index - 1].text in (".", "->") and stream.follows(index, "("):
-            yield stream.edit(index, index, _RENAMED[stream[index].text])
+            yield stream.edit(index, index, NAMES["renamed"][stream[index].text])
 
 
 def rewrite_stable_data_pointer(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -162,7 +142,7 @@ def rewrite_stable_item(code: Code, scope: Scope) -> Iterable[Edit]:
                 type, close = code.written(stream, index + 2, angle), angle + 2
             elif stream.follows(index, "(", ")", ".") and index + 6 < len(stream):
                 to = stream[index + 4].text
-                type, close = _ITEMS.get(to.removeprefix("to"), ""), index + 6
+                type, close = NAMES["items"].get(to.removeprefix("to"), ""), index + 6
             if type:
                 yield stream.edit(start, close, f"ported_item<{type}>({before})")
 

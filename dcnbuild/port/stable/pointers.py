@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
+from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.functions import Function
 from dcnbuild.port.stable.expressions import kind_of_type
@@ -16,9 +17,7 @@ from dcnbuild.port.stream import Stream
 _ASSIGNS = frozenset({"=", "+=", "-=", "*=", "/=", "|=", "&=", "^=", "++", "--"})
 _CONST_POINTER = re.compile(r"[^*]*\bconst\b[^*]*\*")
 #: Members that give another view of the same memory.
-_VIEWS = frozenset(
-    ["view", "select", "narrow", "slice", "t", "transpose", "permute", "reshape", "squeeze", "unsqueeze", "flatten"]
-)
+_VIEWS = frozenset(beside(__file__, "names.yaml")["views"])
 _MEMORY = re.compile(
     r"(?:mutable_|const_)?data_ptr|data|\w*accessor(?:32|64)?|from_blob|<<<|ported_packed|ported_accessor"
 )

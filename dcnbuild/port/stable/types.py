@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.rule import Scope, entries, rewrites
@@ -11,43 +12,10 @@ from dcnbuild.port.stable.facts import StableScope
 from dcnbuild.port.stream import Stream
 
 SPACES = frozenset({"at", "torch", "c10"})
-_HEADERONLY = "torch::headeronly::"
-#: The names of dtypes behind at::k and torch::k; the second column only torch:: has.
-_SCALARS = {
-    **{
-        name: name
-        for name in (
-            *("Byte", "Char", "Short", "Int", "Long", "Half", "Float", "Double", "Bool", "BFloat16"),
-            *("ComplexHalf", "ComplexFloat", "ComplexDouble", "UInt16", "UInt32", "UInt64"),
-            *("Float8_e5m2", "Float8_e4m3fn"),
-        )
-    },
-    **{"UInt8": "Byte", "Int8": "Char", "Int16": "Short", "Int32": "Int", "Int64": "Long"},
-    **{"Float16": "Half", "Float32": "Float", "Float64": "Double"},
-}
-_DEVICES = ("CPU", "CUDA", "Meta", "MPS", "XPU")
-TYPES: dict[str, str] = {
-    "Tensor": "torch::stable::Tensor",
-    "Device": "torch::stable::Device",
-    **{
-        name: _HEADERONLY + name
-        for name in (
-            *("ScalarType", "DeviceType", "Layout", "MemoryFormat", "Half", "BFloat16", "complex"),
-            *("RestrictPtrTraits", "DefaultPtrTraits", "toString", "CppTypeToScalarType"),
-        )
-    },
-    "Dtype": _HEADERONLY + "ScalarType",
-    "IntArrayRef": _HEADERONLY + "IntHeaderOnlyArrayRef",
-    "IntList": _HEADERONLY + "IntHeaderOnlyArrayRef",
-    "ArrayRef": _HEADERONLY + "HeaderOnlyArrayRef",
-    "TensorList": _HEADERONLY + "HeaderOnlyArrayRef<torch::stable::Tensor>",
-}
-_STANDARD = {"optional": "std::optional", "nullopt": "std::nullopt", "make_optional": "std::make_optional"}
-CONSTANTS: dict[str, str] = {
-    **{f"k{name}": f"{_HEADERONLY}ScalarType::{new}" for name, new in _SCALARS.items()},
-    **{f"k{name}": f"{_HEADERONLY}DeviceType::{name}" for name in _DEVICES},
-    "kStrided": _HEADERONLY + "Layout::Strided",
-}
+#: What the stable ABI has for names of torch's unstable interface.
+NAMES = beside(__file__, "names.yaml")
+TYPES: dict[str, str] = NAMES["types"]
+CONSTANTS: dict[str, str] = NAMES["constants"]
 #: Names that `using namespace at` or torch makes visible, and that other rules look for.
 _BARE = {*TYPES, *CONSTANTS, "TensorOptions"} - {"complex", "Layout", "Device", "toString"}
 
@@ -114,6 +82,7 @@ def rewrite_stable_dtype(code: Code, scope: Scope) -> Iterable[Edit]:
 
 
 def scope_of(scope: Scope) -> StableScope:
+    """The scope of a stable rule, which says more."""
     if not isinstance(scope, StableScope):
         raise TypeError("a stable rule needs a StableScope")
     return scope
@@ -121,5 +90,5 @@ def scope_of(scope: Scope) -> StableScope:
 
 rewrite_stable_constant = _renames(CONSTANTS)
 rewrite_stable_type = _renames(TYPES)
-rewrite_stable_optional = _renames(_STANDARD)
+rewrite_stable_optional = _renames(NAMES["standard"])
 RULES = entries(__file__, rewrites(globals()))
