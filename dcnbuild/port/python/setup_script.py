@@ -28,7 +28,7 @@ def is_build_script(module: Module) -> bool:
     return any(word in module.text for word in ("cpp_extension", "CUDAExtension", "torch.utils.ffi"))
 
 
-def text_of(node: ast.expr) -> str:
+def text_of(node: ast.AST) -> str:
     """The value of a string constant, "" for anything else."""
     value = node.value if isinstance(node, ast.Constant) else None
     return value if isinstance(value, str) else ""

@@ -11,7 +11,7 @@ from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.cuda import qualified
 from dcnbuild.port.stable.expressions import Expressions, expressions
 from dcnbuild.port.stable.options import Options, options, settings
-from dcnbuild.port.stable.spans import receiver
+from dcnbuild.port.stable.spans import receiver, with_line
 from dcnbuild.port.stable.types import scope_of
 from dcnbuild.port.stream import Stream
 
@@ -174,7 +174,7 @@ def rewrite_stable_unused_options(code: Code, scope: Scope) -> Iterable[Edit]:
         if function is None or stream[at].kind != "name":
             continue
         sets = settings(code, stream, at)
-        spans = [(_statement(stream, place), end) for place, end in sets]
+        spans = [(stream.statement(place), end) for place, end in sets]
         places = stream.places.get(stream[at].text, [])
         used = [p for p in places if function.body[0] <= stream[p].start < function.body[1]]
         if sets[:1] != [(at, stream.ends[at])] or any(not any(start <= p <= end for start, end in spans) for p in used):
@@ -186,25 +186,10 @@ def rewrite_stable_unused_options(code: Code, scope: Scope) -> Iterable[Edit]:
             if given is None or [stream[sets[0][1] - 3].text] in (["device"], ["scalar_type"]):
                 continue
         for start, end in spans:
-            yield Edit(*_line(code, stream[start].start, stream[end].end), "")
+            yield Edit(*with_line(code.text, stream[start].start, stream[end].end), "")
 
 
 _OPTIONS = frozenset({"options", "TensorOptions", "dtype", "device"})
-
-
-def _statement(stream: Stream, index: int) -> int:
-    """The index of the first token of a statement."""
-    while index and stream[index - 1].text not in (";", "{", "}"):
-        index -= 1
-    return index
-
-
-def _line(code: Code, start: int, stop: int) -> tuple[int, int]:
-    """The span of a statement, with its line if it has one of its own."""
-    line = code.text[:start].rstrip(" \t")
-    if not line.endswith("\n") or code.text[stop : stop + 1] not in ("\n", "\r"):
-        return start, stop
-    return len(line), stop + (2 if code.text[stop : stop + 2] == "\r\n" else 1)
 
 
 RULES = entries(__file__, rewrites(globals()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import line_of
@@ -110,23 +111,20 @@ def _statements(
                 if made.schema and made.name in taken:
                     raise NoSchema(f"{made.name} is defined twice, with other parameters")
                 taken.add(made.name if made.schema else "")
-                yield Statement(*span, line, *made.parts)
+                yield Statement(*span, line, *made)
             except NoSchema as error:
                 yield Statement(*span, line, reason=str(error))
         index = end + 1
 
 
-@dataclass(frozen=True)
-class _Made:
+class _Made(NamedTuple):
+    """The fields of a Statement from its schema on."""
+
     schema: str
     name: str
     function: str
     key: str
     wrapper: str = ""
-
-    @property
-    def parts(self) -> tuple[str, str, str, str, str]:
-        return self.schema, self.name, self.function, self.key, self.wrapper
 
 
 def _registered(scope: StableScope, macro: str, values: tuple[str, ...], member: str, arguments_: list[str]) -> _Made:

@@ -105,7 +105,7 @@ def settings(code: Code, stream: Stream, index: int) -> list[tuple[int, int]]:
     function = code.function_at(stream[index].start)
     if function is None:
         return []
-    first, last = stream.at(function.body[0]), stream.at(function.body[1])
+    first, last = map(stream.at, function.body)
     found = []
     for at in stream.places.get(name, ()):
         if first <= at < last and stream[at - 1].text not in (".", "->", "::"):

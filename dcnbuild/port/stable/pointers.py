@@ -129,20 +129,13 @@ def mutated(codes: Mapping[PurePosixPath, Code], signatures: Signatures) -> froz
                 found.add((function.name, position))
             for target in _passed_on(code, function, parameter.name):
                 passed.append(((function.name, position), target))
-    changed = True
-    while changed:
-        more = {source for source, target in passed if target in found} - found
+    while more := {source for source, target in passed if target in found} - found:
         found |= more
-        changed = bool(more)
     return frozenset(found)
 
 
 def _uses(code: Code, function: Function, name: str) -> Iterator[int]:
-    stream = code.live
-    first, last = stream.at(function.body[0]), stream.at(function.body[1])
-    for index in stream.places.get(name, ()):
-        if first <= index < last and stream[index - 1].text not in (".", "->", "::"):
-            yield index
+    return (i for i in code.uses(function, name) if code.live[i - 1].text not in (".", "->", "::"))
 
 
 def _writes(code: Code, function: Function, name: str, signatures: Signatures) -> bool:
@@ -218,9 +211,6 @@ def opaque(codes: Mapping[PurePosixPath, Code]) -> frozenset[str]:
             called.setdefault(function.name, set()).update(names)
             if any(_MEMORY.fullmatch(name) for name in names):
                 found.add(function.name)
-    changed = True
-    while changed:
-        more = {name for name, names in called.items() if names & found} - found
+    while more := {name for name, names in called.items() if names & found} - found:
         found |= more
-        changed = bool(more)
     return frozenset(found)

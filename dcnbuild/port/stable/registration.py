@@ -9,6 +9,7 @@ from dcnbuild.port.edits import Edit
 from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.facts import StableScope
 from dcnbuild.port.stable.library import Module, Statement, modules
+from dcnbuild.port.stable.spans import with_line
 from dcnbuild.port.stable.types import scope_of
 
 
@@ -42,7 +43,7 @@ def _edits(code: Code, scope: StableScope, module: Module) -> Iterator[Edit]:
             new = f'{variable}.def("{_escaped(statement.schema)}");'
             yield Edit(statement.start, statement.end, new)
         else:
-            yield Edit(*_whole(code, statement), "")
+            yield Edit(*with_line(code.text, statement.start, statement.end), "")
     blocks = []
     if not is_impl:
         for key in dict.fromkeys(s.key for s in done if s.function):
@@ -76,15 +77,6 @@ def _under_conditions(code: Code, module: Module, pieces: Sequence[tuple[int, st
 
 def _impl(variable: str, statement: Statement) -> str:
     return f'{variable}.impl("{statement.name}", TORCH_BOX({statement.function}));'
-
-
-def _whole(code: Code, statement: Statement) -> tuple[int, int]:
-    """The span of a statement that goes, with its line if it has one of its own."""
-    start, end = statement.start, statement.end
-    before = code.text[:start].rstrip(" \t")
-    if before.endswith("\n") and code.text[end : end + 1] == "\n":
-        return len(before), end + 1
-    return start, end
 
 
 def _escaped(text: str) -> str:

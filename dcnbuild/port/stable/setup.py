@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, Revision, line_of
 from dcnbuild.port.python.module import Module, dotted
+from dcnbuild.port.python.setup_script import text_of
 from dcnbuild.port.result import Change, FileResult, Remark
 from dcnbuild.port.stable import library
 from dcnbuild.port.stable.abi import Target
@@ -86,14 +87,9 @@ def _kinds(module: Module) -> set[str]:
 def _extension(path: PurePosixPath, node: ast.Call) -> Extension:
     values = {k.arg: k.value for k in node.keywords}
     name = node.args[0] if node.args else values.get("name")
-    written = name.value if isinstance(name, ast.Constant) and isinstance(name.value, str) else ""
     sources = node.args[1] if len(node.args) > 1 else values.get("sources")
-    strings = [
-        n.value
-        for n in ast.walk(sources or ast.Constant(None))
-        if isinstance(n, ast.Constant) and isinstance(n.value, str)
-    ]
-    return Extension(path, written, node, tuple(strings))
+    strings = map(text_of, ast.walk(sources or ast.Constant(None)))
+    return Extension(path, text_of(name) if name else "", node, tuple(filter(None, strings)))
 
 
 def namespace(extensions: Sequence[Extension], path: PurePosixPath) -> str:
