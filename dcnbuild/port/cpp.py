@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, groupby
@@ -11,7 +11,7 @@ from itertools import accumulate, groupby
 from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, Revision, line_of, newline_of
-from dcnbuild.port.helpers import with_needs
+from dcnbuild.port.helpers import Helper, with_needs
 from dcnbuild.port.lifetimes import copied_headers, gone_headers, gone_names, host_headers
 from dcnbuild.port.result import Change, Remark, remark, remarks
 from dcnbuild.port.rule import Leftover, Rule, Scope
@@ -25,6 +25,8 @@ from dcnbuild.port.tokens import Token
 #: An edit can bring a further match with it (one call inside another); more rounds than these mean
 #: that a rule matches its own replacement.
 _ROUNDS = 50
+#: From a text, a header and the offset of its first use to the edit that includes it, if the text lacks it.
+Include = Callable[[Code, str, int], Edit | None]
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,20 @@ def port_text(
         failed += more
     made = {change.rule for change in changes}
     applied = [rule for rule in active if rule.id in made]
-    code = _add_helpers(revision, code, scope, applied, changes)
+    helpers = {h: h.name for h in with_needs([r.helper for r in applied if r.helper]) if h.guard not in revision.text}
+    if helpers:
+        code = add_helpers(revision, code, helpers, partial(includes.lacking, seen=scope.headers), changes)
     lost = of_torch_h != [i.header for i in code.layout.includes if is_torch_h(i.name)]
-    code = _add_headers(revision, code, scope, applied, changes, lost)
+    # getCurrentCUDAStream: a header of ATen that an old source has it from may no longer bring it
+    names = {"getCurrentCUDAStream", *(rule.emits for rule in applied)} - {""} if applied else set()
+    wanted = "|".join(sorted(names)) or "(?!)"
+    for _ in range(_ROUNDS):  # one header after another
+        missing = includes.missing(code, wanted, scope.headers, lost)
+        if not missing:
+            break
+        code = apply_edits(revision, code, {"add-include": [includes.add(code, *missing[0])]}, changes)
+    else:
+        raise RuntimeError(f"the header {missing[0][0]} stays missing")
     left = [*failed, *_leftovers(code, scope)]
     for rule in rules:
         edits = rule.edits(code, scope) if rule.need == "bug" and not fix_bugs else []
@@ -130,41 +143,22 @@ def apply_edits(revision: Revision, code: Code, edits: Mapping[str, Iterable[Edi
     return code.after(revision.text, [edit for edit, _ in done]) if done else code
 
 
-def _add_helpers(revision: Revision, code: Code, scope: Scope, applied: Sequence[Rule], changes: list[Change]) -> Code:
-    """Writes the blocks that replacements call behind the includes, and the headers they need."""
-    helpers = with_needs([rule.helper for rule in applied if rule.helper])
-    helpers = [helper for helper in helpers if helper.guard not in revision.text]
-    if not helpers:
-        return code
-    names = "|".join(helper.name for helper in helpers)
+def add_helpers(
+    revision: Revision, code: Code, helpers: Mapping[Helper, str], include: Include, changes: list[Change]
+) -> Code:
+    """Writes helpers, given with the names they are called by, behind a text's includes, with the headers they need."""
+    names = "|".join(helpers.values())
 
     def first_use() -> int:
         return min(stream[index].start for stream, index in code.names(names))
 
     for header in dict.fromkeys(header for helper in helpers for header in helper.headers):
-        if not includes.has(code, header, first_use(), scope.headers):
-            edit = includes.add(code, header, first_use())
-            code = apply_edits(revision, code, {"add-include": [edit]}, changes)
+        edit = include(code, header, first_use())
+        code = apply_edits(revision, code, {"add-include": [edit]}, changes) if edit else code
     at = includes.behind_includes(code, first_use())
     block = "".join(f"\n{helper.guarded}" for helper in helpers)
     edit = Edit(at, at, block.replace("\n", newline_of(revision.text)))
     return apply_edits(revision, code, {"add-helper": [edit]}, changes)
-
-
-def _add_headers(
-    revision: Revision, code: Code, scope: Scope, applied: Sequence[Rule], changes: list[Change], lost: bool
-) -> Code:
-    """Includes what the new names need, one header after another."""
-    # getCurrentCUDAStream: a header of ATen that an old source has it from may no longer bring it
-    names = {"getCurrentCUDAStream", *(rule.emits for rule in applied)} - {""} if applied else set()
-    wanted = "|".join(sorted(names)) or "(?!)"
-    for _ in range(_ROUNDS):
-        missing = includes.missing(code, wanted, scope.headers, lost)
-        if not missing:
-            return code
-        edit = includes.add(code, *missing[0])
-        code = apply_edits(revision, code, {"add-include": [edit]}, changes)
-    raise RuntimeError(f"the header {missing[0][0]} stays missing")
 
 
 def _leftovers(code: Code, scope: Scope) -> Iterable[Remark]:

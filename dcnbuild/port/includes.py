@@ -69,6 +69,11 @@ def add(code: Code, header: str, first: int) -> Edit:
     return Edit(at, at, line if ended else newline + line)
 
 
+def lacking(code: Code, header: str, first: int, seen: frozenset[str]) -> Edit | None:
+    """The same, if code at that offset has not seen the header."""
+    return None if has(code, header, first, seen) else add(code, header, first)
+
+
 def nested(code: Code, include: Include) -> bool:
     """Whether an include is inside braces, as in extern "C" { … }."""
     before = code.live.at(include.directive.start) - 1

@@ -100,6 +100,11 @@ def missing(code: Code, scope: Scope) -> Edit | None:
     return None
 
 
+def lacking(code: Code, header: str, first: int) -> Edit | None:
+    """The edit that includes a header if a text has it nowhere."""
+    return None if header in {i.name for i in code.layout.includes} else include(code, header)
+
+
 def include(code: Code, header: str) -> Edit:
     """The edit that includes a header, under no condition: behind the last such line before the code."""
     before = code.functions[0].start if code.functions else len(code.text)

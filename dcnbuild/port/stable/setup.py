@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, Revision, line_of
-from dcnbuild.port.python.module import Module, dotted
+from dcnbuild.port.python.module import Module, Modules, dotted
 from dcnbuild.port.python.setup_script import text_of
 from dcnbuild.port.result import Change, FileResult, Remark
 from dcnbuild.port.stable import library
@@ -57,19 +57,13 @@ class Extension:
 
 def extensions(scripts: Mapping[PurePosixPath, str]) -> tuple[Extension, ...]:
     """The extensions that a project's setup.py files make."""
-    found = []
-    for path, text in scripts.items():
-        if path.name != "setup.py" or "Extension" not in text:
-            continue
-        try:
-            module = Module(text)
-        except SyntaxError:
-            continue
-        names = _kinds(module)
-        for node in module.nodes:
-            if isinstance(node, ast.Call) and dotted(node.func) in names:
-                found.append(_extension(path, node))
-    return tuple(found)
+    setups = Modules({path: text for path, text in scripts.items() if path.name == "setup.py"})
+    return tuple(
+        _extension(path, node)
+        for path, module in setups.holding("Extension")
+        for node in module.of(ast.Call)
+        if dotted(node.func) in _kinds(module)
+    )
 
 
 def _kinds(module: Module) -> set[str]:
