@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,16 +35,11 @@ def build_flags(root: Path) -> BuildFlags:
     WITH_CUDA is always among the macros, and none that is for a build without it.
     """
     found, nvcc = {"WITH_CUDA": None}, dict[str, None]()
-    for path in find_sources(root):
-        if path.suffix not in PYTHON_SUFFIXES:
-            continue
-        try:
+    for path in (path for path in find_sources(root) if path.suffix in PYTHON_SUFFIXES):
+        nodes: tuple[ast.AST, ...] = ()
+        with suppress(OSError, Unreadable, SyntaxError):
             text = read_source(path)[0]
-            if path != root / "setup.py" and "cpp_extension" not in text:
-                continue
-            nodes = Module(text).nodes
-        except (OSError, Unreadable, SyntaxError):
-            continue
+            nodes = Module(text).nodes if path == root / "setup.py" or "cpp_extension" in text else ()
         found |= {name if value is None else f"{name}={value}": None for name, value in macros(nodes)}
         constants = (str(node.value) for node in nodes if isinstance(node, ast.Constant))
         nvcc |= dict.fromkeys(filter(_NVCC.fullmatch, constants))
@@ -54,10 +50,8 @@ def macros(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, str | None]]:
     """The macros that a build script defines, with their values: `('NAME', None)` in any list, and -DNAME flags."""
     for node in nodes:
         if isinstance(node, ast.Tuple) and len(node.elts) == 2:
-            name, value = node.elts
-            if isinstance(name, ast.Constant) and isinstance(value, ast.Constant):
-                text = str(name.value)
-                if text.isidentifier() and text.isupper():
-                    yield text, None if value.value is None else str(value.value)
+            values = [str(e.value) if e.value is not None else None for e in node.elts if isinstance(e, ast.Constant)]
+            if len(values) == 2 and values[0] and values[0].isidentifier() and values[0].isupper():
+                yield values[0], values[1]
         elif isinstance(node, ast.Constant) and (flag := _DEFINE.fullmatch(str(node.value))):
             yield flag[1], flag[2]

@@ -15,7 +15,7 @@ from dcnbuild import knowledge
 from dcnbuild.base.versions import numbers
 from dcnbuild.knowledge.entry import Entry
 from dcnbuild.port.code import Code
-from dcnbuild.port.pattern import arguments
+from dcnbuild.port.pattern import arguments_of
 from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stream import Stream
 
@@ -29,8 +29,7 @@ _Span = tuple[int, int]
 
 def changed_since(code: Code, stream: Stream, name: int, entry: Entry, today: tuple[int, ...]) -> str:
     """The release since which the call of this entry finds no parameters for its arguments; "" if it finds them."""
-    opening = stream.angles.get(name + 1, name) + 1
-    found = arguments(stream, opening + 1) if opening < len(stream) and stream[opening].text == "(" else None
+    found = arguments_of(stream, name, templates=True)
     since, new, old = _forms(entry, today)
     if found is None or entry.parameters is None or not since:
         return ""
@@ -39,7 +38,8 @@ def changed_since(code: Code, stream: Stream, name: int, entry: Entry, today: tu
         # the last parameter may have had a default, which the tables do not say of older releases
         return since if any(len(types) - len(given) in (0, 1) for types in old) else ""
     former, later = ([types for types in forms if len(types) >= len(given)] for forms in (old, new))
-    return since if later and all(_refused(code, stream, given, types, former) for types in later) else ""
+    refused = (any(_is_old(code, stream, *p) for f in former for p in zip(given, f, types)) for types in later)
+    return since if later and all(refused) else ""
 
 
 @cache
@@ -65,12 +65,6 @@ def _types(form: str) -> _Types:
     return tuple(re.sub(r"\bconst\b|&", "", part).strip() for part in parts)
 
 
-def _refused(code: Code, stream: Stream, given: list[_Span], new: _Types, former: list[_Types]) -> bool:
-    """Whether one of some arguments is for a former parameter, and can be none of today's."""
-    places = ((span, types[place], type) for types in former for place, (span, type) in enumerate(zip(given, new)))
-    return any(_is_old(code, stream, *place) for place in places)
-
-
 def _is_old(code: Code, stream: Stream, span: _Span, before: str, type: str) -> bool:
     """Whether an argument is for a parameter that was a number or a pointer, where it is a struct today."""
     start, end = span
@@ -94,9 +88,8 @@ def _kind(code: Code, stream: Stream, start: int, end: int) -> str:
     """Whether an argument is known to be a "number" or a "pointer"; "" where that cannot be told."""
     first, last = stream[start], stream[end - 1]
     if end == start + 1:
-        function = code.function_at(first.start)
-        held = first.kind == "name" and function is not None
-        declared = _declared(code, first.text, function.start, function.body[1]) if held and function else ""
+        function = code.function_at(first.start) if first.kind == "name" else None
+        declared = _declared(code, first.text, function.start, function.body[1]) if function else ""
         return "number" if first.kind == "number" else declared
     if first.text in _CASTS and stream.angles.get(start + 1, 0) > 0:
         return "pointer" if stream[stream.angles[start + 1] - 1].text == "*" else ""

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -79,8 +79,9 @@ def check_project(
     built: set[PurePosixPath] = set()
     build = None
     with tempfile.TemporaryDirectory(prefix="dcnbuild-port-") as temporary:
-        scripts = [p for p in find_sources(root) if p.name == "setup.py" and _builds_extensions(p)]
-        for number, script in enumerate(sorted(scripts) if setup else []):
+        scripts = (path for path in find_sources(root) if path.name == "setup.py") if setup else ()
+        building = (path for path in scripts if "ext_modules" in path.read_text(errors="replace"))
+        for number, script in enumerate(sorted(building)):
             progress(f"running {script}")
             folder = script.parent.relative_to(root)
             one, made = _build(root, Path(temporary, str(number)), tools, wanted, folder)
@@ -90,46 +91,35 @@ def check_project(
         found: dict[PurePosixPath, Outcome] = {p: (True, "", "") for p in wanted if p in built}
         flags = build_flags(root)
 
-        def compile_all(root: Path, paths: Sequence[PurePosixPath], what: str) -> Iterator[Outcome]:
+        def compile_all(root: Path, paths: Sequence[PurePosixPath], what: str) -> dict[PurePosixPath, Outcome]:
             includes = _include_directories(root, result)
 
             def compile_one(path: PurePosixPath) -> Outcome:
                 progress(f"compiling {path}{what}")
-                output = Path(temporary, path.name + ".o")
-                return _compile(root, path, output, tools, includes, flags)
+                return _compile(root, path, Path(temporary, path.name + ".o"), tools, includes, flags)
 
             with ThreadPoolExecutor(jobs) as pool:
-                yield from pool.map(compile_one, paths)
+                return dict(zip(paths, pool.map(compile_one, paths), strict=True))
 
-        found |= dict(zip(rest, compile_all(root, rest, ""), strict=True))
+        found |= compile_all(root, rest, "")
         there = {file.path for file in result.files if file.old} if before else ()
         touched = set(_affected(result, False))  # the others compile as they did
         old = [path for path in wanted if path in there and path in touched]
         compiled = {path: found[path][0] for path in wanted if path in there and path not in touched}
         if old:
-            as_it_was = _as_it_was(root, result, Path(temporary, "before"))
+            as_it_was = Path(temporary, "before")
+            copy_tree(root, as_it_was)
+            for file in result.changed:
+                (as_it_was / file.path).unlink()
+                if file.old:
+                    (as_it_was / file.path).write_bytes(file.old.encode(file.encoding))
             outcomes = compile_all(as_it_was, old, " as it was")
-            compiled |= {path: did for path, (did, _, _) in zip(old, outcomes, strict=True)}
-    files = tuple(
-        replace(file, compiled=compiled.get(file.path)).with_compiles(*found[file.path]) if file.path in found else file
-        for file in result.files
-    )
-    return replace(result, files=files, build=build)
-
-
-def _as_it_was(root: Path, result: ProjectResult, copy: Path) -> Path:
-    """A copy of the ported project with the old texts in it."""
-    copy_tree(root, copy)
-    for file in result.changed:
-        path = copy / file.path
-        path.unlink()
-        if file.old:
-            path.write_bytes(file.old.encode(file.encoding))
-    return copy
-
-
-def _builds_extensions(script: Path) -> bool:
-    return script.is_file() and "ext_modules" in script.read_text(errors="replace")
+            compiled |= {path: did for path, (did, _, _) in outcomes.items()}
+    files = {file.path: file for file in result.files}
+    for path, (compiles, output, note) in found.items():
+        file = replace(files[path], compiled=compiled.get(path), compiles=compiles)
+        files[path] = replace(file, output=output, note=note or file.note)
+    return replace(result, files=tuple(files.values()), build=build)
 
 
 def _affected(result: ProjectResult, everything: bool) -> list[PurePosixPath]:
@@ -151,18 +141,14 @@ def _compile(
 ) -> Outcome:
     if path.suffix == ".cu" and not isinstance(tools.cuda, CudaPlan):
         return None, "", f"not tried: {tools.cuda.title}"
-    source = root / path
-    command = compile_command(tools, source, output, [source.parent, *includes], flags)
-    done = _run(command, tools)
+    done = _run(compile_command(tools, root / path, output, [(root / path).parent, *includes], flags), tools)
     output.unlink(missing_ok=True)
-    if done.returncode == 0:
-        return True, "", ""
     said = done.stderr + done.stdout
-    missing = _MISSING.search(said)
+    missing = _MISSING.search(said) if done.returncode else None
     header = next(filter(None, missing.groups()), "") if missing else ""
     if header and not _OURS.match(header):
         return None, "", f"not tried: it includes {header}, which is not installed here"
-    return False, _first_errors(said), ""
+    return (False, _first_errors(said), "") if done.returncode else (True, "", "")
 
 
 def _run(command: Sequence[str], tools: Toolchain, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -195,16 +181,11 @@ def _build(
     objects, libraries = temporary / "objects", temporary / "libraries"
     places = ("--build-temp", str(objects), "--build-lib", str(libraries))
     done = _run([sys.executable, "setup.py", "build_ext", *places], tools, copy / folder)
-    made = [path.as_posix() for path in objects.rglob("*.o")]
-    built = {
-        path
-        for path in wanted
-        if path.is_relative_to(folder)
-        and any(name.endswith("/" + path.relative_to(folder).with_suffix(".o").as_posix()) for name in made)
-    }
-    said = done.stdout + done.stderr
+    made = tuple(path.as_posix() for path in objects.rglob("*.o"))
+    inside = {path: path.relative_to(folder).with_suffix(".o") for path in wanted if path.is_relative_to(folder)}
+    built = {path for path, o in inside.items() if any(name.endswith(f"/{o.as_posix()}") for name in made)}
     if done.returncode:
-        return Build(False, {}, _first_errors(said)), built
+        return Build(False, {}, _first_errors(done.stdout + done.stderr)), built
     modules = {path.name.split(".")[0]: str(path) for path in libraries.rglob("*.so")}
     imported = _run([sys.executable, "-c", _IMPORT, json.dumps(modules)], tools, temporary)
     if imported.returncode:

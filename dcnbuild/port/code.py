@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Iterable, Iterator
-from functools import cached_property, lru_cache
+from collections.abc import Collection, Iterable, Iterator
+from functools import cached_property
 from itertools import chain
 from operator import attrgetter
 
-from dcnbuild.port.edits import Edit
+from dcnbuild.port.edits import Edit, indent_of, newline_of
 from dcnbuild.port.functions import Function, functions_of
 from dcnbuild.port.layout import Layout, read_layout
 from dcnbuild.port.pattern import Match, arguments_of, find, parts_of
@@ -28,12 +28,15 @@ class Code:
         text: the source.
         own: names of functions and macros that the project defines, and which are therefore not
             torch's.
+        tokens: those of the text, where they are known.
     """
 
-    def __init__(self, text: str, own: frozenset[str] = frozenset()) -> None:
+    def __init__(self, text: str, own: frozenset[str] = frozenset(), tokens: list[Token] | None = None) -> None:
         self.text = text
         self.own = own
         self.edits: dict[str, list[Edit]] = {}  # what each rule that was asked has found
+        if tokens is not None:
+            self.__dict__["tokens"] = tokens
 
     @cached_property
     def tokens(self) -> list[Token]:
@@ -42,18 +45,12 @@ class Code:
 
     def after(self, text: str, edits: Iterable[Edit]) -> Code:
         """The text that edits, in order, have made of this one."""
-        known = Code(text, self.own)
         spans = [(edit.start, edit.end, len(edit.new)) for edit in edits]
-        known.__dict__["tokens"] = revised(self.tokens, text, spans)
-        return known
+        return Code(text, self.own, revised(self.tokens, text, spans))
 
     def with_own(self, own: frozenset[str]) -> Code:
         """The same text, of which more is known."""
-        if own == self.own:
-            return self
-        known = Code(self.text, own)
-        known.__dict__["tokens"] = self.tokens
-        return known
+        return self if own == self.own else Code(self.text, own, self.tokens)
 
     @cached_property
     def layout(self) -> Layout:
@@ -87,14 +84,19 @@ class Code:
 
     def names(self, expression: str) -> Iterator[tuple[Stream, int]]:
         """Name tokens that match a regular expression as a whole, as (stream, index)."""
-        found = names_like(expression, self._named)
+        found = self._like(expression)
         for stream in self.streams if found else ():
             indices = chain.from_iterable(stream.places.get(name, ()) for name in found)
             yield from ((stream, index) for index in sorted(indices))
 
     def has(self, expression: str) -> bool:
         """Whether any name token matches a regular expression as a whole."""
-        return bool(names_like(expression, self._named))
+        return bool(self._like(expression))
+
+    def _like(self, expression: str) -> Collection[str]:
+        if _LISTED.fullmatch(expression):  # it does nothing but list names
+            return self._named.intersection(expression.split("|"))
+        return list(filter(re.compile(expression).fullmatch, self._named))
 
     @property
     def headers(self) -> frozenset[str]:
@@ -128,9 +130,8 @@ class Code:
     @cached_property
     def defined(self) -> frozenset[str]:
         """The macros, functions and types that it defines; also "template f" for a template, "struct S" for a class."""
-        threes = zip(self.live, self.live[1:], [*self.live[2:], None], strict=False)
-        named = [three for three in threes if three[0].text in _TYPES and three[1].kind == "name"]
-        kinds = [(a.text, b.text, c.text if c else "") for a, b, c in named]
+        threes = zip(self.live, self.live[1:], [*(token.text for token in self.live[2:]), ""])
+        kinds = [(a.text, b.text, behind) for a, b, behind in threes if a.text in _TYPES and b.kind == "name"]
         types = {name for _, name, _ in kinds}
         structs = {f"struct {n}" for word, n, behind in kinds if word in ("struct", "class") and behind in ("{", ":")}
         macros = {macro.name for macro in self.layout.macros}
@@ -149,20 +150,18 @@ class Code:
         found = self.functions[at] if at >= 0 else None
         return found if found and offset < found.body[1] else None
 
+    def uses(self, function: Function, name: str) -> list[int]:
+        """The indices in the live code where a name stands in the body of a function."""
+        places = self.live.places.get(name, [])
+        first, last = (bisect.bisect_left(places, self.live.at(offset)) for offset in function.body)
+        return places[first:last]
+
+    def gap(self, function: Function) -> str:
+        """What stands in front of a statement that is put to the top of a function's body."""
+        first = self.live[self.live.at(function.body[0])].start
+        lines = "\n" in self.text[function.body[0] : first]
+        return newline_of(self.text) + indent_of(self.text, first) if lines else " "
+
     def between(self, start: int, end: int) -> list[Token]:
         """The live tokens from one offset to another."""
         return self.live[self.live.at(start) : self.live.at(end)]
-
-
-@lru_cache(maxsize=512)
-def _literals(expression: str) -> frozenset[str] | None:
-    """The names that an expression lists, where it does nothing else."""
-    return frozenset(expression.split("|")) if _LISTED.fullmatch(expression) else None
-
-
-def names_like(expression: str, names: frozenset[str]) -> frozenset[str] | list[str]:
-    """Those of some names that match a regular expression as a whole."""
-    listed = _literals(expression)
-    if listed is not None:
-        return listed & names
-    return list(filter(re.compile(expression).fullmatch, names))

@@ -5,33 +5,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.tokens import Token
 
-#: What these macros are, as (lowest, highest), where sources that include torch 2 are compiled: its
-#: first release needs C++14, and its wheels are for CUDA 11.7 (metadata of torch 2.0.1).
-RANGES: dict[str, tuple[float, float]] = {
-    "CUDA_VERSION": (11000, math.inf),
-    "CUDART_VERSION": (11000, math.inf),
-    "__CUDACC_VER_MAJOR__": (11, math.inf),
-    "TORCH_VERSION_MAJOR": (2, math.inf),
-    "__cplusplus": (201402, math.inf),
-}
-#: What they are today: code for an older release that stands beside that for a newer one fails nowhere.
-TODAY: dict[str, tuple[float, float]] = {
-    **RANGES,
-    **dict.fromkeys(("CUDA_VERSION", "CUDART_VERSION"), (13000, math.inf)),
-    "__CUDACC_VER_MAJOR__": (13, math.inf),
-    **dict.fromkeys(("CUB_VERSION", "THRUST_VERSION"), (300000, math.inf)),
-    "CCCL_VERSION": (3000000, math.inf),
-    "CCCL_MAJOR_VERSION": (3, math.inf),
-    "TORCH_VERSION_MAJOR": (2, 2),
-    "TORCH_VERSION_MINOR": (14, 14),
-}
-#: Macros that torch 2 has (read in c10/util/Exception.h) and that old sources ask for.
-DEFINED = frozenset({"TORCH_CHECK", "TORCH_INTERNAL_ASSERT", "TORCH_WARN", "AT_ERROR"})
-#: Macros that were torch's own and are gone.
-GONE = frozenset({"AT_CHECK", "THCudaCheck", "THCudaCheckWarn", "THArgCheck", "THAssert", "THError"})
+Interval = tuple[float, float]
+_UNKNOWN: Interval = (-math.inf, math.inf)
+_FACTS = beside(__file__, "conditions.yaml")
+#: What the macros for versions may be, and what they are today.
+RANGES: Mapping[str, Interval] = _FACTS["ranges"]
+TODAY: Mapping[str, Interval] = {**RANGES, **_FACTS["today"]}
 #: Macros of builds for other platforms, a project's own among them: USE_ROCM, MMCV_WITH_HIP, __MUSACC__.
 #: Sources are ported for CUDA and the CPU, and what is for another platform stays as it is.
 OTHER_PLATFORM = re.compile(r"(?:\w*_)?(?:ROCM|HIP|HIPCC|HIPIFY|MUSA|MUSACC|MLU|NPU|ASCEND|SYCL|XPU|HCC)(?:_\w*)?")
@@ -39,11 +23,6 @@ OTHER_PLATFORM = re.compile(r"(?:\w*_)?(?:ROCM|HIP|HIPCC|HIPIFY|MUSA|MUSACC|MLU|
 _VERSION_FLAG = re.compile(r"(?:TORCH_|PYTORCH_)?VERSION_GE_(\d+)_(\d+)")
 #: Headers that `__has_include` may ask for and that no torch 2 has, but for two forwarders.
 _GONE_HEADER = re.compile(r"<(?:TH|THNN|THCUNN|THC)/(?!THCAtomics\.cuh|THCDeviceUtils\.cuh)")
-
-Interval = tuple[float, float]
-_UNKNOWN: Interval = (-math.inf, math.inf)
-
-
 #: How strongly each operator binds. "<" and ">" shift nowhere: tokens do not join them.
 _STRENGTHS = {"||": 0, "&&": 1, **dict.fromkeys(("<", ">", "<=", ">=", "==", "!="), 2), "+": 3, "-": 3}
 _STRENGTHS |= dict.fromkeys(("*", "/", "%"), 4)
@@ -58,68 +37,63 @@ def is_defined(name: str, own: frozenset[str] = frozenset()) -> bool | None:
     """
     if name in own:
         return None
-    if name in DEFINED or name == "__cplusplus":
+    if name in _FACTS["defined"] or name == "__cplusplus":
         return True
-    if name in GONE or OTHER_PLATFORM.fullmatch(name):
+    if name in _FACTS["gone"] or OTHER_PLATFORM.fullmatch(name):
         return False
     flag = _VERSION_FLAG.fullmatch(name)
-    if flag:
-        return (int(flag[1]), int(flag[2])) <= (2, 0) or None
-    return None
+    return True if flag and (int(flag[1]), int(flag[2])) <= (2, 0) else None
 
 
 def evaluate(
     tokens: Sequence[Token], own: frozenset[str] = frozenset(), ranges: Mapping[str, Interval] = RANGES
 ) -> bool | None:
     """The truth of an #if or #elif from the solid tokens behind its name; None if it depends."""
-    parser = _Parser(list(tokens), own, ranges)
+    parser = _Parser([token.text for token in tokens], own, ranges)
     try:
         value = parser.conditional()
     except (IndexError, ValueError, RecursionError):
         return None
-    return _truth(value) if parser.position == len(parser.tokens) else None
+    return _truth(value) if parser.position == len(parser.words) else None
 
 
 def _truth(value: Interval) -> bool | None:
     low, high = value
-    if low == high == 0:
-        return False
-    return True if low > 0 or high < 0 else None
+    return False if low == high == 0 else True if low > 0 or high < 0 else None
 
 
 def _interval(truth: bool | None) -> Interval:
     return (0, 1) if truth is None else (int(truth), int(truth))
 
 
+@dataclass
 class _Parser:
-    """Recursive descent over intervals; raises ValueError for what it does not know."""
+    """Recursive descent over intervals; raises ValueError for what it does not know, IndexError at the end."""
 
-    def __init__(self, tokens: list[Token], own: frozenset[str], ranges: Mapping[str, Interval]) -> None:
-        self.tokens = tokens
-        self.own = own
-        self.ranges = ranges
-        self.position = 0
+    words: Sequence[str]
+    own: frozenset[str]
+    ranges: Mapping[str, Interval]
+    position: int = 0
 
     def peek(self) -> str:
-        """The next token's text, "" at the end. Single "<" and ">" signs are not joined."""
-        return self.tokens[self.position].text if self.position < len(self.tokens) else ""
+        """The next word, "" at the end. Single "<" and ">" signs are not joined."""
+        return self.words[self.position] if self.position < len(self.words) else ""
 
-    def take(self) -> str:
-        text = self.tokens[self.position].text
+    def take(self, wanted: str = "") -> str:
+        """The next word, which has to be the wanted one."""
+        word = self.words[self.position]
         self.position += 1
-        return text
-
-    def expect(self, text: str) -> None:
-        if self.take() != text:
-            raise ValueError(text)
+        if wanted and word != wanted:
+            raise ValueError(f"{word} instead of {wanted}")
+        return word
 
     def conditional(self) -> Interval:
         condition = self.expression()
         if self.peek() != "?":
             return condition
-        self.take()
+        self.take("?")
         yes = self.conditional()
-        self.expect(":")
+        self.take(":")
         no = self.conditional()
         truth = _truth(condition)
         return _UNKNOWN if truth is None else yes if truth else no
@@ -141,66 +115,51 @@ class _Parser:
             return (-high, -low)
         if text == "(":
             value = self.conditional()
-            self.expect(")")
+            self.take(")")
             return value
         if text == "defined":
             bracket = self.peek() == "("
+            name = [self.take() for _ in range(1 + bracket)][-1]
             if bracket:
-                self.take()
-            name = self.take()
-            if bracket:
-                self.expect(")")
+                self.take(")")
             # defined(CUDA_VERSION) && CUDA_VERSION >= 13000 asks for the number where there is one
-            asked = self.ranges is TODAY and name in TODAY and sum(t.text == name for t in self.tokens) > 1
+            asked = self.ranges is TODAY and name in TODAY and self.words.count(name) > 1
             return _interval(True if asked else is_defined(name, self.own))
-        return self.operand(text)
-
-    def operand(self, text: str) -> Interval:
         if text[0].isdigit():
             number = int(text.replace("'", "").rstrip("uUlL"), 0)
             return (number, number)
         if self.peek() == "(":  # a function-like macro, or __has_include
-            return self.call(text)
-        flag = _VERSION_FLAG.fullmatch(text)
-        if flag:
+            argument, depth = "", 0
+            while depth or not argument:
+                piece = self.take()
+                depth += (piece == "(") - (piece == ")")
+                argument += piece
+            gone = text == "__has_include" and _GONE_HEADER.match(argument[1:].strip())
+            return (0, 0) if gone else _UNKNOWN
+        if _VERSION_FLAG.fullmatch(text):
             return _interval(is_defined(text, self.own))
         return (0, 0) if OTHER_PLATFORM.fullmatch(text) else self.ranges.get(text, _UNKNOWN)
-
-    def call(self, name: str) -> Interval:
-        argument, depth = "", 0
-        while True:
-            piece = self.take()
-            depth += (piece == "(") - (piece == ")")
-            argument += piece
-            if not depth:
-                break
-        gone = name == "__has_include" and _GONE_HEADER.match(argument[1:].strip())
-        return (0, 0) if gone else _UNKNOWN
 
 
 def _combined(operator: str, left: Interval, right: Interval) -> Interval:
     """What an operator makes of two operands."""
     sides = _truth(left), _truth(right)
-    if operator == "||":
-        return _interval(True if True in sides else None if None in sides else False)
-    if operator == "&&":
-        return _interval(False if False in sides else None if None in sides else True)
+    if operator in ("||", "&&"):
+        decides = operator == "||"
+        return _interval(decides if decides in sides else None if None in sides else not decides)
     if operator in ("+", "-"):
         ends = sorted(right if operator == "+" else (-right[0], -right[1]))
         return left[0] + ends[0], left[1] + ends[1]
-    if operator == "*" and min(*left, *right) >= 0 and math.inf not in (*left, *right):
-        return left[0] * right[0], left[1] * right[1]
-    return _UNKNOWN if operator in ("*", "/", "%") else _interval(_compare(operator, left, right))
-
-
-def _compare(operator: str, left: Interval, right: Interval) -> bool | None:
+    if operator in ("*", "/", "%"):
+        known = operator == "*" and min(*left, *right) >= 0 and math.inf not in (*left, *right)
+        return (left[0] * right[0], left[1] * right[1]) if known else _UNKNOWN
     if operator in ("==", "!="):
         same = left[0] == left[1] == right[0] == right[1]
         equal = True if same else False if left[1] < right[0] or right[1] < left[0] else None
-        return equal if operator == "==" else _not(equal)
+        return _interval(equal if operator == "==" else _not(equal))
     less, more = (left, right) if operator in ("<", ">=") else (right, left)
     smaller = True if less[1] < more[0] else False if less[0] >= more[1] else None
-    return smaller if operator in ("<", ">") else _not(smaller)
+    return _interval(smaller if operator in ("<", ">") else _not(smaller))
 
 
 def _not(truth: bool | None) -> bool | None:

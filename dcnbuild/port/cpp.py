@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain, groupby
+from functools import partial
+from itertools import accumulate, groupby
 
 from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, Revision, line_of, newline_of
-from dcnbuild.port.helpers import with_needs
+from dcnbuild.port.helpers import Helper, with_needs
 from dcnbuild.port.lifetimes import copied_headers, gone_headers, gone_names, host_headers
-from dcnbuild.port.pattern import follows, preceded
-from dcnbuild.port.result import Change, Remark, by_subject, remark
+from dcnbuild.port.result import Change, Remark, remark, remarks
 from dcnbuild.port.rule import Leftover, Rule, Scope
 from dcnbuild.port.rules import FAMILY_OF, LEFTOVERS, RULES
-from dcnbuild.port.rules.at_types import left_storage
 from dcnbuild.port.rules.guards import host_launches
 from dcnbuild.port.rules.headers import is_torch_h
-from dcnbuild.port.rules.th_pointers import left_fields
+from dcnbuild.port.rules.tensors import left_storage
+from dcnbuild.port.rules.th_tensors import left_fields
 from dcnbuild.port.tokens import Token
 
 #: An edit can bring a further match with it (one call inside another); more rounds than these mean
 #: that a rule matches its own replacement.
 _ROUNDS = 50
+#: From a text, a header and the offset of its first use to the edit that includes it, if the text lacks it.
+Include = Callable[[Code, str, int], Edit | None]
 
 
 @dataclass(frozen=True)
@@ -48,14 +50,11 @@ def port_text(
         deprecated: whether to rewrite what still compiles, too.
         fix_bugs: whether to repair the bugs that are otherwise reported.
     """
-    active = [
-        rule
-        for rule in rules
-        if rule.need == "broken" or (rule.need == "deprecated" and deprecated) or (rule.need == "bug" and fix_bugs)
-    ]
+    asked = {"broken": True, "deprecated": deprecated, "bug": fix_bugs}
+    active = [rule for rule in rules if asked[rule.need]]
     revision = Revision(source.text)
     code = source.with_own(scope.own)
-    lost_before = _th_headers(code)
+    of_torch_h = [i.header for i in code.layout.includes if is_torch_h(i.name)]
     changes: list[Change] = []
     failed: list[Remark] = []
     for _, family in groupby(active, key=lambda rule: FAMILY_OF.get(rule.id)):
@@ -63,10 +62,27 @@ def port_text(
         failed += more
     made = {change.rule for change in changes}
     applied = [rule for rule in active if rule.id in made]
-    code = _add_helpers(revision, code, scope, applied, changes)
-    code = _add_headers(revision, code, scope, applied, changes, lost_before != _th_headers(code))
-    remarks = [*failed, *_leftovers(code, scope), *_bugs(code, scope, rules, fix_bugs)]
-    return PortedText(revision.text, tuple(changes), tuple(remarks))
+    helpers = {h: h.name for h in with_needs([r.helper for r in applied if r.helper]) if h.guard not in revision.text}
+    if helpers:
+        code = add_helpers(revision, code, helpers, partial(includes.lacking, seen=scope.headers), changes)
+    lost = of_torch_h != [i.header for i in code.layout.includes if is_torch_h(i.name)]
+    # getCurrentCUDAStream: a header of ATen that an old source has it from may no longer bring it
+    names = {"getCurrentCUDAStream", *(rule.emits for rule in applied)} - {""} if applied else set()
+    wanted = "|".join(sorted(names)) or "(?!)"
+    for _ in range(_ROUNDS):  # one header after another
+        missing = includes.missing(code, wanted, scope.headers, lost)
+        if not missing:
+            break
+        code = apply_edits(revision, code, {"add-include": [includes.add(code, *missing[0])]}, changes)
+    else:
+        raise RuntimeError(f"the header {missing[0][0]} stays missing")
+    left = [*failed, *_leftovers(code, scope)]
+    for rule in rules:
+        edits = rule.edits(code, scope) if rule.need == "bug" and not fix_bugs else []
+        if edits:
+            lines = tuple(sorted({line_of(code.text, edit.start) for edit in edits}))
+            left.append(Remark(rule.id, lines, rule.pattern, rule.why, f"--fix-bugs writes {rule.replacement}", "bug"))
+    return PortedText(revision.text, tuple(changes), tuple(left))
 
 
 def not_understood(rule: str, reason: str) -> Remark:
@@ -78,11 +94,11 @@ def finds(source: Code, scope: Scope, need: str, rules: Sequence[Rule] = RULES) 
     """How many places rules of one need would change, and leftovers of that need name."""
     code = source.with_own(scope.own)
     found = sum(left.need == need for left in _leftovers(code, scope))
-    for rule in rules:
+    for rule in (rule for rule in rules if rule.need == need):
         try:
-            found += len(rule.edits(code, scope)) if rule.need == need else 0
+            found += len(rule.edits(code, scope))
         except Exception:  # named when it is applied
-            found += rule.need == "broken"
+            found += need == "broken"
     return found
 
 
@@ -127,47 +143,22 @@ def apply_edits(revision: Revision, code: Code, edits: Mapping[str, Iterable[Edi
     return code.after(revision.text, [edit for edit, _ in done]) if done else code
 
 
-def _th_headers(code: Code) -> list[str]:
-    return [i.header for i in code.layout.includes if is_torch_h(i.name)]
-
-
-def _add_helpers(revision: Revision, code: Code, scope: Scope, applied: Sequence[Rule], changes: list[Change]) -> Code:
-    """Writes the blocks that replacements call behind the includes, and the headers they need."""
-    helpers = with_needs([rule.helper for rule in applied if rule.helper])
-    helpers = [helper for helper in helpers if helper.guard not in revision.text]
-    if not helpers:
-        return code
-    names = "|".join(helper.name for helper in helpers)
+def add_helpers(
+    revision: Revision, code: Code, helpers: Mapping[Helper, str], include: Include, changes: list[Change]
+) -> Code:
+    """Writes helpers, given with the names they are called by, behind a text's includes, with the headers they need."""
+    names = "|".join(helpers.values())
 
     def first_use() -> int:
         return min(stream[index].start for stream, index in code.names(names))
 
     for header in dict.fromkeys(header for helper in helpers for header in helper.headers):
-        if not includes.has(code, header, first_use(), scope.headers):
-            edit = includes.add(code, header, first_use())
-            code = apply_edits(revision, code, {"add-include": [edit]}, changes)
+        edit = include(code, header, first_use())
+        code = apply_edits(revision, code, {"add-include": [edit]}, changes) if edit else code
     at = includes.behind_includes(code, first_use())
     block = "".join(f"\n{helper.guarded}" for helper in helpers)
     edit = Edit(at, at, block.replace("\n", newline_of(revision.text)))
     return apply_edits(revision, code, {"add-helper": [edit]}, changes)
-
-
-def _add_headers(
-    revision: Revision, code: Code, scope: Scope, applied: Sequence[Rule], changes: list[Change], lost: bool
-) -> Code:
-    """Includes what the new names need, one header after another."""
-    names = [rule.emits for rule in applied if rule.emits]
-    if applied:  # a header of ATen that an old source has it from may no longer bring it
-        names.append("getCurrentCUDAStream")
-    wanted = includes.symbol_pattern(names)
-    for _ in range(_ROUNDS):
-        missing = includes.missing(code, wanted, scope.headers, lost)
-        if not missing:
-            return code
-        header, first = missing[0]
-        edit = includes.add(code, header, first)
-        code = apply_edits(revision, code, {"add-include": [edit]}, changes)
-    raise RuntimeError(f"the header {header} stays missing")
 
 
 def _leftovers(code: Code, scope: Scope) -> Iterable[Remark]:
@@ -177,36 +168,22 @@ def _leftovers(code: Code, scope: Scope) -> Iterable[Remark]:
         found = [token for token in _named(code, scope, leftover) if token.start not in seen]
         seen |= {token.start for token in found}
         named |= {token.text for token in found}
-        for subject, lines in by_subject(code.text, ((token.text, token.start) for token in found)).items():
-            places = tuple(sorted(lines))
-            yield Remark(leftover.id, places, subject, leftover.reason, leftover.advice, leftover.need)
-    gone = (find(code, scope) for find in (gone_names, gone_headers, copied_headers, host_headers, host_launches))
-    for left in chain(*gone, left_fields(code), left_storage(code)):
-        if left.subject.rpartition("::")[2] not in named:
-            yield left
+        made = partial(Remark, leftover.id, reason=leftover.reason, advice=leftover.advice, need=leftover.need)
+        yield from remarks(made, code.text, ((token.text, token.start) for token in found))
+    for find in (gone_names, gone_headers, copied_headers, host_headers, host_launches, left_fields, left_storage):
+        yield from (left for left in find(code, scope) if left.subject.rpartition("::")[2] not in named)
 
 
 def _named(code: Code, scope: Scope, leftover: Leftover) -> Iterator[Token]:
     """The names that give a leftover away."""
-    if leftover.where and not code.has(leftover.where):
-        return
-    for stream, index in code.names(leftover.names):
+    for stream, index in code.names(leftover.names) if not leftover.where or code.has(leftover.where) else ():
         token = stream[index]
         if (
             token.text not in scope.own
             and not code.layout.is_past(token.start)
-            and not (follows(stream, index, "(") and preceded(stream, index, "void"))  # it is the project's own
+            and not (stream.follows(index, "(") and stream.preceded(index, "void"))  # it is the project's own
             and (stream.words(index - 1, 1) in (["."], ["->"])) == leftover.members
-            and (not leftover.following or follows(stream, index, leftover.following))
+            and (not leftover.following or stream.follows(index, leftover.following))
             and (not leftover.behind or "".join(stream.words(index - 2, 2)) in leftover.behind)
         ):
             yield token
-
-
-def _bugs(code: Code, scope: Scope, rules: Sequence[Rule], fixed: bool) -> Iterable[Remark]:
-    for rule in rules:
-        edits = [] if fixed or rule.need != "bug" else rule.edits(code, scope)
-        if edits:
-            lines = tuple(sorted({line_of(code.text, edit.start) for edit in edits}))
-            advice = f"--fix-bugs writes {rule.replacement}"
-            yield Remark(rule.id, lines, rule.pattern, rule.why, advice, "bug")

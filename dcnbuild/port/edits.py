@@ -33,15 +33,6 @@ class Revision:
         # (offset in text, offset in the original): the pieces that were kept, in order
         self._pieces: list[tuple[int, int]] = [(0, 0)]
 
-    @property
-    def changed(self) -> bool:
-        """Whether any edit made a difference."""
-        return self.text != self._original
-
-    def original_line(self, offset: int) -> int:
-        """The line number, from 1, of the first text that holds or precedes this offset."""
-        return line_of(self._original, self._origin(offset))
-
     def apply(self, edits: Iterable[Edit]) -> list[tuple[Edit, int]]:
         """Makes the edits, and returns those that took effect with their line of the first text.
 
@@ -63,15 +54,14 @@ class Revision:
             length += until - position
 
         for edit in sorted(edits, key=lambda e: (e.start, e.start < e.end, -e.end)):
-            unchanged = self.text[edit.start : edit.end] == edit.new
-            if edit.start < position or unchanged:
-                continue
-            keep(edit.start)
-            done.append((edit, self.original_line(edit.start)))
-            pieces.append((length, self._origin(edit.start)))
-            parts.append(edit.new)
-            length += len(edit.new)
-            position = edit.end
+            if edit.start >= position and self.text[edit.start : edit.end] != edit.new:
+                keep(edit.start)
+                origin = self._origin(edit.start)
+                done.append((edit, line_of(self._original, origin)))
+                pieces.append((length, origin))
+                parts.append(edit.new)
+                length += len(edit.new)
+                position = edit.end
         keep(len(self.text))
         self.text, self._pieces = "".join(parts), pieces
         return done
@@ -84,13 +74,10 @@ class Revision:
 def disjoint(groups: Iterable[Sequence[Edit]]) -> Iterator[Edit]:
     """The edits of those groups that share no text with a group before them: one is made as a whole."""
     taken: list[tuple[int, int]] = []
-    for group in groups:
-        if not group:
-            continue
+    for group in filter(None, groups):
         span = min(edit.start for edit in group), max(edit.end for edit in group)
         at = bisect.bisect(taken, span)
-        free = (not at or taken[at - 1][1] <= span[0]) and (at == len(taken) or span[1] <= taken[at][0])
-        if free:
+        if (not at or taken[at - 1][1] <= span[0]) and (at == len(taken) or span[1] <= taken[at][0]):
             taken.insert(at, span)
             yield from group
 
@@ -123,8 +110,7 @@ def newline_of(text: str) -> str:
 
 def indent_of(text: str, offset: int) -> str:
     """The white space that the line of this offset begins with."""
-    blanks = _INDENT.match(text, line_start(text, offset))
-    return blanks[0] if blanks else ""
+    return _INDENT.match(text, line_start(text, offset))[0]  # type: ignore[index]
 
 
 def whole_line(text: str, start: int, end: int) -> tuple[int, int]:

@@ -56,11 +56,6 @@ def extensions(python: Modules) -> Iterator[Extension]:
                     )
 
 
-def bound_files(python: Modules) -> frozenset[PurePosixPath]:
-    """The headers that the project's build scripts bind, and the sources: torch's builds take those in C for C++."""
-    return frozenset(e.script.parent / name for e in extensions(python) for name in (*e.headers, *e.sources))
-
-
 def _folders(folder: PurePosixPath, names: tuple[str, ...]) -> tuple[str, ...]:
     """Directories, but for those that the environment names."""
     return tuple(str(folder / name) for name in names if "$" not in name and not name.isupper())
@@ -81,10 +76,9 @@ def _strings(module: Module, node: ast.AST, seen: frozenset[str] = frozenset()) 
 def _values(module: Module, name: str) -> Iterator[ast.AST]:
     """What a variable is set to, and what is added to it."""
     for node in module.nodes:
-        if isinstance(node, (ast.Assign, ast.AugAssign)):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            if name in map(dotted, targets):
-                yield node.value
+        targets = getattr(node, "targets", []) or [getattr(node, "target", node)]
+        if isinstance(node, (ast.Assign, ast.AugAssign)) and name in map(dotted, targets):
+            yield node.value
         elif isinstance(node, ast.Call) and dotted(node.func) in (f"{name}.append", f"{name}.extend"):
             yield from node.args
 

@@ -15,8 +15,7 @@ from dcnbuild.port.code import Code
 from dcnbuild.port.edits import line_of
 from dcnbuild.port.ffi import Extension, extensions, loads, ported_source
 from dcnbuild.port.functions import Function
-from dcnbuild.port.pattern import follows
-from dcnbuild.port.python.module import Module, Modules, imported
+from dcnbuild.port.python.module import Modules, imported
 from dcnbuild.port.result import Change, FileResult, Remark, remark
 from dcnbuild.port.rule import entries
 
@@ -29,8 +28,6 @@ _FROM_C = 'extern "C" {{\n{}}}\n'
 _OF_CUDA = re.compile(r'#include\s*[<"](?:ATen/cuda|c10/cuda|cuda)')
 #: A lambda that runs on the GPU.
 _LAMBDA = re.compile(r"\]\s*__(?:host|device)__")
-#: What a setup.py imports → what pip has to install for it.
-_NEEDED = {"torch": "torch", "numpy": "numpy", "Cython": "cython", "pybind11": "pybind11"}
 
 
 def port_ffi(python: Modules, texts: Mapping[PurePosixPath, str], root: str) -> list[FileResult]:
@@ -73,30 +70,20 @@ def _package(
     extensions: list[Extension],
 ) -> list[FileResult]:
     """The bindings of what stands in one package, and a setup.py in a directory."""
-    results, calls, scripts = [], [], {e.script: None for e in extensions}
     named = root.isidentifier() and not keyword.iskeyword(root)
-    package = root if named and PurePosixPath("__init__.py") in python and not base.parts else ""
-    for extension in extensions:
-        made = _extension(python, texts, package, base, extension)
-        if made is None:
-            scripts.pop(extension.script, None)
-            continue
-        results += made[0]
-        calls.append(made[1])
-    if not calls:
+    package = root if named and PurePosixPath("__init__.py") in python.texts and not base.parts else ""
+    tried = [(e.script, _extension(python, texts, package, base, e)) for e in extensions]
+    made = [found for _, found in tried if found]
+    left = {script for script, found in tried if not found}
+    scripts = dict.fromkeys(script for script, _ in tried if script not in left)
+    if not made:
         return []
     inside = str(where.relative_to(base))
     packages = f"find_packages({inside!r})"
     if package:
         packages = f"[{package!r}, *({package + '.'!r} + name for name in {packages})]"
-    modules = sorted(
-        path.stem
-        for path in python
-        if not package
-        and path.parent == where
-        and path.stem not in ("__init__", "setup")
-        and path not in {e.script for e in extensions}
-    )
+    beside = (path for path in python.texts if path.parent == where and path not in {e.script for e in extensions})
+    calls = [call for _, call in made]
     setup = _TEMPLATES["setup"].format(
         written=WRITTEN,
         scripts=", ".join(str(script.relative_to(base)) for script in scripts),
@@ -104,12 +91,12 @@ def _package(
         where=inside,
         package=repr(package) if package else '""',
         packages=packages,
-        modules=modules,
+        modules=[] if package else sorted({path.stem for path in beside} - {"__init__", "setup"}),
         extensions="".join(f"{call},\n" for call in calls),
     )
     if any("CUDA_HOME" in call for call in calls):
         setup = setup.replace("import BuildExtension", "import CUDA_HOME, BuildExtension", 1)
-    return [*results, _new(base / "setup.py", setup, "a setup.py")]
+    return [*(binding for bindings, _ in made for binding in bindings), _new(base / "setup.py", setup, "a setup.py")]
 
 
 def _extension(
@@ -124,25 +111,29 @@ def _extension(
     if not extension.sources or None in found or not plain_names:
         return None
     parts = [path for path in dict.fromkeys(found) if path is not None]
-    plain = [path for path in parts if path.suffix != ".cu" and not _OF_CUDA.search(texts[path])]
-    plain = plain if extension.optional else parts
-    functions = _functions(headers, parts, texts)
+    on_gpu = {path for path in parts if path.suffix == ".cu" or _OF_CUDA.search(texts[path])}
+    plain = [path for path in parts if path not in on_gpu] if extension.optional else parts
+    codes = {path: Code(texts[path]) for path in (*headers, *parts)}
+
+    def bound_in(headers: Iterable[PurePosixPath], sources: Iterable[PurePosixPath]) -> list[str]:
+        return _functions([codes[path] for path in headers], [codes[path] for path in sources])
+
+    functions, anywhere = bound_in(headers, parts), bound_in(headers, plain)
     bound = any("PYBIND11_MODULE" in texts[path] for path in parts)
     if not functions and not bound:  # macros make them
         return None
-    anywhere = _functions(headers, plain, texts)
     both = bool(anywhere) and plain != parts
-    there = {h: not both or bool(_functions([h], plain, texts)) for h in headers}
-    c = _with_c_linkage(parts, texts)
-    forms = {h: _FROM_C if c & set(_functions([h], parts, texts)) else "{}" for h in headers}
+    there = {h: not both or bool(bound_in([h], plain)) for h in headers}
+    defined = [(codes[path], function) for path in parts for function in codes[path].functions]
+    c = {function.name for code, function in defined if _has_c_linkage(code, function)}
+    forms = {h: _FROM_C if c & set(bound_in([h], parts)) else "{}" for h in headers}
     text = _TEMPLATES["binding"].format(
         includes=_parted((forms[h].format(f'#include "{h.relative_to(folder)}"\n'), there[h]) for h in headers),
         functions=_parted((f'  m.def("{name}", &{name});\n', not both or name in anywhere) for name in functions),
     )
     binding = folder / f"{extension.name.split('.')[-1]}_binding.cpp"
-    taking = (f for path in parts for f in Code(texts[path]).functions if f.name in functions)
-    new = replace(_new(binding, text, f"{len(functions)} functions"), remarks=tuple(_pointers(text, taking)))
-    results = [] if bound else [new]
+    left = tuple(_pointers(text, (function for _, function in defined if function.name in functions)))
+    results = [] if bound else [replace(_new(binding, text, f"{len(functions)} functions"), remarks=left)]
     linked: dict[str, object] = {
         "libraries": list(extension.libraries),
         "library_dirs": _below(base, extension.library_dirs),
@@ -156,11 +147,13 @@ def _extension(
         includes=_below(base, [*folders, *extension.include_dirs]),
         more="".join(f"\n            {name}={values!r}," for name, values in linked.items() if values),
     )
-    kind = "CUDAExtension" if any(p.suffix == ".cu" or _OF_CUDA.search(texts[p]) for p in parts) else "CppExtension"
     macros = dict(extension.macros)
-    given = list((macros | {"WITH_CUDA": None} if both else macros).items())
     own = [result.path for result in results]
-    made = call(kind=kind, sources=_below(base, [*parts, *own]), macros=given)
+    made = call(
+        kind="CUDAExtension" if on_gpu else "CppExtension",
+        sources=_below(base, [*parts, *own]),
+        macros=list((macros | {"WITH_CUDA": None} if both else macros).items()),
+    )
     if both:
         given = [macro for macro in macros.items() if macro[0] != "WITH_CUDA"]
         other = call(kind="CppExtension", sources=_below(base, [*plain, *own]), macros=given)
@@ -183,18 +176,14 @@ def _parted(lines: Iterable[tuple[str, bool]]) -> str:
 
 def project_file(setup: str) -> list[FileResult]:
     """A pyproject.toml that tells pip what a setup.py imports, if torch is among it."""
-    try:
-        tree = Module(setup).tree
-    except SyntaxError:
-        return []
-    found = {name.split(".")[0] for node in ast.walk(tree) for name in imported(node)}
+    path, known = PurePosixPath("pyproject.toml"), _TEMPLATES["needed"]
+    nodes = (node for _, module in Modules({path: setup}).holding("torch") for node in module.nodes)
+    found = {name.split(".")[0] for node in nodes for name in imported(node)}
     if "torch" not in found:
         return []
-    needed = ["setuptools", *(_NEEDED[name] for name in sorted(found & set(_NEEDED)))]
-    requires = ", ".join(f'"{name}"' for name in needed)
+    requires = ", ".join(f'"{name}"' for name in ["setuptools", *(known[name] for name in sorted(found & set(known)))])
     text = _TEMPLATES["project"].format(requires=requires)
-    path, rule = PurePosixPath("pyproject.toml"), "build-requirements"
-    return [replace(_new(path, text, ""), changes=(Change(rule, 1, "", requires),))]
+    return [replace(_new(path, text, ""), changes=(Change("build-requirements", 1, "", requires),))]
 
 
 def _new(path: PurePosixPath, text: str, what: str) -> FileResult:
@@ -216,17 +205,14 @@ def _kernel(folder: PurePosixPath, name: str, texts: Mapping[PurePosixPath, str]
     return next((p for p in (*beside, *inside) if p in texts and p.suffix == ".cu"), None)
 
 
-def _functions(
-    headers: list[PurePosixPath], sources: list[PurePosixPath], texts: Mapping[PurePosixPath, str]
-) -> list[str]:
+def _functions(headers: Iterable[Code], sources: Iterable[Code]) -> list[str]:
     """What the headers declare and the sources define."""
-    defined = {f.name for path in sources for f in Code(texts[path]).functions}
+    defined = {function.name for code in sources for function in code.functions}
     declared: dict[str, None] = {}
-    for path in headers:
-        stream = Code(texts[path]).live
-        for index, token in enumerate(stream[:-1]):
-            close = stream.partner[index + 1] if stream[index + 1].text == "(" else -1
-            if close > 0 and token.text in defined and follows(stream, close, ";"):
+    for stream in (code.live for code in headers):
+        for index, token in enumerate(stream):
+            close = stream.close_of(index) if token.text in defined else -1
+            if close > 0 and stream.follows(close, ";"):
                 declared[token.text] = None
     return list(declared)
 
@@ -240,21 +226,15 @@ def _pointers(binding: str, functions: Iterable[Function]) -> Iterator[Remark]:
             yield remark("ffi-pointer", [line], f"{taken[0].type} {taken[0].name} of {function.name}")
 
 
-def _with_c_linkage(sources: list[PurePosixPath], texts: Mapping[PurePosixPath, str]) -> set[str]:
-    """The functions that sources define as `extern "C"`, which the headers of a build script do not say."""
-    codes = [Code(texts[path]) for path in sources]
-    return {f.name for code in codes for f in code.functions if "extern" in f.specifiers or _in_c_block(code, f.start)}
-
-
-def _in_c_block(code: Code, offset: int) -> bool:
-    stream = code.live
-    around = stream.around[stream.at(offset)]
-    return around > 1 and [token.text for token in stream[around - 2 : around]] == ["extern", '"C"']
+def _has_c_linkage(code: Code, function: Function) -> bool:
+    """Whether a function is defined as `extern "C"`, which the headers of a build script do not say."""
+    around = code.live.around[code.live.at(function.start)]
+    return "extern" in function.specifiers or code.live.words(around - 2, 2) == ["extern", '"C"']
 
 
 def _package_root(folder: PurePosixPath, python: Modules) -> PurePosixPath:
     """The directory that has to be on Python's path for the packages around a build script."""
-    while folder.parts and folder / "__init__.py" in python:  # "." is its own parent
+    while folder.parts and folder / "__init__.py" in python.texts:  # "." is its own parent
         folder = folder.parent
     return folder
 

@@ -12,7 +12,9 @@ from dcnbuild.port.pattern import skip
 from dcnbuild.port.stream import Stream
 
 _NO_FUNCTION = frozenset({"if", "for", "while", "switch", "catch", "return", "sizeof", "decltype"})
-_BEHIND_PARAMETERS = frozenset({"const", "noexcept", "override", "final", "mutable", "try", "&"})
+#: Signs that may stand between parameters and a body, and names that do not.
+_BEHIND_PARAMETERS = frozenset({"&", "::", "*", "<", ">", "->", ","})
+_NO_HEAD = frozenset({"else", "do", "try", "struct", "class", "namespace", "enum", "union"})
 _TENSOR = re.compile(r"^(?:const\s+)?(?:(?:::)?(?:at|torch)::)?Tensor(?:\s+const)?\s*&{0,2}$")
 
 
@@ -90,59 +92,39 @@ def functions_of(text: str, stream: Stream, directives: Iterable[Directive]) -> 
 
 def _function_before(text: str, stream: Stream, brace: int) -> Function | None:
     """The function whose body begins at this brace; its own body is not set yet."""
-    index = _close_of_parameters(stream, brace - 1)
-    if index is None:
-        return None
-    opening = _opening(stream, index)
-    if opening is None or opening == 0:
-        return None
-    name = stream[opening - 1]
-    if name.kind != "name" or name.text in _NO_FUNCTION:
+    close = _close_of_parameters(stream, brace - 1)
+    opening = stream.partner[close] if close > 0 else 0
+    if opening < 1 or stream[opening - 1].kind != "name" or stream[opening - 1].text in _NO_FUNCTION:
         return None
     first = opening - 1
-    while first and stream[first - 1].text not in (";", "}", "{") and opening - first < 200:
-        if stream[first - 1].text in (")", "="):
-            break
+    while first and opening - first < 200 and stream[first - 1].text not in (";", "}", "{", ")", "="):
         first -= 1
     specifiers = frozenset(token.text for token in stream[first : opening - 1])
-    if "=" in specifiers or specifiers & {"return", "new", "else"}:
+    if specifiers & {"return", "new", "else"}:
         return None
-    parameters = tuple(parameters_of(text, stream, opening + 1, index))
-    return Function(name.text, parameters, stream[first].start, (0, 0), specifiers)
+    parameters = tuple(parameters_of(text, stream, opening + 1, close))
+    return Function(stream[opening - 1].text, parameters, stream[first].start, (0, 0), specifiers)
 
 
-def _close_of_parameters(stream: Stream, index: int) -> int | None:
-    """The ")" of the parameters before a body, over `const`, `-> type` and initialisers."""
+def _close_of_parameters(stream: Stream, index: int) -> int:
+    """The ")" of the parameters before a body, over `const`, `-> type` and initialisers; -1 where there are none."""
     steps = 0
     while index >= 0 and steps < 200:
         text = stream[index].text
         if text == ")":
-            opening = _opening(stream, index)
-            if opening is None:
-                return None
+            opening = stream.partner[index]
+            if opening < 0 or stream.ends[opening + 1] >= 0:  # a statement ends between them
+                return -1
             before = stream[opening - 2].text if opening > 1 else ""
-            if before in (":", ",") and stream[opening - 1].kind == "name":
-                index = opening - 2  # a member initialiser
-                if before == ":":
-                    index -= 1
-                continue
-            return index
-        if text in _BEHIND_PARAMETERS or stream[index].kind == "name" or text in ("::", "*", "<"):
-            if text in ("else", "do", "try", "struct", "class", "namespace", "enum", "union"):
-                return None
-        elif text not in (">", "->", ","):
-            return None
-        index -= 1
-        steps += 1
-    return None
-
-
-def _opening(stream: Stream, close: int) -> int | None:
-    """The index of the "(" that a ")" closes, where no statement ends between them."""
-    opening = stream.partner[close]
-    if opening < 0 or stream.ends[opening + 1] >= 0:
-        return None
-    return opening
+            if before not in (":", ",") or stream[opening - 1].kind != "name":
+                return index
+            index = opening - 2 - (before == ":")  # a member initialiser
+        elif text in _NO_HEAD or not (stream[index].kind == "name" or text in _BEHIND_PARAMETERS):
+            return -1
+        else:
+            index -= 1
+            steps += 1
+    return -1
 
 
 def parameters_of(text: str, stream: Stream, index: int, close: int) -> Iterator[Parameter]:
@@ -153,7 +135,6 @@ def parameters_of(text: str, stream: Stream, index: int, close: int) -> Iterator
         piece = list(takewhile(lambda token: token.text != "=", stream[index:end]))
         if piece:
             named = piece[-1].kind == "name" and len(piece) > 1
-            last = piece[-2] if named else piece[-1]
-            written = text[piece[0].start : last.end]
+            written = text[piece[0].start : piece[-1 - named].end]
             yield Parameter(" ".join(written.split()), piece[-1].text if named else "")
         index = end + 1

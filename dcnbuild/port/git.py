@@ -37,13 +37,15 @@ def unrecorded(base: Path) -> list[str]:
         for name in ("index", "info/exclude"):
             if (repository / name).is_file():
                 shutil.copyfile(repository / name, own / name)
+        shared = repository / "commondir"  # of a linked work tree
+        common = shared.read_text().strip() if shared.is_file() else "."
         environment = {
             "PATH": os.defpath,
             "HOME": os.environ.get("HOME", ""),  # for the user's own list of ignored files
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_DIR": str(own),
-            "GIT_OBJECT_DIRECTORY": str(_objects(repository)),  # what links point to
+            "GIT_OBJECT_DIRECTORY": str(repository / common / "objects"),  # what links point to
             "GIT_WORK_TREE": str(work_tree),
         }
         try:
@@ -61,12 +63,6 @@ def unrecorded(base: Path) -> list[str]:
     if done.returncode:
         raise GitError(os.fsdecode(done.stderr).strip().splitlines()[-1])
     return sorted({os.fsdecode(name) for name in done.stdout.split(b"\0") if name})
-
-
-def _objects(repository: Path) -> Path:
-    shared = repository / "commondir"  # of a linked work tree
-    common = repository / shared.read_text().strip() if shared.is_file() else repository
-    return common / "objects"
 
 
 def _repository(base: Path) -> tuple[Path, Path] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dcnbuild.port.rows import rows
+from dcnbuild.port.rule import rows
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,4 @@ HELPERS = {row["name"]: Helper(**row) for row in rows(Path(__file__).with_suffix
 
 def with_needs(names: list[str]) -> list[Helper]:
     """The helpers of these names, each behind what it calls, each once."""
-    ordered: dict[str, Helper] = {}
-    for name in names:
-        for needed in (*HELPERS[name].needs, name):
-            ordered.setdefault(needed, HELPERS[needed])
-    return list(ordered.values())
+    return [HELPERS[needed] for needed in dict.fromkeys(n for name in names for n in (*HELPERS[name].needs, name))]

@@ -43,15 +43,9 @@ def missing(code: Code, names: str, seen: frozenset[str], lost: bool) -> list[tu
     return found
 
 
-def _reaches(include: tuple[Directive, ...], use: tuple[Directive, ...]) -> bool:
-    """Whether code inside `use` has seen an include inside `include`."""
-    return use[: len(include)] == include or [_words(line) for line in include] == [
-        _words(line) for line in use[: len(include)]
-    ]
-
-
-def _words(line: Directive) -> list[str]:
-    return [line.name, *(token.text for token in line.tokens)]
+def _words(path: Iterable[Directive]) -> list[list[str]]:
+    """What some #if lines say."""
+    return [[line.name, *(token.text for token in line.tokens)] for line in path]
 
 
 def add(code: Code, header: str, first: int) -> Edit:
@@ -64,22 +58,20 @@ def add(code: Code, header: str, first: int) -> Edit:
     line = f"#include <{header}>{newline}"
     path = code.layout.path_at(first)
     before = [i for i in code.layout.includes if i.directive.start < first and not nested(code, i)]
-    same = [i for i in before if [_words(p) for p in i.path] == [_words(p) for p in path]]
-    if same:
-        return _behind(code, same[-1].directive, line, newline)
-    conditions = [p for p in path if p.name in OPENS]
-    if path and len(conditions) == len(path):
-        opening = "".join(code.text[p.start : p.end] for p in conditions)
-        line = opening + line + f"#endif{newline}" * len(conditions)
-    plain = [i for i in before if not i.path]
-    if plain:
-        return _behind(code, plain[-1].directive, line, newline)
-    return Edit(top := top_of(code), top, line)
+    same = [i for i in before if _words(i.path) == _words(path)]
+    if not same:
+        if path and all(p.name in OPENS for p in path):
+            opening = "".join(code.text[p.start : p.end] for p in path)
+            line = opening + line + f"#endif{newline}" * len(path)
+        same = [i for i in before if not i.path]
+    at = same[-1].directive.end if same else top_of(code)
+    ended = not same or code.text[:at].endswith(("\n", "\r"))
+    return Edit(at, at, line if ended else newline + line)
 
 
-def _behind(code: Code, line: Directive, text: str, newline: str) -> Edit:
-    ended = code.text[: line.end].endswith(("\n", "\r"))
-    return Edit(line.end, line.end, text if ended else newline + text)
+def lacking(code: Code, header: str, first: int, seen: frozenset[str]) -> Edit | None:
+    """The same, if code at that offset has not seen the header."""
+    return None if has(code, header, first, seen) else add(code, header, first)
 
 
 def nested(code: Code, include: Include) -> bool:
@@ -109,16 +101,10 @@ def top_of(code: Code) -> int:
 
 def behind_includes(code: Code, first: int) -> int:
     """Where a block of code belongs that is used at offset `first`: behind the includes before it."""
-    ends = [
-        include.directive.end
-        for include in code.layout.includes
-        if include.directive.end <= first and not nested(code, include)
-    ]
-    if not ends:
-        return top_of(code)
-    last = max(ends)
-    if not code.layout.path_at(last):
-        return last
+    before = [i.directive.end for i in code.layout.includes if i.directive.end <= first and not nested(code, i)]
+    last = max(before, default=-1)
+    if last < 0 or not code.layout.path_at(last):
+        return last if before else top_of(code)
     # behind the #endif of the last include, if that comes before the use
     return next((at for at, path in code.layout.branches if last < at <= first and not path), last)
 
@@ -130,10 +116,5 @@ def has(code: Code, header: str, first: int, seen: frozenset[str], others: str =
     """
     others = others or "|".join(_others(row) for row in _TABLE if row["header"] == header) or "(?!)"
     path = code.layout.path_at(first)
-    there = {i.name for i in code.layout.includes if _reaches(i.path, path)} | seen
+    there = {i.name for i in code.layout.includes if _words(i.path) == _words(path[: len(i.path)])} | seen
     return any(name == header or re.fullmatch(others, name) for name in there)
-
-
-def symbol_pattern(emitted: Iterable[str]) -> str:
-    """The `names` of `missing` for the names that rules have brought in."""
-    return "|".join(sorted(set(emitted))) or "(?!)"

@@ -55,14 +55,10 @@ def folded(
         above = line_of(text, start) - 1
         start, end = (offset + len(holder.new) - len(text) for offset in (start, end))
         now_above = line_of(holder.new, start) - 1
-        holders[path] = replace(
-            holder,
-            new=holder.new[:start] + result.new + holder.new[end:],
-            changes=(*holder.changes, *(replace(c, line=c.line + above) for c in result.changes)),
-            remarks=(
-                *holder.remarks,
-                *(replace(r, lines=tuple(line + now_above for line in r.lines)) for r in result.remarks),
-            ),
+        holders[path] = holder.then(
+            holder.new[:start] + result.new + holder.new[end:],
+            (replace(c, line=c.line + above) for c in result.changes),
+            (replace(r, lines=tuple(line + now_above for line in r.lines)) for r in result.remarks),
         )
     return files, holders
 
@@ -71,7 +67,6 @@ def joined(results: Iterable[FileResult], holders: Mapping[PurePosixPath, FileRe
     """The results for Python files, of which some hold texts that were ported before."""
     done = {result.path: result for result in results}
     for path, holder in holders.items():
-        own = done.get(path) or replace(holder, changes=(), remarks=())
-        changes, remarks = holder.changes + own.changes, holder.remarks + own.remarks
-        done[path] = replace(own, old=holder.old, changes=changes, remarks=remarks)
+        own = done.get(path)
+        done[path] = holder.then(own.new, own.changes, own.remarks) if own else holder
     return list(done.values())

@@ -81,7 +81,8 @@ class Layout:
 
     def is_past(self, offset: int) -> bool:
         """Whether the code at that offset is for an older torch or CUDA than today's."""
-        return _within(self.past, offset)
+        at = bisect.bisect(self.past, offset, key=lambda span: span[0])
+        return at > 0 and offset < self.past[at - 1][1]
 
     def alternatives(self, offset: int) -> Iterator[tuple[int, int]]:
         """The spans that are compiled instead of the code at an offset, where its #if goes that way."""
@@ -94,11 +95,6 @@ class Layout:
         return self.branches[at - 1][1] if at else ()
 
 
-def _within(spans: Sequence[tuple[int, int]], offset: int) -> bool:
-    at = bisect.bisect(spans, offset, key=lambda span: span[0])
-    return at > 0 and offset < spans[at - 1][1]
-
-
 @dataclass
 class _Level:
     """One open #if: whether an earlier branch was surely taken, and how this one stands."""
@@ -108,11 +104,6 @@ class _Level:
     now: bool | None
     guard: bool
     arms: list[tuple[int, int]] = field(default_factory=list)
-
-    def next_arm(self, layout: Layout, end: int) -> None:
-        """Closes the branch that this level is in, at the line that ends it."""
-        self.arms.append((self.line.end, end))
-        layout.arms[self.line.start] = self.arms
 
 
 def read_layout(
@@ -126,11 +117,10 @@ def read_layout(
         own: the macros that the project defines, whose state is therefore not known.
         ranges: what the macros for versions may be.
     """
-    layout = Layout(directives=_directives(text, tokens))
+    layout = Layout(directives=list(_directives(text, tokens)))
     levels: list[_Level] = []
     path: tuple[Directive, ...] = ()
-    dead = 0  # how many of the levels are not compiled
-    dead_since: int | None = None
+    dead = dead_since = 0  # how many of the levels are not compiled, and where the first of them begins
     guards = guard_lines(layout.directives)
     for line in layout.directives:
         was_dead = dead > 0
@@ -139,30 +129,33 @@ def read_layout(
             guard = line in guards
             levels.append(_Level(line, truth, None if guard else truth, guard))
             dead += levels[-1].now is False
-        elif line.name in NEXT and levels:
+        elif line.name in (*NEXT, "endif") and levels:
             level = levels[-1]
-            truth = True if line.name == "else" else _truth(line, own, ranges)
-            level.next_arm(layout, line.start)
-            level.line = line
+            level.arms.append((level.line.end, line.start))
+            layout.arms[level.line.start] = level.arms
             dead -= level.now is False
-            level.now = False if level.taken else None if level.taken is None and truth else truth
-            dead += level.now is False
-            level.taken = True if True in (level.taken, truth) else None if level.taken is None else truth
-        elif line.name == "endif" and levels:
-            levels[-1].next_arm(layout, line.start)
-            dead -= levels.pop().now is False
+            if line.name == "endif":
+                levels.pop()
+            else:
+                truth = True if line.name == "else" else _truth(line, own, ranges)
+                level.line = line
+                level.now = False if level.taken else None if level.taken is None and truth else truth
+                dead += level.now is False
+                level.taken = True if True in (level.taken, truth) else None if level.taken is None else truth
         else:
-            if not was_dead:
-                _read_line(layout, line, path)
+            kind = line.tokens[0].kind if line.tokens and not was_dead else ""
+            if line.name == "define" and kind:
+                layout.macros.append(_macro(line))
+            elif line.name == "include" and kind in ("header", "string"):
+                layout.includes.append(Include(line.tokens[0].text, line, path))
             continue
         path = tuple(level.line for level in levels[:_DEEPEST] if not level.guard)
-        if dead and dead_since is None:
+        if dead and not was_dead:
             dead_since = line.end
-        elif not dead and dead_since is not None:
+        elif was_dead and not dead:
             layout.dead.append((dead_since, line.start))
-            dead_since = None
         layout.branches.append((line.end, path))
-    if dead_since is not None:
+    if dead:
         layout.dead.append((dead_since, len(text)))
     asked = {token.text for line in layout.directives if line.name in ("if", "elif") for token in line.tokens}
     both = ranges is RANGES and asked & set(TODAY)
@@ -170,17 +163,12 @@ def read_layout(
     return layout
 
 
-def _directives(text: str, tokens: Sequence[Token]) -> list[Directive]:
-    lines = []
-    inside = (token for token in tokens if token.line)
-    for _, group in groupby(inside, key=lambda token: token.line):
+def _directives(text: str, tokens: Sequence[Token]) -> Iterator[Directive]:
+    for _, group in groupby((token for token in tokens if token.line), key=lambda token: token.line):
         members = list(group)
         solid = tuple(token for token in members if token.solid)
-        start = line_start(text, members[0].start)
-        end = behind_line_end(text, members[-1].end)
-        name = solid[1].text if len(solid) > 1 else ""
-        lines.append(Directive(name, solid[2:], start, end))
-    return lines
+        span = line_start(text, members[0].start), behind_line_end(text, members[-1].end)
+        yield Directive(solid[1].text if len(solid) > 1 else "", solid[2:], *span)
 
 
 def _truth(line: Directive, own: frozenset[str], ranges: Mapping[str, Interval]) -> bool | None:
@@ -195,18 +183,10 @@ def _truth(line: Directive, own: frozenset[str], ranges: Mapping[str, Interval])
 def guard_lines(lines: Sequence[Directive]) -> list[Directive]:
     """The `#pragma once`, or the `#ifndef X` and `#define X`, that a header begins with."""
     once = [line for line in lines[:1] if line.name == "pragma" and [token.text for token in line.tokens] == ["once"]]
-    asks, defines = [*lines[len(once) : len(once) + 2], None, None][:2]
-    if asks is None or defines is None or (asks.name, defines.name) != ("ifndef", "define"):
-        return once
-    names = [[token.text for token in line.tokens] for line in (asks, defines)]
-    return [*once, asks, defines] if len(names[0]) == 1 and names[0] == names[1] else once
-
-
-def _read_line(layout: Layout, line: Directive, path: tuple[Directive, ...]) -> None:
-    if line.name == "include" and line.tokens and line.tokens[0].kind in ("header", "string"):
-        layout.includes.append(Include(line.tokens[0].text, line, path))
-    elif line.name == "define" and line.tokens:
-        layout.macros.append(_macro(line))
+    pair = lines[len(once) : len(once) + 2]
+    names = [[token.text for token in line.tokens] for line in pair]
+    guards = [line.name for line in pair] == ["ifndef", "define"] and len(names[0]) == 1 and names[0] == names[1]
+    return [*once, *pair] if guards else once
 
 
 def _macro(line: Directive) -> Macro:

@@ -48,8 +48,7 @@ def write_copy(source: Path, out: Path, files: Sequence[FileResult]) -> dict[Pat
             try:
                 copy_tree(source, copy, _left_out)
             except shutil.Error as error:  # at the end, when everything else has been copied
-                for name, _, reason in error.args[0]:
-                    failed[Path(name).relative_to(source)] = reason.split(": ")[0]
+                failed = {Path(name).relative_to(source): why.split(": ")[0] for name, _, why in error.args[0]}
         else:
             copy.mkdir()
             shutil.copy2(source, copy / source.name)
@@ -84,11 +83,9 @@ def copy_file(source: str, target: str) -> None:
                     raise
                 break
             end = old.seek(start, os.SEEK_HOLE)
-            old.seek(start)
-            new.seek(start)
-            while start < end and (data := old.read(min(end - start, _PIECE))):
+            new.seek(old.seek(start))
+            while data := old.read(min(end - old.tell(), _PIECE)):
                 new.write(data)
-                start += len(data)
         new.truncate(found.st_size)
     shutil.copystat(source, target)
 
@@ -139,10 +136,9 @@ def write_in_place(source: Path, files: Sequence[FileResult], force: bool) -> Pa
 
 def _backup_directory(base: Path) -> Path:
     """A new directory beside the project: `NAME-before-port`, with a number if that is taken."""
-    for number in range(1, 10_000):
-        name = f"{base.name}-before-port" + (f"-{number}" if number > 1 else "")
+    for number in ("", *(f"-{number}" for number in range(2, 10_000))):
+        path = base.with_name(f"{base.name}-before-port{number}")
         try:
-            path = base.with_name(name)
             path.mkdir()
             return path
         except FileExistsError:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import pairwise
 
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.stream import CLOSING, OPENING, Stream
@@ -34,13 +35,9 @@ class Match:
 def parts_of(pattern: str) -> tuple[str, ...]:
     """A pattern's literal tokens and variables, in order."""
     parts: list[str] = []
-    position = 0
-    for variable in [*_VARIABLE.finditer(pattern), None]:
-        literal = pattern[position : variable.start() if variable else len(pattern)]
-        parts += [token.text for token in tokenize(literal) if token.solid]
-        if variable:
-            parts.append(variable[0])
-            position = variable.end()
+    for piece in re.split(rf"({_VARIABLE.pattern})", pattern):
+        literal = (token.text for token in tokenize(piece) if token.solid)
+        parts += [piece] if _VARIABLE.fullmatch(piece) else literal
     return tuple(parts)
 
 
@@ -50,21 +47,15 @@ def find(pattern: str, stream: Stream) -> Iterator[Match]:
     name = next(number for number, part in enumerate(parts) if part.isidentifier())
     for place in stream.places.get(parts[name], ()):
         index = place - name  # nothing but signs stands before the first name
-        if index < 0 or not _starts(stream, index, parts[0]):
+        first = stream[max(index, 0)]
+        starts = index >= 0 and (first.text == parts[0] or (parts[0], first.text) == (".", "->"))
+        # a name behind ".", "->" or "::" is another thing of the same name
+        if not starts or (first.kind == "name" and index and stream[index - 1].text in (".", "->", "::")):
             continue
         captures: dict[str, tuple[int, int]] = {}
         end = _match(stream, index, parts, captures)
         if end is not None:
-            first, last = stream[index], stream[end - 1]
-            yield Match(first.start, last.end, captures, first.text == "->")
-
-
-def _starts(stream: Stream, index: int, part: str) -> bool:
-    text = stream[index].text
-    if text != part:
-        return part == "." and text == "->"
-    # a name behind ".", "->" or "::" is another thing of the same name
-    return not (stream[index].kind == "name" and index and stream[index - 1].text in (".", "->", "::"))
+            yield Match(first.start, stream[end - 1].end, captures, first.text == "->")
 
 
 def _match(stream: Stream, index: int, parts: Sequence[str], captures: dict[str, tuple[int, int]]) -> int | None:
@@ -75,6 +66,7 @@ def _match(stream: Stream, index: int, parts: Sequence[str], captures: dict[str,
             index += 1
             continue
         many = part.startswith("$$")
+        end: int | None
         if parts[number - 1] == "<":
             end = stream.angles.get(index - 1)
         elif parts[number + 1 : number + 2] == ("(",):  # the name of a variable or a function
@@ -87,16 +79,6 @@ def _match(stream: Stream, index: int, parts: Sequence[str], captures: dict[str,
         captures[part.lstrip("$")] = (start, stream[end].start)
         index = end
     return index
-
-
-def follows(stream: Stream, index: int, *texts: str) -> bool:
-    """Whether these tokens stand behind the one at `index`."""
-    return stream.words(index + 1, len(texts)) == list(texts)
-
-
-def preceded(stream: Stream, index: int, *texts: str) -> bool:
-    """Whether these tokens stand before the one at `index`."""
-    return stream.words(index - len(texts), len(texts)) == list(texts)
 
 
 def skip(stream: Stream, index: int, stop_at_comma: bool = False) -> int | None:
@@ -143,24 +125,20 @@ def arguments(stream: Stream, index: int) -> tuple[list[tuple[int, int]], int] |
 def arguments_of(stream: Stream, name: int, templates: bool = False) -> tuple[list[tuple[int, int]], int] | None:
     """The arguments of the call of a name, and the closing bracket; with `templates`, also of `name<…>(…)`."""
     last = stream.angles.get(name + 1, name) if templates else name
-    return arguments(stream, last + 2) if follows(stream, last, "(") else None
+    return arguments(stream, last + 2) if stream.follows(last, "(") else None
 
 
 def template_arguments(text: str, stream: Stream, opening: int) -> list[str]:
     """The arguments of a template list, as written; `opening` is the index of its "<"."""
     close = stream.angles.get(opening)
-    found: list[str] = []
-    index = start = opening + 1
+    ends = [opening]
+    index = opening + 1
     while close is not None and index <= close:
-        jump = stream.angles.get(index, stream.partner[index])
-        if jump > index:
-            index = jump
-        elif index == close or stream[index].text == ",":
-            if index > start:
-                found.append(text[stream[start].start : stream[index - 1].end])
-            start = index + 1
-        index += 1
-    return found
+        if index == close or stream[index].text == ",":
+            ends.append(index)
+        index = max(stream.angles.get(index, stream.partner[index]), index) + 1
+    spans = ((start + 1, end) for start, end in pairwise(ends) if end > start + 1)
+    return [text[stream[start].start : stream[end - 1].end] for start, end in spans]
 
 
 def fill(replacement: str, text: str, match: Match) -> list[Edit]:
@@ -170,13 +148,12 @@ def fill(replacement: str, text: str, match: Match) -> list[Edit]:
     """
     edits: list[Edit] = []
     position, new, at = match.start, "", 0
-    variables = _VARIABLE.findall(replacement)
-    spans = [match.captures[variable.lstrip("$")] for variable in variables]
+    variables = list(_VARIABLE.finditer(replacement))
+    spans = [match.captures[variable[0].lstrip("$")] for variable in variables]
     in_order = spans == sorted(spans)
     for variable, (start, end) in zip(variables, spans, strict=True):
-        found = replacement.index(variable, at)
-        new += replacement[at:found]
-        at = found + len(variable)
+        new += replacement[at : variable.start()]
+        at = variable.end()
         value = text[start:end]
         if not value.strip():  # nothing was there: drop the comma before it
             new = re.sub(r",\s*$", "", new)
@@ -191,7 +168,6 @@ def fill(replacement: str, text: str, match: Match) -> list[Edit]:
         else:
             new += text[start:end]
     edits.append(Edit(position, match.end, new + replacement[at:]))
-    first = edits[0]
-    if match.arrow and first.new.startswith("."):
-        edits[0] = Edit(first.start, first.end, "->" + first.new[1:])
+    if match.arrow and edits[0].new.startswith("."):
+        edits[0] = replace(edits[0], new="->" + edits[0].new[1:])
     return edits

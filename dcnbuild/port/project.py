@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from dcnbuild.port import source
 from dcnbuild.port.cpp import PortedText, finds, not_understood, port_text
-from dcnbuild.port.ffi import bound_files
+from dcnbuild.port.ffi import extensions
 from dcnbuild.port.ffi_project import port_ffi, project_file, replaced_scripts
 from dcnbuild.port.inline import folded, joined, places_in
 from dcnbuild.port.python.port import TRIGGERS, PythonProject, port_python
@@ -16,19 +18,9 @@ from dcnbuild.port.result import Change, FileResult, ProjectResult
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.rules import RULES
 from dcnbuild.port.scripts import made_by_setup, port_scripts
-from dcnbuild.port.source import (
-    CPP_SUFFIXES,
-    PYTHON_SUFFIXES,
-    Skipped,
-    Unreadable,
-    is_script,
-    is_source,
-    read_source,
-    survey,
-)
 from dcnbuild.port.stable.abi import Target
 from dcnbuild.port.stable.project import port_to_stable
-from dcnbuild.port.tree import Project, brings_new_standard
+from dcnbuild.port.tree import Project
 
 Progress = Callable[[str], None]
 
@@ -55,17 +47,16 @@ def port_project(root: Path, options: Options = Options(), progress: Progress = 
     sources, unread, skipped = _read(root, progress)
     cpp, python = (
         {path: found for path, found in sources.items() if path.suffix in suffixes}
-        for suffixes in (CPP_SUFFIXES, PYTHON_SUFFIXES)
+        for suffixes in (source.CPP_SUFFIXES, source.PYTHON_SUFFIXES)
     )
-    scripts = {  # those in hidden directories are for machines that test many versions
-        path: found
-        for path, found in sources.items()
-        if is_script(path) and not any(part.startswith(".") for part in path.parts)
-    }
+    hidden = {path for path in sources if any(part.startswith(".") for part in path.parts)}
+    # scripts in hidden directories are for machines that test many versions
+    scripts = {path: found for path, found in sources.items() if source.is_script(path) and path not in hidden}
     stated = {path: as_python3(text) for path, (text, _) in python.items() if TRIGGERS.search(text)}
     python |= {path: (text, python[path][1]) for path, (text, changes) in stated.items() if changes}
     scripts_in_python = PythonProject(python)
-    bound = bound_files(scripts_in_python.modules)
+    # what build scripts bind: torch's builds take its sources in C for C++
+    bound = {e.script.parent / name for e in extensions(scripts_in_python.modules) for name in (*e.headers, *e.sources)}
     places = places_in(scripts_in_python.modules)
     inline = {name: (python[path][0][start:end], python[path][1]) for name, (path, start, end) in places.items()}
     project = Project({path: text for path, (text, _) in (cpp | inline).items()}, bound)
@@ -75,15 +66,13 @@ def port_project(root: Path, options: Options = Options(), progress: Progress = 
         if changes:
             held = holders.get(path) or FileResult(path, text, text, python[path][1])
             holders[path] = replace(held, old=sources[path][0], changes=(*changes, *held.changes))
-    try:
+    added: list[FileResult] = []
+    with suppress(Exception):  # then the build script is named
         texts = {result.path: result.new for result in ported}
         added = port_ffi(scripts_in_python.modules, texts, root.resolve().name)
-    except Exception:  # then the build script is named
-        added = []
     written = (result.new for result in (*ported, *added) if result.changed)
-    new_standard = project.needs_new_standard or any(map(brings_new_standard, written))
+    new_standard = project.needs_new_standard(written)
     results = [*unread, *ported, *added]
-    setup = PurePosixPath("setup.py")
     done = replaced_scripts(dict(scripts_in_python.modules.texts) | {result.path: result.new for result in added})
     old = failing or options.deprecated
     if places:
@@ -92,8 +81,8 @@ def port_project(root: Path, options: Options = Options(), progress: Progress = 
     built = made_by_setup({path: text for path, (text, _) in python.items()})
     results += port_scripts(scripts, new_standard, old, built)
     if failing and root.is_dir() and not (root / "pyproject.toml").exists():
-        new = {result.path: result.new for result in results}
-        results += project_file(new.get(setup, sources.get(setup, ("", ""))[0]))
+        texts = {path: text for path, (text, _) in sources.items()} | {result.path: result.new for result in results}
+        results += project_file(texts.get(PurePosixPath("setup.py"), ""))
     relevant = [r for r in results if r.changed or r.remarks or r.note or r.path in cpp or r.path in holders]
     files = tuple(sorted(relevant, key=lambda r: r.path))
     result = ProjectResult(files, failing, left, skipped=tuple(skipped), served=project.served)
@@ -102,28 +91,25 @@ def port_project(root: Path, options: Options = Options(), progress: Progress = 
 
 def _read(
     root: Path, progress: Progress
-) -> tuple[dict[PurePosixPath, tuple[str, str]], list[FileResult], list[Skipped]]:
+) -> tuple[dict[PurePosixPath, tuple[str, str]], list[FileResult], list[source.Skipped]]:
     """The sources with their encodings, those that cannot be read, and what is not looked at."""
     base = root.parent if root.is_file() else root
     sources: dict[PurePosixPath, tuple[str, str]] = {}
     unread: list[FileResult] = []
-    skipped: list[Skipped] = []
-    for found in survey(root):
-        file, reason = (found.path, found.reason) if isinstance(found, Skipped) else (found, "")
-        path = PurePosixPath(file.relative_to(base).as_posix())
-        if isinstance(found, Skipped):
+    skipped: list[source.Skipped] = []
+    for found in source.survey(root):
+        left = found if isinstance(found, source.Skipped) else source.Skipped(found, "")
+        path = PurePosixPath(left.path.relative_to(base).as_posix())
+        if isinstance(found, source.Skipped):
             skipped.append(replace(found, path=Path(path)))
         else:
             progress(f"reading sources: {len(sources):,}")
             try:
-                sources[path] = read_source(file)
-            except Unreadable as error:
-                reason = str(error)
-            except OSError as error:
-                reason = error.strerror or "it cannot be read"
-        if reason and is_source(file) and not (isinstance(found, Skipped) and found.copied):
-            note = f"not looked at: {reason}"
-            unread.append(FileResult(path, "", "", note=note, read=False))
+                sources[path] = source.read_source(found)
+            except (source.Unreadable, OSError) as error:
+                left = replace(left, reason=source.reason_of(error))
+        if left.reason and source.is_source(left.path) and not left.copied:
+            unread.append(FileResult(path, "", "", note=f"not looked at: {left.reason}", read=False))
     return sources, unread, skipped
 
 
@@ -140,7 +126,7 @@ def _port_cpp(
         target = project.ported_to(path)
         done = target != path and target in sources
         if path in project.reached and not failing and not done:
-            failing = bool(_wide(encoding) or finds(project.codes[path], scopes[path], "broken"))
+            failing = bool(source.is_wide(encoding) or finds(project.codes[path], scopes[path], "broken"))
     deprecated = failing or options.deprecated
     results: list[FileResult] = []
     left = 0
@@ -156,19 +142,13 @@ def _port_cpp(
             ported = port_text(code, scopes[path], rules, deprecated=deprecated, fix_bugs=options.fix_bugs)
         except Exception as error:
             ported = PortedText(text, (), (not_understood("all rules", repr(error)),))
-        if not deprecated:
-            left += finds(code, scopes[path], "deprecated")
+        left += 0 if deprecated else finds(code, scopes[path], "deprecated")
         changes = ported.changes
-        if _wide(encoding):  # gcc, clang and nvcc read nothing of the kind
+        if source.is_wide(encoding):  # gcc, clang and nvcc read nothing of the kind
             changes = (Change("source-encoding", 1, encoding, "utf-8"), *changes)
             encoding = "utf-8"
         if target != path:
-            note = f"it stays as it is: its port is {target.name}"
-            results.append(FileResult(path, text, text, note=note))
+            results.append(FileResult(path, text, text, note=f"it stays as it is: its port is {target.name}"))
         old = text if target == path else ""
         results.append(FileResult(target, old, ported.text, encoding, changes, ported.remarks))
     return results, failing, left
-
-
-def _wide(encoding: str) -> bool:
-    return encoding.startswith(("utf-16", "utf-32"))

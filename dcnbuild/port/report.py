@@ -6,7 +6,7 @@ import difflib
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -58,7 +58,8 @@ def _table(files: list[FileResult], width: int) -> Table:
     """A line for each file; words are broken only where they alone are too long."""
     tried = any(file.compiled is not None or file.compiles is not None for file in files)
     titles = ["file", "rules applied", "left for you", *(["compiled before", "compiles"] if tried else [])]
-    rows = [(one_line(str(file.path)), _rules(file), _left(file)) for file in files]
+    left_in = [Counter(f"{r.id} ({_WORDS[r.need]})" for r in file.remarks for _ in r.lines) for file in files]
+    rows = [(one_line(str(f.path)), _counted(f.rules()), _counted(left, " ×1")) for f, left in zip(files, left_in)]
     columns = [[title, *(row[number] for row in rows if number < len(row))] for number, title in enumerate(titles)]
     words = [[word for text in column for word in text.split()] for column in columns]
     words[0] = [part for path in columns[0] for part in _PARTS.findall(path)]
@@ -76,16 +77,9 @@ def _table(files: list[FileResult], width: int) -> Table:
     return table
 
 
-def _rules(file: FileResult) -> str:
-    return ", ".join(rule if times == 1 else f"{rule} ×{times}" for rule, times in file.rules().items()) or "–"
-
-
-def _left(file: FileResult) -> str:
-    """What is left of each kind, and in how many lines."""
-    counts: Counter[str] = Counter()
-    for remark in file.remarks:
-        counts[f"{remark.id} ({_WORDS[remark.need]})"] += len(remark.lines)
-    return ", ".join(f"{kind} ×{times}" for kind, times in counts.items()) or "–"
+def _counted(counts: Mapping[str, int], once: str = "") -> str:
+    """Words with how often each is counted."""
+    return ", ".join(f"{word} ×{times}" if times != 1 else f"{word}{once}" for word, times in counts.items()) or "–"
 
 
 def _wrapped(path: str, width: int) -> str:
@@ -134,11 +128,7 @@ def install_line(build: Build, out: Path) -> str:
 
 def diff(files: tuple[FileResult, ...]) -> Iterator[str]:
     """The changes as a unified diff, line by line, with the line ends of the sources."""
-    for file in files:
-        if file.changed:
-            yield from difflib.unified_diff(
-                file.old.splitlines(keepends=True),
-                file.new.splitlines(keepends=True),
-                f"a/{one_line(str(file.path))}",
-                f"b/{one_line(str(file.path))}",
-            )
+    for file in (file for file in files if file.changed):
+        old, new = (text.splitlines(keepends=True) for text in (file.old, file.new))
+        path = one_line(str(file.path))
+        yield from difflib.unified_diff(old, new, f"a/{path}", f"b/{path}")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
 from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.edits import line_of
-from dcnbuild.port.rows import filled
-from dcnbuild.port.rule import Need
+from dcnbuild.port.rule import Need, filled
 from dcnbuild.port.source import Skipped
 
 #: What is said of what no rule rewrites.
@@ -56,12 +55,14 @@ def remark(id: str, lines: Iterable[int], subject: str = "", **values: str) -> R
     return Remark(id, places, subject or row["subject"], row["reason"], row["advice"], need)
 
 
-def by_subject(text: str, found: Iterable[tuple[str, int]]) -> dict[str, set[int]]:
-    """Each subject with its lines, from pairs with the offsets where they are in a text."""
+def remarks(
+    make: Callable[[tuple[int, ...], str], Remark], text: str, found: Iterable[tuple[str, int]]
+) -> Iterator[Remark]:
+    """A remark for each subject, made of its lines and itself, from pairs with the offsets where they are in a text."""
     lines: dict[str, set[int]] = {}
     for subject, offset in found:
         lines.setdefault(subject, set()).add(line_of(text, offset))
-    return lines
+    return (make(tuple(sorted(places)), subject) for subject, places in lines.items())
 
 
 @dataclass(frozen=True)
@@ -98,13 +99,13 @@ class FileResult:
         """Whether the ported file differs, in its text or in its encoding."""
         return self.old != self.new or bool(self.changes)
 
+    def then(self, new: str, changes: Iterable[Change], remarks: Iterable[Remark]) -> FileResult:
+        """The file after a further step: its text then, and what that step did and left."""
+        return replace(self, new=new, changes=(*self.changes, *changes), remarks=(*self.remarks, *remarks))
+
     def rules(self) -> dict[str, int]:
         """How often each rule was applied."""
         return dict(Counter(change.rule for change in self.changes))
-
-    def with_compiles(self, compiles: bool | None, output: str = "", note: str = "") -> FileResult:
-        """The same with what the compiler found."""
-        return replace(self, compiles=compiles, output=output, note=note or self.note)
 
 
 @dataclass(frozen=True)
@@ -127,13 +128,9 @@ class Build:
 
     def and_also(self, other: Build) -> Build:
         """What two of them came to together."""
-        return Build(
-            self.built and other.built,
-            self.imported | other.imported,
-            "\n".join(filter(None, (self.output, other.output))),
-            self.variables,
-            self.folders + other.folders,
-        )
+        output = "\n".join(filter(None, (self.output, other.output)))
+        built, imported = self.built and other.built, self.imported | other.imported
+        return Build(built, imported, output, self.variables, self.folders + other.folders)
 
     @property
     def ok(self) -> bool:

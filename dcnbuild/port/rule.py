@@ -1,18 +1,18 @@
-"""What a rule is: an entry that names an old form, what to write instead, and why."""
+"""What a rule is: an entry that names an old form, what to write instead, and why; and how its table is read."""
 
 from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from dcnbuild.base.plain_yaml import shipped
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import fill, parts_of
-from dcnbuild.port.rows import rows
 
 #: "broken": does not compile, link or run today. "deprecated": still compiles, with a warning or
 #: with another meaning. "bug": compiles and does the wrong thing; only --fix-bugs changes it.
@@ -93,24 +93,38 @@ class Rule:
     def edits(self, code: Code, scope: Scope) -> list[Edit]:
         """What this rule changes in a C++ text. One text has one scope: it is looked for once."""
         if self.id not in code.edits:
-            found = self._edits(code, scope)
+            found = (self.rewrite or self._matched)(code, scope)
             code.edits[self.id] = [e for e in found if self.need != "broken" or not code.layout.is_past(e.start)]
         return code.edits[self.id]
 
-    def _edits(self, code: Code, scope: Scope) -> list[Edit]:
-        if self.rewrite is not None:
-            return list(self.rewrite(code, scope))
-        name = next(part for part in parts_of(self.pattern) if part.isidentifier())
-        if name in scope.own:
-            return []
+    def _matched(self, code: Code, scope: Scope) -> Iterator[Edit]:
         new = parts_of(self.replacement)[0]
         there = [m.start() for m in re.finditer(rf"\b{new}\b", code.text)] if self.either else []
-        return [
-            edit
-            for match in code.find(self.pattern)
-            if not there or not _any_in(there, code.layout.alternatives(match.start))
-            for edit in fill(self.replacement, code.text, match)
-        ]
+        own = next(part for part in parts_of(self.pattern) if part.isidentifier()) in scope.own
+        for match in code.find(self.pattern) if not own else ():
+            spans = code.layout.alternatives(match.start) if there else ()
+            firsts = ((bisect.bisect_left(there, start), end) for start, end in spans)
+            if not any(at < len(there) and there[at] < end for at, end in firsts):
+                yield from fill(self.replacement, code.text, match)
+
+
+def rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a table; one with `each` stands for as many, with the values of each in place of "{name}"."""
+    for row in shipped(path):
+        for values in row.get("each", ({},)):
+            yield filled({key: value for key, value in row.items() if key != "each"}, values)
+
+
+def filled(value: Any, values: Mapping[str, str]) -> Any:
+    """A value with "{name}" in its texts replaced."""
+    if isinstance(value, dict):
+        return {key: filled(part, values) for key, part in value.items()}
+    if isinstance(value, list):
+        return tuple(filled(part, values) for part in value)
+    if isinstance(value, str):
+        for name, text in values.items():
+            value = value.replace(f"{{{name}}}", text)
+    return value
 
 
 def entries(module: str | Path, rewrites: Mapping[str, Rewrite] | None = None) -> tuple[Rule, ...]:
@@ -128,10 +142,10 @@ def entries(module: str | Path, rewrites: Mapping[str, Rewrite] | None = None) -
     return found
 
 
-def _any_in(offsets: Sequence[int], spans: Iterable[tuple[int, int]]) -> bool:
-    """Whether any of some offsets, in order, lies in any of some spans."""
-    firsts = ((bisect.bisect_left(offsets, start), end) for start, end in spans)
-    return any(at < len(offsets) and offsets[at] < end for at, end in firsts)
+def rewrites(module: Mapping[str, Any]) -> dict[str, Rewrite]:
+    """A rule's id → the function of a module that is called like it: `rewrite_thc_state` for "thc-state"."""
+    named = ((name.removeprefix("rewrite_"), found) for name, found in module.items() if name.startswith("rewrite_"))
+    return {name.replace("_", "-"): found for name, found in named}
 
 
 @dataclass(frozen=True, kw_only=True)

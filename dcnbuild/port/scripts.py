@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 
 from dcnbuild.port.result import Change, FileResult, remark
@@ -49,30 +49,26 @@ def raised_standard(text: str) -> str:
 def _raised_list(text: str) -> str:
     """A line with a list of architectures, as CMake and torch write them: 35;52, "3.5 5.2+PTX"."""
     name = _LISTS.search(text)
-    if name is None:
-        return text
-    head, rest = text[: name.end()], text[name.end() :]
 
     def newer(match: re.Match[str]) -> str:
-        number = float(match[0])
-        dotted = "." in match[0]
+        number, dotted = float(match[0]), "." in match[0]
         old = number < OLDEST / 10 if dotted else 20 <= number < OLDEST
         return match[0] if not old else "7.5" if dotted else str(OLDEST)
 
-    return head + _NUMBER.sub(newer, rest)
+    return text[: name.end()] + _NUMBER.sub(newer, text[name.end() :]) if name else text
 
 
 def _ported(line: str, new_standard: bool) -> Iterator[tuple[str, str]]:
     """A line after each rule that changes it."""
-    raised = _raised_list(raised_architectures(line))
-    if raised != line:
-        yield "script-architectures", raised
-    newer = raised_standard(raised) if new_standard else raised
-    if newer != raised:
-        yield "script-standard", newer
-    without = _ABI.sub("", newer)
-    if without != newer:
-        yield "cxx11-abi", without
+    changes: dict[str, Callable[[str], str]] = {
+        "script-architectures": lambda line: _raised_list(raised_architectures(line)),
+        "script-standard": raised_standard if new_standard else str,
+        "cxx11-abi": lambda line: _ABI.sub("", line),
+    }
+    for rule, change in changes.items():
+        before, line = line, change(line)
+        if line != before:
+            yield rule, line
 
 
 def made_by_setup(python: Mapping[PurePosixPath, str]) -> frozenset[PurePosixPath]:
@@ -104,8 +100,8 @@ def port_scripts(
                 changes.append(Change(rule, number, code.strip(), new.strip()))
                 lines[number - 1] = new + line[len(code) :]
         if changes and (_ASKS.search(text) or not (rewrite or path in built)):
-            numbers = {"oldest": str(OLDEST), "standard": str(STANDARD)}
-            left = remark("script-flags", (change.line for change in changes), **numbers)
+            places = (change.line for change in changes)
+            left = remark("script-flags", places, oldest=str(OLDEST), standard=str(STANDARD))
             yield FileResult(path, text, text, encoding, remarks=(left,))
         elif changes:
             yield FileResult(path, text, "".join(lines), encoding, tuple(changes))

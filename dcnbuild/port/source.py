@@ -13,24 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-CPP_SUFFIXES = frozenset(
-    {".c", ".cc", ".cpp", ".cxx", ".cu", ".cuh", ".h", ".hh", ".hpp", ".hxx", ".inl", ".ipp"}
-    | {".inc", ".tcc", ".tpp", ".txx"}
-)
-#: What a compiler is called for; the rest are headers.
-COMPILED_SUFFIXES = frozenset({".c", ".cc", ".cpp", ".cxx", ".cu"})
-PYTHON_SUFFIXES = frozenset({".py"})
-_SCRIPT_NAMES = frozenset({"Makefile", "makefile", "GNUmakefile", "CMakeLists.txt"})
-_SCRIPT_SUFFIXES = frozenset({".sh", ".bash", ".mk", ".make", ".cmake"})
-_VERSION_CONTROL = frozenset({".git", ".hg", ".svn"})
-#: Directories of packages that are not the project's own. They are copied as they are.
-_FOREIGN = frozenset({"site-packages", "dist-packages", "node_modules", "__pycache__"})
-#: What setuptools makes beside a setup.py: directory → what each name in it looks like.
-_MADE = {
-    "build": re.compile(r"lib|(?:lib|temp|bdist)\..+|scripts-.+"),
-    "dist": re.compile(r".+\.(?:whl|egg|tar\.gz)"),
-    ".eggs": re.compile(r"README\.txt|.+\.egg"),
-}
+from dcnbuild.base.plain_yaml import beside
+
+_NAMES = beside(__file__, "source.yaml")
+#: What a compiler is called for; the rest of C++ are headers.
+COMPILED_SUFFIXES = frozenset(_NAMES["compiled"])
+CPP_SUFFIXES = COMPILED_SUFFIXES | frozenset(_NAMES["headers"])
+PYTHON_SUFFIXES = frozenset(_NAMES["python"])
 #: Larger files are data.
 LARGEST = 20_000_000
 _KINDS = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFBLK: "a device", stat.S_IFCHR: "a device"}
@@ -57,7 +46,7 @@ class Skipped:
 
 def is_script(path: PurePath) -> bool:
     """Whether a file is a build script in a language other than Python."""
-    return path.name in _SCRIPT_NAMES or path.suffix in _SCRIPT_SUFFIXES
+    return path.name in _NAMES["script_names"] or path.suffix in _NAMES["script_suffixes"]
 
 
 def is_source(path: PurePath) -> bool:
@@ -85,8 +74,7 @@ def read_source(path: Path) -> tuple[str, str]:
             text = data.decode(encoding)
         except (UnicodeError, LookupError):
             continue
-        wide = encoding.startswith(("utf-16", "utf-32"))
-        if not wide and text.encode(encoding) != data:
+        if not is_wide(encoding) and text.encode(encoding) != data:
             continue
         controls = sum(map(text.count, "\0\1\2\3\4\5\6\7\x0e\x0f\x10\x11\x12\x13\x14\x15\x16"))
         if controls * 100 > len(text):
@@ -95,17 +83,24 @@ def read_source(path: Path) -> tuple[str, str]:
     raise AssertionError("Latin-1 reads every byte")
 
 
+def is_wide(encoding: str) -> bool:
+    """Whether an encoding has more than one byte for every sign."""
+    return encoding.startswith(("utf-16", "utf-32"))
+
+
 def _wide(data: bytes) -> list[str]:
-    """The encodings with more than one byte a sign that these bytes may be in."""
-    for mark, encoding in _BOMS.items():
-        if data.startswith(mark):
-            return [encoding]
+    """The encodings of that kind that these bytes may be in."""
     sample = data[:4096]
     even, odd = sample[::2].count(0), sample[1::2].count(0)
     most = len(sample) // 2 * 0.8
-    if most and (even > most) != (odd > most):
-        return ["utf-16-be" if even > most else "utf-16-le"]
-    return []
+    guessed = ["utf-16-be" if even > most else "utf-16-le"] if most and (even > most) != (odd > most) else []
+    return [encoding for mark, encoding in _BOMS.items() if data.startswith(mark)][:1] or guessed
+
+
+def reason_of(error: Unreadable | OSError) -> str:
+    """Why a file cannot be read."""
+    said = error.strerror if isinstance(error, OSError) else str(error)
+    return said or "it cannot be read"
 
 
 def why_skipped(path: Path) -> Skipped | None:
@@ -114,23 +109,21 @@ def why_skipped(path: Path) -> Skipped | None:
     if not stat.S_ISDIR(mode):
         kind = _KINDS.get(stat.S_IFMT(mode))
         return Skipped(path, kind) if kind else None
-    if path.name in _VERSION_CONTROL:
+    if path.name in _NAMES["version_control"]:
         return Skipped(path, "version control")
     if (path / "pyvenv.cfg").is_file() or (path / "conda-meta").is_dir():
         return Skipped(path, "a Python environment")
     if (path.parent / "setup.py").is_file() and _is_made(path):
         return Skipped(path, "made by setup.py")
-    return Skipped(path, "not this project's code", True) if path.name in _FOREIGN else None
+    return Skipped(path, "not this project's code", True) if path.name in _NAMES["foreign"] else None
 
 
 def _is_made(path: Path) -> bool:
     """Whether a directory beside a setup.py holds only what setuptools puts there."""
     names = os.listdir(path)
-    if path.name.endswith(".egg-info"):
-        return "PKG-INFO" in names
-    if path.name not in _MADE or not any("." in name for name in names):
-        return False
-    return all(map(_MADE[path.name].fullmatch, names))
+    expected = re.compile(_NAMES["made"].get(path.name, "(?!)"))
+    whole = any("." in name for name in names) and all(map(expected.fullmatch, names))
+    return "PKG-INFO" in names if path.name.endswith(".egg-info") else whole
 
 
 def survey(root: Path) -> Iterator[Path | Skipped]:
@@ -140,32 +133,23 @@ def survey(root: Path) -> Iterator[Path | Skipped]:
         return
     errors: list[OSError] = []
     for directory, names, files in os.walk(root, onerror=errors.append):
-        kept = []
-        for name in sorted(names):
-            skipped = _try_skipped(Path(directory, name))
-            if skipped is None:
-                kept.append(name)
-            elif skipped.path.name != "__pycache__":
-                yield skipped
-        names[:] = kept
-        for name in sorted(files):
-            path = Path(directory, name)
-            if path.is_symlink() or name.startswith("._"):  # what macOS puts beside a file in an archive is no source
+        folders = {name: _try_skipped(Path(directory, name)) for name in sorted(names)}
+        yield from (s for name, s in folders.items() if s and name != "__pycache__")
+        names[:] = [name for name, skipped in folders.items() if skipped is None]
+        for path in (Path(directory, name) for name in sorted(files)):
+            if path.is_symlink() or path.name.startswith("._"):  # macOS puts it beside a file in an archive
                 continue
             skipped = _try_skipped(path)
-            if skipped is not None:
-                yield skipped
-            elif is_source(path):
-                yield path
-    for error in errors:
-        yield Skipped(Path(error.filename), error.strerror or "it cannot be read")
+            if skipped or is_source(path):
+                yield skipped or path
+    yield from (Skipped(Path(error.filename), reason_of(error)) for error in errors)
 
 
 def _try_skipped(path: Path) -> Skipped | None:
     try:
         return why_skipped(path)
     except OSError as error:
-        return Skipped(path, error.strerror or "it cannot be read")
+        return Skipped(path, reason_of(error))
 
 
 def find_sources(root: Path) -> Iterator[Path]:

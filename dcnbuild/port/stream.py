@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 from functools import cached_property
 
+from dcnbuild.port.edits import Edit
 from dcnbuild.port.tokens import Token
 
 OPENING = {"(": ")", "[": "]", "{": "}"}
@@ -26,13 +27,9 @@ class Stream(list[Token]):
             text = token.text if token.kind == "punct" else ""
             if text in CLOSING:
                 # what was opened since and not closed has no partner
-                while waiting:
-                    wanted = OPENING[self[waiting[-1]].text]
-                    if wanted == text or counts[text] == 0:
-                        break
-                    counts[wanted] -= 1
-                    waiting.pop()
-                if waiting and OPENING[self[waiting[-1]].text] == text:
+                while counts[text] and OPENING[self[waiting[-1]].text] != text:
+                    counts[OPENING[self[waiting.pop()].text]] -= 1
+                if counts[text]:
                     opening = waiting.pop()
                     counts[text] -= 1
                     partner[opening], partner[index] = index, opening
@@ -111,6 +108,26 @@ class Stream(list[Token]):
         """The texts of some tokens, fewer at the ends of the stream."""
         return [token.text for token in self[max(start, 0) : max(start + count, 0)]]
 
+    def follows(self, index: int, *texts: str) -> bool:
+        """Whether these tokens stand behind the one at an index."""
+        return self.words(index + 1, len(texts)) == list(texts)
+
+    def preceded(self, index: int, *texts: str) -> bool:
+        """Whether these tokens stand before the one at an index."""
+        return self.words(index - len(texts), len(texts)) == list(texts)
+
+    def edit(self, first: int, last: int, new: str) -> Edit:
+        """The edit that writes something else for the tokens from one index to another."""
+        return Edit(self[first].start, self[last].end, new)
+
+    def before(self, index: int, new: str) -> Edit:
+        """The edit that writes something right in front of a token."""
+        return Edit(self[index].start, self[index].start, new)
+
+    def behind(self, index: int, new: str) -> Edit:
+        """The edit that writes something right behind a token."""
+        return Edit(self[index].end, self[index].end, new)
+
     def qualified(self, index: int) -> int:
         """The index where the name at an index begins, with the namespaces and the "::" in front of it."""
         while index and self[index - 1].text == "::":
@@ -118,6 +135,12 @@ class Stream(list[Token]):
             if outer is None or outer.kind != "name" or outer.text in _BEFORE_NAMES:
                 return index - 1
             index -= 2
+        return index
+
+    def statement(self, index: int, *ends: str) -> int:
+        """The index where the statement of a token begins; also behind what else is said to end one."""
+        while index and self[index - 1].text not in (";", "{", "}", *ends):
+            index -= 1
         return index
 
     def close_of(self, name: int) -> int:

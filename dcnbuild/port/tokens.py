@@ -37,8 +37,9 @@ def _expression(quoted: str) -> re.Pattern[str]:
 
 #: Which quotes are known to be open to the end of their line → what else may stand there.
 _TOKENS = {"": _expression(_STRING + _CHAR), '"': _expression(_CHAR), "'": _expression(_STRING), "\"'": _expression("")}
-_HEADER = re.compile(r"<[^>\r\n]+>")
+_HEADER = re.compile(r"(?P<header><[^>\r\n]+>)")
 _REST_OF_LINE = re.compile(rf"(?:\\[ \t]*{_NEWLINE}|[^\r\n])*")
+_TEXT = re.compile(rf"(?P<text>(?:\\[ \t]*{_NEWLINE}|[^\r\n])+)")
 
 
 class Token(NamedTuple):
@@ -96,15 +97,12 @@ def revised(tokens: Sequence[Token], text: str, spans: Sequence[tuple[int, int, 
     done = edit = shift = more = 0  # since tokens[done], offsets and directives have moved so far
 
     def keep(until: int) -> None:
-        if not shift and not more:
-            found.extend(tokens[done:until])
-            return
-        found.extend(
-            [
-                _make(Token, (kind, piece, start + shift, directive, line and line + more))
-                for kind, piece, start, directive, line in tokens[done:until]
+        kept = tokens[done:until]
+        if shift or more:
+            kept = [
+                _make(Token, (k, piece, at + shift, name, line and line + more)) for k, piece, at, name, line in kept
             ]
-        )
+        found.extend(kept)
 
     while edit < len(spans):
         first = bisect.bisect_right(starts, spans[edit][0])
@@ -145,14 +143,11 @@ def _tokens(text: str, position: int = 0, directives: int = 0) -> Iterator[Token
     unclosed = {'"': 0, "'": 0}
     expression = _TOKENS[""]
     while position < len(text):
-        special = _special(text, position, directive) if named else None
-        if special is None:
-            match = expression.match(text, position)
-            if match is None:  # cannot be: the last alternative takes any sign
-                raise AssertionError(f"no token at offset {position}")
-            kind, piece = match.lastgroup, match[0]
-        else:
-            kind, piece = special
+        match = _special(text, position, directive) if named else None
+        match = match or expression.match(text, position)
+        if match is None:  # cannot be: the last alternative takes any sign
+            raise AssertionError(f"no token at offset {position}")
+        kind, piece = match.lastgroup, match[0]
         if kind == "space" and piece[0] in "\r\n":
             directive, line, fresh, named = "", 0, True, False
             expression = _TOKENS[""]
@@ -163,8 +158,7 @@ def _tokens(text: str, position: int = 0, directives: int = 0) -> Iterator[Token
             if unclosed[piece] <= position:
                 rest = _REST_OF_LINE.match(text, position)
                 unclosed[piece] = rest.end() if rest else position
-            open_here = (quote for quote in unclosed if unclosed[quote] > position)
-            expression = _TOKENS["".join(open_here)]
+            expression = _TOKENS["".join(quote for quote in unclosed if unclosed[quote] > position)]
         yield _make(Token, (kind, piece, position, directive, line))
         position += len(piece)
         if kind == "space" or kind == "comment":
@@ -174,14 +168,8 @@ def _tokens(text: str, position: int = 0, directives: int = 0) -> Iterator[Token
             directive, named = piece, True
 
 
-def _special(text: str, position: int, directive: str) -> tuple[str, str] | None:
+def _special(text: str, position: int, directive: str) -> re.Match[str] | None:
     """What only a directive has: the <header> of an #include, the free text of an #error."""
     if directive in ("include", "include_next", "import"):
-        header = _HEADER.match(text, position)
-        if header:
-            return "header", header[0]
-    elif directive in ("error", "warning"):
-        rest = _REST_OF_LINE.match(text, position)
-        if rest and rest[0]:
-            return "text", rest[0]
-    return None
+        return _HEADER.match(text, position)
+    return _TEXT.match(text, position) if directive in ("error", "warning") else None

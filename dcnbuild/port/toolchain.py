@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dcnbuild.base.plain_yaml import beside
 from dcnbuild.base.versions import numbers
 from dcnbuild.builder.plan import CudaPlan, choose_compiler, plan_cuda
 from dcnbuild.doctor.checks import preflight
@@ -16,16 +17,7 @@ from dcnbuild.machine.collect import collect
 from dcnbuild.machine.facts import Compiler, TorchInstall
 from dcnbuild.port.build_flags import BuildFlags
 
-#: First torch → the C++ standard that its headers need. Measured, see docs/porting.md.
-_STANDARDS = (((2, 13), 20), ((2, 1), 17), ((0,), 14))
-#: As torch.utils.cpp_extension passes them to nvcc (COMMON_NVCC_FLAGS of torch 2.14.1).
-_NVCC_FLAGS = (
-    "-D__CUDA_NO_HALF_OPERATORS__",
-    "-D__CUDA_NO_HALF_CONVERSIONS__",
-    "-D__CUDA_NO_BFLOAT16_CONVERSIONS__",
-    "-D__CUDA_NO_HALF2_OPERATORS__",
-    "--expt-relaxed-constexpr",
-)
+_FLAGS = beside(__file__, "toolchain.yaml")
 
 
 @dataclass(frozen=True)
@@ -68,9 +60,8 @@ def find_toolchain(env: Mapping[str, str], executable: Path, at_once: int) -> To
     for finding in preflight(facts, wants_cuda=False):
         if finding.severity == "error":
             raise FindingError(finding)
-    torch = facts.torch
-    assert torch is not None  # or torch-missing has stopped it
-    compiler = choose_compiler(facts)
+    assert facts.torch is not None  # or torch-missing has stopped it
+    torch, compiler = facts.torch, choose_compiler(facts)
     cuda = plan_cuda(facts, torch, compiler, "auto")
     variables = {
         **env,
@@ -80,11 +71,9 @@ def find_toolchain(env: Mapping[str, str], executable: Path, at_once: int) -> To
     }
     if isinstance(cuda, CudaPlan):
         variables["CUDA_HOME"] = str(cuda.toolkit.root)
-        number = ".".join(map(str, capability(cuda.architectures[0])))
-        variables.setdefault("TORCH_CUDA_ARCH_LIST", number)
-        # torch's own packages hold the headers of its libraries, where the toolkit lacks them
-        more = map(str, sorted(torch.root.parent.glob("nvidia/*/include")))
-        if cuda.toolkit.missing:
+        variables.setdefault("TORCH_CUDA_ARCH_LIST", ".".join(map(str, capability(cuda.architectures[0]))))
+        if cuda.toolkit.missing:  # torch's own packages hold the headers of its libraries
+            more = map(str, sorted(torch.root.parent.glob("nvidia/*/include")))
             variables["CPATH"] = ":".join([*more, *filter(None, [env.get("CPATH")])])
     decide = ("CUDA_HOME", "CPATH", "TORCH_CUDA_ARCH_LIST", "FORCE_CUDA")
     added = {n: variables[n] for n in decide if n in variables and variables[n] != env.get(n)}
@@ -102,7 +91,8 @@ def compile_command(
         includes: directories of the project.
         flags: of the project's build scripts.
     """
-    standard = next(s for since, s in _STANDARDS if numbers(tools.torch.version) >= since)
+    torch = numbers(tools.torch.version)
+    standard = next(standard for since, standard in _FLAGS["standards"].items() if torch >= numbers(since))
     include = tools.torch.root / "include"
     common = [
         *(f"-I{path}" for path in includes),
@@ -116,13 +106,10 @@ def compile_command(
     made = ["-c", str(source), "-o", str(output)]
     if source.suffix == ".cu" and isinstance(tools.cuda, CudaPlan):
         host = ["-ccbin", str(tools.cuda.host.path)] if tools.cuda.host else []
-        architecture = gencode_flags([tools.architecture])
-        more = [*_NVCC_FLAGS, *flags.nvcc, *architecture, "-Xcompiler", "-fPIC"]
-        if tools.front_end:
-            made = ["--cuda", "-fdevice-syntax-only", *made[1:]]
+        more = [*_FLAGS["nvcc"], *flags.nvcc, *gencode_flags([tools.architecture]), "-Xcompiler", "-fPIC"]
+        made = ["--cuda", "-fdevice-syntax-only", *made[1:]] if tools.front_end else made
         return [str(tools.cuda.toolkit.nvcc), *host, *more, *common, *made]
     toolkit = tools.cuda.toolkit.include if isinstance(tools.cuda, CudaPlan) else ()  # nvcc has its own
-    if tools.front_end:
-        made = ["-fsyntax-only", str(source)]
     within = [f"-isystem{path}" for path in toolkit]
+    made = ["-fsyntax-only", str(source)] if tools.front_end else made
     return [str(tools.compiler.path), "-fPIC", *within, *common, *made]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import cached_property
 from pathlib import PurePosixPath
 
+from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.ffi import ported_source
 from dcnbuild.port.layout import Macro
@@ -20,21 +21,15 @@ from dcnbuild.port.tokens import Token
 #: Headers that refuse C++17 since torch 2.13 (measured with torch 2.14.1).
 _NEEDS_NEW_STANDARD = re.compile(r"torch/(?:extension|torch|all|python)\.h")
 _BRINGS_NEW_STANDARD = re.compile(rf"^[ \t]*#[ \t]*include[ \t]*[<\"]{_NEEDS_NEW_STANDARD.pattern}[>\"]", re.M)
+_NAMES = beside(__file__, "tree.yaml")
 #: Headers of other platforms: what includes one is not compiled for CUDA.
-_FOREIGN = re.compile(
-    r"hip/|rocm|hipcub|musa|mublas|torch_(?:musa|npu|mlu|xpu|mps)/|acl/|cnrt|cnnl|sycl/|level_zero/"
-    r"|(?:\w*_)?(?:hip|npu|mlu|musa|xpu|sycl|mps)_helper\.h|Metal/"
-)
+_FOREIGN = re.compile("|".join(_NAMES["foreign"]))
 #: C++ headers: a .c file that includes one is C++, as g++ takes it for.
 _OF_CPP = re.compile(r"(?:torch|ATen|c10|pybind11)/.*")
 #: A copy of CUB: the toolkit has had its own since CUDA 11, and Thrust of today takes no other.
 _CUB = re.compile(r"(?:[\w.-]+/)*cub/[\w/]+\.cuh")
-#: Functions of DCNv1, DCNv2, their poolings and deformable attention, as the copies call them.
-_SERVED = re.compile(
-    r"(?:modulated_)?deform_conv\w*_(?:forward|backward)\w*|dcn_v2_\w*(?:forward|backward)\w*"
-    r"|ms_deform_attn_\w*(?:forward|backward)\w*"
-    r"|deform_(?:psroi|roi)_pool\w*_(?:forward|backward)\w*"
-)
+#: Functions that dcnbuild's operators replace.
+_SERVED = re.compile("|".join(_NAMES["served"]))
 #: No parameter list has so many tokens.
 _FAR = 1000
 
@@ -47,11 +42,16 @@ class Project:
         bound: headers and sources that a build script names, whether or not a source includes the headers.
     """
 
-    def __init__(self, texts: Mapping[PurePosixPath, str], bound: frozenset[PurePosixPath] = frozenset()) -> None:
+    def __init__(self, texts: Mapping[PurePosixPath, str], bound: Set[PurePosixPath] = frozenset()) -> None:
         self.texts = texts
         self.bound = bound
         self.codes = {path: Code(text) for path, text in texts.items()}
         self._included: dict[PurePosixPath, frozenset[PurePosixPath]] = {}
+        # each path, by itself: sets compare one object with itself much faster than two equal ones
+        self._same = {path: path for path in texts}
+        self._by_name: dict[str, list[PurePosixPath]] = {}
+        for path in sorted(texts):
+            self._by_name.setdefault(path.name, []).append(path)
 
     @cached_property
     def dispatchers(self) -> frozenset[str]:
@@ -76,31 +76,24 @@ class Project:
 
     def _that_name(self, wanted: Set[str], functions: bool) -> frozenset[str]:
         """Its macros, and perhaps its functions, whose body has any of some names."""
-        found: set[str] = set()
+        bodies: list[tuple[str, Sequence[Token]]] = []
         for code in self.codes.values():
-            if not any(name in code.text for name in wanted):
-                continue
-            bodies: list[tuple[str, Sequence[Token]]] = [(macro.name, macro.body) for macro in code.layout.macros]
-            bodies += [(f.name, code.between(*f.body)) for f in code.functions] if functions else []
-            found |= {name for name, body in bodies if any(token.text in wanted for token in body)}
-        return frozenset(found)
+            if any(name in code.text for name in wanted):
+                bodies += [(macro.name, macro.body) for macro in code.layout.macros]
+                bodies += [(f.name, code.between(*f.body)) for f in code.functions] if functions else []
+        return frozenset(name for name, body in bodies if any(token.text in wanted for token in body))
 
     @cached_property
     def state_parameters(self) -> dict[str, int]:
         """Its functions that take a THCState*, declared or defined, with its position."""
-        found: dict[str, int] = {}
-        for code in self.codes.values():
-            if "THCState" not in code.text:
-                continue
-            stream = code.live
-            for index in stream.places.get("THCState", []):
-                opening = stream.around[index]
-                if opening < 1 or stream[opening].text != "(" or index - opening > _FAR:
-                    continue
-                if stream[opening - 1].kind == "name":
-                    before = stream[opening:index]
-                    found[stream[opening - 1].text] = sum(token.text == "," for token in before)
-        return found
+        streams = (code.live for code in self.codes.values() if "THCState" in code.text)
+        places = ((stream, stream.around[i], i) for stream in streams for i in stream.places.get("THCState", ()))
+        return {
+            stream[opening - 1].text: sum(token.text == "," for token in stream[opening:index])
+            for stream, opening, index in places
+            if opening > 0 and stream[opening].text == "(" and index - opening <= _FAR
+            if stream[opening - 1].kind == "name"
+        }
 
     def included(self, path: PurePosixPath) -> frozenset[PurePosixPath]:
         """The project's files that a file includes, those they include, and so on."""
@@ -125,12 +118,10 @@ class Project:
         All files where nothing is compiled: then it is headers that are to be ported.
         """
         compiled = [path for path in self.texts if path.suffix in COMPILED_SUFFIXES]
-        for_this = [path for path in compiled if not self._is_foreign(path)]
-        found = set(for_this)
+        includes = {path: self.codes[path].layout.includes for path in compiled}
+        found = {path for path in compiled if not any(_FOREIGN.match(i.name) for i in includes[path])}
         found |= self.bound & set(self.texts)
-        for path in tuple(found):
-            found |= self.included(path)
-        return found if compiled else set(self.texts)
+        return found.union(*map(self.included, found)) if compiled else set(self.texts)
 
     def ported_to(self, path: PurePosixPath) -> PurePosixPath:
         """What a file is called when it is ported: C glue that takes tensors, and what is built with it, becomes C++,
@@ -147,9 +138,6 @@ class Project:
         """Whether a file is C, where nothing that a rule writes would compile."""
         return path.suffix == ".c" and not any(map(_OF_CPP.fullmatch, self.codes[path].headers))
 
-    def _is_foreign(self, path: PurePosixPath) -> bool:
-        return any(_FOREIGN.match(i.name) for i in self.codes[path].layout.includes)
-
     @cached_property
     def _includes(self) -> dict[PurePosixPath, dict[str, PurePosixPath | None]]:
         """Each header that each file includes, and which of the project's files that is."""
@@ -160,65 +148,39 @@ class Project:
         """The project's files that each file includes itself."""
         return {path: frozenset(filter(None, found.values())) for path, found in self._includes.items()}
 
-    @cached_property
-    def _outer(self) -> dict[PurePosixPath, frozenset[str]]:
-        """The headers that each file includes itself, under no #if."""
-        includes = {path: code.layout.includes for path, code in self.codes.items()}
-        return {path: frozenset(i.name for i in found if not i.path) for path, found in includes.items()}
-
     def _resolve(self, path: PurePosixPath, header: str) -> PurePosixPath | None:
         """The project's file that an #include means: beside it, or else the one that ends so."""
         parts = [part for part in PurePosixPath(header).parts if part not in (".", "..")]
         if not parts or _CUB.fullmatch(header):
             return None
-        beside = self._same.get(path.parent / PurePosixPath(*parts))
-        if beside is not None:
-            return beside
-        named = self._by_name.get(parts[-1], ())
-        return next((p for p in named if p.parts[-len(parts) :] == tuple(parts)), None)
-
-    def _is_beside(self, path: PurePosixPath, header: str) -> bool:
-        """Whether a header that a file includes in quotes is found from where that file is."""
-        return PurePosixPath(posixpath.normpath(path.parent / header)) in self.texts
-
-    @cached_property
-    def _same(self) -> dict[PurePosixPath, PurePosixPath]:
-        """Each path, by itself: sets compare one object with itself much faster than two equal ones."""
-        return {path: path for path in self.texts}
-
-    @cached_property
-    def _by_name(self) -> dict[str, list[PurePosixPath]]:
-        names: dict[str, list[PurePosixPath]] = {}
-        for path in sorted(self.texts):
-            names.setdefault(path.name, []).append(path)
-        return names
+        named = (p for p in self._by_name.get(parts[-1], ()) if p.parts[-len(parts) :] == tuple(parts))
+        return self._same.get(path.parent / PurePosixPath(*parts)) or next(named, None)
 
     def scope(self, path: PurePosixPath) -> Scope:
         """What one file sees of the project."""
         seen = self.included(path)
+
+        def beside(header: str) -> PurePosixPath:
+            return PurePosixPath(posixpath.normpath(path.parent / header))
+
         own = self.codes[path].defined.union(*(self.codes[other].defined for other in seen))
         return Scope(
             suffix=".cuh" if path.suffix == ".cu" and self._is_part(path) else path.suffix,
             is_c=self.is_c(path),
             own=own,
-            headers=frozenset().union(*(self._outer[other] for other in seen)),
+            headers=frozenset(i.name for other in seen for i in self.codes[other].layout.includes if not i.path),
             own_headers=frozenset(h for h, found in self._includes[path].items() if found),
-            copied_headers=frozenset(h for h in self._includes[path] if _CUB.fullmatch(h) and self._is_beside(path, h)),
+            copied_headers=frozenset(h for h in self._includes[path] if _CUB.fullmatch(h) and beside(h) in self.texts),
             dispatchers=self.dispatchers,
             state_parameters=self.state_parameters,
             checks=self.checks,
             guards=self.guards,
         )
 
-    @cached_property
-    def needs_new_standard(self) -> bool:
-        """Whether any source includes a header of torch that refuses an old -std flag."""
-        return any(_NEEDS_NEW_STANDARD.fullmatch(h) for code in self.codes.values() for h in code.headers)
-
-
-def brings_new_standard(text: str) -> bool:
-    """Whether a ported text includes a header of torch that refuses an old -std flag."""
-    return _BRINGS_NEW_STANDARD.search(text) is not None
+    def needs_new_standard(self, ported: Iterable[str]) -> bool:
+        """Whether any source, or a ported text, includes a header of torch that refuses an old -std flag."""
+        headers = (header for code in self.codes.values() for header in code.headers)
+        return any(map(_NEEDS_NEW_STANDARD.fullmatch, headers)) or any(map(_BRINGS_NEW_STANDARD.search, ported))
 
 
 def _dispatches(macro: Macro, index: int) -> bool:

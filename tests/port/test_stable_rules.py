@@ -110,6 +110,12 @@ def test_a_helper_comes_with_what_calls_it_once(rule: Rule) -> None:
     assert to_stable(found).text == found
 
 
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule.helper], ids=lambda rule: rule.id)
+def test_helpers_stand_behind_the_headers_they_need(rule: Rule) -> None:
+    text = to_stable(rule.before).text
+    assert text.rfind("#include <") < text.find("#ifndef PORTED_")
+
+
 @pytest.mark.parametrize("refusal", leftovers.ALL, ids=lambda refusal: refusal.id)
 def test_what_is_refused_is_named_with_its_line(refusal: leftovers.Refusal) -> None:
     remarks = to_stable(f"// first line\n{refusal.example}").remarks

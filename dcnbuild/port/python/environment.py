@@ -1,4 +1,4 @@
-"""What a build script takes from a Python, or tells a build, that has changed since."""
+"""What a build script takes from a Python, asks of the machine or tells a build, and what has changed since."""
 
 from __future__ import annotations
 
@@ -6,88 +6,91 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
-from dcnbuild.port.edits import Edit
+from dcnbuild.base.plain_yaml import beside
+from dcnbuild.port.edits import Edit, newline_of
 from dcnbuild.port.python.module import Module, PythonScope, dotted
 from dcnbuild.port.python.setup_script import OLDEST, text_of, without_statements
-from dcnbuild.port.rule import entries
+from dcnbuild.port.rule import entries, rewrites
 
 _ARCH_LIST = "TORCH_CUDA_ARCH_LIST"
-#: distutils module → the one of setuptools that has the same names.
-_SUCCESSORS = {
-    "distutils.core": "setuptools",
-    "distutils.extension": "setuptools",
-    "distutils.cmd": "setuptools",
-    **{
-        f"distutils.command.{name}": f"setuptools.command.{name}"
-        for name in ("build_ext", "build_py", "install", "install_lib", "sdist", "build")
-    },
-}
-_CORE = frozenset({"setup", "Extension", "Command", "Distribution"})
+_TODAY = beside(__file__, "build_scripts.yaml")
 
 
-def _arch_list(module: Module, scope: PythonScope) -> Iterable[Edit]:
+def rewrite_cuda_gate(module: Module, scope: PythonScope) -> Iterable[Edit]:
+    """`torch.cuda.is_available()` as the question whether to build for CUDA."""
+    if "CUDAExtension" not in module.text or "FORCE_CUDA" in module.text:
+        return
+    if not any(dotted(node.func).split(".")[-1] == "setup" for node in module.of(ast.Call)):
+        return
+    asking = (n for n in module.of(ast.Call) if dotted(n.func) in ("torch.cuda.is_available", "cuda.is_available"))
+    calls = [call for call in asking if "hip" not in module.source(_condition(module, call))]
+    yield from (module.edit(call, "_cuda_wanted()") for call in calls)
+    if calls:
+        at = _behind_imports(module)
+        yield Edit(at, at, f"\n\n{_TODAY['cuda_wanted']}".replace("\n", newline_of(module.text)))
+
+
+def _condition(module: Module, node: ast.AST) -> ast.AST:
+    """The whole boolean expression that a call is part of."""
+    while isinstance(module.parents[node], (ast.BoolOp, ast.UnaryOp, ast.Compare)):
+        node = module.parents[node]
+    return node
+
+
+def _behind_imports(module: Module) -> int:
+    """Where the first imports of a file end, or its docstring, or the file begins."""
+    at = 0
+    for statement in module.tree.body:
+        docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+        if not docstring and not isinstance(statement, (ast.Import, ast.ImportFrom)):
+            break
+        at = (module.whole_lines(statement) or (0, module.end(statement)))[1]
+    return at
+
+
+def rewrite_arch_list_variable(module: Module, scope: PythonScope) -> Iterable[Edit]:
     """`os.environ["TORCH_CUDA_ARCH_LIST"] = "6.0;7.0"`, also by setdefault and putenv."""
-    statements = [
-        statement
-        for statement, value in _settings(module)
-        if any(int(a) * 10 + int(b) < OLDEST for a, b in re.findall(r"(\d+)\.(\d)", value))
-    ]
-    yield from without_statements(module, statements)
+    numbers = ((statement, re.findall(r"(\d+)\.(\d)", value)) for statement, value in _settings(module))
+    old = [statement for statement, found in numbers if any(int(a) * 10 + int(b) < OLDEST for a, b in found)]
+    return without_statements(module, old)
 
 
 def _settings(module: Module) -> Iterator[tuple[ast.stmt, str]]:
     """The statements that set the list, with its value."""
     for node in module.nodes:
-        if isinstance(node, ast.Assign) and len(node.targets) == 1:
-            target = node.targets[0]
-            if (
-                isinstance(target, ast.Subscript)
-                and dotted(target.value) in ("os.environ", "environ")
-                and text_of(target.slice) == _ARCH_LIST
-            ):
+        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Subscript):
+            item = node.targets[0]
+            if dotted(item.value) in ("os.environ", "environ") and text_of(item.slice) == _ARCH_LIST:
                 yield node, text_of(node.value)
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-            call = node.value
-            setter = dotted(call.func) in ("os.environ.setdefault", "os.putenv")
-            if setter and len(call.args) == 2 and text_of(call.args[0]) == _ARCH_LIST:
-                yield node, text_of(call.args[1])
+            given = node.value.args
+            setter = dotted(node.value.func) in ("os.environ.setdefault", "os.putenv")
+            if setter and len(given) == 2 and text_of(given[0]) == _ARCH_LIST:
+                yield node, text_of(given[1])
 
 
-def _distutils(module: Module, scope: PythonScope) -> Iterable[Edit]:
+def rewrite_distutils(module: Module, scope: PythonScope) -> Iterable[Edit]:
     """`from distutils.core import setup, Extension`, and the commands."""
     for node in module.of(ast.ImportFrom):
-        successor = _SUCCESSORS.get(node.module or "") if not node.level else None
-        core = successor != "setuptools" or all(alias.name in _CORE for alias in node.names)
-        tried = any(isinstance(parent, ast.Try) for parent in module.ancestors(node))
-        if successor and core and not tried:
-            start = module.start(node)
-            at = module.text.index(node.module or "", start)
-            yield Edit(at, at + len(node.module or ""), successor)
+        old = node.module or ""
+        successor = _TODAY["successors"].get(old) if not node.level else None
+        core = successor != "setuptools" or all(alias.name in _TODAY["core"] for alias in node.names)
+        if successor and core and not any(isinstance(parent, ast.Try) for parent in module.ancestors(node)):
+            at = module.text.index(old, module.start(node))
+            yield Edit(at, at + len(old), successor)
 
 
-def _numpy_distutils(module: Module, scope: PythonScope) -> Iterable[Edit]:
+def rewrite_numpy_distutils(module: Module, scope: PythonScope) -> Iterable[Edit]:
     """`numpy.distutils.misc_util.get_numpy_include_dirs()`, whose import goes with it."""
-    uses = [
-        node
-        for node in module.of(ast.Attribute)
-        if dotted(node).startswith("numpy.distutils.") and not isinstance(module.parents[node], ast.Attribute)
-    ]
-    calls = [module.parents[node] for node in uses]
-    known = all(
-        isinstance(call, ast.Call)
-        and not call.args
-        and dotted(call.func) == "numpy.distutils.misc_util.get_numpy_include_dirs"
-        for call in calls
-    )
-    if not uses or not known:
+    attributes = (node for node in module.of(ast.Attribute) if dotted(node).startswith("numpy.distutils."))
+    calls = [p for node in attributes if not isinstance(p := module.parents[node], ast.Attribute)]
+    asked = "numpy.distutils.misc_util.get_numpy_include_dirs"
+    if not calls or not all(isinstance(c, ast.Call) and not c.args and dotted(c.func) == asked for c in calls):
         return
-    for call in calls:
-        yield module.edit(call, "[numpy.get_include()]")
+    yield from (module.edit(call, "[numpy.get_include()]") for call in calls)
     for alias in (alias for node in module.of(ast.Import) for alias in node.names):
         if alias.name.startswith("numpy.distutils") and alias.asname is None:
             yield module.edit(alias, "numpy")
 
 
-RULES = entries(
-    __file__, {"arch-list-variable": _arch_list, "distutils": _distutils, "numpy-distutils": _numpy_distutils}
-)
+RULES = entries(__file__, rewrites(globals()))

@@ -1,4 +1,7 @@
-"""Old-style autograd Functions become static methods with a context; see `functions`."""
+"""Old-style autograd Functions become static methods with a context, and `F(setting)(x)` becomes `F.apply(x, setting)`.
+
+`functions` says which those are.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,12 @@ from collections.abc import Iterable, Iterator
 
 from dcnbuild.port.edits import Edit, Revision, disjoint, indent_of, line_start, newline_of
 from dcnbuild.port.python.functions import OldFunction, old_functions, starred
-from dcnbuild.port.python.module import Module, PythonScope
-from dcnbuild.port.rule import entries
+from dcnbuild.port.python.module import Module, PythonScope, Signature, dotted
+from dcnbuild.port.python.setup_script import without_statements
+from dcnbuild.port.rule import entries, rewrites
 
 
-def _port_class(module: Module, scope: PythonScope) -> Iterable[Edit]:
+def rewrite_autograd_function(module: Module, scope: PythonScope) -> Iterable[Edit]:
     """The edits of each old-style Function of a file."""
     return disjoint(
         list(_edits(module, function)) for function in old_functions(module) if function.node.name in scope.functions
@@ -21,53 +25,40 @@ def _port_class(module: Module, scope: PythonScope) -> Iterable[Edit]:
 
 def _edits(module: Module, function: OldFunction) -> Iterator[Edit]:
     newline = newline_of(module.text)
-    methods = [function.forward, *function.others]
-    if function.backward is not None:
-        methods.append(function.backward)
-    for method in methods:
-        indent = indent_of(module.text, module.start(method))
-        at = module.start(method)
-        yield Edit(at, at, f"@staticmethod{newline}{indent}")
-        yield from _renames(module, function, method)
-    yield from _settings(module, function)
+    for method in (function.forward, *function.others, function.backward):
+        if method is not None:
+            at = module.start(method)
+            yield Edit(at, at, f"@staticmethod{newline}{indent_of(module.text, at)}")
+            yield from _renames(module, function, method)
     if function.backward is not None and function.signature.settings:
-        yield from _returns(module, function)
+        yield from _returns(module, function, function.backward)
     if function.init is not None:
-        yield from _without_init(module, function)
+        yield from _settings(module, function, function.init)
+        yield from _without_init(module, function.node.body, function.init)
 
 
-def _settings(module: Module, function: OldFunction) -> Iterator[Edit]:
+def _settings(module: Module, function: OldFunction, init: ast.FunctionDef) -> Iterator[Edit]:
     """The settings as further parameters of forward, and what __init__ did with them."""
-    init, forward = function.init, function.forward
-    if init is None:
-        return
-    names = [
-        f"{name}={function.signature.defaults[name]}" if name in function.signature.defaults else name
-        for name in function.signature.settings
-    ]
-    if names:
-        arguments = forward.args
-        last = arguments.defaults[-1] if arguments.defaults else arguments.args[-1]
-        at = module.end(last)
-        yield Edit(at, at, "".join(f", {name}" for name in names))
-    body = _init_body(module, function)
+    signature, arguments = function.signature, function.forward.args
+    names = (f"{n}={signature.defaults[n]}" if n in signature.defaults else n for n in signature.settings)
+    behind = module.end([*arguments.args, *arguments.defaults][-1])
+    yield Edit(behind, behind, "".join(f", {name}" for name in names))
+    body = _init_body(module, function, init)
     if body:
-        first = _first_statement(forward)
-        at = module.start(first)
-        indent = indent_of(module.text, at)
-        newline = newline_of(module.text)
-        yield Edit(at, at, _reindent(body, indent, newline) + newline + indent)
+        at = module.start((_statements(function.forward) or function.forward.body)[0])
+        indent, newline = indent_of(module.text, at), newline_of(module.text)
+        lines = textwrap.dedent(body.replace("\r\n", "\n")).strip("\n").split("\n")
+        block = newline.join(indent + line if line.strip() else "" for line in lines).lstrip()
+        yield Edit(at, at, block + newline + indent)
 
 
-def _init_body(module: Module, function: OldFunction) -> str:
+def _init_body(module: Module, function: OldFunction, init: ast.FunctionDef) -> str:
     """What __init__ does beside calling its base, with `ctx` for `self`; "" if that is nothing."""
-    init = function.init
-    assert init is not None
-    statements = [s for s in init.body if not _is_super(module, s) and not _is_docstring(init, s)]
-    if not statements or all(isinstance(s, ast.Pass) for s in statements):
+    calls = [s for s in init.body if isinstance(s, ast.Expr) and "__init__" in module.source(s)]
+    statements = [s for s in _statements(init) if s not in calls]
+    if all(isinstance(s, ast.Pass) for s in statements):
         return ""
     start, end = module.start(statements[0]), module.end(statements[-1])
-    calls = [s for s in init.body if _is_super(module, s) and start < module.start(s) < end]
     without = [Edit(*(module.whole_lines(s) or (module.start(s), module.end(s))), "") for s in calls]
     body = Revision(module.text[start:end])
     inside = (e for e in (*_renames(module, function, init), *without) if start <= e.start and e.end <= end)
@@ -75,29 +66,9 @@ def _init_body(module: Module, function: OldFunction) -> str:
     return indent_of(module.text, start) + body.text
 
 
-def _reindent(text: str, indent: str, newline: str) -> str:
-    """A block under another indentation, without that of its first line."""
-    block = textwrap.dedent(text.replace("\r\n", "\n")).strip("\n")
-    lines = [indent + line if line.strip() else "" for line in block.split("\n")]
-    return newline.join(lines).lstrip()
-
-
-def _is_super(module: Module, statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Expr) and "__init__" in module.source(statement)
-
-
-def _is_docstring(method: ast.FunctionDef, statement: ast.stmt) -> bool:
-    return (
-        statement is method.body[0]
-        and isinstance(statement, ast.Expr)
-        and isinstance(statement.value, ast.Constant)
-        and isinstance(statement.value.value, str)
-    )
-
-
-def _first_statement(method: ast.FunctionDef) -> ast.stmt:
-    behind = len(method.body) > 1 and _is_docstring(method, method.body[0])
-    return method.body[1 if behind else 0]
+def _statements(method: ast.FunctionDef) -> list[ast.stmt]:
+    """The body of a method without its docstring."""
+    return method.body[ast.get_docstring(method, clean=False) is not None :]
 
 
 def _renames(module: Module, function: OldFunction, method: ast.FunctionDef) -> Iterator[Edit]:
@@ -107,99 +78,174 @@ def _renames(module: Module, function: OldFunction, method: ast.FunctionDef) -> 
         at = module.text.index("*", module.start(method))
         yield Edit(at, at, "ctx, ")
         for item, number in items.items():
-            name = module.source(item.value)
-            new = "ctx" if number == 0 else f"{name}[{number - 1}]"
-            yield module.edit(item, new)
+            yield module.edit(item, f"{module.source(item.value)}[{number - 1}]" if number else "ctx")
         return
     own = method.args.args[0]
     helpers = {other.name for other in function.others}
-    on_class = {
-        target.id
-        for statement in function.node.body
-        if isinstance(statement, ast.Assign)
-        for target in statement.targets
-        if isinstance(target, ast.Name)
-    } | {
-        statement.name
-        for statement in function.node.body
-        if isinstance(statement, ast.FunctionDef) and statement.decorator_list
-    }
-    name_end = module.offset(own.lineno, own.col_offset) + len(own.arg)
+    assigned = (t for s in function.node.body if isinstance(s, ast.Assign) for t in s.targets)
+    methods = (s for s in function.node.body if isinstance(s, ast.FunctionDef))
+    on_class = {t.id for t in assigned if isinstance(t, ast.Name)} | {m.name for m in methods if m.decorator_list}
     if method is not function.init:
-        yield Edit(module.start(own), name_end, "ctx")
+        yield Edit(module.start(own), module.start(own) + len(own.arg), "ctx")
     for node in ast.walk(method):
         if not isinstance(node, ast.Name) or node.id != own.arg:
             continue
         parent = module.parents[node]
         attribute = parent.attr if isinstance(parent, ast.Attribute) else ""
-        start, end = module.start(node), module.end(node)
+        yield module.edit(node, function.node.name if attribute in on_class | helpers else "ctx")
+        call = module.parents[parent]
         if attribute in on_class:
-            yield Edit(start, end, function.node.name)
-        elif attribute in helpers:
-            yield Edit(start, end, function.node.name)
-            call = module.parents[parent]
-            if isinstance(call, ast.Call) and call.func is parent:
-                at = module.text.index("(", module.end(parent)) + 1
-                yield Edit(at, at, "ctx, " if call.args or call.keywords else "ctx")
-        else:
-            yield Edit(start, end, "ctx")
-            if attribute == "saved_variables":
-                at = module.end(parent) - len(attribute)
-                yield Edit(at, module.end(parent), "saved_tensors")
-
-
-def _returns(module: Module, function: OldFunction) -> Iterator[Edit]:
-    """A gradient of None for each setting, in each return of backward."""
-    backward = function.backward
-    assert backward is not None
-    count = len(function.signature.settings)
-    more = ", None" * count
-    for node in _own_returns(backward):
-        value = node.value
-        if value is None:
             continue
+        if attribute in helpers and isinstance(call, ast.Call) and call.func is parent:
+            at = module.text.index("(", module.end(parent)) + 1
+            yield Edit(at, at, "ctx, " if call.args or call.keywords else "ctx")
+        elif attribute == "saved_variables" and attribute not in helpers:
+            yield Edit(module.end(parent) - len(attribute), module.end(parent), "saved_tensors")
+
+
+def _returns(module: Module, function: OldFunction, backward: ast.FunctionDef) -> Iterator[Edit]:
+    """A gradient of None for each setting, in each return of backward."""
+    more = ", None" * len(function.signature.settings)
+    for value in _returned(backward):
         end = module.end(value)
         if isinstance(value, ast.Tuple):
             text = module.source(value)
             inside = end - 1 if text.startswith("(") and text.endswith(")") else end
-            kept = module.text[:inside].rstrip()
-            comma = kept.endswith(",")
+            comma = module.text[:inside].rstrip().endswith(",")
             yield Edit(inside, inside, more.lstrip(",") if comma else more)
         elif len(function.signature.inputs) > 1 and not isinstance(value, ast.Constant):
-            start = module.start(value)
-            yield Edit(start, start, "(*")
+            yield Edit(module.start(value), module.start(value), "(*")
             yield Edit(end, end, f"{more})")
         else:
             yield Edit(end, end, more)
 
 
-def _own_returns(method: ast.FunctionDef) -> Iterator[ast.Return]:
+def _returned(method: ast.FunctionDef) -> Iterator[ast.expr]:
+    """What a method returns, but for the functions and classes in it."""
     waiting: list[ast.AST] = list(method.body)
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.Return):
-            yield node
+            yield from [node.value] if node.value else ()
         elif not isinstance(node, (ast.FunctionDef, ast.Lambda, ast.ClassDef)):
             waiting.extend(ast.iter_child_nodes(node))
 
 
-def _without_init(module: Module, function: OldFunction) -> Iterator[Edit]:
-    init = function.init
-    assert init is not None
-    body = function.node.body
+def _without_init(module: Module, body: list[ast.stmt], init: ast.FunctionDef) -> Iterator[Edit]:
     index = body.index(init)
     if index + 1 < len(body):
-        start = line_start(module.text, module.start(init))
-        following = module.start(body[index + 1])
-        end = line_start(module.text, following)
-        between = module.text[module.end(init) : end]
-        comment = between.find("#")
-        if comment >= 0:  # a comment above the next method stays
-            at = module.end(init) + comment
-            end = line_start(module.text, at)
-        yield Edit(start, end, "")
+        following = line_start(module.text, module.start(body[index + 1]))
+        comment = module.text.find("#", module.end(init), following)  # one above the next method stays
+        end = following if comment < 0 else line_start(module.text, comment)
+        yield Edit(line_start(module.text, module.start(init)), end, "")
     else:
         yield Edit(module.end(body[index - 1]) if index else module.start(init), module.end(init), "")
 
 
-RULES = entries(__file__, {"autograd-function": _port_class})
+def old_calls(module: Module, scope: PythonScope) -> Iterator[tuple[ast.Call, str]]:
+    """The calls of ported Functions as constructors, whatever those are called in this file, with their own names."""
+    names = {name: name for name in scope.functions}
+    aliases = (alias for node in module.of(ast.ImportFrom) for alias in node.names)
+    names |= {a.asname: a.name for a in aliases if a.name in scope.functions and a.asname}
+    for node in module.of(ast.Call):
+        name = names.get(dotted(node.func).split(".")[-1], "")
+        if name:
+            yield node, name
+
+
+def rewrite_autograd_call(module: Module, scope: PythonScope) -> Iterable[Edit]:
+    """The old calls of a file, rewritten; one inside another is found when that is done."""
+    groups: list[list[Edit] | None] = []
+    for made, name in old_calls(module, scope):
+        signature, call = scope.functions[name], module.parents[made]
+        if isinstance(call, ast.Call) and call.func is made:  # F(settings)(inputs)
+            settings = _given(module, made, signature)
+            groups.append(_apply(module, call, module.source(made.func), settings, signature))
+        else:
+            groups.append(_held(module, made, signature))
+    return disjoint(group or [] for group in groups)
+
+
+def _apply(
+    module: Module, call: ast.Call, name: str, settings: list[str] | None, signature: Signature
+) -> list[Edit] | None:
+    """The edits that make a call with inputs one of `name.apply`, with the settings behind them."""
+    named = {keyword.arg: module.source(keyword.value) for keyword in call.keywords}
+    asked = signature.inputs[len(call.args) :][: len(named)]
+    if settings is None or None in named or set(asked) != set(named):
+        return None
+    inputs = [*map(module.source, call.args), *(named[name] for name in asked)]
+    first, last = module.start(call), module.end(call)
+    if call.keywords or not inputs:
+        return [Edit(first, last, f"{name}.apply({', '.join([*inputs, *settings])})")]
+    opening = module.text.index("(", module.end(call.func))
+    inside = module.text[opening + 1 : last - 1].rstrip()
+    at = opening + 1 + len(inside)
+    more = "".join(f", {setting}" for setting in settings).removeprefix("," * inside.endswith(","))
+    return [Edit(first, opening, f"{name}.apply"), *([Edit(at, at, more)] if more else [])]
+
+
+def _given(module: Module, made: ast.Call, signature: Signature) -> list[str] | None:
+    """The settings of a call in order, as far as they are given; None if that cannot be said."""
+    if any(isinstance(a, ast.Starred) for a in made.args) or any(not k.arg for k in made.keywords):
+        return None
+    given = dict(zip(signature.settings, map(module.source, made.args), strict=False))
+    given |= {keyword.arg: module.source(keyword.value) for keyword in made.keywords if keyword.arg}
+    if len(made.args) > len(signature.settings) or not set(given) <= set(signature.settings):
+        return None
+    last = max((signature.settings.index(name) for name in given), default=-1)
+    every = {**signature.defaults, **given}
+    asked = signature.settings[: last + 1]
+    return [every[name] for name in asked] if set(asked) <= set(every) else None
+
+
+def _held(module: Module, made: ast.Call, signature: Signature) -> list[Edit] | None:
+    """`f = F(settings)` and the `f(inputs)` in one function; `self.f = F(settings)` and `self.f(inputs)` in one class.
+
+    The settings go to the calls where they are constants or attributes that nothing else sets; else
+    the attribute keeps them, so that they are what they were when it was made.
+    """
+    statement, settings = module.parents[made], _given(module, made, signature)
+    if not isinstance(statement, ast.Assign) or len(statement.targets) > 1 or settings is None:
+        return None
+    target, made_by = statement.targets[0], list(without_statements(module, [statement]))
+    method = next((n for n in module.ancestors(made) if isinstance(n, ast.FunctionDef)), None)
+    around: ast.AST | None = method  # of what stands in no function, other files may call it
+    if not isinstance(target, ast.Name):
+        around = next((n for n in module.ancestors(made) if isinstance(n, ast.ClassDef)), None)
+        if around is None or method is None or not dotted(target).startswith("self."):
+            return None
+        kept = [_lasting(module, s, method, around) for s in settings]
+        if None in kept:
+            values = ", ".join(settings) + ("," if len(settings) == 1 else "")
+            made_by = [module.edit(made, f"({values})")]
+            kept = [f"*{module.source(target)}"]
+        settings = [setting for setting in kept if setting]
+    uses = [n for n in ast.walk(around) if dotted(n) == dotted(target) and n is not target] if around else []
+    calls = [parent for use in uses if isinstance(parent := module.parents[use], ast.Call) and parent.func is use]
+    edits = [_apply(module, call, module.source(made.func), settings, signature) for call in calls]
+    whole = calls and len(calls) == len(uses) and all(edits)
+    return [*made_by, *(edit for one in edits for edit in one or ())] if whole else None
+
+
+def _lasting(module: Module, setting: str, method: ast.FunctionDef, around: ast.ClassDef) -> str | None:
+    """What a setting is called in any method: a constant, or an attribute that is set once."""
+    value = ast.parse(setting.strip(), mode="eval").body
+    if isinstance(value, ast.Constant):
+        return setting
+    attributes = (n for n in ast.walk(around) if isinstance(n, ast.Attribute) and dotted(n).startswith("self."))
+    set_here = [node for node in attributes if not isinstance(node.ctx, ast.Load)]
+    names = [dotted(node) for node in set_here]
+    if dotted(value).startswith("self.") and names.count(dotted(value)) <= 1:
+        return setting
+    for node in set_here if isinstance(value, ast.Name) else ():
+        assigned = module.parents[node]
+        plain = isinstance(assigned, ast.Assign) and module.source(assigned.value) == setting
+        if plain and assigned in ast.walk(method) and names.count(dotted(node)) == 1:
+            again = [n for n in ast.walk(method) if isinstance(n, ast.Name) and n.id == setting]
+            if all(isinstance(n.ctx, ast.Load) for n in again):
+                return dotted(node)
+    return None
+
+
+RULES = entries(__file__, rewrites(globals()))

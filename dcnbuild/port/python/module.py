@@ -36,11 +36,7 @@ class Module:
     @cached_property
     def _lines(self) -> list[tuple[int, str]]:
         """Each line with the offset it starts at."""
-        lines, position = [], self._skipped
-        for match in _LINE.finditer(self.text, self._skipped):
-            lines.append((position, match[0]))
-            position = match.end()
-        return lines
+        return [(match.start(), match[0]) for match in _LINE.finditer(self.text, self._skipped)]
 
     def offset(self, line: int, column: int) -> int:
         """The offset in the text of a line (from 1) and a column in UTF-8 bytes, as ast counts."""
@@ -53,11 +49,8 @@ class Module:
 
     def start(self, node: ast.AST) -> int:
         """Where a node begins; a decorated function or class at its first decorator."""
-        decorators = getattr(node, "decorator_list", None)
-        if decorators:
-            first = decorators[0]
-            at = self.offset(first.lineno, first.col_offset)
-            return self.text.rindex("@", 0, at)
+        for first in getattr(node, "decorator_list", [])[:1]:
+            return self.text.rindex("@", 0, self.offset(first.lineno, first.col_offset))
         return self.offset(node.lineno, node.col_offset)  # type: ignore[attr-defined]
 
     def end(self, node: ast.AST) -> int:
@@ -95,25 +88,19 @@ class Module:
     def block(self, statement: ast.stmt) -> list[ast.stmt]:
         """The statements among which this one stands."""
         parent = self.parents[statement]
-        for name in ("body", "orelse", "finalbody"):
-            block = getattr(parent, name, None)
-            if isinstance(block, list) and statement in block:
-                return block
-        raise ValueError("a statement that stands in no block")
+        blocks = (getattr(parent, name, None) for name in ("body", "orelse", "finalbody"))
+        return next(block for block in blocks if isinstance(block, list) and statement in block)
 
     def whole_lines(self, node: ast.stmt) -> tuple[int, int] | None:
         """The span of the lines of a statement, if they hold nothing else; a comment may follow."""
         start, end = self.start(node), self.end(node)
         begin = line_start(self.text, start)
-        line = _LINE.match(self.text, end)
-        stop = line.end() if line else end
-        rest = self.text[end:stop].strip()
-        if self.text[begin:start].strip(" \t\f\ufeff") or (rest and not rest.startswith("#")):
-            return None
-        return begin, stop
+        stop = _LINE.match(self.text, end).end()  # type: ignore[union-attr]
+        alone = not self.text[begin:start].strip(" \t\f\ufeff")
+        return (begin, stop) if alone and self.text[end:stop].strip()[:1] in ("", "#") else None
 
 
-class Modules(Mapping[PurePosixPath, "Module | SyntaxError"]):
+class Modules:
     """The Python files of a project, each parsed when it is first asked for.
 
     Args:
@@ -125,18 +112,13 @@ class Modules(Mapping[PurePosixPath, "Module | SyntaxError"]):
         self._parsed: dict[PurePosixPath, Module | SyntaxError] = {}
 
     def __getitem__(self, path: PurePosixPath) -> Module | SyntaxError:
+        """A file, or why it cannot be parsed."""
         if path not in self._parsed:
             try:
                 self._parsed[path] = Module(self.texts[path])
             except SyntaxError as error:
                 self._parsed[path] = error
         return self._parsed[path]
-
-    def __iter__(self) -> Iterator[PurePosixPath]:
-        return iter(self.texts)
-
-    def __len__(self) -> int:
-        return len(self.texts)
 
     def holding(self, word: str) -> Iterator[tuple[PurePosixPath, Module]]:
         """The files that have a word in their text and that can be parsed; the others need not be."""

@@ -10,21 +10,13 @@ from pathlib import PurePosixPath
 
 from dcnbuild.port.cpp import not_understood
 from dcnbuild.port.edits import Revision, line_of
-from dcnbuild.port.python import calls, cuda_gate, cupy, environment, ffi_module, functions, methods, setup_script, six
+from dcnbuild.port.python import environment, functions, libraries, methods, setup_script, six
 from dcnbuild.port.python.module import Module, Modules, PythonScope, Signature, dotted, imported
 from dcnbuild.port.result import Change, FileResult, Remark, remark
 from dcnbuild.port.rule import Rule
 
-RULES: tuple[Rule, ...] = (
-    *setup_script.RULES,
-    *cuda_gate.RULES,
-    *environment.RULES,
-    *six.RULES,
-    *methods.RULES,
-    *calls.RULES,
-    *cupy.RULES,
-    *ffi_module.RULES,
-)
+_FAMILIES = (setup_script, environment, six, methods, libraries)
+RULES: tuple[Rule, ...] = tuple(rule for family in _FAMILIES for rule in family.RULES)
 #: A file without any of these has nothing to port.
 TRIGGERS = re.compile(
     r"nvcc|ext_modules|torch\._six|torch\.utils\.ffi|cpp_extension|CUDAExtension|\bFunction\b|std=|is_available"
@@ -78,9 +70,8 @@ def port_python(
             results.append(FileResult(path, text, text, encoding, remarks=(syntax,)))
             continue
         new, changes, failed = port_module(module, scope, rules)
-        left = _remarks(Module(new) if changes else module, scope)
-        built = path in ffi_done
-        remarks = (*failed, *(r for r in left if not (built and r.id == "torch-utils-ffi")))
+        left = (*failed, *_remarks(Module(new) if changes else module, scope))
+        remarks = tuple(r for r in left if path not in ffi_done or r.id != "torch-utils-ffi")
         if changes or remarks:
             results.append(FileResult(path, text, new, encoding, tuple(changes), remarks))
     return results
@@ -108,10 +99,8 @@ def port_module(
             except Exception as error:
                 failed.append(not_understood(rule.id, repr(error)))
                 break
-            changes += [
-                Change(rule.id, line, revision.text[e.start : e.end].strip(), e.new.strip()) for e, line in done
-            ]
-            revision = attempt
+            before, revision = revision.text, attempt
+            changes += [Change(rule.id, line, before[e.start : e.end].strip(), e.new.strip()) for e, line in done]
         else:
             failed.append(not_understood(rule.id, f"it still applies after {_ROUNDS} rounds"))
     return revision.text, changes, failed
@@ -124,20 +113,21 @@ def _remarks(module: Module, scope: PythonScope) -> Iterator[Remark]:
         if nodes:
             yield remark(id, (line_of(module.text, module.start(node)) for node in nodes), subject, name=name)
 
-    gone, old_six = (
-        [node for node in module.nodes if asks(node) and not six.guarded(module, node)]
-        for asks in (lambda node: any(map(_GONE_MODULES.match, imported(node))), six.is_use)
-    )
+    old = (node for node in module.nodes if any(map(_GONE_MODULES.match, imported(node))))
+    gone = [node for node in old if not six.guarded(module, node)]
     yield from left("torch-utils-ffi", [node for node in module.nodes if "torch.utils.ffi" in imported(node)])
-    cffi = list(ffi_module.objects_of_cffi(module)) if scope.ffi else []
+    cffi = list(libraries.objects_of_cffi(module)) if scope.ffi else []
     yield from left("cffi-object", cffi, module.source(cffi[0])[:60] if cffi else "")
     yield from left("gone-module", gone, module.source(gone[0])[:60] if gone else "")
-    for old in calls.unported_classes(module):
-        yield from left("autograd-function", [old], f"class {old.name}")
-    for call in calls.unported_uses(module, scope):
+    known = functions.derived(module)
+    for node in module.of(ast.ClassDef):
+        if functions.is_old(node, known):
+            yield from left("autograd-function", [node], f"class {node.name}")
+    for call, _ in methods.old_calls(module, scope):
         yield from left("autograd-call", [call], module.source(call)[:60], dotted(call.func))
-    yield from left("torch-six", old_six)
-    yield from cupy.left(module)
+    uses = filter(six.is_use, module.nodes)
+    yield from left("torch-six", [node for node in uses if not six.guarded(module, node)])
+    yield from libraries.left_cupy(module)
     if setup_script.is_build_script(module):
         calling = module.of(ast.Call) if "setup(" in module.text else ()
         asks = [node for node in calling if dotted(node.func).startswith("torch.cuda.get_device_")]

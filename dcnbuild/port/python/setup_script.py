@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby, pairwise
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from itertools import chain, groupby, pairwise
 
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.python.module import Module, PythonScope
-from dcnbuild.port.rule import entries
+from dcnbuild.port.rule import entries, rewrites
 from dcnbuild.port.scripts import OLDEST, YEARS, raised_architectures, raised_standard
 
 _STANDARD = re.compile(r"(?:--?std=|/std:)(?:c|gnu)\+\+(\w\w)")
@@ -28,32 +28,33 @@ def is_build_script(module: Module) -> bool:
     return any(word in module.text for word in ("cpp_extension", "CUDAExtension", "torch.utils.ffi"))
 
 
-def text_of(node: ast.expr) -> str:
+def text_of(node: ast.AST) -> str:
     """The value of a string constant, "" for anything else."""
     value = node.value if isinstance(node, ast.Constant) else None
     return value if isinstance(value, str) else ""
 
 
+def _elements(node: ast.AST) -> list[ast.expr]:
+    """What stands in a list and its like."""
+    return node.elts if isinstance(node, (ast.List, ast.Tuple, ast.Set)) else []
+
+
 def _flags(module: Module, wanted: re.Pattern[str]) -> Iterator[ast.Constant]:
     """String constants that are nothing but flags, the wanted among them."""
     for node in module.of(ast.Constant):
-        if wanted.search(text_of(node)):
-            flags = all(_FLAG.match(word) for word in text_of(node).split())
-            if flags and not isinstance(module.parents[node], ast.JoinedStr):
-                yield node
-
-
-def _old_standard(text: str, new_standard: bool) -> bool:
-    match = _STANDARD.search(text)
-    return match is not None and (YEARS.get(match[1]) or int(match[1])) < (20 if new_standard else 17)
+        flags = wanted.search(text_of(node)) and all(map(_FLAG.match, text_of(node).split()))
+        if flags and not isinstance(module.parents[node], ast.JoinedStr):
+            yield node
 
 
 def old_flags(module: Module, scope: PythonScope) -> list[ast.Constant]:
     """The -std flags of a build script that torch's headers refuse."""
-    return [node for node in _flags(module, _STANDARD) if _old_standard(text_of(node), scope.new_standard)]
+    found = ((node, _STANDARD.search(text_of(node))) for node in _flags(module, _STANDARD))
+    oldest = 20 if scope.new_standard else 17
+    return [node for node, match in found if match and (YEARS.get(match[1]) or int(match[1])) < oldest]
 
 
-def _standard(module: Module, scope: PythonScope) -> Iterable[Edit]:
+def rewrite_cxx_standard(module: Module, scope: PythonScope) -> Iterable[Edit]:
     if is_build_script(module):
         yield from _without(module, list(_handed_on(module, old_flags(module, scope))), _STANDARD)
     elif _calls_compilers(module) and scope.new_standard:
@@ -63,8 +64,7 @@ def _standard(module: Module, scope: PythonScope) -> Iterable[Edit]:
 def _handed_on(module: Module, flags: Iterable[ast.Constant]) -> Iterator[ast.Constant]:
     """Flags, each with the `-Xcompiler` in front of it in a list: alone it would take the next one along."""
     for flag in flags:
-        parent = module.parents[flag]
-        elements = parent.elts if isinstance(parent, (ast.List, ast.Tuple)) else []
+        elements = _elements(module.parents[flag])
         before = elements[elements.index(flag) - 1] if flag in elements[1:] else None
         if isinstance(before, ast.Constant) and text_of(before) in _HANDS_ON:
             yield before
@@ -75,15 +75,12 @@ def _handed_on(module: Module, flags: Iterable[ast.Constant]) -> Iterator[ast.Co
 _OLD_COMPILER = re.compile(r"(?:\S*/)?g(?:cc|\+\+)-[4-9](?:\.\d)?")
 
 
-def _host_compilers(module: Module, scope: PythonScope) -> Iterable[Edit]:
+def rewrite_host_compiler(module: Module, scope: PythonScope) -> Iterable[Edit]:
     """`'-ccbin', '/usr/bin/gcc-4.9'` in a list of flags."""
-    for node in module.nodes if is_build_script(module) else ():
-        elements = node.elts if isinstance(node, (ast.List, ast.Tuple)) else []
-        whole: set[ast.Constant] = set()
-        for flag, value in pairwise(elements):
-            if text_of(flag) in ("-ccbin", "--compiler-bindir") and _OLD_COMPILER.fullmatch(text_of(value)):
-                whole |= {part for part in (flag, value) if isinstance(part, ast.Constant)}
-        yield from _without_elements(module, elements, whole)
+    for elements in map(_elements, module.nodes if is_build_script(module) else ()):
+        named = ((f, v) for f, v in pairwise(elements) if text_of(f) in ("-ccbin", "--compiler-bindir"))
+        old = (pair for pair in named if _OLD_COMPILER.fullmatch(text_of(pair[1])))
+        yield from _without_elements(module, elements, set(chain.from_iterable(old)))
 
 
 def _calls_compilers(module: Module) -> bool:
@@ -98,81 +95,65 @@ def _raised(module: Module, nodes: Iterable[ast.Constant], newer: Callable[[str]
 _ABI = re.compile(r"-D_GLIBCXX_USE_CXX11_ABI=0")
 
 
-def _abi(module: Module, scope: PythonScope) -> Iterable[Edit]:
-    if is_build_script(module):
-        nodes = [node for node in _flags(module, _ABI) if _ABI.fullmatch(text_of(node).strip())]
-        yield from _without(module, nodes, _ABI)
+def rewrite_cxx11_abi(module: Module, scope: PythonScope) -> Iterable[Edit]:
+    flags = _flags(module, _ABI) if is_build_script(module) else ()
+    return _without(module, [node for node in flags if _ABI.fullmatch(text_of(node).strip())], _ABI)
 
 
-def _architectures(module: Module, scope: PythonScope) -> Iterable[Edit]:
-    commands = [node for node in module.of(ast.Constant) if "nvcc " in text_of(node)]
+def rewrite_arch_list(module: Module, scope: PythonScope) -> Iterable[Edit]:
+    commands = (node for node in module.of(ast.Constant) if "nvcc " in text_of(node))
     yield from _raised(module, commands, raised_architectures)
     nodes = list(_flags(module, _ARCHITECTURE))
-    if not is_build_script(module):
-        if _calls_compilers(module):
-            yield from _raised(module, nodes, raised_architectures)
-        return
     numbers = [int(n) for node in nodes for n in re.findall(r"(?:sm|compute)_(\d+)", text_of(node))]
-    if numbers and min(numbers) < OLDEST:
+    if not is_build_script(module):
+        yield from _raised(module, nodes if _calls_compilers(module) else (), raised_architectures)
+    elif numbers and min(numbers) < OLDEST:
         bare = [node for node in _flags(module, _BARE) if _BARE.fullmatch(text_of(node).strip())]
         yield from _without(module, [*nodes, *bare], _ARCHITECTURE)
 
 
 def _without(module: Module, nodes: Sequence[ast.Constant], flag: re.Pattern[str]) -> Iterator[Edit]:
     """The edits that take flags out of the lists, calls and longer strings they stand in."""
-    whole = {node for node in nodes if not flag.sub("", text_of(node)).strip(" -") or _bare(node)}
+    alone = (text_of(node) in _HANDS_ON or bool(_BARE.fullmatch(text_of(node).strip())) for node in nodes)
+    whole = {n for n, bare in zip(nodes, alone) if bare or not flag.sub("", text_of(n)).strip(" -")}
     appends: dict[ast.stmt, None] = {}
     for node in nodes:
-        parent = module.parents[node]
         if node not in whole:
             written = module.source(node)
             new = re.sub(rf"(?<=['\"])(?:{flag.pattern})\s*|(?<!\s)\s*(?:{flag.pattern})", "", written)
             yield module.edit(node, new)
-        elif not isinstance(parent, (ast.List, ast.Tuple, ast.Set)):
-            appends.update(_append(module, node, whole))
+        elif not _elements(module.parents[node]):
+            appends |= dict.fromkeys(_appends(module, node, whole))
     yield from without_statements(module, list(appends))
     for parent in dict.fromkeys(module.parents[node] for node in nodes if node in whole):
-        if isinstance(parent, (ast.List, ast.Tuple, ast.Set)):
-            yield from _without_elements(module, parent.elts, whole)
+        yield from _without_elements(module, _elements(parent), whole)
 
 
-def _bare(node: ast.Constant) -> bool:
-    """Whether a flag is for what stands behind it."""
-    return text_of(node) in _HANDS_ON or bool(_BARE.fullmatch(text_of(node).strip()))
-
-
-def _append(module: Module, node: ast.Constant, whole: set[ast.Constant]) -> dict[ast.stmt, None]:
+def _appends(module: Module, node: ast.Constant, whole: Set[ast.expr]) -> Iterator[ast.stmt]:
     """The statement `flags.append(flag)`, also where the flag is one of two after an `if`."""
     value: ast.AST = node
     while isinstance(conditional := module.parents[value], ast.IfExp):
         if conditional.body not in whole or conditional.orelse not in whole:
-            return {}
+            return
         value = conditional
     call = module.parents[value]
     statement = module.parents[call] if isinstance(call, ast.Call) else None
-    if (
-        isinstance(call, ast.Call)
-        and isinstance(call.func, ast.Attribute)
-        and call.func.attr == "append"
-        and isinstance(statement, ast.Expr)
-    ):
-        return {statement: None}
-    return {}
+    if isinstance(statement, ast.Expr) and getattr(getattr(call, "func", None), "attr", "") == "append":
+        yield statement
 
 
-def _without_elements(module: Module, elements: Sequence[ast.expr], whole: set[ast.Constant]) -> Iterator[Edit]:
+def _without_elements(module: Module, elements: Sequence[ast.expr], whole: Set[ast.expr]) -> Iterator[Edit]:
     """Each run of flags in a list, with its commas."""
     for is_flag, group in groupby(range(len(elements)), key=lambda i: elements[i] in whole):
         run = list(group)
         first, last = run[0], run[-1]
-        if not is_flag:
-            continue
+        start, end = module.start(elements[first]), module.end(elements[last])
         if last + 1 < len(elements):
-            yield Edit(module.start(elements[first]), module.start(elements[last + 1]), "")
+            end = module.start(elements[last + 1])
         elif first:
-            yield Edit(module.end(elements[first - 1]), module.end(elements[last]), "")
-        else:
-            yield Edit(module.start(elements[first]), module.end(elements[last]), "")
+            start = module.end(elements[first - 1])
+        if is_flag:
+            yield Edit(start, end, "")
 
 
 def without_statements(module: Module, statements: Sequence[ast.stmt]) -> Iterator[Edit]:
@@ -187,7 +168,4 @@ def without_statements(module: Module, statements: Sequence[ast.stmt]) -> Iterat
             yield Edit(*span, "")
 
 
-RULES = entries(
-    __file__,
-    {"cxx-standard": _standard, "host-compiler": _host_compilers, "cxx11-abi": _abi, "arch-list": _architectures},
-)
+RULES = entries(__file__, rewrites(globals()))

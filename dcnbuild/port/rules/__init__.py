@@ -4,26 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dcnbuild.port.rows import rows
-from dcnbuild.port.rule import Leftover, Rule, entries
-from dcnbuild.port.rules import (
-    at_types,
-    aten,
-    bugs,
-    cccl,
-    conversions,
-    cuda,
-    errors,
-    guards,
-    headers,
-    numerics,
-    shuffles,
-    tensors,
-    th_pointers,
-    th_tensors,
-    thc,
-    thc_state,
-)
+from dcnbuild.port.rule import Leftover, Rule, entries, rows
+from dcnbuild.port.rules import aten, bugs, cuda, errors, guards, headers, tensors, th_tensors, thc
 
 _HERE = Path(__file__).parent
 
@@ -31,9 +13,9 @@ _HERE = Path(__file__).parent
 FAMILIES: dict[str, tuple[Rule, ...]] = {
     "Errors and checks": errors.RULES,
     "Matrix products": entries(_HERE / "blas.yaml"),
-    "The THC runtime": (*th_tensors.RULES, *th_pointers.RULES, *thc.RULES, *thc_state.RULES, *numerics.RULES),
-    "Tensors": (*tensors.RULES, *at_types.RULES, *aten.RULES, *conversions.RULES),
-    "CUDA": (*cuda.RULES, *cccl.RULES, *shuffles.RULES),
+    "The THC runtime": (*th_tensors.RULES, *thc.RULES),
+    "Tensors": (*tensors.RULES, *aten.RULES),
+    "CUDA": cuda.RULES,
     "Headers": headers.RULES,
     "Device guards": guards.RULES,
     "Bugs": bugs.RULES,

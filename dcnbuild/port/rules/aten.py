@@ -1,119 +1,107 @@
-"""Names of ATen from torch 0.4 to 1.4: toCFloat(), the context's stream, generators, operators by name."""
+"""Names of ATen from torch 0.4 to 1.4, and values that became another type by themselves until torch 1.0."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+from dcnbuild import knowledge
+from dcnbuild.base.plain_yaml import beside
+from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import follows, preceded
-from dcnbuild.port.rule import Scope, entries
+from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.stable.expressions import expressions
+from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stream import Stream
 
+#: What ATen had other forms of, and what they are today.
+_NAMES = beside(__file__, "aten_names.yaml")
+_VECTORS = (["vector", "<", "int64_t", ">"], ["vector", "<", "long", ">"])
 
-def _register(code: Code, scope: Scope) -> Iterable[Edit]:
+
+def rewrite_jit_register_operators(code: Code, scope: Scope) -> Iterable[Edit]:
     """`torch::jit::RegisterOperators("name", &f)`, and its `.op(…)`; with Operator objects it is still there."""
     for stream, index in code.names("RegisterOperators"):
-        opening = index + 2 if follows(stream, index + 1, "(") else index + 1
-        named = follows(stream, opening - 1, "(") and stream.words(opening + 1, 1)
-        chained = follows(stream, index, "(", ")", ".", "op")
-        if preceded(stream, index, "jit", "::") and (chained or named and named[0].startswith('"')):
+        opening = index + 2 if stream.follows(index + 1, "(") else index + 1
+        named = stream.follows(opening - 1, "(") and stream.words(opening + 1, 1)
+        chained = stream.follows(index, "(", ")", ".", "op")
+        if stream.preceded(index, "jit", "::") and (chained or named and named[0].startswith('"')):
             yield Edit(stream[index - 2].start, stream[index].start, "")
 
 
-def _device_guards(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_device_guard_argument(code: Code, scope: Scope) -> Iterable[Edit]:
     """`at::DeviceGuard guard(x.get_device());`, and of a tensor itself."""
     for stream, index in code.names("DeviceGuard"):
-        scope_of = stream.words(index - 2, 1) if preceded(stream, index, "::") else ["at"]
+        scope_of = stream.words(index - 2, 1) if stream.preceded(index, "::") else ["at"]
         known = scope_of[0] in ("at", "c10", "torch")  # torch::stable::accelerator's takes a number
-        if not known or not follows(stream, index + 1, "(") or stream[index + 1].kind != "name":
+        if not known or not stream.follows(index + 1, "(") or stream[index + 1].kind != "name":
             continue
         close = max(stream.partner[index + 2], index + 3)
-        if any(preceded(stream, close, sign, "get_device", "(", ")") for sign in (".", "->")):
-            yield Edit(stream[close - 3].start, stream[close - 1].end, "device()")
+        if any(stream.preceded(close, sign, "get_device", "(", ")") for sign in (".", "->")):
+            yield stream.edit(close - 3, close - 1, "device()")
         elif close == index + 4 and code.is_tensor(stream[index + 3]):
-            yield Edit(stream[close].start, stream[close].start, ".device()")
+            yield stream.before(close, ".device()")
 
 
-def _generator(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_default_generator(code: Code, scope: Scope) -> Iterable[Edit]:
     """`auto gen = at::cuda::detail::getDefaultCUDAGenerator();` where `gen->` follows."""
     stream = code.live
     for index in stream.places.get("getDefaultCUDAGenerator", ()):
         close = stream.close_of(index)
         first = stream.qualified(index)
-        if first < 3 or close < 0 or not follows(stream, close, ";") or stream[first - 1].text != "=":
+        if first < 3 or close < 0 or not stream.follows(close, ";") or stream[first - 1].text != "=":
             continue
         uses = stream.places.get(stream[first - 2].text, ())
-        if any(i > close and follows(stream, i, "->") for i in uses):
+        if any(i > close and stream.follows(i, "->") for i in uses):
+            if stream[first - 3].kind == "name" and stream[first - 3].text != "auto":
+                yield stream.edit(first - 3, first - 3, "auto")
             made = code.written(stream, first, close + 1)
             new = f"at::get_generator_or_default<at::CUDAGeneratorImpl>(std::nullopt, {made})"
-            type = stream[first - 3]
-            if type.kind == "name" and type.text != "auto":
-                yield Edit(type.start, type.end, "auto")
-            yield Edit(stream[first].start, stream[close].end, new)
+            yield stream.edit(first, close, new)
 
 
-#: What was asked of at::globalContext() → the function that says it.
-_CONTEXT = {
-    **dict.fromkeys(("getCurrentCUDAStream", "getCurrentCUDAStreamOnDevice"), "at::cuda::getCurrentCUDAStream"),
-    "getNumGPUs": "c10::cuda::device_count",
-}
-
-
-#: What takes a generator: these members and functions of tensors, and no pointer.
-_RANDOM = (
-    "(?:uniform|normal|random|exponential|cauchy|log_normal|geometric|bernoulli)_|normal|bernoulli|multinomial|poisson|"
-    "rand|randn|randint|randperm|rrelu_?|(?:normal|bernoulli|multinomial|randperm|randint)_out"
-)
-
-
-def _no_generator(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_no_generator(code: Code, scope: Scope) -> Iterable[Edit]:
     """`x.uniform_(0, 1, nullptr)`: a generator was a pointer."""
-    for stream, index, given, _ in code.calls(_RANDOM):
-        if preceded(stream, index, ".") or preceded(stream, index, "::"):
-            for start, end in given:
-                if end == start + 1 and stream[start].text in ("nullptr", "NULL"):
-                    yield Edit(stream[start].start, stream[start].end, "std::nullopt")
+    for stream, index, given, _ in code.calls("|".join(_NAMES["random"])):
+        ours = stream.preceded(index, ".") or stream.preceded(index, "::")
+        for start, end in given if ours else ():
+            if end == start + 1 and stream[start].text in ("nullptr", "NULL"):
+                yield stream.edit(start, start, "std::nullopt")
 
 
-def _context_stream(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_context_stream(code: Code, scope: Scope) -> Iterable[Edit]:
     """`at::globalContext().getCurrentCUDAStream()`."""
-    for stream, index in code.names("|".join(_CONTEXT)):
-        if preceded(stream, index, "globalContext", "(", ")", "."):
-            first = stream.qualified(index - 4)
-            yield Edit(stream[first].start, stream[index].end, _CONTEXT[stream[index].text])
+    for stream, index in code.names("|".join(_NAMES["context"])):
+        if stream.preceded(index, "globalContext", "(", ")", "."):
+            yield stream.edit(stream.qualified(index - 4), index, _NAMES["context"][stream[index].text])
 
 
-def _scalar_type(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_detail_scalar_type(code: Code, scope: Scope) -> Iterable[Edit]:
     """`::detail::scalar_type(type)`, which macros copied from torch's own call."""
     for stream, index in code.names("scalar_type"):
         first = stream.qualified(index)
         ours = set(stream.words(first, index - first)) <= {"::", "detail", "at", "torch", "c10"}
-        if ours and preceded(stream, index, "detail", "::") and follows(stream, index, "("):
-            yield Edit(stream[first].start, stream[index].end, "ported_scalar_type")
+        if ours and stream.preceded(index, "detail", "::") and stream.follows(index, "("):
+            yield stream.edit(first, index, "ported_scalar_type")
 
 
-def _linalg(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_linalg_namespace(code: Code, scope: Scope) -> Iterable[Edit]:
     """`torch::linalg::det(x)`; the namespace was one of functions of the same names and arguments."""
     for stream, index in code.names("linalg"):
-        behind = any(preceded(stream, index, space, "::") for space in ("torch", "at"))
-        if behind and follows(stream, index, "::"):
+        behind = any(stream.preceded(index, space, "::") for space in ("torch", "at"))
+        if behind and stream.follows(index, "::"):
             yield Edit(stream[index].end, stream[index + 1].end, "_")
 
 
-def _variable_ref(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_variable_ref(code: Code, scope: Scope) -> Iterable[Edit]:
     """`torch::autograd::as_variable_ref(x)`: every tensor is a Variable."""
     for stream, index in code.names("as_variable(?:_ref)?"):
         first = stream.qualified(index)
-        if follows(stream, index, "(") and not any(preceded(stream, first, sign) for sign in (".", "->")):
-            yield Edit(stream[first].start, stream[index].end, "")
+        if stream.follows(index, "(") and not any(stream.preceded(first, sign) for sign in (".", "->")):
+            yield stream.edit(first, index, "")
 
 
-#: What stands before the name of a variable that holds a text.
-_DECLARES = frozenset({"*", "&", "auto", "string", "string_view", "char"})
-
-
-def _dispatch_name(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_dispatch_name(code: Code, scope: Scope) -> Iterable[Edit]:
     """`AT_DISPATCH_ALL_TYPES(type, name_of_kernel, …)`, which made a text of the name itself."""
     bare: dict[str, bool] = {}
     for stream, index, given, _ in code.calls(r"AT_DISPATCH_\w+"):
@@ -121,35 +109,157 @@ def _dispatch_name(code: Code, scope: Scope) -> Iterable[Edit]:
         for start, end in given[1:] if ours else ():
             if stream[start].text in ("[", "{"):
                 break
-            name = stream[start]
-            before = stream.words(end, 2)
-            if end > start + 1 or name.kind != "name" or before not in ([",", "["], [",", "("]):
-                continue
-            if name.text not in bare:
-                bare[name.text] = _is_bare(stream, name.text, scope)
-            if bare[name.text]:
-                yield Edit(name.start, name.end, f'"{name.text}"')
+            name = stream[start].text
+            alone = end == start + 1 and stream[start].kind == "name"
+            if alone and stream.words(end, 2) in ([",", "["], [",", "("]):
+                if name not in bare:
+                    bare[name] = _is_bare(stream, name, scope)
+                if bare[name]:
+                    yield stream.edit(start, start, f'"{name}"')
 
 
 def _is_bare(stream: Stream, name: str, scope: Scope) -> bool:
     """Whether a name is no macro, and no variable that the text declares."""
     places = stream.places[name]
-    held = any(place and stream[place - 1].text in _DECLARES for place in places)
-    called = any(follows(stream, place, "(") for place in places)
+    held = any(place and stream[place - 1].text in _NAMES["declares"] for place in places)
+    called = any(stream.follows(place, "(") for place in places)
     return not (held or name.isupper() or name.startswith("_")) and (called or name not in scope.own)
 
 
-RULES = entries(
-    __file__,
-    {
-        "jit-register-operators": _register,
-        "dispatch-name": _dispatch_name,
-        "device-guard-argument": _device_guards,
-        "default-generator": _generator,
-        "no-generator": _no_generator,
-        "context-stream": _context_stream,
-        "detail-scalar-type": _scalar_type,
-        "linalg-namespace": _linalg,
-        "variable-ref": _variable_ref,
-    },
-)
+def rewrite_scalar_to_tensor(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`at::Scalar(2).toTensor()`, `x.item().toTensor()`, and that of a variable or parameter of type Scalar."""
+    for stream, index in code.names("toTensor"):
+        if index < 2 or not stream.preceded(index, ".") or not stream.follows(index, "(", ")"):
+            continue
+        made = stream[index - 2].text == ")" and stream[stream.partner[index - 2] - 1].text in ("Scalar", "item")
+        first = receiver(stream, index - 1)
+        if first is not None and (made or _is_declared(code, stream, index - 2, "Scalar")):
+            yield stream.before(first, "c10::scalar_to_tensor(")
+            yield stream.edit(index - 1, index + 2, ")")
+
+
+def rewrite_tensor_to_scalar(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`at::Scalar(x)` of a tensor."""
+    for stream, index in code.names("Scalar"):
+        close = stream.close_of(index)
+        if close > index + 2 and expressions(code, {}).kind(stream, index + 2, close) == "tensor":
+            yield stream.before(close, ".item()")
+
+
+def rewrite_one_index(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`x.index(i)` and `at::index(x, i)`: one tensor was a list of them."""
+    for stream, index, given, _ in code.calls("index"):
+        first = receiver(stream, index - 1) if stream.preceded(index, ".") else None
+        asked = [(first, index - 1)] if first is not None else []
+        spans = asked + given if asked or stream.preceded(index, "at", "::") else []
+        if len(spans) == 2 and all(expressions(code, {}).kind(stream, *span) == "tensor" for span in spans):
+            yield stream.before(spans[1][0], "{")
+            yield stream.behind(spans[1][1] - 1, "}")
+
+
+def _type_ends(code: Code, stream: Stream, name: int) -> Iterator[int]:
+    """Where a type would end that declares the name at an index, there or before it in the same function."""
+    function = code.function_at(stream[name].start)
+    for place in stream.places.get(stream[name].text, ()) if function else ():
+        if function and function.start <= stream[place].start <= stream[name].start:
+            yield place - (stream[place - 1].text == "&")
+
+
+def _is_declared(code: Code, stream: Stream, name: int, *types: str) -> bool:
+    """Whether the name at an index is declared with one of these types."""
+    return any(stream.words(end - 1, 1) == [type] for end in _type_ends(code, stream, name) for type in types)
+
+
+def _ends_vector(stream: Stream, *indices: int) -> bool:
+    """Whether the type of a vector of sizes stands before any of some indices."""
+    return any(stream.words(index - 4, 4) in _VECTORS for index in indices)
+
+
+def _returns_vector(code: Code, stream: Stream, index: int) -> bool:
+    """Whether the function around an index returns a vector of sizes, and no lambda stands between."""
+    function = code.function_at(stream[index].start)
+    if function is None:
+        return False
+    first, last = stream.at(function.start), stream.at(function.body[0])
+    typed = _ends_vector(stream, *(i + 4 for i in range(first, last) if stream.around[i] == stream.around[first]))
+    brackets = (i for i in range(last, index) if stream[i].text == "[" and stream.partner[i] > 0)
+    return typed and not any(stream[stream.partner[i] + 1].text in ("(", "{") for i in brackets)
+
+
+def rewrite_sizes_to_vector(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`std::vector<int64_t> v = x.sizes();`, an assignment or a return of it, and `std::vector<int64_t>(x.sizes())`.
+
+    Also `v = sizes;`, where `sizes` is an at::IntList that the function takes or declares.
+    """
+    for stream, index in code.names("sizes|strides"):
+        first = index - 1
+        while first > 0 and stream[first].text not in (";", "{", "}", "=", "(", "?", ":", "return"):
+            first = (stream.partner[first] if stream[first].text in (")", "]") else first) - 1
+        if first < 1 or not stream.follows(index, "(", ")"):
+            continue
+        set_here = _type_ends(code, stream, first - 1) if stream[first].text == "=" else ()
+        vector = first > 3 and _ends_vector(stream, first - 1 - (stream[first - 2].text == "&"), first, *set_here)
+        if stream[first].text == "return":
+            vector = _returns_vector(code, stream, index)
+        if vector and stream.follows(index + 2, ")" if stream[first].text == "(" else ";"):
+            yield stream.behind(index + 2, ".vec()")
+    declared = [(s, i + 1 + s.follows(i, "&")) for s, i in code.names("IntList|IntArrayRef")]
+    lists = {stream[index].text for stream, index in declared if index < len(stream) and stream[index].kind == "name"}
+    stream = code.live
+    for use in (use for name in lists for use in stream.places.get(name, ())):
+        assigned = use > 1 and stream[use - 1].text == "=" and stream.follows(use, ";")
+        vector = assigned and _ends_vector(stream, *_type_ends(code, stream, use - 2))
+        if vector and _is_declared(code, stream, use, "IntList", "IntArrayRef"):
+            yield stream.behind(use, ".vec()")
+
+
+def rewrite_forward_alias(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`template <typename T> class optional;` in namespace at, which has std's under that name."""
+    stream = code.live
+    for index in (*stream.places.get("class", ()), *stream.places.get("struct", ())):
+        around = stream.around[index]
+        if not stream.preceded(index, ">") or not stream.follows(index + 1, ";") or around < 2:
+            continue
+        if stream[around - 2].text != "namespace" or stream[around - 1].text not in ("at", "c10", "torch"):
+            continue
+        name, first = stream[index + 1].text, stream.openings.get(index - 1, 0) - 1
+        entries = knowledge.torch_cpp.find(f"c10::{name}")
+        if stream[first].text == "template" and any(e.replacement == f"std::{name}" for e in entries):
+            yield stream.edit(first, index + 1, f"using std::{name}")
+            if not includes.has(code, name, stream[first].start, frozenset()):
+                yield includes.add(code, name, stream[first].start)
+
+
+def rewrite_vec_lambda(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`at::vec::map2([](Vec& x, Vec& y) { … }, …)`: the lambda has to take values."""
+    for stream, index in code.names(r"(?:vec_)?(?:map|reduce)\w*"):
+        opening = stream.angles.get(index + 1, index) + 1
+        called = stream.preceded(index, "vec", "::") and stream.follows(opening - 1, "(", "[")
+        first = stream.partner[opening + 1] + 1 if called else 0
+        if not first or stream[first].text != "(":
+            continue
+        for place in range(first + 1, stream.partner[first]):
+            declared = stream[place].text == "&" and stream[place + 2].text in (",", ")")
+            if declared and stream[place - 2].text != "const" and stream[place + 1].kind == "name":
+                yield stream.edit(place, place, "")
+
+
+def rewrite_jit_load(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`std::shared_ptr<torch::jit::script::Module> m = torch::jit::load(…);`, or any `m` that is asked by `m->`."""
+    pointers: dict[str, bool] = {}
+    for stream, index in code.names("load"):
+        close, first = stream.close_of(index), stream.qualified(index)
+        called = close >= 0 and stream.preceded(index, "torch", "::", "jit", "::")
+        if first < 2 or not called or stream[first - 1].text != "=" or stream[first - 2].kind != "name":
+            continue
+        name = stream[first - 2].text
+        if name not in pointers:  # whether it is declared as a shared_ptr to a Module, or asked as one
+            closed = (i for i in stream.places[name] if stream[i - 2].text == "Module")
+            shared = any(stream.preceded(stream.openings.get(i - 1, 0), "shared_ptr") for i in closed)
+            pointers[name] = shared or any(stream.follows(i, "->") for i in stream.places[name])
+        if pointers[name]:
+            yield stream.before(first, "std::make_shared<torch::jit::Module>(")
+            yield stream.behind(close, ")")
+
+
+RULES = entries(__file__, rewrites(globals()))

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, indent_of, newline_of
-from dcnbuild.port.pattern import follows
-from dcnbuild.port.rule import Scope, entries
-from dcnbuild.port.rules.guards import launches
+from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.rules.guards import NAMES, launches
 from dcnbuild.port.stream import Stream
-from dcnbuild.port.tokens import Token
 
 #: pad_h, padH, pad_height, h_pad, ph … and their partner for the other direction.
 _PADDING = re.compile(
     r"(?:(?:\w*_)?pad(?:ding)?_?|p_?)(?P<last>h|H|height|Height|y|Y)_?|(?P<first>h|H|height)_?[pP]ad(?:ding)?"
 )
-_PARTNER = {"h": "w", "H": "W", "height": "width", "Height": "Width", "y": "x", "Y": "X"}
 _LAUNCH_CHECK = "C10_CUDA_KERNEL_LAUNCH_CHECK();"
-_PRINT = frozenset({"printf", "fprintf", "cout", "cerr"})
-_LOOKS = re.compile(
-    r"cudaGetLastError|cudaPeekAtLastError|C10_CUDA_KERNEL_LAUNCH_CHECK|TORCH_CUDA_KERNEL_LAUNCH_CHECK"
-    r"|cuda(?:Device|Stream)Synchronize|POST_KERNEL_CHECK\w*|KERNEL_CHECK\w*|CUDA_POST\w*"
-)
+_LOOKS = re.compile("|".join(NAMES["looks"]))
+_PRINTS, _ANSWERS, _DATA = (frozenset(NAMES[key]) for key in ("prints", "answers", "data"))
+_BACKWARD = re.compile(r"(?i)backward|bwd|bprop|grad")
+_GRADIENT = re.compile("|".join(NAMES["gradients"]), re.I)
 
 
 def _partner(name: str) -> str | None:
@@ -31,10 +27,10 @@ def _partner(name: str) -> str | None:
     if match is None:
         return None
     start, end = match.span("first" if match["first"] else "last")
-    return name[:start] + _PARTNER[name[start:end]] + name[end:]
+    return name[:start] + NAMES["partners"][name[start:end]] + name[end:]
 
 
-def _padding(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_pad_h_twice(code: Code, scope: Scope) -> Iterable[Edit]:
     """`pad_h, pad_h` in a call, where the function has a pad_w as well."""
     for function in code.functions:
         words = code.between(*function.body)
@@ -46,148 +42,84 @@ def _padding(code: Code, scope: Scope) -> Iterable[Edit]:
                 yield Edit(second.start, second.end, partner)
 
 
-def _silent_checks(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_silent_cuda_error(code: Code, scope: Scope) -> Iterable[Edit]:
     """`err = cudaGetLastError(); if (err != cudaSuccess) { printf(…); }`"""
     for stream, index in code.names("cudaGetLastError|cudaPeekAtLastError"):
-        found = _silent(stream, index)
-        if found is not None:
-            yield Edit(stream[found[0]].start, stream[found[1]].end, _LAUNCH_CHECK)
+        first = stream.statement(index, ")")
+        equal = next((i for i in range(first, index) if stream[i].text == "="), 0)
+        body = index + 10
+        if not stream.follows(index, "(", ")", ";", "if", "(") or not equal or body >= len(stream):
+            continue
+        variable = stream[equal - 1].text
+        end = stream.partner[body] if stream[body].text == "{" else stream.ends[body]
+        names = {token.text for token in stream[body:end] if token.kind == "name"}
+        tested = sorted(stream.words(index + 6, 3)) == sorted([variable, "!=", "cudaSuccess"])
+        if end < 0 or not tested or not stream.preceded(body, ")") or not names & _PRINTS or names & _ANSWERS:
+            continue
+        around = stream.around[first]
+        if not stream.used(variable, end + 1, stream.partner[around] if around >= 0 else len(stream)):
+            yield stream.edit(first, end, _LAUNCH_CHECK)
 
 
-def _silent(stream: Stream, index: int) -> tuple[int, int] | None:
-    """The first and last token of a check whose only answer is to print or to exit."""
-    first = index
-    while first and stream[first - 1].text not in (";", "{", "}", ")"):
-        first -= 1
-    equal = next((i for i in range(first, index) if stream[i].text == "="), None)
-    if not follows(stream, index, "(", ")", ";", "if", "(") or not equal:
-        return None
-    variable = stream[equal - 1].text
-    test = index + 6
-    compared = stream.words(test, 3)
-    body = test + 4
-    if sorted(compared) != sorted([variable, "!=", "cudaSuccess"]) or body >= len(stream):
-        return None
-    end = stream.partner[body] if stream[body].text == "{" else stream.ends[body]
-    names = {token.text for token in stream[body:end] if token.kind == "name"}
-    answers = {"throw", "return", "TORCH_CHECK", "AT_ERROR", "AT_ASSERTM", "AT_ASSERT", "THError"}
-    if end < 0 or stream[test + 3].text != ")" or not names & _PRINT or names & answers:
-        return None
-    around = stream.around[first]
-    last = stream.partner[around] if around >= 0 else len(stream)
-    return None if stream.used(variable, end + 1, last) else (first, end)
-
-
-def _unchecked(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_unchecked_launch(code: Code, scope: Scope) -> Iterable[Edit]:
     """Launches behind which nothing in the function looks at the error."""
     newline = newline_of(code.text)
     stream = code.live
-    for function in code.functions:
-        if function.on_gpu:
-            continue
-        first, last = stream.at(function.body[0]), stream.at(function.body[1])
+    for function in (function for function in code.functions if not function.on_gpu):
+        first, last = map(stream.at, function.body)
         starts = [first + index for index in launches(stream[first:last])]
-        if not starts:
-            continue
-        looks = max(
-            (
-                index
-                for index in range(starts[0], last)
-                if stream[index].kind == "name"
-                and (_LOOKS.fullmatch(stream[index].text) or stream[index].text in scope.checks)
-            ),
-            default=-1,
-        )
+        behind = ((i, stream[i]) for i in range(min(starts, default=last), last) if stream[i].kind == "name")
+        looking = (i for i, token in behind if _LOOKS.fullmatch(token.text) or token.text in scope.checks)
+        looks = max(looking, default=-1)
         for index in starts:
             end = stream.ends[index]
-            if end < 0 or end < looks or _is_lone_statement(stream, index):
-                continue
-            indent = indent_of(code.text, _statement(stream, index).start)
-            yield Edit(stream[end].end, stream[end].end, f"{newline}{indent}{_LAUNCH_CHECK}")
+            begin = stream[stream.statement(index)]
+            if end >= 0 and end >= looks and begin.text not in NAMES["braceless"]:
+                yield stream.behind(end, f"{newline}{indent_of(code.text, begin.start)}{_LAUNCH_CHECK}")
 
 
-def _statement(words: Sequence[Token], index: int) -> Token:
-    """The first token of the statement that holds a launch."""
-    while index and words[index - 1].text not in (";", "{", "}"):
-        index -= 1
-    return words[index]
-
-
-def _is_lone_statement(words: Sequence[Token], index: int) -> bool:
-    """Whether the launch is the braceless body of an if or a loop: nothing fits behind it."""
-    first = _statement(words, index)
-    return first.text in ("if", "for", "while", "else", "do", "case", "default")
-
-
-def _exits(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_cuda_error_exit(code: Code, scope: Scope) -> Iterable[Edit]:
     """`exit(…)` where a CUDA error is dealt with."""
     for stream, index in code.names("exit|abort"):
         close = stream.close_of(index)
         near = {token.text for token in stream[max(0, index - 60) : index]}
         if close > 0 and near & {"cudaSuccess", "cudaGetErrorString", "CUDNN_STATUS_SUCCESS"}:
-            text = 'throw std::runtime_error("a CUDA call failed, see above")'
-            yield Edit(stream[index].start, stream[close].end, text)
+            yield stream.edit(index, close, 'throw std::runtime_error("a CUDA call failed, see above")')
 
 
-def _gradients(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_gradient_not_contiguous(code: Code, scope: Scope) -> Iterable[Edit]:
     """A gradient whose elements are walked by pointer, though it may be expanded or transposed."""
-    newline = newline_of(code.text)
+    stream = code.live
     for function in code.functions:
         if function.on_gpu or not _BACKWARD.search(function.name):
             continue
-        first, last = code.live.at(function.body[0]), code.live.at(function.body[1])
+        first, last = map(stream.at, function.body)
         for parameter in filter(_GRADIENT.fullmatch, function.tensors):
-            places = [i for i in code.live.places[parameter] if first <= i < last]
-            walked = any(_walks(code.live, i, first, last) for i in places)
-            if not walked or any(_is_made_sure(code.live, i) for i in places):
-                continue
-            at = function.body[0]
-            indent = indent_of(code.text, code.live[first].start)
-            gap = newline + indent if "\n" in code.text[at : code.live[first].start] else " "
-            named = [t for t in code.live[code.live.at(function.start) : first] if t.kind == "name"]
-            name = next(token for token in reversed(named) if token.text == parameter)
-            yield Edit(name.end, name.end, "_")
-            new = f"{gap}const at::Tensor {parameter} = {parameter}_.contiguous();"
-            yield Edit(at, at, new)
-
-
-_BACKWARD = re.compile(r"(?i)backward|bwd|bprop|grad")
-_GRADIENT = re.compile(
-    r"(?i)d_?(?:out|y|top)\w*|(?:grad|diff)_?(?:out|output|outputs|top|y|z|h|loss)\w*"
-    r"|(?:out|output|top|y)_?(?:grad|diff)\w*"
-)
-_DATA = ("data", "data_ptr", "const_data_ptr", "packed_accessor")
+            places = code.uses(function, parameter)
+            walked = any(_walks(stream, i, last) for i in places)
+            if walked and not any(_is_made_sure(stream, i) for i in places):
+                yield stream.behind(max(i for i in stream.places[parameter] if i < first), "_")
+                new = f"{code.gap(function)}const at::Tensor {parameter} = {parameter}_.contiguous();"
+                yield Edit(function.body[0], function.body[0], new)
 
 
 def _is_made_sure(stream: Stream, index: int) -> bool:
     """Whether a tensor is made contiguous, assigned, or handed to a check here."""
-    if follows(stream, index, ".", "contiguous") or follows(stream, index, ".", "is_contiguous"):
-        return True
+    asked = any(stream.follows(index, *words) for words in ((".", "contiguous"), (".", "is_contiguous"), ("=",)))
     around = stream.around[index]
-    called = stream[around - 1].text if around > 0 and stream[around].text == "(" else ""
-    return follows(stream, index, "=") or "CHECK" in called.upper() or "CONTIGUOUS" in called.upper()
+    called = stream[around - 1].text.upper() if around > 0 and stream[around].text == "(" else ""
+    return asked or "CHECK" in called or "CONTIGUOUS" in called
 
 
-def _walks(stream: Stream, index: int, first: int, last: int) -> bool:
+def _walks(stream: Stream, index: int, last: int) -> bool:
     """Whether the elements of a tensor, or of a slice of it, are taken by pointer."""
-    if follows(stream, index, ".") and stream[index + 2].text in _DATA:
+    if stream.follows(index, ".") and stream[index + 2].text in _DATA:
         return True
-    sliced = follows(stream, index, ".", "select") or follows(stream, index, "[")
-    made = sliced and index > 1 and stream[index - 1].text == "="
-    if not made:
+    sliced = stream.follows(index, ".", "select") or stream.follows(index, "[")
+    if not sliced or index < 2 or stream[index - 1].text != "=":
         return sliced and any(token.text in _DATA for token in stream[index : max(stream.ends[index], index)][:20])
-    places = stream.places.get(stream[index - 2].text, [])
-    inside = [i for i in places if index < i < last]
-    return any(follows(stream, i, ".") and stream[i + 2].text in _DATA for i in inside)
+    inside = (i for i in stream.places.get(stream[index - 2].text, ()) if index < i < last)
+    return any(stream.follows(i, ".") and stream[i + 2].text in _DATA for i in inside)
 
 
-RULES = entries(
-    __file__,
-    {
-        "pad-h-twice": _padding,
-        "silent-cuda-error": _silent_checks,
-        "cuda-error-exit": _exits,
-        "gradient-not-contiguous": _gradients,
-        "unchecked-launch": _unchecked,
-    },
-)
+RULES = entries(__file__, rewrites(globals()))

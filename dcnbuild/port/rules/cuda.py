@@ -1,46 +1,128 @@
-"""CUDA itself: calls and intrinsics that newer toolkits have dropped."""
+"""CUDA itself, thrust, cub and warp shuffles: what newer toolkits have dropped, or never had for at::Half."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, newline_of, whole_line
-from dcnbuild.port.rule import Scope, entries
+from dcnbuild.port.pattern import arguments_of, template_arguments
+from dcnbuild.port.rule import Rewrite, Scope, entries, rewrites
+from dcnbuild.port.stream import Stream
+
+#: What thrust and cub have dropped.
+_NAMES = beside(__file__, "cuda_names.yaml")
+_HALF = r"AT_DISPATCH_\w*HALF\w*|kHalf"
+_BETWEEN = frozenset({"*", "&", "const", "__restrict__", "__restrict"})
 
 
-def _atomic_add(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_atomic_add_double(code: Code, scope: Scope) -> Iterable[Edit]:
     """The project's own atomicAdd(double*, double), where no #if takes it away."""
     newline = newline_of(code.text)
     for function in code.functions:
         types = [parameter.type.replace(" ", "") for parameter in function.parameters]
-        if function.name != "atomicAdd" or types != ["double*", "double"]:
-            continue
         path = code.layout.path_at(function.body[0])
-        if any(token.text == "__CUDA_ARCH__" for line in path for token in line.tokens):
+        asked = any(token.text == "__CUDA_ARCH__" for line in path for token in line.tokens)
+        if function.name != "atomicAdd" or types != ["double*", "double"] or asked:
             continue
         start, end = whole_line(code.text, function.start, function.body[1] + 1)
         if start and code.text[start - 1] not in "\r\n":
             continue  # other code shares its line, where no #if can stand
         guard = "#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 600"
-        text = code.text[start:end]
-        last = "" if text.endswith(("\n", "\r")) else newline
+        last = "" if code.text[start:end].endswith(("\n", "\r")) else newline
         yield Edit(start, start, f"{guard}  // newer GPUs have their own{newline}")
         yield Edit(end, end, f"{last}#endif{newline}")
 
 
-def _symbol_by_name(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_symbol_by_name(code: Code, scope: Scope) -> Iterable[Edit]:
     """`cudaMemcpyToSymbol("table", …)` for a symbol that this file defines."""
     for stream, index, given, _ in code.calls("cudaMemcpyToSymbol|cudaMemcpyFromSymbol|cudaGetSymbolAddress"):
         place = 0 if stream[index].text == "cudaMemcpyToSymbol" else 1
-        if len(given) <= place:
+        for start, end in given[place : place + 1]:
+            name = stream[start].text.strip('"')
+            if end == start + 1 and stream[start].text == f'"{name}"' and name in code.live.places:
+                yield stream.edit(start, start, name)
+
+
+def rewrite_thrust_functor_base(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`struct F : public thrust::unary_function<A, B> {`; the types that it defines where something asks for them."""
+    for stream, index in code.names("|".join(_NAMES["functors"])):
+        if index < 4 or not stream.preceded(index, "thrust", "::"):
             continue
-        start, end = given[place]
-        name = stream[start].text.strip('"')
-        text = stream[start]
-        alone = end == start + 1 and text.kind == "string" and text.text == f'"{name}"'
-        if alone and name in code.live.places:
-            yield Edit(text.start, text.end, name)
+        first = index - 2
+        while first and stream[first - 1].text in ("::", "public", "private"):
+            first -= 1
+        close = stream.angles.get(index + 1, 0)
+        given = template_arguments(code.text, stream, index + 1)
+        types = _NAMES["functors"][stream[index].text]
+        if not close or not stream.preceded(first, ":") or not stream.follows(close, "{") or len(given) != len(types):
+            continue
+        asked = {stream[i].text for stream, i in code.names("|".join(types))}
+        yield Edit(stream[first - 2].end, stream[close].end, "")
+        defined = [f" using {t} = {g};" for t, g in zip(types, given, strict=True) if t in asked]
+        if defined:
+            yield stream.behind(close + 1, "".join(defined))
 
 
-RULES = entries(__file__, {"symbol-by-name": _symbol_by_name, "atomic-add-double": _atomic_add})
+def rewrite_thrust_identity(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`thrust::identity<T>`."""
+    for stream, index in code.names("identity"):
+        close = stream.angles.get(index + 1, 0)
+        if close and stream.preceded(index, "thrust", "::"):
+            yield stream.edit(stream.qualified(index), close, "::cuda::std::identity")
+
+
+def rewrite_cub_iterator(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`cub::TransformInputIterator<Value, Operation, Iterator>` and its like."""
+    for stream, index in code.names("|".join(_NAMES["iterators"])):
+        close = stream.angles.get(index + 1, 0)
+        name, order = _NAMES["iterators"][stream[index].text]
+        given = template_arguments(code.text, stream, index + 1)
+        if close and stream.preceded(index, "cub", "::") and len(given) > max(order, default=-1):
+            new = f"thrust::{name}<{', '.join(given[place] for place in order)}>"
+            yield stream.edit(stream.qualified(index), close, new)
+
+
+def rewrite_cub_debug_argument(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`cub::DeviceReduce::Sum(…, stream, true)`: whether to wait for every kernel."""
+    for stream, index in code.names(r"Device[A-Z]\w+"):
+        known = stream.preceded(index, "cub", "::") and stream.follows(index, "::")
+        found = arguments_of(stream, index + 2, templates=True) if known else None
+        if found is None or len(found[0]) < 4:
+            continue
+        (_, before), (start, end) = found[0][-2:]
+        if end == start + 1 and stream[start].text in ("true", "false"):
+            yield Edit(stream[before].start, stream[start].end, "")
+
+
+def _shuffle(name: str) -> Rewrite:
+    """The rewrite for one shuffle: where a scalar_t is shuffled in a file that dispatches at::Half.
+
+    CUDA has them for float and for __half, and cannot choose.
+    """
+
+    def rewrite(code: Code, scope: Scope) -> Iterable[Edit]:
+        for stream, index, given, _ in code.calls(f"__{name}") if code.has(_HALF) else ():
+            if len(given) > 2 and _is_scalar(stream, stream[given[1][0]].text):
+                yield stream.edit(index, index, f"ported_{name}")
+
+    return rewrite
+
+
+def _is_scalar(stream: Stream, name: str) -> bool:
+    """Whether a name is declared as a scalar_t, or a pointer to some, anywhere in the file."""
+    for index in stream.places.get(name, ()):
+        before = index - 1
+        while before > 0 and stream[before].text in _BETWEEN:
+            before -= 1
+        if before >= 0 and stream[before].text == "scalar_t":
+            return True
+    return False
+
+
+rewrite_half_shfl_sync = _shuffle("shfl_sync")
+rewrite_half_shfl_up_sync = _shuffle("shfl_up_sync")
+rewrite_half_shfl_down_sync = _shuffle("shfl_down_sync")
+rewrite_half_shfl_xor_sync = _shuffle("shfl_xor_sync")
+RULES = entries(__file__, rewrites(globals()))

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
-from dcnbuild.port.edits import Edit, indent_of, line_of, newline_of
-from dcnbuild.port.functions import Function
+from dcnbuild.port.edits import Edit, line_of
 from dcnbuild.port.result import Remark, remark
-from dcnbuild.port.rule import Scope, entries
+from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.source import COMPILED_SUFFIXES
 from dcnbuild.port.tokens import Token
 
-#: What chooses a GPU.
-GUARDS = frozenset(
-    [
-        *("CUDAGuard", "OptionalCUDAGuard", "DeviceGuard", "OptionalDeviceGuard", "MaybeSetDevice"),
-        *("cudaSetDevice", "CUDAStreamGuard", "device_guard"),
-    ]
-)
-#: Macros that only nvcc defines.
-_NVCC = frozenset({"__CUDACC__", "__NVCC__", "__CUDA_ARCH__", "__HIPCC__"})
-_STREAMS = frozenset({"getCurrentCUDAStream", "THCState_getCurrentStream"})
-#: What the first lines of such a function are made of: checks whose messages should come first.
-_CHECKS = ("TORCH_CHECK", "AT_ASSERT", "AT_CHECK", "CHECK", "THArgCheck", "TORCH_INTERNAL_ASSERT")
+#: What functions that launch kernels are made of.
+NAMES = beside(__file__, "launch_names.yaml")
+GUARDS, _STREAMS, _NVCC = (frozenset(NAMES[key]) for key in ("guards", "streams", "nvcc"))
 
 
 def launches(words: Sequence[Token]) -> list[int]:
@@ -37,38 +28,32 @@ def launches(words: Sequence[Token]) -> list[int]:
     ]
 
 
-def _guards(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_device_guard(code: Code, scope: Scope) -> Iterable[Edit]:
+    """A guard behind the checks that a function begins with, where it launches a kernel or takes the stream."""
+    stream = code.live
     for function in code.functions:
-        if function.on_gpu or not function.tensors:
-            continue
-        words = code.between(*function.body)
+        words = code.between(*function.body) if function.tensors and not function.on_gpu else []
         names = {token.text for token in words}
-        if (launches(words) or names & _STREAMS) and not names & (GUARDS | scope.guards):
-            yield _insert(code, function, function.tensors[0])
+        if not (launches(words) or names & _STREAMS) or names & (GUARDS | scope.guards):
+            continue
+        first, last = map(stream.at, function.body)
+        behind = first
+        while behind < last and stream[behind].text.startswith(tuple(NAMES["checks"])):  # whole statements only
+            behind = min(max(stream.close_of(behind), behind + 1) + 1, last)
+            behind += behind < last and stream[behind].text == ";"
+        offset = stream[behind - 1].end if behind > first else function.body[0]
+        guard = f"const c10::cuda::OptionalCUDAGuard device_guard(at::device_of({function.tensors[0]}));"
+        yield Edit(offset, offset, code.gap(function) + guard)
 
 
 def host_launches(code: Code, scope: Scope) -> Iterator[Remark]:
     """A remark for kernel launches in a file whose suffix is C++'s: `k.cu.cc`, say."""
-    if scope.suffix not in COMPILED_SUFFIXES - {".cu"} or "<<<" not in code.text:
-        return
-    starts = [code.live[index].start for index in launches(code.live)]
+    for_host = scope.suffix in COMPILED_SUFFIXES - {".cu"} and "<<<" in code.text
+    starts = [code.live[index].start for index in launches(code.live)] if for_host else []
     asked = ({token.text for line in code.layout.path_at(start) for token in line.tokens} for start in starts)
     lines = [line_of(code.text, start) for start, words in zip(starts, asked, strict=True) if not words & _NVCC]
     if lines:
         yield remark("launch-in-cpp", lines, f"kernel<<<…>>> in a {scope.suffix} file")
 
 
-def _insert(code: Code, function: Function, tensor: str) -> Edit:
-    stream = code.live
-    first, last = map(stream.at, function.body)
-    start, behind = stream[first].start, first
-    while behind < last and stream[behind].text.startswith(_CHECKS):  # whole statements only
-        behind = min(max(stream.close_of(behind), behind + 1) + 1, last)
-        behind += behind < last and stream[behind].text == ";"
-    offset = stream[behind - 1].end if behind > first else function.body[0]
-    lines = "\n" in code.text[function.body[0] : start]
-    gap = newline_of(code.text) + indent_of(code.text, start) if lines else " "
-    return Edit(offset, offset, f"{gap}const c10::cuda::OptionalCUDAGuard device_guard(at::device_of({tensor}));")
-
-
-RULES = entries(__file__, {"device-guard": _guards})
+RULES = entries(__file__, rewrites(globals()))

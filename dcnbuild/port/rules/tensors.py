@@ -1,65 +1,64 @@
-"""Tensor methods: type(), data<T>(), packed accessors, and what AT_DISPATCH_* is given."""
+"""Tensors: type(), data<T>(), packed accessors, and at::Type with the factories and conversions that take one."""
 
 from __future__ import annotations
 
-import bisect
 import re
 from collections.abc import Iterable, Iterator
+from functools import partial
 
+from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import follows, preceded
-from dcnbuild.port.rule import Scope, entries
+from dcnbuild.port.result import Remark, remark, remarks
+from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stream import Stream
 from dcnbuild.port.tokens import Token
 
+_SPACES = ("at", "torch")
+_NAMES = beside(__file__, "aten_names.yaml")
 #: Types that no torch on Linux has `data_ptr<T>` for → the one with the same bytes that it has it for.
-_NO_SYMBOL = {
-    **dict.fromkeys(("long long", "long long int", "unsigned long long"), "int64_t"),
-    **dict.fromkeys(("half", "__half"), "at::Half"),
-    **dict.fromkeys(("nv_bfloat16", "__nv_bfloat16"), "at::BFloat16"),
-}
-_PACKED = {"packed_accessor": "generic_packed_accessor", "PackedTensorAccessor": "GenericPackedTensorAccessor"}
-_DISPATCH = r"AT_DISPATCH_\w+"
+_NO_SYMBOL = _NAMES["no_symbol"]
+#: Factories of at::Type → the method of a tensor, and the function, of the same meaning.
+_FACTORIES = _NAMES["factories"]
+_FUNCTIONS = _FACTORIES | {name: name for name in _NAMES["same"]}
 _TYPE = re.compile(r"\bat ?:: ?Type\b|\bDeprecatedTypeProperties\b")
 
 
-def _dispatch(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_dispatch_type(code: Code, scope: Scope) -> Iterable[Edit]:
     """The type argument of AT_DISPATCH_* and of the project's macros around it."""
-    wanted = "|".join([_DISPATCH, *sorted(scope.dispatchers)])
     for stream, index in code.names("switch"):  # switch (x.type())
         close = stream.close_of(index)
         method = _type_call(stream, index + 2, close)
-        if method is not None and code.is_tensor(stream[close - 5]):
-            yield Edit(method.start, method.end, "scalar_type")
-    for stream, _, given, _ in code.calls(wanted):
+        if method and code.is_tensor(stream[close - 5]):
+            yield stream.edit(method, method, "scalar_type")
+    for stream, _, given, _ in code.calls("|".join([r"AT_DISPATCH_\w+", *sorted(scope.dispatchers)])):
         for start, end in given:
             if start < end and stream[start].text in ("{", "["):
                 break  # the lambda: what is dispatched stands before it
             method = _type_call(stream, start, end)
-            inside = _in_own_type(code, scope, stream, start, end)
-            if inside is not None:
-                yield Edit(stream[start].start, stream[start + 1].end, "")
-                yield Edit(inside.start, stream[end - 1].end, "scalar_type()")
-            elif method is not None:
-                yield Edit(method.start, method.end, "scalar_type")
+            # Shim(x.type()), where Shim is a struct of the project's, stood for both kinds of types
+            shim = f"struct {stream[start].text}" in scope.own and stream.close_of(start) == end - 1
+            inside = _type_call(stream, start + 2, end - 1) if shim else 0
+            if inside:
+                yield stream.edit(start, start + 1, "")
+                yield stream.edit(inside, end - 1, "scalar_type()")
+            elif method:
+                yield stream.edit(method, method, "scalar_type")
             elif end == start + 1 and is_type_variable(code, stream[start]):
-                yield Edit(stream[start].end, stream[start].end, ".scalarType()")
+                yield stream.behind(start, ".scalarType()")
 
 
-def _type_call(stream: Stream, start: int, end: int) -> Token | None:
-    """The `type` of an argument between these indices that ends in `.type()`."""
-    asked = end - start > 4 and preceded(stream, end, "type", "(", ")")
-    return stream[end - 3] if asked and stream[end - 4].text in (".", "->") else None
+def _type_call(stream: Stream, start: int, end: int) -> int:
+    """The index of the `type` of an argument between these indices that ends in `.type()`; 0 for another."""
+    asked = end - start > 4 and stream.preceded(end, "type", "(", ")")
+    return end - 3 if asked and stream[end - 4].text in (".", "->") else 0
 
 
-def _in_own_type(code: Code, scope: Scope, stream: Stream, start: int, end: int) -> Token | None:
-    """The `type` of `Shim(x.type())`, where Shim is a struct of the project's: it stood for both kinds of types."""
-    name = stream[start].text
-    if f"struct {name}" not in scope.own or stream[start + 1].text != "(" or stream.partner[start + 1] != end - 1:
-        return None
-    return _type_call(stream, start + 2, end - 1)
+def _without_conversion(stream: Stream, end: int) -> int:
+    """Where what ends at an index ends without a `.toScalarType(…)` behind it."""
+    opening = stream.partner[end - 1] if end > 0 else -1
+    return opening - 2 if opening > 1 and stream.preceded(opening, ".", "toScalarType") else end
 
 
 def is_type_variable(code: Code, name: Token) -> bool:
@@ -70,86 +69,165 @@ def is_type_variable(code: Code, name: Token) -> bool:
     if any(p.name == name.text and _TYPE.search(p.type) for p in function.parameters):
         return True
     stream = code.live
-    places = stream.places.get(name.text, [])
-    first, last = stream.at(function.body[0]), stream.at(name.start)
-    for index in places[bisect.bisect(places, first) : bisect.bisect_left(places, last)]:
-        end = stream.ends[index]
-        opening = stream.partner[end - 1] if end > 0 else -1
-        if opening > 1 and stream[opening - 1].text == "toScalarType":
-            end = opening - 2
-        if stream[index + 1].text == "=" and _type_call(stream, index, end):
-            return True
-    return False
+    before = (index for index in code.uses(function, name.text) if stream[index].start < name.start)
+    return any(
+        stream.follows(index, "=") and _type_call(stream, index, _without_conversion(stream, stream.ends[index]))
+        for index in before
+    )
 
 
 def _typed(code: Code, names: str) -> Iterator[tuple[Stream, int, int, str]]:
     """Calls like `x.data<T>()`: (stream, index of the name, index of the ">", T), but for those of a storage."""
     for stream, index in code.names(names):
         close = stream.angles.get(index + 1, 0)
-        if close > index + 2 and follows(stream, close, "(", ")") and not of_storage(stream, index):
+        of_storage = stream.preceded(index, "storage", "(", ")", ".")
+        if close > index + 2 and stream.follows(close, "(", ")") and not of_storage:
             yield stream, index, close, " ".join(stream.words(index + 2, close - index - 2))
 
 
-def _data(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_tensor_data(code: Code, scope: Scope) -> Iterable[Edit]:
     """`.data<T>()`; a `long` in it is what int64 tensors hold."""
     for stream, index, close, type in _typed(code, "data") if "template data" not in scope.own else ():
         if stream.words(index - 1, 1) in (["."], ["->"], ["template"]) and type not in _NO_SYMBOL:
-            yield Edit(stream[index].start, stream[index].end, "data_ptr")
+            yield stream.edit(index, index, "data_ptr")
             if type in ("long", "long int"):
-                yield Edit(stream[index + 2].start, stream[close - 1].end, "int64_t")
+                yield stream.edit(index + 2, close - 1, "int64_t")
 
 
-def of_storage(stream: Stream, index: int) -> bool:
-    """Whether a member is asked of `x.storage()`."""
-    return preceded(stream, index, "storage", "(", ")", ".")
-
-
-def _long_data(code: Code, scope: Scope) -> Iterable[Edit]:
-    for match in code.find(".data_ptr<long>()"):
-        yield Edit(match.start, match.end, code.text[match.start] + "data_ptr<int64_t>()")
-
-
-def _no_symbol(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_tensor_data_symbol(code: Code, scope: Scope) -> Iterable[Edit]:
     """`x.data_ptr<T>()` of a type that no torch has it for: what it does have, and a cast to the same pointer."""
-    if {"template data", "template data_ptr"} & scope.own:
-        return
-    for stream, index, close, type in _typed(code, "data|data_ptr"):
-        dot = index - 1 - preceded(stream, index, "template")
+    own = {"template data", "template data_ptr"} & scope.own
+    for stream, index, close, type in _typed(code, "data|data_ptr") if not own else ():
+        dot = index - 1 - stream.preceded(index, "template")
         member = dot > 0 and stream[dot].text in (".", "->")
         first = receiver(stream, dot) if member and type in _NO_SYMBOL and type not in scope.own else None
         if first is not None:
-            head = stream[first].start
-            yield Edit(head, head, f"reinterpret_cast<{type}*>(")
-            yield Edit(stream[index].start, stream[close + 2].end, f"data_ptr<{_NO_SYMBOL[type]}>())")
+            yield stream.before(first, f"reinterpret_cast<{type}*>(")
+            yield stream.edit(index, close + 2, f"data_ptr<{_NO_SYMBOL[type]}>())")
 
 
-def _case_type(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_private_case_type(code: Code, scope: Scope) -> Iterable[Edit]:
     """AT_PRIVATE_CASE_TYPE(enum, type, …), with torch 1.10's name in front or without."""
-    if "AT_PRIVATE_CASE_TYPE" in scope.own:
-        return
     for stream, index, given, close in code.calls("AT_PRIVATE_CASE_TYPE"):
         values = [code.written(stream, *span) for span in given[-3:]]
-        if len(given) in (3, 4) and all(values):
+        if len(given) in (3, 4) and all(values) and "AT_PRIVATE_CASE_TYPE" not in scope.own:
             enum, type, body = values
-            new = f"case {enum}: {{ using scalar_t = {type}; return {body}(); }}"
-            yield Edit(stream[index].start, stream[close].end, new)
+            yield stream.edit(index, close, f"case {enum}: {{ using scalar_t = {type}; return {body}(); }}")
 
 
-def _packed(code: Code, scope: Scope) -> Iterable[Edit]:
-    for stream, index in code.names("|".join(_PACKED)):
-        name = stream[index]
-        if name.text not in scope.own and follows(stream, index, "<"):
-            yield Edit(name.start, name.end, _PACKED[name.text])
+def rewrite_packed_accessor(code: Code, scope: Scope) -> Iterable[Edit]:
+    for stream, index in code.names("|".join(_NAMES["packed"])):
+        if stream[index].text not in scope.own and stream.follows(index, "<"):
+            yield stream.edit(index, index, _NAMES["packed"][stream[index].text])
 
 
-RULES = entries(
-    __file__,
-    {
-        "dispatch-type": _dispatch,
-        "private-case-type": _case_type,
-        "tensor-data": _data,
-        "tensor-data-long": _long_data,
-        "tensor-data-symbol": _no_symbol,
-        "packed-accessor": _packed,
-    },
-)
+def rewrite_at_type(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`at::Type` as the type of a variable, a member or a parameter; `Type&` where a file uses namespace at."""
+    found = list(code.names("Type"))
+    using = found and any(s.preceded(i, "using", "namespace") for s, i in code.names("at"))
+    for stream, index in found:
+        qualified = any(stream.preceded(index, space, "::") for space in _SPACES)
+        if using and stream.follows(index, "&") and not stream.preceded(index, "::"):
+            if "Type" not in scope.own:
+                yield stream.edit(index, index, "DeprecatedTypeProperties")
+            continue
+        if qualified and not stream.follows(index, "::") and not stream.preceded(index - 2, "::"):
+            yield stream.edit(index, index, "DeprecatedTypeProperties")
+
+
+def rewrite_type_factory(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`x.type().tensor({n})`, and the same of at::CUDA(at::kFloat) and at::CPU(at::kFloat)."""
+    for stream, index, given, last in code.calls("|".join(_FUNCTIONS)):
+        if not stream.preceded(index, ".") or len(given) > 1:
+            continue
+        name = stream[index].text
+        new = _FUNCTIONS[name]
+        sizes = "" if given else "{0}"
+        scalar = stream.partner[index - 2]
+        if stream.preceded(index - 1, "type", "(", ")"):
+            if index >= 5 and stream[index - 5].text in (".", "->") and name in _FACTORIES:
+                yield stream.edit(index - 4, index, f"new_{new}")
+                yield stream.before(last, sizes)
+        elif is_type_variable(code, stream[index - 2]):
+            yield stream.edit(index - 2, index, f"at::{new}")
+            yield stream.before(last, f"{sizes}, {stream[index - 2].text}.options()")
+        elif stream.preceded(scalar, "type", "(", ")", ".", "toScalarType") and name in _FACTORIES:
+            yield stream.edit(scalar - 5, index, f"new_{new}")
+            yield stream.before(last, f"{sizes}, {code.inside(stream, scalar)}")
+        elif (found := _backend(code, stream, index - 2)) is not None:
+            backend, options = found
+            first = backend - 2 if stream.preceded(backend, "::") else backend
+            written = code.text[stream[index + 1].end : stream[last].start]
+            yield stream.edit(first, last, f"at::{new}({written}{sizes}, {options})")
+
+
+def rewrite_type_backend(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`x.type().backend() == at::kCUDA`, which was a backend once and is a kind of device."""
+    for stream, index in code.names("backend"):
+        asked = stream.preceded(index, "type", "(", ")", ".") and stream.follows(index, "(", ")")
+        named = stream.words(index + 4, 3)
+        kind = named[-1:] if named[1:2] == ["::"] and named[0] in _SPACES else named[:1]
+        if asked and stream.words(index + 3, 1)[0] in ("==", "!=") and kind[0] in ("kCUDA", "kCPU"):
+            yield stream.edit(index - 4, index, "device().type")
+
+
+def left_storage(code: Code, scope: Scope) -> Iterator[Remark]:
+    """What is asked of a tensor's `.storage()` and is no member of it any more."""
+    found = (
+        (f"storage().{stream[index].text}", stream[index].start)
+        for stream, index in code.names("data|size")
+        if stream.preceded(index, "storage", "(", ")", ".")
+        and (stream.follows(index, "<") if stream[index].text == "data" else stream.follows(index, "(", ")"))
+    )
+    return remarks(partial(remark, "storage-member"), code.text, found)
+
+
+def rewrite_type_first(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`at::zeros(type, sizes)`: the type of a tensor, of at::CUDA(…) or of a variable stands first."""
+    for stream, index, given, last in code.calls("|".join(_NAMES["type_first"])):
+        if len(given) < 2 or not any(stream.preceded(index, space, "::") for space in _SPACES):
+            continue
+        start, end = given[0]
+        found = _backend(code, stream, end - 1)
+        if found is not None:
+            options = found[1]
+        elif tensor := _type_call(stream, start, _without_conversion(stream, end)):
+            options = code.text[stream[start].start : stream[tensor].start] + "options()"
+            converted = stream.partner[end - 1] if tensor < end - 3 else -1
+            if converted > 0:
+                options += f".dtype({code.inside(stream, converted)})"
+        elif is_type_variable(code, stream[start]) and (
+            end == start + 1 or stream.follows(start, ".", "toScalarType") and stream.partner[start + 3] == end - 1
+        ):
+            options = f"{code.written(stream, start, end)}.options()"
+        else:
+            continue
+        yield Edit(stream[start].start, stream[given[1][0]].start, "")
+        yield stream.before(last, f", {options}")
+
+
+def _backend(code: Code, stream: Stream, close: int) -> tuple[int, str] | None:
+    """The name of a `CUDA(type)` or `CPU(type)` that ends at this ")", and the options that mean the same."""
+    opening = stream.partner[close] if close > 0 else -1
+    device = stream[opening - 1].text if opening > 0 else ""
+    if device not in ("CUDA", "CPU"):
+        return None
+    return opening - 1, f"at::device(at::k{device}).dtype({code.inside(stream, opening)})"
+
+
+def rewrite_to_type(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`x.toType(at::CUDA(at::kInt))`, and `x.toType(y.type())`."""
+    for stream, index, _, close in code.calls("toType"):
+        found = _backend(code, stream, close - 1)
+        if found is not None and found[0] - index < 5:
+            yield stream.edit(index, close, f"to({found[1]})")
+        elif index + 3 == close and is_type_variable(code, stream[index + 2]):
+            yield stream.edit(index, close, f"to({stream[index + 2].text}.options())")
+        elif type := _type_call(stream, index + 2, _without_conversion(stream, close)):
+            yield stream.edit(index, index, "to")
+            yield stream.edit(type, type, "options")
+            if type + 3 < close:
+                yield stream.edit(type + 4, type + 4, "dtype")
+
+
+RULES = entries(__file__, rewrites(globals()))

@@ -1,19 +1,20 @@
-"""Calls of TH and THC with their tensors, in C glue."""
+"""Tensors of TH and THC in C glue: calls of their functions, their type, their fields, their truth, and NULL."""
 
 from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, whole_line
-from dcnbuild.port.pattern import follows
-from dcnbuild.port.rule import Scope, entries
+from dcnbuild.port.result import Remark, remark, remarks
+from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stream import Stream
 
-#: Element types, and functions with what to write for them.
+#: Element types, functions with what to write for them, and words of C and C++.
 _TABLES = beside(__file__, "th_functions.yaml")
 _NAMED = "|".join(filter(None, _TABLES["elements"]))
 #: THTensor alone is a macro of generic files, for each element type in turn.
@@ -21,41 +22,29 @@ TYPES = rf"TH(?:Cuda(?:{_NAMED})?|{_NAMED})Tensor"
 #: `copyCuda`, `copyFloat`, `copyAsyncCPU`, …: one copy_ does what they did.
 _COPY = re.compile(r"copy(?:Async)?(?:CPU|Cuda)?\w*")
 _IN_STORAGE = re.compile(r"newWithStorage\dd")
-#: Types whose pointers C takes for each other, and C++ does not: what the project calls its own is not judged.
-_BUILT_IN = frozenset({"unsigned", "signed", "long", "int", "short", "char", "float", "double"})
-_SAME = {
-    "int64_t": ("long", "long int"),
-    "uint8_t": ("unsigned char",),
-    "int8_t": ("signed char", "char"),
-    "int16_t": ("short",),
-}
-#: Words of C++ that C takes for names, and what stands behind them where they are none.
-_WORDS = "new|delete|this|class|template|typename|namespace|private|public|protected|virtual|friend|using"
-_BEHIND_WORDS = ("(", "::", "<", ">", ":", "{", "~", "...")
-#: They count references, which at::Tensor does itself.
-_DROPPED = frozenset({"free", "retain"})
+#: The end of `x->storage->data + x->storageOffset`, which is replaced as a whole.
+_ADDED = ("+", "storageOffset")
 
 
-def _calls(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_th_tensor_call(code: Code, scope: Scope) -> Iterable[Edit]:
     """`THCudaTensor_size(state, x, 0)` and its like; those inside others are found when they are done."""
     for stream, index, given, last in code.calls(rf"{TYPES}_\w+"):
         head, _, function = stream[index].text.partition("_")
         on_gpu = head.startswith("THCuda")
-        close = stream[last]
         values = [code.written(stream, *span) for span in given if span[0] < span[1]]
         if on_gpu or values[:1] == ["state"]:  # what copies between CPU and GPU has it, too
             values = values[1:]
         function = "copy" if _COPY.fullmatch(function) else function
-        if function == "storage" and is_condition(stream, index, last):
+        if function == "storage" and _is_condition(stream, index, last):
             function = "numel"  # no elements, no storage
-        if function in _DROPPED and follows(stream, last, ";"):
+        if function in _TABLES["dropped"] and stream.follows(last, ";"):
             yield Edit(*whole_line(code.text, stream[index].start, stream[last + 1].end), "")
         elif function in _TABLES["functions"] or _IN_STORAGE.fullmatch(function):
             new = _filled(_TABLES["functions"].get(function) or _in_storage(values), head, values, on_gpu)
             if function == "data":
                 new = _cast(stream, index, head) + new
             if new:
-                yield Edit(stream[index].start, close.end, new)
+                yield stream.edit(index, last, new)
 
 
 def _in_storage(values: Sequence[str]) -> str:
@@ -73,9 +62,9 @@ def _in_storage(values: Sequence[str]) -> str:
 
 def _cast(stream: Stream, index: int, head: str) -> str:
     """The cast that C++ wants in `unsigned long long* p = THLongTensor_data(x)`."""
-    written, type = _pointed_to(stream, index), element_of(head)[0]
-    same = (type, *_SAME.get(type, ()))
-    known = written and set(written.split()) <= _BUILT_IN
+    written, type = _pointed_to(stream, index), _element_of(head)[0]
+    same = (type, *_TABLES["same"].get(type, ()))
+    known = written and set(written.split()) <= set(_TABLES["built_in"])
     return f"({written}*)" if known and written not in same else ""
 
 
@@ -98,38 +87,40 @@ def _pointed_to(stream: Stream, index: int) -> str:
     return ""
 
 
-def _allocations(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_c_allocation(code: Code, scope: Scope) -> Iterable[Edit]:
     """`float *p = malloc(n)`, `void *p = make(n)`, which is C: in C++ a void* is no other pointer."""
     for stream, index in code.names("malloc|calloc|realloc") if scope.is_c or code.has(TYPES) else ():
         type = _pointed_to(stream, index)
-        if type and follows(stream, index, "("):
-            yield Edit(stream[index].start, stream[index].start, f"({type} *)")
+        if type and stream.follows(index, "("):
+            yield stream.before(index, f"({type} *)")
     stream = code.live
     for index in stream.places.get("void", ()) if scope.is_c else ():
         star, name, sign, called, opening = (stream.words(index + 1, 5) + [""] * 5)[:5]
-        once = [follows(stream, place, "=") for place in stream.places.get(name, ())].count(True) == 1
+        once = [stream.follows(place, "=") for place in stream.places.get(name, ())].count(True) == 1
         if [star, sign, opening] == ["*", "=", "("] and not called.endswith("alloc") and once:
             yield Edit(stream[index].start, stream[index + 2].start, "auto ")
 
 
-def _words(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_c_word(code: Code, scope: Scope) -> Iterable[Edit]:
     """Names that are words of C++: `int *new = p; new[0] = 1;`."""
     in_c = scope.is_c and "__cplusplus" not in code.text
-    for stream, index in code.names(_WORDS) if in_c or code.has(TYPES) else ():
+    for stream, index in code.names("|".join(_TABLES["words"])) if in_c or code.has(TYPES) else ():
         before, word, behind = [*stream.words(index - 1, 3), ""][:3] if index else ("", "", "")
         in_template = before in ("<", ",") and behind in (",", "=")
-        is_word = behind[:1].isidentifier() or behind in _BEHIND_WORDS or word in ("this", "delete") or in_template
+        is_word = (
+            behind[:1].isidentifier() or behind in _TABLES["behind_words"] or word in ("this", "delete") or in_template
+        )
         if in_c or behind and not is_word and before != "operator":
-            yield Edit(stream[index].end, stream[index].end, "_")
+            yield stream.behind(index, "_")
 
 
-def element_of(head: str) -> tuple[str, str]:
+def _element_of(head: str) -> tuple[str, str]:
     """The C++ type and the at::ScalarType of THCudaLongTensor's elements."""
     type, scalar = _TABLES["elements"][head.removeprefix("THCuda").removeprefix("TH").removesuffix("Tensor")]
     return type, scalar
 
 
-def is_condition(stream: Stream, first: int, last: int) -> bool:
+def _is_condition(stream: Stream, first: int, last: int) -> bool:
     """Whether what stands there is asked for its truth: `if (x)`, `!x`, `a && x`, `x ? a : b`."""
     before, behind = (t.text for t in (stream[first - 1], stream[min(last + 1, len(stream) - 1)]))
     if behind == "?":
@@ -139,7 +130,7 @@ def is_condition(stream: Stream, first: int, last: int) -> bool:
 
 
 def _filled(form: str, head: str, values: Sequence[str], on_gpu: bool) -> str:
-    type, scalar = element_of(head)
+    type, scalar = _element_of(head)
     options = f"at::device({'at::kCUDA' if on_gpu else 'at::kCPU'}).dtype({scalar})"
     rest = ", ".join(values[1:])
     try:
@@ -148,15 +139,91 @@ def _filled(form: str, head: str, values: Sequence[str], on_gpu: bool) -> str:
         return ""
 
 
-def _same_gpu(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_th_tensor_gpu(code: Code, scope: Scope) -> Iterable[Edit]:
     """`THCAssertSameGPU(THCudaTensor_checkGPU(state, n, a, b));`"""
     for stream, index in code.names("THCAssertSameGPU|THAssert"):
         close = stream.close_of(index)
-        inside = stream[index + 2].text if close > 0 else ""
-        if inside.endswith("Tensor_checkGPU") and follows(stream, close, ";"):
+        if close > 0 and stream[index + 2].text.endswith("Tensor_checkGPU") and stream.follows(close, ";"):
             yield Edit(*whole_line(code.text, stream[index].start, stream[close + 1].end), "")
 
 
-RULES = entries(
-    __file__, {"c-allocation": _allocations, "c-word": _words, "th-tensor-gpu": _same_gpu, "th-tensor-call": _calls}
-)
+def rewrite_th_tensor_type(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`THCudaTensor *x` as a parameter or a variable, and what treats it as a pointer."""
+    names: dict[str, str] = {}
+    for stream, index in code.names(TYPES):
+        if stream.follows(index, "*") and not stream.follows(index + 1, "*"):
+            end = stream[index + 1].end
+            first = index - 1 if index and stream[index - 1].text == "const" else index
+            named = index + 2 < len(stream) and stream[index + 2].kind == "name"
+            glued = named and stream[index + 2].start == end
+            yield stream.edit(first, index + 1, "at::Tensor " if glued else "at::Tensor")
+            if named:
+                names[stream[index + 2].text] = type = _element_of(stream[index].text)[0]
+                for star in _further(stream, index + 2):
+                    names[stream[star + 1].text] = type
+                    yield stream.edit(star, star, "")
+    yield from _fields(code, names)
+
+
+def _further(stream: Stream, index: int) -> Iterator[int]:
+    """The "*" of each further variable in `THCudaTensor *x = f(a, b), *y, *z;`, where x is at this index."""
+    if stream.around[index] >= 0 and stream[stream.around[index]].text != "{":
+        return  # a parameter
+    while index < len(stream) and stream[index].text not in (";", "{", "}", ")"):
+        index = max(stream.partner[index], index)
+        if stream.follows(index, ",", "*") and stream[index + 3].kind == "name":
+            yield index + 2
+        index += 1
+
+
+def _fields(code: Code, names: Mapping[str, str]) -> Iterable[Edit]:
+    """`x->size[i]`, `x->nDimension`, `x->storage->data`, and `x == NULL`."""
+    stream = code.live
+    for index, type in ((i, t) for name, t in names.items() for i in stream.places.get(name, ())):
+        name, before = stream[index].text, stream[index - 1].text
+        asks, field = stream.follows(index, "->"), "".join(stream.words(index + 2, 1))
+        if stream.follows(index, "->", "storage", "->", "data"):
+            data = f"{name}.data_ptr<{type}>()"
+            if stream.follows(index + 4, "+", name, "->", "storageOffset"):
+                yield stream.edit(index, index + 8, data)
+            elif not stream.follows(index + 4, "+"):
+                yield stream.edit(index, index + 4, f"({data} - {name}.storage_offset())")
+        elif asks and field in _TABLES["methods"] and not stream.follows(index + 2, "->") and (before, field) != _ADDED:
+            yield Edit(stream[index].end, stream[index + 2].end, f".{_TABLES['methods'][field]}()")
+        elif stream.follows(index, "->", "size", "[") or stream.follows(index, "->", "stride", "["):
+            close = stream.partner[index + 3]
+            if close > 0:
+                yield Edit(stream[index].end, stream[index + 3].end, f".{field}(")
+                yield stream.edit(close, close, ")")
+        elif _is_condition(stream, index, index):
+            yield stream.behind(index, ".defined()")
+        for sign, new in (("==", "!{}.defined()"), ("!=", "{}.defined()")):
+            if any(stream.follows(index, sign, null) for null in ("NULL", "nullptr", "0")):
+                yield stream.edit(index, index + 2, new.format(name))
+
+
+def rewrite_th_tensor_null(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`f(NULL)` of a function of this file whose parameter is a tensor."""
+    pointer = re.compile(rf"(?:const )?{TYPES} ?\*")
+    takes = {
+        f.name: {place for place, parameter in enumerate(f.parameters) if pointer.fullmatch(parameter.type)}
+        for f in code.functions
+    }
+    for stream, index, given, _ in code.calls("|".join(map(re.escape, takes)) or "(?!)"):
+        for place, (start, end) in enumerate(given):
+            alone = end == start + 1 and stream[start].text in ("NULL", "nullptr")
+            if alone and place in takes[stream[index].text]:
+                yield stream.edit(start, start, "at::Tensor()")
+
+
+def left_fields(code: Code, scope: Scope) -> Iterator[Remark]:
+    """What still reads a field of TH's struct from what is at::Tensor: `x->size` without an index, say."""
+    found = (
+        (f"{stream[index - 2].text}->{stream[index].text}", stream[index - 2].start)
+        for stream, index in code.names("|".join(_TABLES["struct"]))
+        if index > 1 and stream[index - 1].text == "->" and code.is_tensor(stream[index - 2])
+    )
+    return remarks(partial(remark, "th-tensor"), code.text, found)
+
+
+RULES = entries(__file__, rewrites(globals()))

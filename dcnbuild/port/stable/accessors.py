@@ -6,11 +6,10 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import follows, template_arguments
-from dcnbuild.port.rule import Scope
+from dcnbuild.port.pattern import template_arguments
+from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.cuda import qualified
-from dcnbuild.port.stable.spans import receiver, text_of
-from dcnbuild.port.stable.types import rule_of
+from dcnbuild.port.stable.spans import receiver
 
 _INDEX = {"32": "int32_t", "64": "int64_t"}
 _PACKED = "packed_accessor32|packed_accessor64|generic_packed_accessor|packed_accessor"
@@ -18,15 +17,15 @@ _TYPES = "PackedTensorAccessor32|PackedTensorAccessor64|GenericPackedTensorAcces
 _NEW = "torch::headeronly::HeaderOnlyGenericPackedTensorAccessor"
 
 
-def _calls(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_accessor(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names(f"accessor|{_PACKED}"):
-        angle = stream.angles.get(index + 1) if follows(stream, index, "<") else None
-        if angle is None or not follows(stream, angle, "(", ")") or stream[index - 1].text != ".":
+        angle = stream.angles.get(index + 1) if stream.follows(index, "<") else None
+        if angle is None or not stream.follows(angle, "(", ")") or stream[index - 1].text != ".":
             continue
         start = receiver(stream, index - 1)
         if start is None:
             continue
-        before = text_of(code, stream, start, index - 1)
+        before = code.written(stream, start, index - 1)
         values = template_arguments(code.text, stream, index + 1)
         name = stream[index].text
         if name == "accessor" and len(values) == 2:
@@ -38,47 +37,26 @@ def _calls(code: Code, scope: Scope) -> Iterable[Edit]:
             new = f"ported_packed<{', '.join([width, *values[:3]])}>({before})"
         else:
             continue
-        yield Edit(stream[start].start, stream[angle + 2].end, new)
+        yield stream.edit(start, angle + 2, new)
 
 
-def _types(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_accessor_type(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names(f"TensorAccessor|{_TYPES}"):
         first = qualified(stream, index)
-        angle = stream.angles.get(index + 1) if first >= 0 and follows(stream, index, "<") else None
+        angle = stream.angles.get(index + 1) if first >= 0 and stream.follows(index, "<") else None
         if angle is None:
             continue
         name = stream[index].text
         if name == "TensorAccessor":
             new = "torch::headeronly::HeaderOnlyTensorAccessor"
-            yield Edit(stream[first].start, stream[index].end, new)
+            yield stream.edit(first, index, new)
             continue
         values = template_arguments(code.text, stream, index + 1)
         if name[-2:] in _INDEX:
             values = [*values[:2], *(values[2:3] or ["torch::headeronly::DefaultPtrTraits"])]
             values.append(_INDEX[name[-2:]])
         new = f"{_NEW}<{', '.join(values)}>"
-        yield Edit(stream[first].start, stream[angle].end, new)
+        yield stream.edit(first, angle, new)
 
 
-RULES = (
-    rule_of(
-        "stable-accessor",
-        "x.accessor<T, N>(), x.packed_accessor32<T, N, Traits>()",
-        "ported_accessor<T, N>(x), ported_packed<int32_t, T, N, Traits>(x)",
-        "void f(at::Tensor x) { auto a = x.accessor<float, 2>(); a[0][0] = 1; }\n",
-        "void f(at::Tensor x) { auto a = ported_accessor<float, 2>(x); a[0][0] = 1; }\n",
-        untouched=("void f(Mine x) { x.accessor(); }\n",),
-        rewrite=_calls,
-        helper="ported_accessor",
-    ),
-    rule_of(
-        "stable-accessor-type",
-        "at::TensorAccessor<T, N>, torch::PackedTensorAccessor32<T, N, Traits>",
-        "torch::headeronly::HeaderOnlyTensorAccessor<T, N>, …HeaderOnlyGenericPackedTensorAccessor<…>",
-        "__global__ void k(torch::PackedTensorAccessor32<float, 2, torch::RestrictPtrTraits> a) {}\n",
-        "__global__ void k(torch::headeronly::HeaderOnlyGenericPackedTensorAccessor<float, 2,"
-        " torch::RestrictPtrTraits, int32_t> a) {}\n",
-        untouched=("void f(mine::TensorAccessor<float, 2> a) {}\n",),
-        rewrite=_types,
-    ),
-)
+RULES = entries(__file__, rewrites(globals()))

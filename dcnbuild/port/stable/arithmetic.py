@@ -7,11 +7,11 @@ from pathlib import PurePosixPath
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, disjoint
-from dcnbuild.port.rule import Scope
+from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.expressions import Expressions, expressions
 from dcnbuild.port.stable.operators import written
-from dcnbuild.port.stable.spans import receiver, text_of
-from dcnbuild.port.stable.types import rule_of, scope_of
+from dcnbuild.port.stable.spans import receiver
+from dcnbuild.port.stable.types import scope_of
 from dcnbuild.port.stream import Stream
 
 _ARITHMETIC = {"*": ("mul", 6), "/": ("div", 6), "%": ("remainder", 6), "+": ("add", 5), "-": ("sub", 5)}
@@ -110,7 +110,7 @@ def signed(codes: Mapping[PurePosixPath, Code]) -> dict[str, frozenset[int]]:
     return found
 
 
-def _signs(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_sign(code: Code, scope: Scope) -> Iterable[Edit]:
     known = expressions(code, scope_of(scope).signatures)
     yield from disjoint(edit for stream in code.streams for edit in _each(code, known, stream))
 
@@ -131,7 +131,7 @@ def _each(code: Code, known: Expressions, stream: Stream) -> Iterable[list[Edit]
         if _is_unary(stream, index):
             end = operand(stream, index + 1)
             if known.kind(stream, index + 1, end) == "tensor":
-                new = f'ported_call("aten::{UNARY[token.text]}", "", {text_of(code, stream, index + 1, end)})'
+                new = f'ported_call("aten::{UNARY[token.text]}", "", {code.written(stream, index + 1, end)})'
                 yield [Edit(token.start, stream[end - 1].end, new)]
             continue
         if token.text not in SIGNS or not compares(known, stream, index):
@@ -153,21 +153,7 @@ def _each(code: Code, known: Expressions, stream: Stream) -> Iterable[list[Edit]
             continue
         new = written(name, known, code, stream, sides) or ""
         if new and (binds >= 0 or end == stream.ends[index]):  # `a += b` is a statement
-            yield [Edit(stream[start].start, stream[end - 1].end, new)]
+            yield [stream.edit(start, end - 1, new)]
 
 
-RULES = (
-    rule_of(
-        "stable-sign",
-        "a + b, 2 * a, -a, a > 0, a += b, (a > 0) & ~b",
-        'ported_added(a, b), ported_binary("aten::mul", "Tensor", 2, a), …',
-        "auto f(at::Tensor a, double b) { a += 1; return b * a + 2 * b; }\n",
-        "auto f(at::Tensor a, double b) { ported_add_(a, 1);"
-        ' return ported_added(ported_binary("aten::mul", "Tensor", b, a), 2 * b); }\n',
-        untouched=("auto f(Mine a, Mine b) { return a * b + 2; }\n", "int f(at::Tensor a) { return a.size(0) + 1; }\n"),
-        why="A number beside a tensor becomes a tensor without dimensions, on the CPU, of a dtype that leaves the"
-        " result's as it was.",
-        rewrite=_signs,
-        helper="ported_operand",
-    ),
-)
+RULES = entries(__file__, rewrites(globals()))

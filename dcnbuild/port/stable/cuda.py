@@ -6,31 +6,13 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import arguments, follows
-from dcnbuild.port.rule import Scope
+from dcnbuild.port.pattern import arguments, arguments_of
+from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.expressions import expressions
-from dcnbuild.port.stable.spans import text_of
-from dcnbuild.port.stable.types import SPACES, rule_of, scope_of
+from dcnbuild.port.stable.types import NAMES, SPACES, scope_of
 from dcnbuild.port.stream import Stream
 
 _GUARDS = "CUDAGuard|OptionalCUDAGuard|DeviceGuard|OptionalDeviceGuard"
-_CALLS = {
-    "getCurrentCUDAStream": "ported_current_stream",
-    "getCurrentDeviceProperties": "ported_device_properties",
-    "getCurrentCUDABlasHandle": "ported_blas_handle",
-    "current_device": "torch::stable::accelerator::getCurrentDeviceIndex",
-}
-#: Types and functions over them that a helper has under another name.
-_HELPED = {
-    "opmath_type": "ported_opmath",
-    "TensorArg": "PortedArgument",
-    "CheckedFrom": "const char*",
-    "checkAllSameGPU": "ported_check_same_gpu",
-    "checkSameGPU": "ported_check_same_gpu",
-    "checkAllSameType": "ported_check_same_type",
-    "checkSameType": "ported_check_same_type",
-}
-_PLAIN = {"parallel_for": "torch::stable::parallel_for", "get_num_threads": "torch::stable::get_num_threads"}
 
 
 def qualified(stream: Stream, index: int) -> int:
@@ -43,36 +25,36 @@ def qualified(stream: Stream, index: int) -> int:
     return first - 1 if first and stream[first - 1].text == "::" else first
 
 
-def _streams(code: Code, scope: Scope) -> Iterable[Edit]:
-    for stream, index in code.names("|".join(_CALLS)):
+def rewrite_stable_stream(code: Code, scope: Scope) -> Iterable[Edit]:
+    for stream, index in code.names("|".join(NAMES["cuda"])):
         first = qualified(stream, index)
-        if first < 0 or not follows(stream, index, "("):
+        if first < 0 or not stream.follows(index, "("):
             continue
-        yield Edit(stream[first].start, stream[index].end, _CALLS[stream[index].text])
+        yield stream.edit(first, index, NAMES["cuda"][stream[index].text])
         close = stream.partner[index + 1]
-        if stream[index].text == "getCurrentCUDAStream" and follows(stream, close, ".", "stream", "("):
+        if stream[index].text == "getCurrentCUDAStream" and stream.follows(close, ".", "stream", "("):
             yield Edit(stream[close].end, stream[close + 4].end, "")
 
 
-def _stream_types(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_stream_variable(code: Code, scope: Scope) -> Iterable[Edit]:
     """Variables of the class CUDAStream hold a cudaStream_t from now on."""
     names: set[str] = set()
     for stream, index in code.names("CUDAStream"):
         first = qualified(stream, index)
         if first >= 0 and stream[index + 1].kind == "name":
             names.add(stream[index + 1].text)
-            yield Edit(stream[first].start, stream[index].end, "cudaStream_t")
+            yield stream.edit(first, index, "cudaStream_t")
     for stream, index in code.names("ported_current_stream|getCurrentCUDAStream"):
         start = index if stream[index].text[0] == "p" else qualified(stream, index)
         if start > 1 and stream[start - 1].text == "=" and stream[start - 2].kind == "name":
             names.add(stream[start - 2].text)
     for stream, index in code.names("stream"):
         mine = index > 1 and stream[index - 1].text == "." and stream[index - 2].text in names
-        if mine and follows(stream, index, "(", ")") and stream[index - 3].text not in (".", "->"):
-            yield Edit(stream[index - 1].start, stream[index + 2].end, "")
+        if mine and stream.follows(index, "(", ")") and stream[index - 3].text not in (".", "->"):
+            yield stream.edit(index - 1, index + 2, "")
 
 
-def _guards(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_device_guard(code: Code, scope: Scope) -> Iterable[Edit]:
     known = expressions(code, scope_of(scope).signatures)
     for stream, index in code.names(_GUARDS):
         first = qualified(stream, index)
@@ -86,11 +68,11 @@ def _guards(code: Code, scope: Scope) -> Iterable[Edit]:
         start, end = found[0][0]
         value = _device(code, stream, start, end)
         if not value and known.kind(stream, start, end) == "tensor":
-            value = f"{text_of(code, stream, start, end)}.get_device_index()"
+            value = f"{code.written(stream, start, end)}.get_device_index()"
         if value:
             new = "torch::stable::accelerator::DeviceGuard"
-            yield Edit(stream[first].start, stream[index].end, new)
-            yield Edit(stream[start].start, stream[end - 1].end, value)
+            yield stream.edit(first, index, new)
+            yield stream.edit(start, end - 1, value)
 
 
 def _device(code: Code, stream: Stream, start: int, end: int) -> str:
@@ -99,34 +81,34 @@ def _device(code: Code, stream: Stream, start: int, end: int) -> str:
     if "device_of" in words:
         at = start + words.index("device_of")
         close = stream.partner[at + 1]
-        inner = text_of(code, stream, at + 2, close)
+        inner = code.written(stream, at + 2, close)
         return f"{inner}.get_device_index()" if close == end - 1 else ""
     if words[-3:] == ["device", "(", ")"] and words[-4:-3] == ["."]:
-        return f"{text_of(code, stream, start, end - 4)}.get_device_index()"
+        return f"{code.written(stream, start, end - 4)}.get_device_index()"
     if words[-3:] in (["get_device", "(", ")"], ["get_device_index", "(", ")"]):
-        return text_of(code, stream, start, end)
+        return code.written(stream, start, end)
     if words[-3:] == ["index", "(", ")"] and "device" in words:
-        return text_of(code, stream, start, end)
+        return code.written(stream, start, end)
     return words[0] if len(words) == 1 and stream[start].kind == "number" else ""
 
 
-def _atomics(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_atomic(code: Code, scope: Scope) -> Iterable[Edit]:
     stable = scope_of(scope)
     has = stable.target.has_header("torch/headeronly/cuda/Atomic.h")
     for stream, index in code.names("gpuAtomicAdd|gpuAtomicAddNoReturn"):
-        if stream[index].text in scope.own or not follows(stream, index, "("):
+        if stream[index].text in scope.own or not stream.follows(index, "("):
             continue
         if not has:
-            yield Edit(stream[index].start, stream[index].end, "ported_atomic_add")
+            yield stream.edit(index, index, "ported_atomic_add")
         elif stream[index].text != "gpuAtomicAdd":
-            yield Edit(stream[index].start, stream[index].end, "gpuAtomicAdd")
+            yield stream.edit(index, index, "gpuAtomicAdd")
     if has or "atomicAdd" in scope.own or not _half(code):
         return
     # ATen's headers have one for Half; CUDA's own has those for float, double and int
     for stream, index in code.names("atomicAdd"):
         member = index > 0 and stream[index - 1].text in (".", "->", "::")
-        if follows(stream, index, "(") and not member:
-            yield Edit(stream[index].start, stream[index].end, "ported_atomic_add")
+        if stream.follows(index, "(") and not member:
+            yield stream.edit(index, index, "ported_atomic_add")
 
 
 def _half(code: Code) -> bool:
@@ -136,21 +118,21 @@ def _half(code: Code) -> bool:
     )
 
 
-def _ceil_div(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_ceil_div(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names("ceil_div|round_up"):
         first = qualified(stream, index)
         if first >= 0:
             new = f"ported_{stream[index].text}"
-            yield Edit(stream[first].start, stream[index].end, new)
+            yield stream.edit(first, index, new)
 
 
-def _helped(code: Code, scope: Scope) -> Iterable[Edit]:
-    for stream, index in code.names("|".join(_HELPED)):
+def rewrite_stable_argument_check(code: Code, scope: Scope) -> Iterable[Edit]:
+    for stream, index in code.names("|".join(NAMES["helped"])):
         first = qualified(stream, index)
         if first < 0:
             continue
-        yield Edit(stream[first].start, stream[index].end, _HELPED[stream[index].text])
-        found = arguments(stream, index + 2) if follows(stream, index, "(") else None
+        yield stream.edit(first, index, NAMES["helped"][stream[index].text])
+        found = arguments_of(stream, index)
         two = stream[index].text in ("checkSameGPU", "checkSameType")
         if two and found and len(found[0]) == 3:  # they become the list that checkAll… takes
             start, end = stream[found[0][1][0]].start, stream[found[0][2][1] - 1].end
@@ -158,79 +140,11 @@ def _helped(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(end, end, "}")
 
 
-def _threads(code: Code, scope: Scope) -> Iterable[Edit]:
-    for stream, index in code.names("|".join(_PLAIN)):
+def rewrite_stable_parallel_for(code: Code, scope: Scope) -> Iterable[Edit]:
+    for stream, index in code.names("|".join(NAMES["threads"])):
         first = qualified(stream, index)
-        if first >= 0 and follows(stream, index, "("):
-            yield Edit(stream[first].start, stream[index].end, _PLAIN[stream[index].text])
+        if first >= 0 and stream.follows(index, "("):
+            yield stream.edit(first, index, NAMES["threads"][stream[index].text])
 
 
-RULES = (
-    rule_of(
-        "stable-stream-variable",
-        "at::cuda::CUDAStream s; s.stream()",
-        "cudaStream_t s; s",
-        "void f() { auto s = at::cuda::getCurrentCUDAStream(); k<<<1, 1, 0, s.stream()>>>(); }\n",
-        "void f() { auto s = at::cuda::getCurrentCUDAStream(); k<<<1, 1, 0, s>>>(); }\n",
-        untouched=("void f(Mine s) { k<<<1, 1, 0, s.stream()>>>(); }\n",),
-        rewrite=_stream_types,
-    ),
-    rule_of(
-        "stable-stream",
-        "at::cuda::getCurrentCUDAStream(), getCurrentDeviceProperties(), getCurrentCUDABlasHandle()",
-        "ported_current_stream(), …, over the shim aoti_torch_get_current_cuda_stream, …",
-        "void f() { k<<<1, 1, 0, at::cuda::getCurrentCUDAStream()>>>(); }\n",
-        "void f() { k<<<1, 1, 0, ported_current_stream()>>>(); }\n",
-        untouched=("void f() { mine::getCurrentCUDAStream(); }\n",),
-        rewrite=_streams,
-        helper="ported_current_stream",
-    ),
-    rule_of(
-        "stable-device-guard",
-        "at::cuda::CUDAGuard guard(x.device()), OptionalCUDAGuard guard(device_of(x)), at::DeviceGuard",
-        "torch::stable::accelerator::DeviceGuard guard(x.get_device_index())",
-        "void f(at::Tensor x) { const at::cuda::OptionalCUDAGuard guard(device_of(x)); }\n",
-        "void f(at::Tensor x) { const torch::stable::accelerator::DeviceGuard guard(x.get_device_index()); }\n",
-        untouched=("void f(at::Tensor x) { mine::CUDAGuard guard(x.device()); }\n",),
-        rewrite=_guards,
-    ),
-    rule_of(
-        "stable-atomic",
-        "gpuAtomicAdd(p, v), and atomicAdd(p, v) where half precision is dispatched",
-        "ported_atomic_add(p, v); torch/headeronly/cuda/Atomic.h from torch 2.14 on",
-        "__global__ void k(float* p) { gpuAtomicAdd(p, 1.0f); }\n",
-        "__global__ void k(float* p) { ported_atomic_add(p, 1.0f); }\n",
-        untouched=("__global__ void k(float* p) { atomicAdd(p, 1.0f); }\n",),
-        rewrite=_atomics,
-        helper="ported_atomic_add",
-    ),
-    rule_of(
-        "stable-ceil-div",
-        "at::ceil_div(a, b), at::round_up(a, b)",
-        "ported_ceil_div(a, b)",
-        "int f(int a) { return at::ceil_div(a, 32); }\n",
-        "int f(int a) { return ported_ceil_div(a, 32); }\n",
-        untouched=("int f(int a) { return ceil_div(a, 32); }\n",),
-        rewrite=_ceil_div,
-        helper="ported_ceil_div",
-    ),
-    rule_of(
-        "stable-argument-check",
-        "at::opmath_type<T>, at::TensorArg, at::CheckedFrom, at::checkAllSameGPU, at::checkAllSameType",
-        "ported_opmath<T>, PortedArgument, const char*, ported_check_same_gpu, ported_check_same_type",
-        "template <typename T> at::opmath_type<T> f(T x);\n",
-        "template <typename T> ported_opmath<T> f(T x);\n",
-        untouched=("mine::TensorArg f();\n",),
-        rewrite=_helped,
-        helper="ported_opmath",
-    ),
-    rule_of(
-        "stable-parallel-for",
-        "at::parallel_for(…), at::get_num_threads()",
-        "torch::stable::parallel_for(…)",
-        "void f() { at::parallel_for(0, 9, 1, [&](int64_t a, int64_t b) {}); }\n",
-        "void f() { torch::stable::parallel_for(0, 9, 1, [&](int64_t a, int64_t b) {}); }\n",
-        untouched=("void f() { tbb::parallel_for(0, 9, 1, g); }\n",),
-        rewrite=_threads,
-    ),
-)
+RULES = entries(__file__, rewrites(globals()))

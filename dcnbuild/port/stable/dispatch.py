@@ -7,20 +7,11 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import arguments, follows
-from dcnbuild.port.rule import Scope
-from dcnbuild.port.stable.spans import text_of
-from dcnbuild.port.stable.types import rule_of
+from dcnbuild.port.pattern import arguments_of
+from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.stable.types import NAMES
 
-_TYPES = {
-    "FLOATING_TYPES": ("AT_FLOATING_TYPES",),
-    "ALL_TYPES": ("AT_ALL_TYPES",),
-    "INTEGRAL_TYPES": ("AT_INTEGRAL_TYPES",),
-    "COMPLEX_TYPES": ("AT_COMPLEX_TYPES",),
-    "FLOATING_AND_COMPLEX_TYPES": ("AT_FLOATING_TYPES", "AT_COMPLEX_TYPES"),
-    "ALL_TYPES_AND_COMPLEX": ("AT_ALL_TYPES", "AT_COMPLEX_TYPES"),
-    "REDUCED_FLOATING_TYPES": (),
-}
+_TYPES = NAMES["dispatched"]
 _SCALAR = "torch::headeronly::ScalarType::"
 _NAME = re.compile(
     rf"AT_DISPATCH_(?P<types>{'|'.join(sorted(_TYPES, key=len, reverse=True))})"
@@ -28,13 +19,13 @@ _NAME = re.compile(
 )
 
 
-def _dispatch(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_dispatch(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names(r"AT_DISPATCH_(?!SWITCH|CASE|V2|INDEX)\w+"):
         name = _NAME.fullmatch(stream[index].text)
-        found = arguments(stream, index + 2) if follows(stream, index, "(") else None
+        found = arguments_of(stream, index)
         if name is None or found is None or stream[index].text in scope.own:
             continue
-        values = [text_of(code, stream, start, end) for start, end in found[0]]
+        values = [code.written(stream, start, end) for start, end in found[0]]
         spans = found[0]
         more = 0 if name["more"] in (None, "_HALF") else int(name["more"] or 1)
         if len(values) < more + 3 and values[-1:] != ["__VA_ARGS__"]:
@@ -56,36 +47,11 @@ def _dispatch(code: Code, scope: Scope) -> Iterable[Edit]:
         yield Edit(end, end, f"{')' if inner else '))'}, {', '.join([*lists, *extra])}")
 
 
-def _switch(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_dispatch_switch(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names("AT_DISPATCH_SWITCH|AT_DISPATCH_CASE|AT_DISPATCH_V2"):
         if stream[index].text not in scope.own:
             start = stream[index].start
             yield Edit(start, start + 2, "THO")
 
 
-RULES = (
-    rule_of(
-        "stable-dispatch",
-        "AT_DISPATCH_FLOATING_TYPES(type, name, body), AT_DISPATCH_ALL_TYPES_AND(more, type, name, body), …",
-        "THO_DISPATCH_V2(type, name, AT_WRAP(body), AT_EXPAND(AT_FLOATING_TYPES))",
-        "void f(torch::stable::Tensor x) {\n"
-        '  AT_DISPATCH_FLOATING_TYPES_AND_HALF(x.scalar_type(), "f", ([&] { g<scalar_t>(x); }));\n}\n',
-        "void f(torch::stable::Tensor x) {\n"
-        '  THO_DISPATCH_V2(x.scalar_type(), "f", AT_WRAP(([&] { g<scalar_t>(x); })),'
-        " AT_EXPAND(AT_FLOATING_TYPES), torch::headeronly::ScalarType::Half);\n}\n",
-        untouched=(
-            "#define AT_DISPATCH_FLOATING_TYPES(a, b, c) mine(a, b, c)\n"
-            'void f() { AT_DISPATCH_FLOATING_TYPES(x, "f", [&] {}); }\n',
-        ),
-        rewrite=_dispatch,
-    ),
-    rule_of(
-        "stable-dispatch-switch",
-        "AT_DISPATCH_SWITCH, AT_DISPATCH_CASE, AT_DISPATCH_V2",
-        "THO_DISPATCH_SWITCH, THO_DISPATCH_CASE, THO_DISPATCH_V2",
-        '#define D(t, ...) AT_DISPATCH_SWITCH(t, "f", AT_DISPATCH_CASE(at::kFloat, __VA_ARGS__))\n',
-        '#define D(t, ...) THO_DISPATCH_SWITCH(t, "f", THO_DISPATCH_CASE(at::kFloat, __VA_ARGS__))\n',
-        untouched=("// AT_DISPATCH_SWITCH\n",),
-        rewrite=_switch,
-    ),
-)
+RULES = entries(__file__, rewrites(globals()))

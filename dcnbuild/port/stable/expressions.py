@@ -6,32 +6,17 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Literal
 
+from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
-from dcnbuild.port.pattern import follows
 from dcnbuild.port.stable.facts import TENSOR, Signature
-from dcnbuild.port.stable.spans import text_of
 from dcnbuild.port.stream import Stream
 
 #: "tuple" is of tensors alone, "other" is known to be no tensor; None is not known.
 Kind = Literal["tensor", "tensors", "tuple", "optional", "other"]
 
-#: Members and functions that give something else than a tensor.
-NO_TENSOR = frozenset(
-    [
-        *("size", "stride", "sizes", "strides", "dim", "ndimension", "numel", "nbytes", "is_cuda"),
-        *("is_cpu", "is_contiguous", "defined", "device", "scalar_type", "dtype", "type", "layout"),
-        *("get_device", "get_device_index", "element_size", "itemsize", "storage_offset", "data_ptr"),
-        *("mutable_data_ptr", "const_data_ptr", "data", "item", "options", "is_floating_point"),
-        *("is_sparse", "requires_grad", "accessor", "packed_accessor", "packed_accessor32"),
-        *("packed_accessor64", "generic_packed_accessor", "equal", "is_same", "use_count", "has_storage"),
-        *("get", "sym_size", "suggest_memory_format", "is_pinned", "get_num_threads", "parallel_for"),
-        *("getCurrentCUDAStream", "device_of", "TensorOptions", "dtype", "device", "kFloat", "split"),
-        *("chunk", "unbind", "storage"),
-    ]
-)
-#: Functions of at:: and torch:: that give several tensors.
-_SEVERAL = frozenset(("split", "chunk", "unbind", "meshgrid", "unsafe_split", "split_with_sizes"))
-_TUPLES = frozenset(("max", "min", "sort", "topk", "unique", "_unique2", "svd", "kthvalue", "unique_consecutive"))
+#: Members and functions that give something else than one tensor.
+_NAMES = beside(__file__, "names.yaml")
+_NO_TENSOR, _SEVERAL, _TUPLES = (frozenset(_NAMES[key]) for key in ("no_tensor", "several", "tuples"))
 
 
 class Expressions:
@@ -103,7 +88,7 @@ class Expressions:
             return None
         if name in _SEVERAL:
             return "tensors"
-        return "tuple" if name in _TUPLES else "other" if name in NO_TENSOR else "tensor"
+        return "tuple" if name in _TUPLES else "other" if name in _NO_TENSOR else "tensor"
 
     def _primary(self, stream: Stream, index: int, end: int) -> tuple[int, Kind | None]:
         """The index behind a name, a call or a bracket, and what that is."""
@@ -142,7 +127,7 @@ class Expressions:
         if names[0] in ("at", "torch") and names[-2] in ("at", "torch", "stable", "indexing"):
             if name in _SEVERAL:
                 return "tensors"
-            return "tuple" if name in _TUPLES else "other" if name in NO_TENSOR else "tensor"
+            return "tuple" if name in _TUPLES else "other" if name in _NO_TENSOR else "tensor"
         if name in ("ported_added", "ported_add_", "ported_binary", "ported_operand", "ported_pow"):
             return "tensor"
         if name == "ported_call":
@@ -157,12 +142,12 @@ class Expressions:
 
     def _lambda(self, stream: Stream, name: str, offset: int) -> Kind | None:
         """What a call of `auto name = [&](…) { … return x; };` gives, declared before an offset."""
-        places = [i for i in stream.places.get(name, ()) if stream[i].start < offset and follows(stream, i, "=", "[")]
+        places = [i for i in stream.places.get(name, ()) if stream[i].start < offset and stream.follows(i, "=", "[")]
         body = stream.partner[places[-1] + 2] + 1 if places else 0
         while 0 < body < len(stream) and stream[body].text not in ("{", ";"):
             if stream[body].text == "->":
                 end = next(i for i in range(body, len(stream)) if stream[i].text in ("{", ";"))
-                return kind_of_type(text_of(self.code, stream, body + 1, end))
+                return kind_of_type(self.code.written(stream, body + 1, end))
             body = stream.partner[body] + 1 if stream.partner[body] > body else body + 1
         close = stream.partner[body] if 0 < body < len(stream) else -1
         returns = [i for i in stream.places.get("return", ()) if body < i < close]

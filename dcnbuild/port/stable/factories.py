@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, disjoint
-from dcnbuild.port.pattern import arguments, follows
-from dcnbuild.port.rule import Scope
+from dcnbuild.port.pattern import arguments, arguments_of
+from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.cuda import qualified
 from dcnbuild.port.stable.expressions import Expressions, expressions
 from dcnbuild.port.stable.options import Options, options, settings
-from dcnbuild.port.stable.spans import receiver, text_of
-from dcnbuild.port.stable.types import rule_of, scope_of
+from dcnbuild.port.stable.spans import receiver, with_line
+from dcnbuild.port.stable.types import scope_of
 from dcnbuild.port.stream import Stream
 
 _NEW = ("empty", "zeros", "ones", "full")
@@ -32,7 +32,7 @@ def _made(name: str, sizes: str, fill: str, given: Options) -> str:
     return f"{_STABLE}full({given.arguments(sizes, value)})"
 
 
-def _factories(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_factory(code: Code, scope: Scope) -> Iterable[Edit]:
     yield from disjoint(_each(code, scope))
 
 
@@ -40,11 +40,11 @@ def _each(code: Code, scope: Scope) -> Iterable[list[Edit]]:
     known = expressions(code, scope_of(scope).signatures)
     names = "|".join((*_NEW, *_LIKE, *(f"new_{name}" for name in _NEW)))
     for stream, index in code.names(names):
-        found = arguments(stream, index + 2) if follows(stream, index, "(") else None
+        found = arguments_of(stream, index)
         if found is None:
             continue
         spans, close = found
-        values = [text_of(code, stream, *span) for span in spans]
+        values = [code.written(stream, *span) for span in spans]
         name = stream[index].text
         if name.startswith("new_"):
             start = receiver(stream, index - 1) if stream[index - 1].text == "." else None
@@ -53,7 +53,7 @@ def _each(code: Code, scope: Scope) -> Iterable[list[Edit]]:
             start = qualified(stream, index)
             new = _function(known, code, stream, name, spans, values) if start >= 0 else ""
         if new and start is not None:
-            yield [Edit(stream[start].start, stream[close].end, new)]
+            yield [stream.edit(start, close, new)]
 
 
 def _member(
@@ -76,7 +76,7 @@ def _member(
         given = options(known, code, stream, *spans[needed])
     if given is None or given.like:
         return ""
-    like = text_of(code, stream, start, index - 1)
+    like = code.written(stream, start, index - 1)
     given = Options(like, given.dtype, given.device)
     return _made(base, values[0], values[1] if needed == 2 else "", given)
 
@@ -104,15 +104,15 @@ def _function(
     return _made(name.removesuffix("_like"), f"{values[0]}.sizes()", fill, given)
 
 
-def _blobs(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_from_blob(code: Code, scope: Scope) -> Iterable[Edit]:
     known = expressions(code, scope_of(scope).signatures)
     for stream, index in code.names("from_blob"):
         first = qualified(stream, index)
-        found = arguments(stream, index + 2) if follows(stream, index, "(") else None
+        found = arguments_of(stream, index)
         if first < 0 or found is None or len(found[0]) not in (2, 3, 4):
             continue
         spans = found[0]
-        values = [text_of(code, stream, *span) for span in spans]
+        values = [code.written(stream, *span) for span in spans]
         given: Options | None = Options()
         if len(spans) > 2:
             given = options(known, code, stream, *spans[-1])
@@ -123,24 +123,24 @@ def _blobs(code: Code, scope: Scope) -> Iterable[Edit]:
         strides = values[2:3] if len(values) == 4 else []
         passed = ", ".join([values[0], values[1], *strides, device, dtype])
         name = "torch::stable::from_blob" if strides else "ported_from_blob"
-        yield Edit(stream[first].start, stream[found[1]].end, f"{name}({passed})")
+        yield stream.edit(first, found[1], f"{name}({passed})")
 
 
-def _conversions(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_conversion(code: Code, scope: Scope) -> Iterable[Edit]:
     yield from disjoint(_each_conversion(code, scope))
 
 
 def _each_conversion(code: Code, scope: Scope) -> Iterable[list[Edit]]:
     known = expressions(code, scope_of(scope).signatures)
     for stream, index in code.names("to|toType|cpu|cuda"):
-        if index < 2 or stream[index - 1].text != "." or not follows(stream, index, "("):
+        if index < 2 or stream[index - 1].text != "." or not stream.follows(index, "("):
             continue
         start = receiver(stream, index - 1)
         found = arguments(stream, index + 2)
         if start is None or found is None or known.kind(stream, start, index - 1) != "tensor":
             continue
         spans, close = found
-        before = text_of(code, stream, start, index - 1)
+        before = code.written(stream, start, index - 1)
         name = stream[index].text
         new = ""
         if name in ("cpu", "cuda") and not spans:
@@ -149,7 +149,7 @@ def _each_conversion(code: Code, scope: Scope) -> Iterable[list[Edit]]:
             if known.kind(stream, *spans[0]) == "tensor":
                 continue  # the dispatcher's to.other
             given = options(known, code, stream, *spans[0])
-            value = text_of(code, stream, *spans[0])
+            value = code.written(stream, *spans[0])
             if given is None and name == "to":
                 given = Options(dtype=value) if "scalar_type" in value else None
             if given and given.like:
@@ -159,10 +159,10 @@ def _each_conversion(code: Code, scope: Scope) -> Iterable[list[Edit]]:
                 alone = given.device and not given.dtype
                 new = f"{_STABLE}to({before}, {given.device if alone else given.arguments()})"
         if new:
-            yield [Edit(stream[start].start, stream[close].end, new)]
+            yield [stream.edit(start, close, new)]
 
 
-def _unused(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_unused_options(code: Code, scope: Scope) -> Iterable[Edit]:
     """Options that nothing asks for any more."""
     known = expressions(code, scope_of(scope).signatures)
     stream = code.live
@@ -174,7 +174,7 @@ def _unused(code: Code, scope: Scope) -> Iterable[Edit]:
         if function is None or stream[at].kind != "name":
             continue
         sets = settings(code, stream, at)
-        spans = [(_statement(stream, place), end) for place, end in sets]
+        spans = [(stream.statement(place), end) for place, end in sets]
         places = stream.places.get(stream[at].text, [])
         used = [p for p in places if function.body[0] <= stream[p].start < function.body[1]]
         if sets[:1] != [(at, stream.ends[at])] or any(not any(start <= p <= end for start, end in spans) for p in used):
@@ -186,66 +186,10 @@ def _unused(code: Code, scope: Scope) -> Iterable[Edit]:
             if given is None or [stream[sets[0][1] - 3].text] in (["device"], ["scalar_type"]):
                 continue
         for start, end in spans:
-            yield Edit(*_line(code, stream[start].start, stream[end].end), "")
+            yield Edit(*with_line(code.text, stream[start].start, stream[end].end), "")
 
 
 _OPTIONS = frozenset({"options", "TensorOptions", "dtype", "device"})
 
 
-def _statement(stream: Stream, index: int) -> int:
-    """The index of the first token of a statement."""
-    while index and stream[index - 1].text not in (";", "{", "}"):
-        index -= 1
-    return index
-
-
-def _line(code: Code, start: int, stop: int) -> tuple[int, int]:
-    """The span of a statement, with its line if it has one of its own."""
-    line = code.text[:start].rstrip(" \t")
-    if not line.endswith("\n") or code.text[stop : stop + 1] not in ("\n", "\r"):
-        return start, stop
-    return len(line), stop + (2 if code.text[stop : stop + 2] == "\r\n" else 1)
-
-
-RULES = (
-    rule_of(
-        "stable-factory",
-        "at::zeros(sizes, x.options().dtype(at::kInt)), torch::empty_like(x), x.new_full(sizes, 1), …",
-        "torch::stable::new_zeros(x, sizes, dtype), torch::stable::empty_like(x), torch::stable::full(…)",
-        "auto f(at::Tensor x) { auto o = x.options().dtype(at::kInt); return at::zeros({2, 3}, o); }\n",
-        "auto f(at::Tensor x) { auto o = x.options().dtype(at::kInt);"
-        " return torch::stable::new_zeros(x, {2, 3}, at::kInt); }\n",
-        untouched=("auto f(Mine x) { return mine::zeros({2, 3}, x.options()); }\n",),
-        why="Options are followed to where they are set; new_empty and new_zeros take what is not said"
-        " from the tensor.",
-        rewrite=_factories,
-    ),
-    rule_of(
-        "stable-from-blob",
-        "at::from_blob(p, sizes, options)",
-        "ported_from_blob(p, sizes, device, dtype); torch::stable::from_blob where strides are given",
-        "auto f(int* p) { return at::from_blob(p, {4}, at::kInt); }\n",
-        "auto f(int* p) { return ported_from_blob(p, {4}, at::kCPU, at::kInt); }\n",
-        untouched=("auto f(int* p) { return mine::from_blob(p, {4}); }\n",),
-        rewrite=_blobs,
-        helper="ported_from_blob",
-    ),
-    rule_of(
-        "stable-conversion",
-        "x.to(at::kInt), x.to(y.device()), x.cpu(), x.cuda()",
-        "torch::stable::to(x, at::kInt), …",
-        "auto f(at::Tensor x) { return x.to(at::kInt).cpu(); }\n",
-        "auto f(at::Tensor x) { return torch::stable::to(torch::stable::to(x, at::kInt), at::kCPU); }\n",
-        untouched=("auto f(Mine x) { return x.to(at::kInt); }\n",),
-        rewrite=_conversions,
-    ),
-    rule_of(
-        "stable-unused-options",
-        "auto options = x.options(); that nothing uses any more",
-        "nothing",
-        "void f(at::Tensor x) {\n  auto o = x.options().dtype(at::kInt);\n  g();\n}\n",
-        "void f(at::Tensor x) {\n  g();\n}\n",
-        untouched=("auto f(at::Tensor x) {\n  auto o = x.options();\n  return o;\n}\n",),
-        rewrite=_unused,
-    ),
-)
+RULES = entries(__file__, rewrites(globals()))

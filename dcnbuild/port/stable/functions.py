@@ -6,17 +6,16 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, disjoint
-from dcnbuild.port.pattern import arguments, follows
-from dcnbuild.port.rule import Scope
+from dcnbuild.port.pattern import arguments_of
+from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.cuda import qualified
 from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.methods import FUNCTIONS
 from dcnbuild.port.stable.operators import COMPOSED, OPERATORS, written
-from dcnbuild.port.stable.spans import text_of
-from dcnbuild.port.stable.types import rule_of, scope_of
+from dcnbuild.port.stable.types import scope_of
 
 
-def _functions(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_function(code: Code, scope: Scope) -> Iterable[Edit]:
     yield from disjoint(_each(code, scope))
 
 
@@ -25,34 +24,19 @@ def _each(code: Code, scope: Scope) -> Iterable[list[Edit]]:
     known = expressions(code, stable.signatures)
     for stream, index in code.names("|".join({*FUNCTIONS, *OPERATORS, *COMPOSED})):
         first = qualified(stream, index)
-        found = arguments(stream, index + 2) if follows(stream, index, "(") else None
+        found = arguments_of(stream, index)
         if first < 0 or index - first not in (2, 3) or found is None:
             continue
         spans, close = found
-        values = [text_of(code, stream, *span) for span in spans]
+        values = [code.written(stream, *span) for span in spans]
         name = stream[index].text
         plain = len(values) - 1 in FUNCTIONS.get(name, ()) and name[-1] != "_" and name != "narrow"
         if plain and stable.target.has(name, "function"):
-            yield [Edit(stream[first].start, stream[index].end, f"torch::stable::{name}")]
+            yield [stream.edit(first, index, f"torch::stable::{name}")]
             continue
         new = written(name, known, code, stream, spans)
         if new:
-            yield [Edit(stream[first].start, stream[close].end, new)]
+            yield [stream.edit(first, close, new)]
 
 
-RULES = (
-    rule_of(
-        "stable-function",
-        "at::matmul(a, b), torch::cat({a, b}, 1), at::zeros_like(x), …",
-        'torch::stable::matmul(a, b), ported_call("aten::cat", …)',
-        "auto f(at::Tensor a, at::Tensor b) { return at::cat({a, b}, 1); }\n",
-        'auto f(at::Tensor a, at::Tensor b) { return ported_call("aten::cat", "",'
-        " std::vector<torch::stable::Tensor>{a, b}, int64_t(1)); }\n",
-        untouched=("auto f(Mine a, Mine b) { return mine::cat({a, b}, 1); }\n",),
-        why="ported_call puts the arguments on the stack of torch_call_dispatcher. The stable ABI cannot hand over a"
-        " Scalar: where torch has the same operator with a tensor, a number becomes a tensor without dimensions;"
-        " others are left to you.",
-        rewrite=_functions,
-        helper="ported_call",
-    ),
-)
+RULES = entries(__file__, rewrites(globals()))

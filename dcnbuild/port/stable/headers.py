@@ -5,89 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, newline_of
 from dcnbuild.port.layout import Include
-from dcnbuild.port.pattern import follows
-from dcnbuild.port.rule import Scope
-from dcnbuild.port.stable.types import rule_of
+from dcnbuild.port.rule import Scope, entries, rewrites
 
 UNSTABLE = re.compile(
     r"(?:ATen|c10|pybind11|caffe2)/.*|torch/(?!headeronly/|csrc/stable/|csrc/inductor/aoti_torch/).*|THC?/.*"
 )
 _STABLE, _HEADERONLY = "torch/csrc/stable/", "torch/headeronly/"
-#: Name behind torch::stable:: or torch::headeronly::, or a macro → its header.
-#: Source: the headers of torch 2.10 to 2.14.
-_NAMES: dict[str, str] = {
-    **dict.fromkeys(("STABLE_TORCH_LIBRARY", "STABLE_TORCH_LIBRARY_FRAGMENT"), _STABLE + "library.h"),
-    **dict.fromkeys(("STABLE_TORCH_LIBRARY_IMPL", "TORCH_BOX"), _STABLE + "library.h"),
-    **dict.fromkeys(("STD_CUDA_CHECK", "STD_CUDA_KERNEL_LAUNCH_CHECK"), _STABLE + "macros.h"),
-    "DeviceGuard": _STABLE + "accelerator.h",
-    "getCurrentDeviceIndex": _STABLE + "accelerator.h",
-    "STD_TORCH_CHECK": _HEADERONLY + "util/Exception.h",
-    "THO_DISPATCH_V2": _HEADERONLY + "core/Dispatch_v2.h",
-    **dict.fromkeys(("THO_DISPATCH_SWITCH", "THO_DISPATCH_CASE"), _HEADERONLY + "core/Dispatch.h"),
-    "gpuAtomicAdd": _HEADERONLY + "cuda/Atomic.h",
-}
-_QUALIFIED: dict[str, str] = {
-    "stable::Tensor": _STABLE + "tensor.h",
-    "stable::Device": _STABLE + "device.h",
-    "headeronly::ScalarType": _HEADERONLY + "core/ScalarType.h",
-    "headeronly::toString": _HEADERONLY + "core/ScalarType.h",
-    "headeronly::CppTypeToScalarType": _HEADERONLY + "core/ScalarType.h",
-    "headeronly::DeviceType": _HEADERONLY + "core/DeviceType.h",
-    "headeronly::Layout": _HEADERONLY + "core/Layout.h",
-    "headeronly::MemoryFormat": _HEADERONLY + "core/MemoryFormat.h",
-    "headeronly::Half": _HEADERONLY + "util/Half.h",
-    "headeronly::BFloat16": _HEADERONLY + "util/BFloat16.h",
-    "headeronly::complex": _HEADERONLY + "util/complex.h",
-    "headeronly::IntHeaderOnlyArrayRef": _HEADERONLY + "util/HeaderOnlyArrayRef.h",
-    "headeronly::HeaderOnlyArrayRef": _HEADERONLY + "util/HeaderOnlyArrayRef.h",
-    "headeronly::HeaderOnlyTensorAccessor": _HEADERONLY + "core/TensorAccessor.h",
-    "headeronly::HeaderOnlyGenericPackedTensorAccessor": _HEADERONLY + "core/TensorAccessor.h",
-    "headeronly::RestrictPtrTraits": _HEADERONLY + "core/TensorAccessor.h",
-    "headeronly::DefaultPtrTraits": _HEADERONLY + "core/TensorAccessor.h",
-}
-#: Names of the standard library and of CUDA that torch's headers brought in.
-_STANDARD: tuple[tuple[str, str], ...] = (
-    (r"std::(?:min|max|sort|fill|copy|swap|clamp|transform)", "algorithm"),
-    (r"std::array", "array"),
-    (r"assert", "cassert"),
-    (r"FLT_(?:MAX|MIN|EPSILON)|DBL_MAX", "cfloat"),
-    (r"INT_(?:MAX|MIN)|LONG_MAX", "climits"),
-    (r"(?:std::)?(?:sqrtf?|floorf?|ceilf?|expf?|powf?|fabsf?|logf?|round|pow|isnan)", "cmath"),
-    (r"u?int(?:8|16|32|64)_t", "cstdint"),
-    (r"(?:f|s|sn)?printf|stderr", "cstdio"),
-    (r"malloc|free|exit|calloc|atoi", "cstdlib"),
-    (r"memcpy|memset|strlen|strcmp|std::memcpy", "cstring"),
-    (r"std::function|std::hash|std::greater|std::less", "functional"),
-    (r"std::(?:cout|cerr|endl)", "iostream"),
-    (r"std::numeric_limits", "limits"),
-    (r"std::(?:unique_ptr|shared_ptr|make_unique|make_shared)", "memory"),
-    (r"std::map", "map"),
-    (r"std::mutex|std::lock_guard", "mutex"),
-    (r"std::accumulate|std::iota", "numeric"),
-    (r"std::optional|std::nullopt", "optional"),
-    (r"std::(?:stringstream|ostringstream)", "sstream"),
-    (r"std::(?:runtime_error|invalid_argument|logic_error)", "stdexcept"),
-    (r"std::(?:string|to_string)", "string"),
-    (r"std::(?:tuple|make_tuple|tie|get)", "tuple"),
-    (r"std::(?:is_same|enable_if|conditional)(?:_v|_t)?", "type_traits"),
-    (r"std::(?:pair|make_pair|move|forward)", "utility"),
-    (r"std::unordered_map", "unordered_map"),
-    (r"std::vector", "vector"),
-    (r"cuda(?:Stream|Error)_t|cudaGetLastError|cudaDeviceProp|dim3|cuda[A-Z]\w+", "cuda_runtime.h"),
-    (r"cublas\w+", "cublas_v2.h"),
-)
+#: Names → the headers that code needs for them.
+_NAMES = beside(__file__, "header_names.yaml")
 _CUDA = frozenset({"cuda_runtime.h", "cublas_v2.h"})
-_OTHER_NAMES = {"cassert": "assert.h", "cfloat": "float.h", "cmath": "math.h", "cstdio": "stdio.h"} | {
-    "cstdlib": "stdlib.h",
-    "cstring": "string.h",
-    "climits": "limits.h",
-    "cstdint": "stdint.h",
-    "cuda_runtime.h": "cuda_runtime_api.h",
-}
 
 
 def needed(code: Code, suffix: str, own: frozenset[str]) -> list[str]:
@@ -102,19 +33,19 @@ def needed(code: Code, suffix: str, own: frozenset[str]) -> list[str]:
             space = stream[index - 2].text
             full = f"{space}::{text}"
             used.add(full if space == "std" else "")
-            if full in _QUALIFIED:
-                found[_QUALIFIED[full]] = None
-            elif space == "stable" and text.islower() and follows(stream, index, "("):
+            if full in _NAMES["qualified"]:
+                found[_NAMES["qualified"][full]] = None
+            elif space == "stable" and text.islower() and stream.follows(index, "("):
                 found[_STABLE + "ops.h"] = None
         elif behind not in (".", "->"):
             used.add(text)
             if text.startswith(("cu", "dim3")) and not code.layout.path_at(stream[index].start):
                 always.add(text)
-        if text in _NAMES and text not in own:
-            found[_NAMES[text]] = None
+        if text in _NAMES["names"] and text not in own:
+            found[_NAMES["names"][text]] = None
     standard = [
         header
-        for names, header in _STANDARD
+        for header, names in _NAMES["standard"].items()
         if any(map(re.compile(names).fullmatch, always if header in _CUDA else used))
         and not (header == "cuda_runtime.h" and suffix in (".cu", ".cuh"))
     ]
@@ -123,7 +54,7 @@ def needed(code: Code, suffix: str, own: frozenset[str]) -> list[str]:
 
 def _unstable(code: Code, own_headers: frozenset[str]) -> Iterator[Include]:
     for include in code.layout.includes:
-        header = include.header[1:-1]
+        header = include.name
         kept = header in own_headers or (header.startswith("pybind11/") and _binds(code))
         if UNSTABLE.fullmatch(header) and not kept:
             yield include
@@ -134,15 +65,15 @@ def _binds(code: Code) -> bool:
     return any(True for _ in code.names("PYBIND11_MODULE|py|pybind11|TORCH_LIBRARY"))
 
 
-def _includes(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_include(code: Code, scope: Scope) -> Iterable[Edit]:
     old = list(_unstable(code, scope.own_headers))
     if not old:
         return
-    there = {i.header[1:-1] for i in code.layout.includes} - {i.header[1:-1] for i in old}
+    there = {i.name for i in code.layout.includes} - {i.name for i in old}
     wanted = [
         header
         for header in needed(code, scope.suffix, scope.own)
-        if not {header, _OTHER_NAMES.get(header, header)} & there
+        if not {header, _NAMES["also"].get(header, header)} & there
     ]
     if _binds(code):
         wanted.insert(0, "torch/extension.h")
@@ -161,12 +92,17 @@ def _includes(code: Code, scope: Scope) -> Iterable[Edit]:
 
 def missing(code: Code, scope: Scope) -> Edit | None:
     """The edit that includes the first header that a text still lacks; None if it lacks none."""
-    there = {i.header[1:-1] for i in code.layout.includes}
+    there = {i.name for i in code.layout.includes}
     stable = (_STABLE, _HEADERONLY)
     for header in needed(code, scope.suffix, scope.own):
         if header not in there and header.startswith(stable):
             return include(code, header)
     return None
+
+
+def lacking(code: Code, header: str, first: int) -> Edit | None:
+    """The edit that includes a header if a text has it nowhere."""
+    return None if header in {i.name for i in code.layout.includes} else include(code, header)
 
 
 def include(code: Code, header: str) -> Edit:
@@ -183,14 +119,4 @@ def include(code: Code, header: str) -> Edit:
     return Edit(at, at, f"{start}#include <{header}>{newline}")
 
 
-RULES = (
-    rule_of(
-        "stable-include",
-        "#include <torch/extension.h>, <ATen/…>, <c10/…>",
-        "#include <torch/csrc/stable/…>, <torch/headeronly/…> and of the standard library, as needed",
-        "#include <torch/extension.h>\n\nstd::vector<torch::stable::Tensor> f();\n",
-        "#include <torch/csrc/stable/tensor.h>\n#include <vector>\n\nstd::vector<torch::stable::Tensor> f();\n",
-        untouched=("#include <torch/csrc/stable/tensor.h>\ntorch::stable::Tensor f();\n",),
-        rewrite=_includes,
-    ),
-)
+RULES = entries(__file__, rewrites(globals()))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import line_of
-from dcnbuild.port.pattern import arguments, follows
+from dcnbuild.port.pattern import arguments_of
 from dcnbuild.port.result import Remark
+from dcnbuild.port.rule import rows
 from dcnbuild.port.stable import library
 from dcnbuild.port.stable.arithmetic import SIGNS, compares, operand
 from dcnbuild.port.stable.expressions import expressions
@@ -22,83 +24,19 @@ from dcnbuild.port.stream import Stream
 
 @dataclass(frozen=True)
 class Refusal:
-    """A kind of name that stays: which names, why, what to do, and a line that has one."""
+    """A kind of name that stays: why, what to do, a line that has one, and which names."""
 
     id: str
-    names: str
     reason: str
     advice: str
     example: str
+    names: str = ""
 
 
-REFUSALS = (
-    Refusal(
-        "stable-autograd",
-        r"torch::autograd::.*|.*::autograd::.*|torch::(?:NoGradGuard|AutoGradMode|GradMode)|at::AutoDispatch\w+",
-        "the stable ABI has no derivatives in C++",
-        "register the forward and the backward pass as two operators, and join them in Python with"
-        " torch.autograd.Function or torch.library.register_autograd",
-        "struct F : public torch::autograd::Function<F> {};\n",
-    ),
-    Refusal(
-        "stable-scalar",
-        r"(?:at|c10|torch)::Scalar",
-        "the stable ABI has no value for a Scalar",
-        "take a double or an int64_t",
-        "void f(at::Scalar s);\n",
-    ),
-    Refusal(
-        "stable-generator",
-        r".*::(?:Generator|CUDAGeneratorImpl|PhiloxCudaState|philox.*|get_generator_or_default\w*"
-        r"|default_generator|getDefault\w+Generator)",
-        "random generators are not in this ABI; torch 2.13's has torch::stable::Generator",
-        "take a seed, or a tensor of random numbers made in Python",
-        "void f(at::Generator g);\n",
-    ),
-    Refusal(
-        "stable-indexing",
-        r"torch::indexing::.*",
-        "the stable ABI has no indexing by slices and tensors",
-        "write torch::stable::narrow or select, or index in Python",
-        "auto f() { return torch::indexing::Slice(); }\n",
-    ),
-    Refusal(
-        "stable-module",
-        r"torch::(?:nn|optim|data|jit|serialize)::.*|torch::(?:save|load|CustomClassHolder)",
-        "modules, optimizers, scripts and classes of torch's C++ interface are not in the stable ABI",
-        "keep this part in Python",
-        "torch::nn::Linear layer{nullptr};\n",
-    ),
-    Refusal(
-        "stable-pybind",
-        r"(?:py|pybind11)::.*",
-        "pybind11 needs torch's Python library, and with it one release of torch and of Python",
-        "register an operator over tensors and numbers, or write this part in Python",
-        "void f(py::object x);\n",
-    ),
-    Refusal(
-        "stable-options",
-        r"(?:at|torch|c10)::(?:TensorOptions|device|dtype)",
-        "these options are used in a way that no rule follows",
-        "call torch::stable::empty or full with the dtype and the device",
-        "void f(at::TensorOptions o);\n",
-    ),
-    Refusal(
-        "stable-operator",
-        r"(?:at|torch|at::native|torch::special|torch::linalg)::[a-z_]\w*",
-        "the target's ABI has no function for this operator, and no rule calls it through the dispatcher:"
-        " it takes a Scalar, or which overload is meant cannot be told",
-        "call torch_call_dispatcher with all its arguments, or do this step in Python",
-        "auto f(torch::stable::Tensor x) { return at::lu_solve(x, x, x); }\n",
-    ),
-    Refusal(
-        "stable-name",
-        r".*",
-        "the target's ABI has no word for this name of torch",
-        "look in torch/csrc/stable and torch/headeronly for what can stand for it",
-        "at::cuda::CUDAEvent event;\n",
-    ),
-)
+#: Those of members and signs are found by what they are asked of, and have no names.
+ALL = tuple(Refusal(**row) for row in rows(Path(__file__).with_suffix(".yaml")))
+REFUSALS = tuple(refusal for refusal in ALL if refusal.names)
+_MEMBER, _SIGN = (refusal for refusal in ALL if not refusal.names)
 _MACROS = re.compile(r"(?:AT|TORCH|C10|PYBIND11|THC)_[A-Z0-9_]+")
 #: What a compiler's flags define, and what the names of a library are made of.
 _FLAGS = frozenset({"TORCH_EXTENSION_NAME", "TORCH_TARGET_VERSION", "C10_CUDA_BUILD", "TORCH_CHECK"}) - {"TORCH_CHECK"}
@@ -125,7 +63,7 @@ def remarks(code: Code, scope: StableScope) -> Iterator[Remark]:
             if not known and not (registration and modules):
                 note(REFUSALS[-1], token.text, token.start)
     for include in code.layout.includes:
-        header = include.header[1:-1]
+        header = include.name
         if UNSTABLE.fullmatch(header) and header not in scope.own_headers:
             note(REFUSALS[-1], f"#include <{header}>", include.directive.start)
     for name, offset in _members(code, scope):
@@ -139,14 +77,14 @@ def remarks(code: Code, scope: StableScope) -> Iterator[Remark]:
 def _qualified(stream: Stream, index: int) -> str:
     """The whole name that begins here, if it is one of torch's unstable namespaces or pybind11's."""
     first = stream[index].text
-    if first not in (*SPACES, "py", "pybind11") or not follows(stream, index, "::"):
+    if first not in (*SPACES, "py", "pybind11") or not stream.follows(index, "::"):
         return ""
     if index and stream[index - 1].text == ".":
         return ""
     if index > 1 and stream[index - 1].text == "::" and stream[index - 2].kind == "name":
         return ""
     names = [first]
-    while follows(stream, index, "::") and index + 2 < len(stream):
+    while stream.follows(index, "::") and index + 2 < len(stream):
         index += 2
         if stream[index].kind != "name":
             break
@@ -154,23 +92,6 @@ def _qualified(stream: Stream, index: int) -> str:
     if first == "torch" and names[1:2] and names[1] in ("stable", "headeronly"):
         return ""
     return "::".join(names) if len(names) > 1 else ""
-
-
-_MEMBER = Refusal(
-    "stable-member",
-    "",
-    "tensors of the stable ABI have no such member, and no rule knows what to write instead",
-    "look for a function of torch::stable, or call torch_call_dispatcher with all arguments of the operator",
-    "auto f(torch::stable::Tensor x) { return x.lu_solve(x, x); }\n",
-)
-_SIGN = Refusal(
-    "stable-arithmetic",
-    "",
-    "tensors of the stable ABI have no operators",
-    'write ported_call("aten::mul", "Tensor", a, b) or torch::stable::subtract(a, b), or do this step in Python',
-    "void f(torch::stable::Tensor x) { bool b = x && x * *g(); }\n",
-)
-ALL = (*REFUSALS, _MEMBER, _SIGN)
 
 
 def _members(code: Code, scope: StableScope) -> Iterator[tuple[str, int]]:
@@ -186,7 +107,7 @@ def _members(code: Code, scope: StableScope) -> Iterator[tuple[str, int]]:
             if start is None or known.kind(stream, start, index) != "tensor":
                 continue
             fits = scope.target.has(f"Tensor::{name.text}", "member")
-            if fits and name.text == "is_contiguous" and not follows(stream, index + 1, "(", ")"):
+            if fits and name.text == "is_contiguous" and not stream.follows(index + 1, "(", ")"):
                 fits = False
             if not fits:
                 yield f".{name.text}", name.start
@@ -197,7 +118,7 @@ def _arithmetic(code: Code, scope: StableScope) -> Iterator[tuple[str, int]]:
     known = expressions(code, scope.signatures)
     stream = code.live
     for index in (i for name in scope.signed for i in stream.places.get(name, ())):
-        found = arguments(stream, index + 2) if follows(stream, index, "(") else None
+        found = arguments_of(stream, index)
         given = [known.kind(stream, *span) for span in found[0]] if found else []
         if any(kind == "tensor" and place in scope.signed[stream[index].text] for place, kind in enumerate(given)):
             yield f"{stream[index].text} of a tensor", stream[index].start

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import line_of
-from dcnbuild.port.pattern import arguments, follows
+from dcnbuild.port.pattern import arguments, arguments_of
 from dcnbuild.port.result import Remark
 from dcnbuild.port.stable.facts import StableScope
 from dcnbuild.port.stable.schema import NoSchema, boxed, default_of, value_of
-from dcnbuild.port.stable.spans import text_of
 from dcnbuild.port.stream import Stream
 
 _FUNCTION = re.compile(r"&?\s*((?:::)?\w+(?:::\w+)*)")
@@ -72,14 +72,14 @@ def modules(code: Code, scope: StableScope) -> Iterator[Module]:
     stream = code.live
     for name in ("PYBIND11_MODULE", "TORCH_LIBRARY", "TORCH_LIBRARY_FRAGMENT", "TORCH_LIBRARY_IMPL"):
         for index in stream.places.get(name, ()):
-            found = arguments(stream, index + 2) if follows(stream, index, "(") else None
-            if found is None or not follows(stream, found[1], "{"):
+            found = arguments_of(stream, index)
+            if found is None or not stream.follows(found[1], "{"):
                 continue
             opening = found[1] + 1
             close = stream.partner[opening]
             if close < 0:
                 continue
-            values = tuple(text_of(code, stream, *span) for span in found[0])
+            values = tuple(code.written(stream, *span) for span in found[0])
             statements = tuple(_statements(code, scope, stream, opening, close, name, values))
             yield Module(name, values, stream[index].start, stream[opening].end, stream[close].start, statements)
 
@@ -102,32 +102,29 @@ def _statements(
         if words[:3] == [values[-1], ".", "doc"]:
             yield Statement(*span, line, gone=True)
         elif found is None or found[1] + 1 != end or not found[0]:
-            subject = text_of(code, stream, index, min(index + 6, end))
+            subject = code.written(stream, index, min(index + 6, end))
             yield Statement(*span, line, reason=f"the stable library has no word for {subject} …")
         else:
-            arguments_ = [text_of(code, stream, *span) for span in found[0]]
+            arguments_ = [code.written(stream, *span) for span in found[0]]
             try:
                 made = _registered(scope, macro, values, words[2], arguments_)
                 if made.schema and made.name in taken:
                     raise NoSchema(f"{made.name} is defined twice, with other parameters")
                 taken.add(made.name if made.schema else "")
-                yield Statement(*span, line, *made.parts)
+                yield Statement(*span, line, *made)
             except NoSchema as error:
                 yield Statement(*span, line, reason=str(error))
         index = end + 1
 
 
-@dataclass(frozen=True)
-class _Made:
+class _Made(NamedTuple):
+    """The fields of a Statement from its schema on."""
+
     schema: str
     name: str
     function: str
     key: str
     wrapper: str = ""
-
-    @property
-    def parts(self) -> tuple[str, str, str, str, str]:
-        return self.schema, self.name, self.function, self.key, self.wrapper
 
 
 def _registered(scope: StableScope, macro: str, values: tuple[str, ...], member: str, arguments_: list[str]) -> _Made:

@@ -6,37 +6,17 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, disjoint
-from dcnbuild.port.pattern import arguments, follows
-from dcnbuild.port.rule import Scope
+from dcnbuild.port.pattern import arguments
+from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.expressions import Expressions, expressions
 from dcnbuild.port.stable.operators import COMPOSED, OPERATORS, written
 from dcnbuild.port.stable.pointers import is_constant
-from dcnbuild.port.stable.spans import receiver, text_of
-from dcnbuild.port.stable.types import rule_of, scope_of
+from dcnbuild.port.stable.spans import receiver
+from dcnbuild.port.stable.types import NAMES, scope_of
 from dcnbuild.port.stream import Stream
 
-#: Members with another name.
-_RENAMED = {"ndimension": "dim", "itemsize": "element_size"}
-#: Members that are functions of torch::stable: name → how many arguments they take there, the tensor
-#: aside. "to" has an order of its own.
-FUNCTIONS: dict[str, tuple[int, ...]] = {
-    **{"contiguous": (0,), "clone": (0,), "view": (1,), "reshape": (1,), "transpose": (2,)},
-    **{"unsqueeze": (1,), "squeeze": (1,), "select": (2,), "flatten": (0, 1, 2), "narrow": (3,)},
-    **{"matmul": (1,), "zero_": (0,), "fill_": (1,), "copy_": (1, 2), "permute": (1,)},
-    **{"index_select": (2,), "sum": (0,), "is_pinned": (0,)},
-}
-#: Those that take the tensor by a reference to what can be changed.
-_CHANGED = frozenset({"zero_", "copy_", "narrow"})
-#: Members that no other library's classes have: whatever they are called on is a tensor.
-_ONLY_TENSORS = frozenset(
-    [
-        *("contiguous", "permute", "transpose", "unsqueeze", "squeeze", "reshape", "index_select", "zero_"),
-        *("fill_", "copy_", "narrow", "expand", "expand_as", "type_as", "view_as", "reshape_as"),
-        *("masked_fill", "masked_select", "scatter_add", "scatter_add_", "is_pinned", "flatten", "matmul"),
-        *("mm", "bmm"),
-    ]
-)
-_ITEMS = {"Float": "float", "Double": "double", "Int": "int", "Long": "int64_t", "Bool": "bool"}
+#: Members that are functions of torch::stable: name → how many arguments they take there, the tensor aside.
+FUNCTIONS: dict[str, list[int]] = NAMES["functions"]
 
 
 def _members(stream: Stream, code: Code, names: str) -> Iterable[tuple[int, int, str]]:
@@ -67,7 +47,7 @@ def _plain(stream: Stream, code: Code, start: int, end: int) -> bool:
     return "const" not in words[cut + 1 :]
 
 
-def _functions(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_member_function(code: Code, scope: Scope) -> Iterable[Edit]:
     yield from disjoint(_each_function(code, scope))
 
 
@@ -77,23 +57,23 @@ def _each_function(code: Code, scope: Scope) -> Iterable[list[Edit]]:
     names = "|".join({*FUNCTIONS, *OPERATORS, *COMPOSED})
     for stream in code.streams:
         for start, index, name in _members(stream, code, names):
-            if not follows(stream, index, "(") or stream[index - 1].text == "->":
+            if not stream.follows(index, "(") or stream[index - 1].text == "->":
                 continue
             kind = known.kind(stream, start, index - 1)
-            if kind != "tensor" and not (kind is None and name in _ONLY_TENSORS):
+            if kind != "tensor" and not (kind is None and name in NAMES["only_tensors"]):
                 continue
             found = arguments(stream, index + 2)
             if found is None:
                 continue
             spans, close = found
-            before = text_of(code, stream, start, index - 1)
+            before = code.written(stream, start, index - 1)
             whole = (stream[start].start, stream[close].end)
-            values = [text_of(code, stream, *span) for span in spans]
+            values = [code.written(stream, *span) for span in spans]
             counts = FUNCTIONS.get(name, ())
             wanted = stable.target.has(name, "function") and len(values) in counts
             if name == "fill_" and values and known.kind(stream, *spans[0]) == "tensor":
                 wanted = False
-            if name in _CHANGED and not _plain(stream, code, start, index - 1):
+            if name in NAMES["changed"] and not _plain(stream, code, start, index - 1):
                 wanted = False
             if name in ("sum", "view") and any("ScalarType" in v or "::k" in v for v in values):
                 wanted = False
@@ -106,29 +86,29 @@ def _each_function(code: Code, scope: Scope) -> Iterable[list[Edit]]:
                 yield [Edit(*whole, other)]
 
 
-def _renamed(code: Code, scope: Scope) -> Iterable[Edit]:
-    for stream, index in code.names("|".join(_RENAMED)):
-        if index and stream[index - 1].text in (".", "->") and follows(stream, index, "("):
-            yield Edit(stream[index].start, stream[index].end, _RENAMED[stream[index].text])
+def rewrite_stable_member_name(code: Code, scope: Scope) -> Iterable[Edit]:
+    for stream, index in code.names("|".join(NAMES["renamed"])):
+        if index and stream[index - 1].text in (".", "->") and stream.follows(index, "("):
+            yield stream.edit(index, index, NAMES["renamed"][stream[index].text])
 
 
-def _pointers(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_data_pointer(code: Code, scope: Scope) -> Iterable[Edit]:
     """`x.data_ptr<T>()`: one for reading where the place that it goes to is known to be const."""
     for stream, index in code.names("data_ptr"):
         if not index or stream[index - 1].text not in (".", "->", "template"):
             continue
-        angle = stream.angles.get(index + 1) if follows(stream, index, "<") else None
-        if angle is None or not follows(stream, angle, "(", ")"):
+        angle = stream.angles.get(index + 1) if stream.follows(index, "<") else None
+        if angle is None or not stream.follows(angle, "(", ")"):
             continue
         constant = stream[index + 2].text == "const"
         if constant:
             yield Edit(stream[index + 2].start, stream[index + 3].start, "")
         reads = constant or is_constant(code, scope_of(scope), stream, index, angle + 2)
         new = "const_data_ptr" if reads else "mutable_data_ptr"
-        yield Edit(stream[index].start, stream[index].end, new)
+        yield stream.edit(index, index, new)
 
 
-def _indexing(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_index(code: Code, scope: Scope) -> Iterable[Edit]:
     """`x[i]` of a tensor is select(x, 0, i)."""
     known = expressions(code, scope_of(scope).signatures)
     yield from disjoint(_each_index(code, known))
@@ -145,77 +125,26 @@ def _each_index(code: Code, known: Expressions) -> Iterable[list[Edit]]:
                 continue
             if start and stream[start - 1].text in ("Tensor", "&", "*"):
                 continue  # a declaration of an array
-            value = text_of(code, stream, index + 1, close)
-            before = text_of(code, stream, start, index)
+            value = code.written(stream, index + 1, close)
+            before = code.written(stream, start, index)
             if value and value[0] != "{" and known.kind(stream, index + 1, close) != "tensor":
                 new = f"torch::stable::select({before}, 0, {value})"
-                yield [Edit(stream[start].start, stream[close].end, new)]
+                yield [stream.edit(start, close, new)]
 
 
-def _items(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_item(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream in code.streams:
         for start, index, _ in _members(stream, code, "item"):
-            before = text_of(code, stream, start, index - 1)
+            before = code.written(stream, start, index - 1)
             type, close = "", index
-            angle = stream.angles.get(index + 1) if follows(stream, index, "<") else None
-            if angle is not None and follows(stream, angle, "(", ")"):
-                type, close = text_of(code, stream, index + 2, angle), angle + 2
-            elif follows(stream, index, "(", ")", ".") and index + 6 < len(stream):
+            angle = stream.angles.get(index + 1) if stream.follows(index, "<") else None
+            if angle is not None and stream.follows(angle, "(", ")"):
+                type, close = code.written(stream, index + 2, angle), angle + 2
+            elif stream.follows(index, "(", ")", ".") and index + 6 < len(stream):
                 to = stream[index + 4].text
-                type, close = _ITEMS.get(to.removeprefix("to"), ""), index + 6
+                type, close = NAMES["items"].get(to.removeprefix("to"), ""), index + 6
             if type:
-                yield Edit(stream[start].start, stream[close].end, f"ported_item<{type}>({before})")
+                yield stream.edit(start, close, f"ported_item<{type}>({before})")
 
 
-RULES = (
-    rule_of(
-        "stable-member-name",
-        "x.ndimension(), x.itemsize()",
-        "x.dim(), x.element_size()",
-        "int f(torch::stable::Tensor x) { return x.ndimension(); }\n",
-        "int f(torch::stable::Tensor x) { return x.dim(); }\n",
-        untouched=("int ndimension();\n",),
-        rewrite=_renamed,
-    ),
-    rule_of(
-        "stable-member-function",
-        "x.contiguous(), x.view({a, b}), x.transpose(0, 1), x.permute({1, 0}), x.zero_(), …",
-        "torch::stable::contiguous(x), …; where the target has no such function, the dispatcher"
-        ' is called: ported_call("aten::permute", …)',
-        "auto f(at::Tensor x) { return x.contiguous().view({1, -1}); }\n",
-        "auto f(at::Tensor x) { return torch::stable::view(torch::stable::contiguous(x), {1, -1}); }\n",
-        untouched=("auto f(Mine x) { return x.view({1, -1}); }\n",),
-        rewrite=_functions,
-    ),
-    rule_of(
-        "stable-data-pointer",
-        "x.data_ptr<T>()",
-        "x.mutable_data_ptr<T>(), or x.const_data_ptr<T>() where it is read only",
-        "const float* f(at::Tensor x) { float* p = x.data_ptr<float>();"
-        " const float* q = x.data_ptr<float>(); return q; }\n",
-        "const float* f(at::Tensor x) { float* p = x.mutable_data_ptr<float>();"
-        " const float* q = x.const_data_ptr<float>(); return q; }\n",
-        untouched=("void* f(at::Tensor x) { return x.data_ptr(); }\n",),
-        why="Read only is what a `const T*` takes: a variable, or the parameter of a function of the project.",
-        rewrite=_pointers,
-    ),
-    rule_of(
-        "stable-index",
-        "x[i]",
-        "torch::stable::select(x, 0, i)",
-        "auto f(at::Tensor x) { return x[0]; }\n",
-        "auto f(at::Tensor x) { return torch::stable::select(x, 0, 0); }\n",
-        untouched=("auto f(std::vector<at::Tensor> x) { return x[0]; }\n",),
-        rewrite=_indexing,
-    ),
-    rule_of(
-        "stable-item",
-        "x.item<T>(), x.item().toFloat()",
-        "ported_item<T>(x)",
-        "int64_t f(at::Tensor x) { return x.item<int64_t>(); }\n",
-        "int64_t f(at::Tensor x) { return ported_item<int64_t>(x); }\n",
-        untouched=("auto f(at::Tensor x) { return item(x); }\n",),
-        rewrite=_items,
-        helper="ported_item",
-    ),
-)
+RULES = entries(__file__, rewrites(globals()))

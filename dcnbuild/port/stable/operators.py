@@ -11,122 +11,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.stable.expressions import Expressions
-from dcnbuild.port.stable.spans import text_of
 from dcnbuild.port.stream import Stream
 
-_LIKE = "ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None,"
-_ONE = "Tensor self"
-_TWO = "Tensor self, Tensor other"
-_DIM = "Tensor self, int dim, bool keepdim=False"
-#: name.overload → parameters as in torch's schemas; results only where they are not one Tensor.
-_SCHEMAS: dict[str, str] = {
-    "permute": "Tensor self, int[] dims",
-    "expand": "Tensor self, int[] size, bool implicit=False",
-    "expand_as": _TWO,
-    "t": _ONE,
-    "index_select": "Tensor self, int dim, Tensor index",
-    "gather": "Tensor self, int dim, Tensor index, bool sparse_grad=False",
-    "scatter_add": "Tensor self, int dim, Tensor index, Tensor src",
-    "scatter_add_": "Tensor self, int dim, Tensor index, Tensor src",
-    "masked_fill.Tensor": "Tensor self, Tensor mask, Tensor value",
-    "masked_fill_.Tensor": "Tensor self, Tensor mask, Tensor value",
-    "masked_select": "Tensor self, Tensor mask",
-    "where.self": "Tensor condition, Tensor self, Tensor other",
-    "cat": "Tensor[] tensors, int dim=0",
-    "stack": "Tensor[] tensors, int dim=0",
-    "mm": "Tensor self, Tensor mat2",
-    "bmm": "Tensor self, Tensor mat2",
-    "transpose_": "Tensor self, int dim0, int dim1",
-    "unsqueeze_": "Tensor self, int dim",
-    "t_": _ONE,
-    "mv": "Tensor self, Tensor vec",
-    "dot": "Tensor self, Tensor tensor",
-    "outer": "Tensor self, Tensor vec2",
-    "zeros_like": f"Tensor self, {_LIKE} MemoryFormat? memory_format=None",
-    "ones_like": f"Tensor self, {_LIKE} MemoryFormat? memory_format=None",
-    "rand_like": f"Tensor self, {_LIKE} MemoryFormat? memory_format=None",
-    "randn_like": f"Tensor self, {_LIKE} MemoryFormat? memory_format=None",
-    **dict.fromkeys(
-        (
-            *("sigmoid", "tanh", "relu", "exp", "log", "sqrt", "abs", "neg", "floor", "ceil", "round"),
-            *("square", "rsqrt", "reciprocal", "sign", "isnan", "isfinite", "logical_not", "nonzero"),
-            "bitwise_not",
-            *("detach", "zero_", "squeeze", "sigmoid_", "tanh_", "relu_", "exp_"),
-        ),
-        _ONE,
-    ),
-    **dict.fromkeys(
-        (
-            *("mul.Tensor", "mul_.Tensor", "div.Tensor", "div_.Tensor", "eq.Tensor", "ne.Tensor"),
-            *("lt.Tensor", "le.Tensor", "gt.Tensor", "ge.Tensor", "logical_and", "maximum", "minimum"),
-            *("max.other", "min.other", "type_as", "view_as", "reshape_as", "remainder.Tensor"),
-            *("bitwise_and.Tensor", "bitwise_or.Tensor", "bitwise_xor.Tensor"),
-            *("bitwise_and_.Tensor", "bitwise_or_.Tensor", "bitwise_xor_.Tensor"),
-        ),
-        _TWO,
-    ),
-    "matmul": _TWO,
-    "sum": "Tensor self, ScalarType? dtype=None",
-    "sum.dim_IntList": "Tensor self, int[1]? dim, bool keepdim=False, ScalarType? dtype=None",
-    "mean": "Tensor self, ScalarType? dtype=None",
-    "mean.dim": "Tensor self, int[1]? dim, bool keepdim=False, ScalarType? dtype=None",
-    "max": _ONE,
-    "min": _ONE,
-    "any": _ONE,
-    "all": _ONE,
-    "max.dim": _DIM + " -> Tensor, Tensor",
-    "min.dim": _DIM + " -> Tensor, Tensor",
-    "any.dim": _DIM,
-    "all.dim": _DIM,
-    "argmax": "Tensor self, int? dim=None, bool keepdim=False",
-    "argmin": "Tensor self, int? dim=None, bool keepdim=False",
-    "sort": "Tensor self, int dim=-1, bool descending=False -> Tensor, Tensor",
-    "topk": "Tensor self, int k, int dim=-1, bool largest=True, bool sorted=True -> Tensor, Tensor",
-    "cumsum": "Tensor self, int dim, ScalarType? dtype=None",
-    "softmax.int": "Tensor self, int dim, ScalarType? dtype=None",
-    "log_softmax.int": "Tensor self, int dim, ScalarType? dtype=None",
-    "squeeze.dim": "Tensor self, int dim",
-    "slice.Tensor": "Tensor self, int dim=0, int? start=None, int? end=None, int step=1",
-    "narrow": "Tensor self, int dim, int start, int length",
-    "split.Tensor": "Tensor self, int split_size, int dim=0 -> Tensor[]",
-    "chunk": "Tensor self, int chunks, int dim=0 -> Tensor[]",
-    "unbind.int": "Tensor self, int dim=0 -> Tensor[]",
-    "resize_": "Tensor self, int[] size, MemoryFormat? memory_format=None",
-    "copy_": "Tensor self, Tensor src, bool non_blocking=False",
-    "fill_.Tensor": "Tensor self, Tensor value",
-    "repeat": "Tensor self, int[] repeats",
-    "flip": "Tensor self, int[] dims",
-    "amax": "Tensor self, int[1] dim=[], bool keepdim=False",
-    "amin": "Tensor self, int[1] dim=[], bool keepdim=False",
-    "unfold": "Tensor self, int dimension, int size, int step",
-    "conv2d": "Tensor input, Tensor weight, Tensor? bias=None, int[2] stride=[1, 1],"
-    " int[2] padding=[0, 0], int[2] dilation=[1, 1], int groups=1",
-    "linear": "Tensor input, Tensor weight, Tensor? bias=None",
-    "_unique2": "Tensor self, bool sorted=True, bool return_inverse=False, bool return_counts=False"
-    " -> Tensor, Tensor, Tensor",
-    "to.other": "Tensor self, Tensor other, bool non_blocking=False, bool copy=False, MemoryFormat? memory_format=None",
-}
-#: Operators of which torch has another overload, with a Scalar: its place → where the tensor beside it stands.
-_NUMBERS = {
-    **dict.fromkeys(("mul", "mul_", "div", "div_", "eq", "ne", "lt", "le", "gt", "ge", "remainder"), (1, 0)),
-    **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor"), (1, 0)),
-    **dict.fromkeys(("bitwise_and_", "bitwise_or_", "bitwise_xor_"), (1, 0)),
-    **dict.fromkeys(("masked_fill", "masked_fill_"), (2, 0)),
-    "where": (2, 1),
-}
+_TABLES = beside(__file__, "operators.yaml")
 #: Operators that take a Scalar, and what comes to the same without one.
-COMPOSED = {
-    "add": "ported_added({0}, {1})",
-    "sub": "ported_added({0}, {1}, -1)",
-    "add_": "ported_add_({0}, {1})",
-    "sub_": "ported_add_({0}, {1}, -1)",
-    "clamp": 'ported_binary("aten::minimum", "", ported_binary("aten::maximum", "", {0}, {1}), {2})',
-    "clamp_min": 'ported_binary("aten::maximum", "", {0}, {1})',
-    "pow": "ported_pow({0}, {1})",
-    "clamp_max": 'ported_binary("aten::minimum", "", {0}, {1})',
-}
+COMPOSED: dict[str, str] = _TABLES["composed"]
 _TENSOR = "torch::stable::Tensor"
 _BARE_INT = re.compile(r"-?\d+")
 
@@ -169,7 +61,7 @@ def _parsed(key: str, text: str) -> Operator:
 
 
 OPERATORS: dict[str, list[Operator]] = {}
-for _key, _text in _SCHEMAS.items():
+for _key, _text in _TABLES["schemas"].items():
     OPERATORS.setdefault(_key.partition(".")[0], []).append(_parsed(_key, _text))
 
 
@@ -205,14 +97,14 @@ def _default(type: str, default: str | None) -> str:
 
 def written(name: str, known: Expressions, code: Code, stream: Stream, spans: Sequence[tuple[int, int]]) -> str | None:
     """What stands for a call of an operator with these arguments, the tensor of a method first; None if nothing can."""
-    values = [text_of(code, stream, *span) for span in spans]
+    values = [code.written(stream, *span) for span in spans]
     if name in COMPOSED:
         form = COMPOSED[name]
         fits = len(values) == max(map(int, re.findall(r"{(\d)}", form))) + 1
         numbers = all(not value.startswith(("{", "std::nullopt")) for value in values)
         return form.format(*values) if fits and numbers else None
     operator = overload(name, known, code, stream, spans)
-    place, beside = _NUMBERS.get(name, (-1, -1))
+    place, beside = _TABLES["numbers"].get(name, (-1, -1))
     if operator is None:
         return None
     if place < 0 or all(known.kind(stream, *spans[i]) == "tensor" for i in (place, beside)):
@@ -234,7 +126,7 @@ def overload(
         for operator in OPERATORS.get(name, ())
         if operator.least <= len(spans) <= len(operator.parameters)
         and all(
-            _fits("Operand" if i in _NUMBERS.get(name, ()) else type, known, code, stream, span)
+            _fits("Operand" if i in _TABLES["numbers"].get(name, ()) else type, known, code, stream, span)
             for i, ((type, _, _), span) in enumerate(zip(operator.parameters, spans, strict=False))
         )
     ]
@@ -246,7 +138,7 @@ def overload(
 def _fits(type: str, known: Expressions, code: Code, stream: Stream, span: tuple[int, int]) -> bool:
     start, end = span
     kind = known.kind(stream, start, end)
-    text = text_of(code, stream, start, end)
+    text = code.written(stream, start, end)
     first = stream[start] if start < end else None
     literal = first is not None and (first.kind in ("number", "string") or text in ("true", "false"))
     if type == "Operand":

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.stable.expressions import Expressions
-from dcnbuild.port.stable.spans import text_of
 from dcnbuild.port.stable.types import CONSTANTS, SPACES
 from dcnbuild.port.stream import Stream
 
@@ -37,7 +36,7 @@ def options(known: Expressions, code: Code, stream: Stream, start: int, end: int
     """The options that an expression is; None if it is something else or sets what is not known."""
     if start >= end or depth > _DEEPEST:
         return None
-    text = text_of(code, stream, start, end)
+    text = code.written(stream, start, end)
     last = stream[end - 1]
     words = [token.text for token in stream[start:end]]
     if end - start == 1 and last.kind == "name":
@@ -52,14 +51,14 @@ def options(known: Expressions, code: Code, stream: Stream, start: int, end: int
     if opening <= start:
         return None
     name = stream[opening - 1].text
-    value = text_of(code, stream, opening + 1, end - 1)
+    value = code.written(stream, opening + 1, end - 1)
     if opening - 2 > start and stream[opening - 2].text == ".":
         if name == "options" and not value:
             kind = known.kind(stream, start, opening - 2)
-            like = text_of(code, stream, start, opening - 2)
+            like = code.written(stream, start, opening - 2)
             return Options(like=like) if kind in ("tensor", None) else None
         if name in ("scalar_type", "dtype") and not value:
-            return Options(dtype=f"{text_of(code, stream, start, opening - 2)}.scalar_type()")
+            return Options(dtype=f"{code.written(stream, start, opening - 2)}.scalar_type()")
         if name == "device" and not value:
             return Options(device=text)
         base = options(known, code, stream, start, opening - 2, depth + 1)
@@ -106,7 +105,7 @@ def settings(code: Code, stream: Stream, index: int) -> list[tuple[int, int]]:
     function = code.function_at(stream[index].start)
     if function is None:
         return []
-    first, last = stream.at(function.body[0]), stream.at(function.body[1])
+    first, last = map(stream.at, function.body)
     found = []
     for at in stream.places.get(name, ()):
         if first <= at < last and stream[at - 1].text not in (".", "->", "::"):

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
+from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.functions import Function
-from dcnbuild.port.pattern import follows
 from dcnbuild.port.stable.expressions import kind_of_type
 from dcnbuild.port.stable.facts import Signature, StableScope
 from dcnbuild.port.stable.spans import receiver
@@ -17,9 +17,7 @@ from dcnbuild.port.stream import Stream
 _ASSIGNS = frozenset({"=", "+=", "-=", "*=", "/=", "|=", "&=", "^=", "++", "--"})
 _CONST_POINTER = re.compile(r"[^*]*\bconst\b[^*]*\*")
 #: Members that give another view of the same memory.
-_VIEWS = frozenset(
-    ["view", "select", "narrow", "slice", "t", "transpose", "permute", "reshape", "squeeze", "unsqueeze", "flatten"]
-)
+_VIEWS = frozenset(beside(__file__, "names.yaml")["views"])
 _MEMORY = re.compile(
     r"(?:mutable_|const_)?data_ptr|data|\w*accessor(?:32|64)?|from_blob|<<<|ported_packed|ported_accessor"
 )
@@ -131,20 +129,13 @@ def mutated(codes: Mapping[PurePosixPath, Code], signatures: Signatures) -> froz
                 found.add((function.name, position))
             for target in _passed_on(code, function, parameter.name):
                 passed.append(((function.name, position), target))
-    changed = True
-    while changed:
-        more = {source for source, target in passed if target in found} - found
+    while more := {source for source, target in passed if target in found} - found:
         found |= more
-        changed = bool(more)
     return frozenset(found)
 
 
 def _uses(code: Code, function: Function, name: str) -> Iterator[int]:
-    stream = code.live
-    first, last = stream.at(function.body[0]), stream.at(function.body[1])
-    for index in stream.places.get(name, ()):
-        if first <= index < last and stream[index - 1].text not in (".", "->", "::"):
-            yield index
+    return (i for i in code.uses(function, name) if code.live[i - 1].text not in (".", "->", "::"))
 
 
 def _writes(code: Code, function: Function, name: str, signatures: Signatures) -> bool:
@@ -156,7 +147,7 @@ def _writes(code: Code, function: Function, name: str, signatures: Signatures) -
             if stream[at].text == "[" and stream.partner[at] > 0:
                 at = stream.partner[at] + 1
             elif stream[at].text == "." and stream[at + 1].text in _VIEWS:
-                if not follows(stream, at + 1, "("):
+                if not stream.follows(at + 1, "("):
                     break
                 at = stream.partner[at + 2] + 1
             else:
@@ -220,9 +211,6 @@ def opaque(codes: Mapping[PurePosixPath, Code]) -> frozenset[str]:
             called.setdefault(function.name, set()).update(names)
             if any(_MEMORY.fullmatch(name) for name in names):
                 found.add(function.name)
-    changed = True
-    while changed:
-        more = {name for name, names in called.items() if names & found} - found
+    while more := {name for name, names in called.items() if names & found} - found:
         found |= more
-        changed = bool(more)
     return frozenset(found)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from dcnbuild.port.cpp import PortedText, not_understood
-from dcnbuild.port.result import FileResult, ProjectResult, Remark
+from dcnbuild.port.result import FileResult, ProjectResult
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.source import CPP_SUFFIXES
 from dcnbuild.port.stable import arithmetic, pointers, setup
@@ -61,8 +61,7 @@ def port_to_stable(
         if old is None:
             text, encoding = python.get(made.path, ("", "utf-8"))
             old = FileResult(made.path, text, text, encoding)
-        changes = (*old.changes, *made.changes)
-        files[made.path] = replace(old, new=made.new, changes=changes, remarks=(*old.remarks, *made.remarks))
+        files[made.path] = old.then(made.new, made.changes, made.remarks)
     ordered = tuple(sorted(files.values(), key=lambda file: file.path))
     return replace(result, files=ordered, failing=True)
 
@@ -75,6 +74,5 @@ def _scope(base: StableScope, scope: Scope, library: str) -> StableScope:
 def _joined(file: FileResult, ported: PortedText) -> FileResult:
     """A file's result after both kinds of rules; what the stable rules name is not named twice."""
     named = {remark.subject.rpartition("::")[2] for remark in ported.remarks}
-    old = (r for r in file.remarks if r.subject.rpartition("::")[2] not in named)
-    remarks: tuple[Remark, ...] = (*old, *ported.remarks)
-    return replace(file, new=ported.text, changes=(*file.changes, *ported.changes), remarks=remarks)
+    old = tuple(r for r in file.remarks if r.subject.rpartition("::")[2] not in named)
+    return replace(file, remarks=old).then(ported.text, ported.changes, ported.remarks)

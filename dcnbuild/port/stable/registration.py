@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.rule import Scope
+from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.facts import StableScope
 from dcnbuild.port.stable.library import Module, Statement, modules
-from dcnbuild.port.stable.types import rule_of, scope_of
+from dcnbuild.port.stable.spans import with_line
+from dcnbuild.port.stable.types import scope_of
 
 
-def _register(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_library(code: Code, scope: Scope) -> Iterable[Edit]:
     stable = scope_of(scope)
     for module in modules(code, stable):
         yield from _edits(code, stable, module)
@@ -42,7 +43,7 @@ def _edits(code: Code, scope: StableScope, module: Module) -> Iterator[Edit]:
             new = f'{variable}.def("{_escaped(statement.schema)}");'
             yield Edit(statement.start, statement.end, new)
         else:
-            yield Edit(*_whole(code, statement), "")
+            yield Edit(*with_line(code.text, statement.start, statement.end), "")
     blocks = []
     if not is_impl:
         for key in dict.fromkeys(s.key for s in done if s.function):
@@ -78,36 +79,8 @@ def _impl(variable: str, statement: Statement) -> str:
     return f'{variable}.impl("{statement.name}", TORCH_BOX({statement.function}));'
 
 
-def _whole(code: Code, statement: Statement) -> tuple[int, int]:
-    """The span of a statement that goes, with its line if it has one of its own."""
-    start, end = statement.start, statement.end
-    before = code.text[:start].rstrip(" \t")
-    if before.endswith("\n") and code.text[end : end + 1] == "\n":
-        return len(before), end + 1
-    return start, end
-
-
 def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
-RULES = (
-    rule_of(
-        "stable-library",
-        'PYBIND11_MODULE(…) { m.def("f", &f); }, TORCH_LIBRARY, TORCH_LIBRARY_IMPL',
-        'STABLE_TORCH_LIBRARY_FRAGMENT(…) { m.def("f(Tensor x) -> Tensor"); }, with TORCH_BOX(&f)',
-        "at::Tensor f(at::Tensor x, int64_t k) { return x; }\n"
-        'PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {\n  m.def("f", &f, "doc");\n}\n',
-        "at::Tensor f(at::Tensor x, int64_t k) { return x; }\n"
-        "STABLE_TORCH_LIBRARY_FRAGMENT(TORCH_EXTENSION_NAME, m) {\n"
-        '  m.def("f(Tensor x, int k) -> Tensor");\n}\n\n'
-        "STABLE_TORCH_LIBRARY_IMPL(TORCH_EXTENSION_NAME, CompositeImplicitAutograd, m) {\n"
-        '  m.impl("f", TORCH_BOX(&f));\n}\n',
-        untouched=("// PYBIND11_MODULE(a, m) {}\n",),
-        why="The schema is read from the function's signature. A function with an `int` or `float` gets a"
-        " wrapper with int64_t and double, which is what an operator hands over. Functions that reach"
-        " a tensor's memory are registered for CompositeExplicitAutograd, others for"
-        " CompositeImplicitAutograd, so that derivatives go through the operators they call.",
-        rewrite=_register,
-    ),
-)
+RULES = entries(__file__, rewrites(globals()))

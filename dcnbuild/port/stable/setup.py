@@ -10,7 +10,8 @@ from pathlib import PurePosixPath
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, Revision, line_of
-from dcnbuild.port.python.module import Module, dotted
+from dcnbuild.port.python.module import Module, Modules, dotted
+from dcnbuild.port.python.setup_script import text_of
 from dcnbuild.port.result import Change, FileResult, Remark
 from dcnbuild.port.stable import library
 from dcnbuild.port.stable.abi import Target
@@ -56,19 +57,13 @@ class Extension:
 
 def extensions(scripts: Mapping[PurePosixPath, str]) -> tuple[Extension, ...]:
     """The extensions that a project's setup.py files make."""
-    found = []
-    for path, text in scripts.items():
-        if path.name != "setup.py" or "Extension" not in text:
-            continue
-        try:
-            module = Module(text)
-        except SyntaxError:
-            continue
-        names = _kinds(module)
-        for node in module.nodes:
-            if isinstance(node, ast.Call) and dotted(node.func) in names:
-                found.append(_extension(path, node))
-    return tuple(found)
+    setups = Modules({path: text for path, text in scripts.items() if path.name == "setup.py"})
+    return tuple(
+        _extension(path, node)
+        for path, module in setups.holding("Extension")
+        for node in module.of(ast.Call)
+        if dotted(node.func) in _kinds(module)
+    )
 
 
 def _kinds(module: Module) -> set[str]:
@@ -86,14 +81,9 @@ def _kinds(module: Module) -> set[str]:
 def _extension(path: PurePosixPath, node: ast.Call) -> Extension:
     values = {k.arg: k.value for k in node.keywords}
     name = node.args[0] if node.args else values.get("name")
-    written = name.value if isinstance(name, ast.Constant) and isinstance(name.value, str) else ""
     sources = node.args[1] if len(node.args) > 1 else values.get("sources")
-    strings = [
-        n.value
-        for n in ast.walk(sources or ast.Constant(None))
-        if isinstance(n, ast.Constant) and isinstance(n.value, str)
-    ]
-    return Extension(path, written, node, tuple(strings))
+    strings = map(text_of, ast.walk(sources or ast.Constant(None)))
+    return Extension(path, text_of(name) if name else "", node, tuple(filter(None, strings)))
 
 
 def namespace(extensions: Sequence[Extension], path: PurePosixPath) -> str:

@@ -1,8 +1,8 @@
-"""Where an expression begins, and its text."""
+"""Where an expression begins, and where a statement with its line does."""
 
 from __future__ import annotations
 
-from dcnbuild.port.code import Code
+from dcnbuild.port.edits import behind_line_end
 from dcnbuild.port.stream import Stream
 
 _KEYWORDS = frozenset({"return", "if", "while", "for", "switch", "else", "case", "and", "or", "not"})
@@ -44,6 +44,9 @@ def receiver(stream: Stream, dot: int) -> int | None:
     return None
 
 
-def text_of(code: Code, stream: Stream, start: int, end: int) -> str:
-    """The text of the tokens from one index to another."""
-    return code.text[stream[start].start : stream[end - 1].end] if end > start else ""
+def with_line(text: str, start: int, end: int) -> tuple[int, int]:
+    """The span of a statement, with its line if it has one of its own."""
+    line = text[:start].rstrip(" \t")
+    if not line.endswith("\n") or text[end : end + 1] not in ("\n", "\r"):
+        return start, end
+    return len(line), behind_line_end(text, end)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dcnbuild.port import includes
 from dcnbuild.port.code import Code
-from dcnbuild.port.cpp import PortedText, apply_edits, apply_family
-from dcnbuild.port.edits import Edit, Revision, newline_of
+from dcnbuild.port.cpp import PortedText, add_helpers, apply_edits, apply_family
+from dcnbuild.port.edits import Revision
 from dcnbuild.port.result import Change, Remark
 from dcnbuild.port.rule import Rule
 from dcnbuild.port.stable import (
@@ -55,30 +54,11 @@ def port_stable(source: Code, scope: StableScope) -> PortedText:
         if edit is None:
             break
         code = apply_edits(revision, code, {"add-include": [edit]}, changes)
-    code = _add_helpers(revision, code, scope, changes)
+    names = {helper: CALLED_AS.get(helper.name, helper.name) for helper in HELPERS if helper.guard not in revision.text}
+    called = {h for h, name in names.items() if code.has(name) and scope.own.isdisjoint(name.split("|"))}
+    needed = {name for helper in called for name in helper.needs}
+    if called:
+        wanted = {h: name for h, name in names.items() if h in called or h.name in needed}
+        code = add_helpers(revision, code, wanted, headers.lacking, changes)
     remarks = (*failed, *leftovers.remarks(code, scope))
     return PortedText(revision.text, tuple(changes), remarks)
-
-
-def _add_helpers(revision: Revision, code: Code, scope: StableScope, changes: list[Change]) -> Code:
-    """Writes the helpers that a text calls behind its includes, with the headers they need."""
-    called = {}
-    for helper in HELPERS:
-        names = CALLED_AS.get(helper.name, helper.name).split("|")
-        uses = [s[i].start for s, i in code.names("|".join(names))]
-        own = any(name in scope.own for name in names)
-        if uses and not own and helper.guard not in revision.text:
-            called[helper] = min(uses)
-    if not called:
-        return code
-    needed = {name for helper in called for name in helper.needs}
-    called = {h: called.get(h, min(called.values())) for h in HELPERS if h in called or h.name in needed}
-    first = min(called.values())
-    there = {i.header[1:-1] for i in code.layout.includes}
-    for header in dict.fromkeys(h for helper in called for h in helper.headers if h not in there):
-        edit = headers.include(code, header)
-        code = apply_edits(revision, code, {"add-include": [edit]}, changes)
-    at = includes.behind_includes(code, first)
-    block = "".join(f"\n{helper.guarded}" for helper in called)
-    edit = Edit(at, at, block.replace("\n", newline_of(revision.text)))
-    return apply_edits(revision, code, {"add-helper": [edit]}, changes)

@@ -4,51 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import follows
-from dcnbuild.port.rule import Rule, Scope
+from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.facts import StableScope
 from dcnbuild.port.stream import Stream
 
 SPACES = frozenset({"at", "torch", "c10"})
-_HEADERONLY = "torch::headeronly::"
-#: The names of dtypes behind at::k and torch::k; the second column only torch:: has.
-_SCALARS = {
-    **{
-        name: name
-        for name in (
-            *("Byte", "Char", "Short", "Int", "Long", "Half", "Float", "Double", "Bool", "BFloat16"),
-            *("ComplexHalf", "ComplexFloat", "ComplexDouble", "UInt16", "UInt32", "UInt64"),
-            *("Float8_e5m2", "Float8_e4m3fn"),
-        )
-    },
-    **{"UInt8": "Byte", "Int8": "Char", "Int16": "Short", "Int32": "Int", "Int64": "Long"},
-    **{"Float16": "Half", "Float32": "Float", "Float64": "Double"},
-}
-_DEVICES = ("CPU", "CUDA", "Meta", "MPS", "XPU")
-TYPES: dict[str, str] = {
-    "Tensor": "torch::stable::Tensor",
-    "Device": "torch::stable::Device",
-    **{
-        name: _HEADERONLY + name
-        for name in (
-            *("ScalarType", "DeviceType", "Layout", "MemoryFormat", "Half", "BFloat16", "complex"),
-            *("RestrictPtrTraits", "DefaultPtrTraits", "toString", "CppTypeToScalarType"),
-        )
-    },
-    "Dtype": _HEADERONLY + "ScalarType",
-    "IntArrayRef": _HEADERONLY + "IntHeaderOnlyArrayRef",
-    "IntList": _HEADERONLY + "IntHeaderOnlyArrayRef",
-    "ArrayRef": _HEADERONLY + "HeaderOnlyArrayRef",
-    "TensorList": _HEADERONLY + "HeaderOnlyArrayRef<torch::stable::Tensor>",
-}
-_STANDARD = {"optional": "std::optional", "nullopt": "std::nullopt", "make_optional": "std::make_optional"}
-CONSTANTS: dict[str, str] = {
-    **{f"k{name}": f"{_HEADERONLY}ScalarType::{new}" for name, new in _SCALARS.items()},
-    **{f"k{name}": f"{_HEADERONLY}DeviceType::{name}" for name in _DEVICES},
-    "kStrided": _HEADERONLY + "Layout::Strided",
-}
+#: What the stable ABI has for names of torch's unstable interface.
+NAMES = beside(__file__, "names.yaml")
+TYPES: dict[str, str] = NAMES["types"]
+CONSTANTS: dict[str, str] = NAMES["constants"]
 #: Names that `using namespace at` or torch makes visible, and that other rules look for.
 _BARE = {*TYPES, *CONSTANTS, "TensorOptions"} - {"complex", "Layout", "Device", "toString"}
 
@@ -65,7 +32,7 @@ def _renames(names: Mapping[str, str]) -> Callable[[Code, Scope], Iterable[Edit]
                 continue  # of another namespace
             if first and stream[first - 1].text == "::":
                 first -= 1
-            yield Edit(stream[first].start, stream[index].end, names[stream[index].text])
+            yield stream.edit(first, index, names[stream[index].text])
 
     return rewrite
 
@@ -81,7 +48,7 @@ def opened(code: Code) -> Iterable[tuple[str, int, int]]:
             yield space, stream[index].start, stream[index + (3 if whole else 4)].end
 
 
-def _namespaces(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_using_namespace(code: Code, scope: Scope) -> Iterable[Edit]:
     """`using namespace at;` goes, and the names it made visible are written out."""
     used = set(scope_of(scope).opened)
     for space, start, end in opened(code):
@@ -95,7 +62,7 @@ def _namespaces(code: Code, scope: Scope) -> Iterable[Edit]:
         own = stream[index].text in scope.own or stream[index].text.startswith("k") and used == {"c10"}
         member = before in (".", "->") and not _is_result(stream, index)
         if before not in ("::", "struct", "class") and not member and not own:
-            yield Edit(stream[index].start, stream[index].start, f"{space}::")
+            yield stream.before(index, f"{space}::")
 
 
 def _is_result(stream: Stream, index: int) -> bool:
@@ -104,83 +71,24 @@ def _is_result(stream: Stream, index: int) -> bool:
     return index > 1 and stream[index - 2].text in (")", "mutable", "const", "noexcept") and behind in ("{", "&", "<")
 
 
-def _auto_options(code: Code, scope: Scope) -> Iterable[Edit]:
+def rewrite_stable_dtype(code: Code, scope: Scope) -> Iterable[Edit]:
     """`at::ScalarType::Float` keeps its enumerator, `x.dtype()` is its scalar type."""
     for stream, index in code.names("dtype"):
-        if not (index and stream[index - 1].text in (".", "->") and follows(stream, index, "(", ")")):
+        if not (index and stream[index - 1].text in (".", "->") and stream.follows(index, "(", ")")):
             continue
         following = stream[index + 3].text if index + 3 < len(stream) else ""
         if following != ".":  # else it is one of TensorOptions
-            yield Edit(stream[index].start, stream[index].end, "scalar_type")
+            yield stream.edit(index, index, "scalar_type")
 
 
-def _scope(scope: Scope) -> StableScope:
+def scope_of(scope: Scope) -> StableScope:
+    """The scope of a stable rule, which says more."""
     if not isinstance(scope, StableScope):
         raise TypeError("a stable rule needs a StableScope")
     return scope
 
 
-def _rule(id: str, pattern: str, replacement: str, before: str, after: str, **more: object) -> Rule:
-    """A rule of this family; `gone` and `since` are the same for all that port to the stable ABI."""
-    return Rule(
-        id=id,
-        gone="the stable ABI",
-        since=more.pop("since", "torch 2.10"),  # type: ignore[arg-type]
-        pattern=pattern,
-        replacement=replacement,
-        before=before,
-        after=after,
-        **more,  # type: ignore[arg-type]
-    )
-
-
-rule_of = _rule
-scope_of = _scope
-
-RULES = (
-    _rule(
-        "stable-using-namespace",
-        "using namespace at; using at::Tensor;",
-        "each name with its namespace",
-        "using namespace at;\nauto f(Tensor x) -> Tensor { return x; }\n",
-        "\nauto f(at::Tensor x) -> at::Tensor { return x; }\n",
-        untouched=("using namespace std;\nTensor f(Tensor x);\n",),
-        rewrite=_namespaces,
-    ),
-    _rule(
-        "stable-dtype",
-        "x.dtype()",
-        "x.scalar_type()",
-        "bool f(at::Tensor x) { return x.dtype() == torch::kFloat32; }\n",
-        "bool f(at::Tensor x) { return x.scalar_type() == torch::kFloat32; }\n",
-        untouched=("auto o = at::dtype(at::kInt);\n",),
-        rewrite=_auto_options,
-    ),
-    _rule(
-        "stable-constant",
-        "at::kFloat, torch::kInt64, c10::kCUDA, …",
-        "torch::headeronly::ScalarType::Float, torch::headeronly::DeviceType::CUDA, …",
-        "auto a = torch::kInt64; auto b = at::kCUDA;\n",
-        "auto a = torch::headeronly::ScalarType::Long; auto b = torch::headeronly::DeviceType::CUDA;\n",
-        untouched=("auto a = mine::kInt64;\n", "int kInt64 = 1;\n"),
-        rewrite=_renames(CONSTANTS),
-    ),
-    _rule(
-        "stable-type",
-        "at::Tensor, at::ScalarType, c10::Half, at::IntArrayRef, …",
-        "torch::stable::Tensor, torch::headeronly::ScalarType, …",
-        "at::Tensor f(const torch::Tensor& x, at::IntArrayRef sizes);\n",
-        "torch::stable::Tensor f(const torch::stable::Tensor& x, torch::headeronly::IntHeaderOnlyArrayRef sizes);\n",
-        untouched=("mine::Tensor f(torch::stable::Tensor x);\n", "// at::Tensor\n"),
-        rewrite=_renames(TYPES),
-    ),
-    _rule(
-        "stable-optional",
-        "c10::optional, at::nullopt",
-        "std::optional, std::nullopt",
-        "c10::optional<int> f() { return c10::nullopt; }\n",
-        "std::optional<int> f() { return std::nullopt; }\n",
-        untouched=("std::optional<int> f();\n",),
-        rewrite=_renames(_STANDARD),
-    ),
-)
+rewrite_stable_constant = _renames(CONSTANTS)
+rewrite_stable_type = _renames(TYPES)
+rewrite_stable_optional = _renames(NAMES["standard"])
+RULES = entries(__file__, rewrites(globals()))
