@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from dcnbuild.base import quoting
+from dcnbuild.base import plain_yaml, quoting
 from dcnbuild.base.versions import numbers
 from dcnbuild.doctor.fixes.fix import Target, makes_fix
 from dcnbuild.doctor.fixes.places import SHELLS
 from dcnbuild.doctor.fixes.python import conda_install
 from dcnbuild.doctor.fixes.shell import assignment, command, set_constant
 from dcnbuild.machine.facts import Compiler
+
+#: Packages as Debian calls them → as others do.
+PACKAGES: dict[str, dict[str, str]] = plain_yaml.beside(__file__, "packages.yaml")
 
 
 @makes_fix
@@ -44,15 +47,22 @@ def install_msvc(target: Target) -> Iterator[str]:
 
 @makes_fix
 def package_install(target: Target, name: str) -> Iterator[str]:
-    """Installs what the package manager of the system, Debian's where that is not known, calls by this name."""
-    manager = target.manager or "apt-get"
-    program = SHELLS["installs"].get(manager, (manager, "install"))
-    if manager == "apt-get" and (target.container or target.place or target.form):  # no lists, nor a terminal
+    """Installs a package of the system by its name in Debian, or in the distribution that the target has."""
+    manager = "winget" if target.windows else target.manager or "apt-get"
+    called = PACKAGES.get(name, {})
+    yes = (SHELLS["unattended"].get(manager),) if target.unattended else ()
+    words = filter(None, (*SHELLS["installs"].get(manager, (manager, "install")), *yes))
+    root, named = manager not in SHELLS["of_users"], called.get(manager, name)
+    listless = manager == "apt-get" and target.unattended  # as an image or a runner is
+    plain = replace(target, shell="sh") if listless else target
+    (line,) = command(*words, operands=(named,), root=root).strict(plain)
+    if listless and not target.rootless:
         update = "" if target.root else "sudo "
-        install = " ".join(command(*program, "-y", operands=(name,), root=True).strict(replace(target, shell="sh")))
-        yield f"{'RUN ' if target.shell == 'dockerfile' else ''}{update}apt-get update && {install}"
-        return
-    yield from command(*program, operands=(name,), root=True).strict(target)
+        line = f"{'RUN ' if target.shell == 'dockerfile' else ''}{update}apt-get update && {line}"
+    yield line
+    if target.rootless and "conda" in called:
+        yield quoting.comment("or, without root, into a conda environment:", target.shell)
+        yield from conda_install(called["conda"]).strict(replace(target, alternative=True))
 
 
 @makes_fix
@@ -62,10 +72,10 @@ def install_gcc(target: Target, major: int, cmake: bool = False) -> Iterator[str
         yield from install_msvc().strict(target)
         return
     fedora = (target.distribution or "").startswith("fedora")
-    if target.conda or target.manager in (None, "apk") or (fedora and major < 13):
-        packages = (f"gcc_linux-64={major}", f"gxx_linux-64={major}")
-        yield from conda_install(*packages).strict(target)
-        conda = "/opt/conda" if target.shell == "dockerfile" else "$CONDA_PREFIX"
+    if target.conda or target.rootless or target.manager in (None, "apk") or (fedora and major < 13):
+        own = None if target.conda or target.shell == "dockerfile" else f"gcc-{major}"
+        yield from conda_install(f"gcc_linux-64={major}", f"gxx_linux-64={major}", own=own).strict(target)
+        conda = f"$HOME/{own}" if own else "/opt/conda" if target.shell == "dockerfile" else "$CONDA_PREFIX"
         prefix = f"{conda}/bin/{target.architecture}-conda-linux-gnu"
         for name, value in _variables(f"{prefix}-gcc", f"{prefix}-g++", cmake):
             yield from set_constant(name, str(value)).strict(target)
@@ -81,7 +91,8 @@ def install_gcc(target: Target, major: int, cmake: bool = False) -> Iterator[str
         return
     else:
         yield from system_install("g++", str(major)).strict(target)
-    yield from use_compiler(f"/usr/bin/gcc-{major}", f"/usr/bin/g++-{major}", cmake).strict(target)
+    place, end = ("", "") if target.manager == "nix" else ("/usr/bin/", f"-{major}")
+    yield from use_compiler(f"{place}gcc{end}", f"{place}g++{end}", cmake).strict(target)
 
 
 def _variables(c: str | Path, cxx: str | Path, cmake: bool) -> tuple[tuple[str, str | Path], ...]:

@@ -18,6 +18,8 @@ INSTALLS, _SETS = wording.patterns("installs", "sets")
 def installation(context: Context, reach: int = 400) -> Installation | None:
     """The nearest command above that installs, else the nearest below."""
     found = context.first(INSTALLS, reach)
+    if found and found["manages"]:
+        return commands.managed(found["manages"], found["rest"])
     return commands.read(found.string[: found.start("tool")], found["tool"], found["words"]) if found else None
 
 

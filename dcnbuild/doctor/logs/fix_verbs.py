@@ -23,7 +23,7 @@ _CHECKOUT, _JUST_IN_TIME, _FAILED, _NO_NVCC = wording.patterns("checkout", "just
 _CLUSTER, _MODULE, _TOOLKIT = wording.patterns("cluster", "module", "toolkit_there")
 _LOOKED, _NONE_THERE = wording.patterns("toolkit_looked", "toolkit_none")
 #: A line of what pip and conda list, `of` where its release is for one torch, or of no index; what comes with torch.
-_LISTED, _WITH_TORCH = wording.patterns("listed", "with_torch")
+_LISTED, _WITH_TORCH, _MEMBER = wording.patterns("listed", "with_torch", "member")
 
 
 def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
@@ -167,6 +167,9 @@ def build(hit: Hit, *options: str) -> Iterator[Fix]:
     What an image or a job does is done again anyhow, after what comes before it.
     """
     package, asked = "." if "-e" in options else hit["package"] or ".", given(hit, *options)
+    if asked is not None and asked.manager:
+        yield from again(hit)
+        return
     if asked is not None and asked.given and (hit.context.again or "setup.py" in asked.given):
         yield from again(hit, *({"--no-build-isolation": 0, **dict.fromkeys(options)}))
         return
@@ -181,7 +184,13 @@ def build(hit: Hit, *options: str) -> Iterator[Fix]:
 def given(hit: Hit, *options: str) -> Installation | None:
     """The command that has built what failed: a directory, or the package by its name or out of its repository."""
     package, asked = "." if "-e" in options else hit["package"] or ".", hit.context.asked
-    if asked is None or (package == "." and asked.directory) or hit.context.again or "setup.py" in asked.given:
+    if (
+        asked is None
+        or asked.manager
+        or (package == "." and asked.directory)
+        or hit.context.again
+        or "setup.py" in asked.given
+    ):
         return asked
     of_git = sum(target.startswith("git+") for target in asked.targets) == 1 and hit.context.by_pip
     return asked if (package != "." and asked.named(package)) or of_git else None
@@ -193,7 +202,7 @@ def again(hit: Hit, *options: str) -> Iterator[Fix]:
     if asked is None or not asked.given:
         yield from build(hit, *options)
         return
-    at = 0 if "setup.py" in asked.given else asked.given.index("install") + 1
+    at = 0 if asked.manager or "setup.py" in asked.given else asked.given.index("install") + 1
     words = (*asked.given[:at], *(word for word in options if at and word not in asked.given), *asked.given[at:])
     if hit.context.again and words == asked.given:
         return
@@ -209,12 +218,12 @@ def builds(hit: Hit) -> bool:
     if asked is None:
         known = project.shown(context) is not None and hit["package"] == "." and not context.first(_JUST_IN_TIME)
         return known and context.first(_CHECKOUT) is not None
-    return bool(asked.directory or context.source or context.by_pip or context.first(_CHECKOUT))
+    return bool(asked.directory or asked.manager or context.source or context.by_pip or context.first(_CHECKOUT))
 
 
 def failed(hit: Hit) -> bool:
     """Whether it is a build that failed, and not a program."""
-    return any(map(_FAILED.search, hit.log.near(hit.line, after=200)))
+    return hit.context.building or any(map(_FAILED.search, hit.log.near(hit.line, after=200)))
 
 
 def wanted(hit: Hit, *options: str) -> str:
@@ -228,10 +237,10 @@ def wanted(hit: Hit, *options: str) -> str:
     return said or (named[0] if named else hit["pinned"] or package)
 
 
-def _ask_torch(hit: Hit) -> Fix:
-    """Which torch it is, in the environment of the project: by what runs a program there, "poetry run"."""
-    runner = hit.context.pip[:2] if hit.context.pip[1:2] == ("run",) else ()
-    return fixes.command(*runner, "python", "-c", "import torch; print(torch.__version__, torch.version.cuda)")
+def member(hit: Hit) -> str:
+    """The package that the manager of a project builds, by its name, also where that is the project itself."""
+    found = hit.context.first(_MEMBER)
+    return found[1] if found and hit["package"] == "." else hit["package"]
 
 
 def exchange(hit: Hit, package: str, *options: str) -> Fix:
@@ -316,6 +325,12 @@ def torch(hit: Hit, version: str = "", cuda: str = "") -> Fix:
     """Installs torch: on a Jetson NVIDIA's, on a Mac, which has no CUDA, the only one."""
     if hit.context.jetson:
         return jetson_torch(hit["jetpack"] or "6")
+    if hit.context.rocm:
+        return fixes.install_torch(None, hit["rocm_of_torch"] or "rocm6.4")
+    if hit.context.aarch64 and cuda and numbers(cuda) < (12, 6):  # the first index that has such wheels
+        return fixes.say(
+            f"no index has torch for CUDA {cuda} and aarch64, an image of NVIDIA has: nvcr.io/nvidia/pytorch"
+        )
     name = runtime.serving(hit)
     if name and not version and not cuda:
         said = fixes.say(
@@ -356,5 +371,4 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "use_toolkit": lambda hit, version="", root="": fixes.use_toolkit(version or None, root or None),
     "stand_in": lambda hit, occasion: extensions.stand_in(occasion),
     "show": lambda hit, module: fixes.pip("show", operands=(package_of(module),)),
-    "ask_torch": _ask_torch,
 }
