@@ -184,7 +184,8 @@ def given(hit: Hit, *options: str) -> Installation | None:
     if asked is None or (package == "." and asked.directory) or hit.context.again or "setup.py" in asked.given:
         return asked
     of_git = sum(target.startswith("git+") for target in asked.targets) == 1 and hit.context.by_pip
-    return asked if (package != "." and asked.named(package)) or of_git else None
+    of_pip = hit.kind in ("no-distribution", "network")
+    return asked if (package != "." and asked.named(package)) or of_git or of_pip else None
 
 
 def again(hit: Hit, *options: str) -> Iterator[Fix]:
@@ -345,6 +346,7 @@ _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
 VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     **{verb.__name__: verb for verb in _NAMED},
     "toolkit_with": toolkit_of,
+    "elsewhere": lambda hit, *words: fixes.by_hand(fixes.run(*words)),
     "sudo": lambda hit, *words: fixes.command(*words, root=True),
     "start_with": lambda hit, *options: fixes.restart(hit.context.started, *options),
     "of": lambda hit, *words: fixes.command(*words[:-1], operands=words[-1:]),
