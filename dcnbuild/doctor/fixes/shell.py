@@ -141,6 +141,8 @@ def set_constant(target: Target, name: str, value: str) -> Iterator[str]:
 
 #: Sets TORCH_CUDA_ARCH_LIST to what the GPUs of the machine are.
 ask_gpus = partial(makes_fix(written), "ask_gpus")
+#: The image to build in.
+from_image = partial(makes_fix(written), "from_image")
 #: Moves temporary files to a new directory here: by its full path, since programs run elsewhere read it too.
 temporary_here = partial(makes_fix(written), "temporary_here")
 

@@ -18,7 +18,8 @@ from dcnbuild.doctor.resolver import jetson_torch
 from dcnbuild.knowledge import modules
 from dcnbuild.machine import versions
 
-_CHECKOUT, _JUST_IN_TIME, _FAILED, _NO_NVCC = wording.patterns("checkout", "just_in_time", "build_failed", "no_nvcc")
+_CHECKOUT, _JUST_IN_TIME, _FAILED = wording.patterns("checkout", "just_in_time", "build_failed")
+_NO_NVCC, _STARTED = wording.patterns("no_nvcc", "started")
 #: What shows modules of a cluster, and one of a toolkit; a toolkit where installers put it; who found none there.
 _CLUSTER, _MODULE, _TOOLKIT = wording.patterns("cluster", "module", "toolkit_there")
 _LOOKED, _NONE_THERE = wording.patterns("toolkit_looked", "toolkit_none")
@@ -272,17 +273,27 @@ def release(hit: Hit, package: str, wanted: str = "") -> Iterator[Fix]:
     yield fixes.command(*row.install[-1][:-1], requirement)
 
 
-def devel_image(hit: Hit, cuda: str) -> Iterator[Fix]:
+def devel(hit: Hit) -> str:
+    """The image with a toolkit of the same name as the one without that the log names, "" where it names none."""
+    image = hit.context.first(_NO_NVCC, len(hit.log))
+    return f"{image['image']}-devel{image['rest'] or ''}" if image else ""
+
+
+def devel_started(hit: Hit) -> str:
+    """The command that has started a container of the one, for the other."""
+    found = hit.context.first(_STARTED, len(hit.log))
+    other = _NO_NVCC.sub(r"\g<image>-devel\g<rest>", found["command"]) if found else ""
+    return other if found and other != found["command"] else ""
+
+
+def devel_image(hit: Hit, cuda: str) -> Fix:
     """The image of PyTorch that has this torch and its toolkit; of NVIDIA where the torch is not known."""
-    release = re.match(r"\d+\.\d+\.\d+", hit["torch"])
-    image = hit.context.first(_NO_NVCC)
-    if image:
-        yield fixes.say(f"FROM {image[1]}-devel")
-    elif release and cuda:
+    release, of_cuda = re.match(r"\d+\.\d+\.\d+", hit["torch"]), tables.like("nvidia_images", cuda)
+    if release and cuda:
         cudnn = 9 if numbers(release[0]) >= (2, 4) else 8
-        yield fixes.say(f"FROM pytorch/pytorch:{release[0]}-cuda{cuda}-cudnn{cudnn}-devel")
-    else:
-        yield fixes.say(f"FROM the image nvidia/cuda of {cuda or 'the CUDA of torch'} whose name ends in -devel")
+        return fixes.from_image(f"pytorch/pytorch:{release[0]}-cuda{cuda}-cudnn{cudnn}-devel")
+    asked = fixes.say(f"FROM the image nvidia/cuda of {cuda or 'the CUDA of torch'} whose name ends in -devel")
+    return fixes.from_image(of_cuda) if of_cuda else asked
 
 
 def module(hit: Hit) -> str:
