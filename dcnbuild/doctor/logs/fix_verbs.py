@@ -179,6 +179,17 @@ def build(hit: Hit, *options: str) -> Iterator[Fix]:
     yield fixes.pip("install", *words, operands=(mine.targets[0] if mine else wanted(hit, *options),))
 
 
+def needs(hit: Hit, *missing: str) -> Fix:
+    """Installs, in one go, what a build without isolation takes from the environment: what the log shows to be missing,
+    and what else this package's build imports.
+    """
+    about = f"{hit['package']} {hit.context.command} {hit['project']}"
+    rows = tables.rows("build_needs").items()
+    known = next((words for name, words in rows if re.search(name, about, re.IGNORECASE)), "packaging ninja")
+    words = ("setuptools", "wheel", *missing, *known.split())
+    return fixes.pip_install(*{re.split("[<>=]", word)[0]: word for word in words}.values())
+
+
 def given(hit: Hit, *options: str) -> Installation | None:
     """The command that has built what failed: a directory, or the package by its name or out of its repository."""
     package, asked = "." if "-e" in options else hit["package"] or ".", hit.context.asked
@@ -216,7 +227,7 @@ def builds(hit: Hit) -> bool:
 
 def failed(hit: Hit) -> bool:
     """Whether it is a build that failed, and not a program."""
-    return any(map(_FAILED.search, hit.log.near(hit.line, after=200)))
+    return any(map(_FAILED.search, hit.log.near(hit.line, before=40, after=200)))
 
 
 def wanted(hit: Hit, *options: str) -> str:
@@ -350,7 +361,7 @@ def unset_env(hit: Hit, name: str) -> Iterator[Fix]:
 
 _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
     *(again, submodules, unset_env, upgrade, newer, release, exchange, build, rebuild, other_wheel),
-    *(torch, devel_image, port),
+    *(needs, torch, devel_image, port),
     *(system_verbs.configure, system_verbs.library_package),
 )
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
