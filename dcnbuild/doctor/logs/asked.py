@@ -31,6 +31,8 @@ def built(made: Installation, context: Context) -> str:
 
 
 def variables(context: Context) -> frozenset[tuple[str, str]]:
-    """The variables that the log shows to be set, with their values."""
+    """The variables that the log shows to be set, with their values; none where pip built nothing, and had a wheel."""
     lines = context.log.near(context.line, 400, 400)
+    if any(re.search(r"Processing \S+[/\\]pip[/\\](?:[Cc]ache[/\\])?wheels[/\\]", line) for line in lines):
+        return frozenset()
     return frozenset((found["name"], found["value"].strip("\"'")) for line in lines for found in _SETS.finditer(line))

@@ -254,19 +254,29 @@ def exchange(hit: Hit, package: str, *options: str) -> Fix:
     return fixes.pip_install(package, options=("--upgrade", "--force-reinstall", *options))
 
 
-def compiled_anew(hit: Hit, index: str) -> Iterator[Fix]:
-    """What the log lists beside torch and was compiled for it, for the one that comes in its place, of this index."""
-    listed = [one for line in hit.log.lines if (one := _LISTED.fullmatch(line.strip()))]
-    rows = {one["name"]: modules.of_package(one["name"]) for one in listed if not _WITH_TORCH.fullmatch(one["name"])}
-    words = {name: row.install[-1] for name, row in rows.items() if row is not None}
-    known = {name: words[-1] for name, words in words.items() if words[0] == "pip" and words[-1] != "."}
-    others = {one["name"]: 0 for one in listed if one["of"] or rows.get(one["name"])}.keys() & (
-        rows.keys() - known.keys()
-    )
+def compiled_anew(hit: Hit, line: str) -> Iterator[Fix]:
+    """What the log lists beside torch and was made for it, for the one that this line of a fix puts in its place."""
+    asked, index = re.search(r"(?<![\w-])torch==([\d.]+)", line), re.search(r"(?<=--index-url )\S+", line)
+    more = ("--extra-index-url", index[0]) if index else ()
+    listed = {one["name"]: one for text in hit.log.lines if (one := _LISTED.fullmatch(text.strip()))}
+    names = [name for name in listed if not _WITH_TORCH.fullmatch(name)]
+    stays = asked is not None and asked[1] == hit["torch"].partition("+")[0]
+    fitting = {
+        name: listed[name]["release"] if stays else tables.for_torch(name, asked[1] if asked else "")
+        for name in names
+        if name in tables.rows("made_for_torch")
+    }
+    pairs = {name: fit for name, fit in fitting.items() if fit}
+    if pairs:
+        yield fixes.say("each of their releases is made for one torch, so those for this one:")
+        yield fixes.pip_install(*(f"{name}=={fit}" for name, fit in pairs.items()), index=more)
+    rows = {name: modules.of_package(name) for name in names if name not in pairs}
+    words = {name: row.install[-1] for name, row in rows.items() if row and row.install}
+    known = {name: said[-1] for name, said in words.items() if said[0] == "pip" and said[-1] != "."}
+    others = {name for name in rows.keys() - known.keys() if listed[name]["of"] or rows[name]}
     if known:
         yield fixes.say("what was compiled for the old torch, for the new one, by nvcc of its CUDA:")
         anew = ("--no-build-isolation", "--no-cache-dir", "--no-deps", "--force-reinstall")
-        more = ("--extra-index-url", index) if index else ()
         yield fixes.pip("install", *anew, *more, operands=dict.fromkeys(known.values()))
     if others:
         yield fixes.say(f"compiled for the old torch, so anew, as each was installed: {', '.join(sorted(others))}")
@@ -340,7 +350,7 @@ def torch(hit: Hit, version: str = "", cuda: str = "") -> Fix:
     if hit.context.jetson:
         return jetson_torch(hit["jetpack"] or "6")
     name = runtime.serving(hit)
-    if name and not version and not cuda:
+    if name and (not version or version != hit["torch"].partition("+")[0]):
         said = fixes.say(
             f"{name} asks for one release of torch, so a newer {name}, which brings the torch it was made for:"
         )
