@@ -11,7 +11,7 @@ from dcnbuild.base.versions import numbers
 from dcnbuild.doctor.fixes.fix import Target, makes_fix
 from dcnbuild.doctor.fixes.places import SHELLS
 from dcnbuild.doctor.fixes.python import conda_install
-from dcnbuild.doctor.fixes.shell import assignment, command, set_constant
+from dcnbuild.doctor.fixes.shell import assignment, command, prepend, set_constant
 from dcnbuild.machine.facts import Compiler
 
 
@@ -46,6 +46,11 @@ def install_msvc(target: Target) -> Iterator[str]:
 def package_install(target: Target, name: str) -> Iterator[str]:
     """Installs what the package manager of the system, Debian's where that is not known, calls by this name."""
     manager = target.manager or "apt-get"
+    if name in target.there:
+        yield quoting.comment(f"{name} is installed already, as the log shows:", target.shell)
+        if name.startswith("lib"):  # conda's linker, and a cross compiler, look elsewhere
+            yield from prepend("LIBRARY_PATH", f"/usr/lib/{target.architecture}-linux-gnu").strict(target)
+        return
     program = SHELLS["installs"].get(manager, (manager, "install"))
     if manager == "apt-get" and (target.container or target.place or target.form):  # no lists, nor a terminal
         update = "" if target.root else "sudo "

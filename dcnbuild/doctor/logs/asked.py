@@ -12,7 +12,7 @@ from dcnbuild.doctor.fixes.commands import Installation
 if TYPE_CHECKING:
     from dcnbuild.doctor.logs.context import Context
 
-INSTALLS, _SETS = wording.patterns("installs", "sets")
+INSTALLS, _SETS, _THERE = wording.patterns("installs", "sets", "there")
 
 
 def installation(context: Context, reach: int = 400) -> Installation | None:
@@ -36,3 +36,12 @@ def variables(context: Context) -> frozenset[tuple[str, str]]:
     if any(re.search(r"Processing \S+[/\\]pip[/\\](?:[Cc]ache[/\\])?wheels[/\\]", line) for line in lines):
         return frozenset()
     return frozenset((found["name"], found["value"].strip("\"'")) for line in lines for found in _SETS.finditer(line))
+
+
+def there(context: Context) -> dict[str, str]:
+    """The packages of pip and apt that the log shows to be installed, with their releases, the last that it tells."""
+    lines = context.log.near(context.line, 400, 400)
+    now = [re.sub(r"-(?=\d)", "==", line).split() for line in lines if line.startswith("Successfully installed ")]
+    found = _THERE.finditer("\n".join((*lines, *(word for words in now for word in words))))
+    pairs = (tuple(filter(None, one.groups())) for one in found)
+    return {name.lower().replace("_", "-"): version for name, version in pairs}
