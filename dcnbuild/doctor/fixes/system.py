@@ -11,7 +11,7 @@ from dcnbuild.base.versions import numbers
 from dcnbuild.doctor.fixes.fix import Target, makes_fix
 from dcnbuild.doctor.fixes.places import SHELLS
 from dcnbuild.doctor.fixes.python import conda_install
-from dcnbuild.doctor.fixes.shell import assignment, command, prepend, set_constant
+from dcnbuild.doctor.fixes.shell import assignment, command, prepend, set_constant, vs_shell
 from dcnbuild.machine.facts import Compiler
 
 
@@ -38,7 +38,8 @@ def install_msvc(target: Target) -> Iterator[str]:
     parts = "--add Microsoft.VisualStudio.Workload.VCTools --includeRecommended --passive"
     words = ("winget", "install", "Microsoft.VisualStudio.2022.BuildTools", "--override", parts)
     yield from command(*words).strict(target)
-    yield quoting.comment("open: x64 Native Tools Command Prompt for VS 2022, and build in it", target.shell)
+    yield quoting.comment("an x64 Native Tools Command Prompt for VS 2022, or its variables in this one:", target.shell)
+    yield from vs_shell().strict(target)
     yield assignment(target, "DISTUTILS_USE_SDK", "1")
 
 

@@ -12,7 +12,7 @@ from dcnbuild.doctor.fixes.commands import Installation
 if TYPE_CHECKING:
     from dcnbuild.doctor.logs.context import Context
 
-INSTALLS, _SETS, _THERE = wording.patterns("installs", "sets", "there")
+INSTALLS, _SETS, _SETS_NONE, _THERE = wording.patterns("installs", "sets", "sets_none", "there")
 
 
 def installation(context: Context, reach: int = 400) -> Installation | None:
@@ -35,7 +35,8 @@ def variables(context: Context) -> frozenset[tuple[str, str]]:
     lines = context.log.near(context.line, 400, 400)
     if any(re.search(r"Processing \S+[/\\]pip[/\\](?:[Cc]ache[/\\])?wheels[/\\]", line) for line in lines):
         return frozenset()
-    return frozenset((found["name"], found["value"].strip("\"'")) for line in lines for found in _SETS.finditer(line))
+    setting = (line for line in lines if not _SETS_NONE.search(line))
+    return frozenset((found["name"], found["value"].strip("\"'")) for line in setting for found in _SETS.finditer(line))
 
 
 def there(context: Context) -> dict[str, str]:

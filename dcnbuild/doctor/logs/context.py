@@ -82,7 +82,7 @@ class Context:
     log: Log
     line: int
 
-    toolkit, torch, torch_cuda, python, gcc, jetpack, nvcc_path, vc = (_Version() for _ in range(8))
+    toolkit, torch, torch_cuda, python, gcc, jetpack, nvcc_path, vc, tried = (_Version() for _ in range(9))
     conda, windows, mac, wsl, jetson, ada, container, dockerfile, venv = (_Sign() for _ in range(9))
     aarch64, powershell, root, cmake, by_pip, of_torch, notebook, fish, csh = (_Sign() for _ in range(9))
 
@@ -177,7 +177,8 @@ class Context:
     def pip(self) -> tuple[str, ...]:
         """What installs in this log: pip, or what stands for it."""
         by = self.asked.tool if self.asked else ("pip",)
-        return next((words for pattern, words in _INSTALLERS if self.first(pattern, reach=60)), by)
+        shown = ((words, found) for pattern, words in _INSTALLERS if (found := self.first(pattern, reach=60)))
+        return next((tuple(word.format(*filter(None, found.groups())) for word in words) for words, found in shown), by)
 
     @cached_property
     def asked(self) -> Installation | None:
@@ -192,7 +193,7 @@ class Context:
     @property
     def installer(self) -> str:
         """The same by its name alone."""
-        return self.pip[0]
+        return "pip" if self.pip[-2:] == ("-m", "pip") else self.pip[0]
 
     @property
     def command(self) -> str:
