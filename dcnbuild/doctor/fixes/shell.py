@@ -155,6 +155,17 @@ def set_constant(target: Target, name: str, value: str) -> Iterator[str]:
 
 #: Sets TORCH_CUDA_ARCH_LIST to what the GPUs of the machine are.
 ask_gpus = partial(makes_fix(written), "ask_gpus")
+
+
+@makes_fix
+def vs_shell(target: Target, root: str = "", toolset: str = "") -> Iterator[str]:
+    """Sets the variables of Visual C++, of that in a directory, in one of its older toolsets, in the open shell."""
+    known = "vs_shell" if re.fullmatch(r"(?a)[A-Z]:[\w \\().-]+", root) else "vs_shell_found"
+    yield from written(target, known, root, f" -vcvars_ver={toolset}" if toolset else "")
+
+
+#: The image to build in.
+from_image = partial(makes_fix(written), "from_image")
 #: Moves temporary files to a new directory here: by its full path, since programs run elsewhere read it too.
 temporary_here = partial(makes_fix(written), "temporary_here")
 

@@ -85,7 +85,8 @@ class Context:
     log: Log
     line: int
 
-    toolkit, torch, torch_cuda, rocm_of_torch, python, gcc, jetpack, nvcc_path, vc = (_Version() for _ in range(9))
+    toolkit, torch, torch_cuda, rocm_of_torch, python, gcc, jetpack = (_Version() for _ in range(7))
+    nvcc_path, vc, tried = (_Version() for _ in range(3))
     conda, windows, mac, wsl, jetson, ada, container, dockerfile, venv = (_Sign() for _ in range(9))
     aarch64, powershell, root, cmake, by_pip, of_torch, notebook, fish, csh = (_Sign() for _ in range(9))
     gitbash, rootless, rocm = (_Sign() for _ in range(3))
@@ -117,7 +118,9 @@ class Context:
     def target(self, facts: Facts | None) -> Target:
         """Where a fix is pasted: this machine where the log may be of it, else the log's machine."""
         runs = {"pip": self.pip, "python": self.runs["python"], "project": self.manager, "building": self.building}
-        found = replace(self._target(facts), **runs, place=self.place, variables=asked.variables(self))
+        found = replace(
+            self._target(facts), **runs, place=self.place, variables=asked.variables(self), there=self.there
+        )
         form = self.started or ("cell" if self.notebook else places.form_of(self.place))
         return replace(found, form=form) if found.shell in ("sh", "dockerfile") or form == "cell" else found
 
@@ -211,10 +214,15 @@ class Context:
         """The command that installs, as far as the log shows it."""
         return asked.installation(self)
 
+    @cached_property
+    def there(self) -> dict[str, str]:
+        """What the log shows to be installed."""
+        return asked.there(self)
+
     @property
     def installer(self) -> str:
         """The same by its name alone."""
-        return self.pip[0]
+        return "pip" if self.pip[-2:] == ("-m", "pip") else self.pip[0]
 
     @property
     def command(self) -> str:
