@@ -199,13 +199,9 @@ def needs(hit: Hit, *missing: str) -> Fix:
 def given(hit: Hit, *options: str) -> Installation | None:
     """The command that has built what failed: a directory, or the package by its name or out of its repository."""
     package, asked = "." if "-e" in options else hit["package"] or ".", hit.context.asked
-    if (
-        asked is None
-        or asked.manager
-        or (package == "." and asked.directory)
-        or hit.context.again
-        or "setup.py" in asked.given
-    ):
+    if asked is None or asked.manager or hit.context.again or "setup.py" in asked.given:
+        return asked
+    if package == "." and asked.directory:
         return asked
     of_git = sum(target.startswith("git+") for target in asked.targets) == 1 and hit.context.by_pip
     of_pip = hit.kind in ("no-distribution", "network")
