@@ -83,7 +83,7 @@ class Context:
     line: int
 
     toolkit, torch, torch_cuda, python, gcc, jetpack, nvcc_path, vc, tried = (_Version() for _ in range(9))
-    conda, windows, mac, wsl, jetson, ada, container, dockerfile, venv = (_Sign() for _ in range(9))
+    conda, windows, mac, wsl, jetson, ada, container, dockerfile, venv, pixi = (_Sign() for _ in range(10))
     aarch64, powershell, root, cmake, by_pip, of_torch, notebook, fish, csh = (_Sign() for _ in range(9))
 
     def first(self, pattern: re.Pattern[str], reach: int = REACH) -> re.Match[str] | None:

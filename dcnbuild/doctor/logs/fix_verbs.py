@@ -371,12 +371,13 @@ def unset_env(hit: Hit, name: str) -> Iterator[Fix]:
 
 _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
     *(again, submodules, unset_env, upgrade, newer, release, exchange, build, rebuild, other_wheel),
-    *(needs, torch, devel_image, port),
+    *(needs, devel_image, port),
     *(system_verbs.configure, system_verbs.library_package),
 )
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
 VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     **{verb.__name__: verb for verb in _NAMED},
+    "torch_by_pip": torch,
     "toolkit_with": toolkit_of,
     "elsewhere": lambda hit, *words: fixes.by_hand(fixes.run(*words)),
     "sudo": lambda hit, *words: fixes.command(*words, root=True),
