@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dcnbuild.base import plain_yaml
+from dcnbuild.base.versions import allows
 from dcnbuild.doctor.fixes import INDEX, exchange, pip, pip_install, say
 from dcnbuild.doctor.fixes.fix import Fix, Target
-from dcnbuild.doctor.fixes.python import allows
 from dcnbuild.machine import compatibility
 from dcnbuild.machine.architectures import best_match
 from dcnbuild.machine.compatibility import TorchRelease, companion_release, numbers

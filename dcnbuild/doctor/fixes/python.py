@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from dcnbuild.base import plain_yaml, quoting
+from dcnbuild.base import quoting
 from dcnbuild.base.quoting import UnquotableError
-from dcnbuild.base.versions import numbers
+from dcnbuild.base.versions import allows
 from dcnbuild.doctor.fixes.fix import Fix, Target, makes_fix
 from dcnbuild.doctor.fixes.shell import command, remove
+from dcnbuild.machine.beside_torch import on_arm
 from dcnbuild.machine.compatibility import companions
 from dcnbuild.machine.facts import Facts
 
 INDEX = "https://download.pytorch.org/whl"
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][\w.-]*(?:\[[\w,.-]+\])?(?:[=<>!~]=?[\w.*+!,<>=~ -]+)?", re.ASCII)
-#: Release of torch → the CUDA of its wheels for servers with an ARM CPU.
-_ON_ARM: dict[str, str] = plain_yaml.beside(str(Path(__file__).parent), "surroundings.yaml")["aarch64"]
 #: The commands of pip that uv has.
 _OF_UV = ("install", "uninstall", "show", "list", "check", "freeze")
 
@@ -75,27 +74,13 @@ def pip_install(
     yield from pip("install", *options, *requirements, *index).strict(target)
 
 
-def allows(requirement: str, there: Mapping[str, str]) -> bool | None:
-    """Whether a requirement takes the release that is there of its package; None where none is, or no requirement."""
-    from packaging.requirements import InvalidRequirement, Requirement
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        asked = Requirement(requirement)
-        found = there.get(asked.name.lower().replace("_", "-"))
-        return None if found is None or asked.url else asked.specifier.contains(Version(found), prereleases=True)
-    except (InvalidRequirement, InvalidVersion):
-        return None
-
-
 @makes_fix
 def install_torch(target: Target, version: str | None = None, cuda: str | None = None) -> Iterator[str]:
     """Installs torch, the newest by default, with the CUDA that is asked for ("12.8", or "cpu"), and torchvision and
     torchaudio with it: each of their releases is made for one torch, and would stay behind.
     """
-    if target.architecture == "aarch64" and cuda not in (None, "cpu") and numbers(version or "9") < (2, 9):
-        cuda = _ON_ARM.get(".".join((version or "").split(".")[:2]))
-        version, cuda = (version, cuda) if cuda else (None, "13.0")
+    if target.architecture == "aarch64" and cuda not in (None, "cpu"):
+        version, cuda = on_arm(version, cuda)
     beside = companions(version)
     tag = "cpu" if cuda == "cpu" else f"cu{cuda.replace('.', '')}" if cuda else None
     package = f"torch=={version.partition('+')[0]}" if version else "torch"

@@ -143,6 +143,8 @@ def set_constant(target: Target, name: str, value: str) -> Iterator[str]:
 
 #: Sets TORCH_CUDA_ARCH_LIST to what the GPUs of the machine are.
 ask_gpus = partial(makes_fix(written), "ask_gpus")
+
+
 @makes_fix
 def vs_shell(target: Target, root: str = "", toolset: str = "") -> Iterator[str]:
     """Sets the variables of Visual C++, of that in a directory, in one of its older toolsets, in the open shell."""

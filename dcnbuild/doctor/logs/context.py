@@ -112,7 +112,7 @@ class Context:
 
     def target(self, facts: Facts | None) -> Target:
         """Where a fix is pasted: this machine where the log may be of it, else the log's machine."""
-        found = replace(self._target(facts), place=self.place, variables=asked.variables(self), there=self.there)
+        found = replace(self._target(facts), place=self.place, variables=asked.variables(self), there=asked.there(self))
         form = self.started or ("cell" if self.notebook else places.form_of(self.place))
         return replace(found, form=form) if found.shell in ("sh", "dockerfile") else found
 
@@ -184,11 +184,6 @@ class Context:
     def asked(self) -> Installation | None:
         """The command that installs, as far as the log shows it."""
         return asked.installation(self)
-
-    @cached_property
-    def there(self) -> dict[str, str]:
-        """What the log shows to be installed."""
-        return asked.there(self)
 
     @property
     def installer(self) -> str:
