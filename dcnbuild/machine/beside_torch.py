@@ -1,4 +1,4 @@
-"""What goes along with a torch: packages that are made for one release of it, its wheels for ARM, images with a toolkit.
+"""What goes along with a torch: packages made for one release of it, its wheels for ARM, images with a toolkit.
 
 Asks beside_torch.yaml; "" and None stand for what it does not have.
 """

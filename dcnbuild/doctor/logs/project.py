@@ -99,8 +99,8 @@ def cloned(context: Context) -> tuple[str, str, str] | None:
 
     What pip took from an index as an archive is of the repository that the table has for its name.
     """
-    found, said = context.first(_CLONED), context.source or context.log.english(context.line)
-    if not COPY.search(said) and (context.source or found is None or not COPY.search(found.string)):
+    found, there = context.first(_CLONED), context.source or context.log.english(context.line)
+    if not COPY.search(there) and (context.source or found is None or not COPY.search(found.string)):
         return None
     row = modules.of_package(context.package) or next(
         (row for row in modules.rows() if found and found["url"].lower().endswith(row.repository.lower())), None
