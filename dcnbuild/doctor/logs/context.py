@@ -87,7 +87,7 @@ class Context:
 
     toolkit, torch, torch_cuda, rocm_of_torch, python, gcc, jetpack = (_Version() for _ in range(7))
     nvcc_path, vc, tried = (_Version() for _ in range(3))
-    conda, windows, mac, wsl, jetson, ada, container, dockerfile, venv = (_Sign() for _ in range(9))
+    conda, windows, mac, wsl, jetson, ada, container, dockerfile, venv, pixi = (_Sign() for _ in range(10))
     aarch64, powershell, root, cmake, by_pip, of_torch, notebook, fish, csh = (_Sign() for _ in range(9))
     gitbash, rootless, rocm = (_Sign() for _ in range(3))
 
@@ -117,7 +117,7 @@ class Context:
 
     def target(self, facts: Facts | None) -> Target:
         """Where a fix is pasted: this machine where the log may be of it, else the log's machine."""
-        shown = {"variables": asked.variables(self), "there": self.there, **self.runs}
+        shown = {"variables": asked.variables(self), "there": asked.there(self), **self.runs}
         found = replace(self._target(facts), place=self.place, **shown)
         form = self.started or ("cell" if self.notebook else places.form_of(self.place))
         return replace(found, form=form) if found.shell in ("sh", "dockerfile") or form == "cell" else found
@@ -203,11 +203,6 @@ class Context:
     def asked(self) -> Installation | None:
         """The command that installs, as far as the log shows it."""
         return asked.installation(self)
-
-    @cached_property
-    def there(self) -> dict[str, str]:
-        """What the log shows to be installed."""
-        return asked.there(self)
 
     @property
     def installer(self) -> str:
