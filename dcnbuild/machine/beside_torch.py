@@ -35,3 +35,14 @@ def devel_image(torch: str, cuda: str) -> str:
     if cuda and release.count(".") == 2:
         return f"pytorch/pytorch:{release}-cuda{cuda}-cudnn{9 if numbers(release) >= (2, 4) else 8}-devel"
     return str(rows("nvidia_images").get(cuda, ""))
+
+
+def sibling(name: str) -> str:
+    """For "spconv-cu128", the newest that there is: "spconv-cu126"."""
+    stem, _, ending = name.rpartition("-")
+    known = rows("named_after_cuda").get(stem, [])
+    if not known or ending in known:
+        return ""
+    digits = "".join(filter(str.isdigit, ending))
+    older = [item for item in known if "".join(filter(str.isdigit, item)) <= digits]
+    return f"{stem}-{(older or known)[-1]}"

@@ -92,12 +92,12 @@ def pip_install(
             raise UnquotableError(f"{text}: no requirement that pip could install")
     newer = not index and (not options or (tuple(options) == ("--upgrade",) and re.search("[=<>]", requirements[0])))
     if newer and all(allows(text, target.there) for text in requirements):
-        name, python = re.split(r"[\[=<>!~]", requirements[0])[0], python_of(target) or ["python"]
-        said = f"{name} {target.there[name.lower().replace('_', '-')]} is installed already, as the log shows"
-        yield quoting.comment(f"{said}: what fails runs another Python, or finds another copy first:", target.shell)
-        yield from command(*python, "-c", "import sys; print(sys.executable, sys.path)").strict(target)
-        options = ("--force-reinstall", "--no-deps")
-        yield from command(*python, "-m", "pip", "install", *options, *requirements).strict(target)
+        name = re.split(r"[\[=<>!~]", requirements[0])[0].lower().replace("_", "-")
+        said = f"{name} {target.there[name]} is installed already, as the log shows: what fails runs another Python"
+        yield quoting.comment(f"{said}, or finds another copy first:", target.shell)
+        words = (*(python_of(target) or ["python"]), "-m", "pip")
+        yield from command(*words, "--version").strict(target)
+        yield from command(*words, "install", "--force-reinstall", "--no-deps", *requirements).strict(target)
         return
     yield from pip("install", *options, *requirements, *index).strict(target)
 

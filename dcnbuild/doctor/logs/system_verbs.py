@@ -55,24 +55,7 @@ def library_package(hit: Hit) -> Iterator[Fix]:
             yield fixes.say(f"{found.name} is in {name} of {', '.join(map(str.capitalize, releases))}")
 
 
-def configure(hit: Hit, *definitions: str) -> Iterator[Fix]:
-    """Gives CMake definitions, "CMAKE_CXX_FLAGS=-O1": it reads variables such as CXXFLAGS the first time only."""
-    words = [f"-D{definition}" for definition in definitions]
-    if hit.context.by_pip:
-        yield fixes.set_env("CMAKE_ARGS", " ".join(words))
-        return
-    directory = build_directory(hit)
-    yield fixes.say(f"in the directory of the first CMakeLists.txt, {directory} being the directory of the build:")
-    yield fixes.command("cmake", "-B", directory, *words)
-    yield cmake_build(hit)
-
-
 def build_directory(hit: Hit) -> str:
     """The directory that CMake builds in, which may be deleted: by its name, no other."""
     found = hit.context.first(_BUILD_DIRECTORY)
     return found["path"] if found else "build"
-
-
-def cmake_build(hit: Hit) -> Fix:
-    """Builds by CMake what is configured already."""
-    return fixes.command("cmake", "--build", build_directory(hit))
