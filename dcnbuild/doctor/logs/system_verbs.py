@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
-from dcnbuild.doctor.fixes.system import PACKAGES
 from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import libraries
+from dcnbuild.machine.installers import PACKAGES
 
 _BUILD_DIRECTORY = wording.pattern("build_directory")
 
