@@ -199,7 +199,7 @@ def needs(hit: Hit, *missing: str) -> Fix:
     about = f"{hit['package']} {hit.context.command} {hit['project']}"
     rows = tables.rows("build_needs").items()
     known = next((words for name, words in rows if re.search(name, about, re.IGNORECASE)), "packaging ninja")
-    words = (*missing, "setuptools", "wheel", *known.split())
+    words = (*missing, "setuptools", "wheel", *known.split(), *missing)
     return fixes.pip_install(*{re.split("[<>=]", word)[0]: word for word in words}.values())
 
 
