@@ -183,3 +183,17 @@ def test_what_apt_has_is_not_installed_again() -> None:
     log = "libaio-dev is already the newest version (0.3.112).\n/usr/bin/ld: cannot find -laio: No such file or directory\ncollect2: error: ld returned 1 exit status"
     assert not any(line.startswith("sudo apt-get install") for line in fix(log))
     assert any(line.startswith("export LIBRARY_PATH=/usr/lib/x86_64-linux-gnu") for line in fix(log))
+
+
+def test_a_module_that_a_program_lacks_is_no_dependency_of_a_build_before_it() -> None:
+    log = "$ pip install einops\nRequirement already satisfied: einops in /usr/lib/python3/dist-packages (0.8.0)\n$ python3.11 train.py\n"
+    found = findings(
+        f"{log}  File \"/w/train.py\", line 3, in <module>\n    import einops\nModuleNotFoundError: No module named 'einops'"
+    )[0]
+    assert found.id == "module-missing" and "pip install einops" not in found.fix
+
+
+def test_pip_in_an_environment_of_conda_works_in_that_one() -> None:
+    log = "$ conda env create -f environment.yml\nRan pip subprocess with arguments:\n['/root/miniconda3/envs/gs/bin/python', '-m', 'pip']\n"
+    log += "  Getting requirements to build wheel: finished with status 'error'\nModuleNotFoundError: No module named 'torch'\nCondaEnvException: Pip failed"
+    assert fix(log)[0] == "conda activate gs"

@@ -70,7 +70,7 @@ def get(hit: Hit) -> Iterator[Fix]:
     """Installs the package of a module that is missing, from where it is: an index, or its repository."""
     row = modules.of_package(_module(hit))
     if row is None or not row.install:
-        yield fixes.pip("install", operands=(package_of(_module(hit)),))
+        yield fixes.pip_install(package_of(_module(hit)))
     elif row.on_index:
         yield from (fixes.run(*words) for words in row.install)
     elif row.source_dir in ("", ".") and len(row.install) == 1 and row.repository:
