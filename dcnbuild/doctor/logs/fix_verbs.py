@@ -354,9 +354,7 @@ def torch(hit: Hit, version: str = "", cuda: str = "") -> Fix:
     if hit.context.rocm:
         return fixes.install_torch(None, hit["rocm_of_torch"] or "rocm6.4")
     if hit.context.aarch64 and cuda and numbers(cuda) < (12, 6):  # the first index that has such wheels
-        return fixes.say(
-            f"no index has torch for CUDA {cuda} and aarch64, an image of NVIDIA has: nvcr.io/nvidia/pytorch"
-        )
+        return fixes.say(f"no index has torch for CUDA {cuda} and aarch64, images of nvcr.io/nvidia/pytorch have")
     name = runtime.serving(hit)
     if name and (not version or version != hit["torch"].partition("+")[0]):
         said = fixes.say(f"{name} asks for one release of torch, so a newer {name}, which brings that:")
