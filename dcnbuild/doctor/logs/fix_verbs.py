@@ -358,7 +358,8 @@ def torch(hit: Hit, version: str = "", cuda: str = "") -> Fix:
     name = runtime.serving(hit)
     if name and (not version or version != hit["torch"].partition("+")[0]):
         said = fixes.say(f"{name} asks for one release of torch, so a newer {name}, which brings that:")
-        return together((said, fixes.pip_install(name, options=("--upgrade",))))
+        index = ("--extra-index-url", f"{fixes.INDEX}/cu{cuda.replace('.', '')}") if cuda else ()
+        return together((said, fixes.pip_install(name, options=("--upgrade",), index=index)))
     if hit.context.windows and not cuda:  # PyPI's torch for Windows has no CUDA
         named = (hit["torch_cuda"], hit["toolkit"], "12.8")
         wheels = (versions.wheel_for_major(item, version) for item in named if item)
