@@ -353,7 +353,7 @@ def torch(hit: Hit, version: str = "", cuda: str = "") -> Fix:
         return jetson_torch(hit["jetpack"] or "6")
     if hit.context.rocm:
         return fixes.install_torch(None, hit["rocm_of_torch"] or "rocm6.4")
-    if hit.context.aarch64 and cuda and numbers(cuda) < (12, 6):  # the first index that has such wheels
+    if hit.context.aarch64 and cuda and numbers(cuda) < (12,):  # whose indices have no such wheel
         return fixes.say(f"no index has torch for CUDA {cuda} and aarch64, images of nvcr.io/nvidia/pytorch have")
     name = runtime.serving(hit)
     if name and (not version or version != hit["torch"].partition("+")[0]):
