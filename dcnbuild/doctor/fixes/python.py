@@ -7,9 +7,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from dcnbuild.base import quoting
 from dcnbuild.base.quoting import UnquotableError
+from dcnbuild.base.versions import allows
 from dcnbuild.doctor.fixes.fix import Fix, Target, makes_fix
-from dcnbuild.doctor.fixes.shell import command, remove
+from dcnbuild.doctor.fixes.shell import command, remove, say
+from dcnbuild.machine import installers
+from dcnbuild.machine.beside_torch import on_arm
 from dcnbuild.machine.compatibility import companions
 from dcnbuild.machine.facts import Facts
 
@@ -37,10 +41,17 @@ def on(target: Target, facts: Facts, fix: Fix) -> Iterator[str]:
 @makes_fix
 def pip(target: Target, *words: str | Path, operands: Iterable[str | Path] = ()) -> Iterator[str]:
     """Runs pip, or what stands for it, for the Python that the fix is about."""
+    managed = [*installers.instead_of_pip(target.project, [*map(str, words), *map(str, operands)], target.building)]
+    for line in managed:
+        yield from (say(line) if isinstance(line, str) else command(*line)).strict(target)
+    if managed:
+        return
     python = python_of(target)
     before = [*python, "-m", "pip"] if python else ["pip"]
     if target.pip != ("pip",) and (target.pip[0] != "uv" or words[0] in _OF_UV):
         before = [*target.pip]
+    if before == ["pip"] and target.pip[0] == "uv" and words[0] == "cache":
+        before, words = ["uv"], ("cache", "clean")
     if before[0] == "uv":  # which asks nothing
         words = tuple(word for word in words if word != "-y")
     yield from command(*before, *words, operands=tuple(operands)).strict(target)
@@ -59,16 +70,27 @@ def pip_install(
     for text in requirements:
         if not _REQUIREMENT.fullmatch(text):
             raise UnquotableError(f"{text}: no requirement that pip could install")
+    newer = not index and (not options or (tuple(options) == ("--upgrade",) and re.search("[=<>]", requirements[0])))
+    if newer and all(allows(text, target.there) for text in requirements):
+        name = re.split(r"[\[=<>!~]", requirements[0])[0].lower().replace("_", "-")
+        said = f"{name} {target.there[name]} is installed already, as the log shows: what fails runs another Python"
+        yield quoting.comment(f"{said}, or finds another copy first:", target.shell)
+        words = (*(python_of(target) or ["python"]), "-m", "pip")
+        yield from command(*words, "--version").strict(target)
+        yield from command(*words, "install", "--force-reinstall", "--no-deps", *requirements).strict(target)
+        return
     yield from pip("install", *options, *requirements, *index).strict(target)
 
 
 @makes_fix
 def install_torch(target: Target, version: str | None = None, cuda: str | None = None) -> Iterator[str]:
-    """Installs torch, the newest by default, with the CUDA that is asked for ("12.8", or "cpu"), and torchvision and
-    torchaudio with it: each of their releases is made for one torch, and would stay behind.
+    """Installs torch, the newest by default, with the CUDA that is asked for ("12.8", "cpu", "rocm6.4"), and with it
+    torchvision and torchaudio: each of their releases is made for one torch, and would stay behind.
     """
+    if target.architecture == "aarch64" and cuda not in (None, "cpu"):
+        version, cuda = on_arm(version, cuda)
     beside = companions(version)
-    tag = "cpu" if cuda == "cpu" else f"cu{cuda.replace('.', '')}" if cuda else None
+    tag = cuda if cuda is None or cuda[:1].isalpha() else f"cu{cuda.replace('.', '')}"
     package = f"torch=={version.partition('+')[0]}" if version else "torch"
     if tag:
         yield from exchange(package, *beside, index=("--index-url", f"{INDEX}/{tag}")).strict(target)
@@ -83,7 +105,8 @@ def exchange(target: Target, *requirements: str, index: Iterable[str] = ()) -> I
     pip takes a version with another "+cu…" for the same, and --force-reinstall would exchange numpy and others too.
     """
     names = [re.split(r"[\[=<>!~]", text)[0] for text in requirements]
-    yield from pip("uninstall", "-y", *(name for name in names if name.startswith("torch"))).strict(target)
+    if target.project not in installers.MANAGERS:
+        yield from pip("uninstall", "-y", *(name for name in names if name.startswith("torch"))).strict(target)
     yield from pip_install(*requirements, index=index).strict(target)
 
 
@@ -120,8 +143,14 @@ def dcnbuild_words(target: Target) -> list[str]:
 
 
 @makes_fix
-def conda_install(target: Target, *packages: str, channel: str = "conda-forge") -> Iterator[str]:
-    """Installs packages into the active conda environment; compilers' have x86-64's names, "gxx_linux-64"."""
+def conda_install(target: Target, *packages: str, channel: str = "conda-forge", own: str = "") -> Iterator[str]:
+    """Installs packages into the active conda environment, or one of their `own` in the home directory, which takes
+    no root; compilers' have x86-64's names, "gxx_linux-64".
+    """
     ending = "64" if target.architecture == "x86_64" else target.architecture
-    own = tuple(name.replace("_linux-64", f"_linux-{ending}", 1) for name in packages)
-    yield from command("conda", "install", "-c", channel, operands=own).strict(target)
+    named = tuple(name.replace("_linux-64", f"_linux-{ending}", 1) for name in packages)
+    if not own:
+        yield from command("conda", "install", "-c", channel, operands=named).strict(target)
+        return
+    yield quoting.comment("with conda, or with micromamba in its place, neither of which takes root:", target.shell)
+    yield from command("conda", "create", "-c", channel, "-p", operands=(f"~/{own}", *named)).strict(target)

@@ -12,18 +12,19 @@ from dcnbuild.doctor.fixes.fix import Fix, together
 from dcnbuild.doctor.logs import asked as asking
 from dcnbuild.doctor.logs import project, system_verbs
 from dcnbuild.doctor.logs.lookups import extensions, runtime, tables
-from dcnbuild.doctor.logs.owner import owner, package_of
+from dcnbuild.doctor.logs.owner import owner
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.resolver import jetson_torch
 from dcnbuild.knowledge import modules
-from dcnbuild.machine import versions
+from dcnbuild.machine import beside_torch, versions
 
-_CHECKOUT, _JUST_IN_TIME, _FAILED, _NO_NVCC = wording.patterns("checkout", "just_in_time", "build_failed", "no_nvcc")
+_CHECKOUT, _JUST_IN_TIME, _FAILED = wording.patterns("checkout", "just_in_time", "build_failed")
+_NO_NVCC, _STARTED = wording.patterns("no_nvcc", "started")
 #: What shows modules of a cluster, and one of a toolkit; a toolkit where installers put it; who found none there.
 _CLUSTER, _MODULE, _TOOLKIT = wording.patterns("cluster", "module", "toolkit_there")
 _LOOKED, _NONE_THERE = wording.patterns("toolkit_looked", "toolkit_none")
 #: A line of what pip and conda list, `of` where its release is for one torch, or of no index; what comes with torch.
-_LISTED, _WITH_TORCH = wording.patterns("listed", "with_torch")
+_LISTED, _WITH_TORCH, _MEMBER = wording.patterns("listed", "with_torch", "member")
 
 
 def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
@@ -41,7 +42,7 @@ def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
     elif found.package:
         yield from build_anew(hit, found.package)
     elif not path.strip() and hit.context.cmake and not (hit.context.of_torch or hit.context.by_pip):
-        yield system_verbs.cmake_build(hit)
+        yield fixes.command("cmake", "--build", system_verbs.build_directory(hit))
     elif not path.strip() and asked and asked.directory:
         if asked.directory == "." and hit["project"].startswith(("~", "/")) and _moved(hit):
             yield from _enter(hit, "")
@@ -112,13 +113,10 @@ def port(hit: Hit, edit: str = "", files: str = r".*[.](cuh?|cpp|cc|h|hpp)") -> 
         yield fixes.say(f"the source is that of {made.package}: a newer release of it")
         yield upgrade(hit, made.package)
         yield fixes.say("or the project of its own, in a clone:")
-    clone = project.cloned(hit.context) if hit["project"] == "." else None
-    if clone is not None:  # by pip, which has deleted its copy
-        url, name, inside = clone
-        yield fixes.say("pip has deleted the copy that it built, so one of your own:")
-        yield fixes.command("git", "clone", "--recursive", operands=(url,))
-        yield fixes.dcnbuild("port", "--in-place", operands=(name,))
-        yield fixes.pip("install", "--no-build-isolation", operands=(f"./{name}{inside}",))
+    own = own_copy(hit) if hit["project"] == "." else None
+    if own is not None:
+        yield from (*own[1], fixes.dcnbuild("port", "--in-place", operands=own[:1]))
+        yield fixes.pip("install", "--no-build-isolation", operands=own[2:])
         return
     if edit and hit.context.again and hit["project"] != "." and not hit.context.windows:
         words = ("-regextype", "posix-extended", "-regex", files, "-exec", "sed", "-i", "-E", edit, "{}", "+")
@@ -127,10 +125,28 @@ def port(hit: Hit, edit: str = "", files: str = r".*[.](cuh?|cpp|cc|h|hpp)") -> 
     yield fixes.dcnbuild("port", "--in-place", operands=(project.outside(hit.context),))
 
 
+def own_copy(hit: Hit) -> tuple[str, tuple[Fix, ...], str] | None:
+    """Of sources that pip has fetched and deleted, a copy of one's own: its name, what fetches it, what to install."""
+    said = fixes.say("pip has deleted the copy that it built, so one of your own:")
+    clone, package = project.cloned(hit.context), hit["package"]
+    if clone is not None:
+        url, name, inside = clone
+        return name, (said, fixes.command("git", "clone", "--recursive", operands=(url,))), f"./{name}{inside}"
+    if package in ("", ".") or hit.context.windows or not project.COPY.search(hit["source"] or hit.text):
+        return None
+    words = ("--no-deps", "--no-build-isolation", "--no-binary", package, "-d", f"{package}-source")
+    unpack = f"cd {package}-source && tar -xzf *.tar.gz --strip-components=1"
+    fetch = (fixes.pip("download", *words, operands=(hit["pinned"] or package,)), fixes.command("sh", "-c", unpack))
+    return f"{package}-source", (said, *fetch), f"./{package}-source"
+
+
 def submodules(hit: Hit) -> Iterator[Fix]:
     """Fetches the submodules of the checkout: of one that an image copies outside of it."""
     place, words = hit["project"], ("submodule", "update", "--init", "--recursive")
-    if hit.context.dockerfile and project.outside(hit.context) != place:
+    own = own_copy(hit)
+    if own is not None:
+        yield from (*own[1], fixes.pip("install", "--no-build-isolation", operands=own[2:]))
+    elif hit.context.dockerfile and project.outside(hit.context) != place:
         yield fixes.say(f"outside of the image, in the checkout that it copies: git {' '.join(words)}")
     else:
         elsewhere = place.startswith("/") if hit.context.dockerfile else hit.context.notebook and place != "."
@@ -167,6 +183,9 @@ def build(hit: Hit, *options: str) -> Iterator[Fix]:
     What an image or a job does is done again anyhow, after what comes before it.
     """
     package, asked = "." if "-e" in options else hit["package"] or ".", given(hit, *options)
+    if asked is not None and asked.manager:
+        yield from again(hit)
+        return
     if asked is not None and asked.given and (hit.context.again or "setup.py" in asked.given):
         yield from again(hit, *({"--no-build-isolation": 0, **dict.fromkeys(options)}))
         return
@@ -178,13 +197,28 @@ def build(hit: Hit, *options: str) -> Iterator[Fix]:
     yield fixes.pip("install", *words, operands=(mine.targets[0] if mine else wanted(hit, *options),))
 
 
+def needs(hit: Hit, *missing: str) -> Fix:
+    """Installs, in one go, what a build without isolation imports: what is missing, and what else the table has."""
+    about = f"{hit['package']} {hit.context.command} {hit['project']}"
+    rows = tables.rows("build_needs").items()
+    known = next((words for name, words in rows if re.search(name, about, re.IGNORECASE)), "packaging ninja")
+    words = (*missing, "setuptools", "wheel", *known.split(), *missing)
+    named = {re.split("[<>=]", word)[0]: word for word in words}.values()
+    if hit.context.manager:  # for this build alone: it is no part of the project
+        return fixes.command(*hit.context.pip, "install", *named)
+    return fixes.pip_install(*named)
+
+
 def given(hit: Hit, *options: str) -> Installation | None:
     """The command that has built what failed: a directory, or the package by its name or out of its repository."""
     package, asked = "." if "-e" in options else hit["package"] or ".", hit.context.asked
-    if asked is None or (package == "." and asked.directory) or hit.context.again or "setup.py" in asked.given:
+    if asked is None or asked.manager or hit.context.again or "setup.py" in asked.given:
+        return asked
+    if package == "." and asked.directory:
         return asked
     of_git = sum(target.startswith("git+") for target in asked.targets) == 1 and hit.context.by_pip
-    return asked if (package != "." and asked.named(package)) or of_git else None
+    of_pip = hit.kind in ("no-distribution", "network")
+    return asked if (package != "." and asked.named(package)) or of_git or of_pip else None
 
 
 def again(hit: Hit, *options: str) -> Iterator[Fix]:
@@ -193,7 +227,7 @@ def again(hit: Hit, *options: str) -> Iterator[Fix]:
     if asked is None or not asked.given:
         yield from build(hit, *options)
         return
-    at = 0 if "setup.py" in asked.given else asked.given.index("install") + 1
+    at = 0 if asked.manager or "setup.py" in asked.given else asked.given.index("install") + 1
     words = (*asked.given[:at], *(word for word in options if at and word not in asked.given), *asked.given[at:])
     if hit.context.again and words == asked.given:
         return
@@ -209,12 +243,12 @@ def builds(hit: Hit) -> bool:
     if asked is None:
         known = project.shown(context) is not None and hit["package"] == "." and not context.first(_JUST_IN_TIME)
         return known and context.first(_CHECKOUT) is not None
-    return bool(asked.directory or context.source or context.by_pip or context.first(_CHECKOUT))
+    return bool(asked.directory or asked.manager or context.source or context.by_pip or context.first(_CHECKOUT))
 
 
 def failed(hit: Hit) -> bool:
     """Whether it is a build that failed, and not a program."""
-    return any(map(_FAILED.search, hit.log.near(hit.line, after=200)))
+    return any(map(_FAILED.search, hit.log.near(hit.line, before=40, after=200)))
 
 
 def wanted(hit: Hit, *options: str) -> str:
@@ -224,14 +258,14 @@ def wanted(hit: Hit, *options: str) -> str:
     address = rf"git\+https?://[\w./@-]{{1,200}}/{name}(?:[@#][\w./@#=&-]{{1,200}})?(?![\w-])"
     given = package != "." or (hit["project"] == "." and "-e" not in options)
     named = hit.context.first(re.compile(address, re.IGNORECASE)) if given else None
-    said = asked.named(package) if asked and package != "." else ""
+    said = asked.named(package) if asked and not asked.manager and package != "." else ""
     return said or (named[0] if named else hit["pinned"] or package)
 
 
-def _ask_torch(hit: Hit) -> Fix:
-    """Which torch it is, in the environment of the project: by what runs a program there, "poetry run"."""
-    runner = hit.context.pip[:2] if hit.context.pip[1:2] == ("run",) else ()
-    return fixes.command(*runner, "python", "-c", "import torch; print(torch.__version__, torch.version.cuda)")
+def member(hit: Hit) -> str:
+    """The package that the manager of a project builds, by its name, also where that is the project itself."""
+    found = hit.context.first(_MEMBER)
+    return found[1] if found and hit["package"] == "." else hit["package"]
 
 
 def exchange(hit: Hit, package: str, *options: str) -> Fix:
@@ -241,19 +275,26 @@ def exchange(hit: Hit, package: str, *options: str) -> Fix:
     return fixes.pip_install(package, options=("--upgrade", "--force-reinstall", *options))
 
 
-def compiled_anew(hit: Hit, index: str) -> Iterator[Fix]:
-    """What the log lists beside torch and was compiled for it, for the one that comes in its place, of this index."""
-    listed = [one for line in hit.log.lines if (one := _LISTED.fullmatch(line.strip()))]
-    rows = {one["name"]: modules.of_package(one["name"]) for one in listed if not _WITH_TORCH.fullmatch(one["name"])}
-    words = {name: row.install[-1] for name, row in rows.items() if row is not None}
-    known = {name: words[-1] for name, words in words.items() if words[0] == "pip" and words[-1] != "."}
-    others = {one["name"]: 0 for one in listed if one["of"] or rows.get(one["name"])}.keys() & (
-        rows.keys() - known.keys()
-    )
+def compiled_anew(hit: Hit, line: str) -> Iterator[Fix]:
+    """What the log lists beside torch and was made for it, for the one that this line of a fix puts in its place."""
+    asked, index = re.search(r"(?<![\w-])torch==([\d.]+)", line), re.search(r"(?<=--index-url )\S+", line)
+    more = ("--extra-index-url", index[0]) if index else ()
+    listed = {one["name"]: one for text in hit.log.lines if (one := _LISTED.fullmatch(text.strip()))}
+    names = [name for name in listed if not _WITH_TORCH.fullmatch(name)]
+    version, made = asked[1] if asked else "", beside_torch.rows("made_for_torch").keys() & names
+    stays = version == hit["torch"].partition("+")[0]
+    fits = ((name, listed[name]["release"] if stays else beside_torch.fitting(name, version)) for name in sorted(made))
+    pairs = {name: fit for name, fit in fits if fit}
+    if pairs:
+        yield fixes.say("each of their releases is made for one torch, so those for this one:")
+        yield fixes.pip_install(*map("==".join, pairs.items()), index=more)
+    rows = {name: modules.of_package(name) for name in names if name not in pairs}
+    words = {name: row.install[-1] for name, row in rows.items() if row and row.install}
+    known = {name: said[-1] for name, said in words.items() if said[0] == "pip" and said[-1] != "."}
+    others = {name for name in rows.keys() - known.keys() if listed[name]["of"] or rows[name]}
     if known:
         yield fixes.say("what was compiled for the old torch, for the new one, by nvcc of its CUDA:")
         anew = ("--no-build-isolation", "--no-cache-dir", "--no-deps", "--force-reinstall")
-        more = ("--extra-index-url", index) if index else ()
         yield fixes.pip("install", *anew, *more, operands=dict.fromkeys(known.values()))
     if others:
         yield fixes.say(f"compiled for the old torch, so anew, as each was installed: {', '.join(sorted(others))}")
@@ -263,25 +304,19 @@ def release(hit: Hit, package: str, wanted: str = "") -> Iterator[Fix]:
     """Installs a release that is asked for, by the installer of its project where pip's would come without its ops."""
     requirement = package + re.sub(r"\s", "", wanted)
     row = modules.of_package(package)
-    other = [words for words in row.install if words[0] not in ("pip", "python")] if row else []
-    if row is None or not other or other[-1][0] != "mim":
+    if row is None or not row.install or row.install[-1][0] != "mim":
         yield fixes.pip_install(requirement)
         return
     yield from (fixes.run(*words) for words in row.install[:-1])
     yield fixes.command(*row.install[-1][:-1], requirement)
 
 
-def devel_image(hit: Hit, cuda: str) -> Iterator[Fix]:
-    """The image of PyTorch that has this torch and its toolkit; of NVIDIA where the torch is not known."""
-    release = re.match(r"\d+\.\d+\.\d+", hit["torch"])
-    image = hit.context.first(_NO_NVCC)
-    if image:
-        yield fixes.say(f"FROM {image[1]}-devel")
-    elif release and cuda:
-        cudnn = 9 if numbers(release[0]) >= (2, 4) else 8
-        yield fixes.say(f"FROM pytorch/pytorch:{release[0]}-cuda{cuda}-cudnn{cudnn}-devel")
-    else:
-        yield fixes.say(f"FROM the image nvidia/cuda of {cuda or 'the CUDA of torch'} whose name ends in -devel")
+def devel(hit: Hit) -> dict[str, str]:
+    """The `image` with a toolkit for the log's without one, and the command that `started` a container, with it."""
+    image, begun = (hit.context.first(pattern, len(hit.log)) for pattern in (_NO_NVCC, _STARTED))
+    texts = (image[0] if image else "", begun["command"] if begun else "")
+    named, other = (_NO_NVCC.sub(lambda one: f"{one['image']}-devel{one['rest'] or ''}", text) for text in texts)
+    return {"image": named, "started": other if other != texts[1] else ""}
 
 
 def module(hit: Hit) -> str:
@@ -316,12 +351,15 @@ def torch(hit: Hit, version: str = "", cuda: str = "") -> Fix:
     """Installs torch: on a Jetson NVIDIA's, on a Mac, which has no CUDA, the only one."""
     if hit.context.jetson:
         return jetson_torch(hit["jetpack"] or "6")
+    if hit.context.rocm:
+        return fixes.install_torch(None, hit["rocm_of_torch"] or "rocm6.4")
+    if hit.context.aarch64 and cuda and numbers(cuda) < (12,):  # whose indices have no such wheel
+        return fixes.say(f"no index has torch for CUDA {cuda} and aarch64, images of nvcr.io/nvidia/pytorch have")
     name = runtime.serving(hit)
-    if name and not version and not cuda:
-        said = fixes.say(
-            f"{name} asks for one release of torch, so a newer {name}, which brings the torch it was made for:"
-        )
-        return together((said, fixes.pip_install(name, options=("--upgrade",))))
+    if name and (not version or version != hit["torch"].partition("+")[0]):
+        said = fixes.say(f"{name} asks for one release of torch, so a newer {name}, which brings that:")
+        index = ("--extra-index-url", f"{fixes.INDEX}/cu{cuda.replace('.', '')}") if cuda else ()
+        return together((said, fixes.pip_install(name, options=("--upgrade",), index=index)))
     if hit.context.windows and not cuda:  # PyPI's torch for Windows has no CUDA
         named = (hit["torch_cuda"], hit["toolkit"], "12.8")
         wheels = (versions.wheel_for_major(item, version) for item in named if item)
@@ -338,13 +376,15 @@ def unset_env(hit: Hit, name: str) -> Iterator[Fix]:
 
 _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
     *(again, submodules, unset_env, upgrade, newer, release, exchange, build, rebuild, other_wheel),
-    *(torch, devel_image, port),
-    *(system_verbs.configure, system_verbs.library_package),
+    *(needs, port),
+    system_verbs.library_package,
 )
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
 VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     **{verb.__name__: verb for verb in _NAMED},
+    "torch_by_pip": torch,
     "toolkit_with": toolkit_of,
+    "elsewhere": lambda hit, *words: fixes.by_hand(fixes.run(*words)),
     "sudo": lambda hit, *words: fixes.command(*words, root=True),
     "start_with": lambda hit, *options: fixes.restart(hit.context.started, *options),
     "of": lambda hit, *words: fixes.command(*words[:-1], operands=words[-1:]),
@@ -355,6 +395,4 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "rebuild_of": build_anew,
     "use_toolkit": lambda hit, version="", root="": fixes.use_toolkit(version or None, root or None),
     "stand_in": lambda hit, occasion: extensions.stand_in(occasion),
-    "show": lambda hit, module: fixes.pip("show", operands=(package_of(module),)),
-    "ask_torch": _ask_torch,
 }

@@ -22,7 +22,7 @@ from typing import Any
 from dcnbuild.base import plain_yaml
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import BUILDS, Fix, is_alternative, render, together
-from dcnbuild.doctor.logs.fix_verbs import VERBS, again, builds, compiled_anew, failed
+from dcnbuild.doctor.logs.fix_verbs import VERBS, again, builds, compiled_anew, failed, own_copy
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
 from dcnbuild.doctor.parse.record import either
 from dcnbuild.doctor.templates import ENTITY, chosen, complete, filled, holds, look_up, unfilled
@@ -31,8 +31,10 @@ from dcnbuild.doctor.templates import ENTITY, chosen, complete, filled, holds, l
 STEPS: dict[str, list[Any]] = plain_yaml.beside(__file__, "verbs.yaml")
 #: So many lines above and below belong to the surroundings of a line.
 _NEAR = (40, 25)
-#: Lines that change what is compiled, and with what; that install torch; the index that they name.
-_CHANGES, _SETS, _TORCH, _INDEX = wording.patterns("line_changes", "line_changes_with", "line_torch", "line_index")
+#: Lines that change what is compiled, and with what; that install torch.
+_CHANGES, _SETS, _TORCH = wording.patterns("line_changes", "line_changes_with", "line_torch")
+#: Where pip has built what it has fetched; a line that fetches the same.
+_FETCHED, _CLONES = wording.patterns("fetched_copy", "line_fetches")
 
 
 def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
@@ -45,12 +47,18 @@ def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
         if verb.startswith("="):
             yield together(look_up(verb[1:])(hit))
             continue
+        asked = hit.context.asked.targets if "{targets}" in arguments and hit.context.asked else ()
+        arguments = [word for text in arguments for word in (asked if text == "{targets}" else (text,))]
         texts = [chosen(str(argument), hit) for argument in arguments]
         words = [filled(text, hit) for text in texts]
         if verb != "say" and not all(complete(text, hit) for text in texts):
             continue
         if any(map(_would_be_an_option, texts, words)):
             continue
+        own = own_copy(hit) if verb != "say" and any(map(_FETCHED.search, words)) else None
+        if own is not None:  # a directory that is gone
+            yield from own[1]
+            words = [_FETCHED.sub(own[0], word) for word in words]
         if verb in STEPS:
             yield together(_fixes(STEPS[verb], replace(hit, given=tuple(words))))
             continue
@@ -64,12 +72,15 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
     cut = next((number for number, fix in enumerate(made) if is_alternative(fix, target)), len(made))
     lines = render(made[:cut], target, whole=False)
     changes = any(map(_CHANGES.search, lines)) or (any(map(_SETS.search, lines)) and failed(hit))
-    if any(map(_TORCH.search, lines)):
-        index = next((found[0] for line in lines if (found := _INDEX.search(line))), "")
-        made.insert(cut, together(compiled_anew(hit, index)))
-        cut += 1
-    if changes and not any(map(BUILDS.search, lines)) and builds(hit):
-        made.insert(cut, together(again(hit)))
+    rest = [re.sub(r"^(?:#|rem) ", "", line) for line in render(made[cut:], target, whole=False)]
+    torch = next(filter(_TORCH.search, (*lines, *rest)), "")
+    if torch:
+        made.insert(cut if torch in lines else len(made), together(compiled_anew(hit, torch)))
+        cut += torch in lines
+    own = own_copy(hit) if any(map(_CLONES.search, lines)) else None
+    if changes and not any(map(BUILDS.search, lines)) and (own or builds(hit)):
+        anew = (fixes.pip("install", "--no-build-isolation", operands=own[2:]),) if own else again(hit)
+        made.insert(cut, together(anew))
     yield from made
 
 

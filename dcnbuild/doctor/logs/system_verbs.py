@@ -10,6 +10,7 @@ from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import libraries
+from dcnbuild.machine.installers import called
 
 _BUILD_DIRECTORY = wording.pattern("build_directory")
 
@@ -17,21 +18,24 @@ _BUILD_DIRECTORY = wording.pattern("build_directory")
 def system_package(hit: Hit, package: str, file: str = "") -> Iterator[Fix]:
     """Installs a package that Debian calls `package`; elsewhere asks which one brings the file."""
     target, file = hit.context.target(hit.facts), file or package
-    if target.windows:
-        yield fixes.say(f"install what brings {file}")
-    elif target.manager == "brew" and package in tables.rows("brew"):
-        yield fixes.command("brew", "install", operands=(tables.rows("brew")[package],))
-    elif target.manager in (None, "apt-get"):
+    manager = "winget" if target.windows else target.manager or "apt-get"
+    if manager == "apt-get" or called(package, manager):
         yield fixes.package_install(package)
+    elif target.windows:
+        yield fixes.say(f"install what brings {file}")
     else:
-        words = tables.rows("search")[target.manager]
-        name = file if target.manager in ("apk", "brew", "pacman") else f"*/{file}"
-        yield fixes.command(*words, operands=(name,))
+        name = file if manager in ("apk", "brew", "pacman", "nix") else f"*/{file}"
+        yield fixes.say(f"the package that this shows, which has {file}:")
+        yield fixes.command(*tables.rows("search")[manager], operands=(name,))
 
 
 def library_package(hit: Hit) -> Iterator[Fix]:
     """Installs the package of the system that has the library, by its name in the release of the log."""
     found, target = libraries.library(hit["name"]), hit.context.target(hit.facts)
+    if target.manager == "nix" and called(found.apt, "nix"):
+        made = f"$(nix-build '<nixpkgs>' -A {called(found.apt, 'nix')} --no-out-link)/lib"
+        yield fixes.set_constant("LD_LIBRARY_PATH", f"{made}:$LD_LIBRARY_PATH")
+        return
     if not found.releases or target.manager not in (None, "apt-get"):
         yield from system_package(hit, found.apt, found.name)
         return
@@ -51,24 +55,7 @@ def library_package(hit: Hit) -> Iterator[Fix]:
             yield fixes.say(f"{found.name} is in {name} of {', '.join(map(str.capitalize, releases))}")
 
 
-def configure(hit: Hit, *definitions: str) -> Iterator[Fix]:
-    """Gives CMake definitions, "CMAKE_CXX_FLAGS=-O1": it reads variables such as CXXFLAGS the first time only."""
-    words = [f"-D{definition}" for definition in definitions]
-    if hit.context.by_pip:
-        yield fixes.set_env("CMAKE_ARGS", " ".join(words))
-        return
-    directory = build_directory(hit)
-    yield fixes.say(f"in the directory of the first CMakeLists.txt, {directory} being the directory of the build:")
-    yield fixes.command("cmake", "-B", directory, *words)
-    yield cmake_build(hit)
-
-
 def build_directory(hit: Hit) -> str:
     """The directory that CMake builds in, which may be deleted: by its name, no other."""
     found = hit.context.first(_BUILD_DIRECTORY)
     return found["path"] if found else "build"
-
-
-def cmake_build(hit: Hit) -> Fix:
-    """Builds by CMake what is configured already."""
-    return fixes.command("cmake", "--build", build_directory(hit))
