@@ -164,7 +164,7 @@ def test_what_was_tried_in_vain_is_not_advised_again() -> None:
     )
     lines = fix(log)
     assert "export TORCH_CUDA_ARCH_LIST=8.0" not in lines
-    assert any("is set to 8.0 already" in line for line in lines)
+    assert any("is already set to 8.0" in line for line in lines)
     assert any(line.startswith("grep ") and line.endswith(" ops/net") for line in lines)
     assert "pip install --no-build-isolation ops/net" in lines
 
@@ -276,7 +276,7 @@ def test_a_check_of_the_program_for_a_gpu_is_that_of_a_wheel_without_cuda() -> N
 
 def test_a_runner_has_no_dcnbuild() -> None:
     lines = fix(f"##[group]Run pip install .\n$ pip install ./ops\nProcessing ./ops\n{_GONE}")
-    assert "# in your own checkout, whose result is committed: dcnbuild port --in-place ./ops" in lines
+    assert "# In your own checkout, then commit the result: dcnbuild port --in-place ./ops" in lines
     assert not any(line.startswith("dcnbuild") for line in lines)
 
 

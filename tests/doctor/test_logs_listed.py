@@ -82,12 +82,12 @@ def test_what_installs_is_not_for_the_job_script() -> None:
     )
     lines = fix(f"$ cat slurm-9.out\n{error}\nsrun: error: n1: task 0: Exited with exit code 1\n")
     assert any(line.startswith("pip install") for line in lines)
-    assert not any("job script" in line for line in lines) and "once, by hand" in lines[0]
+    assert not any("job script" in line for line in lines) and "Once, by hand" in lines[0]
 
 
 def test_only_advice_to_the_reader_is_quoted() -> None:
     raised = "Traceback (most recent call last):\n  File '/w/gen.py', line 2, in <module>\n    plan()\nAcmeError: {}\n"
     said = fix("You should set pad_token first.\n" + raised.format("plan 7") + "(lm) t@u:~$ pip install acme==0.6\n")
-    assert not any("the log itself says" in line for line in said)
+    assert not any("The log itself says" in line for line in said)
     asked = fix(raised.format("no plan. Please set ACME_PLAN to build one."))
     assert any("Please set ACME_PLAN" in line for line in asked)

@@ -137,7 +137,7 @@ def test_what_torch_remarks_beside_a_build_is_no_failure() -> None:
 def test_a_message_brings_no_second_full_stop() -> None:
     for said, shown in (("that was wrong.", "that was wrong."), ("wait ...", "wait ....")):
         log = f'Traceback (most recent call last):\n  File "a.py", line 4, in f\nValueError: {said}'
-        mine = "The line is of the project's own code: a.py, line 4, in f."
+        mine = "The line is in the project's own code: a.py, line 4, in f."
         assert findings(log)[0].cause == f"Python stopped with ValueError: {shown} {mine}"
 
 

@@ -194,7 +194,7 @@ def test_lines_of_a_dockerfile_are_of_one_language() -> None:
     step = "#9 [4/8] RUN pip install .\n#9 8.31 src/a.c:1:10: fatal error: {}: No such file or directory\n"
     assert fix(step.format("Python.h"))[1].startswith("RUN apt-get update && apt-get install -y ")
     assert fix(step.format("THC/THC.h"))[0].startswith(
-        "# outside of the image, in what it copies: dcnbuild port --in-place "
+        "# Outside the image, in the checkout that it copies: dcnbuild port --in-place "
     )
     lines = fix(f"#9 [4/8] RUN pip install .\n#9 8.3 {_NO_TOOLKIT}\n")
     assert any(line.startswith("# FROM ") for line in lines)

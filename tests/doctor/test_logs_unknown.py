@@ -57,19 +57,19 @@ def test_a_message_that_announces_lines_brings_them() -> None:
     )
     found = findings(log)[0]
     assert "size mismatch for head.weight" in found.cause and "size mismatch" in found.evidence[1]
-    assert any("checkpoint is of a model with other layers" in line for line in found.fix)
+    assert any("checkpoint and the configuration describe different models" in line for line in found.fix)
     assert not any("pip" in line for line in found.fix)
 
 
 @pytest.mark.parametrize(
     ("message", "words"),
     [
-        ("KeyError: 'a'", "print its keys"),
+        ("KeyError: 'a'", "Print its keys"),
         ("UnicodeDecodeError: 'gbk' codec can't decode byte 0xaf in position 14", "PYTHONUTF8=1"),
         ("FileNotFoundError: [Errno 2] No such file or directory: 'data/a.json'", "pwd"),
         ("json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)", "its first lines and its size"),
-        ("RuntimeError: The size of tensor a (3) must match the size of tensor b (4)", "print their shapes"),
-        ("AssertionError", "does not hold"),
+        ("RuntimeError: The size of tensor a (3) must match the size of tensor b (4)", "Print both shapes"),
+        ("AssertionError", "is false"),
     ],
 )
 def test_each_kind_of_exception_says_what_to_look_at(message: str, words: str) -> None:

@@ -99,7 +99,7 @@ class Fix:
             return self.strict(target)
         except UnquotableError as error:
             what = self.write.__name__.replace("_", " ")
-            return (quoting.comment(f"by hand: {what}, for {error}", target.shell),)
+            return (quoting.comment(f"By hand: {what}, for {error}", target.shell),)
 
     def strict(self, target: Target) -> tuple[str, ...]:
         """Like `lines`, but raises UnquotableError: for fixes that are made of others."""

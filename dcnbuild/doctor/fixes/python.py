@@ -103,12 +103,12 @@ def rebuild(target: Target, package: str | None = None, directory: str = ".", *m
 @makes_fix
 def dcnbuild(target: Target, *words: str, operands: Iterable[str | Path] = ()) -> Iterator[str]:
     """Runs a command of dcnbuild, which no image and no runner has: sources are ported where they are edited."""
-    outside = "# outside of the image, in what it copies: " if target.shell == "dockerfile" else ""
+    outside = "# Outside the image, in the checkout that it copies: " if target.shell == "dockerfile" else ""
     if not outside and target.place and not target.form:
         if words[0] == "port":
-            outside = "# in your own checkout, whose result is committed: "
+            outside = "# In your own checkout, then commit the result: "
         else:
-            yield "# install dcnbuild there first, by pip from its repository, or do it on your machine:"
+            yield "# Install dcnbuild there first, with pip from its repository, or run this on your machine:"
     shell = replace(target, shell="sh") if outside else target
     for line in command(*dcnbuild_words(target), *words, operands=tuple(operands)).strict(shell):
         yield f"{outside}{line}"

@@ -24,7 +24,7 @@ def system_install(target: Target, package: str, version: str = "") -> Iterator[
         yield from conda_install(name).strict(target)
         return
     if manager is None:
-        yield quoting.comment(f"install {package} {version} with the package manager", target.shell)
+        yield quoting.comment(f"Install {package} {version} with the package manager", target.shell)
         return
     if version and package == "g++" and manager == "apt-get":
         version = f"-{version}"
@@ -38,7 +38,7 @@ def install_msvc(target: Target) -> Iterator[str]:
     parts = "--add Microsoft.VisualStudio.Workload.VCTools --includeRecommended --passive"
     words = ("winget", "install", "Microsoft.VisualStudio.2022.BuildTools", "--override", parts)
     yield from command(*words).strict(target)
-    yield quoting.comment("open: x64 Native Tools Command Prompt for VS 2022, and build in it", target.shell)
+    yield quoting.comment("Open the x64 Native Tools Command Prompt for VS 2022, and build there", target.shell)
     yield assignment(target, "DISTUTILS_USE_SDK", "1")
 
 
@@ -71,7 +71,7 @@ def install_gcc(target: Target, major: int, cmake: bool = False) -> Iterator[str
             yield from set_constant(name, str(value)).strict(target)
         return
     if target.manager == "pacman" and major < 14:
-        yield quoting.comment(f"gcc{major} is in the AUR, and takes an AUR helper such as yay", target.shell)
+        yield quoting.comment(f"Install gcc{major} from the AUR, with an AUR helper such as yay:", target.shell)
         yield from command("yay", "-S", f"gcc{major}").strict(target)
     elif target.manager in ("dnf", "yum") and not fedora:
         package = f"gcc-toolset-{major}-gcc-c++"  # of Red Hat's AppStream

@@ -50,7 +50,7 @@ def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
         yield from _enter(hit, path)
         yield fixes.rebuild()
     else:  # nothing says that the current directory is the one whose build may be deleted
-        yield fixes.say("in the checkout of what fails, where its setup.py lies:")
+        yield fixes.say("In the checkout of the project that fails, next to its setup.py:")
         yield fixes.by_hand(fixes.rebuild())
 
 
@@ -99,7 +99,7 @@ def _enter(hit: Hit, path: str) -> Iterator[Fix]:
     if directory not in ("", "."):
         yield fixes.command("cd", operands=(directory,))
     elif not directory:
-        yield fixes.say("in the checkout of what fails, where its setup.py lies:")
+        yield fixes.say("In the checkout of the project that fails, next to its setup.py:")
 
 
 def port(hit: Hit, edit: str = "", files: str = r".*[.](cuh?|cpp|cc|h|hpp)") -> Iterator[Fix]:
@@ -109,13 +109,13 @@ def port(hit: Hit, edit: str = "", files: str = r".*[.](cuh?|cpp|cc|h|hpp)") -> 
     """
     made = owner(hit["source"])
     if made.package and re.search(r"(?:site|dist)-packages", hit["source"]):
-        yield fixes.say(f"the source is that of {made.package}: a newer release of it")
+        yield fixes.say(f"The source belongs to {made.package}. Install a newer release:")
         yield upgrade(hit, made.package)
-        yield fixes.say("or the project of its own, in a clone:")
+        yield fixes.say("or rewrite the source in a clone of its repository:")
     clone = project.cloned(hit.context) if hit["project"] == "." else None
     if clone is not None:  # by pip, which has deleted its copy
         url, name, inside = clone
-        yield fixes.say("pip has deleted the copy that it built, so one of your own:")
+        yield fixes.say("pip deleted the copy that it built. Clone the project yourself:")
         yield fixes.command("git", "clone", "--recursive", operands=(url,))
         yield fixes.dcnbuild("port", "--in-place", operands=(name,))
         yield fixes.pip("install", "--no-build-isolation", operands=(f"./{name}{inside}",))
@@ -123,7 +123,7 @@ def port(hit: Hit, edit: str = "", files: str = r".*[.](cuh?|cpp|cc|h|hpp)") -> 
     if edit and hit.context.again and hit["project"] != "." and not hit.context.windows:
         words = ("-regextype", "posix-extended", "-regex", files, "-exec", "sed", "-i", "-E", edit, "{}", "+")
         yield fixes.command("find", hit["project"], *words)
-        yield fixes.say("for good, in the checkout itself:")
+        yield fixes.say("To make this permanent, change the checkout itself:")
     yield fixes.dcnbuild("port", "--in-place", operands=(project.outside(hit.context),))
 
 
@@ -131,7 +131,7 @@ def submodules(hit: Hit) -> Iterator[Fix]:
     """Fetches the submodules of the checkout: of one that an image copies outside of it."""
     place, words = hit["project"], ("submodule", "update", "--init", "--recursive")
     if hit.context.dockerfile and project.outside(hit.context) != place:
-        yield fixes.say(f"outside of the image, in the checkout that it copies: git {' '.join(words)}")
+        yield fixes.say(f"Outside the image, in the checkout that it copies: git {' '.join(words)}")
     else:
         elsewhere = place.startswith("/") if hit.context.dockerfile else hit.context.notebook and place != "."
         inside = ("-C", place) if elsewhere else ()
@@ -153,12 +153,12 @@ def newer(hit: Hit, package: str) -> Iterator[Fix]:
     asks = next((found for line in hit.log.lines if (found := re.search(said.replace("who", "one", 1), line))), None)
     who = (asks["one"] or asks["who"]) if asks else ""
     if who and not re.search(r"\.(?:txt|in|toml)$", who):
-        yield fixes.say(f"{who} asks for just this release of {package}, a newer one may ask for a newer:")
+        yield fixes.say(f"{who} requires exactly this {package}. Install a newer {who}, which may allow others:")
         yield upgrade(hit, who)
         return
     yield upgrade(hit, package)
     if who:
-        yield fixes.say(f"and write that release into {who}, which asks for {hit['pinned'] or 'this one'}")
+        yield fixes.say(f"Write the new release into {who}, which asks for {hit['pinned'] or 'this one'}")
 
 
 def build(hit: Hit, *options: str) -> Iterator[Fix]:
@@ -251,12 +251,12 @@ def compiled_anew(hit: Hit, index: str) -> Iterator[Fix]:
         rows.keys() - known.keys()
     )
     if known:
-        yield fixes.say("what was compiled for the old torch, for the new one, by nvcc of its CUDA:")
+        yield fixes.say("Rebuild what was compiled for the old torch, with the nvcc for the CUDA of the new torch:")
         anew = ("--no-build-isolation", "--no-cache-dir", "--no-deps", "--force-reinstall")
         more = ("--extra-index-url", index) if index else ()
         yield fixes.pip("install", *anew, *more, operands=dict.fromkeys(known.values()))
     if others:
-        yield fixes.say(f"compiled for the old torch, so anew, as each was installed: {', '.join(sorted(others))}")
+        yield fixes.say(f"Install again what else was compiled for the old torch: {', '.join(sorted(others))}")
 
 
 def release(hit: Hit, package: str, wanted: str = "") -> Iterator[Fix]:
@@ -281,7 +281,7 @@ def devel_image(hit: Hit, cuda: str) -> Iterator[Fix]:
         cudnn = 9 if numbers(release[0]) >= (2, 4) else 8
         yield fixes.say(f"FROM pytorch/pytorch:{release[0]}-cuda{cuda}-cudnn{cudnn}-devel")
     else:
-        yield fixes.say(f"FROM the image nvidia/cuda of {cuda or 'the CUDA of torch'} whose name ends in -devel")
+        yield fixes.say(f"FROM an nvidia/cuda image for {cuda or 'the CUDA of torch'}, whose name ends in -devel")
 
 
 def module(hit: Hit) -> str:
@@ -319,7 +319,7 @@ def torch(hit: Hit, version: str = "", cuda: str = "") -> Fix:
     name = runtime.serving(hit)
     if name and not version and not cuda:
         said = fixes.say(
-            f"{name} asks for one release of torch, so a newer {name}, which brings the torch it was made for:"
+            f"{name} requires one release of torch. Install a newer {name}, which brings the torch that it needs:"
         )
         return together((said, fixes.pip_install(name, options=("--upgrade",))))
     if hit.context.windows and not cuda:  # PyPI's torch for Windows has no CUDA
@@ -333,7 +333,7 @@ def unset_env(hit: Hit, name: str) -> Iterator[Fix]:
     """Unsets a variable; a notebook's program has read it, and a cell may set it again."""
     yield fixes.unset_env(name)
     if hit.context.notebook and any(name in line and "environ" in line for line in hit.log.lines):
-        yield fixes.say(f"and delete the line of the notebook that sets {name}, then restart its kernel")
+        yield fixes.say(f"Delete the line of the notebook that sets {name}, then restart the kernel")
 
 
 _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (

@@ -18,7 +18,7 @@ def system_package(hit: Hit, package: str, file: str = "") -> Iterator[Fix]:
     """Installs a package that Debian calls `package`; elsewhere asks which one brings the file."""
     target, file = hit.context.target(hit.facts), file or package
     if target.windows:
-        yield fixes.say(f"install what brings {file}")
+        yield fixes.say(f"Install the package that contains {file}")
     elif target.manager == "brew" and package in tables.rows("brew"):
         yield fixes.command("brew", "install", operands=(tables.rows("brew")[package],))
     elif target.manager in (None, "apt-get"):
@@ -39,8 +39,8 @@ def library_package(hit: Hit) -> Iterator[Fix]:
     if named is not None:
         yield fixes.package_install(named)
     elif target.distribution is not None:
-        yield fixes.say(f"{target.distribution} has no {found.name}: what asks for it was built on another release, so")
-        yield fixes.say(f"one that was built for {target.distribution}, or an image or environment of the other:")
+        yield fixes.say(f"{target.distribution} has no {found.name}: what needs it was built on another release")
+        yield fixes.say(f"Install a build for {target.distribution}, or use an image of the other release:")
         yield fixes.command("apt-file", "search", operands=(found.name,))
     else:
         if found.apt:
@@ -48,7 +48,7 @@ def library_package(hit: Hit) -> Iterator[Fix]:
         else:
             yield fixes.command("apt-cache", "search", "--names-only", re.split(r"[\d.]", found.name)[0].lower())
         for name, releases in found.releases.items():
-            yield fixes.say(f"{found.name} is in {name} of {', '.join(map(str.capitalize, releases))}")
+            yield fixes.say(f"The package {name} of {', '.join(map(str.capitalize, releases))} contains {found.name}")
 
 
 def configure(hit: Hit, *definitions: str) -> Iterator[Fix]:
@@ -58,7 +58,7 @@ def configure(hit: Hit, *definitions: str) -> Iterator[Fix]:
         yield fixes.set_env("CMAKE_ARGS", " ".join(words))
         return
     directory = build_directory(hit)
-    yield fixes.say(f"in the directory of the first CMakeLists.txt, {directory} being the directory of the build:")
+    yield fixes.say(f"In the directory of the top-level CMakeLists.txt, with {directory} as the build directory:")
     yield fixes.command("cmake", "-B", directory, *words)
     yield cmake_build(hit)
 
