@@ -61,7 +61,7 @@ def driver_too_old(facts: Facts) -> Iterator[Verdict]:
     if torch is None or torch.cuda is None or not driver_refuses(facts):
         return
     served = driver.gpus and all(gpu.capability and gpu.capability >= (7, 5) for gpu in driver.gpus)
-    newer = (fixes.say("Install the newest driver, which supports this GPU. To keep this one:"),) if served else ()
+    newer = (fixes.say("Install the newest driver, which supports this GPU. To keep this driver:"),) if served else ()
     minimum, major = compatibility.minimum_driver(torch.cuda), numbers(torch.cuda)[0]
     yield Verdict(*newer, *torch_fix(facts), minimum=minimum, major=major)
 
