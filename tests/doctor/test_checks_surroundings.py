@@ -98,7 +98,7 @@ def test_secure_boot_keeps_a_driver_out() -> None:
     ("error", "said", "fix"),
     [
         (802, "fabric", "sudo systemctl enable --now nvidia-fabricmanager"),
-        (803, "another version", "sudo reboot"),
+        (803, "different versions", "sudo reboot"),
         (999, "suspend", "sudo modprobe -r nvidia_uvm"),
         (34, "stub", None),
         (1, "cannot be started", None),
