@@ -31,6 +31,7 @@ class Installation:
         given: the whole command, () where it names an index, or what a shell replaces.
         entered: where the line of the command goes first, "cd /w &&".
         variables: those that this line sets for the command alone.
+        manager: the manager of a project, ("uv", "sync") being the tool; "" for what installs by itself.
     """
 
     tool: tuple[str, ...]
@@ -40,6 +41,7 @@ class Installation:
     given: tuple[str, ...] = ()
     entered: str = ""
     variables: tuple[tuple[str, str], ...] = ()
+    manager: str = ""
 
     @property
     def kept(self) -> tuple[str, ...]:
@@ -85,6 +87,12 @@ def read(before: str, tool: str, text: str) -> Installation | None:
     if of_setup:
         return replace(made, tool=("pip",))
     return None if any(map(_REPLACED.search, words)) else _of_pip(made, words)
+
+
+def managed(tool: str, text: str) -> Installation:
+    """A command of the manager of a project, "uv sync", "poetry add", by the words after it."""
+    words, tools = text.split(), tuple(tool.split())
+    return replace(_of_pip(Installation(tools, (), (), False, (*tools, *words)), words), manager=tools[0])
 
 
 def _of_pip(made: Installation, words: list[str]) -> Installation:

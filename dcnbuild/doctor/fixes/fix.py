@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Concatenate, ParamSpec
 
 from dcnbuild.base import quoting
@@ -29,17 +29,22 @@ class Target:
         manager: "apt-get", "dnf", "yum", "zypper", "pacman", "apk"; None if not known.
         distribution: "ubuntu 24.04"; None if not known.
         root: whether commands run as root without more ado, as in most containers.
+        rootless: whether nobody becomes root, as on a cluster.
         conda: whether a conda environment is active.
         facts: of this machine, whose toolkits and compilers may be named; None for another machine.
         architecture: "x86_64", "aarch64".
         container: whether it is one.
         pip: what stands for pip, as ("uv", "pip").
+        python: what runs Python there, as ("poetry", "run", "python").
+        project: the manager of the project, "uv", "poetry", whose files pip knows nothing of; "" without one.
+        building: whether that has failed to build a package, at which it would fail again.
         alternative: whether the lines come after "or" and so are comments: interactive zsh takes those for commands
             and evaluates what is to be replaced by a program's output.
         form: what they are written for as a whole: "cell" of a notebook, "unit" of systemd, "script" that starts
             the program, or the command that has started the container.
         place: where they go that are not typed, "in the Dockerfile, before line 14:".
         variables: those that have been set there, in vain, with their values.
+        there: packages that are installed, in vain, with their releases, "numpy" → "1.26.4".
     """
 
     shell: Shell = "sh"
@@ -52,10 +57,15 @@ class Target:
     architecture: str = "x86_64"
     container: bool = False
     pip: tuple[str, ...] = ("pip",)
+    python: tuple[str, ...] = ("python",)
+    project: str = ""
+    building: bool = False
+    rootless: bool = False
     alternative: bool = False
     form: str = ""
     place: str = ""
     variables: frozenset[tuple[str, str]] = frozenset()
+    there: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, facts: Facts) -> Target:
@@ -77,6 +87,11 @@ class Target:
     def windows(self) -> bool:
         """Whether paths and programs are those of Windows."""
         return self.system == "Windows"
+
+    @property
+    def unattended(self) -> bool:
+        """Whether nobody answers questions where the lines run, and the lists of packages are missing."""
+        return bool(self.container or self.place or self.form)
 
 
 def shell_of(variables: Mapping[str, str], system: str = "Linux") -> Shell:
@@ -127,6 +142,9 @@ def render(fixes: Iterable[Fix], target: Target, whole: bool = True) -> tuple[st
                 kept.append(line)
                 if alternative is not None:
                     alternative.add(line)
+    # an alternative of which all has been said above is none
+    empty = re.compile(rf"({comment} or\b[^\n]*:\n)+(?={comment} or\b|\Z)")
+    kept = empty.sub("", "".join(f"{line}\n" for line in kept)).splitlines()
     return tuple(places.placed(kept, target.form, target.place, target.shell) if whole else kept)
 
 

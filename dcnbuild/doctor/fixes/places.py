@@ -22,7 +22,10 @@ _WORDS, _STARTS, _ENV, _INSTALLS = wording.patterns("plain_words", "starts_conta
 
 def cell(line: str) -> str:
     """One line of a shell, or a comment, in a notebook."""
+    line = re.sub("^rem ", "# ", line)
     found = _SET.fullmatch(line)
+    if found and found["quote"] is not None:  # of cmd, whose %CUDA_PATH% Python on Windows knows
+        return f'import os; os.environ["{found["name"]}"] = os.path.expandvars({found["value"]!r})'
     if found:
         return _assign(found["name"], found["value"])
     found = _UNSET.fullmatch(line)

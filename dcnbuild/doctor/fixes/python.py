@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
+from dcnbuild.base import plain_yaml, quoting
 from dcnbuild.base.quoting import UnquotableError
 from dcnbuild.doctor.fixes.fix import Fix, Target, makes_fix
 from dcnbuild.doctor.fixes.shell import command, remove
@@ -17,6 +19,8 @@ INDEX = "https://download.pytorch.org/whl"
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][\w.-]*(?:\[[\w,.-]+\])?(?:[=<>!~]=?[\w.*+!,<>=~ -]+)?", re.ASCII)
 #: The commands of pip that uv has.
 _OF_UV = ("install", "uninstall", "show", "list", "check", "freeze")
+#: What the manager of a project is told in place of pip.
+_MANAGERS = plain_yaml.beside(__file__, "managers.yaml")
 
 
 def python_of(target: Target) -> list[str]:
@@ -37,13 +41,38 @@ def on(target: Target, facts: Facts, fix: Fix) -> Iterator[str]:
 @makes_fix
 def pip(target: Target, *words: str | Path, operands: Iterable[str | Path] = ()) -> Iterator[str]:
     """Runs pip, or what stands for it, for the Python that the fix is about."""
+    managed = [*_managed(target, [*map(str, words), *map(str, operands)])]
+    if managed:
+        yield from managed
+        return
     python = python_of(target)
     before = [*python, "-m", "pip"] if python else ["pip"]
     if target.pip != ("pip",) and (target.pip[0] != "uv" or words[0] in _OF_UV):
         before = [*target.pip]
+    if before == ["pip"] and target.pip[0] == "uv" and words[0] == "cache":
+        before, words = ["uv"], ("cache", "clean")
     if before[0] == "uv":  # which asks nothing
         words = tuple(word for word in words if word != "-y")
     yield from command(*before, *words, operands=tuple(operands)).strict(target)
+
+
+def _managed(target: Target, words: list[str]) -> Iterator[str]:
+    """The same by the manager of the project, which takes back what pip does; nothing where pip may do it."""
+    url = next((word for word in words if word.startswith("https://")), "")
+    names = [word for word in dict.fromkeys(words[1:]) if not word.startswith("-") and word != url]
+    what = "rebuild" if "--no-build-isolation" in words else "add_from" if url else "add"
+    if words[0] != "install" or names in ([], ["pip"]) or not all(map(_REQUIREMENT.fullmatch, names)):
+        return
+    row = _MANAGERS.get(target.project, {})
+    known = {"name": names[0], "url": url, "index": f"pytorch-{url.rpartition('/')[2]}"}
+    known["later"] = row.get("later", "") if target.building else ""
+    named = [name if re.search("[=<>]", name) else name + row.get("alone", "") for name in names]
+    for line in row.get(what, ()):
+        if isinstance(line, str):
+            yield quoting.comment(line.format(**known), target.shell)
+        else:
+            written = (named if word == "{names}" else [word.format(**known)] for word in line)
+            yield from command(*filter(None, chain.from_iterable(written))).strict(target)
 
 
 def run(*words: str) -> Fix:
@@ -59,16 +88,38 @@ def pip_install(
     for text in requirements:
         if not _REQUIREMENT.fullmatch(text):
             raise UnquotableError(f"{text}: no requirement that pip could install")
+    newer = not index and (not options or (tuple(options) == ("--upgrade",) and re.search("[=<>]", requirements[0])))
+    if newer and all(allows(text, target.there) for text in requirements):
+        name, python = re.split(r"[\[=<>!~]", requirements[0])[0], python_of(target) or ["python"]
+        said = f"{name} {target.there[name.lower().replace('_', '-')]} is already installed, as the log shows"
+        yield quoting.comment(f"{said}. The program runs another Python, or finds another copy first:", target.shell)
+        yield from command(*python, "-c", "import sys; print(sys.executable, sys.path)").strict(target)
+        options = ("--force-reinstall", "--no-deps")
+        yield from command(*python, "-m", "pip", "install", *options, *requirements).strict(target)
+        return
     yield from pip("install", *options, *requirements, *index).strict(target)
+
+
+def allows(requirement: str, there: Mapping[str, str]) -> bool | None:
+    """Whether a requirement takes the release that is there of its package; None where none is, or no requirement."""
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        asked = Requirement(requirement)
+        found = there.get(asked.name.lower().replace("_", "-"))
+        return None if found is None or asked.url else asked.specifier.contains(Version(found), prereleases=True)
+    except (InvalidRequirement, InvalidVersion):
+        return None
 
 
 @makes_fix
 def install_torch(target: Target, version: str | None = None, cuda: str | None = None) -> Iterator[str]:
-    """Installs torch, the newest by default, with the CUDA that is asked for ("12.8", or "cpu"), and torchvision and
-    torchaudio with it: each of their releases is made for one torch, and would stay behind.
+    """Installs torch, the newest by default, with the CUDA that is asked for ("12.8", "cpu", "rocm6.4"), and with it
+    torchvision and torchaudio: each of their releases is made for one torch, and would stay behind.
     """
     beside = companions(version)
-    tag = "cpu" if cuda == "cpu" else f"cu{cuda.replace('.', '')}" if cuda else None
+    tag = cuda if cuda is None or cuda[:1].isalpha() else f"cu{cuda.replace('.', '')}"
     package = f"torch=={version.partition('+')[0]}" if version else "torch"
     if tag:
         yield from exchange(package, *beside, index=("--index-url", f"{INDEX}/{tag}")).strict(target)
@@ -83,7 +134,8 @@ def exchange(target: Target, *requirements: str, index: Iterable[str] = ()) -> I
     pip takes a version with another "+cu…" for the same, and --force-reinstall would exchange numpy and others too.
     """
     names = [re.split(r"[\[=<>!~]", text)[0] for text in requirements]
-    yield from pip("uninstall", "-y", *(name for name in names if name.startswith("torch"))).strict(target)
+    if target.project not in _MANAGERS:
+        yield from pip("uninstall", "-y", *(name for name in names if name.startswith("torch"))).strict(target)
     yield from pip_install(*requirements, index=index).strict(target)
 
 
@@ -120,8 +172,16 @@ def dcnbuild_words(target: Target) -> list[str]:
 
 
 @makes_fix
-def conda_install(target: Target, *packages: str, channel: str = "conda-forge") -> Iterator[str]:
-    """Installs packages into the active conda environment; compilers' have x86-64's names, "gxx_linux-64"."""
+def conda_install(
+    target: Target, *packages: str, channel: str = "conda-forge", own: str | None = None
+) -> Iterator[str]:
+    """Installs packages into the active conda environment, or one of their `own` in the home directory, which takes
+    no root; compilers' have x86-64's names, "gxx_linux-64".
+    """
     ending = "64" if target.architecture == "x86_64" else target.architecture
-    own = tuple(name.replace("_linux-64", f"_linux-{ending}", 1) for name in packages)
-    yield from command("conda", "install", "-c", channel, operands=own).strict(target)
+    named = tuple(name.replace("_linux-64", f"_linux-{ending}", 1) for name in packages)
+    if own is None:
+        yield from command("conda", "install", "-c", channel, operands=named).strict(target)
+        return
+    yield quoting.comment("Use conda, or micromamba instead. Neither needs root:", target.shell)
+    yield from command("conda", "create", "-c", channel, "-p", operands=(f"~/{own}", *named)).strict(target)

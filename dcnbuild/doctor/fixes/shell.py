@@ -41,6 +41,16 @@ def command(
     """
     if root and target.shell == "dockerfile" and target.place and " before " not in target.place:
         target = replace(target, shell="sh", root=False)  # the machine that starts the containers
+    if words[0] == "printenv" and target.shell in ("cmd", "powershell"):
+        for name in words[1:]:
+            yield from written(target, "show", str(name))
+        return
+    if words[0] == "python":
+        words = (*target.python, *words[1:])
+    elif words[0] == "mim" and target.project:  # a program of its environment
+        words = (*target.python[:-1], *words)
+    if target.unattended and words[0] == "conda" and words[1] in ("install", "create"):
+        words = (*words[:2], "-y", *words[2:])
     shell = target.shell
     quoted = [quoting.argument(str(word), shell) for word in words]
     quoted += [quoting.operand(str(word), shell) for word in operands]
@@ -48,12 +58,14 @@ def command(
         quoted[0] = "where.exe"
     if shell == "powershell" and quoted[0].startswith("'"):
         quoted.insert(0, "&")
-    if root and not target.root and not target.windows:
+    if root and not target.root and not (target.windows or target.rootless):
         quoted.insert(0, "sudo")
     line = " ".join(quoted)
+    if root and target.rootless:
+        line = quoting.comment(f"Ask the administrator of this machine to run: {line}", shell)
     if target.shell == "dockerfile" and effects.of_line(line) == "reads":  # what it prints is for people
         line = f"# {line}"
-    elif target.shell == "dockerfile":
+    elif target.shell == "dockerfile" and not line.startswith("#"):
         line = f"WORKDIR {line[3:]}" if words[0] == "cd" else _lasting(line)
     yield line
 
@@ -120,7 +132,9 @@ def prepend(target: Target, name: str, *directories: str | Path) -> Iterator[str
     facts = target.facts
     unset = facts is not None and not any(entry.variable == name for entry in facts.paths)
     (after,) = written(target, "and_before", name)
-    texts = (";" if target.windows else ":").join(map(str, directories))
+    texts = (";" if target.windows and target.shell != "sh" else ":").join(map(str, directories))
+    if target.windows and target.shell == "sh":  # Git Bash
+        texts = re.sub(r"\b([A-Z]):/", lambda drive: f"/{drive[1].lower()}/", texts.replace("\\", "/"))
     yield assignment(target, name, texts, "" if unset else after)
 
 
@@ -141,6 +155,17 @@ def set_constant(target: Target, name: str, value: str) -> Iterator[str]:
 
 #: Sets TORCH_CUDA_ARCH_LIST to what the GPUs of the machine are.
 ask_gpus = partial(makes_fix(written), "ask_gpus")
+
+
+@makes_fix
+def vs_shell(target: Target, root: str = "", toolset: str = "") -> Iterator[str]:
+    """Sets the variables of Visual C++, of that in a directory, in one of its older toolsets, in the open shell."""
+    known = "vs_shell" if re.fullmatch(r"(?a)[A-Z]:[\w \\().-]+", root) else "vs_shell_found"
+    yield from written(target, known, root, f" -vcvars_ver={toolset}" if toolset else "")
+
+
+#: The image to build in.
+from_image = partial(makes_fix(written), "from_image")
 #: Moves temporary files to a new directory here: by its full path, since programs run elsewhere read it too.
 temporary_here = partial(makes_fix(written), "temporary_here")
 

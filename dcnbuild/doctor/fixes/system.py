@@ -6,30 +6,28 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from dcnbuild.base import quoting
+from dcnbuild.base import plain_yaml, quoting
 from dcnbuild.base.versions import numbers
 from dcnbuild.doctor.fixes.fix import Target, makes_fix
 from dcnbuild.doctor.fixes.places import SHELLS
 from dcnbuild.doctor.fixes.python import conda_install
-from dcnbuild.doctor.fixes.shell import assignment, command, set_constant
+from dcnbuild.doctor.fixes.shell import assignment, command, prepend, set_constant, vs_shell
 from dcnbuild.machine.facts import Compiler
+
+#: Packages as Debian calls them → as others do.
+PACKAGES: dict[str, dict[str, str]] = plain_yaml.beside(__file__, "packages.yaml")
 
 
 @makes_fix
 def system_install(target: Target, package: str, version: str = "") -> Iterator[str]:
     """Installs a package of the system: "g++", "python-dev", or one that is called the same everywhere."""
-    manager = target.manager
     if target.conda and package == "g++":
-        name = f"gxx_linux-64={version}" if version else "gxx_linux-64"
-        yield from conda_install(name).strict(target)
-        return
-    if manager is None:
+        yield from conda_install("gxx_linux-64").strict(target)
+    elif target.manager is None:
         yield quoting.comment(f"Install {package} {version} with the package manager", target.shell)
-        return
-    if version and package == "g++" and manager == "apt-get":
-        version = f"-{version}"
-    name = SHELLS["packages"].get(manager, {}).get(package, package).format(version)
-    yield from package_install(name).strict(target)
+    else:
+        name = SHELLS["packages"].get(target.manager, {}).get(package, package)
+        yield from package_install(name.format(version)).strict(target)
 
 
 @makes_fix
@@ -38,21 +36,34 @@ def install_msvc(target: Target) -> Iterator[str]:
     parts = "--add Microsoft.VisualStudio.Workload.VCTools --includeRecommended --passive"
     words = ("winget", "install", "Microsoft.VisualStudio.2022.BuildTools", "--override", parts)
     yield from command(*words).strict(target)
-    yield quoting.comment("Open the x64 Native Tools Command Prompt for VS 2022, and build there", target.shell)
+    yield quoting.comment("Open the x64 Native Tools Command Prompt for VS 2022, or set its variables:", target.shell)
+    yield from vs_shell().strict(target)
     yield assignment(target, "DISTUTILS_USE_SDK", "1")
 
 
 @makes_fix
 def package_install(target: Target, name: str) -> Iterator[str]:
-    """Installs what the package manager of the system, Debian's where that is not known, calls by this name."""
-    manager = target.manager or "apt-get"
-    program = SHELLS["installs"].get(manager, (manager, "install"))
-    if manager == "apt-get" and (target.container or target.place or target.form):  # no lists, nor a terminal
-        update = "" if target.root else "sudo "
-        install = " ".join(command(*program, "-y", operands=(name,), root=True).strict(replace(target, shell="sh")))
-        yield f"{'RUN ' if target.shell == 'dockerfile' else ''}{update}apt-get update && {install}"
+    """Installs a package of the system by its name in Debian, or in the distribution that the target has."""
+    manager = "winget" if target.windows else target.manager or "apt-get"
+    if name in target.there:
+        yield quoting.comment(f"{name} is already installed, as the log shows:", target.shell)
+        if name.startswith("lib"):  # conda's linker, and a cross compiler, look elsewhere
+            yield from prepend("LIBRARY_PATH", f"/usr/lib/{target.architecture}-linux-gnu").strict(target)
         return
-    yield from command(*program, operands=(name,), root=True).strict(target)
+    called = PACKAGES.get(name, {})
+    yes = (SHELLS["unattended"].get(manager),) if target.unattended else ()
+    words = filter(None, (*SHELLS["installs"].get(manager, (manager, "install")), *yes))
+    root, named = manager not in SHELLS["of_users"], called.get(manager, name)
+    listless = manager == "apt-get" and target.unattended  # as an image or a runner is
+    plain = replace(target, shell="sh") if listless else target
+    (line,) = command(*words, operands=(named,), root=root).strict(plain)
+    if listless and not target.rootless:
+        update = "" if target.root else "sudo "
+        line = f"{'RUN ' if target.shell == 'dockerfile' else ''}{update}apt-get update && {line}"
+    yield line
+    if target.rootless and "conda" in called:
+        yield quoting.comment("or, without root, install it into a conda environment:", target.shell)
+        yield from conda_install(called["conda"]).strict(replace(target, alternative=True))
 
 
 @makes_fix
@@ -62,10 +73,12 @@ def install_gcc(target: Target, major: int, cmake: bool = False) -> Iterator[str
         yield from install_msvc().strict(target)
         return
     fedora = (target.distribution or "").startswith("fedora")
-    if target.conda or target.manager in (None, "apk") or (fedora and major < 13):
-        packages = (f"gcc_linux-64={major}", f"gxx_linux-64={major}")
-        yield from conda_install(*packages).strict(target)
-        conda = "/opt/conda" if target.shell == "dockerfile" else "$CONDA_PREFIX"
+    row = SHELLS["gcc"].get("fedora" if fedora else target.manager)
+    if target.conda or target.rootless or row is None or (fedora and major < 13):
+        image = target.shell == "dockerfile"
+        own = None if target.conda or image else f"gcc-{major}"
+        yield from conda_install(f"gcc_linux-64={major}", f"gxx_linux-64={major}", own=own).strict(target)
+        conda = f"$HOME/{own}" if own else "/opt/conda" if image else "$CONDA_PREFIX"
         prefix = f"{conda}/bin/{target.architecture}-conda-linux-gnu"
         for name, value in _variables(f"{prefix}-gcc", f"{prefix}-g++", cmake):
             yield from set_constant(name, str(value)).strict(target)
@@ -73,15 +86,10 @@ def install_gcc(target: Target, major: int, cmake: bool = False) -> Iterator[str
     if target.manager == "pacman" and major < 14:
         yield quoting.comment(f"Install gcc{major} from the AUR, with an AUR helper such as yay:", target.shell)
         yield from command("yay", "-S", f"gcc{major}").strict(target)
-    elif target.manager in ("dnf", "yum") and not fedora:
-        package = f"gcc-toolset-{major}-gcc-c++"  # of Red Hat's AppStream
-        yield from system_install(package).strict(target)
-        root = f"/opt/rh/gcc-toolset-{major}/root/usr/bin"
-        yield from use_compiler(f"{root}/gcc", f"{root}/g++", cmake).strict(target)
-        return
     else:
-        yield from system_install("g++", str(major)).strict(target)
-    yield from use_compiler(f"/usr/bin/gcc-{major}", f"/usr/bin/g++-{major}", cmake).strict(target)
+        yield from package_install(row["package"].format(major)).strict(target)
+    c, cxx = (row["program"].format(major, name) for name in ("gcc", "g++"))
+    yield from use_compiler(c, cxx, cmake).strict(target)
 
 
 def _variables(c: str | Path, cxx: str | Path, cmake: bool) -> tuple[tuple[str, str | Path], ...]:

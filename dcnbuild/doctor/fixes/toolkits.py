@@ -11,7 +11,7 @@ from dcnbuild.base.quoting import UnquotableError
 from dcnbuild.base.versions import numbers
 from dcnbuild.doctor.fixes.fix import Target, makes_fix
 from dcnbuild.doctor.fixes.python import conda_install, dcnbuild, dcnbuild_words
-from dcnbuild.doctor.fixes.shell import assignment, prepend, set_env_from, written
+from dcnbuild.doctor.fixes.shell import assignment, prepend, set_constant, set_env_from, written
 from dcnbuild.doctor.fixes.system import system_install
 from dcnbuild.machine import recipes
 
@@ -35,7 +35,13 @@ def use_toolkit(target: Target, version: str | None = None, root: str | Path | N
             yield from written(target, "use_installed")
             return
         root = rf"{_WINDOWS_TOOLKITS}\v{version}"
-    root = str(root or (f"/usr/local/cuda-{version}" if version else "/usr/local/cuda"))
+    if root is None and target.manager == "nix":
+        named = f"cudaPackages{'_' if version else ''}{(version or '').replace('.', '_')}.cudatoolkit"
+        yield assignment(target, "NIXPKGS_ALLOW_UNFREE", "1")
+        yield from set_env_from("CUDA_HOME", "nix-build", "<nixpkgs>", "-A", named, "--no-out-link").strict(target)
+        return
+    usual = "/opt/cuda" if target.manager == "pacman" else "/usr/local/cuda"
+    root = str(root or (f"/usr/local/cuda-{version}" if version else usual))
     yield assignment(target, "CUDA_HOME", root)
     yield from prepend("PATH", rf"{root}\bin" if target.windows else f"{root}/bin").strict(target)
 
@@ -48,15 +54,17 @@ def _version(text: str) -> None:
 def toolkit_source(target: Target, version: str) -> tuple[str, str]:
     """Where a toolkit for a torch of this CUDA version comes from, and which version it will be.
 
-    "dcnbuild", "conda", "repository" (NVIDIA's, of packages) or "archive" (NVIDIA's, of installers). The first is the
-    shortest wherever it is possible: it takes no root. Another minor version of the same major does no harm, so that
-    a newer one stands in for what a source does not have.
+    "dcnbuild", "conda", "nix", "repository" (NVIDIA's, of packages) or "archive" (NVIDIA's, of installers). The first is
+    the shortest wherever it is possible: it takes no root. Another minor version of the same major does no harm, so
+    that a newer one stands in for what a source does not have.
     """
     wanted = numbers(version)[:2]
     if target.system == "Linux" and recipes.from_pypi(version):
         return "dcnbuild", version
-    if target.conda:
+    if target.conda or target.rootless:
         return "conda", version
+    if target.manager == "nix":
+        return "nix", version
     if (target.distribution or "").startswith("debian"):  # the recipes take Debian's own archive
         known = [name for name in recipes.DEBIAN if numbers(name)[:1] == wanted[:1]]
         newer = [name for name in known if numbers(name) >= wanted]
@@ -84,9 +92,15 @@ def install_toolkit(target: Target, version: str) -> Iterator[str]:
         again = set_env_from("CUDA_HOME", *dcnbuild_words(target), "toolkit", "install", version)
         yield from again.strict(target)
         return
+    if source == "nix":
+        yield from use_toolkit(version).strict(target)
+        return
     if source == "conda":
-        channel = f"nvidia/label/cuda-{version}.0"
-        yield from conda_install("cuda-toolkit", channel=channel).strict(target)
+        channel, own = f"nvidia/label/cuda-{version}.0", None if target.conda else f"cuda-{version}"
+        yield from conda_install("cuda-toolkit", channel=channel, own=own).strict(target)
+        if own:
+            yield from set_constant("CUDA_HOME", f"$HOME/{own}").strict(target)
+            return
         prefix = target.facts.variables.get("CONDA_PREFIX") if target.facts else None
         if prefix:
             yield assignment(target, "CUDA_HOME", prefix)

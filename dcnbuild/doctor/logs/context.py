@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
+from typing import Any
 
 from dcnbuild.base import plain_yaml
 from dcnbuild.base.quoting import Shell
@@ -34,13 +35,15 @@ _VERSIONS = {name: _any(patterns) for name, patterns in _TABLE["versions"].items
 _SIGNS = {name: (_any(row["any"], row.get("nocase", False)), row["near"]) for name, row in _TABLE["signs"].items()}
 #: What shows which package manager a Linux has: (pattern, manager, distribution).
 _MANAGERS = tuple((_any(row["any"]), row["manager"], row.get("distribution")) for row in _TABLE["managers"])
-#: What shows that something else than pip installs.
-_INSTALLERS = tuple((_any(row["any"]), tuple(row["words"])) for row in _TABLE["installers"])
+#: What shows that something else runs Python and pip than what PATH has.
+_RUNNERS = tuple((_any(row["any"]), row) for row in _TABLE["runners"])
 #: Where the lines of a fix go that nobody types: in an image's build, and in the job of a service that builds.
 _IMAGES, _JOBS, _PROGRAMS = (
     [(_any(row["any"]), row["say"]) for row in _TABLE[f"{of}_places"]] for of in ("image", "job", "program")
 )
-_STARTED, _INSIDE, _UBUNTU, _COMPOSE = wording.patterns("started", "inside", "ubuntu", "compose")
+_STARTED, _INSIDE, _UBUNTU, _COMPOSE, _FAILED = wording.patterns(
+    "started", "inside", "ubuntu", "compose", "build_failed"
+)
 #: What tells one machine from another.
 _HOMES, _PROMPT, _COMPILER, _DRIVER = wording.patterns("homes", "user_prompt", "compiler", "driver")
 #: A command that prints versions, and which of them is which.
@@ -52,7 +55,7 @@ _SOURCE, _BUILT, _LOCAL = wording.patterns("source", "built", "local")
 #: The properties of a Context that templates may name.
 SHOWN = frozenset(
     (
-        *(*_VERSIONS, *_SIGNS, "ci", "command", "compose", "installer", "source", "again", "where"),
+        *(*_VERSIONS, *_SIGNS, "ci", "command", "compose", "installer", "manager", "source", "again", "where"),
         *("project", "package", "pinned", "started"),
     )
 )
@@ -82,9 +85,11 @@ class Context:
     log: Log
     line: int
 
-    toolkit, torch, torch_cuda, python, gcc, jetpack, nvcc_path, vc = (_Version() for _ in range(8))
+    toolkit, torch, torch_cuda, rocm_of_torch, python, gcc, jetpack = (_Version() for _ in range(7))
+    nvcc_path, vc, tried = (_Version() for _ in range(3))
     conda, windows, mac, wsl, jetson, ada, container, dockerfile, venv = (_Sign() for _ in range(9))
     aarch64, powershell, root, cmake, by_pip, of_torch, notebook, fish, csh = (_Sign() for _ in range(9))
+    gitbash, rootless, rocm = (_Sign() for _ in range(3))
 
     def first(self, pattern: re.Pattern[str], reach: int = REACH) -> re.Match[str] | None:
         """The match nearest to the line: on it, else above it, else below it."""
@@ -112,9 +117,12 @@ class Context:
 
     def target(self, facts: Facts | None) -> Target:
         """Where a fix is pasted: this machine where the log may be of it, else the log's machine."""
-        found = replace(self._target(facts), place=self.place, variables=asked.variables(self))
+        runs = {"pip": self.pip, "python": self.runs["python"], "project": self.manager, "building": self.building}
+        found = replace(
+            self._target(facts), **runs, place=self.place, variables=asked.variables(self), there=self.there
+        )
         form = self.started or ("cell" if self.notebook else places.form_of(self.place))
-        return replace(found, form=form) if found.shell in ("sh", "dockerfile") else found
+        return replace(found, form=form) if found.shell in ("sh", "dockerfile") or form == "cell" else found
 
     @cached_property
     def place(self) -> str:
@@ -152,12 +160,12 @@ class Context:
         image = self.dockerfile or self.place.startswith("in the Dockerfile")
         shell = "dockerfile" if image else "fish" if self.fish else "csh" if self.csh else here.shell
         if here.facts is not None:
-            return replace(here, shell=shell, conda=self.conda or here.conda, pip=self.pip)
+            return replace(here, shell=shell, conda=self.conda or here.conda)
         if self.windows:
-            shell = "powershell" if self.powershell else "cmd"
-            return Target(shell, "Windows", conda=self.conda, pip=self.pip)
+            shell = "sh" if self.gitbash else "powershell" if self.powershell and not self.notebook else "cmd"
+            return Target(shell, "Windows", conda=self.conda)
         if self.mac:
-            return Target("sh", "Darwin", "brew", conda=self.conda, pip=self.pip)
+            return Target("sh", "Darwin", "brew", conda=self.conda)
         manager, distribution = "apt-get", None
         for pattern, name, release in _MANAGERS:
             if self.first(pattern, reach=60):
@@ -170,24 +178,51 @@ class Context:
             *(shell, "Linux", manager, distribution, self.root or image, self.conda),
             architecture="aarch64" if self.aarch64 else "x86_64",
             container=self.container,
-            pip=self.pip,
+            rootless=self.rootless and not (self.root or self.container),
         )
 
     @cached_property
+    def runs(self) -> dict[str, Any]:
+        """What runs Python and pip in this log, and the manager of its project."""
+        typed = self.asked is not None and self.asked.tool == ("uv", "pip")
+        for pattern, row in _RUNNERS:
+            found = None if typed and "project" in row else self.first(pattern, reach=60)
+            if found:
+                python = tuple(word.format(*filter(None, found.groups())) for word in row["python"])
+                return {"project": "", "pip": (*python, "-m", "pip"), **row, "python": python}
+        tool = self.asked.tool if self.asked and not self.asked.manager else ("pip",)
+        return {"project": "", "pip": tool, "python": ("python",)}
+
+    @property
     def pip(self) -> tuple[str, ...]:
         """What installs in this log: pip, or what stands for it."""
-        by = self.asked.tool if self.asked else ("pip",)
-        return next((words for pattern, words in _INSTALLERS if self.first(pattern, reach=60)), by)
+        return tuple(self.runs["pip"])
+
+    @property
+    def building(self) -> bool:
+        """Whether the manager of a project, or uv, has failed to build a package: it says so first."""
+        by = self.asked is not None and (self.asked.manager or self.asked.tool[0] == "uv")
+        return bool(by) and any(map(_FAILED.search, self.log.near(self.line, 60, 60)))
+
+    @property
+    def manager(self) -> str:
+        """The manager of the project, "" for none."""
+        return str(self.runs["project"])
 
     @cached_property
     def asked(self) -> Installation | None:
         """The command that installs, as far as the log shows it."""
         return asked.installation(self)
 
+    @cached_property
+    def there(self) -> dict[str, str]:
+        """What the log shows to be installed."""
+        return asked.there(self)
+
     @property
     def installer(self) -> str:
         """The same by its name alone."""
-        return self.pip[0]
+        return "pip" if self.pip[-2:] == ("-m", "pip") else self.pip[0]
 
     @property
     def command(self) -> str:

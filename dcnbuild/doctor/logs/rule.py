@@ -128,6 +128,7 @@ SPECIAL: dict[str, Callable[[Hit], str]] = {
     "MATCH": lambda hit: hit.match.group(),
     "KIND": lambda hit: hit.kind,
     "ROOT": lambda hit: str(hit.context.target(hit.facts).root or ""),
+    "HOSTED": lambda hit: str(any((hit["notebook"], hit["ci"], hit["container"], hit["rootless"])) or ""),
     "SHELL": lambda hit: hit.context.target(hit.facts).shell,
     "DISTRIBUTION": lambda hit: hit.context.target(hit.facts).distribution or "",
     "MANAGER": lambda hit: hit.context.target(hit.facts).manager or "",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
+from dcnbuild.doctor.fixes.system import PACKAGES
 from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import libraries
@@ -17,21 +18,24 @@ _BUILD_DIRECTORY = wording.pattern("build_directory")
 def system_package(hit: Hit, package: str, file: str = "") -> Iterator[Fix]:
     """Installs a package that Debian calls `package`; elsewhere asks which one brings the file."""
     target, file = hit.context.target(hit.facts), file or package
-    if target.windows:
-        yield fixes.say(f"Install the package that contains {file}")
-    elif target.manager == "brew" and package in tables.rows("brew"):
-        yield fixes.command("brew", "install", operands=(tables.rows("brew")[package],))
-    elif target.manager in (None, "apt-get"):
+    manager = "winget" if target.windows else target.manager or "apt-get"
+    if manager == "apt-get" or manager in PACKAGES.get(package, ()):
         yield fixes.package_install(package)
+    elif target.windows:
+        yield fixes.say(f"Install the package that contains {file}")
     else:
-        words = tables.rows("search")[target.manager]
-        name = file if target.manager in ("apk", "brew", "pacman") else f"*/{file}"
-        yield fixes.command(*words, operands=(name,))
+        name = file if manager in ("apk", "brew", "pacman", "nix") else f"*/{file}"
+        yield fixes.say(f"Install the package that contains {file}. This shows it:")
+        yield fixes.command(*tables.rows("search")[manager], operands=(name,))
 
 
 def library_package(hit: Hit) -> Iterator[Fix]:
     """Installs the package of the system that has the library, by its name in the release of the log."""
     found, target = libraries.library(hit["name"]), hit.context.target(hit.facts)
+    if target.manager == "nix" and found.apt in PACKAGES:
+        made = f"$(nix-build '<nixpkgs>' -A {PACKAGES[found.apt]['nix']} --no-out-link)/lib"
+        yield fixes.set_constant("LD_LIBRARY_PATH", f"{made}:$LD_LIBRARY_PATH")
+        return
     if not found.releases or target.manager not in (None, "apt-get"):
         yield from system_package(hit, found.apt, found.name)
         return
