@@ -224,7 +224,7 @@ def test_quotes_are_not_nested_where_the_shell_cannot() -> None:
     assert fix.lines(target("sh")) == ("export A=\"$(echo 'a'\\''b c')\"",)
     assert fix.lines(target("fish")) == ("set -gx A (echo 'a\\'b c')",)
     for shell, mark in (("csh", "#"), ("cmd", "rem")):
-        assert fix.lines(target(shell))[0].startswith(f"{mark} by hand")  # type: ignore[arg-type]
+        assert fix.lines(target(shell))[0].startswith(f"{mark} By hand")  # type: ignore[arg-type]
 
 
 def test_fixes_are_equal_by_their_arguments() -> None:
