@@ -6,16 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from dcnbuild.base import plain_yaml, quoting
+from dcnbuild.base import quoting
 from dcnbuild.base.versions import numbers
 from dcnbuild.doctor.fixes.fix import Target, makes_fix
 from dcnbuild.doctor.fixes.places import SHELLS
 from dcnbuild.doctor.fixes.python import conda_install
 from dcnbuild.doctor.fixes.shell import assignment, command, prepend, set_constant, vs_shell
 from dcnbuild.machine.facts import Compiler
-
-#: Packages as Debian calls them → as others do.
-PACKAGES: dict[str, dict[str, str]] = plain_yaml.beside(__file__, "packages.yaml")
+from dcnbuild.machine.installers import PACKAGES
 
 
 @makes_fix

@@ -16,7 +16,7 @@ from dcnbuild.doctor.logs.owner import owner, package_of
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.resolver import jetson_torch
 from dcnbuild.knowledge import modules
-from dcnbuild.machine import versions
+from dcnbuild.machine import beside_torch, versions
 
 _CHECKOUT, _JUST_IN_TIME, _FAILED = wording.patterns("checkout", "just_in_time", "build_failed")
 _NO_NVCC, _STARTED = wording.patterns("no_nvcc", "started")
@@ -42,7 +42,7 @@ def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
     elif found.package:
         yield from build_anew(hit, found.package)
     elif not path.strip() and hit.context.cmake and not (hit.context.of_torch or hit.context.by_pip):
-        yield system_verbs.cmake_build(hit)
+        yield fixes.command("cmake", "--build", system_verbs.build_directory(hit))
     elif not path.strip() and asked and asked.directory:
         if asked.directory == "." and hit["project"].startswith(("~", "/")) and _moved(hit):
             yield from _enter(hit, "")
@@ -113,13 +113,11 @@ def port(hit: Hit, edit: str = "", files: str = r".*[.](cuh?|cpp|cc|h|hpp)") -> 
         yield fixes.say(f"The source belongs to {made.package}. Install a newer release:")
         yield upgrade(hit, made.package)
         yield fixes.say("or rewrite the source in a clone of its repository:")
-    clone = project.cloned(hit.context) if hit["project"] == "." else None
-    if clone is not None:  # by pip, which has deleted its copy
-        url, name, inside = clone
-        yield fixes.say("pip deleted the copy that it built. Clone the project yourself:")
-        yield fixes.command("git", "clone", "--recursive", operands=(url,))
-        yield fixes.dcnbuild("port", "--in-place", operands=(name,))
-        yield fixes.pip("install", "--no-build-isolation", operands=(f"./{name}{inside}",))
+    own = own_copy(hit) if hit["project"] == "." else None
+    if own is not None:
+        name, fetch, target = own
+        yield from (*fetch, fixes.dcnbuild("port", "--in-place", operands=(name,)))
+        yield fixes.pip("install", "--no-build-isolation", operands=(target,))
         return
     if edit and hit.context.again and hit["project"] != "." and not hit.context.windows:
         words = ("-regextype", "posix-extended", "-regex", files, "-exec", "sed", "-i", "-E", edit, "{}", "+")
@@ -128,10 +126,28 @@ def port(hit: Hit, edit: str = "", files: str = r".*[.](cuh?|cpp|cc|h|hpp)") -> 
     yield fixes.dcnbuild("port", "--in-place", operands=(project.outside(hit.context),))
 
 
+def own_copy(hit: Hit) -> tuple[str, tuple[Fix, ...], str] | None:
+    """Of sources that pip has fetched and deleted, a copy of one's own: its name, what fetches it, what to install."""
+    said = fixes.say("pip deleted the copy that it built. Fetch a copy of your own:")
+    clone, package = project.cloned(hit.context), hit["package"]
+    if clone is not None:
+        url, name, inside = clone
+        return name, (said, fixes.command("git", "clone", "--recursive", operands=(url,))), f"./{name}{inside}"
+    if package in ("", ".") or hit.context.windows or not project.COPY.search(hit["source"] or hit.text):
+        return None
+    words = ("--no-deps", "--no-build-isolation", "--no-binary", package, "-d", f"{package}-source")
+    unpack = f"cd {package}-source && tar -xzf *.tar.gz --strip-components=1"
+    fetch = (fixes.pip("download", *words, operands=(hit["pinned"] or package,)), fixes.command("sh", "-c", unpack))
+    return f"{package}-source", (said, *fetch), f"./{package}-source"
+
+
 def submodules(hit: Hit) -> Iterator[Fix]:
     """Fetches the submodules of the checkout: of one that an image copies outside of it."""
     place, words = hit["project"], ("submodule", "update", "--init", "--recursive")
-    if hit.context.dockerfile and project.outside(hit.context) != place:
+    own = own_copy(hit)
+    if own is not None:
+        yield from (*own[1], fixes.pip("install", "--no-build-isolation", operands=own[2:]))
+    elif hit.context.dockerfile and project.outside(hit.context) != place:
         yield fixes.say(f"Outside the image, in the checkout that it copies: git {' '.join(words)}")
     else:
         elsewhere = place.startswith("/") if hit.context.dockerfile else hit.context.notebook and place != "."
@@ -183,13 +199,11 @@ def build(hit: Hit, *options: str) -> Iterator[Fix]:
 
 
 def needs(hit: Hit, *missing: str) -> Fix:
-    """Installs, in one go, what a build without isolation takes from the environment: what the log shows to be missing,
-    and what else this package's build imports.
-    """
+    """Installs, in one go, what a build without isolation imports: what is missing, and what else the table has."""
     about = f"{hit['package']} {hit.context.command} {hit['project']}"
     rows = tables.rows("build_needs").items()
     known = next((words for name, words in rows if re.search(name, about, re.IGNORECASE)), "packaging ninja")
-    words = ("setuptools", "wheel", *missing, *known.split())
+    words = (*missing, "setuptools", "wheel", *known.split(), *missing)
     named = {re.split("[<>=]", word)[0]: word for word in words}.values()
     if hit.context.manager:  # for this build alone: it is no part of the project
         return fixes.command(*hit.context.pip, "install", *named)
@@ -199,13 +213,9 @@ def needs(hit: Hit, *missing: str) -> Fix:
 def given(hit: Hit, *options: str) -> Installation | None:
     """The command that has built what failed: a directory, or the package by its name or out of its repository."""
     package, asked = "." if "-e" in options else hit["package"] or ".", hit.context.asked
-    if (
-        asked is None
-        or asked.manager
-        or (package == "." and asked.directory)
-        or hit.context.again
-        or "setup.py" in asked.given
-    ):
+    if asked is None or asked.manager or hit.context.again or "setup.py" in asked.given:
+        return asked
+    if package == "." and asked.directory:
         return asked
     of_git = sum(target.startswith("git+") for target in asked.targets) == 1 and hit.context.by_pip
     of_pip = hit.kind in ("no-distribution", "network")
@@ -249,7 +259,7 @@ def wanted(hit: Hit, *options: str) -> str:
     address = rf"git\+https?://[\w./@-]{{1,200}}/{name}(?:[@#][\w./@#=&-]{{1,200}})?(?![\w-])"
     given = package != "." or (hit["project"] == "." and "-e" not in options)
     named = hit.context.first(re.compile(address, re.IGNORECASE)) if given else None
-    said = asked.named(package) if asked and package != "." else ""
+    said = asked.named(package) if asked and not asked.manager and package != "." else ""
     return said or (named[0] if named else hit["pinned"] or package)
 
 
@@ -272,16 +282,14 @@ def compiled_anew(hit: Hit, line: str) -> Iterator[Fix]:
     more = ("--extra-index-url", index[0]) if index else ()
     listed = {one["name"]: one for text in hit.log.lines if (one := _LISTED.fullmatch(text.strip()))}
     names = [name for name in listed if not _WITH_TORCH.fullmatch(name)]
-    stays = asked is not None and asked[1] == hit["torch"].partition("+")[0]
-    fitting = {
-        name: listed[name]["release"] if stays else tables.for_torch(name, asked[1] if asked else "")
-        for name in names
-        if name in tables.rows("made_for_torch")
-    }
-    pairs = {name: fit for name, fit in fitting.items() if fit}
+    version = asked[1] if asked else ""
+    stays = version == hit["torch"].partition("+")[0]
+    made = [name for name in names if name in beside_torch.rows("made_for_torch")]
+    fits = ((name, listed[name]["release"] if stays else beside_torch.fitting(name, version)) for name in made)
+    pairs = {name: fit for name, fit in fits if fit}
     if pairs:
         yield fixes.say("Install the releases that are made for this torch:")
-        yield fixes.pip_install(*(f"{name}=={fit}" for name, fit in pairs.items()), index=more)
+        yield fixes.pip_install(*map("==".join, pairs.items()), index=more)
     rows = {name: modules.of_package(name) for name in names if name not in pairs}
     words = {name: row.install[-1] for name, row in rows.items() if row and row.install}
     known = {name: said[-1] for name, said in words.items() if said[0] == "pip" and said[-1] != "."}
@@ -298,35 +306,20 @@ def release(hit: Hit, package: str, wanted: str = "") -> Iterator[Fix]:
     """Installs a release that is asked for, by the installer of its project where pip's would come without its ops."""
     requirement = package + re.sub(r"\s", "", wanted)
     row = modules.of_package(package)
-    other = [words for words in row.install if words[0] not in ("pip", "python")] if row else []
-    if row is None or not other or other[-1][0] != "mim":
+    if row is None or not row.install or row.install[-1][0] != "mim":
         yield fixes.pip_install(requirement)
         return
     yield from (fixes.run(*words) for words in row.install[:-1])
     yield fixes.command(*row.install[-1][:-1], requirement)
 
 
-def devel(hit: Hit) -> str:
-    """The image with a toolkit of the same name as the one without that the log names, "" where it names none."""
-    image = hit.context.first(_NO_NVCC, len(hit.log))
-    return f"{image['image']}-devel{image['rest'] or ''}" if image else ""
-
-
-def devel_started(hit: Hit) -> str:
-    """The command that has started a container of the one, for the other."""
-    found = hit.context.first(_STARTED, len(hit.log))
-    other = _NO_NVCC.sub(r"\g<image>-devel\g<rest>", found["command"]) if found else ""
-    return other if found and other != found["command"] else ""
-
-
-def devel_image(hit: Hit, cuda: str) -> Fix:
-    """The image of PyTorch that has this torch and its toolkit; of NVIDIA where the torch is not known."""
-    release, of_cuda = re.match(r"\d+\.\d+\.\d+", hit["torch"]), tables.like("nvidia_images", cuda)
-    if release and cuda:
-        cudnn = 9 if numbers(release[0]) >= (2, 4) else 8
-        return fixes.from_image(f"pytorch/pytorch:{release[0]}-cuda{cuda}-cudnn{cudnn}-devel")
-    asked = fixes.say(f"FROM an nvidia/cuda image for {cuda or 'the CUDA of torch'}, whose name ends in -devel")
-    return fixes.from_image(of_cuda) if of_cuda else asked
+def devel(hit: Hit) -> dict[str, str]:
+    """The `image` with a toolkit for the log's without one, and the command that `started` a container, with it."""
+    image, begun = (hit.context.first(pattern, len(hit.log)) for pattern in (_NO_NVCC, _STARTED))
+    command = begun["command"] if begun else ""
+    other = _NO_NVCC.sub(r"\g<image>-devel\g<rest>", command)
+    named = f"{image['image']}-devel{image['rest'] or ''}" if image else ""
+    return {"image": named, "started": other if other != command else ""}
 
 
 def module(hit: Hit) -> str:
@@ -389,12 +382,13 @@ def unset_env(hit: Hit, name: str) -> Iterator[Fix]:
 
 _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
     *(again, submodules, unset_env, upgrade, newer, release, exchange, build, rebuild, other_wheel),
-    *(needs, torch, devel_image, port),
-    *(system_verbs.configure, system_verbs.library_package),
+    *(needs, port),
+    system_verbs.library_package,
 )
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
 VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     **{verb.__name__: verb for verb in _NAMED},
+    "torch_by_pip": torch,
     "toolkit_with": toolkit_of,
     "elsewhere": lambda hit, *words: fixes.by_hand(fixes.run(*words)),
     "sudo": lambda hit, *words: fixes.command(*words, root=True),

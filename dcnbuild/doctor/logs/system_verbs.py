@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
-from dcnbuild.doctor.fixes.system import PACKAGES
 from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import libraries
+from dcnbuild.machine.installers import PACKAGES
 
 _BUILD_DIRECTORY = wording.pattern("build_directory")
 
@@ -55,24 +55,7 @@ def library_package(hit: Hit) -> Iterator[Fix]:
             yield fixes.say(f"The package {name} of {', '.join(map(str.capitalize, releases))} contains {found.name}")
 
 
-def configure(hit: Hit, *definitions: str) -> Iterator[Fix]:
-    """Gives CMake definitions, "CMAKE_CXX_FLAGS=-O1": it reads variables such as CXXFLAGS the first time only."""
-    words = [f"-D{definition}" for definition in definitions]
-    if hit.context.by_pip:
-        yield fixes.set_env("CMAKE_ARGS", " ".join(words))
-        return
-    directory = build_directory(hit)
-    yield fixes.say(f"In the directory of the top-level CMakeLists.txt, with {directory} as the build directory:")
-    yield fixes.command("cmake", "-B", directory, *words)
-    yield cmake_build(hit)
-
-
 def build_directory(hit: Hit) -> str:
     """The directory that CMake builds in, which may be deleted: by its name, no other."""
     found = hit.context.first(_BUILD_DIRECTORY)
     return found["path"] if found else "build"
-
-
-def cmake_build(hit: Hit) -> Fix:
-    """Builds by CMake what is configured already."""
-    return fixes.command("cmake", "--build", build_directory(hit))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from dcnbuild.base.versions import numbers
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.fixes.python import INDEX
@@ -113,12 +112,6 @@ def from_repository(hit: Hit) -> bool:
     return row is not None and not row.on_index and bool(row.install)
 
 
-def newest_within(wanted: str) -> str:
-    """The newest Python below the bound of a requirement: ">=3.6,<3.11" → "3.10"."""
-    found = re.search(r"<\s*3\.(\d{1,2})", wanted)
-    return f"3.{int(found[1]) - 1}" if found and int(found[1]) else ""
-
-
 def callee(hit: Hit) -> str:
     """The package of the compiled module that is called on the lines above: "causal_conv1d_cuda.f(" is
     causal-conv1d's.
@@ -173,17 +166,6 @@ def torch_version_fix(hit: Hit) -> Iterator[Fix]:
     yield fixes.install_torch(public, found and (found[3] or f"{found[1]}.{found[2]}"))
 
 
-def sibling(name: str) -> str:
-    """For "spconv-cu128", the newest that there is: "spconv-cu126"."""
-    stem, _, ending = name.rpartition("-")
-    known = tables.rows("named_after_cuda").get(stem, [])
-    if not known or ending in known:
-        return ""
-    digits = "".join(filter(str.isdigit, ending))
-    older = [item for item in known if "".join(filter(str.isdigit, item)) <= digits]
-    return f"{stem}-{(older or known)[-1]}"
-
-
 def conflicts(hit: Hit) -> str:
     """What asks for what, up to three."""
     # conda draws a tree, whose branches hold what the line above requires
@@ -231,12 +213,6 @@ def with_cuda(hit: Hit) -> versions.Wheel | None:
 # -- wheels ---------------------------------------------------------------------------------------------
 
 
-def of_tag(tag: str) -> str:
-    """The Python of a wheel's tag: "cp310" → "3.10", "" for one that names none."""
-    found = re.match(r"cp(3)(\d{1,2})", tag)
-    return f"{found[1]}.{found[2]}" if found else ""
-
-
 def running(hit: Hit) -> str:
     """The Python that the log shows beside the wheel's, "" if it shows none."""
     text = hit.around(before=30, after=10).replace(hit["name"], "")
@@ -244,13 +220,7 @@ def running(hit: Hit) -> str:
     return (found[1] or f"{found[2]}.{found[3]}") if found else ""
 
 
-def beyond(pinned: str) -> str:
-    """Newer releases of the same major than one that was asked for: "numpy==1.23.5" → "numpy>1.23.5,<2"."""
-    name, _, version = pinned.partition("==")
-    return f"{name}>{version},<{(numbers(version) or (0,))[0] + 1}"
-
-
 def than_this(hit: Hit) -> str:
     """The same as the end of a sentence, where it is another than the wheel's."""
     have = running(hit)
-    return f" than this Python {have}" if have and have != of_tag(hit["python"]) else ""
+    return f" than this Python {have}" if have and have != versions.of_tag(hit["python"]) else ""
