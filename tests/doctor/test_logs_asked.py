@@ -122,12 +122,12 @@ def test_a_url_of_windows_becomes_its_path() -> None:
 @pytest.mark.parametrize(
     ("log", "before", "line"),
     [
-        ("Dockerfile:14\n>>> RUN pip install .\n", "# in the Dockerfile, before line 14:", "ENV TORCH_CUDA_ARCH_LIST="),
-        ("Step 7/9 : RUN pip install .\n", "# in the Dockerfile, before step 7:", "ENV TORCH_CUDA_ARCH_LIST="),
-        (" > [web 5/9] RUN pip install .:\n", "# in the Dockerfile, before step 5:", "ENV TORCH_CUDA_ARCH_LIST="),
-        ("##[group]Run pip install .\n", "# in the workflow, in the run: step", "export TORCH_CUDA_ARCH_LIST="),
-        ("Running with gitlab-runner 16\n$ pip install .\n", "# in .gitlab-ci.yml, in script:", "export TORCH_CUDA"),
-        ("/var/lib/jenkins/workspace/net\n+ pip install .\n", "# in the file of this job", "export TORCH_CUDA"),
+        ("Dockerfile:14\n>>> RUN pip install .\n", "# In the Dockerfile, before line 14:", "ENV TORCH_CUDA_ARCH_LIST="),
+        ("Step 7/9 : RUN pip install .\n", "# In the Dockerfile, before step 7:", "ENV TORCH_CUDA_ARCH_LIST="),
+        (" > [web 5/9] RUN pip install .:\n", "# In the Dockerfile, before step 5:", "ENV TORCH_CUDA_ARCH_LIST="),
+        ("##[group]Run pip install .\n", "# In the workflow, in the run: step", "export TORCH_CUDA_ARCH_LIST="),
+        ("Running with gitlab-runner 16\n$ pip install .\n", "# In .gitlab-ci.yml, in script:", "export TORCH_CUDA"),
+        ("/var/lib/jenkins/workspace/net\n+ pip install .\n", "# In the file of this job", "export TORCH_CUDA"),
         ("ada@lab ~/net> pip install .\n", "", "set -gx TORCH_CUDA_ARCH_LIST "),
         ("[ada@lab ~/net]% setenv CC gcc\n", "", "setenv TORCH_CUDA_ARCH_LIST "),
     ],

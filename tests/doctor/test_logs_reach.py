@@ -71,7 +71,7 @@ def image(text: str, option: str = " --no-build-isolation") -> str:
         (
             image(_GONE),
             [
-                "# in the Dockerfile, before line 9:",
+                "# In the Dockerfile, before line 9:",
                 "RUN find /w/net -regextype posix-extended -regex '.*[.](cuh?|cpp|cc|h|hpp)'"
                 " -exec sed -i -E 's/\\bAT_CHECK\\b/TORCH_CHECK/g' '{}' +",
                 "# To make this permanent, change the checkout itself:",
@@ -131,7 +131,7 @@ def test_a_list_that_nvcc_knows_is_kept() -> None:
 def test_a_variable_is_set_by_whoever_starts_the_program(log: str, lines: str) -> None:
     shown = fix(log)
     assert lines in shown
-    places = [line for line in shown if line.startswith(("# in the ", "# Environment lines"))]
+    places = [line for line in shown if line.startswith(("# In the ", "# Add these Environment lines"))]
     assert len(places) == (0 if lines.startswith(("docker", "export")) and "srun" not in log else 1)
 
 
@@ -141,7 +141,7 @@ def test_a_variable_is_set_by_whoever_starts_the_program(log: str, lines: str) -
         (
             "",
             [
-                "# in the Dockerfile, in place of line 9:",
+                "# In the Dockerfile, in place of line 9:",
                 "RUN cd /w/net && MAX_JOBS=4 pip install --no-build-isolation .",
             ],
         ),

@@ -94,7 +94,7 @@ _SETTING, _NOT_OURS = r"export |unset |\w*Environment=", r"(?!\w+ run |sudo )"
 
 def form_of(place: str) -> str:
     """What lines are written for at a place that is told in words: "unit", "script", "" for any other."""
-    begins = {"unit": "Environment", "script": "in the job script"}
+    begins = {"unit": "Add these Environment", "script": "In the job script"}
     return next((form for form, start in begins.items() if place.startswith(start)), "")
 
 
