@@ -10,11 +10,15 @@ from collections.abc import Iterator, Sequence
 
 from dcnbuild.base import plain_yaml
 
-#: Packages as Debian calls them → package manager → as it calls them.
-PACKAGES: dict[str, dict[str, str]] = plain_yaml.beside(__file__, "packages.yaml")
+_PACKAGES: dict[str, dict[str, str]] = plain_yaml.beside(__file__, "packages.yaml")
 #: Managers of projects: what pip installs behind their back is gone after their next sync.
 MANAGERS = plain_yaml.beside(__file__, "managers.yaml")
 _NAMED = re.compile(r"[A-Za-z0-9][\w.-]*(?:\[[\w,.-]+\])?(?:[=<>!~]=?[\w.*+!,<>=~ -]+)?", re.ASCII)
+
+
+def called(package: str, manager: str) -> str:
+    """What a package manager calls a package of Debian's, "" where none is known: ("libgl1", "pacman") → "libglvnd"."""
+    return _PACKAGES.get(package, {}).get("dnf" if manager == "yum" else manager, "")
 
 
 def instead_of_pip(manager: str, words: Sequence[str], building: bool) -> Iterator[str | list[str]]:

@@ -13,7 +13,7 @@ from dcnbuild.doctor.fixes.places import SHELLS
 from dcnbuild.doctor.fixes.python import conda_install
 from dcnbuild.doctor.fixes.shell import assignment, command, prepend, set_constant, vs_shell
 from dcnbuild.machine.facts import Compiler
-from dcnbuild.machine.installers import PACKAGES
+from dcnbuild.machine.installers import called
 
 
 @makes_fix
@@ -48,10 +48,9 @@ def package_install(target: Target, name: str) -> Iterator[str]:
         if name.startswith("lib"):  # conda's linker, and a cross compiler, look elsewhere
             yield from prepend("LIBRARY_PATH", f"/usr/lib/{target.architecture}-linux-gnu").strict(target)
         return
-    called = PACKAGES.get(name, {})
     yes = (SHELLS["unattended"].get(manager),) if target.unattended else ()
     words = filter(None, (*SHELLS["installs"].get(manager, (manager, "install")), *yes))
-    root, named = manager not in SHELLS["of_users"], called.get(manager, name)
+    root, named = manager not in SHELLS["of_users"], called(name, manager) or name
     listless = manager == "apt-get" and target.unattended  # as an image or a runner is
     plain = replace(target, shell="sh") if listless else target
     (line,) = command(*words, operands=(named,), root=root).strict(plain)
@@ -59,9 +58,9 @@ def package_install(target: Target, name: str) -> Iterator[str]:
         update = "" if target.root else "sudo "
         line = f"{'RUN ' if target.shell == 'dockerfile' else ''}{update}apt-get update && {line}"
     yield line
-    if target.rootless and "conda" in called:
+    if target.rootless and called(name, "conda"):
         yield quoting.comment("or, without root, install it into a conda environment:", target.shell)
-        yield from conda_install(called["conda"]).strict(replace(target, alternative=True))
+        yield from conda_install(called(name, "conda")).strict(target)
 
 
 @makes_fix
@@ -74,7 +73,7 @@ def install_gcc(target: Target, major: int, cmake: bool = False) -> Iterator[str
     row = SHELLS["gcc"].get("fedora" if fedora else target.manager)
     if target.conda or target.rootless or row is None or (fedora and major < 13):
         image = target.shell == "dockerfile"
-        own = None if target.conda or image else f"gcc-{major}"
+        own = "" if target.conda or image else f"gcc-{major}"
         yield from conda_install(f"gcc_linux-64={major}", f"gxx_linux-64={major}", own=own).strict(target)
         conda = f"$HOME/{own}" if own else "/opt/conda" if image else "$CONDA_PREFIX"
         prefix = f"{conda}/bin/{target.architecture}-conda-linux-gnu"

@@ -191,8 +191,7 @@ class Context:
     @property
     def pip(self) -> tuple[str, ...]:
         """What installs in this log: pip, or what stands for it."""
-        pip: tuple[str, ...] = self.runs["pip"]
-        return pip
+        return tuple(self.runs["pip"])
 
     @property
     def manager(self) -> str:

@@ -12,7 +12,7 @@ from dcnbuild.doctor.fixes.fix import Fix, together
 from dcnbuild.doctor.logs import asked as asking
 from dcnbuild.doctor.logs import project, system_verbs
 from dcnbuild.doctor.logs.lookups import extensions, runtime, tables
-from dcnbuild.doctor.logs.owner import owner, package_of
+from dcnbuild.doctor.logs.owner import owner
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.resolver import jetson_torch
 from dcnbuild.knowledge import modules
@@ -115,9 +115,8 @@ def port(hit: Hit, edit: str = "", files: str = r".*[.](cuh?|cpp|cc|h|hpp)") -> 
         yield fixes.say("or rewrite the source in a clone of its repository:")
     own = own_copy(hit) if hit["project"] == "." else None
     if own is not None:
-        name, fetch, target = own
-        yield from (*fetch, fixes.dcnbuild("port", "--in-place", operands=(name,)))
-        yield fixes.pip("install", "--no-build-isolation", operands=(target,))
+        yield from (*own[1], fixes.dcnbuild("port", "--in-place", operands=own[:1]))
+        yield fixes.pip("install", "--no-build-isolation", operands=own[2:])
         return
     if edit and hit.context.again and hit["project"] != "." and not hit.context.windows:
         words = ("-regextype", "posix-extended", "-regex", files, "-exec", "sed", "-i", "-E", edit, "{}", "+")
@@ -282,10 +281,9 @@ def compiled_anew(hit: Hit, line: str) -> Iterator[Fix]:
     more = ("--extra-index-url", index[0]) if index else ()
     listed = {one["name"]: one for text in hit.log.lines if (one := _LISTED.fullmatch(text.strip()))}
     names = [name for name in listed if not _WITH_TORCH.fullmatch(name)]
-    version = asked[1] if asked else ""
+    version, made = asked[1] if asked else "", beside_torch.rows("made_for_torch").keys() & names
     stays = version == hit["torch"].partition("+")[0]
-    made = [name for name in names if name in beside_torch.rows("made_for_torch")]
-    fits = ((name, listed[name]["release"] if stays else beside_torch.fitting(name, version)) for name in made)
+    fits = ((name, listed[name]["release"] if stays else beside_torch.fitting(name, version)) for name in sorted(made))
     pairs = {name: fit for name, fit in fits if fit}
     if pairs:
         yield fixes.say("Install the releases that are made for this torch:")
@@ -316,10 +314,9 @@ def release(hit: Hit, package: str, wanted: str = "") -> Iterator[Fix]:
 def devel(hit: Hit) -> dict[str, str]:
     """The `image` with a toolkit for the log's without one, and the command that `started` a container, with it."""
     image, begun = (hit.context.first(pattern, len(hit.log)) for pattern in (_NO_NVCC, _STARTED))
-    command = begun["command"] if begun else ""
-    other = _NO_NVCC.sub(r"\g<image>-devel\g<rest>", command)
-    named = f"{image['image']}-devel{image['rest'] or ''}" if image else ""
-    return {"image": named, "started": other if other != command else ""}
+    texts = (image[0] if image else "", begun["command"] if begun else "")
+    named, other = (_NO_NVCC.sub(lambda one: f"{one['image']}-devel{one['rest'] or ''}", text) for text in texts)
+    return {"image": named, "started": other if other != texts[1] else ""}
 
 
 def module(hit: Hit) -> str:
@@ -401,5 +398,4 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "rebuild_of": build_anew,
     "use_toolkit": lambda hit, version="", root="": fixes.use_toolkit(version or None, root or None),
     "stand_in": lambda hit, occasion: extensions.stand_in(occasion),
-    "show": lambda hit, module: fixes.pip("show", operands=(package_of(module),)),
 }

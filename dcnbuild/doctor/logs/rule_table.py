@@ -77,11 +77,10 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
     if torch:
         made.insert(cut if torch in lines else len(made), together(compiled_anew(hit, torch)))
         cut += torch in lines
-    if changes and not any(map(BUILDS.search, lines)) and builds(hit):
-        own = own_copy(hit) if any(map(_CLONES.search, lines)) else None
-        made.insert(
-            cut, fixes.pip("install", "--no-build-isolation", operands=own[2:]) if own else together(again(hit))
-        )
+    own = own_copy(hit) if any(map(_CLONES.search, lines)) else None
+    if changes and not any(map(BUILDS.search, lines)) and (own or builds(hit)):
+        anew = (fixes.pip("install", "--no-build-isolation", operands=own[2:]),) if own else again(hit)
+        made.insert(cut, together(anew))
     yield from made
 
 

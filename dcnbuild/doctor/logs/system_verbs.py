@@ -10,7 +10,7 @@ from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import libraries
-from dcnbuild.machine.installers import PACKAGES
+from dcnbuild.machine.installers import called
 
 _BUILD_DIRECTORY = wording.pattern("build_directory")
 
@@ -19,7 +19,7 @@ def system_package(hit: Hit, package: str, file: str = "") -> Iterator[Fix]:
     """Installs a package that Debian calls `package`; elsewhere asks which one brings the file."""
     target, file = hit.context.target(hit.facts), file or package
     manager = "winget" if target.windows else target.manager or "apt-get"
-    if manager == "apt-get" or manager in PACKAGES.get(package, ()):
+    if manager == "apt-get" or called(package, manager):
         yield fixes.package_install(package)
     elif target.windows:
         yield fixes.say(f"Install the package that contains {file}")
@@ -32,8 +32,8 @@ def system_package(hit: Hit, package: str, file: str = "") -> Iterator[Fix]:
 def library_package(hit: Hit) -> Iterator[Fix]:
     """Installs the package of the system that has the library, by its name in the release of the log."""
     found, target = libraries.library(hit["name"]), hit.context.target(hit.facts)
-    if target.manager == "nix" and found.apt in PACKAGES:
-        made = f"$(nix-build '<nixpkgs>' -A {PACKAGES[found.apt]['nix']} --no-out-link)/lib"
+    if target.manager == "nix" and called(found.apt, "nix"):
+        made = f"$(nix-build '<nixpkgs>' -A {called(found.apt, 'nix')} --no-out-link)/lib"
         yield fixes.set_constant("LD_LIBRARY_PATH", f"{made}:$LD_LIBRARY_PATH")
         return
     if not found.releases or target.manager not in (None, "apt-get"):

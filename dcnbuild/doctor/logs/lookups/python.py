@@ -24,10 +24,10 @@ _TORCH = re.compile(r"\btorch==(\d+)\.(\d+)\.(\d+)")
 
 def isolated(hit: Hit) -> bool:
     """Whether a module was missing in a build environment and not in the user's own."""
-    around = hit.around(before=80, after=25)
-    if _ISOLATED.search(around):
-        return True
-    return not _DIRECT.search(around) and bool(_SETUP.search(around))
+    around, asked = hit.around(before=80, after=25), hit.context.asked
+    if asked and "--no-build-isolation" in asked.given:
+        return False
+    return bool(_ISOLATED.search(around) or (_SETUP.search(around) and not _DIRECT.search(around)))
 
 
 def in_build(hit: Hit) -> bool:
@@ -70,7 +70,7 @@ def get(hit: Hit) -> Iterator[Fix]:
     """Installs the package of a module that is missing, from where it is: an index, or its repository."""
     row = modules.of_package(_module(hit))
     if row is None or not row.install:
-        yield fixes.pip("install", operands=(package_of(_module(hit)),))
+        yield fixes.pip_install(package_of(_module(hit)))
     elif row.on_index:
         yield from (fixes.run(*words) for words in row.install)
     elif row.source_dir in ("", ".") and len(row.install) == 1 and row.repository:
