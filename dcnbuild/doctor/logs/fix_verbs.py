@@ -353,7 +353,7 @@ def torch(hit: Hit, version: str = "", cuda: str = "") -> Fix:
         return jetson_torch(hit["jetpack"] or "6")
     if hit.context.rocm:
         return fixes.install_torch(None, hit["rocm_of_torch"] or "rocm6.4")
-    if hit.context.aarch64 and cuda and numbers(cuda) < (12, 6):  # the first index that has such wheels
+    if hit.context.aarch64 and cuda and numbers(cuda) < (12,):  # whose indices have no such wheel
         return fixes.say(
             f"No index has a torch for CUDA {cuda} and aarch64. Use the image of NVIDIA: nvcr.io/nvidia/pytorch"
         )
@@ -362,7 +362,8 @@ def torch(hit: Hit, version: str = "", cuda: str = "") -> Fix:
         said = fixes.say(
             f"{name} requires one release of torch. Install a newer {name}, which brings the torch that it needs:"
         )
-        return together((said, fixes.pip_install(name, options=("--upgrade",))))
+        index = ("--extra-index-url", f"{fixes.INDEX}/cu{cuda.replace('.', '')}") if cuda else ()
+        return together((said, fixes.pip_install(name, options=("--upgrade",), index=index)))
     if hit.context.windows and not cuda:  # PyPI's torch for Windows has no CUDA
         named = (hit["torch_cuda"], hit["toolkit"], "12.8")
         wheels = (versions.wheel_for_major(item, version) for item in named if item)
