@@ -25,7 +25,7 @@ def jetson_torch(release: str) -> Fix:
     major = re.search(r"\d+", release)
     index = _INDEX_OF_JETPACK.get(int(major[0])) if major else None
     if index is None:
-        return say(f"the torch of NVIDIA for this JetPack, not that of PyPI: {JETSON}")
+        return say(f"Install the torch of NVIDIA for this JetPack, not the one of PyPI: {JETSON}")
     return exchange("torch", "torchvision", "torchaudio", index=("--index-url", index))
 
 
@@ -92,7 +92,7 @@ def resolve(facts: Facts, torch: str | None = None) -> Resolution:
     """
     if facts.machine.jetson is not None:
         return Resolution(
-            problem=f"a Jetson takes the wheels of NVIDIA: {JETSON}", fix=jetson_torch(facts.machine.jetson)
+            problem=f"a Jetson needs the wheels of NVIDIA: {JETSON}", fix=jetson_torch(facts.machine.jetson)
         )
     machine = facts.machine
     if machine.system not in ("Linux", "Windows") or machine.architecture not in ("x86_64", "AMD64"):
@@ -109,7 +109,7 @@ def resolve(facts: Facts, torch: str | None = None) -> Resolution:
             line = " && ".join(fix.lines(Target.of(facts)))
             return Resolution(wheel, fix, line, tuple(rejected), asked=asked)
         rejected.append((wheel, reason))
-    problem = "no torch wheel serves this machine."
+    problem = "no torch wheel works on this machine."
     return Resolution(rejected=tuple(rejected), problem=problem, asked=asked)
 
 
@@ -146,7 +146,7 @@ def rejection(wheel: Wheel, facts: Facts) -> str | None:
         return f"needs Python {low} to {high}, this is {facts.python.version}"
     for source, text in facts.python.constraints:
         if allows(text, {"torch": wheel.torch}) is False:
-            return f"pip is told {text} ({source})"
+            return f"pip is constrained to {text} ({source})"
     if wheel.cuda is None:
         return None
     return _driver_rejection(wheel.cuda, facts.driver) or next(

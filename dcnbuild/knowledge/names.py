@@ -102,7 +102,7 @@ def gone(name: str, owner: str = "") -> Gone | None:
         return None  # it moved to another namespace, and only its header is not included
     today = entry.replacement
     since = f"{product} {(entry.removed or '').removesuffix('.0') if product == 'CUDA' else entry.removed}"
-    return Gone(since, "nothing, drop it" if today == "" else today or "")
+    return Gone(since, "none, remove it" if today == "" else today or "")
 
 
 def added(name: str, owner: str, toolkit: str, torch: str) -> str:

@@ -40,7 +40,7 @@ def paste(facts: Facts, lines: tuple[str, ...]) -> Facts:
 
 
 def _run(facts: Facts, line: str) -> Facts:
-    by_hand = re.match(r"# install CUDA (\d+\.\d+) from https:", line)
+    by_hand = re.match(r"# Install CUDA (\d+\.\d+) from https:", line)
     if by_hand:  # whoever reads it does so
         new = toolkit(by_hand[1], f"/usr/local/cuda-{by_hand[1]}")
         return replace(facts, toolkits=(*facts.toolkits, new))

@@ -29,7 +29,7 @@ def compilers(*found_by_path: Compiler, cuda: str = "12.1") -> Facts:
 def test_a_gcc_that_nvcc_refuses_and_one_that_it_takes() -> None:
     facts = compilers(gcc("13.3.0"), gcc("12.4.0", "g++-12"), gcc("11.4.0", "g++-11"))
     finding = one(facts, "gcc-too-new")
-    assert finding.cause == "nvcc 12.1 accepts gcc up to 12, and would call gcc 13.3.0."
+    assert finding.cause == "nvcc 12.1 supports gcc up to 12, but would run gcc 13.3.0."
     assert finding.fix == (
         "export CC=/usr/bin/gcc-12",
         "export CXX=/usr/bin/g++-12",

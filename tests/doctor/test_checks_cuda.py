@@ -32,7 +32,7 @@ def test_no_toolkit_for_a_cuda_torch() -> None:
 def test_older_toolkits_come_from_elsewhere() -> None:
     facts = broken(toolkits=(), cuda_home=None, torch=torch("2.5.1", "12.4"))
     assert one(facts, "toolkit-missing").fix == (
-        "# from the package repository of NVIDIA:",
+        "# Install from the package repository of NVIDIA:",
         "sudo apt-get install cuda-toolkit-12-5",  # Ubuntu 24.04 has no 12.4 there
         "export CUDA_HOME=/usr/local/cuda-12.5",
     )
@@ -66,7 +66,7 @@ def test_another_major_version() -> None:
     facts = broken(toolkits=(toolkit("12.4"), toolkit("11.8")))
     finding = one(facts, "cuda-mismatch")
     assert finding.severity == "error"
-    assert "refuses extensions compiled with CUDA 12.4" in finding.cause
+    assert "refuses to build extensions with CUDA 12.4" in finding.cause
     assert sum(line.startswith("CUDA 1") for line in finding.evidence) == 2
     assert any('"CUDA Version: 13.0"' in line for line in finding.evidence)
     for good in (
@@ -113,7 +113,7 @@ def test_headers_of_another_cuda_are_never_mixed_into_a_toolkit() -> None:
     lender = PackageHeaders(Path(f"{CU13}/include"), ("cusparse.h",), "13.2")
     facts = broken(toolkits=(incomplete("cusparse.h"),), package_headers=(lender,))
     assert one(facts, "toolkit-incomplete").fix == (
-        "# from the package repository of NVIDIA:",
+        "# Install from the package repository of NVIDIA:",
         "sudo apt-get install libcusparse-dev-13-0",
     )
 
@@ -122,7 +122,7 @@ def test_headers_that_nobody_lends_are_installed() -> None:
     facts = broken(toolkits=(incomplete("cusparse.h", "cublas_v2.h", version="12.4"),))
     facts = replace(facts, torch=torch("2.5.1", "12.4"))
     assert one(facts, "toolkit-incomplete").fix == (
-        "# from the package repository of NVIDIA:",
+        "# Install from the package repository of NVIDIA:",
         "sudo apt-get install libcublas-dev-12-4 libcusparse-dev-12-4",
     )
     pip = replace(incomplete("cusparse.h"), root=Path(CU13))
@@ -158,7 +158,7 @@ def test_what_dcnbuild_does_not_include_does_not_stop_its_build() -> None:
 def test_headers_of_another_release_beside_nvcc() -> None:
     mixed = replace(toolkit("13.2"), headers_version="13.0")
     finding = one(broken(toolkits=(mixed,)), "cuda-headers-mixed")
-    assert finding.cause == "nvcc 13.2 refuses the headers of CUDA 13.0."
+    assert finding.cause == "nvcc 13.2 refuses to compile with the headers of CUDA 13.0."
     unknown = replace(mixed, headers_version=None)
     assert found(broken(toolkits=(unknown,)), "cuda-headers-mixed") == []
 
@@ -223,7 +223,7 @@ def test_the_wrapper_that_misleads_torch() -> None:
     assert finding.evidence == (
         f"{WRAPPER} leads to /usr/local/cuda-13.0/bin/nvcc",
         "torch's guess: CUDA_HOME=/usr/local",
-        "not there: /usr/local/include/cuda_runtime.h",
+        "missing: /usr/local/include/cuda_runtime.h",
     )
     assert finding.fix == ("export CUDA_HOME=/usr/local/cuda-13.0",)
     good = replace(facts, cuda_home=home("/usr/local", WRAPPER))

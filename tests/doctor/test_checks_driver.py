@@ -31,7 +31,7 @@ def test_a_driver_that_is_too_old_for_torch() -> None:
     finding = one(broken(driver=gpu_driver("535.104.05", "12.2")), "driver-too-old")
     assert finding.severity == "error"
     said, *pasted = finding.fix
-    assert said.startswith("# the newest driver serves this GPU too")
+    assert said.startswith("# Install the newest driver, which supports this GPU")
     assert pasted[:2] == [
         "python -m pip uninstall -y torch",
         f"python -m pip install torch==2.14.1 --index-url {INDEX}/cu126",

@@ -24,7 +24,7 @@ GIB = 1 << 30
 def test_another_environment_is_active() -> None:
     facts = python(is_active=False, executable=Path("/usr/bin/python3"))
     assert one(facts, "venv-mismatch").fix == (
-        "# in the checkout of dcnbuild:",
+        "# In the checkout of dcnbuild:",
         "/home/ada/venv/bin/python -m pip install -v .",
     )
     for is_active in (True, None):
@@ -80,7 +80,7 @@ def test_the_typo_of_the_notes() -> None:
         PathEntry("LD_LIBRARY_PATH", "/opt/lib", True),
     )
     finding = one(facts, "path-missing")
-    assert finding.cause == f"LD_LIBRARY_PATH names {TYPO}, which does not exist; {meant} does."
+    assert finding.cause == f"LD_LIBRARY_PATH names {TYPO}, which does not exist, but {meant} does."
     assert finding.fix == (f"export LD_LIBRARY_PATH={meant}:/opt/lib",)
 
 
@@ -250,4 +250,4 @@ def test_a_library_on_a_machine_of_which_little_is_known() -> None:
 
 def test_which_cuda_a_missing_runtime_belongs_to() -> None:
     finding = one(library(missing=("libcudart.so.11.0",)), "library-needs-missing")
-    assert "the runtime of CUDA 11.x; torch has CUDA 13.0" in finding.cause
+    assert "the runtime of CUDA 11.x, but torch has CUDA 13.0" in finding.cause

@@ -40,7 +40,7 @@ NOTHING = Driver(devices=0)
 def test_a_container_without_gpu(runtime: str, line: str) -> None:
     facts = replace(machine(container=runtime), driver=HOST)
     finding = one(facts, "container-without-gpu")
-    assert finding.severity == "warning" and line in finding.fix[0]
+    assert finding.severity == "warning" and line in finding.fix[-1]
     assert one(replace(facts, driver=NOTHING), "container-without-gpu").severity == "note"
     no_cuda = replace(facts, torch=torch("2.14.1+cpu", None), toolkits=())
     for good in (
@@ -79,8 +79,8 @@ def test_a_driver_that_was_updated_but_not_reloaded() -> None:
     driver = Driver("580.82.07", devices=1, problem="Failed to initialize NVML: Driver/library version mismatch")
     for fields, line in (
         ({}, "sudo reboot"),
-        ({"container": "docker"}, "# reboot the host of this container"),
-        ({"wsl": True}, "# in Windows, in PowerShell: wsl --shutdown"),
+        ({"container": "docker"}, "# Reboot the host of this container"),
+        ({"wsl": True}, "# In Windows, run in PowerShell: wsl --shutdown"),
     ):
         assert one(replace(machine(**fields), driver=driver), "driver-mismatch").fix == (line,)
 
@@ -98,7 +98,7 @@ def test_secure_boot_keeps_a_driver_out() -> None:
     ("error", "said", "fix"),
     [
         (802, "fabric", "sudo systemctl enable --now nvidia-fabricmanager"),
-        (803, "another version", "sudo reboot"),
+        (803, "different versions", "sudo reboot"),
         (999, "suspend", "sudo modprobe -r nvidia_uvm"),
         (34, "stub", None),
         (1, "cannot be started", None),
@@ -114,7 +114,7 @@ def test_a_driver_that_does_not_start(error: int, said: str, fix: str | None) ->
             replace(facts, machine=replace(HEALTHY.machine, container="docker")),
             "cuda-not-initialised",
         )
-        assert inside.fix[0] == "# on the host, not in this container:"
+        assert inside.fix[0] == "# On the host, not in this container:"
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_the_worst_branch_counts_and_what_is_unknown_is_no_reading() -> None:
     steps = [["run", "ls"], {"conda": [["conda_install", "git"]], "else": [["package", "git"]]}]
     found = [effect for step in steps for effect in effects.of_step(step)]
     assert effects.worst(found) == "needs root"
-    assert effects.worst(found[:1]) == "reads only"
+    assert effects.worst(found[:1]) == "changes nothing"
     assert effects.worst([*effects.of_step(["run", "frobnicate"])]) == "changes the system"
 
 

@@ -92,7 +92,7 @@ def test_the_reader_of_lines_would_see_it() -> None:
     assert _runs_something('export A="$(pwned)"')
     assert _runs_something("rm `pwned`")
     assert not _runs_something("rm '/tmp/;touch${IFS}pwned;/x'")
-    assert not _runs_something("# by hand: remove _tmp_pwned")
+    assert not _runs_something("# By hand: remove _tmp_pwned")
 
 
 def test_evidence_and_causes_hold_no_control_characters() -> None:

@@ -155,7 +155,7 @@ def test_the_shells_that_are_here_agree(program: str) -> None:
 @pytest.mark.parametrize("shell", SHELLS)
 def test_what_cannot_be_named_safely_is_told_in_words(path: str, shell: Shell) -> None:
     (line,) = fixes.remove(path).lines(target(shell))
-    assert line.startswith("rem by hand" if shell == "cmd" else "# by hand")
+    assert line.startswith("rem By hand" if shell == "cmd" else "# By hand")
     assert line.isprintable()
 
 
@@ -188,7 +188,7 @@ def test_a_comment_keeps_the_paths_of_windows() -> None:
     ],
 )
 def test_only_requirements_are_installed(requirement: str) -> None:
-    assert fixes.pip_install(requirement).lines(Target())[0].startswith("# by hand")
+    assert fixes.pip_install(requirement).lines(Target())[0].startswith("# By hand")
 
 
 @pytest.mark.parametrize(
@@ -209,14 +209,14 @@ def test_requirements_are_installed(requirement: str) -> None:
 @pytest.mark.parametrize("name", ["A B", "A;id", "1A", "", "A=B", "Ä"])
 def test_only_names_of_variables_are_set(name: str) -> None:
     for fix in (fixes.set_env(name, "x"), fixes.unset_env(name), fixes.prepend(name, "/x")):
-        assert fix.lines(Target())[0].startswith("# by hand")
+        assert fix.lines(Target())[0].startswith("# By hand")
 
 
 @pytest.mark.parametrize("version", ["13.0;id", "13", "", "a.b", "13.0 --flag", "-1.0", "13.0\n"])
 def test_only_versions_are_versions_of_toolkits(version: str) -> None:
     for fix in (fixes.install_toolkit(version), fixes.use_toolkit(version)):
         (line,) = fix.lines(Target(manager="apt-get"))
-        assert line.startswith("# by hand")
+        assert line.startswith("# By hand")
 
 
 def test_quotes_are_not_nested_where_the_shell_cannot() -> None:
@@ -224,7 +224,7 @@ def test_quotes_are_not_nested_where_the_shell_cannot() -> None:
     assert fix.lines(target("sh")) == ("export A=\"$(echo 'a'\\''b c')\"",)
     assert fix.lines(target("fish")) == ("set -gx A (echo 'a\\'b c')",)
     for shell, mark in (("csh", "#"), ("cmd", "rem")):
-        assert fix.lines(target(shell))[0].startswith(f"{mark} by hand")  # type: ignore[arg-type]
+        assert fix.lines(target(shell))[0].startswith(f"{mark} By hand")  # type: ignore[arg-type]
 
 
 def test_fixes_are_equal_by_their_arguments() -> None:

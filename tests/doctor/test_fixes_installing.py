@@ -16,7 +16,7 @@ TOOLKITS = {
     (
         "ubuntu 24.04",
         "11.3",
-    ): "# install CUDA 11.3 from https://developer.nvidia.com/cuda-11-3-0-download-archive",
+    ): "# Install CUDA 11.3 from https://developer.nvidia.com/cuda-11-3-0-download-archive",
     ("debian 12", "12.4"): "dcnbuild toolkit install 12.4",
     ("debian 13", "12.1"): "dcnbuild toolkit install 12.4",
     ("debian 13", "11.3"): "dcnbuild toolkit install 11.8",
@@ -25,12 +25,12 @@ TOOLKITS = {
     (
         "ubuntu 26.04",
         "12.8",
-    ): "# install CUDA 12.8 from https://developer.nvidia.com/cuda-12-8-0-download-archive",
+    ): "# Install CUDA 12.8 from https://developer.nvidia.com/cuda-12-8-0-download-archive",
     ("arch", "13.0"): "dcnbuild toolkit install 13.0",
     (
         "arch",
         "12.4",
-    ): "# install CUDA 12.4 from https://developer.nvidia.com/cuda-12-4-0-download-archive",
+    ): "# Install CUDA 12.4 from https://developer.nvidia.com/cuda-12-4-0-download-archive",
     ("fedora 42", "13.2"): "dcnbuild toolkit install 13.2",
 }
 
@@ -50,9 +50,9 @@ def test_a_toolkit_is_installed_from_where_there_is_one(wanted: tuple[str, str],
 def test_where_the_distribution_is_not_known_both_ways_are_told() -> None:
     lines = fixes.install_toolkit("12.4").lines(Target(manager="apt-get"))
     assert lines == (
-        "# from the package repository of NVIDIA for this Ubuntu:",
+        "# Install from the package repository of NVIDIA for this Ubuntu:",
         "sudo apt-get install cuda-toolkit-12-4",
-        "# on Debian in its place: dcnbuild toolkit install 12.4",
+        "# On Debian, run this instead: dcnbuild toolkit install 12.4",
         "export CUDA_HOME=/usr/local/cuda-12.4",
     )
 
@@ -94,7 +94,7 @@ def test_conda_gets_condas_toolkit_and_gcc() -> None:
             "pacman",
             "arch",
             12,
-            "# gcc12 is in the AUR, and takes an AUR helper such as yay",
+            "# Install gcc12 from the AUR, with an AUR helper such as yay:",
             "/usr/bin/g++-12",
         ),
     ],

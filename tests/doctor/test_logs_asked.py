@@ -122,12 +122,12 @@ def test_a_url_of_windows_becomes_its_path() -> None:
 @pytest.mark.parametrize(
     ("log", "before", "line"),
     [
-        ("Dockerfile:14\n>>> RUN pip install .\n", "# in the Dockerfile, before line 14:", "ENV TORCH_CUDA_ARCH_LIST="),
-        ("Step 7/9 : RUN pip install .\n", "# in the Dockerfile, before step 7:", "ENV TORCH_CUDA_ARCH_LIST="),
-        (" > [web 5/9] RUN pip install .:\n", "# in the Dockerfile, before step 5:", "ENV TORCH_CUDA_ARCH_LIST="),
-        ("##[group]Run pip install .\n", "# in the workflow, in the run: step", "export TORCH_CUDA_ARCH_LIST="),
-        ("Running with gitlab-runner 16\n$ pip install .\n", "# in .gitlab-ci.yml, in script:", "export TORCH_CUDA"),
-        ("/var/lib/jenkins/workspace/net\n+ pip install .\n", "# in the file of this job", "export TORCH_CUDA"),
+        ("Dockerfile:14\n>>> RUN pip install .\n", "# In the Dockerfile, before line 14:", "ENV TORCH_CUDA_ARCH_LIST="),
+        ("Step 7/9 : RUN pip install .\n", "# In the Dockerfile, before step 7:", "ENV TORCH_CUDA_ARCH_LIST="),
+        (" > [web 5/9] RUN pip install .:\n", "# In the Dockerfile, before step 5:", "ENV TORCH_CUDA_ARCH_LIST="),
+        ("##[group]Run pip install .\n", "# In the workflow, in the run: step", "export TORCH_CUDA_ARCH_LIST="),
+        ("Running with gitlab-runner 16\n$ pip install .\n", "# In .gitlab-ci.yml, in script:", "export TORCH_CUDA"),
+        ("/var/lib/jenkins/workspace/net\n+ pip install .\n", "# In the file of this job", "export TORCH_CUDA"),
         ("ada@lab ~/net> pip install .\n", "", "set -gx TORCH_CUDA_ARCH_LIST "),
         ("[ada@lab ~/net]% setenv CC gcc\n", "", "setenv TORCH_CUDA_ARCH_LIST "),
     ],
@@ -164,7 +164,7 @@ def test_what_was_tried_in_vain_is_not_advised_again() -> None:
     )
     lines = fix(log)
     assert "export TORCH_CUDA_ARCH_LIST=8.0" not in lines
-    assert any("is set to 8.0 already" in line for line in lines)
+    assert any("is already set to 8.0" in line for line in lines)
     assert any(line.startswith("grep ") and line.endswith(" ops/net") for line in lines)
     assert "pip install --no-build-isolation ops/net" in lines
 
@@ -203,7 +203,7 @@ def test_options_of_a_setup_py_are_not_lost() -> None:
 @pytest.mark.parametrize(
     ("log", "lines"),
     [
-        ("##[group]Run pip install .\nERROR: [Errno 28] No space left on device", ["# sudo rm -rf /usr/share/dotnet", "export PIP_NO"]),
+        ("##[group]Run pip install .\nERROR: [Errno 28] No space left on device", ["# - run: sudo rm -rf /usr/share/dotnet", "export PIP_NO"]),
         ("#9 [5/11] RUN pip install .\n#9 3.1 ERROR: [Errno 28] No space left on device", ["docker system df", "ENV PIP_NO_CACHE_DIR=1"]),
     ],
 )  # fmt: skip
@@ -276,7 +276,7 @@ def test_a_check_of_the_program_for_a_gpu_is_that_of_a_wheel_without_cuda() -> N
 
 def test_a_runner_has_no_dcnbuild() -> None:
     lines = fix(f"##[group]Run pip install .\n$ pip install ./ops\nProcessing ./ops\n{_GONE}")
-    assert "# in your own checkout, whose result is committed: dcnbuild port --in-place ./ops" in lines
+    assert "# In your own checkout, then commit the result: dcnbuild port --in-place ./ops" in lines
     assert not any(line.startswith("dcnbuild") for line in lines)
 
 

@@ -40,7 +40,7 @@ def test_a_list_in_a_cell_keeps_what_it_had() -> None:
 def test_a_variable_that_the_notebook_sets() -> None:
     fix = findings(f"In [1]:\nos.environ['LD_LIBRARY_PATH'] = '/opt/lib'\n{HIDDEN}")[0].fix
     assert fix[0] == 'import os; os.environ.pop("LD_LIBRARY_PATH", None)'
-    assert "restart its kernel" in fix[1]
+    assert "restart the kernel" in fix[1]
     assert findings(HIDDEN)[0].fix[0] == "unset LD_LIBRARY_PATH"
 
 

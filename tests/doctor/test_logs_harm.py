@@ -67,7 +67,7 @@ EXTRAS = (
         (PTXAS.format("vllm"), "pip install --upgrade vllm", "--upgrade torch"),
         (PTXAS.format("triton"), "pip install --upgrade torch", "vllm="),
         # an architecture that nobody asked for is left out, one that somebody did takes a newer toolkit
-        (f"TORCH_CUDA_ARCH_LIST: 8.7\n{BEYOND}", "# TORCH_CUDA_ARCH_LIST is set to 8.7 already", "cuda-13"),
+        (f"TORCH_CUDA_ARCH_LIST: 8.7\n{BEYOND}", "# TORCH_CUDA_ARCH_LIST is already set to 8.7", "cuda-13"),
         (
             f"TORCH_CUDA_ARCH_LIST=8.7\npython3 -m flashinfer.aot\n{BEYOND}",
             "export FLASHINFER_CUDA_ARCH_LIST=8.7",

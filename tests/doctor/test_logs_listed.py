@@ -42,7 +42,7 @@ def test_no_line_sets_what_is_not_there() -> None:
 
 def test_a_script_that_refuses_is_said_to_refuse() -> None:
     refused = findings("  File 'setup.py', line 4\nNotImplementedError: Cuda is not availabel")[0]
-    assert refused.title == "The setup.py sees no GPU, or no CUDA toolkit" and "is_available()" in refused.cause
+    assert refused.title == "setup.py sees no GPU, or no CUDA toolkit" and "is_available()" in refused.cause
     image = findings("#9 [5/6] RUN python setup.py install\n#9 2.1 NotImplementedError: Cuda is not available")[0]
     assert "No GPU is visible while an image is built" in image.cause
     assert findings(UNSET)[0].title == "CUDA_HOME is not set"
@@ -82,12 +82,12 @@ def test_what_installs_is_not_for_the_job_script() -> None:
     )
     lines = fix(f"$ cat slurm-9.out\n{error}\nsrun: error: n1: task 0: Exited with exit code 1\n")
     assert any(line.startswith("pip install") for line in lines)
-    assert not any("job script" in line for line in lines) and "once, by hand" in lines[0]
+    assert not any("job script" in line for line in lines) and "Once, by hand" in lines[0]
 
 
 def test_only_advice_to_the_reader_is_quoted() -> None:
     raised = "Traceback (most recent call last):\n  File '/w/gen.py', line 2, in <module>\n    plan()\nAcmeError: {}\n"
     said = fix("You should set pad_token first.\n" + raised.format("plan 7") + "(lm) t@u:~$ pip install acme==0.6\n")
-    assert not any("the log itself says" in line for line in said)
+    assert not any("The log itself says" in line for line in said)
     asked = fix(raised.format("no plan. Please set ACME_PLAN to build one."))
     assert any("Please set ACME_PLAN" in line for line in asked)

@@ -31,7 +31,7 @@ def test_an_operator_without_cpu_code_was_given_a_tensor_of_the_cpu(message: str
     log = f"{_FRAME}RuntimeError: {message}"
     found = findings(log)
     assert [finding.id for finding in found] == ["no-cpu-kernel"]
-    assert "tensor of the CPU" in found[0].cause and "Error" not in found[0].cause
+    assert "CPU tensor" in found[0].cause and "Error" not in found[0].cause
     assert "FORCE_CUDA" not in fix(log) and "to the GPU" in fix(log) and COMPAT in fix(log)
 
 
@@ -137,7 +137,7 @@ def test_what_torch_remarks_beside_a_build_is_no_failure() -> None:
 def test_a_message_brings_no_second_full_stop() -> None:
     for said, shown in (("that was wrong.", "that was wrong."), ("wait ...", "wait ....")):
         log = f'Traceback (most recent call last):\n  File "a.py", line 4, in f\nValueError: {said}'
-        mine = "The line is of the project's own code: a.py, line 4, in f."
+        mine = "The line is in the project's own code: a.py, line 4, in f."
         assert findings(log)[0].cause == f"Python stopped with ValueError: {shown} {mine}"
 
 
@@ -184,7 +184,7 @@ def test_a_module_without_its_functions_is_not_the_compiled_one() -> None:
     module = "MultiScaleDeformableAttention"
     log = f"{_FRAME}AttributeError: module '{module}' has no attribute 'ms_deform_attn_forward'"
     assert [finding.id for finding in findings(log)] == ["extension-not-built"]
-    assert "directory of sources" in findings(log)[0].cause
+    assert "source directory" in findings(log)[0].cause
     assert f"cd {_DETR}" in fix(log) and COMPAT in fix(log) and f"pip show {module}" not in fix(log)
     other = "AttributeError: module 'transformers' has no attribute 'BeamScorer'"
     assert findings(other)[0].id == "python-api-changed"

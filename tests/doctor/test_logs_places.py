@@ -37,7 +37,7 @@ def test_the_toolkit_is_that_of_the_torch_in_the_log(shown: str, cuda: str) -> N
 @pytest.mark.parametrize("other", ["flash_attn-2.6.3+cu123torch2.4cxx11abiFALSE-cp310-cp310-linux_x86_64.whl", ""])
 def test_without_a_torch_in_the_log_torch_is_asked(other: str) -> None:
     lines = "\n".join(fix(f"{other}\n{_NO_TOOLKIT}"))
-    assert "toolkit install with the CUDA that it prints" in lines and "install 1" not in lines
+    assert "toolkit install with that CUDA version" in lines and "This prints it:" in lines and "install 1" not in lines
 
 
 def test_the_wanted_toolkit_is_not_older_than_torchs() -> None:
@@ -194,7 +194,7 @@ def test_lines_of_a_dockerfile_are_of_one_language() -> None:
     step = "#9 [4/8] RUN pip install .\n#9 8.31 src/a.c:1:10: fatal error: {}: No such file or directory\n"
     assert fix(step.format("Python.h"))[1].startswith("RUN apt-get update && apt-get install -y ")
     assert fix(step.format("THC/THC.h"))[0].startswith(
-        "# outside of the image, in what it copies: dcnbuild port --in-place "
+        "# Outside the image, in the checkout that it copies: dcnbuild port --in-place "
     )
     lines = fix(f"#9 [4/8] RUN pip install .\n#9 8.3 {_NO_TOOLKIT}\n")
     assert any(line.startswith("# FROM ") for line in lines)

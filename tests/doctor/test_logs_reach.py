@@ -41,38 +41,42 @@ def image(text: str, option: str = " --no-build-isolation") -> str:
     [
         (
             f"(net) ada@lab:/w/net$ python setup.py build_ext --inplace\n{_GONE}",
-            ["dcnbuild port --in-place .", "# AT_CHECK becomes TORCH_CHECK", "python setup.py build_ext --inplace"],
+            [
+                "dcnbuild port --in-place .",
+                "# This replaces AT_CHECK with TORCH_CHECK",
+                "python setup.py build_ext --inplace",
+            ],
         ),
         (
             f"!cd net && python3 setup.py build develop\n{_GONE}",
             [
                 "!dcnbuild port --in-place net",
-                "# AT_CHECK becomes TORCH_CHECK",
+                "# This replaces AT_CHECK with TORCH_CHECK",
                 "%cd net",
                 "!python3 setup.py build develop",
             ],
         ),
         (
             f"D:\\seg>pip install -v -e .\nObtaining file:///D:/seg\n{_GONE.replace('/w/net/', 'D:/seg/')}",
-            ["dcnbuild port --in-place D:\\seg", "rem AT_CHECK becomes TORCH_CHECK", "pip install -v -e ."],
+            ["dcnbuild port --in-place D:\\seg", "rem This replaces AT_CHECK with TORCH_CHECK", "pip install -v -e ."],
         ),
         (
             f"$ uv pip install -e ./ops --no-build-isolation\n{_GONE}",
             [
                 "dcnbuild port --in-place ./ops",
-                "# AT_CHECK becomes TORCH_CHECK",
+                "# This replaces AT_CHECK with TORCH_CHECK",
                 "uv pip install -e ./ops --no-build-isolation",
             ],
         ),
         (
             image(_GONE),
             [
-                "# in the Dockerfile, before line 9:",
+                "# In the Dockerfile, before line 9:",
                 "RUN find /w/net -regextype posix-extended -regex '.*[.](cuh?|cpp|cc|h|hpp)'"
                 " -exec sed -i -E 's/\\bAT_CHECK\\b/TORCH_CHECK/g' '{}' +",
-                "# for good, in the checkout itself:",
-                "# outside of the image, in what it copies: dcnbuild port --in-place .",
-                "# AT_CHECK becomes TORCH_CHECK",
+                "# To make this permanent, change the checkout itself:",
+                "# Outside the image, in the checkout that it copies: dcnbuild port --in-place .",
+                "# This replaces AT_CHECK with TORCH_CHECK",
             ],
         ),
     ],
@@ -127,7 +131,7 @@ def test_a_list_that_nvcc_knows_is_kept() -> None:
 def test_a_variable_is_set_by_whoever_starts_the_program(log: str, lines: str) -> None:
     shown = fix(log)
     assert lines in shown
-    places = [line for line in shown if line.startswith(("# in the ", "# Environment lines"))]
+    places = [line for line in shown if line.startswith(("# In the ", "# Add these Environment lines"))]
     assert len(places) == (0 if lines.startswith(("docker", "export")) and "srun" not in log else 1)
 
 
@@ -137,7 +141,7 @@ def test_a_variable_is_set_by_whoever_starts_the_program(log: str, lines: str) -
         (
             "",
             [
-                "# in the Dockerfile, in place of line 9:",
+                "# In the Dockerfile, in place of line 9:",
                 "RUN cd /w/net && MAX_JOBS=4 pip install --no-build-isolation .",
             ],
         ),
@@ -215,7 +219,7 @@ def test_headers_that_no_compiler_looks_for_are_shown_to_it(header: str, variabl
 
 def test_a_unit_and_a_script_only_have_what_belongs_there() -> None:
     lines = ["pip install x", "export A=1", "unset B", "export C=$D"]
-    once = "# once, by hand, in the environment that the program runs in:"
+    once = "# Once, by hand, in the environment of the program:"
     assert places.placed(lines[:], "unit", "below Service:", "sh") == [
         once, "pip install x", "# below Service:", "Environment=A=1", "UnsetEnvironment=B", "export C=$D",
     ]  # fmt: skip
@@ -251,7 +255,7 @@ def test_a_container_without_gpus_is_started_with_them() -> None:
 
 def test_submodules_are_fetched_where_the_checkout_lies() -> None:
     missing = "/w/net/csrc/a.cu:1:10: fatal error: glm/glm.hpp: No such file or directory\nninja: build stopped"
-    assert "# outside of the image, in the checkout that it copies: git submodule update --init --recursive" in fix(
+    assert "# Outside the image, in the checkout that it copies: git submodule update --init --recursive" in fix(
         image(missing)
     )
     cloned = "#9 [2/3] RUN cd /w/net && pip install .\n#9 Processing /w/net\n" + missing
@@ -262,9 +266,9 @@ def test_submodules_are_fetched_where_the_checkout_lies() -> None:
 @pytest.mark.parametrize(
     ("shell", "form", "line", "said"),
     [
-        ("sh", "", "nvcc --version", "# which CUDA nvcc is of:"),
-        ("cmd", "", "where nvcc", "rem which nvcc there are:"),
-        ("sh", "cell", "nvidia-smi -L", "# which GPUs there are, and which driver:"),
+        ("sh", "", "nvcc --version", "# Show the CUDA release of nvcc:"),
+        ("cmd", "", "where nvcc", "rem Show every nvcc on PATH:"),
+        ("sh", "cell", "nvidia-smi -L", "# Show the GPUs and the driver:"),
     ],
 )
 def test_a_probe_says_what_it_shows(shell: commands.Shell, form: str, line: str, said: str) -> None:

@@ -39,7 +39,7 @@ def test_the_innermost_line_of_the_projects_own_code_is_named(log: str, place: s
     found = findings(log)[0]
     assert found.id == "python-error"
     assert place in found.title and place in found.cause and "the project's own code" in found.cause
-    assert "look at " in found.fix[0]
+    assert "Look at " in found.fix[0]
 
 
 def test_who_raised_and_who_called_are_told_apart() -> None:
@@ -57,19 +57,19 @@ def test_a_message_that_announces_lines_brings_them() -> None:
     )
     found = findings(log)[0]
     assert "size mismatch for head.weight" in found.cause and "size mismatch" in found.evidence[1]
-    assert any("checkpoint is of a model with other layers" in line for line in found.fix)
+    assert any("checkpoint and the configuration describe different models" in line for line in found.fix)
     assert not any("pip" in line for line in found.fix)
 
 
 @pytest.mark.parametrize(
     ("message", "words"),
     [
-        ("KeyError: 'a'", "print its keys"),
+        ("KeyError: 'a'", "Print its keys"),
         ("UnicodeDecodeError: 'gbk' codec can't decode byte 0xaf in position 14", "PYTHONUTF8=1"),
         ("FileNotFoundError: [Errno 2] No such file or directory: 'data/a.json'", "pwd"),
         ("json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)", "its first lines and its size"),
-        ("RuntimeError: The size of tensor a (3) must match the size of tensor b (4)", "print their shapes"),
-        ("AssertionError", "does not hold"),
+        ("RuntimeError: The size of tensor a (3) must match the size of tensor b (4)", "Print both shapes"),
+        ("AssertionError", "is false"),
     ],
 )
 def test_each_kind_of_exception_says_what_to_look_at(message: str, words: str) -> None:
@@ -124,7 +124,10 @@ def _said(steps: Any) -> Iterator[str]:
 def test_what_tables_say_stays_as_it_is_in_a_comment() -> None:
     texts = [*tables.rows("exceptions").values(), *(text for steps in STEPS.values() for text in _said(steps))]
     assert len(texts) > 30
-    assert [text for text in texts if quoting.comment(text, "sh") != f"# {' '.join(text.split())}"] == []
+    indented = [(text, len(text) - len(text.lstrip())) for text in texts]
+    assert [
+        text for text, by in indented if quoting.comment(text, "sh") != f"# {' ' * by}{' '.join(text.split())}"
+    ] == []
 
 
 _CHAIN = """Traceback (most recent call last):

@@ -148,7 +148,7 @@ def test_what_a_rejected_toolkit_lacks_is_not_mended() -> None:
     assert [item.id for item in findings if item.severity == "error"] == ["cuda-mismatch"]
     assert "toolkit-incomplete" not in [item.id for item in findings]
     assert lines(findings) == (
-        "# from the package repository of NVIDIA:",
+        "# Install from the package repository of NVIDIA:",
         "sudo apt-get install cuda-toolkit-12-5",
         "export CUDA_HOME=/usr/local/cuda-12.5",
     )

@@ -119,7 +119,7 @@ def test_many_candidates_with_one_reason_are_told_shortly() -> None:
 def test_no_wheel_is_better_than_a_wrong_one() -> None:
     resolution = resolve(on("610.43.02", "13.3", H100), "1.5")
     assert resolution.line is None
-    assert resolution.problem == "no torch wheel serves this machine."
+    assert resolution.problem == "no torch wheel works on this machine."
     assert "Python" in resolution.reasons()[0]
     older = resolve(on("610.43.02", "13.3", H100, version="3.8.1"), "1.5")
     assert "does not know the NVIDIA H100" in older.reasons()[0]
@@ -290,4 +290,4 @@ def test_the_line_is_one_that_the_constraints_of_pip_allow(constraint: str, expe
     found = resolve(facts)
     assert found.line is not None and f"install {expected}" in found.line
     if NEWEST not in expected:
-        assert found.reasons()[0].endswith(f"pip is told {constraint} ({source})")
+        assert found.reasons()[0].endswith(f"pip is constrained to {constraint} ({source})")

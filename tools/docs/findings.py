@@ -23,12 +23,12 @@ PAGE = Path("docs/findings.md")
 _HEAD = """\
 # Findings
 
-Everything that `dcnbuild doctor` can find. Each line opens to show an example. You have a message of a build? Search for some words of it
+Everything that `dcnbuild doctor` can find. Open a line to see an example. To find the message of a build, search for some words of it
 with the search of this site, or paste the log on the page [What broke my build?](what-broke.md).
 
-An **error** stops builds or runs, a **warning** may hurt, a **note** explains. The ids, such as `cuda-mismatch`, are stable: they stand in
+An **error** stops builds or runs, a **warning** may hurt, a **note** explains. The ids, such as `cuda-mismatch`, are stable: they are used in
 reports, in `dcnbuild doctor --json` and in the errors of builds, and `dcnbuild doctor --explain ID` shows the entry in a terminal. An entry
-says what the most is that pasting its fix changes, on any machine.
+says what pasting its fix changes at most, on any machine.
 """
 
 

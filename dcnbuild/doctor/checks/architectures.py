@@ -65,7 +65,7 @@ def arch_list_unknown(facts: Facts) -> Iterator[Verdict]:
 
 @check("arch-list-unknown-to-torch")
 def arch_list_unknown_to_torch(facts: Facts) -> Iterator[Verdict]:
-    """For builds through torch.utils.cpp_extension, which splits at semicolons and blanks only."""
+    """torch.utils.cpp_extension splits the list only at semicolons and spaces."""
     torch, text = facts.torch, _listed(facts)
     if torch is None or text is None or not torch.listable:
         return
@@ -120,7 +120,7 @@ def arch_list_misses_gpu(facts: Facts) -> Iterator[Verdict]:
 
 @check("arch-list-empty")
 def arch_list_empty(facts: Facts) -> Iterator[Verdict]:
-    """cpp_extension ends in an IndexError then (pytorch/pytorch#137261, seen up to 2.14.1)."""
+    """torch.utils.cpp_extension then stops with an IndexError (pytorch/pytorch#137261, seen up to 2.14.1)."""
     if _listed(facts) or has_gpu(facts) or facts.machine.system == "Darwin":
         return
     if facts.toolkits and builds_cuda(facts):

@@ -38,7 +38,7 @@ def compiler_missing(facts: Facts) -> Iterator[Verdict]:
 
 @check("compiler-variable-wrong")
 def compiler_variable_wrong(facts: Facts) -> Iterator[Verdict]:
-    """Builds take what it names, and end in `No such file or directory`."""
+    """Builds run the compiler that the variable names, and stop with `No such file or directory`."""
     there = {item.found_by for item in facts.compilers}
     wrong = [name for name in ("CC", "CXX", "NVCC_CCBIN") if facts.variables.get(name) and name not in there]
     if wrong:
@@ -84,7 +84,7 @@ def gcc_too_old(facts: Facts) -> Iterator[Verdict]:
 
 @check("compilers-differ")
 def compilers_differ(facts: Facts) -> Iterator[Verdict]:
-    """nvcc compiles the host half of a .cu with CC, everything else is compiled with CXX."""
+    """nvcc compiles the host code of a .cu file with CC. Everything else is compiled with CXX."""
     named = {item.found_by: item for item in facts.compilers}
     c, cxx = named.get("CC"), named.get("CXX")
     if c and cxx and (c.kind != cxx.kind or numbers(c.version)[:1] != numbers(cxx.version)[:1]):

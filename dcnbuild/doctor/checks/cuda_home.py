@@ -59,7 +59,7 @@ def cuda_home_disagrees(facts: Facts) -> Iterator[Verdict]:
 
 @check("toolkits-shadowed")
 def toolkits_shadowed(facts: Facts) -> Iterator[Verdict]:
-    """Only where a toolkit that fits torch is shadowed by one that does not."""
+    """A toolkit that fits torch is installed, but one that does not fit comes first."""
     home, used = facts.cuda_home, torch_toolkit(facts)
     fitting = fitting_toolkits(facts)
     if home is None or _was_set(home) or used is None or not fitting or used in fitting:

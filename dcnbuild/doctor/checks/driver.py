@@ -20,9 +20,9 @@ def driver_mismatch(facts: Facts) -> Iterator[Verdict]:
     problem, machine = facts.driver.problem or "", facts.machine
     fix = (fixes.command("reboot", root=True),)
     if machine.container:
-        fix = (fixes.say("reboot the host of this container"),)
+        fix = (fixes.say("Reboot the host of this container"),)
     elif machine.wsl:
-        fix = (fixes.say("in Windows, in PowerShell: wsl --shutdown"),)
+        fix = (fixes.say("In Windows, run in PowerShell: wsl --shutdown"),)
     if "version mismatch" in problem.lower():
         yield Verdict(*fix, problem=" ".join(problem.split()))
 
@@ -38,7 +38,7 @@ def driver_missing(facts: Facts) -> Iterator[Verdict]:
     if machine.secure_boot and ubuntu:
         fix.append(fixes.command("update-secureboot-policy", "--enroll-key", root=True))
     elif machine.secure_boot:
-        told = "enrol the key of the modules of the driver with mokutil --import, or switch Secure Boot off"
+        told = "Enrol the key of the driver modules with mokutil --import, or switch off Secure Boot"
         fix.append(fixes.say(told))
     yield Verdict(*fix, *([fixes.command("reboot", root=True)] if fix else []))
 
@@ -61,7 +61,7 @@ def driver_too_old(facts: Facts) -> Iterator[Verdict]:
     if torch is None or torch.cuda is None or not driver_refuses(facts):
         return
     served = driver.gpus and all(gpu.capability and gpu.capability >= (7, 5) for gpu in driver.gpus)
-    newer = (fixes.say("the newest driver serves this GPU too, or, with the driver as it is:"),) if served else ()
+    newer = (fixes.say("Install the newest driver, which supports this GPU. To keep this driver:"),) if served else ()
     minimum, major = compatibility.minimum_driver(torch.cuda), numbers(torch.cuda)[0]
     yield Verdict(*newer, *torch_fix(facts), minimum=minimum, major=major)
 

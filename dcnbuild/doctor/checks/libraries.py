@@ -17,7 +17,7 @@ def _rebuild(library: Library) -> tuple[Fix, ...]:
     if library.own:
         options = ("--force-reinstall", "--no-deps", "--no-cache-dir")
         return (  # there is no release on PyPI yet
-            fixes.say("in the checkout of dcnbuild:"),
+            fixes.say("In the checkout of dcnbuild:"),
             fixes.pip("install", "-v", *options, "."),
         )
     return ()
@@ -68,7 +68,7 @@ def gpu_not_in_library(facts: Facts) -> Iterator[Verdict]:
 
 @check("dcnbuild-cpu-only")
 def dcnbuild_cpu_only(facts: Facts) -> Iterator[Verdict]:
-    """Where there is a GPU and a CUDA torch, but only a library without GPU code."""
+    """There is a GPU and a torch with CUDA, but the library of dcnbuild has no GPU code."""
     own = [item for item in facts.libraries if item.own and item.readable]
     if not own or not facts.driver.gpus or facts.torch is None or facts.torch.cuda is None:
         return

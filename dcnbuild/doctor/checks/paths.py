@@ -33,7 +33,7 @@ def path_missing(facts: Facts) -> Iterator[Verdict]:
 
 @check("preload-missing")
 def preload_missing(facts: Facts) -> Iterator[Verdict]:
-    """The loader complains in the output of every program, and tools that read versions there go wrong."""
+    """The loader writes an error into the output of every program, which confuses tools that read versions there."""
     missing = [entry.text for entry in facts.paths if entry.variable == PRELOAD and entry.exists is False]
     if missing:
         kept = [entry.text for entry in facts.paths if entry.variable == PRELOAD and entry.text not in missing]
@@ -42,7 +42,7 @@ def preload_missing(facts: Facts) -> Iterator[Verdict]:
 
 @check("paths-mix-toolkits")
 def paths_mix_toolkits(facts: Facts) -> Iterator[Verdict]:
-    """The first CUDA directory of each counts: it is the one that is used."""
+    """The first CUDA directory of each variable counts, because it is the one that is used."""
     program = _first(facts, "PATH")
     for library in (_first(facts, variable) for variable in ("LD_LIBRARY_PATH", "LIBRARY_PATH")):
         if program and library and not same_minor(program.cuda or "", library.cuda or ""):
@@ -62,7 +62,7 @@ def _first(facts: Facts, variable: str) -> PathEntry | None:
 
 @check("cpath-other-toolkit")
 def cpath_other_toolkit(facts: Facts) -> Iterator[Verdict]:
-    """Measured: nvcc 13.0 with headers of another CUDA on CPATH refuses every file."""
+    """Measured: nvcc 13.0 rejects every file when CPATH brings the headers of another CUDA."""
     toolkit = build_toolkit(facts)
     if toolkit is None or not builds_cuda(facts):
         return
@@ -73,7 +73,7 @@ def cpath_other_toolkit(facts: Facts) -> Iterator[Verdict]:
 
 @check("libraries-older-than-torch")
 def libraries_older_than_torch(facts: Facts) -> Iterator[Verdict]:
-    """Same major, older minor: the same file names, so that torch gets these instead of its own."""
+    """Libraries of an older minor version have the same file names, so torch loads them instead of its own."""
     cuda = facts.torch.cuda if facts.torch else None
     entry = _first(facts, "LD_LIBRARY_PATH")
     if cuda is None or entry is None or entry.cuda is None or not entry.has_nvjitlink:

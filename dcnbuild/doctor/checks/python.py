@@ -12,7 +12,7 @@ from dcnbuild.machine.facts import Facts
 
 @check("ninja-missing")
 def ninja_missing(facts: Facts) -> Iterator[Verdict]:
-    """torch.utils.cpp_extension runs `ninja` from PATH; without it JIT fails and AOT is slow."""
+    """torch.utils.cpp_extension runs `ninja` from PATH. Without it, JIT builds fail and other builds are slow."""
     python = facts.python
     if python.ninja is None and facts.torch is not None:
         hidden = python.hidden_ninja
@@ -30,22 +30,22 @@ def venv_mismatch(facts: Facts) -> Iterator[Verdict]:
     active = facts.variables.get("VIRTUAL_ENV")
     if active and facts.python.is_active is False and not facts.machine.sudo_user:
         yield Verdict(  # there is no release on PyPI yet
-            fixes.say("in the checkout of dcnbuild:"),
+            fixes.say("In the checkout of dcnbuild:"),
             fixes.command(f"{active}/bin/python", "-m", "pip", "install", "-v", "."),
         )
 
 
 @check("sudo-python")
 def sudo_python(facts: Facts) -> Iterator[Verdict]:
-    """sudo resets PATH, so that `sudo python` and `sudo pip` leave the virtual environment."""
+    """sudo resets PATH, so `sudo python` and `sudo pip` do not use the virtual environment."""
     machine, python = facts.machine, facts.python
     if machine.sudo_user and machine.root and python.prefix == python.base_prefix:
-        yield Verdict(fixes.say("without sudo:"), fixes.command("python", "-m", "dcnbuild", "doctor"))
+        yield Verdict(fixes.say("Run this without sudo:"), fixes.command("python", "-m", "dcnbuild", "doctor"))
 
 
 @check("pip-constraint")
 def pip_constraint(facts: Facts) -> Iterator[Verdict]:
-    """A constraint on torch that the installed one breaks makes builds fetch another torch."""
+    """If the installed torch violates a constraint of pip, builds download another torch."""
     torch = facts.torch
     for source, text in facts.python.constraints if torch else ():
         if torch and allows(text, {"torch": torch.version}) is False:

@@ -21,7 +21,7 @@ _STALE_SECONDS = 600.0
 
 @check("too-many-jobs")
 def too_many_jobs(facts: Facts) -> Iterator[Verdict]:
-    """ninja runs two jobs more than there are cores, unless MAX_JOBS says otherwise."""
+    """Without MAX_JOBS, ninja runs two jobs more than the machine has cores."""
     machine, text = facts.machine, facts.variables.get("MAX_JOBS", "")
     if machine.memory is None or machine.cores is None:
         return
@@ -48,7 +48,7 @@ def disk_full(facts: Facts) -> Iterator[Verdict]:
 
 @check("jit-lock")
 def jit_lock(facts: Facts) -> Iterator[Verdict]:
-    """Before torch 2.14 a build that is killed leaves its lock file (pytorch/pytorch#189245)."""
+    """Before torch 2.14, a build that is killed leaves its lock file behind (pytorch/pytorch#189245)."""
     torch = facts.torch
     if torch is None or not numbers(torch.version) or numbers(torch.version) >= (2, 14):
         return

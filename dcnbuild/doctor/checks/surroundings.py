@@ -19,21 +19,21 @@ _TABLE = plain_yaml.beside(__file__, "../surroundings.yaml")
 
 @check("container-without-gpu")
 def container_without_gpu(facts: Facts) -> Iterator[Verdict]:
-    """Nothing can be mended inside it: the host hands the GPUs in when the container starts."""
+    """Nothing inside the container can fix this: the host passes the GPUs in when the container starts."""
     machine, driver = facts.machine, facts.driver
     used = what_is_of_cuda(facts)
     if not machine.container or driver.gpus or driver.error is not None or not used:
         return
-    start = _TABLE["start"].get(machine.container, "start it anew with access to the GPUs of the host")
-    yield Verdict(fixes.say(start), host=driver.version or driver.devices, used=used)
+    start = _TABLE["start"].get(machine.container, "Start the container again with access to the GPUs of the host")
+    yield Verdict(*map(fixes.say, start.splitlines()), host=driver.version or driver.devices, used=used)
 
 
 @check("wsl-without-gpu")
 def wsl_without_gpu(facts: Facts) -> Iterator[Verdict]:
-    """WSL takes the driver of Windows; a Linux driver inside WSL hides it."""
+    """WSL uses the driver of Windows. A Linux driver inside WSL hides it."""
     used = what_is_of_cuda(facts)
     if facts.machine.wsl and not facts.machine.container and not facts.driver.gpus and used:
-        told = ("in Windows: install its NVIDIA driver, then in PowerShell:", "wsl --update", "wsl --shutdown")
+        told = ("In Windows, install the NVIDIA driver, then run in PowerShell:", "wsl --update", "wsl --shutdown")
         yield Verdict(*map(fixes.say, told), used=used)
 
 
@@ -42,24 +42,24 @@ def cuda_not_initialised(facts: Facts) -> Iterator[Verdict]:
     error, machine = facts.driver.error, facts.machine
     if error is None or "version mismatch" in (facts.driver.problem or "").lower():  # another check says why
         return
-    row = _TABLE["errors"].get(error, {"cause": "The driver is there, and CUDA cannot be started."})
+    row = _TABLE["errors"].get(error, {"cause": "The driver is installed, but CUDA cannot be started."})
     fix: tuple[Fix, ...] = tuple(fixes.command(*words, root=root) for root, *words in row.get("fix", ()))
     entries = [entry.text for entry in facts.paths if entry.variable == "LD_LIBRARY_PATH"]
     wrong = [text for text in entries if re.search(r"stubs|compat", text)] if error in (34, 803, 804) else []
     if wrong:
         fix = (fixes.set_list("LD_LIBRARY_PATH", [text for text in entries if text not in wrong]),)
     elif machine.container and error in (802, 803, 999):
-        fix = (fixes.say("on the host, not in this container:"), *fix)
+        fix = (fixes.say("On the host, not in this container:"), *fix)
     yield Verdict(*fix, why=row["cause"], wrong=wrong)
 
 
 @check("mig-without-instance")
 def mig_without_instance(facts: Facts) -> Iterator[Verdict]:
-    """In MIG mode CUDA sees instances only; nvidia-smi is asked where CUDA sees no GPU."""
+    """In MIG mode, CUDA sees only instances. Where CUDA sees no GPU, the doctor asks nvidia-smi."""
     driver = facts.driver
     if driver.mig and driver.cuda and "nvidia-smi" in driver.found_by and driver.error is None:
         yield Verdict(
-            fixes.say("profile 0 is the whole GPU; nvidia-smi mig -lgip lists the others:"),
+            fixes.say("Create an instance. Profile 0 is the whole GPU, and nvidia-smi mig -lgip lists the others:"),
             fixes.command("nvidia-smi", "mig", "-cgi", "0", "-C", root=True),
         )
 

@@ -35,7 +35,7 @@ def cuda_mismatch(facts: Facts) -> Iterator[Verdict]:
 
 @check("cuda-minor-mismatch")
 def cuda_minor_mismatch(facts: Facts) -> Iterator[Verdict]:
-    """Harmless, but torch warns of it and people take it for the cause of what fails."""
+    """This is harmless, but torch warns about it, and people take it for the cause of other failures."""
     torch, toolkit = facts.torch, build_toolkit(facts)
     if torch is None or torch.cuda is None or toolkit is None:
         return
@@ -79,7 +79,7 @@ def _complete(facts: Facts, toolkit: Toolkit, missing: tuple[str, ...]) -> tuple
     if str(toolkit.root).startswith("/usr/local/") and facts.machine.package_manager == "apt-get":
         names = [f"lib{library}-dev-{suffix}" for library in libraries]
         return (
-            fixes.say("from the package repository of NVIDIA:"),
+            fixes.say("Install from the package repository of NVIDIA:"),
             fixes.command("apt-get", "install", operands=names, root=True),
         )
     if numbers(toolkit.version) >= (13,):

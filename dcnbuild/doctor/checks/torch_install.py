@@ -67,7 +67,7 @@ def numpy2_old_torch(facts: Facts) -> Iterator[Verdict]:
 
 @check("torchvision-stale")
 def torchvision_stale(facts: Facts) -> Iterator[Verdict]:
-    """They are compiled against one torch; `operator torchvision::nms does not exist` is one way it shows."""
+    """Each release is compiled against one torch. A typical error is `operator torchvision::nms does not exist`."""
     torch, packages = facts.torch, facts.python.packages
     stale = {
         name: (packages[name], wanted)
@@ -88,7 +88,7 @@ def torchvision_stale(facts: Facts) -> Iterator[Verdict]:
         *(torch_fix(facts) or (fitting,)),
         stale=" and ".join(stale),
         them="them" if len(stale) > 1 else "it",
-        pairs=[f"{name} {there}, and {wanted} goes with it" for name, (there, wanted) in stale.items()],
+        pairs=[f"{name} {there}, but this torch needs {wanted}" for name, (there, wanted) in stale.items()],
     )
 
 
@@ -103,7 +103,7 @@ def _setuptools(facts: Facts) -> str:
 
 @check("setuptools-old-python")
 def setuptools_old_python(facts: Facts) -> Iterator[Verdict]:
-    """Python 3.12 has no pkgutil.ImpImporter any more, which pkg_resources took until setuptools 66.1."""
+    """Python 3.12 removed pkgutil.ImpImporter, which pkg_resources used before setuptools 66.1."""
     setuptools, python = facts.python.packages.get("setuptools"), facts.python
     if setuptools and numbers(python.version) >= (3, 12) and numbers(setuptools) < (66, 1):
         yield Verdict(fixes.pip_install(_setuptools(facts)), setuptools=setuptools)

@@ -14,7 +14,7 @@ from dcnbuild.base import plain_yaml
 _TABLE = plain_yaml.beside(__file__, "effects.yaml")
 #: From the harmless to what deserves most care, as people are told it.
 EFFECTS = {
-    "reads": "reads only",
+    "reads": "changes nothing",
     "environment": "changes this environment, shell or project",
     "system": "changes the system",
     "root": "needs root",

@@ -39,7 +39,7 @@ class Target:
             and evaluates what is to be replaced by a program's output.
         form: what they are written for as a whole: "cell" of a notebook, "unit" of systemd, "script" that starts
             the program, or the command that has started the container.
-        place: where they go that are not typed, "in the Dockerfile, before line 14:".
+        place: where they go that are not typed, "In the Dockerfile, before line 14:".
         variables: those that have been set there, in vain, with their values.
         there: packages that are installed, in vain, with their releases, "numpy" → "1.26.4".
     """
@@ -111,7 +111,7 @@ class Fix:
             return self.strict(target)
         except UnquotableError as error:
             what = self.write.__name__.replace("_", " ")
-            return (quoting.comment(f"by hand: {what}, for {error}", target.shell),)
+            return (quoting.comment(f"By hand: {what}, for {error}", target.shell),)
 
     def strict(self, target: Target) -> tuple[str, ...]:
         """Like `lines`, but raises UnquotableError: for fixes that are made of others."""

@@ -42,7 +42,7 @@ def _assign(name: str, value: str) -> str:
     if asked:
         return f'import os, subprocess; os.environ["{name}"] = subprocess.getoutput({asked["command"]!r})'
     if "$(" in value or "`" in value:
-        return f"# {name}= what the command prints that a shell has here: {value}"
+        return f"# Set {name} to what this command prints in a shell: {value}"
     after = _AFTER.fullmatch(value)
     text = " ".join(shlex.split(after["before"] if after else value))
     more = f' + os.environ.get("{after["variable"]}", "")' if after else ""
@@ -94,7 +94,7 @@ _SETTING, _NOT_OURS = r"export |unset |\w*Environment=", r"(?!\w+ run |sudo )"
 
 def form_of(place: str) -> str:
     """What lines are written for at a place that is told in words: "unit", "script", "" for any other."""
-    begins = {"unit": "Environment", "script": "in the job script"}
+    begins = {"unit": "Add these Environment", "script": "In the job script"}
     return next((form for form, start in begins.items() if place.startswith(start)), "")
 
 
@@ -111,7 +111,7 @@ def placed(lines: list[str], form: str, place: str, shell: Shell) -> list[str]:
     lines = [said for line, above in zip(lines, ["", *lines]) for said in _told(line, above, shell)]
     if form in ("unit", "script") and any(map(_INSTALLS.match, lines)):
         last = max(number for number, line in enumerate(lines) if _INSTALLS.match(line)) + 1
-        once = quoting.comment("once, by hand, in the environment that the program runs in:", shell)
+        once = quoting.comment("Once, by hand, in the environment of the program:", shell)
         return [once, *lines[:last], *(placed(lines[last:], form, place, shell) if lines[last:] else [])]
     if form in ("cell", "unit"):
         lines = [cell(line) if form == "cell" else unit(line) for line in lines]

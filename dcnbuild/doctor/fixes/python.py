@@ -73,8 +73,8 @@ def pip_install(
     newer = not index and (not options or (tuple(options) == ("--upgrade",) and re.search("[=<>]", requirements[0])))
     if newer and all(allows(text, target.there) for text in requirements):
         name = re.split(r"[\[=<>!~]", requirements[0])[0].lower().replace("_", "-")
-        said = f"{name} {target.there[name]} is installed already, as the log shows: what fails runs another Python"
-        yield quoting.comment(f"{said}, or finds another copy first:", target.shell)
+        said = f"{name} {target.there[name]} is already installed, as the log shows"
+        yield quoting.comment(f"{said}. The program runs another Python, or finds another copy first:", target.shell)
         words = (*(python_of(target) or ["python"]), "-m", "pip")
         yield from command(*words, "--version").strict(target)
         yield from command(*words, "install", "--force-reinstall", "--no-deps", *requirements).strict(target)
@@ -126,12 +126,12 @@ def rebuild(target: Target, package: str | None = None, directory: str = ".", *m
 @makes_fix
 def dcnbuild(target: Target, *words: str, operands: Iterable[str | Path] = ()) -> Iterator[str]:
     """Runs a command of dcnbuild, which no image and no runner has: sources are ported where they are edited."""
-    outside = "# outside of the image, in what it copies: " if target.shell == "dockerfile" else ""
+    outside = "# Outside the image, in the checkout that it copies: " if target.shell == "dockerfile" else ""
     if not outside and target.place and not target.form:
         if words[0] == "port":
-            outside = "# in your own checkout, whose result is committed: "
+            outside = "# In your own checkout, then commit the result: "
         else:
-            yield "# install dcnbuild there first, by pip from its repository, or do it on your machine:"
+            yield "# Install dcnbuild there first, with pip from its repository, or run this on your machine:"
     shell = replace(target, shell="sh") if outside else target
     for line in command(*dcnbuild_words(target), *words, operands=tuple(operands)).strict(shell):
         yield f"{outside}{line}"
@@ -152,5 +152,5 @@ def conda_install(target: Target, *packages: str, channel: str = "conda-forge", 
     if not own:
         yield from command("conda", "install", "-c", channel, operands=named).strict(target)
         return
-    yield quoting.comment("with conda, or with micromamba in its place, neither of which takes root:", target.shell)
+    yield quoting.comment("Use conda, or micromamba instead. Neither needs root:", target.shell)
     yield from command("conda", "create", "-c", channel, "-p", operands=(f"~/{own}", *named)).strict(target)

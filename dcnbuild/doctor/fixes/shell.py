@@ -62,7 +62,7 @@ def command(
         quoted.insert(0, "sudo")
     line = " ".join(quoted)
     if root and target.rootless:
-        line = quoting.comment(f"for whoever is root on this machine: {line}", shell)
+        line = quoting.comment(f"Ask the administrator of this machine to run: {line}", shell)
     if target.shell == "dockerfile" and effects.of_line(line) == "reads":  # what it prints is for people
         line = f"# {line}"
     elif target.shell == "dockerfile" and not line.startswith("#"):
@@ -74,7 +74,7 @@ def command(
 def restart(target: Target, started: str, *options: str) -> Iterator[str]:
     """Starts a container as before, with more options."""
     again = places.started(started, *(quoting.argument(word, "sh") for word in options))
-    yield again or quoting.comment(f"docker run as before, with {' '.join(options)} behind run", target.shell)
+    yield again or quoting.comment(f"Use docker run as before, with {' '.join(options)} after run", target.shell)
 
 
 @makes_fix
@@ -105,7 +105,7 @@ def set_env(target: Target, name: str, value: str | Path) -> Iterator[str]:
 def assignment(target: Target, name: str, value: str | Path, after: str = "") -> str:
     """The line that sets a variable: words, where it has been set so in vain."""
     if not after and (name, str(value)) in target.variables:
-        said = f"{name} is set to {value} already, as the log shows: what is built sets it anew, or does not read it"
+        said = f"{name} is already set to {value}, as the log shows: the build sets it again, or does not read it"
         return quoting.comment(said, target.shell)
     return quoting.assignment(name, str(value), target.shell, after)
 

@@ -22,7 +22,7 @@ def system_install(target: Target, package: str, version: str = "") -> Iterator[
     if target.conda and package == "g++":
         yield from conda_install("gxx_linux-64").strict(target)
     elif target.manager is None:
-        yield quoting.comment(f"install {package} {version} with the package manager", target.shell)
+        yield quoting.comment(f"Install {package} {version} with the package manager", target.shell)
     else:
         name = SHELLS["packages"].get(target.manager, {}).get(package, package)
         yield from package_install(name.format(version)).strict(target)
@@ -34,7 +34,7 @@ def install_msvc(target: Target) -> Iterator[str]:
     parts = "--add Microsoft.VisualStudio.Workload.VCTools --includeRecommended --passive"
     words = ("winget", "install", "Microsoft.VisualStudio.2022.BuildTools", "--override", parts)
     yield from command(*words).strict(target)
-    yield quoting.comment("an x64 Native Tools Command Prompt for VS 2022, or its variables in this one:", target.shell)
+    yield quoting.comment("Open the x64 Native Tools Command Prompt for VS 2022, or set its variables:", target.shell)
     yield from vs_shell().strict(target)
     yield assignment(target, "DISTUTILS_USE_SDK", "1")
 
@@ -44,7 +44,7 @@ def package_install(target: Target, name: str) -> Iterator[str]:
     """Installs a package of the system by its name in Debian, or in the distribution that the target has."""
     manager = "winget" if target.windows else target.manager or "apt-get"
     if name in target.there:
-        yield quoting.comment(f"{name} is installed already, as the log shows:", target.shell)
+        yield quoting.comment(f"{name} is already installed, as the log shows:", target.shell)
         if name.startswith("lib"):  # conda's linker, and a cross compiler, look elsewhere
             yield from prepend("LIBRARY_PATH", f"/usr/lib/{target.architecture}-linux-gnu").strict(target)
         return
@@ -59,7 +59,7 @@ def package_install(target: Target, name: str) -> Iterator[str]:
         line = f"{'RUN ' if target.shell == 'dockerfile' else ''}{update}apt-get update && {line}"
     yield line
     if target.rootless and called(name, "conda"):
-        yield quoting.comment("or, without root, into a conda environment:", target.shell)
+        yield quoting.comment("or, without root, install it into a conda environment:", target.shell)
         yield from conda_install(called(name, "conda")).strict(target)
 
 
@@ -81,7 +81,7 @@ def install_gcc(target: Target, major: int, cmake: bool = False) -> Iterator[str
             yield from set_constant(name, str(value)).strict(target)
         return
     if target.manager == "pacman" and major < 14:
-        yield quoting.comment(f"gcc{major} is in the AUR, and takes an AUR helper such as yay", target.shell)
+        yield quoting.comment(f"Install gcc{major} from the AUR, with an AUR helper such as yay:", target.shell)
         yield from command("yay", "-S", f"gcc{major}").strict(target)
     else:
         yield from package_install(row["package"].format(major)).strict(target)

@@ -84,16 +84,16 @@ def install_toolkit(target: Target, version: str) -> Iterator[str]:
             yield from set_env_from("CUDA_HOME", "printenv", "CONDA_PREFIX").strict(target)
         return
     if source == "repository":
-        yield quoting.comment("from the package repository of NVIDIA:", target.shell)
+        yield quoting.comment("Install from the package repository of NVIDIA:", target.shell)
         yield from system_install(package).strict(target)
     elif target.manager == "apt-get" and target.distribution is None:
-        yield quoting.comment("from the package repository of NVIDIA for this Ubuntu:", target.shell)
+        yield quoting.comment("Install from the package repository of NVIDIA for this Ubuntu:", target.shell)
         yield from system_install(package).strict(target)
         if version in recipes.DEBIAN:
-            yield quoting.comment(f"on Debian in its place: dcnbuild toolkit install {version}", target.shell)
+            yield quoting.comment(f"On Debian, run this instead: dcnbuild toolkit install {version}", target.shell)
     else:
         page = f"https://developer.nvidia.com/cuda-{version.replace('.', '-')}-0-download-archive"
-        yield quoting.comment(f"install CUDA {version} from {page}", target.shell)
+        yield quoting.comment(f"Install CUDA {version} from {page}", target.shell)
     if target.windows:
         yield from use_toolkit(version).strict(target)
     else:

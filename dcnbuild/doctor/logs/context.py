@@ -155,7 +155,7 @@ class Context:
     def _target(self, facts: Facts | None) -> Target:
         shell: Shell
         here = Target.of(facts) if facts is not None and not self.dockerfile and self._here(facts) else Target()
-        image = self.dockerfile or self.place.startswith("in the Dockerfile")
+        image = self.dockerfile or self.place.startswith("In the Dockerfile")
         shell = "dockerfile" if image else "fish" if self.fish else "csh" if self.csh else here.shell
         if here.facts is not None:
             return replace(here, shell=shell, conda=self.conda or here.conda)

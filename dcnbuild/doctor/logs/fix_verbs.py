@@ -51,7 +51,7 @@ def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
         yield from _enter(hit, path)
         yield fixes.rebuild()
     else:  # nothing says that the current directory is the one whose build may be deleted
-        yield fixes.say("in the checkout of what fails, where its setup.py lies:")
+        yield fixes.say("In the checkout of the project that fails, next to its setup.py:")
         yield fixes.by_hand(fixes.rebuild())
 
 
@@ -100,7 +100,7 @@ def _enter(hit: Hit, path: str) -> Iterator[Fix]:
     if directory not in ("", "."):
         yield fixes.command("cd", operands=(directory,))
     elif not directory:
-        yield fixes.say("in the checkout of what fails, where its setup.py lies:")
+        yield fixes.say("In the checkout of the project that fails, next to its setup.py:")
 
 
 def port(hit: Hit, edit: str = "", files: str = r".*[.](cuh?|cpp|cc|h|hpp)") -> Iterator[Fix]:
@@ -110,9 +110,9 @@ def port(hit: Hit, edit: str = "", files: str = r".*[.](cuh?|cpp|cc|h|hpp)") -> 
     """
     made = owner(hit["source"])
     if made.package and re.search(r"(?:site|dist)-packages", hit["source"]):
-        yield fixes.say(f"the source is that of {made.package}: a newer release of it")
+        yield fixes.say(f"The source belongs to {made.package}. Install a newer release:")
         yield upgrade(hit, made.package)
-        yield fixes.say("or the project of its own, in a clone:")
+        yield fixes.say("or rewrite the source in a clone of its repository:")
     own = own_copy(hit) if hit["project"] == "." else None
     if own is not None:
         yield from (*own[1], fixes.dcnbuild("port", "--in-place", operands=own[:1]))
@@ -121,13 +121,13 @@ def port(hit: Hit, edit: str = "", files: str = r".*[.](cuh?|cpp|cc|h|hpp)") -> 
     if edit and hit.context.again and hit["project"] != "." and not hit.context.windows:
         words = ("-regextype", "posix-extended", "-regex", files, "-exec", "sed", "-i", "-E", edit, "{}", "+")
         yield fixes.command("find", hit["project"], *words)
-        yield fixes.say("for good, in the checkout itself:")
+        yield fixes.say("To make this permanent, change the checkout itself:")
     yield fixes.dcnbuild("port", "--in-place", operands=(project.outside(hit.context),))
 
 
 def own_copy(hit: Hit) -> tuple[str, tuple[Fix, ...], str] | None:
     """Of sources that pip has fetched and deleted, a copy of one's own: its name, what fetches it, what to install."""
-    said = fixes.say("pip has deleted the copy that it built, so one of your own:")
+    said = fixes.say("pip deleted the copy that it built. Fetch a copy of your own:")
     clone, package = project.cloned(hit.context), hit["package"]
     if clone is not None:
         url, name, inside = clone
@@ -147,7 +147,7 @@ def submodules(hit: Hit) -> Iterator[Fix]:
     if own is not None:
         yield from (*own[1], fixes.pip("install", "--no-build-isolation", operands=own[2:]))
     elif hit.context.dockerfile and project.outside(hit.context) != place:
-        yield fixes.say(f"outside of the image, in the checkout that it copies: git {' '.join(words)}")
+        yield fixes.say(f"Outside the image, in the checkout that it copies: git {' '.join(words)}")
     else:
         elsewhere = place.startswith("/") if hit.context.dockerfile else hit.context.notebook and place != "."
         inside = ("-C", place) if elsewhere else ()
@@ -169,12 +169,12 @@ def newer(hit: Hit, package: str) -> Iterator[Fix]:
     asks = next((found for line in hit.log.lines if (found := re.search(said.replace("who", "one", 1), line))), None)
     who = (asks["one"] or asks["who"]) if asks else ""
     if who and not re.search(r"\.(?:txt|in|toml)$", who):
-        yield fixes.say(f"{who} asks for just this release of {package}, a newer one may ask for a newer:")
+        yield fixes.say(f"{who} requires exactly this {package}. Install a newer {who}, which may allow others:")
         yield upgrade(hit, who)
         return
     yield upgrade(hit, package)
     if who:
-        yield fixes.say(f"and write that release into {who}, which asks for {hit['pinned'] or 'this one'}")
+        yield fixes.say(f"Write the new release into {who}, which asks for {hit['pinned'] or 'this one'}")
 
 
 def build(hit: Hit, *options: str) -> Iterator[Fix]:
@@ -286,18 +286,18 @@ def compiled_anew(hit: Hit, line: str) -> Iterator[Fix]:
     fits = ((name, listed[name]["release"] if stays else beside_torch.fitting(name, version)) for name in sorted(made))
     pairs = {name: fit for name, fit in fits if fit}
     if pairs:
-        yield fixes.say("each of their releases is made for one torch, so those for this one:")
+        yield fixes.say("Install the releases that are made for this torch:")
         yield fixes.pip_install(*map("==".join, pairs.items()), index=more)
     rows = {name: modules.of_package(name) for name in names if name not in pairs}
     words = {name: row.install[-1] for name, row in rows.items() if row and row.install}
     known = {name: said[-1] for name, said in words.items() if said[0] == "pip" and said[-1] != "."}
     others = {name for name in rows.keys() - known.keys() if listed[name]["of"] or rows[name]}
     if known:
-        yield fixes.say("what was compiled for the old torch, for the new one, by nvcc of its CUDA:")
+        yield fixes.say("Rebuild what was compiled for the old torch, with the nvcc for the CUDA of the new torch:")
         anew = ("--no-build-isolation", "--no-cache-dir", "--no-deps", "--force-reinstall")
         yield fixes.pip("install", *anew, *more, operands=dict.fromkeys(known.values()))
     if others:
-        yield fixes.say(f"compiled for the old torch, so anew, as each was installed: {', '.join(sorted(others))}")
+        yield fixes.say(f"Install again what else was compiled for the old torch: {', '.join(sorted(others))}")
 
 
 def release(hit: Hit, package: str, wanted: str = "") -> Iterator[Fix]:
@@ -354,10 +354,14 @@ def torch(hit: Hit, version: str = "", cuda: str = "") -> Fix:
     if hit.context.rocm:
         return fixes.install_torch(None, hit["rocm_of_torch"] or "rocm6.4")
     if hit.context.aarch64 and cuda and numbers(cuda) < (12,):  # whose indices have no such wheel
-        return fixes.say(f"no index has torch for CUDA {cuda} and aarch64, images of nvcr.io/nvidia/pytorch have")
+        return fixes.say(
+            f"No index has a torch for CUDA {cuda} and aarch64. Use the image of NVIDIA: nvcr.io/nvidia/pytorch"
+        )
     name = runtime.serving(hit)
     if name and (not version or version != hit["torch"].partition("+")[0]):
-        said = fixes.say(f"{name} asks for one release of torch, so a newer {name}, which brings that:")
+        said = fixes.say(
+            f"{name} requires one release of torch. Install a newer {name}, which brings the torch that it needs:"
+        )
         index = ("--extra-index-url", f"{fixes.INDEX}/cu{cuda.replace('.', '')}") if cuda else ()
         return together((said, fixes.pip_install(name, options=("--upgrade",), index=index)))
     if hit.context.windows and not cuda:  # PyPI's torch for Windows has no CUDA
@@ -371,7 +375,7 @@ def unset_env(hit: Hit, name: str) -> Iterator[Fix]:
     """Unsets a variable; a notebook's program has read it, and a cell may set it again."""
     yield fixes.unset_env(name)
     if hit.context.notebook and any(name in line and "environ" in line for line in hit.log.lines):
-        yield fixes.say(f"and delete the line of the notebook that sets {name}, then restart its kernel")
+        yield fixes.say(f"Delete the line of the notebook that sets {name}, then restart the kernel")
 
 
 _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (

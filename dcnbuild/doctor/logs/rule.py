@@ -242,5 +242,5 @@ class LogRule:
     def _cause(self, hit: Hit, others: list[str]) -> str:
         said = self.cause(hit) if callable(self.cause) else templates.filled(templates.meant(self.cause, hit), hit)
         more = f" The same holds for {' and '.join(others)}." if others else ""
-        # what a tool says may bring its own full stop to the end of a sentence, and blanks
-        return _SECOND_STOP.sub(r"\1", re.sub(r"  +", " ", said + more))
+        # what a tool says may bring its own full stop to the end of a sentence, and blanks; a name may begin one
+        return _SECOND_STOP.sub(r"\1", re.sub(r"  +", " ", re.sub(r"^the\b", "The", said) + more))

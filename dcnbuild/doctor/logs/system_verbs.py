@@ -22,10 +22,10 @@ def system_package(hit: Hit, package: str, file: str = "") -> Iterator[Fix]:
     if manager == "apt-get" or called(package, manager):
         yield fixes.package_install(package)
     elif target.windows:
-        yield fixes.say(f"install what brings {file}")
+        yield fixes.say(f"Install the package that contains {file}")
     else:
         name = file if manager in ("apk", "brew", "pacman", "nix") else f"*/{file}"
-        yield fixes.say(f"the package that this shows, which has {file}:")
+        yield fixes.say(f"Install the package that contains {file}. This shows it:")
         yield fixes.command(*tables.rows("search")[manager], operands=(name,))
 
 
@@ -43,8 +43,8 @@ def library_package(hit: Hit) -> Iterator[Fix]:
     if named is not None:
         yield fixes.package_install(named)
     elif target.distribution is not None:
-        yield fixes.say(f"{target.distribution} has no {found.name}: what asks for it was built on another release, so")
-        yield fixes.say(f"one that was built for {target.distribution}, or an image or environment of the other:")
+        yield fixes.say(f"{target.distribution} has no {found.name}: what needs it was built on another release")
+        yield fixes.say(f"Install a build for {target.distribution}, or use an image of the other release:")
         yield fixes.command("apt-file", "search", operands=(found.name,))
     else:
         if found.apt:
@@ -52,7 +52,7 @@ def library_package(hit: Hit) -> Iterator[Fix]:
         else:
             yield fixes.command("apt-cache", "search", "--names-only", re.split(r"[\d.]", found.name)[0].lower())
         for name, releases in found.releases.items():
-            yield fixes.say(f"{found.name} is in {name} of {', '.join(map(str.capitalize, releases))}")
+            yield fixes.say(f"The package {name} of {', '.join(map(str.capitalize, releases))} contains {found.name}")
 
 
 def build_directory(hit: Hit) -> str:

@@ -89,10 +89,10 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
         if found.package and owner(frame).kind == "package":
             yield fixes.rebuild(found.package)
         else:
-            yield fixes.say("in the directory of its setup.py, often called ops:")
+            yield fixes.say("In the directory of its setup.py, which is often called ops:")
             yield fixes.pip("install", "--no-build-isolation", "-v", ".")
         if served(hit):
-            yield from stand_in("or without compiling it")
+            yield from stand_in("or, without compiling it")
         return
     for setting in row.environment:
         name, _, value = setting.partition("=")
@@ -104,7 +104,7 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
             yield fixes.ask_gpus()
     shown, here = checkout(row, hit), row.source_dir in ("", ".")
     if shown or not here:
-        yield fixes.say(f"in {shown}:" if shown else f"in {row.source_dir} of the checkout:")
+        yield fixes.say(f"In {shown}:" if shown else f"In {row.source_dir} of the checkout:")
         yield fixes.command("cd", operands=(shown or row.source_dir,))
     # nobody has a checkout of what was installed: pip fetches one, with its submodules
     owners = (owner(frame), *(shown.owner for shown in frames(hit)))
@@ -135,9 +135,9 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
     if row.note:
         yield fixes.say(row.note)
     if row.page or _REPLACED.search(f"{found.project} {hit['module']}") or served(hit):
-        yield from stand_in("or without compiling it")
+        yield from stand_in("or, without compiling it")
     if row.page:
-        yield fixes.say(f"docs/{row.page} of dcnbuild says what it stands in for")
+        yield fixes.say(f"docs/{row.page} of dcnbuild lists the operators that it replaces")
 
 
 def _brings(row: modules.Project, package: str) -> bool:
@@ -184,6 +184,6 @@ def served(hit: Hit) -> bool:
 
 
 def stand_in(occasion: str) -> Iterator[Fix]:
-    """Runs the program on the operators of dcnbuild; `occasion` says when, "or without compiling it"."""
-    yield fixes.say(f"{occasion}: dcnbuild stands in for its deformable operators:")
+    """Runs the program on the operators of dcnbuild; `occasion` says when, "or, without compiling it"."""
+    yield fixes.say(f"{occasion}, run it with the deformable operators of dcnbuild:")
     yield fixes.command("python", "-m", "dcnbuild.compat", "YOUR_SCRIPT.py")

@@ -43,8 +43,8 @@ def gone(hit: Hit) -> Entry | None:
     entry = _entry(hit)
     if entry is None or entry.removed is None or _older(hit, entry.removed):
         return None
-    today = tables.rows("headers_today").get(entry.name, "nothing, drop it")
-    return replace(entry, replacement=entry.replacement or today)
+    today = tables.rows("headers_today").get(entry.name) or entry.replacement
+    return replace(entry, replacement=today or "none, remove it")
 
 
 def since(hit: Hit) -> str | None:
@@ -72,13 +72,13 @@ def other_fix(hit: Hit) -> Iterator[Fix]:
         return
     maker = owner(hit["source"]).package
     if how == "" and maker:  # nobody has a checkout of what is installed
-        yield fixes.say(f"the installed {maker} is not whole, or was built in part, anew:")
+        yield fixes.say(f"The installed {maker} is incomplete, or was only built in part. Install it again:")
         yield fixes.pip_install(maker, options=("--force-reinstall", "--no-cache-dir", "--no-deps"))
         return
     archive = source.archive(hit) if how in ("", "submodules") else ""
     if archive:
         yield fixes.say(
-            f"the source archive of {archive} may lack it, a clone of its repository with --recursive has it:"
+            f"The source archive of {archive} may lack this header. A recursive clone of its repository has it:"
         )
         yield fixes.command("pip", "install", "--no-build-isolation", "git+https://github.com/OWNER/REPOSITORY")
     elif how in ("", "submodules"):
@@ -88,7 +88,7 @@ def other_fix(hit: Hit) -> Iterator[Fix]:
         if how and own_copy(hit) is None:
             yield from again(hit)
     if not how:
-        yield fixes.say("or the package that brings it:")
+        yield fixes.say("or find the package that contains it:")
         yield fixes.command("apt-file", "search", operands=(f"/{header}",))
     for name in how.split() if how != "submodules" else ():
         yield from system_package(hit, name, header)

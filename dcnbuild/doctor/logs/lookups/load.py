@@ -53,7 +53,7 @@ def releases(hit: Hit) -> Iterator[Fix]:
     row = tables.rows("built_for").get(package, {})
     for cuda, requirement in row.items():
         if cuda == used or (used not in row and cuda != "shows"):
-            yield fixes.say(f"the release of {package} for CUDA {cuda}:")
+            yield fixes.say(f"Install the release of {package} for CUDA {cuda}:")
             yield fixes.pip_install(requirement)
 
 
@@ -61,5 +61,5 @@ def who(hit: Hit) -> str:
     """Who asked for the library."""
     loader = symbols.loader(hit)
     if loader.kind == "unknown":
-        return built_for(hit) or "What is imported"
-    return "torch" if loader.kind == "torch" else loader.package or "What is imported"
+        return built_for(hit) or "The imported module"
+    return "torch" if loader.kind == "torch" else loader.package or "The imported module"

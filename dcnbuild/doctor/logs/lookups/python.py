@@ -135,16 +135,16 @@ def torch_version_cause(hit: Hit) -> str:
     known = [version for row in table().torch for version in row.versions]
     public = wanted.split("+")[0]
     if hit.context.mac and "+cu" in wanted:
-        return f"There is no torch with CUDA for macOS, and so no torch {wanted}."
+        return f"There is no torch with CUDA for macOS, so there is no torch {wanted}."
     if public not in known:
         return f"There is no torch {wanted}{offered(hit)}."
     python, row = hit["python"], torch_release(public)
     if python and row and not row.supports_python(python):
         return (
-            f"torch {public} has wheels for Python {row.python[0]} to {row.python[1]} only, "
-            f"and this is Python {python}."
+            f"torch {public} has wheels only for Python {row.python[0]} to {row.python[1]}, "
+            f"but this is Python {python}."
         )
-    return f"torch {wanted} has no wheel for this Python, system and index{offered(hit)}."
+    return f"This index has no wheel of torch {wanted} for this Python and system{offered(hit)}."
 
 
 def other_python(hit: Hit) -> str:

@@ -140,7 +140,7 @@ def _replace(hit: Hit, old: Name, today: str) -> Iterator[Fix]:
     """Whoever owns the file decides."""
     package = maker(hit).package
     if package:
-        yield fixes.say(f"{package} is what uses it: a newer release of it, or its main branch")
+        yield fixes.say(f"{package} uses it. Install a newer release, or its main branch:")
         yield fixes.pip_install(package, options=("--upgrade", "--no-build-isolation"))
     elif ported(old.last, old.scope):
         yield from port(hit)
@@ -149,9 +149,9 @@ def _replace(hit: Hit, old: Name, today: str) -> Iterator[Fix]:
         yield from own[1] if own else ()
         yield fixes.command("grep", "-rnw", old.last, operands=(own[0] if own else hit["project"],))
         # a comment has no parentheses: what stands in them is said in words
-        replaced = re.sub(r"&|\)", "", (today or suggested(hit) or "").replace("(", " with "))
+        replaced = re.sub(r"&|\(?\)", "", (today or suggested(hit) or "")).replace("(", " with ")
         if replaced:
-            yield fixes.say(f"{old.full} becomes {replaced}")
+            yield fixes.say(f"Replacement for {old.full}: {replaced}")
 
 
 def python_name(hit: Hit) -> PythonName | None:
@@ -168,8 +168,8 @@ def bound(hit: Hit) -> str:
     """What it is that does not know the Python."""
     text = hit.around(before=12, after=3)
     if re.search(r"torch[/\\]include|pybind11", text):
-        return "the torch (its pybind11)" if "torch" in text else "pybind11"
-    return "what Cython generated" if _CYTHON.search(text) else "the source"
+        return "the installed torch (its pybind11)" if "torch" in text else "pybind11"
+    return "the C code that Cython generated" if _CYTHON.search(text) else "the source"
 
 
 def gone_from_numpy(hit: Hit) -> bool:

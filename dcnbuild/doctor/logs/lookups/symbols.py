@@ -105,19 +105,19 @@ def reinstall(hit: Hit) -> Iterator[Fix]:
         return
     release = re.match(r"\d+\.\d+", hit["torch"])
     if package in tables.rows("follows_torch"):
-        yield fixes.say(f"the release of {package} that bears the number of this torch:")
+        yield fixes.say(f"Install the release of {package} with the version number of this torch:")
         there_are = fixes.pip("index", "versions", operands=(package,))
         yield fixes.pip_install(f"{package}=={release[0]}.*") if release else there_are
         return
     page = versions.wheel_page(hit["torch"]) if _OF_PYG.fullmatch(package) else ""
     if page:
-        yield fixes.say("its wheel for this torch and CUDA:")
+        yield fixes.say("Install its wheel for this torch and CUDA:")
         yield fixes.pip_install(package, options=("--force-reinstall", "--no-deps"), index=("-f", page))
-        yield fixes.say("or from source, which takes nvcc:")
+        yield fixes.say("or build it from source, which needs nvcc:")
     yield from rebuild(hit, loaded_path(hit))
     if page or extensions.of_file(loaded_path(hit)) is not None:  # no wheel of it is anywhere
         return
     if _OF_PYG.fullmatch(package):
-        yield fixes.say("or its wheel for this torch and CUDA, from the page that its project names: data.pyg.org/whl")
+        yield fixes.say("or install its wheel for this torch and CUDA from the page of the project, data.pyg.org/whl")
     elif package:
-        yield fixes.say(f"or the wheel of {package} that names this torch, CUDA and Python, from its releases")
+        yield fixes.say(f"or install the wheel of {package} for this torch, CUDA and Python, from its releases page")

@@ -49,7 +49,7 @@ def place(hit: Hit) -> str:
     made = raised.owner
     of = f"in the package {made.name}" if made.package else str(tables.rows("places").get(made.kind, ""))
     if mine.file and (raised == mine or not of):
-        return f" The line is of the project's own code: {mine.place}."
+        return f" The line is in the project's own code: {mine.place}."
     called = f", called from the project's own code: {mine.place}" if mine.file else f": {raised.place}"
     return of and f" It was raised {of}{called}."
 
@@ -77,7 +77,7 @@ def advice(hit: Hit) -> Iterator[Fix]:
     fitting = (line for line in lines if _ADVICE.search(line) and not (_NO_ADVICE.search(line) or _PROMPT.match(line)))
     for line in list(dict.fromkeys(fitting))[:_ADVICES]:
         said = re.sub(r"[`'\"\[\]()]+", " ", line)  # a comment has none of these
-        yield fixes.say(f"the log itself says: {said[:300]}")
+        yield fixes.say(f"The log itself says: {said[:300]}")
         package, variable = _PACKAGE.search(line), _VARIABLE.search(line)
         if package and not hit.context.windows:
             yield fixes.package_install(package["name"])
