@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from dcnbuild.base import plain_yaml
 from dcnbuild.doctor.fixes import INDEX, exchange, pip_install, say
 from dcnbuild.doctor.fixes.fix import Fix, Target
+from dcnbuild.doctor.fixes.python import allows
 from dcnbuild.machine import compatibility
 from dcnbuild.machine.architectures import best_match
 from dcnbuild.machine.compatibility import TorchRelease, companion_release, numbers
@@ -144,27 +145,13 @@ def rejection(wheel: Wheel, facts: Facts) -> str | None:
         low, high = wheel.release.python
         return f"needs Python {low} to {high}, this is {facts.python.version}"
     for source, text in facts.python.constraints:
-        if forbids(text, wheel.torch):
+        if allows(text, {"torch": wheel.torch}) is False:
             return f"pip is told {text} ({source})"
     if wheel.cuda is None:
         return None
     return _driver_rejection(wheel.cuda, facts.driver) or next(
         (reason for gpu in facts.driver.gpus if (reason := _gpu_rejection(wheel, gpu))), None
     )
-
-
-def forbids(constraint: str, torch: str) -> bool:
-    """Whether a line of a pip constraints file keeps pip from installing this version of torch."""
-    from packaging.requirements import InvalidRequirement, Requirement
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        requirement, version = Requirement(constraint), Version(torch)
-    except (InvalidRequirement, InvalidVersion):
-        return False
-    if requirement.name != "torch" or requirement.url:
-        return False
-    return not requirement.specifier.contains(version, prereleases=True)
 
 
 def _driver_rejection(cuda: str, driver: Driver) -> str | None:

@@ -127,11 +127,12 @@ def newest_usual(toolkit: str) -> str:
     return arch_list(toolkit).removesuffix("+PTX").split(";")[-1].replace(".", "")
 
 
-def torch_for_cuda(cuda: str) -> str | None:
-    """The newest torch that has a wheel for a CUDA version."""
+def torch_for_cuda(cuda: str, torch: str = "") -> str | None:
+    """The newest torch that has a wheel for a CUDA version; of the release in use where that has one."""
     wanted = ".".join(cuda.split(".")[:2])
     rows = [row for row in table().torch if wanted in row.variants]
-    return rows[-1].newest if rows else None
+    own = [row for row in rows if torch.startswith(f"{row.release}.")]
+    return (own or rows)[-1].newest if rows else None
 
 
 def larger(one: str, other: str) -> bool:

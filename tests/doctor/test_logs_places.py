@@ -123,7 +123,7 @@ def test_what_is_installed_goes_before_it_is_built_and_its_users_stay() -> None:
     site = "/env/lib/python3.10/site-packages"
     own = fix(_missing(f"{site}/apex/normalization/fused_layer_norm.py", "fused_layer_norm_cuda"))
     assert own.index("pip uninstall -y apex") < own.index(
-        "pip install -v --no-build-isolation git+https://github.com/NVIDIA/apex"
+        "pip install -v --no-build-isolation --no-cache-dir git+https://github.com/NVIDIA/apex"
     )
     user = fix(_missing(f"{site}/transformers/models/detr.py", "MultiScaleDeformableAttention"))
     assert not any("uninstall" in line for line in user)

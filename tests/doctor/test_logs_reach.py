@@ -141,7 +141,7 @@ def test_a_variable_is_set_by_whoever_starts_the_program(log: str, lines: str) -
                 "RUN cd /w/net && MAX_JOBS=4 pip install --no-build-isolation .",
             ],
         ),
-        (" --no-build-isolation", ["RUN pip install setuptools wheel ninja"]),
+        (" --no-build-isolation", ["RUN pip install setuptools wheel packaging ninja"]),
     ],
 )
 def test_an_instruction_is_replaced_only_where_it_changes(option: str, lines: list[str]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks import Verdict, check
-from dcnbuild.doctor.resolver import forbids
+from dcnbuild.doctor.fixes.python import allows
 from dcnbuild.machine.facts import Facts
 
 
@@ -48,6 +48,6 @@ def pip_constraint(facts: Facts) -> Iterator[Verdict]:
     """A constraint on torch that the installed one breaks makes builds fetch another torch."""
     torch = facts.torch
     for source, text in facts.python.constraints if torch else ():
-        if torch and forbids(text, torch.version):
+        if torch and allows(text, {"torch": torch.version}) is False:
             fix = (fixes.unset_env("PIP_CONSTRAINT"),) if source.startswith("PIP_CONSTRAINT") else ()
             yield Verdict(*fix, source=source, text=text)

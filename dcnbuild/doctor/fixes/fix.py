@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Concatenate, ParamSpec
 
 from dcnbuild.base import quoting
@@ -44,6 +44,7 @@ class Target:
             the program, or the command that has started the container.
         place: where they go that are not typed, "in the Dockerfile, before line 14:".
         variables: those that have been set there, in vain, with their values.
+        there: packages that are installed, in vain, with their releases, "numpy" → "1.26.4".
     """
 
     shell: Shell = "sh"
@@ -64,6 +65,7 @@ class Target:
     form: str = ""
     place: str = ""
     variables: frozenset[tuple[str, str]] = frozenset()
+    there: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, facts: Facts) -> Target:

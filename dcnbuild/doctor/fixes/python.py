@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -88,7 +88,29 @@ def pip_install(
     for text in requirements:
         if not _REQUIREMENT.fullmatch(text):
             raise UnquotableError(f"{text}: no requirement that pip could install")
+    newer = not index and (not options or (tuple(options) == ("--upgrade",) and re.search("[=<>]", requirements[0])))
+    if newer and all(allows(text, target.there) for text in requirements):
+        name, python = re.split(r"[\[=<>!~]", requirements[0])[0], python_of(target) or ["python"]
+        said = f"{name} {target.there[name.lower().replace('_', '-')]} is installed already, as the log shows"
+        yield quoting.comment(f"{said}: what fails runs another Python, or finds another copy first:", target.shell)
+        yield from command(*python, "-c", "import sys; print(sys.executable, sys.path)").strict(target)
+        options = ("--force-reinstall", "--no-deps")
+        yield from command(*python, "-m", "pip", "install", *options, *requirements).strict(target)
+        return
     yield from pip("install", *options, *requirements, *index).strict(target)
+
+
+def allows(requirement: str, there: Mapping[str, str]) -> bool | None:
+    """Whether a requirement takes the release that is there of its package; None where none is, or no requirement."""
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        asked = Requirement(requirement)
+        found = there.get(asked.name.lower().replace("_", "-"))
+        return None if found is None or asked.url else asked.specifier.contains(Version(found), prereleases=True)
+    except (InvalidRequirement, InvalidVersion):
+        return None
 
 
 @makes_fix

@@ -52,6 +52,8 @@ def command(
     if target.unattended and words[0] == "conda" and words[1] in ("install", "create"):
         words = (*words[:2], "-y", *words[2:])
     shell = target.shell
+    if words[0] == "python" and target.pip[-2:] == ("-m", "pip"):  # the one that pip is asked of
+        words = (*target.pip[:-2], *words[1:])
     quoted = [quoting.argument(str(word), shell) for word in words]
     quoted += [quoting.operand(str(word), shell) for word in operands]
     if shell == "powershell" and quoted[0] == "where":  # which is Where-Object there
@@ -155,6 +157,17 @@ def set_constant(target: Target, name: str, value: str) -> Iterator[str]:
 
 #: Sets TORCH_CUDA_ARCH_LIST to what the GPUs of the machine are.
 ask_gpus = partial(makes_fix(written), "ask_gpus")
+
+
+@makes_fix
+def vs_shell(target: Target, root: str = "", toolset: str = "") -> Iterator[str]:
+    """Sets the variables of Visual C++, of that in a directory, in one of its older toolsets, in the open shell."""
+    known = "vs_shell" if re.fullmatch(r"(?a)[A-Z]:[\w \\().-]+", root) else "vs_shell_found"
+    yield from written(target, known, root, f" -vcvars_ver={toolset}" if toolset else "")
+
+
+#: The image to build in.
+from_image = partial(makes_fix(written), "from_image")
 #: Moves temporary files to a new directory here: by its full path, since programs run elsewhere read it too.
 temporary_here = partial(makes_fix(written), "temporary_here")
 

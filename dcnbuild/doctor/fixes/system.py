@@ -11,7 +11,7 @@ from dcnbuild.base.versions import numbers
 from dcnbuild.doctor.fixes.fix import Target, makes_fix
 from dcnbuild.doctor.fixes.places import SHELLS
 from dcnbuild.doctor.fixes.python import conda_install
-from dcnbuild.doctor.fixes.shell import assignment, command, set_constant
+from dcnbuild.doctor.fixes.shell import assignment, command, prepend, set_constant, vs_shell
 from dcnbuild.machine.facts import Compiler
 
 #: Packages as Debian calls them → as others do.
@@ -41,7 +41,8 @@ def install_msvc(target: Target) -> Iterator[str]:
     parts = "--add Microsoft.VisualStudio.Workload.VCTools --includeRecommended --passive"
     words = ("winget", "install", "Microsoft.VisualStudio.2022.BuildTools", "--override", parts)
     yield from command(*words).strict(target)
-    yield quoting.comment("open: x64 Native Tools Command Prompt for VS 2022, and build in it", target.shell)
+    yield quoting.comment("an x64 Native Tools Command Prompt for VS 2022, or its variables in this one:", target.shell)
+    yield from vs_shell().strict(target)
     yield assignment(target, "DISTUTILS_USE_SDK", "1")
 
 
@@ -49,6 +50,11 @@ def install_msvc(target: Target) -> Iterator[str]:
 def package_install(target: Target, name: str) -> Iterator[str]:
     """Installs a package of the system by its name in Debian, or in the distribution that the target has."""
     manager = "winget" if target.windows else target.manager or "apt-get"
+    if name in target.there:
+        yield quoting.comment(f"{name} is installed already, as the log shows:", target.shell)
+        if name.startswith("lib"):  # conda's linker, and a cross compiler, look elsewhere
+            yield from prepend("LIBRARY_PATH", f"/usr/lib/{target.architecture}-linux-gnu").strict(target)
+        return
     called = PACKAGES.get(name, {})
     yes = (SHELLS["unattended"].get(manager),) if target.unattended else ()
     words = filter(None, (*SHELLS["installs"].get(manager, (manager, "install")), *yes))

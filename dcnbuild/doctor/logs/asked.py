@@ -12,7 +12,7 @@ from dcnbuild.doctor.fixes.commands import Installation
 if TYPE_CHECKING:
     from dcnbuild.doctor.logs.context import Context
 
-INSTALLS, _SETS = wording.patterns("installs", "sets")
+INSTALLS, _SETS, _SETS_NONE, _THERE = wording.patterns("installs", "sets", "sets_none", "there")
 
 
 def installation(context: Context, reach: int = 400) -> Installation | None:
@@ -33,6 +33,18 @@ def built(made: Installation, context: Context) -> str:
 
 
 def variables(context: Context) -> frozenset[tuple[str, str]]:
-    """The variables that the log shows to be set, with their values."""
+    """The variables that the log shows to be set, with their values; none where pip built nothing, and had a wheel."""
     lines = context.log.near(context.line, 400, 400)
-    return frozenset((found["name"], found["value"].strip("\"'")) for line in lines for found in _SETS.finditer(line))
+    if any(re.search(r"Processing \S+[/\\]pip[/\\](?:[Cc]ache[/\\])?wheels[/\\]", line) for line in lines):
+        return frozenset()
+    setting = (line for line in lines if not _SETS_NONE.search(line))
+    return frozenset((found["name"], found["value"].strip("\"'")) for line in setting for found in _SETS.finditer(line))
+
+
+def there(context: Context) -> dict[str, str]:
+    """The packages of pip and apt that the log shows to be installed, with their releases, the last that it tells."""
+    lines = context.log.near(context.line, 400, 400)
+    now = [re.sub(r"-(?=\d)", "==", line).split() for line in lines if line.startswith("Successfully installed ")]
+    found = _THERE.finditer("\n".join((*lines, *(word for words in now for word in words))))
+    pairs = (tuple(filter(None, one.groups())) for one in found)
+    return {name.lower().replace("_", "-"): version for name, version in pairs}

@@ -85,7 +85,9 @@ class Context:
     log: Log
     line: int
 
-    toolkit, torch, torch_cuda, rocm_of_torch, python, gcc, jetpack, nvcc_path, vc = (_Version() for _ in range(9))
+    toolkit, torch, torch_cuda, rocm_of_torch, python, gcc, jetpack, nvcc_path, vc, tried = (
+        _Version() for _ in range(10)
+    )
     conda, windows, mac, wsl, jetson, ada, container, dockerfile, venv = (_Sign() for _ in range(9))
     aarch64, powershell, root, cmake, by_pip, of_torch, notebook, fish, csh = (_Sign() for _ in range(9))
     gitbash, rootless, rocm = (_Sign() for _ in range(3))
@@ -119,7 +121,7 @@ class Context:
         managed = replace(
             self._target(facts), pip=self.pip, python=self.interpreter, project=self.manager, building=self.building
         )
-        found = replace(managed, place=self.place, variables=asked.variables(self))
+        found = replace(managed, place=self.place, variables=asked.variables(self), there=self.there)
         form = self.started or ("cell" if self.notebook else places.form_of(self.place))
         return replace(found, form=form) if found.shell in ("sh", "dockerfile") or form == "cell" else found
 
@@ -220,10 +222,15 @@ class Context:
         """The command that installs, as far as the log shows it."""
         return asked.installation(self)
 
+    @cached_property
+    def there(self) -> dict[str, str]:
+        """What the log shows to be installed."""
+        return asked.there(self)
+
     @property
     def installer(self) -> str:
         """The same by its name alone."""
-        return self.pip[0]
+        return "pip" if self.pip[-2:] == ("-m", "pip") else self.pip[0]
 
     @property
     def command(self) -> str:

@@ -18,7 +18,8 @@ from dcnbuild.doctor.resolver import jetson_torch
 from dcnbuild.knowledge import modules
 from dcnbuild.machine import versions
 
-_CHECKOUT, _JUST_IN_TIME, _FAILED, _NO_NVCC = wording.patterns("checkout", "just_in_time", "build_failed", "no_nvcc")
+_CHECKOUT, _JUST_IN_TIME, _FAILED = wording.patterns("checkout", "just_in_time", "build_failed")
+_NO_NVCC, _STARTED = wording.patterns("no_nvcc", "started")
 #: What shows modules of a cluster, and one of a toolkit; a toolkit where installers put it; who found none there.
 _CLUSTER, _MODULE, _TOOLKIT = wording.patterns("cluster", "module", "toolkit_there")
 _LOOKED, _NONE_THERE = wording.patterns("toolkit_looked", "toolkit_none")
@@ -181,6 +182,17 @@ def build(hit: Hit, *options: str) -> Iterator[Fix]:
     yield fixes.pip("install", *words, operands=(mine.targets[0] if mine else wanted(hit, *options),))
 
 
+def needs(hit: Hit, *missing: str) -> Fix:
+    """Installs, in one go, what a build without isolation takes from the environment: what the log shows to be missing,
+    and what else this package's build imports.
+    """
+    about = f"{hit['package']} {hit.context.command} {hit['project']}"
+    rows = tables.rows("build_needs").items()
+    known = next((words for name, words in rows if re.search(name, about, re.IGNORECASE)), "packaging ninja")
+    words = ("setuptools", "wheel", *filter(None, missing), *known.split())
+    return fixes.pip_install(*{re.split("[<>=]", word)[0]: word for word in words}.values())
+
+
 def given(hit: Hit, *options: str) -> Installation | None:
     """The command that has built what failed: a directory, or the package by its name or out of its repository."""
     package, asked = "." if "-e" in options else hit["package"] or ".", hit.context.asked
@@ -193,7 +205,8 @@ def given(hit: Hit, *options: str) -> Installation | None:
     ):
         return asked
     of_git = sum(target.startswith("git+") for target in asked.targets) == 1 and hit.context.by_pip
-    return asked if (package != "." and asked.named(package)) or of_git else None
+    of_pip = hit.kind in ("no-distribution", "network")
+    return asked if (package != "." and asked.named(package)) or of_git or of_pip else None
 
 
 def again(hit: Hit, *options: str) -> Iterator[Fix]:
@@ -223,7 +236,7 @@ def builds(hit: Hit) -> bool:
 
 def failed(hit: Hit) -> bool:
     """Whether it is a build that failed, and not a program."""
-    return hit.context.building or any(map(_FAILED.search, hit.log.near(hit.line, after=200)))
+    return hit.context.building or any(map(_FAILED.search, hit.log.near(hit.line, before=40, after=200)))
 
 
 def wanted(hit: Hit, *options: str) -> str:
@@ -250,19 +263,29 @@ def exchange(hit: Hit, package: str, *options: str) -> Fix:
     return fixes.pip_install(package, options=("--upgrade", "--force-reinstall", *options))
 
 
-def compiled_anew(hit: Hit, index: str) -> Iterator[Fix]:
-    """What the log lists beside torch and was compiled for it, for the one that comes in its place, of this index."""
-    listed = [one for line in hit.log.lines if (one := _LISTED.fullmatch(line.strip()))]
-    rows = {one["name"]: modules.of_package(one["name"]) for one in listed if not _WITH_TORCH.fullmatch(one["name"])}
-    words = {name: row.install[-1] for name, row in rows.items() if row is not None}
-    known = {name: words[-1] for name, words in words.items() if words[0] == "pip" and words[-1] != "."}
-    others = {one["name"]: 0 for one in listed if one["of"] or rows.get(one["name"])}.keys() & (
-        rows.keys() - known.keys()
-    )
+def compiled_anew(hit: Hit, line: str) -> Iterator[Fix]:
+    """What the log lists beside torch and was made for it, for the one that this line of a fix puts in its place."""
+    asked, index = re.search(r"(?<![\w-])torch==([\d.]+)", line), re.search(r"(?<=--index-url )\S+", line)
+    more = ("--extra-index-url", index[0]) if index else ()
+    listed = {one["name"]: one for text in hit.log.lines if (one := _LISTED.fullmatch(text.strip()))}
+    names = [name for name in listed if not _WITH_TORCH.fullmatch(name)]
+    stays = asked is not None and asked[1] == hit["torch"].partition("+")[0]
+    fitting = {
+        name: listed[name]["release"] if stays else tables.for_torch(name, asked[1] if asked else "")
+        for name in names
+        if name in tables.rows("made_for_torch")
+    }
+    pairs = {name: fit for name, fit in fitting.items() if fit}
+    if pairs:
+        yield fixes.say("each of their releases is made for one torch, so those for this one:")
+        yield fixes.pip_install(*(f"{name}=={fit}" for name, fit in pairs.items()), index=more)
+    rows = {name: modules.of_package(name) for name in names if name not in pairs}
+    words = {name: row.install[-1] for name, row in rows.items() if row and row.install}
+    known = {name: said[-1] for name, said in words.items() if said[0] == "pip" and said[-1] != "."}
+    others = {name for name in rows.keys() - known.keys() if listed[name]["of"] or rows[name]}
     if known:
         yield fixes.say("what was compiled for the old torch, for the new one, by nvcc of its CUDA:")
         anew = ("--no-build-isolation", "--no-cache-dir", "--no-deps", "--force-reinstall")
-        more = ("--extra-index-url", index) if index else ()
         yield fixes.pip("install", *anew, *more, operands=dict.fromkeys(known.values()))
     if others:
         yield fixes.say(f"compiled for the old torch, so anew, as each was installed: {', '.join(sorted(others))}")
@@ -280,17 +303,27 @@ def release(hit: Hit, package: str, wanted: str = "") -> Iterator[Fix]:
     yield fixes.command(*row.install[-1][:-1], requirement)
 
 
-def devel_image(hit: Hit, cuda: str) -> Iterator[Fix]:
+def devel(hit: Hit) -> str:
+    """The image with a toolkit of the same name as the one without that the log names, "" where it names none."""
+    image = hit.context.first(_NO_NVCC, len(hit.log))
+    return f"{image['image']}-devel{image['rest'] or ''}" if image else ""
+
+
+def devel_started(hit: Hit) -> str:
+    """The command that has started a container of the one, for the other."""
+    found = hit.context.first(_STARTED, len(hit.log))
+    other = _NO_NVCC.sub(r"\g<image>-devel\g<rest>", found["command"]) if found else ""
+    return other if found and other != found["command"] else ""
+
+
+def devel_image(hit: Hit, cuda: str) -> Fix:
     """The image of PyTorch that has this torch and its toolkit; of NVIDIA where the torch is not known."""
-    release = re.match(r"\d+\.\d+\.\d+", hit["torch"])
-    image = hit.context.first(_NO_NVCC)
-    if image:
-        yield fixes.say(f"FROM {image[1]}-devel")
-    elif release and cuda:
+    release, of_cuda = re.match(r"\d+\.\d+\.\d+", hit["torch"]), tables.like("nvidia_images", cuda)
+    if release and cuda:
         cudnn = 9 if numbers(release[0]) >= (2, 4) else 8
-        yield fixes.say(f"FROM pytorch/pytorch:{release[0]}-cuda{cuda}-cudnn{cudnn}-devel")
-    else:
-        yield fixes.say(f"FROM the image nvidia/cuda of {cuda or 'the CUDA of torch'} whose name ends in -devel")
+        return fixes.from_image(f"pytorch/pytorch:{release[0]}-cuda{cuda}-cudnn{cudnn}-devel")
+    asked = fixes.say(f"FROM the image nvidia/cuda of {cuda or 'the CUDA of torch'} whose name ends in -devel")
+    return fixes.from_image(of_cuda) if of_cuda else asked
 
 
 def module(hit: Hit) -> str:
@@ -332,7 +365,7 @@ def torch(hit: Hit, version: str = "", cuda: str = "") -> Fix:
             f"no index has torch for CUDA {cuda} and aarch64, an image of NVIDIA has: nvcr.io/nvidia/pytorch"
         )
     name = runtime.serving(hit)
-    if name and not version and not cuda:
+    if name and (not version or version != hit["torch"].partition("+")[0]):
         said = fixes.say(
             f"{name} asks for one release of torch, so a newer {name}, which brings the torch it was made for:"
         )
@@ -353,13 +386,14 @@ def unset_env(hit: Hit, name: str) -> Iterator[Fix]:
 
 _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
     *(again, submodules, unset_env, upgrade, newer, release, exchange, build, rebuild, other_wheel),
-    *(torch, devel_image, port),
+    *(needs, torch, devel_image, port),
     *(system_verbs.configure, system_verbs.library_package),
 )
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
 VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     **{verb.__name__: verb for verb in _NAMED},
     "toolkit_with": toolkit_of,
+    "elsewhere": lambda hit, *words: fixes.by_hand(fixes.run(*words)),
     "sudo": lambda hit, *words: fixes.command(*words, root=True),
     "start_with": lambda hit, *options: fixes.restart(hit.context.started, *options),
     "of": lambda hit, *words: fixes.command(*words[:-1], operands=words[-1:]),

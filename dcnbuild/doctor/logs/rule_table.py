@@ -31,8 +31,8 @@ from dcnbuild.doctor.templates import ENTITY, chosen, complete, filled, holds, l
 STEPS: dict[str, list[Any]] = plain_yaml.beside(__file__, "verbs.yaml")
 #: So many lines above and below belong to the surroundings of a line.
 _NEAR = (40, 25)
-#: Lines that change what is compiled, and with what; that install torch; the index that they name.
-_CHANGES, _SETS, _TORCH, _INDEX = wording.patterns("line_changes", "line_changes_with", "line_torch", "line_index")
+#: Lines that change what is compiled, and with what; that install torch.
+_CHANGES, _SETS, _TORCH = wording.patterns("line_changes", "line_changes_with", "line_torch")
 
 
 def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
@@ -45,6 +45,8 @@ def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
         if verb.startswith("="):
             yield together(look_up(verb[1:])(hit))
             continue
+        asked = hit.context.asked.targets if "{targets}" in arguments and hit.context.asked else ()
+        arguments = [word for text in arguments for word in (asked if text == "{targets}" else (text,))]
         texts = [chosen(str(argument), hit) for argument in arguments]
         words = [filled(text, hit) for text in texts]
         if verb != "say" and not all(complete(text, hit) for text in texts):
@@ -64,10 +66,14 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
     cut = next((number for number, fix in enumerate(made) if is_alternative(fix, target)), len(made))
     lines = render(made[:cut], target, whole=False)
     changes = any(map(_CHANGES.search, lines)) or (any(map(_SETS.search, lines)) and failed(hit))
-    if any(map(_TORCH.search, lines)):
-        index = next((found[0] for line in lines if (found := _INDEX.search(line))), "")
-        made.insert(cut, together(compiled_anew(hit, index)))
+    torch = next(filter(_TORCH.search, lines), "")
+    if torch:
+        made.insert(cut, together(compiled_anew(hit, torch)))
         cut += 1
+    others = [re.sub(r"^(?:#|rem) ", "", line) for line in render(made[cut:], target, whole=False)]
+    other = "" if torch else next(filter(_TORCH.search, others), "")
+    if other:
+        made.append(together(compiled_anew(hit, other)))
     if changes and not any(map(BUILDS.search, lines)) and builds(hit):
         made.insert(cut, together(again(hit)))
     yield from made

@@ -114,6 +114,8 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
         yield fixes.remove("build", recursive=True)
     if _brings(row, maker.package):  # pip takes what is installed for satisfied
         yield fixes.pip("uninstall", "-y", operands=(maker.package,))
+    if any(words[0] == "mim" for words in row.install):  # which hands pip no option, and pip has its wheel without ops
+        yield fixes.pip("cache", "remove", operands=(row.package.replace("-", "_"),))
     # of operators in directories of their own those that the log shows
     own = [words[-1][2:] for words in row.install if words[-1].startswith("./")]
     inside = rf".*[/\\](?:{'|'.join(map(re.escape, own))})(?=[/\\])"
@@ -125,6 +127,11 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
             words = ("pip", "install", "--no-build-isolation", "-e", ".")
         if fetched and words[-1] == ".":
             words = (*(word for word in words[:-1] if word != "-e"), f"git+https://github.com/{row.repository}")
+        pinned = hit.context.asked.named(row.package) if hit.context.asked and words[0] == "mim" else ""
+        if "==" in pinned:
+            words = (*words[:-1], pinned)
+        if "--no-build-isolation" in words and words[-1] != "." and "--no-cache-dir" not in words:
+            words = (*words[:-1], "--no-cache-dir", words[-1])  # pip keeps the wheel of an older build
         yield fixes.run(*words)
     if row.note:
         yield fixes.say(row.note)

@@ -20,7 +20,7 @@ _SERVES = wording.pattern("for_one_torch")
 def serving(hit: Hit) -> str:
     """The package that runs here and is made for one release of torch, "" without one."""
     found = next(filter(None, map(_SERVES.search, hit.log.lines)), None)  # as they are, with the process before
-    return (found[1] or "vllm") if found else ""
+    return next(filter(None, found.groups()), "vllm") if found else ""
 
 
 def cuda_of_driver(hit: Hit) -> str:
@@ -51,8 +51,10 @@ def used_by(hit: Hit) -> str:
 
 
 def user(hit: Hit) -> Owner:
-    """Whose file that is."""
-    return owner(used_by(hit))
+    """Whose file that is; where no file is shown, the package that was installed just before, if the table has it."""
+    file, asked = used_by(hit), hit.context.asked
+    named = asked.targets[0].partition("=")[0] if asked and len(asked.targets) == 1 else ""
+    return Owner("package", named) if not file and named and modules.of_package(named) else owner(file)
 
 
 def shown(hit: Hit) -> modules.Project | None:

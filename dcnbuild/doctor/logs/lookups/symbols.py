@@ -99,6 +99,10 @@ def reinstall(hit: Hit) -> Iterator[Fix]:
         fitting = [fix for fix in python.companion(hit) if package in ("torchvision", "torchaudio")]
         yield from fitting or [fixes.pip_install("torch", package, options=("--upgrade", "--force-reinstall"))]
         return
+    if package in tables.rows("made_for_torch"):
+        fit = tables.for_torch(package, hit["torch"])
+        yield fixes.pip_install(f"{package}=={fit}" if fit else package, options=() if fit else ("--upgrade",))
+        return
     release = re.match(r"\d+\.\d+", hit["torch"])
     if package in tables.rows("follows_torch"):
         yield fixes.say(f"the release of {package} that bears the number of this torch:")
