@@ -115,10 +115,11 @@ def comment(text: str, shell: Shell) -> str:
 
     Interactive zsh and csh take `#` for a command and read on, so that no character is left that any
     shell acts upon: `;` becomes `,`, empty parentheses go, and any other such character becomes `_`. Write a
-    text of the project's own without them.
+    text of the project's own without them. Blanks in front stay: lines of a YAML file are indented.
     """
     plain = "".join(
         character if character.isalnum() or character in " .,:/+=@_-" + "\\" * (shell in ("cmd", "powershell")) else "_"
         for character in text.replace("()", "").replace(";", ",")
     )
-    return f"{'rem' if shell == 'cmd' else '#'} {' '.join(plain.split())}"
+    indent = " " * (len(plain) - len(plain.lstrip(" ")))
+    return f"{'rem' if shell == 'cmd' else '#'} {indent}{' '.join(plain.split())}"

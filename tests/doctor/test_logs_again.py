@@ -118,4 +118,4 @@ c++ a.o -L/home/ada/miniconda3/envs/net/lib64 -lcudart -o a.so
 
 def test_the_torch_that_pip_has_is_named_once() -> None:
     log = "torchaudio 2.4.1 requires torch==2.4.1, but you have torch 2.4.0 which is incompatible."
-    assert findings(log)[0].cause == "torch==2.4.1 is asked for, and torch 2.4.0 is installed."
+    assert findings(log)[0].cause == "torch==2.4.1 is required, but 2.4.0 is installed."

@@ -203,7 +203,7 @@ def test_options_of_a_setup_py_are_not_lost() -> None:
 @pytest.mark.parametrize(
     ("log", "lines"),
     [
-        ("##[group]Run pip install .\nERROR: [Errno 28] No space left on device", ["# sudo rm -rf /usr/share/dotnet", "export PIP_NO"]),
+        ("##[group]Run pip install .\nERROR: [Errno 28] No space left on device", ["# - run: sudo rm -rf /usr/share/dotnet", "export PIP_NO"]),
         ("#9 [5/11] RUN pip install .\n#9 3.1 ERROR: [Errno 28] No space left on device", ["docker system df", "ENV PIP_NO_CACHE_DIR=1"]),
     ],
 )  # fmt: skip

@@ -31,7 +31,7 @@ def test_an_operator_without_cpu_code_was_given_a_tensor_of_the_cpu(message: str
     log = f"{_FRAME}RuntimeError: {message}"
     found = findings(log)
     assert [finding.id for finding in found] == ["no-cpu-kernel"]
-    assert "tensor of the CPU" in found[0].cause and "Error" not in found[0].cause
+    assert "CPU tensor" in found[0].cause and "Error" not in found[0].cause
     assert "FORCE_CUDA" not in fix(log) and "to the GPU" in fix(log) and COMPAT in fix(log)
 
 

@@ -37,7 +37,7 @@ def test_the_toolkit_is_that_of_the_torch_in_the_log(shown: str, cuda: str) -> N
 @pytest.mark.parametrize("other", ["flash_attn-2.6.3+cu123torch2.4cxx11abiFALSE-cp310-cp310-linux_x86_64.whl", ""])
 def test_without_a_torch_in_the_log_torch_is_asked(other: str) -> None:
     lines = "\n".join(fix(f"{other}\n{_NO_TOOLKIT}"))
-    assert "toolkit install with the CUDA that it prints" in lines and "install 1" not in lines
+    assert "toolkit install with that CUDA version" in lines and "This prints it:" in lines and "install 1" not in lines
 
 
 def test_the_wanted_toolkit_is_not_older_than_torchs() -> None:

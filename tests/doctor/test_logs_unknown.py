@@ -124,7 +124,10 @@ def _said(steps: Any) -> Iterator[str]:
 def test_what_tables_say_stays_as_it_is_in_a_comment() -> None:
     texts = [*tables.rows("exceptions").values(), *(text for steps in STEPS.values() for text in _said(steps))]
     assert len(texts) > 30
-    assert [text for text in texts if quoting.comment(text, "sh") != f"# {' '.join(text.split())}"] == []
+    indented = [(text, len(text) - len(text.lstrip())) for text in texts]
+    assert [
+        text for text, by in indented if quoting.comment(text, "sh") != f"# {' ' * by}{' '.join(text.split())}"
+    ] == []
 
 
 _CHAIN = """Traceback (most recent call last):

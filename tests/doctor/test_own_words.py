@@ -29,7 +29,8 @@ _SAYS = ("say", "comment", "stand_in")
 
 def kept(text: str) -> bool:
     """Whether a comment has the text as it is, but for a comma in place of a semicolon."""
-    written = " ".join(text.replace(";", ",").split())
+    indent = " " * (len(text) - len(text.lstrip()))
+    written = indent + " ".join(text.replace(";", ",").split())
     return quoting.comment(text, "sh") == f"# {written}"
 
 
@@ -82,7 +83,7 @@ def test_what_the_checks_say_of_the_examples() -> None:
 
 
 def test_the_test_itself_sees_what_is_lost() -> None:
-    assert kept("the header cstdint; in csrc/a.cu, or -f")
+    assert kept("the header cstdint; in csrc/a.cu, or -f") and kept("    gpus: all")
     for text in ("mmcv-full's absence", "a toolkit (CUDA_HOME)", "#include <a>", "`apex`", "a [b]"):
         assert not kept(text)
     assert list(texts("a[ of {b}|, none] [c]")) == ["a of x [c]", "a, none [c]"]

@@ -24,8 +24,8 @@ def container_without_gpu(facts: Facts) -> Iterator[Verdict]:
     used = what_is_of_cuda(facts)
     if not machine.container or driver.gpus or driver.error is not None or not used:
         return
-    start = _TABLE["start"].get(machine.container, "start it anew with access to the GPUs of the host")
-    yield Verdict(fixes.say(start), host=driver.version or driver.devices, used=used)
+    start = _TABLE["start"].get(machine.container, "Start the container again with access to the GPUs of the host")
+    yield Verdict(*map(fixes.say, start.splitlines()), host=driver.version or driver.devices, used=used)
 
 
 @check("wsl-without-gpu")

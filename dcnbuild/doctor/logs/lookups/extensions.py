@@ -185,6 +185,6 @@ def served(hit: Hit) -> bool:
 
 
 def stand_in(occasion: str) -> Iterator[Fix]:
-    """Runs the program on the operators of dcnbuild; `occasion` says when, "or without compiling it"."""
-    yield fixes.say(f"{occasion}: dcnbuild stands in for its deformable operators:")
+    """Runs the program on the operators of dcnbuild; `occasion` says when, "or, without compiling it"."""
+    yield fixes.say(f"{occasion}, run it with the deformable operators of dcnbuild:")
     yield fixes.command("python", "-m", "dcnbuild.compat", "YOUR_SCRIPT.py")
