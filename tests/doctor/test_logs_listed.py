@@ -42,7 +42,7 @@ def test_no_line_sets_what_is_not_there() -> None:
 
 def test_a_script_that_refuses_is_said_to_refuse() -> None:
     refused = findings("  File 'setup.py', line 4\nNotImplementedError: Cuda is not availabel")[0]
-    assert refused.title == "The setup.py sees no GPU, or no CUDA toolkit" and "is_available()" in refused.cause
+    assert refused.title == "setup.py sees no GPU, or no CUDA toolkit" and "is_available()" in refused.cause
     image = findings("#9 [5/6] RUN python setup.py install\n#9 2.1 NotImplementedError: Cuda is not available")[0]
     assert "No GPU is visible while an image is built" in image.cause
     assert findings(UNSET)[0].title == "CUDA_HOME is not set"

@@ -184,7 +184,7 @@ def test_a_module_without_its_functions_is_not_the_compiled_one() -> None:
     module = "MultiScaleDeformableAttention"
     log = f"{_FRAME}AttributeError: module '{module}' has no attribute 'ms_deform_attn_forward'"
     assert [finding.id for finding in findings(log)] == ["extension-not-built"]
-    assert "directory of sources" in findings(log)[0].cause
+    assert "source directory" in findings(log)[0].cause
     assert f"cd {_DETR}" in fix(log) and COMPAT in fix(log) and f"pip show {module}" not in fix(log)
     other = "AttributeError: module 'transformers' has no attribute 'BeamScorer'"
     assert findings(other)[0].id == "python-api-changed"

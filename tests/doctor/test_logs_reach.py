@@ -41,26 +41,26 @@ def image(text: str, option: str = " --no-build-isolation") -> str:
     [
         (
             f"(net) ada@lab:/w/net$ python setup.py build_ext --inplace\n{_GONE}",
-            ["dcnbuild port --in-place .", "# AT_CHECK becomes TORCH_CHECK", "python setup.py build_ext --inplace"],
+            ["dcnbuild port --in-place .", "# This replaces AT_CHECK with TORCH_CHECK", "python setup.py build_ext --inplace"],
         ),
         (
             f"!cd net && python3 setup.py build develop\n{_GONE}",
             [
                 "!dcnbuild port --in-place net",
-                "# AT_CHECK becomes TORCH_CHECK",
+                "# This replaces AT_CHECK with TORCH_CHECK",
                 "%cd net",
                 "!python3 setup.py build develop",
             ],
         ),
         (
             f"D:\\seg>pip install -v -e .\nObtaining file:///D:/seg\n{_GONE.replace('/w/net/', 'D:/seg/')}",
-            ["dcnbuild port --in-place D:\\seg", "rem AT_CHECK becomes TORCH_CHECK", "pip install -v -e ."],
+            ["dcnbuild port --in-place D:\\seg", "rem This replaces AT_CHECK with TORCH_CHECK", "pip install -v -e ."],
         ),
         (
             f"$ uv pip install -e ./ops --no-build-isolation\n{_GONE}",
             [
                 "dcnbuild port --in-place ./ops",
-                "# AT_CHECK becomes TORCH_CHECK",
+                "# This replaces AT_CHECK with TORCH_CHECK",
                 "uv pip install -e ./ops --no-build-isolation",
             ],
         ),
@@ -72,7 +72,7 @@ def image(text: str, option: str = " --no-build-isolation") -> str:
                 " -exec sed -i -E 's/\\bAT_CHECK\\b/TORCH_CHECK/g' '{}' +",
                 "# for good, in the checkout itself:",
                 "# outside of the image, in what it copies: dcnbuild port --in-place .",
-                "# AT_CHECK becomes TORCH_CHECK",
+                "# This replaces AT_CHECK with TORCH_CHECK",
             ],
         ),
     ],

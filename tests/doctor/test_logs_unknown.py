@@ -39,7 +39,7 @@ def test_the_innermost_line_of_the_projects_own_code_is_named(log: str, place: s
     found = findings(log)[0]
     assert found.id == "python-error"
     assert place in found.title and place in found.cause and "the project's own code" in found.cause
-    assert "look at " in found.fix[0]
+    assert "Look at " in found.fix[0]
 
 
 def test_who_raised_and_who_called_are_told_apart() -> None:
