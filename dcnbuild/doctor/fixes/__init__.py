@@ -17,8 +17,8 @@ from dcnbuild.doctor.fixes.python import (
     INDEX, conda_install, dcnbuild, exchange, install_torch, on, pip, pip_install, rebuild, run,
 )
 from dcnbuild.doctor.fixes.shell import (
-    again, ask_gpus, command, from_image, make_directory, prepend, remove, restart, say, set_constant, set_env, set_env_from,
-    set_list, temporary_here, unset_env, vs_shell,
+    again, ask_gpus, command, from_image, line_in, make_directory, prepend, remove, restart, say, set_constant,
+    set_env, set_env_from, set_list, temporary_here, typed, unset_env, vs_shell,
 )
 from dcnbuild.doctor.fixes.system import (
     c_compiler, install_gcc, install_msvc, package_install, system_install, use_compiler, use_gcc,
@@ -27,8 +27,8 @@ from dcnbuild.doctor.fixes.toolkits import install_toolkit, toolkit_source, use_
 
 __all__ = [
     "INDEX", "again", "ask_gpus", "by_hand", "c_compiler", "command", "conda_install", "dcnbuild", "exchange",
-    "from_image", "install_gcc", "install_msvc", "install_toolkit", "install_torch", "make_directory", "on", "package_install", "pip",
-    "pip_install", "prepend", "rebuild", "remove", "restart", "run", "say", "set_constant", "set_env", "set_env_from",
-    "set_list", "system_install", "temporary_here", "toolkit_source", "unset_env", "use_compiler", "use_gcc",
-    "use_toolkit", "vs_shell",
+    "from_image", "install_gcc", "install_msvc", "install_toolkit", "install_torch", "line_in", "make_directory",
+    "on", "package_install", "pip", "pip_install", "prepend", "rebuild", "remove", "restart", "run", "say",
+    "set_constant", "set_env", "set_env_from", "set_list", "system_install", "temporary_here", "toolkit_source",
+    "typed", "unset_env", "use_compiler", "use_gcc", "use_toolkit", "vs_shell",
 ]

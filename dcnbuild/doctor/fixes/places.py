@@ -13,6 +13,7 @@ from typing import Any
 from dcnbuild.base import plain_yaml, quoting
 from dcnbuild.base.quoting import Shell
 from dcnbuild.doctor import wording
+from dcnbuild.doctor.fixes import effects
 
 #: What each shell and package manager writes in a way of its own.
 SHELLS: dict[str, Any] = plain_yaml.beside(__file__, "shells.yaml")
@@ -50,12 +51,25 @@ def _assign(name: str, value: str) -> str:
     return f'import os; os.environ["{name}"] = {plain}{more}'
 
 
-def unit(line: str) -> str:
-    """One line of a shell, or a comment, for a unit of systemd, whose program no shell has started."""
+#: What stands before a variable in a unit of systemd and in a crontab; the PATH that a unit and a job there have.
+_SETS_IN = {"unit": "Environment=", "crontab": ""}
+_PATHS = {"unit": ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "crontab": ":/usr/local/bin:/usr/bin:/bin"}
+
+
+def unit(line: str, form: str = "unit") -> str:
+    """One line of a shell, or a comment, for a unit of systemd or a crontab, whose program no shell has started."""
     found = _SET.fullmatch(line)
-    if found and "$" not in found["value"]:
-        return f"Environment={found['name']}={found['value']}"
-    return f"UnsetEnvironment={line[6:]}" if _UNSET.fullmatch(line) else line
+    after = _AFTER.fullmatch(found["value"]) if found else None
+    if found and (after or "$" not in found["value"]):
+        ending = _PATHS[form] if after and after["variable"] == "PATH" else ""
+        value = after["before"].rstrip(":") + ending if after else found["value"]
+        return f"{_SETS_IN[form]}{found['name']}={value}"
+    return f"UnsetEnvironment={line[6:]}" if form == "unit" and _UNSET.fullmatch(line) else line
+
+
+def plain(text: str) -> bool:
+    """Whether the words of a command mean to any shell what they say."""
+    return bool(_WORDS.fullmatch(text)) and text.isprintable()
 
 
 def started(command: str, *options: str) -> str:
@@ -64,7 +78,7 @@ def started(command: str, *options: str) -> str:
     Example: `started("docker run --rm -v $PWD:/w img", "-e", "A=1")` is "docker run -e A=1 --rm -v $PWD:/w img".
     """
     found = _STARTS.fullmatch(command.strip())
-    if found is None or not _WORDS.fullmatch(found["rest"]) or not found["rest"].isprintable():
+    if found is None or not plain(found["rest"]):
         return ""
     return " ".join((found["program"], *options, found["rest"]))
 
@@ -89,12 +103,23 @@ def _told(line: str, above: str, shell: Shell) -> list[str]:
     return [quoting.comment(shows, shell), line] if shows and not above.endswith(":") else [line]
 
 
-_SETTING, _NOT_OURS = r"export |unset |\w*Environment=", r"(?!\w+ run |sudo )"
+_SETTING = {"unit": r"\w*Environment=", "crontab": r"[A-Z_]+=", "script": r"export |unset "}
+_NOT_OURS = r"(?!\w+ run |sudo )"
+
+
+def _served(lines: list[str], form: str, place: str) -> list[str]:
+    """Lines of which some belong into a unit or a crontab: a service takes them when it is started again."""
+    unit = re.search(r"systemctl (?P<user>--user )?edit (?P<name>[\w@.-]+):$", place)
+    if not any(re.match(_SETTING[form], line) for line in lines):
+        return lines
+    kept = [line for line in lines if re.match(rf"#|{_SETTING[form]}", line) or effects.of_line(line) != "reads"]
+    system = f"systemctl {unit['user']}" if unit and unit["user"] else "sudo systemctl "
+    return [*kept, f"{system}daemon-reload", f"{system}restart {unit['name']}"] if unit else kept
 
 
 def form_of(place: str) -> str:
-    """What lines are written for at a place that is told in words: "unit", "script", "" for any other."""
-    begins = {"unit": "Environment", "script": "in the job script"}
+    """What lines are written for at a place that is told in words: "unit", "crontab", "script", "" for any other."""
+    begins = {"unit": "In the unit", "crontab": "In the crontab", "script": "in the job script"}
     return next((form for form, start in begins.items() if place.startswith(start)), "")
 
 
@@ -103,24 +128,26 @@ def placed(lines: list[str], form: str, place: str, shell: Shell) -> list[str]:
 
     Args:
         lines: of a shell, or of a Dockerfile.
-        form: "cell", "unit", "script" that starts the program, or the command that has started a container.
+        form: "cell", "unit", "crontab", "script" that starts the program, or the command that has started a container.
         place: in words, "" where they are typed.
         shell: whose lines they are.
     """
     comment = quoting.comment("", shell).strip()
     lines = [said for line, above in zip(lines, ["", *lines]) for said in _told(line, above, shell)]
-    if form in ("unit", "script") and any(map(_INSTALLS.match, lines)):
+    if form in ("unit", "crontab", "script") and any(map(_INSTALLS.match, lines)):
         last = max(number for number, line in enumerate(lines) if _INSTALLS.match(line)) + 1
         once = quoting.comment("once, by hand, in the environment that the program runs in:", shell)
         return [once, *lines[:last], *(placed(lines[last:], form, place, shell) if lines[last:] else [])]
-    if form in ("cell", "unit"):
-        lines = [cell(line) if form == "cell" else unit(line) for line in lines]
+    if form == "cell":
+        lines = [cell(line) for line in lines]
+    elif form in _SETS_IN:
+        lines = _served([unit(line, form) for line in lines], form, place)
     elif form:
         again = container(lines, form)
         if again != lines:
             return again
     # what belongs there: the settings of a program, or all but what the machine around a container is told
-    starts = re.compile(_SETTING if form in ("unit", "script") else _NOT_OURS if shell == "dockerfile" else "")
+    starts = re.compile(_SETTING[form] if form in _SETTING else _NOT_OURS if shell == "dockerfile" else "")
     which = (n for n, line in enumerate(lines) if not line.startswith(f"{comment} ") and starts.match(line))
     typed = next(which, None)
     if place and typed is not None and " in place of " not in lines[typed - 1]:

@@ -80,6 +80,26 @@ def restart(target: Target, started: str, *options: str) -> Iterator[str]:
 
 
 @makes_fix
+def typed(target: Target, said: str) -> Iterator[str]:
+    """A command as it was typed, where each of its words means to any shell what it says; nothing else."""
+    if places.plain(said):
+        yield said
+
+
+@makes_fix
+def line_in(target: Target, file: str, table: str, line: str, there: bool) -> Iterator[str]:
+    """Writes a line into a table of a TOML file, below its head where the file is known to have that."""
+    name = quoting.operand(file, "sh")
+    if there:
+        yield quoting.comment(f"Write a line into the table {table} of {file}:", target.shell)
+        yield f"sed -i.old -e '/^.{table}.$/ a\\' -e {quoting.argument(line, 'sh')} {name}"
+        return
+    said = f"Add a table to {file}. If it has the table {table} already, write the second line below the head of that:"
+    yield quoting.comment(said, target.shell)
+    yield f"printf '\\n[%s]\\n%s\\n' {table} {quoting.argument(line, 'sh')} >> {name}"
+
+
+@makes_fix
 def again(target: Target, made: Installation, *words: str) -> Iterator[str]:
     """A command once more: in place of itself where an image or a job runs it with other words."""
     if words == made.given:

@@ -56,7 +56,7 @@ _SOURCE, _BUILT, _LOCAL = wording.patterns("source", "built", "local")
 SHOWN = frozenset(
     (
         *(*_VERSIONS, *_SIGNS, "ci", "command", "compose", "installer", "manager", "source", "again", "where"),
-        *("project", "package", "pinned", "started"),
+        *("project", "package", "pinned", "ran", "started"),
     )
 )
 
@@ -121,7 +121,7 @@ class Context:
         managed = replace(
             self._target(facts), pip=self.pip, python=self.interpreter, project=self.manager, building=self.building
         )
-        found = replace(managed, place=self.place, variables=asked.variables(self), there=self.there)
+        found = replace(managed, place=self.place, variables=asked.variables(self), there=self.there, done=self.done)
         form = self.started or ("cell" if self.notebook else places.form_of(self.place))
         return replace(found, form=form) if found.shell in ("sh", "dockerfile") or form == "cell" else found
 
@@ -226,6 +226,21 @@ class Context:
     def there(self) -> dict[str, str]:
         """What the log shows to be installed."""
         return asked.there(self)
+
+    @cached_property
+    def typed(self) -> dict[int, str]:
+        """The commands at the prompts of the log, by the numbers of their lines."""
+        return asked.typed(self)
+
+    @cached_property
+    def ran(self) -> str:
+        """The command that has printed the line."""
+        return asked.ran(self)
+
+    @cached_property
+    def done(self) -> frozenset[frozenset[str]]:
+        """What was run in vain."""
+        return asked.done(self)
 
     @property
     def installer(self) -> str:

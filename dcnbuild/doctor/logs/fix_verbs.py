@@ -225,6 +225,12 @@ def again(hit: Hit, *options: str) -> Iterator[Fix]:
     yield fixes.run(*words) if plain else fixes.again(asked, *words)
 
 
+def rerun(hit: Hit) -> Iterator[Fix]:
+    """The command that failed once more, as it was typed: what an image or a job does is done again anyhow."""
+    if hit.context.ran and not hit.context.again:
+        yield fixes.typed(hit.context.ran)
+
+
 def builds(hit: Hit) -> bool:
     """Whether the command that the log shows builds something: a directory, or a package that comes as source."""
     asked, context = hit.context.asked, hit.context
@@ -386,7 +392,7 @@ def unset_env(hit: Hit, name: str) -> Iterator[Fix]:
 
 _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
     *(again, submodules, unset_env, upgrade, newer, release, exchange, build, rebuild, other_wheel),
-    *(needs, torch, devel_image, port),
+    *(needs, rerun, torch, devel_image, port),
     *(system_verbs.configure, system_verbs.library_package),
 )
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
@@ -394,6 +400,7 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     **{verb.__name__: verb for verb in _NAMED},
     "toolkit_with": toolkit_of,
     "elsewhere": lambda hit, *words: fixes.by_hand(fixes.run(*words)),
+    "line_in": lambda hit, file, table, line: fixes.line_in(file, table, line, f"[{table}]" in hit.log.lines),
     "sudo": lambda hit, *words: fixes.command(*words, root=True),
     "start_with": lambda hit, *options: fixes.restart(hit.context.started, *options),
     "of": lambda hit, *words: fixes.command(*words[:-1], operands=words[-1:]),
