@@ -140,6 +140,8 @@ def placed(lines: list[str], form: str, place: str, shell: Shell) -> list[str]:
         return [once, *lines[:last], *(placed(lines[last:], form, place, shell) if lines[last:] else [])]
     if form == "cell":
         lines = [cell(line) for line in lines]
+        if any(line.startswith("%pip ") for line in lines):
+            lines.append("# Then restart the kernel or session, before anything is imported, and run the cells again")
     elif form in _SETS_IN:
         lines = _served([unit(line, form) for line in lines], form, place)
     elif form:

@@ -73,4 +73,7 @@ def done(context: Context) -> frozenset[frozenset[str]]:
     ends = dict(zip(context.typed, [*context.typed, len(lines)][1:]))
     vain = [any(map(_FAILS.search, lines[number + 1 : ends[number]])) for number, _ in parts]
     looks = {effects.words_of(text) for text in context.typed.values() if effects.of_line(text) == "reads"}
-    return frozenset(words for at, (_, words) in enumerate(parts) if at < max(tried, default=0) or vain[at]) - {again} | looks
+    return (
+        frozenset(words for at, (_, words) in enumerate(parts) if at < max(tried, default=0) or vain[at]) - {again}
+        | looks
+    )

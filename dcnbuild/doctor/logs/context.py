@@ -62,7 +62,7 @@ SHOWN = frozenset(
 
 
 def _ubuntu(found: re.Match[str]) -> str:
-    return f"ubuntu {found[1] or f'{found[2] or found[3]}.04'}"
+    return f"debian {found['debian']}" if found["debian"] else f"ubuntu {found[1] or f'{found[2] or found[3]}.04'}"
 
 
 class _Version(cached_property[str | None]):
@@ -90,7 +90,7 @@ class Context:
     )
     conda, windows, mac, wsl, jetson, ada, container, dockerfile, venv = (_Sign() for _ in range(9))
     aarch64, powershell, root, cmake, by_pip, of_torch, notebook, fish, csh = (_Sign() for _ in range(9))
-    gitbash, rootless, rocm = (_Sign() for _ in range(3))
+    gitbash, rootless, rocm, intel_mac = (_Sign() for _ in range(4))
 
     def first(self, pattern: re.Pattern[str], reach: int = REACH) -> re.Match[str] | None:
         """The match nearest to the line: on it, else above it, else below it."""

@@ -134,6 +134,8 @@ def submodules(hit: Hit) -> Iterator[Fix]:
     if hit.context.dockerfile and project.outside(hit.context) != place:
         yield fixes.say(f"outside of the image, in the checkout that it copies: git {' '.join(words)}")
     else:
+        for line in next((rows for job, rows in tables.rows("checkout_of_job").items() if job in hit.context.ci), ()):
+            yield fixes.say(line)
         elsewhere = place.startswith("/") if hit.context.dockerfile else hit.context.notebook and place != "."
         inside = ("-C", place) if elsewhere else ()
         yield fixes.command("git", *inside, *words)
@@ -229,6 +231,12 @@ def rerun(hit: Hit) -> Iterator[Fix]:
     """The command that failed once more, as it was typed: what an image or a job does is done again anyhow."""
     if hit.context.ran and not hit.context.again:
         yield fixes.typed(hit.context.ran)
+
+
+def in_environment(hit: Hit) -> str:
+    """The command of pip that failed, for the pip of an environment that is active: not of the system, nor by root."""
+    found = re.match(r"(?:sudo (?:-\w+ )*)?(?:\S*python[\d.]* -m )?\S*pip[\d.]* (install .*)", hit.context.ran)
+    return re.sub(r" --(?:user|break-system-packages)(?= |$)", "", f"pip {found[1]}") if found else ""
 
 
 def builds(hit: Hit) -> bool:
@@ -400,6 +408,7 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     **{verb.__name__: verb for verb in _NAMED},
     "toolkit_with": toolkit_of,
     "elsewhere": lambda hit, *words: fixes.by_hand(fixes.run(*words)),
+    "typed": lambda hit, said: fixes.typed(said),
     "line_in": lambda hit, file, table, line: fixes.line_in(file, table, line, f"[{table}]" in hit.log.lines),
     "sudo": lambda hit, *words: fixes.command(*words, root=True),
     "start_with": lambda hit, *options: fixes.restart(hit.context.started, *options),

@@ -154,6 +154,21 @@ def torch_version_cause(hit: Hit) -> str:
     return f"torch {wanted} has no wheel for this Python, system and index{offered(hit)}."
 
 
+def for_intel_mac(hit: Hit) -> bool:
+    """Whether a Mac with an Intel processor lacks the wheel: the releases for it end at torch 2.2.2."""
+    ends = {"torch": "2.2.2", "torchvision": "0.17.2", "torchaudio": "2.2.2"}[hit["name"]]
+    wanted = numbers(_exact(hit).partition("+")[0])
+    if newest_offered(hit):
+        return newest_offered(hit) == ends and (not wanted or wanted > numbers(ends))
+    return hit.context.intel_mac and (not wanted or wanted > numbers(ends))
+
+
+def torch_for_python(hit: Hit) -> str:
+    """A torch with wheels for the Python of the log: the second such release, as torchvision follows the first late."""
+    found = [row.newest for row in table().torch if hit["python"] and row.supports_python(hit["python"])]
+    return found[min(1, len(found) - 1)] if found else ""
+
+
 def other_python(hit: Hit) -> str:
     """The newest Python that has a wheel of the torch that is asked for, where the one in use has none."""
     public = _exact(hit).partition("+")[0]

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import re
+
 from dcnbuild.doctor import wording
 from dcnbuild.doctor.logs.rule import Hit
 
 _JOBS, _MEMORY = wording.patterns("jobs", "memory")
 #: What a compiler of templates for GPUs takes, in gigabytes.
 _EACH = 8
+
+
+def beside(hit: Hit) -> str:
+    """The directory in which the log shows a program that is not found, by ls, which or pip, "" where it shows none."""
+    named = re.split(r"[/\\]", hit["name"])[-1] or next(iter(re.findall("ninja|cmake", hit.text.lower())), "ninja")
+    program = re.escape(named)
+    shown = re.compile(rf"(?:^|\s)(/\S*)/{program}\*?$|already satisfied: {program}(?:==\S+)? in (/\S+?)/lib/python3")
+    found = (shown.search(line) for line in hit.log.lines if named in line)
+    there = next((one for one in found if one and not re.search("o such|ot found|annot", one.string)), None)
+    return (there[1] or f"{there[2]}/bin") if there else ""
 
 
 def _memory(hit: Hit) -> float | None:
