@@ -115,8 +115,8 @@ def allows(requirement: str, there: Mapping[str, str]) -> bool | None:
 
 @makes_fix
 def install_torch(target: Target, version: str | None = None, cuda: str | None = None) -> Iterator[str]:
-    """Installs torch, the newest by default, with the CUDA that is asked for ("12.8", "cpu", "rocm6.4"), and torchvision and
-    torchaudio with it: each of their releases is made for one torch, and would stay behind.
+    """Installs torch, the newest by default, with the CUDA that is asked for ("12.8", "cpu", "rocm6.4"), and with it
+    torchvision and torchaudio: each of their releases is made for one torch, and would stay behind.
     """
     beside = companions(version)
     tag = cuda if cuda is None or cuda[:1].isalpha() else f"cu{cuda.replace('.', '')}"

@@ -52,8 +52,6 @@ def command(
     if target.unattended and words[0] == "conda" and words[1] in ("install", "create"):
         words = (*words[:2], "-y", *words[2:])
     shell = target.shell
-    if words[0] == "python" and target.pip[-2:] == ("-m", "pip"):  # the one that pip is asked of
-        words = (*target.pip[:-2], *words[1:])
     quoted = [quoting.argument(str(word), shell) for word in words]
     quoted += [quoting.operand(str(word), shell) for word in operands]
     if shell == "powershell" and quoted[0] == "where":  # which is Where-Object there

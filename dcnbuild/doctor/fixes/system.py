@@ -21,18 +21,13 @@ PACKAGES: dict[str, dict[str, str]] = plain_yaml.beside(__file__, "packages.yaml
 @makes_fix
 def system_install(target: Target, package: str, version: str = "") -> Iterator[str]:
     """Installs a package of the system: "g++", "python-dev", or one that is called the same everywhere."""
-    manager = target.manager
     if target.conda and package == "g++":
-        name = f"gxx_linux-64={version}" if version else "gxx_linux-64"
-        yield from conda_install(name).strict(target)
-        return
-    if manager is None:
+        yield from conda_install("gxx_linux-64").strict(target)
+    elif target.manager is None:
         yield quoting.comment(f"install {package} {version} with the package manager", target.shell)
-        return
-    if version and package == "g++" and manager == "apt-get":
-        version = f"-{version}"
-    name = SHELLS["packages"].get(manager, {}).get(package, package).format(version)
-    yield from package_install(name).strict(target)
+    else:
+        name = SHELLS["packages"].get(target.manager, {}).get(package, package)
+        yield from package_install(name.format(version)).strict(target)
 
 
 @makes_fix
@@ -78,10 +73,12 @@ def install_gcc(target: Target, major: int, cmake: bool = False) -> Iterator[str
         yield from install_msvc().strict(target)
         return
     fedora = (target.distribution or "").startswith("fedora")
-    if target.conda or target.rootless or target.manager in (None, "apk") or (fedora and major < 13):
-        own = None if target.conda or target.shell == "dockerfile" else f"gcc-{major}"
+    row = SHELLS["gcc"].get("fedora" if fedora else target.manager)
+    if target.conda or target.rootless or row is None or (fedora and major < 13):
+        image = target.shell == "dockerfile"
+        own = None if target.conda or image else f"gcc-{major}"
         yield from conda_install(f"gcc_linux-64={major}", f"gxx_linux-64={major}", own=own).strict(target)
-        conda = f"$HOME/{own}" if own else "/opt/conda" if target.shell == "dockerfile" else "$CONDA_PREFIX"
+        conda = f"$HOME/{own}" if own else "/opt/conda" if image else "$CONDA_PREFIX"
         prefix = f"{conda}/bin/{target.architecture}-conda-linux-gnu"
         for name, value in _variables(f"{prefix}-gcc", f"{prefix}-g++", cmake):
             yield from set_constant(name, str(value)).strict(target)
@@ -89,16 +86,10 @@ def install_gcc(target: Target, major: int, cmake: bool = False) -> Iterator[str
     if target.manager == "pacman" and major < 14:
         yield quoting.comment(f"gcc{major} is in the AUR, and takes an AUR helper such as yay", target.shell)
         yield from command("yay", "-S", f"gcc{major}").strict(target)
-    elif target.manager in ("dnf", "yum") and not fedora:
-        package = f"gcc-toolset-{major}-gcc-c++"  # of Red Hat's AppStream
-        yield from system_install(package).strict(target)
-        root = f"/opt/rh/gcc-toolset-{major}/root/usr/bin"
-        yield from use_compiler(f"{root}/gcc", f"{root}/g++", cmake).strict(target)
-        return
     else:
-        yield from system_install("g++", str(major)).strict(target)
-    place, end = ("", "") if target.manager == "nix" else ("/usr/bin/", f"-{major}")
-    yield from use_compiler(f"{place}gcc{end}", f"{place}g++{end}", cmake).strict(target)
+        yield from package_install(row["package"].format(major)).strict(target)
+    c, cxx = (row["program"].format(major, name) for name in ("gcc", "g++"))
+    yield from use_compiler(c, cxx, cmake).strict(target)
 
 
 def _variables(c: str | Path, cxx: str | Path, cmake: bool) -> tuple[tuple[str, str | Path], ...]:

@@ -35,6 +35,11 @@ def use_toolkit(target: Target, version: str | None = None, root: str | Path | N
             yield from written(target, "use_installed")
             return
         root = rf"{_WINDOWS_TOOLKITS}\v{version}"
+    if root is None and target.manager == "nix":
+        named = f"cudaPackages{'_' if version else ''}{(version or '').replace('.', '_')}.cudatoolkit"
+        yield assignment(target, "NIXPKGS_ALLOW_UNFREE", "1")
+        yield from set_env_from("CUDA_HOME", "nix-build", "<nixpkgs>", "-A", named, "--no-out-link").strict(target)
+        return
     usual = "/opt/cuda" if target.manager == "pacman" else "/usr/local/cuda"
     root = str(root or (f"/usr/local/cuda-{version}" if version else usual))
     yield assignment(target, "CUDA_HOME", root)
@@ -49,9 +54,9 @@ def _version(text: str) -> None:
 def toolkit_source(target: Target, version: str) -> tuple[str, str]:
     """Where a toolkit for a torch of this CUDA version comes from, and which version it will be.
 
-    "dcnbuild", "conda", "nix", "repository" (NVIDIA's, of packages) or "archive" (NVIDIA's, of installers). The first is the
-    shortest wherever it is possible: it takes no root. Another minor version of the same major does no harm, so that
-    a newer one stands in for what a source does not have.
+    "dcnbuild", "conda", "nix", "repository" (NVIDIA's, of packages) or "archive" (NVIDIA's, of installers). The first is
+    the shortest wherever it is possible: it takes no root. Another minor version of the same major does no harm, so
+    that a newer one stands in for what a source does not have.
     """
     wanted = numbers(version)[:2]
     if target.system == "Linux" and recipes.from_pypi(version):
@@ -88,9 +93,7 @@ def install_toolkit(target: Target, version: str) -> Iterator[str]:
         yield from again.strict(target)
         return
     if source == "nix":
-        yield assignment(target, "NIXPKGS_ALLOW_UNFREE", "1")
-        named = f"cudaPackages_{version.replace('.', '_')}.cudatoolkit"
-        yield from set_env_from("CUDA_HOME", "nix-build", "<nixpkgs>", "-A", named, "--no-out-link").strict(target)
+        yield from use_toolkit(version).strict(target)
         return
     if source == "conda":
         channel, own = f"nvidia/label/cuda-{version}.0", None if target.conda else f"cuda-{version}"

@@ -35,8 +35,8 @@ _VERSIONS = {name: _any(patterns) for name, patterns in _TABLE["versions"].items
 _SIGNS = {name: (_any(row["any"], row.get("nocase", False)), row["near"]) for name, row in _TABLE["signs"].items()}
 #: What shows which package manager a Linux has: (pattern, manager, distribution).
 _MANAGERS = tuple((_any(row["any"]), row["manager"], row.get("distribution")) for row in _TABLE["managers"])
-#: What shows that something else than pip installs, or that another Python runs than that on PATH.
-_INSTALLERS, _PYTHONS = ([(_any(row["any"]), row) for row in _TABLE[name]] for name in ("installers", "pythons"))
+#: What shows that something else runs Python and pip than what PATH has.
+_RUNNERS = tuple((_any(row["any"]), row) for row in _TABLE["runners"])
 #: Where the lines of a fix go that nobody types: in an image's build, and in the job of a service that builds.
 _IMAGES, _JOBS, _PROGRAMS = (
     [(_any(row["any"]), row["say"]) for row in _TABLE[f"{of}_places"]] for of in ("image", "job", "program")
@@ -85,9 +85,8 @@ class Context:
     log: Log
     line: int
 
-    toolkit, torch, torch_cuda, rocm_of_torch, python, gcc, jetpack, nvcc_path, vc, tried = (
-        _Version() for _ in range(10)
-    )
+    toolkit, torch, torch_cuda, rocm_of_torch, python, gcc, jetpack = (_Version() for _ in range(7))
+    nvcc_path, vc, tried = (_Version() for _ in range(3))
     conda, windows, mac, wsl, jetson, ada, container, dockerfile, venv = (_Sign() for _ in range(9))
     aarch64, powershell, root, cmake, by_pip, of_torch, notebook, fish, csh = (_Sign() for _ in range(9))
     gitbash, rootless, rocm, intel_mac = (_Sign() for _ in range(4))
@@ -118,10 +117,10 @@ class Context:
 
     def target(self, facts: Facts | None) -> Target:
         """Where a fix is pasted: this machine where the log may be of it, else the log's machine."""
-        managed = replace(
-            self._target(facts), pip=self.pip, python=self.interpreter, project=self.manager, building=self.building
+        runs = {"pip": self.pip, "python": self.runs["python"], "project": self.manager, "building": self.building}
+        found = replace(
+            self._target(facts), **runs, place=self.place, variables=asked.variables(self), there=self.there, done=self.done
         )
-        found = replace(managed, place=self.place, variables=asked.variables(self), there=self.there, done=self.done)
         form = self.started or ("cell" if self.notebook else places.form_of(self.place))
         return replace(found, form=form) if found.shell in ("sh", "dockerfile") or form == "cell" else found
 
@@ -183,39 +182,32 @@ class Context:
         )
 
     @cached_property
-    def _installer(self) -> dict[str, Any]:
-        """What stands for pip, {} for pip itself; none of a project's manager where somebody calls what it calls."""
+    def runs(self) -> dict[str, Any]:
+        """What runs Python and pip in this log, and the manager of its project."""
         typed = self.asked is not None and self.asked.tool == ("uv", "pip")
-        rows = (
-            row for pattern, row in _INSTALLERS if not (typed and "project" in row) and self.first(pattern, reach=60)
-        )
-        return next(rows, {})
+        for pattern, row in _RUNNERS:
+            found = None if typed and "project" in row else self.first(pattern, reach=60)
+            if found:
+                python = tuple(word.format(*filter(None, found.groups())) for word in row["python"])
+                return {"project": "", "pip": (*python, "-m", "pip"), **row, "python": python}
+        tool = self.asked.tool if self.asked and not self.asked.manager else ("pip",)
+        return {"project": "", "pip": tool, "python": ("python",)}
 
-    @cached_property
+    @property
     def pip(self) -> tuple[str, ...]:
         """What installs in this log: pip, or what stands for it."""
-        tool = self.asked.tool if self.asked and not self.asked.manager else ()
-        other = (*self.interpreter, "-m", "pip") if self.interpreter != ("python",) else ("pip",)
-        return tuple(self._installer.get("words", other if other[0].endswith(".exe") else tool or other))
-
-    @cached_property
-    def interpreter(self) -> tuple[str, ...]:
-        """What runs Python in this log."""
-        shown = ((row["words"], found) for pattern, row in _PYTHONS if (found := self.first(pattern, reach=60)))
-        words, found = next(shown, (["python"], None))
-        ran = tuple(word.format(*filter(None, found.groups() if found else ())) for word in words)
-        return tuple(self._installer.get("python", ran))
+        return tuple(self.runs["pip"])
 
     @property
     def building(self) -> bool:
-        """Whether the manager of a project has failed to build a package."""
-        failed = any(map(_FAILED.search, self.log.near(self.line, 60, 60)))
-        return failed and self.asked is not None and bool(self.asked.manager)
+        """Whether the manager of a project, or uv, has failed to build a package: it says so first."""
+        by = self.asked is not None and (self.asked.manager or self.asked.tool[0] == "uv")
+        return bool(by) and any(map(_FAILED.search, self.log.near(self.line, 60, 60)))
 
     @property
     def manager(self) -> str:
         """The manager of the project, "" for none."""
-        return str(self._installer.get("project", ""))
+        return str(self.runs["project"])
 
     @cached_property
     def asked(self) -> Installation | None:

@@ -192,7 +192,10 @@ def needs(hit: Hit, *missing: str) -> Fix:
     rows = tables.rows("build_needs").items()
     known = next((words for name, words in rows if re.search(name, about, re.IGNORECASE)), "packaging ninja")
     words = ("setuptools", "wheel", *filter(None, missing), *known.split())
-    return fixes.pip_install(*{re.split("[<>=]", word)[0]: word for word in words}.values())
+    named = {re.split("[<>=]", word)[0]: word for word in words}.values()
+    if hit.context.manager:  # for this build alone: it is no part of the project
+        return fixes.command(*hit.context.pip, "install", *named)
+    return fixes.pip_install(*named)
 
 
 def given(hit: Hit, *options: str) -> Installation | None:
@@ -250,7 +253,7 @@ def builds(hit: Hit) -> bool:
 
 def failed(hit: Hit) -> bool:
     """Whether it is a build that failed, and not a program."""
-    return hit.context.building or any(map(_FAILED.search, hit.log.near(hit.line, before=40, after=200)))
+    return any(map(_FAILED.search, hit.log.near(hit.line, before=40, after=200)))
 
 
 def wanted(hit: Hit, *options: str) -> str:
