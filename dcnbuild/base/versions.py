@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 
 
@@ -22,3 +23,16 @@ def same_major(first: str, second: str) -> bool:
 def same_minor(first: str, second: str) -> bool:
     """Whether two versions have the same first two numbers."""
     return numbers(first)[:2] == numbers(second)[:2]
+
+
+def allows(requirement: str, there: Mapping[str, str]) -> bool | None:
+    """Whether a requirement takes the release that is there of its package; None where none is, or no requirement."""
+    from packaging.requirements import InvalidRequirement, Requirement  # costs its import only where it is needed
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        asked = Requirement(requirement)
+        found = there.get(asked.name.lower().replace("_", "-"))
+        return None if found is None or asked.url else asked.specifier.contains(Version(found), prereleases=True)
+    except (InvalidRequirement, InvalidVersion):
+        return None

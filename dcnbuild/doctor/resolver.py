@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dcnbuild.base import plain_yaml
-from dcnbuild.doctor.fixes import INDEX, exchange, pip_install, say
+from dcnbuild.base.versions import allows
+from dcnbuild.doctor.fixes import INDEX, exchange, pip, pip_install, say
 from dcnbuild.doctor.fixes.fix import Fix, Target
-from dcnbuild.doctor.fixes.python import allows
 from dcnbuild.machine import compatibility
 from dcnbuild.machine.architectures import best_match
 from dcnbuild.machine.compatibility import TorchRelease, companion_release, numbers
@@ -26,6 +26,8 @@ def jetson_torch(release: str) -> Fix:
     index = _INDEX_OF_JETPACK.get(int(major[0])) if major else None
     if index is None:
         return say(f"the torch of NVIDIA for this JetPack, not that of PyPI: {JETSON}")
+    if index.endswith(".whl"):
+        return pip("install", "--no-cache-dir", operands=(index,))
     return exchange("torch", "torchvision", "torchaudio", index=("--index-url", index))
 
 

@@ -44,14 +44,12 @@ def rows() -> tuple[Project, ...]:
 def of_package(module: str) -> Project | None:
     """The project whose Python package is called so, in either spelling: "detectron2" is that of "detectron2._C"."""
     name = module.partition(".")[0].replace("-", "_")
-    return next(
-        (
-            row
-            for row in rows()
-            if row.package.replace("-", "_") == name or any(item.startswith(f"{name}.") for item in row.modules)
-        ),
-        None,
+    named = (
+        row
+        for row in rows()
+        if row.package.replace("-", "_") == name or any(item.startswith(f"{name}.") for item in row.modules)
     )
+    return next(named, None) if name else None
 
 
 def find(module: str) -> list[Project]:

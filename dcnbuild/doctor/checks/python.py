@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dcnbuild.base.versions import allows
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks import Verdict, check
-from dcnbuild.doctor.fixes.python import allows
 from dcnbuild.machine.facts import Facts
 
 

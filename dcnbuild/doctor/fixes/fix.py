@@ -28,16 +28,13 @@ class Target:
         system: "Linux", "Windows" or "Darwin".
         manager: "apt-get", "dnf", "yum", "zypper", "pacman", "apk"; None if not known.
         distribution: "ubuntu 24.04"; None if not known.
-        root: whether commands run as root without more ado, as in most containers.
-        rootless: whether nobody becomes root, as on a cluster.
+        root: whether commands run as root without more ado; `rootless` says that nobody becomes root, as on a cluster.
         conda: whether a conda environment is active.
         facts: of this machine, whose toolkits and compilers may be named; None for another machine.
         architecture: "x86_64", "aarch64".
         container: whether it is one.
-        pip: what stands for pip, as ("uv", "pip").
-        python: what runs Python there, as ("poetry", "run", "python").
-        project: the manager of the project, "uv", "poetry", whose files pip knows nothing of; "" without one.
-        building: whether that has failed to build a package, at which it would fail again.
+        pip: what stands for pip, as ("uv", "pip"), and `python` for Python, as ("uv", "run", "--no-sync", "python").
+        project: the manager of the project, "uv", "poetry"; `building` says that it has failed to build a package.
         alternative: whether the lines come after "or" and so are comments: interactive zsh takes those for commands
             and evaluates what is to be replaced by a program's output.
         form: what they are written for as a whole: "cell" of a notebook, "unit" of systemd, "script" that starts

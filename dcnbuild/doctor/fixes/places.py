@@ -149,7 +149,7 @@ def placed(lines: list[str], form: str, place: str, shell: Shell) -> list[str]:
         if again != lines:
             return again
     # what belongs there: the settings of a program, or all but what the machine around a container is told
-    starts = re.compile(_SETTING[form] if form in _SETTING else _NOT_OURS if shell == "dockerfile" else "")
+    starts = re.compile(_SETTING.get(form, _NOT_OURS if shell == "dockerfile" else ""))
     which = (n for n, line in enumerate(lines) if not line.startswith(f"{comment} ") and starts.match(line))
     typed = next(which, None)
     if place and typed is not None and " in place of " not in lines[typed - 1]:

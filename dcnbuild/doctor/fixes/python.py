@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
 from dcnbuild.base import plain_yaml, quoting
 from dcnbuild.base.quoting import UnquotableError
+from dcnbuild.base.versions import allows
 from dcnbuild.doctor.fixes.fix import Fix, Target, makes_fix
 from dcnbuild.doctor.fixes.shell import command, remove
+from dcnbuild.machine.beside_torch import on_arm
 from dcnbuild.machine.compatibility import companions
 from dcnbuild.machine.facts import Facts
 
@@ -100,24 +102,13 @@ def pip_install(
     yield from pip("install", *options, *requirements, *index).strict(target)
 
 
-def allows(requirement: str, there: Mapping[str, str]) -> bool | None:
-    """Whether a requirement takes the release that is there of its package; None where none is, or no requirement."""
-    from packaging.requirements import InvalidRequirement, Requirement
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        asked = Requirement(requirement)
-        found = there.get(asked.name.lower().replace("_", "-"))
-        return None if found is None or asked.url else asked.specifier.contains(Version(found), prereleases=True)
-    except (InvalidRequirement, InvalidVersion):
-        return None
-
-
 @makes_fix
 def install_torch(target: Target, version: str | None = None, cuda: str | None = None) -> Iterator[str]:
     """Installs torch, the newest by default, with the CUDA that is asked for ("12.8", "cpu", "rocm6.4"), and with it
     torchvision and torchaudio: each of their releases is made for one torch, and would stay behind.
     """
+    if target.architecture == "aarch64" and cuda not in (None, "cpu"):
+        version, cuda = on_arm(version, cuda)
     beside = companions(version)
     tag = cuda if cuda is None or cuda[:1].isalpha() else f"cu{cuda.replace('.', '')}"
     package = f"torch=={version.partition('+')[0]}" if version else "torch"

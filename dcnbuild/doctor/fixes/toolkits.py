@@ -54,9 +54,9 @@ def _version(text: str) -> None:
 def toolkit_source(target: Target, version: str) -> tuple[str, str]:
     """Where a toolkit for a torch of this CUDA version comes from, and which version it will be.
 
-    "dcnbuild", "conda", "nix", "repository" (NVIDIA's, of packages) or "archive" (NVIDIA's, of installers). The first is
-    the shortest wherever it is possible: it takes no root. Another minor version of the same major does no harm, so
-    that a newer one stands in for what a source does not have.
+    "dcnbuild", "conda", "nix", "repository" (NVIDIA's, of packages) or "archive" (NVIDIA's, of installers): the first
+    that is possible is the shortest, and takes no root. Another minor version of the same major does no harm, so that a
+    newer one stands in for what a source does not have.
     """
     wanted = numbers(version)[:2]
     if target.system == "Linux" and recipes.from_pypi(version):

@@ -65,7 +65,7 @@ def ran(context: Context) -> str:
 
 
 def done(context: Context) -> frozenset[frozenset[str]]:
-    """What was run, by its words, and did not help: before the same failed again, or in vain itself, or only to look."""
+    """What was run, by its words, and did not help: before the same failed again, failing itself, or only to look."""
     lines, failed, again = context.log.lines, context.log.text(context.line), effects.words_of(context.ran)
     parts = [(n, effects.words_of(part)) for n, text in context.typed.items() for part in re.split(r"&&|[|;]+", text)]
     same = next((n for n in range(len(lines) - 1, -1, -1) if context.log.text(n) == failed), context.line)

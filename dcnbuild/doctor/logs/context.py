@@ -87,7 +87,7 @@ class Context:
 
     toolkit, torch, torch_cuda, rocm_of_torch, python, gcc, jetpack = (_Version() for _ in range(7))
     nvcc_path, vc, tried = (_Version() for _ in range(3))
-    conda, windows, mac, wsl, jetson, ada, container, dockerfile, venv = (_Sign() for _ in range(9))
+    conda, windows, mac, wsl, jetson, ada, container, dockerfile, venv, pixi = (_Sign() for _ in range(10))
     aarch64, powershell, root, cmake, by_pip, of_torch, notebook, fish, csh = (_Sign() for _ in range(9))
     gitbash, rootless, rocm, intel_mac = (_Sign() for _ in range(4))
 
@@ -117,10 +117,8 @@ class Context:
 
     def target(self, facts: Facts | None) -> Target:
         """Where a fix is pasted: this machine where the log may be of it, else the log's machine."""
-        runs = {"pip": self.pip, "python": self.runs["python"], "project": self.manager, "building": self.building}
-        found = replace(
-            self._target(facts), **runs, place=self.place, variables=asked.variables(self), there=self.there, done=self.done
-        )
+        shown = {"variables": asked.variables(self), "there": asked.there(self), "done": self.done, **self.runs}
+        found = replace(self._target(facts), place=self.place, **shown)
         form = self.started or ("cell" if self.notebook else places.form_of(self.place))
         return replace(found, form=form) if found.shell in ("sh", "dockerfile") or form == "cell" else found
 
@@ -166,14 +164,10 @@ class Context:
             return Target(shell, "Windows", conda=self.conda)
         if self.mac:
             return Target("sh", "Darwin", "brew", conda=self.conda)
-        manager, distribution = "apt-get", None
-        for pattern, name, release in _MANAGERS:
-            if self.first(pattern, reach=60):
-                manager, distribution = name, release
-                break
-        else:
-            found = self.first(_UBUNTU)
-            distribution = _ubuntu(found) if found else _TABLE["jetpacks"].get((self.jetpack or "").partition(".")[0])
+        ubuntu = self.first(_UBUNTU)
+        debians = _ubuntu(ubuntu) if ubuntu else _TABLE["jetpacks"].get((self.jetpack or "").partition(".")[0])
+        known = ((name, release) for pattern, name, release in _MANAGERS if self.first(pattern, reach=60))
+        manager, distribution = next(known, ("apt-get", debians))
         return Target(
             *(shell, "Linux", manager, distribution, self.root or image, self.conda),
             architecture="aarch64" if self.aarch64 else "x86_64",
@@ -183,41 +177,32 @@ class Context:
 
     @cached_property
     def runs(self) -> dict[str, Any]:
-        """What runs Python and pip in this log, and the manager of its project."""
-        typed = self.asked is not None and self.asked.tool == ("uv", "pip")
-        for pattern, row in _RUNNERS:
-            found = None if typed and "project" in row else self.first(pattern, reach=60)
+        """What runs Python and pip in this log, the manager of its project, and whether that has failed to build."""
+        asked = self.asked or Installation((), (), (), False)
+        failed = bool(asked.manager) and any(map(_FAILED.search, self.log.near(self.line, 60, 60)))
+        for pattern, row in _RUNNERS:  # none of a project's manager where somebody calls what it calls
+            found = None if asked.tool == ("uv", "pip") and "project" in row else self.first(pattern, reach=60)
             if found:
                 python = tuple(word.format(*filter(None, found.groups())) for word in row["python"])
-                return {"project": "", "pip": (*python, "-m", "pip"), **row, "python": python}
-        tool = self.asked.tool if self.asked and not self.asked.manager else ("pip",)
-        return {"project": "", "pip": tool, "python": ("python",)}
+                pip, project = tuple(row.get("pip", (*python, "-m", "pip"))), row.get("project", "")
+                return {"python": python, "pip": pip, "project": project, "building": failed}
+        return {"pip": asked.tool if asked.tool and not asked.manager else ("pip",)}
 
     @property
     def pip(self) -> tuple[str, ...]:
         """What installs in this log: pip, or what stands for it."""
-        return tuple(self.runs["pip"])
-
-    @property
-    def building(self) -> bool:
-        """Whether the manager of a project, or uv, has failed to build a package: it says so first."""
-        by = self.asked is not None and (self.asked.manager or self.asked.tool[0] == "uv")
-        return bool(by) and any(map(_FAILED.search, self.log.near(self.line, 60, 60)))
+        pip: tuple[str, ...] = self.runs["pip"]
+        return pip
 
     @property
     def manager(self) -> str:
         """The manager of the project, "" for none."""
-        return str(self.runs["project"])
+        return str(self.runs.get("project", ""))
 
     @cached_property
     def asked(self) -> Installation | None:
         """The command that installs, as far as the log shows it."""
         return asked.installation(self)
-
-    @cached_property
-    def there(self) -> dict[str, str]:
-        """What the log shows to be installed."""
-        return asked.there(self)
 
     @cached_property
     def typed(self) -> dict[int, str]:

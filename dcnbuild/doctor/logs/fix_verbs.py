@@ -16,7 +16,7 @@ from dcnbuild.doctor.logs.owner import owner, package_of
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.resolver import jetson_torch
 from dcnbuild.knowledge import modules
-from dcnbuild.machine import versions
+from dcnbuild.machine import beside_torch, versions
 
 _CHECKOUT, _JUST_IN_TIME, _FAILED = wording.patterns("checkout", "just_in_time", "build_failed")
 _NO_NVCC, _STARTED = wording.patterns("no_nvcc", "started")
@@ -113,13 +113,11 @@ def port(hit: Hit, edit: str = "", files: str = r".*[.](cuh?|cpp|cc|h|hpp)") -> 
         yield fixes.say(f"the source is that of {made.package}: a newer release of it")
         yield upgrade(hit, made.package)
         yield fixes.say("or the project of its own, in a clone:")
-    clone = project.cloned(hit.context) if hit["project"] == "." else None
-    if clone is not None:  # by pip, which has deleted its copy
-        url, name, inside = clone
-        yield fixes.say("pip has deleted the copy that it built, so one of your own:")
-        yield fixes.command("git", "clone", "--recursive", operands=(url,))
-        yield fixes.dcnbuild("port", "--in-place", operands=(name,))
-        yield fixes.pip("install", "--no-build-isolation", operands=(f"./{name}{inside}",))
+    own = own_copy(hit) if hit["project"] == "." else None
+    if own is not None:
+        name, fetch, target = own
+        yield from (*fetch, fixes.dcnbuild("port", "--in-place", operands=(name,)))
+        yield fixes.pip("install", "--no-build-isolation", operands=(target,))
         return
     if edit and hit.context.again and hit["project"] != "." and not hit.context.windows:
         words = ("-regextype", "posix-extended", "-regex", files, "-exec", "sed", "-i", "-E", edit, "{}", "+")
@@ -128,10 +126,30 @@ def port(hit: Hit, edit: str = "", files: str = r".*[.](cuh?|cpp|cc|h|hpp)") -> 
     yield fixes.dcnbuild("port", "--in-place", operands=(project.outside(hit.context),))
 
 
+def own_copy(hit: Hit) -> tuple[str, tuple[Fix, ...], str] | None:
+    """For sources that pip has fetched and deleted: the name of a copy of one's own, what fetches it, what of it is to
+    be installed. None where a checkout is built.
+    """
+    said = fixes.say("pip has deleted the copy that it built, so one of your own:")
+    clone, package = project.cloned(hit.context), hit["package"]
+    if clone is not None:
+        url, name, inside = clone
+        return name, (said, fixes.command("git", "clone", "--recursive", operands=(url,))), f"./{name}{inside}"
+    if package in ("", ".") or hit.context.windows or not project.COPY.search(hit["source"] or hit.text):
+        return None
+    words = ("--no-deps", "--no-build-isolation", "--no-binary", package, "-d", f"{package}-source")
+    unpack = f"cd {package}-source && tar -xzf *.tar.gz --strip-components=1"
+    fetch = (fixes.pip("download", *words, operands=(hit["pinned"] or package,)), fixes.command("sh", "-c", unpack))
+    return f"{package}-source", (said, *fetch), f"./{package}-source"
+
+
 def submodules(hit: Hit) -> Iterator[Fix]:
     """Fetches the submodules of the checkout: of one that an image copies outside of it."""
     place, words = hit["project"], ("submodule", "update", "--init", "--recursive")
-    if hit.context.dockerfile and project.outside(hit.context) != place:
+    own = own_copy(hit)
+    if own is not None:
+        yield from (*own[1], fixes.pip("install", "--no-build-isolation", operands=own[2:]))
+    elif hit.context.dockerfile and project.outside(hit.context) != place:
         yield fixes.say(f"outside of the image, in the checkout that it copies: git {' '.join(words)}")
     else:
         for line in next((rows for job, rows in tables.rows("checkout_of_job").items() if job in hit.context.ci), ()):
@@ -191,7 +209,7 @@ def needs(hit: Hit, *missing: str) -> Fix:
     about = f"{hit['package']} {hit.context.command} {hit['project']}"
     rows = tables.rows("build_needs").items()
     known = next((words for name, words in rows if re.search(name, about, re.IGNORECASE)), "packaging ninja")
-    words = ("setuptools", "wheel", *filter(None, missing), *known.split())
+    words = (*filter(None, missing), "setuptools", "wheel", *known.split(), *filter(None, missing))
     named = {re.split("[<>=]", word)[0]: word for word in words}.values()
     if hit.context.manager:  # for this build alone: it is no part of the project
         return fixes.command(*hit.context.pip, "install", *named)
@@ -201,13 +219,9 @@ def needs(hit: Hit, *missing: str) -> Fix:
 def given(hit: Hit, *options: str) -> Installation | None:
     """The command that has built what failed: a directory, or the package by its name or out of its repository."""
     package, asked = "." if "-e" in options else hit["package"] or ".", hit.context.asked
-    if (
-        asked is None
-        or asked.manager
-        or (package == "." and asked.directory)
-        or hit.context.again
-        or "setup.py" in asked.given
-    ):
+    if asked is None or asked.manager or hit.context.again or "setup.py" in asked.given:
+        return asked
+    if package == "." and asked.directory:
         return asked
     of_git = sum(target.startswith("git+") for target in asked.targets) == 1 and hit.context.by_pip
     of_pip = hit.kind in ("no-distribution", "network")
@@ -288,9 +302,9 @@ def compiled_anew(hit: Hit, line: str) -> Iterator[Fix]:
     names = [name for name in listed if not _WITH_TORCH.fullmatch(name)]
     stays = asked is not None and asked[1] == hit["torch"].partition("+")[0]
     fitting = {
-        name: listed[name]["release"] if stays else tables.for_torch(name, asked[1] if asked else "")
+        name: listed[name]["release"] if stays else beside_torch.fitting(name, asked[1] if asked else "")
         for name in names
-        if name in tables.rows("made_for_torch")
+        if name in beside_torch.rows("made_for_torch")
     }
     pairs = {name: fit for name, fit in fitting.items() if fit}
     if pairs:
@@ -331,16 +345,6 @@ def devel_started(hit: Hit) -> str:
     found = hit.context.first(_STARTED, len(hit.log))
     other = _NO_NVCC.sub(r"\g<image>-devel\g<rest>", found["command"]) if found else ""
     return other if found and other != found["command"] else ""
-
-
-def devel_image(hit: Hit, cuda: str) -> Fix:
-    """The image of PyTorch that has this torch and its toolkit; of NVIDIA where the torch is not known."""
-    release, of_cuda = re.match(r"\d+\.\d+\.\d+", hit["torch"]), tables.like("nvidia_images", cuda)
-    if release and cuda:
-        cudnn = 9 if numbers(release[0]) >= (2, 4) else 8
-        return fixes.from_image(f"pytorch/pytorch:{release[0]}-cuda{cuda}-cudnn{cudnn}-devel")
-    asked = fixes.say(f"FROM the image nvidia/cuda of {cuda or 'the CUDA of torch'} whose name ends in -devel")
-    return fixes.from_image(of_cuda) if of_cuda else asked
 
 
 def module(hit: Hit) -> str:
@@ -403,12 +407,13 @@ def unset_env(hit: Hit, name: str) -> Iterator[Fix]:
 
 _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
     *(again, submodules, unset_env, upgrade, newer, release, exchange, build, rebuild, other_wheel),
-    *(needs, rerun, torch, devel_image, port),
+    *(needs, rerun, port),
     *(system_verbs.configure, system_verbs.library_package),
 )
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
 VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     **{verb.__name__: verb for verb in _NAMED},
+    "torch_by_pip": torch,
     "toolkit_with": toolkit_of,
     "elsewhere": lambda hit, *words: fixes.by_hand(fixes.run(*words)),
     "typed": lambda hit, said: fixes.typed(said),

@@ -21,7 +21,7 @@ NOT_OURS = wording.pattern("not_ours")
 #: Directories that hold the sources of a project: the nearest other one above them is the project.
 _INNER = {"src", "csrc", "source", "cuda", "cpu", "cpp", "lib", "include", "kernels", "gpu"}
 _SHOWN_PROJECT = tuple(map(re.compile, wording.rows("shown_project")))
-_PROJECT, _MADE_THERE, _COPY, _CLONED, _COPIES = wording.patterns("project", "made_there", "copied", "cloned", "copies")
+_PROJECT, _MADE_THERE, COPY, _CLONED, _COPIES = wording.patterns("project", "made_there", "copied", "cloned", "copies")
 _INSIDE = re.compile(r"#subdirectory=([\w./-]+)")
 
 
@@ -35,7 +35,7 @@ def directory(context: Context) -> str:
     if found and found["url"]:  # file:///D:/my%20net
         path = re.sub(r"^/(?=[A-Za-z]:)", "", unquote(path))
         path = path.replace("/", "\\") if path[1:2] == ":" else path
-    if path and not _COPY.search(path):
+    if path and not COPY.search(path):
         return path
     asked = context.asked
     if asked and asked.entered and asked.directory and context.notebook:  # in a shell of that line alone
@@ -99,10 +99,9 @@ def cloned(context: Context) -> tuple[str, str, str] | None:
 
     What pip took from an index as an archive is of the repository that the table has for its name.
     """
-    source = context.source or ""
-    if not _COPY.search(source):
+    found, there = context.first(_CLONED), context.source or context.log.english(context.line)
+    if not COPY.search(there) and (context.source or found is None or not COPY.search(found.string)):
         return None
-    found = context.first(_CLONED)
     row = modules.of_package(context.package) or next(
         (row for row in modules.rows() if found and found["url"].lower().endswith(row.repository.lower())), None
     )
@@ -138,4 +137,4 @@ def _path(text: str) -> PurePosixPath | PureWindowsPath:
 
 def _gone_or_installed(path: str) -> bool:
     """Whether nobody can port what lies there: pip's copy of a project, or an installed package."""
-    return bool(_COPY.search(path)) or "site-packages" in path
+    return bool(COPY.search(path)) or "site-packages" in path

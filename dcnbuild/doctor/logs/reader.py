@@ -330,5 +330,6 @@ def _order(item: tuple[int, list[Hit]]) -> tuple[bool, bool, int]:
     log, line, said, rule = hits[0].log, hits[0].line, hits[0].text, RULES[index]
     if rule.id == "build-stopped":  # it says less than any warning
         return True, True, len(log)
-    aside = rule.severity != "error" or "Warning" in said or "warning:" in said or marked(log, line, "warned")
+    aside = rule.severity != "error" or "Warning" in said or "warning:" in said or _warned(hits[0])
+    aside = aside or marked(log, line, "warned")
     return aside, rule.id == "extension-not-built", index if rule.level is Level.UNKNOWN else line

@@ -22,7 +22,7 @@ from typing import Any
 from dcnbuild.base import plain_yaml
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import BUILDS, Fix, is_alternative, render, together
-from dcnbuild.doctor.logs.fix_verbs import VERBS, again, builds, compiled_anew, failed
+from dcnbuild.doctor.logs.fix_verbs import VERBS, again, builds, compiled_anew, failed, own_copy
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
 from dcnbuild.doctor.parse.record import either
 from dcnbuild.doctor.templates import ENTITY, chosen, complete, filled, holds, look_up, unfilled
@@ -33,6 +33,8 @@ STEPS: dict[str, list[Any]] = plain_yaml.beside(__file__, "verbs.yaml")
 _NEAR = (40, 25)
 #: Lines that change what is compiled, and with what; that install torch.
 _CHANGES, _SETS, _TORCH = wording.patterns("line_changes", "line_changes_with", "line_torch")
+#: Where pip has built what it has fetched; a line that fetches the same.
+_FETCHED, _CLONES = wording.patterns("fetched_copy", "line_fetches")
 
 
 def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
@@ -53,6 +55,10 @@ def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
             continue
         if any(map(_would_be_an_option, texts, words)):
             continue
+        own = own_copy(hit) if verb != "say" and any(map(_FETCHED.search, words)) else None
+        if own is not None:  # a directory that is gone
+            yield from own[1]
+            words = [_FETCHED.sub(own[0], word) for word in words]
         if verb in STEPS:
             yield together(_fixes(STEPS[verb], replace(hit, given=tuple(words))))
             continue
@@ -75,7 +81,10 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
     if other:
         made.append(together(compiled_anew(hit, other)))
     if changes and not any(map(BUILDS.search, lines)) and builds(hit):
-        made.insert(cut, together(again(hit)))
+        own = own_copy(hit) if any(map(_CLONES.search, lines)) else None
+        made.insert(
+            cut, fixes.pip("install", "--no-build-isolation", operands=own[2:]) if own else together(again(hit))
+        )
     yield from made
 
 

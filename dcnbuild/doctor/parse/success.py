@@ -29,6 +29,8 @@ _BREAKS, _OF_ITSELF, _TIED, _WORKER = wording.patterns("breaks", "of_itself", "t
 _PASSED_ON, _NAMED = wording.patterns("passed_on", "named")
 #: A line of a traceback stands so far below its beginning at most.
 _FRAMES = 60
+#: A text below a warning of CMake has so many lines at most.
+_BLOCK = 12
 #: Of what stands between two tracebacks so many lines are read at either end: a training's megabytes are alike. A log
 #: that shows no work in twice as many shows none.
 _STRETCH = 1000
@@ -42,11 +44,15 @@ def raised_in(log: Log, line: int) -> int | None:
 
 def marked(log: Log, line: int, mark: str) -> bool:
     """Whether a logger marks a line: "calm" is INFO or less without a tool's own message of an error, "warned" more;
-    the traceback below a warning is of that warning.
+    the traceback, and the indented text, below a warning are of that warning.
     """
-    start = raised_in(log, line) if mark == "warned" else None
-    heads = [line, start - 1] if start else [line]
-    return any(_SIGNS[mark].search(log.lines[head]) for head in heads)
+    if mark != "warned":
+        return bool(_SIGNS[mark].search(log.lines[line]))
+    margin = re.match(r"\s*", log.lines[line])[0]  # type: ignore[index]
+    block = reversed(log.lines[max(0, line - _BLOCK) : line])
+    above = next((text for text in block if text.strip() and not text.startswith(margin)), "") if margin else ""
+    start = raised_in(log, line)
+    return any(map(_SIGNS[mark].search, (log.lines[line], above, log.lines[start - 1] if start else "")))
 
 
 def later(log: Log, line: int, sign: str) -> bool:

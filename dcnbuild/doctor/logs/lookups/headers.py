@@ -9,7 +9,7 @@ from dataclasses import replace
 from dcnbuild.base.versions import numbers
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
-from dcnbuild.doctor.logs.fix_verbs import again, build, submodules
+from dcnbuild.doctor.logs.fix_verbs import again, build, own_copy, submodules
 from dcnbuild.doctor.logs.lookups import source, tables
 from dcnbuild.doctor.logs.owner import owner
 from dcnbuild.doctor.logs.rule import Hit
@@ -85,7 +85,7 @@ def other_fix(hit: Hit) -> Iterator[Fix]:
         if not hit["project"].startswith(".") and not hit.context.command:  # what was asked for is asked for from here
             yield fixes.command("cd", operands=(hit["project"],))
         yield from submodules(hit)
-        if how:
+        if how and own_copy(hit) is None:
             yield from again(hit)
     if not how:
         yield fixes.say("or the package that brings it:")

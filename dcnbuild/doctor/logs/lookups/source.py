@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
-from dcnbuild.doctor.logs.fix_verbs import port
+from dcnbuild.doctor.logs.fix_verbs import own_copy, port
 from dcnbuild.doctor.logs.owner import Owner, owner
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import names, numpy
@@ -145,7 +145,9 @@ def _replace(hit: Hit, old: Name, today: str) -> Iterator[Fix]:
     elif ported(old.last, old.scope):
         yield from port(hit)
     else:
-        yield fixes.command("grep", "-rnw", old.last, operands=(hit["project"],))
+        own = own_copy(hit) if hit["project"] == "." else None
+        yield from own[1] if own else ()
+        yield fixes.command("grep", "-rnw", old.last, operands=(own[0] if own else hit["project"],))
         # a comment has no parentheses: what stands in them is said in words
         replaced = re.sub(r"&|\)", "", (today or suggested(hit) or "").replace("(", " with "))
         if replaced:

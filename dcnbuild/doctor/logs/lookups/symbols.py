@@ -13,7 +13,7 @@ from dcnbuild.doctor.logs.lookups.traceback import frames
 from dcnbuild.doctor.logs.owner import Owner, owner
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import libraries
-from dcnbuild.machine import versions
+from dcnbuild.machine import beside_torch, versions
 
 _OF_PYG, _LOADS_FOR_OTHERS, _SOURCE = wording.patterns("of_pyg", "loads_for_others", "named_source")
 
@@ -99,8 +99,8 @@ def reinstall(hit: Hit) -> Iterator[Fix]:
         fitting = [fix for fix in python.companion(hit) if package in ("torchvision", "torchaudio")]
         yield from fitting or [fixes.pip_install("torch", package, options=("--upgrade", "--force-reinstall"))]
         return
-    if package in tables.rows("made_for_torch"):
-        fit = tables.for_torch(package, hit["torch"])
+    if package in beside_torch.rows("made_for_torch"):
+        fit = beside_torch.fitting(package, hit["torch"])
         yield fixes.pip_install(f"{package}=={fit}" if fit else package, options=() if fit else ("--upgrade",))
         return
     release = re.match(r"\d+\.\d+", hit["torch"])

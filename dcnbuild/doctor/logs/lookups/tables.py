@@ -21,8 +21,3 @@ def begins(section: str, text: str) -> Any:
 def rows(section: str) -> Any:
     """A section, e.g. "headers"."""
     return plain_yaml.beside(__file__, "tables.yaml")[section]
-
-
-def for_torch(package: str, torch: str) -> str:
-    """The release of a package that is made for a torch, whichever CUDA that is of; "" where none is known."""
-    return str(rows("made_for_torch").get(package, {}).get(torch.partition("+")[0], ""))

@@ -1,0 +1,37 @@
+"""What goes along with a torch: packages made for one release of it, its wheels for ARM, images with a toolkit.
+
+Asks beside_torch.yaml; "" and None stand for what it does not have.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dcnbuild.base import plain_yaml
+from dcnbuild.base.versions import numbers
+
+
+def rows(section: str) -> Any:
+    """A section of beside_torch.yaml."""
+    return plain_yaml.beside(__file__, "beside_torch.yaml")[section]
+
+
+def fitting(package: str, torch: str) -> str:
+    """The release of a package that is made for a torch, for whichever CUDA that is: "2.5.1+cu124" → "0.0.29.post1"."""
+    return str(rows("made_for_torch").get(package, {}).get(torch.partition("+")[0], ""))
+
+
+def on_arm(torch: str | None, cuda: str) -> tuple[str | None, str]:
+    """The torch, None for the newest, and its CUDA, that has a wheel for a server with an ARM CPU."""
+    if torch is not None and numbers(torch) >= (2, 9):
+        return torch, cuda
+    own = rows("aarch64").get(".".join(map(str, numbers(torch or "")[:2])))
+    return (torch, own) if own else (None, "13.0")
+
+
+def devel_image(torch: str, cuda: str) -> str:
+    """The image of PyTorch that has this torch and its toolkit; of NVIDIA where the torch is not known."""
+    release = ".".join(map(str, numbers(torch)))
+    if cuda and release.count(".") == 2:
+        return f"pytorch/pytorch:{release}-cuda{cuda}-cudnn{9 if numbers(release) >= (2, 4) else 8}-devel"
+    return str(rows("nvidia_images").get(cuda, ""))
