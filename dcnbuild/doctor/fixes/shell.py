@@ -74,14 +74,15 @@ def command(
 def restart(target: Target, started: str, *options: str) -> Iterator[str]:
     """Starts a container as before, with more options."""
     again = places.started(started, *(quoting.argument(word, "sh") for word in options))
-    yield again or quoting.comment(f"docker run as before, with {' '.join(options)} behind run", target.shell)
+    program = " ".join(started.split()[:2]) or "docker run"
+    yield again or quoting.comment(f"Run {program} as before, with {' '.join(options)} behind it", target.shell)
 
 
 @makes_fix
-def typed(target: Target, said: str) -> Iterator[str]:
-    """A command as it was typed, where each of its words means to any shell what it says; nothing else."""
-    if places.plain(said):
-        yield said
+def typed(target: Target, said: str, before: str = "") -> Iterator[str]:
+    """A command as it was typed, where each of its words means to any shell what it says, else nothing."""
+    if all(map(places.plain, said.split(" && "))):
+        yield f"{before} {said}".strip()
 
 
 @makes_fix

@@ -11,6 +11,7 @@ from dcnbuild.doctor.fixes.commands import Installation
 
 if TYPE_CHECKING:
     from dcnbuild.doctor.logs.context import Context
+    from dcnbuild.doctor.logs.rule import Hit
 
 _PROMPT, _FAILS = wording.patterns("prompt", "fails")
 INSTALLS, _SETS, _SETS_NONE, _THERE = wording.patterns("installs", "sets", "sets_none", "there")
@@ -61,7 +62,8 @@ def typed(context: Context) -> dict[int, str]:
 def ran(context: Context) -> str:
     """The command that has printed a line, without what reads its output; "" where no prompt is shown."""
     above = [text for number, text in context.typed.items() if number <= context.line]
-    return re.split(r" (?:\d?>|\|)", above[-1])[0].strip() if above else ""
+    said = re.split(r" (?:\d?>|\|)", above[-1])[0] if above else ""
+    return re.sub(r"^(?:(?:cd|mkdir|source|\.|conda activate) [^&;]*(?:&&|;) *)+", "", said).strip()
 
 
 def done(context: Context) -> frozenset[frozenset[str]]:
@@ -72,8 +74,16 @@ def done(context: Context) -> frozenset[frozenset[str]]:
     tried = [at for at, (number, words) in enumerate(parts) if number < same or (again and again <= words)]
     ends = dict(zip(context.typed, [*context.typed, len(lines)][1:]))
     vain = [any(map(_FAILS.search, lines[number + 1 : ends[number]])) for number, _ in parts]
-    looks = {effects.words_of(text) for text in context.typed.values() if effects.of_line(text) == "reads"}
+    shown = (part.strip() for text in context.typed.values() for part in re.split(r"&&|[|;]+", text))
+    looks = {effects.words_of(part) for part in shown if effects.of_line(part) == "reads"}
     return (
         frozenset(words for at, (_, words) in enumerate(parts) if at < max(tried, default=0) or vain[at]) - {again}
         | looks
     )
+
+
+def there_for_user(hit: Hit) -> bool:
+    """Whether the module or the program that root lacks is there for whoever has called sudo, as the log shows."""
+    name = re.escape(hit["module"].partition(".")[0] or hit["name"])
+    shown = re.compile(rf"(?:^Successfully installed .*|already satisfied: ){name.replace('_', '[-_.]')}\b|^/\S*/{name}$")
+    return any(map(shown.search, hit.log.lines))

@@ -416,7 +416,7 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "torch_by_pip": torch,
     "toolkit_with": toolkit_of,
     "elsewhere": lambda hit, *words: fixes.by_hand(fixes.run(*words)),
-    "typed": lambda hit, said: fixes.typed(said),
+    "typed": lambda hit, said, before="": fixes.typed(said, before),
     "line_in": lambda hit, file, table, line: fixes.line_in(file, table, line, f"[{table}]" in hit.log.lines),
     "sudo": lambda hit, *words: fixes.command(*words, root=True),
     "start_with": lambda hit, *options: fixes.restart(hit.context.started, *options),

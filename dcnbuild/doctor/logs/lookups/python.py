@@ -18,7 +18,7 @@ from dcnbuild.machine import versions
 from dcnbuild.machine.compatibility import companions, table, torch_release
 
 #: A traceback that runs in pip's, uv's or build's own environment holds one of these.
-_ISOLATED, _DIRECT, _SETUP = wording.patterns("isolated", "direct", "setup")
+_ISOLATED, _DIRECT, _SETUP, _BUILDS = wording.patterns("isolated", "direct", "setup", "builds_by")
 _COMPILED = re.compile(r"_C\w*|_?ext|\w+_cuda|\w+_ext|\w+_cpp|C")
 _TORCH = re.compile(r"\btorch==(\d+)\.(\d+)\.(\d+)")
 
@@ -28,7 +28,8 @@ def isolated(hit: Hit) -> bool:
     around = hit.around(before=80, after=25)
     if _ISOLATED.search(around):
         return True
-    return not _DIRECT.search(around) and bool(_SETUP.search(around))
+    program = bool(hit.context.ran) and not _BUILDS.search(hit.context.ran)
+    return not program and not _DIRECT.search(around) and bool(_SETUP.search(around))
 
 
 def in_build(hit: Hit) -> bool:
