@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dcnbuild.doctor.logs.context import Context
     from dcnbuild.doctor.logs.rule import Hit
 
-_PROMPT, _FAILS = wording.patterns("prompt", "fails")
+_PROMPT, _FAILS, _SHOWS = wording.patterns("prompt", "fails", "shows_log")
 INSTALLS, _SETS, _SETS_NONE, _THERE = wording.patterns("installs", "sets", "sets_none", "there")
 
 
@@ -63,7 +63,8 @@ def ran(context: Context) -> str:
     """The command that has printed a line, without what reads its output; "" where no prompt is shown."""
     above = [text for number, text in context.typed.items() if number <= context.line]
     said = re.split(r" (?:\d?>|\|)", above[-1])[0] if above else ""
-    return re.sub(r"^(?:(?:cd|mkdir|source|\.|conda activate) [^&;]*(?:&&|;) *)+", "", said).strip()
+    said = re.sub(r"^(?:(?:cd|mkdir|source|\.|conda activate) [^&;]*(?:&&|;) *)+", "", said).strip()
+    return "" if _SHOWS.match(said) else said
 
 
 def done(context: Context) -> frozenset[frozenset[str]]:
@@ -85,5 +86,7 @@ def done(context: Context) -> frozenset[frozenset[str]]:
 def there_for_user(hit: Hit) -> bool:
     """Whether the module or the program that root lacks is there for whoever has called sudo, as the log shows."""
     name = re.escape(hit["module"].partition(".")[0] or hit["name"])
-    shown = re.compile(rf"(?:^Successfully installed .*|already satisfied: ){name.replace('_', '[-_.]')}\b|^/\S*/{name}$")
+    shown = re.compile(
+        rf"(?:^Successfully installed .*|already satisfied: ){name.replace('_', '[-_.]')}\b|^/\S*/{name}$"
+    )
     return any(map(shown.search, hit.log.lines))
