@@ -44,17 +44,16 @@ def words_of(command: str) -> frozenset[str]:
 
 def untried(lines: list[str], done: Iterable[frozenset[str]]) -> list[str]:
     """The lines of a fix without those that begin it and that the log shows to be done, where others are left."""
-    commands = [line for line in lines if not line.startswith(("#", "rem "))]
     vain: list[str] = []
-    for line in commands:
-        words = words_of(line)
+    for line in lines:
+        command = re.sub("^(?:#|rem) ", "", line)
+        words, reads = words_of(command), of_line(command) == "reads"
         same = any(words <= other and not any(word[0] == "-" for word in other - words) for other in done)
-        reads = of_line(line) == "reads"
-        if same and (reads or _ONCE.search(line)):
+        if same and (reads or (command == line and _ONCE.search(line))):
             vain.append(line)
-        elif not reads:
-            break
-    return lines if len(vain) == len(commands) else [line for line in lines if line not in vain]
+        elif command == line and not reads:
+            return [line for line in lines if line not in vain]
+    return lines
 
 
 def of_step(step: Any) -> Iterator[str | None]:

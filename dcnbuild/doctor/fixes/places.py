@@ -104,7 +104,7 @@ def _told(line: str, above: str, shell: Shell) -> list[str]:
 
 
 _SETTING = {"unit": r"\w*Environment=", "crontab": r"[A-Z_]+=", "script": r"export |unset "}
-_NOT_OURS = r"(?!\w+ run |sudo )"
+_NOT_OURS = r"(?!\w+ run |sudo |docker |podman )"
 
 
 def _served(lines: list[str], form: str, place: str) -> list[str]:

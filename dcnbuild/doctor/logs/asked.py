@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dcnbuild.doctor.logs.context import Context
     from dcnbuild.doctor.logs.rule import Hit
 
-_PROMPT, _FAILS, _SHOWS = wording.patterns("prompt", "fails", "shows_log")
+_PROMPT, _FAILS, _SHOWS, _PREPARES = wording.patterns("prompt", "fails", "shows_log", "prepares")
 INSTALLS, _SETS, _SETS_NONE, _THERE = wording.patterns("installs", "sets", "sets_none", "there")
 
 
@@ -63,24 +63,24 @@ def ran(context: Context) -> str:
     """The command that has printed a line, without what reads its output; "" where no prompt is shown."""
     above = [text for number, text in context.typed.items() if number <= context.line]
     said = re.split(r" (?:\d?>|\|)", above[-1])[0] if above else ""
-    said = re.sub(r"^(?:(?:cd|mkdir|source|\.|conda activate) [^&;]*(?:&&|;) *)+", "", said).strip()
+    said = _PREPARES.sub("", said).strip()
     return "" if _SHOWS.match(said) else said
 
 
 def done(context: Context) -> frozenset[frozenset[str]]:
     """What was run, by its words, and did not help: before the same failed again, failing itself, or only to look."""
-    lines, failed, again = context.log.lines, context.log.text(context.line), effects.words_of(context.ran)
+    lines, failed = context.log.lines, context.log.text(context.line)
+    again = effects.words_of(context.ran.split(" && ")[-1])
     parts = [(n, effects.words_of(part)) for n, text in context.typed.items() for part in re.split(r"&&|[|;]+", text)]
-    same = next((n for n in range(len(lines) - 1, -1, -1) if context.log.text(n) == failed), context.line)
+    same = next((n for n in range(len(lines) - 1, -1, -1) if failed in lines[n]), context.line)
     tried = [at for at, (number, words) in enumerate(parts) if number < same or (again and again <= words)]
     ends = dict(zip(context.typed, [*context.typed, len(lines)][1:]))
     vain = [any(map(_FAILS.search, lines[number + 1 : ends[number]])) for number, _ in parts]
     shown = (part.strip() for text in context.typed.values() for part in re.split(r"&&|[|;]+", text))
     looks = {effects.words_of(part) for part in shown if effects.of_line(part) == "reads"}
-    return (
-        frozenset(words for at, (_, words) in enumerate(parts) if at < max(tried, default=0) or vain[at]) - {again}
-        | looks
-    )
+    last = max(tried, default=0)
+    used = {words for at, (_, words) in enumerate(parts) if at < last or vain[at]}
+    return frozenset(used - {again} | looks)
 
 
 def there_for_user(hit: Hit) -> bool:

@@ -93,7 +93,7 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
 
 
 def _runs(hit: Hit, lines: tuple[str, ...]) -> bool:
-    """Whether it is a program that failed, at a prompt, and lines of a fix change something and do not start it anew."""
+    """Whether a program failed at a prompt, and the lines of a fix change something and do not start it anew."""
     program, target = hit.context.ran.partition(" ")[0], hit.context.target(hit.facts)
     typed = program and not (target.place or target.form or _BUILDS.search(hit.context.ran))
     changes = any(of_line(line) != "reads" for line in lines)

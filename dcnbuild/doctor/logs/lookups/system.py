@@ -17,7 +17,8 @@ def beside(hit: Hit) -> str:
     named = re.split(r"[/\\]", hit["name"])[-1] or next(iter(re.findall("ninja|cmake", hit.text.lower())), "ninja")
     program = re.escape(named)
     shown = re.compile(rf"(?:^|\s)(/\S*)/{program}\*?$|already satisfied: {program}(?:==\S+)? in (/\S+?)/lib/python3")
-    found = (shown.search(line) for line in hit.log.lines if named in line)
+    printed = (line for n, line in enumerate(hit.log.lines) if named in line and n not in hit.context.typed)
+    found = map(shown.search, printed)
     there = next((one for one in found if one and not re.search("o such|ot found|annot", one.string)), None)
     return (there[1] or f"{there[2]}/bin") if there else ""
 
