@@ -39,6 +39,8 @@ def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
         return
     if found.kind == "torch":
         yield _torch_anew(hit)
+    elif cache := re.match(r".*[/\\]torch_extensions[/\\].*(?=[/\\])", path):  # torch compiles it when it is asked for
+        yield fixes.remove(cache[0], recursive=True)
     elif found.package:
         yield from build_anew(hit, found.package)
     elif not path.strip() and hit.context.cmake and not (hit.context.of_torch or hit.context.by_pip):
@@ -232,7 +234,8 @@ def again(hit: Hit, *options: str) -> Iterator[Fix]:
     """The command that was given, once more; in an image or a job only if it has to have other options."""
     asked = given(hit, *options)
     if asked is None or not asked.given:
-        yield from build(hit, *options)
+        indexed = asked is not None and not (options or hit.context.again) and re.search(r"\binstall ", hit.context.ran)
+        yield from [fixes.typed(hit.context.ran)] if indexed else build(hit, *options)
         return
     at = 0 if asked.manager or "setup.py" in asked.given else asked.given.index("install") + 1
     words = (*asked.given[:at], *(word for word in options if at and word not in asked.given), *asked.given[at:])

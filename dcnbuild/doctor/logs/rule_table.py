@@ -96,8 +96,9 @@ def _runs(hit: Hit, lines: tuple[str, ...]) -> bool:
     """Whether a program failed at a prompt, and the lines of a fix change something and do not start it anew."""
     program, target = hit.context.ran.partition(" ")[0], hit.context.target(hit.facts)
     typed = program and not (target.place or target.form or _BUILDS.search(hit.context.ran))
-    changes = any(of_line(line) != "reads" for line in lines)
-    return bool(typed) and changes and not any(re.search(rf"^{re.escape(program)}\b", line) for line in lines)
+    changing = [line for line in lines if of_line(line) != "reads"]
+    started = any(re.search(rf"^{re.escape(program)}\b", line) for line in changing)
+    return bool(typed and changing) and not started
 
 
 def _would_be_an_option(argument: str, word: str) -> bool:
