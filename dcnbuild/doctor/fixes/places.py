@@ -60,6 +60,7 @@ def unit(line: str, form: str = "unit") -> str:
     """One line of a shell, or a comment, for a unit of systemd or a crontab, whose program no shell has started."""
     found = _SET.fullmatch(line)
     after = _AFTER.fullmatch(found["value"]) if found else None
+    after = after if after and after["before"] else None
     if found and (after or "$" not in found["value"]):
         ending = _PATHS[form] if after and after["variable"] == "PATH" else ""
         value = after["before"].rstrip(":") + ending if after else found["value"]
@@ -107,14 +108,21 @@ _SETTING = {"unit": r"\w*Environment=", "crontab": r"[A-Z_]+=", "script": r"expo
 _NOT_OURS = r"(?!\w+ run |sudo |docker |podman )"
 
 
-def _served(lines: list[str], form: str, place: str) -> list[str]:
-    """Lines of which some belong into a unit or a crontab: a service takes them when it is started again."""
+def _belong(lines: list[str], form: str) -> list[str]:
+    """The lines without those that show something, where others belong into a unit or a crontab."""
+    sets = any(_SET.fullmatch(line) or _UNSET.fullmatch(line) for line in lines)
+    return [
+        line for line in lines if line[0] == "#" or not (sets and form in _SETS_IN and effects.of_line(line) == "reads")
+    ]
+
+
+def _restarted(lines: list[str], form: str, place: str) -> list[str]:
+    """The same with what makes a service take them."""
     unit = re.search(r"systemctl (?P<user>--user )?edit (?P<name>[\w@.-]+):$", place)
-    if not any(re.match(_SETTING[form], line) for line in lines):
+    if unit is None or not any(re.match(_SETTING[form], line) for line in lines):
         return lines
-    kept = [line for line in lines if re.match(rf"#|{_SETTING[form]}", line) or effects.of_line(line) != "reads"]
-    system = f"systemctl {unit['user']}" if unit and unit["user"] else "sudo systemctl "
-    return [*kept, f"{system}daemon-reload", f"{system}restart {unit['name']}"] if unit else kept
+    system = f"systemctl {unit['user']}" if unit["user"] else "sudo systemctl "
+    return [*lines, f"{system}daemon-reload", f"{system}restart {unit['name']}"]
 
 
 def form_of(place: str) -> str:
@@ -133,6 +141,7 @@ def placed(lines: list[str], form: str, place: str, shell: Shell) -> list[str]:
         shell: whose lines they are.
     """
     comment = quoting.comment("", shell).strip()
+    lines = _belong(lines, form)
     lines = [said for line, above in zip(lines, ["", *lines]) for said in _told(line, above, shell)]
     if form in ("unit", "crontab", "script") and any(map(_INSTALLS.match, lines)):
         last = max(number for number, line in enumerate(lines) if _INSTALLS.match(line)) + 1
@@ -140,10 +149,10 @@ def placed(lines: list[str], form: str, place: str, shell: Shell) -> list[str]:
         return [once, *lines[:last], *(placed(lines[last:], form, place, shell) if lines[last:] else [])]
     if form == "cell":
         lines = [cell(line) for line in lines]
-        if any(line.startswith("%pip ") for line in lines):
+        if any(re.match(r"%pip (?:un)?install ", line) for line in lines):
             lines.append("# Then restart the kernel or session, before anything is imported, and run the cells again")
     elif form in _SETS_IN:
-        lines = _served([unit(line, form) for line in lines], form, place)
+        lines = _restarted([unit(line, form) for line in lines], form, place)
     elif form:
         again = container(lines, form)
         if again != lines:

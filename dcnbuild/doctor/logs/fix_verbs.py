@@ -280,7 +280,7 @@ def wanted(hit: Hit, *options: str) -> str:
     address = rf"git\+https?://[\w./@-]{{1,200}}/{name}(?:[@#][\w./@#=&-]{{1,200}})?(?![\w-])"
     given = package != "." or (hit["project"] == "." and "-e" not in options)
     named = hit.context.first(re.compile(address, re.IGNORECASE)) if given else None
-    said = asked.named(package) if asked and package != "." else ""
+    said = asked.named(package) if asked and not asked.manager and package != "." else ""
     return said or (named[0] if named else hit["pinned"] or package)
 
 
