@@ -9,6 +9,7 @@ from typing import Any
 
 from dcnbuild.base import plain_yaml
 from dcnbuild.base.versions import numbers
+from dcnbuild.machine.compatibility import torch_release
 
 
 def rows(section: str) -> Any:
@@ -30,8 +31,20 @@ def on_arm(torch: str | None, cuda: str) -> tuple[str | None, str]:
 
 
 def devel_image(torch: str, cuda: str) -> str:
-    """The image of PyTorch that has this torch and its toolkit; of NVIDIA where the torch is not known."""
-    release = ".".join(map(str, numbers(torch)))
+    """The image of PyTorch that has this torch and its toolkit, by default that of PyPI's; of NVIDIA for no torch."""
+    release, row = ".".join(map(str, numbers(torch))), torch_release(torch)
+    cuda = cuda or (row.default if row and "+" not in torch else "") or ""
     if cuda and release.count(".") == 2:
         return f"pytorch/pytorch:{release}-cuda{cuda}-cudnn{9 if numbers(release) >= (2, 4) else 8}-devel"
     return str(rows("nvidia_images").get(cuda, ""))
+
+
+def sibling(name: str) -> str:
+    """For "spconv-cu128", the newest that there is: "spconv-cu126"."""
+    stem, _, ending = name.rpartition("-")
+    known = rows("named_after_cuda").get(stem, [])
+    if not known or ending in known:
+        return ""
+    digits = "".join(filter(str.isdigit, ending))
+    older = [item for item in known if "".join(filter(str.isdigit, item)) <= digits]
+    return f"{stem}-{(older or known)[-1]}"

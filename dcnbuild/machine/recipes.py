@@ -53,6 +53,39 @@ DEBIAN: Mapping[str, DebianRecipe] = {
 }
 
 
+#: The first toolkit in NVIDIA's package repository for a distribution, as far as it was looked up. Source:
+#: what that repository lists; for Ubuntu 24.04 also Jimver/cuda-toolkit#375.
+_FIRST_IN_REPOSITORY = {"ubuntu 22.04": (11, 7), "ubuntu 24.04": (12, 5), "debian 12": (12, 4)}
+
+
+def source(version: str, where: str, linux: bool) -> tuple[str, str]:
+    """Returns where a toolkit for a torch of this CUDA version comes from, and which version it will be.
+
+    "dcnbuild", "conda", "nix", "repository" (NVIDIA's, of packages) or "archive" (NVIDIA's, of installers): the first
+    that is possible is the shortest, and takes no root. Another minor version of the same major does no harm, so that a
+    newer one stands in for what a source does not have.
+
+    Args:
+        version: the CUDA version.
+        where: "conda", "nix" or the distribution, "ubuntu 24.04"; "" for none that is known.
+        linux: whether it is for Linux.
+    """
+    wanted = numbers(version)[:2]
+    if linux and from_pypi(version):
+        return "dcnbuild", version
+    if where in ("conda", "nix"):
+        return where, version
+    if where.startswith("debian"):  # the recipes take Debian's own archive
+        known = [name for name in DEBIAN if numbers(name)[:1] == wanted[:1]]
+        newer = [name for name in known if numbers(name) >= wanted]
+        if newer:
+            return "dcnbuild", min(newer, key=numbers)
+    first = _FIRST_IN_REPOSITORY.get(where)
+    if first is not None and first[:1] <= wanted[:1]:
+        return "repository", ".".join(map(str, first)) if first > wanted else version
+    return "archive", version
+
+
 def from_pypi(version: str) -> bool:
     """Whether PyPI's packages have this toolkit, e.g. "13.0"."""
     return numbers(version)[:2] >= PYPI_FROM

@@ -173,3 +173,27 @@ def wheel_for(name: str) -> Wheel | None:
             if any(item // 10 == wanted // 10 and item <= wanted for item in same_major):
                 return Wheel(cuda, row.release)
     return None
+
+
+def newest_within(wanted: str) -> str:
+    """The newest Python below the bound of a requirement: ">=3.6,<3.11" → "3.10"."""
+    found = re.search(r"<\s*3\.(\d{1,2})", wanted)
+    return f"3.{int(found[1]) - 1}" if found and int(found[1]) else ""
+
+
+def of_tag(tag: str) -> str:
+    """The Python of a wheel's tag: "cp310" → "3.10", "" for one that names none."""
+    found = re.match(r"cp(3)(\d{1,2})", tag)
+    return f"{found[1]}.{found[2]}" if found else ""
+
+
+def beyond(pinned: str) -> str:
+    """Newer releases of the same major than one that was asked for: "numpy==1.23.5" → "numpy>1.23.5,<2"."""
+    name, _, version = pinned.partition("==")
+    return f"{name}>{version},<{(numbers(version) or (0,))[0] + 1}"
+
+
+def of_number(number: str) -> str:
+    """The CUDA of cudaDriverGetVersion's number: 11040 → "11.4", "" for none."""
+    found = int(number or 0)
+    return f"{found // 1000}.{found % 1000 // 10}" if found else ""

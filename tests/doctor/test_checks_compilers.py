@@ -47,8 +47,10 @@ def test_a_gcc_that_nvcc_refuses_and_no_other() -> None:
     )
     assert one(replace(facts, wants_cuda=True), "gcc-too-new").severity == "error"
     fedora = replace(HEALTHY.machine, package_manager="dnf", distribution="fedora 42")
-    assert one(replace(facts, machine=fedora), "gcc-too-new").fix[0] == (
-        "conda install -c conda-forge gcc_linux-64=12 gxx_linux-64=12"  # Fedora has no gcc 12 beside its own
+    assert one(replace(facts, machine=fedora), "gcc-too-new").fix[1:3] == (
+        # Fedora has no gcc 12 beside its own, and no environment of conda is active
+        "conda create -c conda-forge -p ~/gcc-12 gcc_linux-64=12 gxx_linux-64=12",
+        'export CC="$HOME/gcc-12/bin/x86_64-conda-linux-gnu-gcc"',
     )
     arch = replace(HEALTHY.machine, package_manager="pacman", distribution="arch")
     assert "yay -S gcc12" in one(replace(facts, machine=arch), "gcc-too-new").fix

@@ -24,11 +24,3 @@ from dcnbuild.doctor.fixes.system import (
     c_compiler, install_gcc, install_msvc, package_install, system_install, use_compiler, use_gcc,
 )
 from dcnbuild.doctor.fixes.toolkits import install_toolkit, toolkit_source, use_toolkit
-
-__all__ = [
-    "INDEX", "again", "ask_gpus", "by_hand", "c_compiler", "command", "conda_install", "dcnbuild", "exchange",
-    "from_image", "install_gcc", "install_msvc", "install_toolkit", "install_torch", "line_in", "make_directory",
-    "on", "package_install", "pip", "pip_install", "prepend", "rebuild", "remove", "restart", "run", "say",
-    "set_constant", "set_env", "set_env_from", "set_list", "system_install", "temporary_here", "toolkit_source",
-    "typed", "unset_env", "use_compiler", "use_gcc", "use_toolkit", "vs_shell",
-]

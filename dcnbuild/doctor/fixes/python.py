@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 
-from dcnbuild.base import plain_yaml, quoting
+from dcnbuild.base import quoting
 from dcnbuild.base.quoting import UnquotableError
 from dcnbuild.base.versions import allows
 from dcnbuild.doctor.fixes.fix import Fix, Target, makes_fix
-from dcnbuild.doctor.fixes.shell import command, remove
+from dcnbuild.doctor.fixes.shell import command, remove, say
+from dcnbuild.machine import installers
 from dcnbuild.machine.beside_torch import on_arm
 from dcnbuild.machine.compatibility import companions
 from dcnbuild.machine.facts import Facts
@@ -21,8 +21,6 @@ INDEX = "https://download.pytorch.org/whl"
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][\w.-]*(?:\[[\w,.-]+\])?(?:[=<>!~]=?[\w.*+!,<>=~ -]+)?", re.ASCII)
 #: The commands of pip that uv has.
 _OF_UV = ("install", "uninstall", "show", "list", "check", "freeze")
-#: What the manager of a project is told in place of pip.
-_MANAGERS = plain_yaml.beside(__file__, "managers.yaml")
 
 
 def python_of(target: Target) -> list[str]:
@@ -43,9 +41,10 @@ def on(target: Target, facts: Facts, fix: Fix) -> Iterator[str]:
 @makes_fix
 def pip(target: Target, *words: str | Path, operands: Iterable[str | Path] = ()) -> Iterator[str]:
     """Runs pip, or what stands for it, for the Python that the fix is about."""
-    managed = [*_managed(target, [*map(str, words), *map(str, operands)])]
+    managed = [*installers.instead_of_pip(target.project, [*map(str, words), *map(str, operands)], target.building)]
+    for line in managed:
+        yield from (say(line) if isinstance(line, str) else command(*line)).strict(target)
     if managed:
-        yield from managed
         return
     python = python_of(target)
     before = [*python, "-m", "pip"] if python else ["pip"]
@@ -56,25 +55,6 @@ def pip(target: Target, *words: str | Path, operands: Iterable[str | Path] = ())
     if before[0] == "uv":  # which asks nothing
         words = tuple(word for word in words if word != "-y")
     yield from command(*before, *words, operands=tuple(operands)).strict(target)
-
-
-def _managed(target: Target, words: list[str]) -> Iterator[str]:
-    """The same by the manager of the project, which takes back what pip does; nothing where pip may do it."""
-    url = next((word for word in words if word.startswith("https://")), "")
-    names = [word for word in dict.fromkeys(words[1:]) if not word.startswith("-") and word != url]
-    what = "rebuild" if "--no-build-isolation" in words else "add_from" if url else "add"
-    if words[0] != "install" or names in ([], ["pip"]) or not all(map(_REQUIREMENT.fullmatch, names)):
-        return
-    row = _MANAGERS.get(target.project, {})
-    known = {"name": names[0], "url": url, "index": f"pytorch-{url.rpartition('/')[2]}"}
-    known["later"] = row.get("later", "") if target.building else ""
-    named = [name if re.search("[=<>]", name) else name + row.get("alone", "") for name in names]
-    for line in row.get(what, ()):
-        if isinstance(line, str):
-            yield quoting.comment(line.format(**known), target.shell)
-        else:
-            written = (named if word == "{names}" else [word.format(**known)] for word in line)
-            yield from command(*filter(None, chain.from_iterable(written))).strict(target)
 
 
 def run(*words: str) -> Fix:
@@ -92,12 +72,12 @@ def pip_install(
             raise UnquotableError(f"{text}: no requirement that pip could install")
     newer = not index and (not options or (tuple(options) == ("--upgrade",) and re.search("[=<>]", requirements[0])))
     if newer and all(allows(text, target.there) for text in requirements):
-        name, python = re.split(r"[\[=<>!~]", requirements[0])[0], python_of(target) or ["python"]
-        said = f"{name} {target.there[name.lower().replace('_', '-')]} is installed already, as the log shows"
-        yield quoting.comment(f"{said}: what fails runs another Python, or finds another copy first:", target.shell)
-        yield from command(*python, "-c", "import sys; print(sys.executable, sys.path)").strict(target)
-        options = ("--force-reinstall", "--no-deps")
-        yield from command(*python, "-m", "pip", "install", *options, *requirements).strict(target)
+        name = re.split(r"[\[=<>!~]", requirements[0])[0].lower().replace("_", "-")
+        said = f"{name} {target.there[name]} is installed already, as the log shows: what fails runs another Python"
+        yield quoting.comment(f"{said}, or finds another copy first:", target.shell)
+        words = (*(python_of(target) or ["python"]), "-m", "pip")
+        yield from command(*words, "--version").strict(target)
+        yield from command(*words, "install", "--force-reinstall", "--no-deps", *requirements).strict(target)
         return
     yield from pip("install", *options, *requirements, *index).strict(target)
 
@@ -125,7 +105,7 @@ def exchange(target: Target, *requirements: str, index: Iterable[str] = ()) -> I
     pip takes a version with another "+cu…" for the same, and --force-reinstall would exchange numpy and others too.
     """
     names = [re.split(r"[\[=<>!~]", text)[0] for text in requirements]
-    if target.project not in _MANAGERS:
+    if target.project not in installers.MANAGERS:
         yield from pip("uninstall", "-y", *(name for name in names if name.startswith("torch"))).strict(target)
     yield from pip_install(*requirements, index=index).strict(target)
 

@@ -6,16 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from dcnbuild.base import plain_yaml, quoting
+from dcnbuild.base import quoting
 from dcnbuild.base.versions import numbers
 from dcnbuild.doctor.fixes.fix import Target, makes_fix
 from dcnbuild.doctor.fixes.places import SHELLS
 from dcnbuild.doctor.fixes.python import conda_install
 from dcnbuild.doctor.fixes.shell import assignment, command, prepend, set_constant, vs_shell
 from dcnbuild.machine.facts import Compiler
-
-#: Packages as Debian calls them → as others do.
-PACKAGES: dict[str, dict[str, str]] = plain_yaml.beside(__file__, "packages.yaml")
+from dcnbuild.machine.installers import called
 
 
 @makes_fix
@@ -50,10 +48,9 @@ def package_install(target: Target, name: str) -> Iterator[str]:
         if name.startswith("lib"):  # conda's linker, and a cross compiler, look elsewhere
             yield from prepend("LIBRARY_PATH", f"/usr/lib/{target.architecture}-linux-gnu").strict(target)
         return
-    called = PACKAGES.get(name, {})
     yes = (SHELLS["unattended"].get(manager),) if target.unattended else ()
     words = filter(None, (*SHELLS["installs"].get(manager, (manager, "install")), *yes))
-    root, named = manager not in SHELLS["of_users"], called.get(manager, name)
+    root, named = manager not in SHELLS["of_users"], called(name, manager) or name
     listless = manager == "apt-get" and target.unattended  # as an image or a runner is
     plain = replace(target, shell="sh") if listless else target
     (line,) = command(*words, operands=(named,), root=root).strict(plain)
@@ -61,9 +58,9 @@ def package_install(target: Target, name: str) -> Iterator[str]:
         update = "" if target.root else "sudo "
         line = f"{'RUN ' if target.shell == 'dockerfile' else ''}{update}apt-get update && {line}"
     yield line
-    if target.rootless and "conda" in called:
+    if target.rootless and called(name, "conda"):
         yield quoting.comment("or, without root, into a conda environment:", target.shell)
-        yield from conda_install(called["conda"]).strict(replace(target, alternative=True))
+        yield from conda_install(called(name, "conda")).strict(target)
 
 
 @makes_fix

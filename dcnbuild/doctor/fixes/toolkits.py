@@ -8,16 +8,12 @@ from pathlib import Path
 
 from dcnbuild.base import quoting
 from dcnbuild.base.quoting import UnquotableError
-from dcnbuild.base.versions import numbers
 from dcnbuild.doctor.fixes.fix import Target, makes_fix
 from dcnbuild.doctor.fixes.python import conda_install, dcnbuild, dcnbuild_words
 from dcnbuild.doctor.fixes.shell import assignment, prepend, set_constant, set_env_from, written
 from dcnbuild.doctor.fixes.system import system_install
 from dcnbuild.machine import recipes
 
-#: The first toolkit in NVIDIA's package repository for a distribution, as far as it was looked up. Source:
-#: what that repository lists; for Ubuntu 24.04 also Jimver/cuda-toolkit#375.
-_FIRST_IN_REPOSITORY = {"ubuntu 22.04": (11, 7), "ubuntu 24.04": (12, 5), "debian 12": (12, 4)}
 _WINDOWS_TOOLKITS = r"C:\Program Files\NVIDIA GPU Computing Toolkit\CUDA"
 
 
@@ -52,29 +48,9 @@ def _version(text: str) -> None:
 
 
 def toolkit_source(target: Target, version: str) -> tuple[str, str]:
-    """Where a toolkit for a torch of this CUDA version comes from, and which version it will be.
-
-    "dcnbuild", "conda", "nix", "repository" (NVIDIA's, of packages) or "archive" (NVIDIA's, of installers): the first
-    that is possible is the shortest, and takes no root. Another minor version of the same major does no harm, so that a
-    newer one stands in for what a source does not have.
-    """
-    wanted = numbers(version)[:2]
-    if target.system == "Linux" and recipes.from_pypi(version):
-        return "dcnbuild", version
-    if target.conda or target.rootless:
-        return "conda", version
-    if target.manager == "nix":
-        return "nix", version
-    if (target.distribution or "").startswith("debian"):  # the recipes take Debian's own archive
-        known = [name for name in recipes.DEBIAN if numbers(name)[:1] == wanted[:1]]
-        newer = [name for name in known if numbers(name) >= wanted]
-        if newer:
-            return "dcnbuild", min(newer, key=numbers)
-    first = _FIRST_IN_REPOSITORY.get(target.distribution or "")
-    if first is not None and first[:1] <= wanted[:1]:
-        stands_in = first > wanted
-        return "repository", ".".join(map(str, first)) if stands_in else version
-    return "archive", version
+    """Where a toolkit for a torch of this CUDA version comes from, and which version it will be."""
+    where = "conda" if target.conda or target.rootless else target.distribution or target.manager or ""
+    return recipes.source(version, where, linux=target.system == "Linux")
 
 
 @makes_fix

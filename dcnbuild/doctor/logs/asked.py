@@ -26,8 +26,11 @@ def installation(context: Context, reach: int = 400) -> Installation | None:
 
 
 def built(made: Installation, context: Context) -> str:
-    """The package among the targets that the log shows to be built, by what its extension is called; else "."."""
-    for name in (found[0] for target in made.targets if (found := re.match(r"\w[\w.-]*(?![\w.:+/\\-])", target))):
+    """The package among the targets that the log shows to be built: the only one, or by its extension; else "."."""
+    names = [found[0] for one in made.targets if (found := re.match(r"\w[\w.-]*(?![\w.:+/\\-])", one))]
+    if len(names) == len(made.targets) == 1 and context.by_pip:
+        return names[0]
+    for name in names:
         like = re.sub(r"[-_.]+", "[-_.]+", name)
         if context.first(re.compile(rf"building '_?{like}|pip-install-\w+/{like}")):
             return name

@@ -12,7 +12,7 @@ from dcnbuild.doctor.fixes.fix import Fix, together
 from dcnbuild.doctor.logs import asked as asking
 from dcnbuild.doctor.logs import project, system_verbs
 from dcnbuild.doctor.logs.lookups import extensions, runtime, tables
-from dcnbuild.doctor.logs.owner import owner, package_of
+from dcnbuild.doctor.logs.owner import owner
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.resolver import jetson_torch
 from dcnbuild.knowledge import modules
@@ -44,7 +44,7 @@ def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
     elif found.package:
         yield from build_anew(hit, found.package)
     elif not path.strip() and hit.context.cmake and not (hit.context.of_torch or hit.context.by_pip):
-        yield system_verbs.cmake_build(hit)
+        yield fixes.command("cmake", "--build", system_verbs.build_directory(hit))
     elif not path.strip() and asked and asked.directory:
         if asked.directory == "." and hit["project"].startswith(("~", "/")) and _moved(hit):
             yield from _enter(hit, "")
@@ -117,9 +117,8 @@ def port(hit: Hit, edit: str = "", files: str = r".*[.](cuh?|cpp|cc|h|hpp)") -> 
         yield fixes.say("or the project of its own, in a clone:")
     own = own_copy(hit) if hit["project"] == "." else None
     if own is not None:
-        name, fetch, target = own
-        yield from (*fetch, fixes.dcnbuild("port", "--in-place", operands=(name,)))
-        yield fixes.pip("install", "--no-build-isolation", operands=(target,))
+        yield from (*own[1], fixes.dcnbuild("port", "--in-place", operands=own[:1]))
+        yield fixes.pip("install", "--no-build-isolation", operands=own[2:])
         return
     if edit and hit.context.again and hit["project"] != "." and not hit.context.windows:
         words = ("-regextype", "posix-extended", "-regex", files, "-exec", "sed", "-i", "-E", edit, "{}", "+")
@@ -129,9 +128,7 @@ def port(hit: Hit, edit: str = "", files: str = r".*[.](cuh?|cpp|cc|h|hpp)") -> 
 
 
 def own_copy(hit: Hit) -> tuple[str, tuple[Fix, ...], str] | None:
-    """For sources that pip has fetched and deleted: the name of a copy of one's own, what fetches it, what of it is to
-    be installed. None where a checkout is built.
-    """
+    """Of sources that pip has fetched and deleted, a copy of one's own: its name, what fetches it, what to install."""
     said = fixes.say("pip has deleted the copy that it built, so one of your own:")
     clone, package = project.cloned(hit.context), hit["package"]
     if clone is not None:
@@ -205,9 +202,7 @@ def build(hit: Hit, *options: str) -> Iterator[Fix]:
 
 
 def needs(hit: Hit, *missing: str) -> Fix:
-    """Installs, in one go, what a build without isolation takes from the environment: what the log shows to be missing,
-    and what else this package's build imports.
-    """
+    """Installs, in one go, what a build without isolation imports: what is missing, and what else the table has."""
     about = f"{hit['package']} {hit.context.command} {hit['project']}"
     rows = tables.rows("build_needs").items()
     known = next((words for name, words in rows if re.search(name, about, re.IGNORECASE)), "packaging ninja")
@@ -303,16 +298,13 @@ def compiled_anew(hit: Hit, line: str) -> Iterator[Fix]:
     more = ("--extra-index-url", index[0]) if index else ()
     listed = {one["name"]: one for text in hit.log.lines if (one := _LISTED.fullmatch(text.strip()))}
     names = [name for name in listed if not _WITH_TORCH.fullmatch(name)]
-    stays = asked is not None and asked[1] == hit["torch"].partition("+")[0]
-    fitting = {
-        name: listed[name]["release"] if stays else beside_torch.fitting(name, asked[1] if asked else "")
-        for name in names
-        if name in beside_torch.rows("made_for_torch")
-    }
-    pairs = {name: fit for name, fit in fitting.items() if fit}
+    version, made = asked[1] if asked else "", beside_torch.rows("made_for_torch").keys() & names
+    stays = version == hit["torch"].partition("+")[0]
+    fits = ((name, listed[name]["release"] if stays else beside_torch.fitting(name, version)) for name in sorted(made))
+    pairs = {name: fit for name, fit in fits if fit}
     if pairs:
         yield fixes.say("each of their releases is made for one torch, so those for this one:")
-        yield fixes.pip_install(*(f"{name}=={fit}" for name, fit in pairs.items()), index=more)
+        yield fixes.pip_install(*map("==".join, pairs.items()), index=more)
     rows = {name: modules.of_package(name) for name in names if name not in pairs}
     words = {name: row.install[-1] for name, row in rows.items() if row and row.install}
     known = {name: said[-1] for name, said in words.items() if said[0] == "pip" and said[-1] != "."}
@@ -329,25 +321,19 @@ def release(hit: Hit, package: str, wanted: str = "") -> Iterator[Fix]:
     """Installs a release that is asked for, by the installer of its project where pip's would come without its ops."""
     requirement = package + re.sub(r"\s", "", wanted)
     row = modules.of_package(package)
-    other = [words for words in row.install if words[0] not in ("pip", "python")] if row else []
-    if row is None or not other or other[-1][0] != "mim":
+    if row is None or not row.install or row.install[-1][0] != "mim":
         yield fixes.pip_install(requirement)
         return
     yield from (fixes.run(*words) for words in row.install[:-1])
     yield fixes.command(*row.install[-1][:-1], requirement)
 
 
-def devel(hit: Hit) -> str:
-    """The image with a toolkit of the same name as the one without that the log names, "" where it names none."""
-    image = hit.context.first(_NO_NVCC, len(hit.log))
-    return f"{image['image']}-devel{image['rest'] or ''}" if image else ""
-
-
-def devel_started(hit: Hit) -> str:
-    """The command that has started a container of the one, for the other."""
-    found = hit.context.first(_STARTED, len(hit.log))
-    other = _NO_NVCC.sub(r"\g<image>-devel\g<rest>", found["command"]) if found else ""
-    return other if found and other != found["command"] else ""
+def devel(hit: Hit) -> dict[str, str]:
+    """The `image` with a toolkit for the log's without one, and the command that `started` a container, with it."""
+    image, begun = (hit.context.first(pattern, len(hit.log)) for pattern in (_NO_NVCC, _STARTED))
+    texts = (image[0] if image else "", begun["command"] if begun else "")
+    named, other = (_NO_NVCC.sub(lambda one: f"{one['image']}-devel{one['rest'] or ''}", text) for text in texts)
+    return {"image": named, "started": other if other != texts[1] else ""}
 
 
 def module(hit: Hit) -> str:
@@ -390,9 +376,7 @@ def torch(hit: Hit, version: str = "", cuda: str = "") -> Fix:
         )
     name = runtime.serving(hit)
     if name and (not version or version != hit["torch"].partition("+")[0]):
-        said = fixes.say(
-            f"{name} asks for one release of torch, so a newer {name}, which brings the torch it was made for:"
-        )
+        said = fixes.say(f"{name} asks for one release of torch, so a newer {name}, which brings that:")
         return together((said, fixes.pip_install(name, options=("--upgrade",))))
     if hit.context.windows and not cuda:  # PyPI's torch for Windows has no CUDA
         named = (hit["torch_cuda"], hit["toolkit"], "12.8")
@@ -411,7 +395,7 @@ def unset_env(hit: Hit, name: str) -> Iterator[Fix]:
 _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
     *(again, submodules, unset_env, upgrade, newer, release, exchange, build, rebuild, other_wheel),
     *(needs, rerun, port),
-    *(system_verbs.configure, system_verbs.library_package),
+    system_verbs.library_package,
 )
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
 VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
@@ -431,5 +415,4 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "rebuild_of": build_anew,
     "use_toolkit": lambda hit, version="", root="": fixes.use_toolkit(version or None, root or None),
     "stand_in": lambda hit, occasion: extensions.stand_in(occasion),
-    "show": lambda hit, module: fixes.pip("show", operands=(package_of(module),)),
 }

@@ -74,19 +74,15 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
     cut = next((number for number, fix in enumerate(made) if is_alternative(fix, target)), len(made))
     lines = render(made[:cut], target, whole=False)
     changes = any(map(_CHANGES.search, lines)) or (any(map(_SETS.search, lines)) and failed(hit))
-    torch = next(filter(_TORCH.search, lines), "")
+    rest = [re.sub(r"^(?:#|rem) ", "", line) for line in render(made[cut:], target, whole=False)]
+    torch = next(filter(_TORCH.search, (*lines, *rest)), "")
     if torch:
-        made.insert(cut, together(compiled_anew(hit, torch)))
-        cut += 1
-    others = [re.sub(r"^(?:#|rem) ", "", line) for line in render(made[cut:], target, whole=False)]
-    other = "" if torch else next(filter(_TORCH.search, others), "")
-    if other:
-        made.append(together(compiled_anew(hit, other)))
-    if changes and not any(map(BUILDS.search, lines)) and builds(hit):
-        own = own_copy(hit) if any(map(_CLONES.search, lines)) else None
-        made.insert(
-            cut, fixes.pip("install", "--no-build-isolation", operands=own[2:]) if own else together(again(hit))
-        )
+        made.insert(cut if torch in lines else len(made), together(compiled_anew(hit, torch)))
+        cut += torch in lines
+    own = own_copy(hit) if any(map(_CLONES.search, lines)) else None
+    if changes and not any(map(BUILDS.search, lines)) and (own or builds(hit)):
+        anew = (fixes.pip("install", "--no-build-isolation", operands=own[2:]),) if own else again(hit)
+        made.insert(cut, together(anew))
     elif _runs(hit, lines):
         made.insert(cut, fixes.typed(hit.context.ran))
     yield from made

@@ -128,8 +128,7 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
         if fetched and words[-1] == ".":
             words = (*(word for word in words[:-1] if word != "-e"), f"git+https://github.com/{row.repository}")
         pinned = hit.context.asked.named(row.package) if hit.context.asked and words[0] == "mim" else ""
-        if "==" in pinned:
-            words = (*words[:-1], pinned)
+        words = (*words[:-1], pinned) if "==" in pinned else words
         if "--no-build-isolation" in words and words[-1] != "." and "--no-cache-dir" not in words:
             words = (*words[:-1], "--no-cache-dir", words[-1])  # pip keeps the wheel of an older build
         yield fixes.run(*words)

@@ -25,11 +25,12 @@ _TORCH = re.compile(r"\btorch==(\d+)\.(\d+)\.(\d+)")
 
 def isolated(hit: Hit) -> bool:
     """Whether a module was missing in a build environment and not in the user's own."""
-    around = hit.around(before=80, after=25)
-    if _ISOLATED.search(around):
-        return True
+    around, asked = hit.around(before=80, after=25), hit.context.asked
+    if asked and "--no-build-isolation" in asked.given:
+        return False
     program = bool(hit.context.ran) and not _BUILDS.search(hit.context.ran)
-    return not program and not _DIRECT.search(around) and bool(_SETUP.search(around))
+    built = _SETUP.search(around) and not (program or _DIRECT.search(around))
+    return bool(_ISOLATED.search(around) or built)
 
 
 def in_build(hit: Hit) -> bool:
@@ -72,7 +73,7 @@ def get(hit: Hit) -> Iterator[Fix]:
     """Installs the package of a module that is missing, from where it is: an index, or its repository."""
     row = modules.of_package(_module(hit))
     if row is None or not row.install:
-        yield fixes.pip("install", operands=(package_of(_module(hit)),))
+        yield fixes.pip_install(package_of(_module(hit)))
     elif row.on_index:
         yield from (fixes.run(*words) for words in row.install)
     elif row.source_dir in ("", ".") and len(row.install) == 1 and row.repository:
@@ -112,12 +113,6 @@ def from_repository(hit: Hit) -> bool:
     """Whether the table has the package, and no index has it, or has it for every torch."""
     row = modules.of_package(_module(hit))
     return row is not None and not row.on_index and bool(row.install)
-
-
-def newest_within(wanted: str) -> str:
-    """The newest Python below the bound of a requirement: ">=3.6,<3.11" → "3.10"."""
-    found = re.search(r"<\s*3\.(\d{1,2})", wanted)
-    return f"3.{int(found[1]) - 1}" if found and int(found[1]) else ""
 
 
 def callee(hit: Hit) -> str:
@@ -189,17 +184,6 @@ def torch_version_fix(hit: Hit) -> Iterator[Fix]:
     yield fixes.install_torch(public, found and (found[3] or f"{found[1]}.{found[2]}"))
 
 
-def sibling(name: str) -> str:
-    """For "spconv-cu128", the newest that there is: "spconv-cu126"."""
-    stem, _, ending = name.rpartition("-")
-    known = tables.rows("named_after_cuda").get(stem, [])
-    if not known or ending in known:
-        return ""
-    digits = "".join(filter(str.isdigit, ending))
-    older = [item for item in known if "".join(filter(str.isdigit, item)) <= digits]
-    return f"{stem}-{(older or known)[-1]}"
-
-
 def conflicts(hit: Hit) -> str:
     """What asks for what, up to three."""
     # conda draws a tree, whose branches hold what the line above requires
@@ -247,12 +231,6 @@ def with_cuda(hit: Hit) -> versions.Wheel | None:
 # -- wheels ---------------------------------------------------------------------------------------------
 
 
-def of_tag(tag: str) -> str:
-    """The Python of a wheel's tag: "cp310" → "3.10", "" for one that names none."""
-    found = re.match(r"cp(3)(\d{1,2})", tag)
-    return f"{found[1]}.{found[2]}" if found else ""
-
-
 def running(hit: Hit) -> str:
     """The Python that the log shows beside the wheel's, "" if it shows none."""
     text = hit.around(before=30, after=10).replace(hit["name"], "")
@@ -260,13 +238,7 @@ def running(hit: Hit) -> str:
     return (found[1] or f"{found[2]}.{found[3]}") if found else ""
 
 
-def beyond(pinned: str) -> str:
-    """Newer releases of the same major than one that was asked for: "numpy==1.23.5" → "numpy>1.23.5,<2"."""
-    name, _, version = pinned.partition("==")
-    return f"{name}>{version},<{(numbers(version) or (0,))[0] + 1}"
-
-
 def than_this(hit: Hit) -> str:
     """The same as the end of a sentence, where it is another than the wheel's."""
     have = running(hit)
-    return f" than this Python {have}" if have and have != of_tag(hit["python"]) else ""
+    return f" than this Python {have}" if have and have != versions.of_tag(hit["python"]) else ""

@@ -23,12 +23,6 @@ def serving(hit: Hit) -> str:
     return next(filter(None, found.groups()), "vllm") if found else ""
 
 
-def cuda_of_driver(hit: Hit) -> str:
-    """The CUDA that a driver runs, out of cudaDriverGetVersion's number: 11040 → "11.4"."""
-    found = int(hit["found"] or 0)
-    return f"{found // 1000}.{found % 1000 // 10}" if found else ""
-
-
 def capability(hit: Hit) -> str:
     """The GPU's capability without its point, "" if the log does not show it."""
     found = _CAPABILITY.search(hit.match.group())

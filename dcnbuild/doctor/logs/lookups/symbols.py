@@ -106,11 +106,8 @@ def reinstall(hit: Hit) -> Iterator[Fix]:
     release = re.match(r"\d+\.\d+", hit["torch"])
     if package in tables.rows("follows_torch"):
         yield fixes.say(f"the release of {package} that bears the number of this torch:")
-        yield (
-            fixes.pip_install(f"{package}=={release[0]}.*")
-            if release
-            else fixes.pip("index", "versions", operands=(package,))
-        )
+        there_are = fixes.pip("index", "versions", operands=(package,))
+        yield fixes.pip_install(f"{package}=={release[0]}.*") if release else there_are
         return
     page = versions.wheel_page(hit["torch"]) if _OF_PYG.fullmatch(package) else ""
     if page:

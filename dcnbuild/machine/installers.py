@@ -1,0 +1,48 @@
+"""What installs: the managers of Python projects, and packages of the system by their names in each distribution.
+
+Asks managers.yaml and packages.yaml.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from dcnbuild.base import plain_yaml
+
+_PACKAGES: dict[str, dict[str, str]] = plain_yaml.beside(__file__, "packages.yaml")
+#: Managers of projects: what pip installs behind their back is gone after their next sync.
+MANAGERS = plain_yaml.beside(__file__, "managers.yaml")
+_NAMED = re.compile(r"[A-Za-z0-9][\w.-]*(?:\[[\w,.-]+\])?(?:[=<>!~]=?[\w.*+!,<>=~ -]+)?", re.ASCII)
+
+
+def called(package: str, manager: str) -> str:
+    """What a package manager calls a package of Debian's, "" where none is known: ("libgl1", "pacman") → "libglvnd"."""
+    return _PACKAGES.get(package, {}).get("dnf" if manager == "yum" else manager, "")
+
+
+def instead_of_pip(manager: str, words: Sequence[str], building: bool) -> Iterator[str | list[str]]:
+    """What the manager of a project is told in place of pip: commands, and comments as one text each.
+
+    Nothing where pip may do it: it installs no package by its name, or a directory.
+
+    Args:
+        manager: "uv", "poetry", …; "" for none.
+        words: what pip would be told, ["install", "numpy<2"].
+        building: whether a build of the manager's has failed, at which it would fail again before the rest is done.
+    """
+    row = MANAGERS.get(manager, {})
+    url = next((word for word in words if word.startswith("https://")), "")
+    names = [word for word in dict.fromkeys(words[1:]) if not word.startswith("-") and word != url]
+    what = "rebuild" if "--no-build-isolation" in words else "add_from" if url else "add"
+    if words[0] != "install" or names in ([], ["pip"]) or not all(map(_NAMED.fullmatch, names)):
+        return
+    known = {"name": names[0], "url": url, "index": f"pytorch-{url.rpartition('/')[2]}"}
+    known["later"] = row.get("later", "") if building else ""
+    named = [name if re.search("[=<>]", name) else name + row.get("alone", "") for name in names]
+    for line in row.get(what, ()):
+        if isinstance(line, str):
+            yield line.format(**known)
+            continue
+        parts = (named if word == "{names}" else [word.format(**known)] for word in line)
+        yield [word for part in parts for word in part if word]
