@@ -28,7 +28,7 @@ def of_line(line: str) -> str | None:
     """The effect of one line to paste, "reads" for a comment; None for a program that is not in the table."""
     if line.startswith(("#", "rem ")):
         return "reads"
-    line = re.sub(r"^(?:RUN |[!%])", "", line)
+    line = re.sub(r"^(?:RUN |[!%])|(?<=^sh -c )'", "", line)
     for effect, patterns in _TABLE["programs"].items():
         if any(re.match(pattern, line) for pattern in patterns):
             return str(effect)

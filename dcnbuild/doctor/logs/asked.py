@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dcnbuild.doctor.logs.rule import Hit
 
 _PROMPT, _FAILS, _SHOWS, _PREPARES = wording.patterns("prompt", "fails", "shows_log", "prepares")
+_REFUSED = wording.pattern("refused")
 INSTALLS, _SETS, _SETS_NONE, _THERE = wording.patterns("installs", "sets", "sets_none", "there")
 
 
@@ -83,7 +84,8 @@ def done(context: Context) -> frozenset[frozenset[str]]:
     looks = {effects.words_of(part) for part in shown if effects.of_line(part) == "reads"}
     last = max(tried, default=0)
     used = {words for at, (_, words) in enumerate(parts) if at < last or vain[at]}
-    return frozenset(used - {again} | looks)
+    refused = {frozenset(("pip", "install", name)) for line in lines for name in _REFUSED.findall(line)}
+    return frozenset(used - {again} | looks | refused)
 
 
 def there_for_user(hit: Hit) -> bool:

@@ -90,7 +90,7 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
 
 def _runs(hit: Hit, lines: tuple[str, ...]) -> bool:
     """Whether a program failed at a prompt, and the lines of a fix change something and do not start it anew."""
-    program, target = hit.context.ran.partition(" ")[0], hit.context.target(hit.facts)
+    program, target = hit.context.ran.removeprefix("sudo ").partition(" ")[0], hit.context.target(hit.facts)
     typed = program and not (target.place or target.form or _BUILDS.search(hit.context.ran))
     changing = [line for line in lines if of_line(line) != "reads"]
     started = any(re.search(rf"^{re.escape(program)}\b", line) for line in changing)
