@@ -13,7 +13,7 @@ from typing import Any
 from dcnbuild.base import plain_yaml, quoting
 from dcnbuild.base.quoting import Shell
 from dcnbuild.doctor import wording
-from dcnbuild.doctor.fixes import effects
+from dcnbuild.doctor.fixes.effects import of_line
 
 #: What each shell and package manager writes in a way of its own.
 SHELLS: dict[str, Any] = plain_yaml.beside(__file__, "shells.yaml")
@@ -108,21 +108,15 @@ _SETTING = {"unit": r"\w*Environment=", "crontab": r"[A-Z_]+=", "script": r"expo
 _NOT_OURS = r"(?!\w+ run |sudo |docker |podman )"
 
 
-def _belong(lines: list[str], form: str) -> list[str]:
-    """The lines without those that show something, where others belong into a unit or a crontab."""
-    sets = any(_SET.fullmatch(line) or _UNSET.fullmatch(line) for line in lines)
-    return [
-        line for line in lines if line[0] == "#" or not (sets and form in _SETS_IN and effects.of_line(line) == "reads")
-    ]
-
-
-def _restarted(lines: list[str], form: str, place: str) -> list[str]:
-    """The same with what makes a service take them."""
-    unit = re.search(r"systemctl (?P<user>--user )?edit (?P<name>[\w@.-]+):$", place)
-    if unit is None or not any(re.match(_SETTING[form], line) for line in lines):
+def _served(lines: list[str], form: str, place: str) -> list[str]:
+    """Lines for a unit or a crontab, without those that only show something; a service is told to take them."""
+    shown = {f"# {said}" for said in _SHOWS.values()}
+    kept = [unit(line, form) for line in lines if line not in shown and (line[0] == "#" or of_line(line) != "reads")]
+    if not any(re.match(_SETTING[form], line) for line in kept):
         return lines
-    system = f"systemctl {unit['user']}" if unit["user"] else "sudo systemctl "
-    return [*lines, f"{system}daemon-reload", f"{system}restart {unit['name']}"]
+    found = re.search(r"systemctl (?P<user>--user )?edit (?P<name>[\w@.-]+):$", place)
+    system = f"systemctl {found['user']}" if found and found["user"] else "sudo systemctl "
+    return [*kept, f"{system}daemon-reload", f"{system}restart {found['name']}"] if found else kept
 
 
 def form_of(place: str) -> str:
@@ -141,7 +135,6 @@ def placed(lines: list[str], form: str, place: str, shell: Shell) -> list[str]:
         shell: whose lines they are.
     """
     comment = quoting.comment("", shell).strip()
-    lines = _belong(lines, form)
     lines = [said for line, above in zip(lines, ["", *lines]) for said in _told(line, above, shell)]
     if form in ("unit", "crontab", "script") and any(map(_INSTALLS.match, lines)):
         last = max(number for number, line in enumerate(lines) if _INSTALLS.match(line)) + 1
@@ -152,7 +145,7 @@ def placed(lines: list[str], form: str, place: str, shell: Shell) -> list[str]:
         if any(re.match(r"%pip (?:un)?install ", line) for line in lines):
             lines.append("# Then restart the kernel or session, before anything is imported, and run the cells again")
     elif form in _SETS_IN:
-        lines = _restarted([unit(line, form) for line in lines], form, place)
+        lines = _served(lines, form, place)
     elif form:
         again = container(lines, form)
         if again != lines:

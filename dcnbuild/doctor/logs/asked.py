@@ -11,10 +11,8 @@ from dcnbuild.doctor.fixes.commands import Installation
 
 if TYPE_CHECKING:
     from dcnbuild.doctor.logs.context import Context
-    from dcnbuild.doctor.logs.rule import Hit
 
-_PROMPT, _FAILS, _SHOWS, _PREPARES = wording.patterns("prompt", "fails", "shows_log", "prepares")
-_REFUSED = wording.pattern("refused")
+_PROMPT, _FAILS, _SHOWS, _PREPARES, _REFUSED = wording.patterns("prompt", "fails", "shows_log", "prepares", "refused")
 INSTALLS, _SETS, _SETS_NONE, _THERE = wording.patterns("installs", "sets", "sets_none", "there")
 
 
@@ -86,12 +84,3 @@ def done(context: Context) -> frozenset[frozenset[str]]:
     used = {words for at, (_, words) in enumerate(parts) if at < last or vain[at]}
     refused = {frozenset(("pip", "install", name)) for line in lines for name in _REFUSED.findall(line)}
     return frozenset(used - {again} | looks | refused)
-
-
-def there_for_user(hit: Hit) -> bool:
-    """Whether the module or the program that root lacks is there for whoever has called sudo, as the log shows."""
-    name = re.escape(hit["module"].partition(".")[0] or hit["name"])
-    shown = re.compile(
-        rf"(?:^Successfully installed .*|already satisfied: ){name.replace('_', '[-_.]')}\b|^/\S*/{name}$"
-    )
-    return any(map(shown.search, hit.log.lines))

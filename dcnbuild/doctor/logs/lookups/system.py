@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 from dcnbuild.doctor import wording
+from dcnbuild.doctor.logs import asked
+from dcnbuild.doctor.logs.owner import package_of
 from dcnbuild.doctor.logs.rule import Hit
 
 _JOBS, _MEMORY = wording.patterns("jobs", "memory")
@@ -21,6 +23,12 @@ def beside(hit: Hit) -> str:
     found = map(shown.search, printed)
     there = next((one for one in found if one and not re.search("o such|ot found|annot", one.string)), None)
     return (there[1] or f"{there[2]}/bin") if there else ""
+
+
+def there(hit: Hit) -> bool:
+    """Whether the program or the module that is not found is there for whoever typed the command, as the log shows."""
+    installed = asked.there(hit.context)
+    return bool(beside(hit)) if hit["name"] and not hit["module"] else package_of(hit["module"]) in installed
 
 
 def _memory(hit: Hit) -> float | None:
