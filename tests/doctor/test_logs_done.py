@@ -111,6 +111,11 @@ def test_an_intel_mac_gets_the_last_release_for_it(name: str) -> None:
     assert "Intel" in findings(log)[0].title
     other = log.replace("2.2.0, 2.2.1, 2.2.2", "2.2.0, 2.6.0")
     assert "Intel" not in findings(other)[0].title
+    silicon = "error: Distribution `torch==2.5.1 @ u` can't be installed because it doesn't have a source distribution or wheel"
+    silicon += (
+        " for the current platform\nhint: You're on macOS (`macosx_14_0_arm64`), but torch only has `linux_x86_64`"
+    )
+    assert "Intel" not in findings(silicon)[0].title
 
 
 def test_the_fix_goes_into_the_file_of_the_project() -> None:

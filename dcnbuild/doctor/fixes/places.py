@@ -142,8 +142,10 @@ def placed(lines: list[str], form: str, place: str, shell: Shell) -> list[str]:
         return [once, *lines[:last], *(placed(lines[last:], form, place, shell) if lines[last:] else [])]
     if form == "cell":
         lines = [cell(line) for line in lines]
-        if any(re.match(r"%pip (?:un)?install ", line) for line in lines):
-            lines.append("# Then restart the kernel or session, before anything is imported, and run the cells again")
+        said = "# Then restart the kernel or session, before anything is imported, and run the cells again"
+        exchanged = [n for n, line in enumerate(lines, 1) if re.match(r"%pip (?:un)?install ", line)]
+        if exchanged:
+            lines.insert(exchanged[-1], said)
     elif form in _SETS_IN:
         lines = _served(lines, form, place)
     elif form:

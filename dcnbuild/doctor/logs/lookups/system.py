@@ -25,6 +25,13 @@ def beside(hit: Hit) -> str:
     return (there[1] or f"{there[2]}/bin") if there else ""
 
 
+def pyenv(hit: Hit) -> str:
+    """The Python of pyenv, of the release that a verb is given, that the log lists; "" where it lists none."""
+    text = "\n".join(hit.log.near(hit.line, 400, 400))
+    found = re.search(rf"(?<![\d.]){re.escape(hit['2'])}\.\d+(?![\d.])", text) if "pyenv" in text else None
+    return f"~/.pyenv/versions/{found[0]}/bin/python" if found and hit["2"] else ""
+
+
 def there(hit: Hit) -> bool:
     """Whether the program or the module that is not found is there for whoever typed the command, as the log shows."""
     installed = asked.there(hit.context)
