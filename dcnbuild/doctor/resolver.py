@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dcnbuild.base import plain_yaml
 from dcnbuild.base.versions import allows
-from dcnbuild.doctor.fixes import INDEX, exchange, pip, pip_install, say
+from dcnbuild.doctor.fixes import INDEX, exchange, pip_install, say
 from dcnbuild.doctor.fixes.fix import Fix, Target
 from dcnbuild.machine import compatibility
 from dcnbuild.machine.architectures import best_match
@@ -26,8 +26,6 @@ def jetson_torch(release: str) -> Fix:
     index = _INDEX_OF_JETPACK.get(int(major[0])) if major else None
     if index is None:
         return say(f"the torch of NVIDIA for this JetPack, not that of PyPI: {JETSON}")
-    if index.endswith(".whl"):
-        return pip("install", "--no-cache-dir", operands=(index,))
     return exchange("torch", "torchvision", "torchaudio", index=("--index-url", index))
 
 

@@ -154,7 +154,7 @@ def test_what_asks_for_one_torch_is_exchanged_for_the_release_that_asks_for_this
     log = f"torch {torch}\nImportError: /v/lib/python3.12/site-packages/vllm/_C.abi3.so: undefined symbol: _ZNK3c105Error4whatEv"
     assert f"pip install vllm=={beside_torch.fitting('vllm', torch)}" in fix(log)
     new_gpu = f"vllm   0.6.3\ntorch   {torch}\nNVIDIA GeForce RTX 5090 with CUDA capability sm_120 is not compatible with the current PyTorch installation."
-    assert "pip install --upgrade vllm" in fix(new_gpu)
+    assert "pip install --upgrade vllm --extra-index-url https://download.pytorch.org/whl/cu128" in fix(new_gpu)
 
 
 @pytest.mark.parametrize(

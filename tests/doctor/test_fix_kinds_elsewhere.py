@@ -94,10 +94,6 @@ _NO_CUDA = "AssertionError: Torch not compiled with CUDA enabled"
             "pip install torch torchvision torchaudio --index-url https://pypi.jetson-ai-lab.io/jp6/cu126",
         ),
         (
-            f"# R35 (release), REVISION: 4.1\n{_NO_CUDA}",
-            "pip install --no-cache-dir https://developer.download.nvidia.com/compute/redist/jp/v512/pytorch/torch-2.1.0a0+41361538.nv23.06-cp38-cp38-linux_aarch64.whl",
-        ),
-        (
             f"GPU 0: NVIDIA GB10\n{_NO_CUDA}",
             "pip install torch torchvision torchaudio --index-url https://download.pytorch.org/whl/cu130",
         ),

@@ -60,8 +60,7 @@ def test_a_gpu_newer_than_the_cuda_of_torch_takes_ptx(gpu: str, cuda: str, trans
     [
         ("# R36 (release), REVISION: 4.3, BOARD: generic", "jp6/cu126"),
         ("JetPack 7.0 on a Jetson Thor", "whl/cu130"),
-        ("# R35 (release), REVISION: 4.1, BOARD: t186ref, a Jetson", "jp/v512/pytorch/torch-2.1.0"),
-        ("# R32 (release), REVISION: 7.1, BOARD: t186ref, a Jetson", ""),
+        ("# R35 (release), REVISION: 4.1, BOARD: t186ref, a Jetson", ""),
         ("a Jetson", "jp6/cu126"),
     ],
 )

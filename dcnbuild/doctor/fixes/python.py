@@ -143,15 +143,13 @@ def dcnbuild_words(target: Target) -> list[str]:
 
 
 @makes_fix
-def conda_install(
-    target: Target, *packages: str, channel: str = "conda-forge", own: str | None = None
-) -> Iterator[str]:
+def conda_install(target: Target, *packages: str, channel: str = "conda-forge", own: str = "") -> Iterator[str]:
     """Installs packages into the active conda environment, or one of their `own` in the home directory, which takes
     no root; compilers' have x86-64's names, "gxx_linux-64".
     """
     ending = "64" if target.architecture == "x86_64" else target.architecture
     named = tuple(name.replace("_linux-64", f"_linux-{ending}", 1) for name in packages)
-    if own is None:
+    if not own:
         yield from command("conda", "install", "-c", channel, operands=named).strict(target)
         return
     yield quoting.comment("with conda, or with micromamba in its place, neither of which takes root:", target.shell)

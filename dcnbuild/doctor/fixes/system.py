@@ -73,7 +73,7 @@ def install_gcc(target: Target, major: int, cmake: bool = False) -> Iterator[str
     row = SHELLS["gcc"].get("fedora" if fedora else target.manager)
     if target.conda or target.rootless or row is None or (fedora and major < 13):
         image = target.shell == "dockerfile"
-        own = None if target.conda or image else f"gcc-{major}"
+        own = "" if target.conda or image else f"gcc-{major}"
         yield from conda_install(f"gcc_linux-64={major}", f"gxx_linux-64={major}", own=own).strict(target)
         conda = f"$HOME/{own}" if own else "/opt/conda" if image else "$CONDA_PREFIX"
         prefix = f"{conda}/bin/{target.architecture}-conda-linux-gnu"

@@ -72,7 +72,7 @@ def install_toolkit(target: Target, version: str) -> Iterator[str]:
         yield from use_toolkit(version).strict(target)
         return
     if source == "conda":
-        channel, own = f"nvidia/label/cuda-{version}.0", None if target.conda else f"cuda-{version}"
+        channel, own = f"nvidia/label/cuda-{version}.0", "" if target.conda else f"cuda-{version}"
         yield from conda_install("cuda-toolkit", channel=channel, own=own).strict(target)
         if own:
             yield from set_constant("CUDA_HOME", f"$HOME/{own}").strict(target)

@@ -186,13 +186,13 @@ class Context:
                 python = tuple(word.format(*filter(None, found.groups())) for word in row["python"])
                 pip, project = tuple(row.get("pip", (*python, "-m", "pip"))), row.get("project", "")
                 return {"python": python, "pip": pip, "project": project, "building": failed}
-        return {"pip": asked.tool if asked.tool and not asked.manager else ("pip",)}
+        tool = asked.tool if asked.tool and not asked.manager else ("pip",)
+        return {"pip": tool, "python": tool[:-2] if tool[-2:] == ("-m", "pip") else ("python",)}
 
     @property
     def pip(self) -> tuple[str, ...]:
         """What installs in this log: pip, or what stands for it."""
-        pip: tuple[str, ...] = self.runs["pip"]
-        return pip
+        return tuple(self.runs["pip"])
 
     @property
     def manager(self) -> str:

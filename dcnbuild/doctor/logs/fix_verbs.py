@@ -370,14 +370,13 @@ def torch(hit: Hit, version: str = "", cuda: str = "") -> Fix:
         return jetson_torch(hit["jetpack"] or "6")
     if hit.context.rocm:
         return fixes.install_torch(None, hit["rocm_of_torch"] or "rocm6.4")
-    if hit.context.aarch64 and cuda and numbers(cuda) < (12, 6):  # the first index that has such wheels
-        return fixes.say(
-            f"no index has torch for CUDA {cuda} and aarch64, an image of NVIDIA has: nvcr.io/nvidia/pytorch"
-        )
+    if hit.context.aarch64 and cuda and numbers(cuda) < (12,):  # whose indices have no such wheel
+        return fixes.say(f"no index has torch for CUDA {cuda} and aarch64, images of nvcr.io/nvidia/pytorch have")
     name = runtime.serving(hit)
     if name and (not version or version != hit["torch"].partition("+")[0]):
         said = fixes.say(f"{name} asks for one release of torch, so a newer {name}, which brings that:")
-        return together((said, fixes.pip_install(name, options=("--upgrade",))))
+        index = ("--extra-index-url", f"{fixes.INDEX}/cu{cuda.replace('.', '')}") if cuda else ()
+        return together((said, fixes.pip_install(name, options=("--upgrade",), index=index)))
     if hit.context.windows and not cuda:  # PyPI's torch for Windows has no CUDA
         named = (hit["torch_cuda"], hit["toolkit"], "12.8")
         wheels = (versions.wheel_for_major(item, version) for item in named if item)
