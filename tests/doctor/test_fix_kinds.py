@@ -67,7 +67,7 @@ _PLACES = {
     "#4 [1/5] FROM docker.io/{}@sha256:0a\n#8 [4/5] RUN pip install --no-build-isolation .\n#8 9.1 ": "FROM {}",
     "Step 1/8 : FROM {}\nStep 4/8 : RUN python setup.py install\n": "FROM {}",
     "$ docker run --gpus all -it --rm {} bash\nroot@3f9a1c2b4d5e:/w# pip install .\n": "docker run --gpus all -it --rm {} bash",
-    "    Image:         {}\n$ kubectl logs train-0\n": "# in the manifest, image: {}",
+    "    Image:         {}\n$ kubectl logs train-0\n": "#     image: {}",
     "Running with gitlab-runner 16.8.0\nUsing Docker executor with image {} ...\n$ pip install .\n": "# in .gitlab-ci.yml, image: {}",
     "Template: {}\nroot@7c1d2e3f4a5b:/workspace# pip install .\n": "# {}",
     "$ apptainer exec --nv docker://{} pip install --user .\n": "# docker://{}",
