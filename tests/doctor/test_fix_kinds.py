@@ -68,9 +68,9 @@ _PLACES = {
     "Step 1/8 : FROM {}\nStep 4/8 : RUN python setup.py install\n": "FROM {}",
     "$ docker run --gpus all -it --rm {} bash\nroot@3f9a1c2b4d5e:/w# pip install .\n": "docker run --gpus all -it --rm {} bash",
     "    Image:         {}\n$ kubectl logs train-0\n": "#     image: {}",
-    "Running with gitlab-runner 16.8.0\nUsing Docker executor with image {} ...\n$ pip install .\n": "# in .gitlab-ci.yml, image: {}",
+    "Running with gitlab-runner 16.8.0\nUsing Docker executor with image {} ...\n$ pip install .\n": "# image: {}",
     "Template: {}\nroot@7c1d2e3f4a5b:/workspace# pip install .\n": "# {}",
-    "$ apptainer exec --nv docker://{} pip install --user .\n": "# docker://{}",
+    "$ apptainer exec --nv docker://{} pip install --user .\n": "apptainer exec --nv docker://{} pip install --user .",
 }
 
 
