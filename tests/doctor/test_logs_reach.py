@@ -41,7 +41,11 @@ def image(text: str, option: str = " --no-build-isolation") -> str:
     [
         (
             f"(net) ada@lab:/w/net$ python setup.py build_ext --inplace\n{_GONE}",
-            ["dcnbuild port --in-place .", "# This replaces AT_CHECK with TORCH_CHECK", "python setup.py build_ext --inplace"],
+            [
+                "dcnbuild port --in-place .",
+                "# This replaces AT_CHECK with TORCH_CHECK",
+                "python setup.py build_ext --inplace",
+            ],
         ),
         (
             f"!cd net && python3 setup.py build develop\n{_GONE}",
